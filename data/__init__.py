@@ -1,0 +1,1 @@
+"""Crawling, filtering and describing models; the catalog and DABench; weights and the text encoder."""

@@ -1,0 +1,62 @@
+"""The errors that diffagent raises, one small tree.
+
+    DiffAgentError
+    ├── BadInput            the caller's value is wrong (exit status 1; HTTP 400)
+    │   ├── BadPrompt       empty, too long, not text
+    │   ├── BadCall         a T2I call that is not callable
+    │   └── UnknownModel    no catalog entry of that name, AIR, id, hash or file
+    ├── BadCatalog          a catalog file that is missing, damaged or of another version
+    ├── MissingWeights      model weights that can be found nowhere
+    ├── MissingExtra        an optional dependency is not installed
+    ├── EngineError         the language model failed or answered outside its grammar
+    └── CrawlError          an API that cannot be crawled
+        └── GatedItem       an item that needs an API key (HTTP 401, 403)
+
+Each message says what was given, why it is wrong and what to do, on one line.
+"""
+
+
+class DiffAgentError(Exception):
+    """Base of all; ``str()`` of it is the one line that the command line prints."""
+
+
+class BadInput(DiffAgentError):
+    """The caller's value is wrong."""
+
+
+class BadPrompt(BadInput):
+    """A prompt that cannot be routed."""
+
+
+class BadCall(BadInput):
+    """A T2I call that is not callable: see ``contract`` in :mod:`diffagent.data.records`."""
+
+
+class UnknownModel(BadInput):
+    """No catalog entry answers to the given name, AIR, id, hash or file name."""
+
+
+class BadCatalog(DiffAgentError):
+    """A catalog file that is missing, damaged, or written by another version."""
+
+
+class MissingWeights(DiffAgentError):
+    """Model weights that are neither at the path, nor cached, nor on a hub or in a registry."""
+
+
+class MissingExtra(DiffAgentError):
+    """An optional dependency is not installed; the message names its install line."""
+
+
+class EngineError(DiffAgentError):
+    """The language model failed, or answered outside its grammar."""
+
+    retryable = False
+
+
+class CrawlError(DiffAgentError):
+    """An API that cannot be crawled further; what was fetched is kept."""
+
+
+class GatedItem(CrawlError):
+    """An item that its creator shows only to holders of an API key (HTTP 401 or 403)."""

@@ -1,0 +1,231 @@
+"""The records that flow through diffagent: sample → card → call.
+
+A *sample* is one image of a model as people shared it, with its generation data.
+A *card* is one catalog entry: a model and base model at its newest usable version.
+A *T2I call* is what the agent answers: the nine fields of the DiffAgent paper
+(section 3.1, "Dataset composition") and what makes them executable.
+
+    {"model": "AIO Pixel Art", "type": "Checkpoint", "base_model": "SD 1.5", "width": 512, …}
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from diffagent.data.errors import BadCall
+
+ModelType = Literal["Checkpoint", "LoRA"]
+Counts = Mapping[Any, int]
+
+_PLAIN = (
+    "Euler a", "Euler", "LMS", "Heun", "DPM2", "DPM2 a", "DPM++ 2S a", "DPM++ 2M", "DPM++ SDE",
+    "DPM++ 2M SDE", "DPM fast", "DPM adaptive", "DDIM", "PLMS", "UniPC", "LCM",
+)  # fmt: skip
+_WITH_KARRAS = ("LMS", "DPM2", "DPM2 a", "DPM++ 2S a", "DPM++ 2M", "DPM++ SDE", "DPM++ 2M SDE")
+SAMPLERS: tuple[str, ...] = _PLAIN + tuple(f"{name} Karras" for name in _WITH_KARRAS)
+"""Every ``sampling_method`` that a call may name, as A1111 and Civitai spell them."""
+
+AIR_PATTERN = (
+    r"^urn:air:(sd1|sdxl|other):(checkpoint|lora):"
+    r"(civitai:\d+@\d+|huggingface:[^\s/:@]+/[^\s:@]+|horde:\S(.*\S)?)$"
+)
+SIDE_MIN, SIDE_MAX, SIDE_STEP = 64, 2048, 8
+
+
+class T2ICall(BaseModel):
+    """One callable text-to-image API call. Sizes in pixels; unknown keys are refused.
+
+    Raises :class:`~diffagent.data.errors.BadCall` from :meth:`parse`; pydantic's own
+    ``ValidationError`` from the constructor.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    model: str = Field(min_length=1)
+    type: ModelType
+    base_model: str = Field(min_length=1)
+    width: int = Field(ge=SIDE_MIN, le=SIDE_MAX, multiple_of=SIDE_STEP, strict=True)
+    height: int = Field(ge=SIDE_MIN, le=SIDE_MAX, multiple_of=SIDE_STEP, strict=True)
+    sampling_method: str
+    sampling_steps: int = Field(ge=1, le=150, strict=True)
+    cfg_scale: float = Field(ge=1, le=30)
+    model_description: str
+    prompt: str = Field(min_length=1)
+    negative_prompt: str = ""
+    clip_skip: int | None = Field(default=None, ge=1, le=12, strict=True)
+    seed: int | None = Field(default=None, ge=0, le=2**32 - 1, strict=True)
+    air: str = Field(pattern=AIR_PATTERN)
+    base_checkpoint: str | None = Field(default=None, pattern=AIR_PATTERN)
+    lora_weight: float | None = Field(default=None, ge=-2, le=2)
+
+    @field_validator("sampling_method")
+    @classmethod
+    def _known_sampler(cls, value: str) -> str:
+        if value not in SAMPLERS:
+            raise ValueError(f"unknown sampler; known are {', '.join(SAMPLERS)}")
+        return value
+
+    @model_validator(mode="after")
+    def _lora_fields_belong_to_loras(self) -> Self:
+        kind = self.air.split(":")[3]
+        if kind != self.type.casefold():
+            raise ValueError(f"air names a {kind}, type says {self.type}")
+        lora = self.type == "LoRA"
+        for name in ("base_checkpoint", "lora_weight"):
+            if (getattr(self, name) is not None) != lora:
+                raise ValueError(f"{name} is {'needed for a LoRA' if lora else 'null for a checkpoint'}")
+        if self.base_checkpoint is not None and self.base_checkpoint.split(":")[3] != "checkpoint":
+            raise ValueError("base_checkpoint is the AIR of a checkpoint")
+        return self
+
+    @classmethod
+    def parse(cls, data: str | bytes | Mapping[str, Any]) -> T2ICall:
+        """A call from JSON text or a mapping.
+
+        Raises:
+            BadCall: not JSON, or a field is missing, unknown or out of range; says which.
+        """
+        try:
+            if isinstance(data, str | bytes):
+                return cls.model_validate_json(data)
+            return cls.model_validate(dict(data))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"]) or "the call"
+            given = repr(first.get("input"))
+            given = given if len(given) <= 60 else given[:57] + "..."
+            raise BadCall(f"not a T2I call: {where}: {first['msg']} (given: {given})") from None
+
+    def to_json(self) -> str:
+        """The call as one JSON object, UTF-8, fields in the contract's order."""
+        return self.model_dump_json(indent=2)
+
+
+@dataclass(frozen=True)
+class LoraUse:
+    """One LoRA as an image's generation data names it."""
+
+    name: str
+    weight: float | None = None
+    hash: str | None = None
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One sample image's generation data, normalised; fields that were not given are None.
+
+    ``prompt`` is as shared, LoRA tags included; ``width`` and ``height`` are the size as generated
+    (before any hires fix), in pixels; ``checkpoint_hash`` is the A1111 "Model hash" in lower case.
+    """
+
+    image_id: int
+    version_id: int
+    prompt: str
+    negative_prompt: str = ""
+    sampler: str | None = None
+    steps: int | None = None
+    cfg_scale: float | None = None
+    width: int | None = None
+    height: int | None = None
+    clip_skip: int | None = None
+    seed: int | None = None
+    checkpoint_hash: str | None = None
+    checkpoint_name: str | None = None
+    loras: tuple[LoraUse, ...] = ()
+    inpainting: bool = False
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What people use a model with, counted over its sample images: value → number of images.
+
+    ``size`` is keyed "WIDTHxHEIGHT"; ``checkpoints`` (for a LoRA) by the AIR of the checkpoint it
+    was used on; ``lora_weight`` by the weight rounded to 0.05.
+    """
+
+    sampler: Counts = field(default_factory=dict)
+    steps: Counts = field(default_factory=dict)
+    cfg_scale: Counts = field(default_factory=dict)
+    size: Counts = field(default_factory=dict)
+    clip_skip: Counts = field(default_factory=dict)
+    checkpoints: Counts = field(default_factory=dict)
+    lora_weight: Counts = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Stats:
+    """Community statistics of a model, over all its versions."""
+
+    downloads: int = 0
+    favorites: int = 0
+    comments: int = 0
+    ratings: int = 0
+    rating: float = 0.0
+
+
+@dataclass(frozen=True)
+class Licence:
+    """The uploader's permissions, as Civitai's four flags state them.
+
+    ``commercial`` is one of None, "Image", "Rent", "Sell" (each includes the ones before it).
+    """
+
+    no_credit: bool = True
+    commercial: str | None = None
+    derivatives: bool = True
+    different_licence: bool = True
+
+    @property
+    def images_may_be_sold(self) -> bool:
+        return self.commercial in ("Image", "Rent", "Sell")
+
+
+@dataclass(frozen=True)
+class Card:
+    """One catalog entry: a model and base model at its newest version that passes the filters."""
+
+    name: str
+    type: ModelType
+    base_model: str
+    air: str
+    model_id: int | None = None
+    version_id: int | None = None
+    version_name: str = ""
+    sha256: str | None = None
+    autov2: str | None = None
+    file_name: str | None = None
+    tags: tuple[str, ...] = ()
+    trigger_words: tuple[str, ...] = ()
+    stats: Stats = field(default_factory=Stats)
+    licence: Licence = field(default_factory=Licence)
+    usage: Usage = field(default_factory=Usage)
+    description: str = ""
+    source: str = "civitai"
+    created_at: str = ""
+    older_airs: tuple[str, ...] = ()
+    hashes: tuple[str, ...] = ()
+    """Every hash (lower case) of every file of every version, the newest version's first."""
+
+    @property
+    def is_pickle(self) -> bool:
+        """A ``.ckpt`` file: listed, and offered only to AI Horde, whose workers scan it."""
+        return (self.file_name or "").casefold().endswith((".ckpt", ".pt", ".pth", ".bin"))
+
+
+def family(base_model: str) -> str:
+    """The AIR ecosystem of a base model: ``sd1``, ``sdxl`` or ``other``."""
+    lowered = base_model.casefold()
+    if lowered.startswith("sd 1"):
+        return "sd1"
+    return "sdxl" if lowered.startswith("sdxl") else "other"
+
+
+def legal_side(pixels: float) -> int:
+    """The nearest legal side of an image: a multiple of 8 within 64…2048 pixels."""
+    rounded = math.floor(pixels / SIDE_STEP + 0.5) * SIDE_STEP
+    return min(SIDE_MAX, max(SIDE_MIN, rounded))

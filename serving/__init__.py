@@ -1,0 +1,1 @@
+"""The command line, the servers and the tools that host the agent."""

@@ -1,0 +1,109 @@
+"""The ``diffagent`` command: subcommands load lazily, so ``diffagent --help`` imports no torch.
+
+A first word that is not a command is a prompt: ``diffagent "A cute happy corgi"`` is
+``diffagent call "A cute happy corgi"``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+from diffagent.data.errors import DiffAgentError
+
+COMMANDS: dict[str, tuple[str, str]] = {
+    "call": ("diffagent.agent.cli:call", "Turn a prompt into one T2I call (the default command)."),
+    "route": ("diffagent.serving.batch_cli:route", "Turn a file of prompts into T2I calls."),
+    "catalog": ("diffagent.agent.catalog_cli:catalog", "List, search, show, add and import models."),
+    "data": ("diffagent.data.cli:data", "Crawl model hubs and build DABench."),
+    "train": ("diffagent.training.cli:train", "Fit what the agent decides with."),
+    "eval": ("diffagent.training.cli:evaluate", "Measure accuracy on held-out data."),
+    "bench": ("diffagent.agent.bench_cli:bench", "Measure speed, each figure beside its baseline."),
+}
+
+
+class LazyRoot(click.Group):
+    """A group that imports a subcommand's module when it is used, and not before."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS:
+            args = ["call", *args]
+        return super().resolve_command(ctx, args)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        own = {"--help", "--version", "--debug"}
+        if args and args[0].startswith("-") and args[0] not in own:
+            args = ["call", *args]  # diffagent --base-model sdxl "a corgi"
+        return super().parse_args(ctx, args)
+
+
+def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        from importlib.metadata import version
+
+        click.echo(f"diffagent {version('diffagent')}")
+        ctx.exit()
+
+
+@click.group(cls=LazyRoot, context_settings={"help_option_names": ["--help", "-h"]})
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+@click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version)
+def root(debug: bool) -> None:
+    """Turn a chat prompt into one callable text-to-image API call.
+
+    \b
+    diffagent "A cute happy corgi, pixel art"
+    """
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line; every error becomes one line on stderr and an exit status.
+
+    Exit status 0: done; 2: wrong usage; 1: anything else.
+    """
+    args = list(sys.argv[1:] if argv is None else argv)
+    try:
+        status: Any = root.main(args=args, prog_name="diffagent", standalone_mode=False)
+    except click.UsageError as error:
+        _fail(error.format_message(), 2)
+    except click.ClickException as error:
+        _fail(error.format_message(), 1)
+    except (click.Abort, KeyboardInterrupt):
+        _fail("interrupted", 1)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)
+    except Exception as error:
+        if "--debug" in args:
+            raise
+        if isinstance(error, DiffAgentError):
+            _fail(str(error), 1)
+        _fail(f"unexpected {type(error).__name__}: {error} (--debug shows where)", 1)
+    else:
+        sys.exit(status if isinstance(status, int) else 0)
+
+
+def _fail(message: str, status: int) -> None:
+    click.echo("diffagent: " + " ".join(message.split()), err=True)
+    sys.exit(status)

@@ -1,0 +1,1 @@
+"""SFTA: fitting what the agent decides with, and the paper's evaluations of it."""
