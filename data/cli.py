@@ -1,0 +1,182 @@
+"""``diffagent data``: crawl model hubs into a RAW folder, and build DABench from it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from diffagent.data.crawl import CrawlOptions
+    from diffagent.data.installed import InstalledModel
+
+TYPES = (
+    "Checkpoint", "LORA", "LoCon", "DoRA", "TextualInversion", "Hypernetwork", "AestheticGradient",
+    "Controlnet", "Upscaler", "MotionModule", "VAE", "Poses", "Wildcards", "Workflows", "Detection", "Other",
+)  # fmt: skip
+
+
+@click.group()
+def data() -> None:
+    """Crawl model hubs and build DABench."""
+
+
+@data.command()
+@click.option("--url", metavar="BASE", help="The API's base URL (default: Civitai's); a folder for horde.")
+@click.option(
+    "-o", "raw", required=True, metavar="RAW", type=click.Path(path_type=Path), help="Folder to fill."
+)
+@click.option("--source", type=click.Choice(["civitai", "horde"]), default="civitai", show_default=True)
+@click.option("--installed", metavar="DIR", help="Only the models in this A1111, Forge or ComfyUI folder.")
+@click.option("--types", multiple=True, metavar="TYPE", help="Model types, repeated or comma separated "
+              "(default: Checkpoint, LORA).")  # fmt: skip
+@click.option("--since", metavar="DATE", help="Models added or changed since; lists on past known pages.")
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="The newest N models.")
+@click.option(
+    "--rate", type=click.FloatRange(0), default=4.0, show_default=True, help="Requests a second; 0: all."
+)
+@click.option(
+    "--concurrency", type=click.IntRange(1, 64), default=4, show_default=True, help="Requests at once."
+)
+def crawl(
+    url: str | None,
+    raw: Path,
+    source: str,
+    installed: str | None,
+    types: tuple[str, ...],
+    since: str | None,
+    limit: int | None,
+    rate: float,
+    concurrency: int,
+) -> None:
+    """Crawl an API into the folder RAW; again: go on, or fetch what is new.
+
+    An API key is read from CIVITAI_API_KEY and kept nowhere. Models that only changed are seen as far
+    back as --since says.
+
+    \b
+    diffagent data crawl -o RAW --limit 500
+    diffagent data crawl --source horde --url DIR -o RAW
+    """
+    if source == "horde":
+        if installed or types or since or limit:
+            raise click.UsageError("--source horde takes --url DIR and -o RAW only")
+        return _print(_crawl_horde(url, raw))
+    from diffagent.data.crawl import CrawlOptions
+
+    options = CrawlOptions(_types(types), since, limit) if types else CrawlOptions(since=since, limit=limit)
+    _print(asyncio.run(_crawl_civitai(url, raw, options, installed, rate, concurrency)))
+
+
+@data.command()
+@click.argument("raw", type=click.Path(path_type=Path))
+@click.option("-o", "out", required=True, type=click.Path(path_type=Path), metavar="DABENCH")
+def build(raw: Path, out: Path) -> None:
+    """Build instruction–API pairs from RAW, split so that near-duplicate prompts stay on one side.
+
+    \b
+    diffagent data build RAW -o DABENCH
+    """
+    from diffagent.data.corpus import read_entries, read_splits
+    from diffagent.data.dabench import rows, write
+    from diffagent.data.filters import Scope
+    from diffagent.data.raw import RawFolder
+
+    folder, scope = RawFolder(raw), Scope()
+    with Bar() as bar:
+        bar("splits", 0, None)
+        splits = read_splits(folder, scope)
+
+        def counted() -> Iterator[tuple[str, dict[str, Any]]]:
+            for number, found in enumerate(rows(read_entries(folder, scope), splits), 1):
+                bar("pairs", number, len(splits))
+                yield found
+
+        _print(write(counted(), out))
+
+
+async def _crawl_civitai(
+    url: str | None, raw: Path, options: CrawlOptions, folder: str | None, rate: float, concurrency: int
+) -> dict[str, Any]:
+    import logging
+    import os
+
+    from diffagent.data.civitai import DEFAULT_URL, CivitaiClient
+    from diffagent.data.crawl import crawl as run
+    from diffagent.data.installed import identify, read_installed
+    from diffagent.data.raw import publish
+    from diffagent.data.weights import home
+
+    logging.getLogger("stamina").addHandler(logging.NullHandler())  # retries are not news
+    key = os.environ.get("CIVITAI_API_KEY", "").strip() or None
+    client = CivitaiClient(url or DEFAULT_URL, rate=rate, concurrency=concurrency, key=key)
+    found: list[InstalledModel] | None = None
+    with Bar() as bar:
+        async with client:
+            if folder is not None:
+                found = read_installed(folder, home(), lambda done, of: bar("files", done, of))
+                found = await identify(found, client)
+            summary = await run(client, raw, options, installed=found, concurrency=concurrency, progress=bar)
+        if found is not None:
+            facts = {"files": len(found), "identified": sum(model.model_id is not None for model in found)}
+            publish(raw, "installed", map(asdict, found), facts)
+            return {**asdict(summary), **facts}
+    return asdict(summary)
+
+
+def _crawl_horde(url: str | None, raw: Path) -> dict[str, Any]:
+    from diffagent.data.horde import read_horde
+    from diffagent.data.raw import publish
+
+    if url is None:
+        raise click.UsageError("--source horde needs --url DIR, a folder with models.jsonl and styles.json")
+    models = list(read_horde(url))
+    raw.mkdir(parents=True, exist_ok=True)
+    facts = {"url": url, "models": len(models), "styles": sum(len(model.styles) for model in models)}
+    return publish(raw, "horde", map(asdict, models), facts)
+
+
+class Bar:
+    """Progress on stderr: one bar a stage, with counts and the time left."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._stage = ""
+        self._bar: Any = None
+
+    def __enter__(self) -> Bar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def __call__(self, stage: str, done: int, total: int | None) -> None:
+        from tqdm import tqdm
+
+        if stage != self._stage:
+            self._stack.close()
+            self._stage = stage
+            self._bar = self._stack.enter_context(tqdm(desc=stage, unit="", dynamic_ncols=True))
+        self._bar.total = None if total is None else max(total, done)
+        self._bar.update(done - self._bar.n)
+
+
+def _types(given: tuple[str, ...]) -> tuple[str, ...]:
+    known = {name.casefold(): name for name in TYPES}
+    names = [part.strip() for text in given for part in text.split(",") if part.strip()]
+    for name in names:
+        if name.casefold() not in known:
+            raise click.BadParameter(
+                f"unknown type {name!r}; known are {', '.join(TYPES)}", param_hint="--types"
+            )
+    return tuple(sorted({known[name.casefold()] for name in names}))
+
+
+def _print(result: dict[str, Any]) -> None:
+    click.echo(json.dumps(result))
