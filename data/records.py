@@ -53,7 +53,7 @@ class T2ICall(BaseModel):
     height: int = Field(ge=SIDE_MIN, le=SIDE_MAX, multiple_of=SIDE_STEP, strict=True)
     sampling_method: str
     sampling_steps: int = Field(ge=1, le=150, strict=True)
-    cfg_scale: float = Field(ge=1, le=30)
+    cfg_scale: float = Field(ge=1, le=30, strict=True)
     model_description: str
     prompt: str = Field(min_length=1)
     negative_prompt: str = ""
@@ -61,7 +61,7 @@ class T2ICall(BaseModel):
     seed: int | None = Field(default=None, ge=0, le=2**32 - 1, strict=True)
     air: str = Field(pattern=AIR_PATTERN)
     base_checkpoint: str | None = Field(default=None, pattern=AIR_PATTERN)
-    lora_weight: float | None = Field(default=None, ge=-2, le=2)
+    lora_weight: float | None = Field(default=None, ge=-2, le=2, strict=True)
 
     @field_validator("sampling_method")
     @classmethod
@@ -96,7 +96,7 @@ class T2ICall(BaseModel):
             return cls.model_validate(dict(data))
         except ValidationError as error:
             first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"]) or "the call"
+            where = " ".join(".".join(str(part) for part in first["loc"]).split()) or "the call"
             given = repr(first.get("input"))
             given = given if len(given) <= 60 else given[:57] + "..."
             raise BadCall(f"not a T2I call: {where}: {first['msg']} (given: {given})") from None
@@ -138,6 +138,7 @@ class Sample:
     checkpoint_name: str | None = None
     loras: tuple[LoraUse, ...] = ()
     inpainting: bool = False
+    img2img: bool = False
 
 
 @dataclass(frozen=True)
@@ -210,6 +211,15 @@ class Card:
     older_airs: tuple[str, ...] = ()
     hashes: tuple[str, ...] = ()
     """Every hash (lower case) of every file of every version, the newest version's first."""
+    aliases: tuple[str, ...] = ()
+    """Names that other sources give the same file, such as AI Horde's."""
+    optional_words: tuple[str, ...] = ()
+    """Trigger words for one of several things that a model knows; not every prompt needs them."""
+
+    @property
+    def all_words(self) -> tuple[str, ...]:
+        """The trigger words, needed and optional."""
+        return (*self.trigger_words, *self.optional_words)
 
     @property
     def is_pickle(self) -> bool:

@@ -1,0 +1,307 @@
+"""Cards: the catalog entries of a crawl, one per model and base model at its newest usable version.
+
+Two passes over the models, in constant memory beyond a table of hashes:
+
+    found = survey(raw.models(), scope)               # hash -> checkpoint, and what is flagged
+    for card, samples in entries(raw.models(), found, scope, keep=is_train): …
+
+A card holds facts and counts only: its description is composed, never the uploader's text, and its usage
+counts only samples that ``keep`` lets through, so that held-out images leave no trace.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from diffagent.data.filters import Funnel, Item, Passed, Scope, is_flagged, passing
+from diffagent.data.prompts import is_sfw, plain, strip_lora_tags
+from diffagent.data.records import Card, Licence, ModelType, Sample, Stats, Usage, family
+from diffagent.data.samples import invoked_lora, samples, stem
+
+_HEX = re.compile(r"[0-9a-f]{8,64}")
+_WORD = re.compile(r"[^\W_]+")
+COMMERCIAL = ("Image", "Rent", "Sell")
+_TELLS_NOTHING = frozenset(
+    (
+        "lora",
+        "locon",
+        "lycoris",
+        "checkpoint",
+        "base model",
+        "model",
+        "merge",
+        "mix",
+        "sd",
+        "stable diffusion",
+    )
+)
+
+
+class Entry(NamedTuple):
+    """A card and the samples that it was counted from."""
+
+    card: Card
+    samples: tuple[Sample, ...] = ()
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What a first pass knows: the AIR behind each checkpoint hash, and what Civitai flags."""
+
+    checkpoints: Mapping[str, str] = field(default_factory=dict)
+    flagged_ids: frozenset[int] = frozenset()
+    flagged_hashes: frozenset[str] = frozenset()
+
+
+def survey(items: Iterable[Item], scope: Scope | None = None, funnel: Funnel | None = None) -> Survey:
+    """The first pass. Where models share a file, its hashes mean the most downloaded of them."""
+    best: dict[str, tuple[int, int, str]] = {}
+    flagged_ids: set[int] = set()
+    flagged_hashes: set[str] = set()
+
+    def watched() -> Iterator[Item]:
+        for item in items:
+            if is_flagged(item):
+                flagged_ids.add(item["id"])
+                flagged_hashes.update(file_hashes(item.get("modelVersions") or ()))
+            yield item
+
+    for item, passed in passing(watched(), scope or Scope(), funnel):
+        if passed.type == "Checkpoint":
+            rank = (-_stats(item).downloads, item["id"], air(item, passed.base_model, passed))
+            for digest in file_hashes(passed.family_versions):
+                best[digest] = min(rank, best.get(digest, rank))
+    checkpoints = {digest: rank[2] for digest, rank in best.items()}
+    return Survey(checkpoints, frozenset(flagged_ids), frozenset(flagged_hashes))
+
+
+def entries(
+    items: Iterable[Item],
+    found: Survey,
+    scope: Scope | None = None,
+    keep: Callable[[Sample], bool] = lambda sample: True,
+) -> Iterator[Entry]:
+    """The second pass: an entry for everything that passes, in the items' order, names unique."""
+    names = Names()
+    for item, passed in passing(items, scope or Scope()):
+        versions = {version["id"] for version in passed.family_versions}
+        kept = tuple(s for s in samples(item) if s.version_id in versions and keep(s))
+        counts = usage(passed, air(item, passed.base_model, passed), kept, found)
+        yield Entry(card(item, passed, names, counts, kept), kept)
+
+
+def cards(
+    items: Iterable[Item],
+    found: Survey,
+    scope: Scope | None = None,
+    keep: Callable[[Sample], bool] = lambda sample: True,
+) -> Iterator[Card]:
+    """The cards of :func:`entries`."""
+    return (entry.card for entry in entries(items, found, scope, keep))
+
+
+def card(item: Item, passed: Passed, names: Names, counts: Usage, kept: Sequence[Sample] = ()) -> Card:
+    """One catalog entry; its name is claimed from ``names``."""
+    version, file = passed.version, passed.file
+    others = [v for v in passed.family_versions if v["id"] != version["id"]]
+    hashes = file_hashes([{"files": [file]}, version, *others])
+    tags = _distinct(clean(tag) for tag in item.get("tags") or ())
+    listed = (strip_lora_tags(str(word)) for word in version.get("trainedWords") or ())
+    words = _distinct(clean(piece) for text in listed for piece in text.split(","))
+    words = tuple(word for word in words if is_sfw(word))
+    needed = needed_words(words, [sample.prompt for sample in kept])
+    return Card(
+        name=names.claim(clean(item.get("name")), item["id"], version["id"]),
+        type=passed.type,
+        base_model=passed.base_model,
+        air=air(item, passed.base_model, passed),
+        model_id=item["id"],
+        version_id=version["id"],
+        version_name=clean(version.get("name")),
+        sha256=file["hashes"]["SHA256"].lower(),
+        autov2=file["hashes"]["SHA256"][:10].lower(),
+        file_name=clean(file.get("name")),
+        tags=tags,
+        trigger_words=needed,
+        stats=_stats(item),
+        licence=_licence(item),
+        usage=counts,
+        description=compose(passed.type, passed.base_model, tags, words),
+        created_at=str(version.get("createdAt") or ""),
+        older_airs=tuple(air(item, passed.base_model, passed, v["id"]) for v in others),
+        hashes=hashes,
+        optional_words=tuple(word for word in words if word not in needed),
+    )
+
+
+def needed_words(words: Sequence[str], prompts: Sequence[str]) -> tuple[str, ...]:
+    """The trigger words that a prompt needs: those in at least half of the model's sample prompts.
+
+    Uploaders list alternatives too (a word a character, an outfit, a version): of the LoRAs with two
+    words, people use both in 39 % of their images, with three in 19 %. Where no word is used that often, the
+    most used one is needed, the first of equals.
+    """
+    flat = [_flat(prompt) for prompt in prompts]
+    uses = {word: sum(f" {_flat(word).strip()} " in prompt for prompt in flat) for word in words}
+    often = tuple(word for word in words if prompts and 2 * uses[word] >= len(prompts))
+    return often or tuple(sorted(words, key=lambda word: -uses[word])[:1])
+
+
+def _flat(text: str) -> str:
+    """Words alone, in lower case, one space around each."""
+    return f" {' '.join(_WORD.findall(plain(text).casefold()))} "
+
+
+def air(item: Item, base_model: str, passed: Passed, version_id: int | None = None) -> str:
+    """The AIR of a version of the item, default the passing one."""
+    chosen = passed.version["id"] if version_id is None else version_id
+    return f"urn:air:{family(base_model)}:{passed.type.casefold()}:civitai:{item['id']}@{chosen}"
+
+
+def usage(passed: Passed, own_air: str, kept: Iterable[Sample], found: Survey) -> Usage:
+    """What people use the model with, counted over its samples.
+
+    Inpainting does not count, nor the sizes of img2img, nor images made with another model: a
+    checkpoint's whose hash is another entry's, a LoRA's that name other LoRAs only.
+    """
+    counts: dict[str, Counter[Any]] = {name: Counter() for name in Usage.__dataclass_fields__}
+    hashes = frozenset(file_hashes(passed.family_versions))
+    stems = {stem(str(f.get("name"))) for v in passed.family_versions for f in v.get("files") or ()}
+    for sample in kept:
+        checkpoint = found.checkpoints.get(sample.checkpoint_hash or "")
+        if sample.inpainting:
+            continue
+        if passed.type == "Checkpoint" and checkpoint not in (None, own_air):
+            continue
+        if passed.type == "LoRA" and sample.loras:
+            lora = invoked_lora(sample, hashes, stems)
+            if lora is None:
+                continue
+            if lora.weight is not None:
+                counts["lora_weight"][round(round(lora.weight * 20) / 20, 2)] += 1
+            if checkpoint is not None and family_of(checkpoint) == family_of(own_air):
+                counts["checkpoints"][checkpoint] += 1
+        _count_settings(counts, sample)
+    return Usage(**{name: _ranked(counter) for name, counter in counts.items()})
+
+
+def family_of(air: str) -> str:
+    """The ecosystem of an AIR: ``sd1``, ``sdxl`` or ``other``."""
+    return air.split(":")[2]
+
+
+def file_hashes(versions: Iterable[Item]) -> tuple[str, ...]:
+    """Every hash of the versions' model files, lower case, each once, in order.
+
+    VAEs, configurations and training data are left out: many models share them.
+    """
+    found: dict[str, None] = {}
+    for version in versions:
+        for file in version.get("files") or ():
+            if file.get("type") not in ("Model", "Pruned Model"):
+                continue
+            hashes = file.get("hashes") or {}
+            sha256 = str(hashes.get("SHA256") or "")
+            every = (
+                str(digest).casefold().removeprefix("0x")
+                for digest in (sha256, sha256[:10], *hashes.values())
+            )
+            found.update({digest: None for digest in every if _HEX.fullmatch(digest)})
+    return tuple(found)
+
+
+def compose(kind: ModelType, base_model: str, tags: Iterable[str], words: Iterable[str]) -> str:
+    """A description of one or two sentences from facts alone."""
+    telling = [tag for tag in tags if tag.casefold() not in _TELLS_NOTHING][:8]
+    short = [word for word in words if len(word) <= 60][:4]
+    first = f"{base_model} {kind if kind == 'LoRA' else 'checkpoint'}"
+    first += f": {', '.join(telling)}." if telling else "."
+    return first + (f" Trigger words: {'; '.join(short)}." if short else "")
+
+
+def clean(text: object) -> str:
+    """Text on one line: no control or invisible characters, single spaces, any script."""
+    kept = (" " if c.isspace() else c for c in str(text or "") if c.isspace() or _is_visible(c))
+    return " ".join("".join(kept).split())
+
+
+@dataclass
+class Names:
+    """Gives out names that are unique by NFKC and case folding; a later claim gets `` (id)``."""
+
+    taken: set[str] = field(default_factory=set)
+
+    def claim(self, name: str, *ids: int | str) -> str:
+        """The name; if it is taken, with the first id that makes it free.
+
+        A name needs at least one id, in case it is empty.
+        """
+        name = name or f"model {ids[0]}"
+        numbered = (f"{name} ({ids[-1]}, {n})" for n in itertools.count(2))
+        for choice in itertools.chain([name], (f"{name} ({i})" for i in ids), numbered):
+            key = name_key(choice)
+            if key not in self.taken:
+                break
+        self.taken.add(key)
+        return choice
+
+
+def name_key(name: str) -> str:
+    """What two names share when they are the same name."""
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+
+
+def _count_settings(counts: Mapping[str, Counter[Any]], sample: Sample) -> None:
+    for name in ("sampler", "steps", "cfg_scale", "clip_skip"):
+        value = getattr(sample, name)
+        if value is not None:
+            counts[name][round(float(value), 2) if name == "cfg_scale" else value] += 1
+    if sample.width is not None and not sample.img2img:
+        counts["size"][f"{sample.width}x{sample.height}"] += 1
+
+
+def _ranked(counter: Counter[Any]) -> dict[Any, int]:
+    return dict(sorted(counter.items(), key=lambda pair: (-pair[1], pair[0])))
+
+
+def _is_visible(character: str) -> bool:
+    return unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+
+
+def _distinct(texts: Iterable[str]) -> tuple[str, ...]:
+    first: dict[str, str] = {}
+    for text in filter(None, texts):
+        first.setdefault(text.casefold(), text)
+    return tuple(first.values())
+
+
+def _stats(item: Item) -> Stats:
+    stats = item.get("stats") or {}
+    names = {"downloads": "downloadCount", "favorites": "favoriteCount", "comments": "commentCount"}
+    counts = {name: int(stats.get(key) or 0) for name, key in names.items()}
+    return Stats(**counts, ratings=int(stats.get("ratingCount") or 0), rating=float(stats.get("rating") or 0))
+
+
+def _licence(item: Item) -> Licence:
+    return Licence(
+        no_credit=bool(item.get("allowNoCredit", True)),
+        commercial=_commercial(item.get("allowCommercialUse")),
+        derivatives=bool(item.get("allowDerivatives", True)),
+        different_licence=bool(item.get("allowDifferentLicense", True)),
+    )
+
+
+def _commercial(value: object) -> str | None:
+    """One level; since 2024 the API lists permissions, where images may be sold only if "Image" is named."""
+    if isinstance(value, str) and not value.startswith("{"):
+        return value if value in COMMERCIAL else None
+    listed = (
+        value.strip("{}").split(",") if isinstance(value, str) else value if isinstance(value, list) else []
+    )
+    return next((use for use in reversed(COMMERCIAL) if use in listed), None) if "Image" in listed else None

@@ -1,0 +1,184 @@
+"""The catalog file: SQLite, one row an entry, and how a card goes into a row and back.
+
+Columns that are filtered, sorted or searched by are native; distributions and lists of AIRs are one
+compact JSON column (``rest``), because they are read with the card only. Lists of words are joined by
+newlines, hashes by spaces.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+from typing import Any, NamedTuple
+
+from diffagent.data.cards import name_key
+from diffagent.data.filters import named_base_models
+from diffagent.data.records import Card, Licence, ModelType, Stats, Usage
+
+VERSION = 1
+"""``user_version`` of the file; another one is refused."""
+APPLICATION_ID = 0x44664167  # "DfAg"
+
+SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE entries (
+    id INTEGER PRIMARY KEY, name TEXT NOT NULL, type TEXT NOT NULL, base_model TEXT NOT NULL,
+    air TEXT NOT NULL UNIQUE, downloads INTEGER NOT NULL, commercial TEXT, is_pickle INTEGER NOT NULL,
+    source TEXT NOT NULL, model_id INTEGER, version_id INTEGER, version_name TEXT NOT NULL, sha256 TEXT,
+    autov2 TEXT, file_name TEXT, tags TEXT NOT NULL, trigger_words TEXT NOT NULL,
+    favorites INTEGER NOT NULL, comments INTEGER NOT NULL, ratings INTEGER NOT NULL, rating REAL NOT NULL,
+    no_credit INTEGER NOT NULL, derivatives INTEGER NOT NULL, different_licence INTEGER NOT NULL,
+    description TEXT NOT NULL, created_at TEXT NOT NULL, hashes TEXT NOT NULL, rest TEXT NOT NULL
+);
+CREATE INDEX entries_model ON entries (model_id) WHERE model_id IS NOT NULL;
+CREATE TABLE names (
+    key TEXT NOT NULL, entry_id INTEGER NOT NULL, alias INTEGER NOT NULL, PRIMARY KEY (key, alias, entry_id)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX names_are_unique ON names (key) WHERE alias = 0;
+CREATE TABLE files (key TEXT NOT NULL, entry_id INTEGER NOT NULL, PRIMARY KEY (key, entry_id)) WITHOUT ROWID;
+CREATE TABLE versions (
+    version_id INTEGER NOT NULL, entry_id INTEGER NOT NULL, PRIMARY KEY (version_id, entry_id)
+) WITHOUT ROWID;
+CREATE TABLE hashes (
+    prefix INTEGER NOT NULL, entry_id INTEGER NOT NULL, PRIMARY KEY (prefix, entry_id)
+) WITHOUT ROWID;
+CREATE TABLE features (
+    kind TEXT NOT NULL, entry_id INTEGER NOT NULL, data BLOB NOT NULL, PRIMARY KEY (kind, entry_id)
+);
+CREATE VIRTUAL TABLE search USING fts5 (
+    name, tags, trigger_words, description,
+    content = 'entries', content_rowid = 'id', tokenize = 'unicode61 remove_diacritics 2'
+);
+"""
+
+
+class Row(NamedTuple):
+    """An entry in brief, for filtering before anything else is loaded."""
+
+    id: int
+    name: str
+    type: ModelType
+    base_model: str
+    air: str
+    downloads: int
+    commercial: str | None
+    is_pickle: bool
+
+
+class Filter(NamedTuple):
+    """Which entries are wanted; by default all. ``base_model`` may be a family: sd1, sdxl."""
+
+    type: ModelType | None = None
+    base_model: str | None = None
+    commercial: bool = False
+    """Only models whose images may be sold."""
+
+    def sql(self) -> tuple[str, list[str]]:
+        """A condition on ``entries`` and its values.
+
+        Raises:
+            BadInput: there is no such base model.
+        """
+        parts, values = ["1"], []
+        if self.type is not None:
+            parts.append("type = ?")
+            values.append(str(self.type))
+        if self.base_model is not None:
+            names = named_base_models(self.base_model)
+            parts.append(f"base_model IN ({', '.join('?' * len(names))})")
+            values.extend(names)
+        if self.commercial:
+            parts.append("commercial IN ('Image', 'Rent', 'Sell')")
+        return " AND ".join(parts), values
+
+
+LOOKUPS = ("names", "files", "versions", "hashes", "features")
+"""The tables with rows that belong to an entry."""
+
+COLUMNS = (
+    "id, name, type, base_model, air, downloads, commercial, is_pickle, source, model_id, version_id, "
+    "version_name, sha256, autov2, file_name, tags, trigger_words, favorites, comments, ratings, rating, "
+    "no_credit, derivatives, different_licence, description, created_at, hashes, rest"
+)
+_USAGE = tuple(field.name for field in fields(Usage))
+_CIVITAI_VERSION = re.compile(r"civitai:\d+@(\d+)$")
+
+
+_NO_REST: tuple[Any, ...] = ([()] * len(_USAGE), (), (), ())
+_EMPTY_REST = json.dumps(_NO_REST, separators=(",", ":"))
+"""A third of all entries have no usage and one version: not parsing this saves a tenth of the load."""
+
+
+def row(entry_id: int | None, card: Card) -> tuple[Any, ...]:
+    """The card as values of COLUMNS; the database gives the id where it is None."""
+    stats, licence = card.stats, card.licence
+    usage = [[[key, n] for key, n in getattr(card.usage, name).items()] for name in _USAGE]
+    left = [usage, card.older_airs, card.aliases, card.optional_words]
+    rest = json.dumps(left, ensure_ascii=False, separators=(",", ":"))
+    return (
+        entry_id, card.name, card.type, card.base_model, card.air, stats.downloads, licence.commercial,
+        card.is_pickle, card.source, card.model_id, card.version_id, card.version_name, card.sha256,
+        card.autov2, card.file_name, "\n".join(card.tags), "\n".join(card.trigger_words), stats.favorites,
+        stats.comments, stats.ratings, stats.rating, licence.no_credit, licence.derivatives,
+        licence.different_licence, card.description, card.created_at, " ".join(card.hashes), rest,
+    )  # fmt: skip
+
+
+def entry(values: Sequence[Any]) -> tuple[int, Card]:
+    """The id and card of a row of COLUMNS."""
+    (
+        entry_id, name, kind, base_model, air, downloads, commercial, _, source, model_id, version_id,
+        version_name, sha256, autov2, file_name, tags, trigger_words, favorites, comments, ratings, rating,
+        no_credit, derivatives, different_licence, description, created_at, hashes, rest,
+    ) = values  # fmt: skip
+    usage, older_airs, aliases, optional = _NO_REST if rest == _EMPTY_REST else json.loads(rest)
+    return entry_id, Card(
+        name, kind, base_model, air, model_id, version_id, version_name, sha256, autov2, file_name,
+        tuple(tags.split("\n")) if tags else (),
+        tuple(trigger_words.split("\n")) if trigger_words else (),
+        Stats(downloads, favorites, comments, ratings, rating),
+        Licence(no_credit == 1, commercial, derivatives == 1, different_licence == 1),
+        Usage(*map(dict, usage)),
+        description, source, created_at, tuple(older_airs), tuple(hashes.split()), tuple(aliases),
+        tuple(optional),
+    )  # fmt: skip
+
+
+def lookups(card: Card) -> dict[str, set[tuple[Any, ...]]]:
+    """Table → keys by which the card is found, without its id."""
+    airs = (_CIVITAI_VERSION.search(air) for air in (card.air, *card.older_airs))
+    aliases = {name_key(alias) for alias in card.aliases} - {name_key(card.name)}
+    return {
+        "names": {(name_key(card.name), 0), *((alias, 1) for alias in aliases)},
+        "files": {(file_key(card.file_name),)} if card.file_name else set(),
+        "versions": {(int(match[1]),) for match in airs if match},
+        "hashes": {(hash_prefix(digest),) for digest in card.hashes},
+    }
+
+
+def file_key(file_name: str) -> str:
+    """What file names share when they are the same model: no folder, suffix or case."""
+    name = re.split(r"[/\\]", file_name.strip())[-1]
+    return re.sub(r"\.(?:safetensors|ckpt|pt|pth|bin)$", "", name.casefold())
+
+
+def clean_hash(text: str) -> str | None:
+    """A hash as the catalog spells it, lower case without ``0x``; None if it is none."""
+    digest = text.strip().casefold().removeprefix("0x")
+    return digest if re.fullmatch(r"[0-9a-f]{8,64}", digest) else None
+
+
+def hash_prefix(digest: str) -> int:
+    """The first 32 bits, by which hashes are indexed; AutoV2 shares them with its SHA-256."""
+    return int(digest[:8], 16)
+
+
+def insertion(
+    table: str, keys: Iterable[tuple[Any, ...]], entry_id: int
+) -> tuple[str, list[tuple[Any, ...]]]:
+    """The statement and rows that put an entry's keys into a lookup table."""
+    columns = {"names": "key, alias", "files": "key", "versions": "version_id", "hashes": "prefix"}[table]
+    marks = ", ".join("?" * (columns.count(",") + 2))
+    return f"INSERT INTO {table} ({columns}, entry_id) VALUES ({marks})", [(*key, entry_id) for key in keys]

@@ -1,0 +1,45 @@
+"""The corpus: a crawl's entries, each with the samples that a held-out rule lets through.
+
+    RAW → survey (hashes, flags) → splits → entries of visible samples → AI Horde's merged in
+
+Several passes over the raw answers, and constant memory beyond ids and prompts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from diffagent.data.cards import Entry, Survey, entries, survey
+from diffagent.data.filters import Funnel, Scope
+from diffagent.data.holdout import Rule, splits, visible
+from diffagent.data.horde import HordeModel
+from diffagent.data.horde_cards import merge_horde
+from diffagent.data.raw import RawFolder
+from diffagent.data.splits import Split
+
+
+def read_entries(
+    raw: RawFolder, scope: Scope, rule: Rule = "none", funnel: Funnel | None = None
+) -> Iterator[Entry]:
+    """Every entry of a crawl (Civitai's, then Horde's own) with the samples that the rule lets it see."""
+    found = survey(raw.models(), scope, funnel)
+    seen = None
+    if rule != "none":
+        seen = visible(_splits(raw, found, scope, rule), rule)
+    kept = entries(raw.models(), found, scope, keep=lambda sample: seen is None or sample.image_id in seen)
+    yield from _with_horde(kept, raw, found, scope)
+
+
+def read_splits(raw: RawFolder, scope: Scope) -> Mapping[int, tuple[Split, Split]]:
+    """Image id → its split by cluster and by image, over every sample of a crawl."""
+    return _splits(raw, survey(raw.models(), scope), scope, "both")
+
+
+def _splits(raw: RawFolder, found: Survey, scope: Scope, rule: Rule) -> dict[int, tuple[Split, Split]]:
+    everything = (sample for entry in entries(raw.models(), found, scope) for sample in entry.samples)
+    return splits(everything, rule)
+
+
+def _with_horde(kept: Iterable[Entry], raw: RawFolder, found: Survey, scope: Scope) -> Iterable[Entry]:
+    models: Iterable[HordeModel] = raw.horde() if "horde" in raw else ()
+    return merge_horde(kept, models, found, scope)

@@ -1,0 +1,315 @@
+"""The catalog file: every lookup, identity of cards, ids that stay, and damaged files."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+
+from diffagent.data.catalog import Catalog, Filter, Row, default_catalog
+from diffagent.data.errors import BadCatalog, BadInput, UnknownModel
+from diffagent.data.records import Card, Licence, Stats, Usage
+
+INK = Card(
+    name="Ink Fox [v2] 水墨",
+    type="LoRA",
+    base_model="SD 1.5",
+    air="urn:air:sd1:lora:civitai:7@72",
+    model_id=7,
+    version_id=72,
+    version_name="v2",
+    sha256="ab" * 32,
+    autov2="ab" * 5,
+    file_name="inkFox_v2.safetensors",
+    tags=("ink", "monochrome"),
+    trigger_words=("inkfox, ink", "brush"),
+    stats=Stats(300, 20, 3, 4, 4.75),
+    licence=Licence(False, "Rent", True, False),
+    usage=Usage(
+        {"DDIM": 3, "Euler a": 1}, {25: 4}, {7.5: 3, 7.0: 1}, {"512x768": 4}, {2: 4},
+        {"urn:air:sd1:checkpoint:civitai:22@23": 4}, {0.75: 3, 1.0: 1},
+    ),
+    description="SD 1.5 LoRA: ink, monochrome. Trigger words: inkfox, brush.",
+    created_at="2030-01-01T00:00:00.000Z",
+    older_airs=("urn:air:sd1:lora:civitai:7@71",),
+    hashes=("ab" * 32, "ab" * 5, "1234abcd", "cd" * 32),
+)  # fmt: skip
+OIL = Card(
+    name="Oil Harbour",
+    type="Checkpoint",
+    base_model="SD 1.5",
+    air="urn:air:sd1:checkpoint:civitai:22@23",
+    model_id=22,
+    version_id=23,
+    file_name="oilHarbour.safetensors",
+    tags=("painting",),
+    stats=Stats(downloads=100),
+    hashes=("ef" * 32,),
+    aliases=("Harbour Oils",),
+)
+MUCH = replace(
+    OIL, name="Most Loaded", air="urn:air:sd1:checkpoint:civitai:33@34", model_id=33, version_id=34,
+    file_name="most.safetensors", stats=Stats(downloads=9000), hashes=("1234abcd" + "0" * 56,), aliases=(),
+    tags=("photo",), licence=Licence(commercial="Sell"),
+)  # fmt: skip
+AURORA = Card(
+    name="Aurora", type="Checkpoint", base_model="SDXL 1.0", air="urn:air:sdxl:checkpoint:horde:Aurora",
+    file_name="aurora.ckpt", source="horde",
+)  # fmt: skip
+CARDS = (INK, OIL, MUCH, AURORA)
+
+
+@pytest.fixture
+def path(tmp_path):
+    with Catalog.create(tmp_path / "invented.sqlite") as catalog:
+        catalog.add(CARDS)
+    return tmp_path / "invented.sqlite"
+
+
+@pytest.fixture
+def catalog(path):
+    with Catalog.open(path) as opened:
+        yield opened
+
+
+def test_cards_come_back_as_they_went_in(catalog):
+    assert catalog.entries() == list(enumerate(CARDS, 1))
+    assert catalog.cards() == [MUCH, INK, OIL, AURORA]
+    assert len(catalog) == 4
+    usage = catalog.entries()[0][1].usage
+    assert [type(key) for key in (*usage.steps, *usage.cfg_scale)] == [int, float, float]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Ink Fox [v2] 水墨",
+        "  ink ＦＯＸ [V2]  水墨 ",
+        "urn:air:sd1:lora:civitai:7@72",
+        "urn:air:sd1:lora:civitai:7@71",
+        "7",
+        "71",
+        "72",
+        "AB" * 32,
+        "0x" + "ab" * 5,
+        "CD" * 32,
+        "1234ABCD",
+        "inkfox_V2",
+        r"models\Lora\inkFox_v2.safetensors",
+    ],
+)
+def test_everything_that_a_model_goes_by(catalog, text):
+    assert catalog.find(text) == INK
+
+
+def test_an_alias_and_a_horde_air(catalog):
+    assert catalog.find("harbour oils") == OIL
+    assert catalog.by_air("urn:air:sdxl:checkpoint:horde:Aurora") == AURORA
+    assert catalog.find("aurora.ckpt").is_pickle
+
+
+def test_an_air_of_another_type_or_model_is_another_model(catalog):
+    assert catalog.by_air("urn:air:sd1:checkpoint:civitai:7@71") is None
+    assert catalog.by_air("urn:air:sd1:lora:civitai:8@71") is None
+    assert catalog.by_air("nonsense") is None
+
+
+@pytest.mark.parametrize(
+    "text", ["1234abcd" + "1" * 56, "99", "0" * 400, "", "'; --", '"', "x\0y", "🦊" * 300]
+)
+def test_what_nobody_goes_by(catalog, text):
+    with pytest.raises(UnknownModel, match="no model of the catalog") as caught:
+        catalog.find(text)
+    assert len(str(caught.value)) < 400
+
+
+def test_unknown_names_bring_near_ones(catalog):
+    with pytest.raises(UnknownModel, match="'Oil Harbor': near: Oil Harbour"):
+        catalog.find("Oil Harbor")
+
+
+def test_search(catalog):
+    def names(query, *wanted):
+        return [card.name for card in catalog.search(query, 5, Filter(*wanted))]
+
+    assert names("MONO") == [INK.name]
+    assert names("brush ink") == [INK.name]
+    assert names("painting") == ["Oil Harbour"]
+    assert names("水") == [INK.name]
+    assert names("墨") == [INK.name]
+    assert names("ink OR zzz") == [INK.name]  # any word, where no entry has all
+    assert names("zzz") == []
+    assert names('"()*') == []
+    assert names("ink", "Checkpoint") == []
+
+
+def test_filters(catalog):
+    def names(*wanted):
+        return {row.name for row in catalog.rows(Filter(*wanted))}
+
+    assert names("LoRA") == {INK.name}
+    assert names(None, "sdxl") == {"Aurora"}
+    assert names(None, "sd1", True) == {INK.name, "Most Loaded"}
+    assert names("Checkpoint", "SD 1.5") == {"Oil Harbour", "Most Loaded"}
+    with pytest.raises(BadInput, match="no base model 'sd9'"):
+        names(None, "sd9")
+
+
+def test_rows_in_brief(catalog):
+    assert catalog.rows()[0] == Row(1, INK.name, "LoRA", "SD 1.5", INK.air, 300, "Rent", False)
+    assert catalog.rows()[3].is_pickle is True
+
+
+def test_stats(catalog):
+    assert catalog.stats() == {
+        "entries": 4,
+        "type": {"Checkpoint": 3, "LoRA": 1},
+        "base_model": {"SD 1.5": 3, "SDXL 1.0": 1},
+        "source": {"civitai": 3, "horde": 1},
+        "commercial": {"None": 2, "Rent": 1, "Sell": 1},
+        "pickles": 1,
+        "downloads": 9400,
+        "features": {},
+    }
+
+
+def test_the_default_checkpoint_is_what_loras_run_on(catalog, tmp_path):
+    assert catalog.default_checkpoint("sd1") == OIL.air  # and not the most downloaded
+    assert catalog.default_checkpoint("sdxl") is None  # a pickle is nobody's default
+    with Catalog.create(tmp_path / "b.sqlite") as other:
+        other.add([OIL, MUCH])
+        assert other.default_checkpoint("sd1") == MUCH.air
+
+
+def test_a_new_version_keeps_its_entry_and_loses_its_features(path):
+    newer = replace(INK, air="urn:air:sd1:lora:civitai:7@73", version_id=73, older_airs=(INK.air,), hashes=())
+    with Catalog.open(path, writable=True) as catalog:
+        catalog.put_features("text", {1: b"one", 2: b"two"})
+        assert catalog.add([newer]) == [1]
+        assert catalog.entries()[0] == (1, newer)
+        assert list(catalog.features("text")) == [(2, b"two")]
+        assert catalog.by_air(INK.air) == newer
+        assert catalog.by_hash("ab" * 32) is None
+        assert catalog.add([newer, replace(newer, description="again")]) == [1, 1]
+
+
+def test_names_stay_unique(path):
+    with Catalog.open(path, writable=True) as catalog:
+        catalog.add([replace(AURORA, name="OIL harbour", air="urn:air:sdxl:checkpoint:huggingface:me/oil")])
+        catalog.add(
+            [replace(OIL, name="ink fox [V2] 水墨", air="urn:air:sd1:checkpoint:civitai:5@6", model_id=5)]
+        )
+        assert [card.name for _, card in catalog.entries()[4:]] == [
+            "OIL harbour (horde)",
+            "ink fox [V2] 水墨 (5)",
+        ]
+
+
+def test_two_models_of_one_home_page_stay_two(tmp_path):
+    one = replace(AURORA, air="urn:air:sdxl:checkpoint:civitai:9@1", model_id=9, version_id=1)
+    two = replace(one, name="Aurora 2", air="urn:air:sdxl:checkpoint:civitai:9@2", version_id=2)
+    with Catalog.create(tmp_path / "c.sqlite") as catalog:
+        assert catalog.add([one, two]) == [1, 2]
+
+
+def test_a_failing_card_adds_nothing(path):
+    def cards():
+        yield replace(OIL, name="New", air="urn:air:sd1:checkpoint:civitai:50@51", model_id=50)
+        raise RuntimeError("the source broke")
+
+    with Catalog.open(path, writable=True) as catalog:
+        with pytest.raises(RuntimeError):
+            catalog.add(cards())
+        assert len(catalog) == 4
+
+
+def test_features_and_meta(path):
+    with Catalog.open(path, writable=True) as catalog:
+        catalog.put_features("text", {2: b"b", 1: b"a"})
+        catalog.put_features("text", {2: b"B"})
+        catalog.set_meta("held_out", "both")
+    with Catalog.open(path) as catalog:
+        assert list(catalog.features("text")) == [(1, b"a"), (2, b"B")]
+        assert list(catalog.features("image")) == []
+        assert (catalog.get_meta("held_out"), catalog.get_meta("nothing")) == ("both", None)
+        assert catalog.stats()["features"] == {"text": 2}
+
+
+def test_reading_does_not_write(path):
+    before = path.read_bytes()
+    with Catalog.open(path) as catalog, pytest.raises(BadCatalog, match=r"cannot write to .* make a copy"):
+        catalog.add([OIL])
+    assert path.read_bytes() == before
+
+
+def test_a_new_catalog_appears_when_it_is_complete(tmp_path):
+    path = tmp_path / "new.sqlite"
+    with pytest.raises(ZeroDivisionError), Catalog.create(path) as catalog:
+        catalog.add([OIL][: 1 // 0])
+    assert list(tmp_path.iterdir()) == []
+    path.write_bytes(b"the old one")
+    catalog = Catalog.create(path)
+    catalog.add([OIL])
+    assert path.read_bytes() == b"the old one"
+    catalog.close()
+    assert [p.name for p in tmp_path.iterdir()] == ["new.sqlite"]
+
+
+def test_files_that_are_no_catalog(path, tmp_path):
+    def refuses(target, message):
+        with pytest.raises(BadCatalog, match=message):
+            Catalog.open(target).entries()
+
+    refuses(tmp_path / "none.sqlite", r"no catalog at .*none\.sqlite: make one with diffagent catalog import")
+    refuses(tmp_path, "no catalog at")
+    text = tmp_path / "text.sqlite"
+    text.write_text("hello")
+    refuses(text, "is not a catalog")
+    other = tmp_path / "other.sqlite"
+    sqlite3.connect(other).executescript("CREATE TABLE a (b)").close()
+    refuses(other, "another SQLite file")
+    newer = tmp_path / "newer.sqlite"
+    shutil.copy(path, newer)
+    sqlite3.connect(newer).executescript("PRAGMA user_version = 99").close()
+    refuses(newer, r"version 99, this diffagent reads version \d+: import it again")
+    cut = tmp_path / "cut.sqlite"
+    cut.write_bytes(path.read_bytes()[:-5000])
+    refuses(cut, r"is damaged \([\d,]+ of [\d,]+ bytes\)")
+    data = bytearray(path.read_bytes())
+    data[4096:20480] = b"\xff" * 16384
+    broken = tmp_path / "broken.sqlite"
+    broken.write_bytes(data)
+    refuses(broken, "is damaged")
+    with pytest.raises(BadCatalog, match="give a path in a folder that exists"):
+        Catalog.create(tmp_path / "no" / "folder.sqlite")
+
+
+def test_the_default_is_in_the_package():
+    assert default_catalog().parts[-2:] == ("default", "catalog.sqlite")
+
+
+def test_several_threads_may_read(path):
+    with Catalog.open(path) as catalog, ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(catalog.by_name, ["aurora"] * 40)) == [AURORA] * 40
+
+
+def test_thousands_of_cards_load_fast(tmp_path):
+    many = [
+        replace(INK, name=f"Model {n}", air=f"urn:air:sd1:lora:civitai:{n}@{n}", model_id=n, version_id=n)
+        for n in range(1, 5701)
+    ]
+    with Catalog.create(tmp_path / "many.sqlite") as catalog:
+        catalog.add(many)
+    with Catalog.open(tmp_path / "many.sqlite") as catalog:
+        took = {}
+        for name in ("entries", "rows"):
+            started = time.process_time()
+            assert len(getattr(catalog, name)()) == 5700
+            took[name] = time.process_time() - started
+    assert took["entries"] < 0.6, took  # 0.1 s when the machine is not shared
+    assert took["rows"] < 0.15, took
+    assert (tmp_path / "many.sqlite").stat().st_size < 8e6

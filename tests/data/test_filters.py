@@ -1,0 +1,110 @@
+"""Which models can be called, and the reason for every one that cannot."""
+
+from __future__ import annotations
+
+import pytest
+from invented_items import file, item, version
+
+from diffagent.data.errors import BadInput
+from diffagent.data.filters import Funnel, Scope, is_flagged, judge, named_base_models, passing, spelled
+
+
+def test_a_usable_model_passes():
+    (passed,) = judge(item(1)).passed
+    assert (passed.type, passed.base_model, passed.version["id"]) == ("Checkpoint", "SD 1.5", 10)
+    assert passed.file["name"] == "file10.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"type": "Controlnet"}, "type"),
+        ({"nsfw": True}, "nsfw"),
+        ({"poi": True}, "real person"),
+        ({"tags": ["Celebrity"]}, "real person"),
+        ({"tags": ["japanese actress"]}, "real person"),
+        ({"name": "Hentai mix"}, "explicit words"),
+        ({"tags": ["foo", "nude"]}, "explicit words"),
+        ({"modelVersions": []}, "no version"),
+        ({"name": "Fox Inpainting"}, "inpainting"),
+    ],
+)
+def test_why_a_model_is_dropped(changes, reason):
+    verdict = judge({**item(1), **changes})
+    assert (verdict.passed, verdict.reason) == ((), reason)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"baseModel": "SD 2.1"}, "base model"),
+        ({"name": "v1-inpainting"}, "inpainting"),
+        ({"files": [file("a-inpainting.safetensors")]}, "inpainting"),
+        ({"files": []}, "no model file"),
+        ({"files": [file("x.vae.safetensors", type="VAE")]}, "no model file"),
+        ({"files": [file("a.ckpt")]}, "not safetensors"),
+        ({"files": [file("a.safetensors", pickleScanResult="Danger")]}, "scan"),
+        ({"files": [file("a.safetensors", hashes={"AutoV2": "12"})]}, "no sha256"),
+        ({"files": [file("a.safetensors", hashes={"SHA256": "short"})]}, "no sha256"),
+    ],
+)
+def test_why_a_version_is_dropped(changes, reason):
+    verdict = judge(item(1, version(5, **changes)))
+    assert (verdict.passed, verdict.reason, verdict.versions) == ((), reason, {reason: 1})
+
+
+def test_fictional_people_stay():
+    assert not is_flagged(item(1, tags=["virtual youtuber", "idolmaster", "persona 5", "actions"]))
+
+
+def test_the_newest_passing_version_of_each_base_model():
+    model = item(
+        1,
+        version(4, files=[file("new.ckpt")]),
+        version(3),
+        version(2, baseModel="SDXL 1.0"),
+        version(1, name="old-inpainting"),
+        version(0),
+    )
+    first, second = judge(model).passed
+    assert (first.base_model, first.version["id"]) == ("SD 1.5", 3)
+    assert [v["id"] for v in first.family_versions] == [4, 3, 0]
+    assert (second.base_model, second.version["id"]) == ("SDXL 1.0", 2)
+    assert [p.base_model for p in judge(model, Scope.of(["sdxl"])).passed] == ["SDXL 1.0"]
+
+
+def test_the_reason_is_of_the_version_that_came_furthest():
+    model = item(1, version(1, baseModel="Pony"), version(2, files=[file("a.ckpt")]))
+    verdict = judge(model)
+    assert verdict.reason == "not safetensors"
+    assert verdict.versions == {"base model": 1, "not safetensors": 1}
+
+
+def test_the_primary_file_is_the_one_to_call():
+    files = [file("a.safetensors"), file("b.safetensors", primary=True), file("c.ckpt")]
+    assert judge(item(1, version(1, files=files))).passed[0].file["name"] == "b.safetensors"
+
+
+def test_the_funnel_counts_everything_once():
+    funnel = Funnel()
+    models = [item(1), item(2, nsfw=True), item(3, version(1), version(2, baseModel="SDXL 1.0"))]
+    assert [p.version["id"] for _, p in passing(models, Scope(), funnel)] == [10, 1, 2]
+    assert funnel.to_json() == {
+        "models": 3,
+        "dropped": {"nsfw": 1},
+        "kept": 2,
+        "entries": 3,
+        "dropped_versions": {},
+    }
+
+
+def test_base_models_are_spelled_as_in_the_catalog():
+    assert spelled("stable diffusion 1") == "SD 1.5"
+    assert spelled("stable_diffusion_xl") == "SDXL 1.0"
+    assert spelled(None) == ""
+    assert named_base_models("SD1") == ("SD 1.4", "SD 1.5")
+    assert named_base_models("sdxl") == ("SDXL 1.0",)
+    assert named_base_models("sd 1.5") == ("SD 1.5",)
+    assert Scope.of([]) == Scope()
+    with pytest.raises(BadInput, match=r"'sd3'.*give one of SD 1\.4"):
+        named_base_models("sd3")
