@@ -1,0 +1,61 @@
+"""Engines: the language models that decide, behind two verbs.
+
+``choose`` gives a log-probability for each of a few one-token labels as the next token of the answer;
+``write`` writes the answer inside a grammar. :func:`load_engine` finds an engine by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+from diffagent.agent.grammar import Grammar
+from diffagent.data.errors import BadInput
+
+ENGINES = ("transformers",)
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What the model reads: instructions, the same for all requests, and this request."""
+
+    system: str
+    user: str
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """What the agent needs of a language model. Every method may be called from several threads."""
+
+    digest: str
+    """SHA-256 of the weights."""
+
+    def choose(self, prompt: Prompt, options: Sequence[str], draft: str = "") -> list[float]:
+        """Log-probability of each option as the answer's next token, normalised over the options.
+
+        ``draft`` is the text expected of a following ``write``; a good guess saves its time, a bad one
+        changes nothing.
+        """
+        ...
+
+    def write(self, prompt: Prompt, grammar: Grammar, draft: str = "") -> str:
+        """The answer inside ``grammar``, its priors fused with the model's probabilities."""
+        ...
+
+    def generate(self, prompt: Prompt, max_new_tokens: int) -> str:
+        """The model's own greedy answer, without a grammar."""
+        ...
+
+    def generate_many(self, prompts: Sequence[Prompt], max_new_tokens: int, batch_size: int = 8) -> list[str]:
+        """:meth:`generate` for each prompt, in batches."""
+        ...
+
+
+def load_engine(name: str = "transformers", llm: str | None = None) -> Engine:
+    """The engine ``name`` with the model ``llm`` (a folder or a name; default: the embedded one)."""
+    if name == "transformers":
+        from diffagent.agent.engines.transformers_engine import TransformersEngine
+
+        return TransformersEngine.load(llm)
+    raise BadInput(f"there is no engine {name!r}; the engines are {', '.join(ENGINES)}")

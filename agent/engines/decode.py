@@ -1,0 +1,157 @@
+"""Fused constrained decoding: a grammar and a model's logits go in, the answer's text comes out.
+
+At a position where the grammar allows several tokens t after the prefix x, the answer takes
+
+    argmax_t  w · log p_llm(t | x, t legal)  +  log p_prior(t)
+
+where the prior of a token is that of the best answer through it, so that with w = 0 the answer is the most
+probable one (a sum over answers would favour tokens that many poor options share). Legal are the tokens that
+begin the tokenizer's own spelling of an option. What the grammar forces costs no forward pass.
+
+A draft of the rest is only a guess: it goes through the model together with what must, so that the logits of
+later positions are there already wherever it proves right. It never changes the answer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from diffagent.agent.grammar import Grammar
+from diffagent.data.errors import EngineError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from diffagent.agent.engines.chat import Chat
+
+WINDOW = 64
+"""Bytes of text that decide its first token; tokenizers split at words long before."""
+
+NONE = -1
+"""No token."""
+
+Guess = Callable[[], list[int]]
+Score = Callable[[list[int], list[int], Guess], "NDArray[np.float32]"]
+"""``score(done, tokens, guess)``: logits of ``tokens`` as the next one after the answer's tokens ``done``.
+``guess()`` gives tokens that probably follow ``done``."""
+
+
+class Vocabulary:
+    """The tokenizer as llguidance sees it."""
+
+    def __init__(self, chat: Chat) -> None:
+        from llguidance import LLTokenizer
+
+        self._tokenizer = LLTokenizer(chat.source, eos_token=chat.end_ids[0], slices=[])
+        self.end = chat.end_ids[0]
+
+    def matcher(self, grammar: Grammar) -> Any:
+        """A matcher at the start of ``grammar``. Raises :class:`EngineError` where it does not compile."""
+        from llguidance import LLMatcher
+
+        matcher = LLMatcher(self._tokenizer, LLMatcher.grammar_from_lark(grammar.to_lark()), log_level=0)
+        if matcher.is_error():
+            reason = " ".join(matcher.get_error().split())[:200]
+            raise EngineError(f"the request's grammar does not compile: {reason}")
+        return matcher
+
+    def legal(self, matcher: Any) -> frozenset[int]:
+        """The tokens that may follow."""
+        import numpy as np
+
+        bits = np.frombuffer(matcher.compute_bitmask(), dtype=np.uint8)
+        if matcher.is_error():
+            raise EngineError(f"constrained decoding failed: {' '.join(matcher.get_error().split())[:200]}")
+        return frozenset(np.flatnonzero(np.unpackbits(bits, bitorder="little")).tolist())
+
+    def text(self, tokens: Sequence[int]) -> bytes:
+        return bytes(self._tokenizer.decode_bytes(list(tokens)))
+
+    def begins(self, token: int, text: bytes) -> bool:
+        """Whether ``token`` may be the first of ``text``; the end token begins no text at all."""
+        return not text if token == self.end else text.startswith(self.text([token]))
+
+    def first_token(self, text: bytes) -> int:
+        """The token that begins ``text``; the end token where there is none."""
+        tokens = self._tokenizer.tokenize_bytes(text[:WINDOW])
+        return int(tokens[0]) if tokens else self.end
+
+
+def write(grammar: Grammar, vocabulary: Vocabulary, score: Score, draft: str = "") -> str:
+    """Decode one answer; see the module's first lines. Raises :class:`EngineError`."""
+    matcher = vocabulary.matcher(grammar)
+    done: list[int] = []
+    while not matcher.is_stopped():
+        tokens = forced(matcher)
+        if not tokens:
+            priors = _priors(grammar, vocabulary, matcher, vocabulary.text(done))
+            tokens = list(priors)
+            if len(priors) > 1:
+                guess = partial(_guess, grammar, vocabulary, matcher, done, draft)
+                tokens = [_best(grammar.llm_weight, priors, score(done, tokens, guess))]
+        if tokens[0] == vocabulary.end:
+            break
+        if not matcher.consume_tokens(tokens):
+            raise EngineError(f"constrained decoding failed: {' '.join(matcher.get_error().split())[:200]}")
+        done += tokens
+    answer = vocabulary.text(done).decode("utf-8", "replace")
+    grammar.parse(answer)
+    return answer
+
+
+def forced(matcher: Any) -> list[int]:
+    """The tokens that must follow."""
+    tokens: list[int] = matcher.compute_ff_tokens()
+    # llguidance takes the name of a special token in forced text for the token, which its own grammar refuses
+    return tokens[: matcher.validate_tokens(tokens)]
+
+
+def _priors(grammar: Grammar, vocabulary: Vocabulary, matcher: Any, prefix: bytes) -> dict[int, float]:
+    """Legal token → log-prior of the best answer through it."""
+    legal = vocabulary.legal(matcher)
+    priors: dict[int, float] = {}
+    for prior, answer in grammar.branches(prefix):
+        rest = answer[len(prefix) :]
+        token = vocabulary.first_token(rest)
+        if token not in legal or not vocabulary.begins(
+            token, rest
+        ):  # half a character, or a special token's name
+            fitting = [other for other in legal if vocabulary.begins(other, rest)]
+            token = max(fitting, key=lambda other: len(vocabulary.text([other])), default=NONE)
+        if token != NONE:
+            priors[token] = max(prior, priors.get(token, -math.inf))
+    if not priors:
+        raise EngineError(f"the model's vocabulary cannot spell the rest of the answer {prefix[-80:]!r}")
+    return priors
+
+
+def _best(weight: float, priors: Mapping[int, float], logits: NDArray[np.float32]) -> int:
+    import numpy as np
+
+    scores = logits.astype(np.float64)
+    scores -= scores.max()
+    scores -= np.log(np.exp(scores).sum())
+    return list(priors)[int(np.argmax(weight * scores + np.array(list(priors.values()))))]
+
+
+def _guess(grammar: Grammar, vocabulary: Vocabulary, matcher: Any, done: list[int], draft: str) -> list[int]:
+    """Tokens that probably follow ``done``: the draft's, or those of the grammar's most probable rest.
+
+    Walks a copy of the matcher as :func:`write` walks it, so that forced text is cut into the same tokens.
+    """
+    matcher = matcher.deep_copy()
+    prefix, whole = vocabulary.text(done), draft.encode("utf-8", "replace")
+    if not whole.startswith(prefix):
+        whole = max(grammar.branches(prefix), default=(0.0, b""))[1]
+    guess: list[int] = []
+    while len(prefix) < len(whole) and not matcher.is_stopped():
+        tokens = forced(matcher) or [vocabulary.first_token(whole[len(prefix) :])]
+        if matcher.validate_tokens(tokens) < len(tokens) or not matcher.consume_tokens(tokens):
+            break
+        guess += tokens
+        prefix += vocabulary.text(tokens)
+    return guess

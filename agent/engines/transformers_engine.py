@@ -1,0 +1,187 @@
+"""The engine on local weights in transformers' format: SmolLM2-135M-Instruct, a LLaMA-2-7B, any causal model.
+
+One sequence is kept with its key-value cache: prompt, and behind it the tokens of a drafted answer. A new
+request reuses the longest common beginning (the system turn, at least), so ``choose`` and ``write`` of a
+prompt cost one forward pass as long as the draft holds, and one short pass from each place where it does not.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Sequence
+from functools import cached_property
+from itertools import takewhile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from diffagent.agent.engines import Prompt, decode
+from diffagent.agent.engines.causal_lm import CausalLM
+from diffagent.agent.engines.chat import Chat
+from diffagent.agent.engines.llama import Llama, read_tensors
+from diffagent.agent.grammar import Grammar
+from diffagent.data.errors import EngineError, MissingWeights
+from diffagent.data.weights import DEFAULT_LLM, resolve
+
+if TYPE_CHECKING:
+    import numpy as np
+    import torch
+    from numpy.typing import NDArray
+
+SMALL_BYTES = 2 * 10**9
+"""Up to this size of weights a CPU without bf16 arithmetic may hold them in fp32."""
+
+
+class TransformersEngine:
+    """See :class:`diffagent.agent.engines.Engine`. One lock: calls from several threads wait in line."""
+
+    def __init__(self, decoder: Llama | CausalLM, chat: Chat, digest: str, config: dict[str, Any]) -> None:
+        self.digest = digest
+        self.chat = chat
+        self._decoder = decoder
+        self._config = config
+        self._lock = threading.RLock()
+        self._ids: list[int] = []  # what the decoder's cache holds
+        self._first = 0  # position in _ids of the first of _states
+        self._states: Any = ()
+
+    @classmethod
+    def load(
+        cls, llm: str | None = None, device: str | None = None, dtype: str | None = None
+    ) -> TransformersEngine:
+        """Load a folder or a name (:func:`diffagent.data.weights.resolve`); default: the embedded model.
+
+        ``device`` defaults to CUDA where there is one; ``dtype`` to bf16 where the device computes in it,
+        else to fp32.
+        """
+        import torch
+
+        weights = resolve(llm or DEFAULT_LLM)
+        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        chosen = getattr(torch, dtype) if dtype else _best_dtype(weights.path, device)
+        config = json.loads((weights.path / "config.json").read_text(encoding="utf-8"))
+        chat = Chat(weights.path)
+        files = sorted(weights.path.glob("*.safetensors"))
+        decoder: Llama | CausalLM
+        if files and Llama.fits(config):
+            decoder = Llama(config, read_tensors(files, chosen, device))
+        else:
+            try:
+                decoder = CausalLM.load(weights.path, chosen, device)
+            except (OSError, ValueError, ImportError) as error:
+                reason = " ".join(str(error).split())[:200]
+                raise MissingWeights(
+                    f"transformers cannot load {weights.path}: {reason}; "
+                    "give a folder of a causal language model"
+                ) from None
+        return cls(decoder, chat, weights.digest, config)
+
+    @property
+    def dtype(self) -> str:
+        """What the weights are held in, such as ``float32``."""
+        return str(self._decoder.dtype).removeprefix("torch.")
+
+    def count_tokens(self, text: str) -> int:
+        """How many tokens ``text`` takes in a prompt."""
+        return len(self.chat.encode(text))
+
+    def choose(self, prompt: Prompt, options: Sequence[str], draft: str = "") -> list[float]:
+        """Log-probability of each one-token option as the answer's next token, normalised over the options.
+
+        ``draft`` goes through the model in the same pass, so a following ``write`` of that text costs none.
+        """
+        import numpy as np
+
+        labels = [self.chat.encode(option) for option in options]
+        if len({tuple(label) for label in labels}) != len(labels) or any(len(label) != 1 for label in labels):
+            raise EngineError(
+                f"the options {list(options)} are not one different token each; use labels such as A, B"
+            )
+        with self._lock:
+            ids = self.chat.prompt_ids(prompt)
+            logits = self._score(ids, [label[0] for label in labels], lambda: self.chat.encode(draft))
+        scores = logits.astype(np.float64)
+        scores -= scores.max()
+        return [float(score) for score in scores - np.log(np.exp(scores).sum())]
+
+    def write(self, prompt: Prompt, grammar: Grammar, draft: str = "") -> str:
+        """The answer inside ``grammar`` (:mod:`diffagent.agent.engines.decode`)."""
+        with self._lock:
+            ids = self.chat.prompt_ids(prompt)
+
+            def score(done: list[int], tokens: list[int], guess: decode.Guess) -> NDArray[np.float32]:
+                return self._score(ids + done, tokens, guess)
+
+            return decode.write(grammar, self._vocabulary, score, draft)
+
+    def generate(self, prompt: Prompt, max_new_tokens: int, min_new_tokens: int = 0) -> str:
+        """The model's own greedy answer by transformers' ``generate()``: the baseline of speed figures."""
+        return self.generate_many([prompt], max_new_tokens, min_new_tokens=min_new_tokens)[0]
+
+    def generate_many(
+        self, prompts: Sequence[Prompt], max_new_tokens: int, batch_size: int = 8, min_new_tokens: int = 0
+    ) -> list[str]:
+        """:meth:`generate` for each prompt, in batches of prompts of similar length."""
+        import torch
+
+        rows = [self.chat.prompt_ids(prompt) for prompt in prompts]
+        order = sorted(range(len(rows)), key=lambda i: -len(rows[i]))
+        answers = [""] * len(rows)
+        with self._lock, torch.inference_mode():
+            for start in range(0, len(order), batch_size):
+                chosen = order[start : start + batch_size]
+                batch = [rows[i] for i in chosen]
+                made = self._plain.generate(batch, self.chat.end_ids, max_new_tokens, min_new_tokens)
+                for i, ids in zip(chosen, made, strict=True):
+                    answers[i] = self.chat.decode(ids)
+        return answers
+
+    @cached_property
+    def _plain(self) -> CausalLM:
+        """transformers' own model around the same weights."""
+        decoder = self._decoder
+        return CausalLM.of_llama(self._config, decoder.tensors) if isinstance(decoder, Llama) else decoder
+
+    @cached_property
+    def _vocabulary(self) -> decode.Vocabulary:
+        return decode.Vocabulary(self.chat)
+
+    def _score(self, ids: list[int], tokens: list[int], guess: decode.Guess) -> NDArray[np.float32]:
+        """Logits of ``tokens`` after ``ids``; what ``guess`` gives runs with ``ids`` where those must run."""
+        import torch
+
+        with torch.inference_mode():
+            last = len(ids) - 1
+            known = 0 <= last - self._first < len(self._states) and self._ids[: last + 1] == ids
+            if not known:
+                self._run(ids, guess())
+            logits: NDArray[np.float32] = self._decoder.logits(
+                self._states[last - self._first], tokens
+            ).numpy()
+            return logits
+
+    def _run(self, ids: list[int], guess: list[int]) -> None:
+        """Put ``ids`` and ``guess`` through the model from where they differ from its cache."""
+        longest = self._decoder.max_length
+        if len(ids) > longest:
+            raise EngineError(
+                f"the prompt has {len(ids)} tokens, the model takes {longest}; shorten the prompt"
+            )
+        whole = (ids + guess)[:longest]
+        common = sum(
+            1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(self._ids, whole, strict=False))
+        )
+        start = min(common, len(ids) - 1)
+        self._ids, self._states, self._first = whole[:start], (), len(ids) - 1
+        self._decoder.crop(start)
+        self._states = self._decoder.extend(whole[start:], keep=len(whole) - self._first)
+        self._ids = whole
+
+
+def _best_dtype(folder: Path, device: str) -> torch.dtype:
+    """bf16, but fp32 on a CPU that would emulate bf16 (up to ten times slower) if the weights are small."""
+    import torch
+
+    native = device != "cpu" or torch.cpu._is_avx512_bf16_supported()
+    small = sum(file.stat().st_size for file in folder.glob("*.safetensors")) <= SMALL_BYTES
+    return torch.float32 if small and not native else torch.bfloat16
