@@ -1,7 +1,7 @@
 """The agent: prompt → candidates → constrained answer → T2I call.
 
-    from diffagent.agent import Agent
-    call = Agent.load().call("A cute happy corgi, pixel art")
+from diffagent.agent import Agent
+call = Agent.load().call("A cute happy corgi, pixel art")
 """
 
 from typing import TYPE_CHECKING, Any

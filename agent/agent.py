@@ -1,0 +1,347 @@
+"""The agent: one prompt in, one callable T2I call out.
+
+    prompt → wishes → prefilter (k candidates) → the language model chooses and writes → the call
+
+The language model's log-probability of a candidate's letter is added to the prefilter's with a fitted
+weight, and its parameters to what people use the model with; the grammar keeps every answer inside the
+catalog, so a call can be a poor pick but never an invented one.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import unicodedata
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from diffagent.agent import answer
+from diffagent.agent.answer import LABELS, expand, question, read
+from diffagent.agent.prefilter import Candidate, Prefilter
+from diffagent.agent.settings import pooled, settings
+from diffagent.agent.wishes import Wishes, wishes
+from diffagent.data.errors import BadInput, BadPrompt
+from diffagent.data.prompts import strip_lora_tags
+from diffagent.data.records import Card, T2ICall, Usage, family
+
+if TYPE_CHECKING:
+    from diffagent.agent.engines import Engine
+    from diffagent.agent.grammar import Grammar
+    from diffagent.data.catalog import Catalog
+
+Mask = npt.NDArray[np.bool_]
+
+MAX_CHARACTERS = 20_000
+"""The longest prompt that is routed; text encoders of T2I models read the first few hundred words."""
+
+
+@dataclass(frozen=True)
+class Fusion:
+    """How much the language model's word counts beside the priors; fitted on the align part.
+
+    ``choice`` multiplies its log-probability of a letter, ``bias`` [letters] is subtracted from that
+    first (what it answers whatever the prompt; letters beyond the fitted ones take the mean), ``write``
+    multiplies its log-probability of a parameter.
+    """
+
+    choice: float = 0.0
+    write: float = 0.0
+    bias: tuple[float, ...] = ()
+
+    @classmethod
+    def load(cls, path: Path | None = None) -> Self:
+        source = path or Path(str(files("diffagent.agent") / "default" / "fusion.json"))
+        stored = json.loads(source.read_text("utf-8"))
+        return cls(stored["choice"], stored["write"], tuple(stored["bias"]))
+
+    def fuse(self, prior: Sequence[float], llm: Sequence[float]) -> list[float]:
+        """Log-probabilities over the candidates from the prefilter's and the language model's."""
+        bias = np.full(len(llm), np.mean(self.bias) if self.bias else 0.0)
+        bias[: len(self.bias)] = self.bias[: len(llm)]
+        scores = np.asarray(prior) + self.choice * (np.asarray(llm) - bias)
+        return list(map(float, scores - np.logaddexp.reduce(scores)))
+
+
+@dataclass(frozen=True)
+class Decision:
+    """A call with what led to it: candidates by fused score (natural-log probability), best first."""
+
+    call: T2ICall
+    candidates: tuple[Candidate, ...]
+    timings_ms: dict[str, float] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As ``--explain`` prints it."""
+        return {
+            "call": self.call.model_dump(),
+            "candidates": [
+                {"model": one.card.name, "air": one.card.air, "score": round(one.score, 4)}
+                for one in self.candidates
+            ],
+            "timings_ms": {name: round(value, 1) for name, value in self.timings_ms.items()},
+        }
+
+
+@dataclass(frozen=True)
+class Scope:
+    """Which entries may be chosen: family or base model, type, images that may be sold, pickles."""
+
+    base_model: str | None = None
+    type: str | None = None
+    commercial: bool = False
+    pickles: bool = False
+
+    def allows(self, card: Card) -> bool:
+        if card.is_pickle and not self.pickles:
+            return False
+        if self.commercial and not card.licence.images_may_be_sold:
+            return False
+        if self.type and card.type.casefold() != self.type.casefold():
+            return False
+        wanted = (self.base_model or "").casefold()
+        return not wanted or wanted in (card.base_model.casefold(), family(card.base_model))
+
+
+class Agent:
+    """Turns prompts into T2I calls; load once, call often. Safe to call from several threads."""
+
+    def __init__(self, catalog: Catalog, prefilter: Prefilter, engine: Engine, fusion: Fusion) -> None:
+        self.catalog = catalog
+        self.prefilter = prefilter
+        self.engine = engine
+        self.fusion = fusion
+        self._masks: dict[Scope, Mask] = {}
+
+    @classmethod
+    def load(
+        cls,
+        catalog: str | Path | None = None,
+        llm: str | None = None,
+        engine: str = "transformers",
+    ) -> Self:
+        """The embedded default, or a catalog file, language model and engine of your own.
+
+        The first use fetches the default weights (about 190 MB) into the cache, with a progress bar.
+
+        Raises:
+            BadCatalog: the catalog cannot be read. MissingWeights: the weights can be found nowhere.
+        """
+        from diffagent.agent.engines import load_engine
+        from diffagent.data.catalog import Catalog, default_catalog
+        from diffagent.data.text_encoder import TextEncoder
+
+        opened = Catalog.open(Path(catalog) if catalog else default_catalog())
+        with ThreadPoolExecutor(1) as pool:
+            loading = pool.submit(load_engine, engine, llm)
+            prefilter = Prefilter.of(opened, TextEncoder.load())
+            return cls(opened, prefilter, loading.result(), Fusion.load())
+
+    def call(self, prompt: str, images: Sequence[Any] = (), **options: Any) -> T2ICall:
+        """One T2I call for a prompt; the options are those of :meth:`decide`."""
+        return self.decide(prompt, images=images, **options).call
+
+    def route(self, prompts: Iterable[str], **options: Any) -> list[T2ICall]:
+        """A call for each prompt, in order."""
+        return [self.call(prompt, **options) for prompt in prompts]
+
+    def decide(
+        self,
+        prompt: str,
+        *,
+        negative_prompt: str = "",
+        images: Sequence[Any] = (),
+        base_model: str | None = None,
+        type: str | None = None,
+        model: str | None = None,
+        commercial: bool = False,
+        k: int = 16,
+        seed: int | None = None,
+    ) -> Decision:
+        """A call, with its candidates and timings.
+
+        Args:
+            prompt: what to draw, in any words; sizes, steps and so on said in it are honoured.
+            negative_prompt: what to avoid; it also tells models apart.
+            base_model: a base model as the catalog spells it, or a family (``sd1``, ``sdxl``).
+            type: ``Checkpoint`` or ``LoRA``.
+            model: name, AIR, id, hash or file of the model to use, whatever the prompt.
+            commercial: only models whose images may be sold.
+            k: candidates that the language model reads, 1 to 52.
+            seed: 0 to 2**32 − 1, or None.
+
+        Raises:
+            BadPrompt: empty, too long or not text. BadInput: an option is out of range, or nothing is
+            left to choose from. UnknownModel: ``model`` is not in the catalog.
+        """
+        started = time.perf_counter()
+        check(prompt, k, seed, images)
+        wished = wishes(clean(prompt))
+        avoid = _joined(wished.negative_prompt, clean(negative_prompt, optional=True))
+        wished = replace(wished, negative_prompt=avoid)
+        scope = Scope(base_model, type, commercial)
+        candidates = [self._named(model)] if model else self._candidates(wished, scope, k)
+        prefiltered = time.perf_counter()
+        ranked, fields = self._ask(candidates, wished)
+        card = ranked[0].card
+        base = self.base_checkpoint(card, scope) if card.type == "LoRA" else None
+        call = expand(fields, card, wished, seed=seed, base_checkpoint=base)
+        done = time.perf_counter()
+        timings = {
+            "prefilter": 1e3 * (prefiltered - started),
+            "llm": 1e3 * (done - prefiltered),
+            "total": 1e3 * (done - started),
+        }
+        return Decision(call, tuple(ranked), timings)
+
+    def _candidates(self, wished: Wishes, scope: Scope, k: int) -> list[Candidate]:
+        """The prefilter's best k in scope; a base model or type said in the prompt narrows if it can."""
+        requirement = self.prefilter.require(wished.prompt, wished.negative_prompt)
+        asked = replace(
+            scope,
+            base_model=scope.base_model or wished.base_model,
+            type=scope.type or wished.type,
+        )
+        allow = self._allowed(asked)
+        return self.prefilter.rank(requirement, k, allow if allow.any() else self._allowed(scope))
+
+    def _allowed(self, scope: Scope) -> Mask:
+        """The entries in scope, a LoRA only where a checkpoint can carry it; kept for the next call."""
+        if scope not in self._masks:
+            bases = {name: self._most_used(name, scope) for name in ("sd1", "sdxl", "other")}
+            self._masks[scope] = self.prefilter.allowing(
+                lambda card: (
+                    scope.allows(card)
+                    and (card.type == "Checkpoint" or bases[family(card.base_model)] is not None)
+                )
+            )
+        return self._masks[scope]
+
+    def _named(self, model: str) -> Candidate:
+        card = self.catalog.find(clean(model))
+        if card.is_pickle:
+            raise BadInput(
+                f"{card.name} is a .ckpt file, which only AI Horde's workers run: choose another model"
+            )
+        return Candidate(card, 0.0)
+
+    def _ask(self, candidates: Sequence[Candidate], wished: Wishes) -> tuple[list[Candidate], dict[str, Any]]:
+        """The candidates by fused score, and the fields the language model writes for the first."""
+        asked = question([one.card for one in candidates], wished.prompt)
+        draft = self.grammar(LABELS[0], candidates[0].card, wished).draft()
+        labels = LABELS[: len(candidates)]
+        llm = self.engine.choose(asked, list(labels), draft)
+        fused = self.fusion.fuse([one.score for one in candidates], llm)
+        order = sorted(range(len(candidates)), key=lambda i: -fused[i])
+        ranked = [Candidate(candidates[i].card, fused[i]) for i in order]
+        legal = self.grammar(labels[order[0]], ranked[0].card, wished)
+        _, fields = read(self.engine.write(asked, legal, draft if order[0] == 0 else ""))
+        return ranked, fields
+
+    def grammar(self, label: str, card: Card, wished: Wishes) -> Grammar:
+        """What may be answered for one candidate, with the prior of each setting."""
+        usual = self.usual.get(family(card.base_model), Usage())
+        return answer.grammar(label, card, settings(card, usual, wished), self.fusion.write)
+
+    @cached_property
+    def usual(self) -> dict[str, Usage]:
+        """What people use each family's models with, over the whole catalog."""
+        groups: dict[str, list[Usage]] = {}
+        for card in self.prefilter.cards:
+            groups.setdefault(family(card.base_model), []).append(card.usage)
+        return {name: pooled(usages) for name, usages in groups.items()}
+
+    def base_checkpoint(self, card: Card, scope: Scope) -> str:
+        """The AIR of the checkpoint to run a LoRA on: the one it is most used with, else the family's.
+
+        Raises:
+            BadInput: the catalog has no checkpoint of that family.
+        """
+        for air, _ in sorted(card.usage.checkpoints.items(), key=lambda item: (-item[1], item[0])):
+            base = self._checkpoints.get(air)
+            if base and family(base.base_model) == family(card.base_model) and self._may_carry(base, scope):
+                return base.air
+        usual = self._most_used(family(card.base_model), scope)
+        if usual is None:
+            raise BadInput(
+                f"{card.name} is a LoRA of {card.base_model}, but the catalog has no such checkpoint "
+                "to run it on: add one, or pass --type Checkpoint"
+            )
+        return usual
+
+    @cached_property
+    def _checkpoints(self) -> dict[str, Card]:
+        return {card.air: card for card in self.prefilter.cards if card.type == "Checkpoint"}
+
+    @cached_property
+    def _carriers(self) -> dict[str, int]:
+        """How many LoRA images each checkpoint was used for."""
+        counts: dict[str, int] = {}
+        for card in self.prefilter.cards:
+            for air, n in card.usage.checkpoints.items():
+                counts[air] = counts.get(air, 0) + n
+        return counts
+
+    def _most_used(self, name: str, scope: Scope) -> str | None:
+        """The family's checkpoint that carries most LoRA images, then the most downloaded one."""
+        eligible = [
+            base
+            for base in self._checkpoints.values()
+            if family(base.base_model) == name and self._may_carry(base, scope)
+        ]
+        best = max(
+            eligible, key=lambda c: (self._carriers.get(c.air, 0), c.stats.downloads, c.air), default=None
+        )
+        return best.air if best else None
+
+    @staticmethod
+    def _may_carry(base: Card, scope: Scope) -> bool:
+        return replace(scope, base_model=None, type=None).allows(base)
+
+
+def check(prompt: Any, k: int = 16, seed: int | None = None, images: Sequence[Any] = ()) -> None:
+    """Refuse a request that cannot be answered, before anything is loaded.
+
+    Raises:
+        BadPrompt: see :func:`clean`. BadInput: k, seed or images are out of range.
+    """
+    if images:
+        raise BadInput(
+            "example images were given, but this catalog has no image specifications: leave them out"
+        )
+    if not 1 <= k <= len(LABELS):
+        raise BadInput(f"k is {k}, but a language model reads 1 to {len(LABELS)} candidates: pass -k 16")
+    if seed is not None and not 0 <= seed < 2**32:
+        raise BadInput(f"seed is {seed}, but seeds go from 0 to {2**32 - 1}")
+    if not strip_lora_tags(wishes(clean(prompt)).prompt):
+        raise BadPrompt("the prompt holds nothing but LoRA tags: say what to draw")
+
+
+def clean(text: Any, *, optional: bool = False) -> str:
+    """A prompt as it goes on: valid Unicode, control characters as spaces, ends trimmed.
+
+    Raises:
+        BadPrompt: not text, empty (unless optional), or longer than 20,000 characters.
+    """
+    if not isinstance(text, str):
+        raise BadPrompt(f"the prompt is {type(text).__name__}, but it has to be text")
+    if len(text) > MAX_CHARACTERS:
+        raise BadPrompt(
+            f"the prompt has {len(text):,} characters, but at most {MAX_CHARACTERS:,} are read: shorten it"
+        )
+    valid = text.encode("utf-8", "replace").decode("utf-8")
+    spaced = "".join(c if c == "\n" or unicodedata.category(c) != "Cc" else " " for c in valid).strip()
+    if not spaced and not optional:
+        raise BadPrompt('the prompt is empty: say what to draw, such as "A cute happy corgi, pixel art"')
+    return spaced
+
+
+def _joined(*texts: str) -> str:
+    return ", ".join(dict.fromkeys(text for text in texts if text))

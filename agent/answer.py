@@ -1,0 +1,166 @@
+"""The answer: what the language model reads, the few tokens it writes, and how they become a call.
+
+It reads the candidates, a letter each, and the user's prompt; it writes the letter and, as a JSON list,
+the model and parameter fields of the paper (section 3.1) in the paper's order:
+
+    B ["AIO Pixel Art","Checkpoint","SD 1.5",512,512,"Euler a",20,7]
+
+Keys would double the tokens and say nothing: every token costs a decoding step. The letter is one token, so
+that a choice is one row of log-probabilities on any engine. Name, type and base model are forced by
+the grammar once the letter stands; identity fields (AIR, base checkpoint, description) are never
+generated: :func:`expand` fills them from the catalog.
+"""
+
+from __future__ import annotations
+
+import json
+import string
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from diffagent.agent.engines import Prompt
+from diffagent.agent.grammar import Grammar, Slot
+from diffagent.agent.settings import Setting, clip_skip, lora_weight
+from diffagent.agent.wishes import Wishes
+from diffagent.data.errors import EngineError
+from diffagent.data.prompts import plain, strip_lora_tags
+from diffagent.data.records import Card, T2ICall
+
+LABELS = string.ascii_uppercase + string.ascii_lowercase
+"""One letter a candidate, so at most 52 candidates."""
+NAME_CHARACTERS = 18
+READ_CHARACTERS = 320
+"""Characters of a user's prompt that the language model reads; the prefilter and the call take all."""
+SYSTEM = (
+    "You pick the text-to-image model that fits the user's prompt best. Each line is a letter, a model's "
+    "name and a tag. Answer with the letter and a JSON list: name, type, base model, width, height, "
+    "sampler, steps, CFG scale."
+)
+_VAGUE = frozenset(
+    {"style", "character", "base model", "concept", "person", "anime", "woman", "girl", "sexy"}
+)
+FIELDS = (
+    "model",
+    "type",
+    "base_model",
+    "width",
+    "height",
+    "sampling_method",
+    "sampling_steps",
+    "cfg_scale",
+)
+"""What the answer's list holds, in order: the paper's fields without the description."""
+
+
+def question(cards: Sequence[Card], prompt: str) -> Prompt:
+    """The chat turn: one line a candidate (letter, name, type, tags), then the user's prompt."""
+    lines = [f"{label} {describe(card)}" for label, card in zip(LABELS, cards, strict=False)]
+    wanted = _clip(" ".join(plain(strip_lora_tags(prompt)).split()), READ_CHARACTERS)
+    return Prompt(SYSTEM, "\n".join([*lines, f"Prompt: {wanted}"]))
+
+
+def describe(card: Card) -> str:
+    """A candidate in about eight tokens: name, what is not a checkpoint of SD 1.5, a tag not in the name.
+
+    On a CPU without bf16 arithmetic a token costs 2 ms, so sixteen candidates get no more than this.
+    """
+    name = _clip(" ".join(card.name.split()), NAME_CHARACTERS)
+    kind = "" if card.type == "Checkpoint" else " LoRA"
+    base = "" if card.base_model == "SD 1.5" else f" {card.base_model}"
+    said = name.casefold()
+    tag = next((tag for tag in card.tags if tag.casefold() not in _VAGUE and tag.casefold() not in said), "")
+    return f"{name}{kind}{base}" + (f": {tag}" if tag and len(tag) <= NAME_CHARACTERS else "")
+
+
+def grammar(label: str, card: Card, settings: Mapping[str, Setting], llm_weight: float) -> Grammar:
+    """The answers that are legal for one chosen candidate, with the prior of each setting."""
+    identity = json.dumps([card.name, card.type, card.base_model], ensure_ascii=False, separators=(",", ":"))
+    size, sampler, steps, cfg = (settings[name] for name in ("size", "sampler", "steps", "cfg_scale"))
+    return Grammar(
+        (
+            f"{label} {identity[:-1]},",
+            Slot("size", tuple(f"{width},{height}" for width, height in size.values), size.log_priors),
+            ',"',
+            Slot("sampler", sampler.values, sampler.log_priors),
+            '",',
+            Slot("steps", tuple(map(str, steps.values)), steps.log_priors),
+            ",",
+            Slot("cfg", tuple(f"{value:g}" for value in cfg.values), cfg.log_priors),
+            "]",
+        ),
+        llm_weight,
+    )
+
+
+def read(answer: str) -> tuple[str, dict[str, Any]]:
+    """The letter and the fields of an answer.
+
+    Raises:
+        EngineError: the text is not a letter and a list of eight (a cut-off or unconstrained answer).
+    """
+    label, _, body = answer.strip().partition(" ")
+    try:
+        values = json.loads(body)
+    except json.JSONDecodeError as error:
+        raise EngineError(
+            f"the language model answered {answer[:60]!r}, which is no call ({error})"
+        ) from None
+    if len(label) != 1 or label not in LABELS or not isinstance(values, list) or len(values) != len(FIELDS):
+        raise EngineError(
+            f"the language model answered {answer[:60]!r}, which is no letter and list of eight"
+        )
+    return label, dict(zip(FIELDS, values, strict=True))
+
+
+def expand(
+    fields: Mapping[str, Any],
+    card: Card,
+    wishes: Wishes,
+    *,
+    negative_prompt: str = "",
+    seed: int | None = None,
+    base_checkpoint: str | None = None,
+) -> T2ICall:
+    """The full call from an answer's parameters and the catalog's card; a pure function."""
+    lora = card.type == "LoRA"
+    negatives = [strip_lora_tags(one) for one in (wishes.negative_prompt, negative_prompt)]
+    return T2ICall(
+        model=card.name,
+        type=card.type,
+        base_model=card.base_model,
+        width=fields["width"],
+        height=fields["height"],
+        sampling_method=fields["sampling_method"],
+        sampling_steps=fields["sampling_steps"],
+        cfg_scale=fields["cfg_scale"],
+        model_description=card.description,
+        prompt=ready(wishes.prompt, card.trigger_words),
+        negative_prompt=", ".join(dict.fromkeys(one for one in negatives if one)),
+        clip_skip=wishes.clip_skip or clip_skip(card),
+        seed=seed if seed is not None else wishes.seed,
+        air=card.air,
+        base_checkpoint=base_checkpoint if lora else None,
+        lora_weight=lora_weight(card) if lora else None,
+    )
+
+
+def ready(prompt: str, trigger_words: Sequence[str]) -> str:
+    """The user's words with each trigger word once: in front of them unless they already hold it."""
+    words = strip_lora_tags(prompt)
+    held = f" {_flat(words)} "
+    missing: dict[str, str] = {}
+    for phrase in trigger_words:
+        for piece in strip_lora_tags(phrase).split(","):
+            flat = _flat(piece)
+            if flat and f" {flat} " not in held and flat not in missing:
+                missing[flat] = " ".join(piece.split())
+    return ", ".join([*missing.values(), words])
+
+
+def _flat(text: str) -> str:
+    """Words alone, in lower case, one space between them."""
+    return " ".join("".join(c if c.isalnum() else " " for c in plain(text).casefold()).split())
+
+
+def _clip(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1].rstrip() + "…"

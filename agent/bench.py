@@ -1,0 +1,130 @@
+"""Speed of one call, beside the plain way of doing the same on the same machine in the same run.
+
+The plain way is greedy ``generate()`` of the transformers library with the same weights and dtype, the
+same chat prompt, and as many new tokens as the agent's answer has.
+"""
+
+from __future__ import annotations
+
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from diffagent.agent.agent import Agent
+from diffagent.agent.answer import LABELS, question
+from diffagent.agent.wishes import wishes
+
+PROMPTS = (
+    "A cute happy corgi, pixel art",
+    "portrait of an old fisherman, oil painting, dramatic light",
+    "cyberpunk street at night, neon rain, wide shot",
+    "watercolor of a lighthouse on a cliff",
+    "anime girl with silver hair reading in a library, detailed eyes",
+    "isometric tiny house with a garden, low poly",
+    "photo of a red vintage car on a mountain road, golden hour",
+    "line art coloring page of a friendly dragon",
+    "a bowl of ramen, food photography, shallow depth of field",
+    "studio ghibli style meadow with clouds, wallpaper for my phone",
+    "steampunk airship over a harbour, concept art",
+    "logo of a fox head, flat vector, minimalist",
+)
+"""Our own prompts, of the kinds that people type."""
+
+COLD = "import sys; from diffagent.serving.cli import main; main(sys.argv[1:])"
+BARE = (
+    "import torch; from diffagent.agent.engines import Prompt, load_engine; "
+    "load_engine().choose(Prompt('Answer.', 'A or B?'), ['A', 'B'])"
+)
+Progress = Callable[[Iterable[Any]], Iterable[Any]]
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds of one call in a warm process, median and 95th percentile; of the plain way; their
+    ratio; seconds of a whole command (``bare_s``: import, load and one forward pass alone); its peak
+    memory in MB; tokens read and written, medians."""
+
+    p50_ms: float
+    p95_ms: float
+    plain_p50_ms: float
+    ratio: float
+    cold_s: float
+    bare_s: float
+    rss_mb: float
+    prefilter_ms: float
+    prompt_tokens: int
+    answer_tokens: int
+    dtype: str
+    threads: int
+
+
+def latency(agent: Agent, rounds: int, plain_rounds: int, progress: Progress = iter) -> dict[str, Any]:
+    """Measure ``rounds`` calls, every one of a prompt that the previous one does not share, and
+    ``plain_rounds`` plain generations of the same prompts, turn by turn."""
+    import torch
+
+    for prompt in PROMPTS[:3]:
+        agent.decide(prompt)
+    calls: list[float] = []
+    prefilter: list[float] = []
+    plain: list[float] = []
+    sizes: list[tuple[int, int]] = []
+    for turn in progress(range(rounds)):
+        prompt = PROMPTS[turn % len(PROMPTS)]
+        started = time.perf_counter()
+        decision = agent.decide(prompt)
+        calls.append(1e3 * (time.perf_counter() - started))
+        prefilter.append(decision.timings_ms["prefilter"])
+        if turn < plain_rounds:
+            milliseconds, size = _plain(agent, prompt, decision)
+            plain.append(milliseconds)
+            sizes.append(size)
+    engine: Any = agent.engine
+    cold_s, rss_mb = _run(COLD, PROMPTS[0])
+    bare_s, _ = _run(BARE)
+    p50, plain_p50 = statistics.median(calls), statistics.median(plain)
+    return asdict(
+        Latency(
+            p50_ms=round(p50, 1),
+            p95_ms=round(statistics.quantiles(calls, n=20)[-1], 1),
+            plain_p50_ms=round(plain_p50, 1),
+            ratio=round(plain_p50 / p50, 2),
+            cold_s=round(cold_s, 2),
+            bare_s=round(bare_s, 2),
+            rss_mb=round(rss_mb, 1),
+            prefilter_ms=round(statistics.median(prefilter), 1),
+            prompt_tokens=int(statistics.median(size[0] for size in sizes)),
+            answer_tokens=int(statistics.median(size[1] for size in sizes)),
+            dtype=str(engine.dtype),
+            threads=torch.get_num_threads(),
+        )
+    )
+
+
+def _plain(agent: Agent, prompt: str, decision: Any) -> tuple[float, tuple[int, int]]:
+    """Milliseconds of plain generation of this call's answer length; tokens of prompt and answer."""
+    engine: Any = agent.engine
+    wished = wishes(prompt)
+    asked = question([one.card for one in decision.candidates], wished.prompt)
+    answer = agent.grammar(LABELS[0], decision.candidates[0].card, wished).draft()
+    length = engine.count_tokens(answer)
+    started = time.perf_counter()
+    engine.generate(asked, length, min_new_tokens=length)
+    spent = 1e3 * (time.perf_counter() - started)
+    return spent, (engine.count_tokens(asked.user) + engine.count_tokens(asked.system), length)
+
+
+def _run(code: str, *arguments: str, tries: int = 3) -> tuple[float, float]:
+    """Seconds (the median of some tries) and peak memory in MB of a Python process."""
+    seconds: list[float] = []
+    command: Sequence[str] = (sys.executable, "-c", code, *arguments)
+    for _ in range(tries):
+        started = time.perf_counter()
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024

@@ -1,0 +1,273 @@
+"""``diffagent catalog``: list, search, show, add and import models, and count them.
+
+stdout carries the result (a table, or JSON with ``--json``); everything else goes to stderr. Without
+``--catalog`` it is the catalog that ships with the package, which is read-only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from diffagent.data.catalog import Catalog, Filter
+    from diffagent.data.filters import Funnel
+    from diffagent.data.raw import RawFolder
+    from diffagent.data.records import Card
+
+Command = Callable[..., Any]
+
+_CATALOG = click.option(
+    "--catalog", "path", metavar="PATH", help="A catalog file; default: the one that ships."
+)
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_FILTERS = (
+    click.option("--type", "type_", type=click.Choice(["Checkpoint", "LoRA"], case_sensitive=False)),
+    click.option("--base-model", metavar="NAME", help='"SD 1.5", "SDXL 1.0", …, or a family: sd1, sdxl.'),
+    click.option("--commercial", is_flag=True, help="Only models whose images may be sold."),
+    click.option("--limit", default=20, show_default=True, type=click.IntRange(0), help="Entries; 0: all."),
+)
+
+
+def _filtered(command: Command) -> Command:
+    for option in reversed(_FILTERS):
+        command = option(command)
+    return command
+
+
+@click.group()
+def catalog() -> None:
+    """List, search, show, add and import models."""
+
+
+@catalog.command("list")
+@_filtered
+@_CATALOG
+@_JSON
+def list_(path: str | None, as_json: bool, limit: int, **filters: Any) -> None:
+    """List models, most downloaded first."""
+    with closing(_open(path)) as opened:
+        wanted = _wanted(**filters)
+        cards = opened.cards(wanted, limit or -1)
+        _print_cards(cards, as_json)
+        total = len(opened.rows(wanted)) if not as_json and len(cards) == limit else 0
+    if total > len(cards):
+        click.echo(f"{len(cards)} of {total:,}; --limit 0 lists all", err=True)
+
+
+@catalog.command()
+@click.argument("words", nargs=-1, required=True)
+@_filtered
+@_CATALOG
+@_JSON
+def search(words: tuple[str, ...], path: str | None, as_json: bool, limit: int, **filters: Any) -> None:
+    """Search names, tags, trigger words and descriptions for WORDS, best match first."""
+    query = " ".join(words)
+    with closing(_open(path)) as opened:
+        cards = opened.search(query, limit or -1, _wanted(**filters))
+    _print_cards(cards, as_json)
+    if not cards:
+        click.echo(f"nothing matches {query[:60]!r}: try fewer or other words", err=True)
+
+
+@catalog.command()
+@click.argument("model")
+@_CATALOG
+@_JSON
+def show(model: str, path: str | None, as_json: bool) -> None:
+    """Show one MODEL: a name, AIR, Civitai model or version id, hash, or file name."""
+    from diffagent.agent.tables import facts
+
+    with closing(_open(path)) as opened:
+        card = opened.find(model)
+    click.echo(_json(card) if as_json else facts(_facts(card)))
+
+
+@catalog.command()
+@_CATALOG
+@_JSON
+def stats(path: str | None, as_json: bool) -> None:
+    """Count the entries by type, base model, source and licence."""
+    from diffagent.agent.tables import facts
+
+    with closing(_open(path)) as opened:
+        found = {**opened.stats(), "held_out": opened.get_meta("held_out")}
+    if as_json:
+        click.echo(json.dumps(found, ensure_ascii=False))
+        return
+    labels = {"commercial": "images may be sold", "base_model": "base model", "held_out": "held out"}
+    click.echo(facts((labels.get(name, name), _counts(value)) for name, value in found.items()))
+
+
+@catalog.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--catalog", "path", metavar="PATH", help="The catalog to add to (the one that ships is read-only)."
+)
+@_JSON
+def add(file: Path, path: str | None, as_json: bool) -> None:
+    """Add the models of FILE: JSON or JSON lines, Civitai's model items or cards (see catalog show --json).
+
+    A bad row is reported and the others are added; the exit status is then 1.
+    """
+    from diffagent.agent.additions import read_additions
+    from diffagent.agent.importing import add_entries
+    from diffagent.data.catalog import Catalog
+    from diffagent.data.errors import BadInput
+    from diffagent.data.text_encoder import TextEncoder
+
+    if path is None:
+        raise click.UsageError(
+            "the catalog that ships is read-only: give a copy of it, or another catalog, with --catalog PATH"
+        )
+    with closing(Catalog.open(path, writable=True)) as opened:
+        additions = read_additions(file, opened)
+        for message in additions.errors:
+            click.echo(message, err=True)
+        ids = add_entries(opened, additions.entries, TextEncoder.load()) if additions.entries else []
+    failed = len(additions.errors)
+    report = {"added": len(ids), "failed": failed}
+    click.echo(json.dumps(report) if as_json else f"added {len(ids)}, failed {failed}")
+    if failed:
+        raise BadInput(f"{failed} of the rows of {file} were not added: correct the rows named above")
+
+
+@catalog.command("import")
+@click.argument("raw", type=click.Path(path_type=Path))
+@click.option("-o", "out", required=True, metavar="CATALOG", type=click.Path(dir_okay=False, path_type=Path))
+@click.option(
+    "--horde", metavar="DIR", help="AI Horde's models.jsonl and styles.json, if RAW has no crawl of them."
+)
+@click.option(
+    "--hold-out",
+    "rule",
+    default="none",
+    show_default=True,
+    type=click.Choice(["none", "image", "cluster", "both"]),
+    help="Leave held-out images unseen: by image, by cluster of near-duplicate prompts, or by both.",
+)
+@click.option(
+    "--base-model", "bases", multiple=True, metavar="NAME", help="Only these, or families: sd1, sdxl."
+)
+@_JSON
+def import_(
+    raw: Path, out: Path, horde: str | None, rule: Any, bases: tuple[str, ...], as_json: bool
+) -> None:
+    """Make a CATALOG with text specifications of the crawl in the folder RAW."""
+    from diffagent.agent.importing import import_catalog
+    from diffagent.data.corpus import read_entries
+    from diffagent.data.filters import Funnel, Scope
+    from diffagent.data.text_encoder import TextEncoder
+
+    funnel = Funnel()
+    folder = _raw(raw, horde)
+    found = read_entries(folder, Scope.of(bases), rule, funnel)
+    count = import_catalog(found, out, TextEncoder.load(), _progress, rule)
+    _report(funnel, count, out, as_json)
+
+
+def _open(path: str | None) -> Catalog:
+    from diffagent.data.catalog import Catalog
+
+    return Catalog.open(path)
+
+
+def _wanted(type_: Any, base_model: str | None, commercial: bool) -> Filter:
+    from diffagent.data.catalog import Filter
+
+    return Filter(type_, base_model, commercial)
+
+
+def _raw(path: Path, horde: str | None) -> RawFolder:
+    """The crawl; Horde's models from the folder ``horde`` where it is given."""
+    from diffagent.data.horde import HordeModel, read_horde
+    from diffagent.data.raw import RawFolder
+
+    if horde is None:
+        return RawFolder(path)
+
+    class WithHorde(RawFolder):
+        def __contains__(self, source: str) -> bool:
+            return source == "horde" or super().__contains__(source)
+
+        def horde(self) -> Iterator[HordeModel]:
+            return read_horde(str(horde))
+
+    return WithHorde(path)
+
+
+def _progress(items: Any, what: str) -> Any:
+    from tqdm import tqdm
+
+    return tqdm(items, desc=what, unit=" entries", disable=None)
+
+
+def _report(funnel: Funnel, count: int, out: Path, as_json: bool) -> None:
+    from diffagent.agent.tables import facts
+
+    report = {"catalog": str(out), "entries": count, "bytes": out.stat().st_size, "funnel": funnel.to_json()}
+    if as_json:
+        click.echo(json.dumps(report, ensure_ascii=False))
+        return
+    drops = [(f"dropped: {reason}", f"{n:,}") for reason, n in report["funnel"]["dropped"].items()]  # type: ignore[index]
+    click.echo(
+        facts(
+            [("models crawled", f"{funnel.models:,}"), *drops, ("models kept", f"{funnel.kept:,}"),
+             ("catalog entries", f"{count:,}"), ("written", f"{out}, {out.stat().st_size / 1e6:.1f} MB")]
+        )
+    )  # fmt: skip
+
+
+def _print_cards(cards: list[Card], as_json: bool) -> None:
+    from diffagent.agent.tables import table
+
+    if as_json:
+        for card in cards:
+            click.echo(_json(card))
+    elif cards:
+        rows = [
+            (c.name, c.type, c.base_model, f"{c.stats.downloads:,}", c.licence.commercial or "-", c.air)
+            for c in cards
+        ]
+        click.echo(table(("NAME", "TYPE", "BASE MODEL", "DOWNLOADS", "SOLD", "AIR"), rows, right=(3,)))
+
+
+def _json(card: Card) -> str:
+    from diffagent.data.card_json import card_to_json
+
+    return json.dumps(card_to_json(card), ensure_ascii=False)
+
+
+def _facts(card: Card) -> list[tuple[str, str]]:
+    """What ``show`` prints of a card."""
+    licence = card.licence
+    terms = [
+        f"images may be sold: {'yes' if licence.images_may_be_sold else 'no'}",
+        f"credit: {'not needed' if licence.no_credit else 'needed'}",
+        f"derivatives: {'yes' if licence.derivatives else 'no'}",
+    ]
+    used = vars(card.usage)
+    return [
+        ("name", card.name), ("also called", ", ".join(card.aliases)), ("type", card.type),
+        ("base model", card.base_model), ("AIR", card.air), ("version", card.version_name),
+        ("file", (card.file_name or "") + (" (pickle)" if card.is_pickle else "")),
+        ("sha256", card.sha256 or ""), ("description", card.description), ("tags", ", ".join(card.tags)),
+        ("trigger words", "; ".join(card.trigger_words)),
+        ("downloads", f"{card.stats.downloads:,}"),
+        ("rating", f"{card.stats.rating:g} of {card.stats.ratings:,}" if card.stats.ratings else ""),
+        ("licence", "; ".join(terms)), ("source", card.source),
+        *((f"used {name.replace('_', ' ')}", _counts(dict(list(used[name].items())[:5]))) for name in used),
+        ("older versions", ", ".join(card.older_airs)),
+    ]  # fmt: skip
+
+
+def _counts(value: Any) -> str:
+    """Counts as "a 3, b 2"; a number with separators; text as it is."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_counts(n)}" for key, n in value.items())
+    return f"{value:,}" if isinstance(value, int) else str(value or "")

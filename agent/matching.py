@@ -1,0 +1,305 @@
+"""Text matching: one requirement against every document of every model, and what it says of a model.
+
+In: the packed specifications of :mod:`diffagent.agent.specification` and the cards' words. Out: a
+matrix of features [models, features] a prompt, which :mod:`diffagent.agent.prefilter` ranks by.
+Three kernels between the requirement and a document are cosines: of sentence embeddings, of
+idf-weighted hashed terms of the prompt, and of those of the negative prompt. A model's evidence is the
+best document, the sum over documents under a sharp kernel (the kernel mean embedding of the CGI paper,
+Eq. 2, with the requirement's own point), and the words of its card.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from diffagent.agent.specification import (
+    IDS,
+    MATCHED,
+    QUANTUM,
+    TERM_BITS,
+    WORDS,
+    Embeddings,
+    Encoder,
+    Packed,
+    Terms,
+    terms,
+    word_terms,
+)
+from diffagent.data.prompts import plain
+from diffagent.data.records import Card
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+
+SHARPNESS = 12.0
+"""Of the kernel that sums documents: exp(12 × score); the best document dominates, siblings still count."""
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """What a user asks for, in the matching space: embedding float32 [d] and hashed terms.
+
+    ``words`` are the bare words and pairs that the TF-IDF baseline matches.
+    """
+
+    embedding: Embeddings
+    prompt: Terms
+    negative: Terms
+    words: Terms
+
+    @classmethod
+    def of(cls, prompt: str, negative: str, encoder: Encoder) -> Requirement:
+        """Of a prompt and negative prompt in A1111's syntax, LoRA tags removed."""
+        bare = plain(prompt)
+        return cls(encoder.encode([bare])[0], terms(prompt), terms(negative), word_terms(bare))
+
+
+@dataclass(frozen=True)
+class TermLists:
+    """Hashed terms of many documents: ``ids`` [total], document i is ``ids[start[i]:start[i + 1]]``."""
+
+    ids: Terms
+    start: Ints
+
+    @classmethod
+    def of(cls, pieces: Sequence[Terms], lengths: Sequence[Terms]) -> TermLists:
+        """From runs of documents: the terms of each run end to end, and its documents' lengths."""
+        sizes = np.concatenate([*lengths, np.zeros(0, np.uint32)]).astype(np.int64)
+        return cls(np.concatenate([*pieces, np.zeros(0, np.uint32)]), np.r_[0, np.cumsum(sizes)])
+
+    def __len__(self) -> int:
+        return len(self.start) - 1
+
+    def flagged(self, flag: int) -> TermLists:
+        """The terms that carry a flag, flags removed; the documents stay the same."""
+        kept = self.ids & np.uint32(flag) > 0
+        start = np.r_[0, np.cumsum(kept)][self.start]
+        return TermLists(self.ids[kept] & np.uint32(IDS), start)
+
+    def sums(self, values: Floats) -> Floats:
+        """Sum of ``values`` [total] over each document's terms: float32 [documents]."""
+        if not len(self):
+            return np.zeros(0, np.float32)
+        padded = np.append(values, np.float32(0))
+        out: Floats = np.add.reduceat(padded, self.start[:-1])
+        out[np.diff(self.start) == 0] = 0
+        return out
+
+    @cached_property
+    def idf(self) -> Floats:
+        """Inverse document frequency of each hashed term, smoothed: float32 [2**21]."""
+        counts = np.bincount(self.ids, minlength=1 << TERM_BITS)
+        return (np.log((1 + len(self)) / (1 + counts)) + 1).astype(np.float32)
+
+    @cached_property
+    def seen(self) -> npt.NDArray[np.bool_]:
+        """Which hashed terms any document holds: booleans [2**21]."""
+        return marks(self.ids)
+
+    @cached_property
+    def squared(self) -> Floats:
+        """idf² of each stored term: float32 [total]."""
+        return np.square(self.idf)[self.ids]
+
+    @cached_property
+    def norms(self) -> Floats:
+        """Length of each document's idf vector; 1 for an empty one: float32 [documents]."""
+        norms: Floats = np.sqrt(self.sums(self.squared))
+        norms[norms == 0] = 1
+        return norms
+
+    @cached_property
+    def owner(self) -> npt.NDArray[np.int32]:
+        """The document of each stored term: int32 [total]."""
+        return np.repeat(np.arange(len(self), dtype=np.int32), np.diff(self.start))
+
+    def overlap(self, held: npt.NDArray[np.bool_]) -> Floats:
+        """Sum of idf² over the terms of each document that a query holds: float32 [documents].
+
+        ``held`` [2**21] marks the query's terms; few of the stored ones are hit, so only those are summed.
+        """
+        hits = np.flatnonzero(held[self.ids])
+        summed = np.bincount(self.owner[hits], self.squared[hits], minlength=len(self))
+        return summed.astype(np.float32)
+
+    def cosine(self, query: Terms, overlap: Floats) -> Floats:
+        """Cosine of idf-weighted terms between the query and each document: float32 [documents]."""
+        length = float(np.sqrt(np.square(self.idf[query]).sum())) or 1.0
+        return overlap / (self.norms * np.float32(length))
+
+
+def marks(query: Terms) -> npt.NDArray[np.bool_]:
+    """Which hashed terms a query holds: booleans [2**21]."""
+    held = np.zeros(1 << TERM_BITS, np.bool_)
+    held[query] = True
+    return held
+
+
+USUAL_RATING = 4.7
+"""The mean rating on Civitai, which hardly anybody rates below 4."""
+
+FEATURES = (
+    "term", "sentence", "negative", "positive", "joint", "kernel_positive", "kernel_joint",
+    "mean_sentence", "name", "name_share", "tags", "tags_share", "profile",
+    "downloads", "rating", "documents", "is_lora",
+    "gap_term", "gap_sentence", "gap_negative", "gap_joint", "gap_kernel_joint", "gap_kernel_positive",
+    "has_negative", "query_length", "best_term", "best_sentence", "best_negative",
+)  # fmt: skip
+"""Columns of :meth:`Matcher.features`."""
+
+
+@dataclass(frozen=True)
+class Matcher:
+    """Documents and cards of M models, sorted by model.
+
+    ``stored``: the documents' terms with their flags; ``vectors`` float32 [D, d]; ``model`` int64 [D],
+    ascending; ``names``, ``tags``, ``profiles``: terms of each model's name and trigger words, of its
+    tags, and the union over its documents; ``facts`` float32 [M, 4]: log downloads, Bayesian rating, log
+    documents, is LoRA.
+    """
+
+    vectors: Embeddings
+    stored: TermLists
+    prompts: TermLists
+    negatives: TermLists
+    model: Ints
+    names: TermLists
+    tags: TermLists
+    profiles: TermLists
+    facts: Floats
+
+    @classmethod
+    def of(cls, cards: Sequence[Card], specifications: Sequence[Packed]) -> Matcher:
+        """From M cards and their packed specifications, in the same order."""
+        count = np.array([len(one.embeddings) for one in specifications], np.int64)
+        table = _facts(cards, count)
+        stored, negatives, names, tags, profiles = _gather(specifications)
+        quantised = [one.embeddings for one in specifications if len(one.embeddings)]
+        stacked = np.concatenate(quantised) if quantised else np.zeros((0, 1), np.int8)
+        return cls(
+            vectors=stacked.astype(np.float32) / np.float32(QUANTUM),
+            stored=stored,
+            prompts=stored.flagged(MATCHED),
+            negatives=negatives,
+            model=np.repeat(np.arange(len(cards)), count),
+            names=names,
+            tags=tags,
+            profiles=profiles,
+            facts=table,
+        )
+
+    def __len__(self) -> int:
+        return len(self.facts)
+
+    @cached_property
+    def _segments(self) -> tuple[Ints, Ints]:
+        """Where each model with documents begins, and which models those are."""
+        models, begins = np.unique(self.model, return_index=True)
+        return begins, models
+
+    def _per_model(self, reduce: np.ufunc, values: Floats, empty: float) -> Floats:
+        out = np.full(len(self), empty, np.float32)
+        begins, models = self._segments
+        if len(begins):
+            out[models] = reduce.reduceat(values, begins)
+        return out
+
+    def best(self, values: Floats) -> Floats:
+        """The greatest of a value [D] over each model's documents; 0 where it has none: float32 [M]."""
+        return self._per_model(np.maximum, values, 0.0)
+
+    def kernel(self, scores: Floats) -> Floats:
+        """log Σ exp(12 s) / 12 over each model's documents; 0 where it has none: float32 [M]."""
+        sums = self._per_model(np.add, np.exp(SHARPNESS * scores, dtype=np.float32), 1.0)
+        logs: Floats = np.log(sums)
+        return logs / np.float32(SHARPNESS)
+
+    def sentences(self, requirement: Requirement) -> Floats:
+        """Cosine of sentence embeddings between the requirement and each document: float32 [D]."""
+        return self.vectors @ requirement.embedding if len(self.vectors) else np.zeros(0, np.float32)
+
+    @cached_property
+    def _words(self) -> TermLists:
+        return self.stored.flagged(WORDS)
+
+    def baseline(self, requirement: Requirement) -> Floats:
+        """The plain ranker that ours is measured against: float32 [M].
+
+        The sum of a model's best TF-IDF cosine (bare words and pairs) and its best sentence cosine.
+        """
+        known = requirement.words[self._words.seen[requirement.words]]  # as scikit-learn's vocabulary
+        term = self._words.cosine(known, self._words.overlap(marks(known)))
+        return self.best(term) + self.best(self.sentences(requirement))
+
+    def features(self, requirement: Requirement) -> Floats:
+        """What the specifications say of each model: float32 [M, len(FEATURES)]."""
+        query, held = requirement.prompt, marks(requirement.prompt)
+        term = self.prompts.cosine(query, self.prompts.overlap(held))
+        sentence = self.sentences(requirement)
+        negative = np.zeros_like(term)
+        if len(requirement.negative):
+            shared = self.negatives.overlap(marks(requirement.negative))
+            negative = self.negatives.cosine(requirement.negative, shared)
+        positive = term + sentence
+        joint = positive + negative
+        kernels = self.kernel(positive), self.kernel(joint)
+        mean = self._per_model(np.add, sentence, 0.0) / np.maximum(np.expm1(self.facts[:, 2]), 1)
+        bests = [self.best(one) for one in (term, sentence, negative, positive, joint)]
+        words = []
+        for lists in (self.names, self.tags):
+            shared = lists.overlap(held)
+            words += [lists.cosine(query, shared), shared / lists.norms**2]
+        known = float(np.square(self.profiles.idf[query]).sum()) or 1.0
+        profile = self.profiles.overlap(held) / np.float32(known)
+        gaps = [one - one.max(initial=0) for one in (*bests[:3], bests[4], kernels[1], kernels[0])]
+        of_query = [
+            float(len(requirement.negative) > 0),
+            np.log1p(len(query)),
+            *(b.max(initial=0) for b in bests[:3]),
+        ]
+        columns = [*bests, *kernels, mean, *words, profile, *self.facts.T, *gaps]
+        columns += [np.full(len(self), value, np.float32) for value in of_query]
+        return np.stack(columns, axis=1).astype(np.float32)
+
+
+def _gather(specifications: Sequence[Packed]) -> tuple[TermLists, ...]:
+    """The five kinds of term lists over all models: prompts, negatives, names, tags, profiles."""
+    pieces: list[list[Terms]] = [[], [], [], [], []]
+    sizes: list[list[Terms]] = [[], [], [], [], []]
+    for one in specifications:
+        n = len(one.embeddings)
+        edges = (0, n, 2 * n, 2 * n + 1, 2 * n + 2, 2 * n + 3)
+        at = 0
+        for kind, (a, b) in enumerate(pairwise(edges)):
+            lengths = one.lengths[a:b]
+            end = at + int(lengths.sum())
+            pieces[kind].append(one.hashed[at:end])
+            sizes[kind].append(lengths)
+            at = end
+    return tuple(TermLists.of(p, s) for p, s in zip(pieces, sizes, strict=True))
+
+
+def _facts(cards: Sequence[Card], documents: Ints) -> Floats:
+    """What is known of each model beside its words: float32 [M, 4], see :class:`Matcher`.
+
+    The rating is drawn towards 4.7 by ten ratings' worth; a source without statistics (AI Horde) counts as
+    the median model: an unrated or uncounted model is unknown, not bad.
+    """
+    counted = [card.stats.downloads for card in cards if card.source != "horde"]
+    usual = float(np.median(counted)) if counted else 0.0
+    rows = [
+        (
+            np.log1p(usual if card.source == "horde" and not card.stats.downloads else card.stats.downloads),
+            (card.stats.rating * card.stats.ratings + USUAL_RATING * 10) / (card.stats.ratings + 10),
+            np.log1p(n),
+            float(card.type == "LoRA"),
+        )
+        for card, n in zip(cards, documents.tolist(), strict=True)
+    ]
+    return np.array(rows, np.float32).reshape(len(cards), 4)

@@ -1,0 +1,137 @@
+"""Settings: which sampler, steps, CFG scale, size, clip skip and weight to run a model with.
+
+In: a card's :class:`~diffagent.data.records.Usage` and the family's over the whole catalog. Out: for each
+field its few most plausible values with prior probabilities, from which the language model chooses, and
+which a user's wish overrides. A model's own counts are smoothed towards its family's (Dirichlet prior),
+because half of the models have fewer than five sample images.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from diffagent.agent.wishes import Wishes, reshape
+from diffagent.data.records import SAMPLERS, SIDE_MAX, SIDE_MIN, SIDE_STEP, Card, Counts, Usage
+
+SMOOTHING = 3.0
+"""Images' worth of the family's usage that is added to a model's own."""
+KEPT = 6
+"""Values offered a field; the rest of a usage distribution is a long tail of single images."""
+FALLBACK: Mapping[str, Counts] = {
+    "sampler": {"Euler a": 1},
+    "steps": {20: 1},
+    "cfg_scale": {7.0: 1},
+    "size": {"512x512": 1},
+}
+"""The paper's default parameters (section 4.1), where a catalog has no usage at all."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One field's plausible values, most probable first, and their prior log-probabilities."""
+
+    values: tuple[Any, ...]
+    log_priors: tuple[float, ...]
+
+    @classmethod
+    def fixed(cls, value: Any) -> Setting:
+        return cls((value,), (0.0,))
+
+
+def settings(card: Card, family: Usage, wishes: Wishes) -> dict[str, Setting]:
+    """The plausible ``size`` (as (width, height) in pixels), ``sampler``, ``steps`` and ``cfg_scale``."""
+    own = card.usage
+    size = _plausible("size", own.size, family.size, _legal_size)
+    return {
+        "size": _wished_size(size, wishes),
+        "sampler": _wished(wishes.sampler, "sampler", own.sampler, family.sampler, _known_sampler),
+        "steps": _wished(wishes.steps, "steps", own.steps, family.steps, _legal_steps),
+        "cfg_scale": _wished(wishes.cfg_scale, "cfg_scale", own.cfg_scale, family.cfg_scale, _legal_cfg),
+    }
+
+
+def lora_weight(card: Card) -> float:
+    """The weight that a LoRA is most used with, 0.8 where nobody said; from −2 to 2."""
+    usage = {
+        value: n for key, n in card.usage.lora_weight.items() if -2 <= (value := float(key)) <= 2 and value
+    }
+    return max(usage, key=lambda value: (usage[value], -abs(value - 0.8)), default=0.8)
+
+
+def clip_skip(card: Card) -> int | None:
+    """The clip skip that most of a model's images name, or None."""
+    usage = {int(key): n for key, n in card.usage.clip_skip.items() if 1 <= int(key) <= 12}
+    return max(usage, key=lambda value: (usage[value], -value), default=None)
+
+
+def pooled(usages: Iterable[Usage]) -> Usage:
+    """The usage of many models together; each model counts for at most ten images a value."""
+    totals: dict[str, dict[Any, int]] = {name: {} for name in FALLBACK}
+    for usage in usages:
+        for name, total in totals.items():
+            for value, n in getattr(usage, name).items():
+                total[value] = total.get(value, 0) + min(n, 10)
+    return Usage(**totals)
+
+
+def _wished(wish: Any, name: str, own: Counts, family: Counts, legal: Any) -> Setting:
+    return Setting.fixed(wish) if wish is not None else _plausible(name, own, family, legal)
+
+
+def _wished_size(size: Setting, wishes: Wishes) -> Setting:
+    if wishes.size:
+        return Setting.fixed(wishes.size)
+    if not wishes.aspect:
+        return size
+    wide, tall = wishes.aspect
+    fitting = [
+        (value, prior)
+        for value, prior in zip(size.values, size.log_priors, strict=True)
+        if abs(math.log(value[0] * tall / (value[1] * wide))) < 0.12
+    ]
+    if fitting:
+        return _normalised([value for value, _ in fitting], [math.exp(prior) for _, prior in fitting])
+    area = math.exp(
+        sum(math.exp(p) * math.log(w * h) for (w, h), p in zip(size.values, size.log_priors, strict=True))
+    )
+    return Setting.fixed(reshape(wishes.aspect, area))
+
+
+def _plausible(name: str, own: Counts, family: Counts, legal: Any) -> Setting:
+    mass: dict[Any, float] = {}
+    for counts, weight in ((own, 1.0), (family or FALLBACK[name], SMOOTHING / (sum(family.values()) or 1))):
+        for key, n in counts.items():
+            value = legal(key)
+            if value is not None:
+                mass[value] = mass.get(value, 0.0) + n * weight
+    if not mass:
+        mass = {legal(next(iter(FALLBACK[name]))): 1.0}
+    best = sorted(mass, key=lambda value: (-mass[value], str(value)))[:KEPT]
+    return _normalised(best, [mass[value] for value in best])
+
+
+def _normalised(values: list[Any], mass: list[float]) -> Setting:
+    total = sum(mass)
+    return Setting(tuple(values), tuple(math.log(one / total) for one in mass))
+
+
+def _legal_size(key: Any) -> tuple[int, int] | None:
+    width, _, height = str(key).partition("x")
+    sides = int(width), int(height)
+    ok = all(SIDE_MIN <= side <= SIDE_MAX and side % SIDE_STEP == 0 for side in sides)
+    return sides if ok else None
+
+
+def _known_sampler(key: Any) -> str | None:
+    return key if key in SAMPLERS else None
+
+
+def _legal_steps(key: Any) -> int | None:
+    return int(key) if 1 <= int(key) <= 150 else None
+
+
+def _legal_cfg(key: Any) -> float | None:
+    return float(key) if 1 <= float(key) <= 30 else None

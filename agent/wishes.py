@@ -1,0 +1,173 @@
+"""Wishes: what a prompt says about the call itself, in plain English or A1111's infotext.
+
+In: the user's text. Out: :class:`Wishes`, each field None where nothing was said. The words stay in the
+prompt (people write "portrait" for the picture too), except for the infotext lines ("Negative prompt: …",
+"Steps: 20, Sampler: …") that A1111 and Civitai put below a prompt, which are no words of it.
+
+    wishes("a fox, wallpaper for my phone, 30 steps")  -> aspect 9:16, steps 30
+    wishes("a castle, 1024x768, SDXL")                 -> size (1024, 768), base_model "sdxl"
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from diffagent.data.records import SAMPLERS, SIDE_MAX, SIDE_MIN, legal_side
+
+_SIZE = re.compile(
+    r"(?<![\w.])(\d{2,5})\s?(?:x|×|\*|by)\s?(\d{2,5})(?!\w|\.\d|\s?(?:m|cm|mm|ft|feet|inch(?:es)?)\b)", re.I
+)
+_RATIO = re.compile(
+    r"(?:--ar\s+|\b(?:aspect(?: ratio)?(?: of)?|ratio)\s*:?\s*)(\d{1,2})\s?[:x/]\s?(\d{1,2})\b", re.I
+)
+_BARE_RATIO = re.compile(r"(?<![\w:.])(1:1|2:3|3:2|3:4|4:3|4:5|5:4|9:16|16:9|9:21|21:9)(?![\w:])")
+_STEPS = re.compile(r"\b(\d{1,4})\s+(?:sampling\s+)?steps\b|\b(?:sampling )?steps\s*[:=]\s*(\d{1,4})\b", re.I)
+_CFG = re.compile(
+    r"\b(?:cfg(?:[ _-]?scale)?|guidance(?:[ _-]?scale)?)\s*(?:of|[:=])?\s*(\d{1,3}(?:\.\d{1,3})?)\b", re.I
+)
+_SEED = re.compile(r"\bseed\s*(?:of|[:=])?\s*(\d{1,10})\b", re.I)
+_CLIP = re.compile(r"\bclip[ _-]?skip\s*(?:of|[:=])?\s*(\d{1,2})\b", re.I)
+_SAMPLER = re.compile(
+    r"\b(?:sampler|sampling method|using|with)\s*[:=]?\s*(?:the\s+)?("
+    + "|".join(re.escape(name) for name in sorted(SAMPLERS, key=len, reverse=True))
+    + r")(?![\w+])",
+    re.I,
+)
+_NEGATIVE = re.compile(r"\n[^\S\n]*negative prompt\s*:\s*", re.I)
+_SETTINGS = re.compile(r"\n[^\S\n]*(steps\s*:\s*\d+\s*,.*)\Z", re.I | re.S)
+_SCHEDULE = re.compile(r"\bschedule type\s*:\s*(karras)\b", re.I)
+
+_BASES = (
+    ("sdxl", re.compile(r"\b(?:sd[ -]?xl|stable diffusion xl)(?:[ -]?1\.0)?\b", re.I)),
+    ("sd1", re.compile(r"\b(?:sd|stable diffusion)[ -]?(?:v?1\.[45]|15)\b", re.I)),
+)
+_LORA = re.compile(r"\b(?:use|using|with|as)\s+an?\s+lora\b", re.I)
+_CHECKPOINT = re.compile(r"\b(?:use|using|with)\s+an?\s+(?:full )?checkpoint\b", re.I)
+
+_TALL, _WIDE, _SQUARE = (2, 3), (3, 2), (1, 1)
+_PHONE = r"(?:phone|mobile|iphone|android|smartphone|lock ?screen)"
+_COMPUTER = r"(?:desktop|laptop|pc|computer|monitor|tv)"
+_FOR = r"(?:wallpaper|background)s? for (?:(?:my|an?|the) )?(?:\w+ )?"
+
+
+def _phrases(*alternatives: str) -> re.Pattern[str]:
+    return re.compile(r"\b(?:" + "|".join(alternatives) + r")\b", re.I)
+
+
+_SHAPES: tuple[tuple[tuple[int, int], re.Pattern[str]], ...] = (
+    (
+        (9, 16),
+        _phrases(_PHONE + " (?:wallpaper|background)", _FOR + _PHONE, "(?:instagram|tiktok) (?:story|reel)"),
+    ),
+    ((21, 9), _phrases("panorama", "panoramic", "ultra ?wide")),
+    ((16, 9), _phrases(_COMPUTER + " background", _FOR + _COMPUTER, "wide ?screen", "wallpaper", "banner")),
+    (
+        _SQUARE,
+        _phrases("square", "avatar", "profile (?:picture|photo|pic)", "icon", "album cover", "sticker"),
+    ),
+    (_TALL, _phrases("portrait", "vertical", "full[- ]body", "poster", "(?:book|magazine) cover")),
+    (_WIDE, _phrases("landscape", "horizontal", "wide shot", "cityscape", "seascape")),
+)
+"""Words that ask for a shape, the most particular first; width and height as parts."""
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the text asks of the call: ``size`` in pixels, ``aspect`` as (width, height) parts,
+    ``base_model`` a family (``sd1``, ``sdxl``); ``prompt`` and ``negative_prompt`` without infotext."""
+
+    prompt: str
+    negative_prompt: str = ""
+    size: tuple[int, int] | None = None
+    aspect: tuple[int, int] | None = None
+    sampler: str | None = None
+    steps: int | None = None
+    cfg_scale: float | None = None
+    seed: int | None = None
+    clip_skip: int | None = None
+    base_model: str | None = None
+    type: str | None = None
+
+
+def wishes(text: str) -> Wishes:
+    """Read the wishes out of a prompt; numbers out of a call's range are not taken as wishes."""
+    prompt, negative, settings = _split_infotext(text)
+    spoken = f"{prompt}\n{settings}"
+    size = _size(settings) or _size(prompt)
+    return Wishes(
+        prompt=prompt,
+        negative_prompt=negative,
+        size=size,
+        aspect=None if size else _aspect(prompt),
+        sampler=_sampler(settings, prompt),
+        steps=_whole(_STEPS, spoken, 1, 150),
+        cfg_scale=_cfg(spoken),
+        seed=_whole(_SEED, spoken, 0, 2**32 - 1),
+        clip_skip=_whole(_CLIP, spoken, 1, 12),
+        base_model=next((name for name, pattern in _BASES if pattern.search(prompt)), None),
+        type="LoRA" if _LORA.search(prompt) else "Checkpoint" if _CHECKPOINT.search(prompt) else None,
+    )
+
+
+def reshape(aspect: tuple[int, int], area: float) -> tuple[int, int]:
+    """Width and height in pixels, multiples of 8, of an aspect ratio at about the given area.
+
+    SD 1.x and SDXL were trained at one area, so a phone wallpaper keeps the model's usual area.
+    """
+    wide, tall = aspect
+    width = (area * wide / tall) ** 0.5
+    return legal_side(round(width / 64) * 64), legal_side(round(width * tall / wide / 64) * 64)
+
+
+def _split_infotext(text: str) -> tuple[str, str, str]:
+    """Prompt, negative prompt and settings line of A1111's "generation data"; plain text is all prompt."""
+    settings = ""
+    if found := _SETTINGS.search(text):
+        text, settings = text[: found.start()], found[1]
+    parts = _NEGATIVE.split(text, maxsplit=1)
+    prompt = parts[0].strip()
+    if not prompt:
+        return text.strip(), "", settings
+    return prompt, parts[1].strip() if len(parts) > 1 else "", settings
+
+
+def _size(text: str) -> tuple[int, int] | None:
+    for found in _SIZE.finditer(text):
+        width, height = int(found[1]), int(found[2])
+        if min(width, height) >= SIDE_MIN and max(width, height) <= 2 * SIDE_MAX:
+            shrink = min(1.0, SIDE_MAX / max(width, height))
+            return legal_side(width * shrink), legal_side(height * shrink)
+    return None
+
+
+def _aspect(text: str) -> tuple[int, int] | None:
+    found = _RATIO.search(text)
+    if found is None and (bare := _BARE_RATIO.search(text)):
+        wide, tall = map(int, bare[1].split(":"))
+        return wide, tall
+    if found and int(found[1]) and int(found[2]) and 1 / 4 <= int(found[1]) / int(found[2]) <= 4:
+        return int(found[1]), int(found[2])
+    return next((shape for shape, pattern in _SHAPES if pattern.search(text)), None)
+
+
+def _sampler(settings: str, prompt: str) -> str | None:
+    found = _SAMPLER.search(settings) or _SAMPLER.search(prompt)
+    if found is None:
+        return None
+    known = {name.casefold(): name for name in SAMPLERS}
+    name = known[found[1].casefold()]
+    return known.get(f"{name} karras".casefold(), name) if _SCHEDULE.search(settings) else name
+
+
+def _whole(pattern: re.Pattern[str], text: str, low: int, high: int) -> int | None:
+    for found in pattern.finditer(text):
+        value = int(next(group for group in found.groups() if group))
+        if low <= value <= high:
+            return value
+    return None
+
+
+def _cfg(text: str) -> float | None:
+    values = (float(found[1]) for found in _CFG.finditer(text))
+    return next((value for value in values if 1 <= value <= 30), None)

@@ -1,0 +1,134 @@
+"""Settings: what people use a model with, smoothed by its family, and what a wish overrides."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from diffagent.agent.settings import Setting, clip_skip, lora_weight, pooled, settings
+from diffagent.agent.wishes import Wishes
+from diffagent.data.records import SAMPLERS, Card, Usage
+
+NOTHING = Wishes("a fox")
+
+
+def card(**usage: dict[object, int]) -> Card:
+    return Card("Fox", "Checkpoint", "SD 1.5", "urn:air:sd1:checkpoint:civitai:1@2", usage=Usage(**usage))
+
+
+def shares(setting: Setting) -> dict[object, float]:
+    return {v: math.exp(p) for v, p in zip(setting.values, setting.log_priors, strict=True)}
+
+
+def test_a_models_own_images_count_one_each_and_its_familys_three_together() -> None:
+    own = card(sampler={"Euler a": 9, "DDIM": 1})
+    family = Usage(sampler={"DPM++ 2M Karras": 50, "Euler a": 50})
+    found = settings(own, family, NOTHING)["sampler"]
+    # 9 + 1.5, 1.5 and 1 of 13
+    assert found.values == ("Euler a", "DPM++ 2M Karras", "DDIM")
+    assert shares(found) == pytest.approx({"Euler a": 10.5 / 13, "DPM++ 2M Karras": 1.5 / 13, "DDIM": 1 / 13})
+
+
+def test_a_model_without_images_is_used_as_its_family() -> None:
+    found = settings(card(), Usage(steps={20: 3, 30: 1}), NOTHING)["steps"]
+    assert shares(found) == pytest.approx({20: 0.75, 30: 0.25})
+
+
+def test_a_catalog_without_usage_falls_back_to_the_papers_parameters() -> None:
+    found = settings(card(), Usage(), NOTHING)
+    assert {name: one.values for name, one in found.items()} == {
+        "size": ((512, 512),),
+        "sampler": ("Euler a",),
+        "steps": (20,),
+        "cfg_scale": (7.0,),
+    }
+
+
+def test_values_that_no_call_may_have_are_left_out() -> None:
+    odd = card(
+        sampler={"Magic": 99},
+        steps={0: 99, 151: 99, 25: 1},
+        cfg_scale={0.5: 99, 31.0: 99, 6: 1},
+        size={"513x512": 99, "32x512": 99, "4096x512": 99, "640x448": 1},
+    )
+    found = settings(odd, odd.usage, NOTHING)
+    assert found["size"].values == ((640, 448),)
+    assert (found["steps"].values, found["cfg_scale"].values) == ((25,), (6.0,))
+    assert found["sampler"].values == ("Euler a",)
+
+
+def test_six_values_are_offered_most_used_first() -> None:
+    found = settings(card(steps={n: n for n in range(20, 30)}), Usage(), NOTHING)["steps"]
+    assert found.values == (29, 28, 27, 26, 25, 24)
+    assert sum(shares(found).values()) == pytest.approx(1)
+
+
+def test_wishes_override_usage() -> None:
+    own = card(sampler={"Euler a": 9}, steps={20: 9}, cfg_scale={7.0: 9}, size={"512x512": 9})
+    wished = Wishes("a fox", size=(1024, 768), sampler="DDIM", steps=31, cfg_scale=3.5)
+    found = settings(own, Usage(), wished)
+    assert {name: (one.values, one.log_priors) for name, one in found.items()} == {
+        "size": (((1024, 768),), (0.0,)),
+        "sampler": (("DDIM",), (0.0,)),
+        "steps": ((31,), (0.0,)),
+        "cfg_scale": ((3.5,), (0.0,)),
+    }
+
+
+def test_a_wished_shape_chooses_among_the_sizes_in_use() -> None:
+    own = card(size={"512x512": 8, "512x768": 3, "640x960": 1, "768x512": 4})
+    found = settings(own, Usage(size={"512x512": 1}), Wishes("a fox", aspect=(2, 3)))["size"]
+    assert shares(found) == pytest.approx({(512, 768): 0.75, (640, 960): 0.25})
+
+
+def test_a_shape_that_nobody_uses_gets_the_usual_area() -> None:
+    own = card(size={"512x512": 8})
+    found = settings(own, Usage(size={"512x512": 1}), Wishes("a fox", aspect=(9, 16)))["size"]
+    # sqrt(512² · 9/16) = 384, and 384 · 16/9 = 683 is nearest to 11 · 64
+    assert found == Setting.fixed((384, 704))
+
+
+def test_the_weight_a_lora_is_used_with_most() -> None:
+    assert lora_weight(card(lora_weight={0.7: 3, 1.0: 2})) == 0.7
+    assert lora_weight(card(lora_weight={0.5: 2, 1.0: 2, 0.9: 2})) == 0.9  # nearest to 0.8 of equals
+    assert lora_weight(card(lora_weight={5.0: 9, 0.0: 9, -1.5: 1})) == -1.5
+    assert lora_weight(card()) == 0.8
+
+
+def test_the_clip_skip_that_most_images_name() -> None:
+    assert clip_skip(card(clip_skip={2: 4, 1: 1})) == 2
+    assert clip_skip(card(clip_skip={2: 4, 1: 4})) == 1
+    assert clip_skip(card(clip_skip={13: 4})) is None
+    assert clip_skip(card()) is None
+
+
+def test_no_model_counts_for_more_than_ten_images_a_value() -> None:
+    found = pooled([Usage(steps={20: 400, 30: 2}), Usage(steps={30: 3}, clip_skip={2: 9})])
+    assert found == Usage(steps={20: 10, 30: 5})
+
+
+SIZES = st.tuples(st.integers(1, 300), st.integers(1, 300)).map(lambda s: f"{s[0] * 8}x{s[1] * 8}")
+
+
+@given(
+    own=st.dictionaries(SIZES, st.integers(1, 50), max_size=8),
+    family=st.dictionaries(SIZES, st.integers(1, 50), max_size=8),
+    aspect=st.none() | st.tuples(st.integers(1, 21), st.integers(1, 21)),
+    sampler=st.dictionaries(st.sampled_from([*SAMPLERS, "Magic"]), st.integers(1, 50), max_size=8),
+)
+def test_every_offer_is_legal_and_its_priors_sum_to_1(
+    own: dict[str, int],
+    family: dict[str, int],
+    aspect: tuple[int, int] | None,
+    sampler: dict[str, int],
+) -> None:
+    found = settings(card(size=own, sampler=sampler), Usage(size=family), Wishes("a fox", aspect=aspect))
+    for setting in found.values():
+        assert len(set(setting.values)) == len(setting.values) <= 6
+        assert sum(shares(setting).values()) == pytest.approx(1)
+    assert set(found["sampler"].values) <= set(SAMPLERS)
+    for sides in found["size"].values:
+        assert all(64 <= side <= 2048 and side % 8 == 0 for side in sides)

@@ -1,0 +1,158 @@
+"""Wishes: natural requests, A1111's infotext, and numbers that are none."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from diffagent.agent.wishes import Wishes, reshape, wishes
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("portrait of a fisherman", {"aspect": (2, 3)}),
+        ("a movie poster with a robot", {"aspect": (2, 3)}),
+        ("mountain landscape at dawn", {"aspect": (3, 2)}),
+        ("a fox, wallpaper for my phone", {"aspect": (9, 16)}),
+        ("iphone wallpaper, waves", {"aspect": (9, 16)}),
+        ("a wallpaper for my old desktop", {"aspect": (16, 9)}),
+        ("desktop background, dunes", {"aspect": (16, 9)}),
+        ("panoramic view of a valley", {"aspect": (21, 9)}),
+        ("album cover, neon", {"aspect": (1, 1)}),
+        ("Avatar of a knight", {"aspect": (1, 1)}),
+        ("a castle --ar 3:2", {"aspect": (3, 2)}),
+        ("a castle, aspect ratio of 4:5", {"aspect": (4, 5)}),
+        ("a castle, aspect ratio 7x5, portrait", {"aspect": (7, 5)}),
+        ("a castle, 16:9", {"aspect": (16, 9)}),
+        ("a castle, 1024x768", {"size": (1024, 768)}),
+        ("make it 512 × 768 please", {"size": (512, 768)}),
+        ("640 by 448, a harbour", {"size": (640, 448)}),
+        ("a castle. 1024x768.", {"size": (1024, 768)}),
+        ("1024x768 mountains in mist", {"size": (1024, 768)}),
+        ("portrait, 1024x512", {"size": (1024, 512)}),
+        ("a castle 770x511", {"size": (768, 512)}),
+        ("3840x2160 castle", {"size": (2048, 1152)}),
+        ("a castle, SDXL", {"base_model": "sdxl"}),
+        ("use stable diffusion XL for a castle", {"base_model": "sdxl"}),
+        ("SD 1.5 castle", {"base_model": "sd1"}),
+        ("stable diffusion v1.5, castle", {"base_model": "sd1"}),
+        ("a castle, use a LoRA", {"type": "LoRA"}),
+        ("a castle with a checkpoint", {"type": "Checkpoint"}),
+        ("a castle, 30 steps, cfg 5.5, seed 42, clip skip 2",
+         {"steps": 30, "cfg_scale": 5.5, "seed": 42, "clip_skip": 2}),
+        ("a castle, guidance scale of 9, steps: 12", {"cfg_scale": 9.0, "steps": 12}),
+        ("a castle, CFG scale: 6", {"cfg_scale": 6.0}),
+        ("a castle using Euler a", {"sampler": "Euler a"}),
+        ("a castle, sampler: dpm++ 2m karras", {"sampler": "DPM++ 2M Karras"}),
+        ("a castle with the DDIM sampler", {"sampler": "DDIM"}),
+    ],
+)  # fmt: skip
+def test_what_people_say_is_understood_and_stays_in_the_prompt(text: str, said: dict[str, object]) -> None:
+    assert wishes(text) == Wishes(prompt=text, **said)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a fox in the snow",
+        "a room of 12x14 feet",
+        "a 100x120 cm carpet",
+        "a 3x3 grid of foxes",
+        "0x1234 in hex",
+        "version 2.1024x768beta",
+        "a clock at 10:15",
+        "aspect ratio 0:3",
+        "aspect ratio 20:1",
+        "cfg 0, cfg 31, 0 steps, 151 steps, 9999 steps, clip skip 13, seed 4294967296",
+        "a heron with Eulerian numbers",
+        "an oil portraiture",
+        "(fox:1.2), [snow:0.8]",
+    ],
+)
+def test_what_is_no_wish_is_not_taken_for_one(text: str) -> None:
+    assert wishes(text) == Wishes(prompt=text)
+
+
+def test_the_first_number_in_range_counts() -> None:
+    found = wishes("9999 steps, no, 25 steps; cfg 99, better cfg 6; seed 4294967296, seed 7; 20x20, 640x640")
+    assert (found.steps, found.cfg_scale, found.seed, found.size) == (25, 6.0, 7, (640, 640))
+
+
+INFOTEXT = """a castle, dusk
+Negative prompt: blurry, lowres
+Steps: 28, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 6.5, Seed: 12345, Size: 640x960, Clip skip: 2
+"""
+
+
+def test_a1111s_infotext_is_read_and_is_no_part_of_the_prompt() -> None:
+    assert wishes(INFOTEXT) == Wishes(
+        prompt="a castle, dusk",
+        negative_prompt="blurry, lowres",
+        size=(640, 960),
+        sampler="DPM++ 2M Karras",
+        steps=28,
+        cfg_scale=6.5,
+        seed=12345,
+        clip_skip=2,
+    )
+
+
+def test_infotext_may_lack_either_line() -> None:
+    negative_only = wishes("a castle\nNegative prompt: fog, portrait")
+    assert (negative_only.prompt, negative_only.negative_prompt) == ("a castle", "fog, portrait")
+    assert negative_only.aspect is None  # asked against, not for
+    settings_only = wishes("a castle\n\nSteps: 20, Sampler: Euler a, Size: 512x512")
+    assert (settings_only.prompt, settings_only.steps, settings_only.size) == ("a castle", 20, (512, 512))
+
+
+def test_a_negative_prompt_alone_is_the_prompt() -> None:
+    assert wishes("Negative prompt: fog") == Wishes("Negative prompt: fog")
+
+
+def test_reshape_keeps_the_area_on_a_grid_of_64() -> None:
+    assert reshape((1, 1), 512 * 512) == (512, 512)
+    assert reshape((16, 9), 1024 * 1024) == (1344, 768)  # 1365 × 768
+    assert reshape((1, 100), 512 * 512) == (64, 2048)
+
+
+@settings(deadline=None)
+@given(text=st.text(st.characters(), max_size=200))
+def test_any_text_is_understood_somehow(text: str) -> None:
+    check(wishes(text))
+
+
+PIECES = (
+    "x", "×", " by ", " ", "\n", ":", ",", "--ar ", "ratio ", "steps", "cfg", "seed", "clip skip", "size: ",
+    "0", "1", "63", "64", "512", "768", "2048", "4096", "99999", "16:9", "sampler", "Euler a", "Karras",
+    "Negative prompt:", "Steps: 20,", "Size: ", "portrait", "phone wallpaper", ".", "1.5",
+)  # fmt: skip
+
+
+@settings(deadline=None, max_examples=300)
+@given(pieces=st.lists(st.sampled_from(PIECES), max_size=12))
+def test_whatever_is_understood_is_legal(pieces: list[str]) -> None:
+    check(wishes("".join(pieces)))
+
+
+def check(found: Wishes) -> None:
+    for side in found.size or ():
+        assert 64 <= side <= 2048
+        assert side % 8 == 0
+    assert found.size is None or found.aspect is None
+    if found.aspect:
+        assert all(64 <= side <= 2048 and side % 8 == 0 for side in reshape(found.aspect, 512 * 512))
+    assert found.steps is None or 1 <= found.steps <= 150
+    assert found.cfg_scale is None or 1 <= found.cfg_scale <= 30
+    assert found.seed is None or 0 <= found.seed < 2**32
+    assert found.clip_skip is None or 1 <= found.clip_skip <= 12
+
+
+@pytest.mark.parametrize("filler", ["\n", " ", "\n ", "9", "steps ", "<lora:", "(", "1x", "wallpaper for "])
+def test_long_prompts_are_read_in_linear_time(filler: str) -> None:
+    started = time.process_time()
+    wishes("a" + (filler * 20_000)[:20_000] + "b")
+    assert time.process_time() - started < 0.5

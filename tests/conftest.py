@@ -1,0 +1,55 @@
+"""Fixtures that several floors share: an invented catalog and agents on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from stand_ins import ENTRIES, RuleEngine, WordEncoder, plain_ranker
+
+from diffagent.agent.agent import Agent, Fusion
+from diffagent.agent.importing import add_entries
+from diffagent.agent.prefilter import Prefilter
+from diffagent.data.catalog import Catalog
+
+
+@pytest.fixture
+def encoder() -> WordEncoder:
+    return WordEncoder()
+
+
+@pytest.fixture
+def catalog_path(tmp_path: Path, encoder: WordEncoder) -> Path:
+    path = tmp_path / "invented.sqlite"
+    with Catalog.create(path) as catalog:
+        add_entries(catalog, ENTRIES, encoder)
+    return path
+
+
+@pytest.fixture
+def make_agent(catalog_path: Path, encoder: WordEncoder) -> Iterator[Callable[..., Agent]]:
+    opened: list[Catalog] = []
+
+    def make(engine: RuleEngine | None = None, fusion: Fusion | None = None) -> Agent:
+        catalog = Catalog.open(catalog_path)
+        opened.append(catalog)
+        prefilter = Prefilter.of(catalog, encoder, plain_ranker())
+        return Agent(catalog, prefilter, engine or RuleEngine(), fusion or Fusion())
+
+    yield make
+    for catalog in opened:
+        catalog.close()
+
+
+@pytest.fixture
+def agent(make_agent: Callable[..., Agent]) -> Agent:
+    return make_agent()
+
+
+@pytest.fixture(scope="session")
+def real_agent() -> Iterator[Agent]:
+    """What ships: the embedded catalog, ranker and fusion, and the default weights (fetched on first use)."""
+    loaded = Agent.load()
+    yield loaded
+    loaded.catalog.close()

@@ -1,0 +1,127 @@
+"""Small real stand-ins: an encoder of hashed words, an engine that scores by a rule, an invented catalog."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from diffagent.agent.engines import Prompt
+from diffagent.agent.grammar import Grammar
+from diffagent.agent.matching import FEATURES
+from diffagent.agent.prefilter import Ranker
+from diffagent.data.cards import Entry
+from diffagent.data.records import Card, Licence, Sample, Stats, Usage
+
+
+class WordEncoder:
+    """Texts → unit vectors: each word adds a fixed pseudo-random direction; shared words mean closeness."""
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        rows = [sum((_direction(w) for w in text.casefold().split()), np.full(64, 1e-3)) for text in texts]
+        return np.stack([row / np.linalg.norm(row) for row in rows]).astype(np.float32)
+
+
+def _direction(word: str) -> np.ndarray:
+    return np.random.default_rng(zlib.crc32(word.encode())).normal(size=64)
+
+
+@dataclass
+class RuleEngine:
+    """An engine whose "model" is a rule: the log-probability of a letter, and of a slot's option."""
+
+    prefer: Callable[[str], float] = lambda label: 0.0
+    like: Callable[[str, str], float] = lambda slot, option: 0.0
+    asked: list[Prompt] = field(default_factory=list)
+
+    def choose(self, prompt: Prompt, options: Sequence[str], draft: str = "") -> list[float]:
+        self.asked.append(prompt)
+        scores = np.array([self.prefer(option) for option in options], float)
+        return list(scores - np.logaddexp.reduce(scores))
+
+    def write(self, prompt: Prompt, grammar: Grammar, draft: str = "") -> str:
+        choice = {}
+        for slot in grammar.slots:
+            scores = [
+                grammar.llm_weight * self.like(slot.name, option) + prior
+                for option, prior in zip(slot.options, slot.log_priors, strict=True)
+            ]
+            choice[slot.name] = slot.options[int(np.argmax(scores))]
+        return grammar.render(choice)
+
+    def generate(self, prompt: Prompt, max_new_tokens: int) -> str:
+        return "A"
+
+    def generate_many(self, prompts: Sequence[Prompt], max_new_tokens: int, batch_size: int = 8) -> list[str]:
+        return ["A" for _ in prompts]
+
+
+def invented(number: int, name: str, prompts: Sequence[str], **facts: object) -> Entry:
+    """A catalog entry of invented facts with a sample for each prompt."""
+    kind = str(facts.pop("type", "Checkpoint"))
+    base = str(facts.pop("base_model", "SD 1.5"))
+    system = "sdxl" if base.startswith("SDXL") else "sd1"
+    card = Card(
+        name=name,
+        type=kind,  # type: ignore[arg-type]
+        base_model=base,
+        air=f"urn:air:{system}:{kind.casefold()}:civitai:{number}@{number + 1}",
+        model_id=number,
+        version_id=number + 1,
+        file_name=str(facts.pop("file_name", f"{number}.safetensors")),
+        description=f"{name}, invented.",
+        **{"stats": Stats(downloads=number), **facts},  # type: ignore[arg-type]
+    )
+    samples = [Sample(number * 100 + i, number + 1, prompt) for i, prompt in enumerate(prompts)]
+    return Entry(card, tuple(samples))
+
+
+ENTRIES = (
+    invented(
+        11,
+        "Tiny Pixels",
+        ["pixel art, a small fox", "pixel art castle, 8 bit sprite"],
+        tags=("pixel art", "retro"),
+        usage=Usage({"Euler a": 9, "DDIM": 1}, {20: 9, 35: 1}, {7.0: 9}, {"512x512": 9, "512x768": 1}),
+        licence=Licence(commercial="Sell"),
+    ),
+    invented(
+        22,
+        'Oil "Masters" {v2}',
+        ["an oil painting of a harbour", "oil painting, stormy sea"],
+        tags=("painting",),
+        usage=Usage({"DPM++ 2M Karras": 5}, {30: 5}, {6.5: 5}, {"768x512": 5}, {2: 4}),
+    ),
+    invented(
+        33,
+        "Ink Fox Style",
+        ["ink drawing of a fox, monochrome"],
+        type="LoRA",
+        tags=("ink", "style"),
+        trigger_words=("inkfox",),
+        usage=Usage(
+            {"DDIM": 3},
+            {25: 3},
+            {8.0: 3},
+            {"512x512": 3},
+            checkpoints={"urn:air:sd1:checkpoint:civitai:22@23": 4},
+            lora_weight={0.7: 3, 1.0: 1},
+        ),
+    ),
+    invented(44, "Grand XL", ["photo of a mountain lake"], base_model="SDXL 1.0", tags=("photo",)),
+    invented(55, "Old Pickle", ["pixel art dragon"], file_name="old.ckpt", tags=("pixel art",)),
+)
+
+
+def plain_ranker() -> Ranker:
+    """Scores by the joint evidence and the card's words alone."""
+    size = len(FEATURES)
+    linear = np.zeros(size, np.float32)
+    for name, weight in (("joint", 4.0), ("tags", 2.0), ("name", 2.0)):
+        linear[FEATURES.index(name)] = weight
+    zeros, ones = np.zeros(size, np.float32), np.ones(size, np.float32)
+    return Ranker(
+        zeros, ones, np.zeros((size, 1), np.float32), np.zeros(1, np.float32), np.zeros(1, np.float32), linear
+    )
