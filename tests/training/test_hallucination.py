@@ -1,0 +1,119 @@
+"""Hallucination: reading prompts, and counting answers that are not callable."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from stand_ins import RuleEngine
+
+from diffagent.agent.agent import Agent
+from diffagent.agent.engines import Prompt
+from diffagent.data.errors import BadInput
+from diffagent.training.hallucination import measure, read_prompts
+
+MakeAgent = Callable[..., Agent]
+THREE = ["a fox", 'a "red" château', "sea, 1girl"]
+
+
+def quiet(items: Iterable[Any], label: str) -> Iterable[Any]:
+    return items
+
+
+def test_prompts_of_the_three_formats(tmp_path: Path) -> None:
+    (tmp_path / "p.txt").write_text('a fox\n\n  a "red" château \nsea, 1girl', "utf-8")
+    tsv = 'Prompt\tCategory\na fox\tAnimals\na "red" château\tx\n\tempty\nsea, 1girl'
+    (tmp_path / "p.tsv").write_text(tsv, "utf-8")
+    rows: list[Any] = [
+        {"prompt": THREE[0]},
+        {"instruction": {"prompt": THREE[1]}},
+        {"prompt": THREE[2], "n": 1},
+    ]
+    (tmp_path / "p.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n\n")
+    for suffix in ("txt", "tsv", "jsonl"):
+        assert read_prompts(tmp_path / f"p.{suffix}", None, 0) == THREE, suffix
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("missing.txt", None, "is no file"),
+        ("p.csv", b"a fox", "ends in '.csv'"),
+        ("p.txt", b"\n \n", "holds no prompts"),
+        ("p.tsv", b"Text\na fox", "holds no prompts"),
+        ("p.jsonl", b'{"text": "a fox"}', "p.jsonl, line 1"),
+        ("p.jsonl", b'{"prompt": "a fox"}\n{', "p.jsonl, line 2"),
+        ("p.jsonl", b"", "holds no prompts"),
+        ("p.txt", b"\xff\xfe", "p.txt"),
+    ],
+)
+def test_files_without_prompts_are_refused(
+    tmp_path: Path, name: str, content: bytes | None, says: str
+) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(BadInput) as refusal:
+        read_prompts(tmp_path / name, None, 0)
+    assert says in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_limit_draws_at_random_and_keeps_the_order(tmp_path: Path) -> None:
+    path = tmp_path / "p.txt"
+    path.write_text("\n".join(f"{i:02}" for i in range(40)))
+    ten = read_prompts(path, 10, 1)
+    assert len(set(ten)) == 10
+    assert ten == sorted(ten) == read_prompts(path, 10, 1) != read_prompts(path, 10, 2)
+    assert len(read_prompts(path, 99, 1)) == 40
+
+
+def test_the_agents_calls_are_callable_and_free_answers_counted(make_agent: MakeAgent) -> None:
+    found = measure(make_agent(), ["pixel art of a fox", "oil painting", "a dog"], 2, quiet)
+    assert (found["n"], found["constrained"]) == (3, 0)
+    assert (found["n_unconstrained"], found["unconstrained"]) == (2, 1.0)  # the stand-in says "A"
+    assert "'A', which is no call" in found["unconstrained_flaws"][0]
+    assert found["distinct_models"] == 2
+
+
+class Talker(RuleEngine):
+    """Answers freely: the first prompt well, then with an invented model, a wrong type, and prose."""
+
+    def generate_many(self, prompts: Sequence[Prompt], max_new_tokens: int, batch_size: int = 8) -> list[str]:
+        answers = [
+            'A ["Tiny Pixels","Checkpoint","SD 1.5",512,512,"Euler a",20,7]',
+            'A ["Tiny Pixies","Checkpoint","SD 1.5",512,512,"Euler a",20,7]',
+            'A ["Tiny Pixels","LoRA","SD 1.5",512,512,"Euler a",20,7]',
+            "I would use Tiny Pixels.",
+        ]
+        return answers[: len(prompts)]
+
+
+def test_free_answers_are_judged_by_the_catalog(make_agent: MakeAgent) -> None:
+    found = measure(make_agent(Talker()), ["a fox"] * 4, 4, quiet)
+    assert found["unconstrained"] == 0.75
+    assert "Tiny Pixies" in found["unconstrained_flaws"][0]
+
+
+def test_a_refusal_counts_as_not_callable(make_agent: MakeAgent) -> None:
+    found = measure(make_agent(), ["a fox", "<lora:x:1>"], 0, quiet)
+    assert (found["constrained"], found["unconstrained"], found["n_unconstrained"]) == (0.5, None, 0)
+    assert "nothing but LoRA tags" in found["flaws"][0]
+
+
+def test_a_call_outside_the_catalog_counts_as_not_callable(make_agent: MakeAgent) -> None:
+    agent = make_agent()
+
+    class Inventor:
+        """An agent that names what its catalog does not have."""
+
+        catalog, prefilter, engine = agent.catalog, agent.prefilter, agent.engine
+
+        def call(self, prompt: str) -> Any:
+            return agent.call(prompt).model_copy(update={"model": "Dreamy Dream 9"})
+
+    found = measure(Inventor(), ["a fox", "a dog"], 0, quiet)  # type: ignore[arg-type]
+    assert found["constrained"] == 1.0
+    assert "Dreamy Dream 9" in found["flaws"][0]

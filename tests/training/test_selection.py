@@ -1,0 +1,173 @@
+"""Selection accuracy on hand-made rows, and measured on the invented catalog."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from stand_ins import RuleEngine
+
+from diffagent.agent.agent import Agent, Fusion
+from diffagent.data.errors import BadInput
+from diffagent.training.selection import Pair, Row, _interval, _rank, measure, read_pairs, sample, summarise
+
+MakeAgent = Callable[..., Agent]
+PIXELS, INK = "urn:air:sd1:checkpoint:civitai:11@12", "urn:air:sd1:lora:civitai:33@34"
+
+
+def row(
+    prefilter: float,
+    baseline: float = 1,
+    novel: bool = False,
+    llm: tuple[float, ...] = (),
+    truth: int = 0,
+) -> Row:
+    return Row(prefilter, baseline, novel, (-0.5, -1.0), llm, truth)
+
+
+@pytest.mark.parametrize(
+    ("scores", "hits", "rank"),
+    [
+        ([3, 2, 1], [True, False, False], 1),
+        ([3, 2, 1], [False, False, True], 3),
+        ([3, 2, 1], [False, True, True], 2),  # the best hit counts
+        ([2, 2, 1], [True, False, False], 1.5),
+        ([2, 2, 2], [True, False, False], 2),  # in the middle of three
+        ([2, 2, 2], [True, True, False], 1.5),
+        ([3, 2, 1], [False, False, False], math.inf),
+    ],
+)
+def test_ties_count_half(scores: list[float], hits: list[bool], rank: float) -> None:
+    assert _rank(np.array(scores), np.array(hits)) == rank
+
+
+def test_recall_counts_ranks_up_to_k() -> None:
+    rows = [row(1, 2), row(5, 6), row(5.5, 16), row(math.inf, 51)]
+    found = summarise(rows, Fusion())
+    assert found["n"] == 4
+    assert found["prefilter"] == {"1": 25, "5": 50, "16": 75, "50": 75}
+    assert found["baseline"] == {"1": 0, "5": 25, "16": 75, "50": 75}
+    assert found["gain"] == {"1": 25, "5": 25, "16": 0, "50": 0}
+    assert found["novel"] == {"n": 0}
+    assert found["parameters"] is None
+    assert "agent" not in found  # the language model was not asked
+
+
+def test_novel_rows_are_counted_by_themselves() -> None:
+    found = summarise([row(1), row(2, novel=True), row(1, novel=True), row(1)], Fusion())
+    assert (found["n"], found["novel"]["n"]) == (4, 2)
+    assert (found["prefilter"]["1"], found["novel"]["prefilter"]["1"]) == (75, 50)
+
+
+def test_the_agent_the_language_model_alone_and_its_shuffled_scores() -> None:
+    # priors say 0 is right; the language model is sure of 1, 0, 1
+    sure = {0: (-0.1, -5.0), 1: (-5.0, -0.1)}
+    rows = [
+        row(2, llm=sure[1], truth=1),
+        row(1, llm=sure[0], truth=0),
+        row(1, llm=sure[1], truth=0),
+        row(math.inf, llm=sure[0], truth=-1),
+    ]
+    heeded = summarise(rows, Fusion(choice=1.0))
+    assert (heeded["agent"], heeded["untuned"]) == ({"1": 50}, {"1": 50})
+    assert heeded["agent_gain"] == {"1": 0}  # one won, one lost
+    # shuffled, each row gets the next one's scores: 0, 1, 0, 1, of which the third is right
+    assert heeded["shuffled"] == {"1": 25}
+    assert heeded["llm_weight"] == 1.0
+    ignored = summarise(rows, Fusion(choice=0.0))
+    assert (ignored["agent"], ignored["shuffled"], ignored["untuned"]) == ({"1": 50}, {"1": 50}, {"1": 50})
+
+
+def test_intervals_are_percentiles_of_resampled_means() -> None:
+    assert _interval(np.ones(30), 0) == [100, 100]
+    assert _interval(np.zeros(30), 0) == [0, 0]
+    low, high = _interval(np.repeat([0.0, 1.0], 200), 0)
+    # a mean of 400 coin flips has standard error 2.5 points: 50 ± 1.96 · 2.5
+    assert (low, high) == (pytest.approx(45.1, abs=0.8), pytest.approx(54.9, abs=0.8))
+    assert _interval(np.repeat([0.0, 1.0], 200), 0) == [low, high]
+
+
+def test_a_summary_has_an_interval_for_every_figure_and_is_json() -> None:
+    found = summarise([row(1, llm=(-0.1, -2.0)), row(2, 1, True, (-0.1, -2.0), 1)], Fusion(choice=0.1))
+    figures = ("prefilter", "baseline", "agent", "untuned", "shuffled", "gain", "agent_gain")
+    for part in (found, found["novel"]):
+        assert set(part["ci95"]) == set(figures)
+        for name in figures:
+            for k, value in part[name].items():
+                low, high = part["ci95"][name][k]
+                assert low <= value <= high
+    assert json.loads(json.dumps(found)) == found
+
+
+GOOD = {"prompt": "a fox", "air": PIXELS}
+
+
+def test_pairs_are_plain_or_dabench_rows(tmp_path: Path) -> None:
+    path = tmp_path / "pairs.jsonl"
+    bench = {"instruction": {"prompt": "sea", "negative_prompt": "fog"}, "api": {"width": 512}, "air": INK}
+    path.write_text("\n".join(map(json.dumps, [GOOD, {**GOOD, "negative_prompt": None}, bench])))
+    assert list(read_pairs(path)) == [
+        Pair("a fox", "", PIXELS),
+        Pair("a fox", "", PIXELS),
+        Pair("sea", "fog", INK, {"width": 512}),
+    ]
+
+
+@pytest.mark.parametrize(
+    "bad", ["", "{", "[]", "7", '"text"', '{"prompt": "a fox"}', '{"air": "x"}', '{"instruction": "a fox"}',
+            '{"prompt": 5, "air": "x"}', '{"prompt": "a fox", "air": null}']
+)  # fmt: skip
+def test_a_line_that_is_no_pair_is_named(tmp_path: Path, bad: str) -> None:
+    path = tmp_path / "pairs.jsonl"
+    path.write_text(f"{json.dumps(GOOD)}\n{bad}\n{json.dumps(GOOD)}\n")
+    with pytest.raises(BadInput, match=r"pairs\.jsonl, line 2 is no pair") as refusal:
+        list(read_pairs(path))
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_file_that_is_missing_or_no_text_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="diffagent data build"):
+        list(read_pairs(tmp_path / "none.jsonl"))
+    (tmp_path / "image.jsonl").write_bytes(b"\x89PNG\xff\xfe")
+    with pytest.raises(BadInput, match=r"image\.jsonl"):
+        list(read_pairs(tmp_path / "image.jsonl"))
+
+
+def test_a_sample_is_seeded_and_keeps_the_order() -> None:
+    pairs = [Pair(str(i), "", PIXELS) for i in range(50)]
+    ten = sample(pairs, 10, seed=3)
+    numbers = [int(one.prompt) for one in ten]
+    assert len(set(numbers)) == 10
+    assert numbers == sorted(numbers)
+    assert sample(pairs, 10, seed=3) == ten != sample(pairs, 10, seed=4)
+    assert sample(pairs, None, 0) == sample(pairs, 50, 0) == sample(pairs, 99, 0) == pairs
+
+
+def test_rows_measured_on_the_invented_catalog(make_agent: MakeAgent) -> None:
+    engine = RuleEngine(prefer=lambda label: 3.0 if label == "B" else 0.0)
+    pairs = [
+        Pair("pixel art, a small fox", "", PIXELS),  # a catalog prompt
+        Pair("inkfox, ink drawing of a hare <lora:inkfox:1>", "", INK),
+        Pair("seven teapots", "", "urn:air:sd1:checkpoint:civitai:99@99"),  # not in the catalog
+    ]
+    known, other, missing = measure(make_agent(engine), pairs, k=3)
+    assert (known.prefilter, known.baseline, known.novel, known.truth) == (1, 1, False, 0)
+    assert len(known.prior) == len(known.llm) == 3
+    assert np.argmax(known.llm) == 1
+    assert known.prior[0] == max(known.prior) < 0
+    assert (other.prefilter, other.novel, other.truth) == (1, False, 0)
+    assert (missing.prefilter, missing.baseline, missing.truth) == (math.inf, math.inf, -1)
+    assert missing.novel  # no catalog prompt is near
+    asked = engine.asked[1].user
+    assert asked.endswith("Prompt: ink drawing of a hare")  # neither tag nor trigger word tells the model
+
+
+def test_the_language_model_may_be_skipped(make_agent: MakeAgent) -> None:
+    engine = RuleEngine()
+    (found,) = measure(make_agent(engine), [Pair("a pixel art fox", "", PIXELS)], llm=False)
+    assert (found.llm, engine.asked) == ((), [])
+    assert found.prefilter == 1

@@ -1,0 +1,159 @@
+"""``diffagent train`` and ``diffagent eval``: fit on the train and align parts, measure on held-out ones."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+_ENGINE = click.option(
+    "--engine", default="transformers", show_default=True, help="What runs the language model."
+)
+_LLM = click.option("--llm", metavar="PATH-OR-NAME", help="A LLaMA-architecture model.")
+_CATALOG = click.option("--catalog", metavar="PATH", help="A catalog file; default: the one that ships.")
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
+@click.group()
+def train() -> None:
+    """Fit what the agent decides with."""
+
+
+@train.command()
+@click.argument("raw", type=click.Path(path_type=Path))
+@click.option("-o", "out", required=True, type=_FILE, metavar="RANKER.npz")
+def prefilter(raw: Path, out: Path) -> None:
+    """Fit the prefilter's ranker on the train part of the crawl RAW (about 15 minutes on two cores)."""
+    from diffagent.data.corpus import read_entries
+    from diffagent.data.filters import Scope
+    from diffagent.data.raw import RawFolder
+    from diffagent.data.text_encoder import TextEncoder
+    from diffagent.training.ranker import FitConfig, fit, gather, queries
+
+    encoder, config = TextEncoder.load(), FitConfig()
+    corpus = gather(read_entries(RawFolder(raw), Scope(), "both"), encoder, config.folds)
+    data = queries(corpus, encoder, config, _progress)
+    ranker, history = fit(data, config, _progress)
+    ranker.save(out)
+    click.echo(json.dumps({"queries": len(data.kind), **history[-1]}))
+
+
+@train.command()
+@click.argument("align", type=_FILE)
+@click.option("-o", "out", required=True, type=_FILE, metavar="FUSION.json")
+@click.option("--limit", default=600, show_default=True, help="Pairs that weigh the choice.")
+@click.option("--write-limit", default=150, show_default=True, help="Pairs that weigh the parameters.")
+@click.option("--seed", default=0, show_default=True)
+@_CATALOG
+@_ENGINE
+@_LLM
+def fusion(
+    align: Path,
+    out: Path,
+    limit: int,
+    write_limit: int,
+    seed: int,
+    catalog: str | None,
+    engine: str,
+    llm: str | None,
+) -> None:
+    """Fit the language model's weight beside the prefilter on pairs of the align part."""
+    from dataclasses import replace
+
+    from diffagent.agent.agent import Agent
+    from diffagent.training.fusion import fit_choice, fit_write, save
+    from diffagent.training.selection import measure, read_pairs, sample
+
+    agent = Agent.load(catalog, llm, engine)
+    pairs = sample(list(read_pairs(align)), limit, seed)
+    found, tried = fit_choice(list(measure(agent, _progress(pairs, "choice"))))
+    weight, written = fit_write(agent, pairs[:write_limit], _progress)
+    save(replace(found, write=weight), out)
+    click.echo(json.dumps({"choice": found.choice, "write": weight, "tried": tried, "written": written}))
+
+
+@click.group("eval")
+def evaluate() -> None:
+    """Measure accuracy on held-out data."""
+
+
+@evaluate.command()
+@click.argument("pairs", type=_FILE)
+@click.option("--limit", type=click.IntRange(1), help="At most this many pairs, drawn at random.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--no-negative", is_flag=True, help="Leave out the negative prompts.")
+@click.option("--no-llm", is_flag=True, help="Measure the prefilter alone.")
+@_CATALOG
+@_ENGINE
+@_LLM
+@_JSON
+def select(
+    pairs: Path,
+    limit: int | None,
+    seed: int,
+    no_negative: bool,
+    no_llm: bool,
+    catalog: str | None,
+    engine: str,
+    llm: str | None,
+    as_json: bool,
+) -> None:
+    """Recall of the true model over held-out PAIRS: prefilter, baseline, agent, language model alone."""
+    from dataclasses import replace
+
+    from diffagent.agent.agent import Agent
+    from diffagent.training.selection import measure, read_pairs, sample, summarise
+
+    chosen = sample(list(read_pairs(pairs)), limit, seed)
+    if no_negative:
+        chosen = [replace(pair, negative_prompt="") for pair in chosen]
+    agent = Agent.load(catalog, llm, engine)
+    rows = list(measure(agent, _progress(chosen, "select"), llm=not no_llm))
+    _print(summarise(rows, agent.fusion, seed), as_json)
+
+
+@evaluate.command()
+@click.argument("prompts", type=_FILE)
+@click.option("--limit", type=click.IntRange(1), help="At most this many prompts, drawn at random.")
+@click.option(
+    "--unconstrained", "free", default=100, show_default=True, help="Prompts answered without a grammar."
+)
+@click.option("--seed", default=0, show_default=True)
+@_CATALOG
+@_ENGINE
+@_LLM
+@_JSON
+def hallucination(
+    prompts: Path,
+    limit: int | None,
+    free: int,
+    seed: int,
+    catalog: str | None,
+    engine: str,
+    llm: str | None,
+    as_json: bool,
+) -> None:
+    """Share of answers that are not callable (Table 1 of the paper), with and without the grammar."""
+    from diffagent.agent.agent import Agent
+    from diffagent.training.hallucination import measure, read_prompts
+
+    texts = read_prompts(prompts, limit, seed)
+    _print(measure(Agent.load(catalog, llm, engine), texts, free, _progress), as_json)
+
+
+def _progress(items: Iterable[Any], label: str) -> Iterable[Any]:
+    from tqdm import tqdm
+
+    return tqdm(items, desc=label, dynamic_ncols=True)
+
+
+def _print(found: dict[str, Any], as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    for name, value in found.items():
+        click.echo(f"{name:16} {json.dumps(value) if isinstance(value, dict | list) else value}")

@@ -1,0 +1,120 @@
+"""Fitting the fusion: how much the language model's word counts, on the align part alone.
+
+``choice``: the weight of its log-probability of a letter beside the prefilter's; the likelihood of the
+true candidate decides. ``bias``: its mean log-probability of each letter, whatever the prompt. ``write``:
+the weight of its log-probability of a parameter beside what people use; the share of samplers, sizes,
+steps and CFG scales that come out right decides. Both by the one-standard-error rule (Breiman et al. 1984)
+turned in the model's favour: the largest weight no worse than the best by more than the standard error
+of their paired difference, and for ``choice`` with no lower recall at 1 than the prefilter alone.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from diffagent.agent import answer
+from diffagent.agent.agent import Agent, Fusion
+from diffagent.agent.settings import settings
+from diffagent.agent.wishes import Wishes
+from diffagent.data.errors import BadInput
+from diffagent.data.records import Card, Usage, family
+from diffagent.training.selection import Pair, Row
+
+CHOICE = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
+WRITE = (0.0, 0.05, 0.1, 0.3)
+
+Progress = Callable[[Iterable[Any], str], Iterable[Any]]
+
+
+def fit_choice(rows: Sequence[Row]) -> tuple[Fusion, list[dict[str, float]]]:
+    """The fusion of greatest likelihood, and the log-likelihood and recall at 1 of each weight tried.
+
+    Raises:
+        BadInput: no row has its true model among the candidates.
+    """
+    listed = [row for row in rows if row.truth >= 0 and row.llm]
+    if not listed:
+        raise BadInput(
+            f"of {len(rows)} pairs none has its model among the candidates, so there is nothing to fit: "
+            "give more pairs, of models of this catalog"
+        )
+    width = max(len(row.llm) for row in listed)
+    bias = tuple(float(np.mean([row.llm[i] for row in listed if i < len(row.llm)])) for i in range(width))
+    likelihood, first = [], []
+    for weight in CHOICE:
+        fusion = Fusion(choice=weight, bias=bias)
+        fused = [fusion.fuse(row.prior, row.llm) for row in listed]
+        likelihood.append([one[row.truth] for one, row in zip(fused, listed, strict=True)])
+        first.append([int(np.argmax(one)) == row.truth for one, row in zip(fused, listed, strict=True)])
+    likelihoods, recall = np.array(likelihood), np.array(first).mean(1)
+    chosen = max((at for at in _within_one_error(likelihoods) if recall[at] >= recall[0]), default=0)
+    tried = [
+        {"choice": weight, "log_likelihood": float(row.mean()), "recall@1": float(one)}
+        for weight, row, one in zip(CHOICE, likelihoods, recall, strict=True)
+    ]
+    return Fusion(choice=CHOICE[chosen], bias=bias), tried
+
+
+def fit_write(
+    agent: Agent, pairs: Sequence[Pair], progress: Progress
+) -> tuple[float, list[dict[str, float]]]:
+    """The weight by the rule, and the share of right parameters of each weight tried.
+
+    Raises:
+        BadInput: no pair has parameters and a model of the catalog.
+    """
+    right: list[list[list[bool]]] = [[] for _ in WRITE]
+    for pair in progress(pairs, "write"):
+        card = agent.catalog.by_air(pair.air)
+        if card is None or pair.api is None:
+            continue
+        usual = agent.usual.get(family(card.base_model), Usage())
+        for at, weight in enumerate(WRITE):
+            right[at].append(_right(agent, card, pair, usual, weight))
+    if not right[0]:
+        raise BadInput(
+            f"of {len(pairs)} pairs none has parameters (api) and a model of this catalog, so there is "
+            "nothing to fit: give rows of diffagent data build"
+        )
+    table = np.array(right, float)
+    names = ("sampler", "size", "steps", "cfg")
+    tried = [
+        {"write": weight, **{name: float(share) for name, share in zip(names, row.mean(0), strict=True)}}
+        for weight, row in zip(WRITE, table, strict=True)
+    ]
+    return WRITE[max(_within_one_error(table.sum(2)))], tried
+
+
+def _within_one_error(scores: NDArray[np.float64]) -> list[int]:
+    """The rows of scores [weights, cases] whose mean is within one paired standard error of the best's."""
+    best = scores[int(np.argmax(scores.mean(1)))]
+    losses = best - scores
+    errors = losses.std(1) / np.sqrt(scores.shape[1])
+    return [at for at in range(len(scores)) if losses[at].mean() <= errors[at]]
+
+
+def save(fusion: Fusion, path: Path) -> None:
+    """Write a fusion as JSON, biases to three decimals."""
+    stored = asdict(fusion) | {"bias": [round(one, 3) for one in fusion.bias]}
+    path.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
+
+
+def _right(agent: Agent, card: Card, pair: Pair, usual: Usage, weight: float) -> list[bool]:
+    assert pair.api is not None
+    wished = Wishes(pair.prompt)
+    asked = answer.question([card], pair.prompt)
+    legal = answer.grammar(answer.LABELS[0], card, settings(card, usual, wished), weight)
+    _, fields = answer.read(agent.engine.write(asked, legal, legal.draft()))
+    return [
+        fields["sampling_method"] == pair.api["sampling_method"],
+        (fields["width"], fields["height"]) == (pair.api["width"], pair.api["height"]),
+        fields["sampling_steps"] == pair.api["sampling_steps"],
+        fields["cfg_scale"] == pair.api["cfg_scale"],
+    ]

@@ -1,0 +1,279 @@
+"""Fitting the prefilter's ranker: a listwise softmax over models, on the train part alone.
+
+In: the entries of a crawl (card and train samples). Out: a :class:`~diffagent.agent.prefilter.Ranker`.
+Every query is matched against a catalog without its own image, by the rule that separates test from
+train: one sixth of the images and one sixth of the clusters of near-duplicates are left out at a time.
+A third of the queries come with their negative prompt, a third without, and the rest are cut to a few
+phrases with one of the model's tags, trigger words or a word of its name: what people type in a chat.
+Those are weighted by the square root of the model's downloads, because a chat prompt tells little and
+popular models please more people. The softmax runs over the models that look nearest and a random draw
+that stands for all others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from diffagent.agent.matching import FEATURES, Floats, Matcher, Requirement
+from diffagent.agent.prefilter import CLIP, Ranker
+from diffagent.agent.specification import (
+    IDS,
+    MATCHED,
+    QUANTUM,
+    Document,
+    Encoder,
+    Packed,
+    documents,
+    instruction,
+    specify,
+)
+from diffagent.data.cards import Entry
+from diffagent.data.prompts import plain
+from diffagent.data.records import Card
+from diffagent.data.splits import cluster_prompts
+
+Progress = Callable[[Iterable[Any], str], Iterable[Any]]
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """How the ranker is fitted; counts are of queries over all folds."""
+
+    folds: int = 6
+    full: int = 2100
+    short: int = 3000
+    most_per_model: int = 6
+    near: int = 100
+    random: int = 60
+    hidden: int = 32
+    epochs: int = 40
+    batch: int = 128
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.1
+    held_out: float = 0.1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if (
+            min(self.folds, self.full, self.near, self.random, self.hidden, self.epochs, self.batch) < 1
+            or self.folds < 2
+        ):
+            raise ValueError("folds must be at least 2, and the other counts at least 1")
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Every train sample as a document: ``model`` and the folds of its image and cluster, int64 [D]."""
+
+    cards: Sequence[Card]
+    texts: Sequence[tuple[str, str]]
+    docs: Sequence[Document]
+    model: npt.NDArray[np.int64]
+    image_fold: npt.NDArray[np.int64]
+    cluster_fold: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Queries:
+    """Features float16 [N, L, F] of L listed models a query, the true one first; ``kind`` [N]:
+    0 with a negative prompt, 1 without, 2 short; ``weight`` [N] of its loss; ``offset`` float32 [N, L]: log
+    of how many models each listed one stands for."""
+
+    features: npt.NDArray[np.float16]
+    kind: npt.NDArray[np.int64]
+    weight: npt.NDArray[np.float32]
+    offset: npt.NDArray[np.float32]
+
+
+def gather(entries: Iterable[Entry], encoder: Encoder, folds: int) -> Corpus:
+    """The corpus of a crawl's entries, encoded once; samples must be the train part's."""
+    cards: list[Card] = []
+    rows: dict[tuple[int, str, str], int] = {}
+    for entry in entries:
+        for sample in entry.samples:
+            prompt, negative = instruction(entry.card, sample)
+            if len(plain(prompt)) > 2:
+                key = (len(cards), prompt, negative)
+                rows[key] = min(sample.image_id, rows.get(key, sample.image_id))
+        cards.append(entry.card)
+    keys, ids = list(rows), np.array(list(rows.values()))
+    labels = cluster_prompts([prompt for _, prompt, _ in keys])
+    smallest: dict[int, int] = {}
+    for image, label in zip(ids.tolist(), labels.tolist(), strict=True):
+        smallest[label] = min(image, smallest.get(label, image))
+    texts = [(prompt, negative) for _, prompt, negative in keys]
+    return Corpus(
+        cards=cards,
+        texts=texts,
+        docs=documents(texts, encoder),
+        model=np.array([model for model, _, _ in keys]),
+        image_fold=np.array([_fold(image, folds) for image in ids.tolist()]),
+        cluster_fold=np.array([_fold(smallest[label], folds) for label in labels.tolist()]),
+    )
+
+
+def queries(corpus: Corpus, encoder: Encoder, config: FitConfig, progress: Progress) -> Queries:
+    """Features of every training query against the catalog of the other folds."""
+    rng = np.random.default_rng(config.seed)
+    features: list[npt.NDArray[np.float16]] = []
+    offsets: list[Floats] = []
+    kinds: list[int] = []
+    weights: list[float] = []
+    for fold in range(config.folds):
+        matcher = _matcher(corpus, (corpus.image_fold != fold) & (corpus.cluster_fold != fold))
+        asked = _draw(corpus, matcher, fold, config, rng)
+        for at, kind in progress(asked, f"fold {fold + 1} of {config.folds}"):
+            requirement = _requirement(corpus, at, kind, encoder, rng)
+            table = matcher.features(requirement)
+            listed, offset = _list(table, int(corpus.model[at]), config, rng)
+            features.append(table[listed].astype(np.float16))
+            offsets.append(offset)
+            kinds.append(kind)
+            popular = np.sqrt(corpus.cards[corpus.model[at]].stats.downloads + 1)
+            weights.append(min(popular / 60, 4.0) if kind == 2 else 1.0)
+    return Queries(np.stack(features), np.array(kinds), np.array(weights, np.float32), np.stack(offsets))
+
+
+def fit(data: Queries, config: FitConfig, progress: Progress) -> tuple[Ranker, list[dict[str, float]]]:
+    """The ranker, and a row of losses and held-out recall (in the list) for each epoch."""
+    import torch
+
+    torch.manual_seed(config.seed)
+    mean, scale = _standard(data.features)
+    x = torch.from_numpy(np.clip((data.features.astype(np.float32) - mean) / scale, -CLIP, CLIP))
+    weight, offset = torch.from_numpy(data.weight), torch.from_numpy(data.offset)
+    order = np.random.default_rng(config.seed).permutation(len(x))
+    cut = int(len(x) * config.held_out)
+    held, train = torch.from_numpy(order[:cut]), torch.from_numpy(order[cut:])
+    size = x.shape[2]
+    linear = torch.zeros(size, requires_grad=True)
+    hidden = torch.nn.Linear(size, config.hidden)
+    torch.nn.init.normal_(hidden.weight, std=0.2)
+    out = torch.randn(config.hidden).mul_(0.1).requires_grad_()
+
+    def score(z: torch.Tensor) -> torch.Tensor:
+        return z @ linear + torch.relu(hidden(z)) @ out
+
+    optimiser = torch.optim.AdamW(
+        [linear, *hidden.parameters(), out], lr=config.learning_rate, weight_decay=config.weight_decay
+    )
+    steps = config.epochs * -(-len(train) // config.batch)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.learning_rate, total_steps=steps)
+    history = []
+    for _ in progress(range(config.epochs), "fit"):
+        total = 0.0
+        for rows in train[torch.randperm(len(train))].split(config.batch):
+            losses = -torch.log_softmax(score(x[rows]) + offset[rows], 1)[:, 0]
+            loss = (losses * weight[rows]).mean()
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            schedule.step()
+            total += float(loss.detach()) * len(rows)
+        with torch.no_grad():
+            s = score(x[held])
+            held_loss = -torch.log_softmax(s + offset[held], 1)[:, 0].mean()
+            place = (s > s[:, :1]).sum(1)
+        row = {"loss": total / len(train), "held_out_loss": float(held_loss)}
+        history.append(row | {f"recall@{k}": float((place < k).float().mean()) for k in (1, 5, 16)})
+    ranker = Ranker(
+        mean=mean,
+        scale=scale,
+        hidden=hidden.weight.detach().T.numpy(),
+        hidden_bias=hidden.bias.detach().numpy(),
+        out=out.detach().numpy(),
+        linear=linear.detach().numpy(),
+    )
+    return ranker, history
+
+
+def _fold(image_id: int, folds: int) -> int:
+    """A fold by hash, other than the one that separates test from train."""
+    return int(hashlib.sha256(f"ranker {image_id}".encode()).hexdigest(), 16) % folds
+
+
+def _matcher(corpus: Corpus, kept: npt.NDArray[np.bool_]) -> Matcher:
+    by_model: list[list[Document]] = [[] for _ in corpus.cards]
+    for at in np.flatnonzero(kept).tolist():
+        by_model[corpus.model[at]].append(corpus.docs[at])
+    packed = [specify(card, docs) for card, docs in zip(corpus.cards, by_model, strict=True)]
+    return Matcher.of(corpus.cards, [Packed.read(one) for one in packed])
+
+
+def _draw(
+    corpus: Corpus, matcher: Matcher, fold: int, config: FitConfig, rng: np.random.Generator
+) -> list[tuple[int, int]]:
+    """(document, kind) of a fold's queries; no model asks more than a few, most still have documents."""
+    at = rng.permutation(np.flatnonzero(corpus.image_fold == fold))
+    known = np.isin(corpus.model[at], matcher.model)
+    at = at[known | (rng.random(len(at)) < 0.15)]
+    counts = np.bincount(corpus.model[at], minlength=len(corpus.cards))
+    at = at[rng.random(len(at)) < np.minimum(1, config.most_per_model / counts[corpus.model[at]])]
+    full = at[: config.full // config.folds].tolist()
+    short = rng.permutation(at)[: config.short // config.folds].tolist()
+    return [(i, 0) for i in full] + [(i, 1) for i in full] + [(i, 2) for i in short]
+
+
+def _requirement(
+    corpus: Corpus, at: int, kind: int, encoder: Encoder, rng: np.random.Generator
+) -> Requirement:
+    doc = corpus.docs[at]
+    if kind == 2:
+        text = shorten(corpus.texts[at][0], corpus.cards[corpus.model[at]], rng)
+        return Requirement.of(text, "", encoder)
+    return Requirement(
+        embedding=doc.vector.astype(np.float32) / np.float32(QUANTUM),
+        prompt=doc.prompt[doc.prompt & MATCHED > 0] & np.uint32(IDS),
+        negative=doc.negative if kind == 0 else doc.negative[:0],
+        words=doc.prompt[:0],
+    )
+
+
+def shorten(prompt: str, card: Card, rng: np.random.Generator) -> str:
+    """One to four phrases of a prompt, often with a word by which people ask for the model."""
+    phrases = [one.strip() for one in plain(prompt).split(",") if len(one.strip()) > 1] or [prompt]
+    chosen = sorted(rng.choice(len(phrases), min(int(rng.integers(1, 5)), len(phrases)), replace=False))
+    text = (" " if rng.random() < 0.3 else ", ").join(phrases[i] for i in chosen)[:300]
+    draw = rng.random()
+    words: Sequence[str] = ()
+    if draw < 0.45:
+        words = card.tags
+    elif draw < 0.6:
+        words = re.findall(r"\w{3,}", card.name)
+    elif draw < 0.7:
+        words = card.all_words
+    if not words:
+        return text
+    word = words[int(rng.integers(len(words)))]
+    return (f"{text}, {word}", f"{word} {text}", f"{text} in {word} style")[int(rng.integers(3))]
+
+
+def _list(
+    table: Floats, true: int, config: FitConfig, rng: np.random.Generator
+) -> tuple[npt.NDArray[np.int64], Floats]:
+    """The true model, those that look most like it, and a random draw of the others: int64 [L]; and the
+    log of how many models each stands for: float32 [L]."""
+    column = {name: table[:, at] for at, name in enumerate(FEATURES)}
+    score = column["joint"] + 0.5 * (column["name_share"] + column["name"]) + 0.3 * column["tags"]
+    score = score + 0.02 * column["downloads"]
+    score[true] = -np.inf
+    order = np.argsort(-score, kind="stable")[:-1]
+    near, rest = order[: config.near], order[config.near :]
+    drawn = rng.choice(rest, config.random, replace=len(rest) < config.random) if len(rest) else near[:0]
+    listed = np.concatenate([[true], near, drawn])
+    offset = np.zeros(len(listed), np.float32)
+    if len(drawn):
+        offset[-len(drawn) :] = np.log(len(rest) / len(drawn))
+    return listed, offset
+
+
+def _standard(features: npt.NDArray[np.float16]) -> tuple[Floats, Floats]:
+    rows = features[:: max(1, len(features) // 1000)].astype(np.float32).reshape(-1, features.shape[2])
+    return rows.mean(0), rows.std(0) + np.float32(1e-3)

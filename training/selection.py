@@ -1,0 +1,217 @@
+"""Selection accuracy: is the model that people used among the first k, on prompts nobody trained on?
+
+In: held-out pairs (DABench rows, or ``{"prompt", "negative_prompt"?, "air", "api"?}``) and an agent. Out:
+recall at 1, 5, 16 and 50 of the prefilter, of its baseline (the best TF-IDF cosine plus the best sentence
+cosine a model, on the same rows and the same catalog), and at 1 of the agent, of the language model
+alone, and of the agent with the language model's scores shuffled between prompts; each with a 95 %
+bootstrap interval over rows, and again over the *novel* rows: those without a catalog prompt within
+MiniLM cosine 0.8. The true model's trigger words and all LoRA tags are removed from a query first.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from diffagent.agent.agent import Agent, Fusion
+from diffagent.agent.answer import LABELS, question
+from diffagent.agent.matching import Requirement
+from diffagent.data.catalog import Catalog
+from diffagent.data.errors import BadInput, DiffAgentError
+from diffagent.data.prompts import strip_lora_tags, strip_trigger_words
+from diffagent.data.records import Card
+
+RANKS = (1, 5, 16, 50)
+NOVEL_BELOW = 0.8
+"""Cosine of MiniLM embeddings from which a catalog prompt counts as known (the issue's definition)."""
+RESAMPLES = 1000
+
+Ranked = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One held-out pair: the instruction and the AIR of the model that its image was made with."""
+
+    prompt: str
+    negative_prompt: str
+    air: str
+    api: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one pair came to: ranks (from 1; infinite where the model is not in the catalog), the
+    candidates' prior and language-model log-probabilities, and where among them the true one is (or −1)."""
+
+    prefilter: float
+    baseline: float
+    novel: bool
+    prior: tuple[float, ...]
+    llm: tuple[float, ...]
+    truth: int
+
+
+def read_pairs(path: Path) -> Iterator[Pair]:
+    """Pairs of a JSON-lines file.
+
+    Raises:
+        BadInput: the file is missing, or a line is no pair; names the line.
+    """
+    if not path.is_file():
+        raise BadInput(f"{path} is no file of pairs: build one with diffagent data build")
+    with path.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                yield _pair(json.loads(line))
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise BadInput(
+                    f"{path}, line {number} is no pair ({type(error).__name__}: {error}): "
+                    'each line is {"prompt", "negative_prompt"?, "air"} or a DABench row'
+                ) from None
+
+
+def _pair(row: Any) -> Pair:
+    asked = row.get("instruction", row)
+    pair = Pair(asked["prompt"], asked.get("negative_prompt") or "", row["air"], row.get("api"))
+    for text in (pair.prompt, pair.negative_prompt, pair.air):
+        if not isinstance(text, str):
+            raise TypeError(f"{text!r} is not text")
+    return pair
+
+
+def sample(pairs: Sequence[Pair], limit: int | None, seed: int) -> list[Pair]:
+    """At most ``limit`` of the pairs, drawn without replacement, in their order."""
+    if limit is None or limit >= len(pairs):
+        return list(pairs)
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(pairs))[:limit])
+    return [pairs[i] for i in chosen]
+
+
+def measure(agent: Agent, pairs: Iterable[Pair], *, k: int = 16, llm: bool = True) -> Iterator[Row]:
+    """A :class:`Row` for each pair; ``llm=False`` skips the language model (its fields stay empty)."""
+    identity = [_identity(card) for card in agent.prefilter.cards]
+    for pair in pairs:
+        true = _true_card(agent.catalog, pair.air)
+        prompt = strip_lora_tags(pair.prompt)
+        if true is not None:
+            prompt = strip_trigger_words(prompt, true.all_words) or prompt
+        yield _measure_one(agent, identity, prompt, pair.negative_prompt, true, k, llm)
+
+
+def _measure_one(
+    agent: Agent,
+    identity: Sequence[Any],
+    prompt: str,
+    negative: str,
+    true: Card | None,
+    k: int,
+    llm: bool,
+) -> Row:
+    requirement = agent.prefilter.require(prompt, negative)
+    features = agent.prefilter.matcher.features(requirement)
+    scores = agent.prefilter.ranker(features).astype(np.float64)
+    key = _identity(true) if true else None
+    hits = np.array([one == key for one in identity]) if key is not None else np.zeros(len(identity), bool)
+    order = np.argsort(-scores, kind="stable")[:k]
+    prior = scores[order] - np.logaddexp.reduce(scores)
+    said: list[float] = []
+    if llm:
+        cards = [agent.prefilter.cards[i] for i in order]
+        said = agent.engine.choose(question(cards, prompt), list(LABELS[: len(cards)]))
+    return Row(
+        prefilter=_rank(scores, hits),
+        baseline=_rank(agent.prefilter.matcher.baseline(requirement), hits),
+        novel=bool(_nearest(agent, requirement) < NOVEL_BELOW),
+        prior=tuple(map(float, prior)),
+        llm=tuple(said),
+        truth=next((place for place, i in enumerate(order) if hits[i]), -1),
+    )
+
+
+def summarise(rows: Sequence[Row], fusion: Fusion, seed: int = 0) -> dict[str, Any]:
+    """The object that ``diffagent eval select`` prints."""
+    novel = [row for row in rows if row.novel]
+    return {**_table(rows, fusion, seed), "novel": _table(novel, fusion, seed), "parameters": None}
+
+
+def _table(rows: Sequence[Row], fusion: Fusion, seed: int) -> dict[str, Any]:
+    if not rows:
+        return {"n": 0}
+    columns: dict[str, dict[str, Ranked]] = {}
+    for name in ("prefilter", "baseline"):
+        ranks = np.array([getattr(row, name) for row in rows])
+        columns[name] = {str(k): (ranks <= k).astype(float) for k in RANKS}
+    if all(row.llm for row in rows):
+        turned = [*rows[1:], rows[0]]
+        columns["agent"] = {"1": _hits(rows, [fusion.fuse(row.prior, row.llm) for row in rows])}
+        columns["untuned"] = {"1": _hits(rows, [row.llm for row in rows])}
+        columns["shuffled"] = {
+            "1": _hits(
+                rows,
+                [fusion.fuse(r.prior, _fit(o.llm, len(r.prior))) for r, o in zip(rows, turned, strict=True)],
+            )
+        }
+    out: dict[str, Any] = {"n": len(rows)}
+    out |= {name: {k: _percent(hit) for k, hit in column.items()} for name, column in columns.items()}
+    gains = {k: columns["prefilter"][k] - columns["baseline"][k] for k in columns["baseline"]}
+    out["gain"] = {k: _percent(gain) for k, gain in gains.items()}
+    out["ci95"] = {
+        name: {k: _interval(hit, seed) for k, hit in column.items()}
+        for name, column in {**columns, "gain": gains}.items()
+    }
+    if "agent" in columns:
+        difference = columns["agent"]["1"] - columns["prefilter"]["1"]
+        out["agent_gain"] = {"1": _percent(difference)}
+        out["ci95"]["agent_gain"] = {"1": _interval(difference, seed)}
+        out["llm_weight"] = fusion.choice
+    return out
+
+
+def _hits(rows: Sequence[Row], scores: Sequence[Sequence[float]]) -> Ranked:
+    return np.array([float(row.truth == int(np.argmax(one))) for row, one in zip(rows, scores, strict=True)])
+
+
+def _fit(values: Sequence[float], n: int) -> list[float]:
+    return list(np.resize(np.asarray(values), n))
+
+
+def _percent(values: Ranked) -> float:
+    return round(100 * float(values.mean()), 2)
+
+
+def _interval(values: Ranked, seed: int) -> list[float]:
+    """95 % percentile bootstrap of a mean over rows, in percent."""
+    draws = np.random.default_rng(seed).integers(0, len(values), (RESAMPLES, len(values)))
+    low, high = np.percentile(values[draws].mean(1), [2.5, 97.5])
+    return [round(100 * float(low), 2), round(100 * float(high), 2)]
+
+
+def _rank(scores: npt.NDArray[Any], hits: npt.NDArray[np.bool_]) -> float:
+    """The place of the best hit, from 1; entries that tie with it count half."""
+    if not hits.any():
+        return float("inf")
+    best = scores[hits].max()
+    others = ~hits
+    return 1 + float((scores[others] > best).sum()) + 0.5 * float((scores[others] == best).sum())
+
+
+def _nearest(agent: Agent, requirement: Requirement) -> float:
+    return float(agent.prefilter.matcher.sentences(requirement).max(initial=-1))
+
+
+def _identity(card: Card) -> Any:
+    return card.model_id if card.model_id is not None else card.air
+
+
+def _true_card(catalog: Catalog, air: str) -> Card | None:
+    try:
+        return catalog.by_air(air)
+    except DiffAgentError:
+        return None
