@@ -17,7 +17,6 @@ from diffagent.data.errors import DiffAgentError
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "call": ("diffagent.agent.cli:call", "Turn a prompt into one T2I call (the default command)."),
-    "route": ("diffagent.serving.batch_cli:route", "Turn a file of prompts into T2I calls."),
     "catalog": ("diffagent.agent.catalog_cli:catalog", "List, search, show, add and import models."),
     "data": ("diffagent.data.cli:data", "Crawl model hubs and build DABench."),
     "train": ("diffagent.training.cli:train", "Fit what the agent decides with."),
@@ -52,7 +51,7 @@ class LazyRoot(click.Group):
         return super().resolve_command(ctx, args)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        own = {"--help", "--version", "--debug"}
+        own = {"--help", "-h", "--version", "--debug"}
         if args and args[0].startswith("-") and args[0] not in own:
             args = ["call", *args]  # diffagent --base-model sdxl "a corgi"
         return super().parse_args(ctx, args)
@@ -86,7 +85,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         status: Any = root.main(args=args, prog_name="diffagent", standalone_mode=False)
     except click.UsageError as error:
-        _fail(error.format_message(), 2)
+        _fail(_usage(error), 2)
     except click.ClickException as error:
         _fail(error.format_message(), 1)
     except (click.Abort, KeyboardInterrupt):
@@ -102,6 +101,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         _fail(f"unexpected {type(error).__name__}: {error} (--debug shows where)", 1)
     else:
         sys.exit(status if isinstance(status, int) else 0)
+
+
+def _usage(error: click.UsageError) -> str:
+    """The error's message; where there were no words at all click would say the whole help."""
+    if error.ctx is not None and isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):
+        path = error.ctx.command_path
+        return f"{path} needs more than that: see {path} --help"
+    return error.format_message()
 
 
 def _fail(message: str, status: int) -> None:
