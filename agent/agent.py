@@ -182,8 +182,7 @@ class Agent:
             left to choose from. UnknownModel: ``model`` is not in the catalog.
         """
         started = time.perf_counter()
-        check(prompt, k, seed, images)
-        wished = wishes(clean(prompt))
+        wished = check(prompt, k, seed, images)
         avoid = _joined(wished.negative_prompt, clean(negative_prompt, optional=True))
         wished = replace(wished, negative_prompt=avoid)
         scope = Scope(base_model, type, commercial)
@@ -306,8 +305,8 @@ class Agent:
         return replace(scope, base_model=None, type=None).allows(base)
 
 
-def check(prompt: Any, k: int = 16, seed: int | None = None, images: Sequence[Any] = ()) -> None:
-    """Refuse a request that cannot be answered, before anything is loaded.
+def check(prompt: Any, k: int = 16, seed: int | None = None, images: Sequence[Any] = ()) -> Wishes:
+    """The wishes of a request; one that cannot be answered is refused before anything is loaded.
 
     Raises:
         BadPrompt: see :func:`clean`. BadInput: k, seed or images are out of range.
@@ -320,8 +319,10 @@ def check(prompt: Any, k: int = 16, seed: int | None = None, images: Sequence[An
         raise BadInput(f"k is {k}, but a language model reads 1 to {len(LABELS)} candidates: pass -k 16")
     if seed is not None and not 0 <= seed < 2**32:
         raise BadInput(f"seed is {seed}, but seeds go from 0 to {2**32 - 1}")
-    if not strip_lora_tags(wishes(clean(prompt)).prompt):
+    wished = wishes(clean(prompt))
+    if not strip_lora_tags(wished.prompt):
         raise BadPrompt("the prompt holds nothing but LoRA tags: say what to draw")
+    return wished
 
 
 def clean(text: Any, *, optional: bool = False) -> str:

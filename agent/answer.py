@@ -23,7 +23,7 @@ from diffagent.agent.grammar import Grammar, Slot
 from diffagent.agent.settings import Setting, clip_skip, lora_weight
 from diffagent.agent.wishes import Wishes
 from diffagent.data.errors import EngineError
-from diffagent.data.prompts import plain, strip_lora_tags
+from diffagent.data.prompts import bare_words, plain, strip_lora_tags
 from diffagent.data.records import Card, T2ICall
 
 LABELS = string.ascii_uppercase + string.ascii_lowercase
@@ -147,19 +147,14 @@ def expand(
 def ready(prompt: str, trigger_words: Sequence[str]) -> str:
     """The user's words with each trigger word once: in front of them unless they already hold it."""
     words = strip_lora_tags(prompt)
-    held = f" {_flat(words)} "
+    held = f" {bare_words(words)} "
     missing: dict[str, str] = {}
     for phrase in trigger_words:
         for piece in strip_lora_tags(phrase).split(","):
-            flat = _flat(piece)
+            flat = bare_words(piece)
             if flat and f" {flat} " not in held and flat not in missing:
                 missing[flat] = " ".join(piece.split())
     return ", ".join([*missing.values(), words])
-
-
-def _flat(text: str) -> str:
-    """Words alone, in lower case, one space between them."""
-    return " ".join("".join(c if c.isalnum() else " " for c in plain(text).casefold()).split())
 
 
 def _clip(text: str, most: int) -> str:

@@ -20,12 +20,11 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from diffagent.data.filters import Funnel, Item, Passed, Scope, is_flagged, passing
-from diffagent.data.prompts import is_sfw, plain, strip_lora_tags
+from diffagent.data.prompts import bare_words, is_sfw, strip_lora_tags
 from diffagent.data.records import Card, Licence, ModelType, Sample, Stats, Usage, family
 from diffagent.data.samples import invoked_lora, samples, stem
 
 _HEX = re.compile(r"[0-9a-f]{8,64}")
-_WORD = re.compile(r"[^\W_]+")
 COMMERCIAL = ("Image", "Rent", "Sell")
 _TELLS_NOTHING = frozenset(
     (
@@ -147,15 +146,10 @@ def needed_words(words: Sequence[str], prompts: Sequence[str]) -> tuple[str, ...
     words, people use both in 39 % of their images, with three in 19 %. Where no word is used that often, the
     most used one is needed, the first of equals.
     """
-    flat = [_flat(prompt) for prompt in prompts]
-    uses = {word: sum(f" {_flat(word).strip()} " in prompt for prompt in flat) for word in words}
+    flat = [f" {bare_words(prompt)} " for prompt in prompts]
+    uses = {word: sum(f" {bare_words(word)} " in prompt for prompt in flat) for word in words}
     often = tuple(word for word in words if prompts and 2 * uses[word] >= len(prompts))
     return often or tuple(sorted(words, key=lambda word: -uses[word])[:1])
-
-
-def _flat(text: str) -> str:
-    """Words alone, in lower case, one space around each."""
-    return f" {' '.join(_WORD.findall(plain(text).casefold()))} "
 
 
 def air(item: Item, base_model: str, passed: Passed, version_id: int | None = None) -> str:

@@ -18,6 +18,7 @@ NETWORK_TAG = re.compile(r"<(lora|lyco|hypernet)\s*:([^<>]*)>", re.IGNORECASE)
 
 _EMPTY_BRACKETS = re.compile(r"(?<!\\)(?:\([\s,]*(?::[\s\d.]*)?\)|\[[\s,]*(?::[\s\d.]*)?\]|\{[\s,]*\})")
 _WEIGHT = re.compile(r":\s?[-+]?(?:\d{1,6}(?:\.\d{0,9})?|\.\d{1,9})\s?(?=[)\]])")
+_BARE_WORD = re.compile(r"[^\W_]+")
 _BRACKETS = re.compile(r"(?<!\\)[()\[\]{}]")
 _DEPTH = 8
 """Nested empty brackets are removed this deep: more is noise, and a pass costs the prompt's length."""
@@ -89,6 +90,11 @@ def plain(prompt: str) -> str:
     text = _WEIGHT.sub("", " ".join(text.split()))
     text = _BRACKETS.sub(" ", text)
     return _tidy(text.replace("\\(", "(").replace("\\)", ")"))
+
+
+def bare_words(prompt: str) -> str:
+    """The words of a prompt alone, in lower case, one space between them: for looking a phrase up."""
+    return " ".join(_BARE_WORD.findall(plain(prompt).casefold()))
 
 
 @lru_cache(maxsize=4096)
