@@ -234,7 +234,8 @@ class Agent:
     def _ask(self, candidates: Sequence[Candidate], wished: Wishes) -> tuple[list[Candidate], dict[str, Any]]:
         """The candidates by fused score, and the fields the language model writes for the first."""
         asked = question([one.card for one in candidates], wished.prompt)
-        draft = self.grammar(LABELS[0], candidates[0].card, wished).draft()
+        first = self.grammar(LABELS[0], candidates[0].card, wished)
+        draft = first.draft().removesuffix(first.tail)
         labels = LABELS[: len(candidates)]
         llm = self.engine.choose(asked, list(labels), draft)
         fused = self.fusion.fuse([one.score for one in candidates], llm)

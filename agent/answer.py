@@ -1,19 +1,21 @@
 """The answer: what the language model reads, the few tokens it writes, and how they become a call.
 
 It reads the candidates, a letter each, and the user's prompt; it writes the letter and, as a JSON list,
-the model and parameter fields of the paper (section 3.1) in the paper's order:
+the parameter and model fields of the paper (section 3.1):
 
-    B ["AIO Pixel Art","Checkpoint","SD 1.5",512,512,"Euler a",20,7]
+    B [512,512,"Euler a",20,7,"AIO Pixel Art","Checkpoint","SD 1.5"]
 
 Keys would double the tokens and say nothing: every token costs a decoding step. The letter is one token, so
 that a choice is one row of log-probabilities on any engine. Name, type and base model are forced by
-the grammar once the letter stands; identity fields (AIR, base checkpoint, description) are never
-generated: :func:`expand` fills them from the catalog.
+the grammar once the letter stands, so they come last, where nothing open waits for them to be read;
+identity fields (AIR, base checkpoint, description) are never generated: :func:`expand` fills them from the
+catalog.
 """
 
 from __future__ import annotations
 
 import json
+import re
 import string
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -33,23 +35,27 @@ READ_CHARACTERS = 320
 """Characters of a user's prompt that the language model reads; the prefilter and the call take all."""
 SYSTEM = (
     "You pick the text-to-image model that fits the user's prompt best. Each line is a letter, a model's "
-    "name and a tag. Answer with the letter and a JSON list: name, type, base model, width, height, "
-    "sampler, steps, CFG scale."
+    "name and a tag. Answer with the letter and a JSON list: width, height, sampler, steps, CFG scale, "
+    "name, type, base model."
 )
 _VAGUE = frozenset(
     {"style", "character", "base model", "concept", "person", "anime", "woman", "girl", "sexy"}
 )
+_ASIDE = re.compile(r"[\[(【（{<][^\])】）}>]*(?:[\])】）}>]|$)")
+_BAR = re.compile(r"\s[-–—~]+\s|[|丨:/]")
+_FILLER = re.compile(r"(?i)\b(?:lora|locon|lycoris|loha|v?\d+(?:\.\d+)*[a-z]?)\b")
+_NOT_LATIN = re.compile(r"[^\x20-\u024f]+")
 FIELDS = (
-    "model",
-    "type",
-    "base_model",
     "width",
     "height",
     "sampling_method",
     "sampling_steps",
     "cfg_scale",
+    "model",
+    "type",
+    "base_model",
 )
-"""What the answer's list holds, in order: the paper's fields without the description."""
+"""What the answer's list holds, in order: the paper's fields less the description, the forced ones last."""
 
 
 def question(cards: Sequence[Card], prompt: str) -> Prompt:
@@ -64,12 +70,25 @@ def describe(card: Card) -> str:
 
     On a CPU without bf16 arithmetic a token costs 2 ms, so sixteen candidates get no more than this.
     """
-    name = _clip(" ".join(card.name.split()), NAME_CHARACTERS)
+    name = short_name(card.name)
     kind = "" if card.type == "Checkpoint" else " LoRA"
     base = "" if card.base_model == "SD 1.5" else f" {card.base_model}"
     said = name.casefold()
     tag = next((tag for tag in card.tags if tag.casefold() not in _VAGUE and tag.casefold() not in said), "")
     return f"{name}{kind}{base}" + (f": {tag}" if tag and len(tag) <= NAME_CHARACTERS else "")
+
+
+def short_name(name: str) -> str:
+    """What a name says, in at most 18 characters: no brackets, versions, "LoRA" or second half after a bar,
+    and no other script beside Latin letters, where each character costs up to three tokens."""
+    bare = _ASIDE.sub(" ", name)
+    parts = [" ".join(_FILLER.sub(" ", part).split()) for part in _BAR.split(bare)]
+    latin = [" ".join(_NOT_LATIN.sub(" ", part).split()).strip(" ,.:;-_/") for part in parts]
+    said = next((part for part in latin if sum(map(str.isalpha, part)) > 2), " ".join(name.split()))
+    if len(said) <= NAME_CHARACTERS:
+        return said
+    cut = said[: NAME_CHARACTERS + 1].rpartition(" ")[0]
+    return cut if len(cut) > NAME_CHARACTERS // 2 else said[:NAME_CHARACTERS]
 
 
 def grammar(label: str, card: Card, settings: Mapping[str, Setting], llm_weight: float) -> Grammar:
@@ -78,7 +97,7 @@ def grammar(label: str, card: Card, settings: Mapping[str, Setting], llm_weight:
     size, sampler, steps, cfg = (settings[name] for name in ("size", "sampler", "steps", "cfg_scale"))
     return Grammar(
         (
-            f"{label} {identity[:-1]},",
+            f"{label} [",
             Slot("size", tuple(f"{width},{height}" for width, height in size.values), size.log_priors),
             ',"',
             Slot("sampler", sampler.values, sampler.log_priors),
@@ -86,7 +105,7 @@ def grammar(label: str, card: Card, settings: Mapping[str, Setting], llm_weight:
             Slot("steps", tuple(map(str, steps.values)), steps.log_priors),
             ",",
             Slot("cfg", tuple(f"{value:g}" for value in cfg.values), cfg.log_priors),
-            "]",
+            f",{identity[1:]}",
         ),
         llm_weight,
     )

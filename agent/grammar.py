@@ -76,6 +76,12 @@ class Grammar:
         """The most probable option in every slot."""
         return self.render({})
 
+    @cached_property
+    def tail(self) -> str:
+        """What is forced behind the last slot: nothing in it is for the model to say."""
+        free = max((index for index, part in enumerate(self.parts) if isinstance(part, Slot)), default=-1)
+        return "".join(part for part in self.parts[free + 1 :] if isinstance(part, str))
+
     def render(self, choice: Mapping[str, str]) -> str:
         """The text with ``choice`` in its slots; slots it does not name take their most probable option."""
         return "".join(

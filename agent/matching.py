@@ -5,7 +5,8 @@ matrix of features [models, features] a prompt, which :mod:`diffagent.agent.pref
 Three kernels between the requirement and a document are cosines: of sentence embeddings, of
 idf-weighted hashed terms of the prompt, and of those of the negative prompt. A model's evidence is the
 best document, the sum over documents under a sharp kernel (the kernel mean embedding of the CGI paper,
-Eq. 2, with the requirement's own point), and the words of its card.
+Eq. 2, with the requirement's own point), how much of the prompt one document covers, and the words of its
+card. Sentence embeddings are compared twice: as they are, and whitened (:class:`Whitening`).
 """
 
 from __future__ import annotations
@@ -141,17 +142,53 @@ def marks(query: Terms) -> npt.NDArray[np.bool_]:
     return held
 
 
+@dataclass(frozen=True)
+class Whitening:
+    """Embeddings less what all of a hub's prompts have in common: ``center`` [d], ``matrix`` [d, d].
+
+    Half-way ZCA: along each principal axis of variance v, differences shrink by (v + v̄)^(1/4), v̄ the mean
+    variance. Directions that every portrait shares say little about which model made it.
+    """
+
+    center: Floats
+    matrix: Floats
+
+    @classmethod
+    def of(cls, vectors: Embeddings) -> Whitening:
+        """Of a hub's embeddings float32 [D, d]; where they do not differ, nothing is changed."""
+        size = vectors.shape[1]
+        if len(vectors) < 2:
+            return cls(np.zeros(size, np.float32), np.eye(size, dtype=np.float32))
+        center = vectors.mean(0)
+        spread = vectors - center
+        variance, axes = np.linalg.eigh(spread.T @ spread / np.float32(len(vectors)))
+        usual = variance.mean()
+        if usual <= 1e-9:
+            return cls(np.zeros(size, np.float32), np.eye(size, dtype=np.float32))
+        shrunk = (axes * (np.maximum(variance, 0) + usual) ** -0.25) @ axes.T
+        return cls(center, shrunk.astype(np.float32))
+
+    def __call__(self, vectors: Embeddings) -> Embeddings:
+        """Whitened unit vectors, float32 of the same shape."""
+        moved: Embeddings = np.matmul(vectors - self.center, self.matrix, dtype=np.float32)
+        squares: Floats = np.einsum("...d,...d->...", moved, moved)
+        moved /= np.sqrt(np.maximum(squares, np.float32(1e-18)))[..., None]
+        return moved
+
+
 USUAL_RATING = 4.7
 """The mean rating on Civitai, which hardly anybody rates below 4."""
 
 FEATURES = (
     "term", "sentence", "negative", "positive", "joint", "kernel_positive", "kernel_joint",
-    "mean_sentence", "name", "name_share", "tags", "tags_share", "profile",
+    "whitened", "mean_sentence", "coverage", "name", "name_share", "tags", "tags_share", "profile",
     "downloads", "rating", "documents", "is_lora",
     "gap_term", "gap_sentence", "gap_negative", "gap_joint", "gap_kernel_joint", "gap_kernel_positive",
+    "gap_whitened", "gap_coverage",
     "has_negative", "query_length", "best_term", "best_sentence", "best_negative",
 )  # fmt: skip
-"""Columns of :meth:`Matcher.features`."""
+"""Columns of :meth:`Matcher.features`; the last five are of the query, the same for every model."""
+OF_QUERY = 5
 
 
 @dataclass(frozen=True)
@@ -225,6 +262,21 @@ class Matcher:
         return self.vectors @ requirement.embedding if len(self.vectors) else np.zeros(0, np.float32)
 
     @cached_property
+    def whitening(self) -> Whitening:
+        """Fitted on this hub's own documents."""
+        return Whitening.of(self.vectors)
+
+    @cached_property
+    def _whitened(self) -> Embeddings:
+        return self.whitening(self.vectors)
+
+    def whitened(self, requirement: Requirement) -> Floats:
+        """Cosine of whitened sentence embeddings between the requirement and each document: float32 [D]."""
+        if not len(self.vectors):
+            return np.zeros(0, np.float32)
+        return self._whitened @ self.whitening(requirement.embedding)
+
+    @cached_property
     def _words(self) -> TermLists:
         return self.stored.flagged(WORDS)
 
@@ -240,8 +292,12 @@ class Matcher:
     def features(self, requirement: Requirement) -> Floats:
         """What the specifications say of each model: float32 [M, len(FEATURES)]."""
         query, held = requirement.prompt, marks(requirement.prompt)
-        term = self.prompts.cosine(query, self.prompts.overlap(held))
+        matched = self.prompts.overlap(held)
+        term = self.prompts.cosine(query, matched)
+        known = query[self.prompts.seen[query]]
+        coverage = self.best(matched / np.float32(np.square(self.prompts.idf[known]).sum() or 1.0))
         sentence = self.sentences(requirement)
+        whitened = self.best(self.whitened(requirement))
         negative = np.zeros_like(term)
         if len(requirement.negative):
             shared = self.negatives.overlap(marks(requirement.negative))
@@ -255,15 +311,15 @@ class Matcher:
         for lists in (self.names, self.tags):
             shared = lists.overlap(held)
             words += [lists.cosine(query, shared), shared / lists.norms**2]
-        known = float(np.square(self.profiles.idf[query]).sum()) or 1.0
-        profile = self.profiles.overlap(held) / np.float32(known)
-        gaps = [one - one.max(initial=0) for one in (*bests[:3], bests[4], kernels[1], kernels[0])]
+        profile = self.profiles.overlap(held) / np.float32(np.square(self.profiles.idf[query]).sum() or 1.0)
+        relative = (*bests[:3], bests[4], kernels[1], kernels[0], whitened, coverage)
+        gaps = [one - one.max(initial=0) for one in relative]
         of_query = [
             float(len(requirement.negative) > 0),
             np.log1p(len(query)),
             *(b.max(initial=0) for b in bests[:3]),
         ]
-        columns = [*bests, *kernels, mean, *words, profile, *self.facts.T, *gaps]
+        columns = [*bests, *kernels, whitened, mean, coverage, *words, profile, *self.facts.T, *gaps]
         columns += [np.full(len(self), value, np.float32) for value in of_query]
         return np.stack(columns, axis=1).astype(np.float32)
 

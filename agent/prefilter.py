@@ -1,14 +1,14 @@
 """The prefilter: a prompt against the specifications of a whole catalog, and the best k as candidates.
 
 In: prompt and negative prompt. Out: k :class:`Candidate` with calibrated log-probabilities. A small
-perceptron ranks the features of :mod:`diffagent.agent.matching`; it was fitted on the train part alone
-(``diffagent train prefilter``), each of its queries matched against a catalog without its own image.
+mixture of perceptrons ranks the features of :mod:`diffagent.agent.matching`; it was fitted on the train part
+alone (``diffagent train prefilter``), each of its queries matched against a catalog without its own image.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -40,9 +40,13 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Ranker:
-    """A perceptron with one hidden layer over standardised features.
+    """A mixture of E perceptrons, experts for kinds of queries (whole prompts, a few typed words).
 
-    ``mean``, ``scale`` [F]; ``hidden`` [F, H], ``hidden_bias`` [H]; ``out`` [H]; ``linear`` [F].
+        p(model | query) = Σ_e p(e | query) · softmax over models of expert e's score
+
+    Each has one hidden layer over standardised features: ``mean``, ``scale`` [F]; ``hidden`` [E, F, H],
+    ``hidden_bias`` [E, 1, H]; ``out`` [E, H, 1]; ``linear`` [E, F, 1]. ``gate`` [F, E] and ``gate_bias``
+    [E] tell the kind from the features of the query.
     """
 
     mean: Floats
@@ -51,13 +55,20 @@ class Ranker:
     hidden_bias: Floats
     out: Floats
     linear: Floats
+    gate: Floats
+    gate_bias: Floats
 
     def __call__(self, features: Floats) -> Floats:
-        """Scores [M] of features [M, F]: logits of the listwise softmax it was fitted with."""
+        """Log-probabilities [M] of all M models of a catalog from their features [M, F]."""
+        if not len(features):
+            return np.zeros(0, np.float32)
         x = np.clip((features - self.mean) / self.scale, -CLIP, CLIP)
-        units: Floats = np.maximum(x @ self.hidden + self.hidden_bias, np.float32(0))
-        score: Floats = x @ self.linear + units @ self.out
-        return score
+        units = np.maximum(x @ self.hidden + self.hidden_bias, np.float32(0))
+        score = (x @ self.linear + units @ self.out)[..., 0]
+        kind = x[0] @ self.gate + self.gate_bias
+        logits = _log_softmax(score) + _log_softmax(kind)[:, None]
+        found: Floats = np.logaddexp.reduce(logits, axis=0)
+        return found
 
     @classmethod
     def load(cls, path: Path | None = None) -> Self:
@@ -72,8 +83,7 @@ class Ranker:
                 raise BadCatalog(
                     f"{source} was fitted for other features: run diffagent train prefilter again"
                 )
-            names = ("mean", "scale", "hidden", "hidden_bias", "out", "linear")
-            return cls(*(stored[name].astype(np.float32) for name in names))
+            return cls(**{one.name: stored[one.name].astype(np.float32) for one in fields(cls)})
 
     def save(self, path: Path) -> None:
         np.savez_compressed(
@@ -139,3 +149,9 @@ class Prefilter:
     def allowing(self, keep: Callable[[Card], bool]) -> npt.NDArray[np.bool_]:
         """The mask of cards that pass a filter: booleans [M]."""
         return np.fromiter((keep(card) for card in self.cards), bool, len(self.cards))
+
+
+def _log_softmax(values: Floats) -> Floats:
+    shifted = values - values.max(axis=-1, keepdims=True)
+    found: Floats = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    return found

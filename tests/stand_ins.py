@@ -121,7 +121,17 @@ def plain_ranker() -> Ranker:
     linear = np.zeros(size, np.float32)
     for name, weight in (("joint", 4.0), ("tags", 2.0), ("name", 2.0)):
         linear[FEATURES.index(name)] = weight
-    zeros, ones = np.zeros(size, np.float32), np.ones(size, np.float32)
+
+    def zeros(*shape: int) -> np.ndarray:
+        return np.zeros(shape, np.float32)
+
     return Ranker(
-        zeros, ones, np.zeros((size, 1), np.float32), np.zeros(1, np.float32), np.zeros(1, np.float32), linear
+        mean=zeros(size),
+        scale=zeros(size) + 1,
+        hidden=zeros(1, size, 1),
+        hidden_bias=zeros(1, 1, 1),
+        out=zeros(1, 1, 1),
+        linear=linear[None, :, None],
+        gate=zeros(size, 1),
+        gate_bias=zeros(1),
     )

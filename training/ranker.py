@@ -6,8 +6,9 @@ train: one sixth of the images and one sixth of the clusters of near-duplicates 
 A third of the queries come with their negative prompt, a third without, and the rest are cut to a few
 phrases with one of the model's tags, trigger words or a word of its name: what people type in a chat.
 Those are weighted by the square root of the model's downloads, because a chat prompt tells little and
-popular models please more people. The softmax runs over the models that look nearest and a random draw
-that stands for all others.
+popular models please more people, and they have an expert of their own: what serves a few typed words (names,
+tags, popularity) misleads a whole prompt. The softmax runs over the models that look nearest and a random
+draw that stands for all others.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ import hashlib
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from diffagent.agent.matching import FEATURES, Floats, Matcher, Requirement
+from diffagent.agent.matching import FEATURES, OF_QUERY, Floats, Matcher, Requirement
 from diffagent.agent.prefilter import CLIP, Ranker
 from diffagent.agent.specification import (
     IDS,
@@ -39,15 +40,25 @@ from diffagent.data.prompts import plain
 from diffagent.data.records import Card
 from diffagent.data.splits import cluster_prompts
 
+if TYPE_CHECKING:
+    import torch
+
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
+
+EXPERT = (0, 0, 1)
+"""The expert of each kind of query: one for whole prompts, with or without a negative one, one for short."""
 
 
 @dataclass(frozen=True)
 class FitConfig:
-    """How the ranker is fitted; counts are of queries over all folds."""
+    """How the ranker is fitted; counts are of queries over all folds.
+
+    ``whole_prior``: how much likelier the gate takes a whole prompt to be than the training mix has it: a
+    query of unknown kind loses little with the whole prompts' expert, a whole prompt much with the other.
+    """
 
     folds: int = 6
-    full: int = 2100
+    full: int = 3000
     short: int = 3000
     most_per_model: int = 6
     near: int = 100
@@ -58,6 +69,7 @@ class FitConfig:
     learning_rate: float = 3e-3
     weight_decay: float = 0.1
     held_out: float = 0.1
+    whole_prior: float = 7.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -142,56 +154,71 @@ def queries(corpus: Corpus, encoder: Encoder, config: FitConfig, progress: Progr
 
 
 def fit(data: Queries, config: FitConfig, progress: Progress) -> tuple[Ranker, list[dict[str, float]]]:
-    """The ranker, and a row of losses and held-out recall (in the list) for each epoch."""
+    """The ranker, and a row of losses and held-out recall (in the list) for each epoch.
+
+    The loss of a query is −log p(its kind's expert) − log p(true model | that expert).
+    """
     import torch
+    from torch.nn.functional import cross_entropy
 
     torch.manual_seed(config.seed)
     mean, scale = _standard(data.features)
     x = torch.from_numpy(np.clip((data.features.astype(np.float32) - mean) / scale, -CLIP, CLIP))
     weight, offset = torch.from_numpy(data.weight), torch.from_numpy(data.offset)
+    expert = torch.from_numpy(np.array(EXPERT)[data.kind])
     order = np.random.default_rng(config.seed).permutation(len(x))
     cut = int(len(x) * config.held_out)
     held, train = torch.from_numpy(order[:cut]), torch.from_numpy(order[cut:])
-    size = x.shape[2]
-    linear = torch.zeros(size, requires_grad=True)
-    hidden = torch.nn.Linear(size, config.hidden)
-    torch.nn.init.normal_(hidden.weight, std=0.2)
-    out = torch.randn(config.hidden).mul_(0.1).requires_grad_()
+    made = _parameters(x.shape[2], max(EXPERT) + 1, config.hidden)
+    prior = torch.tensor([config.whole_prior, 1.0])
 
-    def score(z: torch.Tensor) -> torch.Tensor:
-        return z @ linear + torch.relu(hidden(z)) @ out
+    def logits(rows: torch.Tensor) -> torch.Tensor:  # [experts, rows, listed]
+        z = x[rows].flatten(0, 1)
+        score = z @ made["linear"] + torch.relu(z @ made["hidden"] + made["hidden_bias"]) @ made["out"]
+        return score.view(-1, len(rows), x.shape[1]) + offset[rows]
 
-    optimiser = torch.optim.AdamW(
-        [linear, *hidden.parameters(), out], lr=config.learning_rate, weight_decay=config.weight_decay
-    )
+    def kinds(rows: torch.Tensor) -> torch.Tensor:  # [rows, experts]
+        return x[rows, 0, -OF_QUERY:] @ made["gate"] + made["gate_bias"]
+
+    optimiser = torch.optim.AdamW(made.values(), lr=config.learning_rate, weight_decay=config.weight_decay)
     steps = config.epochs * -(-len(train) // config.batch)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.learning_rate, total_steps=steps)
     history = []
     for _ in progress(range(config.epochs), "fit"):
         total = 0.0
         for rows in train[torch.randperm(len(train))].split(config.batch):
-            losses = -torch.log_softmax(score(x[rows]) + offset[rows], 1)[:, 0]
-            loss = (losses * weight[rows]).mean()
+            own = logits(rows)[expert[rows], torch.arange(len(rows))]
+            loss = (-torch.log_softmax(own, 1)[:, 0] * weight[rows]).mean()
             optimiser.zero_grad()
-            loss.backward()
+            (loss + cross_entropy(kinds(rows), expert[rows], prior)).backward()
             optimiser.step()
             schedule.step()
             total += float(loss.detach()) * len(rows)
         with torch.no_grad():
-            s = score(x[held])
-            held_loss = -torch.log_softmax(s + offset[held], 1)[:, 0].mean()
-            place = (s > s[:, :1]).sum(1)
-        row = {"loss": total / len(train), "held_out_loss": float(held_loss)}
+            mixed = torch.log_softmax(logits(held), 2) + torch.log_softmax(kinds(held), 1).T[..., None]
+            s = torch.logsumexp(mixed, 0)
+            place = (s - offset[held] > (s - offset[held])[:, :1]).sum(1)
+        row = {"loss": total / len(train), "held_out_loss": -float(s[:, 0].mean())}
         history.append(row | {f"recall@{k}": float((place < k).float().mean()) for k in (1, 5, 16)})
-    ranker = Ranker(
-        mean=mean,
-        scale=scale,
-        hidden=hidden.weight.detach().T.numpy(),
-        hidden_bias=hidden.bias.detach().numpy(),
-        out=out.detach().numpy(),
-        linear=linear.detach().numpy(),
-    )
-    return ranker, history
+    arrays = {name: value.detach().numpy() for name, value in made.items()}
+    padding = np.zeros((x.shape[2] - len(arrays["gate"]), max(EXPERT) + 1), np.float32)
+    arrays["gate"] = np.concatenate([padding, arrays["gate"]])
+    return Ranker(mean=mean, scale=scale, **arrays), history
+
+
+def _parameters(features: int, experts: int, hidden: int) -> dict[str, torch.Tensor]:
+    """Start values of a :class:`Ranker`'s arrays; the gate reads the query's features only."""
+    import torch
+
+    shapes = {
+        "linear": ((experts, features, 1), 0.0),
+        "hidden": ((experts, features, hidden), 0.2),
+        "hidden_bias": ((experts, 1, hidden), 0.1),
+        "out": ((experts, hidden, 1), 0.1),
+        "gate": ((min(features, OF_QUERY), experts), 0.0),
+        "gate_bias": ((experts,), 0.0),
+    }
+    return {name: torch.randn(shape).mul_(std).requires_grad_() for name, (shape, std) in shapes.items()}
 
 
 def _fold(image_id: int, folds: int) -> int:

@@ -141,12 +141,14 @@ def _best(weight: float, priors: Mapping[int, float], logits: NDArray[np.float32
 def _guess(grammar: Grammar, vocabulary: Vocabulary, matcher: Any, done: list[int], draft: str) -> list[int]:
     """Tokens that probably follow ``done``: the draft's, or those of the grammar's most probable rest.
 
-    Walks a copy of the matcher as :func:`write` walks it, so that forced text is cut into the same tokens.
+    Walks a copy of the matcher as :func:`write` walks it, so that forced text is cut into the same tokens,
+    and stops behind the last open place: what is forced from there needs no logits.
     """
     matcher = matcher.deep_copy()
     prefix, whole = vocabulary.text(done), draft.encode("utf-8", "replace")
     if not whole.startswith(prefix):
         whole = max(grammar.branches(prefix), default=(0.0, b""))[1]
+    whole = whole.removesuffix(grammar.tail.encode())
     guess: list[int] = []
     while len(prefix) < len(whole) and not matcher.is_stopped():
         tokens = forced(matcher) or [vocabulary.first_token(whole[len(prefix) :])]

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stand_ins import ENTRIES
 
-from diffagent.agent.answer import FIELDS, LABELS, expand, grammar, question, read, ready
+from diffagent.agent.answer import FIELDS, LABELS, expand, grammar, question, read, ready, short_name
 from diffagent.agent.settings import Setting
 from diffagent.agent.wishes import Wishes
 from diffagent.data.errors import EngineError
@@ -44,13 +44,31 @@ def test_the_question_has_a_line_for_each_candidate_then_the_prompt() -> None:
     asked = question(cards, "a fox,\n(red:1.2) <lora:ink:1> snow")
     assert asked.user.splitlines() == [
         "A Tiny Pixels: pixel art",
-        'B Oil "Masters" {v2}: painting',
+        'B Oil "Masters": painting',
         "C Ink Fox Style LoRA",  # its tags are in its name, or say nothing
         "D Grand XL SDXL 1.0: photo",
         "E Old Pickle: pixel art",
         "Prompt: a fox, red snow",
     ]
     assert question(cards[:1], "a fox").system == asked.system
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("[Somebody] Pixel art LORA", "Pixel art"),
+        ("Ink Fox (Ink Style, 2nd try", "Ink Fox"),
+        ("Foxes v2.1", "Foxes"),
+        ("Fox - by Somebody | 狐狸", "Fox"),
+        ("狐狸丨Red Fox 狐", "Red Fox"),
+        ("狐狸", "狐狸"),
+        ("A very long name of a fox", "A very long name"),
+        ("Foxfoxfoxfoxfoxfoxfoxfox", "Foxfoxfoxfoxfoxfox"),
+        ("1.5", "1.5"),
+    ],
+)
+def test_a_short_name_keeps_what_says_something(name: str, said: str) -> None:
+    assert short_name(name) == said
 
 
 @given(names=st.lists(NAMES, min_size=1, max_size=52), prompt=st.text(max_size=400))
@@ -90,13 +108,13 @@ def test_every_answer_of_the_grammar_reads_back(
     chosen = {"size": f"{size[0]},{size[1]}", "sampler": sampler, "steps": str(steps), "cfg": f"{cfg:g}"}
     text = legal.render(chosen)
     assert legal.parse(text) == chosen
-    expected = (name, "Checkpoint", "SD 1.5", *size, sampler, steps, cfg)
+    expected = (*size, sampler, steps, cfg, name, "Checkpoint", "SD 1.5")
     assert read(text) == (label, dict(zip(FIELDS, expected, strict=True)))
 
 
 def test_an_answer_looks_as_documented() -> None:
     draft = grammar("B", card("AIO Pixel Art"), CHOICES, 1.0).draft()
-    assert draft == 'B ["AIO Pixel Art","Checkpoint","SD 1.5",512,768,"DPM++ 2M Karras",30,7]'
+    assert draft == 'B [512,768,"DPM++ 2M Karras",30,7,"AIO Pixel Art","Checkpoint","SD 1.5"]'
 
 
 @pytest.mark.parametrize(

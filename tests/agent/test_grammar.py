@@ -59,6 +59,12 @@ def test_draft_takes_the_most_probable_option_everywhere() -> None:
     assert SAMPLE.render({"steps": "2"}) == '{"model":"Pixel Art","steps":2}'
 
 
+def test_the_tail_is_what_follows_the_last_open_place() -> None:
+    assert SAMPLE.tail == "}"
+    assert Grammar(("a", Slot("b", ("c", "d"), (0.0, 0.0)))).tail == ""
+    assert Grammar(("all ", "forced")).tail == "all forced"
+
+
 def test_parse_gives_the_slots() -> None:
     assert SAMPLE.parse('{"model":"Pixel","steps":20}') == {"model": "Pixel", "steps": "20"}
 

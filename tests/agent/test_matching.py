@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stand_ins import WordEncoder
 
-from diffagent.agent.matching import FEATURES, Matcher, Requirement, TermLists, marks
+from diffagent.agent.matching import FEATURES, Matcher, Requirement, TermLists, Whitening, marks
 from diffagent.agent.specification import (
     MATCHED,
     WORDS,
@@ -152,6 +152,9 @@ def test_every_feature_of_a_hub_of_three_by_hand() -> None:
     found = columns(hub(*THREE), ask("fox"))
     a, b = math.log(4 / 2) + 1, math.log(4 / 1) + 1  # idf of a term in one and in none of three names
     third, sixth = 1 / 3, 1 / 6
+    whitening = Whitening.of(np.array([[third, 0], [0, third], [sixth, 0]], np.float32))
+    east = whitening(np.array([1, 0], np.float32))
+    near, far = (float(whitening(np.array([x, 0], np.float32)) @ east) for x in (third, sixth))
     expected = {
         "term": [1, 0, 0],  # "fox" is all of Anna's first prompt
         "sentence": [third, sixth, 0],
@@ -160,6 +163,8 @@ def test_every_feature_of_a_hub_of_three_by_hand() -> None:
         "joint": [1 + third, sixth, 0],
         "kernel_positive": [math.log(math.exp(16) + 1) / 12, sixth, 0],
         "kernel_joint": [math.log(math.exp(16) + 1) / 12, sixth, 0],
+        "whitened": [near, far, 0],
+        "coverage": [1, 0, 0],
         "mean_sentence": [sixth, sixth, 0],
         # "Fox Maker" has the terms fox, maker, fox maker and the phrase; "fox" has fox and the phrase #fox
         "name": [0, 0, a * a / (2 * a * math.hypot(a, b))],
@@ -177,6 +182,8 @@ def test_every_feature_of_a_hub_of_three_by_hand() -> None:
         "gap_joint": [0, sixth - 4 / 3, -4 / 3],
         "gap_kernel_joint": [0, sixth - 4 / 3, -4 / 3],
         "gap_kernel_positive": [0, sixth - 4 / 3, -4 / 3],
+        "gap_whitened": [0, far - near, -near],
+        "gap_coverage": [0, -1, -1],
         "has_negative": [0, 0, 0],
         "query_length": [math.log(3)] * 3,  # fox and #fox
         "best_term": [1, 1, 1],
@@ -186,6 +193,30 @@ def test_every_feature_of_a_hub_of_three_by_hand() -> None:
     assert set(expected) == set(FEATURES)
     for name, values in expected.items():
         assert found[name] == pytest.approx(values, abs=1e-6), name
+
+
+def test_whitening_shrinks_the_axes_that_vary_most() -> None:
+    # variances 2 and 0.5, on average 1.25: factors 3.25^(-1/4) = 0.744790 and 1.75^(-1/4) = 0.869442
+    whitening = Whitening.of(np.array([[2, 0], [-2, 0], [0, 1], [0, -1]], np.float32) + 7)
+    length = math.hypot(0.744790, 0.869442)
+    found = whitening(np.array([[8, 8], [9, 7]], np.float32))
+    assert found[0].tolist() == pytest.approx([0.744790 / length, 0.869442 / length], abs=1e-5)
+    assert found[1].tolist() == pytest.approx([1, 0], abs=1e-5)
+    assert found.dtype == np.float32
+
+
+@pytest.mark.parametrize("rows", [[], [[0.6, 0.8]], [[0.6, 0.8]] * 3])
+def test_embeddings_that_do_not_differ_are_compared_as_they_are(rows: list[list[float]]) -> None:
+    whitening = Whitening.of(np.array(rows, np.float32).reshape(-1, 2))
+    assert whitening(np.array([3, 4], np.float32)).tolist() == pytest.approx([0.6, 0.8])
+
+
+def test_coverage_is_the_known_part_of_the_prompt_that_one_document_holds() -> None:
+    matcher = hub(
+        (card("Anna"), [doc("fox", (0, 0)), doc("snow", (0, 0))]), (card("Bert"), [doc("sea", (0, 0))])
+    )
+    # fox, snow and their phrases are equally rare; the pair "fox, snow" and "owl" are in no document
+    assert columns(matcher, ask("fox, snow, owl"))["coverage"] == pytest.approx([0.5, 0], abs=1e-6)
 
 
 def test_what_horde_does_not_count_is_the_median_and_not_nothing() -> None:

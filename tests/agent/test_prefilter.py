@@ -21,26 +21,38 @@ def prefilter(catalog_path: Path, encoder: WordEncoder) -> Prefilter:
         return Prefilter.of(catalog, encoder, plain_ranker())
 
 
-def test_a_ranker_is_a_line_plus_one_hidden_layer_over_standardised_features() -> None:
+def test_a_ranker_is_a_mixture_of_lines_plus_one_hidden_layer_over_standardised_features() -> None:
     ranker = Ranker(
         mean=np.array([1, 2], np.float32),
         scale=np.array([2, 4], np.float32),
-        hidden=np.array([[1, 0], [0, -1]], np.float32),
-        hidden_bias=np.array([0.5, 0], np.float32),
-        out=np.array([10, 100], np.float32),
-        linear=np.array([1, 3], np.float32),
+        hidden=np.array([np.zeros((2, 2)), [[1, 0], [0, -1]]], np.float32),
+        hidden_bias=np.array([[[0, 0]], [[0.5, 0]]], np.float32),
+        out=np.array([[[0], [0]], [[1], [2]]], np.float32),
+        linear=np.array([[[1], [3]], [[0], [0]]], np.float32),
+        gate=np.array([[1, 0], [0, 0]], np.float32),
+        gate_bias=np.array([math.log(3) - 1, 0], np.float32),
     )
-    # [3, 6] is (1, 1) standardised: 1·1 + 3·1 + 10·max(1.5, 0) + 100·max(-1, 0) = 19
-    # [-3, -2] is (-2, -1): -2 - 3 + 10·max(-1.5, 0) + 100·max(1, 0) = 95
-    # [99, 2] is (49, 0), cut to (4, 0): 4 + 0 + 10·4.5 = 49
+    # [3, 6] is (1, 1) standardised, [-3, -2] is (-2, -1), [99, 2] is (49, 0), cut to (4, 0).
+    # The first expert scores 4, -5, 4; the second max(1.5, 0) = 1.5, 2·max(1, 0) = 2, max(4.5, 0) = 4.5.
+    # The gate reads (1, 1) of the first row: log 3 against 0, so 3 to 1 for the first expert.
     found = ranker(np.array([[3, 6], [-3, -2], [99, 2]], np.float32))
-    assert found.tolist() == [19, 95, 49]
+    assert np.exp(found).tolist() == pytest.approx([0.385973, 0.018177, 0.595850], abs=1e-6)
     assert found.dtype == np.float32
+    assert ranker(np.zeros((0, 2), np.float32)).tolist() == []
 
 
 def some_ranker() -> Ranker:
     rng, size = np.random.default_rng(5), len(FEATURES)
-    shapes = {"mean": size, "scale": size, "hidden": (size, 3), "hidden_bias": 3, "out": 3, "linear": size}
+    shapes = {
+        "mean": size,
+        "scale": size,
+        "hidden": (2, size, 3),
+        "hidden_bias": (2, 1, 3),
+        "out": (2, 3, 1),
+        "linear": (2, size, 1),
+        "gate": (size, 2),
+        "gate_bias": 2,
+    }
     return Ranker(**{name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()})
 
 
@@ -64,8 +76,8 @@ def test_a_ranker_of_other_features_is_refused(tmp_path: Path) -> None:
 
 def test_the_ranker_that_ships_fits_these_features() -> None:
     ranker = Ranker.load()
-    assert len(ranker.linear) == len(FEATURES) == len(ranker.hidden)
-    assert np.isfinite(ranker(np.zeros((2, len(FEATURES)), np.float32))).all()
+    assert len(ranker.mean) == len(FEATURES) == ranker.linear.shape[1]
+    assert np.exp(ranker(np.zeros((2, len(FEATURES)), np.float32))) == pytest.approx([0.5, 0.5])
 
 
 def test_candidates_are_the_k_best_with_log_probabilities_over_the_catalog(prefilter: Prefilter) -> None:

@@ -132,6 +132,18 @@ def test_a_draft_that_holds_costs_no_pass_after_choose(
     assert passes.sizes[1] <= whole - shared  # the system turn came from the cache
 
 
+def test_what_is_forced_at_the_end_never_runs(
+    tiny: TransformersEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slot, tail = answer_grammar(0.0).slots[0], ", and a long forced tail of many tokens"
+    grammar, short = Grammar(("A ", slot, tail), 0.0), Grammar(("A ", slot), 0.0)
+    tiny.write(Prompt(SYSTEM, "so that both find the system turn"), short)
+    passes = Passes(tiny, monkeypatch)
+    for legal, user in ((short, "one user"), (grammar, "two user")):
+        assert tiny.write(Prompt(SYSTEM, user), legal) == legal.draft()
+    assert passes.sizes[0] == passes.sizes[1]
+
+
 def test_a_mismatch_costs_one_short_pass(tiny: TransformersEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     prompt, grammar = Prompt(SYSTEM, "a mismatch"), answer_grammar(0.0)
     wrong = grammar.render({"sampler": "DDIM"})

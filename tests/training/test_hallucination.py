@@ -83,9 +83,9 @@ class Talker(RuleEngine):
 
     def generate_many(self, prompts: Sequence[Prompt], max_new_tokens: int, batch_size: int = 8) -> list[str]:
         answers = [
-            'A ["Tiny Pixels","Checkpoint","SD 1.5",512,512,"Euler a",20,7]',
-            'A ["Tiny Pixies","Checkpoint","SD 1.5",512,512,"Euler a",20,7]',
-            'A ["Tiny Pixels","LoRA","SD 1.5",512,512,"Euler a",20,7]',
+            'A [512,512,"Euler a",20,7,"Tiny Pixels","Checkpoint","SD 1.5"]',
+            'A [512,512,"Euler a",20,7,"Tiny Pixies","Checkpoint","SD 1.5"]',
+            'A [512,512,"Euler a",20,7,"Tiny Pixels","LoRA","SD 1.5"]',
             "I would use Tiny Pixels.",
         ]
         return answers[: len(prompts)]
