@@ -16,7 +16,7 @@ _CONTENT = {
     "align": "for alignment with human preference; clusters that draw 1",
     "test": "for evaluation; clusters that draw 0",
     "test_novel": "the rows of test with no train prompt within MiniLM cosine {novel_below_cosine}",
-    "test_new_model": "all pairs of {new_models_percent} % of the models, named by no train, align or test row",
+    "test_new_model": "all pairs of {new_models_percent} % of the models, in no train, align or test row",
     "overall": "images that draw 0 by themselves, of every callable model: near-duplicates of train prompts "
     "and models that the quality filter drops included; it measures a catalog, not what is trained on train",
 }

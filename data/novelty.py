@@ -19,9 +19,8 @@ from diffagent.data.prompts import plain
 
 NOVEL_BELOW = 0.8
 """Cosine from which a training prompt counts as near."""
-BLOCK = 4096
+BLOCK = 1024
 """Training prompts encoded together: enough of each length to batch them without padding."""
-_COLUMNS = 512
 
 
 class Encoder(Protocol):
@@ -39,7 +38,7 @@ def novel(
 ) -> list[bool]:
     """Whether each prompt has no training prompt at a cosine of ``below`` or more.
 
-    ``progress`` is called with the number of distinct training prompts compared so far.
+    ``progress`` is called with the number of training prompts compared so far.
     """
     texts = [plain(prompt) for prompt in asked]
     rows = {text: row for row, text in enumerate(dict.fromkeys(texts))}
@@ -47,13 +46,18 @@ def novel(
         return []
     vectors = encoder.encode(list(rows))
     nearest = np.full(len(rows), -1, np.float32)
-    stream, done = _distinct(map(plain, training)), 0
+    read = 0
+
+    def counted() -> Iterator[str]:
+        nonlocal read
+        for prompt in training:
+            read += 1
+            yield plain(prompt)
+
+    stream = _distinct(counted())
     while block := list(islice(stream, BLOCK)):
-        others = encoder.encode(block)
-        for start in range(0, len(others), _COLUMNS):
-            np.maximum(nearest, (vectors @ others[start : start + _COLUMNS].T).max(1), out=nearest)
-        done += len(block)
-        progress(done)
+        np.maximum(nearest, (vectors @ encoder.encode(block).T).max(1), out=nearest)
+        progress(read)
     return [bool(nearest[rows[text]] < below) for text in texts]
 
 
