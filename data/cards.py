@@ -84,6 +84,7 @@ def survey(items: Iterable[Item], scope: Scope | None = None, funnel: Funnel | N
             for digest in file_hashes(passed.family_versions):
                 best[digest] = min(rank, best.get(digest, rank))
     checkpoints = {digest: rank[2] for digest, rank in best.items()}
+    standings.sort(key=lambda standing: standing.air)
     return Survey(checkpoints, frozenset(flagged_ids), frozenset(flagged_hashes), tuple(standings))
 
 

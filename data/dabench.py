@@ -108,8 +108,7 @@ def build(
         plotter: draws the statistics into a PNG file; None leaves it out.
     """
     scope, tally = Scope(), Tally()
-    progress("splits", 0, None)
-    splits = read_splits(raw, scope)
+    splits = read_splits(raw, scope, lambda done: progress("splits", done, None))
     names = [name for name in FILES if encoder is not None or name != "test_novel"]
     with Parts(out, names) as parts:
         for number, found in enumerate(read_pairs(raw, scope, quality, tally), 1):

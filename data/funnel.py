@@ -39,7 +39,7 @@ class Census:
 
     def add(self, item: Item) -> None:
         versions = item.get("modelVersions") or ()
-        newest = max(versions, key=lambda version: str(version.get("createdAt")), default={})
+        newest: Item = max(versions, key=lambda version: str(version.get("createdAt")), default={})
         kind = str(item.get("type"))
         self.type[TYPES.get(kind, kind)] += 1
         self.base_model[spelled(newest.get("baseModel")) or "none"] += 1

@@ -167,4 +167,5 @@ def _count(
         return np.zeros(0, np.int64)
     before = np.cumsum(sizes) - sizes
     where = np.arange(int(sizes.sum())) + np.repeat(starts - before, sizes)
-    return np.add.reduceat(marked[words[where]].astype(np.int64), before)
+    hits: NDArray[np.int64] = np.add.reduceat(marked[words[where]].astype(np.int64), before)
+    return hits
