@@ -128,4 +128,4 @@ def _file_kind(version: Item) -> str:
     ]
     if not names:
         return "none"
-    return "safetensors" if any(name.endswith(".safetensors") for name in names) else "pickle only"
+    return "safetensors" if any(name.endswith(".safetensors") for name in names) else "pickle"

@@ -73,7 +73,7 @@ def _draw_parts(axes: Any, crawled: Json) -> None:
         for shade, (label, count) in zip(_SHADES, counts.items(), strict=False):
             share = 100 * count / total
             axes.barh(row, share, left=left, height=0.72, color=shade, edgecolor="white", linewidth=0.8)
-            fitting = [text for text in (f"{label} {share:.0f} %", label) if share > 0.92 * len(text)]
+            fitting = [text for text in (f"{label} {share:.0f} %", label) if share > 1.05 * len(text)]
             ink = "white" if shade == _SHADES[0] else _INK
             middle = left + share / 2
             axes.text(middle, row, "".join(fitting[:1]), ha="center", va="center", fontsize=8, color=ink)
