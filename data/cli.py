@@ -105,7 +105,7 @@ def build(raw: Path, out: Path, downloads: float, rating: float, no_novel: bool)
 
 
 @data.command()
-@click.argument("folder", metavar="RAW-or-DABENCH", type=click.Path(exists=True, path_type=Path))
+@click.argument("folder", metavar="RAW-or-DABENCH", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--plot", "picture", metavar="FILE.png", type=click.Path(dir_okay=False, path_type=Path),
               help="Draw the funnel too; needs the extra plot.")  # fmt: skip
