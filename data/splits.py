@@ -154,7 +154,7 @@ def _connected(sets: WordSets, threshold: float) -> list[int]:
 
 def _sharing(lists: list[array[int]], least: int) -> Ints:
     """The numbers that stand in at least so many of the lists."""
-    found = np.sort(np.concatenate([np.frombuffer(one, np.int32) for one in lists]))
+    found: Ints = np.sort(np.concatenate([np.frombuffer(one, np.int32) for one in lists]))
     starts = np.flatnonzero(np.r_[True, found[1:] != found[:-1]])
     return found[starts[np.diff(np.r_[starts, len(found)]) >= least]]
 
@@ -167,5 +167,4 @@ def _count(
         return np.zeros(0, np.int64)
     before = np.cumsum(sizes) - sizes
     where = np.arange(int(sizes.sum())) + np.repeat(starts - before, sizes)
-    hits: NDArray[np.int64] = np.add.reduceat(marked[words[where]].astype(np.int64), before)
-    return hits
+    return np.add.reduceat(marked[words[where]].astype(np.int64), before)
