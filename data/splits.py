@@ -156,7 +156,8 @@ def _sharing(lists: list[array[int]], least: int) -> Ints:
     """The numbers that stand in at least so many of the lists."""
     found: Ints = np.sort(np.concatenate([np.frombuffer(one, np.int32) for one in lists]))
     starts = np.flatnonzero(np.r_[True, found[1:] != found[:-1]])
-    return found[starts[np.diff(np.r_[starts, len(found)]) >= least]]
+    often: Ints = found[starts[np.diff(np.r_[starts, len(found)]) >= least]]
+    return often
 
 
 def _count(
