@@ -21,6 +21,7 @@ from typing import Any, NamedTuple
 
 from diffagent.data.filters import Funnel, Item, Passed, Scope, is_flagged, passing
 from diffagent.data.prompts import bare_words, is_sfw, strip_lora_tags
+from diffagent.data.quality import Standing
 from diffagent.data.records import Card, Licence, ModelType, Sample, Stats, Usage, family
 from diffagent.data.samples import invoked_lora, samples, stem
 
@@ -43,19 +44,22 @@ _TELLS_NOTHING = frozenset(
 
 
 class Entry(NamedTuple):
-    """A card and the samples that it was counted from."""
+    """A card, the samples that it was counted from, and its files' names as :func:`stem` gives them."""
 
     card: Card
     samples: tuple[Sample, ...] = ()
+    stems: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What a first pass knows: the AIR behind each checkpoint hash, and what Civitai flags."""
+    """What a first pass knows: the AIR behind each checkpoint hash, what Civitai flags, and how the
+    community rates what passed."""
 
     checkpoints: Mapping[str, str] = field(default_factory=dict)
     flagged_ids: frozenset[int] = frozenset()
     flagged_hashes: frozenset[str] = frozenset()
+    standings: tuple[Standing, ...] = ()
 
 
 def survey(items: Iterable[Item], scope: Scope | None = None, funnel: Funnel | None = None) -> Survey:
@@ -63,6 +67,7 @@ def survey(items: Iterable[Item], scope: Scope | None = None, funnel: Funnel | N
     best: dict[str, tuple[int, int, str]] = {}
     flagged_ids: set[int] = set()
     flagged_hashes: set[str] = set()
+    standings: list[Standing] = []
 
     def watched() -> Iterator[Item]:
         for item in items:
@@ -72,12 +77,15 @@ def survey(items: Iterable[Item], scope: Scope | None = None, funnel: Funnel | N
             yield item
 
     for item, passed in passing(watched(), scope or Scope(), funnel):
+        own_air, stats = air(item, passed.base_model, passed), _stats(item)
+        standings.append(Standing(own_air, (passed.type, passed.base_model), stats))
         if passed.type == "Checkpoint":
-            rank = (-_stats(item).downloads, item["id"], air(item, passed.base_model, passed))
+            rank = (-stats.downloads, item["id"], own_air)
             for digest in file_hashes(passed.family_versions):
                 best[digest] = min(rank, best.get(digest, rank))
     checkpoints = {digest: rank[2] for digest, rank in best.items()}
-    return Survey(checkpoints, frozenset(flagged_ids), frozenset(flagged_hashes))
+    standings.sort(key=lambda standing: standing.air)
+    return Survey(checkpoints, frozenset(flagged_ids), frozenset(flagged_hashes), tuple(standings))
 
 
 def entries(
@@ -85,14 +93,22 @@ def entries(
     found: Survey,
     scope: Scope | None = None,
     keep: Callable[[Sample], bool] = lambda sample: True,
+    dropped: Counter[str] | None = None,
 ) -> Iterator[Entry]:
-    """The second pass: an entry for everything that passes, in the items' order, names unique."""
+    """The second pass: an entry for everything that passes, in the items' order, names unique.
+
+    ``dropped`` counts the entries' images that are no samples, by reason.
+    """
     names = Names()
     for item, passed in passing(items, scope or Scope()):
-        versions = {version["id"] for version in passed.family_versions}
-        kept = tuple(s for s in samples(item) if s.version_id in versions and keep(s))
+        kept = tuple(s for s in entry_samples(item, passed, dropped) if keep(s))
         counts = usage(passed, air(item, passed.base_model, passed), kept, found)
-        yield Entry(card(item, passed, names, counts, kept), kept)
+        yield Entry(card(item, passed, names, counts, kept), kept, stems(passed))
+
+
+def entry_samples(item: Item, passed: Passed, dropped: Counter[str] | None = None) -> Iterator[Sample]:
+    """The samples of all versions that an entry stands for."""
+    return samples(item, {version["id"] for version in passed.family_versions}, dropped)
 
 
 def cards(
@@ -166,7 +182,7 @@ def usage(passed: Passed, own_air: str, kept: Iterable[Sample], found: Survey) -
     """
     counts: dict[str, Counter[Any]] = {name: Counter() for name in Usage.__dataclass_fields__}
     hashes = frozenset(file_hashes(passed.family_versions))
-    stems = {stem(str(f.get("name"))) for v in passed.family_versions for f in v.get("files") or ()}
+    names = stems(passed)
     for sample in kept:
         checkpoint = found.checkpoints.get(sample.checkpoint_hash or "")
         if sample.inpainting:
@@ -174,7 +190,7 @@ def usage(passed: Passed, own_air: str, kept: Iterable[Sample], found: Survey) -
         if passed.type == "Checkpoint" and checkpoint not in (None, own_air):
             continue
         if passed.type == "LoRA" and sample.loras:
-            lora = invoked_lora(sample, hashes, stems)
+            lora = invoked_lora(sample, hashes, names)
             if lora is None:
                 continue
             if lora.weight is not None:
@@ -183,6 +199,12 @@ def usage(passed: Passed, own_air: str, kept: Iterable[Sample], found: Survey) -
                 counts["checkpoints"][checkpoint] += 1
         _count_settings(counts, sample)
     return Usage(**{name: _ranked(counter) for name, counter in counts.items()})
+
+
+def stems(passed: Passed) -> frozenset[str]:
+    """The names that prompts may call the entry's files by."""
+    files = (file for version in passed.family_versions for file in version.get("files") or ())
+    return frozenset(stem(str(file.get("name"))) for file in files)
 
 
 def family_of(air: str) -> str:

@@ -1,10 +1,9 @@
-"""``diffagent data``: crawl model hubs into a RAW folder, and build DABench from it."""
+"""``diffagent data``: crawl model hubs into a RAW folder, build DABench from it, count what is in both."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -24,7 +23,7 @@ TYPES = (
 
 @click.group()
 def data() -> None:
-    """Crawl model hubs and build DABench."""
+    """Crawl model hubs, build DABench, and count what is in it."""
 
 
 @data.command()
@@ -77,28 +76,60 @@ def crawl(
 @data.command()
 @click.argument("raw", type=click.Path(path_type=Path))
 @click.option("-o", "out", required=True, type=click.Path(path_type=Path), metavar="DABENCH")
-def build(raw: Path, out: Path) -> None:
-    """Build instruction–API pairs from RAW, split so that near-duplicate prompts stay on one side.
+@click.option("--drop-by-downloads", "downloads", type=float, default=0.5, show_default=True, metavar="SHARE",
+              help="Of each type and base model, drop so many by downloads; 0: none.")  # fmt: skip
+@click.option("--drop-by-rating", "rating", type=float, default=0.25, show_default=True, metavar="SHARE",
+              help="Of each type and base model, drop so many by Bayesian rating; 0: none.")  # fmt: skip
+@click.option("--no-novel", is_flag=True, help="Leave test_novel out: no prompt is embedded.")
+def build(raw: Path, out: Path, downloads: float, rating: float, no_novel: bool) -> None:
+    """Build instruction–API pairs from RAW: filtered, split, with statistics and a dataset card.
+
+    Near-duplicate prompts stay on one side of every split. A plot needs the extra "plot".
 
     \b
     diffagent data build RAW -o DABENCH
     """
-    from diffagent.data.corpus import read_entries, read_splits
-    from diffagent.data.dabench import rows, write
-    from diffagent.data.filters import Scope
+    from diffagent.data.dabench import build as run
+    from diffagent.data.funnel_plot import has_matplotlib, plot
+    from diffagent.data.quality import Quality
+    from diffagent.data.raw import RawFolder
+    from diffagent.data.text_encoder import TextEncoder
+
+    quality, folder = Quality(downloads, rating), RawFolder(raw)
+    plotter = plot if has_matplotlib() else None
+    if plotter is None:
+        click.echo("no funnel.png: a plot needs pip install 'diffagent[plot]'", err=True)
+    with Bar() as bar:
+        stats = run(folder, out, quality, None if no_novel else TextEncoder.load(), plotter, bar)
+    _print({"digest": stats["digest"], **{name: file["rows"] for name, file in stats["files"].items()}})
+
+
+@data.command()
+@click.argument("folder", metavar="RAW-or-DABENCH", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--plot", "picture", metavar="FILE.png", type=click.Path(dir_okay=False, path_type=Path),
+              help="Draw the funnel too; needs the extra plot.")  # fmt: skip
+def stats(folder: Path, as_json: bool, picture: Path | None) -> None:
+    """Show the funnel of a crawl or of a built DABench: what is dropped, and why.
+
+    \b
+    diffagent data stats DABENCH --plot funnel.png
+    """
+    from diffagent.data.dabench import STATS, count_pairs, read_statistics
+    from diffagent.data.funnel import render
+    from diffagent.data.funnel_plot import plot
     from diffagent.data.raw import RawFolder
 
-    folder, scope = RawFolder(raw), Scope()
-    with Bar() as bar:
-        bar("splits", 0, None)
-        splits = read_splits(folder, scope)
-
-        def counted() -> Iterator[tuple[str, dict[str, Any]]]:
-            for number, found in enumerate(rows(read_entries(folder, scope), splits), 1):
-                bar("pairs", number, len(splits))
-                yield found
-
-        _print(write(counted(), out))
+    if (folder / STATS).exists():
+        found = read_statistics(folder)
+    else:
+        with Bar() as bar:
+            found = count_pairs(RawFolder(folder), bar)
+    if picture is not None:
+        plot(found, picture)
+    if as_json:
+        return _print(found)
+    click.echo(render(found["funnel"], {name: file["rows"] for name, file in found.get("files", {}).items()}))
 
 
 async def _crawl_civitai(

@@ -8,7 +8,9 @@ both      kept back by either rule: what ships, so that both measurements hold f
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from array import array
+from collections.abc import Iterable, Iterator
+from itertools import product
 from typing import Literal, get_args
 
 from diffagent.data.errors import BadInput
@@ -16,15 +18,26 @@ from diffagent.data.records import Sample
 from diffagent.data.splits import Split, assign, split_of
 
 Rule = Literal["none", "cluster", "image", "both"]
+_TRAIN: Split = "train"
+_PAIRS = {both: both for both in product(get_args(Split), repeat=2)}
+"""One tuple for every two splits, so that millions of images share nine."""
 
 
 def splits(samples: Iterable[Sample], rule: Rule) -> dict[int, tuple[Split, Split]]:
     """Image id → its split by cluster and by image; the cluster rule is not computed where unused."""
     if rule not in get_args(Rule):
         raise BadInput(f"the held-out rule is {rule!r}, but it is one of {', '.join(get_args(Rule))}")
-    kept = list(samples)
-    by_cluster = assign(kept) if rule in ("cluster", "both") else {}
-    return {s.image_id: (by_cluster.get(s.image_id, "train"), split_of(s.image_id)) for s in kept}
+    ids = array("q")
+
+    def seen() -> Iterator[Sample]:
+        for sample in samples:
+            ids.append(sample.image_id)
+            yield sample
+
+    by_cluster = (
+        assign(seen()) if rule in ("cluster", "both") else {sample.image_id: _TRAIN for sample in seen()}
+    )
+    return {image_id: _PAIRS[by_cluster[image_id], split_of(image_id)] for image_id in ids}
 
 
 def visible(found: dict[int, tuple[Split, Split]], rule: Rule) -> frozenset[int]:

@@ -34,9 +34,21 @@ def merge_horde(
             del pending[model.name]
             card = _with_horde(card, model)
         names.claim(card.name, card.air)
-        yield Entry(card, entry.samples)
+        yield entry._replace(card=card)
     for model in pending.values():
         yield Entry(horde_card(model, names))
+
+
+def horde_checkpoints(
+    models: Iterable[HordeModel], found: Survey, scope: Scope | None = None
+) -> dict[str, str]:
+    """The AIR behind each hash of Horde's own safetensors checkpoints, as :func:`merge_horde` lists them."""
+    names, known = Names(), {}
+    for model in models:
+        if _is_wanted(model, found, scope or Scope()) and str(model.file).casefold().endswith(".safetensors"):
+            card = horde_card(model, names)
+            known.update(dict.fromkeys(card.hashes, card.air))
+    return known
 
 
 def horde_card(model: HordeModel, names: Names) -> Card:

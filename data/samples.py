@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Container, Iterator, Mapping
 from typing import Any
 
@@ -18,6 +19,9 @@ from diffagent.data.prompts import NETWORK_TAG, is_sfw, strip_lora_tags
 from diffagent.data.records import SAMPLERS, SIDE_MAX, SIDE_MIN, SIDE_STEP, LoraUse, Sample
 
 Meta = Mapping[str, Any]
+
+IMAGE_REASONS = ("nsfw image", "no generation data", "no prompt", "explicit words")
+"""Why an image is no sample, in the order they are checked."""
 
 _BY_NAME = {name.casefold(): name for name in SAMPLERS}
 _VARIANTS = re.compile(r"\b(?:v\d+|test|mod|alt|new|sharp|precision|qual)\b", re.IGNORECASE)
@@ -33,25 +37,51 @@ _UPSCALERS = ("Ultimate SD upscale", "SD upscale")
 _HIRES = ("Hires upscale", "Hires resize", "Hires upscaler", "Hires steps", "First pass size")
 
 
-def samples(item: Mapping[str, Any]) -> Iterator[Sample]:
-    """Every SFW image of the item that carries a prompt, versions and images in the item's order."""
+def samples(
+    item: Mapping[str, Any], versions: Container[int] | None = None, dropped: Counter[str] | None = None
+) -> Iterator[Sample]:
+    """Every SFW image of the item that carries a prompt, versions and images in the item's order.
+
+    Args:
+        item: a model of the listing.
+        versions: the ids of the versions whose images are wanted; None: of all.
+        dropped: counts the images that are no sample, by reason.
+    """
     for version in item.get("modelVersions") or ():
+        if versions is not None and version["id"] not in versions:
+            continue
         for image in version.get("images") or ():
-            found = sample(image, version["id"])
-            if found is not None:
+            found = judge_image(image, version["id"])
+            if isinstance(found, Sample):
                 yield found
+            elif dropped is not None:
+                dropped[found] += 1
 
 
 def sample(image: Mapping[str, Any], version_id: int) -> Sample | None:
     """One image's Sample; None without an id or a prompt, or where the image or its prompt is not SFW."""
+    found = judge_image(image, version_id)
+    return found if isinstance(found, Sample) else None
+
+
+def judge_image(image: Mapping[str, Any], version_id: int) -> Sample | str:
+    """One image's Sample, or which of :data:`IMAGE_REASONS` keeps it from being one."""
+    if not _image_is_sfw(image):
+        return "nsfw image"
     meta = image.get("meta")
     if isinstance(meta, dict) and "prompt" not in meta and isinstance(meta.get("meta"), dict):
         meta = meta["meta"]
-    if not isinstance(meta, dict) or not isinstance(image.get("id"), int) or not _image_is_sfw(image):
-        return None
+    if not isinstance(meta, dict) or not isinstance(image.get("id"), int):
+        return "no generation data"
     prompt = meta.get("prompt")
-    if not isinstance(prompt, str) or not strip_lora_tags(prompt) or not is_sfw(prompt):
-        return None
+    if not isinstance(prompt, str) or not strip_lora_tags(prompt):
+        return "no prompt"
+    if not is_sfw(prompt):
+        return "explicit words"
+    return _read(meta, image, version_id)
+
+
+def _read(meta: Meta, image: Mapping[str, Any], version_id: int) -> Sample:
     width, height = _size(meta, image)
     checkpoint = _checkpoint_name(meta)
     negative = meta.get("negativePrompt")
@@ -59,7 +89,7 @@ def sample(image: Mapping[str, Any], version_id: int) -> Sample | None:
     return Sample(
         image_id=image["id"],
         version_id=version_id,
-        prompt=prompt,
+        prompt=meta["prompt"],
         negative_prompt=negative if isinstance(negative, str) else "",
         sampler=sampler_name(meta.get("sampler"), meta.get("Schedule type")),
         steps=_whole(meta.get("steps"), 1, 150),
@@ -70,7 +100,7 @@ def sample(image: Mapping[str, Any], version_id: int) -> Sample | None:
         seed=_whole(meta.get("seed"), 0, 2**32 - 1),
         checkpoint_hash=_checkpoint_hash(meta),
         checkpoint_name=checkpoint,
-        loras=_loras(meta, prompt),
+        loras=_loras(meta, meta["prompt"]),
         inpainting=_is_inpainting(meta, checkpoint),
         img2img=_is_img2img(meta),
     )

@@ -8,6 +8,8 @@ at least 0.7, and clusters are what such pairs connect. So a reordered prompt jo
 changed (5/7 = 0.71), two of twelve, or a third added. Read on the snapshot's 28,000 distinct prompts:
 at 0.6 pairs chain through boilerplate ("masterpiece, best quality, 1girl, …") to a cluster of 1,222, at 0.7
 the largest has 338; shingles of three words miss reordered tags and one word changed in ten.
+
+Prompts stream by: what stays in memory is four bytes a word of each distinct word set.
 """
 
 from __future__ import annotations
@@ -15,8 +17,10 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from array import array
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -39,20 +43,27 @@ def split_of(image_id: int) -> Split:
     return "test" if tenth == 0 else "align" if tenth == 1 else "train"
 
 
+Ints = NDArray[np.int32]
+
+
 def assign(samples: Iterable[Sample], threshold: float = NEAR) -> dict[int, Split]:
     """Image id → split, each cluster of near-duplicate prompts on one side."""
-    ids, prompts = [], []
-    for sample in samples:
-        ids.append(sample.image_id)
-        prompts.append(sample.prompt)
-    labels = cluster_prompts(prompts, threshold)
+    ids = array("q")
+
+    def prompts() -> Iterator[str]:
+        for sample in samples:
+            ids.append(sample.image_id)
+            yield sample.prompt
+
+    labels = cluster_prompts(prompts(), threshold).tolist()
     smallest: dict[int, int] = {}
-    for image_id, label in zip(ids, labels.tolist(), strict=True):
+    for image_id, label in zip(ids, labels, strict=True):
         smallest[label] = min(image_id, smallest.get(label, image_id))
-    return {image_id: split_of(smallest[label]) for image_id, label in zip(ids, labels.tolist(), strict=True)}
+    sides = {label: split_of(image_id) for label, image_id in smallest.items()}
+    return {image_id: sides[label] for image_id, label in zip(ids, labels, strict=True)}
 
 
-def cluster_prompts(prompts: Sequence[str], threshold: float = NEAR) -> NDArray[np.int64]:
+def cluster_prompts(prompts: Iterable[str], threshold: float = NEAR) -> NDArray[np.int64]:
     """A label per prompt: the index of its cluster's first prompt.
 
     Exact, not sampled: every pair of at least ``threshold`` is found, by prefix filtering (Chaudhuri,
@@ -60,12 +71,15 @@ def cluster_prompts(prompts: Sequence[str], threshold: float = NEAR) -> NDArray[
     """
     if not 0 < threshold <= 1:
         raise ValueError(f"threshold is {threshold}: a Jaccard similarity lies in 0 < threshold <= 1")
-    first_with: dict[frozenset[str], int] = {}
-    first = np.array([first_with.setdefault(word_set(p), i) for i, p in enumerate(prompts)], np.int64)
-    distinct, indices = list(first_with), list(first_with.values())
-    parent = _connected(distinct, threshold)
-    label = {index: indices[root] for index, root in zip(indices, parent, strict=True)}
-    return np.array([label[index] for index in first.tolist()], np.int64)
+    sets, at, firsts = WordSets(), array("q"), array("q")
+    for i, prompt in enumerate(prompts):
+        number = sets.add(word_set(prompt))
+        if number == len(firsts):
+            firsts.append(i)
+        at.append(number)
+    roots = _connected(sets, threshold)
+    label = np.array(firsts, np.int64)[roots]
+    return label[np.array(at, np.int64)]
 
 
 def word_set(prompt: str) -> frozenset[str]:
@@ -74,9 +88,43 @@ def word_set(prompt: str) -> frozenset[str]:
     return frozenset(_WORD.findall(text)) or frozenset((text,))
 
 
-def _connected(sets: Sequence[frozenset[str]], threshold: float) -> list[int]:
-    """For each set the smallest index that pairs of at least the threshold connect it with."""
-    parent = list(range(len(sets)))
+@dataclass
+class WordSets:
+    """Distinct sets of words as one flat array of word numbers: set i is ``words[ends[i]:ends[i + 1]]``."""
+
+    words: array[int] = field(default_factory=lambda: array("i"))
+    ends: array[int] = field(default_factory=lambda: array("q", [0]))
+    _numbers: dict[str, int] = field(default_factory=dict)
+    _seen: dict[bytes, int] = field(default_factory=dict)
+
+    def add(self, words: Iterable[str]) -> int:
+        """The number of the set: the next one, or that of an equal set."""
+        numbers = array("i", sorted(self._numbers.setdefault(w, len(self._numbers)) for w in sorted(words)))
+        key = hashlib.blake2b(numbers.tobytes(), digest_size=16).digest()
+        known = self._seen.setdefault(key, len(self._seen))
+        if known == len(self.ends) - 1:
+            self.words.extend(numbers)
+            self.ends.append(len(self.words))
+        return known
+
+    def rare_first(self) -> tuple[Ints, NDArray[np.int64]]:
+        """``words`` renumbered from the rarest to the most common, each set in that order; and ``ends``."""
+        words, ends = np.array(self.words, np.int32), np.array(self.ends, np.int64)
+        rank = np.empty(len(self._numbers), np.int32)
+        rank[np.argsort(np.bincount(words, minlength=len(rank)), kind="stable")] = np.arange(len(rank))
+        words = rank[words]
+        for start, end in zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True):
+            words[start:end].sort()
+        return words, ends
+
+
+def _connected(sets: WordSets, threshold: float) -> list[int]:
+    """For each set the smallest number that pairs of at least the threshold connect it with."""
+    words, ends = sets.rare_first()
+    sizes = np.diff(ends)
+    parent = list(range(len(sizes)))
+    having: dict[int, array[int]] = defaultdict(lambda: array("i"))
+    marked = np.zeros(int(words.max(initial=-1)) + 1, bool)
 
     def root(i: int) -> int:
         while parent[i] != i:
@@ -84,20 +132,40 @@ def _connected(sets: Sequence[frozenset[str]], threshold: float) -> list[int]:
             i = parent[i]
         return i
 
-    commonness = Counter(word for words in sets for word in words)
-    having: dict[str, list[int]] = defaultdict(list)
-    for i in sorted(range(len(sets)), key=lambda i: (len(sets[i]), i)):  # so partners are never longer
-        words, size = sets[i], len(sets[i])
+    for i in np.argsort(sizes, kind="stable").tolist():  # so partners are never longer
+        size = int(sizes[i])
+        mine = words[ends[i] : ends[i + 1]]
         least = math.ceil(threshold * size - 1e-9)  # words that a partner shares, and so has
-        prefix = sorted(words, key=lambda word: (commonness[word], word))[: size - least + _SHARED]
-        shared: Counter[int] = Counter()
-        for word in prefix:
-            shared.update(having[word])
-            having[word].append(i)
-        for j, count in shared.items():
-            if count < min(_SHARED, least) or len(sets[j]) < least:
-                continue
-            a, b = root(i), root(j)
-            if a != b and len(words & sets[j]) >= threshold * len(words | sets[j]) - 1e-9:
+        prefix = mine[: size - least + _SHARED].tolist()
+        lists = [having[word] for word in prefix if word in having]
+        if lists:
+            others = _sharing(lists, min(_SHARED, least))
+            others = others[sizes[others] >= least]
+            marked[mine] = True
+            shared = _count(marked, words, ends[others], sizes[others])
+            marked[mine] = False
+            for j in others[shared >= threshold * (size + sizes[others] - shared) - 1e-9].tolist():
+                a, b = root(i), root(j)
                 parent[max(a, b)] = min(a, b)
-    return [root(i) for i in range(len(sets))]
+        for word in prefix:
+            having[word].append(i)
+    return [root(i) for i in range(len(parent))]
+
+
+def _sharing(lists: list[array[int]], least: int) -> Ints:
+    """The numbers that stand in at least so many of the lists."""
+    found: Ints = np.sort(np.concatenate([np.frombuffer(one, np.int32) for one in lists]))
+    starts = np.flatnonzero(np.r_[True, found[1:] != found[:-1]])
+    often: Ints = found[starts[np.diff(np.r_[starts, len(found)]) >= least]]
+    return often
+
+
+def _count(
+    marked: NDArray[np.bool_], words: Ints, starts: NDArray[np.int64], sizes: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """How many words of each set (``sizes`` words from ``starts`` on) are marked."""
+    if not len(starts):
+        return np.zeros(0, np.int64)
+    before = np.cumsum(sizes) - sizes
+    where = np.arange(int(sizes.sum())) + np.repeat(starts - before, sizes)
+    return np.add.reduceat(marked[words[where]].astype(np.int64), before)

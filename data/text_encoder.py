@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAX_TOKENS = 256
+BATCH_TOKENS = 1024
+"""Of a batch, on CPUs: 64 texts at a time take a fifth longer and twice the memory."""
 
 
 class TextEncoder:
@@ -51,12 +53,13 @@ class TextEncoder:
         return cls(tokenizer, Bert.load(weights.path), weights.digest)
 
     def encode(
-        self, texts: Sequence[str], batch_size: int = 64, progress: bool = False
+        self, texts: Sequence[str], batch_tokens: int = BATCH_TOKENS, progress: bool = False
     ) -> NDArray[np.float32]:
         """Embed ``texts`` → float32 ``[len(texts), size]``, rows of length 1.
 
-        A text beyond 256 tokens is cut. Batches are made of texts of similar length, so that little
-        is padded; a row does not depend on what it was batched with (to about 1e-6).
+        A text beyond 256 tokens is cut. Batches are made of texts of similar length and of at most
+        ``batch_tokens``, so that little is padded and activations stay in the cache; a row does not depend
+        on what it was batched with (to about 1e-6).
         """
         import numpy as np
         import torch
@@ -68,10 +71,12 @@ class TextEncoder:
         order = sorted(range(len(ids)), key=lambda i: -len(ids[i]))
         vectors = np.empty((len(ids), self.size), dtype=np.float32)
         with torch.inference_mode(), tqdm(total=len(ids), unit="text", disable=not progress) as bar:
-            for start in range(0, len(order), batch_size):
-                rows = order[start : start + batch_size]
+            start = 0
+            while start < len(order):
+                rows = order[start : start + max(1, batch_tokens // len(ids[order[start]]))]
                 vectors[rows] = self._network.embed([ids[i] for i in rows]).numpy()
                 bar.update(len(rows))
+                start += len(rows)
         return vectors
 
 

@@ -22,7 +22,8 @@ from diffagent.data.errors import BadInput, CrawlError
 from diffagent.data.raw import RawFolder
 
 FAULTS = "429=0.05,503=0.03,html=0.02,drop=0.02,slow=0.01,truncate=0.01"
-COMMAND = (sys.executable, "-c", "from diffagent.serving.cli import main; main()", "data", "crawl")
+DATA = (sys.executable, "-c", "from diffagent.serving.cli import main; main()", "data")
+COMMAND = (*DATA, "crawl")
 
 
 def crawl_hub(hub, folder, *, key=None, **options):
@@ -42,6 +43,16 @@ def crawl_url(url, folder, *more, **environment):
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment})
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout), done.stderr
+
+
+def build(raw, out):
+    """Builds DABench without the embeddings; its files."""
+    subprocess.run(build_command(raw, out), check=True, capture_output=True)
+    return files(out)
+
+
+def build_command(raw, out):
+    return [*DATA, "build", str(raw), "-o", str(out), "--no-novel"]
 
 
 def files(folder):
@@ -282,16 +293,20 @@ def test_the_key_is_written_nowhere(make_hub, serve, tmp_path):
 # --- killed ---------------------------------------------------------------------------------
 
 
-def kill_again_and_again(url, folder, times, longest, seed):
-    """Starts the crawl and kills it (SIGKILL) after a random time; ``times`` times over."""
+def kill_again_and_again(command, sign, times, longest, seed):
+    """Starts the command and kills it (SIGKILL) a random time after ``sign`` is there; ``times`` over."""
     moments = random.Random(seed)
     for _ in range(times):
-        command = [*COMMAND, "--url", url, "-o", str(folder), "--rate", "0"]
         with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-            while process.poll() is None and not (folder / "state.sqlite").exists():
+            while process.poll() is None and not sign.exists():
                 time.sleep(0.01)
             time.sleep(moments.uniform(0.2, longest))
             process.send_signal(signal.SIGKILL)
+
+
+def kill_crawls(url, folder, times, longest, seed):
+    command = [*COMMAND, "--url", url, "-o", str(folder), "--rate", "0"]
+    kill_again_and_again(command, folder / "state.sqlite", times, longest, seed)
 
 
 def test_killed_at_random_moments_the_bytes_are_the_same(make_hub, serve, model, tmp_path):
@@ -302,7 +317,7 @@ def test_killed_at_random_moments_the_bytes_are_the_same(make_hub, serve, model,
     hub = make_hub(models=many, models_a_page=4, meta_in=frozenset({"images"}), wrong=slow)
     url = serve(hub)
     crawl_url(url, tmp_path / "clean")
-    kill_again_and_again(url, tmp_path / "killed", 3, 1.0, seed=3)
+    kill_crawls(url, tmp_path / "killed", 3, 1.0, seed=3)
     crawl_url(url, tmp_path / "killed")
     assert files(tmp_path / "killed") == files(tmp_path / "clean")
 
@@ -311,9 +326,12 @@ def test_killed_at_random_moments_the_bytes_are_the_same(make_hub, serve, model,
 def test_the_whole_snapshot_killed_ten_times(replay, tmp_path):
     url = replay()
     crawl_url(url, tmp_path / "clean")
-    kill_again_and_again(url, tmp_path / "killed", 10, 6, seed=10)
+    kill_crawls(url, tmp_path / "killed", 10, 6, seed=10)
     crawl_url(url, tmp_path / "killed")
     assert files(tmp_path / "killed") == files(tmp_path / "clean")
+    built = tmp_path / "built"
+    kill_again_and_again(build_command(tmp_path / "killed", built), built / "train.jsonl.part", 3, 12, seed=3)
+    assert build(tmp_path / "killed", built) == build(tmp_path / "clean", tmp_path / "at once")
 
 
 @pytest.mark.parametrize("moment", ["part", "renamed"])
@@ -361,5 +379,6 @@ def test_the_whole_snapshot_through_faults(replay, tmp_path):
     faulty, _ = crawl_url(replay("--seed", "7", "--faults", FAULTS), tmp_path / "faults")
     inline, _ = crawl_url(replay("--shape", "2023"), tmp_path / "2023")
     assert clean["digest"] == faulty["digest"] == inline["digest"]
+    assert build(tmp_path / "faults", tmp_path / "b") == build(tmp_path / "clean", tmp_path / "a")
     assert clean["requests"] < 300
     assert clean["seconds"] < 120

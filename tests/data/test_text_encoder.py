@@ -48,7 +48,7 @@ def test_rows_are_unit_vectors_in_order_whatever_the_batch(encoder: TextEncoder)
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(1, abs=1e-5)
     for row, text in zip(vectors, TEXTS, strict=True):
         assert np.abs(encoder.encode([text])[0] - row).max() < 1e-5
-    assert np.abs(encoder.encode(TEXTS, batch_size=2) - vectors).max() < 1e-5
+    assert np.abs(encoder.encode(TEXTS, batch_tokens=2) - vectors).max() < 1e-5
 
 
 def test_meaning_is_near(encoder: TextEncoder) -> None:
