@@ -38,8 +38,11 @@ _WORD = re.compile(r"[^\W_]+(?:['’._-]?[^\W_]+)*")
 _SENTENCE = re.compile(r"(?<=[.!?。！？])\s+")
 _FOREIGN = re.compile(r"[^\x00-ɏ]+")
 _ALWAYS = frozenset(
-    ("sd", "sdxl", "lora", "stable", "diffusion", "ai", "english", "japanese", "chinese", "korean")
-    + ("european", "american", "asian", "western", "2d", "2.5d", "3d", "cgi")
+    re.findall(
+        r"\S+",
+        "sd sdxl lora stable diffusion ai english japanese chinese korean european american asian western "
+        "2d 2.5d 3d cgi",
+    )
 )
 """Names that need no source."""
 

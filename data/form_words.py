@@ -57,18 +57,18 @@ GENERIC = frozenset().union(*KINDS.values(), *MEDIA.values(), *SEXES.values()) |
 ADDED = _set(
     "lora, loras, locon, lycoris, loha, checkpoint, model, models, base, ti, vae, new, style, styles, "
     "character, characters, concept, the, a, an, of, and, outfit, anime, series, ver, version, sd, by, with, "
-    "for, my, art, commission"
-)
+    "for, my, art, commission, outfits"
+) | frozenset([""])
 """Words at the ends of a name that are not part of it."""
 
 UNSEEN = re.compile(
-    r"master ?pi?ece|qualit|\bhigh|\bultra|absurdres|resolution|detail|\braw\b|\bfocus\b|intricate|realis|"
-    r"award|best|trending|artstation|render|unreal|octane|wallpaper|perfect|\bviewer\b|camera|\bbody\b|"
-    r"\bshot\b|\bsolo\b|simple background|white background|official art|lighting|beautiful|sampler|negative|"
-    r"prompt|pixiv|depth of field|bokeh|\b(?:girls?|boys?|wom[ae]n|m[ae]n|female|male|style|look(?:ing)?|close-?up|"
-    r"sexy|by|professional|illustration|photo|photography|anime|standing|sitting|from (?:side|above|below|behind)|"
-    r"mouth|nose|lips|portrait|holding|symmetrical|dynamic|epic|sharp|no humans?|adult|pose|skin|face|"
-    r"chest|thighs?|thighhighs|navel|midriff|underwear|swimsuit|bikini|feet|foot|barefoot|arms?|sweat|blush|"
-    r"hips?|butt|belly|stomach|collarbone|crotch|armpits?|pee\w*|wet|bdsm|spread\w*|text|background|angle|see|description)\b"
+    r"master ?pi?ece|qualit|\bhigh|\bultra|absurdres|resolution|detail|intricate|realis|award|best|trending|"
+    r"artstation|render|unreal|octane|wallpaper|perfect|camera|lighting|beautiful|sampler|negative|prompt|pixiv|"
+    r"ray ?tracing|depth of field|bokeh|simple background|white background|official art|"
+    r"\b(?:raw|focus|viewer|body|shot|solo|girls?|boys?|wom[ae]n|m[ae]n|female|male|style|look(?:ing)?|close-?up|"
+    r"sexy|by|professional|illustration|photo|photography|anime|standing|sitting|mouth|nose|lips|portrait|"
+    r"holding|symmetrical|dynamic|epic|sharp|no humans?|adult|pose|skin|face|chest|thighs?|thighhighs|navel|"
+    r"midriff|underwear|swimsuit|bikini|feet|foot|barefoot|arms?|sweat|blush|hips?|butt|belly|stomach|collarbone|"
+    r"crotch|armpits?|pee\w*|wet|bdsm|restraints|spread\w*|text|background|angle|see|description)\b"
 )
 """Phrases of prompts that say how well, how or from where an image is made, not what it shows."""

@@ -29,6 +29,7 @@ _PARTS = re.compile(
 )
 _LEADING = re.compile(r"^\s*(?:\[[^\]]*\]|【[^】]*】|\([^)]*\))\s*(?=\S)")
 _VERSION = re.compile(r"\bv(?:er(?:sion)?)?[ .]?\d[\w.]*|\b\d+\.\d+\b|\bsd(?:xl)?\b|#\d+", re.IGNORECASE)
+_MARKS = " -–.!?*+&'#@="
 _FOREIGN = re.compile(r"[^\x20-\x7eÀ-ɏ]+")
 _PHRASE = re.compile(r"[a-z][a-z'-]*(?: [a-z][a-z'-]*){0,3}")
 _HEADS = {
@@ -72,12 +73,14 @@ def form(source: Source, attempt: int) -> str:
 
 
 def kind(card: Card) -> str:
-    """What the model draws by its tags, the most telling of them; else "style" by its name, or "thing"."""
+    """What the model draws by its tags, the most telling of them, and by its name; else "thing"."""
     tags = {tag.casefold().replace("_", " ") for tag in card.tags}
     if card.type == "Checkpoint":
         return "style"
-    found = (name for name, known in KINDS.items() if tags & known)
-    return next(found, "style" if "style" in card.name.casefold() else "thing")
+    found = [name for name, known in KINDS.items() if tags & known]
+    if "style" in card.name.casefold() and ("style" in found or not found):
+        return "style"
+    return found[0] if found else "thing"
 
 
 def name_parts(card: Card) -> list[str]:
@@ -106,7 +109,8 @@ def topics(source: Source, named: set[str], what: str) -> list[str]:
     if what == "character":
         found = [tag for tag in found if tag not in LOOKS]
     telling = (tag for tag in found if _PHRASE.fullmatch(tag) and is_sfw(tag))
-    return list(dict.fromkeys(tag for tag in telling if not set(bare_words(tag).split()) <= named))
+    kept = dict.fromkeys(tag for tag in telling if not set(bare_words(tag).split()) <= named)
+    return [tag for tag in kept if tag.removesuffix("s") not in kept or not tag.endswith("s")]
 
 
 def appearance(source: Source, named: set[str]) -> list[str]:
@@ -163,11 +167,12 @@ def _telling(phrases: Iterable[str], named: set[str]) -> list[str]:
 
 
 def _trimmed(words: list[str]) -> list[str]:
-    while words and words[-1].strip(" -–.!?*+&'#@=").casefold() in ADDED:
+    """Words without those at either end that are not part of a name, and without marks around them."""
+    while words and words[-1].strip(_MARKS).casefold() in ADDED:
         words = words[:-1]
-    while words and words[0].strip(" -–.!?*+&'#@=").casefold() in ADDED:
+    while words and words[0].strip(_MARKS).casefold() in ADDED:
         words = words[1:]
-    return [" ".join(words).strip(" -–.!?*+&'#@=")]
+    return [" ".join(words).strip(_MARKS)]
 
 
 def _share(phrases: Sequence[str], blanks: int = 2) -> str:
