@@ -14,7 +14,7 @@ import asyncio
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from diffagent.data.errors import BadInput, EngineError
@@ -86,6 +86,7 @@ class ChatEndpoint:
         headers = {"User-Agent": "diffagent"} | ({"Authorization": f"Bearer {self.key}"} if self.key else {})
         slots = asyncio.Semaphore(self.concurrency)
         reasons: list[str] = []
+        fatal: list[EngineError] = []
         async with httpx.AsyncClient(
             headers=headers, timeout=httpx.Timeout(120, connect=15), transport=self.transport
         ) as http:
@@ -93,12 +94,16 @@ class ChatEndpoint:
             async def one(prompt: str) -> str:
                 async with slots:
                     try:
-                        return await self._ask(http, prompt)
+                        return "" if fatal else await self._ask(http, prompt)
+                    except EngineError as error:
+                        fatal.append(error)
                     except (_Transient, _Refused) as error:
                         reasons.append(str(error))
-                        return ""
+                return ""
 
-            answers = await _together([one(prompt) for prompt in prompts])
+            answers = list(await asyncio.gather(*map(one, prompts)))
+        if fatal:
+            raise fatal[0]
         if reasons and len(reasons) == len(prompts):
             raise EngineError(
                 f"{self.url} answered none of {len(prompts)} prompts ({reasons[-1]}); what was written "
@@ -183,16 +188,6 @@ class Estimate:
         return (
             f"{self.prompts:,} prompts, about {self.tokens_in:,} tokens in and {self.tokens_out:,} out{cost}"
         )
-
-
-async def _together(tasks: list[Any]) -> list[str]:
-    """All results in order; the first error cancels the rest."""
-    try:
-        async with asyncio.TaskGroup() as group:
-            running = [group.create_task(task) for task in tasks]
-    except BaseExceptionGroup as errors:
-        raise errors.exceptions[0] from None
-    return [task.result() for task in running]
 
 
 def _content(response: httpx.Response) -> str:
