@@ -25,7 +25,7 @@ FACT, ABOUT = 80, 140
 """Characters of a fact, and of the uploader's text: a prompt token costs 5 ms a core."""
 
 _PARTS = re.compile(
-    r"[()\[\]{}【】「」『』《》<>（）/|\\:：;,，~・•★☆♥_\"“”]+|\s[-–—]+\s|[-–—]{2,}|\s(?:from|by|for)\s", re.I
+    r"[()\[\]{}【】「」『』《》<>（）/|\\:：;,，~・•★☆♥\"“”]+|\s[-–—]+\s|[-–—]{2,}|\s(?:from|by|for)\s", re.I
 )
 _LEADING = re.compile(r"^\s*(?:\[[^\]]*\]|【[^】]*】|\([^)]*\))\s*(?=\S)")
 _VERSION = re.compile(r"\bv(?:er(?:sion)?)?[ .]?\d[\w.]*|\b\d+\.\d+\b|\bsd(?:xl)?\b|#\d+", re.IGNORECASE)
@@ -88,8 +88,9 @@ def name_parts(card: Card) -> list[str]:
 
     A bracket in front is mostly the uploader's mark, so it comes last; trigger words come first.
     """
-    leading = _LEADING.match(card.name)
-    name = f"{card.name[leading.end() :]} | {leading[0]}" if leading else card.name
+    name = card.name.replace("_", " ")
+    leading = _LEADING.match(name)
+    name = f"{name[leading.end() :]} | {leading[0]}" if leading else name
     pieces = (_VERSION.sub(" ", piece) for piece in _PARTS.split(name))
     bare = (" ".join(_trimmed(_FOREIGN.sub(" ", piece).split())) for piece in pieces)
     kept = [part for part in bare if len(part) > 1 and any(c.isalpha() for c in part)]

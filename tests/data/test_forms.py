@@ -77,6 +77,7 @@ def test_kinds(name: str, tags: tuple[str, ...], expected: str) -> None:
         ("Kestra - Moonharbor", ["Kestra", "Moonharbor"]),
         ("Kestra from Moonharbor LoRA v2", ["Kestra", "Moonharbor"]),
         ("【Moonharbor】Kestra", ["Kestra", "Moonharbor"]),
+        ("kestra_(old_moonharbor)_style", ["kestra", "old moonharbor"]),
         ("The Kestra # style 海", ["Kestra"]),
         ("海の物語", ["海の物語"]),
         ("{|}", ["it"]),
