@@ -123,13 +123,13 @@ def appearance(source: Source, named: set[str]) -> list[str]:
 
 
 def shown(source: Source, named: set[str]) -> list[str]:
-    """Phrases of at least two sample prompts that are no trigger words, most frequent first.
+    """Looks that at least two sample prompts name and no trigger word does, most frequent first.
 
-    What one prompt says is one picture's matter, and may be anybody's name.
+    Other phrases are one picture's matter, or the names of artists and characters.
     """
     counts = _counts(source.prompts)
     own = {bare_words(word) for word in source.card.all_words}
-    return _telling((p for p, n in counts.most_common() if n > 1 and p not in own), named)
+    return _telling((p for p, n in counts.most_common() if n > 1 and p in LOOKS and p not in own), named)
 
 
 def _subjects(parts: Sequence[str], about: Sequence[str]) -> list[str]:

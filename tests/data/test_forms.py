@@ -37,13 +37,13 @@ def test_a_characters_form() -> None:
 def test_a_style_tells_its_tags_and_what_several_prompts_share() -> None:
     one = card("Charcoal Dreams Style", "style", "sketch", "dark", "haunted towns", "lora", "dreams")
     prompts = (
-        "masterpiece, old house, (fog:1.2), by Jane Roe",
-        "old house, fog, best quality, Jane Roe",
-        "iron gate, jane doe",
+        "masterpiece, old house, (gothic:1.2), by Jane Roe",
+        "old house, gothic, best quality, Jane Roe",
+        "iron gate, watercolor",
     )
     assert form(Source(one, "", prompts), 0) == (
         "An SD 1.5 LoRA for images in the Charcoal Dreams style: sketch, dark and haunted towns; "
-        "sample images show old house."
+        "sample images show gothic."
     )
     assert form(Source(one, "", prompts), 1).endswith("and haunted towns.")
 
