@@ -154,19 +154,34 @@ def add(file: Path, path: str | None, as_json: bool) -> None:
 @click.option(
     "--base-model", "bases", multiple=True, metavar="NAME", help="Only these, or families: sd1, sdxl."
 )
+@click.option(
+    "--descriptions",
+    "described",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="What diffagent data describe wrote.",
+)
 @_JSON
 def import_(
-    raw: Path, out: Path, horde: str | None, rule: Any, bases: tuple[str, ...], as_json: bool
+    raw: Path,
+    out: Path,
+    horde: str | None,
+    rule: Any,
+    bases: tuple[str, ...],
+    described: Path | None,
+    as_json: bool,
 ) -> None:
     """Make a CATALOG with text specifications of the crawl in the folder RAW."""
     from diffagent.agent.importing import import_catalog
     from diffagent.data.corpus import read_entries
+    from diffagent.data.descriptions import read_descriptions, with_descriptions
     from diffagent.data.filters import Funnel, Scope
     from diffagent.data.text_encoder import TextEncoder
 
     funnel = Funnel()
     folder = _raw(raw, horde)
-    found = read_entries(folder, Scope.of(bases), rule, funnel)
+    descriptions = read_descriptions(described, rule) if described is not None else {}
+    found = with_descriptions(read_entries(folder, Scope.of(bases), rule, funnel), descriptions)
     count = import_catalog(found, out, TextEncoder.load(), _progress, rule)
     _report(funnel, count, out, as_json)
 

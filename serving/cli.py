@@ -18,11 +18,13 @@ from diffagent.data.errors import DiffAgentError
 COMMANDS: dict[str, tuple[str, str]] = {
     "call": ("diffagent.agent.cli:call", "Turn a prompt into one T2I call (the default command)."),
     "catalog": ("diffagent.agent.catalog_cli:catalog", "List, search, show, add and import models."),
-    "data": ("diffagent.data.cli:data", "Crawl model hubs and build DABench."),
+    "data": ("diffagent.data.cli:data", "Crawl model hubs, describe models and build DABench."),
     "train": ("diffagent.training.cli:train", "Fit what the agent decides with."),
     "eval": ("diffagent.training.cli:evaluate", "Measure accuracy on held-out data."),
     "bench": ("diffagent.agent.bench_cli:bench", "Measure speed, each figure beside its baseline."),
 }
+HIGHER: dict[str, tuple[str, ...]] = {"data": ("diffagent.agent.describe_cli:describe",)}
+"""Subcommands that stand on a higher floor than their group."""
 
 
 class LazyRoot(click.Group):
@@ -34,9 +36,10 @@ class LazyRoot(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
-        command = getattr(importlib.import_module(module), attribute)
-        assert isinstance(command, click.Command)
+        command = _load(COMMANDS[cmd_name][0])
+        for place in HIGHER.get(cmd_name, ()):
+            assert isinstance(command, click.Group)
+            command.add_command(_load(place))
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -55,6 +58,13 @@ class LazyRoot(click.Group):
         if args and args[0].startswith("-") and args[0] not in own:
             args = ["call", *args]  # diffagent --base-model sdxl "a corgi"
         return super().parse_args(ctx, args)
+
+
+def _load(place: str) -> click.Command:
+    module, _, attribute = place.partition(":")
+    command = getattr(importlib.import_module(module), attribute)
+    assert isinstance(command, click.Command)
+    return command
 
 
 def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:

@@ -1,0 +1,122 @@
+"""``diffagent data describe``: a language model rewrites what each model of a crawl is for.
+
+It stands on the agent's floor because the local writer is one of its engines; the root command lists it under
+``diffagent data``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from diffagent.data.describe import Job, Summary
+
+
+@click.command()
+@click.argument("raw", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "out", required=True, metavar="DESCRIPTIONS", type=click.Path(dir_okay=False, path_type=Path)
+)
+@click.option("--llm", metavar="URL-OR-PATH", help="An OpenAI-compatible server, or a local model.")
+@click.option("--llm-model", metavar="NAME", help="The server's model.")
+@click.option(
+    "--hold-out",
+    "rule",
+    default="both",
+    show_default=True,
+    type=click.Choice(["none", "image", "cluster", "both"]),
+    help="Sample prompts of held-out images stay unread.",
+)
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="Only the next N entries.")
+@click.option(
+    "--concurrency", type=click.IntRange(1, 256), default=8, show_default=True, help="Requests at once."
+)
+@click.option("--price-in", type=click.FloatRange(0), metavar="X", help="Of a million tokens of questions.")
+@click.option("--price-out", type=click.FloatRange(0), metavar="X", help="Of a million tokens of answers.")
+@click.option("--dry-run", is_flag=True, help="Estimate tokens and cost, and ask nothing.")
+def describe(
+    raw: Path,
+    out: Path,
+    llm: str | None,
+    llm_model: str | None,
+    rule: Any,
+    limit: int | None,
+    concurrency: int,
+    price_in: float | None,
+    price_out: float | None,
+    dry_run: bool,
+) -> None:
+    """Describe every model of RAW with a language model; again: go on, or describe what is new.
+
+    The local model fills in forms. A server (--llm URL --llm-model NAME) writes freely; its key is read from
+    OPENAI_API_KEY and kept nowhere.
+
+    \b
+    diffagent data describe RAW -o descriptions.jsonl
+    diffagent data describe RAW -o descriptions.jsonl --llm https://HOST/v1 --llm-model NAME --dry-run
+    """
+    from diffagent.agent.chat_endpoint import Estimate
+    from diffagent.data.describe import describe as run
+    from diffagent.data.describe import plan
+    from diffagent.data.descriptions import DescriptionsFile
+    from diffagent.data.filters import Scope
+    from diffagent.data.raw import RawFolder
+    from diffagent.data.sources import read_sources
+
+    folder, scope = RawFolder(raw), Scope()
+    job = _job(llm, llm_model, rule, concurrency)
+    with DescriptionsFile(out) as file:
+        found = plan(read_sources(folder, scope, rule), job, file)
+        prompts = min(found.prompts, limit or found.prompts)
+        share = prompts / max(1, found.prompts)
+        estimate = Estimate.of(prompts, round(found.characters * share), price_in, price_out)
+        click.echo(f"{found.entries:,} entries, to ask {job.name}: {estimate}", err=True)
+        if dry_run:
+            return click.echo(json.dumps(vars(estimate)))
+        summary = _with_bar(
+            prompts,
+            lambda progress: run(read_sources(folder, scope, rule), job, file, limit, progress=progress),
+        )
+    click.echo(json.dumps({"descriptions": str(out), **summary.to_json()}))
+
+
+def _job(llm: str | None, llm_model: str | None, rule: Any, concurrency: int) -> Job:
+    """The writer and what it is asked: a server answers a question, a local model fills in a form."""
+    import os
+
+    from diffagent.data.describe import Job
+
+    if llm is not None and llm.startswith(("http://", "https://")):
+        from diffagent.agent.chat_endpoint import ChatEndpoint
+        from diffagent.data.questions import question
+
+        if llm_model is None:
+            raise click.UsageError("--llm URL needs --llm-model NAME, the server's name of a model")
+        key = os.environ.get("OPENAI_API_KEY", "").strip() or None
+        return Job(ChatEndpoint(llm, llm_model, key, concurrency), question, llm_model, rule)
+    if llm_model is not None:
+        raise click.UsageError("--llm-model names a server's model: give the server with --llm URL")
+    from diffagent.agent.writers import LocalWriter
+    from diffagent.data.forms import filling
+    from diffagent.data.weights import DEFAULT_LLM
+
+    return Job(LocalWriter(llm), filling, llm or DEFAULT_LLM, rule)
+
+
+def _with_bar(total: int, run: Callable[[Callable[[int], None]], Summary]) -> Summary:
+    import logging
+
+    from tqdm import tqdm
+
+    logging.getLogger("stamina").addHandler(logging.NullHandler())  # retries are not news
+    with tqdm(desc="descriptions", total=total, unit="", dynamic_ncols=True) as bar:
+        return run(lambda done: _advance(bar, done))
+
+
+def _advance(bar: Any, done: int) -> None:
+    bar.update(done - bar.n)
