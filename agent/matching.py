@@ -20,10 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from diffagent.agent.specification import (
-    IDS,
     MATCHED,
     QUANTUM,
-    TERM_BITS,
     WORDS,
     Embeddings,
     Encoder,
@@ -32,6 +30,8 @@ from diffagent.agent.specification import (
     terms,
     word_terms,
 )
+from diffagent.agent.term_lists import TermLists, marks
+from diffagent.agent.whitening import Whitening
 from diffagent.data.prompts import plain
 from diffagent.data.records import Card
 
@@ -59,121 +59,6 @@ class Requirement:
         """Of a prompt and negative prompt in A1111's syntax, LoRA tags removed."""
         bare = plain(prompt)
         return cls(encoder.encode([bare])[0], terms(prompt), terms(negative), word_terms(bare))
-
-
-@dataclass(frozen=True)
-class TermLists:
-    """Hashed terms of many documents: ``ids`` [total], document i is ``ids[start[i]:start[i + 1]]``."""
-
-    ids: Terms
-    start: Ints
-
-    @classmethod
-    def of(cls, pieces: Sequence[Terms], lengths: Sequence[Terms]) -> TermLists:
-        """From runs of documents: the terms of each run end to end, and its documents' lengths."""
-        sizes = np.concatenate([*lengths, np.zeros(0, np.uint32)]).astype(np.int64)
-        return cls(np.concatenate([*pieces, np.zeros(0, np.uint32)]), np.r_[0, np.cumsum(sizes)])
-
-    def __len__(self) -> int:
-        return len(self.start) - 1
-
-    def flagged(self, flag: int) -> TermLists:
-        """The terms that carry a flag, flags removed; the documents stay the same."""
-        kept = self.ids & np.uint32(flag) > 0
-        start = np.r_[0, np.cumsum(kept)][self.start]
-        return TermLists(self.ids[kept] & np.uint32(IDS), start)
-
-    def sums(self, values: Floats) -> Floats:
-        """Sum of ``values`` [total] over each document's terms: float32 [documents]."""
-        if not len(self):
-            return np.zeros(0, np.float32)
-        padded = np.append(values, np.float32(0))
-        out: Floats = np.add.reduceat(padded, self.start[:-1])
-        out[np.diff(self.start) == 0] = 0
-        return out
-
-    @cached_property
-    def idf(self) -> Floats:
-        """Inverse document frequency of each hashed term, smoothed: float32 [2**21]."""
-        counts = np.bincount(self.ids, minlength=1 << TERM_BITS)
-        return (np.log((1 + len(self)) / (1 + counts)) + 1).astype(np.float32)
-
-    @cached_property
-    def seen(self) -> npt.NDArray[np.bool_]:
-        """Which hashed terms any document holds: booleans [2**21]."""
-        return marks(self.ids)
-
-    @cached_property
-    def squared(self) -> Floats:
-        """idf² of each stored term: float32 [total]."""
-        return np.square(self.idf)[self.ids]
-
-    @cached_property
-    def norms(self) -> Floats:
-        """Length of each document's idf vector; 1 for an empty one: float32 [documents]."""
-        norms: Floats = np.sqrt(self.sums(self.squared))
-        norms[norms == 0] = 1
-        return norms
-
-    @cached_property
-    def owner(self) -> npt.NDArray[np.int32]:
-        """The document of each stored term: int32 [total]."""
-        return np.repeat(np.arange(len(self), dtype=np.int32), np.diff(self.start))
-
-    def overlap(self, held: npt.NDArray[np.bool_]) -> Floats:
-        """Sum of idf² over the terms of each document that a query holds: float32 [documents].
-
-        ``held`` [2**21] marks the query's terms; few of the stored ones are hit, so only those are summed.
-        """
-        hits = np.flatnonzero(held[self.ids])
-        summed = np.bincount(self.owner[hits], self.squared[hits], minlength=len(self))
-        return summed.astype(np.float32)
-
-    def cosine(self, query: Terms, overlap: Floats) -> Floats:
-        """Cosine of idf-weighted terms between the query and each document: float32 [documents]."""
-        length = float(np.sqrt(np.square(self.idf[query]).sum())) or 1.0
-        return overlap / (self.norms * np.float32(length))
-
-
-def marks(query: Terms) -> npt.NDArray[np.bool_]:
-    """Which hashed terms a query holds: booleans [2**21]."""
-    held = np.zeros(1 << TERM_BITS, np.bool_)
-    held[query] = True
-    return held
-
-
-@dataclass(frozen=True)
-class Whitening:
-    """Embeddings less what all of a hub's prompts have in common: ``center`` [d], ``matrix`` [d, d].
-
-    Half-way ZCA: along each principal axis of variance v, differences shrink by (v + v̄)^(1/4), v̄ the mean
-    variance. Directions that every portrait shares say little about which model made it.
-    """
-
-    center: Floats
-    matrix: Floats
-
-    @classmethod
-    def of(cls, vectors: Embeddings) -> Whitening:
-        """Of a hub's embeddings float32 [D, d]; where they do not differ, nothing is changed."""
-        size = vectors.shape[1]
-        if len(vectors) < 2:
-            return cls(np.zeros(size, np.float32), np.eye(size, dtype=np.float32))
-        center = vectors.mean(0)
-        spread = vectors - center
-        variance, axes = np.linalg.eigh(spread.T @ spread / np.float32(len(vectors)))
-        usual = variance.mean()
-        if usual <= 1e-9:
-            return cls(np.zeros(size, np.float32), np.eye(size, dtype=np.float32))
-        shrunk = (axes * (np.maximum(variance, 0) + usual) ** -0.25) @ axes.T
-        return cls(center, shrunk.astype(np.float32))
-
-    def __call__(self, vectors: Embeddings) -> Embeddings:
-        """Whitened unit vectors, float32 of the same shape."""
-        moved: Embeddings = np.matmul(vectors - self.center, self.matrix, dtype=np.float32)
-        squares: Floats = np.einsum("...d,...d->...", moved, moved)
-        moved /= np.sqrt(np.maximum(squares, np.float32(1e-18)))[..., None]
-        return moved
 
 
 USUAL_RATING = 4.7

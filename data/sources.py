@@ -49,11 +49,12 @@ def with_texts(entries: Iterable[Entry], items: Iterable[Item]) -> Iterator[Sour
     """Joins entries with the items that they were made of; both go by model id."""
     rest = iter(items)
     item: Item = {}
-    for card, samples in entries:
+    for entry in entries:
+        card = entry.card
         while card.source == "civitai" and item.get("id") != card.model_id:
             item = next(rest)
         about = about_text(item, card.version_id) if card.source == "civitai" else ""
-        prompts = dict.fromkeys(strip_lora_tags(sample.prompt) for sample in samples)
+        prompts = dict.fromkeys(strip_lora_tags(sample.prompt) for sample in entry.samples)
         yield Source(card, about, tuple(prompt for prompt in prompts if is_sfw(prompt)))
 
 

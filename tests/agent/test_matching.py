@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stand_ins import WordEncoder
 
-from diffagent.agent.matching import FEATURES, Matcher, Requirement, TermLists, Whitening, marks
+from diffagent.agent.matching import FEATURES, Matcher, Requirement
 from diffagent.agent.specification import (
     MATCHED,
     WORDS,
@@ -24,6 +24,8 @@ from diffagent.agent.specification import (
     terms,
     word_terms,
 )
+from diffagent.agent.term_lists import TermLists, marks
+from diffagent.agent.whitening import Whitening
 from diffagent.data.prompts import plain
 from diffagent.data.records import Card, Stats
 
