@@ -25,7 +25,7 @@ import numpy.typing as npt
 
 from diffagent.agent import answer
 from diffagent.agent.answer import LABELS, expand, question, read
-from diffagent.agent.prefilter import Candidate, Prefilter
+from diffagent.agent.prefilter import Candidate, Prefilter, Ranker, read_matcher
 from diffagent.agent.settings import pooled, settings
 from diffagent.agent.wishes import Wishes, wishes
 from diffagent.data.errors import BadInput, BadPrompt
@@ -141,9 +141,10 @@ class Agent:
         from diffagent.data.text_encoder import TextEncoder
 
         opened = Catalog.open(Path(catalog) if catalog else default_catalog())
-        with ThreadPoolExecutor(1) as pool:
-            loading = pool.submit(load_engine, engine, llm)
-            prefilter = Prefilter.of(opened, TextEncoder.load())
+        with ThreadPoolExecutor(2) as pool:  # importing torch takes as long as reading the specifications
+            loading, encoder = pool.submit(load_engine, engine, llm), pool.submit(TextEncoder.load)
+            cards, matcher = read_matcher(opened)
+            prefilter = Prefilter(cards, matcher, Ranker.load(), encoder.result())
             return cls(opened, prefilter, loading.result(), Fusion.load())
 
     def call(self, prompt: str, images: Sequence[Any] = (), **options: Any) -> T2ICall:

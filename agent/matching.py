@@ -155,6 +155,12 @@ class Matcher:
     def _whitened(self) -> Embeddings:
         return self.whitening(self.vectors)
 
+    def warm(self) -> None:
+        """Compute what every request needs, so that the first one does not wait for it."""
+        for lists in (self.prompts, self.negatives, self.names, self.tags, self.profiles):
+            _ = lists.norms, lists.owner
+        _ = self._whitened
+
     def whitened(self, requirement: Requirement) -> Floats:
         """Cosine of whitened sentence embeddings between the requirement and each document: float32 [D]."""
         if not len(self.vectors):

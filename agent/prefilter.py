@@ -102,17 +102,9 @@ class Prefilter:
 
     @classmethod
     def of(cls, catalog: Catalog, encoder: Encoder, ranker: Ranker | None = None) -> Self:
-        """Load every specification of a catalog (about 0.1 s for 5,700 models)."""
-        cards = catalog.entries()
-        packed = {entry: Packed.read(blob) for entry, blob in catalog.features(KIND)}
-        missing = [card.name for entry, card in cards if entry not in packed]
-        if missing:
-            raise BadCatalog(
-                f"{len(missing)} entries have no text specification (the first: {missing[0]}): "
-                "build the catalog with diffagent catalog import, or add entries with diffagent catalog add"
-            )
-        matcher = Matcher.of([card for _, card in cards], [packed[entry] for entry, _ in cards])
-        return cls([card for _, card in cards], matcher, ranker or Ranker.load(), encoder)
+        """Of every entry of a catalog; see :func:`read_matcher`."""
+        cards, matcher = read_matcher(catalog)
+        return cls(cards, matcher, ranker or Ranker.load(), encoder)
 
     def require(self, prompt: str, negative: str = "") -> Requirement:
         """The requirement of one prompt; LoRA tags are not matched."""
@@ -149,6 +141,26 @@ class Prefilter:
     def allowing(self, keep: Callable[[Card], bool]) -> npt.NDArray[np.bool_]:
         """The mask of cards that pass a filter: booleans [M]."""
         return np.fromiter((keep(card) for card in self.cards), bool, len(self.cards))
+
+
+def read_matcher(catalog: Catalog) -> tuple[list[Card], Matcher]:
+    """The cards and specifications of a catalog, ready to match (about 1 s for 5,700 models).
+
+    Raises:
+        BadCatalog: an entry has no specification, or a damaged one.
+    """
+    entries = catalog.entries()
+    packed = {entry: Packed.read(blob) for entry, blob in catalog.features(KIND)}
+    missing = [card.name for entry, card in entries if entry not in packed]
+    if missing:
+        raise BadCatalog(
+            f"{len(missing)} entries have no text specification (the first: {missing[0]}): "
+            "build the catalog with diffagent catalog import, or add entries with diffagent catalog add"
+        )
+    cards = [card for _, card in entries]
+    matcher = Matcher.of(cards, [packed[entry] for entry, _ in entries])
+    matcher.warm()
+    return cards, matcher
 
 
 def _log_softmax(values: Floats) -> Floats:
