@@ -73,7 +73,6 @@ FEATURES = (
     "has_negative", "query_length", "best_term", "best_sentence", "best_negative",
 )  # fmt: skip
 """Columns of :meth:`Matcher.features`; the last five are of the query, the same for every model."""
-OF_QUERY = 5
 
 
 @dataclass(frozen=True)

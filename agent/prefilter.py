@@ -45,8 +45,9 @@ class Ranker:
         p(model | query) = Σ_e p(e | query) · softmax over models of expert e's score
 
     Each has one hidden layer over standardised features: ``mean``, ``scale`` [F]; ``hidden`` [E, F, H],
-    ``hidden_bias`` [E, 1, H]; ``out`` [E, H, 1]; ``linear`` [E, F, 1]. ``gate`` [F, E] and ``gate_bias``
-    [E] tell the kind from the features of the query.
+    ``hidden_bias`` [E, 1, H]; ``out`` [E, H, 1]; ``linear`` [E, F, 1]. The gate tells the kind from
+    the greatest value of each feature over the models: ``gate_hidden`` [F, G], ``gate_hidden_bias`` [G],
+    ``gate`` [G, E], ``gate_bias`` [E].
     """
 
     mean: Floats
@@ -55,6 +56,8 @@ class Ranker:
     hidden_bias: Floats
     out: Floats
     linear: Floats
+    gate_hidden: Floats
+    gate_hidden_bias: Floats
     gate: Floats
     gate_bias: Floats
 
@@ -65,7 +68,7 @@ class Ranker:
         x = np.clip((features - self.mean) / self.scale, -CLIP, CLIP)
         units = np.maximum(x @ self.hidden + self.hidden_bias, np.float32(0))
         score = (x @ self.linear + units @ self.out)[..., 0]
-        kind = x[0] @ self.gate + self.gate_bias
+        kind = np.maximum(x.max(0) @ self.gate_hidden + self.gate_hidden_bias, 0) @ self.gate + self.gate_bias
         logits = _log_softmax(score) + _log_softmax(kind)[:, None]
         found: Floats = np.logaddexp.reduce(logits, axis=0)
         return found

@@ -132,6 +132,8 @@ def plain_ranker() -> Ranker:
         hidden_bias=zeros(1, 1, 1),
         out=zeros(1, 1, 1),
         linear=linear[None, :, None],
-        gate=zeros(size, 1),
+        gate_hidden=zeros(size, 1),
+        gate_hidden_bias=zeros(1),
+        gate=zeros(1, 1),
         gate_bias=zeros(1),
     )

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from diffagent.agent.matching import FEATURES, OF_QUERY, Floats, Matcher, Requirement
+from diffagent.agent.matching import FEATURES, Floats, Matcher, Requirement
 from diffagent.agent.prefilter import CLIP, Ranker
 from diffagent.agent.specification import (
     IDS,
@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 
+GATE = 8
+"""Hidden units of the gate between the experts."""
 EXPERT = (0, 0, 1)
 """The expert of each kind of query: one for whole prompts, with or without a negative one, one for short."""
 
@@ -69,7 +71,7 @@ class FitConfig:
     learning_rate: float = 3e-3
     weight_decay: float = 0.1
     held_out: float = 0.1
-    whole_prior: float = 7.0
+    whole_prior: float = 3.0
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -164,6 +166,7 @@ def fit(data: Queries, config: FitConfig, progress: Progress) -> tuple[Ranker, l
     torch.manual_seed(config.seed)
     mean, scale = _standard(data.features)
     x = torch.from_numpy(np.clip((data.features.astype(np.float32) - mean) / scale, -CLIP, CLIP))
+    best = x.amax(1)
     weight, offset = torch.from_numpy(data.weight), torch.from_numpy(data.offset)
     expert = torch.from_numpy(np.array(EXPERT)[data.kind])
     order = np.random.default_rng(config.seed).permutation(len(x))
@@ -178,7 +181,8 @@ def fit(data: Queries, config: FitConfig, progress: Progress) -> tuple[Ranker, l
         return score.view(-1, len(rows), x.shape[1]) + offset[rows]
 
     def kinds(rows: torch.Tensor) -> torch.Tensor:  # [rows, experts]
-        return x[rows, 0, -OF_QUERY:] @ made["gate"] + made["gate_bias"]
+        units = torch.relu(best[rows] @ made["gate_hidden"] + made["gate_hidden_bias"])
+        return units @ made["gate"] + made["gate_bias"]
 
     optimiser = torch.optim.AdamW(made.values(), lr=config.learning_rate, weight_decay=config.weight_decay)
     steps = config.epochs * -(-len(train) // config.batch)
@@ -201,13 +205,11 @@ def fit(data: Queries, config: FitConfig, progress: Progress) -> tuple[Ranker, l
         row = {"loss": total / len(train), "held_out_loss": -float(s[:, 0].mean())}
         history.append(row | {f"recall@{k}": float((place < k).float().mean()) for k in (1, 5, 16)})
     arrays = {name: value.detach().numpy() for name, value in made.items()}
-    padding = np.zeros((x.shape[2] - len(arrays["gate"]), max(EXPERT) + 1), np.float32)
-    arrays["gate"] = np.concatenate([padding, arrays["gate"]])
     return Ranker(mean=mean, scale=scale, **arrays), history
 
 
 def _parameters(features: int, experts: int, hidden: int) -> dict[str, torch.Tensor]:
-    """Start values of a :class:`Ranker`'s arrays; the gate reads the query's features only."""
+    """Start values of a :class:`Ranker`'s arrays."""
     import torch
 
     shapes = {
@@ -215,7 +217,9 @@ def _parameters(features: int, experts: int, hidden: int) -> dict[str, torch.Ten
         "hidden": ((experts, features, hidden), 0.2),
         "hidden_bias": ((experts, 1, hidden), 0.1),
         "out": ((experts, hidden, 1), 0.1),
-        "gate": ((min(features, OF_QUERY), experts), 0.0),
+        "gate_hidden": ((features, GATE), 0.2),
+        "gate_hidden_bias": ((GATE,), 0.1),
+        "gate": ((GATE, experts), 0.1),
         "gate_bias": ((experts,), 0.0),
     }
     return {name: torch.randn(shape).mul_(std).requires_grad_() for name, (shape, std) in shapes.items()}

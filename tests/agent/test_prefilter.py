@@ -29,12 +29,15 @@ def test_a_ranker_is_a_mixture_of_lines_plus_one_hidden_layer_over_standardised_
         hidden_bias=np.array([[[0, 0]], [[0.5, 0]]], np.float32),
         out=np.array([[[0], [0]], [[1], [2]]], np.float32),
         linear=np.array([[[1], [3]], [[0], [0]]], np.float32),
-        gate=np.array([[1, 0], [0, 0]], np.float32),
-        gate_bias=np.array([math.log(3) - 1, 0], np.float32),
+        gate_hidden=np.array([[1, -9], [1, 0]], np.float32),
+        gate_hidden_bias=np.array([0.5, 0], np.float32),
+        gate=np.array([[0.5, 0], [7, 7]], np.float32),
+        gate_bias=np.array([math.log(3) - 2.75, 0], np.float32),
     )
     # [3, 6] is (1, 1) standardised, [-3, -2] is (-2, -1), [99, 2] is (49, 0), cut to (4, 0).
     # The first expert scores 4, -5, 4; the second max(1.5, 0) = 1.5, 2·max(1, 0) = 2, max(4.5, 0) = 4.5.
-    # The gate reads (1, 1) of the first row: log 3 against 0, so 3 to 1 for the first expert.
+    # The gate reads (4, 1), the greatest of each: max(4 + 1 + 0.5, 0) = 5.5 and max(-36, 0) = 0, so
+    # 2.75 + log 3 - 2.75 against 0: 3 to 1 for the first expert.
     found = ranker(np.array([[3, 6], [-3, -2], [99, 2]], np.float32))
     assert np.exp(found).tolist() == pytest.approx([0.385973, 0.018177, 0.595850], abs=1e-6)
     assert found.dtype == np.float32
@@ -50,7 +53,9 @@ def some_ranker() -> Ranker:
         "hidden_bias": (2, 1, 3),
         "out": (2, 3, 1),
         "linear": (2, size, 1),
-        "gate": (size, 2),
+        "gate_hidden": (size, 4),
+        "gate_hidden_bias": 4,
+        "gate": (4, 2),
         "gate_bias": 2,
     }
     return Ranker(**{name: rng.normal(size=shape).astype(np.float32) for name, shape in shapes.items()})
