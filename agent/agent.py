@@ -239,15 +239,16 @@ class Agent:
     def _ask(self, candidates: Sequence[Candidate], wished: Wishes) -> tuple[list[Candidate], dict[str, Any]]:
         """The candidates by fused score, and the fields the language model writes for the first."""
         asked = question([one.card for one in candidates], wished.prompt)
-        first = self.grammar(LABELS[0], candidates[0].card, wished)
-        draft = first.draft().removesuffix(first.tail)
+        legal = self.grammar(LABELS[0], candidates[0].card, wished)
+        draft = legal.draft().removesuffix(legal.tail)
         labels = LABELS[: len(candidates)]
         llm = self.engine.choose(asked, list(labels), draft)
         fused = self.fusion.fuse([one.score for one in candidates], llm)
         order = sorted(range(len(candidates)), key=lambda i: -fused[i])
         ranked = [Candidate(candidates[i].card, fused[i]) for i in order]
-        legal = self.grammar(labels[order[0]], ranked[0].card, wished)
-        _, fields = read(self.engine.write(asked, legal, draft if order[0] == 0 else ""))
+        if order[0] != 0:
+            legal, draft = self.grammar(labels[order[0]], ranked[0].card, wished), ""
+        _, fields = read(self.engine.write(asked, legal, draft))
         return ranked, fields
 
     def grammar(self, label: str, card: Card, wished: Wishes) -> Grammar:

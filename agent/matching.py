@@ -151,20 +151,24 @@ class Matcher:
         return Whitening.of(self.vectors)
 
     @cached_property
-    def _whitened(self) -> Embeddings:
-        return self.whitening(self.vectors)
+    def _lengths(self) -> Floats:
+        return self.whitening.lengths(self.vectors)
 
     def warm(self) -> None:
         """Compute what every request needs, so that the first one does not wait for it."""
         for lists in (self.prompts, self.negatives, self.names, self.tags, self.profiles):
             _ = lists.norms, lists.owner
-        _ = self._whitened
+        _ = self._lengths
 
-    def whitened(self, requirement: Requirement) -> Floats:
-        """Cosine of whitened sentence embeddings between the requirement and each document: float32 [D]."""
+    def cosines(self, requirement: Requirement) -> tuple[Floats, Floats]:
+        """Cosines of sentence embeddings between the requirement and each document, plain and whitened, in
+        one pass over the documents: float32 [D] each."""
         if not len(self.vectors):
-            return np.zeros(0, np.float32)
-        return self._whitened @ self.whitening(requirement.embedding)
+            return np.zeros(0, np.float32), np.zeros(0, np.float32)
+        toward = self.whitening.direction(requirement.embedding)
+        both = self.vectors @ np.stack([requirement.embedding, toward], 1)
+        whitened: Floats = (both[:, 1] - np.float32(self.whitening.center @ toward)) / self._lengths
+        return both[:, 0], whitened
 
     @cached_property
     def _words(self) -> TermLists:
@@ -186,8 +190,7 @@ class Matcher:
         term = self.prompts.cosine(query, matched)
         known = query[self.prompts.seen[query]]
         coverage = self.best(matched / np.float32(np.square(self.prompts.idf[known]).sum() or 1.0))
-        sentence = self.sentences(requirement)
-        whitened = self.best(self.whitened(requirement))
+        sentence, whitened = self.cosines(requirement)
         negative = np.zeros_like(term)
         if len(requirement.negative):
             shared = self.negatives.overlap(marks(requirement.negative))
@@ -202,14 +205,15 @@ class Matcher:
             shared = lists.overlap(held)
             words += [lists.cosine(query, shared), shared / lists.norms**2]
         profile = self.profiles.overlap(held) / np.float32(np.square(self.profiles.idf[query]).sum() or 1.0)
-        relative = (*bests[:3], bests[4], kernels[1], kernels[0], whitened, coverage)
+        white = self.best(whitened)
+        relative = (*bests[:3], bests[4], kernels[1], kernels[0], white, coverage)
         gaps = [one - one.max(initial=0) for one in relative]
         of_query = [
             float(len(requirement.negative) > 0),
             np.log1p(len(query)),
             *(b.max(initial=0) for b in bests[:3]),
         ]
-        columns = [*bests, *kernels, whitened, mean, coverage, *words, profile, *self.facts.T, *gaps]
+        columns = [*bests, *kernels, white, mean, coverage, *words, profile, *self.facts.T, *gaps]
         columns += [np.full(len(self), value, np.float32) for value in of_query]
         return np.stack(columns, axis=1).astype(np.float32)
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from diffagent.agent.wishes import Wishes, reshape
@@ -118,6 +119,7 @@ def _normalised(values: list[Any], mass: list[float]) -> Setting:
     return Setting(tuple(values), tuple(math.log(one / total) for one in mass))
 
 
+@lru_cache(4096)
 def _legal_size(key: Any) -> tuple[int, int] | None:
     width, _, height = str(key).partition("x")
     sides = int(width), int(height)

@@ -41,6 +41,21 @@ class Whitening:
     def __call__(self, vectors: Embeddings) -> Embeddings:
         """Whitened unit vectors, float32 of the same shape."""
         moved: Embeddings = np.matmul(vectors - self.center, self.matrix, dtype=np.float32)
-        squares: Floats = np.einsum("...d,...d->...", moved, moved)
-        moved /= np.sqrt(np.maximum(squares, np.float32(1e-18)))[..., None]
+        moved /= np.maximum(_lengths(moved), np.float32(1e-9))[..., None]
         return moved
+
+    def lengths(self, vectors: Embeddings) -> Floats:
+        """Lengths of whitened vectors, float32 [D]; never 0."""
+        moved: Embeddings = np.matmul(vectors - self.center, self.matrix, dtype=np.float32)
+        return np.maximum(_lengths(moved), np.float32(1e-9))
+
+    def direction(self, vector: Embeddings) -> Embeddings:
+        """The whitened cosine of ``vector`` and x is ``(x - center) @ direction / length of whitened x``, so
+        that x itself need not be whitened: float32 [d]."""
+        found: Embeddings = np.matmul(self.matrix, self(vector), dtype=np.float32)
+        return found
+
+
+def _lengths(vectors: Embeddings) -> Floats:
+    squares: Floats = np.einsum("...d,...d->...", vectors, vectors)
+    return np.sqrt(squares)

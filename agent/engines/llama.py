@@ -21,7 +21,7 @@ class Llama:
     """One model and one sequence: :meth:`extend` appends tokens, :meth:`crop` takes them back."""
 
     def __init__(self, config: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> None:
-        self.tensors = tensors
+        self.tensors = dict(tensors)
         self.max_length: int = config["max_position_embeddings"]
         self.length = 0
         self._heads: int = config["num_attention_heads"]
@@ -33,6 +33,7 @@ class Llama:
         self._embedding = tensors["model.embed_tokens.weight"]
         self.dtype = self._embedding.dtype
         self._head = tensors.get("lm_head.weight", self._embedding)
+        self._joined = [self._join(f"model.layers.{layer}.self_attn") for layer in self._layers]
         self._keys, self._values = self._room(0), self._room(0)
         self._grow(CACHE_STEP)
 
@@ -74,6 +75,16 @@ class Llama:
         rows = self._head[torch.tensor(tokens, device=self._head.device)]
         return (rows.to(torch.float32) @ state.to(torch.float32)).cpu()
 
+    def _join(self, at: str) -> torch.Tensor:
+        """The weights of queries, keys and values as one matrix; ``tensors`` then holds its parts."""
+        import torch
+
+        names = [f"{at}.{part}_proj.weight" for part in "qkv"]
+        parts = [self.tensors[name] for name in names]
+        joined = torch.cat(parts)
+        self.tensors |= zip(names, joined.split([len(part) for part in parts]), strict=True)
+        return joined
+
     def _grow(self, capacity: int) -> None:
         import torch
 
@@ -98,18 +109,17 @@ class Llama:
         self, layer: int, states: torch.Tensor, start: int, mask: torch.Tensor, kept: int
     ) -> torch.Tensor:
         """One decoder layer; of its result only the last ``kept`` rows are computed."""
-        from torch.nn.functional import scaled_dot_product_attention, silu
+        from torch.nn.functional import linear, scaled_dot_product_attention, silu
 
         at, count, end = f"model.layers.{layer}", len(states), start + len(states)
         normed = self._norm(f"{at}.input_layernorm", states)
-        keys = self._linear(f"{at}.self_attn.k_proj", normed).view(count, self._kv_heads, -1)
-        values = self._linear(f"{at}.self_attn.v_proj", normed).view(count, self._kv_heads, -1)
-        self._keys[layer, :, start:end] = self._rotate(keys, start).transpose(0, 1)
-        self._values[layer, :, start:end] = values.transpose(0, 1)
-        states, normed = states[-kept:], normed[-kept:]
-        queries = self._linear(f"{at}.self_attn.q_proj", normed).view(kept, self._heads, -1)
+        parts = linear(normed, self._joined[layer]).view(count, -1, self._head_size)
+        turned = self._rotate(parts[:, : -self._kv_heads], start)  # queries and keys
+        self._keys[layer, :, start:end] = turned[:, self._heads :].transpose(0, 1)
+        self._values[layer, :, start:end] = parts[:, -self._kv_heads :].transpose(0, 1)
+        states = states[-kept:]
         mixed = scaled_dot_product_attention(
-            self._rotate(queries, end - kept).transpose(0, 1)[None],
+            turned[-kept:, : self._heads].transpose(0, 1)[None],
             self._keys[layer, None, :, :end],
             self._values[layer, None, :, :end],
             attn_mask=mask[-kept:],
@@ -127,7 +137,7 @@ class Llama:
 
         half, end = self._head_size // 2, start + len(rows)
         swapped = torch.cat((rows[..., half:], rows[..., :half]), -1)
-        return rows * self._cosines[start:end] + swapped * self._sines[start:end]
+        return torch.addcmul(rows * self._cosines[start:end], swapped, self._sines[start:end])
 
     def _linear(self, at: str, rows: torch.Tensor) -> torch.Tensor:
         from torch.nn.functional import linear
