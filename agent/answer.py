@@ -30,13 +30,14 @@ from diffagent.data.records import Card, T2ICall
 
 LABELS = string.ascii_uppercase + string.ascii_lowercase
 """One letter a candidate, so at most 52 candidates."""
-NAME_CHARACTERS = 18
+NAME_CHARACTERS = 16
+TAG_CHARACTERS = 12
 READ_CHARACTERS = 320
 """Characters of a user's prompt that the language model reads; the prefilter and the call take all."""
 SYSTEM = (
     "You pick the text-to-image model that fits the user's prompt best. Each line is a letter, a model's "
-    "name and a tag. Answer with the letter and a JSON list: width, height, sampler, steps, CFG scale, "
-    "name, type, base model."
+    "name, + if it is a LoRA, and a tag. Answer with the letter and a JSON list: width, height, sampler, "
+    "steps, CFG scale, name, type, base model."
 )
 _VAGUE = frozenset(
     {"style", "character", "base model", "concept", "person", "anime", "woman", "girl", "sexy"}
@@ -66,20 +67,20 @@ def question(cards: Sequence[Card], prompt: str) -> Prompt:
 
 
 def describe(card: Card) -> str:
-    """A candidate in about eight tokens: name, what is not a checkpoint of SD 1.5, a tag not in the name.
+    """A candidate in about seven tokens: name, + for a LoRA, base model if it is not SD 1.5, a tag not in it.
 
     On a CPU without bf16 arithmetic a token costs 2 ms, so sixteen candidates get no more than this.
     """
     name = short_name(card.name)
-    kind = "" if card.type == "Checkpoint" else " LoRA"
+    kind = "" if card.type == "Checkpoint" else " +"
     base = "" if card.base_model == "SD 1.5" else f" {card.base_model}"
     said = name.casefold()
     tag = next((tag for tag in card.tags if tag.casefold() not in _VAGUE and tag.casefold() not in said), "")
-    return f"{name}{kind}{base}" + (f": {tag}" if tag and len(tag) <= NAME_CHARACTERS else "")
+    return f"{name}{kind}{base}" + (f": {tag}" if tag and len(tag) <= TAG_CHARACTERS else "")
 
 
 def short_name(name: str) -> str:
-    """What a name says, in at most 18 characters: no brackets, versions, "LoRA" or second half after a bar,
+    """What a name says, in at most 16 characters: no brackets, versions, "LoRA" or second half after a bar,
     and no other script beside Latin letters, where each character costs up to three tokens."""
     bare = _ASIDE.sub(" ", name)
     parts = [" ".join(_FILLER.sub(" ", part).split()) for part in _BAR.split(bare)]

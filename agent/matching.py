@@ -30,7 +30,7 @@ from diffagent.agent.specification import (
     terms,
     word_terms,
 )
-from diffagent.agent.term_lists import TermLists, marks
+from diffagent.agent.term_lists import TermLists
 from diffagent.agent.whitening import Whitening
 from diffagent.data.prompts import plain
 from diffagent.data.records import Card
@@ -157,7 +157,7 @@ class Matcher:
     def warm(self) -> None:
         """Compute what every request needs, so that the first one does not wait for it."""
         for lists in (self.prompts, self.negatives, self.names, self.tags, self.profiles):
-            _ = lists.norms, lists.owner
+            _ = lists.norms, lists.overlap(lists.ids[:1])
         _ = self._lengths
 
     def cosines(self, requirement: Requirement) -> tuple[Floats, Floats]:
@@ -180,20 +180,20 @@ class Matcher:
         The sum of a model's best TF-IDF cosine (bare words and pairs) and its best sentence cosine.
         """
         known = requirement.words[self._words.seen[requirement.words]]  # as scikit-learn's vocabulary
-        term = self._words.cosine(known, self._words.overlap(marks(known)))
+        term = self._words.cosine(known, self._words.overlap(known))
         return self.best(term) + self.best(self.sentences(requirement))
 
     def features(self, requirement: Requirement) -> Floats:
         """What the specifications say of each model: float32 [M, len(FEATURES)]."""
-        query, held = requirement.prompt, marks(requirement.prompt)
-        matched = self.prompts.overlap(held)
+        query = requirement.prompt
+        matched = self.prompts.overlap(query)
         term = self.prompts.cosine(query, matched)
         known = query[self.prompts.seen[query]]
         coverage = self.best(matched / np.float32(np.square(self.prompts.idf[known]).sum() or 1.0))
         sentence, whitened = self.cosines(requirement)
         negative = np.zeros_like(term)
         if len(requirement.negative):
-            shared = self.negatives.overlap(marks(requirement.negative))
+            shared = self.negatives.overlap(requirement.negative)
             negative = self.negatives.cosine(requirement.negative, shared)
         positive = term + sentence
         joint = positive + negative
@@ -202,9 +202,9 @@ class Matcher:
         bests = [self.best(one) for one in (term, sentence, negative, positive, joint)]
         words = []
         for lists in (self.names, self.tags):
-            shared = lists.overlap(held)
+            shared = lists.overlap(query)
             words += [lists.cosine(query, shared), shared / lists.norms**2]
-        profile = self.profiles.overlap(held) / np.float32(np.square(self.profiles.idf[query]).sum() or 1.0)
+        profile = self.profiles.overlap(query) / np.float32(np.square(self.profiles.idf[query]).sum() or 1.0)
         white = self.best(whitened)
         relative = (*bests[:3], bests[4], kernels[1], kernels[0], white, coverage)
         gaps = [one - one.max(initial=0) for one in relative]

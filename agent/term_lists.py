@@ -55,7 +55,9 @@ class TermLists:
     @cached_property
     def seen(self) -> npt.NDArray[np.bool_]:
         """Which hashed terms any document holds: booleans [2**21]."""
-        return marks(self.ids)
+        held = np.zeros(1 << TERM_BITS, np.bool_)
+        held[self.ids] = True
+        return held
 
     @cached_property
     def squared(self) -> Floats:
@@ -74,12 +76,18 @@ class TermLists:
         """The document of each stored term: int32 [total]."""
         return np.repeat(np.arange(len(self), dtype=np.int32), np.diff(self.start))
 
-    def overlap(self, held: npt.NDArray[np.bool_]) -> Floats:
-        """Sum of idf² over the terms of each document that a query holds: float32 [documents].
+    @cached_property
+    def _postings(self) -> tuple[Terms, Ints]:
+        """The stored terms in ascending order, and where each of them is stored: [total] each."""
+        order = np.argsort(self.ids, kind="stable")
+        return self.ids[order], order
 
-        ``held`` [2**21] marks the query's terms; few of the stored ones are hit, so only those are summed.
-        """
-        hits = np.flatnonzero(held[self.ids])
+    def overlap(self, query: Terms) -> Floats:
+        """Sum of idf² over the terms of each document that the query, distinct terms, holds: float32
+        [documents]."""
+        terms, places = self._postings
+        first, last = np.searchsorted(terms, query, "left"), np.searchsorted(terms, query, "right")
+        hits = np.concatenate([places[:0], *(places[a:b] for a, b in zip(first, last, strict=True))])
         summed = np.bincount(self.owner[hits], self.squared[hits], minlength=len(self))
         return summed.astype(np.float32)
 
@@ -87,10 +95,3 @@ class TermLists:
         """Cosine of idf-weighted terms between the query and each document: float32 [documents]."""
         length = float(np.sqrt(np.square(self.idf[query]).sum())) or 1.0
         return overlap / (self.norms * np.float32(length))
-
-
-def marks(query: Terms) -> npt.NDArray[np.bool_]:
-    """Which hashed terms a query holds: booleans [2**21]."""
-    held = np.zeros(1 << TERM_BITS, np.bool_)
-    held[query] = True
-    return held

@@ -45,7 +45,7 @@ def test_the_question_has_a_line_for_each_candidate_then_the_prompt() -> None:
     assert asked.user.splitlines() == [
         "A Tiny Pixels: pixel art",
         'B Oil "Masters": painting',
-        "C Ink Fox Style LoRA",  # its tags are in its name, or say nothing
+        "C Ink Fox Style +",  # its tags are in its name, or say nothing
         "D Grand XL SDXL 1.0: photo",
         "E Old Pickle: pixel art",
         "Prompt: a fox, red snow",
@@ -63,7 +63,7 @@ def test_the_question_has_a_line_for_each_candidate_then_the_prompt() -> None:
         ("狐狸丨Red Fox 狐", "Red Fox"),
         ("狐狸", "狐狸"),
         ("A very long name of a fox", "A very long name"),
-        ("Foxfoxfoxfoxfoxfoxfoxfox", "Foxfoxfoxfoxfoxfox"),
+        ("Foxfoxfoxfoxfoxfoxfoxfox", "Foxfoxfoxfoxfoxf"),
         ("1.5", "1.5"),
     ],
 )
@@ -75,7 +75,7 @@ def test_a_short_name_keeps_what_says_something(name: str, said: str) -> None:
 def test_the_question_has_one_line_each_whatever_names_and_prompt(names: list[str], prompt: str) -> None:
     lines = question([card(name) for name in names], prompt).user.split("\n")
     assert [line[0] for line in lines[:-1]] == list(LABELS[: len(names)])
-    assert all(len(line) <= 2 + 18 for line in lines[:-1])
+    assert all(len(line) <= 2 + 16 for line in lines[:-1])
     assert lines[-1].startswith("Prompt: ")
     assert len(lines[-1]) <= 8 + 320
 

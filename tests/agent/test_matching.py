@@ -24,7 +24,7 @@ from diffagent.agent.specification import (
     terms,
     word_terms,
 )
-from diffagent.agent.term_lists import TermLists, marks
+from diffagent.agent.term_lists import TermLists
 from diffagent.agent.whitening import Whitening
 from diffagent.data.prompts import plain
 from diffagent.data.records import Card, Stats
@@ -62,7 +62,7 @@ def test_norms_are_lengths_of_idf_vectors_and_1_for_an_empty_document() -> None:
 
 def test_overlap_and_cosine_on_literal_numbers() -> None:
     query = ids(2, 3, 9)
-    overlap = FOUR.overlap(marks(query))
+    overlap = FOUR.overlap(query)
     # 1.223144² = 1.496081, and with 1.916291² = 3.672171 it is 5.168252
     assert overlap.tolist() == pytest.approx([1.496081, 1.496081, 0, 5.168252], rel=1e-6)
     # the query's length is sqrt(1.496081 + 3.672171 + 2.609438²) = 3.460840
@@ -73,7 +73,7 @@ def test_overlap_and_cosine_on_literal_numbers() -> None:
         2.273378 / 3.460840,
     ]
     assert FOUR.cosine(query, overlap).tolist() == pytest.approx(expected, rel=1e-5)
-    assert FOUR.cosine(ids(), FOUR.overlap(marks(ids()))).tolist() == [0, 0, 0, 0]
+    assert FOUR.cosine(ids(), FOUR.overlap(ids())).tolist() == [0, 0, 0, 0]
 
 
 def test_flagged_terms_keep_their_documents() -> None:
@@ -105,7 +105,7 @@ def test_cosine_equals_a_dictionarys(docs: list[frozenset[int]], query: frozense
 
     shared = [sum(idf(term) ** 2 for term in doc & query) for doc in docs]
     stored, asked = lists(*map(sorted, docs)), ids(*sorted(query))
-    overlap = stored.overlap(marks(asked))
+    overlap = stored.overlap(asked)
     assert overlap.tolist() == pytest.approx(shared, rel=1e-5)
     assert stored.norms.tolist() == pytest.approx([length(doc) for doc in docs], rel=1e-5)
     expected = [one / length(doc) / length(query) for one, doc in zip(shared, docs, strict=True)]
@@ -335,5 +335,5 @@ def test_the_baselines_terms_are_scikit_learns_on_known_words() -> None:
     query = np.intersect1d(word_terms(asked), known)
     expected = (stored @ vectoriser.transform([asked]).T).toarray()[:, 0]
     ours = lists(*(word_terms(prompt).tolist() for prompt in prompts))
-    found = ours.cosine(query, ours.overlap(marks(query)))
+    found = ours.cosine(query, ours.overlap(query))
     assert found.tolist() == pytest.approx(expected.tolist(), rel=1e-5)
