@@ -12,11 +12,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from diffagent.agent.specification import KIND, Encoder, documents, instructions, specify
+from diffagent.agent.specification import KIND, documents, instructions, specify
 from diffagent.data.cards import Entry
 from diffagent.data.catalog import Catalog
 from diffagent.data.holdout import Rule
 from diffagent.data.records import Card
+from diffagent.data.text_encoder import Encoder
 
 BATCH = 1024
 """Entries encoded together."""

@@ -17,14 +17,14 @@ from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
-import numpy.typing as npt
 
 from diffagent.agent.specification import (
     MATCHED,
     QUANTUM,
     WORDS,
     Embeddings,
-    Encoder,
+    Floats,
+    Ints,
     Packed,
     Terms,
     terms,
@@ -34,9 +34,7 @@ from diffagent.agent.term_lists import TermLists
 from diffagent.agent.whitening import Whitening
 from diffagent.data.prompts import plain
 from diffagent.data.records import Card
-
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int64]
+from diffagent.data.text_encoder import Encoder
 
 SHARPNESS = 12.0
 """Of the kernel that sums documents: exp(12 × score); the best document dominates, siblings still count."""

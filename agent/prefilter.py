@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 import numpy.typing as npt
 
-from diffagent.agent.matching import FEATURES, Floats, Matcher, Requirement
-from diffagent.agent.specification import KIND, Encoder, Packed
+from diffagent.agent.matching import FEATURES, Matcher, Requirement
+from diffagent.agent.specification import KIND, Floats, Packed
 from diffagent.data.errors import BadCatalog, BadInput
 from diffagent.data.prompts import strip_lora_tags
 from diffagent.data.records import Card
+from diffagent.data.text_encoder import Encoder
 
 if TYPE_CHECKING:
     from diffagent.data.catalog import Catalog

@@ -18,7 +18,6 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -26,9 +25,12 @@ import numpy.typing as npt
 from diffagent.data.errors import BadCatalog
 from diffagent.data.prompts import plain, strip_lora_tags, strip_trigger_words
 from diffagent.data.records import Card, Sample
+from diffagent.data.text_encoder import Encoder
 
 Terms = npt.NDArray[np.uint32]
 Embeddings = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
 
 TERM_BITS = 21
 """Terms are hashed into 2**21 buckets: about one in six rare terms shares its bucket."""
@@ -44,12 +46,6 @@ KIND = "text"
 
 _WORD = re.compile(r"\w+")
 _TOKEN = re.compile(r"[^\s,]+")
-
-
-class Encoder(Protocol):
-    """Text encoder T of the CGI paper: texts → unit vectors, float32 [n, d]."""
-
-    def encode(self, texts: Sequence[str]) -> Embeddings: ...
 
 
 @dataclass(frozen=True)

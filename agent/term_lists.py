@@ -9,10 +9,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from diffagent.agent.specification import IDS, TERM_BITS, Terms
-
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int64]
+from diffagent.agent.specification import IDS, TERM_BITS, Floats, Ints, Terms
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from diffagent.agent.specification import Embeddings
-
-Floats = npt.NDArray[np.float32]
+from diffagent.agent.specification import Embeddings, Floats
 
 
 @dataclass(frozen=True)
@@ -40,14 +37,13 @@ class Whitening:
 
     def __call__(self, vectors: Embeddings) -> Embeddings:
         """Whitened unit vectors, float32 of the same shape."""
-        moved: Embeddings = np.matmul(vectors - self.center, self.matrix, dtype=np.float32)
-        moved /= np.maximum(_lengths(moved), np.float32(1e-9))[..., None]
+        moved = self._moved(vectors)
+        moved /= _lengths(moved)[..., None]
         return moved
 
     def lengths(self, vectors: Embeddings) -> Floats:
         """Lengths of whitened vectors, float32 [D]; never 0."""
-        moved: Embeddings = np.matmul(vectors - self.center, self.matrix, dtype=np.float32)
-        return np.maximum(_lengths(moved), np.float32(1e-9))
+        return _lengths(self._moved(vectors))
 
     def direction(self, vector: Embeddings) -> Embeddings:
         """The whitened cosine of ``vector`` and x is ``(x - center) @ direction / length of whitened x``, so
@@ -55,7 +51,11 @@ class Whitening:
         found: Embeddings = np.matmul(self.matrix, self(vector), dtype=np.float32)
         return found
 
+    def _moved(self, vectors: Embeddings) -> Embeddings:
+        moved: Embeddings = np.matmul(vectors - self.center, self.matrix, dtype=np.float32)
+        return moved
+
 
 def _lengths(vectors: Embeddings) -> Floats:
     squares: Floats = np.einsum("...d,...d->...", vectors, vectors)
-    return np.sqrt(squares)
+    return np.maximum(np.sqrt(squares), np.float32(1e-9))

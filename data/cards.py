@@ -111,16 +111,6 @@ def entry_samples(item: Item, passed: Passed, dropped: Counter[str] | None = Non
     return samples(item, {version["id"] for version in passed.family_versions}, dropped)
 
 
-def cards(
-    items: Iterable[Item],
-    found: Survey,
-    scope: Scope | None = None,
-    keep: Callable[[Sample], bool] = lambda sample: True,
-) -> Iterator[Card]:
-    """The cards of :func:`entries`."""
-    return (entry.card for entry in entries(items, found, scope, keep))
-
-
 def card(item: Item, passed: Passed, names: Names, counts: Usage, kept: Sequence[Sample] = ()) -> Card:
     """One catalog entry; its name is claimed from ``names``."""
     version, file = passed.version, passed.file

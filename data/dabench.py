@@ -29,11 +29,12 @@ from diffagent.data.descriptions import Description, with_descriptions
 from diffagent.data.errors import BadInput
 from diffagent.data.filters import Scope
 from diffagent.data.funnel import Tally
-from diffagent.data.novelty import NOVEL_BELOW, Encoder, novel
+from diffagent.data.novelty import NOVEL_BELOW, novel
 from diffagent.data.pairs import Row, pair
 from diffagent.data.quality import Quality, low_quality
 from diffagent.data.raw import RawFolder
 from diffagent.data.splits import NEAR, Split
+from diffagent.data.text_encoder import Encoder
 
 FILES = ("train", "align", "test", "test_novel", "test_new_model", "overall")
 STATS, CARD, PLOT, FORMAT = "stats.json", "README.md", "funnel.png", 1

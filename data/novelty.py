@@ -10,23 +10,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
-from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from diffagent.data.prompts import plain
+from diffagent.data.text_encoder import Encoder
 
 NOVEL_BELOW = 0.8
 """Cosine from which a training prompt counts as near."""
 BLOCK = 1024
 """Training prompts encoded together: enough of each length to batch them without padding."""
-
-
-class Encoder(Protocol):
-    """Texts → unit vectors, float32 ``[n, d]``."""
-
-    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]: ...
 
 
 def novel(

@@ -22,14 +22,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from diffagent.agent.matching import FEATURES, Floats, Matcher, Requirement
+from diffagent.agent.matching import FEATURES, Matcher, Requirement
 from diffagent.agent.prefilter import CLIP, Ranker
 from diffagent.agent.specification import (
     IDS,
     MATCHED,
     QUANTUM,
     Document,
-    Encoder,
+    Floats,
     Packed,
     documents,
     instruction,
@@ -39,6 +39,7 @@ from diffagent.data.cards import Entry
 from diffagent.data.prompts import plain
 from diffagent.data.records import Card
 from diffagent.data.splits import cluster_prompts
+from diffagent.data.text_encoder import Encoder
 
 if TYPE_CHECKING:
     import torch

@@ -24,12 +24,11 @@ from diffagent.agent.answer import LABELS, question
 from diffagent.agent.matching import Requirement
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadInput, DiffAgentError
+from diffagent.data.novelty import NOVEL_BELOW
 from diffagent.data.prompts import strip_lora_tags, strip_trigger_words
 from diffagent.data.records import Card
 
 RANKS = (1, 5, 16, 50)
-NOVEL_BELOW = 0.8
-"""Cosine of MiniLM embeddings from which a catalog prompt counts as known (the issue's definition)."""
 RESAMPLES = 1000
 
 Ranked = npt.NDArray[np.float64]

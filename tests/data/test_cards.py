@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 from invented_items import file, image, item, sha256, version
 
-from diffagent.data.cards import Names, cards, clean, compose, entries, needed_words, survey
+from diffagent.data.cards import Names, clean, compose, entries, needed_words, survey
 from diffagent.data.horde import HordeModel, HordeStyle
 from diffagent.data.horde_cards import merge_horde
 from diffagent.data.records import Licence, Stats
 
 
 def made(*items, **options):
-    return list(cards(items, survey(items), **options))
+    return [entry.card for entry in entries(items, survey(items), **options)]
 
 
 def test_a_card_states_the_facts():
