@@ -103,6 +103,20 @@ def write(grammar: Grammar, vocabulary: Vocabulary, score: Score, draft: str = "
     return answer
 
 
+def spell(grammar: Grammar, vocabulary: Vocabulary, answer: str) -> list[int]:
+    """The tokens in which :func:`write` writes ``answer``: what a model that writes so is trained on.
+
+    Raises:
+        EngineError: the answer is outside the grammar.
+    """
+    grammar.parse(answer)
+    whole = answer.encode()
+    tokens = _walk(vocabulary, vocabulary.matcher(grammar), b"", whole)
+    if vocabulary.text(tokens) != whole:
+        raise EngineError(f"the model's vocabulary cannot spell the answer {answer[:80]!r}")
+    return tokens
+
+
 def forced(matcher: Any) -> list[int]:
     """The tokens that must follow."""
     tokens: list[int] = matcher.compute_ff_tokens()
@@ -117,16 +131,20 @@ def _priors(grammar: Grammar, vocabulary: Vocabulary, matcher: Any, prefix: byte
     for prior, answer in grammar.branches(prefix):
         rest = answer[len(prefix) :]
         token = vocabulary.first_token(rest)
-        if token not in legal or not vocabulary.begins(
-            token, rest
-        ):  # half a character, or a special token's name
-            fitting = [other for other in legal if vocabulary.begins(other, rest)]
-            token = max(fitting, key=lambda other: len(vocabulary.text([other])), default=NONE)
+        if token not in legal or not vocabulary.begins(token, rest):
+            token = _longest(vocabulary, legal, rest)
         if token != NONE:
             priors[token] = max(prior, priors.get(token, -math.inf))
     if not priors:
         raise EngineError(f"the model's vocabulary cannot spell the rest of the answer {prefix[-80:]!r}")
     return priors
+
+
+def _longest(vocabulary: Vocabulary, legal: frozenset[int], rest: bytes) -> int:
+    """The longest legal token that begins ``rest``, where the tokenizer's own first one is not legal: behind
+    half a character, or at a special token's name; or NONE."""
+    fitting = [token for token in legal if vocabulary.begins(token, rest)]
+    return max(fitting, key=lambda token: len(vocabulary.text([token])), default=NONE)
 
 
 def _best(weight: float, priors: Mapping[int, float], logits: NDArray[np.float32]) -> int:
@@ -148,12 +166,21 @@ def _guess(grammar: Grammar, vocabulary: Vocabulary, matcher: Any, done: list[in
     prefix, whole = vocabulary.text(done), draft.encode("utf-8", "replace")
     if not whole.startswith(prefix):
         whole = max(grammar.branches(prefix), default=(0.0, b""))[1]
-    whole = whole.removesuffix(grammar.tail.encode())
-    guess: list[int] = []
+    return _walk(vocabulary, matcher, prefix, whole.removesuffix(grammar.tail.encode()))
+
+
+def _walk(vocabulary: Vocabulary, matcher: Any, prefix: bytes, whole: bytes) -> list[int]:
+    """The tokens from ``prefix``, where the matcher stands, to the end of ``whole``, as :func:`write` cuts them."""
+    found: list[int] = []
     while len(prefix) < len(whole) and not matcher.is_stopped():
-        tokens = forced(matcher) or [vocabulary.first_token(whole[len(prefix) :])]
-        if matcher.validate_tokens(tokens) < len(tokens) or not matcher.consume_tokens(tokens):
+        tokens = forced(matcher)
+        if not tokens:
+            rest = whole[len(prefix) :]
+            tokens = [vocabulary.first_token(rest)]
+            if not matcher.validate_tokens(tokens) or not vocabulary.begins(tokens[0], rest):
+                tokens = [_longest(vocabulary, vocabulary.legal(matcher), rest)]
+        if NONE in tokens or not matcher.consume_tokens(tokens):
             break
-        guess += tokens
+        found += tokens
         prefix += vocabulary.text(tokens)
-    return guess
+    return found
