@@ -26,7 +26,7 @@ import numpy.typing as npt
 from diffagent.agent import answer
 from diffagent.agent.answer import LABELS, expand, question, read
 from diffagent.agent.prefilter import Candidate, Prefilter
-from diffagent.agent.settings import pooled, settings
+from diffagent.agent.settings import by_family, settings
 from diffagent.agent.wishes import Wishes, wishes
 from diffagent.data.errors import BadInput, BadPrompt
 from diffagent.data.prompts import strip_lora_tags
@@ -253,10 +253,7 @@ class Agent:
     @cached_property
     def usual(self) -> dict[str, Usage]:
         """What people use each family's models with, over the whole catalog."""
-        groups: dict[str, list[Usage]] = {}
-        for card in self.prefilter.cards:
-            groups.setdefault(family(card.base_model), []).append(card.usage)
-        return {name: pooled(usages) for name, usages in groups.items()}
+        return by_family(self.prefilter.cards)
 
     def base_checkpoint(self, card: Card, scope: Scope) -> str:
         """The AIR of the checkpoint to run a LoRA on: the one it is most used with, else the family's.

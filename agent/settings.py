@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from diffagent.agent.wishes import Wishes, reshape
-from diffagent.data.records import SAMPLERS, SIDE_MAX, SIDE_MIN, SIDE_STEP, Card, Counts, Usage
+from diffagent.data.records import SAMPLERS, SIDE_MAX, SIDE_MIN, SIDE_STEP, Card, Counts, Usage, family
 
 SMOOTHING = 3.0
 """Images' worth of the family's usage that is added to a model's own."""
@@ -41,15 +41,15 @@ class Setting:
         return cls((value,), (0.0,))
 
 
-def settings(card: Card, family: Usage, wishes: Wishes) -> dict[str, Setting]:
+def settings(card: Card, usual: Usage, wishes: Wishes) -> dict[str, Setting]:
     """The plausible ``size`` (as (width, height) in pixels), ``sampler``, ``steps`` and ``cfg_scale``."""
     own = card.usage
-    size = _plausible("size", own.size, family.size, _legal_size)
+    size = _plausible("size", own.size, usual.size, _legal_size)
     return {
         "size": _wished_size(size, wishes),
-        "sampler": _wished(wishes.sampler, "sampler", own.sampler, family.sampler, _known_sampler),
-        "steps": _wished(wishes.steps, "steps", own.steps, family.steps, _legal_steps),
-        "cfg_scale": _wished(wishes.cfg_scale, "cfg_scale", own.cfg_scale, family.cfg_scale, _legal_cfg),
+        "sampler": _wished(wishes.sampler, "sampler", own.sampler, usual.sampler, _known_sampler),
+        "steps": _wished(wishes.steps, "steps", own.steps, usual.steps, _legal_steps),
+        "cfg_scale": _wished(wishes.cfg_scale, "cfg_scale", own.cfg_scale, usual.cfg_scale, _legal_cfg),
     }
 
 
@@ -77,8 +77,16 @@ def pooled(usages: Iterable[Usage]) -> Usage:
     return Usage(**totals)
 
 
-def _wished(wish: Any, name: str, own: Counts, family: Counts, legal: Any) -> Setting:
-    return Setting.fixed(wish) if wish is not None else _plausible(name, own, family, legal)
+def by_family(cards: Iterable[Card]) -> dict[str, Usage]:
+    """What people use each family's models with: :func:`pooled` over its cards."""
+    groups: dict[str, list[Usage]] = {}
+    for card in cards:
+        groups.setdefault(family(card.base_model), []).append(card.usage)
+    return {name: pooled(usages) for name, usages in groups.items()}
+
+
+def _wished(wish: Any, name: str, own: Counts, usual: Counts, legal: Any) -> Setting:
+    return Setting.fixed(wish) if wish is not None else _plausible(name, own, usual, legal)
 
 
 def _wished_size(size: Setting, wishes: Wishes) -> Setting:
@@ -100,9 +108,9 @@ def _wished_size(size: Setting, wishes: Wishes) -> Setting:
     return Setting.fixed(reshape(wishes.aspect, area))
 
 
-def _plausible(name: str, own: Counts, family: Counts, legal: Any) -> Setting:
+def _plausible(name: str, own: Counts, usual: Counts, legal: Any) -> Setting:
     mass: dict[Any, float] = {}
-    for counts, weight in ((own, 1.0), (family or FALLBACK[name], SMOOTHING / (sum(family.values()) or 1))):
+    for counts, weight in ((own, 1.0), (usual or FALLBACK[name], SMOOTHING / (sum(usual.values()) or 1))):
         for key, n in counts.items():
             value = legal(key)
             if value is not None:

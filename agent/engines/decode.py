@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from diffagent.agent.grammar import Grammar
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 WINDOW = 64
 """Bytes of text that decide its first token; tokenizers split at words long before."""
+
+KNOWN_TEXTS = 1 << 16
+"""Texts whose first token is remembered: a grammar over a whole catalog asks for the same ones every time."""
 
 NONE = -1
 """No token."""
@@ -48,6 +51,7 @@ class Vocabulary:
 
         self._tokenizer = LLTokenizer(chat.source, eos_token=chat.end_ids[0], slices=[])
         self.end = chat.end_ids[0]
+        self._first_token = lru_cache(KNOWN_TEXTS)(self._cut)
 
     def matcher(self, grammar: Grammar) -> Any:
         """A matcher at the start of ``grammar``. Raises :class:`EngineError` where it does not compile."""
@@ -77,7 +81,10 @@ class Vocabulary:
 
     def first_token(self, text: bytes) -> int:
         """The token that begins ``text``; the end token where there is none."""
-        tokens = self._tokenizer.tokenize_bytes(text[:WINDOW])
+        return self._first_token(text[:WINDOW])
+
+    def _cut(self, text: bytes) -> int:
+        tokens = self._tokenizer.tokenize_bytes(text)
         return int(tokens[0]) if tokens else self.end
 
 
@@ -170,7 +177,7 @@ def _guess(grammar: Grammar, vocabulary: Vocabulary, matcher: Any, done: list[in
 
 
 def _walk(vocabulary: Vocabulary, matcher: Any, prefix: bytes, whole: bytes) -> list[int]:
-    """The tokens from ``prefix``, where the matcher stands, to the end of ``whole``, as :func:`write` cuts them."""
+    """The tokens from ``prefix``, where the matcher stands, to the end of ``whole``, as written."""
     found: list[int] = []
     while len(prefix) < len(whole) and not matcher.is_stopped():
         tokens = forced(matcher)
