@@ -60,8 +60,6 @@ def _states(model: Any, ids: torch.Tensor, real: torch.Tensor, shared: int) -> t
     cache = DynamicCache(config=model.config)
     backbone(input_ids=ids[:1, :shared], past_key_values=cache, use_cache=True)
     cache.batch_repeat_interleave(len(ids))
-    output = backbone(
-        input_ids=ids[:, shared:], attention_mask=real, past_key_values=cache, use_cache=True
-    )
+    output = backbone(input_ids=ids[:, shared:], attention_mask=real, past_key_values=cache, use_cache=True)
     states = output.last_hidden_state
     return states

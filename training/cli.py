@@ -76,6 +76,53 @@ def fusion(
     click.echo(json.dumps({"choice": found.choice, "write": weight, "tried": tried, "written": written}))
 
 
+@train.command()
+@click.argument("dabench", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--recipe", required=True, metavar="NAME", help="A recipe that ships, or a .yaml file.")
+@click.option("-o", "out", required=True, type=click.Path(file_okay=False, path_type=Path), metavar="OUT")
+@click.option(
+    "--raw",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The crawl that DABENCH was built from: candidates are found there.",
+)
+@click.option("--resume", is_flag=True, help="Go on from the last checkpoint in OUT.")
+@click.option("--max-steps", type=click.IntRange(1), help="At most so many steps.")
+@click.option(
+    "--max-minutes", type=click.FloatRange(0, min_open=True), help="Of wall time; default: the recipe's."
+)
+@_LLM
+def sft(
+    dabench: Path,
+    recipe: str,
+    out: Path,
+    raw: Path | None,
+    resume: bool,
+    max_steps: int | None,
+    max_minutes: float | None,
+    llm: str | None,
+) -> None:
+    """Fine-tune a language model on the dialogues of DABENCH (the paper's SFT stage).
+
+    \b
+    diffagent train sft DABENCH --raw RAW --recipe smollm2-135m -o OUT
+    """
+    import time
+    from dataclasses import replace
+
+    from diffagent.training.recipe import read_recipe
+    from diffagent.training.sft import Limits, check_extra
+    from diffagent.training.sft import train as run
+
+    began = time.monotonic()
+    check_extra()
+    chosen = read_recipe(recipe)
+    chosen = replace(chosen, model=llm) if llm else chosen
+    limits = Limits(max_steps, max_minutes or chosen.minutes, began)
+    done = run(chosen, dabench, out, raw=raw, resume=resume, limits=limits, progress=_progress, say=_say)
+    if done:
+        click.echo(json.dumps(done))
+
+
 @click.group("eval")
 def evaluate() -> None:
     """Measure accuracy on held-out data."""
@@ -149,6 +196,10 @@ def _progress(items: Iterable[Any], label: str) -> Iterable[Any]:
     from tqdm import tqdm
 
     return tqdm(items, desc=label, dynamic_ncols=True)
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
 
 
 def _print(found: dict[str, Any], as_json: bool) -> None:

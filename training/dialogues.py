@@ -104,7 +104,9 @@ def _among(
 ) -> Dialogue:
     """The candidates form; the true model is one of them or none."""
     cards = [card for card in pair.candidates if present or card != pair.card][:k]
-    best = next((card for card in cards if card.model_id is None or not is_new_model(card.model_id)), cards[0])
+    best = next(
+        (card for card in cards if card.model_id is None or not is_new_model(card.model_id)), cards[0]
+    )
     chosen = pair.card if present else best
     cards = [cards[i] for i in rng.permutation(len(cards))]
     label = answer.LABELS[cards.index(chosen)]
@@ -116,9 +118,7 @@ def _among(
 
 def _from_memory(pair: Listed, usual: Mapping[str, Usage]) -> Dialogue:
     choice = _own(pair.api)
-    legal = _with_options(
-        memory.grammar(pair.card, _usual_settings(pair.card, pair, usual), 1.0), choice
-    )
+    legal = _with_options(memory.grammar(pair.card, _usual_settings(pair.card, pair, usual), 1.0), choice)
     return Dialogue("memory", memory.question(pair.prompt), legal.render(choice), legal)
 
 

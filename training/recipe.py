@@ -67,7 +67,8 @@ class Recipe:
 
     def __post_init__(self) -> None:
         counts = {
-            name: getattr(self, name) for name in ("epochs", "batch", "accumulate", "eval_steps", "save_steps")
+            name: getattr(self, name)
+            for name in ("epochs", "batch", "accumulate", "eval_steps", "save_steps")
         }
         for name, value in counts.items():
             if not isinstance(value, int) or value < 1:

@@ -1,0 +1,86 @@
+"""Low-rank adapters: what fine-tuning changed of the default model, small enough to ship.
+
+A folder with ``adapter.safetensors``: for each linear layer ``NAME.lora_A`` [r, in] and ``NAME.lora_B``
+[out, r], and as metadata the rank, alpha and the digest of the weights that it belongs to. Merged at load:
+
+    W ← W + B·A·alpha/r
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from diffagent.data.errors import MissingWeights
+from diffagent.data.wheel import sha256
+
+if TYPE_CHECKING:
+    import torch
+
+FILE = "adapter.safetensors"
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """One adapter file; ``base`` is the SHA-256 of the weights that it was trained on."""
+
+    path: Path
+    base: str
+    scale: float
+
+    @classmethod
+    def open(cls, folder: Path) -> Adapter:
+        """Raises :class:`MissingWeights` where the folder holds no adapter, or one without its metadata."""
+        from safetensors import SafetensorError, safe_open
+
+        path = folder / FILE
+        try:
+            with safe_open(path, framework="pt") as source:
+                stored = source.metadata() or {}
+            return cls(path, stored["base"], float(stored["alpha"]) / float(stored["r"]))
+        except (OSError, SafetensorError, KeyError, ValueError) as error:
+            raise MissingWeights(
+                f"{path} is no adapter ({type(error).__name__}: {error}): give a folder of diffagent train sft"
+            ) from None
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the file."""
+        return sha256(self.path)
+
+    def merge(self, tensors: dict[str, torch.Tensor], digest: str) -> None:
+        """Add the adapter to the weights of digest ``digest``; tensors are replaced, not written into.
+
+        Raises:
+            MissingWeights: it was trained on other weights.
+        """
+        if digest != self.base:
+            raise MissingWeights(
+                f"the adapter {self.path.parent} was trained on weights of SHA-256 {self.base[:12]}…, but these "
+                f"are {digest[:12]}…: fetch the default weights again, or name a model with --llm"
+            )
+        for name, change in self.changes().items():
+            held = tensors[name]
+            tensors[name] = (held.float() + change.to(held.device)).to(held.dtype)
+
+    def changes(self) -> dict[str, torch.Tensor]:
+        """Name of a weight → what is added to it: fp32 [out, in]."""
+        from safetensors.torch import load_file
+
+        stored = load_file(self.path)
+        names = sorted(name.removesuffix(".lora_A") for name in stored if name.endswith(".lora_A"))
+        return {f"{name}.weight": _product(stored, name) * self.scale for name in names}
+
+
+def _product(stored: Mapping[str, torch.Tensor], name: str) -> torch.Tensor:
+    product: torch.Tensor = stored[f"{name}.lora_B"].float() @ stored[f"{name}.lora_A"].float()
+    return product
+
+
+def shipped() -> Path | None:
+    """The folder of the adapter that ships, or None."""
+    folder = Path(str(files("diffagent.agent") / "default" / "adapter"))
+    return folder if (folder / FILE).is_file() else None
