@@ -25,6 +25,7 @@ import numpy.typing as npt
 
 from diffagent.agent import answer
 from diffagent.agent.answer import LABELS, expand, question, read
+from diffagent.agent.enhance import enhance as enriched
 from diffagent.agent.prefilter import Candidate, Prefilter
 from diffagent.agent.settings import by_family, settings
 from diffagent.agent.wishes import Wishes, wishes
@@ -164,6 +165,7 @@ class Agent:
         commercial: bool = False,
         k: int = 16,
         seed: int | None = None,
+        enhance: bool = False,
     ) -> Decision:
         """A call, with its candidates and timings.
 
@@ -176,6 +178,7 @@ class Agent:
             commercial: only models whose images may be sold.
             k: candidates that the language model reads, 1 to 52.
             seed: 0 to 2**32 − 1, or None.
+            enhance: enrich a short prompt first (:mod:`diffagent.agent.enhance`).
 
         Raises:
             BadPrompt: empty, too long or not text. BadInput: an option is out of range, or nothing is
@@ -183,6 +186,8 @@ class Agent:
         """
         started = time.perf_counter()
         wished = check(prompt, k, seed, images)
+        if enhance:
+            wished = replace(wished, prompt=enriched(wished.prompt, self.engine))
         avoid = _joined(wished.negative_prompt, clean(negative_prompt, optional=True))
         wished = replace(wished, negative_prompt=avoid)
         scope = Scope(base_model, type, commercial)

@@ -9,7 +9,7 @@ because half of the models have fewer than five sample images.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,6 +85,13 @@ def by_family(cards: Iterable[Card]) -> dict[str, Usage]:
     return {name: pooled(usages) for name, usages in groups.items()}
 
 
+def most_frequent(name: str, counts: Counts) -> Any:
+    """The legal value of a field that most images have, the smaller of equals; None where there is none."""
+    legal = _LEGAL[name]
+    known = {value: n for key, n in counts.items() if (value := legal(key)) is not None}
+    return max(sorted(known), key=lambda value: known[value], default=None)
+
+
 def _wished(wish: Any, name: str, own: Counts, usual: Counts, legal: Any) -> Setting:
     return Setting.fixed(wish) if wish is not None else _plausible(name, own, usual, legal)
 
@@ -143,3 +150,11 @@ def _legal_steps(key: Any) -> int | None:
 
 def _legal_cfg(key: Any) -> float | None:
     return float(key) if 1 <= float(key) <= 30 else None
+
+
+_LEGAL: Mapping[str, Callable[[Any], Any]] = {
+    "size": _legal_size,
+    "sampler": _known_sampler,
+    "steps": _legal_steps,
+    "cfg_scale": _legal_cfg,
+}
