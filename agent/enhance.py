@@ -1,10 +1,10 @@
-"""Prompt enrichment: a short caption becomes a well-structured prompt, by in-context learning (paper, section 4.1).
+"""Prompt enrichment: a caption becomes a well-structured prompt, by in-context learning (paper, section 4.1).
 
     "a dog on a beach"  →  "a dog on a beach, photograph, golden hour, wide shot, highly detailed"
 
-The language model sees a few invented examples and chooses, behind the user's own words, a medium, a light, a
-view and a finish out of known ones. So no word of the user's is lost and none is made up, with a small model as
-with a large one; where the model fails the prompt stays as it is.
+The language model sees a few invented examples and chooses, behind the user's own words, a medium, a light,
+a view and a finish out of known ones. So no word of the user's is lost and none is made up, with a small
+model as with a large one; where the model fails the prompt stays as it is.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ def question(prompt: str) -> Prompt:
 
 
 def names(cards: Sequence[Card]) -> Grammar:
-    """The beginnings of answers that are legal over a whole catalog: every model's identity, equally likely."""
+    """The beginnings of answers that are legal over a catalog: every model's identity, equally likely."""
     options = tuple(dict.fromkeys(_identity(card) for card in cards))
     return Grammar((Slot("identity", options, (0.0,) * len(options)),))
 

@@ -37,6 +37,7 @@ def trainer_class() -> Any:
             log: Path,
             **options: Any,
         ) -> None:
+            self.lr_scheduler: Any = None
             super().__init__(**options)
             self._schedule = schedule
             self.tokens = 0

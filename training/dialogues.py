@@ -1,7 +1,7 @@
 """Dialogues: what the language model is trained on, one user turn and one answer each (paper, section 3.2).
 
-*candidates*: the prompt with the prefilter's candidates, shuffled, so that no place in the list is a hint; the
-answer is the letter and the call of the model that the image was made with. In a stated share of them
+*candidates*: the prompt with the prefilter's candidates, shuffled, so that no place in the list is a hint;
+the answer is the letter and the call of the model that the image was made with. In a stated share of them
 that model is absent, and the answer is the prefilter's best with its usual settings: what a user is
 served best with where the list is poor. *memory*: the prompt alone, the model names the model.
 

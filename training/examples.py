@@ -110,8 +110,8 @@ def _listed(
 
     if raw is None:
         raise BadInput(
-            f"recipe {recipe.name} trains on candidates, which are found among the prompts of the crawl: pass "
-            "--raw RAW, the folder that DABENCH was built from"
+            f"recipe {recipe.name} trains on candidates, which are found among the prompts of the crawl: "
+            "pass --raw RAW, the folder that DABENCH was built from"
         )
     encoder: Encoder = TextEncoder.load()
     entries = progress(read_entries(RawFolder(raw), Scope(), "both"), "crawl")

@@ -6,12 +6,13 @@ adapter/  adapter.safetensors (bf16), as diffagent.agent.engines.adapter reads i
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diffagent.agent.engines.adapter import FILE
+from diffagent.agent.engines.adapter import FILE, KEY
 from diffagent.data.errors import BadInput
 from diffagent.data.wheel import sha256
 
@@ -34,7 +35,8 @@ def export(model: Any, recipe: Recipe, weights: Weights, out: Path) -> dict[str,
 
     ``model`` is the trained one, with or without peft's layers; its weights are merged in place.
     """
-    pairs, alpha, r = {}, 1.0, 0
+    pairs: Pairs = {}
+    alpha, r = 1.0, 0
     if recipe.lora is not None:
         pairs, alpha, r = lora_pairs(model), recipe.lora.alpha, recipe.lora.r
         model = model.merge_and_unload()
@@ -66,11 +68,7 @@ def lora_pairs(model: Any) -> Pairs:
 def save_adapter(
     pairs: Pairs, alpha: float, r: int, meta: Mapping[str, str], path: Path, most: int = MOST_BYTES
 ) -> dict[str, Any]:
-    """Write an adapter in bf16 with its metadata.
-
-    Raises:
-        BadInput: it is larger than what may ship.
-    """
+    """Write an adapter in bf16 with its metadata; what it returns says so where it is too large to ship."""
     import torch
     from safetensors.torch import save_file
 
@@ -79,8 +77,8 @@ def save_adapter(
         tensors[f"{name}.lora_A"] = a.to(torch.bfloat16).contiguous().cpu()
         tensors[f"{name}.lora_B"] = b.to(torch.bfloat16).contiguous().cpu()
     size = 2 * sum(one.numel() for one in tensors.values())
-    stored = {**meta, "alpha": f"{alpha:g}", "r": str(r), "format": "diffagent adapter 1"}
-    save_file(tensors, path, metadata=stored)
+    facts = {**meta, "alpha": alpha, "r": r, "format": "diffagent adapter 1"}
+    save_file(tensors, path, metadata={KEY: json.dumps(facts, sort_keys=True)})
     kept: dict[str, Any] = {"file": path.name, "bytes": path.stat().st_size, "sha256": sha256(path)}
     return kept | ({} if size <= most else {"too_large_to_ship": True})
 

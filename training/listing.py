@@ -30,7 +30,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Listed:
-    """A pair: what is asked, the model that the image was made with and its parameters (the row's ``api``), and
+    """A pair: what is asked, the model that the image was made with, its parameters (the row's ``api``), and
     the prefilter's candidates, best first; none where no catalog was asked."""
 
     prompt: str
@@ -110,7 +110,8 @@ def list_train(
     places = _places(rows, corpus)
     if not places:
         raise BadInput(
-            f"none of {len(rows)} rows comes from this crawl: give the RAW folder that the rows were built from"
+            f"none of {len(rows)} rows comes from this crawl: "
+            "give the RAW folder that the rows were built from"
         )
     offered = _offered(corpus)
     found: dict[int, Listed] = {}

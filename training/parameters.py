@@ -87,8 +87,8 @@ def offer(cards: Sequence[Card], true: Card) -> tuple[list[Card], str]:
 
 
 def table(said: Sequence[Said], seed: int) -> dict[str, Any] | None:
-    """Each of :data:`WHO` with its share of right samplers and sizes (percent) and mean absolute errors of steps
-    and CFG scale; 95 % bootstrap intervals over pairs under ``ci95``, of the agent's lead over the
+    """Each of :data:`WHO` with its share of right samplers and sizes (percent) and mean absolute errors of
+    steps and CFG scale; 95 % bootstrap intervals over pairs under ``ci95``; the agent's lead over the
     model's own most frequent values under ``gain`` (positive is better)."""
     if not said:
         return None

@@ -4,8 +4,9 @@ In: held-out pairs (DABench rows, or ``{"prompt", "negative_prompt"?, "air", "ap
 recall at 1, 5, 16 and 50 of the prefilter, of its baseline (the best TF-IDF cosine plus the best sentence
 cosine a model, on the same rows and the same catalog), and at 1 of the agent, of the language model
 alone, of the agent with the language model's scores shuffled between prompts, and of both with the
-untuned model; each with a 95 % bootstrap interval over rows, and again over the *novel* rows: those without a catalog prompt within
-MiniLM cosine 0.8. The true model's trigger words and all LoRA tags are removed from a query first.
+untuned model; each with a 95 % bootstrap interval over rows, and again over the *novel* rows: those
+without a catalog prompt within MiniLM cosine 0.8. The true model's trigger words and all LoRA tags are
+removed from a query first.
 """
 
 from __future__ import annotations
@@ -227,7 +228,7 @@ def _llm_columns(rows: Sequence[Row], fusion: Fusion) -> dict[str, dict[str, Ran
     both with the untuned model, whose habits (``bias``) are those that it shows on these rows."""
     turned = [*rows[1:], rows[0]]
     swapped = [_fit(other.llm, len(row.prior)) for row, other in zip(rows, turned, strict=True)]
-    scores = {
+    scores: dict[str, Sequence[Sequence[float]]] = {
         "agent": [fusion.fuse(row.prior, row.llm) for row in rows],
         "llm": [row.llm for row in rows],
         "shuffled": [fusion.fuse(row.prior, llm) for row, llm in zip(rows, swapped, strict=True)],

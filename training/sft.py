@@ -1,4 +1,4 @@
-"""Supervised fine-tuning, the first stage of SFTA (paper, section 3.2): trl's SFTTrainer on DABench dialogues.
+"""Supervised fine-tuning, the first stage of SFTA (paper, section 3.2), by trl's SFTTrainer.
 
 In: a DABench folder, the crawl it was built from, a recipe. Out, in one folder:
 

@@ -8,6 +8,7 @@ A folder with ``adapter.safetensors``: for each linear layer ``NAME.lora_A`` [r,
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -20,7 +21,8 @@ from diffagent.data.wheel import sha256
 if TYPE_CHECKING:
     import torch
 
-FILE = "adapter.safetensors"
+FILE, KEY = "adapter.safetensors", "adapter"
+"""The file, and where its facts stand in the metadata: one JSON text, because keys have no order there."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +41,12 @@ class Adapter:
         path = folder / FILE
         try:
             with safe_open(path, framework="pt") as source:
-                stored = source.metadata() or {}
+                stored = json.loads((source.metadata() or {})[KEY])
             return cls(path, stored["base"], float(stored["alpha"]) / float(stored["r"]))
         except (OSError, SafetensorError, KeyError, ValueError) as error:
             raise MissingWeights(
-                f"{path} is no adapter ({type(error).__name__}: {error}): give a folder of diffagent train sft"
+                f"{path} is no adapter ({type(error).__name__}: {error}): "
+                "give a folder of diffagent train sft"
             ) from None
 
     @property
@@ -59,8 +62,8 @@ class Adapter:
         """
         if digest != self.base:
             raise MissingWeights(
-                f"the adapter {self.path.parent} was trained on weights of SHA-256 {self.base[:12]}…, but these "
-                f"are {digest[:12]}…: fetch the default weights again, or name a model with --llm"
+                f"the adapter {self.path.parent} was trained on weights of SHA-256 {self.base[:12]}…, but "
+                f"these are {digest[:12]}…: fetch the default weights again, or name a model with --llm"
             )
         for name, change in self.changes().items():
             held = tensors[name]

@@ -1,0 +1,83 @@
+"""The loss on answers: that of plain cross entropy over all logits, and a number worked out by hand."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch.nn.functional import cross_entropy, one_hot
+
+from diffagent.training.answer_loss import _shared, answer_loss
+
+IGNORED = -100
+
+
+class Echo(torch.nn.Module):
+    """A model of four tokens whose logits are log 7 for the token read last, and 0 for the others."""
+
+    config = None
+
+    @property
+    def base_model(self) -> Any:
+        def states(input_ids: Any, **_: Any) -> Any:
+            return SimpleNamespace(last_hidden_state=one_hot(input_ids, 4).float() * math.log(7))
+
+        return states
+
+    def get_output_embeddings(self) -> Any:
+        return torch.nn.Identity()
+
+
+def test_by_hand() -> None:
+    ids = torch.tensor([[1, 2, 2, 3]])
+    labels = torch.tensor([[IGNORED, IGNORED, 2, 3]])
+    # of 7 + 1 + 1 + 1: the second 2 has odds 7 in 10 after a 2, the 3 has 1 in 10
+    loss, first = answer_loss(Echo(), ids, torch.ones_like(ids), labels)
+    assert float(loss) == pytest.approx(-(math.log(0.7) + math.log(0.1)) / 2)
+    assert first == 0.5
+    halved, _ = answer_loss(Echo(), ids, torch.ones_like(ids), labels, count=4)
+    assert float(halved) == pytest.approx(float(loss) / 2)
+
+
+@pytest.mark.parametrize(
+    ("ids", "labels", "shared"),
+    [
+        ([[5, 6, 7], [5, 6, 8]], [[-100, -100, 7], [-100, -100, 8]], 1),
+        ([[5, 6, 7], [5, 6, 7]], [[-100, -100, 7], [-100, -100, 7]], 1),  # never into the answer
+        ([[4, 6, 7], [5, 6, 7]], [[-100, -100, 7], [-100, -100, 7]], 0),
+        ([[5, 6, 7]], [[-100, -100, 7]], 0),
+    ],
+)
+def test_what_a_batch_begins_with_is_shared(
+    ids: list[list[int]], labels: list[list[int]], shared: int
+) -> None:
+    assert _shared(torch.tensor(ids), torch.tensor(labels)) == shared
+
+
+def test_equals_the_loss_over_all_logits_and_its_gradients(tiny_folder: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(tiny_folder, dtype=torch.float32)
+    rows = [[1, 9, 8, 7, 30, 31, 32, 2], [1, 9, 8, 7, 40, 41, 2], [1, 9, 8, 50, 51, 52, 53, 2]]
+    answers = (5, 5, 4)
+    ids = torch.zeros(3, 8, dtype=torch.long)
+    real, labels = torch.zeros_like(ids), torch.full_like(ids, IGNORED)
+    for at, (row, answer) in enumerate(zip(rows, answers, strict=True)):
+        ids[at, : len(row)], real[at, : len(row)] = torch.tensor(row), 1
+        labels[at, answer : len(row)] = torch.tensor(row[answer:])
+    assert _shared(ids, labels) == 2
+    plain = model(input_ids=ids, attention_mask=real).logits[:, :-1].flatten(0, 1)
+    expected = cross_entropy(plain, labels[:, 1:].flatten(), ignore_index=IGNORED)
+    expected.backward()
+    gradients = {name: one.grad.clone() for name, one in model.named_parameters() if one.grad is not None}
+    model.zero_grad()
+    loss, _ = answer_loss(model, ids, real, labels)
+    loss.backward()
+    assert float(loss.detach()) == pytest.approx(float(expected.detach()), rel=1e-5)
+    for name, one in model.named_parameters():
+        if one.grad is not None:
+            torch.testing.assert_close(one.grad, gradients[name], rtol=1e-3, atol=1e-5)
