@@ -225,7 +225,8 @@ def _table(rows: Sequence[Row], fusion: Fusion, seed: int) -> dict[str, Any]:
 
 def _llm_columns(rows: Sequence[Row], fusion: Fusion) -> dict[str, dict[str, Ranked]]:
     """Hits at 1: the agent, the language model alone, the agent with its scores shuffled between prompts, and
-    both with the untuned model, whose habits (``bias``) are those that it shows on these rows."""
+    both with the untuned model, whose habits (``bias``) are those that it shows on these rows. Where no
+    untuned model is asked beside, the agent is taken to be untuned itself."""
     turned = [*rows[1:], rows[0]]
     swapped = [_fit(other.llm, len(row.prior)) for row, other in zip(rows, turned, strict=True)]
     scores: dict[str, Sequence[Sequence[float]]] = {
@@ -233,6 +234,7 @@ def _llm_columns(rows: Sequence[Row], fusion: Fusion) -> dict[str, dict[str, Ran
         "llm": [row.llm for row in rows],
         "shuffled": [fusion.fuse(row.prior, llm) for row, llm in zip(rows, swapped, strict=True)],
     }
+    scores["untuned"] = scores["agent"]
     if all(row.untuned for row in rows):
         plain = replace(fusion, bias=habits([row.untuned for row in rows]))
         scores["untuned"] = [plain.fuse(row.prior, row.untuned) for row in rows]

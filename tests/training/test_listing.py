@@ -75,8 +75,9 @@ def test_rows_keep_their_order_and_those_of_other_crawls_are_left_out(corpus: Co
 
 def test_short_queries_are_parts_of_the_prompt(corpus: Corpus) -> None:
     config = ListingConfig(k=2, short=1, without_negative=0, folds=5)
-    whole = [FOX, "castle on a hill, dithered"]
-    found = [one.prompt for one in listed([row(1, prompt) for prompt in whole], corpus, config)]
+    asked = [(1, FOX), (1, "castle on a hill, dithered"), (2, FOX + ", bright"), (2, "teapot, clay")]
+    whole = [prompt for _, prompt in asked]
+    found = [one.prompt for one in listed([row(*one) for one in asked], corpus, config)]
     assert found != whole
     for short, prompt in zip(found, whole, strict=True):
         assert set(short.replace(",", " ").split()) & set(prompt.replace(",", " ").split())

@@ -69,8 +69,8 @@ def dabench(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def recipe(tiny_folder: Path) -> Recipe:
     return Recipe(
-        "tiny", str(tiny_folder), Mix(memory=1), lora=Lora(2, 4), batch=4, held_out=4, eval_steps=3, save_steps=2,
-        learning_rate=1e-2, epochs=1, seed=3,
+        "tiny", str(tiny_folder), Mix(memory=1), lora=Lora(2, 4), batch=4, held_out=4, eval_steps=3,
+        save_steps=2, learning_rate=1e-2, epochs=1, seed=3,
     )  # fmt: skip
 
 
