@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 
 def answer_loss(
-    model: Any, ids: torch.Tensor, real: torch.Tensor, labels: torch.Tensor, count: Any = None
+    model: Any,
+    ids: torch.Tensor,
+    real: torch.Tensor,
+    labels: torch.Tensor,
+    count: Any = None,
+    choice_weight: float = 1.0,
 ) -> tuple[torch.Tensor, float]:
     """Cross entropy in nats over the labelled tokens, and the share of them that come first.
 
@@ -25,6 +30,8 @@ def answer_loss(
         ids, real, labels: int64 [batch, length], padded at the right; ``real`` is 1 where a token is none of
             the padding, ``labels`` is −100 where there is no loss.
         count: what the sum is divided by; default: the number of labelled tokens.
+        choice_weight: how often each answer's first token counts, the letter of the chosen candidate: one
+            token in forty, and the one that decides.
     """
     import torch
     from torch.nn.functional import cross_entropy
@@ -35,7 +42,9 @@ def answer_loss(
     scored = targets != IGNORED
     logits = model.get_output_embeddings()(states[:, :-1][scored])
     wanted = targets[scored]
-    total = cross_entropy(logits.float(), wanted, reduction="sum")
+    first_ones = scored & (scored.cumsum(1) == 1)
+    weights = 1 + (choice_weight - 1) * first_ones[scored].to(logits.dtype)
+    total = (weights * cross_entropy(logits.float(), wanted, reduction="none")).sum()
     with torch.no_grad():
         first = float((logits.argmax(-1) == wanted).float().mean()) if len(wanted) else 0.0
     return total / (max(len(wanted), 1) if count is None else count), first

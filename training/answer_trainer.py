@@ -35,11 +35,13 @@ def trainer_class() -> Any:
             limits: Limits,
             say: Say,
             log: Path,
+            choice_weight: float = 1.0,
             **options: Any,
         ) -> None:
             self.lr_scheduler: Any = None
             super().__init__(**options)
             self._schedule = schedule
+            self._choice_weight = choice_weight
             self.tokens = 0
             """Tokens trained on in this process, padding left out."""
             self.remove_callback(PrinterCallback)  # it prints on stdout
@@ -63,7 +65,10 @@ def trainer_class() -> Any:
                 return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
             plain = self.accelerator.unwrap_model(model)
             plain = plain.get_base_model() if hasattr(plain, "peft_config") else plain
-            loss, first = answer_loss(plain, inputs["input_ids"], real, inputs["labels"], num_items_in_batch)
+            weight = self._choice_weight if self.model.training else 1.0
+            loss, first = answer_loss(
+                plain, inputs["input_ids"], real, inputs["labels"], num_items_in_batch, weight
+            )
             mode = "train" if self.model.training else "eval"
             self._metrics[mode]["mean_token_accuracy"].append(first)
             return loss
@@ -75,12 +80,13 @@ def _clock(limits: Limits, say: Say) -> Any:
     from transformers.trainer_callback import TrainerCallback
 
     class Clock(TrainerCallback):  # type: ignore[misc]
-        """Ends the run in good order when its time is up: a checkpoint, then what follows training."""
+        """Ends the run in good order when its time is up: a last evaluation, a checkpoint."""
 
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             if limits.spent() >= 1 and not control.should_training_stop:
                 say(f"{limits.minutes:g} minutes are up at step {state.global_step}: saving")
                 control.should_save = control.should_training_stop = True
+                control.should_evaluate = args.eval_strategy != "no"
 
     return Clock()
 

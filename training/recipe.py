@@ -43,7 +43,9 @@ class Recipe:
     """All of a run but its data. ``lora`` None trains every weight; ``extract_rank`` then is the rank of the
     adapter that is drawn from the difference. ``batch`` examples go through a device at once, ``accumulate``
     such batches make a step; ``warmup`` is a share of the steps; ``minutes`` of wall time end the run, its
-    learning rate brought down by then. ``held_out`` align pairs are evaluated every ``eval_steps``."""
+    learning rate brought down by then. ``choice_weight`` is how often the letter of an answer counts
+    (on a CPU; trl's own loss on GPUs counts every token once). ``held_out`` align pairs are evaluated every
+    ``eval_steps``."""
 
     name: str = "custom"
     model: str = DEFAULT_LLM
@@ -57,6 +59,7 @@ class Recipe:
     learning_rate: float = 5e-4
     weight_decay: float = 0.0
     warmup: float = 0.05
+    choice_weight: float = 1.0
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     checkpointing: bool = False
     held_out: int = 64
@@ -73,10 +76,10 @@ class Recipe:
         for name, value in counts.items():
             if not isinstance(value, int) or value < 1:
                 raise BadInput(f"{name} is {value!r} in recipe {self.name}: give a whole number from 1 up")
-        if self.learning_rate <= 0 or not 0 <= self.warmup < 1:
+        if min(self.learning_rate, self.choice_weight) <= 0 or not 0 <= self.warmup < 1:
             raise BadInput(
-                f"learning_rate is {self.learning_rate} and warmup {self.warmup} in recipe {self.name}: "
-                "the one is above 0, the other a share below 1"
+                f"learning_rate is {self.learning_rate}, choice_weight {self.choice_weight} and warmup "
+                f"{self.warmup} in recipe {self.name}: two are above 0, the last is a share below 1"
             )
         if self.dtype not in ("auto", "float32", "bfloat16"):
             raise BadInput(f"dtype is {self.dtype!r} in recipe {self.name}: give auto, float32 or bfloat16")

@@ -123,6 +123,7 @@ def build(recipe: Recipe, weights: Weights, data: Examples, out: Path, limits: L
         limits=limits,
         say=say,
         log=out / "log.jsonl",
+        choice_weight=recipe.choice_weight,
         model=model,
         args=_arguments(recipe, out, steps, dtype),
         train_dataset=_dataset(data.train),

@@ -39,6 +39,9 @@ def test_by_hand() -> None:
     loss, first = answer_loss(Echo(), ids, torch.ones_like(ids), labels)
     assert float(loss) == pytest.approx(-(math.log(0.7) + math.log(0.1)) / 2)
     assert first == 0.5
+    # the first token of the answer, the 2, counts four times; the divisor stays
+    weighed, _ = answer_loss(Echo(), ids, torch.ones_like(ids), labels, choice_weight=4)
+    assert float(weighed) == pytest.approx(-(4 * math.log(0.7) + math.log(0.1)) / 2)
     halved, _ = answer_loss(Echo(), ids, torch.ones_like(ids), labels, count=4)
     assert float(halved) == pytest.approx(float(loss) / 2)
 
