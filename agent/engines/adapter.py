@@ -9,7 +9,6 @@ A folder with ``adapter.safetensors``: for each linear layer ``NAME.lora_A`` [r,
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -65,22 +64,20 @@ class Adapter:
                 f"the adapter {self.path.parent} was trained on weights of SHA-256 {self.base[:12]}…, but "
                 f"these are {digest[:12]}…: fetch the default weights again, or name a model with --llm"
             )
-        for name, change in self.changes().items():
-            held = tensors[name]
-            tensors[name] = (held.float() + change.to(held.device)).to(held.dtype)
+        import torch
 
-    def changes(self) -> dict[str, torch.Tensor]:
-        """Name of a weight → what is added to it: fp32 [out, in]."""
+        for name, (a, b) in self.pairs().items():
+            held = tensors[f"{name}.weight"]
+            added = torch.addmm(held.float(), b.to(held.device), a.to(held.device), alpha=self.scale)
+            tensors[f"{name}.weight"] = added.to(held.dtype)
+
+    def pairs(self) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+        """Name of a linear layer → A [r, in] and B [out, r], in fp32."""
         from safetensors.torch import load_file
 
         stored = load_file(self.path)
         names = sorted(name.removesuffix(".lora_A") for name in stored if name.endswith(".lora_A"))
-        return {f"{name}.weight": _product(stored, name) * self.scale for name in names}
-
-
-def _product(stored: Mapping[str, torch.Tensor], name: str) -> torch.Tensor:
-    product: torch.Tensor = stored[f"{name}.lora_B"].float() @ stored[f"{name}.lora_A"].float()
-    return product
+        return {name: (stored[f"{name}.lora_A"].float(), stored[f"{name}.lora_B"].float()) for name in names}
 
 
 def shipped() -> Path | None:

@@ -141,7 +141,7 @@ def test_serving_loads_what_was_exported(straight: Path, tiny_folder: Path) -> N
     """The base with its adapter answers as the merged weights do, and otherwise than the base."""
     adapter = Adapter.open(straight / "adapter")
     assert (adapter.base, adapter.scale) == (Weights(tiny_folder).digest, 2.0)
-    assert len(adapter.changes()) == 14  # seven linear layers in each of two
+    assert len(adapter.pairs()) == 14  # seven linear layers in each of two
     loaded = {
         "base": TransformersEngine.load(str(tiny_folder), "cpu", "float32"),
         "adapted": TransformersEngine.load(str(tiny_folder), "cpu", "float32", straight / "adapter"),
