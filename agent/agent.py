@@ -25,8 +25,9 @@ import numpy.typing as npt
 
 from diffagent.agent import answer
 from diffagent.agent.answer import LABELS, expand, question, read
+from diffagent.agent.enhance import enhance as enriched
 from diffagent.agent.prefilter import Candidate, Prefilter, Ranker, read_matcher
-from diffagent.agent.settings import pooled, settings
+from diffagent.agent.settings import by_family, settings
 from diffagent.agent.wishes import Wishes, wishes
 from diffagent.data.errors import BadInput, BadPrompt
 from diffagent.data.prompts import strip_lora_tags
@@ -167,6 +168,7 @@ class Agent:
         commercial: bool = False,
         k: int = 16,
         seed: int | None = None,
+        enhance: bool = False,
     ) -> Decision:
         """A call, with its candidates and timings.
 
@@ -179,6 +181,7 @@ class Agent:
             commercial: only models whose images may be sold.
             k: candidates that the language model reads, 1 to 52.
             seed: 0 to 2**32 − 1, or None.
+            enhance: enrich a short prompt first (:mod:`diffagent.agent.enhance`).
 
         Raises:
             BadPrompt: empty, too long or not text. BadInput: an option is out of range, or nothing is
@@ -186,6 +189,8 @@ class Agent:
         """
         started = time.perf_counter()
         wished = check(prompt, k, seed, images)
+        if enhance:
+            wished = replace(wished, prompt=enriched(wished.prompt, self.engine))
         avoid = _joined(wished.negative_prompt, clean(negative_prompt, optional=True))
         wished = replace(wished, negative_prompt=avoid)
         scope = Scope(base_model, type, commercial)
@@ -259,10 +264,7 @@ class Agent:
     @cached_property
     def usual(self) -> dict[str, Usage]:
         """What people use each family's models with, over the whole catalog."""
-        groups: dict[str, list[Usage]] = {}
-        for card in self.prefilter.cards:
-            groups.setdefault(family(card.base_model), []).append(card.usage)
-        return {name: pooled(usages) for name, usages in groups.items()}
+        return by_family(self.prefilter.cards)
 
     def base_checkpoint(self, card: Card, scope: Scope) -> str:
         """The AIR of the checkpoint to run a LoRA on: the one it is most used with, else the family's.

@@ -62,8 +62,12 @@ FIELDS = (
 def question(cards: Sequence[Card], prompt: str) -> Prompt:
     """The chat turn: one line a candidate (letter, name, type, tags), then the user's prompt."""
     lines = [f"{label} {describe(card)}" for label, card in zip(LABELS, cards, strict=False)]
-    wanted = _clip(" ".join(plain(strip_lora_tags(prompt)).split()), READ_CHARACTERS)
-    return Prompt(SYSTEM, "\n".join([*lines, f"Prompt: {wanted}"]))
+    return Prompt(SYSTEM, "\n".join([*lines, wanted(prompt)]))
+
+
+def wanted(prompt: str) -> str:
+    """The line of a question that holds the user's prompt: bare words, the first 320 characters."""
+    return "Prompt: " + _clip(" ".join(plain(strip_lora_tags(prompt)).split()), READ_CHARACTERS)
 
 
 def describe(card: Card) -> str:

@@ -17,6 +17,9 @@ import click
 @click.option("--commercial", is_flag=True, help="Only models whose images may be sold.")
 @click.option("-k", default=16, show_default=True, help="Candidates that the language model reads.")
 @click.option("--seed", type=int, help="0 to 4294967295.")
+@click.option(
+    "--enhance", is_flag=True, help="Enrich a short prompt with medium, light, view and finish first."
+)
 @click.option("--catalog", metavar="PATH", help="A catalog file; default: the one that ships.")
 @click.option("--engine", default="transformers", show_default=True, help="What runs the language model.")
 @click.option(

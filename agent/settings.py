@@ -9,13 +9,13 @@ because half of the models have fewer than five sample images.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from diffagent.agent.wishes import Wishes, reshape
-from diffagent.data.records import SAMPLERS, SIDE_MAX, SIDE_MIN, SIDE_STEP, Card, Counts, Usage
+from diffagent.data.records import SAMPLERS, SIDE_MAX, SIDE_MIN, SIDE_STEP, Card, Counts, Usage, family
 
 SMOOTHING = 3.0
 """Images' worth of the family's usage that is added to a model's own."""
@@ -42,15 +42,15 @@ class Setting:
         return cls((value,), (0.0,))
 
 
-def settings(card: Card, family: Usage, wishes: Wishes) -> dict[str, Setting]:
+def settings(card: Card, usual: Usage, wishes: Wishes) -> dict[str, Setting]:
     """The plausible ``size`` (as (width, height) in pixels), ``sampler``, ``steps`` and ``cfg_scale``."""
     own = card.usage
-    size = _plausible("size", own.size, family.size, _legal_size)
+    size = _plausible("size", own.size, usual.size, _legal_size)
     return {
         "size": _wished_size(size, wishes),
-        "sampler": _wished(wishes.sampler, "sampler", own.sampler, family.sampler, _known_sampler),
-        "steps": _wished(wishes.steps, "steps", own.steps, family.steps, _legal_steps),
-        "cfg_scale": _wished(wishes.cfg_scale, "cfg_scale", own.cfg_scale, family.cfg_scale, _legal_cfg),
+        "sampler": _wished(wishes.sampler, "sampler", own.sampler, usual.sampler, _known_sampler),
+        "steps": _wished(wishes.steps, "steps", own.steps, usual.steps, _legal_steps),
+        "cfg_scale": _wished(wishes.cfg_scale, "cfg_scale", own.cfg_scale, usual.cfg_scale, _legal_cfg),
     }
 
 
@@ -78,8 +78,23 @@ def pooled(usages: Iterable[Usage]) -> Usage:
     return Usage(**totals)
 
 
-def _wished(wish: Any, name: str, own: Counts, family: Counts, legal: Any) -> Setting:
-    return Setting.fixed(wish) if wish is not None else _plausible(name, own, family, legal)
+def by_family(cards: Iterable[Card]) -> dict[str, Usage]:
+    """What people use each family's models with: :func:`pooled` over its cards."""
+    groups: dict[str, list[Usage]] = {}
+    for card in cards:
+        groups.setdefault(family(card.base_model), []).append(card.usage)
+    return {name: pooled(usages) for name, usages in groups.items()}
+
+
+def most_frequent(name: str, counts: Counts) -> Any:
+    """The legal value of a field that most images have, the smaller of equals; None where there is none."""
+    legal = _LEGAL[name]
+    known = {value: n for key, n in counts.items() if (value := legal(key)) is not None}
+    return max(sorted(known), key=lambda value: known[value], default=None)
+
+
+def _wished(wish: Any, name: str, own: Counts, usual: Counts, legal: Any) -> Setting:
+    return Setting.fixed(wish) if wish is not None else _plausible(name, own, usual, legal)
 
 
 def _wished_size(size: Setting, wishes: Wishes) -> Setting:
@@ -101,9 +116,9 @@ def _wished_size(size: Setting, wishes: Wishes) -> Setting:
     return Setting.fixed(reshape(wishes.aspect, area))
 
 
-def _plausible(name: str, own: Counts, family: Counts, legal: Any) -> Setting:
+def _plausible(name: str, own: Counts, usual: Counts, legal: Any) -> Setting:
     mass: dict[Any, float] = {}
-    for counts, weight in ((own, 1.0), (family or FALLBACK[name], SMOOTHING / (sum(family.values()) or 1))):
+    for counts, weight in ((own, 1.0), (usual or FALLBACK[name], SMOOTHING / (sum(usual.values()) or 1))):
         for key, n in counts.items():
             value = legal(key)
             if value is not None:
@@ -137,3 +152,11 @@ def _legal_steps(key: Any) -> int | None:
 
 def _legal_cfg(key: Any) -> float | None:
     return float(key) if 1 <= float(key) <= 30 else None
+
+
+_LEGAL: Mapping[str, Callable[[Any], Any]] = {
+    "size": _legal_size,
+    "sampler": _known_sampler,
+    "steps": _legal_steps,
+    "cfg_scale": _legal_cfg,
+}

@@ -177,3 +177,15 @@ class Packed:
                 f"a text specification of {len(blob)} bytes is damaged ({error}): import the catalog again"
             ) from None
         return cls(lengths, hashed, vectors)
+
+    def only(self, kept: npt.NDArray[np.bool_]) -> Packed:
+        """With the ``kept`` of its n documents alone; the profile is the union over those."""
+        n = len(self.embeddings)
+        lists = np.split(self.hashed, np.cumsum(self.lengths.astype(np.int64))[:-1])
+        prompts = [one for one, keep in zip(lists[:n], kept, strict=True) if keep]
+        negatives = [one for one, keep in zip(lists[n : 2 * n], kept, strict=True) if keep]
+        matched = [one[one & MATCHED > 0] & IDS for one in prompts]
+        profile = np.unique(np.concatenate(matched)) if matched else np.zeros(0, np.uint32)
+        left = [*prompts, *negatives, *lists[2 * n : 2 * n + 2], profile]
+        lengths = np.array([len(one) for one in left], np.uint32)
+        return Packed(lengths, np.concatenate(left).astype(np.uint32), self.embeddings[kept])

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 from stand_ins import ENTRIES, RuleEngine, WordEncoder, plain_ranker
+from tiny_llama import write_tiny_llama
 
 from diffagent.agent.agent import Agent, Fusion
+from diffagent.agent.engines.transformers_engine import TransformersEngine
 from diffagent.agent.importing import add_entries
 from diffagent.agent.prefilter import Prefilter
 from diffagent.data.catalog import Catalog
@@ -53,3 +55,22 @@ def real_agent() -> Iterator[Agent]:
     loaded = Agent.load()
     yield loaded
     loaded.catalog.close()
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Llama of two layers with grouped heads and random weights."""
+    folder = tmp_path_factory.mktemp("tiny-llama")
+    write_tiny_llama(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_folder: Path) -> TransformersEngine:
+    return TransformersEngine.load(str(tiny_folder), device="cpu", dtype="float32")
+
+
+@pytest.fixture(scope="session")
+def smollm() -> TransformersEngine:
+    """The embedded default; fetched on first use."""
+    return TransformersEngine.load(device="cpu")

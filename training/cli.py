@@ -66,14 +66,62 @@ def fusion(
 
     from diffagent.agent.agent import Agent
     from diffagent.training.fusion import fit_choice, fit_write, save
-    from diffagent.training.selection import measure, read_pairs, sample
+    from diffagent.training.selection import Task, measure, read_pairs, sample
 
     agent = Agent.load(catalog, llm, engine)
     pairs = sample(list(read_pairs(align)), limit, seed)
-    found, tried = fit_choice(list(measure(agent, _progress(pairs, "choice"))))
+    rows = measure(agent, _progress(pairs, "choice"), Task(parameters=False))
+    found, tried = fit_choice(list(rows))
     weight, written = fit_write(agent, pairs[:write_limit], _progress)
     save(replace(found, write=weight), out)
     click.echo(json.dumps({"choice": found.choice, "write": weight, "tried": tried, "written": written}))
+
+
+@train.command()
+@click.argument("dabench", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--recipe", required=True, metavar="NAME", help="A recipe that ships, or a .yaml file.")
+@click.option("-o", "out", required=True, type=click.Path(file_okay=False, path_type=Path), metavar="OUT")
+@click.option(
+    "--raw",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="The crawl that DABENCH was built from: candidates are found there.",
+)
+@click.option("--resume", is_flag=True, help="Go on from the last checkpoint in OUT.")
+@click.option("--max-steps", type=click.IntRange(1), help="At most so many steps.")
+@click.option(
+    "--max-minutes", type=click.FloatRange(0, min_open=True), help="Of wall time; default: the recipe's."
+)
+@_LLM
+def sft(
+    dabench: Path,
+    recipe: str,
+    out: Path,
+    raw: Path | None,
+    resume: bool,
+    max_steps: int | None,
+    max_minutes: float | None,
+    llm: str | None,
+) -> None:
+    """Fine-tune a language model on the dialogues of DABENCH (the paper's SFT stage).
+
+    \b
+    diffagent train sft DABENCH --raw RAW --recipe smollm2-135m -o OUT
+    """
+    import time
+    from dataclasses import replace
+
+    from diffagent.training.recipe import read_recipe
+    from diffagent.training.sft import Limits, check_extra
+    from diffagent.training.sft import train as run
+
+    began = time.monotonic()
+    check_extra()
+    chosen = read_recipe(recipe)
+    chosen = replace(chosen, model=llm) if llm else chosen
+    limits = Limits(max_steps, max_minutes or chosen.minutes, began)
+    done = run(chosen, dabench, out, raw=raw, resume=resume, limits=limits, progress=_progress, say=_say)
+    if done:
+        click.echo(json.dumps(done))
 
 
 @click.group("eval")
@@ -87,6 +135,18 @@ def evaluate() -> None:
 @click.option("--seed", default=0, show_default=True)
 @click.option("--no-negative", is_flag=True, help="Leave out the negative prompts.")
 @click.option("--no-llm", is_flag=True, help="Measure the prefilter alone.")
+@click.option("--no-parameters", is_flag=True, help="Leave out sampler, size, steps and CFG scale.")
+@click.option(
+    "--untuned",
+    metavar="PATH-OR-NAME",
+    help="A language model to measure beside; default: ours without its adapter, if it has one.",
+)
+@click.option(
+    "--leave-out",
+    type=click.FloatRange(0, 1),
+    metavar="COSINE",
+    help="Hide the catalog's documents that come so near to a query (for models whose images it has).",
+)
 @_CATALOG
 @_ENGINE
 @_LLM
@@ -97,6 +157,9 @@ def select(
     seed: int,
     no_negative: bool,
     no_llm: bool,
+    no_parameters: bool,
+    untuned: str | None,
+    leave_out: float | None,
     catalog: str | None,
     engine: str,
     llm: str | None,
@@ -106,13 +169,19 @@ def select(
     from dataclasses import replace
 
     from diffagent.agent.agent import Agent
-    from diffagent.training.selection import measure, read_pairs, sample, summarise
+    from diffagent.training.selection import Task, measure, read_pairs, sample, summarise
 
     chosen = sample(list(read_pairs(pairs)), limit, seed)
     if no_negative:
         chosen = [replace(pair, negative_prompt="") for pair in chosen]
     agent = Agent.load(catalog, llm, engine)
-    rows = list(measure(agent, _progress(chosen, "select"), llm=not no_llm))
+    task = Task(
+        llm=not no_llm,
+        untuned=None if no_llm else _untuned(untuned, engine, llm),
+        parameters=not no_parameters,
+        leave_out=leave_out,
+    )
+    rows = list(measure(agent, _progress(chosen, "select"), task))
     _print(summarise(rows, agent.fusion, seed), as_json)
 
 
@@ -122,6 +191,8 @@ def select(
 @click.option(
     "--unconstrained", "free", default=100, show_default=True, help="Prompts answered without a grammar."
 )
+@click.option("--form", type=click.Choice(["candidates", "memory"]), default="candidates", show_default=True)
+@click.option("--enhance", is_flag=True, help="Enrich the prompts first, as the paper does with captions.")
 @click.option("--seed", default=0, show_default=True)
 @_CATALOG
 @_ENGINE
@@ -131,6 +202,8 @@ def hallucination(
     prompts: Path,
     limit: int | None,
     free: int,
+    form: str,
+    enhance: bool,
     seed: int,
     catalog: str | None,
     engine: str,
@@ -139,16 +212,46 @@ def hallucination(
 ) -> None:
     """Share of answers that are not callable (Table 1 of the paper), with and without the grammar."""
     from diffagent.agent.agent import Agent
+    from diffagent.agent.enhance import enhance as enriched
     from diffagent.training.hallucination import measure, read_prompts
 
     texts = read_prompts(prompts, limit, seed)
-    _print(measure(Agent.load(catalog, llm, engine), texts, free, _progress), as_json)
+    agent = Agent.load(catalog, llm, engine)
+    if enhance:
+        texts = [enriched(text, agent.engine) for text in _progress(texts, "enhance")]
+    measured = measure(agent, texts, free, _progress, "memory" if form == "memory" else "candidates")
+    _print(measured | {"enhanced": enhance}, as_json)
+
+
+@evaluate.command()
+@click.argument("results", nargs=-1, required=True, type=_FILE)
+@click.option("-o", "out", required=True, type=_FILE, metavar="PLOT.png")
+def plot(results: tuple[Path, ...], out: Path) -> None:
+    """Draw RESULTS of eval select --json, a group of bars each, into a PNG file."""
+    from diffagent.training.results_plot import draw, read_results
+
+    draw(read_results(results), out)
+    click.echo(json.dumps({"plot": str(out), "results": len(results)}))
+
+
+def _untuned(name: str | None, engine: str, llm: str | None) -> Any:
+    """The engine to measure beside: the one that is named, or the default model without its adapter."""
+    from diffagent.agent.engines import load_engine
+    from diffagent.agent.engines.adapter import shipped
+    from diffagent.data.weights import DEFAULT_LLM
+
+    name = name or (DEFAULT_LLM if llm is None and shipped() is not None else None)
+    return load_engine(engine, name) if name else None
 
 
 def _progress(items: Iterable[Any], label: str) -> Iterable[Any]:
     from tqdm import tqdm
 
     return tqdm(items, desc=label, dynamic_ncols=True)
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
 
 
 def _print(found: dict[str, Any], as_json: bool) -> None:

@@ -25,10 +25,13 @@ from diffagent.agent.settings import settings
 from diffagent.agent.wishes import Wishes
 from diffagent.data.errors import BadInput
 from diffagent.data.records import Card, Usage, family
-from diffagent.training.selection import Pair, Row
+from diffagent.training.parameters import Parameters, offer
+from diffagent.training.selection import Pair, Row, habits
 
-CHOICE = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
-WRITE = (0.0, 0.05, 0.1, 0.3)
+CHOICE = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0)
+WRITE = (0.0, 0.05, 0.1, 0.3, 0.5, 1.0, 2.0, 3.0)
+
+NAMES = ("sampler", "size", "steps", "cfg_scale")
 
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 
@@ -45,8 +48,7 @@ def fit_choice(rows: Sequence[Row]) -> tuple[Fusion, list[dict[str, float]]]:
             f"of {len(rows)} pairs none has its model among the candidates, so there is nothing to fit: "
             "give more pairs, of models of this catalog"
         )
-    width = max(len(row.llm) for row in listed)
-    bias = tuple(float(np.mean([row.llm[i] for row in listed if i < len(row.llm)])) for i in range(width))
+    bias = habits([row.llm for row in listed])
     likelihood, first = [], []
     for weight in CHOICE:
         fusion = Fusion(choice=weight, bias=bias)
@@ -75,9 +77,8 @@ def fit_write(
         card = agent.catalog.by_air(pair.air)
         if card is None or pair.api is None:
             continue
-        usual = agent.usual.get(family(card.base_model), Usage())
-        for at, weight in enumerate(WRITE):
-            right[at].append(_right(agent, card, pair, usual, weight))
+        for at, found in enumerate(_right(agent, card, pair)):
+            right[at].append(found)
     if not right[0]:
         raise BadInput(
             f"of {len(pairs)} pairs none has parameters (api) and a model of this catalog, so there is "
@@ -106,15 +107,17 @@ def save(fusion: Fusion, path: Path) -> None:
     path.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
 
 
-def _right(agent: Agent, card: Card, pair: Pair, usual: Usage, weight: float) -> list[bool]:
+def _right(agent: Agent, card: Card, pair: Pair) -> list[list[bool]]:
+    """Which parameters come out right at each weight, among the candidates as they are served."""
     assert pair.api is not None
-    wished = Wishes(pair.prompt)
-    asked = answer.question([card], pair.prompt)
-    legal = answer.grammar(answer.LABELS[0], card, settings(card, usual, wished), weight)
-    _, fields = answer.read(agent.engine.write(asked, legal, legal.draft()))
-    return [
-        fields["sampling_method"] == pair.api["sampling_method"],
-        (fields["width"], fields["height"]) == (pair.api["width"], pair.api["height"]),
-        fields["sampling_steps"] == pair.api["sampling_steps"],
-        fields["cfg_scale"] == pair.api["cfg_scale"],
-    ]
+    requirement = agent.prefilter.require(pair.prompt, pair.negative_prompt)
+    cards, label = offer([one.card for one in agent.prefilter.rank(requirement)], card)
+    asked = answer.question(cards, pair.prompt)
+    usual = settings(card, agent.usual.get(family(card.base_model), Usage()), Wishes(pair.prompt))
+    true, found = Parameters.of_fields(pair.api), []
+    for weight in WRITE:
+        legal = answer.grammar(label, card, usual, weight)
+        _, fields = answer.read(agent.engine.write(asked, legal, legal.draft()))
+        written = Parameters.of_fields(fields)
+        found.append([getattr(written, name) == getattr(true, name) for name in NAMES])
+    return found

@@ -3,23 +3,30 @@
 In: prompts (a line each, a ``Prompt`` column, or JSON lines) and an agent. Constrained: the agent's own
 calls, checked against the catalog; an error counts as not callable. Unconstrained: the language model's
 greedy text on the same question without a grammar; it has to parse and to name one of the catalog's
-entries with its type, base model and parameters in range.
+entries with its type, base model and parameters in range. Both in two forms: among the prefilter's
+candidates, and from memory, as in the paper, where the prompt stands alone.
 """
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
+from diffagent.agent import memory
 from diffagent.agent.agent import Agent
 from diffagent.agent.answer import question, read
+from diffagent.agent.engines import Prompt
+from diffagent.agent.settings import settings
+from diffagent.agent.wishes import wishes
 from diffagent.data.callability import answer_flaw, flaw
 from diffagent.data.errors import BadInput, DiffAgentError, EngineError
+from diffagent.data.records import Usage, family
 
 ANSWER_TOKENS = 64
 
@@ -55,47 +62,84 @@ def read_prompts(path: Path, limit: int | None, seed: int) -> list[str]:
     return [texts[i] for i in np.sort(np.random.default_rng(seed).permutation(len(texts))[:limit])]
 
 
-def measure(agent: Agent, prompts: Sequence[str], free: int, progress: Progress) -> dict[str, Any]:
-    """``{"n", "constrained", "unconstrained", …}``: rates 0…1, the number of distinct models named, and
-    the first flaws met."""
-    flaws: list[str] = []
-    named: set[str] = set()
-    for prompt in progress(prompts, "constrained"):
-        try:
-            call = agent.call(prompt)
-        except DiffAgentError as error:
-            flaws.append(str(error))
-            continue
-        named.add(call.air)
-        if (wrong := flaw(call.model_dump(), agent.catalog)) is not None:
-            flaws.append(wrong)
-    loose = [one for text in _answers(agent, prompts[:free], progress) if (one := _judge(text, agent))]
+Form = Literal["candidates", "memory"]
+
+
+def measure(
+    agent: Agent, prompts: Sequence[str], free: int, progress: Progress, form: Form = "candidates"
+) -> dict[str, Any]:
+    """``{"n", "constrained", "unconstrained", …}``: rates 0…1, the number of distinct models named with and
+    without the grammar, and the first flaws met. Without it the first ``free`` prompts are answered."""
+    if form == "memory":
+        tight = [(one, answer_flaw(one, agent.catalog)) for one in _recalled(agent, prompts, progress)]
+    else:
+        tight = [_called(agent, prompt) for prompt in progress(prompts, "constrained")]
+    loose = [_judge(text, agent, form) for text in _answers(agent, prompts[:free], form, progress)]
+    flaws, loose_flaws = ([wrong for _, wrong in judged if wrong is not None] for judged in (tight, loose))
     return {
+        "form": form,
         "n": len(prompts),
         "constrained": len(flaws) / len(prompts),
-        "unconstrained": len(loose) / min(free, len(prompts)) if free else None,
-        "n_unconstrained": min(free, len(prompts)),
-        "distinct_models": len(named),
+        "unconstrained": len(loose_flaws) / len(loose) if loose else None,
+        "n_unconstrained": len(loose),
+        "distinct_models": _distinct(tight),
+        "distinct_models_unconstrained": _distinct(loose),
         "flaws": flaws[:5],
-        "unconstrained_flaws": loose[:3],
+        "unconstrained_flaws": loose_flaws[:3],
     }
 
 
-def _answers(agent: Agent, prompts: Sequence[str], progress: Progress) -> Iterable[str]:
+Judged = tuple[Mapping[str, Any], str | None]
+"""The fields of an answer (none where it does not parse), and why it is not callable."""
+
+
+def _distinct(judged: Sequence[Judged]) -> int:
+    """How many models the callable answers name."""
+    return len({str(fields["model"]) for fields, wrong in judged if wrong is None})
+
+
+def _called(agent: Agent, prompt: str) -> Judged:
+    try:
+        call = agent.call(prompt).model_dump()
+    except DiffAgentError as error:
+        return {}, str(error)
+    return call, flaw(call, agent.catalog)
+
+
+def _recalled(agent: Agent, prompts: Sequence[str], progress: Progress) -> Iterable[Mapping[str, Any]]:
+    """Answers from memory inside the grammar: one name of the whole catalog, then that model's settings."""
+    cards = [card for card in agent.prefilter.cards if not card.is_pickle]
+    every, known = memory.names(cards), memory.by_identity(cards)
+    for prompt in progress(prompts, "constrained"):
+        card = memory.recall(agent.engine, prompt, every, known)
+        usual = settings(card, agent.usual.get(family(card.base_model), Usage()), wishes(prompt))
+        legal = memory.grammar(card, usual, agent.fusion.write)
+        yield memory.read(agent.engine.write(memory.question(prompt), legal, legal.draft()))
+
+
+def _answers(agent: Agent, prompts: Sequence[str], form: Form, progress: Progress) -> Iterable[str]:
     for start in progress(range(0, len(prompts), 8), "unconstrained"):
-        asked = []
-        for prompt in prompts[start : start + 8]:
-            candidates = agent.prefilter.rank(agent.prefilter.require(prompt), 16)
-            asked.append(question([one.card for one in candidates], prompt))
+        asked = [_question(agent, prompt, form) for prompt in prompts[start : start + 8]]
         yield from agent.engine.generate_many(asked, ANSWER_TOKENS)
 
 
-def _judge(text: str, agent: Agent) -> str | None:
+def _question(agent: Agent, prompt: str, form: Form) -> Prompt:
+    if form == "memory":
+        return memory.question(prompt)
+    offered = agent.prefilter.rank(agent.prefilter.require(prompt), 16, _loadable(agent))
+    return question([one.card for one in offered], prompt)
+
+
+def _loadable(agent: Agent) -> npt.NDArray[np.bool_]:
+    return agent.prefilter.allowing(lambda card: not card.is_pickle)
+
+
+def _judge(text: str, agent: Agent, form: Form) -> Judged:
     try:
-        _, fields = read(text)
+        fields = memory.read(text) if form == "memory" else read(text)[1]
     except EngineError as error:
-        return str(error)
-    return answer_flaw(fields, agent.catalog)
+        return {}, str(error)
+    return fields, answer_flaw(fields, agent.catalog)
 
 
 def _prompt(path: Path, number: int, line: str) -> str:

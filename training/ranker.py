@@ -142,11 +142,10 @@ def queries(corpus: Corpus, encoder: Encoder, config: FitConfig, progress: Progr
     kinds: list[int] = []
     weights: list[float] = []
     for fold in range(config.folds):
-        matcher = _matcher(corpus, (corpus.image_fold != fold) & (corpus.cluster_fold != fold))
+        matcher = seen_by(corpus, fold)
         asked = _draw(corpus, matcher, fold, config, rng)
         for at, kind in progress(asked, f"fold {fold + 1} of {config.folds}"):
-            requirement = _requirement(corpus, at, kind, encoder, rng)
-            table = matcher.features(requirement)
+            table = matcher.features(_requirement(corpus, at, kind, encoder, rng))
             listed, offset = _list(table, int(corpus.model[at]), config, rng)
             features.append(table[listed].astype(np.float16))
             offsets.append(offset)
@@ -231,6 +230,12 @@ def _fold(image_id: int, folds: int) -> int:
     return int(hashlib.sha256(f"ranker {image_id}".encode()).hexdigest(), 16) % folds
 
 
+def seen_by(corpus: Corpus, fold: int | None) -> Matcher:
+    """The catalog that a fold's queries are matched against: without the fold's images and clusters of
+    near-duplicates; the whole corpus for None."""
+    return _matcher(corpus, (corpus.image_fold != fold) & (corpus.cluster_fold != fold))
+
+
 def _matcher(corpus: Corpus, kept: npt.NDArray[np.bool_]) -> Matcher:
     by_model: list[list[Document]] = [[] for _ in corpus.cards]
     for at in np.flatnonzero(kept).tolist():
@@ -256,14 +261,18 @@ def _draw(
 def _requirement(
     corpus: Corpus, at: int, kind: int, encoder: Encoder, rng: np.random.Generator
 ) -> Requirement:
-    doc = corpus.docs[at]
     if kind == 2:
         text = shorten(corpus.texts[at][0], corpus.cards[corpus.model[at]], rng)
         return Requirement.of(text, "", encoder)
+    return requirement_of(corpus.docs[at], with_negative=kind == 0)
+
+
+def requirement_of(doc: Document, *, with_negative: bool) -> Requirement:
+    """A document of the corpus as a query, its embedding as it is stored."""
     return Requirement(
         embedding=doc.vector.astype(np.float32) / np.float32(QUANTUM),
         prompt=doc.prompt[doc.prompt & MATCHED > 0] & np.uint32(IDS),
-        negative=doc.negative if kind == 0 else doc.negative[:0],
+        negative=doc.negative if with_negative else doc.negative[:0],
         words=doc.prompt[:0],
     )
 

@@ -3,16 +3,17 @@
 In: held-out pairs (DABench rows, or ``{"prompt", "negative_prompt"?, "air", "api"?}``) and an agent. Out:
 recall at 1, 5, 16 and 50 of the prefilter, of its baseline (the best TF-IDF cosine plus the best sentence
 cosine a model, on the same rows and the same catalog), and at 1 of the agent, of the language model
-alone, and of the agent with the language model's scores shuffled between prompts; each with a 95 %
-bootstrap interval over rows, and again over the *novel* rows: those without a catalog prompt within
-MiniLM cosine 0.8. The true model's trigger words and all LoRA tags are removed from a query first.
+alone, of the agent with the language model's scores shuffled between prompts, and of both with the
+untuned model; each with a 95 % bootstrap interval over rows, and again over the *novel* rows: those
+without a catalog prompt within MiniLM cosine 0.8. The true model's trigger words and all LoRA tags are
+removed from a query first.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,17 @@ import numpy.typing as npt
 
 from diffagent.agent.agent import Agent, Fusion
 from diffagent.agent.answer import LABELS, question
-from diffagent.agent.matching import Requirement
+from diffagent.agent.engines import Engine
+from diffagent.agent.matching import Matcher, Requirement
+from diffagent.agent.prefilter import Prefilter
+from diffagent.agent.specification import KIND, Packed
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadInput, DiffAgentError
 from diffagent.data.novelty import NOVEL_BELOW
 from diffagent.data.prompts import strip_lora_tags, strip_trigger_words
 from diffagent.data.records import Card
+from diffagent.training import parameters
+from diffagent.training.parameters import Said, say
 
 RANKS = (1, 5, 16, 50)
 RESAMPLES = 1000
@@ -47,7 +53,8 @@ class Pair:
 @dataclass(frozen=True)
 class Row:
     """What one pair came to: ranks (from 1; infinite where the model is not in the catalog), the
-    candidates' prior and language-model log-probabilities, and where among them the true one is (or −1)."""
+    candidates' prior and language-model log-probabilities, where among them the true one is (or −1), the
+    untuned model's log-probabilities, and the parameters written for the true model."""
 
     prefilter: float
     baseline: float
@@ -55,6 +62,8 @@ class Row:
     prior: tuple[float, ...]
     llm: tuple[float, ...]
     truth: int
+    untuned: tuple[float, ...] = ()
+    said: Said | None = None
 
 
 def read_pairs(path: Path) -> Iterator[Pair]:
@@ -93,51 +102,99 @@ def sample(pairs: Sequence[Pair], limit: int | None, seed: int) -> list[Pair]:
     return [pairs[i] for i in chosen]
 
 
-def measure(agent: Agent, pairs: Iterable[Pair], *, k: int = 16, llm: bool = True) -> Iterator[Row]:
-    """A :class:`Row` for each pair; ``llm=False`` skips the language model (its fields stay empty)."""
+@dataclass(frozen=True)
+class Task:
+    """What is measured: candidates a pair, with a language model or not, beside which untuned one, with
+    parameters or not, and from which cosine on the catalog's documents near a query are left out."""
+
+    k: int = 16
+    llm: bool = True
+    untuned: Engine | None = None
+    parameters: bool = True
+    leave_out: float | None = None
+
+
+def measure(agent: Agent, pairs: Iterable[Pair], task: Task | None = None) -> Iterator[Row]:
+    """A :class:`Row` for each pair; without a language model its fields stay empty."""
+    task = task or Task()
     identity = [_identity(card) for card in agent.prefilter.cards]
+    without = LeaveOut.of(agent, task.leave_out) if task.leave_out is not None else None
     for pair in pairs:
         true = _true_card(agent.catalog, pair.air)
         prompt = strip_lora_tags(pair.prompt)
         if true is not None:
             prompt = strip_trigger_words(prompt, true.all_words) or prompt
-        yield _measure_one(agent, identity, prompt, pair.negative_prompt, true, k, llm)
+        asked = replace(pair, prompt=prompt)
+        requirement = agent.prefilter.require(prompt, pair.negative_prompt)
+        prefilter = without(requirement) if without else agent.prefilter
+        yield _measure_one(agent, prefilter, identity, asked, requirement, true, task)
 
 
 def _measure_one(
     agent: Agent,
+    prefilter: Prefilter,
     identity: Sequence[Any],
-    prompt: str,
-    negative: str,
+    pair: Pair,
+    requirement: Requirement,
     true: Card | None,
-    k: int,
-    llm: bool,
+    task: Task,
 ) -> Row:
-    requirement = agent.prefilter.require(prompt, negative)
-    features = agent.prefilter.matcher.features(requirement)
-    scores = agent.prefilter.ranker(features).astype(np.float64)
+    features = prefilter.matcher.features(requirement)
+    scores = prefilter.ranker(features).astype(np.float64)
     key = _identity(true) if true else None
     hits = np.array([one == key for one in identity]) if key is not None else np.zeros(len(identity), bool)
-    order = np.argsort(-scores, kind="stable")[:k]
-    prior = scores[order] - np.logaddexp.reduce(scores)
-    said: list[float] = []
-    if llm:
-        cards = [agent.prefilter.cards[i] for i in order]
-        said = agent.engine.choose(question(cards, prompt), list(LABELS[: len(cards)]))
+    order = np.argsort(-scores, kind="stable")[: task.k]
+    cards = [prefilter.cards[i] for i in order]
+    asked, labels = question(cards, pair.prompt), list(LABELS[: len(cards)])
+    said = None
+    if task.llm and task.parameters and true is not None and pair.api is not None:
+        said = say(agent, pair.prompt, cards, true, pair.api)
     return Row(
         prefilter=_rank(scores, hits),
-        baseline=_rank(agent.prefilter.matcher.baseline(requirement), hits),
-        novel=bool(_nearest(agent, requirement) < NOVEL_BELOW),
-        prior=tuple(map(float, prior)),
-        llm=tuple(said),
+        baseline=_rank(prefilter.matcher.baseline(requirement), hits),
+        novel=bool(prefilter.matcher.sentences(requirement).max(initial=-1) < NOVEL_BELOW),
+        prior=tuple(map(float, scores[order] - np.logaddexp.reduce(scores))),
+        llm=tuple(agent.engine.choose(asked, labels)) if task.llm else (),
         truth=next((place for place, i in enumerate(order) if hits[i]), -1),
+        untuned=tuple(task.untuned.choose(asked, labels)) if task.untuned else (),
+        said=said,
     )
+
+
+@dataclass(frozen=True)
+class LeaveOut:
+    """Prefilters of a catalog without the documents that come near a query: what a model that is new looks
+    like, whose published images the query's own is one of."""
+
+    prefilter: Prefilter
+    specifications: Sequence[Packed]
+    cosine: float
+
+    @classmethod
+    def of(cls, agent: Agent, cosine: float) -> LeaveOut:
+        packed = {entry: Packed.read(blob) for entry, blob in agent.catalog.features(KIND)}
+        return cls(agent.prefilter, [packed[entry] for entry, _ in agent.catalog.entries()], cosine)
+
+    def __call__(self, requirement: Requirement) -> Prefilter:
+        matcher = self.prefilter.matcher
+        near = matcher.sentences(requirement) >= self.cosine
+        if not near.any():
+            return self.prefilter
+        left = list(self.specifications)
+        for model in np.unique(matcher.model[near]).tolist():
+            left[model] = left[model].only(~near[matcher.model == model])
+        return replace(self.prefilter, matcher=Matcher.of(self.prefilter.cards, left))
 
 
 def summarise(rows: Sequence[Row], fusion: Fusion, seed: int = 0) -> dict[str, Any]:
     """The object that ``diffagent eval select`` prints."""
     novel = [row for row in rows if row.novel]
-    return {**_table(rows, fusion, seed), "novel": _table(novel, fusion, seed), "parameters": None}
+    said = [row.said for row in rows if row.said is not None]
+    return {
+        **_table(rows, fusion, seed),
+        "novel": _table(novel, fusion, seed),
+        "parameters": parameters.table(said, seed),
+    }
 
 
 def _table(rows: Sequence[Row], fusion: Fusion, seed: int) -> dict[str, Any]:
@@ -148,15 +205,7 @@ def _table(rows: Sequence[Row], fusion: Fusion, seed: int) -> dict[str, Any]:
         ranks = np.array([getattr(row, name) for row in rows])
         columns[name] = {str(k): (ranks <= k).astype(float) for k in RANKS}
     if all(row.llm for row in rows):
-        turned = [*rows[1:], rows[0]]
-        columns["agent"] = {"1": _hits(rows, [fusion.fuse(row.prior, row.llm) for row in rows])}
-        columns["untuned"] = {"1": _hits(rows, [row.llm for row in rows])}
-        columns["shuffled"] = {
-            "1": _hits(
-                rows,
-                [fusion.fuse(r.prior, _fit(o.llm, len(r.prior))) for r, o in zip(rows, turned, strict=True)],
-            )
-        }
+        columns |= _llm_columns(rows, fusion)
     out: dict[str, Any] = {"n": len(rows)}
     out |= {name: {k: _percent(hit) for k, hit in column.items()} for name, column in columns.items()}
     gains = {k: columns["prefilter"][k] - columns["baseline"][k] for k in columns["baseline"]}
@@ -171,6 +220,31 @@ def _table(rows: Sequence[Row], fusion: Fusion, seed: int) -> dict[str, Any]:
         out["ci95"]["agent_gain"] = {"1": _interval(difference, seed)}
         out["llm_weight"] = fusion.choice
     return out
+
+
+def _llm_columns(rows: Sequence[Row], fusion: Fusion) -> dict[str, dict[str, Ranked]]:
+    """Hits at 1: the agent, the language model alone, the agent with its scores shuffled between prompts, and
+    both with the untuned model, whose habits (``bias``) are those that it shows on these rows. Where no
+    untuned model is asked beside, the agent is taken to be untuned itself."""
+    turned = [*rows[1:], rows[0]]
+    swapped = [_fit(other.llm, len(row.prior)) for row, other in zip(rows, turned, strict=True)]
+    scores: dict[str, Sequence[Sequence[float]]] = {
+        "agent": [fusion.fuse(row.prior, row.llm) for row in rows],
+        "llm": [row.llm for row in rows],
+        "shuffled": [fusion.fuse(row.prior, llm) for row, llm in zip(rows, swapped, strict=True)],
+    }
+    scores["untuned"] = scores["agent"]
+    if all(row.untuned for row in rows):
+        plain = replace(fusion, bias=habits([row.untuned for row in rows]))
+        scores["untuned"] = [plain.fuse(row.prior, row.untuned) for row in rows]
+        scores["untuned_llm"] = [row.untuned for row in rows]
+    return {name: {"1": _hits(rows, one)} for name, one in scores.items()}
+
+
+def habits(said: Sequence[Sequence[float]]) -> tuple[float, ...]:
+    """The mean log-probability of each letter, whatever the prompt."""
+    width = max(map(len, said))
+    return tuple(float(np.mean([one[i] for one in said if i < len(one)])) for i in range(width))
 
 
 def _hits(rows: Sequence[Row], scores: Sequence[Sequence[float]]) -> Ranked:
@@ -199,10 +273,6 @@ def _rank(scores: npt.NDArray[Any], hits: npt.NDArray[np.bool_]) -> float:
     best = scores[hits].max()
     others = ~hits
     return 1 + float((scores[others] > best).sum()) + 0.5 * float((scores[others] == best).sum())
-
-
-def _nearest(agent: Agent, requirement: Requirement) -> float:
-    return float(agent.prefilter.matcher.sentences(requirement).max(initial=-1))
 
 
 def _identity(card: Card) -> Any:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 from diffagent.agent.grammar import Grammar
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 WINDOW = 64
 """Bytes of text that decide its first token; tokenizers split at words long before."""
+
+KNOWN_TEXTS = 1 << 16
+"""Texts whose first token is remembered: a grammar over a whole catalog asks for the same ones every time."""
 
 NONE = -1
 """No token."""
@@ -48,6 +51,7 @@ class Vocabulary:
 
         self._tokenizer = LLTokenizer(chat.source, eos_token=chat.end_ids[0], slices=[])
         self.end = chat.end_ids[0]
+        self._first_token = lru_cache(KNOWN_TEXTS)(self._cut)
 
     def matcher(self, grammar: Grammar) -> Any:
         """A matcher at the start of ``grammar``. Raises :class:`EngineError` where it does not compile."""
@@ -77,7 +81,10 @@ class Vocabulary:
 
     def first_token(self, text: bytes) -> int:
         """The token that begins ``text``; the end token where there is none."""
-        tokens = self._tokenizer.tokenize_bytes(text[:WINDOW])
+        return self._first_token(text[:WINDOW])
+
+    def _cut(self, text: bytes) -> int:
+        tokens = self._tokenizer.tokenize_bytes(text)
         return int(tokens[0]) if tokens else self.end
 
 
@@ -103,6 +110,20 @@ def write(grammar: Grammar, vocabulary: Vocabulary, score: Score, draft: str = "
     return answer
 
 
+def spell(grammar: Grammar, vocabulary: Vocabulary, answer: str) -> list[int]:
+    """The tokens in which :func:`write` writes ``answer``: what a model that writes so is trained on.
+
+    Raises:
+        EngineError: the answer is outside the grammar.
+    """
+    grammar.parse(answer)
+    whole = answer.encode()
+    tokens = _walk(vocabulary, vocabulary.matcher(grammar), b"", whole)
+    if vocabulary.text(tokens) != whole:
+        raise EngineError(f"the model's vocabulary cannot spell the answer {answer[:80]!r}")
+    return tokens
+
+
 def forced(matcher: Any) -> list[int]:
     """The tokens that must follow."""
     tokens: list[int] = matcher.compute_ff_tokens()
@@ -117,16 +138,20 @@ def _priors(grammar: Grammar, vocabulary: Vocabulary, matcher: Any, prefix: byte
     for prior, answer in grammar.branches(prefix):
         rest = answer[len(prefix) :]
         token = vocabulary.first_token(rest)
-        if token not in legal or not vocabulary.begins(
-            token, rest
-        ):  # half a character, or a special token's name
-            fitting = [other for other in legal if vocabulary.begins(other, rest)]
-            token = max(fitting, key=lambda other: len(vocabulary.text([other])), default=NONE)
+        if token not in legal or not vocabulary.begins(token, rest):
+            token = _longest(vocabulary, legal, rest)
         if token != NONE:
             priors[token] = max(prior, priors.get(token, -math.inf))
     if not priors:
         raise EngineError(f"the model's vocabulary cannot spell the rest of the answer {prefix[-80:]!r}")
     return priors
+
+
+def _longest(vocabulary: Vocabulary, legal: frozenset[int], rest: bytes) -> int:
+    """The longest legal token that begins ``rest``, where the tokenizer's own first one is not legal: behind
+    half a character, or at a special token's name; or NONE."""
+    fitting = [token for token in legal if vocabulary.begins(token, rest)]
+    return max(fitting, key=lambda token: len(vocabulary.text([token])), default=NONE)
 
 
 def _best(weight: float, priors: Mapping[int, float], logits: NDArray[np.float32]) -> int:
@@ -148,12 +173,21 @@ def _guess(grammar: Grammar, vocabulary: Vocabulary, matcher: Any, done: list[in
     prefix, whole = vocabulary.text(done), draft.encode("utf-8", "replace")
     if not whole.startswith(prefix):
         whole = max(grammar.branches(prefix), default=(0.0, b""))[1]
-    whole = whole.removesuffix(grammar.tail.encode())
-    guess: list[int] = []
+    return _walk(vocabulary, matcher, prefix, whole.removesuffix(grammar.tail.encode()))
+
+
+def _walk(vocabulary: Vocabulary, matcher: Any, prefix: bytes, whole: bytes) -> list[int]:
+    """The tokens from ``prefix``, where the matcher stands, to the end of ``whole``, as written."""
+    found: list[int] = []
     while len(prefix) < len(whole) and not matcher.is_stopped():
-        tokens = forced(matcher) or [vocabulary.first_token(whole[len(prefix) :])]
-        if matcher.validate_tokens(tokens) < len(tokens) or not matcher.consume_tokens(tokens):
+        tokens = forced(matcher)
+        if not tokens:
+            rest = whole[len(prefix) :]
+            tokens = [vocabulary.first_token(rest)]
+            if not matcher.validate_tokens(tokens) or not vocabulary.begins(tokens[0], rest):
+                tokens = [_longest(vocabulary, vocabulary.legal(matcher), rest)]
+        if NONE in tokens or not matcher.consume_tokens(tokens):
             break
-        guess += tokens
+        found += tokens
         prefix += vocabulary.text(tokens)
-    return guess
+    return found

@@ -7,6 +7,7 @@ prompt cost one forward pass as long as the draft holds, and one short pass from
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 from collections.abc import Sequence
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diffagent.agent.engines import Prompt, decode
+from diffagent.agent.engines.adapter import Adapter, shipped
 from diffagent.agent.engines.causal_lm import CausalLM
 from diffagent.agent.engines.chat import Chat
 from diffagent.agent.engines.llama import Llama, read_tensors
@@ -47,33 +49,39 @@ class TransformersEngine:
 
     @classmethod
     def load(
-        cls, llm: str | None = None, device: str | None = None, dtype: str | None = None
+        cls,
+        llm: str | None = None,
+        device: str | None = None,
+        dtype: str | None = None,
+        adapter: Path | None = None,
     ) -> TransformersEngine:
         """Load a folder or a name (:func:`diffagent.data.weights.resolve`); default: the embedded model.
 
         ``device`` defaults to CUDA where there is one; ``dtype`` to bf16 where the device computes in it,
-        else to fp32.
+        else to fp32; ``adapter`` to the one that ships, where no other model is named.
         """
         import torch
 
         weights = resolve(llm or DEFAULT_LLM)
+        folder = adapter or (shipped() if llm is None else None)
         device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-        chosen = getattr(torch, dtype) if dtype else _best_dtype(weights.path, device)
+        chosen = getattr(torch, dtype) if dtype else best_dtype(weights.path, device)
         config = json.loads((weights.path / "config.json").read_text(encoding="utf-8"))
         chat = Chat(weights.path)
         files = sorted(weights.path.glob("*.safetensors"))
-        decoder: Llama | CausalLM
         if files and Llama.fits(config):
-            decoder = Llama(config, read_tensors(files, chosen, device))
-        else:
-            try:
-                decoder = CausalLM.load(weights.path, chosen, device)
-            except (OSError, ValueError, ImportError) as error:
-                reason = " ".join(str(error).split())[:200]
-                raise MissingWeights(
-                    f"transformers cannot load {weights.path}: {reason}; "
-                    "give a folder of a causal language model"
-                ) from None
+            tensors = read_tensors(files, chosen, device)
+            digest = _adapt(tensors, weights.digest, folder)
+            return cls(Llama(config, tensors), chat, digest, config)
+        if folder is not None:
+            raise MissingWeights(f"the adapter {folder} is for a plain Llama, which {weights.path} is not")
+        try:
+            decoder = CausalLM.load(weights.path, chosen, device)
+        except (OSError, ValueError, ImportError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise MissingWeights(
+                f"transformers cannot load {weights.path}: {reason}; give a folder of a causal language model"
+            ) from None
         return cls(decoder, chat, weights.digest, config)
 
     @property
@@ -178,7 +186,16 @@ class TransformersEngine:
         self._ids = whole
 
 
-def _best_dtype(folder: Path, device: str) -> torch.dtype:
+def _adapt(tensors: dict[str, torch.Tensor], digest: str, folder: Path | None) -> str:
+    """Merge the adapter of a folder, if any, into the weights; returns the digest of what they are now."""
+    if folder is None:
+        return digest
+    adapter = Adapter.open(folder)
+    adapter.merge(tensors, digest)
+    return hashlib.sha256(f"{digest} {adapter.digest}".encode()).hexdigest()
+
+
+def best_dtype(folder: Path, device: str) -> torch.dtype:
     """bf16, but fp32 on a CPU that would emulate bf16 (up to ten times slower) if the weights are small."""
     import torch
 

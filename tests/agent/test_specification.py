@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from stand_ins import WordEncoder
+from stand_ins import WordEncoder, invented
 
 from diffagent.agent.specification import (
     IDS,
@@ -158,3 +158,17 @@ def test_instructions_lose_lora_tags_and_the_models_own_trigger_words() -> None:
 def test_other_models_words_stay() -> None:
     assert instructions(CARD, [Sample(1, 2, "pixel art, a fox")]) == [("pixel art, a fox", "")]
     assert plain("pixel art, a fox") == "pixel art, a fox"
+
+
+def test_a_specification_of_some_documents_is_that_of_those_alone(encoder: WordEncoder) -> None:
+    card = invented(5, "Fox", [], tags=("snow",)).card
+    docs = documents([("a fox", "blurry"), ("a hare, snow", ""), ("a castle", "text")], encoder)
+    whole, kept = Packed.read(specify(card, docs)), [True, False, True]
+    expected = Packed.read(specify(card, [docs[0], docs[2]]))
+    found = whole.only(np.array(kept))
+    assert found.lengths.tolist() == expected.lengths.tolist()
+    assert found.hashed.tolist() == expected.hashed.tolist()
+    assert found.embeddings.tolist() == expected.embeddings.tolist()
+    none = whole.only(np.zeros(3, bool))
+    assert len(none.embeddings) == 0
+    assert none.lengths.tolist() == Packed.read(specify(card, [])).lengths.tolist()

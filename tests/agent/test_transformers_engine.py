@@ -269,8 +269,8 @@ def test_awkward_names_are_written_whole(smollm: TransformersEngine, name: str) 
 
 
 def test_a_prompt_beyond_the_context_is_refused(tiny: TransformersEngine) -> None:
-    with pytest.raises(EngineError, match="tokens, the model takes 600; shorten"):
-        tiny.choose(Prompt(SYSTEM, "x " * 700), LABELS)
+    with pytest.raises(EngineError, match="tokens, the model takes 1500; shorten"):
+        tiny.choose(Prompt(SYSTEM, "x " * 1600), LABELS)
     assert len(tiny.choose(Prompt(SYSTEM, "after it"), LABELS)) == len(LABELS)
 
 

@@ -12,6 +12,7 @@ from stand_ins import RuleEngine
 
 from diffagent.agent.agent import Agent
 from diffagent.agent.engines import Prompt
+from diffagent.agent.grammar import Grammar
 from diffagent.data.errors import BadInput
 from diffagent.training.hallucination import measure, read_prompts
 
@@ -95,6 +96,33 @@ def test_free_answers_are_judged_by_the_catalog(make_agent: MakeAgent) -> None:
     found = measure(make_agent(Talker()), ["a fox"] * 4, 4, quiet)
     assert found["unconstrained"] == 0.75
     assert "Tiny Pixies" in found["unconstrained_flaws"][0]
+
+
+class Rememberer(RuleEngine):
+    """Answers from memory: well, with a wrong type, out of range, and in the other form."""
+
+    def write(self, prompt: Prompt, grammar: Grammar, draft: str = "") -> str:
+        named = next((one for slot in grammar.slots for one in slot.options if "Ink Fox" in one), None)
+        return named if named else super().write(prompt, grammar, draft)
+
+    def generate_many(self, prompts: Sequence[Prompt], max_new_tokens: int, batch_size: int = 8) -> list[str]:
+        self.asked += prompts
+        answers = [
+            '["Tiny Pixels","Checkpoint","SD 1.5",512,512,"Euler a",20,7]',
+            '["Tiny Pixels","LoRA","SD 1.5",512,512,"Euler a",20,7]',
+            '["Tiny Pixels","Checkpoint","SD 1.5",512,512,"Euler a",200,7]',
+            'A [512,512,"Euler a",20,7,"Tiny Pixels","Checkpoint","SD 1.5"]',
+        ]
+        return answers[: len(prompts)]
+
+
+def test_from_memory_the_prompt_stands_alone(make_agent: MakeAgent) -> None:
+    engine = Rememberer()
+    found = measure(make_agent(engine), ["a fox", "a dog", "a hare", "a cat"], 4, quiet, "memory")
+    assert (found["constrained"], found["unconstrained"]) == (0, 0.75)
+    assert (found["distinct_models"], found["distinct_models_unconstrained"]) == (1, 1)
+    assert [one.user for one in engine.asked] == [f"Prompt: a {it}" for it in ("fox", "dog", "hare", "cat")]
+    assert "steps are out of range" in found["unconstrained_flaws"][1]
 
 
 def test_a_refusal_counts_as_not_callable(make_agent: MakeAgent) -> None:

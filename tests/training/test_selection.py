@@ -13,7 +13,19 @@ from stand_ins import RuleEngine
 
 from diffagent.agent.agent import Agent, Fusion
 from diffagent.data.errors import BadInput
-from diffagent.training.selection import Pair, Row, _interval, _rank, measure, read_pairs, sample, summarise
+from diffagent.training.selection import (
+    LeaveOut,
+    Pair,
+    Row,
+    Task,
+    _interval,
+    _rank,
+    habits,
+    measure,
+    read_pairs,
+    sample,
+    summarise,
+)
 
 MakeAgent = Callable[..., Agent]
 PIXELS, INK = "urn:air:sd1:checkpoint:civitai:11@12", "urn:air:sd1:lora:civitai:33@34"
@@ -73,13 +85,13 @@ def test_the_agent_the_language_model_alone_and_its_shuffled_scores() -> None:
         row(math.inf, llm=sure[0], truth=-1),
     ]
     heeded = summarise(rows, Fusion(choice=1.0))
-    assert (heeded["agent"], heeded["untuned"]) == ({"1": 50}, {"1": 50})
+    assert (heeded["agent"], heeded["llm"]) == ({"1": 50}, {"1": 50})
     assert heeded["agent_gain"] == {"1": 0}  # one won, one lost
     # shuffled, each row gets the next one's scores: 0, 1, 0, 1, of which the third is right
     assert heeded["shuffled"] == {"1": 25}
     assert heeded["llm_weight"] == 1.0
     ignored = summarise(rows, Fusion(choice=0.0))
-    assert (ignored["agent"], ignored["shuffled"], ignored["untuned"]) == ({"1": 50}, {"1": 50}, {"1": 50})
+    assert (ignored["agent"], ignored["shuffled"], ignored["llm"]) == ({"1": 50}, {"1": 50}, {"1": 50})
 
 
 def test_intervals_are_percentiles_of_resampled_means() -> None:
@@ -93,7 +105,7 @@ def test_intervals_are_percentiles_of_resampled_means() -> None:
 
 def test_a_summary_has_an_interval_for_every_figure_and_is_json() -> None:
     found = summarise([row(1, llm=(-0.1, -2.0)), row(2, 1, True, (-0.1, -2.0), 1)], Fusion(choice=0.1))
-    figures = ("prefilter", "baseline", "agent", "untuned", "shuffled", "gain", "agent_gain")
+    figures = ("prefilter", "baseline", "agent", "llm", "untuned", "shuffled", "gain", "agent_gain")
     for part in (found, found["novel"]):
         assert set(part["ci95"]) == set(figures)
         for name in figures:
@@ -154,7 +166,7 @@ def test_rows_measured_on_the_invented_catalog(make_agent: MakeAgent) -> None:
         Pair("inkfox, ink drawing of a hare <lora:inkfox:1>", "", INK),
         Pair("seven teapots", "", "urn:air:sd1:checkpoint:civitai:99@99"),  # not in the catalog
     ]
-    known, other, missing = measure(make_agent(engine), pairs, k=3)
+    known, other, missing = measure(make_agent(engine), pairs, Task(k=3))
     assert (known.prefilter, known.baseline, known.novel, known.truth) == (1, 1, False, 0)
     assert len(known.prior) == len(known.llm) == 3
     assert np.argmax(known.llm) == 1
@@ -168,6 +180,44 @@ def test_rows_measured_on_the_invented_catalog(make_agent: MakeAgent) -> None:
 
 def test_the_language_model_may_be_skipped(make_agent: MakeAgent) -> None:
     engine = RuleEngine()
-    (found,) = measure(make_agent(engine), [Pair("a pixel art fox", "", PIXELS)], llm=False)
+    (found,) = measure(make_agent(engine), [Pair("a pixel art fox", "", PIXELS)], Task(llm=False))
     assert (found.llm, engine.asked) == ((), [])
     assert found.prefilter == 1
+
+
+API = {"sampling_method": "DDIM", "width": 512, "height": 512, "sampling_steps": 20, "cfg_scale": 7}
+
+
+def test_the_untuned_model_is_measured_beside_with_its_own_habits(make_agent: MakeAgent) -> None:
+    tuned, plain = (
+        RuleEngine(lambda label: 5.0 * (label == "A")),
+        RuleEngine(lambda label: 5.0 * (label == "B")),
+    )
+    pairs = [Pair("pixel art, a small fox", "", PIXELS, API), Pair("ink drawing of a fox", "", INK, API)]
+    agent = make_agent(tuned, Fusion(choice=1.0))
+    rows = list(measure(agent, pairs, Task(k=3, untuned=plain)))
+    assert [int(np.argmax(row.untuned)) for row in rows] == [1, 1]
+    found = summarise(rows, agent.fusion)
+    assert (found["agent"], found["untuned_llm"]) == ({"1": 100}, {"1": 0})
+    assert found["untuned"] == {"1": 100}  # always the same letter says nothing: the prefilter decides
+    assert found["parameters"]["n"] == 2
+    assert set(found["ci95"]) >= {"untuned", "untuned_llm", "llm"}
+    alone = summarise(list(measure(agent, pairs, Task(k=3))), agent.fusion)
+    assert alone["untuned"] == alone["agent"]
+    assert "untuned_llm" not in alone
+
+
+def test_habits_are_the_mean_of_each_letter() -> None:
+    assert habits([(-1.0, -3.0), (-2.0, -5.0, -9.0)]) == (-1.5, -4.0, -9.0)
+
+
+def test_documents_near_a_query_can_be_left_out(make_agent: MakeAgent) -> None:
+    agent = make_agent()
+    pairs = [Pair("pixel art, a small fox", "", PIXELS)]  # a document of the catalog, word for word
+    (seen,) = measure(agent, pairs, Task(llm=False))
+    (unseen,) = measure(agent, pairs, Task(llm=False, leave_out=0.9))
+    assert (seen.novel, unseen.novel) == (False, True)
+    without = LeaveOut.of(agent, 0.9)
+    left = without(agent.prefilter.require(pairs[0].prompt))
+    assert len(left.matcher.vectors) == len(agent.prefilter.matcher.vectors) - 1
+    assert without(agent.prefilter.require("seven teapots")) is agent.prefilter

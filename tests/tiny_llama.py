@@ -1,13 +1,9 @@
-"""A tiny real Llama with a tiny real tokenizer, and the default model."""
+"""A tiny real Llama with a tiny real tokenizer, as transformers saves them."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-
-import pytest
-
-from diffagent.agent.engines.transformers_engine import TransformersEngine
 
 TEMPLATE = (
     "{% for message in messages %}"
@@ -16,15 +12,13 @@ TEMPLATE = (
 )
 
 
-@pytest.fixture(scope="session")
-def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def write_tiny_llama(folder: Path, seed: int = 7) -> None:
     """A LlamaForCausalLM of two layers with grouped heads and random weights, as transformers saves it."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers.models.llama.configuration_llama import LlamaConfig
     from transformers.models.llama.modeling_llama import LlamaForCausalLM
 
-    folder = tmp_path_factory.mktemp("tiny-llama")
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -41,7 +35,7 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     special = {"bos_token": "<|im_start|>", "eos_token": "<|im_end|>", "pad_token": "<|im_end|>"}
     settings = {"tokenizer_class": "PreTrainedTokenizerFast", "chat_template": TEMPLATE, **special}
     (folder / "tokenizer_config.json").write_text(json.dumps(settings), encoding="utf-8")
-    torch.manual_seed(7)
+    torch.manual_seed(seed)
     config = LlamaConfig(
         vocab_size=tokenizer.get_vocab_size(),
         hidden_size=32,
@@ -49,7 +43,7 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,
-        max_position_embeddings=600,
+        max_position_embeddings=1500,
         initializer_range=0.6,
         bos_token_id=1,
         eos_token_id=2,
@@ -57,15 +51,3 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         tie_word_embeddings=False,
     )
     LlamaForCausalLM(config).save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def tiny(tiny_folder: Path) -> TransformersEngine:
-    return TransformersEngine.load(str(tiny_folder), device="cpu", dtype="float32")
-
-
-@pytest.fixture(scope="session")
-def smollm() -> TransformersEngine:
-    """The embedded default; fetched on first use."""
-    return TransformersEngine.load(device="cpu")

@@ -1,0 +1,93 @@
+"""The memory form of an answer (paper, section 3.2): the prompt alone is read, the model names the model.
+
+    ["AIO Pixel Art","Checkpoint","SD 1.5",512,512,"Euler a",20,7]
+
+The name comes first, because everything behind it follows from it. A model that was not trained on a
+catalog has nothing to remember, so this form measures what training put into the weights; the agent itself
+answers among candidates (:mod:`diffagent.agent.answer`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from diffagent.agent.answer import FIELDS, wanted
+from diffagent.agent.engines import Engine, Prompt
+from diffagent.agent.grammar import Grammar, Slot
+from diffagent.agent.settings import Setting
+from diffagent.data.errors import EngineError
+from diffagent.data.records import Card
+
+MEMORY_SYSTEM = (
+    "You know the text-to-image models. Answer with a JSON list: name, type, base model, width, height, "
+    "sampler, steps, CFG scale."
+)
+ORDER = (*FIELDS[-3:], *FIELDS[:-3])
+"""What the list holds, in order: identity, then parameters."""
+
+
+def question(prompt: str) -> Prompt:
+    """The chat turn: the user's prompt and nothing else."""
+    return Prompt(MEMORY_SYSTEM, wanted(prompt))
+
+
+def names(cards: Sequence[Card]) -> Grammar:
+    """The beginnings of answers that are legal over a catalog: every model's identity, equally likely."""
+    options = tuple(dict.fromkeys(_identity(card) for card in cards))
+    return Grammar((Slot("identity", options, (0.0,) * len(options)),))
+
+
+def grammar(card: Card, settings: Mapping[str, Setting], llm_weight: float) -> Grammar:
+    """The answers that are legal once the model is named, with the prior of each setting."""
+    size, sampler, steps, cfg = (settings[name] for name in ("size", "sampler", "steps", "cfg_scale"))
+    return Grammar(
+        (
+            _identity(card) + ",",
+            Slot("size", tuple(f"{width},{height}" for width, height in size.values), size.log_priors),
+            ',"',
+            Slot("sampler", sampler.values, sampler.log_priors),
+            '",',
+            Slot("steps", tuple(map(str, steps.values)), steps.log_priors),
+            ",",
+            Slot("cfg", tuple(f"{value:g}" for value in cfg.values), cfg.log_priors),
+            "]",
+        ),
+        llm_weight,
+    )
+
+
+def recall(engine: Engine, prompt: str, every: Grammar, cards: Mapping[str, Card]) -> Card:
+    """The model that an engine names from memory, out of the identities of :func:`names` (``every``).
+
+    ``cards``: by identity, as :func:`by_identity` gives them.
+    """
+    return cards[engine.write(question(prompt), every)]
+
+
+def by_identity(cards: Sequence[Card]) -> dict[str, Card]:
+    """Identity (the beginning of an answer) → card."""
+    return {_identity(card): card for card in cards}
+
+
+def read(answer: str) -> dict[str, Any]:
+    """The fields of an answer.
+
+    Raises:
+        EngineError: the text is no list of eight (a cut-off or unconstrained answer).
+    """
+    try:
+        values = json.loads(answer)
+    except json.JSONDecodeError as error:
+        raise EngineError(
+            f"the language model answered {answer[:60]!r}, which is no call ({error})"
+        ) from None
+    if not isinstance(values, list) or len(values) != len(ORDER):
+        raise EngineError(f"the language model answered {answer[:60]!r}, which is no list of eight")
+    return dict(zip(ORDER, values, strict=True))
+
+
+def _identity(card: Card) -> str:
+    listed = json.dumps([card.name, card.type, card.base_model], ensure_ascii=False, separators=(",", ":"))
+    return listed.removesuffix("]")

@@ -1,0 +1,194 @@
+"""Dialogues: what is asked and answered, which model is absent, and the tokens that are learnt."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from stand_ins import ENTRIES
+
+from diffagent.agent import answer, memory
+from diffagent.agent.engines.decode import Vocabulary, spell, write
+from diffagent.agent.engines.transformers_engine import TransformersEngine
+from diffagent.agent.settings import by_family
+from diffagent.data.callability import answer_flaw
+from diffagent.data.errors import BadInput, EngineError
+from diffagent.training.dialogues import IGNORED, Dialogue, Example, Mix, converse, in_batches, tokenise
+from diffagent.training.listing import Listed
+
+CARDS = tuple(entry.card for entry in ENTRIES[:4])
+PIXELS, OIL, INK, XL = CARDS
+API = {"width": 640, "height": 512, "sampling_method": "Euler a", "sampling_steps": 23, "cfg_scale": 7}
+USUAL = by_family(CARDS)
+
+
+def pair(true: Any = PIXELS, offered: tuple[Any, ...] = CARDS, prompt: str = "a fox, pixel art") -> Listed:
+    return Listed(prompt, true, API, offered)
+
+
+def told(pairs: list[Listed], mix: Mix, k: int = 3, seed: int = 0) -> list[Dialogue]:
+    return converse(pairs, USUAL, mix, k, np.random.default_rng(seed))
+
+
+def lines(dialogue: Dialogue) -> list[str]:
+    return dialogue.prompt.user.split("\n")[:-1]
+
+
+def test_the_answer_is_the_true_models_letter_with_the_images_own_settings() -> None:
+    places = Counter()
+    for seed in range(30):
+        (one,) = told([pair()], Mix(0, 0), seed=seed)
+        letter, fields = answer.read(one.answer)
+        assert lines(one)[answer.LABELS.index(letter)] == f"{letter} {answer.describe(PIXELS)}"
+        assert one.answer == f'{letter} [640,512,"Euler a",23,7,"Tiny Pixels","Checkpoint","SD 1.5"]'
+        assert fields["model"] == "Tiny Pixels"
+        assert one.prompt == answer.question(
+            [next(card for card in CARDS if line[2:] == answer.describe(card)) for line in lines(one)],
+            "a fox, pixel art",
+        )
+        places[letter] += 1
+    assert set(places) == {"A", "B", "C"}  # no place is a hint
+
+
+def test_where_the_true_model_is_absent_the_prefilters_best_is_named_with_its_usual_settings() -> None:
+    (one,) = told([pair()], Mix(0, 1))
+    shown = {line[2:] for line in lines(one)}
+    assert shown == {answer.describe(card) for card in (OIL, INK, XL)}  # the one in reserve moves up
+    _, fields = answer.read(one.answer)
+    assert fields["model"] == OIL.name
+    assert (fields["width"], fields["height"], fields["sampling_steps"]) == (768, 512, 30)
+
+
+@pytest.mark.parametrize(
+    ("found", "lost", "mix", "memory_form", "absent"),
+    [
+        (20, 0, Mix(0.2, 0.25), 4, 4),  # 16 lists, a quarter without their model: all taken out
+        (16, 4, Mix(0.2, 0.25), 4, 4),  # just those that were lost
+        (10, 10, Mix(0.2, 0.25), 6, 4),  # six lost ones too many are asked from memory
+        (20, 0, Mix(1, 0.25), 20, 0),
+    ],
+)
+def test_forms_come_in_their_shares(found: int, lost: int, mix: Mix, memory_form: int, absent: int) -> None:
+    pairs = [pair()] * found + [pair(XL, (PIXELS, OIL, INK))] * lost
+    made = told(pairs, mix)
+    assert len(made) == 20
+    assert sum(one.form == "memory" for one in made) == memory_form
+    listed = [one for one in made if one.form == "candidates"]
+    named = [answer.read(one.answer)[1]["model"] for one in listed]
+    assert (
+        sum("640,512" not in one.answer for one in listed)
+        == absent
+        == len(named)
+        - named.count("Tiny Pixels")
+        + sum("Tiny Pixels" in one.answer and "640,512" not in one.answer for one in listed)
+    )
+
+
+def test_the_memory_form_is_the_prompt_alone_and_names_the_model_first() -> None:
+    (one,) = told([pair()], Mix(1, 0))
+    assert one.prompt == memory.question("a fox, pixel art")
+    assert "Tiny" not in one.prompt.user
+    assert one.answer == '["Tiny Pixels","Checkpoint","SD 1.5",640,512,"Euler a",23,7]'
+    assert memory.read(one.answer)["sampling_steps"] == 23
+    with pytest.raises(EngineError, match="list of eight"):
+        memory.read("[1,2]")
+    with pytest.raises(EngineError, match="no call"):
+        memory.read("Tiny Pixels")
+
+
+def test_answers_in_both_forms_are_callable(make_agent: Any) -> None:
+    catalog = make_agent().catalog
+    (listed,), (recalled,) = told([pair()], Mix(0, 0)), told([pair()], Mix(1, 0))
+    assert answer_flaw(answer.read(listed.answer)[1], catalog) is None
+    assert answer_flaw(memory.read(recalled.answer), catalog) is None
+
+
+def test_labels_are_the_answers_token_ids_and_ignored_before(tiny: TransformersEngine) -> None:
+    vocabulary = Vocabulary(tiny.chat)
+    (one,) = told([pair()], Mix(0, 0))
+    made = tokenise(one, tiny.chat, vocabulary)
+    asked = tiny.chat.prompt_ids(one.prompt)
+    assert made.ids[: len(asked)] == asked
+    assert made.labels[: len(asked)] == [-100] * len(asked)
+    assert IGNORED not in made.labels[len(asked) :]
+    assert made.labels[len(asked)] == tiny.chat.encode(one.answer[0])[0]  # the letter, one token
+    assert made.labels[-1] == tiny.chat.end_ids[0] == 2
+    assert tiny.chat.decode(made.labels[len(asked) : -1]) == one.answer
+
+
+def test_a_label_mask_on_literal_ids() -> None:
+    assert Example("memory", [5, 6, 7, 8, 2], 3).labels == [-100, -100, -100, 8, 2]
+
+
+@pytest.mark.parametrize("name", ["Tiny Pixels", 'Oil "Masters" {v2}', "日本 😀", "a\\b", "x, [y]"])
+@pytest.mark.parametrize("form", ["candidates", "memory"])
+def test_answers_are_spelt_in_the_tokens_that_decoding_writes(
+    tiny: TransformersEngine, name: str, form: str
+) -> None:
+    """Force the decoder through the same answer, and record what it consumes."""
+    vocabulary = Vocabulary(tiny.chat)
+    card = replace(PIXELS, name=name)
+    share = Mix(memory=1 if form == "memory" else 0, absent=0)
+    (one,) = told([pair(card, (card, OIL, INK))], share)
+    consumed: list[int] = []
+
+    class Recorded:
+        """The matcher, which remembers what it was given."""
+
+        def __init__(self, inner: Any) -> None:
+            self.inner = inner
+
+        def consume_tokens(self, tokens: list[int]) -> Any:
+            consumed.extend(tokens)
+            return self.inner.consume_tokens(tokens)
+
+        def __getattr__(self, called: str) -> Any:
+            return getattr(self.inner, called)
+
+    class Recording(Vocabulary):
+        """A vocabulary with recorded matchers."""
+
+        def matcher(self, grammar: Any) -> Any:
+            return Recorded(super().matcher(grammar))
+
+    whole = one.answer.encode()
+
+    def score(done: list[int], tokens: list[int], guess: Any) -> Any:
+        rest = whole[len(vocabulary.text(done)) :]
+        return np.array([100.0 * vocabulary.begins(token, rest) for token in tokens], np.float32)
+
+    assert write(one.grammar, Recording(tiny.chat), score) == one.answer
+    assert spell(one.grammar, vocabulary, one.answer) == [token for token in consumed if token != 2]
+
+
+def test_what_is_outside_the_grammar_cannot_be_spelt(tiny: TransformersEngine) -> None:
+    (one,) = told([pair()], Mix(0, 0))
+    with pytest.raises(EngineError, match="outside the request's grammar"):
+        spell(one.grammar, Vocabulary(tiny.chat), one.answer + "!")
+
+
+def test_batches_are_of_one_form_and_like_length() -> None:
+    rng = np.random.default_rng(0)
+    made = [
+        Example("memory" if i % 4 == 0 else "candidates", [i] * int(rng.integers(3, 60)), 2)
+        for i in range(203)
+    ]
+    ordered = in_batches(made, 8, np.random.default_rng(1))
+    assert sorted(one.ids for one in ordered) == sorted(one.ids for one in made)
+    batches = [ordered[i : i + 8] for i in range(0, 200, 8)]
+    assert all(len({one.form for one in batch}) == 1 for batch in batches[:-1])
+    spread = np.mean(
+        [max(map(len, ids)) - min(map(len, ids)) for ids in ([o.ids for o in b] for b in batches)]
+    )
+    assert spread < 12  # of 57 without sorting
+    lengths = [len(batch[0].ids) for batch in batches[:-1]]
+    assert lengths != sorted(lengths)  # batches themselves come in random order
+    assert ordered == in_batches(made, 8, np.random.default_rng(1))
+
+
+def test_shares_beyond_one_are_refused() -> None:
+    with pytest.raises(BadInput, match=r"absent is 1\.5, but it is a share"):
+        Mix(0, 1.5)

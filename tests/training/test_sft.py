@@ -1,0 +1,204 @@
+"""Fine-tuning end to end on a tiny Llama: stops, goes on in the same bytes, exports what serving loads."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from diffagent.agent.engines import Prompt
+from diffagent.agent.engines.adapter import FILE, Adapter
+from diffagent.agent.engines.transformers_engine import TransformersEngine
+from diffagent.data.errors import BadInput
+from diffagent.data.weights import Weights
+from diffagent.training.answer_trainer import read_log
+from diffagent.training.dialogues import Mix
+from diffagent.training.examples import FILE as EXAMPLES
+from diffagent.training.examples import examples
+from diffagent.training.recipe import Lora, Recipe
+from diffagent.training.sft import Limits, recipe_steps, schedule, train
+
+pytest.importorskip("trl", reason="needs pip install 'diffagent[train]'")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore:.*TRANSFORMERS_.*:UserWarning"),
+]
+API = {"width": 512, "height": 512, "sampling_method": "Euler a", "sampling_steps": 20, "cfg_scale": 7.0}
+
+
+def quiet(items: Iterable[Any], label: str) -> Iterable[Any]:
+    return items
+
+
+def silent(line: str) -> None:
+    pass
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def dabench(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Rows in memory form need no crawl: the models are three of the catalog that ships."""
+    from diffagent.data.catalog import Catalog
+
+    folder = tmp_path_factory.mktemp("dabench")
+    with Catalog.open() as catalog:
+        airs = [card.air for _, card in catalog.entries()[:3]]
+    things = ["fox", "castle", "river", "lamp", "door", "tower", "bird", "horse"]
+    for name, count in (("train", 24), ("align", 6)):
+        asked = [{"prompt": f"a {things[i % 8]}, no {i}", "negative_prompt": ""} for i in range(count)]
+        rows = [{"instruction": one, "api": API, "air": airs[i % 3]} for i, one in enumerate(asked)]
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def recipe(tiny_folder: Path) -> Recipe:
+    return Recipe(
+        "tiny", str(tiny_folder), Mix(memory=1), lora=Lora(2, 4), batch=4, held_out=4, eval_steps=3,
+        save_steps=2, learning_rate=1e-2, epochs=1, seed=3,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def straight(dabench: Path, recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One run of all six steps."""
+    out = tmp_path_factory.mktemp("straight")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        report = train(recipe, dabench, out, progress=quiet, say=silent)
+    assert report["steps"] == 6
+    return out
+
+
+def test_a_run_leaves_what_it_was(straight: Path, recipe: Recipe, tiny_folder: Path) -> None:
+    told = json.loads((straight / "run.json").read_text())
+    assert told["recipe"]["lora"] == {"r": 2, "alpha": 4, "dropout": 0.0}
+    assert told["base"]["digest"] == Weights(tiny_folder).digest
+    assert (told["examples"], told["data"]["train"], told["data"]["held_out"]) == (24, 24, 4)
+    assert {"torch", "trl", "peft", "python", "diffagent"} <= set(told["versions"])
+    rows = read_log(straight / "log.jsonl")
+    assert [row["step"] for row in rows if "eval_loss" in row] == [3, 6]
+    assert rows[0]["loss"] > 0
+    assert list(straight.rglob("events.out.tfevents*"))
+    curves = straight / "curves.png"
+    assert curves.read_bytes().startswith(b"\x89PNG")
+
+
+def test_training_lowers_the_held_out_loss(straight: Path) -> None:
+    losses = [row["eval_loss"] for row in read_log(straight / "log.jsonl") if "eval_loss" in row]
+    assert losses[-1] < losses[0]
+
+
+def test_going_on_from_a_checkpoint_ends_in_the_same_bytes(
+    straight: Path, dabench: Path, recipe: Recipe, tmp_path: Path
+) -> None:
+    with pytest.raises(BadInput, match="holds no checkpoint to go on from"):
+        train(recipe, dabench, tmp_path, resume=True, progress=quiet, say=silent)
+
+    class Killed(Exception):
+        pass
+
+    def die(line: str) -> None:
+        if line.startswith("step 3 of"):  # the evaluation after step 3; the last checkpoint is of step 2
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(recipe, dabench, tmp_path, progress=quiet, say=die)
+    assert (tmp_path / "checkpoint-2").is_dir()
+    train(recipe, dabench, tmp_path, resume=True, progress=quiet, say=silent)
+    ours, theirs = (folder / "adapter" / FILE for folder in (tmp_path, straight))
+    assert ours.read_bytes() == theirs.read_bytes()
+    logs = [[row.get("loss") for row in read_log(folder / "log.jsonl")] for folder in (tmp_path, straight)]
+    assert logs[0] == logs[1]
+
+
+def test_time_that_is_up_ends_in_good_order(dabench: Path, recipe: Recipe, tmp_path: Path) -> None:
+    said: list[str] = []
+    limits = Limits(minutes=1e-9)
+    report = train(recipe, dabench, tmp_path, limits=limits, progress=quiet, say=said.append)
+    assert report["steps"] == 1
+    assert any("minutes are up at step 1: saving" in line for line in said)
+    assert (tmp_path / "checkpoint-1").is_dir()
+    assert (tmp_path / "adapter" / FILE).is_file()
+
+
+def test_serving_loads_what_was_exported(straight: Path, tiny_folder: Path) -> None:
+    """The base with its adapter answers as the merged weights do, and otherwise than the base."""
+    adapter = Adapter.open(straight / "adapter")
+    assert (adapter.base, adapter.scale) == (Weights(tiny_folder).digest, 2.0)
+    assert len(adapter.pairs()) == 14  # seven linear layers in each of two
+    loaded = {
+        "base": TransformersEngine.load(str(tiny_folder), "cpu", "float32"),
+        "adapted": TransformersEngine.load(str(tiny_folder), "cpu", "float32", straight / "adapter"),
+        "merged": TransformersEngine.load(str(straight / "merged"), "cpu", "float32"),
+    }
+    asked = Prompt("Answer.", "a fox")
+    found = {name: engine.choose(asked, list("ABCD")) for name, engine in loaded.items()}
+    assert found["adapted"] == pytest.approx(found["merged"], abs=0.1)  # bf16 on the way
+    assert found["base"] != pytest.approx(found["merged"], abs=0.1)
+
+
+def test_all_weights_are_trained_and_extracted(dabench: Path, recipe: Recipe, tmp_path: Path) -> None:
+    full = replace(recipe, lora=None, extract_rank=3, learning_rate=1e-3)
+    report = train(full, dabench, tmp_path, limits=Limits(steps=2), progress=quiet, say=silent)
+    assert report["steps"] == 2
+    assert report["weights"]["adapter"]["bytes"] < 12e6
+    assert Adapter.open(tmp_path / "adapter").scale == 1.0
+
+
+def test_examples_are_made_once(
+    straight: Path, dabench: Path, recipe: Recipe, tiny: TransformersEngine
+) -> None:
+    stamp = (straight / EXAMPLES).stat().st_mtime_ns
+    again = examples(recipe, dabench, None, tiny.chat, straight, quiet)
+    assert (straight / EXAMPLES).stat().st_mtime_ns == stamp
+    assert (len(again.train), len(again.held_out)) == (24, 4)
+    examples(replace(recipe, seed=4), dabench, None, tiny.chat, straight, quiet)
+    assert (straight / EXAMPLES).stat().st_mtime_ns != stamp
+
+
+def test_candidates_need_the_crawl(dabench: Path, recipe: Recipe, tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="pass --raw RAW"):
+        train(replace(recipe, mix=Mix()), dabench, tmp_path, progress=quiet, say=silent)
+    with pytest.raises(BadInput, match=r"has no train\.jsonl"):
+        train(recipe, tmp_path, tmp_path, progress=quiet, say=silent)
+
+
+def test_the_rate_rises_then_falls_by_steps_or_by_the_clock(recipe: Recipe, monkeypatch: Any) -> None:
+    factor = schedule(replace(recipe, warmup=0.2), 10, Limits())
+    assert [round(factor(step), 3) for step in (0, 1, 5, 10)] == [0.5, 0.977, 0.525, 0.05]
+    monkeypatch.setattr("time.monotonic", lambda: 90.0)
+    hurried = schedule(
+        replace(recipe, warmup=0), 10**6, Limits(minutes=2, began=30.0)
+    )  # half the time is gone
+    assert hurried(1) == pytest.approx(0.525, abs=1e-4)
+    assert schedule(replace(recipe, warmup=0), 10, Limits(minutes=2, began=30.0), start=5)(
+        5
+    ) == pytest.approx(
+        0.05 + 0.95 * (1 - 2**-0.5) / 2  # half of the way was done, half of the rest is gone: cos 135°
+    )
+
+
+def test_steps_are_whole_batches_within_the_limit(recipe: Recipe) -> None:
+    from diffagent.training.dialogues import Example
+    from diffagent.training.examples import Examples
+
+    data = Examples([Example("memory", [1, 2], 1)] * 43, [], "")
+    assert recipe_steps(recipe, data, Limits()) == 10
+    assert recipe_steps(replace(recipe, accumulate=2), data, Limits()) == 5
+    assert recipe_steps(recipe, data, Limits(steps=3)) == 3

@@ -1,0 +1,124 @@
+"""The loss of supervised fine-tuning: cross entropy over the answers' tokens, and nothing else computed.
+
+Two things are left out that change nothing in the result: the logits of tokens that no loss is
+computed on (a vocabulary of 49,152 is half of a small model's work), and the beginning that all prompts of a
+batch share (the system turn), which goes through the model once and is then seen by all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from diffagent.training.dialogues import IGNORED
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How the letter of an answer counts: one token in forty, and the one that decides.
+
+    ``plain``: the weight of its cross entropy among all tokens, which teaches the model to answer by
+    itself. ``fused``: the weight of the cross entropy of softmax(log prior + logits) over the candidates'
+    letters alone, which teaches it what the prefilter does not know: the product of both is what decides in
+    serving (:class:`diffagent.agent.agent.Fusion`). ``letters``: the token ids of the labels, in order.
+    """
+
+    plain: float = 1.0
+    fused: float = 0.0
+    letters: tuple[int, ...] = ()
+
+    def measured(self) -> Choice:
+        """With every token counted once, as a held-out loss is reported."""
+        return Choice(letters=self.letters)
+
+
+def answer_loss(
+    model: Any,
+    ids: torch.Tensor,
+    real: torch.Tensor,
+    labels: torch.Tensor,
+    count: Any = None,
+    choice: Choice | None = None,
+    log_priors: torch.Tensor | None = None,
+) -> tuple[torch.Tensor, dict[str, float]]:
+    """Cross entropy in nats over the labelled tokens, and shares of right ones: of all tokens that come
+    first, and, of the letters with a prior, by the prefilter alone and with the model.
+
+    Args:
+        model: a causal language model of transformers (``base_model``, ``get_output_embeddings``).
+        ids, real, labels: int64 [batch, length], padded at the right; ``real`` is 1 where a token is none of
+            the padding, ``labels`` is −100 where there is no loss.
+        count: what the sum is divided by; default: the number of labelled tokens.
+        choice: how the first labelled token of each row counts; default: as any other.
+        log_priors: float [batch, k], the prefilter's log-probabilities of the candidates, −inf behind the
+            last and in rows that have none.
+    """
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    choice = choice or Choice()
+    states = _states(model, ids, real, _shared(ids, labels))
+    start = ids.shape[1] - states.shape[1]
+    targets = labels[:, start + 1 :]
+    scored = targets != IGNORED
+    logits = model.get_output_embeddings()(states[:, :-1][scored]).float()
+    wanted = targets[scored]
+    opening = (scored & (scored.cumsum(1) == 1))[scored]
+    weights = 1 + (choice.plain - 1) * opening.to(logits.dtype)
+    total = (weights * cross_entropy(logits, wanted, reduction="none")).sum()
+    with torch.no_grad():
+        right = {"mean_token_accuracy": float((logits.argmax(-1) == wanted).float().mean())}
+    if log_priors is not None and choice.letters:
+        given = log_priors[scored.any(1)]
+        fused, shares = _fused(logits[opening], wanted[opening], given, choice.letters)
+        total, right = total + choice.fused * fused, right | shares
+    return total / (max(len(wanted), 1) if count is None else count), right
+
+
+def _fused(
+    logits: torch.Tensor, wanted: torch.Tensor, log_priors: torch.Tensor, letters: tuple[int, ...]
+) -> tuple[torch.Tensor, dict[str, float]]:
+    """The summed cross entropy of the candidates that prior and model prefer together [rows, vocabulary]."""
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    known = log_priors.isfinite().any(1)
+    if not known.any():
+        return logits.new_zeros(()), {}
+    prior = log_priors[known]
+    ids = torch.tensor(letters[: prior.shape[1]], device=logits.device)
+    truth = (wanted[known][:, None] == ids).int().argmax(1)
+    together = prior + logits[known][:, ids]
+    with torch.no_grad():
+        shares = {
+            name: float((scores.argmax(1) == truth).float().mean())
+            for name, scores in (("prefilter_recall", prior), ("fused_recall", together))
+        }
+    return cross_entropy(together, truth, reduction="sum"), shares
+
+
+def _shared(ids: torch.Tensor, labels: torch.Tensor) -> int:
+    """How many tokens all rows begin with alike and without a loss, the last of them left to each row."""
+    alike = ((ids == ids[:1]) & (labels == IGNORED)).all(0)
+    differs = (~alike).nonzero()
+    length = int(differs[0]) if len(differs) else ids.shape[1]
+    return max(length - 1, 0) if len(ids) > 1 else 0
+
+
+def _states(model: Any, ids: torch.Tensor, real: torch.Tensor, shared: int) -> torch.Tensor:
+    """Final hidden states [batch, length − shared, hidden] behind the first ``shared`` tokens."""
+    backbone = model.base_model
+    if not shared:
+        states: torch.Tensor = backbone(input_ids=ids, attention_mask=real, use_cache=False).last_hidden_state
+        return states
+    from transformers.cache_utils import DynamicCache
+
+    cache = DynamicCache(config=model.config)
+    backbone(input_ids=ids[:1, :shared], past_key_values=cache, use_cache=True)
+    cache.batch_repeat_interleave(len(ids))
+    output = backbone(input_ids=ids[:, shared:], attention_mask=real, past_key_values=cache, use_cache=True)
+    states = output.last_hidden_state
+    return states

@@ -1,0 +1,148 @@
+"""trl's SFTTrainer as this project runs it: our loss on the CPU, our schedule, a log, a clock.
+
+On a GPU trl's own loss is kept, whose fused kernel computes no logits beside the labelled ones either; on a
+CPU it would compute them all (:mod:`diffagent.training.answer_loss`).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from diffagent.training.answer_loss import Choice, answer_loss
+from diffagent.training.dialogues import IGNORED
+
+if TYPE_CHECKING:
+    from diffagent.training.sft import Limits, Say
+
+
+@cache
+def trainer_class() -> Any:
+    """The class; made at the first use, because its base takes seconds to import."""
+    from torch.optim.lr_scheduler import LambdaLR
+    from transformers.trainer_callback import PrinterCallback
+    from trl.trainer.sft_trainer import SFTTrainer
+
+    class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
+        """Beside SFTTrainer's arguments: ``schedule(start)`` gives step → factor of the learning rate."""
+
+        def __init__(
+            self,
+            *,
+            schedule: Callable[[int], Callable[[int], float]],
+            limits: Limits,
+            say: Say,
+            log: Path,
+            choice: Choice,
+            **options: Any,
+        ) -> None:
+            self.lr_scheduler: Any = None
+            super().__init__(**options)
+            self._schedule = schedule
+            self._choice = choice
+            self.tokens = 0
+            """Tokens trained on in this process, padding left out."""
+            self.remove_callback(PrinterCallback)  # it prints on stdout
+            self.add_callback(_clock(limits, say))
+            self.add_callback(_diary(log, say))
+
+        def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+            if self.lr_scheduler is None:
+                start = self.state.global_step
+                self.lr_scheduler = LambdaLR(optimizer or self.optimizer, self._schedule(start))
+                self._created_lr_scheduler = True
+            return self.lr_scheduler
+
+        def compute_loss(
+            self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+        ) -> Any:
+            log_priors = inputs.pop("log_priors", None)
+            real = inputs["attention_mask"]
+            if self.model.training:
+                self.tokens += int(real.sum())
+            if self.args.gradient_checkpointing or real.device.type != "cpu":
+                return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+            plain = self.accelerator.unwrap_model(model)
+            plain = plain.get_base_model() if hasattr(plain, "peft_config") else plain
+            mode = "train" if self.model.training else "eval"
+            choice = self._choice if self.model.training else self._choice.measured()
+            loss, right = answer_loss(
+                plain, inputs["input_ids"], real, inputs["labels"], num_items_in_batch, choice, log_priors
+            )
+            for name, share in right.items():
+                self._metrics[mode][name].append(share)
+            return loss
+
+    return AnswerTrainer
+
+
+def collate(examples: list[dict[str, Any]], pad: int) -> dict[str, Any]:
+    """A batch, padded at the right: ids, mask and labels [batch, length]; ``log_priors`` [batch, k], −inf
+    where there is none."""
+    import torch
+    from torch.nn.utils.rnn import pad_sequence
+
+    def stack(name: str, kind: torch.dtype, filler: float) -> torch.Tensor:
+        rows = [torch.tensor(one[name], dtype=kind) for one in examples]
+        return pad_sequence(rows, batch_first=True, padding_value=filler)
+
+    ids = [torch.ones(len(one["input_ids"]), dtype=torch.long) for one in examples]
+    return {
+        "input_ids": stack("input_ids", torch.long, pad),
+        "attention_mask": pad_sequence(ids, batch_first=True),
+        "labels": stack("labels", torch.long, IGNORED),
+        "log_priors": stack("log_priors", torch.float32, -math.inf),
+    }
+
+
+def _clock(limits: Limits, say: Say) -> Any:
+    from transformers.trainer_callback import TrainerCallback
+
+    class Clock(TrainerCallback):  # type: ignore[misc]
+        """Ends the run in good order when its time is up: a last evaluation, a checkpoint."""
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            if limits.spent() >= 1 and not control.should_training_stop:
+                say(f"{limits.minutes:g} minutes are up at step {state.global_step}: saving")
+                control.should_save = control.should_training_stop = True
+                control.should_evaluate = args.eval_strategy != "no"
+
+    return Clock()
+
+
+def _diary(log: Path, say: Say) -> Any:
+    from transformers.trainer_callback import TrainerCallback
+
+    class Diary(TrainerCallback):  # type: ignore[misc]
+        """Every figure the trainer logs, as a JSON line in a file and in words on the console."""
+
+        def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            if state.is_world_process_zero:  # rows behind the checkpoint are logged again
+                kept = [row for row in read_log(log) if row["step"] <= state.global_step]
+                log.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
+
+        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+            if not state.is_world_process_zero or not logs:
+                return
+            row = {"step": state.global_step, **{name: _number(value) for name, value in logs.items()}}
+            with log.open("a", encoding="utf-8") as stream:
+                stream.write(json.dumps(row) + "\n")
+            shown = {name: row[name] for name in ("loss", "eval_loss", "learning_rate") if name in row}
+            if shown:
+                figures = ", ".join(f"{name} {value:.4g}" for name, value in shown.items())
+                say(f"step {state.global_step} of {state.max_steps}: {figures}")
+
+    return Diary()
+
+
+def read_log(log: Path) -> list[dict[str, Any]]:
+    """The rows of a log, oldest first; none where there is no log."""
+    return [json.loads(line) for line in log.read_text("utf-8").splitlines()] if log.is_file() else []
+
+
+def _number(value: Any) -> float:
+    return round(float(value), 6)

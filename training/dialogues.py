@@ -1,0 +1,191 @@
+"""Dialogues: what the language model is trained on, one user turn and one answer each (paper, section 3.2).
+
+*candidates*: the prompt with the prefilter's candidates, shuffled, so that no place in the list is a hint;
+the answer is the letter and the call of the model that the image was made with. In a stated share of them
+that model is absent, and the answer is the prefilter's best with its usual settings: what a user is
+served best with where the list is poor. *memory*: the prompt alone, the model names the model.
+
+Questions and answers are those of serving (:mod:`diffagent.agent.answer`, :mod:`diffagent.agent.memory`), and
+an answer's tokens are those that constrained decoding writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from diffagent.agent import answer, memory
+from diffagent.agent.engines import Prompt
+from diffagent.agent.engines.decode import Vocabulary, spell
+from diffagent.agent.grammar import Grammar, Slot
+from diffagent.agent.settings import settings
+from diffagent.agent.wishes import Wishes
+from diffagent.data.dabench import is_new_model
+from diffagent.data.errors import BadInput
+from diffagent.data.records import Card, Usage, family
+from diffagent.training.listing import Listed
+
+if TYPE_CHECKING:
+    from diffagent.agent.engines.chat import Chat
+
+Form = Literal["candidates", "memory"]
+IGNORED = -100
+"""The label of a token that no loss is computed on, as torch's cross entropy has it."""
+
+
+@dataclass(frozen=True)
+class Dialogue:
+    """One user turn and one answer; ``grammar`` holds the answers that are legal for the same choice.
+    ``log_priors``: the prefilter's log-probability of each candidate in the question's order, where the true
+    model is one of them."""
+
+    form: Form
+    prompt: Prompt
+    answer: str
+    grammar: Grammar
+    log_priors: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Example:
+    """A dialogue's token ids, the answer's from ``answer_at`` on, the end token last; ``log_priors`` as in
+    :class:`Dialogue`."""
+
+    form: Form
+    ids: list[int]
+    answer_at: int
+    log_priors: list[float] = field(default_factory=list)
+
+    @property
+    def labels(self) -> list[int]:
+        """The ids, ignored before the answer."""
+        return [IGNORED] * self.answer_at + self.ids[self.answer_at :]
+
+
+@dataclass(frozen=True)
+class Mix:
+    """The share of dialogues in memory form, and of candidate lists without their true model."""
+
+    memory: float = 0.1
+    absent: float = 0.15
+
+    def __post_init__(self) -> None:
+        for name, share in (("memory", self.memory), ("absent", self.absent)):
+            if not 0 <= share <= 1:
+                raise BadInput(f"{name} is {share}, but it is a share: give 0 to 1")
+
+
+def converse(
+    pairs: Sequence[Listed], usual: Mapping[str, Usage], mix: Mix, k: int, rng: np.random.Generator
+) -> list[Dialogue]:
+    """A dialogue for each pair, in random order.
+
+    The pairs whose model the prefilter did not list are the first to be absent; those beyond the stated
+    share are asked from memory, and where they are too few, listed models are taken out.
+    """
+    order = [pairs[i] for i in rng.permutation(len(pairs))]
+    by_memory = round(mix.memory * len(order))
+    lost = [one for one in order if one.card not in one.candidates[:k]]
+    found = [one for one in order if one.card in one.candidates[:k]]
+    absent = round(mix.absent * (len(order) - by_memory))
+    if mix.memory < 1:
+        lost, spare = lost[:absent], lost[absent:]
+        found, taken_out = found[absent - len(lost) :], found[: absent - len(lost)]
+    else:
+        lost, spare, found, taken_out = [], order, [], []
+    by_memory = max(0, by_memory - len(spare))
+    spare, found = spare + found[:by_memory], found[by_memory:]
+    listed = [_among(one, usual, k, rng, present=True) for one in found]
+    listed += [_among(one, usual, k, rng, present=False) for one in lost + taken_out]
+    told = listed + [_from_memory(one, usual) for one in spare]
+    return [told[i] for i in rng.permutation(len(told))]
+
+
+def _among(
+    pair: Listed, usual: Mapping[str, Usage], k: int, rng: np.random.Generator, *, present: bool
+) -> Dialogue:
+    """The candidates form; the true model is one of them or none."""
+    cards = [card for card in pair.candidates if present or card != pair.card][:k]
+    best = next(
+        (card for card in cards if card.model_id is None or not is_new_model(card.model_id)), cards[0]
+    )
+    chosen = pair.card if present else best
+    order = rng.permutation(len(cards))
+    cards = [cards[i] for i in order]
+    label = answer.LABELS[cards.index(chosen)]
+    legal = answer.grammar(label, chosen, _usual_settings(chosen, pair, usual), 1.0)
+    choice = _own(pair.api) if present else {}
+    legal = _with_options(legal, choice)
+    priors = tuple(pair.log_probs[i] for i in order) if present and pair.log_probs else ()
+    return Dialogue("candidates", answer.question(cards, pair.prompt), legal.render(choice), legal, priors)
+
+
+def _from_memory(pair: Listed, usual: Mapping[str, Usage]) -> Dialogue:
+    choice = _own(pair.api)
+    legal = _with_options(memory.grammar(pair.card, _usual_settings(pair.card, pair, usual), 1.0), choice)
+    return Dialogue("memory", memory.question(pair.prompt), legal.render(choice), legal)
+
+
+def _usual_settings(card: Card, pair: Listed, usual: Mapping[str, Usage]) -> Mapping[str, Any]:
+    return settings(card, usual.get(family(card.base_model), Usage()), Wishes(pair.prompt))
+
+
+def _own(api: Mapping[str, Any]) -> dict[str, str]:
+    """The image's own parameters as the slots of an answer spell them."""
+    return {
+        "size": f"{api['width']},{api['height']}",
+        "sampler": str(api["sampling_method"]),
+        "steps": str(api["sampling_steps"]),
+        "cfg": f"{api['cfg_scale']:g}",
+    }
+
+
+def _with_options(grammar: Grammar, choice: Mapping[str, str]) -> Grammar:
+    """The grammar with the chosen options added to slots that lack them."""
+    return Grammar(
+        tuple(_with_option(part, choice) if isinstance(part, Slot) else part for part in grammar.parts),
+        grammar.llm_weight,
+    )
+
+
+def _with_option(slot: Slot, choice: Mapping[str, str]) -> Slot:
+    option = choice.get(slot.name, slot.best)
+    if option in slot.options:
+        return slot
+    return Slot(slot.name, (*slot.options, option), (*slot.log_priors, min(slot.log_priors)))
+
+
+def tokenise(dialogue: Dialogue, chat: Chat, vocabulary: Vocabulary) -> Example:
+    """Token ids of both turns in the model's own chat template."""
+    asked = chat.prompt_ids(dialogue.prompt)
+    said = spell(dialogue.grammar, vocabulary, dialogue.answer)
+    return Example(dialogue.form, [*asked, *said, vocabulary.end], len(asked), list(dialogue.log_priors))
+
+
+def in_batches(examples: Sequence[Example], batch: int, rng: np.random.Generator) -> list[Example]:
+    """The examples reordered so that each run of ``batch`` is of one form and like length.
+
+    They are sorted within windows of 32 batches, and the batches shuffled: a run that stops early has seen a
+    random part. What is left over from whole batches stands last.
+    """
+    found: list[list[Example]] = []
+    rest: list[Example] = []
+    for start in range(0, len(examples), 32 * batch):
+        window = examples[start : start + 32 * batch]
+        for form in ("candidates", "memory"):
+            alike = sorted((one for one in window if one.form == form), key=lambda one: len(one.ids))
+            whole = len(alike) - len(alike) % batch
+            made = [alike[i : i + batch] for i in range(0, whole, batch)]
+            found += [made[i] for i in rng.permutation(len(made))]
+            rest += alike[whole:]
+    order = _interleaved(len(found), 32, rng)
+    return [one for i in order for one in found[i]] + rest
+
+
+def _interleaved(count: int, window: int, rng: np.random.Generator) -> list[int]:
+    """0…count − 1, shuffled within windows: forms mix, and the order of the examples is kept on the whole."""
+    starts = range(0, count, window)
+    return [int(i) for start in starts for i in start + rng.permutation(min(window, count - start))]

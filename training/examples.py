@@ -1,0 +1,167 @@
+"""Examples: the token ids that a run trains on, made once and kept beside the weights.
+
+    DABENCH/train.jsonl, RAW → pairs with candidates → dialogues of every epoch → token ids
+
+The file names what it was made from, so that a run that goes on reads the same examples in the same order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from diffagent.agent.answer import LABELS
+from diffagent.agent.engines.decode import Vocabulary
+from diffagent.agent.prefilter import Ranker
+from diffagent.agent.settings import by_family
+from diffagent.data.errors import BadInput
+from diffagent.data.records import Card
+from diffagent.training.dialogues import Example, converse, in_batches, tokenise
+from diffagent.training.listing import Listed, list_held_out, list_train, plain_list, read_rows
+from diffagent.training.ranker import gather
+
+if TYPE_CHECKING:
+    from diffagent.agent.engines.chat import Chat
+    from diffagent.training.recipe import Recipe
+
+Progress = Callable[[Iterable[Any], str], Iterable[Any]]
+FILE = "examples.jsonl"
+
+
+@dataclass(frozen=True)
+class Examples:
+    """In the order of training, and held out; ``digest`` is of the DABench files, ``letters`` the token ids
+    of the candidates' labels."""
+
+    train: list[Example]
+    held_out: list[Example]
+    digest: str
+    letters: tuple[int, ...] = ()
+
+
+def examples(
+    recipe: Recipe, dabench: Path, raw: Path | None, chat: Chat, out: Path, progress: Progress
+) -> Examples:
+    """Those of ``out``, where they were made for the same recipe and data; else new ones, kept there.
+
+    Raises:
+        BadInput: DABench is missing, or a recipe with candidates is given no crawl.
+    """
+    from filelock import FileLock
+
+    digest = data_digest(dabench)
+    key = _key(recipe, digest, chat, raw is not None)
+    out.mkdir(parents=True, exist_ok=True)
+    with FileLock(out / f".{FILE}.lock"):  # several processes of one run wait for the first
+        kept = _read(out / FILE, key, digest)
+        if kept is None:
+            kept = _make(recipe, dabench, raw, chat, digest, progress)
+            _write(kept, out / FILE, key)
+    return replace(kept, letters=tuple(Vocabulary(chat).first_token(label.encode()) for label in LABELS))
+
+
+def data_digest(dabench: Path) -> str:
+    """SHA-256 over the train and align parts."""
+    found = hashlib.sha256()
+    for name in ("train", "align"):
+        path = dabench / f"{name}.jsonl"
+        if not path.is_file():
+            raise BadInput(f"{dabench} has no {path.name}: build it with diffagent data build RAW -o DABENCH")
+        found.update(path.read_bytes())
+    return found.hexdigest()
+
+
+def _make(
+    recipe: Recipe, dabench: Path, raw: Path | None, chat: Chat, digest: str, progress: Progress
+) -> Examples:
+    rows = read_rows(dabench / "train.jsonl")
+    align = read_rows(dabench / "align.jsonl")
+    chosen = np.random.default_rng(recipe.seed).permutation(len(align))[: recipe.held_out]
+    align = [align[i] for i in sorted(chosen)]
+    if recipe.mix.memory < 1:
+        cards, train, held_out = _listed(recipe, rows, align, raw, progress)
+    else:
+        cards = _shipped_cards()
+        known = {card.air: card for card in cards}
+        train, held_out = plain_list(rows, known), plain_list(align, known)
+    usual, k, vocabulary = by_family(cards), recipe.listing.k, Vocabulary(chat)
+    made: list[Example] = []
+    for epoch in range(recipe.epochs):
+        rng = np.random.default_rng([recipe.seed, epoch])
+        told = converse(train, usual, recipe.mix, k, rng)
+        tokens = [tokenise(one, chat, vocabulary) for one in progress(told, f"dialogues, epoch {epoch + 1}")]
+        made += in_batches(tokens, recipe.batch, rng)
+    rng = np.random.default_rng([recipe.seed, recipe.epochs])
+    held = [tokenise(one, chat, vocabulary) for one in converse(held_out, usual, recipe.mix, k, rng)]
+    return Examples(made, in_batches(held, recipe.batch, rng), digest)
+
+
+def _listed(
+    recipe: Recipe, rows: Sequence[Any], align: Sequence[Any], raw: Path | None, progress: Progress
+) -> tuple[Sequence[Card], list[Listed], list[Listed]]:
+    from diffagent.data.corpus import read_entries
+    from diffagent.data.filters import Scope
+    from diffagent.data.raw import RawFolder
+    from diffagent.data.text_encoder import TextEncoder
+
+    if raw is None:
+        raise BadInput(
+            f"recipe {recipe.name} trains on candidates, which are found among the prompts of the crawl: "
+            "pass --raw RAW, the folder that DABENCH was built from"
+        )
+    encoder = TextEncoder.load()
+    entries = progress(read_entries(RawFolder(raw), Scope(), "both"), "crawl")
+    corpus = gather(entries, encoder, recipe.listing.folds)
+    ranker = Ranker.load()
+    train = list_train(rows, corpus, ranker, encoder, recipe.listing, progress)
+    held_out = list_held_out(align, corpus, ranker, encoder, recipe.listing.k, progress)
+    return corpus.cards, train, held_out
+
+
+def _shipped_cards() -> list[Card]:
+    from diffagent.data.catalog import Catalog
+
+    with Catalog.open() as catalog:
+        return [card for _, card in catalog.entries()]
+
+
+def _key(recipe: Recipe, digest: str, chat: Chat, with_raw: bool) -> str:
+    stored = recipe.to_json()
+    data = {name: stored[name] for name in ("mix", "listing", "epochs", "batch", "held_out", "seed")}
+    source = hashlib.sha256(chat.source.encode()).hexdigest()
+    return hashlib.sha256(json.dumps([data, digest, source, with_raw]).encode()).hexdigest()
+
+
+def _read(path: Path, key: str, digest: str) -> Examples | None:
+    if not path.is_file():
+        return None
+    with path.open(encoding="utf-8") as lines:
+        if json.loads(next(lines, "{}") or "{}").get("key") != key:
+            return None
+        stored = [json.loads(line) for line in lines]
+    kept = {
+        part: [
+            Example(**{name: value for name, value in one.items() if name != "part"})
+            for one in stored
+            if one["part"] == part
+        ]
+        for part in ("train", "held_out")
+    }
+    return Examples(kept["train"], kept["held_out"], digest)
+
+
+def _write(made: Examples, path: Path, key: str) -> None:
+    """Under a temporary name first, so that a kill leaves no half file."""
+    scratch = path.with_suffix(".tmp")
+    with scratch.open("w", encoding="utf-8") as stream:
+        stream.write(json.dumps({"key": key}) + "\n")
+        for part, listed in (("train", made.train), ("held_out", made.held_out)):
+            for one in listed:
+                stream.write(json.dumps({"part": part, **vars(one)}) + "\n")
+    scratch.replace(path)

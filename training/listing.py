@@ -1,0 +1,191 @@
+"""Listing: each training pair with the candidates that the prefilter offers for its prompt.
+
+In: rows of DABench and the corpus of the crawl that they come from. Out: :class:`Listed` pairs. A query never
+meets its own image or a near-duplicate in the catalog: its whole cluster is left out, by the folds of
+:mod:`diffagent.training.ranker`. So the lists are as poor as those of prompts that nobody has seen. Some
+queries come without their negative prompt, some cut to a few words, as people type in a chat.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from diffagent.agent.matching import Matcher, Requirement
+from diffagent.agent.prefilter import Ranker
+from diffagent.data.errors import BadInput
+from diffagent.data.records import Card
+from diffagent.data.text_encoder import Encoder
+from diffagent.training.ranker import Corpus, requirement_of, seen_by, shorten
+
+Progress = Callable[[Iterable[Any], str], Iterable[Any]]
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A pair: what is asked, the model that the image was made with, its parameters (the row's ``api``), and
+    the prefilter's candidates, best first, with their log-probabilities; none where no catalog was asked."""
+
+    prompt: str
+    card: Card
+    api: Mapping[str, Any]
+    candidates: tuple[Card, ...] = ()
+    log_probs: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class ListingConfig:
+    """``k`` candidates (and one in reserve); the shares of queries that are cut to a few words and that
+    lack their negative prompt."""
+
+    k: int = 16
+    short: float = 0.15
+    without_negative: float = 0.35
+    folds: int = 6
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.k < 2 or self.folds < 2:
+            raise BadInput(f"k is {self.k} and folds is {self.folds}: both must be at least 2")
+        if min(self.short, self.without_negative) < 0 or self.short + self.without_negative > 1:
+            raise BadInput(
+                f"short is {self.short} and without_negative is {self.without_negative}: "
+                "give shares from 0 that come to at most 1"
+            )
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The rows of one DABench file.
+
+    Raises:
+        BadInput: the file is missing or empty, or a line is no row; names the line.
+    """
+    if not path.is_file():
+        raise BadInput(f"{path} is no file of DABench: build the folder with diffagent data build")
+    rows: list[Row] = []
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+        try:
+            row = json.loads(line)
+            missing = {"instruction", "api", "air"} - set(row)
+            if missing:
+                raise KeyError(f"no {', '.join(sorted(missing))}")
+        except (ValueError, KeyError, TypeError) as error:
+            raise BadInput(
+                f"{path}, line {number} is no row of DABench ({error}): give a folder of diffagent data build"
+            ) from None
+        rows.append(row)
+    if not rows:
+        raise BadInput(f"{path} has no rows: build DABench from a larger crawl")
+    return rows
+
+
+def plain_list(rows: Iterable[Row], cards: Mapping[str, Card]) -> list[Listed]:
+    """Pairs without candidates, of the rows whose AIR is among ``cards``."""
+    return [
+        Listed(row["instruction"]["prompt"], cards[row["air"]], row["api"])
+        for row in rows
+        if row["air"] in cards
+    ]
+
+
+def list_train(
+    rows: Sequence[Row],
+    corpus: Corpus,
+    ranker: Ranker,
+    encoder: Encoder,
+    config: ListingConfig,
+    progress: Progress,
+) -> list[Listed]:
+    """Every row of the train part with its candidates, in the rows' order, less those whose image no catalog
+    may see (DABench splits by cluster; the corpus holds what neither rule keeps back: nine rows in ten).
+
+    Raises:
+        BadInput: no row's image is among the crawl's.
+    """
+    places = _places(rows, corpus)
+    if not places:
+        raise BadInput(
+            f"none of {len(rows)} rows comes from this crawl: "
+            "give the RAW folder that the rows were built from"
+        )
+    offered = _offered(corpus)
+    found: dict[int, Listed] = {}
+    for fold in sorted({int(corpus.cluster_fold[at]) for at in places.values()}):
+        matcher = seen_by(corpus, fold)
+        asked = [n for n, at in places.items() if corpus.cluster_fold[at] == fold]
+        for n in progress(asked, f"candidates, fold {fold + 1} of {config.folds}"):
+            rng = np.random.default_rng([config.seed, n])
+            text, requirement = _query(corpus, places[n], encoder, config, rng)
+            best = _best(corpus, matcher, ranker, requirement, offered, config.k + 1)
+            found[n] = Listed(text, corpus.cards[corpus.model[places[n]]], rows[n]["api"], *best)
+    return [found[n] for n in sorted(found)]
+
+
+def list_held_out(
+    rows: Sequence[Row], corpus: Corpus, ranker: Ranker, encoder: Encoder, k: int, progress: Progress
+) -> list[Listed]:
+    """Rows that no corpus of the train part holds, against all of it."""
+    models = _models(corpus)
+    matcher, offered = seen_by(corpus, None), _offered(corpus)
+    found = []
+    for row in progress([row for row in rows if row["air"] in models], "candidates, held out"):
+        asked = row["instruction"]
+        requirement = Requirement.of(asked["prompt"], asked["negative_prompt"], encoder)
+        best = _best(corpus, matcher, ranker, requirement, offered, k + 1)
+        found.append(Listed(asked["prompt"], corpus.cards[models[row["air"]]], row["api"], *best))
+    return found
+
+
+def _models(corpus: Corpus) -> dict[str, int]:
+    return {card.air: model for model, card in enumerate(corpus.cards)}
+
+
+def _places(rows: Sequence[Row], corpus: Corpus) -> dict[int, int]:
+    """Row → its document in the corpus, of the rows that have one."""
+    models = _models(corpus)
+    documents = {
+        (int(model), *texts): at
+        for at, (model, texts) in enumerate(zip(corpus.model, corpus.texts, strict=True))
+    }
+    keys: Iterator[tuple[int, str, str]] = (
+        (models.get(row["air"], -1), row["instruction"]["prompt"], row["instruction"]["negative_prompt"])
+        for row in rows
+    )
+    return {n: documents[key] for n, key in enumerate(keys) if key in documents}
+
+
+def _query(
+    corpus: Corpus, at: int, encoder: Encoder, config: ListingConfig, rng: np.random.Generator
+) -> tuple[str, Requirement]:
+    text, draw = corpus.texts[at][0], rng.random()
+    if draw < config.short:
+        text = shorten(text, corpus.cards[corpus.model[at]], rng)
+        return text, Requirement.of(text, "", encoder)
+    with_negative = draw >= config.short + config.without_negative
+    return text, requirement_of(corpus.docs[at], with_negative=with_negative)
+
+
+def _offered(corpus: Corpus) -> npt.NDArray[np.bool_]:
+    """The models that a call may name: no pickles. Booleans [M]."""
+    return np.array([not card.is_pickle for card in corpus.cards])
+
+
+def _best(
+    corpus: Corpus,
+    matcher: Matcher,
+    ranker: Ranker,
+    requirement: Requirement,
+    offered: npt.NDArray[np.bool_],
+    count: int,
+) -> tuple[tuple[Card, ...], tuple[float, ...]]:
+    scores = np.where(offered, ranker(matcher.features(requirement)), -np.inf)
+    order = np.argsort(-scores, kind="stable")[:count]
+    order = order[np.isfinite(scores[order])]
+    return tuple(corpus.cards[i] for i in order), tuple(float(scores[i]) for i in order)

@@ -1,0 +1,123 @@
+"""Parameters: are sampler, size, steps and CFG scale those of the image that a held-out pair stands for?
+
+Measured given the true model, so that a wrong pick does not hide good settings: the agent's (the
+language model's probabilities fused with what people use the model with), the model's own most frequent
+values, and one set for everything (the paper's defaults, section 4.1: Euler a, 20 steps, 7, 512×512).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import astuple, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from diffagent.agent import answer
+from diffagent.agent.agent import Agent
+from diffagent.agent.settings import FALLBACK, most_frequent
+from diffagent.agent.wishes import wishes
+from diffagent.data.records import Card, Counts, Usage, family
+
+NAMES = ("sampler", "size", "steps_mae", "cfg_mae")
+WHO = ("agent", "model_default", "global_default")
+RESAMPLES = 1000
+Scores = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What an image is made with, or should be; ``size`` in pixels."""
+
+    sampler: str
+    size: tuple[int, int]
+    steps: int
+    cfg_scale: float
+
+    @classmethod
+    def of_fields(cls, fields: Mapping[str, Any]) -> Parameters:
+        """From the fields of an answer, or of a row's ``api``."""
+        size = int(fields["width"]), int(fields["height"])
+        return cls(
+            str(fields["sampling_method"]), size, int(fields["sampling_steps"]), float(fields["cfg_scale"])
+        )
+
+    @classmethod
+    def most_frequent(cls, own: Usage, usual: Usage) -> Parameters:
+        """The most frequent value of each, of a model's family where its own is not known."""
+
+        def of(name: str) -> Any:
+            counts: Sequence[Counts] = getattr(own, name), getattr(usual, name), FALLBACK[name]
+            return next(found for one in counts if (found := most_frequent(name, one)) is not None)
+
+        return cls(of("sampler"), of("size"), of("steps"), of("cfg_scale"))
+
+
+GLOBAL = Parameters.most_frequent(Usage(), Usage())
+
+
+@dataclass(frozen=True)
+class Said:
+    """The parameters of one pair by each of :data:`WHO`, and the true ones."""
+
+    true: Parameters
+    agent: Parameters
+    model_default: Parameters
+    global_default: Parameters = GLOBAL
+
+
+def say(agent: Agent, prompt: str, cards: Sequence[Card], true: Card, api: Mapping[str, Any]) -> Said:
+    """What the agent would write for the true model among ``cards``."""
+    offered, label = offer(cards, true)
+    legal = agent.grammar(label, true, wishes(prompt))
+    _, fields = answer.read(agent.engine.write(answer.question(offered, prompt), legal, legal.draft()))
+    usual = agent.usual.get(family(true.base_model), Usage())
+    return Said(
+        true=Parameters.of_fields(api),
+        agent=Parameters.of_fields(fields),
+        model_default=Parameters.most_frequent(true.usage, usual),
+    )
+
+
+def offer(cards: Sequence[Card], true: Card) -> tuple[list[Card], str]:
+    """The candidates with the true model among them, in the last place if it was none; and its letter."""
+    offered = list(cards) if true in cards else [*cards[: len(cards) - 1], true]
+    return offered, answer.LABELS[offered.index(true)]
+
+
+def table(said: Sequence[Said], seed: int) -> dict[str, Any] | None:
+    """Each of :data:`WHO` with its share of right samplers and sizes (percent) and mean absolute errors of
+    steps and CFG scale; 95 % bootstrap intervals over pairs under ``ci95``; the agent's lead over the
+    model's own most frequent values under ``gain`` (positive is better)."""
+    if not said:
+        return None
+    scores = {who: np.array([_score(getattr(one, who), one.true) for one in said]) for who in WHO}
+    scores["gain"] = (scores["agent"] - scores["model_default"]) * np.array([1, 1, -1, -1])
+    out: dict[str, Any] = {"n": len(said)}
+    out |= {who: _named(rows.mean(0)) for who, rows in scores.items()}
+    draws = np.random.default_rng(seed).integers(0, len(said), (RESAMPLES, len(said)))
+    out["ci95"] = {who: _intervals(rows, draws) for who, rows in scores.items()}
+    return out
+
+
+def _score(said: Parameters, true: Parameters) -> tuple[float, float, float, float]:
+    """In the order of NAMES: 100 or 0 for right and wrong, then absolute errors."""
+    sampler, size, steps, cfg = astuple(said)
+    return (
+        100.0 * (sampler == true.sampler),
+        100.0 * (size == true.size),
+        float(abs(steps - true.steps)),
+        float(abs(cfg - true.cfg_scale)),
+    )
+
+
+def _named(values: Scores) -> dict[str, float]:
+    return {name: round(float(value), 3) for name, value in zip(NAMES, values, strict=True)}
+
+
+def _intervals(rows: Scores, draws: npt.NDArray[np.int64]) -> dict[str, list[float]]:
+    low, high = np.percentile(rows[draws].mean(1), [2.5, 97.5], axis=0)
+    return {
+        name: [round(float(a), 3), round(float(b), 3)] for name, a, b in zip(NAMES, low, high, strict=True)
+    }

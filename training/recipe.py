@@ -1,0 +1,151 @@
+"""Recipes: how a model is fine-tuned, as a YAML file and as a dataclass that is checked.
+
+    model: smollm2-135m-instruct
+    mix: {memory: 0.1, absent: 0.15}
+    lora: {r: 16, alpha: 32}
+
+An unknown key is an error that names the known ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+from diffagent.data.errors import BadInput, MissingExtra
+from diffagent.data.weights import DEFAULT_LLM
+from diffagent.training.dialogues import Mix
+from diffagent.training.listing import ListingConfig
+
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Lora:
+    """Low-rank adaptation (Hu et al. 2021) of all linear layers but the head: ΔW = B·A·alpha/r."""
+
+    r: int = 16
+    alpha: float = 32.0
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.r < 1 or self.alpha <= 0 or not 0 <= self.dropout < 1:
+            raise BadInput(
+                f"lora is {asdict(self)}: r starts at 1, alpha is above 0, dropout is from 0 to below 1"
+            )
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All of a run but its data. ``lora`` None trains every weight; ``extract_rank`` then is the rank of the
+    adapter that is drawn from the difference. ``batch`` examples go through a device at once, ``accumulate``
+    such batches make a step; ``warmup`` is a share of the steps; ``minutes`` of wall time end the run, its
+    learning rate brought down by then. ``choice_weight`` is how often the letter of an answer counts, and
+    ``fused_weight`` how often its choice together with the prefilter's does
+    (:class:`diffagent.training.answer_loss.Choice`; on a CPU: trl's own loss on GPUs counts every token once). ``held_out`` align pairs are evaluated every
+    ``eval_steps``."""
+
+    name: str = "custom"
+    model: str = DEFAULT_LLM
+    mix: Mix = field(default_factory=Mix)
+    listing: ListingConfig = field(default_factory=ListingConfig)
+    lora: Lora | None = field(default_factory=Lora)
+    extract_rank: int | None = None
+    epochs: int = 1
+    batch: int = 8
+    accumulate: int = 1
+    learning_rate: float = 5e-4
+    weight_decay: float = 0.0
+    warmup: float = 0.05
+    choice_weight: float = 1.0
+    fused_weight: float = 0.0
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    checkpointing: bool = False
+    held_out: int = 64
+    eval_steps: int = 100
+    save_steps: int = 50
+    minutes: float | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        counts = {
+            name: getattr(self, name)
+            for name in ("epochs", "batch", "accumulate", "eval_steps", "save_steps")
+        }
+        for name, value in counts.items():
+            if not isinstance(value, int) or value < 1:
+                raise BadInput(f"{name} is {value!r} in recipe {self.name}: give a whole number from 1 up")
+        if (
+            min(self.learning_rate, self.choice_weight) <= 0
+            or self.fused_weight < 0
+            or not 0 <= self.warmup < 1
+        ):
+            raise BadInput(
+                f"learning_rate is {self.learning_rate}, choice_weight {self.choice_weight}, fused_weight "
+                f"{self.fused_weight} and warmup {self.warmup} in recipe {self.name}: two are above 0, then one is "
+                "0 or more, the last is a share below 1"
+            )
+        if self.dtype not in ("auto", "float32", "bfloat16"):
+            raise BadInput(f"dtype is {self.dtype!r} in recipe {self.name}: give auto, float32 or bfloat16")
+        if self.lora is not None and self.extract_rank is not None:
+            raise BadInput(f"recipe {self.name} has lora and extract_rank: only full weights are extracted")
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def shipped() -> list[str]:
+    """The names of the recipes that ship."""
+    return sorted(file.stem for file in _folder().glob("*.yaml"))
+
+
+def read_recipe(name: str) -> Recipe:
+    """A recipe that ships, by name, or a YAML file.
+
+    Raises:
+        BadInput: there is none, or it has an unknown key or a value out of range.
+        MissingExtra: PyYAML is not installed.
+    """
+    path = Path(name) if name.endswith((".yaml", ".yml")) else _folder() / f"{name}.yaml"
+    if not path.is_file():
+        raise BadInput(f"there is no recipe {name!r}: give a .yaml file or one of {', '.join(shipped())}")
+    try:
+        import yaml
+    except ImportError:
+        raise MissingExtra("recipes need PyYAML: pip install 'diffagent[train]'") from None
+    try:
+        stored = yaml.safe_load(path.read_text("utf-8"))
+    except yaml.YAMLError as error:
+        raise BadInput(f"{path.name} is no YAML: {' '.join(str(error).split())[:200]}") from None
+    recipe: Recipe = _checked(Recipe, stored, path.name)
+    return replace(recipe, name=path.stem)
+
+
+def _checked(kind: type, stored: Any, where: str) -> Any:
+    """A dataclass from a mapping; sections are dataclasses of their own."""
+    if not isinstance(stored, dict):
+        raise BadInput(f"{where} is {stored!r}, but it should map names to values")
+    known = {one.name for one in fields(kind)}
+    for key in stored:
+        if key not in known:
+            raise BadInput(f"{where} has the unknown key {key!r}; known are {', '.join(sorted(known))}")
+    values = {
+        key: _checked(_SECTIONS[key], value, f"{key} of {where}")
+        if key in _SECTIONS and value is not None
+        else value
+        for key, value in stored.items()
+    }
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise BadInput(f"{where} has a value of the wrong kind: {error}") from None
+
+
+_SECTIONS: dict[str, type] = {"mix": Mix, "listing": ListingConfig, "lora": Lora}
+
+
+def _folder() -> Path:
+    return Path(str(files("diffagent.training") / "recipes"))

@@ -1,0 +1,82 @@
+"""Results as a picture: recall at 1 of prefilter, untuned and tuned agent on each set of pairs.
+
+In: objects that ``diffagent eval select --json`` printed, named by their files. Out: a PNG file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from diffagent.data.errors import BadInput, MissingExtra
+from diffagent.data.funnel_plot import has_matplotlib
+
+WHO = {
+    "baseline": ("TF-IDF + MiniLM", "#e4e8ea"),
+    "prefilter": ("prefilter", "#c3dae3"),
+    "untuned": ("agent, untuned", "#7fb0c4"),
+    "agent": ("agent", "#2f6f8f"),
+}
+
+
+def read_results(paths: Sequence[Path]) -> dict[str, Mapping[str, Any]]:
+    """Name of a file → its results.
+
+    Raises:
+        BadInput: a file is no result of ``diffagent eval select --json``.
+    """
+    found: dict[str, Mapping[str, Any]] = {}
+    for path in paths:
+        try:
+            stored = json.loads(path.read_text("utf-8"))
+            stored["prefilter"]["1"], stored["ci95"]["prefilter"]["1"], stored["n"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise BadInput(
+                f"{path} holds no results ({type(error).__name__}: {error}): give what diffagent eval select "
+                "--json printed"
+            ) from None
+        found[path.stem] = stored
+    return found
+
+
+def draw(results: Mapping[str, Mapping[str, Any]], path: Path) -> None:
+    """Draw bars with 95 % intervals into a PNG file.
+
+    Raises:
+        MissingExtra: matplotlib is not installed.
+    """
+    if not has_matplotlib():
+        raise MissingExtra("a plot needs matplotlib, which is not installed: pip install 'diffagent[plot]'")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(2.2 + 2 * len(results), 4), dpi=130, facecolor="white", layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    for place, (who, (label, colour)) in enumerate(WHO.items()):
+        bars = [
+            (at + 0.2 * place, *bar) for at, one in enumerate(results.values()) if (bar := _bar(one, who))
+        ]
+        if bars:
+            x, height, low, high = zip(*bars, strict=True)
+            axes.bar(
+                x, height, 0.18, yerr=(low, high), color=colour, label=label, ecolor="#22303a", capsize=2
+            )
+    axes.set_xticks([at + 0.3 for at in range(len(results))])
+    axes.set_xticklabels([f"{name}\nn = {one['n']}" for name, one in results.items()])
+    axes.set_ylabel("true model ranked first, %")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, ncols=2)
+    with path.open("wb") as stream:
+        figure.savefig(stream, format="png", metadata={"Software": None})
+
+
+def _bar(result: Mapping[str, Any], who: str) -> tuple[float, float, float] | None:
+    """Height and the lengths of the interval below and above it."""
+    if who not in result:
+        return None
+    height = float(result[who]["1"])
+    low, high = result["ci95"][who]["1"]
+    return height, max(0.0, height - low), max(0.0, high - height)

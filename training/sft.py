@@ -1,0 +1,278 @@
+"""Supervised fine-tuning, the first stage of SFTA (paper, section 3.2), by trl's SFTTrainer.
+
+In: a DABench folder, the crawl it was built from, a recipe. Out, in one folder:
+
+    run.json        the resolved recipe, the digest of the data, package versions, machine, times
+    examples.jsonl  what is trained on, in order     checkpoint-N/  to go on from
+    log.jsonl       losses and learning rates        curves.png     drawn from it
+    merged/         whole weights                    adapter/       the low-rank difference in bf16
+
+The order of the examples and the learning rate follow from the step alone, so a run that goes on from a
+checkpoint ends in the same bytes, where torch's kernels are deterministic. With a time limit the learning
+rate also follows the clock, so that it has come down by the end.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import platform
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from diffagent.data.errors import BadInput, MissingExtra
+from diffagent.training.examples import Examples, examples
+from diffagent.training.recipe import Recipe
+
+if TYPE_CHECKING:
+    from diffagent.data.weights import Weights
+    from diffagent.training.dialogues import Example
+
+Progress = Callable[[Iterable[Any], str], Iterable[Any]]
+Say = Callable[[str], None]
+PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "tokenizers", "llguidance")
+NEEDED = ("trl", "peft", "accelerate", "datasets", "tensorboard", "yaml")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """When a run ends before its epochs do; ``began`` is of :func:`time.monotonic`."""
+
+    steps: int | None = None
+    minutes: float | None = None
+    began: float = 0.0
+
+    def spent(self) -> float:
+        """The share of the time that is gone, 0 without a limit."""
+        if self.minutes is None:
+            return 0.0
+        return (time.monotonic() - self.began) / (60 * self.minutes)
+
+
+def train(
+    recipe: Recipe,
+    dabench: Path,
+    out: Path,
+    *,
+    raw: Path | None = None,
+    resume: bool = False,
+    limits: Limits | None = None,
+    progress: Progress,
+    say: Say,
+) -> dict[str, Any]:
+    """Run a recipe; returns what ``run.json`` says.
+
+    Raises:
+        MissingExtra: trl and its company are not installed.
+        BadInput: the data does not fit the recipe, or there is nothing to go on from.
+        MissingWeights: the base model is found nowhere.
+    """
+    from diffagent.agent.engines.chat import Chat
+    from diffagent.data.weights import resolve
+
+    check_extra()
+    limits = limits or Limits(minutes=recipe.minutes, began=time.monotonic())
+    checkpoint = _last_checkpoint(out) if resume else None
+    weights = resolve(recipe.model)
+    chat = Chat(weights.path)
+    data = examples(recipe, dabench, raw, chat, out, progress)
+    if len(data.train) < recipe.batch:
+        raise BadInput(f"{dabench} makes {len(data.train)} dialogues, but a batch has {recipe.batch}")
+    prepared = time.monotonic()
+    trainer = build(recipe, weights, data, out, limits, say)
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    if not trainer.is_world_process_zero():
+        return {}
+    report = _report(recipe, weights, data, trainer, prepared - limits.began, time.monotonic() - prepared)
+    return _finish(trainer, recipe, weights, out, report)
+
+
+def check_extra() -> None:
+    """Raises :class:`MissingExtra` where the extra ``train`` is not installed."""
+    missing = [name for name in NEEDED if find_spec(name) is None]
+    if missing:
+        raise MissingExtra(f"fine-tuning needs {', '.join(missing)}: pip install 'diffagent[train]'")
+
+
+def build(recipe: Recipe, weights: Weights, data: Examples, out: Path, limits: Limits, say: Say) -> Any:
+    """The trainer, ready to run."""
+    import torch
+    from peft import LoraConfig
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from diffagent.training.answer_loss import Choice
+    from diffagent.training.answer_trainer import collate, trainer_class
+
+    dtype = _dtype(recipe, weights)
+    torch.manual_seed(recipe.seed)
+    model = AutoModelForCausalLM.from_pretrained(weights.path, dtype=getattr(torch, dtype))
+    tokenizer = AutoTokenizer.from_pretrained(weights.path)
+    lora = recipe.lora and LoraConfig(
+        r=recipe.lora.r,
+        lora_alpha=recipe.lora.alpha,
+        lora_dropout=recipe.lora.dropout,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
+    steps = recipe_steps(recipe, data, limits)
+    return trainer_class()(
+        schedule=lambda start: schedule(recipe, steps, limits, start),
+        limits=limits,
+        say=say,
+        log=out / "log.jsonl",
+        choice=Choice(recipe.choice_weight, recipe.fused_weight, data.letters),
+        model=model,
+        args=_arguments(recipe, out, steps, dtype),
+        train_dataset=_dataset(data.train),
+        eval_dataset=_dataset(data.held_out) if data.held_out else None,
+        processing_class=tokenizer,
+        data_collator=partial(collate, pad=tokenizer.pad_token_id or 0),
+        peft_config=lora,
+    )
+
+
+def recipe_steps(recipe: Recipe, data: Examples, limits: Limits) -> int:
+    """Optimiser steps of all epochs on all devices, at most ``limits.steps``."""
+    import torch
+
+    devices = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+    whole = len(data.train) // (recipe.batch * recipe.accumulate * devices)
+    return max(1, min(whole, limits.steps or whole))
+
+
+def schedule(recipe: Recipe, steps: int, limits: Limits, start: int = 0) -> Callable[[int], float]:
+    """Step → factor of the learning rate: up over the warmup, then down a cosine to a twentieth.
+
+    How far a run has come is the larger of its share of the steps and of the time; the time that
+    is left when a run goes on from step ``start`` takes it the rest of the way.
+    """
+    done = start / steps
+
+    def factor(step: int) -> float:
+        clock = done + (1 - done) * min(1.0, limits.spent()) if limits.minutes else 0.0
+        at = max(step / steps, clock)
+        rising = min(1.0, (step + 1) / max(1.0, recipe.warmup * steps)) if recipe.warmup else 1.0
+        return rising * (0.05 + 0.95 * (1 + math.cos(math.pi * min(1.0, at))) / 2)
+
+    return factor
+
+
+def _arguments(recipe: Recipe, out: Path, steps: int, dtype: str) -> Any:
+    import torch
+    from trl.trainer.sft_config import SFTConfig
+
+    on_cpu = not torch.cuda.is_available()
+    return SFTConfig(
+        output_dir=str(out),
+        max_steps=steps,
+        per_device_train_batch_size=recipe.batch,
+        per_device_eval_batch_size=recipe.batch,
+        gradient_accumulation_steps=recipe.accumulate,
+        learning_rate=recipe.learning_rate,
+        weight_decay=recipe.weight_decay,
+        optim="adamw_torch",
+        bf16=dtype == "bfloat16",
+        use_cpu=on_cpu,
+        gradient_checkpointing=recipe.checkpointing,
+        train_sampling_strategy="sequential",
+        shuffle_dataset=False,
+        packing=False,
+        max_length=None,
+        dataset_kwargs={"skip_prepare_dataset": True},
+        remove_unused_columns=False,
+        dataloader_pin_memory=not on_cpu,
+        logging_steps=10,
+        logging_first_step=True,
+        eval_strategy="steps" if recipe.held_out else "no",
+        eval_steps=recipe.eval_steps,
+        prediction_loss_only=True,
+        save_steps=recipe.save_steps,
+        save_total_limit=2,
+        report_to=["tensorboard"],
+        disable_tqdm=True,
+        seed=recipe.seed,
+    )
+
+
+def _dataset(listed: list[Example]) -> Any:
+    from datasets import Dataset
+
+    return Dataset.from_dict(
+        {
+            "input_ids": [one.ids for one in listed],
+            "labels": [one.labels for one in listed],
+            "log_priors": [one.log_priors for one in listed],
+        }
+    )
+
+
+def _dtype(recipe: Recipe, weights: Weights) -> str:
+    """bf16 where the device computes in it; else fp32, which a CPU without bf16 arithmetic is faster in."""
+    import torch
+
+    from diffagent.agent.engines.transformers_engine import best_dtype
+
+    if recipe.dtype != "auto" and torch.cuda.is_available():
+        return recipe.dtype
+    return str(best_dtype(weights.path, "cuda" if torch.cuda.is_available() else "cpu")).removeprefix(
+        "torch."
+    )
+
+
+def _last_checkpoint(out: Path) -> Path:
+    found = sorted(out.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
+    whole = [path for path in found if (path / "trainer_state.json").is_file()]
+    if not whole:
+        raise BadInput(f"{out} holds no checkpoint to go on from: leave --resume out")
+    return whole[-1]
+
+
+def _report(
+    recipe: Recipe, weights: Weights, data: Examples, trainer: Any, preparation: float, training: float
+) -> dict[str, Any]:
+    import torch
+
+    seen = trainer.tokens
+    return {
+        "recipe": recipe.to_json(),
+        "base": {"name": recipe.model, "digest": weights.digest},
+        "data": {"digest": data.digest, "train": len(data.train), "held_out": len(data.held_out)},
+        "steps": trainer.state.global_step,
+        "examples": trainer.state.global_step * recipe.batch * recipe.accumulate,
+        "tokens": seen,
+        "seconds": {"preparation": round(preparation, 1), "training": round(training, 1)},
+        "tokens_per_s": round(seen / training, 1),
+        "machine": {
+            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor(),
+            "threads": torch.get_num_threads(),
+            "dtype": str(trainer.model.dtype).removeprefix("torch."),
+        },
+        "versions": _versions(),
+    }
+
+
+def _versions() -> Mapping[str, str]:
+    from importlib.metadata import version
+
+    return {"python": platform.python_version(), "diffagent": version("diffagent")} | {
+        name: version(name) for name in PACKAGES
+    }
+
+
+def _finish(
+    trainer: Any, recipe: Recipe, weights: Weights, out: Path, report: dict[str, Any]
+) -> dict[str, Any]:
+    """Write the weights, the curves and, last, what the run was."""
+    from diffagent.training.curves import draw
+    from diffagent.training.export import export
+
+    report["weights"] = export(trainer.accelerator.unwrap_model(trainer.model), recipe, weights, out)
+    if find_spec("matplotlib") is not None:
+        draw(out / "log.jsonl", out / "curves.png")
+    (out / "run.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    return report
