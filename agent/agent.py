@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 Mask = npt.NDArray[np.bool_]
 
+KEPT_MASKS = 64
+"""Scopes whose masks are kept: a server's users may make up any number of base models."""
 MAX_CHARACTERS = 20_000
 """The longest prompt that is routed; text encoders of T2I models read the first few hundred words."""
 
@@ -214,6 +216,8 @@ class Agent:
     def _allowed(self, scope: Scope) -> Mask:
         """The entries in scope, a LoRA only where a checkpoint can carry it; kept for the next call."""
         if scope not in self._masks:
+            if len(self._masks) >= KEPT_MASKS:
+                self._masks.clear()
             bases = {name: self._most_used(name, scope) for name in ("sd1", "sdxl", "other")}
             self._masks[scope] = self.prefilter.allowing(
                 lambda card: (

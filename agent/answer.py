@@ -136,13 +136,11 @@ def expand(
     card: Card,
     wishes: Wishes,
     *,
-    negative_prompt: str = "",
     seed: int | None = None,
     base_checkpoint: str | None = None,
 ) -> T2ICall:
     """The full call from an answer's parameters and the catalog's card; a pure function."""
     lora = card.type == "LoRA"
-    negatives = [strip_lora_tags(one) for one in (wishes.negative_prompt, negative_prompt)]
     return T2ICall(
         model=card.name,
         type=card.type,
@@ -154,7 +152,7 @@ def expand(
         cfg_scale=fields["cfg_scale"],
         model_description=card.description,
         prompt=ready(wishes.prompt, card.trigger_words),
-        negative_prompt=", ".join(dict.fromkeys(one for one in negatives if one)),
+        negative_prompt=strip_lora_tags(wishes.negative_prompt),
         clip_skip=wishes.clip_skip or clip_skip(card),
         seed=seed if seed is not None else wishes.seed,
         air=card.air,

@@ -14,7 +14,6 @@ import difflib
 import gc
 import re
 import sqlite3
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +25,7 @@ from diffagent.data.cards import Names, name_key
 from diffagent.data.catalog_file import begin, connect, default_catalog, finish
 from diffagent.data.catalog_schema import Filter, Row
 from diffagent.data.errors import BadCatalog, UnknownModel
-from diffagent.data.records import Card, family
+from diffagent.data.records import Card
 
 __all__ = ["ALL", "Catalog", "Filter", "Row", "default_catalog"]
 
@@ -127,19 +126,8 @@ class Catalog:
         return entry_id
 
     def _refresh(self) -> None:
-        """What is derived from all entries: the text index, and each family's default checkpoint."""
+        """What is derived from all entries: the text index."""
         self._db.execute("INSERT INTO search (search) VALUES ('rebuild')")
-        uses: Counter[str] = Counter()
-        checkpoints: list[Card] = []
-        for _, card in self.entries():
-            if card.type == "LoRA":
-                uses.update(card.usage.checkpoints)
-            elif not card.is_pickle:
-                checkpoints.append(card)
-        for name in {family(card.base_model) for card in checkpoints}:
-            own = [card for card in checkpoints if family(card.base_model) == name]
-            best = max(own, key=lambda c: (uses[c.air], c.stats.downloads, sum(c.usage.sampler.values())))
-            self._set_meta(f"default_checkpoint:{name}", best.air)
 
     def entries(self, wanted: Filter = ALL) -> list[tuple[int, Card]]:
         """Every entry's id and card, in order of id."""
@@ -254,10 +242,6 @@ class Catalog:
             or self._select(within, (query.strip(), *values, limit))
             or self._select(fts, (" OR ".join(quoted), *values, limit))
         )
-
-    def default_checkpoint(self, family: str) -> str | None:
-        """The AIR of the checkpoint that the family's LoRAs are most used with; None without checkpoints."""
-        return self.get_meta(f"default_checkpoint:{family}")
 
     def stats(self) -> dict[str, Any]:
         """Totals, and the number of entries by type, base model, source and licence for images."""

@@ -80,8 +80,12 @@ def crawl(
               help="Of each type and base model, drop so many by downloads; 0: none.")  # fmt: skip
 @click.option("--drop-by-rating", "rating", type=float, default=0.25, show_default=True, metavar="SHARE",
               help="Of each type and base model, drop so many by Bayesian rating; 0: none.")  # fmt: skip
+@click.option("--descriptions", "described", metavar="FILE", type=click.Path(path_type=Path),
+              help="What data describe wrote, instead of composed descriptions.")  # fmt: skip
 @click.option("--no-novel", is_flag=True, help="Leave test_novel out: no prompt is embedded.")
-def build(raw: Path, out: Path, downloads: float, rating: float, no_novel: bool) -> None:
+def build(
+    raw: Path, out: Path, downloads: float, rating: float, described: Path | None, no_novel: bool
+) -> None:
     """Build instruction–API pairs from RAW: filtered, split, with statistics and a dataset card.
 
     Near-duplicate prompts stay on one side of every split. A plot needs the extra "plot".
@@ -90,17 +94,20 @@ def build(raw: Path, out: Path, downloads: float, rating: float, no_novel: bool)
     diffagent data build RAW -o DABENCH
     """
     from diffagent.data.dabench import build as run
+    from diffagent.data.descriptions import read_descriptions
     from diffagent.data.funnel_plot import has_matplotlib, plot
     from diffagent.data.quality import Quality
     from diffagent.data.raw import RawFolder
     from diffagent.data.text_encoder import TextEncoder
 
     quality, folder = Quality(downloads, rating), RawFolder(raw)
+    descriptions = read_descriptions(described, "cluster") if described is not None else {}
     plotter = plot if has_matplotlib() else None
     if plotter is None:
         click.echo("no funnel.png: a plot needs pip install 'diffagent[plot]'", err=True)
     with Bar() as bar:
-        stats = run(folder, out, quality, None if no_novel else TextEncoder.load(), plotter, bar)
+        encoder = None if no_novel else TextEncoder.load()
+        stats = run(folder, out, quality, encoder, plotter, bar, descriptions)
     _print({"digest": stats["digest"], **{name: file["rows"] for name, file in stats["files"].items()}})
 
 

@@ -19,11 +19,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO, Any, NamedTuple
 
 from diffagent.data.cards import entries, survey
 from diffagent.data.corpus import available_checkpoints, read_splits
 from diffagent.data.dataset_card import dataset_card
+from diffagent.data.descriptions import Description, with_descriptions
 from diffagent.data.errors import BadInput
 from diffagent.data.filters import Scope
 from diffagent.data.funnel import Tally
@@ -56,13 +58,23 @@ def is_new_model(model_id: int) -> bool:
     return int(hashlib.sha256(str(model_id).encode("ascii")).hexdigest(), 16) % 100 < NEW_MODELS
 
 
-def read_pairs(raw: RawFolder, scope: Scope, quality: Quality, tally: Tally) -> Iterator[Pair]:
-    """Every pair of a crawl in the order of its models; everything dropped on the way is tallied."""
+def read_pairs(
+    raw: RawFolder,
+    scope: Scope,
+    quality: Quality,
+    tally: Tally,
+    descriptions: Mapping[str, Description] = MappingProxyType({}),
+) -> Iterator[Pair]:
+    """Every pair of a crawl in the order of its models; everything dropped on the way is tallied.
+
+    ``descriptions``, by AIR, take the place of composed ones.
+    """
     found = survey(tally.census.watching(raw.models()), scope, tally.models)
     low = low_quality(found.standings, quality)
     tally.low_entries.update(low.values())
     checkpoints = available_checkpoints(raw, found, scope)
-    for entry in entries(raw.models(), found, scope, dropped=tally.no_sample):
+    kept = entries(raw.models(), found, scope, dropped=tally.no_sample)
+    for entry in with_descriptions(kept, descriptions):
         reason, any_kept = low.get(entry.card.air), False
         tally.samples += len(entry.samples)
         for sample in entry.samples:
@@ -100,18 +112,20 @@ def build(
     encoder: Encoder | None,
     plotter: Plotter | None = None,
     progress: Progress = lambda *_: None,
+    descriptions: Mapping[str, Description] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """Write the folder; returns its statistics. Files get their names when all of them are complete.
 
     Args:
         encoder: of the prompts, for ``test_novel``; None leaves that file out.
         plotter: draws the statistics into a PNG file; None leaves it out.
+        descriptions: of models, by AIR, instead of the composed ones.
     """
     scope, tally = Scope(), Tally()
     splits = read_splits(raw, scope, lambda done: progress("splits", done, None))
     names = [name for name in FILES if encoder is not None or name != "test_novel"]
     with Parts(out, names) as parts:
-        for number, found in enumerate(read_pairs(raw, scope, quality, tally), 1):
+        for number, found in enumerate(read_pairs(raw, scope, quality, tally, descriptions), 1):
             progress("pairs", number, None)
             for name in files_of(found, splits[found.row["source"]["image"]]):
                 parts.add(name, found.row)

@@ -135,14 +135,6 @@ def test_usage_is_legal(cards: list[Card]) -> None:
             assert not usage.lora_weight
 
 
-def test_default_checkpoints_are_checkpoints() -> None:
-    with Catalog.open() as catalog:
-        for name in ("sd1", "sdxl"):
-            found = catalog.by_air(str(catalog.default_checkpoint(name)))
-            assert found is not None
-            assert (found.type, family(found.base_model), found.is_pickle) == ("Checkpoint", name, False)
-
-
 def test_features_are_int8_vectors_and_hashes_and_nothing_else() -> None:
     """No byte of a specification is left that could hold a prompt's text."""
     with Catalog.open() as catalog:

@@ -54,7 +54,9 @@ class Llama:
         if self.length > self._keys.shape[2]:
             self._grow(-(-self.length // CACHE_STEP) * CACHE_STEP)
         states = embedding(torch.tensor(ids, device=self._embedding.device), self._embedding)
-        mask = torch.ones(len(ids), self.length, dtype=torch.bool, device=states.device).tril(start)
+        # added to the scores; a mask of booleans would be turned into this in every layer
+        mask = torch.full((len(ids), self.length), -torch.inf, dtype=states.dtype, device=states.device)
+        mask = mask.triu(start + 1)
         for layer in self._layers:
             kept = keep if layer == self._layers[-1] else len(ids)
             states = self._layer(layer, states, start, mask, kept)

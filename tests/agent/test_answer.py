@@ -181,7 +181,7 @@ FIELDS_OF_A_CALL = {
 def test_a_checkpoints_call() -> None:
     told = card("Fox", description="A fox.", trigger_words=("vixen",), usage=Usage(clip_skip={2: 3}))
     wished = Wishes("a den <lora:x:1>", negative_prompt="blurry <lora:neg:1>", seed=7)
-    call = expand(FIELDS_OF_A_CALL, told, wished, negative_prompt="ugly")
+    call = expand(FIELDS_OF_A_CALL, told, wished)
     assert call == T2ICall(
         model="Fox",
         type="Checkpoint",
@@ -193,7 +193,7 @@ def test_a_checkpoints_call() -> None:
         cfg_scale=7.0,
         model_description="A fox.",
         prompt="vixen, a den",
-        negative_prompt="blurry, ugly",
+        negative_prompt="blurry",
         clip_skip=2,
         seed=7,
         air="urn:air:sd1:checkpoint:civitai:1@2",

@@ -177,14 +177,6 @@ def test_stats(catalog):
     }
 
 
-def test_the_default_checkpoint_is_what_loras_run_on(catalog, tmp_path):
-    assert catalog.default_checkpoint("sd1") == OIL.air  # and not the most downloaded
-    assert catalog.default_checkpoint("sdxl") is None  # a pickle is nobody's default
-    with Catalog.create(tmp_path / "b.sqlite") as other:
-        other.add([OIL, MUCH])
-        assert other.default_checkpoint("sd1") == MUCH.air
-
-
 def test_a_new_version_keeps_its_entry_and_loses_its_features(path):
     newer = replace(INK, air="urn:air:sd1:lora:civitai:7@73", version_id=73, older_airs=(INK.air,), hashes=())
     with Catalog.open(path, writable=True) as catalog:

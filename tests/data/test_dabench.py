@@ -16,6 +16,7 @@ from stand_ins import WordEncoder
 
 from diffagent.data import dabench
 from diffagent.data.dabench import FILES, Pair, build, files_of, is_new_model, read_statistics
+from diffagent.data.descriptions import Description
 from diffagent.data.errors import BadInput
 from diffagent.data.quality import Quality
 from diffagent.data.raw import RawFolder, publish
@@ -122,6 +123,22 @@ def test_a_built_folder(raw: RawFolder, tmp_path: Path) -> None:
         if split_of(row["source"]["image"]) == "test"
     }
     assert all(row in found["test"] for row in found["test_novel"])
+
+
+def test_written_descriptions_take_the_place_of_composed_ones(raw: RawFolder, tmp_path: Path) -> None:
+    plainly = build(raw, tmp_path / "plain", ALL, None)
+    air = rows(tmp_path / "plain", "train")[0]["air"]
+    one = Description(
+        air=air, description="Paints foxes.", status="written", writer="w", held_out="both", key="k"
+    )
+    told = build(raw, tmp_path / "told", ALL, None, descriptions={air: one})
+    assert told["digest"] != plainly["digest"]
+    for name in ("train", "test", "overall"):
+        for before, after in zip(rows(tmp_path / "plain", name), rows(tmp_path / "told", name), strict=True):
+            if before["air"] == air:
+                assert after["api"].pop("model_description") == "Paints foxes."
+                assert before["api"].pop("model_description") != "Paints foxes."
+            assert after == before
 
 
 def test_test_novel_has_no_train_prompt_nearby(raw: RawFolder, tmp_path: Path) -> None:
