@@ -1,20 +1,21 @@
 """Targets: from a T2I call to the request of a real API. Pure functions; nothing is sent.
 
-    emitted = emit(call, "comfyui", catalog)
-    emitted.request, emitted.not_carried          # the graph, and the fields that it could not carry
+emitted = emit(call, "comfyui", catalog)
+emitted.request, emitted.not_carried          # the graph, and the fields that it could not carry
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from diffagent.agent.targets import a1111, civitai, comfyui, diffusers, horde, openai
 from diffagent.agent.targets.fitting import Emitted, Fit, Resources
 from diffagent.agent.targets.samplers import supported
-from diffagent.data.catalog import Catalog
+from diffagent.data.catalog import Catalog, Filter
 from diffagent.data.errors import BadInput
-from diffagent.data.records import Card, T2ICall
+from diffagent.data.records import Card, T2ICall, family
 
 __all__ = ["TARGETS", "Emitted", "check_target", "emit", "offers", "supported"]
 
@@ -65,7 +66,7 @@ def emit(
     """
     check_target(target)
     if target == "diffagent":
-        return Emitted(target, call.model_dump())
+        return Emitted(target, call.model_dump(), call)
     found = Resources.of(call, catalog)
     for card in (found.checkpoint, *([found.lora] if found.lora else [])):
         if card.is_pickle and target != "horde":
@@ -73,8 +74,30 @@ def emit(
                 f"{card.name} is a .ckpt file, which only AI Horde's workers run: choose another model"
             )
     fit = Fit(target, nearest, known_samplers)
+    found = _on_offered_checkpoint(found, catalog, fit, names or {})
     request = _EMITTERS[target](call, found, fit, names or {})
-    return Emitted(target, request, fit.reasons)
+    made = call.model_copy(update=fit.replaced)
+    return Emitted(target, request, made, fit.reasons, frozenset(fit.reasons.keys() - fit.replaced.keys()))
+
+
+def _on_offered_checkpoint(
+    found: Resources, catalog: Catalog, fit: Fit, names: Mapping[str, str]
+) -> Resources:
+    """A LoRA on a checkpoint that the target does not have moves to one of the family that it has."""
+    base = found.checkpoint
+    if found.lora is None or base.air in names or offers(fit.target, base):
+        return found
+    others = (
+        card
+        for card in catalog.cards(Filter(type="Checkpoint"))
+        if family(card.base_model) == family(base.base_model)
+        and (card.air in names if names else offers(fit.target, card))
+    )
+    near = next(others, None)
+    if near is None:
+        return found
+    fit.swap("base_checkpoint", base.air, near.air, f"{fit.title} does not have {base.name}")
+    return replace(found, checkpoint=near)
 
 
 def offers(target: str, card: Card) -> bool:

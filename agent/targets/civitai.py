@@ -83,5 +83,7 @@ def is_hosted(card: Card) -> bool:
 
 def _air(card: Card) -> str:
     if not card.air.split(":", 4)[4].startswith("civitai:"):
-        raise BadInput(f"{card.name} is not on Civitai ({card.air}): let diffagent call choose with --for civitai")
+        raise BadInput(
+            f"{card.name} is not on Civitai ({card.air}): let diffagent call choose with --for civitai"
+        )
     return card.air

@@ -1,9 +1,9 @@
-'''diffusers: the pipeline, scheduler and keyword arguments of a call, and a script that runs them.
+"""diffusers: the pipeline, scheduler and keyword arguments of a call, and a script that runs them.
 
 Clip skip: A1111 counts the layer where it stops, from 1, the last. ``encode_prompt`` of diffusers'
 StableDiffusionPipeline takes ``hidden_states[-(clip_skip + 1)]`` and None for the last layer; that of
 StableDiffusionXLPipeline takes ``hidden_states[-(clip_skip + 2)]``, and None for the last but one.
-'''
+"""
 
 from __future__ import annotations
 

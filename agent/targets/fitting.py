@@ -56,6 +56,8 @@ class Fit:
     known: tuple[str, ...] | None = None
     """The samplers that a server said it has; None: those of the table."""
     reasons: dict[str, str] = field(default_factory=dict)
+    replaced: dict[str, Any] = field(default_factory=dict)
+    """The values that stand in for a call's."""
 
     @property
     def title(self) -> str:
@@ -72,9 +74,8 @@ class Fit:
             BadInput: no substitution was asked for.
         """
         if not self.nearest:
-            raise BadInput(
-                f"{name} is {given}, but {why}; the nearest is {near}: pass --nearest to use it"
-            )
+            raise BadInput(f"{name} is {given}, but {why}; the nearest is {near}: pass --nearest to use it")
+        self.replaced[name] = near
         self.reasons[name] = f"{near} in place of {given}: {why}"
         return near
 
@@ -111,7 +112,11 @@ class Emitted:
 
     target: str
     request: dict[str, Any]
+    call: T2ICall
+    """The call as the request makes it, with what stands in for what the target lacks."""
     reasons: Mapping[str, str] = field(default_factory=dict)
+    dropped: frozenset[str] = frozenset()
+    """Of :attr:`not_carried`, the fields that the request lacks altogether."""
 
     @property
     def not_carried(self) -> list[str]:

@@ -90,5 +90,7 @@ def _side(name: str, pixels: int, fit: Fit) -> int:
 
 def _prompt(call: T2ICall) -> str:
     if SPLIT in call.prompt or SPLIT in call.negative_prompt:
-        raise BadInput(f"the prompt holds {SPLIT!r}, which AI Horde reads as the start of the negative prompt")
+        raise BadInput(
+            f"the prompt holds {SPLIT!r}, which AI Horde reads as the start of the negative prompt"
+        )
     return f"{call.prompt} {SPLIT} {call.negative_prompt}" if call.negative_prompt else call.prompt

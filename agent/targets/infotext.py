@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from diffagent.agent.targets import samplers
@@ -52,8 +52,16 @@ def parse(text: str) -> Infotext:
     return Infotext(prompt, parts[1].strip() if len(parts) > 1 else "", line, settings)
 
 
-def write(call: T2ICall, found: Resources, seed: int | None = None) -> str:
-    """The infotext of an image that was made by a call (with ``seed``, where the call has none)."""
+_FIELDS = {"Sampler": "sampling_method", "Schedule type": "sampling_method", "Clip skip": "clip_skip"}
+"""The settings that a target may not have carried."""
+
+
+def write(call: T2ICall, found: Resources, seed: int | None = None, dropped: Collection[str] = ()) -> str:
+    """The infotext of an image that was made by a call.
+
+    ``seed`` is the image's where the call has none; ``dropped`` are fields that its maker did not take,
+    about which nothing is said.
+    """
     sampler, schedule = samplers.a1111(call.sampling_method)
     settings: dict[str, object] = {
         "Steps": call.sampling_steps,
@@ -67,9 +75,11 @@ def write(call: T2ICall, found: Resources, seed: int | None = None) -> str:
         "Clip skip": call.clip_skip,
         "Lora hashes": _lora_hash(found.lora),
     }
-    line = ", ".join(f"{name}: {_quote(str(value))}" for name, value in settings.items() if value is not None)
+    said = {name: value for name, value in settings.items() if _FIELDS.get(name) not in dropped}
+    line = ", ".join(f"{name}: {_quote(str(value))}" for name, value in said.items() if value is not None)
     negative = f"\nNegative prompt: {call.negative_prompt}" if call.negative_prompt else ""
-    return f"{with_lora(call, found)}{negative}\n{line}"
+    prompt = call.prompt if "lora_weight" in dropped else with_lora(call, found)
+    return f"{prompt}{negative}\n{line}"
 
 
 def read(text: str, catalog: Catalog) -> T2ICall:
@@ -129,7 +139,9 @@ def with_lora(call: T2ICall, found: Resources, names: Mapping[str, str] | None =
         return call.prompt
     name = stem((names or {}).get(found.lora.air) or found.lora.file_name or found.lora.name)
     if set(name) & set("<>:"):
-        raise BadInput(f"the LoRA's file is named {name!r}, and A1111's <lora:NAME:WEIGHT> takes no <, > or :")
+        raise BadInput(
+            f"the LoRA's file is named {name!r}, and A1111's <lora:NAME:WEIGHT> takes no <, > or :"
+        )
     return f"{call.prompt} <lora:{name}:{number(call.lora_weight or 0.0)}>"
 
 
@@ -168,7 +180,9 @@ def _checkpoint(settings: Mapping[str, str], catalog: Catalog) -> Card:
     digest, name = settings.get("Model hash", ""), settings.get("Model", "")
     found = (catalog.by_hash(digest) if digest else None) or (catalog.by_file(name) if name else None)
     if found is None:
-        raise UnknownModel(f"the infotext's checkpoint {name or digest or 'has no name'!r} is not in the catalog")
+        raise UnknownModel(
+            f"the infotext's checkpoint {name or digest or 'has no name'!r} is not in the catalog"
+        )
     return found
 
 
@@ -179,7 +193,7 @@ def _setting(settings: Mapping[str, str], name: str) -> str:
 
 
 def _quote(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False) if set(text) & set(',\n:') else text
+    return json.dumps(text, ensure_ascii=False) if set(text) & set(",\n:") else text
 
 
 def _unquote(text: str) -> str:
