@@ -10,17 +10,21 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from diffagent.agent.executors import Executor, Price, Report, images, silent
 from diffagent.agent.targets import TARGETS, Emitted, check_target, emit, infotext
 from diffagent.agent.targets.fitting import Resources
 from diffagent.data.catalog import Catalog
-from diffagent.data.errors import BadInput, TargetError
+from diffagent.data.errors import BadInput, TargetError, Unreachable
 from diffagent.data.records import T2ICall
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 MOST_IMAGES = 64
 
@@ -103,17 +107,18 @@ async def make(
     images.require()
     emitted = [order.emitted(seed, catalog) for seed in order.seeds]
     found = [Resources.of(one.call, catalog) for one in emitted]
-    made, pictures = [], []
+    made: list[Path] = []
+    pictures: list[Image.Image] = []
     async with maker as server:
-        _agree(await server.price(emitted[0].request), order, report)
+        with _understood(order.target):
+            _agree(await server.price(emitted[0].request), order, report)
         folder.mkdir(parents=True, exist_ok=True)
         for number, (one, resources) in enumerate(zip(emitted, found, strict=True), 1):
             where = f"image {number} of {len(emitted)}"
             started = time.monotonic()
             try:
-                sent = await server.image(
-                    one.request, lambda what, done=None, at=where: report(f"{at}: {what}", done)
-                )
+                with _understood(order.target):
+                    sent = await server.image(one.request, _at(where, report))
                 picture = await asyncio.to_thread(images.decode, sent.data)
             except TargetError as error:
                 kept = f"; the {len(made)} before it are in {folder}" if made else ""
@@ -165,6 +170,23 @@ def numbered_seeds(seed: int | None, n: int) -> tuple[int, ...]:
     """n seeds in a row, from a drawn one where none is given."""
     first = secrets.randbelow(2**32) if seed is None else seed
     return tuple((first + i) % 2**32 for i in range(n))
+
+
+@contextmanager
+def _understood(target: str) -> Iterator[None]:
+    """JSON of another shape than the API's is a server that is no such API."""
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        said = f"{type(error).__name__} {error}"
+        raise Unreachable(f"what came back is no answer of a {target} API ({said}): check the URL") from error
+
+
+def _at(where: str, report: Report) -> Report:
+    def reported(what: str, done: float | None = None) -> None:
+        report(f"{where}: {what}", done)
+
+    return reported
 
 
 def _agree(price: Price | None, order: Order, report: Report) -> None:

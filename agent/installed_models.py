@@ -1,8 +1,8 @@
 """What a server has: its models matched to the catalog, its samplers as a call names them.
 
-In: a target (``a1111``, ``comfyui``, ``horde``) and an address. Out: :class:`Installed`, from which the agent chooses.
-A model is recognised by hash where the server tells it (A1111), else by file name (ComfyUI), else by display
-name (AI Horde). The server's lists are kept for ten minutes.
+In: a target (``a1111``, ``comfyui``, ``horde``) and an address. Out: :class:`Installed`, from which the
+agent chooses. A model is recognised by hash where the server tells it (A1111), else by file name (ComfyUI),
+else by display name (AI Horde). The server's lists are kept for ten minutes.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from diffagent.data.weights import home
 
 LIFETIME = 600.0
 """Seconds."""
+BACKOFF = 0.5
+"""The first wait after a fault, in seconds."""
 
 Lists = dict[str, Any]
 
@@ -75,7 +77,9 @@ def read_installed(
 
 
 async def _asked(ask: Any, url: str) -> Lists:
-    async with Wire(url, remedy="start the server, or give its address with --target-url") as wire:
+    async with Wire(
+        url, remedy="start the server, or give its address with --target-url", backoff=BACKOFF
+    ) as wire:
         try:
             found: Lists = await ask(wire)
         except (TypeError, KeyError, IndexError, AttributeError):
@@ -92,7 +96,7 @@ def _kept(path: Path, lifetime: float) -> Lists | None:
 
 
 async def _ask_a1111(wire: Wire) -> Lists:
-    """``SDModelItem``, ``SamplerItem`` and ``SchedulerItem`` of ``modules/api/models.py``, and the LoRA extension's list."""
+    """Items as in ``modules/api/models.py``; ``/loras`` is of the built-in LoRA extension."""
     models = await wire.get("/sdapi/v1/sd-models")
     loras = await wire.get("/sdapi/v1/loras")
     try:
@@ -126,7 +130,7 @@ def _understand_a1111(target: str, url: str, lists: Lists, catalog: Catalog) -> 
 
 
 async def _ask_comfyui(wire: Wire) -> Lists:
-    """The options of three nodes' inputs in ``/object_info``, a list in place of a type, or ``COMBO`` with options."""
+    """Options of nodes' inputs in ``/object_info``: a list in place of a type, or ``COMBO`` with options."""
 
     async def options(node: str, name: str) -> list[str]:
         kind, *more = (await wire.get(f"/object_info/{node}"))[node]["input"]["required"][name]
@@ -159,7 +163,8 @@ async def _ask_horde(wire: Wire) -> Lists:
 
 def _understand_horde(target: str, url: str, lists: Lists, catalog: Catalog) -> Installed:
     """Its workers fetch any of Civitai's LoRAs, so all of them count as there."""
-    names, unknown = {}, []
+    names: dict[str, str] = {}
+    unknown: list[str] = []
     for name in lists["checkpoints"]:
         card = catalog.by_name(name)
         if card is None or card.type != "Checkpoint":

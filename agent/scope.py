@@ -18,7 +18,7 @@ from diffagent.data.records import Card, family
 
 @dataclass(frozen=True)
 class Scope:
-    """``base_model`` is a base model or a family; ``installed`` are the AIRs that a server has (None: any)."""
+    """``base_model`` is a base model or a family; ``installed`` are a server's AIRs (None: any)."""
 
     base_model: str | None = None
     type: str | None = None
@@ -49,7 +49,7 @@ class Scope:
         return not wanted or wanted in (card.base_model.casefold(), family(card.base_model))
 
     def fitted(self, settings: Mapping[str, Setting], wished: Wishes) -> dict[str, Setting]:
-        """Settings that the target takes; what the user asked for stays, and is refused with a reason later."""
+        """Settings that the target takes; what the user asked for stays, and may be refused later."""
         fitted = dict(settings)
         if wished.sampler is None:
             known = [

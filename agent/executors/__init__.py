@@ -5,8 +5,8 @@ An executor is made from a URL and closed when done; it makes one image a call:
     async with A1111("http://127.0.0.1:7860") as server:
         image = await server.image(emitted.request, report)
 
-What goes wrong is a :class:`~diffagent.data.errors.TargetError` with its remedy; keys come from the environment
-and travel in headers alone.
+What goes wrong is a :class:`~diffagent.data.errors.TargetError` with its remedy; keys come from the
+environment and travel in headers alone.
 """
 
 from __future__ import annotations

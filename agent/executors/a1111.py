@@ -1,9 +1,10 @@
 """A1111 and Forge: ``POST /sdapi/v1/txt2img``, with progress from ``GET /sdapi/v1/progress``.
 
-A1111 takes an unknown checkpoint for its current one, leaves an unknown LoRA out (``modules/processing.py``,
-``extensions-builtin/Lora/networks.py``), and Forge takes its first sampler for an unknown one; so the server's
-lists (``/sd-models``, ``/loras``, ``/samplers``) are read first, and nothing is sent that it would replace.
-A server started with ``--api-auth`` takes USER:PASSWORD from ``A1111_AUTH``.
+A1111 takes an unknown checkpoint for its current one, leaves an unknown LoRA out
+(``modules/processing.py``, ``extensions-builtin/Lora/networks.py``), and Forge takes its first sampler for
+an unknown one; so the server's lists (``/sd-models``, ``/loras``, ``/samplers``) are read first, and
+nothing is sent that it would replace. A server started with ``--api-auth`` takes USER:PASSWORD from
+``A1111_AUTH``.
 """
 
 from __future__ import annotations

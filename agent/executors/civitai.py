@@ -1,8 +1,8 @@
 """Civitai: ``POST /v2/consumer/workflows``, first with ``whatif=true`` for its price, then polled.
 
 As civitai-developer-docs tell (``orchestration/guide/submitting-work.md``, ``errors-and-retries.md``,
-``results-and-webhooks.md``): statuses end at succeeded, failed, expired or canceled, refusals are RFC 7807 problems,
-and images are signed links. The key comes from ``CIVITAI_API_KEY``; images cost Buzz.
+``results-and-webhooks.md``): statuses end at succeeded, failed, expired or canceled, refusals are RFC 7807
+problems, and images are signed links. The key comes from ``CIVITAI_API_KEY``; images cost Buzz.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 
 from diffagent.agent.executors import Made, Price, Report
-from diffagent.agent.executors.wire import HttpExecutor, Wire, polled, secret, words
+from diffagent.agent.executors.wire import HttpExecutor, Wire, field_errors, polled, secret, words
 from diffagent.agent.targets.civitai import workflow
 from diffagent.data.errors import Censored, JobFailed, Refused, TargetError
 
@@ -33,7 +33,7 @@ def reason(response: httpx.Response) -> str | None:
         return None
     if not isinstance(body, dict):
         return None
-    fields = "; ".join(f"{path}: {words(said)}" for path, said in (body.get("errors") or {}).items())
+    fields = field_errors(body)
     said = " ".join(str(body[key]) for key in ("title", "detail") if body.get(key))
     return words("; ".join(filter(None, (said, fields))), 400) or None
 
@@ -85,7 +85,8 @@ class CivitaiWorkflows(HttpExecutor):
             raise JobFailed(f"Civitai's workflow {job} finished without an image: run again")
         if images[0].get("blockedReason") or not images[0].get("url"):
             raise Censored(
-                f"Civitai held the image back ({images[0].get('blockedReason') or 'mature'}): say it in other words"
+                f"Civitai held the image back ({images[0].get('blockedReason') or 'mature'}): "
+                "say it in other words"
             )
         return Made(await self.wire.bytes(images[0]["url"]))
 

@@ -1,8 +1,8 @@
 """ComfyUI: ``POST /prompt``, progress on its websocket, the result from ``/history`` and ``/view``.
 
-As ``server.py`` and ``execution.py`` define them: a graph that does not validate answers 400 with ``node_errors``;
-a job is in ``/queue`` or in ``/history``, else it is lost. The websocket only tells progress, so a server behind a
-proxy without one works too.
+As ``server.py`` and ``execution.py`` define them: a graph that does not validate answers 400 with
+``node_errors``; a job is in ``/queue`` or in ``/history``, else it is lost. The websocket only tells
+progress, so a server behind a proxy without one works too.
 """
 
 from __future__ import annotations
@@ -106,7 +106,9 @@ class ComfyUI(HttpExecutor):
     async def _view(self, history: Mapping[str, Any]) -> bytes:
         status = history.get("status") or {}
         if status.get("status_str") == "error":
-            said = next((data for kind, data in status.get("messages", ()) if kind == "execution_error"), {})
+            said: dict[str, Any] = next(
+                (data for kind, data in status.get("messages", ()) if kind == "execution_error"), {}
+            )
             what = f"{said.get('node_type')}: {said.get('exception_message')}" if said else "interrupted"
             raise JobFailed(f"ComfyUI gave up on the image: {words(what)}: see its log")
         images = [
@@ -133,7 +135,7 @@ class ComfyUI(HttpExecutor):
             return
         address = "ws" + self.wire.url.removeprefix("http") + f"/ws?clientId={self.client}"
         with contextlib.suppress(OSError, TimeoutError, WebSocketException, ValueError):
-            async with connect(address, open_timeout=5) as socket:
+            async with connect(address, open_timeout=5, close_timeout=1) as socket:
                 async for message in socket:
                     if isinstance(message, str):
                         _progress(json.loads(message), report)

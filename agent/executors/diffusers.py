@@ -2,9 +2,9 @@
 
     checkpoint by AIR → from_single_file → [LoRA with its weight] → scheduler → clip skip, seed → image
 
-Only safetensors are opened. Half precision on CUDA and MPS, single on a CPU; the VAE decodes in tiles where memory is
-short. The pipeline's configuration comes from the Hugging Face hub's cache, the hub, or ``config``, a folder in
-diffusers' layout.
+Only safetensors are opened. Half precision on CUDA and MPS, single on a CPU; the VAE decodes in tiles where
+memory is short. The pipeline's configuration comes from the Hugging Face hub's cache, the hub, or
+``config``, a folder in diffusers' layout.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ class LocalDiffusers:
             import peft  # noqa: F401
         except ImportError as error:
             raise MissingExtra(
-                f"making images here needs {error.name}: pip install 'diffagent[images]', or use a server with --target"
+                f"making images here needs {error.name}: pip install 'diffagent[images]', "
+                "or use a server with --target"
             ) from None
         self.files, self.config = dict(files or {}), config
         self.download_url, self.folder = download_url, folder

@@ -1,8 +1,9 @@
 """Model files from Civitai: resumed where a download broke off, checked by SHA-256, kept in the cache.
 
-In: a card of the catalog. Out: the path of its safetensors file, ``DIFFAGENT_HOME/models/SHA256.safetensors``. What
-is fetched grows under a ``.part`` name; a file of other bytes than the catalog's SHA-256 is thrown away. A key in
-``CIVITAI_API_KEY`` goes to Civitai alone, not to the storage that it redirects to.
+In: a card of the catalog. Out: the path of its safetensors file,
+``DIFFAGENT_HOME/models/SHA256.safetensors``. What is fetched grows under a ``.part`` name; a file of other
+bytes than the catalog's SHA-256 is thrown away. A key in ``CIVITAI_API_KEY`` goes to Civitai alone, not to
+the storage that it redirects to.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """AI Horde: ``POST /api/v2/generate/async``, then ``check`` until it is done, then ``status`` once.
 
-Answers as ``RequestAsync``, ``RequestStatusCheck`` and ``RequestStatusStable`` in ``horde/apis/models/v2.py`` and
-``stable_v2.py`` have them; errors are ``{"message", "rc"}``. ``dry_run`` validates a request and tells its kudos for
-free. The key comes from ``AI_HORDE_API_KEY``; without one requests are anonymous, and last in the queue.
+Answers as ``RequestAsync``, ``RequestStatusCheck`` and ``RequestStatusStable`` in
+``horde/apis/models/v2.py`` and ``stable_v2.py`` have them; errors are ``{"message", "rc"}``. ``dry_run``
+validates a request and tells its kudos for free. The key comes from ``AI_HORDE_API_KEY``; without one
+requests are anonymous, and last in the queue.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 import httpx
 
 from diffagent.agent.executors import Made, Price, Report
-from diffagent.agent.executors.wire import HttpExecutor, Wire, polled, secret, words
+from diffagent.agent.executors.wire import HttpExecutor, Wire, field_errors, polled, secret, words
 from diffagent.data.errors import Censored, JobFailed, Refused, TargetError
 
 URL = "https://aihorde.net"
@@ -38,7 +39,7 @@ def reason(response: httpx.Response) -> str | None:
         return None
     if not isinstance(body, dict) or "message" not in body:
         return None
-    fields = "; ".join(f"{name}: {words(said)}" for name, said in (body.get("errors") or {}).items())
+    fields = field_errors(body)
     code = f" ({body['rc']})" if body.get("rc") else ""
     return words(body["message"] + code + (f": {fields}" if fields else ""), 400)
 
@@ -94,8 +95,8 @@ class Horde(HttpExecutor):
             raise JobFailed(f"AI Horde's job {job} failed on its workers: run again, or choose another model")
         if found.get("is_possible") is False:
             raise JobFailed(
-                "no worker of AI Horde can make this image: try a smaller size, fewer steps, or another model "
-                "(diffagent call --for horde --installed --target-url URL chooses among those that run)"
+                "no worker of AI Horde can make this image: try a smaller size, fewer steps, or another "
+                "model (diffagent call --for horde --installed --target-url URL chooses among those that run)"
             )
         if found.get("done"):
             return found

@@ -1,7 +1,7 @@
 """Images as files: PNG with A1111's infotext and the call inside, a contact sheet, a manifest.
 
-A file appears under its name when it is complete. The infotext stands in the text chunk ``parameters``, where A1111,
-Civitai and image viewers look for it; the call as JSON in ``diffagent``.
+A file appears under its name when it is complete. The infotext stands in the text chunk ``parameters``,
+where A1111, Civitai and image viewers look for it; the call as JSON in ``diffagent``.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def read_texts(path: Path) -> dict[str, str]:
     try:
         with Image.open(path) as image:
             image.load()
-            return {key: str(value) for key, value in image.info.items() if isinstance(value, str)}
+            return {str(key): value for key, value in image.info.items() if isinstance(value, str)}
     except (OSError, SyntaxError) as error:
         raise BadInput(f"{path} is no image: {error}") from None
 
@@ -95,8 +95,8 @@ def contact_sheet(images: Iterable[Image.Image], path: Path) -> None:
     across = int((len(small) - 1) ** 0.5) + 1
     wide, tall = max(one.width for one in small), max(one.height for one in small)
     rows = (len(small) + across - 1) // across
-    size = (across * (wide + _GAP) + _GAP, rows * (tall + _GAP) + _GAP)
-    sheet = Image.new("RGB", size, "white")
+    sheet_size = (across * (wide + _GAP) + _GAP, rows * (tall + _GAP) + _GAP)
+    sheet = Image.new("RGB", sheet_size, "white")
     for number, one in enumerate(small):
         row, column = divmod(number, across)
         sheet.paste(one, (_GAP + column * (wide + _GAP), _GAP + row * (tall + _GAP)))

@@ -1,7 +1,8 @@
 """OpenAI's images API: ``POST /v1/images/generations``, one request, one answer.
 
-The answer is ``{"data": [{"b64_json"} or {"url"}]}``, an error ``{"error": {"message", "code"}}``; the codes
-``content_policy_violation`` and ``moderation_blocked`` mean the safety system. The key comes from ``OPENAI_API_KEY``.
+The answer is ``{"data": [{"b64_json"} or {"url"}]}``, an error ``{"error": {"message", "code"}}``; the
+codes ``content_policy_violation`` and ``moderation_blocked`` mean the safety system. The key comes from
+``OPENAI_API_KEY``.
 """
 
 from __future__ import annotations

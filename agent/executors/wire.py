@@ -138,8 +138,8 @@ class Wire:
             if method == "GET":
                 raise _Transient(said) from None
             raise JobFailed(
-                f"{said} after the request was sent; it is not sent twice, for the server may be working on it: "
-                "look there, then run the same command again"
+                f"{said} after the request was sent; it is not sent twice, for the server may be working "
+                "on it: look there, then run the same command again"
             ) from None
         return self._checked(where, response)
 
@@ -252,6 +252,14 @@ def words(value: object, most: int = 240) -> str:
     """An API's message on one line."""
     text = " ".join(str(value).split())
     return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def field_errors(body: Mapping[str, Any]) -> str:
+    """``errors`` of a refusal, a message a field."""
+    errors = body.get("errors")
+    if not isinstance(errors, Mapping):
+        return words(errors or "")
+    return "; ".join(f"{name}: {words(said)}" for name, said in errors.items())
 
 
 def _shown(base: str, path: str) -> str:

@@ -103,7 +103,8 @@ def _on_offered_checkpoint(
 def offers(target: str, card: Card) -> bool:
     """Whether a target can run a catalog's entry, as far as the catalog tells.
 
-    A pickle is offered to AI Horde alone; a server's own list says more (:mod:`diffagent.agent.installed_models`).
+    A pickle is offered to AI Horde alone; a server's own list says more
+    (:mod:`diffagent.agent.installed_models`).
     """
     if card.is_pickle and target != "horde":
         return False

@@ -1,8 +1,9 @@
 """A1111 and Forge: the body of ``POST /sdapi/v1/txt2img``.
 
-Fields as ``StableDiffusionTxt2ImgProcessingAPI`` in A1111's ``modules/api/models.py`` has them; the checkpoint
-and the clip skip go through ``override_settings``, a LoRA through its tag in the prompt. Forge takes the same
-body and replaces an unknown sampler by its first one, so what a server lacks has to be found out before.
+Fields as ``StableDiffusionTxt2ImgProcessingAPI`` in A1111's ``modules/api/models.py`` has them; the
+checkpoint and the clip skip go through ``override_settings``, a LoRA through its tag in the prompt. Forge
+takes the same body and replaces an unknown sampler by its first one, so what a server lacks has to be found
+out before.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Civitai: the input of its SDKs' text-to-image job, and the workflow that runs the same image today.
 
-:func:`emit` gives what ``Civitai.from_text`` takes (civitai-python, ``civitai/civitai.py``; civitai-javascript,
-``ImageJobParams``). :func:`workflow` gives the body of ``POST /v2/consumer/workflows``, which Civitai documents
-in its place: an ``imageGen`` step for the engine ``comfy``, whose fields stand in civitai-developer-docs,
-``orchestration/recipes/sd1.md`` and ``sdxl.md``. AIRs name the models in both.
+:func:`emit` gives what ``Civitai.from_text`` takes (civitai-python, ``civitai/civitai.py``;
+civitai-javascript, ``ImageJobParams``). :func:`workflow` gives the body of ``POST /v2/consumer/workflows``,
+which Civitai documents in its place: an ``imageGen`` step for the engine ``comfy``, whose fields stand in
+civitai-developer-docs, ``orchestration/recipes/sd1.md`` and ``sdxl.md``. AIRs name the models in both.
 """
 
 from __future__ import annotations

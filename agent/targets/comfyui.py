@@ -1,10 +1,10 @@
 """ComfyUI: the body of ``POST /prompt``, a graph of its core nodes, and a graph read back as a call.
 
-    CheckpointLoaderSimple → [LoraLoader] → [CLIPSetLastLayer] → CLIPTextEncode × 2 ┐
-                           EmptyLatentImage ────────────────────────────────────→ KSampler → VAEDecode → SaveImage
+    CheckpointLoaderSimple → [LoraLoader] → [CLIPSetLastLayer] → CLIPTextEncode ×2 ┐
+                           EmptyLatentImage ───────────────────────────────→ KSampler → VAEDecode → SaveImage
 
-Nodes and inputs as in ComfyUI's ``nodes.py``; a link is ``[node id, output slot]`` (``execution.py``). Clip skip n
-stops at layer −n, as A1111 counts.
+Nodes and inputs as in ComfyUI's ``nodes.py``; a link is ``[node id, output slot]`` (``execution.py``). Clip
+skip n stops at layer −n, as A1111 counts.
 """
 
 from __future__ import annotations

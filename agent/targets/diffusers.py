@@ -20,7 +20,7 @@ DOWNLOAD = "https://civitai.com/api/download/models/{version}"
 
 
 def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) -> dict[str, Any]:
-    """``pipeline``, ``checkpoint``, ``lora``, ``scheduler``, ``kwargs`` of the pipeline's call, ``snippet``."""
+    """``pipeline``, ``checkpoint``, ``lora``, ``scheduler``, ``kwargs`` of its call, ``snippet``."""
     spelling = samplers.diffusers(fit.sampler(call.sampling_method))
     assert spelling is not None
     fit.weights(call)
@@ -53,7 +53,7 @@ def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) ->
 
 def snippet(request: Mapping[str, Any]) -> str:
     """A script that makes the image, from files that lie beside it."""
-    scheduler, lora = request["scheduler"], request["lora"]
+    checkpoint, scheduler, lora = (request[name] for name in ("checkpoint", "scheduler", "lora"))
     options = "".join(f", {name}={value!r}" for name, value in scheduler["kwargs"].items())
     lines = [
         "import torch",
@@ -61,8 +61,8 @@ def snippet(request: Mapping[str, Any]) -> str:
         "",
         'device = "cuda" if torch.cuda.is_available() else "cpu"',
         'dtype = torch.float16 if device == "cuda" else torch.float32',
-        *([f"# {request['checkpoint']['url']}"] if request["checkpoint"]["url"] else []),
-        f"pipe = {request['pipeline']}.from_single_file({request['checkpoint']['file']!r}, torch_dtype=dtype)",
+        *([f"# {checkpoint['url']}"] if checkpoint["url"] else []),
+        f"pipe = {request['pipeline']}.from_single_file({checkpoint['file']!r}, torch_dtype=dtype)",
         f"pipe.scheduler = {scheduler['class']}.from_config(pipe.scheduler.config{options})",
     ]
     if lora is not None:

@@ -24,7 +24,7 @@ def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) ->
     """One image, safe for work; without a seed the Horde draws one.
 
     Raises:
-        BadInput: the Horde does not list the checkpoint, the LoRA is not Civitai's, or a prompt holds ``###``.
+        BadInput: the Horde does not list the checkpoint, the LoRA is not Civitai's, a prompt holds ``###``.
     """
     spelling = samplers.horde(fit.sampler(call.sampling_method))
     assert spelling is not None
@@ -70,7 +70,8 @@ def _model(card: Card, names: Mapping[str, str]) -> str:
     name = names.get(card.air) or name_of(card)
     if name is None:
         raise BadInput(
-            f"{card.name} is none of the models that AI Horde lists: let diffagent call choose with --for horde"
+            f"{card.name} is none of the models that AI Horde lists: "
+            "let diffagent call choose with --for horde"
         )
     return name
 

@@ -220,8 +220,10 @@ def test_sdxl_stops_at_the_last_layer_but_one(catalog: Catalog, skip: int | None
 
 REFUSED: list[tuple[str, dict[str, Any], str, str, Any]] = [
     ("comfyui", {"sampling_method": "PLMS"}, "sampling_method", "LMS", "lms"),
-    ("horde", {"sampling_method": "DPM++ 2M SDE Karras"}, "sampling_method", "DPM++ SDE Karras", "k_dpmpp_sde"),
-    ("civitai", {"sampling_method": "DPM++ 2M SDE Karras"}, "sampling_method", "DPM++ SDE Karras", "DPMSDEKarras"),
+    ("horde", {"sampling_method": "DPM++ 2M SDE Karras"},
+     "sampling_method", "DPM++ SDE Karras", "k_dpmpp_sde"),
+    ("civitai", {"sampling_method": "DPM++ 2M SDE Karras"},
+     "sampling_method", "DPM++ SDE Karras", "DPMSDEKarras"),
     ("diffusers", {"sampling_method": "DPM++ 2S a"}, "sampling_method", "DPM++ 2M", "DPMSolverMultistep"),
     ("horde", {"width": 520}, "width", "512", "512"),
     ("horde", {"height": 744}, "height", "768", "768"),

@@ -19,8 +19,9 @@ from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadInput, UnknownModel
 from diffagent.data.records import SAMPLERS, T2ICall
 
-WORDS = ("a fox", "(snow:1.2)", "[dusk]", "château 🏰", 'say "hi"', "BREAK", "50% off", "x: y", "a\nb", "1024x768",
-         "Steps", "sampler: Euler", "\\(round\\)", "--ar 3:2", "seed 5", "<lora:", "{a|b}")  # fmt: skip
+WORDS = ("a fox", "(snow:1.2)", "[dusk]", "château 🏰", 'say "hi"', "BREAK", "50% off", "x: y", "a\nb",
+         "1024x768", "Steps", "sampler: Euler", "\\(round\\)", "--ar 3:2", "seed 5",
+         "<lora:", "{a|b}")  # fmt: skip
 texts = st.lists(st.sampled_from(WORDS), min_size=1, max_size=6).map(", ".join)
 
 
@@ -51,7 +52,7 @@ def test_our_infotext_is_read_back_as_the_same_call(catalog: Catalog, call: T2IC
 
 
 def as_a1111_writes_it(request: dict[str, Any]) -> str:
-    """``create_infotext`` of A1111 1.10 (modules/processing.py) for a request of txt2img, as its image has it."""
+    """``create_infotext`` of A1111 1.10 (modules/processing.py) for a request of txt2img."""
     override = request["override_settings"]
     card = next(card for card in CARDS if card.file_name == override["sd_model_checkpoint"])
     skip = override.get("CLIP_stop_at_last_layers", 1)
@@ -96,7 +97,8 @@ def test_wishes_read_the_same_infotext(catalog: Catalog) -> None:
     call = call_of(AURORA, sampling_method="DPM++ SDE Karras")
     found = wishes(infotext.write(call, Resources.of(call, catalog)))
     assert (found.prompt, found.negative_prompt, found.sampler, found.steps, found.cfg_scale, found.seed) == (
-        call.prompt, call.negative_prompt, call.sampling_method, call.sampling_steps, call.cfg_scale, call.seed
+        call.prompt, call.negative_prompt, call.sampling_method, call.sampling_steps, call.cfg_scale,
+        call.seed,
     )  # fmt: skip
     assert (found.size, found.clip_skip) == ((512, 768), 2)
 
