@@ -21,6 +21,7 @@ from diffagent.agent.executors.images import replace_file
 from diffagent.agent.executors.wire import Wire
 from diffagent.agent.targets import samplers
 from diffagent.agent.targets.civitai import is_hosted
+from diffagent.agent.targets.horde import name_of
 from diffagent.data.catalog import Catalog, Filter
 from diffagent.data.errors import BadInput, TargetError, Unreachable
 from diffagent.data.records import Card
@@ -163,14 +164,11 @@ async def _ask_horde(wire: Wire) -> Lists:
 
 def _understand_horde(target: str, url: str, lists: Lists, catalog: Catalog) -> Installed:
     """Its workers fetch any of Civitai's LoRAs, so all of them count as there."""
-    names: dict[str, str] = {}
-    unknown: list[str] = []
-    for name in lists["checkpoints"]:
-        card = catalog.by_name(name)
-        if card is None or card.type != "Checkpoint":
-            unknown.append(name)
-        else:
-            names.setdefault(card.air, name)
+    checkpoints = catalog.cards(Filter(type="Checkpoint"))
+    named = {card.name.casefold(): card for card in reversed(checkpoints)}
+    named |= {name.casefold(): card for card in reversed(checkpoints) if (name := name_of(card))}
+    names = {named[name.casefold()].air: name for name in lists["checkpoints"] if name.casefold() in named}
+    unknown = [name for name in lists["checkpoints"] if name.casefold() not in named]
     if names:
         names |= {
             card.air: str(card.version_id) for card in catalog.cards(Filter(type="LoRA")) if is_hosted(card)

@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
 
 from PIL import Image
@@ -289,7 +289,7 @@ class FakeHorde(ImageServer):
     models = ("Aurora Horde", "Pickled One", "Nobody's Model")
     samplers = ("k_lms", "k_heun", "k_euler", "k_euler_a", "k_dpm_2", "k_dpm_2_a", "k_dpm_fast", "k_dpm_adaptive",
                 "k_dpmpp_2s_a", "k_dpmpp_2m", "dpmsolver", "k_dpmpp_sde", "DDIM", "lcm")  # fmt: skip
-    ranges = {"cfg_scale": (0, 100), "steps": (1, 500), "width": (64, 3072), "height": (64, 3072),
+    ranges: ClassVar = {"cfg_scale": (0, 100), "steps": (1, 500), "width": (64, 3072), "height": (64, 3072),
               "clip_skip": (1, 12), "n": (1, 20)}  # fmt: skip
     check: dict[str, Any] = {}  # noqa: RUF012
     generation: dict[str, Any] = {}  # noqa: RUF012
@@ -356,7 +356,7 @@ class FakeHorde(ImageServer):
 class FakeCivitai(ImageServer):
     """Workflows of an imageGen step for the engine comfy; refuses unknown fields, prices with ``whatif``."""
 
-    fields = {"engine", "ecosystem", "operation", "model", "prompt", "negativePrompt", "width", "height", "steps",
+    fields: ClassVar = {"engine", "ecosystem", "operation", "model", "prompt", "negativePrompt", "width", "height", "steps",
               "cfgScale", "sampler", "scheduler", "clipSkip", "loras", "quantity", "seed"}  # fmt: skip
     ends: dict[str, Any] = {}  # noqa: RUF012
     output: dict[str, Any] = {}  # noqa: RUF012
