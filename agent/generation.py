@@ -175,6 +175,9 @@ def numbered_seeds(seed: int | None, n: int) -> tuple[int, ...]:
 @contextmanager
 def _understood(target: str) -> Iterator[None]:
     """JSON of another shape than the API's is a server that is no such API."""
+    if target == "diffusers":
+        yield
+        return
     try:
         yield
     except (KeyError, TypeError, AttributeError, IndexError) as error:

@@ -74,7 +74,7 @@ class ImageServer:
 
 
 class FakeA1111(ImageServer):
-    """Takes an unknown checkpoint or LoRA in silence, as A1111 does, and an unknown sampler, as Forge does."""
+    """Takes an unknown checkpoint or LoRA in silence, as A1111 does, an unknown sampler, as Forge does."""
 
     checkpoints = (("sd15/aurora_v2.safetensors", "a1" * 32), ("basalt.safetensors", "b2" * 32))
     loras = ("ink-fox",)
@@ -220,7 +220,8 @@ class FakeComfyUI(ImageServer):
                 key: {"errors": found, "dependent_outputs": ["9"], "class_type": graph[key]["class_type"]}
                 for key, found in errors.items()
             }
-            error = {"type": "prompt_outputs_failed_validation", "message": "Prompt outputs failed validation",
+            error = {"type": "prompt_outputs_failed_validation",
+                     "message": "Prompt outputs failed validation",
                      "details": "", "extra_info": {}}  # fmt: skip
             return as_json({"error": error, "node_errors": node_errors}, 400)
         key = f"job-{len(self.jobs) + 1}"
@@ -287,7 +288,8 @@ class FakeHorde(ImageServer):
     """Validates payloads, prices dry runs, queues and hands out a link to WebP; one worker's models."""
 
     models = ("Aurora Horde", "Pickled One", "Nobody's Model")
-    samplers = ("k_lms", "k_heun", "k_euler", "k_euler_a", "k_dpm_2", "k_dpm_2_a", "k_dpm_fast", "k_dpm_adaptive",
+    samplers = ("k_lms", "k_heun", "k_euler", "k_euler_a", "k_dpm_2", "k_dpm_2_a", "k_dpm_fast",
+                "k_dpm_adaptive",
                 "k_dpmpp_2s_a", "k_dpmpp_2m", "dpmsolver", "k_dpmpp_sde", "DDIM", "lcm")  # fmt: skip
     ranges: ClassVar = {"cfg_scale": (0, 100), "steps": (1, 500), "width": (64, 3072), "height": (64, 3072),
               "clip_skip": (1, 12), "n": (1, 20)}  # fmt: skip
@@ -312,7 +314,8 @@ class FakeHorde(ImageServer):
         if path.startswith("/api/v2/generate/status/"):
             seed = self.payload["params"].get("seed", "5")
             one = {"img": f"{self.url}/image.webp", "seed": seed, "id": "g", "censored": False, "state": "ok",
-                   "worker_name": "w", "model": "Aurora Horde", "gen_metadata": [], **self.generation}  # fmt: skip
+                   "worker_name": "w", "model": "Aurora Horde", "gen_metadata": [],
+                   **self.generation}  # fmt: skip
             return as_json({"done": True, "faulted": False, "generations": [one] * self.generations})
         return as_json({"message": "The requested URL was not found on the server.", "rc": "NotFound"}, 404)
 
@@ -356,7 +359,8 @@ class FakeHorde(ImageServer):
 class FakeCivitai(ImageServer):
     """Workflows of an imageGen step for the engine comfy; refuses unknown fields, prices with ``whatif``."""
 
-    fields: ClassVar = {"engine", "ecosystem", "operation", "model", "prompt", "negativePrompt", "width", "height", "steps",
+    fields: ClassVar = {"engine", "ecosystem", "operation", "model", "prompt", "negativePrompt", "width",
+                        "height", "steps",
               "cfgScale", "sampler", "scheduler", "clipSkip", "loras", "quantity", "seed"}  # fmt: skip
     ends: dict[str, Any] = {}  # noqa: RUF012
     output: dict[str, Any] = {}  # noqa: RUF012

@@ -1,7 +1,7 @@
 """Small Stable Diffusion and SDXL pipelines with random weights, as single files in Civitai's layouts.
 
-The names of the tensors are those of the original repositories (``model.diffusion_model…``, ``first_stage_model…``,
-``cond_stage_model…`` or ``conditioner…``), which from_single_file of diffusers reads.
+The names of the tensors are those of the original repositories (``model.diffusion_model…``,
+``first_stage_model…``, ``cond_stage_model…`` or ``conditioner…``), which from_single_file of diffusers reads.
 """
 
 from __future__ import annotations
@@ -79,16 +79,18 @@ def _pipeline(sdxl: bool) -> Any:
 
     blocks = {"down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"),
               "up_block_types": ("CrossAttnUpBlock2D", "UpBlock2D")}  # fmt: skip
-    extra = {"addition_embed_type": "text_time", "addition_time_embed_dim": 8, "use_linear_projection": True,
-             "projection_class_embeddings_input_dim": 6 * 8 + 32, "transformer_layers_per_block": (1, 1),
-             "cross_attention_dim": 64} if sdxl else {"cross_attention_dim": 32}  # fmt: skip
+    extra = {"addition_embed_type": "text_time", "addition_time_embed_dim": 8,
+             "use_linear_projection": True,
+             "projection_class_embeddings_input_dim": 6 * 8 + 64, "transformer_layers_per_block": (1, 1),
+             "cross_attention_dim": 32 + 64} if sdxl else {"cross_attention_dim": 32}  # fmt: skip
     unet = UNet2DConditionModel(
         block_out_channels=WIDTHS, layers_per_block=LAYERS, sample_size=8, in_channels=4, out_channels=4,
         attention_head_dim=(2, 4) if sdxl else 2, norm_num_groups=8, **blocks, **extra,
     )  # fmt: skip
     vae = AutoencoderKL(
-        block_out_channels=(16, 32), in_channels=3, out_channels=3, latent_channels=4, norm_num_groups=8,
-        down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2, sample_size=16,
+        block_out_channels=(16, 32), in_channels=3, out_channels=3, latent_channels=4,
+        norm_num_groups=8, sample_size=16,
+        down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
     )  # fmt: skip
     noise = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "steps_offset": 1}
     text = CLIPTextModel(_text_config())
@@ -97,17 +99,17 @@ def _pipeline(sdxl: bool) -> Any:
         return StableDiffusionPipeline(
             vae, text, _tokenizer(), unet, scheduler, None, None, requires_safety_checker=False
         )  # fmt: skip
-    second = CLIPTextModelWithProjection(_text_config(hidden_act="gelu"))
+    second = CLIPTextModelWithProjection(_text_config(64, hidden_act="gelu"))
     scheduler = EulerDiscreteScheduler(**noise)
     return StableDiffusionXLPipeline(vae, text, second, _tokenizer(), _tokenizer(), unet, scheduler)
 
 
-def _text_config(**changes: Any) -> Any:
+def _text_config(width: int = 32, **changes: Any) -> Any:
     from transformers import CLIPTextConfig
 
     return CLIPTextConfig(
-        vocab_size=len(_vocabulary()), hidden_size=32, intermediate_size=37, num_hidden_layers=4,
-        num_attention_heads=4, max_position_embeddings=77, projection_dim=32,
+        vocab_size=len(_vocabulary()), hidden_size=width, intermediate_size=37, num_hidden_layers=4,
+        num_attention_heads=4, max_position_embeddings=77, projection_dim=width,
         bos_token_id=len(_vocabulary()) - 2, eos_token_id=len(_vocabulary()) - 1, **changes,
     )  # fmt: skip
 

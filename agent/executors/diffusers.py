@@ -94,26 +94,13 @@ class LocalDiffusers:
         if self._loaded is not None and self._loaded[0] == air:
             return self._loaded[1]
         self._loaded = None
-        import diffusers
-
         path = self._file(request["checkpoint"], report)
         device, dtype = device_and_dtype()
         report(f"loading {path.name} ({device}, {str(dtype).removeprefix('torch.')})", None)
-        kind = getattr(diffusers, request["pipeline"])
-        options = {"config": self.config} if self.config else {}
-        try:
-            pipe = kind.from_single_file(str(path), torch_dtype=dtype, **options)
-        except OSError as error:
-            raise MissingWeights(
-                f"the configuration of {request['pipeline']} is neither cached nor on a hub that answers "
-                f"({type(error).__name__}): connect once, or copy the hub's cache here"
-            ) from None
-        except (ValueError, KeyError, RuntimeError) as error:
-            said = " ".join(str(error).split())[:200]
-            raise JobFailed(
-                f"{path.name} is no checkpoint that {request['pipeline']} reads: {said}"
-            ) from None
+        pipe = _read(path, request["pipeline"], dtype, self.config)
         pipe.set_progress_bar_config(disable=True)
+        if not hasattr(pipe.text_encoder, "text_model"):  # transformers 5.6 took that layer away
+            object.__setattr__(pipe.text_encoder, "text_model", pipe.text_encoder)
         self._loaded = (air, pipe.to(device))
         return self._loaded[1]
 
@@ -124,10 +111,11 @@ class LocalDiffusers:
         path = self._file(lora, report)
         try:
             pipe.load_lora_weights(str(path.parent), weight_name=path.name, adapter_name="lora")
-        except (ValueError, KeyError, RuntimeError) as error:
+            pipe.set_adapters("lora", lora["weight"])
+        except Exception as error:  # peft's kinds, too
+            pipe.unload_lora_weights()
             said = " ".join(str(error).split())[:200]
             raise JobFailed(f"{path.name} is no LoRA for this checkpoint: {said}") from None
-        pipe.set_adapters("lora", lora["weight"])
 
     def _file(self, source: Mapping[str, Any], report: Report) -> Path:
         here = self.files.get(source["air"])
@@ -138,6 +126,23 @@ class LocalDiffusers:
         if not here.is_file():
             raise BadInput(f"{here} is not there")
         return here
+
+
+def _read(path: Path, pipeline: str, dtype: torch.dtype, config: str | None) -> Any:
+    """A single file as a pipeline."""
+    import diffusers
+
+    options = {"config": config} if config else {}
+    try:
+        return getattr(diffusers, pipeline).from_single_file(str(path), torch_dtype=dtype, **options)
+    except OSError as error:
+        raise MissingWeights(
+            f"the configuration of {pipeline} is neither cached nor on a hub that answers "
+            f"({type(error).__name__}): connect once, or copy the hub's cache here"
+        ) from None
+    except Exception as error:  # diffusers, transformers and safetensors each raise kinds of their own
+        said = " ".join(str(error).split())[:200]
+        raise JobFailed(f"{path.name} is no checkpoint that {pipeline} reads: {said}") from None
 
 
 def device_and_dtype() -> tuple[str, torch.dtype]:

@@ -23,7 +23,6 @@ from diffagent.data.weights import home
 
 URL = "https://civitai.com"
 ATTEMPTS = 6
-_CHUNK = 1 << 20
 
 
 def fetch(
@@ -57,7 +56,9 @@ def fetch(
 
 def _download(card: Card, part: Path, report: Report, base: str, backoff: float) -> None:
     key = secret("CIVITAI_API_KEY", base, os.environ.get("CIVITAI_API_KEY"))
-    headers = {"User-Agent": "diffagent"} | ({"Authorization": f"Bearer {key}"} if key else {})
+    headers = {"User-Agent": "diffagent", "Accept-Encoding": "identity"} | (
+        {"Authorization": f"Bearer {key}"} if key else {}
+    )
     where = f"{base}/api/download/models/{card.version_id}"
     said = ""
     with httpx.Client(headers=headers, timeout=httpx.Timeout(60, connect=15), follow_redirects=True) as http:
@@ -101,7 +102,7 @@ def _write(card: Card, part: Path, response: httpx.Response, report: Report) -> 
     done = part.stat().st_size if resumed and part.exists() else 0
     total = done + int(response.headers.get("Content-Length") or 0)
     with part.open("ab" if resumed else "wb") as file:
-        for chunk in response.iter_bytes(_CHUNK):
+        for chunk in response.iter_raw():
             file.write(chunk)
             done += len(chunk)
             report(

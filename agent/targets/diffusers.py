@@ -71,6 +71,11 @@ def snippet(request: Mapping[str, Any]) -> str:
             f'pipe.load_lora_weights({lora["file"]!r}, adapter_name="lora")',
             f'pipe.set_adapters("lora", {lora["weight"]!r})',
         ]
+    if "clip_skip" in request["kwargs"]:
+        lines += [
+            'if not hasattr(pipe.text_encoder, "text_model"):  # transformers 5.6 and later',
+            '    object.__setattr__(pipe.text_encoder, "text_model", pipe.text_encoder)',
+        ]
     seed = "" if request["seed"] is None else f".manual_seed({request['seed']})"
     arguments = "".join(f"\n    {name}={value!r}," for name, value in request["kwargs"].items())
     lines += [

@@ -162,4 +162,4 @@ def test_steps_are_reported(sd: Tiny, tmp_path: Path) -> None:
     asyncio.run(
         generation.make(order, tmp_path, sd.catalog, maker, lambda what, done=None: said.append((what, done)))
     )
-    assert [done for what, done in said if "step" in what] == pytest.approx([1 / 3, 2 / 3, 1.0])
+    assert [done for what, done in said if ": step " in what] == pytest.approx([1 / 3, 2 / 3, 1.0])
