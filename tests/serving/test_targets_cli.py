@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from stand_ins import RuleEngine
 from target_calls import AURORA, INK_FOX, call_of, invented_catalog
 
 from diffagent.agent.agent import Agent, Fusion
+from diffagent.agent.cli import TARGET_NAMES
+from diffagent.agent.targets import TARGETS
 from diffagent.data.records import T2ICall
 from diffagent.serving.cli import main
 
@@ -31,6 +34,10 @@ def run(capsys: Captured, *arguments: str) -> tuple[int, str, str]:
         main(arguments)
     out, err = capsys.readouterr()
     return int(str(exit.value.code)), out, err
+
+
+def test_the_command_line_names_all_targets() -> None:
+    assert TARGET_NAMES == TARGETS
 
 
 @pytest.mark.usefixtures("agent")
@@ -136,3 +143,26 @@ def test_generate_says_what_is_wrong(capsys: Captured, tmp_path: Path, catalog: 
         assert (code, out) == (1, "")
         assert says in err
         assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("module", "target"), [("PIL", "a1111"), ("diffusers", "diffusers"), ("peft", "diffusers")]
+)
+def test_a_missing_extra_is_named_with_its_install_line(
+    capsys: Captured, tmp_path: Path, catalog: str, module: str, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, module, None)
+    (tmp_path / "call.json").write_text(call_of(AURORA).to_json(), "utf-8")
+    arguments = [
+        str(tmp_path / "call.json"),
+        "-o",
+        str(tmp_path / "out"),
+        "--target",
+        target,
+        "--catalog",
+        catalog,
+    ]
+    code, out, err = run(capsys, "generate", *arguments)
+    assert (code, out) == (1, "")
+    assert "pip install 'diffagent[images]'" in err
+    assert not (tmp_path / "out").exists()
