@@ -12,11 +12,12 @@ import secrets
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diffagent.agent.executors import Executor, Price, Report, images, silent
+from diffagent.agent.installed_models import read_installed
 from diffagent.agent.targets import TARGETS, Emitted, check_target, emit, infotext
 from diffagent.agent.targets.fitting import Resources
 from diffagent.data.catalog import Catalog
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
 MOST_IMAGES = 64
+USUAL_URLS = {"a1111": "http://127.0.0.1:7860", "comfyui": "http://127.0.0.1:8188"}
+"""Where servers of one's own usually are; they are asked what they call the call's models."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +99,11 @@ def generate(
         TargetError: the target did not deliver. BadInput: an option is out of range, the target lacks a
         value or the price is too high. MissingExtra: a library is not installed.
     """
+    images.require()
     order = Order(call, target, tuple(seeds) or numbered_seeds(call.seed, n), nearest, max_price)
+    if target in USUAL_URLS:
+        there = read_installed(target, url or USUAL_URLS[target], catalog, lifetime=0)
+        order = replace(order, names=dict(there.names), samplers=there.samplers)
     return asyncio.run(make(order, Path(folder), catalog, executor(target, url), report))
 
 
@@ -144,11 +151,11 @@ def executor(target: str, url: str | None = None) -> Executor:
     if target == "a1111":
         from diffagent.agent.executors.a1111 import A1111
 
-        return A1111(url)
+        return A1111(url or USUAL_URLS[target])
     if target == "comfyui":
         from diffagent.agent.executors.comfyui import ComfyUI
 
-        return ComfyUI(url)
+        return ComfyUI(url or USUAL_URLS[target])
     if target == "horde":
         from diffagent.agent.executors.horde import Horde
 

@@ -79,6 +79,7 @@ class FakeA1111(ImageServer):
     checkpoints = (("sd15/aurora_v2.safetensors", "a1" * 32), ("basalt.safetensors", "b2" * 32))
     loras = ("ink-fox",)
     samplers = ("Euler a", "Euler", "DPM++ 2M", "DPM++ SDE", "DDIM")
+    used = ""
     schedules: tuple[str, ...] | None = ("Automatic", "Uniform", "Karras", "Exponential")
 
     def answer(self, method: str, path: str, query: dict[str, str], body: Any) -> Answer:
@@ -116,6 +117,11 @@ class FakeA1111(ImageServer):
             if not isinstance(body.get(name), kind):
                 detail = [{"loc": ["body", name], "msg": f"value is not a valid {kind.__name__}"}]
                 return as_json({"detail": detail}, 422)
+        wanted = body["override_settings"]["sd_model_checkpoint"]
+        models = [self._model(*one) for one in self.checkpoints]
+        aliases = ("title", "model_name", "hash", "sha256")
+        found = [one for one in models if wanted in {one[key] for key in aliases}]
+        self.used = (found or models)[0]["model_name"]  # an unknown one is dropped in silence
         seed = body["seed"] if body["seed"] >= 0 else 1234
         info = {"seed": seed, "all_seeds": [seed], "sampler_name": body["sampler_name"]}
         image = base64.b64encode(self.image(seed)).decode()

@@ -26,9 +26,9 @@ from diffagent.agent.executors.wire import HttpExecutor, Wire, secret, words
 from diffagent.agent.targets.infotext import stem
 from diffagent.data.errors import JobFailed, Refused, TargetError, Unreachable
 
-URL = "http://127.0.0.1:7860"
 LONGEST = 1800.0
 """Seconds that one image may take."""
+_KEYS = ("title", "model_name", "filename", "hash", "sha256")
 _LORA = re.compile(r"<lora:([^<>:]+):")
 
 
@@ -51,8 +51,7 @@ def reason(response: httpx.Response) -> str | None:
 class A1111(HttpExecutor):
     """One server; makes one image at a time."""
 
-    def __init__(self, url: str | None = None, *, backoff: float = 0.5, timeout: float = LONGEST) -> None:
-        url = url or URL
+    def __init__(self, url: str, *, backoff: float = 0.5, timeout: float = LONGEST) -> None:
         auth = secret("A1111_AUTH", url, os.environ.get("A1111_AUTH"))
         headers = {"Authorization": "Basic " + base64.b64encode(auth.encode()).decode()} if auth else {}
         self.wire = Wire(
@@ -65,6 +64,8 @@ class A1111(HttpExecutor):
             backoff=backoff,
         )
         self._known: dict[str, set[str]] | None = None
+        self._titles: dict[str, str] = {}
+        """A checkpoint's name without folder and suffix → as the server takes it, folder included."""
 
     async def price(self, request: Mapping[str, Any]) -> Price | None:
         await self._check(request)
@@ -97,8 +98,9 @@ class A1111(HttpExecutor):
             samplers = await self.wire.get("/sdapi/v1/samplers")
             loras = await self.wire.get("/sdapi/v1/loras")
             try:
+                self._titles = {name: str(one["title"]) for one in models for name in _names([one], *_KEYS)}
                 self._known = {
-                    "checkpoint": set(_names(models, "title", "model_name", "filename", "hash", "sha256")),
+                    "checkpoint": set(self._titles),
                     "LoRA": set(_names(loras, "name", "alias", "path")),
                     "sampler": {str(one["name"]) for one in samplers},
                     "schedule": await self._schedules(),
@@ -127,14 +129,16 @@ class A1111(HttpExecutor):
         return {str(one["label"]) for one in found}
 
     def _spelled(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """The request as this server's version spells the sampler."""
+        """The request with the checkpoint's title here, and the sampler as this version spells it."""
         assert self._known is not None
-        if self._known["schedule"]:
-            return dict(request)
-        karras = " Karras" if request["scheduler"] == "Karras" else ""
-        old = {**request, "sampler_name": request["sampler_name"] + karras}
-        del old["scheduler"]
-        return old
+        override = dict(request["override_settings"])
+        asked = override["sd_model_checkpoint"]
+        spelled = {**request, "override_settings": override}
+        override["sd_model_checkpoint"] = self._titles.get(stem(asked), asked)
+        if not self._known["schedule"]:
+            karras = " Karras" if spelled.pop("scheduler") == "Karras" else ""
+            spelled["sampler_name"] += karras
+        return spelled
 
 
 def _names(entries: Iterable[Mapping[str, Any]], *keys: str) -> Iterable[str]:

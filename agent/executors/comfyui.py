@@ -20,7 +20,6 @@ from diffagent.agent.executors import Made, Price, Report
 from diffagent.agent.executors.wire import HttpExecutor, Wire, polled, words
 from diffagent.data.errors import JobFailed, Refused, TargetError
 
-URL = "http://127.0.0.1:8188"
 LONGEST = 1800.0
 _REMEDIES = {
     "value_not_in_list": "put the file there, or choose among what it has with diffagent call --installed",
@@ -49,10 +48,10 @@ class ComfyUI(HttpExecutor):
     """One server; makes one image at a time."""
 
     def __init__(
-        self, url: str | None = None, *, backoff: float = 0.5, timeout: float = 60.0, limit: float = LONGEST
+        self, url: str, *, backoff: float = 0.5, timeout: float = 60.0, limit: float = LONGEST
     ) -> None:
         self.wire = Wire(
-            url or URL,
+            url,
             remedy="start ComfyUI, or give its address with --target-url",
             reason=reason,
             timeout=timeout,

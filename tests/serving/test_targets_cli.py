@@ -145,9 +145,7 @@ def test_generate_says_what_is_wrong(capsys: Captured, tmp_path: Path, catalog: 
         assert err.count("\n") == 1
 
 
-@pytest.mark.parametrize(
-    ("module", "target"), [("PIL", "a1111"), ("diffusers", "diffusers"), ("peft", "diffusers")]
-)
+@pytest.mark.parametrize(("module", "target"), [("PIL", "a1111"), ("diffusers", "diffusers")])
 def test_a_missing_extra_is_named_with_its_install_line(
     capsys: Captured, tmp_path: Path, catalog: str, module: str, target: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

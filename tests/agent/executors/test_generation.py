@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from image_runs import SERVERS, make
-from image_servers import FakeA1111, FakeCivitai, FakeComfyUI, FakeHorde, picture
+from image_servers import FakeA1111, FakeCivitai, FakeComfyUI, FakeHorde, picture, serving
 from PIL import Image
 from target_calls import AURORA, GRAND_XL, INK_FOX, call_of
 
@@ -49,6 +49,25 @@ def test_an_image_comes_back_with_what_made_it(target: str, catalog: Catalog, tm
         assert list(row["not_carried"]) == ["sampling_method", "clip_skip", "air", "lora_weight"]
     else:
         assert infotext.read(texts["parameters"], catalog) == call
+
+
+def test_a1111_is_asked_by_the_title_that_it_knows(catalog: Catalog, tmp_path: Path) -> None:
+    server = FakeA1111()
+    server.checkpoints = tuple(reversed(server.checkpoints))  # the other one would be taken in silence
+    make("a1111", server, tmp_path, catalog)
+    assert server.used == "aurora_v2"
+    sent = next(body for body in server.bodies if body)
+    assert sent["override_settings"]["sd_model_checkpoint"] == f"sd15/aurora_v2.safetensors [{'a1' * 5}]"
+
+
+def test_servers_are_asked_what_they_call_the_models(catalog: Catalog, tmp_path: Path) -> None:
+    server = FakeComfyUI()
+    with serving(server) as url:
+        (path,) = generation.generate(call_of(INK_FOX), tmp_path, "comfyui", catalog, url=url)
+    assert path.exists()
+    graph = next(body for body in server.bodies if body)["prompt"]
+    assert graph["1"]["inputs"]["ckpt_name"] == "sd15/aurora_v2.safetensors"
+    assert graph["2"]["inputs"]["lora_name"] == "styles/ink-fox.safetensors"
 
 
 def test_several_seeds_make_several_images_and_a_sheet(catalog: Catalog, tmp_path: Path) -> None:
