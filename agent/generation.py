@@ -124,22 +124,28 @@ async def make(
             where = f"image {number} of {len(emitted)}"
             started = time.monotonic()
             try:
-                with _understood(order.target):
-                    sent = await server.image(one.request, _at(where, report))
-                picture = await asyncio.to_thread(images.decode, sent.data)
+                picture, call = await _picture(server, one, _at(where, report))
             except TargetError as error:
                 kept = f"; the {len(made)} before it are in {folder}" if made else ""
                 raise type(error)(f"{where}: {error}{kept}") from None
-            seed = sent.seed if sent.seed is not None else one.call.seed
-            path = folder / images.file_name(one.call.model, seed)
-            call = one.call.model_copy(update={"seed": seed})
-            images.save(picture, path, infotext.write(call, resources, seed, one.dropped), call.model_dump())
+            path = folder / images.file_name(call.model, call.seed)
+            images.save(picture, path, infotext.write(call, resources, one.dropped), call.model_dump())
             images.add_row(folder, _row(path, one, call, picture.size, time.monotonic() - started))
             made.append(path)
             pictures.append(picture)
             report(f"{where}: {path}", 1.0)
     images.contact_sheet(pictures, folder / images.SHEET)
     return made
+
+
+async def _picture(server: Executor, emitted: Emitted, report: Report) -> tuple[Image.Image, T2ICall]:
+    """The image, and the call with the seed that the target says it used."""
+    with _understood(emitted.target):
+        sent = await server.image(emitted.request, report)
+    picture = await asyncio.to_thread(images.decode, sent.data)
+    if sent.seed is None or not 0 <= sent.seed < 2**32:
+        return picture, emitted.call
+    return picture, emitted.call.model_copy(update={"seed": sent.seed})
 
 
 def executor(target: str, url: str | None = None) -> Executor:

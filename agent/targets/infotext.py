@@ -56,19 +56,16 @@ _FIELDS = {"Sampler": "sampling_method", "Schedule type": "sampling_method", "Cl
 """The settings that a target may not have carried."""
 
 
-def write(call: T2ICall, found: Resources, seed: int | None = None, dropped: Collection[str] = ()) -> str:
-    """The infotext of an image that was made by a call.
-
-    ``seed`` is the image's where the call has none; ``dropped`` are fields that its maker did not take,
-    about which nothing is said.
-    """
+def write(call: T2ICall, found: Resources, dropped: Collection[str] = ()) -> str:
+    """The infotext of an image that was made by a call; nothing is said of ``dropped`` fields, which its
+    maker did not take."""
     sampler, schedule = samplers.a1111(call.sampling_method)
     settings: dict[str, object] = {
         "Steps": call.sampling_steps,
         "Sampler": sampler,
         "Schedule type": None if schedule == "Automatic" else schedule,
         "CFG scale": number(call.cfg_scale),
-        "Seed": call.seed if call.seed is not None else seed,
+        "Seed": call.seed,
         "Size": f"{call.width}x{call.height}",
         "Model hash": found.checkpoint.autov2 or (found.checkpoint.sha256 or "")[:10] or None,
         "Model": stem(found.checkpoint.file_name or found.checkpoint.name),
