@@ -12,10 +12,10 @@ from __future__ import annotations
 import json
 import time
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -27,7 +27,9 @@ from diffagent.agent import answer
 from diffagent.agent.answer import LABELS, expand, question, read
 from diffagent.agent.enhance import enhance as enriched
 from diffagent.agent.prefilter import Candidate, Prefilter, Ranker, read_matcher
+from diffagent.agent.scope import Scope
 from diffagent.agent.settings import by_family, settings
+from diffagent.agent.targets import TARGETS, Emitted, check_target, emit
 from diffagent.agent.wishes import Wishes, wishes
 from diffagent.data.errors import BadInput, BadPrompt
 from diffagent.data.prompts import strip_lora_tags
@@ -36,12 +38,14 @@ from diffagent.data.records import Card, T2ICall, Usage, family
 if TYPE_CHECKING:
     from diffagent.agent.engines import Engine
     from diffagent.agent.grammar import Grammar
+    from diffagent.agent.installed_models import Installed
     from diffagent.data.catalog import Catalog
 
 Mask = npt.NDArray[np.bool_]
 
 KEPT_MASKS = 64
 """Scopes whose masks are kept: a server's users may make up any number of base models."""
+ANY = Scope()
 MAX_CHARACTERS = 20_000
 """The longest prompt that is routed; text encoders of T2I models read the first few hundred words."""
 
@@ -91,26 +95,6 @@ class Decision:
             ],
             "timings_ms": {name: round(value, 1) for name, value in self.timings_ms.items()},
         }
-
-
-@dataclass(frozen=True)
-class Scope:
-    """Which entries may be chosen: family or base model, type, images that may be sold, pickles."""
-
-    base_model: str | None = None
-    type: str | None = None
-    commercial: bool = False
-    pickles: bool = False
-
-    def allows(self, card: Card) -> bool:
-        if card.is_pickle and not self.pickles:
-            return False
-        if self.commercial and not card.licence.images_may_be_sold:
-            return False
-        if self.type and card.type.casefold() != self.type.casefold():
-            return False
-        wanted = (self.base_model or "").casefold()
-        return not wanted or wanted in (card.base_model.casefold(), family(card.base_model))
 
 
 class Agent:
@@ -169,6 +153,8 @@ class Agent:
         k: int = 16,
         seed: int | None = None,
         enhance: bool = False,
+        target: str = "diffagent",
+        installed: Installed | None = None,
     ) -> Decision:
         """A call, with its candidates and timings.
 
@@ -182,21 +168,27 @@ class Agent:
             k: candidates that the language model reads, 1 to 52.
             seed: 0 to 2**32 − 1, or None.
             enhance: enrich a short prompt first (:mod:`diffagent.agent.enhance`).
+            target: what the call is for; only models and settings that it takes are chosen.
+            installed: what a server of that target has (:mod:`diffagent.agent.installed_models`); only
+                that is chosen.
 
         Raises:
             BadPrompt: empty, too long or not text. BadInput: an option is out of range, or nothing is
             left to choose from. UnknownModel: ``model`` is not in the catalog.
         """
         started = time.perf_counter()
+        check_target(target)
         wished = check(prompt, k, seed, images)
         if enhance:
             wished = replace(wished, prompt=enriched(wished.prompt, self.engine))
         avoid = _joined(wished.negative_prompt, clean(negative_prompt, optional=True))
         wished = replace(wished, negative_prompt=avoid)
-        scope = Scope(base_model, type, commercial)
-        candidates = [self._named(model)] if model else self._candidates(wished, scope, k)
+        scope = Scope(base_model, type, commercial, target)
+        if installed is not None:
+            scope = replace(scope, installed=frozenset(installed.names), samplers=installed.samplers)
+        candidates = [self._named(model, scope)] if model else self._candidates(wished, scope, k)
         prefiltered = time.perf_counter()
-        ranked, fields = self._ask(candidates, wished)
+        ranked, fields = self._ask(candidates, wished, scope)
         card = ranked[0].card
         base = self.base_checkpoint(card, scope) if card.type == "LoRA" else None
         call = expand(fields, card, wished, seed=seed, base_checkpoint=base)
@@ -233,18 +225,18 @@ class Agent:
             )
         return self._masks[scope]
 
-    def _named(self, model: str) -> Candidate:
+    def _named(self, model: str, scope: Scope) -> Candidate:
         card = self.catalog.find(clean(model))
-        if card.is_pickle:
-            raise BadInput(
-                f"{card.name} is a .ckpt file, which only AI Horde's workers run: choose another model"
-            )
+        if not replace(scope, base_model=None, type=None, commercial=False).allows(card):
+            raise BadInput(_why_not(card, scope))
         return Candidate(card, 0.0)
 
-    def _ask(self, candidates: Sequence[Candidate], wished: Wishes) -> tuple[list[Candidate], dict[str, Any]]:
+    def _ask(
+        self, candidates: Sequence[Candidate], wished: Wishes, scope: Scope
+    ) -> tuple[list[Candidate], dict[str, Any]]:
         """The candidates by fused score, and the fields the language model writes for the first."""
         asked = question([one.card for one in candidates], wished.prompt)
-        legal = self.grammar(LABELS[0], candidates[0].card, wished)
+        legal = self.grammar(LABELS[0], candidates[0].card, wished, scope)
         draft = legal.draft().removesuffix(legal.tail)
         labels = LABELS[: len(candidates)]
         llm = self.engine.choose(asked, list(labels), draft)
@@ -252,14 +244,28 @@ class Agent:
         order = sorted(range(len(candidates)), key=lambda i: -fused[i])
         ranked = [Candidate(candidates[i].card, fused[i]) for i in order]
         if order[0] != 0:
-            legal, draft = self.grammar(labels[order[0]], ranked[0].card, wished), ""
+            legal, draft = self.grammar(labels[order[0]], ranked[0].card, wished, scope), ""
         _, fields = read(self.engine.write(asked, legal, draft))
         return ranked, fields
 
-    def grammar(self, label: str, card: Card, wished: Wishes) -> Grammar:
+    def grammar(self, label: str, card: Card, wished: Wishes, scope: Scope = ANY) -> Grammar:
         """What may be answered for one candidate, with the prior of each setting."""
         usual = self.usual.get(family(card.base_model), Usage())
-        return answer.grammar(label, card, settings(card, usual, wished), self.fusion.write)
+        legal = scope.fitted(settings(card, usual, wished), wished)
+        return answer.grammar(label, card, legal, self.fusion.write)
+
+    @property
+    def targets(self) -> dict[str, Callable[..., Emitted]]:
+        """Each target's emitter over this catalog: ``agent.targets["a1111"](call, nearest=True).request``."""
+        return {name: partial(emit, target=name, catalog=self.catalog) for name in TARGETS}
+
+    def generate(
+        self, call: T2ICall, folder: str | Path, target: str = "diffusers", **options: Any
+    ) -> list[Path]:
+        """Makes a call's images; the options are those of :func:`diffagent.agent.generation.generate`."""
+        from diffagent.agent.generation import generate
+
+        return generate(call, folder, target, self.catalog, **options)
 
     @cached_property
     def usual(self) -> dict[str, Usage]:
@@ -279,8 +285,8 @@ class Agent:
         usual = self._most_used(family(card.base_model), scope)
         if usual is None:
             raise BadInput(
-                f"{card.name} is a LoRA of {card.base_model}, but the catalog has no such checkpoint "
-                "to run it on: add one, or pass --type Checkpoint"
+                f"{card.name} is a LoRA of {card.base_model}, but there is no such checkpoint to run it on: "
+                "add one, or pass --type Checkpoint"
             )
         return usual
 
@@ -312,6 +318,14 @@ class Agent:
     @staticmethod
     def _may_carry(base: Card, scope: Scope) -> bool:
         return replace(scope, base_model=None, type=None).allows(base)
+
+
+def _why_not(card: Card, scope: Scope) -> str:
+    if scope.installed is not None:
+        return f"{card.name} is not installed there: leave --model out to choose among what is"
+    if card.is_pickle:
+        return f"{card.name} is a .ckpt file, which only AI Horde's workers run: choose another model"
+    return f"{card.name} ({card.air}) is no model that {scope.target} can run: choose another one"
 
 
 def check(prompt: Any, k: int = 16, seed: int | None = None, images: Sequence[Any] = ()) -> Wishes:

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from diffagent.agent.agent import Agent
+    from diffagent.agent.installed_models import Installed
+    from diffagent.agent.targets import Emitted
+
+TARGET_NAMES = ("diffagent", "a1111", "comfyui", "horde", "civitai", "openai", "diffusers")
 
 
 @click.command()
@@ -20,6 +28,18 @@ import click
 @click.option(
     "--enhance", is_flag=True, help="Enrich a short prompt with medium, light, view and finish first."
 )
+@click.option(
+    "--for",
+    "target",
+    type=click.Choice(TARGET_NAMES),
+    default="diffagent",
+    help="Print the request that this API takes, and choose among what it can run.",
+)
+@click.option("--nearest", is_flag=True, help="Replace what the API lacks by the nearest that it has.")
+@click.option(
+    "--installed", is_flag=True, help="Choose among the models that the server at --target-url has."
+)
+@click.option("--target-url", metavar="URL", help="An A1111, Forge or ComfyUI server, or AI Horde.")
 @click.option("--catalog", metavar="PATH", help="A catalog file; default: the one that ships.")
 @click.option("--engine", default="transformers", show_default=True, help="What runs the language model.")
 @click.option(
@@ -29,19 +49,54 @@ import click
 def call(
     prompt: str,
     type_: str | None,
+    target: str,
+    nearest: bool,
+    installed: bool,
+    target_url: str | None,
     catalog: str | None,
     engine: str,
     llm: str | None,
     explain: bool,
     **options: Any,
 ) -> None:
-    """Turn PROMPT into one callable text-to-image API call."""
+    """Turn PROMPT into one callable text-to-image API call, or into the request of an API."""
     from diffagent.agent.agent import Agent, check
+    from diffagent.agent.targets import emit
 
+    if installed != (target_url is not None):
+        raise click.UsageError("--installed and --target-url URL go together: the server says what it has")
     check(prompt, options["k"], options["seed"])
     agent = Agent.load(catalog, llm, engine)
-    decision = agent.decide(prompt, type=type_, **options)
+    there = _installed(agent, target, target_url)
+    decision = agent.decide(prompt, type=type_, target=target, installed=there, **options)
+    names, samplers = (there.names, there.samplers) if there else (None, None)
+    emitted = emit(
+        decision.call, target, agent.catalog, nearest=nearest, names=names, known_samplers=samplers
+    )
+    report_not_carried(emitted)
     if explain:
-        click.echo(json.dumps(decision.to_dict(), ensure_ascii=False, indent=2))
+        shown = decision.to_dict()
+        if target != "diffagent":
+            shown |= {"request": emitted.request, "not_carried": emitted.not_carried}
+    elif target != "diffagent":
+        shown = emitted.request
     else:
         click.echo(decision.call.to_json())
+        return
+    click.echo(json.dumps(shown, ensure_ascii=False, indent=2))
+
+
+def report_not_carried(
+    emitted: Emitted, echo: Callable[[str], None] = lambda line: click.echo(line, err=True)
+) -> None:
+    """A line on stderr for each field that a request lacks or replaces."""
+    for name, reason in emitted.reasons.items():
+        echo(f"diffagent: not_carried: {name}: {reason}")
+
+
+def _installed(agent: Agent, target: str, url: str | None) -> Installed | None:
+    if url is None:
+        return None
+    from diffagent.agent.installed_models import read_installed
+
+    return read_installed(target, url, agent.catalog)

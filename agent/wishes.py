@@ -11,9 +11,12 @@ prompt (people write "portrait" for the picture too), except for the infotext li
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from diffagent.agent.targets import infotext
 from diffagent.data.records import SAMPLERS, SIDE_MAX, SIDE_MIN, legal_side
+from diffagent.data.samples import sampler_name
 
 _SIZE = re.compile(
     r"(?<![\w.])(\d{2,5})\s?(?:x|×|\*|by)\s?(\d{2,5})(?!\w|\.\d|\s?(?:m|cm|mm|ft|feet|inch(?:es)?)\b)", re.I
@@ -34,9 +37,6 @@ _SAMPLER = re.compile(
     + r")(?![\w+])",
     re.I,
 )
-_NEGATIVE = re.compile(r"\n[^\S\n]*negative prompt\s*:\s*", re.I)
-_SETTINGS = re.compile(r"\n[^\S\n]*(steps\s*:\s*\d+\s*,.*)\Z", re.I | re.S)
-_SCHEDULE = re.compile(r"\bschedule type\s*:\s*(karras)\b", re.I)
 
 _BASES = (
     ("sdxl", re.compile(r"\b(?:sd[ -]?xl|stable diffusion xl)(?:[ -]?1\.0)?\b", re.I)),
@@ -92,15 +92,16 @@ class Wishes:
 
 def wishes(text: str) -> Wishes:
     """Read the wishes out of a prompt; numbers out of a call's range are not taken as wishes."""
-    prompt, negative, settings = _split_infotext(text)
-    spoken = f"{prompt}\n{settings}"
-    size = _size(settings) or _size(prompt)
+    found = infotext.parse(text)
+    prompt = found.prompt
+    spoken = f"{prompt}\n{found.line}"
+    size = _size(found.line) or _size(prompt)
     return Wishes(
         prompt=prompt,
-        negative_prompt=negative,
+        negative_prompt=found.negative_prompt,
         size=size,
         aspect=None if size else _aspect(prompt),
-        sampler=_sampler(settings, prompt),
+        sampler=_infotext_sampler(found.settings) or _sampler(prompt),
         steps=_whole(_STEPS, spoken, 1, 150),
         cfg_scale=_cfg(spoken),
         seed=_whole(_SEED, spoken, 0, 2**32 - 1),
@@ -118,18 +119,6 @@ def reshape(aspect: tuple[int, int], area: float) -> tuple[int, int]:
     wide, tall = aspect
     width = (area * wide / tall) ** 0.5
     return legal_side(round(width / 64) * 64), legal_side(round(width * tall / wide / 64) * 64)
-
-
-def _split_infotext(text: str) -> tuple[str, str, str]:
-    """Prompt, negative prompt and settings line of A1111's "generation data"; plain text is all prompt."""
-    settings = ""
-    if found := _SETTINGS.search(text):
-        text, settings = text[: found.start()], found[1]
-    parts = _NEGATIVE.split(text, maxsplit=1)
-    prompt = parts[0].strip()
-    if not prompt:
-        return text.strip(), "", settings
-    return prompt, parts[1].strip() if len(parts) > 1 else "", settings
 
 
 def _size(text: str) -> tuple[int, int] | None:
@@ -151,13 +140,15 @@ def _aspect(text: str) -> tuple[int, int] | None:
     return next((shape for shape, pattern in _SHAPES if pattern.search(text)), None)
 
 
-def _sampler(settings: str, prompt: str) -> str | None:
-    found = _SAMPLER.search(settings) or _SAMPLER.search(prompt)
-    if found is None:
-        return None
+def _infotext_sampler(settings: Mapping[str, str]) -> str | None:
+    named = {name.casefold(): value for name, value in settings.items()}
+    return sampler_name(named.get("sampler"), named.get("schedule type"))
+
+
+def _sampler(prompt: str) -> str | None:
+    found = _SAMPLER.search(prompt)
     known = {name.casefold(): name for name in SAMPLERS}
-    name = known[found[1].casefold()]
-    return known.get(f"{name} karras".casefold(), name) if _SCHEDULE.search(settings) else name
+    return known[found[1].casefold()] if found else None
 
 
 def _whole(pattern: re.Pattern[str], text: str, low: int, high: int) -> int | None:

@@ -9,8 +9,13 @@
     ├── MissingWeights      model weights that can be found nowhere
     ├── MissingExtra        an optional dependency is not installed
     ├── EngineError         the language model failed or answered outside its grammar
-    └── CrawlError          an API that cannot be crawled
-        └── GatedItem       an item that needs an API key (HTTP 401, 403)
+    ├── CrawlError          an API that cannot be crawled
+    │   └── GatedItem       an item that needs an API key (HTTP 401, 403)
+    └── TargetError         an image API that did not deliver
+        ├── Unreachable     it does not answer, hangs, or is no such API
+        ├── Refused         it refuses the request, the model or the key
+        ├── JobFailed       it lost the job, gave up on it, or made fewer images
+        └── Censored        its safety filter held the image back
 
 Each message says what was given, why it is wrong and what to do, on one line.
 """
@@ -60,3 +65,23 @@ class CrawlError(DiffAgentError):
 
 class GatedItem(CrawlError):
     """An item that its creator shows only to holders of an API key (HTTP 401 or 403)."""
+
+
+class TargetError(DiffAgentError):
+    """An image API that did not deliver; nothing was written for the image."""
+
+
+class Unreachable(TargetError):
+    """The API does not answer, hangs, or answers what no such API would."""
+
+
+class Refused(TargetError):
+    """The API refuses the request, the model or the key; asking again would change nothing."""
+
+
+class JobFailed(TargetError):
+    """The API lost the job, gave up on it, or returned fewer images than it was asked for."""
+
+
+class Censored(TargetError):
+    """The API's safety filter held the image back."""

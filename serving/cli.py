@@ -7,6 +7,7 @@ A first word that is not a command is a prompt: ``diffagent "A cute happy corgi"
 from __future__ import annotations
 
 import importlib
+import logging
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -17,6 +18,7 @@ from diffagent.data.errors import DiffAgentError
 
 COMMANDS: dict[str, tuple[str, str]] = {
     "call": ("diffagent.agent.cli:call", "Turn a prompt into one T2I call (the default command)."),
+    "generate": ("diffagent.agent.generate_cli:generate", "Execute a call: images from an API or from here."),
     "catalog": ("diffagent.agent.catalog_cli:catalog", "List, search, show, add and import models."),
     "data": ("diffagent.data.cli:data", "Crawl model hubs, describe models and build DABench."),
     "train": ("diffagent.training.cli:train", "Fit what the agent decides with."),
@@ -92,6 +94,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     Exit status 0: done; 2: wrong usage; 1: anything else.
     """
     args = list(sys.argv[1:] if argv is None else argv)
+    logging.getLogger("stamina").addHandler(logging.NullHandler())  # a retry is no line of ours on stderr
     try:
         status: Any = root.main(args=args, prog_name="diffagent", standalone_mode=False)
     except click.UsageError as error:

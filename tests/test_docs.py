@@ -13,7 +13,9 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
+from target_calls import carried_table, invented_catalog, lacking_samplers
 
+from diffagent.agent.targets import TARGETS, emit
 from diffagent.data.catalog import Catalog
 from diffagent.data.records import T2ICall
 from diffagent.serving.cli import COMMANDS, root
@@ -34,7 +36,7 @@ def blocks(language: str) -> list[str]:
 def shown() -> list[list[str]]:
     """The arguments of each ``diffagent …`` in the README's shell blocks."""
     parts = (part for block in blocks("sh") for line in block.splitlines() for part in line.split("&&"))
-    words = (shlex.split(part, comments=True) for part in parts)
+    words = (shlex.split(part.split(" > ")[0], comments=True) for part in parts)
     return [found[1:] for found in words if found[:1] == ["diffagent"]]
 
 
@@ -125,6 +127,21 @@ def test_the_stated_counts_are_those_of_the_catalog_that_ships():
     assert f"catalog of {stats['entries']:,} models" in README
     assert f"({sold:,} of\n{stats['entries']:,})" in README
     assert f"the {stats['base_model']['SDXL 1.0']} checkpoints that AI Horde lists" in README
+
+
+def test_the_tables_of_targets_are_what_the_code_does(tmp_path):
+    with invented_catalog(tmp_path / "invented.sqlite") as catalog:
+        assert carried_table(catalog) in README, "run PYTHONPATH=tests python tests/target_calls.py"
+        assert lacking_samplers(catalog) in README
+
+
+def test_the_call_shown_for_all_targets_is_what_is_emitted():
+    shown, *emitted = map(json.loads, blocks("jsonl")[0].splitlines())
+    call = T2ICall.parse(shown["call"])
+    with Catalog.open() as catalog:
+        for target, line in zip(TARGETS[1:], emitted, strict=True):
+            found = emit(call, target, catalog)
+            assert line == {target: found.request, "not_carried": found.not_carried}
 
 
 def test_python_blocks_import_what_exists():

@@ -45,8 +45,8 @@ class Recipe:
     such batches make a step; ``warmup`` is a share of the steps; ``minutes`` of wall time end the run, its
     learning rate brought down by then. ``choice_weight`` is how often the letter of an answer counts, and
     ``fused_weight`` how often its choice together with the prefilter's does
-    (:class:`diffagent.training.answer_loss.Choice`; on a CPU: trl's own loss on GPUs counts every token once). ``held_out`` align pairs are evaluated every
-    ``eval_steps``."""
+    (:class:`diffagent.training.answer_loss.Choice`; on a CPU: trl's own loss on GPUs counts every token
+    once). ``held_out`` align pairs are evaluated every ``eval_steps``."""
 
     name: str = "custom"
     model: str = DEFAULT_LLM
@@ -78,16 +78,13 @@ class Recipe:
         for name, value in counts.items():
             if not isinstance(value, int) or value < 1:
                 raise BadInput(f"{name} is {value!r} in recipe {self.name}: give a whole number from 1 up")
-        if (
-            min(self.learning_rate, self.choice_weight) <= 0
-            or self.fused_weight < 0
-            or not 0 <= self.warmup < 1
-        ):
+        if min(self.learning_rate, self.choice_weight) <= 0 or self.fused_weight < 0:
             raise BadInput(
-                f"learning_rate is {self.learning_rate}, choice_weight {self.choice_weight}, fused_weight "
-                f"{self.fused_weight} and warmup {self.warmup} in recipe {self.name}: two are above 0, then one is "
-                "0 or more, the last is a share below 1"
+                f"learning_rate is {self.learning_rate}, choice_weight {self.choice_weight} and fused_weight "
+                f"{self.fused_weight} in recipe {self.name}: two are above 0, the last is 0 or more"
             )
+        if not 0 <= self.warmup < 1:
+            raise BadInput(f"warmup is {self.warmup} in recipe {self.name}: give a share below 1")
         if self.dtype not in ("auto", "float32", "bfloat16"):
             raise BadInput(f"dtype is {self.dtype!r} in recipe {self.name}: give auto, float32 or bfloat16")
         if self.lora is not None and self.extract_rank is not None:

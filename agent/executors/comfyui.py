@@ -1,0 +1,146 @@
+"""ComfyUI: ``POST /prompt``, progress on its websocket, the result from ``/history`` and ``/view``.
+
+As ``server.py`` and ``execution.py`` define them: a graph that does not validate answers 400 with
+``node_errors``; a job is in ``/queue`` or in ``/history``, else it is lost. The websocket only tells
+progress, so a server behind a proxy without one works too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+
+from diffagent.agent.executors import Made, Price, Report
+from diffagent.agent.executors.wire import HttpExecutor, Wire, polled, words
+from diffagent.data.errors import JobFailed, Refused, TargetError
+
+LONGEST = 1800.0
+_REMEDIES = {
+    "value_not_in_list": "put the file there, or choose among what it has with diffagent call --installed",
+}
+
+
+def reason(response: httpx.Response) -> str | None:
+    """What is wrong with a graph, node by node."""
+    try:
+        body = response.json()
+    except ValueError:
+        return None
+    if not isinstance(body, dict) or "error" not in body:
+        return None
+    error = body["error"]
+    found, hints = [], set()
+    for node in (body.get("node_errors") or {}).values():
+        for one in node.get("errors", ()):
+            found.append(f"{node.get('class_type')}: {one.get('message')}: {one.get('details')}")
+            hints.add(_REMEDIES.get(one.get("type", ""), ""))
+    said = "; ".join(found) or (error.get("message") if isinstance(error, dict) else error)
+    return words("; ".join(filter(None, [words(said), *sorted(hints)])), 400)
+
+
+class ComfyUI(HttpExecutor):
+    """One server; makes one image at a time."""
+
+    def __init__(
+        self, url: str, *, backoff: float = 0.5, timeout: float = 60.0, limit: float = LONGEST
+    ) -> None:
+        self.wire = Wire(
+            url,
+            remedy="start ComfyUI, or give its address with --target-url",
+            reason=reason,
+            timeout=timeout,
+            backoff=backoff,
+        )
+        self.limit = limit
+        self.client = uuid.uuid4().hex
+
+    async def price(self, request: Mapping[str, Any]) -> Price | None:
+        return None
+
+    async def image(self, request: Mapping[str, Any], report: Report) -> Made:
+        steps = asyncio.create_task(self._listen(report))
+        await asyncio.sleep(0)
+        prompt_id = None
+        try:
+            answer = await self.wire.post("/prompt", {**request, "client_id": self.client})
+            prompt_id = answer["prompt_id"]
+            history = await polled(
+                lambda: self._finished(prompt_id, report),
+                every=min(1.0, 2 * self.wire.backoff),
+                limit=self.limit,
+                what=f"ComfyUI's job {prompt_id}",
+                remedy="look at its queue, or ask for fewer steps",
+            )
+        except BaseException:
+            if prompt_id is not None:
+                await self._cancel(prompt_id)
+            raise
+        finally:
+            steps.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await steps
+        return Made(await self._view(history))
+
+    async def _finished(self, prompt_id: str, report: Report) -> Any:
+        found = (await self.wire.get(f"/history/{prompt_id}")).get(prompt_id)
+        if found is not None:
+            return found
+        queue = await self.wire.get("/queue")
+        running = [item[1] for item in queue.get("queue_running", ())]
+        pending = [item[1] for item in sorted(queue.get("queue_pending", ()))]
+        if prompt_id in pending:
+            report(f"queue position {pending.index(prompt_id) + 1}", 0.0)
+        elif prompt_id not in running:
+            found = (await self.wire.get(f"/history/{prompt_id}")).get(prompt_id)  # done in between
+            if found is None:
+                raise JobFailed(f"ComfyUI lost the job {prompt_id}: it was restarted or cleared; run again")
+        return found
+
+    async def _view(self, history: Mapping[str, Any]) -> bytes:
+        status = history.get("status") or {}
+        if status.get("status_str") == "error":
+            said: dict[str, Any] = next(
+                (data for kind, data in status.get("messages", ()) if kind == "execution_error"), {}
+            )
+            what = f"{said.get('node_type')}: {said.get('exception_message')}" if said else "interrupted"
+            raise JobFailed(f"ComfyUI gave up on the image: {words(what)}: see its log")
+        images = [
+            image
+            for output in (history.get("outputs") or {}).values()
+            for image in output.get("images", ())
+            if image.get("type") == "output"
+        ]
+        if not images:
+            raise JobFailed("ComfyUI finished without an image: another client cleared it; run again")
+        asked = {key: images[0].get(key, "") for key in ("filename", "subfolder", "type")}
+        return await self.wire.bytes("/view", asked)
+
+    async def _cancel(self, prompt_id: str) -> None:
+        with contextlib.suppress(TargetError, Refused):
+            await self.wire.post("/queue", {"delete": [prompt_id]})
+
+    async def _listen(self, report: Report) -> None:
+        """Progress messages of the websocket; without it, or without the library, there are none."""
+        try:
+            from websockets.asyncio.client import connect
+            from websockets.exceptions import WebSocketException
+        except ImportError:
+            return
+        address = "ws" + self.wire.url.removeprefix("http") + f"/ws?clientId={self.client}"
+        with contextlib.suppress(OSError, TimeoutError, WebSocketException, ValueError):
+            async with connect(address, open_timeout=5, close_timeout=1) as socket:
+                async for message in socket:
+                    if isinstance(message, str):
+                        _progress(json.loads(message), report)
+
+
+def _progress(message: Any, report: Report) -> None:
+    data = message.get("data") if isinstance(message, dict) else None
+    if isinstance(data, dict) and message.get("type") == "progress" and data.get("max"):
+        report("sampling", data["value"] / data["max"])

@@ -1,0 +1,196 @@
+"""Local diffusers: a call on this machine, from single files in Civitai's layouts.
+
+    checkpoint by AIR → from_single_file → [LoRA with its weight] → scheduler → clip skip, seed → image
+
+Only safetensors are opened. Half precision on CUDA and MPS, single on a CPU; the VAE decodes in tiles where
+memory is short. The pipeline's configuration comes from the Hugging Face hub's cache, the hub, or
+``config``, a folder in diffusers' layout.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from diffagent.agent.executors import Made, Price, Report, downloads
+from diffagent.data.errors import BadInput, JobFailed, MissingExtra, MissingWeights
+from diffagent.data.records import Card
+
+if TYPE_CHECKING:
+    import torch
+
+TILED_PIXELS = 1024 * 1024
+"""Above this the VAE decodes in tiles on any machine; below only where memory is short."""
+SHORT_MEMORY = 6 * 2**30
+"""Bytes free on a GPU, less than which the VAE decodes in tiles."""
+
+
+class LocalDiffusers:
+    """Keeps the last checkpoint loaded. ``files`` maps AIRs to files that are already here."""
+
+    def __init__(
+        self,
+        *,
+        files: Mapping[str, Path] | None = None,
+        config: str | None = None,
+        download_url: str | None = None,
+        folder: Path | None = None,
+    ) -> None:
+        try:
+            import diffusers  # noqa: F401
+            import peft  # noqa: F401
+        except ImportError as error:
+            raise MissingExtra(
+                f"making images here needs {error.name}: pip install 'diffagent[images]', "
+                "or use a server with --target"
+            ) from None
+        self.files, self.config = dict(files or {}), config
+        self.download_url, self.folder = download_url, folder
+        self._loaded: tuple[str, Any] | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._loaded = None
+
+    async def price(self, request: Mapping[str, Any]) -> Price | None:
+        return None
+
+    async def image(self, request: Mapping[str, Any], report: Report) -> Made:
+        return await asyncio.to_thread(self._image, request, report)
+
+    def _image(self, request: Mapping[str, Any], report: Report) -> Made:
+        import torch
+
+        pipe = self._pipeline(request, report)
+        _schedule(pipe, request["scheduler"])
+        self._adapt(pipe, request["lora"], report)
+        kwargs = request["kwargs"]
+        _tile(pipe, kwargs["width"] * kwargs["height"])
+        steps = kwargs["num_inference_steps"]
+
+        def stepped(_pipe: Any, step: int, _timestep: Any, values: dict[str, Any]) -> dict[str, Any]:
+            report(f"step {step + 1}", min(1.0, (step + 1) / steps))
+            return values
+
+        generator = torch.Generator("cpu").manual_seed(request["seed"] or 0)
+        try:
+            made = pipe(generator=generator, callback_on_step_end=stepped, **kwargs).images[0]
+        except torch.OutOfMemoryError:
+            raise JobFailed("the GPU's memory is too small for this image: ask for a smaller one") from None
+        written = io.BytesIO()
+        made.save(written, "PNG")
+        return Made(written.getvalue(), request["seed"])
+
+    def _pipeline(self, request: Mapping[str, Any], report: Report) -> Any:
+        air = request["checkpoint"]["air"]
+        if self._loaded is not None and self._loaded[0] == air:
+            return self._loaded[1]
+        self._loaded = None
+        path = self._file(request["checkpoint"], report)
+        device, dtype = device_and_dtype()
+        report(f"loading {path.name} ({device}, {str(dtype).removeprefix('torch.')})", None)
+        pipe = _read(path, request["pipeline"], dtype, self.config)
+        pipe.set_progress_bar_config(disable=True)
+        if not hasattr(pipe.text_encoder, "text_model"):  # transformers 5.6 took that layer away
+            object.__setattr__(pipe.text_encoder, "text_model", pipe.text_encoder)
+        self._loaded = (air, pipe.to(device))
+        return self._loaded[1]
+
+    def _adapt(self, pipe: Any, lora: Mapping[str, Any] | None, report: Report) -> None:
+        pipe.unload_lora_weights()
+        if lora is None:
+            return
+        path = self._file(lora, report)
+        try:
+            pipe.load_lora_weights(str(path.parent), weight_name=path.name, adapter_name="lora")
+            pipe.set_adapters("lora", lora["weight"])
+        except Exception as error:  # peft's kinds, too
+            pipe.unload_lora_weights()
+            said = " ".join(str(error).split())[:200]
+            raise JobFailed(f"{path.name} is no LoRA for this checkpoint: {said}") from None
+
+    def _file(self, source: Mapping[str, Any], report: Report) -> Path:
+        here = self.files.get(source["air"])
+        if here is None:
+            return downloads.fetch(_card(source), report, url=self.download_url, folder=self.folder)
+        if here.suffix != ".safetensors":
+            raise BadInput(f"{here} is no safetensors file, and no other is opened here: convert it")
+        if not here.is_file():
+            raise BadInput(f"{here} is not there")
+        return here
+
+
+def _read(path: Path, pipeline: str, dtype: torch.dtype, config: str | None) -> Any:
+    """A single file as a pipeline."""
+    import diffusers
+
+    options = {"config": config} if config else {}
+    try:
+        return getattr(diffusers, pipeline).from_single_file(str(path), torch_dtype=dtype, **options)
+    except OSError as error:
+        raise MissingWeights(
+            f"the configuration of {pipeline} is neither cached nor on a hub that answers "
+            f"({type(error).__name__}): connect once, or copy the hub's cache here"
+        ) from None
+    except Exception as error:  # diffusers, transformers and safetensors each raise kinds of their own
+        said = " ".join(str(error).split())[:200]
+        raise JobFailed(f"{path.name} is no checkpoint that {pipeline} reads: {said}") from None
+
+
+def device_and_dtype() -> tuple[str, torch.dtype]:
+    """Where to run, and in which precision."""
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda", torch.float16
+    if torch.backends.mps.is_available():
+        return "mps", torch.float16
+    return "cpu", torch.float32
+
+
+def _schedule(pipe: Any, scheduler: Mapping[str, Any]) -> None:
+    """The scheduler with the checkpoint's own noise levels and prediction type."""
+    import diffusers
+
+    kind = getattr(diffusers, scheduler["class"])
+    config = {name: value for name, value in pipe.scheduler.config.items() if name not in _OF_A_SAMPLER}
+    pipe.scheduler = kind.from_config(config, **scheduler["kwargs"])
+
+
+_OF_A_SAMPLER = ("algorithm_type", "use_karras_sigmas", "skip_prk_steps", "solver_order", "final_sigmas_type")
+"""What a scheduler's configuration says of the sampler, which the one before may have left there."""
+
+
+def _tile(pipe: Any, pixels: int) -> None:
+    import torch
+
+    short = torch.cuda.is_available() and torch.cuda.mem_get_info()[0] < SHORT_MEMORY
+    if short or pixels > TILED_PIXELS:
+        pipe.vae.enable_tiling()
+    else:
+        pipe.vae.disable_tiling()
+
+
+def _card(source: Mapping[str, Any]) -> Card:
+    """As much of a card as a download takes."""
+    air = source["air"]
+    kind = "LoRA" if air.split(":")[3] == "lora" else "Checkpoint"
+    model, _, version = air.rpartition(":")[2].partition("@")
+    return Card(
+        name=source["file"],
+        type="LoRA" if kind == "LoRA" else "Checkpoint",
+        base_model="",
+        air=air,
+        model_id=int(model) if model.isdecimal() else None,
+        version_id=int(version) if version.isdecimal() else None,
+        sha256=source["sha256"],
+        file_name=source["file"],
+    )

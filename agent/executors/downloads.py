@@ -1,0 +1,135 @@
+"""Model files from Civitai: resumed where a download broke off, checked by SHA-256, kept in the cache.
+
+In: a card of the catalog. Out: the path of its safetensors file,
+``DIFFAGENT_HOME/models/SHA256.safetensors``. What is fetched grows under a ``.part`` name; a file of other
+bytes than the catalog's SHA-256 is thrown away. A key in ``CIVITAI_API_KEY`` goes to Civitai alone, not to
+the storage that it redirects to.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from pathlib import Path
+
+import httpx
+
+from diffagent.agent.executors import Report
+from diffagent.agent.executors.wire import base_url, secret
+from diffagent.data.errors import BadInput, JobFailed, Refused, Unreachable
+from diffagent.data.records import Card
+from diffagent.data.weights import home
+
+URL = "https://civitai.com"
+ATTEMPTS = 6
+
+
+def fetch(
+    card: Card, report: Report, *, url: str | None = None, folder: Path | None = None, backoff: float = 1.0
+) -> Path:
+    """The card's file, downloaded unless it is there.
+
+    Raises:
+        BadInput: no safetensors file that Civitai hands out. Refused: it wants a key. Unreachable: the
+        download breaks off again and again. JobFailed: other bytes than the catalog knows.
+    """
+    from filelock import FileLock
+
+    if card.version_id is None or ":civitai:" not in card.air or card.is_pickle:
+        raise BadInput(f"{card.name} ({card.air}) is no safetensors file of Civitai: choose another model")
+    if card.sha256 is None:
+        raise BadInput(f"the catalog knows no SHA-256 of {card.name}, so no download of it could be checked")
+    folder = folder or home() / "models"
+    path = folder / f"{card.sha256}.safetensors"
+    if path.is_file():
+        return path
+    folder.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{path}.lock"):
+        if not path.is_file():
+            part = path.with_suffix(".part")
+            _download(card, part, report, base_url(url or URL), backoff)
+            _check(card, part)
+            os.replace(part, path)
+    return path
+
+
+def _download(card: Card, part: Path, report: Report, base: str, backoff: float) -> None:
+    key = secret("CIVITAI_API_KEY", base, os.environ.get("CIVITAI_API_KEY"))
+    headers = {"User-Agent": "diffagent", "Accept-Encoding": "identity"} | (
+        {"Authorization": f"Bearer {key}"} if key else {}
+    )
+    where = f"{base}/api/download/models/{card.version_id}"
+    said = ""
+    with httpx.Client(headers=headers, timeout=httpx.Timeout(60, connect=15), follow_redirects=True) as http:
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                time.sleep(backoff * 2 ** (attempt - 1))
+            have = part.stat().st_size if part.exists() else 0
+            try:
+                with http.stream(
+                    "GET", where, headers={"Range": f"bytes={have}-"} if have else {}
+                ) as response:
+                    if response.status_code == 416:
+                        return  # all of it is there
+                    _allow(card, where, response, key is not None)
+                    if response.status_code < 400:
+                        _write(card, part, response, report)
+                        return
+                    said = f"HTTP {response.status_code}"
+            except httpx.RequestError as error:
+                said = type(error).__name__
+    raise Unreachable(
+        f"{where}: {said}, {ATTEMPTS} times: run the same command later to go on where it broke off"
+    )
+
+
+def _allow(card: Card, where: str, response: httpx.Response, has_key: bool) -> None:
+    status = response.status_code
+    if status in (401, 403):
+        need = (
+            "the key in CIVITAI_API_KEY was refused" if has_key else "set CIVITAI_API_KEY to a key of yours"
+        )
+        raise Refused(f"{where}: HTTP {status}: {card.name} is for account holders: {need}")
+    if 400 <= status < 500 and status != 429:
+        raise Refused(f"{where}: HTTP {status}: Civitai no longer has {card.name}: choose another model")
+    if "html" in response.headers.get("Content-Type", ""):
+        raise Refused(f"{where}: a web page in place of the file: set CIVITAI_API_KEY to a key of yours")
+
+
+def _write(card: Card, part: Path, response: httpx.Response, report: Report) -> None:
+    resumed = response.status_code == 206
+    done = part.stat().st_size if resumed and part.exists() else 0
+    total = done + int(response.headers.get("Content-Length") or 0)
+    with part.open("ab" if resumed else "wb") as file:
+        for chunk in response.iter_raw():
+            file.write(chunk)
+            done += len(chunk)
+            report(
+                f"fetching {card.name}, {done / 1e6:.0f} of {total / 1e6:.0f} MB",
+                done / total if total else None,
+            )
+    if done < total:
+        raise httpx.ReadError("cut short")
+
+
+def _check(card: Card, part: Path) -> None:
+    from safetensors import SafetensorError, safe_open
+
+    with part.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    wrong = (
+        ""
+        if digest == card.sha256
+        else f"SHA-256 {digest[:12]}…, not {str(card.sha256)[:12]}… as the catalog has"
+    )
+    try:
+        with safe_open(part, framework="numpy"):
+            pass
+    except SafetensorError:
+        wrong = wrong or "no safetensors file"
+    if wrong:
+        part.unlink()
+        raise JobFailed(
+            f"what Civitai sent for {card.name} is {wrong}: it was thrown away; update the catalog"
+        )

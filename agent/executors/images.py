@@ -1,0 +1,130 @@
+"""Images as files: PNG with A1111's infotext and the call inside, a contact sheet, a manifest.
+
+A file appears under its name when it is complete. The infotext stands in the text chunk ``parameters``,
+where A1111, Civitai and image viewers look for it; the call as JSON in ``diffagent``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from diffagent.data.errors import BadInput, Censored, JobFailed, MissingExtra
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+MANIFEST = "manifest.jsonl"
+SHEET = "contact-sheet.png"
+_THUMBNAIL, _GAP = 256, 8
+
+
+def require() -> None:
+    """Raises:
+    MissingExtra: images cannot be written without Pillow.
+    """
+    try:
+        import PIL  # noqa: F401
+    except ImportError:
+        raise MissingExtra("making images needs Pillow: pip install 'diffagent[images]'") from None
+
+
+def decode(data: bytes) -> Image.Image:
+    """The picture that a target sent, in RGB.
+
+    Raises:
+        JobFailed: the bytes are no whole image. Censored: the image is entirely black.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        image = Image.open(io.BytesIO(data)).convert("RGB")
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
+        raise JobFailed(f"what came back ({len(data)} bytes) is no whole image: run again") from None
+    if image.getextrema() == ((0, 0), (0, 0), (0, 0)):
+        raise Censored(
+            "the image is entirely black: a safety filter took it, or the VAE overflowed in half precision: "
+            "say it in other words, or start the server with a full-precision VAE"
+        )
+    return image
+
+
+def save(image: Image.Image, path: Path, infotext: str, call: Mapping[str, Any]) -> None:
+    """Writes one PNG with its texts."""
+    from PIL.PngImagePlugin import PngInfo
+
+    texts = PngInfo()
+    texts.add_text("parameters", infotext)
+    texts.add_text("diffagent", json.dumps(call, ensure_ascii=False))
+    written = io.BytesIO()
+    image.save(written, "PNG", pnginfo=texts)
+    replace_file(path, written.getvalue())
+
+
+def read_texts(path: Path) -> dict[str, str]:
+    """The text chunks of a PNG.
+
+    Raises:
+        BadInput: the file is no image.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            image.load()
+            return {str(key): value for key, value in image.info.items() if isinstance(value, str)}
+    except (OSError, SyntaxError) as error:
+        raise BadInput(f"{path} is no image: {error}") from None
+
+
+def contact_sheet(images: Iterable[Image.Image], path: Path) -> None:
+    """All images at most 256 pixels a side, in a square of rows."""
+    from PIL import Image
+
+    small = []
+    for image in images:
+        copy = image.copy()
+        copy.thumbnail((_THUMBNAIL, _THUMBNAIL))
+        small.append(copy)
+    across = int((len(small) - 1) ** 0.5) + 1
+    wide, tall = max(one.width for one in small), max(one.height for one in small)
+    rows = (len(small) + across - 1) // across
+    sheet_size = (across * (wide + _GAP) + _GAP, rows * (tall + _GAP) + _GAP)
+    sheet = Image.new("RGB", sheet_size, "white")
+    for number, one in enumerate(small):
+        row, column = divmod(number, across)
+        sheet.paste(one, (_GAP + column * (wide + _GAP), _GAP + row * (tall + _GAP)))
+    written = io.BytesIO()
+    sheet.save(written, "PNG")
+    replace_file(path, written.getvalue())
+
+
+def add_row(folder: Path, row: Mapping[str, Any]) -> None:
+    """Adds an image to the folder's manifest, in place of an older row of the same file."""
+    path = folder / MANIFEST
+    lines = path.read_text("utf-8").splitlines() if path.exists() else []
+    kept = [line for line in lines if line and json.loads(line).get("file") != row["file"]]
+    kept.append(json.dumps(row, ensure_ascii=False))
+    replace_file(path, ("\n".join(kept) + "\n").encode())
+
+
+def file_name(model: str, seed: int | None) -> str:
+    """``grand-xl-7.png``: letters and digits of the model's name, and the seed."""
+    slug = "-".join(re.findall(r"[a-z0-9]+", model.casefold()))[:60] or "image"
+    return f"{slug}-{'unseeded' if seed is None else seed}.png"
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    part = path.with_name(f".{path.name}.part")
+    part.write_bytes(data)
+    os.replace(part, path)

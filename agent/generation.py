@@ -1,0 +1,235 @@
+"""Generation: a call, a target and a folder in; image files out.
+
+    call × seeds → emitted request → price → executor → PNG, manifest row → contact sheet
+
+Images are made one after another. One that fails ends the run; those before it are whole and in the manifest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from diffagent.agent.executors import Executor, Price, Report, images, silent
+from diffagent.agent.installed_models import read_installed
+from diffagent.agent.targets import TARGETS, Emitted, check_target, emit, infotext
+from diffagent.agent.targets.fitting import Resources
+from diffagent.data.catalog import Catalog
+from diffagent.data.errors import BadInput, TargetError, Unreachable
+from diffagent.data.records import T2ICall
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+MOST_IMAGES = 64
+USUAL_URLS = {"a1111": "http://127.0.0.1:7860", "comfyui": "http://127.0.0.1:8188"}
+"""Where servers of one's own usually are; they are asked what they call the call's models."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to make and how: ``seeds`` one an image; ``max_price`` in the target's unit, for one image.
+
+    ``names`` and ``samplers`` are those of a server (:mod:`diffagent.agent.installed_models`).
+    """
+
+    call: T2ICall
+    target: str
+    seeds: tuple[int, ...]
+    nearest: bool = False
+    max_price: float | None = None
+    names: dict[str, str] = field(default_factory=dict)
+    samplers: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        check_target(self.target)
+        if self.target == "diffagent":
+            raise BadInput(f"diffagent is the call itself: execute it with --target {', '.join(TARGETS[1:])}")
+        if not 1 <= len(self.seeds) <= MOST_IMAGES:
+            raise BadInput(f"{len(self.seeds)} images were asked for: 1 to {MOST_IMAGES} can be made at once")
+        if wrong := [seed for seed in self.seeds if not 0 <= seed < 2**32]:
+            raise BadInput(f"seed {wrong[0]} is out of range: seeds go from 0 to {2**32 - 1}")
+
+    def emitted(self, seed: int, catalog: Catalog) -> Emitted:
+        seeded = self.call.model_copy(update={"seed": seed})
+        return emit(
+            seeded,
+            self.target,
+            catalog,
+            nearest=self.nearest,
+            names=self.names,
+            known_samplers=self.samplers,
+        )
+
+
+def generate(
+    call: T2ICall,
+    folder: str | Path,
+    target: str,
+    catalog: Catalog,
+    *,
+    url: str | None = None,
+    n: int = 1,
+    seeds: Sequence[int] = (),
+    nearest: bool = False,
+    max_price: float | None = None,
+    report: Report = silent,
+) -> list[Path]:
+    """Makes a call's images and returns their files.
+
+    Args:
+        call: what to make.
+        folder: where the images, ``manifest.jsonl`` and the contact sheet go; made if need be.
+        target: one of the targets other than ``diffagent``.
+        catalog: where the call's models are looked up.
+        url: the server's address; default: the target's usual one.
+        n: how many images, seeded one after another from the call's seed, or from one drawn here.
+        seeds: the seeds themselves, in place of ``n``.
+        nearest: replace what the target lacks by the nearest that it has.
+        max_price: the most that one image may cost; targets that cost money make none without it.
+        report: gets progress.
+
+    Raises:
+        TargetError: the target did not deliver. BadInput: an option is out of range, the target lacks a
+        value or the price is too high. MissingExtra: a library is not installed.
+    """
+    images.require()
+    order = Order(call, target, tuple(seeds) or numbered_seeds(call.seed, n), nearest, max_price)
+    if target in USUAL_URLS:
+        there = read_installed(target, url or USUAL_URLS[target], catalog, lifetime=0)
+        order = replace(order, names=dict(there.names), samplers=there.samplers)
+    return asyncio.run(make(order, Path(folder), catalog, executor(target, url), report))
+
+
+async def make(
+    order: Order, folder: Path, catalog: Catalog, maker: Executor, report: Report = silent
+) -> list[Path]:
+    """:func:`generate`, inside a running event loop and with an executor of the caller's."""
+    images.require()
+    emitted = [order.emitted(seed, catalog) for seed in order.seeds]
+    found = [Resources.of(one.call, catalog) for one in emitted]
+    made: list[Path] = []
+    pictures: list[Image.Image] = []
+    async with maker as server:
+        with _understood(order.target):
+            _agree(await server.price(emitted[0].request), order, report)
+        folder.mkdir(parents=True, exist_ok=True)
+        for number, (one, resources) in enumerate(zip(emitted, found, strict=True), 1):
+            where = f"image {number} of {len(emitted)}"
+            started = time.monotonic()
+            try:
+                picture, call = await _picture(server, one, _at(where, report))
+            except TargetError as error:
+                kept = f"; the {len(made)} before it are in {folder}" if made else ""
+                raise type(error)(f"{where}: {error}{kept}") from None
+            path = folder / images.file_name(call.model, call.seed)
+            images.save(picture, path, infotext.write(call, resources, one.dropped), call.model_dump())
+            images.add_row(folder, _row(path, one, call, picture.size, time.monotonic() - started))
+            made.append(path)
+            pictures.append(picture)
+            report(f"{where}: {path}", 1.0)
+    images.contact_sheet(pictures, folder / images.SHEET)
+    return made
+
+
+async def _picture(server: Executor, emitted: Emitted, report: Report) -> tuple[Image.Image, T2ICall]:
+    """The image, and the call with the seed that the target says it used."""
+    with _understood(emitted.target):
+        sent = await server.image(emitted.request, report)
+    picture = await asyncio.to_thread(images.decode, sent.data)
+    if sent.seed is None or not 0 <= sent.seed < 2**32:
+        return picture, emitted.call
+    return picture, emitted.call.model_copy(update={"seed": sent.seed})
+
+
+def executor(target: str, url: str | None = None) -> Executor:
+    """A target's executor at an address.
+
+    Raises:
+        BadInput: a bad address. Refused: a key is missing. MissingExtra: a library is.
+    """
+    if target == "a1111":
+        from diffagent.agent.executors.a1111 import A1111
+
+        return A1111(url or USUAL_URLS[target])
+    if target == "comfyui":
+        from diffagent.agent.executors.comfyui import ComfyUI
+
+        return ComfyUI(url or USUAL_URLS[target])
+    if target == "horde":
+        from diffagent.agent.executors.horde import Horde
+
+        return Horde(url)
+    if target == "civitai":
+        from diffagent.agent.executors.civitai import CivitaiWorkflows
+
+        return CivitaiWorkflows(url)
+    if target == "openai":
+        from diffagent.agent.executors.openai import OpenAIImages
+
+        return OpenAIImages(url)
+    from diffagent.agent.executors.diffusers import LocalDiffusers
+
+    return LocalDiffusers(download_url=url)
+
+
+def numbered_seeds(seed: int | None, n: int) -> tuple[int, ...]:
+    """n seeds in a row, from a drawn one where none is given."""
+    first = secrets.randbelow(2**32) if seed is None else seed
+    return tuple((first + i) % 2**32 for i in range(n))
+
+
+@contextmanager
+def _understood(target: str) -> Iterator[None]:
+    """JSON of another shape than the API's is a server that is no such API."""
+    if target == "diffusers":
+        yield
+        return
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        said = f"{type(error).__name__} {error}"
+        raise Unreachable(f"what came back is no answer of a {target} API ({said}): check the URL") from error
+
+
+def _at(where: str, report: Report) -> Report:
+    def reported(what: str, done: float | None = None) -> None:
+        report(f"{where}: {what}", done)
+
+    return reported
+
+
+def _agree(price: Price | None, order: Order, report: Report) -> None:
+    """Says the price, and stops where it is more than the user allowed."""
+    if price is None:
+        return
+    total = f"{price} an image, {price.amount * len(order.seeds):g} for {len(order.seeds)}"
+    report(total, None)
+    if order.max_price is None and price.money and price.amount:
+        raise BadInput(f"this costs {total}: pass --max-price {price.amount:g} to pay it")
+    if order.max_price is not None and price.amount > order.max_price:
+        raise BadInput(
+            f"this costs {total}, more than --max-price {order.max_price:g}: allow more, or use fewer steps"
+        )
+
+
+def _row(
+    path: Path, emitted: Emitted, call: T2ICall, size: tuple[int, int], seconds: float
+) -> dict[str, Any]:
+    return {
+        "file": path.name,
+        "sha256": images.sha256(path),
+        "target": emitted.target,
+        "seed": call.seed,
+        "width": size[0],
+        "height": size[1],
+        "seconds": round(seconds, 3),
+        "not_carried": dict(emitted.reasons),
+        "call": call.model_dump(),
+    }

@@ -1,0 +1,83 @@
+"""Scope: which entries of a catalog may be chosen for one request, and with which settings.
+
+In: the user's filters (base model, type, images that may be sold), the target that the call is for, and what
+a server has installed. Out: yes or no for a card; settings that the target takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from diffagent.agent.settings import Setting
+from diffagent.agent.targets import offers, samplers
+from diffagent.agent.targets.horde import SIDE
+from diffagent.agent.wishes import Wishes
+from diffagent.data.records import Card, family
+
+
+@dataclass(frozen=True)
+class Scope:
+    """``base_model`` is a base model or a family; ``installed`` are a server's AIRs (None: any)."""
+
+    base_model: str | None = None
+    type: str | None = None
+    commercial: bool = False
+    target: str = "diffagent"
+    installed: frozenset[str] | None = None
+    samplers: tuple[str, ...] | None = None
+    """The samplers that the server has, as a call names them; None: those of the target."""
+
+    @property
+    def pickles(self) -> bool:
+        """Whether ``.ckpt`` files may be chosen: AI Horde's workers scan them."""
+        return self.target == "horde"
+
+    def allows(self, card: Card) -> bool:
+        if card.is_pickle and not self.pickles:
+            return False
+        if self.installed is None:
+            if not offers(self.target, card):
+                return False
+        elif card.air not in self.installed:
+            return False
+        if self.commercial and not card.licence.images_may_be_sold:
+            return False
+        if self.type and card.type.casefold() != self.type.casefold():
+            return False
+        wanted = (self.base_model or "").casefold()
+        return not wanted or wanted in (card.base_model.casefold(), family(card.base_model))
+
+    def fitted(self, settings: Mapping[str, Setting], wished: Wishes) -> dict[str, Setting]:
+        """Settings that the target takes; what the user asked for stays, and may be refused later."""
+        fitted = dict(settings)
+        if wished.sampler is None:
+            known = [
+                name
+                for name in samplers.supported(self.target)
+                if self.samplers is None or name in self.samplers
+            ]
+            fitted["sampler"] = _only(settings["sampler"], known)
+        if self.target == "horde" and wished.size is None:
+            fitted["size"] = _on_grid(settings["size"])
+        return fitted
+
+
+def _only(setting: Setting, known: list[str]) -> Setting:
+    kept = [pair for pair in zip(setting.values, setting.log_priors, strict=True) if pair[0] in known]
+    if kept:
+        return Setting(*map(tuple, zip(*kept, strict=True)))
+    near = samplers.nearest(setting.values[0], known)
+    return Setting.fixed(near or setting.values[0])
+
+
+def _on_grid(setting: Setting) -> Setting:
+    """Sizes on AI Horde's grid; the most plausible one is rounded where none is."""
+    kept = [
+        pair
+        for pair in zip(setting.values, setting.log_priors, strict=True)
+        if all(side % SIDE == 0 for side in pair[0])
+    ]
+    if kept:
+        return Setting(*map(tuple, zip(*kept, strict=True)))
+    return Setting.fixed(tuple(max(SIDE, int(side / SIDE + 0.5) * SIDE) for side in setting.values[0]))

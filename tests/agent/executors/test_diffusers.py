@@ -1,0 +1,169 @@
+"""Local diffusers for real: small SD and SDXL checkpoints and LoRAs, as single files in Civitai's layouts."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from target_calls import call_of
+
+from diffagent.agent import generation
+from diffagent.agent.executors import images, silent
+from diffagent.agent.targets import emit
+from diffagent.agent.targets.samplers import supported
+from diffagent.data.catalog import Catalog
+from diffagent.data.errors import BadInput, JobFailed
+from diffagent.data.records import Card, T2ICall
+
+diffusers = pytest.importorskip("diffusers", reason="needs diffusers: pip install 'diffagent[images]'")
+pytest.importorskip("peft", reason="needs peft: pip install 'diffagent[images]'")
+from tiny_pipelines import save_lora, save_pipeline, sha256  # noqa: E402
+
+from diffagent.agent.executors.diffusers import LocalDiffusers, device_and_dtype  # noqa: E402
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+
+
+@dataclass
+class Tiny:
+    """A family's checkpoint and LoRA with a catalog that knows them."""
+
+    checkpoint: Card
+    lora: Card
+    files: dict[str, Path]
+    config: str
+    catalog: Catalog
+
+    def call(self, lora: bool = False, **fields: Any) -> T2ICall:
+        size = {"width": 64, "height": 96, "sampling_steps": 3, "clip_skip": None}
+        return call_of(self.lora if lora else self.checkpoint, base=self.checkpoint, **{**size, **fields})
+
+    def make(self, call: T2ICall, folder: Path, seeds: tuple[int, ...] = (7,)) -> list[Path]:
+        order = generation.Order(call, "diffusers", seeds)
+        maker = LocalDiffusers(files=self.files, config=self.config)
+        return asyncio.run(generation.make(order, folder, self.catalog, maker))
+
+    def pixels(self, call: T2ICall, folder: Path) -> bytes:
+        (path,) = self.make(call, folder)
+        return images.decode(path.read_bytes()).tobytes()
+
+
+@pytest.fixture(scope="module", params=["sd", "sdxl"])
+def tiny(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Tiny:
+    return build(request.param, tmp_path_factory.mktemp(request.param))
+
+
+@pytest.fixture(scope="module")
+def sd(tmp_path_factory: pytest.TempPathFactory) -> Tiny:
+    return build("sd", tmp_path_factory.mktemp("sd-only"))
+
+
+@functools.cache
+def build(kind: str, folder: Path) -> Tiny:
+    xl = kind == "sdxl"
+    file, config = save_pipeline(folder, xl)
+    lora_file = save_lora(folder, xl)
+    base, system = ("SDXL 1.0", "sdxl") if xl else ("SD 1.5", "sd1")
+    checkpoint = Card("Tiny", "Checkpoint", base, f"urn:air:{system}:checkpoint:civitai:1@2", 1, 2,
+                      sha256=sha256(file), file_name=file.name, hashes=(sha256(file),))  # fmt: skip
+    lora = Card("Tiny LoRA", "LoRA", base, f"urn:air:{system}:lora:civitai:3@4", 3, 4,
+                sha256=sha256(lora_file), file_name=lora_file.name, hashes=(sha256(lora_file),))  # fmt: skip
+    with Catalog.create(folder / "tiny.sqlite") as catalog:
+        catalog.add([checkpoint, lora])
+    opened = Catalog.open(folder / "tiny.sqlite")
+    return Tiny(checkpoint, lora, {checkpoint.air: file, lora.air: lora_file}, str(config), opened)
+
+
+def test_a_checkpoint_with_seeds(tiny: Tiny, tmp_path: Path) -> None:
+    paths = tiny.make(tiny.call(), tmp_path, (7, 8))
+    first, second = (images.decode(path.read_bytes()) for path in paths)
+    assert first.size == (64, 96)
+    assert first.tobytes() != second.tobytes()
+    assert tiny.pixels(tiny.call(), tmp_path / "again") == first.tobytes()
+    assert images.read_texts(paths[0])["parameters"].startswith("a fox in the snow\nNegative prompt: blurry")
+
+
+def test_a_lora_with_its_weight(tiny: Tiny, tmp_path: Path) -> None:
+    without = tiny.pixels(tiny.call(), tmp_path)
+    none, half, full = (
+        tiny.pixels(tiny.call(lora=True, lora_weight=weight), tmp_path) for weight in (0.0, 0.5, 1.0)
+    )
+    assert none == without
+    assert len({none, half, full}) == 3
+
+
+def test_clip_skip_is_the_layer_that_a1111_means(tiny: Tiny, tmp_path: Path) -> None:
+    usual, one, two, three = (tiny.pixels(tiny.call(clip_skip=skip), tmp_path) for skip in (None, 1, 2, 3))
+    default = two if tiny.checkpoint.base_model == "SDXL 1.0" else one
+    assert usual == default
+    assert three not in (one, two)
+
+
+def test_every_sampler_of_the_table_makes_an_image(sd: Tiny) -> None:
+    async def run() -> None:
+        async with LocalDiffusers(files=sd.files, config=sd.config) as maker:
+            for sampler in supported("diffusers"):
+                call = sd.call(sampling_method=sampler, sampling_steps=4, width=64, height=64)
+                made = await maker.image(emit(call, "diffusers", sd.catalog).request, silent)
+                assert images.decode(made.data).size == (64, 64), sampler
+
+    asyncio.run(run())
+
+
+def test_the_emitted_script_makes_the_same_image(
+    sd: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    call = sd.call(lora=True, seed=7, sampling_method="DPM++ 2M Karras", clip_skip=2)
+    script = emit(call, "diffusers", sd.catalog).request["snippet"]
+    kind = diffusers.StableDiffusionPipeline
+    monkeypatch.setattr(kind, "from_single_file", functools.partial(kind.from_single_file, config=sd.config))
+    monkeypatch.chdir(sd.files[sd.lora.air].parent)
+    exec(compile(script, "snippet", "exec"), {})
+    made = images.decode((sd.files[sd.lora.air].parent / "image.png").read_bytes())
+    assert made.tobytes() == sd.pixels(call, tmp_path)
+
+
+def test_large_images_decode_in_tiles(sd: Tiny, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("diffagent.agent.executors.diffusers.TILED_PIXELS", 64 * 64)
+    tiled: list[bool] = []
+    real = diffusers.AutoencoderKL.enable_tiling
+
+    def enable(self: Any, *args: Any) -> None:
+        tiled.append(True)
+        real(self, *args)
+
+    monkeypatch.setattr(diffusers.AutoencoderKL, "enable_tiling", enable)
+    sd.make(sd.call(), tmp_path)
+    assert tiled == [True]
+
+
+def test_this_machine_runs_in_single_precision_unless_it_has_a_gpu() -> None:
+    device, dtype = device_and_dtype()
+    assert (device == "cpu") == (str(dtype) == "torch.float32")
+
+
+def test_files_that_are_no_checkpoints_are_errors(sd: Tiny, tmp_path: Path) -> None:
+    swapped = replace(sd, files={sd.checkpoint.air: sd.files[sd.lora.air]})
+    with pytest.raises(JobFailed, match="no checkpoint"):
+        swapped.make(sd.call(), tmp_path)
+    pickled = tmp_path / "x.ckpt"
+    pickled.touch()
+    with pytest.raises(BadInput, match="no safetensors"):
+        replace(sd, files={sd.checkpoint.air: pickled}).make(sd.call(), tmp_path)
+    wrong = replace(sd, files={**sd.files, sd.lora.air: sd.files[sd.checkpoint.air]})
+    with pytest.raises(JobFailed, match="no LoRA"):
+        wrong.make(sd.call(lora=True), tmp_path)
+
+
+def test_steps_are_reported(sd: Tiny, tmp_path: Path) -> None:
+    said: list[tuple[str, float | None]] = []
+    order = generation.Order(sd.call(), "diffusers", (7,))
+    maker = LocalDiffusers(files=sd.files, config=sd.config)
+    asyncio.run(
+        generation.make(order, tmp_path, sd.catalog, maker, lambda what, done=None: said.append((what, done)))
+    )
+    assert [done for what, done in said if ": step " in what] == pytest.approx([1 / 3, 2 / 3, 1.0])

@@ -1,0 +1,187 @@
+"""A call becomes images on each target's server: requests that validate, files that tell what made them."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from image_runs import SERVERS, make
+from image_servers import FakeA1111, FakeCivitai, FakeComfyUI, FakeHorde, picture, serving
+from PIL import Image
+from target_calls import AURORA, GRAND_XL, INK_FOX, call_of
+
+from diffagent.agent import generation
+from diffagent.agent.executors import images
+from diffagent.agent.executors.civitai import CivitaiWorkflows
+from diffagent.agent.executors.openai import OpenAIImages
+from diffagent.agent.targets import infotext
+from diffagent.data.catalog import Catalog
+from diffagent.data.errors import BadInput, Refused
+from diffagent.data.records import T2ICall
+
+
+@pytest.mark.parametrize("target", SERVERS)
+def test_an_image_comes_back_with_what_made_it(target: str, catalog: Catalog, tmp_path: Path) -> None:
+    call = call_of(INK_FOX)
+    (path,) = make(target, SERVERS[target](), tmp_path / "out", catalog, call)
+    assert path.name == "ink-fox-7.png"
+    with Image.open(path) as image, Image.open(io.BytesIO(picture(7))) as expected:
+        assert image.format == "PNG"
+        near = zip(image.getpixel((9, 9)), expected.convert("RGB").getpixel((9, 9)), strict=True)  # type: ignore[arg-type]
+        assert all(abs(a - b) <= 4 for a, b in near)  # WebP and JPEG are lossy
+    texts = images.read_texts(path)
+    assert T2ICall.parse(texts["diffagent"]) == call
+    row = json.loads((path.parent / "manifest.jsonl").read_text("utf-8"))
+    assert (row["file"], row["target"], row["seed"], row["sha256"]) == (
+        path.name,
+        target,
+        7,
+        images.sha256(path),
+    )
+    assert (path.parent / "contact-sheet.png").exists()
+    assert not list(path.parent.glob(".*"))
+    if target == "openai":
+        assert "<lora:" not in texts["parameters"]
+        assert "Sampler" not in texts["parameters"]
+        assert list(row["not_carried"]) == ["sampling_method", "clip_skip", "air", "lora_weight"]
+    else:
+        assert infotext.read(texts["parameters"], catalog) == call
+
+
+def test_a1111_is_asked_by_the_title_that_it_knows(catalog: Catalog, tmp_path: Path) -> None:
+    server = FakeA1111()
+    server.checkpoints = tuple(reversed(server.checkpoints))  # the other one would be taken in silence
+    make("a1111", server, tmp_path, catalog)
+    assert server.used == "aurora_v2"
+    sent = next(body for body in server.bodies if body)
+    assert sent["override_settings"]["sd_model_checkpoint"] == f"sd15/aurora_v2.safetensors [{'a1' * 5}]"
+
+
+def test_servers_are_asked_what_they_call_the_models(catalog: Catalog, tmp_path: Path) -> None:
+    server = FakeComfyUI()
+    with serving(server) as url:
+        (path,) = generation.generate(call_of(INK_FOX), tmp_path, "comfyui", catalog, url=url)
+    assert path.exists()
+    graph = next(body for body in server.bodies if body)["prompt"]
+    assert graph["1"]["inputs"]["ckpt_name"] == "sd15/aurora_v2.safetensors"
+    assert graph["2"]["inputs"]["lora_name"] == "styles/ink-fox.safetensors"
+
+
+def test_several_seeds_make_several_images_and_a_sheet(catalog: Catalog, tmp_path: Path) -> None:
+    server = FakeA1111()
+    paths = make("a1111", server, tmp_path, catalog, seeds=(1, 2, 3))
+    assert [path.name for path in paths] == ["ink-fox-1.png", "ink-fox-2.png", "ink-fox-3.png"]
+    assert server.count("/sdapi/v1/txt2img") == 3
+    assert server.count("/sdapi/v1/sd-models") == 1  # the lists are asked for once
+    with Image.open(tmp_path / "contact-sheet.png") as sheet:
+        assert sheet.size == (2 * 64 + 3 * 8, 2 * 64 + 3 * 8)
+    make("a1111", FakeA1111(), tmp_path, catalog, seeds=(3, 4))
+    rows = [json.loads(line) for line in (tmp_path / "manifest.jsonl").read_text("utf-8").splitlines()]
+    assert [row["seed"] for row in rows] == [1, 2, 3, 4]
+
+
+def test_comfyui_tells_queue_and_steps(catalog: Catalog, tmp_path: Path) -> None:
+    said: list[str] = []
+    server = FakeComfyUI()
+    server.polls = 12
+    make("comfyui", server, tmp_path, catalog, said=said)
+    assert any("queue position 1" in line for line in said)
+    assert any("sampling" in line for line in said)
+
+
+def test_comfyui_works_without_its_websocket(catalog: Catalog, tmp_path: Path) -> None:
+    server = FakeComfyUI(wrong=lambda number, path: (404, "text/plain", b"") if path == "/ws" else None)
+    assert make("comfyui", server, tmp_path, catalog)
+
+
+def test_horde_says_its_price_and_the_queue(catalog: Catalog, tmp_path: Path) -> None:
+    said: list[str] = []
+    server = FakeHorde()
+    make("horde", server, tmp_path, catalog, said=said)
+    assert said[0] == "9.5 kudos an image, 9.5 for 1"
+    assert any("queue position 2, about 7 s" in line for line in said)
+    assert [body["dry_run"] for body in server.bodies if body] == [True, False]
+    assert server.headers[0]["apikey"] == "0000000000"
+    assert server.headers[0]["client-agent"].startswith("diffagent:")
+
+
+def test_paid_images_need_a_limit_that_allows_them(catalog: Catalog, tmp_path: Path) -> None:
+    server = FakeCivitai()
+    with pytest.raises(BadInput, match=r"6 Buzz an image.*--max-price 6"):
+        make("civitai", server, tmp_path / "out", catalog, max_price=None)
+    with pytest.raises(BadInput, match="more than --max-price 5"):
+        make("civitai", server, tmp_path / "out", catalog, max_price=5.0)
+    assert all("whatif=true" in line for line in server.seen)
+    assert not (tmp_path / "out").exists()
+
+
+def test_keys_travel_in_headers_and_nowhere_else(
+    catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AI_HORDE_API_KEY", "a-key")
+    monkeypatch.setenv("OPENAI_API_KEY", "a-key")
+    monkeypatch.setenv("A1111_AUTH", "user:a-key")
+    for target, kind in SERVERS.items():
+        said: list[str] = []
+        server = kind()
+        (path,) = make(target, server, tmp_path / target, catalog, said=said)
+        assert "a-key" not in "".join(server.seen) + "".join(said) + json.dumps(server.bodies)
+        for file in path.parent.iterdir():
+            assert b"a-key" not in file.read_bytes()
+    monkeypatch.setenv("OPENAI_API_KEY", "a-key")
+    with pytest.raises(BadInput, match="not encrypted"):
+        OpenAIImages("http://example.com/v1")
+    monkeypatch.delenv("CIVITAI_API_KEY")
+    with pytest.raises(Refused, match="set CIVITAI_API_KEY"):
+        CivitaiWorkflows()
+
+
+def test_old_a1111_has_the_schedule_in_the_samplers_name(catalog: Catalog, tmp_path: Path) -> None:
+    server = FakeA1111()
+    server.schedules, server.samplers = None, ("Euler a", "DPM++ 2M Karras")
+    make("a1111", server, tmp_path, catalog)
+    sent = next(body for body in server.bodies if body)
+    assert sent["sampler_name"] == "DPM++ 2M Karras"
+    assert "scheduler" not in sent
+
+
+@pytest.mark.parametrize(
+    ("target", "call", "says"),
+    [
+        ("a1111", call_of(GRAND_XL), "no checkpoint 'grandXL'.*--installed"),
+        ("a1111", call_of(AURORA, sampling_method="Heun"), "no sampler 'Heun'"),
+        ("comfyui", call_of(GRAND_XL), "ckpt_name: 'sub/grandXL.safetensors' not in.*--installed"),
+        ("comfyui", call_of(AURORA, sampling_method="Heun"), "sampler_name: 'heun' not in"),
+        ("openai", call_of(GRAND_XL), "The model `Grand XL` does not exist"),
+    ],
+)
+def test_what_a_server_lacks_is_refused_before_it_is_replaced(
+    catalog: Catalog, tmp_path: Path, target: str, call: T2ICall, says: str
+) -> None:
+    server = SERVERS[target]()
+    with pytest.raises(Refused, match=says):
+        make(target, server, tmp_path, catalog, call)
+    assert server.count("/sdapi/v1/txt2img") == 0
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"target": "diffagent"}, "execute it with --target"),
+        ({"seeds": ()}, "0 images"),
+        ({"seeds": tuple(range(65))}, "65 images"),
+        ({"seeds": (-1,)}, "seed -1"),
+    ],
+)
+def test_orders_are_checked(fields: dict[str, Any], says: str) -> None:
+    with pytest.raises(BadInput, match=says):
+        generation.Order(**{"call": call_of(AURORA), "target": "a1111", "seeds": (1,), **fields})
+
+
+def test_seeds_follow_one_another() -> None:
+    assert generation.numbered_seeds(2**32 - 1, 2) == (2**32 - 1, 0)
+    drawn = generation.numbered_seeds(None, 3)
+    assert drawn[1:] == tuple((drawn[0] + i) % 2**32 for i in (1, 2))

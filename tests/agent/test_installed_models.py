@@ -1,0 +1,132 @@
+"""What a server has, matched to the catalog; the agent chooses among that alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from image_servers import HTML, FakeA1111, FakeComfyUI, FakeHorde, ImageServer, closed_port, serving
+from stand_ins import RuleEngine
+from target_calls import AURORA, BASALT, INK_FOX, PICKLED, invented_catalog
+
+from diffagent.agent.agent import Agent
+from diffagent.agent.installed_models import Installed, read_installed
+from diffagent.agent.targets import emit
+from diffagent.data.catalog import Catalog
+from diffagent.data.errors import BadInput, Unreachable
+
+
+@pytest.fixture(scope="module")
+def catalog(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalog]:
+    opened = invented_catalog(tmp_path_factory.mktemp("installed") / "invented.sqlite")
+    yield opened
+    opened.close()
+
+
+def read(target: str, server: ImageServer, catalog: Catalog, cache: Path) -> Installed:
+    with serving(server) as url:
+        return read_installed(target, url, catalog, cache=cache)
+
+
+def test_a1111_by_hash_then_by_file(catalog: Catalog, tmp_path: Path) -> None:
+    server = FakeA1111()
+    server.checkpoints = (
+        ("sd15/My Aurora.safetensors", "a1" * 32),  # renamed: found by hash
+        ("basalt.safetensors", "99" * 32),  # another file of that name
+        ("other.safetensors", "77" * 32),
+    )
+    found = read("a1111", server, catalog, tmp_path)
+    assert found.names == {AURORA.air: "sd15/My Aurora.safetensors", INK_FOX.air: "ink-fox"}
+    assert found.unknown == ("basalt.safetensors", "other.safetensors")
+    assert found.samplers is not None
+    assert {"DPM++ 2M", "DPM++ 2M Karras", "DDIM"} <= set(found.samplers)
+    assert not {"Heun", "DPM2 Karras"} & set(found.samplers)
+
+
+def test_a1111_without_schedules_names_them_in_its_samplers(catalog: Catalog, tmp_path: Path) -> None:
+    server = FakeA1111()
+    server.schedules, server.samplers = None, ("Euler a", "DPM++ 2M Karras")
+    assert read("a1111", server, catalog, tmp_path).samplers == ("Euler a", "DPM++ 2M Karras")
+
+
+def test_comfyui_by_file_name_in_either_form_of_its_lists(catalog: Catalog, tmp_path: Path) -> None:
+    found = read("comfyui", FakeComfyUI(), catalog, tmp_path)
+    assert found.names == {
+        AURORA.air: "sd15/aurora_v2.safetensors",
+        BASALT.air: "basalt.safetensors",
+        INK_FOX.air: "styles/ink-fox.safetensors",
+    }
+    assert found.samplers == ("Euler a", "Euler", "DPM++ 2M", "DDIM", "DPM++ 2M Karras")
+
+
+def test_horde_by_display_name_with_all_of_civitais_loras(catalog: Catalog, tmp_path: Path) -> None:
+    found = read("horde", FakeHorde(), catalog, tmp_path)
+    assert found.names == {AURORA.air: "Aurora Horde", PICKLED.air: "Pickled One", INK_FOX.air: "32"}
+    assert found.unknown == ()  # a model that no worker runs is not there
+
+
+def test_lists_are_kept_for_their_lifetime(catalog: Catalog, tmp_path: Path) -> None:
+    server = FakeComfyUI()
+    with serving(server) as url:
+        first = read_installed("comfyui", url, catalog, cache=tmp_path)
+        asked = len(server.seen)
+        assert read_installed("comfyui", url, catalog, cache=tmp_path) == first
+        assert len(server.seen) == asked
+        read_installed("comfyui", url, catalog, cache=tmp_path, lifetime=0)
+        assert len(server.seen) == 2 * asked
+        next(tmp_path.glob("*.json")).write_text("{damaged", "utf-8")
+        assert read_installed("comfyui", url, catalog, cache=tmp_path) == first
+
+
+def test_what_cannot_be_read_is_an_error(
+    catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("diffagent.agent.installed_models.BACKOFF", 0.01)
+    with pytest.raises(BadInput, match="civitai has no list"):
+        read_installed("civitai", "http://x", catalog, cache=tmp_path)
+    with pytest.raises(Unreachable, match="nothing answers"):
+        read_installed("a1111", closed_port(), catalog, cache=tmp_path)
+    with pytest.raises(Unreachable, match="text/html"):
+        read("comfyui", FakeComfyUI(wrong=lambda number, path: HTML), catalog, tmp_path)
+    nothing = FakeComfyUI()
+    nothing.checkpoints, nothing.loras = ["x.safetensors"], []
+    with pytest.raises(BadInput, match="1 models, none of which is in the catalog"):
+        read("comfyui", nothing, catalog, tmp_path)
+
+
+def test_the_agent_chooses_among_what_is_installed(make_agent: Callable[..., Agent]) -> None:
+    agent = make_agent(RuleEngine())
+    oil, ink = agent.catalog.find('Oil "Masters" {v2}'), agent.catalog.find("Ink Fox Style")
+    there = Installed("comfyui", "u", {oil.air: "oil.safetensors"}, ("Euler",))
+    call = agent.decide("pixel art of a fox", target="comfyui", installed=there).call
+    assert (call.model, call.sampling_method) == (oil.name, "Euler")  # DPM++ 2M Karras is not there
+    with_lora = Installed(
+        "comfyui", "u", {oil.air: "oil.safetensors", ink.air: "ink.safetensors"}, ("Euler",)
+    )
+    call = agent.decide("ink drawing of a fox", type="LoRA", target="comfyui", installed=with_lora).call
+    assert (call.model, call.base_checkpoint) == (ink.name, oil.air)
+    request = emit(call, "comfyui", agent.catalog, names=with_lora.names).request
+    assert request["prompt"]["2"]["inputs"]["lora_name"] == "ink.safetensors"
+    alone = Installed("comfyui", "u", {ink.air: "ink.safetensors"}, ("Euler",))
+    with pytest.raises(BadInput, match="no model"):
+        agent.decide("a fox", target="comfyui", installed=alone)  # a LoRA without a checkpoint
+    with pytest.raises(BadInput, match="is not installed there"):
+        agent.decide("a fox", model="Tiny Pixels", target="comfyui", installed=there)
+
+
+def test_the_agent_chooses_what_a_target_can_run(make_agent: Callable[..., Agent]) -> None:
+    agent = make_agent(RuleEngine())
+    pickle = agent.catalog.find("Old Pickle")
+    assert agent.call("pixel art dragon").model == "Tiny Pixels"
+    with pytest.raises(BadInput, match="no model"):
+        agent.call("pixel art dragon", target="horde")  # none of the invented models is on the Horde
+    with pytest.raises(BadInput, match=r"\.ckpt"):
+        agent.call("a dragon", model=pickle.air)
+    with pytest.raises(BadInput, match="no model"):
+        agent.call("an ink drawing", type="LoRA", target="openai")
+    assert set(agent.targets) == {"diffagent", "a1111", "comfyui", "horde", "civitai", "openai", "diffusers"}
+    call = agent.call("pixel art of a fox")
+    assert agent.targets["a1111"](call).request["override_settings"] == {
+        "sd_model_checkpoint": "11.safetensors"
+    }
