@@ -8,8 +8,8 @@ the parameter and model fields of the paper (section 3.1):
 Keys would double the tokens and say nothing: every token costs a decoding step. The letter is one token, so
 that a choice is one row of log-probabilities on any engine. Name (as the candidate's line has it), type and
 base model are forced by the grammar once the letter stands, so they come last, where nothing open waits for
-them to be read; identity fields (AIR, base checkpoint, description) are never generated: :func:`expand` fills them from the
-catalog.
+them to be read; identity fields (AIR, base checkpoint, description) are never generated: :func:`expand`
+fills them from the catalog.
 """
 
 from __future__ import annotations

@@ -3,8 +3,9 @@
 In: prompts (a line each, a ``Prompt`` column, or JSON lines) and an agent. Constrained: the agent's own
 calls, checked against the catalog; an error counts as not callable. Unconstrained: the language model's
 greedy text on the same question without a grammar; it has to parse and to name one of the catalog's
-entries (among candidates: by letter and listed name) with its type, base model and parameters in range. Both in two forms: among the prefilter's
-candidates, and from memory, as in the paper, where the prompt stands alone.
+entries (among candidates: by letter and listed name) with its type, base model and parameters in range.
+Both in two forms: among the prefilter's candidates, and from memory, as in the paper, where the prompt
+stands alone.
 """
 
 from __future__ import annotations
