@@ -51,12 +51,14 @@ class Dialogue:
 
 @dataclass(frozen=True)
 class Example:
-    """A dialogue's token ids, the answer's from ``answer_at`` on, the end token last; ``log_priors`` as in
-    :class:`Dialogue`."""
+    """A dialogue's token ids, the answer's from ``answer_at`` on, the end token last; from ``tail_at`` on
+    stands what follows from the choice alone (name, type and base model in candidates form). ``log_priors``
+    as in :class:`Dialogue`."""
 
     form: Form
     ids: list[int]
     answer_at: int
+    tail_at: int
     log_priors: list[float] = field(default_factory=list)
 
     @property
@@ -162,7 +164,15 @@ def tokenise(dialogue: Dialogue, chat: Chat, vocabulary: Vocabulary) -> Example:
     """Token ids of both turns in the model's own chat template."""
     asked = chat.prompt_ids(dialogue.prompt)
     said = spell(dialogue.grammar, vocabulary, dialogue.answer)
-    return Example(dialogue.form, [*asked, *said, vocabulary.end], len(asked), list(dialogue.log_priors))
+    before = len(dialogue.answer.encode()) - len(dialogue.grammar.tail.encode())
+    parameters = next(n for n in range(len(said) + 1) if len(vocabulary.text(said[:n])) >= before)
+    return Example(
+        form=dialogue.form,
+        ids=[*asked, *said, vocabulary.end],
+        answer_at=len(asked),
+        tail_at=len(asked) + parameters,
+        log_priors=list(dialogue.log_priors),
+    )
 
 
 def in_batches(examples: Sequence[Example], batch: int, rng: np.random.Generator) -> list[Example]:
