@@ -1,0 +1,62 @@
+"""``diffagent mcp`` in a process of its own on an invented catalog: an agent of stand-ins, noisy and slow on demand.
+
+    python mcp_stand_in.py NOTES mcp --catalog PATH
+
+Each call that is begun leaves its prompt in the file NOTES; a prompt with "slow" takes half a second, one with
+"boom" breaks.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from stand_ins import RuleEngine, WordEncoder, plain_ranker
+
+from diffagent.agent.agent import Agent, Fusion
+from diffagent.agent.engines import Prompt
+from diffagent.agent.prefilter import Candidate, Prefilter
+from diffagent.data.catalog import Catalog
+from diffagent.serving.cli import main
+
+NOTES = Path(sys.argv[1])
+
+
+class NotedEngine(RuleEngine):
+    """Notes what it is asked, and writes to stdout what no client should read."""
+
+    def choose(self, prompt: Prompt, options: Sequence[str], draft: str = "") -> list[float]:
+        with NOTES.open("a", encoding="utf-8") as notes:
+            notes.write(prompt.user.splitlines()[-1] + "\n")
+        print("noise from Python")
+        subprocess.run([sys.executable, "-c", "print('noise from a child')"], check=True)
+        if "slow" in prompt.user:
+            time.sleep(0.5)
+        if "boom" in prompt.user:
+            raise ZeroDivisionError("a secret path")
+        return super().choose(prompt, options, draft)
+
+
+class SeeingAgent(Agent):
+    """Identifies by how many bytes the images have, which is enough to be told apart."""
+
+    def identify(self, images: Sequence[bytes], k: int) -> list[Candidate]:
+        cards = self.catalog.cards()
+        start = sum(map(len, images)) % len(cards)
+        return [Candidate(card, -float(i)) for i, card in enumerate(cards[start:] + cards[:start])][:k]
+
+
+def load(catalog: str | None, llm: str | None, engine: str) -> Agent:
+    opened = Catalog.open(catalog)
+    kind = SeeingAgent if llm == "seeing" else Agent
+    return kind(opened, Prefilter.of(opened, WordEncoder(), plain_ranker()), NotedEngine(), Fusion())
+
+
+if __name__ == "__main__":
+    os.environ["PYTHONUNBUFFERED"] = "1"
+    Agent.load = load  # type: ignore[method-assign, assignment]
+    main(sys.argv[2:])
