@@ -1,7 +1,7 @@
 """LangChain: the agent as a tool for chat models, and as a step of a chain.
 
-    create_agent(model, tools=[DiffAgentTool()])        # a ToolMessage: content the call, artifact what led to it
-    chain = prompt | DiffAgentRunnable() | send         # a prompt → a T2ICall
+    create_agent(model, tools=[DiffAgentTool()])    # a ToolMessage: the call, and what led to it as artifact
+    chain = prompt | DiffAgentRunnable() | send     # a prompt → a T2ICall
 
 All that are made without an ``agent`` share the process's one, which is loaded at the first call.
 """
@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from diffagent.agent.agent import Agent
 from diffagent.agent.answer import LABELS
@@ -35,8 +35,8 @@ except ImportError:
     ) from None
 
 Said = str | PromptValue | BaseMessage | Sequence[BaseMessage] | Mapping[str, Any]
-"""What a chain may pass on: text, a filled-in template, messages (the last human one counts), or the arguments
-of :class:`~diffagent.serving.tools.route.RouteArguments` by name."""
+"""What a chain may pass on: text, a filled-in template, messages (the last human one counts), or the
+arguments of :class:`~diffagent.serving.tools.route.RouteArguments` by name."""
 
 
 def _shared(given: Any) -> Any:
@@ -50,10 +50,10 @@ Served = Annotated[SharedAgent, BeforeValidator(_shared)]
 class DiffAgentTool(BaseTool):
     """A prompt → one callable text-to-image API call.
 
-    The message's content is the call as JSON, or with ``target`` the request that this API takes; its artifact is
-    a dict ``{"call", "request", "not_carried", "candidates", "timings_ms"}``. A
-    :class:`~diffagent.data.errors.DiffAgentError` is raised as it is, or where ``handle_tool_error`` is set as a
-    ``ToolException``, which LangChain then shows the model.
+    The message's content is the call as JSON, or with ``target`` the request that this API takes; its
+    artifact is a dict ``{"call", "request", "not_carried", "candidates", "timings_ms"}``. A
+    :class:`~diffagent.data.errors.DiffAgentError` is raised as it is, or where ``handle_tool_error`` is set
+    as a ``ToolException``, which LangChain then shows the model.
     """
 
     name: str = NAME
@@ -102,7 +102,7 @@ class DiffAgentRunnable(RunnableSerializable[Said, T2ICall]):
     name: str | None = "diffagent"
     agent: Served = Field(default_factory=SharedAgent.load, exclude=True, repr=False)
 
-    model_config = {"arbitrary_types_allowed": True}
+    model_config = ConfigDict(arbitrary_types_allowed=True)
 
     def invoke(self, input: Said, config: RunnableConfig | None = None, **options: Any) -> T2ICall:
         def call(said: Said) -> T2ICall:

@@ -4,13 +4,14 @@
     identify_model     example images → the models that most likely made such images
     search_models      words → entries of the catalog
 
-In: JSON-RPC on stdin. Out: JSON-RPC on stdout, and nothing else: the SDK lends stray output stderr. What a tool
-cannot do is a result with ``isError`` and one line that says what to change, for the calling model to read.
+In: JSON-RPC on stdin. Out: JSON-RPC on stdout, and nothing else: what else is printed goes to stderr. What a
+tool cannot do is a result with ``isError`` and one line that says what to change, for the model to read.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from contextlib import closing
 from dataclasses import dataclass
@@ -30,11 +31,13 @@ if TYPE_CHECKING:
 
     from diffagent.data.catalog import Catalog
 
+_log = logging.getLogger(__name__)
 SHOWN = 5
 """Candidates in an answer, which a language model reads; the agent chose among 16."""
 INSTRUCTIONS = (
-    "DiffAgent knows which Stable Diffusion model, LoRA and settings suit a prompt. route_prompt turns a prompt into "
-    "one callable text-to-image API call; search_models and identify_model find models by words and by example images."
+    "DiffAgent knows which Stable Diffusion model, LoRA and settings suit a prompt. route_prompt turns a "
+    "prompt into one callable text-to-image API call; search_models and identify_model find models by words "
+    "and by example images."
 )
 
 
@@ -72,6 +75,9 @@ class Tool:
             text, found = wrong_arguments(error, list(self.arguments.model_fields)), None
         except DiffAgentError as error:
             text, found = told(error), None
+        except Exception as error:
+            _log.exception("%s failed", self.name)
+            text, found = f"{self.name} failed ({type(error).__name__}): the server's stderr says more", None
         else:
             text, found = answer.model_dump_json(), answer.model_dump(mode="json")
         content: list[types.ContentBlock] = [types.TextContent(type="text", text=text)]

@@ -4,8 +4,8 @@
     shared.run(lambda agent: agent.call("a corgi"))     # waits for its turn
     await shared.arun(lambda agent: agent.call("a corgi"))
 
-A call computes on all cores already, and the engine keeps the cache of one prompt: calls side by side would only
-take it from each other. So there is one lock, and asynchronous calls stand in line before one thread of their own.
+A call computes on all cores already, and the engine keeps the cache of one prompt: calls side by side would
+only take it from each other. So there is one lock, and asynchronous calls stand in line before one thread.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class SharedAgent:
 
     @staticmethod
     def load(catalog: str | None = None, llm: str | None = None, engine: str = "transformers") -> SharedAgent:
-        """The process's one agent of these settings (:meth:`diffagent.agent.agent.Agent.load`); kept for good."""
+        """The process's one agent of these settings, those of ``Agent.load``; kept for good."""
         return _of_settings(catalog, llm, engine)
 
     @property

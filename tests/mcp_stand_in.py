@@ -1,9 +1,9 @@
-"""``diffagent mcp`` in a process of its own on an invented catalog: an agent of stand-ins, noisy and slow on demand.
+"""``diffagent mcp`` in a process of its own: an agent of stand-ins, noisy, and slow on demand.
 
     python mcp_stand_in.py NOTES mcp --catalog PATH
 
-Each call that is begun leaves its prompt in the file NOTES; a prompt with "slow" takes half a second, one with
-"boom" breaks.
+Each call that is begun leaves its prompt in the file NOTES; a prompt with "slow" takes half a second, one
+with "boom" breaks.
 """
 
 from __future__ import annotations

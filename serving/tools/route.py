@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 NAME = "route_prompt"
 DESCRIPTION = (
-    "Choose the Stable Diffusion model for a prompt, with sampler, size, steps and CFG scale. Returns one callable "
-    "text-to-image API call; no image is made. Ask again with other arguments to change it."
+    "Choose the Stable Diffusion model for a prompt, with sampler, size, steps and CFG scale. Returns one "
+    "callable text-to-image API call; no image is made. Ask again with other arguments to change it."
 )
 Target = Literal["diffagent", "a1111", "comfyui", "horde", "civitai", "openai", "diffusers"]
 
@@ -28,8 +28,8 @@ class RouteArguments(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     prompt: str = Field(
-        description="What to draw, in any words. Sizes, shapes, steps, samplers and base models said in it are "
-        'honoured ("landscape", "1024x768", "30 steps", "SDXL").'
+        description="What to draw, in any words. Sizes, shapes, steps, samplers and base models said in it "
+        'are honoured ("landscape", "1024x768", "30 steps", "SDXL").'
     )
     negative_prompt: str = Field("", description="What to avoid; it also tells models apart.")
     base_model: str | None = Field(

@@ -1,4 +1,4 @@
-"""The tool ``search_models``: words and filters → catalog entries. It needs the catalog only, no language model."""
+"""The tool ``search_models``: words and filters → catalog entries, without a language model."""
 
 from __future__ import annotations
 

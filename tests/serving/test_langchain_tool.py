@@ -68,7 +68,7 @@ def test_the_content_is_the_call_and_the_artifact_what_led_to_it(agent: Agent) -
     assert (call.model, call.seed, call.negative_prompt) == ("Tiny Pixels", 7, "blurry")
     assert (message.name, message.status) == ("route_prompt", "success")
     assert T2ICall.parse(message.artifact["call"]) == call
-    assert [one["model"] for one in message.artifact["candidates"]][0] == "Tiny Pixels"
+    assert message.artifact["candidates"][0]["model"] == "Tiny Pixels"
     assert len(message.artifact["candidates"]) == 3
     assert json.loads(json.dumps(message.artifact)) == message.artifact
 

@@ -1,4 +1,4 @@
-"""The line before the one agent of a process: loaded once, one call at a time, and who gives up leaves no work."""
+"""The line before a process's one agent: loaded once, one call at a time, and who gives up leaves no work."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def test_route_gives_the_call_and_what_led_to_it(agent: Agent) -> None:
         None,
         [],
     )
-    assert [one.model for one in found.candidates][0] == "Tiny Pixels"
+    assert found.candidates[0].model == "Tiny Pixels"
     assert len(found.candidates) == 3
     assert set(found.timings_ms) == {"prefilter", "llm", "total"}
 
@@ -74,8 +74,9 @@ def test_wrong_arguments_are_named_with_what_was_given() -> None:
         RouteArguments.model_validate({"seed": -1, "colour": "red" * 50})
     line = wrong_arguments(error.value, ["prompt", "seed"])
     assert line == (
-        "wrong arguments: prompt: field required; seed: input should be greater than or equal to 0 (given: -1); "
-        f"colour: extra inputs are not permitted (given: {repr('red' * 50)[:57]}…); the arguments are prompt, seed"
+        "wrong arguments: prompt: field required; seed: input should be greater than or equal to 0 "
+        f"(given: -1); colour: extra inputs are not permitted (given: {repr('red' * 50)[:57]}…); "
+        "the arguments are prompt, seed"
     )
 
 
