@@ -137,5 +137,5 @@ def _text(said: str | PromptValue | BaseMessage | Sequence[BaseMessage]) -> str:
         return messages.text
     if not messages:
         raise BadInput("an empty list of messages was given: end it with what to draw")
-    human = [message for message in messages if isinstance(message, HumanMessage)]
-    return (human or list(messages))[-1].text
+    human = (message for message in reversed(messages) if isinstance(message, HumanMessage))
+    return next(human, messages[-1]).text

@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ValidationError
 
@@ -60,8 +60,8 @@ class Tool:
             name=self.name,
             title=self.title,
             description=self.description,
-            input_schema=self.arguments.model_json_schema(),
-            output_schema=self.answer.model_json_schema(mode="serialization"),
+            input_schema=_schema(self.arguments, "validation"),
+            output_schema=_schema(self.answer, "serialization"),
             annotations=types.ToolAnnotations(read_only_hint=True, open_world_hint=False),
         )
 
@@ -82,6 +82,14 @@ class Tool:
             text, found = answer.model_dump_json(), answer.model_dump(mode="json")
         content: list[types.ContentBlock] = [types.TextContent(type="text", text=text)]
         return types.CallToolResult(content=content, structured_content=found, is_error=found is None)
+
+
+def _schema(model: type[BaseModel], mode: Literal["validation", "serialization"]) -> dict[str, Any]:
+    """The model's JSON schema less its docstrings, which are for readers of the code."""
+    schema = model.model_json_schema(mode=mode)
+    for part in (schema, *schema.get("$defs", {}).values()):
+        part.pop("description", None)
+    return schema
 
 
 def tools(agent: SharedAgent, open_catalog: Callable[[], Catalog]) -> list[Tool]:

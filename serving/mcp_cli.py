@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
+from typing import NoReturn
+
 import click
 
 
@@ -25,7 +30,20 @@ def mcp(catalog: str | None, engine: str, llm: str | None) -> None:
     agent = SharedAgent.load(catalog, llm, engine)
     served = server(tools(agent, lambda: Catalog.open(catalog)))
     Catalog.open(catalog).close()  # a wrong path is an error now, not at the first call
-    try:
-        asyncio.run(serve_stdio(served))
-    finally:
-        agent.close()
+    signal.signal(signal.SIGINT, _interrupted)
+    asyncio.run(serve_stdio(served))
+    agent.close()
+    if agent.is_busy:
+        _leave(0)  # a call whose client is gone; joining its thread would take as long as the call
+
+
+def _interrupted(_signal: int, _frame: object) -> None:
+    """Ctrl-C: asyncio would wait for the thread that reads stdin, and that for the client."""
+    click.echo("diffagent: interrupted", err=True)
+    _leave(1)
+
+
+def _leave(status: int) -> NoReturn:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)  # nothing is open for writing

@@ -46,6 +46,11 @@ class SharedAgent:
     def is_loaded(self) -> bool:
         return self._agent is not None
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a call is under way."""
+        return self._lock.locked()
+
     def run(self, work: Callable[[Agent], Result]) -> Result:
         """``work`` on the agent, in the caller's thread, when nobody else's is under way.
 

@@ -3,7 +3,7 @@
     python mcp_stand_in.py NOTES mcp --catalog PATH
 
 Each call that is begun leaves its prompt in the file NOTES; a prompt with "slow" takes half a second, one
-with "boom" breaks.
+with "endless" a minute, and one with "boom" breaks.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class NotedEngine(RuleEngine):
             notes.write(prompt.user.splitlines()[-1] + "\n")
         print("noise from Python")
         subprocess.run([sys.executable, "-c", "print('noise from a child')"], check=True)
-        if "slow" in prompt.user:
-            time.sleep(0.5)
+        if "slow" in prompt.user or "endless" in prompt.user:
+            time.sleep(0.5 if "slow" in prompt.user else 60)
         if "boom" in prompt.user:
             raise ZeroDivisionError("a secret path")
         return super().choose(prompt, options, draft)
