@@ -67,21 +67,29 @@ class Tool:
 
     async def called(self, arguments: dict[str, Any]) -> types.CallToolResult:
         """The answer, structured and as text; or what is wrong, as a result that says so."""
-        from mcp import types
-
         try:
-            answer = await self.run(self.arguments.model_validate(arguments))
+            asked = self.arguments.model_validate(arguments)
         except ValidationError as error:
-            text, found = wrong_arguments(error, list(self.arguments.model_fields)), None
+            return _failed(wrong_arguments(error, list(self.arguments.model_fields)))
+        try:
+            answer = await self.run(asked)
         except DiffAgentError as error:
-            text, found = told(error), None
+            return _failed(told(error))
         except Exception as error:
             _log.exception("%s failed", self.name)
-            text, found = f"{self.name} failed ({type(error).__name__}): the server's stderr says more", None
-        else:
-            text, found = answer.model_dump_json(), answer.model_dump(mode="json")
-        content: list[types.ContentBlock] = [types.TextContent(type="text", text=text)]
-        return types.CallToolResult(content=content, structured_content=found, is_error=found is None)
+            return _failed(f"{self.name} failed ({type(error).__name__}): the server's stderr says more")
+        return _result(answer.model_dump_json(), answer.model_dump(mode="json"))
+
+
+def _result(text: str, structured: dict[str, Any] | None) -> types.CallToolResult:
+    from mcp import types
+
+    content: list[types.ContentBlock] = [types.TextContent(type="text", text=text)]
+    return types.CallToolResult(content=content, structured_content=structured, is_error=structured is None)
+
+
+def _failed(text: str) -> types.CallToolResult:
+    return _result(text, None)
 
 
 def _schema(model: type[BaseModel], mode: Literal["validation", "serialization"]) -> dict[str, Any]:
