@@ -6,10 +6,10 @@ the parameter and model fields of the paper (section 3.1):
     B [512,512,"Euler a",20,7,"AIO Pixel Art","Checkpoint","SD 1.5"]
 
 Keys would double the tokens and say nothing: every token costs a decoding step. The letter is one token, so
-that a choice is one row of log-probabilities on any engine. Name, type and base model are forced by
-the grammar once the letter stands, so they come last, where nothing open waits for them to be read;
-identity fields (AIR, base checkpoint, description) are never generated: :func:`expand` fills them from the
-catalog.
+that a choice is one row of log-probabilities on any engine. Name (as the candidate's line has it), type and
+base model are forced by the grammar once the letter stands, so they come last, where nothing open waits for
+them to be read; identity fields (AIR, base checkpoint, description) are never generated: :func:`expand`
+fills them from the catalog.
 """
 
 from __future__ import annotations
@@ -98,7 +98,8 @@ def short_name(name: str) -> str:
 
 def grammar(label: str, card: Card, settings: Mapping[str, Setting], llm_weight: float) -> Grammar:
     """The answers that are legal for one chosen candidate, with the prior of each setting."""
-    identity = json.dumps([card.name, card.type, card.base_model], ensure_ascii=False, separators=(",", ":"))
+    listed = [short_name(card.name), card.type, card.base_model]
+    identity = json.dumps(listed, ensure_ascii=False, separators=(",", ":"))
     size, sampler, steps, cfg = (settings[name] for name in ("size", "sampler", "steps", "cfg_scale"))
     return Grammar(
         (
@@ -134,6 +135,23 @@ def read(answer: str) -> tuple[str, dict[str, Any]]:
             f"the language model answered {answer[:60]!r}, which is no letter and list of eight"
         )
     return label, dict(zip(FIELDS, values, strict=True))
+
+
+def resolve(label: str, fields: Mapping[str, Any], cards: Sequence[Card]) -> dict[str, Any]:
+    """An answer's fields with the catalog's name of the candidate that its letter stands for.
+
+    Raises:
+        EngineError: no candidate has that letter, or its line has another name.
+    """
+    place = LABELS.index(label)
+    if place >= len(cards):
+        raise EngineError(f"the language model answered {label}, but only {len(cards)} candidates are listed")
+    listed = short_name(cards[place].name)
+    if fields["model"] != listed:
+        raise EngineError(
+            f"the language model answered {label} as {fields['model']!r}, but that is {listed!r}"
+        )
+    return {**fields, "model": cards[place].name}
 
 
 def expand(

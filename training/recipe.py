@@ -25,16 +25,19 @@ Json = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Lora:
-    """Low-rank adaptation (Hu et al. 2021) of all linear layers but the head: ΔW = B·A·alpha/r."""
+    """Low-rank adaptation (Hu et al. 2021) of all linear layers but the head: ΔW = B·A·alpha/r, in the blocks
+    from ``first_block`` up; no gradient is computed below."""
 
     r: int = 16
     alpha: float = 32.0
     dropout: float = 0.0
+    first_block: int = 0
 
     def __post_init__(self) -> None:
-        if self.r < 1 or self.alpha <= 0 or not 0 <= self.dropout < 1:
+        if self.r < 1 or self.alpha <= 0 or not 0 <= self.dropout < 1 or self.first_block < 0:
             raise BadInput(
-                f"lora is {asdict(self)}: r starts at 1, alpha is above 0, dropout is from 0 to below 1"
+                f"lora is {asdict(self)}: r starts at 1, alpha is above 0, dropout is from 0 to below 1, "
+                "first_block starts at 0"
             )
 
 

@@ -11,6 +11,7 @@ import pytest
 from stand_ins import ENTRIES
 
 from diffagent.agent import answer, memory
+from diffagent.agent.answer import short_name
 from diffagent.agent.engines.decode import Vocabulary, spell, write
 from diffagent.agent.engines.transformers_engine import TransformersEngine
 from diffagent.agent.settings import by_family
@@ -58,7 +59,7 @@ def test_where_the_true_model_is_absent_the_prefilters_best_is_named_with_its_us
     shown = {line[2:] for line in lines(one)}
     assert shown == {answer.describe(card) for card in (OIL, INK, XL)}  # the one in reserve moves up
     _, fields = answer.read(one.answer)
-    assert fields["model"] == OIL.name
+    assert fields["model"] == short_name(OIL.name)
     assert (fields["width"], fields["height"], fields["sampling_steps"]) == (768, 512, 30)
 
 
@@ -102,7 +103,9 @@ def test_the_memory_form_is_the_prompt_alone_and_names_the_model_first() -> None
 def test_answers_in_both_forms_are_callable(make_agent: Any) -> None:
     catalog = make_agent().catalog
     (listed,), (recalled,) = told([pair()], Mix(0, 0)), told([pair()], Mix(1, 0))
-    assert answer_flaw(answer.read(listed.answer)[1], catalog) is None
+    asked = listed.prompt.user.split("\n")[:-1]
+    cards = [next(card for card in CARDS if short_name(card.name) in line) for line in asked]
+    assert answer_flaw(answer.resolve(*answer.read(listed.answer), cards), catalog) is None
     assert answer_flaw(memory.read(recalled.answer), catalog) is None
 
 
