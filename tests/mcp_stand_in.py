@@ -14,12 +14,13 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from stand_ins import RuleEngine, WordEncoder, plain_ranker
+from stand_ins import ByteRanking, RuleEngine, WordEncoder, plain_ranker
 
 from diffagent.agent.agent import Agent, Fusion
 from diffagent.agent.engines import Prompt
-from diffagent.agent.prefilter import Candidate, Prefilter
+from diffagent.agent.prefilter import Prefilter
 from diffagent.data.catalog import Catalog
 from diffagent.serving.cli import main
 
@@ -42,12 +43,10 @@ class NotedEngine(RuleEngine):
 
 
 class SeeingAgent(Agent):
-    """Identifies by how many bytes the images have, which is enough to be told apart."""
+    """Identifies by a rule (:class:`stand_ins.ByteRanking`)."""
 
-    def identify(self, images: Sequence[bytes], k: int) -> list[Candidate]:
-        cards = self.catalog.cards()
-        start = sum(map(len, images)) % len(cards)
-        return [Candidate(card, -float(i)) for i, card in enumerate(cards[start:] + cards[:start])][:k]
+    def identify(self, images: Sequence[Any]) -> ByteRanking:
+        return ByteRanking(self.catalog, images)
 
 
 def load(catalog: str | None, llm: str | None, engine: str) -> Agent:

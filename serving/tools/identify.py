@@ -6,17 +6,16 @@ The matching is the agent's: whatever has a method ``identify`` is an :class:`Id
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from diffagent.data.errors import BadInput
+from diffagent.data.records import ModelType
 from diffagent.serving.tools.example_images import read_image
-from diffagent.serving.tools.route import Ranked
 
 if TYPE_CHECKING:
     from diffagent.agent.agent import Agent
-    from diffagent.agent.prefilter import Candidate
 
 NAME = "identify_model"
 DESCRIPTION = (
@@ -25,15 +24,23 @@ DESCRIPTION = (
 )
 
 
+class Ranking(Protocol):
+    """Every model's probability of having made the images."""
+
+    def best(self, k: int) -> Sequence[tuple[str, float]]:
+        """The k most probable models: AIR and probability, best first."""
+        ...
+
+
 @runtime_checkable
 class Identifier(Protocol):
     """Identification by example images, CGI's Pmi (section 4): one requirement of all images together."""
 
-    def identify(self, images: Sequence[bytes], k: int) -> Sequence[Candidate]:
-        """The best k models for the contents of image files, best first.
+    def identify(self, images: Sequence[Any]) -> Ranking:
+        """From 1 to 6 images, among them the contents of image files.
 
         Raises:
-            BadInput: a file is no image, or the catalog has no image specifications.
+            BadInput: one is no image, or the catalog has no image specifications.
         """
         ...
 
@@ -45,17 +52,27 @@ class IdentifyArguments(BaseModel):
 
     images: list[str] = Field(
         min_length=1,
-        max_length=16,
+        max_length=6,
         description="Images of one style, PNG, JPEG or WebP: each the path of a local file or a data URL "
         "(data:image/png;base64,…). More images tell models apart better. No other URL is fetched.",
     )
     limit: int = Field(5, ge=1, le=50, description="How many models to list.")
 
 
+class Likely(BaseModel):
+    """A catalog entry with the probability that it made the images."""
+
+    model: str
+    air: str
+    type: ModelType
+    base_model: str
+    probability: float
+
+
 class Identified(BaseModel):
     """The models that such images most likely come from, best first."""
 
-    models: list[Ranked]
+    models: list[Likely]
 
 
 def read_images(asked: IdentifyArguments) -> list[bytes]:
@@ -78,7 +95,10 @@ def identify(agent: Agent, images: Sequence[bytes], limit: int) -> Identified:
             "example images were given, but this catalog has no image specifications to compare them with: "
             "describe their style in words, and ask route_prompt or search_models with these"
         )
-    found = agent.identify(images, limit)
-    return Identified(
-        models=[Ranked(model=one.card.name, air=one.card.air, score=round(one.score, 4)) for one in found]
-    )
+    likely = []
+    for air, probability in agent.identify(images).best(limit):
+        card = agent.catalog.by_air(air)
+        if card is not None:  # specifications lie beside the catalog, and may know more
+            facts = {"model": card.name, "air": card.air, "type": card.type, "base_model": card.base_model}
+            likely.append(Likely(**facts, probability=round(probability, 4)))
+    return Identified(models=likely)

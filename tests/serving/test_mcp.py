@@ -132,7 +132,7 @@ async def test_an_agent_that_sees_identifies_and_the_older_handshake_works(
         assert [tool.name for tool in (await client.list_tools()).tools] == TOOLS
         arguments = {"images": [str(image), PNG], "limit": 2}
         found = (await client.call_tool("identify_model", arguments)).structured_content
-    assert [one["score"] for one in found["models"]] == [0.0, -1.0]
+    assert [one["probability"] for one in found["models"]] == [0.5, 0.25]
 
 
 async def test_calls_at_once_are_answered_in_line_and_who_gives_up_is_never_begun(

@@ -9,9 +9,9 @@ from typing import Any, get_args
 
 import pytest
 from pydantic import ValidationError
+from stand_ins import ByteRanking
 
 from diffagent.agent.agent import Agent
-from diffagent.agent.prefilter import Candidate
 from diffagent.agent.targets import TARGETS
 from diffagent.data.errors import BadInput, UnknownModel
 from diffagent.serving.tools.example_images import MAX_BYTES, read_image
@@ -106,18 +106,21 @@ def test_without_image_specifications_identify_says_what_to_do_instead(agent: Ag
 
 def test_an_agent_that_can_identify_is_asked(agent: Agent) -> None:
     class Seeing(Agent):
-        def identify(self, images: Sequence[bytes], k: int) -> list[Candidate]:
-            assert images == [PNG, PNG]
-            return [Candidate(self.catalog.find("Grand XL"), -0.123456)][:k]
+        def identify(self, images: Sequence[Any]) -> ByteRanking:
+            return ByteRanking(self.catalog, images)
 
     seeing = Seeing(agent.catalog, agent.prefilter, agent.engine, agent.fusion)
     assert isinstance(seeing, Identifier)
-    (one,) = identify(seeing, [PNG, PNG], 5).models
-    assert one.model_dump() == {
-        "model": "Grand XL",
-        "air": "urn:air:sdxl:checkpoint:civitai:44@45",
-        "score": -0.1235,
+    first, second = identify(seeing, [b"1", b"2", b"345"], 2).models  # 5 bytes, 5 entries
+    assert first.model_dump() == {
+        "model": "Old Pickle",
+        "air": "urn:air:sd1:checkpoint:civitai:55@56",
+        "type": "Checkpoint",
+        "base_model": "SD 1.5",
+        "probability": 0.5,
     }
+    assert (second.model, second.probability) == ("Grand XL", 0.25)
+    assert len(identify(seeing, [b"1"], 6).models) == 5  # the sixth is not in the catalog
 
 
 def test_an_image_is_a_path_a_file_url_or_a_data_url(tmp_path: Path) -> None:
