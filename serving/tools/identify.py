@@ -99,6 +99,13 @@ def identify(agent: Agent, images: Sequence[bytes], limit: int) -> Identified:
     for air, probability in agent.identify(images).best(limit):
         card = agent.catalog.by_air(air)
         if card is not None:  # specifications lie beside the catalog, and may know more
-            facts = {"model": card.name, "air": card.air, "type": card.type, "base_model": card.base_model}
-            likely.append(Likely(**facts, probability=round(probability, 4)))
+            likely.append(
+                Likely(
+                    model=card.name,
+                    air=card.air,
+                    type=card.type,
+                    base_model=card.base_model,
+                    probability=round(probability, 4),
+                )
+            )
     return Identified(models=likely)
