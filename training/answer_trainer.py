@@ -60,7 +60,7 @@ def trainer_class() -> Any:
         def compute_loss(
             self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
         ) -> Any:
-            log_priors, tail_at = inputs.pop("log_priors", None), inputs.pop("tail_at", None)
+            log_priors, parameters = inputs.pop("log_priors", None), inputs.pop("parameters", None)
             real = inputs["attention_mask"]
             if self.model.training:
                 self.tokens += int(real.sum())
@@ -78,7 +78,7 @@ def trainer_class() -> Any:
                 num_items_in_batch,
                 choice,
                 log_priors,
-                tail_at,
+                parameters,
             )
             for name, share in right.items():
                 self._metrics[mode][name].append(share)
@@ -89,7 +89,7 @@ def trainer_class() -> Any:
 
 def collate(examples: list[dict[str, Any]], pad: int) -> dict[str, Any]:
     """A batch, padded at the right: ids, mask and labels [batch, length]; ``log_priors`` [batch, k], −inf
-    where there is none; ``tail_at`` [batch]."""
+    where there is none; ``parameters`` [batch, 2]."""
     import torch
     from torch.nn.utils.rnn import pad_sequence
 
@@ -103,7 +103,7 @@ def collate(examples: list[dict[str, Any]], pad: int) -> dict[str, Any]:
         "attention_mask": pad_sequence(ids, batch_first=True),
         "labels": stack("labels", torch.long, IGNORED),
         "log_priors": stack("log_priors", torch.float32, -math.inf),
-        "tail_at": torch.tensor([one["tail_at"] for one in examples]),
+        "parameters": torch.tensor([one["parameters"] for one in examples]),
     }
 
 

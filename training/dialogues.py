@@ -51,14 +51,13 @@ class Dialogue:
 
 @dataclass(frozen=True)
 class Example:
-    """A dialogue's token ids, the answer's from ``answer_at`` on, the end token last; from ``tail_at`` on
-    stands what follows from the choice alone (name, type and base model in candidates form). ``log_priors``
-    as in :class:`Dialogue`."""
+    """A dialogue's token ids, the answer's from ``answer_at`` on, the end token last; ``parameters`` is where
+    what is not copied from the question begins and ends. ``log_priors`` as in :class:`Dialogue`."""
 
     form: Form
     ids: list[int]
     answer_at: int
-    tail_at: int
+    parameters: list[int]
     log_priors: list[float] = field(default_factory=list)
 
     @property
@@ -164,13 +163,17 @@ def tokenise(dialogue: Dialogue, chat: Chat, vocabulary: Vocabulary) -> Example:
     """Token ids of both turns in the model's own chat template."""
     asked = chat.prompt_ids(dialogue.prompt)
     said = spell(dialogue.grammar, vocabulary, dialogue.answer)
-    before = len(dialogue.answer.encode()) - len(dialogue.grammar.tail.encode())
-    parameters = next(n for n in range(len(said) + 1) if len(vocabulary.text(said[:n])) >= before)
+    parts, whole = dialogue.grammar.parts, len(dialogue.answer.encode())
+    copied = str(parts[0]) if dialogue.form == "candidates" else ""
+    ends = (len(copied.encode()), whole - len(dialogue.grammar.tail.encode()))
+    first, last = (
+        next(n for n in range(len(said) + 1) if len(vocabulary.text(said[:n])) >= end) for end in ends
+    )
     return Example(
         form=dialogue.form,
         ids=[*asked, *said, vocabulary.end],
         answer_at=len(asked),
-        tail_at=len(asked) + parameters,
+        parameters=[len(asked) + first, len(asked) + last],
         log_priors=list(dialogue.log_priors),
     )
 

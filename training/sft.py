@@ -126,7 +126,7 @@ def build(recipe: Recipe, weights: Weights, data: Examples, out: Path, limits: L
         limits=limits,
         say=say,
         log=out / "log.jsonl",
-        choice=Choice(recipe.choice_weight, recipe.fused_weight, recipe.tail_weight, data.letters),
+        choice=Choice(recipe.choice_weight, recipe.fused_weight, recipe.identity_weight, data.letters),
         model=model,
         args=_arguments(recipe, out, steps, dtype),
         train_dataset=_dataset(data.train),
@@ -216,7 +216,7 @@ def _dataset(listed: list[Example]) -> Any:
             "input_ids": [one.ids for one in listed],
             "labels": [one.labels for one in listed],
             "log_priors": [one.log_priors for one in listed],
-            "tail_at": [one.tail_at for one in listed],
+            "parameters": [one.parameters for one in listed],
         }
     )
 

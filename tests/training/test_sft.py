@@ -210,7 +210,7 @@ def test_steps_are_whole_batches_within_the_limit(recipe: Recipe) -> None:
     from diffagent.training.dialogues import Example
     from diffagent.training.examples import Examples
 
-    data = Examples([Example("memory", [1, 2], 1, 2)] * 43, [], "")
+    data = Examples([Example("memory", [1, 2], 1, [1, 2])] * 43, [], "")
     assert recipe_steps(recipe, data, Limits()) == 10
     assert recipe_steps(replace(recipe, accumulate=2), data, Limits()) == 5
     assert recipe_steps(recipe, data, Limits(steps=3)) == 3
