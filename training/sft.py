@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from diffagent.data.errors import BadInput, MissingExtra
 from diffagent.training.examples import Examples, examples
@@ -37,6 +37,15 @@ Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 Say = Callable[[str], None]
 PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "tokenizers", "llguidance")
 NEEDED = ("trl", "peft", "accelerate", "datasets", "tensorboard", "yaml")
+
+
+class Warming(Protocol):
+    """What of a recipe the learning rate follows."""
+
+    @property
+    def warmup(self) -> float:
+        """The share of the steps in which it rises."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -77,7 +86,7 @@ def train(
 
     check_extra()
     limits = limits or Limits(minutes=recipe.minutes, began=time.monotonic())
-    checkpoint = _last_checkpoint(out) if resume else None
+    checkpoint = last_checkpoint(out) if resume else None
     weights = resolve(recipe.model)
     chat = Chat(weights.path)
     data = examples(recipe, dabench, raw, chat, out, progress)
@@ -108,7 +117,7 @@ def build(recipe: Recipe, weights: Weights, data: Examples, out: Path, limits: L
     from diffagent.training.answer_loss import Choice
     from diffagent.training.answer_trainer import collate, trainer_class
 
-    dtype = _dtype(recipe, weights)
+    dtype = dtype_of(recipe.dtype, weights)
     torch.manual_seed(recipe.seed)
     model = AutoModelForCausalLM.from_pretrained(weights.path, dtype=getattr(torch, dtype))
     tokenizer = AutoTokenizer.from_pretrained(weights.path)
@@ -145,7 +154,7 @@ def recipe_steps(recipe: Recipe, data: Examples, limits: Limits) -> int:
     return max(1, min(whole, limits.steps or whole))
 
 
-def schedule(recipe: Recipe, steps: int, limits: Limits, start: int = 0) -> Callable[[int], float]:
+def schedule(recipe: Warming, steps: int, limits: Limits, start: int = 0) -> Callable[[int], float]:
     """Step → factor of the learning rate: up over the warmup, then down a cosine to a twentieth.
 
     How far a run has come is the larger of its share of the steps and of the time; the time that
@@ -211,20 +220,21 @@ def _dataset(listed: list[Example]) -> Any:
     )
 
 
-def _dtype(recipe: Recipe, weights: Weights) -> str:
+def dtype_of(asked: str, weights: Weights) -> str:
     """bf16 where the device computes in it; else fp32, which a CPU without bf16 arithmetic is faster in."""
     import torch
 
     from diffagent.agent.engines.transformers_engine import best_dtype
 
-    if recipe.dtype != "auto" and torch.cuda.is_available():
-        return recipe.dtype
+    if asked != "auto" and torch.cuda.is_available():
+        return asked
     return str(best_dtype(weights.path, "cuda" if torch.cuda.is_available() else "cpu")).removeprefix(
         "torch."
     )
 
 
-def _last_checkpoint(out: Path) -> Path:
+def last_checkpoint(out: Path) -> Path:
+    """The last whole checkpoint of a run. Raises :class:`BadInput` where there is none."""
     found = sorted(out.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
     whole = [path for path in found if (path / "trainer_state.json").is_file()]
     if not whole:
@@ -235,8 +245,6 @@ def _last_checkpoint(out: Path) -> Path:
 def _report(
     recipe: Recipe, weights: Weights, data: Examples, trainer: Any, preparation: float, training: float
 ) -> dict[str, Any]:
-    import torch
-
     seen = trainer.tokens
     return {
         "recipe": recipe.to_json(),
@@ -247,16 +255,24 @@ def _report(
         "tokens": seen,
         "seconds": {"preparation": round(preparation, 1), "training": round(training, 1)},
         "tokens_per_s": round(seen / training, 1),
-        "machine": {
-            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor(),
-            "threads": torch.get_num_threads(),
-            "dtype": str(trainer.model.dtype).removeprefix("torch."),
-        },
-        "versions": _versions(),
+        "machine": machine(trainer.model),
+        "versions": versions(),
     }
 
 
-def _versions() -> Mapping[str, str]:
+def machine(model: Any) -> dict[str, Any]:
+    """Where a model was trained, and in which precision."""
+    import torch
+
+    return {
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor(),
+        "threads": torch.get_num_threads(),
+        "dtype": str(model.dtype).removeprefix("torch."),
+    }
+
+
+def versions() -> Mapping[str, str]:
+    """Of everything that a run's result hangs on."""
     from importlib.metadata import version
 
     return {"python": platform.python_version(), "diffagent": version("diffagent")} | {
