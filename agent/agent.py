@@ -303,6 +303,16 @@ class Agent:
                 counts[air] = counts.get(air, 0) + n
         return counts
 
+    @cached_property
+    def loadable(self) -> Mask:
+        """The entries that a call may name, whatever its target: booleans [M]."""
+        return self._allowed(ANY)
+
+    def most_used(self, name: str) -> Card | None:
+        """A family's checkpoint that carries most LoRA images: what its default call runs on."""
+        air = self._most_used(name, ANY)
+        return None if air is None else self._checkpoints[air]
+
     def _most_used(self, name: str, scope: Scope) -> str | None:
         """The family's checkpoint that carries most LoRA images, then the most downloaded one."""
         eligible = [
