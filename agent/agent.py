@@ -132,6 +132,16 @@ class Agent:
             prefilter = Prefilter(cards, matcher, Ranker.load(), encoder.result())
             return cls(opened, prefilter, loading.result(), Fusion.load())
 
+    @classmethod
+    def of(cls, catalog: str | Path | None, engine: Engine, fusion: Fusion | None = None) -> Self:
+        """A catalog file (default: the one that ships) with an engine that is loaded already."""
+        from diffagent.data.catalog import Catalog, default_catalog
+        from diffagent.data.text_encoder import TextEncoder
+
+        opened = Catalog.open(Path(catalog) if catalog else default_catalog())
+        prefilter = Prefilter.of(opened, TextEncoder.load())
+        return cls(opened, prefilter, engine, fusion or Fusion.load())
+
     def call(self, prompt: str, images: Sequence[Any] = (), **options: Any) -> T2ICall:
         """One T2I call for a prompt; the options are those of :meth:`decide`."""
         return self.decide(prompt, images=images, **options).call

@@ -89,6 +89,12 @@ def measure(
     }
 
 
+def free_flaws(agent: Agent, prompts: Sequence[str], progress: Progress, form: Form = "candidates") -> float:
+    """The share of answers without a grammar that are not callable."""
+    judged = [_judge(text, agent, form)[1] for text in _answers(agent, prompts, form, progress)]
+    return sum(wrong is not None for wrong in judged) / len(judged)
+
+
 Judged = tuple[Mapping[str, Any], str | None]
 """The fields of an answer (none where it does not parse), and why it is not callable."""
 

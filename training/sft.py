@@ -32,6 +32,7 @@ from diffagent.training.recipe import Recipe
 if TYPE_CHECKING:
     from diffagent.data.weights import Weights
     from diffagent.training.dialogues import Example
+    from diffagent.training.rrhf.config import RRHFConfig
 
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 Say = Callable[[str], None]
@@ -71,10 +72,12 @@ def train(
     raw: Path | None = None,
     resume: bool = False,
     limits: Limits | None = None,
+    catalog: Path | None = None,
     progress: Progress,
     say: Say,
 ) -> dict[str, Any]:
-    """Run a recipe; returns what ``run.json`` says.
+    """Run a recipe; returns what ``run.json`` says. ``catalog``: see
+    :func:`diffagent.training.examples.examples`.
 
     Raises:
         MissingExtra: trl and its company are not installed.
@@ -89,7 +92,7 @@ def train(
     checkpoint = last_checkpoint(out) if resume else None
     weights = resolve(recipe.model)
     chat = Chat(weights.path)
-    data = examples(recipe, dabench, raw, chat, out, progress)
+    data = examples(recipe, dabench, raw, chat, out, progress, catalog)
     if len(data.train) < recipe.batch:
         raise BadInput(f"{dabench} makes {len(data.train)} dialogues, but a batch has {recipe.batch}")
     prepared = time.monotonic()
@@ -171,40 +174,48 @@ def schedule(recipe: Warming, steps: int, limits: Limits, start: int = 0) -> Cal
     return factor
 
 
-def _arguments(recipe: Recipe, out: Path, steps: int, dtype: str) -> Any:
+def arguments(recipe: Recipe | RRHFConfig, out: Path, steps: int, dtype: str) -> dict[str, Any]:
+    """What both stages say to transformers' Trainer."""
     import torch
-    from trl.trainer.sft_config import SFTConfig
 
     on_cpu = not torch.cuda.is_available()
+    return {
+        "output_dir": str(out),
+        "max_steps": steps,
+        "per_device_train_batch_size": recipe.batch,
+        "per_device_eval_batch_size": recipe.batch,
+        "gradient_accumulation_steps": recipe.accumulate,
+        "learning_rate": recipe.learning_rate,
+        "weight_decay": recipe.weight_decay,
+        "optim": "adamw_torch",
+        "bf16": dtype == "bfloat16",
+        "use_cpu": on_cpu,
+        "gradient_checkpointing": recipe.checkpointing,
+        "train_sampling_strategy": "sequential",
+        "remove_unused_columns": False,
+        "dataloader_pin_memory": not on_cpu,
+        "logging_steps": 10,
+        "logging_first_step": True,
+        "eval_strategy": "steps" if recipe.held_out else "no",
+        "eval_steps": recipe.eval_steps,
+        "prediction_loss_only": True,
+        "save_steps": recipe.save_steps,
+        "save_total_limit": 2,
+        "report_to": ["tensorboard"],
+        "disable_tqdm": True,
+        "seed": recipe.seed,
+    }
+
+
+def _arguments(recipe: Recipe, out: Path, steps: int, dtype: str) -> Any:
+    from trl.trainer.sft_config import SFTConfig
+
     return SFTConfig(
-        output_dir=str(out),
-        max_steps=steps,
-        per_device_train_batch_size=recipe.batch,
-        per_device_eval_batch_size=recipe.batch,
-        gradient_accumulation_steps=recipe.accumulate,
-        learning_rate=recipe.learning_rate,
-        weight_decay=recipe.weight_decay,
-        optim="adamw_torch",
-        bf16=dtype == "bfloat16",
-        use_cpu=on_cpu,
-        gradient_checkpointing=recipe.checkpointing,
-        train_sampling_strategy="sequential",
+        **arguments(recipe, out, steps, dtype),
         shuffle_dataset=False,
         packing=False,
         max_length=None,
         dataset_kwargs={"skip_prepare_dataset": True},
-        remove_unused_columns=False,
-        dataloader_pin_memory=not on_cpu,
-        logging_steps=10,
-        logging_first_step=True,
-        eval_strategy="steps" if recipe.held_out else "no",
-        eval_steps=recipe.eval_steps,
-        prediction_loss_only=True,
-        save_steps=recipe.save_steps,
-        save_total_limit=2,
-        report_to=["tensorboard"],
-        disable_tqdm=True,
-        seed=recipe.seed,
     )
 
 
@@ -287,7 +298,9 @@ def _finish(
     from diffagent.training.curves import draw
     from diffagent.training.export import export
 
-    report["weights"] = export(trainer.accelerator.unwrap_model(trainer.model), recipe, weights, out)
+    report["weights"] = export(
+        trainer.accelerator.unwrap_model(trainer.model), recipe, recipe.model, weights, out
+    )
     if find_spec("matplotlib") is not None:
         draw(out / "log.jsonl", out / "curves.png")
     (out / "run.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")

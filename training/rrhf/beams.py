@@ -1,4 +1,5 @@
-"""Diverse beam search (Vijayakumar et al. 2016) and multinomial sampling, over any source of log-probabilities.
+"""Diverse beam search (Vijayakumar et al. 2016) and multinomial sampling, over any source of
+log-probabilities.
 
 transformers 5 has no group beam search of its own any more (it moved to code that is downloaded), so it is
 here. Groups of beams advance one after another; at each step a group's choice of token v is worth
@@ -33,8 +34,8 @@ class Decoder(Protocol):
         ...
 
     def extend(self, parents: Sequence[int], tokens: Sequence[int]) -> Floats:
-        """Row i becomes row ``parents[i]`` with ``tokens[i]`` behind it; log-probabilities [rows, vocabulary] of
-        what follows. Before the first call there is one row, 0, without tokens."""
+        """Row i becomes row ``parents[i]`` with ``tokens[i]`` behind it; log-probabilities [rows,
+        vocabulary] of what follows. Before the first call there is one row, 0, without tokens."""
         ...
 
 
@@ -59,7 +60,8 @@ def diverse_beams(
     """
     if min(groups, width, most) < 1 or strength < 0:
         raise BadInput(
-            f"groups {groups}, width {width}, most {most}, strength {strength}: counts start at 1, strength at 0"
+            f"groups {groups}, width {width}, most {most}, strength {strength}: "
+            "counts start at 1, strength at 0"
         )
     rows = decoder.first()[None].repeat(groups * width, axis=0)
     beams = [[Beam() if i == 0 else Beam(log_prob=-np.inf) for i in range(width)] for _ in range(groups)]
@@ -103,8 +105,8 @@ def _advance(
 def multinomial(
     decoder: Decoder, rng: np.random.Generator, temperature: float, most: int, ends: Sequence[int]
 ) -> tuple[int, ...]:
-    """Tokens drawn one by one from softmax(log P / temperature), up to an end token or ``most``; the end token is
-    left out."""
+    """Tokens drawn one by one from softmax(log P / temperature), up to an end token or ``most``; the end
+    token is left out."""
     log_probs, tokens = decoder.first(), []
     while True:
         scaled = log_probs.astype(np.float64) / temperature

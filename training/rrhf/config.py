@@ -15,12 +15,13 @@ _COUNTS = ("k", "responses", "images", "epochs", "batch", "accumulate", "eval_st
 @dataclass(frozen=True)
 class RRHFConfig:
     """Of a query: ``responses`` by diverse beam search with penalty ``diversity``, and one by multinomial
-    sampling at ``temperature``; ``form`` of the answers, ``k`` candidates to answer among; ``images`` of a call
-    where the reward looks at images (the paper: 10).
+    sampling at ``temperature``; ``form`` of the answers, ``k`` candidates to answer among; ``images`` of a
+    call where the reward looks at images (the paper: 10).
 
     Of the run: ``batch`` queries with all their responses go through a device at once, ``accumulate`` such
-    batches make a step; ``lora`` is what a model is given that brings no adapter of ours; the other fields are as in
-    :class:`diffagent.training.recipe.Recipe`. ``held_out`` queries are evaluated every ``eval_steps``.
+    batches make a step; ``lora`` is what a model is given that brings no adapter of ours; the other fields
+    are as in :class:`diffagent.training.recipe.Recipe`. ``held_out`` queries are evaluated every
+    ``eval_steps``.
     """
 
     name: str = "custom"
@@ -54,8 +55,8 @@ class RRHFConfig:
         if min(self.learning_rate, self.temperature) <= 0 or min(self.diversity, self.held_out) < 0:
             raise BadInput(
                 f"learning_rate is {self.learning_rate}, temperature {self.temperature}, diversity "
-                f"{self.diversity} and held_out {self.held_out} in recipe {self.name}: the first two are above 0, "
-                "the others 0 or more"
+                f"{self.diversity} and held_out {self.held_out} in recipe {self.name}: "
+                "the first two are above 0, the others 0 or more"
             )
         if not 0 <= self.warmup < 1:
             raise BadInput(f"warmup is {self.warmup} in recipe {self.name}: give a share below 1")

@@ -3,9 +3,9 @@
     p_i = Σ_t log P(r_it | query, r_i<t) / |r_i|
     L   = Σ_{s_i < s_j} max(0, p_i − p_j)  −  Σ_t log P(r_i't | query, r_i'<t),   i' = argmax_i s_i
 
-|r_i| is the number of the response's own tokens: padding and the query count for nothing. Both terms weigh the
-same. Of several best responses the first is i'; equal scores make no pair. A batch of several queries has
-the mean of their losses.
+|r_i| is the number of the response's own tokens: padding and the query count for nothing. Both terms weigh
+the same. Of several best responses the first is i'; equal scores make no pair. A batch of several queries
+has the mean of their losses.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Loss:
-    """``total`` is what is minimised, ``rank`` and ``cross_entropy`` its two terms (nats). ``ordered``: the share
-    of pairs of unequal score whose better response is the more probable one, NaN without such pairs.
+    """``total`` is what is minimised, ``rank`` and ``cross_entropy`` its two terms (nats). ``ordered``: the
+    share of pairs of unequal score whose better response is the more probable one, NaN without such pairs.
     ``best``: the share of queries whose most probable response is a best one."""
 
     total: torch.Tensor
@@ -53,9 +53,7 @@ def response_log_probs(log_probs: torch.Tensor, own: torch.Tensor) -> tuple[torc
     return total, own.sum(1).to(total.dtype)
 
 
-def rrhf_loss(
-    total: torch.Tensor, length: torch.Tensor, scores: torch.Tensor, query: torch.Tensor
-) -> Loss:
+def rrhf_loss(total: torch.Tensor, length: torch.Tensor, scores: torch.Tensor, query: torch.Tensor) -> Loss:
     """The loss of R responses to one or more queries.
 
     Args:

@@ -33,7 +33,8 @@ class Tuned:
 
     @classmethod
     def find(cls, llm: str | None) -> Self:
-        """Of a run's folder (``train sft -o``), a folder or name of whole weights, or by default of what ships.
+        """Of a run's folder (``train sft -o``), a folder or name of whole weights, or by default of what
+        ships.
 
         Raises:
             BadInput: nothing that ships is fine-tuned. MissingWeights: the weights are found nowhere.
@@ -53,7 +54,11 @@ class Tuned:
     @property
     def digest(self) -> str:
         """Of the base and, with one, its adapter."""
-        return self.base.digest if self.adapter is None else f"{self.base.digest}+{Adapter.open(self.adapter).digest}"
+        return (
+            self.base.digest
+            if self.adapter is None
+            else f"{self.base.digest}+{Adapter.open(self.adapter).digest}"
+        )
 
     def engine(self) -> TransformersEngine:
         """The engine that serves it."""

@@ -44,13 +44,18 @@ class Query:
     @property
     def key(self) -> str:
         """Tells queries apart in files: a digest of prompt and candidates."""
-        said = [self.form, self.wishes.prompt, self.wishes.negative_prompt, *(card.air for card in self.cards)]
+        said = [
+            self.form,
+            self.wishes.prompt,
+            self.wishes.negative_prompt,
+            *(card.air for card in self.cards),
+        ]
         return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
 
 
 def default_card(agent: Agent, name: str | None = None) -> Card:
-    """The model of the default call: the one that is named, else the most used checkpoint of SD 1.x, else of any
-    family that has one.
+    """The model of the default call: the one that is named, else the most used checkpoint of SD 1.x, else
+    of any family that has one.
 
     Raises:
         BadInput: it is a LoRA, or there is no checkpoint.
@@ -61,7 +66,9 @@ def default_card(agent: Agent, name: str | None = None) -> Card:
         found = (agent.most_used(one) for one in ("sd1", "sdxl", "other"))
         best = next((card for card in found if card is not None), None)
         if best is None:
-            raise BadInput("the catalog has no checkpoint to compare with: add one, or name one with --baseline")
+            raise BadInput(
+                "the catalog has no checkpoint to compare with: add one, or name one with --baseline"
+            )
         card = best
     if card.type != "Checkpoint":
         raise BadInput(f"the baseline {card.name} is a {card.type}: give a checkpoint, which runs by itself")
@@ -69,15 +76,14 @@ def default_card(agent: Agent, name: str | None = None) -> Card:
 
 
 def read_queries(path: Path, agent: Agent, form: Form, k: int, default: Card, seed: int) -> list[Query]:
-    """The queries of a DABench file, in an order of ``seed``; prompts that no agent would route are left out."""
+    """The queries of a DABench file, in an order of ``seed``; prompts that no agent would route are left
+    out."""
     rows = read_rows(path)
     order = np.random.default_rng(seed).permutation(len(rows))
     return list(ask((rows[i] for i in order), agent, form, k, default, seed))
 
 
-def ask(
-    rows: Iterable[Row], agent: Agent, form: Form, k: int, default: Card, seed: int
-) -> Iterable[Query]:
+def ask(rows: Iterable[Row], agent: Agent, form: Form, k: int, default: Card, seed: int) -> Iterable[Query]:
     for number, row in enumerate(rows):
         asked = row["instruction"]
         try:

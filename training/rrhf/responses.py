@@ -48,8 +48,8 @@ class Response:
 
 @dataclass(frozen=True)
 class Answered:
-    """A query's token ids with its different responses. ``invalid`` of ``asked`` texts named no model; ``repeated``
-    named a call that was there already."""
+    """A query's token ids with its different responses. ``invalid`` of ``asked`` texts named no model;
+    ``repeated`` named a call that was there already."""
 
     key: str
     prompt: str
@@ -77,9 +77,7 @@ def respond(
     usual = complete("default", default, _default_settings(default, agent, query), query, policy, agent)
     found.setdefault(call_digest(usual.call), usual)
     ids = tuple(policy.chat.prompt_ids(query.question))
-    return Answered(
-        query.key, query.wishes.prompt, ids, tuple(found.values()), len(texts), invalid, repeated
-    )
+    return Answered(query.key, query.wishes.prompt, ids, tuple(found.values()), len(texts), invalid, repeated)
 
 
 def _texts(

@@ -34,8 +34,8 @@ class Ranked:
 def collate(queries: Sequence[Ranked], pad: int, side: Side = "right") -> dict[str, Any]:
     """A batch of R responses, padded at one side.
 
-    ``input_ids``, ``attention_mask`` and ``own`` (true at the response's tokens) [R, L]; ``scores`` float32 and
-    ``query`` int64 [R].
+    ``input_ids``, ``attention_mask`` and ``own`` (true at the response's tokens) [R, L]; ``scores`` float32
+    and ``query`` int64 [R].
     """
     import torch
 
@@ -161,7 +161,9 @@ def trainer_class() -> Any:
             if not on_cpu or not padded_right or self.args.gradient_checkpointing:
                 return whole_log_probs(model, inputs)
             plain = self.accelerator.unwrap_model(model)
-            return shared_log_probs(plain.get_base_model() if hasattr(plain, "peft_config") else plain, inputs)
+            return shared_log_probs(
+                plain.get_base_model() if hasattr(plain, "peft_config") else plain, inputs
+            )
 
         def _note(self, loss: Loss, inputs: Any) -> None:
             prefix = "" if self.model.training else "eval_"

@@ -21,7 +21,11 @@ from diffagent.training.rrhf.policy import Policy, Tuned
 from diffagent.training.rrhf.queries import Query, ask, default_card, with_default
 from diffagent.training.rrhf.responses import _named, complete, respond, summary
 
-ROW = {"instruction": {"prompt": "pixel art, a small fox", "negative_prompt": "blurry"}, "api": {}, "air": "x"}
+ROW = {
+    "instruction": {"prompt": "pixel art, a small fox", "negative_prompt": "blurry"},
+    "api": {},
+    "air": "x",
+}
 
 
 @pytest.fixture(scope="module")
@@ -126,9 +130,7 @@ def test_a_runs_adapter_goes_on_where_it_has_one(tmp_path: Path, tiny_folder: Pa
     assert (tuned.base.path, tuned.adapter) == (tiny_folder, tmp_path / "adapter")
 
 
-def test_memory_form_asks_the_whole_catalog(
-    make_agent: Callable[..., Agent], policy: Policy
-) -> None:
+def test_memory_form_asks_the_whole_catalog(make_agent: Callable[..., Agent], policy: Policy) -> None:
     agent = make_agent()
     (query,) = queries(agent, "memory")
     config = RRHFConfig(form="memory", responses=2, diversity=5.0)

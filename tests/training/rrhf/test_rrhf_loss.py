@@ -40,7 +40,8 @@ def test_padding_that_is_not_a_number_does_not_spread() -> None:
 
 
 def test_pairs_in_the_wrong_order_pay_their_difference() -> None:
-    """p = −1, −2, −4 with scores 0.1, 0.9, 0.5: wrong are (0, 1) by 1 and (0, 2) by 3; the best is the second."""
+    """p = −1, −2, −4 with scores 0.1, 0.9, 0.5: wrong are (0, 1) by 1 and (0, 2) by 3; the best is the
+    second."""
     found = loss([-2.0, -6.0, -4.0], [2, 3, 1], [0.1, 0.9, 0.5])
     assert found.rank == pytest.approx(4.0)
     assert found.cross_entropy == pytest.approx(6.0)  # a sum, not a mean
@@ -85,6 +86,8 @@ def test_queries_of_a_batch_do_not_meet() -> None:
 
 def test_gradients_raise_the_better_and_lower_the_worse() -> None:
     total = torch.tensor([-1.0, -4.0], requires_grad=True)
-    rrhf_loss(total, torch.tensor([1.0, 2.0]), torch.tensor([0.0, 1.0]), torch.tensor([0, 0])).total.backward()
+    rrhf_loss(
+        total, torch.tensor([1.0, 2.0]), torch.tensor([0.0, 1.0]), torch.tensor([0, 0])
+    ).total.backward()
     assert total.grad is not None
     assert total.grad.tolist() == [1.0, -1.5]  # d rank = 1 and −1/2, d cross entropy = −1 on the best
