@@ -104,10 +104,3 @@ class Studio:
             text = infotext.write(emitted.call, resources, emitted.dropped)
             images.save(images.decode(sent.data), path, text, emitted.call.model_dump())
             self.generated += 1
-
-
-def share() -> tuple[int, int]:
-    """This process's rank and their number, as accelerate launches them; (0, 1) of one alone."""
-    import os
-
-    return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))

@@ -17,7 +17,8 @@ from diffagent.agent.executors import Made
 from diffagent.agent.executors.images import read_texts
 from diffagent.data.records import T2ICall
 from diffagent.training.rewards.unified import ImageMetrics
-from diffagent.training.studio import Studio, share
+from diffagent.training.rrhf.align import share
+from diffagent.training.studio import Studio
 
 
 class Painter:

@@ -5,13 +5,15 @@ A :class:`Scorer` looks at images, a :class:`Reward` ranks the calls that answer
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 from diffagent.data.records import T2ICall
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
+Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 
 
 class Scorer(Protocol):
@@ -28,6 +30,11 @@ class Reward(Protocol):
     """What responses are ranked by; larger is better, and scores of different prompts need not compare."""
 
     name: str
+
+    def prepare(self, calls: Sequence[T2ICall], progress: Progress, share: tuple[int, int]) -> None:
+        """Make what the scores of these calls will need; of several processes, (rank, processes), each its
+        share."""
+        ...
 
     def score(self, prompt: str, calls: Sequence[T2ICall]) -> list[float]:
         """A score for each of the calls that answer one prompt."""

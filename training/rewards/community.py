@@ -15,9 +15,9 @@ from __future__ import annotations
 
 import zlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -28,11 +28,11 @@ from diffagent.data.quality import bayesian_ratings
 from diffagent.data.records import Card, T2ICall
 from diffagent.data.splits import cluster_prompts
 from diffagent.data.text_encoder import Encoder
+from diffagent.training.rewards import Progress
 from diffagent.training.rewards.unified import normalise
 
 Half = Literal["reward", "report"]
 Floats = npt.NDArray[np.float64]
-Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 WEIGHTS = {"relevance": 0.5, "rating": 0.25, "downloads": 0.25}
 BATCH = 256
 _CARD = -1
@@ -118,6 +118,9 @@ class Community:
             "rating": np.array([one.rating for one in standing]),
             "downloads": np.array([one.downloads for one in standing]),
         }
+
+    def prepare(self, calls: Sequence[T2ICall], progress: Progress, share: tuple[int, int]) -> None:
+        """Nothing: all sample prompts are encoded already."""
 
     def score(self, prompt: str, calls: Sequence[T2ICall]) -> list[float]:
         found = self.measure(prompt, [call.air for call in calls])

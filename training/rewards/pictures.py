@@ -47,9 +47,7 @@ class Preparation:
             self.size * n // side if self.how == "crop" else max(1, round(self.size * n / side))
             for n in image.size
         ]
-        small = (
-            image if scaled == list(image.size) else image.resize(tuple(scaled), Pillow.Resampling.BICUBIC)
-        )  # type: ignore[arg-type]
+        small = image.resize((scaled[0], scaled[1]), Pillow.Resampling.BICUBIC)
         if self.how == "pad":
             framed = Pillow.new("RGB", (self.size, self.size))
             framed.paste(small, ((self.size - scaled[0]) // 2, (self.size - scaled[1]) // 2))

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from diffagent.data.records import T2ICall
-from diffagent.training.rewards import Scorer
+from diffagent.training.rewards import Progress, Scorer
 
 if TYPE_CHECKING:
     from diffagent.training.studio import Studio
@@ -62,6 +62,9 @@ class ImageMetrics:
         return {
             one.name: np.array(one.score(prompt, pictures), np.float64).reshape(shape) for one in self.scorers
         }
+
+    def prepare(self, calls: Sequence[T2ICall], progress: Progress, share: tuple[int, int]) -> None:
+        self.studio.make(calls, self.seeds, progress, share)
 
     def score(self, prompt: str, calls: Sequence[T2ICall]) -> list[float]:
         return [float(value) for value in unified(self.raw(prompt, calls))]

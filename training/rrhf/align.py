@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -88,6 +89,10 @@ def align(
     out.mkdir(parents=True, exist_ok=True)
     with FileLock(out / ".responses.lock"):  # several processes of one run wait for the first
         answered = collect(task, agent, out / RESPONSES, progress)
+    every = [said.call for one in answered for said in one.responses]
+    task.reward.prepare(every, progress, share())
+    _wait_for_all()
+    with FileLock(out / ".responses.lock"):
         scores = rate(answered, task.reward, out / SCORES, progress)
     told = summary(answered)
     say(
@@ -239,6 +244,18 @@ def from_row(row: Mapping[str, Any]) -> Answered:
         Response(one["source"], tuple(one["tokens"]), T2ICall.parse(one["call"])) for one in row["responses"]
     )
     return Answered(**{**row, "ids": tuple(row["ids"]), "responses": said})
+
+
+def share() -> tuple[int, int]:
+    """This process's rank and their number, as accelerate launches them; (0, 1) of one alone."""
+    return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+
+
+def _wait_for_all() -> None:
+    if share()[1] > 1:
+        from accelerate import PartialState
+
+        PartialState().wait_for_everyone()
 
 
 def _split(ranked: Sequence[Ranked], config: RRHFConfig) -> tuple[list[Ranked], list[Ranked]]:

@@ -107,7 +107,8 @@ def multinomial(
 ) -> tuple[int, ...]:
     """Tokens drawn one by one from softmax(log P / temperature), up to an end token or ``most``; the end
     token is left out."""
-    log_probs, tokens = decoder.first(), []
+    log_probs = decoder.first()
+    tokens: list[int] = []
     while True:
         scaled = log_probs.astype(np.float64) / temperature
         weights = np.exp(scaled - scaled.max())

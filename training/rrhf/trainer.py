@@ -130,6 +130,7 @@ def trainer_class() -> Any:
             log: Path,
             **options: Any,
         ) -> None:
+            self.lr_scheduler: Any = None
             super().__init__(**options)
             self.model_accepts_loss_kwargs = False  # the loss is a mean over a batch's queries
             self._schedule = schedule

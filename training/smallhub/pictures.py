@@ -147,7 +147,8 @@ def styled(picture: Pixels, style: str) -> Pixels:
 
 
 def _read(package: Path) -> Mapping[str, Any]:
-    return _member(package, "package/icons.json")
+    icons: Mapping[str, Any] = _member(package, "package/icons.json")
+    return icons
 
 
 def _categories(package: Path) -> list[str]:

@@ -78,7 +78,7 @@ def pipeline_class() -> Any:
             super().__init__()
             self.register_modules(unet=unet, scheduler=scheduler)
 
-        @torch.no_grad()
+        @torch.no_grad()  # type: ignore[untyped-decorator]
         def __call__(
             self,
             prompt: str,

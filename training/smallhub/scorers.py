@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from diffagent.data.errors import MissingExtra
 from diffagent.data.text_encoder import Encoder
@@ -57,14 +58,15 @@ def backbone() -> Callable[[Pixels], torch.Tensor]:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     network = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path).eval().to(device)
 
-    @torch.inference_mode()
     def see(pixels: Pixels) -> torch.Tensor:
         found = []
-        for start in range(0, len(pixels), 64):
-            x = torch.from_numpy(pixels[start : start + 64]).to(device).float() / 127.5 - 1
-            x = interpolate(x, size=(SEEN, SEEN), mode="bilinear", align_corners=False)
-            found.append(network.extract_features(x).flatten(2).transpose(1, 2).cpu())
-        return torch.cat(found)
+        with torch.inference_mode():
+            for start in range(0, len(pixels), 64):
+                x = torch.from_numpy(pixels[start : start + 64]).to(device).float() / 127.5 - 1
+                x = interpolate(x, size=(SEEN, SEEN), mode="bilinear", align_corners=False)
+                found.append(network.extract_features(x).flatten(2).transpose(1, 2).cpu())
+        features: torch.Tensor = torch.cat(found)
+        return features
 
     return see
 
@@ -77,7 +79,7 @@ def build(kind: str, seed: int) -> Any:
 
     torch.manual_seed(seed)
 
-    class Similarity(nn.Module):
+    class Similarity(nn.Module):  # type: ignore[misc]
         """``pair(…)``: unit embeddings of pictures and texts [n, 64] each."""
 
         def __init__(self) -> None:
@@ -96,7 +98,7 @@ def build(kind: str, seed: int) -> Any:
             said = (self.text(texts) * given).sum(1)
             return nn.functional.normalize(self.image(seen), dim=-1), nn.functional.normalize(said, dim=-1)
 
-    class CrossAttention(nn.Module):
+    class CrossAttention(nn.Module):  # type: ignore[misc]
         def __init__(self) -> None:
             super().__init__()
             self.image = nn.Sequential(nn.LayerNorm(CHANNELS), nn.Linear(CHANNELS, 96))
@@ -195,7 +197,7 @@ def spoil(picture: Pixels, others: Pixels, rng: np.random.Generator) -> Pixels:
     """A copy that nobody would want: noisy, blurred, mixed with another picture, or flat."""
     from PIL import Image, ImageFilter
 
-    x = picture.astype(np.float32)
+    x: npt.NDArray[np.floating[Any]] = picture.astype(np.float32)
     way = int(rng.integers(SPOILT))
     if way == 0:
         x = x + rng.normal(0, rng.uniform(30, 90), x.shape)

@@ -46,6 +46,9 @@ class Short:
     name: str = "short names"
     asked: list[str] = field(default_factory=list)
 
+    def prepare(self, calls: Sequence[T2ICall], progress: Any, share: tuple[int, int]) -> None:
+        assert share == (0, 1)
+
     def score(self, prompt: str, calls: Sequence[T2ICall]) -> list[float]:
         self.asked.append(prompt)
         return [-float(len(call.model)) for call in calls]
