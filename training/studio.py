@@ -78,7 +78,8 @@ class Studio:
         """Make what is missing of this process's share: (rank, processes)."""
         rank, processes = share
         distinct = {call_digest(self._sized(call)): call for call in calls}
-        mine = [call for digest, call in sorted(distinct.items()) if int(digest[:8], 16) % processes == rank]
+        ordered = sorted(distinct.items(), key=lambda item: (item[1].base_checkpoint or item[1].air, item[0]))
+        mine = [call for digest, call in ordered if int(digest[:8], 16) % processes == rank]
         for call in progress(mine, "images"):
             self.files(call, seeds)
 

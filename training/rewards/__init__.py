@@ -39,3 +39,7 @@ class Reward(Protocol):
     def score(self, prompt: str, calls: Sequence[T2ICall]) -> list[float]:
         """A score for each of the calls that answer one prompt."""
         ...
+
+    def told(self) -> dict[str, Any]:
+        """What a run's report says of it."""
+        ...

@@ -17,7 +17,7 @@ import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -125,6 +125,9 @@ class Community:
     def score(self, prompt: str, calls: Sequence[T2ICall]) -> list[float]:
         found = self.measure(prompt, [call.air for call in calls])
         return [float(value) for value in combined(found)]
+
+    def told(self) -> dict[str, Any]:
+        return {"weights": WEIGHTS, "side": self.side, "documents": len(self.vectors)}
 
     def _relevance(self, vector: npt.NDArray[np.float32], cluster: int | None, air: str) -> float:
         rows = self.rows.get(air)

@@ -13,7 +13,7 @@ different sets of systems do not compare.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -50,10 +50,9 @@ def unified(scores: Mapping[str, npt.ArrayLike]) -> Floats:
 class ImageMetrics:
     """A :class:`~diffagent.training.rewards.Reward` that looks at ``seeds`` images of each call."""
 
-    name = "images"
-
     def __init__(self, studio: Studio, scorers: Sequence[Scorer], seeds: Sequence[int]) -> None:
         self.studio, self.scorers, self.seeds = studio, scorers, tuple(seeds)
+        self.name = f"{', '.join(one.name for one in scorers)} of seeds {', '.join(map(str, seeds))}"
 
     def raw(self, prompt: str, calls: Sequence[T2ICall]) -> dict[str, Floats]:
         """Metric → [n, k]."""
@@ -68,3 +67,6 @@ class ImageMetrics:
 
     def score(self, prompt: str, calls: Sequence[T2ICall]) -> list[float]:
         return [float(value) for value in unified(self.raw(prompt, calls))]
+
+    def told(self) -> dict[str, Any]:
+        return {"images_generated": self.studio.generated, "images": str(self.studio.folder)}

@@ -301,7 +301,7 @@ def _report(task: Task, told: dict[str, Any], ranked: Sequence[Ranked], trainer:
         "recipe": task.config.to_json(),
         "base": {"name": tuned.model, "digest": tuned.base.digest},
         "tuned": tuned.digest,
-        "reward": task.reward.name,
+        "reward": {"name": task.reward.name, **task.reward.told()},
         "data": {"digest": data_digest(task.dabench), "queries": len(ranked)},
         "responses": told,
         "steps": trainer.state.global_step,

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from diffagent.agent.agent import Agent
+from diffagent.agent.agent import Agent, check
 from diffagent.agent.answer import LABELS, question
 from diffagent.data.callability import flaw
-from diffagent.data.errors import BadInput
+from diffagent.data.errors import BadInput, DiffAgentError
 from diffagent.data.prompts import strip_lora_tags, strip_trigger_words
 from diffagent.data.records import Card
 from diffagent.training import hallucination
@@ -66,13 +66,25 @@ def parse_system(text: str) -> tuple[str, str, Path | None]:
 def answers(
     agent: Agent, pairs: Sequence[Pair], community: Community, free: int, progress: Progress
 ) -> Answers:
-    """A system's choices on held-out pairs; the first ``free`` prompts are answered without a grammar too."""
+    """A system's choices on held-out pairs; the first ``free`` prompts are answered without a grammar too.
+
+    Pairs whose prompt no agent would route (nothing but LoRA tags) are left out.
+    """
+    pairs = [pair for pair in pairs if _routable(pair.prompt)]
     chosen = [_choose(agent, pair, community) for pair in progress(pairs, "calls")]
     loose = None
     if free:
         texts = [pair.prompt for pair in pairs[:free]]
         loose = hallucination.free_flaws(agent, texts, progress)
     return Answers(chosen, loose)
+
+
+def _routable(prompt: str) -> bool:
+    try:
+        check(prompt)
+    except DiffAgentError:
+        return False
+    return True
 
 
 def _choose(agent: Agent, pair: Pair, community: Community) -> Chosen:

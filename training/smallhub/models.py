@@ -102,7 +102,7 @@ def _train(
     unet, noise = new_unet(schedule.channels), new_scheduler()
     if start is not None:
         unet.load_state_dict(_unet_of(start).state_dict())
-    unet.to(device).train()
+    unet.to(device, memory_format=torch.channels_last).train()
     optimiser = torch.optim.AdamW(unet.parameters(), schedule.learning_rate, weight_decay=1e-4)
     half_way = out / f".{style}.pt"
     begun = _resume(half_way, unet, optimiser, device)

@@ -60,7 +60,7 @@ def new_scheduler() -> Any:
     """A thousand steps of noise, from which every sampler's scheduler takes its levels."""
     from diffusers import DDPMScheduler
 
-    return DDPMScheduler(num_train_timesteps=1000, beta_schedule="squaredcos_cap_v2")
+    return DDPMScheduler(num_train_timesteps=1000, beta_schedule="linear")
 
 
 @cache

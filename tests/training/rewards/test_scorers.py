@@ -153,3 +153,40 @@ def test_checkpoints_are_tensors_of_files_that_are_there(tmp_path: Path) -> None
     with pytest.raises(MissingWeights, match="is no checkpoint file"):
         found_file(str(tmp_path / "none.pt"), ("xswu/HPSv2", ""))
     assert found(str(tmp_path)) == str(tmp_path)
+
+
+def test_hps_v2s_names_are_those_of_clip_h() -> None:
+    """Names that open_clip writes for ViT-H-14, as the published checkpoint holds them."""
+    from transformers import CLIPConfig, CLIPModel
+
+    text = {
+        "hidden_size": 1024,
+        "intermediate_size": 4096,
+        "num_hidden_layers": 24,
+        "num_attention_heads": 16,
+    }
+    seen = {
+        "hidden_size": 1280,
+        "intermediate_size": 5120,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 16,
+    }
+    config = CLIPConfig(
+        text_config=text, vision_config={**seen, "patch_size": 14, "image_size": 224}, projection_dim=1024
+    )
+    with torch.device("meta"):
+        own = CLIPModel(config).state_dict()
+    names = {
+        "visual.transformer.resblocks.31.attn.in_proj_weight": (3840, 1280),
+        "visual.positional_embedding": (257, 1280),
+        "visual.proj": (1280, 1024),
+        "transformer.resblocks.23.mlp.c_fc.weight": (4096, 1024),
+        "transformer.resblocks.0.ln_2.bias": (1024,),
+        "token_embedding.weight": (49408, 1024),
+        "text_projection": (1024, 1024),
+        "logit_scale": (),
+    }
+    mapped = from_open_clip({name: torch.empty(shape, device="meta") for name, shape in names.items()})
+    assert len(mapped) == len(names) + 2  # query, key and value stood in one
+    for name, value in mapped.items():
+        assert own[name].shape == value.shape

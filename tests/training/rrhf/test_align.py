@@ -25,6 +25,7 @@ from diffagent.training.rrhf.config import RRHFConfig
 from diffagent.training.rrhf.policy import Tuned
 from diffagent.training.rrhf.queries import default_card, read_queries
 from diffagent.training.rrhf.responses import Answered
+from diffagent.training.sft import Limits
 
 pytest.importorskip("trl", reason="needs pip install 'diffagent[train]'")
 pytestmark = [
@@ -48,6 +49,9 @@ class Short:
 
     def prepare(self, calls: Sequence[T2ICall], progress: Any, share: tuple[int, int]) -> None:
         assert share == (0, 1)
+
+    def told(self) -> dict[str, Any]:
+        return {"n": 1}
 
     def score(self, prompt: str, calls: Sequence[T2ICall]) -> list[float]:
         self.asked.append(prompt)
@@ -99,7 +103,7 @@ def test_alignment_orders_responses_and_goes_on_in_the_same_bytes(
     assert rows[0]["rank"] >= 0
     assert {"cross_entropy", "best"} <= set(rows[0])
     assert (whole / "curves.png").read_bytes().startswith(b"\x89PNG")
-    assert json.loads((whole / "run.json").read_text())["reward"] == "short names"
+    assert json.loads((whole / "run.json").read_text())["reward"] == {"name": "short names", "n": 1}
     stored = Adapter.open(whole / "adapter")
     assert (stored.base, stored.scale) == (task[0].tuned.base.digest, 2.0)
 
@@ -158,3 +162,16 @@ def test_rows_of_files_are_the_responses_again(task: tuple[Task, Agent], tmp_pat
     assert collect(*task, tmp_path / "r.jsonl", quiet) == found
     alone = Answered("k", "p", (1,), first.responses[:1], 1, 0, 0)
     assert rank([alone], {"k": [1.0]}) == []
+
+
+@pytest.mark.parametrize(
+    "changes", [{"checkpointing": True, "accumulate": 2}, {"lora": None, "extract_rank": 2}]
+)
+def test_checkpointing_and_all_weights(
+    task: tuple[Task, Agent], tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    changed = replace(task[0], config=replace(CONFIG, epochs=1, eval_steps=9, **changes))
+    report = run(changed, task[1], tmp_path / "out", limits=Limits(steps=1))
+    assert report["steps"] == 1
+    assert {"merged", "adapter"} == set(report["weights"])
+    assert Adapter.open(tmp_path / "out" / "adapter").base == task[0].tuned.base.digest
