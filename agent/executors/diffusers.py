@@ -43,7 +43,7 @@ class LocalDiffusers:
         config: str | None = None,
         download_url: str | None = None,
         folder: Path | None = None,
-        reader: Callable[[Path], Any] | None = None,
+        reader: Callable[[Path, torch.dtype], Any] | None = None,
     ) -> None:
         try:
             import diffusers  # noqa: F401
@@ -103,7 +103,7 @@ class LocalDiffusers:
         device, dtype = device_and_dtype()
         report(f"loading {path.name} ({device}, {str(dtype).removeprefix('torch.')})", None)
         if path.is_dir():
-            pipe = (self.reader or _folder)(path).to(dtype=dtype)
+            pipe = (self.reader or _folder)(path, dtype)
         else:
             pipe = _read(path, request["pipeline"], dtype, self.config)
         pipe.set_progress_bar_config(disable=True)
@@ -142,12 +142,12 @@ class LocalDiffusers:
         return here
 
 
-def _folder(path: Path) -> Any:
+def _folder(path: Path, dtype: torch.dtype) -> Any:
     """A folder in diffusers' layout as a pipeline."""
     from diffusers import DiffusionPipeline
 
     try:
-        return DiffusionPipeline.from_pretrained(str(path))
+        return DiffusionPipeline.from_pretrained(str(path), torch_dtype=dtype)
     except Exception as error:  # diffusers, transformers and safetensors each raise kinds of their own
         said = " ".join(str(error).split())[:200]
         raise JobFailed(f"{path} holds no pipeline of diffusers: {said}") from None

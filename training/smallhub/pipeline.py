@@ -110,14 +110,16 @@ def pipeline_class() -> Any:
                     callback_on_step_end(self, step, at, {})
             return ImagePipelineOutput(images=_pictures(x, width, height))
 
+    kinds = {"unet": UNet2DConditionModel, "scheduler": DDPMScheduler}
+    SmallPipeline.__init__.__annotations__ = kinds  # diffusers reads classes there, not their names
     return SmallPipeline
 
 
 def reader(encoder: Encoder) -> Any:
-    """Folder → pipeline, as :class:`diffagent.agent.executors.diffusers.LocalDiffusers` takes it."""
+    """Opens a folder in a precision, for :class:`diffagent.agent.executors.diffusers.LocalDiffusers`."""
 
-    def read(folder: Path) -> Any:
-        pipe = pipeline_class().from_pretrained(str(folder))
+    def read(folder: Path, dtype: torch.dtype) -> Any:
+        pipe = pipeline_class().from_pretrained(str(folder), torch_dtype=dtype)
         pipe.encoder = encoder
         return pipe
 

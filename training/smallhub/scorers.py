@@ -207,7 +207,10 @@ def spoil(picture: Pixels, others: Pixels, rng: np.random.Generator) -> Pixels:
         )
         x = np.asarray(image, np.float32).transpose(2, 0, 1)
     elif way == 2:
-        x = 0.5 * x + 0.5 * others[rng.integers(len(others))]
+        other = others[rng.integers(len(others))]
+        if (other == picture).all():
+            other = np.roll(picture, SIDE // 2, (1, 2))
+        x = 0.5 * x + 0.5 * other
     else:
         x = x.mean() + rng.uniform(0.05, 0.3) * (x - x.mean()) + rng.normal(0, 12, x.shape)
     found: Pixels = x.clip(0, 255).astype(np.uint8)

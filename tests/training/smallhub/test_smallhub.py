@@ -32,6 +32,7 @@ from diffagent.training.smallhub.scorers import CHANNELS, KINDS, PLACES, SmallSc
 from diffagent.training.smallhub.story import STAGES, Story, tell
 
 pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::FutureWarning"),
     pytest.mark.filterwarnings("ignore::UserWarning"),
 ]
