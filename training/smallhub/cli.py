@@ -12,7 +12,10 @@ import click
 @click.argument("out", type=click.Path(file_okay=False, path_type=Path))
 @click.option("--llm", default="smollm2-135m-instruct", show_default=True, metavar="PATH-OR-NAME")
 @click.option(
-    "--scale", default=1.0, show_default=True, help="Of all steps and counts: 0.01 runs through in minutes."
+    "--scale",
+    default=1.0,
+    show_default=True,
+    help="Multiplies all steps and counts; below 0.2 SFT learns little.",
 )
 @click.option("--until", metavar="STAGE", help="Stop behind this stage.")
 def story(out: Path, llm: str, scale: float, until: str | None) -> None:

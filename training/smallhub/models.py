@@ -29,13 +29,13 @@ class Schedule:
     """Steps of ``batch`` pictures for the base and for each style; ``early`` is where the poor model is
     kept."""
 
-    base: int = 3000
-    style: int = 500
-    early: int = 25
-    batch: int = 64
+    base: int = 2500
+    style: int = 400
+    early: int = 20
+    batch: int = 32
     learning_rate: float = 3e-4
     every: int = 250
-    channels: tuple[int, ...] = (32, 64, 96)
+    channels: tuple[int, ...] = (24, 48, 96)
 
 
 @dataclass(frozen=True)

@@ -38,8 +38,8 @@ def condition(prompts: list[str], encoder: Encoder) -> torch.Tensor:
     return found
 
 
-def new_unet(channels: tuple[int, ...] = (32, 64, 96)) -> Any:
-    """A UNet2DConditionModel with random weights, cross-attention at the lower levels."""
+def new_unet(channels: tuple[int, ...] = (24, 48, 96)) -> Any:
+    """A UNet2DConditionModel with random weights, cross-attention at the lowest level."""
     from diffusers import UNet2DConditionModel
 
     return UNet2DConditionModel(
@@ -48,8 +48,8 @@ def new_unet(channels: tuple[int, ...] = (32, 64, 96)) -> Any:
         out_channels=3,
         block_out_channels=channels,
         layers_per_block=1,
-        down_block_types=("DownBlock2D", *["CrossAttnDownBlock2D"] * (len(channels) - 1)),
-        up_block_types=(*["CrossAttnUpBlock2D"] * (len(channels) - 1), "UpBlock2D"),
+        down_block_types=(*["DownBlock2D"] * (len(channels) - 1), "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", *["UpBlock2D"] * (len(channels) - 1)),
         cross_attention_dim=WIDTH,
         attention_head_dim=4,
         norm_num_groups=8,
