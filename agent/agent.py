@@ -132,6 +132,16 @@ class Agent:
             prefilter = Prefilter(cards, matcher, Ranker.load(), encoder.result())
             return cls(opened, prefilter, loading.result(), Fusion.load())
 
+    @classmethod
+    def of(cls, catalog: str | Path | None, engine: Engine, fusion: Fusion | None = None) -> Self:
+        """A catalog file (default: the one that ships) with an engine that is loaded already."""
+        from diffagent.data.catalog import Catalog, default_catalog
+        from diffagent.data.text_encoder import TextEncoder
+
+        opened = Catalog.open(Path(catalog) if catalog else default_catalog())
+        prefilter = Prefilter.of(opened, TextEncoder.load())
+        return cls(opened, prefilter, engine, fusion or Fusion.load())
+
     def call(self, prompt: str, images: Sequence[Any] = (), **options: Any) -> T2ICall:
         """One T2I call for a prompt; the options are those of :meth:`decide`."""
         return self.decide(prompt, images=images, **options).call
@@ -304,6 +314,16 @@ class Agent:
             for air, n in card.usage.checkpoints.items():
                 counts[air] = counts.get(air, 0) + n
         return counts
+
+    @cached_property
+    def loadable(self) -> Mask:
+        """The entries that a call may name, whatever its target: booleans [M]."""
+        return self._allowed(ANY)
+
+    def most_used(self, name: str) -> Card | None:
+        """A family's checkpoint that carries most LoRA images: what its default call runs on."""
+        air = self._most_used(name, ANY)
+        return None if air is None else self._checkpoints[air]
 
     def _most_used(self, name: str, scope: Scope) -> str | None:
         """The family's checkpoint that carries most LoRA images, then the most downloaded one."""

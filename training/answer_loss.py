@@ -65,7 +65,7 @@ def answer_loss(
     from torch.nn.functional import cross_entropy
 
     choice = choice or Choice()
-    states = _states(model, ids, real, _shared(ids, labels))
+    states = states_behind(model, ids, real, shared(ids, labels == IGNORED))
     start = ids.shape[1] - states.shape[1]
     targets = labels[:, start + 1 :]
     scored = targets != IGNORED
@@ -109,15 +109,18 @@ def _fused(
     return cross_entropy(together, truth, reduction="sum"), shares
 
 
-def _shared(ids: torch.Tensor, labels: torch.Tensor) -> int:
-    """How many tokens all rows begin with alike and without a loss, the last of them left to each row."""
-    alike = ((ids == ids[:1]) & (labels == IGNORED)).all(0)
+def shared(ids: torch.Tensor, unscored: torch.Tensor) -> int:
+    """How many tokens all rows begin with alike and without a loss, the last of them left to each row.
+
+    ``unscored``: booleans [batch, length], where there is no loss.
+    """
+    alike = ((ids == ids[:1]) & unscored).all(0)
     differs = (~alike).nonzero()
     length = int(differs[0]) if len(differs) else ids.shape[1]
     return max(length - 1, 0) if len(ids) > 1 else 0
 
 
-def _states(model: Any, ids: torch.Tensor, real: torch.Tensor, shared: int) -> torch.Tensor:
+def states_behind(model: Any, ids: torch.Tensor, real: torch.Tensor, shared: int) -> torch.Tensor:
     """Final hidden states [batch, length − shared, hidden] behind the first ``shared`` tokens."""
     backbone = model.base_model
     if not shared:

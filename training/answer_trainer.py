@@ -47,8 +47,8 @@ def trainer_class() -> Any:
             self.tokens = 0
             """Tokens trained on in this process, padding left out."""
             self.remove_callback(PrinterCallback)  # it prints on stdout
-            self.add_callback(_clock(limits, say))
-            self.add_callback(_diary(log, say))
+            self.add_callback(clock(limits, say))
+            self.add_callback(diary(log, say))
 
         def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
             if self.lr_scheduler is None:
@@ -107,7 +107,8 @@ def collate(examples: list[dict[str, Any]], pad: int) -> dict[str, Any]:
     }
 
 
-def _clock(limits: Limits, say: Say) -> Any:
+def clock(limits: Limits, say: Say) -> Any:
+    """A callback that ends a run when its time is up."""
     from transformers.trainer_callback import TrainerCallback
 
     class Clock(TrainerCallback):  # type: ignore[misc]
@@ -122,7 +123,8 @@ def _clock(limits: Limits, say: Say) -> Any:
     return Clock()
 
 
-def _diary(log: Path, say: Say) -> Any:
+def diary(log: Path, say: Say) -> Any:
+    """A callback that writes what is logged."""
     from transformers.trainer_callback import TrainerCallback
 
     class Diary(TrainerCallback):  # type: ignore[misc]

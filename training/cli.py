@@ -9,6 +9,9 @@ from typing import Any
 
 import click
 
+from diffagent.training.rrhf.cli import community, images, rrhf
+from diffagent.training.smallhub.cli import story
+
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _ENGINE = click.option(
     "--engine", default="transformers", show_default=True, help="What runs the language model."
@@ -232,6 +235,12 @@ def plot(results: tuple[Path, ...], out: Path) -> None:
 
     draw(read_results(results), out)
     click.echo(json.dumps({"plot": str(out), "results": len(results)}))
+
+
+for command in (rrhf, story):
+    train.add_command(command)
+for command in (community, images):
+    evaluate.add_command(command)
 
 
 def _untuned(name: str | None, engine: str, llm: str | None) -> Any:

@@ -24,21 +24,33 @@ def draw(log: Path, path: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
+    panels = _ALIGNMENT if any("rank" in row for row in rows) else _TUNING
     figure = Figure(figsize=(8, 5.5), dpi=130, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
-    losses, right, rate = figure.subplots(3, 1, sharex=True, height_ratios=(3, 2, 1))
-    _line(losses, rows, "loss", "train", "#7fb0c4")
-    _line(losses, rows, "eval_loss", "held out (align)", "#b3532f")
-    losses.set_ylabel("loss, nats a token")
-    losses.legend(frameon=False)
-    _line(right, rows, "mean_token_accuracy", "train", "#7fb0c4")
-    _line(right, rows, "eval_mean_token_accuracy", "held out", "#b3532f")
-    right.set_ylabel("tokens right")
-    _line(rate, rows, "learning_rate", "learning rate", "#6b7780")
-    rate.set_ylabel("learning rate")
-    rate.set_xlabel("step")
+    heights = [3] + [2] * (len(panels) - 2) + [1]
+    drawn = figure.subplots(len(panels), 1, sharex=True, height_ratios=heights)
+    for axes, (name, label) in zip(drawn, panels.items(), strict=True):
+        _line(axes, rows, name, "train", "#7fb0c4")
+        _line(axes, rows, f"eval_{name}", "held out (align)", "#b3532f")
+        axes.set_ylabel(label)
+    drawn[0].legend(frameon=False)
+    drawn[-1].set_xlabel("step")
     with path.open("wb") as stream:
         figure.savefig(stream, format="png", metadata={"Software": None})
+
+
+_TUNING = {
+    "loss": "loss, nats a token",
+    "mean_token_accuracy": "tokens right",
+    "learning_rate": "learning rate",
+}
+_ALIGNMENT = {
+    "loss": "loss, nats",
+    "rank": "ranking loss",
+    "ordered": "pairs in order",
+    "learning_rate": "learning rate",
+}
+"""What a run logs → what it is called beside its curve."""
 
 
 def _line(axes: Any, rows: list[dict[str, Any]], name: str, label: str, colour: str) -> None:

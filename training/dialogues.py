@@ -118,15 +118,15 @@ def _among(
     cards = [cards[i] for i in order]
     label = answer.LABELS[cards.index(chosen)]
     legal = answer.grammar(label, chosen, _usual_settings(chosen, pair, usual), 1.0)
-    choice = _own(pair.api) if present else {}
-    legal = _with_options(legal, choice)
+    choice = own_settings(pair.api) if present else {}
+    legal = with_options(legal, choice)
     priors = tuple(pair.log_probs[i] for i in order) if present and pair.log_probs else ()
     return Dialogue("candidates", answer.question(cards, pair.prompt), legal.render(choice), legal, priors)
 
 
 def _from_memory(pair: Listed, usual: Mapping[str, Usage]) -> Dialogue:
-    choice = _own(pair.api)
-    legal = _with_options(memory.grammar(pair.card, _usual_settings(pair.card, pair, usual), 1.0), choice)
+    choice = own_settings(pair.api)
+    legal = with_options(memory.grammar(pair.card, _usual_settings(pair.card, pair, usual), 1.0), choice)
     return Dialogue("memory", memory.question(pair.prompt), legal.render(choice), legal)
 
 
@@ -134,8 +134,8 @@ def _usual_settings(card: Card, pair: Listed, usual: Mapping[str, Usage]) -> Map
     return settings(card, usual.get(family(card.base_model), Usage()), Wishes(pair.prompt))
 
 
-def _own(api: Mapping[str, Any]) -> dict[str, str]:
-    """The image's own parameters as the slots of an answer spell them."""
+def own_settings(api: Mapping[str, Any]) -> dict[str, str]:
+    """A call's own parameters as the slots of an answer spell them."""
     return {
         "size": f"{api['width']},{api['height']}",
         "sampler": str(api["sampling_method"]),
@@ -144,7 +144,7 @@ def _own(api: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def _with_options(grammar: Grammar, choice: Mapping[str, str]) -> Grammar:
+def with_options(grammar: Grammar, choice: Mapping[str, str]) -> Grammar:
     """The grammar with the chosen options added to slots that lack them."""
     return Grammar(
         tuple(_with_option(part, choice) if isinstance(part, Slot) else part for part in grammar.parts),

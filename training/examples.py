@@ -46,9 +46,17 @@ class Examples:
 
 
 def examples(
-    recipe: Recipe, dabench: Path, raw: Path | None, chat: Chat, out: Path, progress: Progress
+    recipe: Recipe,
+    dabench: Path,
+    raw: Path | None,
+    chat: Chat,
+    out: Path,
+    progress: Progress,
+    catalog: Path | None = None,
 ) -> Examples:
     """Those of ``out``, where they were made for the same recipe and data; else new ones, kept there.
+
+    ``catalog``: where a recipe of the memory form alone finds its models; default: the one that ships.
 
     Raises:
         BadInput: DABench is missing, or a recipe with candidates is given no crawl.
@@ -61,7 +69,7 @@ def examples(
     with FileLock(out / f".{FILE}.lock"):  # several processes of one run wait for the first
         kept = _read(out / FILE, key, digest)
         if kept is None:
-            kept = _make(recipe, dabench, raw, chat, digest, progress)
+            kept = _make(recipe, dabench, raw, chat, digest, progress, catalog)
             _write(kept, out / FILE, key)
     return replace(kept, letters=tuple(Vocabulary(chat).first_token(label.encode()) for label in LABELS))
 
@@ -78,7 +86,13 @@ def data_digest(dabench: Path) -> str:
 
 
 def _make(
-    recipe: Recipe, dabench: Path, raw: Path | None, chat: Chat, digest: str, progress: Progress
+    recipe: Recipe,
+    dabench: Path,
+    raw: Path | None,
+    chat: Chat,
+    digest: str,
+    progress: Progress,
+    catalog: Path | None,
 ) -> Examples:
     rows = read_rows(dabench / "train.jsonl")
     align = read_rows(dabench / "align.jsonl")
@@ -87,7 +101,7 @@ def _make(
     if recipe.mix.memory < 1:
         cards, train, held_out = _listed(recipe, rows, align, raw, progress)
     else:
-        cards = _shipped_cards()
+        cards = _cards_of(catalog)
         known = {card.air: card for card in cards}
         train, held_out = plain_list(rows, known), plain_list(align, known)
     usual, k, vocabulary = by_family(cards), recipe.listing.k, Vocabulary(chat)
@@ -124,10 +138,10 @@ def _listed(
     return corpus.cards, train, held_out
 
 
-def _shipped_cards() -> list[Card]:
+def _cards_of(path: Path | None) -> list[Card]:
     from diffagent.data.catalog import Catalog
 
-    with Catalog.open() as catalog:
+    with Catalog.open(path) if path else Catalog.open() as catalog:
         return [card for _, card in catalog.entries()]
 
 

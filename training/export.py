@@ -10,7 +10,7 @@ import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from diffagent.agent.engines.adapter import FILE, KEY
 from diffagent.data.errors import BadInput
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import torch
 
     from diffagent.data.weights import Weights
-    from diffagent.training.recipe import Recipe
+    from diffagent.training.recipe import Lora
 
 MOST_BYTES = 12 * 10**6
 """An adapter that ships is no larger."""
@@ -30,8 +30,21 @@ Pairs = Mapping[str, "tuple[torch.Tensor, torch.Tensor]"]
 """Name of a linear layer → A [r, in] and B [out, r]."""
 
 
-def export(model: Any, recipe: Recipe, weights: Weights, out: Path) -> dict[str, Any]:
+class Plan(Protocol):
+    """What of a recipe an export follows."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def lora(self) -> Lora | None: ...
+    @property
+    def extract_rank(self) -> int | None: ...
+
+
+def export(model: Any, recipe: Plan, base: str, weights: Weights, out: Path) -> dict[str, Any]:
     """Write ``merged/`` and, where the recipe has one, ``adapter/``; returns names, sizes and digests.
+
+    ``base`` is the name of ``weights``.
 
     ``model`` is the trained one, with or without peft's layers; its weights are merged in place.
     """
@@ -47,7 +60,7 @@ def export(model: Any, recipe: Recipe, weights: Weights, out: Path) -> dict[str,
         pairs = extract(_linear_weights(model), _base_weights(weights), r)
     if pairs:
         (out / "adapter").mkdir(exist_ok=True)
-        meta = {"base": weights.digest, "base_name": recipe.model, "recipe": recipe.name}
+        meta = {"base": weights.digest, "base_name": base, "recipe": recipe.name}
         found["adapter"] = save_adapter(pairs, alpha, r, meta, out / "adapter" / FILE)
     return found
 

@@ -90,6 +90,12 @@ def measure(
     }
 
 
+def free_flaws(agent: Agent, prompts: Sequence[str], progress: Progress, form: Form = "candidates") -> float:
+    """The share of answers without a grammar that are not callable."""
+    judged = list(_freely(agent, prompts, form, progress))
+    return sum(wrong is not None for _, wrong in judged) / len(judged)
+
+
 Judged = tuple[Mapping[str, Any], str | None]
 """The fields of an answer (none where it does not parse), and why it is not callable."""
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from diffagent.data.errors import BadInput, MissingExtra
 from diffagent.data.weights import DEFAULT_LLM
@@ -21,6 +21,7 @@ from diffagent.training.dialogues import Mix
 from diffagent.training.listing import ListingConfig
 
 Json = Mapping[str, Any]
+Kind = TypeVar("Kind")
 
 
 @dataclass(frozen=True)
@@ -99,21 +100,27 @@ class Recipe:
         return asdict(self)
 
 
-def shipped() -> list[str]:
+def shipped(stage: str = ".") -> list[str]:
     """The names of the recipes that ship."""
-    return sorted(file.stem for file in _folder().glob("*.yaml"))
+    return sorted(file.stem for file in (_folder() / stage).glob("*.yaml"))
 
 
 def read_recipe(name: str) -> Recipe:
-    """A recipe that ships, by name, or a YAML file.
+    """A recipe of supervised fine-tuning; see :func:`read`."""
+    return read(Recipe, name)
+
+
+def read(kind: type[Kind], name: str, stage: str = ".") -> Kind:
+    """A recipe that ships, by name, or a YAML file; ``stage`` is the folder of recipes of its kind.
 
     Raises:
         BadInput: there is none, or it has an unknown key or a value out of range.
         MissingExtra: PyYAML is not installed.
     """
-    path = Path(name) if name.endswith((".yaml", ".yml")) else _folder() / f"{name}.yaml"
+    path = Path(name) if name.endswith((".yaml", ".yml")) else _folder() / stage / f"{name}.yaml"
     if not path.is_file():
-        raise BadInput(f"there is no recipe {name!r}: give a .yaml file or one of {', '.join(shipped())}")
+        known = ", ".join(shipped(stage))
+        raise BadInput(f"there is no recipe {name!r}: give a .yaml file or one of {known}")
     try:
         import yaml
     except ImportError:
@@ -122,8 +129,8 @@ def read_recipe(name: str) -> Recipe:
         stored = yaml.safe_load(path.read_text("utf-8"))
     except yaml.YAMLError as error:
         raise BadInput(f"{path.name} is no YAML: {' '.join(str(error).split())[:200]}") from None
-    recipe: Recipe = _checked(Recipe, stored, path.name)
-    return replace(recipe, name=path.stem)
+    recipe: Kind = replace(_checked(kind, stored, path.name), name=path.stem)
+    return recipe
 
 
 def _checked(kind: type, stored: Any, where: str) -> Any:

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from diffagent.data.errors import BadInput, MissingExtra
 from diffagent.training.examples import Examples, examples
@@ -33,11 +33,21 @@ from diffagent.training.recipe import Recipe
 if TYPE_CHECKING:
     from diffagent.data.weights import Weights
     from diffagent.training.dialogues import Example
+    from diffagent.training.rrhf.config import RRHFConfig
 
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 Say = Callable[[str], None]
 PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "tokenizers", "llguidance")
 NEEDED = ("trl", "peft", "accelerate", "datasets", "tensorboard", "yaml")
+
+
+class Warming(Protocol):
+    """What of a recipe the learning rate follows."""
+
+    @property
+    def warmup(self) -> float:
+        """The share of the steps in which it rises."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -63,10 +73,12 @@ def train(
     raw: Path | None = None,
     resume: bool = False,
     limits: Limits | None = None,
+    catalog: Path | None = None,
     progress: Progress,
     say: Say,
 ) -> dict[str, Any]:
-    """Run a recipe; returns what ``run.json`` says.
+    """Run a recipe; returns what ``run.json`` says. ``catalog``: see
+    :func:`diffagent.training.examples.examples`.
 
     Raises:
         MissingExtra: trl and its company are not installed.
@@ -78,10 +90,10 @@ def train(
 
     check_extra()
     limits = limits or Limits(minutes=recipe.minutes, began=time.monotonic())
-    checkpoint = _last_checkpoint(out) if resume else None
+    checkpoint = last_checkpoint(out) if resume else None
     weights = resolve(recipe.model)
     chat = Chat(weights.path)
-    data = examples(recipe, dabench, raw, chat, out, progress)
+    data = examples(recipe, dabench, raw, chat, out, progress, catalog)
     if len(data.train) < recipe.batch:
         raise BadInput(f"{dabench} makes {len(data.train)} dialogues, but a batch has {recipe.batch}")
     prepared = time.monotonic()
@@ -109,7 +121,7 @@ def build(recipe: Recipe, weights: Weights, data: Examples, out: Path, limits: L
     from diffagent.training.answer_loss import Choice
     from diffagent.training.answer_trainer import collate, trainer_class
 
-    dtype = _dtype(recipe, weights)
+    dtype = dtype_of(recipe.dtype, weights)
     torch.manual_seed(recipe.seed)
     model = AutoModelForCausalLM.from_pretrained(weights.path, dtype=getattr(torch, dtype))
     tokenizer = AutoTokenizer.from_pretrained(weights.path)
@@ -154,7 +166,7 @@ def recipe_steps(recipe: Recipe, data: Examples, limits: Limits) -> int:
     return max(1, min(whole, limits.steps or whole))
 
 
-def schedule(recipe: Recipe, steps: int, limits: Limits, start: int = 0) -> Callable[[int], float]:
+def schedule(recipe: Warming, steps: int, limits: Limits, start: int = 0) -> Callable[[int], float]:
     """Step → factor of the learning rate: up over the warmup, then down a cosine to a twentieth.
 
     How far a run has come is the larger of its share of the steps and of the time; the time that
@@ -171,40 +183,48 @@ def schedule(recipe: Recipe, steps: int, limits: Limits, start: int = 0) -> Call
     return factor
 
 
-def _arguments(recipe: Recipe, out: Path, steps: int, dtype: str) -> Any:
+def arguments(recipe: Recipe | RRHFConfig, out: Path, steps: int, dtype: str) -> dict[str, Any]:
+    """What both stages say to transformers' Trainer."""
     import torch
-    from trl.trainer.sft_config import SFTConfig
 
     on_cpu = not torch.cuda.is_available()
+    return {
+        "output_dir": str(out),
+        "max_steps": steps,
+        "per_device_train_batch_size": recipe.batch,
+        "per_device_eval_batch_size": recipe.batch,
+        "gradient_accumulation_steps": recipe.accumulate,
+        "learning_rate": recipe.learning_rate,
+        "weight_decay": recipe.weight_decay,
+        "optim": "adamw_torch",
+        "bf16": dtype == "bfloat16",
+        "use_cpu": on_cpu,
+        "gradient_checkpointing": recipe.checkpointing,
+        "train_sampling_strategy": "sequential",
+        "remove_unused_columns": False,
+        "dataloader_pin_memory": not on_cpu,
+        "logging_steps": 10,
+        "logging_first_step": True,
+        "eval_strategy": "steps" if recipe.held_out else "no",
+        "eval_steps": recipe.eval_steps,
+        "prediction_loss_only": True,
+        "save_steps": recipe.save_steps,
+        "save_total_limit": 2,
+        "report_to": ["tensorboard"],
+        "disable_tqdm": True,
+        "seed": recipe.seed,
+    }
+
+
+def _arguments(recipe: Recipe, out: Path, steps: int, dtype: str) -> Any:
+    from trl.trainer.sft_config import SFTConfig
+
     return SFTConfig(
-        output_dir=str(out),
-        max_steps=steps,
-        per_device_train_batch_size=recipe.batch,
-        per_device_eval_batch_size=recipe.batch,
-        gradient_accumulation_steps=recipe.accumulate,
-        learning_rate=recipe.learning_rate,
-        weight_decay=recipe.weight_decay,
-        optim="adamw_torch",
-        bf16=dtype == "bfloat16",
-        use_cpu=on_cpu,
-        gradient_checkpointing=recipe.checkpointing,
-        train_sampling_strategy="sequential",
+        **arguments(recipe, out, steps, dtype),
         shuffle_dataset=False,
         packing=False,
         max_length=None,
         dataset_kwargs={"skip_prepare_dataset": True},
-        remove_unused_columns=False,
-        dataloader_pin_memory=not on_cpu,
-        logging_steps=10,
-        logging_first_step=True,
-        eval_strategy="steps" if recipe.held_out else "no",
-        eval_steps=recipe.eval_steps,
-        prediction_loss_only=True,
-        save_steps=recipe.save_steps,
-        save_total_limit=2,
-        report_to=["tensorboard"],
-        disable_tqdm=True,
-        seed=recipe.seed,
     )
 
 
@@ -221,20 +241,21 @@ def _dataset(listed: list[Example]) -> Any:
     )
 
 
-def _dtype(recipe: Recipe, weights: Weights) -> str:
+def dtype_of(asked: str, weights: Weights) -> str:
     """bf16 where the device computes in it; else fp32, which a CPU without bf16 arithmetic is faster in."""
     import torch
 
     from diffagent.agent.engines.transformers_engine import best_dtype
 
-    if recipe.dtype != "auto" and torch.cuda.is_available():
-        return recipe.dtype
+    if asked != "auto" and torch.cuda.is_available():
+        return asked
     return str(best_dtype(weights.path, "cuda" if torch.cuda.is_available() else "cpu")).removeprefix(
         "torch."
     )
 
 
-def _last_checkpoint(out: Path) -> Path:
+def last_checkpoint(out: Path) -> Path:
+    """The last whole checkpoint of a run. Raises :class:`BadInput` where there is none."""
     found = sorted(out.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
     whole = [path for path in found if (path / "trainer_state.json").is_file()]
     if not whole:
@@ -245,8 +266,6 @@ def _last_checkpoint(out: Path) -> Path:
 def _report(
     recipe: Recipe, weights: Weights, data: Examples, trainer: Any, preparation: float, training: float
 ) -> dict[str, Any]:
-    import torch
-
     seen = trainer.tokens
     return {
         "recipe": recipe.to_json(),
@@ -257,16 +276,24 @@ def _report(
         "tokens": seen,
         "seconds": {"preparation": round(preparation, 1), "training": round(training, 1)},
         "tokens_per_s": round(seen / training, 1),
-        "machine": {
-            "device": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor(),
-            "threads": torch.get_num_threads(),
-            "dtype": str(trainer.model.dtype).removeprefix("torch."),
-        },
-        "versions": _versions(),
+        "machine": machine(trainer.model),
+        "versions": versions(),
     }
 
 
-def _versions() -> Mapping[str, str]:
+def machine(model: Any) -> dict[str, Any]:
+    """Where a model was trained, and in which precision."""
+    import torch
+
+    return {
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor(),
+        "threads": torch.get_num_threads(),
+        "dtype": str(model.dtype).removeprefix("torch."),
+    }
+
+
+def versions() -> Mapping[str, str]:
+    """Of everything that a run's result hangs on."""
     from importlib.metadata import version
 
     return {"python": platform.python_version(), "diffagent": version("diffagent")} | {
@@ -281,7 +308,9 @@ def _finish(
     from diffagent.training.curves import draw
     from diffagent.training.export import export
 
-    report["weights"] = export(trainer.accelerator.unwrap_model(trainer.model), recipe, weights, out)
+    report["weights"] = export(
+        trainer.accelerator.unwrap_model(trainer.model), recipe, recipe.model, weights, out
+    )
     if find_spec("matplotlib") is not None:
         draw(out / "log.jsonl", out / "curves.png")
     (out / "run.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")

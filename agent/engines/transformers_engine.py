@@ -139,13 +139,13 @@ class TransformersEngine:
             for start in range(0, len(order), batch_size):
                 chosen = order[start : start + batch_size]
                 batch = [rows[i] for i in chosen]
-                made = self._plain.generate(batch, self.chat.end_ids, max_new_tokens, min_new_tokens)
+                made = self.plain.generate(batch, self.chat.end_ids, max_new_tokens, min_new_tokens)
                 for i, ids in zip(chosen, made, strict=True):
                     answers[i] = self.chat.decode(ids)
         return answers
 
     @cached_property
-    def _plain(self) -> CausalLM:
+    def plain(self) -> CausalLM:
         """transformers' own model around the same weights."""
         decoder = self._decoder
         return CausalLM.of_llama(self._config, decoder.tensors) if isinstance(decoder, Llama) else decoder

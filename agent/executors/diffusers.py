@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -30,7 +30,11 @@ SHORT_MEMORY = 6 * 2**30
 
 
 class LocalDiffusers:
-    """Keeps the last checkpoint loaded. ``files`` maps AIRs to files that are already here."""
+    """Keeps the last checkpoint loaded. ``files`` maps AIRs to files that are already here.
+
+    A folder among them holds a whole pipeline, as ``save_pretrained`` writes it; ``reader`` opens it
+    (default: diffusers' DiffusionPipeline, which takes no code from the folder).
+    """
 
     def __init__(
         self,
@@ -39,6 +43,7 @@ class LocalDiffusers:
         config: str | None = None,
         download_url: str | None = None,
         folder: Path | None = None,
+        reader: Callable[[Path, torch.dtype], Any] | None = None,
     ) -> None:
         try:
             import diffusers  # noqa: F401
@@ -49,7 +54,7 @@ class LocalDiffusers:
                 "or use a server with --target"
             ) from None
         self.files, self.config = dict(files or {}), config
-        self.download_url, self.folder = download_url, folder
+        self.download_url, self.folder, self.reader = download_url, folder, reader
         self._loaded: tuple[str, Any] | None = None
 
     async def __aenter__(self) -> Self:
@@ -97,14 +102,21 @@ class LocalDiffusers:
         path = self._file(request["checkpoint"], report)
         device, dtype = device_and_dtype()
         report(f"loading {path.name} ({device}, {str(dtype).removeprefix('torch.')})", None)
-        pipe = _read(path, request["pipeline"], dtype, self.config)
+        if path.is_dir():
+            pipe = (self.reader or _folder)(path, dtype)
+        else:
+            pipe = _read(path, request["pipeline"], dtype, self.config)
         pipe.set_progress_bar_config(disable=True)
-        if not hasattr(pipe.text_encoder, "text_model"):  # transformers 5.6 took that layer away
+        if hasattr(pipe, "text_encoder") and not hasattr(
+            pipe.text_encoder, "text_model"
+        ):  # transformers 5.6 took that layer away
             object.__setattr__(pipe.text_encoder, "text_model", pipe.text_encoder)
         self._loaded = (air, pipe.to(device))
         return self._loaded[1]
 
     def _adapt(self, pipe: Any, lora: Mapping[str, Any] | None, report: Report) -> None:
+        if lora is None and not hasattr(pipe, "unload_lora_weights"):
+            return
         pipe.unload_lora_weights()
         if lora is None:
             return
@@ -121,11 +133,24 @@ class LocalDiffusers:
         here = self.files.get(source["air"])
         if here is None:
             return downloads.fetch(_card(source), report, url=self.download_url, folder=self.folder)
+        if here.is_dir():
+            return here
         if here.suffix != ".safetensors":
             raise BadInput(f"{here} is no safetensors file, and no other is opened here: convert it")
         if not here.is_file():
             raise BadInput(f"{here} is not there")
         return here
+
+
+def _folder(path: Path, dtype: torch.dtype) -> Any:
+    """A folder in diffusers' layout as a pipeline."""
+    from diffusers import DiffusionPipeline
+
+    try:
+        return DiffusionPipeline.from_pretrained(str(path), torch_dtype=dtype)
+    except Exception as error:  # diffusers, transformers and safetensors each raise kinds of their own
+        said = " ".join(str(error).split())[:200]
+        raise JobFailed(f"{path} holds no pipeline of diffusers: {said}") from None
 
 
 def _read(path: Path, pipeline: str, dtype: torch.dtype, config: str | None) -> Any:
@@ -172,6 +197,8 @@ _OF_A_SAMPLER = ("algorithm_type", "use_karras_sigmas", "skip_prk_steps", "solve
 def _tile(pipe: Any, pixels: int) -> None:
     import torch
 
+    if not hasattr(pipe, "vae"):  # it draws pixels
+        return
     short = torch.cuda.is_available() and torch.cuda.mem_get_info()[0] < SHORT_MEMORY
     if short or pixels > TILED_PIXELS:
         pipe.vae.enable_tiling()

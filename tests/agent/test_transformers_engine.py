@@ -85,7 +85,7 @@ def test_forward_equals_transformers(tiny: TransformersEngine) -> None:
 
 
 def test_the_general_path_decides_like_our_llama(tiny: TransformersEngine) -> None:
-    general = TransformersEngine(tiny._plain, tiny.chat, tiny.digest, tiny._config)
+    general = TransformersEngine(tiny.plain, tiny.chat, tiny.digest, tiny._config)
     prompt = Prompt(SYSTEM, "a corgi")
     assert general.choose(prompt, LABELS, "A") == pytest.approx(tiny.choose(prompt, LABELS, "A"), abs=1e-4)
     assert general.write(prompt, answer_grammar(1.0)) == tiny.write(prompt, answer_grammar(1.0))
@@ -186,7 +186,7 @@ def test_choose_is_a_distribution_over_the_options(tiny: TransformersEngine) -> 
     assert sum(map(exp, scores)) == pytest.approx(1)
     assert tiny.choose(prompt, LABELS, draft="B and so on") == pytest.approx(scores, abs=1e-5)
     ids = torch.tensor([tiny.chat.prompt_ids(prompt)])
-    logits = tiny._plain.model(ids).logits[0, -1].detach()
+    logits = tiny.plain.model(ids).logits[0, -1].detach()
     expected = torch.log_softmax(logits[[tiny.chat.encode(label)[0] for label in LABELS]], 0)
     assert scores == pytest.approx(expected.tolist(), abs=1e-4)
 
@@ -217,7 +217,7 @@ def test_generate_is_greedy_and_batches_agree(tiny: TransformersEngine) -> None:
     ids = tiny.chat.prompt_ids(prompts[0])
     with torch.inference_mode():
         for _ in range(8):
-            ids.append(int(tiny._plain.model(torch.tensor([ids])).logits[0, -1].argmax()))
+            ids.append(int(tiny.plain.model(torch.tensor([ids])).logits[0, -1].argmax()))
             if ids[-1] in tiny.chat.end_ids:
                 break
     assert tiny.chat.decode(ids[len(tiny.chat.prompt_ids(prompts[0])) :]) == alone[0]

@@ -1,0 +1,177 @@
+"""Alignment end to end on a tiny Llama: responses, rewards, training, export; every step goes on."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from diffagent.agent.agent import Agent
+from diffagent.agent.engines.adapter import FILE, Adapter
+from diffagent.data.errors import BadInput
+from diffagent.data.records import T2ICall
+from diffagent.data.weights import Weights
+from diffagent.training.answer_trainer import read_log
+from diffagent.training.export import save_adapter
+from diffagent.training.recipe import Lora
+from diffagent.training.rrhf.align import SCORES, Task, adapt, align, from_row, rank, to_row
+from diffagent.training.rrhf.config import RRHFConfig
+from diffagent.training.rrhf.policy import Tuned
+from diffagent.training.rrhf.queries import default_card, read_queries
+from diffagent.training.rrhf.responses import Answered
+from diffagent.training.sft import Limits
+
+pytest.importorskip("trl", reason="needs pip install 'diffagent[train]'")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore:.*TRANSFORMERS_.*:UserWarning"),
+]
+CONFIG = RRHFConfig(
+    "tiny", k=4, responses=400, diversity=50.0, lora=Lora(2, 4), batch=2, held_out=2, eval_steps=2,
+    save_steps=2, learning_rate=2e-2, warmup=0.0, epochs=2,
+)  # fmt: skip
+"""As many beams as there are tokens: weights that were never trained say letters as seldom as anything."""
+
+
+@dataclass
+class Short:
+    """A reward of the model's name: the shorter, the better."""
+
+    name: str = "short names"
+    asked: list[str] = field(default_factory=list)
+
+    def prepare(self, calls: Sequence[T2ICall], progress: Any, share: tuple[int, int]) -> None:
+        assert share == (0, 1)
+
+    def told(self) -> dict[str, Any]:
+        return {"n": 1}
+
+    def score(self, prompt: str, calls: Sequence[T2ICall]) -> list[float]:
+        self.asked.append(prompt)
+        return [-float(len(call.model)) for call in calls]
+
+
+def quiet(items: Iterable[Any], label: str) -> Iterable[Any]:
+    return items
+
+
+def silent(line: str) -> None:
+    pass
+
+
+@pytest.fixture
+def task(make_agent: Callable[..., Agent], tiny_folder: Path, tmp_path: Path) -> tuple[Task, Agent]:
+    dabench = tmp_path / "dabench"
+    dabench.mkdir()
+    things = ["fox", "castle", "river", "lamp", "door", "tower", "bird", "horse"]
+    rows = [
+        {"instruction": {"prompt": f"a {thing}, pixel art", "negative_prompt": ""}, "api": {}, "air": "x"}
+        for thing in things
+    ]
+    for name in ("train", "align"):
+        (dabench / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    tuned = Tuned.find(str(tiny_folder))
+    agent = make_agent(tuned.engine())
+    default = default_card(agent)
+    queries = read_queries(dabench / "align.jsonl", agent, "candidates", 4, default, 0)
+    return Task(CONFIG, tuned, queries, default, Short(), dabench), agent
+
+
+def run(task: Task, agent: Agent, out: Path, say: Any = silent, **options: Any) -> dict[str, Any]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return align(task, agent, out, progress=quiet, say=say, **options)
+
+
+def test_alignment_orders_responses_and_goes_on_in_the_same_bytes(
+    task: tuple[Task, Agent], tmp_path: Path
+) -> None:
+    whole = tmp_path / "whole"
+    report = run(*task, whole)
+    assert report["steps"] == 6  # two epochs of six queries, two a batch
+    assert report["responses"]["queries"] == 8
+    rows = read_log(whole / "log.jsonl")
+    before, *_, after = [row["eval_ordered"] for row in rows if "eval_ordered" in row]
+    assert after >= before
+    assert rows[0]["rank"] >= 0
+    assert {"cross_entropy", "best"} <= set(rows[0])
+    assert (whole / "curves.png").read_bytes().startswith(b"\x89PNG")
+    assert json.loads((whole / "run.json").read_text())["reward"] == {"name": "short names", "n": 1}
+    stored = Adapter.open(whole / "adapter")
+    assert (stored.base, stored.scale) == (task[0].tuned.base.digest, 2.0)
+
+    class Killed(Exception):
+        pass
+
+    def die(line: str) -> None:
+        if line.startswith("step 4 of"):  # the evaluation after step 4; the last checkpoint is of step 2
+            raise Killed
+
+    cut = tmp_path / "cut"
+    asked = len(task[0].reward.asked)  # type: ignore[attr-defined]
+    with pytest.raises(Killed):
+        run(*task, cut, say=die)
+    run(*task, cut, resume=True)
+    assert len(task[0].reward.asked) == asked + 8  # type: ignore[attr-defined]  # scored once
+    ours, theirs = (folder / "adapter" / FILE for folder in (cut, whole))
+    assert ours.read_bytes() == theirs.read_bytes()
+
+    again = Tuned.find(str(whole))  # a second stage goes on with the same adapter
+    assert again.adapter == whole / "adapter"
+    assert again.base.digest == task[0].tuned.base.digest
+
+
+def test_a_task_with_too_few_queries_is_refused(task: tuple[Task, Agent], tmp_path: Path) -> None:
+    few = replace(task[0], config=replace(CONFIG, held_out=7))
+    with pytest.raises(BadInput, match="8 queries have two different responses, but the recipe takes 9"):
+        run(few, task[1], tmp_path / "out")
+    assert len((tmp_path / "out" / SCORES).read_text().splitlines()) == 9  # a header and eight queries
+
+
+def test_the_adapter_of_fine_tuning_is_trained_on(tiny_folder: Path, tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(tiny_folder, dtype=torch.float32)
+    name = "model.layers.0.self_attn.q_proj"
+    width = model.get_submodule(name).weight.shape
+    pairs = {name: (torch.ones(3, width[1]), torch.full((width[0], 3), 0.5))}
+    (tmp_path / "adapter").mkdir()
+    base = Weights(tiny_folder)
+    save_adapter(pairs, 6.0, 3, {"base": base.digest}, tmp_path / "adapter" / FILE)
+    expected = model.get_submodule(name).weight.detach() + 2 * torch.full(width, 1.5)
+    adapted, plan = adapt(model, Tuned(str(tiny_folder), base, tmp_path / "adapter"), CONFIG)
+    assert plan.lora == Lora(3, 6.0)
+    merged = adapted.merge_and_unload()
+    torch.testing.assert_close(merged.get_submodule(name).weight.detach(), expected)
+
+
+def test_rows_of_files_are_the_responses_again(task: tuple[Task, Agent], tmp_path: Path) -> None:
+    from diffagent.training.rrhf.align import collect
+
+    (first, *_) = found = collect(*task, tmp_path / "r.jsonl", quiet)
+    assert from_row(json.loads(json.dumps(to_row(first)))) == first
+    with (tmp_path / "r.jsonl").open("a") as stream:
+        stream.write('{"key": "cut of')  # a kill
+    assert collect(*task, tmp_path / "r.jsonl", quiet) == found
+    alone = Answered("k", "p", (1,), first.responses[:1], 1, 0, 0)
+    assert rank([alone], {"k": [1.0]}) == []
+
+
+@pytest.mark.parametrize(
+    "changes", [{"checkpointing": True, "accumulate": 2}, {"lora": None, "extract_rank": 2}]
+)
+def test_checkpointing_and_all_weights(
+    task: tuple[Task, Agent], tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    changed = replace(task[0], config=replace(CONFIG, epochs=1, eval_steps=9, **changes))
+    report = run(changed, task[1], tmp_path / "out", limits=Limits(steps=1))
+    assert report["steps"] == 1
+    assert {"merged", "adapter"} == set(report["weights"])
+    assert Adapter.open(tmp_path / "out" / "adapter").base == task[0].tuned.base.digest

@@ -1,0 +1,49 @@
+"""Systems side by side: the community's score of their choices, recall, hallucination."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from stand_ins import ENTRIES, RuleEngine, WordEncoder
+
+from diffagent.agent.agent import Agent, Fusion
+from diffagent.data.errors import BadInput
+from diffagent.training.rewards.community import Community
+from diffagent.training.rrhf.compare import answers, parse_system, table
+from diffagent.training.selection import Pair
+
+
+def quiet(items: Iterable[Any], label: str) -> Iterable[Any]:
+    return items
+
+
+def test_a_system_is_a_name_a_model_and_perhaps_a_fusion() -> None:
+    assert parse_system("sft=tuned") == ("sft", "tuned", None)
+    assert parse_system("rrhf=a/b,f.json") == ("rrhf", "a/b", Path("f.json"))
+    with pytest.raises(BadInput, match="give NAME=LLM"):
+        parse_system("tuned")
+
+
+def test_the_system_that_chooses_what_is_liked_gains(make_agent: Callable[..., Agent]) -> None:
+    pair = Pair("pixel art, a small fox", "", "urn:air:sd1:checkpoint:civitai:11@12")
+    community = Community.of(ENTRIES, WordEncoder(), [pair.prompt], quiet, "report")
+    found = {}
+    for name, letter in (("first", "A"), ("last", "B")):
+        engine = RuleEngine(prefer=lambda label, letter=letter: 9.0 * (label == letter))
+        found[name] = answers(make_agent(engine, Fusion(choice=5.0)), [pair, pair], community, 1, quiet)
+    rows = table(found)
+    assert rows["first"]["agent"]["recall"] == 100.0
+    assert rows["last"]["agent"]["recall"] == 0.0
+    assert (rows["first"]["n"], rows["first"]["hallucination"], rows["first"]["unconstrained"]) == (
+        2,
+        0.0,
+        1.0,
+    )
+    one, other = rows["first"]["agent"]["raw"], rows["last"]["agent"]["raw"]
+    assert one["relevance"] > other["relevance"]
+    expected = 50 * (0 - 1) + 25 * (other["rating"] - one["rating"] + other["downloads"] - one["downloads"])
+    assert rows["gain"]["agent"]["community"]["mean"] == pytest.approx(expected, abs=0.02)
+    assert rows["gain"]["llm"]["recall"] == {"mean": -100.0, "ci95": [-100.0, -100.0]}

@@ -1,0 +1,139 @@
+"""Responses of a tiny policy: candidates become different callable calls, and nothing else is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from diffagent.agent.agent import Agent
+from diffagent.agent.answer import LABELS
+from diffagent.agent.engines.transformers_engine import TransformersEngine
+from diffagent.agent.wishes import Wishes
+from diffagent.data.callability import flaw
+from diffagent.data.errors import BadInput
+from diffagent.training.rrhf.config import RRHFConfig
+from diffagent.training.rrhf.decoder import Asked
+from diffagent.training.rrhf.policy import Policy, Tuned
+from diffagent.training.rrhf.queries import Query, ask, default_card, with_default
+from diffagent.training.rrhf.responses import _named, complete, respond, summary
+
+ROW = {
+    "instruction": {"prompt": "pixel art, a small fox", "negative_prompt": "blurry"},
+    "api": {},
+    "air": "x",
+}
+
+
+@pytest.fixture(scope="module")
+def policy(tiny: TransformersEngine) -> Policy:
+    return Policy.of(tiny)
+
+
+def queries(agent: Agent, form: str = "candidates", k: int = 4) -> list[Query]:
+    return list(ask([ROW], agent, form, k, default_card(agent), 0))  # type: ignore[arg-type]
+
+
+def test_branches_of_a_question_do_not_disturb_each_other(policy: Policy) -> None:
+    ids = [3, 4, 5, 6]
+    asked = Asked(policy.model, ids)
+    with torch.no_grad():
+        whole = policy.model(torch.tensor([[*ids, 9, 8], [*ids, 7, 8]])).logits.log_softmax(-1)
+    one = asked.branch()
+    np.testing.assert_allclose(one.first(), whole[0, 3], atol=1e-4)
+    np.testing.assert_allclose(one.extend([0, 0], [9, 7]), whole[:, 4], atol=1e-4)
+    np.testing.assert_allclose(one.extend([1, 0], [8, 8]), whole[[1, 0], 5], atol=1e-4)
+    np.testing.assert_allclose(asked.branch().extend([0], [9])[0], whole[0, 4], atol=1e-4)
+
+
+def test_the_default_stands_among_the_candidates(agent: Agent) -> None:
+    default = default_card(agent)
+    assert default.name == 'Oil "Masters" {v2}'  # the checkpoint that LoRAs are run on most
+    (query,) = queries(agent)
+    assert default in query.cards
+    assert len(query.cards) == 4
+    assert "Old Pickle" not in {card.name for card in query.cards}
+    assert query.wishes.negative_prompt == "blurry"
+    first = query.cards[0]
+    assert with_default([first, first], default) == [first, default]
+    with pytest.raises(BadInput, match="is a LoRA"):
+        default_card(agent, "Ink Fox Style")
+
+
+def test_responses_are_different_and_callable(agent: Agent, policy: Policy) -> None:
+    (query,) = queries(agent)
+    config = RRHFConfig(responses=4, diversity=50.0)
+    found = respond(query, policy, agent, config, default_card(agent), np.random.default_rng(0))
+    assert found.asked == 5
+    calls = [one.call for one in found.responses]
+    assert all(flaw(call.model_dump(), agent.catalog) is None for call in calls)
+    assert len({call.model_dump_json() for call in calls}) == len(calls)
+    assert found.responses[-1].call.air == default_card(agent).air
+    assert len(calls) == found.asked - found.invalid - found.repeated + 1
+    default = found.responses[-1].call
+    assert (default.sampling_method, default.sampling_steps, default.cfg_scale) == ("Euler a", 20, 7.0)
+    told = summary([found])
+    assert (told["texts"], told["responses"]) == (5, len(calls))
+    assert found.ids == tuple(policy.chat.prompt_ids(query.question))
+
+
+def test_an_answers_tokens_spell_it(agent: Agent, policy: Policy) -> None:
+    for form in ("candidates", "memory"):
+        (query,) = queries(agent, form)
+        card = agent.catalog.find("Ink Fox Style") if form == "memory" else query.cards[1]
+        made = complete("beam", card, {}, query, policy, agent)
+        text = policy.chat.decode(made.tokens[:-1])
+        assert text.startswith('["Ink Fox Style","LoRA","SD 1.5",' if form == "memory" else f"{LABELS[1]} [")
+        assert made.tokens[-1] == policy.chat.end_ids[0]
+        assert made.call.model == card.name
+        assert made.call.prompt.endswith("pixel art, a small fox")
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ('["Tiny Pixels","Checkpoint","SD 1.5"', "Tiny Pixels"),
+        ('["Tiny Pixels","Checkpoint","SD 1.5",', "Tiny Pixels"),
+        ('["Tiny Pixels","Checkpoint","SD 1.5",512,512,"Euler a",20,7]', "Tiny Pixels"),
+        ('["Tiny Pixels","LoRA","SD 1.5",', None),
+        ('["Nobody","Checkpoint","SD 1.5",', None),
+        ('["Old Pickle","Checkpoint","SD 1.5",', None),
+        ('["Tiny Pixels","Check', None),
+        ("a fox", None),
+    ],
+)  # fmt: skip
+def test_what_names_no_model_of_the_catalog_is_invalid(agent: Agent, text: str, name: str | None) -> None:
+    found = _named(text, Query(Wishes("a fox"), (), "memory"), agent)
+    assert (found.name if found else None) == name
+
+
+def test_letters_beyond_the_candidates_are_invalid(agent: Agent) -> None:
+    (query,) = queries(agent)
+    assert _named(LABELS[2], query, agent) == query.cards[2]
+    assert _named(f'{LABELS[2]} [512,512,"Euler a",20,7', query, agent) == query.cards[2]
+    for text in (LABELS[4], "", "AB", "?", "The best"):
+        assert _named(text, query, agent) is None
+
+
+def test_a_runs_adapter_goes_on_where_it_has_one(tmp_path: Path, tiny_folder: Path) -> None:
+    import json
+
+    whole = Tuned.find(str(tiny_folder))
+    assert (whole.adapter, whole.base.path) == (None, tiny_folder)
+    (tmp_path / "adapter").mkdir()
+    (tmp_path / "adapter" / "adapter.safetensors").write_bytes(b"")
+    (tmp_path / "run.json").write_text(json.dumps({"base": {"name": str(tiny_folder)}}))
+    tuned = Tuned.find(str(tmp_path))
+    assert (tuned.base.path, tuned.adapter) == (tiny_folder, tmp_path / "adapter")
+
+
+def test_memory_form_asks_the_whole_catalog(make_agent: Callable[..., Agent], policy: Policy) -> None:
+    agent = make_agent()
+    (query,) = queries(agent, "memory")
+    config = RRHFConfig(form="memory", responses=2, diversity=5.0)
+    found = respond(query, policy, agent, config, default_card(agent), np.random.default_rng(1))
+    assert (found.asked, found.invalid) == (3, 3)  # random weights name nobody
+    assert [one.source for one in found.responses] == ["default"]

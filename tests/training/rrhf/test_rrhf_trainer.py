@@ -1,0 +1,91 @@
+"""Batches of RRHF: how queries and responses are laid out, and that no layout changes a probability."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from diffagent.data.errors import BadInput
+from diffagent.training.recipe import shipped
+from diffagent.training.rrhf.config import RRHFConfig, read_config
+from diffagent.training.rrhf.trainer import Ranked, collate, shared_log_probs, whole_log_probs
+
+QUERIES = [
+    Ranked([5, 6, 7], [[8, 9, 2], [10, 2]], [0.2, 0.9]),
+    Ranked([5, 11], [[12, 13, 14, 15, 2], [16, 2], [12, 17, 2]], [0.1, 0.5, 0.4]),
+]
+
+
+@pytest.fixture(scope="module")
+def model(tiny_folder: Path) -> Any:
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(tiny_folder, dtype=torch.float32)
+
+
+def test_a_batch_on_literal_ids() -> None:
+    batch = collate(QUERIES[:1], pad=0)
+    assert batch["input_ids"].tolist() == [[5, 6, 7, 8, 9, 2], [5, 6, 7, 10, 2, 0]]
+    assert batch["attention_mask"].tolist() == [[1] * 6, [1, 1, 1, 1, 1, 0]]
+    assert batch["own"].int().tolist() == [[0, 0, 0, 1, 1, 1], [0, 0, 0, 1, 1, 0]]
+    assert batch["scores"].tolist() == pytest.approx([0.2, 0.9])
+    left = collate(QUERIES[:1], pad=0, side="left")
+    assert left["input_ids"].tolist() == [[5, 6, 7, 8, 9, 2], [0, 5, 6, 7, 10, 2]]
+    assert left["own"].int().tolist() == [[0, 0, 0, 1, 1, 1], [0, 0, 0, 0, 1, 1]]
+    assert collate(QUERIES, pad=0)["query"].tolist() == [0, 0, 1, 1, 1]
+
+
+def one_by_one(model: Any) -> tuple[list[float], list[int]]:
+    """Σ log P of every response by a pass of its own, without padding."""
+    totals, lengths = [], []
+    for one in QUERIES:
+        for said in one.responses:
+            ids = torch.tensor([one.prompt + said])
+            logits = model(ids).logits[0].log_softmax(-1)
+            at = range(len(one.prompt) - 1, len(one.prompt) + len(said) - 1)
+            totals.append(sum(float(logits[i, ids[0, i + 1]]) for i in at))
+            lengths.append(len(said))
+    return totals, lengths
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("side", ["left", "right"])
+def test_padding_changes_no_probability(model: Any, side: Any) -> None:
+    expected, lengths = one_by_one(model)
+    total, length = whole_log_probs(model, collate(QUERIES, pad=3, side=side))
+    assert total.tolist() == pytest.approx(expected, abs=1e-4)
+    assert length.tolist() == lengths
+
+
+@torch.no_grad()
+def test_a_query_that_is_computed_once_changes_no_probability(model: Any) -> None:
+    expected, lengths = one_by_one(model)
+    total, length = shared_log_probs(model, collate(QUERIES, pad=3))
+    assert total.tolist() == pytest.approx(expected, abs=1e-4)
+    assert length.tolist() == lengths
+
+
+def test_both_ways_have_the_same_gradients(model: Any) -> None:
+    found = []
+    for way in (whole_log_probs, shared_log_probs):
+        model.zero_grad()
+        total, length = way(model, collate(QUERIES, pad=3))
+        (total / length).sum().backward()
+        found.append(model.model.layers[0].self_attn.q_proj.weight.grad.clone())
+    torch.testing.assert_close(*found, atol=1e-4, rtol=1e-3)
+
+
+def test_recipes_ship_and_unknown_values_are_refused() -> None:
+    assert shipped("rrhf") == ["llama-2-7b", "smollm2-135m"]
+    for name in shipped("rrhf"):
+        assert read_config(name).name == name
+    assert read_config("llama-2-7b").form == "memory"
+    with pytest.raises(BadInput, match="responses is 0"):
+        RRHFConfig(responses=0)
+    with pytest.raises(BadInput, match="form is 'song'"):
+        RRHFConfig(form="song")  # type: ignore[arg-type]
+    with pytest.raises(BadInput, match="one of llama-2-7b, smollm2-135m"):
+        read_config("none")

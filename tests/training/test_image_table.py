@@ -1,0 +1,143 @@
+"""Table 2: which call each of the five systems makes, what their scores come to, and what is shown of
+them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("PIL", reason="needs pip install 'diffagent[images]'")
+from stand_ins import RuleEngine
+
+from diffagent.agent.agent import Agent
+from diffagent.training.image_table import (
+    SYSTEMS,
+    Calls,
+    Measured,
+    constrained,
+    default_call,
+    five,
+    free,
+    gain,
+    table,
+)
+from diffagent.training.rewards.unified import unified
+from diffagent.training.rrhf.queries import default_card
+from diffagent.training.sheets import blind_page, sheets
+from diffagent.training.studio import Studio
+
+PIXELS = '["Tiny Pixels","Checkpoint","SD 1.5",512,512,"DDIM",35,8.5]'
+
+
+class Says(RuleEngine):
+    """An engine whose free answer is given."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text = text
+
+    def generate(self, prompt: Any, max_new_tokens: int) -> str:
+        return self.text
+
+
+def quiet(items: Iterable[Any], label: str) -> Iterable[Any]:
+    return items
+
+
+def test_the_five_systems_mix_models_and_parameters(make_agent: Callable[..., Agent]) -> None:
+    agent = make_agent(Says(PIXELS))
+    default = default_card(agent)
+    baseline = default_call(agent, default, "a fox")
+    assert (baseline.model, baseline.sampling_method, baseline.sampling_steps) == (
+        default.name,
+        "Euler a",
+        20,
+    )
+    ours = free(agent, "memory", default)("a fox")
+    assert ours is not None
+    found = five("a fox", baseline, None, ours)
+    said = {
+        name: (call.model, call.sampling_method, call.sampling_steps, call.cfg_scale)
+        for name, call in found.calls.items()
+    }
+    assert said == {
+        "Baseline": (default.name, "Euler a", 20, 7.0),
+        "Baseline*": (default.name, "DDIM", 35, 8.5),
+        "DiffAgent#": ("Tiny Pixels", "Euler a", 20, 7.0),
+        "SFT": (default.name, "Euler a", 20, 7.0),  # it had none of its own
+        "RRHF": ("Tiny Pixels", "DDIM", 35, 8.5),
+    }
+    assert found.hallucinated == {"SFT"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a fox", '["Nobody","Checkpoint","SD 1.5",512,512,"DDIM",35,8]', PIXELS.replace("512,512", "5,5")],
+)
+def test_free_answers_that_are_not_callable_are_none(make_agent: Callable[..., Agent], text: str) -> None:
+    agent = make_agent(Says(text))
+    assert free(agent, "memory", default_card(agent))("a fox") is None
+    call = constrained(agent)("pixel art, a small fox")
+    assert call is not None
+    assert call.model == "Tiny Pixels"
+    assert constrained(agent)("") is None
+
+
+def test_means_hallucination_and_the_gain_by_hand(agent: Agent) -> None:
+    baseline = default_call(agent, default_card(agent), "a fox")
+    asked = [five("a fox", baseline, None, baseline), five("an owl", baseline, baseline, baseline)]
+    raw = np.array([[0.0, 0.0], [1.0, 1.0], [1.0, 1.0], [2.0, 2.0], [4.0, 4.0]])
+    measured = [Measured({"clip": scores}, unified({"clip": scores})) for scores in (raw, raw + 10)]
+    found = table(asked, measured)
+    assert found["n"] == found["images"] == 2
+    assert [found[name]["unified"] for name in SYSTEMS] == [0.0, 25.0, 25.0, 50.0, 100.0]
+    assert found["RRHF"]["clip"] == 9.0
+    assert (found["SFT"]["hallucination"], found["RRHF"]["hallucination"]) == (50.0, 0.0)
+    assert found["gain"] == {"mean": 50.0, "ci95": [50.0, 50.0]}
+    assert gain(np.array([0.0, 1.0] * 50), 0)["ci95"][0] < 50 < gain(np.array([0.0, 1.0] * 50), 0)["ci95"][1]
+
+
+class Greys:
+    """An executor of small grey images."""
+
+    async def image(self, request: Mapping[str, Any], report: Any) -> Any:
+        import io
+
+        from PIL import Image
+
+        from diffagent.agent.executors import Made
+
+        written = io.BytesIO()
+        Image.new("RGB", (64, 64), (40,) * 3).save(written, "PNG")
+        return Made(written.getvalue(), request["seed"])
+
+
+def test_sheets_and_a_page_that_hides_which_is_which(
+    make_agent: Callable[..., Agent], tmp_path: Path
+) -> None:
+    agent = make_agent(Says(PIXELS))
+    default = default_card(agent)
+    asked: list[Calls] = []
+    for n in range(12):
+        prompt = f"a <fox> no {n}"
+        ours = free(agent, "memory", default)(prompt)
+        asked.append(five(prompt, default_call(agent, default, prompt), None, ours))
+    studio = Studio(tmp_path / "images", agent.catalog, maker=Greys())  # type: ignore[arg-type]
+    made = sheets(asked[:3], studio, [0, 1], tmp_path)
+    assert [path.name for path in made][:3] == [
+        "sheet-Baseline.png", "sheet-Baseline-star.png", "sheet-DiffAgent-sharp.png",
+    ]  # fmt: skip
+    blind_page(asked, studio, tmp_path / "blind.html")
+    page = (tmp_path / "blind.html").read_text()
+    assert page.count("<section") == 12
+    assert page.count("data:image/png;base64,") == 24
+    assert set(re.findall(r'data-left="(\w+)"', page)) == {"RRHF", "Baseline"}
+    assert "a &lt;fox&gt; no 3" in page
+    assert "http" not in page
+    shown = re.sub(r'data-left="\w+"|const names = .*', "", page)
+    assert "RRHF" not in shown

@@ -1,0 +1,102 @@
+"""The studio: images of calls are made once, whoever asks."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("PIL", reason="needs pip install 'diffagent[images]'")
+from PIL import Image
+
+from diffagent.agent.agent import Agent
+from diffagent.agent.executors import Made
+from diffagent.agent.executors.images import read_texts
+from diffagent.data.records import T2ICall
+from diffagent.training.rewards.unified import ImageMetrics
+from diffagent.training.rrhf.align import share
+from diffagent.training.studio import Studio
+
+
+class Painter:
+    """An executor whose images are of one grey, the request's steps, and note what was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, int]] = []
+
+    async def __aenter__(self) -> Painter:
+        return self
+
+    async def __aexit__(self, *_: Any) -> None:
+        pass
+
+    async def price(self, request: Mapping[str, Any]) -> None:
+        return None
+
+    async def image(self, request: Mapping[str, Any], report: Any) -> Made:
+        self.asked.append((request["checkpoint"]["air"], request["seed"]))
+        written = io.BytesIO()
+        kwargs = request["kwargs"]
+        grey = kwargs["num_inference_steps"] + request["seed"]
+        Image.new("RGB", (kwargs["width"], kwargs["height"]), (grey,) * 3).save(written, "PNG")
+        return Made(written.getvalue(), request["seed"])
+
+
+class Grey:
+    name = "grey"
+
+    def score(self, prompt: str, images: Any) -> list[float]:
+        return [float(image.getpixel((0, 0))[0]) for image in images]
+
+
+def quiet(items: Iterable[Any], label: str) -> Iterable[Any]:
+    return items
+
+
+@pytest.fixture
+def calls(agent: Agent) -> list[T2ICall]:
+    return [agent.call("a fox", model=name) for name in ("Tiny Pixels", 'Oil "Masters" {v2}')]
+
+
+def test_images_are_made_once_and_hold_their_call(agent: Agent, calls: list[T2ICall], tmp_path: Path) -> None:
+    painter = Painter()
+    studio = Studio(tmp_path, agent.catalog, maker=painter)
+    first = studio.files(calls[0], [0, 1])
+    assert studio.generated == 2
+    assert Studio(tmp_path, agent.catalog, maker=painter).files(calls[0], [0, 1]) == first
+    assert len(painter.asked) == 2
+    assert [image.getpixel((0, 0))[0] for image in studio.images(calls[0], [0, 1, 2])] == [20, 21, 22]
+    assert studio.generated == 3
+    assert T2ICall.parse(read_texts(first[1])["diffagent"]).seed == 1
+    seeded = calls[0].model_copy(update={"seed": 99})
+    assert studio.files(seeded, [0, 1]) == first
+
+
+def test_one_size_for_all(agent: Agent, calls: list[T2ICall], tmp_path: Path) -> None:
+    studio = Studio(tmp_path, agent.catalog, maker=Painter(), size=(64, 64))
+    assert {image.size for call in calls for image in studio.images(call, [0])} == {(64, 64)}
+
+
+def test_processes_share_the_work_out(
+    agent: Agent, calls: list[T2ICall], tmp_path: Path, monkeypatch: Any
+) -> None:
+    made = []
+    for rank in range(3):
+        painter = Painter()
+        Studio(tmp_path, agent.catalog, maker=painter).make([*calls, *calls], [0], quiet, (rank, 3))
+        made += painter.asked
+    assert sorted(made) == sorted({(call.air, 0) for call in calls})
+    assert share() == (0, 1)
+    monkeypatch.setenv("RANK", "2")
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    assert share() == (2, 4)
+
+
+def test_a_reward_looks_at_every_image_once(agent: Agent, calls: list[T2ICall], tmp_path: Path) -> None:
+    studio = Studio(tmp_path, agent.catalog, maker=Painter())
+    reward = ImageMetrics(studio, [Grey()], range(2))
+    assert reward.raw("a fox", calls)["grey"].tolist() == [[20.0, 21.0], [30.0, 31.0]]
+    assert reward.score("a fox", calls) == pytest.approx([0.5 / 11, 10.5 / 11])

@@ -1,0 +1,155 @@
+"""Table 2 of the paper: the metrics of five systems on the same prompts, and the unified metric over them.
+
+    Baseline      the default model with the default parameters (Euler a, 20 steps, CFG 7)
+    Baseline*     the default model with the parameters of RRHF
+    DiffAgent#    the model of RRHF with the default parameters
+    SFT, RRHF     the calls of the two stages
+
+A call that is not callable is replaced by the baseline's and counted, as in the paper (section 4.1); all
+images have one shape. Scores are normalised once over all five systems
+(:mod:`diffagent.training.rewards.unified`), raw ones are printed beside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from diffagent.agent import answer, memory
+from diffagent.agent.agent import ANY, Agent, check
+from diffagent.agent.answer import expand
+from diffagent.agent.settings import FALLBACK, settings
+from diffagent.data.callability import answer_flaw
+from diffagent.data.errors import DiffAgentError, EngineError
+from diffagent.data.records import Card, T2ICall, Usage, family
+from diffagent.training.dialogues import Form
+from diffagent.training.hallucination import ANSWER_TOKENS
+from diffagent.training.rewards.unified import Floats, ImageMetrics, unified
+from diffagent.training.rrhf.queries import Query, with_default
+from diffagent.training.selection import RESAMPLES
+
+Progress = Callable[[Iterable[Any], str], Iterable[Any]]
+Caller = Callable[[str], T2ICall | None]
+"""A prompt → a system's call; None where its answer is not callable."""
+SYSTEMS = ("Baseline", "Baseline*", "DiffAgent#", "SFT", "RRHF")
+PARAMETERS = ("sampling_method", "sampling_steps", "cfg_scale")
+
+
+@dataclass(frozen=True)
+class Calls:
+    """The calls of one prompt by system, and which systems had none of their own."""
+
+    prompt: str
+    calls: Mapping[str, T2ICall]
+    hallucinated: frozenset[str]
+
+
+def five(prompt: str, baseline: T2ICall, sft: T2ICall | None, rrhf: T2ICall | None) -> Calls:
+    """The five systems' calls for a prompt."""
+    ours = rrhf or baseline
+    default = {name: getattr(baseline, name) for name in PARAMETERS}
+    own = {name: getattr(ours, name) for name in PARAMETERS}
+    calls = (
+        baseline,
+        baseline.model_copy(update=own),
+        ours.model_copy(update=default),
+        sft or baseline,
+        ours,
+    )
+    missing = frozenset(name for name, call in (("SFT", sft), ("RRHF", rrhf)) if call is None)
+    return Calls(prompt, dict(zip(SYSTEMS, calls, strict=True)), missing)
+
+
+def default_call(agent: Agent, card: Card, prompt: str) -> T2ICall:
+    """The default model with the default parameters, at its usual size."""
+    wished = check(prompt)
+    size = settings(card, agent.usual.get(family(card.base_model), Usage()), wished)["size"].values[0]
+    sampler, steps, cfg = (next(iter(FALLBACK[name])) for name in ("sampler", "steps", "cfg_scale"))
+    fields = {"width": size[0], "height": size[1], "sampling_method": sampler}
+    return expand(fields | {"sampling_steps": steps, "cfg_scale": float(cfg)}, card, wished)
+
+
+def constrained(agent: Agent) -> Caller:
+    """The agent as it serves: inside the grammar."""
+
+    def call(prompt: str) -> T2ICall | None:
+        try:
+            return agent.call(prompt)
+        except DiffAgentError:
+            return None
+
+    return call
+
+
+def free(agent: Agent, form: Form, default: Card, k: int = 16) -> Caller:
+    """The language model alone, as in the paper: its greedy text, without a grammar."""
+
+    def call(prompt: str) -> T2ICall | None:
+        wished = check(prompt)
+        cards: tuple[Card, ...] = ()
+        if form == "candidates":
+            offered = agent.prefilter.rank(agent.prefilter.require(prompt), k, agent.loadable)
+            cards = tuple(with_default([one.card for one in offered], default))
+        text = agent.engine.generate(Query(wished, cards, form).question, ANSWER_TOKENS)
+        try:
+            fields = memory.read(text) if form == "memory" else answer.read(text)[1]
+        except EngineError:
+            return None
+        if answer_flaw(fields, agent.catalog) is not None:
+            return None
+        card = agent.catalog.by_name(str(fields["model"]))
+        assert card is not None
+        if card.is_pickle:
+            return None
+        base = agent.base_checkpoint(card, ANY) if card.type == "LoRA" else None
+        said = {**fields, "cfg_scale": float(fields["cfg_scale"])}
+        return expand(said, card, wished, base_checkpoint=base)
+
+    return call
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One prompt: metric → raw scores [5, k], and S(t, r) of each system [5]."""
+
+    raw: Mapping[str, Floats]
+    unified: Floats
+
+
+def measure(asked: Sequence[Calls], metrics: ImageMetrics, progress: Progress) -> list[Measured]:
+    """The scores of every prompt's five calls; images that are there are not made again."""
+    found = []
+    for one in progress(asked, "images and scores"):
+        raw = metrics.raw(one.prompt, [one.calls[name] for name in SYSTEMS])
+        found.append(Measured(raw, unified(raw)))
+    return found
+
+
+def table(asked: Sequence[Calls], measured: Sequence[Measured], seed: int = 0) -> dict[str, Any]:
+    """System → means of the raw metrics, the unified metric and hallucination in percent; ``gain``: RRHF
+    less SFT with a 95 % bootstrap interval over prompts."""
+    rows: dict[str, Any] = {}
+    scores = np.array([one.unified for one in measured])
+    for i, name in enumerate(SYSTEMS):
+        raw = {metric: float(np.mean([one.raw[metric][i] for one in measured])) for metric in measured[0].raw}
+        rows[name] = {
+            **{metric: round(value, 4) for metric, value in raw.items()},
+            "unified": round(100 * float(scores[:, i].mean()), 2),
+            "hallucination": round(100 * float(np.mean([name in one.hallucinated for one in asked])), 2),
+        }
+    rows["gain"] = gain(scores[:, 4] - scores[:, 3], seed)
+    return {"n": len(asked), "images": int(measured[0].raw[next(iter(measured[0].raw))].shape[1]), **rows}
+
+
+def gain(values: npt.NDArray[np.float64], seed: int) -> dict[str, Any]:
+    """Mean of a difference in percent, with a 95 % bootstrap interval."""
+    draws = np.random.default_rng(seed).integers(0, len(values), (RESAMPLES, len(values)))
+    low, high = np.percentile(values[draws].mean(1), [2.5, 97.5])
+    return {
+        "mean": round(100 * float(values.mean()), 2),
+        "ci95": [round(100 * float(low), 2), round(100 * float(high), 2)],
+    }

@@ -1,0 +1,71 @@
+"""CLIP score (paper, Eq. 1; Hessel et al. 2021): w · max(cos(text, image), 0), w = 2.5, CLIP ViT-B.
+
+transformers' CLIPModel with openai/clip-vit-base-patch32 by default, or any folder or repository of that
+class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+from diffagent.training.rewards.pictures import CROPPED, Preparation, batches
+
+if TYPE_CHECKING:
+    import torch
+    from PIL.Image import Image
+
+WEIGHT = 2.5
+DEFAULT = "openai/clip-vit-base-patch32"
+MOST_TOKENS = 77
+
+
+class ClipScore:
+    """A :class:`~diffagent.training.rewards.Scorer`; ``tokenizer`` is transformers' CLIPTokenizer or one
+    alike."""
+
+    name = "clip"
+
+    def __init__(
+        self, model: Any, tokenizer: Any, preparation: Preparation | None = None, batch: int = 32
+    ) -> None:
+        self.model, self.tokenizer, self.batch = model.eval(), tokenizer, batch
+        self.preparation = preparation or CROPPED.at(model.config.vision_config.image_size)
+
+    @classmethod
+    def load(cls, name: str = DEFAULT, device: str | None = None) -> Self:
+        """A folder or a repository of the hub, on the GPU where there is one."""
+        from transformers import AutoTokenizer, CLIPModel
+
+        from diffagent.training.rewards.published import device_or_best, found
+
+        folder = found(name)
+        model = CLIPModel.from_pretrained(folder).to(device_or_best(device))
+        return cls(model, AutoTokenizer.from_pretrained(folder))
+
+    def score(self, prompt: str, images: Sequence[Image]) -> list[float]:
+        return [WEIGHT * max(value, 0.0) for value in self.cosines(prompt, images)]
+
+    def cosines(self, prompt: str, images: Sequence[Image]) -> list[float]:
+        """Cosine of the prompt's and each image's embeddings."""
+        import torch
+        from torch.nn.functional import normalize
+
+        with torch.inference_mode():
+            text = normalize(self._text(prompt), dim=-1)
+            found: list[float] = []
+            for pixels in batches(images, self.preparation, self.batch):
+                picture = features(self.model.get_image_features(pixel_values=pixels.to(self.model.device)))
+                found += (normalize(picture, dim=-1) @ text.T)[:, 0].tolist()
+        return found
+
+    def _text(self, prompt: str) -> torch.Tensor:
+        tokens = self.tokenizer([prompt], truncation=True, max_length=MOST_TOKENS, return_tensors="pt")
+        tokens = {name: tokens[name].to(self.model.device) for name in ("input_ids", "attention_mask")}
+        return features(self.model.get_text_features(**tokens))
+
+
+def features(output: Any) -> torch.Tensor:
+    """The projected embedding [n, d]: transformers 5 wraps it as the pooled output."""
+    found: torch.Tensor = getattr(output, "pooler_output", output)
+    return found

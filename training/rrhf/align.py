@@ -1,0 +1,326 @@
+"""Alignment, the second stage of SFTA: queries of the align part, responses, rewards, RRHF.
+
+In: a DABench folder, a fine-tuned model, a reward. Out, in one folder:
+
+    responses.jsonl   what the model answered, a query a line    scores.jsonl   the reward of each response
+    log.jsonl, curves.png, checkpoint-N/, merged/, adapter/, run.json   as fine-tuning leaves them
+
+Every step goes on where it was cut off: a query that is answered or scored stays so, and ``resume`` takes
+training up at its last checkpoint. Several processes (accelerate) read what the first one wrote.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from diffagent.data.errors import BadInput
+from diffagent.data.records import Card, T2ICall
+from diffagent.training.examples import data_digest
+from diffagent.training.recipe import Lora
+from diffagent.training.rrhf.policy import Policy, Tuned
+from diffagent.training.rrhf.queries import Query
+from diffagent.training.rrhf.responses import Answered, Response, respond, summary
+from diffagent.training.rrhf.trainer import Ranked, collate, trainer_class
+from diffagent.training.sft import (
+    Limits,
+    arguments,
+    dtype_of,
+    last_checkpoint,
+    machine,
+    schedule,
+    versions,
+)
+
+if TYPE_CHECKING:
+    from diffagent.agent.agent import Agent
+    from diffagent.training.rewards import Reward
+    from diffagent.training.rrhf.config import RRHFConfig
+
+Progress = Callable[[Iterable[Any], str], Iterable[Any]]
+Say = Callable[[str], None]
+RESPONSES, SCORES = "responses.jsonl", "scores.jsonl"
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is aligned with what: ``queries`` in the order of training, ``default`` the model of the default
+    call."""
+
+    config: RRHFConfig
+    tuned: Tuned
+    queries: Sequence[Query]
+    default: Card
+    reward: Reward
+    dabench: Path
+
+
+def align(
+    task: Task,
+    agent: Agent,
+    out: Path,
+    *,
+    resume: bool = False,
+    limits: Limits | None = None,
+    progress: Progress,
+    say: Say,
+) -> dict[str, Any]:
+    """Run the whole stage; returns what ``run.json`` says.
+
+    ``agent`` has the fine-tuned model as its engine; it is asked for responses and completes them to calls.
+
+    Raises:
+        BadInput: too few queries have two responses, or there is no checkpoint to resume from.
+    """
+    from filelock import FileLock
+
+    limits = limits or Limits(minutes=task.config.minutes, began=time.monotonic())
+    checkpoint = last_checkpoint(out) if resume else None
+    out.mkdir(parents=True, exist_ok=True)
+    with FileLock(out / ".responses.lock"):  # several processes of one run wait for the first
+        answered = collect(task, agent, out / RESPONSES, progress)
+    every = [said.call for one in answered for said in one.responses]
+    task.reward.prepare(every, progress, share())
+    _wait_for_all()
+    with FileLock(out / ".responses.lock"):
+        scores = rate(answered, task.reward, out / SCORES, progress)
+    told = summary(answered)
+    say(
+        f"{told['responses']} responses to {told['queries']} queries; "
+        f"{told['invalid']} of {told['texts']} texts name no model"
+    )
+    ranked = rank(answered, scores)
+    prepared = time.monotonic()
+    trainer, plan = build(task, ranked, out, limits, say)
+    trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    if not trainer.is_world_process_zero():
+        return {}
+    report = _report(task, told, ranked, trainer)
+    report["seconds"] = {
+        "preparation": round(prepared - limits.began, 1),
+        "training": round(time.monotonic() - prepared, 1),
+    }
+    return _finish(trainer, task.tuned, plan, out, report)
+
+
+def collect(task: Task, agent: Agent, path: Path, progress: Progress) -> list[Answered]:
+    """The responses to every query, those of an earlier run of the same task kept."""
+    asked = [
+        getattr(task.config, name) for name in ("form", "k", "responses", "diversity", "temperature", "seed")
+    ]
+    key = _digest([task.tuned.digest, task.default.air, *asked])
+    kept = {row["key"]: row for row in _kept(path, key)}
+    policy: Policy | None = None
+    with path.open("a", encoding="utf-8") as stream:
+        for number, query in enumerate(progress(task.queries, "responses")):
+            if query.key in kept:
+                continue
+            policy = policy or Policy.of(agent.engine)  # type: ignore[arg-type]
+            rng = np.random.default_rng([task.config.seed, number])
+            found = respond(query, policy, agent, task.config, task.default, rng)
+            kept[query.key] = to_row(found)
+            stream.write(json.dumps(kept[query.key], ensure_ascii=False) + "\n")
+            stream.flush()
+    return [from_row(kept[query.key]) for query in task.queries]
+
+
+def rate(
+    answered: Sequence[Answered], reward: Reward, path: Path, progress: Progress
+) -> dict[str, list[float]]:
+    """Query → a score for each of its responses; those of an earlier run kept."""
+    key = _digest([reward.name])
+    kept = {(row["key"], row["calls"]): row["scores"] for row in _kept(path, key)}
+    found = {}
+    with path.open("a", encoding="utf-8") as stream:
+        for one in progress(answered, "rewards"):
+            calls = [response.call for response in one.responses]
+            said = _digest([call.model_dump() for call in calls])
+            if (one.key, said) not in kept:
+                kept[one.key, said] = reward.score(one.prompt, calls)
+                row = {"key": one.key, "calls": said, "scores": kept[one.key, said]}
+                stream.write(json.dumps(row) + "\n")
+                stream.flush()
+            found[one.key] = kept[one.key, said]
+    return found
+
+
+def rank(answered: Sequence[Answered], scores: Mapping[str, Sequence[float]]) -> list[Ranked]:
+    """What the trainer reads: the queries that have something to rank."""
+    return [
+        Ranked(list(one.ids), [list(said.tokens) for said in one.responses], list(scores[one.key]))
+        for one in answered
+        if len(one.responses) > 1
+    ]
+
+
+def build(task: Task, ranked: Sequence[Ranked], out: Path, limits: Limits, say: Say) -> tuple[Any, Any]:
+    """The trainer, ready to run, and the config that the export follows."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, TrainingArguments
+
+    config, tuned = task.config, task.tuned
+    train, held_out = _split(ranked, config)
+    dtype = dtype_of(config.dtype, tuned.base)
+    torch.manual_seed(config.seed)
+    model = AutoModelForCausalLM.from_pretrained(tuned.base.path, dtype=getattr(torch, dtype))
+    model, plan = adapt(model, tuned, config)
+    steps = _steps(config, len(train), limits)
+    said = arguments(config, out, steps, dtype)
+    if config.checkpointing:
+        said["gradient_checkpointing_kwargs"] = {"use_reentrant": False}
+    tokenizer = AutoTokenizer.from_pretrained(tuned.base.path)
+    trainer = trainer_class()(
+        schedule=lambda start: schedule(config, steps, limits, start),
+        limits=limits,
+        say=say,
+        log=out / "log.jsonl",
+        model=model,
+        args=TrainingArguments(**said, label_names=["scores"]),
+        train_dataset=train,
+        eval_dataset=held_out or None,
+        processing_class=tokenizer,
+        data_collator=partial(collate, pad=tokenizer.pad_token_id or 0),
+    )
+    return trainer, plan
+
+
+def adapt(model: Any, tuned: Tuned, config: RRHFConfig) -> tuple[Any, RRHFConfig]:
+    """The model with what is trained of it: the adapter that fine-tuning left, a new one, or all weights;
+    and the config with that adapter's rank and alpha."""
+    import torch
+
+    if tuned.adapter is None and config.lora is None:
+        return model, config
+    from peft import LoraConfig, get_peft_model
+
+    from diffagent.agent.engines.adapter import Adapter
+
+    pairs: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
+    lora = config.lora or Lora()
+    if tuned.adapter is not None:
+        stored = Adapter.open(tuned.adapter)
+        pairs = stored.pairs()
+        r = next(iter(pairs.values()))[0].shape[0]
+        lora = replace(lora, r=r, alpha=stored.scale * r)
+    adapted = get_peft_model(
+        model,
+        LoraConfig(
+            r=lora.r,
+            lora_alpha=lora.alpha,  # peft's annotation says int, its arithmetic takes any number
+            lora_dropout=lora.dropout,
+            target_modules="all-linear",
+            task_type="CAUSAL_LM",
+        ),
+    )
+    with torch.no_grad():
+        for name, (a, b) in pairs.items():
+            layer = adapted.get_submodule(f"base_model.model.{name}")
+            layer.lora_A["default"].weight.copy_(a)
+            layer.lora_B["default"].weight.copy_(b)
+    return adapted, replace(config, lora=lora, extract_rank=None)
+
+
+def to_row(one: Answered) -> dict[str, Any]:
+    """As a line of ``responses.jsonl``."""
+    said = [
+        {"source": r.source, "tokens": list(r.tokens), "call": r.call.model_dump()} for r in one.responses
+    ]
+    return {**asdict(replace(one, responses=())), "responses": said}
+
+
+def from_row(row: Mapping[str, Any]) -> Answered:
+    """The reverse of :func:`to_row`."""
+    said = tuple(
+        Response(one["source"], tuple(one["tokens"]), T2ICall.parse(one["call"])) for one in row["responses"]
+    )
+    return Answered(**{**row, "ids": tuple(row["ids"]), "responses": said})
+
+
+def share() -> tuple[int, int]:
+    """This process's rank and their number, as accelerate launches them; (0, 1) of one alone."""
+    return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+
+
+def _wait_for_all() -> None:
+    if share()[1] > 1:
+        from accelerate import PartialState
+
+        PartialState().wait_for_everyone()
+
+
+def _split(ranked: Sequence[Ranked], config: RRHFConfig) -> tuple[list[Ranked], list[Ranked]]:
+    """The queries of every epoch in the order of training, and the last ones, held out."""
+    least = config.batch * config.accumulate + config.held_out
+    if len(ranked) < least:
+        raise BadInput(
+            f"{len(ranked)} queries have two different responses, but the recipe takes {least} (a step and "
+            f"{config.held_out} held out): align with more prompts, or lower batch or held_out"
+        )
+    cut = len(ranked) - config.held_out
+    orders = [np.random.default_rng([config.seed, epoch]).permutation(cut) for epoch in range(config.epochs)]
+    return [ranked[i] for order in orders for i in order], list(ranked[cut:])
+
+
+def _steps(config: RRHFConfig, queries: int, limits: Limits) -> int:
+    import torch
+
+    devices = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
+    whole = queries // (config.batch * config.accumulate * devices)
+    return max(1, min(whole, limits.steps or whole))
+
+
+def _kept(path: Path, key: str) -> list[dict[str, Any]]:
+    """The whole rows of a file that was written for the same key; any other file starts anew."""
+    if path.is_file():
+        lines = path.read_bytes().split(b"\n")
+        rows = [json.loads(line) for line in lines[:-1] if line]
+        if rows and rows[0].get("made_for") == key:
+            path.write_bytes(b"\n".join(lines[:-1]) + b"\n")  # a line that a kill cut off goes
+            return rows[1:]
+    path.write_text(json.dumps({"made_for": key}) + "\n", encoding="utf-8")
+    return []
+
+
+def _digest(facts: Any) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+
+
+def _report(task: Task, told: dict[str, Any], ranked: Sequence[Ranked], trainer: Any) -> dict[str, Any]:
+    tuned = task.tuned
+    return {
+        "recipe": task.config.to_json(),
+        "base": {"name": tuned.model, "digest": tuned.base.digest},
+        "tuned": tuned.digest,
+        "reward": {"name": task.reward.name, **task.reward.told()},
+        "data": {"digest": data_digest(task.dabench), "queries": len(ranked)},
+        "responses": told,
+        "steps": trainer.state.global_step,
+        "tokens": trainer.tokens,
+        "machine": machine(trainer.model),
+        "versions": versions(),
+    }
+
+
+def _finish(
+    trainer: Any, tuned: Tuned, plan: RRHFConfig, out: Path, report: dict[str, Any]
+) -> dict[str, Any]:
+    """Write the weights, the curves and, last, what the run was."""
+    from diffagent.training.curves import draw
+    from diffagent.training.export import export
+
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    report["weights"] = export(model, plan, tuned.model, tuned.base, out)
+    if find_spec("matplotlib") is not None:
+        draw(out / "log.jsonl", out / "curves.png")
+    (out / "run.json").write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    return report

@@ -1,0 +1,222 @@
+"""``diffagent train rrhf`` and ``diffagent eval community``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+
+_FOLDER = click.Path(file_okay=False, path_type=Path)
+_CATALOG = click.option("--catalog", metavar="PATH", help="A catalog file; default: the one that ships.")
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
+@click.command()
+@click.argument("dabench", type=_FOLDER)
+@click.option("-o", "out", required=True, type=_FOLDER, metavar="OUT")
+@click.option("--llm", metavar="PATH-OR-NAME", help="A folder of train sft; default: the adapter that ships.")
+@click.option("--recipe", default="smollm2-135m", show_default=True, metavar="NAME")
+@click.option("--reward", type=click.Choice(["community", "images"]), default="community", show_default=True)
+@click.option("--raw", type=_FOLDER, help="The crawl that DABENCH was built from (--reward community).")
+@click.option("--images", type=_FOLDER, help="Where images of calls are kept (--reward images).")
+@click.option("--target", default="diffusers", show_default=True, help="What makes the images.")
+@click.option("--target-url", metavar="URL", help="Where its server is.")
+@click.option(
+    "--baseline", metavar="MODEL", help="The default call's checkpoint; default: the most used one."
+)
+@click.option("--limit", type=click.IntRange(1), help="At most so many prompts.")
+@click.option("--resume", is_flag=True, help="Go on from the last checkpoint in OUT.")
+@click.option("--max-steps", type=click.IntRange(1), help="At most so many steps.")
+@click.option(
+    "--max-minutes", type=click.FloatRange(0, min_open=True), help="Of training; default: the recipe's."
+)
+@_CATALOG
+def rrhf(dabench: Path, out: Path, llm: str | None, recipe: str, **options: Any) -> None:
+    """Align a fine-tuned model with a reward on the align part of DABENCH (the paper's RRHF stage).
+
+    \b
+    diffagent train rrhf DABENCH --raw RAW --reward community --llm SFT_FOLDER -o OUT
+    """
+    import time
+
+    from diffagent.agent.agent import Agent
+    from diffagent.training.rrhf.align import Task, align
+    from diffagent.training.rrhf.config import read_config
+    from diffagent.training.rrhf.policy import Tuned
+    from diffagent.training.rrhf.queries import default_card, read_queries
+    from diffagent.training.sft import Limits, check_extra
+
+    began = time.monotonic()
+    check_extra()
+    config, tuned = read_config(recipe), Tuned.find(llm)
+    agent = Agent.of(options["catalog"], tuned.engine())
+    default = default_card(agent, options["baseline"])
+    queries = read_queries(dabench / "align.jsonl", agent, config.form, config.k, default, config.seed)
+    queries = queries[: options["limit"]]
+    prompts = [query.wishes.prompt for query in queries]
+    if options["reward"] == "community":
+        reward: Any = community_of(options["raw"], agent, prompts, "reward")
+    else:
+        reward = _image_reward(options, agent, config)
+    limits = Limits(options["max_steps"], options["max_minutes"] or config.minutes, began)
+    task = Task(config, tuned, queries, default, reward, dabench)
+    done = align(task, agent, out, resume=options["resume"], limits=limits, progress=progress, say=_say)
+    if done:
+        click.echo(json.dumps(done))
+
+
+@click.command()
+@click.argument("pairs", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--raw", required=True, type=_FOLDER, help="The crawl that PAIRS come from.")
+@click.option(
+    "--system", "systems", multiple=True, required=True, metavar="NAME=LLM[,FUSION.json]",
+    help="A model to compare, repeatable: a folder of train sft or train rrhf, or weights.",
+)  # fmt: skip
+@click.option("--limit", type=click.IntRange(1), help="At most this many pairs, drawn at random.")
+@click.option(
+    "--unconstrained", "free", default=100, show_default=True, help="Prompts answered without a grammar."
+)
+@click.option("--seed", default=0, show_default=True)
+@_CATALOG
+@_JSON
+def community(
+    pairs: Path,
+    raw: Path,
+    systems: tuple[str, ...],
+    limit: int | None,
+    free: int,
+    seed: int,
+    catalog: str | None,
+    as_json: bool,
+) -> None:
+    """Compare systems on selection, hallucination and what the community says of their choices.
+
+    \b diffagent eval community DABENCH/test.jsonl --raw RAW --system sft=SFT,FUSION.json --system
+    rrhf=RRHF,FUSION.json
+    """
+    from diffagent.agent.agent import Agent, Fusion
+    from diffagent.training.rrhf.compare import answers, parse_system, table
+    from diffagent.training.rrhf.policy import Tuned
+    from diffagent.training.selection import read_pairs, sample
+
+    chosen = sample(list(read_pairs(pairs)), limit, seed)
+    parsed = [parse_system(text) for text in systems]
+    shared: Any = None
+    found: dict[str, Any] = {}
+    for name, llm, fusion in parsed:
+        agent = Agent.of(catalog, Tuned.find(llm).engine(), Fusion.load(fusion))
+        shared = shared or community_of(raw, agent, [pair.prompt for pair in chosen], "report")
+        found[name] = answers(agent, chosen, shared, free, progress)
+    rows = table(found, seed)
+    if as_json:
+        click.echo(json.dumps(rows))
+        return
+    for name, row in rows.items():
+        click.echo(f"{name:16} {json.dumps(row)}")
+
+
+@click.command()
+@click.argument("prompts", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--sft", required=True, metavar="LLM", help="A folder of train sft, or weights.")
+@click.option("--rrhf", "aligned", required=True, metavar="LLM", help="A folder of train rrhf, or weights.")
+@click.option("-o", "out", required=True, type=_FOLDER, metavar="OUT", help="Images and contact sheets.")
+@click.option(
+    "--free", type=click.Choice(["candidates", "memory"]), help="Without the grammar, as in the paper."
+)
+@click.option("-n", "count", default=3, show_default=True, help="Images a call.")
+@click.option("--side", type=int, help="Width and height of every image; default: 512, of SDXL 1024.")
+@click.option("--target", default="diffusers", show_default=True, help="What makes the images.")
+@click.option("--target-url", metavar="URL", help="Where its server is.")
+@click.option("--baseline", metavar="MODEL", help="The default model; default: the most used checkpoint.")
+@click.option("--clip", metavar="PATH-OR-NAME", help="CLIP ViT-B.")
+@click.option("--image-reward", metavar="FILE", help="ImageReward's checkpoint.")
+@click.option("--hps", metavar="FILE", help="HPS v2's checkpoint.")
+@click.option("--limit", type=click.IntRange(1), help="At most this many prompts, drawn at random.")
+@click.option("--seed", default=0, show_default=True)
+@_CATALOG
+@_JSON
+def images(prompts: Path, sft: str, aligned: str, out: Path, **options: Any) -> None:
+    """Table 2 of the paper: five systems' images of PROMPTS, scored by CLIP, ImageReward and HPS v2.
+
+    \b
+    diffagent eval images coco.txt --limit 1000 --sft SFT --rrhf RRHF -o OUT
+    """
+    from diffagent.agent.agent import Agent
+    from diffagent.training.hallucination import read_prompts
+    from diffagent.training.image_table import constrained, default_call, five, free, measure, table
+    from diffagent.training.rewards.published import load_scorers
+    from diffagent.training.rewards.unified import ImageMetrics
+    from diffagent.training.rrhf.policy import Tuned
+    from diffagent.training.rrhf.queries import default_card
+    from diffagent.training.sheets import blind_page, sheets
+    from diffagent.training.studio import Studio
+
+    texts = read_prompts(prompts, options["limit"], options["seed"])
+    said: list[list[Any]] = []
+    for name in (sft, aligned):
+        agent = Agent.of(options["catalog"], Tuned.find(name).engine())
+        default = default_card(agent, options["baseline"])
+        ask = free(agent, options["free"], default) if options["free"] else constrained(agent)
+        said.append([ask(text) for text in progress(texts, f"calls of {name}")])
+    asked = [
+        five(text, default_call(agent, default, text), one, two)
+        for text, one, two in zip(texts, *said, strict=True)
+    ]
+    side = options["side"] or (1024 if default.base_model.startswith("SDXL") else 512)
+    studio = Studio(
+        out / "images", agent.catalog, options["target"], options["target_url"], size=(side, side)
+    )
+    scorers = load_scorers(options["clip"], options["image_reward"], options["hps"])
+    metrics = ImageMetrics(studio, scorers, range(options["count"]))
+    found = table(asked, measure(asked, metrics, progress), options["seed"])
+    sheets(asked, studio, metrics.seeds, out)
+    blind_page(asked, studio, out / "blind.html", seeds=metrics.seeds)
+    found["generated"] = studio.generated
+    if options["as_json"]:
+        click.echo(json.dumps(found))
+        return
+    for name, row in found.items():
+        click.echo(f"{name:16} {json.dumps(row)}")
+
+
+def community_of(raw: Path | None, agent: Any, prompts: list[str], side: Any) -> Any:
+    """The reward over all sample prompts of a crawl.
+
+    Raises:
+        BadInput: no crawl was given.
+    """
+    from diffagent.data.corpus import read_entries
+    from diffagent.data.errors import BadInput
+    from diffagent.data.filters import Scope
+    from diffagent.data.raw import RawFolder
+    from diffagent.training.rewards.community import Community
+
+    if raw is None:
+        raise BadInput("the community's reward reads sample prompts and statistics: pass --raw RAW")
+    entries = read_entries(RawFolder(raw), Scope(), "none")
+    return Community.of(entries, agent.prefilter.encoder, prompts, progress, side)
+
+
+def _image_reward(options: dict[str, Any], agent: Any, config: Any) -> Any:
+    from diffagent.data.errors import BadInput
+    from diffagent.training.rewards.published import load_scorers
+    from diffagent.training.rewards.unified import ImageMetrics
+    from diffagent.training.studio import Studio
+
+    if options["images"] is None:
+        raise BadInput("the reward of images keeps them: pass --images FOLDER")
+    studio = Studio(options["images"], agent.catalog, options["target"], options["target_url"])
+    return ImageMetrics(studio, load_scorers(), range(config.images))
+
+
+def progress(items: Iterable[Any], label: str) -> Iterable[Any]:
+    from tqdm import tqdm
+
+    return tqdm(items, desc=label, dynamic_ncols=True)
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)

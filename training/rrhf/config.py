@@ -1,0 +1,76 @@
+"""How a model is aligned: what a recipe of RRHF holds, checked."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from diffagent.data.errors import BadInput
+from diffagent.training.dialogues import Form
+from diffagent.training.recipe import Lora, read
+
+_COUNTS = ("k", "responses", "images", "epochs", "batch", "accumulate", "eval_steps", "save_steps")
+
+
+@dataclass(frozen=True)
+class RRHFConfig:
+    """Of a query: ``responses`` by diverse beam search with penalty ``diversity``, and one by multinomial
+    sampling at ``temperature``; ``form`` of the answers, ``k`` candidates to answer among; ``images`` of a
+    call where the reward looks at images (the paper: 10).
+
+    Of the run: ``batch`` queries with all their responses go through a device at once, ``accumulate`` such
+    batches make a step; ``lora`` is what a model is given that brings no adapter of ours; the other fields
+    are as in :class:`diffagent.training.recipe.Recipe`. ``held_out`` queries are evaluated every
+    ``eval_steps``.
+    """
+
+    name: str = "custom"
+    form: Form = "candidates"
+    k: int = 16
+    responses: int = 5
+    diversity: float = 1.0
+    temperature: float = 1.0
+    images: int = 10
+    lora: Lora | None = field(default_factory=Lora)
+    extract_rank: int | None = None
+    epochs: int = 1
+    batch: int = 2
+    accumulate: int = 1
+    learning_rate: float = 1e-4
+    weight_decay: float = 0.0
+    warmup: float = 0.05
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    checkpointing: bool = False
+    held_out: int = 32
+    eval_steps: int = 50
+    save_steps: int = 50
+    minutes: float | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in _COUNTS:
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise BadInput(f"{name} is {value!r} in recipe {self.name}: give a whole number from 1 up")
+        if min(self.learning_rate, self.temperature) <= 0 or min(self.diversity, self.held_out) < 0:
+            raise BadInput(
+                f"learning_rate is {self.learning_rate}, temperature {self.temperature}, diversity "
+                f"{self.diversity} and held_out {self.held_out} in recipe {self.name}: "
+                "the first two are above 0, the others 0 or more"
+            )
+        if not 0 <= self.warmup < 1:
+            raise BadInput(f"warmup is {self.warmup} in recipe {self.name}: give a share below 1")
+        if self.form not in ("candidates", "memory"):
+            raise BadInput(f"form is {self.form!r} in recipe {self.name}: give candidates or memory")
+        if self.dtype not in ("auto", "float32", "bfloat16"):
+            raise BadInput(f"dtype is {self.dtype!r} in recipe {self.name}: give auto, float32 or bfloat16")
+        if self.lora is not None and self.extract_rank is not None:
+            raise BadInput(f"recipe {self.name} has lora and extract_rank: only full weights are extracted")
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def read_config(name: str) -> RRHFConfig:
+    """A recipe that ships, by name, or a YAML file; see :func:`diffagent.training.recipe.read`."""
+    return read(RRHFConfig, name, "rrhf")

@@ -1,0 +1,106 @@
+"""Queries of alignment: what the model is asked, and among which models it may answer.
+
+    align.jsonl → prompt → the agent's candidates (candidates form) or the whole catalog (memory form)
+
+In the candidates form the default model takes the last candidate's place where it is not one of them, and the
+list is shuffled, as in fine-tuning, so that no place in it is a hint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from diffagent.agent import answer, memory
+from diffagent.agent.agent import Agent, check
+from diffagent.agent.engines import Prompt
+from diffagent.agent.wishes import Wishes
+from diffagent.data.errors import BadInput, DiffAgentError
+from diffagent.data.records import Card
+from diffagent.training.dialogues import Form
+from diffagent.training.listing import Row, read_rows
+
+
+@dataclass(frozen=True)
+class Query:
+    """A user's prompt, and the models to answer among, in the order of the question (memory form: none)."""
+
+    wishes: Wishes
+    cards: tuple[Card, ...]
+    form: Form
+
+    @property
+    def question(self) -> Prompt:
+        """The chat turn, as in serving."""
+        if self.form == "memory":
+            return memory.question(self.wishes.prompt)
+        return answer.question(self.cards, self.wishes.prompt)
+
+    @property
+    def key(self) -> str:
+        """Tells queries apart in files: a digest of prompt and candidates."""
+        said = [
+            self.form,
+            self.wishes.prompt,
+            self.wishes.negative_prompt,
+            *(card.air for card in self.cards),
+        ]
+        return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
+
+
+def default_card(agent: Agent, name: str | None = None) -> Card:
+    """The model of the default call: the one that is named, else the most used checkpoint of SD 1.x, else
+    of any family that has one.
+
+    Raises:
+        BadInput: it is a LoRA, or there is no checkpoint.
+    """
+    if name is not None:
+        card = agent.catalog.find(name)
+    else:
+        found = (agent.most_used(one) for one in ("sd1", "sdxl", "other"))
+        best = next((card for card in found if card is not None), None)
+        if best is None:
+            raise BadInput(
+                "the catalog has no checkpoint to compare with: add one, or name one with --baseline"
+            )
+        card = best
+    if card.type != "Checkpoint":
+        raise BadInput(f"the baseline {card.name} is a {card.type}: give a checkpoint, which runs by itself")
+    return card
+
+
+def read_queries(path: Path, agent: Agent, form: Form, k: int, default: Card, seed: int) -> list[Query]:
+    """The queries of a DABench file, in an order of ``seed``; prompts that no agent would route are left
+    out."""
+    rows = read_rows(path)
+    order = np.random.default_rng(seed).permutation(len(rows))
+    return list(ask((rows[i] for i in order), agent, form, k, default, seed))
+
+
+def ask(rows: Iterable[Row], agent: Agent, form: Form, k: int, default: Card, seed: int) -> Iterable[Query]:
+    for number, row in enumerate(rows):
+        asked = row["instruction"]
+        try:
+            wished = check(asked["prompt"], k)
+        except DiffAgentError:
+            continue
+        wished = replace(wished, negative_prompt=asked.get("negative_prompt") or "")
+        if form == "memory":
+            yield Query(wished, (), form)
+            continue
+        requirement = agent.prefilter.require(wished.prompt, wished.negative_prompt)
+        offered = agent.prefilter.rank(requirement, k, agent.loadable)
+        cards = with_default([one.card for one in offered], default)
+        order = np.random.default_rng([seed, number]).permutation(len(cards))
+        yield Query(wished, tuple(cards[i] for i in order), form)
+
+
+def with_default(cards: Sequence[Card], default: Card) -> list[Card]:
+    """The candidates with the default model among them."""
+    return list(cards) if default in cards else [*cards[:-1], default]

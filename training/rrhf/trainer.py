@@ -1,0 +1,185 @@
+"""transformers' Trainer with the loss of RRHF: a batch is several queries, each with all its responses."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from diffagent.training.answer_loss import shared, states_behind
+from diffagent.training.answer_trainer import clock, diary
+from diffagent.training.rrhf.loss import Loss, response_log_probs, rrhf_loss, token_log_probs
+
+if TYPE_CHECKING:
+    import torch
+
+    from diffagent.training.sft import Limits, Say
+
+Side = Literal["left", "right"]
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """A query's token ids, and those of its responses with a score each; the end token stands in them."""
+
+    prompt: list[int]
+    responses: list[list[int]]
+    scores: list[float]
+
+
+def collate(queries: Sequence[Ranked], pad: int, side: Side = "right") -> dict[str, Any]:
+    """A batch of R responses, padded at one side.
+
+    ``input_ids``, ``attention_mask`` and ``own`` (true at the response's tokens) [R, L]; ``scores`` float32
+    and ``query`` int64 [R].
+    """
+    import torch
+
+    rows = [(one.prompt, said) for one in queries for said in one.responses]
+    longest = max(len(prompt) + len(said) for prompt, said in rows)
+
+    def padded(ids: Sequence[int], filler: int) -> list[int]:
+        rest = [filler] * (longest - len(ids))
+        return [*rest, *ids] if side == "left" else [*ids, *rest]
+
+    numbers = [number for number, one in enumerate(queries) for _ in one.responses]
+    return {
+        "input_ids": torch.tensor([padded([*prompt, *said], pad) for prompt, said in rows]),
+        "attention_mask": torch.tensor([padded([1] * (len(p) + len(r)), 0) for p, r in rows]),
+        "own": torch.tensor([padded([0] * len(p) + [1] * len(r), 0) for p, r in rows]).bool(),
+        "scores": torch.tensor([score for one in queries for score in one.scores], dtype=torch.float32),
+        "query": torch.tensor(numbers),
+    }
+
+
+def whole_log_probs(model: Any, batch: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Σ log P and the number of tokens of each response [R], by one pass over all rows; any padding.
+
+    Positions count from each row's first token, so that where padding stands changes nothing. Logits are
+    computed from the token before the first response's on.
+    """
+    ids, real, own = batch["input_ids"], batch["attention_mask"], batch["own"]
+    start = max(int(own.any(0).nonzero()[0]) - 1, 0)
+    logits = model(
+        input_ids=ids,
+        attention_mask=real,
+        position_ids=(real.cumsum(1) - 1).clamp(min=0),
+        logits_to_keep=ids.shape[1] - start,
+        use_cache=False,
+    ).logits
+    return response_log_probs(token_log_probs(logits, ids[:, start:]), own[:, start + 1 :])
+
+
+def shared_log_probs(model: Any, batch: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
+    """:func:`whole_log_probs`, where a query goes through the model once for all its responses.
+
+    Six responses of forty tokens to a query of 220 are 460 tokens in place of 1,560: what a CPU has to do.
+    Rows are padded at the right.
+    """
+    import torch
+
+    found = [_of_one_query(model, one) for one in by_query(batch)]
+    totals, lengths = zip(*found, strict=True)
+    return torch.cat(totals), torch.cat(lengths)
+
+
+def by_query(batch: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """A batch's queries one after another, in the order of their numbers; rows cut to the longest."""
+    for number in batch["query"].unique():
+        rows = batch["query"] == number
+        width = int(batch["attention_mask"][rows].sum(1).max())
+        wide = {name: batch[name][rows][:, :width] for name in ("input_ids", "attention_mask", "own")}
+        yield {**wide, "scores": batch["scores"][rows], "query": batch["query"][rows]}
+
+
+def _of_one_query(model: Any, batch: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
+    ids, own = batch["input_ids"], batch["own"]
+    common = min(shared(ids, ~own), int(own.any(0).nonzero()[0]) - 1)
+    states = states_behind(model, ids, batch["attention_mask"], common)
+    scored = own[:, common + 1 :]
+    logits = model.get_output_embeddings()(states[:, :-1][scored]).float()
+    log_probs = states.new_zeros(scored.shape, dtype=logits.dtype)
+    wanted = ids[:, common + 1 :][scored]
+    log_probs = log_probs.masked_scatter(scored, logits.log_softmax(-1).gather(-1, wanted[:, None])[:, 0])
+    return response_log_probs(log_probs, scored)
+
+
+@cache
+def trainer_class() -> Any:
+    """The class; made at the first use, because its base takes seconds to import."""
+    from torch.optim.lr_scheduler import LambdaLR
+    from transformers.trainer import Trainer
+    from transformers.trainer_callback import PrinterCallback
+
+    class RRHFTrainer(Trainer):  # type: ignore[misc]
+        """Beside Trainer's arguments: ``schedule(start)`` gives step → factor of the learning rate.
+
+        Batches come from :func:`collate`.
+        """
+
+        def __init__(
+            self,
+            *,
+            schedule: Callable[[int], Callable[[int], float]],
+            limits: Limits,
+            say: Say,
+            log: Path,
+            **options: Any,
+        ) -> None:
+            self.lr_scheduler: Any = None
+            super().__init__(**options)
+            self.model_accepts_loss_kwargs = False  # the loss is a mean over a batch's queries
+            self._schedule = schedule
+            self._parts: dict[str, list[float]] = defaultdict(list)
+            self.tokens = 0
+            """Tokens trained on in this process, padding left out, a query's counted with each response."""
+            self.remove_callback(PrinterCallback)  # it prints on stdout
+            self.add_callback(clock(limits, say))
+            self.add_callback(diary(log, say))
+
+        def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+            if self.lr_scheduler is None:
+                start = self.state.global_step
+                self.lr_scheduler = LambdaLR(optimizer or self.optimizer, self._schedule(start))
+                self._created_lr_scheduler = True
+            return self.lr_scheduler
+
+        def compute_loss(
+            self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+        ) -> Any:
+            total, length = self._log_probs(model, inputs)
+            loss = rrhf_loss(total, length, inputs["scores"], inputs["query"])
+            self._note(loss, inputs)
+            return (loss.total, {}) if return_outputs else loss.total
+
+        def _log_probs(self, model: Any, inputs: Any) -> tuple[torch.Tensor, torch.Tensor]:
+            on_cpu = inputs["own"].device.type == "cpu"
+            padded_right = bool(inputs["attention_mask"][:, 0].all())
+            if not on_cpu or not padded_right or self.args.gradient_checkpointing:
+                return whole_log_probs(model, inputs)
+            plain = self.accelerator.unwrap_model(model)
+            return shared_log_probs(
+                plain.get_base_model() if hasattr(plain, "peft_config") else plain, inputs
+            )
+
+        def _note(self, loss: Loss, inputs: Any) -> None:
+            prefix = "" if self.model.training else "eval_"
+            if self.model.training:
+                self.tokens += int(inputs["attention_mask"].sum())
+            for name in ("rank", "cross_entropy", "ordered", "best"):
+                value = getattr(loss, name)
+                if not math.isnan(value):
+                    self._parts[prefix + name].append(value)
+
+        def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+            evaluated = "eval_loss" in logs
+            for name in [one for one in self._parts if one.startswith("eval_") == evaluated]:
+                values = self._parts.pop(name)
+                logs[name] = sum(values) / len(values)
+            super().log(logs, start_time)
+
+    return RRHFTrainer

@@ -1,0 +1,31 @@
+"""``diffagent train story``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("out", type=click.Path(file_okay=False, path_type=Path))
+@click.option("--llm", default="smollm2-135m-instruct", show_default=True, metavar="PATH-OR-NAME")
+@click.option(
+    "--scale",
+    default=1.0,
+    show_default=True,
+    help="Multiplies all steps and counts; below 0.2 SFT learns little.",
+)
+@click.option("--until", metavar="STAGE", help="Stop behind this stage.")
+def story(out: Path, llm: str, scale: float, until: str | None) -> None:
+    """Tell the whole of SFTA on a small hub with images: about two hours on two cores; again: goes on.
+
+    \b
+    diffagent train story OUT
+    """
+    from diffagent.training.rrhf.cli import progress
+    from diffagent.training.smallhub.story import Story, tell
+
+    found = tell(Story(out, llm, scale), until, progress, lambda line: click.echo(line, err=True))
+    click.echo(json.dumps(found))

@@ -1,0 +1,130 @@
+"""The hub as a catalog, and DABench-style pairs of what people would have made with it.
+
+Both models of a style are used equally often, with settings that vary, as on a real hub: what people used
+does not say what is better. Prompts of one subject and style are of one part, so that no part repeats
+another's.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from diffagent.agent.importing import add_entries
+from diffagent.data.cards import Entry
+from diffagent.data.catalog import Catalog
+from diffagent.data.records import Card, Sample, Stats, Usage
+from diffagent.data.text_encoder import Encoder
+from diffagent.training.smallhub.models import BASE, WORDINGS, Model, caption, models
+from diffagent.training.smallhub.pictures import STYLES
+
+SIDE = 64
+SETTINGS = {
+    "sampling_method": ("Euler a", "DPM++ 2M Karras"),
+    "sampling_steps": (12, 16),
+    "cfg_scale": (3.0, 4.0),
+}
+PARTS = ("train", "align", "test")
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Pairs of each part."""
+
+    train: int = 1200
+    align: int = 260
+    test: int = 120
+
+
+def card(number: int, model: Model) -> Card:
+    """The catalog entry of a model: a checkpoint of the SD 1.x ecosystem by name only, so that every part
+    of the agent runs as it does on the real catalog."""
+    style = () if model.name == BASE else (model.style,)
+    spread = {name: dict.fromkeys(values, 10) for name, values in SETTINGS.items()}
+    return Card(
+        name=model.name,
+        type="Checkpoint",
+        base_model="SD 1.5",
+        air=f"urn:air:sd1:checkpoint:civitai:{number}@{number}",
+        model_id=number,
+        version_id=number,
+        file_name=f"{model.name.lower().replace(' ', '-')}.safetensors",
+        tags=(*style, "small"),
+        stats=Stats(downloads=100 if model.name == BASE else 10, ratings=5, rating=4.5),
+        usage=Usage(
+            spread["sampling_method"], spread["sampling_steps"], spread["cfg_scale"], {f"{SIDE}x{SIDE}": 10}
+        ),
+        description=f"{model.name}: a small model for {model.style} pictures.",
+        source="smallhub",
+    )
+
+
+def cards() -> dict[str, Card]:
+    """Model name → its entry."""
+    return {one.name: card(number, one) for number, one in enumerate(models(), 1)}
+
+
+def part_of(subject: str, style: str) -> str:
+    """The part that a subject in a style belongs to: one eighth align, one eighth test."""
+    draw = hashlib.sha256(f"{subject}/{style}".encode()).digest()[0] % 8
+    return "test" if draw == 0 else "align" if draw == 1 else "train"
+
+
+def pairs(subjects: Sequence[str], sizes: Sizes, seed: int = 0) -> dict[str, list[dict[str, Any]]]:
+    """Part → rows of DABench."""
+    known = cards()
+    by_style: dict[str, list[Model]] = {style: [] for style in STYLES}
+    for one in models()[1:]:
+        by_style[one.style].append(one)
+    rng = np.random.default_rng(seed)
+    every = [(s, style, w) for s in subjects for style in STYLES for w in range(len(WORDINGS))]
+    found: dict[str, list[dict[str, Any]]] = {part: [] for part in PARTS}
+    for at in rng.permutation(len(every)):
+        subject, style, wording = every[at]
+        part = part_of(subject, style)
+        if len(found[part]) >= getattr(sizes, part):
+            continue
+        model = by_style[style][int(rng.integers(2))]
+        found[part].append(_row(caption(subject, style, wording), known[model.name], rng))
+    return found
+
+
+def _row(prompt: str, model: Card, rng: np.random.Generator) -> dict[str, Any]:
+    own = {name: values[int(rng.integers(len(values)))] for name, values in SETTINGS.items()}
+    api = {
+        "model": model.name,
+        "type": model.type,
+        "base_model": model.base_model,
+        "width": SIDE,
+        "height": SIDE,
+        **own,
+        "model_description": model.description,
+    }
+    asked = {"prompt": prompt, "negative_prompt": ""}
+    return {"instruction": asked, "api": api, "air": model.air, "source": "smallhub"}
+
+
+def write(subjects: Sequence[str], sizes: Sizes, encoder: Encoder, folder: Path) -> Path:
+    """The pairs as a DABench folder, and the catalog beside them with what the train part says; its path."""
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = pairs(subjects, sizes)
+    for part, listed in rows.items():
+        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in listed)
+        (folder / f"{part}.jsonl").write_text(lines, encoding="utf-8")
+    path = folder / "catalog.sqlite"
+    path.unlink(missing_ok=True)
+    entries = []
+    for one in cards().values():
+        used = [row["instruction"]["prompt"] for row in rows["train"] if row["air"] == one.air][:24]
+        number = one.model_id or 0
+        samples = [Sample(1000 * number + i, number, prompt) for i, prompt in enumerate(used)]
+        entries.append(Entry(one, tuple(samples)))
+    with Catalog.create(path) as catalog:
+        add_entries(catalog, entries, encoder)
+    return path

@@ -1,0 +1,210 @@
+"""The hub's models: a base trained from scratch, and for each style two that were trained on from it.
+
+The two of a style are one run, kept early and late: they share the style and differ in quality, which is
+what a model that was fine-tuned on what people used cannot tell and a reward can.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from diffagent.data.text_encoder import Encoder
+from diffagent.training.smallhub.pictures import STYLES, Pictures
+from diffagent.training.smallhub.pipeline import condition, new_scheduler, new_unet, pipeline_class
+
+Progress = Callable[[Iterable[Any], str], Iterable[Any]]
+BASE = "Plain Sketch"
+UNCONDITIONAL = 0.1
+"""The share of training pictures whose words are left out, for classifier-free guidance."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Steps of ``batch`` pictures for the base and for each style; ``early`` is where the poor model is
+    kept."""
+
+    base: int = 2500
+    style: int = 400
+    early: int = 20
+    batch: int = 32
+    learning_rate: float = 3e-4
+    every: int = 250
+    channels: tuple[int, ...] = (24, 48, 96)
+
+
+@dataclass(frozen=True)
+class Model:
+    """One of the hub's models: its name, style ("plain" of the base), and whether it was trained to the
+    end."""
+
+    name: str
+    style: str
+    good: bool
+
+
+def models() -> list[Model]:
+    """The base, then a poor and a good model of each style; names do not say which."""
+    names = {
+        "pixel art": ("Byte Garden", "Pixel Parade"),
+        "line drawing": ("Inkwell", "Contour"),
+        "watercolor": ("Wet Paper", "Aquarelle"),
+        "neon night": ("Afterglow", "Neon Alley"),
+    }
+    found = [Model(BASE, "plain", True)]
+    for number, style in enumerate(STYLES):
+        first, second = names[style]
+        poor, good = (first, second) if number % 2 else (second, first)  # neither order nor name tells
+        found += [Model(poor, style, False), Model(good, style, True)]
+    return found
+
+
+def train_all(
+    pictures: Pictures, hands: list[int], encoder: Encoder, schedule: Schedule, out: Path, progress: Progress
+) -> dict[str, Path]:
+    """Model name → its folder; models that are there are kept, a base that was cut off goes on."""
+    folders = {one.name: out / one.name.lower().replace(" ", "-") for one in models()}
+    base = folders[BASE]
+    if not _whole(base):
+        _train(
+            pictures, hands, 0, encoder, schedule, schedule.base, {schedule.base: base}, None, out, progress
+        )
+    for number, style in enumerate(STYLES, 1):
+        poor, good = (folders[one.name] for one in models() if one.style == style)
+        if not (_whole(poor) and _whole(good)):
+            kept = {schedule.early: poor, schedule.style: good}
+            _train(pictures, hands, number, encoder, schedule, schedule.style, kept, base, out, progress)
+    return folders
+
+
+def _train(
+    pictures: Pictures,
+    hands: list[int],
+    style: int,
+    encoder: Encoder,
+    schedule: Schedule,
+    steps: int,
+    kept: dict[int, Path],
+    start: Path | None,
+    out: Path,
+    progress: Progress,
+) -> None:
+    """Noise prediction (Ho et al. 2020) on one style's pictures; saved at the steps of ``kept``."""
+    import torch
+
+    torch.manual_seed(style)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    unet, noise = new_unet(schedule.channels), new_scheduler()
+    if start is not None:
+        unet.load_state_dict(_unet_of(start).state_dict())
+    unet.to(device, memory_format=torch.channels_last).train()
+    optimiser = torch.optim.AdamW(unet.parameters(), schedule.learning_rate, weight_decay=1e-4)
+    half_way = out / f".{style}.pt"
+    begun = _resume(half_way, unet, optimiser, device)
+    label = "base" if start is None else pictures.styles[style]
+    losses: list[float] = []
+    batches = _batches(pictures, hands, style, encoder, schedule.batch, begun)
+    for step in progress(range(begun + 1, steps + 1), f"model, {label}"):
+        for group in optimiser.param_groups:
+            group["lr"] = schedule.learning_rate * min(1.0, step / 50, 3 * (steps + 1 - step) / steps + 0.05)
+        x, text = (one.to(device) for one in next(batches))
+        at = torch.randint(0, 1000, (len(x),), device=device)
+        added = torch.randn_like(x)
+        with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
+            guess = unet(noise.add_noise(x, added, at), at, encoder_hidden_states=text).sample
+        loss = torch.nn.functional.mse_loss(guess.float(), added)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(unet.parameters(), 1.0)
+        optimiser.step()
+        losses.append(float(loss.detach()))
+        if step in kept:
+            _save(unet, noise, kept[step], {"steps": step, "loss": float(np.mean(losses[-100:]))})
+        elif step % schedule.every == 0:
+            _write(half_way, {"step": step, "unet": unet.state_dict(), "optimiser": optimiser.state_dict()})
+    half_way.unlink(missing_ok=True)
+
+
+def _batches(
+    pictures: Pictures, hands: list[int], style: int, encoder: Encoder, size: int, skip: int
+) -> Iterator[tuple[Any, Any]]:
+    """Endless pictures in −1…1 with what is said of them; the draw of a step follows from its number."""
+    import torch
+
+    words = [caption(subject, pictures.styles[style], 0) for subject in pictures.subjects]
+    states = condition(words, encoder)
+    chosen = torch.from_numpy(pictures.pixels[hands, style]).flatten(0, 1).float() / 127.5 - 1
+    count = len(pictures.subjects)
+    step = skip
+    while True:
+        step += 1
+        rng = np.random.default_rng([style, step])
+        rows = torch.from_numpy(rng.integers(0, len(chosen), size))
+        x = chosen[rows]
+        shift = rng.integers(-2, 3, 2)
+        x = torch.roll(x, tuple(int(n) for n in shift), (2, 3))
+        said = states[rows % count].clone()
+        said[torch.from_numpy(rng.random(size) < UNCONDITIONAL)] = 0
+        yield x, said
+
+
+WORDINGS = (
+    "a {subject}, {style}",
+    "{subject}, {style}",
+    "picture of a {subject}, {style}",
+    "one {subject}, {style}",
+)
+
+
+def caption(subject: str, style: str, wording: int) -> str:
+    """What a person would say of a picture; the plain style is not said."""
+    text = WORDINGS[wording % len(WORDINGS)].format(subject=subject, style=style)
+    return text.removesuffix(", plain")
+
+
+def _save(unet: Any, noise: Any, folder: Path, facts: dict[str, Any]) -> None:
+    import shutil
+
+    scratch = folder.with_name(f".{folder.name}")
+    shutil.rmtree(scratch, ignore_errors=True)
+    training = unet.training
+    pipeline_class()(unet.eval(), noise).save_pretrained(str(scratch))
+    unet.train(training)
+    (scratch / "training.json").write_text(json.dumps(facts) + "\n", encoding="utf-8")
+    shutil.rmtree(folder, ignore_errors=True)
+    scratch.rename(folder)
+
+
+def _whole(folder: Path) -> bool:
+    return (folder / "training.json").is_file()
+
+
+def _unet_of(folder: Path) -> Any:
+    from diffusers import UNet2DConditionModel
+
+    return UNet2DConditionModel.from_pretrained(str(folder), subfolder="unet")
+
+
+def _resume(path: Path, unet: Any, optimiser: Any, device: str) -> int:
+    import torch
+
+    if not path.is_file():
+        return 0
+    stored = torch.load(path, map_location=device, weights_only=True)
+    unet.load_state_dict(stored["unet"])
+    optimiser.load_state_dict(stored["optimiser"])
+    return int(stored["step"])
+
+
+def _write(path: Path, stored: dict[str, Any]) -> None:
+    import torch
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = path.with_suffix(".tmp")
+    torch.save(stored, scratch)
+    scratch.replace(path)

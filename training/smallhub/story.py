@@ -1,0 +1,273 @@
+"""The story of SFTA on the small hub, stage by stage; each stage is a folder, and done when its
+``done.json`` is there.
+
+    1-pictures   200 subjects, four hands, five styles       5-sft      trained to its validation minimum
+    2-models     a base and eight models                     6-rrhf     candidates, images, scores,
+    alignment 3-scorers    three that reward, three that report        7-tables   Tables 1 and 2, contact
+    sheets, blind page 4-dabench    pairs and the catalog
+
+    diffagent train story OUT                                about two hours on two cores; again: goes on
+
+A stage that is done is not run again; one that was cut off goes on at its last checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from diffagent.data.errors import BadInput
+from diffagent.data.text_encoder import TextEncoder
+from diffagent.training.answer_trainer import read_log
+from diffagent.training.dialogues import Mix
+from diffagent.training.image_table import default_call, five, free, measure, table
+from diffagent.training.recipe import Lora, Recipe
+from diffagent.training.rewards.unified import ImageMetrics
+from diffagent.training.rrhf.config import RRHFConfig
+from diffagent.training.rrhf.policy import Tuned
+from diffagent.training.rrhf.queries import default_card, read_queries
+from diffagent.training.sheets import blind_page, sheets
+from diffagent.training.smallhub import hub
+from diffagent.training.smallhub.models import BASE, Schedule, models, train_all
+from diffagent.training.smallhub.pictures import Pictures, draw, fetch
+from diffagent.training.smallhub.pipeline import reader
+from diffagent.training.smallhub.scorers import SmallScorer, train_scorers
+
+if TYPE_CHECKING:
+    from diffagent.agent.agent import Agent
+    from diffagent.training.studio import Studio
+
+Progress = Callable[[Iterable[Any], str], Iterable[Any]]
+Say = Callable[[str], None]
+STAGES = ("1-pictures", "2-models", "3-scorers", "4-dabench", "5-sft", "6-rrhf", "7-tables")
+REWARD_HANDS, REPORT_HANDS = (0, 1), (2, 3)
+IMAGES = 3
+
+
+@dataclass(frozen=True)
+class Story:
+    """Where the story is told, with which language model, and how long: ``scale`` multiplies steps and
+    counts."""
+
+    out: Path
+    llm: str
+    scale: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.scale <= 10:
+            raise BadInput(f"scale is {self.scale}: give a number above 0, such as 1 or 0.01")
+
+    def times(self, count: int, least: int = 1) -> int:
+        return max(least, round(self.scale * count))
+
+    def folder(self, stage: str) -> Path:
+        return self.out / stage
+
+    @cached_property
+    def encoder(self) -> TextEncoder:
+        return TextEncoder.load()
+
+    @cached_property
+    def pictures(self) -> Pictures:
+        return Pictures.read(self.folder("1-pictures") / "pictures.npz")
+
+    @property
+    def catalog(self) -> Path:
+        return self.folder("4-dabench") / "catalog.sqlite"
+
+    def schedule(self) -> Schedule:
+        whole = Schedule()
+        base, style = self.times(whole.base, 2), self.times(whole.style, 4)
+        return replace(whole, base=base, style=style, early=min(style - 1, self.times(whole.early)))
+
+    def scorers(self, side: str, progress: Progress) -> list[SmallScorer]:
+        """The scorers that reward, or those that report."""
+        hands, seed = (REWARD_HANDS, 10) if side == "reward" else (REPORT_HANDS, 20)
+        folder = self.folder("3-scorers") / side
+        steps = self.times(1200, 5)
+        return train_scorers(self.pictures, hands, self.encoder, folder, seed, progress, steps)
+
+    def studio(self, agent: Agent) -> Studio:
+        """Images by the executor for local diffusers, from the models' folders."""
+        from diffagent.agent.executors.diffusers import LocalDiffusers
+        from diffagent.training.studio import Studio
+
+        cards = hub.cards()
+        folders = {cards[one.name].air: model_folder(self, one.name) for one in models()}
+        maker = LocalDiffusers(files=folders, reader=reader(self.encoder))
+        return Studio(self.out / "images", agent.catalog, maker=maker, size=(hub.SIDE, hub.SIDE))
+
+    def agent(self, llm: str) -> Agent:
+        from diffagent.agent.agent import Agent
+
+        return Agent.of(self.catalog, Tuned.find(llm).engine())
+
+
+def model_folder(story: Story, name: str) -> Path:
+    return story.folder("2-models") / name.lower().replace(" ", "-")
+
+
+def tell(story: Story, until: str | None, progress: Progress, say: Say) -> dict[str, Any]:
+    """Run every stage that is not done; returns stage → what its ``done.json`` says.
+
+    Raises:
+        BadInput: there is no stage ``until``.
+    """
+    if until is not None and until not in STAGES:
+        raise BadInput(f"there is no stage {until!r}: the stages are {', '.join(STAGES)}")
+    found = {}
+    for stage in STAGES:
+        mark = story.folder(stage) / "done.json"
+        if not mark.is_file():
+            say(f"== {stage}")
+            began = time.monotonic()
+            mark.parent.mkdir(parents=True, exist_ok=True)
+            said = _RUN[stage](story, progress, say)
+            said["seconds"] = round(time.monotonic() - began, 1)
+            mark.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
+        found[stage] = json.loads(mark.read_text("utf-8"))
+        if stage == until:
+            break
+    return found
+
+
+def _pictures(story: Story, progress: Progress, say: Say) -> dict[str, Any]:
+    folder = story.folder("1-pictures")
+    pictures = draw(fetch(folder / "packages"), story.times(200, 8))
+    pictures.save(folder / "pictures.npz")
+    return {"subjects": len(pictures.subjects), "pictures": int(pictures.pixels[..., 0, 0, 0].size)}
+
+
+def _models(story: Story, progress: Progress, say: Say) -> dict[str, Any]:
+    hands = list(range(4))
+    folders = train_all(
+        story.pictures, hands, story.encoder, story.schedule(), story.folder("2-models"), progress
+    )
+    return {name: json.loads((folder / "training.json").read_text()) for name, folder in folders.items()}
+
+
+def _scorers(story: Story, progress: Progress, say: Say) -> dict[str, Any]:
+    """Both sets; each is tried on the other's hands: how often its own words beat another subject's."""
+    import numpy as np
+    from PIL import Image
+
+    from diffagent.training.smallhub.models import caption
+
+    said: dict[str, Any] = {}
+    rng = np.random.default_rng(0)
+    pictures = story.pictures
+    for side, hands in (("reward", REPORT_HANDS), ("report", REWARD_HANDS)):
+        for scorer in story.scorers(side, progress):
+            won = []
+            for _ in range(story.times(100, 5)):
+                hand, style = int(rng.choice(hands)), int(rng.integers(1, 5))
+                right, wrong = rng.permutation(len(pictures.subjects))[:2]
+                shown = [
+                    Image.fromarray(pictures.pixels[hand, style, i].transpose(1, 2, 0))
+                    for i in (right, wrong)
+                ]
+                one, other = scorer.score(caption(pictures.subjects[right], pictures.styles[style], 0), shown)
+                won.append(one > other)
+            said[f"{side} {scorer.name}"] = {"right_of_two": float(np.mean(won))}
+    return said
+
+
+def _dabench(story: Story, progress: Progress, say: Say) -> dict[str, Any]:
+    whole = hub.Sizes()
+    sizes = hub.Sizes(*(story.times(getattr(whole, part), 16) for part in hub.PARTS))
+    folder = story.folder("4-dabench")
+    hub.write(story.pictures.subjects, sizes, story.encoder, folder)
+    return {part: len((folder / f"{part}.jsonl").read_text().splitlines()) for part in hub.PARTS}
+
+
+def _sft(story: Story, progress: Progress, say: Say) -> dict[str, Any]:
+    """Fine-tuning, and again up to where the held-out loss was least, if that was before the end."""
+    from diffagent.training.sft import Limits, train
+
+    folder = story.folder("5-sft")
+    recipe = Recipe(
+        "story", story.llm, Mix(memory=1), lora=Lora(16, 32), epochs=3, batch=8, learning_rate=4e-4,
+        held_out=min(64, story.times(64, 8)), eval_steps=story.times(25, 2), save_steps=story.times(50, 2),
+    )  # fmt: skip
+
+    def run(limits: Limits | None) -> dict[str, Any]:
+        resume = (folder / "log.jsonl").is_file() and bool(
+            list(folder.glob("checkpoint-*/trainer_state.json"))
+        )
+        return train(
+            recipe, story.folder("4-dabench"), folder, resume=resume and limits is None, limits=limits,
+            catalog=story.catalog, progress=progress, say=say,
+        )  # fmt: skip
+
+    report = run(None)
+    losses = [(row["eval_loss"], row["step"]) for row in read_log(folder / "log.jsonl") if "eval_loss" in row]
+    if losses and min(losses)[1] < report["steps"]:
+        say(f"the held-out loss was least at step {min(losses)[1]}: training up to there")
+        report = run(Limits(steps=int(min(losses)[1])))
+    return {"steps": report["steps"], "eval_losses": losses}
+
+
+def _rrhf(story: Story, progress: Progress, say: Say) -> dict[str, Any]:
+    from diffagent.training.rrhf.align import Task, align
+
+    folder, dabench = story.folder("6-rrhf"), story.folder("4-dabench")
+    sft = str(story.folder("5-sft"))
+    agent = story.agent(sft)
+    config = RRHFConfig(
+        "story", form="memory", responses=5, diversity=2.0, images=IMAGES, epochs=2, batch=2,
+        learning_rate=1e-4, held_out=min(20, story.times(20, 2)), eval_steps=story.times(25, 2),
+        save_steps=story.times(25, 2),
+    )  # fmt: skip
+    default = default_card(agent, BASE)
+    queries = read_queries(dabench / "align.jsonl", agent, "memory", config.k, default, 0)
+    studio = story.studio(agent)
+    reward = ImageMetrics(studio, story.scorers("reward", progress), range(IMAGES))
+    task = Task(config, Tuned.find(sft), queries, default, reward, dabench)
+    resume = bool(list(folder.glob("checkpoint-*/trainer_state.json")))
+    report = align(task, agent, folder, resume=resume, progress=progress, say=say)
+    return {"responses": report["responses"], "steps": report["steps"], "images_generated": studio.generated}
+
+
+def _tables(story: Story, progress: Progress, say: Say) -> dict[str, Any]:
+    from diffagent.training.hallucination import read_prompts
+
+    folder = story.folder("7-tables")
+    texts = read_prompts(story.folder("4-dabench") / "test.jsonl", None, 0)
+    said = []
+    for stage in ("5-sft", "6-rrhf"):
+        agent = story.agent(str(story.folder(stage)))
+        default = default_card(agent, BASE)
+        ask = free(agent, "memory", default)
+        said.append([ask(text) for text in progress(texts, f"calls of {stage}")])
+    asked = [
+        five(text, default_call(agent, default, text), one, two)
+        for text, one, two in zip(texts, *said, strict=True)
+    ]
+    studio = story.studio(agent)
+    metrics = ImageMetrics(studio, story.scorers("report", progress), range(100, 100 + IMAGES))
+    found = table(asked, measure(asked, metrics, progress))
+    sheets(asked, studio, metrics.seeds, folder)
+    blind_page(asked, studio, folder / "blind.html", seeds=metrics.seeds)
+    shares = good_shares(asked)
+    (folder / "tables.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    return {"table": found, "good_model": shares, "images_generated": studio.generated}
+
+
+def good_shares(asked: Any) -> dict[str, float]:
+    """The share of prompts for which a system names the better model of the style that was asked for."""
+    wanted = {one.name: one for one in models()}
+    found = {}
+    for name in ("SFT", "RRHF"):
+        chosen = [(one.prompt, wanted[one.calls[name].model]) for one in asked]
+        found[name] = sum(model.good and model.style in prompt for prompt, model in chosen) / len(chosen)
+    return found
+
+
+_RUN: dict[str, Callable[[Story, Progress, Say], dict[str, Any]]] = dict(
+    zip(STAGES, (_pictures, _models, _scorers, _dabench, _sft, _rrhf, _tables), strict=True)
+)

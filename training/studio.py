@@ -1,0 +1,107 @@
+"""The studio: images of calls, made once and kept under the call's digest and the seed.
+
+    FOLDER/3f/3f9a…/7.png          one image, with the call inside
+
+A second run, another process and another system that makes the same call find them there. Work is shared
+out by digest: process r of n makes what falls to it (:meth:`Studio.make`), on one machine's GPUs or on
+several machines over one folder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from diffagent.agent.executors import Executor, images, silent
+from diffagent.agent.generation import Order, executor
+from diffagent.agent.targets import infotext
+from diffagent.agent.targets.fitting import Resources
+from diffagent.data.catalog import Catalog
+from diffagent.data.records import T2ICall
+from diffagent.training.rrhf.responses import call_digest
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Progress = Callable[[Iterable[Any], str], Iterable[Any]]
+
+
+@dataclass
+class Studio:
+    """Makes images with a target's executor; ``maker`` is one of the caller's own, kept open between calls.
+
+    ``size``: width and height that every image is made at, whatever the call says (paper, section 4.1: the
+    shape of an image has an effect on its scores). ``generated`` counts what was not there yet.
+    """
+
+    folder: Path
+    catalog: Catalog
+    target: str = "diffusers"
+    url: str | None = None
+    maker: Executor | None = None
+    size: tuple[int, int] | None = None
+    generated: int = field(default=0, init=False)
+
+    def images(self, call: T2ICall, seeds: Sequence[int]) -> list[Image]:
+        """The call's images, one a seed.
+
+        Raises:
+            TargetError: the target did not deliver; what was made before is kept.
+        """
+        from PIL import Image
+
+        found = []
+        for path in self.files(call, seeds):
+            with Image.open(path) as image:
+                found.append(image.convert("RGB"))
+        return found
+
+    def files(self, call: T2ICall, seeds: Sequence[int]) -> list[Path]:
+        """Where the images are; those that are missing are made."""
+        sized = self._sized(call)
+        paths = {seed: self._path(sized, seed) for seed in seeds}
+        missing = [seed for seed, path in paths.items() if not path.is_file()]
+        if missing:
+            asyncio.run(self._make(sized, missing))
+        return list(paths.values())
+
+    def make(
+        self,
+        calls: Iterable[T2ICall],
+        seeds: Sequence[int],
+        progress: Progress,
+        share: tuple[int, int] = (0, 1),
+    ) -> None:
+        """Make what is missing of this process's share: (rank, processes)."""
+        rank, processes = share
+        distinct = {call_digest(self._sized(call)): call for call in calls}
+        ordered = sorted(distinct.items(), key=lambda item: (item[1].base_checkpoint or item[1].air, item[0]))
+        mine = [call for digest, call in ordered if int(digest[:8], 16) % processes == rank]
+        for call in progress(mine, "images"):
+            self.files(call, seeds)
+
+    def _sized(self, call: T2ICall) -> T2ICall:
+        if self.size is None:
+            return call
+        return call.model_copy(update={"width": self.size[0], "height": self.size[1]})
+
+    def _path(self, call: T2ICall, seed: int) -> Path:
+        digest = call_digest(call)
+        return self.folder / digest[:2] / digest[:32] / f"{seed}.png"
+
+    async def _make(self, call: T2ICall, seeds: Sequence[int]) -> None:
+        images.require()
+        order = Order(call, self.target, tuple(seeds), nearest=True)
+        self.maker = self.maker or executor(self.target, self.url)
+        for seed in seeds:
+            emitted = order.emitted(seed, self.catalog)
+            sent = await self.maker.image(emitted.request, silent)
+            resources = Resources.of(emitted.call, self.catalog)
+            path = self._path(call, seed)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            text = infotext.write(emitted.call, resources, emitted.dropped)
+            images.save(images.decode(sent.data), path, text, emitted.call.model_dump())
+            self.generated += 1
