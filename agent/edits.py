@@ -91,11 +91,13 @@ class Edit:
             said = {"size": None, "aspect": None, **said}
         if later.model:
             said |= {"base_model": None, "type": None}
+        if later.new_seed and later.settings.seed is None:
+            said |= {"seed": None}
         settled = later.settings.base_model or later.settings.type
         return Edit(
             settings=replace(self.settings, **said),
             model=later.model or (None if settled else self.model),
-            new_seed=later.new_seed,
+            new_seed=later.new_seed or (self.new_seed and later.settings.seed is None),
             words=self.words + later.words,
             avoid=self.avoid + later.avoid,
             restyle=self.restyle or later.restyle,

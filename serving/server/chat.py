@@ -28,7 +28,7 @@ Json = dict[str, Any]
 class Plan:
     """What a conversation asks for: ``wanted`` is decided unless None, ``edit`` then changes the call.
 
-    ``previous`` is the call before; its seed stays where the model is chosen again.
+    ``previous`` is the call before; its seed stays where the model is chosen again, unless the request has one.
     """
 
     wanted: Wanted | None
@@ -40,8 +40,9 @@ class Plan:
         if decided is None:
             assert self.previous is not None
             return edited(self.previous, self.edit)
-        if self.previous is not None and decided.seed is None:
-            decided = decided.model_copy(update={"seed": self.previous.seed})
+        kept = self.previous.seed if self.previous else None
+        if kept is not None and self.wanted is not None and self.wanted.seed is None:
+            decided = decided.model_copy(update={"seed": kept})
         return edited(decided, self.edit)
 
 
@@ -76,7 +77,11 @@ def plan(messages: Sequence[Message], find: Find, seed: int | None = None) -> Pl
         model=total.model,
         seed=seed,
     )
-    return Plan(wanted, replace(total, words=(), avoid=()), previous if edits else None)
+    if seed is not None:
+        settings = replace(settings, seed=None)
+    new_seed = edits[-1].new_seed if edits and previous else total.new_seed
+    change = replace(total, settings=settings, words=(), avoid=(), new_seed=new_seed and seed is None)
+    return Plan(wanted, change, previous if edits else None)
 
 
 def _folded(said: Sequence[str], find: Find) -> tuple[str, list[Edit]]:

@@ -9,7 +9,9 @@ reads the whole body, so that what an endpoint then receives is the client's lea
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
+import re
 import secrets
 import time
 from typing import Any
@@ -27,6 +29,7 @@ NOTES = "diffagent.notes"
 """Key of the scope under which endpoints leave fields for the log."""
 LEFT = 499
 """Status in logs and metrics of a request whose client left."""
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _METHODS = frozenset({"GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "TRACE"})
 _SECURITY = {
     "X-Content-Type-Options": "nosniff",
@@ -99,9 +102,12 @@ class Guard:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        headers = Headers(scope=scope)
         try:
-            self._admit(scope, Headers(scope=scope))
-            body = await self._body(Headers(scope=scope), receive)
+            self._admit(scope, headers)
+            body = await self._body(headers, receive)
+            if _kind(headers) == "application/json":
+                _check_unicode(body)
         except Fault as fault:
             await response_of(fault)(scope, receive, send)
             return
@@ -124,9 +130,8 @@ class Guard:
                     "send one of the server's API keys as the header Authorization: Bearer KEY",
                     {"WWW-Authenticate": "Bearer"},
                 )
-        kind = headers.get("content-type", "").partition(";")[0].strip().casefold()
         allowed = {"application/json"} | ({"multipart/form-data"} if path == "/v1/identify" else set())
-        if scope["method"] == "POST" and path.startswith("/v1/") and kind not in allowed:
+        if scope["method"] == "POST" and path.startswith("/v1/") and _kind(headers) not in allowed:
             raise Fault(415, "unsupported_media_type", f"send the body as {' or '.join(sorted(allowed))}")
 
     async def _body(self, headers: Headers, receive: Receive) -> bytes:
@@ -155,6 +160,24 @@ class Guard:
                 {"Connection": "close"},
             ) from None
         return b"".join(chunks)
+
+
+def _kind(headers: Headers) -> str:
+    return headers.get("content-type", "").partition(";")[0].strip().casefold()
+
+
+def _check_unicode(body: bytes) -> None:
+    """Refuses JSON whose strings no UTF-8 file, database or answer could hold: unpaired surrogates."""
+    try:
+        body.decode("utf-8")
+        if _SURROGATE.search(body):
+            json.dumps(json.loads(body), ensure_ascii=False).encode("utf-8")
+    except UnicodeError:
+        raise Fault(
+            400, "bad_input", "the body is no valid Unicode: send UTF-8 without unpaired surrogates"
+        ) from None
+    except (ValueError, RecursionError):
+        return  # no JSON: the endpoint says so
 
 
 def _too_large(most: int) -> Fault:

@@ -77,9 +77,9 @@ def test_a_client_that_leaves_frees_its_place(make_agent: MakeAgent, serve) -> N
         until(lambda: len(engine.asked) == 1)
         with pytest.raises(httpx.ReadTimeout):
             client.post("/v1/route", json={"prompt": "a fox"}, timeout=0.2)
+        chat = {"messages": [{"role": "user", "content": "a lake"}], "stream": True}
         with pytest.raises(httpx.ReadTimeout):
-            messages = [{"role": "user", "content": "a lake"}]
-            client.post("/v1/chat/completions", json={"messages": messages, "stream": True}, timeout=0.2)
+            client.post("/v1/chat/completions", json=chat, timeout=0.2)
         until(lambda: "diffagent_queue_waiting 0.0" in client.get("/metrics").text)
         engine.gate.set()
         assert first.result().status_code == 200
