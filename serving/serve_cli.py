@@ -95,9 +95,7 @@ def _require() -> None:
         if not find_spec(name)
     ]
     if lacking:
-        raise MissingExtra(
-            f"diffagent serve needs {', '.join(lacking)}, which is not installed: pip install 'diffagent[serve]'"
-        )
+        raise MissingExtra(f"diffagent serve needs {', '.join(lacking)}: pip install 'diffagent[serve]'")
 
 
 def _check_target(config: ServerConfig) -> None:

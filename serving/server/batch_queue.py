@@ -2,9 +2,9 @@
 
     waiting (at most ``limit``) → a batch (at most ``size``) → the thread that owns the model → answers
 
-The transformers engine answers one prompt at a time, so one thread owns it; an engine that batches gets the
-whole batch at once. Equal requests of a batch are computed once. A request whose client left or whose deadline passed leaves
-the queue, and is skipped in a batch that has not come to it.
+The transformers engine answers one prompt at a time, so one thread owns it. Equal requests of a batch are
+computed once. A request whose client left or whose deadline passed leaves the queue, and is skipped in a
+batch that has not come to it.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from diffagent.agent.edits import Edit, Find, edit, edited, joined
@@ -28,11 +28,11 @@ Json = dict[str, Any]
 class Plan:
     """What a conversation asks for: ``wanted`` is decided unless None, ``edit`` then changes the call.
 
-    ``previous`` is the call before; its seed stays where the model is chosen again, unless the request has one.
+    ``previous`` is the call before; its seed stays where the model is chosen again and the request has none.
     """
 
     wanted: Wanted | None
-    edit: Edit = Edit()
+    edit: Edit = field(default_factory=Edit)
     previous: T2ICall | None = None
 
     def finished(self, decided: T2ICall | None) -> T2ICall:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from diffagent.agent.targets import TARGETS, check_target
 from diffagent.data.errors import BadInput
@@ -22,7 +22,7 @@ class ServerConfig:
     """
 
     host: str = "127.0.0.1"
-    keys: Keys = Keys()
+    keys: Keys = field(default_factory=Keys)
     hosts: tuple[str, ...] = LOOPBACK_NAMES
     origins: tuple[str, ...] = ()
     queue: int = 64

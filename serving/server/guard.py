@@ -34,8 +34,8 @@ _METHODS = frozenset({"GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH"
 _SECURITY = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; "
+    "img-src 'self' data: blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
 }
 
 
@@ -122,14 +122,14 @@ class Guard:
                 403, "forbidden", "this origin may not call the server: start it with --origin ORIGIN"
             )
         path = scope["path"]
-        if self.config.keys and (path.startswith("/v1/") or path == "/metrics"):
-            if not self.config.keys.accept(headers.get("authorization")):
-                raise Fault(
-                    401,
-                    "unauthorized",
-                    "send one of the server's API keys as the header Authorization: Bearer KEY",
-                    {"WWW-Authenticate": "Bearer"},
-                )
+        keyed = self.config.keys and (path.startswith("/v1/") or path == "/metrics")
+        if keyed and not self.config.keys.accept(headers.get("authorization")):
+            raise Fault(
+                401,
+                "unauthorized",
+                "send one of the server's API keys as the header Authorization: Bearer KEY",
+                {"WWW-Authenticate": "Bearer"},
+            )
         allowed = {"application/json"} | ({"multipart/form-data"} if path == "/v1/identify" else set())
         if scope["method"] == "POST" and path.startswith("/v1/") and _kind(headers) not in allowed:
             raise Fault(415, "unsupported_media_type", f"send the body as {' or '.join(sorted(allowed))}")

@@ -36,7 +36,7 @@ class Keys:
         for number, key in enumerate(keys, 1):
             if len(key) < SHORTEST or not (key.isascii() and key.isprintable()) or " " in key:
                 raise BadInput(
-                    f"{path}: key {number} is not {SHORTEST} or more printable ASCII characters without spaces: "
+                    f"{path}: key {number} is not {SHORTEST} or more ASCII characters without spaces: "
                     'make one with python -c "import secrets; print(secrets.token_urlsafe(32))"'
                 )
         if not keys:

@@ -74,7 +74,7 @@ def settings(**said: Any) -> Edit:
         ("without people", Edit(avoid=("people",))),
         ("remove the text and add snow", Edit(words=("snow",), avoid=("text",))),
         ("make it a watercolor", Edit(words=("a watercolor",), restyle=True)),
-        ("turn it into an oil painting, 30 steps", Edit(Wishes("", steps=30), words=("an oil painting",), restyle=True)),
+        ("turn it into a comic, 9 steps", Edit(Wishes("", steps=9), words=("a comic",), restyle=True)),
     ],
 )  # fmt: skip
 def test_an_edit_is_read(text: str, expected: Edit) -> None:

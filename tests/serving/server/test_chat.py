@@ -22,6 +22,7 @@ TOOL: Any = {
     "type": "function",
     "function": {"name": "text_to_image", "parameters": {"type": "object", "properties": {}}},
 }
+OTHER = {"type": "function", "function": {"name": "x"}}
 ADDRESS = {"type": "image_url", "image_url": {"url": "http://a.example/b.png"}}
 
 
@@ -77,7 +78,8 @@ def test_a_stream_adds_up_to_the_answer(official: openai.OpenAI, agent: Agent, t
     assert deltas[-1].finish_reason == ("tool_calls" if tools else "stop")
     if tools:
         calls = [call for one in deltas for call in one.delta.tool_calls or ()]
-        assert calls[0].function and calls[0].function.name == "text_to_image"
+        assert calls[0].function
+        assert calls[0].function.name == "text_to_image"
         written = "".join(call.function.arguments or "" for call in calls if call.function)
     else:
         written = "".join(one.delta.content or "" for one in deltas)
@@ -213,7 +215,7 @@ def test_arguments_are_those_that_the_tools_schema_names(official: openai.OpenAI
         ({"messages": [user("a fox")], "n": 2}, "n"),
         ({"messages": [user("a fox")], "seed": -1}, "seed"),
         ({"messages": [user("a fox")], "tool_choice": "required"}, "no function text_to_image"),
-        ({"messages": [user("a fox")], "tool_choice": {"type": "function", "function": {"name": "x"}}}, "'x'"),
+        ({"messages": [user("a fox")], "tool_choice": OTHER}, "'x'"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_is_said(official: openai.OpenAI, options: Any, says: str) -> None:
