@@ -25,6 +25,8 @@ from diffagent.data.records import Card, T2ICall
 
 Find = Callable[[str], Card | None]
 """The card of a name or AIR, or None."""
+LONGEST = 1000
+"""Characters of an edit."""
 SETTINGS = ("size", "aspect", "sampler", "steps", "cfg_scale", "seed", "clip_skip", "base_model", "type")
 """The fields of :class:`~diffagent.agent.wishes.Wishes` that an edit may set."""
 _CLAUSES = re.compile(r"[,;\n]|\.(?!\d)|\b(?:and|then)\b", re.I)
@@ -105,11 +107,13 @@ class Edit:
 
 
 def edit(text: str, find: Find = lambda name: None) -> Edit | None:
-    """The edit that a message is; None: it is a prompt.
+    """The edit that a message is; None: it is a prompt, as everything longer than 1,000 characters is.
 
     Raises:
         BadPrompt: it is an edit, but of no value that a call takes ("900 steps").
     """
+    if len(text) > LONGEST:
+        return None
     bare = _POLITE.sub("", " ".join(text.split())).strip(" .!?")
     if not _is_settings(bare) and (named := _model(bare, find)):
         return Edit(model=named)

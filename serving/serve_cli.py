@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import signal
+import socket
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -62,26 +64,47 @@ def serve(
         **options,
     )
     _check_target(config)
-    logs.configure(config.log_prompts)
-    run(create_app(Agent.load(catalog, llm, engine), config), config, port)
+    with listening(host, port) as door:
+        logs.configure(config.log_prompts)
+        run(create_app(Agent.load(catalog, llm, engine), config), config, door)
 
 
-def run(app: FastAPI, config: ServerConfig, port: int) -> None:
+def listening(host: str, port: int) -> socket.socket:
+    """A socket at an address; who connects before the agent is loaded waits.
+
+    Raises:
+        BadInput: the address is taken, or none of this machine.
+    """
+    from diffagent.data.errors import BadInput
+
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        reason = error.strerror or error
+        raise BadInput(f"cannot listen on {host}, port {port} ({reason}): choose another --port") from None
+
+
+def run(app: FastAPI, config: ServerConfig, door: socket.socket) -> None:
     """Serves until SIGINT or SIGTERM, then finishes what was accepted."""
     import uvicorn
 
+    slowest = max(config.deadline, config.image_deadline if config.target else 0)
     settings = uvicorn.Config(
         app,
-        host=config.host,
-        port=port,
         log_config=None,
         access_log=False,
         server_header=False,
-        timeout_graceful_shutdown=int(config.deadline) + 5,
+        timeout_graceful_shutdown=int(slowest) + 5,
     )
     signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn raises it again once all is finished
+    host, port = door.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    logging.getLogger("diffagent.server").info(
+        "listening", extra={"fields": {"url": f"http://{shown}:{port}/"}}
+    )
     with contextlib.suppress(KeyboardInterrupt):
-        uvicorn.Server(settings).run()
+        uvicorn.Server(settings).run(sockets=[door])
 
 
 def _require() -> None:

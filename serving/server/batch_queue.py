@@ -1,8 +1,9 @@
-"""One bounded queue in front of one thread: requests wait here, are taken in batches, and answered.
+"""One bounded queue in front of the model: requests wait here, are taken in batches, and answered.
 
-    waiting (at most ``limit``) → a batch (at most ``size``) → the thread that owns the model → answers
+    waiting (at most ``limit``) → a batch (at most ``size``) → a thread that asks the model → answers
 
-The transformers engine answers one prompt at a time, so one thread owns it. Equal requests of a batch are
+The transformers engine answers one prompt at a time, so one thread owns it; an engine that batches is asked
+from several, so that a request need not wait for the batch before it. Equal requests of a batch are
 computed once. A request whose client left or whose deadline passed leaves the queue, and is skipped in a
 batch that has not come to it.
 """
@@ -53,6 +54,7 @@ class BatchQueue(Generic[Q, A]):
         *,
         limit: int,
         size: int,
+        threads: int = 1,
         on_batch: Callable[[int], None] = lambda size: None,
     ) -> None:
         self.limit = limit
@@ -62,8 +64,9 @@ class BatchQueue(Generic[Q, A]):
         self._waiting: deque[_Job[Q, A]] = deque()
         self._wake = asyncio.Event()
         self._closing = False
-        self._runner: asyncio.Task[None] | None = None
-        self._thread = ThreadPoolExecutor(1, "diffagent-agent")
+        self._threads = threads
+        self._runners: list[asyncio.Task[None]] = []
+        self._pool = ThreadPoolExecutor(threads, "diffagent-agent")
         self._seconds = 0.5
         """Of one answer, as of late."""
 
@@ -72,18 +75,18 @@ class BatchQueue(Generic[Q, A]):
 
     @property
     def running(self) -> bool:
-        return self._runner is not None and not self._runner.done() and not self._closing
+        return bool(self._runners) and not any(one.done() for one in self._runners) and not self._closing
 
     def start(self) -> None:
-        self._runner = asyncio.get_running_loop().create_task(self._run())
+        loop = asyncio.get_running_loop()
+        self._runners = [loop.create_task(self._run()) for _ in range(self._threads)]
 
     async def close(self) -> None:
-        """Answers what was accepted, takes nothing more, and ends the thread."""
+        """Answers what was accepted, takes nothing more, and ends the threads."""
         self._closing = True
         self._wake.set()
-        if self._runner is not None:
-            await self._runner
-        self._thread.shutdown()
+        await asyncio.gather(*self._runners)
+        self._pool.shutdown()
 
     async def ask(self, question: Q, deadline: float) -> Answered[A]:
         """The answer, at most ``deadline`` seconds from now.
@@ -127,14 +130,14 @@ class BatchQueue(Generic[Q, A]):
         while self._waiting or not self._closing:
             if not self._waiting:
                 self._wake.clear()
-                await self._wake.wait()
+                await self._wake.wait()  # closing wakes all, and nobody clears it then
                 continue
             batch = [self._waiting.popleft() for _ in range(min(self.size, len(self._waiting)))]
             now = time.perf_counter()
             for job in batch:
                 job.taken = now
             self._on_batch(len(batch))
-            answered = await loop.run_in_executor(self._thread, self._compute, batch, loop)
+            answered = await loop.run_in_executor(self._pool, self._compute, batch, loop)
             if answered:
                 took = (time.perf_counter() - now) / answered
                 self._seconds += RECENT * (took - self._seconds)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from diffagent.data.errors import DiffAgentError
 
@@ -64,10 +64,29 @@ class Identifier(Protocol):
         ...
 
 
+@runtime_checkable
+class Batching(Protocol):
+    """An agent that decides several requests faster together, where its engine can."""
+
+    def decide_many(self, requests: Sequence[Mapping[str, Any]]) -> Sequence[Decision | DiffAgentError]:
+        """A decision or an error for each request, in order."""
+        ...
+
+
+def together(agent: Agent) -> bool:
+    """Whether the agent's engine batches; it may then be asked from several threads at once."""
+    return isinstance(agent, Batching) and hasattr(agent.engine, "batch_size")
+
+
 def decisions(agent: Agent) -> Work[Wanted, Decision]:
-    """Answers questions by the agent, one after another: each is delivered as soon as it is there."""
+    """Answers questions by the agent: together where its engine batches, else one after another, each
+    delivered as soon as it is there."""
 
     def work(questions: Iterable[Wanted]) -> Iterator[tuple[Wanted, Decision | Exception]]:
+        if isinstance(agent, Batching) and together(agent):
+            asked = list(questions)
+            yield from zip(asked, agent.decide_many([one.options() for one in asked]), strict=True)
+            return
         for wanted in questions:
             try:
                 yield wanted, agent.decide(**wanted.options())

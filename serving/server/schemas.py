@@ -180,7 +180,7 @@ class ChatRequest(Lenient):
     """A chat completion as OpenAI's API takes it."""
 
     model: str = "diffagent"
-    messages: list[Message] = Field(min_length=1)
+    messages: list[Message] = Field(min_length=1, max_length=1000)
     stream: bool = False
     stream_options: StreamOptions | None = None
     tools: list[Tool] | None = None

@@ -13,7 +13,14 @@ from diffagent.data.catalog import Catalog
 from diffagent.data.records import Card, T2ICall
 from diffagent.serving.server.batch_queue import BatchQueue
 from diffagent.serving.server.config import ServerConfig
-from diffagent.serving.server.deciding import Examples, Identifier, Wanted, decisions, identifications
+from diffagent.serving.server.deciding import (
+    Examples,
+    Identifier,
+    Wanted,
+    decisions,
+    identifications,
+    together,
+)
 from diffagent.serving.server.faults import ClientLeft, Fault
 from diffagent.serving.server.generating import Studio
 from diffagent.serving.server.guard import NOTES
@@ -24,6 +31,10 @@ if TYPE_CHECKING:
     from diffagent.agent.prefilter import Candidate
 
 T = TypeVar("T")
+BATCHING_THREADS = 4
+"""That ask an engine which batches."""
+LONGEST_COUNTED = 200_000
+"""Characters; the tokens of longer conversations are not counted."""
 
 
 class Service:
@@ -35,7 +46,11 @@ class Service:
         self.metrics = Metrics()
         self.studio = Studio(agent.catalog, config, self.metrics)
         self.queue: BatchQueue[Wanted, Decision] = BatchQueue(
-            decisions(agent), limit=config.queue, size=config.batch, on_batch=self.metrics.batches.observe
+            decisions(agent),
+            limit=config.queue,
+            size=config.batch,
+            threads=BATCHING_THREADS if together(agent) else 1,
+            on_batch=self.metrics.batches.observe,
         )
         self.identifying: BatchQueue[Examples, tuple[Candidate, ...]] | None = None
         if identifier is not None:
@@ -108,7 +123,7 @@ class Service:
     def tokens(self, *, prompt: str, call: str) -> dict[str, int] | None:
         """OpenAI's usage, where the engine counts tokens: of what was said and of what is answered."""
         count = getattr(self.agent.engine, "count_tokens", None)
-        if count is None:
+        if count is None or len(prompt) > LONGEST_COUNTED:
             return None
         asked, written = int(count(prompt)), int(count(call))
         self.metrics.tokens.labels("prompt").inc(asked)

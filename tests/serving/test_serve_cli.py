@@ -50,6 +50,13 @@ def test_what_cannot_be_served_is_refused_before_anything_is_loaded(
     assert says in err
 
 
+def test_a_taken_port_is_said(capsys: Captured) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(SystemExit) as exit:
+        main(["serve", "--port", str(taken.getsockname()[1])])
+    assert exit.value.code == 1
+    assert "choose another --port" in capsys.readouterr().err
+
+
 def test_a_missing_library_is_named_with_its_install_line(
     capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:

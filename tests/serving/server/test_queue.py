@@ -12,6 +12,7 @@ import pytest
 from server_runs import HeldEngine, until
 
 from diffagent.agent.agent import Agent
+from diffagent.data.errors import DiffAgentError
 from diffagent.serving.server.batch_queue import BatchQueue
 from diffagent.serving.server.faults import Fault
 
@@ -56,6 +57,43 @@ def test_a_batch_is_taken_at_once_and_equal_requests_are_decided_once(make_agent
         assert calls[3] == calls[4] != calls[0]
         assert sorted(engine.prompts) == ["a castle", "a lake", "an ink fox"]
         assert "diffagent_batch_size_sum 6.0" in client.get("/metrics").text
+
+
+def test_an_engine_that_batches_gets_the_batch(make_agent: MakeAgent, serve) -> None:
+    class Batches(HeldEngine):
+        batch_size = 8
+
+    asked: list[list[str]] = []
+
+    class Together(Agent):
+        def decide_many(self, requests):
+            asked.append([one["prompt"] for one in requests])
+            return [self._one(one) for one in requests]
+
+        def _one(self, request):
+            try:
+                return self.decide(**request)
+            except DiffAgentError as error:
+                return error
+
+    engine = Batches()
+    plain = make_agent(engine)
+    agent = Together(plain.catalog, plain.prefilter, engine, plain.fusion)
+    with serve(agent, batch=4) as client, ThreadPoolExecutor(16) as pool:
+
+        def ask(prompt: str) -> int:
+            return client.post("/v1/route", json={"prompt": prompt}).status_code
+
+        held = []
+        for number in range(4):  # each of four threads waits for the engine
+            held.append(pool.submit(ask, f"fox {number}"))
+            until(lambda number=number: len(engine.asked) == number + 1)
+        rest = [pool.submit(ask, prompt) for prompt in ("a lake", "", "a castle")]
+        until(lambda: "diffagent_queue_waiting 3.0" in client.get("/metrics").text)
+        engine.gate.set()
+        assert [one.result() for one in held] == [200] * 4
+        assert sorted(one.result() for one in rest) == [200, 200, 400]
+    assert sorted(map(len, asked)) == [1, 1, 1, 1, 3]
 
 
 def test_a_deadline_is_kept_and_what_is_late_is_not_computed(make_agent: MakeAgent, serve) -> None:
