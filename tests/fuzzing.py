@@ -12,7 +12,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,14 +23,14 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from image_servers import FakeA1111, serving
 from schemathesis.generation import GenerationMode
-from server_runs import served
+from server_runs import Cards, served
 from stand_ins import ENTRIES, WordEncoder, plain_ranker
 from tiny_llama import write_tiny_llama
 
 from diffagent.agent.agent import Agent, Fusion
 from diffagent.agent.engines.transformers_engine import TransformersEngine
 from diffagent.agent.importing import add_entries
-from diffagent.agent.prefilter import Candidate, Prefilter
+from diffagent.agent.prefilter import Prefilter
 from diffagent.data.catalog import Catalog
 from diffagent.serving.server.app import create_app
 from diffagent.serving.server.config import ServerConfig
@@ -44,16 +44,6 @@ KINDS = (
     "text/plain",
     "",
 )
-
-
-class Cards:
-    """An identifier that names the catalog's cards in order."""
-
-    def __init__(self, agent: Agent) -> None:
-        self.cards = agent.prefilter.cards
-
-    def identify(self, images: Sequence[bytes], k: int) -> list[Candidate]:
-        return [Candidate(card, -float(number)) for number, card in enumerate(self.cards)][:k]
 
 
 @contextmanager

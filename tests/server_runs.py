@@ -12,7 +12,9 @@ import uvicorn
 from fastapi import FastAPI
 from stand_ins import RuleEngine
 
+from diffagent.agent.agent import Agent
 from diffagent.agent.engines import Prompt
+from diffagent.agent.prefilter import Candidate
 
 
 @contextmanager
@@ -37,6 +39,16 @@ def until(holds: Callable[[], bool], seconds: float = 10.0) -> None:
     while not holds():
         assert time.monotonic() < last, "it did not come about in time"
         time.sleep(0.005)
+
+
+class Cards:
+    """An identifier that names the catalog's cards in order, the surer the more images it is given."""
+
+    def __init__(self, agent: Agent) -> None:
+        self.cards = agent.prefilter.cards
+
+    def identify(self, images: Sequence[bytes], k: int) -> list[Candidate]:
+        return [Candidate(card, -float(number * len(images))) for number, card in enumerate(self.cards)][:k]
 
 
 @dataclass

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from fuzzing import Cards
 from image_servers import picture
 from playwright.sync_api import expect, sync_playwright
+from server_runs import Cards
 
 from diffagent.agent.agent import Agent
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
-
 import httpx
 import pytest
 from image_servers import picture
+from server_runs import Cards
 
 from diffagent.agent.agent import Agent
-from diffagent.agent.prefilter import Candidate
 from diffagent.agent.targets import TARGETS
 from diffagent.data.records import T2ICall
 
@@ -135,18 +133,8 @@ def test_unknown_addresses_and_methods_have_the_shape_too(client: httpx.Client) 
     assert client.get("/v1/route").headers["allow"] == "POST"
 
 
-class ByLength:
-    """Knows a model by how many bytes an image has: the fewer, the more like the first card."""
-
-    def __init__(self, agent: Agent) -> None:
-        self.cards = agent.prefilter.cards
-
-    def identify(self, images: Sequence[bytes], k: int) -> list[Candidate]:
-        return [Candidate(card, -float(number * len(images))) for number, card in enumerate(self.cards)][:k]
-
-
 def test_images_are_identified_as_json_and_as_a_form(agent: Agent, serve) -> None:
-    with serve(agent, ByLength(agent)) as client:
+    with serve(agent, Cards(agent)) as client:
         body = client.post(
             "/v1/identify", json={"images": [PNG, f"data:image/png;base64,{PNG}"], "k": 2}
         ).json()
