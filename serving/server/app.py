@@ -24,7 +24,7 @@ from diffagent.serving.server.config import ServerConfig
 from diffagent.serving.server.deciding import Identifier
 from diffagent.serving.server.faults import Fault, fault_of, response_of, validation_fault
 from diffagent.serving.server.guard import Guard, Watch
-from diffagent.serving.server.service import Service
+from diffagent.serving.server.service import Service, note
 
 if TYPE_CHECKING:
     from diffagent.agent.agent import Agent
@@ -78,16 +78,20 @@ def create_app(
 def _answer_faults(app: FastAPI) -> None:
     """Every error in the one shape."""
 
-    async def domain(_: Request, error: Exception) -> Response:
-        return response_of(fault_of(error))
+    def answered(request: Request, fault: Fault) -> Response:
+        note(request, error=fault.kind)
+        return response_of(fault)
 
-    async def invalid(_: Request, error: Exception) -> Response:
+    async def domain(request: Request, error: Exception) -> Response:
+        return answered(request, fault_of(error))
+
+    async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        return response_of(validation_fault(list(error.errors())))
+        return answered(request, validation_fault(list(error.errors())))
 
-    async def plain(_: Request, error: Exception) -> Response:
+    async def plain(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        return response_of(_http_fault(error))
+        return answered(request, _http_fault(error))
 
     app.add_exception_handler(DiffAgentError, domain)
     app.add_exception_handler(RequestValidationError, invalid)

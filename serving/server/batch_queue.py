@@ -43,6 +43,7 @@ class _Job(Generic[Q, A]):
     answer: asyncio.Future[A]
     asked: float = field(default_factory=time.perf_counter)
     taken: float = 0.0
+    """When the model was asked."""
 
 
 class BatchQueue(Generic[Q, A]):
@@ -117,8 +118,7 @@ class BatchQueue(Generic[Q, A]):
                 f"no answer within {deadline:g} s: ask again, or start with a longer --deadline",
             ) from None
         finally:
-            if not job.taken:
-                self._forget(job)
+            self._forget(job)
         return Answered(answer, job.taken - job.asked)
 
     def _forget(self, job: _Job[Q, A]) -> None:
@@ -133,13 +133,11 @@ class BatchQueue(Generic[Q, A]):
                 await self._wake.wait()  # closing wakes all, and nobody clears it then
                 continue
             batch = [self._waiting.popleft() for _ in range(min(self.size, len(self._waiting)))]
-            now = time.perf_counter()
-            for job in batch:
-                job.taken = now
             self._on_batch(len(batch))
+            began = time.perf_counter()
             answered = await loop.run_in_executor(self._pool, self._compute, batch, loop)
             if answered:
-                took = (time.perf_counter() - now) / answered
+                took = (time.perf_counter() - began) / answered
                 self._seconds += RECENT * (took - self._seconds)
 
     def _compute(self, batch: list[_Job[Q, A]], loop: asyncio.AbstractEventLoop) -> int:
@@ -152,6 +150,8 @@ class BatchQueue(Generic[Q, A]):
         def wanted() -> Iterator[Q]:
             for question, jobs in groups.items():
                 if not all(job.answer.done() for job in jobs):
+                    for job in jobs:
+                        job.taken = time.perf_counter()
                     yield question
 
         try:

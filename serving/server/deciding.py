@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
-
-from diffagent.data.errors import DiffAgentError
 
 if TYPE_CHECKING:
     from diffagent.agent.agent import Agent, Decision
     from diffagent.agent.installed_models import Installed
     from diffagent.agent.prefilter import Candidate
+    from diffagent.data.errors import DiffAgentError
     from diffagent.serving.server.batch_queue import Work
-
-log = logging.getLogger("diffagent.server")
 
 
 @dataclass(frozen=True)
@@ -91,7 +87,6 @@ def decisions(agent: Agent) -> Work[Wanted, Decision]:
             try:
                 yield wanted, agent.decide(**wanted.options())
             except Exception as error:
-                _note(error)
                 yield wanted, error
 
     return work
@@ -107,12 +102,6 @@ def identifications(identifier: Identifier) -> Work[Examples, tuple[Candidate, .
             try:
                 yield examples, tuple(identifier.identify(examples.images, examples.k))
             except Exception as error:
-                _note(error)
                 yield examples, error
 
     return work
-
-
-def _note(error: Exception) -> None:
-    if not isinstance(error, DiffAgentError):
-        log.error("failed", exc_info=error)

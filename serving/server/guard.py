@@ -109,6 +109,7 @@ class Guard:
             if _kind(headers) == "application/json":
                 _check_unicode(body)
         except Fault as fault:
+            scope.get(NOTES, {}).update(error=fault.kind)
             await response_of(fault)(scope, receive, send)
             return
         await self.app(scope, _replayed(body, receive), send)
