@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from dataclasses import replace
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
@@ -74,10 +75,7 @@ async def _next_call(body: ChatRequest, request: Request, service: Service) -> T
     plan = await asyncio.to_thread(chat.plan, body.messages, service.find, body.seed)
     if plan.wanted is None:
         return plan.finished(None)
-    wanted = plan.wanted
-    if images:
-        wanted = Wanted(**{**vars(wanted), "images": images})
-    decision, _ = await service.decide(request, wanted)
+    decision, _ = await service.decide(request, replace(plan.wanted, images=images))
     return plan.finished(decision.call)
 
 

@@ -138,15 +138,16 @@ async def attended(request: Request, work: Coroutine[Any, Any, T]) -> T:
         ClientLeft: the client did.
     """
     task, leaving = asyncio.ensure_future(work), asyncio.ensure_future(_leaving(request))
+    both: set[asyncio.Future[Any]] = {task, leaving}
     try:
-        await asyncio.wait({task, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
         if task.done():
             return task.result()
         raise ClientLeft
     finally:
-        for one in (task, leaving):
+        for one in both:
             one.cancel()
-        await asyncio.gather(task, leaving, return_exceptions=True)
+        await asyncio.gather(*both, return_exceptions=True)
 
 
 async def _leaving(request: Request) -> None:
