@@ -129,7 +129,7 @@ def test_a_client_that_leaves_gives_its_place_back(agent: Agent, serve) -> None:
     server = Studio(wrong=lambda number, path: "hang" if "txt2img" in path else None)
     with serving(server), serve(agent, target="a1111", target_url=server.url, image_jobs=1) as client:
         with pytest.raises(httpx.ReadTimeout):
-            client.post("/v1/images/generations", json={"prompt": "a fox"}, timeout=1.0)
+            client.post("/v1/images/generations", json={"prompt": "a fox"}, timeout=0.4)
         left = 'endpoint="/v1/images/generations",method="POST",status="499"} 1.0'
         until(lambda: left in client.get("/metrics").text)
         server.wrong = lambda number, path: None
