@@ -60,7 +60,7 @@ def response_of(fault: Fault) -> JSONResponse:
 
 def validation_fault(errors: list[Any]) -> Fault:
     """The first of pydantic's errors as a sentence: where, why, what was given."""
-    first = errors[0] if errors else {"msg": "the request cannot be read", "loc": ()}
+    first: Any = errors[0] if errors else {"msg": "the request cannot be read", "loc": ()}
     where = ".".join(str(part) for part in first.get("loc", ()) if part not in ("body", "query"))
     if first.get("type") == "json_invalid":
         return Fault(
