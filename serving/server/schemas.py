@@ -179,7 +179,7 @@ class StreamOptions(Lenient):
 class ChatRequest(Lenient):
     """A chat completion as OpenAI's API takes it."""
 
-    model: str = "diffagent"
+    model: str = Field("diffagent", json_schema_extra={"enum": ["diffagent"]})
     messages: list[Message] = Field(min_length=1, max_length=1000)
     stream: bool = False
     stream_options: StreamOptions | None = None
