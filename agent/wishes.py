@@ -111,6 +111,14 @@ def wishes(text: str) -> Wishes:
     )
 
 
+def without_wishes(text: str) -> str:
+    """The text without the phrases that :func:`wishes` reads, whether their numbers are in range or not."""
+    said = (_SIZE, _RATIO, _BARE_RATIO, _STEPS, _CFG, _SEED, _CLIP, _SAMPLER, _LORA, _CHECKPOINT)
+    for pattern in (*said, *(found for _, found in _BASES), *(found for _, found in _SHAPES)):
+        text = pattern.sub(" ", text)
+    return text
+
+
 def reshape(aspect: tuple[int, int], area: float) -> tuple[int, int]:
     """Width and height in pixels, multiples of 8, of an aspect ratio at about the given area.
 

@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "call": ("diffagent.agent.cli:call", "Turn a prompt into one T2I call (the default command)."),
     "mcp": ("diffagent.serving.mcp_cli:mcp", "Serve the agent's tools to an MCP client (stdio)."),
     "generate": ("diffagent.agent.generate_cli:generate", "Execute a call: images from an API or from here."),
+    "serve": ("diffagent.serving.serve_cli:serve", "Answer over HTTP: our API, OpenAI's, and a page."),
     "catalog": ("diffagent.agent.catalog_cli:catalog", "List, search, show, add and import models."),
     "data": ("diffagent.data.cli:data", "Crawl model hubs, describe models and build DABench."),
     "train": ("diffagent.training.cli:train", "Fit what the agent decides with."),

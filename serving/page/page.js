@@ -1,0 +1,182 @@
+"use strict";
+
+// The page asks /v1/route for a call, /v1/emit for a target's request, /v1/identify for what made images.
+
+const TARGETS = { diffagent: "Call", a1111: "A1111", comfyui: "ComfyUI", horde: "AI Horde", civitai: "Civitai", openai: "OpenAI", diffusers: "diffusers" };
+const FACTS = ["model", "type", "base_model", "size", "prompt", "negative_prompt", "sampling_method", "sampling_steps", "cfg_scale", "clip_skip", "seed", "lora_weight", "base_checkpoint", "air"];
+const state = { pictures: [], call: null, asked: 0 };
+const at = (id) => document.getElementById(id);
+
+function element(tag, attributes = {}, ...children) {
+  const made = Object.assign(document.createElement(tag), attributes);
+  made.append(...children);
+  return made;
+}
+
+function say(text, wrong = false) {
+  at("status").textContent = text;
+  at("status").classList.toggle("wrong", wrong);
+}
+
+async function post(path, body) {
+  const headers = { "Content-Type": "application/json" };
+  if (at("key").value) headers.Authorization = `Bearer ${at("key").value}`;
+  let response;
+  try {
+    response = await fetch(path, { method: "POST", headers, body: JSON.stringify(body) });
+  } catch {
+    throw new Error("the server does not answer: is it still running?");
+  }
+  const answer = await response.json().catch(() => ({}));
+  if (!response.ok) throw new Error(answer.error?.message ?? `the server answered ${response.status}`);
+  return answer;
+}
+
+async function busily(what, work) {
+  const number = ++state.asked;
+  say(what);
+  at("route").disabled = true;
+  try {
+    await work(() => number === state.asked);
+  } catch (error) {
+    if (number === state.asked) say(error.message, true);
+  } finally {
+    if (number === state.asked) at("route").disabled = false;
+  }
+}
+
+function question(model) {
+  const body = { prompt: at("prompt").value, k: Number(at("k").value) || 16 };
+  if (at("negative").value) body.negative_prompt = at("negative").value;
+  if (at("base").value) body.base_model = at("base").value;
+  if (at("type").value) body.type = at("type").value;
+  if (state.pictures.length) body.images = state.pictures.map((picture) => picture.url);
+  if (model) body.model = model;
+  return body;
+}
+
+function route(model) {
+  return busily("Routing…", async (current) => {
+    const answer = await post("/v1/route", question(model));
+    if (!current()) return;
+    if (!model) showCandidates(answer.candidates, answer.call.air);
+    else mark(answer.call.air);
+    showCall(answer.call);
+    say(`${answer.call.model}, in ${(answer.timings_ms.total / 1000).toFixed(2)} s`);
+  });
+}
+
+function identify() {
+  return busily("Looking…", async (current) => {
+    const answer = await post("/v1/identify", { images: state.pictures.map((picture) => picture.url), k: 16 });
+    if (!current()) return;
+    showCandidates(answer.models, null);
+    say(`The most probable of ${answer.models.length}: ${answer.models[0].model}`);
+  });
+}
+
+function showCandidates(candidates, chosen) {
+  const best = Math.max(...candidates.map((one) => one.score));
+  at("candidates").replaceChildren(...candidates.map((one, index) => {
+    const share = Math.exp(one.score);
+    const use = element("button", { type: "button", textContent: "Use" });
+    use.setAttribute("aria-label", `Use ${one.model}`);
+    use.addEventListener("click", () => route(one.air));
+    const meter = element("meter", { min: 0, max: Math.exp(best), value: share });
+    meter.setAttribute("aria-label", `${(100 * share).toFixed(1)} %`);
+    const item = element("li", {},
+      element("span", { className: "rank", textContent: index + 1 }),
+      element("span", { className: "name" }, one.model, element("span", { className: "air", textContent: one.air })),
+      element("span", { className: "share", textContent: `${(100 * share).toFixed(1)} %`, title: `log-probability ${one.score}` }),
+      use, meter);
+    item.dataset.air = one.air;
+    return item;
+  }));
+  at("found").hidden = false;
+  mark(chosen);
+}
+
+function mark(air) {
+  for (const item of at("candidates").children) {
+    if (item.dataset.air === air) item.setAttribute("aria-current", "true");
+    else item.removeAttribute("aria-current");
+  }
+}
+
+function showCall(call) {
+  state.call = call;
+  const said = { ...call, size: `${call.width} × ${call.height}` };
+  const rows = FACTS.filter((name) => said[name] !== null && said[name] !== "").map((name) => [name, said[name]]);
+  at("facts").replaceChildren(...rows.flatMap(([name, value]) =>
+    [element("dt", { textContent: name.replaceAll("_", " ") }), element("dd", { textContent: value })]));
+  at("json").textContent = JSON.stringify(call, null, 2);
+  at("not-carried").textContent = "";
+  at("answer").hidden = false;
+}
+
+async function copy(target) {
+  await busily(`Writing the request for ${TARGETS[target]}…`, async (current) => {
+    const answer = await post("/v1/emit", { call: state.call, target, nearest: at("nearest").checked });
+    if (!current()) return;
+    const text = JSON.stringify(answer.request, null, 2);
+    at("json").textContent = text;
+    at("not-carried").textContent = answer.not_carried.length ? `Not carried as it stands: ${answer.not_carried.join(", ")}` : "";
+    try {
+      await navigator.clipboard.writeText(text);
+      say(`Copied: ${TARGETS[target]}`);
+    } catch {
+      getSelection().selectAllChildren(at("json"));
+      say("The browser does not let the page copy: the request is selected below, press Ctrl+C");
+    }
+  });
+}
+
+async function take(files) {
+  for (const file of files) {
+    if (!file.type.startsWith("image/")) continue;
+    const url = await new Promise((done) => {
+      const reader = new FileReader();
+      reader.addEventListener("load", () => done(reader.result));
+      reader.readAsDataURL(file);
+    });
+    state.pictures.push({ name: file.name, url });
+  }
+  showPictures();
+}
+
+function showPictures() {
+  at("pictures").replaceChildren(...state.pictures.map((picture, index) => {
+    const remove = element("button", { type: "button", title: "Remove" }, element("img", { src: picture.url, alt: picture.name }));
+    remove.setAttribute("aria-label", `Remove ${picture.name}`);
+    remove.addEventListener("click", () => {
+      state.pictures.splice(index, 1);
+      showPictures();
+      at("files").focus();
+    });
+    return element("li", {}, remove);
+  }));
+  at("identify").hidden = !state.pictures.length;
+}
+
+at("ask").addEventListener("submit", (event) => { event.preventDefault(); route(); });
+at("prompt").addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) at("ask").requestSubmit();
+});
+at("override").addEventListener("submit", (event) => {
+  event.preventDefault();
+  if (at("model").value.trim()) route(at("model").value.trim());
+});
+at("identify").addEventListener("click", identify);
+at("files").addEventListener("change", async () => { await take([...at("files").files]); at("files").value = ""; });
+for (const kind of ["dragenter", "dragover"]) {
+  document.addEventListener(kind, (event) => { event.preventDefault(); at("drop").classList.add("over"); });
+}
+for (const kind of ["dragleave", "drop"]) {
+  document.addEventListener(kind, (event) => { event.preventDefault(); at("drop").classList.remove("over"); });
+}
+document.addEventListener("drop", (event) => take([...event.dataTransfer.files]));
+for (const [target, title] of Object.entries(TARGETS)) {
+  const button = element("button", { type: "button", textContent: `Copy ${title}` });
+  button.addEventListener("click", () => copy(target));
+  at("targets").append(button);
+}

@@ -1,0 +1,131 @@
+"""``diffagent serve``: the HTTP server; logs go to stderr as JSON lines, stdout stays empty."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import signal
+import socket
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from diffagent.agent.cli import TARGET_NAMES
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from diffagent.serving.server.config import ServerConfig
+
+
+@click.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Another one needs --api-keys.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535))
+@click.option("--api-keys", metavar="FILE", help="Keys that clients send, one a line.")
+@click.option("--origin", "origins", multiple=True, help="A web page elsewhere that may call; repeatable.")
+@click.option("--queue", default=64, show_default=True, help="Requests that may wait; more answer 429.")
+@click.option("--batch", default=16, show_default=True, help="Requests that the agent takes at once.")
+@click.option("--deadline", default=120.0, show_default=True, help="Seconds until a request answers 504.")
+@click.option(
+    "--target", type=click.Choice(TARGET_NAMES[1:]), help="Where /v1/images/generations makes images."
+)
+@click.option("--target-url", metavar="URL", help="The target's server; default: where it usually is.")
+@click.option("--nearest", is_flag=True, help="Replace what the target lacks by the nearest that it has.")
+@click.option(
+    "--max-price", type=float, help="The most one image may cost: Buzz on Civitai, kudos on AI Horde."
+)
+@click.option("--log-prompts", is_flag=True, help="Write prompts and error messages into the log.")
+@click.option("--catalog", metavar="PATH", help="A catalog file; default: the one that ships.")
+@click.option("--engine", default="transformers", show_default=True, help="What runs the language model.")
+@click.option(
+    "--llm", metavar="PATH-OR-NAME", help="A LLaMA-architecture model; default: SmolLM2-135M-Instruct."
+)
+def serve(
+    host: str,
+    port: int,
+    api_keys: str | None,
+    catalog: str | None,
+    engine: str,
+    llm: str | None,
+    **options: Any,
+) -> None:
+    """Answer over HTTP: our own API, OpenAI's, and a page at /."""
+    _require()
+    from diffagent.agent.agent import Agent
+    from diffagent.serving.server import logs
+    from diffagent.serving.server.app import create_app
+    from diffagent.serving.server.config import LOOPBACK_NAMES, ServerConfig, is_loopback
+    from diffagent.serving.server.keys import Keys
+
+    config = ServerConfig(
+        host=host,
+        keys=Keys.read(api_keys) if api_keys else Keys(),
+        hosts=LOOPBACK_NAMES if is_loopback(host) else (),
+        **options,
+    )
+    _check_target(config)
+    with listening(host, port) as door:
+        logs.configure(config.log_prompts)
+        run(create_app(Agent.load(catalog, llm, engine), config), config, door)
+
+
+def listening(host: str, port: int) -> socket.socket:
+    """A socket at an address; who connects before the agent is loaded waits.
+
+    Raises:
+        BadInput: the address is taken, or none of this machine.
+    """
+    from diffagent.data.errors import BadInput
+
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        reason = error.strerror or error
+        raise BadInput(f"cannot listen on {host}, port {port} ({reason}): choose another --port") from None
+
+
+def run(app: FastAPI, config: ServerConfig, door: socket.socket) -> None:
+    """Serves until SIGINT or SIGTERM, then finishes what was accepted."""
+    import uvicorn
+
+    slowest = max(config.deadline, config.image_deadline if config.target else 0)
+    settings = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=int(slowest) + 5,
+    )
+    signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn raises it again once all is finished
+    host, port = door.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    logging.getLogger("diffagent.server").info(
+        "listening", extra={"fields": {"url": f"http://{shown}:{port}/"}}
+    )
+    with contextlib.suppress(KeyboardInterrupt):
+        uvicorn.Server(settings).run(sockets=[door])
+
+
+def _require() -> None:
+    from importlib.util import find_spec
+
+    from diffagent.data.errors import MissingExtra
+
+    lacking = [
+        name
+        for name in ("fastapi", "uvicorn", "prometheus_client", "python_multipart")
+        if not find_spec(name)
+    ]
+    if lacking:
+        raise MissingExtra(f"diffagent serve needs {', '.join(lacking)}: pip install 'diffagent[serve]'")
+
+
+def _check_target(config: ServerConfig) -> None:
+    """What would fail at the first image fails now: a library, a key, an address."""
+    if config.target is not None:
+        from diffagent.agent import generation
+        from diffagent.agent.executors import images
+
+        images.require()
+        generation.executor(config.target, config.target_url)

@@ -1,0 +1,166 @@
+"""Our own endpoints: route, emit, identify, health, metrics, the page."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+from prometheus_client import CONTENT_TYPE_LATEST
+from pydantic import ValidationError
+from starlette.datastructures import UploadFile
+
+from diffagent.agent.targets import check_target
+from diffagent.data.errors import BadInput
+from diffagent.serving.server.deciding import Examples, Wanted
+from diffagent.serving.server.faults import Fault, validation_fault
+from diffagent.serving.server.pictures import check_count, check_picture, read_pictures
+from diffagent.serving.server.schemas import (
+    CandidateBody,
+    EmitAnswer,
+    EmitRequest,
+    ErrorBody,
+    IdentifyAnswer,
+    IdentifyRequest,
+    RouteAnswer,
+    RouteRequest,
+    Status,
+)
+from diffagent.serving.server.service import Service, service_of
+
+ERRORS: dict[int | str, dict[str, Any]] = {
+    "4XX": {"model": ErrorBody, "description": "the request cannot be answered"},
+    "5XX": {"model": ErrorBody, "description": "a deadline, a target or the server failed"},
+}
+PAGE = {
+    "/": ("index.html", "text/html; charset=utf-8"),
+    "/page.css": ("page.css", "text/css; charset=utf-8"),
+    "/page.js": ("page.js", "text/javascript; charset=utf-8"),
+}
+_IMAGES_FORM = {
+    "schema": {
+        "type": "object",
+        "properties": {
+            "images": {"type": "array", "items": {"type": "string", "format": "binary"}, "minItems": 1},
+            "k": {"type": "integer", "minimum": 1, "maximum": 52},
+        },
+        "required": ["images"],
+    }
+}
+router = APIRouter(responses=ERRORS)
+
+
+@router.post("/v1/route")
+async def route(body: RouteRequest, request: Request) -> RouteAnswer:
+    """Turn a prompt into a T2I call, and into the request of a target."""
+    service = service_of(request)
+    check_target(body.target)
+    wanted = Wanted(
+        body.prompt,
+        negative_prompt=body.negative_prompt,
+        images=read_pictures(body.images, service.config),
+        base_model=body.base_model,
+        type=body.type,
+        model=body.model,
+        k=body.k,
+        seed=body.seed,
+        target=body.target,
+    )
+    decision, timings = await service.decide(request, wanted)
+    call = decision.call
+    emitted = await service.emit(call, body.target, body.nearest)
+    service.tokens(prompt=body.prompt, call=call.to_json())
+    return RouteAnswer(
+        call=call,
+        request=emitted.request,
+        not_carried=emitted.not_carried,
+        candidates=[_body(one) for one in decision.candidates],
+        timings_ms=timings,
+    )
+
+
+@router.post("/v1/emit")
+async def emit(body: EmitRequest, request: Request) -> EmitAnswer:
+    """Turn a call into the request of a target; nothing is chosen again."""
+    emitted = await service_of(request).emit(body.call, body.target, body.nearest)
+    return EmitAnswer(request=emitted.request, not_carried=emitted.not_carried)
+
+
+@router.post(
+    "/v1/identify",
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {
+                "application/json": {"schema": IdentifyRequest.model_json_schema()},
+                "multipart/form-data": _IMAGES_FORM,
+            },
+        }
+    },
+)
+async def identify(request: Request) -> IdentifyAnswer:
+    """Find the models that made example images: base64 or data URLs as JSON, or files as a form."""
+    service = service_of(request)
+    form = request.headers.get("content-type", "").casefold().startswith("multipart/")
+    examples = await (_of_form if form else _of_json)(request, service)
+    found, took = await service.identify(request, examples)
+    return IdentifyAnswer(models=[_body(one) for one in found], timings_ms={"total": round(took, 1)})
+
+
+async def _of_json(request: Request, service: Service) -> Examples:
+    try:
+        body = IdentifyRequest.model_validate_json(await request.body())
+    except ValidationError as error:
+        raise validation_fault(list(error.errors())) from None
+    return Examples(read_pictures(body.images, service.config), body.k)
+
+
+async def _of_form(request: Request, service: Service) -> Examples:
+    config = service.config
+    async with request.form(max_files=config.images, max_fields=8) as form:
+        files_ = [one for one in form.getlist("images") if isinstance(one, UploadFile)]
+        if not files_:
+            raise BadInput("the form holds no file named images: send one field images a file")
+        check_count(len(files_), config)
+        images = tuple([check_picture(await one.read(), config) for one in files_])
+        k = form.get("k", "5")
+    if not (isinstance(k, str) and k.isascii() and k.isdigit() and len(k) < 3 and 1 <= int(k) <= 52):
+        raise BadInput("k is the number of models to name, 1 to 52")
+    return Examples(images, int(k))
+
+
+@router.get("/healthz", response_model=Status)
+async def healthz() -> Status:
+    """Whether the process lives."""
+    return Status(status="ok")
+
+
+@router.get("/readyz", response_model=Status)
+async def readyz(request: Request) -> Status:
+    """Whether requests are answered."""
+    if not service_of(request).ready:
+        raise Fault(503, "not_ready", "the server is starting or stopping: ask again in a moment")
+    return Status(status="ready")
+
+
+@router.get("/metrics", response_class=Response)
+async def metrics(request: Request) -> Response:
+    """Prometheus metrics."""
+    return Response(service_of(request).metrics.text(), media_type=CONTENT_TYPE_LATEST)
+
+
+@router.get("/", include_in_schema=False)
+@router.get("/page.css", include_in_schema=False)
+@router.get("/page.js", include_in_schema=False)
+async def page(request: Request) -> Response:
+    """The page and its two files."""
+    name, kind = PAGE[request.url.path]
+    content = (files("diffagent.serving") / "page" / name).read_bytes()
+    return Response(content, media_type=kind, headers={"Cache-Control": "no-cache"})
+
+
+def _body(candidate: Any) -> CandidateBody:
+    return CandidateBody(
+        model=candidate.card.name, air=candidate.card.air, score=round(float(candidate.score), 4)
+    )

@@ -1,0 +1,115 @@
+"""Image generation: a call goes to the configured target and comes back as PNG files."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import re
+import tempfile
+from pathlib import Path
+
+from diffagent.agent import generation
+from diffagent.agent.installed_models import Installed, read_installed
+from diffagent.data.catalog import Catalog
+from diffagent.data.errors import BadInput, TargetError
+from diffagent.data.records import SIDE_MAX, SIDE_MIN, SIDE_STEP, T2ICall
+from diffagent.serving.server.config import ServerConfig
+from diffagent.serving.server.faults import Fault
+from diffagent.serving.server.metrics import Metrics
+
+
+def size_of(text: str | None) -> tuple[int, int] | None:
+    """Width and height in pixels of OpenAI's ``size``; None for ``auto``.
+
+    Raises:
+        BadInput: no size, or none that a call takes.
+    """
+    if text is None or text == "auto":
+        return None
+    found = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text, re.A)
+    sides = (int(found[1]), int(found[2])) if found else (0, 0)
+    if any(not SIDE_MIN <= side <= SIDE_MAX or side % SIDE_STEP for side in sides):
+        raise BadInput(
+            f"size is {text[:40]!r}, but a call takes WIDTHxHEIGHT of {SIDE_MIN} to {SIDE_MAX} pixels in "
+            f"steps of {SIDE_STEP}, such as 512x768, or auto"
+        )
+    return sides
+
+
+class Studio:
+    """Makes images on the configured target; at most ``image_jobs`` requests at once."""
+
+    def __init__(self, catalog: Catalog, config: ServerConfig, metrics: Metrics) -> None:
+        self.catalog = catalog
+        self.config = config
+        self.metrics = metrics
+        self._busy = 0
+
+    @property
+    def target(self) -> str:
+        """The configured target.
+
+        Raises:
+            Fault: there is none (501).
+        """
+        if self.config.target is None:
+            raise Fault(
+                501,
+                "not_configured",
+                "this server makes no images: start it with --target TARGET, or take the call from /v1/route",
+            )
+        return self.config.target
+
+    async def installed(self) -> Installed | None:
+        """What the target's server has, where it is one of one's own."""
+        if self.target not in generation.USUAL_URLS:
+            return None
+        url = self.config.target_url or generation.USUAL_URLS[self.target]
+        try:
+            return await asyncio.to_thread(read_installed, self.target, url, self.catalog)
+        except TargetError as error:
+            self._count(error)
+            raise
+
+    async def images(self, call: T2ICall, n: int, there: Installed | None) -> list[str]:
+        """PNG files as base64, on seeds one after another.
+
+        Raises:
+            TargetError: the target did not deliver. Fault: too many jobs (429), too slow (504).
+        """
+        if self._busy >= self.config.image_jobs:
+            raise Fault(
+                429,
+                "queue_full",
+                f"{self._busy} image requests are under way already: ask again in a minute",
+                {"Retry-After": "60"},
+            )
+        order = generation.Order(
+            call,
+            self.target,
+            generation.numbered_seeds(call.seed, n),
+            self.config.nearest,
+            self.config.max_price,
+            dict(there.names) if there else {},
+            there.samplers if there else None,
+        )
+        self._busy += 1
+        try:
+            with tempfile.TemporaryDirectory(prefix="diffagent-") as folder:
+                return await self._made(order, Path(folder))
+        except TargetError as error:
+            self._count(error)
+            raise
+        except TimeoutError:
+            raise Fault(504, "deadline", f"no image within {self.config.image_deadline:g} s") from None
+        finally:
+            self._busy -= 1
+
+    async def _made(self, order: generation.Order, folder: Path) -> list[str]:
+        maker = generation.executor(self.target, self.config.target_url)
+        async with asyncio.timeout(self.config.image_deadline):
+            paths = await generation.make(order, folder, self.catalog, maker)
+        return [base64.b64encode(path.read_bytes()).decode("ascii") for path in paths]
+
+    def _count(self, error: TargetError) -> None:
+        self.metrics.target_errors.labels(self.target, type(error).__name__.lower()).inc()

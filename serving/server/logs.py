@@ -1,0 +1,55 @@
+"""Structured logs: a JSON object a line on stderr. What users wrote is in them only if asked for."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import traceback
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+OURS = "diffagent.server"
+
+
+class JsonLines(logging.Formatter):
+    """A record as one JSON object: time, level, event, then what ``extra={"fields": {…}}`` gave.
+
+    Of an exception the type and the places, and its message only with ``messages``: it may hold a prompt.
+    """
+
+    def __init__(self, messages: bool = False) -> None:
+        super().__init__()
+        self._messages = messages
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, Any] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+            "event": record.getMessage(),
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info and record.exc_info[1] is not None:
+            line |= self._error(record.exc_info[1])
+        return json.dumps(line, default=str)
+
+    def _error(self, error: BaseException) -> dict[str, Any]:
+        frames = traceback.extract_tb(error.__traceback__)[-8:]
+        found: dict[str, Any] = {
+            "error": type(error).__name__,
+            "at": [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
+        }
+        if self._messages:
+            found["message"] = str(error)
+        return found
+
+
+def configure(messages: bool = False, stream: TextIO | None = None) -> None:
+    """Sends the server's and uvicorn's logs to stderr (or a stream) as JSON lines."""
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(JsonLines(messages))
+    for name in (OURS, "uvicorn", "uvicorn.error"):
+        logger = logging.getLogger(name)
+        logger.handlers = [handler] if name != "uvicorn.error" else []
+        logger.setLevel(logging.INFO)
+        logger.propagate = name == "uvicorn.error"

@@ -1,0 +1,115 @@
+"""OpenAI's endpoints: chat completions, images, models."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from dataclasses import replace
+
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response, StreamingResponse
+
+from diffagent.data.errors import BadPrompt
+from diffagent.data.records import T2ICall
+from diffagent.serving.server import chat
+from diffagent.serving.server.deciding import Wanted
+from diffagent.serving.server.endpoints import ERRORS
+from diffagent.serving.server.faults import Fault
+from diffagent.serving.server.generating import size_of
+from diffagent.serving.server.pictures import read_pictures
+from diffagent.serving.server.schemas import (
+    ChatRequest,
+    ImageBody,
+    ImagesAnswer,
+    ImagesRequest,
+    ModelBody,
+    ModelsAnswer,
+)
+from diffagent.serving.server.service import Service, attended, note, service_of
+
+router = APIRouter(responses=ERRORS)
+CREATED = 1_700_000_000
+"""The models endpoint has to state a time."""
+
+
+@router.get("/v1/models")
+async def models() -> ModelsAnswer:
+    """The one model."""
+    return ModelsAnswer(data=[ModelBody(id=chat.MODEL, created=CREATED)])
+
+
+@router.get("/v1/models/{model}")
+async def model(model: str) -> ModelBody:
+    """The one model."""
+    _check_model(model)
+    return ModelBody(id=chat.MODEL, created=CREATED)
+
+
+@router.post("/v1/chat/completions", response_class=JSONResponse)
+async def chat_completions(body: ChatRequest, request: Request) -> Response:
+    """A conversation's next call, as the message's content or as a call of the tool text_to_image."""
+    _check_model(body.model)
+    service = service_of(request)
+    tool = chat.tool_of(body)
+    call = await _next_call(body, request, service)
+    request_id = secrets.token_hex(12)
+    message, ended = chat.message_of(call, tool, request_id)
+    said = "\n".join(chat.text_of(one) for one in body.messages)
+    usage = service.tokens(prompt=said, call=call.to_json())
+    if not body.stream:
+        return JSONResponse(chat.completion(message, ended, request_id, usage))
+    asked = body.stream_options is not None and body.stream_options.include_usage
+    events = chat.chunks(message, ended, request_id, usage if asked else None)
+    return StreamingResponse(
+        events, media_type="text/event-stream; charset=utf-8", headers={"Cache-Control": "no-cache"}
+    )
+
+
+async def _next_call(body: ChatRequest, request: Request, service: Service) -> T2ICall:
+    if body.messages[-1].role in ("tool", "function"):
+        previous = chat.last_call(body.messages, service.find)
+        if previous is not None:
+            return previous
+    images = read_pictures(chat.images_of(body.messages), service.config)
+    plan = await asyncio.to_thread(chat.plan, body.messages, service.find, body.seed)
+    if plan.wanted is None:
+        return plan.finished(None)
+    decision, _ = await service.decide(request, replace(plan.wanted, images=images))
+    return plan.finished(decision.call)
+
+
+@router.post("/v1/images/generations")
+async def images_generations(body: ImagesRequest, request: Request) -> ImagesAnswer:
+    """Route a prompt and make its images on the configured target."""
+    service = service_of(request)
+    studio = service.studio
+    target, size = studio.target, size_of(body.size)
+    if not body.prompt.strip():
+        raise BadPrompt('the prompt is empty: say what to draw, such as "A cute happy corgi, pixel art"')
+    there = await attended(request, studio.installed())
+    wanted = Wanted(
+        body.prompt,
+        model=None if body.model in (None, chat.MODEL) else body.model,
+        target=target,
+        only_installed=there is not None,
+        installed=there,
+    )
+    decision, _ = await service.decide(request, wanted)
+    call = decision.call
+    if size is not None:
+        call = call.model_copy(update={"width": size[0], "height": size[1]})
+    started = time.perf_counter()
+    pictures = await attended(request, studio.images(call, body.n or 1, there))
+    took = time.perf_counter() - started
+    service.metrics.stage("target", took)
+    note(request, target=target, target_ms=round(1e3 * took, 1), images=len(pictures))
+    data = [ImageBody(b64_json=one, revised_prompt=call.prompt) for one in pictures]
+    return ImagesAnswer(created=int(time.time()), data=data, call=call)
+
+
+def _check_model(name: str) -> None:
+    if name != chat.MODEL:
+        raise Fault(
+            404, "model_not_found", f"there is no model {name[:60]!r} here: the model is {chat.MODEL}"
+        )

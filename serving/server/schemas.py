@@ -1,0 +1,236 @@
+"""What the endpoints take and answer; pydantic at the edge, unknown keys refused where the API is ours."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from diffagent.agent.answer import LABELS
+from diffagent.agent.targets import TARGETS
+from diffagent.data.records import T2ICall
+
+
+class Strict(BaseModel):
+    """A body of an endpoint that is our own."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Lenient(BaseModel):
+    """A body of an endpoint that is OpenAI's: what it has and this server does not is left unread."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class ErrorDetail(BaseModel):
+    """What went wrong: the kind, for programs, and a sentence."""
+
+    type: str
+    message: str
+
+
+class ErrorBody(BaseModel):
+    """The answer of every request that fails."""
+
+    error: ErrorDetail
+
+
+def _spelled(value: Any) -> Any:
+    spelled = {"checkpoint": "Checkpoint", "lora": "LoRA"}
+    return spelled.get(value.casefold(), value) if isinstance(value, str) else value
+
+
+ModelKind = Annotated[Literal["Checkpoint", "LoRA"], BeforeValidator(_spelled)]
+Target = Annotated[str, Field(json_schema_extra={"enum": list(TARGETS)})]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1, strict=True)]
+ImageText = Annotated[str, Field(description="An image file as base64 or as a data URL; no address.")]
+
+
+class RouteRequest(Strict):
+    """``model`` overrides the choice; ``nearest`` replaces what the target lacks."""
+
+    prompt: str
+    negative_prompt: str = ""
+    images: list[ImageText] = []
+    base_model: str | None = None
+    type: ModelKind | None = None
+    k: int = Field(16, ge=1, le=len(LABELS), strict=True)
+    target: Target = "diffagent"
+    model: str | None = None
+    seed: Seed | None = None
+    nearest: bool = False
+
+
+class CandidateBody(BaseModel):
+    """A model that was thought of; ``score`` is its natural-log probability."""
+
+    model: str
+    air: str
+    score: float
+
+
+class RouteAnswer(BaseModel):
+    """``request`` is the body that the target takes."""
+
+    call: T2ICall
+    request: dict[str, Any]
+    not_carried: list[str]
+    candidates: list[CandidateBody]
+    timings_ms: dict[str, float]
+
+
+class EmitRequest(Strict):
+    """A call and the target whose request it becomes; nothing is chosen again."""
+
+    call: T2ICall
+    target: Target
+    nearest: bool = False
+
+
+class EmitAnswer(BaseModel):
+    """A target's request, and the call's fields that it lacks or replaces."""
+
+    request: dict[str, Any]
+    not_carried: list[str]
+
+
+class IdentifyRequest(Strict):
+    """Example images of the model that is looked for."""
+
+    images: list[ImageText] = Field(min_length=1)
+    k: int = Field(5, ge=1, le=len(LABELS), strict=True)
+
+
+class IdentifyAnswer(BaseModel):
+    """Models, the most probable first."""
+
+    models: list[CandidateBody]
+    timings_ms: dict[str, float]
+
+
+class ImageUrl(Lenient):
+    """A data URL."""
+
+    url: str
+
+
+class Part(Lenient):
+    """One part of a message: text or an image."""
+
+    type: str
+    text: str | None = None
+    image_url: ImageUrl | None = None
+
+
+class FunctionCall(Lenient):
+    """What an assistant's message called."""
+
+    name: str = ""
+    arguments: str = ""
+
+
+class ToolCall(Lenient):
+    """One entry of an assistant's ``tool_calls``."""
+
+    function: FunctionCall = FunctionCall()
+
+
+class Message(Lenient):
+    """One message of a conversation."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: str | list[Part] | None = None
+    tool_calls: list[ToolCall] | None = None
+
+
+class Function(Lenient):
+    """A function that the client can run; ``parameters`` is a JSON schema."""
+
+    name: str
+    parameters: dict[str, Any] | None = None
+
+
+class Tool(Lenient):
+    """A tool that the client offers."""
+
+    type: str = "function"
+    function: Function | None = None
+
+
+class NamedFunction(Lenient):
+    """The function that has to be called."""
+
+    name: str
+
+
+class NamedTool(Lenient):
+    """The tool that has to be called."""
+
+    function: NamedFunction
+
+
+class StreamOptions(Lenient):
+    """Whether the last chunk states the usage."""
+
+    include_usage: bool = False
+
+
+class ChatRequest(Lenient):
+    """A chat completion as OpenAI's API takes it."""
+
+    model: str = Field("diffagent", json_schema_extra={"enum": ["diffagent"]})
+    messages: list[Message] = Field(min_length=1, max_length=1000)
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+    tools: list[Tool] | None = None
+    tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
+    n: int | None = Field(None, ge=1, le=1)
+    seed: Seed | None = None
+
+
+class ImagesRequest(Lenient):
+    """An image generation as OpenAI's API takes it; ``model`` is ``diffagent`` or a model of the catalog."""
+
+    prompt: str
+    model: str | None = None
+    n: int | None = Field(None, ge=1, le=10)
+    size: str | None = Field(None, examples=["512x768", "auto"])
+    response_format: Literal["b64_json"] | None = None
+
+
+class ImageBody(BaseModel):
+    """A PNG file as base64, and the prompt that it was made with."""
+
+    b64_json: str
+    revised_prompt: str
+
+
+class ImagesAnswer(BaseModel):
+    """The images, and the call that made them."""
+
+    created: int
+    data: list[ImageBody]
+    call: T2ICall
+
+
+class ModelBody(BaseModel):
+    """One entry of ``GET /v1/models``."""
+
+    id: str
+    object: str = "model"
+    created: int
+    owned_by: str = "diffagent"
+
+
+class ModelsAnswer(BaseModel):
+    """``GET /v1/models``."""
+
+    object: str = "list"
+    data: list[ModelBody]
+
+
+class Status(BaseModel):
+    """Whether the server lives, or is ready."""
+
+    status: str

@@ -1,0 +1,184 @@
+"""The queue on the way to the agent: bounded, batched, in one thread; deadlines, leaving, closing."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+from server_runs import HeldEngine, until
+
+from diffagent.agent.agent import Agent
+from diffagent.data.errors import DiffAgentError
+from diffagent.serving.server.batch_queue import BatchQueue
+from diffagent.serving.server.faults import Fault
+
+MakeAgent = Callable[..., Agent]
+
+
+def test_beyond_the_bound_clients_are_sent_away(make_agent: MakeAgent, serve) -> None:
+    engine = HeldEngine()
+    with serve(make_agent(engine), queue=2, batch=1) as client, ThreadPoolExecutor(8) as pool:
+
+        def ask(number: int) -> httpx.Response:
+            return client.post("/v1/route", json={"prompt": f"fox number {number}"})
+
+        first = pool.submit(ask, 0)
+        until(lambda: len(engine.asked) == 1)
+        waiting = [pool.submit(ask, number) for number in (1, 2)]
+        until(lambda: "diffagent_queue_waiting 2.0" in client.get("/metrics").text)
+        refused = ask(3)
+        assert refused.status_code == 429
+        assert refused.json()["error"]["type"] == "queue_full"
+        assert 1 <= int(refused.headers["retry-after"]) <= 60
+        engine.gate.set()
+        assert [one.result().status_code for one in (first, *waiting)] == [200, 200, 200]
+    assert len(engine.threads) == 1
+
+
+def test_a_batch_is_taken_at_once_and_equal_requests_are_decided_once(make_agent: MakeAgent, serve) -> None:
+    engine = HeldEngine()
+    with serve(make_agent(engine), batch=8) as client, ThreadPoolExecutor(8) as pool:
+
+        def ask(prompt: str) -> dict[str, object]:
+            return client.post("/v1/route", json={"prompt": prompt}).json()["call"]
+
+        first = pool.submit(ask, "a castle")
+        until(lambda: len(engine.asked) == 1)
+        rest = [pool.submit(ask, prompt) for prompt in ["an ink fox"] * 3 + ["a lake"] * 2]
+        until(lambda: "diffagent_queue_waiting 5.0" in client.get("/metrics").text)
+        engine.gate.set()
+        calls = [one.result() for one in rest]
+        assert first.result()["prompt"] == "a castle"
+        assert calls[0] == calls[1] == calls[2]
+        assert calls[3] == calls[4] != calls[0]
+        assert sorted(engine.prompts) == ["a castle", "a lake", "an ink fox"]
+        assert "diffagent_batch_size_sum 6.0" in client.get("/metrics").text
+
+
+def test_an_engine_that_batches_gets_the_batch(make_agent: MakeAgent, serve) -> None:
+    class Batches(HeldEngine):
+        batch_size = 8
+
+    asked: list[list[str]] = []
+
+    class Together(Agent):
+        def decide_many(self, requests):
+            asked.append([one["prompt"] for one in requests])
+            return [self._one(one) for one in requests]
+
+        def _one(self, request):
+            try:
+                return self.decide(**request)
+            except DiffAgentError as error:
+                return error
+
+    engine = Batches()
+    plain = make_agent(engine)
+    agent = Together(plain.catalog, plain.prefilter, engine, plain.fusion)
+    with serve(agent, batch=4) as client, ThreadPoolExecutor(16) as pool:
+
+        def ask(prompt: str) -> int:
+            return client.post("/v1/route", json={"prompt": prompt}).status_code
+
+        held = []
+        for number in range(4):  # each of four threads waits for the engine
+            held.append(pool.submit(ask, f"fox {number}"))
+            until(lambda number=number: len(engine.asked) == number + 1)
+        rest = [pool.submit(ask, prompt) for prompt in ("a lake", "", "a castle")]
+        until(lambda: "diffagent_queue_waiting 3.0" in client.get("/metrics").text)
+        engine.gate.set()
+        assert [one.result() for one in held] == [200] * 4
+        assert sorted(one.result() for one in rest) == [200, 200, 400]
+    assert sorted(map(len, asked)) == [1, 1, 1, 1, 3]
+
+
+def test_a_deadline_is_kept_and_what_is_late_is_not_computed(make_agent: MakeAgent, serve) -> None:
+    engine = HeldEngine()
+    with serve(make_agent(engine), deadline=0.3, batch=1) as client, ThreadPoolExecutor(2) as pool:
+        late = list(pool.map(lambda p: client.post("/v1/route", json={"prompt": p}), ["a fox", "a lake"]))
+        assert [one.status_code for one in late] == [504, 504]
+        assert late[0].json()["error"]["type"] == "deadline"
+        engine.gate.set()
+        assert client.post("/v1/route", json={"prompt": "a castle"}).status_code == 200
+    assert len(engine.prompts) == 2
+    assert engine.prompts[1] == "a castle"
+
+
+def test_a_client_that_leaves_frees_its_place(make_agent: MakeAgent, serve) -> None:
+    engine = HeldEngine()
+    with serve(make_agent(engine), batch=1) as client, ThreadPoolExecutor(1) as pool:
+        first = pool.submit(client.post, "/v1/route", json={"prompt": "a castle"})
+        until(lambda: len(engine.asked) == 1)
+        with pytest.raises(httpx.ReadTimeout):
+            client.post("/v1/route", json={"prompt": "a fox"}, timeout=0.2)
+        chat = {"messages": [{"role": "user", "content": "a lake"}], "stream": True}
+        with pytest.raises(httpx.ReadTimeout):
+            client.post("/v1/chat/completions", json=chat, timeout=0.2)
+        until(lambda: "diffagent_queue_waiting 0.0" in client.get("/metrics").text)
+        engine.gate.set()
+        assert first.result().status_code == 200
+        assert engine.prompts == ["a castle"]
+        left = 'diffagent_requests_total{endpoint="/v1/route",method="POST",status="499"} 1.0'
+        assert left in client.get("/metrics").text
+
+
+def test_stopping_finishes_what_was_accepted(make_agent: MakeAgent, serve) -> None:
+    engine = HeldEngine()
+    with ThreadPoolExecutor(4) as pool:
+        with serve(make_agent(engine), batch=1) as client:
+            url = str(client.base_url)
+
+            def ask(prompt: str) -> int:
+                return httpx.post(f"{url}/v1/route", json={"prompt": prompt}, timeout=30).status_code
+
+            asked = [pool.submit(ask, f"fox {number}") for number in range(3)]
+            until(lambda: "diffagent_queue_waiting 2.0" in client.get("/metrics").text)
+            threading.Timer(0.3, engine.gate.set).start()
+        assert [one.result() for one in asked] == [200, 200, 200]
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{url}/healthz")
+
+
+def test_an_engine_that_breaks_answers_500_without_its_words_and_goes_on(
+    make_agent: MakeAgent, serve
+) -> None:
+    class Breaks(HeldEngine):
+        def choose(self, prompt, options, draft=""):
+            if "dragon" in prompt.user:
+                raise ZeroDivisionError("dragon")
+            return super().choose(prompt, options, draft)
+
+    engine = Breaks()
+    engine.gate.set()
+    with serve(make_agent(engine)) as client:
+        broken = client.post("/v1/route", json={"prompt": "a dragon"})
+        assert broken.status_code == 500
+        assert broken.json()["error"] == {
+            "type": "internal",
+            "message": "something broke here: the server's log says what",
+        }
+        assert client.post("/v1/route", json={"prompt": "a fox"}).status_code == 200
+
+
+def test_work_that_dies_fails_its_batch_and_a_closed_queue_takes_nothing() -> None:
+    def dies(questions):
+        raise RuntimeError("no memory")
+        yield
+
+    async def run() -> None:
+        queue: BatchQueue[str, str] = BatchQueue(dies, limit=4, size=4)
+        with pytest.raises(Fault, match="starting or stopping"):
+            await queue.ask("early", 1)
+        queue.start()
+        found = await asyncio.gather(queue.ask("a", 5), queue.ask("b", 5), return_exceptions=True)
+        assert [type(one) for one in found] == [RuntimeError, RuntimeError]
+        await queue.close()
+        with pytest.raises(Fault) as refused:
+            await queue.ask("late", 1)
+        assert refused.value.status == 503
+
+    asyncio.run(run())

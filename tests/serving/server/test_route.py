@@ -1,0 +1,181 @@
+"""Our own endpoints: a call and a target's request, emitting, identification, health, metrics."""
+
+from __future__ import annotations
+
+import base64
+
+import httpx
+import pytest
+from image_servers import picture
+from server_runs import Cards
+
+from diffagent.agent.agent import Agent
+from diffagent.agent.targets import TARGETS
+from diffagent.data.records import T2ICall
+
+PNG = base64.b64encode(picture(7)).decode()
+
+
+def error_of(response: httpx.Response) -> tuple[int, str, str]:
+    """Status, type and message; the body has nothing else."""
+    body = response.json()
+    assert list(body) == ["error"]
+    assert sorted(body["error"]) == ["message", "type"]
+    return response.status_code, body["error"]["type"], body["error"]["message"]
+
+
+def test_a_route_has_what_the_contract_names(client: httpx.Client, agent: Agent) -> None:
+    answer = client.post("/v1/route", json={"prompt": "pixel art of a fox, 20 steps"})
+    body = answer.json()
+    assert list(body) == ["call", "request", "not_carried", "candidates", "timings_ms"]
+    assert T2ICall.parse(body["call"]) == agent.call("pixel art of a fox, 20 steps")
+    assert body["request"] == body["call"]
+    decision = agent.decide("pixel art of a fox, 20 steps")
+    assert body["candidates"] == decision.to_dict()["candidates"]
+    assert set(body["timings_ms"]) == {"queue", "prefilter", "llm", "total"}
+
+
+def test_options_reach_the_agent(client: httpx.Client) -> None:
+    asked = {
+        "prompt": "a fox",
+        "negative_prompt": "blurry",
+        "type": "LORA",
+        "base_model": "sd1",
+        "k": 2,
+        "seed": 5,
+        "target": "a1111",
+    }
+    body = client.post("/v1/route", json=asked).json()
+    assert (body["call"]["type"], body["call"]["seed"]) == ("LoRA", 5)
+    assert "<lora:" in body["request"]["prompt"]
+    assert body["request"]["negative_prompt"] == "blurry"
+    assert len(body["candidates"]) == 1
+    named = client.post("/v1/route", json={"prompt": "a fox", "model": "grand xl"}).json()
+    assert named["call"]["model"] == "Grand XL"
+
+
+@pytest.mark.parametrize("target", TARGETS[1:])
+def test_a_call_is_emitted_for_each_target(client: httpx.Client, agent: Agent, target: str) -> None:
+    call = agent.call("a photo of a lake", model="Tiny Pixels", seed=3)
+    answer = client.post("/v1/emit", json={"call": call.model_dump(), "target": target, "nearest": True})
+    if target == "horde":  # an invented model has no name there
+        assert error_of(answer)[0] == 400
+        return
+    emitted = agent.targets[target](call, nearest=True)
+    assert answer.json() == {"request": emitted.request, "not_carried": emitted.not_carried}
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "words"),
+    [
+        ({}, "bad_input", "prompt"),
+        ({"prompt": ""}, "bad_prompt", "the prompt is empty"),
+        ({"prompt": 7}, "bad_input", "given: 7"),
+        ({"prompt": "a fox", "size": "big"}, "bad_input", "size"),
+        ({"prompt": "a fox", "k": 0}, "bad_input", "k"),
+        ({"prompt": "a fox", "k": 53}, "bad_input", "k"),
+        ({"prompt": "a fox", "seed": -1}, "bad_input", "seed"),
+        ({"prompt": "a fox", "seed": 2**32}, "bad_input", "seed"),
+        ({"prompt": "a fox", "type": "VAE"}, "bad_input", "type"),
+        ({"prompt": "a fox", "target": "fax"}, "bad_input", "'fax'"),
+        ({"prompt": "a fox", "base_model": "SD 9"}, "bad_input", "no model"),
+        ({"prompt": "a fox", "model": "Tiny Pixel"}, "unknown_model", "Tiny Pixels"),
+        ({"prompt": "x" * 20_001}, "bad_prompt", "20,001 characters"),
+        ({"prompt": "a fox", "images": ["https://example.org/a.png"]}, "bad_input", "none is fetched"),
+        ({"prompt": "a fox", "images": ["file:///etc/passwd"]}, "bad_input", "none is fetched"),
+        ({"prompt": "a fox", "images": ["data:image/png,abc"]}, "bad_input", "without base64"),
+        ({"prompt": "a fox", "images": ["no base64!"]}, "bad_input", "neither base64"),
+        (
+            {"prompt": "a fox", "images": [base64.b64encode(b"<svg/>").decode()]},
+            "bad_input",
+            "no file of PNG",
+        ),
+        ({"prompt": "a fox", "images": [PNG] * 9}, "bad_input", "9 images"),
+        ({"prompt": "a fox", "images": [PNG]}, "bad_input", "no image specifications"),
+    ],
+)
+def test_what_is_wrong_is_said(client: httpx.Client, body: dict[str, object], kind: str, words: str) -> None:
+    status, found, message = error_of(client.post("/v1/route", json=body))
+    assert (status, found) == (400, kind)
+    assert words in message
+
+
+RAW: list[tuple[bytes, str]] = [
+    (b'{"prompt": "a \\ud800 fox"}', "a lone surrogate"),
+    (b'{"\\udfff": 1, "prompt": "a"}', "a surrogate as a key"),
+    (b'{"prompt": "a", "k": NaN}', "no number"),
+    (b'{"prompt": "a", "seed": 1' + b"0" * 5000 + b"}", "more digits than Python reads"),
+    (b"[" * 100_000 + b"]" * 100_000, "too deep"),
+    (b'{"prompt": "a\x00b"', "cut off"),
+    (b'"a fox"', "a string"),
+    (b"null", "null"),
+    (b"", "nothing"),
+    (b"\xff\xfe", "no UTF-8"),
+    (b'{"prompt": "a \xed\xa0\x80 fox"}', "a surrogate in UTF-8"),
+    (b'{"prompt": "a", "k": 1e400}', "infinite"),
+]
+
+
+@pytest.mark.parametrize("body", [body for body, _ in RAW], ids=[name for _, name in RAW])
+def test_a_malformed_body_is_the_clients_fault(client: httpx.Client, body: bytes) -> None:
+    for path in ("/v1/route", "/v1/chat/completions", "/v1/identify", "/v1/emit"):
+        answer = client.post(path, content=body, headers={"Content-Type": "application/json"})
+        assert error_of(answer)[0] == 400, path
+
+
+def test_control_characters_are_spaces(client: httpx.Client) -> None:
+    body = client.post("/v1/route", json={"prompt": "pixel art\x00 fox \U000fffff"}).json()
+    assert "\x00" not in body["call"]["prompt"]
+
+
+def test_unknown_addresses_and_methods_have_the_shape_too(client: httpx.Client) -> None:
+    assert error_of(client.get("/v2/route"))[:2] == (404, "not_found")
+    assert error_of(client.get("/v1/route"))[:2] == (405, "method_not_allowed")
+    assert client.get("/v1/route").headers["allow"] == "POST"
+
+
+def test_images_are_identified_as_json_and_as_a_form(agent: Agent, serve) -> None:
+    with serve(agent, Cards(agent)) as client:
+        body = client.post(
+            "/v1/identify", json={"images": [PNG, f"data:image/png;base64,{PNG}"], "k": 2}
+        ).json()
+        assert [(one["model"], one["score"]) for one in body["models"]] == [
+            ("Tiny Pixels", 0.0),
+            ('Oil "Masters" {v2}', -2.0),
+        ]
+        assert body["timings_ms"]["total"] > 0
+        files = [("images", ("a.png", picture(7), "image/png"))] * 2
+        assert client.post("/v1/identify", files=files, data={"k": "2"}).json()["models"] == body["models"]
+        assert error_of(client.post("/v1/identify", files=files * 5))[0] == 400
+        wrong = client.post("/v1/identify", files=files, data={"k": "many"})
+        assert error_of(wrong) == (400, "bad_input", "k is the number of models to name, 1 to 52")
+        assert error_of(client.post("/v1/identify", json={"images": []}))[0] == 400
+        assert error_of(client.post("/v1/identify", data={"k": "2"}))[0] == 415
+        boundary = {"Content-Type": "multipart/form-data; boundary=x"}
+        assert error_of(client.post("/v1/identify", content=b"--x\r\nnonsense", headers=boundary))[0] == 400
+
+
+def test_without_image_specifications_the_remedy_is_said(client: httpx.Client) -> None:
+    status, kind, message = error_of(client.post("/v1/identify", json={"images": [PNG]}))
+    assert (status, kind) == (501, "no_image_specifications")
+    assert "diffagent pmi build" in message
+
+
+def test_health_readiness_and_metrics(client: httpx.Client) -> None:
+    assert client.get("/healthz").json() == {"status": "ok"}
+    assert client.get("/readyz").json() == {"status": "ready"}
+    client.post("/v1/route", json={"prompt": "pixel art of a fox"})
+    client.post("/v1/route", json={"prompt": ""})
+    client.get("/nowhere/at/all")
+    answer = client.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain")
+    lines = answer.text.splitlines()
+    assert 'diffagent_requests_total{endpoint="/v1/route",method="POST",status="200"} 1.0' in lines
+    assert 'diffagent_requests_total{endpoint="/v1/route",method="POST",status="400"} 1.0' in lines
+    assert 'diffagent_requests_total{endpoint="other",method="GET",status="404"} 1.0' in lines
+    for stage in ("queue", "prefilter", "llm", "emit"):
+        assert f'diffagent_stage_seconds_count{{stage="{stage}"}} 1.0' in lines
+    assert "diffagent_candidates_sum 4.0" in lines
+    assert "diffagent_queue_waiting 0.0" in lines
+    assert "diffagent_queue_limit 64.0" in lines
+    assert "fox" not in answer.text
