@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from diffagent.agent.grammar import Grammar
-from diffagent.data.errors import BadInput
+from diffagent.data.errors import BadInput, EngineError
 
 ENGINES = ("transformers",)
 
@@ -49,6 +49,40 @@ class Engine(Protocol):
 
     def generate_many(self, prompts: Sequence[Prompt], max_new_tokens: int, batch_size: int = 8) -> list[str]:
         """:meth:`generate` for each prompt, in batches."""
+        ...
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The arguments of one :meth:`Engine.choose`."""
+
+    prompt: Prompt
+    options: tuple[str, ...]
+    draft: str = ""
+
+
+@dataclass(frozen=True)
+class Writing:
+    """The arguments of one :meth:`Engine.write`."""
+
+    prompt: Prompt
+    grammar: Grammar
+    draft: str = ""
+
+
+@runtime_checkable
+class BatchEngine(Engine, Protocol):
+    """An engine that answers many requests faster together; one that it cannot answer gets an error."""
+
+    batch_size: int
+    """How many requests to hand over at once."""
+
+    def choose_many(self, choices: Sequence[Choice]) -> list[list[float] | EngineError]:
+        """:meth:`Engine.choose` of each."""
+        ...
+
+    def write_many(self, writings: Sequence[Writing]) -> list[str | EngineError]:
+        """:meth:`Engine.write` of each."""
         ...
 
 
