@@ -3,9 +3,9 @@
     {"id": 0, "call": {"model": "SXZ Pixel Bringer [ Style ]", …}}
     {"id": 1, "error": {"type": "BadPrompt", "message": "the prompt is empty: …"}}
 
-Rows are appended in blocks, each synced to the disk; a line that a kill tore is cut off, and the rows before it
-are not asked again. ``OUT.run.json`` beside the file says what it was made of, so that another input or other
-options are refused. Rows that ask the same are computed once.
+Rows are appended in blocks, each synced to the disk; a line that a kill tore is cut off, and the rows before
+it are not asked again. ``OUT.run.json`` beside the file says what it was made of, so that another input or
+other options are refused. Rows that ask the same are computed once.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Rows of a batch: a JSONL, CSV or TSV file, or a Hugging Face dataset, comes in; :class:`Row` come out.
 
 A row is ``{"id"?, "prompt", "negative_prompt"?, "images"?}``, or DABench's ``{"instruction": {…}}``; without
-an id its number, from 0, is its id. A row that is none of these becomes a row with a ``fault``; blank lines are
-no rows. In a CSV cell ``images`` is one path, or several as a JSON list.
+an id its number, from 0, is its id. A row that is none of these becomes a row with a ``fault``; blank lines
+are no rows. In a CSV cell ``images`` is one path, or several as a JSON list.
 """
 
 from __future__ import annotations
@@ -109,7 +109,7 @@ def row(found: Any, fault: str, number: int) -> Row:
 
 def _source(digest: str, read: Reader) -> Source:
     count, columns = 0, set[str]()
-    for count, (found, _) in enumerate(read(), 1):  # noqa: B007
+    for count, (found, _) in enumerate(read(), 1):
         if count == 1 and isinstance(found, Mapping):
             columns = set(map(str, found)) - READ
     return Source(digest, count, tuple(sorted(columns)), read)
@@ -190,10 +190,7 @@ def _load(datasets: Any, name: str, split: str) -> Any:
     """One split of a saved dataset, of a folder with data files or of a dataset of the hub."""
     folder = Path(name)
     saved = any((folder / file).is_file() for file in ("dataset_dict.json", "state.json"))
-    if saved:
-        loaded = datasets.load_from_disk(name)
-    else:
-        loaded = datasets.load_dataset(name, split=split or None)
+    loaded = datasets.load_from_disk(name) if saved else datasets.load_dataset(name, split=split or None)
     if isinstance(loaded, dict):
         names = list(loaded)
         if not split and len(names) > 1:

@@ -77,7 +77,8 @@ def test_rows_of_a_file_of_json_lines(tmp_path: Path) -> None:
 def test_rows_of_tables(tmp_path: Path) -> None:
     path = tmp_path / "in.csv"
     path.write_text(
-        'id,prompt,negative_prompt,images,rating\n1,"a, ""b""\nc",,,5\n,d,e,f.png,4\n3,g,,"[""h"", ""i""]",1\n4,j\n',
+        'id,prompt,negative_prompt,images,rating\n1,"a, ""b""\nc",,,5\n'
+        ',d,e,f.png,4\n3,g,,"[""h"", ""i""]",1\n4,j\n',
         encoding="utf-8-sig",
     )
     source = open_source(str(path))
@@ -197,7 +198,7 @@ def test_lines_that_are_not_of_this_input_are_refused(tmp_path: Path) -> None:
     path, out = write(tmp_path / "in.jsonl", ROWS), tmp_path / "out.jsonl"
     run(path, out, Echo())
     write(out, [{"id": "z", "call": {}}])
-    with pytest.raises(BadInput, match="line 1 .* is not of this input"):
+    with pytest.raises(BadInput, match=r"line 1 .* is not of this input"):
         run(path, out, Echo())
 
 

@@ -1,0 +1,117 @@
+"""Batch routing on a Ray cluster: Ray Data streams the rows through actors that each hold an agent.
+
+The rows, their order, the file and what a kill leaves are those of :mod:`diffagent.serving.route`; only the answers
+come from elsewhere. Ray restarts an actor that dies and asks its rows again. Every node needs diffagent,
+the same catalog under the same path, and the weights, which it fetches like any other machine.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from diffagent.data.errors import BadInput, EngineGone, MissingExtra
+from diffagent.serving.route import Answer, Body, bodies, request
+from diffagent.serving.rows import Row
+
+if TYPE_CHECKING:
+    import numpy as np
+
+WAVE = 20_000
+"""Rows of one dataset: what the driver holds at a time."""
+BATCH = 16
+"""Rows that an actor gets at once, and loses when it dies."""
+Load = tuple[str | None, str | None, str]
+"""The arguments of ``Agent.load``."""
+
+
+class Router:
+    """An actor: an agent, loaded once."""
+
+    def __init__(self, load: Load, options: dict[str, Any]) -> None:
+        from diffagent.agent.agent import Agent
+
+        self.agent = Agent.load(*load)
+        self.options = options
+
+    def __call__(self, batch: dict[str, np.ndarray[Any, Any]]) -> dict[str, list[str]]:
+        """JSON arguments of ``Agent.decide`` → JSON bodies."""
+        asked = [{**json.loads(one), **self.options} for one in batch["request"]]
+        return {"body": [json.dumps(body) for body in bodies(self.agent.decide_many(asked))]}
+
+
+def on_ray(address: str, workers: int, load: Load, options: dict[str, Any]) -> Answer:
+    """Answers from ``workers`` actors on the cluster at ``address``; ``local`` starts one on this machine.
+
+    Raises:
+        MissingExtra: Ray is not installed. BadInput: no cluster answers there.
+    """
+    try:
+        import ray
+        import ray.data
+    except ImportError:
+        raise MissingExtra("--ray needs Ray: pip install 'diffagent[ray]'") from None
+
+    def answer(blocks: Iterable[list[Row]]) -> Iterator[list[Body]]:
+        _connect(ray, address)
+        try:
+            waiting = iter(blocks)
+            while wave := _wave(waiting):
+                found = _bodies(ray, [row for rows in wave for row in rows], workers, load, options)
+                for rows in wave:
+                    yield list(islice(found, len(rows)))
+        finally:
+            ray.shutdown()
+
+    return answer
+
+
+def _wave(blocks: Iterator[list[Row]]) -> list[list[Row]]:
+    """The next blocks, of about so many rows together as one dataset takes."""
+    taken: list[list[Row]] = []
+    count = 0
+    for rows in blocks:
+        taken.append(rows)
+        count += len(rows)
+        if count >= WAVE:
+            break
+    return taken
+
+
+def _connect(ray: Any, address: str) -> None:
+    try:
+        ray.init(address, log_to_driver=False, logging_level="ERROR", include_dashboard=None)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise BadInput(
+            f"no Ray cluster answers at {address!r} ({' '.join(str(error).split())[:160]}): start one with ray "
+            "start --head, or pass --ray local"
+        ) from None
+
+
+def _bodies(
+    ray: Any, rows: Sequence[Row], workers: int, load: Load, options: dict[str, Any]
+) -> Iterator[Body]:
+    """The bodies of rows, in order, as the actors finish them."""
+    if not rows:
+        return
+    context = ray.data.DataContext.get_current()
+    context.execution_options.preserve_order = True
+    context.enable_progress_bars = False
+    asked = [{"request": json.dumps(request(row))} for row in rows]
+    gpus = 1 if load[2] == "vllm" and ray.cluster_resources().get("GPU") else 0
+    dataset = ray.data.from_items(asked, override_num_blocks=-(-len(asked) // BATCH)).map_batches(
+        Router,
+        fn_constructor_args=(load, options),
+        batch_size=BATCH,
+        compute=ray.data.ActorPoolStrategy(size=workers),
+        num_cpus=1,
+        num_gpus=gpus,
+    )
+    try:
+        for one in dataset.iter_rows():
+            yield json.loads(one["body"])
+    except ray.exceptions.RayError as error:
+        reason = " ".join(str(error).split())[-300:]
+        raise EngineGone(f"the actors failed ({reason}): run the same command again to go on") from None
