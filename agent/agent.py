@@ -130,8 +130,13 @@ class Agent:
         catalog: str | Path | None = None,
         llm: str | None = None,
         engine: str = "transformers",
+        *,
+        concurrent: bool = False,
     ) -> Self:
         """The embedded default, or a catalog file, language model and engine of your own.
+
+        ``engine`` is ``transformers``, ``vllm`` or the URL of a ``vllm serve``; ``concurrent`` says that many
+        threads will ask at once.
 
         The first use fetches the default weights (about 190 MB) into the cache, with a progress bar.
 
@@ -144,7 +149,10 @@ class Agent:
 
         opened = Catalog.open(Path(catalog) if catalog else default_catalog())
         with ThreadPoolExecutor(2) as pool:  # importing torch takes as long as reading the specifications
-            loading, encoder = pool.submit(load_engine, engine, llm), pool.submit(TextEncoder.load)
+            loading, encoder = (
+                pool.submit(load_engine, engine, llm, concurrent),
+                pool.submit(TextEncoder.load),
+            )
             cards, matcher = read_matcher(opened)
             prefilter = Prefilter(cards, matcher, Ranker.load(), encoder.result())
             return cls(opened, prefilter, loading.result(), Fusion.load())

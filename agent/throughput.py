@@ -37,7 +37,7 @@ def prompts(count: int) -> list[str]:
 def throughput(
     agent: Agent, rows: Sequence[str], plain: Agent | None = None, progress: Progress = iter
 ) -> dict[str, Any]:
-    """Calls a second of ``agent`` in a batch and one by one, and of ``plain`` one by one (None: not measured).
+    """Calls a second of ``agent`` in a batch and one by one, and of ``plain`` one by one (None: left out).
 
     Raises:
         EngineError: a prompt gets no call.

@@ -1,8 +1,8 @@
 """Batch routing on a Ray cluster: Ray Data streams the rows through actors that each hold an agent.
 
-The rows, their order, the file and what a kill leaves are those of :mod:`diffagent.serving.route`; only the answers
-come from elsewhere. Ray restarts an actor that dies and asks its rows again. Every node needs diffagent,
-the same catalog under the same path, and the weights, which it fetches like any other machine.
+The rows, their order, the file and what a kill leaves are those of :mod:`diffagent.serving.route`; only the
+answers come from elsewhere. Ray restarts an actor that dies and asks its rows again. Every node needs
+diffagent, the same catalog under the same path, and the weights, which it fetches like any other machine.
 """
 
 from __future__ import annotations
@@ -85,8 +85,8 @@ def _connect(ray: Any, address: str) -> None:
         ray.init(address, log_to_driver=False, logging_level="ERROR", include_dashboard=None)
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise BadInput(
-            f"no Ray cluster answers at {address!r} ({' '.join(str(error).split())[:160]}): start one with ray "
-            "start --head, or pass --ray local"
+            f"no Ray cluster answers at {address!r} ({' '.join(str(error).split())[:160]}): start one with "
+            "ray start --head, or pass --ray local"
         ) from None
 
 

@@ -1,9 +1,10 @@
 """The engine in vLLM: continuous batches with a prefix cache, on a GPU or on a CPU.
 
-A choice is one token of which the labels' log-probabilities are read. An answer is generated inside its grammar
-(structured outputs by llguidance) with the priors added by :mod:`diffagent.agent.engines.vllm_priors`; drafts are
-of no use here, and what the grammar forces at the end is appended, not generated. Batches go through ``LLM``;
-with ``concurrent`` the engine is an ``AsyncLLM``, for a server whose threads each ask for themselves.
+A choice is one token of which the labels' log-probabilities are read. An answer is generated inside its
+grammar (structured outputs by llguidance) with the priors added by
+:mod:`diffagent.agent.engines.vllm_priors`; drafts are of no use here, and what the grammar forces at the end
+is appended, not generated. Batches go through ``LLM``; with ``concurrent`` the engine is an ``AsyncLLM``, for
+a server whose threads each ask for themselves.
 """
 
 from __future__ import annotations
@@ -107,7 +108,7 @@ class VllmEngine:
             try:
                 labels = self.chat.label_ids(choice.options)
                 params = SamplingParams(
-                    max_tokens=1, temperature=0.0, logprobs=1, logprob_token_ids=labels, detokenize=False
+                    max_tokens=1, temperature=0.0, logprob_token_ids=labels, detokenize=False
                 )
                 asks.append((self._ids(choice.prompt), params))
             except EngineError as error:
@@ -149,7 +150,12 @@ class VllmEngine:
         """:meth:`generate` for each prompt; vLLM makes its own batches."""
         from vllm import SamplingParams
 
-        params = SamplingParams(max_tokens=max_new_tokens, temperature=0.0, detokenize=False)
+        params = SamplingParams(
+            max_tokens=max_new_tokens,
+            temperature=0.0,
+            stop_token_ids=self.chat.end_ids,
+            detokenize=False,
+        )
         outputs = self._run([(self._ids(prompt), params) for prompt in prompts])
         return [self.chat.decode(list(output.outputs[0].token_ids)) for output in outputs]
 
@@ -298,6 +304,7 @@ def _options(folder: Path, dtype: str | None) -> dict[str, Any]:
     if cuda:
         return options
     os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", CPU_CACHE_GB)
+    os.environ.setdefault("VLLM_CPU_NUM_OF_RESERVED_CPU", "0")  # of two cores it would leave one idle
     return options | {"block_size": CPU_BLOCK, "enforce_eager": True}  # compiling takes minutes there
 
 

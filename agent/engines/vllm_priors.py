@@ -1,8 +1,8 @@
-"""The fusion inside vLLM: a logits processor that adds the grammar's priors where vLLM's mask leaves a choice.
+"""The fusion inside vLLM: a logits processor that adds the grammar's priors where the mask leaves a choice.
 
-vLLM keeps an answer inside the grammar (structured outputs); of the tokens that it leaves, this takes the one that
-:mod:`diffagent.agent.engines.decode` would. It runs in vLLM's own process, for the requests that bring a grammar
-in ``extra_args``; others pass through.
+vLLM keeps an answer inside the grammar (structured outputs); of the tokens that it leaves, this takes the one
+that :mod:`diffagent.agent.engines.decode` would. It runs in vLLM's own process, for the requests that bring a
+grammar in ``extra_args``; others pass through.
 """
 
 from __future__ import annotations
