@@ -92,11 +92,12 @@ class VllmEngine:
 
     def choose(self, prompt: Prompt, options: Sequence[str], draft: str = "") -> list[float]:
         """See :class:`diffagent.agent.engines.Engine`; the draft is not read."""
-        return _only(self.choose_many([Choice(prompt, tuple(options))]))
+        found: list[float] = _only(self.choose_many([Choice(prompt, tuple(options))]))
+        return found
 
     def write(self, prompt: Prompt, grammar: Grammar, draft: str = "") -> str:
         """See :class:`diffagent.agent.engines.Engine`; the draft is not read."""
-        return _only(self.write_many([Writing(prompt, grammar)]))
+        return str(_only(self.write_many([Writing(prompt, grammar)])))
 
     def choose_many(self, choices: Sequence[Choice]) -> list[list[float] | EngineError]:
         """:meth:`choose` of each, in one batch."""

@@ -123,9 +123,10 @@ def test_an_expected_answer_is_verified_in_one_request(server: Server) -> None:
 
 def test_a_wrong_draft_costs_one_more_request(server: Server) -> None:
     grammar = replace(GRAMMAR, llm_weight=0.0)
-    wrong = grammar.render({"steps": "25"})
-    assert server.engine.write(Prompt("Write.", "x"), grammar, wrong) == grammar.draft()
-    assert len(server.completions) == 2
+    for n, wrong in enumerate(({"size": "768,512"}, {"steps": "25"})):
+        draft = grammar.render(wrong)
+        assert server.engine.write(Prompt("Write.", "x"), grammar, draft) == grammar.draft()
+        assert len(server.completions) == 2 + n  # behind the last open place there is nothing to ask
 
 
 def test_more_tokens_than_a_server_tells_of_are_asked_in_parts(

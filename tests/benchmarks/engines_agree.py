@@ -54,8 +54,9 @@ def agreement(reference: list[Any], other: list[Any], tie: float) -> dict[str, A
 
 
 SUBJECTS = (
-    "a fox", "an old fisherman", "a castle by the sea", "a robot made of paper", "a girl reading", "a red car",
-    "a bowl of ramen", "a dragon", "a village in winter", "an astronaut", "a cat on a roof", "a steam train",
+    "a fox", "an old fisherman", "a castle by the sea", "a robot made of paper", "a girl reading",
+    "a red car", "a bowl of ramen", "a dragon", "a village in winter", "an astronaut", "a cat on a roof",
+    "a steam train",
     "a lighthouse", "two dancers", "a forest shrine", "a knight in armour", "a coffee shop", "a wolf",
     "a floating island", "a portrait of a queen",
 )  # fmt: skip
