@@ -191,7 +191,7 @@ class VllmEngine:
     def _head(self, grammar: Grammar) -> str:
         """The first token of what is forced at the end: whether it comes next can be the model's to say."""
         tail = grammar.tail.encode()
-        if not tail:
+        if not tail or not grammar.slots:
             return ""
         head = self._vocabulary.text([self._vocabulary.first_token(tail)])
         while head and not _is_text(head):
