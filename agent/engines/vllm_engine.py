@@ -9,39 +9,15 @@ a server whose threads each ask for themselves.
 
 from __future__ import annotations
 
-import asyncio
-import itertools
 import os
-import threading
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from diffagent.agent.engines import Choice, Prompt, Writing, decode
 from diffagent.agent.engines.chat import Chat
+from diffagent.agent.engines.vllm_runners import Ask, Batch, Live, Runner, settings
 from diffagent.agent.grammar import Grammar
 from diffagent.data.errors import EngineError, EngineGone, MissingExtra
-
-CONTEXT = 4096
-"""Tokens of the longest prompt and answer, where the model takes that many."""
-CPU_BLOCK = 32
-"""Tokens of a block of the prefix cache on a CPU, the smallest that its kernels like."""
-CPU_CACHE_GB = "1"
-
-Ask = tuple[list[int], Any]
-"""Token ids and vLLM's SamplingParams."""
-
-
-class Runner(Protocol):
-    """What puts requests through vLLM."""
-
-    def run(self, asks: Sequence[Ask]) -> list[Any]:
-        """The outputs, in order."""
-        ...
-
-    def forget(self) -> None: ...
-
-    def close(self) -> None: ...
 
 
 class VllmEngine:
@@ -74,9 +50,9 @@ class VllmEngine:
         chat = Chat(weights.path)
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
         os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")  # stdout is for results
-        options = _options(weights.path, dtype)
+        options = settings(weights.path, cls.batch_size, dtype)
         try:
-            runner: Runner = _Live(options) if concurrent else _Batch(options)
+            runner: Runner = Live(options) if concurrent else Batch(options)
         except Exception as error:  # whatever a driver, a compiler or a subprocess may say
             reason = " ".join(str(error).split())[-300:]
             raise EngineGone(f"vLLM does not start with {weights.path}: {reason}") from error
@@ -217,96 +193,6 @@ class VllmEngine:
             reason = " ".join(str(error).split())[-300:]
             raise EngineGone(f"vLLM failed: {type(error).__name__} {reason}") from error
         return [ask if isinstance(ask, EngineError) else next(outputs) for ask in asks]
-
-
-class _Batch:
-    """``vllm.LLM``: one batch at a time."""
-
-    def __init__(self, options: dict[str, Any]) -> None:
-        from vllm import LLM
-
-        self._llm: Any = LLM(**options)
-        self._lock = threading.Lock()
-
-    def run(self, asks: Sequence[Ask]) -> list[Any]:
-        prompts = [{"prompt_token_ids": ids} for ids, _ in asks]
-        with self._lock:
-            return list(self._llm.generate(prompts, [params for _, params in asks], use_tqdm=False))
-
-    def forget(self) -> None:
-        self._llm.reset_prefix_cache()
-
-    def close(self) -> None:
-        self._llm.llm_engine.engine_core.shutdown()
-
-
-class _Live:
-    """``AsyncLLM`` on a thread of its own: what many threads ask shares vLLM's continuous batch."""
-
-    def __init__(self, options: dict[str, Any]) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="vllm", daemon=True)
-        self._thread.start()
-        self._names = itertools.count()
-        self._llm: Any = self._wait(self._start(options))
-
-    def run(self, asks: Sequence[Ask]) -> list[Any]:
-        async def all_of_them() -> list[Any]:
-            return list(await asyncio.gather(*(self._one(ids, params) for ids, params in asks)))
-
-        return list(self._wait(all_of_them()))
-
-    def forget(self) -> None:
-        self._wait(self._llm.reset_prefix_cache())
-
-    def close(self) -> None:
-        self._llm.shutdown()
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
-
-    def _wait(self, work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
-
-    @staticmethod
-    async def _start(options: dict[str, Any]) -> Any:
-        from vllm.engine.arg_utils import AsyncEngineArgs
-        from vllm.v1.engine.async_llm import AsyncLLM
-
-        return AsyncLLM.from_engine_args(AsyncEngineArgs(**options))
-
-    async def _one(self, ids: list[int], params: Any) -> Any:
-        last = None
-        async for output in self._llm.generate({"prompt_token_ids": ids}, params, str(next(self._names))):
-            last = output
-        return last
-
-
-def _options(folder: Path, dtype: str | None) -> dict[str, Any]:
-    """vLLM's settings: ours where the defaults cost, on a CPU above all."""
-    import json
-
-    import torch
-
-    from diffagent.agent.engines.transformers_engine import best_dtype
-
-    cuda = torch.cuda.is_available()
-    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    chosen = dtype or str(best_dtype(folder, "cuda" if cuda else "cpu")).removeprefix("torch.")
-    options = {
-        "model": str(folder),
-        "dtype": chosen,
-        "max_model_len": min(CONTEXT, int(config.get("max_position_embeddings", CONTEXT))),
-        "max_num_seqs": 256 if cuda else VllmEngine.batch_size,
-        "enable_prefix_caching": True,
-        "structured_outputs_config": {"backend": "guidance"},
-        "logits_processors": ["diffagent.agent.engines.vllm_priors:Priors"],
-        "disable_log_stats": True,
-    }
-    if cuda:
-        return options
-    os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", CPU_CACHE_GB)
-    os.environ.setdefault("VLLM_CPU_NUM_OF_RESERVED_CPU", "0")  # of two cores it would leave one idle
-    return options | {"block_size": CPU_BLOCK, "enforce_eager": True}  # compiling takes minutes there
 
 
 def _without_tail(grammar: Grammar) -> tuple[Any, ...]:

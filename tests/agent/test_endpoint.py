@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from math import log
 from typing import Any
 
@@ -20,7 +21,7 @@ from diffagent.agent.engines import BatchEngine, Choice, Prompt, Writing, load_e
 from diffagent.agent.engines.endpoint import ATTEMPTS, EndpointEngine
 from diffagent.agent.engines.transformers_engine import TransformersEngine
 from diffagent.agent.grammar import Grammar, Slot
-from diffagent.data.errors import BadInput, BadPrompt, EngineError, EngineGone
+from diffagent.data.errors import BadInput, BadPrompt, EngineError, EngineGone, MissingExtra
 
 LABELS = tuple("ABCDEFGH")
 VOCABULARY = 302
@@ -216,6 +217,12 @@ def test_a_server_that_is_not_there(monkeypatch: pytest.MonkeyPatch, tiny_folder
         load_engine("http://127.0.0.1:9", str(tiny_folder))
     with pytest.raises(BadInput, match="transformers, vllm and a server's URL"):
         load_engine("no-such")
+
+
+@pytest.mark.skipif(find_spec("vllm") is not None, reason="vLLM is installed")
+def test_an_engine_that_is_not_installed_says_how_to_install_it() -> None:
+    with pytest.raises(MissingExtra, match=r"pip install 'diffagent\[vllm\]'"):
+        load_engine("vllm")
 
 
 PROMPTS = (
