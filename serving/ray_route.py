@@ -14,7 +14,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from diffagent.data.errors import BadInput, EngineGone, MissingExtra
+from diffagent.data.errors import BadInput, DiffAgentError, EngineGone, MissingExtra
 from diffagent.serving.route import Answer, Body, bodies, request
 from diffagent.serving.rows import Row
 
@@ -124,5 +124,14 @@ def _bodies(
         for one in dataset.iter_rows():
             yield json.loads(one["body"])
     except ray.exceptions.RayError as error:
-        reason = " ".join(str(error).split())[-300:]
-        raise EngineGone(f"the actors failed ({reason}): run the same command again to go on") from None
+        first = _first(error)
+        if isinstance(first, DiffAgentError):
+            raise first from None
+        reason = f"{type(first).__name__} {' '.join(str(first).split())[:200]}"
+        raise EngineGone(f"the actors failed ({reason}): run the same command again to go on") from error
+
+
+def _first(error: BaseException) -> BaseException:
+    """What was raised in the actor, without what Ray put around it."""
+    inner = getattr(error, "cause", None) or error.__cause__
+    return _first(inner) if isinstance(inner, BaseException) and inner is not error else error

@@ -157,8 +157,16 @@ def test_an_agent_decides_the_same(
     assert calls == [one.call for one in together[:-1]]  # type: ignore[union-attr]
 
 
-def test_stdout_of_the_command_is_the_call(folder: Path, catalog_path: Path) -> None:
-    words = ["pixel art of a fox", "--engine", "vllm", "--llm", str(folder), "--catalog", str(catalog_path)]
+def test_stdout_of_the_command_is_the_call(folder: Path, real_catalog_path: Path) -> None:
+    words = [
+        "pixel art of a fox",
+        "--engine",
+        "vllm",
+        "--llm",
+        str(folder),
+        "--catalog",
+        str(real_catalog_path),
+    ]
     code = "import sys; from diffagent.serving.cli import main; main(sys.argv[1:])"
     done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from diffagent.data.errors import BadInput
+from diffagent.data.errors import BadCatalog, BadInput
 from diffagent.serving.ray_route import on_ray
 from diffagent.serving.rows import Row
 
@@ -38,14 +38,14 @@ def workers() -> list[int]:
 
 
 def test_a_killed_worker_loses_and_repeats_nothing(
-    tmp_path: Path, catalog_path: Path, tiny_folder: Path
+    tmp_path: Path, real_catalog_path: Path, tiny_folder: Path
 ) -> None:
     path, out, plain = tmp_path / "in.jsonl", tmp_path / "out.jsonl", tmp_path / "plain.jsonl"
     asked = [{"id": n, "prompt": f"pixel art of {n % (ROWS - 20)} foxes"} for n in range(ROWS)]
     asked[7] = {"id": 7, "prompt": " "}
     path.write_text("".join(json.dumps(row) + "\n" for row in asked), encoding="utf-8")
     command = [sys.executable, "-c", CODE, "route", str(path)]
-    options = ["--catalog", str(catalog_path), "--llm", str(tiny_folder)]
+    options = ["--catalog", str(real_catalog_path), "--llm", str(tiny_folder)]
     before = set(workers())
     on_cluster = subprocess.Popen(
         [*command, "-o", str(out), *options, "--ray", "local", "--workers", "2"],
@@ -68,6 +68,12 @@ def test_a_killed_worker_loses_and_repeats_nothing(
     subprocess.run([*command, "-o", str(plain), *options], check=True, stdout=subprocess.DEVNULL)
     assert out.read_text("utf-8") == plain.read_text("utf-8")
     assert [json.loads(line)["id"] for line in out.open(encoding="utf-8")] == list(range(ROWS))
+
+
+def test_what_an_actor_cannot_load_is_the_commands_error(tmp_path: Path) -> None:
+    answer = on_ray("local", 1, (str(tmp_path / "absent.sqlite"), None, "transformers"), {})
+    with pytest.raises(BadCatalog, match="absent"):
+        list(answer(iter([[Row(0, "a")]])))
 
 
 def test_a_cluster_that_is_not_there() -> None:
