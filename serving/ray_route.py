@@ -8,23 +8,28 @@ diffagent, the same catalog under the same path, and the weights, which it fetch
 from __future__ import annotations
 
 import json
+import logging
 import socket
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from diffagent.data import errors
 from diffagent.data.errors import BadInput, DiffAgentError, EngineGone, MissingExtra
-from diffagent.serving.route import Answer, Body, bodies, request
+from diffagent.serving.route import Answer, Body, bodies, error_body, request
 from diffagent.serving.rows import Row
 
 if TYPE_CHECKING:
     import numpy as np
 
+    from diffagent.agent.agent import Agent
+
 WAVE = 20_000
 """Rows of one dataset: what the driver holds at a time."""
 BATCH = 16
 """Rows that an actor gets at once, and loses when it dies."""
+FATAL = "fatal"
 PATIENCE = 5.0
 """Seconds in which a cluster has to take a connection."""
 Load = tuple[str | None, str | None, str]
@@ -32,18 +37,24 @@ Load = tuple[str | None, str | None, str]
 
 
 class Router:
-    """An actor: an agent, loaded once."""
+    """An actor: an agent, loaded once. An error that ends the run travels as a body, because Ray would try
+    for ever to start an actor that cannot be loaded."""
 
     def __init__(self, load: Load, options: dict[str, Any]) -> None:
-        from diffagent.agent.agent import Agent
-
-        self.agent = Agent.load(*load)
-        self.options = options
+        self.load, self.options = load, options
+        self.agent: Agent | None = None
 
     def __call__(self, batch: dict[str, np.ndarray[Any, Any]]) -> dict[str, list[str]]:
         """JSON arguments of ``Agent.decide`` → JSON bodies."""
+        from diffagent.agent.agent import Agent
+
         asked = [{**json.loads(one), **self.options} for one in batch["request"]]
-        return {"body": [json.dumps(body) for body in bodies(self.agent.decide_many(asked))]}
+        try:
+            self.agent = self.agent or Agent.load(*self.load)
+            found = bodies(self.agent.decide_many(asked))
+        except DiffAgentError as error:
+            found = [{FATAL: error_body(error)["error"]} for _ in asked]
+        return {"body": [json.dumps(body) for body in found]}
 
 
 def on_ray(address: str, workers: int, load: Load, options: dict[str, Any]) -> Answer:
@@ -66,6 +77,7 @@ def on_ray(address: str, workers: int, load: Load, options: dict[str, Any]) -> A
                 found = _bodies(ray, [row for rows in wave for row in rows], workers, load, options)
                 for rows in wave:
                     yield list(islice(found, len(rows)))
+                next(found, None)  # so that Ray ends its run before it is shut down
         finally:
             ray.shutdown()
 
@@ -86,6 +98,7 @@ def _wave(blocks: Iterator[list[Row]]) -> list[list[Row]]:
 
 def _connect(ray: Any, address: str, workers: int) -> None:
     quiet = {"log_to_driver": False, "logging_level": "ERROR"}
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     try:
         if address == "local":
             ray.init(address, num_cpus=workers + 1, include_dashboard=False, **quiet)
@@ -122,11 +135,12 @@ def _bodies(
     )
     try:
         for one in dataset.iter_rows():
-            yield json.loads(one["body"])
+            body = json.loads(one["body"])
+            if FATAL in body:
+                raise getattr(errors, body[FATAL]["type"])(body[FATAL]["message"])
+            yield body
     except ray.exceptions.RayError as error:
         first = _first(error)
-        if isinstance(first, DiffAgentError):
-            raise first from None
         reason = f"{type(first).__name__} {' '.join(str(first).split())[:200]}"
         raise EngineGone(f"the actors failed ({reason}): run the same command again to go on") from error
 
@@ -134,4 +148,4 @@ def _bodies(
 def _first(error: BaseException) -> BaseException:
     """What was raised in the actor, without what Ray put around it."""
     inner = getattr(error, "cause", None) or error.__cause__
-    return _first(inner) if isinstance(inner, BaseException) and inner is not error else error
+    return _first(inner) if isinstance(inner, BaseException) and str(inner).strip() else error

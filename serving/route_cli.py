@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +72,7 @@ def route(
     block = BLOCK if engine == "transformers" else BATCH
     settings = {"catalog": _digest(catalog), "engine": engine, "llm": llm, **options}
     with ExitStack() as stack:
+        stack.enter_context(redirect_stdout(sys.stderr))  # Ray and vLLM print; stdout is for the summary
 
         def begin(kept: int) -> Callable[[int], object]:
             bar = tqdm(total=opened.count, initial=kept, unit="row", smoothing=0.1)
