@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import time
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -31,12 +31,12 @@ from diffagent.agent.scope import Scope
 from diffagent.agent.settings import by_family, settings
 from diffagent.agent.targets import TARGETS, Emitted, check_target, emit
 from diffagent.agent.wishes import Wishes, wishes
-from diffagent.data.errors import BadInput, BadPrompt
+from diffagent.data.errors import BadInput, BadPrompt, DiffAgentError
 from diffagent.data.prompts import strip_lora_tags
 from diffagent.data.records import Card, T2ICall, Usage, family
 
 if TYPE_CHECKING:
-    from diffagent.agent.engines import Engine
+    from diffagent.agent.engines import Engine, Prompt
     from diffagent.agent.grammar import Grammar
     from diffagent.agent.installed_models import Installed
     from diffagent.data.catalog import Catalog
@@ -97,6 +97,23 @@ class Decision:
         }
 
 
+@dataclass(frozen=True)
+class Pending:
+    """A request between the prefilter and the language model; times in seconds of the process's clock."""
+
+    wished: Wishes
+    scope: Scope
+    candidates: tuple[Candidate, ...]
+    seed: int | None
+    started: float
+    prefiltered: float
+
+    @property
+    def labels(self) -> list[str]:
+        """A letter a candidate."""
+        return list(LABELS[: len(self.candidates)])
+
+
 class Agent:
     """Turns prompts into T2I calls; load once, call often. Safe to call from several threads."""
 
@@ -113,8 +130,13 @@ class Agent:
         catalog: str | Path | None = None,
         llm: str | None = None,
         engine: str = "transformers",
+        *,
+        concurrent: bool = False,
     ) -> Self:
         """The embedded default, or a catalog file, language model and engine of your own.
+
+        ``engine`` is ``transformers``, ``vllm`` or the URL of a ``vllm serve``; ``concurrent`` says that many
+        threads will ask at once.
 
         The first use fetches the default weights (about 190 MB) into the cache, with a progress bar.
 
@@ -127,7 +149,10 @@ class Agent:
 
         opened = Catalog.open(Path(catalog) if catalog else default_catalog())
         with ThreadPoolExecutor(2) as pool:  # importing torch takes as long as reading the specifications
-            loading, encoder = pool.submit(load_engine, engine, llm), pool.submit(TextEncoder.load)
+            loading, encoder = (
+                pool.submit(load_engine, engine, llm, concurrent),
+                pool.submit(TextEncoder.load),
+            )
             cards, matcher = read_matcher(opened)
             prefilter = Prefilter(cards, matcher, Ranker.load(), encoder.result())
             return cls(opened, prefilter, loading.result(), Fusion.load())
@@ -147,8 +172,13 @@ class Agent:
         return self.decide(prompt, images=images, **options).call
 
     def route(self, prompts: Iterable[str], **options: Any) -> list[T2ICall]:
-        """A call for each prompt, in order."""
-        return [self.call(prompt, **options) for prompt in prompts]
+        """A call for each prompt, in order; the first that cannot be answered raises its error."""
+        calls = []
+        for found in self.decide_many([{"prompt": prompt, **options} for prompt in prompts]):
+            if isinstance(found, DiffAgentError):
+                raise found
+            calls.append(found.call)
+        return calls
 
     def decide(
         self,
@@ -186,6 +216,52 @@ class Agent:
             BadPrompt: empty, too long or not text. BadInput: an option is out of range, or nothing is
             left to choose from. UnknownModel: ``model`` is not in the catalog.
         """
+        pending = self.prepare(
+            prompt,
+            negative_prompt=negative_prompt,
+            images=images,
+            base_model=base_model,
+            type=type,
+            model=model,
+            commercial=commercial,
+            k=k,
+            seed=seed,
+            enhance=enhance,
+            target=target,
+            installed=installed,
+        )
+        asked, legal, draft = self.opening(pending)
+        llm = self.engine.choose(asked, pending.labels, draft)
+        ranked, legal, draft = self.picked(pending, llm, legal, draft)
+        return self.finish(pending, ranked, self.engine.write(asked, legal, draft))
+
+    def decide_many(self, requests: Sequence[Mapping[str, Any]]) -> list[Decision | DiffAgentError]:
+        """:meth:`decide` for each request (its arguments by name), in order; batched where the engine can.
+
+        A request that cannot be answered gets its error in place of a decision; an engine that is gone
+        (:class:`~diffagent.data.errors.EngineGone`) is raised.
+        """
+        from diffagent.agent.batch import decide_many
+
+        return decide_many(self, requests)
+
+    def prepare(
+        self,
+        prompt: str,
+        *,
+        negative_prompt: str = "",
+        images: Sequence[Any] = (),
+        base_model: str | None = None,
+        type: str | None = None,
+        model: str | None = None,
+        commercial: bool = False,
+        k: int = 16,
+        seed: int | None = None,
+        enhance: bool = False,
+        target: str = "diffagent",
+        installed: Installed | None = None,
+    ) -> Pending:
+        """A request as far as it goes without the language model; arguments and errors of :meth:`decide`."""
         started = time.perf_counter()
         check_target(target)
         wished = check(prompt, k, seed, images)
@@ -197,16 +273,38 @@ class Agent:
         if installed is not None:
             scope = replace(scope, installed=frozenset(installed.names), samplers=installed.samplers)
         candidates = [self._named(model, scope)] if model else self._candidates(wished, scope, k)
-        prefiltered = time.perf_counter()
-        ranked, fields = self._ask(candidates, wished, scope)
-        card = ranked[0].card
+        return Pending(wished, scope, tuple(candidates), seed, started, time.perf_counter())
+
+    def opening(self, pending: Pending) -> tuple[Prompt, Grammar, str]:
+        """What the language model is asked, and the answer that the prefilter's first would get, drafted."""
+        cards = [one.card for one in pending.candidates]
+        legal = self.grammar(LABELS[0], cards[0], pending.wished, pending.scope)
+        return question(cards, pending.wished.prompt), legal, legal.draft().removesuffix(legal.tail)
+
+    def picked(
+        self, pending: Pending, llm: Sequence[float], legal: Grammar, draft: str
+    ) -> tuple[list[Candidate], Grammar, str]:
+        """The candidates by fused score, and the answers that are legal for the first of them."""
+        candidates = pending.candidates
+        fused = self.fusion.fuse([one.score for one in candidates], llm)
+        order = sorted(range(len(candidates)), key=lambda i: -fused[i])
+        ranked = [Candidate(candidates[i].card, fused[i]) for i in order]
+        if order[0] != 0:
+            label = pending.labels[order[0]]
+            legal, draft = self.grammar(label, ranked[0].card, pending.wished, pending.scope), ""
+        return ranked, legal, draft
+
+    def finish(self, pending: Pending, ranked: Sequence[Candidate], text: str) -> Decision:
+        """The decision of a written answer."""
+        _, fields = read(text)
+        card, scope = ranked[0].card, pending.scope
         base = self.base_checkpoint(card, scope) if card.type == "LoRA" else None
-        call = expand(fields, card, wished, seed=seed, base_checkpoint=base)
+        call = expand(fields, card, pending.wished, seed=pending.seed, base_checkpoint=base)
         done = time.perf_counter()
         timings = {
-            "prefilter": 1e3 * (prefiltered - started),
-            "llm": 1e3 * (done - prefiltered),
-            "total": 1e3 * (done - started),
+            "prefilter": 1e3 * (pending.prefiltered - pending.started),
+            "llm": 1e3 * (done - pending.prefiltered),
+            "total": 1e3 * (done - pending.started),
         }
         return Decision(call, tuple(ranked), timings)
 
@@ -242,23 +340,6 @@ class Agent:
         if not replace(scope, base_model=None, type=None, commercial=False).allows(card):
             raise BadInput(_why_not(card, scope))
         return Candidate(card, 0.0)
-
-    def _ask(
-        self, candidates: Sequence[Candidate], wished: Wishes, scope: Scope
-    ) -> tuple[list[Candidate], dict[str, Any]]:
-        """The candidates by fused score, and the fields the language model writes for the first."""
-        asked = question([one.card for one in candidates], wished.prompt)
-        legal = self.grammar(LABELS[0], candidates[0].card, wished, scope)
-        draft = legal.draft().removesuffix(legal.tail)
-        labels = LABELS[: len(candidates)]
-        llm = self.engine.choose(asked, list(labels), draft)
-        fused = self.fusion.fuse([one.score for one in candidates], llm)
-        order = sorted(range(len(candidates)), key=lambda i: -fused[i])
-        ranked = [Candidate(candidates[i].card, fused[i]) for i in order]
-        if order[0] != 0:
-            legal, draft = self.grammar(labels[order[0]], ranked[0].card, wished, scope), ""
-        _, fields = read(self.engine.write(asked, legal, draft))
-        return ranked, fields
 
     def grammar(self, label: str, card: Card, wished: Wishes, scope: Scope = ANY) -> Grammar:
         """What may be answered for one candidate, with the prior of each setting."""

@@ -36,3 +36,30 @@ def latency(
     else:
         for name, value in found.items():
             click.echo(f"{name:14} {value}")
+
+
+@bench.command()
+@click.option("--rows", default=48, show_default=True, type=click.IntRange(2, 96), help="Prompts.")
+@click.option("--catalog", metavar="PATH", help="A catalog file; default: the one that ships.")
+@click.option("--engine", default="vllm", show_default=True, help="transformers, vllm or a server's URL.")
+@click.option("--llm", metavar="PATH-OR-NAME", help="A LLaMA-architecture model.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def throughput(rows: int, catalog: str | None, engine: str, llm: str | None, as_json: bool) -> None:
+    """Calls a second in a batch, beside the same engine one by one and the transformers engine."""
+    from tqdm import tqdm
+
+    from diffagent.agent.agent import Agent
+    from diffagent.agent.engines import load_engine
+    from diffagent.agent.throughput import prompts
+    from diffagent.agent.throughput import throughput as measure
+
+    agent = Agent.load(catalog, llm, engine)
+    plain = None
+    if engine != "transformers":
+        plain = Agent(agent.catalog, agent.prefilter, load_engine("transformers", llm), agent.fusion)
+    found = measure(agent, prompts(rows), plain, tqdm)
+    if as_json:
+        click.echo(json.dumps(found))
+    else:
+        for name, value in found.items():
+            click.echo(f"{name:18} {value}")

@@ -41,7 +41,12 @@ TARGET_NAMES = ("diffagent", "a1111", "comfyui", "horde", "civitai", "openai", "
 )
 @click.option("--target-url", metavar="URL", help="An A1111, Forge or ComfyUI server, or AI Horde.")
 @click.option("--catalog", metavar="PATH", help="A catalog file; default: the one that ships.")
-@click.option("--engine", default="transformers", show_default=True, help="What runs the language model.")
+@click.option(
+    "--engine",
+    default="transformers",
+    show_default=True,
+    help="transformers, vllm or the URL of a vllm serve.",
+)
 @click.option(
     "--llm", metavar="PATH-OR-NAME", help="A LLaMA-architecture model; default: SmolLM2-135M-Instruct."
 )

@@ -9,6 +9,7 @@
     ├── MissingWeights      model weights that can be found nowhere
     ├── MissingExtra        an optional dependency is not installed
     ├── EngineError         the language model failed or answered outside its grammar
+    │   └── EngineGone      the engine answers nothing any more, whatever it is asked
     ├── CrawlError          an API that cannot be crawled
     │   └── GatedItem       an item that needs an API key (HTTP 401, 403)
     └── TargetError         an image API that did not deliver
@@ -57,6 +58,10 @@ class EngineError(DiffAgentError):
     """The language model failed, or answered outside its grammar."""
 
     retryable = False
+
+
+class EngineGone(EngineError):
+    """The engine answers nothing any more: a server that is down, or that refuses the key or the model."""
 
 
 class CrawlError(DiffAgentError):

@@ -14,6 +14,7 @@ from diffagent.agent.engines.transformers_engine import TransformersEngine
 from diffagent.agent.importing import add_entries
 from diffagent.agent.prefilter import Prefilter
 from diffagent.data.catalog import Catalog
+from diffagent.data.text_encoder import TextEncoder
 
 
 @pytest.fixture
@@ -26,6 +27,15 @@ def catalog_path(tmp_path: Path, encoder: WordEncoder) -> Path:
     path = tmp_path / "invented.sqlite"
     with Catalog.create(path) as catalog:
         add_entries(catalog, ENTRIES, encoder)
+    return path
+
+
+@pytest.fixture
+def real_catalog_path(tmp_path: Path) -> Path:
+    """The invented catalog as ``Agent.load`` reads it: its prompts went through the default text encoder."""
+    path = tmp_path / "encoded.sqlite"
+    with Catalog.create(path) as catalog:
+        add_entries(catalog, ENTRIES, TextEncoder.load())
     return path
 
 

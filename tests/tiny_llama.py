@@ -12,7 +12,7 @@ TEMPLATE = (
 )
 
 
-def write_tiny_llama(folder: Path, seed: int = 7) -> None:
+def write_tiny_llama(folder: Path, seed: int = 7, head_size: int = 8) -> None:
     """A LlamaForCausalLM of two layers with grouped heads and random weights, as transformers saves it."""
     import torch
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -38,8 +38,8 @@ def write_tiny_llama(folder: Path, seed: int = 7) -> None:
     torch.manual_seed(seed)
     config = LlamaConfig(
         vocab_size=tokenizer.get_vocab_size(),
-        hidden_size=32,
-        intermediate_size=48,
+        hidden_size=4 * head_size,
+        intermediate_size=6 * head_size,
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from diffagent.agent.grammar import Grammar
-from diffagent.data.errors import BadInput
+from diffagent.data.errors import BadInput, EngineError
 
-ENGINES = ("transformers",)
+ENGINES = ("transformers", "vllm")
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,59 @@ class Engine(Protocol):
         ...
 
 
-def load_engine(name: str = "transformers", llm: str | None = None) -> Engine:
-    """The engine ``name`` with the model ``llm`` (a folder or a name; default: the embedded one)."""
+@dataclass(frozen=True)
+class Choice:
+    """The arguments of one :meth:`Engine.choose`."""
+
+    prompt: Prompt
+    options: tuple[str, ...]
+    draft: str = ""
+
+
+@dataclass(frozen=True)
+class Writing:
+    """The arguments of one :meth:`Engine.write`."""
+
+    prompt: Prompt
+    grammar: Grammar
+    draft: str = ""
+
+
+@runtime_checkable
+class BatchEngine(Engine, Protocol):
+    """An engine that answers many requests faster together; one that it cannot answer gets an error."""
+
+    batch_size: int
+    """How many requests to hand over at once."""
+
+    def choose_many(self, choices: Sequence[Choice]) -> list[list[float] | EngineError]:
+        """:meth:`Engine.choose` of each."""
+        ...
+
+    def write_many(self, writings: Sequence[Writing]) -> list[str | EngineError]:
+        """:meth:`Engine.write` of each."""
+        ...
+
+
+def load_engine(name: str = "transformers", llm: str | None = None, concurrent: bool = False) -> Engine:
+    """The engine ``name``, or the server at that URL, with the model ``llm`` (a folder or a name).
+
+    The default model is the embedded one. ``concurrent``: many threads will ask at once, as in a server.
+
+    Raises:
+        BadInput: no such engine. MissingWeights, MissingExtra: the model or the engine's library is not here.
+        EngineGone: the server does not answer.
+    """
     if name == "transformers":
         from diffagent.agent.engines.transformers_engine import TransformersEngine
 
         return TransformersEngine.load(llm)
-    raise BadInput(f"there is no engine {name!r}; the engines are {', '.join(ENGINES)}")
+    if name == "vllm":
+        from diffagent.agent.engines.vllm_engine import VllmEngine
+
+        return VllmEngine.load(llm, concurrent=concurrent)
+    if name.startswith(("http://", "https://")):
+        from diffagent.agent.engines.endpoint import EndpointEngine
+
+        return EndpointEngine.load(name, llm)
+    raise BadInput(f"there is no engine {name!r}; the engines are {', '.join(ENGINES)} and a server's URL")

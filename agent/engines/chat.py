@@ -68,6 +68,19 @@ class Chat:
         clean = text.encode("utf-8", "replace").decode("utf-8")
         return list(self.tokenizer.encode(clean, add_special_tokens=False).ids)
 
+    def label_ids(self, options: Sequence[str]) -> list[int]:
+        """The one token of each option.
+
+        Raises:
+            EngineError: an option has several, or two have the same.
+        """
+        labels = [self.encode(option) for option in options]
+        if len({tuple(label) for label in labels}) != len(labels) or any(len(label) != 1 for label in labels):
+            raise EngineError(
+                f"the options {list(options)} are not one different token each; use labels such as A, B"
+            )
+        return [label[0] for label in labels]
+
     def decode(self, ids: Sequence[int]) -> str:
         """Text of token ids, special tokens left out."""
         return str(self.tokenizer.decode(list(ids), skip_special_tokens=True))

@@ -15,7 +15,8 @@ later positions are there already wherever it proves right. It never changes the
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,8 @@ Guess = Callable[[], list[int]]
 Score = Callable[[list[int], list[int], Guess], "NDArray[np.float32]"]
 """``score(done, tokens, guess)``: logits of ``tokens`` as the next one after the answer's tokens ``done``.
 ``guess()`` gives tokens that probably follow ``done``."""
+Read = Callable[[list["Place"]], Sequence["NDArray[np.float32]"]]
+"""For each place the logits of its tokens."""
 
 
 class Vocabulary:
@@ -88,18 +91,35 @@ class Vocabulary:
         return int(tokens[0]) if tokens else self.end
 
 
-def write(grammar: Grammar, vocabulary: Vocabulary, score: Score, draft: str = "") -> str:
-    """Decode one answer; see the module's first lines. Raises :class:`EngineError`."""
+@dataclass(frozen=True, eq=False)
+class Place:
+    """An open place behind the answer's tokens ``done``: several are legal, each with its log-prior."""
+
+    done: tuple[int, ...]
+    priors: Mapping[int, float]
+    guess: Guess
+
+    def best(self, weight: float, logits: NDArray[np.float32]) -> int:
+        """The token to take; ``logits`` are those of the keys of ``priors``, up to a constant."""
+        return best(weight, self.priors, logits)
+
+
+def places(grammar: Grammar, vocabulary: Vocabulary, draft: str = "") -> Generator[Place, int, str]:
+    """The open places of one answer: a place comes out, its token goes in, at the end the answer returns.
+
+    Raises:
+        EngineError: the grammar does not compile, or the vocabulary cannot spell an answer of it.
+    """
     matcher = vocabulary.matcher(grammar)
     done: list[int] = []
     while not matcher.is_stopped():
         tokens = forced(matcher)
         if not tokens:
-            priors = _priors(grammar, vocabulary, matcher, vocabulary.text(done))
+            priors = legal_priors(grammar, vocabulary, vocabulary.legal(matcher), vocabulary.text(done))
             tokens = list(priors)
             if len(priors) > 1:
                 guess = partial(_guess, grammar, vocabulary, matcher, done, draft)
-                tokens = [_best(grammar.llm_weight, priors, score(done, tokens, guess))]
+                tokens = [(yield Place(tuple(done), priors, guess))]
         if tokens[0] == vocabulary.end:
             break
         if not matcher.consume_tokens(tokens):
@@ -108,6 +128,52 @@ def write(grammar: Grammar, vocabulary: Vocabulary, score: Score, draft: str = "
     answer = vocabulary.text(done).decode("utf-8", "replace")
     grammar.parse(answer)
     return answer
+
+
+def write(grammar: Grammar, vocabulary: Vocabulary, score: Score, draft: str = "") -> str:
+    """Decode one answer; see the module's first lines. Raises :class:`EngineError`."""
+    walk = places(grammar, vocabulary, draft)
+    try:
+        place = next(walk)
+        while True:
+            logits = score(list(place.done), list(place.priors), place.guess)
+            place = walk.send(place.best(grammar.llm_weight, logits))
+    except StopIteration as end:
+        return str(end.value)
+
+
+def verify(grammar: Grammar, vocabulary: Vocabulary, read: Read, draft: str = "") -> str:
+    """Decode one answer with few questions: all open places of the expected answer are read at once, and
+    again from the first at which it proves wrong. The same answer as :func:`write`.
+
+    Raises:
+        EngineError: see :func:`places`.
+    """
+    known: dict[tuple[int, ...], int] = {}
+    while True:
+        asked: dict[Place, int] = {}
+        walk = places(grammar, vocabulary, draft)
+        try:
+            place = next(walk)
+            while True:
+                token = known.get(place.done)
+                if token is None:
+                    token = asked[place] = _expected(place, vocabulary, draft)
+                place = walk.send(token)
+        except StopIteration as end:
+            if not asked:
+                return str(end.value)
+        for (place, expected), logits in zip(asked.items(), read(list(asked)), strict=True):
+            known[place.done] = place.best(grammar.llm_weight, logits)
+            if known[place.done] != expected:
+                break
+
+
+def _expected(place: Place, vocabulary: Vocabulary, draft: str) -> int:
+    """The draft's token at a place, or the most probable one by the priors where the draft does not hold."""
+    prefix, whole = vocabulary.text(place.done), draft.encode("utf-8", "replace")
+    token = vocabulary.first_token(whole[len(prefix) :]) if whole.startswith(prefix) else NONE
+    return token if token in place.priors else max(place.priors, key=lambda one: place.priors[one])
 
 
 def spell(grammar: Grammar, vocabulary: Vocabulary, answer: str) -> list[int]:
@@ -131,9 +197,10 @@ def forced(matcher: Any) -> list[int]:
     return tokens[: matcher.validate_tokens(tokens)]
 
 
-def _priors(grammar: Grammar, vocabulary: Vocabulary, matcher: Any, prefix: bytes) -> dict[int, float]:
-    """Legal token → log-prior of the best answer through it."""
-    legal = vocabulary.legal(matcher)
+def legal_priors(
+    grammar: Grammar, vocabulary: Vocabulary, legal: frozenset[int], prefix: bytes
+) -> dict[int, float]:
+    """Legal token behind the text ``prefix`` → log-prior of the best answer through it."""
     priors: dict[int, float] = {}
     for prior, answer in grammar.branches(prefix):
         rest = answer[len(prefix) :]
@@ -154,13 +221,21 @@ def _longest(vocabulary: Vocabulary, legal: frozenset[int], rest: bytes) -> int:
     return max(fitting, key=lambda token: len(vocabulary.text([token])), default=NONE)
 
 
-def _best(weight: float, priors: Mapping[int, float], logits: NDArray[np.float32]) -> int:
+def normalised(logits: NDArray[np.float32]) -> list[float]:
+    """Log-probabilities over the given logits alone."""
     import numpy as np
 
     scores = logits.astype(np.float64)
     scores -= scores.max()
-    scores -= np.log(np.exp(scores).sum())
-    return list(priors)[int(np.argmax(weight * scores + np.array(list(priors.values()))))]
+    return list(map(float, scores - np.log(np.exp(scores).sum())))
+
+
+def best(weight: float, priors: Mapping[int, float], logits: NDArray[np.float32]) -> int:
+    """The token of greatest fused score; ``logits`` are those of the keys of ``priors``."""
+    import numpy as np
+
+    scores = weight * np.array(normalised(logits)) + np.array(list(priors.values()))
+    return list(priors)[int(np.argmax(scores))]
 
 
 def _guess(grammar: Grammar, vocabulary: Vocabulary, matcher: Any, done: list[int], draft: str) -> list[int]:

@@ -7,7 +7,6 @@ prompt cost one forward pass as long as the draft holds, and one short pass from
 
 from __future__ import annotations
 
-import hashlib
 import json
 import threading
 from collections.abc import Sequence
@@ -21,6 +20,7 @@ from diffagent.agent.engines.adapter import Adapter, shipped
 from diffagent.agent.engines.causal_lm import CausalLM
 from diffagent.agent.engines.chat import Chat
 from diffagent.agent.engines.llama import Llama, read_tensors
+from diffagent.agent.engines.merged import merged_digest
 from diffagent.agent.grammar import Grammar
 from diffagent.data.errors import EngineError, MissingWeights
 from diffagent.data.weights import DEFAULT_LLM, resolve
@@ -98,19 +98,11 @@ class TransformersEngine:
 
         ``draft`` goes through the model in the same pass, so a following ``write`` of that text costs none.
         """
-        import numpy as np
-
-        labels = [self.chat.encode(option) for option in options]
-        if len({tuple(label) for label in labels}) != len(labels) or any(len(label) != 1 for label in labels):
-            raise EngineError(
-                f"the options {list(options)} are not one different token each; use labels such as A, B"
-            )
+        labels = self.chat.label_ids(options)
         with self._lock:
             ids = self.chat.prompt_ids(prompt)
-            logits = self._score(ids, [label[0] for label in labels], lambda: self.chat.encode(draft))
-        scores = logits.astype(np.float64)
-        scores -= scores.max()
-        return [float(score) for score in scores - np.log(np.exp(scores).sum())]
+            logits = self._score(ids, labels, lambda: self.chat.encode(draft))
+        return decode.normalised(logits)
 
     def write(self, prompt: Prompt, grammar: Grammar, draft: str = "") -> str:
         """The answer inside ``grammar`` (:mod:`diffagent.agent.engines.decode`)."""
@@ -192,7 +184,7 @@ def _adapt(tensors: dict[str, torch.Tensor], digest: str, folder: Path | None) -
         return digest
     adapter = Adapter.open(folder)
     adapter.merge(tensors, digest)
-    return hashlib.sha256(f"{digest} {adapter.digest}".encode()).hexdigest()
+    return merged_digest(digest, adapter)
 
 
 def best_dtype(folder: Path, device: str) -> torch.dtype:

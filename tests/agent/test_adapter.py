@@ -9,7 +9,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from diffagent.agent.engines import Prompt
 from diffagent.agent.engines.adapter import FILE, KEY, Adapter, shipped
+from diffagent.agent.engines.merged import merged
 from diffagent.agent.engines.transformers_engine import TransformersEngine
 from diffagent.data.errors import MissingWeights
 from diffagent.data.weights import Weights
@@ -66,6 +68,26 @@ def test_an_engine_decides_by_the_merged_weights(tmp_path: Path, tiny_folder: Pa
     other = write(tmp_path / "other", layer, torch.randn(1, 48), torch.randn(32, 1), "0" * 64)
     with pytest.raises(MissingWeights, match="trained on weights of SHA-256 000000000000"):
         TransformersEngine.load(str(tiny_folder), device="cpu", dtype="float32", adapter=other)
+
+
+def test_a_folder_of_merged_weights_is_the_engine_with_its_adapter(
+    tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DIFFAGENT_HOME", str(tmp_path / "home"))
+    assert merged(str(tiny_folder)).path == tiny_folder
+    digest, layer = Weights(tiny_folder).digest, "model.layers.0.mlp.up_proj"
+    torch.manual_seed(1)
+    folder = write(tmp_path, layer, torch.randn(1, 32), torch.randn(48, 1), digest)
+    made = merged(str(tiny_folder), folder)
+    assert made.path.parent == tmp_path / "home" / "merged"
+    written = (made.path / "model.safetensors").stat().st_mtime_ns
+    assert merged(str(tiny_folder), folder).path == made.path
+    assert (made.path / "model.safetensors").stat().st_mtime_ns == written
+    prompt, labels = Prompt("Pick.", "a fox"), ("A", "B", "C")
+    whole = TransformersEngine.load(str(made.path), device="cpu", dtype="float32")
+    tuned = TransformersEngine.load(str(tiny_folder), device="cpu", dtype="float32", adapter=folder)
+    assert whole.choose(prompt, labels) == tuned.choose(prompt, labels)
+    assert whole.digest == tuned.digest == made.digest != digest
 
 
 def test_a_shipped_adapter_fits_what_may_ship() -> None:

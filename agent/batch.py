@@ -1,0 +1,62 @@
+"""Many requests through one agent: decisions or errors come out, in order.
+
+An engine that batches gets its questions together, first the letters of all, then the answers of all; the
+others are asked one by one, because their cache serves one prompt at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from diffagent.agent.engines import BatchEngine, Choice, Writing
+from diffagent.data.errors import DiffAgentError, EngineGone
+
+if TYPE_CHECKING:
+    from diffagent.agent.agent import Agent, Decision
+
+T = TypeVar("T")
+
+
+def decide_many(agent: Agent, requests: Sequence[Mapping[str, Any]]) -> list[Decision | DiffAgentError]:
+    """:meth:`Agent.decide` for each request; see :meth:`Agent.decide_many`."""
+    engine = agent.engine
+    if not isinstance(engine, BatchEngine):
+        return [attempt(lambda one=one: agent.decide(**one)) for one in requests]  # type: ignore[misc]
+    found: list[Decision | DiffAgentError] = []
+    for start in range(0, len(requests), engine.batch_size):
+        found += _together(agent, engine, requests[start : start + engine.batch_size])
+    return found
+
+
+def attempt(make: Callable[[], T]) -> T | DiffAgentError:
+    """What ``make`` gives, or the error that belongs to this one request."""
+    try:
+        return make()
+    except EngineGone:
+        raise
+    except DiffAgentError as error:
+        return error
+
+
+def _together(
+    agent: Agent, engine: BatchEngine, requests: Sequence[Mapping[str, Any]]
+) -> list[Decision | DiffAgentError]:
+    found: list[Any] = [attempt(lambda one=one: agent.prepare(**one)) for one in requests]  # type: ignore[misc]
+    live = {place: one for place, one in enumerate(found) if not isinstance(one, DiffAgentError)}
+    opened = {place: agent.opening(one) for place, one in live.items()}
+    choices = [Choice(opened[place][0], tuple(one.labels), opened[place][2]) for place, one in live.items()]
+    picked: dict[int, Any] = {}
+    for place, llm in zip(live, engine.choose_many(choices), strict=True):
+        if isinstance(llm, DiffAgentError):
+            found[place] = llm
+        else:
+            picked[place] = agent.picked(live[place], llm, *opened[place][1:])
+    writings = [Writing(opened[place][0], *answer[1:]) for place, answer in picked.items()]
+    for place, text in zip(picked, engine.write_many(writings), strict=True):
+        found[place] = _finished(agent, live[place], picked[place][0], text)
+    return found
+
+
+def _finished(agent: Agent, pending: Any, ranked: Any, text: str | DiffAgentError) -> Any:
+    return text if isinstance(text, DiffAgentError) else attempt(lambda: agent.finish(pending, ranked, text))

@@ -1,0 +1,290 @@
+"""The engine behind a URL: a ``vllm serve`` elsewhere, asked through OpenAI's completions API.
+
+    vllm serve FOLDER            # the same weights; the default's are merged: diffagent.agent.engines.merged
+    diffagent "a fox in the snow" --engine http://HOST:8000
+
+The prompt is built and cut into tokens here, so that every engine reads the same ids, and the grammar and
+the priors stay here too: the server is asked for log-probabilities of named tokens as the next one
+(``logprob_token_ids``). A choice is one request; an answer is one request for all its open places, and one
+more for each place at which the draft proves wrong. The server batches what arrives together.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from diffagent.agent.engines import Choice, Prompt, Writing, decode
+from diffagent.agent.engines.chat import Chat
+from diffagent.agent.grammar import Grammar
+from diffagent.data.errors import EngineError, EngineGone
+
+if TYPE_CHECKING:
+    import httpx
+    import numpy as np
+    from numpy.typing import NDArray
+
+T = TypeVar("T")
+KEY = "OPENAI_API_KEY"
+ATTEMPTS = 5
+LONGEST_WAIT = 120.0
+"""Seconds; a server that asks for more is left for another time."""
+MOST_IDS = 128
+"""How many tokens' log-probabilities vLLM gives at once."""
+Read = tuple[list[int], list[int]]
+"""Token ids of a text, and the tokens whose logits behind it are asked for."""
+
+
+class _Transient(Exception):
+    """A fault of the moment; ``after`` is the wait in seconds that the server asked for."""
+
+    def __init__(self, reason: str, after: float | None = None) -> None:
+        super().__init__(reason)
+        self.after = after
+
+
+class EndpointEngine:
+    """See :class:`diffagent.agent.engines.BatchEngine`; safe to call from many threads, which wait together.
+
+    ``digest`` is that of the weights that the tokenizer was read with; what the server holds it does not say.
+    """
+
+    batch_size = 64
+
+    def __init__(
+        self,
+        url: str,
+        chat: Chat,
+        digest: str,
+        *,
+        key: str | None = None,
+        backoff: float = 0.5,
+        timeout: float = 120.0,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        """
+        Args:
+            url: with or without ``/v1``.
+            key: sent as a bearer token, over https or to this machine only.
+            backoff: the first wait after a fault, in seconds.
+            timeout: seconds that an answer may take.
+
+        Raises:
+            BadInput: a bad URL or key. EngineGone: no such server, or it serves no model.
+        """
+        import httpx
+
+        from diffagent.agent.executors.wire import base_url, secret
+
+        base = base_url(url)
+        self.url = base if base.endswith("/v1") else f"{base}/v1"
+        self.digest, self.chat, self.backoff = digest, chat, backoff
+        kept = secret(KEY, base, key)
+        self._http = httpx.Client(
+            headers={"User-Agent": "diffagent", **({"Authorization": f"Bearer {kept}"} if kept else {})},
+            timeout=httpx.Timeout(timeout, connect=min(15.0, timeout)),
+            limits=httpx.Limits(max_connections=self.batch_size),
+            transport=transport,
+        )
+        self._pool = ThreadPoolExecutor(self.batch_size, thread_name_prefix="endpoint")
+
+    @classmethod
+    def load(cls, url: str, llm: str | None = None) -> EndpointEngine:
+        """``llm``: the model that is served, by folder or name; here only its tokenizer is used."""
+        from diffagent.agent.engines.merged import merged
+
+        weights = merged(llm)
+        engine = cls(url, Chat(weights.path), weights.digest, key=os.environ.get(KEY))
+        _ = engine.model
+        return engine
+
+    def choose(self, prompt: Prompt, options: Sequence[str], draft: str = "") -> list[float]:
+        """See :class:`diffagent.agent.engines.Engine`; the draft is read by :meth:`write`."""
+        labels = self.chat.label_ids(options)
+        return decode.normalised(self._read([(self.chat.prompt_ids(prompt), labels)])[0])
+
+    def write(self, prompt: Prompt, grammar: Grammar, draft: str = "") -> str:
+        """See :class:`diffagent.agent.engines.Engine`."""
+        ids = self.chat.prompt_ids(prompt)
+
+        def read(places: list[decode.Place]) -> list[NDArray[np.float32]]:
+            return self._read([([*ids, *place.done], list(place.priors)) for place in places])
+
+        return decode.verify(grammar, self._vocabulary, read, draft)
+
+    def choose_many(self, choices: Sequence[Choice]) -> list[list[float] | EngineError]:
+        """:meth:`choose` of each, sent together."""
+        return self._all([lambda one=one: self.choose(one.prompt, one.options) for one in choices])  # type: ignore[misc]
+
+    def write_many(self, writings: Sequence[Writing]) -> list[str | EngineError]:
+        """:meth:`write` of each, sent together."""
+        return self._all(
+            [lambda one=one: self.write(one.prompt, one.grammar, one.draft) for one in writings]  # type: ignore[misc]
+        )
+
+    def generate(self, prompt: Prompt, max_new_tokens: int) -> str:
+        """The model's own greedy answer."""
+        return self.generate_many([prompt], max_new_tokens)[0]
+
+    def generate_many(self, prompts: Sequence[Prompt], max_new_tokens: int, batch_size: int = 8) -> list[str]:
+        """:meth:`generate` for each prompt, sent together."""
+        rows = [self.chat.prompt_ids(prompt) for prompt in prompts]
+        body = {"max_tokens": max_new_tokens, "stop_token_ids": self.chat.end_ids}
+        return [
+            str(choice["text"])
+            for start in range(0, len(rows), batch_size)
+            for choice in self._complete(rows[start : start + batch_size], body)
+        ]
+
+    @cached_property
+    def model(self) -> str:
+        """The name under which the server lists its first model."""
+        listed = self._ask("GET", "/models", None)
+        try:
+            return str(listed["data"][0]["id"])
+        except (KeyError, IndexError, TypeError):
+            raise EngineGone(f"{self.url}/models lists no model: start one with vllm serve FOLDER") from None
+
+    @cached_property
+    def _vocabulary(self) -> decode.Vocabulary:
+        return decode.Vocabulary(self.chat)
+
+    def _all(self, asks: Sequence[Callable[[], T]]) -> list[T | EngineError]:
+        """What each gives or the error that belongs to it; an error of the server is raised."""
+        futures = [self._pool.submit(ask) for ask in asks]
+        found: list[T | EngineError] = []
+        try:
+            for future in futures:
+                try:
+                    found.append(future.result())
+                except EngineGone:
+                    raise
+                except EngineError as error:
+                    found.append(error)
+        finally:
+            for future in futures:
+                future.cancel()
+        return found
+
+    def _read(self, reads: Sequence[Read]) -> list[NDArray[np.float32]]:
+        """Log-probabilities of the tokens of each, over the whole vocabulary."""
+        import numpy as np
+
+        found: list[list[float]] = [[] for _ in reads]
+        for group in _groups(reads):
+            wanted = list(dict.fromkeys(token for piece in group for token in piece.tokens))
+            body = {
+                "max_tokens": 1,
+                "logprobs": 1,
+                "logprob_token_ids": wanted,
+                "return_tokens_as_token_ids": True,
+            }
+            choices = self._complete([reads[piece.place][0] for piece in group], body)
+            for choice, piece in zip(choices, group, strict=True):
+                try:
+                    given = choice["logprobs"]["top_logprobs"][0]
+                    found[piece.place] += [given[f"token_id:{token}"] for token in piece.tokens]
+                except (KeyError, IndexError, TypeError):
+                    raise EngineGone(
+                        f"{self.url} gives no log-probabilities of named tokens (logprob_token_ids): it has "
+                        "to be a vllm serve of 0.32 or later"
+                    ) from None
+        return [np.array(row, dtype=np.float32) for row in found]
+
+    def _complete(self, prompts: Sequence[Sequence[int]], body: dict[str, Any]) -> list[Any]:
+        """The server's completions of token ids, in order."""
+        asked = {"model": self.model, "prompt": [list(ids) for ids in prompts], "temperature": 0, **body}
+        answer = self._ask("POST", "/completions", asked)
+        try:
+            choices = sorted(answer["choices"], key=lambda choice: choice["index"])
+        except (KeyError, TypeError):
+            choices = []
+        if len(choices) != len(prompts):
+            raise EngineError(
+                f"{self.url} answered {len(choices)} of {len(prompts)} completions: see its log"
+            )
+        return choices
+
+    def _ask(self, method: str, path: str, body: object) -> Any:
+        import stamina
+
+        def again(error: Exception) -> bool | float:
+            if not isinstance(error, _Transient):
+                return False
+            return True if error.after is None else error.after + random.uniform(0, self.backoff)
+
+        tries = stamina.retry_context(
+            on=again,
+            attempts=ATTEMPTS,
+            timeout=None,
+            wait_initial=self.backoff,
+            wait_max=30 * self.backoff,
+            wait_jitter=self.backoff,
+        )
+        try:
+            for attempt in tries:
+                with attempt:
+                    return self._once(method, path, body)
+        except _Transient as error:
+            raise EngineGone(
+                f"{self.url}: {error}, {ATTEMPTS} times: is the server up? Run again to go on"
+            ) from None
+        raise AssertionError("stamina either returns or raises")
+
+    def _once(self, method: str, path: str, body: object) -> Any:
+        """One request; completions are the same however often they are asked, so every fault may be."""
+        import httpx
+
+        from diffagent.agent.executors.wire import words
+        from diffagent.data.civitai import retry_after
+
+        try:
+            response = self._http.request(method, self.url + path, json=body)
+        except httpx.RequestError as error:
+            raise _Transient(f"{type(error).__name__} {error}".strip()) from None
+        status = response.status_code
+        if status in (401, 403):
+            raise EngineGone(f"{self.url}: HTTP {status}: set {KEY} to a key that the server takes")
+        if status == 404:
+            raise EngineGone(f"{self.url}{path}: HTTP 404: there is no such server or model: check --engine")
+        if status in (408, 409, 425, 429) or status >= 500:
+            after = retry_after(response.headers)
+            if after is not None and after > LONGEST_WAIT:
+                raise EngineGone(
+                    f"{self.url}: HTTP {status}, to be asked again in {after:.0f} s: run again then"
+                )
+            raise _Transient(f"HTTP {status}", after)
+        if status != 200:
+            raise EngineError(f"{self.url}: HTTP {status}: {words(response.text)}")
+        try:
+            return response.json()
+        except ValueError:
+            raise _Transient("an answer that is no JSON") from None
+
+
+@dataclass(frozen=True)
+class _Piece:
+    """Some of the tokens of the ``place``-th read."""
+
+    place: int
+    tokens: list[int]
+
+
+def _groups(reads: Sequence[Read]) -> list[list[_Piece]]:
+    """The reads in order, together as long as they name at most 128 different tokens."""
+    groups: list[list[_Piece]] = []
+    named: set[int] = set()
+    for place, (_, tokens) in enumerate(reads):
+        for start in range(0, len(tokens), MOST_IDS):
+            piece = _Piece(place, tokens[start : start + MOST_IDS])
+            if not groups or len(named.union(piece.tokens)) > MOST_IDS:
+                groups.append([])
+                named = set()
+            groups[-1].append(piece)
+            named.update(piece.tokens)
+    return groups

@@ -1,0 +1,214 @@
+"""The engine in vLLM: continuous batches with a prefix cache, on a GPU or on a CPU.
+
+A choice is one token of which the labels' log-probabilities are read. An answer is generated inside its
+grammar (structured outputs by llguidance) with the priors added by
+:mod:`diffagent.agent.engines.vllm_priors`; drafts are of no use here, and what the grammar forces at the end
+is appended, not generated. Batches go through ``LLM``; with ``concurrent`` the engine is an ``AsyncLLM``, for
+a server whose threads each ask for themselves.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from diffagent.agent.engines import Choice, Prompt, Writing, decode
+from diffagent.agent.engines.chat import Chat
+from diffagent.agent.engines.vllm_runners import Ask, Batch, Live, Runner, settings
+from diffagent.agent.grammar import Grammar
+from diffagent.data.errors import EngineError, EngineGone, MissingExtra
+
+
+class VllmEngine:
+    """See :class:`diffagent.agent.engines.BatchEngine`."""
+
+    batch_size = 64
+
+    def __init__(self, runner: Runner, chat: Chat, digest: str, longest: int) -> None:
+        self.digest, self.chat = digest, chat
+        self._runner, self._longest = runner, longest
+        self._vocabulary = decode.Vocabulary(chat)
+
+    @classmethod
+    def load(
+        cls, llm: str | None = None, *, concurrent: bool = False, dtype: str | None = None
+    ) -> VllmEngine:
+        """Load a folder or a name, merged with the adapter that ships where no model is named.
+
+        Raises:
+            MissingExtra: vLLM is not installed. MissingWeights: the model is nowhere.
+            EngineGone: vLLM does not start.
+        """
+        from importlib.util import find_spec
+
+        from diffagent.agent.engines.merged import merged
+
+        if find_spec("vllm") is None:
+            raise MissingExtra("the engine vllm needs vLLM: pip install 'diffagent[vllm]' (a GPU build)")
+        weights = merged(llm)
+        chat = Chat(weights.path)
+        os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
+        os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")  # stdout is for results
+        options = settings(weights.path, cls.batch_size, dtype)
+        try:
+            runner: Runner = Live(options) if concurrent else Batch(options)
+        except Exception as error:  # whatever a driver, a compiler or a subprocess may say
+            reason = " ".join(str(error).split())[-300:]
+            raise EngineGone(f"vLLM does not start with {weights.path}: {reason}") from error
+        return cls(runner, chat, weights.digest, options["max_model_len"])
+
+    def forget(self) -> None:
+        """Empty the prefix cache, so that a measurement does not meet what an earlier one left."""
+        self._runner.forget()
+
+    def close(self) -> None:
+        """End vLLM's processes."""
+        self._runner.close()
+
+    def choose(self, prompt: Prompt, options: Sequence[str], draft: str = "") -> list[float]:
+        """See :class:`diffagent.agent.engines.Engine`; the draft is not read."""
+        found: list[float] = _only(self.choose_many([Choice(prompt, tuple(options))]))
+        return found
+
+    def write(self, prompt: Prompt, grammar: Grammar, draft: str = "") -> str:
+        """See :class:`diffagent.agent.engines.Engine`; the draft is not read."""
+        return str(_only(self.write_many([Writing(prompt, grammar)])))
+
+    def choose_many(self, choices: Sequence[Choice]) -> list[list[float] | EngineError]:
+        """:meth:`choose` of each, in one batch."""
+        import numpy as np
+        from vllm import SamplingParams
+
+        asks: list[Ask | EngineError] = []
+        for choice in choices:
+            try:
+                labels = self.chat.label_ids(choice.options)
+                params = SamplingParams(
+                    max_tokens=1, temperature=0.0, logprob_token_ids=labels, detokenize=False
+                )
+                asks.append((self._ids(choice.prompt), params))
+            except EngineError as error:
+                asks.append(error)
+        found: list[list[float] | EngineError] = []
+        for choice, output in zip(choices, self._run(asks), strict=True):
+            if isinstance(output, EngineError):
+                found.append(output)
+                continue
+            given = output.outputs[0].logprobs[0]
+            row = [given[label].logprob for label in self.chat.label_ids(choice.options)]
+            found.append(decode.normalised(np.array(row, dtype=np.float32)))
+        return found
+
+    def write_many(self, writings: Sequence[Writing]) -> list[str | EngineError]:
+        """:meth:`write` of each, in one batch."""
+        asks: list[Ask | EngineError] = []
+        for writing in writings:
+            try:
+                asks.append((self._ids(writing.prompt), self._params(writing.grammar)))
+            except EngineError as error:
+                asks.append(error)
+        found: list[str | EngineError] = []
+        for writing, output in zip(writings, self._run(asks), strict=True):
+            if isinstance(output, EngineError):
+                found.append(output)
+                continue
+            try:
+                found.append(self._answer(writing.grammar, output.outputs[0].token_ids))
+            except EngineError as error:
+                found.append(error)
+        return found
+
+    def generate(self, prompt: Prompt, max_new_tokens: int) -> str:
+        """The model's own greedy answer, without a grammar."""
+        return self.generate_many([prompt], max_new_tokens)[0]
+
+    def generate_many(self, prompts: Sequence[Prompt], max_new_tokens: int, batch_size: int = 8) -> list[str]:
+        """:meth:`generate` for each prompt; vLLM makes its own batches."""
+        from vllm import SamplingParams
+
+        params = SamplingParams(
+            max_tokens=max_new_tokens,
+            temperature=0.0,
+            stop_token_ids=self.chat.end_ids,
+            detokenize=False,
+        )
+        outputs = self._run([(self._ids(prompt), params) for prompt in prompts])
+        return [self.chat.decode(list(output.outputs[0].token_ids)) for output in outputs]
+
+    def _ids(self, prompt: Prompt) -> list[int]:
+        ids = self.chat.prompt_ids(prompt)
+        if len(ids) >= self._longest:
+            raise EngineError(
+                f"the prompt has {len(ids)} tokens, the model takes {self._longest}; shorten the prompt"
+            )
+        return ids
+
+    def _params(self, grammar: Grammar) -> Any:
+        """How an answer is generated: up to the first token behind the last slot."""
+        from vllm import SamplingParams
+        from vllm.sampling_params import StructuredOutputsParams
+
+        from diffagent.agent.engines.vllm_priors import packed
+
+        head = self._head(grammar)
+        short = Grammar((*_without_tail(grammar), head) if head else grammar.parts, grammar.llm_weight)
+        longest = "".join(
+            part if isinstance(part, str) else max(part.options, key=len) for part in short.parts
+        )
+        return SamplingParams(
+            max_tokens=len(longest.encode()) + 1,
+            temperature=0.0,
+            detokenize=False,
+            structured_outputs=StructuredOutputsParams(grammar=short.to_lark()),
+            extra_args=packed(grammar),
+        )
+
+    def _head(self, grammar: Grammar) -> str:
+        """The first token of what is forced at the end: whether it comes next can be the model's to say."""
+        tail = grammar.tail.encode()
+        if not tail or not grammar.slots:
+            return ""
+        head = self._vocabulary.text([self._vocabulary.first_token(tail)])
+        while head and not _is_text(head):
+            head = tail[: len(head) + 1]
+        return head.decode("utf-8")
+
+    def _answer(self, grammar: Grammar, tokens: Sequence[int]) -> str:
+        written = [token for token in tokens if token not in self.chat.end_ids]
+        text = self._vocabulary.text(written).decode("utf-8", "replace")
+        head = self._head(grammar)
+        answer = text.removesuffix(head) + grammar.tail if head else text
+        grammar.parse(answer)
+        return answer
+
+    def _run(self, asks: Sequence[Ask | EngineError]) -> list[Any]:
+        """Outputs of the asks that are none; errors stay in their places."""
+        sound = [ask for ask in asks if not isinstance(ask, EngineError)]
+        try:
+            outputs = iter(self._runner.run(sound) if sound else [])
+        except EngineError:
+            raise
+        except Exception as error:
+            reason = " ".join(str(error).split())[-300:]
+            raise EngineGone(f"vLLM failed: {type(error).__name__} {reason}") from error
+        return [ask if isinstance(ask, EngineError) else next(outputs) for ask in asks]
+
+
+def _without_tail(grammar: Grammar) -> tuple[Any, ...]:
+    free = max(index for index, part in enumerate(grammar.parts) if not isinstance(part, str))
+    return grammar.parts[: free + 1]
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _only(found: Sequence[Any]) -> Any:
+    if isinstance(found[0], EngineError):
+        raise found[0]
+    return found[0]

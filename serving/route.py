@@ -1,0 +1,226 @@
+"""Batch routing: rows go in, a JSONL file of calls grows in the same order, and a killed run goes on.
+
+    {"id": 0, "call": {"model": "SXZ Pixel Bringer [ Style ]", …}}
+    {"id": 1, "error": {"type": "BadPrompt", "message": "the prompt is empty: …"}}
+
+Rows are appended in blocks, each synced to the disk; a line that a kill tore is cut off, and the rows before
+it are not asked again. ``OUT.run.json`` beside the file says what it was made of, so that another input or
+other options are refused. Rows that ask the same are computed once.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO, Self
+
+from diffagent.data.errors import BadInput, DiffAgentError
+from diffagent.serving.rows import Row, Source
+
+Body = dict[str, Any]
+"""``{"call": …}`` or ``{"error": …}``."""
+Answer = Callable[[Iterable[list[Row]]], Iterator[list[Body]]]
+"""Blocks of rows, all sound and different → blocks of their bodies, in the same order."""
+Begin = Callable[[int], Callable[[int], object]]
+"""Told how many rows an earlier run left; gives what is told of each block's rows."""
+CLAIMED = -1
+
+
+@dataclass
+class Summary:
+    """Rows in the file by what they hold; ``computed`` in this run, ``copied`` of equal rows, ``kept`` of an
+    earlier run."""
+
+    rows: int = 0
+    calls: int = 0
+    errors: int = 0
+    computed: int = 0
+    copied: int = 0
+    kept: int = 0
+
+    def to_dict(self) -> dict[str, int]:
+        return asdict(self)
+
+
+def error_body(error: DiffAgentError) -> Body:
+    """An error as a row holds it."""
+    return {"error": {"type": type(error).__name__, "message": str(error)}}
+
+
+def bodies(found: Sequence[Any]) -> list[Body]:
+    """What :meth:`Agent.decide_many` gave, as rows hold it."""
+    return [
+        error_body(one) if isinstance(one, DiffAgentError) else {"call": one.call.model_dump()}
+        for one in found
+    ]
+
+
+def request(row: Row) -> dict[str, Any]:
+    """A row as arguments of :meth:`Agent.decide`."""
+    return {"prompt": row.prompt, "negative_prompt": row.negative_prompt, "images": row.images}
+
+
+def route(
+    source: Source,
+    out: Path,
+    answer: Answer,
+    settings: Mapping[str, Any],
+    block: int,
+    begin: Begin = lambda kept: lambda added: None,
+) -> Summary:
+    """Append the rows that ``out`` lacks.
+
+    Args:
+        settings: what decides the calls beside the input; kept in ``OUT.run.json``.
+        block: rows between two syncs.
+
+    Raises:
+        BadInput: ``out`` is of another input or other settings, or of no run at all; another process is
+        writing it.
+    """
+    waiting: deque[list[Row]] = deque()
+    with Output(out, {"input": source.digest, "rows": source.count, **settings}) as output:
+        rows = iter(source)
+        output.resume(rows)
+        added = begin(output.summary.kept)
+
+        def blocks() -> Iterator[list[Row]]:
+            while chunk := list(islice(rows, block)):
+                waiting.append(chunk)
+                yield [row for row in chunk if not row.fault and output.claim(row)]
+
+        for found in answer(blocks()):
+            chunk = waiting.popleft()
+            output.append(chunk, found)
+            added(len(chunk))
+        return output.summary
+
+
+class Output:
+    """The growing file of one run, locked while it is open."""
+
+    def __init__(self, path: Path, run: Mapping[str, Any]) -> None:
+        self.path = path
+        self.run = dict(run)
+        self.summary = Summary()
+        self._places: dict[bytes, int] = {}  # where the first row that asks so stands; CLAIMED until it does
+
+    def __enter__(self) -> Self:
+        sidecar = self.path.with_name(self.path.name + ".run.json")
+        if self.path.exists() or sidecar.exists():
+            self._check(sidecar)
+        self._file: BinaryIO = self.path.open("a+b")
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._file.close()
+            raise BadInput(f"another process is writing {self.path}: wait for it") from None
+        if not sidecar.exists():
+            fresh = sidecar.with_name(sidecar.name + ".part")
+            fresh.write_text(json.dumps(self.run, indent=2) + "\n", encoding="utf-8")
+            fresh.replace(sidecar)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def _check(self, sidecar: Path) -> None:
+        try:
+            stored = json.loads(sidecar.read_text("utf-8"))
+        except (OSError, ValueError):
+            if self.path.exists() and self.path.stat().st_size:
+                raise BadInput(
+                    f"{self.path} is there already and was made by no run of this command ({sidecar.name} is "
+                    "missing): give another -o"
+                ) from None
+            return
+        differ = sorted(name for name in self.run | stored if self.run.get(name) != stored.get(name))
+        if differ:
+            raise BadInput(
+                f"{self.path} was begun with another {', '.join(differ)}: give another -o, or delete it and "
+                f"{sidecar.name}"
+            )
+
+    def resume(self, rows: Iterator[Row]) -> None:
+        """Take up the rows that are there; what a kill tore is cut off.
+
+        Raises:
+            BadInput: a line is not of this input.
+        """
+        self._file.seek(0)
+        end = 0
+        for line in self._file:
+            body = _read(line)
+            if body is None:
+                break
+            row = next(rows, None)
+            if row is None or body.get("id") != row.id:
+                raise BadInput(
+                    f"line {self.summary.kept + 1} of {self.path} is not of this input: give another -o"
+                )
+            if not row.fault:
+                self._places.setdefault(row.key, end)
+            end += len(line)
+            self.summary.kept += 1
+            self._count(body)
+        self._file.truncate(end)
+        self._end = end
+
+    def claim(self, row: Row) -> bool:
+        """Whether this is the first row that asks so."""
+        if row.key in self._places:
+            return False
+        self._places[row.key] = CLAIMED
+        return True
+
+    def append(self, rows: Sequence[Row], found: Sequence[Body]) -> None:
+        """Write a block: ``found`` are the bodies of those of its rows that were claimed, in order."""
+        computed, lines = iter(found), bytearray()
+        for row in rows:
+            place = self._places.get(row.key, CLAIMED)
+            if row.fault:
+                body: Body = {"error": {"type": "BadInput", "message": row.fault}}
+            elif place == CLAIMED:
+                body = next(computed)
+                self._places[row.key] = self._end + len(lines)
+                self.summary.computed += 1
+            else:
+                body = self._copy(place, lines)
+                self.summary.copied += 1
+            self._count(body)
+            lines += json.dumps({"id": row.id, **body}, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+        self._file.write(lines)
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._end += len(lines)
+
+    def _copy(self, place: int, lines: bytearray) -> Body:
+        """The body that stands at ``place``, in the file or in the lines that follow it."""
+        if place >= self._end:
+            line = bytes(lines[place - self._end :]).partition(b"\n")[0]
+        else:
+            self._file.seek(place)
+            line = self._file.readline()
+        body: Body = json.loads(line)
+        del body["id"]
+        return body
+
+    def _count(self, body: Body) -> None:
+        self.summary.rows += 1
+        self.summary.calls += "call" in body
+        self.summary.errors += "error" in body
+
+
+def _read(line: bytes) -> Body | None:
+    """A whole line's object, or None for one that a kill left unfinished."""
+    try:
+        body = json.loads(line) if line.endswith(b"\n") else None
+    except ValueError:
+        return None
+    return body if isinstance(body, dict) else None

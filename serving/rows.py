@@ -1,0 +1,199 @@
+"""Rows of a batch: a JSONL, CSV or TSV file, or a Hugging Face dataset, comes in; :class:`Row` come out.
+
+A row is ``{"id"?, "prompt", "negative_prompt"?, "images"?}``, or DABench's ``{"instruction": {…}}``; without
+an id its number, from 0, is its id. A row that is none of these becomes a row with a ``fault``; blank lines
+are no rows. In a CSV cell ``images`` is one path, or several as a JSON list.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, StrictInt, StrictStr, ValidationError
+
+from diffagent.data.errors import BadInput, MissingExtra
+from diffagent.data.wheel import sha256
+
+READ = frozenset({"id", "prompt", "negative_prompt", "images", "instruction"})
+LONGEST_FAULT = 200
+CSV_CELL = 1 << 24
+"""Characters of the longest cell that is read."""
+
+Reader = Callable[[], Iterator[tuple[Any, str]]]
+"""Reads from the start: an object and no fault, or None and why it could not be read."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one row asks; ``fault`` says why it cannot be routed, empty where it can."""
+
+    id: str | int
+    prompt: str = ""
+    negative_prompt: str = ""
+    images: tuple[str, ...] = ()
+    fault: str = ""
+
+    @cached_property
+    def key(self) -> bytes:
+        """Equal for rows that ask the same."""
+        asked = json.dumps([self.prompt, self.negative_prompt, self.images])
+        return hashlib.blake2b(asked.encode(), digest_size=16).digest()
+
+
+class _Given(BaseModel):
+    """A row as it stands in the input; columns of other names are not read."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    id: StrictStr | StrictInt | None = None
+    prompt: StrictStr
+    negative_prompt: StrictStr | None = None
+    images: list[StrictStr] | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """An input that can be read again: ``digest`` is the SHA-256 of its content, ``unread`` are columns of
+    the first row that no row can have."""
+
+    digest: str
+    count: int
+    unread: tuple[str, ...]
+    read: Reader
+
+    def __iter__(self) -> Iterator[Row]:
+        return (row(found, fault, number) for number, (found, fault) in enumerate(self.read()))
+
+
+def open_source(given: str) -> Source:
+    """A file or dataset by path, or a dataset by ``NAME[:SPLIT]``.
+
+    Raises:
+        BadInput: neither, or a file of another kind. MissingExtra: a dataset, without ``datasets``.
+    """
+    path = Path(given)
+    if not path.is_file():
+        return _dataset(given)
+    readers = {".jsonl": _json_lines, ".ndjson": _json_lines, ".csv": _table, ".tsv": _table}
+    read = readers.get(path.suffix.casefold())
+    if read is None:
+        raise BadInput(f"{path} is no .jsonl, .csv or .tsv file: name it after what it holds")
+    return _source(sha256(path), lambda: read(path))
+
+
+def row(found: Any, fault: str, number: int) -> Row:
+    """A row of the input, the ``number``-th from 0."""
+    if fault:
+        return Row(number, fault=fault)
+    if not isinstance(found, Mapping):
+        return Row(number, fault=f"the row is {json.dumps(found)[:60]}, but it has to be an object")
+    name = found.get("id")
+    known: str | int = name if isinstance(name, str | int) and not isinstance(name, bool) else number
+    inner = found.get("instruction")
+    asked = {"id": name, **inner} if isinstance(inner, Mapping) and "prompt" not in found else found
+    try:
+        given = _Given.model_validate(asked)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"][:1]))
+        return Row(known, fault=f"{place}: {first['msg']}"[:LONGEST_FAULT])
+    return Row(known, given.prompt, given.negative_prompt or "", tuple(given.images or ()))
+
+
+def _source(digest: str, read: Reader) -> Source:
+    count, columns = 0, set[str]()
+    for count, (found, _) in enumerate(read(), 1):
+        if count == 1 and isinstance(found, Mapping):
+            columns = set(map(str, found)) - READ
+    return Source(digest, count, tuple(sorted(columns)), read)
+
+
+def _json_lines(path: Path) -> Iterator[tuple[Any, str]]:
+    with path.open("rb") as file:
+        for line in file:
+            if line.strip():
+                try:
+                    yield json.loads(line), ""
+                except (ValueError, RecursionError) as error:
+                    yield None, f"the line is no JSON: {error}"[:LONGEST_FAULT]
+
+
+def _table(path: Path) -> Iterator[tuple[Any, str]]:
+    csv.field_size_limit(CSV_CELL)
+    tabs = path.suffix.casefold() == ".tsv"
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        rows = csv.DictReader(file, delimiter="\t" if tabs else ",")
+        if "prompt" not in (rows.fieldnames or ()):
+            raise BadInput(f"{path} has no column 'prompt' in its first line: give the columns names")
+        while True:
+            try:
+                cells = next(rows)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                yield None, f"the line is no CSV: {error}"[:LONGEST_FAULT]
+                continue
+            if None in cells or None in cells.values():
+                yield None, f"the line has not the {len(rows.fieldnames or ())} columns of the first one"
+            else:
+                yield _cells(cells), ""
+
+
+def _cells(cells: Mapping[str, str]) -> dict[str, Any]:
+    """A table's row: an empty cell is an absent value, but for the prompt's."""
+    found: dict[str, Any] = {name: cell for name, cell in cells.items() if cell or name == "prompt"}
+    images = found.get("images")
+    if images is not None:
+        try:
+            found["images"] = json.loads(images) if images.startswith("[") else [images]
+        except ValueError:
+            found["images"] = [images]
+    return found
+
+
+def _dataset(given: str) -> Source:
+    try:
+        import datasets
+    except ImportError:
+        raise MissingExtra(
+            f"{given} is no file, and datasets are read with the datasets library: pip install datasets"
+        ) from None
+    name, _, split = given.rpartition(":") if ":" in given else (given, "", "")
+    datasets.disable_progress_bars()
+    try:
+        loaded = _load(datasets, name, split)
+    except (OSError, ValueError, KeyError, datasets.exceptions.DatasetsError) as error:
+        reason = " ".join(str(error).split())[:LONGEST_FAULT]
+        raise BadInput(
+            f"{given} is no file and no dataset that can be read ({reason}): give a .jsonl or .csv file, a "
+            "dataset's folder or NAME[:SPLIT]"
+        ) from None
+    read = sorted(READ & set(loaded.column_names))
+    if "prompt" not in read and "instruction" not in read:
+        raise BadInput(f"{given} has the columns {', '.join(loaded.column_names)}, but no 'prompt'")
+    shown = loaded.select_columns(read)
+    digest = hashlib.sha256()
+    for one in shown:
+        digest.update(json.dumps(one, default=str).encode() + b"\n")
+    unread = tuple(sorted(set(loaded.column_names) - READ))
+    return Source(digest.hexdigest(), len(loaded), unread, lambda: ((one, "") for one in shown))
+
+
+def _load(datasets: Any, name: str, split: str) -> Any:
+    """One split of a saved dataset, of a folder with data files or of a dataset of the hub."""
+    folder = Path(name)
+    saved = any((folder / file).is_file() for file in ("dataset_dict.json", "state.json"))
+    loaded = datasets.load_from_disk(name) if saved else datasets.load_dataset(name, split=split or None)
+    if isinstance(loaded, dict):
+        names = list(loaded)
+        if not split and len(names) > 1:
+            raise ValueError(f"it has the splits {', '.join(names)}: give one, such as {name}:{names[0]}")
+        loaded = loaded[split or names[0]]
+    return loaded

@@ -1,0 +1,67 @@
+"""Throughput: what is asked together, what one by one, and that nothing is kept in between."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from stand_ins import RuleEngine
+
+from diffagent.agent.agent import Agent
+from diffagent.agent.engines import Choice, Writing
+from diffagent.agent.throughput import WARM, prompts, throughput
+from diffagent.data.errors import EngineError
+from diffagent.serving.cli import main
+
+
+@dataclass
+class Batches(RuleEngine):
+    """Answers by a rule, in batches; notes how many it is asked at once, and 0 when it forgets."""
+
+    digest: str = "0" * 64
+    batch_size: int = 3
+    sizes: list[int] = field(default_factory=list)
+
+    def choose_many(self, choices: Sequence[Choice]) -> list[Any]:
+        self.sizes.append(len(choices))
+        return [self.choose(one.prompt, one.options) for one in choices]
+
+    def write_many(self, writings: Sequence[Writing]) -> list[Any]:
+        return [self.write(one.prompt, one.grammar) for one in writings]
+
+    def forget(self) -> None:
+        self.sizes.append(0)
+
+
+def test_prompts_are_all_different() -> None:
+    assert len(set(prompts(96))) == 96
+    assert not set(prompts(96)) & set(WARM)
+
+
+def test_the_same_prompts_together_and_one_by_one(make_agent: Callable[..., Agent]) -> None:
+    engine = Batches()
+    found = throughput(make_agent(engine), prompts(5), make_agent())
+    assert engine.sizes == [0, 3, 0, 3, 2, 0]
+    assert len(engine.asked) == len(WARM) + 10
+    assert list(found) == ["n", "calls_per_s", "one_by_one_per_s", "ratio", "transformers_per_s"]
+    assert found["ratio"] == pytest.approx(found["calls_per_s"] / found["one_by_one_per_s"], rel=0.02)
+
+
+def test_a_prompt_without_a_call_is_an_error(make_agent: Callable[..., Agent]) -> None:
+    with pytest.raises(EngineError, match="got no call"):
+        throughput(make_agent(), ["a fox", " "])
+
+
+def test_the_command_prints_one_object(
+    agent: Agent, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Agent, "load", lambda *arguments: agent)
+    with pytest.raises(SystemExit) as exit:
+        main(["bench", "throughput", "--engine", "transformers", "--rows", "3", "--json"])
+    assert exit.value.code == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["n"] == 3
+    assert min(found["calls_per_s"], found["one_by_one_per_s"], found["ratio"]) > 0

@@ -1,0 +1,173 @@
+"""vLLM for real, on a tiny Llama: the same scores, answers and calls as the transformers engine."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from math import log
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from tiny_llama import write_tiny_llama
+
+from diffagent.agent.agent import Agent, Fusion
+from diffagent.agent.engines import BatchEngine, Choice, Prompt, Writing, load_engine
+from diffagent.agent.engines.transformers_engine import TransformersEngine
+from diffagent.agent.grammar import Grammar, Slot
+from diffagent.data.errors import BadPrompt, EngineError
+from diffagent.data.records import T2ICall
+
+pytestmark = [pytest.mark.vllm, pytest.mark.filterwarnings("ignore")]
+
+LABELS = tuple("ABCDEFGH")
+GRAMMAR = Grammar(
+    (
+        "B [",
+        Slot("size", ("512,512", "512,768", "768,512"), (log(0.5), log(0.3), log(0.2))),
+        ',"',
+        Slot("sampler", ("Euler a", "Euler", "DPM++ 2M", "DDIM"), (log(0.4), log(0.3), log(0.2), log(0.1))),
+        '",',
+        Slot("cfg", ("7", "7.5", "12"), (log(0.5), log(0.3), log(0.2))),
+        ',"a forced end",2]',
+    ),
+    1.0,
+)
+PROMPTS = [Prompt("Write.", f"prompt {n}, {'x' * n}") for n in range(12)]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """vLLM's kernels want heads of at least 32."""
+    made = tmp_path_factory.mktemp("tiny-for-vllm")
+    write_tiny_llama(made, head_size=32)
+    return made
+
+
+@pytest.fixture(scope="module")
+def here(folder: Path) -> TransformersEngine:
+    return TransformersEngine.load(str(folder), device="cpu", dtype="float32")
+
+
+@pytest.fixture(scope="module", params=["LLM", "AsyncLLM", "vllm serve"])
+def engine(request: pytest.FixtureRequest, folder: Path) -> Iterator[Any]:
+    if request.param == "vllm serve":
+        with serving(folder) as url:
+            yield load_engine(url, str(folder))
+        return
+    loaded: Any = load_engine("vllm", str(folder), concurrent=request.param == "AsyncLLM")
+    yield loaded
+    loaded.close()
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[str]:
+    """A server of OpenAI's API as anyone would start it; its URL."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [str(Path(sys.executable).with_name("vllm")), "serve", str(folder), "--enforce-eager"]
+    options = ["--host", "127.0.0.1", "--port", str(port), "--dtype", "float32", "--block-size", "32"]
+    setting = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_NUM_OF_RESERVED_CPU": "0"}
+    server = subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL, env=os.environ | setting)
+    try:
+        end = time.monotonic() + 400
+        while not answers(f"http://127.0.0.1:{port}/health"):
+            assert server.poll() is None
+            assert time.monotonic() < end
+            time.sleep(1)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(60)
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(url).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def test_choices_have_the_same_scores(engine: Any, here: TransformersEngine) -> None:
+    assert isinstance(engine, BatchEngine)
+    found = engine.choose_many([Choice(prompt, LABELS) for prompt in PROMPTS])
+    for prompt, scores in zip(PROMPTS, found, strict=True):
+        assert scores == pytest.approx(here.choose(prompt, LABELS), abs=2e-3)
+    assert engine.choose(PROMPTS[0], LABELS) == pytest.approx(found[0], abs=1e-3)
+
+
+@pytest.mark.parametrize("weight", [0.0, 0.05, 1.0, 30.0])
+def test_answers_are_the_same(engine: Any, here: TransformersEngine, weight: float) -> None:
+    grammar = replace(GRAMMAR, llm_weight=weight)
+    found = engine.write_many([Writing(prompt, grammar) for prompt in PROMPTS])
+    assert found == [here.write(prompt, grammar) for prompt in PROMPTS]
+    if weight == 0.0:
+        assert set(found) == {grammar.draft()}
+    if weight == 30.0:
+        assert len(set(found)) > 1
+
+
+def test_a_grammar_may_end_in_a_slot_or_have_none(engine: Any, here: TransformersEngine) -> None:
+    for grammar in (
+        Grammar(("A ", Slot("n", ("1", "12", "2"), (log(0.3), log(0.4), log(0.3))))),
+        Grammar(("A",)),
+    ):
+        assert engine.write(PROMPTS[3], grammar) == here.write(PROMPTS[3], grammar)
+
+
+def test_errors_stay_with_their_row(engine: Any) -> None:
+    long = Prompt("", "word " * 3000)
+    found = engine.choose_many(
+        [Choice(long, LABELS), Choice(PROMPTS[0], LABELS), Choice(PROMPTS[1], ("A", "A"))]
+    )
+    assert [type(one) for one in found] == [EngineError, list, EngineError]
+    with pytest.raises(EngineError):
+        engine.write(long, GRAMMAR)
+
+
+def test_plain_generation_is_the_same(engine: Any, here: TransformersEngine) -> None:
+    assert engine.generate_many(PROMPTS[:3], 8) == here.generate_many(PROMPTS[:3], 8)
+
+
+def test_an_agent_decides_the_same(
+    engine: Any, here: TransformersEngine, make_agent: Callable[..., Agent]
+) -> None:
+    fusion = Fusion(choice=2.0, write=1.0)
+    requests = [
+        {"prompt": f"{what}, number {n}"} for n in range(6) for what in ("pixel art of a fox", "oil harbour")
+    ]
+    requests.append({"prompt": " "})
+    one_by_one = make_agent(here, fusion).decide_many(requests)  # type: ignore[arg-type]
+    there = make_agent(engine, fusion)
+    together = there.decide_many(requests)
+    assert isinstance(together[-1], BadPrompt)
+    for one, other in zip(one_by_one[:-1], together[:-1], strict=True):
+        assert one.call == other.call  # type: ignore[union-attr]
+    with ThreadPoolExecutor(6) as pool:  # as a server asks
+        calls = list(pool.map(lambda request: there.call(**request), requests[:-1]))
+    assert calls == [one.call for one in together[:-1]]  # type: ignore[union-attr]
+
+
+def test_stdout_of_the_command_is_the_call(folder: Path, real_catalog_path: Path) -> None:
+    words = [
+        "pixel art of a fox",
+        "--engine",
+        "vllm",
+        "--llm",
+        str(folder),
+        "--catalog",
+        str(real_catalog_path),
+    ]
+    code = "import sys; from diffagent.serving.cli import main; main(sys.argv[1:])"
+    done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert T2ICall.model_validate(json.loads(done.stdout)).prompt
