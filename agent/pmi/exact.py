@@ -43,7 +43,7 @@ class Task:
 
     @classmethod
     def of(cls, images: Floats, descriptions: Floats | None, prompts: Floats) -> Task:
-        """Weighted by the cosines of ``descriptions`` [n, t] and ``prompts`` [N, t]; None: uniformly, by 1."""
+        """Weights are cosines of ``descriptions`` [n, t] and ``prompts`` [N, t]; without descriptions, 1."""
         if descriptions is None:
             return cls(images, np.ones((len(images), len(prompts)), np.float32))
         return cls(images, unit(descriptions) @ unit(prompts).T)
@@ -91,4 +91,6 @@ def squares(rows: Floats) -> Floats:
 def _quadratic(gram: Floats, weights: Floats) -> Doubles:
     """1/(n N²) Σ_i w_iᵀ K w_i: [b, N, N], [n, N] → float64 [b]."""
     outer = weights.T @ weights
-    return (gram.reshape(len(gram), -1) @ outer.ravel()).astype(np.float64) / (weights.size * weights.shape[1])
+    return (gram.reshape(len(gram), -1) @ outer.ravel()).astype(np.float64) / (
+        weights.size * weights.shape[1]
+    )

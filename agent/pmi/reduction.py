@@ -1,8 +1,8 @@
 """What a store keeps of each model for the first look, and how far that look can be wrong.
 
-With one set of N prompts the weights of Eq. 9 are the same for all models, and Eq. 9 is nearly linear in a few
-moments of a model. Write C [N, d] for the mean features of some models, K̄ for their mean Gram matrix, and
-a = Bᵀ w for weights w in an orthonormal basis B of the prompts whose first R axes hold most of what weights
+With one set of N prompts the weights of Eq. 9 are the same for all models, and Eq. 9 is nearly linear in
+a few moments of a model. Write C [N, d] for the mean features of some models, K̄ for their mean Gram matrix,
+and a = Bᵀ w for weights w in an orthonormal basis B of the prompts whose first R axes hold most of what weights
 are (uniform weights, then the principal axes of the prompts' own cosines). Of a model with features Z the
 vector x holds the R rows of Bᵀ(Z − C), and the entries (r, s), r ≤ s, r < R of Bᵀ(K − K̄)B.
 
@@ -15,8 +15,8 @@ A = base − q·x − error, and the error is at most q̄·s + slack, where s ho
   - ‖Z − C‖², which bounds the rest of the exponential, Σ_j rest_j ≤ (2γ)²/2 e^{2γr} ‖(Z − C) z‖²;
   - ‖B⊥ᵀ(K − K̄)B⊥‖, the part of the Gram matrix that x leaves out;
   - the rounding of x to float16.
-s stands behind x in the same row, so an inner product with (q, 0) estimates −A and one with (q, q̄) bounds it from
-above: no model whose bound is worse than the k-th exact distance can be among the nearest k.
+s stands behind x in the same row, so an inner product with (q, 0) estimates −A, and one with (q, q̄) bounds
+it from above: no model whose bound is worse than the k-th exact distance can be among the nearest k.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ class Probe:
 
 @dataclass(frozen=True)
 class Reduction:
-    """``basis`` B float32 [N, N], of which the first ``rows`` are kept; ``center`` C float32 [N, d]; ``gram`` K̄
-    float32 [N, N]; the kernel's ``gamma``; over all models, ``radius``, the largest ‖z_j − c_j‖, and
-    ``norm_gap``, the largest |‖z_j‖² − 1|."""
+    """``basis`` B float32 [N, N], of which the first ``rows`` are kept; ``center`` C float32 [N, d];
+    ``gram`` K̄ float32 [N, N]; the kernel's ``gamma``; over all models, ``radius``, the largest ‖z_j − c_j‖,
+    and ``norm_gap``, the largest |‖z_j‖² − 1|."""
 
     basis: Floats
     center: Floats
@@ -70,8 +70,8 @@ class Reduction:
         count = len(prompts)
         if features.shape[1] != count or not 1 <= rows <= count:
             raise BadInput(
-                f"{rows} of {count} prompts with features of shape {features.shape}: the features' second axis "
-                f"has to be the prompts, and rows 1 to {count}"
+                f"{rows} rows of {count} prompts, with features of shape {features.shape}, were given: "
+                f"the features' second axis has to be the prompts, and rows 1 to {count}"
             )
         gram = kernel(features, gamma).mean(0, dtype=np.float64).astype(np.float32)
         return cls(prompt_basis(prompts), features.mean(0), gram, rows, gamma, 0.0, 0.0)

@@ -25,7 +25,7 @@ from diffagent.data.errors import BadInput
 TOP = 16
 SHORTLIST = 64
 FIRST_LOOK = 4096
-"""Models whose bounds one scan returns; the next scan, where they do not suffice, returns eight times as many."""
+"""Models whose bounds the first scan returns; where they do not suffice, the next returns 8 times more."""
 CHUNK = 32
 """Candidates whose features are read at a time."""
 ROUNDING = 2e-6
@@ -34,8 +34,8 @@ ROUNDING = 2e-6
 
 @dataclass(frozen=True)
 class Found:
-    """``models`` int64 [k], nearest first; their ``distances`` float64 [k]; how many models were ``evaluated``
-    from their whole features, and how many ``scans`` of the reduced rows there were."""
+    """``models`` int64 [k], nearest first; their ``distances`` float64 [k]; how many models were
+    ``evaluated`` from their whole features, and how many ``scans`` of the reduced rows there were."""
 
     models: Ints
     distances: Doubles
@@ -54,7 +54,9 @@ class Searcher:
         self.store = store
         self.threads = threads or usable_processors()
         self._faiss: Any = require_faiss()
-        self._pool = ThreadPoolExecutor(self.threads, initializer=self._faiss.omp_set_num_threads, initargs=(1,))
+        self._pool = ThreadPoolExecutor(
+            self.threads, initializer=self._faiss.omp_set_num_threads, initargs=(1,)
+        )
         edges = np.linspace(0, len(store), self.threads + 1).astype(int).tolist()
         self._parts = [(a, b) for a, b in pairwise(edges) if a < b]
 
@@ -115,7 +117,9 @@ class Searcher:
 
         def part(edges: tuple[int, int]) -> tuple[Floats, Ints]:
             chosen = self._faiss.SearchParameters(sel=self._faiss.IDSelectorRange(*edges))
-            products, ids = self.store.index.search(query[None], min(look, edges[1] - edges[0]), params=chosen)
+            products, ids = self.store.index.search(
+                query[None], min(look, edges[1] - edges[0]), params=chosen
+            )
             return products[0], ids[0]
 
         pieces = list(self._pool.map(part, self._parts))

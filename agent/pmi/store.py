@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from diffagent.agent.pmi.exact import Floats, squares
 from diffagent.agent.pmi.reduction import Halves, Reduction, kernel
@@ -37,8 +36,8 @@ LENGTH_TOLERANCE = 1e-2
 
 @dataclass(frozen=True)
 class Store:
-    """An open store: ``features`` float16 [M, N, d] and ``gram`` float32 [M, N (N − 1) / 2], memory-mapped; the
-    FAISS ``index`` of reduced rows; ``prompts`` float32 [N, t]."""
+    """An open store: ``features`` float16 [M, N, d] and ``gram`` float32 [M, N (N − 1) / 2], memory-mapped;
+    the FAISS ``index`` of reduced rows; ``prompts`` float32 [N, t]."""
 
     folder: Path
     prompts: Floats
@@ -64,10 +63,10 @@ class Store:
         with open(folder / "features.f16", "wb") as features, open(folder / "gram.f32", "wb") as gram:
             for halves in blocks:
                 block = np.ascontiguousarray(halves, np.float32)
+                norm_gap = max(norm_gap, _norm_gap(block, count))
                 if reduction is None:
                     reduction = Reduction.fit(block, prompts, gamma, rows)
                     index = _empty_index(faiss, reduction.width)
-                norm_gap = max(norm_gap, _norm_gap(block, count))
                 apart = block - reduction.center
                 radius = max(radius, float(np.sqrt(squares(apart).max())))
                 kernels = kernel(block, gamma)

@@ -3,8 +3,9 @@
 A feature is the direction of style + content + noise: a style of the model, a content of the prompt that all
 models share, and noise of the image. Prompts have directions in a text space, with a common part (two
 prompts of a CLIP text encoder have cosines of about 0.6), topics that some of them share, and a part of
-their own; content follows from them by a fixed linear map, with a part of its own. A task shows new images of one
-model, of new prompts. :data:`STYLE` is such that Eq. 9 with γ = 0.02 finds about 69 % of 75,000 models at rank 1.
+their own; content follows from them by a fixed linear map, with a part of its own. A task shows new images
+of one model, of new prompts. :data:`STYLE` is such that Eq. 9 with γ = 0.02 finds the one among 75,000 at
+rank 1 in about 69 % of the tasks.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class Hub:
             yield self._features(self._random("noise", number), styles, contents).astype(np.float16)
 
     def task(self, number: int, images: int = 1) -> tuple[int, Task]:
-        """The number of the true model, and the task: new images of it for new prompts that are near known ones."""
+        """The number of the true model, and the task: new images of it, of new prompts."""
         random = self._random("tasks", number)
         model = int(random.integers(self.models))
         styles = self._directions(self._random("styles", model // BLOCK), BLOCK)[model % BLOCK]
