@@ -2,9 +2,9 @@
 
 With one set of N prompts the weights of Eq. 9 are the same for all models, and Eq. 9 is nearly linear in
 a few moments of a model. Write C [N, d] for the mean features of some models, K̄ for their mean Gram matrix,
-and a = Bᵀ w for weights w in an orthonormal basis B of the prompts whose first R axes hold most of what weights
-are (uniform weights, then the principal axes of the prompts' own cosines). Of a model with features Z the
-vector x holds the R rows of Bᵀ(Z − C), and the entries (r, s), r ≤ s, r < R of Bᵀ(K − K̄)B.
+and a = Bᵀ w for weights w in an orthonormal basis B of the prompts, whose first R axes hold most of what
+weights are: uniform weights, then the principal axes of the prompts' own cosines. Of a model with features Z
+the vector x holds the R rows of Bᵀ(Z − C), and the entries (r, s), r ≤ s, r < R of Bᵀ(K − K̄)B.
 
 A task is a vector q of the same length: with the kernel's exponential replaced by its tangent at the centre,
 
