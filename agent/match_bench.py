@@ -98,10 +98,8 @@ def _figures(prefix: str, runs: Runs, naive_p50: float, store: Store, speed: flo
 
 def bytes_read(store: Store, found: Found) -> int:
     """Bytes of the store that a search reads: reduced rows, and features and Gram rows of candidates."""
-    row = store.reduction.width * 2
-    return found.scans * len(store) * row + found.evaluated * (
-        store.features[0].nbytes + store.gram[0].nbytes
-    )
+    whole: int = store.features[0].nbytes + store.gram[0].nbytes
+    return found.scans * len(store) * store.reduction.width * 2 + found.evaluated * whole
 
 
 def shared(expected: Sequence[Ints], answers: Sequence[Ints]) -> float:

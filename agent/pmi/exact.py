@@ -20,8 +20,8 @@ Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
-CHUNK = 64
-"""Models at a time: features and Gram matrices of a chunk stay in the processor's cache."""
+CHUNK = 16
+"""Models at a time, the fastest of 8 to 512: a chunk stays in the processor's cache."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Task:
 def unit(rows: Floats) -> Floats:
     """Rows of length 1; a row of zeros stays as it is."""
     norms = np.linalg.norm(rows, axis=-1, keepdims=True)
-    scaled: Floats = rows / np.where(norms > 0, norms, 1)
+    scaled: Floats = (rows / np.where(norms > 0, norms, 1)).astype(np.float32, copy=False)
     return scaled
 
 
@@ -79,7 +79,8 @@ def cross_terms(block: Floats, norms: Floats, task: Task, gamma: float) -> Doubl
     exponents *= 2 * gamma
     exponents -= gamma * (norms[:, :, None] + squares(task.images))
     kernel = np.exp(exponents, out=exponents).reshape(b, -1)
-    return (kernel @ task.weights.T.ravel()).astype(np.float64) * (2 / task.weights.size)
+    sums: Doubles = (kernel @ task.weights.T.ravel()).astype(np.float64)
+    return sums * (2 / task.weights.size)
 
 
 def squares(rows: Floats) -> Floats:
@@ -91,6 +92,5 @@ def squares(rows: Floats) -> Floats:
 def _quadratic(gram: Floats, weights: Floats) -> Doubles:
     """1/(n N²) Σ_i w_iᵀ K w_i: [b, N, N], [n, N] → float64 [b]."""
     outer = weights.T @ weights
-    return (gram.reshape(len(gram), -1) @ outer.ravel()).astype(np.float64) / (
-        weights.size * weights.shape[1]
-    )
+    sums: Doubles = (gram.reshape(len(gram), -1) @ outer.ravel()).astype(np.float64)
+    return sums / (weights.size * weights.shape[1])

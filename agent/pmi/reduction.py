@@ -86,7 +86,7 @@ class Reduction:
     @property
     def used(self) -> int:
         """Entries of a row that are not padding."""
-        return self.rows * self.center.shape[1] + len(self._upper[0]) + SLACKS
+        return int(self.rows * self.center.shape[1] + len(self._upper[0]) + SLACKS)
 
     @property
     def width(self) -> int:
@@ -154,7 +154,7 @@ class Reduction:
     def _rounding(self, vector: Doubles) -> float:
         """Of float32 sums over a row in eight lanes; entries of x are at most about radius × √N."""
         eps = float(np.finfo(np.float32).eps)
-        size = max(self.radius, 1.0) * np.sqrt(len(self.basis))
+        size = max(self.radius, 1.0) * len(self.basis) ** 0.5
         return eps * (self.width / 8 + 8) * float(np.linalg.norm(vector)) * size + 4 * eps
 
 
@@ -184,7 +184,7 @@ def largest(symmetric: Floats) -> Floats:
     if not symmetric.shape[-1]:
         return np.zeros(len(symmetric), np.float32)
     size = np.sqrt(squares(symmetric.reshape(len(symmetric), -1)))
-    power = symmetric / np.where(size > 0, size, 1)[:, None, None]
+    power: Floats = symmetric / np.where(size > 0, size, 1)[:, None, None]
     for _ in range(POWER - 1):
         power = power @ power
     trace = squares(power.reshape(len(power), -1))

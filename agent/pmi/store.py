@@ -57,12 +57,15 @@ class Store:
         faiss = require_faiss()
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "store.json").unlink(missing_ok=True)
-        reduction, index, count = None, None, 0
+        reduction: Reduction | None = None
+        index: Any = None
+        count = 0
         radius = norm_gap = 0.0
         below = np.tril_indices(len(prompts), -1)
         with open(folder / "features.f16", "wb") as features, open(folder / "gram.f32", "wb") as gram:
-            for halves in blocks:
-                block = np.ascontiguousarray(halves, np.float32)
+            for given in blocks:
+                halves = np.ascontiguousarray(given, np.float16)
+                block = halves.astype(np.float32)
                 norm_gap = max(norm_gap, _norm_gap(block, count))
                 if reduction is None:
                     reduction = Reduction.fit(block, prompts, gamma, rows)
@@ -71,7 +74,7 @@ class Store:
                 radius = max(radius, float(np.sqrt(squares(apart).max())))
                 kernels = kernel(block, gamma)
                 index.add_sa_codes(reduction.reduce(block, kernels).view(np.uint8))
-                features.write(np.ascontiguousarray(halves, np.float16).data)
+                features.write(halves.data)
                 gram.write(np.ascontiguousarray(kernels[:, *below]).data)
                 count += len(block)
         if reduction is None:

@@ -73,8 +73,8 @@ class Hub:
         common, topics = self._directions(fixed, 1), self._directions(fixed, TOPICS)
         shares = random.standard_normal((count, TOPICS)) / np.sqrt(1 + np.arange(TOPICS))
         own = self._directions(random, count)
-        parts = COMMON * common + TOPIC * unit(shares @ topics) + OWN * own
-        return unit(parts).astype(np.float32)
+        parts: Floats = COMMON * common + TOPIC * unit(shares.astype(np.float32) @ topics) + OWN * own
+        return unit(parts)
 
     def _contents(self, random: np.random.Generator, embeddings: Floats) -> Floats:
         """Half of a content is what its prompt says, half is left open by it."""

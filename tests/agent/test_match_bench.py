@@ -36,7 +36,7 @@ def test_the_command_prints_what_the_contract_names():
 
 def test_figures_follow_from_each_other(tmp_path):
     found = match(SMALL, 4, 2, images=2, folder=tmp_path)
-    assert found["ratio"] == pytest.approx(found["naive_p50_ms"] / found["p50_ms"], rel=0.2)
+    assert found["ratio"] == pytest.approx(found["naive_p50_ms"] / found["p50_ms"], rel=0.1, abs=0.2)
     assert found["evaluated"] == 64
     store = Store.open(tmp_path)
     assert found["bytes_read"] == bytes_read(store, Found(np.arange(16), np.zeros(16), 64))
@@ -71,6 +71,6 @@ def test_the_share_of_expected_models():
 
 
 def test_a_full_disk_is_said_before_anything_is_made(tmp_path):
-    with pytest.raises(BadInput, match="GB free"):
+    with pytest.raises(BadInput, match=r"need 76006\.0 GB"):
         match(Hub(10**9), 1, 1, folder=tmp_path)
     assert not list(tmp_path.iterdir())
