@@ -93,4 +93,5 @@ def _quadratic(gram: Floats, weights: Floats) -> Doubles:
     """1/(n N²) Σ_i w_iᵀ K w_i: [b, N, N], [n, N] → float64 [b]."""
     outer = weights.T @ weights
     sums: Doubles = (gram.reshape(len(gram), -1) @ outer.ravel()).astype(np.float64)
-    return sums / (weights.size * weights.shape[1])
+    sums /= weights.size * weights.shape[1]
+    return sums

@@ -21,6 +21,7 @@ it from above: no model whose bound is worse than the k-th exact distance can be
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -154,7 +155,7 @@ class Reduction:
     def _rounding(self, vector: Doubles) -> float:
         """Of float32 sums over a row in eight lanes; entries of x are at most about radius × √N."""
         eps = float(np.finfo(np.float32).eps)
-        size = max(self.radius, 1.0) * len(self.basis) ** 0.5
+        size = max(self.radius, 1.0) * math.sqrt(len(self.basis))
         return eps * (self.width / 8 + 8) * float(np.linalg.norm(vector)) * size + 4 * eps
 
 
@@ -184,7 +185,8 @@ def largest(symmetric: Floats) -> Floats:
     if not symmetric.shape[-1]:
         return np.zeros(len(symmetric), np.float32)
     size = np.sqrt(squares(symmetric.reshape(len(symmetric), -1)))
-    power: Floats = symmetric / np.where(size > 0, size, 1)[:, None, None]
+    scale = np.where(size > 0, size, 1)[:, None, None]
+    power: Floats = (symmetric / scale).astype(np.float32, copy=False)
     for _ in range(POWER - 1):
         power = power @ power
     trace = squares(power.reshape(len(power), -1))
