@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import click
 
@@ -31,11 +34,7 @@ def latency(
     from diffagent.agent.bench import latency as measure
 
     found = measure(Agent.load(catalog, llm, engine), rounds, plain_rounds, tqdm)
-    if as_json:
-        click.echo(json.dumps(found))
-    else:
-        for name, value in found.items():
-            click.echo(f"{name:14} {value}")
+    _show(found, as_json)
 
 
 @bench.command()
@@ -58,8 +57,41 @@ def throughput(rows: int, catalog: str | None, engine: str, llm: str | None, as_
     if engine != "transformers":
         plain = Agent(agent.catalog, agent.prefilter, load_engine("transformers", llm), agent.fusion)
     found = measure(agent, prompts(rows), plain, tqdm)
+    _show(found, as_json)
+
+
+@bench.command()
+@click.option(
+    "--models", default=75_000, show_default=True, type=click.IntRange(16), help="Models of the hub."
+)
+@click.option("--tasks", default=200, show_default=True, type=click.IntRange(1), help="Searches measured.")
+@click.option(
+    "--plain-tasks", default=3, show_default=True, type=click.IntRange(1), help="Direct evaluations of Eq. 9."
+)
+@click.option("--images", default=1, show_default=True, type=click.IntRange(1), help="Images of each task.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of the invented hub.")
+@click.option(
+    "--store",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="A folder that keeps the store; default: a temporary one.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def match(
+    models: int, tasks: int, plain_tasks: int, images: int, seed: int, store: Path | None, as_json: bool
+) -> None:
+    """Pmi in a large hub: reduced and exact search, beside Eq. 9 evaluated directly."""
+    from tqdm import tqdm
+
+    from diffagent.agent.match_bench import match as measure
+    from diffagent.agent.pmi.synthetic import Hub
+
+    found = measure(Hub(models, seed), tasks, min(tasks, plain_tasks), images, store, tqdm)
+    _show(found, as_json)
+
+
+def _show(found: Mapping[str, Any], as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(found))
-    else:
-        for name, value in found.items():
-            click.echo(f"{name:18} {value}")
+        return
+    for name, value in found.items():
+        click.echo(f"{name:22} {value}")

@@ -1,0 +1,1 @@
+"""Pmi: identifying a model by example images."""
