@@ -19,6 +19,13 @@ TARGET_NAMES = ("diffagent", "a1111", "comfyui", "horde", "civitai", "openai", "
 @click.command()
 @click.argument("prompt")
 @click.option("--negative", "negative_prompt", default="", help="What to avoid; it also tells models apart.")
+@click.option(
+    "--image",
+    "images",
+    multiple=True,
+    metavar="FILE",
+    help="An example image, 1 to 6 times: models that make such images.",
+)
 @click.option("--base-model", help='A base model ("SD 1.5", "SDXL 1.0") or a family (sd1, sdxl).')
 @click.option("--type", "type_", type=click.Choice(["Checkpoint", "LoRA"], case_sensitive=False))
 @click.option("--model", metavar="NAME-OR-AIR", help="Use this model: name, AIR, id, hash or file name.")
@@ -65,10 +72,15 @@ def call(
 
     if installed != (target_url is not None):
         raise click.UsageError("--installed and --target-url URL go together: the server says what it has")
-    check(prompt, options["k"], options["seed"])
+    check(prompt, options["k"], options["seed"], options["images"])
     agent = Agent.load(catalog, llm, engine)
     there = _installed(agent, target, target_url)
     decision = agent.decide(prompt, type=type_, target=target, installed=there, **options)
+    if decision.identified is not None and decision.identified.unsure:
+        click.echo(
+            f"diffagent: unsure: {decision.identified.likely} models share 90 % of the images' probability",
+            err=True,
+        )
     names, samplers = (there.names, there.samplers) if there else (None, None)
     emitted = emit(
         decision.call, target, agent.catalog, nearest=nearest, names=names, known_samplers=samplers

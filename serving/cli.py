@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "call": ("diffagent.agent.cli:call", "Turn a prompt into one T2I call (the default command)."),
     "generate": ("diffagent.agent.generate_cli:generate", "Execute a call: images from an API or from here."),
     "catalog": ("diffagent.agent.catalog_cli:catalog", "List, search, show, add and import models."),
+    "pmi": ("diffagent.agent.pmi_cli:pmi", "Identify models by example images."),
     "data": ("diffagent.data.cli:data", "Crawl model hubs, describe models and build DABench."),
     "train": ("diffagent.training.cli:train", "Fit what the agent decides with."),
     "eval": ("diffagent.training.cli:evaluate", "Measure accuracy on held-out data."),

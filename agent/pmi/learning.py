@@ -1,0 +1,115 @@
+"""Learning a matching space and calibrating it, by cross-validation over the prompts of the specifications.
+
+In: style statistics of a hub's own images, which model made each, and which prompt. Out: a :class:`LearntSpace`,
+whose probabilities mean what they say. A fold leaves out whole prompts, because a query's prompt is new as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+import numpy.typing as npt
+
+from diffagent.agent.pmi.space import Doubles, Floats, Ints, Setting, Space
+
+Keys = npt.NDArray[np.uint64]
+
+FOLDS = 5
+SETTINGS = tuple(Setting(k, s) for k, s in product((300, 600), (0.3, 0.5, 0.7)))
+TEMPERATURES = np.geomspace(0.02, 2.0, 41)
+MOST_IMAGES = 6
+TASKS = 20
+"""Sets of example images drawn for each model and size, for calibration."""
+
+
+@dataclass(frozen=True)
+class LearntSpace:
+    """A space with its setting, and for 1…6 images the factor by which evidence becomes log-probability."""
+
+    space: Space
+    setting: Setting
+    temperatures: tuple[float, ...]
+
+    def evidence(self, style: Floats) -> Doubles:
+        """Calibrated log-evidence of each image for each model: style [N, D] → [N, M]."""
+        return self.space.evidence(self.space.project(style))
+
+    def log_probabilities(self, evidence: Doubles) -> Doubles:
+        """log p(model | images) from the :meth:`evidence` of N images: [N, M] → [M]."""
+        factor = self.temperatures[min(len(evidence), len(self.temperatures)) - 1]
+        return log_softmax(factor * evidence.sum(0))
+
+
+def learn(style: Floats, models: Ints, prompts: Keys, settings: Sequence[Setting] = SETTINGS) -> LearntSpace:
+    """The space of the setting under which left-out images are most probable, fitted to all images.
+
+    ``style`` [n, D], ``models`` [n] as 0…M−1, ``prompts`` [n] keys, 0 for none.
+    """
+    folds = prompt_folds(models, prompts)
+    tried = [left_out(style, models, folds, one) for one in settings]
+    ones = sets(models, 1)
+    best = int(np.argmin([temperature(found, models, ones)[1] for found in tried]))
+    factors = [temperature(tried[best], models, sets(models, n))[0] for n in range(1, MOST_IMAGES + 1)]
+    return LearntSpace(Space.fit(style, models, settings[best]), settings[best], tuple(factors))
+
+
+def left_out(style: Floats, models: Ints, folds: Ints, setting: Setting) -> Doubles:
+    """The evidence of each image in a space that was learnt without its fold: [n, M]."""
+    found = np.zeros((len(style), int(models.max()) + 1))
+    for fold in np.unique(folds):
+        out = folds == fold
+        space = Space.fit(style[~out], models[~out], setting)
+        evidence = space.evidence(space.project(style[out]))
+        found[out, : evidence.shape[1]] = evidence
+    return found
+
+
+def prompt_folds(models: Ints, prompts: Keys, folds: int = FOLDS, seed: int = 0) -> Ints:
+    """Which fold each image is left out with: [n]. Images of one prompt go together; those without a prompt are
+    dealt out model by model."""
+    rng = np.random.default_rng(seed)
+    keys, which = np.unique(prompts, return_inverse=True)
+    dealt = rng.permutation(len(keys)) % folds
+    found: Ints = dealt[which].astype(np.int64)
+    bare = np.flatnonzero(prompts == 0)
+    order = bare[np.argsort(models[bare], kind="stable")]
+    found[order] = np.arange(len(order)) % folds
+    return found
+
+
+def sets(models: Ints, size: int, tasks: int = TASKS, seed: int = 0) -> Ints:
+    """Sets of ``size`` images of one model, drawn for each model that has as many: [tasks, size]."""
+    if size == 1:
+        return np.arange(len(models))[:, None]
+    rng = np.random.default_rng(seed)
+    found = []
+    for model in np.unique(models):
+        own = np.flatnonzero(models == model)
+        if len(own) >= size:
+            found += [rng.choice(own, size, replace=False) for _ in range(tasks)]
+    return np.array(found, np.int64).reshape(-1, size)
+
+
+def temperature(evidence: Doubles, models: Ints, tasks: Ints) -> tuple[float, float]:
+    """The factor under which the true model of each task is most probable, and its mean −log p.
+
+    ``evidence`` [n, M] of single images, ``tasks`` [t, size] rows of it. Without a task, what one image takes.
+    """
+    if not len(tasks):
+        return float(TEMPERATURES[0]), np.inf
+    summed, true = evidence[tasks].sum(1), models[tasks[:, 0]]
+    losses = [
+        -log_softmax(factor * summed)[np.arange(len(true)), true].mean() for factor in TEMPERATURES.tolist()
+    ]
+    best = int(np.argmin(losses))
+    return float(TEMPERATURES[best]), float(losses[best])
+
+
+def log_softmax(scores: Doubles) -> Doubles:
+    """Log-probabilities over the last axis."""
+    shifted = scores - scores.max(-1, keepdims=True)
+    found: Doubles = shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+    return found

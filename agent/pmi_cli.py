@@ -1,0 +1,155 @@
+"""``diffagent pmi``: specifications from example images, identification by example images, and the benchmark."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from diffagent.agent.pmi.identifier import Identification
+    from diffagent.data.catalog import Catalog
+
+DEFAULT_ENCODER = "efficientnet-lite0"
+_ENCODER = click.option(
+    "--image-encoder",
+    default=DEFAULT_ENCODER,
+    show_default=True,
+    metavar="NAME",
+    help="Or a CLIP of the hub or in a folder.",
+)
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
+@click.group()
+def pmi() -> None:
+    """Identify models by example images."""
+
+
+@pmi.command()
+@click.argument("source", required=False, type=click.Path(exists=True, path_type=Path))
+@click.option(
+    "-o", "--output", "out", required=True, metavar="CATALOG", type=click.Path(dir_okay=False, path_type=Path)
+)
+@click.option(
+    "--generate", "models", multiple=True, metavar="MODEL", help="Make images of this catalog model first."
+)
+@click.option(
+    "--prompts",
+    metavar="FILE",
+    type=click.Path(exists=True, path_type=Path),
+    help="A prompt a line; default: ours.",
+)
+@click.option(
+    "--images", "folder", metavar="DIR", type=click.Path(path_type=Path), help="Where made images are kept."
+)
+@click.option(
+    "--target", default="diffusers", show_default=True, help="What makes them; see diffagent generate."
+)
+@click.option("--target-url", metavar="URL")
+@_ENCODER
+@_JSON
+def build(
+    source: Path | None,
+    out: Path,
+    models: tuple[str, ...],
+    prompts: Path | None,
+    folder: Path | None,
+    target: str,
+    target_url: str | None,
+    image_encoder: str,
+    as_json: bool,
+) -> None:
+    """Specifications of the models in SOURCE, a manifest (JSON lines: file, model, prompt) or a folder of folders.
+
+    They lie beside CATALOG. Models that it lacks are added to it, and a new catalog is made where there is none.
+    """
+    from diffagent.agent.pmi.building import build as make
+    from diffagent.agent.pmi.manifest import read_examples
+    from diffagent.data.image_encoder import load_image_encoder
+    from diffagent.data.text_encoder import load_text_encoder
+
+    if (source is None) == (not models):
+        raise click.UsageError("give a SOURCE of images, or models to make images with: --generate MODEL")
+    if source is None:
+        from diffagent.agent.pmi.generating import generate_examples
+
+        examples = generate_examples(
+            models, out, prompts, folder or Path("pmi-images"), target, target_url, _say
+        )
+    else:
+        examples = read_examples(source)
+    image = load_image_encoder(image_encoder)
+    text, name = load_text_encoder(image_encoder)
+    built = make(examples, out, image, text, name, text.digest, _progress, _say)
+    facts = {
+        "catalog": str(out),
+        "specifications": str(built.file.path),
+        "models": built.models,
+        "images": built.images,
+        "added": built.added,
+        "failed": built.failed,
+    }
+    _print(facts, as_json)
+
+
+@pmi.command()
+@click.argument("images", nargs=-1, required=True)
+@click.option("--catalog", metavar="PATH", help="A catalog with image specifications.")
+@click.option("-k", default=5, show_default=True, type=click.IntRange(1), help="Models printed.")
+@_JSON
+def identify(images: tuple[str, ...], catalog: str | None, k: int, as_json: bool) -> None:
+    """The models that make images like IMAGES (1 to 6 files), with probabilities."""
+    from diffagent.agent.pmi.identifier import Identifier
+    from diffagent.agent.pmi.requirement import check_count, missing
+    from diffagent.data.catalog import Catalog
+
+    check_count(images)
+    with Catalog.open(catalog) as opened:
+        identifier = Identifier.beside(opened.path)
+        if identifier is None:
+            raise missing(opened.path)
+        found = identifier.identify(images)
+        shown = identified(found, opened, k)
+    if as_json:
+        click.echo(json.dumps(shown, ensure_ascii=False))
+        return
+    from diffagent.agent.tables import table
+
+    rows = [(one["model"], f"{one['probability']:.1%}", one["air"]) for one in shown["models"]]
+    click.echo(table(("MODEL", "PROBABILITY", "AIR"), rows, right=(1,)))
+    if found.unsure:
+        click.echo(
+            f"unsure: {found.likely} models share 90 % of the probability; more images tell more", err=True
+        )
+
+
+def identified(found: Identification, catalog: Catalog, k: int) -> dict[str, Any]:
+    """An identification as it is printed: the best k models and whether one stands out."""
+    models = []
+    for air, probability in found.best(k):
+        card = catalog.by_air(air)
+        name = card.name if card else air
+        models.append({"model": name, "air": air, "probability": round(probability, 4)})
+    return {"models": models, "unsure": found.unsure, "likely": found.likely}
+
+
+def _print(facts: dict[str, Any], as_json: bool) -> None:
+    from diffagent.agent.tables import facts as lines
+
+    if as_json:
+        click.echo(json.dumps(facts, ensure_ascii=False))
+    else:
+        click.echo(lines((name, str(value)) for name, value in facts.items()))
+
+
+def _progress(items: Any) -> Any:
+    from tqdm import tqdm
+
+    return tqdm(items, unit=" images", disable=None)
+
+
+def _say(line: str) -> None:
+    click.echo(f"diffagent: {line}", err=True)
