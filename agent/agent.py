@@ -167,7 +167,8 @@ class Agent:
         Args:
             prompt: what to draw, in any words; sizes, steps and so on said in it are honoured.
             negative_prompt: what to avoid; it also tells models apart.
-            images: 1 to 6 example images (paths, bytes or Pillow images); the candidates are the models that make
+            images: 1 to 6 example images (paths, bytes or Pillow images); the candidates are the models
+            that make
                 such images, weighed together with the prompt.
             base_model: a base model as the catalog spells it, or a family (``sd1``, ``sdxl``).
             type: ``Checkpoint`` or ``LoRA``.
@@ -182,7 +183,8 @@ class Agent:
 
         Raises:
             BadPrompt: empty, too long or not text. BadInput: an option is out of range, nothing is left to
-            choose from, or the catalog has no image specifications. BadImage: an image cannot be decoded. UnknownModel: ``model`` is not in the catalog.
+            choose from, or the catalog has no image specifications. BadImage: an image cannot be decoded.
+            UnknownModel: ``model`` is not in the catalog.
         """
         started = time.perf_counter()
         check_target(target)

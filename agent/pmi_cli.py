@@ -1,4 +1,5 @@
-"""``diffagent pmi``: specifications from example images, identification by example images, and the benchmark."""
+"""``diffagent pmi``: specifications from example images, identification by example images, and the
+benchmark."""
 
 from __future__ import annotations
 
@@ -62,9 +63,11 @@ def build(
     image_encoder: str,
     as_json: bool,
 ) -> None:
-    """Specifications of the models in SOURCE, a manifest (JSON lines: file, model, prompt) or a folder of folders.
+    """Specifications of the models in SOURCE, a manifest (JSON lines: file, model, prompt) or a folder of
+    folders.
 
-    They lie beside CATALOG. Models that it lacks are added to it, and a new catalog is made where there is none.
+    They lie beside CATALOG. Models that it lacks are added to it, and a new catalog is made where there is
+    none.
     """
     from diffagent.agent.pmi.building import build as make
     from diffagent.agent.pmi.manifest import read_examples
@@ -124,6 +127,88 @@ def identify(images: tuple[str, ...], catalog: str | None, k: int, as_json: bool
         click.echo(
             f"unsure: {found.likely} models share 90 % of the probability; more images tell more", err=True
         )
+
+
+@pmi.command()
+@click.argument("manifest", type=click.Path(exists=True, path_type=Path))
+@click.option("--images", default="1,4", show_default=True, help="Numbers of example images, 1 to 6.")
+@click.option("--tables", is_flag=True, help="Also Tables 3 and 5; print Markdown.")
+@click.option(
+    "--plot", metavar="PNG", type=click.Path(dir_okay=False, path_type=Path), help="Accuracy by images."
+)
+@click.option(
+    "-o", "--sheet", metavar="PNG", type=click.Path(dir_okay=False, path_type=Path), help="A contact sheet."
+)
+@_ENCODER
+@_JSON
+def bench(
+    manifest: Path,
+    images: str,
+    tables: bool,
+    plot: Path | None,
+    sheet: Path | None,
+    image_encoder: str,
+    as_json: bool,
+) -> None:
+    """Measure identification on MANIFEST: JSON lines of file, model, prompt, prompt_id.
+
+    Prompts with prompt_id % 3 == 2 are the test; nothing is fitted or chosen on them.
+    """
+    from diffagent.agent.pmi import bench as benchmark
+    from diffagent.agent.pmi.bench_images import read_bench
+    from diffagent.agent.pmi.report import report
+    from diffagent.data.image_encoder import load_image_encoder
+    from diffagent.data.text_encoder import load_text_encoder
+
+    sizes = _sizes(images)
+    encoder = load_image_encoder(image_encoder)
+    text, name = load_text_encoder(image_encoder)
+    read = read_bench(manifest, encoder, text, name, text.digest, _progress)
+    results = benchmark.run(read, sizes, full=tables)
+    if plot is not None:
+        from diffagent.agent.pmi.plots import plot_accuracy
+
+        plot_accuracy(results, plot)
+    if sheet is not None:
+        from diffagent.agent.pmi.sheet import draw_sheet
+
+        draw_sheet(manifest, read, sheet)
+    if tables and not as_json:
+        click.echo(report(results))
+    elif as_json:
+        click.echo(json.dumps(results, ensure_ascii=False))
+    else:
+        _print_bench(results)
+
+
+def _sizes(given: str) -> list[int]:
+    from diffagent.agent.pmi.requirement import MOST_IMAGES
+
+    try:
+        sizes = sorted({int(one) for one in given.split(",")})
+    except ValueError:
+        sizes = []
+    if not sizes or not 1 <= sizes[0] <= sizes[-1] <= MOST_IMAGES:
+        raise click.UsageError(f"--images {given!r}: give numbers from 1 to {MOST_IMAGES}, such as 1,4")
+    return sizes
+
+
+def _print_bench(results: dict[str, Any]) -> None:
+    from diffagent.agent.tables import table
+
+    rows = [
+        (
+            method,
+            size,
+            f"{one['top1']:.1%}",
+            f"{one['top5']:.1%}",
+            f"{one['rank']:.1f}",
+            f"{one['frechet']:.4f}",
+        )
+        for size in results["tasks"]
+        for method, one in ((name, results[name][size]) for name in ("baseline", "rkme", "pmi", "ours"))
+    ]
+    click.echo(table(("METHOD", "IMAGES", "TOP 1", "TOP 5", "RANK", "FRECHET"), rows, right=(1, 2, 3, 4, 5)))
 
 
 def identified(found: Identification, catalog: Catalog, k: int) -> dict[str, Any]:

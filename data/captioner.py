@@ -1,7 +1,8 @@
 """The captioner of the CGI paper (Eq. 7): an image in, one sentence that describes it out.
 
 Optional: any image-to-text model of transformers that the hub or a folder has, such as BLIP
-(``Salesforce/blip-image-captioning-base``). Without one a user's prompt describes the images, or nothing does.
+(``Salesforce/blip-image-captioning-base``). Without one a user's prompt describes the images, or nothing
+does.
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ class Captioner:
             return cls(model, AutoProcessor.from_pretrained(folder))
         except (ValueError, OSError) as error:
             raise MissingWeights(
-                f"{name!r} holds no image-to-text model ({' '.join(str(error).split())[:120]}): give one such as "
+                f"{name!r} holds no image-to-text model ({' '.join(str(error).split())[:120]}): give "
+                f"one such as "
                 "Salesforce/blip-image-captioning-base, or describe the images by the prompt"
             ) from None
 

@@ -1,7 +1,7 @@
 """CLIP of transformers as image encoder G and text encoder T, where its weights can be had.
 
-Content is the projected image embedding, as in the CGI paper; style are means and deviations over the patches of
-the states of the first half of the vision transformer's layers.
+Content is the projected image embedding, as in the CGI paper; style are means and deviations of the states
+of the first half of the vision transformer's layers over the patches of the image and of each quarter.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from diffagent.data.weights import resolve
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
     from numpy.typing import NDArray
     from PIL.Image import Image
 
@@ -22,7 +23,9 @@ BATCH = 16
 
 
 class ClipImageEncoder:
-    """The vision half: content [n, projection], style [n, 2 × hidden × layers / 2]."""
+    """The vision half: content [n, projection], style [n, 2 × hidden × layers / 2], of quarters too."""
+
+    crops = 4
 
     def __init__(self, model: Any, processor: Any, name: str, digest: str) -> None:
         self._model = model
@@ -55,15 +58,11 @@ class ClipImageEncoder:
         import numpy as np
 
         parts = [self._encode(images[at : at + BATCH]) for at in range(0, len(images), BATCH)]
-        if not parts:
-            return Features(
-                np.zeros((0, self.content_size), np.float32), np.zeros((0, self.style_size), np.float32)
-            )
-        return Features(
-            np.concatenate([content for content, _ in parts]), np.concatenate([style for _, style in parts])
-        )
+        shapes = (self.content_size,), (self.style_size,), (self.crops, self.style_size)
+        nothing = Features(*(np.zeros((0, *shape), np.float32) for shape in shapes))
+        return Features.concatenate([nothing, *parts])
 
-    def _encode(self, images: Sequence[Image]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    def _encode(self, images: Sequence[Image]) -> Features:
         import torch
         from torch.nn.functional import normalize
 
@@ -71,9 +70,19 @@ class ClipImageEncoder:
         with torch.inference_mode():
             seen = self._model.vision_model(pixel_values=pixels, output_hidden_states=True)
             content = normalize(self._model.visual_projection(seen.pooler_output), dim=1)
-            patches = [seen.hidden_states[layer][:, 1:] for layer in self._layers]
-            moments = [moment for one in patches for moment in (one.mean(1), one.std(1))]
-        return content.numpy(), torch.cat(moments, 1).numpy()
+            regions = torch.cat([_moments(seen.hidden_states[layer][:, 1:]) for layer in self._layers], 2)
+        return Features(content.numpy(), regions[:, 0].numpy(), regions[:, 1:].numpy())
+
+
+def _moments(states: torch.Tensor) -> torch.Tensor:
+    """Mean and deviation over all patches and over those of each quarter: [n, side², h] → [n, 5, 2 h]."""
+    import torch
+
+    side = round(states.shape[1] ** 0.5)
+    grid = states.reshape(len(states), side, side, -1)
+    half = side // 2
+    quarters = [grid[:, y : y + half, x : x + half].flatten(1, 2) for y in (0, half) for x in (0, half)]
+    return torch.stack([torch.cat([one.mean(1), one.std(1)], 1) for one in (states, *quarters)], 1)
 
 
 class ClipTextEncoder:

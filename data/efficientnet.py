@@ -1,4 +1,5 @@
-"""EfficientNet-Lite0 (Tan & Le 2019; TensorFlow's "lite" variant) in plain torch: pixels in, feature maps out.
+"""EfficientNet-Lite0 (Tan & Le 2019; TensorFlow's "lite" variant) in plain torch: pixels in, feature maps
+out.
 
 Sixteen inverted residual blocks without squeeze-and-excitation, ReLU6, "same" padding as TensorFlow pads
 (the odd pixel at the right and bottom). Batch norms are folded into the convolutions.

@@ -45,7 +45,9 @@ def load_image(source: Any) -> Image:
     name, content = _read(source)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of large sizes and odd metadata; both are judged here
+            warnings.simplefilter(
+                "ignore"
+            )  # Pillow warns of large sizes and odd metadata; both are judged here
             with pillow.open(io.BytesIO(content), formats=FORMATS) as opened:
                 _check_size(opened.size, name)
                 if opened.format == "JPEG":
@@ -57,10 +59,10 @@ def load_image(source: Any) -> Image:
     except pillow.DecompressionBombError:
         raise BadImage(_too_large(name, "more pixels than any decoder should make")) from None
     except pillow.UnidentifiedImageError:
-        raise BadImage(
-            f"{name} is no image that can be read: give one of {', '.join(FORMATS[:6])}"
-        ) from None
-    except Exception as error:  # decoders of broken files raise what they like: OSError, SyntaxError, struct.error
+        raise BadImage(f"{name} is no image that can be read: give one of {', '.join(FORMATS[:6])}") from None
+    except (
+        Exception
+    ) as error:  # decoders of broken files raise what they like: OSError, SyntaxError, struct.error
         raise BadImage(f"{name} is broken ({error or type(error).__name__}): save it again") from None
 
 
@@ -84,7 +86,9 @@ def _read(source: Any) -> tuple[str, bytes]:
             content = path.read_bytes()
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
-            raise BadImage(f"cannot read the image {name} ({reason}): give the path of an image file") from None
+            raise BadImage(
+                f"cannot read the image {name} ({reason}): give the path of an image file"
+            ) from None
     else:
         raise BadImage(
             f"an image is {type(source).__name__}, but it has to be a path, bytes or a Pillow image"

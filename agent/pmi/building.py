@@ -1,4 +1,5 @@
-"""Automatic specification assignment (CGI paper, Eq. 3–5): sample images of models → a catalog's specifications.
+"""Automatic specification assignment (CGI paper, Eq. 3–5): sample images of models → a catalog's
+specifications.
 
     examples (file, model, prompt) → Z = G(images), Q = T(prompts) → one record an image, appended
 
@@ -86,7 +87,11 @@ def build(
         raise BadInput("no image could be read: see the lines above")
     made = [
         specification(
-            cards[model].air, [e for e, _ in pairs], concatenate([f for _, f in pairs]), text_encoder, size
+            cards[model].air,
+            [e for e, _ in pairs],
+            Features.concatenate([f for _, f in pairs]),
+            text_encoder,
+            size,
         )
         for model, pairs in kept.items()
     ]
@@ -99,7 +104,14 @@ def build(
 def encoders_of(image: ImageEncoder, text_name: str, text_digest: str, text_size: int) -> Encoders:
     """The pair as a file's header names it."""
     return Encoders(
-        image.name, image.digest, image.content_size, image.style_size, text_name, text_digest, text_size
+        image.name,
+        image.digest,
+        image.content_size,
+        image.style_size,
+        image.crops,
+        text_name,
+        text_digest,
+        text_size,
     )
 
 
@@ -112,14 +124,7 @@ def specification(
     if told:
         text[told] = text_encoder.encode([examples[n].prompt for n in told])
     keys = np.array([prompt_key(one.prompt) for one in examples], np.uint64)
-    return Specification(air, features.content, features.style, text, keys)
-
-
-def concatenate(parts: Sequence[Features]) -> Features:
-    """Features of several batches as one."""
-    return Features(
-        np.concatenate([one.content for one in parts]), np.concatenate([one.style for one in parts])
-    )
+    return Specification(air, features.content, features.style, features.crops, text, keys)
 
 
 def _encoded(

@@ -1,7 +1,8 @@
 """Sample images of models that come without: each model makes one for each prompt (CGI paper, Eq. 3).
 
-The prompts are ours (``prompts.txt``, 61, versioned) or the developer's. Images are kept in a folder a model with
-the prompt in a ``.txt`` beside each, so that a run that was cut off goes on, and the folder can be built again.
+The prompts are ours (``prompts.txt``, 61, versioned) or the developer's. Images are kept in a folder a
+model with the prompt in a ``.txt`` beside each, so that a run that was cut off goes on, and the folder can
+be built again.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ def read_prompts(path: Path | None = None) -> list[str]:
         source = path or Path(str(files("diffagent.agent") / "pmi" / "prompts.txt"))
         lines = source.read_text("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"cannot read the prompts {path} ({error}): give a text file, a prompt a line") from None
+        raise BadInput(
+            f"cannot read the prompts {path} ({error}): give a text file, a prompt a line"
+        ) from None
     found = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
     if not found:
         raise BadInput(f"{source} holds no prompts: give a text file, a prompt a line")
@@ -90,7 +93,8 @@ def _call(card: Card, catalog: Catalog, prompt: str, seed: int) -> T2ICall:
         base = max(counts, key=lambda air: (counts[air], air), default=None)
         if base is None or catalog.by_air(base) is None:
             raise BadInput(
-                f"{card.name} is a LoRA and its card names no checkpoint of this catalog to make images with: "
+                f"{card.name} is a LoRA and its card names no checkpoint of this catalog to make images "
+                f"with: "
                 "give its images instead"
             )
     width, height = usual["size"].values[0]

@@ -21,9 +21,9 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from diffagent.agent.pmi.learning import Keys, LearntSpace, learn
+from diffagent.agent.pmi.learning import LearntSpace, Training, learn
 from diffagent.agent.pmi.requirement import check_count
-from diffagent.agent.pmi.space import Doubles, Floats, Ints, Setting, Space
+from diffagent.agent.pmi.space import Doubles, Setting, Space
 from diffagent.agent.pmi.specification_file import SpecificationFile
 from diffagent.data.image_encoder import Features, ImageEncoder, load_image_encoder
 from diffagent.data.image_loading import load_images
@@ -125,12 +125,14 @@ def specification_file(catalog: Path) -> Path | None:
     return max(found, key=lambda one: (one.stat().st_mtime_ns, one.name), default=None)
 
 
-def training_rows(file: SpecificationFile) -> tuple[Floats, Ints, Keys]:
-    """Style, model (as an index into ``file.airs``) and prompt key of every record."""
+def training(file: SpecificationFile) -> Training:
+    """Every record; models are numbered as in ``file.airs``."""
     records = file.records
     numbers = {air.encode("utf-8"): n for n, air in enumerate(file.airs)}
     models = np.array([numbers[bytes(air)] for air in records["air"]], np.int64)
-    return records["style"].astype(np.float32), models, np.ascontiguousarray(records["prompt"])
+    return Training(
+        records["style"].astype(np.float32), records["crops"], models, np.ascontiguousarray(records["prompt"])
+    )
 
 
 def learnt_space(file: SpecificationFile) -> LearntSpace:
@@ -139,7 +141,7 @@ def learnt_space(file: SpecificationFile) -> LearntSpace:
     kept = _read_space(path, stamp)
     if kept is not None:
         return kept
-    learnt = learn(*training_rows(file))
+    learnt = learn(training(file))
     _write_space(path, stamp, learnt)
     return learnt
 
@@ -153,7 +155,11 @@ def _stamp(file: SpecificationFile) -> str:
     """Of what a space is learnt from: encoders, models, prompts, and a sample of the vectors."""
     records = file.records
     digest = hashlib.blake2b(file.encoders.digest.encode(), digest_size=16)
-    for part in (records["air"], records["prompt"], records["style"][:, :: max(file.encoders.style // 64, 1)]):
+    for part in (
+        records["air"],
+        records["prompt"],
+        records["style"][:, :: max(file.encoders.style // 64, 1)],
+    ):
         digest.update(np.ascontiguousarray(part).tobytes())
     return digest.hexdigest()
 

@@ -28,7 +28,8 @@ REDUCED_STEPS = 50
 
 @dataclass(frozen=True)
 class Points:
-    """Images in the matching space: ``images`` Z [n, d]; ``prompts`` Q [n, t], or None where there are none."""
+    """Images in the matching space: ``images`` Z [n, d]; ``prompts`` Q [n, t], or None where there are
+    none."""
 
     images: Doubles
     prompts: Doubles | None = None

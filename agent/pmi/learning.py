@@ -1,7 +1,7 @@
 """Learning a matching space and calibrating it, by cross-validation over the prompts of the specifications.
 
-In: style statistics of a hub's own images, which model made each, and which prompt. Out: a :class:`LearntSpace`,
-whose probabilities mean what they say. A fold leaves out whole prompts, because a query's prompt is new as well.
+In: a hub's own images, which model made each, and which prompt. Out: a :class:`LearntSpace`, whose
+probabilities mean what they say. A fold leaves out whole prompts, because a query's prompt is new as well.
 """
 
 from __future__ import annotations
@@ -18,11 +18,25 @@ from diffagent.agent.pmi.space import Doubles, Floats, Ints, Setting, Space
 Keys = npt.NDArray[np.uint64]
 
 FOLDS = 5
-SETTINGS = tuple(Setting(k, s) for k, s in product((300, 600), (0.3, 0.5, 0.7)))
+SETTINGS = tuple(Setting(c, s) for c, s in product((0.3, 0.5, 0.7), (0.03, 0.1, 0.2, 0.4)))
 TEMPERATURES = np.geomspace(0.02, 2.0, 41)
 MOST_IMAGES = 6
 TASKS = 20
 """Sets of example images drawn for each model and size, for calibration."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """n images: ``style`` [n, D], ``crops`` [n, c, D], ``models`` [n] as 0…M−1, ``prompts`` [n] keys, 0
+    for none."""
+
+    style: Floats
+    crops: Floats
+    models: Ints
+    prompts: Keys
+
+    def __getitem__(self, rows: npt.NDArray[np.bool_]) -> Training:
+        return Training(self.style[rows], self.crops[rows], self.models[rows], self.prompts[rows])
 
 
 @dataclass(frozen=True)
@@ -34,7 +48,7 @@ class LearntSpace:
     temperatures: tuple[float, ...]
 
     def evidence(self, style: Floats) -> Doubles:
-        """Calibrated log-evidence of each image for each model: style [N, D] → [N, M]."""
+        """Log-evidence of each image for each model: style [N, D] → [N, M]."""
         return self.space.evidence(self.space.project(style))
 
     def log_probabilities(self, evidence: Doubles) -> Doubles:
@@ -43,37 +57,35 @@ class LearntSpace:
         return log_softmax(factor * evidence.sum(0))
 
 
-def learn(style: Floats, models: Ints, prompts: Keys, settings: Sequence[Setting] = SETTINGS) -> LearntSpace:
-    """The space of the setting under which left-out images are most probable, fitted to all images.
-
-    ``style`` [n, D], ``models`` [n] as 0…M−1, ``prompts`` [n] keys, 0 for none.
-    """
-    folds = prompt_folds(models, prompts)
-    tried = [left_out(style, models, folds, one) for one in settings]
-    ones = sets(models, 1)
-    best = int(np.argmin([temperature(found, models, ones)[1] for found in tried]))
+def learn(images: Training, settings: Sequence[Setting] = SETTINGS) -> LearntSpace:
+    """The space of the setting under which left-out images are most probable, fitted to all images."""
+    tried = left_out(images, prompt_folds(images.models, images.prompts), settings)
+    models = images.models
+    best = int(np.argmin([temperature(found, models, sets(models, 1))[1] for found in tried]))
     factors = [temperature(tried[best], models, sets(models, n))[0] for n in range(1, MOST_IMAGES + 1)]
-    return LearntSpace(Space.fit(style, models, settings[best]), settings[best], tuple(factors))
+    space = Space.fit(images.style, images.crops, models, settings[best])
+    return LearntSpace(space, settings[best], tuple(factors))
 
 
-def left_out(style: Floats, models: Ints, folds: Ints, setting: Setting) -> Doubles:
-    """The evidence of each image in a space that was learnt without its fold: [n, M]."""
-    found = np.zeros((len(style), int(models.max()) + 1))
+def left_out(images: Training, folds: Ints, settings: Sequence[Setting]) -> list[Doubles]:
+    """For each setting the evidence of each image in a space that was learnt without its fold: [n, M]."""
+    found = [np.zeros((len(images.models), int(images.models.max()) + 1)) for _ in settings]
     for fold in np.unique(folds):
         out = folds == fold
-        space = Space.fit(style[~out], models[~out], setting)
-        evidence = space.evidence(space.project(style[out]))
-        found[out, : evidence.shape[1]] = evidence
+        kept = images[~out]
+        spaces = Space.fit_all(kept.style, kept.crops, kept.models, settings)
+        for one, space in zip(found, spaces, strict=True):
+            evidence = space.evidence(space.project(images.style[out]))
+            one[out, : evidence.shape[1]] = evidence
     return found
 
 
 def prompt_folds(models: Ints, prompts: Keys, folds: int = FOLDS, seed: int = 0) -> Ints:
-    """Which fold each image is left out with: [n]. Images of one prompt go together; those without a prompt are
-    dealt out model by model."""
+    """Which fold each image is left out with: [n]. Images of one prompt go together; those without a
+    prompt are dealt out model by model."""
     rng = np.random.default_rng(seed)
     keys, which = np.unique(prompts, return_inverse=True)
-    dealt = rng.permutation(len(keys)) % folds
-    found: Ints = dealt[which].astype(np.int64)
+    found: Ints = (rng.permutation(len(keys)) % folds)[which].astype(np.int64)
     bare = np.flatnonzero(prompts == 0)
     order = bare[np.argsort(models[bare], kind="stable")]
     found[order] = np.arange(len(order)) % folds
@@ -96,7 +108,8 @@ def sets(models: Ints, size: int, tasks: int = TASKS, seed: int = 0) -> Ints:
 def temperature(evidence: Doubles, models: Ints, tasks: Ints) -> tuple[float, float]:
     """The factor under which the true model of each task is most probable, and its mean −log p.
 
-    ``evidence`` [n, M] of single images, ``tasks`` [t, size] rows of it. Without a task, what one image takes.
+    ``evidence`` [n, M] of single images, ``tasks`` [t, size] rows of it; the least factor where there are
+    none.
     """
     if not len(tasks):
         return float(TEMPERATURES[0]), np.inf

@@ -4,7 +4,8 @@ A manifest is JSON lines, files beside it:
 
     {"file": "fox/000.jpg", "model": "me/fox-xl", "prompt": "a fox in the snow", "prompt_id": 0}
 
-A folder holds a folder of images for each model; an image's prompt stands in a ``.txt`` of the same name, or nowhere.
+A folder holds a folder of images for each model; an image's prompt stands in a ``.txt`` of the same name,
+or nowhere.
 """
 
 from __future__ import annotations
@@ -56,7 +57,8 @@ def read_examples(path: Path) -> list[Example]:
         found = list(_of_manifest(path))
     if not found:
         raise BadInput(
-            f"{path} holds no images: give a manifest (JSON lines with file, model and prompt) or a folder with "
+            f"{path} holds no images: give a manifest (JSON lines with file, model and prompt) or a "
+            f"folder with "
             "a folder of images for each model"
         )
     return found

@@ -32,7 +32,8 @@ class Tasks:
 
 
 def tasks(models: Ints, size: int, most: int = MOST_TASKS, seed: int = 0) -> Tasks:
-    """All sets of ``size`` test images of one model; beyond ``most`` a model, that many, drawn with ``seed``."""
+    """All sets of ``size`` test images of one model; beyond ``most`` a model, that many, drawn with
+    ``seed``."""
     rng = np.random.default_rng(seed)
     images: list[tuple[int, ...]] = []
     for model in np.unique(models):
@@ -49,8 +50,8 @@ def tasks(models: Ints, size: int, most: int = MOST_TASKS, seed: int = 0) -> Tas
 
 
 def ranks_of_true(distances: Doubles, true: Ints) -> npt.NDArray[np.float64]:
-    """Rank of the true model in each row of distances [t, M]. Ties count half a place each: a method that finds
-    all models equal is a guess, not right."""
+    """Rank of the true model in each row of distances [t, M]. Ties count half a place each: a method that
+    finds all models equal is a guess, not right."""
     own = distances[np.arange(len(true)), true][:, None]
     below = (distances < own).sum(1)
     equal = (distances == own).sum(1) - 1
@@ -81,7 +82,8 @@ def confusions(distances: Doubles, true: Ints, names: list[str], most: int = 15)
 
 
 def reliability(log_probabilities: Doubles, true: Ints, bins: int = 10) -> list[dict[str, float]]:
-    """How often the first model is right, by how probable it was said to be: {"from", "said", "right", "n"}."""
+    """How often the first model is right, by how probable it was said to be: {"from", "said", "right",
+    "n"}."""
     said = np.exp(log_probabilities.max(1))
     right = log_probabilities.argmax(1) == true
     which = np.minimum((said * bins).astype(np.int64), bins - 1)

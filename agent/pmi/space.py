@@ -1,18 +1,20 @@
 """A discriminative matching space, learnt from a hub's own specifications: which model made which image.
 
-In: style statistics of images [n, D] and the model of each. Out: axes on which images of one model lie close
-and models lie apart, and for a requirement the log-evidence of every model. It is probabilistic linear
-discriminant analysis (Ioffe 2006; as in speaker recognition, Prince & Elder 2007):
+In: style statistics of images [n, D] and of their crops, and the model of each. Out: axes on which images
+of one model lie close and models lie apart, and the log-evidence of every model for an image. It is
+probabilistic linear discriminant analysis (Ioffe 2006; Prince & Elder 2007 for faces):
 
     x = c_m + e,   c_m ~ N(0, B) the model's style,   e ~ N(0, W) what images of one model differ by
 
-W, shrunk towards a sphere because there are more statistics than images, is whitened; B is diagonal in what is
-left. A model known by few images has an uncertain c_m, so it competes fairly with one known by many. The
-log-evidence of several example images adds up.
+A hub's images show few prompts, often the same ones, so their own spread knows few subjects and a new one
+would count as style. Crops of an image differ by subject as well, and always by the same model: their
+spread is mixed into W, which is then shrunk towards a sphere and whitened. A model known by few images has an
+uncertain c_m, so it competes fairly with one known by many. Evidence of several example images adds up.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -24,27 +26,30 @@ from diffagent.data.errors import BadInput
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
+
 LEAST_SPREAD = 1e-6
 CLIP = 8.0
 """Standard deviations at which a statistic stops counting: one odd image must not decide alone."""
+CHUNK = 4096
+"""Images whose crops are read at a time."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """``components``: principal components kept; ``shrinkage`` of W towards a sphere, 0…1."""
+    """``crops``: share of W that the spread of crops makes up; ``shrinkage`` of W towards a sphere; both
+    0…1."""
 
-    components: int = 400
-    shrinkage: float = 0.2
+    crops: float = 0.5
+    shrinkage: float = 0.1
 
 
 @dataclass(frozen=True)
 class Space:
-    """``mean``, ``scale`` [D]: of each statistic; ``offset`` [q], ``axes`` [D, q]: the projection;
-    ``between``, ``within`` [q]: variances of B and W on the axes; ``means`` [M, q], ``counts`` [M]: the models."""
+    """``mean``, ``scale`` [D]: of each statistic; ``axes`` [D, q]: the projection; ``between``, ``within``
+    [q]: variances of B and W on the axes; ``means`` [M, q], ``counts`` [M]: the models."""
 
     mean: Floats
     scale: Floats
-    offset: Floats
     axes: Floats
     between: Floats
     within: Floats
@@ -52,48 +57,67 @@ class Space:
     counts: Floats
 
     @classmethod
-    def fit(cls, statistics: Floats, models: Ints, setting: Setting) -> Self:
-        """From statistics [n, D] of images and the index 0…M−1 of the model that made each.
+    def fit(cls, style: Floats, crops: Floats, models: Ints, setting: Setting) -> Self:
+        """From style [n, D], crops [n, c, D] and the index 0…M−1 of the model that made each image.
 
         Raises:
             BadInput: fewer than two models, or none with two images: nothing tells models apart.
         """
-        count = int(models.max(initial=-1)) + 1
-        sizes = np.bincount(models, minlength=count)
-        if count < 2 or sizes.max() < 2:
-            raise BadInput(
-                f"{len(models)} images of {count} models were given: a matching space is learnt from at least "
-                "two models and a few images of each"
-            )
-        mean = statistics.mean(0)
-        scale = statistics.std(0) + np.float32(LEAST_SPREAD)
-        standard = _standard(statistics, mean, scale)
-        components = _principal(standard, setting.components)
-        points = (standard @ components).astype(np.float64)
-        white = _whitener(points, models, sizes, setting.shrinkage)
-        points = points @ white
-        present = sizes > 0
-        centers = _means(points, models, sizes)
-        variance, directions = _between(centers[present], sizes[present])
-        kept = max(min(int(present.sum()) - 1, len(variance)), 1)
-        axes = (components @ white @ directions[:, :kept]).astype(np.float32)
-        on_axes = points @ directions[:, :kept]
-        means = _means(on_axes, models, sizes)
-        freedom = max(len(models) - int(present.sum()), 1)
-        within = np.square(on_axes - means[models]).sum(0) / freedom + LEAST_SPREAD
-        between = np.maximum(variance[:kept] - within / sizes[present].mean(), 1e-3 * within)
-        return cls(
-            mean,
-            scale,
-            np.zeros(kept, np.float32),
-            axes,
-            *(one.astype(np.float32) for one in (between, within, means, sizes)),
-        )
+        return cls.fit_all(style, crops, models, [setting])[0]
 
-    def project(self, statistics: Floats) -> Floats:
+    @classmethod
+    def fit_all(cls, style: Floats, crops: Floats, models: Ints, settings: Sequence[Setting]) -> list[Self]:
+        """A space for each setting; those that differ by their shrinkage alone share the work."""
+        sizes = np.bincount(models, minlength=1)
+        if (sizes > 0).sum() < 2 or sizes.max() < 2:
+            raise BadInput(
+                f"{len(models)} images of {(sizes > 0).sum()} models were given: a matching space is "
+                f"learnt from "
+                "at least two models and a few images of each"
+            )
+        mean, scale = style.mean(0), style.std(0) + np.float32(LEAST_SPREAD)
+        points = _standard(style, mean, scale).astype(np.float64)
+        centers = _means(points, models, sizes)
+        errors = points - centers[models]
+        covariance = errors.T @ errors / max(len(points) - int((sizes > 0).sum()), 1)
+        of_crops = _crop_covariance(crops, scale)
+        of_crops *= np.trace(covariance) / max(np.trace(of_crops), LEAST_SPREAD)
+        spectra = {}
+        for share in {one.crops for one in settings}:
+            mixed = (1 - share) * covariance + share * of_crops
+            spectra[share] = np.linalg.eigh(mixed)
+        return [cls._of(points, models, sizes, mean, scale, *spectra[one.crops], one) for one in settings]
+
+    @classmethod
+    def _of(
+        cls,
+        points: Doubles,
+        models: Ints,
+        sizes: Ints,
+        mean: Floats,
+        scale: Floats,
+        values: Doubles,
+        vectors: Doubles,
+        setting: Setting,
+    ) -> Self:
+        """With W's eigenvalues and eigenvectors: shrinking towards a sphere keeps the latter."""
+        shrunk = (1 - setting.shrinkage) * values + setting.shrinkage * values.mean()
+        white = vectors / np.sqrt(np.maximum(shrunk, LEAST_SPREAD))
+        centers = _means(points @ white, models, sizes)
+        weighted = centers * np.sqrt(sizes / sizes.sum())[:, None]
+        _, _, directions = np.linalg.svd(weighted, full_matrices=False)
+        axes = white @ directions[: int((sizes > 0).sum()) - 1].T
+        on_axes = points @ axes
+        means = _means(on_axes, models, sizes)
+        freedom = max(len(models) - int((sizes > 0).sum()), 1)
+        within = np.square(on_axes - means[models]).sum(0) / freedom + LEAST_SPREAD
+        variance = (np.square(means) * sizes[:, None]).sum(0) / sizes.sum()
+        between = np.maximum(variance - within / sizes[sizes > 0].mean(), 1e-3 * within)
+        return cls(mean, scale, *(one.astype(np.float32) for one in (axes, between, within, means, sizes)))
+
+    def project(self, style: Floats) -> Floats:
         """Into the space: [n, D] → [n, q]."""
-        standard = _standard(statistics, self.mean, self.scale)
-        projected: Floats = standard @ self.axes - self.offset
+        projected: Floats = _standard(style, self.mean, self.scale) @ self.axes
         return projected
 
     def evidence(self, points: Floats) -> Doubles:
@@ -112,39 +136,20 @@ class Space:
         return found
 
 
-def _standard(statistics: Floats, mean: Floats, scale: Floats) -> Floats:
-    standard: Floats = np.clip((statistics - mean) / scale, -CLIP, CLIP)
+def _standard(style: Floats, mean: Floats, scale: Floats) -> Floats:
+    standard: Floats = np.clip((style - mean) / scale, -CLIP, CLIP)
     return standard
 
 
-def _principal(standard: Floats, components: int) -> Doubles:
-    """The directions of greatest variance: [D, k], by the smaller of the two Gram matrices."""
-    n, d = standard.shape
-    small = n < d
-    gram = (standard @ standard.T if small else standard.T @ standard).astype(np.float64)
-    values, vectors = np.linalg.eigh(gram)
-    kept = np.flatnonzero(values > 1e-6 * max(values[-1], 1e-12))[::-1][:components]
-    if not small:
-        found: Doubles = vectors[:, kept]
-        return found
-    return (standard.T.astype(np.float64) @ vectors[:, kept]) / np.sqrt(values[kept])
-
-
-def _whitener(points: Doubles, models: Ints, sizes: Ints, shrinkage: float) -> Doubles:
-    """W^(−1/2) of the shrunk within-model covariance: [k, k]."""
-    errors = points - _means(points, models, sizes)[models]
-    covariance = errors.T @ errors / max(len(points) - int((sizes > 0).sum()), 1)
-    sphere = np.trace(covariance) / len(covariance) * np.eye(len(covariance))
-    values, vectors = np.linalg.eigh((1 - shrinkage) * covariance + shrinkage * sphere)
-    white: Doubles = vectors / np.sqrt(np.maximum(values, LEAST_SPREAD))
-    return white
-
-
-def _between(centers: Doubles, sizes: Ints) -> tuple[Doubles, Doubles]:
-    """Variances between the models' means, greatest first, and their directions."""
-    covariance = (centers.T * sizes) @ centers / sizes.sum()
-    values, vectors = np.linalg.eigh(covariance)
-    return values[::-1], vectors[:, ::-1]
+def _crop_covariance(crops: Floats, scale: Floats) -> Doubles:
+    """Of crops around their image's mean, in standardised units: [D, D]."""
+    count, size = crops.shape[1], len(scale)
+    found = np.zeros((size, size))
+    for at in range(0, len(crops), CHUNK):
+        part = crops[at : at + CHUNK].astype(np.float32)
+        gaps = ((part - part.mean(1, keepdims=True)) / scale).clip(-CLIP, CLIP).reshape(-1, size)
+        found += gaps.T @ gaps
+    return found / max(len(crops) * (count - 1), 1)
 
 
 def _means(points: Doubles, models: Ints, sizes: Ints) -> Doubles:

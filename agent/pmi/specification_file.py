@@ -1,7 +1,7 @@
 """Specifications on disk: one memory-mapped file for each pair of encoders, one record an image.
 
     header (4,096 bytes)   JSON: format, both encoders with digests and sizes, number of records
-    records                air, prompt key, Z (content), Z (style), Q: fixed size, float16
+    records                air, prompt key, Z (content, style, style of crops), Q: fixed size, float16
 
 A model's specification S = {Z, Q} (Eq. 5) is its records, in any places of the file: adding a model appends.
 The header's count is written last, so that what a crash leaves behind is not read. Vectors made by different
@@ -39,6 +39,7 @@ class Encoders:
     image_digest: str
     content: int
     style: int
+    crops: int
     text: str
     text_digest: str
     prompt: int
@@ -48,6 +49,11 @@ class Encoders:
         """Of the pair, 12 hexadecimal digits."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:12]
 
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Of the vectors of an image: content, style, crops and style, prompt."""
+        return self.content, self.style, self.crops, self.style, self.prompt
+
     def record(self) -> np.dtype[Any]:
         """One image: its model's AIR, which prompt made it, Z and Q."""
         return np.dtype(
@@ -56,6 +62,7 @@ class Encoders:
                 ("prompt", "<u8"),
                 ("content", "<f2", (self.content,)),
                 ("style", "<f2", (self.style,)),
+                ("crops", "<f2", (self.crops, self.style)),
                 ("text", "<f2", (self.prompt,)),
             ]
         )
@@ -63,12 +70,13 @@ class Encoders:
 
 @dataclass(frozen=True)
 class Specification:
-    """S = {Z, Q} of one model: ``content`` float32 [n, d], ``style`` [n, s], ``text`` [n, t] (zeros where an
-    image has no prompt), ``prompts`` uint64 [n] (0 where it has none)."""
+    """S = {Z, Q} of one model: ``content`` float32 [n, d], ``style`` [n, s], ``crops`` [n, c, s], ``text``
+    [n, t] (zeros where an image has no prompt), ``prompts`` uint64 [n] (0 where it has none)."""
 
     air: str
     content: Floats
     style: Floats
+    crops: Floats
     text: Floats
     prompts: npt.NDArray[np.uint64]
 
@@ -161,10 +169,17 @@ class SpecificationFile:
             BadInput: vectors of other lengths than the encoders', or an AIR beyond 200 bytes.
         """
         added = list(specifications)
+        again = {one.air for one in added}.intersection(self.airs)
         records = [_records(one, self.encoders) for one in added]
-        known = set(self.airs)
-        if known.intersection(one.air for one in added):
-            self._rewrite_without({one.air for one in added})
+        if again:
+            self._rewrite_without(again)
+        self._write(records)
+
+    def extend(self, specifications: Iterable[Specification]) -> None:
+        """Add images, to models that are there already too; see :meth:`append`."""
+        self._write([_records(one, self.encoders) for one in specifications])
+
+    def _write(self, records: Sequence[Records]) -> None:
         with self.path.open("r+b") as stream:
             stream.seek(HEADER + self._count * self.encoders.record().itemsize)
             for one in records:
@@ -192,11 +207,10 @@ class SpecificationFile:
         self.check_image_encoder(encoders.image, encoders.image_digest)
         mine = self.encoders
         self._check("text encoder", (mine.text, mine.text_digest), (encoders.text, encoders.text_digest))
-        sizes = [(one.content, one.style, one.prompt) for one in (mine, encoders)]
-        if sizes[0] != sizes[1]:
+        if mine.lengths != encoders.lengths:
             raise BadSpecifications(
-                f"{self.path} has vectors of lengths {sizes[0]}, this version's encoders make {sizes[1]}: "
-                "make the file again with diffagent pmi build"
+                f"{self.path} has vectors of lengths {mine.lengths}, this version's encoders make "
+                f"{encoders.lengths}: make the file again with diffagent pmi build"
             )
 
     def check_image_encoder(self, name: str, digest: str) -> None:
@@ -209,7 +223,8 @@ class SpecificationFile:
         if made[1] != loaded[1]:
             raise BadSpecifications(
                 f"{self.path} was made with the {what} {made[0]} ({made[1][:12]}), but {loaded[0]} "
-                f"({loaded[1][:12]}) is loaded, and their vectors cannot be compared: load the one that made it, "
+                f"({loaded[1][:12]}) is loaded, and their vectors cannot be compared: load the one that "
+                f"made it, "
                 "or make the file again with diffagent pmi build"
             )
 
@@ -229,6 +244,7 @@ def _specification(air: str, records: Records) -> Specification:
         air,
         records["content"].astype(np.float32),
         records["style"].astype(np.float32),
+        records["crops"].astype(np.float32),
         records["text"].astype(np.float32),
         np.ascontiguousarray(records["prompt"]),
     )
@@ -238,15 +254,15 @@ def _records(one: Specification, encoders: Encoders) -> Records:
     name = one.air.encode("utf-8")
     if len(name) > AIR_BYTES:
         raise BadInput(f"the AIR {one.air[:60]}… has {len(name)} bytes, but at most {AIR_BYTES} are kept")
-    shapes = (one.content.shape[1], one.style.shape[1], one.text.shape[1])
-    if shapes != (encoders.content, encoders.style, encoders.prompt):
+    shapes = (one.content.shape[1], one.style.shape[1], *one.crops.shape[1:], one.text.shape[1])
+    if shapes != encoders.lengths:
         raise BadInput(
-            f"{one.air} has vectors of lengths {shapes}, but the file's encoders make "
-            f"{(encoders.content, encoders.style, encoders.prompt)}: build it with the same encoders"
+            f"{one.air} has vectors of lengths {shapes}, but the file's encoders make {encoders.lengths}: "
+            "build it with the same encoders"
         )
     made = np.zeros(len(one), encoders.record())
     made["air"], made["prompt"] = name, one.prompts
     limit = np.finfo(np.float16).max
-    for field in ("content", "style", "text"):
+    for field in ("content", "style", "crops", "text"):
         made[field] = np.clip(getattr(one, field), -limit, limit)
     return made

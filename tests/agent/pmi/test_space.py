@@ -1,0 +1,129 @@
+"""The learnt space: posterior by hand, and invariances."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from diffagent.agent.pmi.learning import (
+    learn,
+    left_out,
+    log_softmax,
+    prompt_folds,
+    sets,
+    temperature,
+)
+from diffagent.agent.pmi.space import Setting, Space
+from diffagent.data.errors import BadInput
+
+PLAIN = Setting(10, 0.1)
+
+
+def hub(models=4, each=8, size=5, spread=0.3, seed=0):
+    """Images of models with their own means: statistics, models, prompts."""
+    rng = np.random.default_rng(seed)
+    means = rng.normal(size=(models, size))
+    of = np.repeat(np.arange(models), each)
+    style = means[of] + spread * rng.normal(size=(models * each, size))
+    prompts = np.tile(np.arange(1, each + 1, dtype=np.uint64), models)
+    return style.astype(np.float32), of, prompts
+
+
+def test_evidence_by_hand():
+    # one axis, B = W = 1; n = 1 image at 2: c ~ N(1, ½); n = 3 images at 0: c ~ N(0, ¼)
+    one = np.ones(1, np.float32)
+    space = Space(one, one, 0 * one, one[:, None], one, one, np.array([[2.0], [0.0]]), np.array([1.0, 3.0]))
+    found = space.evidence(np.array([[1.5]], np.float32))[0]
+    expected = [-0.5 * (0.5**2 / 1.5 + math.log(1.5)), -0.5 * (1.5**2 / 1.25 + math.log(1.25))]
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_models_are_told_apart_and_order_does_not_matter():
+    style, models, _ = hub()
+    space = Space.fit(style, models, PLAIN)
+    found = space.evidence(space.project(style))
+    assert (found.argmax(1) == models).mean() > 0.9
+    order = np.random.default_rng(1).permutation(len(models))
+    again = Space.fit(style[order], models[order], PLAIN)
+    np.testing.assert_allclose(again.evidence(again.project(style)), found, rtol=1e-2, atol=0.05)
+
+
+def test_more_statistics_than_images():
+    style, models, _ = hub(models=3, each=4, size=60)
+    space = Space.fit(style, models, Setting(40, 0.3))
+    assert (space.evidence(space.project(style)).argmax(1) == models).all()
+
+
+def test_a_constant_statistic_and_an_odd_image_do_no_harm():
+    style, models, _ = hub()
+    style = np.concatenate([style, np.ones((len(style), 1), np.float32)], 1)
+    space = Space.fit(style, models, PLAIN)
+    odd = style[:1].copy()
+    odd[0, 2] = 1e6
+    assert np.isfinite(space.evidence(space.project(odd))).all()
+
+
+def test_too_little_to_learn_from():
+    with pytest.raises(BadInput, match="at least two models"):
+        Space.fit(np.zeros((3, 2), np.float32), np.zeros(3, np.int64), PLAIN)
+    with pytest.raises(BadInput, match="a few images of each"):
+        Space.fit(np.zeros((2, 2), np.float32), np.arange(2), PLAIN)
+
+
+def test_folds_leave_out_whole_prompts():
+    _, models, prompts = hub()
+    folds = prompt_folds(models, prompts)
+    for key in np.unique(prompts):
+        assert len(set(folds[prompts == key])) == 1
+    assert len(set(folds)) == 5
+
+
+def test_folds_without_prompts_deal_each_models_images_out():
+    _, models, prompts = hub()
+    folds = prompt_folds(models, 0 * prompts)
+    for model in range(4):
+        assert len(set(folds[models == model])) == 5
+
+
+def test_left_out_evidence_never_saw_the_image():
+    style, models, prompts = hub()
+    folds = prompt_folds(models, prompts)
+    found = left_out(style, models, folds, PLAIN)
+    changed = style.copy()
+    changed[folds == 0] += 0.5  # what fold 0 holds decides nothing about its own evidence's space
+    again = left_out(changed, models, folds, PLAIN)
+    space = Space.fit(style[folds != 0], models[folds != 0], PLAIN)
+    np.testing.assert_allclose(found[folds == 0], space.evidence(space.project(style[folds == 0])))
+    np.testing.assert_allclose(again[folds == 0], space.evidence(space.project(changed[folds == 0])))
+
+
+def test_temperature_of_evidence_that_is_ten_times_too_bold():
+    rng = np.random.default_rng(0)
+    true = rng.normal(size=(400, 3))
+    probabilities = np.exp(log_softmax(true))
+    models = np.array([rng.choice(3, p=one) for one in probabilities])
+    factor, loss = temperature(10 * true, models, np.arange(400)[:, None])
+    assert factor == pytest.approx(0.1, rel=0.3)
+    assert loss < math.log(3)
+
+
+def test_sets_are_of_one_model():
+    _, models, _ = hub()
+    drawn = sets(models, 4)
+    assert drawn.shape == (4 * 20, 4)
+    assert all(len(set(models[row])) == 1 and len(set(row)) == 4 for row in drawn)
+    assert sets(models, 9).shape == (0, 9)
+
+
+def test_learning_is_calibrated_and_repeatable():
+    style, models, prompts = hub(models=6, each=12, spread=1.0)
+    learnt = learn(style, models, prompts, (PLAIN, Setting(10, 0.6)))
+    again = learn(style, models, prompts, (PLAIN, Setting(10, 0.6)))
+    assert learnt.setting == again.setting
+    assert learnt.temperatures == again.temperatures
+    fresh, who, _ = hub(models=6, each=12, spread=1.0, seed=0)
+    found = learnt.log_probabilities(learnt.evidence(fresh[who == 2][:3]))
+    assert np.exp(found).sum() == pytest.approx(1)
+    assert found.argmax() == 2
