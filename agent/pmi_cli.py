@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from diffagent.agent.pmi.identifier import Identification
+    from diffagent.agent.pmi.identifier import Identification, Identifier
     from diffagent.data.catalog import Catalog
 
 DEFAULT_ENCODER = "efficientnet-lite0"
@@ -102,8 +102,19 @@ def build(
 @click.argument("images", nargs=-1, required=True)
 @click.option("--catalog", metavar="PATH", help="A catalog with image specifications.")
 @click.option("-k", default=5, show_default=True, type=click.IntRange(1), help="Models printed.")
+@click.option("--paper", is_flag=True, help="By the distance of the CGI paper (Eq. 9).")
+@click.option("--prompt", default="", help="With --paper: what the images show.")
+@click.option("--captioner", metavar="NAME", help="With --paper: describes them, such as a BLIP of the hub.")
 @_JSON
-def identify(images: tuple[str, ...], catalog: str | None, k: int, as_json: bool) -> None:
+def identify(
+    images: tuple[str, ...],
+    catalog: str | None,
+    k: int,
+    paper: bool,
+    prompt: str,
+    captioner: str | None,
+    as_json: bool,
+) -> None:
     """The models that make images like IMAGES (1 to 6 files), with probabilities."""
     from diffagent.agent.pmi.identifier import Identifier
     from diffagent.agent.pmi.requirement import check_count, missing
@@ -114,19 +125,55 @@ def identify(images: tuple[str, ...], catalog: str | None, k: int, as_json: bool
         identifier = Identifier.beside(opened.path)
         if identifier is None:
             raise missing(opened.path)
-        found = identifier.identify(images)
-        shown = identified(found, opened, k)
+        if paper:
+            shown = _by_paper(identifier, images, prompt, captioner, opened, k)
+        else:
+            shown = identified(identifier.identify(images), opened, k)
     if as_json:
         click.echo(json.dumps(shown, ensure_ascii=False))
         return
     from diffagent.agent.tables import table
 
-    rows = [(one["model"], f"{one['probability']:.1%}", one["air"]) for one in shown["models"]]
-    click.echo(table(("MODEL", "PROBABILITY", "AIR"), rows, right=(1,)))
-    if found.unsure:
+    rows = [(one["model"], _score(one), one["air"]) for one in shown["models"]]
+    click.echo(table(("MODEL", "DISTANCE" if paper else "PROBABILITY", "AIR"), rows, right=(1,)))
+    if shown.get("unsure"):
         click.echo(
-            f"unsure: {found.likely} models share 90 % of the probability; more images tell more", err=True
+            f"unsure: {shown['likely']} models share 90 % of the probability; more images tell more", err=True
         )
+
+
+def _score(one: dict[str, Any]) -> str:
+    return f"{one['probability']:.1%}" if "probability" in one else f"{one['distance']:.4f}"
+
+
+def _by_paper(
+    identifier: Identifier,
+    images: tuple[str, ...],
+    prompt: str,
+    captioner: str | None,
+    catalog: Catalog,
+    k: int,
+) -> dict[str, Any]:
+    """The k models that are nearest by Eq. 9."""
+    from diffagent.agent.pmi.requirement import ImageRequirement
+    from diffagent.data.captioner import Captioner
+    from diffagent.data.text_encoder import load_text_encoder
+
+    describe = Captioner.load(captioner) if captioner else None
+    text = load_text_encoder(identifier.file.encoders.image)[0] if prompt or describe else None
+    requirement = ImageRequirement.of(images, identifier.encoder, text, prompt, describe)
+    distances = identifier.distances(requirement)
+    order = distances.argsort(kind="stable")[:k].tolist()
+    return {
+        "models": [
+            {
+                "model": card.name if (card := catalog.by_air(identifier.airs[n])) else identifier.airs[n],
+                "air": identifier.airs[n],
+                "distance": round(float(distances[n]), 6),
+            }
+            for n in order
+        ]
+    }
 
 
 @pmi.command()

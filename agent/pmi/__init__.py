@@ -1,1 +1,1 @@
-"""Pmi (CGI paper): models identified by example images, through specifications in a shared matching space."""
+"""Pmi: identifying a model by example images."""

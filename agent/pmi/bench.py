@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from diffagent.agent.pmi import kernel_matching as kernels
 from diffagent.agent.pmi.frechet import frechet
+from diffagent.agent.pmi.identifier import content_scale
 from diffagent.agent.pmi.kernel_matching import KernelMatcher, Points, ReducedMatcher
 from diffagent.agent.pmi.learning import LearntSpace, Training, learn, prompt_folds
 from diffagent.agent.pmi.metrics import Tasks, confusions, measure, reliability, tasks
@@ -27,9 +28,6 @@ from diffagent.agent.pmi.specification_file import prompt_key
 from diffagent.data.errors import BadInput
 
 TEST_EVERY, TEST_REST = 3, 2
-PAIR_DISTANCE = 100.0
-"""Mean squared distance of two images after scaling: the paper's γ are made for features of about this
-size."""
 
 Prompts = npt.NDArray[np.uint64]
 Progress = Callable[[Any, str], Any]
@@ -223,7 +221,7 @@ def _scaled(bench: Bench, what: str) -> tuple[Doubles, Doubles]:
 
 def _rescaled(known: Doubles, test: Doubles) -> tuple[Doubles, Doubles]:
     """Scaled so that the mean squared distance of two specification images is 100."""
-    factor = np.sqrt(PAIR_DISTANCE / max(2 * known.var(0).sum(), 1e-12))
+    factor = content_scale(known)
     return known * factor, test * factor
 
 

@@ -21,16 +21,18 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from diffagent.agent.pmi.kernel_matching import KernelMatcher, Points
 from diffagent.agent.pmi.learning import LearntSpace, Training, learn
-from diffagent.agent.pmi.requirement import check_count
+from diffagent.agent.pmi.requirement import ImageRequirement, check_count
 from diffagent.agent.pmi.space import Doubles, Setting, Space
-from diffagent.agent.pmi.specification_file import SpecificationFile
+from diffagent.agent.pmi.specification_file import Specification, SpecificationFile
 from diffagent.data.image_encoder import Features, ImageEncoder, load_image_encoder
 from diffagent.data.image_loading import load_images
 
 SUFFIX = ".pmi"
 SURE = 0.5
 """The best model is named with confidence where it is more probable than not."""
+PAIR_DISTANCE = 100.0
 LIKELY = 0.9
 """Of the probability: what the likely models hold together."""
 
@@ -98,6 +100,19 @@ class Identifier:
         self.file.check_image_encoder(found.name, found.digest)
         return found
 
+    @cached_property
+    def _kernels(self) -> tuple[KernelMatcher, float]:
+        """The specifications as the paper matches them, and the factor that scales them for its γ."""
+        found = self.file.specifications()
+        factor = content_scale(np.concatenate([one.content for one in found]))
+        return KernelMatcher([_points(one, factor) for one in found]), factor
+
+    def distances(self, requirement: ImageRequirement) -> Doubles:
+        """The paper's Eq. 9 of each of ``airs``: [M]; small is near."""
+        matcher, factor = self._kernels
+        points = requirement.points()
+        return matcher.distances(Points(points.images * factor, points.prompts))
+
     def identify(self, images: Sequence[Any]) -> Identification:
         """From 1 to 6 example images: paths, bytes or Pillow images.
 
@@ -111,6 +126,18 @@ class Identifier:
         """From encoded images."""
         evidence = self.learnt.evidence(features.style)
         return Identification(self.airs, self.learnt.log_probabilities(evidence))
+
+
+def content_scale(content: npt.NDArray[np.floating]) -> float:
+    """The factor that brings the mean squared distance of two images to 100, which the paper's γ are made
+    for."""
+    spread = 2 * content.astype(np.float64).var(0).sum()
+    return float(np.sqrt(PAIR_DISTANCE / max(spread, 1e-12)))
+
+
+def _points(one: Specification, factor: float) -> Points:
+    text = one.text.astype(np.float64) if one.prompts.all() else None
+    return Points(one.content.astype(np.float64) * factor, text)
 
 
 def specification_path(catalog: Path, image: str, text: str) -> Path:

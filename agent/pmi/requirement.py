@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from diffagent.agent.pmi.kernel_matching import Points
 from diffagent.data.errors import BadInput
 from diffagent.data.image_encoder import Features, ImageEncoder
 from diffagent.data.image_loading import load_images
@@ -52,6 +53,11 @@ class ImageRequirement:
         captions = captioner.describe(loaded) if captioner else [prompt] * len(loaded) if prompt else []
         text = text_encoder.encode(captions) if captions and text_encoder else None
         return cls(encoder.encode(loaded), text)
+
+    def points(self) -> Points:
+        """As the paper matches it: content and descriptions."""
+        text = None if self.text is None else self.text.astype(np.float64)
+        return Points(self.features.content.astype(np.float64), text)
 
 
 def check_count(images: Sequence[Any]) -> None:

@@ -44,6 +44,11 @@ def test_build_identify(manifest, tmp_path):
     assert found["unsure"] is False
     table = run("pmi", "identify", query, "--catalog", out, "-k", 1).stdout
     assert table.splitlines()[1].startswith("blue")
+    near = run("pmi", "identify", query, "--catalog", out, "--paper", "--prompt", "a boat", "--json").stdout
+    models = json.loads(near)["models"]
+    assert len(models) == 3
+    assert models[0]["distance"] <= models[1]["distance"]
+    assert "DISTANCE" in run("pmi", "identify", query, "--catalog", out, "--paper").stdout
 
 
 def test_bench(manifest, tmp_path):
@@ -96,8 +101,16 @@ def test_what_is_refused(args, status, reason, manifest, capsys):
     assert captured.out == ""
 
 
-def test_call_with_an_image_needs_specifications(tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("args", "status", "reason"),
+    [
+        (("a fox", *["--image", "a.png"] * 7), 1, "7 example images"),
+        (("--image", "a.png"), 2, "add a PROMPT, or --captioner"),
+        ((), 2, "Missing argument 'PROMPT'"),
+    ],
+)
+def test_calls_with_images_that_are_refused(args, status, reason, capsys):
     with pytest.raises(SystemExit) as exit_:
-        main(["call", "a fox", *["--image", "a.png"] * 7])
-    assert exit_.value.code == 1
-    assert "7 example images" in capsys.readouterr().err
+        main(["call", *args])
+    assert exit_.value.code == status
+    assert reason in capsys.readouterr().err
