@@ -167,9 +167,8 @@ class Agent:
         Args:
             prompt: what to draw, in any words; sizes, steps and so on said in it are honoured.
             negative_prompt: what to avoid; it also tells models apart.
-            images: 1 to 6 example images (paths, bytes or Pillow images); the candidates are the models
-            that make
-                such images, weighed together with the prompt.
+            images: 1 to 6 example images (paths, bytes or Pillow images); the candidates are the models that
+                make such images, ranked by them and the prompt together.
             base_model: a base model as the catalog spells it, or a family (``sd1``, ``sdxl``).
             type: ``Checkpoint`` or ``LoRA``.
             model: name, AIR, id, hash or file of the model to use, whatever the prompt.

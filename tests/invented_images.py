@@ -26,19 +26,25 @@ class ColourEncoder:
     digest = "c0105e" * 8
     content_size = 4
     style_size = 6
+    crops = 4
 
     def encode(self, images: Sequence[Image.Image]) -> Features:
-        content, style = [], []
+        content, style, crops = [], [], []
         for one in images:
             pixels = np.asarray(one, np.float32) / 255
             half, wide = pixels.shape[0] // 2, pixels.shape[1] // 2
             parts = [pixels[:half, :wide], pixels[:half, wide:], pixels[half:, :wide], pixels[half:, wide:]]
             quarters = np.array([part.mean() for part in parts], np.float32)
             content.append(quarters / np.linalg.norm(quarters))
-            style.append(np.concatenate([pixels.mean((0, 1)), pixels.std((0, 1))]))
-        return Features(
-            np.array(content, np.float32).reshape(-1, 4), np.array(style, np.float32).reshape(-1, 6)
-        )
+            style.append(_moments(pixels))
+            crops.append([_moments(part) for part in parts])
+        shapes = (-1, 4), (-1, 6), (-1, 4, 6)
+        columns = zip((content, style, crops), shapes, strict=True)
+        return Features(*(np.array(one, np.float32).reshape(shape) for one, shape in columns))
+
+
+def _moments(pixels: np.ndarray) -> np.ndarray:
+    return np.concatenate([pixels.mean((0, 1)), pixels.std((0, 1))])
 
 
 def picture(model: str, prompt_id: int, size: int = 32) -> Image.Image:

@@ -1,11 +1,9 @@
 """``diffagent pmi bench``: the CGI paper's benchmark on a manifest of real models' images.
 
 Specification images are those with prompt_id % 3 ≠ 2; test images the others. Everything that is fitted or
-chosen (spaces, kernels, temperatures) sees specification images alone. The manifest's prompt stands for
-the caption.
+chosen (spaces, kernels, temperatures) sees specification images alone. The manifest's prompt is the caption.
 
-    read_images(…) → Bench.of(…) → run(bench, (1, 4)) → {"models", "tasks", "baseline", "rkme", "pmi",
-    "ours", …}
+    read_bench(manifest, …) → Bench → run(bench, (1, 4)) → {"models", "tasks", "baseline", "rkme", "pmi", …}
 """
 
 from __future__ import annotations
@@ -30,7 +28,6 @@ from diffagent.data.errors import BadInput
 TEST_EVERY, TEST_REST = 3, 2
 
 Prompts = npt.NDArray[np.uint64]
-Progress = Callable[[Any, str], Any]
 
 
 @dataclass(frozen=True)
@@ -135,8 +132,7 @@ def ablation(bench: Bench, learnt: LearntSpace, gamma: float) -> dict[str, dict[
 
 
 def uncaptioned(bench: Bench, learnt: LearntSpace, gamma: float) -> dict[str, dict[str, float]]:
-    """Table 5's analogue, one image: specifications of one prompt set for all models, queries without
-    captions."""
+    """Table 5's analogue, one image: one prompt set for all models, and queries without captions."""
     space, true = _scaled(bench, "content"), bench.test.models
     rows = {
         "baseline": np.zeros((len(true), len(bench.names))),
@@ -148,8 +144,7 @@ def uncaptioned(bench: Bench, learnt: LearntSpace, gamma: float) -> dict[str, di
 
 
 def distances_of_images(bench: Bench, gamma: float) -> dict[str, Callable[[Tasks], Doubles]]:
-    """Of the paper's methods: tasks → distances [t, M]. Eq. 9 is a mean over images, so each is matched
-    once."""
+    """Of the paper's methods: tasks → distances [t, M]. Eq. 9 is a mean over images: each is matched once."""
     space = _scaled(bench, "content")
     of_pmi = _kernel(bench, space, gamma, weigh=True)
     reduced = _matcher(ReducedMatcher, bench, space, gamma)
@@ -159,9 +154,7 @@ def distances_of_images(bench: Bench, gamma: float) -> dict[str, Callable[[Tasks
         return np.stack([reduced.distances(Points(space[1][rows])) for rows in asked.images])
 
     return {
-        "baseline": lambda asked: np.zeros(
-            (len(asked), count)
-        ),  # no downloads are known: any order is as good
+        "baseline": lambda asked: np.zeros((len(asked), count)),  # no downloads are known: all models tie
         "rkme": rkme,
         "pmi": lambda asked: of_pmi[asked.images].mean(1),
     }
@@ -230,8 +223,7 @@ def _measured(bench: Bench, asked: Tasks, distances: Doubles) -> dict[str, Any]:
 
 
 def quality(bench: Bench, asked: Tasks, distances: Doubles) -> float:
-    """The paper's FID, in G's space: the query images against what the identified models made of their
-    prompts.
+    """The paper's FID, in G's space: query images against what the identified models made of their prompts.
 
     Where methods tie, models are taken in turn. NaN where no identified model has images of these prompts.
     """

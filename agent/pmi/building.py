@@ -1,5 +1,4 @@
-"""Automatic specification assignment (CGI paper, Eq. 3–5): sample images of models → a catalog's
-specifications.
+"""Automatic specification assignment (CGI paper, Eq. 3–5): models' sample images → specifications.
 
     examples (file, model, prompt) → Z = G(images), Q = T(prompts) → one record an image, appended
 
@@ -26,6 +25,7 @@ from diffagent.agent.pmi.specification_file import (
     SpecificationFile,
     prompt_key,
 )
+from diffagent.data.card_json import OTHER
 from diffagent.data.cards import Entry
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadImage, BadInput, UnknownModel
@@ -34,10 +34,8 @@ from diffagent.data.image_loading import load_image
 from diffagent.data.records import Card, Sample
 from diffagent.data.text_encoder import Encoder
 
-BATCH = 8
 LOCAL = "local"
 """The organisation in the AIR of a model whose name has none."""
-BASE_MODEL = "Other"
 
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
 Report = Callable[[str], None]
@@ -169,7 +167,7 @@ def new_card(model: str) -> Card:
     return Card(
         name=model.strip(),
         type="Checkpoint",
-        base_model=BASE_MODEL,
+        base_model=OTHER,
         air=f"urn:air:other:checkpoint:huggingface:{owner}/{slug}",
         description=f"{repository}, a text-to-image model"
         + (f" by {organisation}." if organisation else "."),

@@ -3,8 +3,7 @@
     d² = ‖μ₁ − μ₂‖² + tr Σ₁ + tr Σ₂ − 2 tr (Σ₁ Σ₂)^½
 
 The paper reports it as FID, with Inception's features (Heusel et al. 2017). With centred rows X₁, X₂ the last
-trace is the sum of the singular values of X₁ X₂ᵀ / √((n₁ − 1)(n₂ − 1)): exact, and small where images are
-few.
+trace is the sum of the singular values of X₁ X₂ᵀ / √((n₁ − 1)(n₂ − 1)).
 """
 
 from __future__ import annotations
@@ -20,8 +19,7 @@ def frechet(left: npt.ArrayLike, right: npt.ArrayLike) -> float:
     one, two = np.asarray(left, np.float64), np.asarray(right, np.float64)
     if min(len(one), len(two)) < 2 or one.shape[1:] != two.shape[1:]:
         raise BadInput(
-            f"features of shapes {one.shape} and {two.shape} were given: two or more rows of one length "
-            f"are needed"
+            f"features of shapes {one.shape} and {two.shape} were given: give two or more rows of one length"
         )
     gap = one.mean(0) - two.mean(0)
     spread_one, spread_two = one - one.mean(0), two - two.mean(0)

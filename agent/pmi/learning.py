@@ -18,7 +18,7 @@ from diffagent.agent.pmi.space import Doubles, Floats, Ints, Setting, Space
 Keys = npt.NDArray[np.uint64]
 
 FOLDS = 5
-SETTINGS = tuple(Setting(c, s) for c, s in product((0.3, 0.5, 0.7), (0.03, 0.1, 0.2, 0.4)))
+SETTINGS = tuple(Setting(c, s) for c, s in product((0.3, 0.5, 0.7), (0.1, 0.2, 0.3, 0.5)))
 TEMPERATURES = np.geomspace(0.02, 2.0, 41)
 MOST_IMAGES = 6
 TASKS = 20

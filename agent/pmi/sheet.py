@@ -15,8 +15,7 @@ IMAGES, MODELS = 4, 5
 
 
 def draw_sheet(manifest: Path, bench: Bench, path: Path, seed: int = 0) -> None:
-    """Of a task drawn with ``seed``: its four images on top, below them the same prompts by the models
-    found."""
+    """Of a task drawn with ``seed``: its images on top, below them the same prompts by the models found."""
     learnt = learn_known(bench)
     asked = tasks(bench.test.models, min(IMAGES, int(np.bincount(bench.test.models).max())))
     task = int(np.random.default_rng(seed).integers(len(asked)))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from diffagent.agent.pmi.learning import (
+    Training,
     learn,
     left_out,
     log_softmax,
@@ -18,7 +19,21 @@ from diffagent.agent.pmi.learning import (
 from diffagent.agent.pmi.space import Setting, Space
 from diffagent.data.errors import BadInput
 
-PLAIN = Setting(10, 0.1)
+PLAIN = Setting(0.3, 0.1)
+
+
+def crops_of(style, spread=0.5, seed=9):
+    """Four crops an image, around it."""
+    rng = np.random.default_rng(seed)
+    return (style[:, None] + spread * rng.normal(size=(len(style), 4, style.shape[1]))).astype(np.float32)
+
+
+def fit(style, models, setting=PLAIN):
+    return Space.fit(style, crops_of(style), models, setting)
+
+
+def train(style, models, prompts):
+    return Training(style, crops_of(style), models, prompts)
 
 
 def hub(models=4, each=8, size=5, spread=0.3, seed=0):
@@ -34,7 +49,7 @@ def hub(models=4, each=8, size=5, spread=0.3, seed=0):
 def test_evidence_by_hand():
     # one axis, B = W = 1; n = 1 image at 2: c ~ N(1, ½); n = 3 images at 0: c ~ N(0, ¼)
     one = np.ones(1, np.float32)
-    space = Space(one, one, 0 * one, one[:, None], one, one, np.array([[2.0], [0.0]]), np.array([1.0, 3.0]))
+    space = Space(0 * one, one, one[:, None], one, one, np.array([[2.0], [0.0]]), np.array([1.0, 3.0]))
     found = space.evidence(np.array([[1.5]], np.float32))[0]
     expected = [-0.5 * (0.5**2 / 1.5 + math.log(1.5)), -0.5 * (1.5**2 / 1.25 + math.log(1.25))]
     np.testing.assert_allclose(found, expected, rtol=1e-6)
@@ -42,24 +57,46 @@ def test_evidence_by_hand():
 
 def test_models_are_told_apart_and_order_does_not_matter():
     style, models, _ = hub()
-    space = Space.fit(style, models, PLAIN)
+    space = fit(style, models)
     found = space.evidence(space.project(style))
     assert (found.argmax(1) == models).mean() > 0.9
     order = np.random.default_rng(1).permutation(len(models))
-    again = Space.fit(style[order], models[order], PLAIN)
+    again = Space.fit(style[order], crops_of(style)[order], models[order], PLAIN)
     np.testing.assert_allclose(again.evidence(again.project(style)), found, rtol=1e-2, atol=0.05)
+
+
+def test_what_crops_differ_by_is_not_style():
+    """Two statistics tell the models apart; crops vary in the first, which is then no evidence."""
+    rng = np.random.default_rng(0)
+    models = np.repeat(np.arange(3), 4)
+    style = (3.0 * models[:, None] + rng.normal(size=(12, 2)) * 0.1).astype(np.float32)
+    crops = np.repeat(style[:, None], 4, 1)
+    crops[:, :, 0] += rng.normal(size=(12, 4)).astype(np.float32) * 5
+    axes = Space.fit(style, crops, models, Setting(0.9, 0.01)).axes
+    assert abs(axes[1, 0]) > 5 * abs(axes[0, 0])
+
+
+def test_settings_that_share_work_give_what_each_gives_alone():
+    style, models, _ = hub()
+    settings = [Setting(0.3, 0.1), Setting(0.3, 0.5), Setting(0.7, 0.1)]
+    together = Space.fit_all(style, crops_of(style), models, settings)
+    for setting, space in zip(settings, together, strict=True):
+        alone = fit(style, models, setting)
+        np.testing.assert_allclose(
+            space.evidence(space.project(style)), alone.evidence(alone.project(style)), rtol=1e-3, atol=1e-3
+        )
 
 
 def test_more_statistics_than_images():
     style, models, _ = hub(models=3, each=4, size=60)
-    space = Space.fit(style, models, Setting(40, 0.3))
+    space = fit(style, models, Setting(0.3, 0.3))
     assert (space.evidence(space.project(style)).argmax(1) == models).all()
 
 
 def test_a_constant_statistic_and_an_odd_image_do_no_harm():
     style, models, _ = hub()
     style = np.concatenate([style, np.ones((len(style), 1), np.float32)], 1)
-    space = Space.fit(style, models, PLAIN)
+    space = fit(style, models)
     odd = style[:1].copy()
     odd[0, 2] = 1e6
     assert np.isfinite(space.evidence(space.project(odd))).all()
@@ -67,9 +104,9 @@ def test_a_constant_statistic_and_an_odd_image_do_no_harm():
 
 def test_too_little_to_learn_from():
     with pytest.raises(BadInput, match="at least two models"):
-        Space.fit(np.zeros((3, 2), np.float32), np.zeros(3, np.int64), PLAIN)
+        fit(np.zeros((3, 2), np.float32), np.zeros(3, np.int64))
     with pytest.raises(BadInput, match="a few images of each"):
-        Space.fit(np.zeros((2, 2), np.float32), np.arange(2), PLAIN)
+        fit(np.zeros((2, 2), np.float32), np.arange(2))
 
 
 def test_folds_leave_out_whole_prompts():
@@ -89,14 +126,12 @@ def test_folds_without_prompts_deal_each_models_images_out():
 
 def test_left_out_evidence_never_saw_the_image():
     style, models, prompts = hub()
+    images = train(style, models, prompts)
     folds = prompt_folds(models, prompts)
-    found = left_out(style, models, folds, PLAIN)
-    changed = style.copy()
-    changed[folds == 0] += 0.5  # what fold 0 holds decides nothing about its own evidence's space
-    again = left_out(changed, models, folds, PLAIN)
-    space = Space.fit(style[folds != 0], models[folds != 0], PLAIN)
+    found = left_out(images, folds, [PLAIN])[0]
+    kept = images[folds != 0]
+    space = Space.fit(kept.style, kept.crops, kept.models, PLAIN)
     np.testing.assert_allclose(found[folds == 0], space.evidence(space.project(style[folds == 0])))
-    np.testing.assert_allclose(again[folds == 0], space.evidence(space.project(changed[folds == 0])))
 
 
 def test_temperature_of_evidence_that_is_ten_times_too_bold():
@@ -119,8 +154,8 @@ def test_sets_are_of_one_model():
 
 def test_learning_is_calibrated_and_repeatable():
     style, models, prompts = hub(models=6, each=12, spread=1.0)
-    learnt = learn(style, models, prompts, (PLAIN, Setting(10, 0.6)))
-    again = learn(style, models, prompts, (PLAIN, Setting(10, 0.6)))
+    learnt = learn(train(style, models, prompts), (PLAIN, Setting(0.3, 0.6)))
+    again = learn(train(style, models, prompts), (PLAIN, Setting(0.3, 0.6)))
     assert learnt.setting == again.setting
     assert learnt.temperatures == again.temperatures
     fresh, who, _ = hub(models=6, each=12, spread=1.0, seed=0)

@@ -17,20 +17,21 @@ from diffagent.agent.pmi.specification_file import (
 )
 from diffagent.data.errors import BadInput, BadSpecifications
 
-ENCODERS = Encoders("eyes", "ab" * 32, 3, 2, "words", "cd" * 32, 4)
+ENCODERS = Encoders("eyes", "ab" * 32, 3, 2, 2, "words", "cd" * 32, 4)
 
 
 def specification(air="urn:air:other:checkpoint:huggingface:a/b", n=2, seed=0):
     rng = np.random.default_rng(seed)
+    shapes = (3,), (2,), (2, 2), (4,)
     return Specification(
         air,
-        *(rng.normal(size=(n, size)).astype(np.float16).astype(np.float32) for size in (3, 2, 4)),
+        *(rng.normal(size=(n, *shape)).astype(np.float16).astype(np.float32) for shape in shapes),
         np.arange(1, n + 1, dtype=np.uint64) * 2**60,
     )
 
 
 def same(left, right):
-    for name in ("content", "style", "text", "prompts"):
+    for name in ("content", "style", "crops", "text", "prompts"):
         np.testing.assert_array_equal(getattr(left, name), getattr(right, name))
     return left.air == right.air
 
