@@ -44,7 +44,11 @@ def pmi() -> None:
     help="A prompt a line; default: ours.",
 )
 @click.option(
-    "--images", "folder", metavar="DIR", type=click.Path(path_type=Path), help="Where made images are kept."
+    "--images",
+    "folder",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Where made or fetched images are kept.",
 )
 @click.option(
     "--target", default="diffusers", show_default=True, help="What makes them; see diffagent generate."
@@ -63,15 +67,16 @@ def build(
     image_encoder: str,
     as_json: bool,
 ) -> None:
-    """Specifications of the models in SOURCE, a manifest (JSON lines: file, model, prompt) or a folder of
-    folders.
+    """Specifications of the models in SOURCE: a manifest, a folder of folders, or a crawl.
 
-    They lie beside CATALOG. Models that it lacks are added to it, and a new catalog is made where there is
-    none.
+    A manifest is JSON lines of file, model, prompt. The specifications lie beside CATALOG; models that it
+    lacks are added, and a new catalog is made where there is none.
     """
     from diffagent.agent.pmi.building import build as make
+    from diffagent.agent.pmi.crawled import crawled_examples, is_crawl
     from diffagent.agent.pmi.manifest import read_examples
     from diffagent.data.image_encoder import load_image_encoder
+    from diffagent.data.raw import RawFolder
     from diffagent.data.text_encoder import load_text_encoder
 
     if (source is None) == (not models):
@@ -82,6 +87,8 @@ def build(
         examples = generate_examples(
             models, out, prompts, folder or Path("pmi-images"), target, target_url, _say
         )
+    elif is_crawl(source):
+        examples = crawled_examples(RawFolder(source), folder or Path("pmi-images"), _say)
     else:
         examples = read_examples(source)
     image = load_image_encoder(image_encoder)

@@ -75,7 +75,10 @@ def build(
     file = SpecificationFile.open(path) if path.is_file() else SpecificationFile.create(path, encoders)
     file.check(encoders)
     failures: list[str] = []
-    encoded = iter(_encoded(progress(examples), image_encoder, failures.append))
+    usable = [one for one in examples if one.model in cards]
+    if lacking := sorted(set(groups) - set(cards)):
+        report(f"{len(lacking)} models are not in the catalog and are left out, such as {lacking[0]}")
+    encoded = iter(_encoded(progress(usable), image_encoder, failures.append))
     kept: dict[str, list[tuple[Example, Features]]] = {}
     for example, features in encoded:
         kept.setdefault(example.model, []).append((example, features))
@@ -143,7 +146,7 @@ def _cards(
     exists = path.is_file()
     with Catalog.open(path, writable=True) if exists else Catalog.create(path) as catalog:
         known = {model: _find(catalog, model) for model in groups}
-        new = [model for model, card in known.items() if card is None]
+        new = [model for model, card in known.items() if card is None and not model.startswith("urn:air:")]
         entries = [Entry(new_card(model), _samples(groups[model])) for model in new]
         if entries:
             add_entries(catalog, entries, text_encoder)
@@ -156,7 +159,7 @@ def _find(catalog: Catalog, model: str) -> Card | None:
     try:
         return catalog.find(model) if len(catalog) else None
     except UnknownModel:
-        return catalog.by_air(new_card(model).air)
+        return None if model.startswith("urn:air:") else catalog.by_air(new_card(model).air)
 
 
 def new_card(model: str) -> Card:
