@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from diffagent.agent.pmi.feature_cache import Pair
     from diffagent.agent.pmi.identifier import Identification, Identifier
     from diffagent.data.catalog import Catalog
 
@@ -75,9 +76,7 @@ def build(
     from diffagent.agent.pmi.building import build as make
     from diffagent.agent.pmi.crawled import crawled_examples, is_crawl
     from diffagent.agent.pmi.manifest import read_examples
-    from diffagent.data.image_encoder import load_image_encoder
     from diffagent.data.raw import RawFolder
-    from diffagent.data.text_encoder import load_text_encoder
 
     if (source is None) == (not models):
         raise click.UsageError("give a SOURCE of images, or models to make images with: --generate MODEL")
@@ -91,9 +90,7 @@ def build(
         examples = crawled_examples(RawFolder(source), folder or Path("pmi-images"), _say)
     else:
         examples = read_examples(source)
-    image = load_image_encoder(image_encoder)
-    text, name = load_text_encoder(image_encoder)
-    built = make(examples, out, image, text, name, text.digest, _progress, _say)
+    built = make(examples, out, _pair(image_encoder), _progress, _say)
     facts = {
         "catalog": str(out),
         "specifications": str(built.file.path),
@@ -211,13 +208,9 @@ def bench(
     from diffagent.agent.pmi import bench as benchmark
     from diffagent.agent.pmi.bench_images import read_bench
     from diffagent.agent.pmi.report import report
-    from diffagent.data.image_encoder import load_image_encoder
-    from diffagent.data.text_encoder import load_text_encoder
 
     sizes = _sizes(images)
-    encoder = load_image_encoder(image_encoder)
-    text, name = load_text_encoder(image_encoder)
-    read = read_bench(manifest, encoder, text, name, text.digest, _progress)
+    read = read_bench(manifest, _pair(image_encoder), _progress)
     results = benchmark.run(read, sizes, full=tables)
     if plot is not None:
         from diffagent.agent.pmi.plots import plot_accuracy
@@ -275,6 +268,16 @@ def identified(found: Identification, catalog: Catalog, k: int) -> dict[str, Any
     return {"models": models, "unsure": found.unsure, "likely": found.likely}
 
 
+def _pair(image_encoder: str) -> Pair:
+    """The image encoder of that name, and the text encoder that belongs to it."""
+    from diffagent.agent.pmi.feature_cache import Pair
+    from diffagent.data.image_encoder import load_image_encoder
+    from diffagent.data.text_encoder import load_text_encoder
+
+    text, name = load_text_encoder(image_encoder)
+    return Pair(load_image_encoder(image_encoder), text, name, text.digest)
+
+
 def _print(facts: dict[str, Any], as_json: bool) -> None:
     from diffagent.agent.tables import facts as lines
 
@@ -287,7 +290,7 @@ def _print(facts: dict[str, Any], as_json: bool) -> None:
 def _progress(items: Any) -> Any:
     from tqdm import tqdm
 
-    return tqdm(items, unit=" images", disable=None)
+    return tqdm(items, unit=" batches", disable=None)
 
 
 def _say(line: str) -> None:

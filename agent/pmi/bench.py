@@ -22,7 +22,6 @@ from diffagent.agent.pmi.kernel_matching import KernelMatcher, Points, ReducedMa
 from diffagent.agent.pmi.learning import LearntSpace, Training, learn, prompt_folds
 from diffagent.agent.pmi.metrics import Tasks, confusions, measure, reliability, tasks
 from diffagent.agent.pmi.space import Doubles, Floats, Ints
-from diffagent.agent.pmi.specification_file import prompt_key
 from diffagent.data.errors import BadInput
 
 TEST_EVERY, TEST_REST = 3, 2
@@ -253,11 +252,3 @@ def _weighted_frechet(
     """Of at most ``most`` pairs, drawn evenly: the square of the numbers of rows decides the time."""
     step = max(len(queries) // most, 1)
     return frechet(content[list(queries)[::step]], content[list(answers)[::step]])
-
-
-def images_of(
-    content: Floats, style: Floats, crops: Floats, text: Floats, models: Sequence[int], prompts: Sequence[str]
-) -> Images:
-    """From features of a manifest's rows."""
-    keys = np.array([prompt_key(one) for one in prompts], np.uint64)
-    return Images(content, style, crops, text, np.array(models, np.int64), keys)

@@ -9,35 +9,25 @@ A model that the catalog does not have is added to it as a card with a ``hugging
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from diffagent.agent.importing import add_entries
+from diffagent.agent.pmi.feature_cache import Pair, Progress, kept_features
 from diffagent.agent.pmi.identifier import learnt_space, specification_path
 from diffagent.agent.pmi.manifest import Example, by_model
-from diffagent.agent.pmi.specification_file import (
-    Encoders,
-    Specification,
-    SpecificationFile,
-    prompt_key,
-)
+from diffagent.agent.pmi.specification_file import SpecificationFile
 from diffagent.data.card_json import OTHER
 from diffagent.data.cards import Entry
 from diffagent.data.catalog import Catalog
-from diffagent.data.errors import BadImage, BadInput, UnknownModel
-from diffagent.data.image_encoder import Features, ImageEncoder
-from diffagent.data.image_loading import load_image
+from diffagent.data.errors import BadInput, UnknownModel
 from diffagent.data.records import Card, Sample
 from diffagent.data.text_encoder import Encoder
 
 LOCAL = "local"
 """The organisation in the AIR of a model whose name has none."""
 
-Progress = Callable[[Iterable[Any]], Iterable[Any]]
 Report = Callable[[str], None]
 
 
@@ -55,10 +45,7 @@ class Built:
 def build(
     examples: Sequence[Example],
     catalog_path: Path,
-    image_encoder: ImageEncoder,
-    text_encoder: Encoder,
-    text_name: str,
-    text_digest: str,
+    pair: Pair,
     progress: Progress = iter,
     report: Report = lambda line: None,
 ) -> Built:
@@ -68,75 +55,26 @@ def build(
         BadInput: no image could be read. BadSpecifications: other encoders made the catalog's specifications.
     """
     groups = by_model(examples)
-    cards, added = _cards(groups, catalog_path, text_encoder)
-    size = text_encoder.encode([" "]).shape[1]
-    encoders = encoders_of(image_encoder, text_name, text_digest, size)
+    encoders = pair.encoders
     path = specification_path(catalog_path, encoders.image, encoders.text)
-    file = SpecificationFile.open(path) if path.is_file() else SpecificationFile.create(path, encoders)
-    file.check(encoders)
-    failures: list[str] = []
-    usable = [one for one in examples if one.model in cards]
+    if path.is_file():
+        SpecificationFile.open(path).check(encoders)
+    cards, added = _cards(groups, catalog_path, pair.text)
     if lacking := sorted(set(groups) - set(cards)):
         report(f"{len(lacking)} models are not in the catalog and are left out, such as {lacking[0]}")
-    encoded = iter(_encoded(progress(usable), image_encoder, failures.append))
-    kept: dict[str, list[tuple[Example, Features]]] = {}
-    for example, features in encoded:
-        kept.setdefault(example.model, []).append((example, features))
-    for line in failures:
+    usable = [one for one in examples if one.model in cards]
+    kept, faults = kept_features(usable, [cards[one.model].air for one in usable], pair, progress)
+    for line in faults:
         report(line)
-    if not kept:
+    made = [one for one in kept.specifications() if one.air]
+    if not made:
         raise BadInput("no image could be read: see the lines above")
-    made = [
-        specification(
-            cards[model].air,
-            [e for e, _ in pairs],
-            Features.concatenate([f for _, f in pairs]),
-            text_encoder,
-            size,
-        )
-        for model, pairs in kept.items()
-    ]
+    file = SpecificationFile.open(path) if path.is_file() else SpecificationFile.create(path, encoders)
     file.append(made)
     if len(file.airs) > 1:
         learnt_space(file)
-    return Built(file, len(made), sum(map(len, made)), added, len(failures))
-
-
-def encoders_of(image: ImageEncoder, text_name: str, text_digest: str, text_size: int) -> Encoders:
-    """The pair as a file's header names it."""
-    return Encoders(
-        image.name,
-        image.digest,
-        image.content_size,
-        image.style_size,
-        image.crops,
-        text_name,
-        text_digest,
-        text_size,
-    )
-
-
-def specification(
-    air: str, examples: Sequence[Example], features: Features, text_encoder: Encoder, size: int
-) -> Specification:
-    """S = {Z, Q} of one model; Q is zero where an image has no prompt."""
-    text = np.zeros((len(examples), size), np.float32)
-    told = [n for n, one in enumerate(examples) if one.prompt.strip()]
-    if told:
-        text[told] = text_encoder.encode([examples[n].prompt for n in told])
-    keys = np.array([prompt_key(one.prompt) for one in examples], np.uint64)
-    return Specification(air, features.content, features.style, features.crops, text, keys)
-
-
-def _encoded(
-    examples: Iterable[Example], encoder: ImageEncoder, report: Report
-) -> Iterator[tuple[Example, Features]]:
-    """Each example that can be read with its features (of one row)."""
-    for example in examples:
-        try:
-            yield example, encoder.encode([load_image(example.file)])
-        except BadImage as error:
-            report(str(error))
+    images = sum(map(len, made))
+    return Built(file, len(made), images, added, len(usable) - images)
 
 
 def _cards(

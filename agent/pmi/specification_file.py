@@ -54,6 +54,11 @@ class Encoders:
         """Of the vectors of an image: content, style, crops and style, prompt."""
         return self.content, self.style, self.crops, self.style, self.prompt
 
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Of content, style, crops and prompt of an image."""
+        return (self.content,), (self.style,), (self.crops, self.style), (self.prompt,)
+
     def record(self) -> np.dtype[Any]:
         """One image: its model's AIR, which prompt made it, Z and Q."""
         return np.dtype(

@@ -10,7 +10,14 @@ from invented_images import ColourEncoder, write_manifest
 from stand_ins import WordEncoder
 
 from diffagent.agent.pmi.building import Built, build
+from diffagent.agent.pmi.feature_cache import Pair
 from diffagent.agent.pmi.manifest import read_examples
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Features are kept here and not in the user's cache."""
+    monkeypatch.setenv("DIFFAGENT_HOME", str(tmp_path / "home"))
 
 
 @pytest.fixture
@@ -26,10 +33,7 @@ def make(tmp_path: Path) -> Callable[..., Built]:
         return build(
             read_examples(source),
             tmp_path / "hub.sqlite",
-            ColourEncoder(),
-            WordEncoder(),
-            "words",
-            "3d" * 32,
+            Pair(ColourEncoder(), WordEncoder(), "words", "3d" * 32),
             **options,  # type: ignore[arg-type]
         )
 

@@ -18,8 +18,7 @@ class Words(WordEncoder):
 
 
 @pytest.fixture(autouse=True)
-def encoders(monkeypatch, tmp_path):
-    monkeypatch.setenv("DIFFAGENT_HOME", str(tmp_path / "home"))
+def encoders(monkeypatch):
     monkeypatch.setattr(image_encoder, "load_image_encoder", lambda name="": ColourEncoder())
     monkeypatch.setattr("diffagent.agent.pmi.identifier.load_image_encoder", lambda name="": ColourEncoder())
     monkeypatch.setattr(text_encoder, "load_text_encoder", lambda name: (Words(), "words"))
