@@ -23,7 +23,7 @@ BATCH = 16
 
 
 class ClipImageEncoder:
-    """The vision half: content [n, projection], style [n, 2 × hidden × layers / 2], of quarters too."""
+    """The vision half: content [n, projection], style [n, 2 × hidden × layers / 2]."""
 
     crops = 4
 
@@ -35,7 +35,7 @@ class ClipImageEncoder:
         vision = model.config.vision_config
         self.content_size: int = model.config.projection_dim
         self._layers = range(1, vision.num_hidden_layers // 2 + 1)
-        self.style_size: int = 2 * vision.hidden_size * len(self._layers)
+        self.style_sizes = (2 * vision.hidden_size,) * len(self._layers)
 
     @classmethod
     def load(cls, name: str) -> Self:
@@ -58,7 +58,8 @@ class ClipImageEncoder:
         import numpy as np
 
         parts = [self._encode(images[at : at + BATCH]) for at in range(0, len(images), BATCH)]
-        shapes = (self.content_size,), (self.style_size,), (self.crops, self.style_size)
+        style = sum(self.style_sizes)
+        shapes = (self.content_size,), (style,), (self.crops, style)
         nothing = Features(*(np.zeros((0, *shape), np.float32) for shape in shapes))
         return Features.concatenate([nothing, *parts])
 

@@ -6,7 +6,7 @@ they vary, wherever in the image. The default, EfficientNet-Lite0, is one set of
 transformers' takes its place by name.
 
     >>> load_image_encoder().encode([image]).style.shape
-    (1, 3768)
+    (1, 1504)
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ class ImageEncoder(Protocol):
     name: str
     digest: str
     content_size: int
-    style_size: int
+    style_sizes: tuple[int, ...]
+    """Of each layer's part of the style vector, from the first layer on."""
     crops: int
 
     def encode(self, images: Sequence[Image]) -> Features: ...
@@ -101,7 +102,7 @@ class EfficientNetEncoder:
 
     name = DEFAULT_IMAGE_ENCODER
     content_size = 1280
-    style_size = 2 * (32 + 16 + 2 * 24 + 2 * 40 + 3 * 80 + 3 * 112)
+    style_sizes = tuple(2 * channels for channels in (32, 16, 24, 24, 40, 40, 80, 80, 80, 112, 112, 112))
     crops = 4
 
     def __init__(self, network: EfficientNet, digest: str) -> None:
@@ -122,7 +123,7 @@ class EfficientNetEncoder:
         rows = [self._encode(one) for one in images]
         content = np.array([content for content, _ in rows], np.float32).reshape(-1, self.content_size)
         regions = np.array([regions for _, regions in rows], np.float32)
-        regions = regions.reshape(-1, 1 + self.crops, self.style_size)
+        regions = regions.reshape(-1, 1 + self.crops, sum(self.style_sizes))
         return Features(content, regions[:, 0], regions[:, 1:])
 
     def _encode(self, image: Image) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

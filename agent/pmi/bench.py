@@ -55,9 +55,17 @@ class Bench:
     names: list[str]
     known: Images
     test: Images
+    layers: tuple[int, ...] = ()
+    """Lengths of the layers' parts of a style vector."""
 
     @classmethod
-    def of(cls, names: Sequence[str], images: Images, prompt_ids: Sequence[int | None]) -> Self:
+    def of(
+        cls,
+        names: Sequence[str],
+        images: Images,
+        prompt_ids: Sequence[int | None],
+        layers: tuple[int, ...],
+    ) -> Self:
         """Split by prompt.
 
         Raises:
@@ -72,7 +80,7 @@ class Bench:
                 raise BadInput(
                     f"{names[min(lacking)]} has no {what}: give each model images of several prompts"
                 )
-        return cls(list(names), images[~test], images[test])
+        return cls(list(names), images[~test], images[test], layers)
 
 
 def run(
@@ -87,7 +95,7 @@ def run(
     methods = distances_of_images(bench, gamma)
     evidence = learnt.evidence(bench.test.style)
     found: dict[str, Any] = {"models": len(bench.names), "tasks": {}, "gamma": gamma}
-    found["setting"] = {**vars(learnt.setting), "temperature": [round(t, 4) for t in learnt.temperatures]}
+    found["settings"] = [{**vars(view.setting), "temperature": view.temperature} for view in learnt.views]
     results: dict[str, dict[str, Any]] = {name: {} for name in ("baseline", "rkme", "pmi", "ours")}
     for size in sizes:
         asked = tasks(bench.test.models, size)
@@ -112,7 +120,7 @@ def run(
 def learn_known(bench: Bench) -> LearntSpace:
     """A space from the specification images alone."""
     known = bench.known
-    return learn(Training(known.style, known.crops, known.models, known.prompts))
+    return learn(Training(known.style, known.crops, known.models, known.prompts, bench.layers))
 
 
 def ablation(bench: Bench, learnt: LearntSpace, gamma: float) -> dict[str, dict[str, float]]:
@@ -120,7 +128,7 @@ def ablation(bench: Bench, learnt: LearntSpace, gamma: float) -> dict[str, dict[
     asked = tasks(bench.test.models, 1)
     content = _scaled(bench, "content")
     style = _scaled(bench, "style")
-    points = (learnt.space.project(bench.known.style), learnt.space.project(bench.test.style))
+    points = (learnt.project(bench.known.style), learnt.project(bench.test.style))
     learnt_points = _rescaled(*(one.astype(np.float64) for one in points))
     rows: dict[str, Doubles] = {"RKME": _reduced(bench, content, gamma)}
     for name, space in (("content", content), ("style", style), ("learnt space", learnt_points)):

@@ -32,4 +32,4 @@ def read_bench(manifest: Path, pair: Pair, progress: Progress = iter) -> Bench:
         models=np.array([numbers[one.model] for one in examples], np.int64),
         prompts=np.ascontiguousarray(records["prompt"]),
     )
-    return Bench.of(names, images, [one.prompt_id for one in examples])
+    return Bench.of(names, images, [one.prompt_id for one in examples], file.encoders.layers)

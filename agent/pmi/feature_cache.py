@@ -49,7 +49,7 @@ class Pair:
             self.image.name,
             self.image.digest,
             self.image.content_size,
-            self.image.style_size,
+            self.image.style_sizes,
             self.image.crops,
             self.text_name,
             self.text_digest,

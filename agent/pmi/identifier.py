@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from diffagent.agent.pmi.kernel_matching import KernelMatcher, Points
-from diffagent.agent.pmi.learning import LearntSpace, Training, learn
+from diffagent.agent.pmi.learning import LearntSpace, Training, View, learn
 from diffagent.agent.pmi.requirement import ImageRequirement, check_count
 from diffagent.agent.pmi.space import Doubles, Setting, Space
 from diffagent.agent.pmi.specification_file import Specification, SpecificationFile
@@ -158,7 +158,11 @@ def training(file: SpecificationFile) -> Training:
     numbers = {air.encode("utf-8"): n for n, air in enumerate(file.airs)}
     models = np.array([numbers[bytes(air)] for air in records["air"]], np.int64)
     return Training(
-        records["style"].astype(np.float32), records["crops"], models, np.ascontiguousarray(records["prompt"])
+        records["style"].astype(np.float32),
+        records["crops"],
+        models,
+        np.ascontiguousarray(records["prompt"]),
+        file.encoders.layers,
     )
 
 
@@ -199,21 +203,27 @@ def _read_space(path: Path, stamp: str) -> LearntSpace | None:
             facts = json.loads(str(stored["facts"]))
             if facts["stamp"] != stamp:
                 return None
-            space = Space(**{one.name: stored[one.name] for one in fields(Space)})
-        return LearntSpace(space, Setting(**facts["setting"]), tuple(facts["temperatures"]))
+            views = []
+            for n, (start, stop, setting, factor) in enumerate(facts["views"]):
+                space = Space(**{one.name: stored[f"{n}.{one.name}"] for one in fields(Space)})
+                views.append(View(start, stop, Setting(**setting), factor, space))
+        return LearntSpace(tuple(views), tuple(facts["temperatures"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None  # damaged, or of another version: learnt again
 
 
 def _write_space(path: Path, stamp: str, learnt: LearntSpace) -> None:
-    facts = {"stamp": stamp, "setting": vars(learnt.setting), "temperatures": learnt.temperatures}
+    views = [(one.start, one.stop, vars(one.setting), one.temperature) for one in learnt.views]
+    facts = {"stamp": stamp, "views": views, "temperatures": learnt.temperatures}
+    arrays: dict[str, npt.NDArray[Any]] = {
+        f"{n}.{one.name}": getattr(view.space, one.name)
+        for n, view in enumerate(learnt.views)
+        for one in fields(Space)
+    }
     part = path.with_name(path.name + ".part")
     try:
         with part.open("wb") as stream:
-            arrays: dict[str, npt.NDArray[Any]] = {
-                one.name: getattr(learnt.space, one.name) for one in fields(Space)
-            }
-            np.savez(stream, facts=np.array(json.dumps(facts)), **arrays)
+            np.savez(stream, facts=np.array(json.dumps(facts)), **arrays)  # type: ignore[arg-type]
         part.replace(path)
     except OSError:  # a read-only folder: it is learnt again next time
         part.unlink(missing_ok=True)

@@ -2,12 +2,14 @@
 
 In: a hub's own images, which model made each, and which prompt. Out: a :class:`LearntSpace`, whose
 probabilities mean what they say. A fold leaves out whole prompts, because a query's prompt is new as well.
+Each few neighbouring layers of the encoder are a view with a space of its own, and their log-probabilities
+are added: one space of all layers would need more images than a hub has.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 import numpy as np
@@ -18,7 +20,9 @@ from diffagent.agent.pmi.space import Doubles, Floats, Ints, Setting, Space
 Keys = npt.NDArray[np.uint64]
 
 FOLDS = 5
-SETTINGS = tuple(Setting(c, s) for c, s in product((0.3, 0.5, 0.7), (0.1, 0.2, 0.3, 0.5)))
+SETTINGS = tuple(Setting(c, s) for c, s in product((0.3, 0.5, 0.7), (0.03, 0.1, 0.2, 0.4)))
+WINDOW = 3
+"""Neighbouring layers in a view."""
 TEMPERATURES = np.geomspace(0.02, 2.0, 41)
 MOST_IMAGES = 6
 TASKS = 20
@@ -28,28 +32,63 @@ TASKS = 20
 @dataclass(frozen=True)
 class Training:
     """n images: ``style`` [n, D], ``crops`` [n, c, D], ``models`` [n] as 0…M−1, ``prompts`` [n] keys, 0
-    for none."""
+    for none; ``layers``: lengths of the layers' parts of D."""
 
     style: Floats
     crops: Floats
     models: Ints
     prompts: Keys
+    layers: tuple[int, ...]
 
     def __getitem__(self, rows: npt.NDArray[np.bool_]) -> Training:
-        return Training(self.style[rows], self.crops[rows], self.models[rows], self.prompts[rows])
+        return replace(
+            self,
+            style=self.style[rows],
+            crops=self.crops[rows],
+            models=self.models[rows],
+            prompts=self.prompts[rows],
+        )
+
+    def view(self, columns: slice) -> Training:
+        """With some statistics alone."""
+        return replace(self, style=self.style[:, columns], crops=self.crops[:, :, columns])
+
+
+@dataclass(frozen=True)
+class View:
+    """A space of the statistics ``start`` … ``stop``, and the factor that makes its evidence a
+    probability."""
+
+    start: int
+    stop: int
+    setting: Setting
+    temperature: float
+    space: Space
+
+    def project(self, style: Floats) -> Floats:
+        """Into its space: [N, D] → [N, q]."""
+        return self.space.project(style[:, self.start : self.stop])
+
+    def log_probabilities(self, style: Floats) -> Doubles:
+        """log p(model | image) by this view alone: [N, D] → [N, M]."""
+        return log_softmax(self.temperature * self.space.evidence(self.project(style)))
 
 
 @dataclass(frozen=True)
 class LearntSpace:
-    """A space with its setting, and for 1…6 images the factor by which evidence becomes log-probability."""
+    """Several views, and for 1…6 images the factor by which their sum becomes log-probability."""
 
-    space: Space
-    setting: Setting
+    views: tuple[View, ...]
     temperatures: tuple[float, ...]
+
+    def project(self, style: Floats) -> Floats:
+        """Into all views' spaces, side by side: [N, D] → [N, Σ q]."""
+        return np.concatenate([view.project(style) for view in self.views], 1)
 
     def evidence(self, style: Floats) -> Doubles:
         """Log-evidence of each image for each model: style [N, D] → [N, M]."""
-        return self.space.evidence(self.space.project(style))
+        found: Doubles = np.sum([view.log_probabilities(style) for view in self.views], 0)
+        return found
 
     def log_probabilities(self, evidence: Doubles) -> Doubles:
         """log p(model | images) from the :meth:`evidence` of N images: [N, M] → [M]."""
@@ -58,13 +97,33 @@ class LearntSpace:
 
 
 def learn(images: Training, settings: Sequence[Setting] = SETTINGS) -> LearntSpace:
-    """The space of the setting under which left-out images are most probable, fitted to all images."""
-    tried = left_out(images, prompt_folds(images.models, images.prompts), settings)
-    models = images.models
-    best = int(np.argmin([temperature(found, models, sets(models, 1))[1] for found in tried]))
-    factors = [temperature(tried[best], models, sets(models, n))[0] for n in range(1, MOST_IMAGES + 1)]
-    space = Space.fit(images.style, images.crops, models, settings[best])
-    return LearntSpace(space, settings[best], tuple(factors))
+    """Views under whose settings left-out images are most probable, fitted to all images."""
+    folds, models = prompt_folds(images.models, images.prompts), images.models
+    learnt = [_learn_view(images, columns, folds, settings) for columns in windows(images.layers)]
+    summed: Doubles = np.sum([found for _, found in learnt], 0)
+    factors = [temperature(summed, models, sets(models, n))[0] for n in range(1, MOST_IMAGES + 1)]
+    return LearntSpace(tuple(view for view, _ in learnt), tuple(factors))
+
+
+def _learn_view(
+    images: Training, columns: slice, folds: Ints, settings: Sequence[Setting]
+) -> tuple[View, Doubles]:
+    """A view of the best setting, and the log-probabilities that it gives left-out images."""
+    seen = images.view(columns)
+    tried = left_out(seen, folds, settings)
+    fits = [temperature(found, seen.models, sets(seen.models, 1)) for found in tried]
+    best = int(np.argmin([loss for _, loss in fits]))
+    factor = fits[best][0]
+    space = Space.fit(seen.style, seen.crops, seen.models, settings[best])
+    view = View(columns.start, columns.stop, settings[best], factor, space)
+    return view, log_softmax(factor * tried[best])
+
+
+def windows(layers: Sequence[int], size: int = WINDOW) -> list[slice]:
+    """The columns of each ``size`` neighbouring layers; of all where there are fewer."""
+    edges = np.concatenate([[0], np.cumsum(layers)]).tolist()
+    count = max(len(layers) - size + 1, 1)
+    return [slice(edges[n], edges[min(n + size, len(layers))]) for n in range(count)]
 
 
 def left_out(images: Training, folds: Ints, settings: Sequence[Setting]) -> list[Doubles]:

@@ -38,11 +38,17 @@ class Encoders:
     image: str
     image_digest: str
     content: int
-    style: int
+    layers: tuple[int, ...]
+    """Lengths of the parts of a style vector."""
     crops: int
     text: str
     text_digest: str
     prompt: int
+
+    @property
+    def style(self) -> int:
+        """Length of a style vector."""
+        return sum(self.layers)
 
     @property
     def digest(self) -> str:
@@ -51,8 +57,8 @@ class Encoders:
 
     @property
     def lengths(self) -> tuple[int, ...]:
-        """Of the vectors of an image: content, style, crops and style, prompt."""
-        return self.content, self.style, self.crops, self.style, self.prompt
+        """Of the vectors of an image: content, each layer's style, number of crops, prompt."""
+        return self.content, *self.layers, self.crops, self.prompt
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
@@ -118,7 +124,9 @@ class SpecificationFile:
                 header = json.loads(stream.read(HEADER))
             if header["format"] != FORMAT:
                 raise ValueError(f"its format is {header['format']!r}, not {FORMAT!r}")
-            encoders, count = Encoders(**header["encoders"]), int(header["count"])
+            facts = header["encoders"]
+            encoders = Encoders(**{**facts, "layers": tuple(map(int, facts["layers"]))})
+            count = int(header["count"])
             needed = HEADER + count * encoders.record().itemsize
             if path.stat().st_size < needed:
                 raise ValueError(f"it has {path.stat().st_size:,} bytes instead of {needed:,}")
@@ -259,10 +267,10 @@ def _records(one: Specification, encoders: Encoders) -> Records:
     name = one.air.encode("utf-8")
     if len(name) > AIR_BYTES:
         raise BadInput(f"the AIR {one.air[:60]}… has {len(name)} bytes, but at most {AIR_BYTES} are kept")
-    shapes = (one.content.shape[1], one.style.shape[1], *one.crops.shape[1:], one.text.shape[1])
-    if shapes != encoders.lengths:
+    shapes = tuple(part.shape[1:] for part in (one.content, one.style, one.crops, one.text))
+    if shapes != encoders.shapes:
         raise BadInput(
-            f"{one.air} has vectors of lengths {shapes}, but the file's encoders make {encoders.lengths}: "
+            f"{one.air} has vectors of shapes {shapes}, but the file's encoders make {encoders.shapes}: "
             "build it with the same encoders"
         )
     made = np.zeros(len(one), encoders.record())

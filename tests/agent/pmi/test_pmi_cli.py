@@ -76,7 +76,7 @@ def test_test_images_decide_nothing_but_their_own_tasks(manifest):
     before = json.loads(run("pmi", "bench", manifest, "--images", "1", "--json").stdout)
     picture("blue", 2).save(manifest.parent / "ada_Green" / "002.png")
     after = json.loads(run("pmi", "bench", manifest, "--images", "1", "--json").stdout)
-    assert (before["setting"], before["gamma"]) == (after["setting"], after["gamma"])
+    assert (before["settings"], before["gamma"]) == (after["settings"], after["gamma"])
     assert before["ours"]["1"]["top1"] > after["ours"]["1"]["top1"] >= before["ours"]["1"]["top1"] - 1 / 12
 
 

@@ -15,6 +15,7 @@ from diffagent.agent.pmi.learning import (
     prompt_folds,
     sets,
     temperature,
+    windows,
 )
 from diffagent.agent.pmi.space import Setting, Space
 from diffagent.data.errors import BadInput
@@ -33,7 +34,7 @@ def fit(style, models, setting=PLAIN):
 
 
 def train(style, models, prompts):
-    return Training(style, crops_of(style), models, prompts)
+    return Training(style, crops_of(style), models, prompts, (style.shape[1],))
 
 
 def hub(models=4, each=8, size=5, spread=0.3, seed=0):
@@ -152,13 +153,21 @@ def test_sets_are_of_one_model():
     assert sets(models, 9).shape == (0, 9)
 
 
+def test_windows_of_layers():
+    assert windows((2, 3, 4, 5)) == [slice(0, 9), slice(2, 14)]
+    assert windows((2, 3)) == [slice(0, 5)]
+
+
 def test_learning_is_calibrated_and_repeatable():
-    style, models, prompts = hub(models=6, each=12, spread=1.0)
-    learnt = learn(train(style, models, prompts), (PLAIN, Setting(0.3, 0.6)))
-    again = learn(train(style, models, prompts), (PLAIN, Setting(0.3, 0.6)))
-    assert learnt.setting == again.setting
+    style, models, prompts = hub(models=6, each=12, size=8, spread=1.0)
+    images = Training(style, crops_of(style), models, prompts, (2, 2, 2, 2))
+    settings = (PLAIN, Setting(0.3, 0.6))
+    learnt, again = learn(images, settings), learn(images, settings)
+    assert [(one.start, one.stop) for one in learnt.views] == [(0, 6), (2, 8)]
     assert learnt.temperatures == again.temperatures
-    fresh, who, _ = hub(models=6, each=12, spread=1.0, seed=0)
-    found = learnt.log_probabilities(learnt.evidence(fresh[who == 2][:3]))
+    assert learnt.project(style).shape == (72, 10)
+    found = learnt.log_probabilities(learnt.evidence(style[models == 2][:3]))
     assert np.exp(found).sum() == pytest.approx(1)
     assert found.argmax() == 2
+    left = [learnt.log_probabilities(learnt.evidence(style[n : n + 1])).argmax() for n in range(72)]
+    assert np.mean(left == models) > 0.5

@@ -17,7 +17,7 @@ from diffagent.agent.pmi.specification_file import (
 )
 from diffagent.data.errors import BadInput, BadSpecifications
 
-ENCODERS = Encoders("eyes", "ab" * 32, 3, 2, 2, "words", "cd" * 32, 4)
+ENCODERS = Encoders("eyes", "ab" * 32, 3, (1, 1), 2, "words", "cd" * 32, 4)
 
 
 def specification(air="urn:air:other:checkpoint:huggingface:a/b", n=2, seed=0):
@@ -116,11 +116,11 @@ def test_other_encoders_are_an_error(file):
     with pytest.raises(BadSpecifications, match="text encoder words"):
         file.check(replace(ENCODERS, text_digest="0" * 64))
     with pytest.raises(BadSpecifications, match="lengths"):
-        file.check(replace(ENCODERS, style=9))
+        file.check(replace(ENCODERS, layers=(2,)))
 
 
 def test_vectors_of_other_lengths_and_long_airs_are_refused(file):
-    with pytest.raises(BadInput, match="lengths"):
+    with pytest.raises(BadInput, match="shapes"):
         file.append([replace(specification(), style=np.zeros((2, 5), np.float32))])
     with pytest.raises(BadInput, match="at most 200"):
         file.append([specification("x" * 201)])
