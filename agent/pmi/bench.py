@@ -183,14 +183,9 @@ def tuned_gamma(known: Images, gammas: Sequence[float] = kernels.GAMMAS) -> floa
 
 def _kernel(bench: Bench, space: tuple[Doubles, Doubles], gamma: float, weigh: bool) -> Doubles:
     """Eq. 9 of each test image: [n, M]."""
-    text = bench.test.text.astype(np.float64)
-    matcher = _matcher(KernelMatcher, bench, space, gamma, weigh)
-    return np.stack(
-        [
-            matcher.distances(Points(space[1][n : n + 1], text[n : n + 1] if weigh else None))
-            for n in range(len(bench.test))
-        ]
-    )
+    text = bench.test.text.astype(np.float64) if weigh else None
+    found: Doubles = _matcher(KernelMatcher, bench, space, gamma, weigh).of_each(Points(space[1], text))
+    return found
 
 
 def _reduced(bench: Bench, space: tuple[Doubles, Doubles], gamma: float) -> Doubles:

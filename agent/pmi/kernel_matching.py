@@ -67,19 +67,21 @@ class KernelMatcher:
 
     def distances(self, requirement: Points) -> Doubles:
         """Eq. 9 of every model: [M], never below 0."""
-        found = [
-            self._distance(requirement, one, gram)
-            for one, gram in zip(self.specifications, self._grams, strict=True)
-        ]
-        return np.array(found)
+        return self.of_each(requirement).mean(0)
 
-    def _distance(self, requirement: Points, specification: Points, gram: Doubles) -> float:
+    def of_each(self, requirement: Points) -> Doubles:
+        """The summand of each example image, whose mean Eq. 9 is: [N_R, M]."""
+        pairs = zip(self.specifications, self._grams, strict=True)
+        return np.stack([self._summands(requirement, one, gram) for one, gram in pairs], 1)
+
+    def _summands(self, requirement: Points, specification: Points, gram: Doubles) -> Doubles:
         weights = prompt_weights(requirement, specification) / len(specification.images)
         cross = rbf(requirement.images, specification.images, self.gamma)
         of_model = ((weights @ gram) * weights).sum(1)
         of_both = (weights * cross).sum(1)
         # rounding can leave −1e-16 where the distance is 0
-        return float(np.maximum(of_model - 2 * of_both + 1.0, 0.0).mean())
+        found: Doubles = np.maximum(of_model - 2 * of_both + 1.0, 0.0)
+        return found
 
 
 @dataclass(frozen=True)
