@@ -26,6 +26,7 @@ import numpy.typing as npt
 from diffagent.agent import answer
 from diffagent.agent.answer import LABELS, expand, question, read
 from diffagent.agent.enhance import enhance as enriched
+from diffagent.agent.pmi.requirement import check_count, missing
 from diffagent.agent.prefilter import Candidate, Prefilter, Ranker, read_matcher
 from diffagent.agent.scope import Scope
 from diffagent.agent.settings import by_family, settings
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from diffagent.agent.engines import Engine, Prompt
     from diffagent.agent.grammar import Grammar
     from diffagent.agent.installed_models import Installed
+    from diffagent.agent.pmi.identifier import Identification, Identifier
     from diffagent.data.catalog import Catalog
 
 Mask = npt.NDArray[np.bool_]
@@ -84,11 +86,15 @@ class Decision:
     call: T2ICall
     candidates: tuple[Candidate, ...]
     timings_ms: dict[str, float] = field(default_factory=dict)
+    identified: Identification | None = None
+    """What the example images alone say, where there are any."""
 
     def to_dict(self) -> dict[str, Any]:
         """As ``--explain`` prints it."""
+        seen = {"unsure": self.identified.unsure} if self.identified else {}
         return {
             "call": self.call.model_dump(),
+            **seen,
             "candidates": [
                 {"model": one.card.name, "air": one.card.air, "score": round(one.score, 4)}
                 for one in self.candidates
@@ -107,6 +113,7 @@ class Pending:
     seed: int | None
     started: float
     prefiltered: float
+    seen: Identification | None = None
 
     @property
     def labels(self) -> list[str]:
@@ -201,6 +208,8 @@ class Agent:
         Args:
             prompt: what to draw, in any words; sizes, steps and so on said in it are honoured.
             negative_prompt: what to avoid; it also tells models apart.
+            images: 1 to 6 example images (paths, bytes or Pillow images); the candidates are the models that
+                make such images, ranked by them and the prompt together.
             base_model: a base model as the catalog spells it, or a family (``sd1``, ``sdxl``).
             type: ``Checkpoint`` or ``LoRA``.
             model: name, AIR, id, hash or file of the model to use, whatever the prompt.
@@ -213,8 +222,9 @@ class Agent:
                 that is chosen.
 
         Raises:
-            BadPrompt: empty, too long or not text. BadInput: an option is out of range, or nothing is
-            left to choose from. UnknownModel: ``model`` is not in the catalog.
+            BadPrompt: empty, too long or not text. BadInput: an option is out of range, nothing is left to
+            choose from, or the catalog has no image specifications. BadImage: an image cannot be decoded.
+            UnknownModel: ``model`` is not in the catalog.
         """
         pending = self.prepare(
             prompt,
@@ -272,8 +282,9 @@ class Agent:
         scope = Scope(base_model, type, commercial, target)
         if installed is not None:
             scope = replace(scope, installed=frozenset(installed.names), samplers=installed.samplers)
-        candidates = [self._named(model, scope)] if model else self._candidates(wished, scope, k)
-        return Pending(wished, scope, tuple(candidates), seed, started, time.perf_counter())
+        seen = self.identify(images) if images else None
+        candidates = [self._named(model, scope)] if model else self._candidates(wished, scope, k, seen)
+        return Pending(wished, scope, tuple(candidates), seed, started, time.perf_counter(), seen)
 
     def opening(self, pending: Pending) -> tuple[Prompt, Grammar, str]:
         """What the language model is asked, and the answer that the prefilter's first would get, drafted."""
@@ -306,10 +317,33 @@ class Agent:
             "llm": 1e3 * (done - pending.prefiltered),
             "total": 1e3 * (done - pending.started),
         }
-        return Decision(call, tuple(ranked), timings)
+        return Decision(call, tuple(ranked), timings, pending.seen)
 
-    def _candidates(self, wished: Wishes, scope: Scope, k: int) -> list[Candidate]:
-        """The prefilter's best k in scope; a base model or type said in the prompt narrows if it can."""
+    def identify(self, images: Sequence[Any]) -> Identification:
+        """The catalog's models by how probably they made 1 to 6 example images.
+
+        Raises:
+            BadInput: no or too many images, or the catalog has no image specifications. BadImage: one cannot
+            be decoded.
+        """
+        if self.identifier is None:
+            raise missing(self.catalog.path)
+        return self.identifier.identify(images)
+
+    @cached_property
+    def identifier(self) -> Identifier | None:
+        """Of the image specifications beside the catalog; None where there are none."""
+        from diffagent.agent.pmi.identifier import Identifier
+
+        return Identifier.beside(self.catalog.path)
+
+    def _candidates(
+        self, wished: Wishes, scope: Scope, k: int, seen: Identification | None = None
+    ) -> list[Candidate]:
+        """The prefilter's best k in scope; a base model or type said in the prompt narrows if it can.
+
+        With example images the candidates are models with image specifications, ranked by both.
+        """
         requirement = self.prefilter.require(wished.prompt, wished.negative_prompt)
         asked = replace(
             scope,
@@ -317,7 +351,18 @@ class Agent:
             type=scope.type or wished.type,
         )
         allow = self._allowed(asked)
-        return self.prefilter.rank(requirement, k, allow if allow.any() else self._allowed(scope))
+        evidence = None if seen is None else self._evidence(seen)
+        if evidence is not None:
+            allow = allow & np.isfinite(evidence)
+        return self.prefilter.rank(requirement, k, allow if allow.any() else self._allowed(scope), evidence)
+
+    def _evidence(self, seen: Identification) -> npt.NDArray[np.float64]:
+        """Log-probability of each entry by its images; −inf for those without image specifications: [M]."""
+        found = np.full(len(self.prefilter.cards), -np.inf)
+        of_air = dict(zip(seen.airs, seen.log_probabilities.tolist(), strict=True))
+        for n, card in enumerate(self.prefilter.cards):
+            found[n] = of_air.get(card.air, -np.inf)
+        return found
 
     def _allowed(self, scope: Scope) -> Mask:
         """The entries in scope, a LoRA only where a checkpoint can carry it; kept for the next call."""
@@ -438,9 +483,7 @@ def check(prompt: Any, k: int = 16, seed: int | None = None, images: Sequence[An
         BadPrompt: see :func:`clean`. BadInput: k, seed or images are out of range.
     """
     if images:
-        raise BadInput(
-            "example images were given, but this catalog has no image specifications: leave them out"
-        )
+        check_count(images)
     if not 1 <= k <= len(LABELS):
         raise BadInput(f"k is {k}, but a language model reads 1 to {len(LABELS)} candidates: pass -k 16")
     if seed is not None and not 0 <= seed < 2**32:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,8 +17,20 @@ TARGET_NAMES = ("diffagent", "a1111", "comfyui", "horde", "civitai", "openai", "
 
 
 @click.command()
-@click.argument("prompt")
+@click.argument("prompt", required=False)
 @click.option("--negative", "negative_prompt", default="", help="What to avoid; it also tells models apart.")
+@click.option(
+    "--image",
+    "images",
+    multiple=True,
+    metavar="FILE",
+    help="An example image, 1 to 6 times: models that make such images.",
+)
+@click.option(
+    "--captioner",
+    metavar="NAME",
+    help="Describes the images where no PROMPT does, such as a BLIP of the hub.",
+)
 @click.option("--base-model", help='A base model ("SD 1.5", "SDXL 1.0") or a family (sd1, sdxl).')
 @click.option("--type", "type_", type=click.Choice(["Checkpoint", "LoRA"], case_sensitive=False))
 @click.option("--model", metavar="NAME-OR-AIR", help="Use this model: name, AIR, id, hash or file name.")
@@ -52,7 +64,8 @@ TARGET_NAMES = ("diffagent", "a1111", "comfyui", "horde", "civitai", "openai", "
 )
 @click.option("--explain", is_flag=True, help="Add the candidates with their scores, and timings.")
 def call(
-    prompt: str,
+    prompt: str | None,
+    captioner: str | None,
     type_: str | None,
     target: str,
     nearest: bool,
@@ -70,10 +83,16 @@ def call(
 
     if installed != (target_url is not None):
         raise click.UsageError("--installed and --target-url URL go together: the server says what it has")
-    check(prompt, options["k"], options["seed"])
+    prompt = _described(options["images"], captioner) if prompt is None else prompt
+    check(prompt, options["k"], options["seed"], options["images"])
     agent = Agent.load(catalog, llm, engine)
     there = _installed(agent, target, target_url)
     decision = agent.decide(prompt, type=type_, target=target, installed=there, **options)
+    if decision.identified is not None and decision.identified.unsure:
+        click.echo(
+            f"diffagent: unsure: {decision.identified.likely} models share 90 % of the images' probability",
+            err=True,
+        )
     names, samplers = (there.names, there.samplers) if there else (None, None)
     emitted = emit(
         decision.call, target, agent.catalog, nearest=nearest, names=names, known_samplers=samplers
@@ -89,6 +108,21 @@ def call(
         click.echo(decision.call.to_json())
         return
     click.echo(json.dumps(shown, ensure_ascii=False, indent=2))
+
+
+def _described(images: Sequence[str], captioner: str | None) -> str:
+    """What the first example image shows, where there is no prompt."""
+    if not images:
+        raise click.UsageError("Missing argument 'PROMPT'.")
+    if captioner is None:
+        raise click.UsageError(
+            "images say which model, and not what to draw: add a PROMPT, or --captioner MODEL that describes "
+            "them; diffagent pmi identify lists the models alone"
+        )
+    from diffagent.data.captioner import Captioner
+    from diffagent.data.image_loading import load_images
+
+    return Captioner.load(captioner).describe(load_images(images[:1]))[0]
 
 
 def report_not_carried(

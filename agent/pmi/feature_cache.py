@@ -1,0 +1,111 @@
+"""Images encoded once and kept: examples in, a specification file in their order out.
+
+It lies in the cache, named by what it was made from (rows, files' sizes and times, encoders), and grows by
+batches, so that a run that was cut off goes on, and ``pmi build`` and ``pmi bench`` of one manifest share
+it. An image that cannot be decoded is a record without AIR.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from diffagent.agent.pmi.manifest import Example
+from diffagent.agent.pmi.specification_file import (
+    Encoders,
+    Specification,
+    SpecificationFile,
+    prompt_key,
+)
+from diffagent.data.errors import BadImage, BadSpecifications
+from diffagent.data.image_encoder import ImageEncoder
+from diffagent.data.image_loading import load_image
+from diffagent.data.text_encoder import Encoder
+from diffagent.data.weights import home
+
+BATCH = 25
+"""Images between two writes: what a run that is cut off may lose."""
+
+Progress = Callable[[Iterable[Any]], Iterable[Any]]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The image encoder G and the text encoder T, as a specification file names them."""
+
+    image: ImageEncoder
+    text: Encoder
+    text_name: str
+    text_digest: str
+
+    @property
+    def encoders(self) -> Encoders:
+        """As a file's header names them."""
+        return Encoders(
+            self.image.name,
+            self.image.digest,
+            self.image.content_size,
+            self.image.style_sizes,
+            self.image.crops,
+            self.text_name,
+            self.text_digest,
+            self.text.encode([" "]).shape[1],
+        )
+
+
+def kept_features(
+    examples: Sequence[Example], airs: Sequence[str], pair: Pair, progress: Progress = iter
+) -> tuple[SpecificationFile, list[str]]:
+    """A record for each example, under its model's AIR of ``airs``, and why images could not be decoded.
+
+    The reasons are those of this run: images that an earlier one left out are only records without AIR.
+    """
+    encoders, faults = pair.encoders, list[str]()
+    file = _kept(examples, airs, encoders)
+    for at in progress(range(len(file), len(examples), BATCH)):
+        batch = slice(at, at + BATCH)
+        rows = [
+            _encoded(*one, pair, encoders, faults) for one in zip(examples[batch], airs[batch], strict=True)
+        ]
+        file.extend(rows)
+    return file, faults
+
+
+def _encoded(example: Example, air: str, pair: Pair, encoders: Encoders, faults: list[str]) -> Specification:
+    try:
+        features = pair.image.encode([load_image(example.file)])
+    except BadImage as error:
+        faults.append(str(error))
+        zeros = (np.zeros((1, *shape), np.float32) for shape in encoders.shapes)
+        return Specification("", *zeros, np.zeros(1, np.uint64))
+    told = example.prompt.strip()
+    text = pair.text.encode([told]) if told else np.zeros((1, encoders.prompt), np.float32)
+    key = np.array([prompt_key(told)], np.uint64)
+    return Specification(air, features.content, features.style, features.crops, text, key)
+
+
+def _kept(examples: Sequence[Example], airs: Sequence[str], encoders: Encoders) -> SpecificationFile:
+    path = home() / "pmi" / f"{_digest(examples, airs, encoders)}.pmi"
+    try:
+        file = SpecificationFile.open(path)
+        if len(file) <= len(examples):
+            return file
+    except BadSpecifications:
+        pass  # none yet, or a damaged one
+    return SpecificationFile.create(path, encoders)
+
+
+def _digest(examples: Sequence[Example], airs: Sequence[str], encoders: Encoders) -> str:
+    digest = hashlib.blake2b(encoders.digest.encode(), digest_size=16)
+    for one, air in zip(examples, airs, strict=True):
+        try:
+            stat = one.file.stat()
+            state = f"{stat.st_size}|{stat.st_mtime_ns}"
+        except OSError:
+            state = "missing"
+        digest.update(f"{one.file.absolute()}|{state}|{air}|{one.prompt}\n".encode("utf-8", "replace"))
+    return digest.hexdigest()

@@ -1,0 +1,29 @@
+"""Fréchet distance between two sets of images in the space of an image encoder G.
+
+    d² = ‖μ₁ − μ₂‖² + tr Σ₁ + tr Σ₂ − 2 tr (Σ₁ Σ₂)^½
+
+The paper reports it as FID, with Inception's features (Heusel et al. 2017). With centred rows X₁, X₂ the last
+trace is the sum of the singular values of X₁ X₂ᵀ / √((n₁ − 1)(n₂ − 1)).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from diffagent.data.errors import BadInput
+
+
+def frechet(left: npt.ArrayLike, right: npt.ArrayLike) -> float:
+    """The distance d² of features [n₁, d] and [n₂, d], at least two rows each; never below 0."""
+    one, two = np.asarray(left, np.float64), np.asarray(right, np.float64)
+    if min(len(one), len(two)) < 2 or one.shape[1:] != two.shape[1:]:
+        raise BadInput(
+            f"features of shapes {one.shape} and {two.shape} were given: give two or more rows of one length"
+        )
+    gap = one.mean(0) - two.mean(0)
+    spread_one, spread_two = one - one.mean(0), two - two.mean(0)
+    n, m = len(one) - 1, len(two) - 1
+    shared = np.linalg.svd(spread_one @ spread_two.T, compute_uv=False).sum() / np.sqrt(n * m)
+    traces = np.square(spread_one).sum() / n + np.square(spread_two).sum() / m
+    return float(max(gap @ gap + traces - 2 * shared, 0.0))

@@ -1,0 +1,108 @@
+"""Results of ``diffagent pmi bench`` as Markdown: the analogues of the CGI paper's Tables 1, 2, 3 and 5."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+NAMES = {"baseline": "Baseline", "rkme": "RKME", "pmi": "Pmi (Eq. 9)", "ours": "Ours"}
+
+
+def report(results: Mapping[str, Any]) -> str:
+    """All tables of a run, one under the other."""
+    sizes = sorted(map(int, results["tasks"]))
+    parts = [_identification(results, size) for size in sizes[:1]]
+    parts += [_numbers(results, sizes)]
+    parts += [_ablation(results["ablation"])] if "ablation" in results else []
+    parts += [_uncaptioned(results["uncaptioned"])] if "uncaptioned" in results else []
+    parts += [_confusions(results["confusions"], size) for size in sizes if size in (1, 4)]
+    parts += [_reliability(results, sizes[-1])]
+    return "\n".join(parts)
+
+
+def _identification(results: Mapping[str, Any], size: int) -> str:
+    head = ("Method", "Acc.", "Top-2", "Top-3", "Top-4", "Top-5", "Avg. rank", "Fréchet")
+    rows = []
+    for method, name in NAMES.items():
+        one = results[method][str(size)]
+        rows.append(
+            (
+                name,
+                *(_share(one[f"top{k}"]) for k in range(1, 6)),
+                f"{one['rank']:.2f}",
+                f"{one['frechet']:.4f}",
+            )
+        )
+    return _table(
+        f"Table 1: {results['models']} models, {results['tasks'][str(size)]} tasks of {size} image",
+        head,
+        rows,
+    )
+
+
+def _numbers(results: Mapping[str, Any], sizes: Sequence[int]) -> str:
+    head = (
+        "Images",
+        *(f"{name}" for name in NAMES.values()),
+        *(f"{name}, Fréchet" for name in NAMES.values()),
+    )
+    rows = [
+        (
+            str(size),
+            *(_share(results[method][str(size)]["top1"]) for method in NAMES),
+            *(f"{results[method][str(size)]['frechet']:.4f}" for method in NAMES),
+        )
+        for size in sizes
+    ]
+    return _table("Table 2: accuracy and Fréchet distance by number of example images", head, rows)
+
+
+def _ablation(rows: Mapping[str, Mapping[str, float]]) -> str:
+    head = ("Matching", "Acc.", "Top-5", "Avg. rank")
+    lines = [
+        (name, _share(one["top1"]), _share(one["top5"]), f"{one['rank']:.2f}") for name, one in rows.items()
+    ]
+    return _table("Table 3: what the space and the prompts bring, one image", head, lines)
+
+
+def _uncaptioned(rows: Mapping[str, Mapping[str, float]]) -> str:
+    head = ("Method", "Acc.", "Top-2", "Top-3", "Top-4")
+    lines = [
+        (NAMES[name], *(_share(rows[name][f"top{k}"]) for k in range(1, 5))) for name in NAMES if name in rows
+    ]
+    return _table("Table 5: one shared prompt set, and no captions of the example image", head, lines)
+
+
+def _confusions(by_size: Mapping[str, Any], size: int) -> str:
+    rows = [(one["true"], one["taken_for"], _share(one["share"])) for one in by_size[str(size)]]
+    return _table(f"Most frequent confusions, {size} image(s)", ("Model", "Taken for", "Of its tasks"), rows)
+
+
+def _reliability(results: Mapping[str, Any], size: int) -> str:
+    rows = [
+        (
+            f"{one['from']:.0%} – {one['from'] + 0.1:.0%}",
+            _share(one["said"]),
+            _share(one["right"]),
+            str(one["n"]),
+        )
+        for one in results["ours"][str(size)]["reliability"]
+    ]
+    return _table(
+        f"Calibration, {size} image(s)", ("Said", "Mean probability", "First model right", "Tasks"), rows
+    )
+
+
+def _share(value: float) -> str:
+    return f"{100 * value:.1f} %"
+
+
+def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    def lines() -> Iterator[str]:
+        yield f"### {title}\n"
+        yield f"| {' | '.join(head)} |"
+        yield f"|{' --- |' * len(head)}"
+        for row in rows:
+            yield f"| {' | '.join(row)} |"
+
+    return "\n".join(lines()) + "\n"

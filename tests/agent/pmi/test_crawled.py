@@ -1,0 +1,89 @@
+"""Sample images of a crawl, fetched from an invented server."""
+
+from __future__ import annotations
+
+import io
+
+import httpx
+import pytest
+from invented_images import ColourEncoder, picture
+from invented_items import image, item, version
+from stand_ins import WordEncoder
+
+from diffagent.agent.pmi import crawled
+from diffagent.agent.pmi.building import build
+from diffagent.agent.pmi.crawled import crawled_examples, is_crawl
+from diffagent.agent.pmi.feature_cache import Pair
+from diffagent.data.errors import BadInput
+from diffagent.data.raw import RawFolder, publish
+
+
+def png(number):
+    stream = io.BytesIO()
+    picture("blue", number).save(stream, "PNG")
+    return stream.getvalue()
+
+
+class Server:
+    """Answers pictures; the first request of image 12 fails, 13 is gone."""
+
+    def __init__(self):
+        self.asked = []
+
+    def __call__(self, request):
+        number = int(request.url.path.strip("/"))
+        self.asked.append(number)
+        if number == 12 and self.asked.count(12) == 1:
+            return httpx.Response(503)
+        return httpx.Response(404) if number == 13 else httpx.Response(200, content=png(number))
+
+    def client(self):
+        return httpx.Client(transport=httpx.MockTransport(self))
+
+
+@pytest.fixture
+def raw(tmp_path):
+    images = [image(n, f"a boat {n}", url=f"https://images.test/{n}") for n in range(10, 15)]
+    images.append(image(15, url="ftp://elsewhere"))
+    folder = tmp_path / "raw"
+    folder.mkdir()
+    publish(folder, "civitai", [item(1, version(7, *images))], {})
+    return RawFolder(folder)
+
+
+def test_images_are_fetched_once_and_faults_reported(raw, tmp_path):
+    server, said = Server(), []
+    found = crawled_examples(raw, tmp_path / "kept", said.append, 4, server.client(), pause=0)
+    assert [one.file.stem for one in found] == ["10", "11", "12"]
+    assert {one.model for one in found} == {"urn:air:sd1:checkpoint:civitai:1@7"}
+    assert found[0].prompt == "a boat 10"
+    assert said == ["https://images.test/13: HTTP 404"]
+    assert server.asked == [10, 11, 12, 12, 13]
+    crawled_examples(raw, tmp_path / "kept", said.append, 4, server.client(), pause=0)
+    assert server.asked[5:] == [13]
+
+
+def test_an_endless_answer_is_cut_off(raw, tmp_path, monkeypatch):
+    monkeypatch.setattr(crawled, "MAX_BYTES", 100)
+    said = []
+    assert not crawled_examples(raw, tmp_path / "kept", said.append, 1, Server().client(), pause=0)
+    assert "more than 100 bytes" in said[0]
+
+
+def test_models_that_the_catalog_lacks_are_left_out(raw, tmp_path):
+    found = crawled_examples(raw, tmp_path / "kept", each=2, client=Server().client(), pause=0)
+    said = []
+    with pytest.raises(BadInput, match="no image could be read"):
+        build(
+            found,
+            tmp_path / "x.sqlite",
+            Pair(ColourEncoder(), WordEncoder(), "words", "3d" * 32),
+            report=said.append,
+        )
+    assert "1 models are not in the catalog" in said[0]
+
+
+def test_which_folders_are_crawls(raw, tmp_path):
+    assert is_crawl(raw.path)
+    assert not is_crawl(tmp_path)
+    assert not is_crawl(raw.path / "manifest.json")

@@ -1,0 +1,246 @@
+"""From images to specifications to identification, with an invented encoder."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import numpy as np
+import pytest
+from invented_images import PROMPTS, STYLES, ColourEncoder, picture, write_manifest
+from stand_ins import RuleEngine, WordEncoder, plain_ranker
+
+from diffagent.agent.agent import Agent, Fusion
+from diffagent.agent.pmi import identifier as identifiers
+from diffagent.agent.pmi.generating import generate_examples, read_prompts
+from diffagent.agent.pmi.identifier import (
+    Identification,
+    Identifier,
+    space_path,
+    specification_file,
+    specification_path,
+)
+from diffagent.agent.pmi.manifest import Example, read_examples
+from diffagent.agent.pmi.specification_file import SpecificationFile
+from diffagent.agent.prefilter import Prefilter
+from diffagent.data.catalog import Catalog
+from diffagent.data.errors import BadImage, BadInput, BadSpecifications
+
+NEW = 50
+"""A prompt that no specification was made with."""
+
+
+def air(model):
+    return f"urn:air:other:checkpoint:huggingface:{model if '/' in model else 'local/' + model}"
+
+
+@pytest.fixture
+def identifier(hub):
+    found = Identifier.beside(hub, ColourEncoder())
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+def agent(hub, identifier):
+    with Catalog.open(hub) as catalog:
+        agent = Agent(catalog, Prefilter.of(catalog, WordEncoder(), plain_ranker()), RuleEngine(), Fusion())
+        agent.identifier = identifier
+        yield agent
+
+
+def test_building_makes_cards_and_specifications(hub, make, manifest):
+    with Catalog.open(hub) as catalog:
+        card = catalog.find("ada/Red-1.0")
+        assert (card.base_model, card.type, card.source) == ("Other", "Checkpoint", "huggingface")
+        assert catalog.find("blue").air == air("blue")
+    file = SpecificationFile.open(specification_path(hub, "colours", "words"))
+    assert file.airs == [air(model) for model in STYLES]
+    assert [len(one) for one in file.specifications()] == [len(PROMPTS)] * 3
+    again = make(manifest)
+    assert (again.models, again.images, again.added, again.failed) == (3, 36, 0, 0)
+    assert len(SpecificationFile.open(file.path)) == 36
+
+
+def test_adding_a_model_appends(tmp_path, make):
+    two, *_ = (write_manifest(tmp_path / "two", ["ada/Green", "blue"]),)
+    make(two)
+    built = make(write_manifest(tmp_path / "one", ["ada/Red-1.0"]))
+    assert (built.models, built.added) == (1, 1)
+    assert built.file.airs == [air(m) for m in ("ada/Green", "blue", "ada/Red-1.0")]
+
+
+def test_a_folder_of_folders_with_prompts_beside(tmp_path, make):
+    for model in ("blue", "green"):
+        (tmp_path / "f" / model).mkdir(parents=True)
+        for n in range(3):
+            picture("blue", n).save(tmp_path / "f" / model / f"{n}.png")
+        (tmp_path / "f" / model / "0.txt").write_text("a boat", "utf-8")
+    built = make(tmp_path / "f")
+    first, _ = built.file.specifications()
+    assert (built.models, built.images) == (2, 6)
+    assert (first.prompts > 0).tolist() == [True, False, False]
+    assert (np.abs(first.text).sum(1) > 0).tolist() == [True, False, False]
+
+
+def test_a_broken_image_is_reported_and_left_out(manifest, make):
+    (manifest.parent / "blue" / "000.png").write_bytes(b"oops")
+    said = []
+    built = make(manifest, report=said.append)
+    assert (built.images, built.failed) == (35, 1)
+    assert "000.png is no image" in said[0]
+
+
+def test_other_encoders_are_refused(hub, make, manifest, monkeypatch):
+    monkeypatch.setattr(ColourEncoder, "digest", "00" * 32)
+    with pytest.raises(BadSpecifications, match="image encoder colours"):
+        make(manifest)
+    with pytest.raises(BadSpecifications, match="image encoder colours"):
+        Identifier.beside(hub, ColourEncoder()).identify([picture("blue", NEW)])
+
+
+def test_images_are_identified(identifier):
+    for model in STYLES:
+        found = identifier.identify([picture(model, NEW), picture(model, NEW + 1)])
+        assert found.best(1)[0][0] == air(model)
+        assert np.exp(found.log_probabilities).sum() == pytest.approx(1)
+        assert not found.unsure
+
+
+def test_order_of_images_does_not_matter(identifier):
+    images = [picture("blue", NEW), picture("ada/Green", NEW), picture("blue", NEW + 2)]
+    one, two = identifier.identify(images), identifier.identify(images[::-1])
+    np.testing.assert_allclose(one.log_probabilities, two.log_probabilities)
+
+
+def test_unsure_and_likely():
+    flat = Identification(("a", "b", "c", "d"), np.log([0.4, 0.35, 0.2, 0.05]))
+    assert (flat.unsure, flat.likely) == (True, 3)
+    sure = Identification(("a", "b"), np.log([0.95, 0.05]))
+    assert (sure.unsure, sure.likely) == (False, 1)
+
+
+def test_the_number_of_images_is_checked(identifier):
+    with pytest.raises(BadInput, match="0 example images"):
+        identifier.identify([])
+    with pytest.raises(BadInput, match="7 example images"):
+        identifier.identify([picture("blue", 0)] * 7)
+    with pytest.raises(BadInput, match="images are a list"):
+        identifier.identify("a.png")
+    with pytest.raises(BadImage):
+        identifier.identify([b""])
+
+
+def test_the_space_is_kept_and_learnt_again_when_its_specifications_change(hub, manifest, make, monkeypatch):
+    path = specification_file(hub)
+    kept = space_path(path).read_bytes()
+    with monkeypatch.context() as patched:
+        patched.setattr(identifiers, "learn", lambda images: pytest.fail("the kept space fits"))
+        Identifier.load(path, ColourEncoder())
+    space_path(path).write_bytes(b"damaged")
+    Identifier.load(path, ColourEncoder())
+    assert space_path(path).read_bytes() == kept
+    picture("ada/Red-1.0", 0).save(manifest.parent / "blue" / "000.png")
+    make(manifest)
+    assert space_path(path).read_bytes() != kept
+
+
+def test_the_pair_that_was_built_last_is_read(hub):
+    path = specification_file(hub)
+    other = specification_path(hub, "other", "words")
+    other.write_bytes(path.read_bytes())
+    os.utime(other, ns=(1, 1))
+    assert specification_file(hub) == path
+    assert specification_file(hub.with_name("none.sqlite")) is None
+
+
+def test_prompt_and_images_make_one_ranking(agent):
+    decision = agent.decide("a fox", images=[picture("blue", NEW)])
+    assert (decision.call.model, decision.call.base_model) == ("blue", "Other")
+    assert decision.identified is not None
+    assert not decision.identified.unsure
+    assert decision.to_dict()["unsure"] is False
+    named = agent.decide("a fox", images=[picture("blue", NEW)], model="ada/Green")
+    assert named.call.model == "ada/Green"
+
+
+def test_the_prompt_counts_beside_the_images(agent):
+    words = agent.prefilter.require("ada/Green Green green")
+    between = [picture("blue", NEW)]
+    seen = agent.identify(between)
+    flat = Identification(seen.airs, np.full(3, -np.log(3)))
+    assert agent.prefilter.rank(words, 1, None, agent._evidence(flat))[0].card.name == "ada/Green"
+    assert agent.prefilter.rank(words, 1, None, agent._evidence(seen))[0].card.name in ("blue", "ada/Green")
+
+
+def test_only_models_with_image_specifications_are_candidates(agent, hub):
+    seen = Identification((air("blue"),), np.zeros(1))
+    ranked = agent.prefilter.rank(agent.prefilter.require("red"), 16, None, agent._evidence(seen))
+    assert [one.card.name for one in ranked] == ["blue"]
+
+
+def test_filters_that_leave_no_model_with_images(agent):
+    with pytest.raises(BadInput, match="no model of the catalog passes"):
+        agent.decide("a fox", images=[picture("blue", NEW)], type="LoRA")
+
+
+def test_a_catalog_without_specifications_says_what_to_do(make_agent):
+    with pytest.raises(BadInput, match="diffagent pmi build IMAGES -o CATALOG"):
+        make_agent().call("a fox", images=[picture("blue", 0)])
+
+
+def test_generated_images_are_kept_with_their_prompts(hub, tmp_path):
+    calls = []
+
+    def maker(call, folder):
+        calls.append(call)
+        folder.mkdir(parents=True, exist_ok=True)
+        picture("blue", len(calls)).save(folder / "x.png")
+        return folder / "x.png"
+
+    prompts = tmp_path / "mine.txt"
+    prompts.write_text("# mine\na boat\n\na tower\n", "utf-8")
+    folder = tmp_path / "made"
+    found = generate_examples(["blue"], hub, prompts, folder, maker=maker)
+    assert [one.prompt for one in found] == ["a boat", "a tower"]
+    assert [(call.model, call.prompt, call.seed) for call in calls] == [
+        ("blue", "a boat", 0),
+        ("blue", "a tower", 1),
+    ]
+    again = generate_examples(["blue"], hub, prompts, folder, maker=maker)
+    assert (again, len(calls)) == (found, 2)
+    assert [one.prompt for one in read_examples(folder)] == ["a boat", "a tower"]
+
+
+def test_our_prompts():
+    prompts = read_prompts()
+    assert len(prompts) == len(set(prompts)) == 61
+
+
+def test_prompts_that_cannot_be_read(tmp_path):
+    with pytest.raises(BadInput, match="cannot read the prompts"):
+        read_prompts(tmp_path / "none.txt")
+    (tmp_path / "empty.txt").write_text("# nothing\n", "utf-8")
+    with pytest.raises(BadInput, match="holds no prompts"):
+        read_prompts(tmp_path / "empty.txt")
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("not json", "manifest.jsonl:1"),
+        (json.dumps({"file": "a.png"}), "model: Field required"),
+        (json.dumps({"file": "a.png", "model": "m", "prompt_id": "x"}), "prompt_id"),
+        ("", "holds no images"),
+    ],
+)
+def test_manifests_that_are_none(tmp_path, line, reason):
+    (tmp_path / "manifest.jsonl").write_text(line + "\n", "utf-8")
+    with pytest.raises(BadInput, match=reason):
+        read_examples(tmp_path / "manifest.jsonl")
+
+
+def test_rows_of_a_manifest(tmp_path):
+    row = {"file": "x/a.png", "model": "m", "prompt": "p", "prompt_id": 3, "architecture": "sdxl"}
+    (tmp_path / "manifest.jsonl").write_text(json.dumps(row) + "\n", "utf-8")
+    assert read_examples(tmp_path) == [Example(tmp_path / "x/a.png", "m", "p", 3)]
