@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy, one_hot
 
-from diffagent.training.answer_loss import Choice, _shared, answer_loss
+from diffagent.training.answer_loss import Choice, answer_loss, shared
 
 IGNORED = -100
 
@@ -71,7 +71,7 @@ def test_the_choice_beside_the_prefilter_by_hand() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ids", "labels", "shared"),
+    ("ids", "labels", "alike"),
     [
         ([[5, 6, 7], [5, 6, 8]], [[-100, -100, 7], [-100, -100, 8]], 1),
         ([[5, 6, 7], [5, 6, 7]], [[-100, -100, 7], [-100, -100, 7]], 1),  # never into the answer
@@ -80,9 +80,9 @@ def test_the_choice_beside_the_prefilter_by_hand() -> None:
     ],
 )
 def test_what_a_batch_begins_with_is_shared(
-    ids: list[list[int]], labels: list[list[int]], shared: int
+    ids: list[list[int]], labels: list[list[int]], alike: int
 ) -> None:
-    assert _shared(torch.tensor(ids), torch.tensor(labels)) == shared
+    assert shared(torch.tensor(ids), torch.tensor(labels) == IGNORED) == alike
 
 
 def test_equals_the_loss_over_all_logits_and_its_gradients(tiny_folder: Path) -> None:
@@ -96,7 +96,7 @@ def test_equals_the_loss_over_all_logits_and_its_gradients(tiny_folder: Path) ->
     for at, (row, answer) in enumerate(zip(rows, answers, strict=True)):
         ids[at, : len(row)], real[at, : len(row)] = torch.tensor(row), 1
         labels[at, answer : len(row)] = torch.tensor(row[answer:])
-    assert _shared(ids, labels) == 2
+    assert shared(ids, labels == IGNORED) == 2
     plain = model(input_ids=ids, attention_mask=real).logits[:, :-1].flatten(0, 1)
     expected = cross_entropy(plain, labels[:, 1:].flatten(), ignore_index=IGNORED)
     expected.backward()
