@@ -52,8 +52,9 @@ KNOWN = {
     "air": "urn:air:sd1:checkpoint:civitai:11@12",
     "base_checkpoint": None,
     "lora_weight": None,
+    "sampling_method": "Euler a",
 }
-"""What no fuzzer guesses: a model of the catalog."""
+"""What no fuzzer guesses: a model of the catalog, a sampler."""
 
 
 @contextmanager
@@ -100,8 +101,8 @@ def _from_schema(operation: Any, mode: GenerationMode, cases: int, counts: Statu
     )
     @given(case=operation.as_strategy(generation_mode=mode))
     def ask(case: Any) -> None:
-        if mode is GenerationMode.POSITIVE and operation.path == "/v1/emit":
-            case.body["call"] |= KNOWN
+        if mode is GenerationMode.POSITIVE:
+            _deepen(operation.path, case.body)
         answer = case.call()
         _check(operation.path, answer.status_code, answer.content, counts, case.body)
 
@@ -110,6 +111,15 @@ def _from_schema(operation: Any, mode: GenerationMode, cases: int, counts: Statu
     except Unsatisfiable:  # nothing of this operation can be wrong
         if mode is not GenerationMode.NEGATIVE:
             raise
+
+
+def _deepen(path: str, body: Any) -> None:
+    """Makes a body that fits the schema one that can be answered, so that what lies behind is met too."""
+    if path == "/v1/emit":
+        body["call"] |= KNOWN
+    elif path == "/v1/chat/completions":
+        body["messages"] = [*body["messages"][:3], {"role": "user", "content": "a fox"}]
+        body.pop("tool_choice", None)
 
 
 def _from_bytes(client: httpx.Client, cases: int, counts: Statuses) -> None:

@@ -9,7 +9,8 @@ import traceback
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
-OURS = "diffagent.server"
+NAMED = ("diffagent.server", "uvicorn")
+"""The loggers of which more than warnings is told."""
 
 
 class JsonLines(logging.Formatter):
@@ -44,12 +45,11 @@ class JsonLines(logging.Formatter):
         return found
 
 
-def configure(messages: bool = False, stream: TextIO | None = None) -> None:
-    """Sends the server's and uvicorn's logs to stderr (or a stream) as JSON lines."""
+def configure(messages: bool = False, stream: TextIO | None = None) -> logging.Handler:
+    """Sends all logs, the libraries' warnings too, to stderr (or a stream) as JSON lines."""
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonLines(messages))
-    for name in (OURS, "uvicorn", "uvicorn.error"):
-        logger = logging.getLogger(name)
-        logger.handlers = [handler] if name != "uvicorn.error" else []
-        logger.setLevel(logging.INFO)
-        logger.propagate = name == "uvicorn.error"
+    logging.getLogger().addHandler(handler)
+    for name in NAMED:
+        logging.getLogger(name).setLevel(logging.INFO)
+    return handler

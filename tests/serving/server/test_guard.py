@@ -32,18 +32,12 @@ def keys(tmp_path: Path) -> Keys:
 @pytest.fixture
 def logged() -> Iterator[io.StringIO]:
     """What the server logs, set back afterwards."""
-    kept = {name: (log.handlers, log.level, log.propagate) for name, log in _loggers().items()}
     stream = io.StringIO()
-    logs.configure(stream=stream)
+    handler = logs.configure(stream=stream)
     yield stream
-    for name, (handlers, level, propagate) in kept.items():
-        log = logging.getLogger(name)
-        log.handlers, log.propagate = handlers, propagate
-        log.setLevel(level)
-
-
-def _loggers() -> dict[str, logging.Logger]:
-    return {name: logging.getLogger(name) for name in (logs.OURS, "uvicorn", "uvicorn.error")}
+    logging.getLogger().removeHandler(handler)
+    for name in logs.NAMED:
+        logging.getLogger(name).setLevel(logging.NOTSET)
 
 
 def bearer(key: str) -> dict[str, str]:
