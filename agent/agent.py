@@ -311,17 +311,19 @@ class Agent:
 
     def _allowed(self, scope: Scope) -> Mask:
         """The entries in scope, a LoRA only where a checkpoint can carry it; kept for the next call."""
-        if scope not in self._masks:
-            if len(self._masks) >= KEPT_MASKS:
-                self._masks.clear()
+        mask = self._masks.get(scope)
+        if mask is None:
             bases = {name: self._most_used(name, scope) for name in ("sd1", "sdxl", "other")}
-            self._masks[scope] = self.prefilter.allowing(
+            mask = self.prefilter.allowing(
                 lambda card: (
                     scope.allows(card)
                     and (card.type == "Checkpoint" or bases[family(card.base_model)] is not None)
                 )
             )
-        return self._masks[scope]
+            if len(self._masks) >= KEPT_MASKS:
+                self._masks.clear()
+            self._masks[scope] = mask
+        return mask
 
     def _named(self, model: str, scope: Scope) -> Candidate:
         card = self.catalog.find(clean(model))

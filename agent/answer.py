@@ -1,15 +1,15 @@
 """The answer: what the language model reads, the few tokens it writes, and how they become a call.
 
-It reads the candidates, a letter each, and the user's prompt; it writes the letter and, as a JSON list,
-the parameter and model fields of the paper (section 3.1):
+It reads the candidates, a letter each, and the user's prompt; it writes the letter and name of one, as its
+line has them, and, as a JSON list, the other fields of the paper (section 3.1):
 
-    B [512,512,"Euler a",20,7,"AIO Pixel Art","Checkpoint","SD 1.5"]
+    B AIO Pixel Art [512,512,"Euler a",20,7,"Checkpoint","SD 1.5"]
 
 Keys would double the tokens and say nothing: every token costs a decoding step. The letter is one token, so
-that a choice is one row of log-probabilities on any engine. Name, type and base model are forced by
-the grammar once the letter stands, so they come last, where nothing open waits for them to be read;
-identity fields (AIR, base checkpoint, description) are never generated: :func:`expand` fills them from the
-catalog.
+that a choice is one row of log-probabilities on any engine; behind it the name is a plain copy, which a small
+model makes without a slip. Type and base model are forced by the grammar once the letter stands, so they
+come last, where nothing open waits for them to be read; identity fields (AIR, base checkpoint, description)
+are never generated: :func:`expand` fills them from the catalog.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ READ_CHARACTERS = 320
 """Characters of a user's prompt that the language model reads; the prefilter and the call take all."""
 SYSTEM = (
     "You pick the text-to-image model that fits the user's prompt best. Each line is a letter, a model's "
-    "name, + if it is a LoRA, and a tag. Answer with the letter and a JSON list: width, height, sampler, "
-    "steps, CFG scale, name, type, base model."
+    "name, + if it is a LoRA, and a tag. Answer with letter, name and a JSON list: width, height, sampler, "
+    "steps, CFG scale, type, base model."
 )
 _VAGUE = frozenset(
     {"style", "character", "base model", "concept", "person", "anime", "woman", "girl", "sexy"}
@@ -52,11 +52,11 @@ FIELDS = (
     "sampling_method",
     "sampling_steps",
     "cfg_scale",
-    "model",
     "type",
     "base_model",
 )
-"""What the answer's list holds, in order: the paper's fields less the description, the forced ones last."""
+"""What an answer's list holds, in order: the paper's fields less name and description, forced ones last."""
+_ANSWER = re.compile(r"(\S) (.+) (\[\d.*\])", re.DOTALL)
 
 
 def question(cards: Sequence[Card], prompt: str) -> Prompt:
@@ -98,11 +98,11 @@ def short_name(name: str) -> str:
 
 def grammar(label: str, card: Card, settings: Mapping[str, Setting], llm_weight: float) -> Grammar:
     """The answers that are legal for one chosen candidate, with the prior of each setting."""
-    identity = json.dumps([card.name, card.type, card.base_model], ensure_ascii=False, separators=(",", ":"))
+    forced = json.dumps([card.type, card.base_model], ensure_ascii=False, separators=(",", ":"))
     size, sampler, steps, cfg = (settings[name] for name in ("size", "sampler", "steps", "cfg_scale"))
     return Grammar(
         (
-            f"{label} [",
+            f"{label} {short_name(card.name)} [",
             Slot("size", tuple(f"{width},{height}" for width, height in size.values), size.log_priors),
             ',"',
             Slot("sampler", sampler.values, sampler.log_priors),
@@ -110,7 +110,7 @@ def grammar(label: str, card: Card, settings: Mapping[str, Setting], llm_weight:
             Slot("steps", tuple(map(str, steps.values)), steps.log_priors),
             ",",
             Slot("cfg", tuple(f"{value:g}" for value in cfg.values), cfg.log_priors),
-            f",{identity[1:]}",
+            f",{forced[1:]}",
         ),
         llm_weight,
     )
@@ -120,20 +120,38 @@ def read(answer: str) -> tuple[str, dict[str, Any]]:
     """The letter and the fields of an answer.
 
     Raises:
-        EngineError: the text is not a letter and a list of eight (a cut-off or unconstrained answer).
+        EngineError: the text is not a letter, a name and a list of seven (a cut-off or unconstrained answer).
     """
-    label, _, body = answer.strip().partition(" ")
+    parts = _ANSWER.fullmatch(answer.strip())
+    label, name, body = parts.groups() if parts else ("", "", "[]")
     try:
         values = json.loads(body)
     except json.JSONDecodeError as error:
         raise EngineError(
             f"the language model answered {answer[:60]!r}, which is no call ({error})"
         ) from None
-    if len(label) != 1 or label not in LABELS or not isinstance(values, list) or len(values) != len(FIELDS):
+    if not label or label not in LABELS or len(values) != len(FIELDS):
         raise EngineError(
-            f"the language model answered {answer[:60]!r}, which is no letter and list of eight"
+            f"the language model answered {answer[:60]!r}, which is no letter, name and list of seven"
         )
-    return label, dict(zip(FIELDS, values, strict=True))
+    return label, {"model": name, **dict(zip(FIELDS, values, strict=True))}
+
+
+def resolve(label: str, fields: Mapping[str, Any], cards: Sequence[Card]) -> dict[str, Any]:
+    """An answer's fields with the catalog's name of the candidate that its letter stands for.
+
+    Raises:
+        EngineError: no candidate has that letter, or its line has another name.
+    """
+    place = LABELS.index(label)
+    if place >= len(cards):
+        raise EngineError(f"the language model answered {label}, but only {len(cards)} candidates are listed")
+    listed = short_name(cards[place].name)
+    if fields["model"] != listed:
+        raise EngineError(
+            f"the language model answered {label} as {fields['model']!r}, but that is {listed!r}"
+        )
+    return {**fields, "model": cards[place].name}
 
 
 def expand(

@@ -24,7 +24,7 @@ MEMORY_SYSTEM = (
     "You know the text-to-image models. Answer with a JSON list: name, type, base model, width, height, "
     "sampler, steps, CFG scale."
 )
-ORDER = (*FIELDS[-3:], *FIELDS[:-3])
+ORDER = ("model", *FIELDS[-2:], *FIELDS[:-2])
 """What the list holds, in order: identity, then parameters."""
 
 

@@ -19,6 +19,7 @@ from diffagent.data.errors import DiffAgentError
 COMMANDS: dict[str, tuple[str, str]] = {
     "call": ("diffagent.agent.cli:call", "Turn a prompt into one T2I call (the default command)."),
     "route": ("diffagent.serving.route_cli:route", "Turn a file of prompts into a file of calls."),
+    "mcp": ("diffagent.serving.mcp_cli:mcp", "Serve the agent's tools to an MCP client (stdio)."),
     "generate": ("diffagent.agent.generate_cli:generate", "Execute a call: images from an API or from here."),
     "catalog": ("diffagent.agent.catalog_cli:catalog", "List, search, show, add and import models."),
     "data": ("diffagent.data.cli:data", "Crawl model hubs, describe models and build DABench."),

@@ -18,16 +18,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Choice:
-    """How the letter of an answer counts: one token in forty, and the one that decides.
+    """How the choice counts in an answer: its letter, one token in forty, and what follows from it.
 
     ``plain``: the weight of its cross entropy among all tokens, which teaches the model to answer by
     itself. ``fused``: the weight of the cross entropy of softmax(log prior + logits) over the candidates'
     letters alone, which teaches it what the prefilter does not know: the product of both is what decides in
-    serving (:class:`diffagent.agent.agent.Fusion`). ``letters``: the token ids of the labels, in order.
+    serving (:class:`diffagent.agent.agent.Fusion`). ``identity``: the weight of name, type and base
+    model, which can be copied without a doubt, beside parameters, which vary. ``letters``: the token ids of
+    the labels, in order.
     """
 
     plain: float = 1.0
     fused: float = 0.0
+    identity: float = 1.0
     letters: tuple[int, ...] = ()
 
     def measured(self) -> Choice:
@@ -43,6 +46,7 @@ def answer_loss(
     count: Any = None,
     choice: Choice | None = None,
     log_priors: torch.Tensor | None = None,
+    parameters: torch.Tensor | None = None,
 ) -> tuple[torch.Tensor, dict[str, float]]:
     """Cross entropy in nats over the labelled tokens, and shares of right ones: of all tokens that come
     first, and, of the letters with a prior, by the prefilter alone and with the model.
@@ -55,6 +59,7 @@ def answer_loss(
         choice: how the first labelled token of each row counts; default: as any other.
         log_priors: float [batch, k], the prefilter's log-probabilities of the candidates, −inf behind the
             last and in rows that have none.
+        parameters: int64 [batch, 2], where each row's parameters begin and end; default: they are all of it.
     """
     import torch
     from torch.nn.functional import cross_entropy
@@ -68,6 +73,10 @@ def answer_loss(
     wanted = targets[scored]
     opening = (scored & (scored.cumsum(1) == 1))[scored]
     weights = 1 + (choice.plain - 1) * opening.to(logits.dtype)
+    if parameters is not None:
+        places = torch.arange(start + 1, labels.shape[1], device=labels.device)
+        identity = ((places < parameters[:, :1]) | (places >= parameters[:, 1:]))[scored] & ~opening
+        weights += (choice.identity - 1) * identity.to(logits.dtype)
     total = (weights * cross_entropy(logits, wanted, reduction="none")).sum()
     with torch.no_grad():
         right = {"mean_token_accuracy": float((logits.argmax(-1) == wanted).float().mean())}

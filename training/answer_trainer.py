@@ -60,7 +60,7 @@ def trainer_class() -> Any:
         def compute_loss(
             self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
         ) -> Any:
-            log_priors = inputs.pop("log_priors", None)
+            log_priors, parameters = inputs.pop("log_priors", None), inputs.pop("parameters", None)
             real = inputs["attention_mask"]
             if self.model.training:
                 self.tokens += int(real.sum())
@@ -71,7 +71,14 @@ def trainer_class() -> Any:
             mode = "train" if self.model.training else "eval"
             choice = self._choice if self.model.training else self._choice.measured()
             loss, right = answer_loss(
-                plain, inputs["input_ids"], real, inputs["labels"], num_items_in_batch, choice, log_priors
+                plain,
+                inputs["input_ids"],
+                real,
+                inputs["labels"],
+                num_items_in_batch,
+                choice,
+                log_priors,
+                parameters,
             )
             for name, share in right.items():
                 self._metrics[mode][name].append(share)
@@ -82,7 +89,7 @@ def trainer_class() -> Any:
 
 def collate(examples: list[dict[str, Any]], pad: int) -> dict[str, Any]:
     """A batch, padded at the right: ids, mask and labels [batch, length]; ``log_priors`` [batch, k], −inf
-    where there is none."""
+    where there is none; ``parameters`` [batch, 2]."""
     import torch
     from torch.nn.utils.rnn import pad_sequence
 
@@ -96,6 +103,7 @@ def collate(examples: list[dict[str, Any]], pad: int) -> dict[str, Any]:
         "attention_mask": pad_sequence(ids, batch_first=True),
         "labels": stack("labels", torch.long, IGNORED),
         "log_priors": stack("log_priors", torch.float32, -math.inf),
+        "parameters": torch.tensor([one["parameters"] for one in examples]),
     }
 
 

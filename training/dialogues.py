@@ -51,12 +51,13 @@ class Dialogue:
 
 @dataclass(frozen=True)
 class Example:
-    """A dialogue's token ids, the answer's from ``answer_at`` on, the end token last; ``log_priors`` as in
-    :class:`Dialogue`."""
+    """A dialogue's token ids, the answer's from ``answer_at`` on, the end token last; ``parameters`` is where
+    what is not copied from the question begins and ends. ``log_priors`` as in :class:`Dialogue`."""
 
     form: Form
     ids: list[int]
     answer_at: int
+    parameters: list[int]
     log_priors: list[float] = field(default_factory=list)
 
     @property
@@ -162,7 +163,19 @@ def tokenise(dialogue: Dialogue, chat: Chat, vocabulary: Vocabulary) -> Example:
     """Token ids of both turns in the model's own chat template."""
     asked = chat.prompt_ids(dialogue.prompt)
     said = spell(dialogue.grammar, vocabulary, dialogue.answer)
-    return Example(dialogue.form, [*asked, *said, vocabulary.end], len(asked), list(dialogue.log_priors))
+    parts, whole = dialogue.grammar.parts, len(dialogue.answer.encode())
+    copied = str(parts[0]) if dialogue.form == "candidates" else ""
+    ends = (len(copied.encode()), whole - len(dialogue.grammar.tail.encode()))
+    first, last = (
+        next(n for n in range(len(said) + 1) if len(vocabulary.text(said[:n])) >= end) for end in ends
+    )
+    return Example(
+        form=dialogue.form,
+        ids=[*asked, *said, vocabulary.end],
+        answer_at=len(asked),
+        parameters=[len(asked) + first, len(asked) + last],
+        log_priors=list(dialogue.log_priors),
+    )
 
 
 def in_batches(examples: Sequence[Example], batch: int, rng: np.random.Generator) -> list[Example]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -135,7 +135,8 @@ def _key(recipe: Recipe, digest: str, chat: Chat, with_raw: bool) -> str:
     stored = recipe.to_json()
     data = {name: stored[name] for name in ("mix", "listing", "epochs", "batch", "held_out", "seed")}
     source = hashlib.sha256(chat.source.encode()).hexdigest()
-    return hashlib.sha256(json.dumps([data, digest, source, with_raw]).encode()).hexdigest()
+    kept = [one.name for one in fields(Example)]
+    return hashlib.sha256(json.dumps([data, digest, source, with_raw, kept]).encode()).hexdigest()
 
 
 def _read(path: Path, key: str, digest: str) -> Examples | None:

@@ -3,9 +3,8 @@
 ``choice``: the weight of its log-probability of a letter beside the prefilter's; the likelihood of the
 true candidate decides. ``bias``: its mean log-probability of each letter, whatever the prompt. ``write``:
 the weight of its log-probability of a parameter beside what people use; the share of samplers, sizes,
-steps and CFG scales that come out right decides. Both by the one-standard-error rule (Breiman et al. 1984)
-turned in the model's favour: the largest weight no worse than the best by more than the standard error
-of their paired difference, and for ``choice`` with no lower recall at 1 than the prefilter alone.
+steps and CFG scales that come out right decides. The best weight wins, the smallest of equals, and for
+``choice`` among those with no lower recall at 1 than the prefilter alone.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from diffagent.agent import answer
 from diffagent.agent.agent import Agent, Fusion
@@ -55,11 +53,11 @@ def fit_choice(rows: Sequence[Row]) -> tuple[Fusion, list[dict[str, float]]]:
         fused = [fusion.fuse(row.prior, row.llm) for row in listed]
         likelihood.append([one[row.truth] for one, row in zip(fused, listed, strict=True)])
         first.append([int(np.argmax(one)) == row.truth for one, row in zip(fused, listed, strict=True)])
-    likelihoods, recall = np.array(likelihood), np.array(first).mean(1)
-    chosen = max((at for at in _within_one_error(likelihoods) if recall[at] >= recall[0]), default=0)
+    likelihoods, recall = np.array(likelihood).mean(1), np.array(first).mean(1)
+    chosen = int(np.argmax(np.where(recall >= recall[0], likelihoods, -np.inf)))
     tried = [
-        {"choice": weight, "log_likelihood": float(row.mean()), "recall@1": float(one)}
-        for weight, row, one in zip(CHOICE, likelihoods, recall, strict=True)
+        {"choice": weight, "log_likelihood": float(each), "recall@1": float(one)}
+        for weight, each, one in zip(CHOICE, likelihoods, recall, strict=True)
     ]
     return Fusion(choice=CHOICE[chosen], bias=bias), tried
 
@@ -90,15 +88,7 @@ def fit_write(
         {"write": weight, **{name: float(share) for name, share in zip(names, row.mean(0), strict=True)}}
         for weight, row in zip(WRITE, table, strict=True)
     ]
-    return WRITE[max(_within_one_error(table.sum(2)))], tried
-
-
-def _within_one_error(scores: NDArray[np.float64]) -> list[int]:
-    """The rows of scores [weights, cases] whose mean is within one paired standard error of the best's."""
-    best = scores[int(np.argmax(scores.mean(1)))]
-    losses = best - scores
-    errors = losses.std(1) / np.sqrt(scores.shape[1])
-    return [at for at in range(len(scores)) if losses[at].mean() <= errors[at]]
+    return WRITE[int(np.argmax(table.mean((1, 2))))], tried
 
 
 def save(fusion: Fusion, path: Path) -> None:

@@ -3,8 +3,9 @@
 In: prompts (a line each, a ``Prompt`` column, or JSON lines) and an agent. Constrained: the agent's own
 calls, checked against the catalog; an error counts as not callable. Unconstrained: the language model's
 greedy text on the same question without a grammar; it has to parse and to name one of the catalog's
-entries with its type, base model and parameters in range. Both in two forms: among the prefilter's
-candidates, and from memory, as in the paper, where the prompt stands alone.
+entries (among candidates: by letter and listed name) with its type, base model and parameters in range.
+Both in two forms: among the prefilter's candidates, and from memory, as in the paper, where the prompt
+stands alone.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ import numpy.typing as npt
 
 from diffagent.agent import memory
 from diffagent.agent.agent import Agent
-from diffagent.agent.answer import question, read
-from diffagent.agent.engines import Prompt
+from diffagent.agent.answer import question, read, resolve
 from diffagent.agent.settings import settings
 from diffagent.agent.wishes import wishes
 from diffagent.data.callability import answer_flaw, flaw
+from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadInput, DiffAgentError, EngineError
-from diffagent.data.records import Usage, family
+from diffagent.data.records import Card, Usage, family
 
 ANSWER_TOKENS = 64
 
@@ -74,7 +75,7 @@ def measure(
         tight = [(one, answer_flaw(one, agent.catalog)) for one in _recalled(agent, prompts, progress)]
     else:
         tight = [_called(agent, prompt) for prompt in progress(prompts, "constrained")]
-    loose = [_judge(text, agent, form) for text in _answers(agent, prompts[:free], form, progress)]
+    loose = list(_freely(agent, prompts[:free], form, progress))
     flaws, loose_flaws = ([wrong for _, wrong in judged if wrong is not None] for judged in (tight, loose))
     return {
         "form": form,
@@ -117,29 +118,35 @@ def _recalled(agent: Agent, prompts: Sequence[str], progress: Progress) -> Itera
         yield memory.read(agent.engine.write(memory.question(prompt), legal, legal.draft()))
 
 
-def _answers(agent: Agent, prompts: Sequence[str], form: Form, progress: Progress) -> Iterable[str]:
+def _freely(agent: Agent, prompts: Sequence[str], form: Form, progress: Progress) -> Iterable[Judged]:
+    """What the language model answers without the grammar."""
     for start in progress(range(0, len(prompts), 8), "unconstrained"):
-        asked = [_question(agent, prompt, form) for prompt in prompts[start : start + 8]]
-        yield from agent.engine.generate_many(asked, ANSWER_TOKENS)
+        asked = prompts[start : start + 8]
+        listed = [_candidates(agent, prompt) if form == "candidates" else () for prompt in asked]
+        questions = [
+            question(cards, prompt) if form == "candidates" else memory.question(prompt)
+            for cards, prompt in zip(listed, asked, strict=True)
+        ]
+        texts = agent.engine.generate_many(questions, ANSWER_TOKENS)
+        yield from (_judge(text, cards, agent.catalog) for text, cards in zip(texts, listed, strict=True))
 
 
-def _question(agent: Agent, prompt: str, form: Form) -> Prompt:
-    if form == "memory":
-        return memory.question(prompt)
+def _candidates(agent: Agent, prompt: str) -> Sequence[Card]:
     offered = agent.prefilter.rank(agent.prefilter.require(prompt), 16, _loadable(agent))
-    return question([one.card for one in offered], prompt)
+    return [one.card for one in offered]
 
 
 def _loadable(agent: Agent) -> npt.NDArray[np.bool_]:
     return agent.prefilter.allowing(lambda card: not card.is_pickle)
 
 
-def _judge(text: str, agent: Agent, form: Form) -> Judged:
+def _judge(text: str, cards: Sequence[Card], catalog: Catalog) -> Judged:
+    """An answer among ``cards``, or from memory where there are none."""
     try:
-        fields = memory.read(text) if form == "memory" else read(text)[1]
+        fields = resolve(*read(text), cards) if cards else memory.read(text)
     except EngineError as error:
         return {}, str(error)
-    return fields, answer_flaw(fields, agent.catalog)
+    return fields, answer_flaw(fields, catalog)
 
 
 def _prompt(path: Path, number: int, line: str) -> str:

@@ -25,16 +25,19 @@ Json = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Lora:
-    """Low-rank adaptation (Hu et al. 2021) of all linear layers but the head: ΔW = B·A·alpha/r."""
+    """Low-rank adaptation (Hu et al. 2021) of all linear layers but the head: ΔW = B·A·alpha/r, in the blocks
+    from ``first_block`` up; no gradient is computed below."""
 
     r: int = 16
     alpha: float = 32.0
     dropout: float = 0.0
+    first_block: int = 0
 
     def __post_init__(self) -> None:
-        if self.r < 1 or self.alpha <= 0 or not 0 <= self.dropout < 1:
+        if self.r < 1 or self.alpha <= 0 or not 0 <= self.dropout < 1 or self.first_block < 0:
             raise BadInput(
-                f"lora is {asdict(self)}: r starts at 1, alpha is above 0, dropout is from 0 to below 1"
+                f"lora is {asdict(self)}: r starts at 1, alpha is above 0, dropout is from 0 to below 1, "
+                "first_block starts at 0"
             )
 
 
@@ -44,9 +47,9 @@ class Recipe:
     adapter that is drawn from the difference. ``batch`` examples go through a device at once, ``accumulate``
     such batches make a step; ``warmup`` is a share of the steps; ``minutes`` of wall time end the run, its
     learning rate brought down by then. ``choice_weight`` is how often the letter of an answer counts, and
-    ``fused_weight`` how often its choice together with the prefilter's does
-    (:class:`diffagent.training.answer_loss.Choice`; on a CPU: trl's own loss on GPUs counts every token
-    once). ``held_out`` align pairs are evaluated every ``eval_steps``."""
+    ``fused_weight`` how often its choice together with the prefilter's does, ``identity_weight`` how often
+    name, type and base model do (:class:`diffagent.training.answer_loss.Choice`; on a CPU: trl's own loss on
+    GPUs counts every token once). ``held_out`` align pairs are evaluated every ``eval_steps``."""
 
     name: str = "custom"
     model: str = DEFAULT_LLM
@@ -62,6 +65,7 @@ class Recipe:
     warmup: float = 0.05
     choice_weight: float = 1.0
     fused_weight: float = 0.0
+    identity_weight: float = 1.0
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     checkpointing: bool = False
     held_out: int = 64
@@ -78,10 +82,11 @@ class Recipe:
         for name, value in counts.items():
             if not isinstance(value, int) or value < 1:
                 raise BadInput(f"{name} is {value!r} in recipe {self.name}: give a whole number from 1 up")
-        if min(self.learning_rate, self.choice_weight) <= 0 or self.fused_weight < 0:
+        if min(self.learning_rate, self.choice_weight, self.identity_weight) <= 0 or self.fused_weight < 0:
             raise BadInput(
-                f"learning_rate is {self.learning_rate}, choice_weight {self.choice_weight} and fused_weight "
-                f"{self.fused_weight} in recipe {self.name}: two are above 0, the last is 0 or more"
+                f"learning_rate is {self.learning_rate}, choice_weight {self.choice_weight}, identity_weight "
+                f"{self.identity_weight} and fused_weight {self.fused_weight} in recipe {self.name}: three "
+                "are above 0, the last is 0 or more"
             )
         if not 0 <= self.warmup < 1:
             raise BadInput(f"warmup is {self.warmup} in recipe {self.name}: give a share below 1")

@@ -17,6 +17,7 @@ from __future__ import annotations
 import json
 import math
 import platform
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -116,7 +117,7 @@ def build(recipe: Recipe, weights: Weights, data: Examples, out: Path, limits: L
         r=recipe.lora.r,
         lora_alpha=recipe.lora.alpha,
         lora_dropout=recipe.lora.dropout,
-        target_modules="all-linear",
+        target_modules=adapted(model, recipe.lora.first_block),
         task_type="CAUSAL_LM",
     )
     steps = recipe_steps(recipe, data, limits)
@@ -125,7 +126,7 @@ def build(recipe: Recipe, weights: Weights, data: Examples, out: Path, limits: L
         limits=limits,
         say=say,
         log=out / "log.jsonl",
-        choice=Choice(recipe.choice_weight, recipe.fused_weight, data.letters),
+        choice=Choice(recipe.choice_weight, recipe.fused_weight, recipe.identity_weight, data.letters),
         model=model,
         args=_arguments(recipe, out, steps, dtype),
         train_dataset=_dataset(data.train),
@@ -134,6 +135,14 @@ def build(recipe: Recipe, weights: Weights, data: Examples, out: Path, limits: L
         data_collator=partial(collate, pad=tokenizer.pad_token_id or 0),
         peft_config=lora,
     )
+
+
+def adapted(model: Any, first_block: int) -> list[str]:
+    """The names of a model's linear layers in its blocks from ``first_block`` up, its head left out."""
+    import torch
+
+    linear = [name for name, one in model.base_model.named_modules() if isinstance(one, torch.nn.Linear)]
+    return [name for name in linear if (block := re.search(r"\d+", name)) and int(block[0]) >= first_block]
 
 
 def recipe_steps(recipe: Recipe, data: Examples, limits: Limits) -> int:
@@ -207,6 +216,7 @@ def _dataset(listed: list[Example]) -> Any:
             "input_ids": [one.ids for one in listed],
             "labels": [one.labels for one in listed],
             "log_priors": [one.log_priors for one in listed],
+            "parameters": [one.parameters for one in listed],
         }
     )
 

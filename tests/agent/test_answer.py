@@ -86,7 +86,7 @@ def test_the_grammar_spells_awkward_names(name: str) -> None:
     label, fields = read(legal.draft())
     assert (label, fields["model"], fields["type"], fields["base_model"]) == (
         "Q",
-        name,
+        short_name(name),
         "Checkpoint",
         "SD 1.5",
     )
@@ -108,13 +108,13 @@ def test_every_answer_of_the_grammar_reads_back(
     chosen = {"size": f"{size[0]},{size[1]}", "sampler": sampler, "steps": str(steps), "cfg": f"{cfg:g}"}
     text = legal.render(chosen)
     assert legal.parse(text) == chosen
-    expected = (*size, sampler, steps, cfg, name, "Checkpoint", "SD 1.5")
-    assert read(text) == (label, dict(zip(FIELDS, expected, strict=True)))
+    expected = dict(zip(FIELDS, (*size, sampler, steps, cfg, "Checkpoint", "SD 1.5"), strict=True))
+    assert read(text) == (label, {"model": short_name(name), **expected})
 
 
 def test_an_answer_looks_as_documented() -> None:
     draft = grammar("B", card("AIO Pixel Art"), CHOICES, 1.0).draft()
-    assert draft == 'B [512,768,"DPM++ 2M Karras",30,7,"AIO Pixel Art","Checkpoint","SD 1.5"]'
+    assert draft == 'B AIO Pixel Art [512,768,"DPM++ 2M Karras",30,7,"Checkpoint","SD 1.5"]'
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,12 @@ def test_by_hand() -> None:
     # the first token of the answer, the 2, counts four times; the divisor stays
     weighed, _ = answer_loss(Echo(), ids, torch.ones_like(ids), labels, choice=Choice(plain=4))
     assert float(weighed) == pytest.approx(-(4 * math.log(0.7) + math.log(0.1)) / 2)
+    # the last token, the 3, stands behind the parameters and counts four times; the letter does not
+    behind = torch.tensor([[2, 3]])
+    identity, _ = answer_loss(
+        Echo(), ids, torch.ones_like(ids), labels, choice=Choice(identity=4), parameters=behind
+    )
+    assert float(identity) == pytest.approx(-(math.log(0.7) + 4 * math.log(0.1)) / 2)
     halved, _ = answer_loss(Echo(), ids, torch.ones_like(ids), labels, count=4)
     assert float(halved) == pytest.approx(float(loss) / 2)
 

@@ -11,6 +11,7 @@ import pytest
 from stand_ins import ENTRIES
 
 from diffagent.agent import answer, memory
+from diffagent.agent.answer import short_name
 from diffagent.agent.engines.decode import Vocabulary, spell, write
 from diffagent.agent.engines.transformers_engine import TransformersEngine
 from diffagent.agent.settings import by_family
@@ -43,7 +44,7 @@ def test_the_answer_is_the_true_models_letter_with_the_images_own_settings() -> 
         (one,) = told([pair()], Mix(0, 0), seed=seed)
         letter, fields = answer.read(one.answer)
         assert lines(one)[answer.LABELS.index(letter)] == f"{letter} {answer.describe(PIXELS)}"
-        assert one.answer == f'{letter} [640,512,"Euler a",23,7,"Tiny Pixels","Checkpoint","SD 1.5"]'
+        assert one.answer == f'{letter} Tiny Pixels [640,512,"Euler a",23,7,"Checkpoint","SD 1.5"]'
         assert fields["model"] == "Tiny Pixels"
         assert one.prompt == answer.question(
             [next(card for card in CARDS if line[2:] == answer.describe(card)) for line in lines(one)],
@@ -58,7 +59,7 @@ def test_where_the_true_model_is_absent_the_prefilters_best_is_named_with_its_us
     shown = {line[2:] for line in lines(one)}
     assert shown == {answer.describe(card) for card in (OIL, INK, XL)}  # the one in reserve moves up
     _, fields = answer.read(one.answer)
-    assert fields["model"] == OIL.name
+    assert fields["model"] == short_name(OIL.name)
     assert (fields["width"], fields["height"], fields["sampling_steps"]) == (768, 512, 30)
 
 
@@ -102,7 +103,9 @@ def test_the_memory_form_is_the_prompt_alone_and_names_the_model_first() -> None
 def test_answers_in_both_forms_are_callable(make_agent: Any) -> None:
     catalog = make_agent().catalog
     (listed,), (recalled,) = told([pair()], Mix(0, 0)), told([pair()], Mix(1, 0))
-    assert answer_flaw(answer.read(listed.answer)[1], catalog) is None
+    asked = listed.prompt.user.split("\n")[:-1]
+    cards = [next(card for card in CARDS if short_name(card.name) in line) for line in asked]
+    assert answer_flaw(answer.resolve(*answer.read(listed.answer), cards), catalog) is None
     assert answer_flaw(memory.read(recalled.answer), catalog) is None
 
 
@@ -117,10 +120,14 @@ def test_labels_are_the_answers_token_ids_and_ignored_before(tiny: TransformersE
     assert made.labels[len(asked)] == tiny.chat.encode(one.answer[0])[0]  # the letter, one token
     assert made.labels[-1] == tiny.chat.end_ids[0] == 2
     assert tiny.chat.decode(made.labels[len(asked) : -1]) == one.answer
+    first, last = made.parameters
+    assert tiny.chat.decode(made.ids[len(asked) : first])[1:] == " Tiny Pixels ["
+    assert tiny.chat.decode(made.ids[first:last]) == '640,512,"Euler a",23,7'
+    assert tiny.chat.decode(made.ids[last:-1]) == ',"Checkpoint","SD 1.5"]'
 
 
 def test_a_label_mask_on_literal_ids() -> None:
-    assert Example("memory", [5, 6, 7, 8, 2], 3).labels == [-100, -100, -100, 8, 2]
+    assert Example("memory", [5, 6, 7, 8, 2], 3, [3, 4]).labels == [-100, -100, -100, 8, 2]
 
 
 @pytest.mark.parametrize("name", ["Tiny Pixels", 'Oil "Masters" {v2}', "日本 😀", "a\\b", "x, [y]"])
@@ -173,7 +180,7 @@ def test_what_is_outside_the_grammar_cannot_be_spelt(tiny: TransformersEngine) -
 def test_batches_are_of_one_form_and_like_length() -> None:
     rng = np.random.default_rng(0)
     made = [
-        Example("memory" if i % 4 == 0 else "candidates", [i] * int(rng.integers(3, 60)), 2)
+        Example("memory" if i % 4 == 0 else "candidates", [i] * int(rng.integers(3, 60)), 2, [2, 3])
         for i in range(203)
     ]
     ordered = in_batches(made, 8, np.random.default_rng(1))

@@ -75,7 +75,7 @@ def test_the_agents_calls_are_callable_and_free_answers_counted(make_agent: Make
     found = measure(make_agent(), ["pixel art of a fox", "oil painting", "a dog"], 2, quiet)
     assert (found["n"], found["constrained"]) == (3, 0)
     assert (found["n_unconstrained"], found["unconstrained"]) == (2, 1.0)  # the stand-in says "A"
-    assert "'A', which is no call" in found["unconstrained_flaws"][0]
+    assert "'A', which is no letter, name" in found["unconstrained_flaws"][0]
     assert found["distinct_models"] == 2
 
 
@@ -84,9 +84,9 @@ class Talker(RuleEngine):
 
     def generate_many(self, prompts: Sequence[Prompt], max_new_tokens: int, batch_size: int = 8) -> list[str]:
         answers = [
-            'A [512,512,"Euler a",20,7,"Tiny Pixels","Checkpoint","SD 1.5"]',
-            'A [512,512,"Euler a",20,7,"Tiny Pixies","Checkpoint","SD 1.5"]',
-            'A [512,512,"Euler a",20,7,"Tiny Pixels","LoRA","SD 1.5"]',
+            'A Tiny Pixels [512,512,"Euler a",20,7,"Checkpoint","SD 1.5"]',
+            'A Tiny Pixies [512,512,"Euler a",20,7,"Checkpoint","SD 1.5"]',
+            'A Tiny Pixels [512,512,"Euler a",20,7,"LoRA","SD 1.5"]',
             "I would use Tiny Pixels.",
         ]
         return answers[: len(prompts)]
@@ -111,7 +111,7 @@ class Rememberer(RuleEngine):
             '["Tiny Pixels","Checkpoint","SD 1.5",512,512,"Euler a",20,7]',
             '["Tiny Pixels","LoRA","SD 1.5",512,512,"Euler a",20,7]',
             '["Tiny Pixels","Checkpoint","SD 1.5",512,512,"Euler a",200,7]',
-            'A [512,512,"Euler a",20,7,"Tiny Pixels","Checkpoint","SD 1.5"]',
+            'A Tiny Pixels [512,512,"Euler a",20,7,"Checkpoint","SD 1.5"]',
         ]
         return answers[: len(prompts)]
 

@@ -23,7 +23,7 @@ def test_every_recipe_that_ships_parses(name: str) -> None:
 def test_what_the_issue_asks_of_them() -> None:
     assert shipped() == ["llama-2-7b", "smollm2-135m", "smollm2-135m-full"]
     small, paper, full = map(read_recipe, ("smollm2-135m", "llama-2-7b", "smollm2-135m-full"))
-    assert small.lora == Lora(16, 32)
+    assert small.lora == Lora(16, 32, first_block=10)
     assert small.minutes is not None
     assert small.minutes <= 90
     assert (paper.dtype, paper.checkpointing) == ("bfloat16", True)
@@ -48,7 +48,10 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
     ("text", "says"),
     [
         ("batchsize: 8", "mine.yaml has the unknown key 'batchsize'; known are accumulate, batch,"),
-        ("lora: {rank: 8}", "lora of mine.yaml has the unknown key 'rank'; known are alpha, dropout, r"),
+        (
+            "lora: {rank: 8}",
+            "lora of mine.yaml has the unknown key 'rank'; known are alpha, dropout, first_block, r",
+        ),
         ("lora: 16", "lora of mine.yaml is 16, but it should map names to values"),
         ("lora: {r: 0}", "r starts at 1"),
         ("batch: 0", "batch is 0 in recipe custom: give a whole number from 1 up"),

@@ -21,7 +21,7 @@ from diffagent.training.dialogues import Mix
 from diffagent.training.examples import FILE as EXAMPLES
 from diffagent.training.examples import examples
 from diffagent.training.recipe import Lora, Recipe
-from diffagent.training.sft import Limits, recipe_steps, schedule, train
+from diffagent.training.sft import Limits, adapted, recipe_steps, schedule, train
 
 pytest.importorskip("trl", reason="needs pip install 'diffagent[train]'")
 pytestmark = [
@@ -85,9 +85,21 @@ def straight(dabench: Path, recipe: Recipe, tmp_path_factory: pytest.TempPathFac
     return out
 
 
+def test_the_upper_blocks_linear_layers_are_adapted_and_never_the_head(tiny_folder: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(tiny_folder)
+    upper = adapted(model, 1)
+    assert {name.split(".")[1] for name in upper} == {"1"}
+    assert {name.rpartition(".")[2] for name in upper} == {
+        "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj",
+    }  # fmt: skip
+    assert len(adapted(model, 0)) == 7 * model.config.num_hidden_layers
+
+
 def test_a_run_leaves_what_it_was(straight: Path, recipe: Recipe, tiny_folder: Path) -> None:
     told = json.loads((straight / "run.json").read_text())
-    assert told["recipe"]["lora"] == {"r": 2, "alpha": 4, "dropout": 0.0}
+    assert told["recipe"]["lora"] == {"r": 2, "alpha": 4, "dropout": 0.0, "first_block": 0}
     assert told["base"]["digest"] == Weights(tiny_folder).digest
     assert (told["examples"], told["data"]["train"], told["data"]["held_out"]) == (24, 24, 4)
     assert {"torch", "trl", "peft", "python", "diffagent"} <= set(told["versions"])
@@ -198,7 +210,7 @@ def test_steps_are_whole_batches_within_the_limit(recipe: Recipe) -> None:
     from diffagent.training.dialogues import Example
     from diffagent.training.examples import Examples
 
-    data = Examples([Example("memory", [1, 2], 1)] * 43, [], "")
+    data = Examples([Example("memory", [1, 2], 1, [1, 2])] * 43, [], "")
     assert recipe_steps(recipe, data, Limits()) == 10
     assert recipe_steps(replace(recipe, accumulate=2), data, Limits()) == 5
     assert recipe_steps(recipe, data, Limits(steps=3)) == 3

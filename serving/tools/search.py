@@ -1,0 +1,83 @@
+"""The tool ``search_models``: words and filters → catalog entries, without a language model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from diffagent.data.records import ModelType
+
+if TYPE_CHECKING:
+    from diffagent.data.catalog import Catalog
+    from diffagent.data.records import Card
+
+NAME = "search_models"
+DESCRIPTION = (
+    "Search the catalog of text-to-image models by name, tag, trigger word or description, best match first. "
+    "route_prompt takes a name or AIR found here as its model."
+)
+
+
+class SearchArguments(BaseModel):
+    """Words and filters."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    words: str = Field(
+        min_length=1, max_length=300, description='Words, or beginnings of words: "pixel art", "watercol".'
+    )
+    base_model: str | None = Field(
+        None, description='Only models of this base model ("SD 1.5", "SDXL 1.0") or family ("sd1", "sdxl").'
+    )
+    type: ModelType | None = Field(None, description="Only checkpoints, or only LoRAs.")
+    commercial: bool = Field(False, description="Only models whose images may be sold.")
+    limit: int = Field(10, ge=1, le=50, description="How many to list.")
+
+
+class Found(BaseModel):
+    """A catalog entry in brief."""
+
+    model: str
+    air: str
+    type: ModelType
+    base_model: str
+    description: str
+    tags: list[str]
+    trigger_words: list[str]
+    downloads: int
+    images_may_be_sold: bool
+
+    @classmethod
+    def of(cls, card: Card) -> Found:
+        return cls(
+            model=card.name,
+            air=card.air,
+            type=card.type,
+            base_model=card.base_model,
+            description=card.description,
+            tags=list(card.tags),
+            trigger_words=list(card.trigger_words),
+            downloads=card.stats.downloads,
+            images_may_be_sold=card.licence.images_may_be_sold,
+        )
+
+
+class SearchAnswer(BaseModel):
+    """What was found; ``hint`` says what to do where nothing was."""
+
+    models: list[Found]
+    hint: str | None = None
+
+
+def search(catalog: Catalog, asked: SearchArguments) -> SearchAnswer:
+    """Entries that match, best first.
+
+    Raises:
+        BadInput: there is no such base model.
+    """
+    from diffagent.data.catalog import Filter
+
+    cards = catalog.search(asked.words, asked.limit, Filter(asked.type, asked.base_model, asked.commercial))
+    hint = None if cards else f"nothing matches {asked.words[:60]!r}: try fewer or other words, or no filter"
+    return SearchAnswer(models=[Found.of(card) for card in cards], hint=hint)

@@ -1,0 +1,61 @@
+"""``diffagent mcp`` in a process of its own: an agent of stand-ins, noisy, and slow on demand.
+
+    python mcp_stand_in.py NOTES mcp --catalog PATH
+
+Each call that is begun leaves its prompt in the file NOTES; a prompt with "slow" takes half a second, one
+with "endless" a minute, and one with "boom" breaks.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from stand_ins import ByteRanking, RuleEngine, WordEncoder, plain_ranker
+
+from diffagent.agent.agent import Agent, Fusion
+from diffagent.agent.engines import Prompt
+from diffagent.agent.prefilter import Prefilter
+from diffagent.data.catalog import Catalog
+from diffagent.serving.cli import main
+
+NOTES = Path(sys.argv[1])
+
+
+class NotedEngine(RuleEngine):
+    """Notes what it is asked, and writes to stdout what no client should read."""
+
+    def choose(self, prompt: Prompt, options: Sequence[str], draft: str = "") -> list[float]:
+        with NOTES.open("a", encoding="utf-8") as notes:
+            notes.write(prompt.user.splitlines()[-1] + "\n")
+        print("noise from Python")
+        subprocess.run([sys.executable, "-c", "print('noise from a child')"], check=True)
+        if "slow" in prompt.user or "endless" in prompt.user:
+            time.sleep(0.5 if "slow" in prompt.user else 60)
+        if "boom" in prompt.user:
+            raise ZeroDivisionError("a secret path")
+        return super().choose(prompt, options, draft)
+
+
+class SeeingAgent(Agent):
+    """Identifies by a rule (:class:`stand_ins.ByteRanking`)."""
+
+    def identify(self, images: Sequence[Any]) -> ByteRanking:
+        return ByteRanking(self.catalog, images)
+
+
+def load(catalog: str | None, llm: str | None, engine: str) -> Agent:
+    opened = Catalog.open(catalog)
+    kind = SeeingAgent if llm == "seeing" else Agent
+    return kind(opened, Prefilter.of(opened, WordEncoder(), plain_ranker()), NotedEngine(), Fusion())
+
+
+if __name__ == "__main__":
+    os.environ["PYTHONUNBUFFERED"] = "1"
+    Agent.load = load  # type: ignore[method-assign, assignment]
+    main(sys.argv[2:])

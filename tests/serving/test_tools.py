@@ -1,0 +1,169 @@
+"""What programs may ask of the agent: arguments, answers and errors, whatever carries them."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+from pydantic import ValidationError
+from stand_ins import ByteRanking
+
+from diffagent.agent.agent import Agent
+from diffagent.agent.targets import TARGETS
+from diffagent.data.errors import BadInput, UnknownModel
+from diffagent.serving.tools.example_images import MAX_BYTES, read_image
+from diffagent.serving.tools.faults import told, wrong_arguments
+from diffagent.serving.tools.identify import Identifier, identify
+from diffagent.serving.tools.route import RouteArguments, Target, TargetedArguments, route
+from diffagent.serving.tools.search import SearchArguments, search
+
+PNG = b"\x89PNG\r\n\x1a\n invented"
+
+
+def test_targets_are_those_of_the_agent() -> None:
+    assert get_args(Target) == TARGETS
+
+
+@pytest.mark.parametrize("arguments", [RouteArguments, TargetedArguments, SearchArguments])
+def test_every_argument_is_described_and_no_other_is_taken(arguments: Any) -> None:
+    schema = arguments.model_json_schema()
+    assert schema["additionalProperties"] is False
+    assert all(len(one["description"]) > 15 for one in schema["properties"].values())
+
+
+def test_route_gives_the_call_and_what_led_to_it(agent: Agent) -> None:
+    found = route(agent, "pixel art of a fox", k=3, seed=7)
+    assert (found.call.model, found.call.seed, found.request, found.not_carried) == (
+        "Tiny Pixels",
+        7,
+        None,
+        [],
+    )
+    assert found.candidates[0].model == "Tiny Pixels"
+    assert len(found.candidates) == 3
+    assert set(found.timings_ms) == {"prefilter", "llm", "total"}
+
+
+def test_route_gives_the_request_of_a_target(agent: Agent) -> None:
+    found = route(agent, "pixel art of a fox", target="openai")
+    assert found.request is not None
+    assert (found.request["model"], found.not_carried) == ("Tiny Pixels", ["sampling_method"])
+
+
+def test_what_a_target_lacks_is_an_error_that_names_the_argument(agent: Agent) -> None:
+    with pytest.raises(BadInput) as error:
+        route(agent, "pixel art of a fox, using PLMS", target="comfyui", seed=1)
+    assert "the nearest is LMS: pass nearest to use it" in told(error.value)
+    found = route(agent, "pixel art of a fox, using PLMS", target="comfyui", seed=1, nearest=True)
+    assert found.not_carried == ["sampling_method"]
+
+
+def test_errors_speak_of_arguments_not_of_options() -> None:
+    error = BadInput(
+        "nothing is left:\nloosen --base-model, --type or well--known (--installed --target-url URL)"
+    )
+    line = "nothing is left: loosen base_model, type or well--known (installed target_url URL)"
+    assert told(error) == line
+
+
+def test_wrong_arguments_are_named_with_what_was_given() -> None:
+    with pytest.raises(ValidationError) as error:
+        RouteArguments.model_validate({"seed": -1, "colour": "red" * 50})
+    line = wrong_arguments(error.value, ["prompt", "seed"])
+    assert line == (
+        "wrong arguments: prompt: field required; seed: input should be greater than or equal to 0 "
+        f"(given: -1); colour: extra inputs are not permitted (given: {repr('red' * 50)[:57]}…); "
+        "the arguments are prompt, seed"
+    )
+
+
+def test_search_finds_in_brief(agent: Agent) -> None:
+    found = search(agent.catalog, SearchArguments(words="ink fox"))
+    (one,) = found.models
+    assert (one.model, one.type, one.air) == ("Ink Fox Style", "LoRA", "urn:air:sd1:lora:civitai:33@34")
+    assert (one.tags, one.trigger_words, one.downloads) == (["ink", "style"], ["inkfox"], 33)
+    assert found.hint is None
+    sold = search(agent.catalog, SearchArguments(words="pixel art", commercial=True))
+    assert [(one.model, one.images_may_be_sold) for one in sold.models] == [("Tiny Pixels", True)]
+
+
+def test_search_says_what_to_do_where_nothing_is_found(agent: Agent) -> None:
+    found = search(agent.catalog, SearchArguments(words="zeppelin"))
+    assert found.models == []
+    assert found.hint == "nothing matches 'zeppelin': try fewer or other words, or no filter"
+    with pytest.raises(BadInput, match="SD 9"):
+        search(agent.catalog, SearchArguments(words="fox", base_model="SD 9"))
+
+
+def test_without_image_specifications_identify_says_what_to_do_instead(agent: Agent) -> None:
+    assert not isinstance(agent, Identifier)
+    with pytest.raises(BadInput, match=r"no image specifications .* ask route_prompt or search_models"):
+        identify(agent, [PNG], 5)
+
+
+def test_an_agent_that_can_identify_is_asked(agent: Agent) -> None:
+    class Seeing(Agent):
+        def identify(self, images: Sequence[Any]) -> ByteRanking:
+            return ByteRanking(self.catalog, images)
+
+    seeing = Seeing(agent.catalog, agent.prefilter, agent.engine, agent.fusion)
+    assert isinstance(seeing, Identifier)
+    first, second = identify(seeing, [b"1", b"2", b"345"], 2).models  # 5 bytes, 5 entries
+    assert first.model_dump() == {
+        "model": "Old Pickle",
+        "air": "urn:air:sd1:checkpoint:civitai:55@56",
+        "type": "Checkpoint",
+        "base_model": "SD 1.5",
+        "probability": 0.5,
+    }
+    assert (second.model, second.probability) == ("Grand XL", 0.25)
+    assert len(identify(seeing, [b"1"], 6).models) == 5  # the sixth is not in the catalog
+
+
+def test_an_image_is_a_path_a_file_url_or_a_data_url(tmp_path: Path) -> None:
+    path = tmp_path / "an image.png"
+    path.write_bytes(PNG)
+    encoded = base64.b64encode(PNG).decode()
+    given = [str(path), path.as_uri(), f"data:image/png;base64,{encoded[:8]}\n{encoded[8:]}"]
+    assert [read_image(text) for text in given] == [PNG] * 3
+    for head in (b"\xff\xd8\xff\xe0", b"RIFF\0\0\0\0WEBPVP8 "):
+        path.write_bytes(head)
+        assert read_image(str(path)) == head
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("https://example.org/a.png", "is a URL, which is not fetched: save it"),
+        ("HTTP://example.org/a.png", "is a URL, which is not fetched"),
+        ("/nowhere/a.png", "there is no file '/nowhere/a.png'"),
+        ("nul\0byte", "give"),
+        ("data:image/png,abc", "no data URL in base64"),
+        ("data:image/png;base64,abc", "is not base64"),
+        ("data:image/png;base64,aGVsbG8=", "no image of a known format: give PNG, JPEG or WebP"),
+        ("data:image/png;base64," + "A" * (MAX_BYTES * 4 // 3 + 5), "more than 20 MiB"),
+    ],
+)
+def test_what_is_no_image_is_refused(text: str, says: str) -> None:
+    with pytest.raises(BadInput) as error:
+        read_image(text)
+    assert says in str(error.value)
+    assert len(str(error.value)) < 250
+
+
+def test_a_folder_a_text_and_a_huge_file_are_no_images(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("secret")
+    with (tmp_path / "huge.png").open("wb") as stream:
+        stream.truncate(MAX_BYTES + 1)
+    for name, says in {"": "no file", "notes.txt": "no image", "huge.png": "more than 20 MiB"}.items():
+        with pytest.raises(BadInput, match=says) as error:
+            read_image(str(tmp_path / name))
+        assert "secret" not in str(error.value)
+
+
+def test_a_model_that_is_not_there_offers_near_names(agent: Agent) -> None:
+    with pytest.raises(UnknownModel, match="near: Tiny Pixels"):
+        route(agent, "a fox", model="Tiny Pixel")
