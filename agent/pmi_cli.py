@@ -241,6 +241,7 @@ def _sizes(given: str) -> list[int]:
 
 
 def _print_bench(results: dict[str, Any]) -> None:
+    from diffagent.agent.pmi.report import distance
     from diffagent.agent.tables import table
 
     rows = [
@@ -250,7 +251,7 @@ def _print_bench(results: dict[str, Any]) -> None:
             f"{one['top1']:.1%}",
             f"{one['top5']:.1%}",
             f"{one['rank']:.1f}",
-            f"{one['frechet']:.4f}",
+            distance(one["frechet"]),
         )
         for size in results["tasks"]
         for method, one in ((name, results[name][size]) for name in ("baseline", "rkme", "pmi", "ours"))

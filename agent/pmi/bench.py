@@ -229,10 +229,10 @@ def _measured(bench: Bench, asked: Tasks, distances: Doubles) -> dict[str, Any]:
     return {**measure(distances, asked.models), "frechet": quality(bench, asked, distances)}
 
 
-def quality(bench: Bench, asked: Tasks, distances: Doubles) -> float:
+def quality(bench: Bench, asked: Tasks, distances: Doubles) -> float | None:
     """The paper's FID, in G's space: query images against what the identified models made of their prompts.
 
-    NaN where no identified model has images of these prompts.
+    None where no identified model has images of these prompts.
     """
     test = bench.test
     at = {
@@ -247,7 +247,7 @@ def quality(bench: Bench, asked: Tasks, distances: Doubles) -> float:
                 queries.append(row)
                 answers.append(found)
     if len(queries) < 2:
-        return float("nan")
+        return None
     return round(_weighted_frechet(test.content, queries, answers), 4)
 
 
