@@ -3,7 +3,7 @@
 Specification images are those with prompt_id % 3 ≠ 2; test images the others. Everything that is fitted or
 chosen (spaces, kernels, temperatures) sees specification images alone. The manifest's prompt is the caption.
 
-    read_bench(manifest, …) → Bench → run(bench, (1, 4)) → {"models", "tasks", "baseline", "rkme", "pmi", …}
+    read_bench(manifest, …) → Bench → run(bench, learn_known(bench), (1, 4)) → {"models", "tasks", "baseline", "rkme", "pmi", …}
 """
 
 from __future__ import annotations
@@ -84,13 +84,12 @@ class Bench:
 
 
 def run(
-    bench: Bench, sizes: Sequence[int] = (1, 4), learnt: LearntSpace | None = None, full: bool = False
+    bench: Bench, learnt: LearntSpace, sizes: Sequence[int] = (1, 4), full: bool = False
 ) -> dict[str, Any]:
     """All methods on all tasks: shares 0…1 and mean ranks, Fréchet distances, confusions, calibration.
 
     ``full`` adds what Tables 3 and 5 of the paper show: ``ablation`` and ``uncaptioned``.
     """
-    learnt = learnt or learn_known(bench)
     gamma = tuned_gamma(bench.known)
     methods = distances_of_images(bench, gamma)
     evidence = learnt.evidence(bench.test.style)
@@ -252,7 +251,7 @@ def quality(bench: Bench, asked: Tasks, distances: Doubles) -> float | None:
 
 
 def _weighted_frechet(
-    content: Floats, queries: Sequence[int], answers: Sequence[int], most: int = 2000
+    content: Floats, queries: Sequence[int], answers: Sequence[int], most: int = 1000
 ) -> float:
     """Of at most ``most`` pairs, drawn evenly: the square of the numbers of rows decides the time."""
     step = max(len(queries) // most, 1)
