@@ -3,7 +3,7 @@
 Specification images are those with prompt_id % 3 ≠ 2; test images the others. Everything that is fitted or
 chosen (spaces, kernels, temperatures) sees specification images alone. The manifest's prompt is the caption.
 
-    read_bench(manifest, …) → Bench → run(bench, learn_known(bench), (1, 4)) → {"models", "tasks", "baseline", "rkme", "pmi", …}
+    read_bench(manifest, …) → Bench → learn_known → run → {"models", "tasks", "baseline", "rkme", "pmi", …}
 """
 
 from __future__ import annotations
