@@ -31,7 +31,7 @@ def pmi() -> None:
 
 
 @pmi.command()
-@click.argument("source", required=False, type=click.Path(exists=True, path_type=Path))
+@click.argument("source", required=False, type=click.Path(path_type=Path))
 @click.option(
     "-o", "--output", "out", required=True, metavar="CATALOG", type=click.Path(dir_okay=False, path_type=Path)
 )
@@ -181,7 +181,7 @@ def _by_paper(
 
 
 @pmi.command()
-@click.argument("manifest", type=click.Path(exists=True, path_type=Path))
+@click.argument("manifest", type=click.Path(path_type=Path))
 @click.option("--images", default="1,4", show_default=True, help="Numbers of example images, 1 to 6.")
 @click.option("--tables", is_flag=True, help="Also Tables 3 and 5; print Markdown.")
 @click.option(
@@ -211,7 +211,8 @@ def bench(
 
     sizes = _sizes(images)
     read = read_bench(manifest, _pair(image_encoder), _progress)
-    results = benchmark.run(read, sizes, full=tables)
+    learnt = benchmark.learn_known(read)
+    results = benchmark.run(read, learnt, sizes, full=tables)
     if plot is not None:
         from diffagent.agent.pmi.plots import plot_accuracy
 
@@ -219,7 +220,7 @@ def bench(
     if sheet is not None:
         from diffagent.agent.pmi.sheet import draw_sheet
 
-        draw_sheet(manifest, read, sheet)
+        draw_sheet(manifest, read, learnt, sheet)
     if tables and not as_json:
         click.echo(report(results))
     elif as_json:
@@ -241,6 +242,7 @@ def _sizes(given: str) -> list[int]:
 
 
 def _print_bench(results: dict[str, Any]) -> None:
+    from diffagent.agent.pmi.report import distance
     from diffagent.agent.tables import table
 
     rows = [
@@ -250,7 +252,7 @@ def _print_bench(results: dict[str, Any]) -> None:
             f"{one['top1']:.1%}",
             f"{one['top5']:.1%}",
             f"{one['rank']:.1f}",
-            f"{one['frechet']:.4f}",
+            distance(one["frechet"]),
         )
         for size in results["tasks"]
         for method, one in ((name, results[name][size]) for name in ("baseline", "rkme", "pmi", "ours"))

@@ -99,11 +99,11 @@ class ClipTextEncoder:
     @classmethod
     def load(cls, name: str) -> Self:
         """By folder or hub name."""
-        from transformers import CLIPModel, CLIPTokenizerFast
+        from transformers import AutoTokenizer, CLIPModel
 
         weights = resolve(name)
         model = CLIPModel.from_pretrained(weights.path).eval()
-        return cls(model, CLIPTokenizerFast.from_pretrained(weights.path), name, weights.digest)
+        return cls(model, AutoTokenizer.from_pretrained(weights.path), name, weights.digest)
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Embed ``texts``; one beyond CLIP's 77 tokens is cut."""

@@ -25,11 +25,9 @@ MAX_BYTES = 64_000_000
 MIN_SIDE = 16
 MAX_SIDE = 2048
 """A larger image is reduced: encoders read at most a few hundred pixels a side."""
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "MPO")
+FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 """Formats that people share; other decoders of Pillow are not run on their bytes."""
 WHITE = (255, 255, 255)
-
-Source = "str | os.PathLike[str] | bytes | Image"
 
 
 def load_image(source: Any) -> Image:
@@ -39,16 +37,19 @@ def load_image(source: Any) -> Image:
         BadImage: missing, empty, broken or truncated, no image format that is read, too small or too large.
     """
     from PIL import Image as pillow
+    from PIL import UnidentifiedImageError
 
     if isinstance(source, pillow.Image):
         return _normalised(source, "the image")
+    pillow.init()
+    known = [kind for kind in FORMATS if kind in pillow.OPEN]  # AVIF is not in every build
     name, content = _read(source)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter(
                 "ignore"
             )  # Pillow warns of large sizes and odd metadata; both are judged here
-            with pillow.open(io.BytesIO(content), formats=FORMATS) as opened:
+            with pillow.open(io.BytesIO(content), formats=known) as opened:
                 _check_size(opened.size, name)
                 if opened.format == "JPEG":
                     opened.draft("RGB", (MAX_SIDE, MAX_SIDE))
@@ -58,7 +59,7 @@ def load_image(source: Any) -> Image:
         raise
     except pillow.DecompressionBombError:
         raise BadImage(_too_large(name, "more pixels than any decoder should make")) from None
-    except pillow.UnidentifiedImageError:
+    except UnidentifiedImageError:
         raise BadImage(f"{name} is no image that can be read: give one of {', '.join(FORMATS[:6])}") from None
     except (
         Exception

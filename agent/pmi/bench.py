@@ -3,7 +3,7 @@
 Specification images are those with prompt_id % 3 ≠ 2; test images the others. Everything that is fitted or
 chosen (spaces, kernels, temperatures) sees specification images alone. The manifest's prompt is the caption.
 
-    read_bench(manifest, …) → Bench → run(bench, (1, 4)) → {"models", "tasks", "baseline", "rkme", "pmi", …}
+    read_bench(manifest, …) → Bench → learn_known → run → {"models", "tasks", "baseline", "rkme", "pmi", …}
 """
 
 from __future__ import annotations
@@ -84,13 +84,12 @@ class Bench:
 
 
 def run(
-    bench: Bench, sizes: Sequence[int] = (1, 4), learnt: LearntSpace | None = None, full: bool = False
+    bench: Bench, learnt: LearntSpace, sizes: Sequence[int] = (1, 4), full: bool = False
 ) -> dict[str, Any]:
     """All methods on all tasks: shares 0…1 and mean ranks, Fréchet distances, confusions, calibration.
 
     ``full`` adds what Tables 3 and 5 of the paper show: ``ablation`` and ``uncaptioned``.
     """
-    learnt = learnt or learn_known(bench)
     gamma = tuned_gamma(bench.known)
     methods = distances_of_images(bench, gamma)
     evidence = learnt.evidence(bench.test.style)
@@ -142,7 +141,7 @@ def uncaptioned(bench: Bench, learnt: LearntSpace, gamma: float) -> dict[str, di
     """Table 5's analogue, one image: one prompt set for all models, and queries without captions."""
     space, true = _scaled(bench, "content"), bench.test.models
     rows = {
-        "baseline": np.zeros((len(true), len(bench.names))),
+        "baseline": _fixed_order(len(true), len(bench.names)),
         "rkme": _reduced(bench, space, gamma),
         "pmi": _kernel(bench, space, gamma, weigh=False),
         "ours": -learnt.evidence(bench.test.style),
@@ -161,7 +160,7 @@ def distances_of_images(bench: Bench, gamma: float) -> dict[str, Callable[[Tasks
         return np.stack([reduced.distances(Points(space[1][rows])) for rows in asked.images])
 
     return {
-        "baseline": lambda asked: np.zeros((len(asked), count)),  # no downloads are known: all models tie
+        "baseline": lambda asked: _fixed_order(len(asked), count),
         "rkme": rkme,
         "pmi": lambda asked: of_pmi[asked.images].mean(1),
     }
@@ -179,6 +178,11 @@ def tuned_gamma(known: Images, gammas: Sequence[float] = kernels.GAMMAS) -> floa
             ranks.append(measure(found, part.test.models)["rank"])
         best.append(float(np.mean(ranks)))
     return float(gammas[int(np.argmin(best))])
+
+
+def _fixed_order(rows: int, models: int) -> Doubles:
+    """The most downloaded model first, whatever the images; a manifest has no downloads, so in its order."""
+    return np.tile(np.arange(models, dtype=np.float64), (rows, 1))
 
 
 def _kernel(bench: Bench, space: tuple[Doubles, Doubles], gamma: float, weigh: bool) -> Doubles:
@@ -224,10 +228,10 @@ def _measured(bench: Bench, asked: Tasks, distances: Doubles) -> dict[str, Any]:
     return {**measure(distances, asked.models), "frechet": quality(bench, asked, distances)}
 
 
-def quality(bench: Bench, asked: Tasks, distances: Doubles) -> float:
+def quality(bench: Bench, asked: Tasks, distances: Doubles) -> float | None:
     """The paper's FID, in G's space: query images against what the identified models made of their prompts.
 
-    Where methods tie, models are taken in turn. NaN where no identified model has images of these prompts.
+    None where no identified model has images of these prompts.
     """
     test = bench.test
     at = {
@@ -235,22 +239,19 @@ def quality(bench: Bench, asked: Tasks, distances: Doubles) -> float:
         for row, (model, key) in enumerate(zip(test.models, test.prompts.tolist(), strict=True))
     }
     queries, answers = [], []
-    best = distances.min(1, keepdims=True)
-    for task, (rows, one) in enumerate(zip(asked.images, distances, strict=True)):
-        first = np.flatnonzero(one == best[task])
-        model = first[task % len(first)]
+    for rows, model in zip(asked.images, distances.argmin(1), strict=True):
         for row in rows:
             found = at.get((model, int(test.prompts[row])))
             if found is not None:
                 queries.append(row)
                 answers.append(found)
     if len(queries) < 2:
-        return float("nan")
+        return None
     return round(_weighted_frechet(test.content, queries, answers), 4)
 
 
 def _weighted_frechet(
-    content: Floats, queries: Sequence[int], answers: Sequence[int], most: int = 2000
+    content: Floats, queries: Sequence[int], answers: Sequence[int], most: int = 1000
 ) -> float:
     """Of at most ``most`` pairs, drawn evenly: the square of the numbers of rows decides the time."""
     step = max(len(queries) // most, 1)

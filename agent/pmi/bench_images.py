@@ -28,7 +28,10 @@ def read_bench(manifest: Path, pair: Pair, progress: Progress = iter) -> Bench:
         reason = faults[0] if faults else f"{examples[broken[0]].file} could not be decoded"
         raise BadImage(f"{len(broken)} images of the benchmark cannot be used: {reason}")
     images = Images(
-        *(records[part].astype(np.float32) for part in ("content", "style", "crops", "text")),
+        content=records["content"].astype(np.float32),
+        style=records["style"].astype(np.float32),
+        crops=records["crops"].astype(np.float32),
+        text=records["text"].astype(np.float32),
         models=np.array([numbers[one.model] for one in examples], np.int64),
         prompts=np.ascontiguousarray(records["prompt"]),
     )

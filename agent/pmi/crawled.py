@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -68,7 +68,7 @@ def _listed(raw: RawFolder, each: int) -> Iterator[tuple[str, int, str, str]]:
             yield name, sample.image_id, urls[sample.image_id], sample.prompt
 
 
-def _addresses(item: dict[str, Any]) -> dict[int, str]:
+def _addresses(item: Mapping[str, Any]) -> dict[int, str]:
     images = (image for version in item["modelVersions"] for image in version.get("images") or ())
     return {
         image["id"]: image["url"]

@@ -80,8 +80,8 @@ def _encoded(example: Example, air: str, pair: Pair, encoders: Encoders, faults:
         features = pair.image.encode([load_image(example.file)])
     except BadImage as error:
         faults.append(str(error))
-        zeros = (np.zeros((1, *shape), np.float32) for shape in encoders.shapes)
-        return Specification("", *zeros, np.zeros(1, np.uint64))
+        content, style, crops, text = (np.zeros((1, *shape), np.float32) for shape in encoders.shapes)
+        return Specification("", content, style, crops, text, np.zeros(1, np.uint64))
     told = example.prompt.strip()
     text = pair.text.encode([told]) if told else np.zeros((1, encoders.prompt), np.float32)
     key = np.array([prompt_key(told)], np.uint64)

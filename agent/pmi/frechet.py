@@ -24,6 +24,8 @@ def frechet(left: npt.ArrayLike, right: npt.ArrayLike) -> float:
     gap = one.mean(0) - two.mean(0)
     spread_one, spread_two = one - one.mean(0), two - two.mean(0)
     n, m = len(one) - 1, len(two) - 1
-    shared = np.linalg.svd(spread_one @ spread_two.T, compute_uv=False).sum() / np.sqrt(n * m)
+    # X₁ X₂ᵀ has the singular values of R₁ R₂ᵀ, which is no larger than d × d
+    small = np.linalg.qr(spread_one, "r") @ np.linalg.qr(spread_two, "r").T
+    shared = np.linalg.svd(small, compute_uv=False).sum() / np.sqrt(n * m)
     traces = np.square(spread_one).sum() / n + np.square(spread_two).sum() / m
     return float(max(gap @ gap + traces - 2 * shared, 0.0))

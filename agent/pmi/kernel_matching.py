@@ -67,7 +67,8 @@ class KernelMatcher:
 
     def distances(self, requirement: Points) -> Doubles:
         """Eq. 9 of every model: [M], never below 0."""
-        return self.of_each(requirement).mean(0)
+        found: Doubles = self.of_each(requirement).mean(0)
+        return found
 
     def of_each(self, requirement: Points) -> Doubles:
         """The summand of each example image, whose mean Eq. 9 is: [N_R, M]."""

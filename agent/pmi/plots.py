@@ -46,7 +46,7 @@ def plot_accuracy(results: Mapping[str, Any], path: Path) -> None:
     axes.set(xlabel="example images", ylabel="tasks whose model is found, %", xticks=sizes, ylim=(0, 100))
     axes.set_title(f"{results['models']} models; dashed: among the first five", fontsize=10)
     axes.grid(alpha=0.25)
-    axes.legend(frameon=False, fontsize=8)
+    figure.legend(frameon=False, fontsize=8, loc="outside lower center", ncols=4)
     with path.open("wb") as stream:
         figure.savefig(stream, format="png", metadata={"Software": None})
 

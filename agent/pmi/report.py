@@ -30,7 +30,7 @@ def _identification(results: Mapping[str, Any], size: int) -> str:
                 name,
                 *(_share(one[f"top{k}"]) for k in range(1, 6)),
                 f"{one['rank']:.2f}",
-                f"{one['frechet']:.4f}",
+                distance(one["frechet"]),
             )
         )
     return _table(
@@ -50,7 +50,7 @@ def _numbers(results: Mapping[str, Any], sizes: Sequence[int]) -> str:
         (
             str(size),
             *(_share(results[method][str(size)]["top1"]) for method in NAMES),
-            *(f"{results[method][str(size)]['frechet']:.4f}" for method in NAMES),
+            *(distance(results[method][str(size)]["frechet"]) for method in NAMES),
         )
         for size in sizes
     ]
@@ -91,6 +91,11 @@ def _reliability(results: Mapping[str, Any], size: int) -> str:
     return _table(
         f"Calibration, {size} image(s)", ("Said", "Mean probability", "First model right", "Tasks"), rows
     )
+
+
+def distance(value: float | None) -> str:
+    """A Fréchet distance; a dash where there was nothing to compare."""
+    return "–" if value is None else f"{value:.4f}"
 
 
 def _share(value: float) -> str:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from diffagent.agent.pmi.bench import Bench, learn_known
+from diffagent.agent.pmi.bench import Bench
+from diffagent.agent.pmi.learning import LearntSpace
 from diffagent.agent.pmi.manifest import read_examples
 from diffagent.agent.pmi.metrics import tasks
 from diffagent.agent.pmi.plots import contact_sheet
@@ -14,9 +15,8 @@ from diffagent.agent.pmi.plots import contact_sheet
 IMAGES, MODELS = 4, 5
 
 
-def draw_sheet(manifest: Path, bench: Bench, path: Path, seed: int = 0) -> None:
+def draw_sheet(manifest: Path, bench: Bench, learnt: LearntSpace, path: Path, seed: int = 0) -> None:
     """Of a task drawn with ``seed``: its images on top, below them the same prompts by the models found."""
-    learnt = learn_known(bench)
     asked = tasks(bench.test.models, min(IMAGES, int(np.bincount(bench.test.models).max())))
     task = int(np.random.default_rng(seed).integers(len(asked)))
     rows = asked.images[task]

@@ -149,7 +149,8 @@ def _crop_covariance(crops: Floats, scale: Floats) -> Doubles:
         part = crops[at : at + CHUNK].astype(np.float32)
         gaps = ((part - part.mean(1, keepdims=True)) / scale).clip(-CLIP, CLIP).reshape(-1, size)
         found += gaps.T @ gaps
-    return found / max(len(crops) * (count - 1), 1)
+    covariance: Doubles = found / max(len(crops) * (count - 1), 1)
+    return covariance
 
 
 def _means(points: Doubles, models: Ints, sizes: Ints) -> Doubles:

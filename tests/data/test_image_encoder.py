@@ -132,7 +132,7 @@ def test_crops_of_an_image_of_four_equal_quarters_are_alike(encoder):
     quarter = np.asarray(image(3, (160, 160)))
     found = encoder.encode([Image.fromarray(np.tile(quarter, (2, 2, 1)))])
     spread = found.crops[0].std(0) / (np.abs(found.crops[0]).mean(0) + 0.1)
-    assert np.median(spread) < 0.02  # borders are padded with zeros, so not quite equal
+    assert np.median(spread) < 0.05  # borders are padded with zeros, so not quite equal
 
 
 def test_features_are_joined(encoder):
