@@ -56,7 +56,7 @@ FIELDS = (
     "base_model",
 )
 """What an answer's list holds, in order: the paper's fields less name and description, forced ones last."""
-_ANSWER = re.compile(r"(\S) (.+) (\[\d.*\])", re.DOTALL)
+_ANSWER = re.compile(r"(\S) (.*) (\[\d.*\])", re.DOTALL)
 
 
 def question(cards: Sequence[Card], prompt: str) -> Prompt:

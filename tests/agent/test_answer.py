@@ -112,6 +112,11 @@ def test_every_answer_of_the_grammar_reads_back(
     assert read(text) == (label, {"model": short_name(name), **expected})
 
 
+def test_a_name_that_says_nothing_reads_back() -> None:
+    assert short_name("\r") == ""
+    assert read(grammar("A", card("\r"), CHOICES, 1.0).draft())[1]["model"] == ""
+
+
 def test_an_answer_looks_as_documented() -> None:
     draft = grammar("B", card("AIO Pixel Art"), CHOICES, 1.0).draft()
     assert draft == 'B AIO Pixel Art [512,768,"DPM++ 2M Karras",30,7,"Checkpoint","SD 1.5"]'

@@ -227,6 +227,7 @@ async def test_a_tool_call_that_is_cancelled_in_line_is_never_begun(make_agent: 
     await asyncio.sleep(0.05)
     for task in asked[1:11]:
         task.cancel()
+    await asyncio.wait(asked[1:11])
     go.set()
     found = await asyncio.gather(*asked, return_exceptions=True)
     assert [isinstance(one, asyncio.CancelledError) for one in found] == [False, *[True] * 10, False]
