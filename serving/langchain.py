@@ -18,9 +18,10 @@ from diffagent.agent.agent import Agent
 from diffagent.agent.answer import LABELS
 from diffagent.data.errors import BadInput, DiffAgentError, MissingExtra
 from diffagent.data.records import T2ICall
+from diffagent.serving.answers import Target
 from diffagent.serving.shared_agent import SharedAgent
-from diffagent.serving.tools.faults import told
-from diffagent.serving.tools.route import DESCRIPTION, NAME, RouteArguments, Routed, Target, route
+from diffagent.serving.tools.route import DESCRIPTION, NAME, RouteArguments, Routed, route
+from diffagent.serving.wording import told
 
 try:
     from langchain_core.messages import BaseMessage, HumanMessage

@@ -23,7 +23,7 @@ from pydantic import BaseModel, ValidationError
 from diffagent.data.errors import DiffAgentError, MissingExtra
 from diffagent.serving.shared_agent import SharedAgent
 from diffagent.serving.tools import identify, route, search
-from diffagent.serving.tools.faults import told, wrong_arguments
+from diffagent.serving.wording import told, wrong_arguments
 
 if TYPE_CHECKING:
     from mcp import types

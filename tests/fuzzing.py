@@ -24,8 +24,8 @@ from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
 from image_servers import FakeA1111, serving
 from schemathesis.generation import GenerationMode
-from server_runs import Cards, served
-from stand_ins import ENTRIES, WordEncoder, plain_ranker
+from server_runs import served
+from stand_ins import ENTRIES, ByteIdentifier, WordEncoder, plain_ranker
 from tiny_llama import write_tiny_llama
 
 from diffagent.agent.agent import Agent, Fusion
@@ -69,8 +69,9 @@ def fuzzed_server(folder: Path) -> Iterator[str]:
     with Catalog.open(folder / "invented.sqlite") as catalog, serving(studio) as target:
         prefilter = Prefilter.of(catalog, WordEncoder(), plain_ranker())
         agent = Agent(catalog, prefilter, engine, Fusion(choice=1.0, write=1.0))
+        agent.identifier = ByteIdentifier(catalog)  # type: ignore[assignment]
         config = ServerConfig(target="a1111", target_url=target, nearest=True)
-        with served(create_app(agent, config, Cards(agent))) as url:
+        with served(create_app(agent, config)) as url:
             yield url
 
 

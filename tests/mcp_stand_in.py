@@ -1,6 +1,6 @@
 """``diffagent mcp`` in a process of its own: an agent of stand-ins, noisy, and slow on demand.
 
-    python mcp_stand_in.py NOTES mcp --catalog PATH
+    python mcp_stand_in.py NOTES mcp --catalog PATH [--llm seeing]
 
 Each call that is begun leaves its prompt in the file NOTES; a prompt with "slow" takes half a second, one
 with "endless" a minute, and one with "boom" breaks.
@@ -14,9 +14,8 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from stand_ins import ByteRanking, RuleEngine, WordEncoder, plain_ranker
+from stand_ins import ByteIdentifier, RuleEngine, WordEncoder, plain_ranker
 
 from diffagent.agent.agent import Agent, Fusion
 from diffagent.agent.engines import Prompt
@@ -42,17 +41,12 @@ class NotedEngine(RuleEngine):
         return super().choose(prompt, options, draft)
 
 
-class SeeingAgent(Agent):
-    """Identifies by a rule (:class:`stand_ins.ByteRanking`)."""
-
-    def identify(self, images: Sequence[Any]) -> ByteRanking:
-        return ByteRanking(self.catalog, images)
-
-
 def load(catalog: str | None, llm: str | None, engine: str) -> Agent:
     opened = Catalog.open(catalog)
-    kind = SeeingAgent if llm == "seeing" else Agent
-    return kind(opened, Prefilter.of(opened, WordEncoder(), plain_ranker()), NotedEngine(), Fusion())
+    agent = Agent(opened, Prefilter.of(opened, WordEncoder(), plain_ranker()), NotedEngine(), Fusion())
+    if llm == "seeing":
+        agent.identifier = ByteIdentifier(opened)  # type: ignore[assignment]
+    return agent
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A server on a loopback port in a thread, and agents whose engine can be held."""
+"""A server on a loopback port in a thread, its errors, and engines that can be held."""
 
 from __future__ import annotations
 
@@ -8,13 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import httpx
 import uvicorn
 from fastapi import FastAPI
 from stand_ins import RuleEngine
 
-from diffagent.agent.agent import Agent
 from diffagent.agent.engines import Prompt
-from diffagent.agent.prefilter import Candidate
 
 
 @contextmanager
@@ -41,14 +40,12 @@ def until(holds: Callable[[], bool], seconds: float = 10.0) -> None:
         time.sleep(0.005)
 
 
-class Cards:
-    """An identifier that names the catalog's cards in order, the surer the more images it is given."""
-
-    def __init__(self, agent: Agent) -> None:
-        self.cards = agent.prefilter.cards
-
-    def identify(self, images: Sequence[bytes], k: int) -> list[Candidate]:
-        return [Candidate(card, -float(number * len(images))) for number, card in enumerate(self.cards)][:k]
+def error_of(response: httpx.Response) -> tuple[int, str, str]:
+    """Status, type and message; the body has nothing else."""
+    body = response.json()
+    assert list(body) == ["error"]
+    assert sorted(body["error"]) == ["message", "type"]
+    return response.status_code, body["error"]["type"], body["error"]["message"]
 
 
 @dataclass

@@ -11,6 +11,7 @@ import numpy as np
 from diffagent.agent.engines import Prompt
 from diffagent.agent.grammar import Grammar
 from diffagent.agent.matching import FEATURES
+from diffagent.agent.pmi.identifier import Identification
 from diffagent.agent.prefilter import Ranker
 from diffagent.data.cards import Entry
 from diffagent.data.catalog import Catalog
@@ -59,16 +60,18 @@ class RuleEngine:
         return ["A" for _ in prompts]
 
 
-class ByteRanking:
-    """Ranks a catalog's models, those first that come by counting the images' bytes; then one it lacks."""
+class ByteIdentifier:
+    """Names a model that the catalog lacks, then the catalog's, beginning where the images' bytes are counted
+    to; each is ``ratio`` times as probable as the one before."""
 
-    def __init__(self, catalog: Catalog, images: Sequence[bytes]) -> None:
-        airs = [card.air for card in catalog.cards()]
-        start = sum(map(len, images)) % len(airs)
-        self.airs = [*airs[start:], *airs[:start], "urn:air:sd1:checkpoint:civitai:999@1000"]
+    def __init__(self, catalog: Catalog, ratio: float = 0.5) -> None:
+        self.airs = [card.air for card in catalog.cards()]
+        self.ratio = ratio
 
-    def best(self, k: int = 5) -> list[tuple[str, float]]:
-        return [(air, 0.5 ** (place + 1)) for place, air in enumerate(self.airs)][:k]
+    def identify(self, images: Sequence[bytes]) -> Identification:
+        start = sum(map(len, images)) % len(self.airs)
+        airs = ("urn:air:sd1:checkpoint:civitai:999@1000", *self.airs[start:], *self.airs[:start])
+        return Identification(airs, np.log(self.ratio) * np.arange(1, len(airs) + 1))
 
 
 def invented(number: int, name: str, prompts: Sequence[str], **facts: object) -> Entry:

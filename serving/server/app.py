@@ -21,7 +21,6 @@ from starlette.middleware.cors import CORSMiddleware
 from diffagent.data.errors import DiffAgentError
 from diffagent.serving.server import endpoints, openai_endpoints
 from diffagent.serving.server.config import ServerConfig
-from diffagent.serving.server.deciding import Identifier
 from diffagent.serving.server.faults import Fault, fault_of, response_of, validation_fault
 from diffagent.serving.server.guard import Guard, Watch
 from diffagent.serving.server.service import Service, note
@@ -30,18 +29,15 @@ if TYPE_CHECKING:
     from diffagent.agent.agent import Agent
 
 
-def create_app(
-    agent: Agent, config: ServerConfig | None = None, identifier: Identifier | None = None
-) -> FastAPI:
+def create_app(agent: Agent, config: ServerConfig | None = None) -> FastAPI:
     """The ASGI application around an agent.
 
     Args:
-        agent: what decides; one thread of the application owns it.
+        agent: what decides, and identifies where its catalog has image specifications.
         config: limits, keys, target; default: a server for this machine alone.
-        identifier: what finds models by example images; without one ``/v1/identify`` answers 501.
     """
     config = config or ServerConfig()
-    service = Service(agent, config, identifier)
+    service = Service(agent, config)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 from dataclasses import dataclass, field
 
+from diffagent.agent.pmi.requirement import MOST_IMAGES
 from diffagent.agent.targets import TARGETS, check_target
 from diffagent.data.errors import BadInput
 from diffagent.serving.server.keys import Keys
@@ -30,7 +31,7 @@ class ServerConfig:
     deadline: float = 120.0
     body_bytes: int = 32 * MEGABYTE
     body_seconds: float = 30.0
-    images: int = 8
+    images: int = MOST_IMAGES
     image_bytes: int = 10 * MEGABYTE
     target: str | None = None
     target_url: str | None = None

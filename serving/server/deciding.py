@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any
+
+from diffagent.agent.engines import BatchEngine
+from diffagent.serving.answers import likely
 
 if TYPE_CHECKING:
     from diffagent.agent.agent import Agent, Decision
     from diffagent.agent.installed_models import Installed
-    from diffagent.agent.prefilter import Candidate
-    from diffagent.data.errors import DiffAgentError
+    from diffagent.data.records import Card
     from diffagent.serving.server.batch_queue import Work
 
 
@@ -48,30 +50,17 @@ class Examples:
     k: int
 
 
-class Identifier(Protocol):
-    """Finds the models that made example images."""
+@dataclass(frozen=True)
+class Seen:
+    """The k most probable models with their log-probabilities; ``unsure`` where none outweighs all others."""
 
-    def identify(self, images: Sequence[bytes], k: int) -> Sequence[Candidate]:
-        """The k most probable models for image files, best first.
-
-        Raises:
-            BadInput: an image cannot be decoded.
-        """
-        ...
-
-
-@runtime_checkable
-class Batching(Protocol):
-    """An agent that decides several requests faster together, where its engine can."""
-
-    def decide_many(self, requests: Sequence[Mapping[str, Any]]) -> Sequence[Decision | DiffAgentError]:
-        """A decision or an error for each request, in order."""
-        ...
+    models: Sequence[tuple[Card, float]]
+    unsure: bool
 
 
 def together(agent: Agent) -> bool:
     """Whether the agent's engine batches; it may then be asked from several threads at once."""
-    return isinstance(agent, Batching) and hasattr(agent.engine, "batch_size")
+    return isinstance(agent.engine, BatchEngine)
 
 
 def decisions(agent: Agent) -> Work[Wanted, Decision]:
@@ -79,7 +68,7 @@ def decisions(agent: Agent) -> Work[Wanted, Decision]:
     delivered as soon as it is there."""
 
     def work(questions: Iterable[Wanted]) -> Iterator[tuple[Wanted, Decision | Exception]]:
-        if isinstance(agent, Batching) and together(agent):
+        if together(agent):
             asked = list(questions)
             yield from zip(asked, agent.decide_many([one.options() for one in asked]), strict=True)
             return
@@ -92,15 +81,14 @@ def decisions(agent: Agent) -> Work[Wanted, Decision]:
     return work
 
 
-def identifications(identifier: Identifier) -> Work[Examples, tuple[Candidate, ...]]:
-    """Answers questions by the identifier."""
+def identifications(agent: Agent) -> Work[Examples, Seen]:
+    """Answers questions by the agent's image specifications."""
 
-    def work(
-        questions: Iterable[Examples],
-    ) -> Iterator[tuple[Examples, tuple[Candidate, ...] | Exception]]:
+    def work(questions: Iterable[Examples]) -> Iterator[tuple[Examples, Seen | Exception]]:
         for examples in questions:
             try:
-                yield examples, tuple(identifier.identify(examples.images, examples.k))
+                found = agent.identify(examples.images)
+                yield examples, Seen(likely(found, agent.catalog, examples.k), found.unsure)
             except Exception as error:
                 yield examples, error
 

@@ -11,13 +11,13 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import ValidationError
 from starlette.datastructures import UploadFile
 
-from diffagent.agent.targets import check_target
 from diffagent.data.errors import BadInput
+from diffagent.serving.answers import Ranked
+from diffagent.serving.images import checked
 from diffagent.serving.server.deciding import Examples, Wanted
 from diffagent.serving.server.faults import Fault, validation_fault
-from diffagent.serving.server.pictures import check_count, check_picture, read_pictures
+from diffagent.serving.server.pictures import check_count, read_pictures
 from diffagent.serving.server.schemas import (
-    CandidateBody,
     EmitAnswer,
     EmitRequest,
     ErrorBody,
@@ -55,7 +55,6 @@ router = APIRouter(responses=ERRORS)
 async def route(body: RouteRequest, request: Request) -> RouteAnswer:
     """Turn a prompt into a T2I call, and into the request of a target."""
     service = service_of(request)
-    check_target(body.target)
     wanted = Wanted(
         body.prompt,
         negative_prompt=body.negative_prompt,
@@ -68,15 +67,12 @@ async def route(body: RouteRequest, request: Request) -> RouteAnswer:
         target=body.target,
     )
     decision, timings = await service.decide(request, wanted)
-    call = decision.call
-    emitted = await service.emit(call, body.target, body.nearest)
-    service.tokens(prompt=body.prompt, call=call.to_json())
+    emitted = await service.emit(decision.call, body.target, body.nearest)
+    service.tokens(prompt=body.prompt, call=decision.call.to_json())
     return RouteAnswer(
-        call=call,
+        **decision.to_dict() | {"timings_ms": timings},
         request=emitted.request,
         not_carried=emitted.not_carried,
-        candidates=[_body(one) for one in decision.candidates],
-        timings_ms=timings,
     )
 
 
@@ -104,8 +100,9 @@ async def identify(request: Request) -> IdentifyAnswer:
     service = service_of(request)
     form = request.headers.get("content-type", "").casefold().startswith("multipart/")
     examples = await (_of_form if form else _of_json)(request, service)
-    found, took = await service.identify(request, examples)
-    return IdentifyAnswer(models=[_body(one) for one in found], timings_ms={"total": round(took, 1)})
+    seen, took = await service.identify(request, examples)
+    models = [Ranked(model=card.name, air=card.air, score=round(score, 4)) for card, score in seen.models]
+    return IdentifyAnswer(models=models, unsure=seen.unsure, timings_ms={"total": round(took, 1)})
 
 
 async def _of_json(request: Request, service: Service) -> Examples:
@@ -118,12 +115,12 @@ async def _of_json(request: Request, service: Service) -> Examples:
 
 async def _of_form(request: Request, service: Service) -> Examples:
     config = service.config
-    async with request.form(max_files=config.images, max_fields=8) as form:
+    async with request.form(max_fields=8) as form:
         files_ = [one for one in form.getlist("images") if isinstance(one, UploadFile)]
         if not files_:
             raise BadInput("the form holds no file named images: send one field images a file")
         check_count(len(files_), config)
-        images = tuple([check_picture(await one.read(), config) for one in files_])
+        images = tuple([checked(await one.read(), config.image_bytes) for one in files_])
         k = form.get("k", "5")
     if not (isinstance(k, str) and k.isascii() and k.isdigit() and len(k) < 3 and 1 <= int(k) <= 52):
         raise BadInput("k is the number of models to name, 1 to 52")
@@ -158,9 +155,3 @@ async def page(request: Request) -> Response:
     name, kind = PAGE[request.url.path]
     content = (files("diffagent.serving") / "page" / name).read_bytes()
     return Response(content, media_type=kind, headers={"Cache-Control": "no-cache"})
-
-
-def _body(candidate: Any) -> CandidateBody:
-    return CandidateBody(
-        model=candidate.card.name, air=candidate.card.air, score=round(float(candidate.score), 4)
-    )

@@ -1,6 +1,6 @@
 """Faults: what went wrong with a request, as ``{"error": {"type", "message"}}`` and an HTTP status.
 
-BadInput and its kinds    400     bad_input, bad_prompt, bad_call, unknown_model
+BadInput and its kinds    400     bad_input, bad_prompt, bad_call, bad_image, unknown_model
 Fault                     its own (401, 403, 404, 405, 408, 413, 415, 429, 501, 503, 504)
 TargetError and its kinds 502     unreachable, refused, job_failed; censored is 400
 EngineError               500
@@ -17,6 +17,7 @@ from typing import Any
 from fastapi.responses import JSONResponse
 
 from diffagent.data.errors import BadInput, Censored, DiffAgentError, TargetError
+from diffagent.serving.wording import sentence
 
 LONGEST_MESSAGE = 600
 
@@ -61,22 +62,12 @@ def response_of(fault: Fault) -> JSONResponse:
 def validation_fault(errors: list[Any]) -> Fault:
     """The first of pydantic's errors as a sentence: where, why, what was given."""
     first: Any = errors[0] if errors else {"msg": "the request cannot be read", "loc": ()}
-    where = ".".join(str(part) for part in first.get("loc", ()) if part not in ("body", "query"))
     if first.get("type") == "json_invalid":
         return Fault(
             400, "bad_input", f"the body is no JSON: {first.get('ctx', {}).get('error', first['msg'])}"
         )
-    given = first.get("input")
-    shown = f" (given: {_brief(given)})" if isinstance(given, str | int | float) else ""
-    return Fault(400, "bad_input", f"{where or 'the body'}: {first['msg']}{shown}")
-
-
-def _brief(value: object) -> str:
-    try:
-        shown = repr(value)
-    except ValueError:  # an integer of more digits than Python prints
-        shown = "a number of very many digits"
-    return shown if len(shown) <= 60 else shown[:57] + "..."
+    inside = tuple(part for part in first.get("loc", ()) if part not in ("body", "query"))
+    return Fault(400, "bad_input", sentence({**first, "loc": inside}, "the body"))
 
 
 def _printable(message: str) -> str:

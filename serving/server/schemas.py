@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from diffagent.agent.answer import LABELS
-from diffagent.agent.targets import TARGETS
 from diffagent.data.records import T2ICall
+from diffagent.serving.answers import Ranked, Target
 
 
 class Strict(BaseModel):
@@ -42,7 +42,6 @@ def _spelled(value: Any) -> Any:
 
 
 ModelKind = Annotated[Literal["Checkpoint", "LoRA"], BeforeValidator(_spelled)]
-Target = Annotated[str, Field(json_schema_extra={"enum": list(TARGETS)})]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1, strict=True)]
 ImageText = Annotated[str, Field(description="An image file as base64 or as a data URL; no address.")]
 
@@ -62,21 +61,13 @@ class RouteRequest(Strict):
     nearest: bool = False
 
 
-class CandidateBody(BaseModel):
-    """A model that was thought of; ``score`` is its natural-log probability."""
-
-    model: str
-    air: str
-    score: float
-
-
 class RouteAnswer(BaseModel):
     """``request`` is the body that the target takes."""
 
     call: T2ICall
     request: dict[str, Any]
     not_carried: list[str]
-    candidates: list[CandidateBody]
+    candidates: list[Ranked]
     timings_ms: dict[str, float]
 
 
@@ -103,9 +94,10 @@ class IdentifyRequest(Strict):
 
 
 class IdentifyAnswer(BaseModel):
-    """Models, the most probable first."""
+    """Models, the most probable first; ``unsure`` where none is more probable than all others together."""
 
-    models: list[CandidateBody]
+    models: list[Ranked]
+    unsure: bool
     timings_ms: dict[str, float]
 
 

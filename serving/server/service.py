@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.requests import Request
@@ -15,7 +15,7 @@ from diffagent.serving.server.batch_queue import BatchQueue
 from diffagent.serving.server.config import ServerConfig
 from diffagent.serving.server.deciding import (
     Examples,
-    Identifier,
+    Seen,
     Wanted,
     decisions,
     identifications,
@@ -28,7 +28,6 @@ from diffagent.serving.server.metrics import Metrics
 
 if TYPE_CHECKING:
     from diffagent.agent.agent import Agent, Decision
-    from diffagent.agent.prefilter import Candidate
 
 T = TypeVar("T")
 BATCHING_THREADS = 4
@@ -40,7 +39,7 @@ LONGEST_COUNTED = 200_000
 class Service:
     """What the endpoints share; one an application."""
 
-    def __init__(self, agent: Agent, config: ServerConfig, identifier: Identifier | None) -> None:
+    def __init__(self, agent: Agent, config: ServerConfig) -> None:
         self.agent = agent
         self.config = config
         self.metrics = Metrics()
@@ -52,9 +51,9 @@ class Service:
             threads=BATCHING_THREADS if together(agent) else 1,
             on_batch=self.metrics.batches.observe,
         )
-        self.identifying: BatchQueue[Examples, tuple[Candidate, ...]] | None = None
-        if identifier is not None:
-            self.identifying = BatchQueue(identifications(identifier), limit=config.queue, size=config.batch)
+        self.identifying: BatchQueue[Examples, Seen] | None = None
+        if agent.identifier is not None:
+            self.identifying = BatchQueue(identifications(agent), limit=config.queue, size=config.batch)
         self.metrics.limit.set(config.queue)
         self.metrics.waiting.set_function(lambda: len(self.queue))
 
@@ -90,7 +89,7 @@ class Service:
             note(request, prompt=wanted.prompt)
         return decision, {name: round(took, 1) for name, took in timings.items()}
 
-    async def identify(self, request: Request, examples: Examples) -> tuple[Sequence[Candidate], float]:
+    async def identify(self, request: Request, examples: Examples) -> tuple[Seen, float]:
         """Models by example images, and the milliseconds that it took, waiting included.
 
         Raises:

@@ -1,17 +1,16 @@
-"""The tool ``identify_model``: example images → the catalog's models that most likely made such images.
-
-The matching is the agent's: whatever has a method ``identify`` is an :class:`Identifier`.
-"""
+"""The tool ``identify_model``: example images → the catalog's models that most likely made such images."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from diffagent.data.errors import BadInput
 from diffagent.data.records import ModelType
+from diffagent.serving.answers import likely
 from diffagent.serving.tools.example_images import read_image
 
 if TYPE_CHECKING:
@@ -24,27 +23,6 @@ DESCRIPTION = (
 )
 
 
-class Ranking(Protocol):
-    """Every model's probability of having made the images."""
-
-    def best(self, k: int) -> Sequence[tuple[str, float]]:
-        """The k most probable models: AIR and probability, best first."""
-        ...
-
-
-@runtime_checkable
-class Identifier(Protocol):
-    """Identification by example images, CGI's Pmi (section 4): one requirement of all images together."""
-
-    def identify(self, images: Sequence[Any]) -> Ranking:
-        """From 1 to 6 images, among them the contents of image files.
-
-        Raises:
-            BadInput: one is no image, or the catalog has no image specifications.
-        """
-        ...
-
-
 class IdentifyArguments(BaseModel):
     """Example images."""
 
@@ -53,7 +31,7 @@ class IdentifyArguments(BaseModel):
     images: list[str] = Field(
         min_length=1,
         max_length=6,
-        description="Images of one style, PNG, JPEG or WebP: each the path of a local file or a data URL "
+        description="Images of one style: each the path of a local file or a data URL "
         "(data:image/png;base64,…). More images tell models apart better. No other URL is fetched.",
     )
     limit: int = Field(5, ge=1, le=50, description="How many models to list.")
@@ -73,6 +51,7 @@ class Identified(BaseModel):
     """The models that such images most likely come from, best first."""
 
     models: list[Likely]
+    unsure: bool = Field(description="Whether no model is more probable than all others together.")
 
 
 def read_images(asked: IdentifyArguments) -> list[bytes]:
@@ -88,24 +67,22 @@ def identify(agent: Agent, images: Sequence[bytes], limit: int) -> Identified:
     """Ranked models for the contents of image files.
 
     Raises:
-        BadInput: the agent has nothing to compare images with.
+        BadInput: an image cannot be decoded, or the catalog has no image specifications.
     """
-    if not isinstance(agent, Identifier):
+    if agent.identifier is None:
         raise BadInput(
             "example images were given, but this catalog has no image specifications to compare them with: "
             "describe their style in words, and ask route_prompt or search_models with these"
         )
-    likely = []
-    for air, probability in agent.identify(images).best(limit):
-        card = agent.catalog.by_air(air)
-        if card is not None:  # specifications lie beside the catalog, and may know more
-            likely.append(
-                Likely(
-                    model=card.name,
-                    air=card.air,
-                    type=card.type,
-                    base_model=card.base_model,
-                    probability=round(probability, 4),
-                )
-            )
-    return Identified(models=likely)
+    found = agent.identify(images)
+    models = [
+        Likely(
+            model=card.name,
+            air=card.air,
+            type=card.type,
+            base_model=card.base_model,
+            probability=round(math.exp(score), 4),
+        )
+        for card, score in likely(found, agent.catalog, limit)
+    ]
+    return Identified(models=models, unsure=found.unsure)

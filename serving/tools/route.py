@@ -5,11 +5,12 @@ In: :class:`RouteArguments`. Out: :class:`Routed`, with the fields of ``POST /v1
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from diffagent.data.records import ModelType, T2ICall
+from diffagent.serving.answers import Ranked, Target
 
 if TYPE_CHECKING:
     from diffagent.agent.agent import Agent
@@ -19,7 +20,6 @@ DESCRIPTION = (
     "Choose the Stable Diffusion model for a prompt, with sampler, size, steps and CFG scale. Returns one "
     "callable text-to-image API call; no image is made. Ask again with other arguments to change it."
 )
-Target = Literal["diffagent", "a1111", "comfyui", "horde", "civitai", "openai", "diffusers"]
 
 
 class RouteArguments(BaseModel):
@@ -54,14 +54,6 @@ class TargetedArguments(RouteArguments):
         False,
         description="Replace what the target lacks by the nearest that it has, where it would be an error.",
     )
-
-
-class Ranked(BaseModel):
-    """A model that was in the choice; ``score`` is a natural-log probability."""
-
-    model: str
-    air: str
-    score: float
 
 
 class Routed(BaseModel):

@@ -119,20 +119,18 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("search_models", {"words": "fox", "limit": 0}, "limit"),
     ("identify_model", {"images": []}, "images"),
     ("identify_model", {"images": ["https://example.org/a.png"]}, "save it, and give the file's path"),
-    ("identify_model", {"images": [PNG]}, "no image specifications"),
+    ("identify_model", {"images": [PNG]}, "no image specifications to compare them with: describe"),
 ]
 
 
-async def test_an_agent_that_sees_identifies_and_the_older_handshake_works(
-    connect: Connect, tmp_path: Path
-) -> None:
+async def test_images_are_identified_and_the_older_handshake_works(connect: Connect, tmp_path: Path) -> None:
     image = tmp_path / "example.png"
     image.write_bytes(b"\x89PNG\r\n\x1a\n!")
     async with connect("--llm", "seeing", mode="legacy") as client:
         assert [tool.name for tool in (await client.list_tools()).tools] == TOOLS
         arguments = {"images": [str(image), PNG], "limit": 2}
         found = (await client.call_tool("identify_model", arguments)).structured_content
-    assert [one["probability"] for one in found["models"]] == [0.5, 0.25]
+    assert [one["probability"] for one in found["models"]] == [0.25, 0.125]
 
 
 async def test_calls_at_once_are_answered_in_line_and_who_gives_up_is_never_begun(

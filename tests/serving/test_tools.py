@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+import io
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+from invented_images import STYLES, picture
 from pydantic import ValidationError
-from stand_ins import ByteRanking
+from stand_ins import ByteIdentifier
 
 from diffagent.agent.agent import Agent
 from diffagent.agent.targets import TARGETS
-from diffagent.data.errors import BadInput, UnknownModel
+from diffagent.data.errors import BadImage, BadInput, UnknownModel
+from diffagent.serving.answers import Target
 from diffagent.serving.tools.example_images import MAX_BYTES, read_image
-from diffagent.serving.tools.faults import told, wrong_arguments
-from diffagent.serving.tools.identify import Identifier, identify
-from diffagent.serving.tools.route import RouteArguments, Target, TargetedArguments, route
+from diffagent.serving.tools.identify import identify
+from diffagent.serving.tools.route import RouteArguments, TargetedArguments, route
 from diffagent.serving.tools.search import SearchArguments, search
+from diffagent.serving.wording import told, wrong_arguments
 
 PNG = b"\x89PNG\r\n\x1a\n invented"
 
@@ -71,11 +73,12 @@ def test_errors_speak_of_arguments_not_of_options() -> None:
 
 def test_wrong_arguments_are_named_with_what_was_given() -> None:
     with pytest.raises(ValidationError) as error:
-        RouteArguments.model_validate({"seed": -1, "colour": "red" * 50})
+        RouteArguments.model_validate({"type": "VAE", "seed": -1, "colour": "red" * 50})
     line = wrong_arguments(error.value, ["prompt", "seed"])
     assert line == (
-        "wrong arguments: prompt: field required; seed: input should be greater than or equal to 0 "
-        f"(given: -1); colour: extra inputs are not permitted (given: {repr('red' * 50)[:57]}…); "
+        "wrong arguments: prompt: field required; type: input should be 'Checkpoint' or 'LoRA' "
+        "(given: 'VAE'); seed: input should be greater than or equal to 0 (given: -1); "
+        f"colour: extra inputs are not permitted (given: {repr('red' * 50)[:57]}…); "
         "the arguments are prompt, seed"
     )
 
@@ -99,28 +102,33 @@ def test_search_says_what_to_do_where_nothing_is_found(agent: Agent) -> None:
 
 
 def test_without_image_specifications_identify_says_what_to_do_instead(agent: Agent) -> None:
-    assert not isinstance(agent, Identifier)
     with pytest.raises(BadInput, match=r"no image specifications .* ask route_prompt or search_models"):
         identify(agent, [PNG], 5)
 
 
-def test_an_agent_that_can_identify_is_asked(agent: Agent) -> None:
-    class Seeing(Agent):
-        def identify(self, images: Sequence[Any]) -> ByteRanking:
-            return ByteRanking(self.catalog, images)
-
-    seeing = Seeing(agent.catalog, agent.prefilter, agent.engine, agent.fusion)
-    assert isinstance(seeing, Identifier)
-    first, second = identify(seeing, [b"1", b"2", b"345"], 2).models  # 5 bytes, 5 entries
+def test_identify_names_the_likely_models_of_the_catalog(agent: Agent) -> None:
+    agent.identifier = ByteIdentifier(agent.catalog)  # type: ignore[assignment]
+    first, second = identify(agent, [b"1", b"2", b"345"], 2).models  # 5 bytes, 5 entries
     assert first.model_dump() == {
         "model": "Old Pickle",
         "air": "urn:air:sd1:checkpoint:civitai:55@56",
         "type": "Checkpoint",
         "base_model": "SD 1.5",
-        "probability": 0.5,
+        "probability": 0.25,  # a more probable one is not in the catalog
     }
-    assert (second.model, second.probability) == ("Grand XL", 0.25)
-    assert len(identify(seeing, [b"1"], 6).models) == 5  # the sixth is not in the catalog
+    assert (second.model, second.probability) == ("Grand XL", 0.125)
+    assert len(identify(agent, [b"1"], 50).models) == 5
+
+
+def test_identify_asks_the_image_specifications(seeing: Agent) -> None:
+    for model in STYLES:
+        written = io.BytesIO()
+        picture(model, 50).save(written, "PNG")
+        found = identify(seeing, [written.getvalue()], 1)
+        assert [one.model for one in found.models] == [model]
+        assert found.models[0].base_model == "Other"
+    with pytest.raises(BadImage, match="broken"):
+        identify(seeing, [PNG], 1)
 
 
 def test_an_image_is_a_path_a_file_url_or_a_data_url(tmp_path: Path) -> None:
@@ -141,10 +149,10 @@ def test_an_image_is_a_path_a_file_url_or_a_data_url(tmp_path: Path) -> None:
         ("HTTP://example.org/a.png", "is a URL, which is not fetched"),
         ("/nowhere/a.png", "there is no file '/nowhere/a.png'"),
         ("nul\0byte", "give"),
-        ("data:image/png,abc", "no data URL in base64"),
-        ("data:image/png;base64,abc", "is not base64"),
-        ("data:image/png;base64,aGVsbG8=", "no image of a known format: give PNG, JPEG or WebP"),
-        ("data:image/png;base64," + "A" * (MAX_BYTES * 4 // 3 + 5), "more than 20 MiB"),
+        ("data:image/png,abc", "a data URL without base64"),
+        ("data:image/png;base64,abc", "is neither base64"),
+        ("data:image/png;base64,aGVsbG8=", "no file of PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF"),
+        ("data:image/png;base64," + "A" * (MAX_BYTES // 3 * 4 + 4), "more than 20,971,520 bytes"),
     ],
 )
 def test_what_is_no_image_is_refused(text: str, says: str) -> None:
@@ -158,7 +166,11 @@ def test_a_folder_a_text_and_a_huge_file_are_no_images(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("secret")
     with (tmp_path / "huge.png").open("wb") as stream:
         stream.truncate(MAX_BYTES + 1)
-    for name, says in {"": "no file", "notes.txt": "no image", "huge.png": "more than 20 MiB"}.items():
+    for name, says in {
+        "": "no file",
+        "notes.txt": "no file of PNG",
+        "huge.png": "more than 20,971,520",
+    }.items():
         with pytest.raises(BadInput, match=says) as error:
             read_image(str(tmp_path / name))
         assert "secret" not in str(error.value)

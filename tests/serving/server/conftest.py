@@ -22,8 +22,8 @@ def serve() -> Serve:
     """Serves an agent with a configuration, and gives a client to it."""
 
     @contextmanager
-    def serving(agent: Agent, identifier: Any = None, **settings: Any) -> Iterator[httpx.Client]:
-        app = create_app(agent, ServerConfig(**settings), identifier)
+    def serving(agent: Agent, **settings: Any) -> Iterator[httpx.Client]:
+        app = create_app(agent, ServerConfig(**settings))
         with served(app) as url, httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
             yield client
 

@@ -7,21 +7,12 @@ import base64
 import httpx
 import pytest
 from image_servers import picture
-from server_runs import Cards
+from server_runs import error_of
 
 from diffagent.agent.agent import Agent
-from diffagent.agent.targets import TARGETS
 from diffagent.data.records import T2ICall
 
 PNG = base64.b64encode(picture(7)).decode()
-
-
-def error_of(response: httpx.Response) -> tuple[int, str, str]:
-    """Status, type and message; the body has nothing else."""
-    body = response.json()
-    assert list(body) == ["error"]
-    assert sorted(body["error"]) == ["message", "type"]
-    return response.status_code, body["error"]["type"], body["error"]["message"]
 
 
 def test_a_route_has_what_the_contract_names(client: httpx.Client, agent: Agent) -> None:
@@ -52,17 +43,6 @@ def test_options_reach_the_agent(client: httpx.Client) -> None:
     assert len(body["candidates"]) == 1
     named = client.post("/v1/route", json={"prompt": "a fox", "model": "grand xl"}).json()
     assert named["call"]["model"] == "Grand XL"
-
-
-@pytest.mark.parametrize("target", TARGETS[1:])
-def test_a_call_is_emitted_for_each_target(client: httpx.Client, agent: Agent, target: str) -> None:
-    call = agent.call("a photo of a lake", model="Tiny Pixels", seed=3)
-    answer = client.post("/v1/emit", json={"call": call.model_dump(), "target": target, "nearest": True})
-    if target == "horde":  # an invented model has no name there
-        assert error_of(answer)[0] == 400
-        return
-    emitted = agent.targets[target](call, nearest=True)
-    assert answer.json() == {"request": emitted.request, "not_carried": emitted.not_carried}
 
 
 @pytest.mark.parametrize(
@@ -132,33 +112,6 @@ def test_unknown_addresses_and_methods_have_the_shape_too(client: httpx.Client) 
     assert error_of(client.get("/v2/route"))[:2] == (404, "not_found")
     assert error_of(client.get("/v1/route"))[:2] == (405, "method_not_allowed")
     assert client.get("/v1/route").headers["allow"] == "POST"
-
-
-def test_images_are_identified_as_json_and_as_a_form(agent: Agent, serve) -> None:
-    with serve(agent, Cards(agent)) as client:
-        body = client.post(
-            "/v1/identify", json={"images": [PNG, f"data:image/png;base64,{PNG}"], "k": 2}
-        ).json()
-        assert [(one["model"], one["score"]) for one in body["models"]] == [
-            ("Tiny Pixels", 0.0),
-            ('Oil "Masters" {v2}', -2.0),
-        ]
-        assert body["timings_ms"]["total"] > 0
-        files = [("images", ("a.png", picture(7), "image/png"))] * 2
-        assert client.post("/v1/identify", files=files, data={"k": "2"}).json()["models"] == body["models"]
-        assert error_of(client.post("/v1/identify", files=files * 5))[0] == 400
-        wrong = client.post("/v1/identify", files=files, data={"k": "many"})
-        assert error_of(wrong) == (400, "bad_input", "k is the number of models to name, 1 to 52")
-        assert error_of(client.post("/v1/identify", json={"images": []}))[0] == 400
-        assert error_of(client.post("/v1/identify", data={"k": "2"}))[0] == 415
-        boundary = {"Content-Type": "multipart/form-data; boundary=x"}
-        assert error_of(client.post("/v1/identify", content=b"--x\r\nnonsense", headers=boundary))[0] == 400
-
-
-def test_without_image_specifications_the_remedy_is_said(client: httpx.Client) -> None:
-    status, kind, message = error_of(client.post("/v1/identify", json={"images": [PNG]}))
-    assert (status, kind) == (501, "no_image_specifications")
-    assert "diffagent pmi build" in message
 
 
 def test_health_readiness_and_metrics(client: httpx.Client) -> None:
