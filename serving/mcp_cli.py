@@ -12,7 +12,9 @@ import click
 
 @click.command()
 @click.option("--catalog", metavar="PATH", help="A catalog file; default: the one that ships.")
-@click.option("--engine", default="transformers", show_default=True, help="What runs the language model.")
+@click.option(
+    "--engine", default="transformers", show_default=True, help="transformers, vllm or a server's URL."
+)
 @click.option(
     "--llm", metavar="PATH-OR-NAME", help="A LLaMA-architecture model; default: SmolLM2-135M-Instruct."
 )

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import signal
 import socket
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -36,7 +37,9 @@ if TYPE_CHECKING:
 )
 @click.option("--log-prompts", is_flag=True, help="Write prompts and error messages into the log.")
 @click.option("--catalog", metavar="PATH", help="A catalog file; default: the one that ships.")
-@click.option("--engine", default="transformers", show_default=True, help="What runs the language model.")
+@click.option(
+    "--engine", default="transformers", show_default=True, help="transformers, vllm or a server's URL."
+)
 @click.option(
     "--llm", metavar="PATH-OR-NAME", help="A LLaMA-architecture model; default: SmolLM2-135M-Instruct."
 )
@@ -64,9 +67,9 @@ def serve(
         **options,
     )
     _check_target(config)
-    with listening(host, port) as door:
+    with listening(host, port) as door, contextlib.redirect_stdout(sys.stderr):  # vLLM prints
         logs.configure(config.log_prompts)
-        run(create_app(Agent.load(catalog, llm, engine), config), config, door)
+        run(create_app(Agent.load(catalog, llm, engine, concurrent=True), config), config, door)
 
 
 def listening(host: str, port: int) -> socket.socket:

@@ -3,6 +3,7 @@
 BadInput and its kinds    400     bad_input, bad_prompt, bad_call, bad_image, unknown_model
 Fault                     its own (401, 403, 404, 405, 408, 413, 415, 429, 501, 503, 504)
 TargetError and its kinds 502     unreachable, refused, job_failed; censored is 400
+EngineGone                503     engine_gone
 EngineError               500
 anything else             500     internal, without a word of what it was
 """
@@ -16,7 +17,7 @@ from typing import Any
 
 from fastapi.responses import JSONResponse
 
-from diffagent.data.errors import BadInput, Censored, DiffAgentError, TargetError
+from diffagent.data.errors import BadInput, Censored, DiffAgentError, EngineGone, TargetError
 from diffagent.serving.wording import sentence
 
 LONGEST_MESSAGE = 600
@@ -47,6 +48,8 @@ def fault_of(error: Exception) -> Fault:
         return Fault(HTTPStatus.BAD_REQUEST, kind, str(error))
     if isinstance(error, TargetError):
         return Fault(HTTPStatus.BAD_GATEWAY, kind, str(error))
+    if isinstance(error, EngineGone):
+        return Fault(HTTPStatus.SERVICE_UNAVAILABLE, kind, str(error))
     if isinstance(error, DiffAgentError):
         return Fault(HTTPStatus.INTERNAL_SERVER_ERROR, kind, str(error))
     return Fault(

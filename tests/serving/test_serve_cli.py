@@ -17,6 +17,7 @@ import pytest
 from server_runs import until
 
 from diffagent.agent.agent import Agent
+from diffagent.data.errors import EngineGone
 from diffagent.serving.cli import main
 
 Captured = pytest.CaptureFixture[str]
@@ -48,6 +49,25 @@ def test_what_cannot_be_served_is_refused_before_anything_is_loaded(
     out, err = capsys.readouterr()
     assert (exit.value.code, out, err.count("\n")) == (status, "", 1)
     assert says in err
+
+
+def test_the_engine_is_loaded_for_many_threads_and_what_it_lacks_is_said(
+    capsys: Captured, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+
+    def load(*arguments: object, **options: object) -> None:
+        print("noise of an engine")
+        asked.extend((arguments, options))
+        raise EngineGone("vLLM does not start")
+
+    monkeypatch.setattr(Agent, "load", load)
+    with pytest.raises(SystemExit) as exit:
+        main(["serve", "--port", "0", "--engine", "vllm", "--llm", "tiny", "--catalog", "mine.sqlite"])
+    out, err = capsys.readouterr()
+    assert (exit.value.code, out) == (1, "")
+    assert err.splitlines()[-1] == "diffagent: vLLM does not start"
+    assert asked == [("mine.sqlite", "tiny", "vllm"), {"concurrent": True}]
 
 
 def test_a_taken_port_is_said(capsys: Captured) -> None:

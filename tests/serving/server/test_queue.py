@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
-from server_runs import HeldEngine, until
+from server_runs import HeldEngine, error_of, until
 
 from diffagent.agent.agent import Agent
-from diffagent.data.errors import DiffAgentError
+from diffagent.agent.engines import Choice, Writing
+from diffagent.data.errors import EngineGone
 from diffagent.serving.server.batch_queue import BatchQueue
 from diffagent.serving.server.faults import Fault
 
@@ -59,41 +60,68 @@ def test_a_batch_is_taken_at_once_and_equal_requests_are_decided_once(make_agent
         assert "diffagent_batch_size_sum 6.0" in client.get("/metrics").text
 
 
-def test_an_engine_that_batches_gets_the_batch(make_agent: MakeAgent, serve) -> None:
-    class Batches(HeldEngine):
-        batch_size = 8
+class BatchingEngine(HeldEngine):
+    """Answers many together, and notes how many."""
 
-    asked: list[list[str]] = []
+    digest = "00" * 32
+    batch_size = 8
 
-    class Together(Agent):
-        def decide_many(self, requests):
-            asked.append([one["prompt"] for one in requests])
-            return [self._one(one) for one in requests]
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches: list[int] = []
 
-        def _one(self, request):
-            try:
-                return self.decide(**request)
-            except DiffAgentError as error:
-                return error
+    def choose_many(self, choices: Sequence[Choice]) -> list[list[float]]:
+        self.batches.append(len(choices))
+        return [self.choose(one.prompt, one.options, one.draft) for one in choices]
 
-    engine = Batches()
-    plain = make_agent(engine)
-    agent = Together(plain.catalog, plain.prefilter, engine, plain.fusion)
+    def write_many(self, writings: Sequence[Writing]) -> list[str]:
+        return [self.write(one.prompt, one.grammar, one.draft) for one in writings]
+
+
+def test_an_engine_that_batches_gets_the_batch_and_errors_stay_with_their_request(
+    make_agent: MakeAgent, serve
+) -> None:
+    engine = BatchingEngine()
+    agent = make_agent(engine)
     with serve(agent, batch=4) as client, ThreadPoolExecutor(16) as pool:
 
-        def ask(prompt: str) -> int:
-            return client.post("/v1/route", json={"prompt": prompt}).status_code
+        def ask(prompt: str, **options: str) -> httpx.Response:
+            return client.post("/v1/route", json={"prompt": prompt, **options})
 
         held = []
         for number in range(4):  # each of four threads waits for the engine
             held.append(pool.submit(ask, f"fox {number}"))
             until(lambda number=number: len(engine.asked) == number + 1)
         rest = [pool.submit(ask, prompt) for prompt in ("a lake", "", "a castle")]
-        until(lambda: "diffagent_queue_waiting 3.0" in client.get("/metrics").text)
+        rest.append(pool.submit(ask, "a fox", model="Tiny Pixel"))
+        until(lambda: "diffagent_queue_waiting 4.0" in client.get("/metrics").text)
         engine.gate.set()
-        assert [one.result() for one in held] == [200] * 4
-        assert sorted(one.result() for one in rest) == [200, 200, 400]
-    assert sorted(map(len, asked)) == [1, 1, 1, 1, 3]
+        assert [one.result().status_code for one in held] == [200] * 4
+        lake, empty, castle, unknown = (one.result() for one in rest)
+    assert [lake.json()["call"]["prompt"], castle.json()["call"]["prompt"]] == ["a lake", "a castle"]
+    assert error_of(empty)[:2] == (400, "bad_prompt")
+    assert error_of(unknown)[:2] == (400, "unknown_model")
+    assert sorted(engine.batches) == [1, 1, 1, 1, 2]
+
+
+@pytest.mark.parametrize("kind", [HeldEngine, BatchingEngine])
+def test_an_engine_that_is_gone_is_503_and_asked_again(
+    make_agent: MakeAgent, serve, kind: type[HeldEngine]
+) -> None:
+    class Gone(kind):
+        def choose(self, prompt, options, draft=""):
+            if not self.gate.is_set():
+                raise EngineGone("http://a.example does not answer: is the server up?")
+            return super().choose(prompt, options, draft)
+
+    engine = Gone()
+    with serve(make_agent(engine)) as client:
+        gone = (503, "engine_gone", "http://a.example does not answer: is the server up?")
+        assert error_of(client.post("/v1/route", json={"prompt": "a fox"})) == gone
+        chat = {"messages": [{"role": "user", "content": "a fox"}]}
+        assert error_of(client.post("/v1/chat/completions", json=chat)) == gone
+        engine.gate.set()
+        assert client.post("/v1/route", json={"prompt": "a fox"}).status_code == 200
 
 
 def test_a_deadline_is_kept_and_what_is_late_is_not_computed(make_agent: MakeAgent, serve) -> None:
