@@ -1,0 +1,84 @@
+"""Every target over HTTP: the request of a LoRA's call, and of a prompt that is routed to a LoRA."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from server_runs import error_of
+from stand_ins import RuleEngine, WordEncoder, plain_ranker
+from target_calls import BASALT, CARDS, INK_FOX, call_of
+
+from diffagent.agent.agent import Agent, Fusion
+from diffagent.agent.importing import add_entries
+from diffagent.agent.prefilter import Prefilter
+from diffagent.agent.targets import TARGETS, emit
+from diffagent.data.cards import Entry
+from diffagent.data.catalog import Catalog
+from diffagent.data.records import Sample
+
+LORA = {
+    "diffagent": INK_FOX.air,
+    "a1111": "<lora:ink-fox:0.75>",
+    "comfyui": "ink-fox.safetensors",
+    "horde": '"name": "32"',
+    "civitai": INK_FOX.air,
+    "diffusers": INK_FOX.air,
+}
+"""What names the LoRA in each target's request; OpenAI's API carries none."""
+REFUSED = {"horde": "AI Horde does not have Basalt", "openai": "takes 0 to 20"}
+"""What targets lack of an odd call, and do not take without ``nearest``."""
+
+
+@pytest.fixture
+def agent(tmp_path: Path, encoder: WordEncoder) -> Iterator[Agent]:
+    """An agent of models that every target can run."""
+    with Catalog.create(tmp_path / "targets.sqlite") as catalog:
+        entries = [Entry(card, (Sample(n, n, f"{card.name}, a fox"),)) for n, card in enumerate(CARDS)]
+        add_entries(catalog, entries, encoder)
+    with Catalog.open(tmp_path / "targets.sqlite") as catalog:
+        yield Agent(catalog, Prefilter.of(catalog, encoder, plain_ranker()), RuleEngine(), Fusion())
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_loras_call_is_emitted(client: httpx.Client, agent: Agent, target: str) -> None:
+    call = call_of(INK_FOX)
+    body = client.post("/v1/emit", json={"call": call.model_dump(), "target": target}).json()
+    emitted = emit(call, target, agent.catalog)
+    assert body == {"request": emitted.request, "not_carried": emitted.not_carried}
+    if target in LORA:
+        assert LORA[target] in json.dumps(body["request"])
+        assert "lora_weight" not in body["not_carried"]
+    else:
+        assert "lora_weight" in body["not_carried"]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_nearest_replaces_what_a_target_lacks(client: httpx.Client, agent: Agent, target: str) -> None:
+    call = call_of(INK_FOX, base=BASALT, width=520, height=776, cfg_scale=25.0)
+    asked = {"call": call.model_dump(), "target": target}
+    plain = client.post("/v1/emit", json=asked)
+    nearest = client.post("/v1/emit", json={**asked, "nearest": True}).json()
+    emitted = emit(call, target, agent.catalog, nearest=True)
+    assert nearest == {"request": emitted.request, "not_carried": emitted.not_carried}
+    if target in REFUSED:
+        assert error_of(plain)[:2] == (400, "bad_input")
+        assert REFUSED[target] in plain.json()["error"]["message"]
+        assert {"base_checkpoint", "cfg_scale"} & set(nearest["not_carried"])
+    else:
+        assert plain.json() == nearest
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_prompt_is_routed_to_the_request(client: httpx.Client, agent: Agent, target: str) -> None:
+    wanted = "Checkpoint" if target == "openai" else "LoRA"
+    asked = {"prompt": "Ink Fox, a fox, 20 steps", "type": wanted, "target": target, "nearest": True}
+    body = client.post("/v1/route", json=asked).json()
+    decision = agent.decide(asked["prompt"], type=wanted, target=target)
+    emitted = emit(decision.call, target, agent.catalog, nearest=True)
+    assert body["call"] == decision.call.model_dump()
+    assert (body["request"], body["not_carried"]) == (emitted.request, emitted.not_carried)
+    assert body["call"]["type"] == wanted
