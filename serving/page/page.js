@@ -71,7 +71,8 @@ function identify() {
     const answer = await post("/v1/identify", { images: state.pictures.map((picture) => picture.url), k: 16 });
     if (!current()) return;
     showCandidates(answer.models, null);
-    say(`The most probable of ${answer.models.length}: ${answer.models[0].model}`);
+    const best = `The most probable of ${answer.models.length}: ${answer.models[0].model}`;
+    say(answer.unsure ? `Unsure. ${best}` : best);
   });
 }
 
