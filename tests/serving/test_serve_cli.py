@@ -9,15 +9,19 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 from server_runs import until
+from tiny_llama import write_tiny_llama
 
 from diffagent.agent.agent import Agent
 from diffagent.data.errors import EngineGone
+from diffagent.data.records import T2ICall
 from diffagent.serving.cli import main
 
 Captured = pytest.CaptureFixture[str]
@@ -87,36 +91,56 @@ def test_a_missing_library_is_named_with_its_install_line(
     assert "pip install 'diffagent[serve]'" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("stop", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.wide)])
-def test_a_process_answers_what_it_accepted_and_ends_with_0(tiny_folder: Path, stop: signal.Signals) -> None:
+@contextmanager
+def process(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A ``diffagent serve`` that is ready, and its URL."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    arguments = ["serve", "--port", str(port), "--llm", str(tiny_folder)]
-    command = [sys.executable, "-c", "from diffagent.serving.cli import main; main()", *arguments]
+    code = "from diffagent.serving.cli import main; main()"
+    command = [sys.executable, "-c", code, "serve", "--port", str(port), *options]
     url = f"http://127.0.0.1:{port}"
-    server = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONUTF8": "1"},
-    )
-    with server, ThreadPoolExecutor(24) as pool:
+    pipe = subprocess.PIPE
+    env = {**os.environ, "PYTHONUTF8": "1"}
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=env) as server:
         until(lambda: server.poll() is not None or _answers(f"{url}/readyz"), 120)
+        yield server, url
 
-        def ask(number: int) -> int:
-            body = {"prompt": f"a secret fox number {number}"}
-            return httpx.post(f"{url}/v1/route", json=body, timeout=60, trust_env=False).status_code
 
-        asked = [pool.submit(ask, number) for number in range(24)]
+def _ask(url: str, number: int) -> httpx.Response:
+    body = {"prompt": f"a secret fox number {number}"}
+    return httpx.post(f"{url}/v1/route", json=body, timeout=60, trust_env=False)
+
+
+@pytest.mark.parametrize("stop", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.wide)])
+def test_a_process_answers_what_it_accepted_and_ends_with_0(tiny_folder: Path, stop: signal.Signals) -> None:
+    with process("--llm", str(tiny_folder)) as (server, url), ThreadPoolExecutor(24) as pool:
+        asked = [pool.submit(_ask, url, number) for number in range(24)]
         until(lambda: _accepted(url) == 24, 60)
         server.send_signal(stop)
-        assert [one.result() for one in asked] == [200] * 24
+        assert [one.result().status_code for one in asked] == [200] * 24
         out, err = server.communicate(timeout=30)
     assert (server.returncode, out) == (0, "")
     lines = [json.loads(line) for line in err.splitlines()]
     assert sum(line["event"] == "request" and line["status"] == 200 for line in lines) == 24
+    assert "secret" not in err
+
+
+@pytest.mark.vllm
+def test_vllm_answers_many_at_once(tmp_path: Path, real_catalog_path: Path) -> None:
+    write_tiny_llama(tmp_path, head_size=32)
+    options = ["--engine", "vllm", "--llm", str(tmp_path), "--catalog", str(real_catalog_path)]
+    with process(*options) as (server, url), ThreadPoolExecutor(24) as pool:
+        found = list(pool.map(lambda number: _ask(url, number), range(24)))
+        text = httpx.get(f"{url}/metrics", trust_env=False).text
+        server.send_signal(signal.SIGTERM)
+        out, err = server.communicate(timeout=60)
+    assert (server.returncode, out) == (0, ""), err[-2000:]
+    calls = [T2ICall.parse(one.json()["call"]) for one in found]
+    assert [call.prompt for call in calls] == [f"a secret fox number {number}" for number in range(24)]
+    batches = re.search(r"^diffagent_batch_size_count (\d+)", text, re.M)
+    assert batches
+    assert int(batches[1]) < 24  # some waited together
     assert "secret" not in err
 
 
