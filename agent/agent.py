@@ -9,14 +9,11 @@ catalog, so a call can be a poor pick but never an invented one.
 
 from __future__ import annotations
 
-import json
 import time
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -25,15 +22,17 @@ import numpy.typing as npt
 
 from diffagent.agent import answer
 from diffagent.agent.answer import LABELS, expand, question, read
+from diffagent.agent.eligible import ANY, Eligible
 from diffagent.agent.enhance import enhance as enriched
-from diffagent.agent.pmi.requirement import check_count, missing
+from diffagent.agent.fusion import Fusion
+from diffagent.agent.pmi.requirement import missing
 from diffagent.agent.prefilter import Candidate, Prefilter, Ranker, read_matcher
+from diffagent.agent.request import check, clean, joined
 from diffagent.agent.scope import Scope
 from diffagent.agent.settings import by_family, settings
 from diffagent.agent.targets import TARGETS, Emitted, check_target, emit
-from diffagent.agent.wishes import Wishes, wishes
-from diffagent.data.errors import BadInput, BadPrompt, DiffAgentError
-from diffagent.data.prompts import strip_lora_tags
+from diffagent.agent.wishes import Wishes
+from diffagent.data.errors import BadInput, DiffAgentError
 from diffagent.data.records import Card, T2ICall, Usage, family
 
 if TYPE_CHECKING:
@@ -42,41 +41,6 @@ if TYPE_CHECKING:
     from diffagent.agent.installed_models import Installed
     from diffagent.agent.pmi.identifier import Identification, Identifier
     from diffagent.data.catalog import Catalog
-
-Mask = npt.NDArray[np.bool_]
-
-KEPT_MASKS = 64
-"""Scopes whose masks are kept: a server's users may make up any number of base models."""
-ANY = Scope()
-MAX_CHARACTERS = 20_000
-"""The longest prompt that is routed; text encoders of T2I models read the first few hundred words."""
-
-
-@dataclass(frozen=True)
-class Fusion:
-    """How much the language model's word counts beside the priors; fitted on the align part.
-
-    ``choice`` multiplies its log-probability of a letter, ``bias`` [letters] is subtracted from that
-    first (what it answers whatever the prompt; letters beyond the fitted ones take the mean), ``write``
-    multiplies its log-probability of a parameter.
-    """
-
-    choice: float = 0.0
-    write: float = 0.0
-    bias: tuple[float, ...] = ()
-
-    @classmethod
-    def load(cls, path: Path | None = None) -> Self:
-        source = path or Path(str(files("diffagent.agent") / "default" / "fusion.json"))
-        stored = json.loads(source.read_text("utf-8"))
-        return cls(stored["choice"], stored["write"], tuple(stored["bias"]))
-
-    def fuse(self, prior: Sequence[float], llm: Sequence[float]) -> list[float]:
-        """Log-probabilities over the candidates from the prefilter's and the language model's."""
-        bias = np.full(len(llm), np.mean(self.bias) if self.bias else 0.0)
-        bias[: len(self.bias)] = self.bias[: len(llm)]
-        scores = np.asarray(prior) + self.choice * (np.asarray(llm) - bias)
-        return list(map(float, scores - np.logaddexp.reduce(scores)))
 
 
 @dataclass(frozen=True)
@@ -129,7 +93,7 @@ class Agent:
         self.prefilter = prefilter
         self.engine = engine
         self.fusion = fusion
-        self._masks: dict[Scope, Mask] = {}
+        self.eligible = Eligible(prefilter)
 
     @classmethod
     def load(
@@ -277,7 +241,7 @@ class Agent:
         wished = check(prompt, k, seed, images)
         if enhance:
             wished = replace(wished, prompt=enriched(wished.prompt, self.engine))
-        avoid = _joined(wished.negative_prompt, clean(negative_prompt, optional=True))
+        avoid = joined(wished.negative_prompt, clean(negative_prompt, optional=True))
         wished = replace(wished, negative_prompt=avoid)
         scope = Scope(base_model, type, commercial, target)
         if installed is not None:
@@ -309,7 +273,7 @@ class Agent:
         """The decision of a written answer."""
         _, fields = read(text)
         card, scope = ranked[0].card, pending.scope
-        base = self.base_checkpoint(card, scope) if card.type == "LoRA" else None
+        base = self.eligible.base_checkpoint(card, scope) if card.type == "LoRA" else None
         call = expand(fields, card, pending.wished, seed=pending.seed, base_checkpoint=base)
         done = time.perf_counter()
         timings = {
@@ -350,11 +314,13 @@ class Agent:
             base_model=scope.base_model or wished.base_model,
             type=scope.type or wished.type,
         )
-        allow = self._allowed(asked)
+        allow = self.eligible.mask(asked)
         evidence = None if seen is None else self._evidence(seen)
         if evidence is not None:
             allow = allow & np.isfinite(evidence)
-        return self.prefilter.rank(requirement, k, allow if allow.any() else self._allowed(scope), evidence)
+        return self.prefilter.rank(
+            requirement, k, allow if allow.any() else self.eligible.mask(scope), evidence
+        )
 
     def _evidence(self, seen: Identification) -> npt.NDArray[np.float64]:
         """Log-probability of each entry by its images; −inf for those without image specifications: [M]."""
@@ -363,22 +329,6 @@ class Agent:
         for n, card in enumerate(self.prefilter.cards):
             found[n] = of_air.get(card.air, -np.inf)
         return found
-
-    def _allowed(self, scope: Scope) -> Mask:
-        """The entries in scope, a LoRA only where a checkpoint can carry it; kept for the next call."""
-        mask = self._masks.get(scope)
-        if mask is None:
-            bases = {name: self._most_used(name, scope) for name in ("sd1", "sdxl", "other")}
-            mask = self.prefilter.allowing(
-                lambda card: (
-                    scope.allows(card)
-                    and (card.type == "Checkpoint" or bases[family(card.base_model)] is not None)
-                )
-            )
-            if len(self._masks) >= KEPT_MASKS:
-                self._masks.clear()
-            self._masks[scope] = mask
-        return mask
 
     def _named(self, model: str, scope: Scope) -> Candidate:
         card = self.catalog.find(clean(model))
@@ -410,63 +360,6 @@ class Agent:
         """What people use each family's models with, over the whole catalog."""
         return by_family(self.prefilter.cards)
 
-    def base_checkpoint(self, card: Card, scope: Scope) -> str:
-        """The AIR of the checkpoint to run a LoRA on: the one it is most used with, else the family's.
-
-        Raises:
-            BadInput: the catalog has no checkpoint of that family.
-        """
-        for air, _ in sorted(card.usage.checkpoints.items(), key=lambda item: (-item[1], item[0])):
-            base = self._checkpoints.get(air)
-            if base and family(base.base_model) == family(card.base_model) and self._may_carry(base, scope):
-                return base.air
-        usual = self._most_used(family(card.base_model), scope)
-        if usual is None:
-            raise BadInput(
-                f"{card.name} is a LoRA of {card.base_model}, but there is no such checkpoint to run it on: "
-                "add one, or pass --type Checkpoint"
-            )
-        return usual
-
-    @cached_property
-    def _checkpoints(self) -> dict[str, Card]:
-        return {card.air: card for card in self.prefilter.cards if card.type == "Checkpoint"}
-
-    @cached_property
-    def _carriers(self) -> dict[str, int]:
-        """How many LoRA images each checkpoint was used for."""
-        counts: dict[str, int] = {}
-        for card in self.prefilter.cards:
-            for air, n in card.usage.checkpoints.items():
-                counts[air] = counts.get(air, 0) + n
-        return counts
-
-    @cached_property
-    def loadable(self) -> Mask:
-        """The entries that a call may name, whatever its target: booleans [M]."""
-        return self._allowed(ANY)
-
-    def most_used(self, name: str) -> Card | None:
-        """A family's checkpoint that carries most LoRA images: what its default call runs on."""
-        air = self._most_used(name, ANY)
-        return None if air is None else self._checkpoints[air]
-
-    def _most_used(self, name: str, scope: Scope) -> str | None:
-        """The family's checkpoint that carries most LoRA images, then the most downloaded one."""
-        eligible = [
-            base
-            for base in self._checkpoints.values()
-            if family(base.base_model) == name and self._may_carry(base, scope)
-        ]
-        best = max(
-            eligible, key=lambda c: (self._carriers.get(c.air, 0), c.stats.downloads, c.air), default=None
-        )
-        return best.air if best else None
-
-    @staticmethod
-    def _may_carry(base: Card, scope: Scope) -> bool:
-        return replace(scope, base_model=None, type=None).allows(base)
-
 
 def _why_not(card: Card, scope: Scope) -> str:
     if scope.installed is not None:
@@ -474,44 +367,3 @@ def _why_not(card: Card, scope: Scope) -> str:
     if card.is_pickle:
         return f"{card.name} is a .ckpt file, which only AI Horde's workers run: choose another model"
     return f"{card.name} ({card.air}) is no model that {scope.target} can run: choose another one"
-
-
-def check(prompt: Any, k: int = 16, seed: int | None = None, images: Sequence[Any] = ()) -> Wishes:
-    """The wishes of a request; one that cannot be answered is refused before anything is loaded.
-
-    Raises:
-        BadPrompt: see :func:`clean`. BadInput: k, seed or images are out of range.
-    """
-    if images:
-        check_count(images)
-    if not 1 <= k <= len(LABELS):
-        raise BadInput(f"k is {k}, but a language model reads 1 to {len(LABELS)} candidates: pass -k 16")
-    if seed is not None and not 0 <= seed < 2**32:
-        raise BadInput(f"seed is {seed}, but seeds go from 0 to {2**32 - 1}")
-    wished = wishes(clean(prompt))
-    if not strip_lora_tags(wished.prompt):
-        raise BadPrompt("the prompt holds nothing but LoRA tags: say what to draw")
-    return wished
-
-
-def clean(text: Any, *, optional: bool = False) -> str:
-    """A prompt as it goes on: valid Unicode, control characters as spaces, ends trimmed.
-
-    Raises:
-        BadPrompt: not text, empty (unless optional), or longer than 20,000 characters.
-    """
-    if not isinstance(text, str):
-        raise BadPrompt(f"the prompt is {type(text).__name__}, but it has to be text")
-    if len(text) > MAX_CHARACTERS:
-        raise BadPrompt(
-            f"the prompt has {len(text):,} characters, but at most {MAX_CHARACTERS:,} are read: shorten it"
-        )
-    valid = text.encode("utf-8", "replace").decode("utf-8")
-    spaced = "".join(c if c == "\n" or unicodedata.category(c) != "Cc" else " " for c in valid).strip()
-    if not spaced and not optional:
-        raise BadPrompt('the prompt is empty: say what to draw, such as "A cute happy corgi, pixel art"')
-    return spaced
-
-
-def _joined(*texts: str) -> str:
-    return ", ".join(dict.fromkeys(text for text in texts if text))

@@ -78,7 +78,8 @@ def call(
     **options: Any,
 ) -> None:
     """Turn PROMPT into one callable text-to-image API call, or into the request of an API."""
-    from diffagent.agent.agent import Agent, check
+    from diffagent.agent.agent import Agent
+    from diffagent.agent.request import check
     from diffagent.agent.targets import emit
 
     if installed != (target_url is not None):

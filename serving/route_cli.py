@@ -54,7 +54,7 @@ def route(
     """
     from tqdm import tqdm
 
-    from diffagent.agent.agent import check
+    from diffagent.agent.request import check
     from diffagent.serving import route as batch
     from diffagent.serving.rows import open_source
 

@@ -9,8 +9,9 @@ import pytest
 from stand_ins import ENTRIES, RuleEngine, WordEncoder, plain_ranker
 from tiny_llama import write_tiny_llama
 
-from diffagent.agent.agent import Agent, Fusion
+from diffagent.agent.agent import Agent
 from diffagent.agent.engines.transformers_engine import TransformersEngine
+from diffagent.agent.fusion import Fusion
 from diffagent.agent.importing import add_entries
 from diffagent.agent.prefilter import Prefilter
 from diffagent.data.catalog import Catalog

@@ -23,7 +23,7 @@ class Choice:
     ``plain``: the weight of its cross entropy among all tokens, which teaches the model to answer by
     itself. ``fused``: the weight of the cross entropy of softmax(log prior + logits) over the candidates'
     letters alone, which teaches it what the prefilter does not know: the product of both is what decides in
-    serving (:class:`diffagent.agent.agent.Fusion`). ``identity``: the weight of name, type and base
+    serving (:class:`diffagent.agent.fusion.Fusion`). ``identity``: the weight of name, type and base
     model, which can be copied without a doubt, beside parameters, which vary. ``letters``: the token ids of
     the labels, in order.
     """
@@ -47,6 +47,7 @@ def answer_loss(
     choice: Choice | None = None,
     log_priors: torch.Tensor | None = None,
     parameters: torch.Tensor | None = None,
+    share: bool = True,
 ) -> tuple[torch.Tensor, dict[str, float]]:
     """Cross entropy in nats over the labelled tokens, and shares of right ones: of all tokens that come
     first, and, of the letters with a prior, by the prefilter alone and with the model.
@@ -60,12 +61,14 @@ def answer_loss(
         log_priors: float [batch, k], the prefilter's log-probabilities of the candidates, −inf behind the
             last and in rows that have none.
         parameters: int64 [batch, 2], where each row's parameters begin and end; default: they are all of it.
+        share: whether the common beginning goes through the model once, for which it has to keep a cache;
+            with gradient checkpointing it keeps none.
     """
     import torch
     from torch.nn.functional import cross_entropy
 
     choice = choice or Choice()
-    states = states_behind(model, ids, real, shared(ids, labels == IGNORED))
+    states = states_behind(model, ids, real, shared(ids, labels == IGNORED) if share else 0)
     start = ids.shape[1] - states.shape[1]
     targets = labels[:, start + 1 :]
     scored = targets != IGNORED

@@ -1,7 +1,7 @@
-"""trl's SFTTrainer as this project runs it: our loss on the CPU, our schedule, a log, a clock.
+"""trl's SFTTrainer as this project runs it: our loss, our schedule, a log, a clock.
 
-On a GPU trl's own loss is kept, whose fused kernel computes no logits beside the labelled ones either; on a
-CPU it would compute them all (:mod:`diffagent.training.answer_loss`).
+Over several processes trl's own loss is kept, in which every token of an answer counts once: gradients are
+averaged where the wrapped model is called, and ours calls its parts (:mod:`diffagent.training.answer_loss`).
 """
 
 from __future__ import annotations
@@ -46,6 +46,10 @@ def trainer_class() -> Any:
             self._choice = choice
             self.tokens = 0
             """Tokens trained on in this process, padding left out."""
+            if self.accelerator.num_processes > 1 and choice != choice.measured():
+                say(
+                    "over several processes every token of an answer counts once: the recipe's weights do not"
+                )
             self.remove_callback(PrinterCallback)  # it prints on stdout
             self.add_callback(clock(limits, say))
             self.add_callback(diary(log, say))
@@ -64,7 +68,7 @@ def trainer_class() -> Any:
             real = inputs["attention_mask"]
             if self.model.training:
                 self.tokens += int(real.sum())
-            if self.args.gradient_checkpointing or real.device.type != "cpu":
+            if self.accelerator.num_processes > 1:
                 return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
             plain = self.accelerator.unwrap_model(model)
             plain = plain.get_base_model() if hasattr(plain, "peft_config") else plain
@@ -79,6 +83,7 @@ def trainer_class() -> Any:
                 choice,
                 log_priors,
                 parameters,
+                share=not self.args.gradient_checkpointing,
             )
             for name, share in right.items():
                 self._metrics[mode][name].append(share)

@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from diffagent.agent import answer
-from diffagent.agent.agent import Agent, Fusion
+from diffagent.agent.agent import Agent
+from diffagent.agent.fusion import Fusion
 from diffagent.agent.settings import settings
 from diffagent.agent.wishes import Wishes
 from diffagent.data.errors import BadInput

@@ -20,8 +20,10 @@ import numpy as np
 import numpy.typing as npt
 
 from diffagent.agent import answer, memory
-from diffagent.agent.agent import ANY, Agent, check
+from diffagent.agent.agent import Agent
 from diffagent.agent.answer import expand
+from diffagent.agent.eligible import ANY
+from diffagent.agent.request import check
 from diffagent.agent.settings import FALLBACK, settings
 from diffagent.data.callability import answer_flaw
 from diffagent.data.errors import DiffAgentError, EngineError
@@ -92,7 +94,7 @@ def free(agent: Agent, form: Form, default: Card, k: int = 16) -> Caller:
         wished = check(prompt)
         cards: tuple[Card, ...] = ()
         if form == "candidates":
-            offered = agent.prefilter.rank(agent.prefilter.require(prompt), k, agent.loadable)
+            offered = agent.prefilter.rank(agent.prefilter.require(prompt), k, agent.eligible.loadable)
             cards = tuple(with_default([one.card for one in offered], default))
         text = agent.engine.generate(Query(wished, cards, form).question, ANSWER_TOKENS)
         try:
@@ -105,7 +107,7 @@ def free(agent: Agent, form: Form, default: Card, k: int = 16) -> Caller:
         assert card is not None
         if card.is_pickle:
             return None
-        base = agent.base_checkpoint(card, ANY) if card.type == "LoRA" else None
+        base = agent.eligible.base_checkpoint(card, ANY) if card.type == "LoRA" else None
         said = {**fields, "cfg_scale": float(fields["cfg_scale"])}
         return expand(said, card, wished, base_checkpoint=base)
 

@@ -20,9 +20,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from diffagent.agent.agent import Agent, Fusion
+from diffagent.agent.agent import Agent
 from diffagent.agent.answer import LABELS, question
 from diffagent.agent.engines import Engine
+from diffagent.agent.fusion import Fusion
 from diffagent.agent.matching import Matcher, Requirement
 from diffagent.agent.prefilter import Prefilter
 from diffagent.agent.specification import KIND, Packed

@@ -25,7 +25,12 @@ def frechet(left: npt.ArrayLike, right: npt.ArrayLike) -> float:
     spread_one, spread_two = one - one.mean(0), two - two.mean(0)
     n, m = len(one) - 1, len(two) - 1
     # X₁ X₂ᵀ has the singular values of R₁ R₂ᵀ, which is no larger than d × d
-    small = np.linalg.qr(spread_one, "r") @ np.linalg.qr(spread_two, "r").T
+    small = _triangle(spread_one) @ _triangle(spread_two).T
     shared = np.linalg.svd(small, compute_uv=False).sum() / np.sqrt(n * m)
     traces = np.square(spread_one).sum() / n + np.square(spread_two).sum() / m
     return float(max(gap @ gap + traces - 2 * shared, 0.0))
+
+
+def _triangle(rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """R of rows = Q R."""
+    return np.asarray(np.linalg.qr(rows, mode="r"), np.float64)  # numpy's types promise Q as well

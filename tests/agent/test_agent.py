@@ -9,7 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from stand_ins import RuleEngine
 
-from diffagent.agent.agent import Agent, Fusion, clean
+from diffagent.agent.agent import Agent
+from diffagent.agent.fusion import Fusion
+from diffagent.agent.request import clean
 from diffagent.data.errors import BadInput, BadPrompt, UnknownModel
 from diffagent.data.prompts import NETWORK_TAG
 from diffagent.data.records import T2ICall

@@ -20,9 +20,10 @@ import httpx
 import pytest
 from tiny_llama import write_tiny_llama
 
-from diffagent.agent.agent import Agent, Fusion
+from diffagent.agent.agent import Agent
 from diffagent.agent.engines import BatchEngine, Choice, Prompt, Writing, load_engine
 from diffagent.agent.engines.transformers_engine import TransformersEngine
+from diffagent.agent.fusion import Fusion
 from diffagent.agent.grammar import Grammar, Slot
 from diffagent.data.errors import BadPrompt, EngineError
 from diffagent.data.records import T2ICall

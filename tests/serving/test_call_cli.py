@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from stand_ins import RuleEngine
 
-from diffagent.agent.agent import Agent, Fusion
+from diffagent.agent.agent import Agent
+from diffagent.agent.fusion import Fusion
 from diffagent.data.records import T2ICall
 from diffagent.serving.cli import main
 

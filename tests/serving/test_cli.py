@@ -116,12 +116,12 @@ def test_debug_shows_the_error_itself() -> None:
 def test_an_error_that_nobody_thought_of_is_one_line_too(
     capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from diffagent.agent import agent
+    from diffagent.agent import request
 
     def breaks(*_: object, **__: object) -> None:
         raise ZeroDivisionError("two\nlines")
 
-    monkeypatch.setattr(agent, "check", breaks)
+    monkeypatch.setattr(request, "check", breaks)
     status, out, err = run(capsys, "a fox")
     assert (status, out) == (1, "")
     assert_one_line(err, "unexpected ZeroDivisionError: two lines", "--debug")
@@ -130,12 +130,12 @@ def test_an_error_that_nobody_thought_of_is_one_line_too(
 
 
 def test_an_interrupt_is_status_1(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
-    from diffagent.agent import agent
+    from diffagent.agent import request
 
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(agent, "check", interrupted)
+    monkeypatch.setattr(request, "check", interrupted)
     status, _, err = run(capsys, "a fox")
     assert (status, err) == (1, "\ndiffagent: interrupted\n")  # below the terminal's ^C
 

@@ -12,8 +12,9 @@ from image_servers import FakeA1111, FakeComfyUI, serving
 from stand_ins import RuleEngine
 from target_calls import AURORA, INK_FOX, call_of, invented_catalog
 
-from diffagent.agent.agent import Agent, Fusion
+from diffagent.agent.agent import Agent
 from diffagent.agent.cli import TARGET_NAMES
+from diffagent.agent.fusion import Fusion
 from diffagent.agent.targets import TARGETS
 from diffagent.data.records import T2ICall
 from diffagent.serving.cli import main

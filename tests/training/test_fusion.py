@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from stand_ins import RuleEngine
 
-from diffagent.agent.agent import Agent, Fusion
+from diffagent.agent.agent import Agent
+from diffagent.agent.fusion import Fusion
 from diffagent.data.errors import BadInput
 from diffagent.training.fusion import CHOICE, WRITE, fit_choice, fit_write, save
 from diffagent.training.selection import Pair, Row

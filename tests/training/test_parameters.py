@@ -7,7 +7,8 @@ from collections.abc import Callable
 import pytest
 from stand_ins import ENTRIES, RuleEngine
 
-from diffagent.agent.agent import Agent, Fusion
+from diffagent.agent.agent import Agent
+from diffagent.agent.fusion import Fusion
 from diffagent.data.records import Usage
 from diffagent.training.parameters import GLOBAL, Parameters, Said, offer, say, table
 

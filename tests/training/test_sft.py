@@ -165,6 +165,18 @@ def test_serving_loads_what_was_exported(straight: Path, tiny_folder: Path) -> N
     assert found["base"] != pytest.approx(found["merged"], abs=0.1)
 
 
+def test_checkpointed_gradients_are_the_same(
+    straight: Path, dabench: Path, recipe: Recipe, tmp_path: Path
+) -> None:
+    spared = replace(recipe, checkpointing=True)
+    train(spared, dabench, tmp_path, limits=Limits(steps=6), progress=quiet, say=silent)
+    losses = [
+        [row["loss"] for row in read_log(one / "log.jsonl") if "loss" in row] for one in (tmp_path, straight)
+    ]
+    assert len(losses[0]) == 6
+    assert losses[0] == pytest.approx(losses[1], abs=1e-3)
+
+
 def test_all_weights_are_trained_and_extracted(dabench: Path, recipe: Recipe, tmp_path: Path) -> None:
     full = replace(recipe, lora=None, extract_rank=3, learning_rate=1e-3)
     report = train(full, dabench, tmp_path, limits=Limits(steps=2), progress=quiet, say=silent)

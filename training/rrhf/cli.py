@@ -97,7 +97,8 @@ def community(
     \b diffagent eval community DABENCH/test.jsonl --raw RAW --system sft=SFT,FUSION.json --system
     rrhf=RRHF,FUSION.json
     """
-    from diffagent.agent.agent import Agent, Fusion
+    from diffagent.agent.agent import Agent
+    from diffagent.agent.fusion import Fusion
     from diffagent.training.rrhf.compare import answers, parse_system, table
     from diffagent.training.rrhf.policy import Tuned
     from diffagent.training.selection import read_pairs, sample

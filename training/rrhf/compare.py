@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from diffagent.agent.agent import Agent, check
+from diffagent.agent.agent import Agent
 from diffagent.agent.answer import LABELS, question
+from diffagent.agent.request import check
 from diffagent.data.callability import flaw
 from diffagent.data.errors import BadInput, DiffAgentError
 from diffagent.data.prompts import strip_lora_tags, strip_trigger_words
@@ -94,7 +95,7 @@ def _choose(agent: Agent, pair: Pair, community: Community) -> Chosen:
         prompt = strip_trigger_words(prompt, true.all_words) or prompt
     decision = agent.decide(prompt, negative_prompt=pair.negative_prompt)
     requirement = agent.prefilter.require(prompt, pair.negative_prompt)
-    cards = [one.card for one in agent.prefilter.rank(requirement, 16, agent.loadable)]
+    cards = [one.card for one in agent.prefilter.rank(requirement, 16, agent.eligible.loadable)]
     letters = agent.engine.choose(question(cards, prompt), list(LABELS[: len(cards)]))
     chosen = {"agent": decision.candidates[0].card, "llm": cards[int(np.argmax(letters))]}
     measured = community.measure(pair.prompt, [card.air for card in chosen.values()])

@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from diffagent.agent import answer, memory
-from diffagent.agent.agent import Agent, check
+from diffagent.agent.agent import Agent
 from diffagent.agent.engines import Prompt
+from diffagent.agent.request import check
 from diffagent.agent.wishes import Wishes
 from diffagent.data.errors import BadInput, DiffAgentError
 from diffagent.data.records import Card
@@ -63,7 +64,7 @@ def default_card(agent: Agent, name: str | None = None) -> Card:
     if name is not None:
         card = agent.catalog.find(name)
     else:
-        found = (agent.most_used(one) for one in ("sd1", "sdxl", "other"))
+        found = (agent.eligible.most_used(one) for one in ("sd1", "sdxl", "other"))
         best = next((card for card in found if card is not None), None)
         if best is None:
             raise BadInput(
@@ -95,7 +96,7 @@ def ask(rows: Iterable[Row], agent: Agent, form: Form, k: int, default: Card, se
             yield Query(wished, (), form)
             continue
         requirement = agent.prefilter.require(wished.prompt, wished.negative_prompt)
-        offered = agent.prefilter.rank(requirement, k, agent.loadable)
+        offered = agent.prefilter.rank(requirement, k, agent.eligible.loadable)
         cards = with_default([one.card for one in offered], default)
         order = np.random.default_rng([seed, number]).permutation(len(cards))
         yield Query(wished, tuple(cards[i] for i in order), form)

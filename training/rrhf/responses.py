@@ -19,8 +19,9 @@ from typing import Any, Literal
 import numpy as np
 
 from diffagent.agent import answer, memory
-from diffagent.agent.agent import ANY, Agent
+from diffagent.agent.agent import Agent
 from diffagent.agent.answer import LABELS, expand
+from diffagent.agent.eligible import ANY
 from diffagent.agent.engines.decode import spell
 from diffagent.agent.grammar import Grammar
 from diffagent.agent.settings import FALLBACK, settings
@@ -122,7 +123,7 @@ def complete(
     text = legal.render(own)
     tokens = (*spell(legal, policy.vocabulary, text), policy.vocabulary.end)
     fields = memory.read(text) if query.form == "memory" else answer.read(text)[1]
-    base = agent.base_checkpoint(card, ANY) if card.type == "LoRA" else None
+    base = agent.eligible.base_checkpoint(card, ANY) if card.type == "LoRA" else None
     return Response(source, tokens, expand(fields, card, query.wishes, base_checkpoint=base))
 
 

@@ -10,7 +10,8 @@ import pytest
 from invented_images import PROMPTS, STYLES, ColourEncoder, picture, write_manifest
 from stand_ins import RuleEngine, WordEncoder, plain_ranker
 
-from diffagent.agent.agent import Agent, Fusion
+from diffagent.agent.agent import Agent
+from diffagent.agent.fusion import Fusion
 from diffagent.agent.pmi import identifier as identifiers
 from diffagent.agent.pmi.generating import generate_examples, read_prompts
 from diffagent.agent.pmi.identifier import (

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from stand_ins import ENTRIES, RuleEngine, WordEncoder
 
-from diffagent.agent.agent import Agent, Fusion
+from diffagent.agent.agent import Agent
+from diffagent.agent.fusion import Fusion
 from diffagent.data.errors import BadInput
 from diffagent.training.rewards.community import Community
 from diffagent.training.rrhf.compare import answers, parse_system, table

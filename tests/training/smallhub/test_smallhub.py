@@ -145,7 +145,8 @@ def test_models_are_trained_once_go_on_and_open_in_the_executor(pictures: Pictur
     catalog = hub.write(SUBJECTS, hub.Sizes(16, 8, 8), encoder, tmp_path / "dabench")
     with Catalog.open(catalog) as opened:
         card = hub.cards()[good]
-        from diffagent.agent.agent import Agent, Fusion
+        from diffagent.agent.agent import Agent
+        from diffagent.agent.fusion import Fusion
         from diffagent.agent.prefilter import Prefilter
 
         agent = Agent(opened, Prefilter.of(opened, encoder), None, Fusion())  # type: ignore[arg-type]
