@@ -9,7 +9,8 @@ import pytest
 from invented_images import ColourEncoder, write_manifest
 from stand_ins import RuleEngine, WordEncoder, plain_ranker
 
-from diffagent.agent.agent import Agent, Fusion
+from diffagent.agent.agent import Agent
+from diffagent.agent.fusion import Fusion
 from diffagent.agent.pmi.building import build
 from diffagent.agent.pmi.feature_cache import Pair
 from diffagent.agent.pmi.identifier import Identifier

@@ -12,7 +12,8 @@ from server_runs import error_of
 from stand_ins import RuleEngine, WordEncoder, plain_ranker
 from target_calls import BASALT, CARDS, INK_FOX, call_of
 
-from diffagent.agent.agent import Agent, Fusion
+from diffagent.agent.agent import Agent
+from diffagent.agent.fusion import Fusion
 from diffagent.agent.importing import add_entries
 from diffagent.agent.prefilter import Prefilter
 from diffagent.agent.targets import TARGETS, emit
