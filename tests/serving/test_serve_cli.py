@@ -103,7 +103,7 @@ def process(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     pipe = subprocess.PIPE
     env = {**os.environ, "PYTHONUTF8": "1"}
     with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=env) as server:
-        until(lambda: server.poll() is not None or _answers(f"{url}/readyz"), 120)
+        until(lambda: server.poll() is not None or _answers(f"{url}/readyz"), 280)
         yield server, url
 
 
@@ -137,7 +137,8 @@ def test_vllm_answers_many_at_once(tmp_path: Path, real_catalog_path: Path) -> N
         out, err = server.communicate(timeout=60)
     assert (server.returncode, out) == (0, ""), err[-2000:]
     calls = [T2ICall.parse(one.json()["call"]) for one in found]
-    assert [call.prompt for call in calls] == [f"a secret fox number {number}" for number in range(24)]
+    for number, call in enumerate(calls):
+        assert call.prompt.endswith(f"a secret fox number {number}")  # behind trigger words
     batches = re.search(r"^diffagent_batch_size_count (\d+)", text, re.M)
     assert batches
     assert int(batches[1]) < 24  # some waited together
