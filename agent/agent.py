@@ -251,10 +251,12 @@ class Agent:
         return Pending(wished, scope, tuple(candidates), seed, started, time.perf_counter(), seen)
 
     def opening(self, pending: Pending) -> tuple[Prompt, Grammar, str]:
-        """What the language model is asked, and the answer that the prefilter's first would get, drafted."""
+        """What the language model is asked, and the answer that the prefilter's first would get, drafted;
+        nothing is drafted where the priors alone write it."""
         cards = [one.card for one in pending.candidates]
         legal = self.grammar(LABELS[0], cards[0], pending.wished, pending.scope)
-        return question(cards, pending.wished.prompt), legal, legal.draft().removesuffix(legal.tail)
+        draft = legal.draft().removesuffix(legal.tail) if legal.llm_weight else ""
+        return question(cards, pending.wished.prompt), legal, draft
 
     def picked(
         self, pending: Pending, llm: Sequence[float], legal: Grammar, draft: str

@@ -30,6 +30,8 @@ from diffagent.data.errors import BadInput, DiffAgentError, EngineError
 from diffagent.data.records import Card, Usage, family
 
 ANSWER_TOKENS = 64
+AT_ONCE = 32
+"""Free answers in a batch."""
 
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 
@@ -126,14 +128,14 @@ def _recalled(agent: Agent, prompts: Sequence[str], progress: Progress) -> Itera
 
 def _freely(agent: Agent, prompts: Sequence[str], form: Form, progress: Progress) -> Iterable[Judged]:
     """What the language model answers without the grammar."""
-    for start in progress(range(0, len(prompts), 8), "unconstrained"):
-        asked = prompts[start : start + 8]
+    for start in progress(range(0, len(prompts), AT_ONCE), "unconstrained"):
+        asked = prompts[start : start + AT_ONCE]
         listed = [_candidates(agent, prompt) if form == "candidates" else () for prompt in asked]
         questions = [
             question(cards, prompt) if form == "candidates" else memory.question(prompt)
             for cards, prompt in zip(listed, asked, strict=True)
         ]
-        texts = agent.engine.generate_many(questions, ANSWER_TOKENS)
+        texts = agent.engine.generate_many(questions, ANSWER_TOKENS, AT_ONCE)
         yield from (_judge(text, cards, agent.catalog) for text, cards in zip(texts, listed, strict=True))
 
 

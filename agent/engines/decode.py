@@ -107,6 +107,8 @@ class Place:
 def places(grammar: Grammar, vocabulary: Vocabulary, draft: str = "") -> Generator[Place, int, str]:
     """The open places of one answer: a place comes out, its token goes in, at the end the answer returns.
 
+    Where the model's word has no weight the priors decide, and no place is open.
+
     Raises:
         EngineError: the grammar does not compile, or the vocabulary cannot spell an answer of it.
     """
@@ -116,8 +118,8 @@ def places(grammar: Grammar, vocabulary: Vocabulary, draft: str = "") -> Generat
         tokens = forced(matcher)
         if not tokens:
             priors = legal_priors(grammar, vocabulary, vocabulary.legal(matcher), vocabulary.text(done))
-            tokens = list(priors)
-            if len(priors) > 1:
+            tokens = [max(priors, key=lambda token: priors[token])]
+            if len(priors) > 1 and grammar.llm_weight:
                 guess = partial(_guess, grammar, vocabulary, matcher, done, draft)
                 tokens = [(yield Place(tuple(done), priors, guess))]
         if tokens[0] == vocabulary.end:
