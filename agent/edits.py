@@ -158,7 +158,7 @@ def joined(parts: Iterable[str]) -> str:
 
 
 def _settings(text: str) -> Wishes:
-    return replace(wishes(_as_wished(text)), prompt="", negative_prompt="")
+    return replace(wishes(_as_wished(text)), prompt="", negative_prompt="", leaning=False)
 
 
 def _is_settings(text: str) -> bool:

@@ -4,6 +4,9 @@ In: a card's :class:`~diffagent.data.records.Usage` and the family's over the wh
 field its few most plausible values with prior probabilities, from which the language model chooses, and
 which a user's wish overrides. A model's own counts are smoothed towards its family's (Dirichlet prior),
 because half of the models have fewer than five sample images.
+
+Samplers and sizes are right or wrong, so the most probable comes first; steps and CFG scale are near or
+far, so the first is the median, whose expected error is least.
 """
 
 from __future__ import annotations
@@ -17,8 +20,10 @@ from typing import Any
 from diffagent.agent.wishes import Wishes, reshape
 from diffagent.data.records import SAMPLERS, SIDE_MAX, SIDE_MIN, SIDE_STEP, Card, Counts, Usage, family
 
-SMOOTHING = 3.0
-"""Images' worth of the family's usage that is added to a model's own."""
+SMOOTHING = 1.0
+"""Images' worth of the family's usage that is added to a model's own; fitted on the align part."""
+LEANING = 3.0
+"""How much more probable a word such as "portrait" makes sizes of that shape; fitted on the align part."""
 KEPT = 6
 """Values offered a field; the rest of a usage distribution is a long tail of single images."""
 FALLBACK: Mapping[str, Counts] = {
@@ -45,12 +50,13 @@ class Setting:
 def settings(card: Card, usual: Usage, wishes: Wishes) -> dict[str, Setting]:
     """The plausible ``size`` (as (width, height) in pixels), ``sampler``, ``steps`` and ``cfg_scale``."""
     own = card.usage
-    size = _plausible("size", own.size, usual.size, _legal_size)
     return {
-        "size": _wished_size(size, wishes),
-        "sampler": _wished(wishes.sampler, "sampler", own.sampler, usual.sampler, _known_sampler),
-        "steps": _wished(wishes.steps, "steps", own.steps, usual.steps, _legal_steps),
-        "cfg_scale": _wished(wishes.cfg_scale, "cfg_scale", own.cfg_scale, usual.cfg_scale, _legal_cfg),
+        "size": _size(own.size, usual.size, wishes),
+        "sampler": _wished(wishes.sampler, _plausible("sampler", own.sampler, usual.sampler, _known_sampler)),
+        "steps": _wished(wishes.steps, _near("steps", own.steps, usual.steps, _legal_steps)),
+        "cfg_scale": _wished(
+            wishes.cfg_scale, _near("cfg_scale", own.cfg_scale, usual.cfg_scale, _legal_cfg)
+        ),
     }
 
 
@@ -93,38 +99,69 @@ def most_frequent(name: str, counts: Counts) -> Any:
     return max(sorted(known), key=lambda value: known[value], default=None)
 
 
-def _wished(wish: Any, name: str, own: Counts, usual: Counts, legal: Any) -> Setting:
-    return Setting.fixed(wish) if wish is not None else _plausible(name, own, usual, legal)
+def _wished(wish: Any, usual: Setting) -> Setting:
+    return usual if wish is None else Setting.fixed(wish)
 
 
-def _wished_size(size: Setting, wishes: Wishes) -> Setting:
+def _size(own: Counts, usual: Counts, wishes: Wishes) -> Setting:
     if wishes.size:
         return Setting.fixed(wishes.size)
-    if not wishes.aspect:
-        return size
+    mass = _mass("size", own, usual, _legal_size)
+    if wishes.aspect is None:
+        return _most_probable(mass)
+    if wishes.leaning:
+        shape = _shape(wishes.aspect)
+        return _most_probable(
+            {size: n * (LEANING if _shape(size) == shape else 1) for size, n in mass.items()}
+        )
     wide, tall = wishes.aspect
-    fitting = [
-        (value, prior)
-        for value, prior in zip(size.values, size.log_priors, strict=True)
-        if abs(math.log(value[0] * tall / (value[1] * wide))) < 0.12
-    ]
+    known = _most_probable(mass)
+    fitting = {
+        (width, height): mass[width, height]
+        for width, height in known.values
+        if abs(math.log(width * tall / (height * wide))) < 0.12
+    }
     if fitting:
-        return _normalised([value for value, _ in fitting], [math.exp(prior) for _, prior in fitting])
+        return _most_probable(fitting)
     area = math.exp(
-        sum(math.exp(p) * math.log(w * h) for (w, h), p in zip(size.values, size.log_priors, strict=True))
+        sum(math.exp(p) * math.log(w * h) for (w, h), p in zip(known.values, known.log_priors, strict=True))
     )
     return Setting.fixed(reshape(wishes.aspect, area))
 
 
+def _shape(sides: tuple[int, int]) -> int:
+    """1 for wide, 0 for square, −1 for tall."""
+    return (sides[0] > sides[1]) - (sides[0] < sides[1])
+
+
 def _plausible(name: str, own: Counts, usual: Counts, legal: Any) -> Setting:
+    return _most_probable(_mass(name, own, usual, legal))
+
+
+def _near(name: str, own: Counts, usual: Counts, legal: Any) -> Setting:
+    """Numbers by their expected distance from what people use, in units of the least one."""
+    mass = _mass(name, own, usual, legal)
+    images = sum(mass.values())
+    error = {value: sum(n * abs(value - other) for other, n in mass.items()) / images for value in mass}
+    best = sorted(mass, key=lambda value: (error[value], value))[:KEPT]
+    least = error[best[0]] or 1.0
+    scores = [1 - error[value] / least for value in best]
+    total = math.log(sum(map(math.exp, scores)))
+    return Setting(tuple(best), tuple(score - total for score in scores))
+
+
+def _mass(name: str, own: Counts, usual: Counts, legal: Any) -> dict[Any, float]:
+    """Images of each legal value: the model's own, and :data:`SMOOTHING` of its family."""
     mass: dict[Any, float] = {}
     for counts, weight in ((own, 1.0), (usual or FALLBACK[name], SMOOTHING / (sum(usual.values()) or 1))):
         for key, n in counts.items():
             value = legal(key)
             if value is not None:
                 mass[value] = mass.get(value, 0.0) + n * weight
-    if not mass:
-        mass = {legal(next(iter(FALLBACK[name]))): 1.0}
+    return mass or {legal(next(iter(FALLBACK[name]))): 1.0}
+
+
+def _most_probable(mass: Mapping[Any, float]) -> Setting:
     best = sorted(mass, key=lambda value: (-mass[value], str(value)))[:KEPT]
     return _normalised(best, [mass[value] for value in best])
 

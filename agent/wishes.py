@@ -55,32 +55,49 @@ def _phrases(*alternatives: str) -> re.Pattern[str]:
     return re.compile(r"\b(?:" + "|".join(alternatives) + r")\b", re.I)
 
 
-_SHAPES: tuple[tuple[tuple[int, int], re.Pattern[str]], ...] = (
+_Shapes = tuple[tuple[tuple[int, int], re.Pattern[str]], ...]
+_FORMAT = " (?:format|orientation|mode|aspect|shape)"
+
+_FORMATS: _Shapes = (
     (
         (9, 16),
         _phrases(_PHONE + " (?:wallpaper|background)", _FOR + _PHONE, "(?:instagram|tiktok) (?:story|reel)"),
     ),
-    ((21, 9), _phrases("panorama", "panoramic", "ultra ?wide")),
-    ((16, 9), _phrases(_COMPUTER + " background", _FOR + _COMPUTER, "wide ?screen", "wallpaper", "banner")),
+    (
+        (16, 9),
+        _phrases(
+            _COMPUTER + " (?:wallpaper|background)", _FOR + _COMPUTER, "wide ?screen", "(?:web|header) banner"
+        ),
+    ),
     (
         _SQUARE,
         _phrases("square", "avatar", "profile (?:picture|photo|pic)", "icon", "album cover", "sticker"),
     ),
-    (_TALL, _phrases("portrait", "vertical", "full[- ]body", "poster", "(?:book|magazine) cover")),
-    (_WIDE, _phrases("landscape", "horizontal", "wide shot", "cityscape", "seascape")),
+    (_TALL, _phrases("portrait" + _FORMAT, "vertical", "poster", "(?:book|magazine) cover")),
+    (_WIDE, _phrases("landscape" + _FORMAT, "horizontal")),
 )
 """Words that ask for a shape, the most particular first; width and height as parts."""
+_SUBJECTS: _Shapes = (
+    ((21, 9), _phrases("panorama", "panoramic", "ultra ?wide")),
+    ((16, 9), _phrases("wallpaper", "banner")),
+    (_TALL, _phrases("portrait", "full[- ]body")),
+    (_WIDE, _phrases("landscape", "wide shot", "cityscape", "seascape")),
+)
+"""Words that may as well name the subject or praise the picture: of the images whose prompt says
+"wallpaper", 13 % are wide, where 11 % of the others are."""
 
 
 @dataclass(frozen=True)
 class Wishes:
-    """What the text asks of the call: ``size`` in pixels, ``aspect`` as (width, height) parts,
-    ``base_model`` a family (``sd1``, ``sdxl``); ``prompt`` and ``negative_prompt`` without infotext."""
+    """What the text asks of the call: ``size`` in pixels, ``aspect`` as (width, height) parts, ``leaning``
+    where its word may as well mean the subject ("portrait"); ``base_model`` a family (``sd1``, ``sdxl``);
+    ``prompt`` and ``negative_prompt`` without infotext."""
 
     prompt: str
     negative_prompt: str = ""
     size: tuple[int, int] | None = None
     aspect: tuple[int, int] | None = None
+    leaning: bool = False
     sampler: str | None = None
     steps: int | None = None
     cfg_scale: float | None = None
@@ -96,11 +113,13 @@ def wishes(text: str) -> Wishes:
     prompt = found.prompt
     spoken = f"{prompt}\n{found.line}"
     size = _size(found.line) or _size(prompt)
+    aspect, leaning = (None, False) if size else _aspect(prompt)
     return Wishes(
         prompt=prompt,
         negative_prompt=found.negative_prompt,
         size=size,
-        aspect=None if size else _aspect(prompt),
+        aspect=aspect,
+        leaning=leaning,
         sampler=_infotext_sampler(found.settings) or _sampler(prompt),
         steps=_whole(_STEPS, spoken, 1, 150),
         cfg_scale=_cfg(spoken),
@@ -114,7 +133,7 @@ def wishes(text: str) -> Wishes:
 def without_wishes(text: str) -> str:
     """The text without the phrases that :func:`wishes` reads, whether their numbers are in range or not."""
     said = (_SIZE, _RATIO, _BARE_RATIO, _STEPS, _CFG, _SEED, _CLIP, _SAMPLER, _LORA, _CHECKPOINT)
-    for pattern in (*said, *(found for _, found in _BASES), *(found for _, found in _SHAPES)):
+    for pattern in (*said, *(found for _, found in _BASES), *(found for _, found in (*_FORMATS, *_SUBJECTS))):
         text = pattern.sub(" ", text)
     return text
 
@@ -138,14 +157,19 @@ def _size(text: str) -> tuple[int, int] | None:
     return None
 
 
-def _aspect(text: str) -> tuple[int, int] | None:
+def _aspect(text: str) -> tuple[tuple[int, int] | None, bool]:
+    """Width and height as parts, and whether they are no more than likely."""
     found = _RATIO.search(text)
     if found is None and (bare := _BARE_RATIO.search(text)):
         wide, tall = map(int, bare[1].split(":"))
-        return wide, tall
+        return (wide, tall), False
     if found and int(found[1]) and int(found[2]) and 1 / 4 <= int(found[1]) / int(found[2]) <= 4:
-        return int(found[1]), int(found[2])
-    return next((shape for shape, pattern in _SHAPES if pattern.search(text)), None)
+        return (int(found[1]), int(found[2])), False
+    for shapes, leaning in ((_FORMATS, False), (_SUBJECTS, True)):
+        shape = next((shape for shape, pattern in shapes if pattern.search(text)), None)
+        if shape:
+            return shape, leaning
+    return None, False
 
 
 def _infotext_sampler(settings: Mapping[str, str]) -> str | None:

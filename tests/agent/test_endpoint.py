@@ -115,7 +115,7 @@ def test_an_answer_is_the_same_as_here_whatever_the_draft(
 
 
 def test_an_expected_answer_is_verified_in_one_request(server: Server) -> None:
-    grammar = replace(GRAMMAR, llm_weight=0.0)
+    grammar = replace(GRAMMAR, llm_weight=1e-9)
     assert server.engine.write(Prompt("Write.", "x"), grammar) == grammar.draft()
     (asked,) = server.completions
     assert len(asked["prompt"]) > 3
@@ -124,7 +124,7 @@ def test_an_expected_answer_is_verified_in_one_request(server: Server) -> None:
 
 
 def test_a_wrong_draft_costs_one_more_request(server: Server) -> None:
-    grammar = replace(GRAMMAR, llm_weight=0.0)
+    grammar = replace(GRAMMAR, llm_weight=1e-9)
     for n, wrong in enumerate(({"size": "768,512"}, {"steps": "25"})):
         draft = grammar.render(wrong)
         assert server.engine.write(Prompt("Write.", "x"), grammar, draft) == grammar.draft()

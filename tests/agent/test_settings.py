@@ -23,18 +23,26 @@ def shares(setting: Setting) -> dict[object, float]:
     return {v: math.exp(p) for v, p in zip(setting.values, setting.log_priors, strict=True)}
 
 
-def test_a_models_own_images_count_one_each_and_its_familys_three_together() -> None:
+def test_a_models_own_images_count_one_each_and_its_familys_one_together() -> None:
     own = card(sampler={"Euler a": 9, "DDIM": 1})
     family = Usage(sampler={"DPM++ 2M Karras": 50, "Euler a": 50})
     found = settings(own, family, NOTHING)["sampler"]
-    # 9 + 1.5, 1.5 and 1 of 13
-    assert found.values == ("Euler a", "DPM++ 2M Karras", "DDIM")
-    assert shares(found) == pytest.approx({"Euler a": 10.5 / 13, "DPM++ 2M Karras": 1.5 / 13, "DDIM": 1 / 13})
+    # 9 + 0.5, 1 and 0.5 of 11
+    assert found.values == ("Euler a", "DDIM", "DPM++ 2M Karras")
+    assert shares(found) == pytest.approx({"Euler a": 9.5 / 11, "DDIM": 1 / 11, "DPM++ 2M Karras": 0.5 / 11})
 
 
 def test_a_model_without_images_is_used_as_its_family() -> None:
-    found = settings(card(), Usage(steps={20: 3, 30: 1}), NOTHING)["steps"]
-    assert shares(found) == pytest.approx({20: 0.75, 30: 0.25})
+    found = settings(card(), Usage(sampler={"DDIM": 3, "Euler a": 1}), NOTHING)["sampler"]
+    assert shares(found) == pytest.approx({"DDIM": 0.75, "Euler a": 0.25})
+
+
+def test_the_median_of_steps_comes_first() -> None:
+    found = settings(card(steps={20: 3, 25: 3, 60: 3}), Usage(steps={20: 7}), NOTHING)["steps"]
+    # with the family's one: 4, 3 and 3 of 10, so the expected errors are 13.5, 12.5 and 26.5 steps
+    assert found.values == (25, 20, 60)
+    odds = [1, math.exp(1 - 13.5 / 12.5), math.exp(1 - 26.5 / 12.5)]
+    assert list(shares(found).values()) == pytest.approx([one / sum(odds) for one in odds])
 
 
 def test_a_catalog_without_usage_falls_back_to_the_papers_parameters() -> None:
@@ -61,8 +69,8 @@ def test_values_that_no_call_may_have_are_left_out() -> None:
 
 
 def test_six_values_are_offered_most_used_first() -> None:
-    found = settings(card(steps={n: n for n in range(20, 30)}), Usage(), NOTHING)["steps"]
-    assert found.values == (29, 28, 27, 26, 25, 24)
+    found = settings(card(size={f"{8 * n}x512": n for n in range(70, 80)}), Usage(), NOTHING)["size"]
+    assert found.values == tuple((8 * n, 512) for n in (79, 78, 77, 76, 75, 74))
     assert sum(shares(found).values()) == pytest.approx(1)
 
 
@@ -82,6 +90,13 @@ def test_a_wished_shape_chooses_among_the_sizes_in_use() -> None:
     own = card(size={"512x512": 8, "512x768": 3, "640x960": 1, "768x512": 4})
     found = settings(own, Usage(size={"512x512": 1}), Wishes("a fox", aspect=(2, 3)))["size"]
     assert shares(found) == pytest.approx({(512, 768): 0.75, (640, 960): 0.25})
+
+
+def test_a_word_that_may_mean_the_subject_makes_its_shape_three_times_as_probable() -> None:
+    own = card(size={"512x512": 4, "512x768": 2, "768x512": 1})
+    said = Wishes("portrait of a fox", aspect=(2, 3), leaning=True)
+    found = settings(own, Usage(size={"512x512": 1}), said)["size"]
+    assert shares(found) == pytest.approx({(512, 768): 6 / 12, (512, 512): 5 / 12, (768, 512): 1 / 12})
 
 
 def test_a_shape_that_nobody_uses_gets_the_usual_area() -> None:

@@ -135,8 +135,8 @@ def test_a_draft_that_holds_costs_no_pass_after_choose(
 def test_what_is_forced_at_the_end_never_runs(
     tiny: TransformersEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    slot, tail = answer_grammar(0.0).slots[0], ", and a long forced tail of many tokens"
-    grammar, short = Grammar(("A ", slot, tail), 0.0), Grammar(("A ", slot), 0.0)
+    slot, tail = answer_grammar(1e-9).slots[0], ", and a long forced tail of many tokens"
+    grammar, short = Grammar(("A ", slot, tail), 1e-9), Grammar(("A ", slot), 1e-9)
     tiny.write(Prompt(SYSTEM, "so that both find the system turn"), short)
     passes = Passes(tiny, monkeypatch)
     for legal, user in ((short, "one user"), (grammar, "two user")):
@@ -145,7 +145,7 @@ def test_what_is_forced_at_the_end_never_runs(
 
 
 def test_a_mismatch_costs_one_short_pass(tiny: TransformersEngine, monkeypatch: pytest.MonkeyPatch) -> None:
-    prompt, grammar = Prompt(SYSTEM, "a mismatch"), answer_grammar(0.0)
+    prompt, grammar = Prompt(SYSTEM, "a mismatch"), answer_grammar(1e-9)
     wrong = grammar.render({"sampler": "DDIM"})
     tiny.choose(prompt, LABELS, wrong)
     passes = Passes(tiny, monkeypatch)
@@ -154,10 +154,12 @@ def test_a_mismatch_costs_one_short_pass(tiny: TransformersEngine, monkeypatch: 
     assert passes.sizes[0] < len(tiny.chat.encode(wrong))
 
 
-def test_weight_zero_follows_the_priors(tiny: TransformersEngine) -> None:
+def test_weight_zero_follows_the_priors(tiny: TransformersEngine, monkeypatch: pytest.MonkeyPatch) -> None:
     # two options with a common beginning have more mass together than the best one alone
     grammar = answer_grammar(0.0, (log(0.4), -inf, log(0.3), log(0.3), -inf))
+    passes = Passes(tiny, monkeypatch)
     assert grammar.parse(tiny.write(Prompt(SYSTEM, "x"), grammar))["sampler"] == "Euler a"
+    assert passes.sizes == []  # the model is not asked
 
 
 def test_a_large_weight_follows_the_model(tiny: TransformersEngine) -> None:

@@ -143,7 +143,7 @@ def test_a_decompression_bomb_is_refused_before_it_is_decoded():
         load_image(bomb)
     header = struct.pack(">IIBBBBB", 8_000, 8_000, 8, 2, 0, 0, 0)  # below Pillow's own limit
     with pytest.raises(BadImage, match="8000x8000 pixels"):
-        load_image(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header))
+        load_image(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0")))
 
 
 def test_too_many_bytes(monkeypatch, tmp_path):

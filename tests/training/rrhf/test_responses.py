@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from diffagent.agent.agent import Agent
-from diffagent.agent.answer import LABELS
+from diffagent.agent.answer import LABELS, short_name
 from diffagent.agent.engines.transformers_engine import TransformersEngine
 from diffagent.agent.wishes import Wishes
 from diffagent.data.callability import flaw
@@ -86,7 +86,11 @@ def test_an_answers_tokens_spell_it(agent: Agent, policy: Policy) -> None:
         card = agent.catalog.find("Ink Fox Style") if form == "memory" else query.cards[1]
         made = complete("beam", card, {}, query, policy, agent)
         text = policy.chat.decode(made.tokens[:-1])
-        assert text.startswith('["Ink Fox Style","LoRA","SD 1.5",' if form == "memory" else f"{LABELS[1]} [")
+        assert text.startswith(
+            '["Ink Fox Style","LoRA","SD 1.5",'
+            if form == "memory"
+            else f"{LABELS[1]} {short_name(card.name)} ["
+        )
         assert made.tokens[-1] == policy.chat.end_ids[0]
         assert made.call.model == card.name
         assert made.call.prompt.endswith("pixel art, a small fox")
