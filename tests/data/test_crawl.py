@@ -353,6 +353,7 @@ def test_killed_while_writing_the_reader_notices_and_the_next_crawl_repairs(make
 # --- the shared replay ----------------------------------------------------------------------
 
 
+@pytest.mark.wide
 def test_shapes_faults_and_updates_against_the_replay(replay, tmp_path):
     few = ("--limit-models", "200")
     clean, _ = crawl_url(replay(*few), tmp_path / "2026")

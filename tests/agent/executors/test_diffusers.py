@@ -103,6 +103,7 @@ def test_clip_skip_is_the_layer_that_a1111_means(tiny: Tiny, tmp_path: Path) -> 
     assert three not in (one, two)
 
 
+@pytest.mark.wide
 def test_every_sampler_of_the_table_makes_an_image(sd: Tiny) -> None:
     async def run() -> None:
         async with LocalDiffusers(files=sd.files, config=sd.config) as maker:

@@ -164,6 +164,7 @@ def test_rows_of_files_are_the_responses_again(task: tuple[Task, Agent], tmp_pat
     assert rank([alone], {"k": [1.0]}) == []
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize(
     "changes", [{"checkpointing": True, "accumulate": 2}, {"lora": None, "extract_rank": 2}]
 )

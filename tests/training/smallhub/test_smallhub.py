@@ -170,6 +170,7 @@ def test_a_folder_that_is_no_pipeline_is_said(tmp_path: Path) -> None:
         )
 
 
+@pytest.mark.wide
 @pytest.mark.parametrize("kind", KINDS)
 def test_scorers_learn_to_tell_words_and_whole_pictures(kind: str) -> None:
     """Features in which place n lights up for subject n; spoilt copies are noise."""
