@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -86,6 +87,8 @@ def call(
         raise click.UsageError("--installed and --target-url URL go together: the server says what it has")
     prompt = _described(options["images"], captioner) if prompt is None else prompt
     check(prompt, options["k"], options["seed"], options["images"])
+    if options["images"]:
+        _check_specifications(catalog)
     agent = Agent.load(catalog, llm, engine)
     there = _installed(agent, target, target_url)
     decision = agent.decide(prompt, type=type_, target=target, installed=there, **options)
@@ -109,6 +112,17 @@ def call(
         click.echo(decision.call.to_json())
         return
     click.echo(json.dumps(shown, ensure_ascii=False, indent=2))
+
+
+def _check_specifications(catalog: str | None) -> None:
+    """Refuse example images for a catalog that has nothing to match them with, before weights are fetched."""
+    from diffagent.agent.pmi.identifier import specification_file
+    from diffagent.agent.pmi.requirement import missing
+    from diffagent.data.catalog import default_catalog
+
+    path = Path(catalog) if catalog else default_catalog()
+    if path.is_file() and specification_file(path) is None:
+        raise missing(path)
 
 
 def _described(images: Sequence[str], captioner: str | None) -> str:

@@ -74,6 +74,5 @@ def missing(catalog: Path) -> BadInput:
     """What to say where example images meet a catalog without image specifications."""
     return BadInput(
         f"example images were given, but the catalog {catalog.name} has no image specifications: make "
-        f"them from "
-        "sample images with diffagent pmi build IMAGES -o CATALOG, and give that with --catalog CATALOG"
+        "them from sample images with diffagent pmi build IMAGES -o CATALOG, and give that with --catalog CATALOG"
     )

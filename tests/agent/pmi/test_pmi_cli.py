@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from invented_images import ColourEncoder, picture
 from stand_ins import WordEncoder
 
+from diffagent.agent.agent import Agent
 from diffagent.data import image_encoder, text_encoder
 from diffagent.serving.cli import main, root
 
@@ -104,11 +105,13 @@ def test_what_is_refused(args, status, reason, manifest, capsys):
     ("args", "status", "reason"),
     [
         (("a fox", *["--image", "a.png"] * 7), 1, "7 example images"),
+        (("a fox", "--image", "a.png"), 1, "catalog.sqlite has no image specifications: make them"),
         (("--image", "a.png"), 2, "add a PROMPT, or --captioner"),
         ((), 2, "Missing argument 'PROMPT'"),
     ],
 )
-def test_calls_with_images_that_are_refused(args, status, reason, capsys):
+def test_calls_with_images_are_refused_before_weights_are_loaded(args, status, reason, capsys, monkeypatch):
+    monkeypatch.setattr(Agent, "load", lambda *_: pytest.fail("the agent was loaded"))
     with pytest.raises(SystemExit) as exit_:
         main(["call", *args])
     assert exit_.value.code == status
