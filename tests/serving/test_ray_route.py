@@ -20,7 +20,7 @@ ray = pytest.importorskip("ray")
 pytestmark = [pytest.mark.wide, pytest.mark.filterwarnings("ignore")]
 
 CODE = "import sys; from diffagent.serving.cli import main; main(sys.argv[1:])"
-ROWS = 120
+ROWS = 600
 
 
 def workers() -> list[int]:
@@ -53,13 +53,15 @@ def test_a_killed_worker_loses_and_repeats_nothing(
         text=True,
     )
     end = time.monotonic() + 200
+    ours: list[int] = []
     while not (out.exists() and out.read_bytes().count(b"\n") >= 8):
         assert on_cluster.poll() is None
         assert time.monotonic() < end
-        time.sleep(0.05)
-    killed = sorted(set(workers()) - before)
-    assert len(killed) == 2
-    os.kill(killed[0], signal.SIGKILL)
+        if len(ours) < 2:
+            ours = sorted(set(workers()) - before)
+        time.sleep(0.02)
+    assert len(ours) == 2
+    os.kill(ours[0], signal.SIGKILL)
     assert out.read_bytes().count(b"\n") < ROWS
     printed, _ = on_cluster.communicate(timeout=280)
     assert on_cluster.returncode == 0
