@@ -138,7 +138,10 @@ def test_errors_stay_with_their_row(engine: Any) -> None:
 
 
 def test_plain_generation_is_the_same(engine: Any, here: TransformersEngine) -> None:
-    assert engine.generate_many(PROMPTS[:3], 8) == here.generate_many(PROMPTS[:3], 8)
+    texts = [one.generate_many(PROMPTS[:3], 8) for one in (engine, here)]
+    # a server's text ends before bytes that make no character yet
+    there, expected = ([text.rstrip("\ufffd") for text in each] for each in texts)
+    assert there == expected
 
 
 def test_an_agent_decides_the_same(
