@@ -11,13 +11,13 @@ that is given. What stays wrong for one prompt is an empty answer; for all promp
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from diffagent.data.errors import BadInput, EngineError
+from diffagent.data.retries import Transient, retry_after, tries
 
 if TYPE_CHECKING:
     import httpx
@@ -30,14 +30,6 @@ MAX_TOKENS = 160
 TOKENS_AN_ANSWER = 60
 CHARACTERS_A_TOKEN = 4.0
 """Of English text, for the estimate before anything is sent."""
-
-
-class _Transient(Exception):
-    """A fault of the moment; ``after`` is the wait in seconds that the server asked for."""
-
-    def __init__(self, reason: str, after: float | None = None) -> None:
-        super().__init__(reason)
-        self.after = after
 
 
 class _Refused(Exception):
@@ -97,7 +89,7 @@ class ChatEndpoint:
                         return "" if fatal else await self._ask(http, prompt)
                     except EngineError as error:
                         fatal.append(error)
-                    except (_Transient, _Refused) as error:
+                    except (Transient, _Refused) as error:
                         reasons.append(str(error))
                 return ""
 
@@ -112,30 +104,13 @@ class ChatEndpoint:
         return answers
 
     async def _ask(self, http: httpx.AsyncClient, prompt: str) -> str:
-        import stamina
-
-        def again(error: Exception) -> bool | float:
-            if not isinstance(error, _Transient):
-                return False
-            return True if error.after is None else error.after + random.uniform(0, self.backoff)
-
-        tries = stamina.retry_context(
-            on=again,
-            attempts=ATTEMPTS,
-            timeout=None,
-            wait_initial=self.backoff,
-            wait_max=30 * self.backoff,
-            wait_jitter=self.backoff,
-        )
-        async for attempt in tries:
+        async for attempt in tries(ATTEMPTS, self.backoff, 30 * self.backoff):
             with attempt:
                 return await self._once(http, prompt)
         raise AssertionError("stamina either returns or raises")
 
     async def _once(self, http: httpx.AsyncClient, prompt: str) -> str:
         import httpx
-
-        from diffagent.data.civitai import retry_after
 
         body = {
             "model": self.model,
@@ -146,7 +121,7 @@ class ChatEndpoint:
         try:
             response = await http.post(f"{self.url}/chat/completions", json=body)
         except httpx.RequestError as error:
-            raise _Transient(f"{type(error).__name__} {error}".strip()) from None
+            raise Transient(f"{type(error).__name__} {error}".strip()) from None
         status = response.status_code
         if status in (401, 403):
             need = "the key in OPENAI_API_KEY was refused" if self.key else "set OPENAI_API_KEY"
@@ -157,7 +132,7 @@ class ChatEndpoint:
             after = retry_after(response.headers)
             if after is not None and after > LONGEST_WAIT:
                 raise _Refused(f"HTTP {status}, to be asked again in {after:.0f} s")
-            raise _Transient(f"HTTP {status}", after)
+            raise Transient(f"HTTP {status}", after)
         if status != 200:
             raise _Refused(f"HTTP {status}: {_message(response)}")
         return _content(response)
@@ -194,7 +169,7 @@ def _content(response: httpx.Response) -> str:
     try:
         content = response.json()["choices"][0]["message"]["content"]
     except (ValueError, KeyError, IndexError, TypeError):
-        raise _Transient("an answer that is no chat completion") from None
+        raise Transient("an answer that is no chat completion") from None
     return content if isinstance(content, str) else ""
 
 

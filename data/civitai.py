@@ -13,10 +13,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import random
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from email.utils import parsedate_to_datetime
+from collections.abc import Iterable, Sequence
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -24,6 +22,7 @@ import httpx
 
 from diffagent.data.answers import Json, Page, bare_hash, flat_meta, page_of, sha256s
 from diffagent.data.errors import BadInput, CrawlError, GatedItem
+from diffagent.data.retries import Transient, retry_after, tries
 
 DEFAULT_URL = "https://civitai.com"
 API = "/api/v1"
@@ -40,12 +39,8 @@ class ApiRefusal(CrawlError):
         self.status = status
 
 
-class _Transient(CrawlError):
-    """A fault of the moment; ``after`` is the wait in seconds that the API asked for."""
-
-    def __init__(self, message: str, after: float | None = None) -> None:
-        super().__init__(message)
-        self.after = after
+class _Transient(Transient, CrawlError):
+    """A fault that may pass."""
 
 
 class Pacer:
@@ -177,30 +172,17 @@ class CivitaiClient:
 
     async def _ask(self, method: str, path: str, params: Json | None = None, body: object = None) -> Any:
         """The answer's JSON; retries what is worth it, paces every try."""
-        import stamina
-
         gated = 0
 
-        def again(error: Exception) -> bool | float:
+        def still_gated(error: Exception) -> bool:
             nonlocal gated
-            if isinstance(error, GatedItem):
-                gated += 1
-                return gated < GATED_ATTEMPTS
-            if not isinstance(error, _Transient):
-                return False
-            return True if error.after is None else error.after + random.uniform(0, self._backoff)
+            gated += isinstance(error, GatedItem)
+            return isinstance(error, GatedItem) and gated < GATED_ATTEMPTS
 
         clean = {name: value for name, value in (params or {}).items() if value not in (None, "", [])}
-        tries = stamina.retry_context(
-            on=again,
-            attempts=ATTEMPTS if self._answered else FIRST_ATTEMPTS,
-            timeout=None,
-            wait_initial=self._backoff,
-            wait_max=60 * self._backoff,
-            wait_jitter=self._backoff,
-        )
+        attempts = ATTEMPTS if self._answered else FIRST_ATTEMPTS
         try:
-            async for attempt in tries:
+            async for attempt in tries(attempts, self._backoff, 60 * self._backoff, still_gated):
                 with attempt:
                     return await self._once(method, path, clean, body)
         except _Transient as error:
@@ -272,17 +254,6 @@ def base_url(url: str) -> str:
             "the base URL may hold no user, password, query or fragment: a key goes in CIVITAI_API_KEY"
         )
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/').removesuffix(API)}"
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """The seconds that a Retry-After header asks for, given as a number or as a date."""
-    text = headers.get("Retry-After", "").strip()
-    if text.isdigit():
-        return float(text)
-    try:
-        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
-    except ValueError:
-        return None
 
 
 def _headers(url: str, key: str | None) -> dict[str, str]:

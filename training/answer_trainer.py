@@ -20,46 +20,62 @@ if TYPE_CHECKING:
     from diffagent.training.sft import Limits, Say
 
 
+class Paced:
+    """What stands before a Trainer in both stages: our schedule, a clock, a log in place of the printed one.
+
+    ``schedule(start)`` gives step → factor of the learning rate.
+    """
+
+    state: Any
+    optimizer: Any
+    add_callback: Callable[[Any], None]
+    remove_callback: Callable[[Any], None]
+
+    def __init__(
+        self,
+        *,
+        schedule: Callable[[int], Callable[[int], float]],
+        limits: Limits,
+        say: Say,
+        log: Path,
+        **options: Any,
+    ) -> None:
+        from transformers.trainer_callback import PrinterCallback
+
+        self.lr_scheduler: Any = None
+        super().__init__(**options)
+        self._schedule = schedule
+        self.tokens = 0
+        """Tokens trained on in this process, padding left out."""
+        self.remove_callback(PrinterCallback)  # it prints on stdout
+        self.add_callback(clock(limits, say))
+        self.add_callback(diary(log, say))
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        from torch.optim.lr_scheduler import LambdaLR
+
+        if self.lr_scheduler is None:
+            start = self.state.global_step
+            self.lr_scheduler = LambdaLR(optimizer or self.optimizer, self._schedule(start))
+            self._created_lr_scheduler = True
+        return self.lr_scheduler
+
+
 @cache
 def trainer_class() -> Any:
     """The class; made at the first use, because its base takes seconds to import."""
-    from torch.optim.lr_scheduler import LambdaLR
-    from transformers.trainer_callback import PrinterCallback
     from trl.trainer.sft_trainer import SFTTrainer
 
-    class AnswerTrainer(SFTTrainer):  # type: ignore[misc]
-        """Beside SFTTrainer's arguments: ``schedule(start)`` gives step → factor of the learning rate."""
+    class AnswerTrainer(Paced, SFTTrainer):  # type: ignore[misc]
+        """SFTTrainer with :func:`~diffagent.training.answer_loss.answer_loss`."""
 
-        def __init__(
-            self,
-            *,
-            schedule: Callable[[int], Callable[[int], float]],
-            limits: Limits,
-            say: Say,
-            log: Path,
-            choice: Choice,
-            **options: Any,
-        ) -> None:
-            self.lr_scheduler: Any = None
-            super().__init__(**options)
-            self._schedule = schedule
+        def __init__(self, *, choice: Choice, say: Say, **options: Any) -> None:
+            super().__init__(say=say, **options)
             self._choice = choice
-            self.tokens = 0
-            """Tokens trained on in this process, padding left out."""
             if self.accelerator.num_processes > 1 and choice != choice.measured():
                 say(
                     "over several processes every token of an answer counts once: the recipe's weights do not"
                 )
-            self.remove_callback(PrinterCallback)  # it prints on stdout
-            self.add_callback(clock(limits, say))
-            self.add_callback(diary(log, say))
-
-        def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
-            if self.lr_scheduler is None:
-                start = self.state.global_step
-                self.lr_scheduler = LambdaLR(optimizer or self.optimizer, self._schedule(start))
-                self._created_lr_scheduler = True
-            return self.lr_scheduler
 
         def compute_loss(
             self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None

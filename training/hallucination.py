@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from diffagent.agent import memory
 from diffagent.agent.agent import Agent
@@ -140,12 +139,8 @@ def _freely(agent: Agent, prompts: Sequence[str], form: Form, progress: Progress
 
 
 def _candidates(agent: Agent, prompt: str) -> Sequence[Card]:
-    offered = agent.prefilter.rank(agent.prefilter.require(prompt), 16, _loadable(agent))
+    offered = agent.prefilter.rank(agent.prefilter.require(prompt), 16, agent.eligible.loadable)
     return [one.card for one in offered]
-
-
-def _loadable(agent: Agent) -> npt.NDArray[np.bool_]:
-    return agent.prefilter.allowing(lambda card: not card.is_pickle)
 
 
 def _judge(text: str, cards: Sequence[Card], catalog: Catalog) -> Judged:

@@ -12,7 +12,6 @@ more for each place at which the draft proves wrong. The server batches what arr
 from __future__ import annotations
 
 import os
-import random
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from diffagent.agent.engines import Choice, Prompt, Writing, decode
 from diffagent.agent.engines.chat import Chat
 from diffagent.agent.grammar import Grammar
 from diffagent.data.errors import EngineError, EngineGone
+from diffagent.data.retries import Transient, retry_after, tries
 
 if TYPE_CHECKING:
     import httpx
@@ -38,14 +38,6 @@ MOST_IDS = 128
 """How many tokens' log-probabilities vLLM gives at once."""
 Read = tuple[list[int], list[int]]
 """Token ids of a text, and the tokens whose logits behind it are asked for."""
-
-
-class _Transient(Exception):
-    """A fault of the moment; ``after`` is the wait in seconds that the server asked for."""
-
-    def __init__(self, reason: str, after: float | None = None) -> None:
-        super().__init__(reason)
-        self.after = after
 
 
 class EndpointEngine:
@@ -211,26 +203,11 @@ class EndpointEngine:
         return choices
 
     def _ask(self, method: str, path: str, body: object) -> Any:
-        import stamina
-
-        def again(error: Exception) -> bool | float:
-            if not isinstance(error, _Transient):
-                return False
-            return True if error.after is None else error.after + random.uniform(0, self.backoff)
-
-        tries = stamina.retry_context(
-            on=again,
-            attempts=ATTEMPTS,
-            timeout=None,
-            wait_initial=self.backoff,
-            wait_max=30 * self.backoff,
-            wait_jitter=self.backoff,
-        )
         try:
-            for attempt in tries:
+            for attempt in tries(ATTEMPTS, self.backoff, 30 * self.backoff):
                 with attempt:
                     return self._once(method, path, body)
-        except _Transient as error:
+        except Transient as error:
             raise EngineGone(
                 f"{self.url}: {error}, {ATTEMPTS} times: is the server up? Run again to go on"
             ) from None
@@ -241,12 +218,11 @@ class EndpointEngine:
         import httpx
 
         from diffagent.agent.executors.wire import words
-        from diffagent.data.civitai import retry_after
 
         try:
             response = self._http.request(method, self.url + path, json=body)
         except httpx.RequestError as error:
-            raise _Transient(f"{type(error).__name__} {error}".strip()) from None
+            raise Transient(f"{type(error).__name__} {error}".strip()) from None
         status = response.status_code
         if status in (401, 403):
             raise EngineGone(f"{self.url}: HTTP {status}: set {KEY} to a key that the server takes")
@@ -258,13 +234,13 @@ class EndpointEngine:
                 raise EngineGone(
                     f"{self.url}: HTTP {status}, to be asked again in {after:.0f} s: run again then"
                 )
-            raise _Transient(f"HTTP {status}", after)
+            raise Transient(f"HTTP {status}", after)
         if status != 200:
             raise EngineError(f"{self.url}: HTTP {status}: {words(response.text)}")
         try:
             return response.json()
         except ValueError:
-            raise _Transient("an answer that is no JSON") from None
+            raise Transient("an answer that is no JSON") from None
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import random
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, Self
@@ -18,8 +17,8 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from diffagent.data.civitai import retry_after
 from diffagent.data.errors import BadInput, JobFailed, Refused, Unreachable
+from diffagent.data.retries import Transient, retry_after, tries
 
 ATTEMPTS = 5
 LONGEST_WAIT = 120.0
@@ -30,10 +29,8 @@ Reason = Callable[[httpx.Response], str | None]
 """An API's own words in a refusal."""
 
 
-class _Transient(Unreachable):
-    def __init__(self, message: str, after: float | None = None) -> None:
-        super().__init__(message)
-        self.after = after
+class _Transient(Transient, Unreachable):
+    """A fault that may pass."""
 
 
 class Wire:
@@ -97,23 +94,8 @@ class Wire:
         body: object,
         read: Callable[[httpx.Response], Any],
     ) -> Any:
-        import stamina
-
-        def again(error: Exception) -> bool | float:
-            if not isinstance(error, _Transient):
-                return False
-            return True if error.after is None else error.after + random.uniform(0, self.backoff)
-
-        tries = stamina.retry_context(
-            on=again,
-            attempts=ATTEMPTS,
-            timeout=None,
-            wait_initial=self.backoff,
-            wait_max=30 * self.backoff,
-            wait_jitter=self.backoff,
-        )
         try:
-            async for attempt in tries:
+            async for attempt in tries(ATTEMPTS, self.backoff, 30 * self.backoff):
                 with attempt:
                     return read(await self._once(method, path, params, body))
         except _Transient as error:

@@ -11,8 +11,9 @@ import httpx
 import pytest
 
 from diffagent.data.answers import bare_hash, flat_meta
-from diffagent.data.civitai import ApiRefusal, CivitaiClient, base_url, retry_after
+from diffagent.data.civitai import ApiRefusal, CivitaiClient, base_url
 from diffagent.data.errors import BadInput, CrawlError, GatedItem
+from diffagent.data.retries import retry_after
 
 HTML = (200, {"Content-Type": "text/html"}, b"<html>maintenance</html>")
 TRUNCATED = (200, {"Content-Type": "application/json", "Content-Length": "99"}, b'{"items": [')

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from diffagent.training.answer_loss import shared, states_behind
-from diffagent.training.answer_trainer import clock, diary
+from diffagent.training.answer_trainer import Paced
 from diffagent.training.rrhf.loss import Loss, response_log_probs, rrhf_loss, token_log_probs
 
 if TYPE_CHECKING:
     import torch
 
-    from diffagent.training.sft import Limits, Say
 
 Side = Literal["left", "right"]
 
@@ -111,42 +109,18 @@ def _of_one_query(model: Any, batch: dict[str, Any]) -> tuple[torch.Tensor, torc
 @cache
 def trainer_class() -> Any:
     """The class; made at the first use, because its base takes seconds to import."""
-    from torch.optim.lr_scheduler import LambdaLR
     from transformers.trainer import Trainer
-    from transformers.trainer_callback import PrinterCallback
 
-    class RRHFTrainer(Trainer):  # type: ignore[misc]
-        """Beside Trainer's arguments: ``schedule(start)`` gives step → factor of the learning rate.
+    class RRHFTrainer(Paced, Trainer):  # type: ignore[misc]
+        """transformers' Trainer with :func:`~diffagent.training.rrhf.loss.rrhf_loss`.
 
-        Batches come from :func:`collate`.
+        Batches come from :func:`collate`; ``tokens`` counts a query with each of its responses.
         """
 
-        def __init__(
-            self,
-            *,
-            schedule: Callable[[int], Callable[[int], float]],
-            limits: Limits,
-            say: Say,
-            log: Path,
-            **options: Any,
-        ) -> None:
-            self.lr_scheduler: Any = None
+        def __init__(self, **options: Any) -> None:
             super().__init__(**options)
             self.model_accepts_loss_kwargs = False  # the loss is a mean over a batch's queries
-            self._schedule = schedule
             self._parts: dict[str, list[float]] = defaultdict(list)
-            self.tokens = 0
-            """Tokens trained on in this process, padding left out, a query's counted with each response."""
-            self.remove_callback(PrinterCallback)  # it prints on stdout
-            self.add_callback(clock(limits, say))
-            self.add_callback(diary(log, say))
-
-        def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
-            if self.lr_scheduler is None:
-                start = self.state.global_step
-                self.lr_scheduler = LambdaLR(optimizer or self.optimizer, self._schedule(start))
-                self._created_lr_scheduler = True
-            return self.lr_scheduler
 
         def compute_loss(
             self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
