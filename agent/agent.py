@@ -253,10 +253,10 @@ class Agent:
     def opening(self, pending: Pending) -> tuple[Prompt, Grammar, str]:
         """What the language model is asked, and the answer that the prefilter's first would get, drafted;
         nothing is drafted where the priors alone write it."""
-        cards = [one.card for one in pending.candidates]
-        legal = self.grammar(LABELS[0], cards[0], pending.wished, pending.scope)
+        best = pending.candidates[0].card
+        legal = self.grammar(LABELS[0], best, pending.wished, pending.scope)
         draft = legal.draft().removesuffix(legal.tail) if legal.llm_weight else ""
-        return question(cards, pending.wished.prompt), legal, draft
+        return question(pending.candidates, pending.wished.prompt), legal, draft
 
     def picked(
         self, pending: Pending, llm: Sequence[float], legal: Grammar, draft: str

@@ -110,7 +110,7 @@ def _plain(agent: Agent, prompt: str, decision: Any) -> tuple[float, tuple[int, 
     """Milliseconds of plain generation of this call's answer length; tokens of prompt and answer."""
     engine: Any = agent.engine
     wished = wishes(prompt)
-    asked = question([one.card for one in decision.candidates], wished.prompt)
+    asked = question(decision.candidates, wished.prompt)
     answer = agent.grammar(LABELS[0], decision.candidates[0].card, wished).draft()
     length = engine.count_tokens(answer)
     started = time.perf_counter()

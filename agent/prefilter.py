@@ -39,6 +39,13 @@ class Candidate:
     score: float
 
 
+def including(candidates: Sequence[Candidate], card: Card) -> list[Candidate]:
+    """The candidates with a card among them: where it is none, in the last one's place, as probable as it."""
+    if any(one.card == card for one in candidates):
+        return list(candidates)
+    return [*candidates[:-1], Candidate(card, candidates[-1].score if candidates else 0.0)]
+
+
 @dataclass(frozen=True)
 class Ranker:
     """A mixture of E perceptrons, experts for kinds of queries (whole prompts, a few typed words).

@@ -89,8 +89,8 @@ def converse(
     """
     order = [pairs[i] for i in rng.permutation(len(pairs))]
     by_memory = round(mix.memory * len(order))
-    lost = [one for one in order if one.card not in one.candidates[:k]]
-    found = [one for one in order if one.card in one.candidates[:k]]
+    lost = [one for one in order if one.card not in one.cards[:k]]
+    found = [one for one in order if one.card in one.cards[:k]]
     absent = round(mix.absent * (len(order) - by_memory))
     if mix.memory < 1:
         lost, spare = lost[:absent], lost[absent:]
@@ -109,19 +109,19 @@ def _among(
     pair: Listed, usual: Mapping[str, Usage], k: int, rng: np.random.Generator, *, present: bool
 ) -> Dialogue:
     """The candidates form; the true model is one of them or none."""
-    cards = [card for card in pair.candidates if present or card != pair.card][:k]
+    offered = [one for one in pair.candidates if present or one.card != pair.card][:k]
+    cards = [one.card for one in offered]
     best = next(
         (card for card in cards if card.model_id is None or not is_new_model(card.model_id)), cards[0]
     )
     chosen = pair.card if present else best
-    order = rng.permutation(len(cards))
-    cards = [cards[i] for i in order]
-    label = answer.LABELS[cards.index(chosen)]
+    offered = [offered[i] for i in rng.permutation(len(offered))]
+    label = answer.LABELS[[one.card for one in offered].index(chosen)]
     legal = answer.grammar(label, chosen, _usual_settings(chosen, pair, usual), 1.0)
     choice = own_settings(pair.api) if present else {}
     legal = with_options(legal, choice)
-    priors = tuple(pair.log_probs[i] for i in order) if present and pair.log_probs else ()
-    return Dialogue("candidates", answer.question(cards, pair.prompt), legal.render(choice), legal, priors)
+    priors = tuple(one.score for one in offered) if present else ()
+    return Dialogue("candidates", answer.question(offered, pair.prompt), legal.render(choice), legal, priors)
 
 
 def _from_memory(pair: Listed, usual: Mapping[str, Usage]) -> Dialogue:

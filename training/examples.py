@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from diffagent.agent import answer, memory
 from diffagent.agent.answer import LABELS
 from diffagent.agent.engines.decode import Vocabulary
 from diffagent.agent.prefilter import Ranker
@@ -150,7 +151,8 @@ def _key(recipe: Recipe, digest: str, chat: Chat, with_raw: bool) -> str:
     data = {name: stored[name] for name in ("mix", "listing", "epochs", "batch", "held_out", "seed")}
     source = hashlib.sha256(chat.source.encode()).hexdigest()
     kept = [one.name for one in fields(Example)]
-    return hashlib.sha256(json.dumps([data, digest, source, with_raw, kept]).encode()).hexdigest()
+    asked = answer.SYSTEM, memory.MEMORY_SYSTEM
+    return hashlib.sha256(json.dumps([data, digest, source, with_raw, kept, asked]).encode()).hexdigest()
 
 
 def _read(path: Path, key: str, digest: str) -> Examples | None:

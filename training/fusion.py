@@ -102,8 +102,8 @@ def _right(agent: Agent, card: Card, pair: Pair) -> list[list[bool]]:
     """Which parameters come out right at each weight, among the candidates as they are served."""
     assert pair.api is not None
     requirement = agent.prefilter.require(pair.prompt, pair.negative_prompt)
-    cards, label = offer([one.card for one in agent.prefilter.rank(requirement)], card)
-    asked = answer.question(cards, pair.prompt)
+    offered, label = offer(agent.prefilter.rank(requirement), card)
+    asked = answer.question(offered, pair.prompt)
     usual = settings(card, agent.usual.get(family(card.base_model), Usage()), Wishes(pair.prompt))
     true, found = Parameters.of_fields(pair.api), []
     for weight in WRITE:

@@ -21,6 +21,7 @@ import numpy as np
 from diffagent.agent import memory
 from diffagent.agent.agent import Agent
 from diffagent.agent.answer import question, read, resolve
+from diffagent.agent.prefilter import Candidate
 from diffagent.agent.settings import settings
 from diffagent.agent.wishes import wishes
 from diffagent.data.callability import answer_flaw, flaw
@@ -131,16 +132,16 @@ def _freely(agent: Agent, prompts: Sequence[str], form: Form, progress: Progress
         asked = prompts[start : start + AT_ONCE]
         listed = [_candidates(agent, prompt) if form == "candidates" else () for prompt in asked]
         questions = [
-            question(cards, prompt) if form == "candidates" else memory.question(prompt)
-            for cards, prompt in zip(listed, asked, strict=True)
+            question(offered, prompt) if form == "candidates" else memory.question(prompt)
+            for offered, prompt in zip(listed, asked, strict=True)
         ]
         texts = agent.engine.generate_many(questions, ANSWER_TOKENS, AT_ONCE)
-        yield from (_judge(text, cards, agent.catalog) for text, cards in zip(texts, listed, strict=True))
+        for text, offered in zip(texts, listed, strict=True):
+            yield _judge(text, [one.card for one in offered], agent.catalog)
 
 
-def _candidates(agent: Agent, prompt: str) -> Sequence[Card]:
-    offered = agent.prefilter.rank(agent.prefilter.require(prompt), 16, agent.eligible.loadable)
-    return [one.card for one in offered]
+def _candidates(agent: Agent, prompt: str) -> Sequence[Candidate]:
+    return agent.prefilter.rank(agent.prefilter.require(prompt), 16, agent.eligible.loadable)
 
 
 def _judge(text: str, cards: Sequence[Card], catalog: Catalog) -> Judged:

@@ -23,6 +23,7 @@ from diffagent.agent import answer, memory
 from diffagent.agent.agent import Agent
 from diffagent.agent.answer import expand
 from diffagent.agent.eligible import ANY
+from diffagent.agent.prefilter import Candidate, including
 from diffagent.agent.request import check
 from diffagent.agent.settings import FALLBACK, settings
 from diffagent.data.callability import answer_flaw
@@ -31,7 +32,7 @@ from diffagent.data.records import Card, T2ICall, Usage, family
 from diffagent.training.dialogues import Form
 from diffagent.training.hallucination import ANSWER_TOKENS
 from diffagent.training.rewards.unified import Floats, ImageMetrics, unified
-from diffagent.training.rrhf.queries import Query, with_default
+from diffagent.training.rrhf.queries import Query
 from diffagent.training.selection import RESAMPLES
 
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
@@ -92,13 +93,15 @@ def free(agent: Agent, form: Form, default: Card, k: int = 16) -> Caller:
 
     def call(prompt: str) -> T2ICall | None:
         wished = check(prompt)
-        cards: tuple[Card, ...] = ()
+        offered: list[Candidate] = []
         if form == "candidates":
             offered = agent.prefilter.rank(agent.prefilter.require(prompt), k, agent.eligible.loadable)
-            cards = tuple(with_default([one.card for one in offered], default))
-        text = agent.engine.generate(Query(wished, cards, form).question, ANSWER_TOKENS)
+            offered = including(offered, default)
+        query = Query(wished, tuple(offered), form)
+        text = agent.engine.generate(query.question, ANSWER_TOKENS)
         try:
-            fields = memory.read(text) if form == "memory" else answer.read(text)[1]
+            listed = form == "candidates"
+            fields = answer.resolve(*answer.read(text), query.cards) if listed else memory.read(text)
         except EngineError:
             return None
         if answer_flaw(fields, agent.catalog) is not None:

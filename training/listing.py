@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from diffagent.agent.matching import Matcher, Requirement
-from diffagent.agent.prefilter import Ranker
+from diffagent.agent.prefilter import Candidate, Ranker
 from diffagent.data.errors import BadInput
 from diffagent.data.records import Card
 from diffagent.data.text_encoder import Encoder
@@ -31,13 +31,17 @@ Row = Mapping[str, Any]
 @dataclass(frozen=True)
 class Listed:
     """A pair: what is asked, the model that the image was made with, its parameters (the row's ``api``), and
-    the prefilter's candidates, best first, with their log-probabilities; none where no catalog was asked."""
+    the prefilter's candidates, best first; none where no catalog was asked."""
 
     prompt: str
     card: Card
     api: Mapping[str, Any]
-    candidates: tuple[Card, ...] = ()
-    log_probs: tuple[float, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
+
+    @property
+    def cards(self) -> list[Card]:
+        """Of the candidates."""
+        return [one.card for one in self.candidates]
 
 
 @dataclass(frozen=True)
@@ -124,7 +128,7 @@ def list_train(
             rng = np.random.default_rng([config.seed, n])
             text, requirement = _query(corpus, places[n], encoder, config, rng)
             best = _best(corpus, matcher, ranker, requirement, offered, config.k + 1)
-            found[n] = Listed(text, corpus.cards[corpus.model[places[n]]], rows[n]["api"], *best)
+            found[n] = Listed(text, corpus.cards[corpus.model[places[n]]], rows[n]["api"], best)
     return [found[n] for n in sorted(found)]
 
 
@@ -139,7 +143,7 @@ def list_held_out(
         asked = row["instruction"]
         requirement = Requirement.of(asked["prompt"], asked["negative_prompt"], encoder)
         best = _best(corpus, matcher, ranker, requirement, offered, k + 1)
-        found.append(Listed(asked["prompt"], corpus.cards[models[row["air"]]], row["api"], *best))
+        found.append(Listed(asked["prompt"], corpus.cards[models[row["air"]]], row["api"], best))
     return found
 
 
@@ -184,8 +188,8 @@ def _best(
     requirement: Requirement,
     offered: npt.NDArray[np.bool_],
     count: int,
-) -> tuple[tuple[Card, ...], tuple[float, ...]]:
+) -> tuple[Candidate, ...]:
     scores = np.where(offered, ranker(matcher.features(requirement)), -np.inf)
     order = np.argsort(-scores, kind="stable")[:count]
     order = order[np.isfinite(scores[order])]
-    return tuple(corpus.cards[i] for i in order), tuple(float(scores[i]) for i in order)
+    return tuple(Candidate(corpus.cards[i], float(scores[i])) for i in order)

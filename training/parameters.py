@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from diffagent.agent import answer
 from diffagent.agent.agent import Agent
+from diffagent.agent.prefilter import Candidate, including
 from diffagent.agent.settings import FALLBACK, most_frequent
 from diffagent.agent.wishes import wishes
 from diffagent.data.records import Card, Counts, Usage, family
@@ -67,9 +68,11 @@ class Said:
     global_default: Parameters = GLOBAL
 
 
-def say(agent: Agent, prompt: str, cards: Sequence[Card], true: Card, api: Mapping[str, Any]) -> Said:
-    """What the agent would write for the true model among ``cards``."""
-    offered, label = offer(cards, true)
+def say(
+    agent: Agent, prompt: str, candidates: Sequence[Candidate], true: Card, api: Mapping[str, Any]
+) -> Said:
+    """What the agent would write for the true model among the candidates."""
+    offered, label = offer(candidates, true)
     legal = agent.grammar(label, true, wishes(prompt))
     _, fields = answer.read(agent.engine.write(answer.question(offered, prompt), legal, legal.draft()))
     usual = agent.usual.get(family(true.base_model), Usage())
@@ -80,10 +83,10 @@ def say(agent: Agent, prompt: str, cards: Sequence[Card], true: Card, api: Mappi
     )
 
 
-def offer(cards: Sequence[Card], true: Card) -> tuple[list[Card], str]:
+def offer(candidates: Sequence[Candidate], true: Card) -> tuple[list[Candidate], str]:
     """The candidates with the true model among them, in the last place if it was none; and its letter."""
-    offered = list(cards) if true in cards else [*cards[: len(cards) - 1], true]
-    return offered, answer.LABELS[offered.index(true)]
+    offered = including(candidates, true)
+    return offered, answer.LABELS[[one.card for one in offered].index(true)]
 
 
 def table(said: Sequence[Said], seed: int) -> dict[str, Any] | None:

@@ -25,7 +25,7 @@ from diffagent.agent.answer import LABELS, question
 from diffagent.agent.engines import Engine
 from diffagent.agent.fusion import Fusion
 from diffagent.agent.matching import Matcher, Requirement
-from diffagent.agent.prefilter import Prefilter
+from diffagent.agent.prefilter import Candidate, Prefilter
 from diffagent.agent.specification import KIND, Packed
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadInput, DiffAgentError
@@ -145,16 +145,17 @@ def _measure_one(
     key = _identity(true) if true else None
     hits = np.array([one == key for one in identity]) if key is not None else np.zeros(len(identity), bool)
     order = np.argsort(-scores, kind="stable")[: task.k]
-    cards = [prefilter.cards[i] for i in order]
-    asked, labels = question(cards, pair.prompt), list(LABELS[: len(cards)])
+    prior = scores[order] - np.logaddexp.reduce(scores)
+    candidates = [Candidate(prefilter.cards[i], float(one)) for i, one in zip(order, prior, strict=True)]
+    asked, labels = question(candidates, pair.prompt), list(LABELS[: len(candidates)])
     said = None
     if task.llm and task.parameters and true is not None and pair.api is not None:
-        said = say(agent, pair.prompt, cards, true, pair.api)
+        said = say(agent, pair.prompt, candidates, true, pair.api)
     return Row(
         prefilter=_rank(scores, hits),
         baseline=_rank(prefilter.matcher.baseline(requirement), hits),
         novel=bool(prefilter.matcher.sentences(requirement).max(initial=-1) < NOVEL_BELOW),
-        prior=tuple(map(float, scores[order] - np.logaddexp.reduce(scores))),
+        prior=tuple(one.score for one in candidates),
         llm=tuple(agent.engine.choose(asked, labels)) if task.llm else (),
         truth=next((place for place, i in enumerate(order) if hits[i]), -1),
         untuned=tuple(task.untuned.choose(asked, labels)) if task.untuned else (),

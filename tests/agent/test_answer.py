@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from stand_ins import ENTRIES
 
 from diffagent.agent.answer import FIELDS, LABELS, expand, grammar, question, read, ready, short_name
+from diffagent.agent.prefilter import Candidate
 from diffagent.agent.settings import Setting
 from diffagent.agent.wishes import Wishes
 from diffagent.data.errors import EngineError
@@ -40,17 +42,18 @@ def card(name: str = "Fox", **facts: object) -> Card:
 
 
 def test_the_question_has_a_line_for_each_candidate_then_the_prompt() -> None:
-    cards = [entry.card for entry in ENTRIES]
-    asked = question(cards, "a fox,\n(red:1.2) <lora:ink:1> snow")
+    shares = (0.8, 0.1, 0.05, 0.03, 0.02)
+    listed = [Candidate(one.card, math.log(share) - 1) for one, share in zip(ENTRIES, shares, strict=True)]
+    asked = question(listed, "a fox,\n(red:1.2) <lora:ink:1> snow")
     assert asked.user.splitlines() == [
-        "A Tiny Pixels: pixel art",
-        'B Oil "Masters": painting',
-        "C Ink Fox Style +",  # its tags are in its name, or say nothing
-        "D Grand XL SDXL 1.0: photo",
-        "E Old Pickle: pixel art",
+        "A Tiny Pixels [9",
+        'B Oil "Masters" [4',
+        "C Ink Fox Style [3+",
+        "D Grand XL [2 SDXL 1.0",
+        "E Old Pickle [1",
         "Prompt: a fox, red snow",
     ]
-    assert question(cards[:1], "a fox").system == asked.system
+    assert question(listed[:1], "a fox").system == asked.system
 
 
 @pytest.mark.parametrize(
@@ -62,6 +65,7 @@ def test_the_question_has_a_line_for_each_candidate_then_the_prompt() -> None:
         ("Fox - by Somebody | 狐狸", "Fox"),
         ("狐狸丨Red Fox 狐", "Red Fox"),
         ("狐狸", "狐狸"),
+        ("*FOX MODEL + +", "FOX MODEL"),
         ("A very long name of a fox", "A very long name"),
         ("Foxfoxfoxfoxfoxfoxfoxfox", "Foxfoxfoxfoxfoxf"),
         ("1.5", "1.5"),
@@ -73,9 +77,10 @@ def test_a_short_name_keeps_what_says_something(name: str, said: str) -> None:
 
 @given(names=st.lists(NAMES, min_size=1, max_size=52), prompt=st.text(max_size=400))
 def test_the_question_has_one_line_each_whatever_names_and_prompt(names: list[str], prompt: str) -> None:
-    lines = question([card(name) for name in names], prompt).user.split("\n")
+    listed = [Candidate(card(name), -float(n)) for n, name in enumerate(names)]
+    lines = question(listed, prompt).user.split("\n")
     assert [line[0] for line in lines[:-1]] == list(LABELS[: len(names)])
-    assert all(len(line) <= 2 + 16 for line in lines[:-1])
+    assert all(len(line) <= 2 + 16 + 3 for line in lines[:-1])
     assert lines[-1].startswith("Prompt: ")
     assert len(lines[-1]) <= 8 + 320
 

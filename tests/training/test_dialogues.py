@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import replace
 from typing import Any
@@ -14,6 +15,7 @@ from diffagent.agent import answer, memory
 from diffagent.agent.answer import short_name
 from diffagent.agent.engines.decode import Vocabulary, spell, write
 from diffagent.agent.engines.transformers_engine import TransformersEngine
+from diffagent.agent.prefilter import Candidate
 from diffagent.agent.settings import by_family
 from diffagent.data.callability import answer_flaw
 from diffagent.data.errors import BadInput, EngineError
@@ -27,7 +29,9 @@ USUAL = by_family(CARDS)
 
 
 def pair(true: Any = PIXELS, offered: tuple[Any, ...] = CARDS, prompt: str = "a fox, pixel art") -> Listed:
-    return Listed(prompt, true, API, offered)
+    shares = 0.5 ** np.arange(1, len(offered) + 1)
+    listed = (Candidate(card, math.log(share)) for card, share in zip(offered, shares, strict=True))
+    return Listed(prompt, true, API, tuple(listed))
 
 
 def told(pairs: list[Listed], mix: Mix, k: int = 3, seed: int = 0) -> list[Dialogue]:
@@ -43,13 +47,12 @@ def test_the_answer_is_the_true_models_letter_with_the_images_own_settings() -> 
     for seed in range(30):
         (one,) = told([pair()], Mix(0, 0), seed=seed)
         letter, fields = answer.read(one.answer)
-        assert lines(one)[answer.LABELS.index(letter)] == f"{letter} {answer.describe(PIXELS)}"
+        assert lines(one)[answer.LABELS.index(letter)] == f"{letter} Tiny Pixels [8"
         assert one.answer == f'{letter} Tiny Pixels [640,512,"Euler a",23,7,"Checkpoint","SD 1.5"]'
         assert fields["model"] == "Tiny Pixels"
-        assert one.prompt == answer.question(
-            [next(card for card in CARDS if line[2:] == answer.describe(card)) for line in lines(one)],
-            "a fox, pixel art",
-        )
+        matches = {"Tiny Pixels [8": 4, 'Oil "Masters" [6': 2, "Ink Fox Style [5+": 1}  # 4/7, 2/7 and 1/7
+        assert {line[2:] for line in lines(one)} == set(matches)
+        assert one.log_priors == tuple(math.log(matches[line[2:]] / 8) for line in lines(one))
         places[letter] += 1
     assert set(places) == {"A", "B", "C"}  # no place is a hint
 
@@ -57,7 +60,7 @@ def test_the_answer_is_the_true_models_letter_with_the_images_own_settings() -> 
 def test_where_the_true_model_is_absent_the_prefilters_best_is_named_with_its_usual_settings() -> None:
     (one,) = told([pair()], Mix(0, 1))
     shown = {line[2:] for line in lines(one)}
-    assert shown == {answer.describe(card) for card in (OIL, INK, XL)}  # the one in reserve moves up
+    assert shown == {'Oil "Masters" [8', "Ink Fox Style [6+", "Grand XL [5 SDXL 1.0"}  # the reserve moves up
     _, fields = answer.read(one.answer)
     assert fields["model"] == short_name(OIL.name)
     assert (fields["width"], fields["height"], fields["sampling_steps"]) == (768, 512, 30)

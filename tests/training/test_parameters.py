@@ -9,12 +9,17 @@ from stand_ins import ENTRIES, RuleEngine
 
 from diffagent.agent.agent import Agent
 from diffagent.agent.fusion import Fusion
-from diffagent.data.records import Usage
+from diffagent.agent.prefilter import Candidate
+from diffagent.data.records import Card, Usage
 from diffagent.training.parameters import GLOBAL, Parameters, Said, offer, say, table
 
 PIXELS, OIL, INK, _, _ = (entry.card for entry in ENTRIES)
 API = {"sampling_method": "DDIM", "width": 512, "height": 768, "sampling_steps": 35, "cfg_scale": 7.5}
 TRUE = Parameters("DDIM", (512, 768), 35, 7.5)
+
+
+def likely(card: Card, log_probability: float = 0.0) -> Candidate:
+    return Candidate(card, log_probability)
 
 
 def test_the_global_ones_are_the_papers() -> None:
@@ -30,18 +35,19 @@ def test_the_most_frequent_of_a_model_else_of_its_family() -> None:
 def test_what_is_written_for_the_true_model(make_agent: Callable[..., Agent]) -> None:
     likes_ddim = RuleEngine(like=lambda slot, option: 30.0 if option in ("DDIM", "35") else 0.0)
     agent = make_agent(likes_ddim, Fusion(write=1.0))
-    said = say(agent, "a fox", [OIL, PIXELS], PIXELS, API)
+    said = say(agent, "a fox", [likely(OIL), likely(PIXELS)], PIXELS, API)
     assert said.true == TRUE
     assert said.agent == Parameters("DDIM", (512, 512), 35, 7.0)
     assert said.model_default == said.global_default == GLOBAL
-    wished = say(agent, "a fox, 640x640, 12 steps", [OIL, PIXELS], PIXELS, API)
+    wished = say(agent, "a fox, 640x640, 12 steps", [likely(OIL), likely(PIXELS)], PIXELS, API)
     assert (wished.agent.size, wished.agent.steps) == ((640, 640), 12)
 
 
 def test_the_true_model_takes_the_last_place_where_it_is_not_listed() -> None:
-    assert offer([OIL, PIXELS], PIXELS) == ([OIL, PIXELS], "B")
-    assert offer([OIL, INK], PIXELS) == ([OIL, PIXELS], "B")
-    assert offer([], PIXELS) == ([PIXELS], "A")
+    listed = [likely(OIL, -1.0), likely(PIXELS, -2.0)]
+    assert offer(listed, PIXELS) == (listed, "B")
+    assert offer([likely(OIL, -1.0), likely(INK, -2.0)], PIXELS) == (listed, "B")
+    assert offer([], PIXELS) == ([likely(PIXELS)], "A")
 
 
 def test_shares_errors_and_the_lead_by_hand() -> None:

@@ -95,9 +95,9 @@ def _choose(agent: Agent, pair: Pair, community: Community) -> Chosen:
         prompt = strip_trigger_words(prompt, true.all_words) or prompt
     decision = agent.decide(prompt, negative_prompt=pair.negative_prompt)
     requirement = agent.prefilter.require(prompt, pair.negative_prompt)
-    cards = [one.card for one in agent.prefilter.rank(requirement, 16, agent.eligible.loadable)]
-    letters = agent.engine.choose(question(cards, prompt), list(LABELS[: len(cards)]))
-    chosen = {"agent": decision.candidates[0].card, "llm": cards[int(np.argmax(letters))]}
+    offered = agent.prefilter.rank(requirement, 16, agent.eligible.loadable)
+    letters = agent.engine.choose(question(offered, prompt), list(LABELS[: len(offered)]))
+    chosen = {"agent": decision.candidates[0].card, "llm": offered[int(np.argmax(letters))].card}
     measured = community.measure(pair.prompt, [card.air for card in chosen.values()])
     return Chosen(
         {name: card.air for name, card in chosen.items()},

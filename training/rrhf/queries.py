@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,6 +19,7 @@ import numpy as np
 from diffagent.agent import answer, memory
 from diffagent.agent.agent import Agent
 from diffagent.agent.engines import Prompt
+from diffagent.agent.prefilter import Candidate, including
 from diffagent.agent.request import check
 from diffagent.agent.wishes import Wishes
 from diffagent.data.errors import BadInput, DiffAgentError
@@ -32,15 +33,20 @@ class Query:
     """A user's prompt, and the models to answer among, in the order of the question (memory form: none)."""
 
     wishes: Wishes
-    cards: tuple[Card, ...]
+    candidates: tuple[Candidate, ...]
     form: Form
+
+    @property
+    def cards(self) -> list[Card]:
+        """Of the candidates."""
+        return [one.card for one in self.candidates]
 
     @property
     def question(self) -> Prompt:
         """The chat turn, as in serving."""
         if self.form == "memory":
             return memory.question(self.wishes.prompt)
-        return answer.question(self.cards, self.wishes.prompt)
+        return answer.question(self.candidates, self.wishes.prompt)
 
     @property
     def key(self) -> str:
@@ -97,11 +103,6 @@ def ask(rows: Iterable[Row], agent: Agent, form: Form, k: int, default: Card, se
             continue
         requirement = agent.prefilter.require(wished.prompt, wished.negative_prompt)
         offered = agent.prefilter.rank(requirement, k, agent.eligible.loadable)
-        cards = with_default([one.card for one in offered], default)
-        order = np.random.default_rng([seed, number]).permutation(len(cards))
-        yield Query(wished, tuple(cards[i] for i in order), form)
-
-
-def with_default(cards: Sequence[Card], default: Card) -> list[Card]:
-    """The candidates with the default model among them."""
-    return list(cards) if default in cards else [*cards[:-1], default]
+        offered = including(offered, default)
+        order = np.random.default_rng([seed, number]).permutation(len(offered))
+        yield Query(wished, tuple(offered[i] for i in order), form)
