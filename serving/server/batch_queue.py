@@ -5,7 +5,8 @@
 The transformers engine answers one prompt at a time, so one thread owns it; an engine that batches is asked
 from several, so that a request need not wait for the batch before it. Equal requests of a batch are
 computed once. A request whose client left or whose deadline passed leaves the queue, and is skipped in a
-batch that has not come to it.
+batch that has not come to it. Where a batch breaks, what it left unanswered is asked again one by one, so
+that one question never takes others with it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
+from diffagent.data.errors import EngineGone
 from diffagent.serving.server.faults import Fault
 
 Q = TypeVar("Q", bound=Hashable)
@@ -145,22 +147,33 @@ class BatchQueue(Generic[Q, A]):
         groups: dict[Q, list[_Job[Q, A]]] = {}
         for job in batch:
             groups.setdefault(job.question, []).append(job)
-        answered = 0
+        answered: set[Q] = set()
 
-        def wanted() -> Iterator[Q]:
-            for question, jobs in groups.items():
-                if not all(job.answer.done() for job in jobs):
-                    for job in jobs:
+        def wanted(questions: Iterable[Q]) -> Iterator[Q]:
+            for question in questions:
+                if not all(job.answer.done() for job in groups[question]):
+                    for job in groups[question]:
                         job.taken = time.perf_counter()
                     yield question
 
-        try:
-            for question, answer in self._work(wanted()):
-                answered += 1
-                loop.call_soon_threadsafe(_deliver, groups[question], answer)
-        except Exception as error:
-            loop.call_soon_threadsafe(_deliver, batch, error)
-        return answered
+        def ask(questions: Iterable[Q]) -> Exception | None:
+            try:
+                for question, answer in self._work(wanted(questions)):
+                    answered.add(question)
+                    loop.call_soon_threadsafe(_deliver, groups[question], answer)
+            except Exception as error:
+                return error
+            return None
+
+        error = ask(groups)
+        if error is not None:
+            left = [question for question in groups if question not in answered]
+            for question in left:
+                once = len(groups) == 1 or isinstance(error, EngineGone)
+                found = error if once else ask([question])
+                if found is not None:
+                    loop.call_soon_threadsafe(_deliver, groups[question], found)
+        return len(answered)
 
 
 def _deliver(jobs: list[_Job[Q, A]], answer: A | Exception) -> None:

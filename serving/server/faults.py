@@ -18,7 +18,7 @@ from typing import Any
 from fastapi.responses import JSONResponse
 
 from diffagent.data.errors import BadInput, Censored, DiffAgentError, EngineGone, TargetError
-from diffagent.serving.wording import sentence
+from diffagent.serving.wording import sentence, told
 
 LONGEST_MESSAGE = 600
 
@@ -45,7 +45,7 @@ def fault_of(error: Exception) -> Fault:
         return error
     kind = re.sub(r"(?<!^)(?=[A-Z])", "_", type(error).__name__).lower()
     if isinstance(error, BadInput | Censored):
-        return Fault(HTTPStatus.BAD_REQUEST, kind, str(error))
+        return Fault(HTTPStatus.BAD_REQUEST, kind, told(error))
     if isinstance(error, TargetError):
         return Fault(HTTPStatus.BAD_GATEWAY, kind, str(error))
     if isinstance(error, EngineGone):

@@ -210,3 +210,27 @@ def test_work_that_dies_fails_its_batch_and_a_closed_queue_takes_nothing() -> No
         assert refused.value.status == 503
 
     asyncio.run(run())
+
+
+def test_one_question_that_breaks_a_batch_leaves_the_others_their_answers() -> None:
+    asked: list[list[str]] = []
+
+    def batched(questions):
+        batch = list(questions)
+        asked.append(batch)
+        if "dragon" in batch:
+            raise ZeroDivisionError("dragon")
+        yield from ((one, one.upper()) for one in batch)
+
+    async def run() -> None:
+        queue: BatchQueue[str, str] = BatchQueue(batched, limit=8, size=8)
+        questions = [queue.ask(one, 5) for one in ("fox", "dragon", "lake")]
+        gathered = asyncio.gather(*(asyncio.create_task(one) for one in questions), return_exceptions=True)
+        queue.start()
+        fox, dragon, lake = await gathered
+        await queue.close()
+        assert (fox.answer, lake.answer) == ("FOX", "LAKE")
+        assert isinstance(dragon, ZeroDivisionError)
+
+    asyncio.run(run())
+    assert asked == [["fox", "dragon", "lake"], ["fox"], ["dragon"], ["lake"]]

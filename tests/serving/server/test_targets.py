@@ -68,6 +68,7 @@ def test_nearest_replaces_what_a_target_lacks(client: httpx.Client, agent: Agent
     if target in REFUSED:
         assert error_of(plain)[:2] == (400, "bad_input")
         assert REFUSED[target] in plain.json()["error"]["message"]
+        assert "--" not in plain.json()["error"]["message"]  # no option of the command line
         assert {"base_checkpoint", "cfg_scale"} & set(nearest["not_carried"])
     else:
         assert plain.json() == nearest
