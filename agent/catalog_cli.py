@@ -176,13 +176,14 @@ def import_(
     from diffagent.data.corpus import read_entries
     from diffagent.data.descriptions import read_descriptions, with_descriptions
     from diffagent.data.filters import Funnel, Scope
+    from diffagent.data.kept_vectors import KeptVectors
     from diffagent.data.text_encoder import TextEncoder
 
     funnel = Funnel()
     folder = _raw(raw, horde)
     descriptions = read_descriptions(described, rule) if described is not None else {}
     found = with_descriptions(read_entries(folder, Scope.of(bases), rule, funnel), descriptions)
-    count = import_catalog(found, out, TextEncoder.load(), _progress, rule)
+    count = import_catalog(found, out, KeptVectors(TextEncoder.load()), _progress, rule)
     _report(funnel, count, out, as_json)
 
 

@@ -96,6 +96,7 @@ def build(
     from diffagent.data.dabench import build as run
     from diffagent.data.descriptions import read_descriptions
     from diffagent.data.funnel_plot import has_matplotlib, plot
+    from diffagent.data.kept_vectors import KeptVectors
     from diffagent.data.quality import Quality
     from diffagent.data.raw import RawFolder
     from diffagent.data.text_encoder import TextEncoder
@@ -106,7 +107,7 @@ def build(
     if plotter is None:
         click.echo("no funnel.png: a plot needs pip install 'diffagent[plot]'", err=True)
     with Bar() as bar:
-        encoder = None if no_novel else TextEncoder.load()
+        encoder = None if no_novel else KeptVectors(TextEncoder.load())
         stats = run(folder, out, quality, encoder, plotter, bar, descriptions)
     _print({"digest": stats["digest"], **{name: file["rows"] for name, file in stats["files"].items()}})
 

@@ -21,13 +21,16 @@ from diffagent.data.records import Card, Licence, Sample, Stats, Usage
 class WordEncoder:
     """Texts → unit vectors: each word adds a fixed pseudo-random direction; shared words mean closeness."""
 
+    digest = "words"
+    size = 64
+
     def encode(self, texts: Sequence[str]) -> np.ndarray:
         rows = [sum((_direction(w) for w in text.casefold().split()), np.full(64, 1e-3)) for text in texts]
         return np.stack([row / np.linalg.norm(row) for row in rows]).astype(np.float32)
 
 
 def _direction(word: str) -> np.ndarray:
-    return np.random.default_rng(zlib.crc32(word.encode())).normal(size=64)
+    return np.random.default_rng(zlib.crc32(word.encode("utf-8", "replace"))).normal(size=64)
 
 
 @dataclass

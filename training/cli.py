@@ -33,11 +33,12 @@ def prefilter(raw: Path, out: Path) -> None:
     """Fit the prefilter's ranker on the train part of the crawl RAW (about 15 minutes on two cores)."""
     from diffagent.data.corpus import read_entries
     from diffagent.data.filters import Scope
+    from diffagent.data.kept_vectors import KeptVectors
     from diffagent.data.raw import RawFolder
     from diffagent.data.text_encoder import TextEncoder
     from diffagent.training.ranker import FitConfig, fit, gather, queries
 
-    encoder, config = TextEncoder.load(), FitConfig()
+    encoder, config = KeptVectors(TextEncoder.load()), FitConfig()
     corpus = gather(read_entries(RawFolder(raw), Scope(), "both"), encoder, config.folds)
     data = queries(corpus, encoder, config, _progress)
     ranker, history = fit(data, config, _progress)

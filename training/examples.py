@@ -122,6 +122,7 @@ def _listed(
 ) -> tuple[Sequence[Card], list[Listed], list[Listed]]:
     from diffagent.data.corpus import read_entries
     from diffagent.data.filters import Scope
+    from diffagent.data.kept_vectors import KeptVectors
     from diffagent.data.raw import RawFolder
     from diffagent.data.text_encoder import TextEncoder
 
@@ -130,7 +131,7 @@ def _listed(
             f"recipe {recipe.name} trains on candidates, which are found among the prompts of the crawl: "
             "pass --raw RAW, the folder that DABENCH was built from"
         )
-    encoder = TextEncoder.load()
+    encoder = KeptVectors(TextEncoder.load())
     entries = progress(read_entries(RawFolder(raw), Scope(), "both"), "crawl")
     corpus = gather(entries, encoder, recipe.listing.folds)
     ranker = Ranker.load()

@@ -21,8 +21,9 @@ CARD = {"name": "Mine", "type": "LoRA", "base_model": "SD 1.5", "air": "urn:air:
 
 
 @pytest.fixture
-def run(capsys, monkeypatch):
+def run(capsys, monkeypatch, tmp_path):
     """Run a command line: (exit status, stdout, stderr)."""
+    monkeypatch.setenv("DIFFAGENT_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(TextEncoder, "load", classmethod(lambda cls, name="": WordEncoder()))
 
     def run(*args):

@@ -37,7 +37,8 @@ def raw(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    monkeypatch.setenv("DIFFAGENT_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(TextEncoder, "load", classmethod(lambda cls, name="": WordEncoder()))
     monkeypatch.setattr(writers, "load_engine", lambda llm=None: RuleEngine())
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)

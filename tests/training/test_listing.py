@@ -62,8 +62,8 @@ def test_pairs_come_with_the_best_candidates_and_one_in_reserve(corpus: Corpus) 
     assert one.card.name == "Harbour Oils"
     assert one.api == {"n": 3}
     assert len(one.candidates) == 3  # no pickle: three are left of four
-    assert one.candidates[0].name == "Harbour Oils"
-    assert "Old Pickle" not in {card.name for card in one.candidates}
+    assert one.cards[0].name == "Harbour Oils"
+    assert "Old Pickle" not in {card.name for card in one.cards}
 
 
 def test_rows_keep_their_order_and_those_of_other_crawls_are_left_out(corpus: Corpus) -> None:
@@ -86,7 +86,7 @@ def test_short_queries_are_parts_of_the_prompt(corpus: Corpus) -> None:
 def test_held_out_rows_meet_the_whole_corpus(corpus: Corpus) -> None:
     rows = [row(2, "teapot made of clay"), {**row(1, "x"), "air": "urn:air:sd1:lora:civitai:9@9"}]
     (one,) = list_held_out(rows, corpus, plain_ranker(), WordEncoder(), 2, quiet)
-    assert one.candidates[0].name == "Copycat"
+    assert one.cards[0].name == "Copycat"
     known = {entry.card.air: entry.card for entry in ENTRIES}
     assert [pair.candidates for pair in plain_list(rows, known)] == [()]
 

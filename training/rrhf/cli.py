@@ -192,13 +192,14 @@ def community_of(raw: Path | None, agent: Any, prompts: list[str], side: Any) ->
     from diffagent.data.corpus import read_entries
     from diffagent.data.errors import BadInput
     from diffagent.data.filters import Scope
+    from diffagent.data.kept_vectors import KeptVectors
     from diffagent.data.raw import RawFolder
     from diffagent.training.rewards.community import Community
 
     if raw is None:
         raise BadInput("the community's reward reads sample prompts and statistics: pass --raw RAW")
     entries = read_entries(RawFolder(raw), Scope(), "none")
-    return Community.of(entries, agent.prefilter.encoder, prompts, progress, side)
+    return Community.of(entries, KeptVectors(agent.prefilter.encoder), prompts, progress, side)
 
 
 def _image_reward(options: dict[str, Any], agent: Any, config: Any) -> Any:
