@@ -75,6 +75,22 @@ def test_the_five_systems_mix_models_and_parameters(make_agent: Callable[..., Ag
     assert found.hallucinated == {"SFT"}
 
 
+def test_a_free_answer_among_candidates_names_the_model_of_its_letter(
+    make_agent: Callable[..., Agent],
+) -> None:
+    class Copies(RuleEngine):
+        def generate(self, prompt: Any, max_new_tokens: int) -> str:
+            (line,) = (line for line in prompt.user.split("\n") if "Oil" in line)
+            return line.split("[")[0] + '[768,512,"DDIM",30,6.5,"Checkpoint","SD 1.5"]'
+
+    agent = make_agent(Copies())
+    call = free(agent, "candidates", default_card(agent))("oil painting of a harbour")
+    assert call is not None
+    assert (call.model, call.sampling_method) == ('Oil "Masters" {v2}', "DDIM")  # whose line is shorter
+    misread = Says('A Somebody Else [768,512,"DDIM",30,6.5,"Checkpoint","SD 1.5"]')
+    assert free(make_agent(misread), "candidates", default_card(agent))("a fox") is None
+
+
 @pytest.mark.parametrize(
     "text",
     ["a fox", '["Nobody","Checkpoint","SD 1.5",512,512,"DDIM",35,8]', PIXELS.replace("512,512", "5,5")],
