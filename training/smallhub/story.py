@@ -213,7 +213,8 @@ def _sft(story: Story, progress: Progress, say: Say) -> dict[str, Any]:
 
 
 def _rrhf(story: Story, progress: Progress, say: Say) -> dict[str, Any]:
-    from diffagent.training.rrhf.align import Task, align
+    from diffagent.training.rrhf.align import align
+    from diffagent.training.rrhf.collecting import Task
 
     folder, dabench = story.folder("6-rrhf"), story.folder("4-dabench")
     sft = str(story.folder("5-sft"))

@@ -20,7 +20,8 @@ from diffagent.data.weights import Weights
 from diffagent.training.answer_trainer import read_log
 from diffagent.training.export import save_adapter
 from diffagent.training.recipe import Lora
-from diffagent.training.rrhf.align import SCORES, Task, adapt, align, from_row, rank, to_row
+from diffagent.training.rrhf.align import adapt, align
+from diffagent.training.rrhf.collecting import SCORES, Task, from_row, rank, to_row
 from diffagent.training.rrhf.config import RRHFConfig
 from diffagent.training.rrhf.policy import Tuned
 from diffagent.training.rrhf.queries import default_card, read_queries
@@ -153,7 +154,7 @@ def test_the_adapter_of_fine_tuning_is_trained_on(tiny_folder: Path, tmp_path: P
 
 
 def test_rows_of_files_are_the_responses_again(task: tuple[Task, Agent], tmp_path: Path) -> None:
-    from diffagent.training.rrhf.align import collect
+    from diffagent.training.rrhf.collecting import collect
 
     (first, *_) = found = collect(*task, tmp_path / "r.jsonl", quiet)
     assert from_row(json.loads(json.dumps(to_row(first)))) == first
