@@ -1,4 +1,7 @@
-"""The curves of a run: loss, held-out loss and learning rate over the steps, as a PNG file."""
+"""The curves of a run: loss, held-out loss and learning rate over the steps, as a PNG file.
+
+The loss in training is the weighted one that is minimised; held out every token counts once.
+"""
 
 from __future__ import annotations
 
@@ -30,9 +33,10 @@ def draw(log: Path, path: Path) -> None:
     heights = [3] + [2] * (len(panels) - 2) + [1]
     drawn = figure.subplots(len(panels), 1, sharex=True, height_ratios=heights)
     for axes, (name, label) in zip(drawn, panels.items(), strict=True):
-        _line(axes, rows, name, "train", "#7fb0c4")
+        _line(axes, rows, name, "train (weighted)" if name == "loss" else "train", "#7fb0c4")
         _line(axes, rows, f"eval_{name}", "held out (align)", "#b3532f")
         axes.set_ylabel(label)
+    drawn[0].set_yscale("log")
     drawn[0].legend(frameon=False)
     drawn[-1].set_xlabel("step")
     with path.open("wb") as stream:
