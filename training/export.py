@@ -141,5 +141,6 @@ def save_merged(model: Any, weights: Weights, folder: Path) -> dict[str, Any]:
     for pattern in _TOKENIZER:
         for file in weights.path.glob(pattern):
             shutil.copy(file, folder / file.name)
+    model.config.use_cache = True  # trainers turn it off, and generate() would read everything at each token
     model.to(torch.bfloat16).save_pretrained(folder)
     return {"bytes": sum(file.stat().st_size for file in folder.glob("*.safetensors"))}

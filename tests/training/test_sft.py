@@ -163,6 +163,8 @@ def test_serving_loads_what_was_exported(straight: Path, tiny_folder: Path) -> N
     found = {name: engine.choose(asked, list("ABCD")) for name, engine in loaded.items()}
     assert found["adapted"] == pytest.approx(found["merged"], abs=0.1)  # bf16 on the way
     assert found["base"] != pytest.approx(found["merged"], abs=0.1)
+    exported = json.loads((straight / "merged" / "config.json").read_text())
+    assert exported["use_cache"] is True  # or generate() would read the whole prompt at each token
 
 
 def test_checkpointed_gradients_are_the_same(
