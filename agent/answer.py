@@ -20,9 +20,8 @@ import string
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from diffagent.agent.engines import Prompt
+from diffagent.agent.fusion import matches
 from diffagent.agent.grammar import Grammar, Slot
 from diffagent.agent.settings import Setting, clip_skip, lora_weight
 from diffagent.agent.wishes import Wishes
@@ -36,8 +35,6 @@ if TYPE_CHECKING:
 LABELS = string.ascii_uppercase + string.ascii_lowercase
 """One letter a candidate, so at most 52 candidates."""
 NAME_CHARACTERS = 16
-NATS_A_POINT = 0.5
-"""Of a candidate's log-probability, for each point below 9 in its line."""
 READ_CHARACTERS = 320
 """Characters of a user's prompt that the language model reads; the prefilter and the call take all."""
 SYSTEM = (
@@ -65,19 +62,12 @@ _ANSWER = re.compile(r"(\S) (.*) (\[\d.*\])", re.DOTALL)
 
 def question(candidates: Sequence[Candidate], prompt: str) -> Prompt:
     """The chat turn: one line a candidate (letter, name, match, type), then the user's prompt."""
+    scores = [one.score for one in candidates]
     lines = [
         f"{label} {describe(one.card, points)}"
-        for label, one, points in zip(LABELS, candidates, matches(candidates), strict=False)
+        for label, one, points in zip(LABELS, candidates, matches(scores), strict=False)
     ]
     return Prompt(SYSTEM, "\n".join([*lines, wanted(prompt)]))
-
-
-def matches(candidates: Sequence[Candidate]) -> list[int]:
-    """The prefilter's probability of each among the candidates in a digit: 9 from 78 % up, a point less for
-    each half nat below, 0 for less than 1.4 %."""
-    scores = np.array([one.score for one in candidates], float)
-    below = np.logaddexp.reduce(scores) - scores
-    return [int(points) for points in 9 - np.minimum(9, np.rint(below / NATS_A_POINT))]
 
 
 def wanted(prompt: str) -> str:

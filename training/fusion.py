@@ -1,7 +1,8 @@
 """Fitting the fusion: how much the language model's word counts, on the align part alone.
 
 ``choice``: the weight of its log-probability of a letter beside the prefilter's; the likelihood of the
-true candidate decides. ``bias``: its mean log-probability of each letter, whatever the prompt. ``write``:
+true candidate decides. ``bias``, ``match_bias``: what it says of each letter and of each match, whatever the
+prompt. ``write``:
 the weight of its log-probability of a parameter beside what people use; the share of samplers, sizes,
 steps and CFG scales that come out right decides. The best weight wins, the smallest of equals, and for
 ``choice`` among those with no lower recall at 1 than the prefilter alone.
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +48,10 @@ def fit_choice(rows: Sequence[Row]) -> tuple[Fusion, list[dict[str, float]]]:
             f"of {len(rows)} pairs none has its model among the candidates, so there is nothing to fit: "
             "give more pairs, of models of this catalog"
         )
-    bias = habits([row.llm for row in listed])
+    own = habits([(row.prior, row.llm) for row in listed])
     likelihood, first = [], []
     for weight in CHOICE:
-        fusion = Fusion(choice=weight, bias=bias)
+        fusion = replace(own, choice=weight)
         fused = [fusion.fuse(row.prior, row.llm) for row in listed]
         likelihood.append([one[row.truth] for one, row in zip(fused, listed, strict=True)])
         first.append([int(np.argmax(one)) == row.truth for one, row in zip(fused, listed, strict=True)])
@@ -60,7 +61,7 @@ def fit_choice(rows: Sequence[Row]) -> tuple[Fusion, list[dict[str, float]]]:
         {"choice": weight, "log_likelihood": float(each), "recall@1": float(one)}
         for weight, each, one in zip(CHOICE, likelihoods, recall, strict=True)
     ]
-    return Fusion(choice=CHOICE[chosen], bias=bias), tried
+    return replace(own, choice=CHOICE[chosen]), tried
 
 
 def fit_write(
@@ -94,7 +95,8 @@ def fit_write(
 
 def save(fusion: Fusion, path: Path) -> None:
     """Write a fusion as JSON, biases to three decimals."""
-    stored = asdict(fusion) | {"bias": [round(one, 3) for one in fusion.bias]}
+    rounded = {name: [round(one, 3) for one in getattr(fusion, name)] for name in ("bias", "match_bias")}
+    stored = asdict(fusion) | rounded
     path.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
 
 

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from diffagent.agent.agent import Agent
 from diffagent.agent.answer import LABELS, question
 from diffagent.agent.engines import Engine
-from diffagent.agent.fusion import Fusion
+from diffagent.agent.fusion import Fusion, matches
 from diffagent.agent.matching import Matcher, Requirement
 from diffagent.agent.prefilter import Candidate, Prefilter
 from diffagent.agent.specification import KIND, Packed
@@ -37,6 +37,9 @@ from diffagent.training.parameters import Said, say
 
 RANKS = (1, 5, 16, 50)
 RESAMPLES = 1000
+POINTS = 10
+"""Matches: 0 to 9."""
+RIDGE = 1e-3
 
 Ranked = npt.NDArray[np.float64]
 
@@ -226,7 +229,7 @@ def _table(rows: Sequence[Row], fusion: Fusion, seed: int) -> dict[str, Any]:
 
 def _llm_columns(rows: Sequence[Row], fusion: Fusion) -> dict[str, dict[str, Ranked]]:
     """Hits at 1: the agent, the language model alone, the agent with its scores shuffled between prompts, and
-    both with the untuned model, whose habits (``bias``) are those that it shows on these rows. Where no
+    both with the untuned model, whose habits are those that it shows on these rows. Where no
     untuned model is asked beside, the agent is taken to be untuned itself."""
     turned = [*rows[1:], rows[0]]
     swapped = [_fit(other.llm, len(row.prior)) for row, other in zip(rows, turned, strict=True)]
@@ -237,16 +240,30 @@ def _llm_columns(rows: Sequence[Row], fusion: Fusion) -> dict[str, dict[str, Ran
     }
     scores["untuned"] = scores["agent"]
     if all(row.untuned for row in rows):
-        plain = replace(fusion, bias=habits([row.untuned for row in rows]))
+        own = habits([(row.prior, row.untuned) for row in rows])
+        plain = replace(own, choice=fusion.choice)
         scores["untuned"] = [plain.fuse(row.prior, row.untuned) for row in rows]
         scores["untuned_llm"] = [row.untuned for row in rows]
     return {name: {"1": _hits(rows, one)} for name, one in scores.items()}
 
 
-def habits(said: Sequence[Sequence[float]]) -> tuple[float, ...]:
-    """The mean log-probability of each letter, whatever the prompt."""
-    width = max(map(len, said))
-    return tuple(float(np.mean([one[i] for one in said if i < len(one)])) for i in range(width))
+def habits(said: Sequence[tuple[Sequence[float], Sequence[float]]]) -> Fusion:
+    """What a language model says of a letter and of a match whatever the prompt, as a fusion's biases.
+
+    ``said``: the candidates' prior and language-model log-probabilities of each row. Least squares of
+    log P ≈ bias(letter) + match_bias(match) + a constant of the row; each bias is 0 on the mean.
+    """
+    width = max(len(llm) for _, llm in said)
+    left, right = RIDGE * np.eye(width + POINTS), np.zeros(width + POINTS)
+    for prior, llm in said:
+        shown = np.zeros((len(llm), width + POINTS))
+        places = np.arange(len(llm))
+        shown[places, places] = shown[places, width + np.array(matches(prior))] = 1
+        shown -= shown.mean(0)
+        left += shown.T @ shown
+        right += shown.T @ np.asarray(llm)
+    found = np.linalg.solve(left, right)
+    return Fusion(bias=tuple(map(float, found[:width])), match_bias=tuple(map(float, found[width:])))
 
 
 def _hits(rows: Sequence[Row], scores: Sequence[Sequence[float]]) -> Ranked:

@@ -37,8 +37,7 @@ def test_an_informed_language_model_gets_weight() -> None:
     rows = [row((0.5, 0.5), (0.9, 0.1), 0), row((0.5, 0.5), (0.1, 0.9), 1)] * 5
     fusion, tried = fit_choice(rows)
     assert fusion.choice == 3.0  # the largest that is tried
-    # on average it says log 0.9 and log 0.1 equally often of either letter: (-0.105361 - 2.302585) / 2
-    assert fusion.bias == pytest.approx((-1.203973, -1.203973))
+    assert fusion.bias == pytest.approx((0.0, 0.0))  # it says A as often as B
     assert [one["choice"] for one in tried] == list(CHOICE)
     assert tried[0] == {"choice": 0.0, "log_likelihood": pytest.approx(math.log(0.5)), "recall@1": 0.5}
     # at weight 0.5 the odds are (0.9 / 0.1)^0.5 = 3, a probability of 0.75
@@ -55,7 +54,13 @@ def test_a_language_model_that_contradicts_the_truth_gets_none() -> None:
 def test_more_likelihood_at_the_price_of_recall_is_no_gain() -> None:
     # three rows come out right by a hair without it, and just wrong with it; a fourth becomes far likelier
     rows = [row((0.501, 0.499), (0.45, 0.55), 0)] * 3 + [row((0.001, 0.999), (0.99, 0.01), 0)]
-    assert fit_choice(rows)[0].choice == 0.0
+    rows += [row(prior, llm, 1) for prior, llm in (((0.499, 0.501), (0.55, 0.45)),) * 3]  # no letter is liked
+    rows += [row((0.999, 0.001), (0.01, 0.99), 1)]
+    rows += [row((0.001, 0.999), (0.01, 0.99), 1), row((0.999, 0.001), (0.99, 0.01), 0)]  # nor a match
+    fusion, tried = fit_choice(rows)
+    assert max(fusion.bias + fusion.match_bias, key=abs) == pytest.approx(0.0, abs=0.01)
+    assert fusion.choice == 0.0
+    assert max(tried, key=lambda one: one["log_likelihood"])["choice"] > 0
 
 
 def test_noise_gets_next_to_nothing() -> None:
@@ -100,10 +105,19 @@ def test_a_fusion_pads_its_bias_with_the_mean() -> None:
     assert fusion.fuse([-0.3], [0.0]) == [0.0]
 
 
+def test_what_it_says_of_a_match_is_taken_off() -> None:
+    prior = [math.log(0.8), math.log(0.2)]  # matches of 9 and 9 - round(1.609 / 0.5) = 6
+    fusion = Fusion(choice=2.0, match_bias=(0, 0, 0, 0, 0, 0, -1.0, 0, 0, 0.5))
+    # the first: log 0.8 + 2 (-0.1 - 0.5), the second: log 0.2 + 2 (-2.4 + 1)
+    scores = [math.log(0.8) - 1.2, math.log(0.2) - 2.8]
+    total = math.log(sum(map(math.exp, scores)))
+    assert fusion.fuse(prior, [-0.1, -2.4]) == pytest.approx([one - total for one in scores])
+
+
 def test_a_saved_fusion_comes_back_with_rounded_biases(tmp_path: Path) -> None:
-    save(Fusion(0.3, 0.1, (-1.23456, -2.0)), tmp_path / "f.json")
-    assert Fusion.load(tmp_path / "f.json") == Fusion(0.3, 0.1, (-1.235, -2.0))
-    assert set(json.loads((tmp_path / "f.json").read_text())) == {"choice", "write", "bias"}
+    save(Fusion(0.3, 0.1, (-1.23456, -2.0), (0.5, -0.12345)), tmp_path / "f.json")
+    assert Fusion.load(tmp_path / "f.json") == Fusion(0.3, 0.1, (-1.235, -2.0), (0.5, -0.123))
+    assert set(json.loads((tmp_path / "f.json").read_text())) == {"choice", "write", "bias", "match_bias"}
 
 
 API = {"sampling_method": "DDIM", "width": 512, "height": 512, "sampling_steps": 20, "cfg_scale": 7.0}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from stand_ins import RuleEngine
 
 from diffagent.agent.agent import Agent
-from diffagent.agent.fusion import Fusion
+from diffagent.agent.fusion import Fusion, matches
 from diffagent.data.errors import BadInput
 from diffagent.training.selection import (
     LeaveOut,
@@ -208,8 +209,19 @@ def test_the_untuned_model_is_measured_beside_with_its_own_habits(make_agent: Ma
     assert "untuned_llm" not in alone
 
 
-def test_habits_are_the_mean_of_each_letter() -> None:
-    assert habits([(-1.0, -3.0), (-2.0, -5.0, -9.0)]) == (-1.5, -4.0, -9.0)
+def test_habits_are_what_is_said_of_each_letter_and_each_match_whatever_the_prompt() -> None:
+    letters, of_match = (0.2, -0.3, 0.1), {8: 0.5, 6: 0.25, 5: -0.75}
+    said = []
+    for turn in range(3):  # 4/7, 2/7 and 1/7 are matches of 8, 6 and 5
+        shares = np.roll([4 / 7, 2 / 7, 1 / 7], turn)
+        told = [letters[i] + of_match[m] for i, m in enumerate(matches(np.log(shares)))]
+        said.append((np.log(shares), np.array(told) - 3.0 - turn))  # and a constant of the row
+    found = habits(said)
+    assert found.bias == pytest.approx(letters, abs=2e-3)
+    assert [found.match_bias[m] for m in (8, 6, 5)] == pytest.approx([0.5, 0.25, -0.75], abs=2e-3)
+    assert found.match_bias[0] == 0.0  # never seen
+    flat = replace(found, choice=1.0).fuse(*said[0])
+    assert np.diff(flat) == pytest.approx(np.diff(said[0][0]), abs=5e-3)  # nothing is left of what it said
 
 
 def test_documents_near_a_query_can_be_left_out(make_agent: MakeAgent) -> None:
