@@ -10,7 +10,7 @@ import pytest
 from stand_ins import ENTRIES, WordEncoder, plain_ranker
 
 from diffagent.agent.matching import FEATURES
-from diffagent.agent.prefilter import Prefilter, Ranker
+from diffagent.agent.prefilter import Candidate, Prefilter, Ranker, including
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadCatalog, BadInput
 
@@ -136,3 +136,11 @@ def test_a_damaged_specification_is_refused(catalog_path: Path, encoder: WordEnc
         catalog.put_features("text", {1: b"\x01"})
         with pytest.raises(BadCatalog, match="damaged"):
             Prefilter.of(catalog, encoder, plain_ranker())
+
+
+def test_a_card_is_included_in_the_last_ones_place_as_probable_as_it() -> None:
+    fox, lake, castle = (entry.card for entry in ENTRIES[:3])
+    listed = [Candidate(fox, -1.0), Candidate(lake, -2.0)]
+    assert including(listed, lake) == listed
+    assert including(listed, castle) == [Candidate(fox, -1.0), Candidate(castle, -2.0)]
+    assert including([], castle) == [Candidate(castle, 0.0)]

@@ -18,7 +18,7 @@ from diffagent.data.errors import BadInput
 from diffagent.training.rrhf.config import RRHFConfig
 from diffagent.training.rrhf.decoder import Asked
 from diffagent.training.rrhf.policy import Policy, Tuned
-from diffagent.training.rrhf.queries import Query, ask, default_card, with_default
+from diffagent.training.rrhf.queries import Query, ask, default_card
 from diffagent.training.rrhf.responses import _named, complete, respond, summary
 
 ROW = {
@@ -57,8 +57,6 @@ def test_the_default_stands_among_the_candidates(agent: Agent) -> None:
     assert len(query.cards) == 4
     assert "Old Pickle" not in {card.name for card in query.cards}
     assert query.wishes.negative_prompt == "blurry"
-    first = query.cards[0]
-    assert with_default([first, first], default) == [first, default]
     with pytest.raises(BadInput, match="is a LoRA"):
         default_card(agent, "Ink Fox Style")
 
