@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections.abc import Awaitable, Callable
-from contextlib import closing
+from contextlib import closing, redirect_stdout
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal
@@ -167,11 +168,16 @@ def server(offered: list[Tool]) -> Server[Any]:
 
 
 async def serve_stdio(served: Server[Any]) -> None:
-    """Answers one client on stdin and stdout until it closes stdin; what is under way then is dropped."""
+    """Answers one client on stdin and stdout until it closes stdin; what is under way then is dropped.
+
+    The transport keeps what is printed off the wire while it serves; what Python still buffers then would
+    follow the last answer, so ``sys.stdout`` is stderr meanwhile.
+    """
     from mcp.server.stdio import stdio_server
 
     async with stdio_server() as (read, write):
-        await served.run(read, write, served.create_initialization_options())
+        with redirect_stdout(sys.stderr):
+            await served.run(read, write, served.create_initialization_options())
 
 
 def _check_installed() -> None:

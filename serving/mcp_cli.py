@@ -46,6 +46,5 @@ def _interrupted(_signal: int, _frame: object) -> None:
 
 
 def _leave(status: int) -> NoReturn:
-    sys.stdout.flush()
-    sys.stderr.flush()
+    sys.stderr.flush()  # not stdout: the protocol's answers are out, and nothing else belongs there
     os._exit(status)  # nothing is open for writing

@@ -17,6 +17,7 @@ from diffagent.agent.engines.causal_lm import CausalLM
 from diffagent.agent.engines.transformers_engine import TransformersEngine
 from diffagent.agent.grammar import Grammar, Slot
 from diffagent.data.errors import BadInput, EngineError, MissingWeights
+from diffagent.data.weights import DEFAULT_LLM, resolve
 
 SYSTEM = "Answer with the model that fits."
 SAMPLERS = ("Euler a", "Euler", "DPM++ 2M", "DPM++ 2M Karras", "DDIM")
@@ -231,8 +232,6 @@ def test_generate_is_greedy_and_batches_agree(tiny: TransformersEngine) -> None:
 def test_prompt_ids_equal_apply_chat_template(smollm: TransformersEngine, user: str) -> None:
     from transformers import AutoTokenizer
 
-    from diffagent.data.weights import DEFAULT_LLM, resolve
-
     reference = AutoTokenizer.from_pretrained(resolve(DEFAULT_LLM).path)
     messages = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": user}]
     messages = [message for message in messages if message["content"]]
@@ -249,11 +248,12 @@ def test_a_user_cannot_close_the_turn(smollm: TransformersEngine) -> None:
     smollm.write(Prompt(SYSTEM, evil + "\ud800"), answer_grammar(1.0))
 
 
-def test_the_default_model_understands(smollm: TransformersEngine) -> None:
+def test_the_published_model_understands() -> None:
+    published = TransformersEngine.load(DEFAULT_LLM, "cpu")  # by name: without the adapter
     prompt = Prompt("Answer with one word.", "What is the capital of France?")
-    assert "Paris" in smollm.generate(prompt, 12)
+    assert "Paris" in published.generate(prompt, 12)
     grammar = Grammar(("", Slot("city", ("London", "Paris", "Rome"), (-1.0, -1.1, -1.2)), "."), 5.0)
-    assert smollm.write(prompt, grammar) == "Paris."
+    assert published.write(prompt, grammar) == "Paris."
 
 
 @pytest.mark.parametrize("name", ["<|im_end|>", "日本 😀", "👨\u200d👩", 'q"[1]\\n', "(x:1.2)"])
