@@ -16,6 +16,8 @@ from typing import Self
 
 import numpy as np
 
+POINTS = 10
+"""Matches: 0 to 9."""
 NATS_A_POINT = 0.5
 """Of a candidate's log-probability, for each point of its match below 9."""
 
@@ -25,14 +27,14 @@ def matches(scores: Sequence[float]) -> list[int]:
     up, a point less for each half nat below, 0 for less than 1.4 %."""
     given = np.asarray(scores, float)
     below = np.logaddexp.reduce(given) - given
-    return [int(points) for points in 9 - np.minimum(9, np.rint(below / NATS_A_POINT))]
+    return [int(points) for points in np.maximum(0, POINTS - 1 - np.rint(below / NATS_A_POINT))]
 
 
 @dataclass(frozen=True)
 class Fusion:
     """How much the language model's word counts beside the priors; fitted on the align part.
 
-    ``choice`` multiplies its log-probability of a letter; ``bias`` [letters] and ``match_bias`` [10] are
+    ``choice`` multiplies its log-probability of a letter; ``bias`` [letters] and ``match_bias`` [POINTS] are
     subtracted from that first: what it says of a letter and of a match whatever the prompt (letters beyond
     the fitted ones take the mean). ``write`` multiplies its log-probability of a parameter.
     """

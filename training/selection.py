@@ -23,7 +23,7 @@ import numpy.typing as npt
 from diffagent.agent.agent import Agent
 from diffagent.agent.answer import LABELS, question
 from diffagent.agent.engines import Engine
-from diffagent.agent.fusion import Fusion, matches
+from diffagent.agent.fusion import POINTS, Fusion, matches
 from diffagent.agent.matching import Matcher, Requirement
 from diffagent.agent.prefilter import Candidate, Prefilter
 from diffagent.agent.specification import KIND, Packed
@@ -37,8 +37,6 @@ from diffagent.training.parameters import Said, say
 
 RANKS = (1, 5, 16, 50)
 RESAMPLES = 1000
-POINTS = 10
-"""Matches: 0 to 9."""
 RIDGE = 1e-3
 
 Ranked = npt.NDArray[np.float64]
