@@ -167,10 +167,9 @@ class BatchQueue(Generic[Q, A]):
 
         error = ask(groups)
         if error is not None:
-            left = [question for question in groups if question not in answered]
-            for question in left:
-                once = len(groups) == 1 or isinstance(error, EngineGone)
-                found = error if once else ask([question])
+            final = len(groups) == 1 or isinstance(error, EngineGone)
+            for question in [one for one in groups if one not in answered]:
+                found = error if final else ask([question])
                 if found is not None:
                     loop.call_soon_threadsafe(_deliver, groups[question], found)
         return len(answered)
