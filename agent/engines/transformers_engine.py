@@ -191,6 +191,12 @@ def best_dtype(folder: Path, device: str) -> torch.dtype:
     """bf16, but fp32 on a CPU that would emulate bf16 (up to ten times slower) if the weights are small."""
     import torch
 
-    native = device != "cpu" or torch.cpu._is_avx512_bf16_supported()
     small = sum(file.stat().st_size for file in folder.glob("*.safetensors")) <= SMALL_BYTES
-    return torch.float32 if small and not native else torch.bfloat16
+    return torch.float32 if small and not computes_bf16(device) else torch.bfloat16
+
+
+def computes_bf16(device: str) -> bool:
+    """Whether a device has bf16 arithmetic; a CPU without it emulates it, up to ten times slower."""
+    import torch
+
+    return device != "cpu" or torch.cpu._is_avx512_bf16_supported()

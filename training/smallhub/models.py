@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from diffagent.agent.engines.transformers_engine import computes_bf16
 from diffagent.data.text_encoder import Encoder
 from diffagent.training.smallhub.pictures import STYLES, Pictures
 from diffagent.training.smallhub.pipeline import condition, new_scheduler, new_unet, pipeline_class
@@ -115,7 +116,7 @@ def _train(
         x, text = (one.to(device) for one in next(batches))
         at = torch.randint(0, 1000, (len(x),), device=device)
         added = torch.randn_like(x)
-        with torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
+        with torch.autocast(device, torch.bfloat16, enabled=computes_bf16(device)):
             guess = unet(noise.add_noise(x, added, at), at, encoder_hidden_states=text).sample
         loss = torch.nn.functional.mse_loss(guess.float(), added)
         optimiser.zero_grad(set_to_none=True)
