@@ -50,9 +50,12 @@ class Query:
 
     @property
     def key(self) -> str:
-        """Tells queries apart in files: a digest of prompt and candidates."""
+        """Tells queries apart in files: a digest of what is asked (matches too), and among which models."""
+        asked = self.question
         said = [
             self.form,
+            asked.system,
+            asked.user,
             self.wishes.prompt,
             self.wishes.negative_prompt,
             *(card.air for card in self.cards),

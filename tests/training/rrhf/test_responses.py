@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 import torch
 
 from diffagent.agent.agent import Agent
-from diffagent.agent.answer import LABELS, short_name
+from diffagent.agent.answer import LABELS, identity
 from diffagent.agent.engines.transformers_engine import TransformersEngine
 from diffagent.agent.wishes import Wishes
 from diffagent.data.callability import flaw
@@ -35,6 +36,19 @@ def policy(tiny: TransformersEngine) -> Policy:
 
 def queries(agent: Agent, form: str = "candidates", k: int = 4) -> list[Query]:
     return list(ask([ROW], agent, form, k, default_card(agent), 0))  # type: ignore[arg-type]
+
+
+def test_a_querys_key_follows_from_all_that_is_asked(agent: Agent) -> None:
+    (query,), (again,) = queries(agent), queries(agent)
+    assert query.key == again.key
+    surer = [replace(query.candidates[0], score=5.0), *query.candidates[1:]]
+    for other in (
+        replace(query, candidates=tuple(surer)),  # the same models, but the question shows other matches
+        replace(query, candidates=query.candidates[::-1]),
+        replace(query, wishes=replace(query.wishes, negative_prompt="red")),
+        Query(query.wishes, (), "memory"),
+    ):
+        assert other.key != query.key
 
 
 def test_branches_of_a_question_do_not_disturb_each_other(policy: Policy) -> None:
@@ -85,9 +99,7 @@ def test_an_answers_tokens_spell_it(agent: Agent, policy: Policy) -> None:
         made = complete("beam", card, {}, query, policy, agent)
         text = policy.chat.decode(made.tokens[:-1])
         assert text.startswith(
-            '["Ink Fox Style","LoRA","SD 1.5",'
-            if form == "memory"
-            else f"{LABELS[1]} {short_name(card.name)} ["
+            '["Ink Fox Style","LoRA","SD 1.5",' if form == "memory" else f"{LABELS[1]} {identity(card)} ["
         )
         assert made.tokens[-1] == policy.chat.end_ids[0]
         assert made.call.model == card.name
@@ -115,7 +127,7 @@ def test_what_names_no_model_of_the_catalog_is_invalid(agent: Agent, text: str, 
 def test_letters_beyond_the_candidates_are_invalid(agent: Agent) -> None:
     (query,) = queries(agent)
     assert _named(LABELS[2], query, agent) == query.cards[2]
-    assert _named(f'{LABELS[2]} [512,512,"Euler a",20,7', query, agent) == query.cards[2]
+    assert _named(f'{LABELS[2]} = [512,512,"Euler a",20,7', query, agent) == query.cards[2]
     for text in (LABELS[4], "", "AB", "?", "The best"):
         assert _named(text, query, agent) is None
 
