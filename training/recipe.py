@@ -1,7 +1,7 @@
 """Recipes: how a model is fine-tuned, as a YAML file and as a dataclass that is checked.
 
     model: smollm2-135m-instruct
-    mix: {memory: 0.1, absent: 0.15}
+    mix: {memory: 0.2, absent: 0.15}
     lora: {r: 16, alpha: 32}
 
 An unknown key is an error that names the known ones.
