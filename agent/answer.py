@@ -1,15 +1,16 @@
 """The answer: what the language model reads, the few tokens it writes, and how they become a call.
 
-It reads the candidates, a letter each, and the user's prompt; it writes the letter and name of one, as its
-line has them, and, as a JSON list, the other fields of the paper (section 3.1):
+It reads the candidates, a line each, and the user's prompt; it writes the line of one up to its bracket, and
+behind that, as a JSON list, the parameters of the paper's call (section 3.1):
 
-    B AIO Pixel Art [512,512,"Euler a",20,7,"Checkpoint","SD 1.5"]
+    B AIO Pixel Art = [512,512,"Euler a",20,7]
 
-Keys would double the tokens and say nothing: every token costs a decoding step. The letter is one token, so
-that a choice is one row of log-probabilities on any engine; behind it the name is a plain copy, which a small
-model makes without a slip. Type and base model are forced by the grammar once the letter stands, so they
-come last, where nothing open waits for them to be read; identity fields (AIR, base checkpoint, description)
-are never generated: :func:`expand` fills them from the catalog.
+A line holds letter, name, type (``+`` a LoRA, ``=`` a checkpoint) and, where it is not SD 1.5, base model.
+The letter is one token, so that a choice is one row of log-probabilities on any engine; what follows it up to
+the bracket is a plain copy, which a small model makes without a slip: each token stands behind the same ones
+in the question. Keys and words in place of signs would double the tokens, and every token costs time.
+Identity fields (AIR, base checkpoint, description) are never generated: :func:`expand` fills them from the
+catalog.
 """
 
 from __future__ import annotations
@@ -39,29 +40,26 @@ READ_CHARACTERS = 320
 """Characters of a user's prompt that the language model reads; the prefilter and the call take all."""
 SYSTEM = (
     "You pick the text-to-image model that fits the user's prompt best. Each line is a letter, a model's "
-    "name, its match from 0 to 9, and + if it is a LoRA. Answer with letter, name and a JSON list: width, "
-    "height, sampler, steps, CFG scale, type, base model."
+    "name, + for a LoRA or = for a checkpoint, and its match from 0 to 9. Answer with a line up to its "
+    "bracket and a JSON list: width, height, sampler, steps, CFG scale."
 )
 _ASIDE = re.compile(r"[\[(【（{<][^\])】）}>]*(?:[\])】）}>]|$)")
 _BAR = re.compile(r"\s[-–—~]+\s|[|丨:/]")
 _FILLER = re.compile(r"(?i)\b(?:lora|locon|lycoris|loha|v?\d+(?:\.\d+)*[a-z]?)\b")
 _SIGNS = " ,.:;-_/+*&~#=<>"
 _NOT_LATIN = re.compile(r"[^\x20-\u024f]+")
-FIELDS = (
-    "width",
-    "height",
-    "sampling_method",
-    "sampling_steps",
-    "cfg_scale",
-    "type",
-    "base_model",
-)
-"""What an answer's list holds, in order: the paper's fields less name and description, forced ones last."""
-_ANSWER = re.compile(r"(\S) (.*) (\[\d.*\])", re.DOTALL)
+PARAMETERS = ("width", "height", "sampling_method", "sampling_steps", "cfg_scale")
+"""What an answer's list holds, in order."""
+USUAL_BASE_MODEL = "SD 1.5"
+"""The base model of a line that names none."""
+MARKS = {"LoRA": "+", "Checkpoint": "="}
+"""A model's type in a line."""
+_TYPES = {mark: kind for kind, mark in MARKS.items()}
+_ANSWER = re.compile(r"(\S) (.*) ([+=])(?: ([^+=\[\]]+))? (\[\d.*\])", re.DOTALL)
 
 
 def question(candidates: Sequence[Candidate], prompt: str) -> Prompt:
-    """The chat turn: one line a candidate (letter, name, match, type), then the user's prompt."""
+    """The chat turn: one line a candidate (letter, identity, match), then the user's prompt."""
     scores = [one.score for one in candidates]
     lines = [
         f"{label} {describe(one.card, points)}"
@@ -76,14 +74,17 @@ def wanted(prompt: str) -> str:
 
 
 def describe(card: Card, match: int) -> str:
-    """A candidate in about seven tokens: name, match, + for a LoRA, base model if it is not SD 1.5.
+    """A candidate in about seven tokens: its identity and its match.
 
-    The bracket ends the name as it does in the answer, so that the copy ends where it should. On a CPU
-    without bf16 arithmetic a token costs 2 ms, so sixteen candidates get no more than this.
+    On a CPU without bf16 arithmetic a token costs 2 ms, so sixteen candidates get no more than this.
     """
-    kind = "" if card.type == "Checkpoint" else "+"
-    base = "" if card.base_model == "SD 1.5" else f" {card.base_model}"
-    return f"{short_name(card.name)} [{match}{kind}{base}"
+    return f"{identity(card)} [{match}"
+
+
+def identity(card: Card) -> str:
+    """Short name, type and base model: what a candidate's line and an answer have in front of the bracket."""
+    base = "" if card.base_model == USUAL_BASE_MODEL else f" {card.base_model}"
+    return f"{short_name(card.name)} {MARKS[card.type]}{base}"
 
 
 def short_name(name: str) -> str:
@@ -102,11 +103,10 @@ def short_name(name: str) -> str:
 
 def grammar(label: str, card: Card, settings: Mapping[str, Setting], llm_weight: float) -> Grammar:
     """The answers that are legal for one chosen candidate, with the prior of each setting."""
-    forced = json.dumps([card.type, card.base_model], ensure_ascii=False, separators=(",", ":"))
     size, sampler, steps, cfg = (settings[name] for name in ("size", "sampler", "steps", "cfg_scale"))
     return Grammar(
         (
-            f"{label} {short_name(card.name)} [",
+            f"{label} {identity(card)} [",
             Slot("size", tuple(f"{width},{height}" for width, height in size.values), size.log_priors),
             ',"',
             Slot("sampler", sampler.values, sampler.log_priors),
@@ -114,7 +114,7 @@ def grammar(label: str, card: Card, settings: Mapping[str, Setting], llm_weight:
             Slot("steps", tuple(map(str, steps.values)), steps.log_priors),
             ",",
             Slot("cfg", tuple(f"{value:g}" for value in cfg.values), cfg.log_priors),
-            f",{forced[1:]}",
+            "]",
         ),
         llm_weight,
     )
@@ -124,21 +124,22 @@ def read(answer: str) -> tuple[str, dict[str, Any]]:
     """The letter and the fields of an answer.
 
     Raises:
-        EngineError: the text is not a letter, a name and a list of seven (a cut-off or unconstrained answer).
+        EngineError: the text is no line's beginning and list of five (a cut-off or unconstrained answer).
     """
     parts = _ANSWER.fullmatch(answer.strip())
-    label, name, body = parts.groups() if parts else ("", "", "[]")
+    label, name, mark, base, body = parts.groups() if parts else ("", "", "", "", "[]")
     try:
         values = json.loads(body)
     except json.JSONDecodeError as error:
         raise EngineError(
             f"the language model answered {answer[:60]!r}, which is no call ({error})"
         ) from None
-    if not label or label not in LABELS or len(values) != len(FIELDS):
+    if not label or label not in LABELS or len(values) != len(PARAMETERS):
         raise EngineError(
-            f"the language model answered {answer[:60]!r}, which is no letter, name and list of seven"
+            f"the language model answered {answer[:60]!r}, which is no letter, name, type and list of five"
         )
-    return label, {"model": name, **dict(zip(FIELDS, values, strict=True))}
+    said = {"model": name, "type": _TYPES[mark], "base_model": base or USUAL_BASE_MODEL}
+    return label, said | dict(zip(PARAMETERS, values, strict=True))
 
 
 def resolve(label: str, fields: Mapping[str, Any], cards: Sequence[Card]) -> dict[str, Any]:

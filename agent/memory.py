@@ -13,7 +13,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from diffagent.agent.answer import FIELDS, wanted
+from diffagent.agent.answer import PARAMETERS, wanted
 from diffagent.agent.engines import Engine, Prompt
 from diffagent.agent.grammar import Grammar, Slot
 from diffagent.agent.settings import Setting
@@ -24,7 +24,7 @@ MEMORY_SYSTEM = (
     "You know the text-to-image models. Answer with a JSON list: name, type, base model, width, height, "
     "sampler, steps, CFG scale."
 )
-ORDER = ("model", *FIELDS[-2:], *FIELDS[:-2])
+ORDER = ("model", "type", "base_model", *PARAMETERS)
 """What the list holds, in order: identity, then parameters."""
 
 

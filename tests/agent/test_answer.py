@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from stand_ins import ENTRIES
 
-from diffagent.agent.answer import FIELDS, LABELS, expand, grammar, question, read, ready, short_name
+from diffagent.agent.answer import LABELS, PARAMETERS, expand, grammar, question, read, ready, short_name
 from diffagent.agent.prefilter import Candidate
 from diffagent.agent.settings import Setting
 from diffagent.agent.wishes import Wishes
 from diffagent.data.errors import EngineError
-from diffagent.data.records import SAMPLERS, Card, T2ICall, Usage
+from diffagent.data.records import SAMPLERS, Card, ModelType, T2ICall, Usage
 
 CHOICES = {
     "size": Setting(((512, 768), (768, 512)), (-0.1, -2.0)),
@@ -46,11 +47,11 @@ def test_the_question_has_a_line_for_each_candidate_then_the_prompt() -> None:
     listed = [Candidate(one.card, math.log(share) - 1) for one, share in zip(ENTRIES, shares, strict=True)]
     asked = question(listed, "a fox,\n(red:1.2) <lora:ink:1> snow")
     assert asked.user.splitlines() == [
-        "A Tiny Pixels [9",
-        'B Oil "Masters" [4',
-        "C Ink Fox Style [3+",
-        "D Grand XL [2 SDXL 1.0",
-        "E Old Pickle [1",
+        "A Tiny Pixels = [9",
+        'B Oil "Masters" = [4',
+        "C Ink Fox Style + [3",
+        "D Grand XL = SDXL 1.0 [2",
+        "E Old Pickle = [1",
         "Prompt: a fox, red snow",
     ]
     assert question(listed[:1], "a fox").system == asked.system
@@ -80,7 +81,7 @@ def test_the_question_has_one_line_each_whatever_names_and_prompt(names: list[st
     listed = [Candidate(card(name), -float(n)) for n, name in enumerate(names)]
     lines = question(listed, prompt).user.split("\n")
     assert [line[0] for line in lines[:-1]] == list(LABELS[: len(names)])
-    assert all(len(line) <= 2 + 16 + 3 for line in lines[:-1])
+    assert all(len(line) <= 2 + 16 + 5 for line in lines[:-1])
     assert lines[-1].startswith("Prompt: ")
     assert len(lines[-1]) <= 8 + 320
 
@@ -100,6 +101,8 @@ def test_the_grammar_spells_awkward_names(name: str) -> None:
 
 @given(
     name=NAMES,
+    kind=st.sampled_from(["Checkpoint", "LoRA"]),
+    base=st.sampled_from(["SD 1.5", "SDXL 1.0", "Other"]),
     label=st.sampled_from(LABELS),
     size=st.sampled_from(CHOICES["size"].values),
     sampler=st.sampled_from(CHOICES["sampler"].values),
@@ -107,14 +110,21 @@ def test_the_grammar_spells_awkward_names(name: str) -> None:
     cfg=st.sampled_from(CHOICES["cfg_scale"].values),
 )
 def test_every_answer_of_the_grammar_reads_back(
-    name: str, label: str, size: tuple[int, int], sampler: str, steps: int, cfg: float
+    name: str,
+    kind: ModelType,
+    base: str,
+    label: str,
+    size: tuple[int, int],
+    sampler: str,
+    steps: int,
+    cfg: float,
 ) -> None:
-    legal = grammar(label, card(name), CHOICES, 1.0)
+    legal = grammar(label, replace(card(name), type=kind, base_model=base), CHOICES, 1.0)
     chosen = {"size": f"{size[0]},{size[1]}", "sampler": sampler, "steps": str(steps), "cfg": f"{cfg:g}"}
     text = legal.render(chosen)
     assert legal.parse(text) == chosen
-    expected = dict(zip(FIELDS, (*size, sampler, steps, cfg, "Checkpoint", "SD 1.5"), strict=True))
-    assert read(text) == (label, {"model": short_name(name), **expected})
+    named = {"model": short_name(name), "type": kind, "base_model": base}
+    assert read(text) == (label, named | dict(zip(PARAMETERS, (*size, sampler, steps, cfg), strict=True)))
 
 
 def test_a_name_that_says_nothing_reads_back() -> None:
@@ -123,8 +133,11 @@ def test_a_name_that_says_nothing_reads_back() -> None:
 
 
 def test_an_answer_looks_as_documented() -> None:
-    draft = grammar("B", card("AIO Pixel Art"), CHOICES, 1.0).draft()
-    assert draft == 'B AIO Pixel Art [512,768,"DPM++ 2M Karras",30,7,"Checkpoint","SD 1.5"]'
+    pixels = card("AIO Pixel Art")
+    draft = grammar("B", pixels, CHOICES, 1.0).draft()
+    assert draft == 'B AIO Pixel Art = [512,768,"DPM++ 2M Karras",30,7]'
+    large = replace(pixels, type="LoRA", base_model="SDXL 1.0")
+    assert grammar("B", large, CHOICES, 1.0).draft().startswith("B AIO Pixel Art + SDXL 1.0 [512,")
 
 
 @pytest.mark.parametrize(
@@ -134,9 +147,12 @@ def test_an_answer_looks_as_documented() -> None:
         "A",
         "A [1,2",
         "A {}",
-        "A [1,2,3]",
-        "AB [1,2,3,4,5,6,7,8]",
-        "1 [1,2,3,4,5,6,7,8]",
+        "A = [1,2,3]",
+        "A Fox = [1,2,3]",
+        "A Fox [1,2,3,4,5]",
+        "A Fox = [1,2,3,4,5,6]",
+        "AB Fox = [1,2,3,4,5]",
+        "1 Fox = [1,2,3,4,5]",
         "[1,2,3,4,5,6,7,8]",
         "Sure! Here is the call.",
     ],

@@ -84,9 +84,9 @@ class Talker(RuleEngine):
 
     def generate_many(self, prompts: Sequence[Prompt], max_new_tokens: int, batch_size: int = 8) -> list[str]:
         answers = [
-            'A Tiny Pixels [512,512,"Euler a",20,7,"Checkpoint","SD 1.5"]',
-            'A Tiny Pixies [512,512,"Euler a",20,7,"Checkpoint","SD 1.5"]',
-            'A Tiny Pixels [512,512,"Euler a",20,7,"LoRA","SD 1.5"]',
+            'A Tiny Pixels = [512,512,"Euler a",20,7]',
+            'A Tiny Pixies = [512,512,"Euler a",20,7]',
+            'A Tiny Pixels + [512,512,"Euler a",20,7]',
             "I would use Tiny Pixels.",
         ]
         return answers[: len(prompts)]
@@ -111,7 +111,7 @@ class Rememberer(RuleEngine):
             '["Tiny Pixels","Checkpoint","SD 1.5",512,512,"Euler a",20,7]',
             '["Tiny Pixels","LoRA","SD 1.5",512,512,"Euler a",20,7]',
             '["Tiny Pixels","Checkpoint","SD 1.5",512,512,"Euler a",200,7]',
-            'A Tiny Pixels [512,512,"Euler a",20,7,"Checkpoint","SD 1.5"]',
+            'A Tiny Pixels = [512,512,"Euler a",20,7]',
         ]
         return answers[: len(prompts)]
 

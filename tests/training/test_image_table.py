@@ -81,13 +81,13 @@ def test_a_free_answer_among_candidates_names_the_model_of_its_letter(
     class Copies(RuleEngine):
         def generate(self, prompt: Any, max_new_tokens: int) -> str:
             (line,) = (line for line in prompt.user.split("\n") if "Oil" in line)
-            return line.split("[")[0] + '[768,512,"DDIM",30,6.5,"Checkpoint","SD 1.5"]'
+            return line.split("[")[0] + '[768,512,"DDIM",30,6.5]'
 
     agent = make_agent(Copies())
     call = free(agent, "candidates", default_card(agent))("oil painting of a harbour")
     assert call is not None
     assert (call.model, call.sampling_method) == ('Oil "Masters" {v2}', "DDIM")  # whose line is shorter
-    misread = Says('A Somebody Else [768,512,"DDIM",30,6.5,"Checkpoint","SD 1.5"]')
+    misread = Says('A Somebody Else = [768,512,"DDIM",30,6.5]')
     assert free(make_agent(misread), "candidates", default_card(agent))("a fox") is None
 
 
