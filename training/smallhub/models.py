@@ -34,7 +34,7 @@ class Schedule:
     style: int = 400
     early: int = 20
     batch: int = 32
-    learning_rate: float = 3e-4
+    learning_rate: float = 5e-4
     every: int = 250
     channels: tuple[int, ...] = (24, 48, 96)
 
@@ -65,11 +65,16 @@ def models() -> list[Model]:
     return found
 
 
+def model_folders(out: Path) -> dict[str, Path]:
+    """Model name → its folder in ``out``."""
+    return {one.name: out / one.name.lower().replace(" ", "-") for one in models()}
+
+
 def train_all(
     pictures: Pictures, hands: list[int], encoder: Encoder, schedule: Schedule, out: Path, progress: Progress
 ) -> dict[str, Path]:
     """Model name → its folder; models that are there are kept, a base that was cut off goes on."""
-    folders = {one.name: out / one.name.lower().replace(" ", "-") for one in models()}
+    folders = model_folders(out)
     base = folders[BASE]
     if not _whole(base):
         _train(
@@ -102,7 +107,7 @@ def _train(
     device = "cuda" if torch.cuda.is_available() else "cpu"
     unet, noise = new_unet(schedule.channels), new_scheduler()
     if start is not None:
-        unet.load_state_dict(_unet_of(start).state_dict())
+        unet.load_state_dict(load_unet(start).state_dict())
     unet.to(device, memory_format=torch.channels_last).train()
     optimiser = torch.optim.AdamW(unet.parameters(), schedule.learning_rate, weight_decay=1e-4)
     half_way = out / f".{style}.pt"
@@ -125,7 +130,7 @@ def _train(
         optimiser.step()
         losses.append(float(loss.detach()))
         if step in kept:
-            _save(unet, noise, kept[step], {"steps": step, "loss": float(np.mean(losses[-100:]))})
+            save_model(unet, kept[step], {"steps": step, "loss": float(np.mean(losses[-100:]))})
         elif step % schedule.every == 0:
             _write(half_way, {"step": step, "unet": unet.state_dict(), "optimiser": optimiser.state_dict()})
     half_way.unlink(missing_ok=True)
@@ -168,13 +173,14 @@ def caption(subject: str, style: str, wording: int) -> str:
     return text.removesuffix(", plain")
 
 
-def _save(unet: Any, noise: Any, folder: Path, facts: dict[str, Any]) -> None:
+def save_model(unet: Any, folder: Path, facts: dict[str, Any]) -> None:
+    """Write a model as a pipeline's folder, complete or not at all; ``facts`` say how it was trained."""
     import shutil
 
     scratch = folder.with_name(f".{folder.name}")
     shutil.rmtree(scratch, ignore_errors=True)
     training = unet.training
-    pipeline_class()(unet.eval(), noise).save_pretrained(str(scratch))
+    pipeline_class()(unet.eval(), new_scheduler()).save_pretrained(str(scratch))
     unet.train(training)
     (scratch / "training.json").write_text(json.dumps(facts) + "\n", encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
@@ -185,7 +191,8 @@ def _whole(folder: Path) -> bool:
     return (folder / "training.json").is_file()
 
 
-def _unet_of(folder: Path) -> Any:
+def load_unet(folder: Path) -> Any:
+    """The UNet of a model's folder."""
     from diffusers import UNet2DConditionModel
 
     return UNet2DConditionModel.from_pretrained(str(folder), subfolder="unet")

@@ -33,7 +33,8 @@ from diffagent.training.rrhf.policy import Tuned
 from diffagent.training.rrhf.queries import default_card, read_queries
 from diffagent.training.sheets import blind_page, sheets
 from diffagent.training.smallhub import hub
-from diffagent.training.smallhub.models import BASE, Schedule, models, train_all
+from diffagent.training.smallhub.models import BASE, Schedule, model_folders, models, train_all
+from diffagent.training.smallhub.packed import unpack
 from diffagent.training.smallhub.pictures import Pictures, draw, fetch
 from diffagent.training.smallhub.pipeline import reader
 from diffagent.training.smallhub.scorers import SmallScorer, train_scorers
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 Say = Callable[[str], None]
 STAGES = ("1-pictures", "2-models", "3-scorers", "4-dabench", "5-sft", "6-rrhf", "7-tables")
+MODEL_HANDS = (0,)
+"""What the models draw like: of several hands under the same words they learn the mean."""
 REWARD_HANDS, REPORT_HANDS = (0, 1), (2, 3)
 IMAGES = 3
 
@@ -52,11 +55,13 @@ IMAGES = 3
 @dataclass(frozen=True)
 class Story:
     """Where the story is told, with which language model, and how long: ``scale`` multiplies steps and
-    counts."""
+    counts; ``hub`` is a packed hub whose models and scorers are taken instead of trained
+    (:mod:`diffagent.training.smallhub.packed`)."""
 
     out: Path
     llm: str
     scale: float = 1.0
+    hub: Path | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.scale <= 10:
@@ -85,6 +90,16 @@ class Story:
         base, style = self.times(whole.base, 2), self.times(whole.style, 4)
         return replace(whole, base=base, style=style, early=min(style - 1, self.times(whole.early)))
 
+    def unpack(self) -> None:
+        """Models and scorers out of the packed hub."""
+        if self.hub is not None:
+            unpack(self.hub, self.models, self.folder("3-scorers"))
+
+    @property
+    def models(self) -> dict[str, Path]:
+        """Model name → its folder."""
+        return model_folders(self.folder("2-models"))
+
     def scorers(self, side: str, progress: Progress) -> list[SmallScorer]:
         """The scorers that reward, or those that report."""
         hands, seed = (REWARD_HANDS, 10) if side == "reward" else (REPORT_HANDS, 20)
@@ -98,7 +113,7 @@ class Story:
         from diffagent.training.studio import Studio
 
         cards = hub.cards()
-        folders = {cards[one.name].air: model_folder(self, one.name) for one in models()}
+        folders = {cards[name].air: folder for name, folder in self.models.items()}
         maker = LocalDiffusers(files=folders, reader=reader(self.encoder))
         return Studio(self.out / "images", agent.catalog, maker=maker, size=(hub.SIDE, hub.SIDE))
 
@@ -106,10 +121,6 @@ class Story:
         from diffagent.agent.agent import Agent
 
         return Agent.of(self.catalog, Tuned.find(llm).engine())
-
-
-def model_folder(story: Story, name: str) -> Path:
-    return story.folder("2-models") / name.lower().replace(" ", "-")
 
 
 def tell(story: Story, until: str | None, progress: Progress, say: Say) -> dict[str, Any]:
@@ -144,9 +155,9 @@ def _pictures(story: Story, progress: Progress, say: Say) -> dict[str, Any]:
 
 
 def _models(story: Story, progress: Progress, say: Say) -> dict[str, Any]:
-    hands = list(range(4))
+    story.unpack()
     folders = train_all(
-        story.pictures, hands, story.encoder, story.schedule(), story.folder("2-models"), progress
+        story.pictures, list(MODEL_HANDS), story.encoder, story.schedule(), story.folder("2-models"), progress
     )
     return {name: json.loads((folder / "training.json").read_text()) for name, folder in folders.items()}
 
