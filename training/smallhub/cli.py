@@ -18,14 +18,20 @@ import click
     help="Multiplies all steps and counts; below 0.2 SFT learns little.",
 )
 @click.option("--until", metavar="STAGE", help="Stop behind this stage.")
-def story(out: Path, llm: str, scale: float, until: str | None) -> None:
+@click.option(
+    "--hub",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A packed hub, whose models and scorers are taken instead of trained.",
+)
+def story(out: Path, llm: str, scale: float, until: str | None, hub: Path | None) -> None:
     """Tell the whole of SFTA on a small hub with images: about two hours on two cores; again: goes on.
 
     \b
     diffagent train story OUT
+    diffagent train story OUT --hub tests/assets/smallhub.safetensors   # models and scorers as they ship
     """
     from diffagent.training.rrhf.cli import progress
     from diffagent.training.smallhub.story import Story, tell
 
-    found = tell(Story(out, llm, scale), until, progress, lambda line: click.echo(line, err=True))
+    found = tell(Story(out, llm, scale, hub), until, progress, lambda line: click.echo(line, err=True))
     click.echo(json.dumps(found))

@@ -1,0 +1,124 @@
+"""The hub's weights in one file: 48 MB of models and scorers as 9, for tests and for a story told from there.
+
+    2-models/, 3-scorers/ → smallhub.safetensors → 2-models/, 3-scorers/
+
+The base and the scorers lie in it in fp16; of every other model the difference from the base, its matrices at
+a low rank (:func:`diffagent.training.export.extract`). So the models that come out are not the ones that went
+in: what of their images' quality is left, a test measures.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from diffagent.data.errors import BadInput
+from diffagent.training.export import extract
+from diffagent.training.smallhub.models import BASE, load_unet, models, save_model
+from diffagent.training.smallhub.scorers import KINDS, build
+
+if TYPE_CHECKING:
+    import torch
+
+    Tensors = Mapping[str, torch.Tensor]
+SIDES = ("reward", "report")
+FORMAT = "diffagent small hub 1"
+DOWN, UP = ".down", ".up"
+
+
+def pack(folders: Mapping[str, Path], scorers: Path, path: Path, rank: int = 8) -> int:
+    """Write the models (name → folder) and both sets of scorers; returns the file's bytes."""
+    import torch
+    from safetensors.torch import save_file
+
+    base = load_unet(folders[BASE]).state_dict()
+    tensors = {f"{BASE}/{name}": weight for name, weight in base.items()}
+    facts = {}
+    for model in models():
+        folder = folders[model.name]
+        facts[model.name] = json.loads((folder / "training.json").read_text("utf-8"))
+        if model.name != BASE:
+            for name, weight in _difference(load_unet(folder).state_dict(), base, rank).items():
+                tensors[f"{model.name}/{name}"] = weight
+    for side in SIDES:
+        for kind in KINDS:
+            for name, weight in torch.load(scorers / side / f"{kind}.pt", weights_only=True).items():
+                tensors[f"{side}/{kind}/{name}"] = weight
+    stored = {name: weight.detach().to(torch.float16).contiguous() for name, weight in tensors.items()}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(stored, path, metadata={"format": FORMAT, "training": json.dumps(facts)})
+    return path.stat().st_size
+
+
+def unpack(path: Path, folders: Mapping[str, Path], scorers: Path) -> None:
+    """The reverse of :func:`pack`; models and scorers that are there are replaced.
+
+    Raises:
+        BadInput: the file is missing or holds no hub.
+    """
+    import torch
+    from safetensors import safe_open
+
+    if not path.is_file():
+        raise BadInput(f"{path} is no file: give a small hub that was packed")
+    with safe_open(path, "pt") as stored:
+        said = stored.metadata() or {}
+        if said.get("format") != FORMAT:
+            raise BadInput(f"{path} is {said.get('format')!r}, but a packed hub is {FORMAT!r}")
+        tensors = {name: stored.get_tensor(name).float() for name in stored.keys()}  # noqa: SIM118
+    facts = json.loads(said["training"])
+    base = _under(tensors, BASE)
+    for model in models():
+        whole = base if model.name == BASE else _sum(base, _under(tensors, model.name))
+        folders[model.name].parent.mkdir(parents=True, exist_ok=True)
+        save_model(_unet(whole), folders[model.name], facts[model.name])
+    for side in SIDES:
+        (scorers / side).mkdir(parents=True, exist_ok=True)
+        for kind in KINDS:
+            net = build(kind, 0)
+            net.load_state_dict(_under(tensors, f"{side}/{kind}"))
+            torch.save(net.state_dict(), scorers / side / f"{kind}.pt")
+
+
+def _difference(tuned: Tensors, base: Tensors, rank: int) -> dict[str, torch.Tensor]:
+    """Matrices at a low rank, where that is smaller; everything else whole."""
+    flat = {
+        name: weight.flatten(1)
+        for name, weight in tuned.items()
+        if weight.ndim > 1 and rank * (weight.shape[0] + weight[0].numel()) < weight.numel()
+    }
+    pairs = extract(flat, {name: base[name].flatten(1) for name in flat}, rank)
+    found = {name: weight - base[name] for name, weight in tuned.items() if name not in flat}
+    for name, (down, up) in pairs.items():
+        found |= {name + DOWN: down, name + UP: up}
+    return found
+
+
+def _sum(base: Tensors, difference: Tensors) -> dict[str, torch.Tensor]:
+    found = {}
+    for name, weight in base.items():
+        if name in difference:
+            found[name] = weight + difference[name]
+        else:
+            product = difference[name + UP] @ difference[name + DOWN]
+            found[name] = weight + product.reshape(weight.shape)
+    return found
+
+
+def _under(tensors: Tensors, start: str) -> dict[str, torch.Tensor]:
+    return {
+        name.removeprefix(f"{start}/"): one for name, one in tensors.items() if name.startswith(f"{start}/")
+    }
+
+
+def _unet(weights: Tensors) -> Any:
+    from diffagent.training.smallhub.pipeline import new_unet
+
+    channels = sorted(
+        {len(one) for name, one in weights.items() if name.endswith("conv1.bias") and "down" in name}
+    )
+    unet = new_unet(tuple(channels))
+    unet.load_state_dict(dict(weights))
+    return unet
