@@ -16,6 +16,8 @@ CONTEXT = 4096
 CPU_BLOCK = 32
 """Tokens of a block of the prefix cache on a CPU, the smallest that its kernels like."""
 CPU_CACHE_GB = "1"
+HEAD = {"head_dtype": "float32"}
+"""Logits in bf16 are rounded to steps of 1/8, so that near candidates tie; the transformers engine's are fp32."""
 
 Ask = tuple[list[int], Any]
 """Token ids and vLLM's SamplingParams."""
@@ -107,6 +109,7 @@ def settings(folder: Path, batch_size: int, dtype: str | None = None) -> dict[st
     options = {
         "model": str(folder),
         "dtype": chosen,
+        "hf_overrides": HEAD,
         "max_model_len": min(CONTEXT, int(config.get("max_position_embeddings", CONTEXT))),
         "max_num_seqs": 256 if cuda else batch_size,
         "enable_prefix_caching": True,
