@@ -31,7 +31,7 @@ from diffagent.data.records import Card, Usage, family
 
 ANSWER_TOKENS = 64
 AT_ONCE = 32
-"""Free answers in a batch."""
+"""Prompts in a batch."""
 
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 
@@ -76,7 +76,7 @@ def measure(
     if form == "memory":
         tight = [(one, answer_flaw(one, agent.catalog)) for one in _recalled(agent, prompts, progress)]
     else:
-        tight = [_called(agent, prompt) for prompt in progress(prompts, "constrained")]
+        tight = list(_called(agent, prompts, progress))
     loose = list(_freely(agent, prompts[:free], form, progress))
     flaws, loose_flaws = ([wrong for _, wrong in judged if wrong is not None] for judged in (tight, loose))
     return {
@@ -107,12 +107,16 @@ def _distinct(judged: Sequence[Judged]) -> int:
     return len({str(fields["model"]) for fields, wrong in judged if wrong is None})
 
 
-def _called(agent: Agent, prompt: str) -> Judged:
-    try:
-        call = agent.call(prompt).model_dump()
-    except DiffAgentError as error:
-        return {}, str(error)
-    return call, flaw(call, agent.catalog)
+def _called(agent: Agent, prompts: Sequence[str], progress: Progress) -> Iterable[Judged]:
+    """The agent's own calls."""
+    for start in progress(range(0, len(prompts), AT_ONCE), "constrained"):
+        asked = [{"prompt": prompt} for prompt in prompts[start : start + AT_ONCE]]
+        for found in agent.decide_many(asked):
+            if isinstance(found, DiffAgentError):
+                yield {}, str(found)
+            else:
+                call = found.call.model_dump()
+                yield call, flaw(call, agent.catalog)
 
 
 def _recalled(agent: Agent, prompts: Sequence[str], progress: Progress) -> Iterable[Mapping[str, Any]]:

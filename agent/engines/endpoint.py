@@ -3,8 +3,8 @@
     vllm serve FOLDER --hf-overrides '{"head_dtype": "float32"}'
     diffagent "a fox in the snow" --engine http://HOST:8000
 
-FOLDER holds the same weights (the default's are merged by :mod:`diffagent.agent.engines.merged`); the override
-keeps its logits from being rounded to bf16.
+FOLDER holds the same weights (the default's are merged by :mod:`diffagent.agent.engines.merged`); the
+override keeps its logits from being rounded to bf16.
 
 The prompt is built and cut into tokens here, so that every engine reads the same ids, and the grammar and
 the priors stay here too: the server is asked for log-probabilities of named tokens as the next one

@@ -17,7 +17,8 @@ CPU_BLOCK = 32
 """Tokens of a block of the prefix cache on a CPU, the smallest that its kernels like."""
 CPU_CACHE_GB = "1"
 HEAD = {"head_dtype": "float32"}
-"""Logits in bf16 are rounded to steps of 1/8, so that near candidates tie; the transformers engine's are fp32."""
+"""The transformers engine's logits are fp32 too; in bf16 they are rounded to steps of 1/8, so that candidates
+tie."""
 
 Ask = tuple[list[int], Any]
 """Token ids and vLLM's SamplingParams."""

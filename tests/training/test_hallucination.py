@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -139,8 +140,11 @@ def test_a_call_outside_the_catalog_counts_as_not_callable(make_agent: MakeAgent
 
         catalog, prefilter, engine = agent.catalog, agent.prefilter, agent.engine
 
-        def call(self, prompt: str) -> Any:
-            return agent.call(prompt).model_copy(update={"model": "Dreamy Dream 9"})
+        def decide_many(self, requests: Any) -> Any:
+            invented = {"model": "Dreamy Dream 9"}
+            return [
+                replace(one, call=one.call.model_copy(update=invented)) for one in agent.decide_many(requests)
+            ]
 
     found = measure(Inventor(), ["a fox", "a dog"], 0, quiet)  # type: ignore[arg-type]
     assert found["constrained"] == 1.0
