@@ -202,7 +202,7 @@ def _sft(story: Story, progress: Progress, say: Say) -> dict[str, Any]:
 
     folder = story.folder("5-sft")
     recipe = Recipe(
-        "story", story.llm, Mix(memory=1), lora=Lora(16, 32), epochs=3, batch=8, learning_rate=4e-4,
+        "story", story.llm, Mix(memory=1), lora=Lora(16, 32), epochs=1, batch=8, learning_rate=4e-4,
         held_out=min(64, story.times(64, 8)), eval_steps=story.times(25, 2), save_steps=story.times(50, 2),
     )  # fmt: skip
 
