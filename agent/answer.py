@@ -69,8 +69,15 @@ def question(candidates: Sequence[Candidate], prompt: str) -> Prompt:
 
 
 def wanted(prompt: str) -> str:
-    """The line of a question that holds the user's prompt: bare words, the first 320 characters."""
-    return "Prompt: " + _clip(" ".join(plain(strip_lora_tags(prompt)).split()), READ_CHARACTERS)
+    """The line of a question that holds the user's prompt: bare words, the first 320 characters.
+
+    A word of one letter at its beginning ("A tiger") is written small: a model that has answered ``A`` might
+    otherwise go on with the prompt in place of the candidate's line.
+    """
+    words = plain(strip_lora_tags(prompt)).split()
+    if words and len(words[0]) == 1:
+        words[0] = words[0].lower()
+    return "Prompt: " + _clip(" ".join(words), READ_CHARACTERS)
 
 
 def describe(card: Card, match: int) -> str:

@@ -11,7 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stand_ins import ENTRIES
 
-from diffagent.agent.answer import LABELS, PARAMETERS, expand, grammar, question, read, ready, short_name
+from diffagent.agent.answer import (
+    LABELS,
+    PARAMETERS,
+    expand,
+    grammar,
+    question,
+    read,
+    ready,
+    short_name,
+    wanted,
+)
 from diffagent.agent.prefilter import Candidate
 from diffagent.agent.settings import Setting
 from diffagent.agent.wishes import Wishes
@@ -55,6 +65,19 @@ def test_the_question_has_a_line_for_each_candidate_then_the_prompt() -> None:
         "Prompt: a fox, red snow",
     ]
     assert question(listed[:1], "a fox").system == asked.system
+
+
+@pytest.mark.parametrize(
+    ("prompt", "line"),
+    [
+        ("A tiger", "Prompt: a tiger"),
+        ("a tiger on A", "Prompt: a tiger on A"),
+        ("(A:1.2) tiger", "Prompt: a tiger"),
+        ("AB tiger", "Prompt: AB tiger"),
+    ],
+)
+def test_a_prompt_does_not_begin_as_a_candidates_line_does(prompt: str, line: str) -> None:
+    assert wanted(prompt) == line
 
 
 @pytest.mark.parametrize(
