@@ -242,12 +242,12 @@ def _dataset(listed: list[Example]) -> Any:
 
 
 def dtype_of(asked: str, weights: Weights) -> str:
-    """bf16 where the device computes in it; else fp32, which a CPU without bf16 arithmetic is faster in."""
+    """What is asked for, but fp32 where a CPU would emulate bf16; ``auto`` is bf16 on what computes in it."""
     import torch
 
     from diffagent.agent.engines.transformers_engine import best_dtype
 
-    if asked != "auto" and torch.cuda.is_available():
+    if asked == "float32" or (asked == "bfloat16" and torch.cuda.is_available()):
         return asked
     return str(best_dtype(weights.path, "cuda" if torch.cuda.is_available() else "cpu")).removeprefix(
         "torch."
