@@ -23,6 +23,7 @@ from tiny_llama import write_tiny_llama
 from diffagent.agent.agent import Agent
 from diffagent.agent.engines import BatchEngine, Choice, Prompt, Writing, load_engine
 from diffagent.agent.engines.transformers_engine import TransformersEngine
+from diffagent.agent.engines.vllm_engine import VllmEngine
 from diffagent.agent.fusion import Fusion
 from diffagent.agent.grammar import Grammar, Slot
 from diffagent.data.errors import BadPrompt, EngineError
@@ -65,7 +66,8 @@ def engine(request: pytest.FixtureRequest, folder: Path) -> Iterator[Any]:
         with serving(folder) as url:
             yield load_engine(url, str(folder))
         return
-    loaded: Any = load_engine("vllm", str(folder), concurrent=request.param == "AsyncLLM")
+    concurrent = request.param == "AsyncLLM"
+    loaded: Any = VllmEngine.load(str(folder), concurrent=concurrent, dtype="float32")  # as the others here
     yield loaded
     loaded.close()
 
