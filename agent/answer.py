@@ -110,10 +110,15 @@ def short_name(name: str) -> str:
 
 def grammar(label: str, card: Card, settings: Mapping[str, Setting], llm_weight: float) -> Grammar:
     """The answers that are legal for one chosen candidate, with the prior of each setting."""
+    return with_parameters(f"{label} {identity(card)} [", settings, llm_weight)
+
+
+def with_parameters(opening: str, settings: Mapping[str, Setting], llm_weight: float) -> Grammar:
+    """What names a model, and behind it its parameters to the end of the list."""
     size, sampler, steps, cfg = (settings[name] for name in ("size", "sampler", "steps", "cfg_scale"))
     return Grammar(
         (
-            f"{label} {identity(card)} [",
+            opening,
             Slot("size", tuple(f"{width},{height}" for width, height in size.values), size.log_priors),
             ',"',
             Slot("sampler", sampler.values, sampler.log_priors),

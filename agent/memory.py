@@ -13,7 +13,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from diffagent.agent.answer import PARAMETERS, wanted
+from diffagent.agent.answer import PARAMETERS, wanted, with_parameters
 from diffagent.agent.engines import Engine, Prompt
 from diffagent.agent.grammar import Grammar, Slot
 from diffagent.agent.settings import Setting
@@ -41,21 +41,7 @@ def names(cards: Sequence[Card]) -> Grammar:
 
 def grammar(card: Card, settings: Mapping[str, Setting], llm_weight: float) -> Grammar:
     """The answers that are legal once the model is named, with the prior of each setting."""
-    size, sampler, steps, cfg = (settings[name] for name in ("size", "sampler", "steps", "cfg_scale"))
-    return Grammar(
-        (
-            _identity(card) + ",",
-            Slot("size", tuple(f"{width},{height}" for width, height in size.values), size.log_priors),
-            ',"',
-            Slot("sampler", sampler.values, sampler.log_priors),
-            '",',
-            Slot("steps", tuple(map(str, steps.values)), steps.log_priors),
-            ",",
-            Slot("cfg", tuple(f"{value:g}" for value in cfg.values), cfg.log_priors),
-            "]",
-        ),
-        llm_weight,
-    )
+    return with_parameters(_identity(card) + ",", settings, llm_weight)
 
 
 def recall(engine: Engine, prompt: str, every: Grammar, cards: Mapping[str, Card]) -> Card:
