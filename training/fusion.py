@@ -6,6 +6,9 @@ prompt. ``write``:
 the weight of its log-probability of a parameter beside what people use; the share of samplers, sizes,
 steps and CFG scales that come out right decides. The best weight wins, the smallest of equals, and for
 ``choice`` among those with no lower recall at 1 than the prefilter alone.
+
+An aligned model's word is not about what people used but about what a reward likes. Given the reward of every
+candidate, the mean of the chosen ones decides, among the weights that cost at most :data:`RECALL_COST`.
 """
 
 from __future__ import annotations
@@ -31,37 +34,51 @@ from diffagent.training.selection import Pair, Row, habits
 CHOICE = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0)
 WRITE = (0.0, 0.05, 0.1, 0.3, 0.5, 1.0, 2.0, 3.0)
 
+RECALL_COST = 0.005
+"""The share of right models that may be given for a reward."""
+
 NAMES = ("sampler", "size", "steps", "cfg_scale")
 
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 
 
-def fit_choice(rows: Sequence[Row]) -> tuple[Fusion, list[dict[str, float]]]:
-    """The fusion of greatest likelihood, and the log-likelihood and recall at 1 of each weight tried.
+def fit_choice(
+    rows: Sequence[Row], rewards: Sequence[Sequence[float]] | None = None
+) -> tuple[Fusion, list[dict[str, float]]]:
+    """The fusion of greatest likelihood, or of greatest reward where ``rewards`` has that of each row's
+    candidates; and the log-likelihood, recall at 1 and reward of each weight tried.
 
     Raises:
         BadInput: no row has its true model among the candidates.
     """
-    listed = [row for row in rows if row.truth >= 0 and row.llm]
+    places = [place for place, row in enumerate(rows) if row.truth >= 0 and row.llm]
+    listed = [rows[place] for place in places]
     if not listed:
         raise BadInput(
             f"of {len(rows)} pairs none has its model among the candidates, so there is nothing to fit: "
             "give more pairs, of models of this catalog"
         )
     own = habits([(row.prior, row.llm) for row in listed])
-    likelihood, first = [], []
+    tried: list[dict[str, float]] = []
     for weight in CHOICE:
         fusion = replace(own, choice=weight)
         fused = [fusion.fuse(row.prior, row.llm) for row in listed]
-        likelihood.append([one[row.truth] for one, row in zip(fused, listed, strict=True)])
-        first.append([int(np.argmax(one)) == row.truth for one, row in zip(fused, listed, strict=True)])
-    likelihoods, recall = np.array(likelihood).mean(1), np.array(first).mean(1)
-    chosen = int(np.argmax(np.where(recall >= recall[0], likelihoods, -np.inf)))
-    tried = [
-        {"choice": weight, "log_likelihood": float(each), "recall@1": float(one)}
-        for weight, each, one in zip(CHOICE, likelihoods, recall, strict=True)
-    ]
-    return replace(own, choice=CHOICE[chosen]), tried
+        first = [int(np.argmax(one)) for one in fused]
+        of_truth = [one[row.truth] for one, row in zip(fused, listed, strict=True)]
+        right = [place == row.truth for place, row in zip(first, listed, strict=True)]
+        found = {"log_likelihood": float(np.mean(of_truth)), "recall@1": float(np.mean(right))}
+        if rewards is not None:
+            liked = [rewards[place][at] for place, at in zip(places, first, strict=True)]
+            found["reward"] = float(np.mean(liked))
+        tried.append({"choice": weight, **found})
+    return replace(own, choice=_best(tried, "log_likelihood" if rewards is None else "reward")), tried
+
+
+def _best(tried: Sequence[dict[str, float]], worth: str) -> float:
+    """The weight that is worth most, the smallest of equals, of those that cost no more than they may."""
+    least = tried[0]["recall@1"] - (RECALL_COST if worth == "reward" else 0)
+    fair = [one for one in tried if one["recall@1"] >= least]
+    return max(fair, key=lambda one: (one[worth], -one["choice"]))["choice"]
 
 
 def fit_write(

@@ -56,7 +56,7 @@ class Pair:
 class Row:
     """What one pair came to: ranks (from 1; infinite where the model is not in the catalog), the
     candidates' prior and language-model log-probabilities, where among them the true one is (or −1), the
-    untuned model's log-probabilities, and the parameters written for the true model."""
+    untuned model's log-probabilities, the parameters written for the true model, and the candidates' AIRs."""
 
     prefilter: float
     baseline: float
@@ -66,6 +66,7 @@ class Row:
     truth: int
     untuned: tuple[float, ...] = ()
     said: Said | None = None
+    airs: tuple[str, ...] = ()
 
 
 def read_pairs(path: Path) -> Iterator[Pair]:
@@ -161,6 +162,7 @@ def _measure_one(
         truth=next((place for place, i in enumerate(order) if hits[i]), -1),
         untuned=tuple(task.untuned.choose(asked, labels)) if task.untuned else (),
         said=said,
+        airs=tuple(one.card.air for one in candidates),
     )
 
 

@@ -123,8 +123,11 @@ class Community:
         """Nothing: all sample prompts are encoded already."""
 
     def score(self, prompt: str, calls: Sequence[T2ICall]) -> list[float]:
-        found = self.measure(prompt, [call.air for call in calls])
-        return [float(value) for value in combined(found)]
+        return self.liking(prompt, [call.air for call in calls])
+
+    def liking(self, prompt: str, airs: Sequence[str]) -> list[float]:
+        """The score of each of the models that are compared."""
+        return [float(value) for value in combined(self.measure(prompt, airs))]
 
     def told(self) -> dict[str, Any]:
         return {"weights": WEIGHTS, "side": self.side, "documents": len(self.vectors)}

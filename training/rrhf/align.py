@@ -127,8 +127,8 @@ def build(task: Task, ranked: Sequence[Ranked], out: Path, limits: Limits, say: 
 
 
 def adapt(model: Any, tuned: Tuned, config: RRHFConfig) -> tuple[Any, RRHFConfig]:
-    """The model with what is trained of it: the adapter that fine-tuning left, a new one, or all weights;
-    and the config with that adapter's rank and alpha."""
+    """The model with what is trained of it: the adapter that fine-tuning left, in the layers that it has, a
+    new one in all, or all weights; and the config with that adapter's rank and alpha."""
     import torch
 
     if tuned.adapter is None and config.lora is None:
@@ -138,19 +138,19 @@ def adapt(model: Any, tuned: Tuned, config: RRHFConfig) -> tuple[Any, RRHFConfig
     from diffagent.agent.engines.adapter import Adapter
 
     pairs: dict[str, tuple[torch.Tensor, torch.Tensor]] = {}
-    lora = config.lora or Lora()
+    lora, layers = config.lora or Lora(), None
     if tuned.adapter is not None:
         stored = Adapter.open(tuned.adapter)
         pairs = stored.pairs()
         r = next(iter(pairs.values()))[0].shape[0]
-        lora = replace(lora, r=r, alpha=stored.scale * r)
+        lora, layers = replace(lora, r=r, alpha=stored.scale * r), list(pairs)
     adapted = get_peft_model(
         model,
         LoraConfig(
             r=lora.r,
             lora_alpha=lora.alpha,  # peft's annotation says int, its arithmetic takes any number
             lora_dropout=lora.dropout,
-            target_modules="all-linear",
+            target_modules=layers or "all-linear",
             task_type="CAUSAL_LM",
         ),
     )

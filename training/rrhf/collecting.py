@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 RESPONSES, SCORES = "responses.jsonl", "scores.jsonl"
+_ASKED = ("form", "k", "responses", "diversity", "temperature", "parameters", "seed")
+"""What of a recipe decides the responses."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +48,7 @@ class Task:
 
 def collect(task: Task, agent: Agent, path: Path, progress: Progress) -> list[Answered]:
     """The responses to every query, those of an earlier run of the same task kept."""
-    asked = [
-        getattr(task.config, name) for name in ("form", "k", "responses", "diversity", "temperature", "seed")
-    ]
+    asked = [getattr(task.config, name) for name in _ASKED]
     key = _digest([task.tuned.digest, task.default.air, *asked])
     kept = {row["key"]: row for row in _kept(path, key)}
     policy: Policy | None = None

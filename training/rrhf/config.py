@@ -15,8 +15,10 @@ _COUNTS = ("k", "responses", "images", "epochs", "batch", "accumulate", "eval_st
 @dataclass(frozen=True)
 class RRHFConfig:
     """Of a query: ``responses`` by diverse beam search with penalty ``diversity``, and one by multinomial
-    sampling at ``temperature``; ``form`` of the answers, ``k`` candidates to answer among; ``images`` of a
-    call where the reward looks at images (the paper: 10).
+    sampling at ``temperature``; ``form`` of the answers, ``k`` candidates to answer among; ``parameters`` of
+    a beam's call: the usual ones of the model that it names, or drawn from what people use with it, from
+    which a reward that looks at images can tell which are better; ``images`` of a call for such a reward
+    (the paper: 10).
 
     Of the run: ``batch`` queries with all their responses go through a device at once, ``accumulate`` such
     batches make a step; ``lora`` is what a model is given that brings no adapter of ours; the other fields
@@ -30,6 +32,7 @@ class RRHFConfig:
     responses: int = 5
     diversity: float = 1.0
     temperature: float = 1.0
+    parameters: Literal["usual", "drawn"] = "usual"
     images: int = 10
     lora: Lora | None = field(default_factory=Lora)
     extract_rank: int | None = None
@@ -62,6 +65,8 @@ class RRHFConfig:
             raise BadInput(f"warmup is {self.warmup} in recipe {self.name}: give a share below 1")
         if self.form not in ("candidates", "memory"):
             raise BadInput(f"form is {self.form!r} in recipe {self.name}: give candidates or memory")
+        if self.parameters not in ("usual", "drawn"):
+            raise BadInput(f"parameters is {self.parameters!r} in recipe {self.name}: give usual or drawn")
         if self.dtype not in ("auto", "float32", "bfloat16"):
             raise BadInput(f"dtype is {self.dtype!r} in recipe {self.name}: give auto, float32 or bfloat16")
         if self.lora is not None and self.extract_rank is not None:

@@ -69,7 +69,7 @@ def respond(
     found: dict[str, Response] = {}
     invalid = repeated = 0
     for source, text in texts:
-        made = _response(source, text, query, policy, agent)
+        made = _response(source, text, query, policy, agent, rng if config.parameters == "drawn" else None)
         if made is None:
             invalid += 1
             continue
@@ -99,7 +99,9 @@ def _texts(
         yield "beam", policy.chat.decode(beam.tokens)
 
 
-def _response(source: Source, text: str, query: Query, policy: Policy, agent: Agent) -> Response | None:
+def _response(
+    source: Source, text: str, query: Query, policy: Policy, agent: Agent, draws: np.random.Generator | None
+) -> Response | None:
     card = _named(text, query, agent)
     if card is None:
         return None
@@ -108,7 +110,17 @@ def _response(source: Source, text: str, query: Query, policy: Policy, agent: Ag
             return complete(source, card, own, query, policy, agent)
         except (ValueError, EngineError):  # a parameter out of range: the usual ones stand in
             pass
-    return complete(source, card, {}, query, policy, agent)
+    drawn = _drawn(_grammar(card, query, agent), draws) if draws is not None else {}
+    return complete(source, card, drawn, query, policy, agent)
+
+
+def _drawn(legal: Grammar, rng: np.random.Generator) -> dict[str, str]:
+    """Slot → a value, drawn by the priors."""
+    found = {}
+    for slot in legal.slots:
+        chances = np.exp(np.array(slot.log_priors))
+        found[slot.name] = slot.options[rng.choice(len(chances), p=chances / chances.sum())]
+    return found
 
 
 def complete(

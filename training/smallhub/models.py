@@ -100,8 +100,10 @@ def _train(
     out: Path,
     progress: Progress,
 ) -> None:
-    """Noise prediction (Ho et al. 2020) on one style's pictures; saved at the steps of ``kept``."""
+    """Diffusion (Ho et al. 2020) on one style's pictures; of the steps of ``kept`` the moving average of the
+    weights is saved."""
     import torch
+    from diffusers.training_utils import EMAModel
 
     torch.manual_seed(style)
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -110,8 +112,10 @@ def _train(
         unet.load_state_dict(load_unet(start).state_dict())
     unet.to(device, memory_format=torch.channels_last).train()
     optimiser = torch.optim.AdamW(unet.parameters(), schedule.learning_rate, weight_decay=1e-4)
+    average = EMAModel(unet.parameters(), use_ema_warmup=True)
+    average.to(device)
     half_way = out / f".{style}.pt"
-    begun = _resume(half_way, unet, optimiser, device)
+    begun = _resume(half_way, unet, optimiser, average, device)
     label = "base" if start is None else pictures.styles[style]
     losses: list[float] = []
     batches = _batches(pictures, hands, style, encoder, schedule.batch, begun)
@@ -123,16 +127,21 @@ def _train(
         added = torch.randn_like(x)
         with torch.autocast(device, torch.bfloat16, enabled=computes_bf16(device)):
             guess = unet(noise.add_noise(x, added, at), at, encoder_hidden_states=text).sample
-        loss = torch.nn.functional.mse_loss(guess.float(), added)
+        loss = torch.nn.functional.mse_loss(guess.float(), noise.get_velocity(x, added, at))
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(unet.parameters(), 1.0)
         optimiser.step()
+        average.step(unet.parameters())
         losses.append(float(loss.detach()))
         if step in kept:
+            average.store(unet.parameters())
+            average.copy_to(unet.parameters())
             save_model(unet, kept[step], {"steps": step, "loss": float(np.mean(losses[-100:]))})
+            average.restore(unet.parameters())
         elif step % schedule.every == 0:
-            _write(half_way, {"step": step, "unet": unet.state_dict(), "optimiser": optimiser.state_dict()})
+            parts = {"unet": unet, "optimiser": optimiser, "average": average}
+            _write(half_way, {"step": step} | {name: part.state_dict() for name, part in parts.items()})
     half_way.unlink(missing_ok=True)
 
 
@@ -198,7 +207,7 @@ def load_unet(folder: Path) -> Any:
     return UNet2DConditionModel.from_pretrained(str(folder), subfolder="unet")
 
 
-def _resume(path: Path, unet: Any, optimiser: Any, device: str) -> int:
+def _resume(path: Path, unet: Any, optimiser: Any, average: Any, device: str) -> int:
     import torch
 
     if not path.is_file():
@@ -206,6 +215,7 @@ def _resume(path: Path, unet: Any, optimiser: Any, device: str) -> int:
     stored = torch.load(path, map_location=device, weights_only=True)
     unet.load_state_dict(stored["unet"])
     optimiser.load_state_dict(stored["optimiser"])
+    average.load_state_dict(stored["average"])
     return int(stored["step"])
 
 

@@ -13,6 +13,7 @@ import torch
 from diffagent.agent.agent import Agent
 from diffagent.agent.answer import LABELS, identity
 from diffagent.agent.engines.transformers_engine import TransformersEngine
+from diffagent.agent.grammar import Grammar, Slot
 from diffagent.agent.wishes import Wishes
 from diffagent.data.callability import flaw
 from diffagent.data.errors import BadInput
@@ -20,7 +21,7 @@ from diffagent.training.rrhf.config import RRHFConfig
 from diffagent.training.rrhf.decoder import Asked
 from diffagent.training.rrhf.policy import Policy, Tuned
 from diffagent.training.rrhf.queries import Query, ask, default_card
-from diffagent.training.rrhf.responses import _named, complete, respond, summary
+from diffagent.training.rrhf.responses import _drawn, _named, _response, complete, respond, summary
 
 ROW = {
     "instruction": {"prompt": "pixel art, a small fox", "negative_prompt": "blurry"},
@@ -90,6 +91,28 @@ def test_responses_are_different_and_callable(agent: Agent, policy: Policy) -> N
     told = summary([found])
     assert (told["texts"], told["responses"]) == (5, len(calls))
     assert found.ids == tuple(policy.chat.prompt_ids(query.question))
+
+
+def test_parameters_are_drawn_as_often_as_people_use_them() -> None:
+    priors = tuple(np.log([0.25, 0.75]).tolist())
+    legal = Grammar(
+        ("[", Slot("sampler", ("Euler a", "DDIM"), priors), ",", Slot("steps", ("20",), (0.0,)), "]")
+    )
+    rng = np.random.default_rng(0)
+    draws = [_drawn(legal, rng) for _ in range(2000)]
+    assert {draw["steps"] for draw in draws} == {"20"}
+    assert 0.7 < np.mean([draw["sampler"] == "DDIM" for draw in draws]) < 0.8
+
+
+def test_drawn_parameters_make_other_calls_of_the_same_model(agent: Agent, policy: Policy) -> None:
+    (query,) = queries(agent)
+    letter, rng = LABELS[query.cards.index(agent.catalog.find("Ink Fox Style"))], np.random.default_rng(0)
+    usual = [_response("beam", letter, query, policy, agent, None) for _ in range(2)]
+    drawn = [_response("beam", letter, query, policy, agent, rng) for _ in range(20)]
+    assert usual[0] == usual[1]
+    assert len({one.call.model_dump_json() for one in drawn if one}) > 2
+    assert {one.call.air for one in drawn if one} == {usual[0].call.air if usual[0] else None}
+    assert all(one and flaw(one.call.model_dump(), agent.catalog) is None for one in drawn)
 
 
 def test_an_answers_tokens_spell_it(agent: Agent, policy: Policy) -> None:
