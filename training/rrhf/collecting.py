@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 RESPONSES, SCORES = "responses.jsonl", "scores.jsonl"
-_ASKED = ("form", "k", "responses", "diversity", "temperature", "parameters", "seed")
+_ASKED = ("form", "k", "responses", "diversity", "temperature", "parameters", "ranked", "seed")
 """What of a recipe decides the responses."""
 
 

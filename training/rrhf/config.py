@@ -18,7 +18,9 @@ class RRHFConfig:
     sampling at ``temperature``; ``form`` of the answers, ``k`` candidates to answer among; ``parameters`` of
     a beam's call: the usual ones of the model that it names, or drawn from what people use with it, from
     which a reward that looks at images can tell which are better; ``images`` of a call for such a reward
-    (the paper: 10).
+    (the paper: 10). ``ranked``: the tokens of a response that count, all or the model part (the letter, or
+    the model's identity). A reward that knows models only says nothing of the others, and of thirty tokens
+    they would decide which response is the more probable one.
 
     Of the run: ``batch`` queries with all their responses go through a device at once, ``accumulate`` such
     batches make a step; ``lora`` is what a model is given that brings no adapter of ours; the other fields
@@ -33,6 +35,7 @@ class RRHFConfig:
     diversity: float = 1.0
     temperature: float = 1.0
     parameters: Literal["usual", "drawn"] = "usual"
+    ranked: Literal["whole", "model"] = "whole"
     images: int = 10
     lora: Lora | None = field(default_factory=Lora)
     extract_rank: int | None = None
@@ -67,6 +70,8 @@ class RRHFConfig:
             raise BadInput(f"form is {self.form!r} in recipe {self.name}: give candidates or memory")
         if self.parameters not in ("usual", "drawn"):
             raise BadInput(f"parameters is {self.parameters!r} in recipe {self.name}: give usual or drawn")
+        if self.ranked not in ("whole", "model"):
+            raise BadInput(f"ranked is {self.ranked!r} in recipe {self.name}: give whole or model")
         if self.dtype not in ("auto", "float32", "bfloat16"):
             raise BadInput(f"dtype is {self.dtype!r} in recipe {self.name}: give auto, float32 or bfloat16")
         if self.lora is not None and self.extract_rank is not None:

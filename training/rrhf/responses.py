@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -40,7 +40,8 @@ IDENTITY_TOKENS = 40
 
 @dataclass(frozen=True)
 class Response:
-    """One answer that can be executed: its token ids (the end token last) and the call it stands for."""
+    """One answer that can be executed: its token ids, as many as count, and the call it stands for. Of a
+    whole answer the end token is the last."""
 
     source: Source
     tokens: tuple[int, ...]
@@ -78,7 +79,26 @@ def respond(
     usual = complete("default", default, _default_settings(default, agent, query), query, policy, agent)
     found.setdefault(call_digest(usual.call), usual)
     ids = tuple(policy.chat.prompt_ids(query.question))
-    return Answered(query.key, query.wishes.prompt, ids, tuple(found.values()), len(texts), invalid, repeated)
+    kept = _counting(found.values(), query, policy, config)
+    return Answered(query.key, query.wishes.prompt, ids, kept, len(texts), invalid, repeated)
+
+
+def _counting(
+    responses: Iterable[Response], query: Query, policy: Policy, config: RRHFConfig
+) -> tuple[Response, ...]:
+    """The responses with the tokens that count; where the model part alone counts, one a model."""
+    if config.ranked == "whole":
+        return tuple(responses)
+    by_model = {one.call.air: one for one in responses}
+    return tuple(replace(one, tokens=_model_part(one.tokens, query, policy)) for one in by_model.values())
+
+
+def _model_part(tokens: tuple[int, ...], query: Query, policy: Policy) -> tuple[int, ...]:
+    """The letter, or the identity, of a whole answer."""
+    if query.form == "candidates":
+        return tokens[:1]
+    ends = range(1, len(tokens) + 1)
+    return tokens[: next(n for n in ends if _identity(policy.chat.decode(tokens[:n])) is not None)]
 
 
 def _texts(

@@ -21,7 +21,7 @@ from diffagent.training.rrhf.config import RRHFConfig
 from diffagent.training.rrhf.decoder import Asked
 from diffagent.training.rrhf.policy import Policy, Tuned
 from diffagent.training.rrhf.queries import Query, ask, default_card
-from diffagent.training.rrhf.responses import _drawn, _named, _response, complete, respond, summary
+from diffagent.training.rrhf.responses import _counting, _drawn, _named, _response, complete, respond, summary
 
 ROW = {
     "instruction": {"prompt": "pixel art, a small fox", "negative_prompt": "blurry"},
@@ -127,6 +127,23 @@ def test_an_answers_tokens_spell_it(agent: Agent, policy: Policy) -> None:
         assert made.tokens[-1] == policy.chat.end_ids[0]
         assert made.call.model == card.name
         assert made.call.prompt.endswith("pixel art, a small fox")
+
+
+def test_of_a_response_the_model_part_may_count_alone(agent: Agent, policy: Policy) -> None:
+    config = RRHFConfig(ranked="model")
+    for form in ("candidates", "memory"):
+        (query,) = queries(agent, form)
+        fox = agent.catalog.find("Ink Fox Style")
+        given = [
+            complete("beam", fox, own, query, policy, agent) for own in ({"steps": "21"}, {}, {"steps": "22"})
+        ]
+        given.append(complete("default", default_card(agent), {}, query, policy, agent))
+        assert _counting(given, query, policy, RRHFConfig()) == tuple(given)
+        one, default = _counting(given, query, policy, config)
+        assert (one.call.model, default.call.model) == (fox.name, default_card(agent).name)
+        whole = '["Ink Fox Style","LoRA","SD 1.5"' if form == "memory" else LABELS[query.cards.index(fox)]
+        assert policy.chat.decode(one.tokens).startswith(whole)
+        assert not policy.chat.decode(one.tokens[:-1]).startswith(whole)
 
 
 @pytest.mark.parametrize(
