@@ -30,7 +30,7 @@ class Schedule:
     """Steps of ``batch`` pictures for the base and for each style; ``early`` is where the poor model is
     kept."""
 
-    base: int = 2500
+    base: int = 3000
     style: int = 400
     early: int = 20
     batch: int = 32

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Tensors = Mapping[str, torch.Tensor]
 SIDES = ("reward", "report")
-FORMAT = "diffagent small hub 1"
+FORMAT = "diffagent small hub 2"
 DOWN, UP, SCALE = ".down", ".up", ".scale"
 
 

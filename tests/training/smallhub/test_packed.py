@@ -83,7 +83,7 @@ def test_other_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"no\.safetensors is no file"):
         unpack(tmp_path / "no.safetensors", {}, tmp_path)
     save_file({"x": torch.zeros(1)}, tmp_path / "x.safetensors")
-    with pytest.raises(BadInput, match="a packed hub is 'diffagent small hub 1'"):
+    with pytest.raises(BadInput, match="a packed hub is 'diffagent small hub 2'"):
         unpack(tmp_path / "x.safetensors", {}, tmp_path)
 
 

@@ -75,6 +75,18 @@ def test_styles_differ_and_files_bring_the_pictures_back(pictures: Pictures, tmp
     assert (again.pixels == pictures.pixels).all()
 
 
+def test_drawn_edges_are_the_subjects_and_not_the_papers() -> None:
+    square = np.full((128, 128, 3), 255, np.uint8)
+    square[32:96, 32:96] = 0
+    for style in ("line drawing", "neon night"):
+        drawn = styled(square, style).astype(int)
+        paper = drawn[:, 0, 0]
+        frame = np.concatenate([drawn[:, 0], drawn[:, -1], drawn[:, :, 0], drawn[:, :, -1]], axis=1)
+        assert (frame == paper[:, None]).all()
+        assert np.abs(drawn[:, 6:10, 16] - paper[:, None]).max() > 100  # the square's upper side
+        assert (drawn[:, 16, 16] == paper).all()
+
+
 def test_subjects_are_those_that_all_sets_draw() -> None:
     sets = {
         "one": {"icons": {"fox": {}, "lamp": {}}, "aliases": {"boat": {"parent": "lamp"}}},
