@@ -102,7 +102,7 @@ def test_of_the_models_that_ship_the_good_ones_are_better(tmp_path: Path) -> Non
         scorers.append(SmallScorer(kind, net.eval(), see, encoder))
     read = reader(encoder)
     gains: dict[str, float] = {}
-    for style in STYLES[:3]:  # of the two neon nights the scorers like the one that is nearly black
+    for style in STYLES[1:]:  # of 32 pixels a side, pixel art and plain pictures are much alike
         pair = sorted((one for one in models() if one.style == style), key=lambda one: one.good)
         pipes = [read(folders[one.name], torch.float32) for one in pair]
         for pipe in pipes:
@@ -124,4 +124,4 @@ def test_of_the_models_that_ship_the_good_ones_are_better(tmp_path: Path) -> Non
             poor, good = unified({one.name: np.reshape(one.score(prompt, drawn), (2, 2)) for one in scorers})
             won.append(good - poor)
         gains[style] = float(np.mean(won))
-    assert min(gains.values()) > 0.1, gains
+    assert min(gains.values()) > 0.2, gains
