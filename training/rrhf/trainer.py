@@ -100,10 +100,23 @@ def _of_one_query(model: Any, batch: dict[str, Any]) -> tuple[torch.Tensor, torc
     states = states_behind(model, ids, batch["attention_mask"], common)
     scored = own[:, common + 1 :]
     logits = model.get_output_embeddings()(states[:, :-1][scored]).float()
-    log_probs = states.new_zeros(scored.shape, dtype=logits.dtype)
+    log_probs = logits.new_zeros(scored.shape)
     wanted = ids[:, common + 1 :][scored]
     log_probs = log_probs.masked_scatter(scored, logits.log_softmax(-1).gather(-1, wanted[:, None])[:, 0])
     return response_log_probs(log_probs, scored)
+
+
+def exact(head: Any) -> None:
+    """Have a model's head (a linear layer) give float32 logits: bf16 rounds them to eighths, which makes
+    responses of one token equal where they are to be ranked."""
+    import torch
+
+    def forward(states: torch.Tensor) -> torch.Tensor:
+        with torch.autocast(states.device.type, enabled=False):
+            bias = head.bias.float() if head.bias is not None else None
+            return torch.nn.functional.linear(states.float(), head.weight.float(), bias)
+
+    head.forward = forward
 
 
 @cache
@@ -119,6 +132,7 @@ def trainer_class() -> Any:
 
         def __init__(self, **options: Any) -> None:
             super().__init__(**options)
+            exact(self.accelerator.unwrap_model(self.model).get_output_embeddings())
             self.model_accepts_loss_kwargs = False  # the loss is a mean over a batch's queries
             self._parts: dict[str, list[float]] = defaultdict(list)
 

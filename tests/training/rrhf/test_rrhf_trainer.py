@@ -11,7 +11,7 @@ import torch
 from diffagent.data.errors import BadInput
 from diffagent.training.recipe import shipped
 from diffagent.training.rrhf.config import RRHFConfig, read_config
-from diffagent.training.rrhf.trainer import Ranked, collate, shared_log_probs, whole_log_probs
+from diffagent.training.rrhf.trainer import Ranked, collate, exact, shared_log_probs, whole_log_probs
 
 QUERIES = [
     Ranked([5, 6, 7], [[8, 9, 2], [10, 2]], [0.2, 0.9]),
@@ -78,6 +78,17 @@ def test_both_ways_have_the_same_gradients(model: Any) -> None:
     torch.testing.assert_close(*found, atol=1e-4, rtol=1e-3)
 
 
+def test_logits_are_not_rounded_to_eighths() -> None:
+    head = torch.nn.Linear(2, 2, bias=False, dtype=torch.bfloat16)
+    with torch.no_grad():
+        head.weight.copy_(torch.tensor([[20.0, 0.0], [20.0, 0.03125]]))
+    states = torch.ones(1, 2, dtype=torch.bfloat16)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert head(states).tolist() == [[20.0, 20.0]]
+        exact(head)
+        assert head(states).tolist() == [[20.0, 20.03125]]
+
+
 def test_recipes_ship_and_unknown_values_are_refused() -> None:
     assert shipped("rrhf") == ["llama-2-7b", "smollm2-135m"]
     for name in shipped("rrhf"):
@@ -87,5 +98,9 @@ def test_recipes_ship_and_unknown_values_are_refused() -> None:
         RRHFConfig(responses=0)
     with pytest.raises(BadInput, match="form is 'song'"):
         RRHFConfig(form="song")  # type: ignore[arg-type]
+    with pytest.raises(BadInput, match="ranked is 'half' in recipe custom: give whole or model"):
+        RRHFConfig(ranked="half")  # type: ignore[arg-type]
+    with pytest.raises(BadInput, match="parameters is 'any' in recipe custom: give usual or drawn"):
+        RRHFConfig(parameters="any")  # type: ignore[arg-type]
     with pytest.raises(BadInput, match="one of llama-2-7b, smollm2-135m"):
         read_config("none")
