@@ -18,9 +18,9 @@ class RRHFConfig:
     sampling at ``temperature``; ``form`` of the answers, ``k`` candidates to answer among; ``parameters`` of
     a beam's call: the usual ones of the model that it names, or drawn from what people use with it, from
     which a reward that looks at images can tell which are better; ``images`` of a call for such a reward
-    (the paper: 10). ``ranked``: the tokens of a response that count, all or the model part (the letter, or
-    the model's identity). A reward that knows models only says nothing of the others, and of thirty tokens
-    they would decide which response is the more probable one.
+    (the paper: 10). ``ranked``: the tokens of a response that count, all or the model part (up to the
+    parameters). A reward that knows models only says nothing of the others, and they would decide which
+    response is the more probable one.
 
     Of the run: ``batch`` queries with all their responses go through a device at once, ``accumulate`` such
     batches make a step; ``lora`` is what a model is given that brings no adapter of ours; the other fields

@@ -79,26 +79,27 @@ def respond(
     usual = complete("default", default, _default_settings(default, agent, query), query, policy, agent)
     found.setdefault(call_digest(usual.call), usual)
     ids = tuple(policy.chat.prompt_ids(query.question))
-    kept = _counting(found.values(), query, policy, config)
+    kept = _counting(found.values(), query, policy, agent, config)
     return Answered(query.key, query.wishes.prompt, ids, kept, len(texts), invalid, repeated)
 
 
 def _counting(
-    responses: Iterable[Response], query: Query, policy: Policy, config: RRHFConfig
+    responses: Iterable[Response], query: Query, policy: Policy, agent: Agent, config: RRHFConfig
 ) -> tuple[Response, ...]:
     """The responses with the tokens that count; where the model part alone counts, one a model."""
     if config.ranked == "whole":
         return tuple(responses)
     by_model = {one.call.air: one for one in responses}
-    return tuple(replace(one, tokens=_model_part(one.tokens, query, policy)) for one in by_model.values())
+    return tuple(replace(one, tokens=_opening(one, query, policy, agent)) for one in by_model.values())
 
 
-def _model_part(tokens: tuple[int, ...], query: Query, policy: Policy) -> tuple[int, ...]:
-    """The letter, or the identity, of a whole answer."""
-    if query.form == "candidates":
-        return tokens[:1]
-    ends = range(1, len(tokens) + 1)
-    return tokens[: next(n for n in ends if _identity(policy.chat.decode(tokens[:n])) is not None)]
+def _opening(one: Response, query: Query, policy: Policy, agent: Agent) -> tuple[int, ...]:
+    """The tokens of a whole answer that name the model: all up to the parameters."""
+    card = agent.catalog.by_air(one.call.air)
+    assert card is not None
+    opening = len(str(_grammar(card, query, agent).parts[0]).encode())
+    ends = range(1, len(one.tokens) + 1)
+    return one.tokens[: next(n for n in ends if len(policy.vocabulary.text(one.tokens[:n])) >= opening)]
 
 
 def _texts(

@@ -138,12 +138,13 @@ def test_of_a_response_the_model_part_may_count_alone(agent: Agent, policy: Poli
             complete("beam", fox, own, query, policy, agent) for own in ({"steps": "21"}, {}, {"steps": "22"})
         ]
         given.append(complete("default", default_card(agent), {}, query, policy, agent))
-        assert _counting(given, query, policy, RRHFConfig()) == tuple(given)
-        one, default = _counting(given, query, policy, config)
+        assert _counting(given, query, policy, agent, RRHFConfig()) == tuple(given)
+        one, default = _counting(given, query, policy, agent, config)
         assert (one.call.model, default.call.model) == (fox.name, default_card(agent).name)
-        whole = '["Ink Fox Style","LoRA","SD 1.5"' if form == "memory" else LABELS[query.cards.index(fox)]
-        assert policy.chat.decode(one.tokens).startswith(whole)
-        assert not policy.chat.decode(one.tokens[:-1]).startswith(whole)
+        letter = LABELS[query.cards.index(fox)] if form == "candidates" else ""
+        opening = f"{letter} {identity(fox)} [" if letter else '["Ink Fox Style","LoRA","SD 1.5",'
+        assert policy.chat.decode(one.tokens).startswith(opening)
+        assert not policy.chat.decode(one.tokens[:-1]).startswith(opening)
 
 
 @pytest.mark.parametrize(
