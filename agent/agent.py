@@ -30,6 +30,7 @@ from diffagent.agent.prefilter import Candidate, Prefilter, Ranker, read_matcher
 from diffagent.agent.request import check, clean, joined
 from diffagent.agent.scope import Scope
 from diffagent.agent.settings import by_family, settings
+from diffagent.agent.standing import Standing, standings
 from diffagent.agent.targets import TARGETS, Emitted, check_target, emit
 from diffagent.agent.wishes import Wishes
 from diffagent.data.errors import BadInput, DiffAgentError
@@ -94,6 +95,11 @@ class Agent:
         self.engine = engine
         self.fusion = fusion
         self.eligible = Eligible(prefilter)
+
+    @cached_property
+    def standing(self) -> Mapping[str, Standing]:
+        """AIR → how the community stands to it, of every entry."""
+        return standings(self.prefilter.cards)
 
     @classmethod
     def load(
@@ -263,7 +269,8 @@ class Agent:
     ) -> tuple[list[Candidate], Grammar, str]:
         """The candidates by fused score, and the answers that are legal for the first of them."""
         candidates = pending.candidates
-        fused = self.fusion.fuse([one.score for one in candidates], llm)
+        liked = [self.standing[one.card.air].mean for one in candidates]
+        fused = self.fusion.fuse([one.score for one in candidates], llm, liked)
         order = sorted(range(len(candidates)), key=lambda i: -fused[i])
         ranked = [Candidate(candidates[i].card, fused[i]) for i in order]
         if order[0] != 0:

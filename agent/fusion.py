@@ -1,4 +1,4 @@
-"""Fusion: the prefilter's, the language model's and people's word in one distribution.
+"""Fusion: the prefilter's word, the language model's and the community's in one distribution.
 
 The question shows the language model each candidate's probability as a digit, its match, so most of what it
 says of a candidate is the prefilter's own word. What it says of such a match whatever the prompt is therefore
@@ -36,26 +36,33 @@ class Fusion:
 
     ``choice`` multiplies its log-probability of a letter; ``bias`` [letters] and ``match_bias`` [POINTS] are
     subtracted from that first: what it says of a letter and of a match whatever the prompt (letters beyond
-    the fitted ones take the mean). ``write`` multiplies its log-probability of a parameter.
+    the fitted ones take the mean). ``write`` multiplies its log-probability of a parameter. ``standing`` is
+    what the whole standing of a candidate is worth, in nats (:class:`diffagent.agent.standing.Standing`).
     """
 
     choice: float = 0.0
     write: float = 0.0
     bias: tuple[float, ...] = ()
     match_bias: tuple[float, ...] = ()
+    standing: float = 0.0
 
     @classmethod
     def load(cls, path: Path | None = None) -> Self:
         source = path or Path(str(files("diffagent.agent") / "default" / "fusion.json"))
         stored = json.loads(source.read_text("utf-8"))
-        habits = (tuple(stored.get(name, ())) for name in ("bias", "match_bias"))
-        return cls(stored["choice"], stored["write"], *habits)
+        bias, match_bias = (tuple(stored.get(name, ())) for name in ("bias", "match_bias"))
+        return cls(stored["choice"], stored["write"], bias, match_bias, stored.get("standing", 0.0))
 
-    def fuse(self, prior: Sequence[float], llm: Sequence[float]) -> list[float]:
-        """Log-probabilities over the candidates from the prefilter's and the language model's."""
+    def fuse(
+        self, prior: Sequence[float], llm: Sequence[float], standing: Sequence[float] = ()
+    ) -> list[float]:
+        """Log-probabilities over the candidates from the prefilter's and the language model's, and the mean
+        standing of each (none: all alike)."""
         bias = np.full(len(llm), np.mean(self.bias) if self.bias else 0.0)
         bias[: len(self.bias)] = self.bias[: len(llm)]
         if self.match_bias:
             bias += np.asarray(self.match_bias)[matches(prior)]
         scores = np.asarray(prior) + self.choice * (np.asarray(llm) - bias)
+        if standing:
+            scores += self.standing * np.asarray(standing)
         return list(map(float, scores - np.logaddexp.reduce(scores)))

@@ -1,5 +1,6 @@
 """Fitting the fusion: how much the language model's word counts, on the align part alone.
 
+``standing``: the weight of how the community stands to a candidate, fitted first, without the language model.
 ``choice``: the weight of its log-probability of a letter beside the prefilter's; the likelihood of the
 true candidate decides. ``bias``, ``match_bias``: what it says of each letter and of each match, whatever the
 prompt. ``write``:
@@ -31,6 +32,7 @@ from diffagent.data.records import Card, Usage, family
 from diffagent.training.parameters import Parameters, offer
 from diffagent.training.selection import Pair, Row, habits
 
+STANDING = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0)
 CHOICE = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0)
 WRITE = (0.0, 0.05, 0.1, 0.3, 0.5, 1.0, 2.0, 3.0)
 
@@ -59,26 +61,34 @@ def fit_choice(
             "give more pairs, of models of this catalog"
         )
     own = habits([(row.prior, row.llm) for row in listed])
-    tried: list[dict[str, float]] = []
-    for weight in CHOICE:
-        fusion = replace(own, choice=weight)
-        fused = [fusion.fuse(row.prior, row.llm) for row in listed]
-        first = [int(np.argmax(one)) for one in fused]
-        of_truth = [one[row.truth] for one, row in zip(fused, listed, strict=True)]
-        right = [place == row.truth for place, row in zip(first, listed, strict=True)]
-        found = {"log_likelihood": float(np.mean(of_truth)), "recall@1": float(np.mean(right))}
-        if rewards is not None:
-            liked = [rewards[place][at] for place, at in zip(places, first, strict=True)]
-            found["reward"] = float(np.mean(liked))
-        tried.append({"choice": weight, **found})
-    return replace(own, choice=_best(tried, "log_likelihood" if rewards is None else "reward")), tried
+    liked = [rewards[place] for place in places] if rewards is not None else None
+    alone = [_try(replace(own, standing=weight), listed, liked) for weight in STANDING]
+    own = replace(own, standing=_best(alone, "standing", "log_likelihood"))
+    tried = [_try(replace(own, choice=weight), listed, liked) for weight in CHOICE]
+    best = _best(tried, "choice", "log_likelihood" if rewards is None else "reward")
+    return replace(own, choice=best), [*alone, *tried]
 
 
-def _best(tried: Sequence[dict[str, float]], worth: str) -> float:
+def _try(fusion: Fusion, rows: Sequence[Row], rewards: Sequence[Sequence[float]] | None) -> dict[str, float]:
+    """What a fusion comes to."""
+    fused = [fusion.fuse(row.prior, row.llm, row.standing) for row in rows]
+    first = [int(np.argmax(one)) for one in fused]
+    found = {
+        "standing": fusion.standing,
+        "choice": fusion.choice,
+        "log_likelihood": float(np.mean([one[row.truth] for one, row in zip(fused, rows, strict=True)])),
+        "recall@1": float(np.mean([place == row.truth for place, row in zip(first, rows, strict=True)])),
+    }
+    if rewards is not None:
+        found["reward"] = float(np.mean([one[place] for one, place in zip(rewards, first, strict=True)]))
+    return found
+
+
+def _best(tried: Sequence[dict[str, float]], weight: str, worth: str) -> float:
     """The weight that is worth most, the smallest of equals, of those that cost no more than they may."""
     least = tried[0]["recall@1"] - (RECALL_COST if worth == "reward" else 0)
     fair = [one for one in tried if one["recall@1"] >= least]
-    return max(fair, key=lambda one: (one[worth], -one["choice"]))["choice"]
+    return max(fair, key=lambda one: (one[worth], -one[weight]))[weight]
 
 
 def fit_write(

@@ -56,7 +56,8 @@ class Pair:
 class Row:
     """What one pair came to: ranks (from 1; infinite where the model is not in the catalog), the
     candidates' prior and language-model log-probabilities, where among them the true one is (or −1), the
-    untuned model's log-probabilities, the parameters written for the true model, and the candidates' AIRs."""
+    untuned model's log-probabilities, the parameters written for the true model, and the candidates'
+    AIRs and mean standing."""
 
     prefilter: float
     baseline: float
@@ -67,6 +68,7 @@ class Row:
     untuned: tuple[float, ...] = ()
     said: Said | None = None
     airs: tuple[str, ...] = ()
+    standing: tuple[float, ...] = ()
 
 
 def read_pairs(path: Path) -> Iterator[Pair]:
@@ -163,6 +165,7 @@ def _measure_one(
         untuned=tuple(task.untuned.choose(asked, labels)) if task.untuned else (),
         said=said,
         airs=tuple(one.card.air for one in candidates),
+        standing=tuple(agent.standing[one.card.air].mean for one in candidates),
     )
 
 
@@ -234,15 +237,17 @@ def _llm_columns(rows: Sequence[Row], fusion: Fusion) -> dict[str, dict[str, Ran
     turned = [*rows[1:], rows[0]]
     swapped = [_fit(other.llm, len(row.prior)) for row, other in zip(rows, turned, strict=True)]
     scores: dict[str, Sequence[Sequence[float]]] = {
-        "agent": [fusion.fuse(row.prior, row.llm) for row in rows],
+        "agent": [fusion.fuse(row.prior, row.llm, row.standing) for row in rows],
         "llm": [row.llm for row in rows],
-        "shuffled": [fusion.fuse(row.prior, llm) for row, llm in zip(rows, swapped, strict=True)],
+        "shuffled": [
+            fusion.fuse(row.prior, llm, row.standing) for row, llm in zip(rows, swapped, strict=True)
+        ],
     }
     scores["untuned"] = scores["agent"]
     if all(row.untuned for row in rows):
         own = habits([(row.prior, row.untuned) for row in rows])
-        plain = replace(own, choice=fusion.choice)
-        scores["untuned"] = [plain.fuse(row.prior, row.untuned) for row in rows]
+        plain = replace(own, choice=fusion.choice, standing=fusion.standing)
+        scores["untuned"] = [plain.fuse(row.prior, row.untuned, row.standing) for row in rows]
         scores["untuned_llm"] = [row.untuned for row in rows]
     return {name: {"1": _hits(rows, one)} for name, one in scores.items()}
 

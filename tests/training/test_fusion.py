@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from stand_ins import RuleEngine
 from diffagent.agent.agent import Agent
 from diffagent.agent.fusion import Fusion
 from diffagent.data.errors import BadInput
-from diffagent.training.fusion import CHOICE, WRITE, fit_choice, fit_write, save
+from diffagent.training.fusion import CHOICE, STANDING, WRITE, fit_choice, fit_write, save
 from diffagent.training.selection import Pair, Row
 
 MakeAgent = Callable[..., Agent]
@@ -38,12 +39,29 @@ def test_an_informed_language_model_gets_weight() -> None:
     fusion, tried = fit_choice(rows)
     assert fusion.choice == 3.0  # the largest that is tried
     assert fusion.bias == pytest.approx((0.0, 0.0))  # it says A as often as B
+    assert [one["standing"] for one in tried[: len(STANDING)]] == list(STANDING)
+    tried = tried[len(STANDING) :]
     assert [one["choice"] for one in tried] == list(CHOICE)
-    assert tried[0] == {"choice": 0.0, "log_likelihood": pytest.approx(math.log(0.5)), "recall@1": 0.5}
+    half = pytest.approx(math.log(0.5))
+    assert tried[0] == {"standing": 0.0, "choice": 0.0, "log_likelihood": half, "recall@1": 0.5}
     # at weight 0.5 the odds are (0.9 / 0.1)^0.5 = 3, a probability of 0.75
     half = next(one for one in tried if one["choice"] == 0.5)
     assert half["log_likelihood"] == pytest.approx(math.log(0.75))
     assert half["recall@1"] == 1.0
+
+
+def test_standing_is_heeded_as_far_as_it_tells_the_truth() -> None:
+    def stood(first: float, second: float, truth: int) -> Row:
+        return replace(row((0.5, 0.5), (0.5, 0.5), truth), standing=(first, second))
+
+    # of four rows three have the better standing one: the odds are 3, so the weight is ln 3 / 0.4 = 2.75
+    rows = [stood(0.9, 0.5, 0), stood(0.1, 0.5, 1), stood(0.8, 0.4, 0), stood(0.3, 0.7, 0)]
+    fusion, tried = fit_choice(rows * 3)
+    assert (fusion.standing, fusion.choice) == (3.0, 0.0)
+    assert fusion.fuse([0.0, 0.0], [0.0, 0.0], [0.9, 0.5])[0] == pytest.approx(-math.log1p(math.exp(-1.2)))
+    assert tried[len(STANDING)]["standing"] == 3.0
+    misled = [stood(0.9, 0.5, 1), stood(0.1, 0.5, 0)]
+    assert fit_choice(misled)[0].standing == 0.0
 
 
 def test_a_language_model_that_contradicts_the_truth_gets_none() -> None:
@@ -94,6 +112,7 @@ def test_a_reward_is_worth_half_a_point_of_recall_and_no_more(unsure: int, heede
     fusion, tried = fit_choice(rows, rewards)
     # heeded, it turns half of the unsure rows to what is liked and not true: 2 of 404 rows, or 4 of 408
     assert fusion.choice == (0.05 if heeded else 0.0)
+    tried = tried[len(STANDING) :]
     assert tried[2]["recall@1"] == pytest.approx(1 - 2 * unsure / len(rows))
     assert tried[2]["reward"] == pytest.approx(0.5 + 2 * unsure / len(rows))
     assert fit_choice(rows)[0].choice == 0.0
@@ -134,9 +153,10 @@ def test_what_it_says_of_a_match_is_taken_off() -> None:
 
 
 def test_a_saved_fusion_comes_back_with_rounded_biases(tmp_path: Path) -> None:
-    save(Fusion(0.3, 0.1, (-1.23456, -2.0), (0.5, -0.12345)), tmp_path / "f.json")
-    assert Fusion.load(tmp_path / "f.json") == Fusion(0.3, 0.1, (-1.235, -2.0), (0.5, -0.123))
-    assert set(json.loads((tmp_path / "f.json").read_text())) == {"choice", "write", "bias", "match_bias"}
+    save(Fusion(0.3, 0.1, (-1.23456, -2.0), (0.5, -0.12345), 4.0), tmp_path / "f.json")
+    assert Fusion.load(tmp_path / "f.json") == Fusion(0.3, 0.1, (-1.235, -2.0), (0.5, -0.123), 4.0)
+    names = {"choice", "write", "bias", "match_bias", "standing"}
+    assert set(json.loads((tmp_path / "f.json").read_text())) == names
 
 
 API = {"sampling_method": "DDIM", "width": 512, "height": 512, "sampling_steps": 20, "cfg_scale": 7.0}

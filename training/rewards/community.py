@@ -22,9 +22,9 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from diffagent.agent.standing import Standing, standings
 from diffagent.data.cards import Entry
 from diffagent.data.prompts import plain, strip_lora_tags
-from diffagent.data.quality import bayesian_ratings
 from diffagent.data.records import Card, T2ICall
 from diffagent.data.splits import cluster_prompts
 from diffagent.data.text_encoder import Encoder
@@ -37,14 +37,6 @@ WEIGHTS = {"relevance": 0.5, "rating": 0.25, "downloads": 0.25}
 BATCH = 256
 _CARD = -1
 """The cluster of a card's own words: it is in both halves, and no query's."""
-
-
-@dataclass(frozen=True)
-class Standing:
-    """How an entry stands among those of its type and base model: shares in 0…1."""
-
-    rating: float
-    downloads: float
 
 
 @dataclass(frozen=True)
@@ -147,29 +139,6 @@ def combined(measured: Mapping[str, Floats]) -> Floats:
     scaled = {**measured, "relevance": normalise(measured["relevance"])}
     found: Floats = sum((weight * scaled[name] for name, weight in WEIGHTS.items()), np.zeros(1))
     return found
-
-
-def standings(cards: Sequence[Card]) -> dict[str, Standing]:
-    """AIR → how the entry stands within its type and base model."""
-    groups: dict[tuple[str, str], list[Card]] = defaultdict(list)
-    for card in cards:
-        groups[card.type, card.base_model].append(card)
-    found = {}
-    for group in groups.values():
-        ratings = _shares(bayesian_ratings([card.stats for card in group]))
-        downloads = _shares([card.stats.downloads for card in group])
-        for card, rating, count in zip(group, ratings, downloads, strict=True):
-            found[card.air] = Standing(float(rating), float(count))
-    return found
-
-
-def _shares(values: Sequence[float]) -> Floats:
-    """The share of the others that have less; who ties counts half."""
-    ordered = np.sort(np.round(values, 9))
-    below = np.searchsorted(ordered, np.round(values, 9), "left")
-    up_to = np.searchsorted(ordered, np.round(values, 9), "right")
-    found: Floats = (below + up_to - 1) / 2 / max(len(ordered) - 1, 1)
-    return found if len(ordered) > 1 else np.full(1, 0.5)
 
 
 def _bare(prompt: str) -> str:

@@ -1,0 +1,55 @@
+"""Standing: what the community thinks of a catalog entry, beside the others of its type and base model.
+
+In: cards with their statistics. Out: two shares in 0…1 an entry, of those that are rated worse
+(:func:`diffagent.data.quality.bayesian_ratings`) and of those with less downloads.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from diffagent.data.quality import bayesian_ratings
+from diffagent.data.records import Card
+
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How an entry stands among those of its type and base model: shares in 0…1."""
+
+    rating: float
+    downloads: float
+
+    @property
+    def mean(self) -> float:
+        """Of both."""
+        return (self.rating + self.downloads) / 2
+
+
+def standings(cards: Sequence[Card]) -> dict[str, Standing]:
+    """AIR → how the entry stands within its type and base model."""
+    groups: dict[tuple[str, str], list[Card]] = defaultdict(list)
+    for card in cards:
+        groups[card.type, card.base_model].append(card)
+    found = {}
+    for group in groups.values():
+        ratings = _shares(bayesian_ratings([card.stats for card in group]))
+        downloads = _shares([card.stats.downloads for card in group])
+        for card, rating, count in zip(group, ratings, downloads, strict=True):
+            found[card.air] = Standing(float(rating), float(count))
+    return found
+
+
+def _shares(values: Sequence[float]) -> Floats:
+    """The share of the others that have less; who ties counts half."""
+    ordered = np.sort(np.round(values, 9))
+    below = np.searchsorted(ordered, np.round(values, 9), "left")
+    up_to = np.searchsorted(ordered, np.round(values, 9), "right")
+    found: Floats = (below + up_to - 1) / 2 / max(len(ordered) - 1, 1)
+    return found if len(ordered) > 1 else np.full(1, 0.5)
