@@ -51,14 +51,6 @@ def prefilter(raw: Path, out: Path) -> None:
 @click.option("-o", "out", required=True, type=_FILE, metavar="FUSION.json")
 @click.option("--limit", default=600, show_default=True, help="Pairs that weigh the choice.")
 @click.option("--write-limit", default=150, show_default=True, help="Pairs that weigh the parameters.")
-@click.option(
-    "--community",
-    "raw",
-    type=click.Path(file_okay=False, path_type=Path),
-    metavar="RAW",
-    help="For an aligned model: weigh it by what the community of the crawl RAW likes, at half a point of "
-    "recall at most.",
-)
 @click.option("--seed", default=0, show_default=True)
 @_CATALOG
 @_ENGINE
@@ -68,7 +60,6 @@ def fusion(
     out: Path,
     limit: int,
     write_limit: int,
-    raw: Path | None,
     seed: int,
     catalog: str | None,
     engine: str,
@@ -79,18 +70,12 @@ def fusion(
 
     from diffagent.agent.agent import Agent
     from diffagent.training.fusion import fit_choice, fit_write, save
-    from diffagent.training.rrhf.cli import community_of
     from diffagent.training.selection import Task, measure, read_pairs, sample
 
     agent = Agent.load(catalog, llm, engine)
     pairs = sample(list(read_pairs(align)), limit, seed)
-    rows = list(measure(agent, _progress(pairs, "choice"), Task(parameters=False)))
-    liked = None
-    if raw is not None:
-        prompts = [pair.prompt for pair in pairs]
-        reward = community_of(raw, agent, prompts, "reward")
-        liked = [reward.liking(prompt, row.airs) for prompt, row in zip(prompts, rows, strict=True)]
-    found, tried = fit_choice(rows, liked)
+    rows = measure(agent, _progress(pairs, "choice"), Task(parameters=False))
+    found, tried = fit_choice(list(rows))
     weight, written = fit_write(agent, pairs[:write_limit], _progress)
     save(replace(found, write=weight), out)
     click.echo(json.dumps({"choice": found.choice, "write": weight, "tried": tried, "written": written}))

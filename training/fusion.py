@@ -6,10 +6,7 @@ true candidate decides. ``bias``, ``match_bias``: what it says of each letter an
 prompt. ``write``:
 the weight of its log-probability of a parameter beside what people use; the share of samplers, sizes,
 steps and CFG scales that come out right decides. The best weight wins, the smallest of equals, and for
-``choice`` among those with no lower recall at 1 than the prefilter alone.
-
-An aligned model's word is not about what people used but about what a reward likes. Given the reward of every
-candidate, the mean of the chosen ones decides, among the weights that cost at most :data:`RECALL_COST`.
+``standing`` and ``choice`` among those with no lower recall at 1 than without.
 """
 
 from __future__ import annotations
@@ -36,59 +33,47 @@ STANDING = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0)
 CHOICE = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0)
 WRITE = (0.0, 0.05, 0.1, 0.3, 0.5, 1.0, 2.0, 3.0)
 
-RECALL_COST = 0.005
-"""The share of right models that may be given for a reward."""
-
 NAMES = ("sampler", "size", "steps", "cfg_scale")
 
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 
 
-def fit_choice(
-    rows: Sequence[Row], rewards: Sequence[Sequence[float]] | None = None
-) -> tuple[Fusion, list[dict[str, float]]]:
-    """The fusion of greatest likelihood, or of greatest reward where ``rewards`` has that of each row's
-    candidates; and the log-likelihood, recall at 1 and reward of each weight tried.
+def fit_choice(rows: Sequence[Row]) -> tuple[Fusion, list[dict[str, float]]]:
+    """The fusion of greatest likelihood, and the log-likelihood and recall at 1 of each weight tried: of the
+    standing first, then of the language model's word beside it.
 
     Raises:
         BadInput: no row has its true model among the candidates.
     """
-    places = [place for place, row in enumerate(rows) if row.truth >= 0 and row.llm]
-    listed = [rows[place] for place in places]
+    listed = [row for row in rows if row.truth >= 0 and row.llm]
     if not listed:
         raise BadInput(
             f"of {len(rows)} pairs none has its model among the candidates, so there is nothing to fit: "
             "give more pairs, of models of this catalog"
         )
     own = habits([(row.prior, row.llm) for row in listed])
-    liked = [rewards[place] for place in places] if rewards is not None else None
-    alone = [_try(replace(own, standing=weight), listed, liked) for weight in STANDING]
-    own = replace(own, standing=_best(alone, "standing", "log_likelihood"))
-    tried = [_try(replace(own, choice=weight), listed, liked) for weight in CHOICE]
-    best = _best(tried, "choice", "log_likelihood" if rewards is None else "reward")
-    return replace(own, choice=best), [*alone, *tried]
+    alone = [_try(replace(own, standing=weight), listed) for weight in STANDING]
+    own = replace(own, standing=_best(alone)["standing"])
+    tried = [_try(replace(own, choice=weight), listed) for weight in CHOICE]
+    return replace(own, choice=_best(tried)["choice"]), [*alone, *tried]
 
 
-def _try(fusion: Fusion, rows: Sequence[Row], rewards: Sequence[Sequence[float]] | None) -> dict[str, float]:
+def _try(fusion: Fusion, rows: Sequence[Row]) -> dict[str, float]:
     """What a fusion comes to."""
     fused = [fusion.fuse(row.prior, row.llm, row.standing) for row in rows]
-    first = [int(np.argmax(one)) for one in fused]
-    found = {
+    right = [int(np.argmax(one)) == row.truth for one, row in zip(fused, rows, strict=True)]
+    return {
         "standing": fusion.standing,
         "choice": fusion.choice,
         "log_likelihood": float(np.mean([one[row.truth] for one, row in zip(fused, rows, strict=True)])),
-        "recall@1": float(np.mean([place == row.truth for place, row in zip(first, rows, strict=True)])),
+        "recall@1": float(np.mean(right)),
     }
-    if rewards is not None:
-        found["reward"] = float(np.mean([one[place] for one, place in zip(rewards, first, strict=True)]))
-    return found
 
 
-def _best(tried: Sequence[dict[str, float]], weight: str, worth: str) -> float:
-    """The weight that is worth most, the smallest of equals, of those that cost no more than they may."""
-    least = tried[0]["recall@1"] - (RECALL_COST if worth == "reward" else 0)
-    fair = [one for one in tried if one["recall@1"] >= least]
-    return max(fair, key=lambda one: (one[worth], -one[weight]))[weight]
+def _best(tried: Sequence[dict[str, float]]) -> dict[str, float]:
+    """The most likely of those that have no lower recall than the first; the first of equals."""
+    fair = [one for one in tried if one["recall@1"] >= tried[0]["recall@1"]]
+    return max(fair, key=lambda one: one["log_likelihood"])
 
 
 def fit_write(

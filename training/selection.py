@@ -57,7 +57,7 @@ class Row:
     """What one pair came to: ranks (from 1; infinite where the model is not in the catalog), the
     candidates' prior and language-model log-probabilities, where among them the true one is (or −1), the
     untuned model's log-probabilities, the parameters written for the true model, and the candidates'
-    AIRs and mean standing."""
+    mean standing."""
 
     prefilter: float
     baseline: float
@@ -67,7 +67,6 @@ class Row:
     truth: int
     untuned: tuple[float, ...] = ()
     said: Said | None = None
-    airs: tuple[str, ...] = ()
     standing: tuple[float, ...] = ()
 
 
@@ -164,7 +163,6 @@ def _measure_one(
         truth=next((place for place, i in enumerate(order) if hits[i]), -1),
         untuned=tuple(task.untuned.choose(asked, labels)) if task.untuned else (),
         said=said,
-        airs=tuple(one.card.air for one in candidates),
         standing=tuple(agent.standing[one.card.air].mean for one in candidates),
     )
 

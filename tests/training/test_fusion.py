@@ -98,26 +98,6 @@ def test_of_weights_that_cannot_be_told_apart_the_smallest_counts() -> None:
     assert fit_choice(rows)[0].choice == 0.0
 
 
-@pytest.mark.parametrize(("unsure", "heeded"), [(1, True), (2, False)])
-def test_a_reward_is_worth_half_a_point_of_recall_and_no_more(unsure: int, heeded: bool) -> None:
-    def both(prior: Sequence[float], llm: Sequence[float], count: int) -> list[tuple[Row, list[float]]]:
-        """Rows whose first is the true one, and the same turned round; liked is what the model says."""
-        liked = [float(one == max(llm)) for one in llm]
-        turned = row(prior[::-1], llm[::-1], 1)
-        return [(row(prior, llm, 0), liked), (turned, liked[::-1])] * count
-
-    given = [one for llm in ((0.6, 0.4), (0.4, 0.6)) for one in both((0.9, 0.1), llm, 100)]
-    given += [one for llm in ((0.8, 0.2), (0.2, 0.8)) for one in both((0.51, 0.49), llm, unsure)]
-    rows, rewards = zip(*given, strict=True)
-    fusion, tried = fit_choice(rows, rewards)
-    # heeded, it turns half of the unsure rows to what is liked and not true: 2 of 404 rows, or 4 of 408
-    assert fusion.choice == (0.05 if heeded else 0.0)
-    tried = tried[len(STANDING) :]
-    assert tried[2]["recall@1"] == pytest.approx(1 - 2 * unsure / len(rows))
-    assert tried[2]["reward"] == pytest.approx(0.5 + 2 * unsure / len(rows))
-    assert fit_choice(rows)[0].choice == 0.0
-
-
 def test_what_it_answers_whatever_the_prompt_is_taken_off() -> None:
     # it always says A, but a little less so where B is right
     rows = [row((0.5, 0.5), (0.95, 0.05), 0), row((0.5, 0.5), (0.9, 0.1), 1)] * 5

@@ -115,11 +115,8 @@ class Community:
         """Nothing: all sample prompts are encoded already."""
 
     def score(self, prompt: str, calls: Sequence[T2ICall]) -> list[float]:
-        return self.liking(prompt, [call.air for call in calls])
-
-    def liking(self, prompt: str, airs: Sequence[str]) -> list[float]:
-        """The score of each of the models that are compared."""
-        return [float(value) for value in combined(self.measure(prompt, airs))]
+        found = self.measure(prompt, [call.air for call in calls])
+        return [float(value) for value in combined(found)]
 
     def told(self) -> dict[str, Any]:
         return {"weights": WEIGHTS, "side": self.side, "documents": len(self.vectors)}
