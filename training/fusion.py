@@ -3,10 +3,9 @@
 ``standing``: the weight of how the community stands to a candidate, fitted first, without the language model.
 ``choice``: the weight of its log-probability of a letter beside the prefilter's; the likelihood of the
 true candidate decides. ``bias``, ``match_bias``: what it says of each letter and of each match, whatever the
-prompt. ``write``:
-the weight of its log-probability of a parameter beside what people use; the share of samplers, sizes,
-steps and CFG scales that come out right decides. The best weight wins, the smallest of equals, and for
-``standing`` and ``choice`` among those with no lower recall at 1 than without.
+prompt. ``write``: the weight of its log-probability of a parameter beside what people use; the share of
+samplers, sizes, steps and CFG scales that come out right decides. The best weight wins, the smallest of
+equals, and for ``standing`` and ``choice`` among those with no lower recall at 1 than without.
 """
 
 from __future__ import annotations
