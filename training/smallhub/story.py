@@ -231,8 +231,8 @@ def _rrhf(story: Story, progress: Progress, say: Say) -> dict[str, Any]:
     sft = str(story.folder("5-sft"))
     agent = story.agent(sft)
     config = RRHFConfig(
-        "story", form="memory", responses=5, diversity=2.0, parameters="drawn", images=IMAGES, epochs=4,
-        batch=2, learning_rate=2e-4, held_out=min(20, story.times(20, 2)), eval_steps=story.times(25, 2),
+        "story", form="memory", responses=5, diversity=2.0, parameters="drawn", images=IMAGES, epochs=2,
+        batch=2, learning_rate=1e-4, held_out=min(20, story.times(20, 2)), eval_steps=story.times(25, 2),
         save_steps=story.times(25, 2),
     )  # fmt: skip
     default = default_card(agent, BASE)
