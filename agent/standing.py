@@ -33,7 +33,8 @@ class Standing:
 
 
 def standings(cards: Sequence[Card]) -> dict[str, Standing]:
-    """AIR → how the entry stands within its type and base model."""
+    """AIR → how the entry stands within its type and base model; in the middle, where nothing is known of it,
+    as of one that a user added."""
     groups: dict[tuple[str, str], list[Card]] = defaultdict(list)
     for card in cards:
         groups[card.type, card.base_model].append(card)
@@ -42,7 +43,8 @@ def standings(cards: Sequence[Card]) -> dict[str, Standing]:
         ratings = _shares(bayesian_ratings([card.stats for card in group]))
         downloads = _shares([card.stats.downloads for card in group])
         for card, rating, count in zip(group, ratings, downloads, strict=True):
-            found[card.air] = Standing(float(rating), float(count))
+            known = card.stats.downloads or card.stats.ratings
+            found[card.air] = Standing(float(rating), float(count)) if known else Standing(0.5, 0.5)
     return found
 
 
