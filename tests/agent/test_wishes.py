@@ -156,5 +156,5 @@ def check(found: Wishes) -> None:
 @pytest.mark.parametrize("filler", ["\n", " ", "\n ", "9", "steps ", "<lora:", "(", "1x", "wallpaper for "])
 def test_long_prompts_are_read_in_linear_time(filler: str) -> None:
     started = time.process_time()
-    wishes("a" + (filler * 20_000)[:20_000] + "b")
-    assert time.process_time() - started < 0.5
+    wishes("a" + (filler * 100_000)[:100_000] + "b")
+    assert time.process_time() - started < 5  # 0.1 s; with the square of the length, a minute

@@ -1,14 +1,15 @@
 """The hub as a catalog, and DABench-style pairs of what people would have made with it.
 
-Both models of a style are used equally often, with settings that vary, as on a real hub: what people used
-does not say what is better. Prompts of one subject and style are of one part, so that no part repeats
-another's.
+Both models of a style take turns, with settings that vary, as on a real hub: what people used does not say
+what is better, nor does the luck of a draw. Prompts of one subject and style are of one part, so that no
+part repeats another's.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,7 +78,7 @@ def part_of(subject: str, style: str) -> str:
 
 
 def pairs(subjects: Sequence[str], sizes: Sizes, seed: int = 0) -> dict[str, list[dict[str, Any]]]:
-    """Part → rows of DABench."""
+    """Part → rows of DABench; in each part the two models of a style take turns."""
     known = cards()
     by_style: dict[str, list[Model]] = {style: [] for style in STYLES}
     for one in models()[1:]:
@@ -85,13 +86,15 @@ def pairs(subjects: Sequence[str], sizes: Sizes, seed: int = 0) -> dict[str, lis
     rng = np.random.default_rng(seed)
     every = [(s, style, w) for s in subjects for style in STYLES for w in range(len(WORDINGS))]
     found: dict[str, list[dict[str, Any]]] = {part: [] for part in PARTS}
+    used: Counter[tuple[str, str]] = Counter()
     for at in rng.permutation(len(every)):
         subject, style, wording = every[at]
         part = part_of(subject, style)
         if len(found[part]) >= getattr(sizes, part):
             continue
-        model = by_style[style][int(rng.integers(2))]
-        found[part].append(_row(caption(subject, style, wording), known[model.name], rng))
+        by_turns = by_style[style][used[part, style] % 2]
+        used[part, style] += 1
+        found[part].append(_row(caption(subject, style, wording), known[by_turns.name], rng))
     return found
 
 
