@@ -269,7 +269,7 @@ class Agent:
     ) -> tuple[list[Candidate], Grammar, str]:
         """The candidates by fused score, and the answers that are legal for the first of them."""
         candidates = pending.candidates
-        liked = [self.standing[one.card.air].mean for one in candidates]
+        liked = [self.standing[one.card.air].mean for one in candidates] if self.fusion.standing else []
         fused = self.fusion.fuse([one.score for one in candidates], llm, liked)
         order = sorted(range(len(candidates)), key=lambda i: -fused[i])
         ranked = [Candidate(candidates[i].card, fused[i]) for i in order]
