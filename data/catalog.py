@@ -15,6 +15,7 @@ import gc
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -33,6 +34,19 @@ _SORTED = "ORDER BY downloads DESC, id"
 
 
 ALL = Filter()
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the garbage collector, which would search thousands of new objects for cycles, and all that
+    the process holds with them, for longer than they take to be made."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 class Catalog:
@@ -133,13 +147,8 @@ class Catalog:
         """Every entry's id and card, in order of id."""
         where, values = wanted.sql()
         sql = f"SELECT {schema.COLUMNS} FROM entries WHERE {where} ORDER BY id"
-        was_enabled = gc.isenabled()
-        gc.disable()  # it would search 40,000 new objects for cycles, for half of the time
-        try:
+        with _uncollected():
             return [schema.entry(row) for row in self._rows(sql, values)]
-        finally:
-            if was_enabled:
-                gc.enable()
 
     def cards(self, wanted: Filter = ALL, limit: int = -1) -> list[Card]:
         """The cards that are wanted, most downloaded first; -1 is no limit."""
@@ -150,7 +159,8 @@ class Catalog:
         """Every entry in brief, in order of id."""
         where, values = wanted.sql()
         sql = f"SELECT {', '.join(Row._fields)} FROM entries WHERE {where} ORDER BY id"
-        return [Row._make((*row[:7], row[7] == 1)) for row in self._rows(sql, values)]
+        with _uncollected():
+            return [Row._make((*row[:7], row[7] == 1)) for row in self._rows(sql, values)]
 
     def by_name(self, name: str) -> Card | None:
         """The entry of that name (NFKC, any case); else one that has it as an alias."""

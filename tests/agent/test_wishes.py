@@ -157,4 +157,4 @@ def check(found: Wishes) -> None:
 def test_long_prompts_are_read_in_linear_time(filler: str) -> None:
     started = time.process_time()
     wishes("a" + (filler * 100_000)[:100_000] + "b")
-    assert time.process_time() - started < 5  # 0.1 s; with the square of the length, a minute
+    assert time.process_time() - started < 2.5  # 0.1 s; with the square of the length, a minute

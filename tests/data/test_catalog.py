@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -288,7 +289,7 @@ def test_several_threads_may_read(path):
         assert list(pool.map(catalog.by_name, ["aurora"] * 40)) == [AURORA] * 40
 
 
-def test_thousands_of_cards_take_one_statement_and_few_bytes(tmp_path):
+def test_thousands_of_cards_load_fast(tmp_path):
     many = [
         replace(INK, name=f"Model {n}", air=f"urn:air:sd1:lora:civitai:{n}@{n}", model_id=n, version_id=n)
         for n in range(1, 5701)
@@ -298,6 +299,12 @@ def test_thousands_of_cards_take_one_statement_and_few_bytes(tmp_path):
     with Catalog.open(tmp_path / "many.sqlite") as catalog:
         said: list[str] = []
         catalog._db.set_trace_callback(said.append)
-        assert len(catalog.entries()) == len(catalog.rows()) == 5700
-        assert len(said) == 2, said
+        took = {}
+        for name in ("entries", "rows"):
+            started = time.process_time()
+            assert len(getattr(catalog, name)()) == 5700
+            took[name] = time.process_time() - started
+    assert len(said) == 2, said
+    assert took["entries"] < 0.6, took  # 0.1 s when the machine is not shared
+    assert took["rows"] < 0.15, took
     assert (tmp_path / "many.sqlite").stat().st_size < 8e6
