@@ -101,6 +101,10 @@ class Agent:
         """AIR → how the community stands to it, of every entry."""
         return standings(self.prefilter.cards)
 
+    def liked(self, candidates: Sequence[Candidate]) -> list[float]:
+        """The mean standing of each candidate, as :meth:`Fusion.fuse` takes it."""
+        return [self.standing[one.card.air].mean for one in candidates]
+
     @classmethod
     def load(
         cls,
@@ -269,7 +273,7 @@ class Agent:
     ) -> tuple[list[Candidate], Grammar, str]:
         """The candidates by fused score, and the answers that are legal for the first of them."""
         candidates = pending.candidates
-        liked = [self.standing[one.card.air].mean for one in candidates] if self.fusion.standing else []
+        liked = self.liked(candidates) if self.fusion.standing else []
         fused = self.fusion.fuse([one.score for one in candidates], llm, liked)
         order = sorted(range(len(candidates)), key=lambda i: -fused[i])
         ranked = [Candidate(candidates[i].card, fused[i]) for i in order]

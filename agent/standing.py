@@ -50,8 +50,9 @@ def standings(cards: Sequence[Card]) -> dict[str, Standing]:
 
 def _shares(values: Sequence[float]) -> Floats:
     """The share of the others that have less; who ties counts half."""
-    ordered = np.sort(np.round(values, 9))
-    below = np.searchsorted(ordered, np.round(values, 9), "left")
-    up_to = np.searchsorted(ordered, np.round(values, 9), "right")
+    rounded = np.round(values, 9)
+    ordered = np.sort(rounded)
+    below = np.searchsorted(ordered, rounded, "left")
+    up_to = np.searchsorted(ordered, rounded, "right")
     found: Floats = (below + up_to - 1) / 2 / max(len(ordered) - 1, 1)
     return found if len(ordered) > 1 else np.full(1, 0.5)

@@ -163,7 +163,7 @@ def _measure_one(
         truth=next((place for place, i in enumerate(order) if hits[i]), -1),
         untuned=tuple(task.untuned.choose(asked, labels)) if task.untuned else (),
         said=said,
-        standing=tuple(agent.standing[one.card.air].mean for one in candidates),
+        standing=tuple(agent.liked(candidates)),
     )
 
 

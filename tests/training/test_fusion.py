@@ -42,8 +42,8 @@ def test_an_informed_language_model_gets_weight() -> None:
     assert [one["standing"] for one in tried[: len(STANDING)]] == list(STANDING)
     tried = tried[len(STANDING) :]
     assert [one["choice"] for one in tried] == list(CHOICE)
-    half = pytest.approx(math.log(0.5))
-    assert tried[0] == {"standing": 0.0, "choice": 0.0, "log_likelihood": half, "recall@1": 0.5}
+    even = pytest.approx(math.log(0.5))
+    assert tried[0] == {"standing": 0.0, "choice": 0.0, "log_likelihood": even, "recall@1": 0.5}
     # at weight 0.5 the odds are (0.9 / 0.1)^0.5 = 3, a probability of 0.75
     half = next(one for one in tried if one["choice"] == 0.5)
     assert half["log_likelihood"] == pytest.approx(math.log(0.75))

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -86,15 +86,14 @@ def pairs(subjects: Sequence[str], sizes: Sizes, seed: int = 0) -> dict[str, lis
     rng = np.random.default_rng(seed)
     every = [(s, style, w) for s in subjects for style in STYLES for w in range(len(WORDINGS))]
     found: dict[str, list[dict[str, Any]]] = {part: [] for part in PARTS}
-    used: Counter[tuple[str, str]] = Counter()
+    turns = {(part, style): cycle(listed) for part in PARTS for style, listed in by_style.items()}
     for at in rng.permutation(len(every)):
         subject, style, wording = every[at]
         part = part_of(subject, style)
         if len(found[part]) >= getattr(sizes, part):
             continue
-        by_turns = by_style[style][used[part, style] % 2]
-        used[part, style] += 1
-        found[part].append(_row(caption(subject, style, wording), known[by_turns.name], rng))
+        model = next(turns[part, style])
+        found[part].append(_row(caption(subject, style, wording), known[model.name], rng))
     return found
 
 

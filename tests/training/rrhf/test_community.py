@@ -66,10 +66,8 @@ def test_standing_is_within_type_and_base_model() -> None:
     found = standings([card(1, 10), card(2, 30), card(3, 20), card(4, 10**6, kind="LoRA")])
     assert [found[f"urn:air:sd1:checkpoint:civitai:{n}@{n + 1}"].downloads for n in (1, 2, 3)] == [0, 1, 0.5]
     assert found["urn:air:sd1:lora:civitai:4@5"].downloads == 0.5  # alone in its group
-    added = standings(
-        [card(1, 10), card(2, 0, 0, 0.0), card(3, 20)]
-    )  # nobody has said anything of the second
-    assert [(one.downloads, one.rating) for one in added.values()][1] == (0.5, 0.5)
+    added = list(standings([card(1, 10), card(2, 0, 0, 0.0), card(3, 20)]).values())
+    assert (added[1].downloads, added[1].rating) == (0.5, 0.5)  # nobody has said anything of it
     rated = standings([card(1, 1, 1000, 4.9), card(2, 1, 1, 5.0), card(3, 1, 1000, 4.0)])
     shares = [rated[f"urn:air:sd1:checkpoint:civitai:{n}@{n + 1}"].rating for n in (1, 2, 3)]
     assert shares == [1.0, 0.5, 0.0]  # one rating of 5 does not outrank a thousand of 4.9
