@@ -176,7 +176,6 @@ def expand(
     card: Card,
     wishes: Wishes,
     *,
-    seed: int | None = None,
     base_checkpoint: str | None = None,
 ) -> T2ICall:
     """The full call from an answer's parameters and the catalog's card; a pure function."""
@@ -194,7 +193,7 @@ def expand(
         prompt=ready(wishes.prompt, card.trigger_words),
         negative_prompt=strip_lora_tags(wishes.negative_prompt),
         clip_skip=wishes.clip_skip or clip_skip(card),
-        seed=seed if seed is not None else wishes.seed,
+        seed=wishes.seed,
         air=card.air,
         base_checkpoint=base_checkpoint if lora else None,
         lora_weight=lora_weight(card) if lora else None,

@@ -18,7 +18,17 @@ from functools import lru_cache
 from typing import Any
 
 from diffagent.agent.wishes import Wishes, reshape
-from diffagent.data.records import SAMPLERS, SIDE_MAX, SIDE_MIN, SIDE_STEP, Card, Counts, Usage, family
+from diffagent.data.records import (
+    SAMPLERS,
+    SIDE_MAX,
+    SIDE_MIN,
+    SIDE_STEP,
+    Card,
+    Counts,
+    Usage,
+    family,
+    legal_side,
+)
 
 SMOOTHING = 1.0
 """Images' worth of the family's usage that is added to a model's own; fitted on the align part."""
@@ -106,6 +116,8 @@ def _wished(wish: Any, usual: Setting) -> Setting:
 def _size(own: Counts, usual: Counts, wishes: Wishes) -> Setting:
     if wishes.size:
         return Setting.fixed(wishes.size)
+    if any(wishes.side):
+        return Setting.fixed(_completed(wishes.side, own, usual))
     mass = _mass("size", own, usual, _legal_size)
     if wishes.aspect is None:
         return _most_probable(mass)
@@ -127,6 +139,14 @@ def _size(own: Counts, usual: Counts, wishes: Wishes) -> Setting:
         sum(math.exp(p) * math.log(w * h) for (w, h), p in zip(known.values, known.log_priors, strict=True))
     )
     return Setting.fixed(reshape(wishes.aspect, area))
+
+
+def _completed(side: tuple[int | None, int | None], own: Counts, usual: Counts) -> tuple[int, int]:
+    """Both sides where one is given: the other keeps the area that the model is mostly used at."""
+    width, height = _most_probable(_mass("size", own, usual, _legal_size)).values[0]
+    given = side[0] or side[1] or width
+    other = legal_side(round(width * height / given / 64) * 64)
+    return (given, other) if side[0] else (other, given)
 
 
 def _shape(sides: tuple[int, int]) -> int:

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from diffagent.agent.targets import infotext
+from diffagent.data.errors import BadInput
 from diffagent.data.records import SAMPLERS, SIDE_MAX, SIDE_MIN, legal_side
 from diffagent.data.samples import sampler_name
 
@@ -96,6 +97,8 @@ class Wishes:
     prompt: str
     negative_prompt: str = ""
     size: tuple[int, int] | None = None
+    side: tuple[int | None, int | None] = (None, None)
+    """Width or height in pixels where one of them alone is asked for."""
     aspect: tuple[int, int] | None = None
     leaning: bool = False
     sampler: str | None = None
@@ -128,6 +131,46 @@ def wishes(text: str) -> Wishes:
         base_model=next((name for name, pattern in _BASES if pattern.search(prompt)), None),
         type="LoRA" if _LORA.search(prompt) else "Checkpoint" if _CHECKPOINT.search(prompt) else None,
     )
+
+
+def overridden(
+    spoken: Wishes,
+    *,
+    negative_prompt: str = "",
+    width: int | None = None,
+    height: int | None = None,
+    sampling_method: str | None = None,
+    scheduler: str | None = None,
+    **numbers: int | float | None,
+) -> Wishes:
+    """Returns the wishes with options in their place; ``numbers`` are fields of :class:`Wishes` or None.
+
+    Raises:
+        BadInput: there is no such sampler, or not with that schedule.
+    """
+    wished = replace(spoken, negative_prompt=negative_prompt)
+    if width and height:
+        wished = replace(wished, size=(width, height), aspect=None)
+    elif spoken.size and (width or height):
+        wished = replace(wished, size=(width or spoken.size[0], height or spoken.size[1]), aspect=None)
+    elif width or height:
+        wished = replace(wished, size=None, aspect=None, side=(width, height))
+    if sampling_method or scheduler:
+        wished = replace(wished, sampler=_named_sampler(sampling_method, scheduler))
+    given = {name: value for name, value in numbers.items() if value is not None}
+    return replace(wished, **given)  # type: ignore[arg-type]
+
+
+def _named_sampler(sampling_method: str | None, scheduler: str | None) -> str:
+    if sampling_method is None:
+        raise BadInput(
+            f"scheduler is {scheduler!r}, but a schedule goes with a sampler: give sampling_method"
+        )
+    name = sampler_name(sampling_method, scheduler)
+    if name is None:
+        both = sampling_method if scheduler is None else f"{sampling_method} with the schedule {scheduler}"
+        raise BadInput(f"sampling_method is {both!r}, which is not known; known are {', '.join(SAMPLERS)}")
+    return name
 
 
 def without_wishes(text: str) -> str:

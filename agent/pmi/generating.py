@@ -8,6 +8,7 @@ be built again.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Protocol
@@ -105,7 +106,7 @@ def _call(card: Card, catalog: Catalog, prompt: str, seed: int) -> T2ICall:
         "sampling_steps": usual["steps"].values[0],
         "cfg_scale": usual["cfg_scale"].values[0],
     }
-    return expand(fields, card, wished, seed=seed, base_checkpoint=base)
+    return expand(fields, card, replace(wished, seed=seed), base_checkpoint=base)
 
 
 def _keep(made: Path, file: Path, prompt: str) -> None:

@@ -20,7 +20,7 @@ from diffagent.agent import answer, memory
 from diffagent.agent.agent import Agent
 from diffagent.agent.engines import Prompt
 from diffagent.agent.prefilter import Candidate, including
-from diffagent.agent.request import check
+from diffagent.agent.request import Request
 from diffagent.agent.wishes import Wishes
 from diffagent.data.errors import BadInput, DiffAgentError
 from diffagent.data.records import Card
@@ -97,7 +97,7 @@ def ask(rows: Iterable[Row], agent: Agent, form: Form, k: int, default: Card, se
     for number, row in enumerate(rows):
         asked = row["instruction"]
         try:
-            wished = check(asked["prompt"], k)
+            wished = Request.from_prompt(asked["prompt"], k=k).wishes
         except DiffAgentError:
             continue
         wished = replace(wished, negative_prompt=asked.get("negative_prompt") or "")

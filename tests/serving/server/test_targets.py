@@ -16,6 +16,7 @@ from diffagent.agent.agent import Agent
 from diffagent.agent.fusion import Fusion
 from diffagent.agent.importing import add_entries
 from diffagent.agent.prefilter import Prefilter
+from diffagent.agent.request import Request
 from diffagent.agent.targets import TARGETS, emit
 from diffagent.data.cards import Entry
 from diffagent.data.catalog import Catalog
@@ -79,7 +80,7 @@ def test_a_prompt_is_routed_to_the_request(client: httpx.Client, agent: Agent, t
     wanted = "Checkpoint" if target == "openai" else "LoRA"
     asked = {"prompt": "Ink Fox, a fox, 20 steps", "type": wanted, "target": target, "nearest": True}
     body = client.post("/v1/route", json=asked).json()
-    decision = agent.decide(asked["prompt"], type=wanted, target=target)
+    decision = agent.decide(Request.from_prompt(asked["prompt"], type=wanted, target=target))
     emitted = emit(decision.call, target, agent.catalog, nearest=True)
     assert body["call"] == decision.call.model_dump()
     assert (body["request"], body["not_carried"]) == (emitted.request, emitted.not_carried)
