@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from diffagent.data.base_models import examples
+
 if TYPE_CHECKING:
     from diffagent.agent.agent import Agent
     from diffagent.agent.installed_models import Installed
@@ -32,7 +34,7 @@ TARGET_NAMES = ("diffagent", "a1111", "comfyui", "horde", "civitai", "openai", "
     metavar="NAME",
     help="Describes the images where no PROMPT does, such as a BLIP of the hub.",
 )
-@click.option("--base-model", help='A base model ("SD 1.5", "SDXL 1.0") or a family (sd1, sdxl).')
+@click.option("--base-model", help=f"A {examples()}.")
 @click.option("--type", "type_", type=click.Choice(["Checkpoint", "LoRA"], case_sensitive=False))
 @click.option("--model", metavar="NAME-OR-AIR", help="Use this model: name, AIR, id, hash or file name.")
 @click.option("--commercial", is_flag=True, help="Only models whose images may be sold.")

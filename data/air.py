@@ -1,4 +1,4 @@
-"""AIRs, the names of models' files across hubs: ``urn:air:ECOSYSTEM:TYPE:SOURCE:ID[@VERSION][+FILE][.FORMAT]``.
+"""AIRs, names of models across hubs: ``urn:air:ECOSYSTEM:TYPE:SOURCE:ID[@VERSION][+FILE][.FORMAT]``.
 
     AIR.parse("urn:air:sdxl:lora:civitai:12@34+56.safetensors")
     AIR("sdxl", "lora", "civitai", "12", "34", "56", "safetensors")
@@ -49,9 +49,7 @@ _WORD = r"[a-z0-9_./-]+"
 _HEAD = re.compile(rf"urn:air:({_WORD}):({_WORD}):({_WORD}):(.+)", re.I | re.S)
 _FORMATS = "safetensors|ckpt|pt|pth|bin|gguf|onnx|diffusers|coreml|zip|other"
 _SUFFIX = rf"(?:\.(?P<format>(?i:{_FORMATS})))?"
-_PLAIN = re.compile(
-    rf"(?P<id>[^\s@+]+?)(?:@(?P<version>[^\s@+]+?))?(?:\+(?P<file>[^\s@+]+?))?{_SUFFIX}"
-)
+_PLAIN = re.compile(rf"(?P<id>[^\s@+]+?)(?:@(?P<version>[^\s@+]+?))?(?:\+(?P<file>[^\s@+]+?))?{_SUFFIX}")
 _TAILS: Mapping[str, re.Pattern[str]] = {
     CIVITAI: re.compile(
         r"(?P<id>[0-9]{1,18})(?:@(?P<version>[0-9]{1,18}))?(?:\+(?P<file>[0-9]{1,18}))?"

@@ -6,8 +6,9 @@
     lora_fit(lora="SD 1.4", checkpoint="SD 1.5")            "full"
 
 A new base model is a row here. What is not known of it is None, and a base model without a row can be crawled
-but not run. Names, ecosystems and what crosses: Civitai's ``packages/civitai-shared/src/basemodel.constants.ts``;
-defaults: its ``src/shared/data-graph/generation``, and for SD 1.x the paper's section 4.1.
+but not run. Names, ecosystems and what crosses are those of Civitai's
+``packages/civitai-shared/src/basemodel.constants.ts``, defaults those of its
+``src/shared/data-graph/generation``, and for SD 1.x of the paper's section 4.1.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Literal
 
 from diffagent.data.errors import BadInput
@@ -49,7 +50,7 @@ class Fingerprint:
 
 @dataclass(frozen=True)
 class Dialect:
-    """What prompts it reads: ``form`` is what it was trained on, ``tokens`` the longest prompt in one piece."""
+    """What prompts it reads: ``form`` it was trained on, ``tokens`` are the longest prompt in one piece."""
 
     form: Literal["tags", "prose", "score words"] | None = None
     quality_words: tuple[str, ...] = ()
@@ -125,7 +126,7 @@ class BaseModelFacts:
     schedules: tuple[str, ...] | None = None
     """Likewise."""
     clip_skip: int | None = None
-    """The layer of the text encoder that it was trained on, as A1111 counts; None: there is no such choice."""
+    """The layer of the text encoder that it was trained on, as A1111 counts; None: there is no choice."""
     area: int | None = None
     """Pixels that it was trained at."""
     step: int | None = None
@@ -204,7 +205,7 @@ TABLE: tuple[BaseModelFacts, ...] = (
         name="SDXL 1.0",
         family="sdxl",
         ecosystems=("sdxl",),
-        spellings=("sdxl", "sd xl", "sdxl base", "sdxl base v1.0", "stable diffusion xl", "stable diffusion xl 1.0"),
+        spellings=("sdxl", "sdxl base", "sdxl base v1.0", "stable diffusion xl", "stable diffusion xl 1.0"),
         request=r"\b(?:sd[ -]?xl|stable diffusion xl)(?:[ -]?1\.0)?\b",
         entries="crawled",
         lora_group="sdxl",
@@ -273,8 +274,16 @@ def ecosystem_of(base_model: str) -> str:
     return OTHER.ecosystem if row is None else row.ecosystem
 
 
+def side_of(base_model: str) -> int:
+    """The side of a base model's usual square, in pixels; the usual base model's where it is not known."""
+    row = find(base_model)
+    side = (row.side if row is not None else None) or USUAL.side
+    assert side is not None
+    return side
+
+
 def is_meant(given: str, base_model: str) -> bool:
-    """Whether a request for ``given`` (a base model, family, ecosystem or LoRA group) takes ``base_model``."""
+    """Whether ``given``, as :func:`named` takes it, means ``base_model``; a name without a row, itself."""
     return base_model in _meant(given) or given.casefold() == base_model.casefold()
 
 
@@ -342,11 +351,12 @@ def by_keys(tensors: Mapping[str, Any]) -> str | None:
     return None
 
 
-def examples(most: int = 3) -> tuple[str, str]:
-    """The usual base models of the first families, and those families, each as a list in words."""
+def examples(most: int = 3) -> str:
+    """What ``--base-model`` takes, in words: base models and families, the first of each."""
     usual = {row.family: row.name for row in TABLE if row.entries == "crawled"}
     chosen = list(usual.items())[:most]
-    return ", ".join(f'"{name}"' for _, name in chosen), ", ".join(family for family, _ in chosen)
+    names, families = ", ".join(f'"{name}"' for _, name in chosen), ", ".join(family for family, _ in chosen)
+    return f"base model ({names}) or family ({families})"
 
 
 def families() -> Iterator[tuple[str, str]]:
@@ -368,8 +378,10 @@ def _by_name() -> Mapping[str, BaseModelFacts]:
 def _by_spelling() -> Mapping[str, BaseModelFacts]:
     found: dict[str, BaseModelFacts] = {}
     for row in TABLE:
-        for spelling in (row.name, *row.spellings, *filter(None, [row.backends.horde])):
-            found.setdefault(_key(spelling), row)
+        found |= dict.fromkeys(map(_key, (row.name, *row.spellings)), row)
+    for row in TABLE:
+        if row.backends.horde is not None:
+            found.setdefault(_key(row.backends.horde), row)
     return found
 
 
@@ -386,14 +398,12 @@ def _groups() -> Mapping[str, tuple[str, ...]]:
     return found
 
 
+@lru_cache(256)
 def _meant(given: str) -> tuple[str, ...]:
-    """The base models of a family, a name or spelling, an ecosystem or a LoRA group, tried in this order."""
-    words = " ".join(given.split())
-    exact = next((name for name in _by_name() if name.casefold() == words.casefold()), None)
-    if exact is not None and words.casefold() not in FAMILIES:
-        return (exact,)
-    group = _groups().get(words.casefold())
-    if group is not None and (words.casefold() in FAMILIES or find(words) is None):
-        return group
-    row = find(words)
-    return () if row is None else (row.name,)
+    """The base models of a name, a family, a spelling, an ecosystem or a LoRA group, tried in this order."""
+    words = " ".join(given.casefold().split())
+    for name in _by_name():
+        if name.casefold() == words:
+            return (name,)
+    row = None if words in FAMILIES else find(words)
+    return _groups().get(words, ()) if row is None else (row.name,)

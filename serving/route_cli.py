@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from diffagent.data.base_models import examples
+
 if TYPE_CHECKING:
     from diffagent.serving.route import Answer, Body
     from diffagent.serving.rows import Row
@@ -22,7 +24,7 @@ BLOCK, BATCH = 8, 64
 @click.command()
 @click.argument("source", metavar="IN")
 @click.option("-o", "--output", required=True, metavar="OUT.jsonl", type=click.Path(path_type=Path))
-@click.option("--base-model", help='A base model ("SD 1.5", "SDXL 1.0") or a family (sd1, sdxl).')
+@click.option("--base-model", help=f"A {examples()}.")
 @click.option("--type", "type", type=click.Choice(["Checkpoint", "LoRA"], case_sensitive=False))
 @click.option("--commercial", is_flag=True, help="Only models whose images may be sold.")
 @click.option("-k", default=16, show_default=True, help="Candidates that the language model reads.")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from diffagent.data.base_models import USUAL, examples
 from diffagent.data.records import ModelType, T2ICall
 from diffagent.serving.answers import Ranked, Target
 
@@ -29,12 +30,10 @@ class RouteArguments(BaseModel):
 
     prompt: str = Field(
         description="What to draw, in any words. Sizes, shapes, steps, samplers and base models said in it "
-        'are honoured ("landscape", "1024x768", "30 steps", "SDXL").'
+        f'are honoured ("landscape", "1024x768", "30 steps", "{USUAL.name}").'
     )
     negative_prompt: str = Field("", description="What to avoid; it also tells models apart.")
-    base_model: str | None = Field(
-        None, description='Only models of this base model ("SD 1.5", "SDXL 1.0") or family ("sd1", "sdxl").'
-    )
+    base_model: str | None = Field(None, description=f"Only models of this {examples()}.")
     type: ModelType | None = Field(None, description="Only checkpoints, or only LoRAs.")
     model: str | None = Field(
         None, description="Use this model of the catalog: name, AIR, Civitai id, hash or file name."

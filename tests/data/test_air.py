@@ -75,16 +75,18 @@ def test_every_form_is_read_and_printed(text: str, air: AIR) -> None:
     "text",
     [
         "", "urn:air:", "a fox", "civitai:1@2", "urn:air:sd1:checkpoint:civitai:",
-        "urn:air:sd1:checkpoint:civitai:x@2", "urn:air:sd1:checkpoint:civitai:1@", "urn:air::checkpoint:civitai:1",
-        "urn:air:sd1:checkpoint:civitai:1@2 ", "urn:air:sd1:checkpoint:civitai:1@2\n", "urn:air:sd1:checkpoint:civitai:１@2",
+        "urn:air:sd1:checkpoint:civitai:x@2", "urn:air:sd1:checkpoint:civitai:1@",
+        "urn:air::checkpoint:civitai:1", "urn:air:sd1:checkpoint:civitai:1@2 ",
+        "urn:air:sd1:checkpoint:civitai:1@2\n", "urn:air:sd1:checkpoint:civitai:\uff11@2",
         "x urn:air:sd1:checkpoint:civitai:1@2", "urn:air:sd1:checkpoint:civitai:" + "9" * 19,
         "urn:air:sd1:checkpoint:huggingface:org", "urn:air:sd1:checkpoint:huggingface:org/re:po",
         "urn:air:sd1:checkpoint:huggingface:org/repo/file", "urn:air:sd1:checkpoint:horde: x",
-        "urn:air:sd1:checkpoint:horde:x\ny", "urn:air:sd1:lora:local:0123", f"urn:air:sd1:lora:local:{SHA256}@1",
+        "urn:air:sd1:checkpoint:horde:x\ny", "urn:air:sd1:lora:local:0123",
+        f"urn:air:sd1:lora:local:{SHA256}@1",
     ],
 )  # fmt: skip
 def test_what_is_no_air_is_an_error_that_shows_the_form(text: str) -> None:
-    with pytest.raises(BadInput, match="not an AIR: .*it is urn:air:ECOSYSTEM:TYPE:SOURCE") as error:
+    with pytest.raises(BadInput, match=r"not an AIR: .*it is urn:air:ECOSYSTEM:TYPE:SOURCE") as error:
         AIR.parse(text)
     assert len(str(error.value).splitlines()) == 1
     assert AIR.read(text) is None
@@ -101,7 +103,12 @@ def test_case_matters_only_where_a_source_says_so() -> None:
 
 
 def test_parts_that_would_be_read_otherwise_are_refused() -> None:
-    for parts in (("civitai", "1 2"), ("horde", "x "), ("huggingface", "repo"), ("x", "a", None, None, "PDF")):
+    for parts in (
+        ("civitai", "1 2"),
+        ("horde", "x "),
+        ("huggingface", "repo"),
+        ("x", "a", None, None, "PDF"),
+    ):
         with pytest.raises(BadInput, match="make no AIR"):
             AIR("sd1", "checkpoint", *parts)
 
@@ -139,9 +146,7 @@ def airs(draw: st.DrawFn) -> AIR:
     source = draw(st.sampled_from(["civitai", "huggingface", "horde", "local", "comfyregistry"]))
     head = draw(WORDS), draw(WORDS), source
     if source == "civitai":
-        return AIR(
-            *head, draw(NUMBERS), draw(st.none() | NUMBERS), draw(st.none() | NUMBERS), draw(FORMATS)
-        )
+        return AIR(*head, draw(NUMBERS), draw(st.none() | NUMBERS), draw(st.none() | NUMBERS), draw(FORMATS))
     if source == "huggingface":
         version = draw(st.none() | NAMES | NAMES.map(lambda name: f"refs/pr/{name}"))
         paths = st.lists(NAMES, min_size=1, max_size=3).map("/".join)
