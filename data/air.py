@@ -144,7 +144,8 @@ def source_of(text: str) -> str:
     Raises:
         BadInput: the text is not an AIR.
     """
-    return AIR.parse(text).source
+    parts = _parts(text)
+    return AIR.parse(text).source if parts is None else str(parts[2])
 
 
 def _parts(text: str) -> tuple[str | None, ...] | None:

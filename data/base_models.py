@@ -234,7 +234,7 @@ TABLE: tuple[BaseModelFacts, ...] = (
         family="other",
         ecosystems=("other",),
         entries="by hand",
-        backends=Backends(diffusers="DiffusionPipeline", openai="name"),
+        backends=Backends(openai="name"),
     ),
 )  # fmt: skip
 """In the order in which a model's entries are listed; an older base model stands before a newer one."""
@@ -242,7 +242,7 @@ TABLE: tuple[BaseModelFacts, ...] = (
 USUAL = next(row for row in TABLE if row.name == "SD 1.5")
 """The base model of what names none."""
 OTHER = next(row for row in TABLE if row.family == "other")
-"""The row of what has no row of its own: added by hand, and run by what reads a whole folder."""
+"""The row of what has no row of its own: added by hand; only a server that is asked by name runs it."""
 CRAWLED: tuple[str, ...] = tuple(row.name for row in TABLE if row.entries == "crawled")
 LISTED: tuple[str, ...] = tuple(row.name for row in TABLE if row.entries != "none")
 """The base models that a catalog's entries may have."""
