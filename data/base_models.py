@@ -343,10 +343,11 @@ def by_context(width: int) -> str | None:
 
 
 def by_keys(tensors: Mapping[str, Any]) -> str | None:
-    """The base model whose fingerprint's keys a file's tensors have."""
+    """The base model whose fingerprint's keys a file's tensors have; LoRAs may have underscores for dots."""
+    names = [name.replace(".", "_") for name in tensors]
     for row in TABLE:
-        keys = row.fingerprint.keys if row.fingerprint else ()
-        if keys and all(any(key in name for name in tensors) for key in keys):
+        keys = [key.replace(".", "_") for key in row.fingerprint.keys] if row.fingerprint else []
+        if keys and all(any(key in name for name in names) for key in keys):
             return row.name
     return None
 

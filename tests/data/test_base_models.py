@@ -18,6 +18,7 @@ from diffagent.data.base_models import (
     TABLE,
     USUAL,
     backend,
+    by_context,
     ecosystem_of,
     examples,
     families,
@@ -31,6 +32,7 @@ from diffagent.data.base_models import (
     spelled,
 )
 from diffagent.data.errors import BadInput
+from diffagent.data.installed import what_it_is
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE_FILE = ROOT / "data" / "base_models.py"
@@ -100,6 +102,18 @@ def test_a_crossing_runs_in_part_and_one_way(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(base_models, "_by_name", lambda: {"Base": base, "Child": child})
     assert lora_fit(lora="Base", checkpoint="Child") == "partial"
     assert lora_fit(lora="Child", checkpoint="Base") is None
+
+
+def test_a_header_shows_a_base_model_by_its_tensors(monkeypatch: pytest.MonkeyPatch) -> None:
+    prints = base_models.Fingerprint(keys=("toy_blocks.0.attn", "toy_final"))
+    toy = base_models.BaseModelFacts("Toy DiT", "toy", ("toy",), fingerprint=prints)
+    monkeypatch.setattr(base_models, "TABLE", (*TABLE, toy))
+    whole = {"toy_blocks.0.attn.qkv.weight": [9, 9], "toy_final.weight": [9, 9]}
+    lora = {f"lora_unet_{name.replace('.', '_')}.lora_down.weight": shape for name, shape in whole.items()}
+    assert what_it_is(whole) == ("Checkpoint", "Toy DiT", False)
+    assert what_it_is(lora) == ("LORA", "Toy DiT", False)
+    assert what_it_is({"toy_final.weight": [9, 9]}) == ("Other", None, False)
+    assert [by_context(width) for width in (768, 1024, 2048, 4096)] == ["SD 1.5", "SD 2.1", "SDXL 1.0", None]
 
 
 def test_targets_run_what_they_are_told_to() -> None:
