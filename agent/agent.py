@@ -33,9 +33,10 @@ from diffagent.agent.settings import by_family, settings
 from diffagent.agent.standing import Standing, standings
 from diffagent.agent.targets import TARGETS, Emitted, emit
 from diffagent.agent.wishes import Wishes
+from diffagent.data.base_models import family_of
 from diffagent.data.errors import BadInput, DiffAgentError
 from diffagent.data.prompts import NETWORK_TAG
-from diffagent.data.records import Card, T2ICall, Usage, family
+from diffagent.data.records import Card, T2ICall, Usage
 
 if TYPE_CHECKING:
     from diffagent.agent.engines import Engine, Prompt
@@ -331,7 +332,7 @@ class Agent:
 
     def grammar(self, label: str, card: Card, wished: Wishes, scope: Scope = ANY) -> Grammar:
         """What may be answered for one candidate, with the prior of each setting."""
-        usual = self.usual.get(family(card.base_model), Usage())
+        usual = self.usual.get(family_of(card.base_model), Usage())
         legal = scope.fitted(settings(card, usual, wished), wished)
         return answer.grammar(label, card, legal, self.fusion.write)
 

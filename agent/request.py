@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypedDict, Unpa
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from diffagent.agent.wishes import Wishes, overridden, wishes
+from diffagent.data.base_models import USUAL, examples
 from diffagent.data.errors import BadInput, BadPrompt
 from diffagent.data.prompts import strip_lora_tags
 from diffagent.data.records import SIDE_MAX, SIDE_MIN, ModelType, legal_side
@@ -101,7 +102,7 @@ class Request(BaseModel):
 
     prompt: Prompt = Field(
         description="What to draw, in any words. Sizes, shapes, steps, samplers and base models in it are "
-        'honoured ("landscape", "1024x768", "30 steps", "SDXL").'
+        f'honoured ("landscape", "1024x768", "30 steps", "{USUAL.name}").'
     )
     negative_prompt: NegativePrompt = Field("", description="What to avoid; it also tells models apart.")
     images: tuple[Any, ...] = Field(
@@ -109,9 +110,7 @@ class Request(BaseModel):
         max_length=MAX_IMAGES,
         description="Example images, 1 to 6: models that make such images are chosen.",
     )
-    base_model: Name | None = Field(
-        None, description="Only models of this base model, by its name or its family's."
-    )
+    base_model: Name | None = Field(None, description=f"Only models of this {examples()}.")
     type: Type | None = Field(None, description="Only checkpoints, or only LoRAs.")
     model: Name | None = Field(
         None, description="Use this model of the catalog: name, AIR, Civitai id, hash or file name."
@@ -228,6 +227,8 @@ def _sentence(fault: Mapping[str, Any], known: Sequence[str]) -> str:
         return f"there is no option {name[:60]!r}: the options are {', '.join(known)}"
     if fault["type"] == "missing":
         return f"{name} is missing: say what to draw"
+    if name == "images" and fault["type"] == "too_long":
+        return f"{fault['ctx']['actual_length']} example images were given: give 1 to {MAX_IMAGES}"
     given = repr(fault.get("input"))
     given = given if len(given) <= 60 else given[:57] + "…"
     reason = fault["msg"].removeprefix("Value error, ")

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from diffagent.agent.targets import infotext
+from diffagent.data.base_models import requests
 from diffagent.data.errors import BadInput
 from diffagent.data.records import SAMPLERS, SIDE_MAX, SIDE_MIN, legal_side
 from diffagent.data.samples import sampler_name
@@ -39,10 +40,6 @@ _SAMPLER = re.compile(
     re.I,
 )
 
-_BASES = (
-    ("sdxl", re.compile(r"\b(?:sd[ -]?xl|stable diffusion xl)(?:[ -]?1\.0)?\b", re.I)),
-    ("sd1", re.compile(r"\b(?:sd|stable diffusion)[ -]?(?:v?1\.[45]|15)\b", re.I)),
-)
 _LORA = re.compile(r"\b(?:use|using|with|as)\s+an?\s+lora\b", re.I)
 _CHECKPOINT = re.compile(r"\b(?:use|using|with)\s+an?\s+(?:full )?checkpoint\b", re.I)
 
@@ -128,7 +125,7 @@ def wishes(text: str) -> Wishes:
         cfg_scale=_cfg(spoken),
         seed=_whole(_SEED, spoken, 0, 2**32 - 1),
         clip_skip=_whole(_CLIP, spoken, 1, 12),
-        base_model=next((name for name, pattern in _BASES if pattern.search(prompt)), None),
+        base_model=next((name for name, pattern in requests() if pattern.search(prompt)), None),
         type="LoRA" if _LORA.search(prompt) else "Checkpoint" if _CHECKPOINT.search(prompt) else None,
     )
 
@@ -176,7 +173,11 @@ def _named_sampler(sampling_method: str | None, scheduler: str | None) -> str:
 def without_wishes(text: str) -> str:
     """The text without the phrases that :func:`wishes` reads, whether their numbers are in range or not."""
     said = (_SIZE, _RATIO, _BARE_RATIO, _STEPS, _CFG, _SEED, _CLIP, _SAMPLER, _LORA, _CHECKPOINT)
-    for pattern in (*said, *(found for _, found in _BASES), *(found for _, found in (*_FORMATS, *_SUBJECTS))):
+    for pattern in (
+        *said,
+        *(found for _, found in requests()),
+        *(found for _, found in (*_FORMATS, *_SUBJECTS)),
+    ):
         text = pattern.sub(" ", text)
     return text
 
@@ -184,7 +185,7 @@ def without_wishes(text: str) -> str:
 def reshape(aspect: tuple[int, int], area: float) -> tuple[int, int]:
     """Width and height in pixels, multiples of 8, of an aspect ratio at about the given area.
 
-    SD 1.x and SDXL were trained at one area, so a phone wallpaper keeps the model's usual area.
+    Base models were trained at one area, so a phone wallpaper keeps the model's usual area.
     """
     wide, tall = aspect
     width = (area * wide / tall) ** 0.5

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
+from diffagent.data.base_models import lora_fit
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadCall
-from diffagent.data.records import SAMPLERS, SIDE_MAX, SIDE_MIN, SIDE_STEP, Card, T2ICall, family
+from diffagent.data.records import SAMPLERS, SIDE_MAX, SIDE_MIN, SIDE_STEP, Card, T2ICall
 
 
 def flaw(call: Mapping[str, Any], catalog: Catalog) -> str | None:
@@ -27,8 +28,11 @@ def flaw(call: Mapping[str, Any], catalog: Catalog) -> str | None:
         base = catalog.by_air(parsed.base_checkpoint)
         if base is None or base.type != "Checkpoint":
             return f"base_checkpoint {parsed.base_checkpoint} is no checkpoint of the catalog"
-        if family(base.base_model) != family(card.base_model):
-            return f"base_checkpoint {parsed.base_checkpoint} is of another family than {card.name}"
+        if lora_fit(lora=card.base_model, checkpoint=base.base_model) is None:
+            return (
+                f"base_checkpoint {parsed.base_checkpoint} is {base.base_model}, which runs no LoRA of "
+                f"{card.base_model}"
+            )
     return _identity_flaw(call, card)
 
 

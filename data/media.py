@@ -2,8 +2,8 @@
 
     named_media("a fox as a linocut print")   -> (Mention("woodcut", "linocut print", 11),)
 
-The vocabulary is :data:`diffagent.data.attributes.Medium`. ``KIN`` says how well a model of one medium serves a
-request for another.
+The vocabulary is :data:`diffagent.data.attributes.Medium`. ``KIN`` says how well a model
+of one medium serves a request for another.
 """
 
 from __future__ import annotations
@@ -16,80 +16,127 @@ from functools import cache
 from diffagent.data.attributes import Medium
 
 PHRASES: Mapping[Medium, str] = {
-    "analog photo": "analog(?:ue)?(?: film)? photo(?:graph)?|analog style|film photo(?:graph)?|35 ?mm film|"
-    "polaroid|kodak \\w+(?: \\d+)?|film grain|daguerreotype|tintype|old photograph|vintage photo(?:graph)?|"
-    "disposable camera|super ?8|film still|film noir",
-    "photo": "photo(?:graph|graphy|graphic|realistic|realism)?s?|dslr|raw photo|hyper-?realistic|realistic|"
-    "long exposure|macro shot|macro|stock image|snapshot|selfie|headshot|product shot|wildlife|drone shot|"
-    "bokeh|cinematic still|tilt[- ]shift",
+    "analog photo": (
+        "analog(?:ue)?(?: film)? photo(?:graph)?|analog style|film photo(?:graph)?|35 ?mm film|polaroid|"
+        "kodak \\w+(?: \\d+)?|film grain|daguerreotype|tintype|old photograph|vintage photo(?:graph)?|"
+        "disposable camera|super ?8|film still|film noir"
+    ),
+    "photo": (
+        "photo(?:graph|graphy|graphic|realistic|realism)?s?|dslr|raw photo|hyper-?realistic|realistic|"
+        "long exposure|macro shot|macro|stock image|snapshot|selfie|headshot|product shot|wildlife|"
+        "drone shot|bokeh|cinematic still|tilt[- ]shift"
+    ),
     "anime": "anime|animé|ghibli|makoto shinkai|waifu|1girl|1boy|2girls|otome|visual novel",
     "manga": "manga|mangá|shonen|shōnen|shoujo|screentone",
     "chibi": "chibi|nendoroid|super deformed|q ?版",
     "3d cartoon": "pixar|disney(?: style)?|dreamworks|3d cartoon|3d animat(?:ed|ion)(?: movie| film)?",
-    "cartoon": "cartoon|rubber ?hose|saturday morning|toon|caricature|nickelodeon|animated series|90s animation",
+    "cartoon": (
+        "cartoon|rubber ?hose|saturday morning|toon|caricature|nickelodeon|animated series|90s animation"
+    ),
     "comic": "comic(?: ?book)?s?|graphic novel|superhero panel|bande dessin[eé]e|ligne claire|fumett[oi]",
-    "children's book": "(?:children['’]?s|kids['’]?|picture|story) ?(?:book|tale)(?: illustration)?|storybook|"
-    "nursery illustration|bedtime story",
-    "watercolor": "water-?colou?rs?|aquarelle|aquarell|acuarela|acquerello|акварель\\w*|水彩画?|수채화|gouache",
-    "oil painting": "oil[- ]paint(?:ing|ed)?s?|oils? on canvas|in oils|impasto|old master|ölgemälde|óleo|"
-    "rembrandt|baroque painting|renaissance painting|alla prima|palette knife|油絵|油画|масл(?:ом|яная)",
+    "children's book": (
+        "(?:children['’]?s|kids['’]?|picture|story) ?(?:book|tale)(?: illustration)?|storybook|"
+        "nursery illustration|bedtime story"
+    ),
+    "watercolor": (
+        "water-?colou?rs?|aquarelle|aquarell|acuarela|acquerello|акварель\\w*|水彩画?|수채화|gouache"
+    ),
+    "oil painting": (
+        "oil[- ]paint(?:ing|ed)?s?|oils? on canvas|in oils|impasto|old master|ölgemälde|óleo|rembrandt|"
+        "baroque painting|renaissance painting|alla prima|palette knife|油絵|油画|масл(?:ом|яная)"
+    ),
     "pastel": "(?:soft|oil|chalk) pastels?(?: drawing)?|pastel drawing|crayons?|colou?red pencils?",
     "ukiyo-e": "ukiyo-?e|japanese woodblock|hokusai|浮世絵",
-    "ink": "ink wash|sumi-?e|ink (?:drawing|painting|sketch|illustration)|pen and ink|in ink|brush pen|"
-    "chinese painting|水墨画?|tusche",
-    "pencil sketch": "pencil (?:sketch|drawing)|graphite|charcoal(?: drawing| sketch)?|sketch(?:ed)?|"
-    "sketchbook|silverpoint|bleistift\\w*|rough drawing|hand[- ]drawn",
-    "line art": "line ?art|lineart|colou?ring (?:page|book)|outline drawing|one[- ]line drawing|"
-    "continuous line|line drawing|technical drawing|patent drawing|blueprint|mandala",
-    "woodcut": "wood ?cuts?|lino ?cuts?|lino ?prints?|etching|engraving|wood ?block print|mezzotint|drypoint|"
-    "scratchboard|risograph|screen ?print",
-    "vector": "vector(?: art| illustration| graphics?)?|flat (?:design|illustration|colou?rs?|style)|"
-    "infographic|corporate illustration|clip ?art|svg|geometric shapes|material design|kurzgesagt",
-    "pixel art": "pixel[- ]?art|pixelated|(?:8|16|32)[- ]?bit|sprites?|sprite ?sheet|retro game|game ?boy",
+    "ink": (
+        "ink wash|sumi-?e|ink (?:drawing|painting|sketch|illustration)|pen and ink|in ink|brush pen|"
+        "chinese painting|水墨画?|tusche"
+    ),
+    "pencil sketch": (
+        "pencil (?:sketch|drawing)|graphite|charcoal(?: drawing| sketch)?|sketch(?:ed)?|sketchbook|"
+        "silverpoint|bleistift\\w*|rough drawing|hand[- ]drawn"
+    ),
+    "line art": (
+        "line ?art|lineart|colou?ring (?:page|book)|outline drawing|one[- ]line drawing|continuous line|"
+        "line drawing|technical drawing|patent drawing|blueprint|mandala"
+    ),
+    "woodcut": (
+        "wood ?cuts?|lino ?cuts?|lino ?prints?|etching|engraving|wood ?block print|mezzotint|drypoint|"
+        "scratchboard|risograph|screen ?print"
+    ),
+    "vector": (
+        "vector(?: art| illustration| graphics?)?|flat (?:design|illustration|colou?rs?|style)|"
+        "infographic|corporate illustration|clip ?art|svg|geometric shapes|material design|kurzgesagt"
+    ),
+    "pixel art": ("pixel[- ]?art|pixelated|(?:8|16|32)[- ]?bit|sprites?|sprite ?sheet|retro game|game ?boy"),
     "low poly": "low[- ]?poly(?:gon)?|ps1 (?:style|graphics)|playstation 1",
     "voxel": "voxels?(?: art)?|minecraft",
     "isometric": "isometric",
-    "claymation": "clay ?mation|stop[- ]?motion|plasticine|aardman|made of clay|clay (?:figure|model|style)|"
-    "пластилин\\w*",
+    "claymation": (
+        "clay ?mation|stop[- ]?motion|plasticine|aardman|made of clay|clay (?:figure|model|style)|"
+        "пластилин\\w*"
+    ),
     "lego": "lego|brick toy",
-    "papercraft": "paper ?craft|paper ?cut(?:-?out)?|cut paper|origami|kirigami|paper quilling|quilling|"
-    "layered paper|pop-?up book|papier[- ]m[aâ]ch[eé]|papírkivágás",
-    "textile": "crochet(?:ed)?|knit(?:ted|ting)?|amigurumi|felt(?:ed)?|needle[- ]felt(?:ed)?|embroider(?:y|ed)|"
-    "cross[- ]stitch|tapestry|quilt(?:ed)?|plush(?:ie)?|patchwork|вал[яе]н\\w*|batik|woven",
+    "papercraft": (
+        "paper ?craft|paper ?cut(?:-?out)?|cut paper|origami|kirigami|paper quilling|quilling|"
+        "layered paper|pop-?up book|papier[- ]m[aâ]ch[eé]|papírkivágás"
+    ),
+    "textile": (
+        "crochet(?:ed)?|knit(?:ted|ting)?|amigurumi|felt(?:ed)?|needle[- ]felt(?:ed)?|embroider(?:y|ed)|"
+        "cross[- ]stitch|tapestry|quilt(?:ed)?|plush(?:ie)?|patchwork|вал[яе]н\\w*|batik|woven"
+    ),
     "stained glass": "stained[- ]glass|vitrail|vidriera|vitraux?|витраж\\w*",
     "mosaic": "mosaics?|azulejos?|ceramic tiles?|tile painting|delft(?:ware)?|tessera\\w*",
-    "sculpture": "sculptures?|sculpted|statues?|bronze|marble bust|bas[- ]relief|carv(?:ed|ing)|ice sculpture|"
-    "porcelain|figurines?|terracotta",
+    "sculpture": (
+        "sculptures?|sculpted|statues?|bronze|marble bust|bas[- ]relief|carv(?:ed|ing)|ice sculpture|"
+        "porcelain|figurines?|terracotta"
+    ),
     "sticker": "stickers?|die[- ]cut|decal|emotes?|emoji",
     "icon": "icons?(?: set)?|app icon|favicon|ui icon|game icon|pictograms?",
     "logo": "logos?|logotype|emblem|monogram|wordmark|brand mark",
-    "game asset": "game assets?|inventory item|item icon|tileset|tile ?set|texture|top[- ]down game|"
-    "game sprite|platformer|side[- ]scroller|trading card art",
+    "game asset": (
+        "game assets?|inventory item|item icon|tileset|tile ?set|texture|top[- ]down game|game sprite|"
+        "platformer|side[- ]scroller|trading card art"
+    ),
     "tattoo": "tattoos?(?: design| flash)?",
     "poster": "posters?|propaganda|travel poster|movie poster|gig poster|flyer|screen-printed poster",
     "graffiti": "graffiti|street art|mural|stencil art|spray ?paint(?:ed)?|banksy",
     "art nouveau": "art nouveau|jugendstil|mucha",
     "art deco": "art d[eé]co",
     "pop art": "pop[- ]art|warhol|lichtenstein|halftone",
-    "fine art": "cubis[mt]\\w*|impressionis[mt]\\w*|expressionis[mt]\\w*|surrealis[mt]\\w*|pointillis[mt]\\w*|"
-    "bauhaus|van gogh|monet|picasso|dal[ií]|klimt|fresco|medieval manuscript|illuminated manuscript|"
-    "miniature painting|fauvis[mt]\\w*|abstract (?:art|painting|expressionism)|constructivis[mt]\\w*|suprematis[mt]\\w*",
-    "folk art": "folk art|naïve art|naive art|petrykivka|петриків\\w*|madhubani|warli|rosemaling|pysanka|"
-    "aboriginal dot|gond art|icon painting|byzantine icon|mola art",
+    "fine art": (
+        "cubis[mt]\\w*|impressionis[mt]\\w*|expressionis[mt]\\w*|surrealis[mt]\\w*|pointillis[mt]\\w*|"
+        "bauhaus|van gogh|monet|picasso|dal[ií]|klimt|fresco|medieval manuscript|illuminated manuscript|"
+        "miniature painting|fauvis[mt]\\w*|abstract (?:art|painting|expressionism)|constructivis[mt]\\w*|"
+        "suprematis[mt]\\w*"
+    ),
+    "folk art": (
+        "folk art|naïve art|naive art|petrykivka|петриків\\w*|madhubani|warli|rosemaling|pysanka|"
+        "aboriginal dot|gond art|icon painting|byzantine icon|mola art"
+    ),
     "furry art": "furry|anthro(?:pomorphic)?|fursona",
     "map": "(?:old|fantasy|treasure|parchment|hand-drawn|world|city|antique)? ?maps?|cartograph\\w+",
-    "pattern": "seamless(?: repeating)?(?: pattern)?|wallpaper pattern|repeat(?:ing)? pattern|textile pattern|"
-    "tileable|patterns?",
+    "pattern": (
+        "seamless(?: repeating)?(?: pattern)?|wallpaper pattern|repeat(?:ing)? pattern|textile pattern|"
+        "tileable|patterns?"
+    ),
     "collage": "collage|cut-and-paste|photomontage|scrapbook",
-    "concept art": "concept art|matte painting|artstation|character sheet|character design|environment art|"
-    "key art|splash art",
-    "fantasy art": "fantasy art|d&d|dnd|dungeons and dragons|rpg|trading card|magic: the gathering|mtg|"
-    "fantasy illustration|fantasy book cover",
+    "concept art": (
+        "concept art|matte painting|artstation|character sheet|character design|environment art|key art|"
+        "splash art"
+    ),
+    "fantasy art": (
+        "fantasy art|d&d|dnd|dungeons and dragons|rpg|trading card|magic: the gathering|mtg|"
+        "fantasy illustration|fantasy book cover"
+    ),
     "digital painting": "digital (?:painting|art)|painterly|speedpaint|2\\.5d|semi-realistic",
-    "illustration": "illustrat(?:ion|ed|ions)|botanical|editorial|book cover|drawn|drawing|zeichnung|dibujo|"
-    "disegno|рисунок|malen|イラスト|插画",
-    "3d render": "3d(?: render(?:ed|ing)?)?|octane(?: render)?|blender|cinema ?4d|c4d|unreal engine|cgi|"
-    "rendered|render|ray[- ]?trac(?:ed|ing)",
+    "illustration": (
+        "illustrat(?:ion|ed|ions)|botanical|editorial|book cover|drawn|drawing|zeichnung|dibujo|disegno|"
+        "рисунок|malen|イラスト|插画"
+    ),
+    "3d render": (
+        "3d(?: render(?:ed|ing)?)?|octane(?: render)?|blender|cinema ?4d|c4d|unreal engine|cgi|rendered|"
+        "render|ray[- ]?trac(?:ed|ing)"
+    ),
 }
 """Medium → an alternation of phrases that name it, the most particular media first."""
 
@@ -180,5 +227,3 @@ def kinship(asked: Medium, offered: Medium) -> float:
 @cache
 def _patterns() -> dict[Medium, re.Pattern[str]]:
     return {medium: re.compile(rf"(?<!\w)(?:{words})(?!\w)", re.I) for medium, words in PHRASES.items()}
-
-

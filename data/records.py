@@ -17,6 +17,7 @@ from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from diffagent.data.air import AIR, ModelAir
 from diffagent.data.errors import BadCall
 
 ModelType = Literal["Checkpoint", "LoRA"]
@@ -30,10 +31,6 @@ _WITH_KARRAS = ("LMS", "DPM2", "DPM2 a", "DPM++ 2S a", "DPM++ 2M", "DPM++ SDE", 
 SAMPLERS: tuple[str, ...] = _PLAIN + tuple(f"{name} Karras" for name in _WITH_KARRAS)
 """Every ``sampling_method`` that a call may name, as A1111 and Civitai spell them."""
 
-AIR_PATTERN = (
-    r"^urn:air:(sd1|sdxl|other):(checkpoint|lora):"
-    r"(civitai:\d+@\d+|huggingface:[^\s/:@]+/[^\s:@]+|horde:\S(.*\S)?)$"
-)
 SIDE_MIN, SIDE_MAX, SIDE_STEP = 64, 2048, 8
 
 
@@ -59,8 +56,8 @@ class T2ICall(BaseModel):
     negative_prompt: str = ""
     clip_skip: int | None = Field(default=None, ge=1, le=12, strict=True)
     seed: int | None = Field(default=None, ge=0, le=2**32 - 1, strict=True)
-    air: str = Field(pattern=AIR_PATTERN)
-    base_checkpoint: str | None = Field(default=None, pattern=AIR_PATTERN)
+    air: ModelAir
+    base_checkpoint: ModelAir | None = None
     lora_weight: float | None = Field(default=None, ge=-2, le=2, strict=True)
 
     @field_validator("sampling_method")
@@ -72,14 +69,14 @@ class T2ICall(BaseModel):
 
     @model_validator(mode="after")
     def _lora_fields_belong_to_loras(self) -> Self:
-        kind = self.air.split(":")[3]
-        if kind != self.type.casefold():
-            raise ValueError(f"air names a {kind}, type says {self.type}")
+        air = AIR.parse(self.air)
+        if air.model_type != self.type:
+            raise ValueError(f"air names a {air.type}, type says {self.type}")
         lora = self.type == "LoRA"
         for name in ("base_checkpoint", "lora_weight"):
             if (getattr(self, name) is not None) != lora:
                 raise ValueError(f"{name} is {'needed for a LoRA' if lora else 'null for a checkpoint'}")
-        if self.base_checkpoint is not None and self.base_checkpoint.split(":")[3] != "checkpoint":
+        if self.base_checkpoint is not None and AIR.parse(self.base_checkpoint).model_type != "Checkpoint":
             raise ValueError("base_checkpoint is the AIR of a checkpoint")
         return self
 
@@ -225,14 +222,6 @@ class Card:
     def is_pickle(self) -> bool:
         """A ``.ckpt`` file: listed, and offered only to AI Horde, whose workers scan it."""
         return (self.file_name or "").casefold().endswith((".ckpt", ".pt", ".pth", ".bin"))
-
-
-def family(base_model: str) -> str:
-    """The AIR ecosystem of a base model: ``sd1``, ``sdxl`` or ``other``."""
-    lowered = base_model.casefold()
-    if lowered.startswith("sd 1"):
-        return "sd1"
-    return "sdxl" if lowered.startswith("sdxl") else "other"
 
 
 def legal_side(pixels: float) -> int:

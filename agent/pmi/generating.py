@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from diffagent.agent.pmi.manifest import Example
+from diffagent.data.air import AIR
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadInput
 from diffagent.data.records import Card, T2ICall
@@ -69,7 +70,7 @@ def generate_examples(
         make = maker or _maker(catalog, target, target_url)
         for name in models:
             card = catalog.find(name)
-            own = folder / card.air.rsplit(":", 1)[-1].replace("/", "_")
+            own = folder / AIR.parse(card.air).key.replace("/", "_")
             report(f"{card.name}: {len(texts)} images in {own}")
             for number, text in enumerate(texts):
                 file = own / f"{number:03d}.png"

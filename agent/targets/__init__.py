@@ -13,11 +13,12 @@ from typing import Any
 from diffagent.agent.targets import a1111, civitai, comfyui, diffusers, horde, openai
 from diffagent.agent.targets.fitting import Emitted, Fit, Resources
 from diffagent.agent.targets.samplers import supported
+from diffagent.data.base_models import backend, lora_fit, run_by
 from diffagent.data.catalog import Catalog, Filter
 from diffagent.data.errors import BadInput
-from diffagent.data.records import Card, T2ICall, family
+from diffagent.data.records import Card, T2ICall
 
-__all__ = ["TARGETS", "Emitted", "check_target", "emit", "offers", "supported"]
+__all__ = ["TARGETS", "Emitted", "check_target", "emit", "offers", "runs", "supported"]
 
 Emitter = Callable[[T2ICall, Resources, Fit, Mapping[str, str]], dict[str, Any]]
 
@@ -74,6 +75,11 @@ def emit(
                 f"{card.name} is a .ckpt file, which only AI Horde's workers run: choose another model"
             )
     fit = Fit(target, nearest, known_samplers)
+    if not runs(target, found.checkpoint):
+        raise BadInput(
+            f"{found.checkpoint.name} is {found.checkpoint.base_model}, which {fit.title} is not known to "
+            f"run: choose a model of {', '.join(run_by(target))}"
+        )
     found = _on_offered_checkpoint(found, catalog, fit, names or {})
     request = _EMITTERS[target](call, found, fit, names or {})
     made = call.model_copy(update=fit.replaced)
@@ -90,7 +96,7 @@ def _on_offered_checkpoint(
     others = (
         card
         for card in catalog.cards(Filter(type="Checkpoint"))
-        if family(card.base_model) == family(base.base_model)
+        if lora_fit(lora=found.lora.base_model, checkpoint=card.base_model) is not None
         and (card.air in names if names else offers(fit.target, card))
     )
     near = next(others, None)
@@ -106,9 +112,14 @@ def offers(target: str, card: Card) -> bool:
     A pickle is offered to AI Horde alone; a server's own list says more
     (:mod:`diffagent.agent.installed_models`).
     """
-    if card.is_pickle and target != "horde":
+    if (card.is_pickle and target != "horde") or not runs(target, card):
         return False
     return _OFFERED[target](card) if target in _OFFERED else True
+
+
+def runs(target: str, card: Card) -> bool:
+    """Whether a target is known to run models of a card's base model."""
+    return target == "diffagent" or backend(card.base_model, target) is not None
 
 
 def check_target(target: str) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 from diffagent.agent.targets import infotext, samplers
 from diffagent.agent.targets.fitting import Fit, Resources, file_of
+from diffagent.data.base_models import backend
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadInput, UnknownModel
 from diffagent.data.records import Card, T2ICall
@@ -30,7 +31,7 @@ def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) ->
     assert spelling is not None
     if call.seed is None:
         fit.drop("seed", "KSampler needs a number: 0 stands for null")
-    nodes = _models(call, found, names)
+    nodes = _BUILDERS[backend(found.checkpoint.base_model, "comfyui") or ""](call, found, names)
     loader = "lora" if found.lora else "checkpoint"
     clip = ["clip", 0] if call.clip_skip is not None else [loader, 1]
     if any(mark in text for text in (call.prompt, call.negative_prompt) for mark in ("[", "BREAK")):
@@ -113,6 +114,10 @@ def _models(call: T2ICall, found: Resources, names: Mapping[str, str]) -> Graph:
         source = "lora" if found.lora else "checkpoint"
         nodes["clip"] = _node("CLIPSetLastLayer", stop_at_clip_layer=-call.clip_skip, clip=[source, 1])
     return nodes
+
+
+_BUILDERS = {"checkpoint": _models}
+"""The loaders of a graph, by a base model's row."""
 
 
 def _by_file(name: str, catalog: Catalog) -> Card:

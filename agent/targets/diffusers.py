@@ -12,10 +12,10 @@ from typing import Any
 
 from diffagent.agent.targets import samplers
 from diffagent.agent.targets.fitting import Fit, Resources, file_of
-from diffagent.data.records import Card, T2ICall, family
+from diffagent.data.air import CIVITAI, source_of
+from diffagent.data.base_models import backend, find
+from diffagent.data.records import Card, T2ICall
 
-PIPELINES = {"sdxl": "StableDiffusionXLPipeline"}
-PIPELINE = "StableDiffusionPipeline"
 DOWNLOAD = "https://civitai.com/api/download/models/{version}"
 
 
@@ -24,7 +24,9 @@ def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) ->
     spelling = samplers.diffusers(fit.sampler(call.sampling_method))
     assert spelling is not None
     fit.weights(call)
-    base = family(found.checkpoint.base_model)
+    base = found.checkpoint.base_model
+    pipeline = backend(base, "diffusers")
+    assert pipeline is not None  # emit refuses others
     kwargs: dict[str, Any] = {
         "prompt": call.prompt,
         "negative_prompt": call.negative_prompt,
@@ -38,7 +40,7 @@ def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) ->
     if skip is not None:
         kwargs["clip_skip"] = skip
     request: dict[str, Any] = {
-        "pipeline": PIPELINES.get(base, PIPELINE),
+        "pipeline": pipeline,
         "checkpoint": _source(found.checkpoint, names),
         "lora": None,
         "scheduler": {"class": spelling[0], "kwargs": spelling[1]},
@@ -89,7 +91,7 @@ def snippet(request: Mapping[str, Any]) -> str:
 
 def is_runnable(card: Card) -> bool:
     """Whether a model's file is safetensors that Civitai hands out."""
-    return card.version_id is not None and card.air.split(":", 4)[4].startswith("civitai:")
+    return card.version_id is not None and source_of(card.air) == CIVITAI
 
 
 def _source(card: Card, names: Mapping[str, str]) -> dict[str, Any]:
@@ -105,8 +107,11 @@ def _source(card: Card, names: Mapping[str, str]) -> dict[str, Any]:
 def _clip_skip(skip: int | None, base: str, fit: Fit) -> int | None:
     if skip is None:
         return None
-    if base != "sdxl":
-        return skip - 1 or None
-    if skip == 1:
-        fit.drop("clip_skip", "SDXL pipelines stop at the last layer but one or earlier")
-    return skip - 2 if skip > 2 else None
+    row = find(base)
+    usual = row.clip_skip if row is not None else None
+    if usual is None:
+        fit.drop("clip_skip", f"{base} has no clip skip")
+        return None
+    if skip < usual:
+        fit.drop("clip_skip", f"{base}'s pipeline stops at layer {usual} from the end or earlier")
+    return max(0, skip - usual) or None

@@ -12,6 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import ValidationError
 from starlette.datastructures import UploadFile
 
+from diffagent.data.base_models import families
 from diffagent.data.errors import BadInput
 from diffagent.serving.answers import Ranked
 from diffagent.serving.images import checked
@@ -146,4 +147,6 @@ async def page(request: Request) -> Response:
     """The page and its two files."""
     name, kind = PAGE[request.url.path]
     content = (files("diffagent.serving") / "page" / name).read_bytes()
+    options = "".join(f'<option value="{family}">{title}</option>' for family, title in families())
+    content = content.replace(b"<!-- base models -->", options.encode())
     return Response(content, media_type=kind, headers={"Cache-Control": "no-cache"})

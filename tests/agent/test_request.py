@@ -62,7 +62,7 @@ def test_every_option_is_described_on_the_command_line() -> None:
         ({"cfg_scale": float("nan")}, "cfg_scale is nan"),
         ({"n": 101}, "n is 101"),
         ({"images": "a.png"}, "images is 'a.png'"),
-        ({"images": ["a.png"] * 7}, "at most 6 items"),
+        ({"images": ["a.png"] * 7}, "7 example images were given: give 1 to 6"),
         ({"type": "Hypernetwork"}, "'Checkpoint' or 'LoRA'"),
         ({"target": "dalle"}, "target is 'dalle'"),
         ({"model": "x" * 401}, "at most 400 characters"),

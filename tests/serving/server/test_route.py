@@ -71,7 +71,7 @@ def test_options_reach_the_agent(client: httpx.Client) -> None:
             "bad_input",
             "no file of PNG",
         ),
-        ({"prompt": "a fox", "images": [PNG] * 9}, "bad_input", "at most 6 items"),
+        ({"prompt": "a fox", "images": [PNG] * 9}, "bad_input", "at most 6"),
         ({"prompt": "a fox", "images": [PNG]}, "bad_input", "no image specifications"),
     ],
 )

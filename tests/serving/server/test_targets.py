@@ -85,3 +85,12 @@ def test_a_prompt_is_routed_to_the_request(client: httpx.Client, agent: Agent, t
     assert body["call"] == decision.call.model_dump()
     assert (body["request"], body["not_carried"]) == (emitted.request, emitted.not_carried)
     assert body["call"]["type"] == wanted
+
+
+def test_the_page_offers_the_families_of_base_models(client: httpx.Client) -> None:
+    page = client.get("/").text
+    chosen = page[page.index('<select id="base">') :].partition("</select>")[0]
+    assert chosen == (
+        '<select id="base"><option value="">any</option>'
+        '<option value="sd1">SD 1.x</option><option value="sdxl">SDXL</option>'
+    )
