@@ -31,7 +31,9 @@ from diffagent.agent.request import check, clean, joined
 from diffagent.agent.scope import Scope
 from diffagent.agent.settings import by_family, settings
 from diffagent.agent.standing import Standing, standings
-from diffagent.agent.targets import TARGETS, Emitted, check_target, emit
+from diffagent.agent.targets import TARGETS, check_target
+from diffagent.agent.targets.emitting import emit
+from diffagent.agent.targets.fitting import Emitted
 from diffagent.agent.wishes import Wishes
 from diffagent.data.errors import BadInput, DiffAgentError
 from diffagent.data.records import Card, T2ICall, Usage, family

@@ -12,7 +12,7 @@ import click
 if TYPE_CHECKING:
     from diffagent.agent.agent import Agent
     from diffagent.agent.installed_models import Installed
-    from diffagent.agent.targets import Emitted
+    from diffagent.agent.targets.fitting import Emitted
 
 TARGET_NAMES = ("diffagent", "a1111", "comfyui", "horde", "civitai", "openai", "diffusers")
 
@@ -81,7 +81,7 @@ def call(
     """Turn PROMPT into one callable text-to-image API call, or into the request of an API."""
     from diffagent.agent.agent import Agent
     from diffagent.agent.request import check
-    from diffagent.agent.targets import emit
+    from diffagent.agent.targets.emitting import emit
 
     if installed != (target_url is not None):
         raise click.UsageError("--installed and --target-url URL go together: the server says what it has")

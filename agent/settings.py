@@ -18,7 +18,8 @@ from functools import lru_cache
 from typing import Any
 
 from diffagent.agent.wishes import Wishes, reshape
-from diffagent.data.records import SAMPLERS, SIDE_MAX, SIDE_MIN, SIDE_STEP, Card, Counts, Usage, family
+from diffagent.data.records import SIDE_MAX, SIDE_MIN, SIDE_STEP, Card, Counts, Usage, family
+from diffagent.data.samplers import SAMPLERS
 
 SMOOTHING = 1.0
 """Images' worth of the family's usage that is added to a model's own; fitted on the align part."""

@@ -15,7 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from diffagent.agent.targets import infotext
-from diffagent.data.records import SAMPLERS, SIDE_MAX, SIDE_MIN, legal_side
+from diffagent.data.records import SIDE_MAX, SIDE_MIN, legal_side
+from diffagent.data.samplers import SAMPLERS
 from diffagent.data.samples import sampler_name
 
 _SIZE = re.compile(

@@ -18,7 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from diffagent.data.cards import clean, compose
 from diffagent.data.errors import BadInput
 from diffagent.data.filters import BASE_MODELS, spelled
-from diffagent.data.records import AIR_PATTERN, SAMPLERS, Card, Licence, ModelType, Stats, Usage, family
+from diffagent.data.records import AIR_PATTERN, Card, Licence, ModelType, Stats, Usage, family
+from diffagent.data.samplers import SAMPLERS
 
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")]
 Air = Annotated[str, Field(pattern=AIR_PATTERN)]

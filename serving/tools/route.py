@@ -74,7 +74,7 @@ def route(
     Raises:
         BadInput: what was asked cannot be routed, or the target lacks a value.
     """
-    from diffagent.agent.targets import emit
+    from diffagent.agent.targets.emitting import emit
 
     decision = agent.decide(prompt, target=target, **options)
     emitted = emit(decision.call, target, agent.catalog, nearest=nearest)
