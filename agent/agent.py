@@ -31,7 +31,9 @@ from diffagent.agent.request import Request, RequestOptions, clean
 from diffagent.agent.scope import Scope
 from diffagent.agent.settings import by_family, settings
 from diffagent.agent.standing import Standing, standings
-from diffagent.agent.targets import TARGETS, Emitted, emit
+from diffagent.agent.targets import TARGETS
+from diffagent.agent.targets.emitting import emit
+from diffagent.agent.targets.fitting import Emitted
 from diffagent.agent.wishes import Wishes
 from diffagent.data.base_models import family_of
 from diffagent.data.errors import BadInput, DiffAgentError

@@ -29,7 +29,8 @@ from diffagent.agent.wishes import Wishes
 from diffagent.data.base_models import USUAL
 from diffagent.data.errors import EngineError
 from diffagent.data.prompts import bare_words, plain, strip_lora_tags
-from diffagent.data.records import Card, T2ICall
+from diffagent.data.records import Card, Lora, T2ICall
+from diffagent.data.samplers import split
 
 if TYPE_CHECKING:
     from diffagent.agent.prefilter import Candidate
@@ -178,14 +179,15 @@ def expand(
     base_checkpoint: str | None = None,
 ) -> T2ICall:
     """The full call from an answer's parameters and the catalog's card; a pure function."""
-    lora = card.type == "LoRA"
+    sampler = split(fields["sampling_method"])
     return T2ICall(
         model=card.name,
         type=card.type,
         base_model=card.base_model,
         width=fields["width"],
         height=fields["height"],
-        sampling_method=fields["sampling_method"],
+        sampling_method=sampler.method,
+        scheduler=sampler.scheduler,
         sampling_steps=fields["sampling_steps"],
         cfg_scale=fields["cfg_scale"],
         model_description=card.description,
@@ -194,9 +196,14 @@ def expand(
         clip_skip=wishes.clip_skip or clip_skip(card),
         seed=wishes.seed,
         air=card.air,
-        base_checkpoint=base_checkpoint if lora else None,
-        lora_weight=lora_weight(card) if lora else None,
+        base_checkpoint=base_checkpoint if card.type == "LoRA" else None,
+        loras=(_lora(card),) if card.type == "LoRA" else (),
     )
+
+
+def _lora(card: Card) -> Lora:
+    """The card's LoRA with the weight that it is most used with."""
+    return Lora(model=card.name, air=card.air, weight=lora_weight(card), trigger_words=card.trigger_words)
 
 
 def ready(prompt: str, trigger_words: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ from diffagent.agent.request_options import request_options
 
 if TYPE_CHECKING:
     from diffagent.agent.agent import Decision
-    from diffagent.agent.targets import Emitted
+    from diffagent.agent.targets.fitting import Emitted
 
 TARGET_NAMES = ("diffagent", "a1111", "comfyui", "horde", "civitai", "openai", "diffusers")
 
@@ -49,7 +49,7 @@ def call(
     """Turn PROMPT into one callable text-to-image API call, or into the request of an API."""
     from diffagent.agent.agent import Agent
     from diffagent.agent.request import Request
-    from diffagent.agent.targets import emit
+    from diffagent.agent.targets.emitting import emit
 
     if options["target_url"] and not options["installed"]:
         raise click.UsageError("--target-url goes with --installed: the server says what it has")

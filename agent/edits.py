@@ -22,7 +22,8 @@ from typing import Any
 from diffagent.agent.wishes import Wishes, reshape, wishes, without_wishes
 from diffagent.data.air import IN_TEXT
 from diffagent.data.errors import BadPrompt
-from diffagent.data.records import Card, T2ICall
+from diffagent.data.records import SIDE_MAX, SIDE_MIN, Card, T2ICall
+from diffagent.data.samplers import split
 
 Find = Callable[[str], Card | None]
 """The card of a name or AIR, or None."""
@@ -125,8 +126,8 @@ def edit(text: str, find: Find = lambda name: None) -> Edit | None:
         found += part
     if found == Edit():
         raise BadPrompt(
-            f"{text[:60]!r} changes nothing that a call takes: steps are 1 to 150, cfg 1 to 30, sides 64 to "
-            "2048 pixels; or describe the image to draw"
+            f"{text[:60]!r} changes nothing that a call takes: steps are 1 to 150, cfg 1 to 30, sides "
+            f"{SIDE_MIN} to {SIDE_MAX} pixels; or describe the image to draw"
         )
     return found
 
@@ -138,10 +139,12 @@ def edited(call: T2ICall, change: Edit) -> T2ICall:
     if said.aspect:
         width, height = reshape(said.aspect, call.width * call.height)
     seed = secrets.randbelow(2**32) if change.new_seed else call.seed
+    sampler = split(said.sampler) if said.sampler else call.sampler
     fields: dict[str, Any] = {
         "width": width,
         "height": height,
-        "sampling_method": said.sampler or call.sampling_method,
+        "sampling_method": sampler.method,
+        "scheduler": sampler.scheduler,
         "sampling_steps": said.steps or call.sampling_steps,
         "cfg_scale": said.cfg_scale or call.cfg_scale,
         "clip_skip": said.clip_skip or call.clip_skip,

@@ -18,11 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 from diffagent.agent.executors import Executor, Price, Report, images, silent
 from diffagent.agent.installed_models import read_installed
-from diffagent.agent.targets import TARGETS, Emitted, check_target, emit, infotext
-from diffagent.agent.targets.fitting import Resources
+from diffagent.agent.targets import TARGETS, check_target, infotext
+from diffagent.agent.targets.emitting import emit
+from diffagent.agent.targets.fitting import Emitted, Resources
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadInput, TargetError, Unreachable
-from diffagent.data.records import T2ICall
+from diffagent.data.records import SEED_MAX, T2ICall
+from diffagent.data.samplers import Sampler
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -45,7 +47,7 @@ class Order:
     nearest: bool = False
     max_price: float | None = None
     names: dict[str, str] = field(default_factory=dict)
-    samplers: tuple[str, ...] | None = None
+    samplers: tuple[Sampler, ...] | None = None
 
     def __post_init__(self) -> None:
         check_target(self.target)
@@ -53,8 +55,8 @@ class Order:
             raise BadInput(f"diffagent is the call itself: execute it with --target {', '.join(TARGETS[1:])}")
         if not 1 <= len(self.seeds) <= MOST_IMAGES:
             raise BadInput(f"{len(self.seeds)} images were asked for: 1 to {MOST_IMAGES} can be made at once")
-        if wrong := [seed for seed in self.seeds if not 0 <= seed < 2**32]:
-            raise BadInput(f"seed {wrong[0]} is out of range: seeds go from 0 to {2**32 - 1}")
+        if wrong := [seed for seed in self.seeds if not 0 <= seed <= SEED_MAX]:
+            raise BadInput(f"seed {wrong[0]} is out of range: seeds go from 0 to {SEED_MAX}")
 
     def emitted(self, seed: int, catalog: Catalog) -> Emitted:
         seeded = self.call.model_copy(update={"seed": seed})
@@ -143,7 +145,7 @@ async def _picture(server: Executor, emitted: Emitted, report: Report) -> tuple[
     with _understood(emitted.target):
         sent = await server.image(emitted.request, report)
     picture = await asyncio.to_thread(images.decode, sent.data)
-    if sent.seed is None or not 0 <= sent.seed < 2**32:
+    if sent.seed is None or not 0 <= sent.seed <= SEED_MAX:
         return picture, emitted.call
     return picture, emitted.call.model_copy(update={"seed": sent.seed})
 
@@ -181,8 +183,8 @@ def executor(target: str, url: str | None = None) -> Executor:
 
 def numbered_seeds(seed: int | None, n: int) -> tuple[int, ...]:
     """n seeds in a row, from a drawn one where none is given."""
-    first = secrets.randbelow(2**32) if seed is None else seed
-    return tuple((first + i) % 2**32 for i in range(n))
+    first, end = (secrets.randbelow(2**32), 2**32) if seed is None else (seed, SEED_MAX + 1)
+    return tuple((first + i) % end for i in range(n))
 
 
 @contextmanager

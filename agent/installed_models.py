@@ -1,4 +1,4 @@
-"""What a server has: its models matched to the catalog, its samplers as a call names them.
+"""What a server has: its models matched to the catalog, its samplers.
 
 In: a target (``a1111``, ``comfyui``, ``horde``) and an address. Out: :class:`Installed`, from which the
 agent chooses. A model is recognised by hash where the server tells it (A1111), else by file name (ComfyUI),
@@ -19,12 +19,13 @@ from typing import Any
 
 from diffagent.agent.executors.images import replace_file
 from diffagent.agent.executors.wire import Wire
-from diffagent.agent.targets import samplers
+from diffagent.agent.targets import a1111, comfyui
 from diffagent.agent.targets.civitai import is_hosted
 from diffagent.agent.targets.horde import name_of
 from diffagent.data.catalog import Catalog, Filter
 from diffagent.data.errors import BadInput, TargetError, Unreachable
 from diffagent.data.records import Card
+from diffagent.data.samplers import Sampler
 from diffagent.data.weights import home
 
 LIFETIME = 600.0
@@ -42,7 +43,7 @@ class Installed:
     target: str
     url: str
     names: Mapping[str, str]
-    samplers: tuple[str, ...] | None = None
+    samplers: tuple[Sampler, ...] | None = None
     unknown: tuple[str, ...] = ()
 
 
@@ -121,12 +122,14 @@ async def _ask_a1111(wire: Wire) -> Lists:
 def _understand_a1111(target: str, url: str, lists: Lists, catalog: Catalog) -> Installed:
     has, schedules = set(lists["samplers"]), set(lists["schedules"])
 
-    def known(name: str) -> bool:
-        sampler, schedule = samplers.a1111(name)
-        return sampler in has and schedule in schedules if schedules else name in has
+    def known(sampler: Sampler) -> bool:
+        spelled = a1111.spelling(sampler)
+        if spelled is None:
+            return False
+        return spelled[0] in has and spelled[1] in schedules if schedules else str(sampler) in has
 
     names, unknown = _matched(lists["checkpoints"] + lists["loras"], catalog)
-    able = tuple(name for name in samplers.supported(target) if known(name))
+    able = tuple(filter(known, a1111.TARGET.samplers))
     return Installed(target, url, names, able, unknown)
 
 
@@ -146,14 +149,12 @@ async def _ask_comfyui(wire: Wire) -> Lists:
 
 
 def _understand_comfyui(target: str, url: str, lists: Lists, catalog: Catalog) -> Installed:
-    def known(name: str) -> bool:
-        spelling = samplers.comfyui(name)
-        return spelling is not None and spelling[0] in lists["samplers"] and spelling[1] in lists["schedules"]
+    def known(sampler: Sampler) -> bool:
+        spelled = comfyui.spelling(sampler)
+        return spelled is not None and spelled[0] in lists["samplers"] and spelled[1] in lists["schedules"]
 
     names, unknown = _matched([{"name": name} for name in lists["checkpoints"] + lists["loras"]], catalog)
-    return Installed(
-        target, url, names, tuple(name for name in samplers.supported(target) if known(name)), unknown
-    )
+    return Installed(target, url, names, tuple(filter(known, comfyui.TARGET.samplers)), unknown)
 
 
 async def _ask_horde(wire: Wire) -> Lists:

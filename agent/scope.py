@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from diffagent.agent.settings import Setting
-from diffagent.agent.targets import offers, runs, samplers
-from diffagent.agent.targets.horde import SIDE
+from diffagent.agent.targets import ITSELF, load
+from diffagent.agent.targets.emitting import offers, runs, supported
 from diffagent.agent.wishes import Wishes
 from diffagent.data.base_models import is_meant
-from diffagent.data.records import Card
+from diffagent.data.records import SIDE_STEP, Card
+from diffagent.data.samplers import SAMPLERS, Sampler, join, nearest, split
 
 
 @dataclass(frozen=True)
@@ -26,13 +27,13 @@ class Scope:
     commercial: bool = False
     target: str = "diffagent"
     installed: frozenset[str] | None = None
-    samplers: tuple[str, ...] | None = None
-    """The samplers that the server has, as a call names them; None: those of the target."""
+    samplers: tuple[Sampler, ...] | None = None
+    """The samplers that the server has; None: those of the target."""
 
     @property
     def pickles(self) -> bool:
         """Whether ``.ckpt`` files may be chosen: AI Horde's workers scan them."""
-        return self.target == "horde"
+        return self.target != ITSELF and load(self.target).pickles
 
     def allows(self, card: Card) -> bool:
         if card.is_pickle and not self.pickles:
@@ -52,14 +53,16 @@ class Scope:
         """Settings that the target takes; what the user asked for stays, and may be refused later."""
         fitted = dict(settings)
         if wished.sampler is None:
+            able = supported(self.target)
             known = [
                 name
-                for name in samplers.supported(self.target)
-                if self.samplers is None or name in self.samplers
+                for name in SAMPLERS
+                if split(name) in able and (self.samplers is None or split(name) in self.samplers)
             ]
             fitted["sampler"] = _only(settings["sampler"], known)
-        if self.target == "horde" and wished.size is None:
-            fitted["size"] = _on_grid(settings["size"])
+        step = SIDE_STEP if self.target == ITSELF else load(self.target).side_step
+        if step != SIDE_STEP and wished.size is None:
+            fitted["size"] = _on_grid(settings["size"], step)
         return fitted
 
 
@@ -67,17 +70,17 @@ def _only(setting: Setting, known: list[str]) -> Setting:
     kept = [pair for pair in zip(setting.values, setting.log_priors, strict=True) if pair[0] in known]
     if kept:
         return Setting(*map(tuple, zip(*kept, strict=True)))
-    near = samplers.nearest(setting.values[0], known)
-    return Setting.fixed(near or setting.values[0])
+    near = nearest(split(setting.values[0]), [split(name) for name in known])
+    return Setting.fixed((near and join(near)) or setting.values[0])
 
 
-def _on_grid(setting: Setting) -> Setting:
-    """Sizes on AI Horde's grid; the most plausible one is rounded where none is."""
+def _on_grid(setting: Setting, step: int) -> Setting:
+    """Sizes whose sides are multiples of the step; the most plausible one is rounded where none is."""
     kept = [
         pair
         for pair in zip(setting.values, setting.log_priors, strict=True)
-        if all(side % SIDE == 0 for side in pair[0])
+        if all(side % step == 0 for side in pair[0])
     ]
     if kept:
         return Setting(*map(tuple, zip(*kept, strict=True)))
-    return Setting.fixed(tuple(max(SIDE, int(side / SIDE + 0.5) * SIDE) for side in setting.values[0]))
+    return Setting.fixed(tuple(max(step, int(side / step + 0.5) * step) for side in setting.values[0]))

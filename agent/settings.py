@@ -19,7 +19,8 @@ from typing import Any
 
 from diffagent.agent.wishes import Wishes, reshape
 from diffagent.data.base_models import USUAL, family_of, find, side_of
-from diffagent.data.records import SAMPLERS, SIDE_MAX, SIDE_MIN, SIDE_STEP, Card, Counts, Usage, legal_side
+from diffagent.data.records import SIDE_MAX, SIDE_MIN, SIDE_STEP, Card, Counts, Usage, legal_side
+from diffagent.data.samplers import SAMPLERS
 
 SMOOTHING = 1.0
 """Images' worth of the family's usage that is added to a model's own; fitted on the align part."""

@@ -17,7 +17,8 @@ from dataclasses import dataclass, replace
 from diffagent.agent.targets import infotext
 from diffagent.data.base_models import requests
 from diffagent.data.errors import BadInput
-from diffagent.data.records import SAMPLERS, SIDE_MAX, SIDE_MIN, legal_side
+from diffagent.data.records import SIDE_MAX, SIDE_MIN, legal_side
+from diffagent.data.samplers import SAMPLERS
 from diffagent.data.samples import sampler_name
 
 _SIZE = re.compile(

@@ -12,7 +12,8 @@ from typing import Any, TypeGuard
 from diffagent.data.base_models import lora_fit
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadCall
-from diffagent.data.records import SAMPLERS, SIDE_MAX, SIDE_MIN, SIDE_STEP, Card, T2ICall
+from diffagent.data.records import SIDE_MAX, SIDE_MIN, SIDE_STEP, Card, T2ICall
+from diffagent.data.samplers import SAMPLERS
 
 
 def flaw(call: Mapping[str, Any], catalog: Catalog) -> str | None:
@@ -24,16 +25,28 @@ def flaw(call: Mapping[str, Any], catalog: Catalog) -> str | None:
     card = catalog.by_air(parsed.air)
     if card is None:
         return f"air {parsed.air} is not in the catalog"
-    if parsed.base_checkpoint is not None:
-        base = catalog.by_air(parsed.base_checkpoint)
-        if base is None or base.type != "Checkpoint":
-            return f"base_checkpoint {parsed.base_checkpoint} is no checkpoint of the catalog"
+    return _identity_flaw(call, card) or _loras_flaw(parsed, catalog)
+
+
+def _loras_flaw(call: T2ICall, catalog: Catalog) -> str | None:
+    """Why a call's LoRAs do not run on its checkpoint, or None."""
+    if call.base_checkpoint is None:
+        return None
+    base = catalog.by_air(call.base_checkpoint)
+    if base is None or base.type != "Checkpoint":
+        return f"base_checkpoint {call.base_checkpoint} is no checkpoint of the catalog"
+    for number, lora in enumerate(call.loras):
+        card = catalog.by_air(lora.air)
+        if card is None or card.type != "LoRA":
+            return f"loras.{number}: {lora.air} is no LoRA of the catalog"
+        if card.name != lora.model:
+            return f"loras.{number}: model is {lora.model!r}, but the entry's is {card.name!r}"
         if lora_fit(lora=card.base_model, checkpoint=base.base_model) is None:
             return (
-                f"base_checkpoint {parsed.base_checkpoint} is {base.base_model}, which runs no LoRA of "
+                f"base_checkpoint {call.base_checkpoint} is {base.base_model}, which runs no LoRA of "
                 f"{card.base_model}"
             )
-    return _identity_flaw(call, card)
+    return None
 
 
 def answer_flaw(fields: Mapping[str, Any], catalog: Catalog) -> str | None:

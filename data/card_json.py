@@ -19,7 +19,8 @@ from diffagent.data.air import AIR, ModelAir, source_of
 from diffagent.data.base_models import LISTED, find, spelled
 from diffagent.data.cards import clean, compose
 from diffagent.data.errors import BadInput
-from diffagent.data.records import SAMPLERS, Card, Licence, ModelType, Stats, Usage
+from diffagent.data.records import Card, Licence, ModelType, Stats, Usage
+from diffagent.data.samplers import SAMPLERS
 
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")]
 Size = Annotated[str, Field(pattern=r"^\d{2,4}x\d{2,4}$")]

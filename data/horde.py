@@ -19,7 +19,7 @@ from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
 from diffagent.data.errors import BadInput
-from diffagent.data.records import SAMPLERS
+from diffagent.data.samplers import SAMPLERS
 
 MODELS, STYLES = "models.jsonl", "styles.json"
 

@@ -19,19 +19,31 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from diffagent.data.air import AIR, ModelAir
 from diffagent.data.errors import BadCall
+from diffagent.data.samplers import SAMPLING_METHODS, SCHEDULERS, Sampler, read
 
 ModelType = Literal["Checkpoint", "LoRA"]
 Counts = Mapping[Any, int]
 
-_PLAIN = (
-    "Euler a", "Euler", "LMS", "Heun", "DPM2", "DPM2 a", "DPM++ 2S a", "DPM++ 2M", "DPM++ SDE",
-    "DPM++ 2M SDE", "DPM fast", "DPM adaptive", "DDIM", "PLMS", "UniPC", "LCM",
-)  # fmt: skip
-_WITH_KARRAS = ("LMS", "DPM2", "DPM2 a", "DPM++ 2S a", "DPM++ 2M", "DPM++ SDE", "DPM++ 2M SDE")
-SAMPLERS: tuple[str, ...] = _PLAIN + tuple(f"{name} Karras" for name in _WITH_KARRAS)
-"""Every ``sampling_method`` that a call may name, as A1111 and Civitai spell them."""
+SIDE_MIN, SIDE_MAX, SIDE_STEP = 64, 4096, 8
+SEED_MAX = 2**64 - 1
 
-SIDE_MIN, SIDE_MAX, SIDE_STEP = 64, 2048, 8
+
+class Lora(BaseModel):
+    """One LoRA of a call: its catalog name and AIR, its weight, the words that it needs in the prompt."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    model: str = Field(min_length=1)
+    air: ModelAir
+    weight: float = Field(ge=-2, le=2, strict=True)
+    trigger_words: tuple[str, ...] = ()
+
+    @field_validator("air")
+    @classmethod
+    def _names_a_lora(cls, value: str) -> str:
+        if AIR.parse(value).model_type != "LoRA":
+            raise ValueError("a LoRA's air names a lora; a checkpoint stands in base_checkpoint")
+        return value
 
 
 class T2ICall(BaseModel):
@@ -49,35 +61,71 @@ class T2ICall(BaseModel):
     width: int = Field(ge=SIDE_MIN, le=SIDE_MAX, multiple_of=SIDE_STEP, strict=True)
     height: int = Field(ge=SIDE_MIN, le=SIDE_MAX, multiple_of=SIDE_STEP, strict=True)
     sampling_method: str
+    scheduler: str | None = None
     sampling_steps: int = Field(ge=1, le=150, strict=True)
     cfg_scale: float = Field(ge=1, le=30, strict=True)
+    guidance: float | None = Field(default=None, ge=0, le=30, strict=True)
     model_description: str
     prompt: str = Field(min_length=1)
     negative_prompt: str = ""
     clip_skip: int | None = Field(default=None, ge=1, le=12, strict=True)
-    seed: int | None = Field(default=None, ge=0, le=2**32 - 1, strict=True)
+    seed: int | None = Field(default=None, ge=0, le=SEED_MAX, strict=True)
     air: ModelAir
     base_checkpoint: ModelAir | None = None
-    lora_weight: float | None = Field(default=None, ge=-2, le=2, strict=True)
+    loras: tuple[Lora, ...] = ()
+    """In order, the answering one first."""
+
+    @property
+    def sampler(self) -> Sampler:
+        """The sampler and its schedule together."""
+        return Sampler(self.sampling_method, self.scheduler)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_weight_a_lora(cls, data: Any) -> Any:
+        if isinstance(data, Mapping) and "lora_weight" in data:
+            raise ValueError(
+                'a call has no lora_weight: write "loras": [{"model", "air", "weight", "trigger_words"}], '
+                "[] for a checkpoint"
+            )
+        return data
 
     @field_validator("sampling_method")
     @classmethod
     def _known_sampler(cls, value: str) -> str:
-        if value not in SAMPLERS:
-            raise ValueError(f"unknown sampler; known are {', '.join(SAMPLERS)}")
+        if value in SAMPLING_METHODS:
+            return value
+        if (found := read(value)) and found.scheduler:
+            raise ValueError(
+                f'the schedule stands apart: write "sampling_method": "{found.method}", '
+                f'"scheduler": "{found.scheduler}"'
+            )
+        raise ValueError(f"unknown sampler; known are {', '.join(SAMPLING_METHODS)}")
+
+    @field_validator("scheduler")
+    @classmethod
+    def _known_scheduler(cls, value: str | None) -> str | None:
+        if value is not None and value not in SCHEDULERS:
+            raise ValueError(f"unknown scheduler; known are null, {', '.join(SCHEDULERS)}")
         return value
 
     @model_validator(mode="after")
-    def _lora_fields_belong_to_loras(self) -> Self:
+    def _loras_belong_to_a_checkpoint(self) -> Self:
         air = AIR.parse(self.air)
         if air.model_type != self.type:
             raise ValueError(f"air names a {air.type}, type says {self.type}")
-        lora = self.type == "LoRA"
-        for name in ("base_checkpoint", "lora_weight"):
-            if (getattr(self, name) is not None) != lora:
-                raise ValueError(f"{name} is {'needed for a LoRA' if lora else 'null for a checkpoint'}")
+        if (self.type == "LoRA") != bool(self.loras):
+            raise ValueError("loras is empty for a checkpoint, and holds the answering LoRA first for a LoRA")
+        if (self.base_checkpoint is None) == bool(self.loras):
+            raise ValueError(
+                f"base_checkpoint is {'needed for a LoRA' if self.loras else 'null without one'}"
+            )
         if self.base_checkpoint is not None and AIR.parse(self.base_checkpoint).model_type != "Checkpoint":
             raise ValueError("base_checkpoint is the AIR of a checkpoint")
+        if self.loras and (self.loras[0].air, self.loras[0].model) != (self.air, self.model):
+            raise ValueError("the first of loras is the answering one: its model and air are the call's")
+        if len({lora.air for lora in self.loras}) < len(self.loras):
+            raise ValueError("a LoRA stands in loras once")
         return self
 
     @classmethod
@@ -225,6 +273,6 @@ class Card:
 
 
 def legal_side(pixels: float) -> int:
-    """The nearest legal side of an image: a multiple of 8 within 64…2048 pixels."""
+    """The nearest legal side of an image: a multiple of 8 within 64…4096 pixels."""
     rounded = math.floor(pixels / SIDE_STEP + 0.5) * SIDE_STEP
     return min(SIDE_MAX, max(SIDE_MIN, rounded))

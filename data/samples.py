@@ -15,19 +15,14 @@ from collections import Counter
 from collections.abc import Container, Iterator, Mapping
 from typing import Any
 
+from diffagent.data import samplers
 from diffagent.data.prompts import NETWORK_TAG, is_sfw, strip_lora_tags
-from diffagent.data.records import SAMPLERS, SIDE_MAX, SIDE_MIN, SIDE_STEP, LoraUse, Sample
+from diffagent.data.records import SIDE_MAX, SIDE_MIN, SIDE_STEP, LoraUse, Sample
 
 Meta = Mapping[str, Any]
 
 IMAGE_REASONS = ("nsfw image", "no generation data", "no prompt", "explicit words")
 """Why an image is no sample, in the order they are checked."""
-
-_BY_NAME = {name.casefold(): name for name in SAMPLERS}
-_VARIANTS = re.compile(r"\b(?:v\d+|test|mod|alt|new|sharp|precision|qual)\b", re.IGNORECASE)
-_PLAIN_SCHEDULES = ("", "normal", "uniform")
-_AUTOMATIC_KARRAS = ("DPM2", "DPM2 a", "DPM++ 2S a", "DPM++ 2M", "DPM++ SDE")
-"""Samplers whose "Automatic" schedule is Karras in A1111 1.9 and later (``sd_samplers_kdiffusion.py``)."""
 
 _NUMBER = re.compile(r"\s*([-+]?\d{1,20}(?:\.\d{0,20})?)")
 _SIZE = re.compile(r"\s*(\d{1,6})\s*[xX×]\s*(\d{1,6})")
@@ -107,22 +102,9 @@ def _read(meta: Meta, image: Mapping[str, Any], version_id: int) -> Sample:
 
 
 def sampler_name(sampler: object, schedule: object = None) -> str | None:
-    """The name in :data:`~diffagent.data.records.SAMPLERS`, or None where no plain sampler is meant.
-
-    "DPM++ 2M Karras v2", "… Test", "… alt Karras" are patched builds of the plain sampler and map to it;
-    a schedule of its own ("Schedule type", A1111 1.9) joins the name where it is Karras.
-    """
-    if not isinstance(sampler, str):
-        return None
-    name = _BY_NAME.get(" ".join(_VARIANTS.sub(" ", sampler).casefold().split()))
-    kind = schedule.strip().casefold() if isinstance(schedule, str) else ""
-    if name is None or name.endswith("Karras") or kind in _PLAIN_SCHEDULES:
-        return name
-    if kind == "automatic":
-        if name == "DPM++ 2M SDE":
-            return None  # its default schedule is exponential, which no name says
-        return f"{name} Karras" if name in _AUTOMATIC_KARRAS else name
-    return _BY_NAME.get(f"{name} karras".casefold()) if kind == "karras" else None
+    """The name in :data:`~diffagent.data.samplers.SAMPLERS`, or None where people have none for the two."""
+    found = samplers.read(sampler, schedule)
+    return found and samplers.join(found)
 
 
 def invoked_lora(sample: Sample, hashes: Container[str], stems: Container[str]) -> LoraUse | None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from diffagent.agent.targets import TARGETS, emit
+from diffagent.agent.targets import TARGETS
+from diffagent.agent.targets.emitting import emit
 from diffagent.data.catalog import Catalog
 from diffagent.data.records import SAMPLERS, Card, Stats, T2ICall
 

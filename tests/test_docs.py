@@ -15,7 +15,8 @@ import pytest
 from click.testing import CliRunner
 from target_calls import carried_table, invented_catalog, lacking_samplers
 
-from diffagent.agent.targets import TARGETS, emit
+from diffagent.agent.targets import TARGETS
+from diffagent.agent.targets.emitting import emit
 from diffagent.data.catalog import Catalog
 from diffagent.data.records import T2ICall
 from diffagent.serving.cli import COMMANDS, root

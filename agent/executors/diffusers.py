@@ -1,6 +1,6 @@
 """Local diffusers: a call on this machine, from single files in Civitai's layouts.
 
-    checkpoint by AIR → from_single_file → [LoRA with its weight] → scheduler → clip skip, seed → image
+    checkpoint by AIR → from_single_file → [LoRAs with their weights] → scheduler → clip skip, seed → image
 
 Only safetensors are opened. Half precision on CUDA and MPS, single on a CPU; the VAE decodes in tiles where
 memory is short. The pipeline's configuration comes from the Hugging Face hub's cache, the hub, or
@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from diffagent.agent.executors import Made, Price, Report, downloads
+from diffagent.agent.targets.diffusers import adapter_names
 from diffagent.data.air import AIR
 from diffagent.data.errors import BadInput, JobFailed, MissingExtra, MissingWeights
 from diffagent.data.records import Card
@@ -77,7 +78,7 @@ class LocalDiffusers:
 
         pipe = self._pipeline(request, report)
         _schedule(pipe, request["scheduler"])
-        self._adapt(pipe, request["lora"], report)
+        self._adapt(pipe, request["loras"], report)
         kwargs = request["kwargs"]
         _tile(pipe, kwargs["width"] * kwargs["height"])
         steps = kwargs["num_inference_steps"]
@@ -115,20 +116,22 @@ class LocalDiffusers:
         self._loaded = (air, pipe.to(device))
         return self._loaded[1]
 
-    def _adapt(self, pipe: Any, lora: Mapping[str, Any] | None, report: Report) -> None:
-        if lora is None and not hasattr(pipe, "unload_lora_weights"):
+    def _adapt(self, pipe: Any, loras: Sequence[Mapping[str, Any]], report: Report) -> None:
+        if not loras and not hasattr(pipe, "unload_lora_weights"):
             return
         pipe.unload_lora_weights()
-        if lora is None:
+        if not loras:
             return
-        path = self._file(lora, report)
-        try:
-            pipe.load_lora_weights(str(path.parent), weight_name=path.name, adapter_name="lora")
-            pipe.set_adapters("lora", lora["weight"])
-        except Exception as error:  # peft's kinds, too
-            pipe.unload_lora_weights()
-            said = " ".join(str(error).split())[:200]
-            raise JobFailed(f"{path.name} is no LoRA for this checkpoint: {said}") from None
+        names = adapter_names(loras)
+        for name, lora in zip(names, loras, strict=True):
+            path = self._file(lora, report)
+            try:
+                pipe.load_lora_weights(str(path.parent), weight_name=path.name, adapter_name=name)
+            except Exception as error:  # peft's kinds, too
+                pipe.unload_lora_weights()
+                said = " ".join(str(error).split())[:200]
+                raise JobFailed(f"{path.name} is no LoRA for this checkpoint: {said}") from None
+        pipe.set_adapters(names, [lora["weight"] for lora in loras])
 
     def _file(self, source: Mapping[str, Any], report: Report) -> Path:
         here = self.files.get(source["air"])

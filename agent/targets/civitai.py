@@ -11,12 +11,30 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from diffagent.agent.targets import samplers
+from diffagent.agent.targets import comfyui
 from diffagent.agent.targets.fitting import Fit, Resources
+from diffagent.agent.targets.target import Target
 from diffagent.data.air import AIR, CIVITAI, source_of
 from diffagent.data.base_models import backend, civitai_recipes, run_by
 from diffagent.data.errors import BadInput
 from diffagent.data.records import Card, T2ICall
+from diffagent.data.samplers import Sampler
+
+_SAMPLERS = {
+    "Euler a": "EulerA", "Euler": "Euler", "LMS": "LMS", "Heun": "Heun", "DPM2": "DPM2", "DPM2 a": "DPM2A",
+    "DPM++ 2S a": "DPM2SA", "DPM++ 2M": "DPM2M", "DPM++ SDE": "DPMSDE", "DPM fast": "DPMFast",
+    "DPM adaptive": "DPMAdaptive", "DDIM": "DDIM", "PLMS": "PLMS", "UniPC": "UniPC", "LCM": "LCM",
+}  # fmt: skip
+_KARRAS = ("LMS", "DPM2", "DPM2 a", "DPM++ 2S a", "DPM++ 2M", "DPM++ SDE")
+"""The samplers that the SDKs also have as "…Karras"."""
+
+
+def spelling(sampler: Sampler) -> str | None:
+    """The ``scheduler`` of Civitai's SDKs."""
+    name = _SAMPLERS.get(sampler.method)
+    if name is None or sampler.scheduler is None:
+        return name
+    return f"{name}Karras" if sampler.scheduler == "Karras" and sampler.method in _KARRAS else None
 
 
 def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) -> dict[str, Any]:
@@ -25,7 +43,9 @@ def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) ->
     Raises:
         BadInput: a model is not Civitai's.
     """
-    scheduler = samplers.civitai(fit.sampler(call.sampling_method))
+    scheduler = spelling(fit.sampler(call.sampler))
+    if call.guidance is not None:
+        fit.drop("guidance", "the recipe has no such field")
     params: dict[str, Any] = {
         "prompt": call.prompt,
         "negativePrompt": call.negative_prompt,
@@ -40,8 +60,10 @@ def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) ->
     if call.clip_skip is not None:
         params["clipSkip"] = call.clip_skip
     request: dict[str, Any] = {"model": _air(found.checkpoint), "params": params}
-    if found.lora is not None:
-        request["additionalNetworks"] = {_air(found.lora): {"strength": call.lora_weight}}
+    if call.loras:
+        request["additionalNetworks"] = {
+            _air(card): {"strength": lora.weight} for lora, card in zip(call.loras, found.loras, strict=True)
+        }
     return request
 
 
@@ -52,10 +74,10 @@ def workflow(request: Mapping[str, Any]) -> dict[str, Any]:
         BadInput: the workflow's engine does not have the sampler, or not the base model.
     """
     params = dict(request["params"])
-    method = samplers.named("civitai", params.pop("scheduler"))
-    spelling = samplers.comfyui(method) if method else None
-    if spelling is None:
-        raise BadInput(f"sampling_method is {method}, which Civitai's workflows do not have: use Euler a")
+    sampler = TARGET.sampler_of(params.pop("scheduler"))
+    spelled = comfyui.spelling(sampler) if sampler else None
+    if spelled is None:
+        raise BadInput(f"sampling_method is {sampler}, which Civitai's workflows do not have: use Euler a")
     ecosystem = civitai_recipes().get(AIR.parse(request["model"]).ecosystem)
     if ecosystem is None:
         raise BadInput(
@@ -67,8 +89,8 @@ def workflow(request: Mapping[str, Any]) -> dict[str, Any]:
         "operation": "createImage",
         "model": request["model"],
         **params,
-        "sampler": spelling[0],
-        "scheduler": spelling[1],
+        "sampler": spelled[0],
+        "scheduler": spelled[1],
         "quantity": 1,
     }
     networks = request.get("additionalNetworks", {})
@@ -88,3 +110,6 @@ def _air(card: Card) -> str:
             f"{card.name} is not on Civitai ({card.air}): let diffagent call choose with --for civitai"
         )
     return card.air
+
+
+TARGET = Target(name="civitai", title="Civitai", emit=emit, spelling=spelling, offers=is_hosted)

@@ -7,22 +7,67 @@ StableDiffusionXLPipeline takes ``hidden_states[-(clip_skip + 2)]``, and None fo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from diffagent.agent.targets import samplers
 from diffagent.agent.targets.fitting import Fit, Resources, file_of
+from diffagent.agent.targets.target import Target
 from diffagent.data.air import CIVITAI, source_of
 from diffagent.data.base_models import backend, find
 from diffagent.data.records import Card, T2ICall
+from diffagent.data.samplers import Sampler
 
+_SDE = {"algorithm_type": "sde-dpmsolver++"}
+_SAMPLERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "Euler a": ("EulerAncestralDiscreteScheduler", {}),
+    "Euler": ("EulerDiscreteScheduler", {}),
+    "LMS": ("LMSDiscreteScheduler", {}),
+    "Heun": ("HeunDiscreteScheduler", {}),
+    "DPM2": ("KDPM2DiscreteScheduler", {}),
+    "DPM2 a": ("KDPM2AncestralDiscreteScheduler", {}),
+    "DPM++ 2M": ("DPMSolverMultistepScheduler", {}),
+    "DPM++ SDE": ("DPMSolverSinglestepScheduler", _SDE),
+    "DPM++ 2M SDE": ("DPMSolverMultistepScheduler", _SDE),
+    "DPM++ 3M SDE": ("DPMSolverMultistepScheduler", _SDE | {"solver_order": 3}),
+    "DDIM": ("DDIMScheduler", {}),
+    "PLMS": ("PNDMScheduler", {"skip_prk_steps": True}),
+    "UniPC": ("UniPCMultistepScheduler", {}),
+    "LCM": ("LCMScheduler", {}),
+    "DEIS": ("DEISMultistepScheduler", {}),
+    "DDPM": ("DDPMScheduler", {}),
+}
+"""Class and configuration; the table of ``docs/source/en/api/schedulers/overview.md`` in diffusers."""
+_SIGMAS = {
+    "Karras": "use_karras_sigmas", "Exponential": "use_exponential_sigmas", "Beta": "use_beta_sigmas"
+}  # fmt: skip
+_FIXED_SIGMAS = ("Euler a", "DDIM", "PLMS", "LCM", "DDPM")
+"""Samplers whose classes take none of these flags."""
+_UNSPACED = ("DPM++ SDE",)
+"""Samplers whose class has no ``timestep_spacing``."""
 DOWNLOAD = "https://civitai.com/api/download/models/{version}"
 
 
+def spelling(sampler: Sampler) -> tuple[str, dict[str, Any]] | None:
+    """A scheduler's class name and what its configuration changes."""
+    method, scheduler = sampler
+    if method not in _SAMPLERS:
+        return None
+    name, kwargs = _SAMPLERS[method]
+    if scheduler is None:
+        return name, kwargs
+    if scheduler in _SIGMAS and method not in _FIXED_SIGMAS:
+        return name, kwargs | {_SIGMAS[scheduler]: True}
+    if scheduler in ("SGM Uniform", "Simple") and method not in _UNSPACED:
+        return name, kwargs | {"timestep_spacing": "trailing"}
+    return None
+
+
 def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) -> dict[str, Any]:
-    """``pipeline``, ``checkpoint``, ``lora``, ``scheduler``, ``kwargs`` of its call, ``snippet``."""
-    spelling = samplers.diffusers(fit.sampler(call.sampling_method))
-    assert spelling is not None
+    """``pipeline``, ``checkpoint``, ``loras``, ``scheduler``, ``kwargs`` of its call, ``snippet``."""
+    spelled = spelling(fit.sampler(call.sampler))
+    assert spelled is not None
+    if call.guidance is not None:
+        fit.drop("guidance", "the pipeline has one guidance scale, which is cfg_scale")
     fit.weights(call)
     base = found.checkpoint.base_model
     pipeline = backend(base, "diffusers")
@@ -42,20 +87,21 @@ def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) ->
     request: dict[str, Any] = {
         "pipeline": pipeline,
         "checkpoint": _source(found.checkpoint, names),
-        "lora": None,
-        "scheduler": {"class": spelling[0], "kwargs": spelling[1]},
+        "loras": [
+            {**_source(card, names), "weight": lora.weight}
+            for lora, card in zip(call.loras, found.loras, strict=True)
+        ],
+        "scheduler": {"class": spelled[0], "kwargs": spelled[1]},
         "kwargs": kwargs,
         "seed": call.seed,
     }
-    if found.lora is not None:
-        request["lora"] = {**_source(found.lora, names), "weight": call.lora_weight}
     request["snippet"] = snippet(request)
     return request
 
 
 def snippet(request: Mapping[str, Any]) -> str:
     """A script that makes the image, from files that lie beside it."""
-    checkpoint, scheduler, lora = (request[name] for name in ("checkpoint", "scheduler", "lora"))
+    checkpoint, scheduler, loras = (request[name] for name in ("checkpoint", "scheduler", "loras"))
     options = "".join(f", {name}={value!r}" for name, value in scheduler["kwargs"].items())
     lines = [
         "import torch",
@@ -67,12 +113,13 @@ def snippet(request: Mapping[str, Any]) -> str:
         f"pipe = {request['pipeline']}.from_single_file({checkpoint['file']!r}, torch_dtype=dtype)",
         f"pipe.scheduler = {scheduler['class']}.from_config(pipe.scheduler.config{options})",
     ]
-    if lora is not None:
+    for name, lora in zip(adapter_names(loras), loras, strict=True):
         lines += [
             *([f"# {lora['url']}"] if lora["url"] else []),
-            f'pipe.load_lora_weights({lora["file"]!r}, adapter_name="lora")',
-            f'pipe.set_adapters("lora", {lora["weight"]!r})',
+            f"pipe.load_lora_weights({lora['file']!r}, adapter_name={name!r})",
         ]
+    if loras:
+        lines.append(f"pipe.set_adapters({adapter_names(loras)!r}, {[lora['weight'] for lora in loras]!r})")
     if "clip_skip" in request["kwargs"]:
         lines += [
             'if not hasattr(pipe.text_encoder, "text_model"):  # transformers 5.6 and later',
@@ -87,6 +134,11 @@ def snippet(request: Mapping[str, Any]) -> str:
         'image.save("image.png")',
     ]
     return "\n".join(lines) + "\n"
+
+
+def adapter_names(loras: Sequence[object]) -> list[str]:
+    """A name for each LoRA: lora1, lora2, …"""
+    return [f"lora{number}" for number in range(1, len(loras) + 1)]
 
 
 def is_runnable(card: Card) -> bool:
@@ -115,3 +167,6 @@ def _clip_skip(skip: int | None, base: str, fit: Fit) -> int | None:
     if skip < usual:
         fit.drop("clip_skip", f"{base}'s pipeline stops at layer {usual} from the end or earlier")
     return max(0, skip - usual) or None
+
+
+TARGET = Target(name="diffusers", title="diffusers", emit=emit, spelling=spelling, offers=is_runnable)

@@ -6,33 +6,24 @@ field, or an error that names the nearest value; with ``nearest`` the substituti
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from diffagent.agent.targets import samplers
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadInput, UnknownModel
 from diffagent.data.records import Card, T2ICall
+from diffagent.data.samplers import Sampler, nearest
 
 Value = TypeVar("Value")
-
-TITLES = {
-    "a1111": "A1111",
-    "comfyui": "ComfyUI",
-    "horde": "AI Horde",
-    "civitai": "Civitai",
-    "openai": "OpenAI's images API",
-    "diffusers": "diffusers",
-}
 
 
 @dataclass(frozen=True)
 class Resources:
-    """The files that a call runs: a checkpoint, and a LoRA on it where it names one."""
+    """The files that a call runs: a checkpoint, and the LoRAs on it in the call's order."""
 
     checkpoint: Card
-    lora: Card | None = None
+    loras: tuple[Card, ...] = ()
 
     @classmethod
     def of(cls, call: T2ICall, catalog: Catalog) -> Resources:
@@ -41,27 +32,21 @@ class Resources:
         Raises:
             UnknownModel: the catalog does not have one of them.
         """
-        card = _card(call.air, catalog)
-        if call.base_checkpoint is None:
-            return cls(card)
-        return cls(_card(call.base_checkpoint, catalog), card)
+        loras = tuple(_card(lora.air, catalog) for lora in call.loras)
+        return cls(_card(call.base_checkpoint or call.air, catalog), loras)
 
 
 @dataclass
 class Fit:
     """Collects why fields are not carried as they stand: ``reasons``, by the field's name."""
 
-    target: str
+    title: str
+    samplers: Collection[Sampler]
+    """Those that the target, or a server of it, has."""
     nearest: bool = False
-    known: tuple[str, ...] | None = None
-    """The samplers that a server said it has; None: those of the table."""
     reasons: dict[str, str] = field(default_factory=dict)
     replaced: dict[str, Any] = field(default_factory=dict)
     """The values that stand in for a call's."""
-
-    @property
-    def title(self) -> str:
-        return TITLES[self.target]
 
     def drop(self, name: str, reason: str) -> None:
         """A field that the target has no place for."""
@@ -79,19 +64,29 @@ class Fit:
         self.reasons[name] = f"{near} in place of {given}: {why}"
         return near
 
-    def sampler(self, name: str) -> str:
-        """The call's sampler, or the nearest one that the target has."""
-        of_target = samplers.supported(self.target)
-        known = of_target if self.known is None else [one for one in of_target if one in self.known]
-        if name in known:
-            return name
-        near = samplers.nearest(name, known)
+    def sampler(self, asked: Sampler) -> Sampler:
+        """The call's sampler, or the nearest one that the target has.
+
+        Raises:
+            BadInput: the target does not have it, and no substitution was asked for.
+        """
+        if asked in self.samplers:
+            return asked
+        near = nearest(asked, self.samplers)
         if near is None:
             raise BadInput(
-                f"sampling_method is {name}, but {self.title} has neither it nor one like it: "
-                f"it has {', '.join(known) or 'none that a call can name'}"
+                f"sampling_method is {asked}, but {self.title} has neither it nor one like it: "
+                f"it has {', '.join(map(str, self.samplers)) or 'none that a call can name'}"
             )
-        return self.swap("sampling_method", name, near, f"{self.title} has no such sampler")
+        if near.method != asked.method:
+            self.swap("sampling_method", str(asked), str(near), f"{self.title} has no such sampler")
+            self.replaced["sampling_method"] = near.method
+        else:
+            self.swap("scheduler", str(asked), str(near), f"{self.title} has no such schedule for it")
+        if near.scheduler != asked.scheduler:
+            self.replaced["scheduler"] = near.scheduler
+            self.reasons.setdefault("scheduler", self.reasons.get("sampling_method", ""))
+        return near
 
     def within(self, name: str, value: float, low: float, high: float) -> float:
         """A number inside the target's range."""

@@ -10,15 +10,33 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from diffagent.agent.targets import samplers
+from diffagent.agent.targets.civitai import is_hosted
 from diffagent.agent.targets.fitting import Fit, Resources
+from diffagent.agent.targets.target import Target
 from diffagent.data.air import AIR, CIVITAI, HORDE, source_of
 from diffagent.data.errors import BadInput
 from diffagent.data.records import Card, T2ICall
+from diffagent.data.samplers import Sampler
 
 SIDE = 64
 SIDE_HIGH = 3072
 SPLIT = "###"
+_SAMPLERS = {
+    "Euler a": "k_euler_a", "Euler": "k_euler", "LMS": "k_lms", "Heun": "k_heun", "DPM2": "k_dpm_2",
+    "DPM2 a": "k_dpm_2_a", "DPM++ 2S a": "k_dpmpp_2s_a", "DPM++ 2M": "k_dpmpp_2m", "DPM++ SDE": "k_dpmpp_sde",
+    "DPM fast": "k_dpm_fast", "DPM adaptive": "k_dpm_adaptive", "DDIM": "DDIM", "LCM": "lcm",
+}  # fmt: skip
+_OWN_LEVELS = ("DPM fast", "DPM adaptive", "DDIM", "LCM")
+"""Samplers that bring their own noise levels, which the flag ``karras`` does not change."""
+
+
+def spelling(sampler: Sampler) -> tuple[str, bool] | None:
+    """``sampler_name`` and ``karras``, the Horde's only schedule."""
+    name = _SAMPLERS.get(sampler.method)
+    if name is None or sampler.scheduler not in (None, "Karras"):
+        return None
+    karras = sampler.scheduler == "Karras"
+    return None if karras and sampler.method in _OWN_LEVELS else (name, karras)
 
 
 def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) -> dict[str, Any]:
@@ -27,11 +45,13 @@ def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) ->
     Raises:
         BadInput: the Horde does not list the checkpoint, the LoRA is not Civitai's, a prompt holds ``###``.
     """
-    spelling = samplers.horde(fit.sampler(call.sampling_method))
-    assert spelling is not None
+    spelled = spelling(fit.sampler(call.sampler))
+    assert spelled is not None
+    if call.guidance is not None:
+        fit.drop("guidance", "the API has no such field")
     params: dict[str, Any] = {
-        "sampler_name": spelling[0],
-        "karras": spelling[1],
+        "sampler_name": spelled[0],
+        "karras": spelled[1],
         "cfg_scale": call.cfg_scale,
         "steps": call.sampling_steps,
         "width": _side("width", call.width, fit),
@@ -42,8 +62,10 @@ def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) ->
         params["seed"] = str(call.seed)
     if call.clip_skip is not None:
         params["clip_skip"] = call.clip_skip
-    if found.lora is not None:
-        params["loras"] = [_lora(found.lora, call.lora_weight or 0.0)]
+    if call.loras:
+        params["loras"] = [
+            _lora(card, lora.weight) for lora, card in zip(call.loras, found.loras, strict=True)
+        ]
     return {
         "prompt": _prompt(call),
         "models": [_model(found.checkpoint, names)],
@@ -65,6 +87,11 @@ def name_of(card: Card) -> str | None:
     if card.aliases:
         return card.aliases[-1]
     return card.name if card.source == "horde" else None
+
+
+def offers(card: Card) -> bool:
+    """Whether the Horde lists a checkpoint, or its workers can fetch a LoRA."""
+    return name_of(card) is not None if card.type == "Checkpoint" else is_hosted(card)
 
 
 def _model(card: Card, names: Mapping[str, str]) -> str:
@@ -96,3 +123,14 @@ def _prompt(call: T2ICall) -> str:
             f"the prompt holds {SPLIT!r}, which AI Horde reads as the start of the negative prompt"
         )
     return f"{call.prompt} {SPLIT} {call.negative_prompt}" if call.negative_prompt else call.prompt
+
+
+TARGET = Target(
+    name="horde",
+    title="AI Horde",
+    emit=emit,
+    spelling=spelling,
+    offers=offers,
+    pickles=True,
+    side_step=SIDE,
+)

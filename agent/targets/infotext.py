@@ -13,20 +13,29 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from diffagent.agent.targets import samplers
 from diffagent.agent.targets.fitting import Resources
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadInput, UnknownModel
 from diffagent.data.records import Card, T2ICall
-from diffagent.data.samples import sampler_name
+from diffagent.data.samplers import Sampler
+from diffagent.data.samplers import read as read_sampler
 
 _NEGATIVE = re.compile(r"\n[^\S\n]*negative prompt\s*:[^\S\n]*", re.I)
 _SETTINGS = re.compile(r"\n[^\S\n]*(steps\s*:\s*\d+\s*,.*)\Z", re.I | re.S)
 _PAIR = re.compile(r'\s*(\w[\w \-/]*):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
-_LORA = re.compile(r" ?<lora:([^<>:]+):([^<>:]+)>\Z")
+_LORA = re.compile(r" ?<lora:([^<>:]+):([^<>:]+)(?::[^<>]*)?>")
+_LORA_HASH = re.compile(r"(?:\A|, )([^,]+?): *([0-9a-fA-F]{8,64})(?=,|\Z)")
+_SAMPLER_LABELS = {"Heun++ 2": "HeunPP2", "IPNDM V": "IPNDM_V"}
+"""Forge's, where they are not a call's."""
+_SCHEDULE_LABELS = {"DDIM Uniform": "DDIM"}
+_UNIFORM = (
+    "Euler a", "Euler", "LMS", "Heun", "DPM2", "DPM2 a", "DPM++ 2S a", "DPM++ 2M", "DPM++ SDE",
+    "DPM++ 2M SDE",
+)  # fmt: skip
+"""Samplers whose own noise levels are evenly spaced; "Automatic" would give some of them another schedule."""
 
 
 @dataclass(frozen=True)
@@ -52,30 +61,43 @@ def parse(text: str) -> Infotext:
     return Infotext(prompt, parts[1].strip() if len(parts) > 1 else "", line, settings)
 
 
-_FIELDS = {"Sampler": "sampling_method", "Schedule type": "sampling_method", "Clip skip": "clip_skip"}
+_FIELDS = {"Sampler": "sampling_method", "Schedule type": "scheduler", "Clip skip": "clip_skip",
+           "Distilled CFG Scale": "guidance"}  # fmt: skip
 """The settings that a target may not have carried."""
+
+
+def labels(sampler: Sampler) -> tuple[str, str]:
+    """Sampler and schedule, as A1111 1.9 and later, and Forge, label them.
+
+    There "Automatic" would give DPM++ 2M its Karras schedule, so no schedule is "Uniform".
+    """
+    method, scheduler = sampler
+    plain = "Uniform" if method in _UNIFORM else "Automatic"
+    schedule = _SCHEDULE_LABELS.get(scheduler, scheduler) if scheduler else plain
+    return _SAMPLER_LABELS.get(method, method), schedule
 
 
 def write(call: T2ICall, found: Resources, dropped: Collection[str] = ()) -> str:
     """The infotext of an image that was made by a call; nothing is said of ``dropped`` fields, which its
     maker did not take."""
-    sampler, schedule = samplers.a1111(call.sampling_method)
+    sampler, schedule = labels(call.sampler)
     settings: dict[str, object] = {
         "Steps": call.sampling_steps,
         "Sampler": sampler,
-        "Schedule type": None if schedule == "Automatic" else schedule,
+        "Schedule type": None if schedule == "Automatic" or "sampling_method" in dropped else schedule,
         "CFG scale": number(call.cfg_scale),
+        "Distilled CFG Scale": None if call.guidance is None else number(call.guidance),
         "Seed": call.seed,
         "Size": f"{call.width}x{call.height}",
-        "Model hash": found.checkpoint.autov2 or (found.checkpoint.sha256 or "")[:10] or None,
+        "Model hash": _digest(found.checkpoint),
         "Model": stem(found.checkpoint.file_name or found.checkpoint.name),
         "Clip skip": call.clip_skip,
-        "Lora hashes": _lora_hash(found.lora),
+        "Lora hashes": None if "loras" in dropped else _lora_hashes(found.loras),
     }
     said = {name: value for name, value in settings.items() if _FIELDS.get(name) not in dropped}
     line = ", ".join(f"{name}: {_quote(str(value))}" for name, value in said.items() if value is not None)
     negative = f"\nNegative prompt: {call.negative_prompt}" if call.negative_prompt else ""
-    prompt = call.prompt if "lora_weight" in dropped else with_lora(call, found)
+    prompt = call.prompt if "loras" in dropped else with_loras(call, found)
     return f"{prompt}{negative}\n{line}"
 
 
@@ -83,36 +105,39 @@ def read(text: str, catalog: Catalog) -> T2ICall:
     """The call that an image's infotext tells of; its models are looked up by hash, then by file name.
 
     Raises:
-        UnknownModel: the checkpoint or LoRA is not in the catalog. BadInput: a setting that every
+        UnknownModel: the checkpoint or a LoRA is not in the catalog. BadInput: a setting that every
         infotext has is missing, or is none that a call can name.
     """
     found = parse(text)
     settings = found.settings
-    prompt, lora, weight = split_lora(found.prompt, settings, catalog)
+    prompt, loras = split_loras(found.prompt, settings, catalog)
     checkpoint = _checkpoint(settings, catalog)
     width, _, height = _setting(settings, "Size").partition("x")
-    sampler = sampler_name(_setting(settings, "Sampler"), settings.get("Schedule type", ""))
+    sampler = read_sampler(_setting(settings, "Sampler"), settings.get("Schedule type", ""))
     if sampler is None:
-        raise BadInput(f"the infotext's sampler is {settings['Sampler']!r}, which no call can name")
+        given = " ".join(filter(None, (settings["Sampler"], settings.get("Schedule type"))))
+        raise BadInput(f"the infotext's sampler is {given!r}, which no call can name")
+    guidance = settings.get("Distilled CFG Scale")
     return as_call(
         checkpoint,
-        lora,
+        loras,
         prompt=prompt,
         negative_prompt=found.negative_prompt,
         width=int(width),
         height=int(height),
-        sampling_method=sampler,
+        sampling_method=sampler.method,
+        scheduler=sampler.scheduler,
         sampling_steps=int(_setting(settings, "Steps")),
         cfg_scale=float(_setting(settings, "CFG scale")),
+        guidance=float(guidance) if guidance else None,
         seed=int(settings["Seed"]) if "Seed" in settings else None,
         clip_skip=int(settings["Clip skip"]) if "Clip skip" in settings else None,
-        lora_weight=weight,
     )
 
 
-def as_call(checkpoint: Card, lora: Card | None, **fields: object) -> T2ICall:
-    """A call from its parameters and cards."""
-    card = lora or checkpoint
+def as_call(checkpoint: Card, loras: Sequence[tuple[Card, float]], **fields: object) -> T2ICall:
+    """A call from its parameters, its checkpoint and its LoRAs with their weights, in order."""
+    card = loras[0][0] if loras else checkpoint
     return T2ICall.parse(
         {
             "model": card.name,
@@ -120,40 +145,58 @@ def as_call(checkpoint: Card, lora: Card | None, **fields: object) -> T2ICall:
             "base_model": card.base_model,
             "model_description": card.description,
             "air": card.air,
-            "base_checkpoint": checkpoint.air if lora else None,
+            "base_checkpoint": checkpoint.air if loras else None,
+            "loras": [
+                {"model": lora.name, "air": lora.air, "weight": weight, "trigger_words": lora.trigger_words}
+                for lora, weight in loras
+            ],
             **fields,
         }
     )
 
 
-def with_lora(call: T2ICall, found: Resources, names: Mapping[str, str] | None = None) -> str:
-    """The prompt with the LoRA's tag behind it, as A1111 takes it.
+def with_loras(call: T2ICall, found: Resources, names: Mapping[str, str] | None = None) -> str:
+    """The prompt with the LoRAs' tags behind it, in order, as A1111 takes them.
 
     Raises:
-        BadInput: the LoRA's file has a name that A1111's syntax cannot hold.
+        BadInput: a LoRA's file has a name that A1111's syntax cannot hold.
     """
-    if found.lora is None:
-        return call.prompt
-    name = stem((names or {}).get(found.lora.air) or found.lora.file_name or found.lora.name)
-    if set(name) & set("<>:"):
-        raise BadInput(
-            f"the LoRA's file is named {name!r}, and A1111's <lora:NAME:WEIGHT> takes no <, > or :"
-        )
-    return f"{call.prompt} <lora:{name}:{number(call.lora_weight or 0.0)}>"
+    tags = []
+    for lora, card in zip(call.loras, found.loras, strict=True):
+        name = stem((names or {}).get(card.air) or card.file_name or card.name)
+        if set(name) & set("<>:"):
+            raise BadInput(
+                f"the LoRA's file is named {name!r}, and A1111's <lora:NAME:WEIGHT> takes no <, > or :"
+            )
+        tags.append(f"<lora:{name}:{number(lora.weight)}>")
+    return " ".join([call.prompt, *tags])
 
 
-def split_lora(
+def split_loras(
     prompt: str, settings: Mapping[str, str], catalog: Catalog
-) -> tuple[str, Card | None, float | None]:
-    """A prompt without the LoRA's tag at its end, the LoRA's card and weight."""
-    tag = _LORA.search(prompt)
-    if tag is None:
-        return prompt, None, None
-    digest = re.match(r".*: *([0-9a-fA-F]{8,64})\Z", settings.get("Lora hashes", ""))
-    card = (catalog.by_hash(digest[1]) if digest else None) or catalog.by_file(tag[1])
-    if card is None:
-        raise UnknownModel(f"the infotext's LoRA {tag[1]} is not in the catalog")
-    return prompt[: tag.start()], card, float(tag[2])
+) -> tuple[str, list[tuple[Card, float]]]:
+    """A prompt without its LoRAs' tags, and the LoRAs with their weights, in the tags' order.
+
+    The weights of a LoRA that is named twice add up, as A1111 applies it twice.
+
+    Raises:
+        UnknownModel: a LoRA is not in the catalog. BadInput: a weight is no number.
+    """
+    digests = {
+        name.casefold(): digest for name, digest in _LORA_HASH.findall(settings.get("Lora hashes", ""))
+    }
+    weights: dict[str, tuple[Card, float]] = {}
+    for name, weight in _LORA.findall(prompt):
+        digest = digests.get(name.casefold())
+        card = (catalog.by_hash(digest) if digest else None) or catalog.by_file(name)
+        if card is None:
+            raise UnknownModel(f"the infotext's LoRA {name} is not in the catalog")
+        try:
+            before = weights.get(card.air, (card, 0.0))[1]
+            weights[card.air] = card, before + float(weight)
+        except ValueError:
+            raise BadInput(f"the infotext's LoRA {name} has the weight {weight!r}, not a number") from None
+    return _LORA.sub("", prompt).strip(), list(weights.values())
 
 
 def stem(file_name: str) -> str:
@@ -167,10 +210,13 @@ def number(value: float) -> str:
     return str(int(value)) if value == int(value) else repr(value)
 
 
-def _lora_hash(lora: Card | None) -> str | None:
-    if lora is None or not (digest := lora.autov2 or (lora.sha256 or "")[:10]):
-        return None
-    return f"{stem(lora.file_name or lora.name)}: {digest}"
+def _digest(card: Card) -> str | None:
+    return card.autov2 or (card.sha256 or "")[:10] or None
+
+
+def _lora_hashes(loras: Sequence[Card]) -> str | None:
+    known = [f"{stem(card.file_name or card.name)}: {_digest(card)}" for card in loras if _digest(card)]
+    return ", ".join(known) or None
 
 
 def _checkpoint(settings: Mapping[str, str], catalog: Catalog) -> Card:

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from diffagent.agent.targets.fitting import Fit, Resources
-from diffagent.data.records import T2ICall
+from diffagent.agent.targets.target import Target
+from diffagent.data.records import Card, T2ICall
 
 GUIDANCE = (0.0, 20.0)
 
@@ -20,10 +21,13 @@ GUIDANCE = (0.0, 20.0)
 def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) -> dict[str, Any]:
     """One image. The model goes by its name; for a LoRA by its checkpoint's."""
     fit.drop("sampling_method", "the API has no samplers: the server's own is used")
-    if call.clip_skip is not None:
-        fit.drop("clip_skip", "the API has no such field")
-    if found.lora is not None:
-        for name in ("air", "lora_weight"):
+    if call.scheduler is not None:
+        fit.drop("scheduler", "the API has no schedules: the server's own is used")
+    for field in ("guidance", "clip_skip"):
+        if getattr(call, field) is not None:
+            fit.drop(field, "the API has no such field")
+    if found.loras:
+        for name in ("air", "loras"):
             fit.drop(name, f"the API takes no LoRA: {found.checkpoint.name} is asked without it")
     fit.weights(call)
     request: dict[str, Any] = {
@@ -40,3 +44,11 @@ def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) ->
     if call.seed is not None:
         request["seed"] = call.seed
     return request
+
+
+def offers(card: Card) -> bool:
+    """Whether an entry is a checkpoint; a LoRA would have to lie on the server's disk."""
+    return card.type == "Checkpoint"
+
+
+TARGET = Target(name="openai", title="OpenAI's images API", emit=emit, offers=offers)

@@ -3,7 +3,7 @@
 // The page asks /v1/route for a call, /v1/emit for a target's request, /v1/identify for what made images.
 
 const TARGETS = { diffagent: "Call", a1111: "A1111", comfyui: "ComfyUI", horde: "AI Horde", civitai: "Civitai", openai: "OpenAI", diffusers: "diffusers" };
-const FACTS = ["model", "type", "base_model", "size", "prompt", "negative_prompt", "sampling_method", "sampling_steps", "cfg_scale", "clip_skip", "seed", "lora_weight", "base_checkpoint", "air"];
+const FACTS = ["model", "type", "base_model", "size", "prompt", "negative_prompt", "sampling_method", "scheduler", "sampling_steps", "cfg_scale", "guidance", "clip_skip", "seed", "loras", "base_checkpoint", "air"];
 const state = { pictures: [], call: null, asked: 0 };
 const at = (id) => document.getElementById(id);
 
@@ -106,7 +106,8 @@ function mark(air) {
 
 function showCall(call) {
   state.call = call;
-  const said = { ...call, size: `${call.width} × ${call.height}` };
+  const loras = call.loras.map((lora) => `${lora.model} × ${lora.weight}`).join(", ");
+  const said = { ...call, loras, size: `${call.width} × ${call.height}` };
   const rows = FACTS.filter((name) => said[name] !== null && said[name] !== "").map((name) => [name, said[name]]);
   at("facts").replaceChildren(...rows.flatMap(([name, value]) =>
     [element("dt", { textContent: name.replaceAll("_", " ") }), element("dd", { textContent: value })]));

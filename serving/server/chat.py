@@ -145,8 +145,8 @@ def _callable(text: str, find: Find) -> T2ICall | None:
         call.type,
         call.base_model,
     )
-    base = call.base_checkpoint is None or find(call.base_checkpoint) is not None
-    return call if same and base else None
+    others = [lora.air for lora in call.loras] + ([call.base_checkpoint] if call.base_checkpoint else [])
+    return call if same and all(find(air) is not None for air in others) else None
 
 
 def tool_of(request: ChatRequest) -> Tool | None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from starlette.requests import Request
 
 from diffagent.agent.request import Request as AgentRequest
-from diffagent.agent.targets import Emitted, emit
+from diffagent.agent.targets.emitting import emit
+from diffagent.agent.targets.fitting import Emitted
 from diffagent.data.catalog import Catalog
 from diffagent.data.records import Card, T2ICall
 from diffagent.serving.server.batch_queue import BatchQueue

@@ -68,7 +68,7 @@ def route(agent: Agent, options: Mapping[str, Any]) -> Routed:
     Raises:
         BadInput: what was asked cannot be routed, or the target lacks a value.
     """
-    from diffagent.agent.targets import emit
+    from diffagent.agent.targets.emitting import emit
 
     images = [read_image(one) if isinstance(one, str) else one for one in options.get("images", ())]
     request = Request.parse({**options, "images": images})

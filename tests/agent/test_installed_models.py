@@ -13,7 +13,7 @@ from target_calls import AURORA, BASALT, INK_FOX, PICKLED, invented_catalog
 from diffagent.agent.agent import Agent
 from diffagent.agent.installed_models import Installed, read_installed
 from diffagent.agent.request import Request
-from diffagent.agent.targets import emit
+from diffagent.agent.targets.emitting import emit
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadInput, Unreachable
 

@@ -13,8 +13,7 @@ from target_calls import call_of
 
 from diffagent.agent import generation
 from diffagent.agent.executors import images, silent
-from diffagent.agent.targets import emit
-from diffagent.agent.targets.samplers import supported
+from diffagent.agent.targets.emitting import emit, supported
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadInput, JobFailed
 from diffagent.data.records import Card, T2ICall

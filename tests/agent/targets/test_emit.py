@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from target_calls import AURORA, BASALT, GRAND_XL, INK_FOX, PICKLED, call_of
 
-from diffagent.agent.targets import TARGETS, emit, offers
+from diffagent.agent.targets import TARGETS
 from diffagent.agent.targets.civitai import workflow
+from diffagent.agent.targets.emitting import emit, offers
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadInput, UnknownModel
 

@@ -10,10 +10,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from target_calls import AURORA, BASALT, CARDS, GRAND_XL, INK_FOX, call_of
 
-from diffagent.agent.targets import emit, infotext
+from diffagent.agent.targets import infotext
 from diffagent.agent.targets.comfyui import read as read_graph
+from diffagent.agent.targets.emitting import emit, supported
 from diffagent.agent.targets.fitting import Resources
-from diffagent.agent.targets.samplers import supported
 from diffagent.agent.wishes import wishes
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadInput, UnknownModel

@@ -17,7 +17,8 @@ from diffagent.agent.fusion import Fusion
 from diffagent.agent.importing import add_entries
 from diffagent.agent.prefilter import Prefilter
 from diffagent.agent.request import Request
-from diffagent.agent.targets import TARGETS, emit
+from diffagent.agent.targets import TARGETS
+from diffagent.agent.targets.emitting import emit
 from diffagent.data.cards import Entry
 from diffagent.data.catalog import Catalog
 from diffagent.data.records import Sample

@@ -21,7 +21,7 @@ from stand_ins import WordEncoder
 
 from diffagent.agent.executors import silent
 from diffagent.agent.executors.diffusers import LocalDiffusers
-from diffagent.agent.targets import emit
+from diffagent.agent.targets.emitting import emit
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadInput
 from diffagent.training.image_table import default_call

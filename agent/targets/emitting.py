@@ -1,0 +1,107 @@
+"""Emitting: a call and a target's name in, the target's request out.
+
+emitted = emit(call, "comfyui", catalog)
+emitted.request, emitted.not_carried          # the graph, and the fields that it could not carry
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+
+from diffagent.agent.targets import ITSELF, check_target, load
+from diffagent.agent.targets.fitting import Emitted, Fit, Resources
+from diffagent.agent.targets.target import ALL_SAMPLERS, Target
+from diffagent.data.base_models import backend, lora_fit, run_by
+from diffagent.data.catalog import Catalog, Filter
+from diffagent.data.errors import BadInput
+from diffagent.data.records import Card, T2ICall
+from diffagent.data.samplers import Sampler
+
+
+def emit(
+    call: T2ICall,
+    target: str,
+    catalog: Catalog,
+    *,
+    nearest: bool = False,
+    names: Mapping[str, str] | None = None,
+    known_samplers: Collection[Sampler] | None = None,
+) -> Emitted:
+    """The request that a target takes for a call.
+
+    Args:
+        call: what to make.
+        target: one of :data:`TARGETS`.
+        catalog: where the call's models are looked up.
+        nearest: replace what the target lacks by the nearest that it has, and say so.
+        names: AIR → what a server calls the model; default: the catalog's file names.
+        known_samplers: those that a server has; default: the target's.
+
+    Raises:
+        BadInput: no such target; the target lacks a value (it names the nearest) or cannot run the model.
+        UnknownModel: the catalog does not have the call's models.
+    """
+    check_target(target)
+    if target == ITSELF:
+        return Emitted(target, call.model_dump(mode="json"), call)
+    api = load(target)
+    found = Resources.of(call, catalog)
+    for card in (found.checkpoint, *found.loras):
+        if card.is_pickle and not api.pickles:
+            raise BadInput(
+                f"{card.name} is a .ckpt file, which only AI Horde's workers run: choose another model"
+            )
+    samplers = [one for one in api.samplers if known_samplers is None or one in known_samplers]
+    fit = Fit(api.title, samplers, nearest)
+    if not runs(target, found.checkpoint):
+        raise BadInput(
+            f"{found.checkpoint.name} is {found.checkpoint.base_model}, which {fit.title} is not known to "
+            f"run: choose a model of {', '.join(run_by(target))}"
+        )
+    found = _on_offered_checkpoint(found, catalog, api, fit, names or {})
+    request = api.emit(call, found, fit, names or {})
+    made = call.model_copy(update=fit.replaced)
+    return Emitted(target, request, made, fit.reasons, frozenset(fit.reasons.keys() - fit.replaced.keys()))
+
+
+def _on_offered_checkpoint(
+    found: Resources, catalog: Catalog, api: Target, fit: Fit, names: Mapping[str, str]
+) -> Resources:
+    """LoRAs on a checkpoint that the target does not have move to one of the family that it has."""
+    base = found.checkpoint
+    if not found.loras or base.air in names or offers(api.name, base):
+        return found
+    others = (
+        card
+        for card in catalog.cards(Filter(type="Checkpoint"))
+        if all(lora_fit(lora=lora.base_model, checkpoint=card.base_model) for lora in found.loras)
+        and (card.air in names if names else offers(api.name, card))
+    )
+    near = next(others, None)
+    if near is None:
+        return found
+    fit.swap("base_checkpoint", base.air, near.air, f"{fit.title} does not have {base.name}")
+    return replace(found, checkpoint=near)
+
+
+def offers(target: str, card: Card) -> bool:
+    """Whether a target can run a catalog's entry, as far as the catalog tells.
+
+    A pickle is offered to AI Horde alone; a server's own list says more
+    (:mod:`diffagent.agent.installed_models`).
+    """
+    if target == ITSELF:
+        return not card.is_pickle
+    api = load(target)
+    return (api.pickles or not card.is_pickle) and runs(target, card) and api.offers(card)
+
+
+def runs(target: str, card: Card) -> bool:
+    """Whether a target is known to run models of a card's base model."""
+    return target == ITSELF or backend(card.base_model, target) is not None
+
+
+def supported(target: str) -> tuple[Sampler, ...]:
+    """The samplers that a target has, all where it takes none."""
+    return ALL_SAMPLERS if target == ITSELF else load(target).samplers
