@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from diffagent.data.attributes import MEDIA, ROLES
 from diffagent.data.base_models import examples
 
 if TYPE_CHECKING:
@@ -32,6 +33,10 @@ _FILTERS = (
     click.option("--type", "type_", type=click.Choice(["Checkpoint", "LoRA"], case_sensitive=False)),
     click.option("--base-model", metavar="NAME", help=f"A {examples()}."),
     click.option("--commercial", is_flag=True, help="Only models whose images may be sold."),
+    click.option("--role", type=click.Choice(ROLES), help="What a model is used as."),
+    click.option(
+        "--medium", type=click.Choice(MEDIA), metavar="MEDIUM", help="What its pictures are made of."
+    ),
     click.option("--limit", default=20, show_default=True, type=click.IntRange(0), help="Entries; 0: all."),
 )
 
@@ -195,10 +200,12 @@ def _open(path: str | None) -> Catalog:
     return Catalog.open(path)
 
 
-def _wanted(type_: Any, base_model: str | None, commercial: bool) -> Filter:
+def _wanted(
+    type_: Any, base_model: str | None, commercial: bool, role: str | None, medium: str | None
+) -> Filter:
     from diffagent.data.catalog import Filter
 
-    return Filter(type_, base_model, commercial)
+    return Filter(type_, base_model, commercial, role, medium)
 
 
 def _raw(path: Path, horde: str | None) -> RawFolder:
@@ -270,11 +277,24 @@ def _facts(card: Card) -> list[tuple[str, str]]:
         f"derivatives: {'yes' if licence.derivatives else 'no'}",
     ]
     used = vars(card.usage)
+    purpose = card.attributes
+    told = (
+        [
+            ("role", f"{purpose.role}, {purpose.breadth}"), ("media", ", ".join(purpose.media)),
+            ("subjects", ", ".join(purpose.subjects)), ("people", purpose.people),
+            ("needed words", "; ".join(purpose.needed)),
+            ("variants", "; ".join(f"{one.words}: {one.draws}" for one in purpose.variants)),
+            ("made for", purpose.carrier or ""), ("caution", ", ".join(purpose.caution)),
+        ]
+        if purpose
+        else []
+    )  # fmt: skip
     return [
         ("name", card.name), ("also called", ", ".join(card.aliases)), ("type", card.type),
         ("base model", card.base_model), ("AIR", card.air), ("version", card.version_name),
         ("file", (card.file_name or "") + (" (pickle)" if card.is_pickle else "")),
-        ("sha256", card.sha256 or ""), ("description", card.description), ("tags", ", ".join(card.tags)),
+        ("sha256", card.sha256 or ""), ("description", card.description), *told,
+        ("tags", ", ".join(card.tags)),
         ("trigger words", "; ".join(card.trigger_words)),
         ("downloads", f"{card.stats.downloads:,}"),
         ("rating", f"{card.stats.rating:g} of {card.stats.ratings:,}" if card.stats.ratings else ""),

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 ATTEMPTS = 5
 LONGEST_WAIT = 120.0
 """Seconds; a server that asks for more is left for another time."""
-MAX_TOKENS = 160
+MAX_TOKENS = 700
 """Of an answer."""
 TOKENS_AN_ANSWER = 60
 CHARACTERS_A_TOKEN = 4.0

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from diffagent.data.air import AIR, ModelAir, source_of
+from diffagent.data.attributes import Attributes
 from diffagent.data.base_models import LISTED, find, spelled
 from diffagent.data.cards import clean, compose
 from diffagent.data.errors import BadInput
@@ -88,6 +89,7 @@ class CardJson(_Strict):
     hashes: tuple[Hash, ...] = ()
     aliases: tuple[str, ...] = ()
     optional_words: tuple[str, ...] = ()
+    attributes: Attributes | None = None
     is_pickle: bool | None = None
     """Printed, not read: the file name says it."""
 
@@ -129,6 +131,7 @@ class CardJson(_Strict):
         facts["description"] = clean(self.description) or compose(
             self.type, self.base_model, facts["tags"], facts["trigger_words"]
         )
+        facts["attributes"] = self.attributes
         facts["source"] = self.source or source_of(self.air)
         return Card(
             **facts,
@@ -155,7 +158,8 @@ def card_from_json(row: Mapping[str, Any]) -> Card:
 
 def card_to_json(card: Card) -> dict[str, Any]:
     """The card as a JSON object that :func:`card_from_json` reads."""
-    return {**asdict(card), "is_pickle": card.is_pickle}
+    attributes = card.attributes and card.attributes.model_dump(mode="json")
+    return {**asdict(card), "attributes": attributes, "is_pickle": card.is_pickle}
 
 
 def _short(value: object) -> str:

@@ -14,11 +14,12 @@ from dataclasses import fields
 from typing import Any, NamedTuple
 
 from diffagent.data.air import AIR
+from diffagent.data.attributes import Attributes
 from diffagent.data.base_models import named
 from diffagent.data.cards import name_key
 from diffagent.data.records import Card, Licence, ModelType, Stats, Usage
 
-VERSION = 1
+VERSION = 2
 """``user_version`` of the file; another one is refused."""
 APPLICATION_ID = 0x44664167  # "DfAg"
 
@@ -31,7 +32,8 @@ CREATE TABLE entries (
     autov2 TEXT, file_name TEXT, tags TEXT NOT NULL, trigger_words TEXT NOT NULL,
     favorites INTEGER NOT NULL, comments INTEGER NOT NULL, ratings INTEGER NOT NULL, rating REAL NOT NULL,
     no_credit INTEGER NOT NULL, derivatives INTEGER NOT NULL, different_licence INTEGER NOT NULL,
-    description TEXT NOT NULL, created_at TEXT NOT NULL, hashes TEXT NOT NULL, rest TEXT NOT NULL
+    description TEXT NOT NULL, created_at TEXT NOT NULL, hashes TEXT NOT NULL, rest TEXT NOT NULL,
+    attributes TEXT
 );
 CREATE INDEX entries_model ON entries (model_id) WHERE model_id IS NOT NULL;
 CREATE TABLE names (
@@ -75,6 +77,9 @@ class Filter(NamedTuple):
     base_model: str | None = None
     commercial: bool = False
     """Only models whose images may be sold."""
+    role: str | None = None
+    medium: str | None = None
+    """Only models with this attribute (:mod:`diffagent.data.attributes`)."""
 
     def sql(self) -> tuple[str, list[str]]:
         """A condition on ``entries`` and its values.
@@ -92,6 +97,12 @@ class Filter(NamedTuple):
             values.extend(names)
         if self.commercial:
             parts.append("commercial IN ('Image', 'Rent', 'Sell')")
+        if self.role is not None:
+            parts.append("json_extract(attributes, '$.role') = ?")
+            values.append(self.role)
+        if self.medium is not None:
+            parts.append("? IN (SELECT value FROM json_each(entries.attributes, '$.media'))")
+            values.append(self.medium)
         return " AND ".join(parts), values
 
 
@@ -101,7 +112,7 @@ LOOKUPS = ("names", "files", "versions", "hashes", "features")
 COLUMNS = (
     "id, name, type, base_model, air, downloads, commercial, is_pickle, source, model_id, version_id, "
     "version_name, sha256, autov2, file_name, tags, trigger_words, favorites, comments, ratings, rating, "
-    "no_credit, derivatives, different_licence, description, created_at, hashes, rest"
+    "no_credit, derivatives, different_licence, description, created_at, hashes, rest, attributes"
 )
 _USAGE = tuple(field.name for field in fields(Usage))
 
@@ -123,6 +134,7 @@ def row(entry_id: int | None, card: Card) -> tuple[Any, ...]:
         card.autov2, card.file_name, "\n".join(card.tags), "\n".join(card.trigger_words), stats.favorites,
         stats.comments, stats.ratings, stats.rating, licence.no_credit, licence.derivatives,
         licence.different_licence, card.description, card.created_at, " ".join(card.hashes), rest,
+        card.attributes.model_dump_json() if card.attributes else None,
     )  # fmt: skip
 
 
@@ -131,7 +143,7 @@ def entry(values: Sequence[Any]) -> tuple[int, Card]:
     (
         entry_id, name, kind, base_model, air, downloads, commercial, _, source, model_id, version_id,
         version_name, sha256, autov2, file_name, tags, trigger_words, favorites, comments, ratings, rating,
-        no_credit, derivatives, different_licence, description, created_at, hashes, rest,
+        no_credit, derivatives, different_licence, description, created_at, hashes, rest, attributes,
     ) = values  # fmt: skip
     usage, older_airs, aliases, optional = _NO_REST if rest == _EMPTY_REST else json.loads(rest)
     return entry_id, Card(
@@ -142,7 +154,7 @@ def entry(values: Sequence[Any]) -> tuple[int, Card]:
         Licence(no_credit == 1, commercial, derivatives == 1, different_licence == 1),
         Usage(*map(dict, usage)),
         description, source, created_at, tuple(older_airs), tuple(hashes.split()), tuple(aliases),
-        tuple(optional),
+        tuple(optional), Attributes.model_validate_json(attributes) if attributes else None,
     )  # fmt: skip
 
 

@@ -12,15 +12,17 @@ asked again.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from typing import Any
 
+from diffagent.data.attributes import Attributes
 from diffagent.data.description_faults import fault, tidy
 from diffagent.data.descriptions import Description, DescriptionsFile
-from diffagent.data.errors import EngineError
+from diffagent.data.errors import BadInput, EngineError
 from diffagent.data.holdout import Rule
 from diffagent.data.sources import Source
 
@@ -144,6 +146,7 @@ def _write(group: list[Source], job: Job, summary: Summary) -> list[Description]
     """A description for each source of the group but those that got no answer at all."""
     faults: list[list[str]] = [[] for _ in group]
     texts = [""] * len(group)
+    read: list[Attributes | None] = [None] * len(group)
     for attempt in range(ATTEMPTS):
         open_ = [i for i in range(len(group)) if not texts[i]]
         prompts = [job.ask(group[i], attempt, (faults[i] or [""])[-1]) for i in open_]
@@ -152,8 +155,8 @@ def _write(group: list[Source], job: Job, summary: Summary) -> list[Description]
             raise EngineError(f"{job.name} gave {len(answers)} answers to {len(prompts)} prompts")
         summary.asked += len(prompts)
         for i, answer in zip(open_, answers, strict=True):
-            text = tidy(answer)
-            wrong = fault(text, group[i])
+            text, attributes, wrong = _understood(answer, group[i])
+            read[i] = attributes or read[i]
             if wrong is None:
                 texts[i] = text
             else:
@@ -161,14 +164,34 @@ def _write(group: list[Source], job: Job, summary: Summary) -> list[Description]
     summary.faults.update(reason for found in faults for reason in found)
     answered = [i for i in range(len(group)) if texts[i] or set(faults[i]) != {NO_ANSWER}]
     summary.unanswered += len(group) - len(answered)
-    return [_row(group[i], texts[i], faults[i], job) for i in answered]
+    return [_row(group[i], texts[i], read[i], faults[i], job) for i in answered]
 
 
-def _row(source: Source, text: str, faults: list[str], job: Job) -> Description:
+def _understood(answer: str, source: Source) -> tuple[str, Attributes | None, str | None]:
+    """An answer's description and attributes, and what is wrong with it.
+
+    A writer that fills in a form answers with the description alone.
+    """
+    text = tidy(answer)
+    if not text.startswith("{"):
+        return text, None, fault(text, source)
+    try:
+        fields = json.loads(text)
+        text = tidy(str(fields.pop("description")))
+        attributes = Attributes.parse(fields)
+    except (ValueError, KeyError, BadInput):
+        return "", None, "not attributes"
+    return text, attributes, fault(text, source)
+
+
+def _row(
+    source: Source, text: str, attributes: Attributes | None, faults: list[str], job: Job
+) -> Description:
     return Description(
         air=source.card.air,
         description=text or source.card.description,
         status="written" if text else "composed",
+        attributes=attributes,
         faults=tuple(faults),
         writer=job.name,
         held_out=job.rule,

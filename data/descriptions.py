@@ -1,7 +1,8 @@
 """The file of descriptions: JSON lines, one an entry, found by AIR.
 
     {"air": "urn:air:sd1:lora:civitai:7@8", "description": "An SD 1.5 LoRA of …", "status": "written",
-     "faults": [], "writer": "smollm2-135m-instruct", "held_out": "both", "key": "9f0c…"}
+     "attributes": {"role": "style", "media": ["ink"], …}, "faults": [], "writer": "smollm2-135m-instruct",
+     "held_out": "both", "key": "9f0c…"}
 
 ``status`` is "written", or "composed" where three answers of the writer were refused; ``faults`` says why.
 ``key`` is a digest of the writer and of all that it was told: the same question is never asked twice. The
@@ -18,6 +19,7 @@ from typing import IO, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from diffagent.data.attributes import Attributes
 from diffagent.data.cards import Entry
 from diffagent.data.errors import BadInput
 from diffagent.data.holdout import Rule
@@ -38,6 +40,8 @@ class Description(BaseModel):
     air: str
     description: str
     status: Literal["written", "composed"]
+    attributes: Attributes | None = None
+    """What the model is for, where the writer says it."""
     faults: tuple[str, ...] = ()
     writer: str
     held_out: Rule
@@ -64,11 +68,13 @@ def read_descriptions(path: Path, rule: Rule = "none") -> dict[str, Description]
 
 
 def with_descriptions(entries: Iterable[Entry], found: Mapping[str, Description]) -> Iterator[Entry]:
-    """The entries with their written descriptions; composed ones stay where there is none."""
+    """The entries with their attributes and written descriptions; composed ones stay where there is none."""
     for entry in entries:
         one = found.get(entry.card.air)
-        if one is not None and one.status == "written":
-            entry = entry._replace(card=replace(entry.card, description=one.description))
+        if one is not None:
+            text = one.description if one.status == "written" else entry.card.description
+            card = replace(entry.card, description=text, attributes=one.attributes)
+            entry = entry._replace(card=card)
         yield entry
 
 

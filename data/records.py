@@ -18,6 +18,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from diffagent.data.air import AIR, ModelAir
+from diffagent.data.attributes import Attributes
 from diffagent.data.errors import BadCall
 from diffagent.data.samplers import SAMPLING_METHODS, SCHEDULERS, Sampler, read
 
@@ -260,6 +261,9 @@ class Card:
     """Names that other sources give the same file, such as AI Horde's."""
     optional_words: tuple[str, ...] = ()
     """Trigger words for one of several things that a model knows; not every prompt needs them."""
+
+    attributes: Attributes | None = None
+    """What the model is for; None where nobody has read it."""
 
     @property
     def all_words(self) -> tuple[str, ...]:
