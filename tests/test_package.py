@@ -15,7 +15,8 @@ from diffagent.agent.specification import KIND, QUANTUM, Packed
 from diffagent.data.cards import name_key
 from diffagent.data.catalog import Catalog, default_catalog
 from diffagent.data.prompts import is_sfw
-from diffagent.data.records import AIR_PATTERN, SAMPLERS, Card, family
+from diffagent.data.records import AIR_PATTERN, Card, family
+from diffagent.data.samplers import SAMPLERS
 
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS = ("data", "agent", "training", "serving")

@@ -46,7 +46,7 @@ def test_an_image_comes_back_with_what_made_it(target: str, catalog: Catalog, tm
     if target == "openai":
         assert "<lora:" not in texts["parameters"]
         assert "Sampler" not in texts["parameters"]
-        assert list(row["not_carried"]) == ["sampling_method", "clip_skip", "air", "lora_weight"]
+        assert list(row["not_carried"]) == ["sampling_method", "scheduler", "clip_skip", "air", "loras"]
     else:
         assert infotext.read(texts["parameters"], catalog) == call
 
@@ -152,9 +152,9 @@ def test_old_a1111_has_the_schedule_in_the_samplers_name(catalog: Catalog, tmp_p
     ("target", "call", "says"),
     [
         ("a1111", call_of(GRAND_XL), "no checkpoint 'grandXL'.*--installed"),
-        ("a1111", call_of(AURORA, sampling_method="Heun"), "no sampler 'Heun'"),
+        ("a1111", call_of(AURORA, sampler="Heun"), "no sampler 'Heun'"),
         ("comfyui", call_of(GRAND_XL), "ckpt_name: 'sub/grandXL.safetensors' not in.*--installed"),
-        ("comfyui", call_of(AURORA, sampling_method="Heun"), "sampler_name: 'heun' not in"),
+        ("comfyui", call_of(AURORA, sampler="Heun"), "sampler_name: 'heun' not in"),
         ("openai", call_of(GRAND_XL), "The model `Grand XL` does not exist"),
     ],
 )
