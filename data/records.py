@@ -15,7 +15,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 
 from diffagent.data.errors import BadCall
 from diffagent.data.samplers import SAMPLING_METHODS, SCHEDULERS, Sampler, read
@@ -40,6 +48,10 @@ class Lora(BaseModel):
     air: str = Field(pattern=AIR_PATTERN)
     weight: float = Field(ge=-2, le=2, strict=True)
     trigger_words: tuple[str, ...] = ()
+
+    @field_serializer("trigger_words")
+    def _words_as_json_has_them(self, value: tuple[str, ...]) -> list[str]:
+        return list(value)
 
     @field_validator("air")
     @classmethod
@@ -77,6 +89,10 @@ class T2ICall(BaseModel):
     base_checkpoint: str | None = Field(default=None, pattern=AIR_PATTERN)
     loras: tuple[Lora, ...] = ()
     """In order, the answering one first."""
+
+    @field_serializer("loras")
+    def _loras_as_json_has_them(self, value: tuple[Lora, ...]) -> list[dict[str, Any]]:
+        return [lora.model_dump() for lora in value]
 
     @property
     def sampler(self) -> Sampler:

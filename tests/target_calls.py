@@ -10,7 +10,7 @@ from diffagent.agent.targets import TARGETS
 from diffagent.agent.targets.emitting import emit
 from diffagent.data.catalog import Catalog
 from diffagent.data.records import Card, Stats, T2ICall
-from diffagent.data.samplers import SAMPLING_METHODS, SCHEDULERS, Sampler, split
+from diffagent.data.samplers import SAMPLERS, SAMPLING_METHODS, SCHEDULERS, Sampler, split
 
 CARDS = (
     Card("Aurora", "Checkpoint", "SD 1.5", "urn:air:sd1:checkpoint:civitai:11@12", 11, 12,
@@ -132,11 +132,11 @@ def carried_table(catalog: Catalog) -> str:
 
 
 def lacking_samplers(catalog: Catalog) -> str:
-    """The README's list of samplers that targets lack, a line a target."""
+    """The README's list of usual samplers that targets lack, a line a target."""
     lines = []
     for target in TARGETS[1:]:
         missing = {}
-        for sampler in LISTED:
+        for sampler in map(split, SAMPLERS):
             made = emit(call_of(AURORA, sampler=sampler), target, catalog, nearest=True).call.sampler
             if made != sampler:
                 missing[sampler] = made

@@ -32,13 +32,13 @@ CHECKPOINT: dict[str, Any] = {
     "seed": None,
     "air": "urn:air:sd1:checkpoint:civitai:1@2",
     "base_checkpoint": None,
-    "loras": (),
+    "loras": [],
 }
 FIRST = {
     "model": "Fox",
     "air": "urn:air:sd1:lora:civitai:3@4",
     "weight": 0.8,
-    "trigger_words": ("fox",),
+    "trigger_words": ["fox"],
 }
 LORA = {
     **CHECKPOINT,
@@ -46,7 +46,7 @@ LORA = {
     "air": "urn:air:sd1:lora:civitai:3@4",
     "base_checkpoint": "urn:air:sd1:checkpoint:civitai:1@2",
     "loras": (
-        {"model": "Fox", "air": "urn:air:sd1:lora:civitai:3@4", "weight": 0.8, "trigger_words": ("fox",)},
+        {"model": "Fox", "air": "urn:air:sd1:lora:civitai:3@4", "weight": 0.8, "trigger_words": ["fox"]},
     ),
 }
 
@@ -232,7 +232,7 @@ def test_any_value_gives_the_same_call_back_or_one_line(field: str, value: Any, 
     except BadCall as error:
         message = str(error)
     else:
-        assert call.model_dump(mode="json")[field] == value
+        assert call.model_dump()[field] == value
         assert T2ICall.parse(call.to_json()) == call
     assert len(message.splitlines()) <= 1
 

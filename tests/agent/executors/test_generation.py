@@ -182,6 +182,6 @@ def test_orders_are_checked(fields: dict[str, Any], says: str) -> None:
 
 
 def test_seeds_follow_one_another() -> None:
-    assert generation.numbered_seeds(2**32 - 1, 2) == (2**32 - 1, 0)
+    assert generation.numbered_seeds(2**64 - 1, 2) == (2**64 - 1, 0)
     drawn = generation.numbered_seeds(None, 3)
     assert drawn[1:] == tuple((drawn[0] + i) % 2**32 for i in (1, 2))

@@ -19,7 +19,7 @@ from diffagent.data.samplers import Sampler
 
 def test_the_call_itself_is_a_target(catalog: Catalog) -> None:
     emitted = emit(call_of(INK_FOX), "diffagent", catalog)
-    assert emitted.request == call_of(INK_FOX).model_dump(mode="json")
+    assert emitted.request == call_of(INK_FOX).model_dump()
     assert emitted.not_carried == []
 
 
