@@ -10,12 +10,12 @@ catalog, so a call can be a poor pick but never an invented one.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -27,16 +27,18 @@ from diffagent.agent.enhance import enhance as enriched
 from diffagent.agent.fusion import Fusion
 from diffagent.agent.pmi.requirement import missing
 from diffagent.agent.prefilter import Candidate, Prefilter, Ranker, read_matcher
-from diffagent.agent.request import check, clean, joined
+from diffagent.agent.request import Request, RequestOptions, clean
 from diffagent.agent.scope import Scope
 from diffagent.agent.settings import by_family, settings
 from diffagent.agent.standing import Standing, standings
-from diffagent.agent.targets import TARGETS, check_target
+from diffagent.agent.targets import TARGETS
 from diffagent.agent.targets.emitting import emit
 from diffagent.agent.targets.fitting import Emitted
 from diffagent.agent.wishes import Wishes
+from diffagent.data.base_models import family_of
 from diffagent.data.errors import BadInput, DiffAgentError
-from diffagent.data.records import Card, T2ICall, Usage, family
+from diffagent.data.prompts import NETWORK_TAG
+from diffagent.data.records import Card, T2ICall, Usage
 
 if TYPE_CHECKING:
     from diffagent.agent.engines import Engine, Prompt
@@ -55,12 +57,18 @@ class Decision:
     timings_ms: dict[str, float] = field(default_factory=dict)
     identified: Identification | None = None
     """What the example images alone say, where there are any."""
+    n: int = 1
+    """How many pictures were asked for."""
+    notes: tuple[str, ...] = ()
+    """What could not be had or was changed, in words."""
 
     def to_dict(self) -> dict[str, Any]:
         """As ``--explain`` prints it."""
         seen = {"unsure": self.identified.unsure} if self.identified else {}
         return {
             "call": self.call.model_dump(),
+            "n": self.n,
+            "notes": list(self.notes),
             **seen,
             "candidates": [
                 {"model": one.card.name, "air": one.card.air, "score": round(one.score, 4)}
@@ -74,10 +82,11 @@ class Decision:
 class Pending:
     """A request between the prefilter and the language model; times in seconds of the process's clock."""
 
+    request: Request
     wished: Wishes
     scope: Scope
     candidates: tuple[Candidate, ...]
-    seed: int | None
+    notes: tuple[str, ...]
     started: float
     prefiltered: float
     seen: Identification | None = None
@@ -150,79 +159,40 @@ class Agent:
         prefilter = Prefilter.of(opened, TextEncoder.load())
         return cls(opened, prefilter, engine, fusion or Fusion.load())
 
-    def call(self, prompt: str, images: Sequence[Any] = (), **options: Any) -> T2ICall:
-        """One T2I call for a prompt; the options are those of :meth:`decide`."""
-        return self.decide(prompt, images=images, **options).call
-
-    def route(self, prompts: Iterable[str], **options: Any) -> list[T2ICall]:
-        """A call for each prompt, in order; the first that cannot be answered raises its error."""
-        calls = []
-        for found in self.decide_many([{"prompt": prompt, **options} for prompt in prompts]):
-            if isinstance(found, DiffAgentError):
-                raise found
-            calls.append(found.call)
-        return calls
-
-    def decide(
-        self,
-        prompt: str,
-        *,
-        negative_prompt: str = "",
-        images: Sequence[Any] = (),
-        base_model: str | None = None,
-        type: str | None = None,
-        model: str | None = None,
-        commercial: bool = False,
-        k: int = 16,
-        seed: int | None = None,
-        enhance: bool = False,
-        target: str = "diffagent",
-        installed: Installed | None = None,
-    ) -> Decision:
-        """A call, with its candidates and timings.
-
-        Args:
-            prompt: what to draw, in any words; sizes, steps and so on said in it are honoured.
-            negative_prompt: what to avoid; it also tells models apart.
-            images: 1 to 6 example images (paths, bytes or Pillow images); the candidates are the models that
-                make such images, ranked by them and the prompt together.
-            base_model: a base model as the catalog spells it, or a family (``sd1``, ``sdxl``).
-            type: ``Checkpoint`` or ``LoRA``.
-            model: name, AIR, id, hash or file of the model to use, whatever the prompt.
-            commercial: only models whose images may be sold.
-            k: candidates that the language model reads, 1 to 52.
-            seed: 0 to 2**32 − 1, or None.
-            enhance: enrich a short prompt first (:mod:`diffagent.agent.enhance`).
-            target: what the call is for; only models and settings that it takes are chosen.
-            installed: what a server of that target has (:mod:`diffagent.agent.installed_models`); only
-                that is chosen.
+    def call(self, prompt: str, **options: Unpack[RequestOptions]) -> T2ICall:
+        """One T2I call for a prompt; the options are the fields of :class:`Request`.
 
         Raises:
-            BadPrompt: empty, too long or not text. BadInput: an option is out of range, nothing is left to
-            choose from, or the catalog has no image specifications. BadImage: an image cannot be decoded.
-            UnknownModel: ``model`` is not in the catalog.
+            BadPrompt, BadInput, BadImage, UnknownModel: see :meth:`decide`.
         """
-        pending = self.prepare(
-            prompt,
-            negative_prompt=negative_prompt,
-            images=images,
-            base_model=base_model,
-            type=type,
-            model=model,
-            commercial=commercial,
-            k=k,
-            seed=seed,
-            enhance=enhance,
-            target=target,
-            installed=installed,
-        )
-        asked, legal, draft = self.opening(pending)
-        llm = self.engine.choose(asked, pending.labels, draft)
-        ranked, legal, draft = self.picked(pending, llm, legal, draft)
-        return self.finish(pending, ranked, self.engine.write(asked, legal, draft))
+        return self.decide(Request.from_prompt(prompt, **options)).call
 
-    def decide_many(self, requests: Sequence[Mapping[str, Any]]) -> list[Decision | DiffAgentError]:
-        """:meth:`decide` for each request (its arguments by name), in order; batched where the engine can.
+    def route(self, prompts: Iterable[str], **options: Unpack[RequestOptions]) -> list[T2ICall]:
+        """A call for each prompt, in order; the first that cannot be answered raises its error."""
+        calls = []
+        requests = [Request.from_prompt(prompt, **options) for prompt in prompts]
+        for decision in self.decide_many(requests):
+            if isinstance(decision, DiffAgentError):
+                raise decision
+            calls.append(decision.call)
+        return calls
+
+    def decide(self, request: Request) -> Decision:
+        """A call, with its candidates, notes and timings.
+
+        Raises:
+            BadInput: nothing is left to choose from, or the catalog has no image specifications.
+            BadImage: an image cannot be decoded. UnknownModel: ``model`` is not in the catalog.
+            TargetError: the server whose models are asked for does not answer.
+        """
+        pending = self.prepare(request)
+        question, legal, draft = self.opening(pending)
+        llm = self.engine.choose(question, pending.labels, draft)
+        ranked, legal, draft = self.picked(pending, llm, legal, draft)
+        return self.finish(pending, ranked, self.engine.write(question, legal, draft))
+
+    def decide_many(self, requests: Sequence[Request | Mapping[str, Any]]) -> list[Decision | DiffAgentError]:
+        """:meth:`decide` for each request (or its options by name), in order; batched where the engine can.
 
         A request that cannot be answered gets its error in place of a decision; an engine that is gone
         (:class:`~diffagent.data.errors.EngineGone`) is raised.
@@ -231,36 +201,51 @@ class Agent:
 
         return decide_many(self, requests)
 
-    def prepare(
-        self,
-        prompt: str,
-        *,
-        negative_prompt: str = "",
-        images: Sequence[Any] = (),
-        base_model: str | None = None,
-        type: str | None = None,
-        model: str | None = None,
-        commercial: bool = False,
-        k: int = 16,
-        seed: int | None = None,
-        enhance: bool = False,
-        target: str = "diffagent",
-        installed: Installed | None = None,
-    ) -> Pending:
-        """A request as far as it goes without the language model; arguments and errors of :meth:`decide`."""
+    def prepare(self, request: Request) -> Pending:
+        """A request as far as it goes without the language model; errors of :meth:`decide`."""
         started = time.perf_counter()
-        check_target(target)
-        wished = check(prompt, k, seed, images)
-        if enhance:
+        wished = request.wishes
+        if request.enhance:
             wished = replace(wished, prompt=enriched(wished.prompt, self.engine))
-        avoid = joined(wished.negative_prompt, clean(negative_prompt, optional=True))
-        wished = replace(wished, negative_prompt=avoid)
-        scope = Scope(base_model, type, commercial, target)
+        scope = Scope(request.base_model, request.type, request.commercial, request.target)
+        installed = self.installed(request)
         if installed is not None:
             scope = replace(scope, installed=frozenset(installed.names), samplers=installed.samplers)
-        seen = self.identify(images) if images else None
-        candidates = [self._named(model, scope)] if model else self._candidates(wished, scope, k, seen)
-        return Pending(wished, scope, tuple(candidates), seed, started, time.perf_counter(), seen)
+        seen = self.identify(request.images) if request.images else None
+        notes = list(_left_out(request.prompt))
+        if request.model:
+            candidates = [self._named(request.model, scope)]
+        else:
+            asked = replace(
+                scope,
+                base_model=scope.base_model or wished.base_model,
+                type=scope.type or wished.type,
+            )
+            candidates, is_narrow = self._candidates(wished, asked, scope, request.k, seen)
+            if not is_narrow:
+                notes.append(_not_narrowed(wished, scope))
+        return Pending(
+            request, wished, scope, tuple(candidates), tuple(notes), started, time.perf_counter(), seen
+        )
+
+    def installed(self, request: Request) -> Installed | None:
+        """What the server of a request's target has, where only that may be chosen.
+
+        Raises:
+            BadInput: the target has no such lists, or the catalog knows none of its models.
+            TargetError: the server does not answer.
+        """
+        if not isinstance(request.installed, bool):
+            there: Installed | None = request.installed
+            return there
+        if not request.installed:
+            return None
+        from diffagent.agent.executors.horde import URL
+        from diffagent.agent.generation import USUAL_URLS
+        from diffagent.agent.installed_models import read_installed
+
+        url = request.target_url or USUAL_URLS.get(request.target, URL)
+        return read_installed(request.target, url, self.catalog)
 
     def opening(self, pending: Pending) -> tuple[Prompt, Grammar, str]:
         """What the language model is asked, and the answer that the prefilter's first would get, drafted;
@@ -289,14 +274,14 @@ class Agent:
         _, fields = read(text)
         card, scope = ranked[0].card, pending.scope
         base = self.eligible.base_checkpoint(card, scope) if card.type == "LoRA" else None
-        call = expand(fields, card, pending.wished, seed=pending.seed, base_checkpoint=base)
+        call = expand(fields, card, pending.wished, base_checkpoint=base)
         done = time.perf_counter()
         timings = {
             "prefilter": 1e3 * (pending.prefiltered - pending.started),
             "llm": 1e3 * (done - pending.prefiltered),
             "total": 1e3 * (done - pending.started),
         }
-        return Decision(call, tuple(ranked), timings, pending.seen)
+        return Decision(call, tuple(ranked), timings, pending.seen, pending.request.n, pending.notes)
 
     def identify(self, images: Sequence[Any]) -> Identification:
         """The catalog's models by how probably they made 1 to 6 example images.
@@ -317,25 +302,21 @@ class Agent:
         return Identifier.beside(self.catalog.path)
 
     def _candidates(
-        self, wished: Wishes, scope: Scope, k: int, seen: Identification | None = None
-    ) -> list[Candidate]:
-        """The prefilter's best k in scope; a base model or type said in the prompt narrows if it can.
+        self, wished: Wishes, asked: Scope, scope: Scope, k: int, seen: Identification | None = None
+    ) -> tuple[list[Candidate], bool]:
+        """The prefilter's best k in the scope that was asked for, and whether it holds any.
 
-        With example images the candidates are models with image specifications, ranked by both.
+        Where it holds none they come from ``scope``, which the prompt's words do not narrow. With example
+        images the candidates are models with image specifications, ranked by both.
         """
         requirement = self.prefilter.require(wished.prompt, wished.negative_prompt)
-        asked = replace(
-            scope,
-            base_model=scope.base_model or wished.base_model,
-            type=scope.type or wished.type,
-        )
         allow = self.eligible.mask(asked)
         evidence = None if seen is None else self._evidence(seen)
         if evidence is not None:
             allow = allow & np.isfinite(evidence)
-        return self.prefilter.rank(
-            requirement, k, allow if allow.any() else self.eligible.mask(scope), evidence
-        )
+        is_narrow = bool(allow.any())
+        allow = allow if is_narrow else self.eligible.mask(scope)
+        return self.prefilter.rank(requirement, k, allow, evidence), is_narrow
 
     def _evidence(self, seen: Identification) -> npt.NDArray[np.float64]:
         """Log-probability of each entry by its images; −inf for those without image specifications: [M]."""
@@ -353,7 +334,7 @@ class Agent:
 
     def grammar(self, label: str, card: Card, wished: Wishes, scope: Scope = ANY) -> Grammar:
         """What may be answered for one candidate, with the prior of each setting."""
-        usual = self.usual.get(family(card.base_model), Usage())
+        usual = self.usual.get(family_of(card.base_model), Usage())
         legal = scope.fitted(settings(card, usual, wished), wished)
         return answer.grammar(label, card, legal, self.fusion.write)
 
@@ -374,6 +355,17 @@ class Agent:
     def usual(self) -> dict[str, Usage]:
         """What people use each family's models with, over the whole catalog."""
         return by_family(self.prefilter.cards)
+
+
+def _left_out(prompt: str) -> Iterator[str]:
+    """A note for each LoRA tag of a prompt, which no call's prompt keeps."""
+    for tag in dict.fromkeys(tag[0] for tag in NETWORK_TAG.finditer(prompt)):
+        yield f"the tag {tag[:80]} was left out of the prompt: name a LoRA with the option model"
+
+
+def _not_narrowed(wished: Wishes, scope: Scope) -> str:
+    words = " ".join(filter(None, [wished.base_model, wished.type])) or "models with image specifications"
+    return f"no model of the catalog is {words} and may be chosen for {scope.target}: others were considered"
 
 
 def _why_not(card: Card, scope: Scope) -> str:

@@ -26,6 +26,7 @@ from diffagent.agent.fusion import matches
 from diffagent.agent.grammar import Grammar, Slot
 from diffagent.agent.settings import Setting, clip_skip, lora_weight
 from diffagent.agent.wishes import Wishes
+from diffagent.data.base_models import USUAL
 from diffagent.data.errors import EngineError
 from diffagent.data.prompts import bare_words, plain, strip_lora_tags
 from diffagent.data.records import Card, Lora, T2ICall
@@ -51,8 +52,6 @@ _SIGNS = " ,.:;-_/+*&~#=<>"
 _NOT_LATIN = re.compile(r"[^\x20-\u024f]+")
 PARAMETERS = ("width", "height", "sampling_method", "sampling_steps", "cfg_scale")
 """What an answer's list holds, in order."""
-USUAL_BASE_MODEL = "SD 1.5"
-"""The base model of a line that names none."""
 MARKS = {"LoRA": "+", "Checkpoint": "="}
 """A model's type in a line."""
 _TYPES = {mark: kind for kind, mark in MARKS.items()}
@@ -91,7 +90,7 @@ def describe(card: Card, match: int) -> str:
 
 def identity(card: Card) -> str:
     """Short name, type and base model: what a candidate's line and an answer have in front of the bracket."""
-    base = "" if card.base_model == USUAL_BASE_MODEL else f" {card.base_model}"
+    base = "" if card.base_model == USUAL.name else f" {card.base_model}"
     return f"{short_name(card.name)} {MARKS[card.type]}{base}"
 
 
@@ -151,7 +150,7 @@ def read(answer: str) -> tuple[str, dict[str, Any]]:
         raise EngineError(
             f"the language model answered {answer[:60]!r}, which is no letter, name, type and list of five"
         )
-    said = {"model": name, "type": _TYPES[mark], "base_model": base or USUAL_BASE_MODEL}
+    said = {"model": name, "type": _TYPES[mark], "base_model": base or USUAL.name}
     return label, said | dict(zip(PARAMETERS, values, strict=True))
 
 
@@ -177,7 +176,6 @@ def expand(
     card: Card,
     wishes: Wishes,
     *,
-    seed: int | None = None,
     base_checkpoint: str | None = None,
 ) -> T2ICall:
     """The full call from an answer's parameters and the catalog's card; a pure function."""
@@ -196,7 +194,7 @@ def expand(
         prompt=ready(wishes.prompt, card.trigger_words),
         negative_prompt=strip_lora_tags(wishes.negative_prompt),
         clip_skip=wishes.clip_skip or clip_skip(card),
-        seed=seed if seed is not None else wishes.seed,
+        seed=wishes.seed,
         air=card.air,
         base_checkpoint=base_checkpoint if card.type == "LoRA" else None,
         loras=(_lora(card),) if card.type == "LoRA" else (),

@@ -7,26 +7,42 @@ others are asked one by one, because their cache serves one prompt at a time.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from diffagent.agent.engines import BatchEngine, Choice, Writing
+from diffagent.agent.request import Request
 from diffagent.data.errors import DiffAgentError, EngineGone
 
 if TYPE_CHECKING:
-    from diffagent.agent.agent import Agent, Decision
+    from diffagent.agent.agent import Agent, Decision, Pending
 
 T = TypeVar("T")
+Asked = Request | Mapping[str, Any]
+"""A request, or its options by name."""
 
 
-def decide_many(agent: Agent, requests: Sequence[Mapping[str, Any]]) -> list[Decision | DiffAgentError]:
+def decide_many(agent: Agent, requests: Sequence[Asked]) -> list[Decision | DiffAgentError]:
     """:meth:`Agent.decide` for each request; see :meth:`Agent.decide_many`."""
     engine = agent.engine
     if not isinstance(engine, BatchEngine):
-        return [attempt(lambda one=one: agent.decide(**one)) for one in requests]  # type: ignore[misc]
+        return [attempt(partial(_decided, agent, one)) for one in requests]
     found: list[Decision | DiffAgentError] = []
     for start in range(0, len(requests), engine.batch_size):
         found += _together(agent, engine, requests[start : start + engine.batch_size])
     return found
+
+
+def _decided(agent: Agent, asked: Asked) -> Decision:
+    return agent.decide(_parsed(asked))
+
+
+def _prepared(agent: Agent, asked: Asked) -> Pending:
+    return agent.prepare(_parsed(asked))
+
+
+def _parsed(asked: Asked) -> Request:
+    return asked if isinstance(asked, Request) else Request.parse(asked)
 
 
 def attempt(make: Callable[[], T]) -> T | DiffAgentError:
@@ -40,9 +56,9 @@ def attempt(make: Callable[[], T]) -> T | DiffAgentError:
 
 
 def _together(
-    agent: Agent, engine: BatchEngine, requests: Sequence[Mapping[str, Any]]
+    agent: Agent, engine: BatchEngine, requests: Sequence[Asked]
 ) -> list[Decision | DiffAgentError]:
-    found: list[Any] = [attempt(lambda one=one: agent.prepare(**one)) for one in requests]  # type: ignore[misc]
+    found: list[Any] = [attempt(partial(_prepared, agent, one)) for one in requests]
     live = {place: one for place, one in enumerate(found) if not isinstance(one, DiffAgentError)}
     opened = {place: agent.opening(one) for place, one in live.items()}
     choices = [Choice(opened[place][0], tuple(one.labels), opened[place][2]) for place, one in live.items()]

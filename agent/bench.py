@@ -17,6 +17,7 @@ from typing import Any
 
 from diffagent.agent.agent import Agent
 from diffagent.agent.answer import LABELS, question
+from diffagent.agent.request import Request
 from diffagent.agent.wishes import wishes
 
 PROMPTS = (
@@ -69,7 +70,7 @@ def latency(agent: Agent, rounds: int, plain_rounds: int, progress: Progress = i
     import torch
 
     for prompt in PROMPTS[:3]:
-        agent.decide(prompt)
+        agent.decide(Request.from_prompt(prompt))
     calls: list[float] = []
     prefilter: list[float] = []
     plain: list[float] = []
@@ -77,7 +78,7 @@ def latency(agent: Agent, rounds: int, plain_rounds: int, progress: Progress = i
     for turn in progress(range(rounds)):
         prompt = PROMPTS[turn % len(PROMPTS)]
         started = time.perf_counter()
-        decision = agent.decide(prompt)
+        decision = agent.decide(Request.from_prompt(prompt))
         calls.append(1e3 * (time.perf_counter() - started))
         prefilter.append(decision.timings_ms["prefilter"])
         if turn < plain_rounds:

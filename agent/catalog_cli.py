@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from diffagent.data.base_models import examples
+
 if TYPE_CHECKING:
     from diffagent.data.catalog import Catalog, Filter
     from diffagent.data.filters import Funnel
@@ -28,7 +30,7 @@ _CATALOG = click.option(
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _FILTERS = (
     click.option("--type", "type_", type=click.Choice(["Checkpoint", "LoRA"], case_sensitive=False)),
-    click.option("--base-model", metavar="NAME", help='"SD 1.5", "SDXL 1.0", …, or a family: sd1, sdxl.'),
+    click.option("--base-model", metavar="NAME", help=f"A {examples()}."),
     click.option("--commercial", is_flag=True, help="Only models whose images may be sold."),
     click.option("--limit", default=20, show_default=True, type=click.IntRange(0), help="Entries; 0: all."),
 )
@@ -152,7 +154,7 @@ def add(file: Path, path: str | None, as_json: bool) -> None:
     help="Leave held-out images unseen: by image, by cluster of near-duplicate prompts, or by both.",
 )
 @click.option(
-    "--base-model", "bases", multiple=True, metavar="NAME", help="Only these, or families: sd1, sdxl."
+    "--base-model", "bases", multiple=True, metavar="NAME", help="Only these base models or families."
 )
 @click.option(
     "--descriptions",

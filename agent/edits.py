@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from diffagent.agent.wishes import Wishes, reshape, wishes, without_wishes
+from diffagent.data.air import IN_TEXT
 from diffagent.data.errors import BadPrompt
 from diffagent.data.records import SIDE_MAX, SIDE_MIN, Card, T2ICall
 from diffagent.data.samplers import split
@@ -58,7 +59,6 @@ _NAMED = re.compile(
     r"(?:the\s+)?(?:(?:model|lora|checkpoint)\s+)?(.+?)(?:\s+(?:model|lora|checkpoint))?(?:\s+instead)?$",
     re.I,
 )
-_AIR = re.compile(r"urn:air:\S+", re.I)
 _AVOID = re.compile(
     r"^(?:without|no|remove|drop|avoid|exclude|get rid of|leave out)\s+(?:the\s+|any\s+)?(.+)$", re.I
 )
@@ -195,7 +195,7 @@ def _clause(clause: str, find: Find) -> Edit | None:
 
 def _model(text: str, find: Find) -> str | None:
     """The AIR of the model that a text asks for by name or AIR."""
-    air = _AIR.search(text)
+    air = IN_TEXT.search(text)
     named = _NAMED.match(text)
     card = find(air[0].rstrip(".,;")) if air else find(named[1].strip("\"'“”")) if named else None
     return card.air if card else None

@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from diffagent.agent.prefilter import Prefilter
 from diffagent.agent.scope import Scope
+from diffagent.data.base_models import lora_fit
 from diffagent.data.errors import BadInput
-from diffagent.data.records import Card, family
+from diffagent.data.records import Card
 
 Mask = npt.NDArray[np.bool_]
 
@@ -36,11 +37,10 @@ class Eligible:
         """The entries in scope, a LoRA only where a checkpoint can carry it, [M]; kept for the next call."""
         mask = self._masks.get(scope)
         if mask is None:
-            bases = {name: self.most_used(name, scope) for name in ("sd1", "sdxl", "other")}
+            bases = {name: self.most_used(name, scope) for name in self._lora_base_models}
             mask = self._prefilter.allowing(
                 lambda card: (
-                    scope.allows(card)
-                    and (card.type == "Checkpoint" or bases[family(card.base_model)] is not None)
+                    scope.allows(card) and (card.type == "Checkpoint" or bases[card.base_model] is not None)
                 )
             )
             if len(self._masks) >= KEPT_MASKS:
@@ -49,16 +49,16 @@ class Eligible:
         return mask
 
     def base_checkpoint(self, card: Card, scope: Scope = ANY) -> str:
-        """The AIR of the checkpoint to run a LoRA on: the one it is most used with, else the family's.
+        """The AIR of the checkpoint to run a LoRA on: the one it is most used with, else the most used.
 
         Raises:
-            BadInput: the catalog has no checkpoint of that family.
+            BadInput: the catalog has no checkpoint that runs LoRAs of its base model.
         """
         for air, _ in sorted(card.usage.checkpoints.items(), key=lambda item: (-item[1], item[0])):
             base = self._checkpoints.get(air)
-            if base and family(base.base_model) == family(card.base_model) and _may_carry(base, scope):
+            if base and _runs(base, card.base_model) and _may_carry(base, scope):
                 return base.air
-        usual = self.most_used(family(card.base_model), scope)
+        usual = self.most_used(card.base_model, scope)
         if usual is None:
             raise BadInput(
                 f"{card.name} is a LoRA of {card.base_model}, but there is no such checkpoint to run it on: "
@@ -66,16 +66,26 @@ class Eligible:
             )
         return usual.air
 
-    def most_used(self, name: str, scope: Scope = ANY) -> Card | None:
-        """The family's checkpoint that carries most LoRA images, then the most downloaded one."""
+    def most_used(self, base_model: str, scope: Scope = ANY) -> Card | None:
+        """Of the checkpoints that run a base model's LoRAs, wholly rather than in part, the one that carries
+        most LoRA images, then the most downloaded one."""
         eligible = [
-            base
-            for base in self._checkpoints.values()
-            if family(base.base_model) == name and _may_carry(base, scope)
+            base for base in self._checkpoints.values() if _runs(base, base_model) and _may_carry(base, scope)
         ]
         return max(
-            eligible, key=lambda c: (self._carriers.get(c.air, 0), c.stats.downloads, c.air), default=None
+            eligible,
+            key=lambda c: (
+                lora_fit(lora=base_model, checkpoint=c.base_model) == "full",
+                self._carriers.get(c.air, 0),
+                c.stats.downloads,
+                c.air,
+            ),
+            default=None,
         )
+
+    @cached_property
+    def _lora_base_models(self) -> frozenset[str]:
+        return frozenset(card.base_model for card in self._prefilter.cards if card.type == "LoRA")
 
     @cached_property
     def _checkpoints(self) -> dict[str, Card]:
@@ -89,6 +99,11 @@ class Eligible:
             for air, n in card.usage.checkpoints.items():
                 counts[air] = counts.get(air, 0) + n
         return counts
+
+
+def _runs(base: Card, base_model: str) -> bool:
+    """Whether a checkpoint runs LoRAs of a base model."""
+    return lora_fit(lora=base_model, checkpoint=base.base_model) is not None
 
 
 def _may_carry(base: Card, scope: Scope) -> bool:

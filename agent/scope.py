@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 from diffagent.agent.settings import Setting
 from diffagent.agent.targets import ITSELF, load
-from diffagent.agent.targets.emitting import offers, supported
+from diffagent.agent.targets.emitting import offers, runs, supported
 from diffagent.agent.wishes import Wishes
-from diffagent.data.records import SIDE_STEP, Card, family
+from diffagent.data.base_models import is_meant
+from diffagent.data.records import SIDE_STEP, Card
 from diffagent.data.samplers import SAMPLERS, Sampler, join, nearest, split
 
 
@@ -40,14 +41,13 @@ class Scope:
         if self.installed is None:
             if not offers(self.target, card):
                 return False
-        elif card.air not in self.installed:
+        elif card.air not in self.installed or not runs(self.target, card):
             return False
         if self.commercial and not card.licence.images_may_be_sold:
             return False
         if self.type and card.type.casefold() != self.type.casefold():
             return False
-        wanted = (self.base_model or "").casefold()
-        return not wanted or wanted in (card.base_model.casefold(), family(card.base_model))
+        return not self.base_model or is_meant(self.base_model, card.base_model)
 
     def fitted(self, settings: Mapping[str, Setting], wished: Wishes) -> dict[str, Setting]:
         """Settings that the target takes; what the user asked for stays, and may be refused later."""

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
 from diffagent.agent.wishes import Wishes, reshape
-from diffagent.data.records import SIDE_MAX, SIDE_MIN, SIDE_STEP, Card, Counts, Usage, family
+from diffagent.data.base_models import USUAL, family_of, find, side_of
+from diffagent.data.records import SIDE_MAX, SIDE_MIN, SIDE_STEP, Card, Counts, Usage, legal_side
 from diffagent.data.samplers import SAMPLERS
 
 SMOOTHING = 1.0
@@ -31,9 +32,9 @@ FALLBACK: Mapping[str, Counts] = {
     "sampler": {"Euler a": 1},
     "steps": {20: 1},
     "cfg_scale": {7.0: 1},
-    "size": {"512x512": 1},
+    "size": {f"{side_of(USUAL.name)}x{side_of(USUAL.name)}": 1},
 }
-"""The paper's default parameters (section 4.1), where a catalog has no usage at all."""
+"""The paper's default parameters (section 4.1), where neither a catalog nor a base model's row tells."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Setting:
 
 def settings(card: Card, usual: Usage, wishes: Wishes) -> dict[str, Setting]:
     """The plausible ``size`` (as (width, height) in pixels), ``sampler``, ``steps`` and ``cfg_scale``."""
-    own = card.usage
+    own, usual = card.usage, _with_defaults(usual, card.base_model)
     return {
         "size": _size(own.size, usual.size, wishes),
         "sampler": _wished(wishes.sampler, _plausible("sampler", own.sampler, usual.sampler, _known_sampler)),
@@ -59,6 +60,24 @@ def settings(card: Card, usual: Usage, wishes: Wishes) -> dict[str, Setting]:
             wishes.cfg_scale, _near("cfg_scale", own.cfg_scale, usual.cfg_scale, _legal_cfg)
         ),
     }
+
+
+def _with_defaults(usual: Usage, base_model: str) -> Usage:
+    """The usage with the base model's own settings where the catalog counts none."""
+    row = find(base_model)
+    if row is None:
+        return usual
+    guided = row.guidance and (row.guidance.usual if row.guidance.kind == "cfg" else 1.0)
+    told: dict[str, object] = {
+        "sampler": row.usual_sampler,
+        "steps": row.steps,
+        "cfg_scale": guided,
+        "size": f"{row.side}x{row.side}" if row.side else None,
+    }
+    missing = {
+        name: {value: 1} for name, value in told.items() if value is not None and not getattr(usual, name)
+    }
+    return replace(usual, **missing) if missing else usual
 
 
 def lora_weight(card: Card) -> float:
@@ -89,7 +108,7 @@ def by_family(cards: Iterable[Card]) -> dict[str, Usage]:
     """What people use each family's models with: :func:`pooled` over its cards."""
     groups: dict[str, list[Usage]] = {}
     for card in cards:
-        groups.setdefault(family(card.base_model), []).append(card.usage)
+        groups.setdefault(family_of(card.base_model), []).append(card.usage)
     return {name: pooled(usages) for name, usages in groups.items()}
 
 
@@ -107,6 +126,8 @@ def _wished(wish: Any, usual: Setting) -> Setting:
 def _size(own: Counts, usual: Counts, wishes: Wishes) -> Setting:
     if wishes.size:
         return Setting.fixed(wishes.size)
+    if any(wishes.side):
+        return Setting.fixed(_completed(wishes.side, own, usual))
     mass = _mass("size", own, usual, _legal_size)
     if wishes.aspect is None:
         return _most_probable(mass)
@@ -128,6 +149,14 @@ def _size(own: Counts, usual: Counts, wishes: Wishes) -> Setting:
         sum(math.exp(p) * math.log(w * h) for (w, h), p in zip(known.values, known.log_priors, strict=True))
     )
     return Setting.fixed(reshape(wishes.aspect, area))
+
+
+def _completed(side: tuple[int | None, int | None], own: Counts, usual: Counts) -> tuple[int, int]:
+    """Both sides where one is given: the other keeps the area that the model is mostly used at."""
+    width, height = _most_probable(_mass("size", own, usual, _legal_size)).values[0]
+    given = side[0] or side[1] or width
+    other = legal_side(round(width * height / given / 64) * 64)
+    return (given, other) if side[0] else (other, given)
 
 
 def _shape(sides: tuple[int, int]) -> int:

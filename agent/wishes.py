@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from diffagent.agent.targets import infotext
+from diffagent.data.base_models import requests
+from diffagent.data.errors import BadInput
 from diffagent.data.records import SIDE_MAX, SIDE_MIN, legal_side
 from diffagent.data.samplers import SAMPLERS
 from diffagent.data.samples import sampler_name
@@ -39,10 +41,6 @@ _SAMPLER = re.compile(
     re.I,
 )
 
-_BASES = (
-    ("sdxl", re.compile(r"\b(?:sd[ -]?xl|stable diffusion xl)(?:[ -]?1\.0)?\b", re.I)),
-    ("sd1", re.compile(r"\b(?:sd|stable diffusion)[ -]?(?:v?1\.[45]|15)\b", re.I)),
-)
 _LORA = re.compile(r"\b(?:use|using|with|as)\s+an?\s+lora\b", re.I)
 _CHECKPOINT = re.compile(r"\b(?:use|using|with)\s+an?\s+(?:full )?checkpoint\b", re.I)
 
@@ -97,6 +95,8 @@ class Wishes:
     prompt: str
     negative_prompt: str = ""
     size: tuple[int, int] | None = None
+    side: tuple[int | None, int | None] = (None, None)
+    """Width or height in pixels where one of them alone is asked for."""
     aspect: tuple[int, int] | None = None
     leaning: bool = False
     sampler: str | None = None
@@ -126,15 +126,59 @@ def wishes(text: str) -> Wishes:
         cfg_scale=_cfg(spoken),
         seed=_whole(_SEED, spoken, 0, 2**32 - 1),
         clip_skip=_whole(_CLIP, spoken, 1, 12),
-        base_model=next((name for name, pattern in _BASES if pattern.search(prompt)), None),
+        base_model=next((name for name, pattern in requests() if pattern.search(prompt)), None),
         type="LoRA" if _LORA.search(prompt) else "Checkpoint" if _CHECKPOINT.search(prompt) else None,
     )
+
+
+def overridden(
+    spoken: Wishes,
+    *,
+    negative_prompt: str = "",
+    width: int | None = None,
+    height: int | None = None,
+    sampling_method: str | None = None,
+    scheduler: str | None = None,
+    **numbers: int | float | None,
+) -> Wishes:
+    """Returns the wishes with options in their place; ``numbers`` are fields of :class:`Wishes` or None.
+
+    Raises:
+        BadInput: there is no such sampler, or not with that schedule.
+    """
+    wished = replace(spoken, negative_prompt=negative_prompt)
+    if width and height:
+        wished = replace(wished, size=(width, height), aspect=None)
+    elif spoken.size and (width or height):
+        wished = replace(wished, size=(width or spoken.size[0], height or spoken.size[1]), aspect=None)
+    elif width or height:
+        wished = replace(wished, size=None, aspect=None, side=(width, height))
+    if sampling_method or scheduler:
+        wished = replace(wished, sampler=_named_sampler(sampling_method, scheduler))
+    given = {name: value for name, value in numbers.items() if value is not None}
+    return replace(wished, **given)  # type: ignore[arg-type]
+
+
+def _named_sampler(sampling_method: str | None, scheduler: str | None) -> str:
+    if sampling_method is None:
+        raise BadInput(
+            f"scheduler is {scheduler!r}, but a schedule goes with a sampler: give sampling_method"
+        )
+    name = sampler_name(sampling_method, scheduler)
+    if name is None:
+        both = sampling_method if scheduler is None else f"{sampling_method} with the schedule {scheduler}"
+        raise BadInput(f"sampling_method is {both!r}, which is not known; known are {', '.join(SAMPLERS)}")
+    return name
 
 
 def without_wishes(text: str) -> str:
     """The text without the phrases that :func:`wishes` reads, whether their numbers are in range or not."""
     said = (_SIZE, _RATIO, _BARE_RATIO, _STEPS, _CFG, _SEED, _CLIP, _SAMPLER, _LORA, _CHECKPOINT)
-    for pattern in (*said, *(found for _, found in _BASES), *(found for _, found in (*_FORMATS, *_SUBJECTS))):
+    for pattern in (
+        *said,
+        *(found for _, found in requests()),
+        *(found for _, found in (*_FORMATS, *_SUBJECTS)),
+    ):
         text = pattern.sub(" ", text)
     return text
 
@@ -142,7 +186,7 @@ def without_wishes(text: str) -> str:
 def reshape(aspect: tuple[int, int], area: float) -> tuple[int, int]:
     """Width and height in pixels, multiples of 8, of an aspect ratio at about the given area.
 
-    SD 1.x and SDXL were trained at one area, so a phone wallpaper keeps the model's usual area.
+    Base models were trained at one area, so a phone wallpaper keeps the model's usual area.
     """
     wide, tall = aspect
     width = (area * wide / tall) ** 0.5

@@ -15,19 +15,20 @@ import re
 
 from diffagent.agent.engines import Engine, Prompt, load_engine
 from diffagent.agent.grammar import Grammar, Slot
+from diffagent.data.base_models import USUAL
 from diffagent.data.errors import EngineError
 
-SYSTEM = """You describe image models in one sentence, from facts alone.
+SYSTEM = f"""You describe image models in one sentence, from facts alone.
 
 Name: Kestra (Moonharbor)
 Tags: anime, character, moonharbor
 Words: kestra, silver braid, blue cloak
-An SD 1.5 LoRA of Kestra from Moonharbor, an anime character, with silver braid and blue cloak.
+An {USUAL.name} LoRA of Kestra from Moonharbor, an anime character, with silver braid and blue cloak.
 
 Name: Charcoal Dreams
 Tags: style, sketch, dark
 About: Trained on 80 drawings of old houses.
-An SD 1.5 LoRA for images in the Charcoal Dreams style: dark and sketch; sample images show fog."""
+An {USUAL.name} LoRA for images in the Charcoal Dreams style: dark and sketch; sample images show fog."""
 
 RANK_PRIOR = -0.25
 """Log-prior of a blank's next option against the one before: forms name the likelier first."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeGuard
 
+from diffagent.data.base_models import lora_fit
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadCall
-from diffagent.data.records import SIDE_MAX, SIDE_MIN, SIDE_STEP, Card, T2ICall, family
+from diffagent.data.records import SIDE_MAX, SIDE_MIN, SIDE_STEP, Card, T2ICall
 from diffagent.data.samplers import SAMPLERS
 
 
@@ -40,8 +41,11 @@ def _loras_flaw(call: T2ICall, catalog: Catalog) -> str | None:
             return f"loras.{number}: {lora.air} is no LoRA of the catalog"
         if card.name != lora.model:
             return f"loras.{number}: model is {lora.model!r}, but the entry's is {card.name!r}"
-        if family(base.base_model) != family(card.base_model):
-            return f"base_checkpoint {call.base_checkpoint} is of another family than {card.name}"
+        if lora_fit(lora=card.base_model, checkpoint=base.base_model) is None:
+            return (
+                f"base_checkpoint {call.base_checkpoint} is {base.base_model}, which runs no LoRA of "
+                f"{card.base_model}"
+            )
     return None
 
 

@@ -10,24 +10,20 @@ Only the first four are needed. Keys are those of
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from diffagent.data.air import AIR, ModelAir, source_of
+from diffagent.data.base_models import LISTED, find, spelled
 from diffagent.data.cards import clean, compose
 from diffagent.data.errors import BadInput
-from diffagent.data.filters import BASE_MODELS, spelled
-from diffagent.data.records import AIR_PATTERN, Card, Licence, ModelType, Stats, Usage, family
+from diffagent.data.records import Card, Licence, ModelType, Stats, Usage
 from diffagent.data.samplers import SAMPLERS
 
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")]
-Air = Annotated[str, Field(pattern=AIR_PATTERN)]
 Size = Annotated[str, Field(pattern=r"^\d{2,4}x\d{2,4}$")]
-
-
-OTHER = "Other"
-"""The base model of what is neither SD 1.x nor SDXL: callable by its AIR, and crawled nowhere."""
 
 
 class _Strict(BaseModel):
@@ -57,7 +53,7 @@ class UsageJson(_Strict):
     cfg_scale: dict[float, int] = {}
     size: dict[Size, int] = {}
     clip_skip: dict[int, int] = {}
-    checkpoints: dict[Air, int] = {}
+    checkpoints: dict[ModelAir, int] = {}
     lora_weight: dict[float, int] = {}
 
     @field_validator("sampler")
@@ -73,7 +69,7 @@ class CardJson(_Strict):
     name: str = Field(min_length=1, max_length=200)
     type: ModelType
     base_model: str
-    air: Air
+    air: ModelAir
     model_id: int | None = Field(default=None, ge=1)
     version_id: int | None = Field(default=None, ge=1)
     version_name: str = ""
@@ -88,7 +84,7 @@ class CardJson(_Strict):
     description: str = Field(default="", max_length=2000)
     source: str = ""
     created_at: str = ""
-    older_airs: tuple[Air, ...] = ()
+    older_airs: tuple[ModelAir, ...] = ()
     hashes: tuple[Hash, ...] = ()
     aliases: tuple[str, ...] = ()
     optional_words: tuple[str, ...] = ()
@@ -108,17 +104,16 @@ class CardJson(_Strict):
     @field_validator("base_model")
     @classmethod
     def _supported(cls, value: str) -> str:
-        if value.casefold() == OTHER.casefold():
-            return OTHER
-        if spelled(value) not in BASE_MODELS:
-            raise ValueError(f"not supported; supported are {', '.join((*BASE_MODELS, OTHER))}")
+        if spelled(value) not in LISTED:
+            raise ValueError(f"not supported; supported are {', '.join(LISTED)}")
         return spelled(value)
 
     @model_validator(mode="after")
     def _air_agrees(self) -> Self:
-        _, _, ecosystem, kind, _ = self.air.split(":", 4)
-        if (ecosystem, kind) != (family(self.base_model), self.type.casefold()):
-            right = f"urn:air:{family(self.base_model)}:{self.type.casefold()}:…"
+        air, row = AIR.parse(self.air), find(self.base_model)
+        assert row is not None  # the field before said so
+        if air.ecosystem not in row.ecosystems or air.model_type != self.type:
+            right = replace(air, ecosystem=row.ecosystem, type=self.type.casefold())
             raise ValueError(f"air does not agree with type and base_model: it would be {right}")
         return self
 
@@ -134,7 +129,7 @@ class CardJson(_Strict):
         facts["description"] = clean(self.description) or compose(
             self.type, self.base_model, facts["tags"], facts["trigger_words"]
         )
-        facts["source"] = self.source or self.air.split(":")[4]
+        facts["source"] = self.source or source_of(self.air)
         return Card(
             **facts,
             stats=Stats(**self.stats.model_dump()),

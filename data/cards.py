@@ -19,10 +19,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from diffagent.data.air import AIR, CIVITAI
+from diffagent.data.base_models import ecosystem_of
 from diffagent.data.filters import Funnel, Item, Passed, Scope, is_flagged, passing
 from diffagent.data.prompts import bare_words, is_sfw, strip_lora_tags
 from diffagent.data.quality import Standing
-from diffagent.data.records import Card, Licence, ModelType, Sample, Stats, Usage, family
+from diffagent.data.records import Card, Licence, ModelType, Sample, Stats, Usage
 from diffagent.data.samples import invoked_lora, samples, stem
 
 _HEX = re.compile(r"[0-9a-f]{8,64}")
@@ -161,7 +163,7 @@ def needed_words(words: Sequence[str], prompts: Sequence[str]) -> tuple[str, ...
 def air(item: Item, base_model: str, passed: Passed, version_id: int | None = None) -> str:
     """The AIR of a version of the item, default the passing one."""
     chosen = passed.version["id"] if version_id is None else version_id
-    return f"urn:air:{family(base_model)}:{passed.type.casefold()}:civitai:{item['id']}@{chosen}"
+    return str(AIR(ecosystem_of(base_model), passed.type.casefold(), CIVITAI, str(item["id"]), str(chosen)))
 
 
 def usage(passed: Passed, own_air: str, kept: Iterable[Sample], found: Survey) -> Usage:
@@ -185,7 +187,7 @@ def usage(passed: Passed, own_air: str, kept: Iterable[Sample], found: Survey) -
                 continue
             if lora.weight is not None:
                 counts["lora_weight"][round(round(lora.weight * 20) / 20, 2)] += 1
-            if checkpoint is not None and family_of(checkpoint) == family_of(own_air):
+            if checkpoint is not None and same_ecosystem(checkpoint, own_air):
                 counts["checkpoints"][checkpoint] += 1
         _count_settings(counts, sample)
     return Usage(**{name: _ranked(counter) for name, counter in counts.items()})
@@ -197,9 +199,9 @@ def stems(passed: Passed) -> frozenset[str]:
     return frozenset(stem(str(file.get("name"))) for file in files)
 
 
-def family_of(air: str) -> str:
-    """The ecosystem of an AIR: ``sd1``, ``sdxl`` or ``other``."""
-    return air.split(":")[2]
+def same_ecosystem(one: str, other: str) -> bool:
+    """Whether two AIRs are of one ecosystem."""
+    return AIR.parse(one).ecosystem == AIR.parse(other).ecosystem
 
 
 def file_hashes(versions: Iterable[Item]) -> tuple[str, ...]:

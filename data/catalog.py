@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import Any, Self, cast
 
 from diffagent.data import catalog_schema as schema
+from diffagent.data.air import AIR
 from diffagent.data.cards import Names, name_key
 from diffagent.data.catalog_file import begin, connect, default_catalog, finish
 from diffagent.data.catalog_schema import Filter, Row
@@ -170,18 +171,26 @@ class Catalog:
         )
 
     def by_air(self, air: str) -> Card | None:
-        """The entry of an AIR; the AIR of an older version means its model's entry."""
+        """The entry of an AIR; that of an older version, or of one file, means its model's entry."""
         air = air.strip()
         found = self._first("WHERE air = ?", air)
-        match = re.fullmatch(r"urn:air:([^:]+):([^:]+):civitai:(\d+)@(\d+)", air)
-        if found is not None or match is None:
+        parsed = AIR.read(air) if found is None else None
+        if parsed is None:
             return found
+        if str(parsed.model) != air:
+            return self.by_air(str(parsed.model))
+        if parsed.civitai_ids is None:
+            return None
+        model_id, version_id = parsed.civitai_ids
         found = self._first(
             f"JOIN versions ON entry_id = id WHERE versions.version_id = ? AND model_id = ? {_SORTED}",
-            int(match[4]),
-            int(match[3]),
+            version_id,
+            model_id,
         )
-        return found if found is not None and found.air.split(":")[2:4] == [match[1], match[2]] else None
+        if found is None:
+            return None
+        own = AIR.parse(found.air)
+        return found if (own.ecosystem, own.type) == (parsed.ecosystem, parsed.type) else None
 
     def by_id(self, number: int) -> Card | None:
         """The most downloaded entry of a Civitai model id; else the one of a version id."""

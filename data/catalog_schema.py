@@ -13,8 +13,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import fields
 from typing import Any, NamedTuple
 
+from diffagent.data.air import AIR
+from diffagent.data.base_models import named
 from diffagent.data.cards import name_key
-from diffagent.data.filters import named_base_models
 from diffagent.data.records import Card, Licence, ModelType, Stats, Usage
 
 VERSION = 1
@@ -68,7 +69,7 @@ class Row(NamedTuple):
 
 
 class Filter(NamedTuple):
-    """Which entries are wanted; by default all. ``base_model`` may be a family: sd1, sdxl."""
+    """Which entries are wanted; by default all. ``base_model`` may be a family."""
 
     type: ModelType | None = None
     base_model: str | None = None
@@ -86,7 +87,7 @@ class Filter(NamedTuple):
             parts.append("type = ?")
             values.append(str(self.type))
         if self.base_model is not None:
-            names = named_base_models(self.base_model)
+            names = named(self.base_model)
             parts.append(f"base_model IN ({', '.join('?' * len(names))})")
             values.extend(names)
         if self.commercial:
@@ -103,7 +104,6 @@ COLUMNS = (
     "no_credit, derivatives, different_licence, description, created_at, hashes, rest"
 )
 _USAGE = tuple(field.name for field in fields(Usage))
-_CIVITAI_VERSION = re.compile(r"civitai:\d+@(\d+)$")
 
 
 _NO_REST: tuple[Any, ...] = ([()] * len(_USAGE), (), (), ())
@@ -148,12 +148,12 @@ def entry(values: Sequence[Any]) -> tuple[int, Card]:
 
 def lookups(card: Card) -> dict[str, set[tuple[Any, ...]]]:
     """Table → keys by which the card is found, without its id."""
-    airs = (_CIVITAI_VERSION.search(air) for air in (card.air, *card.older_airs))
+    airs = (AIR.parse(air).civitai_ids for air in (card.air, *card.older_airs))
     aliases = {name_key(alias) for alias in card.aliases} - {name_key(card.name)}
     return {
         "names": {(name_key(card.name), 0), *((alias, 1) for alias in aliases)},
         "files": {(file_key(card.file_name),)} if card.file_name else set(),
-        "versions": {(int(match[1]),) for match in airs if match},
+        "versions": {(ids[1],) for ids in airs if ids},
         "hashes": {(hash_prefix(digest),) for digest in card.hashes},
     }
 

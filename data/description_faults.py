@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from diffagent.data.base_models import CRAWLED
 from diffagent.data.cards import clean
 from diffagent.data.prompts import is_sfw, plain
 from diffagent.data.sources import Source
@@ -40,10 +41,10 @@ _FOREIGN = re.compile(r"[^\x00-ɏ]+")
 _ALWAYS = frozenset(
     re.findall(
         r"\S+",
-        "sd sdxl lora stable diffusion ai english japanese chinese korean european american asian western "
+        "lora stable diffusion ai english japanese chinese korean european american asian western "
         "2d 2.5d 3d cgi",
     )
-)
+) | {name.casefold().split()[0] for name in CRAWLED}
 """Names that need no source."""
 
 

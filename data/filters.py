@@ -16,15 +16,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from diffagent.data.base_models import CRAWLED, named, spelled
 from diffagent.data.errors import BadInput
 from diffagent.data.prompts import is_sfw
-from diffagent.data.records import ModelType, family
+from diffagent.data.records import ModelType
 
 Item = Mapping[str, Any]
 
 TYPES: Mapping[str, ModelType] = {"Checkpoint": "Checkpoint", "LORA": "LoRA", "LoRA": "LoRA"}
-BASE_MODELS = ("SD 1.4", "SD 1.5", "SDXL 1.0")
-_SPELLINGS = {"stable diffusion 1": "SD 1.5", "stable_diffusion_xl": "SDXL 1.0"}
 _MODEL_FILES = ("Model", "Pruned Model")
 
 MODEL_REASONS = ("type", "nsfw", "real person", "explicit words", "no version")
@@ -44,14 +43,24 @@ _REAL_PERSON = re.compile(
 class Scope:
     """What is wanted: types and base models, as the catalog spells them."""
 
-    base_models: tuple[str, ...] = BASE_MODELS
+    base_models: tuple[str, ...] = CRAWLED
     types: tuple[ModelType, ...] = ("Checkpoint", "LoRA")
 
     @classmethod
     def of(cls, base_models: Sequence[str]) -> Scope:
-        """The scope of the given base models or families (sd1, sdxl); of all if none is given."""
-        named = [name for given in base_models for name in named_base_models(given)]
-        return cls(tuple(dict.fromkeys(named)) or BASE_MODELS)
+        """The scope of the given base models or families; of all that are crawled if none is given.
+
+        Raises:
+            BadInput: one is no base model, or none that is crawled.
+        """
+        names = dict.fromkeys(name for given in base_models for name in named(given))
+        for name in names:
+            if name not in CRAWLED:
+                raise BadInput(
+                    f"base model {name!r} is added by hand and never crawled: "
+                    f"give one of {', '.join(CRAWLED)}"
+                )
+        return cls(tuple(names) or CRAWLED)
 
 
 @dataclass(frozen=True)
@@ -146,27 +155,6 @@ def passing(
             funnel.add(verdict)
         for passed in verdict.passed:
             yield item, passed
-
-
-def spelled(base_model: object) -> str:
-    """A base model as the catalog spells it: "stable diffusion 1" is "SD 1.5"."""
-    text = " ".join(base_model.split()) if isinstance(base_model, str) else ""
-    return _SPELLINGS.get(text.casefold(), text)
-
-
-def named_base_models(given: str) -> tuple[str, ...]:
-    """The base models that ``--base-model`` means: one of them in any case, or a family (sd1, sdxl).
-
-    Raises:
-        BadInput: it is neither.
-    """
-    wanted = spelled(given).casefold()
-    exact = tuple(base for base in BASE_MODELS if base.casefold() == wanted)
-    found = exact or tuple(base for base in BASE_MODELS if family(base) == wanted)
-    if not found:
-        known = ", ".join((*BASE_MODELS, "sd1", "sdxl"))
-        raise BadInput(f"no base model {given!r} is supported: give one of {known}")
-    return found
 
 
 def is_flagged(item: Item) -> bool:

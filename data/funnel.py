@@ -12,7 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from diffagent.data.filters import REASONS, TYPES, Funnel, Item, spelled
+from diffagent.data.base_models import spelled
+from diffagent.data.filters import REASONS, TYPES, Funnel, Item
 from diffagent.data.pairs import PAIR_REASONS
 from diffagent.data.quality import QUALITY_REASONS
 from diffagent.data.samples import IMAGE_REASONS

@@ -13,11 +13,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
+from diffagent.data.air import AIR, CIVITAI, HORDE
+from diffagent.data.base_models import ecosystem_of, family_of, spelled
 from diffagent.data.cards import Entry, Names, Survey, clean, compose
-from diffagent.data.filters import Scope, spelled
+from diffagent.data.filters import Scope
 from diffagent.data.horde import HordeModel
 from diffagent.data.prompts import is_sfw
-from diffagent.data.records import Card, Usage, family
+from diffagent.data.records import Card, Usage
 
 _SETTINGS = ("sampler", "steps", "cfg_scale", "clip_skip")
 
@@ -55,9 +57,9 @@ def horde_card(model: HordeModel, names: Names) -> Card:
     """A Horde model's own entry; the model has a hash."""
     assert model.sha256 is not None
     base_model, name = spelled(model.baseline), clean(model.name)
-    source = f"horde:{model.name}"
+    air = AIR(ecosystem_of(base_model), "checkpoint", HORDE, model.name)
     if model.civitai_model is not None and model.civitai_version is not None:
-        source = f"civitai:{model.civitai_model}@{model.civitai_version}"
+        air = replace(air, source=CIVITAI, id=str(model.civitai_model), version=str(model.civitai_version))
     tags = () if model.style in ("", "other") else (model.style,)
     words = tuple(word for word in (clean(word) for word in model.trigger_words) if word)
     claimed = names.claim(name, "horde")
@@ -65,7 +67,7 @@ def horde_card(model: HordeModel, names: Names) -> Card:
         name=claimed,
         type="Checkpoint",
         base_model=base_model,
-        air=f"urn:air:{family(base_model)}:checkpoint:{source}",
+        air=str(air),
         model_id=model.civitai_model,
         version_id=model.civitai_version,
         sha256=model.sha256,
@@ -109,7 +111,7 @@ def _is_wanted(model: HordeModel, found: Survey, scope: Scope) -> bool:
 
 
 def _is_same(model: HordeModel, card: Card) -> bool:
-    if card.type != "Checkpoint" or family(card.base_model) != family(spelled(model.baseline)):
+    if card.type != "Checkpoint" or family_of(card.base_model) != family_of(model.baseline):
         return False
     return model.sha256 in card.hashes or (
         model.civitai_model is not None and model.civitai_model == card.model_id

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from diffagent.data.base_models import by_context, by_keys
 from diffagent.data.errors import BadInput, DiffAgentError
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ PICKLES = (".ckpt", ".pt", ".pth", ".bin")
 CACHE = "hashes.sqlite"
 
 _CONTEXT_KEYS = ("attn2.to_k.weight", "attn2_to_k.lora_down.weight", "attn2.to_k.lora_A.weight")
-_BASE_OF_CONTEXT = {768: "SD 1.5", 1024: "SD 2.1", 2048: "SDXL 1.0"}
 _FIRST_CONVOLUTION = "model.diffusion_model.input_blocks.0.0.weight"
 
 
@@ -124,17 +124,22 @@ def _read(root: Path, path: Path, hashes: _HashCache) -> InstalledModel:
 def what_it_is(shapes: Mapping[str, Sequence[int]]) -> tuple[str, str | None, bool]:
     """Type, base model and whether it inpaints, from the tensors' names and shapes.
 
-    The cross-attention's keys read the text encoder's states, 768 wide in SD 1.x, 1024 in SD 2.x and
-    2048 in SDXL; an inpainting UNet's first convolution takes nine channels instead of four.
+    The base model is the one whose tensors the file has, or else whose text states have the width that the
+    cross-attention's keys read (:mod:`diffagent.data.base_models`); an inpainting UNet's first convolution
+    takes nine channels instead of four.
     """
     lora = any(".lora_" in name or name.startswith("lora_") for name in shapes)
-    checkpoint = not lora and any(name.startswith("model.diffusion_model.") for name in shapes)
+    base_model = by_keys(shapes)
+    checkpoint = not lora and (
+        base_model is not None or any(name.startswith("model.diffusion_model.") for name in shapes)
+    )
     widths = {shape[-1] for name, shape in shapes.items() if name.endswith(_CONTEXT_KEYS) and len(shape) == 2}
     widths |= {shape[1] for name, shape in shapes.items() if name.endswith(_CONTEXT_KEYS) and len(shape) == 4}
     if not (lora or checkpoint):
         return "Other", None, False
-    known = sorted(widths & _BASE_OF_CONTEXT.keys())
-    base_model = _BASE_OF_CONTEXT[known[-1]] if known else None
+    of_widths = [name for width in sorted(widths) if (name := by_context(width)) is not None]
+    if base_model is None and of_widths:
+        base_model = of_widths[-1]
     first = shapes.get(_FIRST_CONVOLUTION, ())
     return "Checkpoint" if checkpoint else "LORA", base_model, len(first) > 1 and first[1] == 9
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from diffagent.data.cards import Entry, family_of
+from diffagent.data.cards import Entry, same_ecosystem
 from diffagent.data.prompts import plain, strip_lora_tags, strip_trigger_words
 from diffagent.data.records import Card, Sample
 from diffagent.data.samples import invoked_lora
@@ -63,7 +63,7 @@ def _why_not_the_models(entry: Entry, sample: Sample, checkpoints: Mapping[str, 
     if named is None:
         return "base checkpoint not named"
     base = checkpoints.get(named)
-    is_available = base is not None and family_of(base) == family_of(entry.card.air)
+    is_available = base is not None and same_ecosystem(base, entry.card.air)
     return None if is_available else "base checkpoint unavailable"
 
 

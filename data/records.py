@@ -25,16 +25,13 @@ from pydantic import (
     model_validator,
 )
 
+from diffagent.data.air import AIR, ModelAir
 from diffagent.data.errors import BadCall
 from diffagent.data.samplers import SAMPLING_METHODS, SCHEDULERS, Sampler, read
 
 ModelType = Literal["Checkpoint", "LoRA"]
 Counts = Mapping[Any, int]
 
-AIR_PATTERN = (
-    r"^urn:air:(sd1|sdxl|other):(checkpoint|lora):"
-    r"(civitai:\d+@\d+|huggingface:[^\s/:@]+/[^\s:@]+|horde:\S(.*\S)?)$"
-)
 SIDE_MIN, SIDE_MAX, SIDE_STEP = 64, 4096, 8
 SEED_MAX = 2**64 - 1
 
@@ -45,7 +42,7 @@ class Lora(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     model: str = Field(min_length=1)
-    air: str = Field(pattern=AIR_PATTERN)
+    air: ModelAir
     weight: float = Field(ge=-2, le=2, strict=True)
     trigger_words: tuple[str, ...] = ()
 
@@ -56,7 +53,7 @@ class Lora(BaseModel):
     @field_validator("air")
     @classmethod
     def _names_a_lora(cls, value: str) -> str:
-        if value.split(":")[3] != "lora":
+        if AIR.parse(value).model_type != "LoRA":
             raise ValueError("a LoRA's air names a lora; a checkpoint stands in base_checkpoint")
         return value
 
@@ -85,8 +82,8 @@ class T2ICall(BaseModel):
     negative_prompt: str = ""
     clip_skip: int | None = Field(default=None, ge=1, le=12, strict=True)
     seed: int | None = Field(default=None, ge=0, le=SEED_MAX, strict=True)
-    air: str = Field(pattern=AIR_PATTERN)
-    base_checkpoint: str | None = Field(default=None, pattern=AIR_PATTERN)
+    air: ModelAir
+    base_checkpoint: ModelAir | None = None
     loras: tuple[Lora, ...] = ()
     """In order, the answering one first."""
 
@@ -130,16 +127,16 @@ class T2ICall(BaseModel):
 
     @model_validator(mode="after")
     def _loras_belong_to_a_checkpoint(self) -> Self:
-        kind = self.air.split(":")[3]
-        if kind != self.type.casefold():
-            raise ValueError(f"air names a {kind}, type says {self.type}")
+        air = AIR.parse(self.air)
+        if air.model_type != self.type:
+            raise ValueError(f"air names a {air.type}, type says {self.type}")
         if (self.type == "LoRA") != bool(self.loras):
             raise ValueError("loras is empty for a checkpoint, and holds the answering LoRA first for a LoRA")
         if (self.base_checkpoint is None) == bool(self.loras):
             raise ValueError(
                 f"base_checkpoint is {'needed for a LoRA' if self.loras else 'null without one'}"
             )
-        if self.base_checkpoint is not None and self.base_checkpoint.split(":")[3] != "checkpoint":
+        if self.base_checkpoint is not None and AIR.parse(self.base_checkpoint).model_type != "Checkpoint":
             raise ValueError("base_checkpoint is the AIR of a checkpoint")
         if self.loras and (self.loras[0].air, self.loras[0].model) != (self.air, self.model):
             raise ValueError("the first of loras is the answering one: its model and air are the call's")
@@ -289,14 +286,6 @@ class Card:
     def is_pickle(self) -> bool:
         """A ``.ckpt`` file: listed, and offered only to AI Horde, whose workers scan it."""
         return (self.file_name or "").casefold().endswith((".ckpt", ".pt", ".pth", ".bin"))
-
-
-def family(base_model: str) -> str:
-    """The AIR ecosystem of a base model: ``sd1``, ``sdxl`` or ``other``."""
-    lowered = base_model.casefold()
-    if lowered.startswith("sd 1"):
-        return "sd1"
-    return "sdxl" if lowered.startswith("sdxl") else "other"
 
 
 def legal_side(pixels: float) -> int:

@@ -15,10 +15,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field
 
 from diffagent.agent.agent import Agent
-from diffagent.agent.answer import LABELS
+from diffagent.agent.request import Request
 from diffagent.data.errors import BadInput, DiffAgentError, MissingExtra
 from diffagent.data.records import T2ICall
-from diffagent.serving.answers import Target
 from diffagent.serving.shared_agent import SharedAgent
 from diffagent.serving.tools.route import DESCRIPTION, NAME, RouteArguments, Routed, route
 from diffagent.serving.wording import told
@@ -40,6 +39,10 @@ Said = str | PromptValue | BaseMessage | Sequence[BaseMessage] | Mapping[str, An
 arguments of :class:`~diffagent.serving.tools.route.RouteArguments` by name."""
 
 
+_DEFAULTS = {name: field.get_default() for name, field in RouteArguments.model_fields.items()}
+"""LangChain passes an argument's default where the model said nothing."""
+
+
 def _shared(given: Any) -> Any:
     return SharedAgent.of(given) if isinstance(given, Agent) else given
 
@@ -52,7 +55,7 @@ class DiffAgentTool(BaseTool):
     """A prompt → one callable text-to-image API call.
 
     The message's content is the call as JSON, or with ``target`` the request that this API takes; its
-    artifact is a dict ``{"call", "request", "not_carried", "candidates", "timings_ms"}``. A
+    artifact is a dict ``{"call", "request", "not_carried", "n", "notes", "candidates", "timings_ms"}``. A
     :class:`~diffagent.data.errors.DiffAgentError` is raised as it is, or where ``handle_tool_error`` is set
     as a ``ToolException``, which LangChain then shows the model.
     """
@@ -62,12 +65,14 @@ class DiffAgentTool(BaseTool):
     args_schema: ArgsSchema | None = RouteArguments
     response_format: Literal["content", "content_and_artifact"] = "content_and_artifact"
     agent: Served = Field(default_factory=SharedAgent.load, exclude=True, repr=False)
-    k: int = Field(16, ge=1, le=len(LABELS))
-    """How many candidates the language model reads."""
-    target: Target = "diffagent"
-    """The API that the content is for."""
-    nearest: bool = False
-    """Replace what the target lacks by the nearest that it has."""
+    options: Mapping[str, Any] = Field(default_factory=dict)
+    """Options of a request that hold for every call, given by name: ``DiffAgentTool(target="a1111", k=8)``.
+    What the model says goes before them."""
+
+    def __init__(self, **given: Any) -> None:
+        options = {name: given.pop(name) for name in Request.model_fields if name in given}
+        Request.from_prompt("any", **options)  # a wrong option is an error now, not at the first call
+        super().__init__(**given, options=options)
 
     def _run(self, prompt: str, **options: Any) -> tuple[str, dict[str, Any]]:
         try:
@@ -82,7 +87,8 @@ class DiffAgentTool(BaseTool):
             raise self._raised(error) from error
 
     def _route(self, agent: Agent, prompt: str, options: Mapping[str, Any]) -> Routed:
-        return route(agent, prompt, k=self.k, target=self.target, nearest=self.nearest, **options)
+        said = {name: value for name, value in options.items() if value != _DEFAULTS[name]}
+        return route(agent, {**self.options, **said, "prompt": prompt})
 
     def _shown(self, routed: Routed) -> tuple[str, dict[str, Any]]:
         artifact = routed.model_dump(mode="json")
@@ -96,8 +102,9 @@ class DiffAgentTool(BaseTool):
 class DiffAgentRunnable(RunnableSerializable[Said, T2ICall]):
     """A step of a chain: a prompt → a T2I call.
 
-    ``bind(base_model="SDXL 1.0", seed=7)`` fixes arguments; they are those of
-    :meth:`diffagent.agent.agent.Agent.decide`, whose errors it raises.
+    ``bind(base_model="SDXL 1.0", seed=7)`` fixes arguments; they are the fields of
+    :class:`~diffagent.agent.request.Request`. It raises the errors of
+    :meth:`diffagent.agent.agent.Agent.decide`.
     """
 
     name: str | None = "diffagent"
@@ -121,7 +128,7 @@ class DiffAgentRunnable(RunnableSerializable[Said, T2ICall]):
 def _asked(said: Said, options: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments of a call; what the chain passes on by name goes before what is bound."""
     if isinstance(said, Mapping):
-        return {**options, **RouteArguments.model_validate(said).model_dump(exclude_unset=True)}
+        return {**options, **RouteArguments.model_validate(said).options()}
     return {**options, "prompt": _text(said)}
 
 

@@ -101,11 +101,17 @@ def _schema(model: type[BaseModel], mode: Literal["validation", "serialization"]
     return schema
 
 
-def tools(agent: SharedAgent, open_catalog: Callable[[], Catalog]) -> list[Tool]:
-    """The three tools; ``open_catalog`` gives a search its own catalog, so that it waits for no call."""
+def tools(
+    agent: SharedAgent, open_catalog: Callable[[], Catalog], target_url: str | None = None
+) -> list[Tool]:
+    """The three tools.
 
-    async def routed(asked: route.TargetedArguments) -> route.Routed:
-        found = await agent.arun(lambda one: route.route(one, **dict(asked)))
+    ``open_catalog`` gives a search its own catalog, so that it waits for no call; ``target_url`` is where the
+    server stands whose installed models may be asked for.
+    """
+
+    async def routed(asked: route.RouteArguments) -> route.Routed:
+        found = await agent.arun(lambda one: route.route(one, {**asked.options(), "target_url": target_url}))
         return found.model_copy(update={"candidates": found.candidates[:SHOWN]})
 
     async def identified(asked: identify.IdentifyArguments) -> identify.Identified:
@@ -122,7 +128,7 @@ def tools(agent: SharedAgent, open_catalog: Callable[[], Catalog]) -> list[Tool]
     return [
         Tool(
             route.NAME, "Choose a text-to-image model", route.DESCRIPTION,
-            route.TargetedArguments, route.Routed, routed,
+            route.RouteArguments, route.Routed, routed,
         ),
         Tool(
             identify.NAME, "Identify a model by example images", identify.DESCRIPTION,

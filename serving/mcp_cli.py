@@ -18,7 +18,8 @@ import click
 @click.option(
     "--llm", metavar="PATH-OR-NAME", help="A LLaMA-architecture model; default: SmolLM2-135M-Instruct."
 )
-def mcp(catalog: str | None, engine: str, llm: str | None) -> None:
+@click.option("--target-url", metavar="URL", help="The server that is asked what is installed.")
+def mcp(catalog: str | None, engine: str, llm: str | None, target_url: str | None) -> None:
     """Serve route_prompt, identify_model and search_models to an MCP client over stdin and stdout.
 
     The client starts it. The language model is loaded at the first call that needs it.
@@ -30,7 +31,7 @@ def mcp(catalog: str | None, engine: str, llm: str | None) -> None:
     from diffagent.serving.shared_agent import SharedAgent
 
     agent = SharedAgent.load(catalog, llm, engine)
-    served = server(tools(agent, lambda: Catalog.open(catalog)))
+    served = server(tools(agent, lambda: Catalog.open(catalog), target_url))
     Catalog.open(catalog).close()  # a wrong path is an error now, not at the first call
     signal.signal(signal.SIGINT, _interrupted)
     asyncio.run(serve_stdio(served))

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from diffagent.data import errors
 from diffagent.data.errors import BadInput, DiffAgentError, EngineGone, MissingExtra
-from diffagent.serving.route import Answer, Body, bodies, error_body, request
+from diffagent.serving.route import Answer, Body, answered, error_body
 from diffagent.serving.rows import Row
 
 if TYPE_CHECKING:
@@ -45,13 +45,13 @@ class Router:
         self.agent: Agent | None = None
 
     def __call__(self, batch: dict[str, np.ndarray[Any, Any]]) -> dict[str, list[str]]:
-        """JSON arguments of ``Agent.decide`` → JSON bodies."""
+        """JSON options of requests → JSON bodies."""
         from diffagent.agent.agent import Agent
 
-        asked = [{**json.loads(one), **self.options} for one in batch["request"]]
+        asked = [{**self.options, **json.loads(one)} for one in batch["request"]]
         try:
             self.agent = self.agent or Agent.load(*self.load)
-            found = bodies(self.agent.decide_many(asked))
+            found = answered(self.agent, asked)
         except DiffAgentError as error:
             found = [{FATAL: error_body(error)["error"]} for _ in asked]
         return {"body": [json.dumps(body) for body in found]}
@@ -123,7 +123,7 @@ def _bodies(
     context = ray.data.DataContext.get_current()
     context.execution_options.preserve_order = True
     context.enable_progress_bars = False
-    asked = [{"request": json.dumps(request(row))} for row in rows]
+    asked = [{"request": json.dumps(row.options)} for row in rows]
     gpus = 1 if load[2] == "vllm" and ray.cluster_resources().get("GPU") else 0
     dataset = ray.data.from_items(asked, override_num_blocks=-(-len(asked) // BATCH)).map_batches(
         Router,

@@ -1,6 +1,6 @@
 """Batch routing: rows go in, a JSONL file of calls grows in the same order, and a killed run goes on.
 
-    {"id": 0, "call": {"model": "SXZ Pixel Bringer [ Style ]", …}}
+    {"id": 0, "call": {"model": "SXZ Pixel Bringer [ Style ]", …}, "n": 1, "notes": []}
     {"id": 1, "error": {"type": "BadPrompt", "message": "the prompt is empty: …"}}
 
 Rows are appended in blocks, each synced to the disk; a line that a kill tore is cut off, and the rows before
@@ -18,13 +18,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from diffagent.data.errors import BadInput, DiffAgentError
 from diffagent.serving.rows import Row, Source
 
+if TYPE_CHECKING:
+    from diffagent.agent.agent import Agent, Decision
+
 Body = dict[str, Any]
-"""``{"call": …}`` or ``{"error": …}``."""
+"""``{"call": …, "n": …, "notes": […]}`` or ``{"error": …}``."""
 Answer = Callable[[Iterable[list[Row]]], Iterator[list[Body]]]
 """Blocks of rows, all sound and different → blocks of their bodies, in the same order."""
 Begin = Callable[[int], Callable[[int], object]]
@@ -53,17 +56,16 @@ def error_body(error: DiffAgentError) -> Body:
     return {"error": {"type": type(error).__name__, "message": str(error)}}
 
 
-def bodies(found: Sequence[Any]) -> list[Body]:
-    """What :meth:`Agent.decide_many` gave, as rows hold it."""
-    return [
-        error_body(one) if isinstance(one, DiffAgentError) else {"call": one.call.model_dump()}
-        for one in found
-    ]
+def answered(agent: Agent, requests: Sequence[Mapping[str, Any]]) -> list[Body]:
+    """The bodies of requests by name, in order; what is no request gets its error."""
+    return [body(one) for one in agent.decide_many(requests)]
 
 
-def request(row: Row) -> dict[str, Any]:
-    """A row as arguments of :meth:`Agent.decide`."""
-    return {"prompt": row.prompt, "negative_prompt": row.negative_prompt, "images": row.images}
+def body(decision: Decision | DiffAgentError) -> Body:
+    """A decision or an error, as a row holds it."""
+    if isinstance(decision, DiffAgentError):
+        return error_body(decision)
+    return {"call": decision.call.model_dump(), "n": decision.n, "notes": list(decision.notes)}
 
 
 def route(

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from diffagent.agent.request_options import request_options
+
 if TYPE_CHECKING:
     from diffagent.serving.route import Answer, Body
     from diffagent.serving.rows import Row
@@ -22,11 +24,7 @@ BLOCK, BATCH = 8, 64
 @click.command()
 @click.argument("source", metavar="IN")
 @click.option("-o", "--output", required=True, metavar="OUT.jsonl", type=click.Path(path_type=Path))
-@click.option("--base-model", help='A base model ("SD 1.5", "SDXL 1.0") or a family (sd1, sdxl).')
-@click.option("--type", "type", type=click.Choice(["Checkpoint", "LoRA"], case_sensitive=False))
-@click.option("--commercial", is_flag=True, help="Only models whose images may be sold.")
-@click.option("-k", default=16, show_default=True, help="Candidates that the language model reads.")
-@click.option("--seed", type=int, help="0 to 4294967295, in every call.")
+@request_options("images")
 @click.option(
     "--ray", "address", metavar="ADDRESS", help='A Ray cluster ("auto", "ray://HOST:10001", "local").'
 )
@@ -50,15 +48,17 @@ def route(
 ) -> None:
     """Route every row of IN (JSONL, CSV or a Hugging Face dataset); run again to go on.
 
-    A row is {"id"?, "prompt", "negative_prompt"?, "images"?} and becomes {"id", "call"} or {"id", "error"}.
+    A row is {"id"?, "prompt", …} with any option of a request by its Python name ("negative_prompt",
+    "base_model", "width"), which goes before the command's. It becomes {"id", "call", "n", "notes"} or
+    {"id", "error"}.
     """
     from tqdm import tqdm
 
-    from diffagent.agent.request import check
+    from diffagent.agent.request import Request
     from diffagent.serving import route as batch
     from diffagent.serving.rows import open_source
 
-    check("any", options["k"], options["seed"])
+    Request.parse({"prompt": "any", **options})
     opened = open_source(source)
     if opened.unread:
         click.echo(f"diffagent: columns that are not read: {', '.join(opened.unread)}", err=True)
@@ -87,13 +87,12 @@ def here(load: tuple[str | None, str | None, str], options: dict[str, Any]) -> A
 
     def answer(blocks: Iterable[list[Row]]) -> Iterator[list[Body]]:
         from diffagent.agent.agent import Agent
-        from diffagent.serving.route import bodies, request
+        from diffagent.serving.route import answered
 
         agent: Agent | None = None
         for rows in blocks:
             agent = (agent or Agent.load(*load)) if rows else agent
-            found = agent.decide_many([{**request(row), **options} for row in rows]) if agent else []
-            yield bodies(found)
+            yield answered(agent, [{**options, **row.options} for row in rows]) if agent else []
 
     return answer
 

@@ -1,8 +1,9 @@
 """Rows of a batch: a JSONL, CSV or TSV file, or a Hugging Face dataset, comes in; :class:`Row` come out.
 
-A row is ``{"id"?, "prompt", "negative_prompt"?, "images"?}``, or DABench's ``{"instruction": {…}}``; without
-an id its number, from 0, is its id. A row that is none of these becomes a row with a ``fault``; blank lines
-are no rows. In a CSV cell ``images`` is one path, or several as a JSON list.
+A row is ``{"id"?, "prompt", …}`` with any field of :class:`~diffagent.agent.request.Request`, or DABench's
+``{"instruction": {…}}``; without an id its number, from 0, is its id. A row that is none of these becomes a
+row with a ``fault``; blank lines are no rows. In a CSV cell ``images`` is one path, or several as a JSON
+list, and numbers and true or false are read from text.
 """
 
 from __future__ import annotations
@@ -11,17 +12,18 @@ import csv
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, StrictInt, StrictStr, ValidationError
-
+from diffagent.agent.request import Request, takes_text
 from diffagent.data.errors import BadInput, MissingExtra
 from diffagent.data.wheel import sha256
 
-READ = frozenset({"id", "prompt", "negative_prompt", "images", "instruction"})
+READ = frozenset({"id", "instruction", *Request.model_fields}) - {"target_url"}
+"""Columns of a row; where a server stands is the command's to say."""
+NOT_TEXT = frozenset(name for name in Request.model_fields if not takes_text(name)) - {"images"}
 LONGEST_FAULT = 200
 CSV_CELL = 1 << 24
 """Characters of the longest cell that is read."""
@@ -35,27 +37,14 @@ class Row:
     """What one row asks; ``fault`` says why it cannot be routed, empty where it can."""
 
     id: str | int
-    prompt: str = ""
-    negative_prompt: str = ""
-    images: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
     fault: str = ""
 
     @cached_property
     def key(self) -> bytes:
         """Equal for rows that ask the same."""
-        asked = json.dumps([self.prompt, self.negative_prompt, self.images])
-        return hashlib.blake2b(asked.encode(), digest_size=16).digest()
-
-
-class _Given(BaseModel):
-    """A row as it stands in the input; columns of other names are not read."""
-
-    model_config = ConfigDict(extra="ignore")
-
-    id: StrictStr | StrictInt | None = None
-    prompt: StrictStr
-    negative_prompt: StrictStr | None = None
-    images: list[StrictStr] | None = None
+        text = json.dumps(self.options, sort_keys=True, default=str)
+        return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
 @dataclass(frozen=True)
@@ -98,13 +87,11 @@ def row(found: Any, fault: str, number: int) -> Row:
     known: str | int = name if isinstance(name, str | int) and not isinstance(name, bool) else number
     inner = found.get("instruction")
     asked = {"id": name, **inner} if isinstance(inner, Mapping) and "prompt" not in found else found
-    try:
-        given = _Given.model_validate(asked)
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"][:1]))
-        return Row(known, fault=f"{place}: {first['msg']}"[:LONGEST_FAULT])
-    return Row(known, given.prompt, given.negative_prompt or "", tuple(given.images or ()))
+    options = {name: value for name, value in asked.items() if name in READ - {"id"} and value is not None}
+    if not isinstance(options.get("prompt"), str):
+        given = json.dumps(options.get("prompt"), default=str)[:60]
+        return Row(known, fault=f"prompt is {given}, but it has to be text: say what to draw")
+    return Row(known, options)
 
 
 def _source(digest: str, read: Reader) -> Source:
@@ -148,7 +135,9 @@ def _table(path: Path) -> Iterator[tuple[Any, str]]:
 
 def _cells(cells: Mapping[str, str]) -> dict[str, Any]:
     """A table's row: an empty cell is an absent value, but for the prompt's."""
-    found: dict[str, Any] = {name: cell for name, cell in cells.items() if cell or name == "prompt"}
+    found: dict[str, Any] = {
+        name: _value(name, cell) for name, cell in cells.items() if cell or name == "prompt"
+    }
     images = found.get("images")
     if images is not None:
         try:
@@ -156,6 +145,16 @@ def _cells(cells: Mapping[str, str]) -> dict[str, Any]:
         except ValueError:
             found["images"] = [images]
     return found
+
+
+def _value(name: str, cell: str) -> Any:
+    """A number, true or false where the option is one, as JSON spells it; else the text."""
+    if name in NOT_TEXT:
+        try:
+            return json.loads(cell.lower())
+        except ValueError:
+            return cell  # refused by the request's own check, which says why
+    return cell
 
 
 def _dataset(given: str) -> Source:

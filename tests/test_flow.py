@@ -10,6 +10,7 @@ import pytest
 from diffagent.agent.agent import Agent, Decision
 from diffagent.agent.engines import Engine, Prompt
 from diffagent.agent.grammar import Grammar
+from diffagent.agent.request import Request
 from diffagent.data.callability import flaw
 from diffagent.data.errors import BadPrompt
 from diffagent.data.prompts import NETWORK_TAG
@@ -51,7 +52,7 @@ CORGI = "A cute happy corgi, pixel art"
 
 @pytest.fixture(scope="module")
 def corgi(real_agent: Agent) -> Decision:
-    return real_agent.decide(CORGI)
+    return real_agent.decide(Request.from_prompt(CORGI))
 
 
 def test_a_corgi_in_pixel_art_gets_a_pixel_art_model(real_agent: Agent, corgi: Decision) -> None:
@@ -117,7 +118,7 @@ def test_the_same_prompt_gives_the_same_call_whatever_was_asked_in_between(
     real_agent: Agent, corgi: Decision
 ) -> None:
     real_agent.call("a harbour")
-    again = real_agent.decide(CORGI)
+    again = real_agent.decide(Request.from_prompt(CORGI))
     assert again.call == corgi.call
     assert [one.card.air for one in again.candidates] == [one.card.air for one in corgi.candidates]
 
@@ -155,7 +156,9 @@ def test_changing_only_the_language_models_logits_changes_the_call(real_agent: A
 
     def decide(letter: str, bias: float) -> Decision:
         engine = Biased(real_agent.engine, letter, bias)
-        return Agent(real_agent.catalog, real_agent.prefilter, engine, fusion).decide(CORGI)
+        return Agent(real_agent.catalog, real_agent.prefilter, engine, fusion).decide(
+            Request.from_prompt(CORGI)
+        )
 
     requirement = real_agent.prefilter.require(CORGI)
     scope = real_agent.prefilter.allowing(lambda card: not card.is_pickle)

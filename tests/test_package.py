@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 
 from diffagent.agent.specification import KIND, QUANTUM, Packed
+from diffagent.data.air import AIR
+from diffagent.data.base_models import CRAWLED, ecosystem_of, lora_fit
 from diffagent.data.cards import name_key
 from diffagent.data.catalog import Catalog, default_catalog
 from diffagent.data.prompts import is_sfw
-from diffagent.data.records import AIR_PATTERN, Card, family
+from diffagent.data.records import Card
 from diffagent.data.samplers import SAMPLERS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -103,14 +105,18 @@ def cards() -> list[Card]:
 def test_at_least_4000_entries_can_be_called(cards: list[Card]) -> None:
     wanted = [card for card in cards if not card.is_pickle]
     assert len(wanted) >= 4000
-    with_checkpoints = {family(card.base_model) for card in wanted if card.type == "Checkpoint"}
+    checkpoints = {card.base_model for card in wanted if card.type == "Checkpoint"}
+    with_checkpoints = {
+        name for name in CRAWLED if any(lora_fit(lora=name, checkpoint=base) for base in checkpoints)
+    }
     for card in wanted:
         assert card.type in ("Checkpoint", "LoRA")
         assert card.base_model in ("SD 1.4", "SD 1.5", "SDXL 1.0")
-        assert re.fullmatch(AIR_PATTERN, card.air), card.air
-        assert card.air.split(":")[2:4] == [family(card.base_model), card.type.casefold()]
+        air = AIR.parse(card.air)
+        assert str(air) == card.air
+        assert (air.ecosystem, air.model_type) == (ecosystem_of(card.base_model), card.type)
         assert card.name.strip() == card.name != ""
-        assert card.type == "Checkpoint" or family(card.base_model) in with_checkpoints, card.name
+        assert card.type == "Checkpoint" or card.base_model in with_checkpoints, card.name
 
 
 def test_names_and_airs_are_unique(cards: list[Card]) -> None:

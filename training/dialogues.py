@@ -23,9 +23,10 @@ from diffagent.agent.engines.decode import Vocabulary, spell
 from diffagent.agent.grammar import Grammar, Slot
 from diffagent.agent.settings import settings
 from diffagent.agent.wishes import Wishes
+from diffagent.data.base_models import family_of
 from diffagent.data.dabench import is_new_model
 from diffagent.data.errors import BadInput
-from diffagent.data.records import Card, Usage, family
+from diffagent.data.records import Card, Usage
 from diffagent.training.listing import Listed
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def _from_memory(pair: Listed, usual: Mapping[str, Usage]) -> Dialogue:
 
 
 def _usual_settings(card: Card, pair: Listed, usual: Mapping[str, Usage]) -> Mapping[str, Any]:
-    return settings(card, usual.get(family(card.base_model), Usage()), Wishes(pair.prompt))
+    return settings(card, usual.get(family_of(card.base_model), Usage()), Wishes(pair.prompt))
 
 
 def own_settings(api: Mapping[str, Any]) -> dict[str, str]:

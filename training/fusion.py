@@ -23,8 +23,9 @@ from diffagent.agent.agent import Agent
 from diffagent.agent.fusion import Fusion
 from diffagent.agent.settings import settings
 from diffagent.agent.wishes import Wishes
+from diffagent.data.base_models import family_of
 from diffagent.data.errors import BadInput
-from diffagent.data.records import Card, Usage, family
+from diffagent.data.records import Card, Usage
 from diffagent.training.parameters import Parameters, offer
 from diffagent.training.selection import Pair, Row, habits
 
@@ -117,7 +118,7 @@ def _right(agent: Agent, card: Card, pair: Pair) -> list[list[bool]]:
     requirement = agent.prefilter.require(pair.prompt, pair.negative_prompt)
     offered, label = offer(agent.prefilter.rank(requirement), card)
     asked = answer.question(offered, pair.prompt)
-    usual = settings(card, agent.usual.get(family(card.base_model), Usage()), Wishes(pair.prompt))
+    usual = settings(card, agent.usual.get(family_of(card.base_model), Usage()), Wishes(pair.prompt))
     true, found = Parameters.of_fields(pair.api), []
     for weight in WRITE:
         legal = answer.grammar(label, card, usual, weight)

@@ -24,10 +24,11 @@ from diffagent.agent.answer import question, read, resolve
 from diffagent.agent.prefilter import Candidate
 from diffagent.agent.settings import settings
 from diffagent.agent.wishes import wishes
+from diffagent.data.base_models import family_of
 from diffagent.data.callability import answer_flaw, flaw
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadInput, DiffAgentError, EngineError
-from diffagent.data.records import Card, Usage, family
+from diffagent.data.records import Card, Usage
 
 ANSWER_TOKENS = 64
 AT_ONCE = 32
@@ -125,7 +126,7 @@ def _recalled(agent: Agent, prompts: Sequence[str], progress: Progress) -> Itera
     every, known = memory.names(cards), memory.by_identity(cards)
     for prompt in progress(prompts, "constrained"):
         card = memory.recall(agent.engine, prompt, every, known)
-        usual = settings(card, agent.usual.get(family(card.base_model), Usage()), wishes(prompt))
+        usual = settings(card, agent.usual.get(family_of(card.base_model), Usage()), wishes(prompt))
         legal = memory.grammar(card, usual, agent.fusion.write)
         yield memory.read(agent.engine.write(memory.question(prompt), legal, legal.draft()))
 

@@ -24,11 +24,12 @@ from diffagent.agent.agent import Agent
 from diffagent.agent.answer import expand
 from diffagent.agent.eligible import ANY
 from diffagent.agent.prefilter import Candidate, including
-from diffagent.agent.request import check
+from diffagent.agent.request import Request
 from diffagent.agent.settings import FALLBACK, settings
+from diffagent.data.base_models import family_of
 from diffagent.data.callability import answer_flaw
 from diffagent.data.errors import DiffAgentError, EngineError
-from diffagent.data.records import Card, T2ICall, Usage, family
+from diffagent.data.records import Card, T2ICall, Usage
 from diffagent.training.dialogues import Form
 from diffagent.training.hallucination import ANSWER_TOKENS
 from diffagent.training.rewards.unified import Floats, ImageMetrics, unified
@@ -69,8 +70,8 @@ def five(prompt: str, baseline: T2ICall, sft: T2ICall | None, rrhf: T2ICall | No
 
 def default_call(agent: Agent, card: Card, prompt: str) -> T2ICall:
     """The default model with the default parameters, at its usual size."""
-    wished = check(prompt)
-    size = settings(card, agent.usual.get(family(card.base_model), Usage()), wished)["size"].values[0]
+    wished = Request.from_prompt(prompt).wishes
+    size = settings(card, agent.usual.get(family_of(card.base_model), Usage()), wished)["size"].values[0]
     sampler, steps, cfg = (next(iter(FALLBACK[name])) for name in ("sampler", "steps", "cfg_scale"))
     fields = {"width": size[0], "height": size[1], "sampling_method": sampler}
     return expand(fields | {"sampling_steps": steps, "cfg_scale": float(cfg)}, card, wished)
@@ -92,7 +93,7 @@ def free(agent: Agent, form: Form, default: Card, k: int = 16) -> Caller:
     """The language model alone, as in the paper: its greedy text, without a grammar."""
 
     def call(prompt: str) -> T2ICall | None:
-        wished = check(prompt)
+        wished = Request.from_prompt(prompt).wishes
         offered: list[Candidate] = []
         if form == "candidates":
             offered = agent.prefilter.rank(agent.prefilter.require(prompt), k, agent.eligible.loadable)

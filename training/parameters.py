@@ -19,7 +19,8 @@ from diffagent.agent.agent import Agent
 from diffagent.agent.prefilter import Candidate, including
 from diffagent.agent.settings import FALLBACK, most_frequent
 from diffagent.agent.wishes import wishes
-from diffagent.data.records import Card, Counts, Usage, family
+from diffagent.data.base_models import family_of
+from diffagent.data.records import Card, Counts, Usage
 
 NAMES = ("sampler", "size", "steps_mae", "cfg_mae")
 WHO = ("agent", "model_default", "global_default")
@@ -75,7 +76,7 @@ def say(
     offered, label = offer(candidates, true)
     legal = agent.grammar(label, true, wishes(prompt))
     _, fields = answer.read(agent.engine.write(answer.question(offered, prompt), legal, legal.draft()))
-    usual = agent.usual.get(family(true.base_model), Usage())
+    usual = agent.usual.get(family_of(true.base_model), Usage())
     return Said(
         true=Parameters.of_fields(api),
         agent=Parameters.of_fields(fields),

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from diffagent.agent.executors import Made, Price, Report, downloads
 from diffagent.agent.targets.diffusers import adapter_names
+from diffagent.data.air import AIR
 from diffagent.data.errors import BadInput, JobFailed, MissingExtra, MissingWeights
 from diffagent.data.records import Card
 
@@ -212,15 +213,15 @@ def _tile(pipe: Any, pixels: int) -> None:
 def _card(source: Mapping[str, Any]) -> Card:
     """As much of a card as a download takes."""
     air = source["air"]
-    kind = "LoRA" if air.split(":")[3] == "lora" else "Checkpoint"
-    model, _, version = air.rpartition(":")[2].partition("@")
+    parsed = AIR.parse(air)
+    model, version = parsed.civitai_ids or (None, None)
     return Card(
         name=source["file"],
-        type="LoRA" if kind == "LoRA" else "Checkpoint",
+        type=parsed.model_type or "Checkpoint",
         base_model="",
         air=air,
-        model_id=int(model) if model.isdecimal() else None,
-        version_id=int(version) if version.isdecimal() else None,
+        model_id=model,
+        version_id=version,
         sha256=source["sha256"],
         file_name=source["file"],
     )

@@ -17,6 +17,7 @@ import httpx
 
 from diffagent.agent.executors import Report
 from diffagent.agent.executors.wire import base_url, secret
+from diffagent.data.air import CIVITAI, source_of
 from diffagent.data.errors import BadInput, JobFailed, Refused, Unreachable
 from diffagent.data.records import Card
 from diffagent.data.weights import home
@@ -36,7 +37,7 @@ def fetch(
     """
     from filelock import FileLock
 
-    if card.version_id is None or ":civitai:" not in card.air or card.is_pickle:
+    if card.version_id is None or source_of(card.air) != CIVITAI or card.is_pickle:
         raise BadInput(f"{card.name} ({card.air}) is no safetensors file of Civitai: choose another model")
     if card.sha256 is None:
         raise BadInput(f"the catalog knows no SHA-256 of {card.name}, so no download of it could be checked")

@@ -18,7 +18,8 @@ from diffagent.agent.pmi.feature_cache import Pair, Progress, kept_features
 from diffagent.agent.pmi.identifier import learnt_space, specification_path
 from diffagent.agent.pmi.manifest import Example, by_model
 from diffagent.agent.pmi.specification_file import SpecificationFile
-from diffagent.data.card_json import OTHER
+from diffagent.data.air import AIR, HUGGINGFACE, is_air
+from diffagent.data.base_models import OTHER
 from diffagent.data.cards import Entry
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadInput, UnknownModel
@@ -84,7 +85,7 @@ def _cards(
     exists = path.is_file()
     with Catalog.open(path, writable=True) if exists else Catalog.create(path) as catalog:
         known = {model: _find(catalog, model) for model in groups}
-        new = [model for model, card in known.items() if card is None and not model.startswith("urn:air:")]
+        new = [model for model, card in known.items() if card is None and not is_air(model)]
         entries = [Entry(new_card(model), _samples(groups[model])) for model in new]
         if entries:
             add_entries(catalog, entries, text_encoder)
@@ -97,19 +98,19 @@ def _find(catalog: Catalog, model: str) -> Card | None:
     try:
         return catalog.find(model) if len(catalog) else None
     except UnknownModel:
-        return None if model.startswith("urn:air:") else catalog.by_air(new_card(model).air)
+        return None if is_air(model) else catalog.by_air(new_card(model).air)
 
 
 def new_card(model: str) -> Card:
     """A card of a model that is known by its name alone, ORG/REPO of the Hugging Face hub or a plain name."""
     organisation, _, repository = model.strip().rpartition("/")
-    slug = re.sub(r"[\s:@]+", "-", repository).strip("-") or "model"
-    owner = re.sub(r"[\s/:@]+", "-", organisation) or LOCAL
+    slug = re.sub(r"[\s:@+]+", "-", repository).strip("-") or "model"
+    owner = re.sub(r"[\s/:@+]+", "-", organisation) or LOCAL
     return Card(
         name=model.strip(),
         type="Checkpoint",
-        base_model=OTHER,
-        air=f"urn:air:other:checkpoint:huggingface:{owner}/{slug}",
+        base_model=OTHER.name,
+        air=str(AIR(OTHER.ecosystem, "checkpoint", HUGGINGFACE, f"{owner}/{slug}")),
         description=f"{repository}, a text-to-image model"
         + (f" by {organisation}." if organisation else "."),
         tags=tuple(word for word in re.split(r"[\W_]+", repository.casefold()) if len(word) > 2),

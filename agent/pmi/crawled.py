@@ -16,6 +16,7 @@ from typing import Any
 import httpx
 
 from diffagent.agent.pmi.manifest import Example
+from diffagent.data.air import AIR
 from diffagent.data.cards import air, entry_samples
 from diffagent.data.filters import Scope, passing
 from diffagent.data.image_loading import MAX_BYTES
@@ -47,7 +48,7 @@ def crawled_examples(
     with client or httpx.Client(timeout=30, follow_redirects=True) as http:
         found: list[Example] = []
         for model, number, url, prompt in _listed(raw, each):
-            own = folder / re.sub(r"\W+", "_", model.rsplit(":", 1)[-1])
+            own = folder / re.sub(r"\W+", "_", AIR.parse(model).key)
             file = own / f"{number}.img"
             if not file.is_file():
                 fault = _fetch(http, url, file, pause)

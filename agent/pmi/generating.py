@@ -8,11 +8,13 @@ be built again.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Protocol
 
 from diffagent.agent.pmi.manifest import Example
+from diffagent.data.air import AIR
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadInput
 from diffagent.data.records import Card, T2ICall
@@ -68,7 +70,7 @@ def generate_examples(
         make = maker or _maker(catalog, target, target_url)
         for name in models:
             card = catalog.find(name)
-            own = folder / card.air.rsplit(":", 1)[-1].replace("/", "_")
+            own = folder / AIR.parse(card.air).key.replace("/", "_")
             report(f"{card.name}: {len(texts)} images in {own}")
             for number, text in enumerate(texts):
                 file = own / f"{number:03d}.png"
@@ -105,7 +107,7 @@ def _call(card: Card, catalog: Catalog, prompt: str, seed: int) -> T2ICall:
         "sampling_steps": usual["steps"].values[0],
         "cfg_scale": usual["cfg_scale"].values[0],
     }
-    return expand(fields, card, wished, seed=seed, base_checkpoint=base)
+    return expand(fields, card, replace(wished, seed=seed), base_checkpoint=base)
 
 
 def _keep(made: Path, file: Path, prompt: str) -> None:

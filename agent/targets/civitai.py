@@ -14,12 +14,12 @@ from typing import Any
 from diffagent.agent.targets import comfyui
 from diffagent.agent.targets.fitting import Fit, Resources
 from diffagent.agent.targets.target import Target
+from diffagent.data.air import AIR, CIVITAI, source_of
+from diffagent.data.base_models import backend, civitai_recipes, run_by
 from diffagent.data.errors import BadInput
 from diffagent.data.records import Card, T2ICall
 from diffagent.data.samplers import Sampler
 
-ECOSYSTEMS = ("sd1", "sdxl")
-"""Those whose recipes take a checkpoint of the user's choice and LoRAs."""
 _SAMPLERS = {
     "Euler a": "EulerA", "Euler": "Euler", "LMS": "LMS", "Heun": "Heun", "DPM2": "DPM2", "DPM2 a": "DPM2A",
     "DPM++ 2S a": "DPM2SA", "DPM++ 2M": "DPM2M", "DPM++ SDE": "DPMSDE", "DPM fast": "DPMFast",
@@ -78,9 +78,11 @@ def workflow(request: Mapping[str, Any]) -> dict[str, Any]:
     spelled = comfyui.spelling(sampler) if sampler else None
     if spelled is None:
         raise BadInput(f"sampling_method is {sampler}, which Civitai's workflows do not have: use Euler a")
-    ecosystem = request["model"].split(":")[2]
-    if ecosystem not in ECOSYSTEMS:
-        raise BadInput(f"{request['model']} is neither SD 1.x nor SDXL, which is what Civitai's recipe runs")
+    ecosystem = civitai_recipes().get(AIR.parse(request["model"]).ecosystem)
+    if ecosystem is None:
+        raise BadInput(
+            f"{request['model']} is none of what Civitai's recipes run: {', '.join(run_by('civitai'))}"
+        )
     step = {
         "engine": "comfy",
         "ecosystem": ecosystem,
@@ -98,12 +100,12 @@ def workflow(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def is_hosted(card: Card) -> bool:
-    """Whether a model is Civitai's own."""
-    return card.air.split(":", 4)[4].startswith("civitai:") and card.air.split(":")[2] in ECOSYSTEMS
+    """Whether a model is Civitai's own, and of a base model that its recipes run."""
+    return source_of(card.air) == CIVITAI and backend(card.base_model, "civitai") is not None
 
 
 def _air(card: Card) -> str:
-    if not card.air.split(":", 4)[4].startswith("civitai:"):
+    if source_of(card.air) != CIVITAI:
         raise BadInput(
             f"{card.name} is not on Civitai ({card.air}): let diffagent call choose with --for civitai"
         )

@@ -15,6 +15,7 @@ from typing import Any
 from diffagent.agent.targets import infotext
 from diffagent.agent.targets.fitting import Fit, Resources, file_of
 from diffagent.agent.targets.target import Target
+from diffagent.data.base_models import backend
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadInput, UnknownModel
 from diffagent.data.records import Card, T2ICall
@@ -60,7 +61,7 @@ def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) ->
     assert spelled is not None
     if call.seed is None:
         fit.drop("seed", "KSampler needs a number: 0 stands for null")
-    nodes, loader = _models(call, found, names)
+    nodes, loader = _BUILDERS[backend(found.checkpoint.base_model, "comfyui") or ""](call, found, names)
     clip = ["clip", 0] if call.clip_skip is not None else [loader, 1]
     if any(mark in text for text in (call.prompt, call.negative_prompt) for mark in ("[", "BREAK")):
         fit.drop("prompt", "[word] and BREAK are A1111's alone; (word:1.2) is understood")
@@ -96,7 +97,7 @@ def read(graph: Mapping[str, Mapping[str, Any]], catalog: Catalog) -> T2ICall:
     """
     try:
         return _read(graph, catalog)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, StopIteration) as error:
         raise BadInput(f"no graph of one text-to-image call: {type(error).__name__} {error}") from None
 
 
@@ -163,6 +164,10 @@ def _models(call: T2ICall, found: Resources, names: Mapping[str, str]) -> tuple[
     if call.clip_skip is not None:
         nodes["clip"] = _node("CLIPSetLastLayer", stop_at_clip_layer=-call.clip_skip, clip=[last, 1])
     return nodes, last
+
+
+_BUILDERS = {"checkpoint": _models}
+"""The loaders of a graph, by a base model's row."""
 
 
 def _by_file(name: str, catalog: Catalog) -> Card:

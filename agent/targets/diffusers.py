@@ -12,11 +12,11 @@ from typing import Any
 
 from diffagent.agent.targets.fitting import Fit, Resources, file_of
 from diffagent.agent.targets.target import Target
-from diffagent.data.records import Card, T2ICall, family
+from diffagent.data.air import CIVITAI, source_of
+from diffagent.data.base_models import backend, find
+from diffagent.data.records import Card, T2ICall
 from diffagent.data.samplers import Sampler
 
-PIPELINES = {"sdxl": "StableDiffusionXLPipeline"}
-PIPELINE = "StableDiffusionPipeline"
 _SDE = {"algorithm_type": "sde-dpmsolver++"}
 _SAMPLERS: dict[str, tuple[str, dict[str, Any]]] = {
     "Euler a": ("EulerAncestralDiscreteScheduler", {}),
@@ -69,7 +69,9 @@ def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) ->
     if call.guidance is not None:
         fit.drop("guidance", "the pipeline has one guidance scale, which is cfg_scale")
     fit.weights(call)
-    base = family(found.checkpoint.base_model)
+    base = found.checkpoint.base_model
+    pipeline = backend(base, "diffusers")
+    assert pipeline is not None  # emit refuses others
     kwargs: dict[str, Any] = {
         "prompt": call.prompt,
         "negative_prompt": call.negative_prompt,
@@ -83,7 +85,7 @@ def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) ->
     if skip is not None:
         kwargs["clip_skip"] = skip
     request: dict[str, Any] = {
-        "pipeline": PIPELINES.get(base, PIPELINE),
+        "pipeline": pipeline,
         "checkpoint": _source(found.checkpoint, names),
         "loras": [
             {**_source(card, names), "weight": lora.weight}
@@ -141,7 +143,7 @@ def adapter_names(loras: Sequence[object]) -> list[str]:
 
 def is_runnable(card: Card) -> bool:
     """Whether a model's file is safetensors that Civitai hands out."""
-    return card.version_id is not None and card.air.split(":", 4)[4].startswith("civitai:")
+    return card.version_id is not None and source_of(card.air) == CIVITAI
 
 
 def _source(card: Card, names: Mapping[str, str]) -> dict[str, Any]:
@@ -157,11 +159,14 @@ def _source(card: Card, names: Mapping[str, str]) -> dict[str, Any]:
 def _clip_skip(skip: int | None, base: str, fit: Fit) -> int | None:
     if skip is None:
         return None
-    if base != "sdxl":
-        return skip - 1 or None
-    if skip == 1:
-        fit.drop("clip_skip", "SDXL pipelines stop at the last layer but one or earlier")
-    return skip - 2 if skip > 2 else None
+    row = find(base)
+    usual = row.clip_skip if row is not None else None
+    if usual is None:
+        fit.drop("clip_skip", f"{base} has no clip skip")
+        return None
+    if skip < usual:
+        fit.drop("clip_skip", f"{base}'s pipeline stops at layer {usual} from the end or earlier")
+    return max(0, skip - usual) or None
 
 
 TARGET = Target(name="diffusers", title="diffusers", emit=emit, spelling=spelling, offers=is_runnable)

@@ -12,9 +12,10 @@ from dataclasses import replace
 from diffagent.agent.targets import ITSELF, check_target, load
 from diffagent.agent.targets.fitting import Emitted, Fit, Resources
 from diffagent.agent.targets.target import ALL_SAMPLERS, Target
+from diffagent.data.base_models import backend, lora_fit, run_by
 from diffagent.data.catalog import Catalog, Filter
 from diffagent.data.errors import BadInput
-from diffagent.data.records import Card, T2ICall, family
+from diffagent.data.records import Card, T2ICall
 from diffagent.data.samplers import Sampler
 
 
@@ -53,6 +54,11 @@ def emit(
             )
     samplers = [one for one in api.samplers if known_samplers is None or one in known_samplers]
     fit = Fit(api.title, samplers, nearest)
+    if not runs(target, found.checkpoint):
+        raise BadInput(
+            f"{found.checkpoint.name} is {found.checkpoint.base_model}, which {fit.title} is not known to "
+            f"run: choose a model of {', '.join(run_by(target))}"
+        )
     found = _on_offered_checkpoint(found, catalog, api, fit, names or {})
     request = api.emit(call, found, fit, names or {})
     made = call.model_copy(update=fit.replaced)
@@ -69,7 +75,7 @@ def _on_offered_checkpoint(
     others = (
         card
         for card in catalog.cards(Filter(type="Checkpoint"))
-        if family(card.base_model) == family(base.base_model)
+        if all(lora_fit(lora=lora.base_model, checkpoint=card.base_model) for lora in found.loras)
         and (card.air in names if names else offers(api.name, card))
     )
     near = next(others, None)
@@ -88,7 +94,12 @@ def offers(target: str, card: Card) -> bool:
     if target == ITSELF:
         return not card.is_pickle
     api = load(target)
-    return (api.pickles or not card.is_pickle) and api.offers(card)
+    return (api.pickles or not card.is_pickle) and runs(target, card) and api.offers(card)
+
+
+def runs(target: str, card: Card) -> bool:
+    """Whether a target is known to run models of a card's base model."""
+    return target == ITSELF or backend(card.base_model, target) is not None
 
 
 def supported(target: str) -> tuple[Sampler, ...]:

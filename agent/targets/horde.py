@@ -13,6 +13,7 @@ from typing import Any
 from diffagent.agent.targets.civitai import is_hosted
 from diffagent.agent.targets.fitting import Fit, Resources
 from diffagent.agent.targets.target import Target
+from diffagent.data.air import AIR, CIVITAI, HORDE, source_of
 from diffagent.data.errors import BadInput
 from diffagent.data.records import Card, T2ICall
 from diffagent.data.samplers import Sampler
@@ -80,9 +81,9 @@ def name_of(card: Card) -> str | None:
     """What the Horde calls a checkpoint, or None where the catalog knows no such name."""
     if card.type != "Checkpoint":
         return None
-    source = card.air.split(":", 4)[4]
-    if source.startswith("horde:"):
-        return source.removeprefix("horde:")
+    air = AIR.parse(card.air)
+    if air.source == HORDE:
+        return air.id
     if card.aliases:
         return card.aliases[-1]
     return card.name if card.source == "horde" else None
@@ -104,7 +105,7 @@ def _model(card: Card, names: Mapping[str, str]) -> str:
 
 
 def _lora(card: Card, weight: float) -> dict[str, Any]:
-    if card.version_id is None or not card.air.split(":", 4)[4].startswith("civitai:"):
+    if card.version_id is None or source_of(card.air) != CIVITAI:
         raise BadInput(f"{card.name} has no Civitai version, by which AI Horde's workers fetch a LoRA")
     return {"name": str(card.version_id), "is_version": True, "model": weight, "clip": weight}
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from diffagent.agent.edits import Edit, Find, edit, edited, joined
+from diffagent.agent.request import Request
 from diffagent.data.errors import BadCall, BadInput, BadPrompt
 from diffagent.data.records import T2ICall
-from diffagent.serving.server.deciding import Wanted
 from diffagent.serving.server.schemas import ChatRequest, Message, NamedTool, Tool
 
 TOOL = "text_to_image"
@@ -31,7 +31,7 @@ class Plan:
     ``previous`` is the call before; its seed stays where the model is chosen again and the request has none.
     """
 
-    wanted: Wanted | None
+    wanted: Request | None
     edit: Edit = field(default_factory=Edit)
     previous: T2ICall | None = None
 
@@ -69,13 +69,15 @@ def plan(messages: Sequence[Message], find: Find, seed: int | None = None) -> Pl
         return Plan(None, change, previous)
     total = sum(edits, Edit())
     settings = total.settings
-    wanted = Wanted(
-        joined([prompt, *total.words]),
-        negative_prompt=joined(total.avoid),
-        base_model=settings.base_model,
-        type=settings.type,
-        model=total.model,
-        seed=seed,
+    wanted = Request.parse(
+        {
+            "prompt": joined([prompt, *total.words]),
+            "negative_prompt": joined(total.avoid),
+            "base_model": settings.base_model,
+            "type": settings.type,
+            "model": total.model,
+            "seed": seed,
+        }
     )
     if seed is not None:
         settings = replace(settings, seed=None)

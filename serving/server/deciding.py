@@ -3,43 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from diffagent.agent.engines import BatchEngine
 from diffagent.serving.answers import likely
 
 if TYPE_CHECKING:
     from diffagent.agent.agent import Agent, Decision
-    from diffagent.agent.installed_models import Installed
+    from diffagent.agent.request import Request
     from diffagent.data.records import Card
     from diffagent.serving.server.batch_queue import Work
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """The options of :meth:`~diffagent.agent.agent.Agent.decide`; ``images`` are image files.
-
-    Equal ones are decided once. ``installed`` is not compared: what a server has goes with the target,
-    ``only_installed`` says that it counts.
-    """
-
-    prompt: str
-    negative_prompt: str = ""
-    images: tuple[bytes, ...] = ()
-    base_model: str | None = None
-    type: str | None = None
-    model: str | None = None
-    k: int = 16
-    seed: int | None = None
-    target: str = "diffagent"
-    only_installed: bool = False
-    installed: Installed | None = field(default=None, compare=False)
-
-    def options(self) -> dict[str, Any]:
-        named = {one.name: getattr(self, one.name) for one in fields(self)}
-        del named["only_installed"]
-        return named
 
 
 @dataclass(frozen=True)
@@ -63,20 +37,20 @@ def together(agent: Agent) -> bool:
     return isinstance(agent.engine, BatchEngine)
 
 
-def decisions(agent: Agent) -> Work[Wanted, Decision]:
+def decisions(agent: Agent) -> Work[Request, Decision]:
     """Answers questions by the agent: together where its engine batches, else one after another, each
     delivered as soon as it is there."""
 
-    def work(questions: Iterable[Wanted]) -> Iterator[tuple[Wanted, Decision | Exception]]:
+    def work(questions: Iterable[Request]) -> Iterator[tuple[Request, Decision | Exception]]:
         if together(agent):
             asked = list(questions)
-            yield from zip(asked, agent.decide_many([one.options() for one in asked]), strict=True)
+            yield from zip(asked, agent.decide_many(asked), strict=True)
             return
-        for wanted in questions:
+        for request in questions:
             try:
-                yield wanted, agent.decide(**wanted.options())
+                yield request, agent.decide(request)
             except Exception as error:
-                yield wanted, error
+                yield request, error
 
     return work
 

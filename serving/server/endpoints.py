@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from importlib.resources import files
 from typing import Any
 
@@ -11,10 +12,11 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import ValidationError
 from starlette.datastructures import UploadFile
 
+from diffagent.data.base_models import families
 from diffagent.data.errors import BadInput
 from diffagent.serving.answers import Ranked
 from diffagent.serving.images import checked
-from diffagent.serving.server.deciding import Examples, Wanted
+from diffagent.serving.server.deciding import Examples
 from diffagent.serving.server.faults import Fault, validation_fault
 from diffagent.serving.server.pictures import check_count, read_pictures
 from diffagent.serving.server.schemas import (
@@ -55,19 +57,10 @@ router = APIRouter(responses=ERRORS)
 async def route(body: RouteRequest, request: Request) -> RouteAnswer:
     """Turn a prompt into a T2I call, and into the request of a target."""
     service = service_of(request)
-    wanted = Wanted(
-        body.prompt,
-        negative_prompt=body.negative_prompt,
-        images=read_pictures(body.images, service.config),
-        base_model=body.base_model,
-        type=body.type,
-        model=body.model,
-        k=body.k,
-        seed=body.seed,
-        target=body.target,
-    )
-    decision, timings = await service.decide(request, wanted)
-    emitted = await service.emit(decision.call, body.target, body.nearest)
+    asked = service.request({**dict(body), "images": read_pictures(body.images, service.config)})
+    there = await asyncio.to_thread(service.agent.installed, asked)
+    decision, timings = await service.decide(request, asked)
+    emitted = await service.emit(decision.call, asked.target, asked.nearest, there)
     service.tokens(prompt=body.prompt, call=decision.call.to_json())
     return RouteAnswer(
         **decision.to_dict() | {"timings_ms": timings},
@@ -154,4 +147,6 @@ async def page(request: Request) -> Response:
     """The page and its two files."""
     name, kind = PAGE[request.url.path]
     content = (files("diffagent.serving") / "page" / name).read_bytes()
+    options = "".join(f'<option value="{family}">{title}</option>' for family, title in families())
+    content = content.replace(b"<!-- base models -->", options.encode())
     return Response(content, media_type=kind, headers={"Cache-Control": "no-cache"})

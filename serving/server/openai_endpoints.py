@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from dataclasses import replace
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
+from diffagent.agent.request import Request as AgentRequest
 from diffagent.data.errors import BadPrompt
 from diffagent.data.records import T2ICall
 from diffagent.serving.server import chat
-from diffagent.serving.server.deciding import Wanted
 from diffagent.serving.server.endpoints import ERRORS
 from diffagent.serving.server.faults import Fault
 from diffagent.serving.server.generating import size_of
@@ -75,7 +74,7 @@ async def _next_call(body: ChatRequest, request: Request, service: Service) -> T
     plan = await asyncio.to_thread(chat.plan, body.messages, service.find, body.seed)
     if plan.wanted is None:
         return plan.finished(None)
-    decision, _ = await service.decide(request, replace(plan.wanted, images=images))
+    decision, _ = await service.decide(request, plan.wanted.model_copy(update={"images": images}))
     return plan.finished(decision.call)
 
 
@@ -88,19 +87,22 @@ async def images_generations(body: ImagesRequest, request: Request) -> ImagesAns
     if not body.prompt.strip():
         raise BadPrompt('the prompt is empty: say what to draw, such as "A cute happy corgi, pixel art"')
     there = await attended(request, studio.installed())
-    wanted = Wanted(
-        body.prompt,
-        model=None if body.model in (None, chat.MODEL) else body.model,
-        target=target,
-        only_installed=there is not None,
-        installed=there,
+    asked = AgentRequest.parse(
+        {
+            "prompt": body.prompt,
+            "model": None if body.model in (None, chat.MODEL) else body.model,
+            "target": target,
+            "installed": there is not None,
+            "target_url": service.config.target_url,
+            "n": body.n or 1,
+        }
     )
-    decision, _ = await service.decide(request, wanted)
+    decision, _ = await service.decide(request, asked)
     call = decision.call
     if size is not None:
         call = call.model_copy(update={"width": size[0], "height": size[1]})
     started = time.perf_counter()
-    pictures = await attended(request, studio.images(call, body.n or 1, there))
+    pictures = await attended(request, studio.images(call, asked.n, there))
     took = time.perf_counter() - started
     service.metrics.stage("target", took)
     note(request, target=target, target_ms=round(1e3 * took, 1), images=len(pictures))

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
 
 from diffagent.agent.answer import LABELS
+from diffagent.agent.request import MAX_IMAGES
+from diffagent.agent.request import Request as AgentRequest
 from diffagent.data.records import T2ICall
 from diffagent.serving.answers import Ranked, Target
 
@@ -36,37 +39,26 @@ class ErrorBody(BaseModel):
     error: ErrorDetail
 
 
-def _spelled(value: Any) -> Any:
-    spelled = {"checkpoint": "Checkpoint", "lora": "LoRA"}
-    return spelled.get(value.casefold(), value) if isinstance(value, str) else value
-
-
-ModelKind = Annotated[Literal["Checkpoint", "LoRA"], BeforeValidator(_spelled)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1, strict=True)]
 ImageText = Annotated[str, Field(description="An image file as base64 or as a data URL; no address.")]
 
 
-class RouteRequest(Strict):
-    """``model`` overrides the choice; ``nearest`` replaces what the target lacks."""
+class RouteRequest(AgentRequest):
+    """Every option of a request to the agent; where a target stands is the server's to say."""
 
-    prompt: str
-    negative_prompt: str = ""
-    images: list[ImageText] = []
-    base_model: str | None = None
-    type: ModelKind | None = None
-    k: int = Field(16, ge=1, le=len(LABELS), strict=True)
-    target: Target = "diffagent"
-    model: str | None = None
-    seed: Seed | None = None
-    nearest: bool = False
+    images: tuple[ImageText, ...] = Field((), max_length=MAX_IMAGES)
+    installed: bool = Field(False, description=AgentRequest.model_fields["installed"].description)
+    target_url: SkipJsonSchema[None] = None
 
 
 class RouteAnswer(BaseModel):
-    """``request`` is the body that the target takes."""
+    """``request`` is the body that the target takes; ``notes`` say what could not be had or was changed."""
 
     call: T2ICall
     request: dict[str, Any]
     not_carried: list[str]
+    n: int
+    notes: list[str]
     candidates: list[Ranked]
     timings_ms: dict[str, float]
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.requests import Request
 
+from diffagent.agent.request import Request as AgentRequest
 from diffagent.agent.targets.emitting import emit
 from diffagent.agent.targets.fitting import Emitted
 from diffagent.data.catalog import Catalog
@@ -17,7 +18,6 @@ from diffagent.serving.server.config import ServerConfig
 from diffagent.serving.server.deciding import (
     Examples,
     Seen,
-    Wanted,
     decisions,
     identifications,
     together,
@@ -29,6 +29,7 @@ from diffagent.serving.server.metrics import Metrics
 
 if TYPE_CHECKING:
     from diffagent.agent.agent import Agent, Decision
+    from diffagent.agent.installed_models import Installed
 
 T = TypeVar("T")
 BATCHING_THREADS = 4
@@ -45,7 +46,7 @@ class Service:
         self.config = config
         self.metrics = Metrics()
         self.studio = Studio(agent.catalog, config, self.metrics)
-        self.queue: BatchQueue[Wanted, Decision] = BatchQueue(
+        self.queue: BatchQueue[AgentRequest, Decision] = BatchQueue(
             decisions(agent),
             limit=config.queue,
             size=config.batch,
@@ -77,9 +78,9 @@ class Service:
     def _queues(self) -> list[BatchQueue[Any, Any]]:
         return [queue for queue in (self.queue, self.identifying) if queue is not None]
 
-    async def decide(self, request: Request, wanted: Wanted) -> tuple[Decision, dict[str, float]]:
+    async def decide(self, request: Request, asked: AgentRequest) -> tuple[Decision, dict[str, float]]:
         """A decision, and its timings in milliseconds with the time in the queue."""
-        found = await attended(request, self.queue.ask(wanted, self.config.deadline))
+        found = await attended(request, self.queue.ask(asked, self.config.deadline))
         decision = found.answer
         self.metrics.decided(found.waited, decision.timings_ms, len(decision.candidates))
         timings = {"queue": 1e3 * found.waited, **decision.timings_ms}
@@ -87,8 +88,28 @@ class Service:
             request, air=decision.call.air, **{f"{name}_ms": round(took, 1) for name, took in timings.items()}
         )
         if self.config.log_prompts:
-            note(request, prompt=wanted.prompt)
+            note(request, prompt=asked.prompt)
         return decision, {name: round(took, 1) for name, took in timings.items()}
+
+    def request(self, options: Mapping[str, Any]) -> AgentRequest:
+        """A request to the agent from a client's options.
+
+        What is installed is asked of the configured target's server alone.
+
+        Raises:
+            BadInput: an option is wrong. Fault: the target has no server here (501).
+        """
+        asked = AgentRequest.parse({**options, "target_url": None})
+        if not asked.installed:
+            return asked
+        if asked.target != self.config.target:
+            raise Fault(
+                501,
+                "not_configured",
+                f"there is no server of {asked.target} here to ask what is installed: leave installed out, "
+                f"or start this server with --target {asked.target}",
+            )
+        return asked.model_copy(update={"target_url": self.config.target_url})
 
     async def identify(self, request: Request, examples: Examples) -> tuple[Seen, float]:
         """Models by example images, and the milliseconds that it took, waiting included.
@@ -109,10 +130,20 @@ class Service:
         self.metrics.stage("identify", took - found.waited)
         return found.answer, 1e3 * took
 
-    async def emit(self, call: T2ICall, target: str, nearest: bool) -> Emitted:
-        """The request that a target takes for a call."""
+    async def emit(
+        self, call: T2ICall, target: str, nearest: bool, there: Installed | None = None
+    ) -> Emitted:
+        """The request that a target takes for a call; ``there`` is what its server has."""
         started = asyncio.get_running_loop().time()
-        emitted = await asyncio.to_thread(emit, call, target, self.catalog, nearest=nearest)
+        emitted = await asyncio.to_thread(
+            emit,
+            call,
+            target,
+            self.catalog,
+            nearest=nearest,
+            names=there.names if there else None,
+            known_samplers=there.samplers if there else None,
+        )
         self.metrics.stage("emit", asyncio.get_running_loop().time() - started)
         return emitted
 

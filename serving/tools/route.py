@@ -5,12 +5,16 @@ In: :class:`RouteArguments`. Out: :class:`Routed`, with the fields of ``POST /v1
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
+from pydantic.json_schema import SkipJsonSchema
 
-from diffagent.data.records import ModelType, T2ICall
-from diffagent.serving.answers import Ranked, Target
+from diffagent.agent.request import MAX_IMAGES, Request
+from diffagent.data.records import T2ICall
+from diffagent.serving.answers import Ranked
+from diffagent.serving.tools.example_images import read_image
 
 if TYPE_CHECKING:
     from diffagent.agent.agent import Agent
@@ -22,38 +26,26 @@ DESCRIPTION = (
 )
 
 
-class RouteArguments(BaseModel):
-    """What a language model may say about one call."""
+class RouteArguments(Request):
+    """What a language model may say about one call: every option of a request.
 
-    model_config = ConfigDict(extra="forbid")
+    ``images`` are paths of local files or data URLs. The prompt is checked with the rest, by
+    :meth:`~diffagent.agent.request.Request.parse`.
+    """
 
-    prompt: str = Field(
-        description="What to draw, in any words. Sizes, shapes, steps, samplers and base models said in it "
-        'are honoured ("landscape", "1024x768", "30 steps", "SDXL").'
+    prompt: str = Field(description=Request.model_fields["prompt"].description)
+    images: tuple[str, ...] = Field(
+        (),
+        max_length=MAX_IMAGES,
+        description="Example images, 1 to 6: each the path of a local file or a data URL. No other URL is "
+        "fetched.",
     )
-    negative_prompt: str = Field("", description="What to avoid; it also tells models apart.")
-    base_model: str | None = Field(
-        None, description='Only models of this base model ("SD 1.5", "SDXL 1.0") or family ("sd1", "sdxl").'
-    )
-    type: ModelType | None = Field(None, description="Only checkpoints, or only LoRAs.")
-    model: str | None = Field(
-        None, description="Use this model of the catalog: name, AIR, Civitai id, hash or file name."
-    )
-    commercial: bool = Field(False, description="Only models whose images may be sold.")
-    seed: int | None = Field(None, ge=0, le=2**32 - 1, description="Seed of the image; null: any.")
+    installed: bool = Field(False, description=Request.model_fields["installed"].description)
+    target_url: SkipJsonSchema[None] = None
 
-
-class TargetedArguments(RouteArguments):
-    """The same, for a caller who also says which API is going to make the image."""
-
-    target: Target = Field(
-        "diffagent",
-        description="The API that makes the image: adds its request body. diffagent: the call only.",
-    )
-    nearest: bool = Field(
-        False,
-        description="Replace what the target lacks by the nearest that it has, where it would be an error.",
-    )
+    def options(self) -> dict[str, Any]:
+        """The arguments that were given, by name."""
+        return {name: getattr(self, name) for name in self.model_fields_set - {"target_url"}}
 
 
 class Routed(BaseModel):
@@ -62,24 +54,36 @@ class Routed(BaseModel):
     call: T2ICall
     request: dict[str, Any] | None = Field(description="What the target takes; null for diffagent.")
     not_carried: list[str] = Field(description="Fields of the call that the request lacks or replaces.")
+    n: int = Field(description="How many pictures were asked for.")
+    notes: list[str] = Field(description="What could not be had or was changed.")
     candidates: list[Ranked] = Field(description="The models that were in the choice, best first.")
     timings_ms: dict[str, float]
 
 
-def route(
-    agent: Agent, prompt: str, *, target: str = "diffagent", nearest: bool = False, **options: Any
-) -> Routed:
-    """A call and its request; the options are those of :meth:`diffagent.agent.agent.Agent.decide`.
+def route(agent: Agent, options: Mapping[str, Any]) -> Routed:
+    """A call and its request; the options are the fields of :class:`~diffagent.agent.request.Request`.
+
+    Images given as text are paths or data URLs.
 
     Raises:
         BadInput: what was asked cannot be routed, or the target lacks a value.
     """
     from diffagent.agent.targets.emitting import emit
 
-    decision = agent.decide(prompt, target=target, **options)
-    emitted = emit(decision.call, target, agent.catalog, nearest=nearest)
+    images = [read_image(one) if isinstance(one, str) else one for one in options.get("images", ())]
+    request = Request.parse({**options, "images": images})
+    there = agent.installed(request)
+    decision = agent.decide(request.model_copy(update={"installed": there}) if there else request)
+    emitted = emit(
+        decision.call,
+        request.target,
+        agent.catalog,
+        nearest=request.nearest,
+        names=there.names if there else None,
+        known_samplers=there.samplers if there else None,
+    )
     return Routed(
         **decision.to_dict(),
-        request=None if target == "diffagent" else emitted.request,
+        request=None if request.target == "diffagent" else emitted.request,
         not_carried=emitted.not_carried,
     )

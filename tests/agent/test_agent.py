@@ -11,7 +11,7 @@ from stand_ins import RuleEngine
 
 from diffagent.agent.agent import Agent
 from diffagent.agent.fusion import Fusion
-from diffagent.agent.request import clean
+from diffagent.agent.request import Request, clean
 from diffagent.data.errors import BadInput, BadPrompt, UnknownModel
 from diffagent.data.prompts import NETWORK_TAG
 from diffagent.data.records import T2ICall
@@ -66,7 +66,7 @@ def test_a_base_model_said_in_the_prompt_narrows_and_stays_in_it(make_agent: Mak
 
 
 def test_pickles_are_never_offered(make_agent: MakeAgent) -> None:
-    decision = make_agent().decide("pixel art dragon", k=5)
+    decision = make_agent().decide(Request.from_prompt("pixel art dragon", k=5))
     assert "Old Pickle" not in [one.card.name for one in decision.candidates]
     with pytest.raises(BadInput, match="ckpt"):
         make_agent().call("a dragon", model="Old Pickle")
@@ -74,12 +74,12 @@ def test_pickles_are_never_offered(make_agent: MakeAgent) -> None:
 
 def test_changing_only_the_language_models_scores_changes_the_call(make_agent: MakeAgent) -> None:
     fusion = Fusion(choice=1.0, write=1.0)
-    first = make_agent(RuleEngine(), fusion).decide("pixel art of a dog")
+    first = make_agent(RuleEngine(), fusion).decide(Request.from_prompt("pixel art of a dog"))
     liked = RuleEngine(
         prefer=lambda label: 50.0 if label == "B" else 0.0,
         like=lambda slot, option: 50.0 if option.startswith(("512", "25", "DDIM")) else 0.0,
     )
-    second = make_agent(liked, fusion).decide("pixel art of a dog")
+    second = make_agent(liked, fusion).decide(Request.from_prompt("pixel art of a dog"))
     assert second.call.model == first.candidates[1].card.name != first.call.model
     assert second.candidates[0].score > first.candidates[1].score
     ignored = make_agent(liked, Fusion(choice=0.0, write=0.0)).call("pixel art of a dog")

@@ -252,7 +252,7 @@ def test_a_checkpoints_call() -> None:
 
 def test_what_the_user_wishes_goes_before_what_people_use() -> None:
     told = card("Fox", usage=Usage(clip_skip={2: 3}))
-    call = expand(FIELDS_OF_A_CALL, told, Wishes("a den", clip_skip=1, seed=7), seed=0)
+    call = expand(FIELDS_OF_A_CALL, told, Wishes("a den", clip_skip=1, seed=0))
     assert (call.clip_skip, call.seed) == (1, 0)
 
 

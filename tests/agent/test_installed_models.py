@@ -12,6 +12,7 @@ from target_calls import AURORA, BASALT, CHALK_OWL, INK_FOX, PICKLED, invented_c
 
 from diffagent.agent.agent import Agent
 from diffagent.agent.installed_models import Installed, read_installed
+from diffagent.agent.request import Request
 from diffagent.agent.targets.emitting import emit
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadInput, Unreachable
@@ -108,20 +109,24 @@ def test_the_agent_chooses_among_what_is_installed(make_agent: Callable[..., Age
     agent = make_agent(RuleEngine())
     oil, ink = agent.catalog.find('Oil "Masters" {v2}'), agent.catalog.find("Ink Fox Style")
     there = Installed("comfyui", "u", {oil.air: "oil.safetensors"}, (split("Euler"),))
-    call = agent.decide("pixel art of a fox", target="comfyui", installed=there).call
+    call = agent.decide(Request.from_prompt("pixel art of a fox", target="comfyui", installed=there)).call
     assert (call.model, call.sampling_method) == (oil.name, "Euler")  # DPM++ 2M Karras is not there
     with_lora = Installed(
         "comfyui", "u", {oil.air: "oil.safetensors", ink.air: "ink.safetensors"}, (split("Euler"),)
     )
-    call = agent.decide("ink drawing of a fox", type="LoRA", target="comfyui", installed=with_lora).call
+    call = agent.decide(
+        Request.from_prompt("ink drawing of a fox", type="LoRA", target="comfyui", installed=with_lora)
+    ).call
     assert (call.model, call.base_checkpoint) == (ink.name, oil.air)
     request = emit(call, "comfyui", agent.catalog, names=with_lora.names).request
     assert request["prompt"]["2"]["inputs"]["lora_name"] == "ink.safetensors"
     alone = Installed("comfyui", "u", {ink.air: "ink.safetensors"}, (split("Euler"),))
     with pytest.raises(BadInput, match="no model"):
-        agent.decide("a fox", target="comfyui", installed=alone)  # a LoRA without a checkpoint
+        agent.decide(
+            Request.from_prompt("a fox", target="comfyui", installed=alone)
+        )  # a LoRA without a checkpoint
     with pytest.raises(BadInput, match="is not installed there"):
-        agent.decide("a fox", model="Tiny Pixels", target="comfyui", installed=there)
+        agent.decide(Request.from_prompt("a fox", model="Tiny Pixels", target="comfyui", installed=there))
 
 
 def test_the_agent_chooses_what_a_target_can_run(make_agent: Callable[..., Agent]) -> None:

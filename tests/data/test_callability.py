@@ -71,7 +71,7 @@ def test_a_call_that_names_an_entry_is_callable(catalog: Catalog, call: dict[str
         ({**LORA, "loras": [*LORA["loras"], {**STRANGE, "air": "urn:air:sd1:lora:civitai:7@8"}]},
          "loras.1: urn:air:sd1:lora:civitai:7@8 is no LoRA of the catalog"),
         ({**LORA, "base_checkpoint": "urn:air:sd1:checkpoint:civitai:7@8"}, "is no checkpoint of"),
-        ({**LORA, "base_checkpoint": "urn:air:sdxl:checkpoint:civitai:44@45"}, "of another family"),
+        ({**LORA, "base_checkpoint": "urn:air:sdxl:checkpoint:civitai:44@45"}, "runs no LoRA of SD 1.5"),
     ],
 )  # fmt: skip
 def test_a_call_that_does_not_is_told_why(catalog: Catalog, call: dict[str, Any], says: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 from invented_items import file, item, version
 
 from diffagent.data.errors import BadInput
-from diffagent.data.filters import Funnel, Scope, is_flagged, judge, named_base_models, passing, spelled
+from diffagent.data.filters import Funnel, Scope, is_flagged, judge, passing
 
 
 def test_a_usable_model_passes():
@@ -98,13 +98,8 @@ def test_the_funnel_counts_everything_once():
     }
 
 
-def test_base_models_are_spelled_as_in_the_catalog():
-    assert spelled("stable diffusion 1") == "SD 1.5"
-    assert spelled("stable_diffusion_xl") == "SDXL 1.0"
-    assert spelled(None) == ""
-    assert named_base_models("SD1") == ("SD 1.4", "SD 1.5")
-    assert named_base_models("sdxl") == ("SDXL 1.0",)
-    assert named_base_models("sd 1.5") == ("SD 1.5",)
-    assert Scope.of([]) == Scope()
-    with pytest.raises(BadInput, match=r"'sd3'.*give one of SD 1\.4"):
-        named_base_models("sd3")
+def test_a_scope_is_of_base_models_that_are_crawled():
+    assert Scope.of(()).base_models == ("SD 1.4", "SD 1.5", "SDXL 1.0")
+    assert Scope.of(["sdxl", "sd 1.5"]).base_models == ("SDXL 1.0", "SD 1.5")
+    with pytest.raises(BadInput, match="'Other' is added by hand"):
+        Scope.of(["other"])

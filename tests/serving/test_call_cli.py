@@ -58,7 +58,7 @@ def test_the_call_keeps_the_contracts_order_and_is_utf_8(capsys: Captured) -> No
 @pytest.mark.usefixtures("loads")
 def test_explain_adds_candidates_and_timings(capsys: Captured) -> None:
     found = json.loads(run(capsys, "--explain", "-k", "3", "pixel art of a fox"))
-    assert list(found) == ["call", "candidates", "timings_ms"]
+    assert list(found) == ["call", "n", "notes", "candidates", "timings_ms"]
     assert T2ICall.parse(found["call"]).model == found["candidates"][0]["model"]
     assert len(found["candidates"]) == 3
     for one in found["candidates"]:

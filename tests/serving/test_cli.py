@@ -121,7 +121,7 @@ def test_an_error_that_nobody_thought_of_is_one_line_too(
     def breaks(*_: object, **__: object) -> None:
         raise ZeroDivisionError("two\nlines")
 
-    monkeypatch.setattr(request, "check", breaks)
+    monkeypatch.setattr(request.Request, "parse", breaks)
     status, out, err = run(capsys, "a fox")
     assert (status, out) == (1, "")
     assert_one_line(err, "unexpected ZeroDivisionError: two lines", "--debug")
@@ -135,7 +135,7 @@ def test_an_interrupt_is_status_1(capsys: Captured, monkeypatch: pytest.MonkeyPa
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(request, "check", interrupted)
+    monkeypatch.setattr(request.Request, "parse", interrupted)
     status, _, err = run(capsys, "a fox")
     assert (status, err) == (1, "\ndiffagent: interrupted\n")  # below the terminal's ^C
 

@@ -24,6 +24,7 @@ from stand_ins import RuleEngine
 
 from diffagent.agent.agent import Agent
 from diffagent.agent.engines import Prompt
+from diffagent.agent.request import Request
 from diffagent.data.errors import BadInput, BadPrompt, UnknownModel
 from diffagent.data.records import T2ICall
 from diffagent.serving.langchain import DiffAgentRunnable, DiffAgentTool
@@ -120,9 +121,11 @@ def test_arguments_outside_the_schema_are_refused(agent: Agent) -> None:
     for wrong in ({"seed": -1}, {"type": "Hypernetwork"}, {"colour": "red"}):
         with pytest.raises(ValidationError):
             tool.invoke({"prompt": "a fox", **wrong})
-    for wrong in ({"k": 0}, {"k": 53}, {"target": "dalle"}, {"agent": "an agent"}):
-        with pytest.raises(ValidationError):
-            DiffAgentTool(**wrong)
+    for option in ({"k": 0}, {"k": 53}, {"target": "dalle"}):
+        with pytest.raises(BadInput, match=next(iter(option))):
+            DiffAgentTool(**option)
+    with pytest.raises(ValidationError):
+        DiffAgentTool(agent="an agent")
 
 
 def test_nothing_is_loaded_before_the_first_call() -> None:
@@ -175,9 +178,7 @@ def test_the_model_is_told_every_argument(agent: Agent) -> None:
     model = ScriptedChatModel(script=[])
     create_agent(model, tools=[DiffAgentTool(agent=agent)]).invoke(ASKED)
     (schema,) = model.bound
-    assert set(schema["properties"]) == {
-        "prompt", "negative_prompt", "base_model", "type", "model", "commercial", "seed",
-    }  # fmt: skip
+    assert set(schema["properties"]) == set(Request.model_fields) - {"target_url"}
     assert schema["required"] == ["prompt"]
 
 

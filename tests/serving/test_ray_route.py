@@ -79,9 +79,9 @@ def test_a_killed_worker_loses_and_repeats_nothing(
 def test_what_an_actor_cannot_load_is_the_commands_error(tmp_path: Path) -> None:
     answer = on_ray("local", 1, (str(tmp_path / "absent.sqlite"), None, "transformers"), {})
     with pytest.raises(BadCatalog, match="absent"):
-        list(answer(iter([[Row(0, "a")]])))
+        list(answer(iter([[Row(0, {"prompt": "a"})]])))
 
 
 def test_a_cluster_that_is_not_there() -> None:
     with pytest.raises(BadInput, match="ray start --head"):
-        list(on_ray("127.0.0.1:9", 1, (None, None, "transformers"), {})(iter([[Row(0, "a")]])))
+        list(on_ray("127.0.0.1:9", 1, (None, None, "transformers"), {})(iter([[Row(0, {"prompt": "a"})]])))

@@ -41,10 +41,10 @@ class Echo:
     def __call__(self, blocks: Iterable[list[Row]]) -> Iterator[list[Body]]:
         for rows in blocks:
             for row in rows:
-                if row.prompt == self.fatal:
+                if row.options["prompt"] == self.fatal:
                     raise RuntimeError("power cut")
-                self.asked.append(row.prompt)
-            yield [{"call": {"prompt": row.prompt}} for row in rows]
+                self.asked.append(row.options["prompt"])
+            yield [{"call": {"prompt": row.options["prompt"]}} for row in rows]
 
 
 def run(path: Path, out: Path, answer: Echo, block: int = 2, **settings: Any) -> dict[str, int]:
@@ -63,14 +63,14 @@ def test_rows_of_a_file_of_json_lines(tmp_path: Path) -> None:
     source = open_source(str(path))
     rows = list(source)
     assert rows[:3] == [
-        Row(0, "a"),
-        Row("x", "b", "c", ("d.png",)),
-        Row(7, "e", "f"),
+        Row(0, {"prompt": "a"}),
+        Row("x", {"prompt": "b", "negative_prompt": "c", "images": ["d.png"]}),
+        Row(7, {"prompt": "e", "negative_prompt": "f"}),
     ]
     assert [row.id for row in rows] == [0, "x", 7, 3, 4, "y", 9, 7, 8]
-    assert [bool(row.fault) for row in rows] == [False] * 3 + [True] * 6
+    assert [bool(row.fault) for row in rows] == [False] * 3 + [True] * 5 + [False]
     assert "no JSON" in rows[3].fault
-    assert rows[5].fault == "prompt: Field required"
+    assert rows[5].fault == "prompt is null, but it has to be text: say what to draw"
     assert (source.count, source.unread) == (9, ("colour",))
 
 
@@ -83,34 +83,37 @@ def test_rows_of_tables(tmp_path: Path) -> None:
     )
     source = open_source(str(path))
     assert list(source)[:3] == [
-        Row("1", 'a, "b"\nc'),
-        Row(1, "d", "e", ("f.png",)),
-        Row("3", "g", "", ("h", "i")),
+        Row("1", {"prompt": 'a, "b"\nc'}),
+        Row(1, {"prompt": "d", "negative_prompt": "e", "images": ["f.png"]}),
+        Row("3", {"prompt": "g", "images": ["h", "i"]}),
     ]
     assert "5 columns" in list(source)[3].fault
     assert source.unread == ("rating",)
     tabs = tmp_path / "in.tsv"
     tabs.write_text("prompt\tid\nk, l\tm\n", encoding="utf-8")
-    assert list(open_source(str(tabs))) == [Row("m", "k, l")]
+    assert list(open_source(str(tabs))) == [Row("m", {"prompt": "k, l"})]
 
 
 def test_rows_of_a_dataset(tmp_path: Path) -> None:
     import datasets
 
     made = datasets.Dataset.from_list(
-        [{"id": "a", "prompt": "b", "n": 1}, {"id": "c", "prompt": None, "n": 2}]
+        [{"id": "a", "prompt": "b", "hue": 1}, {"id": "c", "prompt": None, "hue": 2}]
     )
     made.save_to_disk(tmp_path / "one")
     datasets.DatasetDict(train=made, test=made.select([1])).save_to_disk(tmp_path / "two")
     source = open_source(str(tmp_path / "one"))
-    assert [(row.id, row.prompt, bool(row.fault)) for row in source] == [("a", "b", False), ("c", "", True)]
-    assert (source.count, source.unread) == (2, ("n",))
+    assert [(row.id, row.options.get("prompt"), bool(row.fault)) for row in source] == [
+        ("a", "b", False),
+        ("c", None, True),
+    ]
+    assert (source.count, source.unread) == (2, ("hue",))
     assert [row.id for row in open_source(f"{tmp_path}/two:test")] == ["c"]
     with pytest.raises(BadInput, match="splits train, test"):
         open_source(str(tmp_path / "two"))
     (tmp_path / "files").mkdir()
     write(tmp_path / "files/train.jsonl", [{"prompt": "z"}])
-    assert [row.prompt for row in open_source(f"{tmp_path}/files:train")] == ["z"]
+    assert [row.options["prompt"] for row in open_source(f"{tmp_path}/files:train")] == ["z"]
 
 
 @pytest.mark.parametrize(
@@ -148,7 +151,10 @@ def test_order_is_kept_and_rows_that_ask_the_same_are_computed_once(tmp_path: Pa
     found = lines(out)
     assert [one["id"] for one in found] == list("abcdefg")
     assert [one.get("call", {}).get("prompt") for one in found] == ANSWERED
-    assert found[3]["error"] == {"type": "BadInput", "message": "prompt: Field required"}
+    assert found[3]["error"] == {
+        "type": "BadInput",
+        "message": "prompt is null, but it has to be text: say what to draw",
+    }
     assert summary == {"rows": 7, "calls": 6, "errors": 1, "computed": 4, "copied": 2, "kept": 0}
 
 
@@ -256,7 +262,7 @@ from diffagent.serving.rows import open_source
 def answer(blocks):
     for rows in blocks:
         time.sleep(0.02)
-        yield [{"call": {"prompt": row.prompt}} for row in rows]
+        yield [{"call": {"prompt": row.options["prompt"]}} for row in rows]
 
 route(open_source(sys.argv[1]), Path(sys.argv[2]), answer, {}, 3)
 """

@@ -55,7 +55,7 @@ def test_for_prints_the_request_and_what_it_does_not_carry(capsys: Captured) -> 
 def test_explain_has_the_call_and_the_request(capsys: Captured) -> None:
     _, out, _ = run(capsys, "pixel art of a fox", "--for", "openai", "--explain")
     found = json.loads(out)
-    assert list(found) == ["call", "candidates", "timings_ms", "request", "not_carried"]
+    assert list(found) == ["call", "n", "notes", "candidates", "timings_ms", "request", "not_carried"]
     assert T2ICall.parse(found["call"]).model == found["request"]["model"] == "Tiny Pixels"
     assert found["not_carried"] == ["sampling_method"]
 
@@ -98,7 +98,7 @@ def test_installed_asks_the_server(capsys: Captured) -> None:
 @pytest.mark.usefixtures("agent")
 @pytest.mark.parametrize(
     "options",
-    [["--installed"], ["--target-url", "http://127.0.0.1:1"], ["--for", "midjourney"]],
+    [["--target-url", "http://127.0.0.1:1"], ["--for", "midjourney"]],
 )
 def test_wrong_usage(capsys: Captured, options: list[str]) -> None:
     code, out, err = run(capsys, "a fox", *options)

@@ -18,7 +18,7 @@ from diffagent.data.errors import BadImage, BadInput, UnknownModel
 from diffagent.serving.answers import Target
 from diffagent.serving.tools.example_images import MAX_BYTES, read_image
 from diffagent.serving.tools.identify import identify
-from diffagent.serving.tools.route import RouteArguments, TargetedArguments, route
+from diffagent.serving.tools.route import RouteArguments, route
 from diffagent.serving.tools.search import SearchArguments, search
 from diffagent.serving.wording import told, wrong_arguments
 
@@ -29,7 +29,7 @@ def test_targets_are_those_of_the_agent() -> None:
     assert get_args(Target) == TARGETS
 
 
-@pytest.mark.parametrize("arguments", [RouteArguments, TargetedArguments, SearchArguments])
+@pytest.mark.parametrize("arguments", [RouteArguments, SearchArguments])
 def test_every_argument_is_described_and_no_other_is_taken(arguments: Any) -> None:
     schema = arguments.model_json_schema()
     assert schema["additionalProperties"] is False
@@ -37,7 +37,7 @@ def test_every_argument_is_described_and_no_other_is_taken(arguments: Any) -> No
 
 
 def test_route_gives_the_call_and_what_led_to_it(agent: Agent) -> None:
-    found = route(agent, "pixel art of a fox", k=3, seed=7)
+    found = route(agent, {"prompt": "pixel art of a fox", "k": 3, "seed": 7})
     assert (found.call.model, found.call.seed, found.request, found.not_carried) == (
         "Tiny Pixels",
         7,
@@ -50,16 +50,18 @@ def test_route_gives_the_call_and_what_led_to_it(agent: Agent) -> None:
 
 
 def test_route_gives_the_request_of_a_target(agent: Agent) -> None:
-    found = route(agent, "pixel art of a fox", target="openai")
+    found = route(agent, {"prompt": "pixel art of a fox", "target": "openai"})
     assert found.request is not None
     assert (found.request["model"], found.not_carried) == ("Tiny Pixels", ["sampling_method"])
 
 
 def test_what_a_target_lacks_is_an_error_that_names_the_argument(agent: Agent) -> None:
     with pytest.raises(BadInput) as error:
-        route(agent, "pixel art of a fox, using PLMS", target="comfyui", seed=1)
+        route(agent, {"prompt": "pixel art of a fox, using PLMS", "target": "comfyui", "seed": 1})
     assert "the nearest is LMS: pass nearest to use it" in told(error.value)
-    found = route(agent, "pixel art of a fox, using PLMS", target="comfyui", seed=1, nearest=True)
+    found = route(
+        agent, {"prompt": "pixel art of a fox, using PLMS", "target": "comfyui", "seed": 1, "nearest": True}
+    )
     assert found.not_carried == ["sampling_method"]
 
 
@@ -178,4 +180,4 @@ def test_a_folder_a_text_and_a_huge_file_are_no_images(tmp_path: Path) -> None:
 
 def test_a_model_that_is_not_there_offers_near_names(agent: Agent) -> None:
     with pytest.raises(UnknownModel, match="near: Tiny Pixels"):
-        route(agent, "a fox", model="Tiny Pixel")
+        route(agent, {"prompt": "a fox", "model": "Tiny Pixel"})

@@ -129,7 +129,7 @@ def community(
     "--free", type=click.Choice(["candidates", "memory"]), help="Without the grammar, as in the paper."
 )
 @click.option("-n", "count", default=3, show_default=True, help="Images a call.")
-@click.option("--side", type=int, help="Width and height of every image; default: 512, of SDXL 1024.")
+@click.option("--side", type=int, help="Width and height of every image; default: the base model's.")
 @click.option("--target", default="diffusers", show_default=True, help="What makes the images.")
 @click.option("--target-url", metavar="URL", help="Where its server is.")
 @click.option("--baseline", metavar="MODEL", help="The default model; default: the most used checkpoint.")
@@ -147,6 +147,7 @@ def images(prompts: Path, sft: str, aligned: str, out: Path, **options: Any) -> 
     diffagent eval images coco.txt --limit 1000 --sft SFT --rrhf RRHF -o OUT
     """
     from diffagent.agent.agent import Agent
+    from diffagent.data.base_models import side_of
     from diffagent.training.hallucination import read_prompts
     from diffagent.training.image_table import constrained, default_call, five, free, measure, table
     from diffagent.training.rewards.published import load_scorers
@@ -167,7 +168,7 @@ def images(prompts: Path, sft: str, aligned: str, out: Path, **options: Any) -> 
         five(text, default_call(agent, default, text), one, two)
         for text, one, two in zip(texts, *said, strict=True)
     ]
-    side = options["side"] or (1024 if default.base_model.startswith("SDXL") else 512)
+    side = options["side"] or side_of(default.base_model)
     studio = Studio(
         out / "images", agent.catalog, options["target"], options["target_url"], size=(side, side)
     )

@@ -17,7 +17,7 @@ import numpy as np
 
 from diffagent.agent.agent import Agent
 from diffagent.agent.answer import LABELS, question
-from diffagent.agent.request import check
+from diffagent.agent.request import Request
 from diffagent.data.callability import flaw
 from diffagent.data.errors import BadInput, DiffAgentError
 from diffagent.data.prompts import strip_lora_tags, strip_trigger_words
@@ -82,7 +82,7 @@ def answers(
 
 def _routable(prompt: str) -> bool:
     try:
-        check(prompt)
+        Request.from_prompt(prompt)
     except DiffAgentError:
         return False
     return True
@@ -93,7 +93,7 @@ def _choose(agent: Agent, pair: Pair, community: Community) -> Chosen:
     prompt = strip_lora_tags(pair.prompt)
     if true is not None:
         prompt = strip_trigger_words(prompt, true.all_words) or prompt
-    decision = agent.decide(prompt, negative_prompt=pair.negative_prompt)
+    decision = agent.decide(Request.from_prompt(prompt, negative_prompt=pair.negative_prompt))
     requirement = agent.prefilter.require(prompt, pair.negative_prompt)
     offered = agent.prefilter.rank(requirement, 16, agent.eligible.loadable)
     letters = agent.engine.choose(question(offered, prompt), list(LABELS[: len(offered)]))

@@ -20,8 +20,9 @@ from diffagent.agent import answer, memory
 from diffagent.agent.agent import Agent
 from diffagent.agent.engines import Prompt
 from diffagent.agent.prefilter import Candidate, including
-from diffagent.agent.request import check
+from diffagent.agent.request import Request
 from diffagent.agent.wishes import Wishes
+from diffagent.data.base_models import LISTED
 from diffagent.data.errors import BadInput, DiffAgentError
 from diffagent.data.records import Card
 from diffagent.training.dialogues import Form
@@ -64,8 +65,8 @@ class Query:
 
 
 def default_card(agent: Agent, name: str | None = None) -> Card:
-    """The model of the default call: the one that is named, else the most used checkpoint of SD 1.x, else
-    of any family that has one.
+    """The model of the default call: the one that is named, else the most used checkpoint of the first base
+    model that has one.
 
     Raises:
         BadInput: it is a LoRA, or there is no checkpoint.
@@ -73,8 +74,12 @@ def default_card(agent: Agent, name: str | None = None) -> Card:
     if name is not None:
         card = agent.catalog.find(name)
     else:
-        found = (agent.eligible.most_used(one) for one in ("sd1", "sdxl", "other"))
-        best = next((card for card in found if card is not None), None)
+        found = (agent.eligible.most_used(one) for one in LISTED)
+        best = next((card for card in found if card is not None), None) or max(
+            (card for card in agent.prefilter.cards if card.type == "Checkpoint" and not card.is_pickle),
+            key=lambda card: (card.stats.downloads, card.air),
+            default=None,
+        )
         if best is None:
             raise BadInput(
                 "the catalog has no checkpoint to compare with: add one, or name one with --baseline"
@@ -97,7 +102,7 @@ def ask(rows: Iterable[Row], agent: Agent, form: Form, k: int, default: Card, se
     for number, row in enumerate(rows):
         asked = row["instruction"]
         try:
-            wished = check(asked["prompt"], k)
+            wished = Request.from_prompt(asked["prompt"], k=k).wishes
         except DiffAgentError:
             continue
         wished = replace(wished, negative_prompt=asked.get("negative_prompt") or "")

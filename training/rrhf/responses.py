@@ -25,8 +25,9 @@ from diffagent.agent.eligible import ANY
 from diffagent.agent.engines.decode import spell
 from diffagent.agent.grammar import Grammar
 from diffagent.agent.settings import FALLBACK, settings
+from diffagent.data.base_models import family_of
 from diffagent.data.errors import EngineError
-from diffagent.data.records import Card, T2ICall, Usage, family
+from diffagent.data.records import Card, T2ICall, Usage
 from diffagent.training.dialogues import own_settings, with_options
 from diffagent.training.rrhf.beams import diverse_beams, multinomial
 from diffagent.training.rrhf.config import RRHFConfig
@@ -167,7 +168,7 @@ def call_digest(call: T2ICall) -> str:
 
 
 def _grammar(card: Card, query: Query, agent: Agent) -> Grammar:
-    usual = agent.usual.get(family(card.base_model), Usage())
+    usual = agent.usual.get(family_of(card.base_model), Usage())
     legal = settings(card, usual, query.wishes)
     if query.form == "memory":
         return memory.grammar(card, legal, 1.0)
@@ -176,7 +177,9 @@ def _grammar(card: Card, query: Query, agent: Agent) -> Grammar:
 
 def _default_settings(card: Card, agent: Agent, query: Query) -> dict[str, str]:
     """The paper's default parameters (section 4.1) at the model's usual size."""
-    size = settings(card, agent.usual.get(family(card.base_model), Usage()), query.wishes)["size"].values[0]
+    size = settings(card, agent.usual.get(family_of(card.base_model), Usage()), query.wishes)["size"].values[
+        0
+    ]
     sampler, steps, cfg = (next(iter(FALLBACK[name])) for name in ("sampler", "steps", "cfg_scale"))
     fields = {"width": size[0], "height": size[1], "sampling_method": sampler}
     return own_settings(fields | {"sampling_steps": steps, "cfg_scale": cfg})

@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 
 from diffagent.agent.importing import add_entries
+from diffagent.data.air import AIR, CIVITAI
+from diffagent.data.base_models import USUAL
 from diffagent.data.cards import Entry
 from diffagent.data.catalog import Catalog
 from diffagent.data.records import Card, Sample, Stats, Usage
@@ -44,15 +46,15 @@ class Sizes:
 
 
 def card(number: int, model: Model) -> Card:
-    """The catalog entry of a model: a checkpoint of the SD 1.x ecosystem by name only, so that every part
+    """The catalog entry of a model: a checkpoint of the usual base model by name only, so that every part
     of the agent runs as it does on the real catalog."""
     style = () if model.name == BASE else (model.style,)
     spread = {name: dict.fromkeys(values, 10) for name, values in SETTINGS.items()}
     return Card(
         name=model.name,
         type="Checkpoint",
-        base_model="SD 1.5",
-        air=f"urn:air:sd1:checkpoint:civitai:{number}@{number}",
+        base_model=USUAL.name,
+        air=str(AIR(USUAL.ecosystem, "checkpoint", CIVITAI, str(number), str(number))),
         model_id=number,
         version_id=number,
         file_name=f"{model.name.lower().replace(' ', '-')}.safetensors",

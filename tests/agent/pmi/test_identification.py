@@ -24,6 +24,7 @@ from diffagent.agent.pmi.identifier import (
 from diffagent.agent.pmi.manifest import Example, read_examples
 from diffagent.agent.pmi.specification_file import SpecificationFile
 from diffagent.agent.prefilter import Prefilter
+from diffagent.agent.request import Request
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadImage, BadInput, BadSpecifications
 
@@ -156,12 +157,12 @@ def test_the_pair_that_was_built_last_is_read(hub):
 
 
 def test_prompt_and_images_make_one_ranking(agent):
-    decision = agent.decide("a fox", images=[picture("blue", NEW)])
+    decision = agent.decide(Request.from_prompt("a fox", images=[picture("blue", NEW)]))
     assert (decision.call.model, decision.call.base_model) == ("blue", "Other")
     assert decision.identified is not None
     assert not decision.identified.unsure
     assert decision.to_dict()["unsure"] is False
-    named = agent.decide("a fox", images=[picture("blue", NEW)], model="ada/Green")
+    named = agent.decide(Request.from_prompt("a fox", images=[picture("blue", NEW)], model="ada/Green"))
     assert named.call.model == "ada/Green"
 
 
@@ -182,7 +183,7 @@ def test_only_models_with_image_specifications_are_candidates(agent, hub):
 
 def test_filters_that_leave_no_model_with_images(agent):
     with pytest.raises(BadInput, match="no model of the catalog passes"):
-        agent.decide("a fox", images=[picture("blue", NEW)], type="LoRA")
+        agent.decide(Request.from_prompt("a fox", images=[picture("blue", NEW)], type="LoRA"))
 
 
 def test_a_catalog_without_specifications_says_what_to_do(make_agent):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -218,6 +220,20 @@ def test_sdxl_stops_at_the_last_layer_but_one(catalog: Catalog, skip: int | None
     assert emitted.request["pipeline"] == "StableDiffusionXLPipeline"
     assert emitted.request["kwargs"].get("clip_skip") == given
     assert emitted.not_carried == (["clip_skip"] if skip == 1 else [])
+
+
+@pytest.mark.parametrize("target", sorted(set(TARGETS) - {"diffagent", "openai"}))
+@pytest.mark.parametrize("base_model", ["Other", "Toy DiT"])
+def test_a_base_model_that_a_target_is_not_known_to_run_is_an_error(
+    tmp_path: Path, target: str, base_model: str
+) -> None:
+    card = replace(AURORA, name="Toy", base_model=base_model, air="urn:air:other:checkpoint:civitai:1@2")
+    with Catalog.create(tmp_path / "catalog.sqlite") as catalog:
+        catalog.add([card])
+        with pytest.raises(BadInput, match=f"Toy is {base_model}, which .* is not known to run.*SD 1.5"):
+            emit(call_of(card), target, catalog)
+        assert not offers(target, card)
+        assert emit(call_of(card), "diffagent", catalog).call.base_model == base_model
 
 
 REFUSED: list[tuple[str, dict[str, Any], str, str, Any]] = [

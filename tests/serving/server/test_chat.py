@@ -15,6 +15,7 @@ from server_runs import HeldEngine
 from stand_ins import RuleEngine
 
 from diffagent.agent.agent import Agent
+from diffagent.agent.request import Request
 from diffagent.data.records import T2ICall
 
 MODEL = "diffagent"
@@ -232,9 +233,9 @@ def test_images_of_a_message_reach_the_agent(make_agent, serve) -> None:
     seen: list[Any] = []
 
     class Looks(Agent):
-        def decide(self, prompt: str, *, images: Any = (), **options: Any) -> Any:
-            seen.append((prompt, images))
-            return super().decide(prompt, **options)
+        def decide(self, request: Request) -> Any:
+            seen.append((request.prompt, request.images))
+            return super().decide(request.model_copy(update={"images": ()}))
 
     plain = make_agent(RuleEngine())
     looks = Looks(plain.catalog, plain.prefilter, plain.engine, plain.fusion)

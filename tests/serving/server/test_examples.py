@@ -13,6 +13,7 @@ from server_runs import error_of
 from stand_ins import ByteIdentifier
 
 from diffagent.agent.agent import Agent
+from diffagent.agent.request import Request
 
 NEW = 50
 """A prompt that no specification was made with."""
@@ -61,8 +62,8 @@ def test_images_and_prompt_choose_together(seeing: Agent, serve) -> None:
     with serve(seeing) as client:
         for model in STYLES:
             body = client.post("/v1/route", json={"prompt": "a fox", "images": encoded(png(model))}).json()
-            decision = seeing.decide("a fox", images=[png(model)])
-            assert list(body) == ["call", "request", "not_carried", "candidates", "timings_ms"]
+            decision = seeing.decide(Request.from_prompt("a fox", images=[png(model)]))
+            assert list(body) == ["call", "request", "not_carried", "n", "notes", "candidates", "timings_ms"]
             assert body["call"] == decision.call.model_dump()
             assert body["call"]["model"] == model
             assert body["candidates"] == decision.to_dict()["candidates"]

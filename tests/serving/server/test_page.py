@@ -14,6 +14,7 @@ from playwright.sync_api import expect, sync_playwright
 from stand_ins import ByteIdentifier
 
 from diffagent.agent.agent import Agent
+from diffagent.agent.request import Request
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed: apt install chromium")
@@ -70,7 +71,7 @@ def shown(page: Any) -> dict[str, Any]:
 def test_a_prompt_becomes_candidates_and_a_call(page: Any, agent: Agent) -> None:
     call = ask(page, "pixel art of a fox")
     assert call == agent.call("pixel art of a fox").model_dump()
-    decision = agent.decide("pixel art of a fox")
+    decision = agent.decide(Request.from_prompt("pixel art of a fox"))
     names = page.locator("#candidates .name").all_text_contents()
     assert names == [f"{one.card.name}{one.card.air}" for one in decision.candidates]
     shares = page.locator("#candidates .share").all_text_contents()

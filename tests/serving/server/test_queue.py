@@ -94,7 +94,7 @@ def test_an_engine_that_batches_gets_the_batch_and_errors_stay_with_their_reques
             until(lambda number=number: len(engine.asked) == number + 1)
         rest = [pool.submit(ask, prompt) for prompt in ("a lake", "", "a castle")]
         rest.append(pool.submit(ask, "a fox", model="Tiny Pixel"))
-        until(lambda: "diffagent_queue_waiting 4.0" in client.get("/metrics").text)
+        until(lambda: "diffagent_queue_waiting 3.0" in client.get("/metrics").text)
         engine.gate.set()
         assert [one.result().status_code for one in held] == [200] * 4
         lake, empty, castle, unknown = (one.result() for one in rest)

@@ -10,6 +10,7 @@ from image_servers import picture
 from server_runs import error_of
 
 from diffagent.agent.agent import Agent
+from diffagent.agent.request import Request
 from diffagent.data.records import T2ICall
 
 PNG = base64.b64encode(picture(7)).decode()
@@ -18,10 +19,10 @@ PNG = base64.b64encode(picture(7)).decode()
 def test_a_route_has_what_the_contract_names(client: httpx.Client, agent: Agent) -> None:
     answer = client.post("/v1/route", json={"prompt": "pixel art of a fox, 20 steps"})
     body = answer.json()
-    assert list(body) == ["call", "request", "not_carried", "candidates", "timings_ms"]
+    assert list(body) == ["call", "request", "not_carried", "n", "notes", "candidates", "timings_ms"]
     assert T2ICall.parse(body["call"]) == agent.call("pixel art of a fox, 20 steps")
     assert body["request"] == body["call"]
-    decision = agent.decide("pixel art of a fox, 20 steps")
+    decision = agent.decide(Request.from_prompt("pixel art of a fox, 20 steps"))
     assert body["candidates"] == decision.to_dict()["candidates"]
     assert set(body["timings_ms"]) == {"queue", "prefilter", "llm", "total"}
 
@@ -50,7 +51,7 @@ def test_options_reach_the_agent(client: httpx.Client) -> None:
     [
         ({}, "bad_input", "prompt"),
         ({"prompt": ""}, "bad_prompt", "the prompt is empty"),
-        ({"prompt": 7}, "bad_input", "given: 7"),
+        ({"prompt": 7}, "bad_prompt", "is int"),
         ({"prompt": "a fox", "size": "big"}, "bad_input", "size"),
         ({"prompt": "a fox", "k": 0}, "bad_input", "k"),
         ({"prompt": "a fox", "k": 53}, "bad_input", "k"),
@@ -70,7 +71,7 @@ def test_options_reach_the_agent(client: httpx.Client) -> None:
             "bad_input",
             "no file of PNG",
         ),
-        ({"prompt": "a fox", "images": [PNG] * 9}, "bad_input", "9 images"),
+        ({"prompt": "a fox", "images": [PNG] * 9}, "bad_input", "at most 6"),
         ({"prompt": "a fox", "images": [PNG]}, "bad_input", "no image specifications"),
     ],
 )

@@ -16,6 +16,7 @@ from diffagent.agent.agent import Agent
 from diffagent.agent.fusion import Fusion
 from diffagent.agent.importing import add_entries
 from diffagent.agent.prefilter import Prefilter
+from diffagent.agent.request import Request
 from diffagent.agent.targets import TARGETS
 from diffagent.agent.targets.emitting import emit
 from diffagent.data.cards import Entry
@@ -80,8 +81,17 @@ def test_a_prompt_is_routed_to_the_request(client: httpx.Client, agent: Agent, t
     wanted = "Checkpoint" if target == "openai" else "LoRA"
     asked = {"prompt": "Ink Fox, a fox, 20 steps", "type": wanted, "target": target, "nearest": True}
     body = client.post("/v1/route", json=asked).json()
-    decision = agent.decide(asked["prompt"], type=wanted, target=target)
+    decision = agent.decide(Request.from_prompt(asked["prompt"], type=wanted, target=target))
     emitted = emit(decision.call, target, agent.catalog, nearest=True)
     assert body["call"] == decision.call.model_dump()
     assert (body["request"], body["not_carried"]) == (emitted.request, emitted.not_carried)
     assert body["call"]["type"] == wanted
+
+
+def test_the_page_offers_the_families_of_base_models(client: httpx.Client) -> None:
+    page = client.get("/").text
+    chosen = page[page.index('<select id="base">') :].partition("</select>")[0]
+    assert chosen == (
+        '<select id="base"><option value="">any</option>'
+        '<option value="sd1">SD 1.x</option><option value="sdxl">SDXL</option>'
+    )

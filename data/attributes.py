@@ -1,0 +1,97 @@
+"""Attributes: what a model is for, in a closed vocabulary that catalog, reading and wishes share.
+
+    {"role": "style", "media": ["watercolor"], "subjects": ["loose washes", "landscapes"], "breadth": "broad",
+     "people": "any", "needed": ["wtrclr"], "variants": [{"words": "wtrclr ink", "draws": "ink outlines"}],
+     "carrier": "Deliberate", "caution": [], "renown": 1}
+
+A strong language model writes them from card, uploader's text and sample prompts
+(:mod:`diffagent.data.describe`); for a catalog that nobody has read :mod:`diffagent.data.plain_attributes`
+makes them from the card alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, Literal, Self, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from diffagent.data.errors import BadInput
+
+Role = Literal[
+    "general", "style", "character", "concept", "object", "garment", "pose", "place", "effect", "tool"
+]
+"""What a model is used as; "tool" is nothing that a request asks for (VAE, sliders, fixers)."""
+Medium = Literal[
+    "any", "photo", "analog photo", "anime", "manga", "chibi", "cartoon", "3d cartoon", "comic",
+    "illustration", "children's book", "digital painting", "oil painting", "watercolor", "pastel", "ink",
+    "ukiyo-e", "pencil sketch", "line art", "woodcut", "vector", "pixel art", "3d render", "low poly",
+    "voxel", "isometric", "claymation", "lego", "papercraft", "textile", "stained glass", "mosaic",
+    "sculpture", "sticker", "icon", "logo", "game asset", "tattoo", "poster", "graffiti", "concept art",
+    "fantasy art", "art nouveau", "art deco", "pop art", "fine art", "folk art", "furry art", "map",
+    "pattern", "collage",
+]  # fmt: skip
+"""What a picture is, or looks, made of."""
+Breadth = Literal["broad", "genre", "narrow"]
+"""Any subject within the media; one kind of picture; one character, thing or very special look."""
+People = Literal["any", "young women", "women", "men", "children", "none"]
+"""Whom a model draws where there are people."""
+
+ROLES: tuple[Role, ...] = get_args(Role)
+MEDIA: tuple[Medium, ...] = get_args(Medium)
+NEVER_CHOSEN = frozenset(("real person", "sexualised", "minor", "photo likeness"))
+"""Cautions of models that no request is answered with."""
+
+
+class Variant(BaseModel):
+    """Trigger words of one of several things that a model knows, and what they draw."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    words: str = Field(min_length=1, max_length=600)
+    draws: str = Field(max_length=200)
+
+
+class Attributes(BaseModel):
+    """What one model is for; unknown keys are refused.
+
+    ``needed`` are trigger words that the model never comes without; ``carrier`` is the checkpoint that a
+    LoRA's author made it for, by name; ``renown`` is 0 (obscure or unfinished) to 3 (among the first that
+    people who know these models reach for).
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    role: Role
+    media: tuple[Medium, ...] = Field(min_length=1, max_length=3)
+    subjects: tuple[str, ...] = Field(default=(), max_length=8)
+    breadth: Breadth = "narrow"
+    people: People = "any"
+    needed: tuple[str, ...] = Field(default=(), max_length=12)
+    variants: tuple[Variant, ...] = Field(default=(), max_length=12)
+    carrier: str | None = Field(default=None, max_length=120)
+    caution: tuple[str, ...] = Field(default=(), max_length=8)
+    renown: int = Field(default=1, ge=0, le=3)
+
+    @classmethod
+    def parse(cls, data: str | bytes | Mapping[str, Any]) -> Self:
+        """Attributes from JSON text or a mapping.
+
+        Raises:
+            BadInput: a field is missing, unknown or outside its vocabulary; says which.
+        """
+        try:
+            if isinstance(data, str | bytes):
+                return cls.model_validate_json(data)
+            return cls.model_validate(dict(data))
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            place = ".".join(map(str, first["loc"])) or "the object"
+            given = repr(first.get("input"))[:60]
+            raise BadInput(f"not attributes: {place}: {first['msg']} (given: {given})") from None
+
+    @cached_property
+    def is_choosable(self) -> bool:
+        """Whether a request may be answered with the model: no tool, no real person, nothing sexualised."""
+        return self.role != "tool" and not NEVER_CHOSEN & set(self.caution)
