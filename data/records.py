@@ -15,7 +15,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 
 from diffagent.data.air import AIR, ModelAir
 from diffagent.data.attributes import Attributes
@@ -38,6 +46,10 @@ class Lora(BaseModel):
     air: ModelAir
     weight: float = Field(ge=-2, le=2, strict=True)
     trigger_words: tuple[str, ...] = ()
+
+    @field_serializer("trigger_words")
+    def _words_as_json_has_them(self, value: tuple[str, ...]) -> list[str]:
+        return list(value)
 
     @field_validator("air")
     @classmethod
@@ -75,6 +87,10 @@ class T2ICall(BaseModel):
     base_checkpoint: ModelAir | None = None
     loras: tuple[Lora, ...] = ()
     """In order, the answering one first."""
+
+    @field_serializer("loras")
+    def _loras_as_json_has_them(self, value: tuple[Lora, ...]) -> list[dict[str, Any]]:
+        return [lora.model_dump() for lora in value]
 
     @property
     def sampler(self) -> Sampler:

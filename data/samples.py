@@ -17,10 +17,12 @@ from typing import Any
 
 from diffagent.data import samplers
 from diffagent.data.prompts import NETWORK_TAG, is_sfw, strip_lora_tags
-from diffagent.data.records import SIDE_MAX, SIDE_MIN, SIDE_STEP, LoraUse, Sample
+from diffagent.data.records import SIDE_MIN, SIDE_STEP, LoraUse, Sample
 
 Meta = Mapping[str, Any]
 
+GENERATED_MAX = 2048
+"""Pixels; a longer side is of an upscaled image, whose size as generated nothing tells."""
 IMAGE_REASONS = ("nsfw image", "no generation data", "no prompt", "explicit words")
 """Why an image is no sample, in the order they are checked."""
 
@@ -155,7 +157,7 @@ def _size(meta: Meta, image: Mapping[str, Any]) -> tuple[int | None, int | None]
     if size is None:
         return None, None
     width, height = (int(side) // SIDE_STEP * SIDE_STEP for side in size)
-    if all(SIDE_MIN <= side <= SIDE_MAX for side in (width, height)):
+    if all(SIDE_MIN <= side <= GENERATED_MAX for side in (width, height)):
         return width, height
     return None, None
 

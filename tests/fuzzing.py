@@ -52,7 +52,7 @@ KNOWN = {
     "base_model": "SD 1.5",
     "air": "urn:air:sd1:checkpoint:civitai:11@12",
     "base_checkpoint": None,
-    "lora_weight": None,
+    "loras": [],
     "sampling_method": "Euler a",
 }
 """What no fuzzer guesses: a model of the catalog, a sampler."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from diffagent.agent.targets import TARGETS
 from diffagent.agent.targets.emitting import emit
 from diffagent.data.catalog import Catalog
-from diffagent.data.records import SAMPLERS, Card, Stats, T2ICall
+from diffagent.data.records import Card, Stats, T2ICall
+from diffagent.data.samplers import SAMPLERS, SAMPLING_METHODS, SCHEDULERS, Sampler, split
 
 CARDS = (
     Card("Aurora", "Checkpoint", "SD 1.5", "urn:air:sd1:checkpoint:civitai:11@12", 11, 12,
@@ -23,11 +25,14 @@ CARDS = (
     Card("Grand XL", "Checkpoint", "SDXL 1.0", "urn:air:sdxl:checkpoint:civitai:41@42", 41, 42,
          sha256="d4" * 32, autov2="d4" * 5, file_name="sub/grandXL.safetensors",
          hashes=("d4" * 32, "d4" * 5), description="Grand XL, invented."),
+    Card("Chalk Owl", "LoRA", "SD 1.5", "urn:air:sd1:lora:civitai:51@52", 51, 52,
+         sha256="f6" * 32, autov2="f6" * 5, file_name="sub/chalk_owl.safetensors",
+         hashes=("f6" * 32, "f6" * 5), description="Chalk Owl, invented."),
     Card("Pickled", "Checkpoint", "SD 1.5", "urn:air:sd1:checkpoint:horde:Pickled One", sha256="e5" * 32,
          autov2="e5" * 5, file_name="pickled.ckpt", source="horde", hashes=("e5" * 32,)),
 )  # fmt: skip
 
-AURORA, BASALT, INK_FOX, GRAND_XL, PICKLED = CARDS
+AURORA, BASALT, INK_FOX, GRAND_XL, CHALK_OWL, PICKLED = CARDS
 
 
 def invented_catalog(path: Path) -> Catalog:
@@ -36,16 +41,26 @@ def invented_catalog(path: Path) -> Catalog:
     return Catalog.open(path)
 
 
-def call_of(card: Card, base: Card = AURORA, **fields: Any) -> T2ICall:
-    """A call with every field set; keyword arguments override."""
+def call_of(
+    card: Card,
+    base: Card = AURORA,
+    sampler: str | Sampler = "DPM++ 2M Karras",
+    weight: float = 0.75,
+    more: Sequence[tuple[Card, float]] = (),
+    **fields: Any,
+) -> T2ICall:
+    """A call with every field of its base model set, and ``more`` LoRAs behind the first; keyword arguments
+    override."""
     lora = card.type == "LoRA"
+    method, scheduler = split(sampler) if isinstance(sampler, str) else sampler
     values: dict[str, Any] = {
         "model": card.name,
         "type": card.type,
         "base_model": card.base_model,
         "width": 512,
         "height": 768,
-        "sampling_method": "DPM++ 2M Karras",
+        "sampling_method": method,
+        "scheduler": scheduler,
         "sampling_steps": 24,
         "cfg_scale": 6.5,
         "model_description": card.description,
@@ -55,24 +70,36 @@ def call_of(card: Card, base: Card = AURORA, **fields: Any) -> T2ICall:
         "seed": 7,
         "air": card.air,
         "base_checkpoint": base.air if lora else None,
-        "lora_weight": 0.75 if lora else None,
+        "loras": [
+            {"model": one.name, "air": one.air, "weight": strength, "trigger_words": one.trigger_words}
+            for one, strength in ([(card, weight), *more] if lora else [])
+        ],
     }
     return T2ICall.parse(values | fields)
 
 
 FIELDS = {
     "model, air": ("air",),
-    "LoRA, its weight": ("lora_weight",),
+    "LoRAs, their weights": ("loras",),
     "base_checkpoint": ("base_checkpoint",),
     "width, height": ("width", "height"),
     "sampling_method": ("sampling_method",),
+    "scheduler": ("scheduler",),
     "sampling_steps": ("sampling_steps",),
     "cfg_scale": ("cfg_scale",),
+    "guidance": ("guidance",),
     "prompt": ("prompt",),
     "negative_prompt": ("negative_prompt",),
     "clip_skip": ("clip_skip",),
     "seed": ("seed",),
 }
+
+
+LISTED = (
+    *(Sampler(method) for method in SAMPLING_METHODS),
+    *(Sampler("DPM++ 2M", scheduler) for scheduler in SCHEDULERS),
+)
+"""Each sampler without a schedule, and each schedule with one sampler."""
 
 
 def carried_table(catalog: Catalog) -> str:
@@ -84,12 +111,12 @@ def carried_table(catalog: Catalog) -> str:
     lost, bent = {}, {}
     for target in targets:
         lora = set(emit(call_of(INK_FOX), target, catalog).not_carried)
-        plain = set(emit(call_of(AURORA, prompt="a (fox:1.2)"), target, catalog).not_carried)
-        lost[target] = plain | ({"lora_weight"} if "lora_weight" in lora else set())
+        plain = set(emit(call_of(AURORA, prompt="a (fox:1.2)", guidance=3.5), target, catalog).not_carried)
+        lost[target] = plain | ({"loras"} if "loras" in lora else set())
         odd = {"width": 520, "height": 776, "cfg_scale": 25.0}
         strange = [call_of(AURORA, **odd), call_of(INK_FOX, base=BASALT)]
         if "sampling_method" not in plain:
-            strange += [call_of(AURORA, sampling_method=name) for name in SAMPLERS]
+            strange += [call_of(AURORA, sampler=sampler) for sampler in LISTED]
         bent[target] = {
             field for call in strange for field in emit(call, target, catalog, nearest=True).not_carried
         } - lora
@@ -105,15 +132,14 @@ def carried_table(catalog: Catalog) -> str:
 
 
 def lacking_samplers(catalog: Catalog) -> str:
-    """The README's list of samplers that targets lack, a line a target."""
+    """The README's list of usual samplers that targets lack, a line a target."""
     lines = []
     for target in TARGETS[1:]:
         missing = {}
-        for name in SAMPLERS:
-            emitted = emit(call_of(AURORA, sampling_method=name), target, catalog, nearest=True)
-            reason = emitted.reasons.get("sampling_method", "")
-            if " in place of " in reason:
-                missing[name] = reason.split(" in place of ")[0]
+        for sampler in map(split, SAMPLERS):
+            made = emit(call_of(AURORA, sampler=sampler), target, catalog, nearest=True).call.sampler
+            if made != sampler:
+                missing[sampler] = made
         if missing:
             lines.append(f"| {target} | " + ", ".join(f"{a} → {b}" for a, b in missing.items()) + " |")
     return "\n".join(["| target | lacks → `--nearest` |", "|---|---|", *lines])

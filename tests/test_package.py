@@ -17,7 +17,8 @@ from diffagent.data.base_models import CRAWLED, ecosystem_of, lora_fit
 from diffagent.data.cards import name_key
 from diffagent.data.catalog import Catalog, default_catalog
 from diffagent.data.prompts import is_sfw
-from diffagent.data.records import SAMPLERS, Card
+from diffagent.data.records import Card
+from diffagent.data.samplers import SAMPLERS
 
 ROOT = Path(__file__).resolve().parents[1]
 FLOORS = ("data", "agent", "training", "serving")

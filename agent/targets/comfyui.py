@@ -97,7 +97,7 @@ def read(graph: Mapping[str, Mapping[str, Any]], catalog: Catalog) -> T2ICall:
     """
     try:
         return _read(graph, catalog)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, StopIteration) as error:
         raise BadInput(f"no graph of one text-to-image call: {type(error).__name__} {error}") from None
 
 

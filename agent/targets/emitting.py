@@ -44,7 +44,7 @@ def emit(
     """
     check_target(target)
     if target == ITSELF:
-        return Emitted(target, call.model_dump(mode="json"), call)
+        return Emitted(target, call.model_dump(), call)
     api = load(target)
     found = Resources.of(call, catalog)
     for card in (found.checkpoint, *found.loras):

@@ -33,7 +33,7 @@ def test_a_lora_gets_its_trigger_word_once_its_weight_and_the_checkpoint_it_is_u
 ) -> None:
     call = make_agent().call("ink drawing of a hare")
     assert call.prompt == "inkfox, ink drawing of a hare"
-    assert (call.lora_weight, call.base_checkpoint) == (0.7, "urn:air:sd1:checkpoint:civitai:22@23")
+    assert (call.loras[0].weight, call.base_checkpoint) == (0.7, "urn:air:sd1:checkpoint:civitai:22@23")
     assert make_agent().call("(InkFox:1.2) ink drawing of a hare").prompt.casefold().count("inkfox") == 1
 
 

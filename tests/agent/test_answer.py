@@ -26,7 +26,8 @@ from diffagent.agent.prefilter import Candidate
 from diffagent.agent.settings import Setting
 from diffagent.agent.wishes import Wishes
 from diffagent.data.errors import EngineError
-from diffagent.data.records import SAMPLERS, Card, ModelType, T2ICall, Usage
+from diffagent.data.records import Card, ModelType, T2ICall, Usage
+from diffagent.data.samplers import SAMPLERS
 
 CHOICES = {
     "size": Setting(((512, 768), (768, 512)), (-0.1, -2.0)),
@@ -259,9 +260,9 @@ def test_a_loras_call_has_a_checkpoint_and_a_weight() -> None:
     lora = ENTRIES[2].card
     base = "urn:air:sd1:checkpoint:civitai:22@23"
     call = expand(FIELDS_OF_A_CALL, lora, Wishes("a den"), base_checkpoint=base)
-    assert (call.type, call.base_checkpoint, call.lora_weight) == ("LoRA", base, 0.7)
+    assert (call.type, call.base_checkpoint, [one.weight for one in call.loras]) == ("LoRA", base, [0.7])
     plain = expand(FIELDS_OF_A_CALL, card(), Wishes("a den"), base_checkpoint=base)
-    assert (plain.base_checkpoint, plain.lora_weight) == (None, None)
+    assert (plain.base_checkpoint, plain.loras) == (None, ())
 
 
 @given(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from image_servers import HTML, FakeA1111, FakeComfyUI, FakeHorde, ImageServer, closed_port, serving
 from stand_ins import RuleEngine
-from target_calls import AURORA, BASALT, INK_FOX, PICKLED, invented_catalog
+from target_calls import AURORA, BASALT, CHALK_OWL, INK_FOX, PICKLED, invented_catalog
 
 from diffagent.agent.agent import Agent
 from diffagent.agent.installed_models import Installed, read_installed
@@ -16,6 +16,7 @@ from diffagent.agent.request import Request
 from diffagent.agent.targets.emitting import emit
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadInput, Unreachable
+from diffagent.data.samplers import split
 
 
 @pytest.fixture(scope="module")
@@ -41,14 +42,14 @@ def test_a1111_by_hash_then_by_file(catalog: Catalog, tmp_path: Path) -> None:
     assert found.names == {AURORA.air: "sd15/My Aurora.safetensors", INK_FOX.air: "ink-fox"}
     assert found.unknown == ("basalt.safetensors", "other.safetensors")
     assert found.samplers is not None
-    assert {"DPM++ 2M", "DPM++ 2M Karras", "DDIM"} <= set(found.samplers)
-    assert not {"Heun", "DPM2 Karras"} & set(found.samplers)
+    assert {split("DPM++ 2M"), split("DPM++ 2M Karras"), split("DDIM")} <= set(found.samplers)
+    assert not {split("Heun"), split("DPM2 Karras")} & set(found.samplers)
 
 
 def test_a1111_without_schedules_names_them_in_its_samplers(catalog: Catalog, tmp_path: Path) -> None:
     server = FakeA1111()
     server.schedules, server.samplers = None, ("Euler a", "DPM++ 2M Karras")
-    assert read("a1111", server, catalog, tmp_path).samplers == ("Euler a", "DPM++ 2M Karras")
+    assert read("a1111", server, catalog, tmp_path).samplers == (split("Euler a"), split("DPM++ 2M Karras"))
 
 
 def test_comfyui_by_file_name_in_either_form_of_its_lists(catalog: Catalog, tmp_path: Path) -> None:
@@ -58,12 +59,20 @@ def test_comfyui_by_file_name_in_either_form_of_its_lists(catalog: Catalog, tmp_
         BASALT.air: "basalt.safetensors",
         INK_FOX.air: "styles/ink-fox.safetensors",
     }
-    assert found.samplers == ("Euler a", "Euler", "DPM++ 2M", "DDIM", "DPM++ 2M Karras")
+    assert {str(one) for one in found.samplers if one.method in ("DPM++ 2M", "DDIM", "Heun")} == {
+        "DPM++ 2M", "DPM++ 2M Karras", "DPM++ 2M DDIM Uniform", "DPM++ 2M Normal",
+        "DDIM", "DDIM Karras", "DDIM DDIM Uniform", "DDIM Normal",
+    }  # fmt: skip
 
 
 def test_horde_by_display_name_with_all_of_civitais_loras(catalog: Catalog, tmp_path: Path) -> None:
     found = read("horde", FakeHorde(), catalog, tmp_path)
-    assert found.names == {AURORA.air: "Aurora Horde", PICKLED.air: "Pickled One", INK_FOX.air: "32"}
+    assert found.names == {
+        AURORA.air: "Aurora Horde",
+        PICKLED.air: "Pickled One",
+        INK_FOX.air: "32",
+        CHALK_OWL.air: "52",
+    }
     assert found.unknown == ()  # a model that no worker runs is not there
 
 
@@ -99,11 +108,11 @@ def test_what_cannot_be_read_is_an_error(
 def test_the_agent_chooses_among_what_is_installed(make_agent: Callable[..., Agent]) -> None:
     agent = make_agent(RuleEngine())
     oil, ink = agent.catalog.find('Oil "Masters" {v2}'), agent.catalog.find("Ink Fox Style")
-    there = Installed("comfyui", "u", {oil.air: "oil.safetensors"}, ("Euler",))
+    there = Installed("comfyui", "u", {oil.air: "oil.safetensors"}, (split("Euler"),))
     call = agent.decide(Request.from_prompt("pixel art of a fox", target="comfyui", installed=there)).call
     assert (call.model, call.sampling_method) == (oil.name, "Euler")  # DPM++ 2M Karras is not there
     with_lora = Installed(
-        "comfyui", "u", {oil.air: "oil.safetensors", ink.air: "ink.safetensors"}, ("Euler",)
+        "comfyui", "u", {oil.air: "oil.safetensors", ink.air: "ink.safetensors"}, (split("Euler"),)
     )
     call = agent.decide(
         Request.from_prompt("ink drawing of a fox", type="LoRA", target="comfyui", installed=with_lora)
@@ -111,7 +120,7 @@ def test_the_agent_chooses_among_what_is_installed(make_agent: Callable[..., Age
     assert (call.model, call.base_checkpoint) == (ink.name, oil.air)
     request = emit(call, "comfyui", agent.catalog, names=with_lora.names).request
     assert request["prompt"]["2"]["inputs"]["lora_name"] == "ink.safetensors"
-    alone = Installed("comfyui", "u", {ink.air: "ink.safetensors"}, ("Euler",))
+    alone = Installed("comfyui", "u", {ink.air: "ink.safetensors"}, (split("Euler"),))
     with pytest.raises(BadInput, match="no model"):
         agent.decide(
             Request.from_prompt("a fox", target="comfyui", installed=alone)

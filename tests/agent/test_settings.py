@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from diffagent.agent.settings import Setting, clip_skip, lora_weight, pooled, settings
 from diffagent.agent.wishes import Wishes
-from diffagent.data.records import SAMPLERS, Card, Usage
+from diffagent.data.records import Card, Usage
+from diffagent.data.samplers import SAMPLERS
 
 NOTHING = Wishes("a fox")
 
@@ -60,7 +61,7 @@ def test_values_that_no_call_may_have_are_left_out() -> None:
         sampler={"Magic": 99},
         steps={0: 99, 151: 99, 25: 1},
         cfg_scale={0.5: 99, 31.0: 99, 6: 1},
-        size={"513x512": 99, "32x512": 99, "4096x512": 99, "640x448": 1},
+        size={"513x512": 99, "32x512": 99, "4104x512": 99, "640x448": 1},
     )
     found = settings(odd, odd.usage, NOTHING)
     assert found["size"].values == ((640, 448),)
@@ -146,4 +147,4 @@ def test_every_offer_is_legal_and_its_priors_sum_to_1(
         assert sum(shares(setting).values()) == pytest.approx(1)
     assert set(found["sampler"].values) <= set(SAMPLERS)
     for sides in found["size"].values:
-        assert all(64 <= side <= 2048 and side % 8 == 0 for side in sides)
+        assert all(64 <= side <= 4096 and side % 8 == 0 for side in sides)

@@ -37,7 +37,8 @@ from diffagent.agent.wishes import Wishes, reshape, wishes
         ("1024x768 mountains in mist", {"size": (1024, 768)}),
         ("portrait, 1024x512", {"size": (1024, 512)}),
         ("a castle 770x511", {"size": (768, 512)}),
-        ("3840x2160 castle", {"size": (2048, 1152)}),
+        ("3840x2160 castle", {"size": (3840, 2160)}),
+        ("8000x4000 castle", {"size": (4096, 2048)}),
         ("a castle, SDXL", {"base_model": "sdxl"}),
         ("use stable diffusion XL for a castle", {"base_model": "sdxl"}),
         ("SD 1.5 castle", {"base_model": "sd1"}),
@@ -118,7 +119,7 @@ def test_a_negative_prompt_alone_is_the_prompt() -> None:
 def test_reshape_keeps_the_area_on_a_grid_of_64() -> None:
     assert reshape((1, 1), 512 * 512) == (512, 512)
     assert reshape((16, 9), 1024 * 1024) == (1344, 768)  # 1365 × 768
-    assert reshape((1, 100), 512 * 512) == (64, 2048)
+    assert reshape((1, 100), 512 * 512) == (64, 4096)
 
 
 @settings(deadline=None)
@@ -142,11 +143,11 @@ def test_whatever_is_understood_is_legal(pieces: list[str]) -> None:
 
 def check(found: Wishes) -> None:
     for side in found.size or ():
-        assert 64 <= side <= 2048
+        assert 64 <= side <= 4096
         assert side % 8 == 0
     assert found.size is None or found.aspect is None
     if found.aspect:
-        assert all(64 <= side <= 2048 and side % 8 == 0 for side in reshape(found.aspect, 512 * 512))
+        assert all(64 <= side <= 4096 and side % 8 == 0 for side in reshape(found.aspect, 512 * 512))
     assert found.steps is None or 1 <= found.steps <= 150
     assert found.cfg_scale is None or 1 <= found.cfg_scale <= 30
     assert found.seed is None or 0 <= found.seed < 2**32

@@ -31,8 +31,16 @@ LORA = {
     "type": "LoRA",
     "air": "urn:air:sd1:lora:civitai:33@34",
     "base_checkpoint": "urn:air:sd1:checkpoint:civitai:22@23",
-    "lora_weight": 0.7,
+    "loras": [
+        {
+            "model": "Ink Fox Style",
+            "air": "urn:air:sd1:lora:civitai:33@34",
+            "weight": 0.7,
+            "trigger_words": [],
+        }
+    ],
 }
+STRANGE = {"model": "Strange", "air": "", "weight": 1.0}
 
 
 @pytest.fixture
@@ -60,6 +68,8 @@ def test_a_call_that_names_an_entry_is_callable(catalog: Catalog, call: dict[str
         ({**CALL, "prompt": ""}, "not a T2I call: prompt"),
         ({**CALL, "mood": "good"}, "not a T2I call: mood"),
         ({}, "not a T2I call: model: Field required"),
+        ({**LORA, "loras": [*LORA["loras"], {**STRANGE, "air": "urn:air:sd1:lora:civitai:7@8"}]},
+         "loras.1: urn:air:sd1:lora:civitai:7@8 is no LoRA of the catalog"),
         ({**LORA, "base_checkpoint": "urn:air:sd1:checkpoint:civitai:7@8"}, "is no checkpoint of"),
         ({**LORA, "base_checkpoint": "urn:air:sdxl:checkpoint:civitai:44@45"}, "runs no LoRA of SD 1.5"),
     ],
@@ -86,7 +96,7 @@ def test_an_answer_needs_no_more_than_the_eight_fields(catalog: Catalog) -> None
         ({"base_model": "SDXL 1.0"}, "base_model is"),
         ({"width": 511}, "a side of 511 pixels"),
         ({"width": 32}, "a side of 32 pixels"),
-        ({"height": 4096}, "a side of 4096 pixels"),
+        ({"height": 4104}, "a side of 4104 pixels"),
         ({"height": "512"}, "a side of '512' pixels"),
         ({"height": 512.0}, "a side of 512.0 pixels"),
         ({"sampling_method": "Euler A"}, "no sampler is named 'Euler A'"),

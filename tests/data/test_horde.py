@@ -13,7 +13,7 @@ from diffagent.data.cli import data
 from diffagent.data.errors import BadInput
 from diffagent.data.horde import a1111_sampler, civitai_ids, read_horde
 from diffagent.data.raw import RawFolder
-from diffagent.data.records import SAMPLERS
+from diffagent.data.samplers import SAMPLERS
 
 MODELS = [
     {"name": "Zeta", "baseline": "stable_diffusion_xl", "style": "anime", "homepage": None, "file": "z.ckpt",

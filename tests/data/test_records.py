@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from diffagent.data.errors import BadCall
-from diffagent.data.records import SAMPLERS, Card, Licence, T2ICall, legal_side
+from diffagent.data.records import Card, Licence, T2ICall, legal_side
+from diffagent.data.samplers import SAMPLERS
 
 CHECKPOINT: dict[str, Any] = {
     "model": "Fox",
@@ -19,8 +20,10 @@ CHECKPOINT: dict[str, Any] = {
     "width": 512,
     "height": 768,
     "sampling_method": "Euler a",
+    "scheduler": None,
     "sampling_steps": 20,
     "cfg_scale": 7.5,
+    "guidance": None,
     "model_description": "A fox.",
     "prompt": "a fox",
     "negative_prompt": "",
@@ -28,14 +31,22 @@ CHECKPOINT: dict[str, Any] = {
     "seed": None,
     "air": "urn:air:sd1:checkpoint:civitai:1@2",
     "base_checkpoint": None,
-    "lora_weight": None,
+    "loras": [],
+}
+FIRST = {
+    "model": "Fox",
+    "air": "urn:air:sd1:lora:civitai:3@4",
+    "weight": 0.8,
+    "trigger_words": ["fox"],
 }
 LORA = {
     **CHECKPOINT,
     "type": "LoRA",
     "air": "urn:air:sd1:lora:civitai:3@4",
     "base_checkpoint": "urn:air:sd1:checkpoint:civitai:1@2",
-    "lora_weight": 0.8,
+    "loras": [
+        {"model": "Fox", "air": "urn:air:sd1:lora:civitai:3@4", "weight": 0.8, "trigger_words": ["fox"]},
+    ],
 }
 
 
@@ -50,12 +61,12 @@ def test_a_good_call_comes_back_from_json_in_the_contracts_order(fields: dict[st
 @pytest.mark.parametrize(
     ("field", "low", "high"),
     [
-        ("width", 64, 2048),
-        ("height", 64, 2048),
+        ("width", 64, 4096),
+        ("height", 64, 4096),
         ("sampling_steps", 1, 150),
         ("cfg_scale", 1, 30),
         ("clip_skip", 1, 12),
-        ("seed", 0, 2**32 - 1),
+        ("seed", 0, 2**64 - 1),
     ],
 )
 def test_numbers_are_in_range(field: str, low: int, high: int) -> None:
@@ -69,10 +80,10 @@ def test_numbers_are_in_range(field: str, low: int, high: int) -> None:
 
 def test_a_loras_weight_is_in_range() -> None:
     for value in (-2, 0, 2.0):
-        assert T2ICall.parse({**LORA, "lora_weight": value}).lora_weight == value
+        assert T2ICall.parse({**LORA, "loras": [{**FIRST, "weight": value}]}).loras[0].weight == value
     for value in (-2.01, 2.01):
-        with pytest.raises(BadCall, match="lora_weight: "):
-            T2ICall.parse({**LORA, "lora_weight": value})
+        with pytest.raises(BadCall, match=r"loras\.0\.weight: "):
+            T2ICall.parse({**LORA, "loras": [{**FIRST, "weight": value}]})
 
 
 @pytest.mark.parametrize(
@@ -116,7 +127,7 @@ def test_a_missing_field_is_named(field: str) -> None:
         T2ICall.parse({key: value for key, value in CHECKPOINT.items() if key != field})
 
 
-@pytest.mark.parametrize("key", ["scheduler", "Model", "two\nlines"])
+@pytest.mark.parametrize("key", ["mood", "Model", "two\nlines"])
 def test_an_unknown_key_is_refused_on_one_line(key: str) -> None:
     with pytest.raises(BadCall, match="Extra inputs are not permitted") as refusal:
         T2ICall.parse({**CHECKPOINT, key: 1})
@@ -141,10 +152,23 @@ def test_a_long_value_is_cut_in_the_message() -> None:
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"lora_weight": 0.8}, "lora_weight is null for a checkpoint"),
-        ({"base_checkpoint": CHECKPOINT["air"]}, "base_checkpoint is null for a checkpoint"),
+        ({"loras": [FIRST]}, "loras is empty for a checkpoint"),
+        ({"base_checkpoint": CHECKPOINT["air"]}, "base_checkpoint is null without one"),
         ({"air": LORA["air"]}, "air names a lora, type says Checkpoint"),
-        ({**LORA, "lora_weight": None}, "lora_weight is needed for a LoRA"),
+        ({**LORA, "loras": []}, "holds the answering LoRA first"),
+        ({**LORA, "loras": [FIRST] * 2}, "a LoRA stands in loras once"),
+        ({**LORA, "model": "Owl"}, "its model and air are the call's"),
+        (
+            {**LORA, "loras": [{**FIRST, "air": "urn:air:sd1:lora:civitai:5@6"}]},
+            "its model and air",
+        ),
+        ({**LORA, "loras": [{**FIRST, "air": CHECKPOINT["air"]}]}, "a LoRA's air names a lora"),
+        ({**LORA, "lora_weight": 0.8}, 'a call has no lora_weight: write "loras"'),
+        (
+            {"sampling_method": "DPM++ 2M Karras"},
+            'write "sampling_method": "DPM.. 2M", "scheduler": "Karras"',
+        ),
+        ({"scheduler": "karras"}, "unknown scheduler; known are null, Karras"),
         ({**LORA, "base_checkpoint": None}, "base_checkpoint is needed for a LoRA"),
         ({**LORA, "base_checkpoint": LORA["air"]}, "base_checkpoint is the AIR of a checkpoint"),
         ({**LORA, "air": CHECKPOINT["air"]}, "air names a checkpoint, type says LoRA"),
@@ -183,6 +207,8 @@ def test_the_samplers_are_the_contracts() -> None:
 def test_the_air_of_a_call(air: str, good: bool) -> None:
     kind = "LoRA" if ":lora:" in air else "Checkpoint"
     fields = {**(LORA if kind == "LoRA" else CHECKPOINT), "air": air}
+    if kind == "LoRA":
+        fields["loras"] = [{**FIRST, "air": air}]
     if good:
         assert T2ICall.parse(fields).air == air
     else:
@@ -205,7 +231,7 @@ def test_any_value_gives_the_same_call_back_or_one_line(field: str, value: Any, 
     except BadCall as error:
         message = str(error)
     else:
-        assert getattr(call, field) == value
+        assert call.model_dump()[field] == value
         assert T2ICall.parse(call.to_json()) == call
     assert len(message.splitlines()) <= 1
 
@@ -213,7 +239,7 @@ def test_any_value_gives_the_same_call_back_or_one_line(field: str, value: Any, 
 @given(pixels=st.floats(-1e6, 1e6))
 def test_the_legal_side_is_the_nearest(pixels: float) -> None:
     found = legal_side(pixels)
-    legal = range(64, 2049, 8)
+    legal = range(64, 4097, 8)
     assert found in legal
     assert abs(found - pixels) == min(abs(side - pixels) for side in legal)
 

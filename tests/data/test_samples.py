@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from invented_items import image, item, version
 
 from diffagent.data.prompts import is_sfw, plain, strip_lora_tags, strip_trigger_words
-from diffagent.data.records import SAMPLERS, LoraUse, Sample
+from diffagent.data.records import LoraUse, Sample
+from diffagent.data.samplers import SAMPLERS
 from diffagent.data.samples import invoked_lora, sample, sampler_name, samples, stem
 
 

@@ -76,7 +76,7 @@ def test_explain_adds_candidates_and_timings(capsys: Captured) -> None:
     [
         (["--base-model", "sdxl"], {"model": "Grand XL", "base_model": "SDXL 1.0"}),
         (["--type", "lora"], {"model": "Ink Fox Style", "type": "LoRA"}),
-        (["--model", "urn:air:sd1:lora:civitai:33@34"], {"model": "Ink Fox Style", "lora_weight": 0.7}),
+        (["--model", "urn:air:sd1:lora:civitai:33@34"], {"model": "Ink Fox Style", "type": "LoRA"}),
         (["--model", 'Oil "Masters" {v2}'], {"model": 'Oil "Masters" {v2}'}),
         (["--commercial"], {"model": "Tiny Pixels"}),
         (["--negative", "blurry"], {"negative_prompt": "blurry"}),

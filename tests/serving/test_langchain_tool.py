@@ -77,7 +77,7 @@ def test_the_content_is_the_call_and_the_artifact_what_led_to_it(agent: Agent) -
 def test_every_argument_reaches_the_agent(agent: Agent) -> None:
     tool = DiffAgentTool(agent=agent)
     named = json.loads(tool.invoke({"prompt": "pixel art of a fox", "model": "Ink Fox Style"}))
-    assert (named["type"], named["lora_weight"]) == ("LoRA", 0.7)
+    assert (named["type"], named["loras"][0]["weight"]) == ("LoRA", 0.7)
     assert json.loads(tool.invoke({"prompt": "a fox", "type": "LoRA"}))["model"] == "Ink Fox Style"
     assert json.loads(tool.invoke({"prompt": "a fox", "base_model": "sdxl"}))["model"] == "Grand XL"
     assert json.loads(tool.invoke({"prompt": "oil painting", "commercial": True}))["model"] == "Tiny Pixels"

@@ -89,7 +89,7 @@ def test_a_checkpoint_with_seeds(tiny: Tiny, tmp_path: Path) -> None:
 def test_a_lora_with_its_weight(tiny: Tiny, tmp_path: Path) -> None:
     without = tiny.pixels(tiny.call(), tmp_path)
     none, half, full = (
-        tiny.pixels(tiny.call(lora=True, lora_weight=weight), tmp_path) for weight in (0.0, 0.5, 1.0)
+        tiny.pixels(tiny.call(lora=True, weight=weight), tmp_path) for weight in (0.0, 0.5, 1.0)
     )
     assert none == without
     assert len({none, half, full}) == 3
@@ -107,7 +107,7 @@ def test_every_sampler_of_the_table_makes_an_image(sd: Tiny) -> None:
     async def run() -> None:
         async with LocalDiffusers(files=sd.files, config=sd.config) as maker:
             for sampler in supported("diffusers"):
-                call = sd.call(sampling_method=sampler, sampling_steps=4, width=64, height=64)
+                call = sd.call(sampler=sampler, sampling_steps=4, width=64, height=64)
                 made = await maker.image(emit(call, "diffusers", sd.catalog).request, silent)
                 assert images.decode(made.data).size == (64, 64), sampler
 
@@ -117,7 +117,7 @@ def test_every_sampler_of_the_table_makes_an_image(sd: Tiny) -> None:
 def test_the_emitted_script_makes_the_same_image(
     sd: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    call = sd.call(lora=True, seed=7, sampling_method="DPM++ 2M Karras", clip_skip=2)
+    call = sd.call(lora=True, seed=7, sampler="DPM++ 2M Karras", clip_skip=2)
     script = emit(call, "diffusers", sd.catalog).request["snippet"]
     kind = diffusers.StableDiffusionPipeline
     monkeypatch.setattr(kind, "from_single_file", functools.partial(kind.from_single_file, config=sd.config))

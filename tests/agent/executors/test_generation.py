@@ -46,7 +46,7 @@ def test_an_image_comes_back_with_what_made_it(target: str, catalog: Catalog, tm
     if target == "openai":
         assert "<lora:" not in texts["parameters"]
         assert "Sampler" not in texts["parameters"]
-        assert list(row["not_carried"]) == ["sampling_method", "clip_skip", "air", "lora_weight"]
+        assert list(row["not_carried"]) == ["sampling_method", "scheduler", "clip_skip", "air", "loras"]
     else:
         assert infotext.read(texts["parameters"], catalog) == call
 
@@ -152,9 +152,9 @@ def test_old_a1111_has_the_schedule_in_the_samplers_name(catalog: Catalog, tmp_p
     ("target", "call", "says"),
     [
         ("a1111", call_of(GRAND_XL), "no checkpoint 'grandXL'.*--installed"),
-        ("a1111", call_of(AURORA, sampling_method="Heun"), "no sampler 'Heun'"),
+        ("a1111", call_of(AURORA, sampler="Heun"), "no sampler 'Heun'"),
         ("comfyui", call_of(GRAND_XL), "ckpt_name: 'sub/grandXL.safetensors' not in.*--installed"),
-        ("comfyui", call_of(AURORA, sampling_method="Heun"), "sampler_name: 'heun' not in"),
+        ("comfyui", call_of(AURORA, sampler="Heun"), "sampler_name: 'heun' not in"),
         ("openai", call_of(GRAND_XL), "The model `Grand XL` does not exist"),
     ],
 )
@@ -182,6 +182,6 @@ def test_orders_are_checked(fields: dict[str, Any], says: str) -> None:
 
 
 def test_seeds_follow_one_another() -> None:
-    assert generation.numbered_seeds(2**32 - 1, 2) == (2**32 - 1, 0)
+    assert generation.numbered_seeds(2**64 - 1, 2) == (2**64 - 1, 0)
     drawn = generation.numbered_seeds(None, 3)
     assert drawn[1:] == tuple((drawn[0] + i) % 2**32 for i in (1, 2))

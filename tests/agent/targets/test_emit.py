@@ -16,6 +16,7 @@ from diffagent.agent.targets.civitai import workflow
 from diffagent.agent.targets.emitting import emit, offers
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadInput, UnknownModel
+from diffagent.data.samplers import Sampler
 
 
 def test_the_call_itself_is_a_target(catalog: Catalog) -> None:
@@ -56,7 +57,7 @@ def test_a1111(catalog: Catalog) -> None:
 def test_a1111_keeps_sampler_and_schedule_apart(
     catalog: Catalog, sampler: str, spelled: tuple[str, str]
 ) -> None:
-    request = emit(call_of(AURORA, sampling_method=sampler, seed=None), "a1111", catalog).request
+    request = emit(call_of(AURORA, sampler=sampler, seed=None), "a1111", catalog).request
     assert (request["sampler_name"], request["scheduler"]) == spelled
     assert request["seed"] == -1
     assert request["prompt"] == "a fox in the snow"
@@ -195,7 +196,7 @@ def test_openai_reports_what_it_has_no_field_for(catalog: Catalog) -> None:
         "negative_prompt": "blurry, lowres",
         "seed": 7,
     }
-    assert emitted.not_carried == ["sampling_method", "clip_skip", "air", "lora_weight"]
+    assert emitted.not_carried == ["sampling_method", "scheduler", "clip_skip", "air", "loras"]
 
 
 def test_diffusers_keyword_arguments_and_a_script(catalog: Catalog) -> None:
@@ -206,7 +207,7 @@ def test_diffusers_keyword_arguments_and_a_script(catalog: Catalog) -> None:
         "kwargs": {"use_karras_sigmas": True},
     }
     assert request["kwargs"]["clip_skip"] == 1  # diffusers counts from 0
-    assert request["lora"]["weight"] == 0.75
+    assert [lora["weight"] for lora in request["loras"]] == [0.75]
     assert request["checkpoint"]["url"] == "https://civitai.com/api/download/models/12"
     names = {node.id for node in ast.walk(ast.parse(request["snippet"])) if isinstance(node, ast.Name)}
     assert {"StableDiffusionPipeline", "DPMSolverMultistepScheduler", "generator"} <= names
@@ -236,12 +237,16 @@ def test_a_base_model_that_a_target_is_not_known_to_run_is_an_error(
 
 
 REFUSED: list[tuple[str, dict[str, Any], str, str, Any]] = [
-    ("comfyui", {"sampling_method": "PLMS"}, "sampling_method", "LMS", "lms"),
-    ("horde", {"sampling_method": "DPM++ 2M SDE Karras"},
+    ("comfyui", {"sampler": "PLMS"}, "sampling_method", "LMS", "lms"),
+    ("horde", {"sampler": "DPM++ 2M SDE Karras"},
      "sampling_method", "DPM++ SDE Karras", "k_dpmpp_sde"),
-    ("civitai", {"sampling_method": "DPM++ 2M SDE Karras"},
+    ("civitai", {"sampler": "DPM++ 2M SDE Karras"},
      "sampling_method", "DPM++ SDE Karras", "DPMSDEKarras"),
-    ("diffusers", {"sampling_method": "DPM++ 2S a"}, "sampling_method", "DPM++ 2M", "DPMSolverMultistep"),
+    ("diffusers", {"sampler": "DPM++ 2S a"}, "sampling_method", "DPM++ 2M", "DPMSolverMultistep"),
+    ("horde", {"sampler": "Euler Exponential"}, "scheduler", "Euler Karras", "k_euler"),
+    ("comfyui", {"sampler": "Restart Align Your Steps"}, "sampling_method", "Heun Karras", "heun"),
+    ("a1111", {"sampler": "ER SDE Beta"}, "sampling_method", "DPM++ 2M SDE Beta", "DPM++ 2M SDE"),
+    ("diffusers", {"sampler": "Euler a Karras"}, "scheduler", "Euler a", "EulerAncestral"),
     ("horde", {"width": 520}, "width", "512", "512"),
     ("horde", {"height": 744}, "height", "768", "768"),
     ("openai", {"cfg_scale": 30.0}, "cfg_scale", "20", "20"),
@@ -257,7 +262,7 @@ def test_what_a_target_lacks_is_refused_or_replaced_with_a_reason(
         emit(call, target, catalog)
     emitted = emit(call, target, catalog, nearest=True)
     assert f"{near}" in emitted.reasons[name]
-    assert str(fields[name]) in emitted.reasons[name]
+    assert str(next(iter(fields.values()))) in emitted.reasons[name]
     assert spelled in str(emitted.request)
 
 
@@ -309,4 +314,4 @@ def test_a_servers_own_names_are_used(catalog: Catalog) -> None:
 
 def test_a_servers_own_samplers_are_all_there_is(catalog: Catalog) -> None:
     with pytest.raises(BadInput, match="the nearest is Euler"):
-        emit(call_of(AURORA), "comfyui", catalog, known_samplers=("Euler", "LCM"))
+        emit(call_of(AURORA), "comfyui", catalog, known_samplers=(Sampler("Euler"), Sampler("LCM")))

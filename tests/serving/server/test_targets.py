@@ -54,9 +54,9 @@ def test_a_loras_call_is_emitted(client: httpx.Client, agent: Agent, target: str
     assert body == {"request": emitted.request, "not_carried": emitted.not_carried}
     if target in LORA:
         assert LORA[target] in json.dumps(body["request"])
-        assert "lora_weight" not in body["not_carried"]
+        assert "loras" not in body["not_carried"]
     else:
-        assert "lora_weight" in body["not_carried"]
+        assert "loras" in body["not_carried"]
 
 
 @pytest.mark.parametrize("target", TARGETS)
