@@ -363,7 +363,10 @@ class FakeHorde(ImageServer):
 
 
 class FakeCivitai(ImageServer):
-    """Workflows of an imageGen step for the engine comfy; refuses unknown fields, prices with ``whatif``."""
+    """Workflows of an imageGen step for the engine comfy; refuses unknown fields, prices with ``whatif``.
+
+    SDXL's recipe has no ``clipSkip`` (``orchestration/recipes/sdxl.md``).
+    """
 
     fields: ClassVar = {"engine", "ecosystem", "operation", "model", "prompt", "negativePrompt", "width",
                         "height", "steps",
@@ -396,7 +399,7 @@ class FakeCivitai(ImageServer):
 
     def _submitted(self, body: dict[str, Any], query: dict[str, str]) -> Answer:
         step = body["steps"][0]["input"]
-        errors = {f"steps[0].input.{name}": ["unknown property"] for name in step.keys() - self.fields}
+        errors = {f"steps[0].input.{name}": ["unknown property"] for name in step.keys() - self._fields(step)}
         if not step["model"].startswith("urn:air:"):
             errors["steps[0].input.model"] = ["model must match AIR pattern"]
         if errors:
@@ -405,6 +408,9 @@ class FakeCivitai(ImageServer):
             return as_json({"status": "unassigned", "steps": [], "cost": {"base": 4, "total": 6}})
         self.step = step
         return as_json({"id": "wf-1", "status": "unassigned", "steps": []}, 202)
+
+    def _fields(self, step: dict[str, Any]) -> set[str]:
+        return self.fields - ({"clipSkip"} if step["ecosystem"] == "sdxl" else set())
 
     @staticmethod
     def _problem(status: int, title: str, errors: dict[str, list[str]] | None = None) -> Answer:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from diffagent.agent.targets import samplers
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadInput, UnknownModel
-from diffagent.data.records import Card, T2ICall
+from diffagent.data.records import Card, T2ICall, family
 
 Value = TypeVar("Value")
 
@@ -25,6 +25,14 @@ TITLES = {
     "openai": "OpenAI's images API",
     "diffusers": "diffusers",
 }
+
+
+LACKING: dict[tuple[str, str], dict[str, str]] = {
+    ("civitai", "sdxl"): {"clip_skip": "Civitai's recipe for SDXL refuses clipSkip, which SD 1.x alone has"},
+}
+"""The fields that a target does not take for one family of base models, though for others, and why.
+
+Civitai: civitai-developer-docs, ``orchestration/recipes/sdxl.md``."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +74,13 @@ class Fit:
     def drop(self, name: str, reason: str) -> None:
         """A field that the target has no place for."""
         self.reasons[name] = reason
+
+    def takes(self, name: str, checkpoint: Card) -> bool:
+        """Whether the target has a place for a field with this checkpoint; the field is dropped where not."""
+        reason = LACKING.get((self.target, family(checkpoint.base_model)), {}).get(name)
+        if reason is not None:
+            self.drop(name, reason)
+        return reason is None
 
     def swap(self, name: str, given: Value, near: Value, why: str) -> Value:
         """A value that the target does not take, replaced by the nearest that it takes.

@@ -118,6 +118,18 @@ def test_paid_images_need_a_limit_that_allows_them(catalog: Catalog, tmp_path: P
     assert not (tmp_path / "out").exists()
 
 
+def test_civitai_gets_clip_skip_with_sd1_alone(catalog: Catalog, tmp_path: Path) -> None:
+    sd1, sdxl = FakeCivitai(), FakeCivitai()
+    make("civitai", sd1, tmp_path / "sd1", catalog, call_of(AURORA, clip_skip=2))
+    assert sd1.step["clipSkip"] == 2
+    (path,) = make("civitai", sdxl, tmp_path / "sdxl", catalog, call_of(GRAND_XL, clip_skip=2))
+    assert "clipSkip" not in sdxl.step
+    (row,) = [json.loads(line) for line in (tmp_path / "sdxl" / "manifest.jsonl").read_text().splitlines()]
+    assert list(row["not_carried"]) == ["clip_skip"]
+    assert "SD 1.x alone" in row["not_carried"]["clip_skip"]
+    assert "Clip skip" not in images.read_texts(path)["parameters"]
+
+
 def test_keys_travel_in_headers_and_nowhere_else(
     catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
