@@ -42,6 +42,10 @@ class Resources:
     checkpoint: Card
     lora: Card | None = None
 
+    @property
+    def cards(self) -> tuple[Card, ...]:
+        return (self.checkpoint,) if self.lora is None else (self.checkpoint, self.lora)
+
     @classmethod
     def of(cls, call: T2ICall, catalog: Catalog) -> Resources:
         """The cards behind a call's AIRs.
