@@ -34,9 +34,7 @@ _FILTERS = (
     click.option("--base-model", metavar="NAME", help=f"A {examples()}."),
     click.option("--commercial", is_flag=True, help="Only models whose images may be sold."),
     click.option("--role", type=click.Choice(ROLES), help="What a model is used as."),
-    click.option(
-        "--medium", type=click.Choice(MEDIA), metavar="MEDIUM", help="What its pictures are made of."
-    ),
+    click.option("--medium", type=click.Choice(MEDIA), metavar="MEDIUM", help="What it makes."),
     click.option("--limit", default=20, show_default=True, type=click.IntRange(0), help="Entries; 0: all."),
 )
 

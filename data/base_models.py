@@ -85,6 +85,8 @@ class Backends:
     """The Horde's baseline."""
     openai: str | None = None
     """How a server behind OpenAI's images API is asked: "name", by the model's name."""
+    refused: tuple[tuple[str, str, str], ...] = ()
+    """Target, field, reason: fields that a target takes for others, and refuses for this one."""
 
 
 @dataclass(frozen=True)
@@ -224,6 +226,8 @@ TABLE: tuple[BaseModelFacts, ...] = (
             comfyui="checkpoint",
             a1111="a1111",
             civitai="sdxl",
+            # civitai-developer-docs, orchestration/recipes/sdxl.md
+            refused=(("civitai", "clip_skip", "Civitai's recipe for SDXL refuses clipSkip"),),
             horde="stable_diffusion_xl",
             openai="name",
         ),
@@ -316,6 +320,13 @@ def backend(base_model: str, target: str) -> str | None:
     """How a target runs a base model, in the target's own term; None where it does not."""
     row = find(base_model)
     return None if row is None else getattr(row.backends, target, None)
+
+
+def refusal(base_model: str, target: str, field: str) -> str | None:
+    """Why a target refuses a call's field for a base model, though not for others; None where it takes it."""
+    row = find(base_model)
+    rules = row.backends.refused if row is not None else ()
+    return next((reason for api, name, reason in rules if (api, name) == (target, field)), None)
 
 
 def run_by(target: str) -> tuple[str, ...]:

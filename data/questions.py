@@ -15,26 +15,38 @@ from diffagent.data.sources import Source
 ABOUT, PROMPTS, PROMPT = 900, 4, 240
 """Characters of the uploader's text; sample prompts; characters of each."""
 
-_INSTRUCTIONS = f"""Say what a text-to-image model is for, for a catalog from which models are chosen by request.
-You know Stable Diffusion and the models that people share. Judge by what comes out of the model, from the facts
-below (name, tags, trigger words, uploader's text, sample prompts), not by a word of its name. Answer with one JSON
-object alone: {{"role", "media", "subjects", "breadth", "people", "needed", "variants", "carrier", "caution",
+_INSTRUCTIONS = f"""Say what a text-to-image model is for, for a catalog from which models are chosen by
+request.
+You know Stable Diffusion and the models that people share. Judge by what comes out of the model, from
+the facts
+below (name, tags, trigger words, uploader's text, sample prompts), not by a word of its name. Answer
+with one JSON
+object alone: {{"role", "media", "subjects", "breadth", "people", "needed", "variants", "carrier",
+"caution",
 "renown", "description"}}.
-- role: one of {", ".join(ROLES)}. general: a checkpoint for most requests of its media; style: a look; concept:
+- role: one of {", ".join(ROLES)}. general: a checkpoint for most requests of its media; style: a look;
+  concept:
   an idea, action or creature; object: a thing, vehicle, food, animal or plant; place: buildings, rooms,
-  landscapes; effect: light, film, particles; tool: nothing that a request asks for (VAE, sliders, fixers).
+  landscapes; effect: light, film, particles; tool: nothing that a request asks for (VAE, sliders,
+  fixers).
 - media: 1 to 3, the most typical first, of: {", ".join(MEDIA)}.
-- subjects: 1 to 6 short lower-case phrases as people type them, the most particular first: of a character the
+- subjects: 1 to 6 short lower-case phrases as people type them, the most particular first: of a
+  character the
   name, then the series; of a style its name, then what it draws.
-- breadth: broad (any subject in its media), genre (one kind of picture), narrow (one thing or a special look).
+- breadth: broad (any subject in its media), genre (one kind of picture), narrow (one thing or a special
+  look).
 - people: any, young women, women, men, children or none: whom it draws.
 - needed: trigger words that are always needed, as listed; mostly one or two; [] where there are none.
 - variants: [{{"words", "draws"}}] of trigger words for different things, at most 6, as listed.
 - carrier: for a LoRA the checkpoint that its author names or shows it on; else null.
-- caution: [] or of: real person, photo likeness, sexualised, minor, unfinished, needs other model, low quality.
-- renown: 3 among the first choices for what it is for, 2 known and good, 1 ordinary, 0 obscure or unfinished.
-- description: one or two sentences of plain English on one line, 12 to 40 words: what it is for, and what not.
-  Your own words: copy no sentence, no trigger words, no links, prices, thanks; no name or number that the facts
+- caution: [] or of: real person, photo likeness, sexualised, minor, unfinished, needs other model, low
+  quality.
+- renown: 3 among the first choices for what it is for, 2 known and good, 1 ordinary, 0 obscure or
+  unfinished.
+- description: one or two sentences of plain English on one line, 12 to 40 words: what it is for, and
+  what not.
+  Your own words: copy no sentence, no trigger words, no links, prices, thanks; no name or number that
+  the facts
   do not have; suitable for all ages."""
 
 _AGAIN = {

@@ -74,23 +74,28 @@ class ImageServer:
 
 
 class FakeA1111(ImageServer):
-    """Takes an unknown checkpoint or LoRA in silence, as A1111 does, an unknown sampler, as Forge does."""
+    """Takes an unknown checkpoint or LoRA in silence, as A1111 does, an unknown sampler, as Forge does.
 
-    checkpoints = (("sd15/aurora_v2.safetensors", "a1" * 32), ("basalt.safetensors", "b2" * 32))
-    loras = ("ink-fox",)
+    A checkpoint goes by each of its ids, where the last of several with one id wins (``CheckpointInfo`` in
+    ``modules/sd_models.py``); one whose hash is "" was not hashed yet. A LoRA is its file's path, or path and
+    alias; of those with one name the last alone is known (``list_available_networks``).
+    """
+
+    checkpoints: tuple[tuple[str, str], ...] = (
+        ("sd15/aurora_v2.safetensors", "a1" * 32),
+        ("basalt.safetensors", "b2" * 32),
+    )
+    loras: tuple[str | tuple[str, str], ...] = ("ink-fox",)
     samplers = ("Euler a", "Euler", "DPM++ 2M", "DPM++ SDE", "DDIM")
     used = ""
+    """The path of the checkpoint that was used."""
     schedules: tuple[str, ...] | None = ("Automatic", "Uniform", "Karras", "Exponential")
 
     def answer(self, method: str, path: str, query: dict[str, str], body: Any) -> Answer:
         if path == "/sdapi/v1/sd-models":
             return as_json([self._model(name, sha) for name, sha in self.checkpoints])
         if path == "/sdapi/v1/loras":
-            found = [
-                {"name": n, "alias": n, "path": f"/m/Lora/{n}.safetensors", "metadata": {}}
-                for n in self.loras
-            ]
-            return as_json(found)
+            return as_json(self._loras())
         if path == "/sdapi/v1/samplers":
             return as_json([{"name": name, "aliases": [], "options": {}} for name in self.samplers])
         if path == "/sdapi/v1/schedulers" and self.schedules is not None:
@@ -104,13 +109,32 @@ class FakeA1111(ImageServer):
     @staticmethod
     def _model(name: str, sha: str) -> dict[str, Any]:
         return {
-            "title": f"{name} [{sha[:10]}]",
-            "model_name": name.rsplit("/", 1)[-1].removesuffix(".safetensors"),
-            "hash": sha[:10],
-            "sha256": sha,
+            "title": f"{name} [{sha[:10]}]" if sha else name,
+            "model_name": name.removesuffix(".safetensors").replace("/", "_"),
+            "hash": sha[:10] or None,
+            "sha256": sha or None,
             "filename": f"/m/Stable-diffusion/{name}",
             "config": None,
         }
+
+    def _loras(self) -> list[dict[str, Any]]:
+        found = {}
+        for one in self.loras:
+            path, alias = one if isinstance(one, tuple) else (one, one)
+            name = path.rsplit("/", 1)[-1]
+            metadata = {"ss_output_name": alias, "ss_network_dim": "8", "sshs_model_hash": "5e" * 32}
+            found[name] = {"name": name, "alias": alias, "path": f"/m/Lora/{path}.safetensors",
+                           "metadata": metadata}  # fmt: skip
+        return list(found.values())
+
+    def _ids(self) -> dict[str, str]:
+        ids = {}
+        for path, sha in self.checkpoints:
+            one = self._model(path, sha)
+            stem = path.rsplit("/", 1)[-1].removesuffix(".safetensors")
+            names = [one["model_name"], one["title"], path, stem, one["hash"], one["sha256"]]
+            ids |= {name: path for name in names if name}
+        return ids
 
     def _made(self, body: dict[str, Any]) -> Answer:
         for name, kind in {"prompt": str, "steps": int, "seed": int, "width": int, "height": int}.items():
@@ -118,10 +142,7 @@ class FakeA1111(ImageServer):
                 detail = [{"loc": ["body", name], "msg": f"value is not a valid {kind.__name__}"}]
                 return as_json({"detail": detail}, 422)
         wanted = body["override_settings"]["sd_model_checkpoint"]
-        models = [self._model(*one) for one in self.checkpoints]
-        aliases = ("title", "model_name", "hash", "sha256")
-        found = [one for one in models if wanted in {one[key] for key in aliases}]
-        self.used = (found or models)[0]["model_name"]  # an unknown one is dropped in silence
+        self.used = self._ids().get(wanted, self.checkpoints[0][0])  # an unknown one is dropped in silence
         seed = body["seed"] if body["seed"] >= 0 else 1234
         info = {"seed": seed, "all_seeds": [seed], "sampler_name": body["sampler_name"]}
         image = base64.b64encode(self.image(seed)).decode()
@@ -363,7 +384,10 @@ class FakeHorde(ImageServer):
 
 
 class FakeCivitai(ImageServer):
-    """Workflows of an imageGen step for the engine comfy; refuses unknown fields, prices with ``whatif``."""
+    """Workflows of an imageGen step for the engine comfy; refuses unknown fields, prices with ``whatif``.
+
+    SDXL's recipe has no ``clipSkip`` (``orchestration/recipes/sdxl.md``).
+    """
 
     fields: ClassVar = {"engine", "ecosystem", "operation", "model", "prompt", "negativePrompt", "width",
                         "height", "steps",
@@ -396,7 +420,7 @@ class FakeCivitai(ImageServer):
 
     def _submitted(self, body: dict[str, Any], query: dict[str, str]) -> Answer:
         step = body["steps"][0]["input"]
-        errors = {f"steps[0].input.{name}": ["unknown property"] for name in step.keys() - self.fields}
+        errors = {f"steps[0].input.{name}": ["unknown property"] for name in step.keys() - self._fields(step)}
         if not step["model"].startswith("urn:air:"):
             errors["steps[0].input.model"] = ["model must match AIR pattern"]
         if errors:
@@ -405,6 +429,9 @@ class FakeCivitai(ImageServer):
             return as_json({"status": "unassigned", "steps": [], "cost": {"base": 4, "total": 6}})
         self.step = step
         return as_json({"id": "wf-1", "status": "unassigned", "steps": []}, 202)
+
+    def _fields(self, step: dict[str, Any]) -> set[str]:
+        return self.fields - ({"clipSkip"} if step["ecosystem"] == "sdxl" else set())
 
     @staticmethod
     def _problem(status: int, title: str, errors: dict[str, list[str]] | None = None) -> Answer:

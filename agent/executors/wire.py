@@ -36,6 +36,9 @@ class _Transient(Transient, Unreachable):
 class Wire:
     """A connection pool to one API; an async context manager.
 
+    The pool belongs to the event loop in which the wire was entered, and is made and closed there; the wire
+    may be entered again, in another loop too.
+
     ``timeout`` is how many seconds an answer may take, ``backoff`` the first wait after a fault; ``remedy``
     ends the message where nothing answers; ``key`` names the environment variable of the API's key.
     """
@@ -54,19 +57,20 @@ class Wire:
         self.url = base_url(url)
         self.remedy, self.key, self.backoff = remedy, key, backoff
         self._reason = reason
-        self._http = httpx.AsyncClient(
-            base_url=self.url,
-            headers={"User-Agent": "diffagent", **(headers or {})},
-            timeout=httpx.Timeout(timeout, connect=min(15.0, timeout)),
-        )
+        self._headers = {"User-Agent": "diffagent", **(headers or {})}
+        self._timeout = httpx.Timeout(timeout, connect=min(15.0, timeout))
+        self._pool: httpx.AsyncClient | None = None
 
     async def __aenter__(self) -> Self:
+        self._pool = httpx.AsyncClient(base_url=self.url, headers=self._headers, timeout=self._timeout)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._http.aclose()
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            await pool.aclose()
 
     async def get(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
         """The JSON that a path answers."""
@@ -109,10 +113,11 @@ class Wire:
         abroad = path.startswith(("http://", "https://"))
         try:
             if abroad:  # a signed link to an image elsewhere: it gets no key of ours
-                async with httpx.AsyncClient(timeout=self._http.timeout, follow_redirects=True) as elsewhere:
+                async with httpx.AsyncClient(timeout=self._timeout, follow_redirects=True) as elsewhere:
                     response = await elsewhere.get(path)
             else:
-                response = await self._http.request(method, path, params=params, json=body)
+                assert self._pool is not None, "a wire is used inside its async with"
+                response = await self._pool.request(method, path, params=params, json=body)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise _Transient(f"{where}: nothing answers ({type(error).__name__})") from None
         except httpx.RequestError as error:
@@ -165,11 +170,12 @@ class Wire:
 
 
 class HttpExecutor:
-    """What executors over HTTP share: their wire is closed when they are."""
+    """What executors over HTTP share: their wire is opened and closed with them."""
 
     wire: Wire
 
     async def __aenter__(self) -> Self:
+        await self.wire.__aenter__()
         return self
 
     async def __aexit__(

@@ -57,7 +57,7 @@ def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) ->
     }
     if call.seed is not None:
         params["seed"] = call.seed
-    if call.clip_skip is not None:
+    if call.clip_skip is not None and fit.takes("clip_skip", found.checkpoint):
         params["clipSkip"] = call.clip_skip
     request: dict[str, Any] = {"model": _air(found.checkpoint), "params": params}
     if call.loras:

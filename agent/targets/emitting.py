@@ -53,7 +53,7 @@ def emit(
                 f"{card.name} is a .ckpt file, which only AI Horde's workers run: choose another model"
             )
     samplers = [one for one in api.samplers if known_samplers is None or one in known_samplers]
-    fit = Fit(api.title, samplers, nearest)
+    fit = Fit(target, api.title, samplers, nearest)
     if not runs(target, found.checkpoint):
         raise BadInput(
             f"{found.checkpoint.name} is {found.checkpoint.base_model}, which {fit.title} is not known to "
