@@ -249,6 +249,30 @@ def test_a_lora_of_another_family_is_refused_with_its_keys(sd: Tiny, tmp_path: P
         replace(sd, files={**sd.files, sd.lora.air: damaged}).make(sd.call(lora=True), tmp_path)
 
 
+def test_a_cancelled_image_ends_after_the_step_under_way(sd: Tiny) -> None:
+    steps: list[str] = []
+
+    async def run() -> tuple[bytes, bytes]:
+        request = emit(sd.call(sampling_steps=150), "diffusers", sd.catalog).request
+        short = emit(sd.call(), "diffusers", sd.catalog).request
+        async with LocalDiffusers(files=sd.files, config=sd.config) as maker:
+            first = await maker.image(short, silent)
+            task = asyncio.create_task(maker.image(request, lambda what, _=None: steps.append(what)))
+            while len(steps) < 2:
+                await asyncio.sleep(0.001)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            done = len(steps)
+            await asyncio.sleep(0.2)
+            assert len(steps) == done
+            return first.data, (await maker.image(short, silent)).data
+
+    before, after = asyncio.run(run())
+    assert len(steps) < 140
+    assert before == after
+
+
 def test_steps_are_reported(sd: Tiny, tmp_path: Path) -> None:
     said: list[tuple[str, float | None]] = []
     order = generation.Order(sd.call(), "diffusers", (7,))
