@@ -90,6 +90,16 @@ class FakeA1111(ImageServer):
     used = ""
     """The path of the checkpoint that was used."""
     schedules: tuple[str, ...] | None = ("Automatic", "Uniform", "Karras", "Exponential")
+    seconds = 0.0
+    """How long an image takes, unless it is interrupted."""
+    current: str | None = None
+    """The task that runs; one image is made after another, and an interruption ends whichever runs."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.interrupted: list[str | None] = []
+        self._stop = threading.Event()
+        self._tasks: dict[str, bool] = {}
 
     def answer(self, method: str, path: str, query: dict[str, str], body: Any) -> Answer:
         if path == "/sdapi/v1/sd-models":
@@ -104,7 +114,31 @@ class FakeA1111(ImageServer):
             return as_json({"progress": 0.5, "eta_relative": 1.0, "state": {}, "current_image": None})
         if path == "/sdapi/v1/txt2img" and method == "POST":
             return self._made(body)
+        if path == "/internal/progress" and method == "POST":
+            return self._state(body["id_task"])
+        if path == "/sdapi/v1/interrupt" and method == "POST":
+            self.interrupted.append(self.current)
+            self._stop.set()
+            return as_json({})
         return as_json({"detail": "Not Found"}, 404)
+
+    def _state(self, task: str) -> Answer:
+        """``progressapi`` of ``modules/progress.py``."""
+        active = task == self.current
+        completed = self._tasks.get(task, False)
+        queued = task in self._tasks and not active and not completed
+        return as_json({"active": active, "queued": queued, "completed": completed, "textinfo": "Waiting..."})
+
+    def _wait(self, task: str) -> None:
+        self._tasks[task] = False
+        end = time.monotonic() + self.seconds
+        while self.current is not None and time.monotonic() < end:
+            time.sleep(0.01)
+        if self.current is None:
+            self.current = task
+            self._stop.wait(self.seconds)
+            self.current = None
+        self._tasks[task] = True
 
     @staticmethod
     def _model(name: str, sha: str) -> dict[str, Any]:
@@ -144,6 +178,8 @@ class FakeA1111(ImageServer):
         wanted = body["override_settings"]["sd_model_checkpoint"]
         self.used = self._ids().get(wanted, self.checkpoints[0][0])  # an unknown one is dropped in silence
         seed = body["seed"] if body["seed"] >= 0 else 1234
+        if self.seconds:
+            self._wait(body["force_task_id"])
         info = {"seed": seed, "all_seeds": [seed], "sampler_name": body["sampler_name"]}
         image = base64.b64encode(self.image(seed)).decode()
         return as_json({"images": [image], "parameters": body, "info": json.dumps(info)})
@@ -159,10 +195,16 @@ class FakeComfyUI(ImageServer):
     fails: dict[str, Any] | None = None
     loses = False
     polls = 2
+    endless = False
+    """A running job goes on until it is interrupted."""
+    targeted = True
+    """``/interrupt`` heeds whose job is meant, as ComfyUI since 0.3.50 does."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.jobs: dict[str, dict[str, Any]] = {}
+        self.interrupted: list[str] = []
+        self.deleted: list[str] = []
 
     @property
     def nodes(self) -> dict[str, tuple[dict[str, Any], list[str]]]:
@@ -217,7 +259,14 @@ class FakeComfyUI(ImageServer):
         if path == "/prompt" and method == "POST":
             return self._queued(body)
         if path == "/queue" and method == "POST":
-            return as_json({})
+            waiting = [key for key in body["delete"] if self.jobs.get(key, {"polls": 0})["polls"] > 1]
+            self.deleted += [key for key in waiting if self.jobs.pop(key)]
+            return 200, "application/octet-stream", b""
+        if path == "/interrupt" and method == "POST":
+            running = [key for key, job in self.jobs.items() if job["polls"] == 1]
+            ended = [key for key in running if not self.targeted or body.get("prompt_id") in (None, key)]
+            self.interrupted += [key for key in ended if self.jobs.pop(key)]
+            return 200, "application/octet-stream", b""
         if path == "/queue":
             waiting = [[0, key, {}, {}, []] for key, job in self.jobs.items() if job["polls"] > 1]
             running = [[0, key, {}, {}, []] for key, job in self.jobs.items() if job["polls"] == 1]
@@ -296,7 +345,7 @@ class FakeComfyUI(ImageServer):
         job = self.jobs.get(key)
         if job is None or self.loses:
             return as_json({})
-        job["polls"] -= 1
+        job["polls"] -= not (self.endless and job["polls"] == 1)
         if job["polls"] > 0:
             return as_json({})
         if self.fails is not None:
@@ -328,12 +377,16 @@ class FakeHorde(ImageServer):
         super().__init__(**options)
         self.payload: dict[str, Any] = {}
         self.checks = 0
+        self.deleted: list[str] = []
 
     def answer(self, method: str, path: str, query: dict[str, str], body: Any) -> Answer:
         if path == "/api/v2/status/models":
             return as_json([{"name": name, "count": 0 if "Nobody" in name else 2} for name in self.models])
         if path == "/api/v2/generate/async":
             return self._accepted(body)
+        if method == "DELETE":
+            self.deleted.append(path.rsplit("/", 1)[-1])
+            return as_json({"done": False, "faulted": False, "generations": []})
         if path.startswith("/api/v2/generate/check/"):
             return self._checked()
         if path == "/image.webp":
@@ -400,6 +453,7 @@ class FakeCivitai(ImageServer):
         super().__init__(**options)
         self.step: dict[str, Any] = {}
         self.gets = 0
+        self.deleted: list[str] = []
 
     def answer(self, method: str, path: str, query: dict[str, str], body: Any) -> Answer:
         if path == "/blob.jpeg":
@@ -409,6 +463,9 @@ class FakeCivitai(ImageServer):
             return self._problem(401, "Unauthorized")
         if path == "/v2/consumer/workflows" and method == "POST":
             return self._submitted(body, query)
+        if method == "DELETE":
+            self.deleted.append(path.rsplit("/", 1)[-1])
+            return 204, "text/plain", b""
         if path.startswith("/v2/consumer/workflows/"):
             self.gets += 1
             if self.gets < 2:

@@ -17,6 +17,7 @@ import contextlib
 import json
 import os
 import re
+import uuid
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +25,7 @@ from typing import Any
 import httpx
 
 from diffagent.agent.executors import Made, Price, Report
-from diffagent.agent.executors.wire import HttpExecutor, Wire, secret, words
+from diffagent.agent.executors.wire import HttpExecutor, Wire, secret, to_the_end, words
 from diffagent.agent.targets.infotext import stem
 from diffagent.data.errors import JobFailed, Refused, TargetError, Unreachable
 
@@ -73,14 +74,38 @@ class A1111(HttpExecutor):
 
     async def image(self, request: Mapping[str, Any], report: Report) -> Made:
         sent = await self._checked(request)
+        task = f"task(diffagent-{uuid.uuid4().hex})"
         watching = asyncio.create_task(self._watch(report))
         try:
-            answer = await self.wire.post("/sdapi/v1/txt2img", sent)
+            answer = await self.wire.post("/sdapi/v1/txt2img", {**sent, "force_task_id": task})
+        except (Refused, Unreachable):
+            raise
+        except BaseException:  # a dropped connection does not end the work there
+            await to_the_end(self._end(task))
+            raise
         finally:
             watching.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await watching
         return _made(answer)
+
+    async def _end(self, task: str) -> None:
+        """Interrupts the running job if it is ours.
+
+        ``/interrupt`` ends whichever job runs. ``/internal/progress`` says whether that is the one of our
+        task id (``modules/progress.py``); a server that does not know the id, A1111 before 1.7 or one
+        without its web interface, is left alone. A job that waits behind others cannot be taken back: it is
+        interrupted if it starts before the time is over.
+        """
+        unknown = 0
+        while unknown < 4:
+            state = await self.wire.post("/internal/progress", {"id_task": task, "live_preview": False})
+            if state.get("active"):
+                await self.wire.tell("/sdapi/v1/interrupt", {})
+            if state.get("active") or state.get("completed"):
+                return
+            unknown += not state.get("queued")
+            await asyncio.sleep(0.25)
 
     async def _watch(self, report: Report) -> None:
         """Reports progress until cancelled; a server without it only has no progress."""

@@ -13,12 +13,14 @@ import asyncio
 import contextlib
 import io
 import re
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from diffagent.agent.executors import Made, Price, Report, downloads
+from diffagent.agent.executors.wire import to_the_end
 from diffagent.agent.targets.diffusers import adapter_names
 from diffagent.data.air import AIR
 from diffagent.data.errors import BadInput, JobFailed, MissingExtra, MissingWeights
@@ -31,6 +33,10 @@ TILED_PIXELS = 1024 * 1024
 """Above this the VAE decodes in tiles on any machine; below only where memory is short."""
 SHORT_MEMORY = 6 * 2**30
 """Bytes free on a GPU, less than which the VAE decodes in tiles."""
+
+
+class _Stopped(Exception):
+    """Nobody waits for the image any more."""
 
 
 class LocalDiffusers:
@@ -73,7 +79,21 @@ class LocalDiffusers:
         return None
 
     async def image(self, request: Mapping[str, Any], report: Report) -> Made:
-        return await asyncio.to_thread(self._image, request, report)
+        """Cancelled, it ends after the step under way, and the pipeline is free again."""
+        stopped = threading.Event()
+
+        def stoppable(what: str, done: float | None = None) -> None:
+            if stopped.is_set():
+                raise _Stopped
+            report(what, done)
+
+        work = asyncio.ensure_future(asyncio.to_thread(self._image, request, stoppable))
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            stopped.set()
+            await to_the_end(_of(work), limit=None)
+            raise
 
     def _image(self, request: Mapping[str, Any], report: Report) -> Made:
         import torch
@@ -233,6 +253,10 @@ def _text_model(pipe: Any) -> Iterator[None]:
         yield
     finally:
         object.__delattr__(encoder, "text_model")
+
+
+async def _of(work: asyncio.Future[Made]) -> Made:
+    return await work
 
 
 def _folder(path: Path, dtype: torch.dtype) -> Any:

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -23,8 +23,11 @@ from diffagent.data.retries import Transient, retry_after, tries
 ATTEMPTS = 5
 LONGEST_WAIT = 120.0
 """Seconds; a server that asks for more is left for another time."""
+ENDING = 5.0
+"""Seconds that ending a job may take for which nobody waits any more."""
 LOCAL = ("localhost", "127.0.0.1", "::1")
 
+Result = TypeVar("Result")
 Reason = Callable[[httpx.Response], str | None]
 """An API's own words in a refusal."""
 
@@ -79,6 +82,10 @@ class Wire:
     async def post(self, path: str, body: object, params: Mapping[str, Any] | None = None) -> Any:
         """The JSON that a path answers to a body; not asked twice once it was sent."""
         return await self._ask("POST", path, params, body, self._json)
+
+    async def tell(self, path: str, body: object) -> None:
+        """Posts once; what it answers does not matter."""
+        await self._once("POST", path, None, body)
 
     async def delete(self, path: str) -> None:
         """Asks once; what it answers does not matter."""
@@ -217,6 +224,47 @@ def secret(name: str, url: str, value: str | None) -> str | None:
     if parts.scheme == "http" and parts.hostname not in LOCAL:
         raise BadInput(f"{url} is not encrypted and would show {name}: use https or unset it")
     return value
+
+
+async def job_done(
+    submit: Coroutine[Any, Any, str],
+    wait: Callable[[str], Awaitable[Result]],
+    end: Callable[[str], Awaitable[None]],
+) -> Result:
+    """What a job gives: ``submit`` gives its id, ``wait`` waits for it.
+
+    A job for which nobody waits any more is ended on the server: after an error, a deadline, a cancellation
+    and Ctrl-C, even where that comes while the job is still being submitted.
+    """
+    submitting = asyncio.ensure_future(submit)
+    try:
+        return await wait(await asyncio.shield(submitting))
+    except BaseException:
+        await to_the_end(_ended(submitting, end))
+        raise
+
+
+async def _ended(submitting: asyncio.Future[str], end: Callable[[str], Awaitable[None]]) -> None:
+    await end(await submitting)
+
+
+async def to_the_end(work: Coroutine[Any, Any, Any], limit: float | None = ENDING) -> None:
+    """Runs ``work`` whatever cancels the caller meanwhile, for ``limit`` seconds; its faults do not matter.
+
+    Raises:
+        CancelledError: the caller was cancelled meanwhile.
+    """
+    task = asyncio.ensure_future(asyncio.wait_for(work, limit))
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError:
+            cancelled = True
+    if not task.cancelled():
+        task.exception()  # taken notice of
+    if cancelled:
+        raise asyncio.CancelledError
 
 
 async def polled(step: Callable[[], Any], *, every: float, limit: float, what: str, remedy: str) -> Any:

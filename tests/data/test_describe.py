@@ -211,7 +211,7 @@ def test_a_question_tells_the_facts_within_a_budget_and_why_it_comes_again() -> 
     text = question(one, 0, "")
     assert "Name: Kestra 1 (Moonharbor)\nType: LoRA for SD 1.5\nTags: anime, character, moonharbor\n" in text
     assert "Sample prompt: a red fox\n" in text
-    assert (text.count("\nSample prompt: "), "refused" in text, len(text) < 3500) == (4, False, True)
+    assert (text.count("\nSample prompt: "), "refused" in text, len(text) < 5500) == (4, False, True)
     assert question(one, 1, "copied").endswith(
         "it copied a passage of the facts word for word. Write another one."
     )

@@ -107,7 +107,7 @@ def test_a_lora_is_what_its_file_adds_to_the_checkpoint(tiny: Tiny, tmp_path: Pa
     xl = tiny.checkpoint.base_model == "SDXL 1.0"
     merged, _ = save_pipeline(tmp_path, xl, merged=0.5)
     plain = replace(tiny, files={tiny.checkpoint.air: merged}).pixels(tiny.call(clip_skip=2), tmp_path)
-    with_lora = tiny.pixels(tiny.call(lora=True, lora_weight=0.5, clip_skip=2), tmp_path)
+    with_lora = tiny.pixels(tiny.call(lora=True, weight=0.5, clip_skip=2), tmp_path)
     without = tiny.pixels(tiny.call(clip_skip=2), tmp_path)
     assert distance(plain, with_lora) <= 2
     assert distance(plain, without) > 10
@@ -121,7 +121,7 @@ def test_every_part_of_a_lora_changes_the_image(part: str, tiny: Tiny, tmp_path:
     path = save_lora(tmp_path, xl, (part,))
     alone = replace(tiny, files={**tiny.files, tiny.lora.air: path})
     without, half, full = (
-        alone.pixels(alone.call(lora=True, lora_weight=weight), tmp_path) for weight in (0.0, 0.5, 1.0)
+        alone.pixels(alone.call(lora=True, weight=weight), tmp_path) for weight in (0.0, 0.5, 1.0)
     )
     assert without == tiny.pixels(tiny.call(), tmp_path)
     assert len({without, half, full}) == 3
@@ -246,6 +246,30 @@ def test_a_lora_of_another_family_is_refused_with_its_keys(sd: Tiny, tmp_path: P
     damaged.write_bytes(b"<html>")
     with pytest.raises(JobFailed, match="no safetensors file"):
         replace(sd, files={**sd.files, sd.lora.air: damaged}).make(sd.call(lora=True), tmp_path)
+
+
+def test_a_cancelled_image_ends_after_the_step_under_way(sd: Tiny) -> None:
+    steps: list[str] = []
+
+    async def run() -> tuple[bytes, bytes]:
+        request = emit(sd.call(sampling_steps=150), "diffusers", sd.catalog).request
+        short = emit(sd.call(), "diffusers", sd.catalog).request
+        async with LocalDiffusers(files=sd.files, config=sd.config) as maker:
+            first = await maker.image(short, silent)
+            task = asyncio.create_task(maker.image(request, lambda what, _=None: steps.append(what)))
+            while len(steps) < 2:
+                await asyncio.sleep(0.001)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            done = len(steps)
+            await asyncio.sleep(0.2)
+            assert len(steps) == done
+            return first.data, (await maker.image(short, silent)).data
+
+    before, after = asyncio.run(run())
+    assert len(steps) < 140
+    assert before == after
 
 
 def test_steps_are_reported(sd: Tiny, tmp_path: Path) -> None:

@@ -184,7 +184,7 @@ def test_civitai_gets_clip_skip_with_sd1_alone(catalog: Catalog, tmp_path: Path)
     assert "clipSkip" not in sdxl.step
     (row,) = [json.loads(line) for line in (tmp_path / "sdxl" / "manifest.jsonl").read_text().splitlines()]
     assert list(row["not_carried"]) == ["clip_skip"]
-    assert "SD 1.x alone" in row["not_carried"]["clip_skip"]
+    assert "refuses clipSkip" in row["not_carried"]["clip_skip"]
     assert "Clip skip" not in images.read_texts(path)["parameters"]
 
 
