@@ -18,7 +18,7 @@ from image_servers import FakeA1111, FakeCivitai, FakeComfyUI, FakeHorde, ImageS
 from target_calls import AURORA, call_of
 
 from diffagent.agent.executors import silent
-from diffagent.agent.targets import emit
+from diffagent.agent.targets.emitting import emit
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import JobFailed
 
