@@ -13,7 +13,11 @@ from diffagent.agent.settings import Setting
 from diffagent.agent.targets import offers, samplers
 from diffagent.agent.targets.horde import SIDE
 from diffagent.agent.wishes import Wishes
+from diffagent.data.errors import BadInput
 from diffagent.data.records import Card, family
+
+LONGEST_OPTION = 100
+"""Characters of a base model or a type; the longest of the hub has about 20."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,22 @@ class Scope:
     installed: frozenset[str] | None = None
     samplers: tuple[str, ...] | None = None
     """The samplers that the server has, as a call names them; None: those of the target."""
+
+    def __post_init__(self) -> None:
+        """Folds the case once, for each card is compared.
+
+        Raises:
+            BadInput: the base model or the type is too long to be one.
+        """
+        for name in ("base_model", "type"):
+            text = getattr(self, name)
+            if text is not None:
+                if len(text) > LONGEST_OPTION:
+                    raise BadInput(
+                        f"{name} has {len(text):,} characters, but none has more than {LONGEST_OPTION}: give "
+                        "one that the catalog has"
+                    )
+                object.__setattr__(self, name, text.casefold())
 
     @property
     def pickles(self) -> bool:
@@ -43,9 +63,9 @@ class Scope:
             return False
         if self.commercial and not card.licence.images_may_be_sold:
             return False
-        if self.type and card.type.casefold() != self.type.casefold():
+        if self.type and card.type.casefold() != self.type:
             return False
-        wanted = (self.base_model or "").casefold()
+        wanted = self.base_model
         return not wanted or wanted in (card.base_model.casefold(), family(card.base_model))
 
     def fitted(self, settings: Mapping[str, Setting], wished: Wishes) -> dict[str, Setting]:

@@ -31,6 +31,8 @@ from diffagent.data.records import Card
 __all__ = ["ALL", "Catalog", "Filter", "Row", "default_catalog"]
 
 _SORTED = "ORDER BY downloads DESC, id"
+LONGEST_NAME = 1_000
+"""Characters of a name, AIR, hash or file name that is looked up, and of words that are searched."""
 
 
 ALL = Filter()
@@ -164,6 +166,8 @@ class Catalog:
 
     def by_name(self, name: str) -> Card | None:
         """The entry of that name (NFKC, any case); else one that has it as an alias."""
+        if len(name) > LONGEST_NAME:
+            return None
         key = name_key(name)
         return self._first(
             "JOIN names ON entry_id = id WHERE key = ? ORDER BY alias, downloads DESC, id", key
@@ -171,6 +175,8 @@ class Catalog:
 
     def by_air(self, air: str) -> Card | None:
         """The entry of an AIR; the AIR of an older version means its model's entry."""
+        if len(air) > LONGEST_NAME:
+            return None
         air = air.strip()
         found = self._first("WHERE air = ?", air)
         match = re.fullmatch(r"urn:air:([^:]+):([^:]+):civitai:(\d+)@(\d+)", air)
@@ -194,7 +200,7 @@ class Catalog:
 
     def by_hash(self, digest: str) -> Card | None:
         """The most downloaded entry with that AutoV1, AutoV2, SHA256, CRC32 or BLAKE3 hash of any version."""
-        clean = schema.clean_hash(digest)
+        clean = schema.clean_hash(digest) if len(digest) <= LONGEST_NAME else None
         if clean is None:
             return None
         same_start = self._select(
@@ -204,6 +210,8 @@ class Catalog:
 
     def by_file(self, file_name: str) -> Card | None:
         """The most downloaded entry with that file name; folder, suffix and case do not matter."""
+        if len(file_name) > LONGEST_NAME:
+            return None
         return self._first(f"JOIN files ON entry_id = id WHERE key = ? {_SORTED}", schema.file_key(file_name))
 
     def find(self, text: str) -> Card:
@@ -212,6 +220,11 @@ class Catalog:
         Raises:
             UnknownModel: there is none; the message lists names that are near.
         """
+        if len(text) > LONGEST_NAME:
+            raise UnknownModel(
+                f"the model has a name of {len(text):,} characters, but at most {LONGEST_NAME:,} are read: "
+                "give its name, AIR, id, hash or file"
+            )
         text = text.strip()
         found = self.by_name(text) or self.by_air(text)
         if found is None and text.isdecimal() and text.isascii():
@@ -237,6 +250,7 @@ class Catalog:
         """Entries with all the words (or beginnings of words) in name, tags, trigger words or
         description, best first; where no entry has them all, those whose name contains the text,
         then those with any of the words."""
+        query = query[:LONGEST_NAME]
         words = re.findall(r"\w+", query)[:32]
         if not words:
             return []

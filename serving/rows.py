@@ -14,17 +14,20 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, StrictInt, StrictStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError
 
 from diffagent.data.errors import BadInput, MissingExtra
 from diffagent.data.wheel import sha256
+from diffagent.serving.json_bounds import JsonBounds
 
 READ = frozenset({"id", "prompt", "negative_prompt", "images", "instruction"})
 LONGEST_FAULT = 200
 CSV_CELL = 1 << 24
 """Characters of the longest cell that is read."""
+LINE = JsonBounds(string=CSV_CELL)
+"""What a line of JSON may hold."""
 
 Reader = Callable[[], Iterator[tuple[Any, str]]]
 """Reads from the start: an object and no fault, or None and why it could not be read."""
@@ -55,7 +58,7 @@ class _Given(BaseModel):
     id: StrictStr | StrictInt | None = None
     prompt: StrictStr
     negative_prompt: StrictStr | None = None
-    images: list[StrictStr] | None = None
+    images: Annotated[list[StrictStr], Field(fail_fast=True)] | None = None
 
 
 @dataclass(frozen=True)
@@ -120,7 +123,10 @@ def _json_lines(path: Path) -> Iterator[tuple[Any, str]]:
         for line in file:
             if line.strip():
                 try:
+                    LINE.check(line, "the line")
                     yield json.loads(line), ""
+                except BadInput as error:
+                    yield None, str(error)
                 except (ValueError, RecursionError) as error:
                     yield None, f"the line is no JSON: {error}"[:LONGEST_FAULT]
 

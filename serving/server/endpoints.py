@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from importlib.resources import files
 from typing import Any
 
@@ -38,6 +39,8 @@ PAGE = {
     "/page.css": ("page.css", "text/css; charset=utf-8"),
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
 }
+MOST_FILES = 100
+"""Of a form, each of which is a file here; how many are read is the configuration's."""
 _IMAGES_FORM = {
     "schema": {
         "type": "object",
@@ -58,7 +61,7 @@ async def route(body: RouteRequest, request: Request) -> RouteAnswer:
     wanted = Wanted(
         body.prompt,
         negative_prompt=body.negative_prompt,
-        images=read_pictures(body.images, service.config),
+        images=await asyncio.to_thread(read_pictures, body.images, service.config),
         base_model=body.base_model,
         type=body.type,
         model=body.model,
@@ -110,12 +113,12 @@ async def _of_json(request: Request, service: Service) -> Examples:
         body = IdentifyRequest.model_validate_json(await request.body())
     except ValidationError as error:
         raise validation_fault(list(error.errors())) from None
-    return Examples(read_pictures(body.images, service.config), body.k)
+    return Examples(await asyncio.to_thread(read_pictures, body.images, service.config), body.k)
 
 
 async def _of_form(request: Request, service: Service) -> Examples:
     config = service.config
-    async with request.form(max_fields=8) as form:
+    async with request.form(max_fields=8, max_files=MOST_FILES) as form:
         files_ = [one for one in form.getlist("images") if isinstance(one, UploadFile)]
         if not files_:
             raise BadInput("the form holds no file named images: send one field images a file")

@@ -7,8 +7,12 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from diffagent.agent.answer import LABELS
+from diffagent.data.catalog import LONGEST_NAME
 from diffagent.data.records import T2ICall
 from diffagent.serving.answers import Ranked, Target
+
+LONGEST_TEXT = 200_000
+"""Characters of a message's text; a prompt of more than 20,000 is refused with its own words."""
 
 
 class Strict(BaseModel):
@@ -38,12 +42,16 @@ class ErrorBody(BaseModel):
 
 def _spelled(value: Any) -> Any:
     spelled = {"checkpoint": "Checkpoint", "lora": "LoRA"}
-    return spelled.get(value.casefold(), value) if isinstance(value, str) else value
+    return spelled.get(value.casefold(), value) if isinstance(value, str) and len(value) < 20 else value
 
 
 ModelKind = Annotated[Literal["Checkpoint", "LoRA"], BeforeValidator(_spelled)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1, strict=True)]
 ImageText = Annotated[str, Field(description="An image file as base64 or as a data URL; no address.")]
+Images = Annotated[list[ImageText], Field(fail_fast=True)]
+"""Lists end at their first fault: pydantic collects one an element otherwise, and all are thrown away."""
+Name = Annotated[str, Field(max_length=LONGEST_NAME)]
+Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
 
 
 class RouteRequest(Strict):
@@ -51,7 +59,7 @@ class RouteRequest(Strict):
 
     prompt: str
     negative_prompt: str = ""
-    images: list[ImageText] = []
+    images: Images = []
     base_model: str | None = None
     type: ModelKind | None = None
     k: int = Field(16, ge=1, le=len(LABELS), strict=True)
@@ -89,7 +97,7 @@ class EmitAnswer(BaseModel):
 class IdentifyRequest(Strict):
     """Example images of the model that is looked for."""
 
-    images: list[ImageText] = Field(min_length=1)
+    images: Images = Field(min_length=1)
     k: int = Field(5, ge=1, le=len(LABELS), strict=True)
 
 
@@ -110,16 +118,16 @@ class ImageUrl(Lenient):
 class Part(Lenient):
     """One part of a message: text or an image."""
 
-    type: str
-    text: str | None = None
+    type: Name
+    text: Text | None = None
     image_url: ImageUrl | None = None
 
 
 class FunctionCall(Lenient):
     """What an assistant's message called."""
 
-    name: str = ""
-    arguments: str = ""
+    name: Name = ""
+    arguments: Text = ""
 
 
 class ToolCall(Lenient):
@@ -132,28 +140,28 @@ class Message(Lenient):
     """One message of a conversation."""
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: str | list[Part] | None = None
-    tool_calls: list[ToolCall] | None = None
+    content: Text | Annotated[list[Part], Field(fail_fast=True)] | None = None
+    tool_calls: Annotated[list[ToolCall], Field(fail_fast=True)] | None = None
 
 
 class Function(Lenient):
     """A function that the client can run; ``parameters`` is a JSON schema."""
 
-    name: str
+    name: Name
     parameters: dict[str, Any] | None = None
 
 
 class Tool(Lenient):
     """A tool that the client offers."""
 
-    type: str = "function"
+    type: Name = "function"
     function: Function | None = None
 
 
 class NamedFunction(Lenient):
     """The function that has to be called."""
 
-    name: str
+    name: Name
 
 
 class NamedTool(Lenient):
@@ -171,11 +179,11 @@ class StreamOptions(Lenient):
 class ChatRequest(Lenient):
     """A chat completion as OpenAI's API takes it."""
 
-    model: str = Field("diffagent", json_schema_extra={"enum": ["diffagent"]})
-    messages: list[Message] = Field(min_length=1, max_length=1000)
+    model: Name = Field("diffagent", json_schema_extra={"enum": ["diffagent"]})
+    messages: Annotated[list[Message], Field(fail_fast=True)] = Field(min_length=1, max_length=1000)
     stream: bool = False
     stream_options: StreamOptions | None = None
-    tools: list[Tool] | None = None
+    tools: Annotated[list[Tool], Field(fail_fast=True)] | None = None
     tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
     n: int | None = Field(None, ge=1, le=1)
     seed: Seed | None = None
@@ -185,9 +193,9 @@ class ImagesRequest(Lenient):
     """An image generation as OpenAI's API takes it; ``model`` is ``diffagent`` or a model of the catalog."""
 
     prompt: str
-    model: str | None = None
+    model: Name | None = None
     n: int | None = Field(None, ge=1, le=10)
-    size: str | None = Field(None, examples=["512x768", "auto"])
+    size: Name | None = Field(None, examples=["512x768", "auto"])
     response_format: Literal["b64_json"] | None = None
 
 

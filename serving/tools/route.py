@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from diffagent.agent.scope import LONGEST_OPTION
+from diffagent.data.catalog import LONGEST_NAME
 from diffagent.data.records import ModelType, T2ICall
 from diffagent.serving.answers import Ranked, Target
 
@@ -33,11 +35,15 @@ class RouteArguments(BaseModel):
     )
     negative_prompt: str = Field("", description="What to avoid; it also tells models apart.")
     base_model: str | None = Field(
-        None, description='Only models of this base model ("SD 1.5", "SDXL 1.0") or family ("sd1", "sdxl").'
+        None,
+        max_length=LONGEST_OPTION,
+        description='Only models of this base model ("SD 1.5", "SDXL 1.0") or family ("sd1", "sdxl").',
     )
     type: ModelType | None = Field(None, description="Only checkpoints, or only LoRAs.")
     model: str | None = Field(
-        None, description="Use this model of the catalog: name, AIR, Civitai id, hash or file name."
+        None,
+        max_length=LONGEST_NAME,
+        description="Use this model of the catalog: name, AIR, Civitai id, hash or file name.",
     )
     commercial: bool = Field(False, description="Only models whose images may be sold.")
     seed: int | None = Field(None, ge=0, le=2**32 - 1, description="Seed of the image; null: any.")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from diffagent.agent.scope import LONGEST_OPTION
 from diffagent.data.records import ModelType
 
 if TYPE_CHECKING:
@@ -28,7 +29,9 @@ class SearchArguments(BaseModel):
         min_length=1, max_length=300, description='Words, or beginnings of words: "pixel art", "watercol".'
     )
     base_model: str | None = Field(
-        None, description='Only models of this base model ("SD 1.5", "SDXL 1.0") or family ("sd1", "sdxl").'
+        None,
+        max_length=LONGEST_OPTION,
+        description='Only models of this base model ("SD 1.5", "SDXL 1.0") or family ("sd1", "sdxl").',
     )
     type: ModelType | None = Field(None, description="Only checkpoints, or only LoRAs.")
     commercial: bool = Field(False, description="Only models whose images may be sold.")
