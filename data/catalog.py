@@ -59,6 +59,8 @@ class Catalog:
         self._db = connection
         self._part = part
         """Where a new catalog is written until it is complete."""
+        self._checked = -1
+        """The entry that :meth:`check` read last."""
 
     @classmethod
     def open(cls, path: str | Path | None = None, writable: bool = False) -> Self:
@@ -95,6 +97,24 @@ class Catalog:
         else:
             finish(self._db, self._part, self.path)
             self._part = None
+
+    def check(self) -> None:
+        """Reads the file afresh, without what this connection remembers: an entry by its name, another one
+        each time.
+
+        Raises:
+            BadCatalog: the file is gone or damaged.
+        """
+        with Catalog.open(self.path) as fresh:
+            sql = "SELECT id, name FROM entries WHERE id > ? ORDER BY id LIMIT 1"
+            rows = fresh._rows(sql, (self._checked,)) or fresh._rows(sql, (-1,))
+            self._checked = int(rows[0][0]) if rows else -1
+            try:
+                lost = bool(rows) and fresh.by_name(rows[0][1]) is None
+            except ValueError as error:
+                raise BadCatalog(f"{self.path} is damaged ({error}): import it again") from None
+        if lost:
+            raise BadCatalog(f"{self.path} is damaged (an entry has no name): import it again")
 
     def __len__(self) -> int:
         return int(self._rows("SELECT count(*) FROM entries")[0][0])

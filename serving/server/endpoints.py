@@ -16,7 +16,7 @@ from diffagent.data.errors import BadInput
 from diffagent.serving.answers import Ranked
 from diffagent.serving.images import checked
 from diffagent.serving.server.deciding import Examples, Wanted
-from diffagent.serving.server.faults import Fault, validation_fault
+from diffagent.serving.server.faults import validation_fault
 from diffagent.serving.server.pictures import check_count, read_pictures
 from diffagent.serving.server.schemas import (
     EmitAnswer,
@@ -138,9 +138,8 @@ async def healthz() -> Status:
 
 @router.get("/readyz", response_model=Status)
 async def readyz(request: Request) -> Status:
-    """Whether requests are answered."""
-    if not service_of(request).ready:
-        raise Fault(503, "not_ready", "the server is starting or stopping: ask again in a moment")
+    """Whether requests are answered: the queue runs and the catalog can be read."""
+    await service_of(request).health.check()
     return Status(status="ready")
 
 
