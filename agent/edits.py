@@ -55,8 +55,8 @@ _NEW_SEED = re.compile(
     re.I,
 )
 _NAMED = re.compile(
-    r"^(?:use|using|try|take|with|go with|switch to|change (?:the )?model to|(?:the )?model:?)\s+"
-    r"(?:the\s+)?(?:(?:model|lora|checkpoint)\s+)?(.+?)(?:\s+(?:model|lora|checkpoint))?(?:\s+instead)?$",
+    r"^(?:use|using|try|take|with|go with|switch to|change (?:the )?model to|(?:the )?model:?) "
+    r"(?:the )?(?:(?:model|lora|checkpoint) )?(.+?)(?: (?:model|lora|checkpoint))?(?: instead)?$",
     re.I,
 )
 _AVOID = re.compile(

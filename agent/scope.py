@@ -14,8 +14,12 @@ from diffagent.agent.targets import ITSELF, load
 from diffagent.agent.targets.emitting import offers, runs, supported
 from diffagent.agent.wishes import Wishes
 from diffagent.data.base_models import is_meant
+from diffagent.data.errors import BadInput
 from diffagent.data.records import SIDE_STEP, Card
 from diffagent.data.samplers import SAMPLERS, Sampler, join, nearest, split
+
+LONGEST_OPTION = 100
+"""Characters of a base model or a type; the longest of the hub has about 20."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,22 @@ class Scope:
     installed: frozenset[str] | None = None
     samplers: tuple[Sampler, ...] | None = None
     """The samplers that the server has; None: those of the target."""
+
+    def __post_init__(self) -> None:
+        """Folds the case once, for each card is compared.
+
+        Raises:
+            BadInput: the base model or the type is too long to be one.
+        """
+        for name in ("base_model", "type"):
+            text = getattr(self, name)
+            if text is not None:
+                if len(text) > LONGEST_OPTION:
+                    raise BadInput(
+                        f"{name} has {len(text):,} characters, but none has more than {LONGEST_OPTION}: give "
+                        "one that the catalog has"
+                    )
+                object.__setattr__(self, name, text.casefold())
 
     @property
     def pickles(self) -> bool:
@@ -45,7 +65,7 @@ class Scope:
             return False
         if self.commercial and not card.licence.images_may_be_sold:
             return False
-        if self.type and card.type.casefold() != self.type.casefold():
+        if self.type and card.type.casefold() != self.type:
             return False
         return not self.base_model or is_meant(self.base_model, card.base_model)
 

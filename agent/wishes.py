@@ -25,17 +25,18 @@ _SIZE = re.compile(
     r"(?<![\w.])(\d{2,5})\s?(?:x|×|\*|by)\s?(\d{2,5})(?!\w|\.\d|\s?(?:m|cm|mm|ft|feet|inch(?:es)?)\b)", re.I
 )
 _RATIO = re.compile(
-    r"(?:--ar\s+|\b(?:aspect(?: ratio)?(?: of)?|ratio)\s*:?\s*)(\d{1,2})\s?[:x/]\s?(\d{1,2})\b", re.I
+    r"(?:--ar\s++|\b(?:aspect(?: ratio)?(?: of)?|ratio)\s*+(?::\s*+)?)(\d{1,2})\s?[:x/]\s?(\d{1,2})\b", re.I
 )
 _BARE_RATIO = re.compile(r"(?<![\w:.])(1:1|2:3|3:2|3:4|4:3|4:5|5:4|9:16|16:9|9:21|21:9)(?![\w:])")
 _STEPS = re.compile(r"\b(\d{1,4})\s+(?:sampling\s+)?steps\b|\b(?:sampling )?steps\s*[:=]\s*(\d{1,4})\b", re.I)
 _CFG = re.compile(
-    r"\b(?:cfg(?:[ _-]?scale)?|guidance(?:[ _-]?scale)?)\s*(?:of|[:=])?\s*(\d{1,3}(?:\.\d{1,3})?)\b", re.I
+    r"\b(?:cfg(?:[ _-]?scale)?|guidance(?:[ _-]?scale)?)\s*+(?:(?:of|[:=])\s*+)?(\d{1,3}(?:\.\d{1,3})?)\b",
+    re.I,
 )
-_SEED = re.compile(r"\bseed\s*(?:of|[:=])?\s*(\d{1,10})\b", re.I)
-_CLIP = re.compile(r"\bclip[ _-]?skip\s*(?:of|[:=])?\s*(\d{1,2})\b", re.I)
+_SEED = re.compile(r"\bseed\s*+(?:(?:of|[:=])\s*+)?(\d{1,10})\b", re.I)
+_CLIP = re.compile(r"\bclip[ _-]?skip\s*+(?:(?:of|[:=])\s*+)?(\d{1,2})\b", re.I)
 _SAMPLER = re.compile(
-    r"\b(?:sampler|sampling method|using|with)\s*[:=]?\s*(?:the\s+)?("
+    r"\b(?:sampler|sampling method|using|with)\s*+(?:[:=]\s*+)?(?:the\s++)?("
     + "|".join(re.escape(name) for name in sorted(SAMPLERS, key=len, reverse=True))
     + r")(?![\w+])",
     re.I,

@@ -32,6 +32,8 @@ from diffagent.data.records import Card
 __all__ = ["ALL", "Catalog", "Filter", "Row", "default_catalog"]
 
 _SORTED = "ORDER BY downloads DESC, id"
+LONGEST_NAME = 1_000
+"""Characters of a name, AIR, hash or file name that is looked up, and of words that are searched."""
 
 
 ALL = Filter()
@@ -58,6 +60,8 @@ class Catalog:
         self._db = connection
         self._part = part
         """Where a new catalog is written until it is complete."""
+        self._checked = -1
+        """The entry that :meth:`check` read last."""
 
     @classmethod
     def open(cls, path: str | Path | None = None, writable: bool = False) -> Self:
@@ -94,6 +98,24 @@ class Catalog:
         else:
             finish(self._db, self._part, self.path)
             self._part = None
+
+    def check(self) -> None:
+        """Reads the file afresh, without what this connection remembers: an entry by its name, another one
+        each time.
+
+        Raises:
+            BadCatalog: the file is gone or damaged.
+        """
+        with Catalog.open(self.path) as fresh:
+            sql = "SELECT id, name FROM entries WHERE id > ? ORDER BY id LIMIT 1"
+            rows = fresh._rows(sql, (self._checked,)) or fresh._rows(sql, (-1,))
+            self._checked = int(rows[0][0]) if rows else -1
+            try:
+                lost = bool(rows) and fresh.by_name(rows[0][1]) is None
+            except ValueError as error:
+                raise BadCatalog(f"{self.path} is damaged ({error}): import it again") from None
+        if lost:
+            raise BadCatalog(f"{self.path} is damaged (an entry has no name): import it again")
 
     def __len__(self) -> int:
         return int(self._rows("SELECT count(*) FROM entries")[0][0])
@@ -165,6 +187,8 @@ class Catalog:
 
     def by_name(self, name: str) -> Card | None:
         """The entry of that name (NFKC, any case); else one that has it as an alias."""
+        if len(name) > LONGEST_NAME:
+            return None
         key = name_key(name)
         return self._first(
             "JOIN names ON entry_id = id WHERE key = ? ORDER BY alias, downloads DESC, id", key
@@ -172,6 +196,8 @@ class Catalog:
 
     def by_air(self, air: str) -> Card | None:
         """The entry of an AIR; that of an older version, or of one file, means its model's entry."""
+        if len(air) > LONGEST_NAME:
+            return None
         air = air.strip()
         found = self._first("WHERE air = ?", air)
         parsed = AIR.read(air) if found is None else None
@@ -203,7 +229,7 @@ class Catalog:
 
     def by_hash(self, digest: str) -> Card | None:
         """The most downloaded entry with that AutoV1, AutoV2, SHA256, CRC32 or BLAKE3 hash of any version."""
-        clean = schema.clean_hash(digest)
+        clean = schema.clean_hash(digest) if len(digest) <= LONGEST_NAME else None
         if clean is None:
             return None
         same_start = self._select(
@@ -213,6 +239,8 @@ class Catalog:
 
     def by_file(self, file_name: str) -> Card | None:
         """The most downloaded entry with that file name; folder, suffix and case do not matter."""
+        if len(file_name) > LONGEST_NAME:
+            return None
         return self._first(f"JOIN files ON entry_id = id WHERE key = ? {_SORTED}", schema.file_key(file_name))
 
     def find(self, text: str) -> Card:
@@ -221,6 +249,11 @@ class Catalog:
         Raises:
             UnknownModel: there is none; the message lists names that are near.
         """
+        if len(text) > LONGEST_NAME:
+            raise UnknownModel(
+                f"the model has a name of {len(text):,} characters, but at most {LONGEST_NAME:,} are read: "
+                "give its name, AIR, id, hash or file"
+            )
         text = text.strip()
         found = self.by_name(text) or self.by_air(text)
         if found is None and text.isdecimal() and text.isascii():
@@ -246,6 +279,7 @@ class Catalog:
         """Entries with all the words (or beginnings of words) in name, tags, trigger words or
         description, best first; where no entry has them all, those whose name contains the text,
         then those with any of the words."""
+        query = query[:LONGEST_NAME]
         words = re.findall(r"\w+", query)[:32]
         if not words:
             return []

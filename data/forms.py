@@ -169,11 +169,8 @@ def _telling(phrases: Iterable[str], named: set[str]) -> list[str]:
 
 def _trimmed(words: list[str]) -> list[str]:
     """Words without those at either end that are not part of a name, and without marks around them."""
-    while words and words[-1].strip(_MARKS).casefold() in ADDED:
-        words = words[:-1]
-    while words and words[0].strip(_MARKS).casefold() in ADDED:
-        words = words[1:]
-    return [" ".join(words).strip(_MARKS)]
+    kept = [n for n, word in enumerate(words) if word.strip(_MARKS).casefold() not in ADDED]
+    return [" ".join(words[kept[0] : kept[-1] + 1]).strip(_MARKS) if kept else ""]
 
 
 def _share(phrases: Sequence[str], blanks: int = 2) -> str:

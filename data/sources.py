@@ -24,7 +24,7 @@ from diffagent.data.records import Card
 
 _BREAK = re.compile(r"</?(?:br|p|li|ul|ol|h[1-6]|div|tr)\b[^<>]*>", re.IGNORECASE)
 _MARKUP = re.compile(r"<[^<>]*>")
-_ADDRESS = re.compile(r"(?:https?://|www\.)\S+|\S+@\S+\.\w+")
+_ADDRESS = re.compile(r"(?:https?://|www\.)\S+|(?<!\S)[^\s@]++@\S+\.\w+")
 
 
 @dataclass(frozen=True)

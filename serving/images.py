@@ -13,6 +13,7 @@ from diffagent.data.errors import BadInput
 
 FORMATS = "PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF"
 _DATA_URL = re.compile(r"data:[\w.+/-]*(?:;[\w=.+-]+)*?(?P<coded>;base64)?,", re.A | re.I)
+_BLANKS = b" \t\n\r\f\v"
 _BEGINNINGS = (
     b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"BM", b"II*\x00", b"MM\x00*",
 )  # fmt: skip
@@ -31,7 +32,7 @@ def decoded(text: str, most: int) -> bytes:
             raise BadInput("an image is a data URL without base64: write data:image/png;base64,…")
         text = text[head.end() :]
     try:
-        data = base64.b64decode("".join(text.split()).encode("ascii"), validate=True)
+        data = base64.b64decode(text.encode("ascii").translate(None, _BLANKS), validate=True)
     except (binascii.Error, UnicodeEncodeError) as error:
         raise BadInput(f"an image is neither base64 nor a data URL ({error})"[:120]) from None
     return checked(data, most)

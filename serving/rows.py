@@ -20,6 +20,7 @@ from typing import Any
 from diffagent.agent.request import Request, takes_text
 from diffagent.data.errors import BadInput, MissingExtra
 from diffagent.data.wheel import sha256
+from diffagent.serving.json_bounds import JsonBounds
 
 READ = frozenset({"id", "instruction", *Request.model_fields}) - {"target_url"}
 """Columns of a row; where a server stands is the command's to say."""
@@ -27,6 +28,8 @@ NOT_TEXT = frozenset(name for name in Request.model_fields if not takes_text(nam
 LONGEST_FAULT = 200
 CSV_CELL = 1 << 24
 """Characters of the longest cell that is read."""
+LINE = JsonBounds(string=CSV_CELL)
+"""What a line of JSON may hold."""
 
 Reader = Callable[[], Iterator[tuple[Any, str]]]
 """Reads from the start: an object and no fault, or None and why it could not be read."""
@@ -107,7 +110,10 @@ def _json_lines(path: Path) -> Iterator[tuple[Any, str]]:
         for line in file:
             if line.strip():
                 try:
+                    LINE.check(line, "the line")
                     yield json.loads(line), ""
+                except BadInput as error:
+                    yield None, str(error)
                 except (ValueError, RecursionError) as error:
                     yield None, f"the line is no JSON: {error}"[:LONGEST_FAULT]
 

@@ -79,10 +79,11 @@ def listening(host: str, port: int) -> socket.socket:
         BadInput: the address is taken, or none of this machine.
     """
     from diffagent.data.errors import BadInput
+    from diffagent.serving.server.listener import BACKLOG, Listener
 
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family, backlog=2048)
+        return Listener(socket.create_server((host, port), family=family, backlog=BACKLOG))
     except OSError as error:
         reason = error.strerror or error
         raise BadInput(f"cannot listen on {host}, port {port} ({reason}): choose another --port") from None
@@ -92,12 +93,19 @@ def run(app: FastAPI, config: ServerConfig, door: socket.socket) -> None:
     """Serves until SIGINT or SIGTERM, then finishes what was accepted."""
     import uvicorn
 
+    from diffagent.serving.server.connections import bounded
+    from diffagent.serving.server.listener import BACKLOG
+
     slowest = max(config.deadline, config.image_deadline if config.target else 0)
     settings = uvicorn.Config(
         app,
         log_config=None,
         access_log=False,
         server_header=False,
+        http=bounded(config),
+        ws="none",
+        backlog=BACKLOG,
+        timeout_keep_alive=config.idle_seconds,  # type: ignore[arg-type]  # goes to loop.call_later
         timeout_graceful_shutdown=int(slowest) + 5,
     )
     signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn raises it again once all is finished

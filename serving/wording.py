@@ -10,6 +10,8 @@ from pydantic import ValidationError
 
 from diffagent.data.errors import DiffAgentError
 
+MOST_FAULTS = 8
+"""Faults that a message names."""
 BRIEF = 60
 """Characters of a value that was given."""
 
@@ -22,7 +24,7 @@ def told(error: DiffAgentError) -> str:
 
 def wrong_arguments(error: ValidationError, known: list[str]) -> str:
     """What is wrong with each argument, and which arguments there are."""
-    faults = [sentence(one, "the arguments") for one in error.errors(include_url=False)]
+    faults = [sentence(one, "the arguments") for one in error.errors(include_url=False)[:MOST_FAULTS]]
     return f"wrong arguments: {'; '.join(faults)}; the arguments are {', '.join(known)}"
 
 
@@ -40,7 +42,7 @@ def sentence(fault: Mapping[str, Any], whole: str) -> str:
 def brief(value: object) -> str:
     """The value as Python writes it, cut to 60 characters."""
     try:
-        shown = repr(value)
+        shown = repr(value[:BRIEF] if isinstance(value, str) else value)
     except ValueError:  # an integer of more digits than Python prints
         shown = "a number of very many digits"
     return shown if len(shown) <= BRIEF else shown[: BRIEF - 3] + "…"

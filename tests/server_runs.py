@@ -1,12 +1,18 @@
-"""A server on a loopback port in a thread, its errors, and engines that can be held."""
+"""A server on a loopback port in a thread or a process, its errors, and engines that can be held."""
 
 from __future__ import annotations
 
+import json
+import socket
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import httpx
 import uvicorn
@@ -68,3 +74,74 @@ class HeldEngine(RuleEngine):
     def prompts(self) -> list[str]:
         """The prompts that were read, in order."""
         return [one.user.rpartition("Prompt: ")[2] for one in self.asked]
+
+
+@dataclass
+class ServerProcess:
+    """A server in a process of its own, its address and its log."""
+
+    pid: int
+    port: int
+    log_file: Path
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> str:
+        return self.log_file.read_text("utf-8", "replace")
+
+    @property
+    def peak_megabytes(self) -> float:
+        """The most memory that it had so far."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+    def connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=20)
+
+
+@contextmanager
+def server_process(catalog: Path, seconds: float = 0.0, **options: Any) -> Iterator[ServerProcess]:
+    """A server process on a catalog until the block ends; options are those of ``ServerConfig``."""
+    script, log_file = Path(__file__).with_name("stand_in_server.py"), catalog.with_suffix(".log")
+    command = [sys.executable, str(script), str(catalog), str(seconds), json.dumps(options)]
+    with log_file.open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
+        try:
+            until(lambda: b'"url": ' in log_file.read_bytes() or process.poll() is not None, 60)
+            port = int(log_file.read_text().partition('"url": "http://127.0.0.1:')[2].partition("/")[0])
+            running = ServerProcess(process.pid, port, log_file)
+            until(lambda: httpx.get(f"{running.url}/healthz", trust_env=False).status_code == 200, 20)
+            yield running
+        finally:
+            process.kill()
+
+
+@dataclass
+class Probe:
+    """The milliseconds that ``/healthz`` took, one after another, while something else went on."""
+
+    took: list[float] = field(default_factory=list)
+
+
+@contextmanager
+def probed(server: ServerProcess) -> Iterator[Probe]:
+    """Asks for the server's health all the while, on one connection."""
+    probe, done = Probe(), threading.Event()
+
+    def ask() -> None:
+        with httpx.Client(base_url=server.url, timeout=120, trust_env=False) as client:
+            while not done.is_set():
+                started = time.perf_counter()
+                assert client.get("/healthz").status_code == 200
+                probe.took.append(1e3 * (time.perf_counter() - started))
+                done.wait(0.01)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        yield probe
+    finally:
+        done.set()
+        thread.join()

@@ -25,7 +25,7 @@ from diffagent.data.samplers import read as read_sampler
 
 _NEGATIVE = re.compile(r"\n[^\S\n]*negative prompt\s*:[^\S\n]*", re.I)
 _SETTINGS = re.compile(r"\n[^\S\n]*(steps\s*:\s*\d+\s*,.*)\Z", re.I | re.S)
-_PAIR = re.compile(r'\s*(\w[\w \-/]*):\s*("(?:\\.|[^\\"])+"|[^,]*)(?:,|$)')
+_PAIR = re.compile(r'(\w[\w \-/]{0,63}):\s*+("(?:\\.|[^\\"])++"|[^,]*+)(?:,|$)')
 _LORA = re.compile(r" ?<lora:([^<>:]+):([^<>:]+)(?::[^<>]*)?>")
 _LORA_HASH = re.compile(r"(?:\A|, )([^,]+?): *([0-9a-fA-F]{8,64})(?=,|\Z)")
 _SAMPLER_LABELS = {"Heun++ 2": "HeunPP2", "IPNDM V": "IPNDM_V"}

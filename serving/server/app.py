@@ -18,12 +18,19 @@ from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
-from diffagent.data.errors import DiffAgentError
+from diffagent.data.errors import (
+    BadCatalog,
+    DiffAgentError,
+    EngineError,
+    EngineGone,
+    MissingExtra,
+    MissingWeights,
+)
 from diffagent.serving.server import endpoints, openai_endpoints
 from diffagent.serving.server.config import ServerConfig
 from diffagent.serving.server.faults import Fault, fault_of, response_of, validation_fault
 from diffagent.serving.server.guard import Guard, Watch
-from diffagent.serving.server.service import Service, note
+from diffagent.serving.server.service import Service, note, service_of
 
 if TYPE_CHECKING:
     from diffagent.agent.agent import Agent
@@ -79,6 +86,11 @@ def _answer_faults(app: FastAPI) -> None:
         return response_of(fault)
 
     async def domain(request: Request, error: Exception) -> Response:
+        service = service_of(request)
+        service.health.note(error)
+        unprompted = isinstance(error, BadCatalog | MissingWeights | MissingExtra | EngineGone)
+        if unprompted or (isinstance(error, EngineError) and service.config.log_prompts):
+            note(request, message=str(error))
         return answered(request, fault_of(error))
 
     async def invalid(request: Request, error: Exception) -> Response:

@@ -15,12 +15,15 @@ from typing import Any
 
 from diffagent.agent.edits import Edit, Find, edit, edited, joined
 from diffagent.agent.request import Request
-from diffagent.data.errors import BadCall, BadInput, BadPrompt
+from diffagent.data.errors import BadInput, BadPrompt
 from diffagent.data.records import T2ICall
+from diffagent.serving.json_bounds import JsonBounds
 from diffagent.serving.server.schemas import ChatRequest, Message, NamedTool, Tool
 
 TOOL = "text_to_image"
 MODEL = "diffagent"
+CALL = JsonBounds(values=500, depth=8)
+"""What a call may hold, which is JSON within a text of JSON."""
 Json = dict[str, Any]
 
 
@@ -136,8 +139,9 @@ def _callable(text: str, find: Find) -> T2ICall | None:
     if not 0 <= start < end:
         return None
     try:
+        CALL.check(text[start : end + 1].encode("utf-8", "replace"))
         call = T2ICall.parse(text[start : end + 1])
-    except BadCall:
+    except BadInput:
         return None
     card = find(call.air)
     same = card is not None and (card.name, card.type, card.base_model) == (

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from diffagent.agent.pmi.requirement import MOST_IMAGES
 from diffagent.agent.targets import TARGETS, check_target
 from diffagent.data.errors import BadInput
+from diffagent.serving.json_bounds import JsonBounds
 from diffagent.serving.server.keys import Keys
 
 MEGABYTE = 2**20
+WITH_IMAGES = ("/v1/route", "/v1/identify", "/v1/chat/completions")
+"""The addresses whose JSON holds images; base64 takes 4/3 of their bytes, and line breaks some more."""
+POSITIVE = (
+    "connections", "head_seconds", "idle_seconds", "stall_seconds", "queue", "batch", "deadline",
+    "body_bytes", "body_seconds", "held_bytes", "images", "image_jobs", "image_deadline",
+)  # fmt: skip
 LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
 
 
@@ -20,6 +27,15 @@ class ServerConfig:
 
     ``queue`` requests wait at most, ``batch`` are taken to the agent at once; ``hosts`` are the names that
     the server answers to (none: any), ``origins`` the foreign web pages that may call it.
+
+    At most ``connections`` are open, fewer where the process may have fewer descriptors; a new one takes the
+    place of the one that has waited longest. A request's head arrives within ``head_seconds``, the next
+    request on a connection within ``idle_seconds``, and a client that takes no bytes of its answer for
+    ``stall_seconds`` is cut off.
+
+    A body has at most ``body_bytes``, arrives within ``body_seconds``, and all bodies that the server holds
+    at a time have ``held_bytes``. JSON is bounded by ``json`` before anything is built from it; a text that
+    may be an image is as long as ``image_bytes`` in base64.
     """
 
     host: str = "127.0.0.1"
@@ -29,8 +45,14 @@ class ServerConfig:
     queue: int = 64
     batch: int = 16
     deadline: float = 120.0
+    connections: int = 512
+    head_seconds: float = 10.0
+    idle_seconds: float = 15.0
+    stall_seconds: float = 15.0
     body_bytes: int = 32 * MEGABYTE
     body_seconds: float = 30.0
+    held_bytes: int = 256 * MEGABYTE
+    json: JsonBounds = field(default_factory=JsonBounds)
     images: int = MOST_IMAGES
     image_bytes: int = 10 * MEGABYTE
     target: str | None = None
@@ -47,7 +69,7 @@ class ServerConfig:
                 f"{self.host} can be reached from other machines, and no API key is asked for: "
                 "pass --api-keys FILE, or --host 127.0.0.1"
             )
-        for name in ("queue", "batch", "deadline", "body_bytes", "images", "image_jobs", "image_deadline"):
+        for name in POSITIVE:
             if getattr(self, name) <= 0:
                 raise BadInput(f"{name.replace('_', '-')} is {getattr(self, name)}: give more than 0")
         for origin in self.origins:
@@ -64,6 +86,12 @@ class ServerConfig:
                 )
         elif self.target_url is not None:
             raise BadInput("--target-url is given without --target: say what kind of server that is")
+
+    def json_of(self, path: str) -> JsonBounds:
+        """The bounds of an address's JSON."""
+        if path not in WITH_IMAGES:
+            return self.json
+        return replace(self.json, string=max(self.json.string, self.image_bytes * 3 // 2))
 
 
 def is_loopback(host: str) -> bool:

@@ -17,7 +17,7 @@ from diffagent.data.errors import BadInput
 from diffagent.serving.answers import Ranked
 from diffagent.serving.images import checked
 from diffagent.serving.server.deciding import Examples
-from diffagent.serving.server.faults import Fault, validation_fault
+from diffagent.serving.server.faults import validation_fault
 from diffagent.serving.server.pictures import check_count, read_pictures
 from diffagent.serving.server.schemas import (
     EmitAnswer,
@@ -40,6 +40,8 @@ PAGE = {
     "/page.css": ("page.css", "text/css; charset=utf-8"),
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
 }
+MOST_FILES = 100
+"""Of a form, each of which is a file here; how many are read is the configuration's."""
 _IMAGES_FORM = {
     "schema": {
         "type": "object",
@@ -57,7 +59,8 @@ router = APIRouter(responses=ERRORS)
 async def route(body: RouteRequest, request: Request) -> RouteAnswer:
     """Turn a prompt into a T2I call, and into the request of a target."""
     service = service_of(request)
-    asked = service.request({**dict(body), "images": read_pictures(body.images, service.config)})
+    images = await asyncio.to_thread(read_pictures, body.images, service.config)
+    asked = service.request({**dict(body), "images": images})
     there = await asyncio.to_thread(service.agent.installed, asked)
     decision, timings = await service.decide(request, asked)
     emitted = await service.emit(decision.call, asked.target, asked.nearest, there)
@@ -103,12 +106,12 @@ async def _of_json(request: Request, service: Service) -> Examples:
         body = IdentifyRequest.model_validate_json(await request.body())
     except ValidationError as error:
         raise validation_fault(list(error.errors())) from None
-    return Examples(read_pictures(body.images, service.config), body.k)
+    return Examples(await asyncio.to_thread(read_pictures, body.images, service.config), body.k)
 
 
 async def _of_form(request: Request, service: Service) -> Examples:
     config = service.config
-    async with request.form(max_fields=8) as form:
+    async with request.form(max_fields=8, max_files=MOST_FILES) as form:
         files_ = [one for one in form.getlist("images") if isinstance(one, UploadFile)]
         if not files_:
             raise BadInput("the form holds no file named images: send one field images a file")
@@ -128,9 +131,8 @@ async def healthz() -> Status:
 
 @router.get("/readyz", response_model=Status)
 async def readyz(request: Request) -> Status:
-    """Whether requests are answered."""
-    if not service_of(request).ready:
-        raise Fault(503, "not_ready", "the server is starting or stopping: ask again in a moment")
+    """Whether requests are answered: the queue runs and the catalog can be read."""
+    await service_of(request).health.check()
     return Status(status="ready")
 
 

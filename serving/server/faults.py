@@ -4,23 +4,50 @@ BadInput and its kinds    400     bad_input, bad_prompt, bad_call, bad_image, un
 Fault                     its own (401, 403, 404, 405, 408, 413, 415, 429, 501, 503, 504)
 TargetError and its kinds 502     unreachable, refused, job_failed; censored is 400
 EngineGone                503     engine_gone
-EngineError               500
+any other of ours         500     the kind and what to do; the log has the rest, which may hold a path
 anything else             500     internal, without a word of what it was
 """
 
 from __future__ import annotations
 
 import re
+import sys
+import tempfile
 from collections.abc import Mapping
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 from fastapi.responses import JSONResponse
 
-from diffagent.data.errors import BadInput, Censored, DiffAgentError, EngineGone, TargetError
+from diffagent.data.errors import (
+    BadCatalog,
+    BadInput,
+    BadSpecifications,
+    Censored,
+    DiffAgentError,
+    EngineError,
+    EngineGone,
+    MissingExtra,
+    MissingWeights,
+    TargetError,
+)
+from diffagent.data.weights import home
 from diffagent.serving.wording import sentence, told
 
 LONGEST_MESSAGE = 600
+
+OURS: dict[type[DiffAgentError], str] = {
+    BadSpecifications: "the server's image specifications are damaged or of other encoders: its operator "
+    "makes them again with diffagent pmi build",
+    BadCatalog: "the server's catalog is missing or damaged: its operator imports it again, and starts anew",
+    MissingWeights: "the server lacks weights of a model: its log says which, and where they were looked for",
+    MissingExtra: "the server lacks an optional library: its log says which",
+    EngineGone: "the server's language model answers nothing any more: its operator starts that again",
+    EngineError: "the server's language model failed: ask again; the server's log says more",
+    DiffAgentError: "the server failed: its log says how",
+}
+"""What a client is told of faults that are not its own; the first that fits."""
 
 
 class Fault(DiffAgentError):
@@ -49,9 +76,10 @@ def fault_of(error: Exception) -> Fault:
     if isinstance(error, TargetError):
         return Fault(HTTPStatus.BAD_GATEWAY, kind, str(error))
     if isinstance(error, EngineGone):
-        return Fault(HTTPStatus.SERVICE_UNAVAILABLE, kind, str(error))
-    if isinstance(error, DiffAgentError):
-        return Fault(HTTPStatus.INTERNAL_SERVER_ERROR, kind, str(error))
+        return Fault(HTTPStatus.SERVICE_UNAVAILABLE, kind, OURS[EngineGone])
+    for cause, message in OURS.items():
+        if isinstance(error, cause):
+            return Fault(HTTPStatus.INTERNAL_SERVER_ERROR, kind, message)
     return Fault(
         HTTPStatus.INTERNAL_SERVER_ERROR, "internal", "something broke here: the server's log says what"
     )
@@ -74,6 +102,14 @@ def validation_fault(errors: list[Any]) -> Fault:
 
 
 def _printable(message: str) -> str:
-    """One line of valid Unicode."""
+    """One line of valid Unicode, without the folders of this machine."""
+    for folder in sorted(_folders(), key=len, reverse=True):
+        message = message.replace(folder, "…")
     valid = message.encode("utf-8", "replace").decode("utf-8")
     return " ".join(valid.split())[:LONGEST_MESSAGE]
+
+
+def _folders() -> set[str]:
+    """Where this process has its files."""
+    folders = (Path.home(), Path.cwd(), tempfile.gettempdir(), sys.prefix, home())
+    return {str(folder) for folder in folders} - {"/", ""}

@@ -3,7 +3,8 @@
 :class:`Watch` (outermost) gives the request an id, counts and logs it, and turns what nobody caught into
 an answer. :class:`Guard` refuses foreign hosts and origins (a web page that resolves its own name to this
 machine, or posts a form to it), missing keys, bodies that are too large, too slow or of another type. It
-reads the whole body, so that what an endpoint then receives is the client's leaving.
+reads the whole body, so that what an endpoint then receives is the client's leaving, and refuses JSON of
+too many values, too deep, or with too long a text before anything is built from it.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from diffagent.data.errors import BadInput
+from diffagent.serving.json_bounds import JsonBounds
 from diffagent.serving.server.config import ServerConfig
 from diffagent.serving.server.faults import ClientLeft, Fault, fault_of, response_of
 from diffagent.serving.server.metrics import Metrics
@@ -29,6 +32,8 @@ NOTES = "diffagent.notes"
 """Key of the scope under which endpoints leave fields for the log."""
 LEFT = 499
 """Status in logs and metrics of a request whose client left."""
+AT_ONCE = 65_536
+"""Bytes of JSON that are checked without a thread."""
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _METHODS = frozenset({"GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "TRACE"})
 _SECURITY = {
@@ -97,22 +102,36 @@ class Guard:
     def __init__(self, app: ASGIApp, config: ServerConfig) -> None:
         self.app = app
         self.config = config
+        self._held = 0
+        """Bytes of all bodies that are read or answered now."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
+        headers, chunks = Headers(scope=scope), list[bytes]()
         try:
-            self._admit(scope, headers)
-            body = await self._body(headers, receive)
-            if _kind(headers) == "application/json":
-                _check_unicode(body)
-        except Fault as fault:
-            scope.get(NOTES, {}).update(error=fault.kind)
-            await response_of(fault)(scope, receive, send)
-            return
-        await self.app(scope, _replayed(body, receive), send)
+            try:
+                self._admit(scope, headers)
+                await self._read(headers, receive, chunks)
+                body = b"".join(chunks)
+                if _kind(headers) == "application/json":
+                    await self._check_json(body, scope["path"])
+            except (Fault, BadInput) as error:
+                fault = fault_of(error)
+                scope.get(NOTES, {}).update(error=fault.kind)
+                await response_of(fault)(scope, receive, send)
+                return
+            await self.app(scope, _replayed(body, receive), send)
+        finally:
+            self._held -= sum(map(len, chunks))
+
+    async def _check_json(self, body: bytes, path: str) -> None:
+        bounds = self.config.json_of(path)
+        if len(body) <= AT_ONCE:
+            _check_json(body, bounds)
+        else:
+            await asyncio.to_thread(_check_json, body, bounds)
 
     def _admit(self, scope: Scope, headers: Headers) -> None:
         host, origin = headers.get("host", ""), headers.get("origin")
@@ -135,12 +154,12 @@ class Guard:
         if scope["method"] == "POST" and path.startswith("/v1/") and _kind(headers) not in allowed:
             raise Fault(415, "unsupported_media_type", f"send the body as {' or '.join(sorted(allowed))}")
 
-    async def _body(self, headers: Headers, receive: Receive) -> bytes:
+    async def _read(self, headers: Headers, receive: Receive, chunks: list[bytes]) -> None:
+        """Reads the body into ``chunks``, which count as held from the moment that they come."""
         most = self.config.body_bytes
         stated = headers.get("content-length", "0")
         if stated.isascii() and stated.isdigit() and len(stated) < 20 and int(stated) > most:
             raise _too_large(most)
-        chunks: list[bytes] = []
         size, more = 0, True
         try:
             async with asyncio.timeout(self.config.body_seconds):
@@ -150,9 +169,12 @@ class Guard:
                         raise ClientLeft
                     chunks.append(message.get("body", b""))
                     size += len(chunks[-1])
+                    self._held += len(chunks[-1])
                     more = message.get("more_body", False)
                     if size > most:
                         raise _too_large(most)
+                    if self._held > self.config.held_bytes:
+                        raise _busy()
         except TimeoutError:
             raise Fault(
                 408,
@@ -160,15 +182,16 @@ class Guard:
                 f"the body did not arrive within {self.config.body_seconds:g} s",
                 {"Connection": "close"},
             ) from None
-        return b"".join(chunks)
 
 
 def _kind(headers: Headers) -> str:
     return headers.get("content-type", "").partition(";")[0].strip().casefold()
 
 
-def _check_unicode(body: bytes) -> None:
-    """Refuses JSON whose strings no UTF-8 file, database or answer could hold: unpaired surrogates."""
+def _check_json(body: bytes, bounds: JsonBounds) -> None:
+    """Refuses JSON out of bounds; then JSON with unpaired surrogates, which no file, database or answer in
+    UTF-8 could hold."""
+    bounds.check(body)
     try:
         body.decode("utf-8")
         if _SURROGATE.search(body):
@@ -187,6 +210,15 @@ def _too_large(most: int) -> Fault:
         "too_large",
         f"the body is larger than {most:,} bytes: send fewer or smaller images",
         {"Connection": "close"},
+    )
+
+
+def _busy() -> Fault:
+    return Fault(
+        503,
+        "busy",
+        "the server holds as many bytes of requests as it may: ask again in a second, or with smaller images",
+        {"Retry-After": "1", "Connection": "close"},
     )
 
 

@@ -67,10 +67,10 @@ async def chat_completions(body: ChatRequest, request: Request) -> Response:
 
 async def _next_call(body: ChatRequest, request: Request, service: Service) -> T2ICall:
     if body.messages[-1].role in ("tool", "function"):
-        previous = chat.last_call(body.messages, service.find)
+        previous = await asyncio.to_thread(chat.last_call, body.messages, service.find)
         if previous is not None:
             return previous
-    images = read_pictures(chat.images_of(body.messages), service.config)
+    images = await asyncio.to_thread(read_pictures, chat.images_of(body.messages), service.config)
     plan = await asyncio.to_thread(chat.plan, body.messages, service.find, body.seed)
     if plan.wanted is None:
         return plan.finished(None)

@@ -9,6 +9,8 @@ from diffagent.data.errors import BadInput
 from diffagent.serving.images import decoded
 from diffagent.serving.server.config import ServerConfig
 
+_ADDRESS = re.compile(r"\s*+(?:https?|ftp|file):", re.I)
+
 
 def read_pictures(sources: Sequence[str], config: ServerConfig) -> tuple[bytes, ...]:
     """Image files from base64 text or data URLs; decoding their pixels is the agent's.
@@ -17,7 +19,7 @@ def read_pictures(sources: Sequence[str], config: ServerConfig) -> tuple[bytes, 
         BadInput: too many, too large, no base64, an address, or no image file.
     """
     check_count(len(sources), config)
-    if any(re.match(r"\s*(?:https?|ftp|file):", source, re.I) for source in sources):
+    if any(_ADDRESS.match(source) for source in sources):
         raise BadInput("an image is an address, and none is fetched: send it as base64 or as a data URL")
     return tuple(decoded(source, config.image_bytes) for source in sources)
 

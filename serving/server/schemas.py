@@ -10,8 +10,12 @@ from pydantic.json_schema import SkipJsonSchema
 from diffagent.agent.answer import LABELS
 from diffagent.agent.request import MAX_IMAGES
 from diffagent.agent.request import Request as AgentRequest
+from diffagent.data.catalog import LONGEST_NAME
 from diffagent.data.records import T2ICall
 from diffagent.serving.answers import Ranked, Target
+
+LONGEST_TEXT = 200_000
+"""Characters of a message's text; a prompt of more than 20,000 is refused with its own words."""
 
 
 class Strict(BaseModel):
@@ -41,12 +45,16 @@ class ErrorBody(BaseModel):
 
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1, strict=True)]
 ImageText = Annotated[str, Field(description="An image file as base64 or as a data URL; no address.")]
+Images = Annotated[list[ImageText], Field(fail_fast=True)]
+"""Lists end at their first fault: pydantic collects one an element otherwise, and all are thrown away."""
+Name = Annotated[str, Field(max_length=LONGEST_NAME)]
+Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
 
 
 class RouteRequest(AgentRequest):
     """Every option of a request to the agent; where a target stands is the server's to say."""
 
-    images: tuple[ImageText, ...] = Field((), max_length=MAX_IMAGES)
+    images: Annotated[tuple[ImageText, ...], Field(fail_fast=True, max_length=MAX_IMAGES)] = ()
     installed: bool = Field(False, description=AgentRequest.model_fields["installed"].description)
     target_url: SkipJsonSchema[None] = None
 
@@ -81,7 +89,7 @@ class EmitAnswer(BaseModel):
 class IdentifyRequest(Strict):
     """Example images of the model that is looked for."""
 
-    images: list[ImageText] = Field(min_length=1)
+    images: Images = Field(min_length=1)
     k: int = Field(5, ge=1, le=len(LABELS), strict=True)
 
 
@@ -102,16 +110,16 @@ class ImageUrl(Lenient):
 class Part(Lenient):
     """One part of a message: text or an image."""
 
-    type: str
-    text: str | None = None
+    type: Name
+    text: Text | None = None
     image_url: ImageUrl | None = None
 
 
 class FunctionCall(Lenient):
     """What an assistant's message called."""
 
-    name: str = ""
-    arguments: str = ""
+    name: Name = ""
+    arguments: Text = ""
 
 
 class ToolCall(Lenient):
@@ -124,28 +132,28 @@ class Message(Lenient):
     """One message of a conversation."""
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: str | list[Part] | None = None
-    tool_calls: list[ToolCall] | None = None
+    content: Text | Annotated[list[Part], Field(fail_fast=True)] | None = None
+    tool_calls: Annotated[list[ToolCall], Field(fail_fast=True)] | None = None
 
 
 class Function(Lenient):
     """A function that the client can run; ``parameters`` is a JSON schema."""
 
-    name: str
+    name: Name
     parameters: dict[str, Any] | None = None
 
 
 class Tool(Lenient):
     """A tool that the client offers."""
 
-    type: str = "function"
+    type: Name = "function"
     function: Function | None = None
 
 
 class NamedFunction(Lenient):
     """The function that has to be called."""
 
-    name: str
+    name: Name
 
 
 class NamedTool(Lenient):
@@ -163,11 +171,11 @@ class StreamOptions(Lenient):
 class ChatRequest(Lenient):
     """A chat completion as OpenAI's API takes it."""
 
-    model: str = Field("diffagent", json_schema_extra={"enum": ["diffagent"]})
-    messages: list[Message] = Field(min_length=1, max_length=1000)
+    model: Name = Field("diffagent", json_schema_extra={"enum": ["diffagent"]})
+    messages: Annotated[list[Message], Field(fail_fast=True)] = Field(min_length=1, max_length=1000)
     stream: bool = False
     stream_options: StreamOptions | None = None
-    tools: list[Tool] | None = None
+    tools: Annotated[list[Tool], Field(fail_fast=True)] | None = None
     tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
     n: int | None = Field(None, ge=1, le=1)
     seed: Seed | None = None
@@ -177,9 +185,9 @@ class ImagesRequest(Lenient):
     """An image generation as OpenAI's API takes it; ``model`` is ``diffagent`` or a model of the catalog."""
 
     prompt: str
-    model: str | None = None
+    model: Name | None = None
     n: int | None = Field(None, ge=1, le=10)
-    size: str | None = Field(None, examples=["512x768", "auto"])
+    size: Name | None = Field(None, examples=["512x768", "auto"])
     response_format: Literal["b64_json"] | None = None
 
 

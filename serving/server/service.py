@@ -25,6 +25,7 @@ from diffagent.serving.server.deciding import (
 from diffagent.serving.server.faults import ClientLeft, Fault
 from diffagent.serving.server.generating import Studio
 from diffagent.serving.server.guard import NOTES
+from diffagent.serving.server.health import Health
 from diffagent.serving.server.metrics import Metrics
 
 if TYPE_CHECKING:
@@ -56,16 +57,13 @@ class Service:
         self.identifying: BatchQueue[Examples, Seen] | None = None
         if agent.identifier is not None:
             self.identifying = BatchQueue(identifications(agent), limit=config.queue, size=config.batch)
+        self.health = Health(agent.catalog, lambda: self.queue.running)
         self.metrics.limit.set(config.queue)
         self.metrics.waiting.set_function(lambda: len(self.queue))
 
     @property
     def catalog(self) -> Catalog:
         return self.agent.catalog
-
-    @property
-    def ready(self) -> bool:
-        return self.queue.running
 
     def start(self) -> None:
         for queue in self._queues():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -28,7 +28,7 @@ class IdentifyArguments(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    images: list[str] = Field(
+    images: Annotated[list[str], Field(fail_fast=True)] = Field(
         min_length=1,
         max_length=6,
         description="Images of one style: each the path of a local file or a data URL "

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from diffagent.agent.scope import LONGEST_OPTION
 from diffagent.data.base_models import examples
 from diffagent.data.records import ModelType
 
@@ -28,7 +29,9 @@ class SearchArguments(BaseModel):
     words: str = Field(
         min_length=1, max_length=300, description='Words, or beginnings of words: "pixel art", "watercol".'
     )
-    base_model: str | None = Field(None, description=f"Only models of this {examples()}.")
+    base_model: str | None = Field(
+        None, max_length=LONGEST_OPTION, description=f"Only models of this {examples()}."
+    )
     type: ModelType | None = Field(None, description="Only checkpoints, or only LoRAs.")
     commercial: bool = Field(False, description="Only models whose images may be sold.")
     limit: int = Field(10, ge=1, le=50, description="How many to list.")

@@ -116,7 +116,8 @@ def test_an_engine_that_is_gone_is_503_and_asked_again(
 
     engine = Gone()
     with serve(make_agent(engine)) as client:
-        gone = (503, "engine_gone", "http://a.example does not answer: is the server up?")
+        message = "the server's language model answers nothing any more: its operator starts that again"
+        gone = (503, "engine_gone", message)
         assert error_of(client.post("/v1/route", json={"prompt": "a fox"})) == gone
         chat = {"messages": [{"role": "user", "content": "a fox"}]}
         assert error_of(client.post("/v1/chat/completions", json=chat)) == gone

@@ -1,0 +1,242 @@
+"""Every regular expression takes time linear in the text: hostile texts of two lengths, and their ratio.
+
+The patterns are those that the modules hold, and those that stand as literals in calls of ``re``; texts are
+repetitions of what patterns choke on: blanks, brackets, digits, and the words of the pattern itself.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import pkgutil
+import re
+import time
+from collections.abc import Callable, Iterator
+from functools import cache, partial
+from typing import Any
+
+import pytest
+
+import diffagent.agent
+import diffagent.data
+import diffagent.serving
+from diffagent.agent import answer, edits, request, wishes
+from diffagent.agent.targets import infotext
+from diffagent.data import description_faults, forms, prompts, samples, sources
+from diffagent.data.errors import DiffAgentError, MissingExtra
+from diffagent.data.records import Card
+from diffagent.serving import images, wording
+
+LENGTH = 8_000
+"""Characters of the shorter text: what grows with the square takes tens of milliseconds already."""
+FLOOR = 0.01
+"""Seconds below which a time tells nothing."""
+CEILING = 0.25
+"""Seconds that no text of that length may take, whatever its ratio."""
+UNITS = (
+    *" ,.;:\n\t()[]{}<>|\\/\"'_-~=+*#@&^$%!?0aAx×é中",
+    "a ", "1 ", ", ", "a,", "a:", "a-", "a.", "1.", "1x", "\n ", " \n", "a\n", ":\n", "(,", "<a", "<lora:",
+    "a: ", '\\"', '"a', "a@", "--a", "() ", "[a", "(1", "a's ", "://",
+)  # fmt: skip
+ENDS = ("", "!")
+METHODS = ("search", "match", "fullmatch", "sub", "subn", "findall", "finditer", "split")
+Pattern = re.Pattern[Any]
+
+
+def modules() -> Iterator[Any]:
+    for package in (diffagent.data, diffagent.agent, diffagent.serving):
+        for found in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+            if found.name.endswith(("ray_route", "tests")) or ".page" in found.name:
+                continue
+            try:
+                yield importlib.import_module(found.name)
+            except (MissingExtra, ImportError):
+                continue
+
+
+def held(value: object) -> Iterator[Pattern]:
+    """The patterns in a value, those in tuples, lists and dictionaries too."""
+    if isinstance(value, re.Pattern):
+        yield value
+    elif isinstance(value, tuple | list):
+        for part in value:
+            yield from held(part)
+    elif isinstance(value, dict):
+        yield from held(list(value.values()))
+
+
+@cache
+def patterns() -> dict[str, tuple[Pattern, frozenset[str]]]:
+    """Every pattern by where it stands, and the methods that are used of it."""
+    collected: dict[str, tuple[Pattern, frozenset[str]]] = {}
+    for module in modules():
+        with open(module.__file__, encoding="utf-8") as file:
+            tree = ast.parse(file.read())
+        short = module.__name__.removeprefix("diffagent.")
+        for name, value in vars(module).items():
+            for n, pattern in enumerate(held(value)):
+                used = frozenset(
+                    node.attr
+                    for node in ast.walk(tree)
+                    if isinstance(node, ast.Attribute)
+                    and isinstance(node.value, ast.Name)
+                    and node.value.id == name
+                    and node.attr in METHODS
+                )
+                collected[f"{short}.{name}.{n}"] = pattern, used or frozenset({"finditer"})
+        for node in ast.walk(tree):
+            if (
+                isinstance(node, ast.Call)
+                and isinstance(node.func, ast.Attribute)
+                and isinstance(node.func.value, ast.Name)
+                and node.func.value.id == "re"
+                and node.func.attr in METHODS
+                and node.args
+                and isinstance(node.args[0], ast.Constant)
+            ):
+                flags = re.I if "re.I" in ast.unparse(node) else re.NOFLAG
+                pattern = re.compile(node.args[0].value, flags)
+                collected[f"{short}:{node.args[0].value[:40]}"] = pattern, frozenset({node.func.attr})
+    return collected
+
+
+def texts(words: tuple[str, ...]) -> Iterator[Callable[[int], str]]:
+    """Hostile texts of any length, by the words of a pattern."""
+    for unit in (*UNITS, *words, *(word + " " for word in words)):
+        for end in ENDS:
+            yield partial(_repeated, "", unit, end)
+    for word in words:
+        for unit in (" ", ",", "1", "a", "a ", "\n", ":", "-", '"', "(", "1 "):
+            yield partial(_repeated, word, unit, "!")
+            yield partial(_repeated, "\n" + word + ": 1,", unit, "!")
+
+
+def _repeated(start: str, unit: str, end: str, length: int) -> str:
+    return start + unit * (length // len(unit)) + end
+
+
+def words(pattern: Pattern) -> tuple[str, ...]:
+    """Words that the pattern names, the longest first; at most eight."""
+    source = pattern.pattern if isinstance(pattern.pattern, str) else pattern.pattern.decode("latin-1")
+    named = re.findall(r"[A-Za-z][A-Za-z ]{2,}", re.sub(r"\\[a-zA-Z]", " ", source))
+    return tuple(
+        sorted({name.strip() for name in named if name.strip()}, key=lambda one: (-len(one), one))[:8]
+    )
+
+
+def seconds(run: Callable[[Any], object], text: Any, times: int = 1) -> float:
+    best = float("inf")
+    for _ in range(times):
+        started = time.perf_counter()
+        run(text)
+        best = min(best, time.perf_counter() - started)
+    return best
+
+
+def check_linear(run: Callable[[Any], object], make: Callable[[int], Any]) -> None:
+    """Fails where a text twice as long takes clearly more than twice the time."""
+    short = seconds(run, make(LENGTH))
+    if short < FLOOR:
+        return
+    text = make(LENGTH)
+    short = seconds(run, text, 3)
+    assert short < CEILING, f"{short:.2f} s for {text[:60]!r}…{text[-9:]!r}"
+    if short >= FLOOR:
+        long = seconds(run, make(2 * LENGTH), 3)
+        assert long / short < 3.2, f"{short:.3f} s, twice as long {long:.3f} s: {text[:60]!r}…{text[-9:]!r}"
+
+
+def test_the_patterns_are_found() -> None:
+    assert len(patterns()) > 90
+    assert patterns()["agent.targets.infotext._PAIR.0"][1] == {"findall"}
+    assert "data.prompts:,? ?(?<!\\\\)([)\\]}])" in patterns()
+
+
+@pytest.mark.parametrize("name", sorted(patterns()))
+def test_a_pattern_is_linear(name: str) -> None:
+    pattern, used = patterns()[name]
+    in_bytes = isinstance(pattern.pattern, bytes)
+    runs: list[Callable[[Any], object]] = [
+        getattr(pattern, one) for one in used & {"match", "fullmatch", "search"}
+    ]
+    if used - {"match", "fullmatch", "search"}:
+        runs.append(lambda text: sum(1 for _ in pattern.finditer(text)))
+    for make in texts(words(pattern)):
+        for run in runs:
+            check_linear(run, (lambda n, make=make: make(n).encode()) if in_bytes else make)
+
+
+def card(text: str) -> Card:
+    return Card(text, "LoRA", "SD 1.5", "urn:air:sd1:lora:civitai:1@2", trigger_words=(text,), tags=(text,))
+
+
+def image(text: str) -> dict[str, Any]:
+    fields = (
+        "Model",
+        "sampler",
+        "Schedule type",
+        "Size",
+        "steps",
+        "AddNet Model 1",
+        "Model hash",
+        "First pass size",
+    )
+    return {
+        "id": 1,
+        "meta": {"prompt": f"a fox {text}", **dict.fromkeys(fields, text), "AddNet Module 1": "LoRA"},
+    }
+
+
+def item(text: str) -> dict[str, Any]:
+    return {"description": text, "modelVersions": [{"id": 2, "description": text}]}
+
+
+FUNCTIONS: dict[str, Callable[[str], object]] = {
+    "wishes": wishes.wishes,
+    "without_wishes": wishes.without_wishes,
+    "edit": lambda text: edits.edit(text[: edits.LONGEST]),
+    "infotext": infotext.parse,
+    "infotext settings": lambda text: infotext.parse(f"a\nSteps: 1, {text}"),
+    "clean": request.clean,
+    "check": lambda text: request.check(text[: request.MAX_CHARACTERS]),
+    "strip_lora_tags": lambda text: prompts.strip_lora_tags(f"<lora:a:1> {text}"),
+    "plain": prompts.plain,
+    "bare_words": prompts.bare_words,
+    "is_sfw": prompts.is_sfw,
+    "strip_trigger_words": lambda text: prompts.strip_trigger_words(text, ["ink fox", "a a"]),
+    "short_name": answer.short_name,
+    "wanted": answer.wanted,
+    "judge_image": lambda text: samples.judge_image(image(text), 2),
+    "stem": samples.stem,
+    "about": lambda text: sources.about_text(item(text), 2),
+    "fault": lambda text: description_faults.fault(text, sources.Source(card("a fox"), text, (text,))),
+    "name_parts": lambda text: forms.name_parts(card(text)),
+    "form": lambda text: forms.form(sources.Source(card(text), text, (text,)), 0),
+    "decoded": lambda text: images.decoded("data:" + text, 1000),
+    "told": lambda text: wording.told(DiffAgentError(text)),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_of_outsiders_text_is_linear(name: str) -> None:
+    run = FUNCTIONS[name]
+
+    def answered(text: str) -> object:
+        try:
+            return run(text)
+        except DiffAgentError as error:
+            return error
+
+    named = (
+        "steps",
+        "negative prompt:",
+        "cfg scale",
+        "sampler",
+        "wallpaper for ",
+        "<lora:",
+        "use ",
+        "1024x",
+        "BREAK",
+    )
+    for make in texts(named):
+        check_linear(answered, make)
