@@ -12,19 +12,18 @@ import secrets
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diffagent.agent.executors import Executor, Price, Report, images, silent
-from diffagent.agent.installed_models import read_installed
+from diffagent.agent.installed_models import Installed, read_installed
 from diffagent.agent.targets import TARGETS, check_target, infotext
 from diffagent.agent.targets.emitting import emit
 from diffagent.agent.targets.fitting import Emitted, Resources
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadInput, TargetError, Unreachable
 from diffagent.data.records import SEED_MAX, T2ICall
-from diffagent.data.samplers import Sampler
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -38,7 +37,7 @@ USUAL_URLS = {"a1111": "http://127.0.0.1:7860", "comfyui": "http://127.0.0.1:818
 class Order:
     """What to make and how: ``seeds`` one an image; ``max_price`` in the target's unit, for one image.
 
-    ``names`` and ``samplers`` are those of a server (:mod:`diffagent.agent.installed_models`).
+    ``there`` is what the server has, where it was asked (:mod:`diffagent.agent.installed_models`).
     """
 
     call: T2ICall
@@ -46,8 +45,7 @@ class Order:
     seeds: tuple[int, ...]
     nearest: bool = False
     max_price: float | None = None
-    names: dict[str, str] = field(default_factory=dict)
-    samplers: tuple[Sampler, ...] | None = None
+    there: Installed | None = None
 
     def __post_init__(self) -> None:
         check_target(self.target)
@@ -59,15 +57,25 @@ class Order:
             raise BadInput(f"seed {wrong[0]} is out of range: seeds go from 0 to {SEED_MAX}")
 
     def emitted(self, seed: int, catalog: Catalog) -> Emitted:
+        """The request of one image.
+
+        Raises:
+            BadInput: as :func:`emit`; or the server has none of the model's files, or cannot tell which.
+        """
         seeded = self.call.model_copy(update={"seed": seed})
-        return emit(
+        if self.there is None:
+            return emit(seeded, self.target, catalog, nearest=self.nearest)
+        self.there.check_unambiguous(Resources.of(seeded, catalog))
+        emitted = emit(
             seeded,
             self.target,
             catalog,
             nearest=self.nearest,
-            names=self.names,
-            known_samplers=self.samplers,
+            names=self.there.names,
+            known_samplers=self.there.samplers,
         )
+        self.there.check_present(Resources.of(emitted.call, catalog))
+        return emitted
 
 
 def generate(
@@ -104,8 +112,7 @@ def generate(
     images.require()
     order = Order(call, target, tuple(seeds) or numbered_seeds(call.seed, n), nearest, max_price)
     if target in USUAL_URLS:
-        there = read_installed(target, url or USUAL_URLS[target], catalog, lifetime=0)
-        order = replace(order, names=dict(there.names), samplers=there.samplers)
+        order = replace(order, there=read_installed(target, url or USUAL_URLS[target], catalog, lifetime=0))
     return asyncio.run(make(order, Path(folder), catalog, executor(target, url), report))
 
 

@@ -2,7 +2,8 @@
 
 In: a target (``a1111``, ``comfyui``, ``horde``) and an address. Out: :class:`Installed`, from which the
 agent chooses. A model is recognised by hash where the server tells it (A1111), else by file name (ComfyUI),
-else by display name (AI Horde). The server's lists are kept for ten minutes.
+else by display name (AI Horde). A file name that several files have tells nothing, and is kept apart. The
+server's lists are kept for ten minutes.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import json
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from diffagent.agent.executors.images import replace_file
 from diffagent.agent.executors.wire import Wire
 from diffagent.agent.targets import a1111, comfyui
 from diffagent.agent.targets.civitai import is_hosted
+from diffagent.agent.targets.fitting import Resources
 from diffagent.agent.targets.horde import name_of
 from diffagent.data.catalog import Catalog, Filter
 from diffagent.data.errors import BadInput, TargetError, Unreachable
@@ -38,13 +40,43 @@ Lists = dict[str, Any]
 
 @dataclass(frozen=True)
 class Installed:
-    """``names``: AIR → what the server calls the model; ``unknown``: its models that the catalog lacks."""
+    """``names``: AIR → what the server calls the model; ``unknown``: its models that the catalog lacks.
+
+    ``ambiguous``: AIR → the files there that have the model's name, where no hash tells which it is.
+    """
 
     target: str
     url: str
     names: Mapping[str, str]
     samplers: tuple[Sampler, ...] | None = None
     unknown: tuple[str, ...] = ()
+    ambiguous: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def check_unambiguous(self, resources: Resources) -> None:
+        """Refuses a model whose name several files have.
+
+        Raises:
+            BadInput: it names them.
+        """
+        for card in resources.cards:
+            if files := self.ambiguous.get(card.air):
+                raise BadInput(
+                    f"{self.url} has {len(files)} files by the name of {card.name} and does not say which it "
+                    f"is ({', '.join(files)}): give the others another name"
+                )
+
+    def check_present(self, resources: Resources) -> None:
+        """Refuses a model that is not there, even where another file has its name.
+
+        Raises:
+            BadInput: it names the model.
+        """
+        for card in resources.cards:
+            if card.air not in self.names:
+                raise BadInput(
+                    f"{self.url} does not have {card.name} ({card.file_name or card.air}): put the file "
+                    "there, or choose among what it has with diffagent call --installed"
+                )
 
 
 def read_installed(
@@ -98,7 +130,11 @@ def _kept(path: Path, lifetime: float) -> Lists | None:
 
 
 async def _ask_a1111(wire: Wire) -> Lists:
-    """Items as in ``modules/api/models.py``; ``/loras`` is of the built-in LoRA extension."""
+    """Items as in ``modules/api/models.py``; ``/loras`` is of the built-in LoRA extension.
+
+    A title is a checkpoint's path and hash, by which A1111 keeps them (``modules/sd_models.py``). Of LoRAs
+    with one name A1111 knows the last alone (``networks.py``).
+    """
     models = await wire.get("/sdapi/v1/sd-models")
     loras = await wire.get("/sdapi/v1/loras")
     try:
@@ -109,6 +145,7 @@ async def _ask_a1111(wire: Wire) -> Lists:
         "checkpoints": [
             {
                 "name": re.sub(r" \[[0-9a-f]+\]$", "", one["title"]),
+                "title": one["title"],
                 "hash": one.get("sha256") or one.get("hash"),
             }
             for one in models
@@ -128,9 +165,9 @@ def _understand_a1111(target: str, url: str, lists: Lists, catalog: Catalog) -> 
             return False
         return spelled[0] in has and spelled[1] in schedules if schedules else str(sampler) in has
 
-    names, unknown = _matched(lists["checkpoints"] + lists["loras"], catalog)
+    names, unknown, ambiguous = _matched(lists["checkpoints"] + lists["loras"], catalog)
     able = tuple(filter(known, a1111.TARGET.samplers))
-    return Installed(target, url, names, able, unknown)
+    return Installed(target, url, names, able, unknown, ambiguous)
 
 
 async def _ask_comfyui(wire: Wire) -> Lists:
@@ -153,8 +190,10 @@ def _understand_comfyui(target: str, url: str, lists: Lists, catalog: Catalog) -
         spelled = comfyui.spelling(sampler)
         return spelled is not None and spelled[0] in lists["samplers"] and spelled[1] in lists["schedules"]
 
-    names, unknown = _matched([{"name": name} for name in lists["checkpoints"] + lists["loras"]], catalog)
-    return Installed(target, url, names, tuple(filter(known, comfyui.TARGET.samplers)), unknown)
+    models = [{"name": name} for name in lists["checkpoints"] + lists["loras"]]
+    names, unknown, ambiguous = _matched(models, catalog)
+    able = tuple(filter(known, comfyui.TARGET.samplers))
+    return Installed(target, url, names, able, unknown, ambiguous)
 
 
 async def _ask_horde(wire: Wire) -> Lists:
@@ -177,28 +216,43 @@ def _understand_horde(target: str, url: str, lists: Lists, catalog: Catalog) -> 
     return Installed(target, url, names, None, tuple(unknown))
 
 
-def _matched(models: list[dict[str, Any]], catalog: Catalog) -> tuple[dict[str, str], tuple[str, ...]]:
-    """AIR → name of the models that the catalog knows, and the names of the others."""
-    names: dict[str, str] = {}
+_BY_NAME, _BY_VERSION, _BY_FILE = range(3)
+"""How sure a model is recognised: by its name, by a hash of any of its versions, by that of its own file."""
+
+
+def _matched(
+    models: list[dict[str, Any]], catalog: Catalog
+) -> tuple[dict[str, str], tuple[str, ...], dict[str, tuple[str, ...]]]:
+    """:class:`Installed`'s ``names``, ``unknown`` and ``ambiguous``."""
+    found: dict[str, list[tuple[int, str]]] = {}
     unknown = []
     for model in models:
-        card = _card(model["name"], model.get("hash"), catalog)
+        card, proof = _card(model["name"], model.get("hash"), catalog)
         if card is None:
             unknown.append(model["name"])
         else:
-            names.setdefault(card.air, model["name"])
-    return names, tuple(unknown)
+            found.setdefault(card.air, []).append((proof, model.get("title", model["name"])))
+    names, ambiguous = {}, {}
+    for air, files in found.items():
+        best = max(proof for proof, _ in files)
+        same = tuple(dict.fromkeys(name for proof, name in files if proof == best))
+        if best == _BY_NAME and len(same) > 1:
+            ambiguous[air] = same
+        else:
+            names[air] = same[0]
+    return names, tuple(unknown), ambiguous
 
 
-def _card(name: str, digest: str | None, catalog: Catalog) -> Card | None:
+def _card(name: str, digest: str | None, catalog: Catalog) -> tuple[Card | None, int]:
     """By hash; a file of the same name but another hash is another model."""
     if digest:
         found = catalog.by_hash(digest)
         if found is not None:
-            return found
+            own = digest.casefold() in (found.sha256, found.autov2, (found.sha256 or "")[:10])
+            return found, _BY_FILE if own else _BY_VERSION
         same = catalog.by_file(name)
-        return same if same is not None and not same.hashes else None
-    return catalog.by_file(name) or catalog.by_name(name)
+        return same if same is not None and not same.hashes else None, _BY_NAME
+    return catalog.by_file(name) or catalog.by_name(name), _BY_NAME
 
 
 _READERS: dict[str, tuple[Any, Any]] = {

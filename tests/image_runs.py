@@ -16,6 +16,7 @@ from diffagent.agent.executors.civitai import CivitaiWorkflows
 from diffagent.agent.executors.comfyui import ComfyUI
 from diffagent.agent.executors.horde import Horde
 from diffagent.agent.executors.openai import OpenAIImages
+from diffagent.agent.installed_models import Installed
 from diffagent.data.catalog import Catalog
 from diffagent.data.records import T2ICall
 
@@ -47,8 +48,8 @@ def make(
     **options: Any,
 ) -> list[Path]:
     """Images of a call (of the LoRA unless told otherwise) on a server, with short waits."""
-    names = NAMES if target == "comfyui" else {}
-    settings: dict[str, Any] = {"seeds": (7,), "max_price": 10.0, "names": names, **options}
+    there = Installed(target, "u", NAMES) if target == "comfyui" else None
+    settings: dict[str, Any] = {"seeds": (7,), "max_price": 10.0, "there": there, **options}
     order = generation.Order(call or call_of(INK_FOX), target, **settings)
     report = said if said is not None else []
 

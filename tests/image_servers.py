@@ -74,23 +74,38 @@ class ImageServer:
 
 
 class FakeA1111(ImageServer):
-    """Takes an unknown checkpoint or LoRA in silence, as A1111 does, an unknown sampler, as Forge does."""
+    """Takes an unknown checkpoint or LoRA in silence, as A1111 does, an unknown sampler, as Forge does.
 
-    checkpoints = (("sd15/aurora_v2.safetensors", "a1" * 32), ("basalt.safetensors", "b2" * 32))
-    loras = ("ink-fox",)
+    A checkpoint goes by each of its ids, where the last of several with one id wins (``CheckpointInfo`` in
+    ``modules/sd_models.py``); one whose hash is "" was not hashed yet. A LoRA is its file's path, or path and
+    alias; of those with one name the last alone is known (``list_available_networks``).
+    """
+
+    checkpoints: tuple[tuple[str, str], ...] = (
+        ("sd15/aurora_v2.safetensors", "a1" * 32),
+        ("basalt.safetensors", "b2" * 32),
+    )
+    loras: tuple[str | tuple[str, str], ...] = ("ink-fox",)
     samplers = ("Euler a", "Euler", "DPM++ 2M", "DPM++ SDE", "DDIM")
     used = ""
+    """The path of the checkpoint that was used."""
     schedules: tuple[str, ...] | None = ("Automatic", "Uniform", "Karras", "Exponential")
+    seconds = 0.0
+    """How long an image takes, unless it is interrupted."""
+    current: str | None = None
+    """The task that runs; one image is made after another, and an interruption ends whichever runs."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.interrupted: list[str | None] = []
+        self._stop = threading.Event()
+        self._tasks: dict[str, bool] = {}
 
     def answer(self, method: str, path: str, query: dict[str, str], body: Any) -> Answer:
         if path == "/sdapi/v1/sd-models":
             return as_json([self._model(name, sha) for name, sha in self.checkpoints])
         if path == "/sdapi/v1/loras":
-            found = [
-                {"name": n, "alias": n, "path": f"/m/Lora/{n}.safetensors", "metadata": {}}
-                for n in self.loras
-            ]
-            return as_json(found)
+            return as_json(self._loras())
         if path == "/sdapi/v1/samplers":
             return as_json([{"name": name, "aliases": [], "options": {}} for name in self.samplers])
         if path == "/sdapi/v1/schedulers" and self.schedules is not None:
@@ -99,18 +114,61 @@ class FakeA1111(ImageServer):
             return as_json({"progress": 0.5, "eta_relative": 1.0, "state": {}, "current_image": None})
         if path == "/sdapi/v1/txt2img" and method == "POST":
             return self._made(body)
+        if path == "/internal/progress" and method == "POST":
+            return self._state(body["id_task"])
+        if path == "/sdapi/v1/interrupt" and method == "POST":
+            self.interrupted.append(self.current)
+            self._stop.set()
+            return as_json({})
         return as_json({"detail": "Not Found"}, 404)
+
+    def _state(self, task: str) -> Answer:
+        """``progressapi`` of ``modules/progress.py``."""
+        active = task == self.current
+        completed = self._tasks.get(task, False)
+        queued = task in self._tasks and not active and not completed
+        return as_json({"active": active, "queued": queued, "completed": completed, "textinfo": "Waiting..."})
+
+    def _wait(self, task: str) -> None:
+        self._tasks[task] = False
+        end = time.monotonic() + self.seconds
+        while self.current is not None and time.monotonic() < end:
+            time.sleep(0.01)
+        if self.current is None:
+            self.current = task
+            self._stop.wait(self.seconds)
+            self.current = None
+        self._tasks[task] = True
 
     @staticmethod
     def _model(name: str, sha: str) -> dict[str, Any]:
         return {
-            "title": f"{name} [{sha[:10]}]",
-            "model_name": name.rsplit("/", 1)[-1].removesuffix(".safetensors"),
-            "hash": sha[:10],
-            "sha256": sha,
+            "title": f"{name} [{sha[:10]}]" if sha else name,
+            "model_name": name.removesuffix(".safetensors").replace("/", "_"),
+            "hash": sha[:10] or None,
+            "sha256": sha or None,
             "filename": f"/m/Stable-diffusion/{name}",
             "config": None,
         }
+
+    def _loras(self) -> list[dict[str, Any]]:
+        found = {}
+        for one in self.loras:
+            path, alias = one if isinstance(one, tuple) else (one, one)
+            name = path.rsplit("/", 1)[-1]
+            metadata = {"ss_output_name": alias, "ss_network_dim": "8", "sshs_model_hash": "5e" * 32}
+            found[name] = {"name": name, "alias": alias, "path": f"/m/Lora/{path}.safetensors",
+                           "metadata": metadata}  # fmt: skip
+        return list(found.values())
+
+    def _ids(self) -> dict[str, str]:
+        ids = {}
+        for path, sha in self.checkpoints:
+            one = self._model(path, sha)
+            stem = path.rsplit("/", 1)[-1].removesuffix(".safetensors")
+            names = [one["model_name"], one["title"], path, stem, one["hash"], one["sha256"]]
+            ids |= {name: path for name in names if name}
+        return ids
 
     def _made(self, body: dict[str, Any]) -> Answer:
         for name, kind in {"prompt": str, "steps": int, "seed": int, "width": int, "height": int}.items():
@@ -118,11 +176,10 @@ class FakeA1111(ImageServer):
                 detail = [{"loc": ["body", name], "msg": f"value is not a valid {kind.__name__}"}]
                 return as_json({"detail": detail}, 422)
         wanted = body["override_settings"]["sd_model_checkpoint"]
-        models = [self._model(*one) for one in self.checkpoints]
-        aliases = ("title", "model_name", "hash", "sha256")
-        found = [one for one in models if wanted in {one[key] for key in aliases}]
-        self.used = (found or models)[0]["model_name"]  # an unknown one is dropped in silence
+        self.used = self._ids().get(wanted, self.checkpoints[0][0])  # an unknown one is dropped in silence
         seed = body["seed"] if body["seed"] >= 0 else 1234
+        if self.seconds:
+            self._wait(body["force_task_id"])
         info = {"seed": seed, "all_seeds": [seed], "sampler_name": body["sampler_name"]}
         image = base64.b64encode(self.image(seed)).decode()
         return as_json({"images": [image], "parameters": body, "info": json.dumps(info)})
@@ -138,10 +195,16 @@ class FakeComfyUI(ImageServer):
     fails: dict[str, Any] | None = None
     loses = False
     polls = 2
+    endless = False
+    """A running job goes on until it is interrupted."""
+    targeted = True
+    """``/interrupt`` heeds whose job is meant, as ComfyUI since 0.3.50 does."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.jobs: dict[str, dict[str, Any]] = {}
+        self.interrupted: list[str] = []
+        self.deleted: list[str] = []
 
     @property
     def nodes(self) -> dict[str, tuple[dict[str, Any], list[str]]]:
@@ -196,7 +259,14 @@ class FakeComfyUI(ImageServer):
         if path == "/prompt" and method == "POST":
             return self._queued(body)
         if path == "/queue" and method == "POST":
-            return as_json({})
+            waiting = [key for key in body["delete"] if self.jobs.get(key, {"polls": 0})["polls"] > 1]
+            self.deleted += [key for key in waiting if self.jobs.pop(key)]
+            return 200, "application/octet-stream", b""
+        if path == "/interrupt" and method == "POST":
+            running = [key for key, job in self.jobs.items() if job["polls"] == 1]
+            ended = [key for key in running if not self.targeted or body.get("prompt_id") in (None, key)]
+            self.interrupted += [key for key in ended if self.jobs.pop(key)]
+            return 200, "application/octet-stream", b""
         if path == "/queue":
             waiting = [[0, key, {}, {}, []] for key, job in self.jobs.items() if job["polls"] > 1]
             running = [[0, key, {}, {}, []] for key, job in self.jobs.items() if job["polls"] == 1]
@@ -275,7 +345,7 @@ class FakeComfyUI(ImageServer):
         job = self.jobs.get(key)
         if job is None or self.loses:
             return as_json({})
-        job["polls"] -= 1
+        job["polls"] -= not (self.endless and job["polls"] == 1)
         if job["polls"] > 0:
             return as_json({})
         if self.fails is not None:
@@ -307,12 +377,16 @@ class FakeHorde(ImageServer):
         super().__init__(**options)
         self.payload: dict[str, Any] = {}
         self.checks = 0
+        self.deleted: list[str] = []
 
     def answer(self, method: str, path: str, query: dict[str, str], body: Any) -> Answer:
         if path == "/api/v2/status/models":
             return as_json([{"name": name, "count": 0 if "Nobody" in name else 2} for name in self.models])
         if path == "/api/v2/generate/async":
             return self._accepted(body)
+        if method == "DELETE":
+            self.deleted.append(path.rsplit("/", 1)[-1])
+            return as_json({"done": False, "faulted": False, "generations": []})
         if path.startswith("/api/v2/generate/check/"):
             return self._checked()
         if path == "/image.webp":
@@ -363,7 +437,10 @@ class FakeHorde(ImageServer):
 
 
 class FakeCivitai(ImageServer):
-    """Workflows of an imageGen step for the engine comfy; refuses unknown fields, prices with ``whatif``."""
+    """Workflows of an imageGen step for the engine comfy; refuses unknown fields, prices with ``whatif``.
+
+    SDXL's recipe has no ``clipSkip`` (``orchestration/recipes/sdxl.md``).
+    """
 
     fields: ClassVar = {"engine", "ecosystem", "operation", "model", "prompt", "negativePrompt", "width",
                         "height", "steps",
@@ -376,6 +453,7 @@ class FakeCivitai(ImageServer):
         super().__init__(**options)
         self.step: dict[str, Any] = {}
         self.gets = 0
+        self.deleted: list[str] = []
 
     def answer(self, method: str, path: str, query: dict[str, str], body: Any) -> Answer:
         if path == "/blob.jpeg":
@@ -385,6 +463,9 @@ class FakeCivitai(ImageServer):
             return self._problem(401, "Unauthorized")
         if path == "/v2/consumer/workflows" and method == "POST":
             return self._submitted(body, query)
+        if method == "DELETE":
+            self.deleted.append(path.rsplit("/", 1)[-1])
+            return 204, "text/plain", b""
         if path.startswith("/v2/consumer/workflows/"):
             self.gets += 1
             if self.gets < 2:
@@ -396,7 +477,7 @@ class FakeCivitai(ImageServer):
 
     def _submitted(self, body: dict[str, Any], query: dict[str, str]) -> Answer:
         step = body["steps"][0]["input"]
-        errors = {f"steps[0].input.{name}": ["unknown property"] for name in step.keys() - self.fields}
+        errors = {f"steps[0].input.{name}": ["unknown property"] for name in step.keys() - self._fields(step)}
         if not step["model"].startswith("urn:air:"):
             errors["steps[0].input.model"] = ["model must match AIR pattern"]
         if errors:
@@ -405,6 +486,9 @@ class FakeCivitai(ImageServer):
             return as_json({"status": "unassigned", "steps": [], "cost": {"base": 4, "total": 6}})
         self.step = step
         return as_json({"id": "wf-1", "status": "unassigned", "steps": []}, 202)
+
+    def _fields(self, step: dict[str, Any]) -> set[str]:
+        return self.fields - ({"clipSkip"} if step["ecosystem"] == "sdxl" else set())
 
     @staticmethod
     def _problem(status: int, title: str, errors: dict[str, list[str]] | None = None) -> Answer:

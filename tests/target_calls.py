@@ -105,14 +105,17 @@ LISTED = (
 def carried_table(catalog: Catalog) -> str:
     """The README's table: what each target carries of a LoRA call with all its fields, in Markdown.
 
-    "nearest": carried in part of its range, elsewhere refused, or replaced with ``--nearest``.
+    "SD 1.x": with those base models alone. "nearest": carried in part of its range, elsewhere
+    refused, or replaced with ``--nearest``.
     """
     targets = TARGETS[1:]
-    lost, bent = {}, {}
+    lost, bent, of_sd1 = {}, {}, {}
     for target in targets:
         lora = set(emit(call_of(INK_FOX), target, catalog).not_carried)
         plain = set(emit(call_of(AURORA, prompt="a (fox:1.2)", guidance=3.5), target, catalog).not_carried)
         lost[target] = plain | ({"loras"} if "loras" in lora else set())
+        named = {GRAND_XL.air: "Grand XL"}
+        of_sd1[target] = set(emit(call_of(GRAND_XL), target, catalog, names=named).not_carried) - plain - lora
         odd = {"width": 520, "height": 776, "cfg_scale": 25.0}
         strange = [call_of(AURORA, **odd), call_of(INK_FOX, base=BASALT)]
         if "sampling_method" not in plain:
@@ -124,9 +127,11 @@ def carried_table(catalog: Catalog) -> str:
     for title, names in FIELDS.items():
         cells = []
         for target in targets:
-            gone, near = lost[target] & set(names), bent[target] & set(names)
+            gone, near, sd1 = (fields[target] & set(names) for fields in (lost, bent, of_sd1))
             part = "prompt" in names and gone
-            cells.append("no weights" if part else "–" if gone else "nearest" if near else "yes")
+            cells.append(
+                "no weights" if part else "–" if gone else "SD 1.x" if sd1 else "nearest" if near else "yes"
+            )
         lines.append(f"| {title} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,18 @@ WIDTHS = (32, 64)
 LAYERS = 1
 
 
-def save_pipeline(folder: Path, sdxl: bool) -> tuple[Path, Path]:
-    """A checkpoint file, and the folder with its configuration in diffusers' layout."""
+def save_pipeline(folder: Path, sdxl: bool, merged: float = 0.0) -> tuple[Path, Path]:
+    """A checkpoint file, and the folder with its configuration in diffusers' layout.
+
+    ``merged``: the weight at which :func:`save_lora`'s layers are added to the checkpoint's own tensors.
+    """
     import torch
     from safetensors.torch import save_file
 
     torch.manual_seed(3)
     pipe = _pipeline(sdxl)
+    for layer in _lora_layers(sdxl) if merged else ():
+        layer.merge(pipe, merged)
     config = folder / ("sdxl" if sdxl else "sd")
     pipe.save_pretrained(config)
     for weights in config.rglob("*.safetensors"):
@@ -40,26 +46,80 @@ def save_pipeline(folder: Path, sdxl: bool) -> tuple[Path, Path]:
     return path, config
 
 
-def save_lora(folder: Path, sdxl: bool) -> Path:
-    """A LoRA of rank 2 on every cross-attention's keys and values, named as kohya's trainers name them.
+@dataclass(frozen=True)
+class Layer:
+    """What a LoRA adds to one tensor: ``alpha`` / rank · up · down, named as kohya's trainers name it."""
 
-    Those for SD 1.x take diffusers' names, those for SDXL the original's.
+    part: str
+    """The pipeline's component: ``unet``, ``text_encoder`` or ``text_encoder_2``."""
+    name: str
+    key: str
+    down: Any
+    up: Any
+    alpha: float
+
+    def merge(self, pipe: Any, weight: float) -> None:
+        import torch
+
+        tensor = getattr(pipe, self.part).state_dict()[self.name]
+        delta = self.up.float().flatten(1) @ self.down.float().flatten(1)
+        with torch.no_grad():
+            tensor += weight * self.alpha / len(self.down) * delta.reshape(tensor.shape)
+
+
+PARTS = ("unet", "text_encoder", "text_encoder_2")
+
+
+def save_lora(folder: Path, sdxl: bool, parts: Sequence[str] = PARTS, name: str | None = None) -> Path:
+    """A LoRA as kohya's trainers and LyCORIS write them, in half precision.
+
+    All linear layers of the transformers and text encoders at rank 4, the UNet's convolutions at rank 2
+    (LoCon), each with its alpha. UNet keys for SD 1.x take diffusers' names, those for SDXL the original's.
     """
     import torch
     from safetensors.torch import save_file
 
-    torch.manual_seed(4)
     tensors = {}
-    for name, weight in _pipeline(sdxl).unet.state_dict().items():
-        if re.search(r"attn2\.to_[kv]\.weight$", name):
-            path = (_unet(name) if sdxl else name).removesuffix(".weight")
-            key = "lora_unet_" + path.replace(".", "_")
-            tensors[f"{key}.lora_down.weight"] = torch.randn(2, weight.shape[1])
-            tensors[f"{key}.lora_up.weight"] = 0.3 * torch.randn(weight.shape[0], 2)
-            tensors[f"{key}.alpha"] = torch.tensor(2.0)
-    file = folder / ("tiny-xl-lora.safetensors" if sdxl else "tiny-lora.safetensors")
-    save_file(tensors, file)
+    for layer in _lora_layers(sdxl):
+        if layer.part in parts:
+            tensors[f"{layer.key}.lora_down.weight"] = layer.down
+            tensors[f"{layer.key}.lora_up.weight"] = layer.up
+            tensors[f"{layer.key}.alpha"] = torch.tensor(layer.alpha, dtype=torch.float16)
+    file = folder / (name or ("tiny-xl-lora.safetensors" if sdxl else "tiny-lora.safetensors"))
+    save_file(tensors, file, {"ss_network_module": "lycoris.kohya", "ss_network_dim": "4"})
     return file
+
+
+def _lora_layers(sdxl: bool) -> list[Layer]:
+    import torch
+
+    torch.manual_seed(4)
+    pipe, found = _pipeline(sdxl), []
+    prefixes = {"unet": "unet", "text_encoder": "te1" if sdxl else "te", "text_encoder_2": "te2"}
+    for part in PARTS if sdxl else PARTS[:2]:
+        for name, weight in getattr(pipe, part).state_dict().items():
+            path = name.removesuffix(".weight")
+            if weight.ndim < 2 or not re.search(_TRAINED, path):
+                continue
+            if part == "unet":
+                path = _unet(f"{path}.").removesuffix(".") if sdxl else path
+            else:
+                path = _prefixed(path)
+            key = f"lora_{prefixes[part]}_{path.replace('.', '_')}"
+            conv = weight.ndim == 4 and weight.shape[-1] == 3
+            rank, alpha = (2, 1.0) if conv else (4, 2.0)
+            spread = 0.2 if part == "unet" else 1.0
+            down = torch.randn(rank, *weight.shape[1:]) * spread
+            up = torch.randn(weight.shape[0], rank, *[1] * (weight.ndim - 2)) * spread
+            found.append(Layer(part, name, key, down.half(), up.half(), alpha))
+    return found
+
+
+_TRAINED = (
+    r"attn[12]\.to_(q|k|v|out\.0)$|ff\.net\.(0\.proj|2)$|attentions\.\d\.proj_(in|out)$"
+    r"|resnets\.\d\.(conv[12]|conv_shortcut|time_emb_proj)$|samplers\.0\.conv$"
+    r"|self_attn\.(q|k|v|out)_proj$|mlp\.fc[12]$"
+)
 
 
 def sha256(path: Path) -> str:

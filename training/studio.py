@@ -10,13 +10,15 @@ several machines over one folder.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from diffagent.agent.executors import Executor, images, silent
-from diffagent.agent.generation import Order, executor
+from diffagent.agent.generation import USUAL_URLS, Order, executor
+from diffagent.agent.installed_models import Installed, read_installed
 from diffagent.agent.targets import infotext
 from diffagent.agent.targets.fitting import Resources
 from diffagent.data.catalog import Catalog
@@ -31,7 +33,10 @@ Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 
 @dataclass
 class Studio:
-    """Makes images with a target's executor; ``maker`` is one of the caller's own, kept open between calls.
+    """Makes images with a target's executor; ``maker`` is one of the caller's own.
+
+    The executor is opened and closed in one event loop: once for all calls of :meth:`make`, or once for the
+    body of a ``with`` statement.
 
     ``size``: width and height that every image is made at, whatever the call says (paper, section 4.1: the
     shape of an image has an effect on its scores). ``generated`` counts what was not there yet.
@@ -44,6 +49,26 @@ class Studio:
     maker: Executor | None = None
     size: tuple[int, int] | None = None
     generated: int = field(default=0, init=False)
+    _loop: asyncio.Runner | None = field(default=None, init=False, repr=False)
+    _there: Installed | None = field(default=None, init=False, repr=False)
+
+    def __enter__(self) -> Self:
+        if self.maker is None and self.target in USUAL_URLS and self._there is None:
+            url = self.url or USUAL_URLS[self.target]
+            self._there = read_installed(self.target, url, self.catalog, lifetime=0)
+        self.maker = self.maker or executor(self.target, self.url)
+        self._loop = asyncio.Runner()
+        self._loop.run(self.maker.__aenter__())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self._loop is not None
+        assert self.maker is not None
+        try:
+            self._loop.run(self.maker.__aexit__(None, None, None))
+        finally:
+            self._loop.close()
+            self._loop = None
 
     def images(self, call: T2ICall, seeds: Sequence[int]) -> list[Image]:
         """The call's images, one a seed.
@@ -61,12 +86,12 @@ class Studio:
 
     def files(self, call: T2ICall, seeds: Sequence[int]) -> list[Path]:
         """Where the images are; those that are missing are made."""
-        sized = self._sized(call)
-        paths = {seed: self._path(sized, seed) for seed in seeds}
-        missing = [seed for seed, path in paths.items() if not path.is_file()]
+        sized, missing = self._sized(call), self._missing(call, seeds)
         if missing:
-            asyncio.run(self._make(sized, missing))
-        return list(paths.values())
+            images.require()
+            with self._opened() as loop:
+                loop.run(self._make(sized, missing))
+        return [self._path(sized, seed) for seed in seeds]
 
     def make(
         self,
@@ -80,8 +105,20 @@ class Studio:
         distinct = {call_digest(self._sized(call)): call for call in calls}
         ordered = sorted(distinct.items(), key=lambda item: (item[1].base_checkpoint or item[1].air, item[0]))
         mine = [call for digest, call in ordered if int(digest[:8], 16) % processes == rank]
-        for call in progress(mine, "images"):
-            self.files(call, seeds)
+        with self._opened() if any(self._missing(call, seeds) for call in mine) else nullcontext():
+            for call in progress(mine, "images"):
+                self.files(call, seeds)
+
+    @contextmanager
+    def _opened(self) -> Iterator[asyncio.Runner]:
+        """The loop in which the executor is open."""
+        with nullcontext() if self._loop else self:
+            assert self._loop is not None
+            yield self._loop
+
+    def _missing(self, call: T2ICall, seeds: Sequence[int]) -> list[int]:
+        sized = self._sized(call)
+        return [seed for seed in dict.fromkeys(seeds) if not self._path(sized, seed).is_file()]
 
     def _sized(self, call: T2ICall) -> T2ICall:
         if self.size is None:
@@ -93,9 +130,8 @@ class Studio:
         return self.folder / digest[:2] / digest[:32] / f"{seed}.png"
 
     async def _make(self, call: T2ICall, seeds: Sequence[int]) -> None:
-        images.require()
-        order = Order(call, self.target, tuple(seeds), nearest=True)
-        self.maker = self.maker or executor(self.target, self.url)
+        assert self.maker is not None
+        order = Order(call, self.target, tuple(seeds), nearest=True, there=self._there)
         for seed in seeds:
             emitted = order.emitted(seed, self.catalog)
             sent = await self.maker.image(emitted.request, silent)

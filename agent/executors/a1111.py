@@ -3,7 +3,8 @@
 A1111 takes an unknown checkpoint for its current one, leaves an unknown LoRA out
 (``modules/processing.py``, ``extensions-builtin/Lora/networks.py``), and Forge takes its first sampler for
 an unknown one; so the server's lists (``/sd-models``, ``/loras``, ``/samplers``) are read first, and
-nothing is sent that it would replace. A server started with ``--api-auth`` takes USER:PASSWORD from
+nothing is sent that it would replace. A checkpoint is asked for by its title, which is its path with its
+hash; a file name that several have is refused. A server started with ``--api-auth`` takes USER:PASSWORD from
 ``A1111_AUTH``.
 """
 
@@ -16,20 +17,24 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+import uuid
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import httpx
 
 from diffagent.agent.executors import Made, Price, Report
-from diffagent.agent.executors.wire import HttpExecutor, Wire, secret, words
+from diffagent.agent.executors.wire import HttpExecutor, Wire, secret, to_the_end, words
 from diffagent.agent.targets.infotext import stem
 from diffagent.data.errors import JobFailed, Refused, TargetError, Unreachable
 
 LONGEST = 1800.0
 """Seconds that one image may take."""
-_KEYS = ("title", "model_name", "filename", "hash", "sha256")
+_BRACKET = re.compile(r" \[[0-9a-f]+\]$")
 _LORA = re.compile(r"<lora:([^<>:]+):")
+UNSAID = ("Automatic", "Uniform")
+"""Schedules that are not in a sampler's name before A1111 1.9; another one is, or it is not there."""
 
 
 def reason(response: httpx.Response) -> str | None:
@@ -63,25 +68,46 @@ class A1111(HttpExecutor):
             timeout=timeout,
             backoff=backoff,
         )
-        self._known: dict[str, set[str]] | None = None
-        self._titles: dict[str, str] = {}
-        """A checkpoint's name without folder and suffix → as the server takes it, folder included."""
+        self._lists: _Lists | None = None
 
     async def price(self, request: Mapping[str, Any]) -> Price | None:
-        await self._check(request)
+        await self._checked(request)
         return None
 
     async def image(self, request: Mapping[str, Any], report: Report) -> Made:
-        await self._check(request)
-        sent = self._spelled(request)
+        sent = await self._checked(request)
+        task = f"task(diffagent-{uuid.uuid4().hex})"
         watching = asyncio.create_task(self._watch(report))
         try:
-            answer = await self.wire.post("/sdapi/v1/txt2img", sent)
+            answer = await self.wire.post("/sdapi/v1/txt2img", {**sent, "force_task_id": task})
+        except (Refused, Unreachable):
+            raise
+        except BaseException:  # a dropped connection does not end the work there
+            await to_the_end(self._end(task))
+            raise
         finally:
             watching.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await watching
         return _made(answer)
+
+    async def _end(self, task: str) -> None:
+        """Interrupts the running job if it is ours.
+
+        ``/interrupt`` ends whichever job runs. ``/internal/progress`` says whether that is the one of our
+        task id (``modules/progress.py``); a server that does not know the id, A1111 before 1.7 or one
+        without its web interface, is left alone. A job that waits behind others cannot be taken back: it is
+        interrupted if it starts before the time is over.
+        """
+        unknown = 0
+        while unknown < 4:
+            state = await self.wire.post("/internal/progress", {"id_task": task, "live_preview": False})
+            if state.get("active"):
+                await self.wire.tell("/sdapi/v1/interrupt", {})
+            if state.get("active") or state.get("completed"):
+                return
+            unknown += not state.get("queued")
+            await asyncio.sleep(0.25)
 
     async def _watch(self, report: Report) -> None:
         """Reports progress until cancelled; a server without it only has no progress."""
@@ -91,34 +117,56 @@ class A1111(HttpExecutor):
                 report("sampling", float(found.get("progress") or 0.0))
                 await asyncio.sleep(min(1.0, 2 * self.wire.backoff))
 
-    async def _check(self, request: Mapping[str, Any]) -> None:
-        """Refuses what the server would silently replace."""
-        if self._known is None:
-            models = await self.wire.get("/sdapi/v1/sd-models")
-            samplers = await self.wire.get("/sdapi/v1/samplers")
-            loras = await self.wire.get("/sdapi/v1/loras")
-            try:
-                self._titles = {name: str(one["title"]) for one in models for name in _names([one], *_KEYS)}
-                self._known = {
-                    "checkpoint": set(self._titles),
-                    "LoRA": set(_names(loras, "name", "alias", "path")),
-                    "sampler": {str(one["name"]) for one in samplers},
-                    "schedule": await self._schedules(),
-                }
-            except (TypeError, KeyError):
-                raise Unreachable(f"{self.wire.url}: no lists of models: {self.wire.remedy}") from None
-        wanted = [("checkpoint", stem(request["override_settings"]["sd_model_checkpoint"]))]
-        wanted += [("LoRA", stem(name)) for name in _LORA.findall(request["prompt"])]
-        wanted += [("sampler", self._spelled(request)["sampler_name"])]
-        if self._known["schedule"]:
-            wanted += [("schedule", request["scheduler"])]
-        for kind, name in wanted:
-            if name not in self._known[kind]:
-                some = ", ".join(sorted(self._known[kind])[:5]) or "none"
-                raise Refused(
-                    f"{self.wire.url} has no {kind} {name!r} (it has {some}): put the file there, or choose "
-                    "among what it has with diffagent call --installed"
-                )
+    async def _checked(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """The request as this server spells it; refuses what the server would silently replace."""
+        if self._lists is None:
+            self._lists = await self._read()
+        lists, sent = self._lists, {**request, "override_settings": dict(request["override_settings"])}
+        asked = request["override_settings"]["sd_model_checkpoint"]
+        sent["override_settings"]["sd_model_checkpoint"] = self._one(
+            "checkpoint", asked, titles(asked, lists.checkpoints), [one["title"] for one in lists.checkpoints]
+        )
+        for name in _LORA.findall(request["prompt"]):
+            self._one("LoRA", name, paths(name, lists.loras), [one["name"] for one in lists.loras])
+        if lists.schedules:
+            self._one(
+                "schedule", request["scheduler"], lists.schedules & {request["scheduler"]}, lists.schedules
+            )
+        else:
+            schedule = sent.pop("scheduler")
+            sent["sampler_name"] += "" if schedule in UNSAID else f" {schedule}"
+        sampler = sent["sampler_name"]
+        self._one("sampler", sampler, lists.samplers & {sampler}, lists.samplers)
+        return sent
+
+    def _one(self, kind: str, name: str, found: Collection[str], known: Iterable[str]) -> str:
+        """The one of the server's files, or words, that a name means."""
+        if len(found) == 1:
+            return next(iter(found))
+        if found:
+            raise Refused(
+                f"{self.wire.url} has {len(found)} files that {kind} {stem(name)!r} may mean "
+                f"({', '.join(sorted(found))}): give the others another name"
+            )
+        some = ", ".join(sorted(known)[:5]) or "none"
+        raise Refused(
+            f"{self.wire.url} has no {kind} {stem(name)!r} (it has {some}): put the file there, or choose "
+            "among what it has with diffagent call --installed"
+        )
+
+    async def _read(self) -> _Lists:
+        models = await self.wire.get("/sdapi/v1/sd-models")
+        samplers = await self.wire.get("/sdapi/v1/samplers")
+        loras = await self.wire.get("/sdapi/v1/loras")
+        try:
+            return _Lists(
+                [{key: str(one.get(key) or "") for key in ("title", "hash", "sha256")} for one in models],
+                [{key: str(one.get(key) or "") for key in ("name", "alias", "path")} for one in loras],
+                {str(one["name"]) for one in samplers},
+                await self._schedules(),
+            )
+        except (TypeError, KeyError, AttributeError):
+            raise Unreachable(f"{self.wire.url}: no lists of models: {self.wire.remedy}") from None
 
     async def _schedules(self) -> set[str]:
         """The schedules' labels; none before A1111 1.9, whose samplers say it in their names."""
@@ -128,25 +176,37 @@ class A1111(HttpExecutor):
             return set()
         return {str(one["label"]) for one in found}
 
-    def _spelled(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """The request with the checkpoint's title here, and the sampler as this version spells it."""
-        assert self._known is not None
-        override = dict(request["override_settings"])
-        asked = override["sd_model_checkpoint"]
-        spelled = {**request, "override_settings": override}
-        override["sd_model_checkpoint"] = self._titles.get(stem(asked), asked)
-        if not self._known["schedule"]:
-            karras = " Karras" if spelled.pop("scheduler") == "Karras" else ""
-            spelled["sampler_name"] += karras
-        return spelled
+
+@dataclass(frozen=True)
+class _Lists:
+    """What the server has."""
+
+    checkpoints: list[dict[str, str]]
+    """``title`` (its path and hash, unique), ``hash``, ``sha256``."""
+    loras: list[dict[str, str]]
+    """``name``, ``alias``, ``path``."""
+    samplers: set[str]
+    schedules: set[str]
 
 
-def _names(entries: Iterable[Mapping[str, Any]], *keys: str) -> Iterable[str]:
-    """Every name of every entry without folder and suffix; a title ends in its hash in brackets."""
-    for entry in entries:
-        for key in keys:
-            if entry.get(key):
-                yield stem(re.sub(r" \[[0-9a-f]+\]$", "", str(entry[key])))
+def titles(asked: str, checkpoints: Sequence[Mapping[str, str]]) -> list[str]:
+    """The titles of the checkpoints that a name may mean: a title or a hash is one's own, a file name may
+    be that of several."""
+    by_title = [one["title"] for one in checkpoints if one["title"] == asked]
+    by_hash = [one["title"] for one in checkpoints if asked.casefold() in (one["hash"], one["sha256"])]
+    files = {one["title"]: _BRACKET.sub("", one["title"]) for one in checkpoints}
+    path = _BRACKET.sub("", asked)
+    by_path = [title for title, file in files.items() if file == path and re.search(r"[/\\]", path)]
+    return (
+        by_title or by_hash[:1] or by_path or [title for title in files if stem(files[title]) == stem(path)]
+    )
+
+
+def paths(asked: str, loras: Sequence[Mapping[str, str]]) -> list[str]:
+    """The files of the LoRAs that a name may mean: a name goes before another's alias, as in
+    ``load_networks`` (``extensions-builtin/Lora/networks.py``)."""
+    by_name = [one["path"] or one["name"] for one in loras if stem(one["name"]) == stem(asked)]
+    return by_name or [one["path"] or one["name"] for one in loras if one["alias"] == asked]
 
 
 def _made(answer: Any) -> Made:

@@ -7,7 +7,6 @@ problems, and images are signed links. The key comes from ``CIVITAI_API_KEY``; i
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -15,9 +14,9 @@ from typing import Any
 import httpx
 
 from diffagent.agent.executors import Made, Price, Report
-from diffagent.agent.executors.wire import HttpExecutor, Wire, field_errors, polled, secret, words
+from diffagent.agent.executors.wire import HttpExecutor, Wire, field_errors, job_done, polled, secret, words
 from diffagent.agent.targets.civitai import workflow
-from diffagent.data.errors import Censored, JobFailed, Refused, TargetError
+from diffagent.data.errors import Censored, JobFailed, Refused
 
 URL = "https://orchestration.civitai.com"
 PATH = "/v2/consumer/workflows"
@@ -64,31 +63,35 @@ class CivitaiWorkflows(HttpExecutor):
         return Price(_cost(answer), "Buzz", money=True)
 
     async def image(self, request: Mapping[str, Any], report: Report) -> Made:
-        answer = await self.wire.post(PATH, workflow(request), {"wait": "0"})
-        job = answer["id"]
-        try:
-            done = await polled(
-                lambda: self._done(job, report),
-                every=self.every,
-                limit=self.limit,
-                what=f"Civitai's workflow {job}",
-                remedy="try a smaller image, or later",
-            )
-        except BaseException:
-            with contextlib.suppress(TargetError):
-                await self.wire.delete(f"{PATH}/{job}")
-            raise
+        done = await job_done(self._submitted(request), lambda job: self._waited(job, report), self._end)
         images = [
             image for step in done.get("steps", ()) for image in (step.get("output") or {}).get("images", ())
         ]
         if not images:
-            raise JobFailed(f"Civitai's workflow {job} finished without an image: run again")
+            raise JobFailed(f"Civitai's workflow {done.get('id')} finished without an image: run again")
         if images[0].get("blockedReason") or not images[0].get("url"):
             raise Censored(
                 f"Civitai held the image back ({images[0].get('blockedReason') or 'mature'}): "
                 "say it in other words"
             )
         return Made(await self.wire.bytes(images[0]["url"]))
+
+    async def _submitted(self, request: Mapping[str, Any]) -> str:
+        answer = await self.wire.post(PATH, workflow(request), {"wait": "0"})
+        return str(answer["id"])
+
+    async def _waited(self, job: str, report: Report) -> Any:
+        return await polled(
+            lambda: self._done(job, report),
+            every=self.every,
+            limit=self.limit,
+            what=f"Civitai's workflow {job}",
+            remedy="try a smaller image, or later",
+        )
+
+    async def _end(self, job: str) -> None:
+        """``DeleteWorkflow`` cancels (``orchestration/guide/workflows.md``)."""
+        await self.wire.delete(f"{PATH}/{job}")
 
     async def _done(self, job: str, report: Report) -> Any:
         try:

@@ -17,8 +17,8 @@ from typing import Any
 import httpx
 
 from diffagent.agent.executors import Made, Price, Report
-from diffagent.agent.executors.wire import HttpExecutor, Wire, polled, words
-from diffagent.data.errors import JobFailed, Refused, TargetError
+from diffagent.agent.executors.wire import HttpExecutor, Wire, job_done, polled, words
+from diffagent.data.errors import JobFailed
 
 LONGEST = 1800.0
 _REMEDIES = {
@@ -66,26 +66,28 @@ class ComfyUI(HttpExecutor):
     async def image(self, request: Mapping[str, Any], report: Report) -> Made:
         steps = asyncio.create_task(self._listen(report))
         await asyncio.sleep(0)
-        prompt_id = None
         try:
-            answer = await self.wire.post("/prompt", {**request, "client_id": self.client})
-            prompt_id = answer["prompt_id"]
-            history = await polled(
-                lambda: self._finished(prompt_id, report),
-                every=min(1.0, 2 * self.wire.backoff),
-                limit=self.limit,
-                what=f"ComfyUI's job {prompt_id}",
-                remedy="look at its queue, or ask for fewer steps",
+            history = await job_done(
+                self._submitted(request), lambda prompt_id: self._waited(prompt_id, report), self._end
             )
-        except BaseException:
-            if prompt_id is not None:
-                await self._cancel(prompt_id)
-            raise
         finally:
             steps.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await steps
         return Made(await self._view(history))
+
+    async def _submitted(self, request: Mapping[str, Any]) -> str:
+        answer = await self.wire.post("/prompt", {**request, "client_id": self.client})
+        return str(answer["prompt_id"])
+
+    async def _waited(self, prompt_id: str, report: Report) -> Any:
+        return await polled(
+            lambda: self._finished(prompt_id, report),
+            every=min(1.0, 2 * self.wire.backoff),
+            limit=self.limit,
+            what=f"ComfyUI's job {prompt_id}",
+            remedy="look at its queue, or ask for fewer steps",
+        )
 
     async def _finished(self, prompt_id: str, report: Report) -> Any:
         found = (await self.wire.get(f"/history/{prompt_id}")).get(prompt_id)
@@ -121,9 +123,16 @@ class ComfyUI(HttpExecutor):
         asked = {key: images[0].get(key, "") for key in ("filename", "subfolder", "type")}
         return await self.wire.bytes("/view", asked)
 
-    async def _cancel(self, prompt_id: str) -> None:
-        with contextlib.suppress(TargetError, Refused):
-            await self.wire.post("/queue", {"delete": [prompt_id]})
+    async def _end(self, prompt_id: str) -> None:
+        """Takes a waiting job out of the queue and interrupts a running one.
+
+        ``/interrupt`` of ComfyUI before 0.3.50 does not read whose job is meant and ends any that runs, so
+        it is asked only while ours does.
+        """
+        await self.wire.tell("/queue", {"delete": [prompt_id]})
+        queue = await self.wire.get("/queue")
+        if prompt_id in [item[1] for item in queue.get("queue_running", ())]:
+            await self.wire.tell("/interrupt", {"prompt_id": prompt_id})
 
     async def _listen(self, report: Report) -> None:
         """Progress messages of the websocket; without it, or without the library, there are none."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import contextlib
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -18,8 +17,8 @@ from typing import Any
 import httpx
 
 from diffagent.agent.executors import Made, Price, Report
-from diffagent.agent.executors.wire import HttpExecutor, Wire, field_errors, polled, secret, words
-from diffagent.data.errors import Censored, JobFailed, Refused, TargetError
+from diffagent.agent.executors.wire import HttpExecutor, Wire, field_errors, job_done, polled, secret, words
+from diffagent.data.errors import Censored, JobFailed, Refused
 
 URL = "https://aihorde.net"
 ANONYMOUS = "0000000000"
@@ -68,23 +67,26 @@ class Horde(HttpExecutor):
         return Price(float(answer.get("kudos") or 0.0), "kudos")
 
     async def image(self, request: Mapping[str, Any], report: Report) -> Made:
+        status = await job_done(
+            self._submitted(request, report), lambda job: self._waited(job, report), self._end
+        )
+        return await self._made(status)
+
+    async def _submitted(self, request: Mapping[str, Any], report: Report) -> str:
         answer = await self.wire.post(f"{API}/generate/async", {**request, "dry_run": False})
-        job = answer["id"]
         for warning in answer.get("warnings") or ():
             report(f"warning: {words(warning.get('message'))}", None)
-        try:
-            await polled(
-                lambda: self._done(job, report),
-                every=self.every,
-                limit=self.limit,
-                what=f"AI Horde's job {job}",
-                remedy="its queue is long: try a smaller image, fewer steps or a more popular model",
-            )
-            status = await self.wire.get(f"{API}/generate/status/{job}")
-        except BaseException:
-            await self._cancel(job)
-            raise
-        return await self._made(status)
+        return str(answer["id"])
+
+    async def _waited(self, job: str, report: Report) -> Any:
+        await polled(
+            lambda: self._done(job, report),
+            every=self.every,
+            limit=self.limit,
+            what=f"AI Horde's job {job}",
+            remedy="its queue is long: try a smaller image, fewer steps or a more popular model",
+        )
+        return await self.wire.get(f"{API}/generate/status/{job}")
 
     async def _done(self, job: str, report: Report) -> Any:
         try:
@@ -129,6 +131,5 @@ class Horde(HttpExecutor):
                 raise JobFailed("AI Horde's image is no base64: run again") from None
         return Made(data, int(seed) if seed.isdecimal() else None)
 
-    async def _cancel(self, job: str) -> None:
-        with contextlib.suppress(TargetError):
-            await self.wire.delete(f"{API}/generate/status/{job}")
+    async def _end(self, job: str) -> None:
+        await self.wire.delete(f"{API}/generate/status/{job}")

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -23,8 +23,11 @@ from diffagent.data.retries import Transient, retry_after, tries
 ATTEMPTS = 5
 LONGEST_WAIT = 120.0
 """Seconds; a server that asks for more is left for another time."""
+ENDING = 5.0
+"""Seconds that ending a job may take for which nobody waits any more."""
 LOCAL = ("localhost", "127.0.0.1", "::1")
 
+Result = TypeVar("Result")
 Reason = Callable[[httpx.Response], str | None]
 """An API's own words in a refusal."""
 
@@ -35,6 +38,9 @@ class _Transient(Transient, Unreachable):
 
 class Wire:
     """A connection pool to one API; an async context manager.
+
+    The pool belongs to the event loop in which the wire was entered, and is made and closed there; the wire
+    may be entered again, in another loop too.
 
     ``timeout`` is how many seconds an answer may take, ``backoff`` the first wait after a fault; ``remedy``
     ends the message where nothing answers; ``key`` names the environment variable of the API's key.
@@ -54,19 +60,20 @@ class Wire:
         self.url = base_url(url)
         self.remedy, self.key, self.backoff = remedy, key, backoff
         self._reason = reason
-        self._http = httpx.AsyncClient(
-            base_url=self.url,
-            headers={"User-Agent": "diffagent", **(headers or {})},
-            timeout=httpx.Timeout(timeout, connect=min(15.0, timeout)),
-        )
+        self._headers = {"User-Agent": "diffagent", **(headers or {})}
+        self._timeout = httpx.Timeout(timeout, connect=min(15.0, timeout))
+        self._pool: httpx.AsyncClient | None = None
 
     async def __aenter__(self) -> Self:
+        self._pool = httpx.AsyncClient(base_url=self.url, headers=self._headers, timeout=self._timeout)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._http.aclose()
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            await pool.aclose()
 
     async def get(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
         """The JSON that a path answers."""
@@ -75,6 +82,10 @@ class Wire:
     async def post(self, path: str, body: object, params: Mapping[str, Any] | None = None) -> Any:
         """The JSON that a path answers to a body; not asked twice once it was sent."""
         return await self._ask("POST", path, params, body, self._json)
+
+    async def tell(self, path: str, body: object) -> None:
+        """Posts once; what it answers does not matter."""
+        await self._once("POST", path, None, body)
 
     async def delete(self, path: str) -> None:
         """Asks once; what it answers does not matter."""
@@ -109,10 +120,11 @@ class Wire:
         abroad = path.startswith(("http://", "https://"))
         try:
             if abroad:  # a signed link to an image elsewhere: it gets no key of ours
-                async with httpx.AsyncClient(timeout=self._http.timeout, follow_redirects=True) as elsewhere:
+                async with httpx.AsyncClient(timeout=self._timeout, follow_redirects=True) as elsewhere:
                     response = await elsewhere.get(path)
             else:
-                response = await self._http.request(method, path, params=params, json=body)
+                assert self._pool is not None, "a wire is used inside its async with"
+                response = await self._pool.request(method, path, params=params, json=body)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
             raise _Transient(f"{where}: nothing answers ({type(error).__name__})") from None
         except httpx.RequestError as error:
@@ -165,11 +177,12 @@ class Wire:
 
 
 class HttpExecutor:
-    """What executors over HTTP share: their wire is closed when they are."""
+    """What executors over HTTP share: their wire is opened and closed with them."""
 
     wire: Wire
 
     async def __aenter__(self) -> Self:
+        await self.wire.__aenter__()
         return self
 
     async def __aexit__(
@@ -211,6 +224,47 @@ def secret(name: str, url: str, value: str | None) -> str | None:
     if parts.scheme == "http" and parts.hostname not in LOCAL:
         raise BadInput(f"{url} is not encrypted and would show {name}: use https or unset it")
     return value
+
+
+async def job_done(
+    submit: Coroutine[Any, Any, str],
+    wait: Callable[[str], Awaitable[Result]],
+    end: Callable[[str], Awaitable[None]],
+) -> Result:
+    """What a job gives: ``submit`` gives its id, ``wait`` waits for it.
+
+    A job for which nobody waits any more is ended on the server: after an error, a deadline, a cancellation
+    and Ctrl-C, even where that comes while the job is still being submitted.
+    """
+    submitting = asyncio.ensure_future(submit)
+    try:
+        return await wait(await asyncio.shield(submitting))
+    except BaseException:
+        await to_the_end(_ended(submitting, end))
+        raise
+
+
+async def _ended(submitting: asyncio.Future[str], end: Callable[[str], Awaitable[None]]) -> None:
+    await end(await submitting)
+
+
+async def to_the_end(work: Coroutine[Any, Any, Any], limit: float | None = ENDING) -> None:
+    """Runs ``work`` whatever cancels the caller meanwhile, for ``limit`` seconds; its faults do not matter.
+
+    Raises:
+        CancelledError: the caller was cancelled meanwhile.
+    """
+    task = asyncio.ensure_future(asyncio.wait_for(work, limit))
+    cancelled = False
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError:
+            cancelled = True
+    if not task.cancelled():
+        task.exception()  # taken notice of
+    if cancelled:
+        raise asyncio.CancelledError
 
 
 async def polled(step: Callable[[], Any], *, every: float, limit: float, what: str, remedy: str) -> Any:

@@ -25,6 +25,8 @@ _SAMPLERS = {
     "DPM++ 2S a": "DPM2SA", "DPM++ 2M": "DPM2M", "DPM++ SDE": "DPMSDE", "DPM fast": "DPMFast",
     "DPM adaptive": "DPMAdaptive", "DDIM": "DDIM", "PLMS": "PLMS", "UniPC": "UniPC", "LCM": "LCM",
 }  # fmt: skip
+_WITHOUT_CLIP_SKIP = ("sdxl",)
+"""Recipes that refuse clipSkip: civitai-developer-docs, ``orchestration/recipes/sdxl.md``."""
 _KARRAS = ("LMS", "DPM2", "DPM2 a", "DPM++ 2S a", "DPM++ 2M", "DPM++ SDE")
 """The samplers that the SDKs also have as "…Karras"."""
 
@@ -58,7 +60,10 @@ def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) ->
     if call.seed is not None:
         params["seed"] = call.seed
     if call.clip_skip is not None:
-        params["clipSkip"] = call.clip_skip
+        if backend(found.checkpoint.base_model, "civitai") in _WITHOUT_CLIP_SKIP:
+            fit.drop("clip_skip", "Civitai's recipe for SDXL refuses clipSkip, which SD 1.x alone has")
+        else:
+            params["clipSkip"] = call.clip_skip
     request: dict[str, Any] = {"model": _air(found.checkpoint), "params": params}
     if call.loras:
         request["additionalNetworks"] = {

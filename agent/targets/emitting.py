@@ -47,7 +47,7 @@ def emit(
         return Emitted(target, call.model_dump(), call)
     api = load(target)
     found = Resources.of(call, catalog)
-    for card in (found.checkpoint, *found.loras):
+    for card in found.cards:
         if card.is_pickle and not api.pickles:
             raise BadInput(
                 f"{card.name} is a .ckpt file, which only AI Horde's workers run: choose another model"

@@ -25,6 +25,10 @@ class Resources:
     checkpoint: Card
     loras: tuple[Card, ...] = ()
 
+    @property
+    def cards(self) -> tuple[Card, ...]:
+        return (self.checkpoint, *self.loras)
+
     @classmethod
     def of(cls, call: T2ICall, catalog: Catalog) -> Resources:
         """The cards behind a call's AIRs.

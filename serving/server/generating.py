@@ -90,8 +90,7 @@ class Studio:
             generation.numbered_seeds(call.seed, n),
             self.config.nearest,
             self.config.max_price,
-            dict(there.names) if there else {},
-            there.samplers if there else None,
+            there,
         )
         self._busy += 1
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -39,11 +40,41 @@ def test_a1111_by_hash_then_by_file(catalog: Catalog, tmp_path: Path) -> None:
         ("other.safetensors", "77" * 32),
     )
     found = read("a1111", server, catalog, tmp_path)
-    assert found.names == {AURORA.air: "sd15/My Aurora.safetensors", INK_FOX.air: "ink-fox"}
+    title = f"sd15/My Aurora.safetensors [{'a1' * 5}]"
+    assert found.names == {AURORA.air: title, INK_FOX.air: "ink-fox"}
     assert found.unknown == ("basalt.safetensors", "other.safetensors")
     assert found.samplers is not None
     assert {split("DPM++ 2M"), split("DPM++ 2M Karras"), split("DDIM")} <= set(found.samplers)
     assert not {split("Heun"), split("DPM2 Karras")} & set(found.samplers)
+
+
+def test_a_files_own_hash_goes_before_another_versions_and_before_a_name(tmp_path: Path) -> None:
+    card = replace(AURORA, hashes=("a1" * 32, "a1" * 5, "f0" * 32))
+    with Catalog.create(tmp_path / "versions.sqlite") as made:
+        made.add([card])
+    server = FakeA1111()
+    files = ("a/aurora_v2.safetensors", "b/aurora_v1.safetensors", "c/aurora_v2.safetensors")
+    server.checkpoints = tuple(zip(files, ("", "f0" * 32, "a1" * 32), strict=True))
+    with Catalog.open(tmp_path / "versions.sqlite") as opened:
+        assert read("a1111", server, opened, tmp_path).names == {
+            card.air: f"c/aurora_v2.safetensors [{'a1' * 5}]"
+        }
+        server.checkpoints = server.checkpoints[:2]
+        assert read("a1111", server, opened, tmp_path).names == {
+            card.air: f"b/aurora_v1.safetensors [{'f0' * 5}]"
+        }
+
+
+def test_files_of_one_name_are_kept_apart(catalog: Catalog, tmp_path: Path) -> None:
+    server = FakeComfyUI()
+    server.checkpoints = ["a/aurora_v2.safetensors", "b/aurora_v2.safetensors", "basalt.safetensors"]
+    server.loras = ["styles/ink-fox.safetensors", "old/ink-fox.safetensors"]
+    found = read("comfyui", server, catalog, tmp_path)
+    assert found.names == {BASALT.air: "basalt.safetensors"}
+    assert found.ambiguous == {
+        AURORA.air: ("a/aurora_v2.safetensors", "b/aurora_v2.safetensors"),
+        INK_FOX.air: ("styles/ink-fox.safetensors", "old/ink-fox.safetensors"),
+    }
 
 
 def test_a1111_without_schedules_names_them_in_its_samplers(catalog: Catalog, tmp_path: Path) -> None:

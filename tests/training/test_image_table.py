@@ -121,6 +121,12 @@ def test_means_hallucination_and_the_gain_by_hand(agent: Agent) -> None:
 class Greys:
     """An executor of small grey images."""
 
+    async def __aenter__(self) -> Greys:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
     async def image(self, request: Mapping[str, Any], report: Any) -> Any:
         import io
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 pytest.importorskip("PIL", reason="needs pip install 'diffagent[images]'")
+from image_servers import FakeA1111, FakeComfyUI, ImageServer, serving
 from PIL import Image
 
 from diffagent.agent.agent import Agent
@@ -26,12 +28,14 @@ class Painter:
 
     def __init__(self) -> None:
         self.asked: list[tuple[str, int]] = []
+        self.states: list[tuple[str, asyncio.AbstractEventLoop]] = []
 
     async def __aenter__(self) -> Painter:
+        self.states.append(("open", asyncio.get_running_loop()))
         return self
 
     async def __aexit__(self, *_: Any) -> None:
-        pass
+        self.states.append(("closed", asyncio.get_running_loop()))
 
     async def price(self, request: Mapping[str, Any]) -> None:
         return None
@@ -73,6 +77,47 @@ def test_images_are_made_once_and_hold_their_call(agent: Agent, calls: list[T2IC
     assert T2ICall.parse(read_texts(first[1])["diffagent"]).seed == 1
     seeded = calls[0].model_copy(update={"seed": 99})
     assert studio.files(seeded, [0, 1]) == first
+
+
+class Both(FakeA1111):
+    """Has the two models of the calls."""
+
+    checkpoints = (("11.safetensors", "a1" * 32), ("sub/22.safetensors", ""))
+
+
+class BothInComfyUI(FakeComfyUI):
+    checkpoints = ["sub/11.safetensors", "22.safetensors"]  # noqa: RUF012
+
+
+@pytest.mark.parametrize("target", ["a1111", "comfyui"])
+def test_a_server_is_asked_again_by_the_same_studio(
+    target: str, agent: Agent, calls: list[T2ICall], tmp_path: Path
+) -> None:
+    server: ImageServer = Both() if target == "a1111" else BothInComfyUI()
+    with serving(server) as url:
+        studio = Studio(tmp_path, agent.catalog, target, url)
+        reward = ImageMetrics(studio, [Grey()], range(2))
+        assert reward.raw("a fox", calls[:1])["grey"].shape == (1, 2)
+        assert reward.raw("a fox", calls)["grey"].shape == (2, 2)
+        studio.make(calls, [0, 1, 2], quiet)
+        assert studio.generated == 6
+        assert all(path.is_file() for call in calls for path in studio.files(call, [0, 1, 2]))
+
+
+def test_an_executor_is_opened_once_for_all_calls_and_closed_in_its_loop(
+    agent: Agent, calls: list[T2ICall], tmp_path: Path
+) -> None:
+    painter = Painter()
+    studio = Studio(tmp_path, agent.catalog, maker=painter)
+    studio.make(calls, [0], quiet)
+    studio.make(calls, [0], quiet)  # all there: it is not opened
+    assert [state for state, _ in painter.states] == ["open", "closed"]
+    with studio:
+        studio.files(calls[0], [1])
+        studio.files(calls[0], [2])
+    assert [state for state, _ in painter.states] == ["open", "closed"] * 2
+    for (_, opened), (_, closed) in zip(painter.states[::2], painter.states[1::2], strict=True):
+        assert opened is closed
 
 
 def test_one_size_for_all(agent: Agent, calls: list[T2ICall], tmp_path: Path) -> None:

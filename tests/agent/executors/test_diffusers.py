@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,9 @@ from diffagent.data.records import Card, T2ICall
 
 diffusers = pytest.importorskip("diffusers", reason="needs diffusers: pip install 'diffagent[images]'")
 pytest.importorskip("peft", reason="needs peft: pip install 'diffagent[images]'")
-from tiny_pipelines import save_lora, save_pipeline, sha256  # noqa: E402
+import torch  # noqa: E402
+from safetensors.torch import load_file, save_file  # noqa: E402
+from tiny_pipelines import PARTS, save_lora, save_pipeline, sha256  # noqa: E402
 
 from diffagent.agent.executors.diffusers import LocalDiffusers, device_and_dtype  # noqa: E402
 
@@ -77,6 +80,11 @@ def build(kind: str, folder: Path) -> Tiny:
     return Tiny(checkpoint, lora, {checkpoint.air: file, lora.air: lora_file}, str(config), opened)
 
 
+def distance(first: bytes, second: bytes) -> int:
+    """The largest difference of two pictures' values, 0…255."""
+    return max(abs(a - b) for a, b in zip(first, second, strict=True))
+
+
 def test_a_checkpoint_with_seeds(tiny: Tiny, tmp_path: Path) -> None:
     paths = tiny.make(tiny.call(), tmp_path, (7, 8))
     first, second = (images.decode(path.read_bytes()) for path in paths)
@@ -93,6 +101,44 @@ def test_a_lora_with_its_weight(tiny: Tiny, tmp_path: Path) -> None:
     )
     assert none == without
     assert len({none, half, full}) == 3
+
+
+def test_a_lora_is_what_its_file_adds_to_the_checkpoint(tiny: Tiny, tmp_path: Path) -> None:
+    xl = tiny.checkpoint.base_model == "SDXL 1.0"
+    merged, _ = save_pipeline(tmp_path, xl, merged=0.5)
+    plain = replace(tiny, files={tiny.checkpoint.air: merged}).pixels(tiny.call(clip_skip=2), tmp_path)
+    with_lora = tiny.pixels(tiny.call(lora=True, weight=0.5, clip_skip=2), tmp_path)
+    without = tiny.pixels(tiny.call(clip_skip=2), tmp_path)
+    assert distance(plain, with_lora) <= 2
+    assert distance(plain, without) > 10
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_every_part_of_a_lora_changes_the_image(part: str, tiny: Tiny, tmp_path: Path) -> None:
+    xl = tiny.checkpoint.base_model == "SDXL 1.0"
+    if part == "text_encoder_2" and not xl:
+        pytest.skip("SD 1.x has one text encoder")
+    path = save_lora(tmp_path, xl, (part,))
+    alone = replace(tiny, files={**tiny.files, tiny.lora.air: path})
+    without, half, full = (
+        alone.pixels(alone.call(lora=True, weight=weight), tmp_path) for weight in (0.0, 0.5, 1.0)
+    )
+    assert without == tiny.pixels(tiny.call(), tmp_path)
+    assert len({without, half, full}) == 3
+
+
+def test_one_executor_makes_images_with_and_without_a_lora(tiny: Tiny) -> None:
+    """Clip skip and LoRA touch the same text encoder, which stays loaded between images."""
+
+    async def run() -> list[bytes]:
+        calls = [tiny.call(clip_skip=2), tiny.call(lora=True, clip_skip=2)] * 2
+        async with LocalDiffusers(files=tiny.files, config=tiny.config) as maker:
+            requests = [emit(call, "diffusers", tiny.catalog).request for call in calls]
+            return [(await maker.image(request, silent)).data for request in requests]
+
+    plain, adapted, plain_again, adapted_again = asyncio.run(run())
+    assert (plain, adapted) == (plain_again, adapted_again)
+    assert plain != adapted
 
 
 def test_clip_skip_is_the_layer_that_a1111_means(tiny: Tiny, tmp_path: Path) -> None:
@@ -157,6 +203,73 @@ def test_files_that_are_no_checkpoints_are_errors(sd: Tiny, tmp_path: Path) -> N
     wrong = replace(sd, files={**sd.files, sd.lora.air: sd.files[sd.checkpoint.air]})
     with pytest.raises(JobFailed, match="no LoRA"):
         wrong.make(sd.call(lora=True), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "kind"),
+    [
+        ("hada_w1_a", "a LoHa"),
+        ("lokr_w1", "a LoKr"),
+        ("oft_blocks", "an OFT"),
+        ("on_input", "an IA3"),
+        ("dora_scale", "a DoRA"),
+        ("lora_mid.weight", "a LoCon with Tucker"),
+        ("diff_b", "a file of weights' differences"),
+    ],
+)
+def test_formats_that_diffusers_does_not_read_are_named_with_a_key(
+    suffix: str, kind: str, sd: Tiny, tmp_path: Path
+) -> None:
+    key = f"lora_unet_down_blocks_1_attentions_0_proj_in.{suffix}"
+    path = tmp_path / "other.safetensors"
+    save_file({**load_file(sd.files[sd.lora.air]), key: torch.ones(2, 2)}, path)
+    with pytest.raises(JobFailed, match=rf"other\.safetensors is {kind}.*\(keys such as {re.escape(key)}\)"):
+        replace(sd, files={**sd.files, sd.lora.air: path}).make(sd.call(lora=True), tmp_path)
+
+
+def test_a_lora_that_fits_in_part_only_is_refused(sd: Tiny, tmp_path: Path) -> None:
+    """peft puts on what fits and logs the rest."""
+    path = tmp_path / "part.safetensors"
+    extra = {"lora_te2_text_model_encoder_layers_0_mlp_fc1.lora_down.weight": torch.ones(4, 32),
+             "lora_te2_text_model_encoder_layers_0_mlp_fc1.lora_up.weight": torch.ones(37, 4)}  # fmt: skip
+    save_file({**load_file(sd.files[sd.lora.air]), **extra}, path)
+    layers = sum(key.endswith("lora_down.weight") for key in load_file(path))
+    with pytest.raises(JobFailed, match=rf"put {layers - 1} of the {layers} layers of part\.safetensors"):
+        replace(sd, files={**sd.files, sd.lora.air: path}).make(sd.call(lora=True), tmp_path)
+
+
+def test_a_lora_of_another_family_is_refused_with_its_keys(sd: Tiny, tmp_path: Path) -> None:
+    path = save_lora(tmp_path, sdxl=True)
+    with pytest.raises(JobFailed, match=r"lora_te1_text_model_encoder_layers_0"):
+        replace(sd, files={**sd.files, sd.lora.air: path}).make(sd.call(lora=True), tmp_path)
+    damaged = tmp_path / "damaged.safetensors"
+    damaged.write_bytes(b"<html>")
+    with pytest.raises(JobFailed, match="no safetensors file"):
+        replace(sd, files={**sd.files, sd.lora.air: damaged}).make(sd.call(lora=True), tmp_path)
+
+
+def test_a_cancelled_image_ends_after_the_step_under_way(sd: Tiny) -> None:
+    steps: list[str] = []
+
+    async def run() -> tuple[bytes, bytes]:
+        request = emit(sd.call(sampling_steps=150), "diffusers", sd.catalog).request
+        short = emit(sd.call(), "diffusers", sd.catalog).request
+        async with LocalDiffusers(files=sd.files, config=sd.config) as maker:
+            first = await maker.image(short, silent)
+            task = asyncio.create_task(maker.image(request, lambda what, _=None: steps.append(what)))
+            while len(steps) < 2:
+                await asyncio.sleep(0.001)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            done = len(steps)
+            await asyncio.sleep(0.2)
+            assert len(steps) == done
+            return first.data, (await maker.image(short, silent)).data
+
+    before, after = asyncio.run(run())
+    assert len(steps) < 140
+    assert before == after
 
 
 def test_steps_are_reported(sd: Tiny, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from image_runs import SERVERS, make
 from image_servers import FakeA1111, FakeCivitai, FakeComfyUI, FakeHorde, picture, serving
 from PIL import Image
-from target_calls import AURORA, GRAND_XL, INK_FOX, call_of
+from target_calls import AURORA, BASALT, GRAND_XL, INK_FOX, call_of
 
 from diffagent.agent import generation
 from diffagent.agent.executors import images
@@ -55,7 +55,7 @@ def test_a1111_is_asked_by_the_title_that_it_knows(catalog: Catalog, tmp_path: P
     server = FakeA1111()
     server.checkpoints = tuple(reversed(server.checkpoints))  # the other one would be taken in silence
     make("a1111", server, tmp_path, catalog)
-    assert server.used == "aurora_v2"
+    assert server.used == "sd15/aurora_v2.safetensors"
     sent = next(body for body in server.bodies if body)
     assert sent["override_settings"]["sd_model_checkpoint"] == f"sd15/aurora_v2.safetensors [{'a1' * 5}]"
 
@@ -68,6 +68,64 @@ def test_servers_are_asked_what_they_call_the_models(catalog: Catalog, tmp_path:
     graph = next(body for body in server.bodies if body)["prompt"]
     assert graph["1"]["inputs"]["ckpt_name"] == "sd15/aurora_v2.safetensors"
     assert graph["2"]["inputs"]["lora_name"] == "styles/ink-fox.safetensors"
+
+
+AURORAS = (("a/aurora_v2.safetensors", "99" * 32), ("sd15/aurora_v2.safetensors", "a1" * 32))
+
+
+@pytest.mark.parametrize("checkpoints", [AURORAS, AURORAS[::-1]])
+def test_of_two_files_with_one_name_the_one_with_the_hash_is_used(
+    checkpoints: tuple[tuple[str, str], ...], catalog: Catalog, tmp_path: Path
+) -> None:
+    server = FakeA1111()
+    server.checkpoints = (*checkpoints, ("a/sub/aurora_v2.safetensors", ""))
+    with serving(server) as url:
+        generation.generate(call_of(INK_FOX), tmp_path, "a1111", catalog, url=url)
+    assert server.used == "sd15/aurora_v2.safetensors"
+
+
+@pytest.mark.parametrize(
+    ("checkpoints", "call", "says"),
+    [
+        ((("a/aurora_v2.safetensors", ""), ("aurora_v2.safetensors", "")), call_of(AURORA),
+         r"2 files by the name of Aurora .*\(a/aurora_v2.safetensors, aurora_v2.safetensors\)"),
+        ((("a/aurora_v2.safetensors", ""), ("b/aurora_v2.safetensors", "")), call_of(INK_FOX),
+         r"2 files by the name of Aurora .*\(a/aurora_v2.safetensors, b/aurora_v2.safetensors\)"),
+        ((*AURORAS, ("basalt.safetensors", "77" * 32)), call_of(BASALT),
+         r"does not have Basalt \(basalt.safetensors\)"),
+    ],
+)  # fmt: skip
+def test_another_file_of_the_name_is_not_taken_in_silence(
+    checkpoints: tuple[tuple[str, str], ...], call: T2ICall, says: str, catalog: Catalog, tmp_path: Path
+) -> None:
+    server = FakeA1111()
+    server.checkpoints = (*checkpoints, ("other.safetensors", "d4" * 32))
+    with serving(server) as url, pytest.raises(BadInput, match=says):
+        generation.generate(call, tmp_path, "a1111", catalog, url=url)
+    assert server.count("/sdapi/v1/txt2img") == 0
+
+
+def test_comfyui_with_two_files_of_one_name_says_which(catalog: Catalog, tmp_path: Path) -> None:
+    server = FakeComfyUI()
+    server.checkpoints = ["a/aurora_v2.safetensors", "b/aurora_v2.safetensors", "basalt.safetensors"]
+    with serving(server) as url:
+        with pytest.raises(BadInput, match=r"\(a/aurora_v2.safetensors, b/aurora_v2.safetensors\)"):
+            generation.generate(call_of(AURORA), tmp_path, "comfyui", catalog, url=url)
+        assert generation.generate(call_of(BASALT), tmp_path, "comfyui", catalog, url=url)
+    assert server.count("/prompt") == 1
+
+
+def test_a1111_alone_refuses_names_that_several_files_have(catalog: Catalog, tmp_path: Path) -> None:
+    server = FakeA1111()
+    server.checkpoints = AURORAS
+    with pytest.raises(Refused, match=r"2 files that checkpoint 'aurora_v2'.*a/aurora_v2.*sd15/aurora_v2"):
+        make("a1111", server, tmp_path, catalog)
+    server = FakeA1111()
+    server.loras = (("a/one", "ink-fox"), ("b/two", "ink-fox"))
+    with pytest.raises(Refused, match=r"2 files that LoRA 'ink-fox'.*/m/Lora/a/one.*/m/Lora/b/two"):
+        make("a1111", server, tmp_path, catalog)
+    server.loras = (("a/one", "ink-fox"), ("b/ink-fox", "two"))  # a name goes before another's alias
+    assert make("a1111", server, tmp_path, catalog)
 
 
 def test_several_seeds_make_several_images_and_a_sheet(catalog: Catalog, tmp_path: Path) -> None:
@@ -118,6 +176,18 @@ def test_paid_images_need_a_limit_that_allows_them(catalog: Catalog, tmp_path: P
     assert not (tmp_path / "out").exists()
 
 
+def test_civitai_gets_clip_skip_with_sd1_alone(catalog: Catalog, tmp_path: Path) -> None:
+    sd1, sdxl = FakeCivitai(), FakeCivitai()
+    make("civitai", sd1, tmp_path / "sd1", catalog, call_of(AURORA, clip_skip=2))
+    assert sd1.step["clipSkip"] == 2
+    (path,) = make("civitai", sdxl, tmp_path / "sdxl", catalog, call_of(GRAND_XL, clip_skip=2))
+    assert "clipSkip" not in sdxl.step
+    (row,) = [json.loads(line) for line in (tmp_path / "sdxl" / "manifest.jsonl").read_text().splitlines()]
+    assert list(row["not_carried"]) == ["clip_skip"]
+    assert "SD 1.x alone" in row["not_carried"]["clip_skip"]
+    assert "Clip skip" not in images.read_texts(path)["parameters"]
+
+
 def test_keys_travel_in_headers_and_nowhere_else(
     catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -163,7 +233,7 @@ def test_what_a_server_lacks_is_refused_before_it_is_replaced(
 ) -> None:
     server = SERVERS[target]()
     with pytest.raises(Refused, match=says):
-        make(target, server, tmp_path, catalog, call)
+        make(target, server, tmp_path, catalog, call, there=None)
     assert server.count("/sdapi/v1/txt2img") == 0
 
 

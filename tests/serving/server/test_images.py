@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import openai
 import pytest
-from image_servers import FakeA1111, serving
+from image_servers import FakeA1111, FakeComfyUI, serving
 from PIL import Image
 from server_runs import until
 
@@ -124,6 +124,32 @@ def test_without_a_target_the_remedy_is_said(client: httpx.Client) -> None:
     answer = client.post("/v1/images/generations", json={"prompt": "a fox"})
     assert (answer.status_code, answer.json()["error"]["type"]) == (501, "not_configured")
     assert "--target" in answer.json()["error"]["message"]
+
+
+class Gallery(FakeComfyUI):
+    """Has two of the invented checkpoints; its jobs run until they are interrupted."""
+
+    checkpoints = ["11.safetensors", "sub/22.safetensors"]  # noqa: RUF012
+    endless = True
+
+
+def test_a_client_that_leaves_ends_its_job(agent: Agent, serve) -> None:
+    server = Gallery()
+    with serving(server), serve(agent, target="comfyui", target_url=server.url) as client:
+        with pytest.raises(httpx.ReadTimeout):
+            client.post("/v1/images/generations", json={"prompt": "a fox"}, timeout=1.0)
+        until(lambda: server.interrupted == ["job-1"])
+
+
+def test_a_deadline_ends_the_job(agent: Agent, serve) -> None:
+    server = Gallery()
+    with (
+        serving(server) as url,
+        serve(agent, target="comfyui", target_url=url, image_deadline=0.5) as client,
+    ):
+        answer = client.post("/v1/images/generations", json={"prompt": "a fox"})
+        assert (answer.status_code, answer.json()["error"]["type"]) == (504, "deadline")
+        assert server.interrupted == ["job-1"]
 
 
 def test_a_client_that_leaves_gives_its_place_back(agent: Agent, serve) -> None:
