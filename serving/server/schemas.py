@@ -10,8 +10,9 @@ from pydantic.json_schema import SkipJsonSchema
 from diffagent.agent.answer import LABELS
 from diffagent.agent.request import MAX_IMAGES
 from diffagent.agent.request import Request as AgentRequest
+from diffagent.agent.targets import TargetName
 from diffagent.data.records import T2ICall
-from diffagent.serving.answers import Ranked, Target
+from diffagent.serving.answers import Ranked
 
 
 class Strict(BaseModel):
@@ -67,7 +68,7 @@ class EmitRequest(Strict):
     """A call and the target whose request it becomes; nothing is chosen again."""
 
     call: T2ICall
-    target: Target
+    target: TargetName
     nearest: bool = False
 
 
