@@ -240,12 +240,9 @@ class Agent:
             return there
         if not request.installed:
             return None
-        from diffagent.agent.executors.horde import URL
-        from diffagent.agent.generation import USUAL_URLS
         from diffagent.agent.installed_models import read_installed
 
-        url = request.target_url or USUAL_URLS.get(request.target, URL)
-        return read_installed(request.target, url, self.catalog)
+        return read_installed(request.target, request.target_url, self.catalog)
 
     def opening(self, pending: Pending) -> tuple[Prompt, Grammar, str]:
         """What the language model is asked, and the answer that the prefilter's first would get, drafted;

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from diffagent.agent.agent import Decision
     from diffagent.agent.targets.fitting import Emitted
 
-TARGET_NAMES = ("diffagent", "a1111", "comfyui", "horde", "civitai", "openai", "diffusers")
-
 
 @click.command()
 @click.argument("prompt", required=False)

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from diffagent.agent.cli import TARGET_NAMES
+from diffagent.agent.targets import TABLE
 
 
 @click.command()
@@ -16,7 +16,7 @@ from diffagent.agent.cli import TARGET_NAMES
 @click.option(
     "-o", "--output", metavar="DIR", required=True, type=click.Path(file_okay=False), help="Where to."
 )
-@click.option("--target", type=click.Choice(TARGET_NAMES[1:]), default="diffusers", show_default=True)
+@click.option("--target", type=click.Choice(list(TABLE)), default="diffusers", show_default=True)
 @click.option("--target-url", metavar="URL", help="The server; default: where the target usually is.")
 @click.option("-n", default=1, show_default=True, help="Images, on seeds one after another.")
 @click.option("--seed", "seeds", type=int, multiple=True, help="This seed; repeat for several images.")

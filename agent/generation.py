@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from diffagent.agent.executors import Executor, Price, Report, images, silent
 from diffagent.agent.installed_models import Installed, read_installed
-from diffagent.agent.targets import TARGETS, check_target, infotext
+from diffagent.agent.targets import infotext, load
 from diffagent.agent.targets.emitting import emit
 from diffagent.agent.targets.fitting import Emitted, Resources
+from diffagent.agent.targets.target import Target
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadInput, TargetError, Unreachable
 from diffagent.data.records import SEED_MAX, T2ICall
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from PIL import Image
 
 MOST_IMAGES = 64
-USUAL_URLS = {"a1111": "http://127.0.0.1:7860", "comfyui": "http://127.0.0.1:8188"}
-"""Where servers of one's own usually are; they are asked what they call the call's models."""
 
 
 @dataclass(frozen=True)
@@ -48,9 +47,7 @@ class Order:
     there: Installed | None = None
 
     def __post_init__(self) -> None:
-        check_target(self.target)
-        if self.target == "diffagent":
-            raise BadInput(f"diffagent is the call itself: execute it with --target {', '.join(TARGETS[1:])}")
+        load(self.target)
         if not 1 <= len(self.seeds) <= MOST_IMAGES:
             raise BadInput(f"{len(self.seeds)} images were asked for: 1 to {MOST_IMAGES} can be made at once")
         if wrong := [seed for seed in self.seeds if not 0 <= seed <= SEED_MAX]:
@@ -111,9 +108,10 @@ def generate(
     """
     images.require()
     order = Order(call, target, tuple(seeds) or numbered_seeds(call.seed, n), nearest, max_price)
-    if target in USUAL_URLS:
-        order = replace(order, there=read_installed(target, url or USUAL_URLS[target], catalog, lifetime=0))
-    return asyncio.run(make(order, Path(folder), catalog, executor(target, url), report))
+    api = load(target)
+    if api.self_hosted:
+        order = replace(order, there=read_installed(target, url, catalog, lifetime=0))
+    return asyncio.run(make(order, Path(folder), catalog, api.executor(url), report))
 
 
 async def make(
@@ -126,7 +124,7 @@ async def make(
     made: list[Path] = []
     pictures: list[Image.Image] = []
     async with maker as server:
-        with _understood(order.target):
+        with _understood(load(order.target)):
             _agree(await server.price(emitted[0].request), order, report)
         folder.mkdir(parents=True, exist_ok=True)
         for number, (one, resources) in enumerate(zip(emitted, found, strict=True), 1):
@@ -149,43 +147,12 @@ async def make(
 
 async def _picture(server: Executor, emitted: Emitted, report: Report) -> tuple[Image.Image, T2ICall]:
     """The image, and the call with the seed that the target says it used."""
-    with _understood(emitted.target):
+    with _understood(load(emitted.target)):
         sent = await server.image(emitted.request, report)
     picture = await asyncio.to_thread(images.decode, sent.data)
     if sent.seed is None or not 0 <= sent.seed <= SEED_MAX:
         return picture, emitted.call
     return picture, emitted.call.model_copy(update={"seed": sent.seed})
-
-
-def executor(target: str, url: str | None = None) -> Executor:
-    """A target's executor at an address.
-
-    Raises:
-        BadInput: a bad address. Refused: a key is missing. MissingExtra: a library is.
-    """
-    if target == "a1111":
-        from diffagent.agent.executors.a1111 import A1111
-
-        return A1111(url or USUAL_URLS[target])
-    if target == "comfyui":
-        from diffagent.agent.executors.comfyui import ComfyUI
-
-        return ComfyUI(url or USUAL_URLS[target])
-    if target == "horde":
-        from diffagent.agent.executors.horde import Horde
-
-        return Horde(url)
-    if target == "civitai":
-        from diffagent.agent.executors.civitai import CivitaiWorkflows
-
-        return CivitaiWorkflows(url)
-    if target == "openai":
-        from diffagent.agent.executors.openai import OpenAIImages
-
-        return OpenAIImages(url)
-    from diffagent.agent.executors.diffusers import LocalDiffusers
-
-    return LocalDiffusers(download_url=url)
 
 
 def numbered_seeds(seed: int | None, n: int) -> tuple[int, ...]:
@@ -195,16 +162,16 @@ def numbered_seeds(seed: int | None, n: int) -> tuple[int, ...]:
 
 
 @contextmanager
-def _understood(target: str) -> Iterator[None]:
+def _understood(target: Target) -> Iterator[None]:
     """JSON of another shape than the API's is a server that is no such API."""
-    if target == "diffusers":
+    if target.local:
         yield
         return
     try:
         yield
     except (KeyError, TypeError, AttributeError, IndexError) as error:
         said = f"{type(error).__name__} {error}"
-        raise Unreachable(f"what came back is no answer of a {target} API ({said}): check the URL") from error
+        raise Unreachable(f"what came back is no answer of {target.title} ({said}): check the URL") from error
 
 
 def _at(where: str, report: Report) -> Report:

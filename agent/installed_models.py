@@ -1,9 +1,9 @@
 """What a server has: its models matched to the catalog, its samplers.
 
-In: a target (``a1111``, ``comfyui``, ``horde``) and an address. Out: :class:`Installed`, from which the
-agent chooses. A model is recognised by hash where the server tells it (A1111), else by file name (ComfyUI),
-else by display name (AI Horde). A file name that several files have tells nothing, and is kept apart. The
-server's lists are kept for ten minutes.
+In: a target that has lists (``ServerLists``) and an address. Out: :class:`Installed`, from which the agent
+chooses. A model is recognised by hash where the server tells it (A1111), else by file name (ComfyUI), else by
+display name (AI Horde). A file name that several files have tells nothing, and is kept apart. The server's
+lists are kept for ten minutes.
 """
 
 from __future__ import annotations
@@ -11,21 +11,18 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import re
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from diffagent.agent.executors.images import replace_file
 from diffagent.agent.executors.wire import Wire
-from diffagent.agent.targets import a1111, comfyui
-from diffagent.agent.targets.civitai import is_hosted
+from diffagent.agent.targets import ITSELF, TABLE, load
 from diffagent.agent.targets.fitting import Resources
-from diffagent.agent.targets.horde import name_of
-from diffagent.data.catalog import Catalog, Filter
-from diffagent.data.errors import BadInput, TargetError, Unreachable
+from diffagent.data.catalog import Catalog
+from diffagent.data.errors import BadInput, Unreachable
 from diffagent.data.records import Card
 from diffagent.data.samplers import Sampler
 from diffagent.data.weights import home
@@ -80,28 +77,29 @@ class Installed:
 
 
 def read_installed(
-    target: str, url: str, catalog: Catalog, *, lifetime: float = LIFETIME, cache: Path | None = None
+    target: str, url: str | None, catalog: Catalog, *, lifetime: float = LIFETIME, cache: Path | None = None
 ) -> Installed:
-    """What the server at ``url`` has, asked now or at most ``lifetime`` seconds ago.
+    """What a server has, asked now or at most ``lifetime`` seconds ago; ``url``: None is its usual address.
 
     Raises:
         BadInput: the target has no such lists, or none of its models is in the catalog.
         TargetError: the server does not answer.
     """
-    if target not in _READERS:
-        raise BadInput(
-            f"{target} has no list of installed models: --installed goes with {', '.join(_READERS)}"
-        )
-    ask, understand = _READERS[target]
+    api = None if target == ITSELF else load(target)
+    if api is None or api.lists is None:
+        able = [name for name in TABLE if load(name).lists is not None]
+        raise BadInput(f"{target} has no list of installed models: --installed goes with {', '.join(able)}")
+    url = url or api.usual_url
+    assert url is not None
     path = (cache or home() / "installed") / (
         hashlib.sha256(f"{target} {url}".encode()).hexdigest()[:16] + ".json"
     )
     lists = _kept(path, lifetime)
     if lists is None:
-        lists = asyncio.run(_asked(ask, url))
+        lists = asyncio.run(_asked(api.lists.ask, url))
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_file(path, json.dumps({"at": time.time(), "lists": lists}).encode())
-    found: Installed = understand(target, url, lists, catalog)
+    found = api.lists.understand(url, lists, catalog)
     if not found.names:
         raise BadInput(
             f"{url} has {len(found.unknown)} models, none of which is in the catalog: add them with "
@@ -110,12 +108,12 @@ def read_installed(
     return found
 
 
-async def _asked(ask: Any, url: str) -> Lists:
+async def _asked(ask: Callable[[Wire], Awaitable[Lists]], url: str) -> Lists:
     async with Wire(
         url, remedy="start the server, or give its address with --target-url", backoff=BACKOFF
     ) as wire:
         try:
-            found: Lists = await ask(wire)
+            found = await ask(wire)
         except (TypeError, KeyError, IndexError, AttributeError):
             raise Unreachable(f"{url}: its lists of models are none that such a server gives") from None
         return found
@@ -129,98 +127,11 @@ def _kept(path: Path, lifetime: float) -> Lists | None:
         return None
 
 
-async def _ask_a1111(wire: Wire) -> Lists:
-    """Items as in ``modules/api/models.py``; ``/loras`` is of the built-in LoRA extension.
-
-    A title is a checkpoint's path and hash, by which A1111 keeps them (``modules/sd_models.py``). Of LoRAs
-    with one name A1111 knows the last alone (``networks.py``).
-    """
-    models = await wire.get("/sdapi/v1/sd-models")
-    loras = await wire.get("/sdapi/v1/loras")
-    try:
-        schedules = [one["label"] for one in await wire.get("/sdapi/v1/schedulers")]
-    except TargetError:
-        schedules = []  # before 1.9
-    return {
-        "checkpoints": [
-            {
-                "name": re.sub(r" \[[0-9a-f]+\]$", "", one["title"]),
-                "title": one["title"],
-                "hash": one.get("sha256") or one.get("hash"),
-            }
-            for one in models
-        ],
-        "loras": [{"name": one["name"]} for one in loras],
-        "samplers": [one["name"] for one in await wire.get("/sdapi/v1/samplers")],
-        "schedules": schedules,
-    }
-
-
-def _understand_a1111(target: str, url: str, lists: Lists, catalog: Catalog) -> Installed:
-    has, schedules = set(lists["samplers"]), set(lists["schedules"])
-
-    def known(sampler: Sampler) -> bool:
-        spelled = a1111.spelling(sampler)
-        if spelled is None:
-            return False
-        return spelled[0] in has and spelled[1] in schedules if schedules else str(sampler) in has
-
-    names, unknown, ambiguous = _matched(lists["checkpoints"] + lists["loras"], catalog)
-    able = tuple(filter(known, a1111.TARGET.samplers))
-    return Installed(target, url, names, able, unknown, ambiguous)
-
-
-async def _ask_comfyui(wire: Wire) -> Lists:
-    """Options of nodes' inputs in ``/object_info``: a list in place of a type, or ``COMBO`` with options."""
-
-    async def options(node: str, name: str) -> list[str]:
-        kind, *more = (await wire.get(f"/object_info/{node}"))[node]["input"]["required"][name]
-        return list(kind if isinstance(kind, list) else more[0]["options"])
-
-    return {
-        "checkpoints": await options("CheckpointLoaderSimple", "ckpt_name"),
-        "loras": await options("LoraLoader", "lora_name"),
-        "samplers": await options("KSampler", "sampler_name"),
-        "schedules": await options("KSampler", "scheduler"),
-    }
-
-
-def _understand_comfyui(target: str, url: str, lists: Lists, catalog: Catalog) -> Installed:
-    def known(sampler: Sampler) -> bool:
-        spelled = comfyui.spelling(sampler)
-        return spelled is not None and spelled[0] in lists["samplers"] and spelled[1] in lists["schedules"]
-
-    models = [{"name": name} for name in lists["checkpoints"] + lists["loras"]]
-    names, unknown, ambiguous = _matched(models, catalog)
-    able = tuple(filter(known, comfyui.TARGET.samplers))
-    return Installed(target, url, names, able, unknown, ambiguous)
-
-
-async def _ask_horde(wire: Wire) -> Lists:
-    """``ActiveModel`` of ``horde/apis/models/v2.py``: the models that workers run now."""
-    found = await wire.get("/api/v2/status/models", {"type": "image"})
-    return {"checkpoints": [one["name"] for one in found if one["count"]]}
-
-
-def _understand_horde(target: str, url: str, lists: Lists, catalog: Catalog) -> Installed:
-    """Its workers fetch any of Civitai's LoRAs, so all of them count as there."""
-    checkpoints = catalog.cards(Filter(type="Checkpoint"))
-    named = {card.name.casefold(): card for card in reversed(checkpoints)}
-    named |= {name.casefold(): card for card in reversed(checkpoints) if (name := name_of(card))}
-    names = {named[name.casefold()].air: name for name in lists["checkpoints"] if name.casefold() in named}
-    unknown = [name for name in lists["checkpoints"] if name.casefold() not in named]
-    if names:
-        names |= {
-            card.air: str(card.version_id) for card in catalog.cards(Filter(type="LoRA")) if is_hosted(card)
-        }
-    return Installed(target, url, names, None, tuple(unknown))
-
-
 _BY_NAME, _BY_VERSION, _BY_FILE = range(3)
 """How sure a model is recognised: by its name, by a hash of any of its versions, by that of its own file."""
 
 
-def _matched(
+def matched(
     models: list[dict[str, Any]], catalog: Catalog
 ) -> tuple[dict[str, str], tuple[str, ...], dict[str, tuple[str, ...]]]:
     """:class:`Installed`'s ``names``, ``unknown`` and ``ambiguous``."""
@@ -253,10 +164,3 @@ def _card(name: str, digest: str | None, catalog: Catalog) -> tuple[Card | None,
         same = catalog.by_file(name)
         return same if same is not None and not same.hashes else None, _BY_NAME
     return catalog.by_file(name) or catalog.by_name(name), _BY_NAME
-
-
-_READERS: dict[str, tuple[Any, Any]] = {
-    "a1111": (_ask_a1111, _understand_a1111),
-    "comfyui": (_ask_comfyui, _understand_comfyui),
-    "horde": (_ask_horde, _understand_horde),
-}

@@ -12,10 +12,11 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, TypedDict, Unpack
+from typing import TYPE_CHECKING, Annotated, Any, Self, TypedDict, Unpack
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from diffagent.agent.targets import TargetName
 from diffagent.agent.wishes import Wishes, overridden, wishes
 from diffagent.data.base_models import USUAL, examples
 from diffagent.data.errors import BadInput, BadPrompt
@@ -34,7 +35,6 @@ MAX_CANDIDATES = 52
 MAX_IMAGES = 6
 MAX_PICTURES = 100
 SEED_MAX = 2**32 - 1
-TargetName = Literal["diffagent", "a1111", "comfyui", "horde", "civitai", "openai", "diffusers"]
 
 
 def clean(text: Any, *, optional: bool = False) -> str:

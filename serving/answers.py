@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import islice
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
@@ -11,8 +11,6 @@ if TYPE_CHECKING:
     from diffagent.agent.pmi.identifier import Identification
     from diffagent.data.catalog import Catalog
     from diffagent.data.records import Card
-
-Target = Literal["diffagent", "a1111", "comfyui", "horde", "civitai", "openai", "diffusers"]
 
 
 class Ranked(BaseModel):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from diffagent.agent.cli import TARGET_NAMES
+from diffagent.agent.targets import TABLE, load
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
@@ -27,9 +27,7 @@ if TYPE_CHECKING:
 @click.option("--queue", default=64, show_default=True, help="Requests that may wait; more answer 429.")
 @click.option("--batch", default=16, show_default=True, help="Requests that the agent takes at once.")
 @click.option("--deadline", default=120.0, show_default=True, help="Seconds until a request answers 504.")
-@click.option(
-    "--target", type=click.Choice(TARGET_NAMES[1:]), help="Where /v1/images/generations makes images."
-)
+@click.option("--target", type=click.Choice(list(TABLE)), help="Where /v1/images/generations makes images.")
 @click.option("--target-url", metavar="URL", help="The target's server; default: where it usually is.")
 @click.option("--nearest", is_flag=True, help="Replace what the target lacks by the nearest that it has.")
 @click.option(
@@ -135,8 +133,7 @@ def _require() -> None:
 def _check_target(config: ServerConfig) -> None:
     """What would fail at the first image fails now: a library, a key, an address."""
     if config.target is not None:
-        from diffagent.agent import generation
         from diffagent.agent.executors import images
 
         images.require()
-        generation.executor(config.target, config.target_url)
+        load(config.target).executor(config.target_url)

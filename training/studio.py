@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from diffagent.agent.executors import Executor, images, silent
-from diffagent.agent.generation import USUAL_URLS, Order, executor
+from diffagent.agent.generation import Order
 from diffagent.agent.installed_models import Installed, read_installed
-from diffagent.agent.targets import infotext
+from diffagent.agent.targets import infotext, load
 from diffagent.agent.targets.fitting import Resources
 from diffagent.data.catalog import Catalog
 from diffagent.data.records import T2ICall
@@ -53,10 +53,10 @@ class Studio:
     _there: Installed | None = field(default=None, init=False, repr=False)
 
     def __enter__(self) -> Self:
-        if self.maker is None and self.target in USUAL_URLS and self._there is None:
-            url = self.url or USUAL_URLS[self.target]
-            self._there = read_installed(self.target, url, self.catalog, lifetime=0)
-        self.maker = self.maker or executor(self.target, self.url)
+        target = load(self.target)
+        if self.maker is None and target.self_hosted and self._there is None:
+            self._there = read_installed(self.target, self.url, self.catalog, lifetime=0)
+        self.maker = self.maker or target.executor(self.url)
         self._loop = asyncio.Runner()
         self._loop.run(self.maker.__aenter__())
         return self

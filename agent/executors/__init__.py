@@ -1,4 +1,4 @@
-"""Executors: they send a target's request and bring back the image. One file a target.
+"""Executors: they send a target's request and bring back the image. Each stands in its target's file.
 
 An executor is made from a URL and closed when done; it makes one image a call:
 

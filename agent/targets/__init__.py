@@ -10,7 +10,7 @@ a row.
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from diffagent.data.errors import BadInput
 
@@ -32,11 +32,22 @@ TABLE: dict[str, str] = {
 
 TARGETS: tuple[str, ...] = (ITSELF, *TABLE)
 
+if TYPE_CHECKING:
+    TargetName = str
+else:
+    TargetName = Literal[TARGETS]
+"""One of :data:`TARGETS`; pydantic and the command line read the names from it."""
+
 
 def check_target(name: str) -> None:
     """Refuses a name that is no target."""
     if name != ITSELF and name not in TABLE:
         raise BadInput(f"there is no target {name!r}: it is one of {', '.join((ITSELF, *TABLE))}")
+
+
+def titles() -> dict[str, str]:
+    """Returns every target's name with its title."""
+    return {ITSELF: "call", **{name: load(name).title for name in TABLE}}
 
 
 def load(name: str) -> Target:
@@ -47,6 +58,6 @@ def load(name: str) -> Target:
     """
     check_target(name)
     if name == ITSELF:
-        raise BadInput(f"{ITSELF} is the call itself, which nothing executes: choose {', '.join(TABLE)}")
+        raise BadInput(f"{ITSELF} is the call itself and makes no image: --target is {', '.join(TABLE)}")
     target: Target = import_module(TABLE[name]).TARGET
     return target

@@ -1,22 +1,47 @@
-"""A1111 and Forge: the body of ``POST /sdapi/v1/txt2img``.
+"""A1111 and Forge: ``POST /sdapi/v1/txt2img``, with progress from ``GET /sdapi/v1/progress``.
 
-Fields as ``StableDiffusionTxt2ImgProcessingAPI`` in A1111's ``modules/api/models.py`` has them, and Forge's
-``distilled_cfg_scale``; the checkpoint and the clip skip go through ``override_settings``, LoRAs through
-their tags in the prompt. Forge takes the same body and replaces an unknown sampler by its first one, so what
-a server lacks has to be found out before.
+The body's fields are those of ``StableDiffusionTxt2ImgProcessingAPI`` in A1111's ``modules/api/models.py``,
+and Forge's ``distilled_cfg_scale``; the checkpoint and the clip skip go through ``override_settings``, LoRAs
+through their tags in the prompt.
+
+A1111 takes an unknown checkpoint for its current one, leaves an unknown LoRA out
+(``modules/processing.py``, ``extensions-builtin/Lora/networks.py``), and Forge takes its first sampler for
+an unknown one; so the server's lists (``/sd-models``, ``/loras``, ``/samplers``) are read first, and
+nothing is sent that it would replace. A checkpoint is asked for by its title, which is its path with its
+hash; a file name that several have is refused. A server started with ``--api-auth`` takes USER:PASSWORD from
+``A1111_AUTH``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+import base64
+import binascii
+import contextlib
+import json
+import os
+import re
+import uuid
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import httpx
+
+from diffagent.agent.executors import Made, Price, Report
+from diffagent.agent.executors.wire import HttpExecutor, Wire, secret, to_the_end, words
+from diffagent.agent.installed_models import Installed, Lists, matched
 from diffagent.agent.targets import infotext
 from diffagent.agent.targets.fitting import Fit, Resources, file_of
-from diffagent.agent.targets.target import Target
+from diffagent.agent.targets.infotext import stem
+from diffagent.agent.targets.target import ServerLists, Target
+from diffagent.data.catalog import Catalog
+from diffagent.data.errors import JobFailed, Refused, TargetError, Unreachable
 from diffagent.data.records import T2ICall
 from diffagent.data.samplers import Sampler
 
+URL = "http://127.0.0.1:7860"
+"""Where a server usually is."""
 _ELSEWHERE = (
     "Res Multistep a", "Gradient Estimation", "ER SDE", "SA Solver", "Seeds 2", "Seeds 3", "Linear Quadratic"
 )  # fmt: skip
@@ -55,4 +80,247 @@ def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) ->
     return request
 
 
-TARGET = Target(name="a1111", title="A1111", emit=emit, spelling=spelling)
+LONGEST = 1800.0
+"""Seconds that one image may take."""
+_BRACKET = re.compile(r" \[[0-9a-f]+\]$")
+_LORA = re.compile(r"<lora:([^<>:]+):")
+UNSAID = ("Automatic", "Uniform")
+"""Schedules that are not in a sampler's name before A1111 1.9; another one is, or it is not there."""
+
+
+def reason(response: httpx.Response) -> str | None:
+    """FastAPI's ``detail``, or the error handler's ``errors`` (``modules/api/api.py``)."""
+    try:
+        body = response.json()
+    except ValueError:
+        return None
+    if not isinstance(body, dict):
+        return None
+    said = body.get("detail") or body.get("errors") or body.get("error")
+    if isinstance(said, list):
+        said = "; ".join(f"{'.'.join(map(str, one.get('loc', ())))}: {one.get('msg')}" for one in said)
+    if said == "Not Found":
+        return None  # no such path: the server runs without --api
+    return words(said) if said else None
+
+
+class A1111(HttpExecutor):
+    """One server; makes one image at a time."""
+
+    def __init__(self, url: str, *, backoff: float = 0.5, timeout: float = LONGEST) -> None:
+        auth = secret("A1111_AUTH", url, os.environ.get("A1111_AUTH"))
+        headers = {"Authorization": "Basic " + base64.b64encode(auth.encode()).decode()} if auth else {}
+        self.wire = Wire(
+            url,
+            remedy="start A1111 or Forge with --api, or give its address with --target-url",
+            headers=headers,
+            key="A1111_AUTH",
+            reason=reason,
+            timeout=timeout,
+            backoff=backoff,
+        )
+        self._lists: _Lists | None = None
+
+    async def price(self, request: Mapping[str, Any]) -> Price | None:
+        await self._checked(request)
+        return None
+
+    async def image(self, request: Mapping[str, Any], report: Report) -> Made:
+        sent = await self._checked(request)
+        task = f"task(diffagent-{uuid.uuid4().hex})"
+        watching = asyncio.create_task(self._watch(report))
+        try:
+            answer = await self.wire.post("/sdapi/v1/txt2img", {**sent, "force_task_id": task})
+        except (Refused, Unreachable):
+            raise
+        except BaseException:  # a dropped connection does not end the work there
+            await to_the_end(self._end(task))
+            raise
+        finally:
+            watching.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await watching
+        return _made(answer)
+
+    async def _end(self, task: str) -> None:
+        """Interrupts the running job if it is ours.
+
+        ``/interrupt`` ends whichever job runs. ``/internal/progress`` says whether that is the one of our
+        task id (``modules/progress.py``); a server that does not know the id, A1111 before 1.7 or one
+        without its web interface, is left alone. A job that waits behind others cannot be taken back: it is
+        interrupted if it starts before the time is over.
+        """
+        unknown = 0
+        while unknown < 4:
+            state = await self.wire.post("/internal/progress", {"id_task": task, "live_preview": False})
+            if state.get("active"):
+                await self.wire.tell("/sdapi/v1/interrupt", {})
+            if state.get("active") or state.get("completed"):
+                return
+            unknown += not state.get("queued")
+            await asyncio.sleep(0.25)
+
+    async def _watch(self, report: Report) -> None:
+        """Reports progress until cancelled; a server without it only has no progress."""
+        with contextlib.suppress(TargetError):
+            while True:
+                found = await self.wire.get("/sdapi/v1/progress", {"skip_current_image": "true"})
+                report("sampling", float(found.get("progress") or 0.0))
+                await asyncio.sleep(min(1.0, 2 * self.wire.backoff))
+
+    async def _checked(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """The request as this server spells it; refuses what the server would silently replace."""
+        if self._lists is None:
+            self._lists = await self._read()
+        lists, sent = self._lists, {**request, "override_settings": dict(request["override_settings"])}
+        asked = request["override_settings"]["sd_model_checkpoint"]
+        sent["override_settings"]["sd_model_checkpoint"] = self._one(
+            "checkpoint", asked, titles(asked, lists.checkpoints), [one["title"] for one in lists.checkpoints]
+        )
+        for name in _LORA.findall(request["prompt"]):
+            self._one("LoRA", name, paths(name, lists.loras), [one["name"] for one in lists.loras])
+        if lists.schedules:
+            self._one(
+                "schedule", request["scheduler"], lists.schedules & {request["scheduler"]}, lists.schedules
+            )
+        else:
+            schedule = sent.pop("scheduler")
+            sent["sampler_name"] += "" if schedule in UNSAID else f" {schedule}"
+        sampler = sent["sampler_name"]
+        self._one("sampler", sampler, lists.samplers & {sampler}, lists.samplers)
+        return sent
+
+    def _one(self, kind: str, name: str, found: Collection[str], known: Iterable[str]) -> str:
+        """The one of the server's files, or words, that a name means."""
+        if len(found) == 1:
+            return next(iter(found))
+        if found:
+            raise Refused(
+                f"{self.wire.url} has {len(found)} files that {kind} {stem(name)!r} may mean "
+                f"({', '.join(sorted(found))}): give the others another name"
+            )
+        some = ", ".join(sorted(known)[:5]) or "none"
+        raise Refused(
+            f"{self.wire.url} has no {kind} {stem(name)!r} (it has {some}): put the file there, or choose "
+            "among what it has with diffagent call --installed"
+        )
+
+    async def _read(self) -> _Lists:
+        models = await self.wire.get("/sdapi/v1/sd-models")
+        samplers = await self.wire.get("/sdapi/v1/samplers")
+        loras = await self.wire.get("/sdapi/v1/loras")
+        try:
+            return _Lists(
+                [{key: str(one.get(key) or "") for key in ("title", "hash", "sha256")} for one in models],
+                [{key: str(one.get(key) or "") for key in ("name", "alias", "path")} for one in loras],
+                {str(one["name"]) for one in samplers},
+                await self._schedules(),
+            )
+        except (TypeError, KeyError, AttributeError):
+            raise Unreachable(f"{self.wire.url}: no lists of models: {self.wire.remedy}") from None
+
+    async def _schedules(self) -> set[str]:
+        """The schedules' labels; none before A1111 1.9, whose samplers say it in their names."""
+        try:
+            found = await self.wire.get("/sdapi/v1/schedulers")
+        except TargetError:
+            return set()
+        return {str(one["label"]) for one in found}
+
+
+@dataclass(frozen=True)
+class _Lists:
+    """What the server has."""
+
+    checkpoints: list[dict[str, str]]
+    """``title`` (its path and hash, unique), ``hash``, ``sha256``."""
+    loras: list[dict[str, str]]
+    """``name``, ``alias``, ``path``."""
+    samplers: set[str]
+    schedules: set[str]
+
+
+def titles(asked: str, checkpoints: Sequence[Mapping[str, str]]) -> list[str]:
+    """The titles of the checkpoints that a name may mean: a title or a hash is one's own, a file name may
+    be that of several."""
+    by_title = [one["title"] for one in checkpoints if one["title"] == asked]
+    by_hash = [one["title"] for one in checkpoints if asked.casefold() in (one["hash"], one["sha256"])]
+    files = {one["title"]: _BRACKET.sub("", one["title"]) for one in checkpoints}
+    path = _BRACKET.sub("", asked)
+    by_path = [title for title, file in files.items() if file == path and re.search(r"[/\\]", path)]
+    return (
+        by_title or by_hash[:1] or by_path or [title for title in files if stem(files[title]) == stem(path)]
+    )
+
+
+def paths(asked: str, loras: Sequence[Mapping[str, str]]) -> list[str]:
+    """The files of the LoRAs that a name may mean: a name goes before another's alias, as in
+    ``load_networks`` (``extensions-builtin/Lora/networks.py``)."""
+    by_name = [one["path"] or one["name"] for one in loras if stem(one["name"]) == stem(asked)]
+    return by_name or [one["path"] or one["name"] for one in loras if one["alias"] == asked]
+
+
+def _made(answer: Any) -> Made:
+    images = answer.get("images") if isinstance(answer, dict) else None
+    if not images:
+        raise JobFailed(
+            "the server returned no image: it was interrupted, or an extension took it; see its log"
+        )
+    try:
+        info = json.loads(answer.get("info") or "{}")
+        return Made(base64.b64decode(images[0].split(",", 1)[-1]), info.get("seed"))
+    except (binascii.Error, ValueError, AttributeError):
+        raise JobFailed("the server returned an image that is no base64: see its log") from None
+
+
+async def ask(wire: Wire) -> Lists:
+    """Items as in ``modules/api/models.py``; ``/loras`` is of the built-in LoRA extension.
+
+    A title is a checkpoint's path and hash, by which A1111 keeps them (``modules/sd_models.py``). Of LoRAs
+    with one name A1111 knows the last alone (``networks.py``).
+    """
+    models = await wire.get("/sdapi/v1/sd-models")
+    loras = await wire.get("/sdapi/v1/loras")
+    try:
+        schedules = [one["label"] for one in await wire.get("/sdapi/v1/schedulers")]
+    except TargetError:
+        schedules = []  # before 1.9
+    return {
+        "checkpoints": [
+            {
+                "name": re.sub(r" \[[0-9a-f]+\]$", "", one["title"]),
+                "title": one["title"],
+                "hash": one.get("sha256") or one.get("hash"),
+            }
+            for one in models
+        ],
+        "loras": [{"name": one["name"]} for one in loras],
+        "samplers": [one["name"] for one in await wire.get("/sdapi/v1/samplers")],
+        "schedules": schedules,
+    }
+
+
+def understand(url: str, lists: Lists, catalog: Catalog) -> Installed:
+    has, schedules = set(lists["samplers"]), set(lists["schedules"])
+
+    def known(sampler: Sampler) -> bool:
+        spelled = spelling(sampler)
+        if spelled is None:
+            return False
+        return spelled[0] in has and spelled[1] in schedules if schedules else str(sampler) in has
+
+    names, unknown, ambiguous = matched(lists["checkpoints"] + lists["loras"], catalog)
+    able = tuple(filter(known, TARGET.samplers))
+    return Installed("a1111", url, names, able, unknown, ambiguous)
+
+
+TARGET = Target(
+    name="a1111",
+    title="A1111",
+    emit=emit,
+    executor=lambda url: A1111(url or URL),
+    spelling=spelling,
+    usual_url=URL,
+    self_hosted=True,
+    lists=ServerLists(ask, understand),
+)

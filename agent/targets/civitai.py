@@ -1,22 +1,32 @@
-"""Civitai: the input of its SDKs' text-to-image job, and the workflow that runs the same image today.
+"""Civitai: the input of its SDKs' text-to-image job, and the workflow that runs the same image.
 
 :func:`emit` gives what ``Civitai.from_text`` takes (civitai-python, ``civitai/civitai.py``;
 civitai-javascript, ``ImageJobParams``). :func:`workflow` gives the body of ``POST /v2/consumer/workflows``,
 which Civitai documents in its place: an ``imageGen`` step for the engine ``comfy``, whose fields stand in
 civitai-developer-docs, ``orchestration/recipes/sd1.md`` and ``sdxl.md``. AIRs name the models in both.
+
+A workflow is first sent with ``whatif=true`` for its price, then polled, as
+``orchestration/guide/submitting-work.md``, ``errors-and-retries.md`` and ``results-and-webhooks.md`` tell:
+statuses end at succeeded, failed, expired or canceled, refusals are RFC 7807 problems, and images are signed
+links. The key comes from ``CIVITAI_API_KEY``; images cost Buzz.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from diffagent.agent.targets import comfyui
+import httpx
+
+from diffagent.agent.executors import Made, Price, Report
+from diffagent.agent.executors.wire import HttpExecutor, Wire, field_errors, job_done, polled, secret, words
+from diffagent.agent.targets import graphs
 from diffagent.agent.targets.fitting import Fit, Resources
 from diffagent.agent.targets.target import Target
 from diffagent.data.air import AIR, CIVITAI, source_of
-from diffagent.data.base_models import backend, civitai_recipes, run_by
-from diffagent.data.errors import BadInput
+from diffagent.data.base_models import backend, civitai_recipes, refusal, run_by
+from diffagent.data.errors import BadInput, Censored, JobFailed, Refused
 from diffagent.data.records import Card, T2ICall
 from diffagent.data.samplers import Sampler
 
@@ -57,8 +67,12 @@ def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) ->
     }
     if call.seed is not None:
         params["seed"] = call.seed
-    if call.clip_skip is not None and fit.takes("clip_skip", found.checkpoint):
-        params["clipSkip"] = call.clip_skip
+    if call.clip_skip is not None:
+        reason = refusal(found.checkpoint.base_model, "civitai", "clip_skip")
+        if reason is None:
+            params["clipSkip"] = call.clip_skip
+        else:
+            fit.drop("clip_skip", reason)
     request: dict[str, Any] = {"model": _air(found.checkpoint), "params": params}
     if call.loras:
         request["additionalNetworks"] = {
@@ -75,7 +89,7 @@ def workflow(request: Mapping[str, Any]) -> dict[str, Any]:
     """
     params = dict(request["params"])
     sampler = TARGET.sampler_of(params.pop("scheduler"))
-    spelled = comfyui.spelling(sampler) if sampler else None
+    spelled = graphs.spelling(sampler) if sampler else None
     if spelled is None:
         raise BadInput(f"sampling_method is {sampler}, which Civitai's workflows do not have: use Euler a")
     ecosystem = civitai_recipes().get(AIR.parse(request["model"]).ecosystem)
@@ -112,4 +126,121 @@ def _air(card: Card) -> str:
     return card.air
 
 
-TARGET = Target(name="civitai", title="Civitai", emit=emit, spelling=spelling, offers=is_hosted)
+URL = "https://orchestration.civitai.com"
+PATH = "/v2/consumer/workflows"
+LONGEST = 900.0
+EVERY = 2.0
+
+
+def reason(response: httpx.Response) -> str | None:
+    """A problem's title, detail and field errors."""
+    try:
+        body = response.json()
+    except ValueError:
+        return None
+    if not isinstance(body, dict):
+        return None
+    fields = field_errors(body)
+    said = " ".join(str(body[key]) for key in ("title", "detail") if body.get(key))
+    return words("; ".join(filter(None, (said, fields))), 400) or None
+
+
+class CivitaiWorkflows(HttpExecutor):
+    """Civitai's orchestration API."""
+
+    def __init__(
+        self, url: str | None = None, *, backoff: float = 1.0, timeout: float = 100.0, limit: float = LONGEST
+    ) -> None:
+        url = url or URL
+        key = secret("CIVITAI_API_KEY", url, os.environ.get("CIVITAI_API_KEY"))
+        if key is None:
+            raise Refused("Civitai makes images for account holders: set CIVITAI_API_KEY to a key of yours")
+        self.wire = Wire(
+            url,
+            remedy="try again later",
+            headers={"Authorization": f"Bearer {key}"},
+            key="CIVITAI_API_KEY",
+            reason=reason,
+            timeout=timeout,
+            backoff=backoff,
+        )
+        self.limit, self.every = limit, EVERY * min(1.0, backoff)
+
+    async def price(self, request: Mapping[str, Any]) -> Price | None:
+        answer = await self.wire.post(PATH, workflow(request), {"whatif": "true"})
+        return Price(_cost(answer), "Buzz", money=True)
+
+    async def image(self, request: Mapping[str, Any], report: Report) -> Made:
+        done = await job_done(self._submitted(request), lambda job: self._waited(job, report), self._end)
+        images = [
+            image for step in done.get("steps", ()) for image in (step.get("output") or {}).get("images", ())
+        ]
+        if not images:
+            raise JobFailed(f"Civitai's workflow {done.get('id')} finished without an image: run again")
+        if images[0].get("blockedReason") or not images[0].get("url"):
+            raise Censored(
+                f"Civitai held the image back ({images[0].get('blockedReason') or 'mature'}): "
+                "say it in other words"
+            )
+        return Made(await self.wire.bytes(images[0]["url"]))
+
+    async def _submitted(self, request: Mapping[str, Any]) -> str:
+        answer = await self.wire.post(PATH, workflow(request), {"wait": "0"})
+        return str(answer["id"])
+
+    async def _waited(self, job: str, report: Report) -> Any:
+        return await polled(
+            lambda: self._done(job, report),
+            every=self.every,
+            limit=self.limit,
+            what=f"Civitai's workflow {job}",
+            remedy="try a smaller image, or later",
+        )
+
+    async def _end(self, job: str) -> None:
+        """``DeleteWorkflow`` cancels (``orchestration/guide/workflows.md``)."""
+        await self.wire.delete(f"{PATH}/{job}")
+
+    async def _done(self, job: str, report: Report) -> Any:
+        try:
+            found = await self.wire.get(f"{PATH}/{job}")
+        except Refused as error:
+            raise JobFailed(f"Civitai lost the workflow ({error}): run again") from None
+        status = found.get("status")
+        if status == "succeeded":
+            return found
+        if status in ("failed", "expired", "canceled"):
+            reasons = sorted(set(_reasons(found)))
+            if "blocked" in reasons:
+                raise Censored(f"Civitai blocked the prompt ({', '.join(reasons)}): say it in other words")
+            raise JobFailed(
+                f"Civitai's workflow {job} {status} ({', '.join(reasons) or 'no reason given'}): run again"
+            )
+        report(str(status), None)
+        return None
+
+
+def _reasons(found: Mapping[str, Any]) -> Iterator[str]:
+    for step in found.get("steps", ()):
+        for one in (step, *(step.get("jobs") or ())):
+            yield from (str(one[key]) for key in ("reason", "blockedReason") if one.get(key))
+
+
+def _cost(answer: Mapping[str, Any]) -> float:
+    """The total of a workflow that was not run."""
+    cost = answer.get("cost")
+    if isinstance(cost, Mapping) and isinstance(cost.get("total"), int | float):
+        return float(cost["total"])
+    listed = (answer.get("transactions") or {}).get("list") or ()
+    return float(sum(one.get("amount", 0) for one in listed))
+
+
+TARGET = Target(
+    name="civitai",
+    title="Civitai",
+    emit=emit,
+    executor=CivitaiWorkflows,
+    spelling=spelling,
+    offers=is_hosted,
+    usual_url=URL,
+)

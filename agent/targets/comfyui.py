@@ -1,201 +1,200 @@
-"""ComfyUI: the body of ``POST /prompt``, a graph of its core nodes, and a graph read back as a call.
+"""ComfyUI: ``POST /prompt``, progress on its websocket, the result from ``/history`` and ``/view``.
 
-    CheckpointLoaderSimple → [LoraLoader]… → [CLIPSetLastLayer] → CLIPTextEncode ×2 ┐
-                           EmptyLatentImage ───────────────────────────────→ KSampler → VAEDecode → SaveImage
-
-Nodes and inputs as in ComfyUI's ``nodes.py``; a link is ``[node id, output slot]`` (``execution.py``). Clip
-skip n stops at layer −n, as A1111 counts; distilled guidance is a FluxGuidance behind the positive prompt.
+As ``server.py`` and ``execution.py`` define them: a graph that does not validate answers 400 with
+``node_errors``; a job is in ``/queue`` or in ``/history``, else it is lost. The websocket only tells
+progress, so a server behind a proxy without one works too.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import json
+import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from diffagent.agent.targets import infotext
-from diffagent.agent.targets.fitting import Fit, Resources, file_of
-from diffagent.agent.targets.target import Target
-from diffagent.data.base_models import backend
+import httpx
+
+from diffagent.agent.executors import Made, Price, Report
+from diffagent.agent.executors.wire import HttpExecutor, Wire, job_done, polled, words
+from diffagent.agent.installed_models import Installed, Lists, matched
+from diffagent.agent.targets.graphs import emit, spelling
+from diffagent.agent.targets.target import ServerLists, Target
 from diffagent.data.catalog import Catalog
-from diffagent.data.errors import BadInput, UnknownModel
-from diffagent.data.records import Card, T2ICall
+from diffagent.data.errors import JobFailed
 from diffagent.data.samplers import Sampler
 
-Graph = dict[str, dict[str, Any]]
-
-PREFIX = "diffagent"
-"""What SaveImage calls its files."""
-_SAMPLERS = {
-    "Euler a": "euler_ancestral", "Euler": "euler", "LMS": "lms", "Heun": "heun", "DPM2": "dpm_2",
-    "DPM2 a": "dpm_2_ancestral", "DPM++ 2S a": "dpmpp_2s_ancestral", "DPM++ 2M": "dpmpp_2m",
-    "DPM++ SDE": "dpmpp_sde", "DPM++ 2M SDE": "dpmpp_2m_sde", "DPM fast": "dpm_fast",
-    "DPM adaptive": "dpm_adaptive", "DDIM": "ddim", "UniPC": "uni_pc", "LCM": "lcm",
-    "DPM++ 2M SDE Heun": "dpmpp_2m_sde_heun", "DPM++ 3M SDE": "dpmpp_3m_sde", "Heun++ 2": "heunpp2",
-    "IPNDM": "ipndm", "IPNDM V": "ipndm_v", "DEIS": "deis", "DDPM": "ddpm", "Res Multistep": "res_multistep",
-    "Res Multistep a": "res_multistep_ancestral", "Euler CFG++": "euler_cfg_pp",
-    "Euler a CFG++": "euler_ancestral_cfg_pp", "Gradient Estimation": "gradient_estimation",
-    "ER SDE": "er_sde", "SA Solver": "sa_solver", "Seeds 2": "seeds_2", "Seeds 3": "seeds_3",
-}  # fmt: skip
-_SCHEDULERS = {
-    "Karras": "karras", "Exponential": "exponential", "SGM Uniform": "sgm_uniform", "Simple": "simple",
-    "Beta": "beta", "Normal": "normal", "DDIM Uniform": "ddim_uniform", "KL Optimal": "kl_optimal",
-    "Linear Quadratic": "linear_quadratic",
-}  # fmt: skip
-_OWN_SCHEDULERS = {"DDIM": "ddim_uniform"}
-"""A sampler's schedule where a call names none; the others' is ``normal``."""
+URL = "http://127.0.0.1:8188"
+"""Where a server usually is."""
+LONGEST = 1800.0
+_REMEDIES = {
+    "value_not_in_list": "put the file there, or choose among what it has with diffagent call --installed",
+}
 
 
-def spelling(sampler: Sampler) -> tuple[str, str] | None:
-    """``sampler_name`` and ``scheduler`` of a KSampler node; a server may have fewer (older ComfyUI)."""
-    name = _SAMPLERS.get(sampler.method)
-    if sampler.scheduler is None:
-        scheduler: str | None = _OWN_SCHEDULERS.get(sampler.method, "normal")
-    else:
-        scheduler = _SCHEDULERS.get(sampler.scheduler)
-    return (name, scheduler) if name and scheduler else None
-
-
-def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) -> dict[str, Any]:
-    """The graph of one image; KSampler wants a number, so a null seed is 0 and reported."""
-    spelled = spelling(fit.sampler(call.sampler))
-    assert spelled is not None
-    if call.seed is None:
-        fit.drop("seed", "KSampler needs a number: 0 stands for null")
-    nodes, loader = _BUILDERS[backend(found.checkpoint.base_model, "comfyui") or ""](call, found, names)
-    clip = ["clip", 0] if call.clip_skip is not None else [loader, 1]
-    if any(mark in text for text in (call.prompt, call.negative_prompt) for mark in ("[", "BREAK")):
-        fit.drop("prompt", "[word] and BREAK are A1111's alone; (word:1.2) is understood")
-    nodes["positive"] = _node("CLIPTextEncode", text=call.prompt, clip=clip)
-    nodes["negative"] = _node("CLIPTextEncode", text=call.negative_prompt, clip=clip)
-    if call.guidance is not None:
-        nodes["guidance"] = _node("FluxGuidance", guidance=call.guidance, conditioning=["positive", 0])
-    nodes["latent"] = _node("EmptyLatentImage", width=call.width, height=call.height, batch_size=1)
-    nodes["sampler"] = _node(
-        "KSampler",
-        seed=call.seed or 0,
-        steps=call.sampling_steps,
-        cfg=call.cfg_scale,
-        sampler_name=spelled[0],
-        scheduler=spelled[1],
-        denoise=1.0,
-        model=[loader, 0],
-        positive=["positive" if call.guidance is None else "guidance", 0],
-        negative=["negative", 0],
-        latent_image=["latent", 0],
-    )
-    nodes["image"] = _node("VAEDecode", samples=["sampler", 0], vae=["checkpoint", 2])
-    nodes["save"] = _node("SaveImage", filename_prefix=PREFIX, images=["image", 0])
-    return {"prompt": _numbered(nodes)}
-
-
-def read(graph: Mapping[str, Mapping[str, Any]], catalog: Catalog) -> T2ICall:
-    """The call that a graph of these nodes makes; its files are looked up by name.
-
-    Raises:
-        BadInput: no such graph, or a sampler that no call can name. UnknownModel: a file that the
-        catalog does not know.
-    """
+def reason(response: httpx.Response) -> str | None:
+    """What is wrong with a graph, node by node."""
     try:
-        return _read(graph, catalog)
-    except (KeyError, TypeError, ValueError, IndexError, StopIteration) as error:
-        raise BadInput(f"no graph of one text-to-image call: {type(error).__name__} {error}") from None
+        body = response.json()
+    except ValueError:
+        return None
+    if not isinstance(body, dict) or "error" not in body:
+        return None
+    error = body["error"]
+    found, hints = [], set()
+    for node in (body.get("node_errors") or {}).values():
+        for one in node.get("errors", ()):
+            found.append(f"{node.get('class_type')}: {one.get('message')}: {one.get('details')}")
+            hints.add(_REMEDIES.get(one.get("type", ""), ""))
+    said = "; ".join(found) or (error.get("message") if isinstance(error, dict) else error)
+    return words("; ".join(filter(None, [words(said), *sorted(hints)])), 400)
 
 
-def _read(graph: Mapping[str, Mapping[str, Any]], catalog: Catalog) -> T2ICall:
-    sampler = next(node["inputs"] for node in graph.values() if node["class_type"] == "KSampler")
-    positive, guidance = graph[sampler["positive"][0]], None
-    if positive["class_type"] == "FluxGuidance":
-        guidance = positive["inputs"]["guidance"]
-        positive = graph[positive["inputs"]["conditioning"][0]]
-    negative, latent = (graph[sampler[name][0]]["inputs"] for name in ("negative", "latent_image"))
-    clip = graph[positive["inputs"]["clip"][0]]
-    clip_skip = -clip["inputs"]["stop_at_clip_layer"] if clip["class_type"] == "CLIPSetLastLayer" else None
-    loras, loader = _loras(graph, graph[sampler["model"][0]], catalog)
-    spelled = (sampler["sampler_name"], sampler["scheduler"])
-    named = TARGET.sampler_of(spelled)
-    if named is None:
-        raise BadInput(f"no call can name the sampler {spelled[0]} with the schedule {spelled[1]}")
-    return infotext.as_call(
-        _by_file(loader["inputs"]["ckpt_name"], catalog),
-        loras,
-        prompt=positive["inputs"]["text"],
-        negative_prompt=negative["text"],
-        width=latent["width"],
-        height=latent["height"],
-        sampling_method=named.method,
-        scheduler=named.scheduler,
-        sampling_steps=sampler["steps"],
-        cfg_scale=sampler["cfg"],
-        guidance=guidance,
-        seed=sampler["seed"],
-        clip_skip=clip_skip,
-    )
+class ComfyUI(HttpExecutor):
+    """One server; makes one image at a time."""
 
-
-def _loras(
-    graph: Mapping[str, Mapping[str, Any]], node: Mapping[str, Any], catalog: Catalog
-) -> tuple[list[tuple[Card, float]], Mapping[str, Any]]:
-    """The LoRAs of a chain of loaders, in the order applied, and its beginning; ``node`` is its end."""
-    loras: list[tuple[Card, float]] = []
-    while node["class_type"] == "LoraLoader":
-        if len(loras) > len(graph):
-            raise ValueError("the chain of LoraLoader nodes is a circle")
-        inputs = node["inputs"]
-        loras.append((_by_file(inputs["lora_name"], catalog), inputs["strength_model"]))
-        node = graph[inputs["model"][0]]
-    return loras[::-1], node
-
-
-def _models(call: T2ICall, found: Resources, names: Mapping[str, str]) -> tuple[Graph, str]:
-    """The loaders, and the name of the last one."""
-    nodes: Graph = {"checkpoint": _node("CheckpointLoaderSimple", ckpt_name=file_of(found.checkpoint, names))}
-    last = "checkpoint"
-    for number, (lora, card) in enumerate(zip(call.loras, found.loras, strict=True), 1):
-        name = "lora" if len(call.loras) == 1 else f"lora {number}"
-        nodes[name] = _node(
-            "LoraLoader",
-            lora_name=file_of(card, names),
-            strength_model=lora.weight,
-            strength_clip=lora.weight,
-            model=[last, 0],
-            clip=[last, 1],
+    def __init__(
+        self, url: str, *, backoff: float = 0.5, timeout: float = 60.0, limit: float = LONGEST
+    ) -> None:
+        self.wire = Wire(
+            url,
+            remedy="start ComfyUI, or give its address with --target-url",
+            reason=reason,
+            timeout=timeout,
+            backoff=backoff,
         )
-        last = name
-    if call.clip_skip is not None:
-        nodes["clip"] = _node("CLIPSetLastLayer", stop_at_clip_layer=-call.clip_skip, clip=[last, 1])
-    return nodes, last
+        self.limit = limit
+        self.client = uuid.uuid4().hex
+
+    async def price(self, request: Mapping[str, Any]) -> Price | None:
+        return None
+
+    async def image(self, request: Mapping[str, Any], report: Report) -> Made:
+        steps = asyncio.create_task(self._listen(report))
+        await asyncio.sleep(0)
+        try:
+            history = await job_done(
+                self._submitted(request), lambda prompt_id: self._waited(prompt_id, report), self._end
+            )
+        finally:
+            steps.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await steps
+        return Made(await self._view(history))
+
+    async def _submitted(self, request: Mapping[str, Any]) -> str:
+        answer = await self.wire.post("/prompt", {**request, "client_id": self.client})
+        return str(answer["prompt_id"])
+
+    async def _waited(self, prompt_id: str, report: Report) -> Any:
+        return await polled(
+            lambda: self._finished(prompt_id, report),
+            every=min(1.0, 2 * self.wire.backoff),
+            limit=self.limit,
+            what=f"ComfyUI's job {prompt_id}",
+            remedy="look at its queue, or ask for fewer steps",
+        )
+
+    async def _finished(self, prompt_id: str, report: Report) -> Any:
+        found = (await self.wire.get(f"/history/{prompt_id}")).get(prompt_id)
+        if found is not None:
+            return found
+        queue = await self.wire.get("/queue")
+        running = [item[1] for item in queue.get("queue_running", ())]
+        pending = [item[1] for item in sorted(queue.get("queue_pending", ()))]
+        if prompt_id in pending:
+            report(f"queue position {pending.index(prompt_id) + 1}", 0.0)
+        elif prompt_id not in running:
+            found = (await self.wire.get(f"/history/{prompt_id}")).get(prompt_id)  # done in between
+            if found is None:
+                raise JobFailed(f"ComfyUI lost the job {prompt_id}: it was restarted or cleared; run again")
+        return found
+
+    async def _view(self, history: Mapping[str, Any]) -> bytes:
+        status = history.get("status") or {}
+        if status.get("status_str") == "error":
+            said: dict[str, Any] = next(
+                (data for kind, data in status.get("messages", ()) if kind == "execution_error"), {}
+            )
+            what = f"{said.get('node_type')}: {said.get('exception_message')}" if said else "interrupted"
+            raise JobFailed(f"ComfyUI gave up on the image: {words(what)}: see its log")
+        images = [
+            image
+            for output in (history.get("outputs") or {}).values()
+            for image in output.get("images", ())
+            if image.get("type") == "output"
+        ]
+        if not images:
+            raise JobFailed("ComfyUI finished without an image: another client cleared it; run again")
+        asked = {key: images[0].get(key, "") for key in ("filename", "subfolder", "type")}
+        return await self.wire.bytes("/view", asked)
+
+    async def _end(self, prompt_id: str) -> None:
+        """Takes a waiting job out of the queue and interrupts a running one.
+
+        ``/interrupt`` of ComfyUI before 0.3.50 does not read whose job is meant and ends any that runs, so
+        it is asked only while ours does.
+        """
+        await self.wire.tell("/queue", {"delete": [prompt_id]})
+        queue = await self.wire.get("/queue")
+        if prompt_id in [item[1] for item in queue.get("queue_running", ())]:
+            await self.wire.tell("/interrupt", {"prompt_id": prompt_id})
+
+    async def _listen(self, report: Report) -> None:
+        """Progress messages of the websocket; without it, or without the library, there are none."""
+        try:
+            from websockets.asyncio.client import connect
+            from websockets.exceptions import WebSocketException
+        except ImportError:
+            return
+        address = "ws" + self.wire.url.removeprefix("http") + f"/ws?clientId={self.client}"
+        with contextlib.suppress(OSError, TimeoutError, WebSocketException, ValueError):
+            async with connect(address, open_timeout=5, close_timeout=1) as socket:
+                async for message in socket:
+                    if isinstance(message, str):
+                        _progress(json.loads(message), report)
 
 
-_BUILDERS = {"checkpoint": _models}
-"""The loaders of a graph, by a base model's row."""
+def _progress(message: Any, report: Report) -> None:
+    data = message.get("data") if isinstance(message, dict) else None
+    if isinstance(data, dict) and message.get("type") == "progress" and data.get("max"):
+        report("sampling", data["value"] / data["max"])
 
 
-def _by_file(name: str, catalog: Catalog) -> Card:
-    found = catalog.by_file(name)
-    if found is None:
-        raise UnknownModel(f"the graph's file {name} is not in the catalog")
-    return found
+async def ask(wire: Wire) -> Lists:
+    """Options of nodes' inputs in ``/object_info``: a list in place of a type, or ``COMBO`` with options."""
 
-
-def _node(class_type: str, **inputs: Any) -> dict[str, Any]:
-    return {"class_type": class_type, "inputs": inputs}
-
-
-def _numbered(nodes: Graph) -> Graph:
-    """The same graph with numbers for names, as ComfyUI saves them; the name stays as the title."""
-    ids = {name: str(number) for number, name in enumerate(nodes, 1)}
-
-    def linked(value: Any) -> Any:
-        return [ids[value[0]], value[1]] if isinstance(value, list) else value
+    async def options(node: str, name: str) -> list[str]:
+        kind, *more = (await wire.get(f"/object_info/{node}"))[node]["input"]["required"][name]
+        return list(kind if isinstance(kind, list) else more[0]["options"])
 
     return {
-        ids[name]: {
-            "class_type": node["class_type"],
-            "inputs": {key: linked(value) for key, value in node["inputs"].items()},
-            "_meta": {"title": name},
-        }
-        for name, node in nodes.items()
+        "checkpoints": await options("CheckpointLoaderSimple", "ckpt_name"),
+        "loras": await options("LoraLoader", "lora_name"),
+        "samplers": await options("KSampler", "sampler_name"),
+        "schedules": await options("KSampler", "scheduler"),
     }
 
 
-TARGET = Target(name="comfyui", title="ComfyUI", emit=emit, spelling=spelling)
+def understand(url: str, lists: Lists, catalog: Catalog) -> Installed:
+    def known(sampler: Sampler) -> bool:
+        spelled = spelling(sampler)
+        return spelled is not None and spelled[0] in lists["samplers"] and spelled[1] in lists["schedules"]
+
+    models = [{"name": name} for name in lists["checkpoints"] + lists["loras"]]
+    names, unknown, ambiguous = matched(models, catalog)
+    able = tuple(filter(known, TARGET.samplers))
+    return Installed("comfyui", url, names, able, unknown, ambiguous)
+
+
+TARGET = Target(
+    name="comfyui",
+    title="ComfyUI",
+    emit=emit,
+    executor=lambda url: ComfyUI(url or URL),
+    spelling=spelling,
+    usual_url=URL,
+    self_hosted=True,
+    lists=ServerLists(ask, understand),
+)

@@ -1,21 +1,47 @@
-"""diffusers: the pipeline, scheduler and keyword arguments of a call, and a script that runs them.
+"""diffusers: the pipeline, scheduler and keyword arguments of a call, a script that runs them, and their run
+on this machine.
+
+    checkpoint by AIR → from_single_file → [LoRAs with their weights] → scheduler → clip skip, seed → image
 
 Clip skip: A1111 counts the layer where it stops, from 1, the last. ``encode_prompt`` of diffusers'
 StableDiffusionPipeline takes ``hidden_states[-(clip_skip + 1)]`` and None for the last layer; that of
 StableDiffusionXLPipeline takes ``hidden_states[-(clip_skip + 2)]``, and None for the last but one.
+
+The pipeline's configuration comes from the Hugging Face hub's cache, the hub, or ``config``, a folder in
+diffusers' layout.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+import asyncio
+import io
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
 
+from diffagent.agent.executors import Made, Price, Report, downloads
+from diffagent.agent.executors.pipelines import (
+    add_lora,
+    device_and_dtype,
+    from_folder,
+    from_single_file,
+    set_scheduler,
+    set_tiling,
+    text_model,
+)
+from diffagent.agent.executors.wire import to_the_end
 from diffagent.agent.targets.fitting import Fit, Resources, file_of
 from diffagent.agent.targets.target import Target
-from diffagent.data.air import CIVITAI, source_of
+from diffagent.data.air import AIR, CIVITAI, source_of
 from diffagent.data.base_models import backend, find
+from diffagent.data.errors import BadInput, JobFailed, MissingExtra
 from diffagent.data.records import Card, T2ICall
 from diffagent.data.samplers import Sampler
+
+if TYPE_CHECKING:
+    import torch
 
 _SDE = {"algorithm_type": "sde-dpmsolver++"}
 _SAMPLERS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -169,4 +195,158 @@ def _clip_skip(skip: int | None, base: str, fit: Fit) -> int | None:
     return max(0, skip - usual) or None
 
 
-TARGET = Target(name="diffusers", title="diffusers", emit=emit, spelling=spelling, offers=is_runnable)
+class _Stopped(Exception):
+    """Nobody waits for the image any more."""
+
+
+class LocalDiffusers:
+    """Keeps the last checkpoint loaded. ``files`` maps AIRs to files that are already here.
+
+    A folder among them holds a whole pipeline, as ``save_pretrained`` writes it; ``reader`` opens it
+    (default: diffusers' DiffusionPipeline, which takes no code from the folder).
+    """
+
+    def __init__(
+        self,
+        *,
+        files: Mapping[str, Path] | None = None,
+        config: str | None = None,
+        download_url: str | None = None,
+        folder: Path | None = None,
+        reader: Callable[[Path, torch.dtype], Any] | None = None,
+    ) -> None:
+        try:
+            import diffusers  # noqa: F401
+            import peft  # noqa: F401
+        except ImportError as error:
+            raise MissingExtra(
+                f"making images here needs {error.name}: pip install 'diffagent[images]', "
+                "or use a server with --target"
+            ) from None
+        self.files, self.config = dict(files or {}), config
+        self.download_url, self.folder, self.reader = download_url, folder, reader
+        self._loaded: tuple[str, Any] | None = None
+        self._config: dict[str, Any] = {}
+        """The scheduler's configuration that the checkpoint came with."""
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._loaded = None
+
+    async def price(self, request: Mapping[str, Any]) -> Price | None:
+        return None
+
+    async def image(self, request: Mapping[str, Any], report: Report) -> Made:
+        """Cancelled, it ends after the step under way, and the pipeline is free again."""
+        stopped = threading.Event()
+
+        def stoppable(what: str, done: float | None = None) -> None:
+            if stopped.is_set():
+                raise _Stopped
+            report(what, done)
+
+        work = asyncio.ensure_future(asyncio.to_thread(self._image, request, stoppable))
+        try:
+            return await asyncio.shield(work)
+        except asyncio.CancelledError:
+            stopped.set()
+            await to_the_end(_of(work), limit=None)
+            raise
+
+    def _image(self, request: Mapping[str, Any], report: Report) -> Made:
+        import torch
+
+        pipe = self._pipeline(request, report)
+        set_scheduler(pipe, request["scheduler"], self._config)
+        self._adapt(pipe, request["loras"], report)
+        kwargs = request["kwargs"]
+        set_tiling(pipe, kwargs["width"] * kwargs["height"])
+        steps = kwargs["num_inference_steps"]
+
+        def stepped(_pipe: Any, step: int, _timestep: Any, values: dict[str, Any]) -> dict[str, Any]:
+            report(f"step {step + 1}", min(1.0, (step + 1) / steps))
+            return values
+
+        generator = torch.Generator("cpu").manual_seed(request["seed"] or 0)
+        try:
+            with text_model(pipe):
+                made = pipe(generator=generator, callback_on_step_end=stepped, **kwargs).images[0]
+        except torch.OutOfMemoryError:
+            raise JobFailed("the GPU's memory is too small for this image: ask for a smaller one") from None
+        written = io.BytesIO()
+        made.save(written, "PNG")
+        return Made(written.getvalue(), request["seed"])
+
+    def _pipeline(self, request: Mapping[str, Any], report: Report) -> Any:
+        air = request["checkpoint"]["air"]
+        if self._loaded is not None and self._loaded[0] == air:
+            return self._loaded[1]
+        self._loaded = None
+        path = self._file(request["checkpoint"], report)
+        device, dtype = device_and_dtype()
+        report(f"loading {path.name} ({device}, {str(dtype).removeprefix('torch.')})", None)
+        if path.is_dir():
+            pipe = (self.reader or from_folder)(path, dtype)
+        else:
+            pipe = from_single_file(path, request["pipeline"], dtype, self.config)
+        pipe.set_progress_bar_config(disable=True)
+        self._loaded, self._config = (air, pipe.to(device)), dict(pipe.scheduler.config)
+        return self._loaded[1]
+
+    def _adapt(self, pipe: Any, loras: Sequence[Mapping[str, Any]], report: Report) -> None:
+        if not loras and not hasattr(pipe, "unload_lora_weights"):
+            return
+        pipe.unload_lora_weights()
+        if not loras:
+            return
+        for name, lora in zip(adapter_names(loras), loras, strict=True):
+            add_lora(pipe, name, self._file(lora, report))
+        pipe.set_adapters(adapter_names(loras), [lora["weight"] for lora in loras])
+
+    def _file(self, source: Mapping[str, Any], report: Report) -> Path:
+        here = self.files.get(source["air"])
+        if here is None:
+            return downloads.fetch(_card(source), report, url=self.download_url, folder=self.folder)
+        if here.is_dir():
+            return here
+        if here.suffix != ".safetensors":
+            raise BadInput(f"{here} is no safetensors file, and no other is opened here: convert it")
+        if not here.is_file():
+            raise BadInput(f"{here} is not there")
+        return here
+
+
+async def _of(work: asyncio.Future[Made]) -> Made:
+    return await work
+
+
+def _card(source: Mapping[str, Any]) -> Card:
+    """As much of a card as a download takes."""
+    air = source["air"]
+    parsed = AIR.parse(air)
+    model, version = parsed.civitai_ids or (None, None)
+    return Card(
+        name=source["file"],
+        type=parsed.model_type or "Checkpoint",
+        base_model="",
+        air=air,
+        model_id=model,
+        version_id=version,
+        sha256=source["sha256"],
+        file_name=source["file"],
+    )
+
+
+TARGET = Target(
+    name="diffusers",
+    title="diffusers",
+    emit=emit,
+    executor=lambda url: LocalDiffusers(download_url=url),
+    spelling=spelling,
+    offers=is_runnable,
+    local=True,
+)

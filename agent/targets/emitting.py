@@ -12,7 +12,7 @@ from dataclasses import replace
 from diffagent.agent.targets import ITSELF, check_target, load
 from diffagent.agent.targets.fitting import Emitted, Fit, Resources
 from diffagent.agent.targets.target import ALL_SAMPLERS, Target
-from diffagent.data.base_models import backend, lora_fit, run_by
+from diffagent.data.base_models import LISTED, lora_fit
 from diffagent.data.catalog import Catalog, Filter
 from diffagent.data.errors import BadInput
 from diffagent.data.records import Card, T2ICall
@@ -47,17 +47,17 @@ def emit(
         return Emitted(target, call.model_dump(), call)
     api = load(target)
     found = Resources.of(call, catalog)
-    for card in (found.checkpoint, *found.loras):
+    for card in found.cards:
         if card.is_pickle and not api.pickles:
             raise BadInput(
                 f"{card.name} is a .ckpt file, which only AI Horde's workers run: choose another model"
             )
     samplers = [one for one in api.samplers if known_samplers is None or one in known_samplers]
-    fit = Fit(target, api.title, samplers, nearest)
-    if not runs(target, found.checkpoint):
+    fit = Fit(api.title, samplers, nearest)
+    if not api.runs_base(found.checkpoint.base_model):
         raise BadInput(
             f"{found.checkpoint.name} is {found.checkpoint.base_model}, which {fit.title} is not known to "
-            f"run: choose a model of {', '.join(run_by(target))}"
+            f"run: choose a model of {', '.join(name for name in LISTED if api.runs_base(name))}"
         )
     found = _on_offered_checkpoint(found, catalog, api, fit, names or {})
     request = api.emit(call, found, fit, names or {})
@@ -93,13 +93,12 @@ def offers(target: str, card: Card) -> bool:
     """
     if target == ITSELF:
         return not card.is_pickle
-    api = load(target)
-    return (api.pickles or not card.is_pickle) and runs(target, card) and api.offers(card)
+    return load(target).takes(card)
 
 
 def runs(target: str, card: Card) -> bool:
     """Whether a target is known to run models of a card's base model."""
-    return target == ITSELF or backend(card.base_model, target) is not None
+    return target == ITSELF or load(target).runs_base(card.base_model)
 
 
 def supported(target: str) -> tuple[Sampler, ...]:

@@ -10,7 +10,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from diffagent.data.base_models import refusal
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadInput, UnknownModel
 from diffagent.data.records import Card, T2ICall
@@ -46,7 +45,6 @@ class Resources:
 class Fit:
     """Collects why fields are not carried as they stand: ``reasons``, by the field's name."""
 
-    target: str
     title: str
     samplers: Collection[Sampler]
     """Those that the target, or a server of it, has."""
@@ -58,13 +56,6 @@ class Fit:
     def drop(self, name: str, reason: str) -> None:
         """A field that the target has no place for."""
         self.reasons[name] = reason
-
-    def takes(self, name: str, checkpoint: Card) -> bool:
-        """Whether the target has a place for a field with this checkpoint; the field is dropped where not."""
-        reason = refusal(checkpoint.base_model, self.target, name)
-        if reason is not None:
-            self.drop(name, reason)
-        return reason is None
 
     def swap(self, name: str, given: Value, near: Value, why: str) -> Value:
         """A value that the target does not take, replaced by the nearest that it takes.

@@ -1,18 +1,30 @@
-"""OpenAI's images API: the body of ``POST /v1/images/generations``, with the fields that vLLM-Omni adds.
+"""OpenAI's images API: ``POST /v1/images/generations``, with the fields that vLLM-Omni adds.
 
 ``model, prompt, n, size, response_format`` are OpenAI's; ``negative_prompt, seed, num_inference_steps,
 guidance_scale`` stand in ``vllm_omni/entrypoints/openai/protocol/images.py``. OpenAI's own service hosts no
 model of the catalog; servers that run one serve one model each. There is no sampler, no clip skip, and a LoRA
 would have to lie on the server's disk.
+
+One request, one answer: ``{"data": [{"b64_json"} or {"url"}]}``, an error ``{"error": {"message", "code"}}``;
+the codes ``content_policy_violation`` and ``moderation_blocked`` mean the safety system. The key comes from
+``OPENAI_API_KEY``.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
+import os
 from collections.abc import Mapping
 from typing import Any
 
+import httpx
+
+from diffagent.agent.executors import Made, Price, Report
+from diffagent.agent.executors.wire import HttpExecutor, Wire, secret, words
 from diffagent.agent.targets.fitting import Fit, Resources
 from diffagent.agent.targets.target import Target
+from diffagent.data.errors import BadInput, Censored, JobFailed, Refused
 from diffagent.data.records import Card, T2ICall
 
 GUIDANCE = (0.0, 20.0)
@@ -51,4 +63,70 @@ def offers(card: Card) -> bool:
     return card.type == "Checkpoint"
 
 
-TARGET = Target(name="openai", title="OpenAI's images API", emit=emit, offers=offers)
+LONGEST = 900.0
+_BLOCKED = ("content_policy_violation", "moderation_blocked")
+
+
+def reason(response: httpx.Response) -> str | None:
+    """The error's code and message; FastAPI's ``detail`` where a server sends that."""
+    try:
+        body = response.json()
+    except ValueError:
+        return None
+    if not isinstance(body, dict):
+        return None
+    error = body.get("error", body.get("detail"))
+    if isinstance(error, dict):
+        code = f"{error['code']}: " if error.get("code") else ""
+        return words(f"{code}{error.get('message')}")
+    return words(error) if error and error != "Not Found" else None
+
+
+class OpenAIImages(HttpExecutor):
+    """One server of the API."""
+
+    def __init__(self, url: str | None = None, *, backoff: float = 0.5, timeout: float = LONGEST) -> None:
+        if url is None:
+            raise BadInput(
+                "OpenAI's own service hosts no model of the catalog: give a server with --target-url URL"
+            )
+        key = secret("OPENAI_API_KEY", url, os.environ.get("OPENAI_API_KEY"))
+        self.wire = Wire(
+            url.rstrip("/").removesuffix("/v1"),
+            remedy="give the address of a server of OpenAI's images API with --target-url",
+            headers={"Authorization": f"Bearer {key}"} if key else {},
+            key="OPENAI_API_KEY",
+            reason=reason,
+            timeout=timeout,
+            backoff=backoff,
+        )
+
+    async def price(self, request: Mapping[str, Any]) -> Price | None:
+        return None
+
+    async def image(self, request: Mapping[str, Any], report: Report) -> Made:
+        report("asked", None)
+        try:
+            answer = await self.wire.post("/v1/images/generations", dict(request))
+        except Refused as error:
+            if any(code in str(error) for code in _BLOCKED):
+                raise Censored(f"{error}: say it in other words") from None
+            raise
+        data = answer.get("data") if isinstance(answer, dict) else None
+        if not data:
+            raise JobFailed("the server returned no image: see its log")
+        if data[0].get("url"):
+            return Made(await self.wire.bytes(data[0]["url"]))
+        try:
+            return Made(base64.b64decode(data[0].get("b64_json") or "", validate=True))
+        except (binascii.Error, TypeError):
+            raise JobFailed("the server returned an image that is no base64: see its log") from None
+
+
+TARGET = Target(
+    name="openai",
+    title="OpenAI's images API",
+    emit=emit,
+    executor=OpenAIImages,
+    offers=offers,
+)

@@ -6,14 +6,21 @@ names the modules.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from diffagent.agent.executors import Executor
 from diffagent.agent.targets.fitting import Fit, Resources
+from diffagent.data.base_models import backend
 from diffagent.data.records import SIDE_STEP, Card, T2ICall
 from diffagent.data.samplers import SAMPLING_METHODS, SCHEDULERS, Sampler
+
+if TYPE_CHECKING:
+    from diffagent.agent.executors.wire import Wire
+    from diffagent.agent.installed_models import Installed
+    from diffagent.data.catalog import Catalog
 
 ALL_SAMPLERS = tuple(Sampler(method, plan) for method in SAMPLING_METHODS for plan in (None, *SCHEDULERS))
 """Every sampler that a call may name."""
@@ -24,6 +31,15 @@ Emitter = Callable[[T2ICall, Resources, Fit, Mapping[str, str]], dict[str, Any]]
 def any_card(card: Card) -> bool:
     """Offers every entry."""
     return True
+
+
+@dataclass(frozen=True)
+class ServerLists:
+    """A server's lists: ``ask`` reads them as JSON, which is kept for a while; ``understand`` turns an
+    address and them into what is installed there."""
+
+    ask: Callable[[Wire], Awaitable[dict[str, Any]]]
+    understand: Callable[[str, dict[str, Any], Catalog], Installed]
 
 
 @dataclass(frozen=True)
@@ -38,15 +54,27 @@ class Target:
         offers: whether it can run a catalog's entry, as far as the catalog tells.
         pickles: whether it runs ``.ckpt`` files.
         side_step: what an image's sides are multiples of, in pixels.
+        runs: whether it is known to run a base model; default: as the table of base models says.
+        executor: makes images at an address; None: at the usual one.
+        usual_url: where it is, unless the user says otherwise; None: there is no such place.
+        self_hosted: a server of the user's own, which is asked what it calls the call's models.
+        local: it runs in this process.
+        lists: a server's lists of models; None: it has none.
     """
 
     name: str
     title: str
     emit: Emitter
+    executor: Callable[[str | None], Executor]
     spelling: Callable[[Sampler], object | None] | None = None
     offers: Callable[[Card], bool] = any_card
     pickles: bool = False
     side_step: int = SIDE_STEP
+    runs: Callable[[str], bool] | None = None
+    usual_url: str | None = None
+    self_hosted: bool = False
+    local: bool = False
+    lists: ServerLists | None = None
 
     @cached_property
     def samplers(self) -> tuple[Sampler, ...]:
@@ -54,6 +82,14 @@ class Target:
         if self.spelling is None:
             return ALL_SAMPLERS
         return tuple(sampler for sampler in ALL_SAMPLERS if self.spelling(sampler) is not None)
+
+    def takes(self, card: Card) -> bool:
+        """Whether the target can run an entry, as far as the catalog tells."""
+        return (self.pickles or not card.is_pickle) and self.runs_base(card.base_model) and self.offers(card)
+
+    def runs_base(self, base_model: str) -> bool:
+        """Whether the target is known to run models of a base model."""
+        return self.runs(base_model) if self.runs else backend(base_model, self.name) is not None
 
     def sampler_of(self, spelling: object) -> Sampler | None:
         """Returns the sampler that the target spells so; None where a call has no name for it."""

@@ -2,7 +2,6 @@
 
 // The page asks /v1/route for a call, /v1/emit for a target's request, /v1/identify for what made images.
 
-const TARGETS = { diffagent: "Call", a1111: "A1111", comfyui: "ComfyUI", horde: "AI Horde", civitai: "Civitai", openai: "OpenAI", diffusers: "diffusers" };
 const FACTS = ["model", "type", "base_model", "size", "prompt", "negative_prompt", "sampling_method", "scheduler", "sampling_steps", "cfg_scale", "guidance", "clip_skip", "seed", "loras", "base_checkpoint", "air"];
 const state = { pictures: [], call: null, asked: 0 };
 const at = (id) => document.getElementById(id);
@@ -116,8 +115,8 @@ function showCall(call) {
   at("answer").hidden = false;
 }
 
-async function copy(target) {
-  await busily(`Writing the request for ${TARGETS[target]}…`, async (current) => {
+async function copy(target, title) {
+  await busily(`Writing the request for ${title}…`, async (current) => {
     const answer = await post("/v1/emit", { call: state.call, target, nearest: at("nearest").checked });
     if (!current()) return;
     const text = JSON.stringify(answer.request, null, 2);
@@ -125,7 +124,7 @@ async function copy(target) {
     at("not-carried").textContent = answer.not_carried.length ? `Not carried as it stands: ${answer.not_carried.join(", ")}` : "";
     try {
       await navigator.clipboard.writeText(text);
-      say(`Copied: ${TARGETS[target]}`);
+      say(`Copied: ${title}`);
     } catch {
       getSelection().selectAllChildren(at("json"));
       say("The browser does not let the page copy: the request is selected below, press Ctrl+C");
@@ -177,8 +176,6 @@ for (const kind of ["dragleave", "drop"]) {
   document.addEventListener(kind, (event) => { event.preventDefault(); at("drop").classList.remove("over"); });
 }
 document.addEventListener("drop", (event) => take([...event.dataTransfer.files]));
-for (const [target, title] of Object.entries(TARGETS)) {
-  const button = element("button", { type: "button", textContent: `Copy ${title}` });
-  button.addEventListener("click", () => copy(target));
-  at("targets").append(button);
+for (const button of at("targets").children) {
+  button.addEventListener("click", () => copy(button.value, button.title));
 }

@@ -6,7 +6,7 @@ import ipaddress
 from dataclasses import dataclass, field, replace
 
 from diffagent.agent.pmi.requirement import MOST_IMAGES
-from diffagent.agent.targets import TARGETS, check_target
+from diffagent.agent.targets import load
 from diffagent.data.errors import BadInput
 from diffagent.serving.json_bounds import JsonBounds
 from diffagent.serving.server.keys import Keys
@@ -79,11 +79,7 @@ class ServerConfig:
                     f"{origin!r} is no origin: give a scheme and a host, as in https://example.org"
                 )
         if self.target is not None:
-            check_target(self.target)
-            if self.target == "diffagent":
-                raise BadInput(
-                    f"diffagent is the call itself and makes no image: --target is {', '.join(TARGETS[1:])}"
-                )
+            load(self.target)
         elif self.target_url is not None:
             raise BadInput("--target-url is given without --target: say what kind of server that is")
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from html import escape
 from importlib.resources import files
+from itertools import starmap
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -12,6 +14,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import ValidationError
 from starlette.datastructures import UploadFile
 
+from diffagent.agent.targets import titles
 from diffagent.data.base_models import families
 from diffagent.data.errors import BadInput
 from diffagent.serving.answers import Ranked
@@ -151,4 +154,10 @@ async def page(request: Request) -> Response:
     content = (files("diffagent.serving") / "page" / name).read_bytes()
     options = "".join(f'<option value="{family}">{title}</option>' for family, title in families())
     content = content.replace(b"<!-- base models -->", options.encode())
+    content = content.replace(b"<!-- targets -->", "".join(starmap(_button, titles().items())).encode())
     return Response(content, media_type=kind, headers={"Cache-Control": "no-cache"})
+
+
+def _button(target: str, title: str) -> str:
+    title = escape(title)
+    return f'<button type="button" value="{target}" title="{title}">Copy {title}</button>'

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from diffagent.agent import generation
 from diffagent.agent.installed_models import Installed, read_installed
+from diffagent.agent.targets import load
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadInput, TargetError
 from diffagent.data.records import SIDE_MAX, SIDE_MIN, SIDE_STEP, T2ICall
@@ -62,9 +63,10 @@ class Studio:
 
     async def installed(self) -> Installed | None:
         """What the target's server has, where it is one of one's own."""
-        if self.target not in generation.USUAL_URLS:
+        target = load(self.target)
+        if not target.self_hosted:
             return None
-        url = self.config.target_url or generation.USUAL_URLS[self.target]
+        url = self.config.target_url or target.usual_url
         try:
             return await asyncio.to_thread(read_installed, self.target, url, self.catalog)
         except TargetError as error:
@@ -105,7 +107,7 @@ class Studio:
             self._busy -= 1
 
     async def _made(self, order: generation.Order, folder: Path) -> list[str]:
-        maker = generation.executor(self.target, self.config.target_url)
+        maker = load(self.target).executor(self.config.target_url)
         async with asyncio.timeout(self.config.image_deadline):
             paths = await generation.make(order, folder, self.catalog, maker)
         return [base64.b64encode(path.read_bytes()).decode("ascii") for path in paths]

@@ -10,9 +10,10 @@ from pydantic.json_schema import SkipJsonSchema
 from diffagent.agent.answer import LABELS
 from diffagent.agent.request import MAX_IMAGES
 from diffagent.agent.request import Request as AgentRequest
+from diffagent.agent.targets import TargetName
 from diffagent.data.catalog import LONGEST_NAME
 from diffagent.data.records import T2ICall
-from diffagent.serving.answers import Ranked, Target
+from diffagent.serving.answers import Ranked
 
 LONGEST_TEXT = 200_000
 """Characters of a message's text; a prompt of more than 20,000 is refused with its own words."""
@@ -75,7 +76,7 @@ class EmitRequest(Strict):
     """A call and the target whose request it becomes; nothing is chosen again."""
 
     call: T2ICall
-    target: Target
+    target: TargetName
     nearest: bool = False
 
 

@@ -13,9 +13,7 @@ from stand_ins import RuleEngine
 from target_calls import AURORA, INK_FOX, call_of, invented_catalog
 
 from diffagent.agent.agent import Agent
-from diffagent.agent.cli import TARGET_NAMES
 from diffagent.agent.fusion import Fusion
-from diffagent.agent.targets import TARGETS
 from diffagent.data.records import T2ICall
 from diffagent.serving.cli import main
 
@@ -35,10 +33,6 @@ def run(capsys: Captured, *arguments: str) -> tuple[int, str, str]:
         main(arguments)
     out, err = capsys.readouterr()
     return int(str(exit.value.code)), out, err
-
-
-def test_the_command_line_names_all_targets() -> None:
-    assert TARGET_NAMES == TARGETS
 
 
 @pytest.mark.usefixtures("agent")

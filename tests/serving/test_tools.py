@@ -5,17 +5,16 @@ from __future__ import annotations
 import base64
 import io
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 from invented_images import STYLES, picture
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from stand_ins import ByteIdentifier
 
 from diffagent.agent.agent import Agent
-from diffagent.agent.targets import TARGETS
+from diffagent.agent.targets import TARGETS, TargetName
 from diffagent.data.errors import BadImage, BadInput, UnknownModel
-from diffagent.serving.answers import Target
 from diffagent.serving.tools.example_images import MAX_BYTES, read_image
 from diffagent.serving.tools.identify import identify
 from diffagent.serving.tools.route import RouteArguments, route
@@ -26,7 +25,7 @@ PNG = b"\x89PNG\r\n\x1a\n invented"
 
 
 def test_targets_are_those_of_the_agent() -> None:
-    assert get_args(Target) == TARGETS
+    assert TypeAdapter(TargetName).json_schema()["enum"] == list(TARGETS)
 
 
 @pytest.mark.parametrize("arguments", [RouteArguments, SearchArguments])

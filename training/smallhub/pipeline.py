@@ -120,7 +120,7 @@ def pipeline_class() -> Any:
 
 
 def reader(encoder: Encoder) -> Any:
-    """Opens a folder in a precision, for :class:`diffagent.agent.executors.diffusers.LocalDiffusers`."""
+    """Opens a folder in a precision, for :class:`diffagent.agent.targets.diffusers.LocalDiffusers`."""
 
     def read(folder: Path, dtype: torch.dtype) -> Any:
         pipe = pipeline_class().from_pretrained(str(folder), torch_dtype=dtype)

@@ -109,7 +109,7 @@ class Story:
 
     def studio(self, agent: Agent) -> Studio:
         """Images by the executor for local diffusers, from the models' folders."""
-        from diffagent.agent.executors.diffusers import LocalDiffusers
+        from diffagent.agent.targets.diffusers import LocalDiffusers
         from diffagent.training.studio import Studio
 
         cards = hub.cards()

@@ -25,7 +25,8 @@ import torch  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
 from tiny_pipelines import PARTS, save_lora, save_pipeline, sha256  # noqa: E402
 
-from diffagent.agent.executors.diffusers import LocalDiffusers, device_and_dtype  # noqa: E402
+from diffagent.agent.executors.pipelines import device_and_dtype  # noqa: E402
+from diffagent.agent.targets.diffusers import LocalDiffusers  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
@@ -174,7 +175,7 @@ def test_the_emitted_script_makes_the_same_image(
 
 
 def test_large_images_decode_in_tiles(sd: Tiny, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("diffagent.agent.executors.diffusers.TILED_PIXELS", 64 * 64)
+    monkeypatch.setattr("diffagent.agent.targets.diffusers.TILED_PIXELS", 64 * 64)
     tiled: list[bool] = []
     real = diffusers.AutoencoderKL.enable_tiling
 

@@ -15,9 +15,9 @@ from target_calls import AURORA, BASALT, GRAND_XL, INK_FOX, call_of
 
 from diffagent.agent import generation
 from diffagent.agent.executors import images
-from diffagent.agent.executors.civitai import CivitaiWorkflows
-from diffagent.agent.executors.openai import OpenAIImages
 from diffagent.agent.targets import infotext
+from diffagent.agent.targets.civitai import CivitaiWorkflows
+from diffagent.agent.targets.openai import OpenAIImages
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadInput, Refused
 from diffagent.data.records import T2ICall

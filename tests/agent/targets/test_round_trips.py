@@ -12,9 +12,9 @@ from target_calls import AURORA, BASALT, CARDS, CHALK_OWL, GRAND_XL, INK_FOX, ca
 
 from diffagent.agent.targets import infotext, load
 from diffagent.agent.targets.civitai import workflow
-from diffagent.agent.targets.comfyui import read as read_graph
 from diffagent.agent.targets.emitting import emit
 from diffagent.agent.targets.fitting import Resources
+from diffagent.agent.targets.graphs import read as read_graph
 from diffagent.agent.targets.target import ALL_SAMPLERS
 from diffagent.agent.wishes import wishes
 from diffagent.data.catalog import Catalog

@@ -201,7 +201,7 @@ def test_a_line_of_a_batch_is_bounded(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [route.TargetedArguments, search.SearchArguments, identify.IdentifyArguments]
+    "arguments", [route.RouteArguments, search.SearchArguments, identify.IdentifyArguments]
 )
 def test_arguments_of_tools_are_bounded(arguments: type[BaseModel]) -> None:
     """They come as objects, so what is bounded is what is made of them: one fault a list, short texts."""

@@ -20,7 +20,7 @@ from PIL import Image
 from stand_ins import WordEncoder
 
 from diffagent.agent.executors import silent
-from diffagent.agent.executors.diffusers import LocalDiffusers
+from diffagent.agent.targets.diffusers import LocalDiffusers
 from diffagent.agent.targets.emitting import emit
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadInput

@@ -1,0 +1,181 @@
+"""Pipelines of diffusers: opened from a file or folder, given a sampler, tiles and LoRAs that fit.
+
+Only safetensors are opened. Half precision on CUDA and MPS, single on a CPU; the VAE decodes in tiles where
+memory is short.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from diffagent.data.errors import JobFailed, MissingWeights
+
+if TYPE_CHECKING:
+    import torch
+
+TILED_PIXELS = 1024 * 1024
+"""Above this the VAE decodes in tiles on any machine; below only where memory is short."""
+SHORT_MEMORY = 6 * 2**30
+"""Bytes free on a GPU, less than which the VAE decodes in tiles."""
+
+_UNREAD = {
+    r"\.dora_scale$": "a DoRA",
+    r"\.hada_": "a LoHa",
+    r"\.lokr_": "a LoKr",
+    r"\.(oft|boft)_": "an OFT",
+    r"\.on_input$": "an IA3",
+    r"\.lora_mid\.": "a LoCon with Tucker's decomposition",
+    r"\.diff(_b)?$": "a file of weights' differences",
+    r"^bundle_emb\.": "a LoRA with embeddings",
+}
+"""Marks of keys that diffusers' loader for SD and SDXL refuses or leaves out
+(``loaders/lora_pipeline.py``, ``lora_conversion_utils.py``)."""
+_DOWN = (".lora_down.weight", ".lora_A.weight", "lora.down.weight", "lora_linear_layer.down.weight")
+"""How the keys of a LoRA's first matrix end, one a layer."""
+
+
+def add_lora(pipe: Any, name: str, path: Path) -> None:
+    """Loads a LoRA as an adapter of a name; no LoRA is left where it does not fit.
+
+    Raises:
+        JobFailed: it is no LoRA, of a format that diffusers does not read, or of another base model.
+    """
+    keys = _lora_keys(path)
+    try:
+        pipe.load_lora_weights(str(path.parent), weight_name=path.name, adapter_name=name)
+    except Exception as error:  # peft's kinds, too
+        pipe.unload_lora_weights()
+        said = " ".join(str(error).split())[:200]
+        raise JobFailed(
+            f"diffusers could not put {path.name} on this checkpoint (its keys: {_some(keys)}): {said}"
+        ) from None
+    layers = sum(key.endswith(_DOWN) for key in keys)
+    there = _adapted_layers(pipe, name)
+    if there != layers:
+        pipe.unload_lora_weights()
+        raise JobFailed(
+            f"diffusers put {there} of the {layers} layers of {path.name} on this checkpoint (its keys: "
+            f"{_some(keys)}): it was made for another base model; choose another LoRA"
+        )
+
+
+def _lora_keys(path: Path) -> list[str]:
+    """The names of a LoRA's tensors.
+
+    Raises:
+        JobFailed: no safetensors file, no LoRA, or one of a format that diffusers does not read.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            keys = sorted(file.keys())
+    except SafetensorError as error:
+        raise JobFailed(f"{path.name} is no safetensors file ({error}): fetch it again") from None
+    for mark, kind in _UNREAD.items():
+        if found := [key for key in keys if re.search(mark, key)]:
+            raise JobFailed(
+                f"{path.name} is {kind} (keys such as {found[0]}), which diffusers does not read: choose "
+                "another LoRA, or a server with --target a1111 or --target comfyui"
+            )
+    if not any(key.endswith(_DOWN) for key in keys):
+        raise JobFailed(f"{path.name} is no LoRA: its keys are {_some(keys)}")
+    return keys
+
+
+def _some(keys: list[str]) -> str:
+    """A few keys, from the first to the last."""
+    shown = keys if len(keys) <= 3 else [keys[0], keys[len(keys) // 2], keys[-1]]
+    return ", ".join(shown) or "none"
+
+
+def _adapted_layers(pipe: Any, name: str) -> int:
+    """How many layers of the pipeline a LoRA's adapter has."""
+    parts = (getattr(pipe, name, None) for name in ("unet", "text_encoder", "text_encoder_2"))
+    return sum(name in getattr(module, "lora_A", ()) for part in parts if part for module in part.modules())
+
+
+@contextlib.contextmanager
+def text_model(pipe: Any) -> Iterator[None]:
+    """Gives the first text encoder the layer ``text_model`` that transformers 5.6 took away.
+
+    StableDiffusionPipeline reads it for clip skip. It may not be there while a LoRA is loaded:
+    ``_load_lora_into_text_encoder`` takes it for a sign of the older layout.
+    """
+    encoder = getattr(pipe, "text_encoder", None)
+    if encoder is None or hasattr(encoder, "text_model"):
+        yield
+        return
+    object.__setattr__(encoder, "text_model", encoder)
+    try:
+        yield
+    finally:
+        object.__delattr__(encoder, "text_model")
+
+
+def from_folder(path: Path, dtype: torch.dtype) -> Any:
+    """A folder in diffusers' layout as a pipeline."""
+    from diffusers import DiffusionPipeline
+
+    try:
+        return DiffusionPipeline.from_pretrained(str(path), torch_dtype=dtype)
+    except Exception as error:  # diffusers, transformers and safetensors each raise kinds of their own
+        said = " ".join(str(error).split())[:200]
+        raise JobFailed(f"{path} holds no pipeline of diffusers: {said}") from None
+
+
+def from_single_file(path: Path, pipeline: str, dtype: torch.dtype, config: str | None) -> Any:
+    """A single file as a pipeline."""
+    import diffusers
+
+    options = {"config": config} if config else {}
+    try:
+        return getattr(diffusers, pipeline).from_single_file(str(path), torch_dtype=dtype, **options)
+    except OSError as error:
+        raise MissingWeights(
+            f"the configuration of {pipeline} is neither cached nor on a hub that answers "
+            f"({type(error).__name__}): connect once, or copy the hub's cache here"
+        ) from None
+    except Exception as error:  # diffusers, transformers and safetensors each raise kinds of their own
+        said = " ".join(str(error).split())[:200]
+        raise JobFailed(f"{path.name} is no checkpoint that {pipeline} reads: {said}") from None
+
+
+def device_and_dtype() -> tuple[str, torch.dtype]:
+    """Where to run, and in which precision."""
+    import torch
+
+    if torch.cuda.is_available():
+        return "cuda", torch.float16
+    if torch.backends.mps.is_available():
+        return "mps", torch.float16
+    return "cpu", torch.float32
+
+
+def set_scheduler(pipe: Any, scheduler: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+    """The scheduler with the checkpoint's own noise levels and prediction type."""
+    import diffusers
+
+    kind = getattr(diffusers, scheduler["class"])
+    config = {name: value for name, value in own.items() if name not in _OF_A_SAMPLER}
+    pipe.scheduler = kind.from_config(config, **scheduler["kwargs"])
+
+
+_OF_A_SAMPLER = ("algorithm_type", "use_karras_sigmas", "skip_prk_steps", "solver_order", "final_sigmas_type")
+"""What a scheduler's configuration says of the checkpoint's own sampler, which is not the call's."""
+
+
+def set_tiling(pipe: Any, pixels: int) -> None:
+    import torch
+
+    if not hasattr(pipe, "vae"):  # it draws pixels
+        return
+    short = torch.cuda.is_available() and torch.cuda.mem_get_info()[0] < SHORT_MEMORY
+    if short or pixels > TILED_PIXELS:
+        pipe.vae.enable_tiling()
+    else:
+        pipe.vae.disable_tiling()

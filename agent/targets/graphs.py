@@ -1,0 +1,203 @@
+"""ComfyUI's graphs: a call as a graph of its core nodes, and a graph read back as a call.
+
+    CheckpointLoaderSimple → [LoraLoader]… → [CLIPSetLastLayer] → CLIPTextEncode ×2 ┐
+                           EmptyLatentImage ───────────────────────────────→ KSampler → VAEDecode → SaveImage
+
+Nodes and inputs as in ComfyUI's ``nodes.py``; a link is ``[node id, output slot]`` (``execution.py``). Clip
+skip n stops at layer −n, as A1111 counts; distilled guidance is a FluxGuidance behind the positive prompt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from diffagent.agent.targets import infotext
+from diffagent.agent.targets.fitting import Fit, Resources, file_of
+from diffagent.agent.targets.target import ALL_SAMPLERS
+from diffagent.data.base_models import backend
+from diffagent.data.catalog import Catalog
+from diffagent.data.errors import BadInput, UnknownModel
+from diffagent.data.records import Card, T2ICall
+from diffagent.data.samplers import Sampler
+
+Graph = dict[str, dict[str, Any]]
+
+PREFIX = "diffagent"
+"""What SaveImage calls its files."""
+_SAMPLERS = {
+    "Euler a": "euler_ancestral", "Euler": "euler", "LMS": "lms", "Heun": "heun", "DPM2": "dpm_2",
+    "DPM2 a": "dpm_2_ancestral", "DPM++ 2S a": "dpmpp_2s_ancestral", "DPM++ 2M": "dpmpp_2m",
+    "DPM++ SDE": "dpmpp_sde", "DPM++ 2M SDE": "dpmpp_2m_sde", "DPM fast": "dpm_fast",
+    "DPM adaptive": "dpm_adaptive", "DDIM": "ddim", "UniPC": "uni_pc", "LCM": "lcm",
+    "DPM++ 2M SDE Heun": "dpmpp_2m_sde_heun", "DPM++ 3M SDE": "dpmpp_3m_sde", "Heun++ 2": "heunpp2",
+    "IPNDM": "ipndm", "IPNDM V": "ipndm_v", "DEIS": "deis", "DDPM": "ddpm", "Res Multistep": "res_multistep",
+    "Res Multistep a": "res_multistep_ancestral", "Euler CFG++": "euler_cfg_pp",
+    "Euler a CFG++": "euler_ancestral_cfg_pp", "Gradient Estimation": "gradient_estimation",
+    "ER SDE": "er_sde", "SA Solver": "sa_solver", "Seeds 2": "seeds_2", "Seeds 3": "seeds_3",
+}  # fmt: skip
+_SCHEDULERS = {
+    "Karras": "karras", "Exponential": "exponential", "SGM Uniform": "sgm_uniform", "Simple": "simple",
+    "Beta": "beta", "Normal": "normal", "DDIM Uniform": "ddim_uniform", "KL Optimal": "kl_optimal",
+    "Linear Quadratic": "linear_quadratic",
+}  # fmt: skip
+_OWN_SCHEDULERS = {"DDIM": "ddim_uniform"}
+"""A sampler's schedule where a call names none; the others' is ``normal``."""
+
+
+def spelling(sampler: Sampler) -> tuple[str, str] | None:
+    """``sampler_name`` and ``scheduler`` of a KSampler node; a server may have fewer (older ComfyUI)."""
+    name = _SAMPLERS.get(sampler.method)
+    if sampler.scheduler is None:
+        scheduler: str | None = _OWN_SCHEDULERS.get(sampler.method, "normal")
+    else:
+        scheduler = _SCHEDULERS.get(sampler.scheduler)
+    return (name, scheduler) if name and scheduler else None
+
+
+def sampler_of(spelled: tuple[str, str]) -> Sampler | None:
+    """The sampler of a KSampler node; None where a call has no name for it."""
+    return next((sampler for sampler in ALL_SAMPLERS if spelling(sampler) == spelled), None)
+
+
+def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) -> dict[str, Any]:
+    """The graph of one image; KSampler wants a number, so a null seed is 0 and reported."""
+    spelled = spelling(fit.sampler(call.sampler))
+    assert spelled is not None
+    if call.seed is None:
+        fit.drop("seed", "KSampler needs a number: 0 stands for null")
+    nodes, loader = _BUILDERS[backend(found.checkpoint.base_model, "comfyui") or ""](call, found, names)
+    clip = ["clip", 0] if call.clip_skip is not None else [loader, 1]
+    if any(mark in text for text in (call.prompt, call.negative_prompt) for mark in ("[", "BREAK")):
+        fit.drop("prompt", "[word] and BREAK are A1111's alone; (word:1.2) is understood")
+    nodes["positive"] = _node("CLIPTextEncode", text=call.prompt, clip=clip)
+    nodes["negative"] = _node("CLIPTextEncode", text=call.negative_prompt, clip=clip)
+    if call.guidance is not None:
+        nodes["guidance"] = _node("FluxGuidance", guidance=call.guidance, conditioning=["positive", 0])
+    nodes["latent"] = _node("EmptyLatentImage", width=call.width, height=call.height, batch_size=1)
+    nodes["sampler"] = _node(
+        "KSampler",
+        seed=call.seed or 0,
+        steps=call.sampling_steps,
+        cfg=call.cfg_scale,
+        sampler_name=spelled[0],
+        scheduler=spelled[1],
+        denoise=1.0,
+        model=[loader, 0],
+        positive=["positive" if call.guidance is None else "guidance", 0],
+        negative=["negative", 0],
+        latent_image=["latent", 0],
+    )
+    nodes["image"] = _node("VAEDecode", samples=["sampler", 0], vae=["checkpoint", 2])
+    nodes["save"] = _node("SaveImage", filename_prefix=PREFIX, images=["image", 0])
+    return {"prompt": _numbered(nodes)}
+
+
+def read(graph: Mapping[str, Mapping[str, Any]], catalog: Catalog) -> T2ICall:
+    """The call that a graph of these nodes makes; its files are looked up by name.
+
+    Raises:
+        BadInput: no such graph, or a sampler that no call can name. UnknownModel: a file that the
+        catalog does not know.
+    """
+    try:
+        return _read(graph, catalog)
+    except (KeyError, TypeError, ValueError, IndexError, StopIteration) as error:
+        raise BadInput(f"no graph of one text-to-image call: {type(error).__name__} {error}") from None
+
+
+def _read(graph: Mapping[str, Mapping[str, Any]], catalog: Catalog) -> T2ICall:
+    sampler = next(node["inputs"] for node in graph.values() if node["class_type"] == "KSampler")
+    positive, guidance = graph[sampler["positive"][0]], None
+    if positive["class_type"] == "FluxGuidance":
+        guidance = positive["inputs"]["guidance"]
+        positive = graph[positive["inputs"]["conditioning"][0]]
+    negative, latent = (graph[sampler[name][0]]["inputs"] for name in ("negative", "latent_image"))
+    clip = graph[positive["inputs"]["clip"][0]]
+    clip_skip = -clip["inputs"]["stop_at_clip_layer"] if clip["class_type"] == "CLIPSetLastLayer" else None
+    loras, loader = _loras(graph, graph[sampler["model"][0]], catalog)
+    spelled = (sampler["sampler_name"], sampler["scheduler"])
+    named = sampler_of(spelled)
+    if named is None:
+        raise BadInput(f"no call can name the sampler {spelled[0]} with the schedule {spelled[1]}")
+    return infotext.as_call(
+        _by_file(loader["inputs"]["ckpt_name"], catalog),
+        loras,
+        prompt=positive["inputs"]["text"],
+        negative_prompt=negative["text"],
+        width=latent["width"],
+        height=latent["height"],
+        sampling_method=named.method,
+        scheduler=named.scheduler,
+        sampling_steps=sampler["steps"],
+        cfg_scale=sampler["cfg"],
+        guidance=guidance,
+        seed=sampler["seed"],
+        clip_skip=clip_skip,
+    )
+
+
+def _loras(
+    graph: Mapping[str, Mapping[str, Any]], node: Mapping[str, Any], catalog: Catalog
+) -> tuple[list[tuple[Card, float]], Mapping[str, Any]]:
+    """The LoRAs of a chain of loaders, in the order applied, and its beginning; ``node`` is its end."""
+    loras: list[tuple[Card, float]] = []
+    while node["class_type"] == "LoraLoader":
+        if len(loras) > len(graph):
+            raise ValueError("the chain of LoraLoader nodes is a circle")
+        inputs = node["inputs"]
+        loras.append((_by_file(inputs["lora_name"], catalog), inputs["strength_model"]))
+        node = graph[inputs["model"][0]]
+    return loras[::-1], node
+
+
+def _models(call: T2ICall, found: Resources, names: Mapping[str, str]) -> tuple[Graph, str]:
+    """The loaders, and the name of the last one."""
+    nodes: Graph = {"checkpoint": _node("CheckpointLoaderSimple", ckpt_name=file_of(found.checkpoint, names))}
+    last = "checkpoint"
+    for number, (lora, card) in enumerate(zip(call.loras, found.loras, strict=True), 1):
+        name = "lora" if len(call.loras) == 1 else f"lora {number}"
+        nodes[name] = _node(
+            "LoraLoader",
+            lora_name=file_of(card, names),
+            strength_model=lora.weight,
+            strength_clip=lora.weight,
+            model=[last, 0],
+            clip=[last, 1],
+        )
+        last = name
+    if call.clip_skip is not None:
+        nodes["clip"] = _node("CLIPSetLastLayer", stop_at_clip_layer=-call.clip_skip, clip=[last, 1])
+    return nodes, last
+
+
+_BUILDERS = {"checkpoint": _models}
+"""The loaders of a graph, by a base model's row."""
+
+
+def _by_file(name: str, catalog: Catalog) -> Card:
+    found = catalog.by_file(name)
+    if found is None:
+        raise UnknownModel(f"the graph's file {name} is not in the catalog")
+    return found
+
+
+def _node(class_type: str, **inputs: Any) -> dict[str, Any]:
+    return {"class_type": class_type, "inputs": inputs}
+
+
+def _numbered(nodes: Graph) -> Graph:
+    """The same graph with numbers for names, as ComfyUI saves them; the name stays as the title."""
+    ids = {name: str(number) for number, name in enumerate(nodes, 1)}
+
+    def linked(value: Any) -> Any:
+        return [ids[value[0]], value[1]] if isinstance(value, list) else value
+
+    return {
+        ids[name]: {
+            "class_type": node["class_type"],
+            "inputs": {key: linked(value) for key, value in node["inputs"].items()},
+            "_meta": {"title": name},
+        }
+        for name, node in nodes.items()
+    }
