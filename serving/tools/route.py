@@ -6,12 +6,12 @@ In: :class:`RouteArguments`. Out: :class:`Routed`, with the fields of ``POST /v1
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BaseModel, Field
 from pydantic.json_schema import SkipJsonSchema
 
-from diffagent.agent.request import MAX_IMAGES, Request
+from diffagent.agent.request import MAX_CHARACTERS, MAX_IMAGES, Request
 from diffagent.data.records import T2ICall
 from diffagent.serving.answers import Ranked
 from diffagent.serving.tools.example_images import read_image
@@ -33,8 +33,11 @@ class RouteArguments(Request):
     :meth:`~diffagent.agent.request.Request.parse`.
     """
 
-    prompt: str = Field(description=Request.model_fields["prompt"].description)
-    images: tuple[str, ...] = Field(
+    prompt: str = Field(max_length=MAX_CHARACTERS, description=Request.model_fields["prompt"].description)
+    negative_prompt: str = Field(
+        "", max_length=MAX_CHARACTERS, description=Request.model_fields["negative_prompt"].description
+    )
+    images: Annotated[tuple[str, ...], Field(fail_fast=True)] = Field(
         (),
         max_length=MAX_IMAGES,
         description="Example images, 1 to 6: each the path of a local file or a data URL. No other URL is "
