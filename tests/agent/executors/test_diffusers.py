@@ -128,6 +128,34 @@ def test_every_part_of_a_lora_changes_the_image(part: str, tiny: Tiny, tmp_path:
     assert len({without, half, full}) == 3
 
 
+def test_two_loras_add_up(sd: Tiny, tmp_path: Path) -> None:
+    """A LoRA of the UNet and one of the text encoder are together the one that has both."""
+    parts = {f"part {part}": save_lora(tmp_path, False, (part,), f"{part}.safetensors") for part in PARTS[:2]}
+
+    async def run() -> list[bytes]:
+        async with LocalDiffusers(files={**sd.files, **parts}, config=sd.config) as maker:
+            request = emit(sd.call(lora=True, weight=0.5), "diffusers", sd.catalog).request
+            split = {**request, "loras": [{"air": air, "weight": 0.5} for air in parts]}
+            uneven = {**request, "loras": [{"air": air, "weight": n / 2} for n, air in enumerate(parts)]}
+            return [(await maker.image(one, silent)).data for one in (request, split, uneven)]
+
+    whole, together, half = (images.decode(data).tobytes() for data in asyncio.run(run()))
+    assert distance(whole, together) <= 2
+    assert distance(whole, half) > 2
+
+
+def test_a_schedule_is_of_one_image_alone(sd: Tiny) -> None:
+    async def run() -> list[bytes]:
+        calls = [sd.call(sampler=name) for name in ("Euler", "Euler SGM Uniform", "Euler")]
+        async with LocalDiffusers(files=sd.files, config=sd.config) as maker:
+            requests = [emit(call, "diffusers", sd.catalog).request for call in calls]
+            return [(await maker.image(request, silent)).data for request in requests]
+
+    plain, trailing, again = asyncio.run(run())
+    assert plain == again
+    assert plain != trailing
+
+
 def test_one_executor_makes_images_with_and_without_a_lora(tiny: Tiny) -> None:
     """Clip skip and LoRA touch the same text encoder, which stays loaded between images."""
 
@@ -175,7 +203,7 @@ def test_the_emitted_script_makes_the_same_image(
 
 
 def test_large_images_decode_in_tiles(sd: Tiny, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("diffagent.agent.targets.diffusers.TILED_PIXELS", 64 * 64)
+    monkeypatch.setattr("diffagent.agent.executors.pipelines.TILED_PIXELS", 64 * 64)
     tiled: list[bool] = []
     real = diffusers.AutoencoderKL.enable_tiling
 
