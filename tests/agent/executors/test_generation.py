@@ -216,6 +216,12 @@ def test_old_a1111_has_the_schedule_in_the_samplers_name(catalog: Catalog, tmp_p
     sent = next(body for body in server.bodies if body)
     assert sent["sampler_name"] == "DPM++ 2M Karras"
     assert "scheduler" not in sent
+    server = FakeA1111()
+    server.schedules, server.samplers = None, ("DPM++ 2M SDE", "DPM++ 2M SDE Exponential")
+    make("a1111", server, tmp_path, catalog, call=call_of(AURORA, sampler="DPM++ 2M SDE Exponential"))
+    assert next(body for body in server.bodies if body)["sampler_name"] == "DPM++ 2M SDE Exponential"
+    with pytest.raises(Refused, match=r"no sampler 'DPM.. 2M SDE Beta'"):
+        make("a1111", server, tmp_path, catalog, call=call_of(AURORA, sampler="DPM++ 2M SDE Beta"))
 
 
 @pytest.mark.parametrize(
@@ -240,7 +246,7 @@ def test_what_a_server_lacks_is_refused_before_it_is_replaced(
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"target": "diffagent"}, "execute it with --target"),
+        ({"target": "diffagent"}, "makes no image: --target is a1111"),
         ({"seeds": ()}, "0 images"),
         ({"seeds": tuple(range(65))}, "65 images"),
         ({"seeds": (-1,)}, "seed -1"),
