@@ -22,11 +22,12 @@ import numpy.typing as npt
 
 from diffagent.agent import answer
 from diffagent.agent.answer import LABELS, expand, question, read
+from diffagent.agent.choosing import Reading, Shelf, is_pasted
 from diffagent.agent.eligible import ANY, Eligible
 from diffagent.agent.enhance import enhance as enriched
 from diffagent.agent.fusion import Fusion
 from diffagent.agent.pmi.requirement import missing
-from diffagent.agent.prefilter import Candidate, Prefilter, Ranker, read_matcher
+from diffagent.agent.prefilter import Candidate, Prefilter, Ranker, best_candidates, read_matcher
 from diffagent.agent.request import Request, RequestOptions, clean
 from diffagent.agent.scope import Scope
 from diffagent.agent.settings import by_family, settings
@@ -111,6 +112,11 @@ class Agent:
     def standing(self) -> Mapping[str, Standing]:
         """AIR → how the community stands to it, of every entry."""
         return standings(self.prefilter.cards)
+
+    @cached_property
+    def shelf(self) -> Shelf:
+        """The catalog's entries by what they are for."""
+        return Shelf(self.prefilter.cards)
 
     def liked(self, candidates: Sequence[Candidate]) -> list[float]:
         """The mean standing of each candidate, as :meth:`Fusion.fuse` takes it."""
@@ -269,8 +275,8 @@ class Agent:
     def finish(self, pending: Pending, ranked: Sequence[Candidate], text: str) -> Decision:
         """The decision of a written answer."""
         _, fields = read(text)
-        card, scope = ranked[0].card, pending.scope
-        base = self.eligible.base_checkpoint(card, scope) if card.type == "LoRA" else None
+        card = ranked[0].card
+        base = self.base_checkpoint(card, pending) if card.type == "LoRA" else None
         call = expand(fields, card, pending.wished, base_checkpoint=base)
         done = time.perf_counter()
         timings = {
@@ -279,6 +285,15 @@ class Agent:
             "total": 1e3 * (done - pending.started),
         }
         return Decision(call, tuple(ranked), timings, pending.seen, pending.request.n, pending.notes)
+
+    def base_checkpoint(self, card: Card, pending: Pending) -> str:
+        """The AIR of the checkpoint that a LoRA runs on: the one that suits it and the request."""
+        if self.shelf.is_read:
+            allowed = self.eligible.carriers(card, pending.scope)
+            carrier = self.shelf.carrier(card, Reading.of(pending.wished.prompt), allowed)
+            if carrier is not None:
+                return carrier.air
+        return self.eligible.base_checkpoint(card, pending.scope)
 
     def identify(self, images: Sequence[Any]) -> Identification:
         """The catalog's models by how probably they made 1 to 6 example images.
@@ -306,13 +321,18 @@ class Agent:
         Where it holds none they come from ``scope``, which the prompt's words do not narrow. With example
         images the candidates are models with image specifications, ranked by both.
         """
-        requirement = self.prefilter.require(wished.prompt, wished.negative_prompt)
         allow = self.eligible.mask(asked)
         evidence = None if seen is None else self._evidence(seen)
         if evidence is not None:
             allow = allow & np.isfinite(evidence)
         is_narrow = bool(allow.any())
         allow = allow if is_narrow else self.eligible.mask(scope)
+        if self.shelf.is_read and seen is None and not is_pasted(wished.prompt):
+            logits = self.shelf.scores(Reading.of(wished.prompt))
+            return best_candidates(self.prefilter.cards, logits, allow, k), is_narrow
+        if self.shelf.is_read:
+            allow = allow & self.shelf.choosable if (allow & self.shelf.choosable).any() else allow
+        requirement = self.prefilter.require(wished.prompt, wished.negative_prompt)
         return self.prefilter.rank(requirement, k, allow, evidence), is_narrow
 
     def _evidence(self, seen: Identification) -> npt.NDArray[np.float64]:

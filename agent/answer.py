@@ -191,7 +191,7 @@ def expand(
         sampling_steps=fields["sampling_steps"],
         cfg_scale=fields["cfg_scale"],
         model_description=card.description,
-        prompt=ready(wishes.prompt, card.trigger_words),
+        prompt=ready(wishes.prompt, card.needed_words),
         negative_prompt=strip_lora_tags(wishes.negative_prompt),
         clip_skip=wishes.clip_skip or clip_skip(card),
         seed=wishes.seed,
@@ -203,7 +203,7 @@ def expand(
 
 def _lora(card: Card) -> Lora:
     """The card's LoRA with the weight that it is most used with."""
-    return Lora(model=card.name, air=card.air, weight=lora_weight(card), trigger_words=card.trigger_words)
+    return Lora(model=card.name, air=card.air, weight=lora_weight(card), trigger_words=card.needed_words)
 
 
 def ready(prompt: str, trigger_words: Sequence[str]) -> str:

@@ -66,6 +66,14 @@ class Eligible:
             )
         return usual.air
 
+    def carriers(self, card: Card, scope: Scope = ANY) -> list[Card]:
+        """The checkpoints that a LoRA may run on in a scope: those of its own base model that are there."""
+        return [
+            base
+            for base in self._checkpoints.values()
+            if lora_fit(lora=card.base_model, checkpoint=base.base_model) and _may_carry(base, scope)
+        ]
+
     def most_used(self, base_model: str, scope: Scope = ANY) -> Card | None:
         """Of the checkpoints that run a base model's LoRAs, wholly rather than in part, the one that carries
         most LoRA images, then the most downloaded one."""

@@ -150,19 +150,32 @@ class Prefilter:
         logits = self.scores(requirement).astype(np.float64)
         if evidence is not None:
             logits += evidence
-        if allow is not None:
-            logits[~allow] = -np.inf
-        if not np.isfinite(logits).any():
-            raise BadInput(
-                "no model of the catalog passes these filters: loosen --base-model, --type or --commercial"
-            )
-        order = np.argsort(-logits, kind="stable")[:k]
-        total = np.logaddexp.reduce(logits)
-        return [Candidate(self.cards[i], float(logits[i] - total)) for i in order if np.isfinite(logits[i])]
+        return best_candidates(self.cards, logits, allow, k)
 
     def allowing(self, keep: Callable[[Card], bool]) -> npt.NDArray[np.bool_]:
         """The mask of cards that pass a filter: booleans [M]."""
         return np.fromiter((keep(card) for card in self.cards), bool, len(self.cards))
+
+
+def best_candidates(
+    cards: Sequence[Card],
+    logits: npt.NDArray[np.float64],
+    allow: npt.NDArray[np.bool_] | None,
+    k: int,
+) -> list[Candidate]:
+    """The k entries of the highest logits [M] among the allowed ones, with log-probabilities over those.
+
+    Raises:
+        BadInput: nothing is allowed.
+    """
+    logits = logits if allow is None else np.where(allow, logits, -np.inf)
+    if not np.isfinite(logits).any():
+        raise BadInput(
+            "no model of the catalog passes these filters: loosen --base-model, --type or --commercial"
+        )
+    order = np.argsort(-logits, kind="stable")[:k]
+    total = np.logaddexp.reduce(logits)
+    return [Candidate(cards[i], float(logits[i] - total)) for i in order if np.isfinite(logits[i])]
 
 
 @cache

@@ -21,7 +21,7 @@ from diffagent.agent.wishes import Wishes, overridden, wishes
 from diffagent.data.base_models import USUAL, examples
 from diffagent.data.errors import BadInput, BadPrompt
 from diffagent.data.prompts import strip_lora_tags
-from diffagent.data.records import SIDE_MAX, SIDE_MIN, ModelType, legal_side
+from diffagent.data.records import SEED_MAX, SIDE_MAX, SIDE_MIN, ModelType, legal_side
 
 if TYPE_CHECKING:
     from diffagent.agent.installed_models import Installed
@@ -34,7 +34,6 @@ MAX_CANDIDATES = 52
 """A letter a candidate."""
 MAX_IMAGES = 6
 MAX_PICTURES = 100
-SEED_MAX = 2**32 - 1
 
 
 def clean(text: Any, *, optional: bool = False) -> str:

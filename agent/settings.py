@@ -81,10 +81,11 @@ def _with_defaults(usual: Usage, base_model: str) -> Usage:
 
 
 def lora_weight(card: Card) -> float:
-    """The weight that a LoRA is most used with, 0.8 where nobody said; from −2 to 2."""
-    usage = {
-        value: n for key, n in card.usage.lora_weight.items() if -2 <= (value := float(key)) <= 2 and value
-    }
+    """The weight that a LoRA is most used with, 0.8 where nobody said; from 0.1 to 2.
+
+    Who sets less shows what happens without the LoRA, or the contrary of what it is for.
+    """
+    usage = {value: n for key, n in card.usage.lora_weight.items() if 0.1 <= (value := float(key)) <= 2}
     return max(usage, key=lambda value: (usage[value], -abs(value - 0.8)), default=0.8)
 
 

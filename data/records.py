@@ -282,6 +282,11 @@ class Card:
     """What the model is for; None where nobody has read it."""
 
     @property
+    def needed_words(self) -> tuple[str, ...]:
+        """The trigger words that a prompt needs, by the attributes, or else by the uploader's list."""
+        return self.trigger_words if self.attributes is None else self.attributes.needed
+
+    @property
     def all_words(self) -> tuple[str, ...]:
         """The trigger words, needed and optional."""
         return (*self.trigger_words, *self.optional_words)

@@ -56,7 +56,7 @@ def test_every_option_is_described_on_the_command_line() -> None:
         ({"k": 0}, "k is 0"),
         ({"k": 53}, "k is 53"),
         ({"seed": -1}, "seed is -1"),
-        ({"seed": 2**32}, "seed is 4294967296"),
+        ({"seed": 2**64}, "seed is 18446744073709551616"),
         ({"width": 513}, "the nearest is 512"),
         ({"sampling_steps": 0}, "sampling_steps is 0"),
         ({"cfg_scale": float("nan")}, "cfg_scale is nan"),

@@ -110,7 +110,7 @@ def test_a_shape_that_nobody_uses_gets_the_usual_area() -> None:
 def test_the_weight_a_lora_is_used_with_most() -> None:
     assert lora_weight(card(lora_weight={0.7: 3, 1.0: 2})) == 0.7
     assert lora_weight(card(lora_weight={0.5: 2, 1.0: 2, 0.9: 2})) == 0.9  # nearest to 0.8 of equals
-    assert lora_weight(card(lora_weight={5.0: 9, 0.0: 9, -1.5: 1})) == -1.5
+    assert lora_weight(card(lora_weight={5.0: 9, 0.0: 9, -1.5: 9, 0.05: 9, 0.6: 1})) == 0.6
     assert lora_weight(card()) == 0.8
 
 
