@@ -329,9 +329,10 @@ class Agent:
         allow = allow if is_narrow else self.eligible.mask(scope)
         if self.shelf.is_read and seen is None and not is_pasted(wished.prompt):
             logits = self.shelf.scores(Reading.of(wished.prompt))
-            return best_candidates(self.prefilter.cards, logits, allow, k), is_narrow
-        if self.shelf.is_read:
-            allow = allow & self.shelf.choosable if (allow & self.shelf.choosable).any() else allow
+            if np.isfinite(logits[allow]).any():
+                return best_candidates(self.prefilter.cards, logits, allow, k), is_narrow
+        if self.shelf.is_read and (allow & self.shelf.choosable).any():
+            allow = allow & self.shelf.choosable
         requirement = self.prefilter.require(wished.prompt, wished.negative_prompt)
         return self.prefilter.rank(requirement, k, allow, evidence), is_narrow
 

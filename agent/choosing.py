@@ -265,12 +265,6 @@ class Shelf:
                 return 0.0
             unlike = bool(reading.named) and not set(reading.named) & set(purpose.media[:2])
             return evidence - 0.7 * unlike
-        if (
-            whole
-            and len(phrase.core) > 1
-            and _runs(phrase.core, [w for w in reading.words if w in phrase.core])
-        ):
-            return 1.2 + 0.15 * len(phrase.core)
         return 1.5 if whole and rare else 0.0
 
     def scores(self, reading: Reading) -> Floats:

@@ -160,9 +160,7 @@ def test_changing_only_the_language_models_logits_changes_the_call(real_agent: A
             Request.from_prompt(CORGI)
         )
 
-    requirement = real_agent.prefilter.require(CORGI)
-    scope = real_agent.prefilter.allowing(lambda card: not card.is_pickle)
-    offered = real_agent.prefilter.rank(requirement, 16, scope)
+    offered = real_agent.prepare(Request.from_prompt(CORGI)).candidates
     for letter, place in (("C", 2), ("E", 4)):
         moved = decide(letter, 200.0)
         assert moved.call.model == offered[place].card.name

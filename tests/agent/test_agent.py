@@ -102,7 +102,7 @@ def test_prompts_that_say_nothing_or_too_much_are_refused(make_agent: MakeAgent,
 
 def test_out_of_range_options_are_refused(make_agent: MakeAgent) -> None:
     agent = make_agent()
-    for options in ({"k": 0}, {"k": 53}, {"seed": -1}, {"seed": 2**32}, {"images": [b"png"]}):
+    for options in ({"k": 0}, {"k": 53}, {"seed": -1}, {"seed": 2**64}, {"images": [b"png"]}):
         with pytest.raises(BadInput):
             agent.call("a dog", **options)
     with pytest.raises(UnknownModel, match="Tiny Pixels"):
