@@ -66,7 +66,7 @@ def stem(word: str) -> str:
     """A word in lower case without a plural's ending."""
     word = word.casefold().replace("’", "'").removesuffix("'s")
     for ending, singular in (("ies", "y"), ("sses", "ss"), ("ches", "ch"), ("shes", "sh"), ("xes", "x")):
-        if word.endswith(ending) and len(word) > len(ending) + 2:
+        if word.endswith(ending) and len(word) > len(ending) + 1:
             return word[: -len(ending)] + singular
     if word.endswith("s") and len(word) > 3 and not word.endswith(("ss", "us", "is")):
         return word[:-1]

@@ -1,0 +1,138 @@
+"""Choosing by what models are for, on an invented catalog."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from diffagent.agent.choosing import GATE, Reading, Shelf, is_pasted, stem
+from diffagent.data.attributes import Attributes
+from diffagent.data.errors import BadInput
+from diffagent.data.media import kinship, named_media
+from diffagent.data.records import Card, Stats
+
+
+def card(number: int, name: str, kind: Any = "Checkpoint", description: str = "", **purpose: Any) -> Card:
+    fields = {"role": "general", "media": ["photo"], "breadth": "broad", **purpose}
+    return Card(
+        name=name,
+        type=kind,
+        base_model="SD 1.5",
+        air=f"urn:air:sd1:{kind.casefold()}:civitai:{number}@{number}",
+        stats=Stats(downloads=1000),
+        description=description or f"Makes pictures of a fox at night, said of {name} here.",
+        attributes=Attributes.parse(fields),
+    )
+
+
+CARDS = [
+    card(1, "Plain Camera", renown=3),
+    card(2, "Glamour", people="young women", renown=3),
+    card(3, "Brushes", media=["digital painting", "illustration"], renown=3),
+    card(4, "Flat Anime", media=["anime", "illustration"], renown=3),
+    card(5, "Sprites", role="style", media=["pixel art"], subjects=["pixel art scenes"], renown=2),
+    card(6, "Zorblax", "LoRA", "The hero Zorblax of an old game, in armour.", role="character",
+         media=["anime"], subjects=["zorblax", "star harbour", "armoured hero"], breadth="narrow"),
+    card(7, "Night Fox", "LoRA", role="object", media=["photo"], subjects=["fox", "night"], breadth="narrow"),
+    card(8, "Washes", "LoRA", role="style", media=["watercolor"], subjects=["watercolor", "landscapes"],
+         needed=["wshs"], carrier="Brushes"),
+    card(9, "Hand Fixer", "LoRA", role="tool", media=["any"], subjects=["hands", "zorblax"]),
+    card(10, "Somebody", "LoRA", role="character", media=["photo"], subjects=["zorblax"],
+         caution=["real person"]),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def shelf() -> Shelf:
+    return Shelf(CARDS)
+
+
+def chosen(shelf: Shelf, prompt: str) -> str:
+    return CARDS[int(np.argmax(shelf.scores(Reading.of(prompt))))].name
+
+
+@pytest.mark.parametrize(
+    ("prompt", "name"),
+    [
+        ("a fox at night", "Plain Camera"),  # ordinary words name no LoRA
+        ("two mugs of tea on a desk", "Plain Camera"),
+        ("an old woman feeding sparrows", "Plain Camera"),
+        ("a wizard in a library", "Brushes"),
+        ("masterpiece, best quality, 1girl, umbrella", "Flat Anime"),
+        ("tiny ramen shop, pixel art", "Sprites"),
+        ("a village in watercolor", "Washes"),
+        ("Zorblax reading a book", "Zorblax"),
+    ],
+)
+def test_what_a_person_would_choose(shelf: Shelf, prompt: str, name: str) -> None:
+    assert chosen(shelf, prompt) == name
+
+
+def test_tools_and_real_persons_are_never_chosen(shelf: Shelf) -> None:
+    scores = shelf.scores(Reading.of("zorblax hands"))
+    assert not np.isfinite(scores[[8, 9]]).any()
+
+
+def test_a_lora_runs_on_what_its_author_made_it_for(shelf: Shelf) -> None:
+    reading = Reading.of("a village in watercolor")
+    carrier = shelf.carrier(CARDS[7], reading, CARDS[:5])
+    assert carrier is not None
+    assert carrier.name == "Brushes"
+    anime = shelf.carrier(CARDS[5], Reading.of("zorblax at sea"), CARDS[:5])
+    assert anime is not None
+    assert anime.name == "Flat Anime"
+    assert shelf.carrier(CARDS[5], reading, []) is None
+
+
+def test_names_are_told_from_ordinary_words_by_their_spelling(shelf: Shelf) -> None:
+    assert shelf.is_ordinary("fox")
+    assert not shelf.is_ordinary("zorblax")
+    assert shelf.lora_scores(Reading.of("a fox at night"))[6] < GATE
+
+
+@pytest.mark.parametrize(
+    ("text", "media"),
+    [
+        ("a fox as a linocut print", ["woodcut"]),
+        ("pixel art illustration of a hut", ["pixel art", "illustration"]),
+        ("acuarela de un pueblo", ["watercolor"]),
+        ("a woman in a blue coat", []),
+        ("coloring page of a dragon", ["line art"]),
+    ],
+)
+def test_media_are_heard(text: str, media: list[str]) -> None:
+    assert [mention.medium for mention in named_media(text)] == media
+
+
+def test_kinship_is_whole_with_itself_and_none_with_strangers() -> None:
+    assert kinship("watercolor", "watercolor") == 1.0
+    assert kinship("photo", "anime") == 0.0
+    assert 0 < kinship("analog photo", "photo") < 1
+
+
+def test_words_are_stemmed() -> None:
+    assert [stem(word) for word in ("Foxes", "berries", "glass", "cat's", "bus", "dogs")] == [
+        "fox", "berry", "glass", "cat", "bus", "dog",
+    ]  # fmt: skip
+
+
+def test_pasted_tags_are_told_from_sentences() -> None:
+    assert is_pasted("masterpiece, 1girl, solo, red hair, smile, outdoors")
+    assert not is_pasted("a fox, a hare and a badger have tea, all in one long and winding sentence, at noon")
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({"role": "general"}, "media"),
+        ({"role": "hero", "media": ["photo"]}, "role"),
+        ({"role": "style", "media": ["crayon"]}, "media"),
+        ({"role": "style", "media": ["photo"], "renown": 4}, "renown"),
+        ({"role": "style", "media": ["photo"], "mood": "dark"}, "mood"),
+    ],
+)
+def test_attributes_outside_the_vocabulary_are_refused(fields: dict[str, Any], says: str) -> None:
+    with pytest.raises(BadInput, match=says):
+        Attributes.parse(fields)
