@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, Unpack
@@ -23,6 +23,7 @@ import numpy.typing as npt
 from diffagent.agent import answer
 from diffagent.agent.answer import LABELS, expand, question, read
 from diffagent.agent.choosing import Reading, Shelf, is_pasted
+from diffagent.agent.decision import Decision, Pending
 from diffagent.agent.eligible import ANY, Eligible
 from diffagent.agent.enhance import enhance as enriched
 from diffagent.agent.fusion import Fusion
@@ -44,58 +45,9 @@ from diffagent.data.records import Card, T2ICall, Usage
 if TYPE_CHECKING:
     from diffagent.agent.engines import Engine, Prompt
     from diffagent.agent.grammar import Grammar
-    from diffagent.agent.installed_models import Installed
     from diffagent.agent.pmi.identifier import Identification, Identifier
+    from diffagent.agent.targets.installed import Installed
     from diffagent.data.catalog import Catalog
-
-
-@dataclass(frozen=True)
-class Decision:
-    """A call with what led to it: candidates by fused score (natural-log probability), best first."""
-
-    call: T2ICall
-    candidates: tuple[Candidate, ...]
-    timings_ms: dict[str, float] = field(default_factory=dict)
-    identified: Identification | None = None
-    """What the example images alone say, where there are any."""
-    n: int = 1
-    """How many pictures were asked for."""
-    notes: tuple[str, ...] = ()
-    """What could not be had or was changed, in words."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """As ``--explain`` prints it."""
-        seen = {"unsure": self.identified.unsure} if self.identified else {}
-        return {
-            "call": self.call.model_dump(),
-            "n": self.n,
-            "notes": list(self.notes),
-            **seen,
-            "candidates": [
-                {"model": one.card.name, "air": one.card.air, "score": round(one.score, 4)}
-                for one in self.candidates
-            ],
-            "timings_ms": {name: round(value, 1) for name, value in self.timings_ms.items()},
-        }
-
-
-@dataclass(frozen=True)
-class Pending:
-    """A request between the prefilter and the language model; times in seconds of the process's clock."""
-
-    request: Request
-    wished: Wishes
-    scope: Scope
-    candidates: tuple[Candidate, ...]
-    notes: tuple[str, ...]
-    started: float
-    prefiltered: float
-    seen: Identification | None = None
-
-    @property
-    def labels(self) -> list[str]:
-        """A letter a candidate."""
-        return list(LABELS[: len(self.candidates)])
 
 
 class Agent:
@@ -141,7 +93,7 @@ class Agent:
         Raises:
             BadCatalog: the catalog cannot be read. MissingWeights: the weights can be found nowhere.
         """
-        from diffagent.agent.engines import load_engine
+        from diffagent.agent.engines.loading import load_engine
         from diffagent.data.catalog import Catalog, default_catalog
         from diffagent.data.text_encoder import TextEncoder
 

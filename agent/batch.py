@@ -8,21 +8,40 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from diffagent.agent.engines import BatchEngine, Choice, Writing
 from diffagent.agent.request import Request
 from diffagent.data.errors import DiffAgentError, EngineGone
 
 if TYPE_CHECKING:
-    from diffagent.agent.agent import Agent, Decision, Pending
+    from diffagent.agent.decision import Decision, Pending
+    from diffagent.agent.engines import Engine
 
 T = TypeVar("T")
+
+
+class Decider(Protocol):
+    """An agent's steps from a request to a decision."""
+
+    engine: Engine
+
+    def decide(self, request: Request) -> Decision: ...
+
+    def prepare(self, request: Request) -> Pending: ...
+
+    def opening(self, pending: Pending) -> Any: ...
+
+    def picked(self, pending: Pending, llm: Any, legal: Any, draft: str) -> Any: ...
+
+    def finish(self, pending: Pending, ranked: Any, text: str) -> Decision: ...
+
+
 Asked = Request | Mapping[str, Any]
 """A request, or its options by name."""
 
 
-def decide_many(agent: Agent, requests: Sequence[Asked]) -> list[Decision | DiffAgentError]:
+def decide_many(agent: Decider, requests: Sequence[Asked]) -> list[Decision | DiffAgentError]:
     """:meth:`Agent.decide` for each request; see :meth:`Agent.decide_many`."""
     engine = agent.engine
     if not isinstance(engine, BatchEngine):
@@ -33,11 +52,11 @@ def decide_many(agent: Agent, requests: Sequence[Asked]) -> list[Decision | Diff
     return found
 
 
-def _decided(agent: Agent, asked: Asked) -> Decision:
+def _decided(agent: Decider, asked: Asked) -> Decision:
     return agent.decide(_parsed(asked))
 
 
-def _prepared(agent: Agent, asked: Asked) -> Pending:
+def _prepared(agent: Decider, asked: Asked) -> Pending:
     return agent.prepare(_parsed(asked))
 
 
@@ -56,7 +75,7 @@ def attempt(make: Callable[[], T]) -> T | DiffAgentError:
 
 
 def _together(
-    agent: Agent, engine: BatchEngine, requests: Sequence[Asked]
+    agent: Decider, engine: BatchEngine, requests: Sequence[Asked]
 ) -> list[Decision | DiffAgentError]:
     found: list[Any] = [attempt(partial(_prepared, agent, one)) for one in requests]
     live = {place: one for place, one in enumerate(found) if not isinstance(one, DiffAgentError)}
@@ -74,5 +93,5 @@ def _together(
     return found
 
 
-def _finished(agent: Agent, pending: Any, ranked: Any, text: str | DiffAgentError) -> Any:
+def _finished(agent: Decider, pending: Any, ranked: Any, text: str | DiffAgentError) -> Any:
     return text if isinstance(text, DiffAgentError) else attempt(lambda: agent.finish(pending, ranked, text))

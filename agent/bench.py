@@ -38,7 +38,8 @@ PROMPTS = (
 
 COLD = "import sys; from diffagent.serving.cli import main; main(sys.argv[1:])"
 BARE = (
-    "import torch; from diffagent.agent.engines import Prompt, load_engine; "
+    "import torch; from diffagent.agent.engines import Prompt; "
+    "from diffagent.agent.engines.loading import load_engine; "
     "load_engine().choose(Prompt('Answer.', 'A or B?'), ['A', 'B'])"
 )
 Progress = Callable[[Iterable[Any]], Iterable[Any]]

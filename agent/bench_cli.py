@@ -48,7 +48,7 @@ def throughput(rows: int, catalog: str | None, engine: str, llm: str | None, as_
     from tqdm import tqdm
 
     from diffagent.agent.agent import Agent
-    from diffagent.agent.engines import load_engine
+    from diffagent.agent.engines.loading import load_engine
     from diffagent.agent.throughput import prompts
     from diffagent.agent.throughput import throughput as measure
 

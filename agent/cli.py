@@ -12,7 +12,7 @@ import click
 from diffagent.agent.request_options import request_options
 
 if TYPE_CHECKING:
-    from diffagent.agent.agent import Decision
+    from diffagent.agent.decision import Decision
     from diffagent.agent.targets.fitting import Emitted
 
 

@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diffagent.agent.executors import Executor, Price, Report, images, silent
-from diffagent.agent.installed_models import Installed, read_installed
+from diffagent.agent.installed_models import read_installed
 from diffagent.agent.targets import infotext, load
 from diffagent.agent.targets.emitting import emit
 from diffagent.agent.targets.fitting import Emitted, Resources
+from diffagent.agent.targets.installed import Installed
 from diffagent.agent.targets.target import Target
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadInput, TargetError, Unreachable

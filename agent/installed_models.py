@@ -12,19 +12,17 @@ import asyncio
 import hashlib
 import json
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 from diffagent.agent.executors.images import replace_file
 from diffagent.agent.executors.wire import Wire
 from diffagent.agent.targets import ITSELF, TABLE, load
-from diffagent.agent.targets.fitting import Resources
+from diffagent.agent.targets.installed import Installed
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadInput, Unreachable
 from diffagent.data.records import Card
-from diffagent.data.samplers import Sampler
 from diffagent.data.weights import home
 
 LIFETIME = 600.0
@@ -33,47 +31,6 @@ BACKOFF = 0.5
 """The first wait after a fault, in seconds."""
 
 Lists = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Installed:
-    """``names``: AIR → what the server calls the model; ``unknown``: its models that the catalog lacks.
-
-    ``ambiguous``: AIR → the files there that have the model's name, where no hash tells which it is.
-    """
-
-    target: str
-    url: str
-    names: Mapping[str, str]
-    samplers: tuple[Sampler, ...] | None = None
-    unknown: tuple[str, ...] = ()
-    ambiguous: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-
-    def check_unambiguous(self, resources: Resources) -> None:
-        """Refuses a model whose name several files have.
-
-        Raises:
-            BadInput: it names them.
-        """
-        for card in resources.cards:
-            if files := self.ambiguous.get(card.air):
-                raise BadInput(
-                    f"{self.url} has {len(files)} files by the name of {card.name} and does not say which it "
-                    f"is ({', '.join(files)}): give the others another name"
-                )
-
-    def check_present(self, resources: Resources) -> None:
-        """Refuses a model that is not there, even where another file has its name.
-
-        Raises:
-            BadInput: it names the model.
-        """
-        for card in resources.cards:
-            if card.air not in self.names:
-                raise BadInput(
-                    f"{self.url} does not have {card.name} ({card.file_name or card.air}): put the file "
-                    "there, or choose among what it has with diffagent call --installed"
-                )
 
 
 def read_installed(

@@ -24,7 +24,7 @@ from diffagent.data.prompts import strip_lora_tags
 from diffagent.data.records import SEED_MAX, SIDE_MAX, SIDE_MIN, ModelType, legal_side
 
 if TYPE_CHECKING:
-    from diffagent.agent.installed_models import Installed
+    from diffagent.agent.targets.installed import Installed
 
 MAX_CHARACTERS = 20_000
 """The longest prompt that is routed; text encoders of T2I models read the first few hundred words."""

@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import re
 
-from diffagent.agent.engines import Engine, Prompt, load_engine
+from diffagent.agent.engines import Engine, Prompt
+from diffagent.agent.engines.loading import load_engine
 from diffagent.agent.grammar import Grammar, Slot
 from diffagent.data.base_models import USUAL
 from diffagent.data.errors import EngineError

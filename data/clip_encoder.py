@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from diffagent.data.errors import MissingWeights
-from diffagent.data.image_encoder import Features
+from diffagent.data.features import Features
 from diffagent.data.weights import resolve
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ transformers' takes its place by name.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 from diffagent.data.errors import MissingWeights
+from diffagent.data.features import Features
 from diffagent.data.weights import DEFAULT_IMAGE_ENCODER, resolve
 
 if TYPE_CHECKING:
@@ -27,30 +27,6 @@ if TYPE_CHECKING:
     from diffagent.data.efficientnet import EfficientNet
 
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
-
-
-@dataclass(frozen=True)
-class Features:
-    """Of n images: ``content`` float32 [n, d], rows of length 1; ``style`` float32 [n, s], and that of
-    crops of each image, ``crops`` float32 [n, c, s]."""
-
-    content: NDArray[np.float32]
-    style: NDArray[np.float32]
-    crops: NDArray[np.float32]
-
-    def __len__(self) -> int:
-        return len(self.content)
-
-    def __getitem__(self, rows: Any) -> Features:
-        return Features(self.content[rows], self.style[rows], self.crops[rows])
-
-    @classmethod
-    def concatenate(cls, parts: Sequence[Features]) -> Features:
-        """Of several batches as one."""
-        import numpy as np
-
-        content, style, crops = zip(*((one.content, one.style, one.crops) for one in parts), strict=True)
-        return cls(np.concatenate(content), np.concatenate(style), np.concatenate(crops))
 
 
 class ImageEncoder(Protocol):

@@ -24,7 +24,8 @@ from diffagent.data.errors import BadInput, DiffAgentError
 from diffagent.serving.rows import Row, Source
 
 if TYPE_CHECKING:
-    from diffagent.agent.agent import Agent, Decision
+    from diffagent.agent.agent import Agent
+    from diffagent.agent.decision import Decision
 
 Body = dict[str, Any]
 """``{"call": …, "n": …, "notes": […]}`` or ``{"error": …}``."""

@@ -11,11 +11,11 @@ from target_calls import AURORA, INK_FOX, call_of
 
 from diffagent.agent import generation
 from diffagent.agent.executors import Executor
-from diffagent.agent.installed_models import Installed
 from diffagent.agent.targets.a1111 import A1111
 from diffagent.agent.targets.civitai import CivitaiWorkflows
 from diffagent.agent.targets.comfyui import ComfyUI
 from diffagent.agent.targets.horde import Horde
+from diffagent.agent.targets.installed import Installed
 from diffagent.agent.targets.openai import OpenAIImages
 from diffagent.data.catalog import Catalog
 from diffagent.data.records import T2ICall

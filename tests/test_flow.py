@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from diffagent.agent.agent import Agent, Decision
+from diffagent.agent.agent import Agent
+from diffagent.agent.decision import Decision
 from diffagent.agent.engines import Engine, Prompt
 from diffagent.agent.grammar import Grammar
 from diffagent.agent.request import Request

@@ -17,7 +17,7 @@ from diffagent.training.answer_loss import Choice, answer_loss
 from diffagent.training.dialogues import IGNORED
 
 if TYPE_CHECKING:
-    from diffagent.training.sft import Limits, Say
+    from diffagent.training.limits import Limits, Say
 
 
 class Paced:

@@ -114,8 +114,9 @@ def sft(
     import time
     from dataclasses import replace
 
+    from diffagent.training.limits import Limits
     from diffagent.training.recipe import read_recipe
-    from diffagent.training.sft import Limits, check_extra
+    from diffagent.training.sft import check_extra
     from diffagent.training.sft import train as run
 
     began = time.monotonic()
@@ -246,8 +247,8 @@ for command in (community, images):
 
 def _untuned(name: str | None, engine: str, llm: str | None) -> Any:
     """The engine to measure beside: the one that is named, or the default model without its adapter."""
-    from diffagent.agent.engines import load_engine
     from diffagent.agent.engines.adapter import shipped
+    from diffagent.agent.engines.loading import load_engine
     from diffagent.data.weights import DEFAULT_LLM
 
     name = name or (DEFAULT_LLM if llm is None and shipped() is not None else None)

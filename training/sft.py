@@ -20,7 +20,6 @@ import platform
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,6 +27,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from diffagent.data.errors import BadInput, MissingExtra
 from diffagent.training.examples import Examples, examples
+from diffagent.training.limits import Limits, Say
 from diffagent.training.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from diffagent.training.rrhf.config import RRHFConfig
 
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
-Say = Callable[[str], None]
 PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "tokenizers", "llguidance")
 NEEDED = ("trl", "peft", "accelerate", "datasets", "tensorboard", "yaml")
 
@@ -48,21 +47,6 @@ class Warming(Protocol):
     def warmup(self) -> float:
         """The share of the steps in which it rises."""
         ...
-
-
-@dataclass(frozen=True)
-class Limits:
-    """When a run ends before its epochs do; ``began`` is of :func:`time.monotonic`."""
-
-    steps: int | None = None
-    minutes: float | None = None
-    began: float = 0.0
-
-    def spent(self) -> float:
-        """The share of the time that is gone, 0 without a limit."""
-        if self.minutes is None:
-            return 0.0
-        return (time.monotonic() - self.began) / (60 * self.minutes)
 
 
 def train(

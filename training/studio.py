@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 from diffagent.agent.executors import Executor, images, silent
 from diffagent.agent.generation import Order
-from diffagent.agent.installed_models import Installed, read_installed
+from diffagent.agent.installed_models import read_installed
 from diffagent.agent.targets import infotext, load
 from diffagent.agent.targets.fitting import Resources
+from diffagent.agent.targets.installed import Installed
 from diffagent.data.catalog import Catalog
 from diffagent.data.records import T2ICall
 from diffagent.training.rrhf.responses import call_digest

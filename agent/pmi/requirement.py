@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from diffagent.agent.pmi.kernel_matching import Points
 from diffagent.data.errors import BadInput
-from diffagent.data.image_encoder import Features, ImageEncoder
+from diffagent.data.features import Features
+from diffagent.data.image_encoder import ImageEncoder
 from diffagent.data.image_loading import load_images
 from diffagent.data.text_encoder import Encoder
 

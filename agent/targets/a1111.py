@@ -30,10 +30,11 @@ import httpx
 
 from diffagent.agent.executors import Made, Price, Report
 from diffagent.agent.executors.wire import HttpExecutor, Wire, secret, to_the_end, words
-from diffagent.agent.installed_models import Installed, Lists, matched
+from diffagent.agent.installed_models import Lists, matched
 from diffagent.agent.targets import infotext
 from diffagent.agent.targets.fitting import Fit, Resources, file_of
 from diffagent.agent.targets.infotext import stem
+from diffagent.agent.targets.installed import Installed
 from diffagent.agent.targets.target import ServerLists, Target
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import JobFailed, Refused, TargetError, Unreachable

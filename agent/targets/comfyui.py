@@ -18,8 +18,9 @@ import httpx
 
 from diffagent.agent.executors import Made, Price, Report
 from diffagent.agent.executors.wire import HttpExecutor, Wire, job_done, polled, words
-from diffagent.agent.installed_models import Installed, Lists, matched
+from diffagent.agent.installed_models import Lists, matched
 from diffagent.agent.targets.graphs import emit, spelling
+from diffagent.agent.targets.installed import Installed
 from diffagent.agent.targets.target import ServerLists, Target
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import JobFailed

@@ -21,9 +21,10 @@ import httpx
 
 from diffagent.agent.executors import Made, Price, Report
 from diffagent.agent.executors.wire import HttpExecutor, Wire, field_errors, job_done, polled, secret, words
-from diffagent.agent.installed_models import Installed, Lists
+from diffagent.agent.installed_models import Lists
 from diffagent.agent.targets.civitai import is_hosted
 from diffagent.agent.targets.fitting import Fit, Resources
+from diffagent.agent.targets.installed import Installed
 from diffagent.agent.targets.target import ServerLists, Target
 from diffagent.data.air import AIR, CIVITAI, HORDE, source_of
 from diffagent.data.catalog import Catalog, Filter

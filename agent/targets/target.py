@@ -19,7 +19,7 @@ from diffagent.data.samplers import SAMPLING_METHODS, SCHEDULERS, Sampler
 
 if TYPE_CHECKING:
     from diffagent.agent.executors.wire import Wire
-    from diffagent.agent.installed_models import Installed
+    from diffagent.agent.targets.installed import Installed
     from diffagent.data.catalog import Catalog
 
 ALL_SAMPLERS = tuple(Sampler(method, plan) for method in SAMPLING_METHODS for plan in (None, *SCHEDULERS))

@@ -10,7 +10,8 @@ from diffagent.agent.engines import BatchEngine
 from diffagent.serving.answers import likely
 
 if TYPE_CHECKING:
-    from diffagent.agent.agent import Agent, Decision
+    from diffagent.agent.agent import Agent
+    from diffagent.agent.decision import Decision
     from diffagent.agent.request import Request
     from diffagent.data.records import Card
     from diffagent.serving.server.batch_queue import Work

@@ -9,8 +9,9 @@ import tempfile
 from pathlib import Path
 
 from diffagent.agent import generation
-from diffagent.agent.installed_models import Installed, read_installed
+from diffagent.agent.installed_models import read_installed
 from diffagent.agent.targets import load
+from diffagent.agent.targets.installed import Installed
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadInput, TargetError
 from diffagent.data.records import SIDE_MAX, SIDE_MIN, SIDE_STEP, T2ICall

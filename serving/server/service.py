@@ -29,8 +29,9 @@ from diffagent.serving.server.health import Health
 from diffagent.serving.server.metrics import Metrics
 
 if TYPE_CHECKING:
-    from diffagent.agent.agent import Agent, Decision
-    from diffagent.agent.installed_models import Installed
+    from diffagent.agent.agent import Agent
+    from diffagent.agent.decision import Decision
+    from diffagent.agent.targets.installed import Installed
 
 T = TypeVar("T")
 BATCHING_THREADS = 4

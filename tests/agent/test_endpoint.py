@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from stand_ins import RuleEngine
 
 from diffagent.agent.agent import Agent
-from diffagent.agent.engines import BatchEngine, Choice, Prompt, Writing, load_engine
+from diffagent.agent.engines import BatchEngine, Choice, Prompt, Writing
 from diffagent.agent.engines.endpoint import ATTEMPTS, EndpointEngine
+from diffagent.agent.engines.loading import load_engine
 from diffagent.agent.engines.transformers_engine import TransformersEngine
 from diffagent.agent.fusion import Fusion
 from diffagent.agent.grammar import Grammar, Slot

@@ -12,9 +12,10 @@ from stand_ins import RuleEngine
 from target_calls import AURORA, BASALT, CHALK_OWL, INK_FOX, PICKLED, invented_catalog
 
 from diffagent.agent.agent import Agent
-from diffagent.agent.installed_models import Installed, read_installed
+from diffagent.agent.installed_models import read_installed
 from diffagent.agent.request import Request
 from diffagent.agent.targets.emitting import emit
+from diffagent.agent.targets.installed import Installed
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadInput, Unreachable
 from diffagent.data.samplers import split

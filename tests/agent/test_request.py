@@ -24,7 +24,7 @@ OPERATOR = {"target_url"}
 
 
 def test_the_options_of_type_checkers_are_the_fields() -> None:
-    from diffagent.agent.installed_models import Installed
+    from diffagent.agent.targets.installed import Installed
 
     names = {"Installed": Installed}
     assert set(get_type_hints(RequestOptions, localns=names)) == FIELDS - {"prompt"}

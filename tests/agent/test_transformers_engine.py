@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from diffagent.agent.engines import Engine, Prompt, load_engine
+from diffagent.agent.engines import Engine, Prompt
 from diffagent.agent.engines.causal_lm import CausalLM
+from diffagent.agent.engines.loading import load_engine
 from diffagent.agent.engines.transformers_engine import TransformersEngine
 from diffagent.agent.grammar import Grammar, Slot
 from diffagent.data.errors import BadInput, EngineError, MissingWeights
@@ -314,7 +315,8 @@ def test_unknown_engines_are_named() -> None:
 def test_deciding_imports_no_transformers(tiny_folder: Path) -> None:
     script = f"""
 import sys
-from diffagent.agent.engines import Prompt, load_engine
+from diffagent.agent.engines import Prompt
+from diffagent.agent.engines.loading import load_engine
 assert "torch" not in sys.modules and "llguidance" not in sys.modules
 engine = load_engine("transformers", {str(tiny_folder)!r})
 engine.choose(Prompt("s", "u"), ["A", "B"])

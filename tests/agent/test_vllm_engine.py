@@ -21,7 +21,8 @@ import pytest
 from tiny_llama import write_tiny_llama
 
 from diffagent.agent.agent import Agent
-from diffagent.agent.engines import BatchEngine, Choice, Prompt, Writing, load_engine
+from diffagent.agent.engines import BatchEngine, Choice, Prompt, Writing
+from diffagent.agent.engines.loading import load_engine
 from diffagent.agent.engines.transformers_engine import TransformersEngine
 from diffagent.agent.engines.vllm_engine import VllmEngine
 from diffagent.agent.fusion import Fusion

@@ -17,8 +17,9 @@ from collections.abc import Iterator
 from itertools import islice, product
 from typing import Any
 
-from diffagent.agent.agent import Agent, Decision
-from diffagent.agent.engines import load_engine
+from diffagent.agent.agent import Agent
+from diffagent.agent.decision import Decision
+from diffagent.agent.engines.loading import load_engine
 from diffagent.serving.rows import Row, open_source
 
 LEAST = 0.98

@@ -13,7 +13,8 @@ from torch import nn
 from diffagent.data.efficientnet import STRIDES, EfficientNet
 from diffagent.data.efficientnet_weights import convert
 from diffagent.data.errors import MissingWeights
-from diffagent.data.image_encoder import EfficientNetEncoder, Features, load_image_encoder, sized
+from diffagent.data.features import Features
+from diffagent.data.image_encoder import EfficientNetEncoder, load_image_encoder, sized
 
 WIDTHS = (16, 24, 24, 40, 40, 80, 80, 80, 112, 112, 112, 192, 192, 192, 192, 320)
 KERNELS = (3, 3, 3, 5, 5, 3, 3, 3, 5, 5, 5, 5, 5, 5, 5, 3)

@@ -20,8 +20,9 @@ from diffagent.training.answer_trainer import read_log
 from diffagent.training.dialogues import Mix
 from diffagent.training.examples import FILE as EXAMPLES
 from diffagent.training.examples import examples
+from diffagent.training.limits import Limits
 from diffagent.training.recipe import Lora, Recipe
-from diffagent.training.sft import Limits, adapted, recipe_steps, schedule, train
+from diffagent.training.sft import adapted, recipe_steps, schedule, train
 
 pytest.importorskip("trl", reason="needs pip install 'diffagent[train]'")
 pytestmark = [

@@ -37,7 +37,7 @@ class ClipScore:
         """A folder or a repository of the hub, on the GPU where there is one."""
         from transformers import AutoTokenizer, CLIPModel
 
-        from diffagent.training.rewards.published import device_or_best, found
+        from diffagent.training.rewards.checkpoints import device_or_best, found
 
         folder = found(name)
         model = CLIPModel.from_pretrained(folder).to(device_or_best(device))

@@ -42,7 +42,7 @@ class HPSv2:
         import torch
         from transformers import AutoTokenizer, CLIPConfig, CLIPModel
 
-        from diffagent.training.rewards.published import device_or_best, found, found_file, read_state
+        from diffagent.training.rewards.checkpoints import device_or_best, found, found_file, read_state
 
         folder = found(base, weights=False)
         with torch.device("meta"):

@@ -44,8 +44,8 @@ class ImageReward:
         import torch
         from transformers import AutoTokenizer
 
+        from diffagent.training.rewards.checkpoints import device_or_best, found, found_file, read_state
         from diffagent.training.rewards.hps import materialised
-        from diffagent.training.rewards.published import device_or_best, found, found_file, read_state
 
         where = device_or_best(device)
         state = from_published(read_state(found_file(name, CHECKPOINT)))

@@ -25,13 +25,13 @@ import numpy as np
 
 from diffagent.data.errors import BadInput
 from diffagent.training.examples import data_digest
+from diffagent.training.limits import Limits
 from diffagent.training.recipe import Lora
 from diffagent.training.rrhf.collecting import RESPONSES, SCORES, Progress, Task, collect, rank, rate
 from diffagent.training.rrhf.policy import Tuned
 from diffagent.training.rrhf.responses import summary
 from diffagent.training.rrhf.trainer import Ranked, collate, trainer_class
 from diffagent.training.sft import (
-    Limits,
     arguments,
     dtype_of,
     last_checkpoint,

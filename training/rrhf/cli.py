@@ -43,12 +43,13 @@ def rrhf(dabench: Path, out: Path, llm: str | None, recipe: str, **options: Any)
     import time
 
     from diffagent.agent.agent import Agent
+    from diffagent.training.limits import Limits
     from diffagent.training.rrhf.align import align
     from diffagent.training.rrhf.collecting import Task
     from diffagent.training.rrhf.config import read_config
     from diffagent.training.rrhf.policy import Tuned
     from diffagent.training.rrhf.queries import default_card, read_queries
-    from diffagent.training.sft import Limits, check_extra
+    from diffagent.training.sft import check_extra
 
     began = time.monotonic()
     check_extra()

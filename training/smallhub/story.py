@@ -198,7 +198,8 @@ def _dabench(story: Story, progress: Progress, say: Say) -> dict[str, Any]:
 
 def _sft(story: Story, progress: Progress, say: Say) -> dict[str, Any]:
     """Fine-tuning, and again up to where the held-out loss was least, if that was before the end."""
-    from diffagent.training.sft import Limits, train
+    from diffagent.training.limits import Limits
+    from diffagent.training.sft import train
 
     folder = story.folder("5-sft")
     recipe = Recipe(

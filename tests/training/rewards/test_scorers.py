@@ -16,11 +16,11 @@ import sys
 from PIL import Image
 
 from diffagent.data.errors import BadInput, MissingWeights
+from diffagent.training.rewards.checkpoints import found, found_file, read_state
 from diffagent.training.rewards.clip_score import ClipScore
 from diffagent.training.rewards.hps import HPSv2, from_open_clip, materialised
 from diffagent.training.rewards.image_reward import ImageReward, architecture, from_published
 from diffagent.training.rewards.pictures import CROPPED, FITTED, batches
-from diffagent.training.rewards.published import found, found_file, read_state
 
 _SPEC = importlib.util.spec_from_file_location("reference", Path(__file__).with_name("reference.py"))
 assert _SPEC is not None

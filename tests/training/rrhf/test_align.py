@@ -19,6 +19,7 @@ from diffagent.data.records import T2ICall
 from diffagent.data.weights import Weights
 from diffagent.training.answer_trainer import read_log
 from diffagent.training.export import save_adapter
+from diffagent.training.limits import Limits
 from diffagent.training.recipe import Lora
 from diffagent.training.rrhf.align import adapt, align
 from diffagent.training.rrhf.collecting import SCORES, Task, from_row, rank, to_row
@@ -26,7 +27,6 @@ from diffagent.training.rrhf.config import RRHFConfig
 from diffagent.training.rrhf.policy import Tuned
 from diffagent.training.rrhf.queries import default_card, read_queries
 from diffagent.training.rrhf.responses import Answered
-from diffagent.training.sft import Limits
 
 pytest.importorskip("trl", reason="needs pip install 'diffagent[train]'")
 pytestmark = [

@@ -1,0 +1,51 @@
+"""What a server has: its names of the catalog's models, and its samplers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from diffagent.agent.targets.fitting import Resources
+from diffagent.data.errors import BadInput
+from diffagent.data.samplers import Sampler
+
+
+@dataclass(frozen=True)
+class Installed:
+    """``names``: AIR → what the server calls the model; ``unknown``: its models that the catalog lacks.
+
+    ``ambiguous``: AIR → the files there that have the model's name, where no hash tells which it is.
+    """
+
+    target: str
+    url: str
+    names: Mapping[str, str]
+    samplers: tuple[Sampler, ...] | None = None
+    unknown: tuple[str, ...] = ()
+    ambiguous: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def check_unambiguous(self, resources: Resources) -> None:
+        """Refuses a model whose name several files have.
+
+        Raises:
+            BadInput: it names them.
+        """
+        for card in resources.cards:
+            if files := self.ambiguous.get(card.air):
+                raise BadInput(
+                    f"{self.url} has {len(files)} files by the name of {card.name} and does not say which it "
+                    f"is ({', '.join(files)}): give the others another name"
+                )
+
+    def check_present(self, resources: Resources) -> None:
+        """Refuses a model that is not there, even where another file has its name.
+
+        Raises:
+            BadInput: it names the model.
+        """
+        for card in resources.cards:
+            if card.air not in self.names:
+                raise BadInput(
+                    f"{self.url} does not have {card.name} ({card.file_name or card.air}): put the file "
+                    "there, or choose among what it has with diffagent call --installed"
+                )
