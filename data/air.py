@@ -56,7 +56,7 @@ _TAILS: Mapping[str, re.Pattern[str]] = {
         r"(?:\.(?P<format>[A-Za-z][A-Za-z0-9]*))?"
     ),
     HUGGINGFACE: re.compile(
-        r"(?P<id>[^\s/:@+]+/[^\s/:@+]+)(?:@(?P<version>refs/[^\s/@+]+/[^\s/@+]+|(?!refs/)[^\s/@+]+))?"
+        r"(?P<id>[^\s/:@+]{1,96}/[^\s/:@+]{1,96})(?:@(?P<version>refs/[^\s/@+]+/[^\s/@+]+|(?!refs/)[^\s/@+]+))?"
         r"(?:(?(version)[/+]|\+)(?P<file>[^\s/]\S*))?(?P<format>(?!))?"
     ),
     HORDE: re.compile(r"(?P<id>\S(?:[^\r\n]*\S)?)(?P<version>(?!))?(?P<file>(?!))?(?P<format>(?!))?"),

@@ -198,7 +198,7 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
     "infotext": infotext.parse,
     "infotext settings": lambda text: infotext.parse(f"a\nSteps: 1, {text}"),
     "clean": request.clean,
-    "check": lambda text: request.check(text[: request.MAX_CHARACTERS]),
+    "wishes of a request": lambda text: request.Request.from_prompt(text[: request.MAX_CHARACTERS]).wishes,
     "strip_lora_tags": lambda text: prompts.strip_lora_tags(f"<lora:a:1> {text}"),
     "plain": prompts.plain,
     "bare_words": prompts.bare_words,

@@ -56,7 +56,7 @@ def test_options_reach_the_agent(client: httpx.Client) -> None:
         ({"prompt": "a fox", "k": 0}, "bad_input", "k"),
         ({"prompt": "a fox", "k": 53}, "bad_input", "k"),
         ({"prompt": "a fox", "seed": -1}, "bad_input", "seed"),
-        ({"prompt": "a fox", "seed": 2**32}, "bad_input", "seed"),
+        ({"prompt": "a fox", "seed": 2**64}, "bad_input", "seed"),
         ({"prompt": "a fox", "type": "VAE"}, "bad_input", "type"),
         ({"prompt": "a fox", "target": "fax"}, "bad_input", "'fax'"),
         ({"prompt": "a fox", "base_model": "SD 9"}, "bad_input", "no model"),
