@@ -134,7 +134,7 @@ def row(entry_id: int | None, card: Card) -> tuple[Any, ...]:
         card.autov2, card.file_name, "\n".join(card.tags), "\n".join(card.trigger_words), stats.favorites,
         stats.comments, stats.ratings, stats.rating, licence.no_credit, licence.derivatives,
         licence.different_licence, card.description, card.created_at, " ".join(card.hashes), rest,
-        card.attributes.model_dump_json() if card.attributes else None,
+        card.attributes.model_dump_json(exclude_defaults=True) if card.attributes else None,
     )  # fmt: skip
 
 
