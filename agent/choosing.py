@@ -206,6 +206,11 @@ class Shelf:
             merit[number] -= 0.2 * len(purpose.caution)
         return merit
 
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        """AIR → the entry's place among the M."""
+        return {card.air: number for number, card in enumerate(self.cards)}
+
     def checkpoint_scores(self, reading: Reading) -> Floats:
         """Scores of the entries as checkpoints for a request: [M]; LoRAs have −inf."""
         scores: Floats = 2.4 * self._kinship[MEDIA.index(reading.medium)] + self._merit
@@ -295,9 +300,8 @@ class Shelf:
             medium = purpose.media[0]
         asked = Reading(reading.words, "digital painting" if medium == "any" else medium, reading.named)
         scores = self.checkpoint_scores(asked)
-        place = {one.air: number for number, one in enumerate(self.cards)}
         general = [one for one in allowed if one.attributes and one.attributes.role == "general"]
-        return max(general or list(allowed), key=lambda one: float(scores[place[one.air]]))
+        return max(general or list(allowed), key=lambda one: float(scores[self._places[one.air]]))
 
 
 def is_pasted(prompt: str) -> bool:
