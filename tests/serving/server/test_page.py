@@ -103,8 +103,8 @@ def test_each_targets_request_is_copied(page: Any, agent: Agent) -> None:
     expect(page.locator("#status")).to_contain_text("Copied")
     copied = json.loads(page.evaluate("navigator.clipboard.readText()"))
     assert copied == agent.targets["a1111"](agent.call("an oil painting of a harbour")).request
-    page.get_by_role("button", name="Copy Call").click()
-    expect(page.locator("#status")).to_have_text("Copied: Call")
+    page.get_by_role("button", name="Copy call").click()
+    expect(page.locator("#status")).to_have_text("Copied: call")
     assert json.loads(page.evaluate("navigator.clipboard.readText()")) == call
     page.get_by_role("button", name="Copy ComfyUI").click()
     expect(page.locator("#not-carried")).to_contain_text("seed")
@@ -134,7 +134,7 @@ def test_the_keyboard_is_enough(page: Any) -> None:
         page.keyboard.press("Tab")
         reached.append(page.evaluate("document.activeElement.id || document.activeElement.textContent"))
     assert reached.index("files") < reached.index("route") < reached.index("Use") < reached.index("model")
-    assert reached.index("model") < reached.index("Copy Call") < reached.index("nearest")
+    assert reached.index("model") < reached.index("Copy call") < reached.index("nearest")
     page.focus("#model")
     assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
 
