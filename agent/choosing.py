@@ -214,20 +214,33 @@ class Shelf:
     def checkpoint_scores(self, reading: Reading) -> Floats:
         """Scores of the entries as checkpoints for a request: [M]; LoRAs have −inf."""
         scores: Floats = 2.4 * self._kinship[MEDIA.index(reading.medium)] + self._merit
-        special = reading.medium if reading.named and reading.medium not in ("photo", "anime") else None
-        for number, (card, purpose) in enumerate(zip(self.cards, self.attributes, strict=True)):
-            if purpose is None or card.type != "Checkpoint":
-                scores[number] = -np.inf
-                continue
-            if special and purpose.media[0] == special:
-                scores[number] += 1.0 if purpose.role == "style" else 0.3
-            if reading.medium not in _DRAWN and purpose.media[0] in _DRAWN:
-                scores[number] -= 0.9
-            if not reading.young_women and purpose.people in ("young women", "women"):
-                scores[number] -= 1.1
-            elif reading.young_women and purpose.people == "none":
-                scores[number] -= 0.8
-        return scores
+        first, table = self._first_medium, self._facts
+        if reading.named and reading.medium not in ("photo", "anime"):
+            special = first == MEDIA.index(reading.medium)
+            scores += np.where(special, np.where(table["style"], 1.0, 0.3), 0.0)
+        if reading.medium not in _DRAWN:
+            scores -= 0.9 * np.isin(first, [MEDIA.index(medium) for medium in _DRAWN])
+        if reading.young_women:
+            scores -= 0.8 * table["nobody"]
+        else:
+            scores -= 1.1 * table["women"]
+        return np.where(table["checkpoint"], scores, -np.inf)
+
+    @cached_property
+    def _first_medium(self) -> npt.NDArray[np.int64]:
+        """The place in :data:`MEDIA` of what each entry mostly makes, -1 where nobody read it: [M]."""
+        return np.array([-1 if one is None else MEDIA.index(one.media[0]) for one in self.attributes])
+
+    @cached_property
+    def _facts(self) -> dict[str, npt.NDArray[np.bool_]]:
+        """Booleans [M] by name: read checkpoints, styles, models of women, models without people."""
+        pairs = [(card, one) for card, one in zip(self.cards, self.attributes, strict=True)]
+        return {
+            "checkpoint": np.array([one is not None and card.type == "Checkpoint" for card, one in pairs]),
+            "style": np.array([one is not None and one.role == "style" for _, one in pairs]),
+            "women": np.array([one is not None and one.people in ("young women", "women") for _, one in pairs]),
+            "nobody": np.array([one is not None and one.people == "none" for _, one in pairs]),
+        }
 
     def lora_scores(self, reading: Reading) -> Floats:
         """Evidence that the request names what each LoRA draws: [M], 0 for none."""
