@@ -22,13 +22,14 @@ import numpy.typing as npt
 
 from diffagent.agent import answer
 from diffagent.agent.answer import LABELS, expand, question, read
-from diffagent.agent.choosing import Reading, Shelf, is_pasted
+from diffagent.agent.choosing import Shelf
 from diffagent.agent.decision import Decision, Pending
 from diffagent.agent.eligible import ANY, Eligible
 from diffagent.agent.enhance import enhance as enriched
 from diffagent.agent.fusion import Fusion
 from diffagent.agent.pmi.requirement import missing
 from diffagent.agent.prefilter import Candidate, Prefilter, Ranker, best_candidates, read_matcher
+from diffagent.agent.reading import Reading, is_pasted
 from diffagent.agent.request import Request, RequestOptions, clean
 from diffagent.agent.scope import Scope
 from diffagent.agent.settings import by_family, settings

@@ -16,18 +16,18 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
-from diffagent.data.attributes import MEDIA, Attributes, Medium
-from diffagent.data.media import kinship, named_media
+from diffagent.agent.answer import short_name
+from diffagent.agent.reading import _WORD, Reading, stem, words
+from diffagent.data.attributes import MEDIA, Attributes
+from diffagent.data.media import kinship
 from diffagent.data.records import Card
 
 Floats = npt.NDArray[np.float64]
 
-_WORD = re.compile(r"[^\W_]++(?:['’][^\W_]++)*+")
 _SENTENCE = re.compile(r"(?<=[.!?]) ")
 _TEXT_OF_FUNCTION_WORDS = """
 a an the of in on at to for with and or by from as is are be it its this that these those my your our
@@ -39,18 +39,6 @@ picture image pic photo photograph style art painting illustration set use using
 show shows look looks looking new old big small little large
 """
 _FUNCTION_WORDS = frozenset(_TEXT_OF_FUNCTION_WORDS.split())
-_GENERIC = ("photo", "analog photo", "illustration", "poster", "digital painting", "3d render")
-"""Media that give way where a more particular one is named beside them ("pixel art illustration")."""
-_TEXT_OF_IMAGINED = """
-dragon wizard elf dwarf knight castle orc goblin mage sorcerer witch phoenix unicorn griffin fairy demon
-angel paladin dungeon mermaid giant troll spaceship alien robot mech cyborg planet galaxy steampunk
-cyberpunk airship
-"""
-_IMAGINED = frozenset(_TEXT_OF_IMAGINED.split())
-_ANIME_TAGS = re.compile(r"\b[1-6](?:girl|boy)s?\b|\bmasterpiece\b|\bbest quality\b", re.I)
-_REALISTIC_TAGS = re.compile(r"photo|realistic|\brpg\b|landscape|interior|analog|architecture", re.I)
-_YOUNG_WOMEN = re.compile(r"\b(?:1?girls?|wom[ae]n|lady|ladies|princess|queen|bride|heroine)\b", re.I)
-
 _DRAWN = ("anime", "manga", "chibi")
 """Media whose models draw everything that way."""
 _USES = frozenset(("poster", "illustration", "icon", "map", "photo", "drawing", "anime", "cartoon", "comic"))
@@ -60,50 +48,6 @@ GATE = 1.7
 """The least evidence for which a LoRA answers."""
 SHARPNESS = 4.0
 """Nats a point of score."""
-
-
-def stem(word: str) -> str:
-    """A word in lower case without a plural's ending."""
-    word = word.casefold().replace("’", "'").removesuffix("'s")
-    for ending, singular in (("ies", "y"), ("sses", "ss"), ("ches", "ch"), ("shes", "sh"), ("xes", "x")):
-        if word.endswith(ending) and len(word) > len(ending) + 1:
-            return word[: -len(ending)] + singular
-    if word.endswith("s") and len(word) > 3 and not word.endswith(("ss", "us", "is")):
-        return word[:-1]
-    return word
-
-
-def words(text: str) -> list[str]:
-    """The words of a text, stemmed, in order."""
-    return [stem(word) for word in _WORD.findall(text)]
-
-
-@dataclass(frozen=True)
-class Reading:
-    """What a request asks for: ``medium`` where one is ``named``, else the natural one for its subject."""
-
-    words: tuple[str, ...]
-    medium: Medium
-    named: tuple[Medium, ...] = ()
-    medium_words: frozenset[str] = frozenset()
-    young_women: bool = False
-
-    @classmethod
-    def of(cls, prompt: str) -> Self:
-        mentions = named_media(prompt)
-        named = tuple(dict.fromkeys(mention.medium for mention in mentions))
-        particular = [medium for medium in named if medium not in _GENERIC]
-        flat = words(prompt)
-        medium = (particular or list(named) or [natural_medium(prompt, flat)])[0]
-        spoken = frozenset(word for mention in mentions for word in words(mention.words))
-        return cls(tuple(flat), medium, named, spoken, bool(_YOUNG_WOMEN.search(prompt)))
-
-
-def natural_medium(prompt: str, flat: Sequence[str]) -> Medium:
-    """The medium of a subject for which none is named."""
-    if _ANIME_TAGS.search(prompt) and not _REALISTIC_TAGS.search(prompt):
-        return "anime"
-    return "digital painting" if _IMAGINED & set(flat) else "photo"
 
 
 @dataclass(frozen=True)
@@ -153,6 +97,26 @@ class Shelf:
                     (capital if word[0].isupper() else small)[stem(word)] += 1
         return {word: (small[word], capital[word]) for word in small.keys() | capital.keys()}
 
+    def is_function(self, word: str) -> bool:
+        """Whether a word says nothing of a subject."""
+        return word in _FUNCTION_WORDS
+
+    @cached_property
+    def _names(self) -> dict[str, list[int]]:
+        """Folded name → the entries of that name."""
+        index: dict[str, list[int]] = defaultdict(list)
+        for number, card in enumerate(self.cards):
+            for name in {_key(card.name), _key(short_name(card.name))}:
+                index[name].append(number)
+        return index
+
+    def marked(self, reading: Reading) -> npt.NDArray[np.bool_]:
+        """The entries whose name the request marks as a model's: booleans [M]."""
+        marks = np.zeros(len(self.cards), bool)
+        for name in reading.marked:
+            marks[self._names.get(_key(name), [])] = bool(_key(name))
+        return marks
+
     def idf(self, word: str) -> float:
         """The inverse document frequency of a word over the entries, in nats."""
         return math.log((len(self.cards) + 1) / (self._frequency[word] + 1))
@@ -178,7 +142,7 @@ class Shelf:
         return index
 
     @cached_property
-    def _kinship(self) -> Floats:
+    def kinship(self) -> Floats:
         """How well each entry serves each medium: [media, M]; what comes second counts less."""
         table = np.zeros((len(MEDIA), len(self.cards)))
         for number, purpose in enumerate(self.attributes):
@@ -213,7 +177,7 @@ class Shelf:
 
     def checkpoint_scores(self, reading: Reading) -> Floats:
         """Scores of the entries as checkpoints for a request: [M]; LoRAs have −inf."""
-        scores: Floats = 2.4 * self._kinship[MEDIA.index(reading.medium)] + self._merit
+        scores: Floats = 2.4 * self.kinship[MEDIA.index(reading.medium)] + self._merit
         first, table = self._first_medium, self._facts
         if reading.named and reading.medium not in ("photo", "anime"):
             special = first == MEDIA.index(reading.medium)
@@ -238,7 +202,9 @@ class Shelf:
         return {
             "checkpoint": np.array([one is not None and card.type == "Checkpoint" for card, one in pairs]),
             "style": np.array([one is not None and one.role == "style" for _, one in pairs]),
-            "women": np.array([one is not None and one.people in ("young women", "women") for _, one in pairs]),
+            "women": np.array(
+                [one is not None and one.people in ("young women", "women") for _, one in pairs]
+            ),
             "nobody": np.array([one is not None and one.people == "none" for _, one in pairs]),
         }
 
@@ -315,12 +281,6 @@ class Shelf:
         scores = self.checkpoint_scores(asked)
         general = [one for one in allowed if one.attributes and one.attributes.role == "general"]
         return max(general or list(allowed), key=lambda one: float(scores[self._places[one.air]]))
-
-
-def is_pasted(prompt: str) -> bool:
-    """Whether a prompt is a list of tags as people paste it, rather than a sentence."""
-    pieces = [len(piece.split()) for piece in prompt.split(",")]
-    return len(pieces) >= 6 and sum(pieces) <= 4 * len(pieces)
 
 
 def _runs(part: Sequence[str], whole: Sequence[str]) -> bool:

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from diffagent.agent.matching import FEATURES, Matcher, Requirement
 from diffagent.agent.specification import KIND, Floats, Packed
+from diffagent.agent.suitability import MATCHED
 from diffagent.data.errors import BadCatalog, BadInput
 from diffagent.data.prompts import strip_lora_tags
 from diffagent.data.records import Card
@@ -130,6 +131,14 @@ class Prefilter:
         """
         with _numpy_threads().limit(limits=1, user_api="blas"):
             return self.ranker(self.matcher.features(requirement))
+
+    def matched(self, prompt: str, columns: Sequence[str] = MATCHED) -> tuple[Floats, Floats]:
+        """Columns of the matcher's features for a prompt, float32 [M, len(columns)], and the log-probabilities
+        that the ranker makes of all of them, [M]."""
+        at = [FEATURES.index(name) for name in columns]
+        with _numpy_threads().limit(limits=1, user_api="blas"):
+            table = self.matcher.features(self.require(prompt))
+            return table[:, at], self.ranker(table)
 
     def rank(
         self,

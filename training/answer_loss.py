@@ -47,6 +47,7 @@ def answer_loss(
     choice: Choice | None = None,
     log_priors: torch.Tensor | None = None,
     parameters: torch.Tensor | None = None,
+    letter_targets: torch.Tensor | None = None,
     share: bool = True,
 ) -> tuple[torch.Tensor, dict[str, float]]:
     """Cross entropy in nats over the labelled tokens, and shares of right ones: of all tokens that come
@@ -61,6 +62,8 @@ def answer_loss(
         log_priors: float [batch, k], the prefilter's log-probabilities of the candidates, −inf behind the
             last and in rows that have none.
         parameters: int64 [batch, 2], where each row's parameters begin and end; default: they are all of it.
+        letter_targets: float [batch, k], how right each candidate's letter is as a row's first labelled token;
+            zeros where that token alone is right.
         share: whether the common beginning goes through the model once, for which it has to keep a cache;
             with gradient checkpointing it keeps none.
     """
@@ -80,7 +83,14 @@ def answer_loss(
         places = torch.arange(start + 1, labels.shape[1], device=labels.device)
         identity = ((places < parameters[:, :1]) | (places >= parameters[:, 1:]))[scored] & ~opening
         weights += (choice.identity - 1) * identity.to(logits.dtype)
-    total = (weights * cross_entropy(logits, wanted, reduction="none")).sum()
+    losses = cross_entropy(logits, wanted, reduction="none")
+    if letter_targets is not None and letter_targets.shape[1] and choice.letters:
+        shares_of_letters = letter_targets[scored.any(1)]
+        losses = losses.index_put(
+            (opening.nonzero().squeeze(1),),
+            _among_letters(logits[opening], losses[opening], shares_of_letters, choice.letters),
+        )
+    total = (weights * losses).sum()
     with torch.no_grad():
         right = {"mean_token_accuracy": float((logits.argmax(-1) == wanted).float().mean())}
     if log_priors is not None and choice.letters:
@@ -88,6 +98,17 @@ def answer_loss(
         fused, shares = _fused(logits[opening], wanted[opening], given, choice.letters)
         total, right = total + choice.fused * fused, right | shares
     return total / (max(len(wanted), 1) if count is None else count), right
+
+
+def _among_letters(
+    logits: torch.Tensor, losses: torch.Tensor, targets: torch.Tensor, letters: tuple[int, ...]
+) -> torch.Tensor:
+    """The cross entropy [rows] of the targets over the letters; ``losses`` in rows that have none."""
+    import torch
+
+    ids = torch.tensor(letters[: targets.shape[1]], device=logits.device)
+    spread = -(targets * logits.log_softmax(1)[:, ids]).sum(1)
+    return torch.where(targets.sum(1) > 0, spread, losses)
 
 
 def _fused(

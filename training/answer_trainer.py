@@ -81,6 +81,7 @@ def trainer_class() -> Any:
             self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
         ) -> Any:
             log_priors, parameters = inputs.pop("log_priors", None), inputs.pop("parameters", None)
+            letter_targets = inputs.pop("targets", None)
             real = inputs["attention_mask"]
             if self.model.training:
                 self.tokens += int(real.sum())
@@ -99,6 +100,7 @@ def trainer_class() -> Any:
                 choice,
                 log_priors,
                 parameters,
+                letter_targets,
                 share=not self.args.gradient_checkpointing,
             )
             for name, share in right.items():
@@ -110,7 +112,7 @@ def trainer_class() -> Any:
 
 def collate(examples: list[dict[str, Any]], pad: int) -> dict[str, Any]:
     """A batch, padded at the right: ids, mask and labels [batch, length]; ``log_priors`` [batch, k], −inf
-    where there is none; ``parameters`` [batch, 2]."""
+    where there is none; ``targets`` [batch, k], 0 where there is none; ``parameters`` [batch, 2]."""
     import torch
     from torch.nn.utils.rnn import pad_sequence
 
@@ -124,6 +126,7 @@ def collate(examples: list[dict[str, Any]], pad: int) -> dict[str, Any]:
         "attention_mask": pad_sequence(ids, batch_first=True),
         "labels": stack("labels", torch.long, IGNORED),
         "log_priors": stack("log_priors", torch.float32, -math.inf),
+        "targets": stack("targets", torch.float32, 0.0),
         "parameters": torch.tensor([one["parameters"] for one in examples]),
     }
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
@@ -32,7 +32,7 @@ from diffagent.training.listing import Listed
 if TYPE_CHECKING:
     from diffagent.agent.engines.chat import Chat
 
-Form = Literal["candidates", "memory"]
+Form = Literal["candidates", "memory", "reading", "choice"]
 IGNORED = -100
 """The label of a token that no loss is computed on, as torch's cross entropy has it."""
 
@@ -41,25 +41,29 @@ IGNORED = -100
 class Dialogue:
     """One user turn and one answer; ``grammar`` holds the answers that are legal for the same choice.
     ``log_priors``: the prefilter's log-probability of each candidate in the question's order, where the true
-    model is one of them."""
+    model is one of them. ``targets``: how right each candidate's letter is, where several may be; they sum
+    to 1."""
 
     form: Form
     prompt: Prompt
     answer: str
     grammar: Grammar
     log_priors: tuple[float, ...] = ()
+    targets: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
 class Example:
     """A dialogue's token ids, the answer's from ``answer_at`` on, the end token last; ``parameters`` is where
-    what is not copied from the question begins and ends. ``log_priors`` as in :class:`Dialogue`."""
+    what is not copied from the question begins and ends. ``log_priors`` and ``targets`` as in
+    :class:`Dialogue`."""
 
     form: Form
     ids: list[int]
     answer_at: int
     parameters: list[int]
     log_priors: list[float] = field(default_factory=list)
+    targets: list[float] = field(default_factory=list)
 
     @property
     def labels(self) -> list[int]:
@@ -176,6 +180,7 @@ def tokenise(dialogue: Dialogue, chat: Chat, vocabulary: Vocabulary) -> Example:
         answer_at=len(asked),
         parameters=[len(asked) + first, len(asked) + last],
         log_priors=list(dialogue.log_priors),
+        targets=list(dialogue.targets),
     )
 
 
@@ -189,7 +194,7 @@ def in_batches(examples: Sequence[Example], batch: int, rng: np.random.Generator
     rest: list[Example] = []
     for start in range(0, len(examples), 32 * batch):
         window = examples[start : start + 32 * batch]
-        for form in ("candidates", "memory"):
+        for form in get_args(Form):
             alike = sorted((one for one in window if one.form == form), key=lambda one: len(one.ids))
             whole = len(alike) - len(alike) % batch
             made = [alike[i : i + batch] for i in range(0, whole, batch)]

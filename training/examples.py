@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from diffagent.agent import answer, memory
+from diffagent.agent import answer, memory, reading
 from diffagent.agent.answer import LABELS
 from diffagent.agent.engines.decode import Vocabulary
 from diffagent.agent.prefilter import Ranker
@@ -25,6 +25,7 @@ from diffagent.data.errors import BadInput
 from diffagent.data.records import Card
 from diffagent.training.dialogues import Example, converse, in_batches, tokenise
 from diffagent.training.listing import Listed, list_held_out, list_train, plain_list, read_rows
+from diffagent.training.plain_requests import dialogues, read_requests
 from diffagent.training.ranker import gather
 
 if TYPE_CHECKING:
@@ -96,6 +97,9 @@ def _make(
     catalog: Path | None,
 ) -> Examples:
     rows = read_rows(dabench / "train.jsonl")
+    if recipe.rows is not None:
+        drawn = np.random.default_rng([recipe.seed, 2]).permutation(len(rows))[: recipe.rows]
+        rows = [rows[i] for i in sorted(drawn)]
     align = read_rows(dabench / "align.jsonl")
     chosen = np.random.default_rng(recipe.seed).permutation(len(align))[: recipe.held_out]
     align = [align[i] for i in sorted(chosen)]
@@ -106,14 +110,21 @@ def _make(
         known = {card.air: card for card in cards}
         train, held_out = plain_list(rows, known), plain_list(align, known)
     usual, k, vocabulary = by_family(cards), recipe.listing.k, Vocabulary(chat)
+    asked = read_requests() if recipe.requests else []
+    of_air = {card.air: card for card in _cards_of(catalog)} if asked else {}
     made: list[Example] = []
     for epoch in range(recipe.epochs):
         rng = np.random.default_rng([recipe.seed, epoch])
         told = converse(train, usual, recipe.mix, k, rng)
+        for _ in range(recipe.requests):
+            told += dialogues([one for one in asked if one.split == "train"], of_air, rng)
+        told = [told[i] for i in rng.permutation(len(told))]
         tokens = [tokenise(one, chat, vocabulary) for one in progress(told, f"dialogues, epoch {epoch + 1}")]
         made += in_batches(tokens, recipe.batch, rng)
     rng = np.random.default_rng([recipe.seed, recipe.epochs])
-    held = [tokenise(one, chat, vocabulary) for one in converse(held_out, usual, recipe.mix, k, rng)]
+    told = converse(held_out, usual, recipe.mix, k, rng)
+    told += list(dialogues([one for one in asked if one.split == "align"], of_air, rng))[: recipe.held_out]
+    held = [tokenise(one, chat, vocabulary) for one in told]
     return Examples(made, in_batches(held, recipe.batch, rng), digest)
 
 
@@ -150,9 +161,10 @@ def _cards_of(path: Path | None) -> list[Card]:
 def _key(recipe: Recipe, digest: str, chat: Chat, with_raw: bool) -> str:
     stored = recipe.to_json()
     data = {name: stored[name] for name in ("mix", "listing", "epochs", "batch", "held_out", "seed")}
+    data |= {name: stored[name] for name in ("requests", "rows")}
     source = hashlib.sha256(chat.source.encode()).hexdigest()
     kept = [one.name for one in fields(Example)]
-    asked = answer.SYSTEM, memory.MEMORY_SYSTEM
+    asked = answer.SYSTEM, memory.MEMORY_SYSTEM, reading.SYSTEM
     return hashlib.sha256(json.dumps([data, digest, source, with_raw, kept, asked]).encode()).hexdigest()
 
 

@@ -109,13 +109,16 @@ def build(recipe: Recipe, weights: Weights, data: Examples, out: Path, limits: L
     torch.manual_seed(recipe.seed)
     model = AutoModelForCausalLM.from_pretrained(weights.path, dtype=getattr(torch, dtype))
     tokenizer = AutoTokenizer.from_pretrained(weights.path)
-    lora = recipe.lora and LoraConfig(
-        r=recipe.lora.r,
-        lora_alpha=recipe.lora.alpha,
-        lora_dropout=recipe.lora.dropout,
-        target_modules=adapted(model, recipe.lora.first_block),
-        task_type="CAUSAL_LM",
-    )
+    if recipe.start is not None:
+        model, lora = _going_on(model, recipe.start), None
+    else:
+        lora = recipe.lora and LoraConfig(
+            r=recipe.lora.r,
+            lora_alpha=recipe.lora.alpha,
+            lora_dropout=recipe.lora.dropout,
+            target_modules=adapted(model, recipe.lora.first_block),
+            task_type="CAUSAL_LM",
+        )
     steps = recipe_steps(recipe, data, limits)
     return trainer_class()(
         schedule=lambda start: schedule(recipe, steps, limits, start),
@@ -131,6 +134,15 @@ def build(recipe: Recipe, weights: Weights, data: Examples, out: Path, limits: L
         data_collator=partial(collate, pad=tokenizer.pad_token_id or 0),
         peft_config=lora,
     )
+
+
+def _going_on(model: Any, start: str) -> Any:
+    """The model with the adapter of an earlier run, which is trained on."""
+    from diffagent.training.rrhf.align import adapt
+    from diffagent.training.rrhf.config import RRHFConfig
+    from diffagent.training.rrhf.policy import Tuned
+
+    return adapt(model, Tuned.find(None if start == "shipped" else start), RRHFConfig())[0]
 
 
 def adapted(model: Any, first_block: int) -> list[str]:
@@ -220,6 +232,7 @@ def _dataset(listed: list[Example]) -> Any:
             "input_ids": [one.ids for one in listed],
             "labels": [one.labels for one in listed],
             "log_priors": [one.log_priors for one in listed],
+            "targets": [one.targets for one in listed],
             "parameters": [one.parameters for one in listed],
         }
     )

@@ -16,10 +16,14 @@ from diffagent.data.errors import EngineError
 
 @dataclass(frozen=True)
 class Prompt:
-    """What the model reads: instructions, the same for all requests, and this request."""
+    """What the model reads: instructions, the same for all requests, and this request.
+
+    ``earlier``: the turns before this one, what the user said and what was answered.
+    """
 
     system: str
     user: str
+    earlier: tuple[tuple[str, str], ...] = ()
 
 
 @runtime_checkable

@@ -52,7 +52,10 @@ class Chat:
         """The prompt's text in the model's own chat template."""
         import jinja2
 
-        turns = [("system", prompt.system), ("user", prompt.user)]
+        turns = [("system", prompt.system)]
+        for user, assistant in prompt.earlier:
+            turns += [("user", user), ("assistant", assistant)]
+        turns.append(("user", prompt.user))
         messages = [{"role": role, "content": self._defuse(content)} for role, content in turns if content]
         names = {key: self._special(key) for key in ("bos_token", "eos_token", "unk_token", "pad_token")}
         try:

@@ -1,0 +1,165 @@
+"""The reading of a request: what the picture is made of, who is in it, and what special thing is asked for.
+
+    "a knitted fox, cozy"  -> medium textile (named), people none, special none
+
+Rules read first (:meth:`Reading.of`). Their reading is the draft of the language model's, which verifies it in
+one pass, or says otherwise: a line of three slots inside a grammar.
+
+    textile; people: none; special: none
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, Self, get_args
+
+from diffagent.agent.answer import wanted
+from diffagent.agent.engines import Prompt
+from diffagent.agent.grammar import Grammar, Slot
+from diffagent.data.attributes import MEDIA, Medium, People
+from diffagent.data.media import named_media
+
+Special = Literal["none", "style", "character", "concept", "object", "garment", "pose", "place", "effect"]
+"""The role of the model that a request calls for beside a general one."""
+SPECIALS: tuple[Special, ...] = get_args(Special)
+PEOPLE: tuple[People, ...] = get_args(People)
+SYSTEM = (
+    "You read what the user wants a picture of: its medium, who is in it, and whether a special look, "
+    "character or thing is asked for. Then you pick the text-to-image model that fits best by its letter: "
+    "+ is a LoRA, = a checkpoint."
+)
+CERTAIN = {"medium": 0.6, "named": 0.9, "people": 0.6, "special": 0.6}
+"""How probable the rules' word for a slot is before the language model has read the request."""
+
+_WORD = re.compile(r"[^\W_]++(?:['’][^\W_]++)*+")
+_GENERIC = ("photo", "analog photo", "illustration", "poster", "digital painting", "3d render")
+"""Media that give way where a more particular one is named beside them ("pixel art illustration")."""
+_TEXT_OF_IMAGINED = """
+dragon wizard elf dwarf knight castle orc goblin mage sorcerer witch phoenix unicorn griffin fairy demon
+angel paladin dungeon mermaid giant troll spaceship alien robot mech cyborg planet galaxy steampunk
+cyberpunk airship
+"""
+_IMAGINED = frozenset(_TEXT_OF_IMAGINED.split())
+_ANIME_TAGS = re.compile(r"\b[1-6](?:girl|boy)s?\b|\bmasterpiece\b|\bbest quality\b", re.I)
+_REALISTIC_TAGS = re.compile(r"photo|realistic|\brpg\b|landscape|interior|analog|architecture", re.I)
+_MARKED = re.compile(
+    r"<lora:([^:<>]{2,80})|\b(?:use|using|with)\s(?:the\s)?([\w'’. -]{2,40}?)\s(?:lora|model|checkpoint)\b",
+    re.I,
+)
+_PEOPLE: tuple[tuple[People, re.Pattern[str]], ...] = (
+    (
+        "any",
+        re.compile(
+            r"\b(?:people|persons?|famil(?:y|ies)|couples?|crowds?|team|friends|grand(?:ma|pa|mother|father)s?|"
+            r"old (?:wo)?m[ae]n|elderly|someone|workers?|students?|tourists?)\b",
+            re.I,
+        ),
+    ),
+    ("children", re.compile(r"\b(?:child(?:ren)?|kids?|toddlers?|bab(?:y|ies)|little (?:girl|boy)s?|boys?)\b", re.I)),
+    ("young women", re.compile(r"\b(?:[1-6]?girls?|lad(?:y|ies)|princess|bride|heroine|maid|waifu)\b", re.I)),
+    ("women", re.compile(r"\b(?:wom[ae]n|queen|witch|ballerina|mother|wife)\b", re.I)),
+    ("men", re.compile(r"\b(?:[1-6]boys?|m[ae]n|king|knight|wizard|samurai|guy|father|husband|fisherman)\b", re.I)),
+)  # fmt: skip
+
+
+def stem(word: str) -> str:
+    """A word in lower case without a plural's ending."""
+    word = word.casefold().replace("’", "'").removesuffix("'s")
+    for ending, singular in (("ies", "y"), ("sses", "ss"), ("ches", "ch"), ("shes", "sh"), ("xes", "x")):
+        if word.endswith(ending) and len(word) > len(ending) + 1:
+            return word[: -len(ending)] + singular
+    if word.endswith("s") and len(word) > 3 and not word.endswith(("ss", "us", "is")):
+        return word[:-1]
+    return word
+
+
+def words(text: str) -> list[str]:
+    """The words of a text, stemmed, in order."""
+    return [stem(word) for word in _WORD.findall(text)]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a request asks for: ``medium`` where one is ``named``, else the natural one for its subject.
+
+    ``medium_words`` are the stemmed words that name media; ``special`` is None where nobody read it.
+    """
+
+    words: tuple[str, ...]
+    medium: Medium
+    named: tuple[Medium, ...] = ()
+    medium_words: frozenset[str] = frozenset()
+    people: People = "none"
+    special: Special | None = None
+    marked: tuple[str, ...] = ()
+    """Names that the request marks as a model's: "use the NAME model", a LoRA tag."""
+    pasted: bool = False
+    """Whether the request is a list of tags as people paste it, rather than a sentence."""
+
+    @classmethod
+    def of(cls, prompt: str) -> Self:
+        """By rules."""
+        mentions = named_media(prompt)
+        named = tuple(dict.fromkeys(mention.medium for mention in mentions))
+        particular = [medium for medium in named if medium not in _GENERIC]
+        flat = words(prompt)
+        medium = (particular or list(named) or [natural_medium(prompt, flat)])[0]
+        spoken = frozenset(word for mention in mentions for word in words(mention.words))
+        people = next((name for name, pattern in _PEOPLE if pattern.search(prompt)), "none")
+        marked = tuple(one[1] or one[2] for one in _MARKED.finditer(prompt))
+        return cls(tuple(flat), medium, named, spoken, people, marked=marked, pasted=is_pasted(prompt))
+
+    @property
+    def young_women(self) -> bool:
+        """Whether women are asked for, and no others."""
+        return self.people in ("young women", "women")
+
+    @property
+    def line(self) -> str:
+        """As the language model writes it."""
+        return f"{self.medium}; people: {self.people}; special: {self.special or 'none'}"
+
+    def grammar(self, llm_weight: float) -> Grammar:
+        """Every reading of the request, this one the most probable before the language model's word."""
+        return Grammar(
+            (
+                _slot("medium", MEDIA[1:], self.medium, CERTAIN["named" if self.named else "medium"]),
+                "; people: ",
+                _slot("people", PEOPLE, self.people, CERTAIN["people"]),
+                "; special: ",
+                _slot("special", SPECIALS, self.special or "none", CERTAIN["special"]),
+            ),
+            llm_weight,
+        )
+
+    def revised(self, line: str) -> Self:
+        """With the slots of a line of :meth:`grammar`."""
+        slots = self.grammar(1.0).parse(line)
+        medium, people, special = slots["medium"], slots["people"], slots["special"]
+        return replace(self, medium=medium, people=people, special=special)  # type: ignore[arg-type]
+
+
+def question(prompt: str) -> Prompt:
+    """The turn that asks for a reading."""
+    return Prompt(SYSTEM, wanted(prompt))
+
+
+def is_pasted(prompt: str) -> bool:
+    """Whether a prompt is a list of tags as people paste it, rather than a sentence."""
+    pieces = [len(piece.split()) for piece in prompt.split(",")]
+    return len(pieces) >= 6 and sum(pieces) <= 4 * len(pieces)
+
+
+def natural_medium(prompt: str, flat: Sequence[str]) -> Medium:
+    """The medium of a subject for which none is named."""
+    if _ANIME_TAGS.search(prompt) and not _REALISTIC_TAGS.search(prompt):
+        return "anime"
+    return "digital painting" if _IMAGINED & set(flat) else "photo"
+
+
+def _slot(name: str, options: Sequence[str], draft: str, certain: float) -> Slot:
+    other = math.log((1 - certain) / (len(options) - 1))
+    return Slot(name, tuple(options), tuple(math.log(certain) if one == draft else other for one in options))

@@ -1,0 +1,198 @@
+"""Suitability: how well each model of a catalog would answer a request, from its reading.
+
+    reading × attributes, names, specifications → features [M, F] → logits [M]
+
+The weights are fitted on graded candidates of plain requests (:mod:`diffagent.training.suiting`): a model that
+a person who knows these models calls good stands above one that will do, above one that is wrong.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from diffagent.agent.reading import PEOPLE, Reading
+from diffagent.data.attributes import MEDIA
+from diffagent.data.errors import BadCatalog
+
+if TYPE_CHECKING:
+    from diffagent.agent.choosing import Shelf
+
+Floats = npt.NDArray[np.float64]
+
+MATCHED = ("whitened", "mean_sentence", "profile", "name", "tags", "term")
+"""Columns of :class:`diffagent.agent.matching.Matcher`'s features that count here too."""
+LEAST_LOG = -12.0
+"""The prefilter's log-probability below which it makes no difference."""
+_OF_BOTH = ("renown", "renowned", "obscure", "downloads", "caution", "ranked", "ranked_pasted", *MATCHED)
+_OF_CHECKPOINT = (
+    "is_checkpoint", "kin", "kin_first", "first", "first_named", "style_named", "style_unnamed", "other_role",
+    "broad", "genre", "narrow", "anime_for_other", "photo_for_drawn", "women_for_none", "women_for_others", "women_for_women",
+    "nobody_for_people", "people_same", "subject", "special", "sdxl", "kin_renown", "any_medium",
+)  # fmt: skip
+_OF_LORA = (
+    "evidence", "faint", "strong", "rare", "role_read", "role_unread", "nothing_read", "lora_kin", "unlike",
+    "character", "style", "thing", "marked", "evidence_role", "evidence_nothing", "lora_similar", "lora_first",
+)  # fmt: skip
+FEATURES = (*_OF_BOTH, *_OF_CHECKPOINT, *_OF_LORA)
+_DRAWN = [MEDIA.index(medium) for medium in ("anime", "manga", "chibi")]
+_REAL = [MEDIA.index(medium) for medium in ("photo", "analog photo")]
+_UNTOLD = MEDIA.index("any")
+
+
+@dataclass(frozen=True)
+class Suitability:
+    """Linear over :data:`FEATURES`, with one layer of H units beside: ``linear`` [F], ``hidden`` [F, H],
+    ``hidden_bias`` [H], ``out`` [H]; ``mean`` and ``scale`` [F] standardise."""
+
+    mean: Floats
+    scale: Floats
+    linear: Floats
+    hidden: Floats
+    hidden_bias: Floats
+    out: Floats
+
+    def __call__(self, features: Floats) -> Floats:
+        """Logits [M] from features [M, F]."""
+        x = np.clip((features - self.mean) / self.scale, -5, 5)
+        units = np.maximum(x @ self.hidden + self.hidden_bias, 0)
+        logits: Floats = x @ self.linear + units @ self.out
+        return logits
+
+    @classmethod
+    def load(cls, path: Path | None = None) -> Self:
+        """From an ``.npz`` file; by default the one that ships.
+
+        Raises:
+            BadCatalog: fitted for other features than this version computes.
+        """
+        source = path or Path(str(files("diffagent.agent") / "default" / "suitability.npz"))
+        with np.load(source, allow_pickle=False) as stored:
+            if tuple(stored["features"].tolist()) != FEATURES:
+                raise BadCatalog(
+                    f"{source} was fitted for other features: run diffagent train suitability again"
+                )
+            return cls(**{name: stored[name].astype(float) for name in stored.files if name != "features"})
+
+    def save(self, path: Path) -> None:
+        np.savez_compressed(
+            path, features=np.array(FEATURES), **{k: v.astype(np.float32) for k, v in vars(self).items()}
+        )
+
+
+class Facts:
+    """What is the same for all requests: columns over the M entries of a shelf."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self.shelf = shelf
+        read = [(card, card.attributes) for card in shelf.cards]
+        self.is_lora = np.array([card.type == "LoRA" for card, _ in read])
+        self.renown = np.array([a.renown if a else 0 for _, a in read], float)
+        self.downloads = np.array([math.log10(1 + card.stats.downloads) for card, _ in read])
+        self.caution = np.array([len(a.caution) if a else 0 for _, a in read], float)
+        self.first = np.array([MEDIA.index(a.media[0]) if a else -1 for _, a in read])
+        self.role = np.array([a.role if a else "tool" for _, a in read])
+        self.breadth = np.array([a.breadth if a else "narrow" for _, a in read])
+        self.people = np.array([PEOPLE.index(a.people) if a else 0 for _, a in read])
+        self.sdxl = np.array([card.base_model != "SD 1.5" for card, _ in read], float)
+
+    @cached_property
+    def subjects(self) -> Mapping[str, npt.NDArray[np.int64]]:
+        """Word → the checkpoints whose subjects hold it."""
+        index: dict[str, list[int]] = {}
+        from diffagent.agent.reading import words
+
+        for number, card in enumerate(self.shelf.cards):
+            if card.type == "Checkpoint" and card.attributes:
+                for word in set(words(" ".join(card.attributes.subjects))):
+                    index.setdefault(word, []).append(number)
+        return {word: np.array(places) for word, places in index.items()}
+
+
+def features(facts: Facts, reading: Reading, evidence: Floats, matched: Floats, ranked: Floats) -> Floats:
+    """What a request's reading says of each model: [M, F].
+
+    Args:
+        facts: of the catalog.
+        reading: of the request.
+        evidence: [M], that the request names what a LoRA draws (:meth:`Shelf.lora_scores`).
+        matched: [M, 6], the columns :data:`MATCHED`.
+        ranked: [M], the prefilter's log-probabilities.
+    """
+    asked = MEDIA.index(reading.medium)
+    kin = facts.shelf.kinship[asked]
+    checkpoint, lora = ~facts.is_lora, facts.is_lora
+    first = facts.first == asked
+    named = bool(reading.named) and reading.medium not in ("photo", "anime")
+    style, general = facts.role == "style", facts.role == "general"
+    drawn = np.isin(facts.first, _DRAWN)
+    women = np.isin(facts.people, [PEOPLE.index("young women"), PEOPLE.index("women")])
+    nobody = facts.people == PEOPLE.index("none")
+    somebody = reading.people != "none"
+    special = reading.special or "none"
+    subject = np.zeros(len(kin))
+    for word in set(reading.words):
+        if (places := facts.subjects.get(word)) is not None and not facts.shelf.is_function(word):
+            subject[places] += 1
+    role_read = facts.role == special
+    nothing = float(special == "none")
+    prior = np.maximum(ranked, LEAST_LOG)
+    columns = {
+        "renown": facts.renown,
+        "renowned": facts.renown >= 3,
+        "obscure": facts.renown < 1,
+        "downloads": facts.downloads,
+        "caution": facts.caution,
+        "ranked": prior,
+        "ranked_pasted": prior * reading.pasted,
+        **{name: matched[:, at] for at, name in enumerate(MATCHED)},
+        "is_checkpoint": checkpoint,
+        "kin": checkpoint * kin,
+        "kin_first": checkpoint * kin * (kin >= 0.95),
+        "first": checkpoint * first,
+        "first_named": checkpoint * first * named,
+        "style_named": checkpoint * style * first * named,
+        "style_unnamed": checkpoint * style * (not named),
+        "other_role": checkpoint * ~(style | general),
+        "broad": checkpoint * (facts.breadth == "broad"),
+        "genre": checkpoint * (facts.breadth == "genre"),
+        "narrow": checkpoint * (facts.breadth == "narrow"),
+        "anime_for_other": checkpoint * drawn * (asked not in _DRAWN),
+        "photo_for_drawn": checkpoint * np.isin(facts.first, _REAL) * (asked not in _REAL),
+        "women_for_none": checkpoint * women * (not somebody),
+        "women_for_others": checkpoint * women * (somebody and not reading.young_women),
+        "women_for_women": checkpoint * women * reading.young_women,
+        "nobody_for_people": checkpoint * nobody * somebody,
+        "people_same": checkpoint * somebody * (facts.people == PEOPLE.index(reading.people)),
+        "subject": checkpoint * np.minimum(subject, 2),
+        "special": checkpoint * (1 - nothing),
+        "sdxl": facts.sdxl,
+        "kin_renown": checkpoint * kin * facts.renown,
+        "any_medium": checkpoint * (facts.first == _UNTOLD),
+        "evidence": evidence,
+        "faint": lora * (evidence > 0),
+        "strong": lora * (evidence >= 2.5),
+        "rare": lora * (evidence >= 3.2),
+        "role_read": lora * role_read,
+        "role_unread": lora * ~role_read * (1 - nothing),
+        "nothing_read": lora * nothing,
+        "lora_kin": lora * kin,
+        "unlike": lora * named * (kin < 0.3) * (facts.first != _UNTOLD),
+        "character": lora * (facts.role == "character"),
+        "style": lora * style,
+        "thing": lora * ~(style | (facts.role == "character")),
+        "marked": facts.shelf.marked(reading),
+        "evidence_role": evidence * role_read,
+        "evidence_nothing": evidence * nothing,
+        "lora_similar": lora * matched[:, 0],
+        "lora_first": lora * first * named,
+    }
+    return np.stack([np.asarray(columns[name], float) for name in FEATURES], axis=1)

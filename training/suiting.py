@@ -1,0 +1,99 @@
+"""Fitting the suitability of models to requests, on graded candidates (listwise).
+
+The loss of a request is the cross entropy between its candidates' worth (:data:`WORTH`, normalised) and the
+softmax of their logits. Each request counts twice, with the strong model's reading and with the rules': the
+weights must not lean on a reading that is better than the one in serving.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from diffagent.agent.choosing import Shelf
+from diffagent.agent.reading import Reading
+from diffagent.agent.suitability import FEATURES, Facts, Floats, Suitability, features
+from diffagent.training.plain_requests import WORTH, Asked
+
+if TYPE_CHECKING:
+    from diffagent.agent.prefilter import Prefilter
+
+Progress = Callable[[Iterable[Any], str], Iterable[Any]]
+
+
+@dataclass(frozen=True)
+class Graded:
+    """The graded candidates of a request under one reading: ``features`` [n, F], ``grades`` [n]."""
+
+    features: Floats
+    grades: np.ndarray[Any, np.dtype[np.int64]]
+    split: str
+    kind: str = ""
+
+
+def gather(prefilter: Prefilter, requests: Sequence[Asked], progress: Progress) -> list[Graded]:
+    """Two of each request whose candidates are of the catalog."""
+    shelf = Shelf(prefilter.cards)
+    facts = Facts(shelf)
+    places = {card.air: number for number, card in enumerate(prefilter.cards)}
+    rows = []
+    for asked in progress(requests, "requests"):
+        prompt = asked.slots["english"] or asked.prompt
+        at = [places[one.air] for one in asked.candidates if one.air in places]
+        grades = np.array([one.grade for one in asked.candidates if one.air in places])
+        found, ranked = prefilter.matched(prompt)
+        for reading in (asked.reading, Reading.of(prompt)):
+            table = features(facts, reading, shelf.lora_scores(reading), found, ranked)
+            rows.append(Graded(table[at], grades, asked.split, asked.kind))
+    return rows
+
+
+def fit(rows: Sequence[Graded], hidden: int = 12, epochs: int = 60, seed: int = 0) -> Suitability:
+    """The weights of least loss on the rows (Adam, weight decay, batches of 64 requests)."""
+    import torch
+
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    stacked = np.concatenate([row.features for row in rows])
+    mean, scale = stacked.mean(0), stacked.std(0) + 1e-6
+    width = max(len(row.grades) for row in rows)
+    x = torch.zeros(len(rows), width, len(FEATURES))
+    target, real = torch.zeros(len(rows), width), torch.zeros(len(rows), width, dtype=torch.bool)
+    for number, row in enumerate(rows):
+        n = len(row.grades)
+        x[number, :n] = torch.tensor(np.clip((row.features - mean) / scale, -5, 5))
+        worth = np.array([WORTH[grade] for grade in row.grades]) + 1e-4
+        target[number, :n] = torch.tensor(worth / worth.sum())
+        real[number, :n] = True
+    linear = torch.zeros(len(FEATURES), requires_grad=True)
+    first = (0.1 * torch.randn(len(FEATURES), hidden)).requires_grad_()
+    bias, out = torch.zeros(hidden, requires_grad=True), (0.1 * torch.randn(hidden)).requires_grad_()
+    adam = torch.optim.AdamW([linear, first, bias, out], lr=1e-2, weight_decay=0.02)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(adam, epochs)
+    for _ in range(epochs):
+        for batch in np.array_split(rng.permutation(len(rows)), max(1, len(rows) // 64)):
+            at = torch.tensor(batch)
+            logits = x[at] @ linear + torch.relu(x[at] @ first + bias) @ out
+            logits = logits.masked_fill(~real[at], -1e9)
+            loss = -(target[at] * logits.log_softmax(1)).sum(1).mean()
+            adam.zero_grad()
+            loss.backward()
+            adam.step()
+        schedule.step()
+    weights = [one.detach().double().numpy() for one in (linear, first, bias, out)]
+    return Suitability(mean, scale, *weights)
+
+
+def measure(model: Suitability, rows: Sequence[Graded]) -> dict[str, float]:
+    """Shares of the rows whose first candidate is good, acceptable, wrong; and those that have a good one."""
+    grades = [row.grades[int(np.argmax(model(row.features)))] for row in rows]
+    return {
+        "n": len(rows),
+        "good": float(np.mean([one == 3 for one in grades])),
+        "acceptable": float(np.mean([one >= 2 for one in grades])),
+        "wrong": float(np.mean([one == 0 for one in grades])),
+        "good_listed": float(np.mean([row.grades.max() == 3 for row in rows])),
+    }
