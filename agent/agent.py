@@ -1,10 +1,10 @@
 """The agent: one prompt in, one callable T2I call out.
 
-    prompt → wishes → prefilter (k candidates) → the language model chooses and writes → the call
+    prompt → wishes → the language model reads → k candidates → the language model chooses → the call
 
-The language model's log-probability of a candidate's letter is added to the prefilter's with a fitted
-weight, and its parameters to what people use the model with; the grammar keeps every answer inside the
-catalog, so a call can be a poor pick but never an invented one.
+Rules read the request first; the language model verifies their reading, or says otherwise. What a model is for
+is matched with the reading. The language model's log-probability of a candidate's letter is added to that with
+a fitted weight; only entries of the catalog are offered, so a call can be a poor pick but never an invented one.
 """
 
 from __future__ import annotations
@@ -20,20 +20,22 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 import numpy as np
 import numpy.typing as npt
 
-from diffagent.agent import answer
+from diffagent.agent import answer, choice, reading
 from diffagent.agent.answer import LABELS, expand, question, read
 from diffagent.agent.choosing import Shelf
-from diffagent.agent.decision import Decision, Pending
+from diffagent.agent.decision import Decision, Matches, Pending
 from diffagent.agent.eligible import ANY, Eligible
+from diffagent.agent.engines import Choice, Writing
 from diffagent.agent.enhance import enhance as enriched
 from diffagent.agent.fusion import Fusion
 from diffagent.agent.pmi.requirement import missing
 from diffagent.agent.prefilter import Candidate, Prefilter, Ranker, best_candidates, read_matcher
-from diffagent.agent.reading import Reading, is_pasted
+from diffagent.agent.reading import Reading
 from diffagent.agent.request import Request, RequestOptions, clean
 from diffagent.agent.scope import Scope
 from diffagent.agent.settings import by_family, settings
 from diffagent.agent.standing import Standing, standings
+from diffagent.agent.suitability import Facts, Suitability, features
 from diffagent.agent.targets import TARGETS
 from diffagent.agent.targets.emitting import emit
 from diffagent.agent.targets.fitting import Emitted
@@ -44,7 +46,7 @@ from diffagent.data.prompts import NETWORK_TAG
 from diffagent.data.records import Card, T2ICall, Usage
 
 if TYPE_CHECKING:
-    from diffagent.agent.engines import Engine, Prompt
+    from diffagent.agent.engines import Engine
     from diffagent.agent.grammar import Grammar
     from diffagent.agent.pmi.identifier import Identification, Identifier
     from diffagent.agent.targets.installed import Installed
@@ -145,10 +147,17 @@ class Agent:
             TargetError: the server whose models are asked for does not answer.
         """
         pending = self.prepare(request)
-        question, legal, draft = self.opening(pending)
-        llm = self.engine.choose(question, pending.labels, draft)
-        ranked, legal, draft = self.picked(pending, llm, legal, draft)
-        return self.finish(pending, ranked, self.engine.write(question, legal, draft))
+        if turn := self.reading_turn(pending):
+            pending = self.considered(pending, self.engine.write(turn.prompt, turn.grammar, turn.draft))
+        letters: Sequence[float] = ()
+        if asked := self.choice_turn(pending):
+            letters = self.engine.choose(asked.prompt, asked.options)
+        ranked = self.picked(pending, letters)
+        writing = self.parameters_turn(pending, ranked)
+        text = writing.grammar.draft()
+        if writing.grammar.llm_weight:
+            text = self.engine.write(writing.prompt, writing.grammar, writing.draft)
+        return self.finish(pending, ranked, text)
 
     def decide_many(self, requests: Sequence[Request | Mapping[str, Any]]) -> list[Decision | DiffAgentError]:
         """:meth:`decide` for each request (or its options by name), in order; batched where the engine can.
@@ -172,6 +181,7 @@ class Agent:
             scope = replace(scope, installed=frozenset(installed.names), samplers=installed.samplers)
         seen = self.identify(request.images) if request.images else None
         notes = list(_left_out(request.prompt))
+        read, matches = Reading.of(wished.prompt), None
         if request.model:
             candidates = [self._named(request.model, scope)]
         else:
@@ -180,12 +190,19 @@ class Agent:
                 base_model=scope.base_model or wished.base_model,
                 type=scope.type or wished.type,
             )
-            candidates, is_narrow = self._candidates(wished, asked, scope, request.k, seen)
+            allow, is_narrow = self._allowed(asked, scope, seen)
             if not is_narrow:
                 notes.append(_not_narrowed(wished, scope))
-        return Pending(
-            request, wished, scope, tuple(candidates), tuple(notes), started, time.perf_counter(), seen
-        )
+            if self.shelf.is_read and seen is None and (allow & self.shelf.choosable).any():
+                columns, ranked = self.prefilter.matched(wished.prompt, wished.negative_prompt)
+                matches = Matches(allow & self.shelf.choosable, columns, ranked)
+                candidates = self._suited(read, matches, request.k)
+            else:
+                requirement = self.prefilter.require(wished.prompt, wished.negative_prompt)
+                evidence = None if seen is None else self._evidence(seen)
+                candidates = self.prefilter.rank(requirement, request.k, allow, evidence)
+        times = started, time.perf_counter()
+        return Pending(request, wished, scope, read, tuple(candidates), tuple(notes), *times, seen, matches)
 
     def installed(self, request: Request) -> Installed | None:
         """What the server of a request's target has, where only that may be chosen.
@@ -203,27 +220,43 @@ class Agent:
 
         return read_installed(request.target, request.target_url, self.catalog)
 
-    def opening(self, pending: Pending) -> tuple[Prompt, Grammar, str]:
-        """What the language model is asked, and the answer that the prefilter's first would get, drafted;
-        nothing is drafted where the priors alone write it."""
-        best = pending.candidates[0].card
-        legal = self.grammar(LABELS[0], best, pending.wished, pending.scope)
-        draft = legal.draft().removesuffix(legal.tail) if legal.llm_weight else ""
-        return question(pending.candidates, pending.wished.prompt), legal, draft
+    def reading_turn(self, pending: Pending) -> Writing | None:
+        """What the language model is asked about the request, with the rules' reading as its draft; None where
+        nothing hangs on it."""
+        if not pending.is_open or not self.fusion.read:
+            return None
+        legal = pending.reading.grammar(self.fusion.read)
+        return Writing(reading.question(pending.wished.prompt), legal, pending.reading.line)
 
-    def picked(
-        self, pending: Pending, llm: Sequence[float], legal: Grammar, draft: str
-    ) -> tuple[list[Candidate], Grammar, str]:
-        """The candidates by fused score, and the answers that are legal for the first of them."""
-        candidates = pending.candidates
-        liked = self.liked(candidates) if self.fusion.standing else []
-        fused = self.fusion.fuse([one.score for one in candidates], llm, liked)
-        order = sorted(range(len(candidates)), key=lambda i: -fused[i])
-        ranked = [Candidate(candidates[i].card, fused[i]) for i in order]
-        if order[0] != 0:
-            label = pending.labels[order[0]]
-            legal, draft = self.grammar(label, ranked[0].card, pending.wished, pending.scope), ""
-        return ranked, legal, draft
+    def considered(self, pending: Pending, line: str) -> Pending:
+        """A request with the language model's reading and the candidates by it."""
+        read = pending.reading.revised(line)
+        if read != pending.reading and pending.matches is not None:
+            candidates = self._suited(read, pending.matches, pending.request.k)
+            return replace(pending, reading=read, candidates=tuple(candidates), line=line)
+        return replace(pending, reading=read, line=line)
+
+    def choice_turn(self, pending: Pending) -> Choice | None:
+        """Among what the language model is asked to choose; None where nothing is open."""
+        if not pending.is_open or len(pending.candidates) < 2 or not self.fusion.choice:
+            return None
+        cards = [candidate.card for candidate in pending.shown]
+        asked = choice.question(cards, pending.wished.prompt, pending.line or pending.reading.line)
+        return Choice(asked, tuple(pending.labels))
+
+    def picked(self, pending: Pending, letters: Sequence[float]) -> list[Candidate]:
+        """The candidates by fused score, best first; ``letters`` are the log-probabilities of those shown."""
+        if not letters:
+            return list(pending.candidates)
+        fused = self.fusion.fuse([candidate.score for candidate in pending.shown], letters)
+        best = sorted(zip(pending.shown, fused, strict=True), key=lambda pair: -pair[1])
+        ranked = [Candidate(candidate.card, score) for candidate, score in best]
+        return ranked + list(pending.candidates[len(ranked) :])
+
+    def parameters_turn(self, pending: Pending, ranked: Sequence[Candidate]) -> Writing:
+        """What the language model is asked to write of the chosen one's parameters."""
+        legal = self.grammar(LABELS[0], ranked[0].card, pending.wished, pending.scope)
+        return Writing(question(ranked, pending.wished.prompt), legal, legal.draft().removesuffix(legal.tail))
 
     def finish(self, pending: Pending, ranked: Sequence[Candidate], text: str) -> Decision:
         """The decision of a written answer."""
@@ -243,7 +276,7 @@ class Agent:
         """The AIR of the checkpoint that a LoRA runs on: the one that suits it and the request."""
         if self.shelf.is_read:
             allowed = self.eligible.carriers(card, pending.scope)
-            carrier = self.shelf.carrier(card, Reading.of(pending.wished.prompt), allowed)
+            carrier = self.shelf.carrier(card, pending.reading, allowed)
             if carrier is not None:
                 return carrier.air
         return self.eligible.base_checkpoint(card, pending.scope)
@@ -266,28 +299,40 @@ class Agent:
 
         return Identifier.beside(self.catalog.path)
 
-    def _candidates(
-        self, wished: Wishes, asked: Scope, scope: Scope, k: int, seen: Identification | None = None
-    ) -> tuple[list[Candidate], bool]:
-        """The prefilter's best k in the scope that was asked for, and whether it holds any.
+    def _allowed(
+        self, asked: Scope, scope: Scope, seen: Identification | None
+    ) -> tuple[npt.NDArray[np.bool_], bool]:
+        """Which entries [M] may answer in the scope that was asked for, and whether it holds any.
 
-        Where it holds none they come from ``scope``, which the prompt's words do not narrow. With example
-        images the candidates are models with image specifications, ranked by both.
+        Where it holds none they are those of ``scope``, which the prompt's words do not narrow. With example
+        images only models with image specifications answer.
         """
         allow = self.eligible.mask(asked)
-        evidence = None if seen is None else self._evidence(seen)
-        if evidence is not None:
-            allow = allow & np.isfinite(evidence)
+        if seen is not None:
+            allow = allow & np.isfinite(self._evidence(seen))
         is_narrow = bool(allow.any())
-        allow = allow if is_narrow else self.eligible.mask(scope)
-        if self.shelf.is_read and seen is None and not is_pasted(wished.prompt):
-            logits = self.shelf.scores(Reading.of(wished.prompt))
-            if np.isfinite(logits[allow]).any():
-                return best_candidates(self.prefilter.cards, logits, allow, k), is_narrow
-        if self.shelf.is_read and (allow & self.shelf.choosable).any():
-            allow = allow & self.shelf.choosable
-        requirement = self.prefilter.require(wished.prompt, wished.negative_prompt)
-        return self.prefilter.rank(requirement, k, allow, evidence), is_narrow
+        return (allow if is_narrow else self.eligible.mask(scope)), is_narrow
+
+    def _suited(self, read: Reading, matches: Matches, k: int) -> list[Candidate]:
+        """The best k by the suitability of the allowed models to a reading."""
+        shelf = self.shelf
+        evidence = shelf.lora_scores(read)
+        table = features(self.facts, read, evidence, matches.columns, matches.ranked)
+        logits = self.suitability(table)
+        allow = matches.allow & (
+            ~self.facts.is_lora | shelf.in_question(read, evidence, matches.columns[:, 0])
+        )
+        return best_candidates(self.prefilter.cards, logits, allow if allow.any() else matches.allow, k)
+
+    @cached_property
+    def facts(self) -> Facts:
+        """What of the catalog is the same for every reading."""
+        return Facts(self.shelf)
+
+    @cached_property
+    def suitability(self) -> Suitability:
+        """The weights that ship."""
+        return Suitability.load()
 
     def _evidence(self, seen: Identification) -> npt.NDArray[np.float64]:
         """Log-probability of each entry by its images; −inf for those without image specifications: [M]."""

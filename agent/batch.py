@@ -30,9 +30,15 @@ class Decider(Protocol):
 
     def prepare(self, request: Request) -> Pending: ...
 
-    def opening(self, pending: Pending) -> Any: ...
+    def reading_turn(self, pending: Pending) -> Writing | None: ...
 
-    def picked(self, pending: Pending, llm: Any, legal: Any, draft: str) -> Any: ...
+    def considered(self, pending: Pending, line: str) -> Pending: ...
+
+    def choice_turn(self, pending: Pending) -> Choice | None: ...
+
+    def picked(self, pending: Pending, letters: Any) -> Any: ...
+
+    def parameters_turn(self, pending: Pending, ranked: Any) -> Writing: ...
 
     def finish(self, pending: Pending, ranked: Any, text: str) -> Decision: ...
 
@@ -77,20 +83,29 @@ def attempt(make: Callable[[], T]) -> T | DiffAgentError:
 def _together(
     agent: Decider, engine: BatchEngine, requests: Sequence[Asked]
 ) -> list[Decision | DiffAgentError]:
-    found: list[Any] = [attempt(partial(_prepared, agent, one)) for one in requests]
-    live = {place: one for place, one in enumerate(found) if not isinstance(one, DiffAgentError)}
-    opened = {place: agent.opening(one) for place, one in live.items()}
-    choices = [Choice(opened[place][0], tuple(one.labels), opened[place][2]) for place, one in live.items()]
-    picked: dict[int, Any] = {}
-    for place, llm in zip(live, engine.choose_many(choices), strict=True):
-        if isinstance(llm, DiffAgentError):
-            found[place] = llm
-        else:
-            picked[place] = agent.picked(live[place], llm, *opened[place][1:])
-    writings = [Writing(opened[place][0], *answer[1:]) for place, answer in picked.items()]
-    for place, text in zip(picked, engine.write_many(writings), strict=True):
-        found[place] = _finished(agent, live[place], picked[place][0], text)
-    return found
+    answers: list[Any] = [attempt(partial(_prepared, agent, one)) for one in requests]
+    places = [place for place, one in enumerate(answers) if not isinstance(one, DiffAgentError)]
+    readings = {place: turn for place in places if (turn := agent.reading_turn(answers[place]))}
+    for place, line in zip(readings, engine.write_many(list(readings.values())), strict=True):
+        answers[place] = line if isinstance(line, DiffAgentError) else agent.considered(answers[place], line)
+    places = [place for place in places if not isinstance(answers[place], DiffAgentError)]
+    choices = {place: one for place in places if (one := agent.choice_turn(answers[place]))}
+    letters: dict[int, Any] = dict(zip(choices, engine.choose_many(list(choices.values())), strict=True))
+    writings: dict[int, Writing] = {}
+    ranked: dict[int, Any] = {}
+    for place in places:
+        said = letters.get(place, ())
+        if isinstance(said, DiffAgentError):
+            answers[place] = said
+            continue
+        ranked[place] = agent.picked(answers[place], said)
+        writings[place] = agent.parameters_turn(answers[place], ranked[place])
+    texts = {place: writing.grammar.draft() for place, writing in writings.items()}
+    asked = {place: writing for place, writing in writings.items() if writing.grammar.llm_weight}
+    texts |= dict(zip(asked, engine.write_many(list(asked.values())), strict=True))  # type: ignore[arg-type]
+    for place, text in texts.items():
+        answers[place] = _finished(agent, answers[place], ranked[place], text)
+    return answers
 
 
 def _finished(agent: Decider, pending: Any, ranked: Any, text: str | DiffAgentError) -> Any:

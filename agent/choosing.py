@@ -16,6 +16,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -46,6 +47,8 @@ _USES = frozenset(("poster", "illustration", "icon", "map", "photo", "drawing", 
 
 GATE = 1.7
 """The least evidence for which a LoRA answers."""
+NEAREST = 8
+"""LoRAs that are considered for their likeness alone."""
 SHARPNESS = 4.0
 """Nats a point of score."""
 
@@ -250,6 +253,15 @@ class Shelf:
             unlike = bool(reading.named) and not set(reading.named) & set(purpose.media[:2])
             return evidence - 0.7 * unlike
         return 1.5 if whole and rare else 0.0
+
+    def in_question(
+        self, reading: Reading, evidence: Floats, similarity: npt.NDArray[np.floating[Any]]
+    ) -> npt.NDArray[np.bool_]:
+        """The LoRAs that a request may be about: named in it, or among the nearest in meaning: booleans [M]."""
+        alike = np.where([card.type == "LoRA" for card in self.cards], similarity, -np.inf)
+        near = np.zeros(len(self.cards), bool)
+        near[np.argsort(-alike)[:NEAREST]] = True
+        return (evidence > 0) | near | self.marked(reading)
 
     def scores(self, reading: Reading) -> Floats:
         """Logits of the entries as answers to a request: [M], −inf where an entry may not answer.

@@ -5,8 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
+
 from diffagent.agent.answer import LABELS
 from diffagent.agent.prefilter import Candidate
+from diffagent.agent.reading import Reading
 from diffagent.agent.request import Request
 from diffagent.agent.scope import Scope
 from diffagent.agent.wishes import Wishes
@@ -14,6 +18,9 @@ from diffagent.data.records import T2ICall
 
 if TYPE_CHECKING:
     from diffagent.agent.pmi.identifier import Identification
+
+SHOWN = 9
+"""How many candidates the language model sees: as many as in training."""
 
 
 @dataclass(frozen=True)
@@ -47,19 +54,44 @@ class Decision:
 
 
 @dataclass(frozen=True)
+class Matches:
+    """The M entries of a catalog against a request, whatever its reading: ``allow`` booleans [M], ``columns``
+    [M, 6] and ``ranked`` [M] of :meth:`~diffagent.agent.prefilter.Prefilter.matched`."""
+
+    allow: npt.NDArray[np.bool_]
+    columns: npt.NDArray[np.float32]
+    ranked: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
 class Pending:
     """A request between the prefilter and the language model; times in seconds of the process's clock."""
 
     request: Request
     wished: Wishes
     scope: Scope
+    reading: Reading
     candidates: tuple[Candidate, ...]
     notes: tuple[str, ...]
     started: float
     prefiltered: float
     seen: Identification | None = None
+    matches: Matches | None = None
+    """How the catalog matches the request; None where its candidates do not hang on the reading."""
+    line: str = ""
+    """The reading as the language model wrote it; empty where it was not asked."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is anything to choose."""
+        return self.request.model is None
+
+    @property
+    def shown(self) -> tuple[Candidate, ...]:
+        """The candidates that the language model chooses among."""
+        return self.candidates[:SHOWN]
 
     @property
     def labels(self) -> list[str]:
-        """A letter a candidate."""
-        return list(LABELS[: len(self.candidates)])
+        """A letter for each of :attr:`shown`."""
+        return list(LABELS[: len(self.shown)])

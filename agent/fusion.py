@@ -45,13 +45,22 @@ class Fusion:
     bias: tuple[float, ...] = ()
     match_bias: tuple[float, ...] = ()
     standing: float = 0.0
+    read: float = 0.0
+    """Multiplies the language model's log-probability of a reading's slot."""
 
     @classmethod
     def load(cls, path: Path | None = None) -> Self:
         source = path or Path(str(files("diffagent.agent") / "default" / "fusion.json"))
         stored = json.loads(source.read_text("utf-8"))
         bias, match_bias = (tuple(stored.get(name, ())) for name in ("bias", "match_bias"))
-        return cls(stored["choice"], stored["write"], bias, match_bias, stored.get("standing", 0.0))
+        return cls(
+            stored["choice"],
+            stored["write"],
+            bias,
+            match_bias,
+            stored.get("standing", 0.0),
+            stored.get("read", 0.0),
+        )
 
     def fuse(
         self, prior: Sequence[float], llm: Sequence[float], standing: Sequence[float] = ()

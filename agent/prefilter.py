@@ -132,12 +132,14 @@ class Prefilter:
         with _numpy_threads().limit(limits=1, user_api="blas"):
             return self.ranker(self.matcher.features(requirement))
 
-    def matched(self, prompt: str, columns: Sequence[str] = MATCHED) -> tuple[Floats, Floats]:
+    def matched(
+        self, prompt: str, negative: str = "", columns: Sequence[str] = MATCHED
+    ) -> tuple[Floats, Floats]:
         """Columns of the matcher's features for a prompt, float32 [M, len(columns)], and the log-probabilities
-        that the ranker makes of all of them, [M]."""
+        [M] that the ranker makes of all of them."""
         at = [FEATURES.index(name) for name in columns]
         with _numpy_threads().limit(limits=1, user_api="blas"):
-            table = self.matcher.features(self.require(prompt))
+            table = self.matcher.features(self.require(prompt, negative))
             return table[:, at], self.ranker(table)
 
     def rank(

@@ -108,7 +108,7 @@ class Reading:
         flat = words(prompt)
         medium = (particular or list(named) or [natural_medium(prompt, flat)])[0]
         spoken = frozenset(word for mention in mentions for word in words(mention.words))
-        people = next((name for name, pattern in _PEOPLE if pattern.search(prompt)), "none")
+        people: People = next((name for name, pattern in _PEOPLE if pattern.search(prompt)), "none")
         marked = tuple(one[1] or one[2] for one in _MARKED.finditer(prompt))
         return cls(tuple(flat), medium, named, spoken, people, marked=marked, pasted=is_pasted(prompt))
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from diffagent.agent.choosing import Shelf
 
 Floats = npt.NDArray[np.float64]
+Real = npt.NDArray[np.floating[Any]]
 
 MATCHED = ("whitened", "mean_sentence", "profile", "name", "tags", "term")
 """Columns of :class:`diffagent.agent.matching.Matcher`'s features that count here too."""
@@ -117,7 +118,7 @@ class Facts:
         return {word: np.array(places) for word, places in index.items()}
 
 
-def features(facts: Facts, reading: Reading, evidence: Floats, matched: Floats, ranked: Floats) -> Floats:
+def features(facts: Facts, reading: Reading, evidence: Floats, matched: Real, ranked: Real) -> Floats:
     """What a request's reading says of each model: [M, F].
 
     Args:

@@ -76,7 +76,9 @@ class Asked:
     def reading(self) -> Reading:
         """What a strong language model read, over the rules' words."""
         draft = Reading.of(self.prompt)
-        slots, medium = self.slots, self.slots["natural"]
+        slots: Mapping[str, Any] = self.slots
+        medium: Any = slots["natural"]
+        medium = "digital painting" if medium == "any" else medium  # suits most of what has none
         named = (medium,) if slots["medium"] else ()
         return Reading(draft.words, medium, named, draft.medium_words, slots["people"], self.special)
 
