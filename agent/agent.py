@@ -228,8 +228,8 @@ class Agent:
         """The decision of a written answer."""
         _, fields = read(text)
         card = ranked[0].card
-        base = self.base_checkpoint(card, pending) if card.type == "LoRA" else None
-        call = expand(fields, card, pending.wished, base_checkpoint=base)
+        carrier = self.carrier(card, pending.wished, pending.scope)
+        call = expand(fields, card, pending.wished, carrier=carrier)
         done = time.perf_counter()
         timings = {
             "prefilter": 1e3 * (pending.prefiltered - pending.started),
@@ -238,14 +238,16 @@ class Agent:
         }
         return Decision(call, tuple(ranked), timings, pending.seen, pending.request.n, pending.notes)
 
-    def base_checkpoint(self, card: Card, pending: Pending) -> str:
-        """The AIR of the checkpoint that a LoRA runs on: the one that suits it and the request."""
+    def carrier(self, card: Card, wished: Wishes, scope: Scope) -> Card | None:
+        """The checkpoint that suits a LoRA and the request; None where a checkpoint answers."""
+        if card.type != "LoRA":
+            return None
         if self.shelf.is_read:
-            allowed = self.eligible.carriers(card, pending.scope)
-            carrier = self.shelf.carrier(card, Reading.of(pending.wished.prompt), allowed)
+            allowed = self.eligible.carriers(card, scope)
+            carrier = self.shelf.carrier(card, Reading.of(wished.prompt), allowed)
             if carrier is not None:
-                return carrier.air
-        return self.eligible.base_checkpoint(card, pending.scope)
+                return carrier
+        return self.eligible.base_checkpoint(card, scope)
 
     def identify(self, images: Sequence[Any]) -> Identification:
         """The catalog's models by how probably they made 1 to 6 example images.
@@ -305,7 +307,8 @@ class Agent:
     def grammar(self, label: str, card: Card, wished: Wishes, scope: Scope = ANY) -> Grammar:
         """What may be answered for one candidate, with the prior of each setting."""
         usual = self.usual.get(family_of(card.base_model), Usage())
-        legal = scope.fitted(settings(card, usual, wished), wished)
+        carrier = self.carrier(card, wished, scope)
+        legal = scope.fitted(settings(card, usual, wished, carrier), wished)
         return answer.grammar(label, card, legal, self.fusion.write)
 
     @property
