@@ -23,12 +23,13 @@ import numpy.typing as npt
 from diffagent.agent import answer
 from diffagent.agent.answer import LABELS, expand, question, read
 from diffagent.agent.choosing import Reading, Shelf, is_pasted
-from diffagent.agent.decision import Decision, Pending
+from diffagent.agent.decision import Answer, Decision, Pending
 from diffagent.agent.eligible import ANY, Eligible
 from diffagent.agent.enhance import enhance as enriched
 from diffagent.agent.fusion import Fusion
 from diffagent.agent.pmi.requirement import missing
 from diffagent.agent.prefilter import Candidate, Prefilter, Ranker, best_candidates, read_matcher
+from diffagent.agent.reasons import Basis, additions, reasons
 from diffagent.agent.request import Request, RequestOptions, clean
 from diffagent.agent.scope import Scope
 from diffagent.agent.settings import by_family, settings
@@ -149,6 +150,24 @@ class Agent:
         ranked, legal, draft = self.picked(pending, llm, legal, draft)
         return self.finish(pending, ranked, self.engine.write(question, legal, draft))
 
+    def answer(self, request: Request) -> Answer:
+        """A decision, and what its target takes: among what a server has, where that is asked for.
+
+        Raises:
+            BadInput, BadImage, UnknownModel, TargetError: see :meth:`decide`; or the target lacks a value.
+        """
+        there = self.installed(request)
+        decision = self.decide(request.model_copy(update={"installed": there}) if there else request)
+        emitted = emit(
+            decision.call,
+            request.target,
+            self.catalog,
+            nearest=request.nearest,
+            names=there.names if there else None,
+            known_samplers=there.samplers if there else None,
+        )
+        return Answer(decision, emitted)
+
     def decide_many(self, requests: Sequence[Request | Mapping[str, Any]]) -> list[Decision | DiffAgentError]:
         """:meth:`decide` for each request (or its options by name), in order; batched where the engine can.
 
@@ -236,7 +255,20 @@ class Agent:
             "llm": 1e3 * (done - pending.prefiltered),
             "total": 1e3 * (done - pending.started),
         }
-        return Decision(call, tuple(ranked), timings, pending.seen, pending.request.n, pending.notes)
+        added = additions(pending.wished.prompt, call.prompt)
+        reading, cards = Reading.of(pending.wished.prompt), [one.card for one in ranked]
+        why = reasons(reading, cards, carrier, basis=self.basis(pending), added=added)
+        return Decision(
+            call, tuple(ranked), timings, pending.seen, pending.request.n, pending.notes, why, added
+        )
+
+    def basis(self, pending: Pending) -> Basis:
+        """What the choice of a request goes by."""
+        if pending.request.model:
+            return "named"
+        if pending.seen is not None:
+            return "images"
+        return "read" if self.shelf.is_read and not is_pasted(pending.wished.prompt) else "matched"
 
     def carrier(self, card: Card, wished: Wishes, scope: Scope) -> Card | None:
         """The checkpoint that suits a LoRA and the request; None where a checkpoint answers."""
