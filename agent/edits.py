@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from diffagent.agent.shapes import shaped
+from diffagent.agent.sizes import shaped
 from diffagent.agent.wishes import Wishes, wishes, without_wishes
 from diffagent.data.air import IN_TEXT
 from diffagent.data.base_models import OTHER

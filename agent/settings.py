@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from diffagent.agent.shapes import AGREEING, legal_size, sizes
+from diffagent.agent.sizes import AGREEING, legal_size, sizes
 from diffagent.agent.wishes import Wishes
 from diffagent.data.base_models import OTHER, USUAL, BaseModelFacts, family_of, find, side_of
 from diffagent.data.records import Card, Counts, Usage

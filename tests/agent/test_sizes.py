@@ -1,4 +1,4 @@
-"""Shapes: what is asked for is kept; what is not is the base model's, by the subject."""
+"""Sizes: what is asked for is kept; what is not is the base model's, by the subject."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diffagent.agent.shapes import shaped, sizes
+from diffagent.agent.sizes import shaped, sizes
 from diffagent.agent.wishes import Wishes
 from diffagent.data.base_models import OTHER, BaseModelFacts, find
 from diffagent.data.records import Counts

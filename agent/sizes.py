@@ -1,4 +1,4 @@
-"""Shapes: the width and height to make a picture with, in pixels.
+"""Sizes: the width and height to make a picture with, in pixels.
 
 In: the sizes that a model is used at (counts), its base model's row, a request's wishes. Out: sizes with
 their weights, the most plausible ones heaviest. Unasked, they are those of the base model's table; sizes that
