@@ -23,7 +23,7 @@ import numpy.typing as npt
 from diffagent.agent import answer, choice, reading
 from diffagent.agent.answer import LABELS, expand, question, read
 from diffagent.agent.choosing import Shelf
-from diffagent.agent.decision import Decision, Matches, Pending
+from diffagent.agent.decision import Answer, Decision, Matches, Pending
 from diffagent.agent.eligible import ANY, Eligible
 from diffagent.agent.engines import Choice, Writing
 from diffagent.agent.enhance import enhance as enriched
@@ -31,6 +31,7 @@ from diffagent.agent.fusion import Fusion
 from diffagent.agent.pmi.requirement import missing
 from diffagent.agent.prefilter import Candidate, Prefilter, Ranker, best_candidates, read_matcher
 from diffagent.agent.reading import Reading
+from diffagent.agent.reasons import Basis, additions, reasons
 from diffagent.agent.request import Request, RequestOptions, clean
 from diffagent.agent.scope import Scope
 from diffagent.agent.settings import by_family, settings
@@ -159,6 +160,24 @@ class Agent:
             text = self.engine.write(writing.prompt, writing.grammar, writing.draft)
         return self.finish(pending, ranked, text)
 
+    def answer(self, request: Request) -> Answer:
+        """A decision, and what its target takes: among what a server has, where that is asked for.
+
+        Raises:
+            BadInput, BadImage, UnknownModel, TargetError: see :meth:`decide`; or the target lacks a value.
+        """
+        there = self.installed(request)
+        decision = self.decide(request.model_copy(update={"installed": there}) if there else request)
+        emitted = emit(
+            decision.call,
+            request.target,
+            self.catalog,
+            nearest=request.nearest,
+            names=there.names if there else None,
+            known_samplers=there.samplers if there else None,
+        )
+        return Answer(decision, emitted)
+
     def decide_many(self, requests: Sequence[Request | Mapping[str, Any]]) -> list[Decision | DiffAgentError]:
         """:meth:`decide` for each request (or its options by name), in order; batched where the engine can.
 
@@ -255,31 +274,46 @@ class Agent:
 
     def parameters_turn(self, pending: Pending, ranked: Sequence[Candidate]) -> Writing:
         """What the language model is asked to write of the chosen one's parameters."""
-        legal = self.grammar(LABELS[0], ranked[0].card, pending.wished, pending.scope)
+        legal = self.grammar(LABELS[0], ranked[0].card, pending.wished, pending.scope, pending.reading)
         return Writing(question(ranked, pending.wished.prompt), legal, legal.draft().removesuffix(legal.tail))
 
     def finish(self, pending: Pending, ranked: Sequence[Candidate], text: str) -> Decision:
         """The decision of a written answer."""
         _, fields = read(text)
         card = ranked[0].card
-        base = self.base_checkpoint(card, pending) if card.type == "LoRA" else None
-        call = expand(fields, card, pending.wished, base_checkpoint=base)
+        carrier = self.carrier(card, pending.wished, pending.scope, pending.reading)
+        call = expand(fields, card, pending.wished, carrier=carrier)
         done = time.perf_counter()
         timings = {
             "prefilter": 1e3 * (pending.prefiltered - pending.started),
             "llm": 1e3 * (done - pending.prefiltered),
             "total": 1e3 * (done - pending.started),
         }
-        return Decision(call, tuple(ranked), timings, pending.seen, pending.request.n, pending.notes)
+        added = additions(pending.wished.prompt, call.prompt)
+        cards = [one.card for one in ranked]
+        why = reasons(pending.reading, cards, carrier, basis=self.basis(pending), added=added)
+        return Decision(
+            call, tuple(ranked), timings, pending.seen, pending.request.n, pending.notes, why, added
+        )
 
-    def base_checkpoint(self, card: Card, pending: Pending) -> str:
-        """The AIR of the checkpoint that a LoRA runs on: the one that suits it and the request."""
+    def basis(self, pending: Pending) -> Basis:
+        """What the choice of a request goes by."""
+        if pending.request.model:
+            return "named"
+        if pending.seen is not None:
+            return "images"
+        return "read" if pending.matches is not None else "matched"
+
+    def carrier(self, card: Card, wished: Wishes, scope: Scope, read: Reading | None = None) -> Card | None:
+        """The checkpoint that suits a LoRA and the request; None where a checkpoint answers."""
+        if card.type != "LoRA":
+            return None
         if self.shelf.is_read:
-            allowed = self.eligible.carriers(card, pending.scope)
-            carrier = self.shelf.carrier(card, pending.reading, allowed)
+            allowed = self.eligible.carriers(card, scope)
+            carrier = self.shelf.carrier(card, read or Reading.of(wished.prompt), allowed)
             if carrier is not None:
-                return carrier.air
-        return self.eligible.base_checkpoint(card, pending.scope)
+                return carrier
+        return self.eligible.base_checkpoint(card, scope)
 
     def identify(self, images: Sequence[Any]) -> Identification:
         """The catalog's models by how probably they made 1 to 6 example images.
@@ -348,10 +382,13 @@ class Agent:
             raise BadInput(_why_not(card, scope))
         return Candidate(card, 0.0)
 
-    def grammar(self, label: str, card: Card, wished: Wishes, scope: Scope = ANY) -> Grammar:
+    def grammar(
+        self, label: str, card: Card, wished: Wishes, scope: Scope = ANY, read: Reading | None = None
+    ) -> Grammar:
         """What may be answered for one candidate, with the prior of each setting."""
         usual = self.usual.get(family_of(card.base_model), Usage())
-        legal = scope.fitted(settings(card, usual, wished), wished)
+        carrier = self.carrier(card, wished, scope, read)
+        legal = scope.fitted(settings(card, usual, wished, carrier), wished)
         return answer.grammar(label, card, legal, self.fusion.write)
 
     @property

@@ -176,9 +176,10 @@ def expand(
     card: Card,
     wishes: Wishes,
     *,
-    base_checkpoint: str | None = None,
+    carrier: Card | None = None,
 ) -> T2ICall:
-    """The full call from an answer's parameters and the catalog's card; a pure function."""
+    """The full call from an answer's parameters, the catalog's card and, for a LoRA, the checkpoint that
+    carries it; a pure function."""
     sampler = split(fields["sampling_method"])
     return T2ICall(
         model=card.name,
@@ -193,10 +194,10 @@ def expand(
         model_description=card.description,
         prompt=ready(wishes.prompt, card.needed_words),
         negative_prompt=strip_lora_tags(wishes.negative_prompt),
-        clip_skip=wishes.clip_skip or clip_skip(card),
+        clip_skip=wishes.clip_skip or clip_skip(card, carrier),
         seed=wishes.seed,
         air=card.air,
-        base_checkpoint=base_checkpoint if card.type == "LoRA" else None,
+        base_checkpoint=carrier.air if carrier and card.type == "LoRA" else None,
         loras=(_lora(card),) if card.type == "LoRA" else (),
     )
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -34,7 +36,11 @@ if TYPE_CHECKING:
 @click.option(
     "--llm", metavar="PATH-OR-NAME", help="A LLaMA-architecture model; default: SmolLM2-135M-Instruct."
 )
-@click.option("--explain", is_flag=True, help="Add the candidates with their scores, and timings.")
+@click.option(
+    "--explain",
+    is_flag=True,
+    help="Add why, candidates with scores, timings; on a terminal, as a short card.",
+)
 def call(
     prompt: str | None,
     captioner: str | None,
@@ -47,7 +53,6 @@ def call(
     """Turn PROMPT into one callable text-to-image API call, or into the request of an API."""
     from diffagent.agent.agent import Agent
     from diffagent.agent.request import Request
-    from diffagent.agent.targets.emitting import emit
 
     if options["target_url"] and not options["installed"]:
         raise click.UsageError("--target-url goes with --installed: the server says what it has")
@@ -56,24 +61,20 @@ def call(
     if request.images:
         _check_specifications(catalog)
     agent = Agent.load(catalog, llm, engine)
-    there = agent.installed(request)
-    decision = agent.decide(request.model_copy(update={"installed": there}) if there else request)
+    answer = agent.answer(request)
+    decision, emitted = answer.decision, answer.emitted
     if decision.identified is not None and decision.identified.unsure:
         click.echo(
             f"diffagent: unsure: {decision.identified.likely} models share 90 % of the images' probability",
             err=True,
         )
     report_notes(decision)
-    names, samplers = (there.names, there.samplers) if there else (None, None)
-    emitted = emit(
-        decision.call,
-        request.target,
-        agent.catalog,
-        nearest=request.nearest,
-        names=names,
-        known_samplers=samplers,
-    )
     report_not_carried(emitted)
+    if explain and sys.stdout.isatty():
+        from diffagent.agent.explanation import explanation
+
+        click.echo(explanation(decision, shutil.get_terminal_size().columns))
+        return
     if explain:
         shown = decision.to_dict()
         if request.target != "diffagent":

@@ -11,13 +11,16 @@ import numpy.typing as npt
 from diffagent.agent.answer import LABELS
 from diffagent.agent.prefilter import Candidate
 from diffagent.agent.reading import Reading
+from diffagent.agent.reasons import about
 from diffagent.agent.request import Request
 from diffagent.agent.scope import Scope
 from diffagent.agent.wishes import Wishes
+from diffagent.data.air import AIR
 from diffagent.data.records import T2ICall
 
 if TYPE_CHECKING:
     from diffagent.agent.pmi.identifier import Identification
+    from diffagent.agent.targets.fitting import Emitted
 
 SHOWN = 9
 """How many candidates the language model sees: as many as in training."""
@@ -36,6 +39,15 @@ class Decision:
     """How many pictures were asked for."""
     notes: tuple[str, ...] = ()
     """What could not be had or was changed, in words."""
+    reasons: tuple[str, ...] = ()
+    """What was read, why these models, what was added: short sentences."""
+    added: tuple[str, ...] = ()
+    """What was added to the prompt."""
+
+    @property
+    def url(self) -> str | None:
+        """The page of the model that answers."""
+        return AIR.parse(self.call.air).url
 
     def to_dict(self) -> dict[str, Any]:
         """As ``--explain`` prints it."""
@@ -44,9 +56,16 @@ class Decision:
             "call": self.call.model_dump(),
             "n": self.n,
             "notes": list(self.notes),
+            "reasons": list(self.reasons),
             **seen,
             "candidates": [
-                {"model": one.card.name, "air": one.card.air, "score": round(one.score, 4)}
+                {
+                    "model": one.card.name,
+                    "air": one.card.air,
+                    "url": AIR.parse(one.card.air).url,
+                    "score": round(one.score, 4),
+                    "reasons": list(about(one.card)),
+                }
                 for one in self.candidates
             ],
             "timings_ms": {name: round(value, 1) for name, value in self.timings_ms.items()},
@@ -61,6 +80,14 @@ class Matches:
     allow: npt.NDArray[np.bool_]
     columns: npt.NDArray[np.float32]
     ranked: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A decision with the request that its target takes."""
+
+    decision: Decision
+    emitted: Emitted
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from diffagent.agent.wishes import Wishes, reshape, wishes, without_wishes
+from diffagent.agent.sizes import shaped
+from diffagent.agent.wishes import Wishes, wishes, without_wishes
 from diffagent.data.air import IN_TEXT
+from diffagent.data.base_models import OTHER
+from diffagent.data.base_models import find as find_base_model
 from diffagent.data.errors import BadPrompt
 from diffagent.data.records import SIDE_MAX, SIDE_MIN, Card, T2ICall
 from diffagent.data.samplers import split
@@ -137,7 +140,8 @@ def edited(call: T2ICall, change: Edit) -> T2ICall:
     said = change.settings
     width, height = said.size or (call.width, call.height)
     if said.aspect:
-        width, height = reshape(said.aspect, call.width * call.height)
+        row = find_base_model(call.base_model) or OTHER
+        width, height = shaped(said.aspect, row, call.width * call.height)
     seed = secrets.randbelow(2**32) if change.new_seed else call.seed
     sampler = split(said.sampler) if said.sampler else call.sampler
     fields: dict[str, Any] = {

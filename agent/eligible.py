@@ -48,8 +48,8 @@ class Eligible:
             self._masks[scope] = mask
         return mask
 
-    def base_checkpoint(self, card: Card, scope: Scope = ANY) -> str:
-        """The AIR of the checkpoint to run a LoRA on: the one it is most used with, else the most used.
+    def base_checkpoint(self, card: Card, scope: Scope = ANY) -> Card:
+        """The checkpoint to run a LoRA on: the one it is most used with, else the most used.
 
         Raises:
             BadInput: the catalog has no checkpoint that runs LoRAs of its base model.
@@ -57,14 +57,14 @@ class Eligible:
         for air, _ in sorted(card.usage.checkpoints.items(), key=lambda item: (-item[1], item[0])):
             base = self._checkpoints.get(air)
             if base and _runs(base, card.base_model) and _may_carry(base, scope):
-                return base.air
+                return base
         usual = self.most_used(card.base_model, scope)
         if usual is None:
             raise BadInput(
                 f"{card.name} is a LoRA of {card.base_model}, but there is no such checkpoint to run it on: "
                 "add one, or pass --type Checkpoint"
             )
-        return usual.air
+        return usual
 
     def carriers(self, card: Card, scope: Scope = ANY) -> list[Card]:
         """The checkpoints that a LoRA may run on in a scope: those of its own base model that are there."""

@@ -1,33 +1,40 @@
 """Settings: which sampler, steps, CFG scale, size, clip skip and weight to run a model with.
 
-In: a card's :class:`~diffagent.data.records.Usage` and the family's over the whole catalog. Out: for each
-field its few most plausible values with prior probabilities, from which the language model chooses, and
-which a user's wish overrides. A model's own counts are smoothed towards its family's (Dirichlet prior),
-because half of the models have fewer than five sample images.
+In: a card's :class:`~diffagent.data.records.Usage`, for a LoRA that of the checkpoint that carries it, and
+the family's over the whole catalog. Out: for each field its few most plausible values with prior
+probabilities, from which the language model chooses, and which a user's wish overrides.
 
-Samplers and sizes are right or wrong, so the most probable comes first; steps and CFG scale are near or
-far, so the first is the median, whose expected error is least.
+A model's own images count where at least five of them agree on a field: on the sampler, on steps within five
+of each other, on CFG scales within 1, on a size. Else the carrier's do (but for sizes), and else the base
+model's row says what is usual: half of the models have fewer than five sample images, and those are one
+uploader's taste.
+Nothing outside the row's ranges is offered unless it is asked for; a distilled model (its images agree on at
+most 12 steps and a CFG scale below 3) has its own.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from diffagent.agent.wishes import Wishes, reshape
-from diffagent.data.base_models import USUAL, family_of, find, side_of
-from diffagent.data.records import SIDE_MAX, SIDE_MIN, SIDE_STEP, Card, Counts, Usage, legal_side
+from diffagent.agent.sizes import AGREEING, legal_size, sizes
+from diffagent.agent.wishes import Wishes
+from diffagent.data.base_models import OTHER, USUAL, BaseModelFacts, family_of, find, side_of
+from diffagent.data.records import Card, Counts, Usage
 from diffagent.data.samplers import SAMPLERS
 
 SMOOTHING = 1.0
-"""Images' worth of the family's usage that is added to a model's own; fitted on the align part."""
-LEANING = 3.0
-"""How much more probable a word such as "portrait" makes sizes of that shape; fitted on the align part."""
+"""Images' worth of the usual values that stands behind a model's own."""
 KEPT = 6
 """Values offered a field; the rest of a usage distribution is a long tail of single images."""
+WIDTHS: Mapping[str, float] = {"steps": 5, "cfg_scale": 1.0}
+"""How far apart two numbers may be that agree."""
+USUAL_WEIGHT = 0.8
+"""The weight of a LoRA that nobody has used."""
+DRAWN = ("anime", "manga", "chibi")
+"""The media of models that are mixed from the anime ones."""
 FALLBACK: Mapping[str, Counts] = {
     "sampler": {"Euler a": 1},
     "steps": {20: 1},
@@ -49,50 +56,60 @@ class Setting:
         return cls((value,), (0.0,))
 
 
-def settings(card: Card, usual: Usage, wishes: Wishes) -> dict[str, Setting]:
-    """The plausible ``size`` (as (width, height) in pixels), ``sampler``, ``steps`` and ``cfg_scale``."""
-    own, usual = card.usage, _with_defaults(usual, card.base_model)
-    return {
-        "size": _size(own.size, usual.size, wishes),
-        "sampler": _wished(wishes.sampler, _plausible("sampler", own.sampler, usual.sampler, _known_sampler)),
-        "steps": _wished(wishes.steps, _near("steps", own.steps, usual.steps, _legal_steps)),
-        "cfg_scale": _wished(
-            wishes.cfg_scale, _near("cfg_scale", own.cfg_scale, usual.cfg_scale, _legal_cfg)
-        ),
-    }
+def settings(card: Card, usual: Usage, wishes: Wishes, carrier: Card | None = None) -> dict[str, Setting]:
+    """The plausible ``size`` (as (width, height) in pixels), ``sampler``, ``steps`` and ``cfg_scale``.
 
-
-def _with_defaults(usual: Usage, base_model: str) -> Usage:
-    """The usage with the base model's own settings where the catalog counts none."""
-    row = find(base_model)
-    if row is None:
-        return usual
+    Args:
+        card: the model that answers.
+        usual: what people use its family with.
+        wishes: what the request asks for.
+        carrier: the checkpoint that a LoRA runs on.
+    """
+    row = find(card.base_model) or OTHER
+    usages = [card.usage] if carrier is None else [card.usage, carrier.usage]
+    ranges = _ranges(usages, row)
     guided = row.guidance and (row.guidance.usual if row.guidance.kind == "cfg" else 1.0)
-    told: dict[str, object] = {
-        "sampler": row.usual_sampler,
-        "steps": row.steps,
-        "cfg_scale": guided,
-        "size": f"{row.side}x{row.side}" if row.side else None,
+    is_general = card.attributes is not None and card.attributes.role == "general"
+    shapes = sizes(card.usage.size, usual.size or FALLBACK["size"], row, wishes, is_general=is_general)
+    steps = _number("steps", usages, usual, row.steps, ranges)
+    cfg_scale = _number("cfg_scale", usages, usual, guided, ranges)
+    return {
+        "size": _most_probable(shapes),
+        "sampler": _wished(wishes.sampler, _sampler(usages, usual, row)),
+        "steps": _wished(wishes.steps, steps),
+        "cfg_scale": _wished(wishes.cfg_scale, cfg_scale),
     }
-    missing = {
-        name: {value: 1} for name, value in told.items() if value is not None and not getattr(usual, name)
-    }
-    return replace(usual, **missing) if missing else usual
 
 
 def lora_weight(card: Card) -> float:
-    """The weight that a LoRA is most used with, 0.8 where nobody said; from 0.1 to 2.
+    """The weight that a LoRA is most used with, of 0.4 to 1.2; 0.8 where nobody said.
 
-    Who sets less shows what happens without the LoRA, or the contrary of what it is for.
+    Another one, of 0.1 to 2, only where at least five images agree on it. Who sets less shows what happens
+    without the LoRA, or the contrary of what it is for.
     """
-    usage = {value: n for key, n in card.usage.lora_weight.items() if 0.1 <= (value := float(key)) <= 2}
-    return max(usage, key=lambda value: (usage[value], -abs(value - 0.8)), default=0.8)
+    usage = {
+        value: n
+        for key, n in card.usage.lora_weight.items()
+        if 0.4 <= (value := float(key)) <= 1.2 or (0.1 <= value <= 2 and n >= AGREEING)
+    }
+    return max(usage, key=lambda value: (usage[value], -abs(value - USUAL_WEIGHT)), default=USUAL_WEIGHT)
 
 
-def clip_skip(card: Card) -> int | None:
-    """The clip skip that most of a model's images name, or None."""
-    usage = {int(key): n for key, n in card.usage.clip_skip.items() if 1 <= int(key) <= 12}
-    return max(usage, key=lambda value: (usage[value], -value), default=None)
+def clip_skip(card: Card, carrier: Card | None = None) -> int | None:
+    """The clip skip 1 or 2 that at least five images and half of all name, of the model or of what carries
+    it; else that of anime models where it is one, else None: the base model's own.
+
+    Images name it only where it is not 1, so the others count against it.
+    """
+    cards = [card] if carrier is None else [card, carrier]
+    for one in cards:
+        named = {int(key): n for key, n in one.usage.clip_skip.items() if int(key) in (1, 2)}
+        most = max(named, key=lambda value: (named[value], -value), default=1)
+        if named.get(most, 0) >= max(AGREEING, sum(one.usage.sampler.values()) / 2):
+            return most
+    purpose, row = cards[-1].attributes, find(card.base_model)
+    is_drawn = purpose is not None and purpose.media[0] in DRAWN
+    return row.drawn_clip_skip if is_drawn and row is not None else None
 
 
 def pooled(usages: Iterable[Usage]) -> Usage:
@@ -124,54 +141,46 @@ def _wished(wish: Any, usual: Setting) -> Setting:
     return usual if wish is None else Setting.fixed(wish)
 
 
-def _size(own: Counts, usual: Counts, wishes: Wishes) -> Setting:
-    if wishes.size:
-        return Setting.fixed(wishes.size)
-    if any(wishes.side):
-        return Setting.fixed(_completed(wishes.side, own, usual))
-    mass = _mass("size", own, usual, _legal_size)
-    if wishes.aspect is None:
-        return _most_probable(mass)
-    if wishes.leaning:
-        shape = _shape(wishes.aspect)
-        return _most_probable(
-            {size: n * (LEANING if _shape(size) == shape else 1) for size, n in mass.items()}
-        )
-    wide, tall = wishes.aspect
-    known = _most_probable(mass)
-    fitting = {
-        (width, height): mass[width, height]
-        for width, height in known.values
-        if abs(math.log(width * tall / (height * wide))) < 0.12
-    }
-    if fitting:
-        return _most_probable(fitting)
-    area = math.exp(
-        sum(math.exp(p) * math.log(w * h) for (w, h), p in zip(known.values, known.log_priors, strict=True))
+def _sampler(usages: Sequence[Usage], usual: Usage, row: BaseModelFacts) -> Setting:
+    known = row.samplers or tuple(SAMPLERS)
+    agreed = (
+        {one: n for one, n in usage.sampler.items() if one in known and n >= AGREEING} for usage in usages
     )
-    return Setting.fixed(reshape(wishes.aspect, area))
+    own: Mapping[str, float] = next(filter(None, agreed), {})
+    family = {one: n for one, n in usual.sampler.items() if one in known}
+    return _most_probable(_behind(own, _usual("sampler", row.samplers and row.samplers[0], family)))
 
 
-def _completed(side: tuple[int | None, int | None], own: Counts, usual: Counts) -> tuple[int, int]:
-    """Both sides where one is given: the other keeps the area that the model is mostly used at."""
-    width, height = _most_probable(_mass("size", own, usual, _legal_size)).values[0]
-    given = side[0] or side[1] or width
-    other = legal_side(round(width * height / given / 64) * 64)
-    return (given, other) if side[0] else (other, given)
+@dataclass(frozen=True)
+class _Ranges:
+    """The least and most of each number that is offered unasked."""
+
+    steps: tuple[float, float]
+    cfg_scale: tuple[float, float]
 
 
-def _shape(sides: tuple[int, int]) -> int:
-    """1 for wide, 0 for square, −1 for tall."""
-    return (sides[0] > sides[1]) - (sides[0] < sides[1])
+def _ranges(usages: Sequence[Usage], row: BaseModelFacts) -> _Ranges:
+    """The base model's, or all where the images of one of the models are those of a distilled one."""
+    if any(_is_distilled(usage) for usage in usages):
+        return _Ranges((1, 150), (1.0, 30.0))
+    guided = row.guidance
+    return _Ranges(row.steps_range, (guided.low, guided.high) if guided else (1.0, 30.0))
 
 
-def _plausible(name: str, own: Counts, usual: Counts, legal: Any) -> Setting:
-    return _most_probable(_mass(name, own, usual, legal))
+def _is_distilled(usage: Usage) -> bool:
+    """Whether at least five images, and most of them, have at most 12 steps and a CFG scale below 3."""
+    few = sum(n for key, n in usage.steps.items() if int(key) <= 12)
+    low = sum(n for key, n in usage.cfg_scale.items() if float(key) < 3)
+    half = max(sum(usage.steps.values()), sum(usage.cfg_scale.values())) / 2
+    return min(few, low) >= AGREEING and min(few, low) > half
 
 
-def _near(name: str, own: Counts, usual: Counts, legal: Any) -> Setting:
+def _number(name: str, usages: Sequence[Usage], usual: Usage, value: Any, ranges: _Ranges) -> Setting:
     """Numbers by their expected distance from what people use, in units of the least one."""
-    mass = _mass(name, own, usual, legal)
+    low, high = getattr(ranges, name)
+    family = _usual(name, value, _within(name, getattr(usual, name), low, high))
+    agreed = (_agreed(_within(name, getattr(usage, name), low, high), WIDTHS[name]) for usage in usages)
+    mass = _behind(next(filter(None, agreed), {}), family)
     images = sum(mass.values())
     error = {value: sum(n * abs(value - other) for other, n in mass.items()) / images for value in mass}
     best = sorted(mass, key=lambda value: (error[value], value))[:KEPT]
@@ -181,33 +190,44 @@ def _near(name: str, own: Counts, usual: Counts, legal: Any) -> Setting:
     return Setting(tuple(best), tuple(score - total for score in scores))
 
 
-def _mass(name: str, own: Counts, usual: Counts, legal: Any) -> dict[Any, float]:
-    """Images of each legal value: the model's own, and :data:`SMOOTHING` of its family."""
-    mass: dict[Any, float] = {}
-    for counts, weight in ((own, 1.0), (usual or FALLBACK[name], SMOOTHING / (sum(usual.values()) or 1))):
-        for key, n in counts.items():
-            value = legal(key)
-            if value is not None:
-                mass[value] = mass.get(value, 0.0) + n * weight
-    return mass or {legal(next(iter(FALLBACK[name]))): 1.0}
+def _within(name: str, counts: Counts, low: float, high: float) -> dict[Any, float]:
+    """The images of each legal number from low to high."""
+    found: dict[Any, float] = {}
+    for key, n in counts.items():
+        value = _LEGAL[name](key)
+        if value is not None and low <= value <= high:
+            found[value] = found.get(value, 0.0) + n
+    return found
+
+
+def _agreed(counts: Mapping[Any, float], width: float) -> dict[Any, float]:
+    """The numbers of the span of a width that most images are in; none where those are fewer than five."""
+    spans = (
+        {one: n for one, n in counts.items() if first <= one <= first + width} for first in sorted(counts)
+    )
+    best = max(spans, key=lambda span: sum(span.values()), default={})
+    return best if sum(best.values()) >= AGREEING else {}
+
+
+def _usual(name: str, value: Any, family: Mapping[Any, float]) -> dict[Any, float]:
+    """Shares of the usual values: a half is the base model's, where its row says, the rest its family's."""
+    images = sum(family.values())
+    if not images:
+        return {value if value is not None else _LEGAL[name](next(iter(FALLBACK[name]))): 1.0}
+    rest = 1.0 if value is None else 0.5
+    shares = {one: rest * n / images for one, n in family.items()}
+    return shares if value is None else shares | {value: 0.5 + shares.get(value, 0.0)}
+
+
+def _behind(own: Mapping[Any, float], usual: Mapping[Any, float]) -> dict[Any, float]:
+    """Images of each value: the model's own, and :data:`SMOOTHING` of the usual ones."""
+    return dict(own) | {one: own.get(one, 0.0) + SMOOTHING * share for one, share in usual.items()}
 
 
 def _most_probable(mass: Mapping[Any, float]) -> Setting:
     best = sorted(mass, key=lambda value: (-mass[value], str(value)))[:KEPT]
-    return _normalised(best, [mass[value] for value in best])
-
-
-def _normalised(values: list[Any], mass: list[float]) -> Setting:
-    total = sum(mass)
-    return Setting(tuple(values), tuple(math.log(one / total) for one in mass))
-
-
-@lru_cache(4096)
-def _legal_size(key: Any) -> tuple[int, int] | None:
-    width, _, height = str(key).partition("x")
-    sides = int(width), int(height)
-    ok = all(SIDE_MIN <= side <= SIDE_MAX and side % SIDE_STEP == 0 for side in sides)
-    return sides if ok else None
+    total = sum(mass[value] for value in best)
+    return Setting(tuple(best), tuple(math.log(mass[value] / total) for value in best))
 
 
 def _known_sampler(key: Any) -> str | None:
@@ -223,7 +243,7 @@ def _legal_cfg(key: Any) -> float | None:
 
 
 _LEGAL: Mapping[str, Callable[[Any], Any]] = {
-    "size": _legal_size,
+    "size": legal_size,
     "sampler": _known_sampler,
     "steps": _legal_steps,
     "cfg_scale": _legal_cfg,

@@ -184,16 +184,6 @@ def without_wishes(text: str) -> str:
     return text
 
 
-def reshape(aspect: tuple[int, int], area: float) -> tuple[int, int]:
-    """Width and height in pixels, multiples of 8, of an aspect ratio at about the given area.
-
-    Base models were trained at one area, so a phone wallpaper keeps the model's usual area.
-    """
-    wide, tall = aspect
-    width = (area * wide / tall) ** 0.5
-    return legal_side(round(width / 64) * 64), legal_side(round(width * tall / wide / 64) * 64)
-
-
 def _size(text: str) -> tuple[int, int] | None:
     for found in _SIZE.finditer(text):
         width, height = int(found[1]), int(found[2])

@@ -129,6 +129,16 @@ class AIR:
             return None
         return int(self.id), int(self.version)
 
+    @property
+    def url(self) -> str | None:
+        """The model's page; None where its source has none."""
+        if self.source == HUGGINGFACE:
+            return f"https://huggingface.co/{self.id}"
+        if self.source != CIVITAI:
+            return None
+        version = "" if self.version is None else f"?modelVersionId={self.version}"
+        return f"https://civitai.com/models/{self.id}{version}"
+
     def _fields(self) -> tuple[str | None, ...]:
         return (self.ecosystem, self.type, self.source, self.id, self.version, self.file, self.format)
 

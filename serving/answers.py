@@ -5,7 +5,10 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
+
+from diffagent.agent.reasons import about
+from diffagent.data.air import AIR
 
 if TYPE_CHECKING:
     from diffagent.agent.pmi.identifier import Identification
@@ -18,7 +21,15 @@ class Ranked(BaseModel):
 
     model: str
     air: str
+    url: str | None = Field(description="The model's page.")
     score: float
+    reasons: list[str] = Field(description="What the model is for.")
+
+    @classmethod
+    def from_card(cls, card: Card, score: float) -> Ranked:
+        """A card with its natural-log probability."""
+        url, purpose = AIR.parse(card.air).url, list(about(card))
+        return cls(model=card.name, air=card.air, url=url, score=round(score, 4), reasons=purpose)
 
 
 def likely(found: Identification, catalog: Catalog, k: int) -> list[tuple[Card, float]]:

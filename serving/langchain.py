@@ -55,7 +55,8 @@ class DiffAgentTool(BaseTool):
     """A prompt → one callable text-to-image API call.
 
     The message's content is the call as JSON, or with ``target`` the request that this API takes; its
-    artifact is a dict ``{"call", "request", "not_carried", "n", "notes", "candidates", "timings_ms"}``. A
+    artifact is a dict ``{"call", "request", "not_carried", "n", "notes", "reasons", "candidates",
+    "timings_ms"}``. A
     :class:`~diffagent.data.errors.DiffAgentError` is raised as it is, or where ``handle_tool_error`` is set
     as a ``ToolException``, which LangChain then shows the model.
     """

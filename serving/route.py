@@ -1,6 +1,6 @@
 """Batch routing: rows go in, a JSONL file of calls grows in the same order, and a killed run goes on.
 
-    {"id": 0, "call": {"model": "SXZ Pixel Bringer [ Style ]", …}, "n": 1, "notes": []}
+    {"id": 0, "call": {"model": "SXZ Pixel Bringer [ Style ]", …}, "n": 1, "notes": [], "reasons": […]}
     {"id": 1, "error": {"type": "BadPrompt", "message": "the prompt is empty: …"}}
 
 Rows are appended in blocks, each synced to the disk; a line that a kill tore is cut off, and the rows before
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from diffagent.agent.decision import Decision
 
 Body = dict[str, Any]
-"""``{"call": …, "n": …, "notes": […]}`` or ``{"error": …}``."""
+"""``{"call": …, "n": …, "notes": […], "reasons": […]}`` or ``{"error": …}``."""
 Answer = Callable[[Iterable[list[Row]]], Iterator[list[Body]]]
 """Blocks of rows, all sound and different → blocks of their bodies, in the same order."""
 Begin = Callable[[int], Callable[[int], object]]
@@ -66,7 +66,8 @@ def body(decision: Decision | DiffAgentError) -> Body:
     """A decision or an error, as a row holds it."""
     if isinstance(decision, DiffAgentError):
         return error_body(decision)
-    return {"call": decision.call.model_dump(), "n": decision.n, "notes": list(decision.notes)}
+    beside = {"n": decision.n, "notes": list(decision.notes), "reasons": list(decision.reasons)}
+    return {"call": decision.call.model_dump(), **beside}
 
 
 def route(

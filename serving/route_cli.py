@@ -49,8 +49,8 @@ def route(
     """Route every row of IN (JSONL, CSV or a Hugging Face dataset); run again to go on.
 
     A row is {"id"?, "prompt", …} with any option of a request by its Python name ("negative_prompt",
-    "base_model", "width"), which goes before the command's. It becomes {"id", "call", "n", "notes"} or
-    {"id", "error"}.
+    "base_model", "width"), which goes before the command's. It becomes {"id", "call", "n", "notes",
+    "reasons"} or {"id", "error"}.
     """
     from tqdm import tqdm
 

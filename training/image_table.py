@@ -111,9 +111,9 @@ def free(agent: Agent, form: Form, default: Card, k: int = 16) -> Caller:
         assert card is not None
         if card.is_pickle:
             return None
-        base = agent.eligible.base_checkpoint(card, ANY) if card.type == "LoRA" else None
+        carrier = agent.eligible.base_checkpoint(card, ANY) if card.type == "LoRA" else None
         said = {**fields, "cfg_scale": float(fields["cfg_scale"])}
-        return expand(said, card, wished, base_checkpoint=base)
+        return expand(said, card, wished, carrier=carrier)
 
     return call
 

@@ -89,11 +89,12 @@ def _call(card: Card, catalog: Catalog, prompt: str, seed: int) -> T2ICall:
 
     wished = Wishes(prompt=prompt)
     usual = settings(card, Usage(), wished)
-    base = None
+    carrier = None
     if card.type == "LoRA":
         counts = card.usage.checkpoints
         base = max(counts, key=lambda air: (counts[air], air), default=None)
-        if base is None or catalog.by_air(base) is None:
+        carrier = catalog.by_air(base) if base else None
+        if carrier is None:
             raise BadInput(
                 f"{card.name} is a LoRA and its card names no checkpoint of this catalog to make images "
                 f"with: "
@@ -107,7 +108,7 @@ def _call(card: Card, catalog: Catalog, prompt: str, seed: int) -> T2ICall:
         "sampling_steps": usual["steps"].values[0],
         "cfg_scale": usual["cfg_scale"].values[0],
     }
-    return expand(fields, card, replace(wished, seed=seed), base_checkpoint=base)
+    return expand(fields, card, replace(wished, seed=seed), carrier=carrier)
 
 
 def _keep(made: Path, file: Path, prompt: str) -> None:

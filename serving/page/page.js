@@ -61,6 +61,7 @@ function route(model) {
     if (!model) showCandidates(answer.candidates, answer.call.air);
     else mark(answer.call.air);
     showCall(answer.call);
+    showWhy(answer);
     say(`${answer.call.model}, in ${(answer.timings_ms.total / 1000).toFixed(2)} s`);
   });
 }
@@ -113,6 +114,17 @@ function showCall(call) {
   at("json").textContent = JSON.stringify(call, null, 2);
   at("not-carried").textContent = "";
   at("answer").hidden = false;
+}
+
+function showWhy(answer) {
+  const chosen = answer.candidates.find((one) => one.air === answer.call.air);
+  at("page").replaceChildren(...link(chosen?.url));
+  const lines = [...answer.reasons, ...answer.notes.map((note) => `Note: ${note}`)];
+  at("reasons").replaceChildren(...lines.map((line) => element("li", { textContent: line })));
+}
+
+function link(url) {
+  return url ? [element("a", { href: url, textContent: url, target: "_blank", rel: "noopener noreferrer" })] : [];
 }
 
 async function copy(target, title) {

@@ -100,7 +100,7 @@ async def identify(request: Request) -> IdentifyAnswer:
     form = request.headers.get("content-type", "").casefold().startswith("multipart/")
     examples = await (_of_form if form else _of_json)(request, service)
     seen, took = await service.identify(request, examples)
-    models = [Ranked(model=card.name, air=card.air, score=round(score, 4)) for card, score in seen.models]
+    models = [Ranked.from_card(card, score) for card, score in seen.models]
     return IdentifyAnswer(models=models, unsure=seen.unsure, timings_ms={"total": round(took, 1)})
 
 

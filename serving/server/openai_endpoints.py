@@ -9,6 +9,7 @@ import time
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
+from diffagent.agent.decision import Decision
 from diffagent.agent.request import Request as AgentRequest
 from diffagent.data.errors import BadPrompt
 from diffagent.data.records import T2ICall
@@ -51,13 +52,14 @@ async def chat_completions(body: ChatRequest, request: Request) -> Response:
     _check_model(body.model)
     service = service_of(request)
     tool = chat.tool_of(body)
-    call = await _next_call(body, request, service)
+    call, decision = await _next_call(body, request, service)
     request_id = secrets.token_hex(12)
     message, ended = chat.message_of(call, tool, request_id)
     said = "\n".join(chat.text_of(one) for one in body.messages)
     usage = service.tokens(prompt=said, call=call.to_json())
     if not body.stream:
-        return JSONResponse(chat.completion(message, ended, request_id, usage))
+        beside = {"notes": list(decision.notes), "reasons": list(decision.reasons)} if decision else {}
+        return JSONResponse(chat.completion(message, ended, request_id, usage) | beside)
     asked = body.stream_options is not None and body.stream_options.include_usage
     events = chat.chunks(message, ended, request_id, usage if asked else None)
     return StreamingResponse(
@@ -65,17 +67,20 @@ async def chat_completions(body: ChatRequest, request: Request) -> Response:
     )
 
 
-async def _next_call(body: ChatRequest, request: Request, service: Service) -> T2ICall:
+async def _next_call(
+    body: ChatRequest, request: Request, service: Service
+) -> tuple[T2ICall, Decision | None]:
+    """The call, and the decision behind it where one was made."""
     if body.messages[-1].role in ("tool", "function"):
         previous = await asyncio.to_thread(chat.last_call, body.messages, service.find)
         if previous is not None:
-            return previous
+            return previous, None
     images = await asyncio.to_thread(read_pictures, chat.images_of(body.messages), service.config)
     plan = await asyncio.to_thread(chat.plan, body.messages, service.find, body.seed)
     if plan.wanted is None:
-        return plan.finished(None)
+        return plan.finished(None), None
     decision, _ = await service.decide(request, plan.wanted.model_copy(update={"images": images}))
-    return plan.finished(decision.call)
+    return plan.finished(decision.call), decision
 
 
 @router.post("/v1/images/generations")
@@ -107,7 +112,13 @@ async def images_generations(body: ImagesRequest, request: Request) -> ImagesAns
     service.metrics.stage("target", took)
     note(request, target=target, target_ms=round(1e3 * took, 1), images=len(pictures))
     data = [ImageBody(b64_json=one, revised_prompt=call.prompt) for one in pictures]
-    return ImagesAnswer(created=int(time.time()), data=data, call=call)
+    return ImagesAnswer(
+        created=int(time.time()),
+        data=data,
+        call=call,
+        notes=list(decision.notes),
+        reasons=list(decision.reasons),
+    )
 
 
 def _check_model(name: str) -> None:

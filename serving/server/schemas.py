@@ -61,13 +61,15 @@ class RouteRequest(AgentRequest):
 
 
 class RouteAnswer(BaseModel):
-    """``request`` is the body that the target takes; ``notes`` say what could not be had or was changed."""
+    """``request`` is the body that the target takes; ``notes`` say what could not be had or was changed,
+    ``reasons`` why it is these models."""
 
     call: T2ICall
     request: dict[str, Any]
     not_carried: list[str]
     n: int
     notes: list[str]
+    reasons: list[str]
     candidates: list[Ranked]
     timings_ms: dict[str, float]
 
@@ -200,11 +202,13 @@ class ImageBody(BaseModel):
 
 
 class ImagesAnswer(BaseModel):
-    """The images, and the call that made them."""
+    """The images, the call that made them, and why it is this one."""
 
     created: int
     data: list[ImageBody]
     call: T2ICall
+    notes: list[str]
+    reasons: list[str]
 
 
 class ModelBody(BaseModel):

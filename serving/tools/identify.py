@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from diffagent.data.air import AIR
 from diffagent.data.errors import BadInput
 from diffagent.data.records import ModelType
 from diffagent.serving.answers import likely
@@ -42,6 +43,7 @@ class Likely(BaseModel):
 
     model: str
     air: str
+    url: str | None
     type: ModelType
     base_model: str
     probability: float
@@ -79,6 +81,7 @@ def identify(agent: Agent, images: Sequence[bytes], limit: int) -> Identified:
         Likely(
             model=card.name,
             air=card.air,
+            url=AIR.parse(card.air).url,
             type=card.type,
             base_model=card.base_model,
             probability=round(math.exp(score), 4),

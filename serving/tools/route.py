@@ -59,6 +59,7 @@ class Routed(BaseModel):
     not_carried: list[str] = Field(description="Fields of the call that the request lacks or replaces.")
     n: int = Field(description="How many pictures were asked for.")
     notes: list[str] = Field(description="What could not be had or was changed.")
+    reasons: list[str] = Field(description="What was read, and why these models.")
     candidates: list[Ranked] = Field(description="The models that were in the choice, best first.")
     timings_ms: dict[str, float]
 
@@ -71,22 +72,11 @@ def route(agent: Agent, options: Mapping[str, Any]) -> Routed:
     Raises:
         BadInput: what was asked cannot be routed, or the target lacks a value.
     """
-    from diffagent.agent.targets.emitting import emit
-
     images = [read_image(one) if isinstance(one, str) else one for one in options.get("images", ())]
     request = Request.parse({**options, "images": images})
-    there = agent.installed(request)
-    decision = agent.decide(request.model_copy(update={"installed": there}) if there else request)
-    emitted = emit(
-        decision.call,
-        request.target,
-        agent.catalog,
-        nearest=request.nearest,
-        names=there.names if there else None,
-        known_samplers=there.samplers if there else None,
-    )
+    answer = agent.answer(request)
     return Routed(
-        **decision.to_dict(),
-        request=None if request.target == "diffagent" else emitted.request,
-        not_carried=emitted.not_carried,
+        **answer.decision.to_dict(),
+        request=None if request.target == "diffagent" else answer.emitted.request,
+        not_carried=answer.emitted.not_carried,
     )

@@ -229,7 +229,7 @@ FIELDS_OF_A_CALL = {
 
 
 def test_a_checkpoints_call() -> None:
-    told = card("Fox", description="A fox.", trigger_words=("vixen",), usage=Usage(clip_skip={2: 3}))
+    told = card("Fox", description="A fox.", trigger_words=("vixen",), usage=Usage(clip_skip={2: 5}))
     wished = Wishes("a den <lora:x:1>", negative_prompt="blurry <lora:neg:1>", seed=7)
     call = expand(FIELDS_OF_A_CALL, told, wished)
     assert call == T2ICall(
@@ -251,17 +251,18 @@ def test_a_checkpoints_call() -> None:
 
 
 def test_what_the_user_wishes_goes_before_what_people_use() -> None:
-    told = card("Fox", usage=Usage(clip_skip={2: 3}))
+    told = card("Fox", usage=Usage(clip_skip={2: 5}))
     call = expand(FIELDS_OF_A_CALL, told, Wishes("a den", clip_skip=1, seed=0))
     assert (call.clip_skip, call.seed) == (1, 0)
 
 
 def test_a_loras_call_has_a_checkpoint_and_a_weight() -> None:
     lora = ENTRIES[2].card
-    base = "urn:air:sd1:checkpoint:civitai:22@23"
-    call = expand(FIELDS_OF_A_CALL, lora, Wishes("a den"), base_checkpoint=base)
-    assert (call.type, call.base_checkpoint, [one.weight for one in call.loras]) == ("LoRA", base, [0.7])
-    plain = expand(FIELDS_OF_A_CALL, card(), Wishes("a den"), base_checkpoint=base)
+    carrier = card("Oil", usage=Usage(clip_skip={2: 5}))
+    call = expand(FIELDS_OF_A_CALL, lora, Wishes("a den"), carrier=carrier)
+    assert (call.type, call.base_checkpoint, call.clip_skip) == ("LoRA", carrier.air, 2)
+    assert [one.weight for one in call.loras] == [0.7]
+    plain = expand(FIELDS_OF_A_CALL, card(), Wishes("a den"), carrier=carrier)
     assert (plain.base_checkpoint, plain.loras) == (None, ())
 
 

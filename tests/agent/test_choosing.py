@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from diffagent.agent.choosing import GATE, Reading, Shelf, is_pasted, stem
+from diffagent.agent.choosing import GATE, Shelf
+from diffagent.agent.reading import Reading, is_pasted, stem
 from diffagent.data.attributes import Attributes
 from diffagent.data.errors import BadInput
 from diffagent.data.media import kinship, named_media

@@ -1,78 +1,114 @@
-"""Settings: what people use a model with, smoothed by its family, and what a wish overrides."""
+"""Settings: what five images of a model agree on, else its base model's, and what a wish overrides."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diffagent.agent.settings import Setting, clip_skip, lora_weight, pooled, settings
+from diffagent.agent.settings import Setting, by_family, clip_skip, lora_weight, pooled, settings
 from diffagent.agent.wishes import Wishes
+from diffagent.data.attributes import Attributes, Medium
+from diffagent.data.base_models import TABLE, find
+from diffagent.data.catalog import Catalog, default_catalog
 from diffagent.data.records import Card, Usage
 from diffagent.data.samplers import SAMPLERS
 
 NOTHING = Wishes("a fox")
+FIELDS = ("size", "sampler", "steps", "cfg_scale")
 
 
 def card(**usage: dict[object, int]) -> Card:
     return Card("Fox", "Checkpoint", "SD 1.5", "urn:air:sd1:checkpoint:civitai:1@2", usage=Usage(**usage))
 
 
+def first(found: dict[str, Setting]) -> tuple[object, ...]:
+    return tuple(found[name].values[0] for name in FIELDS)
+
+
 def shares(setting: Setting) -> dict[object, float]:
     return {v: math.exp(p) for v, p in zip(setting.values, setting.log_priors, strict=True)}
 
 
-def test_a_models_own_images_count_one_each_and_its_familys_one_together() -> None:
-    own = card(sampler={"Euler a": 9, "DDIM": 1})
-    family = Usage(sampler={"DPM++ 2M Karras": 50, "Euler a": 50})
-    found = settings(own, family, NOTHING)["sampler"]
-    # 9 + 0.5, 1 and 0.5 of 11
-    assert found.values == ("Euler a", "DDIM", "DPM++ 2M Karras")
-    assert shares(found) == pytest.approx({"Euler a": 9.5 / 11, "DDIM": 1 / 11, "DPM++ 2M Karras": 0.5 / 11})
+def test_what_five_images_agree_on_goes_before_the_base_models_usual() -> None:
+    own = card(sampler={"Euler a": 9, "DDIM": 4})
+    found = settings(own, Usage(sampler={"UniPC": 50, "Euler a": 50}), NOTHING)["sampler"]
+    # 9 images, and one more of which the table's value has half and the family's two a quarter each
+    assert found.values == ("Euler a", "DPM++ 2M Karras", "UniPC")
+    assert shares(found) == pytest.approx(
+        {"Euler a": 9.25 / 10, "DPM++ 2M Karras": 0.5 / 10, "UniPC": 0.25 / 10}
+    )
 
 
-def test_a_model_without_images_is_used_as_its_family() -> None:
-    found = settings(card(), Usage(sampler={"DDIM": 3, "Euler a": 1}), NOTHING)["sampler"]
-    assert shares(found) == pytest.approx({"DDIM": 0.75, "Euler a": 0.25})
+def test_four_images_are_not_enough() -> None:
+    few = card(sampler={"DDIM": 4}, steps={50: 4}, cfg_scale={12.0: 4}, size={"768x512": 4})
+    assert first(settings(few, Usage(), NOTHING)) == ((512, 512), "DPM++ 2M Karras", 25, 7.0)
+    five = card(sampler={"DDIM": 5}, steps={50: 5}, cfg_scale={12.0: 5}, size={"768x512": 5})
+    assert first(settings(five, Usage(), NOTHING)) == ((768, 512), "DDIM", 50, 12.0)
 
 
-def test_the_median_of_steps_comes_first() -> None:
-    found = settings(card(steps={20: 3, 25: 3, 60: 3}), Usage(steps={20: 7}), NOTHING)["steps"]
-    # with the family's one: 4, 3 and 3 of 10, so the expected errors are 13.5, 12.5 and 26.5 steps
-    assert found.values == (25, 20, 60)
-    odds = [1, math.exp(1 - 13.5 / 12.5), math.exp(1 - 26.5 / 12.5)]
-    assert list(shares(found).values()) == pytest.approx([one / sum(odds) for one in odds])
+def test_numbers_agree_within_a_span() -> None:
+    near = card(steps={28: 2, 30: 2, 33: 1, 45: 2}, cfg_scale={8.0: 3, 9.0: 2, 4.0: 2})
+    found = settings(near, Usage(), NOTHING)
+    # the median of 25 (the table's), 28, 28, 30, 30, 33
+    assert (found["steps"].values[0], found["cfg_scale"].values[0]) == (28, 8.0)
+    apart = card(steps={28: 2, 34: 2, 45: 3}, cfg_scale={8.0: 3, 9.5: 2, 4.0: 2})
+    assert first(settings(apart, Usage(), NOTHING))[2:] == (25, 7.0)
 
 
-def test_a_catalog_without_usage_falls_back_to_the_papers_parameters() -> None:
-    found = settings(card(), Usage(), NOTHING)
-    assert {name: one.values for name, one in found.items()} == {
-        "size": ((512, 512),),
-        "sampler": ("Euler a",),
-        "steps": (20,),
-        "cfg_scale": (7.0,),
-    }
+def test_what_is_outside_the_base_models_ranges_is_not_its_models_own() -> None:
+    odd = card(sampler={"DPM adaptive": 40}, steps={66: 40, 7: 40}, cfg_scale={13.0: 40, 1.5: 40})
+    assert first(settings(odd, odd.usage, NOTHING))[1:] == ("DPM++ 2M Karras", 25, 7.0)
+
+
+def test_a_distilled_models_few_steps_are_its_own() -> None:
+    turbo = card(steps={6: 4, 8: 4}, cfg_scale={1.5: 6, 2.0: 2})
+    assert first(settings(turbo, Usage(), NOTHING))[2:] == (8, 1.5)  # the median with the table's 25
+    guided = card(steps={6: 4, 8: 4}, cfg_scale={7.0: 8})
+    assert first(settings(guided, Usage(), NOTHING))[2:] == (25, 7.0)
+
+
+def test_a_lora_without_settings_of_its_own_has_its_carriers() -> None:
+    carrier = card(sampler={"DDIM": 6}, steps={40: 6}, cfg_scale={5.0: 6}, size={"768x512": 6})
+    lora = card(sampler={"UniPC": 7}, steps={20: 3})
+    assert first(settings(lora, Usage(), NOTHING, carrier)) == ((512, 512), "UniPC", 40, 5.0)
+
+
+def test_an_xl_model_has_its_base_models_settings() -> None:
+    found = settings(replace(card(), base_model="SDXL 1.0"), Usage(), NOTHING)
+    assert first(found) == ((1024, 1024), "DPM++ 2M Karras", 30, 7.0)
+
+
+def test_a_base_model_that_the_table_does_not_know_has_its_familys_settings() -> None:
+    toy = replace(card(), base_model="Toy DiT")
+    assert first(settings(toy, Usage(), NOTHING)) == ((512, 512), "Euler a", 20, 7.0)  # the paper's
+    family = Usage(sampler={"DDIM": 3}, steps={8: 3}, cfg_scale={2.0: 3}, size={"640x448": 2})
+    assert first(settings(toy, family, NOTHING)) == ((640, 448), "DDIM", 8, 2.0)
 
 
 def test_values_that_no_call_may_have_are_left_out() -> None:
-    odd = card(
-        sampler={"Magic": 99},
-        steps={0: 99, 151: 99, 25: 1},
-        cfg_scale={0.5: 99, 31.0: 99, 6: 1},
-        size={"513x512": 99, "32x512": 99, "4104x512": 99, "640x448": 1},
+    odd = replace(
+        card(
+            sampler={"Magic": 99},
+            steps={0: 99, 151: 99, 25: 5},
+            cfg_scale={0.5: 99, 31.0: 99, 6: 5},
+            size={"513x512": 99, "32x512": 99, "4104x512": 99, "640x448": 5},
+        ),
+        base_model="Toy DiT",
     )
-    found = settings(odd, odd.usage, NOTHING)
-    assert found["size"].values == ((640, 448),)
-    assert (found["steps"].values, found["cfg_scale"].values) == ((25,), (6.0,))
-    assert found["sampler"].values == ("Euler a",)
+    found = settings(odd, Usage(), NOTHING)
+    assert first(found) == ((640, 448), "Euler a", 25, 6.0)
+    assert (found["size"].values, found["sampler"].values) == (((640, 448),), ("Euler a",))
 
 
-def test_six_values_are_offered_most_used_first() -> None:
-    found = settings(card(size={f"{8 * n}x512": n for n in range(70, 80)}), Usage(), NOTHING)["size"]
-    assert found.values == tuple((8 * n, 512) for n in (79, 78, 77, 76, 75, 74))
-    assert sum(shares(found).values()) == pytest.approx(1)
+def test_at_most_six_values_are_offered() -> None:
+    family = Usage(sampler=dict.fromkeys(SAMPLERS, 10), steps=dict.fromkeys(range(20, 30), 3))
+    found = settings(card(), family, NOTHING)
+    assert [len(found[name].values) for name in ("sampler", "steps")] == [6, 6]
+    assert sum(shares(found["sampler"]).values()) == pytest.approx(1)
 
 
 def test_wishes_override_usage() -> None:
@@ -87,38 +123,27 @@ def test_wishes_override_usage() -> None:
     }
 
 
-def test_a_wished_shape_chooses_among_the_sizes_in_use() -> None:
-    own = card(size={"512x512": 8, "512x768": 3, "640x960": 1, "768x512": 4})
-    found = settings(own, Usage(size={"512x512": 1}), Wishes("a fox", aspect=(2, 3)))["size"]
-    assert shares(found) == pytest.approx({(512, 768): 0.75, (640, 960): 0.25})
-
-
-def test_a_word_that_may_mean_the_subject_makes_its_shape_three_times_as_probable() -> None:
-    own = card(size={"512x512": 4, "512x768": 2, "768x512": 1})
-    said = Wishes("portrait of a fox", aspect=(2, 3), leaning=True)
-    found = settings(own, Usage(size={"512x512": 1}), said)["size"]
-    assert shares(found) == pytest.approx({(512, 768): 6 / 12, (512, 512): 5 / 12, (768, 512): 1 / 12})
-
-
-def test_a_shape_that_nobody_uses_gets_the_usual_area() -> None:
-    own = card(size={"512x512": 8})
-    found = settings(own, Usage(size={"512x512": 1}), Wishes("a fox", aspect=(9, 16)))["size"]
-    # sqrt(512² · 9/16) = 384, and 384 · 16/9 = 683 is nearest to 11 · 64
-    assert found == Setting.fixed((384, 704))
-
-
 def test_the_weight_a_lora_is_used_with_most() -> None:
     assert lora_weight(card(lora_weight={0.7: 3, 1.0: 2})) == 0.7
     assert lora_weight(card(lora_weight={0.5: 2, 1.0: 2, 0.9: 2})) == 0.9  # nearest to 0.8 of equals
     assert lora_weight(card(lora_weight={5.0: 9, 0.0: 9, -1.5: 9, 0.05: 9, 0.6: 1})) == 0.6
-    assert lora_weight(card()) == 0.8
+    assert lora_weight(card(lora_weight={1.5: 4})) == lora_weight(card()) == 0.8
+    assert lora_weight(card(lora_weight={1.5: 5, 1.0: 4})) == 1.5
+    assert lora_weight(card(lora_weight={0.3: 5, 1.0: 6})) == 1.0
+
+
+def drawing(*media: Medium) -> Attributes:
+    return Attributes(role="general", media=media, breadth="broad")
 
 
 def test_the_clip_skip_that_most_images_name() -> None:
-    assert clip_skip(card(clip_skip={2: 4, 1: 1})) == 2
-    assert clip_skip(card(clip_skip={2: 4, 1: 4})) == 1
-    assert clip_skip(card(clip_skip={13: 4})) is None
-    assert clip_skip(card()) is None
+    assert clip_skip(card(clip_skip={2: 5, 1: 1}, sampler={"DDIM": 10})) == 2
+    assert clip_skip(card(clip_skip={2: 5}, sampler={"DDIM": 11})) is None  # six images are silent: 1
+    assert clip_skip(card(clip_skip={2: 4})) is clip_skip(card(clip_skip={7: 9})) is None
+    assert clip_skip(card(), card(clip_skip={2: 6})) == 2  # the carrier's
+    anime, photo = (replace(card(), attributes=drawing(one)) for one in ("anime", "photo"))
+    assert (clip_skip(anime), clip_skip(photo), clip_skip(anime, photo)) == (2, None, None)
+    assert clip_skip(replace(anime, base_model="SDXL 1.0")) is None
 
 
 def test_no_model_counts_for_more_than_ten_images_a_value() -> None:
@@ -148,3 +173,23 @@ def test_every_offer_is_legal_and_its_priors_sum_to_1(
     assert set(found["sampler"].values) <= set(SAMPLERS)
     for sides in found["size"].values:
         assert all(64 <= side <= 4096 and side % 8 == 0 for side in sides)
+
+
+def test_no_entry_of_the_catalog_leaves_its_base_models_table() -> None:
+    with Catalog.open(default_catalog()) as catalog:
+        cards = catalog.cards()
+    assert len(cards) == 5716
+    usual = by_family(cards)
+    for one in cards:
+        row = find(one.base_model)
+        assert row is not None
+        assert row.samplers is not None
+        assert row.guidance is not None
+        found = settings(one, usual[row.family], NOTHING)
+        assert set(found["size"].values) <= set(row.shapes), one.name
+        assert set(found["sampler"].values) <= set(row.samplers), one.name
+        assert all(15 <= steps <= 50 for steps in found["steps"].values), one.name
+        assert all(3 <= cfg <= 12 for cfg in found["cfg_scale"].values), one.name
+        assert clip_skip(one) in (None, 1, 2)
+        assert 0.1 <= lora_weight(one) <= 2
+    assert {row.steps_range for row in TABLE if row.entries == "crawled"} == {(15, 50)}

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from diffagent.agent.wishes import Wishes, reshape, wishes
+from diffagent.agent.wishes import Wishes, wishes
 
 
 @pytest.mark.parametrize(
@@ -116,12 +116,6 @@ def test_a_negative_prompt_alone_is_the_prompt() -> None:
     assert wishes("Negative prompt: fog") == Wishes("Negative prompt: fog")
 
 
-def test_reshape_keeps_the_area_on_a_grid_of_64() -> None:
-    assert reshape((1, 1), 512 * 512) == (512, 512)
-    assert reshape((16, 9), 1024 * 1024) == (1344, 768)  # 1365 × 768
-    assert reshape((1, 100), 512 * 512) == (64, 4096)
-
-
 @settings(deadline=None)
 @given(text=st.text(st.characters(), max_size=200))
 def test_any_text_is_understood_somehow(text: str) -> None:
@@ -146,8 +140,6 @@ def check(found: Wishes) -> None:
         assert 64 <= side <= 4096
         assert side % 8 == 0
     assert found.size is None or found.aspect is None
-    if found.aspect:
-        assert all(64 <= side <= 4096 and side % 8 == 0 for side in reshape(found.aspect, 512 * 512))
     assert found.steps is None or 1 <= found.steps <= 150
     assert found.cfg_scale is None or 1 <= found.cfg_scale <= 30
     assert found.seed is None or 0 <= found.seed < 2**32

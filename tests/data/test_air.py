@@ -173,3 +173,16 @@ def test_any_text_is_an_air_or_an_error(text: str) -> None:
             AIR.parse(text)
     else:
         assert AIR.parse(str(air)) == air
+
+
+@pytest.mark.parametrize(
+    ("air", "url"),
+    [
+        ("urn:air:sd1:lora:civitai:12@34", "https://civitai.com/models/12?modelVersionId=34"),
+        ("urn:air:sd1:lora:civitai:12", "https://civitai.com/models/12"),
+        ("urn:air:other:checkpoint:huggingface:org/repo", "https://huggingface.co/org/repo"),
+        ("urn:air:sd1:checkpoint:horde:Deliberate 3.0", None),
+    ],
+)
+def test_a_models_page(air: str, url: str | None) -> None:
+    assert AIR.parse(air).url == url

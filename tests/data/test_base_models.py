@@ -128,7 +128,7 @@ def test_what_models_are_listed_of_is_whole() -> None:
     for row in TABLE:
         missing = [field.name for field in fields(row) if getattr(row, field.name) in (None, (), "")]
         if row.entries == "crawled":
-            assert set(missing) <= {"crossings", "samplers", "schedules", "fingerprint"}, row.name
+            assert set(missing) <= {"crossings", "drawn_clip_skip", "schedules", "fingerprint"}, row.name
             assert row.shapes[0] == (row.side, row.side)
             assert all(side % (row.step or 0) == 0 for shape in row.shapes for side in shape)
     assert find("Other") is base_models.OTHER

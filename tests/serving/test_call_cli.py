@@ -58,16 +58,26 @@ def test_the_call_keeps_the_contracts_order_and_is_utf_8(capsys: Captured) -> No
 @pytest.mark.usefixtures("loads")
 def test_explain_adds_candidates_and_timings(capsys: Captured) -> None:
     found = json.loads(run(capsys, "--explain", "-k", "3", "pixel art of a fox"))
-    assert list(found) == ["call", "n", "notes", "candidates", "timings_ms"]
+    assert list(found) == ["call", "n", "notes", "reasons", "candidates", "timings_ms"]
     assert T2ICall.parse(found["call"]).model == found["candidates"][0]["model"]
     assert len(found["candidates"]) == 3
     for one in found["candidates"]:
-        assert list(one) == ["model", "air", "score"]
+        assert list(one) == ["model", "air", "url", "score", "reasons"]
         assert one["score"] <= 0
     scores = [one["score"] for one in found["candidates"]]
     assert scores == sorted(scores, reverse=True)
     assert set(found["timings_ms"]) >= {"prefilter", "llm", "total"}
     assert all(value >= 0 for value in found["timings_ms"].values())
+
+
+@pytest.mark.usefixtures("loads")
+def test_explain_on_a_terminal_is_a_card(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    lines = run(capsys, "--explain", "pixel art of a fox").splitlines()
+    assert lines[:3] == [
+        "Tiny Pixels (Checkpoint, SD 1.5)", "https://civitai.com/models/11?modelVersionId=12", "",
+    ]  # fmt: skip
+    assert "settings   512x512, Euler a, 20 steps, CFG 7" in lines
 
 
 @pytest.mark.usefixtures("loads")

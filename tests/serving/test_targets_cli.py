@@ -49,7 +49,9 @@ def test_for_prints_the_request_and_what_it_does_not_carry(capsys: Captured) -> 
 def test_explain_has_the_call_and_the_request(capsys: Captured) -> None:
     _, out, _ = run(capsys, "pixel art of a fox", "--for", "openai", "--explain")
     found = json.loads(out)
-    assert list(found) == ["call", "n", "notes", "candidates", "timings_ms", "request", "not_carried"]
+    assert list(found) == [
+        "call", "n", "notes", "reasons", "candidates", "timings_ms", "request", "not_carried",
+    ]  # fmt: skip
     assert T2ICall.parse(found["call"]).model == found["request"]["model"] == "Tiny Pixels"
     assert found["not_carried"] == ["sampling_method"]
 

@@ -113,6 +113,7 @@ def test_identify_names_the_likely_models_of_the_catalog(agent: Agent) -> None:
     assert first.model_dump() == {
         "model": "Old Pickle",
         "air": "urn:air:sd1:checkpoint:civitai:55@56",
+        "url": "https://civitai.com/models/55?modelVersionId=56",
         "type": "Checkpoint",
         "base_model": "SD 1.5",
         "probability": 0.25,  # a more probable one is not in the catalog

@@ -157,8 +157,8 @@ def complete(
     text = legal.render(own)
     tokens = (*spell(legal, policy.vocabulary, text), policy.vocabulary.end)
     fields = memory.read(text) if query.form == "memory" else answer.read(text)[1]
-    base = agent.eligible.base_checkpoint(card, ANY) if card.type == "LoRA" else None
-    return Response(source, tokens, expand(fields, card, query.wishes, base_checkpoint=base))
+    carrier = agent.eligible.base_checkpoint(card, ANY) if card.type == "LoRA" else None
+    return Response(source, tokens, expand(fields, card, query.wishes, carrier=carrier))
 
 
 def call_digest(call: T2ICall) -> str:

@@ -58,6 +58,12 @@ def test_the_models_are_one(official: openai.OpenAI) -> None:
         official.models.retrieve("gpt-9")
 
 
+def test_the_answer_says_why_beside_the_call(official: openai.OpenAI, agent: Agent) -> None:
+    answer = official.chat.completions.create(model=MODEL, messages=[user("pixel art of a fox")])
+    decision = agent.decide(Request.from_prompt("pixel art of a fox"))
+    assert (answer.model_extra or {})["reasons"] == list(decision.reasons) != []
+
+
 def test_the_content_is_the_call(official: openai.OpenAI, agent: Agent) -> None:
     answer = official.chat.completions.create(model=MODEL, messages=[user("pixel art of a fox")])
     choice = answer.choices[0]

@@ -63,7 +63,16 @@ def test_images_and_prompt_choose_together(seeing: Agent, serve) -> None:
         for model in STYLES:
             body = client.post("/v1/route", json={"prompt": "a fox", "images": encoded(png(model))}).json()
             decision = seeing.decide(Request.from_prompt("a fox", images=[png(model)]))
-            assert list(body) == ["call", "request", "not_carried", "n", "notes", "candidates", "timings_ms"]
+            assert list(body) == [
+                "call",
+                "request",
+                "not_carried",
+                "n",
+                "notes",
+                "reasons",
+                "candidates",
+                "timings_ms",
+            ]
             assert body["call"] == decision.call.model_dump()
             assert body["call"]["model"] == model
             assert body["candidates"] == decision.to_dict()["candidates"]

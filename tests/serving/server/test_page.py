@@ -78,6 +78,8 @@ def test_a_prompt_becomes_candidates_and_a_call(page: Any, agent: Agent) -> None
     assert sum(float(share.removesuffix(" %")) for share in shares) == pytest.approx(100, abs=0.3)
     assert page.locator("#candidates li[aria-current]").count() == 1
     assert call["model"] in page.text_content("#facts")
+    assert page.locator("#reasons li").all_text_contents() == list(decision.reasons)
+    assert page.get_attribute("#page a", "href") == decision.url
 
 
 def test_a_candidate_or_a_name_overrides_the_choice(page: Any) -> None:

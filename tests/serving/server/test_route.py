@@ -19,11 +19,23 @@ PNG = base64.b64encode(picture(7)).decode()
 def test_a_route_has_what_the_contract_names(client: httpx.Client, agent: Agent) -> None:
     answer = client.post("/v1/route", json={"prompt": "pixel art of a fox, 20 steps"})
     body = answer.json()
-    assert list(body) == ["call", "request", "not_carried", "n", "notes", "candidates", "timings_ms"]
+    assert list(body) == [
+        "call",
+        "request",
+        "not_carried",
+        "n",
+        "notes",
+        "reasons",
+        "candidates",
+        "timings_ms",
+    ]
     assert T2ICall.parse(body["call"]) == agent.call("pixel art of a fox, 20 steps")
     assert body["request"] == body["call"]
     decision = agent.decide(Request.from_prompt("pixel art of a fox, 20 steps"))
     assert body["candidates"] == decision.to_dict()["candidates"]
+    assert body["reasons"] == list(decision.reasons)
+    assert body["reasons"][0] == "The sample prompts of Ink Fox Style are nearest to the request."
+    assert body["candidates"][0]["url"] == "https://civitai.com/models/33?modelVersionId=34"
     assert set(body["timings_ms"]) == {"queue", "prefilter", "llm", "total"}
 
 
