@@ -16,6 +16,8 @@ from diffagent.agent.engines import Prompt
 from diffagent.agent.reading import question as reading_question
 from diffagent.data.records import Card
 
+SHOWN = 6
+"""How many candidates the language model sees."""
 SUBJECT_CHARACTERS = 36
 """Characters of a candidate's subjects, whole ones: about eight tokens."""
 

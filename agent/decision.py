@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from diffagent.agent.answer import LABELS
+from diffagent.agent.choice import SHOWN
 from diffagent.agent.prefilter import Candidate
 from diffagent.agent.reading import Reading
 from diffagent.agent.reasons import about
@@ -21,9 +22,6 @@ from diffagent.data.records import T2ICall
 if TYPE_CHECKING:
     from diffagent.agent.pmi.identifier import Identification
     from diffagent.agent.targets.fitting import Emitted
-
-SHOWN = 9
-"""How many candidates the language model sees: as many as in training."""
 
 
 @dataclass(frozen=True)

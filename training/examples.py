@@ -25,7 +25,7 @@ from diffagent.data.errors import BadInput
 from diffagent.data.records import Card
 from diffagent.training.dialogues import Example, converse, in_batches, tokenise
 from diffagent.training.listing import Listed, list_held_out, list_train, plain_list, read_rows
-from diffagent.training.plain_requests import dialogues, read_requests
+from diffagent.training.plain_requests import choices, read_requests, readings
 from diffagent.training.ranker import gather
 
 if TYPE_CHECKING:
@@ -110,20 +110,24 @@ def _make(
         known = {card.air: card for card in cards}
         train, held_out = plain_list(rows, known), plain_list(align, known)
     usual, k, vocabulary = by_family(cards), recipe.listing.k, Vocabulary(chat)
-    asked = read_requests() if recipe.requests else []
+    asked = read_requests() if recipe.readings + recipe.choices else []
     of_air = {card.air: card for card in _cards_of(catalog)} if asked else {}
     made: list[Example] = []
     for epoch in range(recipe.epochs):
         rng = np.random.default_rng([recipe.seed, epoch])
         told = converse(train, usual, recipe.mix, k, rng)
-        for _ in range(recipe.requests):
-            told += dialogues([one for one in asked if one.split == "train"], of_air, rng)
+        trained = [one for one in asked if one.split == "train"]
+        for _ in range(recipe.readings):
+            told += readings(trained)
+        for _ in range(recipe.choices):
+            told += choices(trained, of_air, rng)
         told = [told[i] for i in rng.permutation(len(told))]
         tokens = [tokenise(one, chat, vocabulary) for one in progress(told, f"dialogues, epoch {epoch + 1}")]
         made += in_batches(tokens, recipe.batch, rng)
     rng = np.random.default_rng([recipe.seed, recipe.epochs])
     told = converse(held_out, usual, recipe.mix, k, rng)
-    told += list(dialogues([one for one in asked if one.split == "align"], of_air, rng))[: recipe.held_out]
+    aligned = [one for one in asked if one.split == "align"][: recipe.held_out // 2]
+    told += [*readings(aligned), *choices(aligned, of_air, rng)]
     held = [tokenise(one, chat, vocabulary) for one in told]
     return Examples(made, in_batches(held, recipe.batch, rng), digest)
 
@@ -161,7 +165,7 @@ def _cards_of(path: Path | None) -> list[Card]:
 def _key(recipe: Recipe, digest: str, chat: Chat, with_raw: bool) -> str:
     stored = recipe.to_json()
     data = {name: stored[name] for name in ("mix", "listing", "epochs", "batch", "held_out", "seed")}
-    data |= {name: stored[name] for name in ("requests", "rows")}
+    data |= {name: stored[name] for name in ("readings", "choices", "rows")}
     source = hashlib.sha256(chat.source.encode()).hexdigest()
     kept = [one.name for one in fields(Example)]
     asked = answer.SYSTEM, memory.MEMORY_SYSTEM, reading.SYSTEM

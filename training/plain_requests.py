@@ -22,6 +22,7 @@ import numpy as np
 
 from diffagent.agent import choice, reading
 from diffagent.agent.answer import LABELS
+from diffagent.agent.choice import SHOWN
 from diffagent.agent.grammar import Grammar
 from diffagent.agent.reading import Reading, Special
 from diffagent.data.errors import BadInput
@@ -101,19 +102,28 @@ def read_requests(path: Path | None = None) -> list[Asked]:
     return requests
 
 
-def dialogues(
+def readings(requests: Sequence[Asked]) -> Iterator[Dialogue]:
+    """The reading of each request."""
+    for asked in requests:
+        legal = Reading.of(asked.prompt).grammar(1.0)
+        yield Dialogue("reading", reading.question(asked.prompt), asked.reading.line, legal)
+
+
+def choices(
     requests: Sequence[Asked], cards: Mapping[str, Card], rng: np.random.Generator
 ) -> Iterator[Dialogue]:
-    """Two for each request; candidates that ``cards`` (by AIR) lacks are left out.
+    """The choice of each request among :data:`SHOWN` of its candidates, of those that ``cards`` (by AIR) has.
 
-    A fifth of the choices stand behind the rules' reading in place of the right one, as in serving where the
-    model errs.
+    The better half of them stays in; a request without an acceptable candidate makes none. A fifth of the
+    choices stand behind the rules' reading in place of the right one, as in serving where the model errs.
     """
     for asked in requests:
         right, draft = asked.reading, Reading.of(asked.prompt)
-        legal = draft.grammar(1.0)
-        yield Dialogue("reading", reading.question(asked.prompt), right.line, legal)
         offered = [one for one in asked.candidates if one.air in cards]
+        offered = [offered[i] for i in rng.permutation(len(offered))]
+        offered.sort(key=lambda one: -one.grade)
+        others = [offered[i] for i in SHOWN // 2 + rng.permutation(max(0, len(offered) - SHOWN // 2))]
+        offered = offered[: SHOWN // 2] + others[: SHOWN - SHOWN // 2]
         offered = [offered[i] for i in rng.permutation(len(offered))]
         worth = np.array([WORTH[one.grade] for one in offered])
         if len(offered) < 2 or worth.sum() < WORTH[2]:

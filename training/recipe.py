@@ -50,9 +50,9 @@ class Recipe:
     learning rate brought down by then. ``choice_weight`` is how often the letter of an answer counts, and
     ``fused_weight`` how often its choice together with the prefilter's does, ``identity_weight`` how often
     name, type and base model do (:class:`diffagent.training.answer_loss.Choice`; on a CPU: trl's own loss on
-    GPUs counts every token once). ``held_out`` align pairs are evaluated every ``eval_steps``. ``requests``
-    is how often an epoch goes through the plain requests (:mod:`diffagent.training.plain_requests`), beside at most
-    ``rows`` of DABench; ``start`` is a folder of ``train sft`` whose adapter the run goes on from, or
+    GPUs counts every token once). ``held_out`` align pairs are evaluated every ``eval_steps``. ``readings``
+    and ``choices`` are how often an epoch goes through the plain requests
+    (:mod:`diffagent.training.plain_requests`), beside at most ``rows`` of DABench; ``start`` is a folder of ``train sft`` whose adapter the run goes on from, or
     ``shipped``."""
 
     name: str = "custom"
@@ -76,7 +76,8 @@ class Recipe:
     eval_steps: int = 100
     save_steps: int = 50
     minutes: float | None = None
-    requests: int = 0
+    readings: int = 0
+    choices: int = 0
     rows: int | None = None
     start: str | None = None
     seed: int = 0
