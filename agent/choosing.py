@@ -29,7 +29,7 @@ Floats = npt.NDArray[np.float64]
 
 _WORD = re.compile(r"[^\W_]++(?:['’][^\W_]++)*+")
 _SENTENCE = re.compile(r"(?<=[.!?]) ")
-_TEXT_OF_FUNCTION_WORDS = """
+_TEXT_OFFUNCTION_WORDS = """
 a an the of in on at to for with and or by from as is are be it its this that these those my your our
 his her their i you we he she they me us them no not without some any all very into over under up down
 out off near next front behind through across around between against while who which what when where has
@@ -38,7 +38,7 @@ also one two three four five six seven eight nine ten please want need make made
 picture image pic photo photograph style art painting illustration set use using do does did get give
 show shows look looks looking new old big small little large
 """
-_FUNCTION_WORDS = frozenset(_TEXT_OF_FUNCTION_WORDS.split())
+FUNCTION_WORDS = frozenset(_TEXT_OFFUNCTION_WORDS.split())
 _GENERIC = ("photo", "analog photo", "illustration", "poster", "digital painting", "3d render")
 """Media that give way where a more particular one is named beside them ("pixel art illustration")."""
 _TEXT_OF_IMAGINED = """
@@ -172,7 +172,7 @@ class Shelf:
             texts = [*enumerate(purpose.subjects), *((-1, one) for one in purpose.needed)]
             for place, text in texts:
                 flat = tuple(words(text))
-                core = tuple(word for word in flat if word not in _FUNCTION_WORDS)
+                core = tuple(word for word in flat if word not in FUNCTION_WORDS)
                 for word in set(core):
                     index[word].append(Phrase(number, place, flat, core))
         return index
