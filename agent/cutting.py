@@ -13,15 +13,15 @@ import re
 from collections.abc import Iterable
 
 _QUOTED = re.compile(
-    r'"[^"\n]{0,400}"|“[^”\n]{0,400}”|«[^»\n]{0,400}»|(?<!\w)\'[^\'\n]{0,400}\'(?!\w)|‘[^’\n]{0,400}’(?!\w)'
+    r'"[^"\n]{0,400}"|“[^”\n]{0,400}”|«[^»\n]{0,400}»|(?<!\w)\'[^\'\n]{0,400}\'(?!\w)|‘[^’\n]{0,400}’(?!\w)|<[^<>\n]{0,200}>'
 )
 _JOINTS = ",;:-–—，、；："
 _ENDS = ".!?。！？"
-_WEIGHT = re.compile(r"\s*(?::\s?[\d.]{1,8})?\s*[)\]]")
+_WEIGHT = re.compile(r"[\s,]*+(?::\s?[\d.]{1,8}\s?)?[)\]]")
 
 
 def masked(text: str) -> str:
-    """The text with its quotations as quotation marks alone: what a sign says is no wish. Same length."""
+    """The text, as long as it was, with quotation marks alone for quotations and tags: those say no wish."""
     return _QUOTED.sub(lambda quoted: '"' * len(quoted[0]), text)
 
 
@@ -41,7 +41,7 @@ def without(text: str, spans: Iterable[tuple[int, int]]) -> str:
 
 def _joined(left: str, right: str) -> str:
     """Two sides of a cut."""
-    if left.endswith(("(", "[")) and (bracket := _WEIGHT.match(right)):
+    while left.endswith(("(", "[")) and (bracket := _WEIGHT.match(right)):
         left, right = left[:-1], right[bracket.end() :]
     left, right = left.rstrip(" \t"), right.lstrip(" \t")
     if not left.strip():
@@ -51,7 +51,7 @@ def _joined(left: str, right: str) -> str:
         return left.rstrip(" \t\n" + _JOINTS) + closing
     if left[-1] in _JOINTS and right[0] in _ENDS:
         left = left.rstrip(" " + _JOINTS)
-    elif left[-1] in _JOINTS + _ENDS + "([" and right[0] in _JOINTS + _ENDS:
+    elif left[-1] in _JOINTS + _ENDS + "([\n" and right[0] in _JOINTS + _ENDS:
         right = right.lstrip(" " + _JOINTS + _ENDS)
     gap = "" if right[0] in ",;:.!?)]\n" or left[-1] in "([\n" else " "
     return left + gap + right

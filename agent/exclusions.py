@@ -30,11 +30,11 @@ noise anime cartoon cartoons nudity nsfw gore blood violence hands hat hats glas
 _USUAL = frozenset(_LIST_OF_USUAL.split())
 """What people leave out of pictures most."""
 _LIST_OF_IDIOMS = """
-one body longer matter doubt doubts less fewer other others way ways idea ideas problem problems need needs
-end ends nonsense good such big thanks worries wonder reason chance question time place smoking parking
-entry exit trespassing vacancy vacancies signal swimming diving fishing entrance man's mans more sooner
-better where one's hope mercy fear escape return limits limit fail warning care sound equal match exception
-later than man\u2019s kidding clue choice filter filters brainer pun rush preference
+one body else lot lots expression longer matter doubt doubts less fewer other others way ways idea ideas
+problem problems need needs end ends nonsense good such big thanks worries wonder reason chance question
+time place smoking parking entry exit trespassing vacancy vacancies signal swimming diving fishing entrance
+man's mans more sooner better where one's hope mercy fear escape return limits limit fail warning care sound
+equal match exception later than man\u2019s kidding clue choice filter filters brainer pun rush preference
 """
 _DENIED = frozenset(_LIST_OF_IDIOMS.split())
 """Words behind "no" and "without" that make an idiom of it."""
@@ -74,7 +74,7 @@ _JOINING = re.compile(
     r"pls|ideally|preferably|absolutely|definitely|but with|and with|"
     r"(?:and |but )?(?:there (?:is|are|should be|must be)|there's)|"
     r"(?:and |but )?(?:that|which|who) (?:has|have|had)|(?:and |but )?(?:it|they) (?:should have|has|have))"
-    r"[ \t]++)++$",
+    r"[ \t]{1,4}){1,4}$",
     re.I,
 )
 _SAYING = re.compile(
@@ -141,7 +141,7 @@ _TRANSLATED = (
 """What other languages leave out most, and its English name."""
 _VAGUE = frozenset(("visible", "kind", "sort", "kinds", "sorts", "of", "readable", "recognisable"))
 _CONTINUING = re.compile(r"\s+(or|nor|and)\s+", re.I)
-_SERIES = re.compile(r"(?:\s*,\s*(?!or\b)\w+(?: \w+)?){0,8}\s*,?\s*or\s+\w+\b", re.I)
+_SERIES = re.compile(r"(?: ?, ?(?!or\b)\w{1,40}(?: \w{1,40})?){0,8} ?,? ?or \w{1,40}\b", re.I)
 _ALWAYS_OUT = re.compile(r"\s*,\s*(text|watermarks?|logos?|signatures?|captions?)(?=\s*(?:[,.;!?]|$))", re.I)
 _BREAK = re.compile(r"\s(?=(?:and|but|just|only)\s)", re.I)
 _NO_THING = re.compile(r"\b(?:loras?|checkpoints?|models?|anything|everything|thing)\b", re.I)
@@ -288,7 +288,7 @@ def _phrase(text: str, at: int, high: int, *, listed: bool) -> tuple[tuple[str, 
 def _across_commas(text: str, names: list[str], end: int, high: int) -> tuple[tuple[str, ...], int]:
     """The list goes on behind a comma where it ends in "or", or names what is only ever left out."""
     if end == high and (series := _SERIES.match(text, end)):
-        parts = re.split(r"\s*,\s*(?:or\s+)?|\s+or\s+", series[0].strip(" ,"))
+        parts = re.split(r" ?, ?(?:or )?| or ", series[0].strip(" ,"))
         names, end = [*names, *filter(None, parts)], series.end()
     elif end == high:
         while len(names) < MOST and (more := _ALWAYS_OUT.match(text, end)):
@@ -299,22 +299,29 @@ def _across_commas(text: str, names: list[str], end: int, high: int) -> tuple[tu
 def _noun(text: str, at: int, high: int) -> tuple[str, int] | None:
     """One noun with what stands before it, up to four words, and where it ends; None for an idiom."""
     words: list[str] = []
-    end = at
+    end, single = at, False
     for found in _WORD.finditer(text, at, high):
         if text[end : found.start()].strip():
             break
         word = found[0]
         folded = word.casefold().replace("’", "'")
         if not words and (folded in _DETERMINERS or folded in _VAGUE):
-            end = found.end()
+            end, single = found.end(), folded in ("a", "an")
             continue
         if not words and (folded in _DENIED or (folded.endswith("ing") and folded not in _VERBAL)):
             return None
-        if folded in _STOP or (words and folded.endswith("ing") and folded not in _VERBAL) or len(words) == 4:
+        if folded in _STOP or len(words) == 4 or (words and _is_verb(folded, single)):
             break
         words.append(word)
         end = found.end()
     return (" ".join(words), end) if words else None
+
+
+def _is_verb(word: str, single: bool) -> bool:
+    """Whether a word behind a noun, one thing or several, goes on with the sentence."""
+    if word in _VERBAL:
+        return False
+    return word.endswith(("ing", "ed")) or (single and word.endswith("s") and not word.endswith("ss"))
 
 
 def _tail(text: str, at: int, high: int) -> int:

@@ -32,8 +32,8 @@ _SCRIPTS = (
 """Languages by a letter of their script, the most particular first."""
 _FUNCTION_WORDS: Mapping[str, str] = {
     "German": "ein eine einen einem einer eines und auf über für ohne nicht beim zum zur ihrem seinem",
-    "French": "une un dans avec aux sous qui devant derrière près chez sont elle très",
     "Spanish": "una un unos unas para sobre entre está junto muy hacia desde pero del",
+    "French": "une un dans avec aux sous qui devant derrière près chez sont elle très",
     "Portuguese": "uma para sobre entre ao não numa num pela pelo dois muito",
     "Italian": "una un nel nella nello sul sulla della degli delle tra gli dello molto",
     "Dutch": "een het aan bij voor naar niet zijn tussen onder",

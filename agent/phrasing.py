@@ -48,10 +48,12 @@ _PICTURES_OF = re.compile(
     rf"(?:{_COUNT}\s+)?{_UNLIKE}(?:(?P<kind>(?!different)\w+)\s+)??{_PICTURE}{_OF}", re.I
 )
 _DEPICTED_OF = re.compile(rf"{_COUNT}\s+{_UNLIKE}{_DEPICTED}(?=\s+of\s)", re.I)
+_VERSIONS = r"(?:versions?|variations?|variants?|options?|alternatives?|renditions?)"
+"""Words that mean pictures asked for wherever they stand; "two pictures" may as well hang on a wall."""
 _SEVERAL_OF = re.compile(
-    rf"(?P<count>\d{{1,4}}|a couple of|a few|several|multiple|two|three|four|five|six|seven|eight|nine|"
-    rf"ten|twelve)"
-    rf"\s+{_UNLIKE}{_PICTURE}\s+(?:of|for|showing)\s+",
+    rf"(?:(?P<count>\d{{1,4}})\s+{_UNLIKE}{_PICTURE}|"
+    rf"(?P<words>a couple of|a few|several|multiple|two|three|four|five|six|seven|eight|nine|ten|twelve)\s+"
+    rf"{_UNLIKE}{_VERSIONS})\s+(?:of|for|showing)\s+",
     re.I,
 )
 _VERB = (
@@ -75,7 +77,7 @@ _OPENINGS = tuple(
         r"(?=(?:can|could|would|will) (?:you|u|ya)\b|(?:i|we)\s*(?:'d|’d|need|want|would)\b|please\b|"
         r"pls\b|imagine an?\b|"
         r"(?:make|draw|create|generate|give|show|gimme)\b)",
-        rf"{_POLITE}\s*,?\s+(?={_VERB}\b|gimme\b|(?:can|could) (?:you|u)\b)",
+        rf"{_POLITE}\b(?:\s*+,)?\s*+(?={_VERB}\b|gimme\b|(?:can|could) (?:you|u)\b)",
         r"(?:please|pls|plz)\s*[,:]\s*(?=\S)",
         # "can you make me"
         rf"(?:can|could|would|will)\s+(?:you|u|ya)\s+(?:{_POLITE}\s+){{0,2}}{_VERB}{_TO_ME}\s+(?!it\b|"
@@ -115,6 +117,10 @@ _CLOSING = re.compile(
     r"(?=[\s,.;!?)]|$))[\s.!?,:;)☺-⛿✀-➿\U0001F300-\U0001FAFF]*$",
     re.I,
 )
+_NOTHING = re.compile(
+    r"(?:(?:an?|one|some|the|\d{1,4}) )?(?:[a-z]{1,20} )?(?:pictures?|images?|pics?|photos?)[\s.?!]*", re.I
+)
+"""What an instruction leaves that does not say what to draw."""
 _CLAUSE_COUNT = re.compile(
     rf"(?:(?:and|in|as|with)\s+)?(?:(?:please|pls)\s+)?(?:(?:give|make|show|send|generate|create|draw|"
     rf"render|do)"
@@ -125,6 +131,9 @@ _CLAUSE_COUNT = re.compile(
     re.I,
 )
 """A clause that says how many: "4 versions please", "in three variations"."""
+_ASKED = re.compile(
+    rf"\d|\b{_VERSIONS}|please|pls|\b(?:give|make|show|generate|need|want|like)\b|of it|choose", re.I
+)
 _CLAUSE = re.compile(r"[^,;:.!?\n()\[\]{}|\"]+")
 
 
@@ -197,8 +206,8 @@ def _opened(text: str) -> tuple[str, int | None]:
             if n > 1:
                 rest = _singular(depicted["depicted"]) + rest[depicted.end() :]
     elif pictures := _SEVERAL_OF.match(rest):
-        n, rest = _number(pictures["count"]), rest[pictures.end() :]
-    if rest == text or not re.search(r"[^\W_]", rest):
+        n, rest = _number(pictures["count"] or pictures["words"]), rest[pictures.end() :]
+    if rest == text or not re.search(r"[^\W_]", rest) or _NOTHING.fullmatch(rest):
         return text, None
     ended = re.match(r"[^?]*\?[\s!.]*$", rest)  # the question was the instruction's
     rest = rest.rstrip(" ?!") if ended and "?" not in text[: len(text) - len(rest)] else rest
@@ -210,7 +219,7 @@ def _counted(text: str) -> tuple[str, int | None]:
     for clause in _CLAUSE.finditer(masked(text)):
         words = clause[0].strip()
         counted = _CLAUSE_COUNT.fullmatch(words)
-        if counted and len(words) < len(text.strip()):
+        if counted and len(words) < len(text.strip()) and _ASKED.search(words):
             rest = without(text, [clause.span()])
             if re.search(r"[^\W_]", rest):
                 return rest, _number(counted["count"])

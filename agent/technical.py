@@ -54,8 +54,8 @@ _BEFORE = re.compile(
 )
 _ARTICLE = re.compile(r"(?:(?<=\s)|^)(?:an?|the)\s+$", re.I)
 _BEHIND = re.compile(
-    r"\s*(?:(?:resolution|size|format|px|pixels|aspect ratio|ratio|max|only|sampler|sampling)\b)?"
-    r"(?:\s*(?:please|pls)\b)?",
+    r"(?:\s+(?:resolution|size|format|px|pixels|aspect ratio|ratio|max|only|sampler|sampling)\b)?"
+    r"(?:\s+(?:please|pls)\b)?",
     re.I,
 )
 _MARK = "\0"
@@ -111,8 +111,7 @@ def _inline(flat: str, start: int, end: int, low: int) -> tuple[int, int]:
     behind = _BEHIND.match(flat, end)
     end = behind.end() if behind else end
     before = _BEFORE.search(flat[max(low, start - 40) : start])
-    following = flat[end : end + 1].strip() and flat[end : end + 1] not in ",;:.!?)"
-    goes_on = bool(flat[end : end + 12].strip(' ,;:.!?)"\n')) and not following and flat[end : end + 1] == " "
+    goes_on = re.match(r"\s\w", flat[end : end + 2])
     if before and not (goes_on and _ARTICLE.search(before[0])):
         start -= len(before[0])
     return start, end
