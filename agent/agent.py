@@ -28,10 +28,13 @@ from diffagent.agent.eligible import ANY, Eligible
 from diffagent.agent.engines import Choice, Writing
 from diffagent.agent.enhance import enhance as enriched
 from diffagent.agent.fusion import Fusion
+from diffagent.agent.language import language, translated
+from diffagent.agent.nearest import is_lenient, nearest_base_model, refusal, title
+from diffagent.agent.negatives import default_negative, joined_negative
 from diffagent.agent.pmi.requirement import missing
 from diffagent.agent.prefilter import Candidate, Prefilter, Ranker, best_candidates, read_matcher
 from diffagent.agent.reading import Reading
-from diffagent.agent.reasons import Basis, additions, reasons
+from diffagent.agent.reasons import Basis, reasons
 from diffagent.agent.request import Request, RequestOptions, clean
 from diffagent.agent.scope import Scope
 from diffagent.agent.settings import by_family, settings
@@ -40,9 +43,11 @@ from diffagent.agent.suitability import Facts, Suitability, features
 from diffagent.agent.targets import TARGETS
 from diffagent.agent.targets.emitting import emit
 from diffagent.agent.targets.fitting import Emitted
+from diffagent.agent.triggers import missing as missing_words
+from diffagent.agent.triggers import triggers
 from diffagent.agent.wishes import Wishes
 from diffagent.data.base_models import family_of
-from diffagent.data.errors import BadInput, DiffAgentError
+from diffagent.data.errors import BadInput, DiffAgentError, UnknownModel
 from diffagent.data.prompts import NETWORK_TAG
 from diffagent.data.records import Card, T2ICall, Usage
 
@@ -192,23 +197,24 @@ class Agent:
         """A request as far as it goes without the language model; errors of :meth:`decide`."""
         started = time.perf_counter()
         wished = request.wishes
+        notes = [*_left_out(request.prompt), *request.phrasing.notes]
+        wished = replace(wished, prompt=self._in_english(wished.prompt, notes))
         if request.enhance:
             wished = replace(wished, prompt=enriched(wished.prompt, self.engine))
-        scope = Scope(request.base_model, request.type, request.commercial, request.target)
+        scope = Scope(
+            request.base_model, request.type, request.commercial or wished.commercial, request.target
+        )
         installed = self.installed(request)
         if installed is not None:
             scope = replace(scope, installed=frozenset(installed.names), samplers=installed.samplers)
         seen = self.identify(request.images) if request.images else None
-        notes = list(_left_out(request.prompt))
         read, matches = Reading.of(wished.prompt), None
         if request.model:
-            candidates = [self._named(request.model, scope)]
+            candidates = [self._named(request, scope, notes)]
         else:
-            asked = replace(
-                scope,
-                base_model=scope.base_model or wished.base_model,
-                type=scope.type or wished.type,
-            )
+            scope = replace(scope, base_model=self._had(request, request.base_model, scope, notes))
+            spoken = scope.base_model or self._had(request, wished.base_model, scope, notes)
+            asked = replace(scope, base_model=spoken, type=scope.type or wished.type)
             allow, is_narrow = self._allowed(asked, scope, seen)
             if not is_narrow:
                 notes.append(_not_narrowed(wished, scope))
@@ -282,19 +288,24 @@ class Agent:
         _, fields = read(text)
         card = ranked[0].card
         carrier = self.carrier(card, pending.wished, pending.scope, pending.reading)
-        call = expand(fields, card, pending.wished, carrier=carrier)
+        request, wished, notes = pending.request, pending.wished, list(pending.notes)
+        words = () if request.no_trigger else triggers(card, wished.prompt)
+        if added := missing_words(wished.prompt, words):
+            notes.append(f'"{", ".join(added)}" was added to the prompt: trigger words of {card.name}')
+        if request.default_negative and not request.gives_negative:
+            usual = default_negative(card.base_model, wished.prompt, fields["cfg_scale"])
+            wished = replace(wished, negative_prompt=joined_negative(wished.negative_prompt, usual))
+        call = expand(fields, card, wished, carrier=carrier, words=words)
         done = time.perf_counter()
         timings = {
             "prefilter": 1e3 * (pending.prefiltered - pending.started),
             "llm": 1e3 * (done - pending.prefiltered),
             "total": 1e3 * (done - pending.started),
         }
-        added = additions(pending.wished.prompt, call.prompt)
         cards = [one.card for one in ranked]
-        why = reasons(pending.reading, cards, carrier, basis=self.basis(pending), added=added)
-        return Decision(
-            call, tuple(ranked), timings, pending.seen, pending.request.n, pending.notes, why, added
-        )
+        why = reasons(pending.reading, cards, carrier, basis=self.basis(pending), added=tuple(added))
+        n = request.n or request.phrasing.n or 1
+        return Decision(call, tuple(ranked), timings, pending.seen, n, tuple(notes), why, tuple(added))
 
     def basis(self, pending: Pending) -> Basis:
         """What the choice of a request goes by."""
@@ -376,11 +387,49 @@ class Agent:
             found[n] = of_air.get(card.air, -np.inf)
         return found
 
-    def _named(self, model: str, scope: Scope) -> Candidate:
-        card = self.catalog.find(clean(model))
+    def _named(self, request: Request, scope: Scope, notes: list[str]) -> Candidate:
+        """The entry of the model that a request names, or with ``nearest`` the one whose name is nearest."""
+        model = clean(request.model)
+        try:
+            card = self.catalog.find(model)
+        except UnknownModel:
+            near = self.catalog.near(model, 1) if request.nearest else []
+            if not near:
+                raise
+            card = self.catalog.find(near[0])
+            notes.append(f"there is no model {model[:60]!r}: the nearest, {card.name}, was taken")
         if not replace(scope, base_model=None, type=None, commercial=False).allows(card):
             raise BadInput(_why_not(card, scope))
         return Candidate(card, 0.0)
+
+    def _had(self, request: Request, base_model: str | None, scope: Scope, notes: list[str]) -> str | None:
+        """A base model that is asked for, or what is taken in its place.
+
+        Raises:
+            BadInput: the scope has no model of it, and the request does not take the nearest.
+        """
+        scope = replace(scope, base_model=None, type=None, commercial=False)
+        if not base_model or self.eligible.mask(replace(scope, base_model=base_model)).any():
+            return base_model
+        allowed = self.eligible.mask(scope)
+        had = [card.base_model for card, one in zip(self.prefilter.cards, allowed, strict=True) if one]
+        near = nearest_base_model(base_model, had)
+        if near is None or not (request.nearest or is_lenient(request.prompt)):
+            raise refusal(base_model, near, scope.target)
+        notes.append(f"no model of {title(base_model)} can be had: the nearest, {near}, was taken")
+        return near
+
+    def _in_english(self, prompt: str, notes: list[str]) -> str:
+        """The prompt as a base model reads it: translated where that is needed and the engine can."""
+        spoken = language(prompt)
+        if spoken is None:
+            return prompt
+        english = translated(prompt, self.engine)
+        if english is None:
+            notes.append(f"the prompt is in {spoken}, but the base model reads English: write it in English")
+            return prompt
+        notes.append(f"the prompt was translated from {spoken}: the base model reads English")
+        return english
 
     def grammar(
         self, label: str, card: Card, wished: Wishes, scope: Scope = ANY, read: Reading | None = None

@@ -25,10 +25,11 @@ from diffagent.agent.engines import Prompt
 from diffagent.agent.fusion import matches
 from diffagent.agent.grammar import Grammar, Slot
 from diffagent.agent.settings import Setting, clip_skip, lora_weight
+from diffagent.agent.triggers import missing
 from diffagent.agent.wishes import Wishes
 from diffagent.data.base_models import USUAL
 from diffagent.data.errors import EngineError
-from diffagent.data.prompts import bare_words, plain, strip_lora_tags
+from diffagent.data.prompts import plain, strip_lora_tags
 from diffagent.data.records import Card, Lora, T2ICall
 from diffagent.data.samplers import split
 
@@ -177,9 +178,14 @@ def expand(
     wishes: Wishes,
     *,
     carrier: Card | None = None,
+    words: Sequence[str] | None = None,
 ) -> T2ICall:
     """The full call from an answer's parameters, the catalog's card and, for a LoRA, the checkpoint that
-    carries it; a pure function."""
+    carries it; a pure function.
+
+    ``words`` are the trigger words that the prompt gets; None: those that the card needs.
+    """
+    words = card.needed_words if words is None else words
     sampler = split(fields["sampling_method"])
     return T2ICall(
         model=card.name,
@@ -192,32 +198,25 @@ def expand(
         sampling_steps=fields["sampling_steps"],
         cfg_scale=fields["cfg_scale"],
         model_description=card.description,
-        prompt=ready(wishes.prompt, card.needed_words),
+        prompt=ready(wishes.prompt, words),
         negative_prompt=strip_lora_tags(wishes.negative_prompt),
         clip_skip=wishes.clip_skip or clip_skip(card, carrier),
         seed=wishes.seed,
         air=card.air,
         base_checkpoint=carrier.air if carrier and card.type == "LoRA" else None,
-        loras=(_lora(card),) if card.type == "LoRA" else (),
+        loras=(_lora(card, words),) if card.type == "LoRA" else (),
     )
 
 
-def _lora(card: Card) -> Lora:
+def _lora(card: Card, words: Sequence[str]) -> Lora:
     """The card's LoRA with the weight that it is most used with."""
-    return Lora(model=card.name, air=card.air, weight=lora_weight(card), trigger_words=card.needed_words)
+    return Lora(model=card.name, air=card.air, weight=lora_weight(card), trigger_words=tuple(words))
 
 
 def ready(prompt: str, trigger_words: Sequence[str]) -> str:
     """The user's words with each trigger word once: in front of them unless they already hold it."""
     words = strip_lora_tags(prompt)
-    held = f" {bare_words(words)} "
-    missing: dict[str, str] = {}
-    for phrase in trigger_words:
-        for piece in strip_lora_tags(phrase).split(","):
-            flat = bare_words(piece)
-            if flat and f" {flat} " not in held and flat not in missing:
-                missing[flat] = " ".join(piece.split())
-    return ", ".join([*missing.values(), words])
+    return ", ".join([*missing(words, trigger_words), words])
 
 
 def _clip(text: str, most: int) -> str:

@@ -39,7 +39,7 @@ also one two three four five six seven eight nine ten please want need make made
 picture image pic photo photograph style art painting illustration set use using do does did get give
 show shows look looks looking new old big small little large
 """
-_FUNCTION_WORDS = frozenset(_TEXT_OF_FUNCTION_WORDS.split())
+FUNCTION_WORDS = frozenset(_TEXT_OF_FUNCTION_WORDS.split())
 _DRAWN = ("anime", "manga", "chibi")
 """Media whose models draw everything that way."""
 _USES = frozenset(("poster", "illustration", "icon", "map", "photo", "drawing", "anime", "cartoon", "comic"))
@@ -102,7 +102,7 @@ class Shelf:
 
     def is_function(self, word: str) -> bool:
         """Whether a word says nothing of a subject."""
-        return word in _FUNCTION_WORDS
+        return word in FUNCTION_WORDS
 
     @cached_property
     def _names(self) -> dict[str, list[int]]:
@@ -139,7 +139,7 @@ class Shelf:
             texts = [*enumerate(purpose.subjects), *((-1, one) for one in purpose.needed)]
             for place, text in texts:
                 flat = tuple(words(text))
-                core = tuple(word for word in flat if word not in _FUNCTION_WORDS)
+                core = tuple(word for word in flat if word not in FUNCTION_WORDS)
                 for word in set(core):
                     index[word].append(Phrase(number, place, flat, core))
         return index

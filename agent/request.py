@@ -11,11 +11,14 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, Self, TypedDict, Unpack
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
+from diffagent.agent.negatives import joined_negative
+from diffagent.agent.phrasing import Phrasing, phrasing
 from diffagent.agent.targets import TargetName
 from diffagent.agent.wishes import Wishes, overridden, wishes
 from diffagent.data.base_models import USUAL, examples
@@ -131,7 +134,14 @@ class Request(BaseModel):
     seed: Annotated[int, Field(ge=0, le=SEED_MAX, strict=True)] | None = Field(
         None, description=f"Seed of the image, 0 to {SEED_MAX}; any where none is given."
     )
-    n: int = Field(1, ge=1, le=MAX_PICTURES, strict=True, description="How many pictures are asked for.")
+    n: Annotated[int, Field(ge=1, le=MAX_PICTURES, strict=True)] | None = Field(
+        None, description="How many pictures are asked for; as many as the prompt says where none is given."
+    )
+    no_trigger: bool = Field(False, description="Add none of the model's trigger words to the prompt.")
+    default_negative: bool = Field(
+        True,
+        description="Where no negative prompt is given, exclude what most people do with the base model.",
+    )
     enhance: bool = Field(
         False, description="Enrich a short prompt with medium, light, view and finish first."
     )
@@ -170,12 +180,26 @@ class Request(BaseModel):
         return cls.parse({"prompt": prompt, **options})
 
     @cached_property
+    def phrasing(self) -> Phrasing:
+        """What of the prompt's words is to be drawn, and what is talk about the picture."""
+        return phrasing(self._spoken.prompt)
+
+    @cached_property
+    def _spoken(self) -> Wishes:
+        return wishes(self.prompt)
+
+    @property
+    def gives_negative(self) -> bool:
+        """Whether a negative prompt is given, by option or as infotext."""
+        return bool(self.negative_prompt or self._spoken.negative_prompt)
+
+    @cached_property
     def wishes(self) -> Wishes:
         """What prompt and options wish of the call; an option goes before the prompt's words."""
-        spoken = wishes(self.prompt)
+        given = joined(self._spoken.negative_prompt, self.negative_prompt)
         return overridden(
-            spoken,
-            negative_prompt=joined(spoken.negative_prompt, self.negative_prompt),
+            replace(self._spoken, prompt=self.phrasing.prompt),
+            negative_prompt=joined_negative(given, self.phrasing.avoid),
             width=self.width,
             height=self.height,
             sampling_method=self.sampling_method,
@@ -204,7 +228,9 @@ class RequestOptions(TypedDict, total=False):
     cfg_scale: float | None
     clip_skip: int | None
     seed: int | None
-    n: int
+    n: int | None
+    no_trigger: bool
+    default_negative: bool
     enhance: bool
     k: int
     target: str

@@ -26,6 +26,7 @@ FLAGS: Mapping[str, tuple[str, ...]] = {
     "sampling_method": ("--sampler",),
     "sampling_steps": ("--steps",),
     "cfg_scale": ("--cfg",),
+    "default_negative": ("--default-negative/--no-default-negative",),
     "k": ("-k",),
     "n": ("-n",),
     "target": ("--for", "--target"),
@@ -54,7 +55,7 @@ def _option(name: str, field: FieldInfo) -> Callable[[Command], Command]:
     if name == "images":
         return click.option(*flags, name, multiple=True, metavar=metavar, help=field.description)
     if isinstance(about["default"], bool):
-        return click.option(*flags, name, is_flag=True, help=field.description)
+        return click.option(*flags, name, is_flag=True, default=about["default"], help=field.description)
     about["show_default"] = about["default"] not in (None, "")
     choices = _choices(name, field.annotation)
     if choices:

@@ -1,8 +1,8 @@
 """Wishes: what a prompt says about the call itself, in plain English or A1111's infotext.
 
 In: the user's text. Out: :class:`Wishes`, each field None where nothing was said. The words stay in the
-prompt (people write "portrait" for the picture too), except for the infotext lines ("Negative prompt: …",
-"Steps: 20, Sampler: …") that A1111 and Civitai put below a prompt, which are no words of it.
+prompt here (:mod:`diffagent.agent.phrasing` takes out what is not drawn), except for the infotext lines
+("Negative prompt: …", "Steps: 20, Sampler: …") that A1111 and Civitai put below a prompt.
 
     wishes("a fox, wallpaper for my phone, 30 steps")  -> aspect 9:16, steps 30
     wishes("a castle, 1024x768, SDXL")                 -> size (1024, 768), base_model "sdxl"
@@ -11,9 +11,10 @@ prompt (people write "portrait" for the picture too), except for the infotext li
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from diffagent.agent.shapes import EXACT, FORMATS, SUBJECTS, aspect_of
 from diffagent.agent.targets import infotext
 from diffagent.data.base_models import requests
 from diffagent.data.errors import BadInput
@@ -24,10 +25,6 @@ from diffagent.data.samples import sampler_name
 _SIZE = re.compile(
     r"(?<![\w.])(\d{2,5})\s?(?:x|×|\*|by)\s?(\d{2,5})(?!\w|\.\d|\s?(?:m|cm|mm|ft|feet|inch(?:es)?)\b)", re.I
 )
-_RATIO = re.compile(
-    r"(?:--ar\s++|\b(?:aspect(?: ratio)?(?: of)?|ratio)\s*+(?::\s*+)?)(\d{1,2})\s?[:x/]\s?(\d{1,2})\b", re.I
-)
-_BARE_RATIO = re.compile(r"(?<![\w:.])(1:1|2:3|3:2|3:4|4:3|4:5|5:4|9:16|16:9|9:21|21:9)(?![\w:])")
 _STEPS = re.compile(r"\b(\d{1,4})\s+(?:sampling\s+)?steps\b|\b(?:sampling )?steps\s*[:=]\s*(\d{1,4})\b", re.I)
 _CFG = re.compile(
     r"\b(?:cfg(?:[ _-]?scale)?|guidance(?:[ _-]?scale)?)\s*+(?:(?:of|[:=])\s*+)?(\d{1,3}(?:\.\d{1,3})?)\b",
@@ -35,56 +32,33 @@ _CFG = re.compile(
 )
 _SEED = re.compile(r"\bseed\s*+(?:(?:of|[:=])\s*+)?(\d{1,10})\b", re.I)
 _CLIP = re.compile(r"\bclip[ _-]?skip\s*+(?:(?:of|[:=])\s*+)?(\d{1,2})\b", re.I)
+_SAMPLER_NAMES = "|".join(re.escape(name) for name in sorted(SAMPLERS, key=len, reverse=True))
 _SAMPLER = re.compile(
-    r"\b(?:sampler|sampling method|using|with)\s*+(?:[:=]\s*+)?(?:the\s++)?("
-    + "|".join(re.escape(name) for name in sorted(SAMPLERS, key=len, reverse=True))
-    + r")(?![\w+])",
+    r"\b(?:sampler|sampling method|using|use|with)\s*+(?:[:=]\s*+)?(?:the\s++)?("
+    + _SAMPLER_NAMES
+    + r")(?![\w+])(?:\s(?:sampler|sampling)\b)?",
     re.I,
 )
+_BARE_SAMPLER = re.compile(
+    r"(?:(?<=[,;.:\n])|^)[ \t]*+(" + _SAMPLER_NAMES + r")(?:[ \t]sampl(?:er|ing))?(?=[ \t]*+(?:[,;.:\n]|$))",
+    re.I,
+)
+"""A sampler's name as a clause of its own."""
+_STAIRS = re.compile(r"\b(?:stair\w*|ladders?|climb\w*|pyramids?|temples?|porch|danc\w+|stone steps)\b", re.I)
+"""What has steps of its own."""
 
 _LORA = re.compile(r"\b(?:use|using|with|as)\s+an?\s+lora\b", re.I)
+_COMMERCIAL = re.compile(
+    r"\b(?:licen[cs]\w*|allow\w*|for|permit\w*|may be) (?:\w+ ){0,2}commercial(?:ly)? us(?:e|ed|age)\b|"
+    r"\bcommercial(?:ly)? (?:licen[cs]e|usable)\b",
+    re.I,
+)
+_FEW_STEPS, FEW = (
+    re.compile(r"\b(?:just )?a few steps (?:is|are|will)\b|\b(?:few|low) sampling steps\b", re.I),
+    12,
+)
+"""A wish for speed, and the steps that it gets: what most samplers need for a picture that is whole."""
 _CHECKPOINT = re.compile(r"\b(?:use|using|with)\s+an?\s+(?:full )?checkpoint\b", re.I)
-
-_TALL, _WIDE, _SQUARE = (2, 3), (3, 2), (1, 1)
-_PHONE = r"(?:phone|mobile|iphone|android|smartphone|lock ?screen)"
-_COMPUTER = r"(?:desktop|laptop|pc|computer|monitor|tv)"
-_FOR = r"(?:wallpaper|background)s? for (?:(?:my|an?|the) )?(?:\w+ )?"
-
-
-def _phrases(*alternatives: str) -> re.Pattern[str]:
-    return re.compile(r"\b(?:" + "|".join(alternatives) + r")\b", re.I)
-
-
-_Shapes = tuple[tuple[tuple[int, int], re.Pattern[str]], ...]
-_FORMAT = " (?:format|orientation|mode|aspect|shape)"
-
-_FORMATS: _Shapes = (
-    (
-        (9, 16),
-        _phrases(_PHONE + " (?:wallpaper|background)", _FOR + _PHONE, "(?:instagram|tiktok) (?:story|reel)"),
-    ),
-    (
-        (16, 9),
-        _phrases(
-            _COMPUTER + " (?:wallpaper|background)", _FOR + _COMPUTER, "wide ?screen", "(?:web|header) banner"
-        ),
-    ),
-    (
-        _SQUARE,
-        _phrases("square", "avatar", "profile (?:picture|photo|pic)", "icon", "album cover", "sticker"),
-    ),
-    (_TALL, _phrases("portrait" + _FORMAT, "vertical", "poster", "(?:book|magazine) cover")),
-    (_WIDE, _phrases("landscape" + _FORMAT, "horizontal")),
-)
-"""Words that ask for a shape, the most particular first; width and height as parts."""
-_SUBJECTS: _Shapes = (
-    ((21, 9), _phrases("panorama", "panoramic", "ultra ?wide")),
-    ((16, 9), _phrases("wallpaper", "banner")),
-    (_TALL, _phrases("portrait", "full[- ]body")),
-    (_WIDE, _phrases("landscape", "wide shot", "cityscape", "seascape")),
-)
-"""Words that may as well name the subject or praise the picture: of the images whose prompt says
-"wallpaper", 13 % are wide, where 11 % of the others are."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +81,8 @@ class Wishes:
     clip_skip: int | None = None
     base_model: str | None = None
     type: str | None = None
+    commercial: bool = False
+    """Whether only models whose images may be sold are asked for."""
 
 
 def wishes(text: str) -> Wishes:
@@ -115,7 +91,7 @@ def wishes(text: str) -> Wishes:
     prompt = found.prompt
     spoken = f"{prompt}\n{found.line}"
     size = _size(found.line) or _size(prompt)
-    aspect, leaning = (None, False) if size else _aspect(prompt)
+    aspect, leaning = (None, False) if size else aspect_of(prompt)
     return Wishes(
         prompt=prompt,
         negative_prompt=found.negative_prompt,
@@ -123,11 +99,12 @@ def wishes(text: str) -> Wishes:
         aspect=aspect,
         leaning=leaning,
         sampler=_infotext_sampler(found.settings) or _sampler(prompt),
-        steps=_whole(_STEPS, spoken, 1, 150),
+        steps=_steps(prompt, found.line),
         cfg_scale=_cfg(spoken),
         seed=_whole(_SEED, spoken, 0, 2**32 - 1),
         clip_skip=_whole(_CLIP, spoken, 1, 12),
         base_model=next((name for name, pattern in requests() if pattern.search(prompt)), None),
+        commercial=bool(_COMMERCIAL.search(prompt)),
         type="LoRA" if _LORA.search(prompt) else "Checkpoint" if _CHECKPOINT.search(prompt) else None,
     )
 
@@ -174,14 +151,36 @@ def _named_sampler(sampling_method: str | None, scheduler: str | None) -> str:
 
 def without_wishes(text: str) -> str:
     """The text without the phrases that :func:`wishes` reads, whether their numbers are in range or not."""
-    said = (_SIZE, _RATIO, _BARE_RATIO, _STEPS, _CFG, _SEED, _CLIP, _SAMPLER, _LORA, _CHECKPOINT)
+    said = (_SIZE, *EXACT[:2], _STEPS, _CFG, _SEED, _CLIP, _SAMPLER, _LORA, _CHECKPOINT)
     for pattern in (
         *said,
         *(found for _, found in requests()),
-        *(found for _, found in (*_FORMATS, *_SUBJECTS)),
+        *(found for _, found in (*FORMATS, *SUBJECTS)),
     ):
         text = pattern.sub(" ", text)
     return text
+
+
+def setting_spans(text: str) -> Iterator[tuple[int, int]]:
+    """Where a text says settings that are no words of the picture, in no order; they may overlap."""
+    for size in _SIZE.finditer(text):
+        if min(int(size[1]), int(size[2])) >= SIDE_MIN:
+            yield size.span()
+    steps = () if _STAIRS.search(text) else (_STEPS,)
+    patterns = (
+        *EXACT,
+        *steps,
+        _CFG,
+        _SEED,
+        _CLIP,
+        _SAMPLER,
+        _BARE_SAMPLER,
+        _LORA,
+        _CHECKPOINT,
+    )
+    for pattern in (*patterns, *(pattern for _, pattern in requests())):
+        for found in pattern.finditer(text):
+            yield found.span()
 
 
 def _size(text: str) -> tuple[int, int] | None:
@@ -193,28 +192,13 @@ def _size(text: str) -> tuple[int, int] | None:
     return None
 
 
-def _aspect(text: str) -> tuple[tuple[int, int] | None, bool]:
-    """Width and height as parts, and whether they are no more than likely."""
-    found = _RATIO.search(text)
-    if found is None and (bare := _BARE_RATIO.search(text)):
-        wide, tall = map(int, bare[1].split(":"))
-        return (wide, tall), False
-    if found and int(found[1]) and int(found[2]) and 1 / 4 <= int(found[1]) / int(found[2]) <= 4:
-        return (int(found[1]), int(found[2])), False
-    for shapes, leaning in ((_FORMATS, False), (_SUBJECTS, True)):
-        shape = next((shape for shape, pattern in shapes if pattern.search(text)), None)
-        if shape:
-            return shape, leaning
-    return None, False
-
-
 def _infotext_sampler(settings: Mapping[str, str]) -> str | None:
     named = {name.casefold(): value for name, value in settings.items()}
     return sampler_name(named.get("sampler"), named.get("schedule type"))
 
 
 def _sampler(prompt: str) -> str | None:
-    found = _SAMPLER.search(prompt)
+    found = _SAMPLER.search(prompt) or _BARE_SAMPLER.search(prompt)
     known = {name.casefold(): name for name in SAMPLERS}
     return known[found[1].casefold()] if found else None
 
@@ -225,6 +209,12 @@ def _whole(pattern: re.Pattern[str], text: str, low: int, high: int) -> int | No
         if low <= value <= high:
             return value
     return None
+
+
+def _steps(prompt: str, line: str) -> int | None:
+    """The steps that are asked for; those of stairs are not."""
+    spoken = line if _STAIRS.search(prompt) else f"{prompt}\n{line}"
+    return _whole(_STEPS, spoken, 1, 150) or (FEW if _FEW_STEPS.search(prompt) else None)
 
 
 def _cfg(text: str) -> float | None:

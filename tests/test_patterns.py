@@ -20,7 +20,17 @@ import pytest
 import diffagent.agent
 import diffagent.data
 import diffagent.serving
-from diffagent.agent import answer, edits, request, wishes
+from diffagent.agent import (
+    answer,
+    edits,
+    exclusions,
+    language,
+    phrasing,
+    request,
+    technical,
+    triggers,
+    wishes,
+)
 from diffagent.agent.targets import infotext
 from diffagent.data import description_faults, forms, prompts, samples, sources
 from diffagent.data.errors import DiffAgentError, MissingExtra
@@ -197,6 +207,12 @@ def item(text: str) -> dict[str, Any]:
 FUNCTIONS: dict[str, Callable[[str], object]] = {
     "wishes": wishes.wishes,
     "without_wishes": wishes.without_wishes,
+    "phrasing": lambda text: phrasing.phrasing(text[: request.MAX_CHARACTERS]),
+    "exclusions": exclusions.exclusions,
+    "settings that leave": lambda text: technical.drawn(text[: exclusions.LONGEST]),
+    "language": language.language,
+    "balanced": triggers.balanced,
+    "missing": lambda text: triggers.missing(text, [text]),
     "edit": lambda text: edits.edit(text[: edits.LONGEST]),
     "infotext": infotext.parse,
     "infotext settings": lambda text: infotext.parse(f"a\nSteps: 1, {text}"),

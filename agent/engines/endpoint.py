@@ -50,6 +50,8 @@ class EndpointEngine:
     """
 
     batch_size = 64
+    translates = False
+    """Whether the model that is served may be asked to translate a prompt: a larger one than the default."""
 
     def __init__(
         self,
@@ -95,6 +97,7 @@ class EndpointEngine:
 
         weights = merged(llm)
         engine = cls(url, Chat(weights.path), weights.digest, key=os.environ.get(KEY))
+        engine.translates = llm is not None
         _ = engine.model
         return engine
 

@@ -107,7 +107,7 @@ async def images_generations(body: ImagesRequest, request: Request) -> ImagesAns
     if size is not None:
         call = call.model_copy(update={"width": size[0], "height": size[1]})
     started = time.perf_counter()
-    pictures = await attended(request, studio.images(call, asked.n, there))
+    pictures = await attended(request, studio.images(call, asked.n or 1, there))
     took = time.perf_counter() - started
     service.metrics.stage("target", took)
     note(request, target=target, target_ms=round(1e3 * took, 1), images=len(pictures))

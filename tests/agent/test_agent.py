@@ -58,11 +58,63 @@ def test_options_narrow_or_override(make_agent: MakeAgent, options: dict[str, st
     assert make_agent().call("pixel art of a dog", **options).model == model
 
 
-def test_a_base_model_said_in_the_prompt_narrows_and_stays_in_it(make_agent: MakeAgent) -> None:
+def test_a_base_model_said_in_the_prompt_narrows_and_is_not_drawn(make_agent: MakeAgent) -> None:
     call = make_agent().call("pixel art of a dog, SDXL, 1024x768, 30 steps, cfg 5, seed 9")
     assert (call.model, call.width, call.height) == ("Grand XL", 1024, 768)
     assert (call.sampling_steps, call.cfg_scale, call.seed) == (30, 5.0, 9)
-    assert call.prompt.startswith("pixel art of a dog, SDXL, 1024x768")
+    assert call.prompt == "pixel art of a dog"
+
+
+def test_what_is_sent_is_what_is_to_be_drawn(make_agent: MakeAgent) -> None:
+    decision = make_agent().decide(
+        Request.from_prompt("hi! can you make me 4 pictures of a dog, pixel art, no text?")
+    )
+    assert decision.call.prompt.endswith("a dog, pixel art")
+    assert decision.call.negative_prompt.startswith("text, worst quality, low quality")
+    assert decision.n == 4
+    assert '"text" went to the negative prompt' in decision.notes
+
+
+def test_an_option_goes_before_words(make_agent: MakeAgent) -> None:
+    decision = make_agent().decide(
+        Request.from_prompt("a dog, 4 versions, no text", n=2, negative_prompt="fog")
+    )
+    assert (decision.n, decision.call.negative_prompt) == (2, "fog, text")
+    assert make_agent().call("a dog", default_negative=False).negative_prompt == ""
+
+
+def test_trigger_words_are_added_unless_they_are_refused(make_agent: MakeAgent) -> None:
+    decision = make_agent().decide(Request.from_prompt("a dog", model="Tiny Pixels"))
+    added = decision.call.prompt.removesuffix("a dog").rstrip(", ")
+    assert (
+        added and any(f'"{added}" was added' in note for note in decision.notes)
+    ) or decision.call.prompt == "a dog"
+    assert make_agent().call("a dog", model="Tiny Pixels", no_trigger=True).prompt == "a dog"
+
+
+def test_a_base_model_that_cannot_be_had_is_an_error_that_names_the_nearest(make_agent: MakeAgent) -> None:
+    agent = make_agent()
+    with pytest.raises(BadInput, match=r"^Flux\.1 D is asked for.*the nearest is SD"):
+        agent.call("a dog, use Flux")
+    with pytest.raises(BadInput, match=r"^SD 1\.6 is asked for.*the nearest is SD 1\.5"):
+        agent.call("a dog", base_model="SD 1.6")
+    decision = agent.decide(Request.from_prompt("a dog, pixel art", base_model="SD 1.6", nearest=True))
+    assert decision.call.base_model == "SD 1.5"
+    assert decision.notes == ("no model of SD 1.6 can be had: the nearest, SD 1.5, was taken",)
+    perhaps = agent.decide(Request.from_prompt("something trained on SD 2.1 if there is one, a dog"))
+    assert perhaps.call.prompt.endswith("a dog")
+
+
+def test_the_nearest_model_is_taken_where_that_is_asked_for(make_agent: MakeAgent) -> None:
+    decision = make_agent().decide(Request.from_prompt("a dog", model="Tiny Pixel", nearest=True))
+    assert decision.call.model == "Tiny Pixels"
+    assert "there is no model 'Tiny Pixel': the nearest, Tiny Pixels, was taken" in decision.notes
+
+
+def test_a_prompt_in_another_language_is_sent_with_a_note(make_agent: MakeAgent) -> None:
+    decision = make_agent().decide(Request.from_prompt("un perro negro sentado en la ventana"))
+    assert decision.call.prompt.endswith("un perro negro sentado en la ventana")
+    assert any(note.startswith("the prompt is in Spanish") for note in decision.notes)
 
 
 def test_pickles_are_never_offered(make_agent: MakeAgent) -> None:

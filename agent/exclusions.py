@@ -1,0 +1,343 @@
+"""Exclusions: what a prompt's words say shall not be in the picture.
+
+In: a prompt. Out: the prompt without those words, and what they name, as a negative prompt has it.
+
+    exclusions("a beach at dawn, no people, without text")  -> ("a beach at dawn", ("people", "text"))
+    exclusions("the end of no man's land")                  -> (unchanged, ())
+
+Rules, not a model: a word of exclusion counts where a clause begins with it, behind a word that only joins
+("with no people"), or before what people usually leave out ("poster no text"). Quoted text and titles in
+capitals are names. Text encoders of T2I models read "no people" as people.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from diffagent.agent.cutting import masked, without
+
+_BOUNDARY = re.compile(r"[,;:.!?\n()\[\]{}|<>\"“”«»•–—]+|\s-+\s")
+_WORD = re.compile(r"[^\W_]++(?:['’-][^\W_]++)*+")
+
+_LIST_OF_USUAL = """
+text texts words letters lettering writing watermark watermarks logo logos signature signatures caption
+captions title people person persons human humans man men woman women girl girls boy boys children kids
+crowd crowds animals animal cars car vehicles traffic buildings background frame frames border borders blur
+noise anime cartoon cartoons nudity nsfw gore blood violence hands hat hats glasses makeup clouds shadows
+"""
+_USUAL = frozenset(_LIST_OF_USUAL.split())
+"""What people leave out of pictures most."""
+_LIST_OF_IDIOMS = """
+one body else lot lots expression longer matter doubt doubts less fewer other others way ways idea ideas
+problem problems need needs end ends nonsense good such big thanks worries wonder reason chance question
+time place smoking parking entry exit trespassing vacancy vacancies signal swimming diving fishing entrance
+man's mans more sooner better where one's hope mercy fear escape return limits limit fail warning care sound
+equal match exception later than man\u2019s kidding clue choice filter filters brainer pun rush preference
+"""
+_DENIED = frozenset(_LIST_OF_IDIOMS.split())
+"""Words behind "no" and "without" that make an idiom of it."""
+_LIST_OF_THINGS = """
+lightning clothing painting paintings lettering building buildings ring rings string strings wing wings
+ceiling railing writing lighting shading packaging branding piercing piercings earring earrings stuffing
+icing frosting topping blessing awning bedding anything everything
+"""
+_VERBAL = frozenset(_LIST_OF_THINGS.split())
+"""Words in -ing that are things."""
+_LIST_OF_DEGREES = """
+too very so only just yet quite far long sure even that really much many all every everyone necessarily at
+in on to for from because if unlike without with necessarily bad entirely exactly always often here there
+now this what where who how until least again as yours mine his hers theirs ours happy
+"""
+_NOT_STYLE = frozenset(_LIST_OF_DEGREES.split())
+"""Words behind "not" with which nothing is excluded."""
+_LIST_OF_JOINTS = """
+and or nor but in on at for with from by under over behind near next beside besides between among around
+into onto through across during while when where which who that is are was were be being been as like to of
+so because if then than please just only also instead against above below along inside outside within upon
+after before until not no without plus whatsoever anywhere visible allowed either at all can
+"""
+_STOP = frozenset(_LIST_OF_JOINTS.split())
+_DETERMINERS = frozenset(
+    ("any", "a", "an", "the", "his", "her", "its", "their", "my", "your", "our", "some", "other", "extra")
+)
+_TAIL = re.compile(
+    r"\s*+(?:(?:anywhere|at all|visible|whatsoever|around|in sight|please|pls|allowed|either|of any kind|"
+    r"in (?:it|them|there|view|frame|shot|the (?:picture|image|photo|background|foreground|frame|scene|shot|"
+    r"sky|distance|room))|on (?:it|them|top))\b\s*+)*+",
+    re.I,
+)
+_JOINING = re.compile(
+    r"(?:^|(?<=[\s,;:.!?(\[\n]))(?:(?:with|having|wearing|showing|containing|featuring|but|and|plus|"
+    r"also|please|"
+    r"pls|ideally|preferably|absolutely|definitely|but with|and with|"
+    r"(?:and |but )?(?:there (?:is|are|should be|must be)|there's)|"
+    r"(?:and |but )?(?:that|which|who) (?:has|have|had)|(?:and |but )?(?:it|they) (?:should have|has|have))"
+    r"[ \t]{1,4}){1,4}$",
+    re.I,
+)
+_SAYING = re.compile(
+    r"\b(?:says|saying|reads|written|titled|called|named|labell?ed|spelling|words?)\s*$", re.I
+)
+_NO = re.compile(
+    r"(?<![\w'’-])(?:"
+    r"(?P<nobody>(?:nobody|no[ -]?one)(?=\s*+(?:$|[,;.!?\n)]|in\s+(?:sight|it|view|frame|"
+    r"the\s+(?:picture|frame|shot|"
+    r"scene|photo|image))\b|around\b|there\b|visible\b|else\b)))"
+    r"|(?P<no>no)(?=\s+\w)(?!\s+\d)"
+    r"|(?P<without>without|w/o|minus(?=\s+(?:the|any|all|a|an|his|her|its|their)\b))(?=\s+\w)"
+    r"|(?P<avoid>(?:(?:please|pls)\s+)?(?:avoid|exclude|leave out|omit|skip)(?:\s+(?:any|all))?)(?=\s+\w)"
+    r"|(?P<dont>(?:(?:but|and|so|please|pls)\s+)?(?:(?:i|we)\s+(?:really\s+)?(?:do not|don['’]?t|dont|"
+    r"didn['’]?t)"
+    r"\s+want(?:\s+(?:it\s+to\s+(?:have|be|look)|to\s+see|there\s+to\s+be))?"
+    r"|(?:do not|don['’]?t|dont)\s+(?:add|include|put(?:\s+in)?|show|draw|use|want|"
+    r"make\s+it(?:\s+look(?:\s+like)?)?)"
+    r"|(?:there|it)\s+(?:should not|shouldn['’]?t|must not|mustn['’]?t)\s+(?:be|have|contain|include|"
+    r"look(?:\s+like)?)"
+    r"|(?:should not|shouldn['’]?t|must not|mustn['’]?t)\s+(?:have|contain|include|show)"
+    r"))(?=\s+\w)"
+    r"|(?P<not>not(?:\s+(?:an?|any|in|like))?)(?=\s+\w)"
+    r")",
+    re.I,
+)
+_FREE = re.compile(r"(?<![\w-])(text|watermark|people|logo|crowd|car|gore|blood|border)-free\b\s*", re.I)
+_LACKS = r"\b(?:sin|senza|sem|sans|ohne|без|bez)\s+"
+_TRANSLATED = (
+    (re.compile(_LACKS + r"(?:nenhuma?\s+|ning[uú]na?\s+)?(?:texte?o?|testo|текста|tekstu)\b", re.I), "text"),
+    (
+        re.compile(
+            _LACKS + r"(?:gente|personas|persone|pessoas|personnes|menschen|leute|людей|ludzi)\b", re.I
+        ),
+        "people",
+    ),
+    (
+        re.compile(
+            _LACKS + r"(?:marcas?\s+d(?:e\s+|['’ ])[aá]gua|filigranae?|filigrane|wasserzeichen|"
+            r"водяных\s+знаков|znaku\s+wodnego)\b",
+            re.I,
+        ),
+        "watermark",
+    ),
+    (
+        re.compile(r"\bkeine?n?\s+(?:text|schrift)\b|\b(?:pas de|aucun) texte\b|\bnessun testo\b", re.I),
+        "text",
+    ),
+    (
+        re.compile(
+            r"\bkeine (?:menschen|leute|personen)\b|\bpas de (?:gens|personnes)\b|\bnessuna persona\b", re.I
+        ),
+        "people",
+    ),
+    (re.compile(r"(?:不要|没有|無|无)(?:任何)?文字|文字(?:なし|無し)|글자 ?없이"), "text"),
+    (
+        re.compile(
+            r"(?:不要|没有|无)(?:任何)?人物?(?=$|[\s,\uff0c。、;\uff1b])|人物?(?:なし|無し)|사람 ?없이"
+        ),
+        "people",
+    ),
+    (re.compile(r"(?:不要|没有|无)水印|透かし(?:なし|無し)"), "watermark"),
+)
+"""What other languages leave out most, and its English name."""
+_VAGUE = frozenset(("visible", "kind", "sort", "kinds", "sorts", "of", "readable", "recognisable"))
+_CONTINUING = re.compile(r"\s+(or|nor|and)\s+", re.I)
+_SERIES = re.compile(r"(?: ?, ?(?!or\b)\w{1,40}(?: \w{1,40})?){0,8} ?,? ?or \w{1,40}\b", re.I)
+_ALWAYS_OUT = re.compile(r"\s*,\s*(text|watermarks?|logos?|signatures?|captions?)(?=\s*(?:[,.;!?]|$))", re.I)
+_BREAK = re.compile(r"\s(?=(?:and|but|just|only)\s)", re.I)
+_NO_THING = re.compile(r"\b(?:loras?|checkpoints?|models?|anything|everything|thing)\b", re.I)
+"""Words of what no picture shows."""
+MOST = 12
+"""Exclusions that are read; behind them it is no sentence any more."""
+LONGEST = 4000
+"""Characters of a prompt in which exclusions are looked for."""
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """Characters of the text that go, and what they named."""
+
+    start: int
+    end: int
+    names: tuple[str, ...]
+
+
+def exclusions(text: str) -> tuple[str, tuple[str, ...]]:
+    """The text without its exclusions, and their names, bare nouns in order; unchanged where it has none."""
+    if len(text) > LONGEST:
+        return text, ()
+    cuts = _cuts(masked(text))
+    cuts += _foreign(text)
+    if not cuts:
+        return text, ()
+    names = tuple(
+        dict.fromkeys(name for cut in sorted(cuts, key=lambda one: one.start) for name in cut.names)
+    )
+    rest = without(text, ((cut.start, cut.end) for cut in cuts))
+    names = tuple(name.lower() if name.isupper() else name for name in names if not _NO_THING.search(name))
+    return (rest if re.search(r"\w", rest) else text), names
+
+
+def _cuts(text: str) -> list[_Cut]:
+    cuts: list[_Cut] = []
+    bounds = _clauses(text)
+    reached = 0
+    for hit in _NO.finditer(text):
+        if hit.start() < reached or len(cuts) >= MOST:
+            continue
+        low, high = bounds(hit.start())
+        cut = _cut(text, hit, max(low, reached), high)
+        if cut is not None:
+            cuts.append(cut)
+            reached = cut.end
+    cuts += [_Cut(hit.start(), hit.end(), (hit[1].lower(),)) for hit in _FREE.finditer(text)][:MOST]
+    return cuts
+
+
+def _clauses(text: str) -> Callable[[int], tuple[int, int]]:
+    """A function that gives the clause, start and end, of a place in the text; places only grow."""
+    edges = [0]
+    for edge in _BOUNDARY.finditer(text):
+        edges += [edge.start(), edge.end()]
+    edges.append(len(text))
+    pairs = list(zip(edges[::2], edges[1::2], strict=True))
+    place = 0
+
+    def clause(at: int) -> tuple[int, int]:
+        nonlocal place
+        while place < len(pairs) - 1 and pairs[place][1] <= at:
+            place += 1
+        return pairs[place]
+
+    return clause
+
+
+def _cut(text: str, hit: re.Match[str], low: int, high: int) -> _Cut | None:
+    """What one word of exclusion, in the clause from ``low`` to ``high``, takes out; None where nothing."""
+    kind = hit.lastgroup
+    before = text[low : hit.start()]
+    joining = _JOINING.search(before[-60:])
+    start = hit.start() - (len(joining[0]) if joining else 0)
+    initial = not text[low:start].strip()
+    joined = initial or joining is not None
+    if kind == "nobody":
+        return _Cut(start, _tail(text, hit.end(), high), ("people",)) if joined else None
+    if _SAYING.search(before[-40:]) or _is_title(text, hit):
+        return None
+    if kind == "not":
+        return _not(text, hit, start, high) if joined else None
+    if kind in ("avoid", "dont") and not joined:
+        return None
+    phrase = _phrase(text, hit.end(), high, listed=kind in ("avoid", "dont"))
+    if phrase is None:
+        return None
+    names, end = phrase
+    tail = _tail(text, end, high)
+    if kind == "without":
+        return _Cut(
+            start if joining and joining[0].strip().casefold() in ("and", "but") else hit.start(), tail, names
+        )
+    if initial and end <= high:
+        return _Cut(start, _rest_of_clause(text, tail, high), names)
+    if joined or (names[-1].split()[-1].casefold() in _USUAL and not text[tail:high].strip()):
+        return _Cut(start, tail, names)
+    return None
+
+
+def _is_title(text: str, hit: re.Match[str]) -> bool:
+    """Whether capitals make a name of it: "No Country for Old Men", "Rebel Without a Cause"."""
+    word = hit[0].split()[0]
+    following = _WORD.findall(text[hit.end() : hit.end() + 40])
+    named = next((one for one in following if one.casefold() not in _DETERMINERS), "")
+    return word[:1].isupper() and not word.isupper() and named[:1].isupper()
+
+
+def _not(text: str, hit: re.Match[str], start: int, high: int) -> _Cut | None:
+    """ "not anime", "not looking at the camera": up to five words to the clause's end."""
+    stop = re.search(r"\s(?:and|but)\s", text[hit.end() : high])
+    end = hit.end() + stop.start() if stop else high
+    words = _WORD.findall(text[hit.end() : end])
+    while words and words[0].casefold() in _DETERMINERS:
+        words = words[1:]
+    if not 1 <= len(words) <= 5 or words[0].casefold() in _NOT_STYLE or words[0].casefold() in _DENIED:
+        return None
+    if stop and stop[0].strip().casefold() == "but":
+        end += stop.end() - stop.start()
+    return _Cut(start, end, (" ".join(words),))
+
+
+def _phrase(text: str, at: int, high: int, *, listed: bool) -> tuple[tuple[str, ...], int] | None:
+    """The nouns that are left out, and where they end; ``listed``: "and" goes on with the list."""
+    first = _noun(text, at, high)
+    if first is None:
+        return None
+    names, end = [first[0]], first[1]
+    while len(names) < MOST:
+        more = _CONTINUING.match(text, end, high)
+        following = _noun(text, more.end(), high) if more else None
+        if more is None or following is None:
+            break
+        if more[1].casefold() == "and" and not listed:
+            usual = following[0].split()[-1].casefold() in _USUAL
+            if not usual or text[_tail(text, following[1], high) : high].strip():
+                break
+        names.append(following[0])
+        end = following[1]
+    return _across_commas(text, names, end, high)
+
+
+def _across_commas(text: str, names: list[str], end: int, high: int) -> tuple[tuple[str, ...], int]:
+    """The list goes on behind a comma where it ends in "or", or names what is only ever left out."""
+    if end == high and (series := _SERIES.match(text, end)):
+        parts = re.split(r" ?, ?(?:or )?| or ", series[0].strip(" ,"))
+        names, end = [*names, *filter(None, parts)], series.end()
+    elif end == high:
+        while len(names) < MOST and (more := _ALWAYS_OUT.match(text, end)):
+            names, end = [*names, more[1].lower()], more.end()
+    return tuple(dict.fromkeys(names)), end
+
+
+def _noun(text: str, at: int, high: int) -> tuple[str, int] | None:
+    """One noun with what stands before it, up to four words, and where it ends; None for an idiom."""
+    words: list[str] = []
+    end, single = at, False
+    for found in _WORD.finditer(text, at, high):
+        if text[end : found.start()].strip():
+            break
+        word = found[0]
+        folded = word.casefold().replace("’", "'")
+        if not words and (folded in _DETERMINERS or folded in _VAGUE):
+            end, single = found.end(), folded in ("a", "an")
+            continue
+        if not words and (folded in _DENIED or (folded.endswith("ing") and folded not in _VERBAL)):
+            return None
+        if folded in _STOP or len(words) == 4 or (words and _is_verb(folded, single)):
+            break
+        words.append(word)
+        end = found.end()
+    return (" ".join(words), end) if words else None
+
+
+def _is_verb(word: str, single: bool) -> bool:
+    """Whether a word behind a noun, one thing or several, goes on with the sentence."""
+    if word in _VERBAL:
+        return False
+    return word.endswith(("ing", "ed")) or (single and word.endswith("s") and not word.endswith("ss"))
+
+
+def _tail(text: str, at: int, high: int) -> int:
+    found = _TAIL.match(text, at, high)
+    return found.end() if found and found[0].strip() else at
+
+
+def _rest_of_clause(text: str, at: int, high: int) -> int:
+    """The end of a clause that an exclusion begins, or of its part before "and" or "but"."""
+    stop = _BREAK.search(text, at, high)
+    return stop.start() if stop else high
+
+
+def _foreign(text: str) -> list[_Cut]:
+    return [
+        _Cut(hit.start(), hit.end(), (name,))
+        for pattern, name in _TRANSLATED
+        for hit in pattern.finditer(text)
+    ][:MOST]

@@ -1,0 +1,63 @@
+"""Negative prompts: what a call keeps out of the picture.
+
+The user's own words come first, then what the prompt's words exclude, then, where the user gave no negative
+prompt, the base model's usual one without anything that the prompt asks for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from diffagent.agent.reading import words
+from diffagent.data.base_models import find
+from diffagent.data.prompts import bare_words
+
+_WISHED: Mapping[str, re.Pattern[str]] = {
+    "text": re.compile(
+        r"\b(?:texts?|words?|letters?|lettering|typograph\w*|captions?|titles?|logos?|logotype|slogans?|quotes?|"
+        r"says|saying|reads|written|writing|calligraph\w*|signs?|font|alphabet|monogram|infographic|"
+        r"menu|newspaper|magazine|speech bubbles?)\b|[\"“«]",
+        re.I,
+    ),
+    "signature": re.compile(r"\b(?:signatures?|signed|autograph\w*)\b", re.I),
+    "watermark": re.compile(r"\bwatermark\w*", re.I),
+    "username": re.compile(r"\b(?:user ?names?|screenshot|social media)\b", re.I),
+    "blurry": re.compile(
+        r"\b(?:blur\w*|bokeh|out of focus|unfocused|soft focus|hazy|shallow depth|depth of field|"
+        r"long exposure|tilt[- ]shift|dreamy|polaroid|lomo\w*)\b",
+        re.I,
+    ),
+    "lowres": re.compile(r"\b(?:low[- ]?res\w*|pixel\w*|\d+[- ]bit|ps1|vhs|glitch\w*|retro game)\b", re.I),
+    "jpeg artifacts": re.compile(r"\b(?:jpe?g|artifacts?|glitch\w*|vhs|compress\w*|deep fried)\b", re.I),
+    "low quality": re.compile(
+        r"\b(?:low quality|bad quality|crappy|amateur\w*|disposable camera|cctv)\b", re.I
+    ),
+    "worst quality": re.compile(r"\b(?:worst quality|bad quality|crappy|deep fried)\b", re.I),
+    "bad anatomy": re.compile(
+        r"\b(?:anatom\w*|cubis\w*|picasso|surreal\w*|distort\w*|mutant\w*|deformed)\b", re.I
+    ),
+    "bad hands": re.compile(r"\b(?:bad hands|claws?|mutant\w*|deformed|hooks?)\b", re.I),
+}
+"""Phrases of default negative prompts, and words of prompts that ask for such a thing."""
+
+
+def default_negative(base_model: str, prompt: str, cfg_scale: float) -> tuple[str, ...]:
+    """What is excluded by default: nothing where the base model or its guidance reads no negative prompt."""
+    row = find(base_model)
+    if row is None or not row.dialect.negative or cfg_scale <= 1:
+        return ()
+    asked = set(words(prompt))
+    return tuple(phrase for phrase in row.negative if not _is_asked(phrase, prompt, asked))
+
+
+def joined_negative(given: str, avoided: tuple[str, ...]) -> str:
+    """A negative prompt with more phrases behind it, each that it does not hold yet."""
+    held = f" {bare_words(given)} "
+    more = [phrase for phrase in dict.fromkeys(avoided) if f" {bare_words(phrase)} " not in held]
+    return ", ".join([*filter(None, [given.strip(" ,")]), *more]) if more else given
+
+
+def _is_asked(phrase: str, prompt: str, asked: set[str]) -> bool:
+    pattern = _WISHED.get(phrase)
+    return set(words(phrase)) <= asked or (pattern is not None and bool(pattern.search(prompt)))

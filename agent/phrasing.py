@@ -1,0 +1,238 @@
+"""Phrasing: what of a request's words is to be drawn, and what is talk about the picture.
+
+In: a prompt as people type it. Out: :class:`Phrasing`: the prompt that is sent, what is left out of the
+picture, how many pictures are asked for, and a sentence for each of what was moved.
+
+    phrasing("hi! can you make me 4 pictures of a fox, no people, 30 steps? thanks")
+      -> prompt "a fox", avoid ("people",), n 4
+
+Rules, not a model: instructions go from the ends, settings from wherever they stand, and a prompt without
+either stays as it is, to the byte. What would leave nothing stays too.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from diffagent.agent.cutting import masked, without
+from diffagent.agent.exclusions import LONGEST, exclusions
+from diffagent.agent.technical import drawn
+
+MOST_PICTURES = 64
+"""The most pictures that words ask for."""
+_NUMBERS = {
+    "a": 1, "one": 1, "two": 2, "a couple of": 2, "a couple": 2, "a pair of": 2, "three": 3, "a few": 3,
+    "some": 1, "several": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10,
+    "twelve": 12,
+    "a dozen": 12, "multiple": 3, "an": 1,
+}  # fmt: skip
+_COUNT = (
+    r"(?P<count>\d{1,4}|a couple(?: of)?|a pair of|a few|a dozen|several|some|multiple|an?|one|two|"
+    r"three|four|five|six|"
+    r"seven|eight|nine|ten|twelve)(?:\s*x)?"
+)
+_UNLIKE = (
+    r"(?:(?:different|separate|unique|alternative|distinct|other|nice|good|cool|quick|new|random|single|more)"
+    r"\s+){0,3}"
+)
+_PICTURE = (
+    r"(?P<picture>versions?|variations?|variants?|images?|pictures?|pics?|options?|alternatives?|renditions?|"
+    r"takes|outputs?|results?|samples?|copies|candidates?|generations?)"
+)
+_DEPICTED = (
+    r"(?P<depicted>photos?|photographs?|paintings?|drawings?|illustrations?|watercolou?rs?|sketches|renders?)"
+)
+_OF = r"\s+(?:of|showing|depicting|with|that shows?|for)\s+"
+_PICTURES_OF = re.compile(
+    rf"(?:{_COUNT}\s+)?{_UNLIKE}(?:(?P<kind>(?!different)\w+)\s+)??{_PICTURE}{_OF}", re.I
+)
+_DEPICTED_OF = re.compile(rf"{_COUNT}\s+{_UNLIKE}{_DEPICTED}(?=\s+of\s)", re.I)
+_VERSIONS = r"(?:versions?|variations?|variants?|options?|alternatives?|renditions?)"
+"""Words that mean pictures asked for wherever they stand; "two pictures" may as well hang on a wall."""
+_SEVERAL_OF = re.compile(
+    rf"(?:(?P<count>\d{{1,4}})\s+{_UNLIKE}{_PICTURE}|"
+    rf"(?P<words>a couple of|a few|several|multiple|two|three|four|five|six|seven|eight|nine|ten|twelve)\s+"
+    rf"{_UNLIKE}{_VERSIONS})\s+(?:of|for|showing)\s+",
+    re.I,
+)
+_VERB = (
+    r"(?:make|creat|generat|draw|produc|render|do|design|giv|show|send|provid|get|craft|imagin|visuali[sz]|"
+    r"illustrat|cook up|come up with|whip up)(?:e)?"
+)
+_TO_ME = r"(?:\s+(?:me|us|for me|for us|up))?"
+_POLITE = r"(?:please|pls|plz|kindly|maybe|perhaps|possibly|just|quickly|also|help me(?: to)?|try to|try and)"
+_DETERMINED = (
+    r"(?=\s+(?:an?|the|my|our|some|one|two|three|four|five|six|seven|eight|nine|ten|\d|this|that|"
+    r"something|smth|"
+    r"several|another|images?|pictures?|pics?|photos?|logos?)\b)"
+)
+_OPENINGS = tuple(
+    re.compile(pattern, re.I)
+    for pattern in (
+        # courtesy: "hi!", "hello there,", "ok so", "please"
+        r"(?:hi|hello|hey|hiya|yo|greetings|good (?:morning|afternoon|evening)|dear \w+|ok(?:ay)?)"
+        r"(?:\s+(?:there|all|everyone|everybody|team|folks|again|ai|bot|friend|guys))?\s*[,.!:;]+\s*(?=\S)",
+        r"(?:hi|hello|hey|yo|ok(?:ay)?(?: so)?|so|um+|well)(?:\s+(?:there|ai|bot))?\s+"
+        r"(?=(?:can|could|would|will) (?:you|u|ya)\b|(?:i|we)\s*(?:'d|’d|need|want|would)\b|please\b|"
+        r"pls\b|imagine an?\b|"
+        r"(?:make|draw|create|generate|give|show|gimme)\b)",
+        rf"{_POLITE}\b(?:\s*+,)?\s*+(?={_VERB}\b|gimme\b|(?:can|could) (?:you|u)\b)",
+        r"(?:please|pls|plz)\s*[,:]\s*(?=\S)",
+        # "can you make me"
+        rf"(?:can|could|would|will)\s+(?:you|u|ya)\s+(?:{_POLITE}\s+){{0,2}}{_VERB}{_TO_ME}\s+(?!it\b|"
+        rf"that\b|this\b)",
+        # "I need", "we'd like to see", "I want you to draw"
+        r"(?:i|we)(?:\s+(?:would|['’]d)|['’]d)?\s+(?:(?:just|really|also|only|kind of|would)\s+)?"
+        r"(?:like|love|need|want|wanna|wish for|require)"
+        rf"\s+(?:(?:you\s+)?to\s+(?:see|have|get|{_VERB}){_TO_ME}\s+|(?:see|have)\s+)?"
+        r"(?=(?:an?|one|two|three|four|five|six|seven|eight|nine|ten|\d+|some|several|smth|something|"
+        r"this|my|our)\b"
+        r"|(?:images?|pictures?|pics?|photos?|food|logos?)\b)",
+        r"(?:i am|i['’]?m|im|we are|we['’]re)\s+(?:looking for|after|in need of)\s+(?=\S)",
+        # "gimme", "make me", "draw a"
+        r"gimme\s+(?=\S)",
+        rf"{_VERB}\s+(?:me|us)(?:\s+{_POLITE})?\s+(?!to\b|smile|happy|feel|look|like|your\b|the way\b)(?=\S)",
+        rf"(?:{_POLITE}\s+)?(?:make|create|generate|draw|produce|render|design|imagine|visuali[sz]e|"
+        rf"illustrate)"
+        rf"(?:\s+(?:for (?:me|us)))?{_DETERMINED}\s+",
+        r"(?:please|pls|plz)\s+(?:make|create|generate|draw|produce|render|design|show|"
+        r"give)(?:\s+(?:me|us))?\s+"
+        r"(?!it\b|that\b|this\b)(?=\S)",
+        rf"{_VERB}\s+(?:(?:for )?(?:me|us)\s*:|:)\s*(?=\S)",
+    )
+)
+"""How a request begins before it says what to draw; each is taken off as long as one fits."""
+_STORY = re.compile(
+    r"[^.!?:\n\"]{0,90}?\b(?:and|so|because|,)\s+(?:i|we)(?:['’]d| would)?\s+(?:need|want|like|love)\s+"
+    r"(?:an?|some|the)\s+(?:\w+\s+)?(?:picture|image|pic)\s+of\s+",
+    re.I,
+)
+"""Why somebody asks: "I teach year 4 and I need a picture of"."""
+_CLOSING = re.compile(
+    r"(?:(?:^|[\s,.;!?(])(?:many thanks|thanks(?: so much| a lot| in advance| a bunch| again|"
+    r" for your help)?|"
+    r"thank (?:you|u)(?: so much| very much| in advance)?|thx|tysm|ty|cheers|please|pls|plz|"
+    r"if (?:you can|possible|that['’]?s (?:ok|okay|possible)|you (?:don['’]?t )?mind)|for me(?: please)?)"
+    r"(?=[\s,.;!?)]|$))[\s.!?,:;)☺-⛿✀-➿\U0001F300-\U0001FAFF]*$",
+    re.I,
+)
+_NOTHING = re.compile(
+    r"(?:(?:an?|one|some|the|\d{1,4}) )?(?:[a-z]{1,20} )?(?:pictures?|images?|pics?|photos?)[\s.?!]*", re.I
+)
+"""What an instruction leaves that does not say what to draw."""
+_CLAUSE_COUNT = re.compile(
+    rf"(?:(?:and|in|as|with)\s+)?(?:(?:please|pls)\s+)?(?:(?:give|make|show|send|generate|create|draw|"
+    rf"render|do)"
+    rf"(?:\s+(?:me|us))?\s+|(?:i|we)(?:['’]d| would)?\s+(?:need|want|like)\s+)?"
+    rf"(?P<count>\d{{1,4}}|a couple(?: of)?|a few|several|two|three|four|five|six|seven|eight|nine|ten|"
+    rf"twelve)\s+{_UNLIKE}"
+    rf"{_PICTURE}(?:\s+(?:of (?:it|this|that|them)|to (?:choose|pick) from|in total|please|pls|thanks))*",
+    re.I,
+)
+"""A clause that says how many: "4 versions please", "in three variations"."""
+_ASKED = re.compile(
+    rf"\d|\b{_VERSIONS}|please|pls|\b(?:give|make|show|generate|need|want|like)\b|of it|choose", re.I
+)
+_CLAUSE = re.compile(r"[^,;:.!?\n()\[\]{}|\"]+")
+
+
+@dataclass(frozen=True)
+class Phrasing:
+    """``prompt`` is what to draw, ``avoid`` what not, ``n`` how many pictures or None."""
+
+    prompt: str
+    avoid: tuple[str, ...] = ()
+    n: int | None = None
+    notes: tuple[str, ...] = ()
+
+
+def phrasing(text: str) -> Phrasing:
+    """The parts of a prompt; one of more than 4,000 characters is taken as it is."""
+    if len(text) > LONGEST:
+        return Phrasing(text)
+    notes: list[str] = []
+    rest, settings = drawn(text)
+    notes += [f'"{_short(words)}" was read as a setting and left out of the prompt' for words in settings]
+    rest, n = _counted(rest)
+    rest, avoid = exclusions(rest)
+    opened = _kept(rest, _closed(rest))
+    rest, first = _opened(opened)
+    n = n or first
+    if rest != opened:
+        kept = opened.rfind(rest)
+        notes.append(f'"{_short(opened[:kept] if kept > 0 else opened)}" was left out of the prompt')
+    rest = _kept(rest, _closed(rest))
+    if n is not None and n > MOST_PICTURES:
+        notes.append(f"{n} pictures were asked for: {MOST_PICTURES} are the most of one request")
+        n = MOST_PICTURES
+    notes += [f'"{name}" went to the negative prompt' for name in avoid]
+    return Phrasing(rest, avoid, n, tuple(notes))
+
+
+def _short(words: str) -> str:
+    """Words as a note quotes them."""
+    flat = " ".join(words.split()).strip(" ,;:.!?")
+    return flat if len(flat) <= 60 else flat[:57] + "…"
+
+
+def _kept(text: str, rest: str) -> str:
+    """The rest of a text where it still says what to draw, else the text."""
+    return rest if re.search(r"[^\W_]", rest) else text
+
+
+def _closed(text: str) -> str:
+    """The text without thanks and pleas at its end."""
+    while (closing := _CLOSING.search(text)) and closing.start() > 0:
+        rest = text[: closing.start()].rstrip(" ,;:(-–—")
+        mark = text[closing.start()]
+        text = rest + (mark if mark in ".!?" and rest[-1:] not in (".", "!", "?") else "")
+    return text
+
+
+def _opened(text: str) -> tuple[str, int | None]:
+    """The text behind its instruction, and how many pictures that asks for."""
+    rest = text
+    while opening := next(filter(None, (pattern.match(rest) for pattern in _OPENINGS)), None):
+        rest = rest[opening.end() :]
+    if story := _STORY.match(rest):
+        rest = rest[story.end() :]
+    n: int | None = None
+    if rest != text:
+        if (pictures := _PICTURES_OF.match(rest)) and not pictures["kind"]:
+            n, rest = _number(pictures["count"]), rest[pictures.end() :]
+        elif depicted := _DEPICTED_OF.match(rest):
+            n = _number(depicted["count"])
+            if n > 1:
+                rest = _singular(depicted["depicted"]) + rest[depicted.end() :]
+    elif pictures := _SEVERAL_OF.match(rest):
+        n, rest = _number(pictures["count"] or pictures["words"]), rest[pictures.end() :]
+    if rest == text or not re.search(r"[^\W_]", rest) or _NOTHING.fullmatch(rest):
+        return text, None
+    ended = re.match(r"[^?]*\?[\s!.]*$", rest)  # the question was the instruction's
+    rest = rest.rstrip(" ?!") if ended and "?" not in text[: len(text) - len(rest)] else rest
+    return rest, n if n != 1 else None
+
+
+def _counted(text: str) -> tuple[str, int | None]:
+    """The text without a clause that says how many pictures, and how many."""
+    for clause in _CLAUSE.finditer(masked(text)):
+        words = clause[0].strip()
+        counted = _CLAUSE_COUNT.fullmatch(words)
+        if counted and len(words) < len(text.strip()) and _ASKED.search(words):
+            rest = without(text, [clause.span()])
+            if re.search(r"[^\W_]", rest):
+                return rest, _number(counted["count"])
+    return text, None
+
+
+def _number(words: str | None) -> int:
+    if words is None:
+        return 1
+    return max(1, int(words)) if words.isdecimal() else _NUMBERS.get(" ".join(words.casefold().split()), 1)
+
+
+def _singular(word: str) -> str:
+    """ "paintings" as "a painting"."""
+    one = {"sketches": "sketch"}.get(word.casefold(), word.removesuffix("s"))
+    return f"{'an' if one[0] in 'aeiouAEIOU' else 'a'} {one}"

@@ -1,0 +1,87 @@
+"""Language: what is not English, and what an engine makes of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from diffagent.agent.engines import Prompt
+from diffagent.agent.language import language, translated
+from diffagent.data.errors import EngineError
+
+
+@pytest.mark.parametrize(
+    ("prompt", "name"),
+    [
+        ("un gato negro sentado en la ventana entre macetas", "Spanish"),
+        ("ein alter Mann auf einer Bank", "German"),
+        ("une vieille maison dans la forêt", "French"),
+        ("una nave pirata nella tempesta", "Italian"),
+        ("uma menina na praia ao entardecer", "Portuguese"),
+        ("een oude molen aan het water", "Dutch"),
+        ("jesienny las o świcie i jeleń na polanie", "Polish"),
+        ("kırmızı bir ejderha", "Turkish"),
+        ("кот на окне", "Russian"),
+        ("птах серед квітів", "Ukrainian"),
+        ("赛博朋克风格的重庆夜景", "Chinese"),
+        ("雨の中の猫", "Japanese"),
+        ("한옥 마당에 눈이 내리는 풍경", "Korean"),
+        ("बारिश में चाय की दुकान", "Hindi"),
+        ("كلب سعيد", "Arabic"),
+    ],
+)
+def test_another_language_is_named(prompt: str, name: str) -> None:
+    assert language(prompt) == name
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "a fox in the snow",
+        "two elderly brothers playing chess outside a café",
+        "Día de los Muertos altar with candles",
+        "la la land poster",
+        "jalapeño poppers",
+        "Rio de Janeiro at dusk",
+        "a portrait of Vincent van Gogh",
+        "Das Boot, submarine",
+        "im writing a story about an old woman",
+        "um, a cat",
+        "1girl, umbrella, rain",
+        "Krtek, the little mole",
+        "a card for 山田太郎",
+        "Big Sur coast",
+        "🐕🎨✨",
+        "",
+    ],
+)
+def test_english_is_no_other_language(prompt: str) -> None:
+    assert language(prompt) is None
+
+
+class Translator:
+    """An engine that answers every prompt with one text."""
+
+    translates = True
+
+    def __init__(self, text: str | None) -> None:
+        self.text = text
+
+    def generate(self, prompt: Prompt, max_new_tokens: int) -> str:
+        if self.text is None:
+            raise EngineError("the model is gone")
+        return self.text
+
+
+def test_a_prompt_is_translated_where_the_engine_can() -> None:
+    assert translated("un gato", Translator(' "a cat at the window"\n')) == "a cat at the window"  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("text", [None, "", "un gato en una ventana", "a cat " * 100])
+def test_an_answer_that_is_no_translation_is_left(text: str | None) -> None:
+    assert translated("un gato", Translator(text)) is None  # type: ignore[arg-type]
+
+
+def test_an_engine_that_cannot_translate_is_not_asked() -> None:
+    engine = Translator("a cat")
+    engine.translates = False
+    assert translated("un gato", engine) is None  # type: ignore[arg-type]

@@ -1,0 +1,45 @@
+"""Negative prompts: the default of a base model, and what a prompt asks for never in it."""
+
+from __future__ import annotations
+
+import pytest
+
+from diffagent.agent.negatives import default_negative, joined_negative
+from diffagent.data.base_models import TABLE
+
+
+def test_the_default_is_the_base_models_where_it_reads_one() -> None:
+    usual = default_negative("SD 1.5", "a fox", 7.0)
+    assert usual[:3] == ("worst quality", "low quality", "blurry")
+    assert {"text", "watermark"} <= set(usual)
+    assert default_negative("SD 1.5", "a fox", 1.0) == ()
+    assert default_negative("Other", "a fox", 7.0) == ()
+    assert default_negative("no such base model", "a fox", 7.0) == ()
+
+
+@pytest.mark.parametrize(
+    ("prompt", "phrase"),
+    [
+        ('a sign that says "open"', "text"),
+        ("a fox with the title of the book above", "text"),
+        ("a watermark of a stag in old paper", "watermark"),
+        ("an autographed baseball, signed", "signature"),
+        ("blurry pink flowers", "blurry"),
+        ("a fox, bokeh", "blurry"),
+        ("pixel art of a fox", "lowres"),
+        ("bad anatomy study by an amateur", "bad anatomy"),
+    ],
+)
+def test_what_the_prompt_asks_for_is_not_excluded(prompt: str, phrase: str) -> None:
+    assert phrase in default_negative("SD 1.5", "a fox", 7.0)
+    assert phrase not in default_negative("SD 1.5", prompt, 7.0)
+
+
+def test_every_base_model_with_a_default_reads_a_negative_prompt() -> None:
+    assert all(row.dialect.negative for row in TABLE if row.negative)
+
+
+def test_phrases_are_joined_once() -> None:
+    assert joined_negative("fog, people", ("people", "text", "text")) == "fog, people, text"
+    assert joined_negative("", ("text",)) == "text"
+    assert joined_negative("fog,", ()) == "fog,"

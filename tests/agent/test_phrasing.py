@@ -1,0 +1,219 @@
+"""Phrasing: what is drawn, what is left out of the picture, and how many pictures are asked for."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from diffagent.agent.phrasing import phrasing
+
+
+@pytest.mark.parametrize(
+    ("text", "prompt"),
+    [
+        ("hey, can you make me a picture of a frog wearing a crown? thanks!!", "a frog wearing a crown"),
+        ("Can you draw a heron", "a heron"),
+        ("could you please generate an image of a heron in reeds?", "a heron in reeds"),
+        ("please draw a cat on a roof", "a cat on a roof"),
+        ("pls draw my cat, she loves boxes", "my cat, she loves boxes"),
+        ("I'd like a picture of a lighthouse", "a lighthouse"),
+        ("I would like to see an image of a lighthouse", "a lighthouse"),
+        ("hi! i need a logo for a bakery", "a logo for a bakery"),
+        ("I want you to draw a wolf", "a wolf"),
+        ("gimme wizard", "wizard"),
+        ("give me a watercolor of a wolf", "a watercolor of a wolf"),
+        ("make me a photo of a wolf, thank you", "a photo of a wolf"),
+        ("Create an oil painting of a harbour", "an oil painting of a harbour"),
+        ("design a logo for a bakery please", "a logo for a bakery"),
+        ("ok so imagine a city upside down", "a city upside down"),
+        ("hello! I teach year 4 and I need a picture of a volcano cut in half", "a volcano cut in half"),
+        ("we're looking for food photos of ramen", "food photos of ramen"),
+        ("a heron in reeds, thanks in advance!", "a heron in reeds"),
+        ("a heron in reeds please", "a heron in reeds"),
+        ("Show me a heron", "a heron"),
+        ("Would you generate a poster of a heron for me?", "a poster of a heron"),
+    ],
+)
+def test_instructions_are_no_part_of_the_prompt(text: str, prompt: str) -> None:
+    read = phrasing(text)
+    assert (read.prompt, read.avoid, read.n) == (prompt, (), None)
+
+
+@pytest.mark.parametrize(
+    ("text", "prompt", "n"),
+    [
+        ("generate 4 versions of a fox", "a fox", 4),
+        ("give me three different images of a fox in snow", "a fox in snow", 3),
+        ("2 images of a fox", "a fox", 2),
+        ("a fox in snow, 4 versions please", "a fox in snow", 4),
+        ("a fox in snow, in three variations", "a fox in snow", 3),
+        ("a fox. give me a couple of options", "a fox.", 2),
+        ("can you make me a few pictures of a fox?", "a fox", 3),
+        ("make three watercolors of a fox", "a watercolor of a fox", 3),
+        ("give me 500 images of a fox", "a fox", 64),
+        ("four variations of a chair for a small kitchen", "a chair for a small kitchen", 4),
+    ],
+)
+def test_counts_of_pictures_become_n(text: str, prompt: str, n: int) -> None:
+    read = phrasing(text)
+    assert (read.prompt, read.n) == (prompt, n)
+
+
+@pytest.mark.parametrize(
+    ("text", "prompt", "avoid"),
+    [
+        ("a beach at dawn, no people", "a beach at dawn", ("people",)),
+        ("a beach, without text, dusk", "a beach, dusk", ("text",)),
+        ("not anime, a girl in the rain", "a girl in the rain", ("anime",)),
+        ("a red fox, no watermark please", "a red fox", ("watermark",)),
+        ("avoid blur, a red fox", "a red fox", ("blur",)),
+        ("a street. I don't want any cars", "a street.", ("cars",)),
+        ("no cars or people, a quiet street", "a quiet street", ("cars", "people")),
+        ("a quiet street, no cars, people or dogs.", "a quiet street.", ("cars", "people", "dogs")),
+        ("a cowboy minus the hat", "a cowboy", ("hat",)),
+        ("man without a hat on a horse", "man on a horse", ("hat",)),
+        ("an empty plaza with no one in sight at dusk", "an empty plaza at dusk", ("people",)),
+        ("an empty plaza, nobody in sight", "an empty plaza", ("people",)),
+        ("no people and no animals: an old fair", "an old fair", ("people", "animals")),
+        ("empty road with no cars on a rainy night", "empty road on a rainy night", ("cars",)),
+        ("hero image, abstract, not cheesy", "hero image, abstract", ("cheesy",)),
+        ("a house, spooky but not scary", "a house, spooky", ("scary",)),
+        ("a man, not looking at the camera", "a man", ("looking at the camera",)),
+        ("logo poster no text", "logo poster", ("text",)),
+        ("birthday card, no text, watermark, logo", "birthday card", ("text", "watermark", "logo")),
+        ("a fox (no text:1.2), snow", "a fox, snow", ("text",)),
+        ("red panda, no humans, pastel colors", "red panda, pastel colors", ("humans",)),
+        ("a text-free poster of a fox", "a poster of a fox", ("text",)),
+        ("don't add any text, a bakery's sign", "a bakery's sign", ("text",)),
+        ("a room without windows or doors in a tower", "a room in a tower", ("windows", "doors")),
+        ("NO TEXT, a cat", "a cat", ("text",)),
+        ("a man without a shirt jumps into a lake", "a man jumps into a lake", ("shirt",)),
+        ("logo de una panadería, sin texto", "logo de una panadería", ("text",)),
+        ("ein Hafen, ohne Menschen", "ein Hafen", ("people",)),
+        ("un port, sans texte", "un port", ("text",)),
+        ("кот на окне, без текста", "кот на окне", ("text",)),
+        ("一只猫，不要文字", "一只猫", ("text",)),
+    ],
+)
+def test_exclusions_go_to_the_negative_prompt(text: str, prompt: str, avoid: tuple[str, ...]) -> None:
+    read = phrasing(text)
+    assert (read.prompt, read.avoid) == (prompt, avoid)
+    assert read.notes == tuple(f'"{name}" went to the negative prompt' for name in avoid)
+
+
+@pytest.mark.parametrize(
+    ("text", "prompt"),
+    [
+        ("a castle, 1024x768", "a castle"),
+        ("a castle, 30 steps, cfg 7, seed 5", "a castle"),
+        ("a castle using Euler a", "a castle"),
+        ("a castle, DPM++ 2M Karras", "a castle"),
+        ("a castle --ar 16:9", "a castle"),
+        ("a castle in 16:9", "a castle"),
+        ("with SDXL: a glass greenhouse", "a glass greenhouse"),
+        ("a castle on SD 1.5", "a castle"),
+        ("sd 1.5 only - a witch's kitchen", "a witch's kitchen"),
+        ("seed 12345 please: a teapot", "a teapot"),
+        ("an old bicycle, portrait format, 2:3", "an old bicycle"),
+        ("A4 upright for printing, 300 dpi: a botanical poster", "a botanical poster"),
+        ("use DDIM, 50 steps, guidance scale 9, a stormy sea", "a stormy sea"),
+        ("a castle, square", "a castle"),
+        ("only a model whose licence allows commercial use: mushrooms", "mushrooms"),
+        ("a 1024x768 photo of a castle", "a photo of a castle"),
+    ],
+)
+def test_settings_leave_the_prompt(text: str, prompt: str) -> None:
+    assert phrasing(text).prompt == prompt
+
+
+PLAIN = """\
+a fox in the snow
+A picture of a large building with a clock tower.
+an image of a man wearing a tie
+a photo of a teddy bear made of water
+two mugs of tea on a table
+set of 9 icons for a weather app
+a 4 panel comic about a cat
+three hot air balloons over a valley
+a no-smoking sign in a corridor
+No Country for Old Men, poster
+Rebel Without a Cause
+the end of no man's land
+a house not far from the sea
+without a doubt the best cake in town
+an old railway that is no longer used
+a place nobody has ever been
+a sign that says "no people allowed"
+a wall with the words “without you”
+make love not war poster
+to be or not to be, skull in hand
+lighthouse but spooky, not too spooky
+a man trying to avoid a puddle
+Hello Kitty in a garden
+a staircase with 30 steps in a temple
+Times Square at night
+a red circle on top of a blue square
+phone wallpaper of jellyfish
+a movie poster with a robot
+sticker of a grumpy avocado
+a wide banner for a bookshop
+portrait of a samurai
+fantasy landscape, castle, (volumetric fog:1.3), epic
+masterpiece, best quality, 1girl, umbrella, rain
+surprise me
+what would loneliness look like?
+make it look like an old painting
+bottle no. 5 of a perfume
+a flux capacitor on a desk
+a pony in a meadow
+a draw bridge over a moat
+two pictures of a man hang on a wall
+a thank you card with roses
+I love you written in sand
+a woman reading, her reflection in the window
+a room of 12x14 feet
+Show jumping horse over a fence
+a please do not disturb sign on a door
+a Leica camera and seeds on a table
+RAW photo, close up of a fisherman, 8k uhd, dslr
+un gato negro sentado en la ventana""".splitlines()
+
+
+@pytest.mark.parametrize("text", PLAIN)
+def test_a_plain_request_stays_as_it_is(text: str) -> None:
+    read = phrasing(text)
+    assert (read.prompt, read.avoid, read.n, read.notes) == (text, (), None, ())
+
+
+@pytest.mark.parametrize(
+    "text", ["no people", "30 steps", "SDXL", "please", "can you make me a picture?", "no"]
+)
+def test_what_would_leave_nothing_stays(text: str) -> None:
+    assert phrasing(text).prompt == text
+
+
+def test_what_was_left_out_is_said() -> None:
+    read = phrasing("hi! can you make me 4 pictures of a fox, no people, 30 steps? thanks")
+    assert (read.prompt, read.avoid, read.n) == ("a fox", ("people",), 4)
+    assert read.notes == (
+        '"30 steps" was read as a setting and left out of the prompt',
+        '"hi! can you make me 4 pictures of" was left out of the prompt',
+        '"people" went to the negative prompt',
+    )
+
+
+PIECES = (
+    "no ", "without ", "not ", "people", "text", "a fox", ", ", ". ", "and ", "or ", "please ", "can you ",
+    "make me ",
+    "4 ", "images of ", "versions", "30 steps", "SDXL", "(", ")", ":1.2)", '"', "\n", " - ", "thanks", "?",
+)  # fmt: skip
+
+
+@settings(deadline=None, max_examples=300)
+@given(pieces=st.lists(st.sampled_from(PIECES), min_size=1, max_size=14))
+def test_a_prompt_never_ends_up_empty(pieces: list[str]) -> None:
+    text = "".join(pieces)
+    read = phrasing(text)
+    assert read.prompt.strip() or not text.strip()
+    assert read.n is None or 1 <= read.n <= 64
