@@ -263,7 +263,7 @@ class Agent:
 
     def choice_turn(self, pending: Pending) -> Choice | None:
         """Among what the language model is asked to choose; None where nothing is open."""
-        if not pending.is_open or len(pending.candidates) < 2 or not self.fusion.choice:
+        if not pending.is_open or len(pending.candidates) < 2 or not self.fusion.asked:
             return None
         cards = [candidate.card for candidate in pending.shown]
         asked = choice.question(cards, pending.wished.prompt, pending.line or pending.reading.line)
@@ -273,7 +273,7 @@ class Agent:
         """The candidates by fused score, best first; ``letters`` are the log-probabilities of those shown."""
         if not letters:
             return list(pending.candidates)
-        fused = self.fusion.fuse([candidate.score for candidate in pending.shown], letters)
+        fused = self.fusion.weigh([candidate.score for candidate in pending.shown], letters)
         best = sorted(zip(pending.shown, fused, strict=True), key=lambda pair: -pair[1])
         ranked = [Candidate(candidate.card, score) for candidate, score in best]
         return ranked + list(pending.candidates[len(ranked) :])

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from importlib.resources import files
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -47,20 +47,24 @@ class Fusion:
     standing: float = 0.0
     read: float = 0.0
     """Multiplies the language model's log-probability of a reading's slot."""
+    asked: float = 0.0
+    """Multiplies its log-probability of a letter where the lines show what models are for."""
 
     @classmethod
     def load(cls, path: Path | None = None) -> Self:
         source = path or Path(str(files("diffagent.agent") / "default" / "fusion.json"))
         stored = json.loads(source.read_text("utf-8"))
-        bias, match_bias = (tuple(stored.get(name, ())) for name in ("bias", "match_bias"))
+        values: dict[str, Any] = {one.name: stored[one.name] for one in fields(cls) if one.name in stored}
         return cls(
-            stored["choice"],
-            stored["write"],
-            bias,
-            match_bias,
-            stored.get("standing", 0.0),
-            stored.get("read", 0.0),
+            **{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
         )
+
+    def weigh(self, prior: Sequence[float], letters: Sequence[float]) -> list[float]:
+        """Log-probabilities over the shown candidates from their suitability and the letters' log-probabilities;
+        together they hold what the prior holds."""
+        given = np.asarray(prior)
+        scores = given + self.asked * np.asarray(letters)
+        return list(map(float, scores - np.logaddexp.reduce(scores) + np.logaddexp.reduce(given)))
 
     def fuse(
         self, prior: Sequence[float], llm: Sequence[float], standing: Sequence[float] = ()

@@ -47,6 +47,47 @@ def prefilter(raw: Path, out: Path) -> None:
 
 
 @train.command()
+@click.option("--requests", type=_FILE, help="Graded requests; default: those that ship.")
+@click.option("-o", "out", required=True, type=_FILE, metavar="SUITABILITY.npz")
+@_CATALOG
+def suitability(requests: Path | None, out: Path, catalog: str | None) -> None:
+    """Fit how well models suit requests on graded candidates of plain requests (about five minutes)."""
+    from diffagent.agent.prefilter import Prefilter
+    from diffagent.data.catalog import Catalog, default_catalog
+    from diffagent.data.text_encoder import TextEncoder
+    from diffagent.training.plain_requests import read_requests
+    from diffagent.training.suiting import fit, gather, measure
+
+    opened = Catalog.open(Path(catalog) if catalog else default_catalog())
+    rows = gather(Prefilter.of(opened, TextEncoder.load()), read_requests(requests), _progress)
+    found = fit([row for row in rows if row.split == "train"])
+    found.save(out)
+    held_out = [row for row in rows if row.split == "test"]
+    by_reading = {"given": held_out[::2], "rules": held_out[1::2]}
+    click.echo(json.dumps({name: measure(found, part) for name, part in by_reading.items()}))
+
+
+@train.command("weights")
+@click.option("--requests", type=_FILE, help="Graded requests; default: those that ship.")
+@click.option("-o", "out", required=True, type=_FILE, metavar="FUSION.json")
+@_CATALOG
+@_ENGINE
+@_LLM
+def weights(requests: Path | None, out: Path, catalog: str | None, engine: str, llm: str | None) -> None:
+    """Fit the language model's weights in reading and choice on requests of the align part."""
+    from diffagent.agent.agent import Agent
+    from diffagent.training.asking_weights import fit
+    from diffagent.training.fusion import save
+    from diffagent.training.plain_requests import read_requests
+
+    agent = Agent.load(catalog, llm, engine)
+    align = [asked for asked in read_requests(requests) if asked.split == "align"]
+    found, tried = fit(agent, align, _progress)
+    save(found, out)
+    click.echo(json.dumps({"read": found.read, "asked": found.asked, **tried}))
+
+
+@train.command()
 @click.argument("align", type=_FILE)
 @click.option("-o", "out", required=True, type=_FILE, metavar="FUSION.json")
 @click.option("--limit", default=600, show_default=True, help="Pairs that weigh the choice.")

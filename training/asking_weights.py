@@ -1,0 +1,124 @@
+"""The weights of the language model's word in a reading and in a choice, fitted on requests of the align part.
+
+``read``: that of greatest accuracy over the slots, the smallest of equals. ``asked``: that of most good first
+choices among graded candidates, by the mean worth among equals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from diffagent.agent import choice, reading
+from diffagent.agent.answer import LABELS
+from diffagent.agent.reading import Reading
+from diffagent.agent.suitability import features
+from diffagent.training.plain_requests import WORTH, Asked
+
+if TYPE_CHECKING:
+    from diffagent.agent.agent import Agent
+    from diffagent.agent.fusion import Fusion
+
+Progress = Callable[[Iterable[Any], str], Iterable[Any]]
+READ = (0.0, 0.15, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 4.0)
+ASKED = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0)
+SLOTS = ("medium", "people", "special")
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """A request's graded candidates: ``prior`` logits by suitability, ``letters`` log-probabilities of the first
+    :data:`~diffagent.agent.choice.SHOWN` by prior, ``grades`` [n]; best prior first."""
+
+    prior: tuple[float, ...]
+    letters: tuple[float, ...]
+    grades: tuple[int, ...]
+    kind: str = ""
+
+    def first(self, weight: float) -> int:
+        """The grade of the candidate that both prefer."""
+        scores = np.asarray(self.prior[: len(self.letters)]) + weight * np.asarray(self.letters)
+        return self.grades[int(np.argmax(scores))]
+
+
+def read_accuracy(
+    agent: Agent, requests: Sequence[Asked], weights: Sequence[float], progress: Progress
+) -> list[dict[str, float]]:
+    """The share of right slots of the language model's readings at each weight."""
+    right = np.zeros((len(weights), len(SLOTS)))
+    for asked in progress(requests, "readings"):
+        truth, prompt = asked.reading, asked.slots["english"] or asked.prompt
+        draft = Reading.of(prompt)
+        question = reading.question(prompt)
+        for at, weight in enumerate(weights):
+            read = (
+                draft.revised(agent.engine.write(question, draft.grammar(weight), draft.line))
+                if weight
+                else draft
+            )
+            right[at] += [getattr(read, slot) in (getattr(truth, slot), None) for slot in SLOTS]
+    shares = right / len(requests)
+    return [
+        {"read": weight, **dict(zip(SLOTS, map(float, row), strict=True)), "mean": float(row.mean())}
+        for weight, row in zip(weights, shares, strict=True)
+    ]
+
+
+def weighed(
+    agent: Agent, requests: Sequence[Asked], weight: float, progress: Progress, *, letters: bool = True
+) -> list[Weighed]:
+    """The graded candidates of each request under the reading at one weight (0: the rules')."""
+    places = {card.air: number for number, card in enumerate(agent.prefilter.cards)}
+    rows = []
+    for asked in progress(requests, "choices"):
+        prompt = asked.slots["english"] or asked.prompt
+        read = Reading.of(prompt)
+        if weight:
+            line = agent.engine.write(reading.question(prompt), read.grammar(weight), read.line)
+            read = read.revised(line)
+        graded = [one for one in asked.candidates if one.air in places]
+        if not graded:
+            continue
+        matched, ranked = agent.prefilter.matched(prompt)
+        table = features(agent.facts, read, agent.shelf.lora_scores(read), matched, ranked)
+        logits = agent.suitability(table[[places[one.air] for one in graded]])
+        order = np.argsort(-logits, kind="stable")
+        shown = [agent.prefilter.cards[places[graded[i].air]] for i in order[: choice.SHOWN]]
+        said: Sequence[float] = [0.0] * len(shown)
+        if letters and len(shown) > 1:
+            question = choice.question(shown, prompt, read.line)
+            said = agent.engine.choose(question, list(LABELS[: len(shown)]))
+        rows.append(
+            Weighed(
+                tuple(map(float, logits[order])),
+                tuple(said),
+                tuple(graded[i].grade for i in order),
+                asked.kind,
+            )
+        )
+    return rows
+
+
+def table(rows: Sequence[Weighed], weight: float) -> dict[str, float]:
+    """Shares of first choices that are good, acceptable, wrong, and their mean worth."""
+    grades = [row.first(weight) for row in rows]
+    return {
+        "asked": weight,
+        "good": float(np.mean([grade == 3 for grade in grades])),
+        "acceptable": float(np.mean([grade >= 2 for grade in grades])),
+        "wrong": float(np.mean([grade == 0 for grade in grades])),
+        "worth": float(np.mean([WORTH[grade] for grade in grades])),
+    }
+
+
+def fit(agent: Agent, requests: Sequence[Asked], progress: Progress) -> tuple[Fusion, dict[str, Any]]:
+    """The agent's fusion with both weights, and what was tried."""
+    slots = read_accuracy(agent, requests, READ, progress)
+    read = max(slots, key=lambda row: (round(row["mean"], 4), -row["read"]))["read"]
+    rows = weighed(agent, requests, read, progress)
+    tried = [table(rows, weight) for weight in ASKED]
+    best = max(tried, key=lambda row: (row["good"], row["worth"]))
+    return replace(agent.fusion, read=read, asked=best["asked"]), {"readings": slots, "choices": tried}
