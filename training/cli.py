@@ -229,6 +229,58 @@ def hallucination(
 
 
 @evaluate.command()
+@click.argument("requests", type=_FILE)
+@click.option("--judged", required=True, type=_FILE, metavar="GRADES", help="Graded calls, JSON lines.")
+@click.option(
+    "--system",
+    type=click.Choice(["agent", "constant", "rule"]),
+    default="agent",
+    show_default=True,
+    help="Who chooses: the agent; always one model; keywords and names.",
+)
+@click.option(
+    "--constant",
+    default="Deliberate",
+    show_default=True,
+    metavar="MODEL",
+    help="What --system constant chooses.",
+)
+@click.option(
+    "-o", "out", type=_FILE, metavar="CALLS", help="Write the calls, a row a request, as route does."
+)
+@_CATALOG
+@_ENGINE
+@_LLM
+@_JSON
+def ask(
+    requests: Path,
+    judged: Path,
+    system: Any,
+    constant: str,
+    out: Path | None,
+    catalog: str | None,
+    engine: str,
+    llm: str | None,
+    as_json: bool,
+) -> None:
+    """Plain REQUESTS beside graded choices: the share that is good, acceptable and wrong.
+
+    A grade counts for its checkpoint, its LoRAs and the prompt that was sent.
+    """
+    from diffagent.agent.agent import Agent
+    from diffagent.training.asking import Grades, rows, summarise, table
+    from diffagent.training.asking import read_requests as read
+    from diffagent.training.systems import answers
+
+    asked, grades = read(requests), Grades.read(judged)
+    calls, errors = answers(Agent.load(catalog, llm, engine), asked, system, constant, _progress)
+    if out is not None:
+        out.write_text("".join(rows(asked, calls, errors)), encoding="utf-8")
+    measured = {"system": system, **summarise(asked, calls, grades)}
+    click.echo(json.dumps(measured) if as_json else table(measured))
+
+
+@evaluate.command()
 @click.argument("results", nargs=-1, required=True, type=_FILE)
 @click.option("-o", "out", required=True, type=_FILE, metavar="PLOT.png")
 def plot(results: tuple[Path, ...], out: Path) -> None:
