@@ -47,6 +47,39 @@ def prefilter(raw: Path, out: Path) -> None:
 
 
 @train.command()
+@click.argument("raw", type=click.Path(path_type=Path))
+@click.option("-o", "out", required=True, type=_FILE, metavar="READER.npz")
+@click.option(
+    "--rebuilt",
+    type=_FILE,
+    metavar="CATALOG",
+    help="Write the catalog as if nobody had read it: attributes by readers that did not see their uploader.",
+)
+@_CATALOG
+def attributes(raw: Path, out: Path, rebuilt: Path | None, catalog: str | None) -> None:
+    """Fit what estimates attributes of models that nobody has read, on the catalog's and the crawl RAW.
+
+    Prints the agreement with the read ones, by cross-fitting over uploaders, beside two baselines.
+    """
+    from contextlib import closing
+
+    from diffagent.data.catalog import Catalog
+    from diffagent.data.kept_vectors import KeptVectors
+    from diffagent.data.raw import RawFolder
+    from diffagent.data.text_encoder import TextEncoder
+    from diffagent.training.plain_agreement import Lesson, agreement, learn, rebuild
+
+    with closing(Catalog.open(catalog)) as opened:
+        lesson = Lesson.of(RawFolder(raw), opened)
+        reader, estimated = learn(lesson, KeptVectors(TextEncoder.load()))
+        reader.save(out)
+        if rebuilt is not None:
+            rebuild(lesson, estimated, opened, rebuilt)
+    measured = {"models": len(lesson.read), "bytes": out.stat().st_size}
+    click.echo(json.dumps({**measured, "agreement": agreement(lesson, estimated)}))
+
+
+@train.command()
 @click.argument("align", type=_FILE)
 @click.option("-o", "out", required=True, type=_FILE, metavar="FUSION.json")
 @click.option("--limit", default=600, show_default=True, help="Pairs that weigh the choice.")
