@@ -13,6 +13,7 @@ import unicodedata
 from collections.abc import Iterable
 
 from diffagent.data.attributes import Role
+from diffagent.data.media import named_media
 from diffagent.data.prompts import is_sfw, plain
 from diffagent.data.records import Card
 
@@ -42,7 +43,7 @@ style lora,character lora,sd1.5,stable diffusion,aesthetic,effect,scenery,landsc
 _KINDS = frozenset(tag.strip() for tag in _TEXT_OF_KINDS.replace("\n", " ").split(","))
 """Tags that say what kind of model it is, and nothing that tells it from others."""
 _APPEARANCE = re.compile(
-    r"masterpiece|quality|\b\d\+?(?:girl|boy)s?\b|\b(?:hair|eyes?|skin|breasts?|bangs|ponytail|twintails|"
+    r"masterpiece|quality|anatomy|\b\d\+?(?:girl|boy)s?\b|\b(?:hair|eyes?|skin|breasts?|bangs|ponytail|twintails|"
     r"braids?|dress|skirt|shirt|gloves?|hat|boots|shoes|jacket|coat|pants|shorts|thighhighs|pantyhose|"
     r"earrings?|necklace|ribbon|bow|bowtie|necktie|ears|tail|horns?|wings|halo|glasses|eyewear|smile|solo|"
     r"standing|sitting|looking|sleeves?|shoulders?|collar|belt|weapon|sword|armou?r|uniform|leotard|"
@@ -71,7 +72,11 @@ def needed_trigger(card: Card, role: Role) -> str | None:
 
 
 def subjects(card: Card, role: Role, needed: str | None) -> tuple[str, ...]:
-    """Short phrases in lower case as people would type them, the most particular first."""
+    """Short phrases in lower case as people would type them, the most particular first.
+
+    A tag of one word ("love", "star") says too little of what a style, garment or place is, unless it names
+    a medium.
+    """
     tagged = [readable(tag) for tag in card.tags if " " in tag]
     parts = [_without(part, tagged) for part in _name_parts(card.name)]
     triggers = [readable(needed)] if needed else []
@@ -81,7 +86,8 @@ def subjects(card: Card, role: Role, needed: str | None) -> tuple[str, ...]:
     elif role == "general":
         phrases = tags or parts
     else:
-        phrases = [*parts[:2], *(one for one in triggers if " " in one), *tags]
+        particular = [tag for tag in tags if " " in tag or named_media(tag)]
+        phrases = [*parts[:2], *(one for one in triggers if " " in one), *particular]
     return tuple(_distinct(one for one in phrases if _is_telling(one)))[:MOST]
 
 

@@ -22,6 +22,9 @@ from diffagent.data.plain_reader import BREADTHS, FLAGS, HEADS, INDEPENDENT, PEO
 if TYPE_CHECKING:
     import torch
 
+LOST = 0.05
+"""Share of harmless models that are given up so that those with a caution are rarely chosen."""
+
 
 @dataclass(frozen=True)
 class FitConfig:
@@ -164,12 +167,12 @@ def fold_of(groups: Sequence[str], folds: int) -> npt.NDArray[np.int64]:
 def tuned(found: dict[str, Floats], read: Sequence[Attributes]) -> Cuts:
     """Thresholds from cross-fitted probabilities.
 
-    Renown: the shares of its levels stay. Flags: of the cards without one at most 2 % are lost.
+    Renown: the shares of its levels stay. Flags: of the cards without one :data:`LOST` are lost.
     """
     renown = np.sort(found["renown"] @ np.arange(4))
     levels = np.cumsum([sum(one.renown == level for one in read) for level in range(3)])
     clean = np.array([not NEVER_CHOSEN & set(one.caution) for one in read])
-    flag = float(np.quantile(found["flags"][clean, FLAGS.index("any")], 0.98))
+    flag = float(np.quantile(found["flags"][clean, FLAGS.index("any")], 1 - LOST))
     return Cuts(tuple(float(renown[min(at, len(renown) - 1)]) for at in levels), flag)
 
 
