@@ -64,7 +64,16 @@ class PlainReader:
     cuts: Cuts = Cuts()
 
     def __call__(self, features: CardFeatures) -> dict[str, Floats]:
-        """Head → probabilities [n, K] of its values."""
+        """Head → probabilities [n, K] of its values.
+
+        Raises:
+            BadInput: the vectors are another encoder's than those that it was fitted to.
+        """
+        if features.dense.shape[1] != len(self.dense):
+            raise BadInput(
+                f"the plain reader takes {len(self.dense)} numbers a card, but there are "
+                f"{features.dense.shape[1]}: use the text encoder that it was fitted with"
+            )
         logits = features.dense @ self.dense + self.bias
         for row, (words, weights) in enumerate(features.words):
             places = np.searchsorted(self.hashes, words)

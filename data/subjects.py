@@ -25,7 +25,7 @@ LONGEST = 48
 _PARTS = re.compile(r"[|/\\()\[\]{}【】「」『』（）<>,:;~•+=*\"“”–—：｜，]| - ")
 _FROM = re.compile(r" (?:from|in the style of|inspired by) ", re.IGNORECASE)
 _NOISE = re.compile(
-    r"\b(?:lo-?ra?s?|loras|locon|loha|lycoris|dora|checkpoint|model|sd ?1?\.?5?|sdxl|xl|stable diffusion|"
+    r"\b(?:lo-?ra?s?|loras|locon|loha|lycoris|dora|checkpoint|model|sd(?:xl)? ?[\d.]*|xl|stable diffusion|"
     r"ver(?:sion)?\.? ?\d*(?:\.\d+)*|v ?\d+(?:[.\-_]\d+)*\w?|\d+(?:\.\d+)+|final|updated?|beta|test|wip|"
     r"new|concept|character|characters|style|styles|outfit|outfits|pack|collection|merge|mix|pruned|fp16|"
     r"embedding|trained|training|epoch|epochs|mb|with multires noise version|civitai|by)\b",
@@ -38,7 +38,7 @@ manga,sexy,person,celebrity,waifu,art,model,models,lora,locon,merge,mix,checkpoi
 photography,portrait,portraits,poses,pose,tool,object,objects,action,outfit,costume,fashion,general,asian,
 cute,beautiful,realism,semi-realistic,2.5d,3d,cartoon,drawing,painting,digital art,fantasy,hentai,nsfw,comics,
 comic,visual novel,vtuber,virtual youtuber,fictional,actress,actor,multi-character,characterpack,manhwa,
-style lora,character lora,sd1.5,stable diffusion,aesthetic,effect,scenery,landscape,landscapes,light novel
+style lora,character lora,stable diffusion,aesthetic,effect,scenery,landscape,landscapes,light novel
 """
 _KINDS = frozenset(tag.strip() for tag in _TEXT_OF_KINDS.replace("\n", " ").split(","))
 """Tags that say what kind of model it is, and nothing that tells it from others."""

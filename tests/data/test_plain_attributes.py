@@ -65,7 +65,7 @@ def reader(features: CardFeatures) -> PlainReader:
 def test_what_was_learnt_is_said_of_new_cards(reader: PlainReader) -> None:
     ink, hero, bare = plain_attributes([source(90), source(91), source(92)], WordEncoder(), reader)
     assert ink == Estimated(
-        role="style", media=("ink",), subjects=("brush 90", "brush"), breadth="broad", needed=("inky",),
+        role="style", media=("ink",), subjects=("brush 90",), breadth="broad", needed=("inky",),
         carrier="Deliberate", renown=2,
     )  # fmt: skip
     assert (hero.role, hero.media, hero.people, hero.renown) == ("character", ("anime", "manga"), "women", 0)
@@ -104,6 +104,11 @@ def test_probabilities_are_of_known_words_alone(features: CardFeatures) -> None:
     role = one(few)["role"][0]
     assert role[0] == pytest.approx(np.e / (np.e + 9))  # exp(0.5 · 2) beside nine of exp(0)
     assert one(few)["needed"][0, 0] == 0.5
+
+
+def test_another_encoders_vectors_are_refused(features: CardFeatures) -> None:
+    with pytest.raises(BadInput, match="takes 1160 numbers a card, but there are 200"):
+        PlainReader.load()(features)
 
 
 def test_weights_survive_the_file(reader: PlainReader, features: CardFeatures, tmp_path: Path) -> None:

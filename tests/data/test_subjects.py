@@ -27,8 +27,8 @@ LORA = Card("", "LoRA", "SD 1.5", "urn:air:sd1:lora:civitai:1@2")
         ("character", "Mira (Iron Orchard) 米拉", ("girl",), ("1girl", "blue hair"), ("mira",), "mira",
          ("mira", "iron orchard", "米拉")),
         # a style's first word is the one that activates it
-        ("style", "Loose Brush Style", ("style", "ink"), ("lsbrsh", "white background"), (), "lsbrsh",
-         ("loose brush", "ink")),
+        ("style", "Loose Brush Style", ("style", "ink wash", "love"), ("lsbrsh", "white background"), (), "lsbrsh",
+         ("loose brush", "ink wash")),
         ("style", "Loose Brush", (), ("masterpiece", "best quality"), (), None, ("loose brush",)),
         # appearance is what a garment is about
         ("garment", "Long Scarf", ("clothing",), ("long scarf",), (), "long scarf", ("long scarf",)),
@@ -56,5 +56,5 @@ def test_words_are_as_people_type_them() -> None:
 
 
 def test_explicit_words_are_no_subject() -> None:
-    card = replace(LORA, name="Castle", tags=("nude", "moat"))
-    assert subjects(card, "place", None) == ("castle", "moat")
+    card = replace(LORA, name="Castle", tags=("nude bath", "castle moat"))
+    assert subjects(card, "place", None) == ("castle", "castle moat")
