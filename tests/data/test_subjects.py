@@ -27,7 +27,7 @@ LORA = Card("", "LoRA", "SD 1.5", "urn:air:sd1:lora:civitai:1@2")
         ("character", "Mira (Iron Orchard) 米拉", ("girl",), ("1girl", "blue hair"), ("mira",), "mira",
          ("mira", "iron orchard", "米拉")),
         # a style's first word is the one that activates it
-        ("style", "Loose Brush Style", ("style", "ink wash", "love"), ("lsbrsh", "white background"), (), "lsbrsh",
+        ("style", "Loose Brush Style", ("style", "ink wash", "love"), ("lsbrsh", "1girl"), (), "lsbrsh",
          ("loose brush", "ink wash")),
         ("style", "Loose Brush", (), ("masterpiece", "best quality"), (), None, ("loose brush",)),
         # appearance is what a garment is about
