@@ -124,6 +124,7 @@ def add(file: Path, path: str | None, as_json: bool) -> None:
     from diffagent.agent.importing import add_entries
     from diffagent.data.catalog import Catalog
     from diffagent.data.errors import BadInput
+    from diffagent.data.plain_attributes import with_plain_attributes
     from diffagent.data.text_encoder import TextEncoder
 
     if path is None:
@@ -134,7 +135,10 @@ def add(file: Path, path: str | None, as_json: bool) -> None:
         additions = read_additions(file, opened)
         for message in additions.errors:
             click.echo(message, err=True)
-        ids = add_entries(opened, additions.entries, TextEncoder.load()) if additions.entries else []
+        ids = []
+        if additions.entries:
+            encoder = TextEncoder.load()
+            ids = add_entries(opened, with_plain_attributes(additions.entries, encoder), encoder)
     failed = len(additions.errors)
     report = {"added": len(ids), "failed": failed}
     click.echo(json.dumps(report) if as_json else f"added {len(ids)}, failed {failed}")
@@ -176,19 +180,23 @@ def import_(
     described: Path | None,
     as_json: bool,
 ) -> None:
-    """Make a CATALOG with text specifications of the crawl in the folder RAW."""
+    """Make a CATALOG with text specifications of the crawl in the folder RAW.
+
+    What a model is for is estimated where --descriptions does not say it.
+    """
     from diffagent.agent.importing import import_catalog
     from diffagent.data.corpus import read_entries
     from diffagent.data.descriptions import read_descriptions, with_descriptions
     from diffagent.data.filters import Funnel, Scope
     from diffagent.data.kept_vectors import KeptVectors
+    from diffagent.data.plain_attributes import with_plain_attributes
     from diffagent.data.text_encoder import TextEncoder
 
-    funnel = Funnel()
+    funnel, encoder = Funnel(), KeptVectors(TextEncoder.load())
     folder = _raw(raw, horde)
     descriptions = read_descriptions(described, rule) if described is not None else {}
     found = with_descriptions(read_entries(folder, Scope.of(bases), rule, funnel), descriptions)
-    count = import_catalog(found, out, KeptVectors(TextEncoder.load()), _progress, rule)
+    count = import_catalog(with_plain_attributes(found, encoder), out, encoder, _progress, rule)
     _report(funnel, count, out, as_json)
 
 
@@ -278,6 +286,7 @@ def _facts(card: Card) -> list[tuple[str, str]]:
     purpose = card.attributes
     told = (
         [
+            ("attributes", "estimated" if purpose.is_estimated else "read"),
             ("role", f"{purpose.role}, {purpose.breadth}"), ("media", ", ".join(purpose.media)),
             ("subjects", ", ".join(purpose.subjects)), ("people", purpose.people),
             ("needed words", "; ".join(purpose.needed)),

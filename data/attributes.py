@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, Literal, Self, get_args
+from typing import Any, ClassVar, Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -74,6 +74,9 @@ class Attributes(BaseModel):
     caution: tuple[str, ...] = Field(default=(), max_length=8)
     renown: int = Field(default=1, ge=0, le=3)
 
+    is_estimated: ClassVar[bool] = False
+    """Whether a classifier made them, and nobody read the model."""
+
     @classmethod
     def parse(cls, data: str | bytes | Mapping[str, Any]) -> Self:
         """Attributes from JSON text or a mapping.
@@ -95,3 +98,29 @@ class Attributes(BaseModel):
     def is_choosable(self) -> bool:
         """Whether a request may be answered with the model: no tool, no real person, nothing sexualised."""
         return self.role != "tool" and not NEVER_CHOSEN & set(self.caution)
+
+
+class Estimated(Attributes):
+    """Attributes that :mod:`diffagent.data.plain_attributes` made; in JSON they say so."""
+
+    is_estimated: ClassVar[bool] = True
+
+
+_MARK = '{"estimated":true,'
+
+
+def stored(attributes: Attributes) -> str:
+    """Attributes as JSON text, without what is the default."""
+    text = attributes.model_dump_json(exclude_defaults=True)
+    return _MARK + text[1:] if attributes.is_estimated else text
+
+
+def restored(text: str) -> Attributes:
+    """What :func:`stored` wrote.
+
+    Raises:
+        pydantic.ValidationError: a field is missing, unknown or outside its vocabulary.
+    """
+    if text.startswith(_MARK):
+        return Estimated.model_validate_json("{" + text[len(_MARK) :])
+    return Attributes.model_validate_json(text)

@@ -16,12 +16,13 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from diffagent.data.air import AIR, ModelAir, source_of
-from diffagent.data.attributes import Attributes
+from diffagent.data.attributes import Attributes, Estimated
 from diffagent.data.base_models import LISTED, find, spelled
-from diffagent.data.cards import clean, compose
+from diffagent.data.cards import compose
 from diffagent.data.errors import BadInput
 from diffagent.data.records import Card, Licence, ModelType, Stats, Usage
 from diffagent.data.samplers import SAMPLERS
+from diffagent.data.texts import clean
 
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")]
 Size = Annotated[str, Field(pattern=r"^\d{2,4}x\d{2,4}$")]
@@ -103,6 +104,14 @@ class CardJson(_Strict):
     def _lower_all(cls, value: Any) -> Any:
         return [cls._lower(digest) for digest in value] if isinstance(value, list | tuple) else value
 
+    @field_validator("attributes", mode="before")
+    @classmethod
+    def _read_or_estimated(cls, value: Any) -> Any:
+        if not isinstance(value, Mapping) or "estimated" not in value:
+            return value
+        fields = {key: one for key, one in value.items() if key != "estimated"}
+        return (Estimated if value["estimated"] is True else Attributes).model_validate(fields)
+
     @field_validator("base_model")
     @classmethod
     def _supported(cls, value: str) -> str:
@@ -158,7 +167,11 @@ def card_from_json(row: Mapping[str, Any]) -> Card:
 
 def card_to_json(card: Card) -> dict[str, Any]:
     """The card as a JSON object that :func:`card_from_json` reads."""
-    attributes = card.attributes and card.attributes.model_dump(mode="json")
+    purpose = card.attributes
+    attributes = purpose and {
+        **purpose.model_dump(mode="json"),
+        **({"estimated": True} if purpose.is_estimated else {}),
+    }
     return {**asdict(card), "attributes": attributes, "is_pickle": card.is_pickle}
 
 

@@ -26,6 +26,7 @@ from diffagent.data.prompts import bare_words, is_sfw, strip_lora_tags
 from diffagent.data.quality import Standing
 from diffagent.data.records import Card, Licence, ModelType, Sample, Stats, Usage
 from diffagent.data.samples import invoked_lora, samples, stem
+from diffagent.data.texts import about_text, clean
 
 _HEX = re.compile(r"[0-9a-f]{8,64}")
 COMMERCIAL = ("Image", "Rent", "Sell")
@@ -46,11 +47,13 @@ _TELLS_NOTHING = frozenset(
 
 
 class Entry(NamedTuple):
-    """A card, the samples that it was counted from, and its files' names as :func:`stem` gives them."""
+    """A card, the samples that it was counted from, its files' names as :func:`stem` gives them, and the
+    uploader's text, which no catalog stores."""
 
     card: Card
     samples: tuple[Sample, ...] = ()
     stems: frozenset[str] = frozenset()
+    about: str = ""
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,8 @@ def entries(
     for item, passed in passing(items, scope or Scope()):
         kept = tuple(s for s in entry_samples(item, passed, dropped) if keep(s))
         counts = usage(passed, air(item, passed.base_model, passed), kept, found)
-        yield Entry(card(item, passed, names, counts, kept), kept, stems(passed))
+        about = about_text(item, passed.version["id"])
+        yield Entry(card(item, passed, names, counts, kept), kept, stems(passed), about)
 
 
 def entry_samples(item: Item, passed: Passed, dropped: Counter[str] | None = None) -> Iterator[Sample]:
@@ -233,12 +237,6 @@ def compose(kind: ModelType, base_model: str, tags: Iterable[str], words: Iterab
     return first + (f" Trigger words: {'; '.join(short)}." if short else "")
 
 
-def clean(text: object) -> str:
-    """Text on one line: no control or invisible characters, single spaces, any script."""
-    kept = (" " if c.isspace() else c for c in str(text or "") if c.isspace() or _is_visible(c))
-    return " ".join("".join(kept).split())
-
-
 @dataclass
 class Names:
     """Gives out names that are unique by NFKC and case folding; a later claim gets `` (id)``."""
@@ -276,10 +274,6 @@ def _count_settings(counts: Mapping[str, Counter[Any]], sample: Sample) -> None:
 
 def _ranked(counter: Counter[Any]) -> dict[Any, int]:
     return dict(sorted(counter.items(), key=lambda pair: (-pair[1], pair[0])))
-
-
-def _is_visible(character: str) -> bool:
-    return unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
 
 
 def _distinct(texts: Iterable[str]) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from typing import Any, Self, cast
 
 from diffagent.data import catalog_schema as schema
 from diffagent.data.air import AIR
+from diffagent.data.attributes import stored
 from diffagent.data.cards import Names, name_key
 from diffagent.data.catalog_file import begin, connect, default_catalog, finish
 from diffagent.data.catalog_schema import Filter, Row
@@ -311,6 +312,16 @@ class Catalog:
             "downloads": downloads,
             "features": features,
         }
+
+    def put_purposes(self, cards: Mapping[int, Card]) -> None:
+        """Sets the description and the attributes of entries by their cards; all else of them stays."""
+        values = (
+            (card.description, stored(card.attributes) if card.attributes else None, entry_id)
+            for entry_id, card in cards.items()
+        )
+        with self._db:
+            self._db.executemany("UPDATE entries SET description = ?, attributes = ? WHERE id = ?", values)
+            self._refresh()
 
     def put_features(self, kind: str, blobs: Mapping[int, bytes]) -> None:
         """Stores a blob an entry under a kind, in place of older ones."""

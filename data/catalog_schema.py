@@ -14,7 +14,7 @@ from dataclasses import fields
 from typing import Any, NamedTuple
 
 from diffagent.data.air import AIR
-from diffagent.data.attributes import Attributes
+from diffagent.data.attributes import restored, stored
 from diffagent.data.base_models import named
 from diffagent.data.cards import name_key
 from diffagent.data.records import Card, Licence, ModelType, Stats, Usage
@@ -134,7 +134,7 @@ def row(entry_id: int | None, card: Card) -> tuple[Any, ...]:
         card.autov2, card.file_name, "\n".join(card.tags), "\n".join(card.trigger_words), stats.favorites,
         stats.comments, stats.ratings, stats.rating, licence.no_credit, licence.derivatives,
         licence.different_licence, card.description, card.created_at, " ".join(card.hashes), rest,
-        card.attributes.model_dump_json(exclude_defaults=True) if card.attributes else None,
+        stored(card.attributes) if card.attributes else None,
     )  # fmt: skip
 
 
@@ -154,7 +154,7 @@ def entry(values: Sequence[Any]) -> tuple[int, Card]:
         Licence(no_credit == 1, commercial, derivatives == 1, different_licence == 1),
         Usage(*map(dict, usage)),
         description, source, created_at, tuple(older_airs), tuple(hashes.split()), tuple(aliases),
-        tuple(optional), Attributes.model_validate_json(attributes) if attributes else None,
+        tuple(optional), restored(attributes) if attributes else None,
     )  # fmt: skip
 
 

@@ -12,9 +12,9 @@ import re
 from collections.abc import Iterator
 
 from diffagent.data.base_models import CRAWLED
-from diffagent.data.cards import clean
 from diffagent.data.prompts import is_sfw, plain
 from diffagent.data.sources import Source
+from diffagent.data.texts import clean
 
 SHORTEST, LONGEST = 5, 70
 """Words of a description."""

@@ -15,11 +15,12 @@ from typing import Any
 
 from diffagent.data.air import AIR, CIVITAI, HORDE
 from diffagent.data.base_models import ecosystem_of, family_of, spelled
-from diffagent.data.cards import Entry, Names, Survey, clean, compose
+from diffagent.data.cards import Entry, Names, Survey, compose
 from diffagent.data.filters import Scope
 from diffagent.data.horde import HordeModel
 from diffagent.data.prompts import is_sfw
 from diffagent.data.records import Card, Usage
+from diffagent.data.texts import clean
 
 _SETTINGS = ("sampler", "steps", "cfg_scale", "clip_skip")
 

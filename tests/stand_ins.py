@@ -13,8 +13,10 @@ from diffagent.agent.grammar import Grammar
 from diffagent.agent.matching import FEATURES
 from diffagent.agent.pmi.identifier import Identification
 from diffagent.agent.prefilter import Ranker
+from diffagent.data.card_features import PLACES, TEXTS
 from diffagent.data.cards import Entry
 from diffagent.data.catalog import Catalog
+from diffagent.data.plain_reader import HEADS, INDEPENDENT, PlainReader
 from diffagent.data.records import Card, Licence, Sample, Stats, Usage
 
 
@@ -155,4 +157,20 @@ def plain_ranker() -> Ranker:
         gate_hidden_bias=zeros(1),
         gate=zeros(1, 1),
         gate_bias=zeros(1),
+    )
+
+
+def unsure_reader() -> PlainReader:
+    """For :class:`WordEncoder`'s vectors: every value of an attribute is as probable, a caution is not."""
+    width, numbers = sum(map(len, HEADS.values())), 8
+    bias, start = np.zeros(width, np.float32), 0
+    for name, classes in HEADS.items():
+        bias[start : start + len(classes)] = -5 if name in INDEPENDENT else 0
+        start += len(classes)
+    return PlainReader(
+        hashes=np.zeros(0, np.uint32),
+        words=np.zeros((0, width), np.float32),
+        dense=np.zeros((TEXTS * WordEncoder.size + numbers, width), np.float32),
+        bias=bias,
+        shared=np.zeros((2, PLACES), np.float32),
     )

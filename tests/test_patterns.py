@@ -35,6 +35,7 @@ from diffagent.agent.targets import infotext
 from diffagent.data import description_faults, forms, prompts, samples, sources
 from diffagent.data.errors import DiffAgentError, MissingExtra
 from diffagent.data.records import Card
+from diffagent.data.texts import about_text
 from diffagent.serving import images, wording
 
 LENGTH = 4_000
@@ -227,7 +228,7 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
     "wanted": answer.wanted,
     "judge_image": lambda text: samples.judge_image(image(text), 2),
     "stem": samples.stem,
-    "about": lambda text: sources.about_text(item(text), 2),
+    "about": lambda text: about_text(item(text), 2),
     "fault": lambda text: description_faults.fault(text, sources.Source(card("a fox"), text, (text,))),
     "name_parts": lambda text: forms.name_parts(card(text)),
     "form": lambda text: forms.form(sources.Source(card(text), text, (text,)), 0),

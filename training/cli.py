@@ -88,6 +88,39 @@ def weights(requests: Path | None, out: Path, catalog: str | None, engine: str, 
 
 
 @train.command()
+@click.argument("raw", type=click.Path(path_type=Path))
+@click.option("-o", "out", required=True, type=_FILE, metavar="READER.npz")
+@click.option(
+    "--rebuilt",
+    type=_FILE,
+    metavar="CATALOG",
+    help="Write the catalog as if nobody had read it: attributes by readers that did not see their uploader.",
+)
+@_CATALOG
+def attributes(raw: Path, out: Path, rebuilt: Path | None, catalog: str | None) -> None:
+    """Fit what estimates attributes of models that nobody has read, on the catalog's and the crawl RAW.
+
+    Prints the agreement with the read ones, by cross-fitting over uploaders, beside two baselines.
+    """
+    from contextlib import closing
+
+    from diffagent.data.catalog import Catalog
+    from diffagent.data.kept_vectors import KeptVectors
+    from diffagent.data.raw import RawFolder
+    from diffagent.data.text_encoder import TextEncoder
+    from diffagent.training.plain_agreement import Lesson, agreement, learn, rebuild
+
+    with closing(Catalog.open(catalog)) as opened:
+        lesson = Lesson.of(RawFolder(raw), opened)
+        reader, estimated = learn(lesson, KeptVectors(TextEncoder.load()))
+        reader.save(out)
+        if rebuilt is not None:
+            rebuild(lesson, estimated, opened, rebuilt)
+    measured = {"models": len(lesson.read), "bytes": out.stat().st_size}
+    click.echo(json.dumps({**measured, "agreement": agreement(lesson, estimated)}))
+
+
+@train.command()
 @click.argument("align", type=_FILE)
 @click.option("-o", "out", required=True, type=_FILE, metavar="FUSION.json")
 @click.option("--limit", default=600, show_default=True, help="Pairs that weigh the choice.")
@@ -267,6 +300,58 @@ def hallucination(
         texts = [enriched(text, agent.engine) for text in _progress(texts, "enhance")]
     measured = measure(agent, texts, free, _progress, "memory" if form == "memory" else "candidates")
     _print(measured | {"enhanced": enhance}, as_json)
+
+
+@evaluate.command()
+@click.argument("requests", type=_FILE)
+@click.option("--judged", required=True, type=_FILE, metavar="GRADES", help="Graded calls, JSON lines.")
+@click.option(
+    "--system",
+    type=click.Choice(["agent", "constant", "rule"]),
+    default="agent",
+    show_default=True,
+    help="Who chooses: the agent; always one model; keywords and names.",
+)
+@click.option(
+    "--constant",
+    default="Deliberate",
+    show_default=True,
+    metavar="MODEL",
+    help="What --system constant chooses.",
+)
+@click.option(
+    "-o", "out", type=_FILE, metavar="CALLS", help="Write the calls, a row a request, as route does."
+)
+@_CATALOG
+@_ENGINE
+@_LLM
+@_JSON
+def ask(
+    requests: Path,
+    judged: Path,
+    system: Any,
+    constant: str,
+    out: Path | None,
+    catalog: str | None,
+    engine: str,
+    llm: str | None,
+    as_json: bool,
+) -> None:
+    """Plain REQUESTS beside graded choices: the share that is good, acceptable and wrong.
+
+    A grade counts for its checkpoint, its LoRAs and the prompt that was sent.
+    """
+    from diffagent.agent.agent import Agent
+    from diffagent.training.asking import Grades, rows, summarise, table
+    from diffagent.training.asking import read_requests as read
+    from diffagent.training.systems import answers
+
+    asked, grades = read(requests), Grades.read(judged)
+    calls, errors = answers(Agent.load(catalog, llm, engine), asked, system, constant, _progress)
+    if out is not None:
+        out.write_text("".join(rows(asked, calls, errors)), encoding="utf-8")
+    measured = {"system": system, **summarise(asked, calls, grades)}
+    click.echo(json.dumps(measured) if as_json else table(measured))
 
 
 @evaluate.command()

@@ -6,13 +6,14 @@ import json
 
 import pytest
 from invented_items import file, image, item, sha256, version
-from stand_ins import WordEncoder
+from stand_ins import WordEncoder, unsure_reader
 
 from diffagent.agent.specification import KIND
 from diffagent.agent.tables import cut, facts, table, width
 from diffagent.data.card_json import card_from_json, card_to_json
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadInput
+from diffagent.data.plain_reader import PlainReader
 from diffagent.data.raw import publish
 from diffagent.data.text_encoder import TextEncoder
 from diffagent.serving.cli import main
@@ -25,6 +26,7 @@ def run(capsys, monkeypatch, tmp_path):
     """Run a command line: (exit status, stdout, stderr)."""
     monkeypatch.setenv("DIFFAGENT_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(TextEncoder, "load", classmethod(lambda cls, name="": WordEncoder()))
+    monkeypatch.setattr(PlainReader, "load", classmethod(lambda cls, path=None: unsure_reader()))
 
     def run(*args):
         with pytest.raises(SystemExit) as caught:
@@ -178,6 +180,7 @@ def test_import(run, tmp_path):
         assert sum(catalog.find("1").usage.steps.values()) == 3
         assert catalog.get_meta("held_out") == "both"
         assert catalog.find("Aurora").source == "horde"
+        assert all(card.attributes and card.attributes.is_estimated for card in catalog.cards())
     status, printed, _ = run("import", raw, "-o", out, "--base-model", "sd1")
     assert status == 0
     assert "dropped: base model  1\n" in printed

@@ -12,10 +12,11 @@ from pathlib import Path
 import httpx
 import pytest
 from invented_items import image, item, version
-from stand_ins import RuleEngine, WordEncoder
+from stand_ins import RuleEngine, WordEncoder, unsure_reader
 
 from diffagent.agent import chat_endpoint, writers
 from diffagent.data.catalog import Catalog
+from diffagent.data.plain_reader import PlainReader
 from diffagent.data.raw import publish
 from diffagent.data.text_encoder import TextEncoder
 from diffagent.serving.cli import main
@@ -40,6 +41,7 @@ def raw(tmp_path: Path) -> Path:
 def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     monkeypatch.setenv("DIFFAGENT_HOME", str(tmp_path / "home"))
     monkeypatch.setattr(TextEncoder, "load", classmethod(lambda cls, name="": WordEncoder()))
+    monkeypatch.setattr(PlainReader, "load", classmethod(lambda cls, path=None: unsure_reader()))
     monkeypatch.setattr(writers, "load_engine", lambda llm=None: RuleEngine())
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
 

@@ -25,7 +25,8 @@ from diffagent.data.filters import Scope
 from diffagent.data.questions import cut, question
 from diffagent.data.raw import RawFolder, publish
 from diffagent.data.records import Card
-from diffagent.data.sources import Source, plain_text, read_sources
+from diffagent.data.sources import Source, read_sources
+from diffagent.data.texts import plain_text
 
 GOOD = "A LoRA that draws the hero of a harbour tale in soft evening light"
 

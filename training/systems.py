@@ -1,0 +1,115 @@
+"""Who answers a request: the agent, and the two baselines that it is measured beside.
+
+    agent      chooses by the catalog
+    constant   the same model for everything
+    rule       the first keyword's checkpoint, and a LoRA where two words of its name stand in the request
+
+The baselines only choose: prompt, settings and checkpoint of a LoRA are the agent's, so that what differs is
+the choice.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Literal
+
+from diffagent.agent.agent import Agent
+from diffagent.data.errors import BadInput, DiffAgentError, UnknownModel
+from diffagent.data.records import Card, T2ICall
+from diffagent.training.asking import AskedRequest
+
+SystemName = Literal["agent", "constant", "rule"]
+KEYWORDS: Mapping[str, str] = {
+    "anime|manga|1girl|1boy|chibi|ghibli|waifu": "Counterfeit-V3.0",
+    "icon|icons|logo|emblem": "Game Icon Institute_mode",
+    "interior|architecture|isometric|building": "dvArch - Multi-Prompt Architecture Tuned Model",
+    "3d|pixar|disney|claymation|cartoon": "Disney Pixar Cartoon Type A",
+    "fantasy|dragon|wizard|castle|knight|rpg": "A-Zovya RPG Artist Tools",
+    "paint|painting|watercolor|watercolour|drawing|illustration|sketch|art|poster|comic|ink": "ReV Animated",
+}
+"""Words, any of which calls for the checkpoint; the first row that has one decides."""
+OTHERWISE = "Realistic Vision V3.0"
+_WORD = re.compile(r"[^\W\d_]{3,}")
+_COMMON = frozenset(("the", "and", "with", "from", "for", "style", "lora", "model", "art", "concept"))
+
+AT_ONCE = 16
+"""Requests in a batch."""
+
+Progress = Callable[[Iterable[int], str], Iterable[int]]
+
+
+def answers(
+    agent: Agent,
+    requests: Sequence[AskedRequest],
+    system: SystemName,
+    constant: str,
+    progress: Progress,
+) -> tuple[dict[str, T2ICall], dict[str, str]]:
+    """Request's id → call, and request's id → error.
+
+    Raises:
+        BadInput: the catalog lacks a model that a baseline answers with.
+    """
+    choose = _chooser(agent, system, constant)
+    calls, errors = dict[str, T2ICall](), dict[str, str]()
+    for start in progress(range(0, len(requests), AT_ONCE), system):
+        group = requests[start : start + AT_ONCE]
+        options = [
+            {"prompt": one.prompt, "negative_prompt": one.negative, "model": choose(one.prompt)}
+            for one in group
+        ]
+        for request, decision in zip(group, agent.decide_many(options), strict=True):
+            if isinstance(decision, DiffAgentError):
+                errors[request.id] = str(decision)
+            else:
+                calls[request.id] = decision.call
+    return calls, errors
+
+
+def rule_of_thumb(
+    prompt: str, loras: Sequence[tuple[frozenset[str], str]], keywords: Mapping[str, str]
+) -> str:
+    """The AIR that the rule answers with.
+
+    Of the ``loras`` (words of the name, AIR; most downloaded first) it is the one with most words in the
+    prompt, at least two; else the first keyword's checkpoint.
+    """
+    asked = _words(prompt)
+    shared = [len(words & asked) for words, _ in loras]
+    if max(shared, default=0) >= 2:
+        return loras[shared.index(max(shared))][1]
+    spoken = set(re.findall(r"\w+", prompt.casefold()))
+    return next((air for words, air in keywords.items() if spoken & set(words.split("|"))), keywords[""])
+
+
+def _chooser(agent: Agent, system: SystemName, constant: str) -> Callable[[str], str | None]:
+    if system == "agent":
+        return lambda prompt: None
+    if system == "constant":
+        return partial(_always, _air(agent, constant))
+    keywords = {words: _air(agent, name) for words, name in {**KEYWORDS, "": OTHERWISE}.items()}
+    cards = sorted(agent.prefilter.cards, key=lambda card: -card.stats.downloads)
+    loras = [(_words(card.name), card.air) for card in cards if _may_be_chosen(card)]
+    return lambda prompt: rule_of_thumb(prompt, loras, keywords)
+
+
+def _always(air: str, prompt: str) -> str:
+    return air
+
+
+def _may_be_chosen(card: Card) -> bool:
+    is_fit = card.attributes is None or card.attributes.is_choosable
+    return card.type == "LoRA" and not card.is_pickle and is_fit
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(_WORD.findall(text.casefold())) - _COMMON
+
+
+def _air(agent: Agent, name: str) -> str:
+    try:
+        return agent.catalog.find(name).air
+    except UnknownModel as error:
+        raise BadInput(f"a baseline answers with {name!r}, which this catalog lacks ({error})") from None
