@@ -55,9 +55,9 @@ class Fusion:
         source = path or Path(str(files("diffagent.agent") / "default" / "fusion.json"))
         stored = json.loads(source.read_text("utf-8"))
         values: dict[str, Any] = {one.name: stored[one.name] for one in fields(cls) if one.name in stored}
-        return cls(
-            **{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
-        )
+        for name in ("bias", "match_bias"):
+            values[name] = tuple(values.get(name, ()))
+        return cls(**values)
 
     def weigh(self, prior: Sequence[float], letters: Sequence[float]) -> list[float]:
         """Log-probabilities over the shown candidates from their suitability and the letters' log-probabilities;
