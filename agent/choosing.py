@@ -22,7 +22,8 @@ import numpy as np
 import numpy.typing as npt
 
 from diffagent.agent.answer import short_name
-from diffagent.agent.reading import _WORD, Reading, stem, words
+from diffagent.agent.reading import Reading
+from diffagent.agent.words import FUNCTION_WORDS, WORD, stem, words
 from diffagent.data.attributes import MEDIA, Attributes
 from diffagent.data.media import kinship
 from diffagent.data.records import Card
@@ -30,16 +31,6 @@ from diffagent.data.records import Card
 Floats = npt.NDArray[np.float64]
 
 _SENTENCE = re.compile(r"(?<=[.!?]) ")
-_TEXT_OF_FUNCTION_WORDS = """
-a an the of in on at to for with and or by from as is are be it its this that these those my your our
-his her their i you we he she they me us them no not without some any all very into over under up down
-out off near next front behind through across around between against while who which what when where has
-have had was were will would can could should there here than then so too like such more most just only
-also one two three four five six seven eight nine ten please want need make made create draw drawing
-picture image pic photo photograph style art painting illustration set use using do does did get give
-show shows look looks looking new old big small little large
-"""
-FUNCTION_WORDS = frozenset(_TEXT_OF_FUNCTION_WORDS.split())
 _DRAWN = ("anime", "manga", "chibi")
 """Media whose models draw everything that way."""
 _USES = frozenset(("poster", "illustration", "icon", "map", "photo", "drawing", "anime", "cartoon", "comic"))
@@ -96,7 +87,7 @@ class Shelf:
         capital: Counter[str] = Counter()
         for card in self.cards:
             for sentence in _SENTENCE.split(card.description):
-                for word in _WORD.findall(sentence)[1:]:
+                for word in WORD.findall(sentence)[1:]:
                     (capital if word[0].isupper() else small)[stem(word)] += 1
         return {word: (small[word], capital[word]) for word in small.keys() | capital.keys()}
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from diffagent.agent.reading import words
+from diffagent.agent.words import words
 from diffagent.data.base_models import find
 from diffagent.data.prompts import bare_words
 

@@ -19,6 +19,7 @@ from typing import Literal, Self, get_args
 from diffagent.agent.answer import wanted
 from diffagent.agent.engines import Prompt
 from diffagent.agent.grammar import Grammar, Slot
+from diffagent.agent.words import words
 from diffagent.data.attributes import MEDIA, Medium, People
 from diffagent.data.media import named_media
 
@@ -34,7 +35,6 @@ SYSTEM = (
 CERTAIN = {"medium": 0.6, "named": 0.9, "people": 0.6, "special": 0.6}
 """How probable the rules' word for a slot is before the language model has read the request."""
 
-_WORD = re.compile(r"[^\W_]++(?:['’][^\W_]++)*+")
 _GENERIC = ("photo", "analog photo", "illustration", "poster", "digital painting", "3d render")
 """Media that give way where a more particular one is named beside them ("pixel art illustration")."""
 _TEXT_OF_IMAGINED = """
@@ -63,22 +63,6 @@ _PEOPLE: tuple[tuple[People, re.Pattern[str]], ...] = (
     ("women", re.compile(r"\b(?:wom[ae]n|queen|witch|ballerina|mother|wife)\b", re.I)),
     ("men", re.compile(r"\b(?:[1-6]boys?|m[ae]n|king|knight|wizard|samurai|guy|father|husband|fisherman)\b", re.I)),
 )  # fmt: skip
-
-
-def stem(word: str) -> str:
-    """A word in lower case without a plural's ending."""
-    word = word.casefold().replace("’", "'").removesuffix("'s")
-    for ending, singular in (("ies", "y"), ("sses", "ss"), ("ches", "ch"), ("shes", "sh"), ("xes", "x")):
-        if word.endswith(ending) and len(word) > len(ending) + 1:
-            return word[: -len(ending)] + singular
-    if word.endswith("s") and len(word) > 3 and not word.endswith(("ss", "us", "is")):
-        return word[:-1]
-    return word
-
-
-def words(text: str) -> list[str]:
-    """The words of a text, stemmed, in order."""
-    return [stem(word) for word in _WORD.findall(text)]
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from diffagent.agent.reading import Reading, words
+from diffagent.agent.reading import Reading
+from diffagent.agent.words import words
 from diffagent.data.attributes import Breadth
 from diffagent.data.prompts import bare_words
 from diffagent.data.records import Card

@@ -109,7 +109,7 @@ class Facts:
     def subjects(self) -> Mapping[str, npt.NDArray[np.int64]]:
         """Word → the checkpoints whose subjects hold it."""
         index: dict[str, list[int]] = {}
-        from diffagent.agent.reading import words
+        from diffagent.agent.words import words
 
         for number, card in enumerate(self.shelf.cards):
             if card.type == "Checkpoint" and card.attributes:

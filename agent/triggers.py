@@ -11,8 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from diffagent.agent.choosing import FUNCTION_WORDS
-from diffagent.agent.reading import words
+from diffagent.agent.words import FUNCTION_WORDS, words
 from diffagent.data.prompts import bare_words, strip_lora_tags
 from diffagent.data.records import Card
 

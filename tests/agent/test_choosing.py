@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from diffagent.agent.choosing import GATE, Shelf
-from diffagent.agent.reading import Reading, is_pasted, stem
+from diffagent.agent.reading import Reading, is_pasted
+from diffagent.agent.words import stem
 from diffagent.data.attributes import Attributes
 from diffagent.data.errors import BadInput
 from diffagent.data.media import kinship, named_media
