@@ -2,9 +2,10 @@
 
     prompt → wishes → the language model reads → k candidates → the language model chooses → the call
 
-Rules read the request first; the language model verifies their reading, or says otherwise. What a model is for
-is matched with the reading. The language model's log-probability of a candidate's letter is added to that with
-a fitted weight; only entries of the catalog are offered, so a call can be a poor pick but never an invented one.
+Rules read the request first; the language model verifies their reading, or says otherwise. What a model is
+for is matched with the reading. The language model's log-probability of a candidate's letter is added to that
+with a fitted weight; only entries of the catalog are offered, so a call can be a poor pick but never an
+invented one.
 """
 
 from __future__ import annotations
@@ -246,7 +247,7 @@ class Agent:
         return read_installed(request.target, request.target_url, self.catalog)
 
     def reading_turn(self, pending: Pending) -> Writing | None:
-        """What the language model is asked about the request, with the rules' reading as its draft; None where
+        """What the language model is asked about the request, with the rules' reading as the draft; None where
         nothing hangs on it."""
         if not pending.is_open or not self.fusion.read:
             return None

@@ -30,7 +30,7 @@ def question(cards: Sequence[Card], prompt: str, reading: str) -> Prompt:
 
 
 def purpose(card: Card) -> str:
-    """What a card is and what it is for, in about eighteen tokens; its identity alone where nobody read it."""
+    """What a card is and what it is for, in about eighteen tokens; its identity where nobody read it."""
     if card.attributes is None:
         return identity(card)
     subjects = ""

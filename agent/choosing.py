@@ -248,7 +248,7 @@ class Shelf:
     def in_question(
         self, reading: Reading, evidence: Floats, similarity: npt.NDArray[np.floating[Any]]
     ) -> npt.NDArray[np.bool_]:
-        """The LoRAs that a request may be about: named in it, or among the nearest in meaning: booleans [M]."""
+        """The LoRAs that a request may be about, named in it or near in meaning: booleans [M]."""
         alike = np.where([card.type == "LoRA" for card in self.cards], similarity, -np.inf)
         near = np.zeros(len(self.cards), bool)
         near[np.argsort(-alike)[:NEAREST]] = True

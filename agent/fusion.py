@@ -60,7 +60,7 @@ class Fusion:
         return cls(**values)
 
     def weigh(self, prior: Sequence[float], letters: Sequence[float]) -> list[float]:
-        """Log-probabilities over the shown candidates from their suitability and the letters' log-probabilities;
+        """Log-probabilities over the shown candidates from their suitability and those of their letters;
         together they hold what the prior holds."""
         given = np.asarray(prior)
         scores = given + self.asked * np.asarray(letters)

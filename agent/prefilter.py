@@ -135,8 +135,8 @@ class Prefilter:
     def matched(
         self, prompt: str, negative: str = "", columns: Sequence[str] = MATCHED
     ) -> tuple[Floats, Floats]:
-        """Columns of the matcher's features for a prompt, float32 [M, len(columns)], and the log-probabilities
-        [M] that the ranker makes of all of them."""
+        """Columns of the matcher's features for a prompt, float32 [M, len(columns)], and the
+        log-probabilities [M] that the ranker makes of all of them."""
         at = [FEATURES.index(name) for name in columns]
         with _numpy_threads().limit(limits=1, user_api="blas"):
             table = self.matcher.features(self.require(prompt, negative))

@@ -2,8 +2,8 @@
 
     "a knitted fox, cozy"  -> medium textile (named), people none, special none
 
-Rules read first (:meth:`Reading.of`). Their reading is the draft of the language model's, which verifies it in
-one pass, or says otherwise: a line of three slots inside a grammar.
+Rules read first (:meth:`Reading.of`). Their reading is the draft of the language model's, which verifies it
+in one pass, or says otherwise: a line of three slots inside a grammar.
 
     textile; people: none; special: none
 """
@@ -58,10 +58,16 @@ _PEOPLE: tuple[tuple[People, re.Pattern[str]], ...] = (
             re.I,
         ),
     ),
-    ("children", re.compile(r"\b(?:child(?:ren)?|kids?|toddlers?|bab(?:y|ies)|little (?:girl|boy)s?|boys?)\b", re.I)),
+    (
+        "children",
+        re.compile(r"\b(?:child(?:ren)?|kids?|toddlers?|bab(?:y|ies)|little (?:girl|boy)s?|boys?)\b", re.I),
+    ),
     ("young women", re.compile(r"\b(?:[1-6]?girls?|lad(?:y|ies)|princess|bride|heroine|maid|waifu)\b", re.I)),
     ("women", re.compile(r"\b(?:wom[ae]n|queen|witch|ballerina|mother|wife)\b", re.I)),
-    ("men", re.compile(r"\b(?:[1-6]boys?|m[ae]n|king|knight|wizard|samurai|guy|father|husband|fisherman)\b", re.I)),
+    (
+        "men",
+        re.compile(r"\b(?:[1-6]boys?|m[ae]n|king|knight|wizard|samurai|guy|father|husband)\b", re.I),
+    ),
 )  # fmt: skip
 
 

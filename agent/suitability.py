@@ -2,8 +2,8 @@
 
     reading × attributes, names, specifications → features [M, F] → logits [M]
 
-The weights are fitted on graded candidates of plain requests (:mod:`diffagent.training.suiting`): a model that
-a person who knows these models calls good stands above one that will do, above one that is wrong.
+The weights are fitted on graded candidates of plain requests (:mod:`diffagent.training.suiting`): a model
+that a person who knows these models calls good stands above one that will do, above one that is wrong.
 """
 
 from __future__ import annotations
@@ -36,12 +36,14 @@ LEAST_LOG = -12.0
 _OF_BOTH = ("renown", "renowned", "obscure", "downloads", "caution", "ranked", "ranked_pasted", *MATCHED)
 _OF_CHECKPOINT = (
     "is_checkpoint", "kin", "kin_first", "first", "first_named", "style_named", "style_unnamed", "other_role",
-    "broad", "genre", "narrow", "anime_for_other", "photo_for_drawn", "women_for_none", "women_for_others", "women_for_women",
+    "broad", "genre", "narrow", "anime_for_other", "photo_for_drawn", "women_for_none",
+    "women_for_others", "women_for_women",
     "nobody_for_people", "people_same", "subject", "special", "sdxl", "kin_renown", "any_medium",
 )  # fmt: skip
 _OF_LORA = (
     "evidence", "faint", "strong", "rare", "role_read", "role_unread", "nothing_read", "lora_kin", "unlike",
-    "character", "style", "thing", "marked", "evidence_role", "evidence_nothing", "lora_similar", "lora_first",
+    "character", "style", "thing", "marked",
+    "evidence_role", "evidence_nothing", "lora_similar", "lora_first",
 )  # fmt: skip
 FEATURES = (*_OF_BOTH, *_OF_CHECKPOINT, *_OF_LORA)
 _DRAWN = [MEDIA.index(medium) for medium in ("anime", "manga", "chibi")]

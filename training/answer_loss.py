@@ -62,8 +62,8 @@ def answer_loss(
         log_priors: float [batch, k], the prefilter's log-probabilities of the candidates, −inf behind the
             last and in rows that have none.
         parameters: int64 [batch, 2], where each row's parameters begin and end; default: they are all of it.
-        letter_targets: float [batch, k], how right each candidate's letter is as a row's first labelled token;
-            zeros where that token alone is right.
+        letter_targets: float [batch, k], how right each candidate's letter is as a row's first labelled
+            token; zeros where that token alone is right.
         share: whether the common beginning goes through the model once, for which it has to keep a cache;
             with gradient checkpointing it keeps none.
     """

@@ -1,4 +1,4 @@
-"""The weights of the language model's word in a reading and in a choice, fitted on requests of the align part.
+"""The weights of the language model's word in a reading and in a choice, fitted on requests (align part).
 
 ``read``: that of greatest accuracy over the slots, the smallest of equals. ``asked``: that of most good first
 choices among graded candidates, by the mean worth among equals.
@@ -30,8 +30,8 @@ SLOTS = ("medium", "people", "special")
 
 @dataclass(frozen=True)
 class Weighed:
-    """A request's graded candidates: ``prior`` logits by suitability, ``letters`` log-probabilities of the first
-    :data:`~diffagent.agent.choice.SHOWN` by prior, ``grades`` [n]; best prior first."""
+    """A request's graded candidates: ``prior`` logits by suitability, ``letters`` log-probabilities of the
+    first :data:`~diffagent.agent.choice.SHOWN` by prior, ``grades`` [n]; best prior first."""
 
     prior: tuple[float, ...]
     letters: tuple[float, ...]

@@ -3,9 +3,9 @@
     requests.jsonl  {"id", "prompt", "kind", "split", "slots": {…}, "special", "candidates": [
                         {"air", "base_checkpoint", "grade": 0 wrong, 1 weak, 2 acceptable, 3 good}, …]}
 
-Each request makes two dialogues: the reading, and the choice among its candidates behind the reading, shuffled,
-so that no place in the list is a hint. The choice has no single right answer: a letter's share of the target
-grows with its grade.
+Each request makes two dialogues: the reading, and the choice among its candidates behind the reading,
+shuffled, so that no place in the list is a hint. The choice has no single right answer: a letter's share of
+the target grows with its grade.
 """
 
 from __future__ import annotations

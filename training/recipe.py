@@ -52,8 +52,8 @@ class Recipe:
     name, type and base model do (:class:`diffagent.training.answer_loss.Choice`; on a CPU: trl's own loss on
     GPUs counts every token once). ``held_out`` align pairs are evaluated every ``eval_steps``. ``readings``
     and ``choices`` are how often an epoch goes through the plain requests
-    (:mod:`diffagent.training.plain_requests`), beside at most ``rows`` of DABench; ``start`` is a folder of ``train sft`` whose adapter the run goes on from, or
-    ``shipped``."""
+    (:mod:`diffagent.training.plain_requests`), beside at most ``rows`` of DABench; ``start`` is a folder of
+    ``train sft`` whose adapter the run goes on from, or ``shipped``."""
 
     name: str = "custom"
     model: str = DEFAULT_LLM
