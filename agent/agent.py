@@ -247,7 +247,7 @@ class Agent:
         return read_installed(request.target, request.target_url, self.catalog)
 
     def reading_turn(self, pending: Pending) -> Writing | None:
-        """What the language model is asked about the request, with the rules' reading as the draft; None where
+        """What the language model is asked about the request, the rules' reading as the draft; None where
         nothing hangs on it."""
         if not pending.is_open or not self.fusion.read:
             return None
@@ -291,12 +291,18 @@ class Agent:
         carrier = self.carrier(card, pending.wished, pending.scope, pending.reading)
         request, wished, notes = pending.request, pending.wished, list(pending.notes)
         words = () if request.no_trigger else triggers(card, wished.prompt)
-        if added := missing_words(wished.prompt, words):
-            notes.append(f'"{", ".join(added)}" was added to the prompt: trigger words of {card.name}')
+        others: list[tuple[Card, Sequence[str]]] = []
+        if pending.matches and (more := self.shelf.companion(card, pending.reading, pending.matches.allow)):
+            others.append((more, () if request.no_trigger else triggers(more, wished.prompt)))
+        added: list[str] = []
+        for lora, needed in [(card, words), *others]:
+            if absent := missing_words(wished.prompt, needed):
+                notes.append(f'"{", ".join(absent)}" was added to the prompt: trigger words of {lora.name}')
+                added += absent
         if request.default_negative and not request.gives_negative:
             usual = default_negative(card.base_model, wished.prompt, fields["cfg_scale"])
             wished = replace(wished, negative_prompt=joined_negative(wished.negative_prompt, usual))
-        call = expand(fields, card, wished, carrier=carrier, words=words)
+        call = expand(fields, card, wished, carrier=carrier, words=words, others=others)
         done = time.perf_counter()
         timings = {
             "prefilter": 1e3 * (pending.prefiltered - pending.started),

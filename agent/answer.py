@@ -179,13 +179,16 @@ def expand(
     *,
     carrier: Card | None = None,
     words: Sequence[str] | None = None,
+    others: Sequence[tuple[Card, Sequence[str]]] = (),
 ) -> T2ICall:
     """The full call from an answer's parameters, the catalog's card and, for a LoRA, the checkpoint that
     carries it; a pure function.
 
-    ``words`` are the trigger words that the prompt gets; None: those that the card needs.
+    ``words`` are the trigger words that the prompt gets; None: those that the card needs. ``others`` are
+    further LoRAs, each with its trigger words.
     """
     words = card.needed_words if words is None else words
+    loras = [(card, words), *others] if card.type == "LoRA" else []
     sampler = split(fields["sampling_method"])
     return T2ICall(
         model=card.name,
@@ -198,13 +201,13 @@ def expand(
         sampling_steps=fields["sampling_steps"],
         cfg_scale=fields["cfg_scale"],
         model_description=card.description,
-        prompt=ready(wishes.prompt, words),
+        prompt=ready(wishes.prompt, [*words, *(word for _, more in others for word in more)]),
         negative_prompt=strip_lora_tags(wishes.negative_prompt),
         clip_skip=wishes.clip_skip or clip_skip(card, carrier),
         seed=wishes.seed,
         air=card.air,
         base_checkpoint=carrier.air if carrier and card.type == "LoRA" else None,
-        loras=(_lora(card, words),) if card.type == "LoRA" else (),
+        loras=tuple(_lora(lora, triggers) for lora, triggers in loras),
     )
 
 

@@ -38,6 +38,8 @@ _USES = frozenset(("poster", "illustration", "icon", "map", "photo", "drawing", 
 
 GATE = 1.7
 """The least evidence for which a LoRA answers."""
+NAMED = 3.0
+"""The least evidence that a request names a character."""
 NEAREST = 8
 """LoRAs that are considered for their likeness alone."""
 SHARPNESS = 4.0
@@ -266,6 +268,26 @@ class Shelf:
         logits = np.where(np.isfinite(checkpoints), checkpoints, logits)
         answers: Floats = SHARPNESS * np.where(self.choosable, logits, -np.inf)
         return answers
+
+    def companion(self, card: Card, reading: Reading, allow: npt.NDArray[np.bool_]) -> Card | None:
+        """The second LoRA that a request names beside the first, of those allowed [M]: the style of a
+        character, or the character in a style; None where it names none."""
+        role = card.attributes.role if card.type == "LoRA" and card.attributes else ""
+        wanted, least = {"character": ("style", GATE), "style": ("character", NAMED)}.get(role, ("", 0.0))
+        if not wanted or (wanted == "style" and not reading.named):
+            return None
+        evidence = self.lora_scores(reading)
+        best = None
+        for number in np.argsort(-evidence)[:NEAREST].tolist():
+            other = self.attributes[number]
+            if evidence[number] < least or not allow[number] or other is None or other.role != wanted:
+                continue
+            if wanted == "style" and other.media[0] != reading.medium:
+                continue
+            if self.cards[number].base_model == card.base_model:
+                best = self.cards[number]
+                break
+        return best
 
     def carrier(self, card: Card, reading: Reading, allowed: Sequence[Card]) -> Card | None:
         """The checkpoint to run a LoRA on, of those allowed: its author's, else the best for the medium."""
