@@ -62,6 +62,7 @@ class Shelf:
     def __init__(self, cards: Sequence[Card]) -> None:
         self.cards = cards
         self.attributes = [card.attributes for card in cards]
+        self._last: tuple[Reading | None, Floats] = (None, np.zeros(0))
 
     @cached_property
     def is_read(self) -> bool:
@@ -140,15 +141,16 @@ class Shelf:
     @cached_property
     def kinship(self) -> Floats:
         """How well each entry serves each medium: [media, M]; what comes second counts less."""
+        kin = np.array([[kinship(asked, offered) for offered in MEDIA] for asked in MEDIA])
         table = np.zeros((len(MEDIA), len(self.cards)))
-        for number, purpose in enumerate(self.attributes):
-            if purpose is None:
-                continue
-            for row, asked in enumerate(MEDIA):
-                table[row, number] = max(
-                    kinship(asked, offered) * (1 - 0.15 * place)
-                    for place, offered in enumerate(purpose.media)
-                )
+        for place in range(3):
+            offers = [
+                (number, MEDIA.index(purpose.media[place]))
+                for number, purpose in enumerate(self.attributes)
+                if purpose is not None and len(purpose.media) > place
+            ]
+            numbers, media = np.array(offers, int).reshape(-1, 2).T
+            table[:, numbers] = np.maximum(table[:, numbers], kin[:, media] * (1 - 0.15 * place))
         return table
 
     @cached_property
@@ -205,7 +207,10 @@ class Shelf:
         }
 
     def lora_scores(self, reading: Reading) -> Floats:
-        """Evidence that the request names what each LoRA draws: [M], 0 for none."""
+        """Evidence that the request names what each LoRA draws: [M], 0 for none; kept for the last reading."""
+        last, kept = self._last
+        if last == reading:
+            return kept
         scores = np.zeros(len(self.cards))
         asked = set(reading.words)
         phrases = {id(phrase): phrase for word in asked for phrase in self._phrases.get(word, ())}
@@ -217,6 +222,7 @@ class Shelf:
                 card = self.cards[phrase.card]
                 evidence += 0.15 * purpose.renown + 0.05 * math.log10(1 + card.stats.downloads)
                 scores[phrase.card] = max(scores[phrase.card], evidence)
+        self._last = reading, scores
         return scores
 
     def _evidence(self, phrase: Phrase, purpose: Attributes, reading: Reading, asked: set[str]) -> float:
@@ -278,7 +284,7 @@ class Shelf:
             return None
         evidence = self.lora_scores(reading)
         best = None
-        for number in np.argsort(-evidence)[:NEAREST].tolist():
+        for number in np.argsort(-evidence - self.kinship[MEDIA.index(reading.medium)])[:NEAREST].tolist():
             other = self.attributes[number]
             if evidence[number] < least or not allow[number] or other is None or other.role != wanted:
                 continue
