@@ -209,7 +209,8 @@ class Agent:
         if installed is not None:
             scope = replace(scope, installed=frozenset(installed.names), samplers=installed.samplers)
         seen = self.identify(request.images) if request.images else None
-        read, matches = Reading.of(wished.prompt), None
+        read = replace(Reading.of(wished.prompt), marked=reading.marked(request.prompt))  # no words to draw
+        matches = None
         if request.model:
             candidates = [self._named(request, scope, notes)]
         else:

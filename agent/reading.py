@@ -99,8 +99,7 @@ class Reading:
         medium = (particular or list(named) or [natural_medium(prompt, flat)])[0]
         spoken = frozenset(word for mention in mentions for word in words(mention.words))
         people: People = next((name for name, pattern in _PEOPLE if pattern.search(prompt)), "none")
-        marked = tuple(one[1] or one[2] for one in _MARKED.finditer(prompt))
-        return cls(tuple(flat), medium, named, spoken, people, marked=marked, pasted=is_pasted(prompt))
+        return cls(tuple(flat), medium, named, spoken, people, None, marked(prompt), is_pasted(prompt))
 
     @property
     def young_women(self) -> bool:
@@ -135,6 +134,11 @@ class Reading:
 def question(prompt: str) -> Prompt:
     """The turn that asks for a reading."""
     return Prompt(SYSTEM, wanted(prompt))
+
+
+def marked(prompt: str) -> tuple[str, ...]:
+    """The names that a prompt marks as a model's."""
+    return tuple(one[1] or one[2] for one in _MARKED.finditer(prompt))
 
 
 def is_pasted(prompt: str) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from stand_ins import ENTRIES, RuleEngine, WordEncoder, plain_ranker
+from stand_ins import ENTRIES, RuleEngine, WordEncoder, plain_ranker, plain_suitability, read_entries
 from tiny_llama import write_tiny_llama
 
 from diffagent.agent.agent import Agent
@@ -49,6 +49,27 @@ def make_agent(catalog_path: Path, encoder: WordEncoder) -> Iterator[Callable[..
         opened.append(catalog)
         prefilter = Prefilter.of(catalog, encoder, plain_ranker())
         return Agent(catalog, prefilter, engine or RuleEngine(), fusion or Fusion())
+
+    yield make
+    for catalog in opened:
+        catalog.close()
+
+
+@pytest.fixture
+def make_reader(tmp_path: Path, encoder: WordEncoder) -> Iterator[Callable[..., Agent]]:
+    """Agents on the invented catalog as a person has read it."""
+    path = tmp_path / "read.sqlite"
+    with Catalog.create(path) as catalog:
+        add_entries(catalog, read_entries(), encoder)
+    opened: list[Catalog] = []
+
+    def make(engine: RuleEngine | None = None, fusion: Fusion | None = None) -> Agent:
+        catalog = Catalog.open(path)
+        opened.append(catalog)
+        prefilter = Prefilter.of(catalog, encoder, plain_ranker())
+        agent = Agent(catalog, prefilter, engine or RuleEngine(), fusion or Fusion())
+        agent.suitability = plain_suitability()
+        return agent
 
     yield make
     for catalog in opened:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from diffagent.agent.engines import Prompt
+from diffagent.agent.engines import Choice, Prompt, Writing
 from diffagent.agent.grammar import Grammar
 from diffagent.agent.matching import FEATURES
 from diffagent.agent.pmi.identifier import Identification
 from diffagent.agent.prefilter import Ranker
+from diffagent.agent.suitability import FEATURES as SUITING
+from diffagent.agent.suitability import Suitability
+from diffagent.data.attributes import Attributes
 from diffagent.data.card_features import PLACES, TEXTS
 from diffagent.data.cards import Entry
 from diffagent.data.catalog import Catalog
+from diffagent.data.errors import EngineError
 from diffagent.data.plain_reader import HEADS, INDEPENDENT, PlainReader
 from diffagent.data.records import Card, Licence, Sample, Stats, Usage
 
@@ -63,6 +67,25 @@ class RuleEngine:
 
     def generate_many(self, prompts: Sequence[Prompt], max_new_tokens: int, batch_size: int = 8) -> list[str]:
         return ["A" for _ in prompts]
+
+
+@dataclass
+class Batches(RuleEngine):
+    """Answers by a rule, in batches; notes how many it is asked at once, and 0 when it forgets."""
+
+    digest: str = "0" * 64
+    batch_size: int = 3
+    sizes: list[int] = field(default_factory=list)
+
+    def choose_many(self, choices: Sequence[Choice]) -> list[list[float] | EngineError]:
+        self.sizes.append(len(choices))
+        return [self.choose(one.prompt, one.options) for one in choices]
+
+    def write_many(self, writings: Sequence[Writing]) -> list[str | EngineError]:
+        return [self.write(one.prompt, one.grammar) for one in writings]
+
+    def forget(self) -> None:
+        self.sizes.append(0)
 
 
 class ByteIdentifier:
@@ -134,6 +157,33 @@ ENTRIES = (
     invented(44, "Grand XL", ["photo of a mountain lake"], base_model="SDXL 1.0", tags=("photo",)),
     invented(55, "Old Pickle", ["pixel art dragon"], file_name="old.ckpt", tags=("pixel art",)),
 )
+
+
+PURPOSES = (
+    {"role": "style", "media": ["pixel art"], "subjects": ["pixel art scenes"], "breadth": "broad"},
+    {"role": "general", "media": ["oil painting"], "subjects": ["harbours"], "breadth": "broad"},
+    {"role": "style", "media": ["ink"], "subjects": ["ink", "foxes"], "needed": ["inkfox"]},
+    {"role": "general", "media": ["photo"], "subjects": ["landscapes"], "breadth": "broad", "renown": 3},
+    {"role": "style", "media": ["pixel art"], "subjects": ["dragons"]},
+)
+"""What each of :data:`ENTRIES` is for."""
+
+
+def read_entries() -> list[Entry]:
+    """:data:`ENTRIES` as a person has read them."""
+    return [
+        entry._replace(card=replace(entry.card, attributes=Attributes.parse(purpose)))
+        for entry, purpose in zip(ENTRIES, PURPOSES, strict=True)
+    ]
+
+
+def plain_suitability(**weights: float) -> Suitability:
+    """Linear in the named features alone; by default in medium and evidence."""
+    linear = np.zeros(len(SUITING))
+    for name, weight in (weights or {"kin": 4.0, "evidence": 2.0}).items():
+        linear[SUITING.index(name)] = weight
+    none = np.zeros(len(SUITING))
+    return Suitability(none, none + 1, linear, none[:, None], np.zeros(1), np.zeros(1))
 
 
 def plain_ranker() -> Ranker:

@@ -68,7 +68,8 @@ def leaves(command: click.Command = root, path: str = "") -> Iterator[tuple[str,
 
 
 def options(command: click.Command) -> set[str]:
-    return {name for one in command.params if isinstance(one, click.Option) for name in one.opts}
+    found = [one for one in command.params if isinstance(one, click.Option)]
+    return {name for one in found for name in (*one.opts, *one.secondary_opts)}
 
 
 def rows() -> dict[str, str]:

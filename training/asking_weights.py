@@ -59,7 +59,7 @@ def read_accuracy(
                 if weight
                 else draft
             )
-            right[at] += [getattr(read, slot) in (getattr(truth, slot), None) for slot in SLOTS]
+            right[at] += [(getattr(read, slot) or "none") == getattr(truth, slot) for slot in SLOTS]
     shares = right / len(requests)
     return [
         {"read": weight, **dict(zip(SLOTS, map(float, row), strict=True)), "mean": float(row.mean())}

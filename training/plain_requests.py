@@ -1,6 +1,6 @@
 """Plain requests with their readings and graded candidates, as a data set and as dialogues.
 
-    requests.jsonl  {"id", "prompt", "kind", "split", "slots": {…}, "special", "candidates": [
+    requests.jsonl  {"id", "prompt", "kind", "slots": {…}, "special", "candidates": [
                         {"air", "base_checkpoint", "grade": 0 wrong, 1 weak, 2 acceptable, 3 good}, …]}
 
 Each request makes two dialogues: the reading, and the choice among its candidates behind the reading,
@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -61,6 +61,8 @@ class Asked:
         graded = tuple(
             Graded(one["air"], one["grade"], one.get("base_checkpoint")) for one in row["candidates"]
         )
+        if strange := [one.grade for one in graded if one.grade not in range(len(WORTH))]:
+            raise ValueError(f"grades are 0 to {len(WORTH) - 1}, not {strange[0]!r}")
         return cls(row["id"], row["prompt"], row["kind"], row["slots"], row["special"], graded)
 
     @property
@@ -75,13 +77,13 @@ class Asked:
 
     @property
     def reading(self) -> Reading:
-        """What a strong language model read, over the rules' words."""
-        draft = Reading.of(self.prompt)
+        """What a strong language model read, over the rules' words (English where there is a translation)."""
+        draft = Reading.of(self.slots["english"] or self.prompt)
         slots: Mapping[str, Any] = self.slots
         medium: Any = slots["natural"]
         medium = "digital painting" if medium == "any" else medium  # suits most of what has none
         named = (medium,) if slots["medium"] else ()
-        return Reading(draft.words, medium, named, draft.medium_words, slots["people"], self.special)
+        return replace(draft, medium=medium, named=named, people=slots["people"], special=self.special)
 
 
 def read_requests(path: Path | None = None) -> list[Asked]:

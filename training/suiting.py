@@ -43,6 +43,8 @@ def gather(prefilter: Prefilter, requests: Sequence[Asked], progress: Progress) 
     for asked in progress(requests, "requests"):
         prompt = asked.slots["english"] or asked.prompt
         at = [places[one.air] for one in asked.candidates if one.air in places]
+        if not at:
+            continue
         grades = np.array([one.grade for one in asked.candidates if one.air in places])
         found, ranked = prefilter.matched(prompt)
         for reading in (asked.reading, Reading.of(prompt)):

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from stand_ins import RuleEngine
+from stand_ins import RuleEngine, plain_suitability
 
 from diffagent.agent.agent import Agent
 from diffagent.agent.fusion import Fusion
@@ -125,7 +126,7 @@ def test_pickles_are_never_offered(make_agent: MakeAgent) -> None:
 
 
 def test_changing_only_the_language_models_scores_changes_the_call(make_agent: MakeAgent) -> None:
-    fusion = Fusion(choice=1.0, write=1.0)
+    fusion = Fusion(asked=1.0, write=1.0)
     first = make_agent(RuleEngine(), fusion).decide(Request.from_prompt("pixel art of a dog"))
     liked = RuleEngine(
         prefer=lambda label: 50.0 if label == "B" else 0.0,
@@ -134,7 +135,7 @@ def test_changing_only_the_language_models_scores_changes_the_call(make_agent: M
     second = make_agent(liked, fusion).decide(Request.from_prompt("pixel art of a dog"))
     assert second.call.model == first.candidates[1].card.name != first.call.model
     assert second.candidates[0].score > first.candidates[1].score
-    ignored = make_agent(liked, Fusion(choice=0.0, write=0.0)).call("pixel art of a dog")
+    ignored = make_agent(liked, Fusion(asked=0.0, write=0.0)).call("pixel art of a dog")
     assert ignored == first.call
 
 
@@ -205,3 +206,46 @@ def test_fusion_adds_the_weighted_score_less_the_bias() -> None:
     fused = Fusion(choice=0.5, bias=(0.2, 0.0)).fuse([-1.0, -2.0], [-0.1, -3.0])
     # -1 + 0.5(-0.1 - 0.2) = -1.15 and -2 + 0.5(-3) = -3.5, then normalised: log(1 + e^-2.35) = 0.0911
     assert fused == pytest.approx([-0.0911, -2.4411], abs=1e-4)
+
+
+def test_the_language_models_reading_decides_the_candidates(make_reader: MakeAgent) -> None:
+    read = RuleEngine(like=lambda slot, option: 9.0 if option == "oil painting" else 0.0)
+    ruled = make_reader(read, Fusion(read=0.0)).decide(Request.from_prompt("a harbour"))
+    assert ruled.call.model == "Grand XL"
+    assert ruled.reasons[0] == "No medium was named: photo suits the subject."
+    verified = make_reader(read, Fusion(read=1.0)).decide(Request.from_prompt("a harbour"))
+    assert verified.call.model == 'Oil "Masters" {v2}'
+    kept = make_reader(RuleEngine(), Fusion(read=1.0)).decide(Request.from_prompt("a harbour"))
+    assert kept.candidates == ruled.candidates
+
+
+def test_the_language_models_letter_is_weighed_with_the_suitability(make_reader: MakeAgent) -> None:
+    engine = RuleEngine(prefer=lambda label: 2.0 if label == "B" else 0.0)
+    request = Request.from_prompt("a harbour, oil painting")
+    alone = make_reader(engine, Fusion(asked=0.0)).decide(request)
+    assert engine.asked == []
+    chosen = make_reader(engine, Fusion(asked=9.0)).decide(request)
+    assert [one.card for one in chosen.candidates[:2]] == [one.card for one in alone.candidates[1::-1]]
+    (asked,) = engine.asked
+    assert asked.earlier == (
+        ("Prompt: a harbour, oil painting", "oil painting; people: none; special: none"),
+    )
+    assert asked.user.startswith('A Oil "Masters" = general, oil painting: harbours\nB ')
+    held = [sum(math.exp(one.score) for one in decision.candidates) for decision in (alone, chosen)]
+    assert held[0] == pytest.approx(held[1])
+
+
+def test_a_model_that_is_named_leaves_nothing_to_ask(make_reader: MakeAgent) -> None:
+    engine = RuleEngine()
+    agent = make_reader(engine, Fusion(read=1.0, asked=1.0))
+    assert agent.reading_turn(agent.prepare(Request.from_prompt("a dog", model="Grand XL"))) is None
+    assert agent.call("a dog", model="Grand XL").model == "Grand XL"
+    assert engine.asked == []
+
+
+def test_a_model_that_the_prompt_marks_counts_though_the_mark_is_not_drawn(make_reader: MakeAgent) -> None:
+    agent = make_reader()
+    agent.suitability = plain_suitability(marked=9.0, kin=1.0)
+    call = agent.call("with the Ink Fox Style lora: a harbour")
+    assert (call.model, call.prompt) == ("Ink Fox Style", "inkfox, a harbour")
+    assert agent.call("a harbour").model == "Grand XL"

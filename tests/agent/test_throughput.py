@@ -3,37 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable
 
 import pytest
-from stand_ins import RuleEngine
+from stand_ins import Batches
 
 from diffagent.agent.agent import Agent
-from diffagent.agent.engines import Choice, Writing
+from diffagent.agent.fusion import Fusion
 from diffagent.agent.throughput import WARM, prompts, throughput
 from diffagent.data.errors import EngineError
 from diffagent.serving.cli import main
-
-
-@dataclass
-class Batches(RuleEngine):
-    """Answers by a rule, in batches; notes how many it is asked at once, and 0 when it forgets."""
-
-    digest: str = "0" * 64
-    batch_size: int = 3
-    sizes: list[int] = field(default_factory=list)
-
-    def choose_many(self, choices: Sequence[Choice]) -> list[Any]:
-        self.sizes.append(len(choices))
-        return [self.choose(one.prompt, one.options) for one in choices]
-
-    def write_many(self, writings: Sequence[Writing]) -> list[Any]:
-        return [self.write(one.prompt, one.grammar) for one in writings]
-
-    def forget(self) -> None:
-        self.sizes.append(0)
 
 
 def test_prompts_are_all_different() -> None:
@@ -43,7 +22,7 @@ def test_prompts_are_all_different() -> None:
 
 def test_the_same_prompts_together_and_one_by_one(make_agent: Callable[..., Agent]) -> None:
     engine = Batches()
-    found = throughput(make_agent(engine), prompts(5), make_agent())
+    found = throughput(make_agent(engine, Fusion(asked=1.0)), prompts(5), make_agent())
     assert engine.sizes == [0, 3, 0, 3, 2, 0]
     assert len(engine.asked) == len(WARM) + 10
     assert list(found) == ["n", "calls_per_s", "one_by_one_per_s", "ratio", "transformers_per_s"]

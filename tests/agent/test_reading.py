@@ -1,0 +1,93 @@
+"""The reading of a request: rules on prompts, and the line that the language model writes of them."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from diffagent.agent.reading import PEOPLE, SYSTEM, Reading, question
+from diffagent.data.errors import EngineError
+
+
+@pytest.mark.parametrize(
+    ("prompt", "line", "named"),
+    [
+        ("a fox at night", "photo; people: none", ()),
+        ("a wizard in a library", "digital painting; people: men", ()),
+        ("tiny ramen shop, pixel art illustration", "pixel art; people: none", ("pixel art", "illustration")),
+        ("masterpiece, best quality, 2girls, rain", "anime; people: young women", ("anime",)),
+        ("best quality, a shrine in the rain", "anime; people: none", ()),
+        ("best quality, realistic interior of a shrine", "photo; people: none", ("photo",)),
+        ("photo of an old man on a bench", "photo; people: any", ("photo",)),
+        ("a bride under an arch", "photo; people: young women", ()),
+        ("the queen on her throne", "photo; people: women", ()),
+        ("a knitted fox, cozy", "textile; people: none", ("textile",)),
+        ("a mother with her baby, watercolor", "watercolor; people: children", ("watercolor",)),
+        ("a bowl of soup, 35mm film", "analog photo; people: none", ("analog photo",)),
+        ("a knight, digital painting", "digital painting; people: men", ("digital painting",)),
+    ],
+)
+def test_rules_read_medium_and_people(prompt: str, line: str, named: tuple[str, ...]) -> None:
+    read = Reading.of(prompt)
+    assert read.line == f"{line}; special: none"
+    assert (read.named, read.special) == (named, None)
+
+
+def test_the_words_that_name_a_medium_are_told_from_the_subject() -> None:
+    read = Reading.of("foxes in an oil painting")
+    assert read.words == ("fox", "in", "an", "oil", "painting")
+    assert read.medium_words == {"oil", "painting"}
+
+
+def test_a_line_of_the_grammar_revises_the_slots_and_nothing_else() -> None:
+    draft = Reading.of("a girl with a lantern, use the Night Fox lora")
+    line = "ukiyo-e; people: women; special: character"
+    read = draft.revised(line)
+    assert (read.medium, read.people, read.special, read.line) == ("ukiyo-e", "women", "character", line)
+    assert (read.words, read.named, read.marked) == (draft.words, (), ("Night Fox",))
+    assert draft.revised(draft.line).line == draft.line
+    assert draft.revised(draft.line).special == "none"  # somebody has read it now
+    assert read.young_women
+    with pytest.raises(EngineError, match="outside the request's grammar"):
+        draft.revised("crayon; people: none; special: none")
+    with pytest.raises(EngineError, match="outside"):
+        draft.revised("any; people: none; special: none")  # no request is for a picture of any medium
+
+
+def test_the_draft_is_the_most_probable_line_a_named_medium_more_so() -> None:
+    plain, named = Reading.of("a fox"), Reading.of("a fox, watercolor")
+    assert (plain.grammar(0.5).draft(), plain.grammar(0.5).llm_weight) == (plain.line, 0.5)
+    assert named.grammar(1.0).draft() == named.line
+    for read, certain in ((plain, 0.6), (named, 0.9)):
+        medium, people, special = read.grammar(1.0).slots
+        assert max(medium.log_priors) == pytest.approx(math.log(certain))
+        assert people.options == PEOPLE
+        for slot in (medium, people, special):
+            assert math.fsum(map(math.exp, slot.log_priors)) == pytest.approx(1)
+    assert min(people.log_priors) == pytest.approx(math.log(0.4 / 5))
+
+
+@pytest.mark.parametrize(
+    ("prompt", "marked"),
+    [
+        ("a castle <lora:Old Sprites:0.8>", ("Old Sprites",)),
+        ("a village, use the Night Fox lora", ("Night Fox",)),
+        ("with the Brushes model: a lamp", ("Brushes",)),
+        ("a lamp using Brushes v2.1 checkpoint", ("Brushes v2.1",)),
+        ("a model of a ship", ()),
+        ("a fashion model with a fox", ()),
+    ],
+)
+def test_names_are_marked_as_a_models(prompt: str, marked: tuple[str, ...]) -> None:
+    assert Reading.of(prompt).marked == marked
+
+
+def test_lists_of_tags_are_pasted() -> None:
+    assert Reading.of("masterpiece, 1girl, solo, red hair, smile, outdoors").pasted
+    assert not Reading.of("a girl with red hair smiles outdoors, alone").pasted
+
+
+def test_the_question_is_the_prompt_alone() -> None:
+    asked = question("A fox (at night:1.2)")
+    assert (asked.system, asked.user, asked.earlier) == (SYSTEM, "Prompt: a fox at night", ())

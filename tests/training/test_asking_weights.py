@@ -1,0 +1,96 @@
+"""The language model's weights in reading and choice: by hand, and on an invented catalog."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import pytest
+from stand_ins import RuleEngine
+
+from diffagent.agent.agent import Agent
+from diffagent.agent.fusion import Fusion
+from diffagent.training.asking_weights import Weighed, fit, read_accuracy, table, weighed
+from diffagent.training.plain_requests import Asked, Graded
+
+MakeAgent = Callable[..., Agent]
+PIXELS, OIL, XL = (
+    "urn:air:sd1:checkpoint:civitai:11@12",
+    "urn:air:sd1:checkpoint:civitai:22@23",
+    "urn:air:sdxl:checkpoint:civitai:44@45",
+)
+SLOTS = {"medium": None, "natural": "oil painting", "people": "none", "english": None}
+HARBOUR = Asked(
+    "r1",
+    "a harbour",
+    "plain",
+    SLOTS,
+    "none",
+    (Graded(PIXELS, 0), Graded(OIL, 3), Graded(XL, 1), Graded("x", 3)),
+)
+ZORBLAX = Asked(
+    "r2", "Zorblax, photo", "plain", {**SLOTS, "natural": "photo"}, "character", (Graded("x", 3),)
+)
+
+
+def quiet(items: Iterable[Any], label: str) -> Iterable[Any]:
+    return items
+
+
+def test_the_first_by_both_by_hand() -> None:
+    row = Weighed(prior=(2.0, 1.0, 0.5), letters=(-3.0, -1.0), grades=(0, 3, 2))
+    assert row.first(0.0) == 0  # 2 before 1
+    assert row.first(0.4) == 0  # 0.8 before 0.6
+    assert row.first(0.6) == 3  # 0.2 behind 0.4
+    assert Weighed((1.0, 9.0), (0.0,), (2, 3)).first(5.0) == 2  # the second was not shown
+
+
+def test_shares_by_hand() -> None:
+    rows = [
+        Weighed((2.0, 1.0), (-3.0, -1.0), (0, 3)),
+        Weighed((2.0, 1.0), (-1.0, -1.0), (2, 3)),
+        Weighed((2.0, 1.0), (-1.0, -2.0), (1, 0)),
+        Weighed((2.0, 1.0), (0.0, -9.0), (3, 0)),
+    ]
+    assert table(rows, 0.0) == {
+        "asked": 0.0, "good": 0.25, "acceptable": 0.5, "wrong": 0.25, "worth": (0 + 0.25 + 0.02 + 1) / 4,
+    }  # fmt: skip
+    assert table(rows, 1.0) == {
+        "asked": 1.0, "good": 0.5, "acceptable": 0.75, "wrong": 0.0, "worth": (1 + 0.25 + 0.02 + 1) / 4,
+    }  # fmt: skip
+
+
+def test_slots_that_come_out_right(make_reader: MakeAgent) -> None:
+    """The rules read a photo of nothing special; the model reads oil paintings of characters."""
+    engine = RuleEngine(like=lambda slot, option: 9.0 if option in ("oil painting", "character") else 0.0)
+    ruled, both = read_accuracy(make_reader(engine), [HARBOUR, ZORBLAX], (0.0, 1.0), quiet)
+    assert ruled == {"read": 0.0, "medium": 0.5, "people": 1.0, "special": 0.5, "mean": pytest.approx(2 / 3)}
+    assert both == {"read": 1.0, "medium": 0.5, "people": 1.0, "special": 0.5, "mean": pytest.approx(2 / 3)}
+
+
+def test_candidates_stand_by_suitability_under_the_reading(make_reader: MakeAgent) -> None:
+    engine = RuleEngine(
+        prefer=lambda label: 1.0 if label == "B" else 0.0,
+        like=lambda slot, option: 9.0 if option == "oil painting" else 0.0,
+    )
+    agent = make_reader(engine)
+    (ruled,) = weighed(agent, [HARBOUR, ZORBLAX], 0.0, quiet)  # of the second nothing is in the catalog
+    assert ruled.grades == (1, 0, 3)  # a photo's checkpoint first; of equals in the order given
+    assert (ruled.letters[1] - ruled.letters[0], ruled.letters[2] - ruled.letters[0]) == pytest.approx((1, 0))
+    (read,) = weighed(agent, [HARBOUR], 1.0, quiet)
+    assert read.grades[0] == 3
+    assert engine.asked[-1].earlier[0][1] == "oil painting; people: none; special: none"
+    (mute,) = weighed(agent, [HARBOUR], 0.0, quiet, letters=False)
+    assert mute.letters == (0.0, 0.0, 0.0)
+
+
+def test_the_smallest_weights_that_help_most_are_taken(make_reader: MakeAgent) -> None:
+    engine = RuleEngine(
+        prefer=lambda label: 9.0 if label == "A" else 0.0,
+        like=lambda slot, option: 2.0 if option == "oil painting" else 0.0,
+    )
+    found, tried = fit(make_reader(engine, Fusion(write=0.5)), [HARBOUR], quiet)
+    # the rules' photo stands at log 0.6 against log(0.4 / 48): 4.28 nats, and the model gives 2 a weight
+    assert (found.read, found.asked, found.write) == (4.0, 0.0, 0.5)
+    assert [row["read"] for row in tried["readings"] if row["mean"] == 1] == [4.0]
+    assert tried["choices"][0]["good"] == 1

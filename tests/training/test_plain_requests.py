@@ -1,0 +1,171 @@
+"""Plain requests: read from a file, split by their words, and told as dialogues."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from diffagent.agent.choice import SHOWN
+from diffagent.agent.engines.decode import Vocabulary
+from diffagent.agent.engines.transformers_engine import TransformersEngine
+from diffagent.data.attributes import Attributes
+from diffagent.data.errors import BadInput
+from diffagent.data.records import Card
+from diffagent.training.dialogues import tokenise
+from diffagent.training.plain_requests import Asked, Graded, choices, read_requests, readings
+
+SLOTS = {"medium": None, "natural": "photo", "people": "none", "english": None}
+
+
+def card(number: int) -> Card:
+    read = Attributes.parse({"role": "general", "media": ["photo"], "subjects": [f"subject {number}"]})
+    air = f"urn:air:sd1:checkpoint:civitai:{number}@{number}"
+    return Card(
+        name=f"Model {'ABCDEFGHIJ'[number]}", type="Checkpoint", base_model="SD 1.5", air=air, attributes=read
+    )
+
+
+CARDS = {one.air: one for one in map(card, range(9))}
+AIRS = tuple(CARDS)
+
+
+def asked(prompt: str, *grades: int, special: Any = "none", **slots: Any) -> Asked:
+    graded = tuple(Graded(air, grade) for air, grade in zip(AIRS, grades, strict=False))
+    return Asked("r0.0", prompt, "plain", {**SLOTS, **slots}, special, graded)
+
+
+FOX = asked("a fox at night", 3, 2, 0)
+SPRITE = asked("pixel art Zorblax", 0, 1, special="character", medium="pixel art", natural="pixel art")
+HARBOUR = asked("un porto", *[3, 2, 2, 1, 0, 0, 0, 0, 0], natural="any", people="men", english="a harbour")
+
+
+def told(requests: list[Asked], seed: int = 0) -> list[Any]:
+    return list(choices(requests, CARDS, np.random.default_rng(seed)))
+
+
+def row(**fields: Any) -> str:
+    whole = {"id": "r0.0", "prompt": "a fox", "kind": "plain", "slots": SLOTS, "special": "none"}
+    return json.dumps({**whole, "candidates": [{"air": AIRS[0], "grade": 3}], **fields}) + "\n"
+
+
+def test_a_file_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "requests.jsonl"
+    path.write_text(row() + row(candidates=[{"air": "x", "grade": 1, "base_checkpoint": AIRS[1]}]))
+    first, second = read_requests(path)
+    assert first == replace(asked("a fox", 3), slots=SLOTS)
+    assert second.candidates == (Graded("x", 1, AIRS[1]),)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("{", "JSONDecodeError"),
+        ("[]", "TypeError"),
+        ('{"id": "r1"}', "KeyError 'candidates'"),
+        (row(candidates=[{"air": "x"}]), "KeyError 'grade'"),
+        (row(candidates=[{"air": "x", "grade": -1}]), "grades are 0 to 3, not -1"),
+    ],
+)
+def test_a_line_that_is_no_request_is_named(tmp_path: Path, line: str, says: str) -> None:
+    path = tmp_path / "requests.jsonl"
+    path.write_text(row() + line)
+    with pytest.raises(BadInput, match=f"line 2 of .* is no request: .*{says}"):
+        read_requests(path)
+
+
+def test_splits_hang_on_the_words_alone() -> None:
+    prompts = ("a fox", "a lamp", "a red door")
+    assert [asked(prompt).split for prompt in prompts] == ["train", "train", "align"]
+    assert asked("a fox at night", 3).split == replace(FOX, kind="chat", special="style").split
+    counts = Counter(asked(f"a fox and {n} hares").split for n in range(2000))
+    assert counts["test"] == pytest.approx(200, abs=30)
+    assert counts["align"] == pytest.approx(200, abs=30)
+    assert counts.total() == 2000
+
+
+def test_the_requests_that_ship_are_whole() -> None:
+    requests = read_requests()
+    assert len({one.prompt for one in requests}) == len({one.id for one in requests}) == len(requests)
+    shares = {name: n / len(requests) for name, n in Counter(one.split for one in requests).items()}
+    assert shares == pytest.approx({"train": 0.8, "align": 0.1, "test": 0.1}, abs=0.02)
+
+
+def test_readings_are_what_was_read() -> None:
+    lines = [one.answer for one in readings([FOX, SPRITE, HARBOUR])]
+    assert lines == [
+        "photo; people: none; special: none",
+        "pixel art; people: none; special: character",
+        "digital painting; people: men; special: none",  # what any medium serves
+    ]
+    (one,) = readings([SPRITE])
+    assert (one.form, one.prompt.user, one.targets) == ("reading", "Prompt: pixel art Zorblax", ())
+    assert one.grammar.parse(one.answer)["special"] == "character"
+
+
+def test_a_reading_keeps_what_the_rules_see() -> None:
+    tags = asked("fox, night, snow, dark, moon, <lora:Old Sprites:1>", 3, medium="ink", natural="ink").reading
+    assert (tags.pasted, tags.marked, tags.named) == (True, ("Old Sprites",), ("ink",))
+    assert HARBOUR.reading.words == ("a", "harbour")  # a catalog is matched in English
+
+
+def test_a_choice_shares_its_target_by_grade() -> None:
+    for seed in range(8):
+        (one,) = told([FOX], seed)
+        names = [line[2:9] for line in one.prompt.user.split("\n")]
+        assert sorted(names) == ["Model A", "Model B", "Model C"]
+        shares = dict(zip(names, one.targets, strict=True))
+        assert shares == pytest.approx({"Model A": 1 / 1.25, "Model B": 0.25 / 1.25, "Model C": 0})
+        assert one.answer == "ABC"[names.index("Model A")]
+        assert one.prompt.earlier == (("Prompt: a fox at night", "photo; people: none; special: none"),)
+
+
+def test_no_place_is_a_hint() -> None:
+    assert {one.answer for seed in range(30) for one in told([FOX], seed)} == {"A", "B", "C"}
+
+
+def test_at_most_so_many_are_shown_the_better_half_among_them() -> None:
+    for seed in range(8):
+        (one,) = told([HARBOUR], seed)
+        lines = one.prompt.user.split("\n")
+        assert len(lines) == len(one.targets) == SHOWN == 6
+        assert sum(one.targets) == pytest.approx(1)
+        assert {"Model A", "Model B", "Model C"} <= {line[2:9] for line in lines}
+    assert (
+        len({line[2:9] for seed in range(9) for line in told([HARBOUR], seed)[0].prompt.user.split("\n")})
+        == 9
+    )
+
+
+def test_a_fifth_stand_behind_the_rules_reading() -> None:
+    lines = Counter(one.prompt.earlier[0][1] for seed in range(10) for one in told([SPRITE_WELL] * 20, seed))
+    right = lines["pixel art; people: none; special: character"]
+    assert lines.total() == right + lines["pixel art; people: none; special: none"] == 200
+    assert 140 <= right <= 180
+
+
+SPRITE_WELL = replace(SPRITE, candidates=FOX.candidates)
+
+
+def test_a_request_without_an_acceptable_candidate_makes_no_choice() -> None:
+    assert told([SPRITE]) == []
+    assert told([asked("a fox", 3)]) == []  # one alone is no choice
+    unknown = tuple(replace(one, air=f"{one.air}9") for one in FOX.candidates)
+    assert told([replace(FOX, candidates=unknown)]) == []
+
+
+def test_both_become_tokens(tiny: TransformersEngine) -> None:
+    vocabulary = Vocabulary(tiny.chat)
+    (one,) = told([FOX])
+    made = tokenise(one, tiny.chat, vocabulary)
+    assert made.targets == list(one.targets)
+    assert made.ids[made.answer_at :] == [*tiny.chat.encode(one.answer), vocabulary.end]
+    (read,) = readings([FOX])
+    made = tokenise(read, tiny.chat, vocabulary)
+    assert tiny.chat.decode(made.ids[made.answer_at : -1]) == read.answer
+    assert made.targets == []

@@ -1,0 +1,81 @@
+"""The suitability is fitted: what is good comes first, and is measured so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import pytest
+from stand_ins import plain_suitability
+
+from diffagent.agent.agent import Agent
+from diffagent.agent.suitability import FEATURES
+from diffagent.training.plain_requests import Asked
+from diffagent.training.plain_requests import Graded as GradedCandidate
+from diffagent.training.suiting import Graded, fit, gather, measure
+
+PIXELS, OIL, UNKNOWN = (f"urn:air:sd1:checkpoint:civitai:{n}@{n + 1}" for n in (11, 22, 66))
+
+
+def quiet(items: Iterable[Any], label: str) -> Iterable[Any]:
+    return items
+
+
+def graded(*pairs: tuple[float, int], split: str = "train", feature: str = "kin") -> Graded:
+    """Candidates by one feature and their grade."""
+    table = np.zeros((len(pairs), len(FEATURES)))
+    table[:, FEATURES.index(feature)] = [value for value, _ in pairs]
+    return Graded(table, np.array([grade for _, grade in pairs]), split)
+
+
+def test_the_good_come_first_where_a_feature_tells_them() -> None:
+    rng = np.random.default_rng(0)
+    rows = []
+    for n in range(64):
+        values = rng.normal(size=3 + n % 3)  # of different lengths
+        good = int(values.argmax())
+        rows.append(graded(*((x, 3 if i == good else 0) for i, x in enumerate(values))))
+    model = fit(rows, hidden=2, epochs=30)
+    assert measure(model, rows)["good"] > 0.95
+    assert model(graded((-1, 0), (1, 3)).features).argmax() == 1
+    again = fit(rows, hidden=2, epochs=30)
+    np.testing.assert_array_equal(again.linear, model.linear)  # the seed decides
+
+
+def test_grades_are_ordered() -> None:
+    rows = [graded((0, 0), (1, 1), (2, 2), (3, 3)) for _ in range(8)]
+    logits = fit(rows, hidden=2, epochs=40)(rows[0].features)
+    assert list(np.argsort(logits)) == [0, 1, 2, 3]
+
+
+def test_shares_by_hand() -> None:
+    rows = [
+        graded((1, 3), (0, 0)),  # good first
+        graded((1, 2), (0, 3)),  # acceptable before good
+        graded((1, 1), (0, 2)),  # weak
+        graded((1, 0), (0, 3), (0.5, 3)),  # wrong
+    ]
+    assert measure(plain_suitability(kin=1.0), rows) == {
+        "n": 4,
+        "good": 0.25,
+        "acceptable": 0.5,
+        "wrong": 0.25,
+        "good_listed": 0.75,
+    }
+
+
+def test_a_request_counts_under_both_readings(make_reader: Callable[..., Agent]) -> None:
+    slots = {"medium": None, "natural": "oil painting", "people": "none", "english": "a harbour"}
+    candidates = (GradedCandidate(OIL, 3), GradedCandidate(UNKNOWN, 2), GradedCandidate(PIXELS, 0))
+    asked = Asked("r1", "un porto", "language", slots, "none", candidates)
+    lost = Asked("r2", "a lamp", "plain", {**slots, "english": None}, "none", candidates[1:2])
+    read, ruled = gather(make_reader().prefilter, [asked, lost], quiet)
+    assert (read.split, read.kind) == (asked.split, "language")
+    for row in (read, ruled):
+        assert row.features.shape == (2, len(FEATURES))
+        assert row.grades.tolist() == [3, 0]
+    kin = FEATURES.index("kin")
+    assert read.features[:, kin].tolist() == [1, 0]
+    assert ruled.features[:, kin].tolist() == [0, 0]  # rules take it for a photo
+    assert read.features[0, FEATURES.index("subject")] == pytest.approx(1)  # harbour, in English
