@@ -67,7 +67,8 @@ class Agent:
         self.catalog = catalog
         self.prefilter = prefilter
         self.engine = engine
-        self.fusion = fusion
+        trust: Mapping[str, Any] = getattr(engine, "trust", {})  # of a model that nothing was fitted for
+        self.fusion = replace(fusion, **trust)
         self.eligible = Eligible(prefilter)
 
     @cached_property
@@ -95,7 +96,8 @@ class Agent:
     ) -> Self:
         """The embedded default, or a catalog file, language model and engine of your own.
 
-        ``engine`` is ``transformers``, ``vllm`` or the URL of a ``vllm serve``; ``concurrent`` says that many
+        ``engine`` is ``transformers``, ``vllm`` or the URL of a ``vllm serve`` or of any server of OpenAI's
+        chat completions, of which ``llm`` names the model; ``concurrent`` says that many
         threads will ask at once.
 
         The first use fetches the default weights (about 190 MB) into the cache, with a progress bar.
@@ -247,8 +249,8 @@ class Agent:
         return read_installed(request.target, request.target_url, self.catalog)
 
     def reading_turn(self, pending: Pending) -> Writing | None:
-        """What the language model is asked about the request, with the rules' reading as the draft; None where
-        nothing hangs on it."""
+        """What the language model is asked about the request, with the rules' reading as the draft; None
+        where nothing hangs on it."""
         if not pending.is_open or not self.fusion.read:
             return None
         legal = pending.reading.grammar(self.fusion.read)
