@@ -67,7 +67,8 @@ class Agent:
         self.catalog = catalog
         self.prefilter = prefilter
         self.engine = engine
-        self.fusion = fusion
+        trust: Mapping[str, Any] = getattr(engine, "trust", {})  # of a model that nothing was fitted for
+        self.fusion = replace(fusion, **trust)
         self.eligible = Eligible(prefilter)
 
     @cached_property
@@ -95,7 +96,8 @@ class Agent:
     ) -> Self:
         """The embedded default, or a catalog file, language model and engine of your own.
 
-        ``engine`` is ``transformers``, ``vllm`` or the URL of a ``vllm serve``; ``concurrent`` says that many
+        ``engine`` is ``transformers``, ``vllm`` or the URL of a ``vllm serve`` or of any server of OpenAI's
+        chat completions, of which ``llm`` names the model; ``concurrent`` says that many
         threads will ask at once.
 
         The first use fetches the default weights (about 190 MB) into the cache, with a progress bar.
@@ -223,7 +225,7 @@ class Agent:
             if self.shelf.is_read and seen is None and (allow & self.shelf.choosable).any():
                 columns, ranked = self.prefilter.matched(wished.prompt, wished.negative_prompt)
                 matches = Matches(allow & self.shelf.choosable, columns, ranked)
-                candidates = self._suited(read, matches, request.k)
+                candidates = [] if self.fusion.read else self._suited(read, matches, request.k)
             else:
                 requirement = self.prefilter.require(wished.prompt, wished.negative_prompt)
                 evidence = None if seen is None else self._evidence(seen)
@@ -258,10 +260,10 @@ class Agent:
     def considered(self, pending: Pending, line: str) -> Pending:
         """A request with the language model's reading and the candidates by it."""
         read = pending.reading.revised(line)
-        if read != pending.reading and pending.matches is not None:
-            candidates = self._suited(read, pending.matches, pending.request.k)
-            return replace(pending, reading=read, candidates=tuple(candidates), line=line)
-        return replace(pending, reading=read, line=line)
+        if pending.matches is None:
+            return replace(pending, reading=read, line=line)
+        candidates = self._suited(read, pending.matches, pending.request.k)
+        return replace(pending, reading=read, candidates=tuple(candidates), line=line)
 
     def choice_turn(self, pending: Pending) -> Choice | None:
         """Among what the language model is asked to choose; None where nothing is open."""

@@ -14,29 +14,21 @@ more for each place at which the draft proves wrong. The server batches what arr
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from diffagent.agent.engines import Choice, Prompt, Writing, decode
 from diffagent.agent.engines.chat import Chat
+from diffagent.agent.engines.remote import Remote
 from diffagent.agent.grammar import Grammar
 from diffagent.data.errors import EngineError, EngineGone
-from diffagent.data.retries import Transient, retry_after, tries
 
 if TYPE_CHECKING:
-    import httpx
     import numpy as np
     from numpy.typing import NDArray
 
-T = TypeVar("T")
-KEY = "OPENAI_API_KEY"
-ATTEMPTS = 5
-LONGEST_WAIT = 120.0
-"""Seconds; a server that asks for more is left for another time."""
 MOST_IDS = 128
 """How many tokens' log-probabilities vLLM gives at once."""
 Read = tuple[list[int], list[int]]
@@ -49,56 +41,26 @@ class EndpointEngine:
     ``digest`` is that of the weights that the tokenizer was read with; what the server holds it does not say.
     """
 
-    batch_size = 64
     translates = False
     """Whether the model that is served may be asked to translate a prompt: a larger one than the default."""
 
-    def __init__(
-        self,
-        url: str,
-        chat: Chat,
-        digest: str,
-        *,
-        key: str | None = None,
-        backoff: float = 0.5,
-        timeout: float = 120.0,
-        transport: httpx.BaseTransport | None = None,
-    ) -> None:
-        """
-        Args:
-            url: with or without ``/v1``.
-            key: sent as a bearer token, over https or to this machine only.
-            backoff: the first wait after a fault, in seconds.
-            timeout: seconds that an answer may take.
-
-        Raises:
-            BadInput: a bad URL or key. EngineGone: no such server, or it serves no model.
-        """
-        import httpx
-
-        from diffagent.agent.executors.wire import base_url, secret
-
-        base = base_url(url)
-        self.url = base if base.endswith("/v1") else f"{base}/v1"
-        self.digest, self.chat, self.backoff = digest, chat, backoff
-        kept = secret(KEY, base, key)
-        self._http = httpx.Client(
-            headers={"User-Agent": "diffagent", **({"Authorization": f"Bearer {kept}"} if kept else {})},
-            timeout=httpx.Timeout(timeout, connect=min(15.0, timeout)),
-            limits=httpx.Limits(max_connections=self.batch_size),
-            transport=transport,
-        )
-        self._pool = ThreadPoolExecutor(self.batch_size, thread_name_prefix="endpoint")
+    def __init__(self, remote: Remote, chat: Chat, digest: str) -> None:
+        self.remote, self.chat, self.digest = remote, chat, digest
+        self.batch_size = remote.concurrency
 
     @classmethod
-    def load(cls, url: str, llm: str | None = None) -> EndpointEngine:
-        """``llm``: the model that is served, by folder or name; here only its tokenizer is used."""
+    def load(cls, remote: Remote, llm: str | None = None) -> EndpointEngine:
+        """``llm``: the model that is served, by folder or name; here only its tokenizer is used.
+
+        Raises:
+            EngineGone: no such server, or it serves no model.
+        """
         from diffagent.agent.engines.merged import merged
 
         weights = merged(llm)
-        engine = cls(url, Chat(weights.path), weights.digest, key=os.environ.get(KEY))
+        engine = cls(remote, Chat(weights.path), weights.digest)
         engine.translates = llm is not None
-        _ = engine.model
+        _ = remote.model
         return engine
 
     def choose(self, prompt: Prompt, options: Sequence[str], draft: str = "") -> list[float]:
@@ -117,11 +79,11 @@ class EndpointEngine:
 
     def choose_many(self, choices: Sequence[Choice]) -> list[list[float] | EngineError]:
         """:meth:`choose` of each, sent together."""
-        return self._all([lambda one=one: self.choose(one.prompt, one.options) for one in choices])  # type: ignore[misc]
+        return self.remote.all([lambda one=one: self.choose(one.prompt, one.options) for one in choices])  # type: ignore[misc]
 
     def write_many(self, writings: Sequence[Writing]) -> list[str | EngineError]:
         """:meth:`write` of each, sent together."""
-        return self._all(
+        return self.remote.all(
             [lambda one=one: self.write(one.prompt, one.grammar, one.draft) for one in writings]  # type: ignore[misc]
         )
 
@@ -140,34 +102,8 @@ class EndpointEngine:
         ]
 
     @cached_property
-    def model(self) -> str:
-        """The name under which the server lists its first model."""
-        listed = self._ask("GET", "/models", None)
-        try:
-            return str(listed["data"][0]["id"])
-        except (KeyError, IndexError, TypeError):
-            raise EngineGone(f"{self.url}/models lists no model: start one with vllm serve FOLDER") from None
-
-    @cached_property
     def _vocabulary(self) -> decode.Vocabulary:
         return decode.Vocabulary(self.chat)
-
-    def _all(self, asks: Sequence[Callable[[], T]]) -> list[T | EngineError]:
-        """What each gives or the error that belongs to it; an error of the server is raised."""
-        futures = [self._pool.submit(ask) for ask in asks]
-        found: list[T | EngineError] = []
-        try:
-            for future in futures:
-                try:
-                    found.append(future.result())
-                except EngineGone:
-                    raise
-                except EngineError as error:
-                    found.append(error)
-        finally:
-            for future in futures:
-                future.cancel()
-        return found
 
     def _read(self, reads: Sequence[Read]) -> list[NDArray[np.float32]]:
         """Log-probabilities of the tokens of each, over the whole vocabulary."""
@@ -189,64 +125,29 @@ class EndpointEngine:
                     found[piece.place] += [given[f"token_id:{token}"] for token in piece.tokens]
                 except (KeyError, IndexError, TypeError):
                     raise EngineGone(
-                        f"{self.url} gives no log-probabilities of named tokens (logprob_token_ids): it has "
-                        "to be a vllm serve of 0.32 or later"
+                        f"{self.remote.url} gives no log-probabilities of named tokens (logprob_token_ids): "
+                        "it has to be a vllm serve of 0.32 or later"
                     ) from None
         return [np.array(row, dtype=np.float32) for row in found]
 
     def _complete(self, prompts: Sequence[Sequence[int]], body: dict[str, Any]) -> list[Any]:
         """The server's completions of token ids, in order."""
-        asked = {"model": self.model, "prompt": [list(ids) for ids in prompts], "temperature": 0, **body}
-        answer = self._ask("POST", "/completions", asked)
+        asked = {
+            "model": self.remote.model,
+            "prompt": [list(ids) for ids in prompts],
+            "temperature": 0,
+            **body,
+        }
+        answer = self.remote.ask("POST", "/completions", asked)
         try:
             choices = sorted(answer["choices"], key=lambda choice: choice["index"])
         except (KeyError, TypeError):
             choices = []
         if len(choices) != len(prompts):
             raise EngineError(
-                f"{self.url} answered {len(choices)} of {len(prompts)} completions: see its log"
+                f"{self.remote.url} answered {len(choices)} of {len(prompts)} completions: see its log"
             )
         return choices
-
-    def _ask(self, method: str, path: str, body: object) -> Any:
-        try:
-            for attempt in tries(ATTEMPTS, self.backoff, 30 * self.backoff):
-                with attempt:
-                    return self._once(method, path, body)
-        except Transient as error:
-            raise EngineGone(
-                f"{self.url}: {error}, {ATTEMPTS} times: is the server up? Run again to go on"
-            ) from None
-        raise AssertionError("stamina either returns or raises")
-
-    def _once(self, method: str, path: str, body: object) -> Any:
-        """One request; completions are the same however often they are asked, so every fault may be."""
-        import httpx
-
-        from diffagent.agent.executors.wire import words
-
-        try:
-            response = self._http.request(method, self.url + path, json=body)
-        except httpx.RequestError as error:
-            raise Transient(f"{type(error).__name__} {error}".strip()) from None
-        status = response.status_code
-        if status in (401, 403):
-            raise EngineGone(f"{self.url}: HTTP {status}: set {KEY} to a key that the server takes")
-        if status == 404:
-            raise EngineGone(f"{self.url}{path}: HTTP 404: there is no such server or model: check --engine")
-        if status in (408, 409, 425, 429) or status >= 500:
-            after = retry_after(response.headers)
-            if after is not None and after > LONGEST_WAIT:
-                raise EngineGone(
-                    f"{self.url}: HTTP {status}, to be asked again in {after:.0f} s: run again then"
-                )
-            raise Transient(f"HTTP {status}", after)
-        if status != 200:
-            raise EngineError(f"{self.url}: HTTP {status}: {words(response.text)}")
-        try:
-            return response.json()
-        except ValueError:
-            raise Transient("an answer that is no JSON") from None
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,9 @@ from stand_ins import RuleEngine
 
 from diffagent.agent.agent import Agent
 from diffagent.agent.engines import BatchEngine, Choice, Prompt, Writing
-from diffagent.agent.engines.endpoint import ATTEMPTS, EndpointEngine
+from diffagent.agent.engines.endpoint import EndpointEngine
 from diffagent.agent.engines.loading import load_engine
+from diffagent.agent.engines.remote import ATTEMPTS, Remote
 from diffagent.agent.engines.transformers_engine import TransformersEngine
 from diffagent.agent.fusion import Fusion
 from diffagent.agent.grammar import Grammar, Slot
@@ -53,7 +54,7 @@ class Server:
     def connect(self, url: str = "https://llm.invalid", **options: Any) -> EndpointEngine:
         transport = httpx.MockTransport(self.answer)
         chat, digest = self.model.chat, self.model.digest
-        return EndpointEngine(url, chat, digest, backoff=0.001, transport=transport, **options)
+        return EndpointEngine(Remote(url, backoff=0.001, transport=transport, **options), chat, digest)
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         self.seen.append(request)
@@ -214,7 +215,7 @@ def test_the_key_travels_in_the_header_alone(server: Server) -> None:
 
 
 def test_a_server_that_is_not_there(monkeypatch: pytest.MonkeyPatch, tiny_folder: Any) -> None:
-    monkeypatch.setattr("diffagent.agent.engines.endpoint.ATTEMPTS", 1)
+    monkeypatch.setattr("diffagent.agent.engines.remote.ATTEMPTS", 1)
     with pytest.raises(EngineGone, match="is the server up"):
         load_engine("http://127.0.0.1:9", str(tiny_folder))
     with pytest.raises(BadInput, match="transformers, vllm and a server's URL"):
