@@ -49,22 +49,40 @@ def prefilter(raw: Path, out: Path) -> None:
 @train.command()
 @click.option("--requests", type=_FILE, help="Graded requests; default: those that ship.")
 @click.option("-o", "out", required=True, type=_FILE, metavar="SUITABILITY.npz")
+@click.option("--no-llm", is_flag=True, help="By the rules' readings: the system without a language model.")
+@click.option("--weight", default=5.0, show_default=True, help="Of the language model's word in a reading.")
 @_CATALOG
-def suitability(requests: Path | None, out: Path, catalog: str | None) -> None:
-    """Fit how well models suit requests on graded candidates of plain requests (about five minutes)."""
+@_ENGINE
+@_LLM
+def suitability(
+    requests: Path | None,
+    out: Path,
+    no_llm: bool,
+    weight: float,
+    catalog: str | None,
+    engine: str,
+    llm: str | None,
+) -> None:
+    """Fit how well models suit requests on graded candidates of plain requests (about ten minutes)."""
+    from diffagent.agent.engines.loading import load_engine
     from diffagent.agent.prefilter import Prefilter
+    from diffagent.agent.reading import Reading
     from diffagent.data.catalog import Catalog, default_catalog
     from diffagent.data.text_encoder import TextEncoder
     from diffagent.training.plain_requests import read_requests
-    from diffagent.training.suiting import fit, gather, measure
+    from diffagent.training.suiting import fit, gather, measure, model_reader
 
     opened = Catalog.open(Path(catalog) if catalog else default_catalog())
-    rows = gather(Prefilter.of(opened, TextEncoder.load()), read_requests(requests), _progress)
+    read = Reading.of if no_llm else model_reader(load_engine(engine, llm), weight)
+    rows = gather(Prefilter.of(opened, TextEncoder.load()), read_requests(requests), _progress, read)
     found = fit([row for row in rows if row.split == "train"])
     found.save(out)
     held_out = [row for row in rows if row.split == "test"]
-    by_reading = {"given": held_out[::2], "rules": held_out[1::2]}
-    click.echo(json.dumps({name: measure(found, part) for name, part in by_reading.items()}))
+    parts = {
+        name: [row for row in held_out if row.given == given]
+        for name, given in (("given", True), ("served", False))
+    }
+    click.echo(json.dumps({name: measure(found, part) for name, part in parts.items()}))
 
 
 @train.command("weights")

@@ -1,8 +1,9 @@
 """Fitting the suitability of models to requests, on graded candidates (listwise).
 
 The loss of a request is the cross entropy between its candidates' worth (:data:`WORTH`, normalised) and the
-softmax of their logits. Each request counts twice, with the strong model's reading and with the rules': the
-weights must not lean on a reading that is better than the one in serving.
+softmax of their logits. Each request counts twice, with the strong model's reading and with that of serving
+(the language model's, or the rules' where the system without it is fitted): the weights must not lean on a
+reading that is better than the one in serving.
 """
 
 from __future__ import annotations
@@ -13,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from diffagent.agent import reading
 from diffagent.agent.choosing import Shelf
 from diffagent.agent.reading import Reading
 from diffagent.agent.suitability import FEATURES, Facts, Floats, Suitability, features
 from diffagent.training.plain_requests import WORTH, Asked
 
 if TYPE_CHECKING:
+    from diffagent.agent.engines import Engine
     from diffagent.agent.prefilter import Prefilter
 
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
@@ -26,16 +29,34 @@ Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 
 @dataclass(frozen=True)
 class Graded:
-    """The graded candidates of a request under one reading: ``features`` [n, F], ``grades`` [n]."""
+    """The graded candidates of a request under one reading: ``features`` [n, F], ``grades`` [n]; ``given``
+    where the strong model read it."""
 
     features: Floats
     grades: np.ndarray[Any, np.dtype[np.int64]]
     split: str
     kind: str = ""
+    given: bool = False
 
 
-def gather(prefilter: Prefilter, requests: Sequence[Asked], progress: Progress) -> list[Graded]:
-    """Two of each request whose candidates are of the catalog."""
+def model_reader(engine: Engine, weight: float) -> Callable[[str], Reading]:
+    """Prompt → the language model's reading, as in serving."""
+
+    def read(prompt: str) -> Reading:
+        draft = Reading.of(prompt)
+        line = engine.write(reading.question(prompt), draft.grammar(weight), draft.line)
+        return draft.revised(line)
+
+    return read
+
+
+def gather(
+    prefilter: Prefilter,
+    requests: Sequence[Asked],
+    progress: Progress,
+    read: Callable[[str], Reading] = Reading.of,
+) -> list[Graded]:
+    """Two of each request whose candidates are of the catalog: by the strong reading and by ``read``."""
     shelf = Shelf(prefilter.cards)
     facts = Facts(shelf)
     places = {card.air: number for number, card in enumerate(prefilter.cards)}
@@ -47,13 +68,13 @@ def gather(prefilter: Prefilter, requests: Sequence[Asked], progress: Progress) 
             continue
         grades = np.array([one.grade for one in asked.candidates if one.air in places])
         found, ranked = prefilter.matched(prompt)
-        for reading in (asked.reading, Reading.of(prompt)):
-            table = features(facts, reading, shelf.lora_scores(reading), found, ranked)
-            rows.append(Graded(table[at], grades, asked.split, asked.kind))
+        for by, given in ((asked.reading, True), (read(prompt), False)):
+            table = features(facts, by, shelf.lora_scores(by), found, ranked)
+            rows.append(Graded(table[at], grades, asked.split, asked.kind, given))
     return rows
 
 
-def fit(rows: Sequence[Graded], hidden: int = 12, epochs: int = 60, seed: int = 0) -> Suitability:
+def fit(rows: Sequence[Graded], hidden: int = 24, epochs: int = 60, seed: int = 0) -> Suitability:
     """The weights of least loss on the rows (Adam, weight decay, batches of 64 requests)."""
     import torch
 
