@@ -1,11 +1,11 @@
-"""Choosing as a person would: a request's medium and names against what each model is for.
+"""Which LoRAs a request names, and which checkpoint and second LoRA go with one.
 
-    reading (medium, people, names) → a checkpoint whose medium and breadth fit → a LoRA only where its style,
-    character or object is named → candidates, best first
+    reading (medium, people, names) → evidence that a LoRA's style, character or object is named
+    LoRA, reading → the checkpoint that carries it; the style of a character
 
-In: a prompt and the M cards of a catalog with attributes (:mod:`diffagent.data.attributes`). Out: scores of
-the models that may answer. A name that is no ordinary English word ("pikachu") counts more than any other
-evidence; an ordinary one ("fox", "night") is evidence of a LoRA only within a whole phrase of its subjects.
+In: a reading and the M cards of a catalog with attributes (:mod:`diffagent.data.attributes`). A name that is
+no ordinary English word ("pikachu") counts more than any other evidence; an ordinary one ("fox", "night") is
+evidence of a LoRA only within a whole phrase of its subjects.
 """
 
 from __future__ import annotations
@@ -36,14 +36,12 @@ _DRAWN = ("anime", "manga", "chibi")
 _USES = frozenset(("poster", "illustration", "icon", "map", "photo", "drawing", "anime", "cartoon", "comic"))
 """Words for a medium that alone ask for no special look of it."""
 
-GATE = 1.7
-"""The least evidence for which a LoRA answers."""
+STYLED = 1.7
+"""The least evidence that a request names the style of a LoRA."""
 NAMED = 3.0
 """The least evidence that a request names a character."""
 NEAREST = 8
 """LoRAs that are considered for their likeness alone."""
-SHARPNESS = 4.0
-"""Nats a point of score."""
 
 
 @dataclass(frozen=True)
@@ -262,24 +260,11 @@ class Shelf:
         near[np.argsort(-alike)[:NEAREST]] = True
         return (evidence > 0) | near | self.marked(reading)
 
-    def scores(self, reading: Reading) -> Floats:
-        """Logits of the entries as answers to a request: [M], −inf where an entry may not answer.
-
-        A LoRA answers only above :data:`GATE`, and then before every checkpoint.
-        """
-        checkpoints = self.checkpoint_scores(reading)
-        best = checkpoints[self.choosable].max(initial=0.0)
-        loras = self.lora_scores(reading)
-        logits = np.where(loras >= GATE, best + loras, np.where(loras > 0, best - 2.0 + loras, -np.inf))
-        logits = np.where(np.isfinite(checkpoints), checkpoints, logits)
-        answers: Floats = SHARPNESS * np.where(self.choosable, logits, -np.inf)
-        return answers
-
     def companion(self, card: Card, reading: Reading, allow: npt.NDArray[np.bool_]) -> Card | None:
         """The second LoRA that a request names beside the first, of those allowed [M]: the style of a
         character, or the character in a style; None where it names none."""
         role = card.attributes.role if card.type == "LoRA" and card.attributes else ""
-        wanted, least = {"character": ("style", GATE), "style": ("character", NAMED)}.get(role, ("", 0.0))
+        wanted, least = {"character": ("style", STYLED), "style": ("character", NAMED)}.get(role, ("", 0.0))
         if not wanted or (wanted == "style" and not reading.named):
             return None
         evidence = self.lora_scores(reading)

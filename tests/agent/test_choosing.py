@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from diffagent.agent.choosing import GATE, Shelf
+from diffagent.agent.choosing import Shelf
 from diffagent.agent.reading import Reading, is_pasted
 from diffagent.agent.words import stem
 from diffagent.data.attributes import Attributes
@@ -51,30 +51,72 @@ def shelf() -> Shelf:
     return Shelf(CARDS)
 
 
-def chosen(shelf: Shelf, prompt: str) -> str:
-    return CARDS[int(np.argmax(shelf.scores(Reading.of(prompt))))].name
-
-
 @pytest.mark.parametrize(
     ("prompt", "name"),
     [
-        ("a fox at night", "Plain Camera"),  # ordinary words name no LoRA
         ("two mugs of tea on a desk", "Plain Camera"),
         ("an old woman feeding sparrows", "Plain Camera"),
         ("a wizard in a library", "Brushes"),
         ("masterpiece, best quality, 1girl, umbrella", "Flat Anime"),
         ("tiny ramen shop, pixel art", "Sprites"),
-        ("a village in watercolor", "Washes"),
-        ("Zorblax reading a book", "Zorblax"),
+        ("a village in watercolor", "Brushes"),
     ],
 )
-def test_what_a_person_would_choose(shelf: Shelf, prompt: str, name: str) -> None:
-    assert chosen(shelf, prompt) == name
+def test_the_checkpoint_that_a_person_would_choose(shelf: Shelf, prompt: str, name: str) -> None:
+    scores = shelf.checkpoint_scores(Reading.of(prompt))
+    assert CARDS[int(np.argmax(scores))].name == name
+    assert not np.isfinite(scores[5:]).any()  # LoRAs
+
+
+@pytest.mark.parametrize(
+    ("prompt", "name", "least"),
+    [
+        ("Zorblax reading a book", "Zorblax", 3.0),
+        ("a village in watercolor", "Washes", 1.7),
+        ("wshs, a village", "Washes", 1.7),
+    ],
+)
+def test_a_lora_is_named_by_what_it_draws(shelf: Shelf, prompt: str, name: str, least: float) -> None:
+    evidence = shelf.lora_scores(Reading.of(prompt))
+    assert CARDS[int(np.argmax(evidence))].name == name
+    assert evidence.max() > least
+
+
+def test_ordinary_words_name_no_lora(shelf: Shelf) -> None:
+    assert shelf.is_ordinary("fox")
+    assert not shelf.is_ordinary("zorblax")
+    assert not shelf.lora_scores(Reading.of("a fox at night")).any()
 
 
 def test_tools_and_real_persons_are_never_chosen(shelf: Shelf) -> None:
-    scores = shelf.scores(Reading.of("zorblax hands"))
-    assert not np.isfinite(scores[[8, 9]]).any()
+    assert shelf.choosable.tolist() == [True] * 8 + [False] * 2
+
+
+def test_loras_in_question_are_named_or_near_or_marked() -> None:
+    loras = [card(n, f"Thing {'abcdefghijkl'[n]}", "LoRA", role="object") for n in range(12)]
+    shelf = Shelf([card(20, "Plain Camera"), *loras])
+    evidence, similarity = np.zeros(13), np.array([9, *range(12, 0, -1)], float)
+    evidence[10] = 1.5
+    asked = shelf.in_question(Reading.of("a lamp, use the Thing l lora"), evidence, similarity)
+    assert asked.tolist() == [False] + [True] * 8 + [False, True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "first", "second"),
+    [
+        ("Zorblax at sea, watercolor", 5, "Washes"),
+        ("Zorblax at sea, watercolor", 7, "Zorblax"),
+        ("Zorblax at sea", 5, None),  # no style is named
+        ("a village in watercolor", 7, None),  # no character is
+        ("Zorblax at sea, watercolor", 2, None),  # a checkpoint has none
+    ],
+)
+def test_a_character_in_a_style_are_two_loras(
+    shelf: Shelf, prompt: str, first: int, second: str | None
+) -> None:
+    other = shelf.companion(CARDS[first], Reading.of(prompt), shelf.choosable)
+    assert (other and other.name) == second
+    assert shelf.companion(CARDS[first], Reading.of(prompt), np.zeros(10, bool)) is None
 
 
 def test_a_lora_runs_on_what_its_author_made_it_for(shelf: Shelf) -> None:
@@ -86,12 +128,6 @@ def test_a_lora_runs_on_what_its_author_made_it_for(shelf: Shelf) -> None:
     assert anime is not None
     assert anime.name == "Flat Anime"
     assert shelf.carrier(CARDS[5], reading, []) is None
-
-
-def test_names_are_told_from_ordinary_words_by_their_spelling(shelf: Shelf) -> None:
-    assert shelf.is_ordinary("fox")
-    assert not shelf.is_ordinary("zorblax")
-    assert shelf.lora_scores(Reading.of("a fox at night"))[6] < GATE
 
 
 @pytest.mark.parametrize(
