@@ -211,7 +211,8 @@ class Agent:
         if installed is not None:
             scope = replace(scope, installed=frozenset(installed.names), samplers=installed.samplers)
         seen = self.identify(request.images) if request.images else None
-        read = replace(Reading.of(wished.prompt), marked=reading.marked(request.prompt))  # no words to draw
+        marked = reading.marked(request.prompt)  # no words to draw
+        read = self.shelf.grounded(replace(Reading.of(wished.prompt), marked=marked))
         matches = None
         if request.model:
             candidates = [self._named(request, scope, notes)]
@@ -262,7 +263,7 @@ class Agent:
         read = pending.reading.revised(line)
         if pending.matches is None:
             return replace(pending, reading=read, line=line)
-        candidates = self._suited(read, pending.matches, pending.request.k)
+        candidates = self._suited(read, pending.matches, pending.request.k, pending.reading)
         return replace(pending, reading=read, candidates=tuple(candidates), line=line)
 
     def choice_turn(self, pending: Pending) -> Choice | None:
@@ -368,15 +369,16 @@ class Agent:
         is_narrow = bool(allow.any())
         return (allow if is_narrow else self.eligible.mask(scope)), is_narrow
 
-    def _suited(self, read: Reading, matches: Matches, k: int) -> list[Candidate]:
-        """The best k by the suitability of the allowed models to a reading."""
+    def _suited(
+        self, read: Reading, matches: Matches, k: int, draft: Reading | None = None
+    ) -> list[Candidate]:
+        """The best k by the allowed models' suitability to a reading, beside that to the rules' draft."""
+        readings = [read] if draft is None or draft == read else [read, draft]
+        tables = [features(self.facts, one, matches.columns, matches.ranked) for one in readings]
+        logits = self.suitability.among(tables)
         shelf = self.shelf
-        evidence = shelf.lora_scores(read)
-        table = features(self.facts, read, evidence, matches.columns, matches.ranked)
-        logits = self.suitability(table)
-        allow = matches.allow & (
-            ~self.facts.is_lora | shelf.in_question(read, evidence, matches.columns[:, 0])
-        )
+        named = [shelf.in_question(one, shelf.lora_scores(one), matches.columns[:, 0]) for one in readings]
+        allow = matches.allow & (~self.facts.is_lora | np.any(named, axis=0))
         return best_candidates(self.prefilter.cards, logits, allow if allow.any() else matches.allow, k)
 
     @cached_property

@@ -14,9 +14,9 @@ import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -54,13 +54,29 @@ class Phrase:
     core: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Heard:
+    """What of the M entries' phrases a request holds: ``evidence`` that a LoRA's thing is named; ``rare``
+    where by a name that is no ordinary word; the best ``overlap`` 0…1 of a phrase, by idf, and its ``weight`` in
+    nats. Arrays [M]."""
+
+    evidence: Floats
+    rare: npt.NDArray[np.bool_]
+    overlap: Floats
+    weight: Floats
+
+    @classmethod
+    def nothing(cls, count: int) -> Self:
+        return cls(np.zeros(count), np.zeros(count, bool), np.zeros(count), np.zeros(count))
+
+
 class Shelf:
     """The M cards of a catalog, arranged by what they are for."""
 
     def __init__(self, cards: Sequence[Card]) -> None:
         self.cards = cards
         self.attributes = [card.attributes for card in cards]
-        self._last: tuple[Reading | None, Floats] = (None, np.zeros(0))
+        self._last: tuple[Reading | None, Heard] = (None, Heard.nothing(0))
 
     @cached_property
     def is_read(self) -> bool:
@@ -123,10 +139,10 @@ class Shelf:
 
     @cached_property
     def _phrases(self) -> dict[str, list[Phrase]]:
-        """Word → the LoRAs' phrases that hold it."""
+        """Word → the phrases of LoRAs and special checkpoints that hold it."""
         index: dict[str, list[Phrase]] = defaultdict(list)
         for number, (card, purpose) in enumerate(zip(self.cards, self.attributes, strict=True)):
-            if card.type != "LoRA" or purpose is None:
+            if purpose is None or (card.type == "Checkpoint" and purpose.role == "general"):
                 continue
             texts = [*enumerate(purpose.subjects), *((-1, one) for one in purpose.needed)]
             for place, text in texts:
@@ -205,39 +221,73 @@ class Shelf:
         }
 
     def lora_scores(self, reading: Reading) -> Floats:
-        """Evidence that the request names what each LoRA draws: [M], 0 for none; the last is kept."""
+        """Evidence that the request names what each LoRA draws: [M], 0 for none."""
+        return self.heard(reading).evidence
+
+    def heard(self, reading: Reading) -> Heard:
+        """What of each entry's phrases a request holds; the last is kept."""
         last, kept = self._last
-        if last == reading:
+        if last is not None and (last.words, last.medium_words, last.named) == (
+            reading.words,
+            reading.medium_words,
+            reading.named,
+        ):
             return kept
-        scores = np.zeros(len(self.cards))
+        heard = Heard.nothing(len(self.cards))
         asked = set(reading.words)
         phrases = {id(phrase): phrase for word in asked for phrase in self._phrases.get(word, ())}
         for phrase in phrases.values():
-            purpose = self.attributes[phrase.card]
+            number, purpose = phrase.card, self.attributes[phrase.card]
             assert purpose is not None
-            evidence = self._evidence(phrase, purpose, reading, asked)
+            weights = [self.idf(word) for word in phrase.core]
+            said = sum(weight for word, weight in zip(phrase.core, weights, strict=True) if word in asked)
+            heard.overlap[number] = max(heard.overlap[number], said / (sum(weights) or 1.0))
+            heard.weight[number] = max(heard.weight[number], said)
+            if self.cards[number].type != "LoRA":
+                continue
+            evidence, is_rare = self._evidence(phrase, purpose, reading, asked)
             if evidence:
-                card = self.cards[phrase.card]
+                card = self.cards[number]
                 evidence += 0.15 * purpose.renown + 0.05 * math.log10(1 + card.stats.downloads)
-                scores[phrase.card] = max(scores[phrase.card], evidence)
-        self._last = reading, scores
-        return scores
+                heard.evidence[number] = max(heard.evidence[number], evidence)
+                heard.rare[number] |= is_rare and evidence >= NAMED
+        self._last = reading, heard
+        return heard
 
-    def _evidence(self, phrase: Phrase, purpose: Attributes, reading: Reading, asked: set[str]) -> float:
+    def grounded(self, reading: Reading) -> Reading:
+        """A draft in which a character whose name is no ordinary word is read as one, in its own medium."""
+        heard = self.heard(reading)
+        named = [
+            number
+            for number in np.flatnonzero(heard.rare & self.choosable).tolist()
+            if (purpose := self.attributes[number]) and purpose.role == "character"
+        ]
+        if not named:
+            return reading
+        best = self.attributes[max(named, key=lambda number: heard.evidence[number])]
+        assert best is not None
+        medium = reading.medium if reading.named or best.media[0] == "any" else best.media[0]
+        return replace(reading, medium=medium, special="character", is_grounded=True)
+
+    def _evidence(
+        self, phrase: Phrase, purpose: Attributes, reading: Reading, asked: set[str]
+    ) -> tuple[float, bool]:
+        """Of one phrase, and whether it holds a word that is a name."""
         heard = [word for word in phrase.core if word in asked]
         rare = [word for word in heard if not self.is_ordinary(word)]
         whole = len(heard) == len(phrase.core)
+        is_rare = bool(rare)
         if purpose.role == "character":
             if phrase.place > 0:  # the series and what the character is say nothing alone
-                return 0.0
+                return 0.0, False
             if whole and _runs(phrase.words, reading.words) and (rare or len(phrase.core) > 1):
                 evidence = 3.0
             elif rare and sum(map(self.idf, rare)) > 5:
                 evidence = 2.0 * len(rare) / len(phrase.core)
             else:
-                return 0.0
+                return 0.0, False
             series = purpose.subjects[1:3]
-            return evidence + 0.6 * any(set(words(name)) <= asked for name in series)
+            return evidence + 0.6 * any(set(words(name)) <= asked for name in series), is_rare
         if purpose.role == "style":
             styled = [word for word in heard if word in reading.medium_words or word in rare]
             if whole and styled:
@@ -246,10 +296,10 @@ class Shelf:
             elif rare and sum(map(self.idf, rare)) > 6:
                 evidence = 1.5 * len(rare) / len(phrase.core)
             else:
-                return 0.0
+                return 0.0, False
             unlike = bool(reading.named) and not set(reading.named) & set(purpose.media[:2])
-            return evidence - 0.7 * unlike
-        return 1.5 if whole and rare else 0.0
+            return evidence - 0.7 * unlike, is_rare
+        return (1.5, is_rare) if whole and rare else (0.0, False)
 
     def in_question(
         self, reading: Reading, evidence: Floats, similarity: npt.NDArray[np.floating[Any]]
@@ -258,7 +308,7 @@ class Shelf:
         alike = np.where([card.type == "LoRA" for card in self.cards], similarity, -np.inf)
         near = np.zeros(len(self.cards), bool)
         near[np.argsort(-alike)[:NEAREST]] = True
-        return (evidence > 0) | near | self.marked(reading)
+        return (evidence > 0) | near | self.marked(reading) | (self.heard(reading).overlap > 0.99)
 
     def companion(self, card: Card, reading: Reading, allow: npt.NDArray[np.bool_]) -> Card | None:
         """The second LoRA that a request names beside the first, of those allowed [M]: the style of a

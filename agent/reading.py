@@ -32,7 +32,14 @@ SYSTEM = (
     "character or thing is asked for. Then you pick the text-to-image model that fits best by its letter: "
     "+ is a LoRA, = a checkpoint."
 )
-CERTAIN = {"medium": 0.6, "named": 0.9, "people": 0.6, "special": 0.6}
+CERTAIN = {
+    "medium": 0.6,
+    "named": 0.9,
+    "grounded medium": 0.97,
+    "people": 0.6,
+    "special": 0.6,
+    "grounded": 0.999,
+}
 """How probable the rules' word for a slot is before the language model has read the request."""
 
 _GENERIC = ("photo", "analog photo", "illustration", "poster", "digital painting", "3d render")
@@ -86,6 +93,8 @@ class Reading:
     special: Special | None = None
     marked: tuple[str, ...] = ()
     """Names that the request marks as a model's: "use the NAME model", a LoRA tag."""
+    is_grounded: bool = False
+    """Whether a name in the request is one of the catalog's characters, which the slots follow."""
     pasted: bool = False
     """Whether the request is a list of tags as people paste it, rather than a sentence."""
 
@@ -113,13 +122,15 @@ class Reading:
 
     def grammar(self, llm_weight: float) -> Grammar:
         """Every reading of the request, this one the most probable before the language model's word."""
+        medium = "named" if self.named else "grounded medium" if self.is_grounded else "medium"
+        special = "grounded" if self.is_grounded else "special"
         return Grammar(
             (
-                _slot("medium", MEDIA[1:], self.medium, CERTAIN["named" if self.named else "medium"]),
+                _slot("medium", MEDIA[1:], self.medium, CERTAIN[medium]),
                 "; people: ",
                 _slot("people", PEOPLE, self.people, CERTAIN["people"]),
                 "; special: ",
-                _slot("special", SPECIALS, self.special or "none", CERTAIN["special"]),
+                _slot("special", SPECIALS, self.special or "none", CERTAIN[special]),
             ),
             llm_weight,
         )

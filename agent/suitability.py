@@ -9,7 +9,7 @@ that a person who knows these models calls good stands above one that will do, a
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
@@ -31,6 +31,10 @@ Real = npt.NDArray[np.floating[Any]]
 
 MATCHED = ("whitened", "mean_sentence", "profile", "name", "tags", "term")
 """Columns of :class:`diffagent.agent.matching.Matcher`'s features that count here too."""
+DRAFT = 0.3
+"""The weight of the suitability to the rules' reading beside that to the language model's."""
+LIMIT = 6.0
+"""Standardised values beyond which nothing was fitted."""
 LEAST_LOG = -12.0
 """The prefilter's log-probability below which it makes no difference."""
 _OF_BOTH = ("renown", "renowned", "obscure", "downloads", "caution", "ranked", "ranked_pasted", *MATCHED)
@@ -41,6 +45,7 @@ _OF_CHECKPOINT = (
     "nobody_for_people", "people_same", "subject", "special", "sdxl", "kin_renown", "any_medium",
 )  # fmt: skip
 _OF_LORA = (
+    "overlap", "overlap_weight", "overlap_role", "overlap_whole", "overlap_checkpoint",
     "evidence", "faint", "strong", "rare", "role_read", "role_unread", "nothing_read", "lora_kin", "unlike",
     "character", "style", "thing", "marked",
     "evidence_role", "evidence_nothing", "lora_similar", "lora_first",
@@ -65,10 +70,30 @@ class Suitability:
 
     def __call__(self, features: Floats) -> Floats:
         """Logits [M] from features [M, F]."""
-        x = np.clip((features - self.mean) / self.scale, -5, 5)
+        x = np.clip((features - self.mean) / self.scale, -LIMIT, LIMIT)
         units = np.maximum(x @ self.hidden + self.hidden_bias, 0)
         logits: Floats = x @ self.linear + units @ self.out
         return logits
+
+    def among(self, tables: Sequence[Floats]) -> Floats:
+        """Log-probabilities [M] from features [M, F] by the language model's reading and, where there is a
+        second table, by the rules' draft of it: what a misread slot would rule out stays in view."""
+        logs = [(logits := self(table)) - np.logaddexp.reduce(logits) for table in tables]
+        mixed: Floats = logs[0] if len(logs) == 1 else (1 - DRAFT) * logs[0] + DRAFT * logs[1]
+        return mixed
+
+    @classmethod
+    def average(cls, fits: Sequence[Self]) -> Self:
+        """The mean of fits on the same rows, as one with the units of all."""
+        first, n = fits[0], len(fits)
+        return cls(
+            first.mean,
+            first.scale,
+            np.mean([one.linear for one in fits], axis=0),
+            np.concatenate([one.hidden for one in fits], axis=1),
+            np.concatenate([one.hidden_bias for one in fits]),
+            np.concatenate([one.out for one in fits]) / n,
+        )
 
     @classmethod
     def load(cls, path: Path | None = None) -> Self:
@@ -120,16 +145,17 @@ class Facts:
         return {word: np.array(places) for word, places in index.items()}
 
 
-def features(facts: Facts, reading: Reading, evidence: Floats, matched: Real, ranked: Real) -> Floats:
+def features(facts: Facts, reading: Reading, matched: Real, ranked: Real) -> Floats:
     """What a request's reading says of each model: [M, F].
 
     Args:
         facts: of the catalog.
         reading: of the request.
-        evidence: [M], that the request names what a LoRA draws (:meth:`Shelf.lora_scores`).
         matched: [M, 6], the columns :data:`MATCHED`.
         ranked: [M], the prefilter's log-probabilities.
     """
+    heard = facts.shelf.heard(reading)
+    evidence = heard.evidence
     asked = MEDIA.index(reading.medium)
     kin = facts.shelf.kinship[asked]
     checkpoint, lora = ~facts.is_lora, facts.is_lora
@@ -183,7 +209,12 @@ def features(facts: Facts, reading: Reading, evidence: Floats, matched: Real, ra
         "evidence": evidence,
         "faint": lora * (evidence > 0),
         "strong": lora * (evidence >= 2.5),
-        "rare": lora * (evidence >= 3.2),
+        "rare": heard.rare,
+        "overlap": lora * heard.overlap,
+        "overlap_weight": lora * heard.weight,
+        "overlap_role": lora * heard.overlap * role_read,
+        "overlap_whole": lora * (heard.overlap > 0.99),
+        "overlap_checkpoint": checkpoint * heard.overlap,
         "role_read": lora * role_read,
         "role_unread": lora * ~role_read * (1 - nothing),
         "nothing_read": lora * nothing,

@@ -51,7 +51,7 @@ def read_accuracy(
     right = np.zeros((len(weights), len(SLOTS)))
     for asked in progress(requests, "readings"):
         truth, prompt = asked.reading, asked.slots["english"] or asked.prompt
-        draft = Reading.of(prompt)
+        draft = agent.shelf.grounded(Reading.of(prompt))
         question = reading.question(prompt)
         for at, weight in enumerate(weights):
             read = (
@@ -75,7 +75,7 @@ def weighed(
     rows = []
     for asked in progress(requests, "choices"):
         prompt = asked.slots["english"] or asked.prompt
-        read = Reading.of(prompt)
+        draft = read = agent.shelf.grounded(Reading.of(prompt))
         if weight:
             line = agent.engine.write(reading.question(prompt), read.grammar(weight), read.line)
             read = read.revised(line)
@@ -83,8 +83,11 @@ def weighed(
         if not graded:
             continue
         matched, ranked = agent.prefilter.matched(prompt)
-        table = features(agent.facts, read, agent.shelf.lora_scores(read), matched, ranked)
-        logits = agent.suitability(table[[places[one.air] for one in graded]])
+        at = [places[one.air] for one in graded]
+        readings = [read] if read == draft else [read, draft]
+        logits = agent.suitability.among(
+            [features(agent.facts, one, matched, ranked)[at] for one in readings]
+        )
         order = np.argsort(-logits, kind="stable")
         shown = [agent.prefilter.cards[places[graded[i].air]] for i in order[: choice.SHOWN]]
         said: Sequence[float] = [0.0] * len(shown)

@@ -64,17 +64,19 @@ def suitability(
     llm: str | None,
 ) -> None:
     """Fit how well models suit requests on graded candidates of plain requests (about ten minutes)."""
+    from diffagent.agent.choosing import Shelf
     from diffagent.agent.engines.loading import load_engine
     from diffagent.agent.prefilter import Prefilter
-    from diffagent.agent.reading import Reading
     from diffagent.data.catalog import Catalog, default_catalog
     from diffagent.data.text_encoder import TextEncoder
     from diffagent.training.plain_requests import read_requests
-    from diffagent.training.suiting import fit, gather, measure, model_reader
+    from diffagent.training.suiting import fit, gather, measure, model_reader, rule_reader
 
     opened = Catalog.open(Path(catalog) if catalog else default_catalog())
-    read = Reading.of if no_llm else model_reader(load_engine(engine, llm), weight)
-    rows = gather(Prefilter.of(opened, TextEncoder.load()), read_requests(requests), _progress, read)
+    ranked = Prefilter.of(opened, TextEncoder.load())
+    shelf = Shelf(ranked.cards)
+    read = rule_reader(shelf) if no_llm else model_reader(load_engine(engine, llm), weight, shelf)
+    rows = gather(ranked, read_requests(requests), _progress, read)
     found = fit([row for row in rows if row.split == "train"])
     found.save(out)
     held_out = [row for row in rows if row.split == "test"]

@@ -17,7 +17,7 @@ import numpy as np
 from diffagent.agent import reading
 from diffagent.agent.choosing import Shelf
 from diffagent.agent.reading import Reading
-from diffagent.agent.suitability import FEATURES, Facts, Floats, Suitability, features
+from diffagent.agent.suitability import FEATURES, LIMIT, Facts, Floats, Suitability, features
 from diffagent.training.plain_requests import WORTH, Asked
 
 if TYPE_CHECKING:
@@ -39,15 +39,20 @@ class Graded:
     given: bool = False
 
 
-def model_reader(engine: Engine, weight: float) -> Callable[[str], Reading]:
+def model_reader(engine: Engine, weight: float, shelf: Shelf) -> Callable[[str], Reading]:
     """Prompt → the language model's reading, as in serving."""
 
     def read(prompt: str) -> Reading:
-        draft = Reading.of(prompt)
+        draft = shelf.grounded(Reading.of(prompt))
         line = engine.write(reading.question(prompt), draft.grammar(weight), draft.line)
         return draft.revised(line)
 
     return read
+
+
+def rule_reader(shelf: Shelf) -> Callable[[str], Reading]:
+    """Prompt → the rules' reading."""
+    return lambda prompt: shelf.grounded(Reading.of(prompt))
 
 
 def gather(
@@ -69,25 +74,31 @@ def gather(
         grades = np.array([one.grade for one in asked.candidates if one.air in places])
         found, ranked = prefilter.matched(prompt)
         for by, given in ((asked.reading, True), (read(prompt), False)):
-            table = features(facts, by, shelf.lora_scores(by), found, ranked)
+            table = features(facts, by, found, ranked)
             rows.append(Graded(table[at], grades, asked.split, asked.kind, given))
     return rows
 
 
-def fit(rows: Sequence[Graded], hidden: int = 24, epochs: int = 60, seed: int = 0) -> Suitability:
+def fit(rows: Sequence[Graded], fits: int = 3) -> Suitability:
+    """The average of fits from several seeds."""
+    return Suitability.average([fit_once(rows, seed=seed) for seed in range(fits)])
+
+
+def fit_once(rows: Sequence[Graded], hidden: int = 24, epochs: int = 60, seed: int = 0) -> Suitability:
     """The weights of least loss on the rows (Adam, weight decay, batches of 64 requests)."""
     import torch
 
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     stacked = np.concatenate([row.features for row in rows])
-    mean, scale = stacked.mean(0), stacked.std(0) + 1e-6
+    mean = stacked.mean(0)
+    scale = np.maximum(stacked.std(0), np.abs(stacked - mean).max(0) / LIMIT) + 1e-6
     width = max(len(row.grades) for row in rows)
     x = torch.zeros(len(rows), width, len(FEATURES))
     target, real = torch.zeros(len(rows), width), torch.zeros(len(rows), width, dtype=torch.bool)
     for number, row in enumerate(rows):
         n = len(row.grades)
-        x[number, :n] = torch.tensor(np.clip((row.features - mean) / scale, -5, 5))
+        x[number, :n] = torch.tensor((row.features - mean) / scale)
         worth = np.array([WORTH[grade] for grade in row.grades]) + 1e-4
         target[number, :n] = torch.tensor(worth / worth.sum())
         real[number, :n] = True
