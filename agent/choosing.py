@@ -205,7 +205,7 @@ class Shelf:
         }
 
     def lora_scores(self, reading: Reading) -> Floats:
-        """Evidence that the request names what each LoRA draws: [M], 0 for none; kept for the last reading."""
+        """Evidence that the request names what each LoRA draws: [M], 0 for none; the last is kept."""
         last, kept = self._last
         if last == reading:
             return kept
