@@ -1,7 +1,8 @@
 """Speed of one call, beside the plain way of doing the same on the same machine in the same run.
 
-The plain way is greedy ``generate()`` of the transformers library with the same weights and dtype, the
-same chat prompt, and as many new tokens as the agent's answer has.
+The plain way is greedy ``generate()`` of the transformers library with the same weights and dtype, for each
+question of the call (what is asked for, which candidate): the same chat prompt, and as many new tokens as the
+agent's answer has.
 """
 
 from __future__ import annotations
@@ -16,9 +17,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from diffagent.agent.agent import Agent
-from diffagent.agent.answer import LABELS, question
+from diffagent.agent.engines import Prompt
 from diffagent.agent.request import Request
-from diffagent.agent.wishes import wishes
 
 PROMPTS = (
     "A cute happy corgi, pixel art",
@@ -49,7 +49,7 @@ Progress = Callable[[Iterable[Any]], Iterable[Any]]
 class Latency:
     """Milliseconds of one call in a warm process, median and 95th percentile; of the plain way; their
     ratio; seconds of a whole command (``bare_s``: import, load and one forward pass alone); its peak
-    memory in MB; tokens read and written, medians."""
+    memory in MB; tokens read and written in all turns of a call, medians."""
 
     p50_ms: float
     p95_ms: float
@@ -83,7 +83,7 @@ def latency(agent: Agent, rounds: int, plain_rounds: int, progress: Progress = i
         calls.append(1e3 * (time.perf_counter() - started))
         prefilter.append(decision.timings_ms["prefilter"])
         if turn < plain_rounds:
-            milliseconds, size = _plain(agent, prompt, decision)
+            milliseconds, size = _plain(agent, prompt)
             plain.append(milliseconds)
             sizes.append(size)
     engine: Any = agent.engine
@@ -108,17 +108,35 @@ def latency(agent: Agent, rounds: int, plain_rounds: int, progress: Progress = i
     )
 
 
-def _plain(agent: Agent, prompt: str, decision: Any) -> tuple[float, tuple[int, int]]:
-    """Milliseconds of plain generation of this call's answer length; tokens of prompt and answer."""
+def turns(agent: Agent, prompt: str) -> list[tuple[Prompt, str]]:
+    """What the language model is asked for a call, and what it answers: the reading, the letter, and the
+    parameters where its word counts in them."""
+    engine, pending = agent.engine, agent.prepare(Request.from_prompt(prompt))
+    told = []
+    if turn := agent.reading_turn(pending):
+        line = engine.write(turn.prompt, turn.grammar, turn.draft)
+        told.append((turn.prompt, line))
+        pending = agent.considered(pending, line)
+    letters: list[float] = []
+    if asked := agent.choice_turn(pending):
+        letters = engine.choose(asked.prompt, asked.options)
+        told.append((asked.prompt, asked.options[letters.index(max(letters))]))
+    writing = agent.parameters_turn(pending, agent.picked(pending, letters))
+    if writing.grammar.llm_weight:
+        told.append((writing.prompt, engine.write(writing.prompt, writing.grammar, writing.draft)))
+    return told
+
+
+def _plain(agent: Agent, prompt: str) -> tuple[float, tuple[int, int]]:
+    """Milliseconds of plain generation of a call's answers; tokens of its prompts and answers."""
     engine: Any = agent.engine
-    wished = wishes(prompt)
-    asked = question(decision.candidates, wished.prompt)
-    answer = agent.grammar(LABELS[0], decision.candidates[0].card, wished).draft()
-    length = engine.count_tokens(answer)
+    told = turns(agent, prompt)
+    lengths = [engine.count_tokens(answer) for _, answer in told]
     started = time.perf_counter()
-    engine.generate(asked, length, min_new_tokens=length)
+    for (asked, _), length in zip(told, lengths, strict=True):
+        engine.generate(asked, length, min_new_tokens=length)
     spent = 1e3 * (time.perf_counter() - started)
-    return spent, (engine.count_tokens(asked.user) + engine.count_tokens(asked.system), length)
+    return spent, (sum(len(engine.chat.prompt_ids(asked)) for asked, _ in told), sum(lengths))
 
 
 def _run(code: str, *arguments: str, tries: int = 3) -> tuple[float, float]:

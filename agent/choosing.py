@@ -57,8 +57,8 @@ class Phrase:
 @dataclass(frozen=True)
 class Heard:
     """What of the M entries' phrases a request holds: ``evidence`` that a LoRA's thing is named; ``rare``
-    where by a name that is no ordinary word; the best ``overlap`` 0…1 of a phrase, by idf, and its ``weight`` in
-    nats. Arrays [M]."""
+    where by a name that is no ordinary word; the best ``overlap`` 0…1 of a phrase, by idf, and its ``weight``
+    in nats. Arrays [M]."""
 
     evidence: Floats
     rare: npt.NDArray[np.bool_]

@@ -70,6 +70,28 @@ def test_the_choice_beside_the_prefilter_by_hand() -> None:
     assert math.isfinite(float(answer_loss(Echo(), ids, torch.ones_like(ids), labels, 1, choice)[0]))
 
 
+def test_letters_that_are_right_in_part_by_hand() -> None:
+    # token 1 is read last, so it has odds of 7 in 10, and the letters 2 and 3 have 1 in 10 each
+    ids = torch.tensor([[0, 1, 2, 2], [0, 1, 3, 3]])
+    labels = torch.tensor([[IGNORED, IGNORED, 2, 2], [IGNORED, IGNORED, 3, 3]])
+    targets = torch.tensor([[0.75, 0.25, 0.0], [0.0, 0.0, 0.0]])
+    choice = Choice(plain=4, letters=(1, 2, 3))
+
+    def summed(targets: torch.Tensor | None, choice: Choice) -> float:
+        real = torch.ones_like(ids)
+        return float(answer_loss(Echo(), ids, real, labels, 1, choice, letter_targets=targets)[0])
+
+    # what follows a letter counts once, and stands at 7 in 10; the second row's letter alone is right
+    spread = -(0.75 * math.log(0.7) + 0.25 * math.log(0.1))
+    rest = -2 * math.log(0.7)
+    assert summed(targets, choice) == pytest.approx(4 * spread - 4 * math.log(0.1) + rest, rel=1e-6)
+    plain = -8 * math.log(0.1) + rest
+    assert summed(None, choice) == pytest.approx(plain, rel=1e-6)
+    assert summed(targets[:, :0], choice) == pytest.approx(plain, rel=1e-6)  # a batch without a choice
+    one_right = torch.tensor([[0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
+    assert summed(one_right, choice) == pytest.approx(plain, rel=1e-6)
+
+
 @pytest.mark.parametrize(
     ("ids", "labels", "alike"),
     [

@@ -21,7 +21,7 @@ def test_every_recipe_that_ships_parses(name: str) -> None:
 
 
 def test_what_the_issue_asks_of_them() -> None:
-    assert shipped() == ["llama-2-7b", "smollm2-135m", "smollm2-135m-full"]
+    assert shipped() == ["llama-2-7b", "smollm2-135m", "smollm2-135m-full", "smollm2-135m-requests"]
     small, paper, full = map(read_recipe, ("smollm2-135m", "llama-2-7b", "smollm2-135m-full"))
     assert small.lora == Lora(16, 32, first_block=10)
     assert small.minutes is not None

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from diffagent.agent.engines import Prompt
@@ -196,6 +198,36 @@ def test_examples_are_made_once(
     assert (len(again.train), len(again.held_out)) == (24, 4)
     examples(replace(recipe, seed=4), dabench, None, tiny.chat, straight, quiet)
     assert (straight / EXAMPLES).stat().st_mtime_ns != stamp
+
+
+def test_a_recipe_of_plain_requests_beside_a_part_of_dabench(
+    straight: Path, dabench: Path, recipe: Recipe, monkeypatch: Any, tmp_path: Path
+) -> None:
+    from diffagent.training import examples as module
+
+    shipped = module.read_requests()
+    few = [*(one for one in shipped if one.split == "train")][:12]
+    held = [*(one for one in shipped if one.split == "align")][:3]
+    monkeypatch.setattr(module, "read_requests", lambda: [*few, *held])
+    again = replace(recipe, rows=8, readings=2, choices=1, start=str(straight), learning_rate=1e-9)
+    report = train(again, dabench, tmp_path, progress=quiet, say=silent)
+    made = [json.loads(line) for line in (tmp_path / EXAMPLES).read_text().splitlines()[1:]]
+    forms = Counter((one["part"], one["form"]) for one in made)
+    assert forms["train", "memory"] == 8
+    assert forms["train", "reading"] == 2 * len(few)
+    assert 0 < forms["train", "choice"] <= len(few)
+    assert forms["held_out", "reading"] == 2  # half of held_out
+    for one in made:
+        if one["form"] == "choice":
+            assert sum(one["targets"]) == pytest.approx(1)
+        else:
+            assert one["targets"] == []
+    assert report["data"]["train"] == sum(forms[part, form] for part, form in forms if part == "train")
+    assert report["recipe"]["start"] == str(straight)
+    first, second = (Adapter.open(folder / "adapter") for folder in (straight, tmp_path))
+    assert second.scale == first.scale
+    for (a, b), (c, d) in zip(first.pairs().values(), second.pairs().values(), strict=True):
+        np.testing.assert_allclose(b @ a, d @ c, rtol=0.02, atol=1e-4)  # at this rate it stays where it began
 
 
 def test_candidates_need_the_crawl(dabench: Path, recipe: Recipe, tmp_path: Path) -> None:
