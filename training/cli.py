@@ -368,6 +368,55 @@ def ask(
 
 
 @evaluate.command()
+@click.option("--requests", type=_FILE, help="Graded requests; default: those that ship.")
+@click.option(
+    "--split",
+    type=click.Choice(["train", "align", "test"]),
+    default="test",
+    show_default=True,
+    help="The part of the requests to measure on.",
+)
+@click.option(
+    "--without",
+    type=_FILE,
+    metavar="SUITABILITY.npz",
+    help="Measure the system without a language model too, by what train suitability --no-llm fitted.",
+)
+@click.option(
+    "--untuned",
+    metavar="PATH-OR-NAME",
+    help="A language model to measure beside; default: ours without its adapter, if it has one.",
+)
+@_CATALOG
+@_ENGINE
+@_LLM
+@_JSON
+def ablation(
+    requests: Path | None,
+    split: str,
+    without: Path | None,
+    untuned: str | None,
+    catalog: str | None,
+    engine: str,
+    llm: str | None,
+    as_json: bool,
+) -> None:
+    """What the language model's reading and choice add on graded requests: the agent without each of them."""
+    from diffagent.agent.agent import Agent
+    from diffagent.agent.suitability import Suitability
+    from diffagent.training.ablation import summarise, systems, text
+    from diffagent.training.plain_requests import read_requests
+
+    asked = [one for one in read_requests(requests) if one.split == split]
+    refitted = Suitability.load(without) if without is not None else None
+    agent = Agent.load(catalog, llm, engine)
+    found = systems(agent, asked, _progress, without=refitted, untuned=_untuned(untuned, engine, llm))
+    weights = {"read": agent.fusion.read, "asked": agent.fusion.asked}
+    measured = {"split": split, "weights": weights, **summarise(found)}
+    click.echo(json.dumps(measured) if as_json else text(measured))
+
+
+@evaluate.command()
 @click.argument("results", nargs=-1, required=True, type=_FILE)
 @click.option("-o", "out", required=True, type=_FILE, metavar="PLOT.png")
 def plot(results: tuple[Path, ...], out: Path) -> None:
