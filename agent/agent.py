@@ -39,7 +39,6 @@ from diffagent.agent.reasons import Basis, reasons
 from diffagent.agent.request import Request, RequestOptions, clean
 from diffagent.agent.scope import Scope
 from diffagent.agent.settings import by_family, settings
-from diffagent.agent.standing import Standing, standings
 from diffagent.agent.suitability import Facts, Suitability, features
 from diffagent.agent.targets import TARGETS
 from diffagent.agent.targets.emitting import emit
@@ -72,18 +71,9 @@ class Agent:
         self.eligible = Eligible(prefilter)
 
     @cached_property
-    def standing(self) -> Mapping[str, Standing]:
-        """AIR → how the community stands to it, of every entry."""
-        return standings(self.prefilter.cards)
-
-    @cached_property
     def shelf(self) -> Shelf:
         """The catalog's entries by what they are for."""
         return Shelf(self.prefilter.cards)
-
-    def liked(self, candidates: Sequence[Candidate]) -> list[float]:
-        """The mean standing of each candidate, as :meth:`Fusion.fuse` takes it."""
-        return [self.standing[one.card.air].mean for one in candidates]
 
     @classmethod
     def load(
@@ -155,13 +145,7 @@ class Agent:
             BadImage: an image cannot be decoded. UnknownModel: ``model`` is not in the catalog.
             TargetError: the server whose models are asked for does not answer.
         """
-        pending = self.prepare(request)
-        if turn := self.reading_turn(pending):
-            pending = self.considered(pending, self.engine.write(turn.prompt, turn.grammar, turn.draft))
-        letters: Sequence[float] = ()
-        if asked := self.choice_turn(pending):
-            letters = self.engine.choose(asked.prompt, asked.options)
-        ranked = self.picked(pending, letters)
+        pending, ranked = self.chosen(self.prepare(request))
         writing = self.parameters_turn(pending, ranked)
         text = writing.grammar.draft()
         if writing.grammar.llm_weight:
@@ -233,6 +217,15 @@ class Agent:
                 candidates = self.prefilter.rank(requirement, request.k, allow, evidence)
         times = started, time.perf_counter()
         return Pending(request, wished, scope, read, tuple(candidates), tuple(notes), *times, seen, matches)
+
+    def chosen(self, pending: Pending) -> tuple[Pending, list[Candidate]]:
+        """A prepared request with the language model's reading, and its candidates by fused score."""
+        if turn := self.reading_turn(pending):
+            pending = self.considered(pending, self.engine.write(turn.prompt, turn.grammar, turn.draft))
+        letters: Sequence[float] = ()
+        if asked := self.choice_turn(pending):
+            letters = self.engine.choose(asked.prompt, asked.options)
+        return pending, self.picked(pending, letters)
 
     def installed(self, request: Request) -> Installed | None:
         """What the server of a request's target has, where only that may be chosen.

@@ -67,18 +67,32 @@ def read_accuracy(
     ]
 
 
-def weighed(
-    agent: Agent, requests: Sequence[Asked], weight: float, progress: Progress, *, letters: bool = True
-) -> list[Weighed]:
-    """The graded candidates of each request under the reading at one weight (0: the rules')."""
-    places = {card.air: number for number, card in enumerate(agent.prefilter.cards)}
-    rows = []
-    for asked in progress(requests, "choices"):
+def readings(agent: Agent, requests: Sequence[Asked], weight: float, progress: Progress) -> list[Reading]:
+    """The reading of each request at one weight of the language model's word (0: the rules')."""
+    reads = []
+    for asked in progress(requests, "readings"):
         prompt = asked.slots["english"] or asked.prompt
         draft = read = agent.shelf.grounded(Reading.of(prompt))
         if weight:
             line = agent.engine.write(reading.question(prompt), read.grammar(weight), read.line)
             read = read.revised(line)
+        reads.append(read)
+    return reads
+
+
+def weighed(
+    agent: Agent,
+    requests: Sequence[Asked],
+    reads: Sequence[Reading],
+    progress: Progress,
+    *,
+    letters: bool = True,
+) -> list[Weighed]:
+    """The graded candidates of each request under its reading, of those with any in the catalog."""
+    places = {card.air: number for number, card in enumerate(agent.prefilter.cards)}
+    rows = []
+    for asked, read in zip(progress(requests, "choices"), reads, strict=True):
+        prompt = asked.slots["english"] or asked.prompt
         graded = [one for one in asked.candidates if one.air in places]
         if not graded:
             continue
@@ -121,7 +135,7 @@ def fit(agent: Agent, requests: Sequence[Asked], progress: Progress) -> tuple[Fu
     """The agent's fusion with both weights, and what was tried."""
     slots = read_accuracy(agent, requests, READ, progress)
     read = max(slots, key=lambda row: (round(row["mean"], 4), -row["read"]))["read"]
-    rows = weighed(agent, requests, read, progress)
+    rows = weighed(agent, requests, readings(agent, requests, read, progress), progress)
     tried = [table(rows, weight) for weight in ASKED]
     best = max(tried, key=lambda row: (row["good"], row["worth"]))
     return replace(agent.fusion, read=read, asked=best["asked"]), {"readings": slots, "choices": tried}

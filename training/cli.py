@@ -143,8 +143,7 @@ def attributes(raw: Path, out: Path, rebuilt: Path | None, catalog: str | None) 
 @train.command()
 @click.argument("align", type=_FILE)
 @click.option("-o", "out", required=True, type=_FILE, metavar="FUSION.json")
-@click.option("--limit", default=600, show_default=True, help="Pairs that weigh the choice.")
-@click.option("--write-limit", default=150, show_default=True, help="Pairs that weigh the parameters.")
+@click.option("--limit", default=150, show_default=True, help="At most this many pairs, drawn at random.")
 @click.option("--seed", default=0, show_default=True)
 @_CATALOG
 @_ENGINE
@@ -153,26 +152,22 @@ def fusion(
     align: Path,
     out: Path,
     limit: int,
-    write_limit: int,
     seed: int,
     catalog: str | None,
     engine: str,
     llm: str | None,
 ) -> None:
-    """Fit the language model's weight beside the prefilter on pairs of the align part."""
+    """Fit the language model's weight in the parameters on pairs of the align part."""
     from dataclasses import replace
 
     from diffagent.agent.agent import Agent
-    from diffagent.training.fusion import fit_choice, fit_write, save
-    from diffagent.training.selection import Task, measure, read_pairs, sample
+    from diffagent.training.fusion import fit_write, save
+    from diffagent.training.selection import read_pairs, sample
 
     agent = Agent.load(catalog, llm, engine)
-    pairs = sample(list(read_pairs(align)), limit, seed)
-    rows = measure(agent, _progress(pairs, "choice"), Task(parameters=False))
-    found, tried = fit_choice(list(rows))
-    weight, written = fit_write(agent, pairs[:write_limit], _progress)
-    save(replace(found, write=weight), out)
-    click.echo(json.dumps({"choice": found.choice, "write": weight, "tried": tried, "written": written}))
+    weight, tried = fit_write(agent, sample(list(read_pairs(align)), limit, seed), _progress)
+    save(replace(agent.fusion, write=weight), out)
+    click.echo(json.dumps({"write": weight, "tried": tried}))
 
 
 @train.command()
@@ -233,7 +228,7 @@ def evaluate() -> None:
 @click.option("--limit", type=click.IntRange(1), help="At most this many pairs, drawn at random.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--no-negative", is_flag=True, help="Leave out the negative prompts.")
-@click.option("--no-llm", is_flag=True, help="Measure the prefilter alone.")
+@click.option("--no-llm", is_flag=True, help="Leave the language model out.")
 @click.option("--no-parameters", is_flag=True, help="Leave out sampler, size, steps and CFG scale.")
 @click.option(
     "--untuned",
@@ -264,7 +259,7 @@ def select(
     llm: str | None,
     as_json: bool,
 ) -> None:
-    """Recall of the true model over held-out PAIRS: prefilter, baseline, agent, language model alone."""
+    """Recall of the true model over held-out PAIRS: prefilter, baseline, agent with and without the model."""
     from dataclasses import replace
 
     from diffagent.agent.agent import Agent
@@ -281,7 +276,7 @@ def select(
         leave_out=leave_out,
     )
     rows = list(measure(agent, _progress(chosen, "select"), task))
-    _print(summarise(rows, agent.fusion, seed), as_json)
+    _print(summarise(rows, seed), as_json)
 
 
 @evaluate.command()
@@ -372,6 +367,55 @@ def ask(
         out.write_text("".join(rows(asked, calls, errors)), encoding="utf-8")
     measured = {"system": system, **summarise(asked, calls, grades)}
     click.echo(json.dumps(measured) if as_json else table(measured))
+
+
+@evaluate.command()
+@click.option("--requests", type=_FILE, help="Graded requests; default: those that ship.")
+@click.option(
+    "--split",
+    type=click.Choice(["train", "align", "test"]),
+    default="test",
+    show_default=True,
+    help="The part of the requests to measure on.",
+)
+@click.option(
+    "--without",
+    type=_FILE,
+    metavar="SUITABILITY.npz",
+    help="Measure the system without a language model too, by what train suitability --no-llm fitted.",
+)
+@click.option(
+    "--untuned",
+    metavar="PATH-OR-NAME",
+    help="A language model to measure beside; default: ours without its adapter, if it has one.",
+)
+@_CATALOG
+@_ENGINE
+@_LLM
+@_JSON
+def ablation(
+    requests: Path | None,
+    split: str,
+    without: Path | None,
+    untuned: str | None,
+    catalog: str | None,
+    engine: str,
+    llm: str | None,
+    as_json: bool,
+) -> None:
+    """What the language model's reading and choice add on graded requests: the agent without each of them."""
+    from diffagent.agent.agent import Agent
+    from diffagent.agent.suitability import Suitability
+    from diffagent.training.ablation import summarise, systems, text
+    from diffagent.training.plain_requests import read_requests
+
+    asked = [one for one in read_requests(requests) if one.split == split]
+    refitted = Suitability.load(without) if without is not None else None
+    agent = Agent.load(catalog, llm, engine)
+    found = systems(agent, asked, _progress, without=refitted, untuned=_untuned(untuned, engine, llm))
+    weights = {"read": agent.fusion.read, "asked": agent.fusion.asked}
+    measured = {"split": split, "weights": weights, **summarise(found)}
+    click.echo(json.dumps(measured) if as_json else text(measured))
 
 
 @evaluate.command()

@@ -1,18 +1,15 @@
-"""Fitting the fusion: how much the language model's word counts, on the align part alone.
+"""Fitting the fusion: how much the language model's word on parameters counts, on the align part alone.
 
-``standing``: the weight of how the community stands to a candidate, fitted first, without the language model.
-``choice``: the weight of its log-probability of a letter beside the prefilter's; the likelihood of the
-true candidate decides. ``bias``, ``match_bias``: what it says of each letter and of each match, whatever the
-prompt. ``write``: the weight of its log-probability of a parameter beside what people use; the share of
-samplers, sizes, steps and CFG scales that come out right decides. The best weight wins, the smallest of
-equals, and for ``standing`` and ``choice`` among those with no lower recall at 1 than without.
+``write``: the weight of its log-probability of a parameter beside what people use; the share of samplers,
+sizes, steps and CFG scales that come out right decides, the smallest of equals wins. The weights of its
+reading and its choice are fitted on requests (:mod:`diffagent.training.asking_weights`).
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -27,53 +24,13 @@ from diffagent.data.base_models import family_of
 from diffagent.data.errors import BadInput
 from diffagent.data.records import Card, Usage
 from diffagent.training.parameters import Parameters, offer
-from diffagent.training.selection import Pair, Row, habits
+from diffagent.training.selection import Pair
 
-STANDING = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 6.0)
-CHOICE = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0)
 WRITE = (0.0, 0.05, 0.1, 0.3, 0.5, 1.0, 2.0, 3.0)
 
 NAMES = ("sampler", "size", "steps", "cfg_scale")
 
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
-
-
-def fit_choice(rows: Sequence[Row]) -> tuple[Fusion, list[dict[str, float]]]:
-    """The fusion of greatest likelihood, and the log-likelihood and recall at 1 of each weight tried: of the
-    standing first, then of the language model's word beside it.
-
-    Raises:
-        BadInput: no row has its true model among the candidates.
-    """
-    listed = [row for row in rows if row.truth >= 0 and row.llm]
-    if not listed:
-        raise BadInput(
-            f"of {len(rows)} pairs none has its model among the candidates, so there is nothing to fit: "
-            "give more pairs, of models of this catalog"
-        )
-    own = habits([(row.prior, row.llm) for row in listed])
-    alone = [_try(replace(own, standing=weight), listed) for weight in STANDING]
-    own = replace(own, standing=_best(alone)["standing"])
-    tried = [_try(replace(own, choice=weight), listed) for weight in CHOICE]
-    return replace(own, choice=_best(tried)["choice"]), [*alone, *tried]
-
-
-def _try(fusion: Fusion, rows: Sequence[Row]) -> dict[str, float]:
-    """What a fusion comes to."""
-    fused = [fusion.fuse(row.prior, row.llm, row.standing) for row in rows]
-    right = [int(np.argmax(one)) == row.truth for one, row in zip(fused, rows, strict=True)]
-    return {
-        "standing": fusion.standing,
-        "choice": fusion.choice,
-        "log_likelihood": float(np.mean([one[row.truth] for one, row in zip(fused, rows, strict=True)])),
-        "recall@1": float(np.mean(right)),
-    }
-
-
-def _best(tried: Sequence[dict[str, float]]) -> dict[str, float]:
-    """The most likely of those that have no lower recall than the first; the first of equals."""
-    fair = [one for one in tried if one["recall@1"] >= tried[0]["recall@1"]]
-    return max(fair, key=lambda one: one["log_likelihood"])
 
 
 def fit_write(
@@ -106,10 +63,8 @@ def fit_write(
 
 
 def save(fusion: Fusion, path: Path) -> None:
-    """Write a fusion as JSON, biases to three decimals."""
-    rounded = {name: [round(one, 3) for one in getattr(fusion, name)] for name in ("bias", "match_bias")}
-    stored = asdict(fusion) | rounded
-    path.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
+    """Write a fusion as JSON."""
+    path.write_text(json.dumps(asdict(fusion), indent=1) + "\n", encoding="utf-8")
 
 
 def _right(agent: Agent, card: Card, pair: Pair) -> list[list[bool]]:

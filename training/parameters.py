@@ -75,7 +75,10 @@ def say(
     """What the agent would write for the true model among the candidates."""
     offered, label = offer(candidates, true)
     legal = agent.grammar(label, true, wishes(prompt))
-    _, fields = answer.read(agent.engine.write(answer.question(offered, prompt), legal, legal.draft()))
+    text = legal.draft()
+    if legal.llm_weight:  # as in serving
+        text = agent.engine.write(answer.question(offered, prompt), legal, text)
+    _, fields = answer.read(text)
     usual = agent.usual.get(family_of(true.base_model), Usage())
     return Said(
         true=Parameters.of_fields(api),

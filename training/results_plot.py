@@ -16,6 +16,7 @@ from diffagent.data.funnel_plot import has_matplotlib
 WHO = {
     "baseline": ("TF-IDF + MiniLM", "#e4e8ea"),
     "prefilter": ("prefilter", "#c3dae3"),
+    "no_llm": ("agent, no language model", "#a5c8d6"),
     "untuned": ("agent, untuned", "#7fb0c4"),
     "agent": ("agent", "#2f6f8f"),
 }
@@ -57,14 +58,14 @@ def draw(results: Mapping[str, Mapping[str, Any]], path: Path) -> None:
     axes = figure.subplots()
     for place, (who, (label, colour)) in enumerate(WHO.items()):
         bars = [
-            (at + 0.2 * place, *bar) for at, one in enumerate(results.values()) if (bar := _bar(one, who))
+            (at + 0.17 * place, *bar) for at, one in enumerate(results.values()) if (bar := _bar(one, who))
         ]
         if bars:
             x, height, low, high = zip(*bars, strict=True)
             axes.bar(
-                x, height, 0.18, yerr=(low, high), color=colour, label=label, ecolor="#22303a", capsize=2
+                x, height, 0.15, yerr=(low, high), color=colour, label=label, ecolor="#22303a", capsize=2
             )
-    axes.set_xticks([at + 0.3 for at in range(len(results))])
+    axes.set_xticks([at + 0.34 for at in range(len(results))])
     axes.set_xticklabels([f"{name}\nn = {one['n']}" for name, one in results.items()])
     axes.set_ylabel("true model ranked first, %")
     axes.spines[["top", "right"]].set_visible(False)

@@ -1,19 +1,19 @@
 """Selection accuracy: is the model that people used among the first k, on prompts nobody trained on?
 
 In: held-out pairs (DABench rows, or ``{"prompt", "negative_prompt"?, "air", "api"?}``) and an agent. Out:
-recall at 1, 5, 16 and 50 of the prefilter, of its baseline (the best TF-IDF cosine plus the best sentence
-cosine a model, on the same rows and the same catalog), and at 1 of the agent, of the language model
-alone, of the agent with the language model's scores shuffled between prompts, and of both with the
-untuned model; each with a 95 % bootstrap interval over rows, and again over the *novel* rows: those
-without a catalog prompt within MiniLM cosine 0.8. The true model's trigger words and all LoRA tags are
-removed from a query first.
+recall at 1, 5, 16 and 50 of the prefilter and of its baseline (the best TF-IDF cosine plus the best sentence
+cosine a model, on the same rows and the same catalog), and at 1 of what the agent decides: as it is, without
+a language model's word, and with the untuned model. Each has a 95 % bootstrap interval over rows; recall at 1
+stands by type of the true model too, and all again over the *novel* rows: those without a catalog prompt
+within MiniLM cosine 0.8. The true model's trigger words and all LoRA tags are removed from a query first.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from copy import copy
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,12 @@ import numpy as np
 import numpy.typing as npt
 
 from diffagent.agent.agent import Agent
-from diffagent.agent.answer import LABELS, question
 from diffagent.agent.engines import Engine
-from diffagent.agent.fusion import POINTS, Fusion, matches
 from diffagent.agent.matching import Matcher, Requirement
 from diffagent.agent.prefilter import Candidate, Prefilter
+from diffagent.agent.request import Request
 from diffagent.agent.specification import KIND, Packed
+from diffagent.data.air import AIR, MODEL_TYPES
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadInput, DiffAgentError
 from diffagent.data.novelty import NOVEL_BELOW
@@ -37,7 +37,7 @@ from diffagent.training.parameters import Said, say
 
 RANKS = (1, 5, 16, 50)
 RESAMPLES = 1000
-RIDGE = 1e-3
+TYPES = ("Checkpoint", "LoRA")
 
 Ranked = npt.NDArray[np.float64]
 
@@ -54,20 +54,15 @@ class Pair:
 
 @dataclass(frozen=True)
 class Row:
-    """What one pair came to: ranks (from 1; infinite where the model is not in the catalog), the
-    candidates' prior and language-model log-probabilities, where among them the true one is (or −1), the
-    untuned model's log-probabilities, the parameters written for the true model, and the candidates'
-    mean standing."""
+    """What one pair came to: ranks (from 1; infinite where the model is not in the catalog), the true model's
+    type, whether each agent ("agent", "no_llm", "untuned") decides for it, and the parameters it gets."""
 
     prefilter: float
     baseline: float
     novel: bool
-    prior: tuple[float, ...]
-    llm: tuple[float, ...]
-    truth: int
-    untuned: tuple[float, ...] = ()
+    type: str | None = None
+    hits: Mapping[str, bool] = field(default_factory=dict)
     said: Said | None = None
-    standing: tuple[float, ...] = ()
 
 
 def read_pairs(path: Path) -> Iterator[Pair]:
@@ -108,21 +103,34 @@ def sample(pairs: Sequence[Pair], limit: int | None, seed: int) -> list[Pair]:
 
 @dataclass(frozen=True)
 class Task:
-    """What is measured: candidates a pair, with a language model or not, beside which untuned one, with
-    parameters or not, and from which cosine on the catalog's documents near a query are left out."""
+    """What is measured: with the language model or not, beside which untuned one, with parameters or not, and
+    from which cosine on the catalog's documents near a query are left out."""
 
-    k: int = 16
     llm: bool = True
     untuned: Engine | None = None
     parameters: bool = True
     leave_out: float | None = None
 
 
+def variant(agent: Agent, **parts: Any) -> Agent:
+    """A copy of an agent with other parts (``prefilter``, ``engine``, ``fusion``, ``suitability``); what the
+    agent keeps of its catalog is shared."""
+    _ = agent.facts, agent.suitability  # computed once, for the copies too
+    other = copy(agent)
+    vars(other).update(parts)
+    return other
+
+
 def measure(agent: Agent, pairs: Iterable[Pair], task: Task | None = None) -> Iterator[Row]:
-    """A :class:`Row` for each pair; without a language model its fields stay empty."""
+    """A :class:`Row` for each pair."""
     task = task or Task()
     identity = [_identity(card) for card in agent.prefilter.cards]
     without = LeaveOut.of(agent, task.leave_out) if task.leave_out is not None else None
+    agents = {"no_llm": variant(agent, fusion=replace(agent.fusion, read=0.0, asked=0.0))}
+    if task.llm:
+        agents["agent"] = agent
+    if task.llm and task.untuned is not None:
+        agents["untuned"] = variant(agent, engine=task.untuned)
     for pair in pairs:
         true = _true_card(agent.catalog, pair.air)
         prompt = strip_lora_tags(pair.prompt)
@@ -131,39 +139,44 @@ def measure(agent: Agent, pairs: Iterable[Pair], task: Task | None = None) -> It
         asked = replace(pair, prompt=prompt)
         requirement = agent.prefilter.require(prompt, pair.negative_prompt)
         prefilter = without(requirement) if without else agent.prefilter
-        yield _measure_one(agent, prefilter, identity, asked, requirement, true, task)
+        row = _ranks(prefilter, identity, requirement, true)
+        lists = decisions(agents, prefilter, asked)
+        key = _identity(true) if true else None
+        row = replace(
+            row,
+            type=true.type if true else _type(pair.air),
+            hits={
+                name: bool(ranked) and key is not None and _identity(ranked[0].card) == key
+                for name, ranked in lists.items()
+            },
+        )
+        if task.llm and task.parameters and true is not None and pair.api is not None:
+            row = replace(row, said=say(agent, prompt, lists["agent"], true, pair.api))
+        yield row
 
 
-def _measure_one(
-    agent: Agent,
-    prefilter: Prefilter,
-    identity: Sequence[Any],
-    pair: Pair,
-    requirement: Requirement,
-    true: Card | None,
-    task: Task,
-) -> Row:
-    features = prefilter.matcher.features(requirement)
-    scores = prefilter.ranker(features).astype(np.float64)
+def decisions(agents: Mapping[str, Agent], prefilter: Prefilter, pair: Pair) -> dict[str, list[Candidate]]:
+    """The ranked candidates of each agent, as it decides; none where the prompt is refused.
+
+    What does not hang on the language model is done once, by the agent without it (``agents["no_llm"]``),
+    with ``prefilter`` in place of its own.
+    """
+    try:
+        request = Request.from_prompt(pair.prompt, negative_prompt=pair.negative_prompt)
+        pending = variant(agents["no_llm"], prefilter=prefilter).prepare(request)
+    except BadInput:
+        return {name: [] for name in agents}
+    return {name: agent.chosen(pending)[1] for name, agent in agents.items()}
+
+
+def _ranks(prefilter: Prefilter, identity: Sequence[Any], requirement: Requirement, true: Card | None) -> Row:
+    scores = prefilter.scores(requirement).astype(np.float64)
     key = _identity(true) if true else None
     hits = np.array([one == key for one in identity]) if key is not None else np.zeros(len(identity), bool)
-    order = np.argsort(-scores, kind="stable")[: task.k]
-    prior = scores[order] - np.logaddexp.reduce(scores)
-    candidates = [Candidate(prefilter.cards[i], float(one)) for i, one in zip(order, prior, strict=True)]
-    asked, labels = question(candidates, pair.prompt), list(LABELS[: len(candidates)])
-    said = None
-    if task.llm and task.parameters and true is not None and pair.api is not None:
-        said = say(agent, pair.prompt, candidates, true, pair.api)
     return Row(
         prefilter=_rank(scores, hits),
         baseline=_rank(prefilter.matcher.baseline(requirement), hits),
         novel=bool(prefilter.matcher.sentences(requirement).max(initial=-1) < NOVEL_BELOW),
-        prior=tuple(one.score for one in candidates),
-        llm=tuple(agent.engine.choose(asked, labels)) if task.llm else (),
-        truth=next((place for place, i in enumerate(order) if hits[i]), -1),
-        untuned=tuple(task.untuned.choose(asked, labels)) if task.untuned else (),
-        said=said,
-        standing=tuple(agent.liked(candidates)),
     )
 
 
@@ -192,89 +205,51 @@ class LeaveOut:
         return replace(self.prefilter, matcher=Matcher.of(self.prefilter.cards, left))
 
 
-def summarise(rows: Sequence[Row], fusion: Fusion, seed: int = 0) -> dict[str, Any]:
+def summarise(rows: Sequence[Row], seed: int = 0) -> dict[str, Any]:
     """The object that ``diffagent eval select`` prints."""
     novel = [row for row in rows if row.novel]
     said = [row.said for row in rows if row.said is not None]
     return {
-        **_table(rows, fusion, seed),
-        "novel": _table(novel, fusion, seed),
+        **_table(rows, seed),
+        "novel": _table(novel, seed),
         "parameters": parameters.table(said, seed),
     }
 
 
-def _table(rows: Sequence[Row], fusion: Fusion, seed: int) -> dict[str, Any]:
+def _table(rows: Sequence[Row], seed: int) -> dict[str, Any]:
+    """Recall in percent: ``gain`` is the prefilter's lead over its baseline, ``agent_gain`` the agent's over
+    the prefilter, ``llm_gain`` the agent's over itself without a language model."""
     if not rows:
         return {"n": 0}
     columns: dict[str, dict[str, Ranked]] = {}
     for name in ("prefilter", "baseline"):
         ranks = np.array([getattr(row, name) for row in rows])
         columns[name] = {str(k): (ranks <= k).astype(float) for k in RANKS}
-    if all(row.llm for row in rows):
-        columns |= _llm_columns(rows, fusion)
-    out: dict[str, Any] = {"n": len(rows)}
-    out |= {name: {k: _percent(hit) for k, hit in column.items()} for name, column in columns.items()}
-    gains = {k: columns["prefilter"][k] - columns["baseline"][k] for k in columns["baseline"]}
-    out["gain"] = {k: _percent(gain) for k, gain in gains.items()}
-    out["ci95"] = {
-        name: {k: _interval(hit, seed) for k, hit in column.items()}
-        for name, column in {**columns, "gain": gains}.items()
-    }
+    for name in rows[0].hits:
+        columns[name] = {"1": np.array([float(row.hits[name]) for row in rows])}
     if "agent" in columns:
-        difference = columns["agent"]["1"] - columns["prefilter"]["1"]
-        out["agent_gain"] = {"1": _percent(difference)}
-        out["ci95"]["agent_gain"] = {"1": _interval(difference, seed)}
-        out["llm_weight"] = fusion.choice
-    return out
-
-
-def _llm_columns(rows: Sequence[Row], fusion: Fusion) -> dict[str, dict[str, Ranked]]:
-    """Hits at 1: the agent, the language model alone, the agent with its scores shuffled between prompts, and
-    both with the untuned model, whose habits are those that it shows on these rows. Where no
-    untuned model is asked beside, the agent is taken to be untuned itself."""
-    turned = [*rows[1:], rows[0]]
-    swapped = [_fit(other.llm, len(row.prior)) for row, other in zip(rows, turned, strict=True)]
-    scores: dict[str, Sequence[Sequence[float]]] = {
-        "agent": [fusion.fuse(row.prior, row.llm, row.standing) for row in rows],
-        "llm": [row.llm for row in rows],
-        "shuffled": [
-            fusion.fuse(row.prior, llm, row.standing) for row, llm in zip(rows, swapped, strict=True)
-        ],
+        columns.setdefault("untuned", columns["agent"])
+    types = {name: np.array([row.type == name for row in rows]) for name in TYPES}
+    by_type = {
+        name: {"n": int(of.sum())} | {who: _percent(column["1"][of]) for who, column in columns.items()}
+        for name, of in types.items()
+        if of.any()
     }
-    scores["untuned"] = scores["agent"]
-    if all(row.untuned for row in rows):
-        own = habits([(row.prior, row.untuned) for row in rows])
-        plain = replace(own, choice=fusion.choice, standing=fusion.standing)
-        scores["untuned"] = [plain.fuse(row.prior, row.untuned, row.standing) for row in rows]
-        scores["untuned_llm"] = [row.untuned for row in rows]
-    return {name: {"1": _hits(rows, one)} for name, one in scores.items()}
-
-
-def habits(said: Sequence[tuple[Sequence[float], Sequence[float]]]) -> Fusion:
-    """What a language model says of a letter and of a match whatever the prompt, as a fusion's biases.
-
-    ``said``: the candidates' prior and language-model log-probabilities of each row. Least squares of
-    log P ≈ bias(letter) + match_bias(match) + a constant of the row; each bias is 0 on the mean.
-    """
-    width = max(len(llm) for _, llm in said)
-    left, right = RIDGE * np.eye(width + POINTS), np.zeros(width + POINTS)
-    for prior, llm in said:
-        shown = np.zeros((len(llm), width + POINTS))
-        places = np.arange(len(llm))
-        shown[places, places] = shown[places, width + np.array(matches(prior))] = 1
-        shown -= shown.mean(0)
-        left += shown.T @ shown
-        right += shown.T @ np.asarray(llm)
-    found = np.linalg.solve(left, right)
-    return Fusion(bias=tuple(map(float, found[:width])), match_bias=tuple(map(float, found[width:])))
-
-
-def _hits(rows: Sequence[Row], scores: Sequence[Sequence[float]]) -> Ranked:
-    return np.array([float(row.truth == int(np.argmax(one))) for row, one in zip(rows, scores, strict=True)])
-
-
-def _fit(values: Sequence[float], n: int) -> list[float]:
-    return list(np.resize(np.asarray(values), n))
+    for name, more, less in (
+        ("gain", "prefilter", "baseline"),
+        ("agent_gain", "agent", "prefilter"),
+        ("llm_gain", "agent", "no_llm"),
+    ):
+        if more in columns and less in columns:
+            columns[name] = {k: hit - columns[less][k] for k, hit in columns[more].items()}
+    return {
+        "n": len(rows),
+        **{name: {k: _percent(hit) for k, hit in column.items()} for name, column in columns.items()},
+        "types": by_type,
+        "ci95": {
+            name: {k: _interval(hit, seed) for k, hit in column.items()} for name, column in columns.items()
+        },
+    }
 
 
 def _percent(values: Ranked) -> float:
@@ -299,6 +274,13 @@ def _rank(scores: npt.NDArray[Any], hits: npt.NDArray[np.bool_]) -> float:
 
 def _identity(card: Card) -> Any:
     return card.model_id if card.model_id is not None else card.air
+
+
+def _type(air: str) -> str | None:
+    try:
+        return MODEL_TYPES.get(AIR.parse(air).type)
+    except BadInput:
+        return None
 
 
 def _true_card(catalog: Catalog, air: str) -> Card | None:

@@ -202,12 +202,6 @@ def test_clean_keeps_words_and_drops_control_characters() -> None:
     assert clean("a\x00b\r\nc\x1b[31m") == "a b \nc [31m"
 
 
-def test_fusion_adds_the_weighted_score_less_the_bias() -> None:
-    fused = Fusion(choice=0.5, bias=(0.2, 0.0)).fuse([-1.0, -2.0], [-0.1, -3.0])
-    # -1 + 0.5(-0.1 - 0.2) = -1.15 and -2 + 0.5(-3) = -3.5, then normalised: log(1 + e^-2.35) = 0.0911
-    assert fused == pytest.approx([-0.0911, -2.4411], abs=1e-4)
-
-
 def test_the_language_models_reading_decides_the_candidates(make_reader: MakeAgent) -> None:
     read = RuleEngine(like=lambda slot, option: 9.0 if option == "oil painting" else 0.0)
     ruled = make_reader(read, Fusion(read=0.0)).decide(Request.from_prompt("a harbour"))

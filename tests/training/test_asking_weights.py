@@ -10,7 +10,7 @@ from stand_ins import RuleEngine
 
 from diffagent.agent.agent import Agent
 from diffagent.agent.fusion import Fusion
-from diffagent.training.asking_weights import Weighed, fit, read_accuracy, table, weighed
+from diffagent.training.asking_weights import Weighed, fit, read_accuracy, readings, table, weighed
 from diffagent.training.plain_requests import Asked, Graded
 
 MakeAgent = Callable[..., Agent]
@@ -74,13 +74,14 @@ def test_candidates_stand_by_suitability_under_the_reading(make_reader: MakeAgen
         like=lambda slot, option: 9.0 if option == "oil painting" else 0.0,
     )
     agent = make_reader(engine)
-    (ruled,) = weighed(agent, [HARBOUR, ZORBLAX], 0.0, quiet)  # of the second nothing is in the catalog
+    both = [HARBOUR, ZORBLAX]  # of the second nothing is in the catalog
+    (ruled,) = weighed(agent, both, readings(agent, both, 0.0, quiet), quiet)
     assert ruled.grades == (1, 0, 3)  # a photo's checkpoint first; of equals in the order given
     assert (ruled.letters[1] - ruled.letters[0], ruled.letters[2] - ruled.letters[0]) == pytest.approx((1, 0))
-    (read,) = weighed(agent, [HARBOUR], 1.0, quiet)
+    (read,) = weighed(agent, [HARBOUR], readings(agent, [HARBOUR], 1.0, quiet), quiet)
     assert read.grades[0] == 3
     assert engine.asked[-1].earlier[0][1] == "oil painting; people: none; special: none"
-    (mute,) = weighed(agent, [HARBOUR], 0.0, quiet, letters=False)
+    (mute,) = weighed(agent, [HARBOUR], readings(agent, [HARBOUR], 0.0, quiet), quiet, letters=False)
     assert mute.letters == (0.0, 0.0, 0.0)
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from stand_ins import RuleEngine
+from stand_ins import RuleEngine, plain_suitability
 
 from diffagent.agent.agent import Agent
-from diffagent.agent.fusion import Fusion, matches
+from diffagent.agent.fusion import Fusion
+from diffagent.agent.request import Request
 from diffagent.data.errors import BadInput
 from diffagent.training.selection import (
     LeaveOut,
@@ -22,11 +22,11 @@ from diffagent.training.selection import (
     Task,
     _interval,
     _rank,
-    habits,
     measure,
     read_pairs,
     sample,
     summarise,
+    variant,
 )
 
 MakeAgent = Callable[..., Agent]
@@ -34,13 +34,9 @@ PIXELS, INK = "urn:air:sd1:checkpoint:civitai:11@12", "urn:air:sd1:lora:civitai:
 
 
 def row(
-    prefilter: float,
-    baseline: float = 1,
-    novel: bool = False,
-    llm: tuple[float, ...] = (),
-    truth: int = 0,
+    prefilter: float, baseline: float = 1, novel: bool = False, type_: str = "Checkpoint", **hits: bool
 ) -> Row:
-    return Row(prefilter, baseline, novel, (-0.5, -1.0), llm, truth)
+    return Row(prefilter, baseline, novel, type_, hits)
 
 
 @pytest.mark.parametrize(
@@ -61,39 +57,40 @@ def test_ties_count_half(scores: list[float], hits: list[bool], rank: float) -> 
 
 def test_recall_counts_ranks_up_to_k() -> None:
     rows = [row(1, 2), row(5, 6), row(5.5, 16), row(math.inf, 51)]
-    found = summarise(rows, Fusion())
+    found = summarise(rows)
     assert found["n"] == 4
     assert found["prefilter"] == {"1": 25, "5": 50, "16": 75, "50": 75}
     assert found["baseline"] == {"1": 0, "5": 25, "16": 75, "50": 75}
     assert found["gain"] == {"1": 25, "5": 25, "16": 0, "50": 0}
     assert found["novel"] == {"n": 0}
     assert found["parameters"] is None
-    assert "agent" not in found  # the language model was not asked
+    assert "agent" not in found  # nobody decided
 
 
 def test_novel_rows_are_counted_by_themselves() -> None:
-    found = summarise([row(1), row(2, novel=True), row(1, novel=True), row(1)], Fusion())
+    found = summarise([row(1), row(2, novel=True), row(1, novel=True), row(1)])
     assert (found["n"], found["novel"]["n"]) == (4, 2)
     assert (found["prefilter"]["1"], found["novel"]["prefilter"]["1"]) == (75, 50)
 
 
-def test_the_agent_the_language_model_alone_and_its_shuffled_scores() -> None:
-    # priors say 0 is right; the language model is sure of 1, 0, 1
-    sure = {0: (-0.1, -5.0), 1: (-5.0, -0.1)}
+def test_what_the_agents_decide_and_what_the_language_model_adds() -> None:
     rows = [
-        row(2, llm=sure[1], truth=1),
-        row(1, llm=sure[0], truth=0),
-        row(1, llm=sure[1], truth=0),
-        row(math.inf, llm=sure[0], truth=-1),
+        row(1, agent=True, no_llm=True),
+        row(1, agent=True, no_llm=False),
+        row(2, agent=True, no_llm=False, type_="LoRA"),
+        row(3, agent=False, no_llm=True, type_="LoRA"),
+        row(1, agent=False, no_llm=False, type_="LoRA"),
     ]
-    heeded = summarise(rows, Fusion(choice=1.0))
-    assert (heeded["agent"], heeded["llm"]) == ({"1": 50}, {"1": 50})
-    assert heeded["agent_gain"] == {"1": 0}  # one won, one lost
-    # shuffled, each row gets the next one's scores: 0, 1, 0, 1, of which the third is right
-    assert heeded["shuffled"] == {"1": 25}
-    assert heeded["llm_weight"] == 1.0
-    ignored = summarise(rows, Fusion(choice=0.0))
-    assert (ignored["agent"], ignored["shuffled"], ignored["llm"]) == ({"1": 50}, {"1": 50}, {"1": 50})
+    found = summarise(rows)
+    assert (found["agent"], found["no_llm"], found["prefilter"]["1"]) == ({"1": 60}, {"1": 40}, 60)
+    assert (found["agent_gain"], found["llm_gain"]) == ({"1": 0}, {"1": 20})
+    assert found["untuned"] == found["agent"]  # no other one was asked
+    assert found["types"]["Checkpoint"] == {
+        "n": 2, "prefilter": 100, "baseline": 100, "agent": 100, "no_llm": 50, "untuned": 100,
+    }  # fmt: skip
+    assert found["types"]["LoRA"] == {
+        "n": 3, "prefilter": 33.33, "baseline": 100, "agent": 33.33, "no_llm": 33.33, "untuned": 33.33,
+    }  # fmt: skip
 
 
 def test_intervals_are_percentiles_of_resampled_means() -> None:
@@ -106,8 +103,8 @@ def test_intervals_are_percentiles_of_resampled_means() -> None:
 
 
 def test_a_summary_has_an_interval_for_every_figure_and_is_json() -> None:
-    found = summarise([row(1, llm=(-0.1, -2.0)), row(2, 1, True, (-0.1, -2.0), 1)], Fusion(choice=0.1))
-    figures = ("prefilter", "baseline", "agent", "llm", "untuned", "shuffled", "gain", "agent_gain")
+    found = summarise([row(1, agent=True, no_llm=False), row(2, 1, True, agent=False, no_llm=True)])
+    figures = ("prefilter", "baseline", "agent", "no_llm", "untuned", "gain", "agent_gain", "llm_gain")
     for part in (found, found["novel"]):
         assert set(part["ci95"]) == set(figures)
         for name in figures:
@@ -161,76 +158,92 @@ def test_a_sample_is_seeded_and_keeps_the_order() -> None:
     assert sample(pairs, None, 0) == sample(pairs, 50, 0) == sample(pairs, 99, 0) == pairs
 
 
-def test_rows_measured_on_the_invented_catalog(make_agent: MakeAgent) -> None:
-    engine = RuleEngine(prefer=lambda label: 3.0 if label == "B" else 0.0)
+HARBOUR, LAKE = "urn:air:sd1:checkpoint:civitai:22@23", "urn:air:sdxl:checkpoint:civitai:44@45"
+
+
+def test_rows_measured_on_the_invented_catalog(make_reader: MakeAgent) -> None:
+    engine = RuleEngine(like=lambda slot, option: 9.0 if option == "oil painting" else 0.0)
     pairs = [
         Pair("pixel art, a small fox", "", PIXELS),  # a catalog prompt
         Pair("inkfox, ink drawing of a hare <lora:inkfox:1>", "", INK),
-        Pair("seven teapots", "", "urn:air:sd1:checkpoint:civitai:99@99"),  # not in the catalog
+        Pair("a harbour", "", HARBOUR),  # rules read a photo, the language model an oil painting
+        Pair("seven teapots", "", "urn:air:sd1:lora:civitai:99@99"),  # not in the catalog
     ]
-    known, other, missing = measure(make_agent(engine), pairs, Task(k=3))
-    assert (known.prefilter, known.baseline, known.novel, known.truth) == (1, 1, False, 0)
-    assert len(known.prior) == len(known.llm) == 3
-    assert np.argmax(known.llm) == 1
-    assert known.prior[0] == max(known.prior) < 0
-    assert (other.prefilter, other.novel, other.truth) == (1, False, 0)
-    assert (missing.prefilter, missing.baseline, missing.truth) == (math.inf, math.inf, -1)
+    agent = make_reader(engine, Fusion(read=1.0, asked=1.0))
+    known, other, harbour, missing = measure(agent, pairs)
+    assert (known.prefilter, known.baseline, known.novel, known.type) == (1, 1, False, "Checkpoint")
+    assert (other.prefilter, other.novel, other.type) == (1, False, "LoRA")
+    assert harbour.hits == {"no_llm": False, "agent": True}
+    assert (missing.prefilter, missing.baseline, missing.type) == (math.inf, math.inf, "LoRA")
+    assert missing.hits == {"no_llm": False, "agent": False}
     assert missing.novel  # no catalog prompt is near
-    asked = engine.asked[1].user
-    assert asked.endswith("Prompt: ink drawing of a hare")  # neither tag nor trigger word tells the model
+    asked = [one.earlier[0][0] for one in engine.asked]
+    assert "Prompt: ink drawing of a hare" in asked  # neither tag nor trigger word tells the model
 
 
-def test_the_language_model_may_be_skipped(make_agent: MakeAgent) -> None:
+def test_a_hit_is_what_the_agent_decides(make_reader: MakeAgent) -> None:
+    read = RuleEngine(
+        lambda label: 9.0 if label == "C" else 0.0,
+        lambda slot, option: 9.0 if option == "oil painting" else 0.0,
+    )
+    prompts = ("a harbour", "a mountain lake", "pixel art castle", "ink drawing of a fox")
+    for fusion in (Fusion(), Fusion(read=1.0), Fusion(asked=1.0), Fusion(read=1.0, asked=1.0)):
+        agent = make_reader(read, fusion)
+        for prompt in prompts:
+            request = Request.from_prompt(prompt, negative_prompt="blurry")
+            air = agent.decide(request).candidates[0].card.air
+            (found,) = measure(agent, [Pair(prompt, "blurry", air)])
+            assert found.hits["agent"]
+
+
+def test_a_prompt_that_is_refused_is_a_miss(make_reader: MakeAgent) -> None:
+    (found,) = measure(make_reader(), [Pair("a fox, with Flux", "", PIXELS)])
+    assert found.hits == {"no_llm": False, "agent": False}
+    assert found.prefilter < math.inf
+
+
+def test_the_language_model_may_be_skipped(make_reader: MakeAgent) -> None:
     engine = RuleEngine()
-    (found,) = measure(make_agent(engine), [Pair("a pixel art fox", "", PIXELS)], Task(llm=False))
-    assert (found.llm, engine.asked) == ((), [])
+    agent = make_reader(engine, Fusion(read=1.0, asked=1.0))
+    (found,) = measure(agent, [Pair("a pixel art fox", "", PIXELS)], Task(llm=False))
+    assert (found.hits, engine.asked) == ({"no_llm": True}, [])
     assert found.prefilter == 1
 
 
 API = {"sampling_method": "DDIM", "width": 512, "height": 512, "sampling_steps": 20, "cfg_scale": 7}
 
 
-def test_the_untuned_model_is_measured_beside_with_its_own_habits(make_agent: MakeAgent) -> None:
+def test_the_untuned_model_decides_with_the_same_weights(make_reader: MakeAgent) -> None:
     tuned, plain = (
-        RuleEngine(lambda label: 5.0 * (label == "A")),
-        RuleEngine(lambda label: 5.0 * (label == "B")),
+        RuleEngine(like=lambda slot, option, medium=medium: 9.0 if option == medium else 0.0)
+        for medium in ("oil painting", "pixel art")
     )
-    pairs = [Pair("pixel art, a small fox", "", PIXELS, API), Pair("ink drawing of a fox", "", INK, API)]
-    agent = make_agent(tuned, Fusion(choice=1.0))
-    rows = list(measure(agent, pairs, Task(k=3, untuned=plain)))
-    assert [int(np.argmax(row.untuned)) for row in rows] == [1, 1]
-    found = summarise(rows, agent.fusion)
-    assert (found["agent"], found["untuned_llm"]) == ({"1": 100}, {"1": 0})
-    assert found["untuned"] == {"1": 100}  # always the same letter says nothing: the prefilter decides
+    pairs = [Pair("a harbour", "", HARBOUR, API), Pair("a sprite", "", PIXELS, API)]
+    agent = make_reader(tuned, Fusion(read=1.0))
+    rows = list(measure(agent, pairs, Task(untuned=plain)))
+    assert [row.hits["agent"] for row in rows] == [True, False]
+    assert [row.hits["untuned"] for row in rows] == [False, True]
+    found = summarise(rows)
+    assert (found["agent"], found["untuned"]) == ({"1": 50}, {"1": 50})
     assert found["parameters"]["n"] == 2
-    assert set(found["ci95"]) >= {"untuned", "untuned_llm", "llm"}
-    alone = summarise(list(measure(agent, pairs, Task(k=3))), agent.fusion)
-    assert alone["untuned"] == alone["agent"]
-    assert "untuned_llm" not in alone
+    assert summarise(list(measure(agent, pairs, Task(parameters=False))))["parameters"] is None
 
 
-def test_habits_are_what_is_said_of_each_letter_and_each_match_whatever_the_prompt() -> None:
-    letters, of_match = (0.2, -0.3, 0.1), {8: 0.5, 6: 0.25, 5: -0.75}
-    said = []
-    for turn in range(3):  # 4/7, 2/7 and 1/7 are matches of 8, 6 and 5
-        shares = np.roll([4 / 7, 2 / 7, 1 / 7], turn)
-        told = [letters[i] + of_match[m] for i, m in enumerate(matches(np.log(shares)))]
-        said.append((np.log(shares), np.array(told) - 3.0 - turn))  # and a constant of the row
-    found = habits(said)
-    assert found.bias == pytest.approx(letters, abs=2e-3)
-    assert [found.match_bias[m] for m in (8, 6, 5)] == pytest.approx([0.5, 0.25, -0.75], abs=2e-3)
-    assert found.match_bias[0] == 0.0  # never seen
-    flat = replace(found, choice=1.0).fuse(*said[0])
-    assert np.diff(flat) == pytest.approx(np.diff(said[0][0]), abs=5e-3)  # nothing is left of what it said
-
-
-def test_documents_near_a_query_can_be_left_out(make_agent: MakeAgent) -> None:
-    agent = make_agent()
-    pairs = [Pair("pixel art, a small fox", "", PIXELS)]  # a document of the catalog, word for word
-    (seen,) = measure(agent, pairs, Task(llm=False))
-    (unseen,) = measure(agent, pairs, Task(llm=False, leave_out=0.9))
-    assert (seen.novel, unseen.novel) == (False, True)
-    without = LeaveOut.of(agent, 0.9)
+def test_documents_near_a_query_can_be_left_out(make_reader: MakeAgent) -> None:
+    agent = make_reader()
+    agent.suitability = plain_suitability(ranked=1.0)  # the prefilter's word alone
+    pairs = [Pair("a small fox", "", PIXELS)]  # a part of a document of the catalog
+    (seen,) = measure(agent, pairs)
+    (unseen,) = measure(agent, pairs, Task(leave_out=0.5))
+    assert (seen.hits["agent"], unseen.hits["agent"]) == (True, False)
+    without = LeaveOut.of(agent, 0.5)
     left = without(agent.prefilter.require(pairs[0].prompt))
     assert len(left.matcher.vectors) == len(agent.prefilter.matcher.vectors) - 1
     assert without(agent.prefilter.require("seven teapots")) is agent.prefilter
+
+
+def test_a_variant_leaves_the_agent_as_it_is(make_reader: MakeAgent) -> None:
+    agent = make_reader()
+    other = variant(agent, fusion=Fusion(read=1.0))
+    assert (agent.fusion.read, other.fusion.read) == (0.0, 1.0)
+    assert other.facts is agent.facts

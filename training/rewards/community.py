@@ -22,13 +22,13 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from diffagent.agent.standing import Standing, standings
 from diffagent.data.cards import Entry
 from diffagent.data.prompts import plain, strip_lora_tags
 from diffagent.data.records import Card, T2ICall
 from diffagent.data.splits import cluster_prompts
 from diffagent.data.text_encoder import Encoder
 from diffagent.training.rewards import Progress
+from diffagent.training.rewards.standing import Standing, standings
 from diffagent.training.rewards.unified import normalise
 
 Half = Literal["reward", "report"]

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from stand_ins import WordEncoder, invented
 
-from diffagent.agent.standing import standings
 from diffagent.data.records import Card, Stats
 from diffagent.training.rewards.community import Community, combined
+from diffagent.training.rewards.standing import standings
 from diffagent.training.rewards.unified import normalise, unified
 
 FOX = "a red fox in deep snow, pixel art, tiny sprite"

@@ -26,11 +26,6 @@ class Standing:
     rating: float
     downloads: float
 
-    @property
-    def mean(self) -> float:
-        """Of both."""
-        return (self.rating + self.downloads) / 2
-
 
 def standings(cards: Sequence[Card]) -> dict[str, Standing]:
     """AIR → how the entry stands within its type and base model; in the middle, where nothing is known of it,

@@ -1,0 +1,158 @@
+"""Ablations: shares and paired differences by hand, and the systems on an invented catalog."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from stand_ins import RuleEngine, plain_suitability
+
+from diffagent.agent.agent import Agent
+from diffagent.agent.fusion import Fusion
+from diffagent.data.errors import BadInput
+from diffagent.training import cli
+from diffagent.training.ablation import another, exchanged, summarise, systems, text
+from diffagent.training.asking_weights import Weighed
+from diffagent.training.plain_requests import Asked, Graded
+
+MakeAgent = Callable[..., Agent]
+PIXELS, OIL, XL = (
+    "urn:air:sd1:checkpoint:civitai:11@12",
+    "urn:air:sd1:checkpoint:civitai:22@23",
+    "urn:air:sdxl:checkpoint:civitai:44@45",
+)
+SLOTS = {"medium": None, "natural": "oil painting", "people": "none", "english": None}
+
+
+def quiet(items: Iterable[Any], label: str) -> Iterable[Any]:
+    return items
+
+
+def request(prompt: str, good: str) -> Asked:
+    """With one good candidate; the other two are wrong."""
+    graded = tuple(Graded(air, 3 if air == good else 0) for air in (PIXELS, OIL, XL))
+    return Asked(prompt, prompt, "plain", SLOTS, "none", graded)
+
+
+HARBOUR, LAKE = request("a harbour", OIL), request("a calm lake", XL)
+UNKNOWN = Asked("x", "a fox", "plain", SLOTS, "none", (Graded("x", 3),))
+
+
+def reads(medium_of: dict[str, str], letter: str = "A") -> RuleEngine:
+    """An engine that reads a medium by the last word of a prompt, and likes one letter."""
+
+    class Reader(RuleEngine):
+        def write(self, prompt: Any, grammar: Any, draft: str = "") -> str:
+            medium = medium_of[prompt.user.split()[-1]]
+            self.like = lambda slot, option: 9.0 if option == medium else 0.0
+            return super().write(prompt, grammar, draft)
+
+    return Reader(lambda label: 9.0 if label == letter else 0.0)
+
+
+RIGHT = {"harbour": "oil painting", "lake": "photo"}
+
+
+def test_shares_and_paired_differences_by_hand() -> None:
+    rows = [
+        Weighed((2.0, 1.0), (-3.0, -1.0), (0, 3)),  # the letters make it good
+        Weighed((2.0, 1.0), (-3.0, -1.0), (2, 3)),  # and so here
+        Weighed((2.0, 1.0), (-1.0, -3.0), (3, 0)),  # good either way
+        Weighed((2.0, 1.0), (-3.0, -1.0), (3, 1)),  # the letters spoil it
+    ]
+    found = summarise({"agent": (rows, 1.0), "no choice": (rows, 0.0)})
+    assert found["n"] == 4
+    assert found["systems"]["agent"] == {"good": 0.75, "acceptable": 0.75, "wrong": 0.0}
+    alone = found["systems"]["no choice"]
+    assert (alone["good"], alone["acceptable"], alone["wrong"]) == (0.5, 0.75, 0.25)
+    assert alone["difference"] == -0.25  # two lost, one won
+    low, high = alone["ci95"]
+    assert -1 <= low < -0.25 < high <= 0.75
+    lines = text(found).split("\n")
+    assert lines[0] == "4 requests"
+    assert lines[2].split() == ["agent", "75.0", "75.0", "0.0"]
+    assert lines[3].split()[:6] == ["no", "choice", "50.0", "75.0", "25.0", "-25.0"]
+
+
+def test_a_difference_that_is_the_same_everywhere_has_no_width() -> None:
+    good, bad = [Weighed((1.0,), (0.0,), (3,))] * 9, [Weighed((1.0,), (0.0,), (1,))] * 9
+    found = summarise({"agent": (bad, 0.0), "untuned": (good, 0.0)})["systems"]["untuned"]
+    assert (found["difference"], found["ci95"]) == (1.0, [1.0, 1.0])
+
+
+def test_each_request_lends_its_word_to_one_other() -> None:
+    for n in (2, 3, 50):
+        others = another(n, seed=1)
+        assert sorted(others) == list(range(n))
+        assert all(other != own for own, other in enumerate(others))
+    assert another(50, 1) != another(50, 2)
+
+
+def test_letters_are_cut_or_repeated_to_as_many_as_are_shown() -> None:
+    two, three = Weighed((2, 1), (-1, -2), (3, 0)), Weighed((3, 2, 1), (-4, -5, -6), (3, 0, 0))
+    first, second = exchanged([two, three], [three, two])
+    assert (first.prior, first.letters, first.grades) == ((2, 1), (-4, -5), (3, 0))
+    assert second.letters == (-1, -2, -1)
+
+
+def test_systems_on_the_invented_catalog(make_reader: MakeAgent) -> None:
+    agent = make_reader(reads(RIGHT), Fusion(read=1.0, asked=0.5))
+    misled = reads({"harbour": "pixel art", "lake": "photo"})
+    found = systems(
+        agent, [HARBOUR, UNKNOWN, LAKE], quiet, without=plain_suitability(kin=1.0), untuned=misled
+    )
+    assert list(found) == ["agent", "no choice", "without", "shuffled", "untuned"]
+    assert [weight for _, weight in found.values()] == [0.5, 0.0, 0.0, 0.5, 0.5]
+    measured = summarise(found)
+    assert measured["n"] == 2  # of the third nothing is in the catalog
+    good = {name: row["good"] for name, row in measured["systems"].items()}
+    # rules read photos; the other's reading is wrong for both
+    assert good == {"agent": 1.0, "no choice": 1.0, "without": 0.5, "shuffled": 0.0, "untuned": 0.5}
+    assert agent.suitability.linear.max() == 4.0  # the agent is as it was
+
+
+def test_a_choice_may_win_one_request_and_lose_another(make_reader: MakeAgent) -> None:
+    engine = reads({"harbour": "photo", "lake": "photo"}, letter="C")  # the photo's checkpoint is A
+    found = systems(make_reader(engine, Fusion(read=1.0, asked=9.0)), [HARBOUR, LAKE], quiet)
+    assert [[row.first(weight) for row in rows] for rows, weight in found.values()] == [
+        [3, 0],
+        [0, 3],
+        [3, 0],
+    ]
+    measured = summarise(found)["systems"]
+    assert list(measured) == ["agent", "no choice", "shuffled"]
+    assert (measured["no choice"]["difference"], measured["no choice"]["ci95"]) == (0.0, [-1.0, 1.0])
+
+
+def test_too_few_requests_are_refused(make_reader: MakeAgent) -> None:
+    with pytest.raises(BadInput, match="of 2 requests 1 have a candidate in this catalog"):
+        systems(make_reader(), [HARBOUR, UNKNOWN], quiet)
+
+
+def test_the_command_prints_one_object(
+    make_reader: MakeAgent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    agent = make_reader(reads(RIGHT), Fusion(read=1.0))
+    monkeypatch.setattr(Agent, "load", lambda *arguments: agent)
+    monkeypatch.setattr(cli, "_untuned", lambda *arguments: RuleEngine())
+    path, without = tmp_path / "requests.jsonl", tmp_path / "without.npz"
+    plain_suitability().save(without)
+    path.write_text("".join(line(asked) for asked in (HARBOUR, LAKE)))
+    arguments = ["ablation", "--requests", str(path), "--split", "train", "--without", str(without)]
+    done = CliRunner().invoke(cli.evaluate, [*arguments, "--json"], catch_exceptions=False)
+    measured = json.loads(done.stdout)
+    assert (measured["n"], measured["weights"]) == (2, {"read": 1.0, "asked": 0.0})
+    assert list(measured["systems"]) == ["agent", "no choice", "without", "shuffled", "untuned"]
+    assert measured["systems"]["without"]["difference"] == -0.5
+    shown = CliRunner().invoke(cli.evaluate, arguments, catch_exceptions=False).stdout
+    assert "100.0" in shown.split("\n")[2]
+
+
+def line(asked: Asked) -> str:
+    graded = [{"air": one.air, "grade": one.grade} for one in asked.candidates]
+    fields = {"id": asked.id, "prompt": asked.prompt, "kind": asked.kind, "slots": asked.slots}
+    return json.dumps({**fields, "special": asked.special, "candidates": graded}) + "\n"
