@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from diffagent.agent.fusion import Fusion
 
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
-READ = (0.0, 0.15, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 4.0)
+READ = (0.0, 0.3, 0.7, 1.0, 2.0, 3.0, 5.0, 8.0)
 ASKED = (0.0, 0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.5, 2.0, 3.0)
 SLOTS = ("medium", "people", "special")
 
@@ -72,7 +72,7 @@ def readings(agent: Agent, requests: Sequence[Asked], weight: float, progress: P
     reads = []
     for asked in progress(requests, "readings"):
         prompt = asked.slots["english"] or asked.prompt
-        draft = read = agent.shelf.grounded(Reading.of(prompt))
+        read = agent.shelf.grounded(Reading.of(prompt))
         if weight:
             line = agent.engine.write(reading.question(prompt), read.grammar(weight), read.line)
             read = read.revised(line)
@@ -98,6 +98,7 @@ def weighed(
             continue
         matched, ranked = agent.prefilter.matched(prompt)
         at = [places[one.air] for one in graded]
+        draft = agent.shelf.grounded(Reading.of(prompt))
         readings = [read] if read == draft else [read, draft]
         logits = agent.suitability.among(
             [features(agent.facts, one, matched, ranked)[at] for one in readings]
