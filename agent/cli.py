@@ -31,10 +31,12 @@ if TYPE_CHECKING:
     "--engine",
     default="transformers",
     show_default=True,
-    help="transformers, vllm or the URL of a vllm serve.",
+    help="transformers, vllm or the URL of a vllm serve or of any chat completions.",
 )
 @click.option(
-    "--llm", metavar="PATH-OR-NAME", help="A LLaMA-architecture model; default: SmolLM2-135M-Instruct."
+    "--llm",
+    metavar="PATH-OR-NAME",
+    help="A LLaMA-architecture model (default: SmolLM2-135M-Instruct), or the name of a server's.",
 )
 @click.option(
     "--explain",

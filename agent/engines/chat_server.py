@@ -29,8 +29,8 @@ TRUST = {"read": 4.0, "asked": 3.0}
 an answer outweighs what rules and suitability say, short of what they are certain of."""
 AT_ONCE = 8
 """Requests that are under way together."""
-ANSWER_TOKENS = 1024
-"""Most tokens of an answer; room for models that think first."""
+ANSWER_TOKENS = 256
+"""Most tokens of an answer: room for a short thought before it."""
 REFUSALS = (400, 405, 415, 422, 501)
 """Statuses by which servers say that they do not know a field."""
 FORMS = ("schema", "tool", "text")

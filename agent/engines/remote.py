@@ -112,6 +112,10 @@ class Remote:
         """Whether the server says that vLLM runs its models."""
         return any(isinstance(one, dict) and one.get("owned_by") == "vllm" for one in self.listed)
 
+    def close(self) -> None:
+        """Ends the connections; nothing may be asked any more."""
+        self._http.close()
+
     def all(self, asks: Sequence[Callable[[], T]]) -> list[T | EngineError]:
         """What each gives or the error that belongs to it; an error of the server is raised."""
         futures = [self._pool.submit(ask) for ask in asks]
