@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import pytest
 
 from diffagent.agent.agent import Agent
+from diffagent.agent.choice import SHOWN
 from diffagent.agent.decision import Decision
 from diffagent.agent.engines import Engine, Prompt
 from diffagent.agent.grammar import Grammar
@@ -153,7 +154,7 @@ class Biased:
 
 
 def test_changing_only_the_language_models_logits_changes_the_call(real_agent: Agent) -> None:
-    fusion = replace(real_agent.fusion, choice=0.1)
+    fusion = replace(real_agent.fusion, read=0.0, asked=0.1)
 
     def decide(letter: str, bias: float) -> Decision:
         engine = Biased(real_agent.engine, letter, bias)
@@ -167,4 +168,4 @@ def test_changing_only_the_language_models_logits_changes_the_call(real_agent: A
         assert moved.call.model == offered[place].card.name
         assert_callable(real_agent, moved.call)
     shut = decide("E", -200.0)
-    assert shut.candidates[-1].card.name == offered[4].card.name != shut.call.model
+    assert shut.candidates[SHOWN - 1].card.name == offered[4].card.name != shut.call.model

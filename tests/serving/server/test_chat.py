@@ -139,7 +139,7 @@ def test_another_base_model_or_model_is_routed_with_what_was_said_before(officia
         "add a red hat",
     )
     assert (first.base_model, xl.base_model, xl.model) == ("SD 1.5", "SDXL 1.0", "Grand XL")
-    assert (xl.sampling_steps, xl.seed, xl.prompt) == (33, 9, "pixel art of a fox, seed 9")
+    assert (xl.sampling_steps, xl.seed, xl.prompt) == (33, 9, "pixel art of a fox")
     assert (named.model, named.sampling_steps) == ("Ink Fox Style", 33)
     assert named.prompt.startswith("inkfox, ")
     assert hat == named.model_copy(update={"prompt": f"{named.prompt}, a red hat"})
