@@ -370,7 +370,7 @@ class Agent:
         tables = [features(self.facts, one, matches.columns, matches.ranked) for one in readings]
         logits = self.suitability.among(tables)
         shelf = self.shelf
-        named = [shelf.in_question(one, shelf.lora_scores(one), matches.columns[:, 0]) for one in readings]
+        named = [shelf.in_question(one, matches.columns[:, 0]) for one in readings]
         allow = matches.allow & (~self.facts.is_lora | np.any(named, axis=0))
         return best_candidates(self.prefilter.cards, logits, allow if allow.any() else matches.allow, k)
 

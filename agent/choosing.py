@@ -40,6 +40,8 @@ STYLED = 1.7
 """The least evidence that a request names the style of a LoRA."""
 NAMED = 3.0
 """The least evidence that a request names a character."""
+PLAIN = 1.5
+"""The least evidence that makes a LoRA an answer to a request for which nothing special was read."""
 NEAREST = 8
 """LoRAs that are considered for their likeness alone."""
 
@@ -302,13 +304,23 @@ class Shelf:
         return (1.5, is_rare) if whole and rare else (0.0, False)
 
     def in_question(
-        self, reading: Reading, evidence: Floats, similarity: npt.NDArray[np.floating[Any]]
+        self, reading: Reading, similarity: npt.NDArray[np.floating[Any]]
     ) -> npt.NDArray[np.bool_]:
-        """The LoRAs that a request may be about, named in it or near in meaning: booleans [M]."""
+        """The LoRAs that a request may be about: booleans [M].
+
+        Where something special is asked for they are those that it names in any measure, and of that role
+        those nearest in meaning; else those alone that it names for certain.
+        """
+        heard, marked = self.heard(reading), self.marked(reading)
+        if (reading.special or "none") == "none":
+            certain: npt.NDArray[np.bool_] = (heard.evidence >= PLAIN) | marked
+            return certain
         alike = np.where([card.type == "LoRA" for card in self.cards], similarity, -np.inf)
-        near = np.zeros(len(self.cards), bool)
+        near = heard.overlap > 0.99
         near[np.argsort(-alike)[:NEAREST]] = True
-        return (evidence > 0) | near | self.marked(reading) | (self.heard(reading).overlap > 0.99)
+        role = np.array([one is not None and one.role == reading.special for one in self.attributes])
+        about: npt.NDArray[np.bool_] = (heard.evidence > 0) | marked | (near & role)
+        return about
 
     def companion(self, card: Card, reading: Reading, allow: npt.NDArray[np.bool_]) -> Card | None:
         """The second LoRA that a request names beside the first, of those allowed [M]: the style of a

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -92,13 +93,15 @@ def test_tools_and_real_persons_are_never_chosen(shelf: Shelf) -> None:
     assert shelf.choosable.tolist() == [True] * 8 + [False] * 2
 
 
-def test_loras_in_question_are_named_or_near_or_marked() -> None:
+def test_loras_in_question_are_marked_or_near_in_the_role_that_is_asked_for() -> None:
     loras = [card(n, f"Thing {'abcdefghijkl'[n]}", "LoRA", role="object") for n in range(12)]
     shelf = Shelf([card(20, "Plain Camera"), *loras])
-    evidence, similarity = np.zeros(13), np.array([9, *range(12, 0, -1)], float)
-    evidence[10] = 1.5
-    asked = shelf.in_question(Reading.of("a lamp, use the Thing l lora"), evidence, similarity)
-    assert asked.tolist() == [False] + [True] * 8 + [False, True, False, True]
+    similarity = np.array([9, *range(12, 0, -1)], float)
+    plain = Reading.of("a lamp, use the Thing l lora")
+    assert np.flatnonzero(shelf.in_question(plain, similarity)).tolist() == [12]
+    asked = shelf.in_question(replace(plain, special="object"), similarity)
+    assert np.flatnonzero(asked).tolist() == [*range(1, 9), 12]
+    assert np.flatnonzero(shelf.in_question(replace(plain, special="pose"), similarity)).tolist() == [12]
 
 
 @pytest.mark.parametrize(
