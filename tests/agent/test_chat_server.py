@@ -336,5 +336,6 @@ def test_a_real_server_reads_and_chooses() -> None:
     (line,) = engine.write_many([Writing(question("a fox in the snow"), rules.grammar(4.0), rules.line)])
     rules.grammar(4.0).parse(line)
     (letters,) = engine.choose_many([Choice(PROMPT, ("A", "B", "C"))])
+    engine.remote.close()
     assert max(letters) == pytest.approx(log(CONFIDENCE))
     assert engine.outside == 0
