@@ -46,7 +46,7 @@ from diffagent.agent.targets.fitting import Emitted
 from diffagent.agent.triggers import missing as missing_words
 from diffagent.agent.triggers import triggers
 from diffagent.agent.wishes import Wishes
-from diffagent.data.base_models import family_of
+from diffagent.data.base_models import family_of, is_meant, side_of
 from diffagent.data.errors import BadInput, DiffAgentError, UnknownModel
 from diffagent.data.prompts import NETWORK_TAG
 from diffagent.data.records import Card, T2ICall, Usage
@@ -57,6 +57,10 @@ if TYPE_CHECKING:
     from diffagent.agent.pmi.identifier import Identification, Identifier
     from diffagent.agent.targets.installed import Installed
     from diffagent.data.catalog import Catalog
+
+
+LOW, HIGH = 768**2, 1024**2
+"""Pixels that a card of 6 GB still makes, and from which a base model takes any larger size."""
 
 
 class Agent:
@@ -207,6 +211,7 @@ class Agent:
             allow, is_narrow = self._allowed(asked, scope, seen)
             if not is_narrow:
                 notes.append(_not_narrowed(wished, scope))
+            allow = self._fitting(allow, wished)
             if self.shelf.is_read and seen is None and (allow & self.shelf.choosable).any():
                 columns, ranked = self.prefilter.matched(wished.prompt, wished.negative_prompt)
                 matches = Matches(allow & self.shelf.choosable, columns, ranked)
@@ -361,6 +366,24 @@ class Agent:
             allow = allow & np.isfinite(self._evidence(seen))
         is_narrow = bool(allow.any())
         return (allow if is_narrow else self.eligible.mask(scope)), is_narrow
+
+    def _fitting(self, allow: npt.NDArray[np.bool_], wished: Wishes) -> npt.NDArray[np.bool_]:
+        """Of the entries that may answer [M] those whose base model suits size, card and words, if any.
+
+        A size of less than half of what a base model was trained at breaks its pictures.
+        """
+        if not (wished.size or wished.small_card or wished.avoided):
+            return allow
+        fit = np.ones(len(allow), bool)
+        for base_model in {card.base_model for card in self.prefilter.cards}:
+            area = side_of(base_model) ** 2
+            asked = wished.size[0] * wished.size[1] if wished.size else area
+            sized = area / 2 < asked < 3.5 * area or (asked >= area and area >= HIGH)
+            suits = sized and not any(is_meant(name, base_model) for name in wished.avoided)
+            if suits and not (wished.small_card and area > LOW):
+                continue
+            fit &= np.array([card.base_model != base_model for card in self.prefilter.cards])
+        return allow & fit if (allow & fit & self.shelf.choosable).any() else allow
 
     def _suited(
         self, read: Reading, matches: Matches, k: int, draft: Reading | None = None

@@ -284,7 +284,7 @@ class Shelf:
                 return 0.0, False
             if whole and _runs(phrase.words, reading.words) and (rare or len(phrase.core) > 1):
                 evidence = 3.0
-            elif rare and sum(map(self.idf, rare)) > 5:
+            elif rare and sum(map(self.idf, rare)) > 5 and all(self._bearers(word) < 2 for word in rare):
                 evidence = 2.0 * len(rare) / len(phrase.core)
             else:
                 return 0.0, False
@@ -303,6 +303,15 @@ class Shelf:
             return evidence - 0.7 * unlike, is_rare
         return (1.5, is_rare) if whole and rare else (0.0, False)
 
+    def _bearers(self, word: str) -> int:
+        """How many characters of different names hold a word in them."""
+        names = {
+            phrase.words
+            for phrase in self._phrases.get(word, ())
+            if phrase.place == 0 and (purpose := self.attributes[phrase.card]) and purpose.role == "character"
+        }
+        return len(names)
+
     def in_question(
         self, reading: Reading, similarity: npt.NDArray[np.floating[Any]]
     ) -> npt.NDArray[np.bool_]:
@@ -318,6 +327,9 @@ class Shelf:
         alike = np.where([card.type == "LoRA" for card in self.cards], similarity, -np.inf)
         near = heard.overlap > 0.99
         near[np.argsort(-alike)[:NEAREST]] = True
+        if reading.special == "character":  # one that is merely alike is somebody else
+            named: npt.NDArray[np.bool_] = (heard.evidence > 0) | marked
+            return named
         role = np.array([one is not None and one.role == reading.special for one in self.attributes])
         about: npt.NDArray[np.bool_] = (heard.evidence > 0) | marked | (near & role)
         return about

@@ -95,7 +95,10 @@ def _by_words(words: list[str]) -> str | None:
         shared = len(present & set(_SHARED.get(name, "").split()))
         if own > 1 or (own and (shared or accented)) or (shared > 2 and accented):
             votes[name] = 2 * own + shared
-    return votes.most_common(1)[0][0] if votes else None
+    if votes:
+        return votes.most_common(1)[0][0]
+    strange = [word for word in words if not word.isascii()]
+    return "another language" if len(strange) >= 2 and 4 * len(strange) >= len(words) else None
 
 
 def translated(prompt: str, engine: Engine) -> str | None:

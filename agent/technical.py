@@ -18,6 +18,8 @@ from diffagent.data.prompts import bare_words
 _TALK = re.compile(
     r"\b\d{2,4}\s?dpi\b|\bhi(?:gh)?[- ]?res(?:\.|olution)? ?fix(?:\s?x?\d(?:\.\d)?x?)?|\brandom seed\b|"
     r"\bas (?:fast|quick(?:ly)?) as (?:you can|possible)\b|\bquick draft\b|\b(?:just )?a few steps\b|"
+    r"\bnothing nsfw\b|\b(?:use|using|with) an? (?:turbo|lcm)(?: or (?:turbo|lcm|lightning))? model\b|"
+    r"\bany model\b|\b\d{1,2}\s?gb (?:graphics )?(?:card|vram|gpu)\b|"
     r"\bupscaled? (?:by )?\d(?:\.\d)?x\b|\bupscale \d(?:\.\d)?x?\b",
     re.I,
 )

@@ -36,6 +36,8 @@ def triggers(card: Card, prompt: str) -> tuple[str, ...]:
     held = f" {bare_words(prompt)} "
     if card.needed_words or any(f" {bare_words(one.words)} " in held for one in purpose.variants):
         return card.needed_words
+    if len(card.trigger_words) == 1 and card.trigger_words[0] in {one.words for one in purpose.variants}:
+        return card.trigger_words  # its one switch, whatever it is said to add
     usual = next((one.words for one in purpose.variants if _USUAL.search(one.draws)), None)
     return (*card.needed_words, *([usual] if usual else []))
 

@@ -39,6 +39,13 @@ _SAMPLER = re.compile(
     + r")(?![\w+])(?:\s(?:sampler|sampling)\b)?",
     re.I,
 )
+_RULED_OUT = re.compile(
+    r"\b(?:except(?: for)?|not|no|without|but|than|don['’]t use|avoid)\s(?:an?\s|the\s|any\s)?$", re.I
+)
+_CARD = r"(?:card|v?ram|gpu|laptop)"
+_SMALL_CARD = re.compile(
+    rf"\b[2-6]\s?gb\b(?=[^.!?\n]{{0,30}}\b{_CARD}\b)|\b{_CARD}[^.!?\n]{{0,24}}\b[2-6]\s?gb\b", re.I
+)
 _BARE_SAMPLER = re.compile(
     r"(?:(?<=[,;.:\n])|^)[ \t]*+(" + _SAMPLER_NAMES + r")(?:[ \t]sampl(?:er|ing))?(?=[ \t]*+(?:[,;.:\n]|$))",
     re.I,
@@ -80,6 +87,10 @@ class Wishes:
     seed: int | None = None
     clip_skip: int | None = None
     base_model: str | None = None
+    avoided: tuple[str, ...] = ()
+    """Families that the words rule out: "anything but SDXL"."""
+    small_card: bool = False
+    """Whether the words say that the graphics card has at most 6 GB."""
     type: str | None = None
     commercial: bool = False
     """Whether only models whose images may be sold are asked for."""
@@ -92,6 +103,7 @@ def wishes(text: str) -> Wishes:
     spoken = f"{prompt}\n{found.line}"
     size = _size(found.line) or _size(prompt)
     aspect, leaning = (None, False) if size else aspect_of(prompt)
+    base_model, avoided = _base_models(prompt)
     return Wishes(
         prompt=prompt,
         negative_prompt=found.negative_prompt,
@@ -103,10 +115,24 @@ def wishes(text: str) -> Wishes:
         cfg_scale=_cfg(spoken),
         seed=_whole(_SEED, spoken, 0, 2**32 - 1),
         clip_skip=_whole(_CLIP, spoken, 1, 12),
-        base_model=next((name for name, pattern in requests() if pattern.search(prompt)), None),
+        base_model=base_model,
+        avoided=avoided,
+        small_card=bool(_SMALL_CARD.search(prompt)),
         commercial=bool(_COMMERCIAL.search(prompt)),
         type="LoRA" if _LORA.search(prompt) else "Checkpoint" if _CHECKPOINT.search(prompt) else None,
     )
+
+
+def _base_models(prompt: str) -> tuple[str | None, tuple[str, ...]]:
+    """The family that a prompt asks for, and those that it rules out."""
+    wanted, avoided = None, []
+    for name, pattern in requests():
+        for found in pattern.finditer(prompt):
+            if _RULED_OUT.search(prompt[max(0, found.start() - 24) : found.start()]):
+                avoided.append(name)
+            else:
+                wanted = wanted or name
+    return wanted, tuple(dict.fromkeys(avoided))
 
 
 def overridden(

@@ -177,3 +177,13 @@ def test_pasted_tags_are_told_from_sentences() -> None:
 def test_attributes_outside_the_vocabulary_are_refused(fields: dict[str, Any], says: str) -> None:
     with pytest.raises(BadInput, match=says):
         Attributes.parse(fields)
+
+
+def test_half_a_name_that_two_characters_share_names_neither() -> None:
+    people = [
+        card(n, name, "LoRA", "Draws the figure.", role="character", media=["anime"], subjects=[name.lower()])
+        for n, name in ((1, "Sailor Quorl"), (2, "Sailor Vimm"), (3, "Tannek Brosh"))
+    ]
+    shelf = Shelf([*people, *(card(100 + n, f"Camera {n}") for n in range(800))])
+    assert not shelf.lora_scores(Reading.of("Sailor Ophir at a bath house")).any()
+    assert np.flatnonzero(shelf.lora_scores(Reading.of("Tannek drinking tea"))).tolist() == [2]

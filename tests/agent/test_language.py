@@ -85,3 +85,8 @@ def test_an_engine_that_cannot_translate_is_not_asked() -> None:
     engine = Translator("a cat")
     engine.translates = False
     assert translated("un gato", engine) is None  # type: ignore[arg-type]
+
+
+def test_words_of_no_known_language_are_another_language() -> None:
+    assert language("kırmızı çiçekler, küçük köy evi") is not None
+    assert language("a café in São Paulo with jalapeño tacos") is None

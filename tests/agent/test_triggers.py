@@ -71,3 +71,14 @@ def test_only_what_the_prompt_lacks_is_added() -> None:
     assert missing("a red hat", ["ink, red hat", "INK"]) == ["ink"]
     assert missing("a fox", ["(ink, brush:1.2), snow"]) == ["(ink, brush:1.2)", "snow"]
     assert ready("a fox", ["((ink, snow"]) == "ink, snow, a fox"
+
+
+def test_the_one_switch_of_a_style_is_added_although_it_is_called_a_variant() -> None:
+    air = "urn:air:sd1:checkpoint:civitai:1@2"
+    fields = {
+        "role": "style",
+        "media": ["vector"],
+        "variants": [{"words": "vct", "draws": "a stronger look"}],
+    }
+    one = Card("V", "Checkpoint", "SD 1.5", air, trigger_words=("vct",), attributes=Attributes.parse(fields))
+    assert triggers(one, "a kettle") == ("vct",)

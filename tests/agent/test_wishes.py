@@ -181,3 +181,24 @@ def test_long_prompts_are_read_in_linear_time(filler: str) -> None:
     started = time.process_time()
     wishes("a" + (filler * 100_000)[:100_000] + "b")
     assert time.process_time() - started < 2.5  # 0.1 s; with the square of the length, a minute
+
+
+@pytest.mark.parametrize(
+    ("text", "base_model", "avoided"),
+    [
+        ("a submarine, any model except SDXL", None, ("sdxl",)),
+        ("a submarine, not sdxl please", None, ("sdxl",)),
+        ("a submarine with SDXL", "sdxl", ()),
+        ("SD 1.5, not SDXL: a submarine", "sd1", ("sdxl",)),
+    ],
+)
+def test_a_base_model_may_be_ruled_out(text: str, base_model: str | None, avoided: tuple[str, ...]) -> None:
+    found = wishes(text)
+    assert (found.base_model, found.avoided) == (base_model, avoided)
+
+
+def test_a_small_card_is_heard_of() -> None:
+    assert wishes("a cottage, my card only has 4 GB").small_card
+    assert wishes("I have 6gb vram: a cottage").small_card
+    assert not wishes("a 4 GB memory stick on a desk").small_card
+    assert not wishes("my card has 24 GB, a cottage").small_card
