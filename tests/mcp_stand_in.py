@@ -31,20 +31,21 @@ class NotedEngine(RuleEngine):
     """Notes what it is asked, and writes to stdout what no client should read."""
 
     def choose(self, prompt: Prompt, options: Sequence[str], draft: str = "") -> list[float]:
+        words = prompt.earlier[0][0]
         with NOTES.open("a", encoding="utf-8") as notes:
-            notes.write(prompt.user.splitlines()[-1] + "\n")
+            notes.write(words.splitlines()[-1] + "\n")
         print("noise from Python")
         subprocess.run([sys.executable, "-c", "print('noise from a child')"], check=True)
-        if "slow" in prompt.user or "endless" in prompt.user:
-            time.sleep(0.5 if "slow" in prompt.user else 60)
-        if "boom" in prompt.user:
+        if "slow" in words or "endless" in words:
+            time.sleep(0.5 if "slow" in words else 60)
+        if "boom" in words:
             raise ZeroDivisionError("a secret path")
         return super().choose(prompt, options, draft)
 
 
 def load(catalog: str | None, llm: str | None, engine: str) -> Agent:
     opened = Catalog.open(catalog)
-    agent = Agent(opened, Prefilter.of(opened, WordEncoder(), plain_ranker()), NotedEngine(), Fusion())
+    agent = Agent(opened, Prefilter.of(opened, WordEncoder(), plain_ranker()), NotedEngine(), Fusion(asked=0.1))
     if llm == "seeing":
         agent.identifier = ByteIdentifier(opened)  # type: ignore[assignment]
     return agent
