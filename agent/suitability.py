@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from diffagent.agent.reading import PEOPLE, Reading
 from diffagent.data.attributes import MEDIA
+from diffagent.data.base_models import USUAL
 from diffagent.data.errors import BadCatalog
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ _OF_CHECKPOINT = (
     "is_checkpoint", "kin", "kin_first", "first", "first_named", "style_named", "style_unnamed", "other_role",
     "broad", "genre", "narrow", "anime_for_other", "photo_for_drawn", "women_for_none",
     "women_for_others", "women_for_women",
-    "nobody_for_people", "people_same", "subject", "special", "sdxl", "kin_renown", "any_medium",
+    "nobody_for_people", "people_same", "subject", "special", "unusual_base", "kin_renown", "any_medium",
 )  # fmt: skip
 _OF_LORA = (
     "overlap", "overlap_weight", "overlap_role", "overlap_whole", "overlap_checkpoint",
@@ -130,7 +131,7 @@ class Facts:
         self.role = np.array([a.role if a else "tool" for _, a in read])
         self.breadth = np.array([a.breadth if a else "narrow" for _, a in read])
         self.people = np.array([PEOPLE.index(a.people) if a else 0 for _, a in read])
-        self.sdxl = np.array([card.base_model != "SD 1.5" for card, _ in read], float)
+        self.unusual_base = np.array([card.base_model != USUAL.name for card, _ in read], float)
 
     @cached_property
     def subjects(self) -> Mapping[str, npt.NDArray[np.int64]]:
@@ -203,7 +204,7 @@ def features(facts: Facts, reading: Reading, matched: Real, ranked: Real) -> Flo
         "people_same": checkpoint * somebody * (facts.people == PEOPLE.index(reading.people)),
         "subject": checkpoint * np.minimum(subject, 2),
         "special": checkpoint * (1 - nothing),
-        "sdxl": facts.sdxl,
+        "unusual_base": facts.unusual_base,
         "kin_renown": checkpoint * kin * facts.renown,
         "any_medium": checkpoint * (facts.first == _UNTOLD),
         "evidence": evidence,

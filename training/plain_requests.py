@@ -1,6 +1,6 @@
 """Plain requests with their readings and graded candidates, as a data set and as dialogues.
 
-    requests.jsonl  {"id", "prompt", "kind", "slots": {…}, "special", "candidates": [
+    requests.jsonl.gz  {"id", "prompt", "kind", "slots": {…}, "special", "candidates": [
                         {"air", "base_checkpoint", "grade": 0 wrong, 1 weak, 2 acceptable, 3 good}, …]}
 
 Each request makes two dialogues: the reading, and the choice among its candidates behind the reading,
@@ -10,6 +10,7 @@ the target grows with its grade.
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -86,15 +87,21 @@ class Asked:
         return replace(draft, medium=medium, named=named, people=slots["people"], special=self.special)
 
 
+def _text(path: Path) -> str:
+    """A file's text, unpacked where its name ends in .gz."""
+    data = path.read_bytes()
+    return (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
+
+
 def read_requests(path: Path | None = None) -> list[Asked]:
     """The requests of a file, by default the one that ships with the training code.
 
     Raises:
         BadInput: a line is no request; says which.
     """
-    source = path or Path(str(files("diffagent.training") / "requests" / "requests.jsonl"))
+    source = path or Path(str(files("diffagent.training") / "requests" / "requests.jsonl.gz"))
     requests = []
-    for number, line in enumerate(source.read_text("utf-8").splitlines(), 1):
+    for number, line in enumerate(_text(source).splitlines(), 1):
         try:
             requests.append(Asked.parse(json.loads(line)))
         except (ValueError, KeyError, TypeError) as error:
