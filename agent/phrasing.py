@@ -71,7 +71,8 @@ _OPENINGS = tuple(
     re.compile(pattern, re.I)
     for pattern in (
         # courtesy: "hi!", "hello there,", "ok so", "please"
-        r"(?:hi|hello|hey|hiya|yo|greetings|good (?:morning|afternoon|evening)|dear \w+|ok(?:ay)?)"
+        r"(?:hi|hello|hey|hiya|yo|greetings|good (?:morning|afternoon|evening)|"
+        r"dear \w+(?: or \w+)?|ok(?:ay)?)"
         r"(?:\s+(?:there|all|everyone|everybody|team|folks|again|ai|bot|friend|guys))?\s*[,.!:;]+\s*(?=\S)",
         r"(?:hi|hello|hey|yo|ok(?:ay)?(?: so)?|so|um+|well)(?:\s+(?:there|ai|bot))?\s+"
         r"(?=(?:can|could|would|will) (?:you|u|ya)\b|(?:i|we)\s*(?:'d|’d|need|want|would)\b|please\b|"
@@ -79,6 +80,10 @@ _OPENINGS = tuple(
         r"(?:make|draw|create|generate|give|show|gimme)\b)",
         rf"{_POLITE}\b(?:\s*+,)?\s*+(?={_VERB}\b|gimme\b|(?:can|could) (?:you|u)\b)",
         r"(?:please|pls|plz)\s*[,:]\s*(?=\S)",
+        # "I would be most grateful for a picture of"
+        r"(?:i|we)(?:['’]d| would) be (?:\w+ )?(?:grateful|thankful|happy|glad|delighted) "
+        r"(?:for|with|to (?:get|have|see))\s+"
+        rf"(?:{_PICTURES_OF.pattern})?(?=\S)",
         # "can you make me"
         rf"(?:can|could|would|will)\s+(?:you|u|ya)\s+(?:{_POLITE}\s+){{0,2}}{_VERB}{_TO_ME}\s+(?!it\b|"
         rf"that\b|this\b)",

@@ -30,6 +30,12 @@ _OWNERS_WORDS = re.compile(
     re.I,
 )
 """Words of talk about the model or the machine, in a clause in front of what is to be drawn."""
+_MACHINE = re.compile(
+    r"\s*(?:and |but |so )?(?:my|i have|i only have|i['’]ve|on (?:my|an?)|it['’]s for my)\b[^,;:.!?\n]{0,40}"
+    r"\b(?:graphics card|vram|gpu|card [^,;:.!?\n]{0,16}\d\s?gb)\b[^,;:.!?\n]{0,30}",
+    re.I,
+)
+"""A clause about the machine, wherever it stands."""
 _ASKING = re.compile(
     r"\s*(?:only|just|please|pls|use|using|with|i have|i['’]ve|i only have|must|should|needs?|my|no|"
     r"any|a model|for)\b",
@@ -94,6 +100,8 @@ def _cuts(flat: str, start: int, end: int) -> list[tuple[int, int]]:
     """What goes of one clause."""
     clause = flat[start:end]
     marked = _MARK in clause
+    if _MACHINE.fullmatch(clause.replace(_MARK, "0")):
+        return [(start, end)]
     if not marked:
         first = not flat[:start].strip()
         leads = flat[end : end + 1] in (":", ".", "!", ",") and flat[end:].strip(" ,.:!") != ""

@@ -34,7 +34,7 @@ _SEED = re.compile(r"\bseed\s*+(?:(?:of|[:=])\s*+)?(\d{1,10})\b", re.I)
 _CLIP = re.compile(r"\bclip[ _-]?skip\s*+(?:(?:of|[:=])\s*+)?(\d{1,2})\b", re.I)
 _SAMPLER_NAMES = "|".join(re.escape(name) for name in sorted(SAMPLERS, key=len, reverse=True))
 _SAMPLER = re.compile(
-    r"\b(?:sampler|sampling method|using|use|with)\s*+(?:[:=]\s*+)?(?:the\s++)?("
+    r"\b(?:sampler|sampling method|using|use|with|steps|max)\s*+(?:[:=]\s*+)?(?:the\s++|max\s++)?("
     + _SAMPLER_NAMES
     + r")(?![\w+])(?:\s(?:sampler|sampling)\b)?",
     re.I,

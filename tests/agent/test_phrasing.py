@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from diffagent.agent.phrasing import phrasing
+from diffagent.agent.request import Request
 
 
 @pytest.mark.parametrize(
@@ -217,3 +218,18 @@ def test_a_prompt_never_ends_up_empty(pieces: list[str]) -> None:
     read = phrasing(text)
     assert read.prompt.strip() or not text.strip()
     assert read.n is None or 1 <= read.n <= 64
+
+
+@pytest.mark.parametrize(
+    ("text", "sent"),
+    [
+        ("Dear Sir or Madam, I would be most grateful for a picture of a kite", "a kite"),
+        ("I'd be happy with a watercolor of two goats", "a watercolor of two goats"),
+        ("a cottage, my card only has 4 GB", "a cottage"),
+        ("quick sketch, 15 steps max Euler a, 512x768, a teapot", "quick sketch, a teapot"),
+        ("two cards, my favourite card on top", "two cards, my favourite card on top"),
+        ("six stone steps max out the view", "six stone steps max out the view"),
+    ],
+)
+def test_letters_and_talk_of_the_machine_are_no_part_of_the_picture(text: str, sent: str) -> None:
+    assert Request.from_prompt(text).wishes.prompt == sent
