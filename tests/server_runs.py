@@ -73,7 +73,7 @@ class HeldEngine(RuleEngine):
     @property
     def prompts(self) -> list[str]:
         """The prompts that were read, in order."""
-        return [one.user.rpartition("Prompt: ")[2] for one in self.asked]
+        return [one.earlier[0][0].rpartition("Prompt: ")[2] for one in self.asked]
 
 
 @dataclass

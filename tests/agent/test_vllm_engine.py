@@ -150,7 +150,7 @@ def test_plain_generation_is_the_same(engine: Any, here: TransformersEngine) -> 
 def test_an_agent_decides_the_same(
     engine: Any, here: TransformersEngine, make_agent: Callable[..., Agent]
 ) -> None:
-    fusion = Fusion(choice=2.0, write=1.0)
+    fusion = Fusion(asked=2.0, write=1.0)
     requests = [
         {"prompt": f"{what}, number {n}"} for n in range(6) for what in ("pixel art of a fox", "oil harbour")
     ]

@@ -232,7 +232,7 @@ async def test_a_tool_call_that_is_cancelled_in_line_is_never_begun(make_agent: 
     go.set()
     found = await asyncio.gather(*asked, return_exceptions=True)
     assert [isinstance(one, asyncio.CancelledError) for one in found] == [False, *[True] * 10, False]
-    assert [prompt.user.splitlines()[-1] for prompt in engine.asked] == [
+    assert [prompt.earlier[0][0].splitlines()[-1] for prompt in engine.asked] == [
         "Prompt: pixel art 0",
         "Prompt: pixel art 11",
     ]

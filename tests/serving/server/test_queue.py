@@ -177,7 +177,7 @@ def test_an_engine_that_breaks_answers_500_without_its_words_and_goes_on(
 ) -> None:
     class Breaks(HeldEngine):
         def choose(self, prompt, options, draft=""):
-            if "dragon" in prompt.user:
+            if "dragon" in prompt.earlier[0][0]:
                 raise ZeroDivisionError("dragon")
             return super().choose(prompt, options, draft)
 
