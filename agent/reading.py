@@ -108,7 +108,8 @@ class Reading:
         medium = (particular or list(named) or [natural_medium(prompt, flat)])[0]
         spoken = frozenset(word for mention in mentions for word in words(mention.words))
         people: People = next((name for name, pattern in _PEOPLE if pattern.search(prompt)), "none")
-        return cls(tuple(flat), medium, named, spoken, people, None, marked(prompt), is_pasted(prompt))
+        read = cls(tuple(flat), medium, named, spoken, people, marked=marked(prompt))
+        return replace(read, pasted=is_pasted(prompt))
 
     @property
     def young_women(self) -> bool:
