@@ -36,6 +36,8 @@ DRAFT = 0.3
 """The weight of the suitability to the rules' reading beside that to the language model's."""
 LIMIT = 6.0
 """Standardised values beyond which nothing was fitted."""
+CONSTANT = 1e-5
+"""The scale below which a feature was the same in all rows that were fitted: nothing follows from it."""
 LEAST_LOG = -12.0
 """The prefilter's log-probability below which it makes no difference."""
 _OF_BOTH = ("renown", "renowned", "obscure", "downloads", "caution", "ranked", "ranked_pasted", *MATCHED)
@@ -71,7 +73,7 @@ class Suitability:
 
     def __call__(self, features: Floats) -> Floats:
         """Logits [M] from features [M, F]."""
-        x = np.clip((features - self.mean) / self.scale, -LIMIT, LIMIT)
+        x = np.clip((features - self.mean) / self.scale, -LIMIT, LIMIT) * (self.scale > CONSTANT)
         units = np.maximum(x @ self.hidden + self.hidden_bias, 0)
         logits: Floats = x @ self.linear + units @ self.out
         return logits

@@ -33,9 +33,9 @@ FACTS = Facts(Shelf(CARDS))
 COLUMNS = np.arange(18, dtype=np.float32).reshape(3, 6)
 
 
-def table(read: Reading, evidence: tuple[float, ...] = (0, 0, 0)) -> list[dict[str, float]]:
+def table(read: Reading) -> list[dict[str, float]]:
     """The features that are not 0, of each card."""
-    rows = features(FACTS, read, np.array(evidence, float), COLUMNS, np.array([-1.0, -20.0, -3.0]))
+    rows = features(FACTS, read, COLUMNS, np.array([-1.0, -20.0, -3.0]))
     assert rows.shape == (3, len(FEATURES))
     return [{name: float(x) for name, x in zip(FEATURES, row, strict=True) if x} for row in rows]
 
@@ -61,7 +61,7 @@ def test_a_plain_request_by_hand() -> None:
 
 def test_a_named_medium_and_a_special_style_by_hand() -> None:
     read = Reading.of("a village of old men, watercolor").revised("watercolor; people: men; special: style")
-    camera, glamour, washes = table(read, (0, 0, 2.75))
+    camera, glamour, washes = table(read)
     assert camera.keys() >= {"photo_for_drawn", "special"}
     assert camera.keys().isdisjoint({"kin", "first", "nobody_for_people", "style_named"})
     assert glamour["kin"] == pytest.approx(0.5 * 0.85)  # illustration serves watercolor, and comes second
@@ -96,8 +96,16 @@ def test_logits_by_hand() -> None:
         np.zeros(size) + 1, np.zeros(size) + 2, linear, hidden, np.array([-1.0]), np.array([10.0])
     )
     rows = np.ones((3, size))
-    rows[:, at] = 2, 7, 99  # standardised 0.5, 3, and 49 cut to 5
-    assert model(rows).tolist() == [1, 26, 50]
+    rows[:, at] = 2, 7, 99  # standardised 0.5, 3, and 49 cut to 6
+    assert model(rows).tolist() == [1, 26, 62]
+
+
+def test_nothing_follows_from_what_was_the_same_in_all_rows() -> None:
+    weights = vars(plain_suitability(kin=1.0, marked=1.0))
+    scale = np.where(np.array(FEATURES) == "marked", 1e-6, 1.0)
+    rows = np.zeros((2, len(FEATURES)))
+    rows[1, [FEATURES.index("kin"), FEATURES.index("marked")]] = 1
+    assert Suitability(**weights | {"scale": scale})(rows).tolist() == [0, 1]
 
 
 def test_weights_are_kept(tmp_path: Path) -> None:

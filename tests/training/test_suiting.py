@@ -13,7 +13,7 @@ from diffagent.agent.agent import Agent
 from diffagent.agent.suitability import FEATURES
 from diffagent.training.plain_requests import Asked
 from diffagent.training.plain_requests import Graded as GradedCandidate
-from diffagent.training.suiting import Graded, fit, gather, measure
+from diffagent.training.suiting import Graded, fit, fit_once, gather, measure
 
 PIXELS, OIL, UNKNOWN = (f"urn:air:sd1:checkpoint:civitai:{n}@{n + 1}" for n in (11, 22, 66))
 
@@ -36,17 +36,34 @@ def test_the_good_come_first_where_a_feature_tells_them() -> None:
         values = rng.normal(size=3 + n % 3)  # of different lengths
         good = int(values.argmax())
         rows.append(graded(*((x, 3 if i == good else 0) for i, x in enumerate(values))))
-    model = fit(rows, hidden=2, epochs=30)
+    model = fit_once(rows, hidden=2, epochs=30)
     assert measure(model, rows)["good"] > 0.95
     assert model(graded((-1, 0), (1, 3)).features).argmax() == 1
-    again = fit(rows, hidden=2, epochs=30)
+    again = fit_once(rows, hidden=2, epochs=30)
     np.testing.assert_array_equal(again.linear, model.linear)  # the seed decides
 
 
 def test_grades_are_ordered() -> None:
     rows = [graded((0, 0), (1, 1), (2, 2), (3, 3)) for _ in range(8)]
-    logits = fit(rows, hidden=2, epochs=40)(rows[0].features)
+    logits = fit_once(rows, hidden=2, epochs=40)(rows[0].features)
     assert list(np.argsort(logits)) == [0, 1, 2, 3]
+
+
+def test_a_fit_is_the_average_of_several_seeds() -> None:
+    rows = [graded((0, 0), (1, 1), (2, 2), (3, 3)) for _ in range(4)]
+    table = rows[0].features
+    seeds = [fit_once(rows, seed=seed)(table) for seed in range(2)]
+    assert not np.allclose(seeds[0], seeds[1])
+    np.testing.assert_allclose(fit(rows, fits=2)(table), np.mean(seeds, axis=0))
+
+
+def test_a_rare_feature_keeps_its_whole_range() -> None:
+    rows = [graded(*((1.0 if n == i == 0 else 0.0, 0) for i in range(4))) for n in range(25)]
+    model = fit_once(rows, hidden=1, epochs=1)
+    at = FEATURES.index("kin")
+    assert model.mean[at] == pytest.approx(0.01)
+    assert model.scale[at] == pytest.approx(0.99 / 6, abs=1e-5)  # its deviation is 0.0995
+    assert model.scale[FEATURES.index("marked")] == pytest.approx(1e-6)  # the same in all rows
 
 
 def test_shares_by_hand() -> None:
