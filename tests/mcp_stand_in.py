@@ -45,9 +45,8 @@ class NotedEngine(RuleEngine):
 
 def load(catalog: str | None, llm: str | None, engine: str) -> Agent:
     opened = Catalog.open(catalog)
-    agent = Agent(
-        opened, Prefilter.of(opened, WordEncoder(), plain_ranker()), NotedEngine(), Fusion(asked=0.1)
-    )
+    prefilter = Prefilter.of(opened, WordEncoder(), plain_ranker())
+    agent = Agent(opened, prefilter, NotedEngine(), Fusion(asked=0.1))
     if llm == "seeing":
         agent.identifier = ByteIdentifier(opened)  # type: ignore[assignment]
     return agent

@@ -162,7 +162,8 @@ def test_changing_only_the_language_models_logits_changes_the_call(real_agent: A
             Request.from_prompt(CORGI)
         )
 
-    offered = real_agent.prepare(Request.from_prompt(CORGI)).candidates
+    asking = Agent(real_agent.catalog, real_agent.prefilter, real_agent.engine, fusion)
+    offered = asking.prepare(Request.from_prompt(CORGI)).candidates
     for letter, place in (("C", 2), ("E", 4)):
         moved = decide(letter, 200.0)
         assert moved.call.model == offered[place].card.name

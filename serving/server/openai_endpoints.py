@@ -99,6 +99,7 @@ async def images_generations(body: ImagesRequest, request: Request) -> ImagesAns
             "target": target,
             "installed": there is not None,
             "target_url": service.config.target_url,
+            "nearest": service.config.nearest,
             "n": body.n or 1,
         }
     )

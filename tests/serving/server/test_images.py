@@ -74,13 +74,27 @@ def test_only_what_the_server_has_is_chosen_and_a_model_may_be_named(
     agent: Agent, serve, studio: Studio
 ) -> None:
     with serve(agent, target="a1111", target_url=studio.url) as client:
-        lake = client.post("/v1/images/generations", json={"prompt": "photo of a mountain lake, SDXL"})
+        lake = client.post("/v1/images/generations", json={"prompt": "photo of a mountain lake"})
         assert lake.json()["call"]["model"] in ("Tiny Pixels", 'Oil "Masters" {v2}')
         named = {"prompt": "a fox", "model": 'Oil "Masters" {v2}'}
         assert client.post("/v1/images/generations", json=named).json()["call"]["model"] == named["model"]
         absent = client.post("/v1/images/generations", json={"prompt": "a fox", "model": "Grand XL"})
         assert absent.status_code == 400
         assert "not installed" in absent.json()["error"]["message"]
+
+
+def test_a_base_model_that_the_server_lacks_is_replaced_where_its_operator_says_so(
+    agent: Agent, serve, studio: Studio
+) -> None:
+    lake = {"prompt": "photo of a mountain lake, SDXL"}
+    with serve(agent, target="a1111", target_url=studio.url) as client:
+        refused = client.post("/v1/images/generations", json=lake)
+    assert refused.status_code == 400
+    assert "the nearest is SD 1.5" in refused.json()["error"]["message"]
+    with serve(agent, target="a1111", target_url=studio.url, nearest=True) as client:
+        made = client.post("/v1/images/generations", json=lake).json()
+    assert made["call"]["base_model"] == "SD 1.5"
+    assert any("the nearest, SD 1.5, was taken" in note for note in made["notes"])
 
 
 @pytest.mark.parametrize(

@@ -34,8 +34,8 @@ def test_a_route_has_what_the_contract_names(client: httpx.Client, agent: Agent)
     decision = agent.decide(Request.from_prompt("pixel art of a fox, 20 steps"))
     assert body["candidates"] == decision.to_dict()["candidates"]
     assert body["reasons"] == list(decision.reasons)
-    assert body["reasons"][0] == "The sample prompts of Ink Fox Style are nearest to the request."
-    assert body["candidates"][0]["url"] == "https://civitai.com/models/33?modelVersionId=34"
+    assert body["reasons"][0] == "The sample prompts of Tiny Pixels are nearest to the request."
+    assert body["candidates"][0]["url"] == "https://civitai.com/models/11?modelVersionId=12"
     assert set(body["timings_ms"]) == {"queue", "prefilter", "llm", "total"}
 
 
