@@ -45,7 +45,9 @@ class NotedEngine(RuleEngine):
 
 def load(catalog: str | None, llm: str | None, engine: str) -> Agent:
     opened = Catalog.open(catalog)
-    agent = Agent(opened, Prefilter.of(opened, WordEncoder(), plain_ranker()), NotedEngine(), Fusion(asked=0.1))
+    agent = Agent(
+        opened, Prefilter.of(opened, WordEncoder(), plain_ranker()), NotedEngine(), Fusion(asked=0.1)
+    )
     if llm == "seeing":
         agent.identifier = ByteIdentifier(opened)  # type: ignore[assignment]
     return agent

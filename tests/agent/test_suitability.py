@@ -73,7 +73,9 @@ def test_a_named_medium_and_a_special_style_by_hand() -> None:
         "overlap": 1, "overlap_role": 1, "overlap_whole": 1, "overlap_weight": math.log(4 / 2),
     }  # fmt: skip  # 1.5 + 0.2 for a style of a word, 0.15 for renown 1, 0.05 × 3 for 999 downloads
     assert {name: washes[name] for name in expected} == expected
-    assert washes.keys().isdisjoint({"strong", "rare", "role_unread", "nothing_read", "unlike", "evidence_nothing"})
+    assert washes.keys().isdisjoint(
+        {"strong", "rare", "role_unread", "nothing_read", "unlike", "evidence_nothing"}
+    )
 
 
 def test_whom_a_model_draws_counts_where_people_are_asked_for() -> None:
