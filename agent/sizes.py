@@ -21,6 +21,8 @@ Size = tuple[int, int]
 
 AGREEING = 5
 """The least images whose settings count as a model's own: fewer are one uploader's taste."""
+SMALL = 1 / 16
+"""The share of a base model's area below which nothing that runs it makes a picture."""
 TOLERANCE = math.log(1.05)
 """How far a size may be from a ratio that is asked for."""
 _GRID = 64
@@ -60,10 +62,15 @@ def sizes(
     """
     if wishes.size:
         return {_fitted(wishes.size, row): 1.0}
-    own = {size: n for size, n in _counted(used, row).items() if n >= AGREEING}
+    small = _small(used, row)
+    own = small or {size: n for size, n in _counted(used, row).items() if n >= AGREEING}
     if any(wishes.side):
         return {_completed(wishes.side, math.prod(_heaviest(own) if own else _square(row))): 1.0}
     aspect, is_loose = wishes.aspect, wishes.leaning
+    if small and (aspect is None or is_loose):
+        return small
+    if small and aspect is not None:
+        return {shaped(aspect, row, math.prod(_heaviest(small))): 1.0}
     if aspect is None:
         aspect, is_loose = _of_subject(wishes.prompt), True
         if own and not is_general and aspect != _WIDE:
@@ -110,6 +117,14 @@ def _counted(counts: Counts, row: BaseModelFacts) -> dict[Size, float]:
             size = _nearest(size, row.shapes) if row.shapes else size
             total[size] = total.get(size, 0.0) + n
     return total
+
+
+def _small(counts: Counts, row: BaseModelFacts) -> dict[Size, float]:
+    """The sizes that at least :data:`AGREEING` images have at less than :data:`SMALL` of the base model's
+    area: those of a model of another size, which is listed under the base model by name only."""
+    least = SMALL * math.prod(_square(row))
+    agreed = {legal_size(key): n for key, n in counts.items() if n >= AGREEING}
+    return {size: n for size, n in agreed.items() if size is not None and math.prod(size) < least}
 
 
 def _nearest(size: Size, shapes: Iterable[Size]) -> Size:

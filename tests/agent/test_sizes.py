@@ -58,6 +58,16 @@ def test_the_sizes_of_a_models_images_snap_to_the_base_models() -> None:
     assert best({"1280x832": 9}, Wishes("a fox"), XL) == (1216, 832)
 
 
+def test_a_small_models_images_keep_their_size() -> None:
+    small = {"64x64": 5, "512x768": 4}
+    assert best(small, Wishes("a fox in a field")) == (64, 64)
+    assert best(small, Wishes("a fox", aspect=(2, 1))) == (88, 64)  # no side is below 64
+    assert best(small, Wishes("a fox", side=(128, None))) == (128, 64)
+    assert best({"64x64": 4}, Wishes("a fox")) == (512, 512)
+    assert best({"128x128": 9}, Wishes("a fox")) == (512, 512)
+    assert best({"128x128": 9}, Wishes("a fox"), XL) == (128, 128)
+
+
 def test_a_models_own_sizes_go_before_the_tables_where_they_fit() -> None:
     used = {"512x512": 8, "512x720": 6, "768x768": 5}
     assert best(used, Wishes("a fox", aspect=(1, 1))) == (512, 512)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -68,11 +69,13 @@ def test_a_named_medium_and_a_special_style_by_hand() -> None:
     assert glamour["women_for_others"] == 1
     assert "kin_first" not in glamour
     expected = {
-        "evidence": 2.75, "faint": 1, "strong": 1, "role_read": 1, "lora_kin": 1, "evidence_role": 2.75,
-        "lora_first": 1,
-    }  # fmt: skip
+        "evidence": 2.0, "faint": 1, "role_read": 1, "lora_kin": 1, "evidence_role": 2.0, "lora_first": 1,
+        "overlap": 1, "overlap_role": 1, "overlap_whole": 1, "overlap_weight": math.log(4 / 2),
+    }  # fmt: skip  # 1.5 + 0.2 for a style of a word, 0.15 for renown 1, 0.05 × 3 for 999 downloads
     assert {name: washes[name] for name in expected} == expected
-    assert washes.keys().isdisjoint({"rare", "role_unread", "nothing_read", "unlike", "evidence_nothing"})
+    assert washes.keys().isdisjoint(
+        {"strong", "rare", "role_unread", "nothing_read", "unlike", "evidence_nothing"}
+    )
 
 
 def test_whom_a_model_draws_counts_where_people_are_asked_for() -> None:

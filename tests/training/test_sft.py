@@ -152,21 +152,25 @@ def test_time_that_is_up_ends_in_good_order(dabench: Path, recipe: Recipe, tmp_p
     assert (tmp_path / "adapter" / FILE).is_file()
 
 
-def test_serving_loads_what_was_exported(straight: Path, tiny_folder: Path) -> None:
+def test_serving_loads_what_was_exported(
+    dabench: Path, recipe: Recipe, tiny_folder: Path, tmp_path: Path
+) -> None:
     """The base with its adapter answers as the merged weights do, and otherwise than the base."""
-    adapter = Adapter.open(straight / "adapter")
+    longer = replace(recipe, dtype="float32", epochs=6)  # beyond what bf16 rounds away
+    train(longer, dabench, tmp_path, progress=quiet, say=silent)
+    adapter = Adapter.open(tmp_path / "adapter")
     assert (adapter.base, adapter.scale) == (Weights(tiny_folder).digest, 2.0)
     assert len(adapter.pairs()) == 14  # seven linear layers in each of two
     loaded = {
         "base": TransformersEngine.load(str(tiny_folder), "cpu", "float32"),
-        "adapted": TransformersEngine.load(str(tiny_folder), "cpu", "float32", straight / "adapter"),
-        "merged": TransformersEngine.load(str(straight / "merged"), "cpu", "float32"),
+        "adapted": TransformersEngine.load(str(tiny_folder), "cpu", "float32", tmp_path / "adapter"),
+        "merged": TransformersEngine.load(str(tmp_path / "merged"), "cpu", "float32"),
     }
     asked = Prompt("Answer.", "a fox")
     found = {name: engine.choose(asked, list("ABCD")) for name, engine in loaded.items()}
-    assert found["adapted"] == pytest.approx(found["merged"], abs=0.1)  # bf16 on the way
-    assert found["base"] != pytest.approx(found["merged"], abs=0.1)
-    exported = json.loads((straight / "merged" / "config.json").read_text())
+    assert found["adapted"] == pytest.approx(found["merged"], abs=0.2)  # both are written in bf16
+    assert found["base"] != pytest.approx(found["merged"], abs=1.0)
+    exported = json.loads((tmp_path / "merged" / "config.json").read_text())
     assert exported["use_cache"] is True  # or generate() would read the whole prompt at each token
 
 
