@@ -59,6 +59,8 @@ if TYPE_CHECKING:
     from diffagent.data.catalog import Catalog
 
 
+MARKED = 50.0
+"""Nats for a model whose name the request marks: more than any other evidence."""
 LOW, HIGH = 768**2, 1024**2
 """Pixels that a card of 6 GB still makes, and from which a base model takes any larger size."""
 
@@ -391,8 +393,8 @@ class Agent:
         """The best k by the allowed models' suitability to a reading, beside that to the rules' draft."""
         readings = [read] if draft is None or draft == read else [read, draft]
         tables = [features(self.facts, one, matches.columns, matches.ranked) for one in readings]
-        logits = self.suitability.among(tables)
         shelf = self.shelf
+        logits = self.suitability.among(tables) + MARKED * shelf.marked(read)
         named = [shelf.in_question(one, matches.columns[:, 0]) for one in readings]
         allow = matches.allow & (~self.facts.is_lora | np.any(named, axis=0))
         return best_candidates(self.prefilter.cards, logits, allow if allow.any() else matches.allow, k)
