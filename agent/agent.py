@@ -32,6 +32,7 @@ from diffagent.agent.fusion import Fusion
 from diffagent.agent.language import language, translated
 from diffagent.agent.nearest import is_lenient, nearest_base_model, refusal, title
 from diffagent.agent.negatives import default_negative, joined_negative
+from diffagent.agent.phrasing import phrasing
 from diffagent.agent.pmi.requirement import missing
 from diffagent.agent.prefilter import Candidate, Prefilter, Ranker, best_candidates, read_matcher
 from diffagent.agent.reading import Reading
@@ -45,11 +46,11 @@ from diffagent.agent.targets.emitting import emit
 from diffagent.agent.targets.fitting import Emitted
 from diffagent.agent.triggers import missing as missing_words
 from diffagent.agent.triggers import triggers
-from diffagent.agent.wishes import Wishes
+from diffagent.agent.wishes import Wishes, impossible_size, wishes
 from diffagent.data.base_models import family_of, is_meant, side_of
 from diffagent.data.errors import BadInput, DiffAgentError, UnknownModel
 from diffagent.data.prompts import NETWORK_TAG
-from diffagent.data.records import Card, T2ICall, Usage
+from diffagent.data.records import SIDE_MAX, Card, T2ICall, Usage
 
 if TYPE_CHECKING:
     from diffagent.agent.engines import Engine
@@ -191,7 +192,11 @@ class Agent:
         started = time.perf_counter()
         wished = request.wishes
         notes = [*_left_out(request.prompt), *request.phrasing.notes]
-        wished = replace(wished, prompt=self._in_english(wished.prompt, notes))
+        if size := impossible_size(request.prompt):
+            notes.append(f"{size} cannot be made: sides go up to {SIDE_MAX} pixels; the usual size was taken")
+        english = self._in_english(wished.prompt, notes)
+        if english != wished.prompt:
+            wished = _spoken_in_english(wished, english)
         if request.enhance:
             wished = replace(wished, prompt=enriched(wished.prompt, self.engine))
         scope = Scope(
@@ -487,6 +492,17 @@ class Agent:
     def usual(self) -> dict[str, Usage]:
         """What people use each family's models with, over the whole catalog."""
         return by_family(self.prefilter.cards)
+
+
+def _spoken_in_english(wished: Wishes, english: str) -> Wishes:
+    """The wishes with what a translation says of the picture, and of what it must not have."""
+    said = phrasing(english)
+    read = wishes(english)
+    negative = joined_negative(wished.negative_prompt, said.avoid)
+    shape = (
+        wished if wished.size or wished.aspect else replace(wished, aspect=read.aspect, leaning=read.leaning)
+    )
+    return replace(shape, prompt=said.prompt, negative_prompt=negative)
 
 
 def _left_out(prompt: str) -> Iterator[str]:

@@ -18,7 +18,7 @@ _WISHED: Mapping[str, re.Pattern[str]] = {
         r"\b(?:texts?|words?|letters?|lettering|typograph\w*|captions?|titles?|logos?|logotype|slogans?|quotes?|"
         r"says|saying|reads|written|writing|calligraph\w*|signs?|font|alphabet|monogram|infographic|"
         r"menu|newspaper|magazine|speech bubbles?|annotat\w*|labels?|labell?ed|diagrams?|handwrit\w*)\b|"
-        r"[\"“«]",
+        r"[\"“«]|(?<=\s)['‘]\w",
         re.I,
     ),
     "signature": re.compile(r"\b(?:signatures?|signed|autograph\w*)\b", re.I),

@@ -46,7 +46,8 @@ use using used with at in on the a an and or please pls only just for to of my i
 like would need needs something trained based model models if there is one you have available possible
 printing
 print max maximum min minimum least most about around exactly size sized format resolution ratio aspect
-orientation image picture pixels px sampler sampling scheduler schedule method scale steps mode shape ideally
+orientation image picture pixels px sampler sampling scheduler schedule method low high scale steps
+mode shape ideally
 preferably must should be fine are ok okay enough value setting settings do render rendered generate generated
 version paper page sheet upright widescreen ultrawide ultra wide number as by from run base no more than up
 not over this that x your me can could portrait

@@ -27,7 +27,8 @@ _SIZE = re.compile(
 )
 _STEPS = re.compile(r"\b(\d{1,4})\s+(?:sampling\s+)?steps\b|\b(?:sampling )?steps\s*[:=]\s*(\d{1,4})\b", re.I)
 _CFG = re.compile(
-    r"\b(?:cfg(?:[ _-]?scale)?|guidance(?:[ _-]?scale)?)\s*+(?:(?:of|[:=])\s*+)?(\d{1,3}(?:\.\d{1,3})?)\b",
+    r"\b(?:cfg(?:[ _-]?scale)?|guidance(?:[ _-]?scale)?)\s*+(?:(?:of|around|about|[:=~])\s*+)?"
+    r"(\d{1,3}(?:\.\d{1,3})?)\b",
     re.I,
 )
 _SEED = re.compile(r"\bseed\s*+(?:(?:of|[:=])\s*+)?(\d{1,10})\b", re.I)
@@ -47,7 +48,8 @@ _SMALL_CARD = re.compile(
     rf"\b[2-6]\s?gb\b(?=[^.!?\n]{{0,30}}\b{_CARD}\b)|\b{_CARD}[^.!?\n]{{0,24}}\b[2-6]\s?gb\b", re.I
 )
 _BARE_SAMPLER = re.compile(
-    r"(?:(?<=[,;.:\n])|^)[ \t]*+(" + _SAMPLER_NAMES + r")(?:[ \t]sampl(?:er|ing))?(?=[ \t]*+(?:[,;.:\n]|$))",
+    r"(?:(?<=[,;.:\n])|^)[ \t]*+(" + _SAMPLER_NAMES + r")(?:[ \t]sampl(?:er|ing))?"
+    r"(?=[ \t]*+(?:[,;.:\n]|$|\d{1,3}[ \t]?steps\b))",
     re.I,
 )
 """A sampler's name as a clause of its own."""
@@ -207,6 +209,15 @@ def setting_spans(text: str) -> Iterator[tuple[int, int]]:
     for pattern in (*patterns, *(pattern for _, pattern in requests())):
         for found in pattern.finditer(text):
             yield found.span()
+
+
+def impossible_size(text: str) -> str | None:
+    """The first size that a text asks for and no call can have, or None."""
+    for found in _SIZE.finditer(text):
+        sides = int(found[1]), int(found[2])
+        if min(sides) >= SIDE_MIN and max(sides) > 2 * SIDE_MAX:
+            return found[0]
+    return None
 
 
 def _size(text: str) -> tuple[int, int] | None:

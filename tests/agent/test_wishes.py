@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from diffagent.agent.wishes import Wishes, wishes
+from diffagent.agent.wishes import Wishes, impossible_size, wishes
 
 
 @pytest.mark.parametrize(
@@ -202,3 +202,13 @@ def test_a_small_card_is_heard_of() -> None:
     assert wishes("I have 6gb vram: a cottage").small_card
     assert not wishes("a 4 GB memory stick on a desk").small_card
     assert not wishes("my card has 24 GB, a cottage").small_card
+
+
+def test_cfg_and_sampler_are_read_as_people_say_them() -> None:
+    found = wishes("a knight eating soup, cfg around 4.5, Euler a 25 steps")
+    assert (found.cfg_scale, found.sampler, found.steps) == (4.5, "Euler a", 25)
+
+
+def test_a_size_beyond_all_models_is_named() -> None:
+    assert impossible_size("a banner of wheat, 16000x400 px") == "16000x400"
+    assert impossible_size("a banner of wheat, 3840x2160") is None
