@@ -208,6 +208,8 @@ class Agent:
         seen = self.identify(request.images) if request.images else None
         marked = reading.marked(request.prompt)  # no words to draw
         read = self.shelf.grounded(replace(Reading.of(wished.prompt), marked=marked))
+        if self.shelf.marked(read).any():
+            wished = replace(wished, prompt=reading.unmarked(wished.prompt))
         matches = None
         if request.model:
             candidates = [self._named(request, scope, notes)]

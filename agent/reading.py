@@ -149,6 +149,12 @@ def question(prompt: str) -> Prompt:
     return Prompt(SYSTEM, wanted(prompt))
 
 
+def unmarked(prompt: str) -> str:
+    """The prompt without the phrases that mark a model; as it is where nothing else would be left."""
+    rest = re.sub(r"\s*,\s*(?:,\s*)+", ", ", _MARKED.sub("", prompt)).strip(" ,;:")
+    return rest or prompt
+
+
 def marked(prompt: str) -> tuple[str, ...]:
     """The names that a prompt marks as a model's."""
     return tuple(one[1] or one[2] for one in _MARKED.finditer(prompt))

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from diffagent.agent.reading import PEOPLE, SYSTEM, Reading, question
+from diffagent.agent.reading import PEOPLE, SYSTEM, Reading, question, unmarked
 from diffagent.data.errors import EngineError
 
 
@@ -91,3 +91,8 @@ def test_lists_of_tags_are_pasted() -> None:
 def test_the_question_is_the_prompt_alone() -> None:
     asked = question("A fox (at night:1.2)")
     assert (asked.system, asked.user, asked.earlier) == (SYSTEM, "Prompt: a fox at night", ())
+
+
+def test_the_mark_of_a_model_is_no_word_of_the_picture() -> None:
+    assert unmarked("a harbour, use the Tiny Pixels lora, at dawn") == "a harbour, at dawn"
+    assert unmarked("use the Tiny Pixels model") == "use the Tiny Pixels model"
