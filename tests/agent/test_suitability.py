@@ -52,7 +52,7 @@ def test_a_plain_request_by_hand() -> None:
     assert glamour == {
         "obscure": 1, "downloads": 2, "caution": 1, "ranked": -12, **matched[1],
         "is_checkpoint": 1, "style_unnamed": 1, "genre": 1, "anime_for_other": 1, "women_for_none": 1,
-        "sdxl": 1,
+        "unusual_base": 1,
     }  # fmt: skip
     assert washes == {
         "renown": 1, "downloads": 3, "ranked": -3, **matched[2],
@@ -112,7 +112,7 @@ def test_nothing_follows_from_what_was_the_same_in_all_rows() -> None:
 
 
 def test_weights_are_kept(tmp_path: Path) -> None:
-    saved = plain_suitability(kin=0.5, sdxl=-0.25)
+    saved = plain_suitability(kin=0.5, unusual_base=-0.25)
     saved.save(tmp_path / "weights.npz")
     loaded = Suitability.load(tmp_path / "weights.npz")
     for name, values in vars(saved).items():

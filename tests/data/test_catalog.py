@@ -301,10 +301,13 @@ def test_thousands_of_cards_load_fast(tmp_path):
         catalog._db.set_trace_callback(said.append)
         took = {}
         for name in ("entries", "rows"):
-            started = time.process_time()
-            assert len(getattr(catalog, name)()) == 5700
-            took[name] = time.process_time() - started
-    assert len(said) == 2, said
+            seconds = []
+            for _ in range(3):  # other work on the machine slows one
+                started = time.process_time()
+                assert len(getattr(catalog, name)()) == 5700
+                seconds.append(time.process_time() - started)
+            took[name] = min(seconds)
+    assert len(said) == 6, said
     assert took["entries"] < 0.6, took  # 0.1 s when the machine is not shared
     assert took["rows"] < 0.15, took
     assert (tmp_path / "many.sqlite").stat().st_size < 8e6

@@ -182,7 +182,7 @@ def test_ctrl_c_ends_the_job(catalog: Catalog, tmp_path: Path) -> None:
             while not running(server) and time.monotonic() < end and process.poll() is None:
                 time.sleep(0.02)
             process.send_signal(signal.SIGINT)
-            _, said = process.communicate(timeout=10)
+            _, said = process.communicate(timeout=60)
         finally:
             with suppress(OSError):
                 process.kill()
