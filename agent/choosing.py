@@ -282,6 +282,8 @@ class Shelf:
         if purpose.role == "character":
             if phrase.place > 0:  # the series and what the character is say nothing alone
                 return 0.0, False
+            if set(phrase.core) & reading.medium_words:  # "ligne claire" is nobody's name
+                return 0.0, False
             if whole and _runs(phrase.words, reading.words) and (rare or len(phrase.core) > 1):
                 evidence = 3.0
             elif rare and sum(map(self.idf, rare)) > 5 and all(self._bearers(word) < 2 for word in rare):

@@ -187,3 +187,13 @@ def test_half_a_name_that_two_characters_share_names_neither() -> None:
     shelf = Shelf([*people, *(card(100 + n, f"Camera {n}") for n in range(800))])
     assert not shelf.lora_scores(Reading.of("Sailor Ophir at a bath house")).any()
     assert np.flatnonzero(shelf.lora_scores(Reading.of("Tannek drinking tea"))).tolist() == [2]
+
+
+def test_words_for_a_medium_are_nobodys_name() -> None:
+    pair = card(1, "Vim and Quor", "LoRA", role="character", media=["anime"], subjects=["vim and quor"],
+                needed=["vimquor", "2girls"])  # fmt: skip
+    claire = card(2, "Claire", "LoRA", role="character", media=["anime"], subjects=["claire"])
+    shelf = Shelf([pair, claire, *(card(100 + n, f"Camera {n}") for n in range(400))])
+    assert not shelf.lora_scores(Reading.of("chibi, 2girls, raincoats")).any()
+    assert not shelf.lora_scores(Reading.of("a chase over rooftops, comic, ligne claire")).any()
+    assert shelf.lora_scores(Reading.of("Claire chased over rooftops"))[1] > 3
