@@ -152,11 +152,16 @@ def check_linear(run: Callable[[Any], object], make: Callable[[int], Any], lengt
     if short < FLOOR:
         return
     text = make(length)
-    short = seconds(run, text, 3)
-    assert short < CEILING * length / LENGTH, f"{short:.2f} s for {text[:60]!r}…{text[-9:]!r}"
-    if short >= FLOOR:
-        long = seconds(run, make(2 * length), 3)
-        assert long / short < 3.2, f"{short:.3f} s, twice as long {long:.3f} s: {text[:60]!r}…{text[-9:]!r}"
+    where = f"{text[:60]!r}…{text[-9:]!r}"
+    for tries in (3, 5, 9):  # other work on the machine slows one measurement, not all of them
+        short, long = seconds(run, text, tries), 0.0
+        if short < CEILING * length / LENGTH:
+            if short < FLOOR:
+                return
+            long = seconds(run, make(2 * length), tries)
+            if long / short < 3.2:
+                return
+    raise AssertionError(f"{short:.3f} s, twice as long {long:.3f} s: {where}")
 
 
 def test_the_patterns_are_found() -> None:
