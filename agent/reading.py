@@ -151,8 +151,8 @@ def question(prompt: str) -> Prompt:
 
 def unmarked(prompt: str) -> str:
     """The prompt without the phrases that mark a model; as it is where nothing else would be left."""
-    rest = re.sub(r"\s*,\s*(?:,\s*)+", ", ", _MARKED.sub("", prompt)).strip(" ,;:")
-    return rest or prompt
+    pieces = [piece.strip(" ;:") for piece in _MARKED.sub("", prompt).split(",")]
+    return ", ".join(filter(None, pieces)) or prompt
 
 
 def marked(prompt: str) -> tuple[str, ...]:
