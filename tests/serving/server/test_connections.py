@@ -45,6 +45,16 @@ def healthy(server: ServerProcess) -> bool:
     return httpx.get(f"{server.url}/healthz", timeout=10, trust_env=False).status_code == 200
 
 
+def healthy_soon(server: ServerProcess) -> bool:
+    """Whether one of a few requests is answered."""
+    for _ in range(5):
+        try:
+            return healthy(server)
+        except httpx.TransportError:
+            time.sleep(0.2)
+    return False
+
+
 @pytest.mark.parametrize(
     ("begins", "goes_on"),
     [
@@ -129,7 +139,7 @@ def test_few_descriptors_are_enough(catalog_path: Path) -> None:
         held.push(running)
         for _ in range(300):
             held.enter_context(server.connect())
-        assert healthy(server)
+        assert healthy_soon(server)  # while the others are being turned away one may be too
         assert len(server.log) < 20_000
 
 
