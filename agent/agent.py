@@ -383,16 +383,16 @@ class Agent:
         """
         if not (wished.size or wished.small_card or wished.avoided):
             return allow
-        fit = np.ones(len(allow), bool)
+        unfit = []
         for base_model in {card.base_model for card in self.prefilter.cards}:
             area = side_of(base_model) ** 2
             asked = wished.size[0] * wished.size[1] if wished.size else area
             sized = area / 2 < asked < 3.5 * area or (asked >= area and area >= HIGH)
             suits = sized and not any(is_meant(name, base_model) for name in wished.avoided)
-            if suits and not (wished.small_card and area > LOW):
-                continue
-            fit &= np.array([card.base_model != base_model for card in self.prefilter.cards])
-        return allow & fit if (allow & fit & self.shelf.choosable).any() else allow
+            if not suits or (wished.small_card and area > LOW):
+                unfit.append(base_model)
+        fitting = allow & ~np.isin(self.facts.base_model, unfit)
+        return fitting if (fitting & self.shelf.choosable).any() else allow
 
     def _suited(
         self, read: Reading, matches: Matches, k: int, draft: Reading | None = None
@@ -406,10 +406,10 @@ class Agent:
         allow = matches.allow & (~self.facts.is_lora | np.any(named, axis=0))
         return best_candidates(self.prefilter.cards, logits, allow if allow.any() else matches.allow, k)
 
-    @cached_property
+    @property
     def facts(self) -> Facts:
         """What of the catalog is the same for every reading."""
-        return Facts(self.shelf)
+        return self.shelf.facts
 
     @cached_property
     def suitability(self) -> Suitability:

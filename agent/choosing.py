@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from diffagent.agent.answer import short_name
 from diffagent.agent.reading import Reading
+from diffagent.agent.suitability import DRAWN, Facts
 from diffagent.agent.words import FUNCTION_WORDS, WORD, stem, words
 from diffagent.data.attributes import MEDIA, Attributes
 from diffagent.data.media import kinship
@@ -31,8 +32,6 @@ from diffagent.data.records import Card
 Floats = npt.NDArray[np.float64]
 
 _SENTENCE = re.compile(r"(?<=[.!?]) ")
-_DRAWN = ("anime", "manga", "chibi")
-"""Media whose models draw everything that way."""
 _USES = frozenset(("poster", "illustration", "icon", "map", "photo", "drawing", "anime", "cartoon", "comic"))
 """Words for a medium that alone ask for no special look of it."""
 
@@ -170,6 +169,11 @@ class Shelf:
         return table
 
     @cached_property
+    def facts(self) -> Facts:
+        """What is the same for every reading."""
+        return Facts(self)
+
+    @cached_property
     def _merit(self) -> Floats:
         """What speaks for a checkpoint whatever is asked: its renown, breadth and role [M]."""
         merit = np.zeros(len(self.cards))
@@ -192,35 +196,14 @@ class Shelf:
     def checkpoint_scores(self, reading: Reading) -> Floats:
         """Scores of the entries as checkpoints for a request: [M]; LoRAs have −inf."""
         scores: Floats = 2.4 * self.kinship[MEDIA.index(reading.medium)] + self._merit
-        first, table = self._first_medium, self._facts
+        facts = self.facts
         if reading.named and reading.medium not in ("photo", "anime"):
-            special = first == MEDIA.index(reading.medium)
-            scores += np.where(special, np.where(table["style"], 1.0, 0.3), 0.0)
-        if reading.medium not in _DRAWN:
-            scores -= 0.9 * np.isin(first, [MEDIA.index(medium) for medium in _DRAWN])
-        if reading.young_women:
-            scores -= 0.8 * table["nobody"]
-        else:
-            scores -= 1.1 * table["women"]
-        return np.where(table["checkpoint"], scores, -np.inf)
-
-    @cached_property
-    def _first_medium(self) -> npt.NDArray[np.int64]:
-        """The place in :data:`MEDIA` of what each entry mostly makes, -1 where nobody read it: [M]."""
-        return np.array([-1 if one is None else MEDIA.index(one.media[0]) for one in self.attributes])
-
-    @cached_property
-    def _facts(self) -> dict[str, npt.NDArray[np.bool_]]:
-        """Booleans [M] by name: read checkpoints, styles, models of women, models without people."""
-        pairs = [(card, one) for card, one in zip(self.cards, self.attributes, strict=True)]
-        return {
-            "checkpoint": np.array([one is not None and card.type == "Checkpoint" for card, one in pairs]),
-            "style": np.array([one is not None and one.role == "style" for _, one in pairs]),
-            "women": np.array(
-                [one is not None and one.people in ("young women", "women") for _, one in pairs]
-            ),
-            "nobody": np.array([one is not None and one.people == "none" for _, one in pairs]),
-        }
+            special = facts.first == MEDIA.index(reading.medium)
+            scores += np.where(special, np.where(facts.role == "style", 1.0, 0.3), 0.0)
+        if reading.medium not in DRAWN:
+            scores -= 0.9 * facts.drawn
+        scores -= 0.8 * facts.nobody if reading.young_women else 1.1 * facts.women
+        return np.where(facts.read & ~facts.is_lora, scores, -np.inf)
 
     def lora_scores(self, reading: Reading) -> Floats:
         """Evidence that the request names what each LoRA draws: [M], 0 for none."""
@@ -322,19 +305,15 @@ class Shelf:
         Where something special is asked for they are those that it names in any measure, and of that role
         those nearest in meaning; else those alone that it names for certain.
         """
-        heard, marked = self.heard(reading), self.marked(reading)
-        if (reading.special or "none") == "none":
-            certain: npt.NDArray[np.bool_] = (heard.evidence >= PLAIN) | marked
-            return certain
-        alike = np.where([card.type == "LoRA" for card in self.cards], similarity, -np.inf)
+        heard, special = self.heard(reading), reading.special or "none"
+        named = heard.evidence >= PLAIN if special == "none" else heard.evidence > 0
+        about: npt.NDArray[np.bool_] = named | self.marked(reading)
+        if special in ("none", "character"):  # a character that is merely alike is somebody else
+            return about
         near = heard.overlap > 0.99
-        near[np.argsort(-alike)[:NEAREST]] = True
-        if reading.special == "character":  # one that is merely alike is somebody else
-            named: npt.NDArray[np.bool_] = (heard.evidence > 0) | marked
-            return named
-        role = np.array([one is not None and one.role == reading.special for one in self.attributes])
-        about: npt.NDArray[np.bool_] = (heard.evidence > 0) | marked | (near & role)
-        return about
+        near[np.argsort(-np.where(self.facts.is_lora, similarity, -np.inf))[:NEAREST]] = True
+        near &= self.facts.role == special
+        return np.logical_or(about, near)
 
     def companion(self, card: Card, reading: Reading, allow: npt.NDArray[np.bool_]) -> Card | None:
         """The second LoRA that a request names beside the first, of those allowed [M]: the style of a

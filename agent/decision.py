@@ -102,8 +102,7 @@ class Pending:
     prefiltered: float
     seen: Identification | None = None
     matches: Matches | None = None
-    """How the catalog matches the request; None where its candidates do not hang on the reading.
-    """
+    """How the catalog matches the request; None where its candidates do not hang on the reading."""
     line: str = ""
     """The reading as the language model wrote it; empty where it was not asked."""
 

@@ -54,7 +54,8 @@ _OF_LORA = (
     "evidence_role", "evidence_nothing", "lora_similar", "lora_first",
 )  # fmt: skip
 FEATURES = (*_OF_BOTH, *_OF_CHECKPOINT, *_OF_LORA)
-_DRAWN = [MEDIA.index(medium) for medium in ("anime", "manga", "chibi")]
+DRAWN = ("anime", "manga", "chibi")
+"""Media whose models draw everything that way."""
 _REAL = [MEDIA.index(medium) for medium in ("photo", "analog photo")]
 _UNTOLD = MEDIA.index("any")
 
@@ -134,6 +135,11 @@ class Facts:
         self.breadth = np.array([a.breadth if a else "narrow" for _, a in read])
         self.people = np.array([PEOPLE.index(a.people) if a else 0 for _, a in read])
         self.unusual_base = np.array([card.base_model != USUAL.name for card, _ in read], float)
+        self.base_model = np.array([card.base_model for card, _ in read])
+        self.read = self.first >= 0
+        self.drawn = np.isin(self.first, [MEDIA.index(medium) for medium in DRAWN])
+        self.women = np.isin(self.people, [PEOPLE.index("young women"), PEOPLE.index("women")])
+        self.nobody = self.people == PEOPLE.index("none")
 
     @cached_property
     def subjects(self) -> Mapping[str, npt.NDArray[np.int64]]:
@@ -165,9 +171,6 @@ def features(facts: Facts, reading: Reading, matched: Real, ranked: Real) -> Flo
     first = facts.first == asked
     named = bool(reading.named) and reading.medium not in ("photo", "anime")
     style, general = facts.role == "style", facts.role == "general"
-    drawn = np.isin(facts.first, _DRAWN)
-    women = np.isin(facts.people, [PEOPLE.index("young women"), PEOPLE.index("women")])
-    nobody = facts.people == PEOPLE.index("none")
     somebody = reading.people != "none"
     special = reading.special or "none"
     subject = np.zeros(len(kin))
@@ -197,12 +200,12 @@ def features(facts: Facts, reading: Reading, matched: Real, ranked: Real) -> Flo
         "broad": checkpoint * (facts.breadth == "broad"),
         "genre": checkpoint * (facts.breadth == "genre"),
         "narrow": checkpoint * (facts.breadth == "narrow"),
-        "anime_for_other": checkpoint * drawn * (asked not in _DRAWN),
+        "anime_for_other": checkpoint * facts.drawn * (reading.medium not in DRAWN),
         "photo_for_drawn": checkpoint * np.isin(facts.first, _REAL) * (asked not in _REAL),
-        "women_for_none": checkpoint * women * (not somebody),
-        "women_for_others": checkpoint * women * (somebody and not reading.young_women),
-        "women_for_women": checkpoint * women * reading.young_women,
-        "nobody_for_people": checkpoint * nobody * somebody,
+        "women_for_none": checkpoint * facts.women * (not somebody),
+        "women_for_others": checkpoint * facts.women * (somebody and not reading.young_women),
+        "women_for_women": checkpoint * facts.women * reading.young_women,
+        "nobody_for_people": checkpoint * facts.nobody * somebody,
         "people_same": checkpoint * somebody * (facts.people == PEOPLE.index(reading.people)),
         "subject": checkpoint * np.minimum(subject, 2),
         "special": checkpoint * (1 - nothing),

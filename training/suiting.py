@@ -17,7 +17,7 @@ import numpy as np
 from diffagent.agent import reading
 from diffagent.agent.choosing import Shelf
 from diffagent.agent.reading import Reading
-from diffagent.agent.suitability import FEATURES, LIMIT, Facts, Floats, Suitability, features
+from diffagent.agent.suitability import FEATURES, LIMIT, Floats, Suitability, features
 from diffagent.training.plain_requests import WORTH, Asked
 
 if TYPE_CHECKING:
@@ -63,7 +63,6 @@ def gather(
 ) -> list[Graded]:
     """Two of each request whose candidates are of the catalog: by the strong reading and by ``read``."""
     shelf = Shelf(prefilter.cards)
-    facts = Facts(shelf)
     places = {card.air: number for number, card in enumerate(prefilter.cards)}
     rows = []
     for asked in progress(requests, "requests"):
@@ -74,7 +73,7 @@ def gather(
         grades = np.array([one.grade for one in asked.candidates if one.air in places])
         found, ranked = prefilter.matched(prompt)
         for by, given in ((asked.reading, True), (read(prompt), False)):
-            table = features(facts, by, found, ranked)
+            table = features(shelf.facts, by, found, ranked)
             rows.append(Graded(table[at], grades, asked.split, asked.kind, given))
     return rows
 
