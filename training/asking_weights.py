@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from diffagent.agent import choice, reading
+from diffagent.agent import choice
 from diffagent.agent.answer import LABELS
 from diffagent.agent.reading import Reading
 from diffagent.agent.suitability import features
 from diffagent.training.plain_requests import WORTH, Asked
+from diffagent.training.suiting import model_reader, rule_reader
 
 if TYPE_CHECKING:
     from diffagent.agent.agent import Agent
@@ -44,21 +45,20 @@ class Weighed:
         return self.grades[int(np.argmax(scores))]
 
 
+def reader(agent: Agent, weight: float) -> Callable[[str], Reading]:
+    """Prompt → the reading at one weight of the language model's word (0: the rules')."""
+    return model_reader(agent.engine, weight, agent.shelf) if weight else rule_reader(agent.shelf)
+
+
 def read_accuracy(
     agent: Agent, requests: Sequence[Asked], weights: Sequence[float], progress: Progress
 ) -> list[dict[str, float]]:
     """The share of right slots of the language model's readings at each weight."""
     right = np.zeros((len(weights), len(SLOTS)))
     for asked in progress(requests, "readings"):
-        truth, prompt = asked.reading, asked.slots["english"] or asked.prompt
-        draft = agent.shelf.grounded(Reading.of(prompt))
-        question = reading.question(prompt)
+        truth = asked.reading
         for at, weight in enumerate(weights):
-            read = (
-                draft.revised(agent.engine.write(question, draft.grammar(weight), draft.line))
-                if weight
-                else draft
-            )
+            read = reader(agent, weight)(asked.english)
             right[at] += [(getattr(read, slot) or "none") == getattr(truth, slot) for slot in SLOTS]
     shares = right / len(requests)
     return [
@@ -69,15 +69,8 @@ def read_accuracy(
 
 def readings(agent: Agent, requests: Sequence[Asked], weight: float, progress: Progress) -> list[Reading]:
     """The reading of each request at one weight of the language model's word (0: the rules')."""
-    reads = []
-    for asked in progress(requests, "readings"):
-        prompt = asked.slots["english"] or asked.prompt
-        read = agent.shelf.grounded(Reading.of(prompt))
-        if weight:
-            line = agent.engine.write(reading.question(prompt), read.grammar(weight), read.line)
-            read = read.revised(line)
-        reads.append(read)
-    return reads
+    read = reader(agent, weight)
+    return [read(asked.english) for asked in progress(requests, "readings")]
 
 
 def weighed(
@@ -92,13 +85,13 @@ def weighed(
     places = {card.air: number for number, card in enumerate(agent.prefilter.cards)}
     rows = []
     for asked, read in zip(progress(requests, "choices"), reads, strict=True):
-        prompt = asked.slots["english"] or asked.prompt
+        prompt = asked.english
         graded = [one for one in asked.candidates if one.air in places]
         if not graded:
             continue
         matched, ranked = agent.prefilter.matched(prompt)
         at = [places[one.air] for one in graded]
-        draft = agent.shelf.grounded(Reading.of(prompt))
+        draft = rule_reader(agent.shelf)(prompt)
         readings = [read] if read == draft else [read, draft]
         logits = agent.suitability.among(
             [features(agent.facts, one, matched, ranked)[at] for one in readings]

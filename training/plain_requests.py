@@ -67,6 +67,11 @@ class Asked:
         return cls(row["id"], row["prompt"], row["kind"], row["slots"], row["special"], graded)
 
     @property
+    def english(self) -> str:
+        """The prompt, translated where it is in another language."""
+        return str(self.slots["english"] or self.prompt)
+
+    @property
     def split(self) -> Split:
         """Where the request belongs, by the SHA-256 of its words."""
         at = int(hashlib.sha256(self.prompt.encode()).hexdigest()[:8], 16) / 16**8
@@ -79,7 +84,7 @@ class Asked:
     @property
     def reading(self) -> Reading:
         """What a strong language model read, over the rules' words (English where there is a translation)."""
-        draft = Reading.of(self.slots["english"] or self.prompt)
+        draft = Reading.of(self.english)
         slots: Mapping[str, Any] = self.slots
         medium: Any = slots["natural"]
         medium = "digital painting" if medium == "any" else medium  # suits most of what has none

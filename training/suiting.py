@@ -42,8 +42,10 @@ class Graded:
 def model_reader(engine: Engine, weight: float, shelf: Shelf) -> Callable[[str], Reading]:
     """Prompt → the language model's reading, as in serving."""
 
+    rules = rule_reader(shelf)
+
     def read(prompt: str) -> Reading:
-        draft = shelf.grounded(Reading.of(prompt))
+        draft = rules(prompt)
         line = engine.write(reading.question(prompt), draft.grammar(weight), draft.line)
         return draft.revised(line)
 
@@ -66,7 +68,7 @@ def gather(
     places = {card.air: number for number, card in enumerate(prefilter.cards)}
     rows = []
     for asked in progress(requests, "requests"):
-        prompt = asked.slots["english"] or asked.prompt
+        prompt = asked.english
         at = [places[one.air] for one in asked.candidates if one.air in places]
         if not at:
             continue
