@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from diffagent.agent.fitted import stored_weights
 from diffagent.agent.matching import FEATURES, Matcher, Requirement
 from diffagent.agent.specification import KIND, Floats, Packed
 from diffagent.agent.suitability import MATCHED
@@ -91,12 +92,8 @@ class Ranker:
             BadCatalog: fitted for other features than this version computes.
         """
         source = path or Path(str(files("diffagent.agent") / "default" / "ranker.npz"))
-        with np.load(source, allow_pickle=False) as stored:
-            if tuple(stored["features"].tolist()) != FEATURES:
-                raise BadCatalog(
-                    f"{source} was fitted for other features: run diffagent train prefilter again"
-                )
-            return cls(**{one.name: stored[one.name].astype(np.float32) for one in fields(cls)})
+        stored = stored_weights(source, FEATURES, "diffagent train prefilter")
+        return cls(**{one.name: stored[one.name].astype(np.float32) for one in fields(cls)})
 
     def save(self, path: Path) -> None:
         np.savez_compressed(

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from diffagent.agent.fitted import stored_weights
 from diffagent.agent.reading import PEOPLE, Reading
 from diffagent.data.attributes import MEDIA
 from diffagent.data.base_models import USUAL
-from diffagent.data.errors import BadCatalog
 
 if TYPE_CHECKING:
     from diffagent.agent.choosing import Shelf
@@ -107,12 +107,8 @@ class Suitability:
             BadCatalog: fitted for other features than this version computes.
         """
         source = path or Path(str(files("diffagent.agent") / "default" / "suitability.npz"))
-        with np.load(source, allow_pickle=False) as stored:
-            if tuple(stored["features"].tolist()) != FEATURES:
-                raise BadCatalog(
-                    f"{source} was fitted for other features: run diffagent train suitability again"
-                )
-            return cls(**{name: stored[name].astype(float) for name in stored.files if name != "features"})
+        stored = stored_weights(source, FEATURES, "diffagent train suitability")
+        return cls(**{name: values.astype(float) for name, values in stored.items()})
 
     def save(self, path: Path) -> None:
         np.savez_compressed(
