@@ -83,7 +83,7 @@ class Eligible:
         return max(
             eligible,
             key=lambda c: (
-                lora_fit(lora=base_model, checkpoint=c.base_model) == "full",
+                lora_fit(lora=base_model, checkpoint=c.base_model) == "same",
                 self._carriers.get(c.air, 0),
                 c.stats.downloads,
                 c.air,

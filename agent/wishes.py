@@ -126,15 +126,22 @@ def wishes(text: str) -> Wishes:
 
 
 def _base_models(prompt: str) -> tuple[str | None, tuple[str, ...]]:
-    """The family that a prompt asks for, and those that it rules out."""
+    """The base model or family that a prompt asks for, and those that it rules out."""
+    found = [(match, name) for name, pattern in requests() for match in pattern.finditer(prompt)]
     wanted, avoided = None, []
-    for name, pattern in requests():
-        for found in pattern.finditer(prompt):
-            if _RULED_OUT.search(prompt[max(0, found.start() - 24) : found.start()]):
-                avoided.append(name)
-            else:
-                wanted = wanted or name
+    for match, name in found:
+        if any(_is_inside(match, other) for other, _ in found):
+            continue
+        if _RULED_OUT.search(prompt[max(0, match.start() - 24) : match.start()]):
+            avoided.append(name)
+        else:
+            wanted = wanted or name
     return wanted, tuple(dict.fromkeys(avoided))
+
+
+def _is_inside(match: re.Match[str], other: re.Match[str]) -> bool:
+    """Whether a match is a part of a longer one: "flux" of "flux schnell"."""
+    return other.start() <= match.start() and match.end() <= other.end() and len(other[0]) > len(match[0])
 
 
 def overridden(
