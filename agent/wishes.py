@@ -127,7 +127,7 @@ def wishes(text: str) -> Wishes:
 
 def _base_models(prompt: str) -> tuple[str | None, tuple[str, ...]]:
     """The base model or family that a prompt asks for, and those that it rules out."""
-    found = [(match, name) for name, pattern in requests() for match in pattern.finditer(prompt)]
+    found = [(match, name) for name, pattern in requests(prompt) for match in pattern.finditer(prompt)]
     wanted, avoided = None, []
     for match, name in found:
         if any(_is_inside(match, other) for other, _ in found):

@@ -111,7 +111,7 @@ class Licence:
 class Backends:
     """How each target runs it, in the target's own term; None where it does not, or nobody has told us.
 
-    A target builds requests for the terms that its module names; others it refuses.
+    A target builds requests for some terms (``base_model_rows.BUILT``); base models with others it refuses.
     """
 
     diffusers: str | None = None

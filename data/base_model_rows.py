@@ -107,6 +107,18 @@ FAMILIES: dict[str, Family] = {
 }
 """Families, and what people call them; a family without an entry has one base model, and its name."""
 
+BUILT: dict[str, frozenset[str]] = {
+    "diffusers": frozenset({"StableDiffusionPipeline", "StableDiffusionXLPipeline"}),
+    "comfyui": frozenset({"checkpoint"}),
+    "a1111": frozenset({"a1111"}),
+    "civitai": frozenset({"sd1", "sdxl"}),
+    "horde": frozenset({
+        "stable diffusion 1", "stable_diffusion_2_512", "stable_diffusion_2_768", "stable_diffusion_xl",
+    }),
+    "openai": frozenset({"name"}),
+}
+"""Target → its terms for which its module builds requests: a row's other terms are facts, and refused."""
+
 # --- Stable Diffusion 1 ------------------------------------------------------------------------------------
 
 _SD1: dict[str, Any] = {
@@ -179,6 +191,7 @@ SD15_LCM = variant(
     (("guidance steps steps_range samplers schedules", f"{_SWARM}; LCM-LoRA {_CARD}"), ("fingerprint",
         _OURS)),
     heard=(),
+    repository="SimianLuo/LCM_Dreamshaper_v7",
     fingerprint=Fingerprint(names=("lcm",)),
     guidance=Guidance("cfg", 1.0, 2.0, 1.0),
     steps=4,
@@ -189,8 +202,9 @@ SD15_LCM = variant(
 SD15_HYPER = variant(
     SD15,
     "SD 1.5 Hyper",
-    (("guidance steps steps_range samplers schedules", f"Hyper-SD {_CARD}"), ("fingerprint", _OURS)),
+    (("guidance steps steps_range samplers schedules repository", f"Hyper-SD {_CARD}"), ("*", _OURS)),
     heard=(),
+    repository="ByteDance/Hyper-SD",
     fingerprint=Fingerprint(names=("hyper",)),
     guidance=Guidance("cfg", 1.0, 8.0, 1.0),
     steps=8,
@@ -209,7 +223,7 @@ SD20 = variant(
         ("guidance steps steps_range", _SDNEXT),
         ("repository clip_skip", _CARD),
         ("backends", f"{_HORDE}; {_SDNEXT}; {_DIFFUSERS}"),
-        ("fingerprint", _OURS),
+        ("*", _OURS),
     ),
     parent=None,
     family="sd2",
@@ -353,9 +367,11 @@ SDXL_09 = variant(
 SDXL_LCM = variant(
     SDXL,
     "SDXL 1.0 LCM",
-    (("guidance steps steps_range", _RECIPE), ("samplers schedules", f"LCM-LoRA {_CARD}"), ("*", _OURS)),
+    (("guidance steps steps_range", _RECIPE), ("samplers schedules repository", f"LCM-LoRA {_CARD}"),
+    ("*", _OURS)),
     spellings=("sdxl lcm",),
     heard=(),
+    repository="latent-consistency/lcm-sdxl",
     fingerprint=Fingerprint(names=("lcm",)),
     guidance=Guidance("cfg", 1.0, 2.0, 1.0),
     steps=6,
@@ -517,7 +533,7 @@ NOOBAI_V = variant(
         ("*", _OURS),
     ),
     hub="NoobAI",
-    spellings=("noobai vpred", "noobai v prediction", "noobai xl v-pred", "noobai xl vpred"),
+    spellings=("noobai v prediction", "noobai xl v-pred"),
     repository="Laxhar/noobai-XL-Vpred-1.0",
     fingerprint=Fingerprint(context=2048, keys=("v_pred",), names=("noobaixlnaixl_vpred", "noob-v-pred")),
     guidance=Guidance("cfg", low=3.5, high=5.5, usual=4.5),
@@ -794,8 +810,8 @@ AURAFLOW = BaseModelFacts(
     ecosystems=("auraflow",),
     grade="runnable",
     types=_TRANSFORMERS,
-    spellings=("aura flow", "auraflow 0.3"),
-    heard=("auraflow", "aura flow"),
+    spellings=("auraflow 0.3",),
+    heard=("aura flow",),
     lora_group="auraflow",
     parts=(Part("whole", None, also=("aura_flow_0.3.safetensors", "aura_flow_0.2.safetensors")),),
     repository="fal/AuraFlow-v0.3",
@@ -915,7 +931,7 @@ FLUX_D = BaseModelFacts(
     ecosystems=("flux1",),
     grade="runnable",
     types=_TRANSFORMERS,
-    spellings=("flux dev", "flux.1 dev", "flux1 dev", "flux d"),
+    spellings=("flux dev", "flux.1 dev", "flux d"),
     lora_group="flux1",
     crossings=(Crossing("fluxkrea"),),
     parts=(
@@ -964,7 +980,7 @@ FLUX_S = variant(
         _TEMPLATE),
         ("backends", _HORDE), ("fingerprint", _DETECTION), ("repository", _SDNEXT), ("*", _OURS),
     ),
-    spellings=("flux schnell", "flux.1 schnell", "flux1 schnell", "flux s"),
+    spellings=("flux schnell", "flux.1 schnell", "flux s"),
     parts=(
         Part("transformer", None, also=("flux1-schnell.safetensors", "flux1-schnell-fp8.safetensors")),
         _CLIP_L, _FLUX_T5, _AE,
@@ -1238,8 +1254,8 @@ FLUX2_D = BaseModelFacts(
     ecosystems=("flux2",),
     grade="runnable",
     types=_TRANSFORMERS,
-    spellings=("flux 2 dev", "flux.2 dev", "flux2 dev", "flux2"),
-    heard=("flux 2 d", "flux 2 dev", "flux.2 dev"),
+    spellings=("flux.2 dev", "flux2"),
+    heard=("flux.2 d", "flux.2 dev"),
     lora_group="flux2",
     parts=(
         Part("transformer", None, also=("flux2_dev_fp8mixed.safetensors", "flux2-dev.safetensors")),
@@ -1355,7 +1371,6 @@ Z_IMAGE = BaseModelFacts(
     ecosystems=("zimagebase",),
     grade="runnable",
     types=_TRANSFORMERS,
-    spellings=("z image base",),
     heard=("z image base",),
     lora_group="zimagebase",
     parts=(
@@ -1397,8 +1412,7 @@ Z_IMAGE_TURBO = variant(
         _OURS),
     ),
     ecosystems=("zimageturbo",),
-    spellings=("z image turbo",),
-    heard=("z image turbo", "zimageturbo"),
+    heard=("z image turbo",),
     lora_group="zimageturbo",
     crossings=(Crossing("zimagebase"),),
     parts=(Part("transformer", None, also=("z_image_turbo_bf16.safetensors",)), *Z_IMAGE.parts[1:]),
@@ -1621,8 +1635,7 @@ MAGE_FLOW = BaseModelFacts(
     "MageFlow",
     "mageflow",
     ("mageflow",),
-    spellings=("mage flow",),
-    heard=("mageflow", "mage flow"),
+    heard=("mage flow",),
     lora_group="mageflow",
     parts=(
         Part("transformer", None, also=("mage_flow_int8_convrot.safetensors",)),
@@ -1703,7 +1716,7 @@ TABLE: tuple[BaseModelFacts, ...] = (
     _named("Upscaler", "other", entries="none", heard=()),
     # what is asked over an API
     _hosted("Grok", "grok", Licence("Grok"), words=("grok",)),
-    _hosted("Imagen4", "imagen4", Licence("Imagen4"), spellings=("imagen 4", "google imagen"),
+    _hosted("Imagen4", "imagen4", Licence("Imagen4"), spellings=("google imagen",),
         words=("imagen",)),
     _hosted("MAI", "mai", Licence("Microsoft AI Terms of Use"), spellings=("mai image",),
         heard=("mai image",)),
@@ -1716,7 +1729,7 @@ TABLE: tuple[BaseModelFacts, ...] = (
     _hosted("Seedream", "seedream", Licence("Seedream"), spellings=("seedream 4", "seedream 4.5"),
         heard=("seedream",)),
     _hosted("Wan Image 2.7", "wanimage27", Licence("Alibaba Wan / Tongyi Wanxiang Terms of Service")),
-    _hosted("Midjourney", "other", spellings=("mid journey",), words=("midjourney", "mid journey"),
+    _hosted("Midjourney", "other", words=("midjourney", "mid journey"),
         heard=(), **_SERVICE),
     BaseModelFacts(
         name="Other",

@@ -28,8 +28,8 @@ from diffagent.data.base_model_facts import (
     LoraMark,
     Part,
 )
+from diffagent.data.base_model_rows import BUILT, TABLE
 from diffagent.data.base_model_rows import FAMILIES as _FAMILIES
-from diffagent.data.base_model_rows import TABLE
 from diffagent.data.errors import BadInput
 
 __all__ = ["TABLE", "Backends", "BaseModelFacts", "Crossing", "Family", "Fingerprint", "Fit", "LoraMark"]
@@ -139,6 +139,11 @@ def lora_fit(*, lora: str, checkpoint: str) -> Fit | None:
     return crosses(lora, checkpoint).fit
 
 
+def crossed_by(checkpoint: str) -> tuple[str, ...]:
+    """The base models whose LoRAs run in part on a base model's checkpoints."""
+    return tuple(row.name for row in TABLE if crosses(row.name, checkpoint).fit == "partial")
+
+
 def forbids_sale(base_model: str) -> bool:
     """Whether the base model's own licence rules out use for money, whatever an uploader allows."""
     row = find(base_model)
@@ -152,9 +157,11 @@ def parts_of(base_model: str) -> tuple[Part, ...]:
 
 
 def backend(base_model: str, target: str) -> str | None:
-    """How a target runs a base model, in the target's own term; None where it does not."""
+    """How a target runs a base model, in the target's own term; None where it does not, or no request for it
+    is built here."""
     row = find(base_model)
-    return None if row is None else getattr(row.backends, target, None)
+    term = None if row is None else getattr(row.backends, target, None)
+    return term if term in BUILT.get(target, ()) else None
 
 
 def refusal(base_model: str, target: str, field: str) -> str | None:
@@ -172,29 +179,21 @@ def run_by(target: str) -> tuple[str, ...]:
 @cache
 def civitai_recipes() -> Mapping[str, str]:
     """AIR ecosystem → the ecosystem of Civitai's recipe that runs its checkpoints."""
-    rows = (row for row in TABLE if row.backends.civitai is not None)
-    return {ecosystem: str(row.backends.civitai) for row in rows for ecosystem in row.ecosystems}
+    terms = ((row, backend(row.name, "civitai")) for row in TABLE)
+    return {ecosystem: term for row, term in terms if term is not None for ecosystem in row.ecosystems}
 
 
-@cache
-def requests() -> tuple[tuple[str, re.Pattern[str]], ...]:
-    """Base models and families, and how a prompt asks for them; of several, the first that is found is meant.
+def requests(prompt: str) -> Iterator[tuple[str, re.Pattern[str]]]:
+    """Base models and families that a prompt may ask for, and how; of several, the first is meant.
 
     What was made from another family stands before it, and then what every crawl has. A match inside a longer
-    one of another name ("flux" in "flux schnell") does not count.
+    one of another name ("flux" in "flux schnell") does not count. Patterns without a word of the prompt are
+    left out, for compiling all takes longer than the rest of the reading.
     """
-    crawled = (row.family for row in reversed(TABLE) if row.entries == "crawled")
-    derived = (row.family for row in TABLE if row.parent and _by_name()[row.parent].family != row.family)
-    families = dict.fromkeys((*derived, *crawled, *(row.family for row in TABLE)))
-    patterns: dict[str, str] = {}
-    for family in families:
-        for row in TABLE:
-            if row.family == family:
-                patterns |= _pattern(row.name, _heard(row), row.words, None)
-        facts = _FAMILIES.get(family)
-        if facts is not None:
-            patterns |= _pattern(family, facts.spellings, facts.words, facts.request)
-    return tuple((name, re.compile(pattern, re.I)) for name, pattern in patterns.items())
+    folded = prompt.casefold()
+    for name, pattern, hints in _requests():
+        if not hints or any(hint in folded for hint in hints):
+            yield name, _compiled(pattern)
 
 
 def by_context(width: int) -> str | None:
@@ -255,6 +254,26 @@ def families() -> Iterator[tuple[str, str]]:
 
 def _key(spelling: str) -> str:
     return re.sub(r"[\s._-]+", "", spelling.casefold())
+
+
+@cache
+def _requests() -> tuple[tuple[str, str, frozenset[str]], ...]:
+    """Name, pattern, and words of which a prompt that asks for it has one; none: not known."""
+    crawled = (row.family for row in reversed(TABLE) if row.entries == "crawled")
+    derived = (row.family for row in TABLE if row.parent and _by_name()[row.parent].family != row.family)
+    families = dict.fromkeys((*derived, *crawled, *(row.family for row in TABLE)))
+    found = []
+    for family in families:
+        for row in TABLE:
+            if row.family == family:
+                found.append(_request(row.name, _heard(row), row.words))
+        facts = _FAMILIES.get(family)
+        if facts is not None:
+            found.append(_request(family, facts.spellings, facts.words, facts.request))
+    return tuple(one for one in found if one[1])
+
+
+_compiled = cache(lambda pattern: re.compile(pattern, re.I))
 
 
 @cache
@@ -324,10 +343,10 @@ def _heard(row: BaseModelFacts) -> tuple[str, ...]:
     return row.spellings if is_plain else (row.name, *row.spellings)
 
 
-def _pattern(
-    name: str, spellings: Sequence[str], words: Sequence[str], request: str | None
-) -> dict[str, str]:
-    """Name → how it is asked for; empty where it is not."""
+def _request(
+    name: str, spellings: Sequence[str], words: Sequence[str], request: str | None = None
+) -> tuple[str, str, frozenset[str]]:
+    """Name, pattern and hints of how a base model is asked for; an empty pattern where it is not."""
     longest = sorted({*spellings} - {*words}, key=len, reverse=True)
     said = [rf"\b{_spaced(one)}\b" + (r"(?! \w+s\b)" if one[-1].isdigit() else "") for one in longest]
     for word in sorted(words, key=len, reverse=True):
@@ -336,7 +355,8 @@ def _pattern(
             rf"\b{_spaced(word)}(?= (?:model|checkpoint|lora)\b)",
         ]
     said += [request] if request else []
-    return {name: "|".join(said)} if said else {}
+    hints = () if request else (re.split(r"[\s\d._-]", one.casefold())[0] for one in (*longest, *words))
+    return name, "|".join(said), frozenset(hints)
 
 
 def _spaced(spelling: str) -> str:
