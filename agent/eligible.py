@@ -67,7 +67,7 @@ class Eligible:
         return usual
 
     def carriers(self, card: Card, scope: Scope = ANY) -> list[Card]:
-        """The checkpoints that a LoRA may run on in a scope; those that run it in part only without others."""
+        """The checkpoints that a LoRA may run on in a scope; those that run it in part, if no other."""
         fits: dict[str | None, list[Card]] = {}
         for base in self._checkpoints.values():
             if _may_carry(base, scope):

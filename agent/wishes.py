@@ -189,7 +189,7 @@ def without_wishes(text: str) -> str:
     said = (_SIZE, *EXACT[:2], _STEPS, _CFG, _SEED, _CLIP, _SAMPLER, _LORA, _CHECKPOINT)
     for pattern in (
         *said,
-        *(found for _, found in requests()),
+        *(found for _, found in requests(text)),
         *(found for _, found in (*FORMATS, *SUBJECTS)),
     ):
         text = pattern.sub(" ", text)
@@ -213,7 +213,7 @@ def setting_spans(text: str) -> Iterator[tuple[int, int]]:
         _LORA,
         _CHECKPOINT,
     )
-    for pattern in (*patterns, *(pattern for _, pattern in requests())):
+    for pattern in (*patterns, *(pattern for _, pattern in requests(text))):
         for found in pattern.finditer(text):
             yield found.span()
 

@@ -68,7 +68,7 @@ def _page() -> Iterator[str]:
         ("checkpoint", "LoRAs that run in part"),
         [(row.name, ", ".join(crossed_by(row.name))) for row in runnable if row.crossings],
     )
-    yield "## Targets\n\nA term in the target's own words; *in italics* where no request for it is built yet.\n"
+    yield "## Targets\n\nTerms in a target's own words; *in italics* where no request for it is built yet.\n"
     yield from _table(("base model", *_TARGETS), [_targets(row) for row in runnable])
     yield "## How a prompt names them\n"
     yield from _table(
@@ -81,6 +81,10 @@ def _page() -> Iterator[str]:
     )
     yield "## Sources\n"
     yield from _table(("base model", "columns and sources"), [_sources(row) for row in TABLE])
+
+
+def _spellings(row: BaseModelFacts) -> tuple[str, ...]:
+    return row.name, ", ".join(row.spellings), ", ".join(row.words)
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterator[str]:

@@ -188,8 +188,10 @@ SD15 = BaseModelFacts(
 SD15_LCM = variant(
     SD15,
     "SD 1.5 LCM",
-    (("guidance steps steps_range samplers schedules", f"{_SWARM}; LCM-LoRA {_CARD}"), ("fingerprint",
-        _OURS)),
+    (
+        ("guidance steps steps_range samplers schedules", f"{_SWARM}; LCM-LoRA {_CARD}"),
+        ("repository", _CARD), ("*", _OURS),
+    ),
     heard=(),
     repository="SimianLuo/LCM_Dreamshaper_v7",
     fingerprint=Fingerprint(names=("lcm",)),

@@ -105,7 +105,7 @@ def named(given: str) -> tuple[str, ...]:
     """
     names = tuple(name for name in _meant(given) if name in LISTED)
     if not names:
-        spellings = {one.casefold(): one for one in (*LISTED, *FAMILIES)}
+        spellings = {one.casefold(): one for one in (*FAMILIES, *LISTED)}
         near = get_close_matches(given.casefold(), spellings, 3, 0.4)
         known = ", ".join(spellings[one] for one in near) or examples()
         raise BadInput(f"no base model {given!r} is supported: the nearest are {known}")
@@ -264,9 +264,9 @@ def _requests() -> tuple[tuple[str, str, frozenset[str]], ...]:
     families = dict.fromkeys((*derived, *crawled, *(row.family for row in TABLE)))
     found = []
     for family in families:
-        for row in TABLE:
-            if row.family == family:
-                found.append(_request(row.name, _heard(row), row.words))
+        rows = (row for row in TABLE if row.family == family)
+        for row in sorted(rows, key=lambda row: -len(row.name)):  # the longest first: "… Turbo" before "…"
+            found.append(_request(row.name, _heard(row), row.words))
         facts = _FAMILIES.get(family)
         if facts is not None:
             found.append(_request(family, facts.spellings, facts.words, facts.request))
