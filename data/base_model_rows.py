@@ -1367,6 +1367,9 @@ KLEIN_9B = variant(
     fingerprint=_flux2(4096, 12288),
     **_KLEIN_DISTILLED,
 )
+_Z_IMAGE_ENCODERS = (
+    Part("text encoder", "qwen_3_4b.safetensors", "lumina2", ("qwen_3_4b_fp8_mixed.safetensors",)), _AE,
+)
 Z_IMAGE = BaseModelFacts(
     name="ZImageBase",
     family="zimage",
@@ -1376,9 +1379,7 @@ Z_IMAGE = BaseModelFacts(
     heard=("z image base",),
     lora_group="zimagebase",
     parts=(
-        Part("transformer", None, also=("z_image_bf16.safetensors",)),
-        Part("text encoder", "qwen_3_4b.safetensors", "lumina2", ("qwen_3_4b_fp8_mixed.safetensors",)),
-        _AE,
+        Part("transformer", None, also=("z_image_bf16.safetensors",)), *_Z_IMAGE_ENCODERS,
     ),
     repository="Tongyi-MAI/Z-Image",
     fingerprint=Fingerprint(names=("z_image_bf16", "z-image-base", "z_image_base", "zimagebase")),
@@ -1417,8 +1418,7 @@ Z_IMAGE_TURBO = variant(
     heard=("z image turbo",),
     lora_group="zimageturbo",
     crossings=(Crossing("zimagebase"),),
-    parts=(Part("transformer", None, also=("z_image_turbo_bf16.safetensors",)), *Z_IMAGE.parts[1:]),
-         # type: ignore[index]
+    parts=(Part("transformer", None, also=("z_image_turbo_bf16.safetensors",)), *_Z_IMAGE_ENCODERS),
     repository="Tongyi-MAI/Z-Image-Turbo",
     fingerprint=Fingerprint(
         keys=("cap_embedder.1.weight", "noise_refiner.0.attention.k_norm"),
@@ -1496,9 +1496,11 @@ ANIMA_TURBO = variant(
     fingerprint=Fingerprint(names=("turbo",)),
     dialect=Dialect("tags", ("masterpiece", "best quality", "score_7"), negative=False, tokens=512),
     guidance=Guidance("none", 1.0, 2.0, 1.0),
+    negative=(),
     steps=8,
     steps_range=(4, 15),
 )
+_KREA2_ENCODERS = (Part("text encoder", "qwen3vl_4b_fp8_scaled.safetensors", "krea2"), _QWEN_VAE)
 KREA2 = BaseModelFacts(
     name="Krea 2",
     family="krea2",
@@ -1508,11 +1510,7 @@ KREA2 = BaseModelFacts(
     spellings=("krea 2 raw", "krea 2 base"),
     heard=("krea 2 raw", "krea 2 base"),
     lora_group="krea2",
-    parts=(
-        Part("transformer"),
-        Part("text encoder", "qwen3vl_4b_fp8_scaled.safetensors", "krea2"),
-        _QWEN_VAE,
-    ),
+    parts=(Part("transformer"), *_KREA2_ENCODERS),
     repository="CalamitousFelicitousness/Krea-2-Base-Diffusers",
     fingerprint=Fingerprint(keys=("txtfusion.projector.weight",), lora=(LoraMark("txtfusion"),),
         names=("krea2", "krea-2")),
@@ -1545,8 +1543,7 @@ KREA2_TURBO = variant(
     (("guidance steps steps_range dialect", _GRAPH), ("parts", _TEMPLATE), ("repository", _SDNEXT), ("*",
         _OURS)),
     hub="Krea 2",
-    parts=(Part("transformer", None, also=("krea2_turbo_fp8_scaled.safetensors",)), *KREA2.parts[1:]),
-         # type: ignore[index]
+    parts=(Part("transformer", None, also=("krea2_turbo_fp8_scaled.safetensors",)), *_KREA2_ENCODERS),
     repository="CalamitousFelicitousness/Krea-2-Turbo-Diffusers",
     fingerprint=Fingerprint(names=("turbo",)),
     dialect=Dialect("prose", negative=False, tokens=512),
