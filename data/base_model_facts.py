@@ -108,6 +108,22 @@ class Licence:
 
 
 @dataclass(frozen=True)
+class Nodes:
+    """The nodes of its graph in ComfyUI that differ from one base model to another."""
+
+    latent: str = "EmptyLatentImage"
+    """The node that makes the empty picture."""
+    encode: str = "CLIPTextEncode"
+    """The node that reads the prompt; the negative prompt is always read by CLIPTextEncode."""
+    lora: str = "LoraLoader"
+    """The loader of LoRAs; "LoraLoaderModelOnly" where none changes a text encoder."""
+    sampling: str | None = None
+    """The node in front of the sampler that sets the noise levels; None: the model's own."""
+    settings: tuple[tuple[str, float | str | bool], ...] = ()
+    """That node's inputs."""
+
+
+@dataclass(frozen=True)
 class Backends:
     """How each target runs it, in the target's own term; None where it does not, or nobody has told us.
 
@@ -206,6 +222,8 @@ class BaseModelFacts:
     """What its sides are multiples of."""
     shapes: tuple[tuple[int, int], ...] = ()
     """The widths and heights that are chosen unasked, the most usual first: its usual square."""
+    nodes: Nodes | None = None
+    """ComfyUI's nodes; None: nobody has told us, or it does not run there."""
     backends: Backends = Backends()
     licence: Licence | None = None
     negative: tuple[str, ...] = ()
