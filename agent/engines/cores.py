@@ -1,7 +1,7 @@
 """Cores that other processes leave free, and a thread count that keeps to them.
 
 A forward pass waits for its slowest thread at every matrix product. Beside a busy process a core, two threads
-on two cores take twenty times as long as one does, so a pass takes as many threads as cores are free.
+on two cores take many times as long as one does, so a pass takes as many threads as cores are free.
 """
 
 from __future__ import annotations
