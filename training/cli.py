@@ -324,7 +324,7 @@ def hallucination(
     "--wishes",
     type=_FILE,
     metavar="WISHES",
-    help="What the requests ask for in words, JSON lines. Default: REQUESTS-wishes.jsonl beside them, if any.",
+    help="What the requests ask for in words. Default: REQUESTS-wishes.jsonl beside them, if any.",
 )
 @click.option(
     "--system",

@@ -83,9 +83,7 @@ def check(
     """
     asked = {row.id: row for row in rows}
     broken = {row.id: list(_unmet(row, calls, counts, errors)) for row in rows}
-    outside = {
-        key: faults for key, call in calls.items() if (faults := list(_outside(call, asked.get(key))))
-    }
+    outside = {key: faults for key, call in calls.items() if (faults := list(_outside(call, asked.get(key))))}
     total = sum(row.count for row in rows)
     return {
         "kept": total - sum(map(len, broken.values())),
