@@ -205,7 +205,7 @@ class Agent:
             scope = replace(scope, installed=frozenset(installed.names), samplers=installed.samplers)
         seen = self.identify(request.images) if request.images else None
         marked = reading.marked(request.prompt)  # no words to draw
-        read = self.shelf.grounded(replace(Reading.of(wished.prompt), marked=marked))
+        read = self.shelf.grounded(replace(Reading.of(wished.prompt, request.prompt), marked=marked))
         if self.shelf.marked(read).any():
             wished = replace(wished, prompt=reading.unmarked(wished.prompt))
         matches = None
