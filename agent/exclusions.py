@@ -266,7 +266,7 @@ def _cut(text: str, hit: re.Match[str], low: int, high: int, *, is_spoken: bool)
     if _SAYING.search(before[-40:]) or _is_title(text, hit):
         return None
     if kind == "not":
-        return _not(text, hit, start, high) if joined else _unlike(text, hit, high)
+        return _not(text, hit, start, high, is_spoken=is_spoken) if joined else _unlike(text, hit, high)
     if kind == "nothing":
         words = _WORD.findall(text[hit.end() : high])
         named = " ".join(word for word in words if word.casefold() not in ("too", "please", "pls"))
@@ -310,13 +310,15 @@ def _is_title(text: str, hit: re.Match[str]) -> bool:
     return word[:1].isupper() and not word.isupper() and named[:1].isupper()
 
 
-def _not(text: str, hit: re.Match[str], start: int, high: int) -> _Cut | None:
+def _not(text: str, hit: re.Match[str], start: int, high: int, *, is_spoken: bool) -> _Cut | None:
     """ "not anime", "not looking at the camera": up to five words to the clause's end."""
     stop = re.search(r"\s(?:and|but)\s", text[hit.end() : high])
     end = hit.end() + stop.start() if stop else high
     words = _WORD.findall(text[hit.end() : end])
     while words and words[0].casefold() in _DETERMINERS:
         words = words[1:]
+    if is_spoken and len(words) == 2 and words[0].casefold() == "too":  # "not too childish"
+        return _Cut(start, end, (words[1],))
     if not 1 <= len(words) <= 5 or words[0].casefold() in _NOT_STYLE or words[0].casefold() in _DENIED:
         return None
     if stop and stop[0].strip().casefold() == "but":

@@ -138,7 +138,7 @@ _CLAUSE_COUNT = re.compile(
 )
 """A clause that says how many: "4 versions please", "in three variations"."""
 _ASKED = re.compile(
-    rf"\d|\b{_VERSIONS}|please|pls|\b(?:give|make|show|generate|need|want|like)\b|of it|choose", re.I
+    rf"\d|\b{_VERSIONS}|\bpics\b|please|pls|\b(?:give|make|show|generate|need|want|like)\b|of it|choose", re.I
 )
 _CLAUSE = re.compile(r"[^,;:.!?\n()\[\]{}|\"]+")
 

@@ -194,7 +194,8 @@ _STORY = re.compile(
 _SIGNED = re.compile(
     r"(?:^|(?<=[.!?\n]))\s{0,4}(?:kind regards|best regards|regards|best wishes|all the best|yours sincerely|"
     r"yours faithfully|"
-    r"yours truly|sincerely|many thanks|thanks|thank you|cheers|best|love|warmly),?\s{1,4}(?-i:(?:(?:Mr|Mrs|Ms|"
+    r"yours truly|sincerely|many thanks|thanks|thank you|cheers|best|love|warmly),?\s{1,4}(?-i:(?:(?:Mr|"
+    r"Mrs|Ms|"
     r"Dr)\.? )?"
     r"[A-Z][\w.'’-]*(?: [A-Z][\w.'’-]*){0,2})[\s.!]{0,8}$",
     re.I,
@@ -208,7 +209,8 @@ _BEFORE = re.compile(
 )
 """What an earlier picture had."""
 _LOOK = re.compile(
-    r"(?:\A|(?<=and )|(?<=but )|(?<=so )|(?<=, ))(?:i|we)(?:['’]d| would)? (?:just |really |only )?(?:want|need|"
+    r"(?:\A|(?<=and )|(?<=but )|(?<=so )|(?<=, ))(?:i|we)(?:['’]d| would)? (?:just |really |"
+    r"only )?(?:want|need|"
     r"like) (?:it|this|that|them)"
     r"(?: to (?:be|look|feel|have))? (?=(?P<look>\S))(?!(?:by|before|until|asap|for|today|tonight|tomorrow|"
     r"soon|now|done|ready)\b)",

@@ -53,6 +53,7 @@ def test_instructions_are_no_part_of_the_prompt(text: str, prompt: str) -> None:
         ("can you make me a few pictures of a fox?", "a fox", 3),
         ("make three watercolors of a fox", "a watercolor of a fox", 3),
         ("give me 500 images of a fox", "a fox", 64),
+        ("a planet with two moons, 9:16, two pics", "a planet with two moons", 2),
         ("four variations of a chair for a small kitchen", "a chair for a small kitchen", 4),
     ],
 )
@@ -127,6 +128,7 @@ def test_exclusions_go_to_the_negative_prompt(text: str, prompt: str, avoid: tup
             ("hat", "eyepatch", "parrot"),
         ),
         ("a monk under a waterfall. no hats pls", "a monk under a waterfall.", ("hats",)),
+        ("can you draw a train, not too childish", "a train", ("childish",)),
         ("a garden, never anime", "a garden", ("anime",)),
         ("a skyline, no upscaler", "a skyline", ()),
         ("a poster of a fox without any text on it", "a poster of a fox", ("text",)),

@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Talk: courtesy, reasons and deadlines leave a request; a caption stays to the byte."""
 
 from __future__ import annotations
