@@ -367,8 +367,8 @@ def _described(sentence: str, avoid: list[str], dropped: list[str], *, is_meant:
         body = body[copula.end() :]
     while lead := _LEADS.match(body):
         body, end = body[lead.end() :], _told(end)
-    while trail := _TRAILS.search(body):
-        body = body[: trail.start()]
+    for _ in range(3):
+        body = body[: trail.start()] if (trail := _TRAILS.search(body)) else body
     if body != start:
         cut = start.replace(body, "", 1).strip(" ,;:") if body in start else ""
         dropped.append(cut or start)
