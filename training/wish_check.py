@@ -149,7 +149,7 @@ def _outside(call: T2ICall, row: WishRow | None) -> Iterator[str]:
     if facts is None:
         return
     wish = row or WishRow(id="-")
-    low, high = facts.steps_range
+    low, high = facts.steps_range or (1, 150)
     if not (wish.steps or wish.most_steps or low <= call.sampling_steps <= high):
         yield f"{call.sampling_steps} steps, of {low} to {high}"
     guided = facts.guidance
