@@ -121,8 +121,7 @@ def turns(agent: Agent, prompt: str) -> list[tuple[Prompt, str]]:
     if asked := agent.choice_turn(pending):
         letters = engine.choose(asked.prompt, asked.options)
         told.append((asked.prompt, asked.options[letters.index(max(letters))]))
-    writing = agent.parameters_turn(pending, agent.picked(pending, letters))
-    if writing.grammar.llm_weight:
+    if writing := agent.parameters_turn(agent.outcome(pending, agent.picked(pending, letters))):
         told.append((writing.prompt, engine.write(writing.prompt, writing.grammar, writing.draft)))
     return told
 
