@@ -99,7 +99,12 @@ def _together(
         if isinstance(said, DiffAgentError):
             answers[place] = said
             continue
-        outcomes[place] = agent.outcome(answers[place], agent.picked(answers[place], said))
+        ranked = agent.picked(answers[place], said)
+        made = attempt(partial(agent.outcome, answers[place], ranked))
+        if isinstance(made, DiffAgentError):
+            answers[place] = made
+        else:
+            outcomes[place] = made
     asked = {place: turn for place, one in outcomes.items() if (turn := agent.parameters_turn(one))}
     texts = dict(zip(asked, engine.write_many(list(asked.values())), strict=True))
     for place, outcome in outcomes.items():
