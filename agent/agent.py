@@ -24,7 +24,7 @@ import numpy.typing as npt
 from diffagent.agent import answer, choice, reading
 from diffagent.agent.answer import LABELS, expand, question, read
 from diffagent.agent.choosing import Shelf
-from diffagent.agent.decision import Answer, Decision, Matches, Pending
+from diffagent.agent.decision import Answer, Decision, Matches, Outcome, Pending
 from diffagent.agent.eligible import ANY, Eligible
 from diffagent.agent.engines import Choice, Writing
 from diffagent.agent.enhance import enhance as enriched
@@ -152,12 +152,10 @@ class Agent:
             BadImage: an image cannot be decoded. UnknownModel: ``model`` is not in the catalog.
             TargetError: the server whose models are asked for does not answer.
         """
-        pending, ranked = self.chosen(self.prepare(request))
-        writing = self.parameters_turn(pending, ranked)
-        text = writing.grammar.draft()
-        if writing.grammar.llm_weight:
-            text = self.engine.write(writing.prompt, writing.grammar, writing.draft)
-        return self.finish(pending, ranked, text)
+        outcome = self.outcome(*self.chosen(self.prepare(request)))
+        turn = self.parameters_turn(outcome)
+        text = self.engine.write(turn.prompt, turn.grammar, turn.draft) if turn else outcome.grammar.draft()
+        return self.finish(outcome, text)
 
     def answer(self, request: Request) -> Answer:
         """A decision, and what its target takes: among what a server has, where that is asked for.
@@ -293,16 +291,27 @@ class Agent:
         ranked = [Candidate(candidate.card, score) for candidate, score in best]
         return ranked + list(pending.candidates[len(ranked) :])
 
-    def parameters_turn(self, pending: Pending, ranked: Sequence[Candidate]) -> Writing:
-        """What the language model is asked to write of the chosen one's parameters."""
-        legal = self.grammar(LABELS[0], ranked[0].card, pending.wished, pending.scope, pending.reading)
-        return Writing(question(ranked, pending.wished.prompt), legal, legal.draft().removesuffix(legal.tail))
-
-    def finish(self, pending: Pending, ranked: Sequence[Candidate], text: str) -> Decision:
-        """The decision of a written answer."""
-        _, fields = read(text)
+    def outcome(self, pending: Pending, ranked: Sequence[Candidate]) -> Outcome:
+        """What the choice of the first candidate settles: its checkpoint, and the legal answers."""
         card = ranked[0].card
         carrier = self.carrier(card, pending.wished, pending.scope, pending.reading)
+        legal = self.grammar(LABELS[0], card, pending.wished, pending.scope, carrier)
+        return Outcome(pending, tuple(ranked), carrier, legal)
+
+    def parameters_turn(self, outcome: Outcome) -> Writing | None:
+        """What the language model is asked to write of the chosen one's parameters; None where the priors
+        alone decide."""
+        legal = outcome.grammar
+        if not legal.llm_weight:
+            return None
+        asked = question(outcome.ranked, outcome.pending.wished.prompt)
+        return Writing(asked, legal, legal.draft().removesuffix(legal.tail))
+
+    def finish(self, outcome: Outcome, text: str) -> Decision:
+        """The decision of a written answer."""
+        _, fields = read(text)
+        pending, ranked, carrier = outcome.pending, outcome.ranked, outcome.carrier
+        card = ranked[0].card
         request, wished, notes = pending.request, pending.wished, list(pending.notes)
         words = () if request.no_trigger else triggers(card, wished.prompt)
         others: list[tuple[Card, Sequence[str]]] = []
@@ -330,7 +339,7 @@ class Agent:
         cards = [one.card for one in ranked]
         why = reasons(pending.reading, cards, carrier, basis=self.basis(pending), added=tuple(added))
         n = request.n or request.phrasing.n or 1
-        return Decision(call, tuple(ranked), timings, pending.seen, n, tuple(notes), why, tuple(added))
+        return Decision(call, ranked, timings, pending.seen, n, tuple(notes), why, tuple(added))
 
     def basis(self, pending: Pending) -> Basis:
         """What the choice of a request goes by."""
@@ -476,11 +485,11 @@ class Agent:
         return english
 
     def grammar(
-        self, label: str, card: Card, wished: Wishes, scope: Scope = ANY, read: Reading | None = None
+        self, label: str, card: Card, wished: Wishes, scope: Scope = ANY, carrier: Card | None = None
     ) -> Grammar:
-        """What may be answered for one candidate, with the prior of each setting."""
+        """What may be answered for one candidate (a LoRA with its ``carrier``), with the prior of each
+        setting."""
         usual = self.usual.get(family_of(card.base_model), Usage())
-        carrier = self.carrier(card, wished, scope, read)
         legal = scope.fitted(settings(card, usual, wished, carrier), wished)
         return answer.grammar(label, card, legal, self.fusion.write)
 
