@@ -215,10 +215,7 @@ def test_any_text_becomes_a_callable_call_or_a_clear_refusal(
 ) -> None:
     try:
         call = agent.call(prompt, negative_prompt=negative)
-    except BadPrompt:
-        return
-    except BadInput as error:  # the text is a base model's name
-        assert "is asked for" in str(error)
+    except BadInput:  # nothing to draw, or the name of a base model that cannot be had
         return
     entry = agent.catalog.by_air(call.air)
     assert entry is not None
