@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import pytest
-from stand_ins import WordEncoder, invented
+from stand_ins import WordEncoder, invented, quiet
 
 from diffagent.data.records import Card, Stats
 from diffagent.training.rewards.community import Community, combined
@@ -17,10 +16,6 @@ from diffagent.training.rewards.unified import normalise, unified
 FOX = "a red fox in deep snow, pixel art, tiny sprite"
 PIXELS = invented(1, "Snow Pixels", [FOX + ", bright", "castle on a hill, dithered"])
 OILS = invented(2, "Harbour Oils", ["harbour in oil", "boats in oil, storm"])
-
-
-def quiet(items: Iterable[Any], label: str) -> Iterable[Any]:
-    return items
 
 
 def community(prompts: list[str], side: Any = "reward") -> Community:
