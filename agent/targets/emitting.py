@@ -6,7 +6,7 @@ emitted.request, emitted.not_carried          # the graph, and the fields that i
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from diffagent.agent.targets import ITSELF, check_target, load
@@ -27,6 +27,7 @@ def emit(
     nearest: bool = False,
     names: Mapping[str, str] | None = None,
     known_samplers: Collection[Sampler] | None = None,
+    files: Mapping[str, Sequence[str]] | None = None,
 ) -> Emitted:
     """The request that a target takes for a call.
 
@@ -37,6 +38,7 @@ def emit(
         nearest: replace what the target lacks by the nearest that it has, and say so.
         names: AIR → what a server calls the model; default: the catalog's file names.
         known_samplers: those that a server has; default: the target's.
+        files: a server's files by folder; default: nobody has asked it.
 
     Raises:
         BadInput: no such target; the target lacks a value (it names the nearest) or cannot run the model.
@@ -53,7 +55,7 @@ def emit(
                 f"{card.name} is a .ckpt file, which only AI Horde's workers run: choose another model"
             )
     samplers = [one for one in api.samplers if known_samplers is None or one in known_samplers]
-    fit = Fit(api.title, samplers, nearest)
+    fit = Fit(api.title, samplers, nearest, files or {})
     if not api.runs_base(found.checkpoint.base_model):
         raise BadInput(
             f"{found.checkpoint.name} is {found.checkpoint.base_model}, which {fit.title} is not known to "

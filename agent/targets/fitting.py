@@ -6,7 +6,7 @@ field, or an error that names the nearest value; with ``nearest`` the substituti
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -49,6 +49,8 @@ class Fit:
     samplers: Collection[Sampler]
     """Those that the target, or a server of it, has."""
     nearest: bool = False
+    files: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """A server's files by folder; empty: nobody has asked it."""
     reasons: dict[str, str] = field(default_factory=dict)
     replaced: dict[str, Any] = field(default_factory=dict)
     """The values that stand in for a call's."""
