@@ -69,11 +69,12 @@ class Scope:
             return False
         return not self.base_model or is_meant(self.base_model, card.base_model)
 
-    def fitted(self, settings: Mapping[str, Setting], wished: Wishes) -> dict[str, Setting]:
-        """Settings that the target takes; what the user asked for stays, and may be refused later."""
+    def fitted(self, settings: Mapping[str, Setting], wished: Wishes, base_model: str) -> dict[str, Setting]:
+        """Settings that the target takes for a base model; what the user asked for stays, and may be
+        refused later."""
         fitted = dict(settings)
         if wished.sampler is None:
-            able = supported(self.target)
+            able = supported(self.target, base_model)
             known = [
                 name
                 for name in SAMPLERS

@@ -20,6 +20,8 @@ from diffagent.data.base_model_facts import (
     LoraMark,
     Nodes,
     Part,
+    Pipeline,
+    Recipe,
     variant,
 )
 
@@ -113,12 +115,19 @@ FAMILIES: dict[str, Family] = {
 """Families, and what people call them; a family without an entry has one base model, and its name."""
 
 BUILT: dict[str, frozenset[str]] = {
-    "diffusers": frozenset({"StableDiffusionPipeline", "StableDiffusionXLPipeline"}),
+    "diffusers": frozenset({
+        "StableDiffusionPipeline", "StableDiffusionXLPipeline", "StableDiffusion3Pipeline",
+        "AuraFlowPipeline", "Lumina2Pipeline", "FluxPipeline", "ChromaPipeline", "QwenImagePipeline",
+        "Flux2Pipeline", "Flux2KleinPipeline", "ZImagePipeline", "Krea2Pipeline", "ErnieImagePipeline",
+    }),
     "comfyui": frozenset({"checkpoint", "parts"}),
-    "a1111": frozenset({"a1111"}),
-    "civitai": frozenset({"sd1", "sdxl"}),
+    "a1111": frozenset({"a1111", "forge", "forge neo"}),
+    "civitai": frozenset({
+        "sd1", "sdxl", "flux1", "flux2", "flux2Klein", "qwen", "zImage", "anima", "ernie",
+    }),
     "horde": frozenset({
         "stable diffusion 1", "stable_diffusion_2_512", "stable_diffusion_2_768", "stable_diffusion_xl",
+        "stable_cascade", "flux_dev", "flux_schnell", "qwen_image", "z_image_turbo",
     }),
     "openai": frozenset({"name"}),
 }
@@ -733,6 +742,7 @@ SD3 = BaseModelFacts(
     step=16,
     shapes=_BUCKETS,
     nodes=Nodes(_SD3_LATENT),
+    pipeline=Pipeline("SD3Transformer2DModel"),
     backends=Backends(
         diffusers="StableDiffusion3Pipeline", comfyui="parts", a1111="a1111", sdnext="Stable Diffusion 3",
         openai="name",
@@ -747,7 +757,7 @@ SD3 = BaseModelFacts(
         ("backends", f"{_DIFFUSERS}; {_SDNEXT}; A1111: 1.10"),
         ("fingerprint", _DETECTION),
         ("repository", _SDNEXT),
-        ("nodes", _EXAMPLE), ("*", _OURS),
+        ("nodes", _EXAMPLE), ("pipeline", _DIFFUSERS), ("*", _OURS),
     ),
 )
 SD35 = BaseModelFacts("SD 3.5", "sd3", ("sd3",), heard=(), licence=_STABILITY, sources=(("*", _HUB),))
@@ -837,6 +847,7 @@ AURAFLOW = BaseModelFacts(
     steps=50,
     steps_range=(20, 50),
     **_EULER | _MEGAPIXEL,
+    pipeline=Pipeline("AuraFlowTransformer2DModel"),
     backends=Backends(diffusers="AuraFlowPipeline", comfyui="checkpoint", sdnext="AuraFlow", openai="name"),
     licence=_APACHE,
     sources=(
@@ -846,7 +857,7 @@ AURAFLOW = BaseModelFacts(
         ("shapes", _GRAPH),
         ("fingerprint", _DETECTION),
         ("repository", _SDNEXT),
-        ("*", _OURS),
+        ("pipeline", _DIFFUSERS), ("*", _OURS),
     ),
 )
 PONY_V7 = variant(
@@ -898,6 +909,7 @@ LUMINA = BaseModelFacts(
     prediction="flow",
     **_MEGAPIXEL,
     nodes=Nodes(_SD3_LATENT, "CLIPTextEncodeLumina2", "LoraLoader", _AURA, (("shift", 4.0),)),
+    pipeline=Pipeline("Lumina2Transformer2DModel"),
     backends=Backends(
         diffusers="Lumina2Pipeline", comfyui="checkpoint", a1111="forge neo", sdnext="Lumina2", openai="name"
     ),
@@ -910,7 +922,7 @@ LUMINA = BaseModelFacts(
         ("backends", f"{_DIFFUSERS}; {_NEO}; {_SDNEXT}"),
         ("fingerprint", _DETECTION),
         ("repository", _SDNEXT),
-        ("nodes", _TEMPLATE), ("*", _OURS),
+        ("nodes", _TEMPLATE), ("pipeline", _DIFFUSERS), ("*", _OURS),
     ),
 )
 SANA = BaseModelFacts(
@@ -936,6 +948,7 @@ SANA = BaseModelFacts(
 
 # --- Flux.1 ------------------------------------------------------------------------------------------------
 
+_FLUX1_RECIPE = Recipe("comfy", (("ecosystem", "flux1"),), negative=False, samplers="comfyui")
 _CLIP_L = Part("text encoder", "clip_l.safetensors", "flux")
 _FLUX_T5 = Part("text encoder", "t5xxl_fp16.safetensors", "flux", _T5.also)
 FLUX_D = BaseModelFacts(
@@ -974,6 +987,8 @@ FLUX_D = BaseModelFacts(
         sampling="ModelSamplingFlux",
         settings=(("max_shift", 1.15), ("base_shift", 0.5)),
     ),
+    pipeline=Pipeline("FluxTransformer2DModel", cfg="true_cfg_scale", guidance="guidance_scale"),
+    recipe=_FLUX1_RECIPE,
     backends=Backends(
         diffusers="FluxPipeline", comfyui="parts", a1111="forge", sdnext="FLUX", civitai="flux1",
         horde="flux_dev", openai="name",
@@ -987,7 +1002,7 @@ FLUX_D = BaseModelFacts(
         ("backends", f"{_DIFFUSERS}; Forge: README; {_RECIPE}; {_HORDE}"),
         ("fingerprint", f"{_DETECTION}; sd-scripts"),
         ("repository", _SDNEXT),
-        ("nodes", _EXAMPLE), ("*", _OURS),
+        ("nodes", _EXAMPLE), ("pipeline", _DIFFUSERS), ("recipe", _RECIPE), ("*", _OURS),
     ),
 )
 FLUX_S = variant(
@@ -1090,6 +1105,7 @@ CHROMA = BaseModelFacts(
     steps_range=(4, 50),
     **_EULER | _MEGAPIXEL,
     nodes=Nodes(_SD3_LATENT, lora=_MODEL_ONLY, sampling=_AURA, settings=(("shift", 1.0),)),
+    pipeline=Pipeline("ChromaTransformer2DModel"),
     backends=Backends(
         diffusers="ChromaPipeline", comfyui="parts", a1111="forge neo", sdnext="Chroma", openai="name"
     ),
@@ -1102,7 +1118,7 @@ CHROMA = BaseModelFacts(
         ("backends", f"{_DIFFUSERS}; {_NEO}; {_SDNEXT}"),
         ("fingerprint", _DETECTION),
         ("repository", _SDNEXT),
-        ("nodes", _TEMPLATE), ("*", _OURS),
+        ("nodes", _TEMPLATE), ("pipeline", _DIFFUSERS), ("*", _OURS),
     ),
 )
 
@@ -1250,6 +1266,8 @@ QWEN = BaseModelFacts(
     steps_range=(20, 50),
     **_EULER | _MEGAPIXEL,
     nodes=Nodes(_SD3_LATENT, lora=_MODEL_ONLY, sampling=_AURA, settings=(("shift", 3.1),)),
+    pipeline=Pipeline("QwenImageTransformer2DModel", cfg="true_cfg_scale"),
+    recipe=Recipe("sdcpp", (("ecosystem", "qwen"), ("model", "20b")), None, 2552908),
     backends=Backends(
         diffusers="QwenImagePipeline", comfyui="parts", a1111="forge neo", sdnext="Qwen", civitai="qwen",
         horde="qwen_image", openai="name",
@@ -1264,7 +1282,7 @@ QWEN = BaseModelFacts(
         ("backends", f"{_DIFFUSERS}; {_NEO}; {_RECIPE}; {_HORDE}"),
         ("fingerprint", _DETECTION),
         ("repository", _SDNEXT),
-        ("nodes", _TEMPLATE), ("*", _OURS),
+        ("nodes", _TEMPLATE), ("pipeline", _DIFFUSERS), ("recipe", _RECIPE), ("*", _OURS),
     ),
 )
 
@@ -1304,6 +1322,11 @@ FLUX2_D = BaseModelFacts(
     steps_range=(20, 50),
     **_EULER | _MEGAPIXEL,
     nodes=Nodes("EmptyFlux2LatentImage", lora=_MODEL_ONLY),
+    pipeline=Pipeline("Flux2Transformer2DModel", cfg=None, guidance="guidance_scale", negative=False),
+    recipe=Recipe(
+        "flux2", (("model", "dev"),), None, 2439067, "guidanceScale", "numInferenceSteps", negative=False,
+        samplers=None, lora_list=True, most_steps=50, sides=(512, 2048), step=8,
+    ),
     backends=Backends(
         diffusers="Flux2Pipeline", comfyui="parts", sdnext="FLUX2", civitai="flux2", openai="name"
     ),
@@ -1315,13 +1338,18 @@ FLUX2_D = BaseModelFacts(
         ("dialect prediction area step backends", _DIFFUSERS),
         ("fingerprint", _DETECTION),
         ("repository", _SDNEXT),
-        ("nodes", _TEMPLATE), ("*", _OURS),
+        ("nodes", _TEMPLATE), ("pipeline", _DIFFUSERS), ("recipe", _RECIPE), ("*", _OURS),
     ),
 )
 
 
 def _klein_parts(file: str, encoder: str) -> tuple[Part, ...]:
     return (Part("transformer", None, also=(file,)), Part("text encoder", encoder, "flux2"), _FLUX2_VAE)
+
+
+def _klein_recipe(size: str, version: int) -> Recipe:
+    fixed = (("model", "klein"), ("modelVersion", size))
+    return Recipe("flux2", fixed, None, version, most_steps=50, sides=(512, 2048))
 
 
 _KLEIN = Backends(
@@ -1335,7 +1363,7 @@ KLEIN_4B_BASE = variant(
     (
         ("ecosystems licence", _HUB), ("steps steps_range dialect", _GRAPH), ("guidance", _RECIPE),
         ("parts", _TEMPLATE), ("backends", f"{_DIFFUSERS}; {_NEO}; {_RECIPE}"), ("fingerprint", _DETECTION),
-        ("repository", _SDNEXT), ("*", _OURS),
+        ("repository", _SDNEXT), ("pipeline", _DIFFUSERS), ("recipe", _RECIPE), ("*", _OURS),
     ),
     ecosystems=("flux2", "flux2klein_4b_base"),
     spellings=("klein 4b base", "flux.2 klein base 4b", "klein base 4b"),
@@ -1346,6 +1374,8 @@ KLEIN_4B_BASE = variant(
     dialect=Dialect("prose", negative=True, tokens=512),
     guidance=Guidance("cfg", 2.0, 20.0, 5.0),
     steps=30,
+    pipeline=Pipeline("Flux2Transformer2DModel", negative=False),
+    recipe=_klein_recipe("4b-base", 2612552),
     backends=_KLEIN,
     licence=_APACHE,
 )
@@ -1356,7 +1386,7 @@ _KLEIN_DISTILLED: dict[str, Any] = {
     "steps_range": (4, 12),
 }
 _KLEIN_SOURCES = (
-    ("guidance steps dialect repository", _SDNEXT), ("steps_range", _GRAPH),
+    ("guidance steps dialect repository", _SDNEXT), ("steps_range", _GRAPH), ("recipe", _RECIPE),
     ("fingerprint", _DETECTION), ("crossings ecosystems", _HUB), ("*", _OURS),
 )
 KLEIN_4B = variant(
@@ -1372,18 +1402,22 @@ KLEIN_4B = variant(
     parts=_klein_parts("flux-2-klein-4b.safetensors", "qwen_3_4b.safetensors"),
     repository="black-forest-labs/FLUX.2-klein-4B",
     fingerprint=_flux2(3072, 7680),
+    recipe=_klein_recipe("4b", 2612557),
     **_KLEIN_DISTILLED,
 )
 KLEIN_9B_BASE = variant(
     KLEIN_4B_BASE,
     "Flux.2 Klein 9B-base",
-    (("licence ecosystems", _HUB), ("parts", _TEMPLATE), ("repository", _SDNEXT), ("*", _OURS)),
+    (("licence ecosystems", _HUB), ("parts", _TEMPLATE), ("repository", _SDNEXT),
+        ("recipe", _RECIPE),
+        ("*", _OURS)),
     ecosystems=("flux2", "flux2klein_9b_base"),
     spellings=("klein 9b base", "flux.2 klein base 9b", "klein base 9b"),
     lora_group="flux2klein_9b_base",
     parts=_klein_parts("flux-2-klein-base-9b.safetensors", "qwen_3_8b_fp8mixed.safetensors"),
     repository="black-forest-labs/FLUX.2-klein-base-9B",
     fingerprint=Fingerprint(names=("base",)),
+    recipe=_klein_recipe("9b-base", 2612548),
     licence=Licence("FLUX.2 Klein 9B Non-Commercial License", False),
 )
 KLEIN_9B = variant(
@@ -1397,6 +1431,7 @@ KLEIN_9B = variant(
     parts=_klein_parts("flux-2-klein-9b.safetensors", "qwen_3_8b_fp8mixed.safetensors"),
     repository="black-forest-labs/FLUX.2-klein-9B",
     fingerprint=_flux2(4096, 12288),
+    recipe=_klein_recipe("9b", 2612554),
     **_KLEIN_DISTILLED,
 )
 _Z_IMAGE_ENCODERS = (
@@ -1424,6 +1459,8 @@ Z_IMAGE = BaseModelFacts(
     prediction="flow",
     **_MEGAPIXEL,
     nodes=Nodes(_SD3_LATENT, lora=_MODEL_ONLY, sampling=_AURA, settings=(("shift", 3.0),)),
+    pipeline=Pipeline("ZImageTransformer2DModel", off=0.0),
+    recipe=Recipe("sdcpp", (("ecosystem", "zImage"), ("model", "base")), None, 2635223),
     backends=Backends(
         diffusers="ZImagePipeline", comfyui="parts", a1111="forge neo", sdnext="ZImage", civitai="zImage",
         openai="name",
@@ -1436,7 +1473,7 @@ Z_IMAGE = BaseModelFacts(
         ("dialect prediction area step", _DIFFUSERS),
         ("backends", f"{_DIFFUSERS}; {_NEO}; {_RECIPE}"),
         ("repository", _SDNEXT),
-        ("nodes", _TEMPLATE), ("*", _OURS),
+        ("nodes", _TEMPLATE), ("pipeline", _DIFFUSERS), ("recipe", _RECIPE), ("*", _OURS),
     ),
 )
 Z_IMAGE_TURBO = variant(
@@ -1444,7 +1481,9 @@ Z_IMAGE_TURBO = variant(
     "ZImageTurbo",
     (
         ("ecosystems crossings", _HUB), ("guidance steps steps_range dialect", _GRAPH), ("parts", _TEMPLATE),
-        ("backends", f"{_RECIPE}; {_HORDE}"), ("fingerprint", _DETECTION), ("repository", _SDNEXT), ("*",
+        ("backends", f"{_RECIPE}; {_HORDE}"), ("fingerprint", _DETECTION), ("repository", _SDNEXT),
+        ("recipe", _RECIPE),
+        ("*",
         _OURS),
     ),
     ecosystems=("zimageturbo",),
@@ -1467,6 +1506,7 @@ Z_IMAGE_TURBO = variant(
     guidance=Guidance("none", 1.0, 2.0, 1.0),
     steps=9,
     steps_range=(4, 15),
+    recipe=Recipe("sdcpp", (("ecosystem", "zImage"), ("model", "turbo")), None, 2442439),
     backends=Backends(
         diffusers="ZImagePipeline", comfyui="parts", a1111="forge neo", sdnext="ZImage", civitai="zImage",
         horde="z_image_turbo", openai="name",
@@ -1502,6 +1542,7 @@ ANIMA = BaseModelFacts(
     prediction="flow",
     **_MEGAPIXEL,
     nodes=Nodes(lora=_MODEL_ONLY),
+    recipe=Recipe("sdcpp", (("ecosystem", "anima"),), "diffuserModel", 2945208),
     backends=Backends(
         comfyui="parts", a1111="forge neo", sdnext="Anima", civitai="anima", openai="name"
     ),
@@ -1516,19 +1557,22 @@ ANIMA = BaseModelFacts(
         ("backends", f"{_NEO}; {_RECIPE}; {_SDNEXT}"),
         ("fingerprint", f"{_DETECTION}; diffusers: LoRA conversion"),
         ("repository", f"Anima {_CARD}"),
-        ("nodes", _TEMPLATE), ("*", _OURS),
+        ("nodes", _TEMPLATE), ("recipe", _RECIPE), ("*", _OURS),
     ),
 )
 ANIMA_TURBO = variant(
     ANIMA,
     "Anima Turbo",
-    (("guidance steps steps_range dialect", f"{_GRAPH}; Anima {_CARD}"), ("repository", _SDNEXT), ("*",
+    (("guidance steps steps_range dialect", f"{_GRAPH}; Anima {_CARD}"), ("repository", _SDNEXT),
+        ("recipe", _RECIPE),
+        ("*",
         _OURS)),
     hub="Anima",
     spellings=("anima 1.0 turbo",),
     repository="CalamitousFelicitousness/Anima-1.0-Turbo-Diffusers",
     fingerprint=Fingerprint(names=("turbo",)),
     dialect=Dialect("tags", ("masterpiece", "best quality", "score_7"), negative=False, tokens=512),
+    recipe=Recipe("sdcpp", (("ecosystem", "anima"),), "diffuserModel"),
     guidance=Guidance("none", 1.0, 2.0, 1.0),
     negative=(),
     steps=8,
@@ -1557,6 +1601,7 @@ KREA2 = BaseModelFacts(
     step=16,
     shapes=((1024, 1024), (832, 1248), (1248, 832), (896, 1184), (1184, 896), (768, 1376), (1376, 768)),
     nodes=Nodes(lora=_MODEL_ONLY),
+    pipeline=Pipeline("Krea2Transformer2DModel", off=0.0),
     backends=Backends(
         diffusers="Krea2Pipeline", comfyui="parts", sdnext="Krea2", civitai="fal", openai="name"
     ),
@@ -1569,7 +1614,7 @@ KREA2 = BaseModelFacts(
         ("backends", f"{_DIFFUSERS}; {_RECIPE}"),
         ("fingerprint", _DETECTION),
         ("repository", _SDNEXT),
-        ("nodes", _TEMPLATE), ("*", _OURS),
+        ("nodes", _TEMPLATE), ("pipeline", _DIFFUSERS), ("*", _OURS),
     ),
 )
 KREA2_TURBO = variant(
@@ -1611,6 +1656,10 @@ ERNIE = BaseModelFacts(
     step=16,
     shapes=((1024, 1024), (848, 1264), (1264, 848), (768, 1376), (1376, 768)),
     nodes=Nodes("EmptyFlux2LatentImage", lora=_MODEL_ONLY),
+    pipeline=Pipeline("ErnieImageTransformer2DModel"),
+    recipe=Recipe(
+        "comfy", (("ecosystem", "ernie"), ("model", "ernie")), None, 2863858, samplers="comfyui"
+    ),
     backends=Backends(
         diffusers="ErnieImagePipeline", comfyui="parts", a1111="forge neo", sdnext="ERNIEImage",
             civitai="ernie",
@@ -1621,7 +1670,7 @@ ERNIE = BaseModelFacts(
         ("guidance steps steps_range shapes", _GRAPH), ("dialect area step", _RECIPE),
         ("samplers schedules parts", _TEMPLATE), ("prediction", _DIFFUSERS),
         ("backends", f"{_DIFFUSERS}; {_NEO}; {_RECIPE}"), ("repository", _SDNEXT),
-        ("nodes", _TEMPLATE), ("*", _HUB),
+        ("nodes", _TEMPLATE), ("pipeline", _DIFFUSERS), ("recipe", _RECIPE), ("*", _HUB),
     ),
 )
 BOOGU = BaseModelFacts(

@@ -54,7 +54,8 @@ def emit(
             raise BadInput(
                 f"{card.name} is a .ckpt file, which only AI Horde's workers run: choose another model"
             )
-    samplers = [one for one in api.samplers if known_samplers is None or one in known_samplers]
+    usual = api.samplers_of(found.checkpoint.base_model)
+    samplers = [one for one in usual if known_samplers is None or one in known_samplers]
     fit = Fit(api.title, samplers, nearest, files or {})
     if not api.runs_base(found.checkpoint.base_model):
         raise BadInput(
@@ -103,6 +104,6 @@ def runs(target: str, card: Card) -> bool:
     return target == ITSELF or load(target).runs_base(card.base_model)
 
 
-def supported(target: str) -> tuple[Sampler, ...]:
-    """The samplers that a target has, all where it takes none."""
-    return ALL_SAMPLERS if target == ITSELF else load(target).samplers
+def supported(target: str, base_model: str) -> tuple[Sampler, ...]:
+    """The samplers that a target has for a base model, all where it takes none."""
+    return ALL_SAMPLERS if target == ITSELF else load(target).samplers_of(base_model)

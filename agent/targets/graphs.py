@@ -74,17 +74,19 @@ def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) ->
         fit.drop("seed", "KSampler needs a number: 0 stands for null")
     row = find(found.checkpoint.base_model)
     nodes: Graph = {}
+    negative, skip = fit.read(call, row)
     ends = _models(nodes, call, found, fit, names)
+    if skip is not None:
+        nodes["clip"] = _node("CLIPSetLastLayer", stop_at_clip_layer=-skip, clip=ends.clip)
+        ends = replace(ends, clip=["clip", 0])
     if any(mark in text for text in (call.prompt, call.negative_prompt) for mark in ("[", "BREAK")):
         fit.drop("prompt", "[word] and BREAK are A1111's alone; (word:1.2) is understood")
     shape = row.nodes if row is not None and row.nodes is not None else Nodes()
     nodes["positive"] = _node(shape.encode, **_ENCODERS[shape.encode](call), clip=ends.clip)
     if row is not None and row.dialect.negative is False:
         nodes["negative"] = _node("ConditioningZeroOut", conditioning=["positive", 0])
-        if call.negative_prompt:
-            fit.drop("negative_prompt", f"{row.name} reads none")
     else:
-        nodes["negative"] = _node("CLIPTextEncode", text=call.negative_prompt, clip=ends.clip)
+        nodes["negative"] = _node("CLIPTextEncode", text=negative, clip=ends.clip)
     if call.guidance is not None:
         nodes["guidance"] = _node("FluxGuidance", guidance=call.guidance, conditioning=["positive", 0])
     nodes["latent"] = _node(shape.latent, width=call.width, height=call.height, batch_size=1)
@@ -177,7 +179,7 @@ class _Ends:
 
 
 def _models(nodes: Graph, call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) -> _Ends:
-    """The loaders of the model, its parts and the LoRAs, and the clip skip, are put into ``nodes``.
+    """The loaders of the model, its parts and the LoRAs are put into ``nodes``.
 
     Raises:
         BadInput: the server does not have a part.
@@ -195,13 +197,7 @@ def _models(nodes: Graph, call: T2ICall, found: Resources, fit: Fit, names: Mapp
             inputs |= {"model": ends.model}
             ends = replace(ends, model=[name, 0])
         nodes[name] = _node(lora_node, **inputs)
-    if call.clip_skip is None:
-        return ends
-    if row is not None and row.clip_skip is None:
-        fit.drop("clip_skip", f"{row.name} has no clip skip")
-        return ends
-    nodes["clip"] = _node("CLIPSetLastLayer", stop_at_clip_layer=-call.clip_skip, clip=ends.clip)
-    return replace(ends, clip=["clip", 0])
+    return ends
 
 
 def _loaded(

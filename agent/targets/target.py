@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 ALL_SAMPLERS = tuple(Sampler(method, plan) for method in SAMPLING_METHODS for plan in (None, *SCHEDULERS))
 """Every sampler that a call may name."""
 
+Spelling = Callable[[Sampler], object | None]
 Emitter = Callable[[T2ICall, Resources, Fit, Mapping[str, str]], dict[str, Any]]
 
 
@@ -51,6 +52,7 @@ class Target:
         title: as a sentence names it.
         emit: a call's request, from its cards, a :class:`Fit` and a server's names (AIR → name).
         spelling: what the target calls a sampler; None: it does not have it.
+        spelling_of: the same for a base model that it has other samplers for; None: they are the usual.
         offers: whether it can run a catalog's entry, as far as the catalog tells.
         pickles: whether it runs ``.ckpt`` files.
         side_step: what an image's sides are multiples of, in pixels.
@@ -66,7 +68,8 @@ class Target:
     title: str
     emit: Emitter
     executor: Callable[[str | None], Executor]
-    spelling: Callable[[Sampler], object | None] | None = None
+    spelling: Spelling | None = None
+    spelling_of: Callable[[str], Spelling | None] | None = None
     offers: Callable[[Card], bool] = any_card
     pickles: bool = False
     side_step: int = SIDE_STEP
@@ -82,6 +85,13 @@ class Target:
         if self.spelling is None:
             return ALL_SAMPLERS
         return tuple(sampler for sampler in ALL_SAMPLERS if self.spelling(sampler) is not None)
+
+    def samplers_of(self, base_model: str) -> tuple[Sampler, ...]:
+        """The samplers that the target has for a base model."""
+        spelling = self.spelling_of(base_model) if self.spelling_of is not None else None
+        if spelling is None:
+            return self.samplers
+        return tuple(sampler for sampler in ALL_SAMPLERS if spelling(sampler) is not None)
 
     def takes(self, card: Card) -> bool:
         """Whether the target can run an entry, as far as the catalog tells."""

@@ -54,7 +54,7 @@ def test_the_agent_chooses_what_it_takes() -> None:
         "sampler": Setting(("DPM++ 2M Karras", "Euler"), (-0.1, -2.0)),
         "size": Setting(((520, 512),), (0.0,)),
     }
-    fitted = scope.fitted(usual, Wishes("a fox"))
+    fitted = scope.fitted(usual, Wishes("a fox"), "SD 1.5")
     assert fitted["sampler"].values == ("Euler",)
     assert fitted["size"].values == ((512, 512),)
 
