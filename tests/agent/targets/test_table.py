@@ -38,7 +38,7 @@ def test_a_row_makes_a_module_a_target(catalog: Catalog, tmp_path: Path) -> None
 
 
 def test_its_file_says_what_it_takes(catalog: Catalog) -> None:
-    assert [str(sampler) for sampler in supported("paint")] == ["Euler a", "Euler"]
+    assert [str(sampler) for sampler in supported("paint", "SD 1.5")] == ["Euler a", "Euler"]
     assert [offers("paint", card) for card in (AURORA, INK_FOX, GRAND_XL)] == [True, False, False]
     with pytest.raises(BadInput, match=r"scheduler is Euler Karras, but the painter has.*nearest is Euler:"):
         emit(call_of(AURORA, sampler="Euler Karras"), "paint", catalog)
