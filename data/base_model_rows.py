@@ -118,7 +118,7 @@ BUILT: dict[str, frozenset[str]] = {
     "diffusers": frozenset({
         "StableDiffusionPipeline", "StableDiffusionXLPipeline", "StableDiffusion3Pipeline",
         "AuraFlowPipeline", "Lumina2Pipeline", "FluxPipeline", "ChromaPipeline", "QwenImagePipeline",
-        "Flux2Pipeline", "Flux2KleinPipeline", "ZImagePipeline", "Krea2Pipeline", "ErnieImagePipeline",
+        "Flux2Pipeline", "Flux2KleinPipeline", "ZImagePipeline", "Krea2Pipeline",
     }),
     "comfyui": frozenset({"checkpoint", "parts"}),
     "a1111": frozenset({"a1111", "forge", "forge neo"}),

@@ -17,7 +17,7 @@ _CHAT = (
 
 
 def save(base_model: str, folder: Path) -> tuple[Path, Path]:
-    """A transformer's file and the folder of the whole pipeline; the folder's own transformer has no weights."""
+    """A transformer's file, and the folder of the whole pipeline, whose own transformer has no weights."""
     import torch
     from safetensors.torch import save_file
 
@@ -28,12 +28,14 @@ def save(base_model: str, folder: Path) -> tuple[Path, Path]:
     for weights in (config / "transformer").glob("*.safetensors"):
         weights.unlink()
     path = folder / "transformer.safetensors"
-    save_file({name: value.contiguous().clone() for name, value in pipe.transformer.state_dict().items()}, path)
+    save_file(
+        {name: value.contiguous().clone() for name, value in pipe.transformer.state_dict().items()}, path
+    )
     return path, config
 
 
 def save_lora(base_model: str, folder: Path) -> Path:
-    """A LoRA of rank 4 on the attention of the transformer, with peft's keys as trainers of diffusers write."""
+    """A LoRA of rank 4 on the transformer's attention, with the keys of diffusers' trainers."""
     import torch
     from safetensors.torch import save_file
 
@@ -191,20 +193,25 @@ def _qwen_image() -> Any:
     return QwenImagePipeline(_shifted(), _qwen_vae(), encoder, tokenizer, transformer)
 
 
+def _flux2_vae() -> Any:
+    from diffusers import AutoencoderKLFlux2
+
+    return AutoencoderKLFlux2(
+        block_out_channels=(8, 8, 8, 8), latent_channels=8, norm_num_groups=4, sample_size=32,
+        layers_per_block=1,
+    )  # fmt: skip
+
+
 def _klein() -> Any:
-    from diffusers import AutoencoderKLFlux2, Flux2KleinPipeline, Flux2Transformer2DModel
+    from diffusers import Flux2KleinPipeline, Flux2Transformer2DModel
 
     transformer = Flux2Transformer2DModel(
         in_channels=32, num_layers=1, num_single_layers=1, attention_head_dim=16, num_attention_heads=2,
         joint_attention_dim=48, timestep_guidance_channels=16, axes_dims_rope=(4, 4, 4, 4),
         guidance_embeds=False,
     )  # fmt: skip
-    vae = AutoencoderKLFlux2(
-        block_out_channels=(8, 8, 8, 8), latent_channels=8, norm_num_groups=4, sample_size=32,
-        layers_per_block=1,
-    )  # fmt: skip
     encoder, tokenizer = _qwen(_qwen3(28), "Qwen3ForCausalLM")
-    return Flux2KleinPipeline(_shifted(), vae, encoder, tokenizer, transformer, is_distilled=True)
+    return Flux2KleinPipeline(_shifted(), _flux2_vae(), encoder, tokenizer, transformer, is_distilled=True)
 
 
 def _auraflow() -> Any:
@@ -219,6 +226,78 @@ def _auraflow() -> Any:
     return AuraFlowPipeline(tokenizer, encoder, _vae(4), transformer, _flow())
 
 
+def _lumina() -> Any:
+    from diffusers import Lumina2Pipeline, Lumina2Transformer2DModel
+    from transformers import Gemma2Config, Gemma2Model, GemmaTokenizer
+
+    letters = ["<pad>", "<eos>", "<bos>", "<unk>", "\u2581", *_letters()]
+    vocabulary = {word: number for number, word in enumerate(letters)}
+    config = Gemma2Config(
+        vocab_size=len(letters) + 300, hidden_size=16, intermediate_size=16, num_hidden_layers=2,
+        num_attention_heads=2, num_key_value_heads=1, head_dim=8,
+    )  # fmt: skip
+    transformer = Lumina2Transformer2DModel(
+        sample_size=32, in_channels=16, hidden_size=32, num_layers=1, num_refiner_layers=1,
+        num_attention_heads=2, num_kv_heads=1, multiple_of=16, axes_dim_rope=(4, 4, 8),
+        axes_lens=(512, 64, 64), cap_feat_dim=16,
+    )  # fmt: skip
+    tokenizer = GemmaTokenizer(vocab=vocabulary, merges=[])
+    return Lumina2Pipeline(transformer, _flow(), _vae(16), Gemma2Model(config), tokenizer)
+
+
+def _krea2() -> Any:
+    from diffusers import Krea2Pipeline, Krea2Transformer2DModel
+    from transformers import Qwen3VLConfig
+
+    text = {
+        "vocab_size": 128, "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 3,
+        "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 8, "max_position_embeddings": 4096,
+        "rope_scaling": {"rope_type": "default", "mrope_section": [2, 1, 1]},
+    }  # fmt: skip
+    vision = {
+        "depth": 1, "hidden_size": 16, "intermediate_size": 16, "num_heads": 2, "out_hidden_size": 16,
+        "deepstack_visual_indexes": [0],
+    }  # fmt: skip
+    transformer = Krea2Transformer2DModel(
+        in_channels=64, num_layers=1, attention_head_dim=16, num_attention_heads=2, num_key_value_heads=1,
+        intermediate_size=32, timestep_embed_dim=16, text_hidden_dim=16, num_text_layers=2,
+        text_num_attention_heads=2, text_num_key_value_heads=2, text_intermediate_size=16,
+        num_layerwise_text_blocks=1, num_refiner_text_blocks=1, axes_dims_rope=(4, 4, 8),
+    )  # fmt: skip
+    encoder, tokenizer = _qwen(Qwen3VLConfig(text_config=text, vision_config=vision), "Qwen3VLModel")
+    return Krea2Pipeline(
+        _shifted(), _qwen_vae(), encoder, tokenizer, transformer, text_encoder_select_layers=(1, 2),
+        is_distilled=True,
+    )  # fmt: skip
+
+
+def _flux2() -> Any:
+    from diffusers import Flux2Pipeline, Flux2Transformer2DModel
+    from transformers import Mistral3Config, Mistral3ForConditionalGeneration
+
+    text = {
+        "model_type": "mistral", "vocab_size": 128, "hidden_size": 16, "intermediate_size": 16,
+        "num_hidden_layers": 31, "num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 8,
+    }  # fmt: skip
+    vision = {
+        "model_type": "pixtral", "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1,
+        "num_attention_heads": 2, "head_dim": 8, "image_size": 32, "patch_size": 8,
+    }  # fmt: skip
+    encoder = Mistral3ForConditionalGeneration(Mistral3Config(text_config=text, vision_config=vision))
+    transformer = Flux2Transformer2DModel(
+        in_channels=32, num_layers=1, num_single_layers=1, attention_head_dim=16, num_attention_heads=2,
+        joint_attention_dim=48, timestep_guidance_channels=16, axes_dims_rope=(4, 4, 4, 4),
+    )  # fmt: skip
+    return Flux2Pipeline(_shifted(), _flux2_vae(), encoder, _reader_of_chats(), transformer)
+
+
+def _reader_of_chats() -> Any:
+    """A tokenizer in place of the processor, which needs torchvision; without pictures it does the same."""
+    _, tokenizer = _qwen(_qwen3(1), "Qwen3Model")
+    tokenizer.chat_template = _CHAT.replace("message['content']", "message['content'][0]['text']")
+    return tokenizer
+
+
 BUILDERS: dict[str, Callable[[], Any]] = {
     "SD 3.5 Large": _sd35,
     "Flux.1 D": _flux,
@@ -228,6 +307,9 @@ BUILDERS: dict[str, Callable[[], Any]] = {
     "Qwen": _qwen_image,
     "Flux.2 Klein 4B": _klein,
     "AuraFlow": _auraflow,
+    "Lumina": _lumina,
+    "Krea 2 Turbo": _krea2,
+    "Flux.2 D": _flux2,
 }
 
 
@@ -238,7 +320,11 @@ def main() -> None:
     for name in BUILDERS:
         with tempfile.TemporaryDirectory() as folder:
             path, config = save(name, Path(folder))
-            print(name, path.stat().st_size, json.loads((config / "model_index.json").read_text())["_class_name"])
+            print(
+                name,
+                path.stat().st_size,
+                json.loads((config / "model_index.json").read_text())["_class_name"],
+            )
 
 
 if __name__ == "__main__":
