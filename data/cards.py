@@ -327,7 +327,7 @@ def _stats(item: Item) -> Stats:
 
 
 def _downloads(item: Item) -> int | None:
-    """The downloads of a model, or else of those of its versions that show them; None where all are hidden."""
+    """The downloads of a model, or else of its versions that show them; None where all are hidden."""
     shown = count((item.get("stats") or {}).get("downloadCount"))
     if shown is not None:
         return shown

@@ -206,8 +206,9 @@ class CivitaiClient:
                 )
             for row in answer:
                 version = sound_version(row)
-                for value in set(sha256s(version)).intersection(chunk) if version is not None else ():
-                    found.setdefault(value, []).append(version)
+                if version is not None:
+                    for value in set(sha256s(version)).intersection(chunk):
+                        found.setdefault(value, []).append(version)
         return found
 
     async def ids_by_hash(self, hashes: Iterable[str]) -> dict[str, list[tuple[int | None, int]]]:
@@ -237,7 +238,7 @@ class CivitaiClient:
             answer = await self._ask("POST", "/model-versions/by-hash/ids", body=hashes)
         except ApiRefusal:
             return None
-        rows = answer if isinstance(answer, list) else [None]
+        rows: list[Any] = answer if isinstance(answer, list) else [None]
         told = all(isinstance(row, dict) and isinstance(row.get("hash"), str) for row in rows)
         return rows if told else None
 

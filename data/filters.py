@@ -251,7 +251,7 @@ def _version_reason(item: Item, version: Item, base: str, scope: Scope) -> tuple
 
 
 def _files_of(item: Item, base: str) -> tuple[str, ...]:
-    """The types of file that hold the model: a checkpoint's without its parts run where the base model does."""
+    """The types of file that hold the model; one without its parts runs where the base model has parts."""
     row = find(base)
     in_parts = row is not None and any(part.role == "transformer" for part in row.parts or ())
     return MODEL_FILES if in_parts and TYPES[item["type"]] == "Checkpoint" else WHOLE_FILES
@@ -276,12 +276,12 @@ def _why_not_to_be_had(item: Item, version: Item) -> str | None:
     """Why nobody, or only who pays, can download the version; None where everybody can."""
     if version.get("status") not in (None, "Published"):
         return "not published"
-    available = version.get("availability") or item.get("availability")
-    if "Private" in (version.get("availability"), item.get("availability")):
+    own, whole = version.get("availability"), item.get("availability")
+    if "Private" in (own, whole):
         return "private"
     if version.get("usageControl") not in (None, "Download"):
         return "generation only"
-    if available == "EarlyAccess" or (available is None and _ends_later(version)):
+    if own == "EarlyAccess" or (own is None and (whole == "EarlyAccess" or _ends_later(version))):
         return "early access"
     paid = version.get("paidAccess")
     is_paid = any(paid.values()) if isinstance(paid, dict) else paid

@@ -5,7 +5,8 @@
 
 A pair has to be true: the image was made by this model, from text, on a model that can be had. So a
 checkpoint's image must name the checkpoint, by hash or by version; a LoRA's image must invoke the LoRA, and
-the checkpoint below it must be named likewise and be an available one of the same family (paper, section 3.1).
+the checkpoint below it must be named likewise and be an available one of the same family (paper, section
+3.1).
 """
 
 from __future__ import annotations

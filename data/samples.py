@@ -276,8 +276,8 @@ def _checkpoint_version(meta: Meta) -> int | None:
 
 
 def _loras(meta: Meta, prompt: str) -> tuple[LoraUse, ...]:
-    """Each LoRA once, in the order named: prompt tags, resources, hashes, the AddNet extension's fields, those
-    of ComfyUI's graph, then those that Civitai's own generator names by version."""
+    """Each LoRA once, in the order named: prompt tags, resources, hashes, the AddNet extension's fields,
+    those of ComfyUI's graph, then those that Civitai's own generator names by version."""
     found: dict[str, LoraUse] = {}
 
     def add(name: object, weight: float | None, digest: str | None, version: int | None = None) -> None:
