@@ -26,6 +26,10 @@ EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
 """The SHA-256 of nothing: several files have it, or its beginning, in place of a hash of their own."""
 
 
+class OddAnswer(CrawlError):
+    """An answer that is no page of a listing."""
+
+
 @dataclass(frozen=True)
 class Page:
     """One page of a listing; ``cursor`` is None on the last. ``odd``: rows that are no objects."""
@@ -39,12 +43,12 @@ class Page:
 def page_of(answer: Any, cursor: str | None) -> Page:
     items = answer.get("items") if isinstance(answer, dict) else None
     if not isinstance(items, list):
-        raise CrawlError("an answer without items: is --url the base of a Civitai API?")
+        raise OddAnswer("an answer without items: is --url the base of a Civitai API?")
     metadata = answer.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
     following = _cursor(metadata)
     if following is not None and following == cursor:
-        raise CrawlError(
+        raise OddAnswer(
             f"the listing's cursor {cursor!r} leads to itself: run the same command later to go on"
         )
     total = metadata.get("totalItems")

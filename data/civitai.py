@@ -24,7 +24,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from diffagent.data.answers import Json, Page, bare_hash, flat_meta, page_of, sha256s
+from diffagent.data.answers import Json, OddAnswer, Page, bare_hash, flat_meta, page_of, sha256s
 from diffagent.data.errors import BadInput, CrawlError, GatedItem
 from diffagent.data.odd_rows import image_id, sound_version
 from diffagent.data.retries import Transient, retry_after, tries
@@ -201,7 +201,7 @@ class CivitaiClient:
             chunk = asked[start : start + HASHES_A_REQUEST]
             answer = await self._ask("POST", "/model-versions/by-hash", body=chunk)
             if not isinstance(answer, list):
-                raise CrawlError(
+                raise OddAnswer(
                     f"POST {self.url}{API}/model-versions/by-hash: not a list: is it Civitai's API?"
                 )
             for row in answer:

@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from diffagent.data.answers import Json, Page, date_of, flat_meta
+from diffagent.data.answers import Json, OddAnswer, Page, date_of, flat_meta
 from diffagent.data.civitai import (
     HASHES_A_REQUEST,
     MODEL_TYPES,
@@ -262,7 +262,7 @@ class _Run:
         """A batch counts as answered if any of it came with data: then a null means that there is none."""
         try:
             by_hash = await self.client.versions_by_hash(question.sha256 for question in batch)
-        except (GatedItem, ApiRefusal, Unanswered):
+        except (GatedItem, ApiRefusal, Unanswered, OddAnswer):
             by_hash = {}
         answers: dict[int, dict[int, Any] | None] = {}
         for question in batch:
@@ -281,7 +281,7 @@ class _Run:
             metas = await self._metas(question)
         except GatedItem:
             self._settle({version_id: None}, GATED)
-        except Unanswered:
+        except (Unanswered, OddAnswer):
             self._silent.append(version_id)  # settled once the API has answered something else
             if len(self._silent) >= SILENT:
                 raise
