@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 from diffagent.data.air import AIR, CIVITAI
 from diffagent.data.answers import date_of, is_placeholder
-from diffagent.data.base_models import ecosystem_of
+from diffagent.data.base_models import ecosystem_of, forbids_sale
 from diffagent.data.filters import PART_FILES, Funnel, Item, Passed, Scope, is_flagged, is_model_file, passing
 from diffagent.data.odd_rows import count, rating, sound
 from diffagent.data.prompts import bare_words, is_sfw, strip_lora_tags
@@ -337,9 +337,10 @@ def _downloads(item: Item) -> int | None:
 
 
 def _licence(item: Item, base_model: str) -> Licence:
+    """The uploader's permissions; the base model's own licence holds where it forbids use for money."""
     return Licence(
         no_credit=bool(item.get("allowNoCredit", True)),
-        commercial=_commercial(item.get("allowCommercialUse")),
+        commercial=None if forbids_sale(base_model) else _commercial(item.get("allowCommercialUse")),
         derivatives=bool(item.get("allowDerivatives", True)),
         different_licence=bool(item.get("allowDifferentLicense", True)),
     )

@@ -20,7 +20,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from diffagent.data.answers import date_of, is_placeholder
-from diffagent.data.base_models import CRAWLED, find, named, spelled
+from diffagent.data.base_models import CRAWLED, LISTED, RUNNABLE, named, parts_of, spelled
 from diffagent.data.errors import BadInput
 from diffagent.data.odd_rows import sound
 from diffagent.data.prompts import is_sfw
@@ -59,30 +59,34 @@ _REAL_PERSON = re.compile(
 )
 
 
+CALLABLE = (*CRAWLED, *(name for name in LISTED if name in RUNNABLE and name not in CRAWLED))
+"""The base models whose models become entries: those that the table knows how to run."""
+
+
 @dataclass(frozen=True)
 class Scope:
     """What is wanted: types and base models, as the catalog spells them."""
 
-    base_models: tuple[str, ...] = CRAWLED
+    base_models: tuple[str, ...] = CALLABLE
     types: tuple[ModelType, ...] = ("Checkpoint", "LoRA")
 
     @classmethod
     def of(cls, base_models: Sequence[str]) -> Scope:
-        """The scope of the given base models or families; of all that are crawled if none is given.
+        """The scope of the given base models or families; of all that can be run if none is given.
 
         Raises:
-            BadInput: one is no base model, or none that is crawled.
+            BadInput: one is no base model, or none that can be run.
         """
         names: dict[str, None] = {}
         for given in base_models:
-            crawled = [name for name in named(given) if name in CRAWLED]
-            if not crawled:
+            meant = [name for name in named(given) if name in CALLABLE]
+            if not meant:
                 raise BadInput(
-                    f"base model {named(given)[0]!r} is added by hand and never crawled: "
-                    f"give one of {', '.join(CRAWLED)}"
+                    f"base model {named(given)[0]!r} is added by hand, for nothing tells how to run it: "
+                    f"give another, such as {', '.join(CALLABLE[:3])}"
                 )
-            names |= dict.fromkeys(crawled)
-        return cls(tuple(names) or CRAWLED)
+            names |= dict.fromkeys(meant)
+        return cls(tuple(names) or CALLABLE)
 
 
 @dataclass(frozen=True)
@@ -254,8 +258,7 @@ def _version_reason(item: Item, version: Item, base: str, scope: Scope) -> tuple
 
 def _files_of(item: Item, base: str) -> tuple[str, ...]:
     """The types of file that hold the model; one without its parts runs where the base model has parts."""
-    row = find(base)
-    in_parts = row is not None and any(part.role == "transformer" for part in row.parts or ())
+    in_parts = any(part.role == "transformer" for part in parts_of(base))
     return MODEL_FILES if in_parts and TYPES[item["type"]] == "Checkpoint" else WHOLE_FILES
 
 

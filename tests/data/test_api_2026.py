@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import copy
+import gzip
 import json
+import os
 import random
 import signal
 import subprocess
 import time
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from civitai_2026 import (
@@ -482,6 +485,34 @@ def test_the_air_says_what_kind_of_model_it_is(kind, file_type, air):
     assert card.type == ("Checkpoint" if kind == "Checkpoint" else "LoRA")
 
 
+@pytest.mark.parametrize(
+    ("base", "file_type", "kind"),
+    [
+        ("Flux.1 D", "Diffusion Model", "diffusionmodel"),
+        ("ZImageTurbo", "UNet", "unet"),
+        ("Flux.1 D", "Model", "checkpoint"),
+        ("SDXL 1.0", "UNet", None),
+        ("Illustrious", "Diffusion Model", None),
+    ],
+)
+def test_a_file_without_its_parts_is_a_model_where_the_base_model_runs_in_parts(base, file_type, kind):
+    one = drawn_file("a.safetensors", type=file_type)
+    row = listed(1, drawn_version(12, files=[one], baseModel=base))
+    assert [card.air.split(":")[3] for card in cards(row)] == ([kind] if kind else [])
+    assert judge(row).reason == (None if kind else "no model file")
+
+
+@pytest.mark.parametrize(
+    ("base", "ecosystem"),
+    [("Pony", "sdxl"), ("Illustrious", "sdxl"), ("NoobAI", "sdxl"), ("Pony V7", "auraflow"),
+     ("Flux.1 D", "flux1"), ("Flux.2 Klein 4B", "flux2"), ("ZImageTurbo", "zimageturbo"), ("Qwen", "qwen"),
+     ("Anima", "anima"), ("Chroma", "chroma")],
+)  # fmt: skip
+def test_what_the_table_runs_becomes_an_entry(base, ecosystem):
+    (card,) = cards(listed(1, drawn_version(12, baseModel=base), type="LORA"))
+    assert (card.base_model, card.air) == (base, f"urn:air:{ecosystem}:lora:civitai:1@12")
+
+
 def test_of_several_files_the_one_that_every_server_loads():
     files_ = [
         drawn_file("x-Q4.gguf", metadata={"format": "GGUF", "quantType": "Q4_K_M"}),
@@ -539,7 +570,34 @@ def test_commercial_use_in_three_shapes(permission, level):
     assert cards(listed(1, allowCommercialUse=permission))[0].licence.commercial == level
 
 
+@pytest.mark.parametrize(
+    ("base", "level"),
+    [("Flux.1 D", None), ("Flux.1 Krea", None), ("SDXL Turbo", None), ("Flux.1 S", "Sell"), ("Qwen", "Sell")],
+)
+def test_a_base_models_licence_may_forbid_what_an_uploader_allows(base, level):
+    row = listed(1, drawn_version(12, baseModel=base), allowCommercialUse=["Image", "Sell"])
+    assert cards(row)[0].licence.commercial == level
+
+
 def test_sound_rows_are_left_as_they_are():
     row = listed(1)
     assert sound(row) is row
     assert sound({**row, "id": "17"})["id"] == 17
+
+
+def test_the_items_of_july_2025_become_entries():
+    path = Path(os.environ.get("DIFFAGENT_DATA") or "nowhere") / "hub2026" / "civitai_items.jsonl.gz"
+    if not path.is_file():
+        pytest.skip("needs the shared data: set DIFFAGENT_DATA to its folder")
+    with gzip.open(path, "rb") as lines:
+        rows = [json.loads(line) for line in lines]
+    funnel = Funnel()
+    made = Counter((passed.type, passed.base_model) for _, passed in passing(rows, Scope(), funnel))
+    assert made == {
+        ("LoRA", "Illustrious"): 304, ("Checkpoint", "NoobAI"): 21, ("LoRA", "NoobAI"): 7,
+        ("LoRA", "SDXL 1.0"): 1,
+    }  # fmt: skip
+    assert funnel.to_json() == {
+        "models": 340, "dropped": {"type": 1, "nsfw version": 5, "early access": 1}, "kept": 333,
+        "entries": 333, "dropped_versions": {"nsfw version": 7, "early access": 1},
+    }  # fmt: skip
