@@ -201,9 +201,9 @@ class Sample:
     checkpoint_hash: str | None = None
     checkpoint_name: str | None = None
     loras: tuple[LoraUse, ...] = ()
+    checkpoint_version_id: int | None = None
     inpainting: bool = False
     img2img: bool = False
-    checkpoint_version_id: int | None = None
 
 
 @dataclass(frozen=True)

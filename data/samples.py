@@ -75,14 +75,15 @@ def judge_image(image: Mapping[str, Any], version_id: int) -> Sample | str:
     if image.get("type") not in (None, "image"):
         return "no image"
     meta = flat_meta(image.get("meta"))
-    if meta is None or image_id(image) is None:
+    number = image_id(image)
+    if meta is None or number is None:
         return "no generation data"
     prompt = meta.get("prompt")
     if not isinstance(prompt, str) or not strip_lora_tags(prompt):
         return "no prompt"
     if not is_sfw(prompt):
         return "explicit words"
-    return _read(meta, image, version_id)
+    return _read(meta, {**image, "id": number}, version_id)
 
 
 def _read(meta: Meta, image: Mapping[str, Any], version_id: int) -> Sample:
@@ -90,14 +91,12 @@ def _read(meta: Meta, image: Mapping[str, Any], version_id: int) -> Sample:
     checkpoint = _checkpoint_name(meta)
     negative = meta.get("negativePrompt")
     clip_skip = meta.get("Clip skip", meta.get("clipSkip"))
-    number = image_id(image)
-    assert number is not None  # judge_image looked
     return Sample(
-        image_id=number,
+        image_id=image["id"],
         version_id=version_id,
         prompt=meta["prompt"],
         negative_prompt=negative if isinstance(negative, str) else "",
-        sampler=sampler_name(meta.get("sampler"), meta.get("Schedule type", meta.get("scheduler"))),
+        sampler=sampler_name(meta.get("sampler"), meta.get("Schedule type")),
         steps=_whole(meta.get("steps"), 1, 150),
         cfg_scale=_number(meta.get("cfgScale"), 1, 30),
         width=width,
@@ -106,10 +105,10 @@ def _read(meta: Meta, image: Mapping[str, Any], version_id: int) -> Sample:
         seed=_whole(meta.get("seed"), 0, 2**32 - 1),
         checkpoint_hash=_checkpoint_hash(meta),
         checkpoint_name=checkpoint,
+        checkpoint_version_id=_checkpoint_version(meta),
         loras=_loras(meta, meta["prompt"]),
         inpainting=_is_inpainting(meta, checkpoint),
         img2img=_is_img2img(meta),
-        checkpoint_version_id=_checkpoint_version(meta),
     )
 
 
