@@ -46,7 +46,7 @@ from diffagent.agent.targets.emitting import emit
 from diffagent.agent.targets.fitting import Emitted
 from diffagent.agent.triggers import missing as missing_words
 from diffagent.agent.triggers import triggers
-from diffagent.agent.wishes import Wishes, impossible_size, wishes
+from diffagent.agent.wishes import Wishes, wishes
 from diffagent.data.base_models import crosses, family_of, is_meant, side_of
 from diffagent.data.errors import BadInput, DiffAgentError, UnknownModel
 from diffagent.data.prompts import NETWORK_TAG
@@ -192,8 +192,6 @@ class Agent:
         started = time.perf_counter()
         wished = request.wishes
         notes = [*_left_out(request.prompt), *request.phrasing.notes]
-        if size := impossible_size(request.prompt):
-            notes.append(f"{size} cannot be made: sides go up to {SIDE_MAX} pixels; the usual size was taken")
         english = self._in_english(wished.prompt, notes)
         if english != wished.prompt:
             wished = _spoken_in_english(wished, english)
@@ -275,8 +273,13 @@ class Agent:
 
     def choice_turn(self, pending: Pending) -> Choice | None:
         """Among what the language model is asked to choose; None where nothing is open."""
-        if not pending.is_open or len(pending.candidates) < 2 or not self.fusion.asked:
+        scores = [candidate.score for candidate in pending.shown]
+        if not pending.is_open or not self.fusion.is_open(scores, self.engine.digest):
             return None
+        return self.choice_among(pending)
+
+    def choice_among(self, pending: Pending) -> Choice:
+        """The question for one of the candidates that are shown."""
         cards = [candidate.card for candidate in pending.shown]
         asked = choice.question(cards, pending.wished.prompt, pending.line or pending.reading.line)
         return Choice(asked, tuple(pending.labels))
@@ -316,6 +319,8 @@ class Agent:
             usual = default_negative(card.base_model, wished.prompt, fields["cfg_scale"])
             wished = replace(wished, negative_prompt=joined_negative(wished.negative_prompt, usual))
         call = expand(fields, card, wished, carrier=carrier, words=words, others=others)
+        if wished.oversize:
+            notes.append(_resized(wished.oversize, call))
         done = time.perf_counter()
         timings = {
             "prefilter": 1e3 * (pending.prefiltered - pending.started),
@@ -513,6 +518,17 @@ def _left_out(prompt: str) -> Iterator[str]:
     """A note for each LoRA tag of a prompt, which no call's prompt keeps."""
     for tag in dict.fromkeys(tag[0] for tag in NETWORK_TAG.finditer(prompt)):
         yield f"the tag {tag[:80]} was left out of the prompt: name a LoRA with the option model"
+
+
+def _resized(asked: tuple[int, int], call: T2ICall) -> str:
+    """Why a size is not made, and what is in its place."""
+    side = side_of(call.base_model)
+    return (
+        f"{asked[0]}x{asked[1]} was asked for, but {call.base_model} draws about {side}x{side} pixels at "
+        f"once, and "
+        f"no side of a call is longer than {SIDE_MAX}: {call.width}x{call.height}, its shape nearest to that "
+        "ratio, is made instead; an upscaler enlarges it"
+    )
 
 
 def _not_narrowed(wished: Wishes, scope: Scope) -> str:

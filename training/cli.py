@@ -321,6 +321,12 @@ def hallucination(
 @click.argument("requests", type=_FILE)
 @click.option("--judged", required=True, type=_FILE, metavar="GRADES", help="Graded calls, JSON lines.")
 @click.option(
+    "--wishes",
+    type=_FILE,
+    metavar="WISHES",
+    help="What the requests ask for in words. Default: REQUESTS-wishes.jsonl beside them, if any.",
+)
+@click.option(
     "--system",
     type=click.Choice(["agent", "constant", "rule"]),
     default="agent",
@@ -344,6 +350,7 @@ def hallucination(
 def ask(
     requests: Path,
     judged: Path,
+    wishes: Path | None,
     system: Any,
     constant: str,
     out: Path | None,
@@ -354,19 +361,29 @@ def ask(
 ) -> None:
     """Plain REQUESTS beside graded choices: the share that is good, acceptable and wrong.
 
-    A grade counts for its checkpoint, its LoRAs and the prompt that was sent.
+    A grade counts for its checkpoint, its LoRAs and the prompt that was sent. With wishes that somebody wrote
+    down: how many of them the calls keep, which they break, and what lies outside the base model's table.
     """
     from diffagent.agent.agent import Agent
     from diffagent.training.asking import Grades, rows, summarise, table
     from diffagent.training.asking import read_requests as read
     from diffagent.training.systems import answers
+    from diffagent.training.wish_check import beside, check, lines, read_wishes
 
     asked, grades = read(requests), Grades.read(judged)
-    calls, errors = answers(Agent.load(catalog, llm, engine), asked, system, constant, _progress)
+    wished = read_wishes(wishes or beside(requests)) if wishes or beside(requests).is_file() else []
+    decisions, errors = answers(Agent.load(catalog, llm, engine), asked, system, constant, _progress)
+    calls = {key: decision.call for key, decision in decisions.items()}
     if out is not None:
         out.write_text("".join(rows(asked, calls, errors)), encoding="utf-8")
-    measured = {"system": system, **summarise(asked, calls, grades)}
-    click.echo(json.dumps(measured) if as_json else table(measured))
+    counts = {key: decision.n for key, decision in decisions.items()}
+    measured = {
+        "system": system,
+        **summarise(asked, calls, grades),
+        "wishes": check(wished, calls, counts, errors) if wished else None,
+    }
+    words = [table(measured), *([lines(measured["wishes"])] if wished else [])]
+    click.echo(json.dumps(measured) if as_json else "\n".join(words))
 
 
 @evaluate.command()
