@@ -79,7 +79,8 @@ def align(
     told = summary(answered)
     say(
         f"{told['responses']} responses to {told['queries']} queries; "
-        f"{told['invalid']} of {told['texts']} texts name no model"
+        f"{told['invalid']} of {told['texts']} texts name no model, "
+        f"{told['illegal']} samples have parameters out of range"
     )
     ranked = rank(answered, scores)
     prepared = time.monotonic()
