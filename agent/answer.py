@@ -144,9 +144,7 @@ def read(answer: str) -> tuple[str, dict[str, Any]]:
     try:
         values = json.loads(body)
     except json.JSONDecodeError as error:
-        raise BadAnswer(
-            f"the language model answered {answer[:60]!r}, which is no call ({error})"
-        ) from None
+        raise BadAnswer(f"the language model answered {answer[:60]!r}, which is no call ({error})") from None
     if not label or label not in LABELS or len(values) != len(PARAMETERS):
         raise BadAnswer(
             f"the language model answered {answer[:60]!r}, which is no letter, name, type and list of five"
@@ -166,9 +164,7 @@ def resolve(label: str, fields: Mapping[str, Any], cards: Sequence[Card]) -> dic
         raise BadAnswer(f"the language model answered {label}, but only {len(cards)} candidates are listed")
     listed = short_name(cards[place].name)
     if fields["model"] != listed:
-        raise BadAnswer(
-            f"the language model answered {label} as {fields['model']!r}, but that is {listed!r}"
-        )
+        raise BadAnswer(f"the language model answered {label} as {fields['model']!r}, but that is {listed!r}")
     return {**fields, "model": cards[place].name}
 
 

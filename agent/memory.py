@@ -66,9 +66,7 @@ def read(answer: str) -> dict[str, Any]:
     try:
         values = json.loads(answer)
     except json.JSONDecodeError as error:
-        raise BadAnswer(
-            f"the language model answered {answer[:60]!r}, which is no call ({error})"
-        ) from None
+        raise BadAnswer(f"the language model answered {answer[:60]!r}, which is no call ({error})") from None
     if not isinstance(values, list) or len(values) != len(ORDER):
         raise BadAnswer(f"the language model answered {answer[:60]!r}, which is no list of eight")
     return dict(zip(ORDER, values, strict=True))

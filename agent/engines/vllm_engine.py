@@ -83,7 +83,7 @@ class VllmEngine:
         asks: list[Ask | EngineError] = []
         for choice in choices:
             try:
-                labels = self.chat.label_ids(choice.options)
+                labels = self._vocabulary.label_ids(choice.options)
                 params = SamplingParams(
                     max_tokens=1, temperature=0.0, logprob_token_ids=labels, detokenize=False
                 )
@@ -96,7 +96,7 @@ class VllmEngine:
                 found.append(output)
                 continue
             given = output.outputs[0].logprobs[0]
-            row = [given[label].logprob for label in self.chat.label_ids(choice.options)]
+            row = [given[label].logprob for label in self._vocabulary.label_ids(choice.options)]
             found.append(decode.normalised(np.array(row, dtype=np.float32)))
         return found
 

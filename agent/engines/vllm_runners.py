@@ -103,10 +103,11 @@ def settings(folder: Path, batch_size: int, dtype: str | None = None) -> dict[st
     import torch
 
     from diffagent.agent.engines.transformers_engine import best_dtype
+    from diffagent.data.devices import own_device
 
     cuda = torch.cuda.is_available()
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    chosen = dtype or str(best_dtype(folder, "cuda" if cuda else "cpu")).removeprefix("torch.")
+    chosen = dtype or str(best_dtype(folder, own_device())).removeprefix("torch.")
     options = {
         "model": str(folder),
         "dtype": chosen,

@@ -38,13 +38,14 @@ class ClipScore:
 
     @classmethod
     def load(cls, name: str = DEFAULT, device: str | None = None) -> Self:
-        """A folder or a repository of the hub, on the GPU where there is one."""
+        """A folder or a repository of the hub, on the process's GPU where there is one."""
         from transformers import AutoTokenizer, CLIPModel
 
-        from diffagent.training.rewards.checkpoints import device_or_best, found
+        from diffagent.data.devices import own_device
+        from diffagent.training.rewards.checkpoints import found
 
         folder = found(name)
-        model = CLIPModel.from_pretrained(folder).to(device_or_best(device))
+        model = CLIPModel.from_pretrained(folder).to(device or own_device())
         return cls(model, AutoTokenizer.from_pretrained(folder))
 
     def score(self, prompt: str, images: Sequence[Image]) -> list[float]:

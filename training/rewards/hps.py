@@ -45,7 +45,8 @@ class HPSv2:
         import torch
         from transformers import AutoTokenizer, CLIPConfig, CLIPModel
 
-        from diffagent.training.rewards.checkpoints import device_or_best, found, found_file, read_state
+        from diffagent.data.devices import own_device
+        from diffagent.training.rewards.checkpoints import found, found_file, read_state
 
         folder = found(base, weights=False)
         with torch.device("meta"):
@@ -54,7 +55,7 @@ class HPSv2:
         state = from_open_clip(read_state(file))
         model.load_state_dict(state, strict=False, assign=True)
         return cls(
-            materialised(model, state).to(device_or_best(device)), AutoTokenizer.from_pretrained(folder)
+            materialised(model, state).to(device or own_device()), AutoTokenizer.from_pretrained(folder)
         )
 
     def score(self, prompt: str, images: Sequence[Image]) -> list[float]:

@@ -1,9 +1,9 @@
 """Names and shapes of the tensors in the published checkpoints, written down from what saved them.
 
 ImageReward.pt: ``ImageReward/ImageReward.py`` and ``models/BLIP/{blip_pretrain,vit,med}.py`` of
-THUDM/ImageReward at c1392c6, with med_config.json. HPS_v2.1_compressed.pt (and HPS_v2_compressed.pt): the CLIP of
-``hpsv2/src/open_clip/{model,transformer}.py`` with ``model_configs/ViT-H-14.json`` of tgxs002/HPSv2 at 866735e;
-``attn_mask`` is not saved there. The same classes, so both versions of HPS have the same names.
+THUDM/ImageReward at c1392c6, with med_config.json. HPS_v2.1_compressed.pt and HPS_v2_compressed.pt: the CLIP
+of ``hpsv2/src/open_clip/{model,transformer}.py`` with ``model_configs/ViT-H-14.json`` of tgxs002/HPSv2 at
+866735e, which does not save ``attn_mask``.
 """
 
 from __future__ import annotations
@@ -79,7 +79,12 @@ def hps() -> Shapes:
         for i in range(layers):
             at = f"{tower}transformer.resblocks.{i}"
             found |= _norm(f"{at}.ln_1", width) | _norm(f"{at}.ln_2", width)
-            found |= {f"{at}.attn.in_proj_weight": (3 * width, width), f"{at}.attn.in_proj_bias": (3 * width,)}
+            found |= {
+                f"{at}.attn.in_proj_weight": (3 * width, width),
+                f"{at}.attn.in_proj_bias": (3 * width,),
+            }
             found |= _linear(f"{at}.attn.out_proj", width, width)
-            found |= _linear(f"{at}.mlp.c_fc", width, 4 * width) | _linear(f"{at}.mlp.c_proj", 4 * width, width)
+            found |= _linear(f"{at}.mlp.c_fc", width, 4 * width) | _linear(
+                f"{at}.mlp.c_proj", 4 * width, width
+            )
     return found

@@ -24,7 +24,6 @@ from diffagent.training.rewards.image_reward import ImageReward, architecture, f
 from diffagent.training.rewards.pictures import CROPPED, FITTED, batches
 
 
-
 def _beside(name: str) -> Any:
     spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
     assert spec is not None
@@ -103,8 +102,8 @@ def test_the_clip_score_reads_a_photo_depicts_before_the_prompt_and_hps_the_prom
 
 @pytest.mark.parametrize("end", [2, 11])
 def test_a_texts_state_is_read_at_its_end_as_open_clip_does(clip: dict[str, Any], end: int) -> None:
-    """open_clip pads with zeros to the context and reads the highest id; CLIP-H's configuration names 2 as its
-    end, which is no end of any of its texts."""
+    """open_clip pads with zeros to the context and reads the highest id; CLIP-H's configuration names 2 as
+    its end, which is no end of any of its texts."""
     images, ids = pictures(3), [1, 2, 7, 3, 11]
     (pixels,) = batches(images, FITTED.at(SIZE), 8)
     padded = torch.tensor([[*ids, 0, 0, 0, 0]])

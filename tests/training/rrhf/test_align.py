@@ -51,6 +51,9 @@ class Short:
     def prepare(self, calls: Sequence[T2ICall], progress: Any, share: tuple[int, int]) -> None:
         assert share == (0, 1)
 
+    def close(self) -> None:
+        self.closed = True
+
     def told(self) -> dict[str, Any]:
         return {"n": 1}
 
