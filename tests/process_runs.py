@@ -3,8 +3,8 @@
     accelerate launch … process_runs.py sft|rrhf TASK.json
 
 TASK.json names the tiny model's folder, the DABench folder, OUT, and changes of the recipe. Of alignment each
-process notes in OUT what images it made. A process group that is started without a time-out of its own gets
-one of three seconds, and the second process takes longer than that for its images.
+process notes in OUT what images it made. A process group that is started before they are scored has three
+seconds to wait, and the second process takes longer than that for its images.
 """
 
 from __future__ import annotations
@@ -37,8 +37,9 @@ def sft(task: Mapping[str, Any], out: Path) -> None:
     from diffagent.training.sft import train
 
     recipe = Recipe(
-        "tiny", task["tiny"], Mix(memory=1), lora=Lora(2, 4), batch=4, held_out=4, eval_steps=2, save_steps=9,
-        learning_rate=1e-2, choice_weight=4.0, identity_weight=4.0, dtype="float32", seed=3, **task["changes"],
+        "tiny", task["tiny"], Mix(memory=1), lora=Lora(2, 4), batch=4, held_out=4, eval_steps=2,
+        save_steps=9, learning_rate=1e-2, choice_weight=4.0, identity_weight=4.0, dtype="float32", seed=3,
+        **task["changes"],
     )  # fmt: skip
     train(recipe, Path(task["dabench"]), out, progress=quiet, say=silent)
 
@@ -119,17 +120,19 @@ def rrhf(task: Mapping[str, Any], out: Path) -> None:
 def main() -> None:
     import torch
 
+    stage, file = sys.argv[1:]
+    task = json.loads(Path(file).read_text("utf-8"))
+    out = Path(task["out"])
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
     start = torch.distributed.init_process_group
 
     def limited(*args: Any, timeout: Any = None, **options: Any) -> None:
-        start(*args, timeout=timeout or timedelta(seconds=3), **options)
+        early = stage == "rrhf" and not (out / "scores.jsonl").exists()
+        start(*args, timeout=timedelta(seconds=3) if early else timeout, **options)
 
     torch.distributed.init_process_group = limited
-    stage, file = sys.argv[1:]
-    task = json.loads(Path(file).read_text("utf-8"))
-    {"sft": sft, "rrhf": rrhf}[stage](task, Path(task["out"]))
+    {"sft": sft, "rrhf": rrhf}[stage](task, out)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Protocol
@@ -132,9 +133,10 @@ class _Made:
     def __init__(
         self, catalog: Catalog, target: str, url: str | None, executor: Executor | None, stack: ExitStack
     ) -> None:
-        self._open = lambda: stack.enter_context(Session(catalog, target, url, executor))
+        self._open = partial(Session, catalog, target, url, executor)
+        self._stack = stack
         self._session: Session | None = None
 
     def __call__(self, call: T2ICall, folder: Path) -> Path:
-        self._session = self._session or self._open()
+        self._session = self._session or self._stack.enter_context(self._open())
         return self._session.generate(call, folder)[0]

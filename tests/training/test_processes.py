@@ -41,8 +41,8 @@ def launch(stage: str, processes: int, folder: Path, **task: Any) -> Path:
     command = [sys.executable, str(RUNS), stage, str(folder / "task.json")]
     if processes > 1:
         launched = [
-            "--multi_gpu", "--num_processes", str(processes), "--num_machines", "1", "--mixed_precision", "no",
-            "--dynamo_backend", "no", "--main_process_port", "0",
+            "--multi_gpu", "--num_processes", str(processes), "--num_machines", "1",
+            "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0",
         ]  # fmt: skip
         command = [sys.executable, "-m", "accelerate.commands.launch", *launched, *command[1:]]
     here = [str(RUNS.parent), os.environ.get("PYTHONPATH", "")]
