@@ -16,9 +16,10 @@ import numpy as np
 
 from diffagent.agent.pmi.bench import Bench, distances_of_images, learn_known, quality, tuned_gamma
 from diffagent.agent.pmi.feature_cache import Progress
-from diffagent.agent.pmi.learning import Training
+from diffagent.agent.pmi.learning import LearntSpace, Training
 from diffagent.agent.pmi.metrics import measure, tasks
 from diffagent.agent.pmi.prompted import Prompted
+from diffagent.agent.pmi.space import Doubles
 
 METHODS = ("baseline", "rkme", "pmi", "ours", "prompted")
 SEEDS = 5
@@ -53,7 +54,7 @@ def of_methods(bench: Bench, sizes: Sequence[int]) -> dict[str, Any]:
     training = Training(known.style, known.crops, known.models, known.prompts, bench.layers)
     prompted = Prompted.fit(learnt, training, known.text)
     papers = distances_of_images(bench, gamma)
-    evidence = {
+    evidence: dict[str, tuple[LearntSpace | Prompted, Doubles]] = {
         "ours": (learnt, learnt.evidence(bench.test.style)),
         "prompted": (prompted, prompted.evidence(bench.test.style, bench.test.text)),
     }
