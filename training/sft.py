@@ -213,13 +213,22 @@ def arguments(recipe: Recipe | RRHFConfig, out: Path, steps: int, dtype: str) ->
 def _arguments(recipe: Recipe, out: Path, steps: int, dtype: str) -> Any:
     from trl.trainer.sft_config import SFTConfig
 
-    return SFTConfig(
-        **arguments(recipe, out, steps, dtype),
-        shuffle_dataset=False,
-        packing=False,
-        max_length=None,
-        dataset_kwargs={"skip_prepare_dataset": True},
+    return one_gpu(
+        SFTConfig(
+            **arguments(recipe, out, steps, dtype),
+            shuffle_dataset=False,
+            packing=False,
+            max_length=None,
+            dataset_kwargs={"skip_prepare_dataset": True},
+        )
     )
+
+
+def one_gpu(args: Any) -> Any:
+    """The arguments for a process with one GPU: a Trainer that is not launched in several processes would
+    copy the model to every GPU that it sees and spread its batch over them, around our losses."""
+    args._n_gpu = min(args.n_gpu, 1)
+    return args
 
 
 def _dataset(listed: list[Example]) -> Any:

@@ -38,6 +38,7 @@ from diffagent.training.sft import (
     dtype_of,
     last_checkpoint,
     machine,
+    one_gpu,
     schedule,
     versions,
 )
@@ -122,7 +123,7 @@ def build(task: Task, ranked: Sequence[Ranked], out: Path, limits: Limits, say: 
         say=say,
         log=out / "log.jsonl",
         model=model,
-        args=TrainingArguments(**said, label_names=["scores"]),
+        args=one_gpu(TrainingArguments(**said, label_names=["scores"])),
         train_dataset=train,
         eval_dataset=held_out or None,
         processing_class=tokenizer,
