@@ -27,6 +27,7 @@ from diffagent.data.retries import Transient, retry_after, tries
 DEFAULT_URL = "https://civitai.com"
 API = "/api/v1"
 MODELS_A_PAGE, IMAGES_A_PAGE, HASHES_A_REQUEST = 100, 200, 100
+IDS_A_REQUEST = 10_000
 ATTEMPTS, FIRST_ATTEMPTS, GATED_ATTEMPTS = 10, 5, 3
 LONGEST_WAIT = 600.0  # seconds; an API that asks for more is left for another day
 
@@ -169,6 +170,22 @@ class CivitaiClient:
                 for value in set(sha256s(version)).intersection(chunk):
                     found.setdefault(value, []).append(version)
         return found
+
+    async def version_ids(self, hashes: Iterable[str]) -> set[int]:
+        """The ids of the versions that have a file of one of these SHA-256, 10,000 hashes to a request.
+
+        Which hash has which version is not told: :meth:`versions_by_hash` tells it.
+        """
+        asked = sorted({_clean_hash(value) for value in hashes})
+        known: set[int] = set()
+        for start in range(0, len(asked), IDS_A_REQUEST):
+            answer = await self._ask(
+                "POST", "/model-versions/by-hash/ids", body=asked[start : start + IDS_A_REQUEST]
+            )
+            rows = answer if isinstance(answer, list) else []
+            ids = (row.get("id", row.get("modelVersionId")) if isinstance(row, dict) else row for row in rows)
+            known |= {number for number in ids if isinstance(number, int)}
+        return known
 
     async def _ask(self, method: str, path: str, params: Json | None = None, body: object = None) -> Any:
         """The answer's JSON; retries what is worth it, paces every try."""

@@ -3,8 +3,8 @@
     settled(file)   ->  Base("Pony", "trained on ponyDiffusionV6XL", None)
 
 Tensors tell families apart, not base models with the same tensors. People's word (the user's, the hub's, a
-sidecar's) comes before a trainer's, and that before names; a word that the tensors contradict is not believed, but
-told.
+sidecar's) comes before a trainer's, and that before names; a word that the tensors contradict is not
+believed, but told.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ SHORTEST = 5
 
 @dataclass(frozen=True)
 class Base:
-    """``name`` by the table's spelling, or None; ``by`` what told it; ``doubt`` a word that was not believed."""
+    """``name`` by the table's spelling, or None; ``by`` what told it; ``doubt`` a word that was not
+    believed."""
 
     name: str | None
     by: str = ""

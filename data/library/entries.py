@@ -3,8 +3,8 @@
     shelf = judged(state.files)           # one line a file
     for entry in entries(state.files, shelf, sample_of): …
 
-A file is usable where it is a checkpoint, a transformer or a LoRA of a base model that some target runs, whole and
-readable; a LoRA needs a checkpoint in the library that runs it.
+A file is usable where it is a checkpoint, a transformer or a LoRA of a base model that some target runs,
+whole and readable; a LoRA needs a checkpoint in the library that runs it.
 """
 
 from __future__ import annotations
@@ -77,10 +77,9 @@ class Shelf:
         others = Counter(line.kind for line in self.lines if not line.usable)
         files = len(self.lines)
         counts = [f"{self.usable:,} usable"]
-        for kind, n in others.most_common():
-            what = "not usable " + PLURALS[kind] if kind in RUNNABLE and n > 1 else (
-                f"not usable {kind}" if kind in RUNNABLE else PLURALS.get(kind, kind) if n > 1 else kind)  # fmt: skip
-            counts.append(f"{n:,} {what}")
+        for kind, number in others.most_common():
+            name = PLURALS.get(kind, kind) if number > 1 else kind
+            counts.append(f"{number:,} {'not usable ' * (kind in RUNNABLE)}{name}")
         return f"{files:,} {'file' if files == 1 else 'files'}: {', '.join(counts)}"
 
 

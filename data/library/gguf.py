@@ -1,7 +1,7 @@
 """GGUF headers: what the file says of itself, and the tensors' names and shapes.
 
-In: a stream and the size of its file. Out: a :class:`~diffagent.data.library.headers.Header` whose shapes are in
-PyTorch's order. Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md.
+In: a stream and the size of its file. Out: a :class:`~diffagent.data.library.headers.Header` whose shapes
+are in PyTorch's order. Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md.
 """
 
 from __future__ import annotations

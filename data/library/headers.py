@@ -2,8 +2,8 @@
 
     read_header(Path("models/Lora/ink.safetensors")).shapes["lora_unet_….lora_down.weight"]   -> (16, 320)
 
-Nothing but the header is read, no tensor and no pickle. What the header claims is checked against the size of the
-file: a half-copied file, lying shapes and overlapping tensors are told as what they are. Format:
+Nothing but the header is read, no tensor and no pickle. What the header claims is checked against the size
+of the file: a half-copied file, lying shapes and overlapping tensors are told as what they are. Format:
 https://huggingface.co/docs/safetensors, "Format".
 """
 
@@ -125,7 +125,8 @@ def _read_safetensors(stream: IO[bytes], size: int) -> Header:
 
 
 def _parsed(raw: bytes, room: int) -> tuple[dict[str, Shape], dict[str, str], dict[str, int]]:
-    """Shapes, metadata and counts of types of a safetensors header with ``room`` bytes of tensors behind it."""
+    """Shapes, metadata and counts of types of a safetensors header with ``room`` bytes of tensors behind
+    it."""
     try:
         pairs = json.loads(raw, object_pairs_hook=_compact)
     except (ValueError, RecursionError) as error:

@@ -3,8 +3,8 @@
     verdict(header)   ->  Verdict(kind="LoCon", base_model="SDXL 1.0", …)
 
 The kind is seen in the tensors' names, as the trainers and programs write them; the base model is the row of
-:mod:`diffagent.data.base_models` whose fingerprint the tensors have, and the file's own metadata says which of
-several base models with the same tensors it is.
+:mod:`diffagent.data.base_models` whose fingerprint the tensors have, and the file's own metadata says which
+of several base models with the same tensors it is.
 """
 
 from __future__ import annotations
@@ -52,18 +52,20 @@ _CONTROL = (
 )  # fmt: skip
 _TRANSFORMER = (
     "double_blocks.0.", "double_stream_blocks.0.", "joint_blocks.0.", "transformer_blocks.0.", "blocks.0.",
-    "single_blocks.0.", "double_layers.0.", "single_transformer_blocks.0.", "input_blocks.0.", "down_blocks.0.",
-    "noise_refiner.0.", "context_refiner.0.", "cap_embedder.", "layers.0.attention.", "layers.0.adaLN_modulation",
-    "x_embedder.",
+    "single_blocks.0.", "double_layers.0.", "single_transformer_blocks.0.", "input_blocks.0.0.",
+    "down_blocks.0.", "noise_refiner.0.", "context_refiner.0.", "cap_embedder.", "layers.0.attention.",
+    "layers.0.adaLN_modulation", "x_embedder.",
 )  # fmt: skip
 _UNET = ("input_blocks.0.0.weight", "conv_in.weight")
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """``kind``; ``base_model`` by the catalog's spelling or None; ``by`` says what told it: "tensors", "metadata".
+    """``kind``; ``base_model`` by the catalog's spelling or None; ``by`` says what told it: "tensors",
+    "metadata".
 
-    ``flaws`` are words for what keeps it from text-to-image: "inpainting", "refiner", "a part of several files".
+    ``flaws`` are words for what keeps it from text-to-image: "inpainting", "refiner", "a part of several
+    files".
     """
 
     kind: Kind
@@ -134,9 +136,11 @@ def layers(shapes: Mapping[str, Shape]) -> dict[str, Shape]:
 
 
 def _lora_kind(shapes: Mapping[str, Shape]) -> Kind | None:
-    """The kind of a LoRA file; None where it is none (some quantised models carry low-rank parts of their own)."""
+    """The kind of a LoRA file; None where it is none (some quantised models carry low-rank parts of their
+    own)."""
     parts = [match[0].lstrip("._") for name in shapes if (match := _LORA_PART.search(name))]
-    if not parts or 2 * len(parts) < len(shapes) or any(name.endswith(".qweight") for name in shapes):
+    is_quantised = any(name.endswith(".qweight") for name in shapes)
+    if not parts or 2 * len(parts) < len(shapes) or is_quantised:
         return None
     told = set(parts)
     if told <= {"alpha"} or any(name.startswith("lora_controlnet") for name in shapes):

@@ -70,8 +70,9 @@ def _exif(path: Path) -> str:
     except (UnidentifiedImageError, Image.DecompressionBombError, KeyError, TypeError):
         return ""
     if isinstance(raw, str):
-        return raw[:LONGEST]
+        return str(raw[:LONGEST])
     if raw[:8] == b"UNICODE\0":
         text = raw[8:LONGEST]
-        return text.decode("utf-16-be" if text[:1] == b"\0" else "utf-16-le", "replace")
+        order = "utf-16-be" if text[:1] == b"\0" else "utf-16-le"
+        return str(text.decode(order, "replace"))
     return bytes(raw[8:LONGEST]).decode("utf-8", "replace").strip("\0")

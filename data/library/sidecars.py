@@ -7,8 +7,9 @@
     ink.swarm.json        SwarmUI: modelspec.* fields
     ink.preview.png …     previews, which carry generation data
 
-In: the path of a model file and the names beside it. Out: one :class:`Notes`, the more particular program's word
-before the others'. A sidecar that is damaged, too large or another program's is passed over, never an error.
+In: the path of a model file and the names beside it. Out: one :class:`Notes`, the more particular program's
+word before the others'. A sidecar that is damaged, too large or another program's is passed over, never an
+error.
 """
 
 from __future__ import annotations

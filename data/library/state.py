@@ -3,8 +3,9 @@
     with State.open() as state:
         state.files()            # every file of every folder, as it was last read
 
-One SQLite file in the library's folder (``DIFFAGENT_LIBRARY``, by default ``library`` in ``DIFFAGENT_HOME``); each
-file is committed with what was read of it, so that a killed run loses a second at most.
+One SQLite file in the library's folder (``DIFFAGENT_LIBRARY``, by default ``library`` in
+``DIFFAGENT_HOME``); each file is committed with what was read of it, so that a killed run loses a second at
+most.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS roots (path BLOB PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS files (
     path BLOB PRIMARY KEY, root BLOB NOT NULL, size INTEGER NOT NULL, mtime INTEGER NOT NULL,
-    stamp TEXT NOT NULL, reader INTEGER NOT NULL, facts TEXT NOT NULL, notes TEXT NOT NULL, text TEXT NOT NULL,
-    sha256 TEXT, run INTEGER NOT NULL
+    stamp TEXT NOT NULL, reader INTEGER NOT NULL, facts TEXT NOT NULL, notes TEXT NOT NULL, text TEXT NOT
+    NULL, sha256 TEXT, run INTEGER NOT NULL
 );
 CREATE TABLE IF NOT EXISTS hub (sha256 TEXT PRIMARY KEY, answer TEXT NOT NULL, asked REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS overrides (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -46,7 +47,8 @@ CREATE TABLE IF NOT EXISTS overrides (key TEXT PRIMARY KEY, value TEXT NOT NULL)
 @dataclass(frozen=True)
 class Facts:
     """What a file says of itself. ``problem`` says why it cannot be read; ``digest`` is the SHA-256 of header
-    and size, ``sample`` 16 digits of that of a few blocks of its tensors, which tell apart files of one digest."""
+    and size, ``sample`` 16 digits of that of a few blocks of its tensors, which tell apart files of one
+    digest."""
 
     kind: Kind
     base_model: str | None = None
@@ -85,11 +87,11 @@ class File:
     mtime: int
     stamp: str
     facts: Facts
-    notes: Notes = Notes()
+    notes: Notes = field(default_factory=Notes)
     text: str = ""
     sha256: str | None = None
     hub: Mapping[str, Any] | None = None
-    override: Override = Override()
+    override: Override = field(default_factory=Override)
 
     @property
     def shown(self) -> str:
@@ -99,7 +101,7 @@ class File:
 
     @property
     def key(self) -> str:
-        """What the user's word is kept by: the contents where they were read, so that a moved file keeps it."""
+        """What the user's word is kept by: the contents where they were read, which a moved file keeps."""
         facts = self.facts
         return f"{facts.digest}+{facts.sample}" if facts.digest else f"path:{printable(str(self.path))}"
 

@@ -3,7 +3,8 @@
     of_training(header.metadata).words   -> (("inkfox", 1.0), ("snow", 0.4), …)
 
 The captions' words are counted there by folder of pictures (``ss_tag_frequency``), the folders' sizes in
-``ss_dataset_dirs``; a folder's name is "REPEATS_WORDS", and its words are the caption of pictures without one.
+``ss_dataset_dirs``; a folder's name is "REPEATS_WORDS", and its words are the caption of pictures without
+one.
 """
 
 from __future__ import annotations
@@ -21,17 +22,13 @@ MOST_WORDS = 40
 """The most frequent words of the captions that are kept."""
 LONGEST_WORD = 60
 _FOLDER = re.compile(r"\s*(\d{1,5})[_ ]+(.+)")
-_COMMON = frozenset(
-    """
-    1girl 1boy solo girl boy man woman female male person people looking at viewer smile open mouth long hair
-    short hair blush simple background white background breasts highres absurdres masterpiece best quality
-    standing sitting upper body full body closed mouth indoors outdoors portrait photo a an the image picture
-    multiple girls multiple boys 2girls 2boys no humans monochrome greyscale realistic
-    """.split()
-) | {
-    "looking at viewer", "open mouth", "long hair", "short hair", "simple background", "white background",
-    "best quality", "upper body", "full body", "closed mouth", "multiple girls", "multiple boys", "no humans",
-}  # fmt: skip
+_TEXT_OF_COMMON = """
+1girl|1boy|2girls|2boys|solo|girl|boy|man|woman|female|male|person|people|looking at viewer|smile|open mouth
+long hair|short hair|blush|simple background|white background|breasts|highres|absurdres|masterpiece
+best quality|standing|sitting|upper body|full body|closed mouth|indoors|outdoors|portrait|photo|a|the|image
+picture|multiple girls|multiple boys|no humans|monochrome|greyscale|realistic
+"""
+_COMMON = frozenset(_TEXT_OF_COMMON.strip().replace("\n", "|").split("|"))
 """What captions of any subject say: never a trigger word."""
 
 
@@ -39,8 +36,8 @@ _COMMON = frozenset(
 class Training:
     """``base`` and ``trained_on`` as the trainer spells them: the architecture, and the checkpoint's file.
 
-    ``words`` are the captions' words with the share of pictures that have them, most frequent first; ``concept``
-    the words of the folders' names.
+    ``words`` are the captions' words with the share of pictures that have them, most frequent first;
+    ``concept`` the words of the folders' names.
     """
 
     base: str | None = None
