@@ -51,10 +51,10 @@ _CONTROL = (
     "controlnet_single_blocks.", "control_blocks.", "control_layers.", "pos_embed_input.", "lora_controlnet",
 )  # fmt: skip
 _TRANSFORMER = (
-    "double_blocks.0.", "double_stream_blocks.0.", "joint_blocks.0.", "transformer_blocks.0.", "blocks.0.",
-    "single_blocks.0.", "double_layers.0.", "single_transformer_blocks.0.", "input_blocks.0.0.",
-    "down_blocks.0.", "noise_refiner.0.", "context_refiner.0.", "cap_embedder.", "layers.0.attention.",
-    "layers.0.adaLN_modulation", "x_embedder.",
+    "double_blocks.0.", "double_stream_blocks.0.", "joint_blocks.0.", "transformer_blocks.0.", "blocks.0.attn",
+    "blocks.0.self_attn", "blocks.0.cross_attn", "blocks.0.adaln", "single_blocks.0.", "double_layers.0.",
+    "single_transformer_blocks.0.", "input_blocks.0.0.", "noise_refiner.0.", "context_refiner.0.",
+    "cap_embedder.", "layers.0.attention.", "layers.0.adaLN_modulation", "clip_txt_mapper.", "txtfusion.",
 )  # fmt: skip
 _UNET = ("input_blocks.0.0.weight", "conv_in.weight")
 
@@ -180,6 +180,7 @@ def _is_text_encoder(names: list[str]) -> bool:
             "text_model.encoder.", "text_model.embeddings.", "encoder.block.0.", "enc.blk.0.",
             "model.embed_tokens.", "model.layers.0.self_attn.", "token_embd.", "transformer.resblocks.0.",
             "model.language_model.", "language_model.model.", "shared.weight", "text_projection",
+            "embeddings.token_embedding.", "embeddings.word_embeddings.", "embed_tokens.",
         ),
     )  # fmt: skip
 
@@ -196,7 +197,7 @@ def _is_vae(names: list[str]) -> bool:
         "conv2.",
     )
     own = sum(name.startswith(inside) for name in names)
-    return own * 10 >= len(names) * 9 and _any(names, ("decoder.", "encoder."))
+    return own * 10 >= len(names) * 9 and _any(names, ("decoder.",))
 
 
 def _is_upscaler(names: list[str], shapes: Mapping[str, Shape]) -> bool:
