@@ -128,6 +128,8 @@ def _flaw(file: File, base: Base) -> str | None:
         return facts.problem
     if facts.kind not in RUNNABLE:
         return _PARTS.get(facts.kind, "no call names one yet")
+    if facts.format == "gguf":
+        return "GGUF is loaded by no target yet: get it as safetensors"
     if facts.flaws:
         return f"not for text-to-image: {', '.join(facts.flaws)}"
     if base.name is None:
