@@ -8,6 +8,7 @@ stdout carries the table (or JSON with ``--json``); everything else goes to stde
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from diffagent.data.errors import BadInput, DiffAgentError
 if TYPE_CHECKING:
     from diffagent.data.library.entries import Line, Shelf
     from diffagent.data.library.state import File, State
+    from diffagent.data.records import Card
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _FOLDERS = click.argument("folders", nargs=-1, metavar="[DIR]...", type=click.Path(path_type=Path))
@@ -198,6 +200,97 @@ def forget(folder: Path | None) -> None:
             known = ", ".join(map(str, state.roots())) or "none"
             raise BadInput(f"{folder} is no folder of the library: its folders are {known}")
         build(state, _encoder, progress=_bar)
+
+
+@library.command()
+@click.argument("model")
+@click.option("--into", "folder", metavar="DIR", type=click.Path(file_okay=False, path_type=Path),
+              help="A folder of models; default: the library's.")  # fmt: skip
+@click.option("--catalog", metavar="PATH", help="The catalog that MODEL is in; default: the one that ships.")
+@click.option("--url", metavar="BASE", help="The hub's base URL (default: Civitai's).")
+@click.option("--yes", is_flag=True, help="Fetch without asking.")
+def get(model: str, folder: Path | None, catalog: str | None, url: str | None, yes: bool) -> None:
+    """Fetch MODEL (a name, AIR, id or hash) into the right folder: size, licence and hash are shown first.
+
+    What broke off is resumed; the file is checked by its hash, and is safetensors. A key is read from
+    CIVITAI_API_KEY.
+    """
+    import shutil
+    from contextlib import closing
+
+    from diffagent.agent.executors.downloads import check_fetchable, fetch, size_of
+    from diffagent.agent.fetching import destination
+    from diffagent.agent.generate_cli import Progress
+    from diffagent.agent.tables import facts
+    from diffagent.data.catalog import Catalog
+
+    with closing(Catalog.open(catalog)) as opened:
+        card = opened.find(model)
+    check_fetchable(card)
+    with _opened() as state:
+        root = _target(state, folder)
+        there = next((file for file in state.files() if file.sha256 == card.sha256), None)
+        if there is not None:
+            click.echo(f"diffagent: it is there already: {there.shown}", err=True)
+            click.echo(there.path)
+            return
+        path = destination(root, card)
+        size = size_of(card, url)
+        click.echo(facts(_offer(card, size, path)), err=True)
+        if size is not None and size > shutil.disk_usage(root).free:
+            raise BadInput(
+                f"{path.parent} has no room for {size / 1e9:.1f} GB: free some, or give another --into"
+            )
+        if not yes:
+            if not sys.stdin.isatty():
+                raise click.UsageError("nobody can be asked here: --yes fetches it")
+            click.confirm("fetch it?", abort=True, err=True)
+        with Progress() as report:
+            fetch(card, report, url=url, path=path)
+        click.echo(path)
+        if root in state.roots():
+            from diffagent.agent.library import build
+            from diffagent.data.library.scan import Problems
+
+            _scanned(state, [root], Problems())
+            build(state, _encoder, progress=_bar)
+
+
+def _target(state: State, folder: Path | None) -> Path:
+    """The folder of models to fetch into."""
+    if folder is not None:
+        root = folder.expanduser().absolute()
+        if not root.is_dir():
+            raise BadInput(f"{folder} is not a folder: give the models folder of a webui or of ComfyUI")
+        return root
+    roots = state.roots()
+    if not roots:
+        raise BadInput("there is no library yet: make one with diffagent library DIR, or give --into DIR")
+    return roots[0]
+
+
+def _offer(card: Card, size: int | None, path: Path) -> list[tuple[str, str]]:
+    """What a user should know of a model before it is fetched."""
+    from diffagent.data.air import AIR
+    from diffagent.data.base_models import find
+
+    row = find(card.base_model)
+    licence = card.licence
+    terms = [
+        f"images may {'' if licence.images_may_be_sold else 'not '}be sold",
+        f"credit is {'not needed' if licence.no_credit else 'needed'}",
+        f"derivatives are {'' if licence.derivatives else 'not '}allowed",
+    ]
+    return [
+        ("model", f"{card.name} {card.version_name}".strip()),
+        ("type", f"{card.type}, {card.base_model}"),
+        ("page", AIR.parse(card.air).url or ""),
+        ("size", f"{size / 1e6:,.0f} MB" if size is not None else "not told"),
+        ("licence", "; ".join(terms)),
+        ("of the base model", str(row.licence) if row is not None and row.licence else ""),
+        ("sha256", card.sha256 or ""),
+        ("to", str(path)),
+    ]
 
 
 library.add_command(forget, "clear")

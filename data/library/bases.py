@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from diffagent.data.base_models import TABLE, find, lora_fit, named
+from diffagent.data.base_models import OTHER, TABLE, find, lora_fit, named
 from diffagent.data.errors import BadInput
 from diffagent.data.library.state import File
 
@@ -43,19 +43,19 @@ def settled(file: File) -> Base:
         name = row_name(text)
         if name is None:
             continue
+        if name == seen:
+            return Base(seen, file.facts.by)
         if seen is None or fits(seen, name):
             return Base(name, by)
         doubt = doubt or f"{by} says {name}"
-    for text, by in _trainer(file):
-        name = row_name(text)
-        if name is not None and seen is None:
-            return Base(name, by, doubt)
-        if name is not None and name != seen and fits(str(seen), name):
-            return Base(name, by, doubt)
-    for text, by, shortest in _names(file):
-        name = _mentioned(text, seen, shortest)
-        if name is not None:
-            return Base(name, by, doubt)
+    for text in (file.facts.spec.base_model, file.facts.training.base):
+        if seen is None and text and (name := row_name(text)):
+            return Base(name, "its metadata", doubt)
+    if file.facts.by != "metadata":
+        for text, by, shortest in _names(file):
+            name = _mentioned(text, seen, shortest)
+            if name is not None:
+                return Base(name, by, doubt)
     return Base(seen, file.facts.by, doubt)
 
 
@@ -64,7 +64,7 @@ def row_name(text: str) -> str | None:
     for part in (text, text.partition("/")[0]):
         row = find(part)
         if row is not None:
-            return row.name if row.entries != "by hand" else None
+            return row.name if row != OTHER else None
         try:
             return named(part)[-1]
         except BadInput:
@@ -91,13 +91,6 @@ def _people(file: File) -> Iterator[tuple[str, str]]:
         yield file.notes.base_model, "its " + (file.notes.sources[0] if file.notes.sources else "sidecar")
 
 
-def _trainer(file: File) -> Iterator[tuple[str, str]]:
-    if file.facts.spec.base_model:
-        yield file.facts.spec.base_model, "metadata"
-    if file.facts.training.base:
-        yield file.facts.training.base, "metadata"
-
-
 def _names(file: File) -> Iterator[tuple[str, str, int]]:
     """Texts in which a base model may be named, and how long its spelling has to be there."""
     if file.facts.training.trained_on:
@@ -115,7 +108,7 @@ def _mentioned(text: str, seen: str | None, shortest: int) -> str | None:
     flat = _flat(text)
     best: tuple[int, str] | None = None
     for row in TABLE:
-        if row.name == seen or seen is None or not fits(seen, row.name) or row.entries == "by hand":
+        if row.name == seen or seen is None or not fits(seen, row.name) or row == OTHER:
             continue
         for spelling in (row.name, *row.spellings):
             key = _flat(spelling)

@@ -112,7 +112,7 @@ def _read_safetensors(stream: IO[bytes], size: int) -> Header:
     if length > LARGEST_HEADER:
         if length <= size - 8:
             raise BadHeader(
-                f"a header of {length / 1e6:.0f} MB, more than the {LARGEST_HEADER / 1e6:.0f} MB that are read"
+                f"a header of {length / 1e6:.0f} MB, more than the {LARGEST_HEADER / 1e6:.0f} MB of any model"
             )
         raise BadHeader("not a safetensors file: it does not begin with the length of a header")
     if length > size - 8:

@@ -51,12 +51,13 @@ _CONTROL = (
     "controlnet_single_blocks.", "control_blocks.", "control_layers.", "pos_embed_input.", "lora_controlnet",
 )  # fmt: skip
 _TRANSFORMER = (
-    "double_blocks.0.", "double_stream_blocks.0.", "joint_blocks.0.", "transformer_blocks.0.", "blocks.0.attn",
-    "blocks.0.self_attn", "blocks.0.cross_attn", "blocks.0.adaln", "single_blocks.0.", "double_layers.0.",
-    "single_transformer_blocks.0.", "input_blocks.0.0.", "noise_refiner.0.", "context_refiner.0.",
-    "cap_embedder.", "layers.0.attention.", "layers.0.adaLN_modulation", "clip_txt_mapper.", "txtfusion.",
+    "double_blocks.0.", "double_stream_blocks.0.", "joint_blocks.0.", "transformer_blocks.0.",
+    "blocks.0.attn", "blocks.0.self_attn", "blocks.0.cross_attn", "blocks.0.adaln", "single_blocks.0.",
+    "double_layers.0.", "single_transformer_blocks.0.", "input_blocks.0.0.", "noise_refiner.0.",
+    "context_refiner.0.", "cap_embedder.", "layers.0.attention.", "layers.0.adaLN_modulation",
+    "clip_txt_mapper.", "txtfusion.",
 )  # fmt: skip
-_UNET = ("input_blocks.0.0.weight", "conv_in.weight")
+_DIFFUSERS_UNET = ("conv_in.weight", "down_blocks.0.", "up_blocks.0.")
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def _whole_kind(names: list[str], shapes: Mapping[str, Shape]) -> Kind:
         return "text encoder"
     if _is_upscaler(bare, shapes):
         return "upscaler"
-    if _any(bare, _TRANSFORMER) or all(_any(bare, (name,)) for name in _UNET):
+    if _any(bare, _TRANSFORMER) or all(_any(bare, (name,)) for name in _DIFFUSERS_UNET):
         return "transformer"
     return "unknown"
 
