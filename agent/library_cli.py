@@ -320,7 +320,10 @@ def _roots(state: State, folders: Sequence[Path]) -> list[Path]:
         _need_folders(state)
         return known
     absolute = [Path(folder).expanduser().absolute() for folder in folders]
-    chosen = (next((root for root in known if path.is_relative_to(root)), path) for path in absolute)
+    chosen = (
+        next((root for root in known if path.is_dir() and path.is_relative_to(root)), path)
+        for path in absolute
+    )
     return list(dict.fromkeys(chosen))
 
 

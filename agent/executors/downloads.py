@@ -47,15 +47,15 @@ def fetch(
     path = path or (folder or home() / "models") / f"{card.sha256}.safetensors"
     if path.is_file():
         return path
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = path.with_name(f".{path.name}.lock")
-    with FileLock(lock):
+    locks = folder or home() / "models"
+    for needed in (path.parent, locks):
+        needed.mkdir(parents=True, exist_ok=True)
+    with FileLock(locks / f"{card.sha256}.lock"):
         if not path.is_file():
             part = path.with_name(path.name + ".part")
             _download(card, part, report, base_url(url or URL), backoff)
             _check(card, part)
             os.replace(part, path)
-    lock.unlink(missing_ok=True)
     return path
 
 
