@@ -248,7 +248,7 @@ def _models() -> Iterator[tuple[Item, Shapes, str, dict[str, str]]]:
     )
     yield Item("checkpoints/Illustrious/plum.safetensors", "checkpoint", "Illustrious", True), xl, "F16", {}
     yield (
-        Item("checkpoints/vee.safetensors", "checkpoint", "NoobAI", True),
+        Item("checkpoints/vee.safetensors", "checkpoint", "NoobAI v-pred", True),
         xl | {"v_pred": [], "ztsnr": []},
         "F16",
         {},

@@ -48,10 +48,10 @@ def settled(file: File) -> Base:
         if seen is None or fits(seen, name):
             return Base(name, by)
         doubt = doubt or f"{by} says {name}"
-    for text in (file.facts.spec.base_model, file.facts.training.base):
-        if seen is None and text and (name := row_name(text)):
+    for told in (file.facts.spec.base_model, file.facts.training.base):
+        if seen is None and told and (name := row_name(told)):
             return Base(name, "its metadata", doubt)
-    if file.facts.by != "metadata":
+    if file.facts.by != "its metadata":
         for text, by, shortest in _names(file):
             name = _mentioned(text, seen, shortest)
             if name is not None:

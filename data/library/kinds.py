@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
+from diffagent.data.base_models import by_header
 from diffagent.data.library.headers import Header, Shape
 
 Kind = Literal[
@@ -131,11 +132,6 @@ def strip_prefix(names: Iterable[str]) -> list[str]:
     return bare
 
 
-def layers(shapes: Mapping[str, Shape]) -> dict[str, Shape]:
-    """The layers that a LoRA file changes, without the trainers' endings."""
-    return {_LORA_PART.sub("", name): shape for name, shape in shapes.items()}
-
-
 def _lora_kind(shapes: Mapping[str, Shape]) -> Kind | None:
     """The kind of a LoRA file; None where it is none (some quantised models carry low-rank parts of their
     own)."""
@@ -213,6 +209,8 @@ def _any(names: Iterable[str], starts: tuple[str, ...]) -> bool:
     return any(name.startswith(starts) for name in names)
 
 
+_TOLD = frozenset(("modelspec.architecture", "modelspec.title", "ss_base_model_version", "ss_sd_model_name"))
+"""Metadata that tells a base model from others with the same tensors."""
 _SHARD = re.compile(r"-\d{5}-of-\d{5}\.")
 _FIRST_CONVOLUTION = re.compile(r"(?:^|\.)(?:input_blocks\.0\.0|conv_in)\.weight$")
 _FULL_CONTEXT = re.compile(
@@ -225,8 +223,11 @@ def judge(header: Header, path: Path) -> Verdict:
     kind = kind_of(header.shapes)
     if kind not in RUNNABLE:
         return Verdict(kind)
-    base = _by_tensors(header.shapes)
+    tensors = plain_lora(header.shapes) if kind in LORAS else header.shapes
+    base = by_header(tensors, header.metadata)
     by = "tensors" if base else ""
+    if base is not None and set(header.metadata) & _TOLD and base != by_header(tensors, {}):
+        by = "its metadata"
     flaws = []
     if _SHARD.search(path.name):
         flaws.append("one of several parts of a model")
@@ -235,10 +236,45 @@ def judge(header: Header, path: Path) -> Verdict:
     return Verdict(kind, base, by, tuple(flaws), _prediction(header))
 
 
-def _by_tensors(shapes: Mapping[str, Shape]) -> str | None:
-    from diffagent.data.installed import what_it_is
+def plain_lora(shapes: Mapping[str, Shape]) -> dict[str, Shape]:
+    """A LoRA file's tensors as kohya's scripts name them, whoever wrote them.
 
-    return what_it_is({name: list(shape) for name, shape in shapes.items()})[1]
+    LoHa's and LoKr's factors become the two matrices that a LoRA would have for the same layer, of rank 1.
+    """
+    made: dict[str, Shape] = {}
+    factors: dict[str, dict[str, Shape]] = {}
+    for name, shape in shapes.items():
+        match = _LORA_PART.search(name)
+        layer = (name[: match.start()] if match else name).replace("lycoris_", "lora_unet_", 1)
+        part = match[0].lstrip("._") if match else ""
+        if part.startswith(("hada_", "lokr_")):
+            factors.setdefault(layer, {})[part] = shape
+        elif part.startswith(("lora_A", "lora_down", "lora.down", "lora_linear_layer.down")):
+            made[f"{layer}.lora_down.weight"] = shape
+        elif part.startswith(("lora_B", "lora_up", "lora.up", "lora_linear_layer.up")):
+            made[f"{layer}.lora_up.weight"] = shape
+        else:
+            made[name] = shape
+    for layer, parts in factors.items():
+        reads, writes = _widths(parts)
+        made[f"{layer}.lora_down.weight"], made[f"{layer}.lora_up.weight"] = (1, reads), (writes, 1)
+    return made
+
+
+def _widths(parts: Mapping[str, Shape]) -> tuple[int, int]:
+    """What a layer reads and writes, by the factors of its LoHa or LoKr; 0 where they do not tell."""
+    if "hada_w1_b" in parts and len(parts["hada_w1_b"]) > 1 and "hada_w1_a" in parts:
+        return parts["hada_w1_b"][1], parts["hada_w1_a"][0]
+    sides = []
+    for factor in ("lokr_w1", "lokr_w2"):
+        whole, left, right = (parts.get(factor + end, ()) for end in ("", "_a", "_b"))
+        if len(whole) > 1:
+            sides.append((whole[1], whole[0]))
+        elif left and len(right) > 1:
+            sides.append((right[1], left[0]))
+        else:
+            return 0, 0
+    return sides[0][0] * sides[1][0], sides[0][1] * sides[1][1]
 
 
 def _takes_pictures(shapes: Mapping[str, Shape]) -> bool:
