@@ -293,9 +293,6 @@ def _offer(card: Card, size: int | None, path: Path) -> list[tuple[str, str]]:
     ]
 
 
-library.add_command(forget, "clear")
-
-
 @contextmanager
 def _opened() -> Iterator[State]:
     """The library's memory, for one command at a time."""

@@ -28,6 +28,8 @@ Progress = Callable[[int, int, str], None]
 
 @dataclass(frozen=True)
 class Job:
+    """A file to hash, as it was when it was scanned."""
+
     path: Path
     size: int
     mtime: int

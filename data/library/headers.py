@@ -197,15 +197,16 @@ def _compact(pairs: list[tuple[str, Any]]) -> _Tensor | _Pairs:
         kind, shape, place = values.get("dtype"), values.get("shape"), values.get("data_offsets")
         if (
             isinstance(kind, str) and isinstance(shape, list) and isinstance(place, list)
-            and len(place) == 2 and len(shape) <= 16 and all(map(_is_size, (*shape, *place)))
+            and len(place) == 2 and len(shape) <= 16 and _are_sizes(shape + place)
             and place[0] <= place[1]
         ):  # fmt: skip
             return _Tensor(kind[:16], tuple(shape), (place[0], place[1]))
     return _Pairs(pairs)
 
 
-def _is_size(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 1 << 63
+def _are_sizes(numbers: list[Any]) -> bool:
+    """Whether all are whole numbers of 0 or more that fit in 63 bits; true and false are none."""
+    return set(map(type, numbers)) == {int} and min(numbers) >= 0 and max(numbers) < 1 << 63
 
 
 def _texts(value: object) -> dict[str, str]:
