@@ -32,9 +32,16 @@ class FoldersFirst(click.Group):
     """A group whose first word is a folder where it is none of its commands."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        if args and args[0] not in self.commands and args[0] not in ("--help", "-h"):
+        if args and args[0].startswith("-") and args[0] not in ("--help", "-h"):
             args = ["scan", *args]
         return super().parse_args(ctx, args)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in self.commands:
+            args = ["scan", *args]
+        return super().resolve_command(ctx, args)
 
 
 @click.group(cls=FoldersFirst, no_args_is_help=True)
