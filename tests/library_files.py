@@ -275,6 +275,8 @@ def _models() -> Iterator[tuple[Item, Shapes, str, dict[str, str]]]:
         ("second-dev", "flux2_dev", "Flux.2 D", True),
         ("little", "flux2_klein_4b", "Flux.2 Klein 4B", True),
         ("kol", "kolors_diffusers", "Kolors", True),
+        ("big35-hf", "sd35_diffusers", "SD 3.5 Large", True),
+        ("unet15", "sd15_diffusers", "SD 1.5", True),
         ("flux-hf", "flux_diffusers", "Flux.1 D", True),
         ("film", "wan_t2v_1_3b", None, False),
         ("clip", "ltxv", None, False),
@@ -479,6 +481,42 @@ def _loras() -> Iterator[tuple[Item, Shapes, str, dict[str, str]]]:
         "F16",
         {},
     )
+    unet = peft("sdxl_diffusers", "unet.", ATTENTION)
+    yield item("peft-xl", "LoRA", "SDXL 1.0"), unet, "F16", {}
+    old = {
+        name.replace(".lora_A.", "_lora.down.")
+        .replace(".lora_B.", "_lora.up.")
+        .replace(".to_", ".processor.to_"): s
+        for name, s in peft("sd15_diffusers", "unet.", r"attn[12]\.to_[qkv]").items()
+    }
+    yield item("old-diffusers15", "LoRA", "SD 1.5"), old, "F32", {}
+    labs: Shapes = {}
+    for n in range(19):
+        for k in (1, 2):
+            block = f"double_blocks.{n}.processor."
+            labs |= {
+                f"{block}qkv_lora{k}.down.weight": [16, 3072],
+                f"{block}qkv_lora{k}.up.weight": [9216, 16],
+            }
+            labs |= {
+                f"{block}proj_lora{k}.down.weight": [16, 3072],
+                f"{block}proj_lora{k}.up.weight": [3072, 16],
+            }
+    yield item("x-labs", "LoRA", "Flux.1 D"), labs, "BF16", {}
+    yield (
+        item("one-trainer", "LoRA", "Flux.1 D"),
+        kohya("flux_diffusers", "lora_transformer_", hf),
+        "BF16",
+        {},
+    )
+    three = kohya("sd35_large", "lora_unet_", r"attn\.(?:qkv|proj)|mlp\.fc[12]", 4)
+    yield item("big35-kohya", "LoRA", "SD 3.5 Large"), three, "F16", {}
+    mid = kohya("sd35_medium", "lora_unet_", r"attn2?\.(?:qkv|proj)|mlp\.fc[12]", 4)
+    yield item("mid35-kohya", "LoRA", "SD 3.5 Medium"), mid, "F16", {}
+    small = lycoris("sd15_diffusers", "lycoris_", ATTENTION, "lycoris_lokr")
+    yield item("lokr15", "LoKr", "SD 1.5"), small, "F16", {}
+    gym = kohya("flux_dev", "lora_unet_", flux, 4) | kohya("clip_l", "lora_te1_text_model_", CLIP)
+    yield item("flux-and-clip", "LoRA", "Flux.1 D"), gym, "BF16", {}
     yield (
         item("film", "LoRA", None, False),
         peft("wan_t2v_1_3b", "diffusion_model.", r"(?:self|cross)_attn\.[qkvo]"),

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from diffagent.data.air import AIR, CIVITAI, LOCAL
-from diffagent.data.base_models import LISTED, TABLE, backend, ecosystem_of, lora_fit
+from diffagent.data.base_models import LISTED, backend, ecosystem_of, lora_fit, parts_of
 from diffagent.data.cards import Entry, Names, card, compose, needed_words
 from diffagent.data.cards import air as hub_air
 from diffagent.data.filters import Passed
@@ -87,8 +87,10 @@ def judged(files: Callable[[], Iterable[File]]) -> Shelf:
     """A line for each file; ``files`` is asked twice, since a LoRA needs to know all checkpoints."""
     samples: dict[str, set[str]] = {}
     carriers: set[str] = set()
+    names: set[str] = set()
     for file in files():
         facts = file.facts
+        names.add(file.path.name.casefold())
         if facts.digest:
             samples.setdefault(facts.digest, set()).add(str(facts.sample))
         base = settled(file)
@@ -97,7 +99,7 @@ def judged(files: Callable[[], Iterable[File]]) -> Shelf:
     shelf = Shelf()
     seen: dict[str, str] = {}
     for file in files():
-        line = _line(file, samples, carriers, seen)
+        line = _line(file, samples, carriers, names, seen)
         shelf.lines.append(line)
         if line.usable and line.air and file.facts.kind in ("checkpoint", "transformer"):
             if file.sha256:
@@ -106,7 +108,13 @@ def judged(files: Callable[[], Iterable[File]]) -> Shelf:
     return shelf
 
 
-def _line(file: File, samples: Mapping[str, set[str]], carriers: set[str], seen: dict[str, str]) -> Line:
+def _line(
+    file: File,
+    samples: Mapping[str, set[str]],
+    carriers: set[str],
+    names: set[str],
+    seen: dict[str, str],
+) -> Line:
     kind, base = file.facts.kind, settled(file)
     place = (file.shown, str(file.path), file.override.type or kind)
     flaw = _flaw(file, base)
@@ -118,7 +126,7 @@ def _line(file: File, samples: Mapping[str, set[str]], carriers: set[str], seen:
     if air in seen:
         return Line(*place, base, False, f"a copy of {seen[air]}", air, seen[air])
     seen[air] = file.shown
-    return Line(*place, base, True, _remarks(file, base), air)
+    return Line(*place, base, True, _remarks(file, base, names), air)
 
 
 def _flaw(file: File, base: Base) -> str | None:
@@ -145,12 +153,19 @@ def _carrier_flaw(base: str, carriers: Iterable[str]) -> str | None:
     return f"no checkpoint of the library runs LoRAs of {base}: add one"
 
 
-def _remarks(file: File, base: Base) -> str:
+def _remarks(file: File, base: Base, names: set[str]) -> str:
+    """What to know of a usable file: doubts, and which of the files that it runs with are not here."""
     remarks = [base.doubt] if base.doubt else []
     if file.facts.kind == "transformer":
-        row = next((row for row in TABLE if row.name == base.name), None)
-        parts = [part.file for part in (row.parts or ()) if part.file] if row else []
-        remarks.append("needs " + (", ".join(parts) or "its text encoders and VAE") + " beside it")
+        parts = [part for part in parts_of(str(base.name)) if part.file]
+        missing = [
+            str(part.file)
+            for part in parts
+            if not {str(part.file).casefold(), *map(str.casefold, part.also)} & names
+        ]
+        if missing or not parts:
+            what = f"{', '.join(missing)}: not here" if missing else "text encoders and a VAE"
+            remarks.append(f"runs with {what}")
     if file.facts.prediction == "v":
         remarks.append("v-prediction")
     return "; ".join(remarks)

@@ -36,11 +36,16 @@ PLURALS: Mapping[str, str] = {
 }  # fmt: skip
 
 _LORA_PART = re.compile(
-    r"[._](?:lora_(?:down|up|mid)\.weight|lora_[AB](?:\.\w+)?\.weight|lora_[AB]|lora\.(?:down|up)\.weight|"
+    r"[._](?:(?:qkv|proj)_lora\d\.(?:down|up)\.weight|lora_(?:down|up|mid)\.weight|lora_[AB](?:\.\w+)?\.weight|lora_[AB]|lora\.(?:down|up)\.weight|"
     r"lora_magnitude_vector(?:\.\w+)*|lora_linear_layer\.(?:down|up)\.weight|dora_scale|hada_[wt][12](?:_[ab])?|"
     r"lokr_(?:w[12](?:_[ab])?|t2)|oft_(?:blocks|diag)|glora_\w+|on_input|diff(?:_b)?|alpha)$"
 )
 """What trainers put behind the name of the layer that they change."""
+_LORA_PREFIX = re.compile(
+    r"^(?:base_model\.model\.|model\.)?(?:diffusion_model\.|transformer\.(?!resblocks)|unet\.|lora_unet_|"
+    r"lora_transformer_|lycoris_(?:unet_|transformer_)?)"
+)
+"""What trainers put before the name of a layer of the diffusion model."""
 _DIFFUSION = ("model.diffusion_model.", "diffusion_model.", "net.", "model.model.")
 _TEXT_IN_CHECKPOINT = (
     "cond_stage_model.", "conditioner.", "text_encoders.", "text_encoder.", "te.", "te1.", "te2.",
@@ -211,6 +216,11 @@ def _any(names: Iterable[str], starts: tuple[str, ...]) -> bool:
 
 _TOLD = frozenset(("modelspec.architecture", "modelspec.title", "ss_base_model_version", "ss_sd_model_name"))
 """Metadata that tells a base model from others with the same tensors."""
+_VIDEO = re.compile(
+    r"(?:^|[._])(?:head\.modulation|patchify_proj|t5_yproj|individual_token_refiner|vace_blocks|time_stack|"
+    r"blocks[._]\d+[._]cross_attn[._][kqvo](?:_img)?)(?:$|[._])"
+)
+"""Layers of models that make films: Wan, LTX, Mochi, Hunyuan, SVD."""
 _SHARD = re.compile(r"-\d{5}-of-\d{5}\.")
 _FIRST_CONVOLUTION = re.compile(r"(?:^|\.)(?:input_blocks\.0\.0|conv_in)\.weight$")
 _FULL_CONTEXT = re.compile(
@@ -233,6 +243,10 @@ def judge(header: Header, path: Path) -> Verdict:
         flaws.append("one of several parts of a model")
     if kind in ("checkpoint", "transformer") and _takes_pictures(header.shapes):
         flaws.append("inpainting")
+    if base is None and _is_refiner(tensors):
+        flaws.append("a refiner, which goes over another model's picture")
+    if base is None and _makes_video(tensors):
+        flaws.append("video")
     return Verdict(kind, base, by, tuple(flaws), _prediction(header))
 
 
@@ -245,13 +259,13 @@ def plain_lora(shapes: Mapping[str, Shape]) -> dict[str, Shape]:
     factors: dict[str, dict[str, Shape]] = {}
     for name, shape in shapes.items():
         match = _LORA_PART.search(name)
-        layer = (name[: match.start()] if match else name).replace("lycoris_", "lora_unet_", 1)
+        layer = _plain_layer(name[: match.start()] if match else name)
         part = match[0].lstrip("._") if match else ""
         if part.startswith(("hada_", "lokr_")):
             factors.setdefault(layer, {})[part] = shape
-        elif part.startswith(("lora_A", "lora_down", "lora.down", "lora_linear_layer.down")):
+        elif part.startswith("lora_A") or "down" in part:
             made[f"{layer}.lora_down.weight"] = shape
-        elif part.startswith(("lora_B", "lora_up", "lora.up", "lora_linear_layer.up")):
+        elif part.startswith("lora_B") or "up" in part:
             made[f"{layer}.lora_up.weight"] = shape
         else:
             made[name] = shape
@@ -259,6 +273,13 @@ def plain_lora(shapes: Mapping[str, Shape]) -> dict[str, Shape]:
         reads, writes = _widths(parts)
         made[f"{layer}.lora_down.weight"], made[f"{layer}.lora_up.weight"] = (1, reads), (writes, 1)
     return made
+
+
+def _plain_layer(layer: str) -> str:
+    bare = _LORA_PREFIX.sub("", layer).replace(".processor", "")
+    if bare.startswith(("lora_te", "text_encoder", "te1.", "te2.", "clip_")):
+        return bare
+    return "lora_unet_" + bare.replace(".", "_")
 
 
 def _widths(parts: Mapping[str, Shape]) -> tuple[int, int]:
@@ -275,6 +296,19 @@ def _widths(parts: Mapping[str, Shape]) -> tuple[int, int]:
         else:
             return 0, 0
     return sides[0][0] * sides[1][0], sides[0][1] * sides[1][1]
+
+
+def _is_refiner(tensors: Mapping[str, Shape]) -> bool:
+    """Whether a UNet reads the text states of the larger of two encoders alone (1,280 wide)."""
+    return any(
+        len(shape) > 1 and shape[1] == 1280
+        for name, shape in tensors.items()
+        if name.endswith(("attn2.to_k.weight", "attn2_to_k.lora_down.weight"))
+    )
+
+
+def _makes_video(tensors: Mapping[str, Shape]) -> bool:
+    return any(_VIDEO.search(name) for name in tensors)
 
 
 def _takes_pictures(shapes: Mapping[str, Shape]) -> bool:
