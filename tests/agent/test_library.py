@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -431,3 +434,23 @@ def test_previews_of_a1111_and_swarmui_are_generation_data() -> None:
     assert generation_data("a fox") is None
     assert generation_data("{") is None
     assert generation_data('{"sui_image_params": 3}') is None
+
+
+def test_killed_at_any_moment_the_old_catalog_stands(home: Path, models: Path) -> None:
+    """Real processes, killed while they read headers, encode, write and hash."""
+    run(models, "--offline")
+    program = "import sys; from diffagent.serving.cli import main; main(sys.argv[1:])"
+    given = [sys.executable, "-c", program, "library", str(models), "--offline"]
+    for number, delay in enumerate((0.4, 0.9, 1.6, 2.5)):
+        for n in range(40):
+            save_file(lora(100 * number + n + 5), models / "Lora" / f"more{number}-{n}.safetensors")
+        running = subprocess.Popen(given, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(delay)
+        running.kill()
+        running.wait()
+        with Catalog.open(home / CATALOG) as catalog:
+            assert len(catalog) in (3, *(3 + 40 * (k + 1) for k in range(number + 1)))
+            catalog.check()
+    run(models, "--offline")
+    with Catalog.open(home / CATALOG) as catalog:
+        assert len(catalog) == 3 + 160
