@@ -126,7 +126,7 @@ def row(entry_id: int | None, card: Card) -> tuple[Any, ...]:
     """The card as values of COLUMNS; the database gives the id where it is None."""
     stats, licence = card.stats, card.licence
     usage = [[[key, n] for key, n in getattr(card.usage, name).items()] for name in _USAGE]
-    left = [usage, card.older_airs, card.aliases, card.optional_words]
+    left = [usage, card.older_airs, card.aliases, card.optional_words, *([True] if stats.hidden else [])]
     rest = json.dumps(left, ensure_ascii=False, separators=(",", ":"))
     return (
         entry_id, card.name, card.type, card.base_model, card.air, stats.downloads, licence.commercial,
@@ -145,12 +145,12 @@ def entry(values: Sequence[Any]) -> tuple[int, Card]:
         version_name, sha256, autov2, file_name, tags, trigger_words, favorites, comments, ratings, rating,
         no_credit, derivatives, different_licence, description, created_at, hashes, rest, attributes,
     ) = values  # fmt: skip
-    usage, older_airs, aliases, optional = _NO_REST if rest == _EMPTY_REST else json.loads(rest)
+    usage, older_airs, aliases, optional, *hidden = _NO_REST if rest == _EMPTY_REST else json.loads(rest)
     return entry_id, Card(
         name, kind, base_model, air, model_id, version_id, version_name, sha256, autov2, file_name,
         tuple(tags.split("\n")) if tags else (),
         tuple(trigger_words.split("\n")) if trigger_words else (),
-        Stats(downloads, favorites, comments, ratings, rating),
+        Stats(downloads, favorites, comments, ratings, rating, bool(hidden)),
         Licence(no_credit == 1, commercial, derivatives == 1, different_licence == 1),
         Usage(*map(dict, usage)),
         description, source, created_at, tuple(older_airs), tuple(hashes.split()), tuple(aliases),

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +23,11 @@ from diffagent.data.catalog import Catalog
 from diffagent.data.errors import EngineError
 from diffagent.data.plain_reader import HEADS, INDEPENDENT, PlainReader
 from diffagent.data.records import Card, Licence, Sample, Stats, Usage
+
+
+def quiet(items: Iterable[Any], label: str) -> Iterable[Any]:
+    """A progress bar that shows nothing."""
+    return items
 
 
 class WordEncoder:
@@ -46,6 +52,7 @@ class RuleEngine:
     prefer: Callable[[str], float] = lambda label: 0.0
     like: Callable[[str, str], float] = lambda slot, option: 0.0
     asked: list[Prompt] = field(default_factory=list)
+    digest: str = "0" * 64
 
     def choose(self, prompt: Prompt, options: Sequence[str], draft: str = "") -> list[float]:
         self.asked.append(prompt)

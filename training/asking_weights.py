@@ -126,10 +126,29 @@ def table(rows: Sequence[Weighed], weight: float) -> dict[str, float]:
 
 
 def fit(agent: Agent, requests: Sequence[Asked], progress: Progress) -> tuple[Fusion, dict[str, Any]]:
-    """The agent's fusion with both weights, and what was tried."""
+    """The agent's fusion with both weights and how far letters lie apart, and what was tried."""
     slots = read_accuracy(agent, requests, READ, progress)
     read = max(slots, key=lambda row: (round(row["mean"], 4), -row["read"]))["read"]
     rows = weighed(agent, requests, readings(agent, requests, read, progress), progress)
     tried = [table(rows, weight) for weight in ASKED]
-    best = max(tried, key=lambda row: (row["good"], row["worth"]))
-    return replace(agent.fusion, read=read, asked=best["asked"]), {"readings": slots, "choices": tried}
+    asked = least_weight(rows, ASKED)
+    found = replace(agent.fusion, read=read, asked=asked, apart=apart(rows), weights=agent.engine.digest)
+    return found, {"readings": slots, "choices": tried}
+
+
+def least_weight(rows: Sequence[Weighed], weights: Sequence[float]) -> float:
+    """The smallest weight whose first choices are worth as much as those of the best, within one standard
+    error of the paired difference: a letter that adds nothing is not asked for."""
+    worth = {weight: np.array([WORTH[row.first(weight)] for row in rows]) for weight in weights}
+    best = max(worth.values(), key=lambda values: float(values.mean()))
+    for weight in sorted(weights):
+        lost = best - worth[weight]
+        if lost.mean() <= lost.std() / np.sqrt(len(rows)):
+            return weight
+    raise AssertionError("the best is as good as itself")
+
+
+def apart(rows: Sequence[Weighed]) -> float | None:
+    """Nats by which two letters never differ: twice the greatest difference in any row; None without any."""
+    widest = max((max(row.letters) - min(row.letters) for row in rows), default=0.0)
+    return round(2 * widest, 2) or None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from diffagent.data.civitai import ApiRefusal, CivitaiClient
+from diffagent.data.civitai import HASHES_A_REQUEST, CivitaiClient
 
 AGAIN_S = 30 * 24 * 3600.0
 """Seconds after which the hub is asked again for files that it did not know."""
@@ -34,8 +34,8 @@ async def look_up(client: CivitaiClient, digests: Sequence[str]) -> dict[str, An
         CrawlError: the hub does not answer, or refuses.
     """
     answers: dict[str, Answer | None] = dict.fromkeys(digests)
-    if not digests or not await _knows_any(client, digests):
-        return answers
+    if len(digests) > HASHES_A_REQUEST:
+        digests = sorted(await client.ids_by_hash(digests))
     versions = await client.versions_by_hash(digests)
     chosen = {
         digest.casefold(): min(known, key=lambda version: int(version["id"]))
@@ -50,13 +50,6 @@ async def look_up(client: CivitaiClient, digests: Sequence[str]) -> dict[str, An
         if digest in answers:
             answers[digest] = _answer(version, items.get(version.get("modelId") or 0))
     return answers
-
-
-async def _knows_any(client: CivitaiClient, digests: Sequence[str]) -> bool:
-    try:
-        return bool(await client.version_ids(digests))
-    except ApiRefusal:  # an older API, or one without this request
-        return True
 
 
 def _answer(version: Mapping[str, Any], item: Mapping[str, Any] | None) -> Answer:

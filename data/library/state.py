@@ -15,11 +15,13 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
+from diffagent.data.air import AIR, LOCAL
 from diffagent.data.errors import BadInput
 from diffagent.data.library.kinds import Kind
 from diffagent.data.library.sidecars import Notes
@@ -122,6 +124,31 @@ def library_catalog() -> Path | None:
     """The library's catalog; None where there is no library."""
     path = library_home() / CATALOG
     return path if path.is_file() else None
+
+
+def library_file(air: str, sha256: str | None = None) -> Path | None:
+    """The library's file of a model, by its full hash or by a ``local:`` AIR; None where there is none.
+
+    A file that changed since it was read is none.
+    """
+    path = library_home() / STATE
+    if not path.is_file():
+        return None
+    parsed = AIR.parse(air)
+    digest = parsed.id if parsed.source == LOCAL else ""
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+        rows = connection.execute(
+            "SELECT path, size, mtime FROM files WHERE sha256 = ?1 OR (json_extract(facts, '$.digest') = ?2 "
+            "AND (?3 IS NULL OR substr(json_extract(facts, '$.sample'), 1, 8) = ?3))",
+            (sha256 or "", digest, parsed.file),
+        ).fetchall()
+    for name, size, mtime in rows:
+        found = Path(os.fsdecode(name))
+        with suppress(OSError):
+            stated = found.stat()
+            if (stated.st_size, stated.st_mtime_ns) == (size, mtime):
+                return found
+    return None
 
 
 def forget() -> bool:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from stand_ins import RuleEngine, plain_suitability
+from stand_ins import Batches, RuleEngine, plain_suitability
 
 from diffagent.agent.agent import Agent
 from diffagent.agent.fusion import Fusion
@@ -36,6 +37,31 @@ def test_a_lora_gets_its_trigger_word_once_its_weight_and_the_checkpoint_it_is_u
     assert call.prompt == "inkfox, ink drawing of a hare"
     assert (call.loras[0].weight, call.base_checkpoint) == (0.7, "urn:air:sd1:checkpoint:civitai:22@23")
     assert make_agent().call("(InkFox:1.2) ink drawing of a hare").prompt.casefold().count("inkfox") == 1
+
+
+def test_the_checkpoint_of_a_lora_is_looked_for_once(make_agent: MakeAgent) -> None:
+    agent, asked = make_agent(), []
+
+    def counted(*arguments: Any) -> Any:
+        asked.append(arguments)
+        return Agent.carrier(agent, *arguments)
+
+    agent.carrier = counted  # type: ignore[method-assign]
+    call = agent.call("ink drawing of a hare")
+    assert call.base_checkpoint == "urn:air:sd1:checkpoint:civitai:22@23"
+    assert [arguments[0].name for arguments in asked] == ["Ink Fox Style"]
+
+
+def test_parameters_are_asked_for_only_where_the_language_models_word_counts(make_agent: MakeAgent) -> None:
+    silent, heard = make_agent(fusion=Fusion()), make_agent(fusion=Fusion(write=0.5))
+    for agent in (silent, heard):
+        outcome = agent.outcome(*agent.chosen(agent.prepare(Request.from_prompt("pixel art of a dog"))))
+        turn = agent.parameters_turn(outcome)
+        assert (turn is None) == (agent is silent)
+        assert agent.finish(outcome, outcome.grammar.draft()).call.model == "Tiny Pixels"
+    assert turn is not None
+    assert turn.grammar.llm_weight == 0.5
+    assert "pixel art of a dog" in turn.prompt.user
 
 
 def test_a_lora_without_commercial_checkpoint_runs_on_one_that_may_be_sold(make_agent: MakeAgent) -> None:
@@ -95,7 +121,7 @@ def test_trigger_words_are_added_unless_they_are_refused(make_agent: MakeAgent) 
 
 def test_a_base_model_that_cannot_be_had_is_an_error_that_names_the_nearest(make_agent: MakeAgent) -> None:
     agent = make_agent()
-    with pytest.raises(BadInput, match=r"^Flux\.1 D is asked for.*the nearest is SD"):
+    with pytest.raises(BadInput, match=r"^Flux\.1 is asked for.*the nearest is SD"):
         agent.call("a dog, use Flux")
     with pytest.raises(BadInput, match=r"^SD 1\.6 is asked for.*the nearest is SD 1\.5"):
         agent.call("a dog", base_model="SD 1.6")
@@ -189,7 +215,7 @@ def test_any_text_becomes_a_callable_call_or_a_clear_refusal(
 ) -> None:
     try:
         call = agent.call(prompt, negative_prompt=negative)
-    except BadPrompt:
+    except BadInput:  # nothing to draw, or the name of a base model that cannot be had
         return
     entry = agent.catalog.by_air(call.air)
     assert entry is not None
@@ -227,6 +253,26 @@ def test_the_language_models_letter_is_weighed_with_the_suitability(make_reader:
     assert asked.user.startswith('A Oil "Masters" = general, oil painting: harbours\nB ')
     held = [sum(math.exp(one.score) for one in decision.candidates) for decision in (alone, chosen)]
     assert held[0] == pytest.approx(held[1])
+
+
+def test_the_choice_is_not_asked_where_no_letter_can_change_it(make_reader: MakeAgent) -> None:
+    engine = RuleEngine(prefer=lambda label: 2.0 if label == "B" else 0.0)
+    request = Request.from_prompt("a harbour, oil painting")
+    first, second = make_reader(engine).decide(request).candidates[:2]
+    ahead = first.score - second.score
+    for lead, questions, weights in (
+        (0.9, 0, engine.digest),
+        (1.1, 1, engine.digest),
+        (0.9, 1, "of another model"),
+    ):
+        engine.asked.clear()
+        fusion = Fusion(asked=0.5, apart=lead * ahead / 0.5, weights=weights)
+        make_reader(engine, fusion).decide(request)
+        assert len(engine.asked) == questions
+    batches = Batches()
+    agent = make_reader(batches, Fusion(asked=0.5, apart=0.0, weights=batches.digest))
+    assert [one.call.model for one in agent.decide_many([request, request])] == [first.card.name] * 2
+    assert batches.asked == []
 
 
 def test_a_model_that_is_named_leaves_nothing_to_ask(make_reader: MakeAgent) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
 import re
@@ -26,8 +27,10 @@ from diffagent.agent.fetching import destination, file_name
 from diffagent.agent.library import generation_data
 from diffagent.data.callability import flaw
 from diffagent.data.catalog import Catalog
+from diffagent.data.civitai import CivitaiClient
 from diffagent.data.library.hashing import Hashing, Job
-from diffagent.data.library.state import CATALOG, State
+from diffagent.data.library.hub import look_up
+from diffagent.data.library.state import CATALOG, State, library_file
 from diffagent.data.records import Card
 from diffagent.serving.cli import root
 
@@ -73,7 +76,8 @@ class Hub:
 
     def answer(self, path: str, body: bytes) -> Any:
         if path.endswith("/by-hash/ids"):
-            return [71] if self.digest in json.loads(body) else []
+            known = {"modelVersionId": 71, "modelId": 7, "hash": self.digest}
+            return [known] if self.digest in json.loads(body) else []
         if path.endswith("/by-hash"):
             return [self.version] if self.digest in json.loads(body) else []
         item = {"id": 7, "name": "Hub Ink", "type": "LORA", "nsfw": False, "tags": ["ink", "fox"],
@@ -307,6 +311,20 @@ def test_the_hub_tells_what_a_file_is(home: Path, models: Path, hub: tuple[Hub, 
     assert made.asked == []
 
 
+def test_many_hashes_are_asked_for_at_once(hub: tuple[Hub, str]) -> None:
+    made, url = hub
+
+    async def ask() -> Any:
+        async with CivitaiClient(url) as client:
+            return await look_up(client, [*(f"{n:064x}" for n in range(3000)), made.digest.lower()])
+
+    answers = asyncio.run(ask())
+    assert [digest for digest, answer in answers.items() if answer] == [made.digest.lower()]
+    assert answers[made.digest.lower()]["version"]["id"] == 71
+    assert len(answers) == 3001
+    assert len(made.asked) == 3
+
+
 def test_without_a_hub_what_the_files_say_stands(home: Path, models: Path) -> None:
     result = run(models, "--url", "http://127.0.0.1:9")
     assert result.exit_code == 0
@@ -454,3 +472,28 @@ def test_killed_at_any_moment_the_old_catalog_stands(home: Path, models: Path) -
     run(models, "--offline")
     with Catalog.open(home / CATALOG) as catalog:
         assert len(catalog) == 3 + 160
+
+
+def test_a_model_of_the_library_is_found_on_disk_by_its_air(home: Path, models: Path) -> None:
+    run(models, "--offline")
+    with Catalog.open(home / CATALOG) as catalog:
+        card = catalog.find("base")
+    path = models / "Stable-diffusion" / "base.safetensors"
+    assert library_file(card.air) == path
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert library_file("urn:air:sd1:checkpoint:civitai:1@2", digest) == path
+    assert library_file("urn:air:sd1:checkpoint:civitai:1@2", "0" * 64) is None
+    save_file(checkpoint(9), path)
+    assert library_file(card.air) is None
+    run("forget")
+    assert library_file(card.air) is None
+
+
+def test_the_local_pipelines_take_the_librarys_files(home: Path, models: Path) -> None:
+    from stand_ins import RuleEngine
+
+    from diffagent.agent.agent import Agent
+
+    run(models, "--offline")
+    call = Agent.of(home / CATALOG, RuleEngine()).call("a fox", target="diffusers", type="Checkpoint")
+    assert call.model == "base"

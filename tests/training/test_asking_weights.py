@@ -2,39 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
-from stand_ins import RuleEngine
+from graded_requests import ABSENT, OIL, PIXELS, SLOTS, XL, request
+from stand_ins import RuleEngine, quiet
 
 from diffagent.agent.agent import Agent
 from diffagent.agent.fusion import Fusion
 from diffagent.training.asking_weights import Weighed, fit, read_accuracy, readings, table, weighed
-from diffagent.training.plain_requests import Asked, Graded
 
 MakeAgent = Callable[..., Agent]
-PIXELS, OIL, XL = (
-    "urn:air:sd1:checkpoint:civitai:11@12",
-    "urn:air:sd1:checkpoint:civitai:22@23",
-    "urn:air:sdxl:checkpoint:civitai:44@45",
+HARBOUR = request("a harbour", {PIXELS: 0, OIL: 3, XL: 1, ABSENT: 3})
+ZORBLAX = replace(
+    request("Zorblax, photo", {ABSENT: 3}), slots={**SLOTS, "natural": "photo"}, special="character"
 )
-SLOTS = {"medium": None, "natural": "oil painting", "people": "none", "english": None}
-HARBOUR = Asked(
-    "r1",
-    "a harbour",
-    "plain",
-    SLOTS,
-    "none",
-    (Graded(PIXELS, 0), Graded(OIL, 3), Graded(XL, 1), Graded("x", 3)),
-)
-ZORBLAX = Asked(
-    "r2", "Zorblax, photo", "plain", {**SLOTS, "natural": "photo"}, "character", (Graded("x", 3),)
-)
-
-
-def quiet(items: Iterable[Any], label: str) -> Iterable[Any]:
-    return items
 
 
 def test_the_first_by_both_by_hand() -> None:
@@ -93,5 +76,6 @@ def test_the_smallest_weights_that_help_most_are_taken(make_reader: MakeAgent) -
     found, tried = fit(make_reader(engine, Fusion(write=0.5)), [HARBOUR], quiet)
     # the rules' photo stands at log 0.6 against log(0.4 / 48): 4.28 nats, and the model gives 2 a weight
     assert (found.read, found.asked, found.write) == (3.0, 0.0, 0.5)
+    assert (found.apart, found.weights) == (18.0, engine.digest)  # letters of this model lie 9 nats apart
     assert [row["read"] for row in tried["readings"] if row["mean"] == 1] == [3.0, 5.0, 8.0]
     assert tried["choices"][0]["good"] == 1
