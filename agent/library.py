@@ -9,7 +9,7 @@ else from what ships.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,19 +17,22 @@ from typing import TYPE_CHECKING, Any
 from diffagent.agent.importing import add_entries
 from diffagent.agent.targets.infotext import parse
 from diffagent.data.catalog import Catalog
+from diffagent.data.descriptions import DescriptionsFile, read_descriptions, with_descriptions
 from diffagent.data.errors import BadCatalog
 from diffagent.data.library.entries import Shelf, entries, judged
 from diffagent.data.library.state import CATALOG, READER, State, library_home
 from diffagent.data.plain_attributes import with_plain_attributes
+from diffagent.data.sources import Source
 from diffagent.data.text_encoder import Encoder
 
 if TYPE_CHECKING:
-    from diffagent.data.cards import Entry
     from diffagent.data.describe import Job
 
 BATCH = 256
 """Entries that are encoded together: a library's card has up to 20 prompts."""
 _SIGNATURE = "library"
+DESCRIPTIONS = "descriptions.jsonl"
+"""What a language model said of the library's models, beside the catalog."""
 
 Progress = Callable[[Iterable[Any], int], Iterable[Any]]
 
@@ -50,12 +53,15 @@ def build(
     if not shelf.usable:
         path.unlink(missing_ok=True)
         return shelf
-    signature = _signature(state, shelf, job)
+    descriptions = path.with_name(DESCRIPTIONS)
+    if job is not None:
+        _describe(state, shelf, job, descriptions)
+    signature = _signature(state, shelf, descriptions)
     if _signature_of(path) == signature:
         return shelf
     made = entries(state.files(), shelf, generation_data)
-    if job is not None:
-        made = _described(state, shelf, job, path.parent)
+    if descriptions.is_file():
+        made = with_descriptions(made, read_descriptions(descriptions))
     encoder = load_encoder()
     with Catalog.create(path) as catalog:
         stream = iter(progress(with_plain_attributes(made, encoder, batch=BATCH), shelf.usable))
@@ -94,21 +100,19 @@ def _of_swarm(given: Mapping[str, Any]) -> Mapping[str, Any]:
     return told
 
 
-def _described(state: State, shelf: Shelf, job: Job, folder: Path) -> Iterator[Entry]:
-    """The entries with what a language model says that they are for; its answers are kept."""
+def _describe(state: State, shelf: Shelf, job: Job, path: Path) -> None:
+    """Asks a language model what the models are for; its answers are kept, and asked for once."""
     from diffagent.data.describe import describe
-    from diffagent.data.descriptions import DescriptionsFile, read_descriptions, with_descriptions
-    from diffagent.data.sources import Source
 
-    path = folder / "descriptions.jsonl"
     with DescriptionsFile(path) as file:
         describe(map(Source.of, entries(state.files(), shelf, generation_data)), job, file)
-    return with_descriptions(entries(state.files(), shelf, generation_data), read_descriptions(path))
 
 
-def _signature(state: State, shelf: Shelf, job: Job | None) -> str:
+def _signature(state: State, shelf: Shelf, descriptions: Path) -> str:
     """A digest of all that the catalog is made of."""
-    digest = hashlib.sha256(f"{READER} {job.name if job else ''}".encode())
+    digest = hashlib.sha256(str(READER).encode())
+    if descriptions.is_file():
+        digest.update(descriptions.read_bytes())
     usable = {line.path: line for line in shelf.lines if line.usable}
     for file in state.files():
         line = usable.get(str(file.path))

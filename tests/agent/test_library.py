@@ -24,14 +24,18 @@ from PIL.PngImagePlugin import PngInfo
 from safetensors.numpy import save, save_file
 
 from diffagent.agent.fetching import destination, file_name
-from diffagent.agent.library import generation_data
+from diffagent.agent.library import build, generation_data
 from diffagent.data.callability import flaw
 from diffagent.data.catalog import Catalog
 from diffagent.data.civitai import CivitaiClient
-from diffagent.data.library.hashing import Hashing, Job
+from diffagent.data.describe import Job as Describing
+from diffagent.data.library.hashing import Hashing, Job, unhashed
 from diffagent.data.library.hub import look_up
+from diffagent.data.library.scan import Problems, scan
 from diffagent.data.library.state import CATALOG, State, library_file
+from diffagent.data.questions import question
 from diffagent.data.records import Card
+from diffagent.data.text_encoder import TextEncoder
 from diffagent.serving.cli import root
 
 UNET = "model.diffusion_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k"
@@ -405,9 +409,6 @@ def test_names_of_files_are_safe(given: str, name: str) -> None:
 
 
 def test_hashing_stops_at_once_and_goes_on_where_it_was(tmp_path: Path) -> None:
-    from diffagent.data.library.hashing import unhashed
-    from diffagent.data.library.scan import Problems, scan
-
     root = tmp_path / "models"
     root.mkdir()
     for n in range(8):
@@ -497,3 +498,26 @@ def test_the_local_pipelines_take_the_librarys_files(home: Path, models: Path) -
     run(models, "--offline")
     call = Agent.of(home / CATALOG, RuleEngine()).call("a fox", target="diffusers", type="Checkpoint")
     assert call.model == "base"
+
+
+def test_a_language_models_word_is_kept_for_later_runs(home: Path, models: Path) -> None:
+    told = {"description": "An SD 1.5 LoRA that draws an ink fox in loose black lines on white paper.",
+            "role": "style", "media": ["ink"], "subjects": ["ink foxes"], "breadth": "broad"}  # fmt: skip
+    asked: list[str] = []
+
+    def writer(prompts: list[str]) -> list[str]:
+        asked.extend(prompts)
+        return [json.dumps(told)] * len(prompts)
+
+    job = Describing(writer, question, "a strong model", "none")
+    run(models, "--offline")
+    with State.open() as state:
+        build(state, TextEncoder.load, job)
+        first = len(asked)
+        build(state, TextEncoder.load, job)
+        assert len(asked) == first > 0
+        build(state, TextEncoder.load)
+    with Catalog.open(home / CATALOG) as catalog:
+        card = catalog.find("ink (Lora)")
+        assert card.attributes is not None
+        assert (card.attributes.media, card.attributes.is_estimated) == (("ink",), False)
