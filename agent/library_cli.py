@@ -109,8 +109,9 @@ def scan(
             _tell_use(shelf)
             if jobs:
                 _wait(hashing)
-        if hashed and not offline and _ask_hub(state, url):
-            build(state, _encoder, job, progress=_bar)
+        if not offline:
+            _ask_hub(state, url)
+        build(state, _encoder, job, progress=_bar)
 
 
 @library.command("list")
@@ -374,8 +375,8 @@ def _wait(hashing: Any) -> None:
         hashing.wait(advance)
 
 
-def _ask_hub(state: State, url: str | None) -> bool:
-    """Asks the hub for the hashes that it was not asked for; whether it knows any of them."""
+def _ask_hub(state: State, url: str | None) -> None:
+    """Asks the hub for the hashes that it was not asked for, and keeps its answers."""
     import asyncio
     import os
     import time
@@ -387,7 +388,7 @@ def _ask_hub(state: State, url: str | None) -> bool:
     old = time.time() - AGAIN_S
     digests = sorted({f.sha256 for f in state.files() if f.sha256 and asked.get(f.sha256, 0.0) < old})
     if not digests:
-        return False
+        return
     key = os.environ.get("CIVITAI_API_KEY", "").strip() or None
 
     async def ask() -> Any:
@@ -398,11 +399,10 @@ def _ask_hub(state: State, url: str | None) -> bool:
         answers = asyncio.run(ask())
     except DiffAgentError as error:
         click.echo(f"diffagent: the hub was not asked ({error}); what the files say stands", err=True)
-        return False
+        return
     state.put_answers(answers)
     known = sum(answer is not None for answer in answers.values())
     click.echo(f"diffagent: the hub knows {known:,} of {len(digests):,} files", err=True)
-    return known > 0
 
 
 def _tell_use(shelf: Shelf) -> None:

@@ -21,6 +21,7 @@ from diffagent.data.cards import air as hub_air
 from diffagent.data.filters import Passed
 from diffagent.data.library.bases import Base, settled
 from diffagent.data.library.kinds import LORAS, PLURALS, RUNNABLE
+from diffagent.data.library.sidecars import Notes
 from diffagent.data.library.state import File
 from diffagent.data.library.training import words_of
 from diffagent.data.prompts import is_sfw, strip_lora_tags
@@ -177,11 +178,22 @@ def _air(file: File, base: Base, samples: Mapping[str, set[str]]) -> AIR:
     kind = AIR_TYPES[file.facts.kind]
     assert base.name is not None
     ecosystem, digest = ecosystem_of(base.name), str(file.facts.digest)
-    version = (file.hub or {}).get("version")
-    if version:
-        return AIR(ecosystem, kind, CIVITAI, str(version["modelId"]), str(version["id"]))
+    ids = _ids(file)
+    if ids is not None:
+        return AIR(ecosystem, kind, CIVITAI, str(ids[0]), str(ids[1]))
     suffix = str(file.facts.sample)[:8] if len(samples.get(digest, ())) > 1 else None
     return AIR(ecosystem, kind, LOCAL, digest, file=suffix)
+
+
+def _ids(file: File) -> tuple[int, int] | None:
+    """The hub's numbers of model and version: by its answer, or by a sidecar with the file's full hash."""
+    version = (file.hub or {}).get("version")
+    if version:
+        return int(version["modelId"]), int(version["id"])
+    notes = file.notes
+    if notes.model_id and notes.version_id and notes.sha256 and notes.sha256 == file.sha256:
+        return notes.model_id, notes.version_id
+    return None
 
 
 def entries(files: Iterable[File], shelf: Shelf, meta_of: MetaOf) -> Iterator[Entry]:
@@ -237,17 +249,19 @@ def _own_card(file: File, line: Line, kind: ModelType, samples: Sequence[Sample]
     tags = tuple(
         tag for tag in words_of([*notes.tags, *facts.spec.tags, *facts.training.subjects]) if is_sfw(tag)
     )[:24]
-    base = str(line.base.name)
+    base, ids = str(line.base.name), _ids(file)
     return Card(
         name=clean(notes.name or facts.spec.name or facts.training.title or file.path.stem) or file.path.stem,
         type=kind,
         base_model=base,
         air=str(line.air),
+        model_id=ids[0] if ids else None,
+        version_id=ids[1] if ids else None,
         version_name=notes.version_name or "",
         tags=tags,
         trigger_words=needed,
         description=compose(kind, base, tags, words),
-        source=LOCAL,
+        source=CIVITAI if ids else LOCAL,
         optional_words=tuple(word for word in words if word not in needed),
     )
 
@@ -271,9 +285,9 @@ def _hub_card(file: File, line: Line, kind: ModelType, samples: Sequence[Sample]
 def _local_air(file: File) -> tuple[str, ...]:
     """The AIR that the file had before the hub was asked, as another name of it."""
     base = settled(file)
-    if not (file.hub or {}).get("version") or base.name is None:
+    if _ids(file) is None or base.name is None:
         return ()
-    return (str(_air(replace(file, hub=None), base, {})),)
+    return (str(_air(replace(file, hub=None, notes=Notes()), base, {})),)
 
 
 def _hashes(file: File, made: Card) -> tuple[str, ...]:

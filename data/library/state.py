@@ -319,6 +319,8 @@ class State:
                 adapter[Facts].validate_json(facts), adapter[Notes].validate_json(notes), text, sha256,
                 json.loads(answer) if answer else None,
             )  # fmt: skip
+            if file.notes.sha256 and sha256 and file.notes.sha256 != sha256:
+                file = replace(file, notes=Notes())  # of a file that stood here before
             yield replace(file, override=words[file.key]) if file.key in words else file
 
     def _commit(self) -> None:

@@ -521,3 +521,20 @@ def test_a_language_models_word_is_kept_for_later_runs(home: Path, models: Path)
         card = catalog.find("ink (Lora)")
         assert card.attributes is not None
         assert (card.attributes.media, card.attributes.is_estimated) == (("ink",), False)
+
+
+def test_a_sidecar_with_the_files_full_hash_gives_its_air_offline(home: Path, models: Path) -> None:
+    path = models / "Lora" / "ink.safetensors"
+    digest = hashlib.sha256(path.read_bytes()).hexdigest().upper()
+    version = {"id": 81, "modelId": 8, "name": "v1", "baseModel": "SD 1.5", "trainedWords": ["side fox"],
+               "model": {"name": "Side Ink", "type": "LORA"},
+               "files": [{"hashes": {"SHA256": digest}}]}  # fmt: skip
+    path.with_suffix(".civitai.info").write_text(json.dumps(version))
+    other = {**version, "id": 82, "model": {"name": "Replaced"}, "files": [{"hashes": {"SHA256": "AB" * 32}}]}
+    (models / "Lora" / "anime" / "ink.civitai.info").write_text(json.dumps(other))
+    run(models, "--offline")
+    with Catalog.open(home / CATALOG) as catalog:
+        assert catalog.find("Side Ink").air == "urn:air:sd1:lora:civitai:8@81"
+        assert catalog.find("Side Ink").trigger_words == ("side fox",)
+        assert catalog.by_name("Replaced") is None
+        assert {card.name for card in catalog.cards()} == {"base", "Side Ink", "ink"}
