@@ -177,6 +177,7 @@ def test_files_cut_anywhere_or_changed_anywhere_end_with_a_word(tmp_path):
             assert facts.problem is None or (facts.problem.isprintable() and len(facts.problem) < 300)
 
 
+@pytest.mark.wide
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of memory is Linux's")
 def test_ten_thousand_files_and_headers_of_100_mb_stay_within_300_mb(tmp_path):
     """In a process of its own: 10,000 LoRAs, a header of 100 MB, one of 15 MB and many of 2 MB."""
