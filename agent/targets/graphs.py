@@ -14,45 +14,30 @@ from typing import Any
 
 from diffagent.agent.targets import infotext
 from diffagent.agent.targets.fitting import Fit, Resources, file_of
-from diffagent.agent.targets.target import ALL_SAMPLERS
 from diffagent.data.base_models import backend
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadInput, UnknownModel
 from diffagent.data.records import Card, T2ICall
-from diffagent.data.samplers import Sampler
+from diffagent.data.samplers import ALL_SAMPLERS, Sampler
 
 Graph = dict[str, dict[str, Any]]
 
 PREFIX = "diffagent"
 """What SaveImage calls its files."""
-_SAMPLERS = {
-    "Euler a": "euler_ancestral", "Euler": "euler", "LMS": "lms", "Heun": "heun", "DPM2": "dpm_2",
-    "DPM2 a": "dpm_2_ancestral", "DPM++ 2S a": "dpmpp_2s_ancestral", "DPM++ 2M": "dpmpp_2m",
-    "DPM++ SDE": "dpmpp_sde", "DPM++ 2M SDE": "dpmpp_2m_sde", "DPM fast": "dpm_fast",
-    "DPM adaptive": "dpm_adaptive", "DDIM": "ddim", "UniPC": "uni_pc", "LCM": "lcm",
-    "DPM++ 2M SDE Heun": "dpmpp_2m_sde_heun", "DPM++ 3M SDE": "dpmpp_3m_sde", "Heun++ 2": "heunpp2",
-    "IPNDM": "ipndm", "IPNDM V": "ipndm_v", "DEIS": "deis", "DDPM": "ddpm", "Res Multistep": "res_multistep",
-    "Res Multistep a": "res_multistep_ancestral", "Euler CFG++": "euler_cfg_pp",
-    "Euler a CFG++": "euler_ancestral_cfg_pp", "Gradient Estimation": "gradient_estimation",
-    "ER SDE": "er_sde", "SA Solver": "sa_solver", "Seeds 2": "seeds_2", "Seeds 3": "seeds_3",
-}  # fmt: skip
-_SCHEDULERS = {
-    "Karras": "karras", "Exponential": "exponential", "SGM Uniform": "sgm_uniform", "Simple": "simple",
-    "Beta": "beta", "Normal": "normal", "DDIM Uniform": "ddim_uniform", "KL Optimal": "kl_optimal",
-    "Linear Quadratic": "linear_quadratic",
-}  # fmt: skip
 _OWN_SCHEDULERS = {"DDIM": "ddim_uniform"}
 """A sampler's schedule where a call names none; the others' is ``normal``."""
 
 
 def spelling(sampler: Sampler) -> tuple[str, str] | None:
     """``sampler_name`` and ``scheduler`` of a KSampler node; a server may have fewer (older ComfyUI)."""
-    name = _SAMPLERS.get(sampler.method)
-    if sampler.scheduler is None:
-        scheduler: str | None = _OWN_SCHEDULERS.get(sampler.method, "normal")
-    else:
-        scheduler = _SCHEDULERS.get(sampler.scheduler)
+    name = sampler.row.comfyui
+    scheduler = sampler.plan.comfyui if sampler.plan else _OWN_SCHEDULERS.get(sampler.method, "normal")
     return (name, scheduler) if name and scheduler else None
+
+
+def added(sampler: Sampler) -> bool:
+    """Whether custom nodes bring the sampler or its schedule, which ComfyUI itself lacks."""
+    return sampler.row.pack is not None or (sampler.plan is not None and sampler.plan.pack is not None)
 
 
 def sampler_of(spelled: tuple[str, str]) -> Sampler | None:

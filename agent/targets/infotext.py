@@ -28,9 +28,6 @@ _SETTINGS = re.compile(r"\n[^\S\n]*(steps\s*:\s*\d+\s*,.*)\Z", re.I | re.S)
 _PAIR = re.compile(r'(\w[\w \-/]{0,63}):\s*+("(?:\\.|[^\\"])++"|[^,]*+)(?:,|$)')
 _LORA = re.compile(r" ?<lora:([^<>:]+):([^<>:]+)(?::[^<>]*)?>")
 _LORA_HASH = re.compile(r"(?:\A|, )([^,]+?): *([0-9a-fA-F]{8,64})(?=,|\Z)")
-_SAMPLER_LABELS = {"Heun++ 2": "HeunPP2", "IPNDM V": "IPNDM_V"}
-"""Forge's, where they are not a call's."""
-_SCHEDULE_LABELS = {"DDIM Uniform": "DDIM"}
 _UNIFORM = (
     "Euler a", "Euler", "LMS", "Heun", "DPM2", "DPM2 a", "DPM++ 2S a", "DPM++ 2M", "DPM++ SDE",
     "DPM++ 2M SDE",
@@ -71,10 +68,9 @@ def labels(sampler: Sampler) -> tuple[str, str]:
 
     There "Automatic" would give DPM++ 2M its Karras schedule, so no schedule is "Uniform".
     """
-    method, scheduler = sampler
-    plain = "Uniform" if method in _UNIFORM else "Automatic"
-    schedule = _SCHEDULE_LABELS.get(scheduler, scheduler) if scheduler else plain
-    return _SAMPLER_LABELS.get(method, method), schedule
+    plain = "Uniform" if sampler.method in _UNIFORM else "Automatic"
+    schedule = (sampler.plan.a1111 or sampler.plan.name) if sampler.plan else plain
+    return sampler.row.a1111 or sampler.method, schedule
 
 
 def write(call: T2ICall, found: Resources, dropped: Collection[str] = ()) -> str:
