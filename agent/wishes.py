@@ -15,9 +15,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from diffagent.agent.shapes import EXACT, FORMATS, SUBJECTS, aspect_of
-from diffagent.agent.targets import infotext
 from diffagent.data.base_models import requests
 from diffagent.data.errors import BadInput
+from diffagent.data.metadata import infotext
 from diffagent.data.records import SIDE_MAX, SIDE_MIN, legal_side
 from diffagent.data.samplers import SAMPLING_METHODS, SCHEDULERS, join, read, unknown
 

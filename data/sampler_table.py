@@ -331,5 +331,9 @@ SCHEDULER_ROWS: tuple[SchedulerRow, ...] = (
 )  # fmt: skip
 """Every ``scheduler`` that a call may name."""
 
+COMFYUI_PLAIN = "normal"
+"""ComfyUI's schedule where a call names none."""
+COMFYUI_OWN = {"DDIM": "ddim_uniform"}
+"""Samplers that have another one there."""
 PLAIN = ("", "Uniform", "Discrete", "Default")
 """What programs write where a sampler runs at its own noise levels: a call's null."""

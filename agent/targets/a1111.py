@@ -33,11 +33,11 @@ from diffagent.agent.executors.wire import HttpExecutor, Wire, secret, to_the_en
 from diffagent.agent.installed_models import Lists, matched
 from diffagent.agent.targets import infotext
 from diffagent.agent.targets.fitting import Fit, Resources, file_of
-from diffagent.agent.targets.infotext import stem
 from diffagent.agent.targets.installed import Installed
 from diffagent.agent.targets.target import ServerLists, Target
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import JobFailed, Refused, TargetError, Unreachable
+from diffagent.data.metadata.infotext import stem
 from diffagent.data.records import T2ICall
 from diffagent.data.samplers import Sampler
 
