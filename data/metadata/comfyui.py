@@ -24,7 +24,7 @@ from diffagent.data.metadata.workflow import as_api, is_workflow
 from diffagent.data.sampler_table import COMFYUI_OWN, COMFYUI_PLAIN
 from diffagent.data.samplers import read as read_sampler
 
-_BARE = re.compile(r'("(?:\\.|[^"\\])*+"?)|\b(?:undefined|NaN|Infinity)\b', re.S)
+_BARE = re.compile(r'("(?:\\.|[^"\\])*+"?)|-?\b(?:undefined|NaN|Infinity)\b', re.S)
 _SIDES = re.compile(r"(\d{2,5})\s?[xX×]\s?(\d{2,5})")
 _NUMBERED = re.compile(r"(.*?)_?(\d{1,3})")
 _MODEL_FILES = (
@@ -57,7 +57,7 @@ _CONDITIONINGS = (
 _OTHER_CONDITIONINGS = ("conditioning_2", "conditioning_from", "cond2")
 _OFF = ("off", "disable", "disabled", "false", "none", "")
 _MODULES = ("clip_name", "clip_name1", "clip_name2", "clip_name3", "clip_name4", "vae_name")
-_HOPS = 256
+_HOPS = 32
 """Nodes between a widget's link and its value; graphs of people have less than ten."""
 
 Node = Mapping[str, Any]

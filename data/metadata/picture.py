@@ -9,6 +9,7 @@ is UTF-16 of either byte order, with or without a mark, ASCII or UTF-8 (Exif 2.3
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -82,6 +83,8 @@ def told(text: str) -> Generation:
 
 def texts(image: Image.Image) -> dict[str, str]:
     """The texts of an opened picture by their names: "parameters", "prompt", "workflow" and others."""
+    with contextlib.suppress(OSError, SyntaxError, ValueError):  # a picture that is cut off
+        image.load()  # chunks may stand behind the pixels
     found = {
         str(name): value for name, value in image.info.items() if isinstance(value, str) and value.strip()
     }

@@ -76,8 +76,6 @@ _DEEPEST = 12
 """Subgraphs within subgraphs."""
 _MOST = 5_000
 """Nodes that subgraphs may unfold to."""
-_HOPS = 256
-"""Links between a node and what it takes, over reroutes and the ends of subgraphs."""
 
 
 @dataclass
@@ -90,6 +88,8 @@ class _Sheet:
     path: str = ""
     outer: tuple[_Sheet, Node] | None = None
     inner: dict[str, _Sheet] = field(default_factory=dict)
+    sources: dict[tuple[str, str], Any] = field(default_factory=dict)
+    """What links bring, by the way to their sheet and their id; one table for all sheets."""
 
     @cached_property
     def ends(self) -> dict[int, str]:
@@ -100,6 +100,13 @@ class _Sheet:
     def kept(self) -> dict[str, Node]:
         """The SetNodes by the name that GetNodes call."""
         return {_called(node): node for node in self.nodes.values() if node["type"] == "SetNode"}
+
+
+@dataclass(frozen=True)
+class _Brought:
+    """The end of a way along links."""
+
+    value: Any = None
 
 
 def is_workflow(graph: object) -> bool:
@@ -120,11 +127,11 @@ def _sheets(workflow: Mapping[str, Any]) -> _Sheet:
         for one in _list(listed)
         if isinstance(one, dict) and isinstance(one.get("id"), str)
     }
-    left = _MOST
+    left, sources = _MOST, dict[tuple[str, str], Any]()
 
     def opened(raw: Mapping[str, Any], path: str, outer: tuple[_Sheet, Node] | None, depth: int) -> _Sheet:
         nonlocal left
-        sheet = _Sheet(dict(_nodes(raw)), dict(_links(raw)), path, outer)
+        sheet = _Sheet(dict(_nodes(raw)), dict(_links(raw)), path, outer, sources=sources)
         left -= len(sheet.nodes)
         for number, node in sheet.nodes.items():
             below = known.get(str(node.get("type")))
@@ -213,45 +220,58 @@ def _widgets(node: Node) -> dict[str, Any]:
 
 def _source(sheet: _Sheet, link: str) -> list[Any] | Any | None:
     """What a link brings: ``[id, slot]`` of a node, or the value of a primitive; None where it is cut."""
-    seen: set[tuple[str, str]] = set()
-    while (sheet.path, link) not in seen and len(seen) <= _HOPS:
-        seen.add((sheet.path, link))
-        if link not in sheet.links:
-            return None
-        number, slot, *_, kind = sheet.links[link]
-        if number == _IN:
-            if sheet.outer is None:
-                return None
-            sheet, node = sheet.outer
-            inputs = _list(node.get("inputs"))
-            entry = inputs[slot] if slot < len(inputs) and slot >= 0 else None
-            if not isinstance(entry, dict):
-                return None
-            if entry.get("link") is None:
-                return _widgets(node).get(str(entry.get("name")))
-            link = str(entry["link"])
-            continue
-        node = sheet.nodes.get(number, {})
-        if not node or node.get("mode") == _MUTED:
-            return None
-        if node["type"] == "PrimitiveNode":
-            return _widgets(node).get("value")
-        if number in sheet.inner and node.get("mode") != _BYPASSED:
-            sheet = sheet.inner[number]
-            following = sheet.ends.get(slot)
-        elif node["type"] == "Reroute" or node.get("mode") == _BYPASSED:
-            following = _passed(node, kind)
-        elif node["type"] == "GetNode":
-            setter = sheet.kept.get(_called(node))
-            following = None if setter is None else _passed(setter, "")
-        elif node["type"] == "SetNode":
-            following = _passed(node, "")
-        else:
-            return [sheet.path + number, slot]
-        if following is None:
-            return None
-        link = following
-    return None
+    passed: list[tuple[str, str]] = []
+    brought: Any = None
+    while (key := (sheet.path, link)) not in sheet.sources:
+        sheet.sources[key] = None  # a circle brings nothing
+        passed.append(key)
+        step = _step(sheet, link)
+        if isinstance(step, _Brought):
+            brought = step.value
+            break
+        sheet, link = step
+    else:
+        brought = sheet.sources[key]
+    sheet.sources.update(dict.fromkeys(passed, brought))
+    return brought
+
+
+def _step(sheet: _Sheet, link: str) -> tuple[_Sheet, str] | _Brought:
+    """What a link brings, or else the link behind it and its sheet, over a node that is not drawn."""
+    if link not in sheet.links:
+        return _Brought()
+    number, slot, *_, kind = sheet.links[link]
+    if number == _IN:
+        return _Brought() if sheet.outer is None else _outside(*sheet.outer, slot)
+    node = sheet.nodes.get(number, {})
+    if not node or node.get("mode") == _MUTED:
+        return _Brought()
+    if node["type"] == "PrimitiveNode":
+        return _Brought(_widgets(node).get("value"))
+    if number in sheet.inner and node.get("mode") != _BYPASSED:
+        sheet = sheet.inner[number]
+        following = sheet.ends.get(slot)
+    elif node["type"] == "Reroute" or node.get("mode") == _BYPASSED:
+        following = _passed(node, kind)
+    elif node["type"] == "GetNode":
+        setter = sheet.kept.get(_called(node))
+        following = None if setter is None else _passed(setter, "")
+    elif node["type"] == "SetNode":
+        following = _passed(node, "")
+    else:
+        return _Brought([sheet.path + number, slot])
+    return _Brought() if following is None else (sheet, following)
+
+
+def _outside(sheet: _Sheet, node: Node, slot: int) -> tuple[_Sheet, str] | _Brought:
+    """What comes into a subgraph: the link to its node, or the value of the node's widget."""
+    inputs = _list(node.get("inputs"))
+    entry = inputs[slot] if 0 <= slot < len(inputs) else None
+    if not isinstance(entry, dict):
+        return _Brought()
+    if entry.get("link") is None:
+        return _Brought(_widgets(node).get(str(entry.get("name"))))
+    return sheet, str(entry["link"])
 
 
 def _passed(node: Node, kind: str) -> str | None:
