@@ -47,7 +47,7 @@ from diffagent.agent.targets.fitting import Emitted
 from diffagent.agent.triggers import missing as missing_words
 from diffagent.agent.triggers import triggers
 from diffagent.agent.wishes import Wishes, impossible_size, wishes
-from diffagent.data.base_models import family_of, is_meant, side_of
+from diffagent.data.base_models import crosses, family_of, is_meant, side_of
 from diffagent.data.errors import BadInput, DiffAgentError, UnknownModel
 from diffagent.data.prompts import NETWORK_TAG
 from diffagent.data.records import SIDE_MAX, Card, T2ICall, Usage
@@ -207,7 +207,7 @@ class Agent:
             scope = replace(scope, installed=frozenset(installed.names), samplers=installed.samplers)
         seen = self.identify(request.images) if request.images else None
         marked = reading.marked(request.prompt)  # no words to draw
-        read = self.shelf.grounded(replace(Reading.of(wished.prompt), marked=marked))
+        read = self.shelf.grounded(replace(Reading.of(wished.prompt, request.prompt), marked=marked))
         if self.shelf.marked(read).any():
             wished = replace(wished, prompt=reading.unmarked(wished.prompt))
         matches = None
@@ -310,6 +310,8 @@ class Agent:
             if absent := missing_words(wished.prompt, needed):
                 notes.append(f'"{", ".join(absent)}" was added to the prompt: trigger words of {lora.name}')
                 added += absent
+        if carrier is not None and (note := crosses(card.base_model, carrier.base_model).note):
+            notes.append(f"{card.name} runs on {carrier.name}: {note}")
         if request.default_negative and not request.gives_negative:
             usual = default_negative(card.base_model, wished.prompt, fields["cfg_scale"])
             wished = replace(wished, negative_prompt=joined_negative(wished.negative_prompt, usual))

@@ -109,6 +109,27 @@ def stats(path: str | None, as_json: bool) -> None:
     click.echo(facts((labels.get(name, name), _counts(value)) for name, value in found.items()))
 
 
+@catalog.command("base-models")
+@click.option("--markdown", "as_page", is_flag=True, help="Print the page of the documentation.")
+@_JSON
+def base_models(as_page: bool, as_json: bool) -> None:
+    """List the base models: names, families, settings."""
+    from dataclasses import asdict
+
+    from diffagent.agent.tables import table
+    from diffagent.data.base_model_page import markdown, short_rows
+    from diffagent.data.base_models import TABLE
+
+    if as_page:
+        click.echo(markdown(), nl=False)
+    elif as_json:
+        for row in TABLE:
+            click.echo(json.dumps(asdict(row), ensure_ascii=False))
+    else:
+        head = ("base model", "grade", "family", "AIR", "steps", "guidance")
+        click.echo(table(head, short_rows()))
+
+
 @catalog.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(

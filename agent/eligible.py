@@ -67,12 +67,13 @@ class Eligible:
         return usual
 
     def carriers(self, card: Card, scope: Scope = ANY) -> list[Card]:
-        """The checkpoints that a LoRA may run on in a scope: those of its own base model that are there."""
-        return [
-            base
-            for base in self._checkpoints.values()
-            if lora_fit(lora=card.base_model, checkpoint=base.base_model) and _may_carry(base, scope)
-        ]
+        """The checkpoints that a LoRA may run on in a scope; those that run it in part, if no other."""
+        fits: dict[str | None, list[Card]] = {}
+        for base in self._checkpoints.values():
+            if _may_carry(base, scope):
+                fit = lora_fit(lora=card.base_model, checkpoint=base.base_model)
+                fits.setdefault(fit, []).append(base)
+        return fits.get("same") or fits.get("partial") or []
 
     def most_used(self, base_model: str, scope: Scope = ANY) -> Card | None:
         """Of the checkpoints that run a base model's LoRAs, wholly rather than in part, the one that carries
@@ -83,7 +84,7 @@ class Eligible:
         return max(
             eligible,
             key=lambda c: (
-                lora_fit(lora=base_model, checkpoint=c.base_model) == "full",
+                lora_fit(lora=base_model, checkpoint=c.base_model) == "same",
                 self._carriers.get(c.air, 0),
                 c.stats.downloads,
                 c.air,

@@ -51,6 +51,13 @@ cyberpunk airship
 """
 _IMAGINED = frozenset(_TEXT_OF_IMAGINED.split())
 _ANIME_TAGS = re.compile(r"\b[1-6](?:girl|boy)s?\b|\bmasterpiece\b|\bbest quality\b", re.I)
+_BOORU_TAGS = re.compile(
+    r"\b(?:no humans|(?:fe)?male focus|looking (?:at viewer|back|away)|absurdres|highres|solo|"
+    r"multiple (?:girl|boy)s|"
+    r"(?:simple|detailed) background|(?:upper|full) body|from (?:above|below|behind|side)|animal focus)\b",
+    re.I,
+)
+"""Words of image boards, which people take over into lists of tags."""
 _REALISTIC_TAGS = re.compile(r"photo|realistic|\brpg\b|landscape|interior|analog|architecture", re.I)
 _MARKED = re.compile(
     r"<lora:([^:<>]{2,80})|\b(?:use|using|with)\s(?:the\s)?([\w'’. -]{2,40}?)\s(?:lora|model|checkpoint)\b",
@@ -97,19 +104,30 @@ class Reading:
     """Whether a name in the request is one of the catalog's characters, which the slots follow."""
     pasted: bool = False
     """Whether the request is a list of tags as people paste it, rather than a sentence."""
+    is_tagged: bool = False
+    """Whether words of image boards tell the medium, which no word names."""
 
     @classmethod
-    def of(cls, prompt: str) -> Self:
-        """By rules."""
+    def of(cls, prompt: str, source: str = "") -> Self:
+        """By rules; ``source`` is the request as it came, with what is left out of the prompt."""
         mentions = named_media(prompt)
         named = tuple(dict.fromkeys(mention.medium for mention in mentions))
         particular = [medium for medium in named if medium not in _GENERIC]
         flat = words(prompt)
-        medium = (particular or list(named) or [natural_medium(prompt, flat)])[0]
+        tagged = not named and _is_tagged(source or prompt)
+        natural: Medium = "anime" if tagged else "digital painting" if _IMAGINED & set(flat) else "photo"
+        medium = (particular or list(named) or [natural])[0]
         spoken = frozenset(word for mention in mentions for word in words(mention.words))
         people: People = next((name for name, pattern in _PEOPLE if pattern.search(prompt)), "none")
         return cls(
-            tuple(flat), medium, named, spoken, people, marked=marked(prompt), pasted=is_pasted(prompt)
+            tuple(flat),
+            medium,
+            named,
+            spoken,
+            people,
+            marked=marked(prompt),
+            pasted=is_pasted(prompt),
+            is_tagged=tagged,
         )
 
     @property
@@ -125,10 +143,11 @@ class Reading:
     def grammar(self, llm_weight: float) -> Grammar:
         """Every reading of the request, this one the most probable before the language model's word."""
         medium = "named" if self.named else "grounded medium" if self.is_grounded else "medium"
+        media = (self.medium,) if self.is_tagged else MEDIA[1:]
         special = "grounded" if self.is_grounded else "special"
         return Grammar(
             (
-                _slot("medium", MEDIA[1:], self.medium, CERTAIN[medium]),
+                _slot("medium", media, self.medium, CERTAIN[medium]),
                 "; people: ",
                 _slot("people", PEOPLE, self.people, CERTAIN["people"]),
                 "; special: ",
@@ -166,13 +185,12 @@ def is_pasted(prompt: str) -> bool:
     return len(pieces) >= 6 and sum(pieces) <= 4 * len(pieces)
 
 
-def natural_medium(prompt: str, flat: Sequence[str]) -> Medium:
-    """The medium of a subject for which none is named."""
-    if _ANIME_TAGS.search(prompt) and not _REALISTIC_TAGS.search(prompt):
-        return "anime"
-    return "digital painting" if _IMAGINED & set(flat) else "photo"
+def _is_tagged(prompt: str) -> bool:
+    """Whether words of image boards, whose pictures are drawn, are in a prompt that asks for no photo."""
+    tagged = _ANIME_TAGS.search(prompt) or (is_pasted(prompt) and _BOORU_TAGS.search(prompt))
+    return bool(tagged) and not _REALISTIC_TAGS.search(prompt)
 
 
 def _slot(name: str, options: Sequence[str], draft: str, certain: float) -> Slot:
-    other = math.log((1 - certain) / (len(options) - 1))
+    other = math.log((1 - certain) / max(1, len(options) - 1))
     return Slot(name, tuple(options), tuple(math.log(certain) if one == draft else other for one in options))

@@ -165,8 +165,10 @@ def _ranges(usages: Sequence[Usage], row: BaseModelFacts) -> _Ranges:
     """The base model's, or all where the images of one of the models are those of a distilled one."""
     if any(_is_distilled(usage) for usage in usages):
         return _Ranges((1, 150), (1.0, 30.0))
-    guided = row.guidance
-    return _Ranges(row.steps_range, (guided.low, guided.high) if guided else (1.0, 30.0))
+    steps, guided = row.steps_range or (1, 150), row.guidance
+    if guided is None:
+        return _Ranges(steps, (1.0, 30.0))
+    return _Ranges(steps, (1.0, 1.0) if guided.kind == "distilled" else (guided.low, guided.high))
 
 
 def _is_distilled(usage: Usage) -> bool:

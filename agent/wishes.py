@@ -149,15 +149,22 @@ def wishes(text: str) -> Wishes:
 
 
 def _base_models(prompt: str) -> tuple[str | None, tuple[str, ...]]:
-    """The family that a prompt asks for, and those that it rules out."""
+    """The base model or family that a prompt asks for, and those that it rules out."""
+    found = [(match, name) for name, pattern in requests(prompt) for match in pattern.finditer(prompt)]
     wanted, avoided = None, []
-    for name, pattern in requests():
-        for found in pattern.finditer(prompt):
-            if _RULED_OUT.search(prompt[max(0, found.start() - 24) : found.start()]):
-                avoided.append(name)
-            else:
-                wanted = wanted or name
+    for match, name in found:
+        if any(_is_inside(match, other) for other, _ in found):
+            continue
+        if _RULED_OUT.search(prompt[max(0, match.start() - 24) : match.start()]):
+            avoided.append(name)
+        else:
+            wanted = wanted or name
     return wanted, tuple(dict.fromkeys(avoided))
+
+
+def _is_inside(match: re.Match[str], other: re.Match[str]) -> bool:
+    """Whether a match is a part of a longer one: "flux" of "flux schnell"."""
+    return other.start() <= match.start() and match.end() <= other.end() and len(other[0]) > len(match[0])
 
 
 def overridden(
@@ -206,7 +213,7 @@ def without_wishes(text: str) -> str:
     said = (_SIZE, *EXACT[:2], _STEPS, _CFG, _SEED, _CLIP, _SAMPLER, _LORA, _CHECKPOINT)
     for pattern in (
         *said,
-        *(found for _, found in requests()),
+        *(found for _, found in requests(text)),
         *(found for _, found in (*FORMATS, *SUBJECTS)),
     ):
         text = pattern.sub(" ", text)
@@ -230,7 +237,7 @@ def setting_spans(text: str) -> Iterator[tuple[int, int]]:
         _LORA,
         _CHECKPOINT,
     )
-    for pattern in (*patterns, *(pattern for _, pattern in requests())):
+    for pattern in (*patterns, *(pattern for _, pattern in requests(text))):
         for found in pattern.finditer(text):
             yield found.span()
 

@@ -1,317 +1,61 @@
-"""The base models, one frozen table: the only place that names one.
+"""The base models: the questions that others ask of the one table that names them.
 
     find("stable_diffusion_xl").name                        "SDXL 1.0"
     find("SD 1.5").backends.diffusers                       "StableDiffusionPipeline"
-    named("sd1")                                            ("SD 1.4", "SD 1.5")
-    lora_fit(lora="SD 1.4", checkpoint="SD 1.5")            "full"
+    named("sd1")                                            ("SD 1.4", "SD 1.5", "SD 1.5 LCM", "SD 1.5 Hyper")
+    crosses("SD 1.4", "SD 1.5")                             ("same", "")
+    by_header({"double_blocks.0.…": [9, 9]}, {})            "Flux.1 D"
 
-A new base model is a row here. What is not known of it is None, and a base model without a row can be crawled
-but not run. Names, ecosystems and what crosses are those of Civitai's
-``packages/civitai-shared/src/basemodel.constants.ts``, defaults those of its
-``src/shared/data-graph/generation``, and for SD 1.x what sample images are made with.
+The rows are in :mod:`diffagent.data.base_model_rows`, the columns in :mod:`diffagent.data.base_model_facts`.
+A new base model is a row there; one without a row can be crawled but not run.
 """
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from functools import cache, lru_cache
-from typing import Any, Literal
+from typing import Any, NamedTuple
 
+from diffagent.data.base_model_facts import (
+    Backends,
+    BaseModelFacts,
+    Crossing,
+    Family,
+    Fingerprint,
+    Fit,
+    LoraMark,
+    Part,
+)
+from diffagent.data.base_model_rows import BUILT, TABLE
+from diffagent.data.base_model_rows import FAMILIES as _FAMILIES
 from diffagent.data.errors import BadInput
 
-Fit = Literal["full", "partial"]
-Role = Literal["whole", "transformer", "text encoder", "vae"]
+__all__ = ["TABLE", "Backends", "BaseModelFacts", "Crossing", "Family", "Fingerprint", "Fit", "LoraMark"]
 
-
-@dataclass(frozen=True)
-class Part:
-    """A file that a model of this base runs with; ``file`` is its usual name, None for the model's own."""
-
-    role: Role
-    file: str | None = None
-    kind: str | None = None
-    """What ComfyUI's loader of text encoders calls it."""
-
-
-@dataclass(frozen=True)
-class Fingerprint:
-    """How a safetensors header shows the base model.
-
-    ``context`` is the width of the text states that the cross-attention's keys read; ``keys`` are parts of
-    tensors' names that a file has all of.
-    """
-
-    context: int | None = None
-    keys: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Dialect:
-    """What prompts it reads: ``form`` it was trained on, ``tokens`` are the longest prompt in one piece."""
-
-    form: Literal["tags", "prose", "score words"] | None = None
-    quality_words: tuple[str, ...] = ()
-    negative: bool | None = None
-    """Whether it reads a negative prompt."""
-    tokens: int | None = None
-
-
-@dataclass(frozen=True)
-class Guidance:
-    """``kind`` says which field of a call guides: "cfg" its ``cfg_scale``, "distilled" its ``guidance``.
-
-    Nothing outside ``low`` to ``high`` is chosen unasked.
-    """
-
-    kind: Literal["cfg", "distilled", "none"]
-    low: float = 1.0
-    high: float = 30.0
-    usual: float = 1.0
-
-
-@dataclass(frozen=True)
-class Backends:
-    """How each target runs it, in the target's own term; None where it does not."""
-
-    diffusers: str | None = None
-    """The pipeline's class."""
-    comfyui: str | None = None
-    """The builder of the graph's loaders, in :mod:`diffagent.agent.targets.comfyui`."""
-    a1111: Literal["a1111", "forge"] | None = None
-    """The oldest of A1111 and its forks that runs it."""
-    civitai: str | None = None
-    """The recipe's ecosystem."""
-    horde: str | None = None
-    """The Horde's baseline."""
-    openai: str | None = None
-    """How a server behind OpenAI's images API is asked: "name", by the model's name."""
-    refused: tuple[tuple[str, str, str], ...] = ()
-    """Target, field, reason: fields that a target takes for others, and refuses for this one."""
-
-
-@dataclass(frozen=True)
-class Crossing:
-    """LoRAs of another group that run on it, all or part of their layers."""
-
-    group: str
-    fit: Fit = "partial"
-    note: str = ""
-
-
-@dataclass(frozen=True)
-class BaseModelFacts:
-    """One base model. None is what nobody has told us, or what it does not have."""
-
-    name: str
-    """As Civitai spells it."""
-    family: str
-    """What a person means by "SDXL": base models with the same settings; ``--base-model`` takes it."""
-    ecosystems: tuple[str, ...]
-    """The AIR's ecosystem; behind the first, others that are met in AIRs."""
-    spellings: tuple[str, ...] = ()
-    """Other names, of hubs and of people; case, blanks, dashes and underscores do not matter."""
-    request: str | None = None
-    """A pattern of how a prompt asks for it."""
-    entries: Literal["crawled", "by hand", "none"] = "none"
-    """How its models become catalog entries."""
-    lora_group: str | None = None
-    """LoRAs of a group run on all of its checkpoints."""
-    crossings: tuple[Crossing, ...] = ()
-    parts: tuple[Part, ...] | None = None
-    fingerprint: Fingerprint | None = None
-    dialect: Dialect = Dialect()
-    guidance: Guidance | None = None
-    steps: int | None = None
-    steps_range: tuple[int, int] = (1, 150)
-    """The fewest and the most that are chosen unasked; a distilled model needs fewer."""
-    samplers: tuple[str, ...] | None = None
-    """The samplers that are chosen unasked, the usual one first; None: all."""
-    schedules: tuple[str, ...] | None = None
-    """Likewise."""
-    clip_skip: int | None = None
-    """The layer of the text encoder that it was trained on, as A1111 counts; None: there is no choice."""
-    drawn_clip_skip: int | None = None
-    """The clip skip of its anime models: most are mixed from one that was trained so."""
-    area: int | None = None
-    """Pixels that it was trained at."""
-    step: int | None = None
-    """What its sides are multiples of."""
-    shapes: tuple[tuple[int, int], ...] = ()
-    """The widths and heights that are chosen unasked, the most usual first: its usual square."""
-    backends: Backends = Backends()
-    licence: str | None = None
-    negative: tuple[str, ...] = ()
-    """What people exclude most: the negative prompt where a user gives none."""
-
-    @property
-    def ecosystem(self) -> str:
-        """The ecosystem that its AIRs are written with."""
-        return self.ecosystems[0]
-
-    @property
-    def side(self) -> int | None:
-        """The side of its usual square, in pixels."""
-        return None if self.area is None else math.isqrt(self.area)
-
-
-FAMILIES: Mapping[str, str] = {"sd1": "SD 1.x", "sd2": "SD 2.x", "sdxl": "SDXL", "other": "Other"}
+FAMILIES: Mapping[str, str] = {
+    row.family: _FAMILIES[row.family].title if row.family in _FAMILIES else row.name
+    for row in reversed(TABLE)
+}
 """Family → what people call it."""
-
-_WHOLE = (Part("whole"),)
-_OPENRAIL = "CreativeML Open RAIL-M"
-_SAMPLERS = (
-    "DPM++ 2M Karras", "Euler a", "DPM++ SDE Karras", "DPM++ 2S a Karras", "DDIM", "UniPC",
-    "DPM++ 2M SDE Karras", "Euler", "DPM++ 2M", "DPM++ SDE", "DPM++ 2S a", "DPM++ 2M SDE", "Heun",
-    "DPM2 Karras", "DPM2 a Karras",
-)  # fmt: skip
-"""By their use in the sample images of 5,716 models; what is left out has less than one in 300."""
-_NEGATIVE = ("worst quality", "low quality", "blurry", "bad anatomy", "text", "watermark")
-# The phrases in the negative prompts of at least a quarter of the models of a base model,
-# counted over a crawl of 2023: of 4,402 models of SD 1.5 with negative prompts, 3,064 exclude "low quality",
-# 3,024 "worst quality", 1,958 "bad anatomy", 1,884 "text", 1,877 "blurry", 1,773 "watermark", 1,595
-# "signature", 1,450 "lowres", 1,223 "bad hands", 1,208 "username", 1,136 "jpeg artifacts". Left out: names of
-# embeddings (1,897), and what people ask for ("monochrome" 1,158, "cropped" 1,236) or what says nothing
-# ("normal quality" 1,331). _NEGATIVE are those that a quarter exclude in each of the larger groups of that
-# crawl (SD 1.4, SD 1.5, "Other"), for base models that were too new for it.
-_SD1: Mapping[str, Any] = {
-    "family": "sd1",
-    "ecosystems": ("sd1",),
-    "entries": "crawled",
-    "lora_group": "sd1",
-    "parts": _WHOLE,
-    "dialect": Dialect("prose", negative=True, tokens=75),
-    "guidance": Guidance("cfg", low=3.0, high=12.0, usual=7.0),
-    "steps": 25,
-    "steps_range": (15, 50),
-    "samplers": _SAMPLERS,
-    "clip_skip": 1,
-    "drawn_clip_skip": 2,
-    "area": 512 * 512,
-    "step": 8,
-    # with the area of one to two and a quarter of its squares, by use
-    "shapes": (
-        (512, 512), (512, 768), (768, 512), (512, 640), (640, 512), (512, 704), (704, 512), (512, 720),
-        (720, 512), (576, 768), (768, 576), (448, 640), (640, 448), (480, 640), (640, 480), (432, 768),
-        (768, 432), (384, 768), (768, 384), (384, 896), (896, 384), (512, 896), (896, 512), (640, 640),
-        (768, 768),
-    ),
-    "backends": Backends(
-        diffusers="StableDiffusionPipeline",
-        comfyui="checkpoint",
-        a1111="a1111",
-        civitai="sd1",
-        horde="stable diffusion 1",
-        openai="name",
-    ),
-    "licence": _OPENRAIL,
-    "negative": (*_NEGATIVE, "signature", "lowres", "bad hands", "username", "jpeg artifacts"),
-}  # fmt: skip
-
-TABLE: tuple[BaseModelFacts, ...] = (
-    BaseModelFacts(
-        name="SD 1.4",
-        spellings=("sd14", "sd v1.4", "stable diffusion 1.4", "stable diffusion v1.4"),
-        request=r"\b(?:sd|stable diffusion)[ -]?v?1\.4\b",
-        **_SD1,
-    ),
-    BaseModelFacts(
-        name="SD 1.5",
-        spellings=(
-            "sd15", "sd 1", "sd v1", "sd v1.5", "stable diffusion 1", "stable diffusion 1.5",
-            "stable diffusion v1.5", "stable diffusion v1",
-        ),
-        request=r"\b(?:sd|stable diffusion)[ -]?(?:v?1\.5|15)\b",
-        fingerprint=Fingerprint(context=768),
-        **_SD1,
-    ),
-    BaseModelFacts(
-        name="SD 2.1",
-        family="sd2",
-        ecosystems=("sd2",),
-        spellings=("sd21", "stable diffusion 2", "stable diffusion 2.1", "stable diffusion v2.1"),
-        request=r"\b(?:sd|stable diffusion)[ -]?v?2(?:\.[01])?(?:[ -](?:768|512))?\b(?! \w+s\b)",
-        fingerprint=Fingerprint(context=1024),
-    ),
-    BaseModelFacts(
-        name="SDXL 1.0",
-        family="sdxl",
-        ecosystems=("sdxl",),
-        spellings=("sdxl", "sdxl base", "sdxl base v1.0", "stable diffusion xl", "stable diffusion xl 1.0"),
-        request=r"\b(?:sd[ -]?xl|stable diffusion xl)(?:[ -]?1\.0)?\b",
-        entries="crawled",
-        lora_group="sdxl",
-        parts=_WHOLE,
-        fingerprint=Fingerprint(context=2048),
-        dialect=Dialect("prose", negative=True, tokens=75),
-        guidance=Guidance("cfg", low=3.0, high=12.0, usual=7.0),
-        steps=30,
-        steps_range=(15, 50),
-        samplers=_SAMPLERS,
-        clip_skip=2,
-        area=1024 * 1024,
-        step=8,
-        # the shapes of its training that its models are used at (SDXL's report, appendix I)
-        shapes=(
-            (1024, 1024), (832, 1216), (1216, 832), (896, 1152), (1152, 896), (768, 1344), (1344, 768),
-            (640, 1536), (1536, 640),
-        ),
-        backends=Backends(
-            diffusers="StableDiffusionXLPipeline",
-            comfyui="checkpoint",
-            a1111="a1111",
-            civitai="sdxl",
-            # civitai-developer-docs, orchestration/recipes/sdxl.md
-            refused=(("civitai", "clip_skip", "Civitai's recipe for SDXL refuses clipSkip"),),
-            horde="stable_diffusion_xl",
-            openai="name",
-        ),
-        licence="CreativeML Open RAIL++-M",
-        negative=_NEGATIVE,
-    ),
-    BaseModelFacts(
-        name="Other",
-        family="other",
-        ecosystems=("other",),
-        entries="by hand",
-        backends=Backends(openai="name"),
-    ),
-)  # fmt: skip
-"""In the order in which a model's entries are listed; an older base model stands before a newer one."""
-
-_WITH = r"(?:us(?:e|ing)|with|on|via|trained on|made (?:with|by|in)|in) (?:the )?"
-_CLOSED = r"(?= (?:model|checkpoint|please|instead|if|for)\b|\s*(?:[,.:;!?)\n]|$))"
-UNLISTED: tuple[tuple[str, str], ...] = (
-    (
-        "Flux.1 D",
-        r"\bflux[. -]?(?:1|2)(?:[. -](?:dev|d|schnell|s|pro))?\b|\bflux[ -](?:dev|schnell|pro|kontext)\b|"
-        rf"\b{_WITH}flux\b{_CLOSED}",
-    ),
-    ("SD 3.5", r"\b(?:sd|stable diffusion)[ -]?v?3(?:\.5)?(?:[ -](?:medium|large|turbo))?\b(?! \w+s\b)"),
-    ("Pony", rf"\bpony ?diffusion(?: v?6)?(?: xl)?\b|\bpony ?xl\b|\b{_WITH}pony(?= (?:model|checkpoint)\b)"),
-    ("Illustrious", rf"\billustrious ?xl\b|\b{_WITH}illustrious\b{_CLOSED}"),
-    ("NoobAI", r"\bnoob ?ai(?:[ -]?xl)?\b"),
-    ("Qwen", rf"\bqwen[ -]?image\b|\b{_WITH}qwen\b"),
-    ("ZImageTurbo", r"\bz-?image(?:[ -]?turbo)?\b(?=\W|$)"),
-    ("PixArt Sigma", r"\bpixart(?:[ -](?:sigma|alpha|[ae]))?\b"),
-    ("Kolors", rf"\b{_WITH}kolors\b"),
-    ("HiDream", r"\bhidream\b"),
-    ("Stable Cascade", r"\bstable cascade\b"),
-    ("Midjourney", rf"\b{_WITH}mid ?journey\b{_CLOSED}"),
-    ("DALL-E", rf"\b{_WITH}dall[- ]?e(?:[ -]?[23])?\b{_CLOSED}"),
-)
-"""Base models and services without a row, and how a prompt asks for them: a request is not to be answered
-with another one unsaid."""
-
 USUAL = next(row for row in TABLE if row.name == "SD 1.5")
 """The base model of what names none."""
 OTHER = next(row for row in TABLE if row.family == "other")
 """The row of what has no row of its own: added by hand; only a server that is asked by name runs it."""
 CRAWLED: tuple[str, ...] = tuple(row.name for row in TABLE if row.entries == "crawled")
+"""The base models of every crawl."""
 LISTED: tuple[str, ...] = tuple(row.name for row in TABLE if row.entries != "none")
 """The base models that a catalog's entries may have."""
+RUNNABLE: tuple[str, ...] = tuple(row.name for row in TABLE if row.grade == "runnable")
+"""The base models of which all columns are known."""
+
+
+class Cross(NamedTuple):
+    """Whether LoRAs of one base model run on checkpoints of another, and what to say of it."""
+
+    fit: Fit | None
+    note: str = ""
 
 
 def find(base_model: str) -> BaseModelFacts | None:
@@ -361,27 +105,63 @@ def named(given: str) -> tuple[str, ...]:
     """
     names = tuple(name for name in _meant(given) if name in LISTED)
     if not names:
-        families = dict.fromkeys(row.family for row in TABLE if row.entries == "crawled")
-        known = ", ".join((*LISTED, *families))
-        raise BadInput(f"no base model {given!r} is supported: give one of {known}")
+        spellings = {one.casefold(): one for one in (*FAMILIES, *LISTED)}
+        near = get_close_matches(given.casefold(), spellings, 3, 0.4)
+        known = ", ".join(spellings[one] for one in near) or examples()
+        raise BadInput(f"no base model {given!r} is supported: the nearest are {known}")
     return names
 
 
-def lora_fit(*, lora: str, checkpoint: str) -> Fit | None:
-    """How much of a LoRA of one base model a checkpoint of another runs; None: not at all, or unknown."""
+def crosses(lora: str, checkpoint: str) -> Cross:
+    """How LoRAs of one base model run on checkpoints of another.
+
+    "same": as on their own; "partial": some of their effect, and the note says so; None: not at all, or
+    nobody has told us.
+    """
     of_lora, of_checkpoint = find(lora), find(checkpoint)
     if of_lora is None or of_checkpoint is None or of_lora.lora_group is None:
-        return None
+        return Cross(None)
     if of_lora.lora_group == of_checkpoint.lora_group:
-        return "full"
-    fits = (one.fit for one in of_checkpoint.crossings if one.group == of_lora.lora_group)
-    return next(fits, None)
+        return Cross("same")
+    for crossing in of_checkpoint.crossings:
+        if crossing.group == of_lora.lora_group:
+            reason = f": {crossing.note}" if crossing.note else ""
+            return Cross(
+                crossing.fit,
+                f"a LoRA of {of_lora.name} has only part of its effect on a checkpoint of "
+                f"{of_checkpoint.name}{reason}",
+            )
+    return Cross(None)
+
+
+def lora_fit(*, lora: str, checkpoint: str) -> Fit | None:
+    """The fit alone of :func:`crosses`."""
+    return crosses(lora, checkpoint).fit
+
+
+def crossed_by(checkpoint: str) -> tuple[str, ...]:
+    """The base models whose LoRAs run in part on a base model's checkpoints."""
+    return tuple(row.name for row in TABLE if crosses(row.name, checkpoint).fit == "partial")
+
+
+def forbids_sale(base_model: str) -> bool:
+    """Whether the base model's own licence rules out use for money, whatever an uploader allows."""
+    row = find(base_model)
+    return row is not None and row.licence is not None and row.licence.commercial is False
+
+
+def parts_of(base_model: str) -> tuple[Part, ...]:
+    """The files that models of a base model run with; none where that is not known."""
+    row = find(base_model)
+    return () if row is None or row.parts is None else row.parts
 
 
 def backend(base_model: str, target: str) -> str | None:
-    """How a target runs a base model, in the target's own term; None where it does not."""
+    """How a target runs a base model, in the target's own term; None where it does not, or no request for it
+    is built here."""
     row = find(base_model)
-    return None if row is None else getattr(row.backends, target, None)
+    term = None if row is None else getattr(row.backends, target, None)
+    return term if term in BUILT.get(target, ()) else None
 
 
 def refusal(base_model: str, target: str, field: str) -> str | None:
@@ -399,16 +179,21 @@ def run_by(target: str) -> tuple[str, ...]:
 @cache
 def civitai_recipes() -> Mapping[str, str]:
     """AIR ecosystem → the ecosystem of Civitai's recipe that runs its checkpoints."""
-    rows = (row for row in TABLE if row.backends.civitai is not None)
-    return {ecosystem: str(row.backends.civitai) for row in rows for ecosystem in row.ecosystems}
+    terms = ((row, backend(row.name, "civitai")) for row in TABLE)
+    return {ecosystem: term for row, term in terms if term is not None for ecosystem in row.ecosystems}
 
 
-@cache
-def requests() -> tuple[tuple[str, re.Pattern[str]], ...]:
-    """Families, or names without one, and how a prompt asks for them; of several, the first that is found is
-    meant."""
-    listed = [(row.family, row.request) for row in reversed(TABLE) if row.request]
-    return tuple((name, re.compile(request, re.I)) for name, request in (*listed, *UNLISTED))
+def requests(prompt: str) -> Iterator[tuple[str, re.Pattern[str]]]:
+    """Base models and families that a prompt may ask for, and how; of several, the first is meant.
+
+    What was made from another family stands before it, and then what every crawl has. A match inside a longer
+    one of another name ("flux" in "flux schnell") does not count. Patterns without a word of the prompt are
+    left out, for compiling all takes longer than the rest of the reading.
+    """
+    folded = prompt.casefold()
+    for name, pattern, hints in _requests():
+        if not hints or any(hint in folded for hint in hints):
+            yield name, _compiled(pattern)
 
 
 def by_context(width: int) -> str | None:
@@ -418,13 +203,39 @@ def by_context(width: int) -> str | None:
 
 
 def by_keys(tensors: Mapping[str, Any]) -> str | None:
-    """The base model whose fingerprint's keys a file's tensors have; LoRAs may have underscores for dots."""
-    names = [name.replace(".", "_") for name in tensors]
-    for row in TABLE:
-        keys = [key.replace(".", "_") for key in row.fingerprint.keys] if row.fingerprint else []
-        if keys and all(any(key in name for name in names) for key in keys):
-            return row.name
-    return None
+    """The base model whose fingerprint a file's tensors (name → shape) have; of several, the closest one."""
+    found = max(((_closeness(row, tensors), -n) for n, row in enumerate(TABLE)), default=(0, 0))
+    return TABLE[-found[1]].name if found[0] else None
+
+
+def by_header(tensors: Mapping[str, Any], metadata: Mapping[str, str]) -> str | None:
+    """The base model that a safetensors header shows, None where it shows none.
+
+    Args:
+        tensors: names → shapes.
+        metadata: the header's ``__metadata__``. Its architecture is believed where the tensors do not show
+            another; the names in it tell a base model from its relatives, whose tensors are the same.
+    """
+    widths = sorted(
+        {shape[1] for name, shape in tensors.items() if name.endswith(CONTEXT_KEYS) and len(shape) in (2, 4)}
+    )
+    shown = by_keys(tensors) or next(filter(None, map(by_context, reversed(widths))), None)
+    stated = _by_architecture(metadata)
+    if stated is not None and (shown is None or _root(stated) == _root(shown)):
+        shown = stated
+    is_lora = any("lora_" in name for name in tensors)
+    words = metadata.get("ss_sd_model_name" if is_lora else "modelspec.title", "").casefold()
+    if shown is None:
+        return None
+    root = _root(shown)
+    hits = [
+        (max(map(len, names)), -n)
+        for n, row in enumerate(TABLE)
+        if row.fingerprint is not None
+        and _root(row.name) == root
+        and (names := [name for name in row.fingerprint.names if name in words])
+    ]
+    return TABLE[-max(hits)[1]].name if hits else shown
 
 
 def examples(most: int = 3) -> str:
@@ -442,7 +253,27 @@ def families() -> Iterator[tuple[str, str]]:
 
 
 def _key(spelling: str) -> str:
-    return re.sub(r"[\s_-]+", "", spelling.casefold())
+    return re.sub(r"[\s._-]+", "", spelling.casefold())
+
+
+@cache
+def _requests() -> tuple[tuple[str, str, frozenset[str]], ...]:
+    """Name, pattern, and words of which a prompt that asks for it has one; none: not known."""
+    crawled = (row.family for row in reversed(TABLE) if row.entries == "crawled")
+    derived = (row.family for row in TABLE if row.parent and _by_name()[row.parent].family != row.family)
+    families = dict.fromkeys((*derived, *crawled, *(row.family for row in TABLE)))
+    found = []
+    for family in families:
+        rows = (row for row in TABLE if row.family == family)
+        for row in sorted(rows, key=lambda row: -len(row.name)):  # the longest first: "… Turbo" before "…"
+            found.append(_request(row.name, _heard(row), row.words))
+        facts = _FAMILIES.get(family)
+        if facts is not None:
+            found.append(_request(family, facts.spellings, facts.words, facts.request))
+    return tuple(one for one in found if one[1])
+
+
+_compiled = cache(lambda pattern: re.compile(pattern, re.I))
 
 
 @cache
@@ -456,6 +287,8 @@ def _by_spelling() -> Mapping[str, BaseModelFacts]:
     for row in TABLE:
         found |= dict.fromkeys(map(_key, (row.name, *row.spellings)), row)
     for row in TABLE:
+        for word in row.words:
+            found.setdefault(_key(word), row)
         if row.backends.horde is not None:
             found.setdefault(_key(row.backends.horde), row)
     return found
@@ -474,6 +307,15 @@ def _groups() -> Mapping[str, tuple[str, ...]]:
     return found
 
 
+@cache
+def _family_spellings() -> Mapping[str, str]:
+    return {
+        _key(one): name
+        for name, family in _FAMILIES.items()
+        for one in (*family.spellings, *family.words, family.title)
+    }
+
+
 @lru_cache(256)
 def _meant(given: str) -> tuple[str, ...]:
     """The base models of a name, a family, a spelling, an ecosystem or a LoRA group, tried in this order."""
@@ -482,4 +324,94 @@ def _meant(given: str) -> tuple[str, ...]:
         if name.casefold() == words:
             return (name,)
     row = None if words in FAMILIES else find(words)
-    return _groups().get(words, ()) if row is None else (row.name,)
+    if row is not None:
+        return (row.name,)
+    return _groups().get(_family_spellings().get(_key(words), words), ())
+
+
+CONTEXT_KEYS = ("attn2.to_k.weight", "attn2_to_k.lora_down.weight", "attn2.to_k.lora_A.weight")
+"""How the tensors' names end that read the text states."""
+_WITH = r"(?:us(?:e|ing)|with|on|via|trained on|made (?:with|by|in)|in) (?:the )?"
+_CLOSED = r"(?= (?:model|checkpoint|lora|please|instead|if|for)\b|\s*(?:[,.:;!?)\n]|$))"
+
+
+def _heard(row: BaseModelFacts) -> tuple[str, ...]:
+    """What a prompt calls a base model: its name, unless it is a plain word, and its spellings."""
+    if row.heard is not None:
+        return row.heard
+    is_plain = row.name.isalpha() and row.name.casefold() in {word.casefold() for word in row.words}
+    return row.spellings if is_plain else (row.name, *row.spellings)
+
+
+def _request(
+    name: str, spellings: Sequence[str], words: Sequence[str], request: str | None = None
+) -> tuple[str, str, frozenset[str]]:
+    """Name, pattern and hints of how a base model is asked for; an empty pattern where it is not."""
+    longest = sorted({*spellings} - {*words}, key=len, reverse=True)
+    said = [rf"\b{_spaced(one)}\b" + (r"(?! \w+s\b)" if one[-1].isdigit() else "") for one in longest]
+    for word in sorted(words, key=len, reverse=True):
+        said += [
+            rf"\b{_WITH}{_spaced(word)}\b{_CLOSED}",
+            rf"\b{_spaced(word)}(?= (?:model|checkpoint|lora)\b)",
+        ]
+    said += [request] if request else []
+    hints = () if request else (re.split(r"[\s\d._-]", one.casefold())[0] for one in (*longest, *words))
+    return name, "|".join(said), frozenset(hints)
+
+
+def _spaced(spelling: str) -> str:
+    """A pattern of a spelling, with any of a blank, a dot, a dash or nothing between its words."""
+    return r"[ ._-]?".join(map(re.escape, re.findall(r"[^\W\d_]+|\d+", spelling)))
+
+
+def _normal(name: str) -> str:
+    """A tensor's name with underscores for dots, as kohya's names of LoRAs have them."""
+    return name.replace(".", "_")
+
+
+def _closeness(row: BaseModelFacts, tensors: Mapping[str, Any]) -> int:
+    """How many marks of a row's fingerprint a file's tensors have; 0 where one is missing."""
+    mark = row.fingerprint
+    if mark is None or not (mark.keys or mark.lora):
+        return 0
+    shapes = {_normal(name): shape for name, shape in tensors.items()}
+    if any(_normal(part) in name for part in mark.absent for name in shapes):
+        return 0
+    loras = sum(
+        _has_mark(one, shapes) * (1 + (one.reads is not None) + (one.writes is not None)) for one in mark.lora
+    )
+    if loras and any("lora" in name for name in shapes):
+        return loras
+    whole = mark.keys and all(any(_normal(key) in name for name in shapes) for key in mark.keys)
+    sized = all(
+        any(_normal(key) in name and len(shape) > at and shape[at] == size for name, shape in shapes.items())
+        for key, at, size in mark.shapes
+    )
+    return len(mark.keys) + len(mark.shapes) + len(mark.absent) if whole and sized else 0
+
+
+def _has_mark(mark: LoraMark, shapes: Mapping[str, Any]) -> bool:
+    """Whether a LoRA has a tensor of the mark, and it reads and writes the widths."""
+    named = [(name, shape) for name, shape in shapes.items() if _normal(mark.key) in name]
+    downs = [
+        shape[-1] for name, shape in named if re.search(r"lora_(?:down|A)(?:_|$)", name) and len(shape) == 2
+    ]
+    ups = [shape[0] for name, shape in named if re.search(r"lora_(?:up|B)(?:_|$)", name) and len(shape) == 2]
+    reads = mark.reads is None or mark.reads in downs
+    return bool(named) and reads and (mark.writes is None or mark.writes in ups)
+
+
+def _by_architecture(metadata: Mapping[str, str]) -> str | None:
+    stated = {
+        metadata.get("modelspec.architecture", "").split("/")[0].casefold(),
+        metadata.get("ss_base_model_version", "").casefold(),
+    } - {""}
+    rows = (row for row in TABLE if row.fingerprint and stated & {*row.fingerprint.architectures})
+    return next((row.name for row in rows), None)
+
+
+@cache
+def _root(base_model: str) -> str:
+    """The base model that a base model was made from, at the end of the line."""
+    row = _by_name()[base_model]
+    return row.name if row.parent is None else _root(row.parent)

@@ -53,13 +53,15 @@ class Scope:
         Raises:
             BadInput: one is no base model, or none that is crawled.
         """
-        names = dict.fromkeys(name for given in base_models for name in named(given))
-        for name in names:
-            if name not in CRAWLED:
+        names: dict[str, None] = {}
+        for given in base_models:
+            crawled = [name for name in named(given) if name in CRAWLED]
+            if not crawled:
                 raise BadInput(
-                    f"base model {name!r} is added by hand and never crawled: "
+                    f"base model {named(given)[0]!r} is added by hand and never crawled: "
                     f"give one of {', '.join(CRAWLED)}"
                 )
+            names |= dict.fromkeys(crawled)
         return cls(tuple(names) or CRAWLED)
 
 

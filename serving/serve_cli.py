@@ -100,6 +100,7 @@ def run(app: FastAPI, config: ServerConfig, door: socket.socket) -> None:
         log_config=None,
         access_log=False,
         server_header=False,
+        loop="asyncio",  # uvloop's transports do not read in the small pieces that connections rely on
         http=bounded(config),
         ws="none",
         backlog=BACKLOG,

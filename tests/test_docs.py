@@ -74,7 +74,7 @@ def options(command: click.Command) -> set[str]:
 
 def rows() -> dict[str, str]:
     """The README's command table: the command in words → its row."""
-    found = re.findall(r"^\| (`diffagent ([a-z ]+?)(?: [A-Z\"-].*?)?`.*)\|$", README, re.M)
+    found = re.findall(r"^\| (`diffagent ([a-z -]+?)(?: [A-Z\"-].*?)?`.*)\|$", README, re.M)
     return {path: row for row, path in found}
 
 

@@ -88,6 +88,25 @@ def test_lists_of_tags_are_pasted() -> None:
     assert not Reading.of("a girl with red hair smiles outdoors, alone").pasted
 
 
+@pytest.mark.parametrize(
+    ("prompt", "source", "medium"),
+    [
+        ("no humans, scenery, harbour, cloudy sky, vending machine, puddle", "", "anime"),
+        ("scenery, harbour, cloudy sky, vending machine, puddle", "no humans, scenery, harbour, …", "anime"),
+        ("RAW photo, solo, harbour, cloudy sky, vending machine, puddle", "", "photo"),
+        ("landscape, no humans, harbour, cloudy sky, vending machine, puddle", "", "photo"),
+        ("a harbour with no humans in it", "", "photo"),
+    ],
+)
+def test_words_of_image_boards_tell_the_medium(prompt: str, source: str, medium: str) -> None:
+    read = Reading.of(prompt, source and source.replace("…", "cloudy sky, vending machine, puddle"))
+    assert (read.medium, read.is_tagged) == (medium, medium == "anime")
+    if read.is_tagged:  # the language model is not asked for it
+        assert read.revised(read.grammar(5.0).draft()).medium == "anime"
+        with pytest.raises(EngineError):
+            read.revised("photo; people: none; special: none")
+
+
 def test_the_question_is_the_prompt_alone() -> None:
     asked = question("A fox (at night:1.2)")
     assert (asked.system, asked.user, asked.earlier) == (SYSTEM, "Prompt: a fox at night", ())

