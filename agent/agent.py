@@ -275,8 +275,13 @@ class Agent:
 
     def choice_turn(self, pending: Pending) -> Choice | None:
         """Among what the language model is asked to choose; None where nothing is open."""
-        if not pending.is_open or len(pending.candidates) < 2 or not self.fusion.asked:
+        scores = [candidate.score for candidate in pending.shown]
+        if not pending.is_open or not self.fusion.is_open(scores, self.engine.digest):
             return None
+        return self.choice_among(pending)
+
+    def choice_among(self, pending: Pending) -> Choice:
+        """The question for one of the candidates that are shown."""
         cards = [candidate.card for candidate in pending.shown]
         asked = choice.question(cards, pending.wished.prompt, pending.line or pending.reading.line)
         return Choice(asked, tuple(pending.labels))

@@ -1,18 +1,20 @@
 """Speed of one call, beside the plain way of doing the same on the same machine in the same run.
 
-The plain way is greedy ``generate()`` of the transformers library with the same weights and dtype, for each
-question of the call (what is asked for, which candidate): the same chat prompt, and as many new tokens as the
-agent's answer has.
+The plain way is greedy ``generate()`` of the transformers library with the same weights and dtype, free until
+the model ends its answer, for both questions of a call: the reading and the choice. Nobody else fills in the
+parameters there: a whole plain call writes those too, in as many tokens as they take.
 """
 
 from __future__ import annotations
 
+import os
 import resource
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -42,19 +44,37 @@ BARE = (
     "from diffagent.agent.engines.loading import load_engine; "
     "load_engine().choose(Prompt('Answer.', 'A or B?'), ['A', 'B'])"
 )
+SPIN = "while True: pass"
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
+LONGEST = 64
+"""Tokens after which a plain answer is cut, if the model does not end it."""
+
+
+@dataclass(frozen=True)
+class Plain:
+    """A plain call: milliseconds of the reading and the choice, and of the parameters; tokens of both
+    questions and of the agent's answers to them."""
+
+    asked_ms: float
+    parameters_ms: float
+    prompt_tokens: int
+    answer_tokens: int
 
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds of one call in a warm process, median and 95th percentile; of the plain way; their
-    ratio; seconds of a whole command (``bare_s``: import, load and one forward pass alone); its peak
-    memory in MB; tokens read and written in all turns of a call, medians."""
+    """Milliseconds of one call in a warm process, median and 95th percentile; of the plain way to read and
+    choose, and of a whole plain call, which writes the parameters too; their ratios; the share of calls
+    without a choice turn; seconds of a whole command (``bare_s``: import, load and one forward pass alone);
+    its peak memory in MB; tokens read and written in both turns, medians."""
 
     p50_ms: float
     p95_ms: float
     plain_p50_ms: float
     ratio: float
+    plain_call_p50_ms: float
+    call_ratio: float
+    unasked: float
     cold_s: float
     bare_s: float
     rss_mb: float
@@ -74,8 +94,7 @@ def latency(agent: Agent, rounds: int, plain_rounds: int, progress: Progress = i
         agent.decide(Request.from_prompt(prompt))
     calls: list[float] = []
     prefilter: list[float] = []
-    plain: list[float] = []
-    sizes: list[tuple[int, int]] = []
+    plain: list[Plain] = []
     for turn in progress(range(rounds)):
         prompt = PROMPTS[turn % len(PROMPTS)]
         started = time.perf_counter()
@@ -83,34 +102,48 @@ def latency(agent: Agent, rounds: int, plain_rounds: int, progress: Progress = i
         calls.append(1e3 * (time.perf_counter() - started))
         prefilter.append(decision.timings_ms["prefilter"])
         if turn < plain_rounds:
-            milliseconds, size = _plain(agent, prompt)
-            plain.append(milliseconds)
-            sizes.append(size)
+            plain.append(_plain(agent, prompt))
     engine: Any = agent.engine
     cold_s, rss_mb = _run(COLD, PROMPTS[0])
     bare_s, _ = _run(BARE)
-    p50, plain_p50 = statistics.median(calls), statistics.median(plain)
+    p50, plain_p50 = statistics.median(calls), statistics.median(one.asked_ms for one in plain)
+    plain_call_p50 = statistics.median(one.asked_ms + one.parameters_ms for one in plain)
     return asdict(
         Latency(
             p50_ms=round(p50, 1),
             p95_ms=round(statistics.quantiles(calls, n=20)[-1], 1),
             plain_p50_ms=round(plain_p50, 1),
             ratio=round(plain_p50 / p50, 2),
+            plain_call_p50_ms=round(plain_call_p50, 1),
+            call_ratio=round(plain_call_p50 / p50, 2),
+            unasked=round(statistics.mean(_unasked(agent, prompt) for prompt in PROMPTS), 2),
             cold_s=round(cold_s, 2),
             bare_s=round(bare_s, 2),
             rss_mb=round(rss_mb, 1),
             prefilter_ms=round(statistics.median(prefilter), 1),
-            prompt_tokens=int(statistics.median(size[0] for size in sizes)),
-            answer_tokens=int(statistics.median(size[1] for size in sizes)),
+            prompt_tokens=int(statistics.median(one.prompt_tokens for one in plain)),
+            answer_tokens=int(statistics.median(one.answer_tokens for one in plain)),
             dtype=str(engine.dtype),
             threads=torch.get_num_threads(),
         )
     )
 
 
-def turns(agent: Agent, prompt: str) -> list[tuple[Prompt, str]]:
-    """What the language model is asked for a call, and what it answers: the reading, the letter, and the
-    parameters where its word counts in them."""
+def beside_busy(agent: Agent, rounds: int, progress: Progress = iter) -> dict[str, float]:
+    """Medians of ``rounds`` calls on the quiet machine and beside one busy process a core, in ms."""
+    quiet = _median_ms(agent, rounds, progress)
+    with _busy_cores():
+        busy = _median_ms(agent, rounds, progress)
+    return {
+        "quiet_p50_ms": round(quiet, 1),
+        "busy_p50_ms": round(busy, 1),
+        "busy_ratio": round(busy / quiet, 2),
+    }
+
+
+def turns(agent: Agent, prompt: str) -> tuple[list[tuple[Prompt, str]], tuple[Prompt, str]]:
+    """What the language model is asked for a call where nothing is left out, and what the agent answers: the
+    reading and the letter, as far as its word counts in them; and the parameters."""
     engine, pending = agent.engine, agent.prepare(Request.from_prompt(prompt))
     told = []
     if turn := agent.reading_turn(pending):
@@ -118,25 +151,61 @@ def turns(agent: Agent, prompt: str) -> list[tuple[Prompt, str]]:
         told.append((turn.prompt, line))
         pending = agent.considered(pending, line)
     letters: list[float] = []
-    if asked := agent.choice_turn(pending):
+    if agent.fusion.asked:
+        asked = agent.choice_among(pending)
         letters = engine.choose(asked.prompt, asked.options)
         told.append((asked.prompt, asked.options[letters.index(max(letters))]))
     writing = agent.parameters_turn(pending, agent.picked(pending, letters))
-    if writing.grammar.llm_weight:
-        told.append((writing.prompt, engine.write(writing.prompt, writing.grammar, writing.draft)))
-    return told
+    return told, (writing.prompt, writing.grammar.draft())
 
 
-def _plain(agent: Agent, prompt: str) -> tuple[float, tuple[int, int]]:
-    """Milliseconds of plain generation of a call's answers; tokens of its prompts and answers."""
+def _unasked(agent: Agent, prompt: str) -> bool:
+    """Whether a call needs no choice turn."""
+    pending = agent.prepare(Request.from_prompt(prompt))
+    if turn := agent.reading_turn(pending):
+        pending = agent.considered(pending, agent.engine.write(turn.prompt, turn.grammar, turn.draft))
+    return agent.choice_turn(pending) is None
+
+
+def _plain(agent: Agent, prompt: str) -> Plain:
+    """Plain generation of a call's answers."""
     engine: Any = agent.engine
-    told = turns(agent, prompt)
-    lengths = [engine.count_tokens(answer) for _, answer in told]
+    told, (question, parameters) = turns(agent, prompt)
     started = time.perf_counter()
-    for (asked, _), length in zip(told, lengths, strict=True):
-        engine.generate(asked, length, min_new_tokens=length)
-    spent = 1e3 * (time.perf_counter() - started)
-    return spent, (sum(len(engine.chat.prompt_ids(asked)) for asked, _ in told), sum(lengths))
+    for asked, _ in told:
+        engine.generate(asked, LONGEST)
+    done = time.perf_counter()
+    length = engine.count_tokens(parameters)
+    engine.generate(question, length, min_new_tokens=length)
+    return Plain(
+        1e3 * (done - started),
+        1e3 * (time.perf_counter() - done),
+        sum(len(engine.chat.prompt_ids(asked)) for asked, _ in told),
+        sum(engine.count_tokens(answer) for _, answer in told),
+    )
+
+
+def _median_ms(agent: Agent, rounds: int, progress: Progress) -> float:
+    spent = []
+    for turn in progress(range(rounds)):
+        request = Request.from_prompt(PROMPTS[turn % len(PROMPTS)])
+        started = time.perf_counter()
+        agent.decide(request)
+        spent.append(1e3 * (time.perf_counter() - started))
+    return statistics.median(spent)
+
+
+@contextmanager
+def _busy_cores() -> Iterator[list[subprocess.Popen[bytes]]]:
+    """A process that computes without end for each core that this one may use."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    spinning = [subprocess.Popen((sys.executable, "-c", SPIN)) for _ in range(cores)]
+    try:
+        yield spinning
+    finally:
+        for one in spinning:
+            one.kill()
+            one.wait()
 
 
 def _run(code: str, *arguments: str, tries: int = 3) -> tuple[float, float]:

@@ -23,18 +23,27 @@ def bench() -> None:
 @click.option("--catalog", metavar="PATH", help="A catalog file; default: the one that ships.")
 @click.option("--engine", default="transformers", show_default=True)
 @click.option("--llm", metavar="PATH-OR-NAME", help="A LLaMA-architecture model.")
+@click.option("--busy", is_flag=True, help="Also beside one busy process a core.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def latency(
-    rounds: int, plain_rounds: int, catalog: str | None, engine: str, llm: str | None, as_json: bool
+    rounds: int,
+    plain_rounds: int,
+    catalog: str | None,
+    engine: str,
+    llm: str | None,
+    busy: bool,
+    as_json: bool,
 ) -> None:
     """One warm call, beside plain greedy generate(); and a cold command, with its peak memory."""
     from tqdm import tqdm
 
     from diffagent.agent.agent import Agent
+    from diffagent.agent.bench import beside_busy
     from diffagent.agent.bench import latency as measure
 
-    found = measure(Agent.load(catalog, llm, engine), rounds, plain_rounds, tqdm)
-    _show(found, as_json)
+    agent = Agent.load(catalog, llm, engine)
+    found = measure(agent, rounds, plain_rounds, tqdm)
+    _show(found | (beside_busy(agent, rounds, tqdm) if busy else {}), as_json)
 
 
 @bench.command()

@@ -35,11 +35,16 @@ class Fusion:
 
     ``write`` multiplies its log-probability of a parameter, ``read`` that of a reading's slot, ``asked`` that
     of a letter where the lines show what models are for.
+
+    ``apart``: nats by which the log-probabilities of two letters never differ, of the language model whose
+    digest is ``weights``; None where nobody measured it.
     """
 
     write: float = 0.0
     read: float = 0.0
     asked: float = 0.0
+    apart: float | None = None
+    weights: str = ""
 
     @classmethod
     def load(cls, path: Path | None = None) -> Self:
@@ -47,6 +52,17 @@ class Fusion:
         source = path or Path(str(files("diffagent.agent") / "default" / "fusion.json"))
         stored = json.loads(source.read_text("utf-8"))
         return cls(**{one.name: stored[one.name] for one in fields(cls) if one.name in stored})
+
+    def is_open(self, prior: Sequence[float], digest: str) -> bool:
+        """Whether letters can change which candidate is first: not where it leads by more than they differ.
+
+        ``prior``: log-probabilities, best first; ``digest``: of the language model that would be asked.
+        """
+        if len(prior) < 2 or not self.asked:
+            return False
+        if self.apart is None or digest != self.weights:
+            return True
+        return prior[0] - prior[1] <= self.asked * self.apart
 
     def weigh(self, prior: Sequence[float], letters: Sequence[float]) -> list[float]:
         """Log-probabilities over the shown candidates from their suitability and those of their letters;

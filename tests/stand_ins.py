@@ -46,6 +46,7 @@ class RuleEngine:
     prefer: Callable[[str], float] = lambda label: 0.0
     like: Callable[[str, str], float] = lambda slot, option: 0.0
     asked: list[Prompt] = field(default_factory=list)
+    digest: str = "0" * 64
 
     def choose(self, prompt: Prompt, options: Sequence[str], draft: str = "") -> list[float]:
         self.asked.append(prompt)

@@ -126,10 +126,19 @@ def table(rows: Sequence[Weighed], weight: float) -> dict[str, float]:
 
 
 def fit(agent: Agent, requests: Sequence[Asked], progress: Progress) -> tuple[Fusion, dict[str, Any]]:
-    """The agent's fusion with both weights, and what was tried."""
+    """The agent's fusion with both weights and how far letters lie apart, and what was tried."""
     slots = read_accuracy(agent, requests, READ, progress)
     read = max(slots, key=lambda row: (round(row["mean"], 4), -row["read"]))["read"]
     rows = weighed(agent, requests, readings(agent, requests, read, progress), progress)
     tried = [table(rows, weight) for weight in ASKED]
     best = max(tried, key=lambda row: (row["good"], row["worth"]))
-    return replace(agent.fusion, read=read, asked=best["asked"]), {"readings": slots, "choices": tried}
+    found = replace(
+        agent.fusion, read=read, asked=best["asked"], apart=apart(rows), weights=agent.engine.digest
+    )
+    return found, {"readings": slots, "choices": tried}
+
+
+def apart(rows: Sequence[Weighed]) -> float | None:
+    """Nats by which two letters never differ: twice the greatest difference in any row; None without any."""
+    widest = max((max(row.letters) - min(row.letters) for row in rows), default=0.0)
+    return round(2 * widest, 2) or None

@@ -19,6 +19,7 @@ from diffagent.agent.engines import Prompt, decode
 from diffagent.agent.engines.adapter import Adapter, shipped
 from diffagent.agent.engines.causal_lm import CausalLM
 from diffagent.agent.engines.chat import Chat
+from diffagent.agent.engines.cores import fitting_threads
 from diffagent.agent.engines.llama import Llama, read_tensors
 from diffagent.agent.engines.merged import merged_digest
 from diffagent.agent.grammar import Grammar
@@ -174,7 +175,8 @@ class TransformersEngine:
         start = min(common, len(ids) - 1)
         self._ids, self._states, self._first = whole[:start], (), len(ids) - 1
         self._decoder.crop(start)
-        self._states = self._decoder.extend(whole[start:], keep=len(whole) - self._first)
+        with fitting_threads():
+            self._states = self._decoder.extend(whole[start:], keep=len(whole) - self._first)
         self._ids = whole
 
 

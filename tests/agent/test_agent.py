@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from stand_ins import RuleEngine, plain_suitability
+from stand_ins import Batches, RuleEngine, plain_suitability
 
 from diffagent.agent.agent import Agent
 from diffagent.agent.fusion import Fusion
@@ -227,6 +227,26 @@ def test_the_language_models_letter_is_weighed_with_the_suitability(make_reader:
     assert asked.user.startswith('A Oil "Masters" = general, oil painting: harbours\nB ')
     held = [sum(math.exp(one.score) for one in decision.candidates) for decision in (alone, chosen)]
     assert held[0] == pytest.approx(held[1])
+
+
+def test_the_choice_is_not_asked_where_no_letter_can_change_it(make_reader: MakeAgent) -> None:
+    engine = RuleEngine(prefer=lambda label: 2.0 if label == "B" else 0.0)
+    request = Request.from_prompt("a harbour, oil painting")
+    first, second = make_reader(engine).decide(request).candidates[:2]
+    ahead = first.score - second.score
+    for lead, questions, weights in (
+        (0.9, 0, engine.digest),
+        (1.1, 1, engine.digest),
+        (0.9, 1, "of another model"),
+    ):
+        engine.asked.clear()
+        fusion = Fusion(asked=0.5, apart=lead * ahead / 0.5, weights=weights)
+        make_reader(engine, fusion).decide(request)
+        assert len(engine.asked) == questions
+    batches = Batches()
+    agent = make_reader(batches, Fusion(asked=0.5, apart=0.0, weights=batches.digest))
+    assert [one.call.model for one in agent.decide_many([request, request])] == [first.card.name] * 2
+    assert batches.asked == []
 
 
 def test_a_model_that_is_named_leaves_nothing_to_ask(make_reader: MakeAgent) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 
+import pytest
 from stand_ins import RuleEngine
 
 from diffagent.agent.agent import Agent
-from diffagent.agent.bench import _plain, turns
+from diffagent.agent.bench import _busy_cores, _plain, beside_busy, turns
 from diffagent.agent.engines.transformers_engine import TransformersEngine
 from diffagent.agent.fusion import Fusion
 
@@ -19,21 +21,38 @@ def test_both_answers_of_a_call_are_told(make_reader: MakeAgent) -> None:
         prefer=lambda label: 1.0 if label == "C" else 0.0,
         like=lambda slot, option: 9.0 if option == "oil painting" else 0.0,
     )
-    reading, choice = turns(make_reader(engine, Fusion(read=1.0, asked=1.0)), "a harbour")
+    (reading, choice), parameters = turns(make_reader(engine, Fusion(read=1.0, asked=1.0)), "a harbour")
     assert (reading[0].user, reading[1]) == ("Prompt: a harbour", "oil painting; people: none; special: none")
     assert choice[0].earlier == ((reading[0].user, reading[1]),)
     assert choice[1] == "C"
-    *_, parameters = turns(make_reader(engine, Fusion(asked=1.0, write=1.0)), "a harbour")
     assert parameters[1].endswith("]")
-    assert turns(make_reader(engine, Fusion()), "a harbour") == []
+    assert turns(make_reader(engine, Fusion()), "a harbour")[0] == []
 
 
-def test_as_many_tokens_are_generated_as_the_agent_answers(
+def test_plain_makes_the_choice_that_the_agent_leaves_out(make_reader: MakeAgent) -> None:
+    engine = RuleEngine()
+    agent = make_reader(engine, Fusion(asked=1.0, apart=1e-9, weights=engine.digest))
+    agent.call("a harbour, oil painting")
+    assert engine.asked == []
+    ((choice, _),), _ = turns(agent, "a harbour, oil painting")
+    assert engine.asked == [choice]
+
+
+def test_plain_answers_both_questions_and_writes_the_parameters(
     make_reader: MakeAgent, tiny: TransformersEngine
 ) -> None:
     agent = make_reader(tiny, Fusion(read=1.0, asked=1.0))
-    reading, choice = turns(agent, "a harbour")
-    milliseconds, (read, written) = _plain(agent, "a harbour")
-    assert milliseconds > 0
-    assert read == sum(len(tiny.chat.prompt_ids(asked)) for asked, _ in (reading, choice))
-    assert written == tiny.count_tokens(reading[1]) + 1
+    (reading, choice), _ = turns(agent, "a harbour")
+    plain = _plain(agent, "a harbour")
+    assert min(plain.asked_ms, plain.parameters_ms) > 0
+    assert plain.prompt_tokens == sum(len(tiny.chat.prompt_ids(asked)) for asked, _ in (reading, choice))
+    assert plain.answer_tokens == tiny.count_tokens(reading[1]) + 1
+
+
+def test_busy_processes_end_with_the_measurement(make_reader: MakeAgent) -> None:
+    found = beside_busy(make_reader(), 2)
+    assert found["busy_ratio"] == pytest.approx(found["busy_p50_ms"] / found["quiet_p50_ms"], rel=0.1)
+    with _busy_cores() as spinning:
+        assert len(spinning) == len(os.sched_getaffinity(0))
+        assert all(one.poll() is None for one in spinning)
+    assert all(one.poll() is not None for one in spinning)

@@ -25,9 +25,16 @@ def quiet(items: Iterable[Any], label: str) -> Iterable[Any]:
 
 
 def test_a_saved_fusion_comes_back(tmp_path: Path) -> None:
-    save(Fusion(0.1, 2.0, 0.3), tmp_path / "f.json")
-    assert Fusion.load(tmp_path / "f.json") == Fusion(write=0.1, read=2.0, asked=0.3)
-    assert json.loads((tmp_path / "f.json").read_text()) == {"write": 0.1, "read": 2.0, "asked": 0.3}
+    save(Fusion(0.1, 2.0, 0.3, 1.5, "1f"), tmp_path / "f.json")
+    loaded = Fusion.load(tmp_path / "f.json")
+    assert loaded == Fusion(write=0.1, read=2.0, asked=0.3, apart=1.5, weights="1f")
+    assert json.loads((tmp_path / "f.json").read_text()) == {
+        "write": 0.1,
+        "read": 2.0,
+        "asked": 0.3,
+        "apart": 1.5,
+        "weights": "1f",
+    }
 
 
 API = {"sampling_method": "DDIM", "width": 512, "height": 512, "sampling_steps": 20, "cfg_scale": 7.0}
