@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from diffagent.data.base_models import BaseModelFacts, find
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadInput, UnknownModel
-from diffagent.data.records import SEED_MAX, Card, T2ICall, legal_side
+from diffagent.data.records import SEED_MAX, SIDE_MAX, SIDE_MIN, SIDE_STEP, Card, T2ICall
 from diffagent.data.samplers import Sampler, read, split
 
 _SHOWN = 60
@@ -92,7 +92,7 @@ def recovered(generation: Generation, catalog: Catalog) -> Recovered:
     loras = _merged([(_found(lora, "LoRA", catalog), lora.weight) for lora in generation.loras], notes)
     row = find(checkpoint.base_model)
     sampler = _sampler(generation, row, notes)
-    width, height = _size(generation, notes)
+    width, height = _size(generation, (row and row.step) or SIDE_STEP, notes)
     steps = _usual("steps", generation.steps, row and row.steps, notes)
     usual_cfg = row and row.guidance and (row.guidance.usual if row.guidance.kind == "cfg" else 1.0)
     cfg_scale = _usual("CFG scale", generation.cfg_scale, usual_cfg, notes)
@@ -196,9 +196,11 @@ def _merged(used: Sequence[tuple[Card, float]], notes: list[str]) -> list[tuple[
 def _sampler(generation: Generation, row: BaseModelFacts | None, notes: list[str]) -> Sampler:
     named = (generation.sampler or "").strip()
     if named.casefold() in UNNAMED:
-        usual = row.samplers[0] if row is not None and row.samplers else "Euler"
+        usual = split(row.samplers[0] if row is not None and row.samplers else "Euler")
+        if usual.scheduler is None and row is not None and row.schedules:
+            usual = usual._replace(scheduler=row.schedules[0])
         notes.append(f"the metadata names no sampler: {usual} was taken")
-        return split(usual)
+        return usual
     found = read(named, generation.schedule)
     if found is None and (method := read(named)) is not None:
         notes.append(f"no call can name the schedule {str(generation.schedule)[:_SHOWN]!r}: it was left out")
@@ -209,10 +211,13 @@ def _sampler(generation: Generation, row: BaseModelFacts | None, notes: list[str
     return found
 
 
-def _size(generation: Generation, notes: list[str]) -> tuple[int, int]:
+def _size(generation: Generation, step: int, notes: list[str]) -> tuple[int, int]:
     if generation.width is None or generation.height is None:
         raise BadInput("the picture's metadata does not tell its size: no 'Size', no width and height")
-    width, height = legal_side(generation.width), legal_side(generation.height)
+    width, height = (
+        min(SIDE_MAX // step * step, max(SIDE_MIN, (side + step // 2) // step * step))
+        for side in (generation.width, generation.height)
+    )
     if (width, height) != (generation.width, generation.height):
         notes.append(f"the picture is {generation.width}x{generation.height}; a call makes {width}x{height}")
     return width, height

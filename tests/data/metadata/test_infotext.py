@@ -191,6 +191,17 @@ def test_a_sampler_without_a_name_is_the_usual_one(catalog: Catalog) -> None:
     assert made.notes == ("the metadata names no sampler: DPM++ 2M Karras was taken",)
 
 
+def test_a_newer_base_model_has_its_own_usual_values(catalog: Catalog) -> None:
+    line = "a ferry\nSteps: 9, Sampler: Undefined, CFG scale: 1, Size: 1000x1048, Model hash: 3f97fdc57a"
+    made = recovered(infotext.read(line), catalog)
+    assert (made.call.sampling_method, made.call.scheduler) == ("Euler", "Simple")
+    assert (made.call.width, made.call.height) == (1008, 1056)
+    assert made.notes == (
+        "the metadata names no sampler: Euler Simple was taken",
+        "the picture is 1000x1048; a call makes 1008x1056",
+    )
+
+
 def test_what_the_catalog_lacks_is_told_by_version(catalog: Catalog) -> None:
     with pytest.raises(UnknownModel, match=r"checkpoint Z Image Turbo \(Civitai's version 2442439\)"):
         recovered(infotext.read(ONE_LINE), catalog)
