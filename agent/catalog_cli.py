@@ -324,7 +324,7 @@ def _facts(card: Card) -> list[tuple[str, str]]:
         ("sha256", card.sha256 or ""), ("description", card.description), *told,
         ("tags", ", ".join(card.tags)),
         ("trigger words", "; ".join(card.trigger_words)),
-        ("downloads", f"{card.stats.downloads:,}"),
+        ("downloads", "hidden" if card.stats.hidden else f"{card.stats.downloads:,}"),
         ("rating", f"{card.stats.rating:g} of {card.stats.ratings:,}" if card.stats.ratings else ""),
         ("licence", "; ".join(terms)), ("source", card.source),
         *((f"used {name.replace('_', ' ')}", _counts(dict(list(used[name].items())[:5]))) for name in used),

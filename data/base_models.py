@@ -266,7 +266,10 @@ def _requests() -> tuple[tuple[str, str, frozenset[str]], ...]:
     for family in families:
         rows = (row for row in TABLE if row.family == family)
         for row in sorted(rows, key=lambda row: -len(row.name)):  # the longest first: "… Turbo" before "…"
-            found.append(_request(row.name, _heard(row), row.words))
+            if row.grade == "hosted":  # companies and things: only "use NAME" asks for them
+                found.append(_request(row.name, (), (row.name, *row.spellings, *row.words)))
+            else:
+                found.append(_request(row.name, _heard(row), row.words))
         facts = _FAMILIES.get(family)
         if facts is not None:
             found.append(_request(family, facts.spellings, facts.words, facts.request))
@@ -353,6 +356,7 @@ def _request(
         said += [
             rf"\b{_WITH}{_spaced(word)}\b{_CLOSED}",
             rf"\b{_spaced(word)}(?= (?:model|checkpoint|lora)\b)",
+            rf"\A\s*{_spaced(word)}(?=:\s)",
         ]
     said += [request] if request else []
     hints = () if request else (re.split(r"[\s\d._-]", one.casefold())[0] for one in (*longest, *words))

@@ -38,6 +38,7 @@ class StatsJson(_Strict):
     comments: int = Field(default=0, ge=0)
     ratings: int = Field(default=0, ge=0)
     rating: float = Field(default=0.0, ge=0, le=5)
+    hidden: bool = False
 
 
 class LicenceJson(_Strict):

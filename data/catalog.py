@@ -217,7 +217,8 @@ class Catalog:
         if found is None:
             return None
         own = AIR.parse(found.air)
-        return found if (own.ecosystem, own.type) == (parsed.ecosystem, parsed.type) else None
+        same = own.ecosystem == parsed.ecosystem and own.model_type == parsed.model_type
+        return found if same else None
 
     def by_id(self, number: int) -> Card | None:
         """The most downloaded entry of a Civitai model id; else the one of a version id."""

@@ -20,12 +20,19 @@
         ├── JobFailed       it lost the job, gave up on it, or made fewer images
         └── Censored        its safety filter held the image back
 
-Each message says what was given, why it is wrong and what to do, on one line.
+Each message says what was given, why it is wrong and what to do, on one line. Where what to do is an option
+that not every face has, it is the error's ``hint`` too.
 """
 
 
 class DiffAgentError(Exception):
-    """Base of all; ``str()`` of it is the one line that the command line prints."""
+    """Base of all; ``str()`` of it is the one line that the command line prints: what is ``wrong``, and the
+    ``hint`` that names options of the command line, if any."""
+
+    def __init__(self, wrong: str = "", hint: str = "") -> None:
+        super().__init__(f"{wrong}: {hint}" if hint else wrong)
+        self.wrong = wrong
+        self.hint = hint
 
 
 class BadInput(DiffAgentError):

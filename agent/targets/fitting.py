@@ -64,7 +64,7 @@ class Fit:
             BadInput: no substitution was asked for.
         """
         if not self.nearest:
-            raise BadInput(f"{name} is {given}, but {why}; the nearest is {near}: pass --nearest to use it")
+            raise BadInput(f"{name} is {given}, but {why}; the nearest is {near}", "pass --nearest to use it")
         self.replaced[name] = near
         self.reasons[name] = f"{near} in place of {given}: {why}"
         return near

@@ -216,7 +216,7 @@ def _loras(
             digests.setdefault(rest.casefold(), digest)
     bare, tags = split_loras(prompt)
     named = [
-        ModelUse(name, (digest,) if (digest := digests.get(name.casefold())) else (), weight=weight)
+        ModelUse(name, tuple(filter(None, [digests.get(name.casefold())])), weight=weight)
         for name, weight in tags
     ]
     listed = [

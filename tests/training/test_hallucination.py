@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from stand_ins import RuleEngine
+from stand_ins import RuleEngine, quiet
 
 from diffagent.agent.agent import Agent
 from diffagent.agent.engines import Prompt
@@ -19,10 +19,6 @@ from diffagent.training.hallucination import measure, read_prompts
 
 MakeAgent = Callable[..., Agent]
 THREE = ["a fox", 'a "red" château', "sea, 1girl"]
-
-
-def quiet(items: Iterable[Any], label: str) -> Iterable[Any]:
-    return items
 
 
 def test_prompts_of_the_three_formats(tmp_path: Path) -> None:

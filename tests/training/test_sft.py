@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from stand_ins import quiet
 
 from diffagent.agent.engines import Prompt
 from diffagent.agent.engines.adapter import FILE, Adapter
@@ -33,10 +34,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*TRANSFORMERS_.*:UserWarning"),
 ]
 API = {"width": 512, "height": 512, "sampling_method": "Euler a", "sampling_steps": 20, "cfg_scale": 7.0}
-
-
-def quiet(items: Iterable[Any], label: str) -> Iterable[Any]:
-    return items
 
 
 def silent(line: str) -> None:
@@ -209,10 +206,10 @@ def test_a_recipe_of_plain_requests_beside_a_part_of_dabench(
 ) -> None:
     from diffagent.training import examples as module
 
-    shipped = module.read_requests()
+    shipped = module.read_graded()
     few = [*(one for one in shipped if one.split == "train")][:12]
     held = [*(one for one in shipped if one.split == "align")][:3]
-    monkeypatch.setattr(module, "read_requests", lambda: [*few, *held])
+    monkeypatch.setattr(module, "read_graded", lambda: [*few, *held])
     again = replace(recipe, rows=8, readings=2, choices=1, start=str(straight), learning_rate=1e-9)
     report = train(again, dabench, tmp_path, progress=quiet, say=silent)
     made = [json.loads(line) for line in (tmp_path / EXAMPLES).read_text().splitlines()[1:]]

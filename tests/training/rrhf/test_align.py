@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from stand_ins import quiet
 
 from diffagent.agent.agent import Agent
 from diffagent.agent.engines.adapter import FILE, Adapter
@@ -57,10 +58,6 @@ class Short:
     def score(self, prompt: str, calls: Sequence[T2ICall]) -> list[float]:
         self.asked.append(prompt)
         return [-float(len(call.model)) for call in calls]
-
-
-def quiet(items: Iterable[Any], label: str) -> Iterable[Any]:
-    return items
 
 
 def silent(line: str) -> None:

@@ -17,7 +17,7 @@ import pytest
 pytest.importorskip("diffusers", reason="needs pip install 'diffagent[images]'")
 import torch
 from PIL import Image
-from stand_ins import WordEncoder
+from stand_ins import WordEncoder, quiet
 
 from diffagent.agent.executors import silent
 from diffagent.agent.targets.diffusers import LocalDiffusers
@@ -46,10 +46,6 @@ class Wide(WordEncoder):
 
     def encode(self, texts: Any) -> np.ndarray:
         return np.tile(super().encode(texts), (1, 6))
-
-
-def quiet(items: Iterable[Any], label: str) -> Iterable[Any]:
-    return items
 
 
 @pytest.fixture(scope="module")
