@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from diffagent.data.devices import own_device
 from diffagent.data.errors import JobFailed, MissingWeights
 
 if TYPE_CHECKING:
@@ -177,7 +178,7 @@ def device_and_dtype(wanted: str | None = None) -> tuple[str, torch.dtype]:
 
     device = "cpu"
     if torch.cuda.is_available():
-        device = "cuda"
+        device = own_device()
     elif torch.backends.mps.is_available():
         device = "mps"
     if wanted is not None:
@@ -205,7 +206,7 @@ def set_tiling(pipe: Any, pixels: int) -> None:
         return
     if not hasattr(pipe.vae, "enable_tiling"):
         return
-    short = torch.cuda.is_available() and torch.cuda.mem_get_info()[0] < SHORT_MEMORY
+    short = torch.cuda.is_available() and torch.cuda.mem_get_info(own_device())[0] < SHORT_MEMORY
     if short or pixels > TILED_PIXELS:
         pipe.vae.enable_tiling()
     else:

@@ -31,18 +31,13 @@ from diffagent.data.errors import BadInput, Censored, JobFailed, Refused
 from diffagent.data.records import Card, T2ICall
 from diffagent.data.samplers import Sampler
 
-_SAMPLERS = {
-    "Euler a": "EulerA", "Euler": "Euler", "LMS": "LMS", "Heun": "Heun", "DPM2": "DPM2", "DPM2 a": "DPM2A",
-    "DPM++ 2S a": "DPM2SA", "DPM++ 2M": "DPM2M", "DPM++ SDE": "DPMSDE", "DPM fast": "DPMFast",
-    "DPM adaptive": "DPMAdaptive", "DDIM": "DDIM", "PLMS": "PLMS", "UniPC": "UniPC", "LCM": "LCM",
-}  # fmt: skip
 _KARRAS = ("LMS", "DPM2", "DPM2 a", "DPM++ 2S a", "DPM++ 2M", "DPM++ SDE")
 """The samplers that the SDKs also have as "…Karras"."""
 
 
 def spelling(sampler: Sampler) -> str | None:
     """The ``scheduler`` of Civitai's SDKs."""
-    name = _SAMPLERS.get(sampler.method)
+    name = sampler.row.civitai
     if name is None or sampler.scheduler is None:
         return name
     return f"{name}Karras" if sampler.scheduler == "Karras" and sampler.method in _KARRAS else None
@@ -55,21 +50,26 @@ def spelling_of(base_model: str) -> Spelling | None:
 
 
 def sdcpp(sampler: Sampler) -> tuple[str, str] | None:
-    """``sampleMethod`` and ``schedule`` of the engine ``sdcpp``."""
-    method = _SDCPP.get(sampler.method)
-    schedule = _SDCPP_SCHEDULES.get(sampler.scheduler)
-    return (method, schedule) if method and schedule else None
+    """``sampleMethod`` and ``schedule`` of the engine ``sdcpp``, as far as Civitai takes them."""
+    method = sampler.row.sdcpp
+    schedule = _PLAIN if sampler.plan is None else sampler.plan.sdcpp
+    if method not in _SDCPP_METHODS or schedule not in _SDCPP_SCHEDULES:
+        return None
+    return method, schedule
 
 
-_SDCPP = {
-    "Euler a": "euler_a", "Euler": "euler", "Heun": "heun", "DPM2": "dpm2", "DPM++ 2S a": "dpm++2s_a",
-    "DPM++ 2M": "dpm++2m", "IPNDM": "ipndm", "IPNDM V": "ipndm_v", "LCM": "lcm", "DDIM": "ddim_trailing",
-    "Res Multistep": "res_multistep",
-}  # fmt: skip
-_SDCPP_SCHEDULES: dict[str | None, str] = {
-    None: "discrete", "Karras": "karras", "Exponential": "exponential", "Align Your Steps": "ays",
-    "SGM Uniform": "sgm_uniform", "Simple": "simple", "KL Optimal": "kl_optimal",
-}  # fmt: skip
+_PLAIN = "discrete"
+"""The schedule of ``sdcpp`` where a call names none."""
+_SDCPP_METHODS = (
+    "euler", "euler_a", "heun", "dpm2", "dpm++2s_a", "dpm++2m", "ipndm", "ipndm_v", "lcm", "ddim_trailing",
+    "tcd", "res_multistep", "res_2s",
+)  # fmt: skip
+"""``SdCppSampleMethod`` of its reference; ``sdcpp`` itself has more."""
+_SDCPP_SCHEDULES = (
+    _PLAIN, "karras", "exponential", "ays", "gits", "smoothstep", "sgm_uniform", "simple", "kl_optimal",
+    "lcm", "bong_tangent",
+)  # fmt: skip
+"""``SdCppSchedule``."""
 _SPELLINGS: dict[str | None, Spelling] = {
     "comfyui": graphs.spelling, "sdcpp": sdcpp, None: lambda sampler: (),
 }  # fmt: skip

@@ -20,7 +20,7 @@ from diffagent.agent.executors import Made, Price, Report
 from diffagent.agent.executors.wire import HttpExecutor, Wire, job_done, polled, words
 from diffagent.agent.installed_models import Lists, matched
 from diffagent.agent.targets import parts
-from diffagent.agent.targets.graphs import emit, spelling
+from diffagent.agent.targets.graphs import added, emit, spelling
 from diffagent.agent.targets.installed import Installed
 from diffagent.agent.targets.target import ServerLists, Target
 from diffagent.data.base_models import find
@@ -217,7 +217,7 @@ def understand(url: str, lists: Lists, catalog: Catalog) -> Installed:
         if card is not None and card.type == "Checkpoint" and (gone := _gone(card, name, files)):
             lacking[air] = gone
     names = {air: name for air, name in names.items() if air not in lacking}
-    able = tuple(filter(known, TARGET.samplers))
+    able = tuple(filter(known, TARGET.spelled))
     return Installed("comfyui", url, names, able, unknown, ambiguous, files, lacking)
 
 
@@ -235,6 +235,7 @@ TARGET = Target(
     emit=emit,
     executor=lambda url: ComfyUI(url or URL),
     spelling=spelling,
+    added=added,
     usual_url=URL,
     self_hosted=True,
     lists=ServerLists(ask, understand),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -66,6 +67,16 @@ def test_standing_is_within_type_and_base_model() -> None:
     rated = standings([card(1, 1, 1000, 4.9), card(2, 1, 1, 5.0), card(3, 1, 1000, 4.0)])
     shares = [rated[f"urn:air:sd1:checkpoint:civitai:{n}@{n + 1}"].rating for n in (1, 2, 3)]
     assert shares == [1.0, 0.5, 0.0]  # one rating of 5 does not outrank a thousand of 4.9
+
+
+def test_hidden_downloads_stand_in_the_middle_and_move_nobody() -> None:
+    shown = [card(1, 10), card(2, 30), card(3, 20)]
+    hidden = replace(card(4, 0, 90, 4.9), stats=Stats(0, 0, 0, 90, 4.9, hidden=True))
+    found = standings([*shown, hidden])
+    airs = [one.air for one in (*shown, hidden)]
+    assert [found[air].downloads for air in airs] == [0, 1, 0.5, 0.5]
+    assert found[hidden.air].rating == 1.0
+    assert standings([hidden])[hidden.air].downloads == 0.5
 
 
 def test_the_score_weighs_relevance_by_half() -> None:
