@@ -11,6 +11,7 @@ import pytest
 from image_servers import FakeA1111, FakeComfyUI, ImageServer, serving
 
 from diffagent.agent.installed_models import read_installed
+from diffagent.agent.scope import Scope
 from diffagent.agent.targets import TABLE as TARGETS
 from diffagent.agent.targets import load, parts
 from diffagent.agent.targets.civitai import workflow
@@ -19,6 +20,8 @@ from diffagent.agent.targets.fitting import Emitted, Resources
 from diffagent.data.base_models import TABLE, backend, find
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadInput
+from diffagent.data.metadata import comfyui
+from diffagent.data.metadata.generation import recovered
 from diffagent.data.records import Card, T2ICall
 from diffagent.data.samplers import split
 
@@ -100,7 +103,9 @@ def call_of(base_model: str, *, lora: bool = False, **fields: Any) -> T2ICall:
         "seed": 7,
         "air": card.air,
         "base_checkpoint": model.air if lora else None,
-        "loras": [{"model": card.name, "air": card.air, "weight": 0.75}] if lora else [],
+        "loras": [{"model": card.name, "air": card.air, "weight": 0.75, "trigger_words": ["strokes"]}]
+        if lora
+        else [],
     }
     return T2ICall.parse(values | fields)
 
@@ -330,6 +335,13 @@ FORGE = {"forge_additional_modules": [], "forge_preset": "flux"}
 NEO = FORGE | {"klein_t2i_width": 1024}
 
 
+def test_the_choice_is_among_what_a_target_runs() -> None:
+    checkpoints = [PAIRS[name][0] for name in RUN]
+    for target in TARGETS:
+        allowed = {card.base_model for card in checkpoints if Scope(target=target).allows(card)}
+        assert allowed == {name for name, able in RUN.items() if target in able.split()}
+
+
 def test_forge_takes_modules_and_distilled_guidance(catalog: Catalog, tmp_path: Path) -> None:
     request = emit(call_of("Flux.1 D", negative_prompt=""), "a1111", catalog).request
     assert request["override_settings"] == {
@@ -482,3 +494,15 @@ def test_diffusers_loads_a_transformer_beside_its_repository(catalog: Catalog) -
     assert turbo["guidance_scale"] == 0.0
     qwen = emit(call_of("Qwen"), "diffusers", catalog).request["kwargs"]
     assert (qwen["true_cfg_scale"], qwen["negative_prompt"]) == (3.5, "blurry")
+
+
+READ_BACK = [row.name for row in TABLE if row.name in PAIRS and backend(row.name, "comfyui")]
+
+
+@pytest.mark.parametrize("base_model", READ_BACK)
+def test_a_graph_of_parts_is_read_back_as_the_same_call(base_model: str, catalog: Catalog) -> None:
+    call = call_of(base_model, lora=True)
+    made = recovered(comfyui.read(emit(call, "comfyui", catalog).request["prompt"]), catalog).call
+    if call.scheduler == "Normal":  # ComfyUI's own
+        call = call.model_copy(update={"scheduler": None})
+    assert made == call
