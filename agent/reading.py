@@ -37,14 +37,18 @@ CERTAIN = {
     "medium": 0.6,
     "named": 0.9,
     "grounded medium": 0.97,
-    "known medium": 0.97,
+    "known medium": 0.9999999,
     "people": 0.6,
-    "known people": 0.97,
+    "known people": 0.99999,
     "special": 0.6,
-    "known": 0.97,
+    "known": 0.99999,
     "grounded": 0.999,
 }
-"""How probable the rules' word for a slot is before the language model has read the request."""
+"""How probable the rules' word for a slot is before the language model has read the request.
+
+Who is known and where is certain nearly whatever it says: a small language model knows few characters, and is
+as sure where it errs (measured on the align part of the training requests).
+"""
 
 _GENERIC = ("photo", "analog photo", "illustration", "poster", "digital painting", "3d render")
 """Media that give way where a more particular one is named beside them ("pixel art illustration")."""
@@ -163,8 +167,8 @@ class Reading:
 
     def grammar(self, llm_weight: float) -> Grammar:
         """Every reading of the request, this one the most probable before the language model's word."""
-        medium = "known medium" if "medium" in self.known else "medium"
-        medium = "named" if self.named else "grounded medium" if self.is_grounded else medium
+        medium = "grounded medium" if self.is_grounded else "medium"
+        medium = "named" if self.named else "known medium" if "medium" in self.known else medium
         media = (self.medium,) if self.is_tagged else MEDIA[1:]
         people = "known people" if "people" in self.known else "people"
         special = "known" if "special" in self.known else "special"

@@ -148,6 +148,9 @@ def _index() -> _Index:
                 tied[name].append((kind, (other,) if other else own))
             else:
                 names[spelling] = kind
+                if medium == "anime" and people not in ("-", "none") and spelling.count(" ") == 1:
+                    given, _, family = spelling.partition(" ")  # people write either first
+                    names.setdefault(f"{family} {given}", kind)
     firsts: dict[str, int] = {}
     for name in (*names, *tied):
         first, count = name.partition(" ")[0], name.count(" ") + 1
