@@ -25,6 +25,9 @@ from diffagent.data.attributes import Medium, People
 TALES = ("myth", "tale")
 """In place of the series of those whom no single work drew: models are seldom made for them."""
 
+UNKNOWN = "-"
+"""In place of the people of a series."""
+
 _WORD = re.compile(r"[^\W_]++(?:['’][^\W_]++)*+")
 _WITHIN = frozenset((" ", "-", "–", ".", ". ", "/", ":", ": ", "; ", ";", "!", "! ", "&", " & ", "+", "_"))
 """What may stand between two words of one name."""
@@ -87,6 +90,8 @@ def characters(text: str) -> tuple[Character, ...]:
             for name, count in _runs(text, spans[at : at + longest], tokens[at : at + longest]):
                 tied = (one for one, needed in index.tied.get(name, ()) if stands(needed))
                 if kind := next(tied, index.names.get(name)):
+                    if at and tokens[at - 1] == "from":  # "Link from Zelda": the series, not another one
+                        kind = (kind[0], UNKNOWN, kind[2])
                     found.append(_character(text, spans[at][0], spans[at + count - 1][1], kind))
                     taken = count
                     break
@@ -108,7 +113,7 @@ def _runs(text: str, spans: Sequence[tuple[int, int]], tokens: Sequence[str]) ->
 
 def _character(text: str, start: int, end: int, kind: _Kind) -> Character:
     medium, people, series = kind
-    known = None if people == "-" else cast(People, people)
+    known = None if people == UNKNOWN else cast(People, people)
     return Character(text[start:end], start, end, cast(Medium, medium), known, series)
 
 

@@ -30,8 +30,9 @@ def found(text: str) -> list[tuple[str, str, str | None]]:
         ("Monkey D. Luffy peeling potatoes", [("Monkey D. Luffy", "anime", "men")]),
         ("Uchiha Itachi on a swing", [("Uchiha Itachi", "anime", "men")]),  # the family's name first
         ("Howl’s Moving Castle in a valley", [("Howl’s Moving Castle", "anime", None)]),
-        ("Bécassine at the market", [("Bécassine", "comic", None)]),
+        ("Bécassine at the market", [("Bécassine", "comic", "women")]),
         ("Darth Vader queues for coffee", [("Darth Vader", "photo", "men")]),
+        ("Link from Zelda", [("Link", "anime", "men"), ("Zelda", "anime", None)]),
         ("a quiet harbour at dawn", []),
     ],
 )
