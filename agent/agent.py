@@ -24,7 +24,7 @@ import numpy.typing as npt
 from diffagent.agent import answer, choice, reading
 from diffagent.agent.answer import LABELS, expand, question, read
 from diffagent.agent.choosing import Shelf
-from diffagent.agent.decision import Answer, Decision, Matches, Pending
+from diffagent.agent.decision import Answer, Decision, Matches, Outcome, Pending
 from diffagent.agent.eligible import ANY, Eligible
 from diffagent.agent.engines import Choice, Writing
 from diffagent.agent.enhance import enhance as enriched
@@ -46,7 +46,7 @@ from diffagent.agent.targets.emitting import emit
 from diffagent.agent.targets.fitting import Emitted
 from diffagent.agent.triggers import missing as missing_words
 from diffagent.agent.triggers import triggers
-from diffagent.agent.wishes import Wishes, impossible_size, wishes
+from diffagent.agent.wishes import Wishes, wishes
 from diffagent.data.base_models import crosses, family_of, is_meant, side_of
 from diffagent.data.errors import BadInput, DiffAgentError, UnknownModel
 from diffagent.data.prompts import NETWORK_TAG
@@ -152,12 +152,10 @@ class Agent:
             BadImage: an image cannot be decoded. UnknownModel: ``model`` is not in the catalog.
             TargetError: the server whose models are asked for does not answer.
         """
-        pending, ranked = self.chosen(self.prepare(request))
-        writing = self.parameters_turn(pending, ranked)
-        text = writing.grammar.draft()
-        if writing.grammar.llm_weight:
-            text = self.engine.write(writing.prompt, writing.grammar, writing.draft)
-        return self.finish(pending, ranked, text)
+        outcome = self.outcome(*self.chosen(self.prepare(request)))
+        turn = self.parameters_turn(outcome)
+        text = self.engine.write(turn.prompt, turn.grammar, turn.draft) if turn else outcome.grammar.draft()
+        return self.finish(outcome, text)
 
     def answer(self, request: Request) -> Answer:
         """A decision, and what its target takes: among what a server has, where that is asked for.
@@ -192,8 +190,6 @@ class Agent:
         started = time.perf_counter()
         wished = request.wishes
         notes = [*_left_out(request.prompt), *request.phrasing.notes]
-        if size := impossible_size(request.prompt):
-            notes.append(f"{size} cannot be made: sides go up to {SIDE_MAX} pixels; the usual size was taken")
         english = self._in_english(wished.prompt, notes)
         if english != wished.prompt:
             wished = _spoken_in_english(wished, english)
@@ -295,16 +291,27 @@ class Agent:
         ranked = [Candidate(candidate.card, score) for candidate, score in best]
         return ranked + list(pending.candidates[len(ranked) :])
 
-    def parameters_turn(self, pending: Pending, ranked: Sequence[Candidate]) -> Writing:
-        """What the language model is asked to write of the chosen one's parameters."""
-        legal = self.grammar(LABELS[0], ranked[0].card, pending.wished, pending.scope, pending.reading)
-        return Writing(question(ranked, pending.wished.prompt), legal, legal.draft().removesuffix(legal.tail))
-
-    def finish(self, pending: Pending, ranked: Sequence[Candidate], text: str) -> Decision:
-        """The decision of a written answer."""
-        _, fields = read(text)
+    def outcome(self, pending: Pending, ranked: Sequence[Candidate]) -> Outcome:
+        """What the choice of the first candidate settles: its checkpoint, and the legal answers."""
         card = ranked[0].card
         carrier = self.carrier(card, pending.wished, pending.scope, pending.reading)
+        legal = self.grammar(LABELS[0], card, pending.wished, pending.scope, carrier)
+        return Outcome(pending, tuple(ranked), carrier, legal)
+
+    def parameters_turn(self, outcome: Outcome) -> Writing | None:
+        """What the language model is asked to write of the chosen one's parameters; None where the priors
+        alone decide."""
+        legal = outcome.grammar
+        if not legal.llm_weight:
+            return None
+        asked = question(outcome.ranked, outcome.pending.wished.prompt)
+        return Writing(asked, legal, legal.draft().removesuffix(legal.tail))
+
+    def finish(self, outcome: Outcome, text: str) -> Decision:
+        """The decision of a written answer."""
+        _, fields = read(text)
+        pending, ranked, carrier = outcome.pending, outcome.ranked, outcome.carrier
+        card = ranked[0].card
         request, wished, notes = pending.request, pending.wished, list(pending.notes)
         words = () if request.no_trigger else triggers(card, wished.prompt)
         others: list[tuple[Card, Sequence[str]]] = []
@@ -321,6 +328,8 @@ class Agent:
             usual = default_negative(card.base_model, wished.prompt, fields["cfg_scale"])
             wished = replace(wished, negative_prompt=joined_negative(wished.negative_prompt, usual))
         call = expand(fields, card, wished, carrier=carrier, words=words, others=others)
+        if wished.oversize:
+            notes.append(_resized(wished.oversize, call))
         done = time.perf_counter()
         timings = {
             "prefilter": 1e3 * (pending.prefiltered - pending.started),
@@ -330,7 +339,7 @@ class Agent:
         cards = [one.card for one in ranked]
         why = reasons(pending.reading, cards, carrier, basis=self.basis(pending), added=tuple(added))
         n = request.n or request.phrasing.n or 1
-        return Decision(call, tuple(ranked), timings, pending.seen, n, tuple(notes), why, tuple(added))
+        return Decision(call, ranked, timings, pending.seen, n, tuple(notes), why, tuple(added))
 
     def basis(self, pending: Pending) -> Basis:
         """What the choice of a request goes by."""
@@ -476,11 +485,11 @@ class Agent:
         return english
 
     def grammar(
-        self, label: str, card: Card, wished: Wishes, scope: Scope = ANY, read: Reading | None = None
+        self, label: str, card: Card, wished: Wishes, scope: Scope = ANY, carrier: Card | None = None
     ) -> Grammar:
-        """What may be answered for one candidate, with the prior of each setting."""
+        """What may be answered for one candidate (a LoRA with its ``carrier``), with the prior of each
+        setting."""
         usual = self.usual.get(family_of(card.base_model), Usage())
-        carrier = self.carrier(card, wished, scope, read)
         legal = scope.fitted(settings(card, usual, wished, carrier), wished)
         return answer.grammar(label, card, legal, self.fusion.write)
 
@@ -518,6 +527,17 @@ def _left_out(prompt: str) -> Iterator[str]:
     """A note for each LoRA tag of a prompt, which no call's prompt keeps."""
     for tag in dict.fromkeys(tag[0] for tag in NETWORK_TAG.finditer(prompt)):
         yield f"the tag {tag[:80]} was left out of the prompt: name a LoRA with the option model"
+
+
+def _resized(asked: tuple[int, int], call: T2ICall) -> str:
+    """Why a size is not made, and what is in its place."""
+    side = side_of(call.base_model)
+    return (
+        f"{asked[0]}x{asked[1]} was asked for, but {call.base_model} draws about {side}x{side} pixels at "
+        f"once, and "
+        f"no side of a call is longer than {SIDE_MAX}: {call.width}x{call.height}, its shape nearest to that "
+        "ratio, is made instead; an upscaler enlarges it"
+    )
 
 
 def _not_narrowed(wished: Wishes, scope: Scope) -> str:

@@ -15,7 +15,7 @@ from diffagent.agent.request import Request
 from diffagent.data.errors import DiffAgentError, EngineGone
 
 if TYPE_CHECKING:
-    from diffagent.agent.decision import Decision, Pending
+    from diffagent.agent.decision import Decision, Outcome, Pending
     from diffagent.agent.engines import Engine
 
 T = TypeVar("T")
@@ -38,9 +38,11 @@ class Decider(Protocol):
 
     def picked(self, pending: Pending, letters: Any) -> Any: ...
 
-    def parameters_turn(self, pending: Pending, ranked: Any) -> Writing: ...
+    def outcome(self, pending: Pending, ranked: Any) -> Outcome: ...
 
-    def finish(self, pending: Pending, ranked: Any, text: str) -> Decision: ...
+    def parameters_turn(self, outcome: Outcome) -> Writing | None: ...
+
+    def finish(self, outcome: Outcome, text: str) -> Decision: ...
 
 
 Asked = Request | Mapping[str, Any]
@@ -91,22 +93,25 @@ def _together(
     places = [place for place in places if not isinstance(answers[place], DiffAgentError)]
     choices = {place: one for place in places if (one := agent.choice_turn(answers[place]))}
     letters: dict[int, Any] = dict(zip(choices, engine.choose_many(list(choices.values())), strict=True))
-    writings: dict[int, Writing] = {}
-    ranked: dict[int, Any] = {}
+    outcomes: dict[int, Outcome] = {}
     for place in places:
         said = letters.get(place, ())
         if isinstance(said, DiffAgentError):
             answers[place] = said
             continue
-        ranked[place] = agent.picked(answers[place], said)
-        writings[place] = agent.parameters_turn(answers[place], ranked[place])
-    texts = {place: writing.grammar.draft() for place, writing in writings.items()}
-    asked = {place: writing for place, writing in writings.items() if writing.grammar.llm_weight}
-    texts |= dict(zip(asked, engine.write_many(list(asked.values())), strict=True))  # type: ignore[arg-type]
-    for place, text in texts.items():
-        answers[place] = _finished(agent, answers[place], ranked[place], text)
+        ranked = agent.picked(answers[place], said)
+        made = attempt(partial(agent.outcome, answers[place], ranked))
+        if isinstance(made, DiffAgentError):
+            answers[place] = made
+        else:
+            outcomes[place] = made
+    asked = {place: turn for place, one in outcomes.items() if (turn := agent.parameters_turn(one))}
+    texts = dict(zip(asked, engine.write_many(list(asked.values())), strict=True))
+    for place, outcome in outcomes.items():
+        text = texts[place] if place in texts else outcome.grammar.draft()
+        answers[place] = _finished(agent, outcome, text)
     return answers
 
 
-def _finished(agent: Decider, pending: Any, ranked: Any, text: str | DiffAgentError) -> Any:
-    return text if isinstance(text, DiffAgentError) else attempt(lambda: agent.finish(pending, ranked, text))
+def _finished(agent: Decider, outcome: Outcome, text: str | DiffAgentError) -> Any:
+    return text if isinstance(text, DiffAgentError) else attempt(partial(agent.finish, outcome, text))

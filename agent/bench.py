@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from diffagent.agent import answer
 from diffagent.agent.agent import Agent
 from diffagent.agent.engines import Prompt
 from diffagent.agent.request import Request
@@ -155,8 +156,8 @@ def turns(agent: Agent, prompt: str) -> tuple[list[tuple[Prompt, str]], tuple[Pr
         asked = agent.choice_among(pending)
         letters = engine.choose(asked.prompt, asked.options)
         told.append((asked.prompt, asked.options[letters.index(max(letters))]))
-    writing = agent.parameters_turn(pending, agent.picked(pending, letters))
-    return told, (writing.prompt, writing.grammar.draft())
+    outcome = agent.outcome(pending, agent.picked(pending, letters))
+    return told, (answer.question(outcome.ranked, pending.wished.prompt), outcome.grammar.draft())
 
 
 def _unasked(agent: Agent, prompt: str) -> bool:

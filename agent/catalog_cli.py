@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from diffagent.agent.catalog_option import catalog_option
 from diffagent.data.attributes import MEDIA, ROLES
 from diffagent.data.base_models import examples
 
@@ -25,9 +26,7 @@ if TYPE_CHECKING:
 
 Command = Callable[..., Any]
 
-_CATALOG = click.option(
-    "--catalog", "path", metavar="PATH", help="A catalog file; default: the one that ships."
-)
+_CATALOG = catalog_option("path")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _FILTERS = (
     click.option("--type", "type_", type=click.Choice(["Checkpoint", "LoRA"], case_sensitive=False)),
@@ -324,7 +323,7 @@ def _facts(card: Card) -> list[tuple[str, str]]:
         ("sha256", card.sha256 or ""), ("description", card.description), *told,
         ("tags", ", ".join(card.tags)),
         ("trigger words", "; ".join(card.trigger_words)),
-        ("downloads", f"{card.stats.downloads:,}"),
+        ("downloads", "hidden" if card.stats.hidden else f"{card.stats.downloads:,}"),
         ("rating", f"{card.stats.rating:g} of {card.stats.ratings:,}" if card.stats.ratings else ""),
         ("licence", "; ".join(terms)), ("source", card.source),
         *((f"used {name.replace('_', ' ')}", _counts(dict(list(used[name].items())[:5]))) for name in used),

@@ -24,14 +24,13 @@ import numpy.typing as npt
 from diffagent.agent.answer import short_name
 from diffagent.agent.reading import Reading
 from diffagent.agent.suitability import DRAWN, Facts
-from diffagent.agent.words import FUNCTION_WORDS, WORD, stem, words
+from diffagent.agent.words import FUNCTION_WORDS, is_ordinary, words
 from diffagent.data.attributes import MEDIA, Attributes
 from diffagent.data.media import kinship
 from diffagent.data.records import Card
 
 Floats = npt.NDArray[np.float64]
 
-_SENTENCE = re.compile(r"(?<=[.!?]) ")
 _USES = frozenset(("poster", "illustration", "icon", "map", "photo", "drawing", "anime", "cartoon", "comic"))
 """Words for a medium that alone ask for no special look of it."""
 
@@ -98,17 +97,6 @@ class Shelf:
             counts.update(set(words(" ".join((card.description, *subjects)))))
         return counts
 
-    @cached_property
-    def _spelling(self) -> dict[str, tuple[int, int]]:
-        """How often the descriptions write each word small, and with a capital inside a sentence."""
-        small: Counter[str] = Counter()
-        capital: Counter[str] = Counter()
-        for card in self.cards:
-            for sentence in _SENTENCE.split(card.description):
-                for word in WORD.findall(sentence)[1:]:
-                    (capital if word[0].isupper() else small)[stem(word)] += 1
-        return {word: (small[word], capital[word]) for word in small.keys() | capital.keys()}
-
     def is_function(self, word: str) -> bool:
         """Whether a word says nothing of a subject."""
         return word in FUNCTION_WORDS
@@ -132,11 +120,6 @@ class Shelf:
     def idf(self, word: str) -> float:
         """The inverse document frequency of a word over the entries, in nats."""
         return math.log((len(self.cards) + 1) / (self._frequency[word] + 1))
-
-    def is_ordinary(self, word: str) -> bool:
-        """Whether a word is one of the language's, and no name: the descriptions write it small."""
-        small, capital = self._spelling.get(word, (0, 0))
-        return small > 0 and 2 * small >= capital
 
     @cached_property
     def _phrases(self) -> dict[str, list[Phrase]]:
@@ -259,7 +242,7 @@ class Shelf:
     ) -> tuple[float, bool]:
         """Of one phrase, and whether it holds a word that is a name."""
         heard = [word for word in phrase.core if word in asked]
-        rare = [word for word in heard if not self.is_ordinary(word)]
+        rare = [word for word in heard if not is_ordinary(word)]
         whole = len(heard) == len(phrase.core)
         is_rare = bool(rare)
         if purpose.role == "character":

@@ -17,9 +17,10 @@ from diffagent.agent.request import Request
 from diffagent.agent.scope import Scope
 from diffagent.agent.wishes import Wishes
 from diffagent.data.air import AIR
-from diffagent.data.records import T2ICall
+from diffagent.data.records import Card, T2ICall
 
 if TYPE_CHECKING:
+    from diffagent.agent.grammar import Grammar
     from diffagent.agent.pmi.identifier import Identification
     from diffagent.agent.targets.fitting import Emitted
 
@@ -120,3 +121,14 @@ class Pending:
     def labels(self) -> list[str]:
         """A letter for each of :attr:`shown`."""
         return list(LABELS[: len(self.shown)])
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A request whose model is chosen: ``ranked`` best first, ``carrier`` the checkpoint that the first runs
+    on where it is a LoRA, ``grammar`` what may be answered for it."""
+
+    pending: Pending
+    ranked: tuple[Candidate, ...]
+    carrier: Card | None
+    grammar: Grammar

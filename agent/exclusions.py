@@ -3,11 +3,14 @@
 In: a prompt. Out: the prompt without those words, and what they name, as a negative prompt has it.
 
     exclusions("a beach at dawn, no people, without text")  -> ("a beach at dawn", ("people", "text"))
+    exclusions("a man with no shirt on a horse")            -> (unchanged, ("shirt",))
     exclusions("the end of no man's land")                  -> (unchanged, ())
 
 Rules, not a model: a word of exclusion counts where a clause begins with it, behind a word that only joins
-("with no people"), or before what people usually leave out ("poster no text"). Quoted text and titles in
-capitals are names. Text encoders of T2I models read "no people" as people.
+("with no people"), or before what people usually leave out ("poster no text"). A clause of its own, and what
+no scene has ("text", "anime"), is an instruction and goes; inside a description the sentence stays, unless
+the request speaks to somebody elsewhere. Quoted text and titles in capitals are names. Text encoders of T2I
+models read "no people" as people.
 """
 
 from __future__ import annotations
@@ -29,6 +32,28 @@ noise anime cartoon cartoons nudity nsfw gore blood violence hands hat hats glas
 """
 _USUAL = frozenset(_LIST_OF_USUAL.split())
 """What people leave out of pictures most."""
+_ARTEFACT = re.compile(
+    r"\b(?:texts?|lettering|writing|typography|watermarks?|logos?|signatures?|captions?|subtitles|borders?|"
+    r"blur|"
+    r"noise|anime|manga|cartoons?|cgi|3d(?: look)?|nsfw|nudity|gore|artifacts?|username)$",
+    re.I,
+)
+"""What is of the picture and in no scene."""
+_STYLE = (
+    r"(?:anime|manga|cartoons?(?:ish|y)?|photos?(?:graph(?:ic|y)?|realis\w+)?|paintings?|painted|drawings?|"
+    r"drawn|3d|2d|cgi|rendere?d?|realis\w+|sketch(?:es|y)?|illustrat\w+|comics?|pixel art|pixelated|vector|"
+    r"abstract|stylis?z?ed|chibi|kawaii|pixar|disney|nsfw|nude|naked|sexy|sexual|gory|bloody|blurry|cropped|"
+    r"ai[- ]looking|plastic)"
+)
+"""Words of a look, which "not" excludes wherever it stands."""
+_LOOK = re.compile(
+    rf"not\s+(?:(?:an?|any|in|like|too|so|looking|be)\s+){{0,2}}(?P<name>{_STYLE}(?:[ -](?:style|look|like|"
+    rf"art))?)"
+    r"(?:\s+(?:please|pls|at all))*(?=\s*(?:$|[,;:.!?\n()\[\]]|(?:and|but|or)\s))",
+    re.I,
+)
+_PLEA = re.compile(r"\b(?:please|pls|ideally|preferably|absolutely|definitely|should|must)\b", re.I)
+"""What says that a description ends and an instruction begins."""
 _LIST_OF_IDIOMS = """
 one body else lot lots expression longer matter doubt doubts less fewer other others way ways idea ideas
 problem problems need needs end ends nonsense good such big thanks worries wonder reason chance question
@@ -54,9 +79,10 @@ _NOT_STYLE = frozenset(_LIST_OF_DEGREES.split())
 """Words behind "not" with which nothing is excluded."""
 _LIST_OF_JOINTS = """
 and or nor but in on at for with from by under over behind near next beside besides between among around
-into onto through across during while when where which who that is are was were be being been as like to of
-so because if then than please just only also instead against above below along inside outside within upon
-after before until not no without plus whatsoever anywhere visible allowed either at all can
+into onto through across during while when where which who that is are was were be being been as like to
+of so because if then than please pls plz thx thanks just only also instead against above below along
+inside outside within upon after before until not no without plus whatsoever anywhere visible allowed
+either at all can
 """
 _STOP = frozenset(_LIST_OF_JOINTS.split())
 _DETERMINERS = frozenset(
@@ -82,16 +108,24 @@ _SAYING = re.compile(
 )
 _NO = re.compile(
     r"(?<![\w'’-])(?:"
-    r"(?P<nobody>(?:nobody|no[ -]?one)(?=\s*+(?:$|[,;.!?\n)]|in\s+(?:sight|it|view|frame|"
+    r"(?P<nobody>(?:nobody|no[ -]?one)(?:\s+else)?(?=\s*+(?:$|[,;.!?\n)]|in\s+(?:sight|it|view|frame|"
     r"the\s+(?:picture|frame|shot|"
-    r"scene|photo|image))\b|around\b|there\b|visible\b|else\b)))"
-    r"|(?P<no>no)(?=\s+\w)(?!\s+\d)"
+    r"scene|photo|image))\b|around\b|there\b|visible\b|on\s+(?:it|them)\b|inside\b)))"
+    r"|(?P<lacking>(?:(?:does|do|did) not|(?:does|do|did)n['’]?t) (?:have|wear|contain)|(?:is |"
+    r"are )?not wearing)"
+    r"(?=\s+\w)"
+    r"|(?P<nothing>nothing)(?=\s+(?:too\s+)?(?:nsfw|gory|scary|violent|sexual|sexy|creepy|childish|cheesy|"
+    r"cartoony?|cartoonish|bloody|graphic|explicit|political|religious|modern|fancy|cute|kitschy?)\b)"
+    r"|(?P<but>anything\s+but(?=\s+(?:an?\s+)?(?:anime|manga|cartoons?|cgi|3d|realis\w+|photoreal\w*)\b))"
+    r"|(?P<no>no)(?=\s+\w)(?!\s+\d(?!d\b))"
     r"|(?P<without>without|w/o|minus(?=\s+(?:the|any|all|a|an|his|her|its|their)\b))(?=\s+\w)"
     r"|(?P<avoid>(?:(?:please|pls)\s+)?(?:avoid|exclude|leave out|omit|skip)(?:\s+(?:any|all))?)(?=\s+\w)"
     r"|(?P<dont>(?:(?:but|and|so|please|pls)\s+)?(?:(?:i|we)\s+(?:really\s+)?(?:do not|don['’]?t|dont|"
     r"didn['’]?t)"
-    r"\s+want(?:\s+(?:it\s+to\s+(?:have|be|look)|to\s+see|there\s+to\s+be))?"
-    r"|(?:do not|don['’]?t|dont)\s+(?:add|include|put(?:\s+in)?|show|draw|use|want|"
+    r"\s+want(?:\s+(?:it\s+to\s+(?:have|be|look(?:\s+like)?)|to\s+see|there\s+to\s+be))?"
+    r"|never(?=\s+(?:an?\s+|any\s+)?(?:anime|cartoons?|3d|cgi|text)\b)|stay away from|steer clear of|keep out"
+    r"|leave off|(?:do not|don['’]?t|dont)\s+(?:add|include|put(?:\s+in)?|show|draw|use|want|"
+    r"give\s+(?:it|me|him|her|them)|"
     r"make\s+it(?:\s+look(?:\s+like)?)?)"
     r"|(?:there|it)\s+(?:should not|shouldn['’]?t|must not|mustn['’]?t)\s+(?:be|have|contain|include|"
     r"look(?:\s+like)?)"
@@ -143,8 +177,12 @@ _VAGUE = frozenset(("visible", "kind", "sort", "kinds", "sorts", "of", "readable
 _CONTINUING = re.compile(r"\s+(or|nor|and)\s+", re.I)
 _SERIES = re.compile(r"(?: ?, ?(?!or\b)\w{1,40}(?: \w{1,40})?){0,8} ?,? ?or \w{1,40}\b", re.I)
 _ALWAYS_OUT = re.compile(r"\s*,\s*(text|watermarks?|logos?|signatures?|captions?)(?=\s*(?:[,.;!?]|$))", re.I)
-_BREAK = re.compile(r"\s(?=(?:and|but|just|only)\s)", re.I)
-_NO_THING = re.compile(r"\b(?:loras?|checkpoints?|models?|anything|everything|thing)\b", re.I)
+_BREAK = re.compile(r"\s(?=(?:and|but|just|only|no|not|without)\s)", re.I)
+_NO_THING = re.compile(
+    r"\b(?:loras?|checkpoints?|models?|anything|everything|thing|upscal\w+|hi-?res fix|refiner|rush|hurry|"
+    r"worries)\b",
+    re.I,
+)
 """Words of what no picture shows."""
 MOST = 12
 """Exclusions that are read; behind them it is no sentence any more."""
@@ -161,23 +199,24 @@ class _Cut:
     names: tuple[str, ...]
 
 
-def exclusions(text: str) -> tuple[str, tuple[str, ...]]:
-    """The text without its exclusions, and their names, bare nouns in order; unchanged where it has none."""
+def exclusions(text: str, *, is_spoken: bool = False) -> tuple[str, tuple[str, ...]]:
+    """The text without its exclusions, and their names, bare nouns in order; unchanged where it has none.
+
+    In a description they stay and are named too; ``is_spoken`` says that the text speaks to somebody, so that
+    it is none.
+    """
     if len(text) > LONGEST:
         return text, ()
-    cuts = _cuts(masked(text))
-    cuts += _foreign(text)
-    if not cuts:
-        return text, ()
+    cuts = [*_cuts(masked(text), is_spoken=is_spoken), *_foreign(text)]
     names = tuple(
         dict.fromkeys(name for cut in sorted(cuts, key=lambda one: one.start) for name in cut.names)
     )
-    rest = without(text, ((cut.start, cut.end) for cut in cuts))
+    rest = without(text, ((cut.start, cut.end) for cut in cuts if cut.start < cut.end))
     names = tuple(name.lower() if name.isupper() else name for name in names if not _NO_THING.search(name))
     return (rest if re.search(r"\w", rest) else text), names
 
 
-def _cuts(text: str) -> list[_Cut]:
+def _cuts(text: str, *, is_spoken: bool) -> list[_Cut]:
     cuts: list[_Cut] = []
     bounds = _clauses(text)
     reached = 0
@@ -185,7 +224,7 @@ def _cuts(text: str) -> list[_Cut]:
         if hit.start() < reached or len(cuts) >= MOST:
             continue
         low, high = bounds(hit.start())
-        cut = _cut(text, hit, max(low, reached), high)
+        cut = _cut(text, hit, max(low, reached), high, is_spoken=is_spoken)
         if cut is not None:
             cuts.append(cut)
             reached = cut.end
@@ -211,20 +250,27 @@ def _clauses(text: str) -> Callable[[int], tuple[int, int]]:
     return clause
 
 
-def _cut(text: str, hit: re.Match[str], low: int, high: int) -> _Cut | None:
-    """What one word of exclusion, in the clause from ``low`` to ``high``, takes out; None where nothing."""
+def _cut(text: str, hit: re.Match[str], low: int, high: int, *, is_spoken: bool) -> _Cut | None:
+    """What one word of exclusion, in the clause from ``low`` to ``high``, takes out or only names; None where
+    nothing."""
     kind = hit.lastgroup
     before = text[low : hit.start()]
     joining = _JOINING.search(before[-60:])
     start = hit.start() - (len(joining[0]) if joining else 0)
     initial = not text[low:start].strip()
     joined = initial or joining is not None
+    told = initial or is_spoken or (joining is not None and bool(_PLEA.search(joining[0])))
     if kind == "nobody":
-        return _Cut(start, _tail(text, hit.end(), high), ("people",)) if joined else None
+        end = _tail(text, hit.end(), high) if told else start
+        return _Cut(start, end, ("people",)) if joined else None
     if _SAYING.search(before[-40:]) or _is_title(text, hit):
         return None
     if kind == "not":
-        return _not(text, hit, start, high) if joined else None
+        return _not(text, hit, start, high, is_spoken=is_spoken) if joined else _unlike(text, hit, high)
+    if kind == "nothing":
+        words = _WORD.findall(text[hit.end() : high])
+        named = " ".join(word for word in words if word.casefold() not in ("too", "please", "pls"))
+        return _Cut(start, high, (named,)) if initial and len(words) <= 3 else None
     if kind in ("avoid", "dont") and not joined:
         return None
     phrase = _phrase(text, hit.end(), high, listed=kind in ("avoid", "dont"))
@@ -232,15 +278,28 @@ def _cut(text: str, hit: re.Match[str], low: int, high: int) -> _Cut | None:
         return None
     names, end = phrase
     tail = _tail(text, end, high)
-    if kind == "without":
-        return _Cut(
-            start if joining and joining[0].strip().casefold() in ("and", "but") else hit.start(), tail, names
-        )
+    told = told or kind in ("avoid", "dont", "but") or all(map(_ARTEFACT.search, names))
+    told = told or hit[0].casefold() in ("minus", "w/o")
+    names = tuple(
+        "people" if name.casefold() in ("anyone", "anybody", "anyone else") else name for name in names
+    )
+    if kind in ("without", "but", "lacking"):
+        if not told or kind == "lacking":
+            return _Cut(hit.start(), hit.start(), names)
+        swept = joining and joining[0].strip().casefold() in ("and", "but")
+        return _Cut(start if swept else hit.start(), tail, names)
     if initial and end <= high:
         return _Cut(start, _rest_of_clause(text, tail, high), names)
-    if joined or (names[-1].split()[-1].casefold() in _USUAL and not text[tail:high].strip()):
-        return _Cut(start, tail, names)
-    return None
+    if joined:
+        return _Cut(start, tail if told else start, names)
+    is_last = names[-1].split()[-1].casefold() in _USUAL and not text[tail:high].strip()
+    return _Cut(start, tail, names) if is_last else None
+
+
+def _unlike(text: str, hit: re.Match[str], high: int) -> _Cut | None:
+    """ "painted not anime": a look that is excluded inside a clause, up to its end."""
+    look = _LOOK.match(text, hit.start(), high)
+    return _Cut(hit.start(), look.end(), (look["name"],)) if look else None
 
 
 def _is_title(text: str, hit: re.Match[str]) -> bool:
@@ -251,13 +310,15 @@ def _is_title(text: str, hit: re.Match[str]) -> bool:
     return word[:1].isupper() and not word.isupper() and named[:1].isupper()
 
 
-def _not(text: str, hit: re.Match[str], start: int, high: int) -> _Cut | None:
+def _not(text: str, hit: re.Match[str], start: int, high: int, *, is_spoken: bool) -> _Cut | None:
     """ "not anime", "not looking at the camera": up to five words to the clause's end."""
     stop = re.search(r"\s(?:and|but)\s", text[hit.end() : high])
     end = hit.end() + stop.start() if stop else high
     words = _WORD.findall(text[hit.end() : end])
     while words and words[0].casefold() in _DETERMINERS:
         words = words[1:]
+    if is_spoken and len(words) == 2 and words[0].casefold() == "too":  # "not too childish"
+        return _Cut(start, end, (words[1],))
     if not 1 <= len(words) <= 5 or words[0].casefold() in _NOT_STYLE or words[0].casefold() in _DENIED:
         return None
     if stop and stop[0].strip().casefold() == "but":

@@ -233,17 +233,21 @@ def _gather(specifications: Sequence[Packed]) -> tuple[TermLists, ...]:
     return tuple(TermLists.of(p, s) for p, s in zip(pieces, sizes, strict=True))
 
 
+def _is_counted(card: Card) -> bool:
+    return not card.stats.hidden and (card.source != "horde" or card.stats.downloads > 0)
+
+
 def _facts(cards: Sequence[Card], documents: Ints) -> Floats:
     """What is known of each model beside its words: float32 [M, 4], see :class:`Matcher`.
 
-    The rating is drawn towards 4.7 by ten ratings' worth; a source without statistics (AI Horde) counts as
-    the median model: an unrated or uncounted model is unknown, not bad.
+    The rating is drawn towards 4.7 by ten ratings' worth; a source without statistics (AI Horde), or a
+    creator who hides them, counts as the median model: an unrated or uncounted model is unknown, not bad.
     """
-    counted = [card.stats.downloads for card in cards if card.source != "horde"]
+    counted = [card.stats.downloads for card in cards if card.source != "horde" and not card.stats.hidden]
     usual = float(np.median(counted)) if counted else 0.0
     rows = [
         (
-            np.log1p(usual if card.source == "horde" and not card.stats.downloads else card.stats.downloads),
+            np.log1p(card.stats.downloads if _is_counted(card) else usual),
             (card.stats.rating * card.stats.ratings + USUAL_RATING * 10) / (card.stats.ratings + 10),
             np.log1p(n),
             float(card.type == "LoRA"),

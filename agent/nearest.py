@@ -43,9 +43,9 @@ def is_lenient(prompt: str) -> bool:
 def refusal(given: str, near: str | None, target: str) -> BadInput:
     """Why a base model is refused, and what comes nearest."""
     there = "in the catalog" if target == "diffagent" else f"in the catalog for {target}"
-    hint = (
-        f"; the nearest is {near}: pass --nearest to use it, or give another --base-model"
-        if near
-        else ": give another --base-model"
+    wrong = f"{title(given)} is asked for, but no model of it is {there}"
+    if near is None:
+        return BadInput(wrong, "give another --base-model")
+    return BadInput(
+        f"{wrong}; the nearest is {near}", "pass --nearest to use it, or give another --base-model"
     )
-    return BadInput(f"{title(given)} is asked for, but no model of it is {there}{hint}")

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 from diffagent.agent.cutting import masked, without
 from diffagent.agent.exclusions import LONGEST, exclusions
+from diffagent.agent.talk import talk
 from diffagent.agent.technical import drawn
 
 MOST_PICTURES = 64
@@ -137,7 +138,7 @@ _CLAUSE_COUNT = re.compile(
 )
 """A clause that says how many: "4 versions please", "in three variations"."""
 _ASKED = re.compile(
-    rf"\d|\b{_VERSIONS}|please|pls|\b(?:give|make|show|generate|need|want|like)\b|of it|choose", re.I
+    rf"\d|\b{_VERSIONS}|\bpics\b|please|pls|\b(?:give|make|show|generate|need|want|like)\b|of it|choose", re.I
 )
 _CLAUSE = re.compile(r"[^,;:.!?\n()\[\]{}|\"]+")
 
@@ -160,9 +161,15 @@ def phrasing(text: str) -> Phrasing:
     rest, settings = drawn(text)
     notes += [f'"{_short(words)}" was read as a setting and left out of the prompt' for words in settings]
     rest, n = _counted(rest)
-    rest, avoid = exclusions(rest)
+    said = talk(rest)
+    if said.words:
+        quoted = ", ".join(f'"{_short(words)}"' for words in said.words)
+        notes.append(f"{quoted} {'were' if len(said.words) > 1 else 'was'} left out of the prompt")
+    is_spoken = said.prompt != rest or _opened(rest)[0] != rest
+    rest, avoid = exclusions(said.prompt, is_spoken=is_spoken)
+    avoid = tuple(dict.fromkeys((*avoid, *said.avoid)))
     opened = _kept(rest, _closed(rest))
-    rest, first = _opened(opened)
+    rest, first = _opened(opened, is_asked=bool(said.words))
     n = n or first
     if rest != opened:
         kept = opened.rfind(rest)
@@ -195,15 +202,16 @@ def _closed(text: str) -> str:
     return text
 
 
-def _opened(text: str) -> tuple[str, int | None]:
-    """The text behind its instruction, and how many pictures that asks for."""
+def _opened(text: str, *, is_asked: bool = False) -> tuple[str, int | None]:
+    """The text behind its instruction, and how many pictures that asks for; ``is_asked`` says that one stood
+    before it."""
     rest = text
     while opening := next(filter(None, (pattern.match(rest) for pattern in _OPENINGS)), None):
         rest = rest[opening.end() :]
     if story := _STORY.match(rest):
         rest = rest[story.end() :]
     n: int | None = None
-    if rest != text:
+    if rest != text or is_asked:
         if (pictures := _PICTURES_OF.match(rest)) and not pictures["kind"]:
             n, rest = _number(pictures["count"]), rest[pictures.end() :]
         elif depicted := _DEPICTED_OF.match(rest):

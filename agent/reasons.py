@@ -65,13 +65,6 @@ def about(card: Card) -> tuple[str, ...]:
     return tuple(filter(None, (*facts, _RENOWN.get(purpose.renown))))
 
 
-def additions(prompt: str, sent: str) -> tuple[str, ...]:
-    """The pieces of a sent prompt, between commas, that do not stand in the request."""
-    asked = f" {bare_words(prompt)} "
-    pieces = (" ".join(piece.split()) for piece in sent.split(","))
-    return tuple(piece for piece in pieces if piece and f" {bare_words(piece)} " not in asked)
-
-
 def _sentences(
     reading: Reading, cards: Sequence[Card], carrier: Card | None, basis: Basis, added: Sequence[str]
 ) -> Iterator[str]:

@@ -53,8 +53,18 @@ FORMATS: _Shapes = (
             "(?:instagram|tiktok|snapchat|whatsapp|facebook|insta|ig) (?:story|stories|reels?|status)",
             "(?:youtube )?shorts? (?:cover|format)",
             "story format",
+            "telefon duvar kağıdı",
+            "fondo de pantalla (?:para|de|del) (?:(?:el|mi|un) )?(?:móvil|celular|teléfono)",
+            "fond d['’]écran (?:(?:pour|de) )?(?:(?:mon|le|un) )?(?:téléphone|mobile|portable)",
+            "handy[- ]?hintergrund(?:bild)?",
+            "sfondo (?:per|del) (?:(?:il|mio) )*(?:telefono|cellulare)",
+            "papel de parede (?:para|de|do) (?:(?:o|meu) )?(?:celular|telemóvel)",
+            "tapet[aę] na telefon",
+            "обои (?:для|на) телефона?",
+            "шпалери (?:для|на) телефон[ау]?",
         ),
     ),
+    ((9, 16), re.compile(r"(?:スマホ|携帯|手机|手機)の?(?:壁紙|待ち受け|壁纸)|휴대폰 ?(?:배경|바탕)")),
     ((9, 21), _phrases("(?:tall|upright|vertical|roll-?up|hanging) banner", "bookmark")),
     (
         (21, 9),
@@ -101,8 +111,13 @@ FORMATS: _Shapes = (
             "tall" + _FORMAT,
             "poster",
             "(?:book|magazine|paperback|novel) cover",
+            "cover(?: illustration| art| image| design)? for (?:(?:an?|my|our|the) )?(?:[\\w-]+ ){0,4}"
+            "(?:novel|book|story|thriller|memoir|magazine|zine)",
+            "(?:tarot|trading) cards?",
+            "affiche|cartel (?:de|del|para)|póster|cartaz|locandina|plakate?|plakat[uy]?|afiş|плакат",
         ),
     ),
+    (_TALL, re.compile(r"ポスター|海报|海報|포스터")),
     (
         _SQUARE,
         re.compile(

@@ -62,6 +62,8 @@ def sizes(
     """
     if wishes.size:
         return {_fitted(wishes.size, row): 1.0}
+    if wishes.oversize and row.shapes:
+        return {min(row.shapes, key=lambda size: abs(_apart(size, wishes.oversize or size))): 1.0}
     small = _small(used, row)
     own = small or {size: n for size, n in _counted(used, row).items() if n >= AGREEING}
     if any(wishes.side):

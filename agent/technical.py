@@ -18,7 +18,12 @@ from diffagent.data.prompts import bare_words
 _TALK = re.compile(
     r"\b\d{2,4}\s?dpi\b|\bhi(?:gh)?[- ]?res(?:\.|olution)? ?fix(?:\s?x?\d(?:\.\d)?x?)?|\brandom seed\b|"
     r"\bas (?:fast|quick(?:ly)?) as (?:you can|possible)\b|\bquick draft\b|\b(?:just )?a few steps\b|"
-    r"\bnothing nsfw\b|\b(?:use|using|with) an? (?:turbo|lcm)(?: or (?:turbo|lcm|lightning))? model\b|"
+    r"\bin one go\b|\bkeep it small\b|\bif possible\b(?=\s*$)|"
+    r"\b(?:with )?(?:the )?(?:same )?seeds? \d{1,10}(?: for the \w+)? and \d{1,10}(?: for the \w+)?|"
+    r"\b(?:with )?(?:the )?same seed\b|"
+    r"\b(?:and |but |as |because )?my (?:\w+ )?(?:card|gpu|laptop)(?: only)? has (?:only )?\d{1,2}\s?gb\b|"
+    r"\bi (?:only )?have (?:only )?an? \d{1,2}\s?gb (?:graphics )?(?:card|gpu)\b|"
+    r"\b(?:use|using|with) an? (?:turbo|lcm)(?: or (?:turbo|lcm|lightning))? model\b|"
     r"\bany model\b|\b\d{1,2}\s?gb (?:graphics )?(?:card|vram|gpu)\b|"
     r"\bupscaled? (?:by )?\d(?:\.\d)?x\b|\bupscale \d(?:\.\d)?x?\b",
     re.I,
@@ -50,7 +55,7 @@ orientation image picture pixels px sampler sampling scheduler schedule method l
 mode shape ideally
 preferably must should be fine are ok okay enough value setting settings do render rendered generate generated
 version paper page sheet upright widescreen ultrawide ultra wide number as by from run base no more than up
-not over this that x your me can could portrait
+except but so because have only too not over this that x your me can could portrait landscape square
 """
 _FILLER = frozenset(_TEXT_OF_FILLER.split())
 _CLAUSE = re.compile(r"[^,;:.!?\n()\[\]{}|\"–—]+")

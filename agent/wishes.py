@@ -11,20 +11,32 @@ prompt here (:mod:`diffagent.agent.phrasing` takes out what is not drawn), excep
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from diffagent.agent.shapes import EXACT, FORMATS, SUBJECTS, aspect_of
-from diffagent.agent.targets import infotext
 from diffagent.data.base_models import requests
 from diffagent.data.errors import BadInput
+from diffagent.data.metadata import infotext
 from diffagent.data.records import SIDE_MAX, SIDE_MIN, legal_side
-from diffagent.data.samplers import SAMPLERS
-from diffagent.data.samples import sampler_name
+from diffagent.data.samplers import SAMPLING_METHODS, SCHEDULERS, join, read, unknown
 
 _SIZE = re.compile(
     r"(?<![\w.])(\d{2,5})\s?(?:x|×|\*|by)\s?(\d{2,5})(?!\w|\.\d|\s?(?:m|cm|mm|ft|feet|inch(?:es)?)\b)", re.I
 )
+_SOFT = re.compile(
+    r"(?:\s?px|\s?pixels)?,?\s*(?:if (?:at all )?possible|if you can|ideally|preferably)\b", re.I
+)
+LARGEST = 2048**2
+"""Pixels above which every base model repeats its subject."""
+_SQUARE = re.compile(
+    r"\b(\d{3,4})\s?(?:px|pixels?)?\s+square\b(?!\s*(?:f|m|k|y|i|c))|"
+    r"\bsquare\s+(\d{3,4})(?:\s?(?:px|pixels?))?\b",
+    re.I,
+)
+"""A side of a square: "1024 square"."""
+_BARE_STEPS = re.compile(r"(?:(?<=[,;.:(\n])|^)[ \t]*+steps[ \t]+(\d{1,3})(?=[ \t]*+(?:[,;.)\n]|$))", re.I)
+"""A clause of its own."""
 _STEPS = re.compile(r"\b(\d{1,4})\s+(?:sampling\s+)?steps\b|\b(?:sampling )?steps\s*[:=]\s*(\d{1,4})\b", re.I)
 _CFG = re.compile(
     r"\b(?:cfg(?:[ _-]?scale)?|guidance(?:[ _-]?scale)?)\s*+(?:(?:of|around|about|[:=~])\s*+)?"
@@ -33,9 +45,33 @@ _CFG = re.compile(
 )
 _SEED = re.compile(r"\bseed\s*+(?:(?:of|[:=])\s*+)?(\d{1,10})\b", re.I)
 _CLIP = re.compile(r"\bclip[ _-]?skip\s*+(?:(?:of|[:=])\s*+)?(\d{1,2})\b", re.I)
-_SAMPLER_NAMES = "|".join(re.escape(name) for name in sorted(SAMPLERS, key=len, reverse=True))
+_EVERYDAY = ("Restart", "Seeds 2", "Seeds 3", "Heun++ 2", "DPM++ 1M")
+"""Samplers that a prompt's words do not name: they mean something else, or people write another name."""
+_EVERYDAY_SCHEDULES = (
+    "Simple",
+    "Normal",
+    "Beta",
+    "Turbo",
+    "LCM",
+    "Phi",
+    "Laplace",
+    "Smoothstep",
+    "Flow Match",
+)
+"""Schedules that are words of a picture, so that they are read where the clause ends behind them."""
+
+
+def _choice(names: Iterable[str]) -> str:
+    return "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
+
+
+_SAMPLER_NAMES = (
+    rf"(?:{_choice(set(SAMPLING_METHODS) - set(_EVERYDAY))})"
+    rf"(?:\s(?:{_choice(set(SCHEDULERS) - set(_EVERYDAY_SCHEDULES))})(?![\w+])"
+    rf"|\s(?:{_choice(_EVERYDAY_SCHEDULES)})(?=[ \t]*+(?:[,;.:\n]|$|schedul)))?"
+)
 _SAMPLER = re.compile(
-    r"\b(?:sampler|sampling method|using|use|with|steps|max)\s*+(?:[:=]\s*+)?(?:the\s++|max\s++)?("
+    r"\b(?:sampler|sampling method|using|use|with|and|steps|max)\s*+(?:[:=]\s*+)?(?:the\s++|max\s++)?("
     + _SAMPLER_NAMES
     + r")(?![\w+])(?:\s(?:sampler|sampling)\b)?",
     re.I,
@@ -79,6 +115,8 @@ class Wishes:
     prompt: str
     negative_prompt: str = ""
     size: tuple[int, int] | None = None
+    oversize: tuple[int, int] | None = None
+    """A size that is asked for and cannot be made; its ratio is the ``aspect``."""
     side: tuple[int | None, int | None] = (None, None)
     """Width or height in pixels where one of them alone is asked for."""
     aspect: tuple[int, int] | None = None
@@ -103,13 +141,15 @@ def wishes(text: str) -> Wishes:
     found = infotext.parse(text)
     prompt = found.prompt
     spoken = f"{prompt}\n{found.line}"
-    size = _size(found.line) or _size(prompt)
-    aspect, leaning = (None, False) if size else aspect_of(prompt)
+    oversize = _oversize(prompt)
+    size = None if oversize else _size(found.line) or _size(prompt) or _square(prompt)
+    aspect, leaning = (oversize, False) if size or oversize else aspect_of(prompt)
     base_model, avoided = _base_models(prompt)
     return Wishes(
         prompt=prompt,
         negative_prompt=found.negative_prompt,
         size=size,
+        oversize=oversize,
         aspect=aspect,
         leaning=leaning,
         sampler=_infotext_sampler(found.settings) or _sampler(prompt),
@@ -161,11 +201,11 @@ def overridden(
     """
     wished = replace(spoken, negative_prompt=negative_prompt)
     if width and height:
-        wished = replace(wished, size=(width, height), aspect=None)
+        wished = replace(wished, size=(width, height), aspect=None, oversize=None)
     elif spoken.size and (width or height):
         wished = replace(wished, size=(width or spoken.size[0], height or spoken.size[1]), aspect=None)
     elif width or height:
-        wished = replace(wished, size=None, aspect=None, side=(width, height))
+        wished = replace(wished, size=None, aspect=None, oversize=None, side=(width, height))
     if sampling_method or scheduler:
         wished = replace(wished, sampler=_named_sampler(sampling_method, scheduler))
     given = {name: value for name, value in numbers.items() if value is not None}
@@ -177,11 +217,12 @@ def _named_sampler(sampling_method: str | None, scheduler: str | None) -> str:
         raise BadInput(
             f"scheduler is {scheduler!r}, but a schedule goes with a sampler: give sampling_method"
         )
-    name = sampler_name(sampling_method, scheduler)
-    if name is None:
-        both = sampling_method if scheduler is None else f"{sampling_method} with the schedule {scheduler}"
-        raise BadInput(f"sampling_method is {both!r}, which is not known; known are {', '.join(SAMPLERS)}")
-    return name
+    sampler = read(sampling_method, scheduler)
+    if sampler is not None:
+        return join(sampler)
+    if read(sampling_method) is None:
+        raise BadInput(f"sampling_method: {unknown(sampling_method)}")
+    raise BadInput(f"scheduler is {scheduler!r}, which is not known; known are {', '.join(SCHEDULERS)}")
 
 
 def without_wishes(text: str) -> str:
@@ -201,7 +242,10 @@ def setting_spans(text: str) -> Iterator[tuple[int, int]]:
     for size in _SIZE.finditer(text):
         if min(int(size[1]), int(size[2])) >= SIDE_MIN:
             yield size.span()
-    steps = () if _STAIRS.search(text) else (_STEPS,)
+    for square in _SQUARE.finditer(text):
+        if _square(square[0]):
+            yield square.span()
+    steps = () if _STAIRS.search(text) else (_STEPS, _BARE_STEPS)
     patterns = (
         *EXACT,
         *steps,
@@ -218,33 +262,42 @@ def setting_spans(text: str) -> Iterator[tuple[int, int]]:
             yield found.span()
 
 
-def impossible_size(text: str) -> str | None:
-    """The first size that a text asks for and no call can have, or None."""
+def _oversize(text: str) -> tuple[int, int] | None:
+    """The first size that a text asks for and nothing can have, or "if possible" and nothing has well."""
     for found in _SIZE.finditer(text):
-        sides = int(found[1]), int(found[2])
-        if min(sides) >= SIDE_MIN and max(sides) > 2 * SIDE_MAX:
-            return found[0]
+        width, height = int(found[1]), int(found[2])
+        is_soft = width * height > LARGEST and bool(_SOFT.match(text, found.end()))
+        if min(width, height) >= SIDE_MIN and (max(width, height) > SIDE_MAX or is_soft):
+            return width, height
     return None
 
 
 def _size(text: str) -> tuple[int, int] | None:
     for found in _SIZE.finditer(text):
         width, height = int(found[1]), int(found[2])
-        if min(width, height) >= SIDE_MIN and max(width, height) <= 2 * SIDE_MAX:
-            shrink = min(1.0, SIDE_MAX / max(width, height))
-            return legal_side(width * shrink), legal_side(height * shrink)
+        if min(width, height) >= SIDE_MIN and max(width, height) <= SIDE_MAX:
+            return legal_side(width), legal_side(height)
+    return None
+
+
+def _square(text: str) -> tuple[int, int] | None:
+    for found in _SQUARE.finditer(text):
+        side = int(found[1] or found[2])
+        if 4 * SIDE_MIN <= side <= SIDE_MAX:
+            return legal_side(side), legal_side(side)
     return None
 
 
 def _infotext_sampler(settings: Mapping[str, str]) -> str | None:
     named = {name.casefold(): value for name, value in settings.items()}
-    return sampler_name(named.get("sampler"), named.get("schedule type"))
+    sampler = read(named.get("sampler"), named.get("schedule type"))
+    return sampler and join(sampler)
 
 
 def _sampler(prompt: str) -> str | None:
     found = _SAMPLER.search(prompt) or _BARE_SAMPLER.search(prompt)
-    known = {name.casefold(): name for name in SAMPLERS}
-    return known[found[1].casefold()] if found else None
+    sampler = read(" ".join(found[1].split())) if found else None
+    return sampler and join(sampler)
 
 
 def _whole(pattern: re.Pattern[str], text: str, low: int, high: int) -> int | None:
@@ -258,7 +311,8 @@ def _whole(pattern: re.Pattern[str], text: str, low: int, high: int) -> int | No
 def _steps(prompt: str, line: str) -> int | None:
     """The steps that are asked for; those of stairs are not."""
     spoken = line if _STAIRS.search(prompt) else f"{prompt}\n{line}"
-    return _whole(_STEPS, spoken, 1, 150) or (FEW if _FEW_STEPS.search(prompt) else None)
+    named = _whole(_STEPS, spoken, 1, 150) or _whole(_BARE_STEPS, spoken, 1, 150)
+    return named or (FEW if _FEW_STEPS.search(prompt) else None)
 
 
 def _cfg(text: str) -> float | None:

@@ -8,7 +8,10 @@ the next page as a cursor or only inside a URL. Here each becomes one form.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -16,31 +19,58 @@ from diffagent.data.errors import CrawlError
 
 Json = dict[str, Any]
 
+_SHA256 = re.compile(r"[0-9A-F]{64}")
+_NESTED = 8
+"""Wrappings of generation data that are taken off; answers have up to two."""
+EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+"""The SHA-256 of nothing: several files have it, or its beginning, in place of a hash of their own."""
+
+
+class OddAnswer(CrawlError):
+    """An answer that is no page of a listing."""
+
 
 @dataclass(frozen=True)
 class Page:
-    """One page of a listing; ``cursor`` is None on the last."""
+    """One page of a listing; ``cursor`` is None on the last. ``odd``: rows that are no objects."""
 
     items: list[Json]
     cursor: str | None
     total: int | None = None
+    odd: Counter[str] = field(default_factory=Counter)
 
 
 def page_of(answer: Any, cursor: str | None) -> Page:
     items = answer.get("items") if isinstance(answer, dict) else None
     if not isinstance(items, list):
-        raise CrawlError("an answer without items: is --url the base of a Civitai API?")
-    metadata = answer.get("metadata") or {}
-    following = metadata.get("nextCursor")
-    if following is None and metadata.get("nextPage"):
-        following = parse_qs(urlsplit(metadata["nextPage"]).query).get("cursor", [None])[0]
-    following = None if following is None else str(following)
+        raise OddAnswer("an answer without items: is --url the base of a Civitai API?")
+    metadata = answer.get("metadata")
+    metadata = metadata if isinstance(metadata, dict) else {}
+    following = _cursor(metadata)
     if following is not None and following == cursor:
-        raise CrawlError(
+        raise OddAnswer(
             f"the listing's cursor {cursor!r} leads to itself: run the same command later to go on"
         )
-    good = [item for item in items if isinstance(item, dict) and isinstance(item.get("id"), int)]
-    return Page(good, following, metadata.get("totalItems"))
+    total = metadata.get("totalItems")
+    good = [item for item in items if isinstance(item, dict)]
+    odd = Counter({"row: no object": len(items) - len(good)})
+    return Page(good, following, total if isinstance(total, int) else None, +odd)
+
+
+def date_of(version: Mapping[str, Any]) -> str:
+    """When a version came, as an ISO date, "" where none is given; lists have no ``createdAt`` since 2026."""
+    return str(version.get("createdAt") or version.get("publishedAt") or "")
+
+
+def _cursor(metadata: Json) -> str | None:
+    """The next page's cursor, opaque; given by itself, or inside the next page's URL only."""
+    following, url = metadata.get("nextCursor"), metadata.get("nextPage")
+    if following is None and isinstance(url, str):
+        try:
+            following = parse_qs(urlsplit(url).query).get("cursor", [None])[0]
+        except ValueError:
+            return None
+    return str(following) if isinstance(following, str | int) and following != "" else None
 
 
 def bare_hash(value: object) -> str:
@@ -50,17 +80,27 @@ def bare_hash(value: object) -> str:
 
 
 def sha256s(version: Json) -> list[str]:
-    """The SHA-256 of a version's files, the primary file's first."""
+    """The SHA-256 of a version's files, the primary file's first; what is none is left out."""
     files = sorted(version.get("files") or [], key=lambda file: not file.get("primary"))
-    return [bare for file in files if (bare := bare_hash((file.get("hashes") or {}).get("SHA256")))]
+    found = (bare_hash((file.get("hashes") or {}).get("SHA256")) for file in files)
+    return [one for one in found if _SHA256.fullmatch(one) and not is_placeholder(one)]
+
+
+def is_placeholder(digest: str) -> bool:
+    """Whether a hash, or its beginning, is that of an empty file."""
+    return EMPTY_SHA256.startswith(digest.casefold())
 
 
 def flat_meta(meta: Any) -> Any:
-    """Generation data without the ``{"id": …, "meta": …}`` that some answers wrap it in.
+    """Generation data without the ``{"id": …, "meta": …}`` that some answers wrap it in, once or twice.
 
     A model given as an object becomes its name, a ``0x`` before a hash goes.
     """
-    if isinstance(meta, dict) and "meta" in meta and meta.keys() <= {"id", "meta"}:
+    for _ in range(_NESTED):
+        if not (isinstance(meta, dict) and "meta" in meta and "prompt" not in meta):
+            break
+        if not (isinstance(meta["meta"], dict) or meta.keys() <= {"id", "meta"}):
+            break
         meta = meta["meta"]
     if not isinstance(meta, dict):
         return None

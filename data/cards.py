@@ -20,8 +20,10 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from diffagent.data.air import AIR, CIVITAI
-from diffagent.data.base_models import ecosystem_of
-from diffagent.data.filters import Funnel, Item, Passed, Scope, is_flagged, passing
+from diffagent.data.answers import date_of, is_placeholder
+from diffagent.data.base_models import ecosystem_of, forbids_sale
+from diffagent.data.filters import PART_FILES, Funnel, Item, Passed, Scope, is_flagged, is_model_file, passing
+from diffagent.data.odd_rows import count, rating, sound
 from diffagent.data.prompts import bare_words, is_sfw, strip_lora_tags
 from diffagent.data.quality import Standing
 from diffagent.data.records import Card, Licence, ModelType, Sample, Stats, Usage
@@ -30,6 +32,8 @@ from diffagent.data.texts import about_text, clean
 
 _HEX = re.compile(r"[0-9a-f]{8,64}")
 COMMERCIAL = ("Image", "Rent", "Sell")
+AIR_TYPES: Mapping[str, str] = {"LoCon": "lycoris", "DoRA": "dora"}
+"""Civitai's type of model → the type in its AIR, where it is not ``checkpoint`` or ``lora``."""
 _TELLS_NOTHING = frozenset(
     (
         "lora",
@@ -58,8 +62,8 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class Survey:
-    """What a first pass knows: the AIR behind each checkpoint hash, what Civitai flags, and how the
-    community rates what passed."""
+    """What a first pass knows: the AIR behind each checkpoint, by hash and, as ``@ID``, by version; what
+    Civitai flags; how the community rates what passed."""
 
     checkpoints: Mapping[str, str] = field(default_factory=dict)
     flagged_ids: frozenset[int] = frozenset()
@@ -75,7 +79,11 @@ def survey(items: Iterable[Item], scope: Scope | None = None, funnel: Funnel | N
     standings: list[Standing] = []
 
     def watched() -> Iterator[Item]:
-        for item in items:
+        for row in items:
+            item = sound(row)
+            if item is None:
+                yield row
+                continue
             if is_flagged(item):
                 flagged_ids.add(item["id"])
                 flagged_hashes.update(file_hashes(item.get("modelVersions") or ()))
@@ -86,8 +94,9 @@ def survey(items: Iterable[Item], scope: Scope | None = None, funnel: Funnel | N
         standings.append(Standing(own_air, (passed.type, passed.base_model), stats))
         if passed.type == "Checkpoint":
             rank = (-stats.downloads, item["id"], own_air)
-            for digest in file_hashes(passed.family_versions):
-                best[digest] = min(rank, best.get(digest, rank))
+            versions = (f"@{version['id']}" for version in passed.family_versions)
+            for name in (*file_hashes(passed.family_versions), *versions):
+                best[name] = min(rank, best.get(name, rank))
     checkpoints = {digest: rank[2] for digest, rank in best.items()}
     standings.sort(key=lambda standing: standing.air)
     return Survey(checkpoints, frozenset(flagged_ids), frozenset(flagged_hashes), tuple(standings))
@@ -141,10 +150,10 @@ def card(item: Item, passed: Passed, names: Names, counts: Usage, kept: Sequence
         tags=tags,
         trigger_words=needed,
         stats=_stats(item),
-        licence=_licence(item),
+        licence=_licence(item, passed.base_model),
         usage=counts,
         description=compose(passed.type, passed.base_model, tags, words),
-        created_at=str(version.get("createdAt") or ""),
+        created_at=date_of(version),
         older_airs=tuple(air(item, passed.base_model, passed, v["id"]) for v in others),
         hashes=hashes,
         optional_words=tuple(word for word in words if word not in needed),
@@ -167,7 +176,10 @@ def needed_words(words: Sequence[str], prompts: Sequence[str]) -> tuple[str, ...
 def air(item: Item, base_model: str, passed: Passed, version_id: int | None = None) -> str:
     """The AIR of a version of the item, default the passing one."""
     chosen = passed.version["id"] if version_id is None else version_id
-    return str(AIR(ecosystem_of(base_model), passed.type.casefold(), CIVITAI, str(item["id"]), str(chosen)))
+    kind = AIR_TYPES.get(item["type"], passed.type.casefold())
+    if passed.file.get("type") in PART_FILES:
+        kind = str(passed.file["type"]).casefold().replace(" ", "")
+    return str(AIR(ecosystem_of(base_model), kind, CIVITAI, str(item["id"]), str(chosen)))
 
 
 def usage(passed: Passed, own_air: str, kept: Iterable[Sample], found: Survey) -> Usage:
@@ -178,15 +190,15 @@ def usage(passed: Passed, own_air: str, kept: Iterable[Sample], found: Survey) -
     """
     counts: dict[str, Counter[Any]] = {name: Counter() for name in Usage.__dataclass_fields__}
     hashes = frozenset(file_hashes(passed.family_versions))
-    names = stems(passed)
+    names, versions = stems(passed), frozenset(version["id"] for version in passed.family_versions)
     for sample in kept:
-        checkpoint = found.checkpoints.get(sample.checkpoint_hash or "")
+        checkpoint = checkpoint_of(sample, found.checkpoints)
         if sample.inpainting:
             continue
         if passed.type == "Checkpoint" and checkpoint not in (None, own_air):
             continue
         if passed.type == "LoRA" and sample.loras:
-            lora = invoked_lora(sample, hashes, names)
+            lora = invoked_lora(sample, hashes, names, versions)
             if lora is None:
                 continue
             if lora.weight is not None:
@@ -195,6 +207,17 @@ def usage(passed: Passed, own_air: str, kept: Iterable[Sample], found: Survey) -
                 counts["checkpoints"][checkpoint] += 1
         _count_settings(counts, sample)
     return Usage(**{name: _ranked(counter) for name, counter in counts.items()})
+
+
+def checkpoint_of(sample: Sample, checkpoints: Mapping[str, str]) -> str | None:
+    """The AIR of the checkpoint that an image names, by hash or else by version; None where it is not known.
+
+    Args:
+        sample: an image.
+        checkpoints: as a :class:`Survey` has them.
+    """
+    by_hash = checkpoints.get(sample.checkpoint_hash or "")
+    return by_hash if by_hash is not None else checkpoints.get(f"@{sample.checkpoint_version_id}")
 
 
 def stems(passed: Passed) -> frozenset[str]:
@@ -211,12 +234,13 @@ def same_ecosystem(one: str, other: str) -> bool:
 def file_hashes(versions: Iterable[Item]) -> tuple[str, ...]:
     """Every hash of the versions' model files, lower case, each once, in order.
 
-    VAEs, configurations and training data are left out: many models share them.
+    VAEs, configurations and training data are left out: many models share them. So is the hash of nothing,
+    which some files have for an AutoV3.
     """
     found: dict[str, None] = {}
     for version in versions:
         for file in version.get("files") or ():
-            if file.get("type") not in ("Model", "Pruned Model"):
+            if not is_model_file(file):
                 continue
             hashes = file.get("hashes") or {}
             sha256 = str(hashes.get("SHA256") or "")
@@ -224,7 +248,8 @@ def file_hashes(versions: Iterable[Item]) -> tuple[str, ...]:
                 str(digest).casefold().removeprefix("0x")
                 for digest in (sha256, sha256[:10], *hashes.values())
             )
-            found.update({digest: None for digest in every if _HEX.fullmatch(digest)})
+            kept = (digest for digest in every if _HEX.fullmatch(digest) and not is_placeholder(digest))
+            found.update(dict.fromkeys(kept))
     return tuple(found)
 
 
@@ -265,7 +290,7 @@ def name_key(name: str) -> str:
 
 def _count_settings(counts: Mapping[str, Counter[Any]], sample: Sample) -> None:
     for name in ("sampler", "steps", "cfg_scale", "clip_skip"):
-        value = getattr(sample, name)
+        value = sample.joined_sampler if name == "sampler" else getattr(sample, name)
         if value is not None:
             counts[name][round(float(value), 2) if name == "cfg_scale" else value] += 1
     if sample.width is not None and not sample.img2img:
@@ -284,26 +309,51 @@ def _distinct(texts: Iterable[str]) -> tuple[str, ...]:
 
 
 def _stats(item: Item) -> Stats:
+    """Stars of the older API, or thumbs of today's: up is 5, down is 1."""
     stats = item.get("stats") or {}
-    names = {"downloads": "downloadCount", "favorites": "favoriteCount", "comments": "commentCount"}
-    counts = {name: int(stats.get(key) or 0) for name, key in names.items()}
-    return Stats(**counts, ratings=int(stats.get("ratingCount") or 0), rating=float(stats.get("rating") or 0))
+    up, down = count(stats.get("thumbsUpCount")) or 0, count(stats.get("thumbsDownCount")) or 0
+    ratings, mean = count(stats.get("ratingCount")) or 0, rating(stats.get("rating")) or 0.0
+    if not ratings and up + down:
+        ratings, mean = up + down, 1 + 4 * up / (up + down)
+    downloads = _downloads(item)
+    return Stats(
+        downloads=downloads or 0,
+        favorites=count(stats.get("favoriteCount")) or up,
+        comments=count(stats.get("commentCount")) or 0,
+        ratings=ratings,
+        rating=float(mean),
+        hidden=downloads is None,
+    )
 
 
-def _licence(item: Item) -> Licence:
+def _downloads(item: Item) -> int | None:
+    """The downloads of a model, or else of its versions that show them; None where all are hidden."""
+    shown = count((item.get("stats") or {}).get("downloadCount"))
+    if shown is not None:
+        return shown
+    each = [count((version.get("stats") or {}).get("downloadCount")) for version in item["modelVersions"]]
+    known = [number for number in each if number is not None]
+    return sum(known) if known else None
+
+
+def _licence(item: Item, base_model: str) -> Licence:
+    """The uploader's permissions; the base model's own licence holds where it forbids use for money."""
     return Licence(
         no_credit=bool(item.get("allowNoCredit", True)),
-        commercial=_commercial(item.get("allowCommercialUse")),
+        commercial=None if forbids_sale(base_model) else _commercial(item.get("allowCommercialUse")),
         derivatives=bool(item.get("allowDerivatives", True)),
         different_licence=bool(item.get("allowDifferentLicense", True)),
     )
 
 
 def _commercial(value: object) -> str | None:
-    """One level; since 2024 the API lists permissions, where images may be sold only if "Image" is named."""
-    if isinstance(value, str) and not value.startswith("{"):
+    """One level; since 2024 permissions are listed, where images may be sold only if "Image" is named.
+
+    They come as a list, or as the text of one, ``{Image,RentCivit}``.
+    """
+    if isinstance(value, str) and not value.strip().startswith("{"):
         return value if value in COMMERCIAL else None
-    listed = (
-        value.strip("{}").split(",") if isinstance(value, str) else value if isinstance(value, list) else []
-    )
+    listed: Sequence[Any] = value if isinstance(value, list) else ()
+    if isinstance(value, str):
+        listed = [one.strip(' "') for one in value.strip("{} ").split(",")]
     return next((use for use in reversed(COMMERCIAL) if use in listed), None) if "Image" in listed else None

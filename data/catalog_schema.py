@@ -14,6 +14,7 @@ from dataclasses import fields
 from typing import Any, NamedTuple
 
 from diffagent.data.air import AIR
+from diffagent.data.answers import is_placeholder
 from diffagent.data.attributes import restored, stored
 from diffagent.data.base_models import named
 from diffagent.data.cards import name_key
@@ -126,7 +127,7 @@ def row(entry_id: int | None, card: Card) -> tuple[Any, ...]:
     """The card as values of COLUMNS; the database gives the id where it is None."""
     stats, licence = card.stats, card.licence
     usage = [[[key, n] for key, n in getattr(card.usage, name).items()] for name in _USAGE]
-    left = [usage, card.older_airs, card.aliases, card.optional_words]
+    left = [usage, card.older_airs, card.aliases, card.optional_words, *([True] if stats.hidden else [])]
     rest = json.dumps(left, ensure_ascii=False, separators=(",", ":"))
     return (
         entry_id, card.name, card.type, card.base_model, card.air, stats.downloads, licence.commercial,
@@ -145,12 +146,12 @@ def entry(values: Sequence[Any]) -> tuple[int, Card]:
         version_name, sha256, autov2, file_name, tags, trigger_words, favorites, comments, ratings, rating,
         no_credit, derivatives, different_licence, description, created_at, hashes, rest, attributes,
     ) = values  # fmt: skip
-    usage, older_airs, aliases, optional = _NO_REST if rest == _EMPTY_REST else json.loads(rest)
+    usage, older_airs, aliases, optional, *hidden = _NO_REST if rest == _EMPTY_REST else json.loads(rest)
     return entry_id, Card(
         name, kind, base_model, air, model_id, version_id, version_name, sha256, autov2, file_name,
         tuple(tags.split("\n")) if tags else (),
         tuple(trigger_words.split("\n")) if trigger_words else (),
-        Stats(downloads, favorites, comments, ratings, rating),
+        Stats(downloads, favorites, comments, ratings, rating, bool(hidden)),
         Licence(no_credit == 1, commercial, derivatives == 1, different_licence == 1),
         Usage(*map(dict, usage)),
         description, source, created_at, tuple(older_airs), tuple(hashes.split()), tuple(aliases),
@@ -170,6 +171,10 @@ def lookups(card: Card) -> dict[str, set[tuple[Any, ...]]]:
     }
 
 
+SHORTEST = 10
+"""Digits by which a cut hash is recognised."""
+
+
 def file_key(file_name: str) -> str:
     """What file names share when they are the same model: no folder, suffix or case."""
     name = re.split(r"[/\\]", file_name.strip())[-1]
@@ -177,9 +182,17 @@ def file_key(file_name: str) -> str:
 
 
 def clean_hash(text: str) -> str | None:
-    """A hash as the catalog spells it, lower case without ``0x``; None if it is none."""
+    """A hash as the catalog spells it, lower case without ``0x``; None if it is none, or that of nothing."""
     digest = text.strip().casefold().removeprefix("0x")
-    return digest if re.fullmatch(r"[0-9a-f]{8,64}", digest) else None
+    return digest if re.fullmatch(r"[0-9a-f]{8,64}", digest) and not is_placeholder(digest) else None
+
+
+def begins(digest: str, hashes: Iterable[str]) -> bool:
+    """Whether a hash and one of others have a beginning of at least :data:`SHORTEST` digits in common."""
+    return any(
+        min(len(digest), len(one)) >= SHORTEST and (one.startswith(digest) or digest.startswith(one))
+        for one in hashes
+    )
 
 
 def hash_prefix(digest: str) -> int:

@@ -1,9 +1,12 @@
 """Civitai's REST API v1: an async client that is polite, patient and exact.
 
 In: a base URL, a rate in requests a second, perhaps an API key. Out: pages of models, versions by
-hash, the generation data of a version's images, all as the API's own JSON objects. What the wire
-does on a bad day (429, 503, HTML with status 200, a body cut short, a dropped connection) is asked
-again with jitter; what stays wrong is a :class:`~diffagent.data.errors.CrawlError`.
+number and by hash, the generation data of a version's images, the API's own lists of types, all as its JSON
+objects. What the wire does on a bad day (429, 503, HTML with status 200, a body cut short, a dropped
+connection) is asked again with jitter; what stays wrong is a :class:`~diffagent.data.errors.CrawlError`.
+
+Since April 2026 https://civitai.com answers what is safe for work, https://civitai.red everything; both speak
+this API, and either may be the base URL.
 
     async with CivitaiClient("https://civitai.com") as client:
         page = await client.models(types=("LORA",))
@@ -13,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any, Self
@@ -20,14 +24,23 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from diffagent.data.answers import Json, Page, bare_hash, flat_meta, page_of, sha256s
+from diffagent.data.answers import Json, OddAnswer, Page, bare_hash, flat_meta, page_of, sha256s
 from diffagent.data.errors import BadInput, CrawlError, GatedItem
+from diffagent.data.odd_rows import image_id, sound_version
 from diffagent.data.retries import Transient, retry_after, tries
 
 DEFAULT_URL = "https://civitai.com"
 API = "/api/v1"
-MODELS_A_PAGE, IMAGES_A_PAGE, HASHES_A_REQUEST = 100, 200, 100
+MODELS_A_PAGE, IMAGES_A_PAGE, HASHES_A_REQUEST, IDS_A_REQUEST = 100, 200, 100, 10_000
 ATTEMPTS, FIRST_ATTEMPTS, GATED_ATTEMPTS = 10, 5, 3
+EVERY_LEVEL = 1 | 2 | 4 | 8 | 16
+"""The bits of PG, PG-13, R, X, XXX."""
+MODEL_TYPES = (
+    "Checkpoint", "LORA", "LoCon", "DoRA", "TextualInversion", "Hypernetwork", "AestheticGradient",
+    "Controlnet", "Upscaler", "MotionModule", "VAE", "TextEncoder", "UNet", "CLIPVision", "CLIP",
+    "VisionLanguage", "Poses", "Wildcards", "Workflows", "Detection", "Other",
+)  # fmt: skip
+"""The types of 2026; what came later the API's ``/enums`` names."""
 LONGEST_WAIT = 600.0  # seconds; an API that asks for more is left for another day
 
 
@@ -37,6 +50,10 @@ class ApiRefusal(CrawlError):
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
         self.status = status
+
+
+class Unanswered(CrawlError):
+    """A request that met faults of the moment again and again."""
 
 
 class _Transient(Transient, CrawlError):
@@ -126,23 +143,45 @@ class CivitaiClient:
         early once every ``wanted`` id was seen; ``username`` leaves out other people's uploads.
         """
         found: dict[int, Any] = {}
-        missing = set(wanted)
+        missing, seen = set(wanted), set()
         cursor: str | None = None
         while True:
             params = {"modelVersionId": version_id, "username": username, "cursor": cursor}
-            params |= {"withMeta": "true", "nsfw": "X", "limit": IMAGES_A_PAGE}
+            params |= {"withMeta": "true", "flatMeta": "true", "limit": IMAGES_A_PAGE}
+            params |= {"nsfw": "X", "browsingLevel": EVERY_LEVEL}  # the second holds today, the first before
             page = page_of(await self._ask("GET", "/images", params), cursor)
             for item in page.items:
-                found[item["id"]] = flat_meta(item.get("meta"))
+                number = image_id(item)
+                if number is not None:
+                    found[number] = flat_meta(item.get("meta"))
             missing -= found.keys()
+            seen.add(cursor)
             cursor = page.cursor
-            if cursor is None or (wanted and not missing):
+            if cursor is None or cursor in seen or (wanted and not missing):
                 return found
+
+    async def model(self, model_id: int) -> Json | None:
+        """A model with all of its versions, or None."""
+        return await self._object(f"/models/{model_id}")
+
+    async def version(self, version_id: int) -> Json | None:
+        """A version with the generation data of its first images, or None."""
+        found = await self._object(f"/model-versions/{version_id}")
+        return None if found is None else sound_version(found)
+
+    async def enums(self) -> Json:
+        """The API's lists of names, among them ``ModelType``, ``BaseModel``, ``ActiveBaseModel``; {} where it
+        has none, as before 2024."""
+        return await self._object("/enums") or {}
 
     async def version_by_hash(self, value: str) -> Json | None:
         """The version that owns a file of this hash (any of the five kinds), or None."""
+        return await self._object(f"/model-versions/by-hash/{_clean_hash(value)}")
+
+    async def _object(self, path: str) -> Json | None:
+        """The object at a path, None where there is none."""
         try:
-            answer = await self._ask("GET", f"/model-versions/by-hash/{_clean_hash(value)}")
+            answer = await self._ask("GET", path)
         except ApiRefusal as refusal:
             if refusal.status == 404:
                 return None
@@ -162,13 +201,46 @@ class CivitaiClient:
             chunk = asked[start : start + HASHES_A_REQUEST]
             answer = await self._ask("POST", "/model-versions/by-hash", body=chunk)
             if not isinstance(answer, list):
-                raise CrawlError(
+                raise OddAnswer(
                     f"POST {self.url}{API}/model-versions/by-hash: not a list: is it Civitai's API?"
                 )
-            for version in answer:
-                for value in set(sha256s(version)).intersection(chunk):
-                    found.setdefault(value, []).append(version)
+            for row in answer:
+                version = sound_version(row)
+                if version is not None:
+                    for value in set(sha256s(version)).intersection(chunk):
+                        found.setdefault(value, []).append(version)
         return found
+
+    async def ids_by_hash(self, hashes: Iterable[str]) -> dict[str, list[tuple[int | None, int]]]:
+        """SHA-256 (upper case, bare) → the model and version ids of its files; unknown ones are left out.
+
+        100 hashes to a request; of more, 10,000 where the API has such an endpoint, as today's does.
+        """
+        asked = sorted({_clean_hash(value) for value in hashes})
+        found: dict[str, list[tuple[int | None, int]]] = {}
+        for start in range(0, len(asked), IDS_A_REQUEST):
+            chunk = asked[start : start + IDS_A_REQUEST]
+            rows = await self._ids(chunk) if len(chunk) > HASHES_A_REQUEST else None
+            if rows is None:
+                for value, versions in (await self.versions_by_hash(chunk)).items():
+                    found[value] = [(version.get("modelId"), version["id"]) for version in versions]
+                continue
+            wanted = frozenset(chunk)
+            for row in rows:
+                if isinstance(row.get("modelVersionId"), int) and bare_hash(row["hash"]) in wanted:
+                    pair = (row.get("modelId"), row["modelVersionId"])
+                    found.setdefault(bare_hash(row["hash"]), []).append(pair)
+        return found
+
+    async def _ids(self, hashes: Sequence[str]) -> list[Json] | None:
+        """The rows that the API has for hashes; None where it does not say which row is whose."""
+        try:
+            answer = await self._ask("POST", "/model-versions/by-hash/ids", body=hashes)
+        except ApiRefusal:
+            return None
+        rows: list[Any] = answer if isinstance(answer, list) else [None]
+        told = all(isinstance(row, dict) and isinstance(row.get("hash"), str) for row in rows)
+        return rows if told else None
 
     async def _ask(self, method: str, path: str, params: Json | None = None, body: object = None) -> Any:
         """The answer's JSON; retries what is worth it, paces every try."""
@@ -186,7 +258,7 @@ class CivitaiClient:
                 with attempt:
                     return await self._once(method, path, clean, body)
         except _Transient as error:
-            raise CrawlError(f"{error}, again and again; run the same command later to go on") from None
+            raise Unanswered(f"{error}, again and again; run the same command later to go on") from None
         raise AssertionError("stamina either returns or raises")
 
     async def _once(self, method: str, path: str, params: Json, body: object) -> Any:
@@ -232,8 +304,10 @@ class CivitaiClient:
         ):
             raise _Transient(f"{where}: {len(response.content)} of {length} bytes")
         try:
-            return json.loads(response.content, parse_constant=lambda _: None)
-        except ValueError:
+            return json.loads(
+                response.content, parse_constant=lambda _: None, parse_float=_float, parse_int=_int
+            )
+        except (ValueError, RecursionError):
             raise _Transient(f"{where}: damaged JSON") from None
 
 
@@ -277,10 +351,24 @@ def _clean_hash(value: str) -> str:
     return bare
 
 
+def _float(text: str) -> float | None:
+    """A number as JSON has it; None where it is too large to be one."""
+    value = float(text)
+    return value if math.isfinite(value) else None
+
+
+def _int(text: str) -> int | None:
+    return int(text) if len(text) <= 30 else None
+
+
 def _reason(response: httpx.Response) -> str:
+    """What the API says of its refusal: a text, or an object that lists what is wrong with the request."""
     if "json" in response.headers.get("Content-Type", ""):
         try:
-            return str(response.json()["error"])[:200]
-        except (ValueError, KeyError, TypeError):
-            pass
+            answer = response.json()
+            said = answer.get("error", answer.get("message"))
+        except (ValueError, AttributeError):
+            said = None
+        if said:
+            return " ".join((said if isinstance(said, str) else json.dumps(said)).split())[:200]
     return "no such page: is it the base URL of a Civitai API?" if response.status_code == 404 else "refused"

@@ -15,11 +15,6 @@ if TYPE_CHECKING:
     from diffagent.data.crawl import CrawlOptions
     from diffagent.data.installed import InstalledModel
 
-TYPES = (
-    "Checkpoint", "LORA", "LoCon", "DoRA", "TextualInversion", "Hypernetwork", "AestheticGradient",
-    "Controlnet", "Upscaler", "MotionModule", "VAE", "Poses", "Wildcards", "Workflows", "Detection", "Other",
-)  # fmt: skip
-
 
 @click.group()
 def data() -> None:
@@ -34,7 +29,7 @@ def data() -> None:
 @click.option("--source", type=click.Choice(["civitai", "horde"]), default="civitai", show_default=True)
 @click.option("--installed", metavar="DIR", help="Only the models in this A1111, Forge or ComfyUI folder.")
 @click.option("--types", multiple=True, metavar="TYPE", help="Model types, repeated or comma separated "
-              "(default: Checkpoint, LORA).")  # fmt: skip
+              "(default: Checkpoint, LORA, LoCon, DoRA).")  # fmt: skip
 @click.option("--since", metavar="DATE", help="Models added or changed since; lists on past known pages.")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="The newest N models.")
 @click.option(
@@ -207,14 +202,12 @@ class Bar:
 
 
 def _types(given: tuple[str, ...]) -> tuple[str, ...]:
-    known = {name.casefold(): name for name in TYPES}
+    """The types in the API's spelling; one that is not known here is left for the API to know."""
+    from diffagent.data.civitai import MODEL_TYPES
+
+    known = {name.casefold(): name for name in MODEL_TYPES}
     names = [part.strip() for text in given for part in text.split(",") if part.strip()]
-    for name in names:
-        if name.casefold() not in known:
-            raise click.BadParameter(
-                f"unknown type {name!r}; known are {', '.join(TYPES)}", param_hint="--types"
-            )
-    return tuple(sorted({known[name.casefold()] for name in names}))
+    return tuple(sorted({known.get(name.casefold(), name) for name in names}))
 
 
 def _print(result: dict[str, Any]) -> None:

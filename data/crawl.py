@@ -3,7 +3,8 @@
 Models are listed newest first, a page to a transaction. Where an answer leaves the images' generation
 data out (as the API does since 2026), it is asked for in the fewest requests: 100 versions at a time
 by hash, and only what those answers lack version by version. Then the RAW folder is written in id
-order. A second crawl stops listing at the first page that it knows already.
+order. A second crawl stops listing at the first page that it knows already. What nobody can download is
+kept: the filters say what can be called. Odd rows are dropped and counted (:mod:`diffagent.data.odd_rows`).
 
     summary = crawl(CivitaiClient(url), Path("RAW"), CrawlOptions(limit=100))
 """
@@ -11,19 +12,30 @@ order. A second crawl stops listing at the first page that it knows already.
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import json
 import re
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from diffagent.data.answers import Json, Page, flat_meta
-from diffagent.data.civitai import HASHES_A_REQUEST, MODELS_A_PAGE, ApiRefusal, CivitaiClient
-from diffagent.data.crawl_state import ALONE, BATCH, GATED, CrawlState, Question
+from diffagent.data.answers import Json, OddAnswer, Page, date_of, flat_meta
+from diffagent.data.civitai import (
+    HASHES_A_REQUEST,
+    MODEL_TYPES,
+    MODELS_A_PAGE,
+    ApiRefusal,
+    CivitaiClient,
+    Unanswered,
+)
+from diffagent.data.crawl_state import ALONE, BATCH, GATED, CrawlState, Odd, Question
 from diffagent.data.errors import BadInput, CrawlError, GatedItem
 from diffagent.data.installed import InstalledModel
+from diffagent.data.odd_rows import sound
 from diffagent.data.raw import is_published, publish, read_manifest
 
 T = TypeVar("T")
@@ -31,8 +43,9 @@ Stage = Literal["models", "images", "writing"]
 Progress = Callable[[Stage, int, int | None], None]
 """Called with how many of how many are done: models listed, versions answered, models written."""
 
-TYPES = ("Checkpoint", "LORA")
+TYPES = ("Checkpoint", "LORA", "LoCon", "DoRA")
 RESTARTS = 3  # of a listing whose cursor the API no longer knows
+SILENT = 3  # questions in a row without an answer: the API is down, not one question too heavy for it
 
 
 @dataclass(frozen=True)
@@ -54,7 +67,10 @@ class CrawlOptions:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a crawl did: ``requests`` and ``seconds`` of this process, ``changed`` models of the run."""
+    """What a crawl did: ``requests`` and ``seconds`` of this process, ``changed`` models of the run.
+
+    ``gated`` versions' generation data was not given; ``odd`` rows were dropped.
+    """
 
     requests: int
     models: int
@@ -63,6 +79,7 @@ class Summary:
     images_with_meta: int
     changed: int
     gated: int
+    odd: int
     seconds: float
     digest: str
 
@@ -81,11 +98,12 @@ async def crawl(
     With ``installed``, only the models that these files belong to.
 
     Raises:
-        BadInput: the folder holds a crawl of other types.
+        BadInput: the folder holds a crawl of other types, or the API has no such type.
         CrawlError: the API cannot be crawled further, or the folder not be written to.
     """
     started = time.monotonic()
     try:
+        await _check_types(client, options.types)
         folder.mkdir(parents=True, exist_ok=True)
         with CrawlState(folder) as state:
             run = _Run(client, state, folder, options, concurrency, progress)
@@ -95,11 +113,21 @@ async def crawl(
                 requests=client.requests,
                 changed=state.count(number),
                 gated=len(entry["gated"]),
+                odd=sum(entry["odd"].values()),
                 seconds=round(time.monotonic() - started, 1),
                 **{key: entry[key] for key in ("models", "versions", "images", "images_with_meta", "digest")},
             )
     except (OSError, sqlite3.Error) as error:
         raise CrawlError(f"cannot write to {folder}: {error}; what was fetched before is kept") from error
+
+
+async def _check_types(client: CivitaiClient, types: Sequence[str]) -> None:
+    unknown = sorted(set(types) - set(MODEL_TYPES))
+    if unknown:
+        named = (await client.enums()).get("ModelType")
+        known = named if isinstance(named, list) else MODEL_TYPES
+        if wrong := [name for name in unknown if name not in known]:
+            raise BadInput(f"no model type {wrong[0]!r}: the API's are {', '.join(map(str, known))}")
 
 
 @dataclass
@@ -121,6 +149,7 @@ class _Run:
             )
         self.state.set_notes(types=types)
         self._open = self._asked = 0
+        self._silent: list[int] = []
 
     async def all(self) -> int:
         """Lists and asks; returns the run's number."""
@@ -147,8 +176,8 @@ class _Run:
         ids = sorted({model.model_id for model in installed if model.model_id is not None})
         for start in range(0, len(ids), MODELS_A_PAGE):
             page = await self.client.models(ids=ids[start : start + MODELS_A_PAGE])
-            mine = [item for item in page.items if item.get("type") in self.options.types]
-            self.state.store(mine, number)
+            mine, odd = self._of_types(page)
+            self.state.store(mine, number, odd)
             self.progress("models", start + len(page.items), len(ids))
         await self._ask()
         self.state.set_notes(run={"number": number, "phase": "write"})
@@ -175,7 +204,7 @@ class _Run:
 
     async def _list(self, run: Json) -> None:
         may_stop, restarts = self._knows_all(self.state.note("cover")), 0
-        known = self.state.count()
+        known, cursors = self.state.count(), set()
         while True:
             limit = self.options.limit
             size = MODELS_A_PAGE if limit is None else min(MODELS_A_PAGE, limit - run["listed"])
@@ -189,19 +218,37 @@ class _Run:
                 restarts += 1  # the cursor is stale; what was listed is kept
                 run.update(cursor=None, listed=0)
                 continue
-            mine, ended = self._in_scope(page)
+            found, odd = self._of_types(page)
+            mine, ended = self._in_scope(found, page)
+            cursors.add(run["cursor"])
+            if page.cursor is not None and page.cursor in cursors:
+                raise CrawlError(
+                    f"the listing's cursor {page.cursor!r} leads round in a circle: run again later to go on"
+                )
             run.update(cursor=page.cursor, listed=run["listed"] + len(page.items))
-            news = self.state.store(mine, run["number"], run=run)
+            news = self.state.store(mine, run["number"], odd, run=run)
             self.progress("models", run["listed"], page.total or limit or known or None)
             if page.cursor is None or ended or (may_stop and not news):
                 return
 
-    def _in_scope(self, page: Page) -> tuple[list[Json], bool]:
-        """The page's models of the types and dates asked for, and whether only older ones follow."""
+    def _of_types(self, page: Page) -> tuple[list[Json], list[Odd]]:
+        """The page's models of the types asked for, sound; and what is odd in each of its rows."""
+        mine, odd = [], [Odd(f"page {page.cursor}", page.odd)]
+        for row in page.items:
+            reasons: Counter[str] = Counter()
+            item = sound(row, reasons)
+            if item is not None and item.get("type") in self.options.types:
+                mine.append(item)
+            if item is None or item.get("type") in self.options.types:
+                odd.append(Odd(_key(row), reasons))
+        return mine, odd
+
+    def _in_scope(self, found: Sequence[Json], page: Page) -> tuple[list[Json], bool]:
+        """The models of the dates asked for, and whether only older ones follow."""
         since = self.options.since or ""
-        mine = [item for item in page.items if item.get("type") in self.options.types]
-        recent = [item for item in mine if _newest(item, "createdAt", "updatedAt") >= since]
-        return recent, bool(since) and all(_newest(item, "createdAt") < since for item in page.items)
+        recent = [item for item in found if max(_newest(item), _newest(item, "updatedAt")) >= since]
+        dates = [date for item in page.items if (date := _newest(item))]
+        return recent, bool(since and dates) and max(dates) < since
 
     async def _ask(self) -> None:
         """Asks for the generation data that the models' own answers left out."""
@@ -209,18 +256,19 @@ class _Run:
         await self._each(self.state.questions(BATCH, HASHES_A_REQUEST), self._ask_by_hash)
         singles = (one for [one] in self.state.questions(ALONE, 1))
         await self._each(singles, self._ask_alone)
+        self._settle_silent()
 
     async def _ask_by_hash(self, batch: list[Question]) -> None:
         """A batch counts as answered if any of it came with data: then a null means that there is none."""
         try:
             by_hash = await self.client.versions_by_hash(question.sha256 for question in batch)
-        except (GatedItem, ApiRefusal):
+        except (GatedItem, ApiRefusal, Unanswered, OddAnswer):
             by_hash = {}
         answers: dict[int, dict[int, Any] | None] = {}
         for question in batch:
             mine = (v for v in by_hash.get(question.sha256, ()) if v["id"] == question.version_id)
             images = next(mine, {}).get("images") or []
-            given = {image.get("id"): flat_meta(image.get("meta")) for image in images}
+            given = {image["id"]: flat_meta(image.get("meta")) for image in images}
             complete = question.wanted <= given.keys()
             answers[question.version_id] = {key: given[key] for key in question.wanted} if complete else None
         if not any(meta for metas in answers.values() for meta in (metas or {}).values()):
@@ -230,15 +278,35 @@ class _Run:
     async def _ask_alone(self, question: Question) -> None:
         version_id = question.version_id
         try:
-            metas = await self.client.images(version_id, question.username, question.wanted)
+            metas = await self._metas(question)
         except GatedItem:
             self._settle({version_id: None}, GATED)
+        except (Unanswered, OddAnswer):
+            self._silent.append(version_id)  # settled once the API has answered something else
+            if len(self._silent) >= SILENT:
+                raise
+            return
         except ApiRefusal as refusal:
             if refusal.status not in (404, 410):
                 raise
             self._settle({version_id: {}}, GATED)
         else:
             self._settle({version_id: {key: metas[key] for key in question.wanted & metas.keys()}}, GATED)
+        self._settle_silent()
+
+    async def _metas(self, question: Question) -> dict[int, Any]:
+        """The generation data of a version's images; from the version's own answer where the images' listing
+        gives none though there is some, as since June 2026."""
+        metas = await self.client.images(question.version_id, question.username, question.wanted)
+        if question.has_meta and not any(metas.values()):
+            version = await self.client.version(question.version_id) or {}
+            metas |= {image["id"]: flat_meta(image.get("meta")) for image in version.get("images") or ()}
+        return metas
+
+    def _settle_silent(self) -> None:
+        if self._silent:
+            self._settle(dict.fromkeys(self._silent), GATED)
+            self._silent = []
 
     def _settle(self, answers: dict[int, Any], otherwise: int) -> None:
         self.state.settle(answers, otherwise)
@@ -265,6 +333,7 @@ class _Run:
                 "url": self.client.url,
                 "options": {"types": sorted(self.options.types), **cover},
                 "gated": self.state.gated(),
+                "odd": self.state.odd(),
             }
             publish(self.folder, "civitai", self._counted(facts), facts)
         self.state.set_notes(dirty=False, run={**self.state.note("run"), "phase": "done"})
@@ -280,13 +349,25 @@ class _Run:
             counts["versions"] += len(versions)
             counts["images"] += len(images)
             counts["images_with_meta"] += sum(image["meta"] is not None for image in images)
-            newest = max(newest, _newest(item, "createdAt", "updatedAt"))
+            newest = max(newest, _newest(item), _newest(item, "updatedAt"))
             if counts["models"] % 500 == 0 or counts["models"] == total:
                 self.progress("writing", counts["models"], total)
             yield item
         facts.update(counts, newest=newest)
 
 
-def _newest(item: Json, *fields: str) -> str:
-    versions = item.get("modelVersions") or []
-    return max((str(version.get(field) or "") for version in versions for field in fields), default="")
+def _newest(item: Json, field: str | None = None) -> str:
+    """The newest date of a model's versions: when they came, or a field of theirs; "" where none is given."""
+    versions = item.get("modelVersions")
+    rows = (
+        [version for version in versions if isinstance(version, dict)] if isinstance(versions, list) else []
+    )
+    return max((str(row.get(field) or "") if field else date_of(row) for row in rows), default="")
+
+
+def _key(row: Json) -> str:
+    """What a row of the listing is known by: its id, or else its text."""
+    given = row.get("id")
+    if isinstance(given, int | str):
+        return f"model {given}"
+    return hashlib.blake2b(json.dumps(row, sort_keys=True).encode(), digest_size=16).hexdigest()

@@ -15,20 +15,24 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from diffagent.data.answers import Json, flat_meta, sha256s
 from diffagent.data.errors import CrawlError
 
 FILE = "state.sqlite"
 BATCH, ALONE, DONE, GATED = range(4)
-"""A version's stage: to be asked with others by hash, by itself, answered, only for key holders."""
+"""A version's stage: to be asked with others by hash, by itself, answered, not answered (to key holders only,
+or to nobody)."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS note (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS model (id INTEGER PRIMARY KEY, mark BLOB, run INTEGER, body BLOB);
 CREATE TABLE IF NOT EXISTS version (id INTEGER PRIMARY KEY, model INTEGER, mark TEXT, stage INTEGER,
     sha256 TEXT, username TEXT, wanted TEXT, meta BLOB);
+CREATE TABLE IF NOT EXISTS odd (
+    row TEXT, reason TEXT, number INTEGER, PRIMARY KEY (row, reason)
+) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS version_of_model ON version (model);
 CREATE INDEX IF NOT EXISTS version_by_stage ON version (stage, id);
 """
@@ -36,12 +40,20 @@ CREATE INDEX IF NOT EXISTS version_by_stage ON version (stage, id);
 
 @dataclass(frozen=True)
 class Question:
-    """A version whose images' generation data is to be asked for."""
+    """A version whose images' generation data is to be asked for; with ``has_meta`` there is some."""
 
     version_id: int
     sha256: str
     username: str
     wanted: frozenset[int]
+    has_meta: bool = False
+
+
+class Odd(NamedTuple):
+    """What is odd in one row of the listing: the row's key, reasons with their counts."""
+
+    row: str
+    reasons: Mapping[str, int]
 
 
 class CrawlState:
@@ -83,13 +95,18 @@ class CrawlState:
             with self._transaction():
                 self._db.executemany("REPLACE INTO note VALUES (?, ?)", rows)
 
-    def store(self, items: Sequence[Json], number: int, **notes: Any) -> bool:
-        """Keeps a page of models together with ``notes``; False if run ``number`` found nothing new on it."""
+    def store(self, items: Sequence[Json], number: int, odd: Sequence[Odd] = (), **notes: Any) -> bool:
+        """Keeps a page of models together with ``notes``; False if run ``number`` found nothing new on it.
+
+        ``odd`` says of each of the page's rows what was dropped; a row that is seen again counts once.
+        """
         inline = any(image.get("meta") for item in items for image in _images(item))
         news = False
         with self._transaction():
             for item in items:
                 news |= self._store_model(item, number, inline)
+            for one in odd:
+                self._store_odd(one)
             self.set_notes(**notes)
         return news
 
@@ -112,20 +129,38 @@ class CrawlState:
             self.set_notes(dirty=True)
         return bool(since == run)
 
+    def _store_odd(self, odd: Odd) -> None:
+        new = {reason: number for reason, number in odd.reasons.items() if number}
+        known = dict(self._db.execute("SELECT reason, number FROM odd WHERE row = ?", (odd.row,)))
+        if new == known:
+            return
+        self._db.execute("DELETE FROM odd WHERE row = ?", (odd.row,))
+        rows = [(odd.row, reason, number) for reason, number in new.items()]
+        self._db.executemany("INSERT INTO odd VALUES (?, ?, ?)", rows)
+        self.set_notes(dirty=True)
+
+    def odd(self) -> dict[str, int]:
+        """Reason → number of rows that were dropped for it."""
+        return dict(self._db.execute("SELECT reason, sum(number) FROM odd GROUP BY reason ORDER BY reason"))
+
     def _store_version(self, item: Json, version: Json, metas: dict[int, Any] | None) -> None:
-        images = [image for image in version.get("images") or [] if isinstance(image.get("id"), int)]
-        mark = json.dumps([version.get("updatedAt"), [image["id"] for image in images]])
+        images = version.get("images") or []
+        changed = version.get("updatedAt") or version.get("publishedAt")
+        mark = json.dumps([changed, [image["id"] for image in images]])
         known = self._db.execute("SELECT mark, meta FROM version WHERE id = ?", (version["id"],)).fetchone()
         if metas is None and known is not None and known[0] == mark:
             return
-        # An NSFW model, like an image without a URL, never becomes a sample: it is not asked about.
-        wanted = [image["id"] for image in images if image.get("url") and not item.get("nsfw")]
+        # An NSFW model, like an image without a URL or data, never becomes a sample: it is not asked about.
+        asked = [image for image in images if image.get("url", True) and image.get("hasMeta") is not False]
+        wanted = [] if item.get("nsfw") else [image["id"] for image in asked]
+        has_meta = any(image.get("hasMeta") for image in asked)
         hashes = sha256s(version)
         stage = DONE if metas is not None or not wanted else BATCH if hashes else ALONE
         body = _pack(metas or {})
         if known is None or known != (mark, body):
             self.set_notes(dirty=True)
         username = (item.get("creator") or {}).get("username") or ""
+        username = username.encode("utf-8", "replace").decode()
         row = (
             version["id"],
             item["id"],
@@ -133,7 +168,7 @@ class CrawlState:
             stage,
             "".join(hashes[:1]),
             username,
-            json.dumps(wanted),
+            json.dumps({"ids": wanted, "has_meta": has_meta}),
             body,
         )
         self._db.execute("REPLACE INTO version VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
@@ -146,7 +181,7 @@ class CrawlState:
             (stage, last, size),
         ).fetchall():
             last = rows[-1][0]
-            yield [Question(row[0], row[1], row[2], frozenset(json.loads(row[3]))) for row in rows]
+            yield [_question(*row) for row in rows]
 
     def open_questions(self) -> int:
         return int(self._db.execute("SELECT count(*) FROM version WHERE stage < 2").fetchone()[0])
@@ -206,11 +241,13 @@ class _Transaction:
         self._db.execute("COMMIT" if kind is None else "ROLLBACK")
 
 
+def _question(version_id: int, sha256: str, username: str, wanted: str) -> Question:
+    asked = json.loads(wanted)
+    return Question(version_id, sha256, username, frozenset(asked["ids"]), asked["has_meta"])
+
+
 def _versions(item: Json) -> list[Json]:
-    versions = item.get("modelVersions") or []
-    return [
-        version for version in versions if isinstance(version, dict) and isinstance(version.get("id"), int)
-    ]
+    return item.get("modelVersions") or []
 
 
 def _images(item: Json) -> Iterator[Json]:

@@ -79,15 +79,16 @@ it is of {newest}; SHA-256 of the crawl is `{crawl}`.
 
 - Models that cannot be called: other types and base models, inpainting models, no safetensors file, files
   whose scans did not pass.
-- Models and images flagged NSFW, models of real persons, and prompts, names and tags with explicit words or
-  suggestive words about minors.
+- Models that nobody can download: archived, taken down, early or paid access, generation only.
+- Models and images flagged NSFW or rated above PG-13, models of minors and of real persons, and prompts,
+  names and tags with explicit words or suggestive words about minors.
 - Entries that few people use or like: of each type and base model, the {downloads:.0%} least downloaded and
   the {rating:.0%} lowest by Bayesian rating. The paper names the criteria but not the thresholds.
 - Images that are not text-to-image (inpainting, img2img), and images without sampler, steps, CFG scale or
   size.
-- Images of a checkpoint that do not name its hash, and images of a LoRA that do not invoke it, or whose
-  base checkpoint is not named by hash or not available. Many images were made on checkpoints that the crawl
-  lacks.
+- Images of a checkpoint that do not name it by hash or version, and images of a LoRA that do not invoke it,
+  or whose base checkpoint is not named so or not available. Many images were made on checkpoints that the
+  crawl lacks.
 
 **How it is split.** Uploaders reuse prompts. Prompts whose word sets have Jaccard similarity of
 {near_duplicate_jaccard} or more are connected into clusters; SHA-256 of a cluster's smallest image id,

@@ -11,7 +11,9 @@ file is appended to batch by batch, so a kill costs no more than the batch at ha
 
 from __future__ import annotations
 
+import gzip
 import os
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -49,7 +51,7 @@ class Description(BaseModel):
 
 
 def read_descriptions(path: Path, rule: Rule = "none") -> dict[str, Description]:
-    """AIR → description of a file; of several for one AIR the last.
+    """AIR → description of a file, packed where its name ends in .gz; of several for one AIR the last.
 
     Raises:
         BadInput: no such file; a line is no description; or one was written from prompts that ``rule``
@@ -93,6 +95,8 @@ class DescriptionsFile:
         self._file: IO[bytes]
 
     def __enter__(self) -> Self:
+        if self.path.suffix == ".gz":
+            raise BadInput(f"{self.path} cannot grow: give a name without .gz, and pack it when it is done")
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.path.touch()
@@ -125,6 +129,11 @@ class DescriptionsFile:
 
 def _lines(path: Path) -> Iterator[Description]:
     text = path.read_bytes()
+    if path.suffix == ".gz":
+        try:
+            text = gzip.decompress(text)
+        except (OSError, EOFError, zlib.error) as error:
+            raise BadInput(f"{path} is no packed file of descriptions ({error}): fetch it again") from None
     whole = text[: text.rfind(b"\n") + 1]
     for number, line in enumerate(whole.splitlines(), 1):
         try:

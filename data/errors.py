@@ -10,7 +10,8 @@
     │   └── BadSpecifications   a file of image specifications, likewise, or made by other encoders
     ├── MissingWeights      model weights that can be found nowhere
     ├── MissingExtra        an optional dependency is not installed
-    ├── EngineError         the language model failed or answered outside its grammar
+    ├── EngineError         the language model failed
+    │   ├── BadAnswer       it answered what is no call, or outside its grammar
     │   └── EngineGone      the engine answers nothing any more, whatever it is asked
     ├── CrawlError          an API that cannot be crawled
     │   └── GatedItem       an item that needs an API key (HTTP 401, 403)
@@ -20,12 +21,19 @@
         ├── JobFailed       it lost the job, gave up on it, or made fewer images
         └── Censored        its safety filter held the image back
 
-Each message says what was given, why it is wrong and what to do, on one line.
+Each message says what was given, why it is wrong and what to do, on one line. Where what to do is an option
+that not every face has, it is the error's ``hint`` too.
 """
 
 
 class DiffAgentError(Exception):
-    """Base of all; ``str()`` of it is the one line that the command line prints."""
+    """Base of all; ``str()`` of it is the one line that the command line prints: what is ``wrong``, and the
+    ``hint`` that names options of the command line, if any."""
+
+    def __init__(self, wrong: str = "", hint: str = "") -> None:
+        super().__init__(f"{wrong}: {hint}" if hint else wrong)
+        self.wrong = wrong
+        self.hint = hint
 
 
 class BadInput(DiffAgentError):
@@ -65,9 +73,13 @@ class MissingExtra(DiffAgentError):
 
 
 class EngineError(DiffAgentError):
-    """The language model failed, or answered outside its grammar."""
+    """The language model failed."""
 
     retryable = False
+
+
+class BadAnswer(EngineError):
+    """The language model answered, but what it said is no call, or outside its grammar."""
 
 
 class EngineGone(EngineError):

@@ -12,14 +12,15 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from diffagent.data.answers import date_of
 from diffagent.data.base_models import spelled
-from diffagent.data.filters import REASONS, TYPES, Funnel, Item
+from diffagent.data.filters import REASONS, TYPES, Funnel, Item, is_model_file
+from diffagent.data.odd_rows import sound
 from diffagent.data.pairs import PAIR_REASONS
 from diffagent.data.quality import QUALITY_REASONS
 from diffagent.data.samples import IMAGE_REASONS
 
 Json = dict[str, Any]
-_MODEL_FILES = ("Model", "Pruned Model")
 
 
 @dataclass
@@ -34,13 +35,15 @@ class Census:
 
     def watching(self, items: Iterable[Item]) -> Iterator[Item]:
         """The items, counted as they stream by."""
-        for item in items:
-            self.add(item)
-            yield item
+        for row in items:
+            item = sound(row)
+            if item is not None:
+                self.add(item)
+            yield row
 
     def add(self, item: Item) -> None:
         versions = item.get("modelVersions") or ()
-        newest: Item = max(versions, key=lambda version: str(version.get("createdAt")), default={})
+        newest: Item = max(versions, key=date_of, default={})
         kind = str(item.get("type"))
         self.type[TYPES.get(kind, kind)] += 1
         self.base_model[spelled(newest.get("baseModel")) or "none"] += 1
@@ -122,11 +125,7 @@ def _stage(
 
 
 def _file_kind(version: Item) -> str:
-    names = [
-        str(file.get("name")).casefold()
-        for file in version.get("files") or ()
-        if file.get("type") in _MODEL_FILES
-    ]
+    names = [str(file.get("name")).casefold() for file in version.get("files") or () if is_model_file(file)]
     if not names:
         return "none"
     return "safetensors" if any(name.endswith(".safetensors") for name in names) else "pickle"

@@ -80,17 +80,17 @@ def read_installed(
 
 
 async def identify(models: Sequence[InstalledModel], client: CivitaiClient) -> list[InstalledModel]:
-    """The same models with the Civitai ids that their hashes have there (100 to a request).
+    """The same models with the Civitai ids that their hashes have there.
 
     Of several versions with one file, the oldest is taken.
     """
-    found = await client.versions_by_hash(model.sha256 for model in models if model.sha256)
+    found = await client.ids_by_hash(model.sha256 for model in models if model.sha256)
     named = []
     for model in models:
         versions = found.get((model.sha256 or "").upper())
         if versions:
-            oldest = min(versions, key=lambda version: int(version["id"]))
-            model = replace(model, model_id=oldest.get("modelId"), version_id=oldest["id"])
+            model_id, version_id = min(versions, key=lambda pair: pair[1])
+            model = replace(model, model_id=model_id, version_id=version_id)
         named.append(model)
     return named
 

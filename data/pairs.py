@@ -4,8 +4,9 @@
      "source": {"image": 123, "version": 456}}
 
 A pair has to be true: the image was made by this model, from text, on a model that can be had. So a
-checkpoint's image must name the checkpoint's hash; a LoRA's image must invoke the LoRA, and the hash of the
-checkpoint below it must be that of an available one of the same family (paper, section 3.1).
+checkpoint's image must name the checkpoint, by hash or by version; a LoRA's image must invoke the LoRA, and
+the checkpoint below it must be named likewise and be an available one of the same family (paper, section
+3.1).
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from diffagent.data.cards import Entry, same_ecosystem
+from diffagent.data.air import AIR
+from diffagent.data.cards import Entry, checkpoint_of, same_ecosystem
 from diffagent.data.prompts import plain, strip_lora_tags, strip_trigger_words
 from diffagent.data.records import Card, Sample
 from diffagent.data.samples import invoked_lora
@@ -34,7 +36,7 @@ def pair(entry: Entry, sample: Sample, checkpoints: Mapping[str, str]) -> Row | 
     Args:
         entry: the entry whose sample it is.
         sample: one of the entry's samples.
-        checkpoints: hash (lower case) → AIR of every available checkpoint.
+        checkpoints: hash (lower case), or ``@`` and a version's id → AIR of every available checkpoint.
     """
     if sample.inpainting:
         return "inpainting"
@@ -54,17 +56,26 @@ def pair(entry: Entry, sample: Sample, checkpoints: Mapping[str, str]) -> Row | 
 def _why_not_the_models(entry: Entry, sample: Sample, checkpoints: Mapping[str, str]) -> str | None:
     """Why the image cannot be said to be made with the entry on an available checkpoint, or None."""
     named, hashes = sample.checkpoint_hash, entry.card.hashes
+    is_named = named is not None or sample.checkpoint_version_id is not None
+    versions = _versions(entry.card)
     if entry.card.type == "Checkpoint":
-        if named is None:
+        if not is_named:
             return "checkpoint not named"
-        return None if named in hashes else "another checkpoint"
-    if invoked_lora(sample, hashes, entry.stems) is None:
+        is_own = named in hashes if named is not None else sample.checkpoint_version_id in versions
+        return None if is_own else "another checkpoint"
+    if invoked_lora(sample, hashes, entry.stems, versions) is None:
         return "LoRA not invoked"
-    if named is None:
+    if not is_named:
         return "base checkpoint not named"
-    base = checkpoints.get(named)
+    base = checkpoint_of(sample, checkpoints)
     is_available = base is not None and same_ecosystem(base, entry.card.air)
     return None if is_available else "base checkpoint unavailable"
+
+
+def _versions(card: Card) -> frozenset[int]:
+    """The ids of Civitai's versions that an entry stands for."""
+    ids = (AIR.parse(air).civitai_ids for air in (card.air, *card.older_airs))
+    return frozenset(pair[1] for pair in ids if pair is not None)
 
 
 def _row(card: Card, sample: Sample, prompt: str) -> Row:
@@ -76,7 +87,7 @@ def _row(card: Card, sample: Sample, prompt: str) -> Row:
             "base_model": card.base_model,
             "width": sample.width,
             "height": sample.height,
-            "sampling_method": sample.sampler,
+            "sampling_method": sample.joined_sampler,
             "sampling_steps": sample.steps,
             "cfg_scale": sample.cfg_scale,
             "model_description": card.description,

@@ -1,8 +1,8 @@
 """The quality filter: which callable entries the community rates and uses most (paper, section 3.1).
 
-In: how each entry stands (downloads, ratings). Out: the reason for each entry that is dropped. Entries are
-compared with others of their type and base model only: a LoRA is downloaded less than a checkpoint, and
-SDXL is younger than SD 1.5.
+In: how each entry stands (downloads, ratings; today thumbs). Out: the reason for each entry that is dropped.
+Entries are compared with others of their type and base model only: a LoRA is downloaded less than a
+checkpoint, and SDXL is younger than SD 1.5. Who hides the downloads is judged by the ratings alone.
 
 The paper says that "established evaluation mechanisms (download count, rating count, …)" identify "a subset
 with superior quality", and leaves open which formula, which thresholds, and what share each of its filters
@@ -83,12 +83,12 @@ def bayesian_ratings(stats: Sequence[Stats]) -> list[float]:
 
 
 def _dropped(group: Sequence[Standing], quality: Quality) -> Mapping[str, str]:
-    downloads = [standing.stats.downloads for standing in group]
+    downloads = [one.stats.downloads for one in group if not one.stats.hidden]
     ratings = [round(rating, 9) for rating in bayesian_ratings([standing.stats for standing in group])]
     least, worst = _floor(downloads, quality.downloads), _floor(ratings, quality.rating)
     found = {}
-    for standing, count, rating in zip(group, downloads, ratings, strict=True):
-        if count < least:
+    for standing, rating in zip(group, ratings, strict=True):
+        if standing.stats.downloads < least and not standing.stats.hidden:
             found[standing.air] = "few downloads"
         elif rating < worst:
             found[standing.air] = "low rating"
@@ -97,4 +97,4 @@ def _dropped(group: Sequence[Standing], quality: Quality) -> Mapping[str, str]:
 
 def _floor(values: Sequence[float], share: float) -> float:
     """The smallest value to keep, so that at most ``share`` of the values lie below it."""
-    return sorted(values)[math.floor(share * len(values))]
+    return sorted(values)[math.floor(share * len(values))] if values else 0.0

@@ -28,7 +28,7 @@ from pydantic import (
 from diffagent.data.air import AIR, ModelAir
 from diffagent.data.attributes import Attributes
 from diffagent.data.errors import BadCall
-from diffagent.data.samplers import SAMPLING_METHODS, SCHEDULERS, Sampler, read
+from diffagent.data.samplers import SAMPLING_METHODS, SCHEDULERS, Sampler, join, read
 
 ModelType = Literal["Checkpoint", "LoRA"]
 Counts = Mapping[Any, int]
@@ -170,11 +170,12 @@ class T2ICall(BaseModel):
 
 @dataclass(frozen=True)
 class LoraUse:
-    """One LoRA as an image's generation data names it."""
+    """One LoRA as an image's generation data names it; ``version_id`` is Civitai's, "" a name not given."""
 
     name: str
     weight: float | None = None
     hash: str | None = None
+    version_id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -182,7 +183,8 @@ class Sample:
     """One sample image's generation data, normalised; fields that were not given are None.
 
     ``prompt`` is as shared, LoRA tags included; ``width`` and ``height`` are the size as generated
-    (before any hires fix), in pixels; ``checkpoint_hash`` is the A1111 "Model hash" in lower case.
+    (before any hires fix), in pixels; ``checkpoint_hash`` is the A1111 "Model hash" in lower case,
+    ``checkpoint_version_id`` the Civitai version that an image made on the site names instead.
     """
 
     image_id: int
@@ -199,16 +201,24 @@ class Sample:
     checkpoint_hash: str | None = None
     checkpoint_name: str | None = None
     loras: tuple[LoraUse, ...] = ()
+    checkpoint_version_id: int | None = None
     inpainting: bool = False
     img2img: bool = False
+    scheduler: str | None = None
+
+    @property
+    def joined_sampler(self) -> str | None:
+        """The sampler and its schedule in one name, by which they are counted."""
+        return None if self.sampler is None else join(Sampler(self.sampler, self.scheduler))
 
 
 @dataclass(frozen=True)
 class Usage:
     """What people use a model with, counted over its sample images: value → number of images.
 
-    ``size`` is keyed "WIDTHxHEIGHT"; ``checkpoints`` (for a LoRA) by the AIR of the checkpoint it
-    was used on; ``lora_weight`` by the weight rounded to 0.05.
+    ``sampler`` is keyed by the joined name of sampler and schedule; ``size`` "WIDTHxHEIGHT";
+    ``checkpoints`` (for a LoRA) by the AIR of the checkpoint it was used on; ``lora_weight`` by the weight
+    rounded to 0.05.
     """
 
     sampler: Counts = field(default_factory=dict)
@@ -222,13 +232,18 @@ class Usage:
 
 @dataclass(frozen=True)
 class Stats:
-    """Community statistics of a model, over all its versions."""
+    """Community statistics of a model, over all its versions.
+
+    ``rating`` is in 1…5: a thumb up is a rating of 5, a thumb down one of 1. Where ``hidden``, the creator
+    does not show the downloads; ``downloads`` is 0 then and says nothing.
+    """
 
     downloads: int = 0
     favorites: int = 0
     comments: int = 0
     ratings: int = 0
     rating: float = 0.0
+    hidden: bool = False
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,10 @@ BRIEF = 60
 """Characters of a value that was given."""
 
 
-def told(error: DiffAgentError) -> str:
-    """The error's line; ``--base-model`` is called ``base_model``."""
-    line = " ".join(str(error).split())
+def told(error: DiffAgentError, has_options: bool = True) -> str:
+    """The error's line; ``--base-model`` is called ``base_model``. Without its hint where the asker has no
+    such options."""
+    line = " ".join((str(error) if has_options else error.wrong).split())
     return re.sub(r"(?<!\w)--([a-z][a-z-]*)", lambda option: option[1].replace("-", "_"), line)
 
 

@@ -21,6 +21,11 @@ from stand_ins import RuleEngine
 
 from diffagent.agent.engines import Prompt
 
+ROUTED = (
+    "call", "request", "not_carried", "n", "notes", "reasons", "candidates", "timings_ms",
+)  # fmt: skip
+"""The fields of an answer of ``/v1/route``, in order."""
+
 
 @contextmanager
 def served(app: FastAPI) -> Iterator[str]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +23,11 @@ from diffagent.data.catalog import Catalog
 from diffagent.data.errors import EngineError
 from diffagent.data.plain_reader import HEADS, INDEPENDENT, PlainReader
 from diffagent.data.records import Card, Licence, Sample, Stats, Usage
+
+
+def quiet(items: Iterable[Any], label: str) -> Iterable[Any]:
+    """A progress bar that shows nothing."""
+    return items
 
 
 class WordEncoder:

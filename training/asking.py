@@ -60,7 +60,7 @@ class Grade(BaseModel):
         return choice(self.air, self.base_checkpoint, airs)
 
 
-Row = TypeVar("Row", AskedRequest, Grade)
+Row = TypeVar("Row", bound=BaseModel)
 
 
 def choice(air: str, base_checkpoint: str | None, loras: Iterable[str]) -> Choice:
@@ -74,7 +74,7 @@ def read_requests(path: Path) -> list[AskedRequest]:
     Raises:
         BadInput: the file is missing or holds none, a row is no request, or an id stands twice; says where.
     """
-    rows = list(_rows(path, AskedRequest, "request"))
+    rows = list(read_rows(path, AskedRequest, "request"))
     first: dict[str, int] = {}
     for number, row in rows:
         if row.id in first:
@@ -99,7 +99,7 @@ class Grades:
             BadInput: the file is missing or holds none, or a row is no grade; says where.
         """
         of: dict[tuple[str, Choice], dict[str, Grade]] = defaultdict(dict)
-        for _, grade in _rows(path, Grade, "grade"):
+        for _, grade in read_rows(path, Grade, "grade"):
             of[grade.id, grade.choice][folded(grade.prompt)] = grade
         return cls(of)
 
@@ -179,8 +179,12 @@ def _counted(
     }
 
 
-def _rows(path: Path, kind: type[Row], name: str) -> Iterator[tuple[int, Row]]:
-    """Line number and row of each line that is not blank."""
+def read_rows(path: Path, kind: type[Row], name: str) -> Iterator[tuple[int, Row]]:
+    """Line number and row of each line that is not blank.
+
+    Raises:
+        BadInput: the file is missing or holds none, or a line is no such row; says where.
+    """
     try:
         lines = path.read_text("utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:

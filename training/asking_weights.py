@@ -131,11 +131,21 @@ def fit(agent: Agent, requests: Sequence[Asked], progress: Progress) -> tuple[Fu
     read = max(slots, key=lambda row: (round(row["mean"], 4), -row["read"]))["read"]
     rows = weighed(agent, requests, readings(agent, requests, read, progress), progress)
     tried = [table(rows, weight) for weight in ASKED]
-    best = max(tried, key=lambda row: (row["good"], row["worth"]))
-    found = replace(
-        agent.fusion, read=read, asked=best["asked"], apart=apart(rows), weights=agent.engine.digest
-    )
+    asked = least_weight(rows, ASKED)
+    found = replace(agent.fusion, read=read, asked=asked, apart=apart(rows), weights=agent.engine.digest)
     return found, {"readings": slots, "choices": tried}
+
+
+def least_weight(rows: Sequence[Weighed], weights: Sequence[float]) -> float:
+    """The smallest weight whose first choices are worth as much as those of the best, within one standard
+    error of the paired difference: a letter that adds nothing is not asked for."""
+    worth = {weight: np.array([WORTH[row.first(weight)] for row in rows]) for weight in weights}
+    best = max(worth.values(), key=lambda values: float(values.mean()))
+    for weight in sorted(weights):
+        lost = best - worth[weight]
+        if lost.mean() <= lost.std() / np.sqrt(len(rows)):
+            return weight
+    raise AssertionError("the best is as good as itself")
 
 
 def apart(rows: Sequence[Weighed]) -> float | None:

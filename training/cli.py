@@ -69,14 +69,14 @@ def suitability(
     from diffagent.agent.prefilter import Prefilter
     from diffagent.data.catalog import Catalog, default_catalog
     from diffagent.data.text_encoder import TextEncoder
-    from diffagent.training.plain_requests import read_requests
+    from diffagent.training.plain_requests import read_graded
     from diffagent.training.suiting import fit, gather, measure, model_reader, rule_reader
 
     opened = Catalog.open(Path(catalog) if catalog else default_catalog())
     ranked = Prefilter.of(opened, TextEncoder.load())
     shelf = Shelf(ranked.cards)
     read = rule_reader(shelf) if no_llm else model_reader(load_engine(engine, llm), weight, shelf)
-    rows = gather(ranked, read_requests(requests), _progress, read)
+    rows = gather(ranked, read_graded(requests), _progress, read)
     found = fit([row for row in rows if row.split == "train"])
     found.save(out)
     held_out = [row for row in rows if row.split == "test"]
@@ -98,10 +98,10 @@ def weights(requests: Path | None, out: Path, catalog: str | None, engine: str, 
     from diffagent.agent.agent import Agent
     from diffagent.training.asking_weights import fit
     from diffagent.training.fusion import save
-    from diffagent.training.plain_requests import read_requests
+    from diffagent.training.plain_requests import read_graded
 
     agent = Agent.load(catalog, llm, engine)
-    align = [asked for asked in read_requests(requests) if asked.split == "align"]
+    align = [asked for asked in read_graded(requests) if asked.split == "align"]
     found, tried = fit(agent, align, _progress)
     save(found, out)
     click.echo(json.dumps({"read": found.read, "asked": found.asked, **tried}))
@@ -321,6 +321,12 @@ def hallucination(
 @click.argument("requests", type=_FILE)
 @click.option("--judged", required=True, type=_FILE, metavar="GRADES", help="Graded calls, JSON lines.")
 @click.option(
+    "--wishes",
+    type=_FILE,
+    metavar="WISHES",
+    help="What the requests ask for in words. Default: REQUESTS-wishes.jsonl beside them, if any.",
+)
+@click.option(
     "--system",
     type=click.Choice(["agent", "constant", "rule"]),
     default="agent",
@@ -344,6 +350,7 @@ def hallucination(
 def ask(
     requests: Path,
     judged: Path,
+    wishes: Path | None,
     system: Any,
     constant: str,
     out: Path | None,
@@ -354,19 +361,28 @@ def ask(
 ) -> None:
     """Plain REQUESTS beside graded choices: the share that is good, acceptable and wrong.
 
-    A grade counts for its checkpoint, its LoRAs and the prompt that was sent.
+    A grade counts for its checkpoint, its LoRAs and the prompt that was sent. With wishes that somebody wrote
+    down: how many of them the calls keep, which they break, and what lies outside the base model's table.
     """
     from diffagent.agent.agent import Agent
-    from diffagent.training.asking import Grades, rows, summarise, table
-    from diffagent.training.asking import read_requests as read
+    from diffagent.training.asking import Grades, read_requests, rows, summarise, table
     from diffagent.training.systems import answers
+    from diffagent.training.wish_check import beside, check, lines, read_wishes
 
-    asked, grades = read(requests), Grades.read(judged)
-    calls, errors = answers(Agent.load(catalog, llm, engine), asked, system, constant, _progress)
+    asked, grades = read_requests(requests), Grades.read(judged)
+    wished = read_wishes(wishes or beside(requests)) if wishes or beside(requests).is_file() else []
+    decisions, errors = answers(Agent.load(catalog, llm, engine), asked, system, constant, _progress)
+    calls = {key: decision.call for key, decision in decisions.items()}
     if out is not None:
         out.write_text("".join(rows(asked, calls, errors)), encoding="utf-8")
-    measured = {"system": system, **summarise(asked, calls, grades)}
-    click.echo(json.dumps(measured) if as_json else table(measured))
+    counts = {key: decision.n for key, decision in decisions.items()}
+    measured = {
+        "system": system,
+        **summarise(asked, calls, grades),
+        "wishes": check(wished, calls, counts, errors) if wished else None,
+    }
+    words = [table(measured), *([lines(measured["wishes"])] if wished else [])]
+    click.echo(json.dumps(measured) if as_json else "\n".join(words))
 
 
 @evaluate.command()
@@ -407,9 +423,9 @@ def ablation(
     from diffagent.agent.agent import Agent
     from diffagent.agent.suitability import Suitability
     from diffagent.training.ablation import summarise, systems, text
-    from diffagent.training.plain_requests import read_requests
+    from diffagent.training.plain_requests import read_graded
 
-    asked = [one for one in read_requests(requests) if one.split == split]
+    asked = [one for one in read_graded(requests) if one.split == split]
     refitted = Suitability.load(without) if without is not None else None
     agent = Agent.load(catalog, llm, engine)
     found = systems(agent, asked, _progress, without=refitted, untuned=_untuned(untuned, engine, llm))

@@ -25,7 +25,7 @@ from diffagent.data.errors import BadInput
 from diffagent.data.records import Card
 from diffagent.training.dialogues import Example, converse, in_batches, tokenise
 from diffagent.training.listing import Listed, list_held_out, list_train, plain_list, read_rows
-from diffagent.training.plain_requests import choices, read_requests, readings
+from diffagent.training.plain_requests import choices, read_graded, readings
 from diffagent.training.ranker import gather
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def examples(
         if kept is None:
             kept = _make(recipe, dabench, raw, chat, digest, progress, catalog)
             _write(kept, out / FILE, key)
-    return replace(kept, letters=tuple(Vocabulary(chat).first_token(label.encode()) for label in LABELS))
+    return replace(kept, letters=tuple(Vocabulary(chat).label_ids(LABELS)))
 
 
 def data_digest(dabench: Path) -> str:
@@ -110,7 +110,7 @@ def _make(
         known = {card.air: card for card in cards}
         train, held_out = plain_list(rows, known), plain_list(align, known)
     usual, k, vocabulary = by_family(cards), recipe.listing.k, Vocabulary(chat)
-    asked = read_requests() if recipe.readings + recipe.choices else []
+    asked = read_graded() if recipe.readings + recipe.choices else []
     of_air = {card.air: card for card in _cards_of(catalog)} if asked else {}
     made: list[Example] = []
     for epoch in range(recipe.epochs):

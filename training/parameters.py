@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from diffagent.agent import answer
 from diffagent.agent.agent import Agent
+from diffagent.agent.eligible import ANY
 from diffagent.agent.prefilter import Candidate, including
 from diffagent.agent.settings import FALLBACK, most_frequent
 from diffagent.agent.wishes import wishes
@@ -74,7 +75,8 @@ def say(
 ) -> Said:
     """What the agent would write for the true model among the candidates."""
     offered, label = offer(candidates, true)
-    legal = agent.grammar(label, true, wishes(prompt))
+    wished = wishes(prompt)
+    legal = agent.grammar(label, true, wished, carrier=agent.carrier(true, wished, ANY))
     text = legal.draft()
     if legal.llm_weight:  # as in serving
         text = agent.engine.write(answer.question(offered, prompt), legal, text)

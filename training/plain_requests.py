@@ -98,7 +98,7 @@ def _text(path: Path) -> str:
     return (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
 
 
-def read_requests(path: Path | None = None) -> list[Asked]:
+def read_graded(path: Path | None = None) -> list[Asked]:
     """The requests of a file, by default the one that ships with the training code.
 
     Raises:

@@ -28,7 +28,7 @@ Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 
 
 @dataclass(frozen=True)
-class Graded:
+class GradedRequest:
     """The graded candidates of a request under one reading: ``features`` [n, F], ``grades`` [n]; ``given``
     where the strong model read it."""
 
@@ -62,7 +62,7 @@ def gather(
     requests: Sequence[Asked],
     progress: Progress,
     read: Callable[[str], Reading] = Reading.of,
-) -> list[Graded]:
+) -> list[GradedRequest]:
     """Two of each request whose candidates are of the catalog: by the strong reading and by ``read``."""
     shelf = Shelf(prefilter.cards)
     places = {card.air: number for number, card in enumerate(prefilter.cards)}
@@ -76,16 +76,16 @@ def gather(
         found, ranked = prefilter.matched(prompt)
         for by, given in ((asked.reading, True), (read(prompt), False)):
             table = features(shelf.facts, by, found, ranked)
-            rows.append(Graded(table[at], grades, asked.split, asked.kind, given))
+            rows.append(GradedRequest(table[at], grades, asked.split, asked.kind, given))
     return rows
 
 
-def fit(rows: Sequence[Graded], fits: int = 3) -> Suitability:
+def fit(rows: Sequence[GradedRequest], fits: int = 3) -> Suitability:
     """The average of fits from several seeds."""
     return Suitability.average([fit_once(rows, seed=seed) for seed in range(fits)])
 
 
-def fit_once(rows: Sequence[Graded], hidden: int = 24, epochs: int = 60, seed: int = 0) -> Suitability:
+def fit_once(rows: Sequence[GradedRequest], hidden: int = 24, epochs: int = 60, seed: int = 0) -> Suitability:
     """The weights of least loss on the rows (Adam, weight decay, batches of 64 requests)."""
     import torch
 
@@ -122,7 +122,7 @@ def fit_once(rows: Sequence[Graded], hidden: int = 24, epochs: int = 60, seed: i
     return Suitability(mean, scale, *weights)
 
 
-def measure(model: Suitability, rows: Sequence[Graded]) -> dict[str, float]:
+def measure(model: Suitability, rows: Sequence[GradedRequest]) -> dict[str, float]:
     """Shares of the rows whose first candidate is good, acceptable, wrong; and those that have a good one."""
     grades = [row.grades[int(np.argmax(model(row.features)))] for row in rows]
     return {

@@ -16,8 +16,9 @@ from functools import partial
 from typing import Literal
 
 from diffagent.agent.agent import Agent
+from diffagent.agent.decision import Decision
 from diffagent.data.errors import BadInput, DiffAgentError, UnknownModel
-from diffagent.data.records import Card, T2ICall
+from diffagent.data.records import Card
 from diffagent.training.asking import AskedRequest
 
 SystemName = Literal["agent", "constant", "rule"]
@@ -46,14 +47,14 @@ def answers(
     system: SystemName,
     constant: str,
     progress: Progress,
-) -> tuple[dict[str, T2ICall], dict[str, str]]:
-    """Request's id → call, and request's id → error.
+) -> tuple[dict[str, Decision], dict[str, str]]:
+    """Request's id → decision, and request's id → error.
 
     Raises:
         BadInput: the catalog lacks a model that a baseline answers with.
     """
     choose = _chooser(agent, system, constant)
-    calls, errors = dict[str, T2ICall](), dict[str, str]()
+    decisions, errors = dict[str, Decision](), dict[str, str]()
     for start in progress(range(0, len(requests), AT_ONCE), system):
         group = requests[start : start + AT_ONCE]
         options = [
@@ -64,8 +65,8 @@ def answers(
             if isinstance(decision, DiffAgentError):
                 errors[request.id] = str(decision)
             else:
-                calls[request.id] = decision.call
-    return calls, errors
+                decisions[request.id] = decision
+    return decisions, errors
 
 
 def rule_of_thumb(

@@ -91,7 +91,8 @@ def _answer_faults(app: FastAPI) -> None:
         unprompted = isinstance(error, BadCatalog | MissingWeights | MissingExtra | EngineGone)
         if unprompted or (isinstance(error, EngineError) and service.config.log_prompts):
             note(request, message=str(error))
-        return answered(request, fault_of(error))
+        has_options = request.url.path not in openai_endpoints.WITHOUT_OPTIONS
+        return answered(request, fault_of(error, has_options))
 
     async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)

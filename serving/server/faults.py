@@ -66,13 +66,14 @@ class ClientLeft(Exception):
     """The client closed the connection: nobody waits for the answer."""
 
 
-def fault_of(error: Exception) -> Fault:
-    """Any exception as a fault; one that nobody thought of tells the client nothing."""
+def fault_of(error: Exception, has_options: bool = True) -> Fault:
+    """Any exception as a fault; one that nobody thought of tells the client nothing. ``has_options``: whether
+    the endpoint takes the options that an error's hint names."""
     if isinstance(error, Fault):
         return error
     kind = re.sub(r"(?<!^)(?=[A-Z])", "_", type(error).__name__).lower()
     if isinstance(error, BadInput | Censored):
-        return Fault(HTTPStatus.BAD_REQUEST, kind, told(error))
+        return Fault(HTTPStatus.BAD_REQUEST, kind, told(error, has_options))
     if isinstance(error, TargetError):
         return Fault(HTTPStatus.BAD_GATEWAY, kind, str(error))
     if isinstance(error, EngineGone):

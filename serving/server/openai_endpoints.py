@@ -29,6 +29,8 @@ from diffagent.serving.server.schemas import (
 from diffagent.serving.server.service import Service, attended, note, service_of
 
 router = APIRouter(responses=ERRORS)
+WITHOUT_OPTIONS = ("/v1/chat/completions", "/v1/images/generations")
+"""Their bodies are OpenAI's: no ``nearest``, no ``base_model``."""
 CREATED = 1_700_000_000
 """The models endpoint has to state a time."""
 

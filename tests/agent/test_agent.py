@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -36,6 +37,31 @@ def test_a_lora_gets_its_trigger_word_once_its_weight_and_the_checkpoint_it_is_u
     assert call.prompt == "inkfox, ink drawing of a hare"
     assert (call.loras[0].weight, call.base_checkpoint) == (0.7, "urn:air:sd1:checkpoint:civitai:22@23")
     assert make_agent().call("(InkFox:1.2) ink drawing of a hare").prompt.casefold().count("inkfox") == 1
+
+
+def test_the_checkpoint_of_a_lora_is_looked_for_once(make_agent: MakeAgent) -> None:
+    agent, asked = make_agent(), []
+
+    def counted(*arguments: Any) -> Any:
+        asked.append(arguments)
+        return Agent.carrier(agent, *arguments)
+
+    agent.carrier = counted  # type: ignore[method-assign]
+    call = agent.call("ink drawing of a hare")
+    assert call.base_checkpoint == "urn:air:sd1:checkpoint:civitai:22@23"
+    assert [arguments[0].name for arguments in asked] == ["Ink Fox Style"]
+
+
+def test_parameters_are_asked_for_only_where_the_language_models_word_counts(make_agent: MakeAgent) -> None:
+    silent, heard = make_agent(fusion=Fusion()), make_agent(fusion=Fusion(write=0.5))
+    for agent in (silent, heard):
+        outcome = agent.outcome(*agent.chosen(agent.prepare(Request.from_prompt("pixel art of a dog"))))
+        turn = agent.parameters_turn(outcome)
+        assert (turn is None) == (agent is silent)
+        assert agent.finish(outcome, outcome.grammar.draft()).call.model == "Tiny Pixels"
+    assert turn is not None
+    assert turn.grammar.llm_weight == 0.5
+    assert "pixel art of a dog" in turn.prompt.user
 
 
 def test_a_lora_without_commercial_checkpoint_runs_on_one_that_may_be_sold(make_agent: MakeAgent) -> None:
@@ -95,7 +121,7 @@ def test_trigger_words_are_added_unless_they_are_refused(make_agent: MakeAgent) 
 
 def test_a_base_model_that_cannot_be_had_is_an_error_that_names_the_nearest(make_agent: MakeAgent) -> None:
     agent = make_agent()
-    with pytest.raises(BadInput, match=r"^Flux\.1 D is asked for.*the nearest is SD"):
+    with pytest.raises(BadInput, match=r"^Flux\.1 is asked for.*the nearest is SD"):
         agent.call("a dog, use Flux")
     with pytest.raises(BadInput, match=r"^SD 1\.6 is asked for.*the nearest is SD 1\.5"):
         agent.call("a dog", base_model="SD 1.6")
@@ -189,7 +215,7 @@ def test_any_text_becomes_a_callable_call_or_a_clear_refusal(
 ) -> None:
     try:
         call = agent.call(prompt, negative_prompt=negative)
-    except BadPrompt:
+    except BadInput:  # nothing to draw, or the name of a base model that cannot be had
         return
     entry = agent.catalog.by_air(call.air)
     assert entry is not None

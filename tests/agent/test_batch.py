@@ -89,6 +89,19 @@ def test_an_engine_that_fails_at_one_request_answers_the_others(make_reader: Mak
     assert essence(found[2]) == essence(sound.decide(requests[2]))
 
 
+def test_a_lora_without_a_checkpoint_fails_alone(make_reader: MakeAgent) -> None:
+    agent = make_reader(Batches(**RULE), FUSION)
+
+    def outcome(pending: Any, ranked: Any) -> Any:
+        if pending.request.prompt == PROMPTS[1]:
+            raise BadInput("there is no such checkpoint to run it on")
+        return Agent.outcome(agent, pending, ranked)
+
+    agent.outcome = outcome  # type: ignore[method-assign]
+    found = agent.decide_many([Request.from_prompt(prompt) for prompt in PROMPTS[:3]])
+    assert [type(one) for one in found] == [Decision, BadInput, Decision]
+
+
 class Gone(Batches):
     """Is gone at the first choice."""
 

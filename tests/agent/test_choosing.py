@@ -10,7 +10,7 @@ import pytest
 
 from diffagent.agent.choosing import Shelf
 from diffagent.agent.reading import Reading, is_pasted
-from diffagent.agent.words import stem
+from diffagent.agent.words import is_ordinary, stem
 from diffagent.data.attributes import Attributes
 from diffagent.data.errors import BadInput
 from diffagent.data.media import kinship, named_media
@@ -84,9 +84,17 @@ def test_a_lora_is_named_by_what_it_draws(shelf: Shelf, prompt: str, name: str, 
 
 
 def test_ordinary_words_name_no_lora(shelf: Shelf) -> None:
-    assert shelf.is_ordinary("fox")
-    assert not shelf.is_ordinary("zorblax")
     assert not shelf.lora_scores(Reading.of("a fox at night")).any()
+
+
+def test_what_is_ordinary_does_not_hang_on_how_descriptions_write_it() -> None:
+    assert all(map(is_ordinary, ("fox", "night", "armour")))
+    assert not any(map(is_ordinary, ("zorblax", "pikachu")))
+    composed = "SD 1.5 LoRA: fox, night, zorblax. Trigger words: zorblax."  # as of tags, which are small
+    small = Shelf([replace(card, description=composed) for card in CARDS])
+    for prompt, named in (("zorblax in the rain", ["Zorblax", "Somebody"]), ("a fox at night", [])):
+        evidence = small.lora_scores(Reading.of(prompt))
+        assert [card.name for card, one in zip(CARDS, evidence, strict=True) if one >= 3] == named
 
 
 def test_tools_and_real_persons_are_never_chosen(shelf: Shelf) -> None:

@@ -150,6 +150,12 @@ def columns(matcher: Matcher, requirement: Requirement) -> dict[str, list[float]
     return {name: found[:, at].tolist() for at, name in enumerate(FEATURES)}
 
 
+def test_hidden_downloads_count_as_the_medians() -> None:
+    shown = [(card(name, stats=Stats(downloads=n)), []) for name, n in (("A", 9), ("B", 99), ("C", 999))]
+    found = columns(hub(*shown, (card("D", stats=Stats(hidden=True)), [])), ask("fox"))
+    assert found["downloads"] == pytest.approx([math.log(n) for n in (10, 100, 1000, 100)], abs=1e-5)
+
+
 def test_every_feature_of_a_hub_of_three_by_hand() -> None:
     found = columns(hub(*THREE), ask("fox"))
     a, b = math.log(4 / 2) + 1, math.log(4 / 1) + 1  # idf of a term in one and in none of three names

@@ -53,6 +53,7 @@ def test_instructions_are_no_part_of_the_prompt(text: str, prompt: str) -> None:
         ("can you make me a few pictures of a fox?", "a fox", 3),
         ("make three watercolors of a fox", "a watercolor of a fox", 3),
         ("give me 500 images of a fox", "a fox", 64),
+        ("a planet with two moons, 9:16, two pics", "a planet with two moons", 2),
         ("four variations of a chair for a small kitchen", "a chair for a small kitchen", 4),
     ],
 )
@@ -73,11 +74,8 @@ def test_counts_of_pictures_become_n(text: str, prompt: str, n: int) -> None:
         ("no cars or people, a quiet street", "a quiet street", ("cars", "people")),
         ("a quiet street, no cars, people or dogs.", "a quiet street.", ("cars", "people", "dogs")),
         ("a cowboy minus the hat", "a cowboy", ("hat",)),
-        ("man without a hat on a horse", "man on a horse", ("hat",)),
-        ("an empty plaza with no one in sight at dusk", "an empty plaza at dusk", ("people",)),
         ("an empty plaza, nobody in sight", "an empty plaza", ("people",)),
         ("no people and no animals: an old fair", "an old fair", ("people", "animals")),
-        ("empty road with no cars on a rainy night", "empty road on a rainy night", ("cars",)),
         ("hero image, abstract, not cheesy", "hero image, abstract", ("cheesy",)),
         ("a house, spooky but not scary", "a house, spooky", ("scary",)),
         ("a man, not looking at the camera", "a man", ("looking at the camera",)),
@@ -87,9 +85,7 @@ def test_counts_of_pictures_become_n(text: str, prompt: str, n: int) -> None:
         ("red panda, no humans, pastel colors", "red panda, pastel colors", ("humans",)),
         ("a text-free poster of a fox", "a poster of a fox", ("text",)),
         ("don't add any text, a bakery's sign", "a bakery's sign", ("text",)),
-        ("a room without windows or doors in a tower", "a room in a tower", ("windows", "doors")),
         ("NO TEXT, a cat", "a cat", ("text",)),
-        ("a man without a shirt jumps into a lake", "a man jumps into a lake", ("shirt",)),
         ("logo de una panadería, sin texto", "logo de una panadería", ("text",)),
         ("ein Hafen, ohne Menschen", "ein Hafen", ("people",)),
         ("un port, sans texte", "un port", ("text",)),
@@ -101,6 +97,75 @@ def test_exclusions_go_to_the_negative_prompt(text: str, prompt: str, avoid: tup
     read = phrasing(text)
     assert (read.prompt, read.avoid) == (prompt, avoid)
     assert read.notes == tuple(f'"{name}" went to the negative prompt' for name in avoid)
+
+
+@pytest.mark.parametrize(
+    ("text", "prompt", "avoid"),
+    [
+        (
+            "a dragon curled round a teapot, painted not anime",
+            "a dragon curled round a teapot, painted",
+            ("anime",),
+        ),
+        ("a woman with short hair, but not anime style", "a woman with short hair", ("anime style",)),
+        ("a knight, realistic not cartoon please", "a knight, realistic", ("cartoon",)),
+        ("photo of a fox, no text please", "photo of a fox", ("text",)),
+        ("a hermit as a tortoise, no border no letters", "a hermit as a tortoise", ("border", "letters")),
+        ("a garage, no text no watermark", "a garage", ("text", "watermark")),
+        ("a submarine, and no 3d look please", "a submarine", ("3d look",)),
+        ("a vampire, painterly, nothing nsfw", "a vampire, painterly", ("nsfw",)),
+        ("a kitchen, nothing too modern", "a kitchen", ("modern",)),
+        ("a portrait, anything but anime", "a portrait", ("anime",)),
+        ("a hero like a real person, not 3d", "a hero like a real person", ("3d",)),
+        ("a robot (not anime), desert", "a robot, desert", ("anime",)),
+        ("a church. There should be no people in it.", "a church.", ("people",)),
+        ("a dog. Please do not include any leashes or collars.", "a dog.", ("leashes", "collars")),
+        ("I don't want it to look like a cartoon, a bear", "a bear", ("cartoon",)),
+        ("a bear. Don't give him a hat", "a bear.", ("hat",)),
+        (
+            "a pirate, no hat, no eyepatch, and definitely no parrot",
+            "a pirate",
+            ("hat", "eyepatch", "parrot"),
+        ),
+        ("a monk under a waterfall. no hats pls", "a monk under a waterfall.", ("hats",)),
+        ("can you draw a train, not too childish", "a train", ("childish",)),
+        ("a garden, never anime", "a garden", ("anime",)),
+        ("a skyline, no upscaler", "a skyline", ()),
+        ("a poster of a fox without any text on it", "a poster of a fox", ("text",)),
+        ("please draw a man with no hat on a horse", "a man on a horse", ("hat",)),
+        ("the bath house, 人物なし", "the bath house", ("people",)),
+    ],
+)
+def test_wishes_inside_a_clause_go_to_the_negative_prompt(
+    text: str, prompt: str, avoid: tuple[str, ...]
+) -> None:
+    read = phrasing(text)
+    assert (read.prompt, read.avoid) == (prompt, avoid)
+
+
+@pytest.mark.parametrize(
+    ("text", "avoid"),
+    [
+        ("a room that has no windows", ("windows",)),
+        ("a man with no shirt", ("shirt",)),
+        ("a professor in front of a hall without any students", ("students",)),
+        ("man without a hat on a horse", ("hat",)),
+        ("an empty plaza with no one in sight at dusk", ("people",)),
+        ("a beach with nobody on it", ("people",)),
+        ("a bridge in fog without anyone on it", ("people",)),
+        ("empty road with no cars on a rainy night", ("cars",)),
+        ("a room without windows or doors in a tower", ("windows", "doors")),
+        ("a wizard with a beard but no hat", ("hat",)),
+        ("a street that does not have cars", ("cars",)),
+        ("a boy not wearing shoes", ("shoes",)),
+        ("wet grass, nobody else up yet", ()),
+        ("a cat that is not black", ()),
+        ("t-shirt print: I hate mondays", ()),
+    ],
+)
+def test_what_a_description_lacks_stays_in_its_sentence(text: str, avoid: tuple[str, ...]) -> None:
+    read = phrasing(text)
+    assert (read.prompt, read.avoid) == (text, avoid)
 
 
 @pytest.mark.parametrize(
@@ -122,6 +187,11 @@ def test_exclusions_go_to_the_negative_prompt(text: str, prompt: str, avoid: tup
         ("a castle, square", "a castle"),
         ("only a model whose licence allows commercial use: mushrooms", "mushrooms"),
         ("a 1024x768 photo of a castle", "a photo of a castle"),
+        ("a wet street, 3:2 landscape", "a wet street"),
+        ("a boy on a roof, same seed 88 for the first and 89 for the second, steps 20", "a boy on a roof"),
+        ("a submarine, any model except SDXL my card only has 4 GB", "a submarine"),
+        ("I have a 4 GB graphics card so keep it small: a cottage", "a cottage"),
+        ("render me a skyline at 30000x20000 in one go, 150 steps", "a skyline"),
     ],
 )
 def test_settings_leave_the_prompt(text: str, prompt: str) -> None:
@@ -199,7 +269,8 @@ def test_what_was_left_out_is_said() -> None:
     assert (read.prompt, read.avoid, read.n) == ("a fox", ("people",), 4)
     assert read.notes == (
         '"30 steps" was read as a setting and left out of the prompt',
-        '"hi! can you make me 4 pictures of" was left out of the prompt',
+        '"hi", "can you make me", "thanks" were left out of the prompt',
+        '"4 pictures of" was left out of the prompt',
         '"people" went to the negative prompt',
     )
 

@@ -10,7 +10,7 @@ from diffagent.agent.decision import Decision
 from diffagent.agent.explanation import explanation, settings_line
 from diffagent.agent.prefilter import Candidate
 from diffagent.agent.reading import Reading
-from diffagent.agent.reasons import about, additions, reasons
+from diffagent.agent.reasons import about, reasons
 from diffagent.agent.request import Request
 from diffagent.data.attributes import Attributes
 from diffagent.data.records import Card, Lora, T2ICall
@@ -64,11 +64,6 @@ def test_other_grounds_of_a_choice_are_said() -> None:
     )
     assert about(unread) == ()
     assert about(GLAMOUR) == ("photo", "one kind of picture", "draws young women")
-
-
-def test_what_was_added_is_what_the_request_does_not_have() -> None:
-    assert additions("a Den, foxy", "wshs, soft light, a den, foxy") == ("wshs", "soft light")
-    assert additions("a den", "a den") == ()
 
 
 def test_an_agents_decision_carries_them_with_the_models_pages(make_agent: Callable[..., Agent]) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from diffagent.agent.wishes import Wishes, impossible_size, wishes
+from diffagent.agent.wishes import Wishes, wishes
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ from diffagent.agent.wishes import Wishes, impossible_size, wishes
         ("portrait, 1024x512", {"size": (1024, 512)}),
         ("a castle 770x511", {"size": (768, 512)}),
         ("3840x2160 castle", {"size": (3840, 2160)}),
-        ("8000x4000 castle", {"size": (4096, 2048)}),
+        ("8000x4000 castle", {"oversize": (8000, 4000), "aspect": (8000, 4000)}),
         ("a castle, SDXL", {"base_model": "sdxl"}),
         ("use stable diffusion XL for a castle", {"base_model": "sdxl"}),
         ("SD 1.5 castle", {"base_model": "sd1"}),
@@ -216,6 +216,53 @@ def test_cfg_and_sampler_are_read_as_people_say_them() -> None:
     assert (found.cfg_scale, found.sampler, found.steps) == (4.5, "Euler a", 25)
 
 
-def test_a_size_beyond_all_models_is_named() -> None:
-    assert impossible_size("a banner of wheat, 16000x400 px") == "16000x400"
-    assert impossible_size("a banner of wheat, 3840x2160") is None
+@pytest.mark.parametrize(
+    ("text", "oversize", "size"),
+    [
+        ("a banner of wheat, 16000x400 px", (16000, 400), None),
+        ("a skyline at 30000x20000 in one go", (30000, 20000), None),
+        ("a comet, 3840x2160 if possible", (3840, 2160), None),
+        ("a comet, 3840x2160", None, (3840, 2160)),
+        ("a comet, 1024x768 if possible", None, (1024, 768)),
+    ],
+)
+def test_a_size_that_nothing_draws_keeps_its_ratio(
+    text: str, oversize: tuple[int, int] | None, size: tuple[int, int] | None
+) -> None:
+    found = wishes(text)
+    assert (found.oversize, found.size, found.aspect) == (oversize, size, oversize)
+
+
+@pytest.mark.parametrize(
+    ("text", "size", "steps"),
+    [
+        ("a dragon round a teapot, 1024 square", (1024, 1024), None),
+        ("an owl, square 768 px, steps 20", (768, 768), 20),
+        ("a 600 square foot flat", None, None),
+        ("stone steps 20 years old", None, None),
+        ("an owl, use SDXL and dpm++ 2m karras with 28 steps", None, 28),
+    ],
+)
+def test_settings_are_read_without_a_sign_of_equality(
+    text: str, size: tuple[int, int] | None, steps: int | None
+) -> None:
+    found = wishes(text)
+    assert (found.size, found.steps) == (size, steps)
+    assert (found.sampler == "DPM++ 2M Karras") == ("dpm++" in text)
+
+
+@pytest.mark.parametrize(
+    ("text", "aspect"),
+    [
+        ("telefon duvar kağıdı, gece denizi", (9, 16)),
+        ("スマホの壁紙、夜の海", (9, 16)),
+        ("fondo de pantalla para el móvil, el mar", (9, 16)),
+        ("une affiche art déco pour un cirque", (2, 3)),
+        ("ポスター、海辺のサーカス", (2, 3)),
+        ("Cover illustration for a cosy crime novel", (2, 3)),
+        ("tarot card of the Sun", (2, 3)),
+    ],
+)
+def test_shapes_are_read_in_other_languages_too(text: str, aspect: tuple[int, int]) -> None:
+    found = wishes(text)
+    assert (found.aspect, found.leaning) == (aspect, False)

@@ -186,6 +186,10 @@ def serve() -> Iterator[Callable[[Hub], str]]:
                 def do_GET(self) -> None:
                     size = int(self.headers.get("Content-Length", 0))
                     found = hub.answer(self.command, self.path, dict(self.headers), self.rfile.read(size))
+                    if not found[0] or int(found[1].get("Content-Length", 0)) > len(found[2]):
+                        self.close_connection = True
+                    if not found[0]:
+                        return
                     self.send_response(found[0])
                     for name, value in {"Content-Length": str(len(found[2])), **found[1]}.items():
                         self.send_header(name, value)

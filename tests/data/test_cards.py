@@ -46,7 +46,7 @@ def test_usage_is_counted_over_all_versions_of_the_base_model():
         1,
         version(12, image(1), image(2, meta={"sampler": "DDIM", "Clip skip": "2", "cfgScale": "7.5"})),
         version(11, image(3), image(4, meta={"Mask blur": "4"}), image(5, meta={"Denoising strength": 1})),
-        version(10, image(6), baseModel="SD 2.1"),
+        version(10, image(6), baseModel="SVD"),
     )
     (card,) = made(model)
     assert card.usage.sampler == {"Euler a": 3, "DDIM": 1}

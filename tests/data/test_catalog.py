@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import pytest
 
+from diffagent.data.card_json import card_from_json, card_to_json
 from diffagent.data.catalog import Catalog, Filter, Row, default_catalog
 from diffagent.data.errors import BadCatalog, BadInput, UnknownModel
 from diffagent.data.records import Card, Licence, Stats, Usage
@@ -311,3 +312,22 @@ def test_thousands_of_cards_load_fast(tmp_path):
     assert took["entries"] < 0.6, took  # 0.1 s when the machine is not shared
     assert took["rows"] < 0.15, took
     assert (tmp_path / "many.sqlite").stat().st_size < 8e6
+
+
+def test_hidden_downloads_come_back_hidden(tmp_path):
+    hidden = replace(OIL, stats=Stats(0, 20, 3, 4, 4.75, hidden=True))
+    with Catalog.create(tmp_path / "hidden.sqlite") as made:
+        made.add([hidden])
+    with Catalog.open(tmp_path / "hidden.sqlite") as found:
+        assert found.by_name("Oil Harbour") == hidden
+    assert card_from_json(card_to_json(hidden)).stats == hidden.stats
+
+
+def test_a_lycoris_is_found_by_its_air_as_a_lora(tmp_path):
+    lycoris = replace(INK, air="urn:air:sd1:lycoris:civitai:7@72")
+    with Catalog.create(tmp_path / "lycoris.sqlite") as made:
+        made.add([lycoris])
+    with Catalog.open(tmp_path / "lycoris.sqlite") as found:
+        assert found.by_air("urn:air:sd1:lora:civitai:7@72") == lycoris
+        assert found.by_air("urn:air:sd1:checkpoint:civitai:7@72") is None
+        assert found.by_air("urn:air:sdxl:lora:civitai:7@72") is None

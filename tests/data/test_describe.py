@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -272,6 +273,17 @@ def test_a_file_is_read_with_the_rule_it_was_written_under(tmp_path: Path) -> No
     assert read_descriptions(path, "image")[row().air].description == "Newer."
     with pytest.raises(BadInput, match=r"--hold-out image, .* that 'both' holds out: .* --hold-out both"):
         read_descriptions(path, "both")
+
+
+def test_a_packed_file_is_read_and_does_not_grow(tmp_path: Path) -> None:
+    packed = tmp_path / "d.jsonl.gz"
+    packed.write_bytes(gzip.compress(row(1).model_dump_json().encode() + b"\n"))
+    assert list(read_descriptions(packed).values()) == [row(1)]
+    with pytest.raises(BadInput, match=r"without \.gz"), DescriptionsFile(packed):
+        pass
+    packed.write_bytes(b"no gzip")
+    with pytest.raises(BadInput, match="no packed file"):
+        read_descriptions(packed)
 
 
 def test_files_that_are_none(tmp_path: Path) -> None:

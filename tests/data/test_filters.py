@@ -37,7 +37,9 @@ def test_why_a_model_is_dropped(changes, reason):
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
-        ({"baseModel": "SD 2.1"}, "base model"),
+        ({"baseModel": "Wan Video 14B t2v"}, "base model"),
+        ({"baseModel": "Sora 2"}, "base model"),
+        ({"baseModel": None}, "base model"),
         ({"name": "v1-inpainting"}, "inpainting"),
         ({"files": [file("a-inpainting.safetensors")]}, "inpainting"),
         ({"files": []}, "no model file"),
@@ -74,7 +76,7 @@ def test_the_newest_passing_version_of_each_base_model():
 
 
 def test_the_reason_is_of_the_version_that_came_furthest():
-    model = item(1, version(1, baseModel="Pony"), version(2, files=[file("a.ckpt")]))
+    model = item(1, version(1, baseModel="Mochi"), version(2, files=[file("a.ckpt")]))
     verdict = judge(model)
     assert verdict.reason == "not safetensors"
     assert verdict.versions == {"base model": 1, "not safetensors": 1}
@@ -98,8 +100,11 @@ def test_the_funnel_counts_everything_once():
     }
 
 
-def test_a_scope_is_of_base_models_that_are_crawled():
-    assert Scope.of(()).base_models == ("SD 1.4", "SD 1.5", "SDXL 1.0")
-    assert Scope.of(["sdxl", "sd 1.5"]).base_models == ("SDXL 1.0", "SD 1.5")
+def test_a_scope_is_of_base_models_that_can_be_run():
+    names = Scope.of(()).base_models
+    assert names[:3] == ("SD 1.4", "SD 1.5", "SDXL 1.0")
+    assert {"SD 2.1", "Pony", "Illustrious", "NoobAI", "Flux.1 D", "ZImageTurbo", "Qwen"} <= set(names)
+    assert not {"Other", "Wan Video 14B t2v", "Sora 2", "OpenAI"} & set(names)
+    assert Scope.of(["sdxl 1.0", "sd 1.5"]).base_models == ("SDXL 1.0", "SD 1.5")
     with pytest.raises(BadInput, match="'Other' is added by hand"):
         Scope.of(["other"])

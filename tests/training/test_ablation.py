@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from stand_ins import RuleEngine, plain_suitability
+from graded_requests import ABSENT, OIL, PIXELS, XL, request
+from stand_ins import RuleEngine, plain_suitability, quiet
 
 from diffagent.agent.agent import Agent
 from diffagent.agent.fusion import Fusion
@@ -17,29 +18,14 @@ from diffagent.data.errors import BadInput
 from diffagent.training import cli
 from diffagent.training.ablation import another, exchanged, summarise, systems, text
 from diffagent.training.asking_weights import Weighed
-from diffagent.training.plain_requests import Asked, Graded
+from diffagent.training.plain_requests import Asked
 
 MakeAgent = Callable[..., Agent]
-PIXELS, OIL, XL = (
-    "urn:air:sd1:checkpoint:civitai:11@12",
-    "urn:air:sd1:checkpoint:civitai:22@23",
-    "urn:air:sdxl:checkpoint:civitai:44@45",
+HARBOUR, LAKE = (
+    request(prompt, {air: 3 if air == good else 0 for air in (PIXELS, OIL, XL)})
+    for prompt, good in (("a harbour", OIL), ("a calm lake", XL))
 )
-SLOTS = {"medium": None, "natural": "oil painting", "people": "none", "english": None}
-
-
-def quiet(items: Iterable[Any], label: str) -> Iterable[Any]:
-    return items
-
-
-def request(prompt: str, good: str) -> Asked:
-    """With one good candidate; the other two are wrong."""
-    graded = tuple(Graded(air, 3 if air == good else 0) for air in (PIXELS, OIL, XL))
-    return Asked(prompt, prompt, "plain", SLOTS, "none", graded)
-
-
-HARBOUR, LAKE = request("a harbour", OIL), request("a calm lake", XL)
-UNKNOWN = Asked("x", "a fox", "plain", SLOTS, "none", (Graded("x", 3),))
+UNKNOWN = request("a fox", {ABSENT: 3})
 
 
 def reads(medium_of: dict[str, str], letter: str = "A") -> RuleEngine:

@@ -168,7 +168,8 @@ def test_the_constant_answers_everything_and_the_agents_settings_come_with_it(
             tmp_path / "r.jsonl", {"id": "a", "prompt": "pixel art, 768x512"}, {"id": "b", "prompt": "fox"}
         )
     )
-    calls, errors = answers(agent, requests, "constant", name, lambda items, label: items)
+    decisions, errors = answers(agent, requests, "constant", name, lambda items, label: items)
+    calls = {key: decision.call for key, decision in decisions.items()}
     assert {made.model for made in calls.values()} == {name}
     assert (calls["a"].width, calls["a"].height, errors) == (768, 512, {})
     with pytest.raises(BadInput, match="which this catalog lacks"):

@@ -2,39 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
-from stand_ins import RuleEngine
+from graded_requests import ABSENT, OIL, PIXELS, SLOTS, XL, request
+from stand_ins import RuleEngine, quiet
 
 from diffagent.agent.agent import Agent
 from diffagent.agent.fusion import Fusion
 from diffagent.training.asking_weights import Weighed, fit, read_accuracy, readings, table, weighed
-from diffagent.training.plain_requests import Asked, Graded
 
 MakeAgent = Callable[..., Agent]
-PIXELS, OIL, XL = (
-    "urn:air:sd1:checkpoint:civitai:11@12",
-    "urn:air:sd1:checkpoint:civitai:22@23",
-    "urn:air:sdxl:checkpoint:civitai:44@45",
+HARBOUR = request("a harbour", {PIXELS: 0, OIL: 3, XL: 1, ABSENT: 3})
+ZORBLAX = replace(
+    request("Zorblax, photo", {ABSENT: 3}), slots={**SLOTS, "natural": "photo"}, special="character"
 )
-SLOTS = {"medium": None, "natural": "oil painting", "people": "none", "english": None}
-HARBOUR = Asked(
-    "r1",
-    "a harbour",
-    "plain",
-    SLOTS,
-    "none",
-    (Graded(PIXELS, 0), Graded(OIL, 3), Graded(XL, 1), Graded("x", 3)),
-)
-ZORBLAX = Asked(
-    "r2", "Zorblax, photo", "plain", {**SLOTS, "natural": "photo"}, "character", (Graded("x", 3),)
-)
-
-
-def quiet(items: Iterable[Any], label: str) -> Iterable[Any]:
-    return items
 
 
 def test_the_first_by_both_by_hand() -> None:

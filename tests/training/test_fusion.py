@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from stand_ins import RuleEngine
+from stand_ins import RuleEngine, quiet
 
 from diffagent.agent.agent import Agent
 from diffagent.agent.fusion import Fusion
@@ -18,10 +17,6 @@ from diffagent.training.selection import Pair
 
 MakeAgent = Callable[..., Agent]
 PIXELS = "urn:air:sd1:checkpoint:civitai:11@12"
-
-
-def quiet(items: Iterable[Any], label: str) -> Iterable[Any]:
-    return items
 
 
 def test_a_saved_fusion_comes_back(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ them."""
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,10 +43,6 @@ class Says(RuleEngine):
 
     def generate(self, prompt: Any, max_new_tokens: int) -> str:
         return self.text
-
-
-def quiet(items: Iterable[Any], label: str) -> Iterable[Any]:
-    return items
 
 
 def test_the_five_systems_mix_models_and_parameters(make_agent: Callable[..., Agent]) -> None:

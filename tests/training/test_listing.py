@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from stand_ins import WordEncoder, invented, plain_ranker
+from stand_ins import WordEncoder, invented, plain_ranker, quiet
 
 from diffagent.data.errors import BadInput
 from diffagent.training.listing import ListingConfig, list_held_out, list_train, plain_list, read_rows
@@ -23,10 +22,6 @@ ENTRIES = [
     invented(4, "Old Pickle", [FOX + " again"], file_name="old.ckpt"),
 ]
 WHOLE = ListingConfig(k=2, short=0, without_negative=0, folds=5)
-
-
-def quiet(items: Iterable[Any], label: str) -> Iterable[Any]:
-    return items
 
 
 def row(number: int, prompt: str, negative: str = "") -> dict[str, Any]:

@@ -18,7 +18,7 @@ from diffagent.data.attributes import Attributes
 from diffagent.data.errors import BadInput
 from diffagent.data.records import Card
 from diffagent.training.dialogues import tokenise
-from diffagent.training.plain_requests import Asked, Graded, choices, read_requests, readings
+from diffagent.training.plain_requests import Asked, Graded, choices, read_graded, readings
 
 SLOTS = {"medium": None, "natural": "photo", "people": "none", "english": None}
 
@@ -57,7 +57,7 @@ def row(**fields: Any) -> str:
 def test_a_file_is_read(tmp_path: Path) -> None:
     path = tmp_path / "requests.jsonl"
     path.write_text(row() + row(candidates=[{"air": "x", "grade": 1, "base_checkpoint": AIRS[1]}]))
-    first, second = read_requests(path)
+    first, second = read_graded(path)
     assert first == replace(asked("a fox", 3), slots=SLOTS)
     assert second.candidates == (Graded("x", 1, AIRS[1]),)
 
@@ -76,7 +76,7 @@ def test_a_line_that_is_no_request_is_named(tmp_path: Path, line: str, says: str
     path = tmp_path / "requests.jsonl"
     path.write_text(row() + line)
     with pytest.raises(BadInput, match=f"line 2 of .* is no request: .*{says}"):
-        read_requests(path)
+        read_graded(path)
 
 
 def test_splits_hang_on_the_words_alone() -> None:
@@ -90,7 +90,7 @@ def test_splits_hang_on_the_words_alone() -> None:
 
 
 def test_the_requests_that_ship_are_whole() -> None:
-    requests = read_requests()
+    requests = read_graded()
     assert len({one.prompt for one in requests}) == len({one.id for one in requests}) == len(requests)
     shares = {name: n / len(requests) for name, n in Counter(one.split for one in requests).items()}
     assert shares == pytest.approx({"train": 0.8, "align": 0.1, "test": 0.1}, abs=0.02)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from stand_ins import WordEncoder, invented
+from stand_ins import WordEncoder, invented, quiet
 
 from diffagent.agent.matching import FEATURES
 from diffagent.agent.prefilter import Prefilter
@@ -58,10 +57,6 @@ def hub(prompts: int = 6) -> list[Entry]:
 CONFIG = FitConfig(
     folds=3, full=60, short=30, most_per_model=50, near=4, random=3, hidden=4, epochs=30, batch=16
 )
-
-
-def quiet(items: Iterable[Any], label: str) -> Iterable[Any]:
-    return items
 
 
 @pytest.fixture(scope="module")

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from stand_ins import quiet
 
 from diffagent.agent.engines import Prompt
 from diffagent.agent.engines.adapter import FILE, Adapter
@@ -24,7 +25,7 @@ from diffagent.training.examples import FILE as EXAMPLES
 from diffagent.training.examples import examples
 from diffagent.training.limits import Limits
 from diffagent.training.recipe import Lora, Recipe
-from diffagent.training.sft import adapted, recipe_steps, schedule, train
+from diffagent.training.sft import adapted, one_gpu, recipe_steps, schedule, train
 
 pytest.importorskip("trl", reason="needs pip install 'diffagent[train]'")
 pytestmark = [
@@ -33,10 +34,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*TRANSFORMERS_.*:UserWarning"),
 ]
 API = {"width": 512, "height": 512, "sampling_method": "Euler a", "sampling_steps": 20, "cfg_scale": 7.0}
-
-
-def quiet(items: Iterable[Any], label: str) -> Iterable[Any]:
-    return items
 
 
 def silent(line: str) -> None:
@@ -209,10 +206,10 @@ def test_a_recipe_of_plain_requests_beside_a_part_of_dabench(
 ) -> None:
     from diffagent.training import examples as module
 
-    shipped = module.read_requests()
+    shipped = module.read_graded()
     few = [*(one for one in shipped if one.split == "train")][:12]
     held = [*(one for one in shipped if one.split == "align")][:3]
-    monkeypatch.setattr(module, "read_requests", lambda: [*few, *held])
+    monkeypatch.setattr(module, "read_graded", lambda: [*few, *held])
     again = replace(recipe, rows=8, readings=2, choices=1, start=str(straight), learning_rate=1e-9)
     report = train(again, dabench, tmp_path, progress=quiet, say=silent)
     made = [json.loads(line) for line in (tmp_path / EXAMPLES).read_text().splitlines()[1:]]
@@ -254,6 +251,25 @@ def test_the_rate_rises_then_falls_by_steps_or_by_the_clock(recipe: Recipe, monk
     ) == pytest.approx(
         0.05 + 0.95 * (1 - 2**-0.5) / 2  # half of the way was done, half of the rest is gone: cos 135°
     )
+
+
+def test_a_process_has_one_gpu_however_many_it_sees(tmp_path: Path) -> None:
+    from transformers import TrainingArguments
+
+    args = TrainingArguments(str(tmp_path), use_cpu=True)
+    assert one_gpu(args).n_gpu == 0
+    args._n_gpu = 4
+    assert one_gpu(args).n_gpu == 1
+
+
+def test_steps_are_shared_by_the_processes(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before a process group is there, too."""
+    from diffagent.training.dialogues import Example
+    from diffagent.training.examples import Examples
+
+    data = Examples([Example("memory", [1, 2], 1, [1, 2])] * 43, [], "")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert recipe_steps(recipe, data, Limits()) == 5
 
 
 def test_steps_are_whole_batches_within_the_limit(recipe: Recipe) -> None:

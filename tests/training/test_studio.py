@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,14 @@ import pytest
 pytest.importorskip("PIL", reason="needs pip install 'diffagent[images]'")
 from image_servers import FakeA1111, FakeComfyUI, ImageServer, serving
 from PIL import Image
+from stand_ins import quiet
 
 from diffagent.agent.agent import Agent
 from diffagent.agent.executors import Made
 from diffagent.agent.executors.images import read_texts
+from diffagent.data.devices import share
 from diffagent.data.records import T2ICall
 from diffagent.training.rewards.unified import ImageMetrics
-from diffagent.training.rrhf.align import share
 from diffagent.training.studio import Studio
 
 
@@ -54,10 +55,6 @@ class Grey:
 
     def score(self, prompt: str, images: Any) -> list[float]:
         return [float(image.getpixel((0, 0))[0]) for image in images]
-
-
-def quiet(items: Iterable[Any], label: str) -> Iterable[Any]:
-    return items
 
 
 @pytest.fixture

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 import pytest
-from stand_ins import plain_suitability
+from stand_ins import plain_suitability, quiet
 
 from diffagent.agent.agent import Agent
 from diffagent.agent.suitability import FEATURES
-from diffagent.training.plain_requests import Asked
-from diffagent.training.plain_requests import Graded as GradedCandidate
-from diffagent.training.suiting import Graded, fit, fit_once, gather, measure
+from diffagent.training.plain_requests import Asked, Graded
+from diffagent.training.suiting import GradedRequest, fit, fit_once, gather, measure
 
 PIXELS, OIL, UNKNOWN = (f"urn:air:sd1:checkpoint:civitai:{n}@{n + 1}" for n in (11, 22, 66))
 
 
-def quiet(items: Iterable[Any], label: str) -> Iterable[Any]:
-    return items
-
-
-def graded(*pairs: tuple[float, int], split: str = "train", feature: str = "kin") -> Graded:
+def graded(*pairs: tuple[float, int], split: str = "train", feature: str = "kin") -> GradedRequest:
     """Candidates by one feature and their grade."""
     table = np.zeros((len(pairs), len(FEATURES)))
     table[:, FEATURES.index(feature)] = [value for value, _ in pairs]
-    return Graded(table, np.array([grade for _, grade in pairs]), split)
+    return GradedRequest(table, np.array([grade for _, grade in pairs]), split)
 
 
 def test_the_good_come_first_where_a_feature_tells_them() -> None:
@@ -84,7 +78,7 @@ def test_shares_by_hand() -> None:
 
 def test_a_request_counts_under_both_readings(make_reader: Callable[..., Agent]) -> None:
     slots = {"medium": None, "natural": "oil painting", "people": "none", "english": "a harbour"}
-    candidates = (GradedCandidate(OIL, 3), GradedCandidate(UNKNOWN, 2), GradedCandidate(PIXELS, 0))
+    candidates = (Graded(OIL, 3), Graded(UNKNOWN, 2), Graded(PIXELS, 0))
     asked = Asked("r1", "un porto", "language", slots, "none", candidates)
     lost = Asked("r2", "a lamp", "plain", {**slots, "english": None}, "none", candidates[1:2])
     read, ruled = gather(make_reader().prefilter, [asked, lost], quiet)

@@ -29,17 +29,21 @@ class Standing:
 
 def standings(cards: Sequence[Card]) -> dict[str, Standing]:
     """AIR → how the entry stands within its type and base model; in the middle, where nothing is known of it,
-    as of one that a user added."""
+    as of one that a user added; likewise by downloads that its creator hides."""
     groups: dict[tuple[str, str], list[Card]] = defaultdict(list)
     for card in cards:
         groups[card.type, card.base_model].append(card)
     found = {}
     for group in groups.values():
         ratings = _shares(bayesian_ratings([card.stats for card in group]))
-        downloads = _shares([card.stats.downloads for card in group])
-        for card, rating, count in zip(group, ratings, downloads, strict=True):
+        shown = [card for card in group if not card.stats.hidden]
+        downloads = dict(
+            zip((card.air for card in shown), _shares([c.stats.downloads for c in shown]), strict=True)
+        )
+        for card, rating in zip(group, ratings, strict=True):
             known = card.stats.downloads or card.stats.ratings
-            found[card.air] = Standing(float(rating), float(count)) if known else Standing(0.5, 0.5)
+            count = float(downloads.get(card.air, 0.5))
+            found[card.air] = Standing(float(rating), count) if known else Standing(0.5, 0.5)
     return found
 
 
@@ -50,4 +54,4 @@ def _shares(values: Sequence[float]) -> Floats:
     below = np.searchsorted(ordered, rounded, "left")
     up_to = np.searchsorted(ordered, rounded, "right")
     found: Floats = (below + up_to - 1) / 2 / max(len(ordered) - 1, 1)
-    return found if len(ordered) > 1 else np.full(1, 0.5)
+    return found if len(ordered) > 1 else np.full(len(ordered), 0.5)

@@ -9,7 +9,7 @@ import math
 import httpx
 import pytest
 from invented_images import STYLES, picture
-from server_runs import error_of
+from server_runs import ROUTED, error_of
 from stand_ins import ByteIdentifier
 
 from diffagent.agent.agent import Agent
@@ -63,16 +63,7 @@ def test_images_and_prompt_choose_together(seeing: Agent, serve) -> None:
         for model in STYLES:
             body = client.post("/v1/route", json={"prompt": "a fox", "images": encoded(png(model))}).json()
             decision = seeing.decide(Request.from_prompt("a fox", images=[png(model)]))
-            assert list(body) == [
-                "call",
-                "request",
-                "not_carried",
-                "n",
-                "notes",
-                "reasons",
-                "candidates",
-                "timings_ms",
-            ]
+            assert list(body) == list(ROUTED)
             assert body["call"] == decision.call.model_dump()
             assert body["call"]["model"] == model
             assert body["candidates"] == decision.to_dict()["candidates"]

@@ -90,7 +90,7 @@ def test_a_base_model_that_the_server_lacks_is_replaced_where_its_operator_says_
     with serve(agent, target="a1111", target_url=studio.url) as client:
         refused = client.post("/v1/images/generations", json=lake)
     assert refused.status_code == 400
-    assert "the nearest is SD 1.5" in refused.json()["error"]["message"]
+    assert refused.json()["error"]["message"].endswith("; the nearest is SD 1.5")  # it takes no option
     with serve(agent, target="a1111", target_url=studio.url, nearest=True) as client:
         made = client.post("/v1/images/generations", json=lake).json()
     assert made["call"]["base_model"] == "SD 1.5"

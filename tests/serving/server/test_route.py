@@ -7,7 +7,7 @@ import base64
 import httpx
 import pytest
 from image_servers import picture
-from server_runs import error_of
+from server_runs import ROUTED, error_of
 
 from diffagent.agent.agent import Agent
 from diffagent.agent.request import Request
@@ -19,16 +19,7 @@ PNG = base64.b64encode(picture(7)).decode()
 def test_a_route_has_what_the_contract_names(client: httpx.Client, agent: Agent) -> None:
     answer = client.post("/v1/route", json={"prompt": "pixel art of a fox, 20 steps"})
     body = answer.json()
-    assert list(body) == [
-        "call",
-        "request",
-        "not_carried",
-        "n",
-        "notes",
-        "reasons",
-        "candidates",
-        "timings_ms",
-    ]
+    assert list(body) == list(ROUTED)
     assert T2ICall.parse(body["call"]) == agent.call("pixel art of a fox, 20 steps")
     assert body["request"] == body["call"]
     decision = agent.decide(Request.from_prompt("pixel art of a fox, 20 steps"))
@@ -72,6 +63,11 @@ def test_options_reach_the_agent(client: httpx.Client) -> None:
         ({"prompt": "a fox", "type": "VAE"}, "bad_input", "type"),
         ({"prompt": "a fox", "target": "fax"}, "bad_input", "'fax'"),
         ({"prompt": "a fox", "base_model": "SD 9"}, "bad_input", "no model"),
+        (
+            {"prompt": "a fox", "base_model": "Flux.1 D"},
+            "bad_input",
+            ": pass nearest to use it, or give another base_model",
+        ),
         ({"prompt": "a fox", "model": "Tiny Pixel"}, "unknown_model", "Tiny Pixels"),
         ({"prompt": "x" * 20_001}, "bad_prompt", "20,001 characters"),
         ({"prompt": "a fox", "images": ["https://example.org/a.png"]}, "bad_input", "none is fetched"),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
-from stand_ins import WordEncoder, invented
+from stand_ins import WordEncoder, invented, quiet
 
 from diffagent.data.records import Card, Stats
 from diffagent.training.rewards.community import Community, combined
@@ -17,10 +17,6 @@ from diffagent.training.rewards.unified import normalise, unified
 FOX = "a red fox in deep snow, pixel art, tiny sprite"
 PIXELS = invented(1, "Snow Pixels", [FOX + ", bright", "castle on a hill, dithered"])
 OILS = invented(2, "Harbour Oils", ["harbour in oil", "boats in oil, storm"])
-
-
-def quiet(items: Iterable[Any], label: str) -> Iterable[Any]:
-    return items
 
 
 def community(prompts: list[str], side: Any = "reward") -> Community:
@@ -71,6 +67,16 @@ def test_standing_is_within_type_and_base_model() -> None:
     rated = standings([card(1, 1, 1000, 4.9), card(2, 1, 1, 5.0), card(3, 1, 1000, 4.0)])
     shares = [rated[f"urn:air:sd1:checkpoint:civitai:{n}@{n + 1}"].rating for n in (1, 2, 3)]
     assert shares == [1.0, 0.5, 0.0]  # one rating of 5 does not outrank a thousand of 4.9
+
+
+def test_hidden_downloads_stand_in_the_middle_and_move_nobody() -> None:
+    shown = [card(1, 10), card(2, 30), card(3, 20)]
+    hidden = replace(card(4, 0, 90, 4.9), stats=Stats(0, 0, 0, 90, 4.9, hidden=True))
+    found = standings([*shown, hidden])
+    airs = [one.air for one in (*shown, hidden)]
+    assert [found[air].downloads for air in airs] == [0, 1, 0.5, 0.5]
+    assert found[hidden.air].rating == 1.0
+    assert standings([hidden])[hidden.air].downloads == 0.5
 
 
 def test_the_score_weighs_relevance_by_half() -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from stand_ins import ENTRIES, RuleEngine, WordEncoder
+from stand_ins import ENTRIES, RuleEngine, WordEncoder, quiet
 
 from diffagent.agent.agent import Agent
 from diffagent.agent.fusion import Fusion
@@ -15,10 +14,6 @@ from diffagent.data.errors import BadInput
 from diffagent.training.rewards.community import Community
 from diffagent.training.rrhf.compare import answers, parse_system, table
 from diffagent.training.selection import Pair
-
-
-def quiet(items: Iterable[Any], label: str) -> Iterable[Any]:
-    return items
 
 
 def test_a_system_is_a_name_a_model_and_perhaps_a_fusion() -> None:
