@@ -511,14 +511,27 @@ class FakeHorde(ImageServer):
 
 
 class FakeCivitai(ImageServer):
-    """Workflows of an imageGen step for the engine comfy; refuses unknown fields, prices with ``whatif``.
+    """Workflows of an imageGen step; refuses unknown fields and sides, prices with ``whatif``.
 
-    SDXL's recipe has no ``clipSkip`` (``orchestration/recipes/sdxl.md``).
+    The fields of each engine and ecosystem (or model) are those of ``orchestration/recipes/*.md``.
     """
 
-    fields: ClassVar = {"engine", "ecosystem", "operation", "model", "prompt", "negativePrompt", "width",
-                        "height", "steps",
-              "cfgScale", "sampler", "scheduler", "clipSkip", "loras", "quantity", "seed"}  # fmt: skip
+    common: ClassVar = {"engine", "operation", "prompt", "width", "height", "loras", "quantity", "seed"}
+    comfy: ClassVar = common | {"ecosystem", "model", "steps", "cfgScale", "sampler", "scheduler"}
+    sdcpp: ClassVar = common | {
+        "ecosystem", "steps", "cfgScale", "negativePrompt", "sampleMethod", "schedule"
+    }  # fmt: skip
+    fields: ClassVar = {
+        ("comfy", "sd1"): comfy | {"negativePrompt", "clipSkip"},
+        ("comfy", "sdxl"): comfy | {"negativePrompt"},
+        ("comfy", "flux1"): comfy,
+        ("comfy", "ernie"): comfy | {"negativePrompt"},
+        ("sdcpp", "zImage"): sdcpp | {"model"},
+        ("sdcpp", "qwen"): sdcpp | {"model", "version"},
+        ("sdcpp", "anima"): sdcpp | {"diffuserModel"},
+        ("flux2", "klein"): (sdcpp - {"ecosystem"}) | {"model", "modelVersion"},
+        ("flux2", "dev"): common | {"model", "guidanceScale", "numInferenceSteps"},
+    }
     ends: dict[str, Any] = {}  # noqa: RUF012
     output: dict[str, Any] = {}  # noqa: RUF012
     images = 1
@@ -552,8 +565,11 @@ class FakeCivitai(ImageServer):
     def _submitted(self, body: dict[str, Any], query: dict[str, str]) -> Answer:
         step = body["steps"][0]["input"]
         errors = {f"steps[0].input.{name}": ["unknown property"] for name in step.keys() - self._fields(step)}
-        if not step["model"].startswith("urn:air:"):
+        if step.get("ecosystem") in ("sd1", "sdxl", "flux1") and not step["model"].startswith("urn:air:"):
             errors["steps[0].input.model"] = ["model must match AIR pattern"]
+        for name in ("width", "height"):
+            if step[name] % 16 or not 64 <= step[name] <= 2048:
+                errors[f"steps[0].input.{name}"] = ["must be divisible by 16, between 64 and 2048"]
         if errors:
             return self._problem(400, "One or more validation errors occurred.", errors)
         if query.get("whatif") == "true":
@@ -562,7 +578,7 @@ class FakeCivitai(ImageServer):
         return as_json({"id": "wf-1", "status": "unassigned", "steps": []}, 202)
 
     def _fields(self, step: dict[str, Any]) -> set[str]:
-        return self.fields - ({"clipSkip"} if step["ecosystem"] == "sdxl" else set())
+        return self.fields.get((step["engine"], step.get("ecosystem") or step["model"]), set())
 
     @staticmethod
     def _problem(status: int, title: str, errors: dict[str, list[str]] | None = None) -> Answer:

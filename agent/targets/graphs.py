@@ -129,14 +129,16 @@ def _loaded(
     """
     file = file_of(card, names)
     encoders, vaes = parts.of_role(row, "text encoder"), parts.of_role(row, "vae")
+    is_gguf = file.casefold().endswith(parts.GGUF)
     if fit.files:
         is_whole = file in fit.files.get("checkpoints", ())
     else:
-        is_whole = any(part.file is None for part in vaes)
+        is_whole = not is_gguf and any(part.file is None for part in vaes)
+        vaes = () if is_whole else vaes
     is_whole = is_whole or row is None or backend(row.name, "comfyui") == "checkpoint"
     if is_whole:
         nodes["checkpoint"] = _node("CheckpointLoaderSimple", ckpt_name=file)
-    elif file.casefold().endswith(parts.GGUF):
+    elif is_gguf:
         nodes["model"] = _node("UnetLoaderGGUF", unet_name=file)
     else:
         nodes["model"] = _node("UNETLoader", unet_name=file, weight_dtype="default")

@@ -39,7 +39,7 @@ def named(part: Part, files: Files) -> str | None:
     """A server's name of a part; the usual name where nobody has asked the server, None where it has none."""
     usual = tuple(filter(None, (part.file, *part.also)))
     if not files:
-        return part.file
+        return next(iter(usual), None)
     there = listed(files, part.folder)
     by_name = {_base(name): name for name in reversed(there)}
     exact = (by_name[one.casefold()] for one in usual if one.casefold() in by_name)
