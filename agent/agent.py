@@ -46,8 +46,8 @@ from diffagent.agent.targets.emitting import emit
 from diffagent.agent.targets.fitting import Emitted
 from diffagent.agent.triggers import missing as missing_words
 from diffagent.agent.triggers import triggers
-from diffagent.agent.wishes import Wishes, wishes
-from diffagent.data.base_models import crosses, family_of, is_meant, side_of
+from diffagent.agent.wishes import FEW, Wishes, wishes
+from diffagent.data.base_models import crosses, family_of, find, is_meant, side_of
 from diffagent.data.errors import BadInput, DiffAgentError, UnknownModel
 from diffagent.data.prompts import NETWORK_TAG
 from diffagent.data.records import SIDE_MAX, Card, T2ICall, Usage
@@ -218,6 +218,8 @@ class Agent:
             if not is_narrow:
                 notes.append(_not_narrowed(wished, scope))
             allow = self._fitting(allow, wished)
+            if wished.is_fast:
+                allow = self._fast(allow, notes)
             if self.shelf.is_read and seen is None and (allow & self.shelf.choosable).any():
                 columns, ranked = self.prefilter.matched(wished.prompt, wished.negative_prompt)
                 matches = Matches(allow & self.shelf.choosable, columns, ranked)
@@ -410,6 +412,16 @@ class Agent:
                 unfit.append(base_model)
         fitting = allow & ~np.isin(self.facts.base_model, unfit)
         return fitting if (fitting & self.shelf.choosable).any() else allow
+
+    def _fast(self, allow: npt.NDArray[np.bool_], notes: list[str]) -> npt.NDArray[np.bool_]:
+        """Of the entries that may answer [M] those made for few steps, if any; else a note says so."""
+        bases = {card.base_model for card in self.prefilter.cards}
+        made = [name for name in bases if (row := find(name)) and (row.steps_range or (1, 150))[1] <= FEW]
+        fast = allow & np.isin(self.facts.base_model, made)
+        if (fast & self.shelf.choosable).any():
+            return fast
+        notes.append("no model made for few steps can be had: others were considered")
+        return allow
 
     def _suited(
         self, read: Reading, matches: Matches, k: int, draft: Reading | None = None
