@@ -15,6 +15,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from diffagent.agent.chatting import chatted
 from diffagent.agent.cutting import masked, without
 from diffagent.agent.exclusions import LONGEST, exclusions
 from diffagent.agent.flags import flags
@@ -168,6 +169,30 @@ def phrasing(text: str) -> Phrasing:
     """The parts of a prompt; one of more than 4,000 characters is taken as it is."""
     if len(text) > LONGEST:
         return Phrasing(text)
+    by_rules = _by_rules(text)
+    said = chatted(text)
+    if said is None:
+        return by_rules
+    rest, settings = drawn(flags(said.prompt)[0])
+    rest, avoid = exclusions(rest, is_spoken=True)
+    opened, first = _opened(_kept(rest, _closed(rest)), is_asked=True)
+    rest = _kept(opened, _closed(opened))
+    avoid = tuple(
+        dict.fromkeys((*said.avoid, *avoid, *(name for name in by_rules.avoid if len(name.split()) < 4)))
+    )
+    quoted = [f'"{_short(words)}"' for words in (*said.words, *settings) if _short(words)]
+    notes = (
+        [f"{', '.join(quoted)} {'were' if len(quoted) > 1 else 'was'} left out of the prompt"]
+        if quoted
+        else []
+    )
+    notes += [note for note in by_rules.notes if "pictures" in note or "as a setting" in note]
+    notes += [f'"{name}" went to the negative prompt' for name in avoid]
+    return Phrasing(rest, avoid, by_rules.n or first, tuple(notes))
+
+
+def _by_rules(text: str) -> Phrasing:
+    """The parts of a caption or a plain request."""
     notes: list[str] = []
     flagless, given, never = flags(text)
     rest, settings = drawn(flagless)
