@@ -170,6 +170,12 @@ def lookups(card: Card) -> dict[str, set[tuple[Any, ...]]]:
     }
 
 
+EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+"""The SHA-256 of nothing."""
+SHORTEST = 10
+"""Digits by which a cut hash is recognised."""
+
+
 def file_key(file_name: str) -> str:
     """What file names share when they are the same model: no folder, suffix or case."""
     name = re.split(r"[/\\]", file_name.strip())[-1]
@@ -177,9 +183,17 @@ def file_key(file_name: str) -> str:
 
 
 def clean_hash(text: str) -> str | None:
-    """A hash as the catalog spells it, lower case without ``0x``; None if it is none."""
+    """A hash as the catalog spells it, lower case without ``0x``; None if it is none, or that of nothing."""
     digest = text.strip().casefold().removeprefix("0x")
-    return digest if re.fullmatch(r"[0-9a-f]{8,64}", digest) else None
+    return digest if re.fullmatch(r"[0-9a-f]{8,64}", digest) and not EMPTY_SHA256.startswith(digest) else None
+
+
+def begins(digest: str, hashes: Iterable[str]) -> bool:
+    """Whether a hash and one of others have a beginning of at least :data:`SHORTEST` digits in common."""
+    return any(
+        min(len(digest), len(one)) >= SHORTEST and (one.startswith(digest) or digest.startswith(one))
+        for one in hashes
+    )
 
 
 def hash_prefix(digest: str) -> int:

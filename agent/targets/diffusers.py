@@ -43,49 +43,35 @@ from diffagent.data.samplers import Sampler
 if TYPE_CHECKING:
     import torch
 
-_SDE = {"algorithm_type": "sde-dpmsolver++"}
-_SAMPLERS: dict[str, tuple[str, dict[str, Any]]] = {
-    "Euler a": ("EulerAncestralDiscreteScheduler", {}),
-    "Euler": ("EulerDiscreteScheduler", {}),
-    "LMS": ("LMSDiscreteScheduler", {}),
-    "Heun": ("HeunDiscreteScheduler", {}),
-    "DPM2": ("KDPM2DiscreteScheduler", {}),
-    "DPM2 a": ("KDPM2AncestralDiscreteScheduler", {}),
-    "DPM++ 2M": ("DPMSolverMultistepScheduler", {}),
-    "DPM++ SDE": ("DPMSolverSinglestepScheduler", _SDE),
-    "DPM++ 2M SDE": ("DPMSolverMultistepScheduler", _SDE),
-    "DPM++ 3M SDE": ("DPMSolverMultistepScheduler", _SDE | {"solver_order": 3}),
-    "DDIM": ("DDIMScheduler", {}),
-    "PLMS": ("PNDMScheduler", {"skip_prk_steps": True}),
-    "UniPC": ("UniPCMultistepScheduler", {}),
-    "LCM": ("LCMScheduler", {}),
-    "DEIS": ("DEISMultistepScheduler", {}),
-    "DDPM": ("DDPMScheduler", {}),
-}
-"""Class and configuration; the table of ``docs/source/en/api/schedulers/overview.md`` in diffusers."""
-_SIGMAS = {
-    "Karras": "use_karras_sigmas", "Exponential": "use_exponential_sigmas", "Beta": "use_beta_sigmas"
-}  # fmt: skip
-_FIXED_SIGMAS = ("Euler a", "DDIM", "PLMS", "LCM", "DDPM")
-"""Samplers whose classes take none of these flags."""
-_UNSPACED = ("DPM++ SDE",)
-"""Samplers whose class has no ``timestep_spacing``."""
+_FIXED_SIGMAS = (
+    "EulerAncestralDiscreteScheduler", "DDIMScheduler", "PNDMScheduler", "LCMScheduler", "DDPMScheduler",
+    "TCDScheduler", "IPNDMScheduler", "EDMEulerScheduler", "EDMDPMSolverMultistepScheduler",
+)  # fmt: skip
+"""Classes that take no ``use_…_sigmas``."""
+_UNSPACED = (
+    "DPMSolverSinglestepScheduler", "IPNDMScheduler", "EDMEulerScheduler", "EDMDPMSolverMultistepScheduler"
+)  # fmt: skip
+"""Classes that have no ``timestep_spacing``."""
+_LU = "DPMSolverMultistepScheduler"
+"""The class that has ``use_lu_lambdas``."""
 DOWNLOAD = "https://civitai.com/api/download/models/{version}"
 
 
 def spelling(sampler: Sampler) -> tuple[str, dict[str, Any]] | None:
     """A scheduler's class name and what its configuration changes."""
-    method, scheduler = sampler
-    if method not in _SAMPLERS:
+    if sampler.row.diffusers is None:
         return None
-    name, kwargs = _SAMPLERS[method]
-    if scheduler is None:
-        return name, kwargs
-    if scheduler in _SIGMAS and method not in _FIXED_SIGMAS:
-        return name, kwargs | {_SIGMAS[scheduler]: True}
-    if scheduler in ("SGM Uniform", "Simple") and method not in _UNSPACED:
-        return name, kwargs | {"timestep_spacing": "trailing"}
-    return None
+    name, kwargs = sampler.row.diffusers
+    if sampler.plan is None:
+        return name, dict(kwargs)
+    changes = sampler.plan.diffusers
+    if changes is None:
+        return None
+    if "timestep_spacing" in changes:
+        is_taken = name not in _UNSPACED
+    else:
+        is_taken = name not in _FIXED_SIGMAS and ("use_lu_lambdas" not in changes or name == _LU)
+    return (name, {**kwargs, **changes}) if is_taken else None
 
 
 def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) -> dict[str, Any]:
