@@ -1,4 +1,4 @@
-"""A1111 and Forge: ``POST /sdapi/v1/txt2img``, with progress from ``GET /sdapi/v1/progress``.
+"""A1111 and Forge: ``POST /sdapi/v1/txt2img``, with progress from ``POST /internal/progress``.
 
 The body's fields are those of ``StableDiffusionTxt2ImgProcessingAPI`` in A1111's ``modules/api/models.py``,
 and Forge's ``distilled_cfg_scale``; the checkpoint and the clip skip go through ``override_settings``, LoRAs
@@ -128,7 +128,7 @@ class A1111(HttpExecutor):
     async def image(self, request: Mapping[str, Any], report: Report) -> Made:
         sent = await self._checked(request)
         task = f"task(diffagent-{uuid.uuid4().hex})"
-        watching = asyncio.create_task(self._watch(report))
+        watching = asyncio.create_task(self._watch(task, report))
         try:
             answer = await self.wire.post("/sdapi/v1/txt2img", {**sent, "force_task_id": task})
         except (Refused, Unreachable):
@@ -160,12 +160,17 @@ class A1111(HttpExecutor):
             unknown += not state.get("queued")
             await asyncio.sleep(0.25)
 
-    async def _watch(self, report: Report) -> None:
-        """Reports progress until cancelled; a server without it only has no progress."""
+    async def _watch(self, task: str, report: Report) -> None:
+        """Reports our own job's progress until cancelled; a server that does not tell whose job runs has
+        none."""
+        asked = {"id_task": task, "live_preview": False}
         with contextlib.suppress(TargetError):
             while True:
-                found = await self.wire.get("/sdapi/v1/progress", {"skip_current_image": "true"})
-                report("sampling", float(found.get("progress") or 0.0))
+                found = await self.wire.post("/internal/progress", asked)
+                if found.get("active"):
+                    report("sampling", float(found.get("progress") or 0.0))
+                elif found.get("queued"):
+                    report("waits for other jobs", 0.0)
                 await asyncio.sleep(min(1.0, 2 * self.wire.backoff))
 
     async def _checked(self, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -322,5 +327,6 @@ TARGET = Target(
     spelling=spelling,
     usual_url=URL,
     self_hosted=True,
+    tags=True,
     lists=ServerLists(ask, understand),
 )
