@@ -145,7 +145,7 @@ async def make(
     found = [Resources.of(one.call, catalog) for one in emitted]
     made: list[Path] = []
     pictures: list[Image.Image] = []
-    images.prepare(folder)
+    images.check_folder(folder)
     async with maker as server:
         with _understood(load(order.target)):
             _agree(await server.price(emitted[0].request), order, report)

@@ -37,6 +37,19 @@ def require() -> None:
         raise MissingExtra("making images needs Pillow: pip install 'diffagent[images]'") from None
 
 
+def check_folder(folder: Path) -> None:
+    """Refuses a folder that could not be made or written, before anything is paid for.
+
+    Raises:
+        BadInput: it is a file, stands in one, or may not be written.
+    """
+    here = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+    if not here.is_dir():
+        raise BadInput(f"{here} is a file, and {folder} can be no folder for images: give another -o")
+    if not os.access(here, os.W_OK | os.X_OK):
+        raise BadInput(f"{here} may not be written by this user: give another -o")
+
+
 def prepare(folder: Path) -> None:
     """Makes the folder of the images, again where it vanished meanwhile.
 
@@ -47,8 +60,6 @@ def prepare(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadInput(f"{folder} can be no folder for images ({error.strerror}): give another -o") from None
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise BadInput(f"{folder} may not be written by this user: give another -o")
 
 
 def decode(data: bytes) -> Image.Image:

@@ -296,12 +296,27 @@ async def ask(wire: Wire) -> Lists:
                 "name": re.sub(r" \[[0-9a-f]+\]$", "", one["title"]),
                 "title": one["title"],
                 "hash": one.get("sha256") or one.get("hash"),
+                "path": one.get("filename"),
             }
             for one in models
         ],
-        "loras": [{"name": one["name"]} for one in loras],
+        "loras": [
+            {"name": one["name"], "path": one.get("path"), "metadata": _trained(one.get("metadata"))}
+            for one in loras
+        ],
         "samplers": [one["name"] for one in await wire.get("/sdapi/v1/samplers")],
         "schedules": schedules,
+    }
+
+
+def _trained(metadata: object) -> dict[str, Any]:
+    """Of a LoRA's metadata what tells what it is."""
+    kept = ("ss_base_model_version", "ss_sd_model_name", "ss_tag_frequency", "ss_output_name")
+    found = metadata if isinstance(metadata, Mapping) else {}
+    return {
+        key: value
+        for key, value in found.items()
+        if key in kept or (str(key).startswith("modelspec.") and len(str(value)) < 10_000)
     }
 
 
