@@ -93,17 +93,24 @@ def from_json(value: Any, catalog: Catalog, name: str = "the text") -> Given:
         return Given(T2ICall.parse(value["call"]))
     if isinstance(value.get("error"), Mapping):
         raise BadCall(f"{name} is a row without a call: {value['error'].get('message')}")
-    for target, (is_form, read) in _REQUESTS.items():
-        if is_form(value):
-            try:
-                return read(value, catalog)
-            except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-                said = f"{type(error).__name__} {error}"[:80]
-                raise BadCall(f"{name} looks like a request of {target}, but is none ({said})") from None
+    target = request_target(value)
+    if target is not None:
+        try:
+            return _REQUESTS[target][1](value, catalog)
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+            said = f"{type(error).__name__} {error}"[:80]
+            raise BadCall(f"{name} looks like a request of {target}, but is none ({said})") from None
     try:
         return Given(T2ICall.parse(dict(value)))
     except BadCall as error:
         raise BadCall(f"{name}: {error}") from None
+
+
+def request_target(value: Any) -> str | None:
+    """The target whose request a JSON value is; None where it is none."""
+    if not isinstance(value, Mapping) or isinstance(value.get("call"), Mapping):
+        return None
+    return next((target for target, (is_form, _) in _REQUESTS.items() if is_form(value)), None)
 
 
 def airs(call: T2ICall) -> tuple[str, ...]:

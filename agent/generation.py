@@ -10,7 +10,6 @@ target did not take is neither in the picture's infotext nor unsaid in the manif
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from diffagent.agent.executors import Executor, Price, Report, images, silent
 from diffagent.agent.installed_models import read_installed
+from diffagent.agent.seeds import numbered_seeds
 from diffagent.agent.targets import infotext, load
 from diffagent.agent.targets.emitting import emit
 from diffagent.agent.targets.fitting import Emitted, Resources
@@ -181,17 +181,6 @@ async def _picture(
     if sent.seed is None or not 0 <= sent.seed <= SEED_MAX:
         return picture, emitted.call, sent.untaken
     return picture, emitted.call.model_copy(update={"seed": sent.seed}), sent.untaken
-
-
-def seeded(call: T2ICall) -> T2ICall:
-    """The call with a seed of its own, drawn where it has none."""
-    return call if call.seed is not None else call.model_copy(update={"seed": secrets.randbelow(2**32)})
-
-
-def numbered_seeds(seed: int | None, n: int) -> tuple[int, ...]:
-    """n seeds in a row, from a drawn one where none is given."""
-    first, end = (secrets.randbelow(2**32), 2**32) if seed is None else (seed, SEED_MAX + 1)
-    return tuple((first + i) % end for i in range(n))
 
 
 @contextmanager

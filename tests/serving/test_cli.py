@@ -53,7 +53,6 @@ def test_every_command_loads_and_has_help(capsys: Captured, name: str) -> None:
         ["--nope", "a fox"],
         ["call", "--nope", "a fox"],
         ["call"],
-        ["call", "a fox", "and another"],
         ["call", "-k", "many", "a fox"],
         ["a fox", "--type", "Hypernetwork"],
         ["eval", "select"],
