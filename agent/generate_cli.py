@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from diffagent.agent.catalog_option import catalog_option
 from diffagent.agent.request_options import FLAGS, request_options
 from diffagent.agent.targets import TABLE
 from diffagent.agent.texts import is_missing_file, read_stdin
@@ -61,7 +62,7 @@ _OWN = ("target", "target_url", "seed", "n", "nearest", "installed")
     help="Where in the workflow something goes, such as steps=3.steps; repeatable.",
 )
 @request_options(*_OWN)
-@click.option("--catalog", metavar="PATH", help="A catalog file; default: the one that ships.")
+@catalog_option()
 @click.option(
     "--engine", default="transformers", show_default=True, help="transformers, vllm or a server's URL."
 )

@@ -50,7 +50,7 @@ def read_installed(
         some = ", ".join(found.unknown[:5]) or "none at all"
         raise BadInput(
             f"{url} has {len(found.unknown)} models, none of which is in the catalog ({some}): add them with "
-            "diffagent library or diffagent catalog import"
+            "diffagent library DIR, DIR being the folder that holds them"
         )
     return found
 

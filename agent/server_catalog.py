@@ -79,7 +79,8 @@ class ServerCatalog(NamedTuple):
         if self.left_out:
             yield (
                 f"left out of {url}'s models: {_some(self.left_out)}: nothing tells their base model: put it "
-                "into the file's name or folder, such as SDXL/NAME.safetensors, or use diffagent library"
+                "into the file's name or folder, such as SDXL/NAME.safetensors, or read the server's folder "
+                "with diffagent library DIR"
             )
 
 

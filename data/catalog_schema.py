@@ -14,6 +14,7 @@ from dataclasses import fields
 from typing import Any, NamedTuple
 
 from diffagent.data.air import AIR
+from diffagent.data.answers import is_placeholder
 from diffagent.data.attributes import restored, stored
 from diffagent.data.base_models import named
 from diffagent.data.cards import name_key
@@ -170,8 +171,6 @@ def lookups(card: Card) -> dict[str, set[tuple[Any, ...]]]:
     }
 
 
-EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-"""The SHA-256 of nothing."""
 SHORTEST = 10
 """Digits by which a cut hash is recognised."""
 
@@ -185,7 +184,7 @@ def file_key(file_name: str) -> str:
 def clean_hash(text: str) -> str | None:
     """A hash as the catalog spells it, lower case without ``0x``; None if it is none, or that of nothing."""
     digest = text.strip().casefold().removeprefix("0x")
-    return digest if re.fullmatch(r"[0-9a-f]{8,64}", digest) and not EMPTY_SHA256.startswith(digest) else None
+    return digest if re.fullmatch(r"[0-9a-f]{8,64}", digest) and not is_placeholder(digest) else None
 
 
 def begins(digest: str, hashes: Iterable[str]) -> bool:

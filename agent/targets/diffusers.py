@@ -34,9 +34,10 @@ from diffagent.agent.executors.pipelines import (
 from diffagent.agent.executors.wire import to_the_end
 from diffagent.agent.targets.fitting import Fit, Resources, file_of
 from diffagent.agent.targets.target import Target
-from diffagent.data.air import AIR, CIVITAI, source_of
+from diffagent.data.air import AIR, CIVITAI, LOCAL, source_of
 from diffagent.data.base_models import backend, find
 from diffagent.data.errors import BadInput, JobFailed, MissingExtra
+from diffagent.data.library.state import library_file
 from diffagent.data.records import Card, T2ICall
 from diffagent.data.samplers import Sampler
 
@@ -154,12 +155,16 @@ def adapter_names(loras: Sequence[object]) -> list[str]:
 
 
 def is_runnable(card: Card) -> bool:
-    """Whether a model's file is safetensors that Civitai hands out."""
+    """Whether a model's file is safetensors that Civitai hands out, or one of the user's library."""
+    return _is_on_civitai(card) or source_of(card.air) == LOCAL
+
+
+def _is_on_civitai(card: Card) -> bool:
     return card.version_id is not None and source_of(card.air) == CIVITAI
 
 
 def _source(card: Card, names: Mapping[str, str]) -> dict[str, Any]:
-    on_civitai = is_runnable(card)
+    on_civitai = _is_on_civitai(card)
     return {
         "air": card.air,
         "file": file_of(card, names),
@@ -294,7 +299,7 @@ class LocalDiffusers:
         pipe.set_adapters(adapter_names(loras), [lora["weight"] for lora in loras])
 
     def _file(self, source: Mapping[str, Any], report: Report) -> Path:
-        here = self.files.get(source["air"])
+        here = self.files.get(source["air"]) or library_file(source["air"], source["sha256"])
         if here is None:
             return downloads.fetch(_card(source), report, url=self.download_url, folder=self.folder)
         if here.is_dir():

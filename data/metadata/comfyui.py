@@ -26,7 +26,7 @@ from diffagent.data.samplers import read as read_sampler
 
 _BARE = re.compile(r'("(?:\\.|[^"\\])*+"?)|-?\b(?:undefined|NaN|Infinity)\b', re.S)
 _SIDES = re.compile(r"(\d{2,5})\s?[xX×]\s?(\d{2,5})")
-_NUMBERED = re.compile(r"(.*?)_?(\d{1,3})")
+_NUMBERED = re.compile(r"(\D*+)(\d{1,3})")
 _MODEL_FILES = (
     "ckpt_name", "unet_name", "base_ckpt_name", "model_path", "gguf_name", "diffusion_name", "model_name"
 )  # fmt: skip
@@ -501,7 +501,7 @@ def _rows(graph: _Graph, node: Node) -> list[ModelUse]:
             ]
             continue
         numbered = _NUMBERED.fullmatch(key) if len(key) < 40 else None
-        if numbered and numbered[1] in ("lora_name", "lora") and isinstance(value, str):
+        if numbered and numbered[1].removesuffix("_") in ("lora_name", "lora") and isinstance(value, str):
             found.append(_numbered(inputs, numbered[2], value))
     return [use for use in found if use is not None]
 

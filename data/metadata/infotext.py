@@ -30,7 +30,7 @@ _NEGATIVE_HERE = re.compile(r"(?:^|(?<=\s))Negative prompt:")
 _NAME = re.compile(r"\s*+(\w[\w \-/]{0,63}+):[^\S\n]*+")
 _QUOTED = re.compile(r'"(?:\\.|[^"\\])*+"?', re.S)
 _LORA = re.compile(r" ?<(?:lora|lyco):([^<>:]+)(?::([^<>:]*))?(?::[^<>]*)?>", re.I)
-_LORA_HASH = re.compile(r"(?:\A|,)\s*([^,:][^,]*?)\s*:\s*((?:0x)?[0-9a-fA-F]{8,64})(?=\s*(?:,|\Z))")
+_DIGEST = re.compile(r"(?:0x)?[0-9a-fA-F]{8,64}")
 _SIDES = re.compile(r"\s*(\d{1,6})\s*[xX×]\s*(\d{1,6})")
 _MODULE = re.compile(r"module \d{1,2}")
 _HIRES = ("hires upscale", "hires resize", "hires upscaler", "hires steps")
@@ -205,14 +205,18 @@ def _loras(
     prompt: str, said: Mapping[str, str], resources: list[Any], hashes: Mapping[str, Any]
 ) -> tuple[str, tuple[ModelUse, ...]]:
     """LoRAs by their tags, with the hashes beside; then those that only a list of resources names."""
-    digests = {name.casefold(): digest for name, digest in _LORA_HASH.findall(said.get("lora hashes", ""))}
+    digests = {}
+    for pair in said.get("lora hashes", "").split(","):
+        name, _, digest = (part.strip() for part in pair.rpartition(":"))
+        if name and _DIGEST.fullmatch(digest):
+            digests[name.casefold()] = digest
     for name, digest in hashes.items():
         kind, _, rest = str(name).partition(":")
         if kind.casefold() == "lora" and isinstance(digest, str):
             digests.setdefault(rest.casefold(), digest)
     bare, tags = split_loras(prompt)
     named = [
-        ModelUse(name, (digest,) if (digest := digests.get(name.casefold())) else (), weight=weight)
+        ModelUse(name, tuple(filter(None, [digests.get(name.casefold())])), weight=weight)
         for name, weight in tags
     ]
     listed = [

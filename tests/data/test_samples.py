@@ -203,10 +203,21 @@ def test_plain_words():
     assert plain(r"emma \(series\), 16:9") == "emma (series), 16:9"
 
 
+def letters(text):
+    return "".join(filter(str.isalpha, text))
+
+
+@given(st.text("ab é水_-.,()[]{}", max_size=60))
+def test_plain_words_keep_every_letter_and_no_bracket(text):
+    clean = plain(text)
+    assert letters(clean) == letters(text)
+    assert not set(clean) & set("()[]{}")
+
+
 @given(st.text(max_size=200))
 def test_cleaning_survives_any_text(text):
     is_sfw(text)
-    assert plain(plain(text)) is not None
+    plain(text)
     assert "<lora:" not in strip_lora_tags(text + "<lora:a:1>")
 
 
