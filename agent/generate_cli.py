@@ -98,6 +98,7 @@ def generate(
     whose metadata tells its call; anything else is a prompt.
     """
     from diffagent.agent import generation
+    from diffagent.agent.executors import images
     from diffagent.agent.targets.own_graph import Workflow, parse_map
 
     graph = Workflow.read(workflow, parse_map(places)) if workflow else None
@@ -106,6 +107,8 @@ def generate(
     given = Input.read(words)
     if given.prompt is None and (extra := _given_options(ctx, options)):
         raise click.UsageError(f"{', '.join(extra)} goes with a prompt, and {given.name} is none")
+    images.require()
+    images.check_folder(Path(output))
     usual = target or ("comfyui" if graph else None)
     room = Room(usual, target_url, installed, nearest, catalog, engine, llm)
     call, count, target = room.call(given, seeds, options)
