@@ -27,6 +27,7 @@ from diffagent.data.base_models import LISTED, TABLE, by_header, ecosystem_of, f
 from diffagent.data.cards import Entry, compose
 from diffagent.data.catalog import Catalog, default_catalog
 from diffagent.data.errors import DiffAgentError, TargetError
+from diffagent.data.library.bases import fits
 from diffagent.data.metadata.infotext import stem
 from diffagent.data.prompts import is_sfw
 from diffagent.data.records import Card, ModelType
@@ -171,9 +172,7 @@ def base_model_of(file: ServerFile, *, local: bool = False) -> str | None:
     named = _by_name(" ".join([file.name, metadata.get("ss_sd_model_name", "")]))
     if base is None:
         return _listed(named)
-    row, other = find(base), find(named or "")
-    is_nearer = row is not None and other is not None and row.family == other.family
-    return _listed(named if is_nearer else base)
+    return _listed(named if named is not None and fits(base, named) else base)
 
 
 def _by_file(path: Path) -> str | None:

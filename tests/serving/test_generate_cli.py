@@ -64,8 +64,8 @@ def test_a_prompt_becomes_a_picture_on_what_the_server_has(run: Run, tmp_path: P
     server = Studio()
     with serving(server) as url:
         code, out, err = run(
-            "generate", "pixel", "art", "castle", "--type", "checkpoint", "--target", "comfyui", "--installed",
-            "--target-url", url, "-o", str(tmp_path / "out"),
+            "generate", "pixel", "art", "castle", "--type", "checkpoint",
+            "--target", "comfyui", "--installed", "--target-url", url, "-o", str(tmp_path / "out"),
         )  # fmt: skip
     assert code == 0, err
     assert "1 models that the catalog did not know: unheard" in err
