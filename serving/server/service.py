@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Coroutine, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -40,6 +41,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 BATCHING_THREADS = 4
 """That ask an engine which batches."""
+THERE_SECONDS = 60.0
+"""For which what the target's server has is believed without a look."""
 LONGEST_COUNTED = 200_000
 """Characters; the tokens of longer conversations are not counted."""
 
@@ -62,6 +65,7 @@ class Service:
         self.identifying: BatchQueue[Examples, Seen] | None = None
         if agent.identifier is not None:
             self.identifying = BatchQueue(identifications(agent), limit=config.queue, size=config.batch)
+        self._there: tuple[float, Installed] | None = None
         self.health = Health(agent.catalog, lambda: self.queue.running)
         self.metrics.limit.set(config.queue)
         self.metrics.waiting.set_function(lambda: len(self.queue))
@@ -132,7 +136,11 @@ class Service:
         if not config.installed or target not in (ITSELF, config.target):
             return None
         assert config.target is not None
-        return await asyncio.to_thread(read_installed, config.target, config.target_url, self.catalog)
+        now = time.monotonic()
+        if self._there is None or now - self._there[0] > THERE_SECONDS:
+            found = await asyncio.to_thread(read_installed, config.target, config.target_url, self.catalog)
+            self._there = now, found
+        return self._there[1]
 
     async def narrowed(self, asked: AgentRequest) -> AgentRequest:
         """A request that chooses among what is there: the configured target's, and its server's models."""
