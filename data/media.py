@@ -225,8 +225,8 @@ def kinship(asked: Medium, offered: Medium) -> float:
 
 
 _ABOUT = (
-    r"[ -](?:conventions?|con|expos?|fairs?|exhibitions?|shops?|stores?|clubs?|cafés?|cafes?|museums?|galler(?:y|ies)|"
-    r"festivals?|fans?|otakus?|collectors?|readers?|merch|merchandise|class(?:es)?|lessons?|"
+    r"[ -](?:conventions?|con|expos?|fairs?|exhibitions?|shops?|stores?|clubs?|cafés?|cafes?|museums?|"
+    r"galler(?:y|ies)|festivals?|fans?|otakus?|collectors?|readers?|merch|merchandise|class(?:es)?|lessons?|"
     r"workshops?|suppl(?:y|ies)|t-?shirts?|shirts?|hoodies?|costumes?|cosplay(?:ers?)?)\b"
 )
 """What a medium's word is about, rather than how the picture is made: "an anime convention"."""
