@@ -85,6 +85,7 @@ class Order:
                 nearest=self.nearest,
                 names=there.names,
                 known_samplers=there.samplers,
+                files=there.files,
             )
             there.check_present(Resources.of(emitted.call, catalog))
         if self.workflow is None:
