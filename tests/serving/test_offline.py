@@ -24,9 +24,12 @@ def test_a_copied_folder_of_weights_is_all_that_is_needed(given: tuple[str, ...]
     carried = tmp_path / "carried"
     shutil.copytree(home() / "weights", carried / "weights")
     if given:  # a folder by its path, as another model's would be
-        (carried / "weights" / "smollm2-135m-instruct").rename(tmp_path / "llm")
+        weights = carried / "weights"
+        (weights / "smollm2-135m-instruct").rename(tmp_path / "llm")
     environment = {name: value for name, value in os.environ.items() if "proxy" not in name.casefold()}
-    environment |= dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "PIP_INDEX_URL", "HF_ENDPOINT"), CLOSED)
+    environment |= dict.fromkeys(
+        ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "PIP_INDEX_URL", "HF_ENDPOINT"), CLOSED
+    )
     environment |= {"DIFFAGENT_HOME": str(carried), "DIFFAGENT_CONFIG": str(tmp_path / "none.toml")}
     command = [sys.executable, "-c", "from diffagent.serving.cli import main; main()", "a fox, pixel art"]
     done = subprocess.run(
