@@ -39,9 +39,10 @@ from diffagent.agent.reading import Reading
 from diffagent.agent.reasons import Basis, reasons
 from diffagent.agent.request import Request, RequestOptions, clean
 from diffagent.agent.scope import Scope
+from diffagent.agent.seeds import seeded
 from diffagent.agent.settings import by_family, settings
 from diffagent.agent.suitability import Facts, Suitability, features
-from diffagent.agent.targets import TARGETS
+from diffagent.agent.targets import ITSELF, TARGETS
 from diffagent.agent.targets.emitting import emit
 from diffagent.agent.targets.fitting import Emitted
 from diffagent.agent.triggers import missing as missing_words
@@ -158,13 +159,16 @@ class Agent:
         return self.finish(outcome, text)
 
     def answer(self, request: Request) -> Answer:
-        """A decision, and what its target takes: among what a server has, where that is asked for.
+        """A decision, and what its target takes: among what a server has, where that is asked for; with a
+        seed, drawn where none is asked for.
 
         Raises:
             BadInput, BadImage, UnknownModel, TargetError: see :meth:`decide`; or the target lacks a value.
         """
         there = self.installed(request)
         decision = self.decide(request.model_copy(update={"installed": there}) if there else request)
+        if request.target != ITSELF:
+            decision = replace(decision, call=seeded(decision.call))
         emitted = emit(
             decision.call,
             request.target,
