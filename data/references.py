@@ -62,7 +62,7 @@ _BASES: Mapping[str, str] = {
 _SAME: Mapping[str, str] = {"vladmandic/Anima-1.0-Base": "circlestone-labs/Anima"}
 """Copies of a repository that the table of base models names."""
 _MODELS: Mapping[str, int] = {key.split("@")[1]: int(key.split("@")[0]) for key in _BASES if "@" in key}
-"""The hub's version → its model; references give the version alone."""
+"""Version → model at the hub; references give the version alone."""
 _DEFAULTS: Mapping[str, str] = {"Pony": "Pony Diffusion V6 XL", "Illustrious": "Illustrious XL 0.1"}
 """Base models whose own model is the hub's default version, and its name."""
 _V_PREDICTION = re.compile(r"v[-_ ]?pred", re.I)
@@ -74,7 +74,7 @@ _OTHERS = ("nunchaku", "quantized", "cloud")
 
 @dataclass(frozen=True)
 class Notes:
-    """What is known of entries beside the lists, by AIR: why one is ``left_out``, in which ``files`` it is."""
+    """What is known beside the lists, by AIR: why a model is ``left_out``, in which ``files`` one is."""
 
     left_out: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
