@@ -47,7 +47,7 @@ from diffagent.agent.targets import TARGETS
 from diffagent.agent.targets.emitting import emit
 from diffagent.agent.targets.fitting import Emitted
 from diffagent.agent.triggers import missing as missing_words
-from diffagent.agent.triggers import triggers
+from diffagent.agent.triggers import quality_words, triggers
 from diffagent.agent.wishes import Wishes, wishes
 from diffagent.data.base_models import crosses, family_of, is_meant, side_of
 from diffagent.data.errors import BadInput, DiffAgentError, UnknownModel
@@ -364,6 +364,10 @@ class Agent:
         if pending.matches and (more := shelf.companion(card, pending.reading, pending.matches.allow)):
             others.append((more, () if request.no_trigger else triggers(more, wished.prompt)))
         added: list[str] = []
+        quality = () if request.no_trigger else quality_words(card.base_model, wished.prompt)
+        if quality:
+            notes.append(f'"{", ".join(quality)}" was added to the prompt: what {card.base_model} reads')
+            added += quality
         for lora, needed in [(card, words), *others]:
             if absent := missing_words(wished.prompt, needed):
                 notes.append(f'"{", ".join(absent)}" was added to the prompt: trigger words of {lora.name}')
@@ -373,7 +377,7 @@ class Agent:
         if request.default_negative and not request.gives_negative:
             usual = default_negative(card.base_model, wished.prompt, fields["cfg_scale"])
             wished = replace(wished, negative_prompt=joined_negative(wished.negative_prompt, usual))
-        call = expand(fields, card, wished, carrier=carrier, words=words, others=others)
+        call = expand(fields, card, wished, carrier=carrier, words=words, others=others, quality=quality)
         if wished.oversize:
             notes.append(_resized(wished.oversize, call))
         done = time.perf_counter()

@@ -27,7 +27,7 @@ from diffagent.agent.grammar import Grammar, Slot
 from diffagent.agent.settings import Setting, clip_skip, lora_weight
 from diffagent.agent.triggers import missing
 from diffagent.agent.wishes import Wishes
-from diffagent.data.base_models import USUAL
+from diffagent.data.base_models import USUAL, find
 from diffagent.data.errors import BadAnswer
 from diffagent.data.prompts import plain, strip_lora_tags
 from diffagent.data.records import Card, Lora, T2ICall
@@ -176,16 +176,20 @@ def expand(
     carrier: Card | None = None,
     words: Sequence[str] | None = None,
     others: Sequence[tuple[Card, Sequence[str]]] = (),
+    quality: Sequence[str] = (),
 ) -> T2ICall:
     """The full call from an answer's parameters, the catalog's card and, for a LoRA, the checkpoint that
     carries it; a pure function.
 
     ``words`` are the trigger words that the prompt gets; None: those that the card needs. ``others`` are
-    further LoRAs, each with its trigger words.
+    further LoRAs, each with its trigger words. ``quality`` are the words of the base model's dialect that the
+    prompt gets. Where guidance is distilled, a wished scale is its scale.
     """
     words = card.needed_words if words is None else words
     loras = [(card, words), *others] if card.type == "LoRA" else []
     sampler = split(fields["sampling_method"])
+    row = find(card.base_model)
+    distilled = row.guidance if row and row.guidance and row.guidance.kind == "distilled" else None
     return T2ICall(
         model=card.name,
         type=card.type,
@@ -195,9 +199,10 @@ def expand(
         sampling_method=sampler.method,
         scheduler=sampler.scheduler,
         sampling_steps=fields["sampling_steps"],
-        cfg_scale=fields["cfg_scale"],
+        cfg_scale=1.0 if distilled else fields["cfg_scale"],
+        guidance=(wishes.cfg_scale or distilled.usual) if distilled else None,
         model_description=card.description,
-        prompt=ready(wishes.prompt, [*words, *(word for _, more in others for word in more)]),
+        prompt=ready(wishes.prompt, [*quality, *words, *(word for _, more in others for word in more)]),
         negative_prompt=strip_lora_tags(wishes.negative_prompt),
         clip_skip=wishes.clip_skip or clip_skip(card, carrier),
         seed=wishes.seed,

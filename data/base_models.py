@@ -47,8 +47,6 @@ CRAWLED: tuple[str, ...] = tuple(row.name for row in TABLE if row.entries == "cr
 """The base models of every crawl."""
 LISTED: tuple[str, ...] = tuple(row.name for row in TABLE if row.entries != "none")
 """The base models that a catalog's entries may have."""
-UNASKED: tuple[str, ...] = CRAWLED
-"""The base models that answer a request which names none; others answer where they are asked for."""
 RUNNABLE: tuple[str, ...] = tuple(row.name for row in TABLE if row.grade == "runnable")
 """The base models of which all columns are known."""
 

@@ -28,7 +28,7 @@ from typing import Any
 
 from diffagent.data.air import AIR, CIVITAI, HUGGINGFACE
 from diffagent.data.base_model_facts import Part
-from diffagent.data.base_models import TABLE, UNASKED, BaseModelFacts, find, parts_of
+from diffagent.data.base_models import CRAWLED, TABLE, BaseModelFacts, find, parts_of
 from diffagent.data.cards import Entry, Names, compose, entries, survey
 from diffagent.data.errors import BadInput
 from diffagent.data.filters import CALLABLE, Scope, judge
@@ -40,31 +40,10 @@ from diffagent.data.texts import clean
 RECOMMENDED = 5
 """Images that a recommended setting stands for: as many as have to agree before they count."""
 Row = Mapping[str, Any]
+Left = Counter[tuple[str, str]]
 
-_BASES: Mapping[str, str] = {
-    "CalamitousFelicitousness/Anima-1.0-Aesthetic-Diffusers": "Anima",
-    "Laxhar/noobai-XL-1.1": "NoobAI",
-    "Laxhar/noobai-XL-Vpred-1.0": "NoobAI v-pred",
-    "Qwen/Qwen-Image": "Qwen",
-    "lodestones/Chroma1-Base": "Chroma",
-    "shuttleai/shuttle-3-diffusion": "Flux.1 S",
-    "shuttleai/shuttle-3.1-aesthetic": "Flux.1 S",
-    "shuttleai/shuttle-jaguar": "Flux.1 S",
-    "vladmandic/flux.1-dev-SRPO": "Flux.1 D",
-    "133005@920957": "SDXL Lightning",
-    "257749@290640": "Pony",
-    "372465@1763661": "Pony",
-    "404154@1767402": "Pony",
-    "795765@889818": "Illustrious",
-    "827184@2167369": "Illustrious",
-}
-"""Models that are no base model's own, and what they were made from."""
 _SAME: Mapping[str, str] = {"vladmandic/Anima-1.0-Base": "circlestone-labs/Anima"}
 """Copies of a repository that the table of base models names."""
-_MODELS: Mapping[str, int] = {key.split("@")[1]: int(key.split("@")[0]) for key in _BASES if "@" in key}
-"""Version → model at the hub; references give the version alone."""
-_DEFAULTS: Mapping[str, str] = {"Pony": "Pony Diffusion V6 XL", "Illustrious": "Illustrious XL 0.1"}
-"""Base models whose own model is the hub's default version, and its name."""
 _V_PREDICTION = re.compile(r"v[-_ ]?pred", re.I)
 _SCANT = re.compile(r"bikini|swimsuit|inner|pajama|preg", re.I)
 """Outfits that no entry lists."""
@@ -78,11 +57,22 @@ class Notes:
 
     left_out: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
+    bases: Mapping[str, str] = field(default_factory=dict)
+    """A repository, or a model and version of the hub ("12@34") → what it was made from; behind a tab, its
+    name where the lists give none."""
 
     @classmethod
     def read(cls, folder: Path) -> Notes:
-        """From a folder with ``left_out.tsv`` and ``files.tsv``: an AIR and a text a line."""
-        return cls(_table(folder / "left_out.tsv"), _table(folder / "files.tsv"))
+        """From a folder's ``left_out.tsv``, ``files.tsv`` and ``bases.tsv``: a key and a text a line."""
+        return cls(*(_table(folder / f"{name}.tsv") for name in ("left_out", "files", "bases")))
+
+    def base(self, key: str) -> BaseModelFacts | None:
+        """What a model was made from; None where it is not known."""
+        return find(self.bases.get(key, "").split("\t")[0])
+
+    def key(self, version: str) -> str:
+        """The model and version of a version of the hub, for lists give the version alone."""
+        return next((key for key in self.bases if key.partition("@")[2] == version), version)
 
 
 @dataclass
@@ -113,7 +103,7 @@ def read_references(folder: Path, notes: Notes | None = None) -> References:
     for name, path in here.items():
         source = name.split(".")[0]
         try:
-            rows = list(_LISTS[name](_rows(path), found.left))
+            rows = list(_LISTS[name](_rows(path), found.left, notes))
         except (ValueError, KeyError, TypeError, AttributeError, OSError, EOFError) as error:
             raise BadInput(f"{path} is damaged ({type(error).__name__}: {error}): fetch it again") from None
         for entry in rows:
@@ -124,7 +114,7 @@ def read_references(folder: Path, notes: Notes | None = None) -> References:
                 continue
             airs.add(card.air)
             file = notes.files.get(card.air, card.file_name)
-            claimed = names.claim(card.name, *(card.air.split(":")[-1:]))
+            claimed = names.claim(card.name, AIR.parse(card.air).key)
             found.entries.append(entry._replace(card=replace(card, name=claimed, file_name=file)))
             found.kept[source] += 1
     return found
@@ -138,22 +128,22 @@ def _why_not(card: Card, notes: Notes, airs: set[str]) -> str | None:
         return "twice in the lists"
     if card.base_model not in CALLABLE:
         return "base model is not run"
-    if card.base_model in UNASKED:
+    if card.base_model in CRAWLED:
         return "usual base model"
     words = "\n".join((card.name, *card.tags, *card.all_words))
     return None if is_sfw(words) else "explicit words"
 
 
-def _models(rows: Iterable[Row], left: Counter[tuple[str, str]]) -> Iterator[Entry]:
+def _models(rows: Iterable[Row], left: Left, notes: Notes) -> Iterator[Entry]:
     """SD.Next's reference models that are a base model's own, or were made from one that is known."""
     own = {row.repository: row for row in reversed(TABLE) if row.repository is not None}
     for row in rows:
         if row["list"] in _OTHERS:
             left["reference_models", "other precision or service"] += 1
             continue
-        key, file = _place(row["path"])
+        key, file = _place(row["path"], notes)
         repository = _SAME.get(key, key)
-        base = own.get(repository) or find(_BASES.get(key, ""))
+        base = own.get(repository) or notes.base(key)
         if base is None or row.get("subfolder"):
             left["reference_models", "base model is not in the table"] += 1
             continue
@@ -167,43 +157,51 @@ def _models(rows: Iterable[Row], left: Counter[tuple[str, str]]) -> Iterator[Ent
         yield Entry(card, about=clean(row.get("desc")))
 
 
-def _default_versions(rows: Iterable[Row], left: Counter[tuple[str, str]]) -> Iterator[Entry]:
-    """The hub's default versions of base models whose own models no list of references has."""
-    (table,) = rows
-    for name, title in _DEFAULTS.items():
-        version = str(table["default_version_ids"][name])
-        base = find(name)
-        if base is None or version not in _MODELS:
-            left["base_models", "default version is not known"] += 1
-            continue
-        yield Entry(_checkpoint(title, base, f"{_MODELS[version]}@{version}", None, ()))
+def _default_versions(rows: Iterable[Row], left: Left, notes: Notes) -> Iterator[Entry]:
+    """The hub's default versions, where a name of theirs is noted."""
+    for version in [str(one) for table in rows for one in table["default_version_ids"].values()]:
+        key = notes.key(version)
+        base, (_, _, name) = notes.base(key), notes.bases.get(key, "").partition("\t")
+        if base is None or not name:
+            left["base_models", "default version has no name"] += 1
+        else:
+            yield Entry(_checkpoint(name, base, key, None, ()))
 
 
-def _flux_loras(rows: Iterable[Row], _: Counter[tuple[str, str]]) -> Iterator[Entry]:
-    base = find("Flux.1 D")
-    assert base is not None
+def _flux_loras(rows: Iterable[Row], left: Left, _: Notes) -> Iterator[Entry]:
     for row in rows:
+        base = find(row["base_model"])
+        if base is None:
+            left["flux_loras", "base model is not in the table"] += 1
+            continue
         repository = _repository(row["repo"])
         words = tuple(filter(None, (clean(word) for word in str(row["trigger_word"]).split(","))))
         about = " | ".join(map(clean, row["prompts"]))
-        card = _lora(clean(row["name"]), base, AIR(base.ecosystem, "lora", HUGGINGFACE, repository), words)
+        card = _card(
+            "LoRA", clean(row["name"]), base, AIR(base.ecosystem, "lora", HUGGINGFACE, repository), words
+        )
         yield Entry(replace(card, aliases=(repository, repository.split("/")[1])), about=about)
 
 
-def _pony_loras(rows: Iterable[Row], left: Counter[tuple[str, str]]) -> Iterator[Entry]:
+def _pony_loras(rows: Iterable[Row], left: Left, _: Notes) -> Iterator[Entry]:
     """Of the versions of a model the newest; the others' AIRs lead to it."""
-    base = find("Pony")
-    assert base is not None
     models: dict[int, list[Row]] = {}
     for row in rows:
         models.setdefault(row["model_id"], []).append(row)
     for model, versions in models.items():
         newest, *older = sorted(versions, key=lambda row: -row["version_id"])
+        base = find(newest["base_models"][0])
+        if base is None:
+            left["pony_loras", "base model is not in the table"] += 1
+            continue
         left["pony_loras", "older version"] += len(older)
         words = tuple(clean(str(word).replace("\\", "")) for word in newest["triggers"])
         outfits = tuple(word for word in map(clean, newest["outfits"]) if not _SCANT.search(word))
-        airs = [AIR("sdxl", "lora", CIVITAI, str(model), str(row["version_id"])) for row in (newest, *older)]
-        card = _lora(clean(newest["name"]).replace("_", " "), base, airs[0], words)
+        airs = [
+            AIR(base.ecosystem, "lora", CIVITAI, str(model), str(row["version_id"]))
+            for row in (newest, *older)
+        ]
+        card = _card("LoRA", clean(newest["name"]).replace("_", " "), base, airs[0], words)
         yield Entry(
             replace(
                 card,
@@ -216,7 +214,7 @@ def _pony_loras(rows: Iterable[Row], left: Counter[tuple[str, str]]) -> Iterator
         )
 
 
-def _items(rows: Iterable[Row], left: Counter[tuple[str, str]]) -> Iterator[Entry]:
+def _items(rows: Iterable[Row], left: Left, _: Notes) -> Iterator[Entry]:
     items = list(rows)
     for item in items:
         reason = judge(item).reason
@@ -258,10 +256,6 @@ def _checkpoint(
     return replace(card, file_name=file, aliases=aliases)
 
 
-def _lora(name: str, base: BaseModelFacts, air: AIR, words: tuple[str, ...]) -> Card:
-    return _card("LoRA", name, base, air, words)
-
-
 def _card(kind: ModelType, name: str, base: BaseModelFacts, air: AIR, words: tuple[str, ...]) -> Card:
     ids = air.civitai_ids or (None, None)
     allowed = base.licence is not None and base.licence.commercial
@@ -297,13 +291,12 @@ def _recommended(extras: str, base: BaseModelFacts) -> Usage:
     return usage
 
 
-def _place(path: str) -> tuple[str, str | None]:
+def _place(path: str, notes: Notes) -> tuple[str, str | None]:
     """A repository, or a model and version of the hub, and the file, of a reference's path."""
     file, _, url = path.rpartition("@http")
     version = re.search(r"civitai\.com/api/download/models/(\d+)", url)
     if version is not None:
-        model = _MODELS.get(version[1])
-        return (f"{model}@{version[1]}" if model else version[1]), file
+        return notes.key(version[1]), file
     repository = re.search(r"huggingface\.co/([^/]+/[^/]+)/resolve/[^/]+/([^?]+)", url)
     if repository is not None:
         return repository[1], repository[2].split("/")[-1]
@@ -342,4 +335,4 @@ def _table(path: Path) -> dict[str, str]:
         return {}
     lines = path.read_text("utf-8").splitlines()
     pairs = (line.split("\t") for line in lines if line and not line.startswith("#"))
-    return {air: text for air, text, *_ in pairs}
+    return {key: "\t".join(texts) for key, *texts in pairs}
