@@ -221,7 +221,7 @@ class Agent:
             scope = replace(scope, base_model=self._had(request, given, scope, notes))
             spoken = scope.base_model or self._had(request, wished.base_model, scope, notes)
             asked = replace(scope, base_model=spoken, type=scope.type or wished.type)
-        section = self._section(asked, read, named, is_any or seen is not None, notes)
+        section, asked = self._section(asked, read, named, is_any or seen is not None, notes)
         read = section.shelf.grounded(read)
         if section.shelf.marked(read).any():
             wished = replace(wished, prompt=reading.unmarked(wished.prompt))
@@ -249,29 +249,31 @@ class Agent:
 
     def _section(
         self, asked: Scope, read: Reading, named: Candidate | None, all_alike: bool, notes: list[str]
-    ) -> Section:
-        """The entries that a request is answered from: those of the base model that is asked for, else the
-        usual ones, unless the whole name of a character that it asks for is known to others alone."""
-        usual = self.section
-        if (all_alike and named is None) or self.sections.asked is None:
-            return self.sections.whole or usual
-        others = self.sections.asked
+    ) -> tuple[Section, Scope]:
+        """The entries that a request is answered from, and which of them: those of the base model that is
+        asked for, else the usual ones, unless the whole name of a character that it asks for is known to
+        others alone."""
+        usual, others = self.section, self.sections.asked
+        if others is None:
+            return usual, asked
         if named is not None:
-            return usual if any(card.air == named.card.air for card in usual.cards) else others
+            return (usual if any(card.air == named.card.air for card in usual.cards) else others), asked
+        if all_alike:
+            return self.sections.whole or usual, asked
         if not usual.has(asked):
-            return others if others.has(asked) else usual
+            return (others if others.has(asked) else usual), asked
         if asked.base_model is not None:
-            return usual
+            return usual, asked
         marked = others.shelf.marked(read) & others.eligible.mask(asked)
         if marked.any() and not usual.shelf.marked(read).any():
-            return others
+            return others, asked
         if card := _known_elsewhere(read, usual, others, asked):
             notes.append(
                 f"{card.name} is for {card.base_model}, and no model of the usual base models draws it: name "
                 "a base model to have another"
             )
-            return others
-        return usual
+            return others, replace(asked, base_model=card.base_model)
+        return usual, asked
 
     def chosen(self, pending: Pending) -> tuple[Pending, list[Candidate]]:
         """A prepared request with the language model's reading, and its candidates by fused score."""

@@ -53,7 +53,8 @@ _OTHERS = ("nunchaku", "quantized", "cloud")
 
 @dataclass(frozen=True)
 class Notes:
-    """What is known beside the lists, by AIR: why a model is ``left_out``, in which ``files`` one is."""
+    """What is known beside the lists, by AIR: why a model is ``left_out``, in which ``files`` one is (a name,
+    and behind a tab the SHA-256)."""
 
     left_out: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
@@ -65,6 +66,13 @@ class Notes:
     def read(cls, folder: Path) -> Notes:
         """From a folder's ``left_out.tsv``, ``files.tsv`` and ``bases.tsv``: a key and a text a line."""
         return cls(*(_table(folder / f"{name}.tsv") for name in ("left_out", "files", "bases")))
+
+    def with_file(self, card: Card) -> Card:
+        """A card with the file that is noted of it."""
+        name, _, digest = self.files.get(card.air, "").partition("\t")
+        if digest:
+            card = replace(card, sha256=digest, autov2=digest[:10], hashes=(digest, digest[:10]))
+        return replace(card, file_name=name or card.file_name)
 
     def base(self, key: str) -> BaseModelFacts | None:
         """What a model was made from; None where it is not known."""
@@ -113,9 +121,9 @@ def read_references(folder: Path, notes: Notes | None = None) -> References:
                 found.left[source, reason] += 1
                 continue
             airs.add(card.air)
-            file = notes.files.get(card.air, card.file_name)
             claimed = names.claim(card.name, AIR.parse(card.air).key)
-            found.entries.append(entry._replace(card=replace(card, name=claimed, file_name=file)))
+            card = notes.with_file(replace(card, name=claimed))
+            found.entries.append(entry._replace(card=card))
             found.kept[source] += 1
     return found
 
