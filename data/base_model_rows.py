@@ -87,7 +87,7 @@ FAMILIES: dict[str, Family] = {
         request=r"\b(?:sd|stable diffusion)[ -]?v?2(?:\.[01])?(?:[ -](?:768|512))?\b(?! \w+s\b)",
     ),
     "sdxl": Family("SDXL", request=r"\b(?:sd[ -]?xl|stable diffusion xl)(?:[ -]?1\.0)?\b"),
-    "pony": Family("Pony", request=r"\A\s*pony,\s(?=(?:.*\b)?(?:\d(?:girl|boy)s?\b|solo\b|score_\d))"),
+    "pony": Family("Pony", request=r"\A\s*pony,\s(?=an?\s|(?:.*\b)?(?:\d(?:girl|boy)s?\b|solo\b|score_\d))"),
     "illustrious": Family("Illustrious", request=r"\A\s*illustrious(?=,\s)|,\s*illustrious\s*\Z"),
     "noobai": Family("NoobAI", words=("noob",)),
     "sd3": Family(
