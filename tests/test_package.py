@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from diffagent.agent.pmi.specification_file import SpecificationFile
 from diffagent.agent.specification import KIND, QUANTUM, Packed
 from diffagent.data.air import AIR
 from diffagent.data.base_models import CRAWLED, ecosystem_of, lora_fit
@@ -125,6 +126,14 @@ def test_at_least_4000_entries_can_be_called(cards: list[Card]) -> None:
 def test_what_names_no_base_model_is_answered_by_those_of_every_crawl() -> None:
     with Catalog.open() as catalog:
         assert set(catalog.unasked) == set(CRAWLED)
+
+
+def test_image_specifications_ship_of_entries_that_can_be_called() -> None:
+    (path,) = default_catalog().parent.glob("*.pmi")
+    file = SpecificationFile.open(path)
+    assert (len(file.airs), path.stem.partition(".")[0]) == (16, default_catalog().stem)
+    with Catalog.open() as catalog:
+        assert all(catalog.by_air(air) is not None for air in file.airs)
 
 
 def test_names_and_airs_are_unique(cards: list[Card]) -> None:
