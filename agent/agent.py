@@ -182,6 +182,7 @@ class Agent:
             nearest=request.nearest,
             names=there.names if there else None,
             known_samplers=there.samplers if there else None,
+            files=there.files if there else None,
         )
         return Answer(decision, emitted)
 
@@ -366,9 +367,11 @@ class Agent:
         if pending.matches and (more := shelf.companion(card, pending.reading, pending.matches.allow)):
             others.append((more, () if request.no_trigger else triggers(more, wished.prompt)))
         added: list[str] = []
-        quality = () if request.no_trigger else quality_words(card.base_model, wished.prompt)
+        quality = () if request.no_trigger else quality_words((carrier or card).base_model, wished.prompt)
         if quality:
-            notes.append(f'"{", ".join(quality)}" was added to the prompt: what {card.base_model} reads')
+            notes.append(
+                f'"{", ".join(quality)}" was added to the prompt: what {(carrier or card).base_model} reads'
+            )
             added += quality
         for lora, needed in [(card, words), *others]:
             if absent := missing_words(wished.prompt, needed):
@@ -567,7 +570,7 @@ class Agent:
         """What may be answered for one candidate (a LoRA with its ``carrier``), with the prior of each
         setting."""
         usual = (section or self.section).shelf.usual.get(family_of(card.base_model), Usage())
-        legal = scope.fitted(settings(card, usual, wished, carrier), wished)
+        legal = scope.fitted(settings(card, usual, wished, carrier), wished, (carrier or card).base_model)
         return answer.grammar(label, card, legal, self.fusion.write)
 
     @property

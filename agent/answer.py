@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING, Any
 from diffagent.agent.engines import Prompt
 from diffagent.agent.fusion import matches
 from diffagent.agent.grammar import Grammar, Slot
-from diffagent.agent.settings import Setting, clip_skip, lora_weight
+from diffagent.agent.settings import Setting, clip_skip, guidance, lora_weight
 from diffagent.agent.triggers import missing
 from diffagent.agent.wishes import Wishes
-from diffagent.data.base_models import USUAL, find
+from diffagent.data.base_models import USUAL
 from diffagent.data.errors import BadAnswer
 from diffagent.data.prompts import plain, strip_lora_tags
 from diffagent.data.records import Card, Lora, T2ICall
@@ -188,8 +188,7 @@ def expand(
     words = card.needed_words if words is None else words
     loras = [(card, words), *others] if card.type == "LoRA" else []
     sampler = split(fields["sampling_method"])
-    row = find(card.base_model)
-    distilled = row.guidance if row and row.guidance and row.guidance.kind == "distilled" else None
+    distilled = guidance(card, carrier)
     return T2ICall(
         model=card.name,
         type=card.type,
@@ -199,8 +198,8 @@ def expand(
         sampling_method=sampler.method,
         scheduler=sampler.scheduler,
         sampling_steps=fields["sampling_steps"],
-        cfg_scale=1.0 if distilled else fields["cfg_scale"],
-        guidance=(wishes.cfg_scale or distilled.usual) if distilled else None,
+        cfg_scale=fields["cfg_scale"] if distilled is None else 1.0,
+        guidance=distilled if distilled is None else wishes.cfg_scale or distilled,
         model_description=card.description,
         prompt=ready(wishes.prompt, [*quality, *words, *(word for _, more in others for word in more)]),
         negative_prompt=strip_lora_tags(wishes.negative_prompt),
