@@ -367,11 +367,10 @@ class Agent:
         if pending.matches and (more := shelf.companion(card, pending.reading, pending.matches.allow)):
             others.append((more, () if request.no_trigger else triggers(more, wished.prompt)))
         added: list[str] = []
-        quality = () if request.no_trigger else quality_words((carrier or card).base_model, wished.prompt)
+        runs = (carrier or card).base_model
+        quality = () if request.no_trigger else quality_words(runs, wished.prompt)
         if quality:
-            notes.append(
-                f'"{", ".join(quality)}" was added to the prompt: what {(carrier or card).base_model} reads'
-            )
+            notes.append(f'"{", ".join(quality)}" was added to the prompt: what {runs} reads')
             added += quality
         for lora, needed in [(card, words), *others]:
             if absent := missing_words(wished.prompt, needed):
