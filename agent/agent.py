@@ -41,9 +41,10 @@ from diffagent.agent.request import Request, RequestOptions, clean
 from diffagent.agent.scope import Scope
 from diffagent.agent.sections import ANY as EVERY
 from diffagent.agent.sections import Section, Sections
+from diffagent.agent.seeds import seeded
 from diffagent.agent.settings import settings
 from diffagent.agent.suitability import Facts, Suitability, features
-from diffagent.agent.targets import TARGETS
+from diffagent.agent.targets import ITSELF, TARGETS
 from diffagent.agent.targets.emitting import emit
 from diffagent.agent.targets.fitting import Emitted
 from diffagent.agent.triggers import missing as missing_words
@@ -168,13 +169,16 @@ class Agent:
         return self.finish(outcome, text)
 
     def answer(self, request: Request) -> Answer:
-        """A decision, and what its target takes: among what a server has, where that is asked for.
+        """A decision, and what its target takes: among what a server has, where that is asked for; with a
+        seed, drawn where none is asked for.
 
         Raises:
             BadInput, BadImage, UnknownModel, TargetError: see :meth:`decide`; or the target lacks a value.
         """
         there = self.installed(request)
         decision = self.decide(request.model_copy(update={"installed": there}) if there else request)
+        if request.target != ITSELF:
+            decision = replace(decision, call=seeded(decision.call))
         emitted = emit(
             decision.call,
             request.target,
