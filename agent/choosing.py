@@ -23,11 +23,12 @@ import numpy.typing as npt
 
 from diffagent.agent.answer import short_name
 from diffagent.agent.reading import Reading
+from diffagent.agent.settings import by_family
 from diffagent.agent.suitability import DRAWN, Facts
 from diffagent.agent.words import FUNCTION_WORDS, is_ordinary, words
 from diffagent.data.attributes import MEDIA, Attributes
 from diffagent.data.media import kinship
-from diffagent.data.records import Card
+from diffagent.data.records import Card, Usage
 
 Floats = npt.NDArray[np.float64]
 
@@ -157,6 +158,11 @@ class Shelf:
         return Facts(self)
 
     @cached_property
+    def usual(self) -> dict[str, Usage]:
+        """What people use each family's models with."""
+        return by_family(self.cards)
+
+    @cached_property
     def _merit(self) -> Floats:
         """What speaks for a checkpoint whatever is asked: its renown, breadth and role [M]."""
         merit = np.zeros(len(self.cards))
@@ -236,6 +242,22 @@ class Shelf:
         assert best is not None
         medium = reading.medium if reading.named or best.media[0] == "any" else best.media[0]
         return replace(reading, medium=medium, special="character", is_grounded=True)
+
+    def whole_name(self, reading: Reading, allow: npt.NDArray[np.bool_]) -> Card | None:
+        """The LoRA, of those allowed [M], of a character whose name of two words or more a request has, one
+        after another; None where there is none."""
+        heard = self.heard(reading)
+        for number in np.argsort(-heard.evidence).tolist():
+            purpose = self.attributes[number]
+            if heard.evidence[number] < NAMED or purpose is None:
+                return None
+            if purpose.role != "character" or not (allow & self.choosable)[number] or not purpose.subjects:
+                continue
+            name = words(purpose.subjects[0])
+            if len(name) > 1 and not all(map(is_ordinary, name)) and _runs(name, reading.words):
+                found: Card = self.cards[number]
+                return found
+        return None
 
     def _evidence(
         self, phrase: Phrase, purpose: Attributes, reading: Reading, asked: set[str]

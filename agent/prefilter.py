@@ -21,6 +21,7 @@ from diffagent.agent.fitted import stored_weights
 from diffagent.agent.matching import FEATURES, Matcher, Requirement
 from diffagent.agent.specification import KIND, Floats, Packed
 from diffagent.agent.suitability import MATCHED
+from diffagent.data.catalog_schema import Filter
 from diffagent.data.errors import BadCatalog, BadInput
 from diffagent.data.prompts import strip_lora_tags
 from diffagent.data.records import Card
@@ -112,8 +113,8 @@ class Prefilter:
 
     @classmethod
     def of(cls, catalog: Catalog, encoder: Encoder, ranker: Ranker | None = None) -> Self:
-        """Of every entry of a catalog; see :func:`read_matcher`."""
-        cards, matcher = read_matcher(catalog)
+        """Of the entries of a catalog that answer a request which names no base model."""
+        cards, matcher = read_matcher(catalog, Filter(among=catalog.unasked))
         return cls(cards, matcher, ranker or Ranker.load(), encoder)
 
     def require(self, prompt: str, negative: str = "") -> Requirement:
@@ -193,14 +194,16 @@ def _numpy_threads() -> Any:
     return ThreadpoolController()
 
 
-def read_matcher(catalog: Catalog) -> tuple[list[Card], Matcher]:
-    """The cards and specifications of a catalog, ready to match (about 1 s for 5,700 models).
+def read_matcher(catalog: Catalog, wanted: Filter | None = None) -> tuple[list[Card], Matcher]:
+    """The cards and specifications of a catalog, or of those wanted, ready to match (about 1 s for 5,700
+    models).
 
     Raises:
         BadCatalog: an entry has no specification, or a damaged one.
     """
-    entries = catalog.entries()
-    packed = {entry: Packed.read(blob) for entry, blob in catalog.features(KIND)}
+    wanted = wanted or Filter()
+    entries = catalog.entries(wanted)
+    packed = {entry: Packed.read(blob) for entry, blob in catalog.features(KIND, wanted)}
     missing = [card.name for entry, card in entries if entry not in packed]
     if missing:
         raise BadCatalog(

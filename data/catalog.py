@@ -35,7 +35,7 @@ __all__ = ["ALL", "Catalog", "Filter", "Row", "default_catalog"]
 _SORTED = "ORDER BY downloads DESC, id"
 LONGEST_NAME = 1_000
 """Characters of a name, AIR, hash or file name that is looked up, and of words that are searched."""
-
+_UNASKED = "unasked"
 
 ALL = Filter()
 
@@ -344,10 +344,21 @@ class Catalog:
             rows = [(kind, entry_id, blob) for entry_id, blob in blobs.items()]
             self._db.executemany("REPLACE INTO features VALUES (?, ?, ?)", rows)
 
-    def features(self, kind: str) -> Iterator[tuple[int, bytes]]:
-        """Every entry's blob of a kind, in order of entry id."""
-        sql = "SELECT entry_id, data FROM features WHERE kind = ? ORDER BY entry_id"
-        return iter(self._db.execute(sql, (kind,)))
+    def features(self, kind: str, wanted: Filter = ALL) -> Iterator[tuple[int, bytes]]:
+        """The blobs of a kind of the entries that are wanted, in order of entry id."""
+        where, values = wanted.sql()
+        ids = "" if wanted == ALL else f"AND entry_id IN (SELECT id FROM entries WHERE {where})"
+        sql = f"SELECT entry_id, data FROM features WHERE kind = ? {ids} ORDER BY entry_id"
+        return iter(self._db.execute(sql, (kind, *(values if ids else ()))))
+
+    @property
+    def unasked(self) -> tuple[str, ...]:
+        """The base models that answer a request which names none; empty: all of them."""
+        return tuple(filter(None, (self.get_meta(_UNASKED) or "").split("\n")))
+
+    def set_unasked(self, base_models: Iterable[str]) -> None:
+        """Let only these base models answer a request which names none."""
+        self.set_meta(_UNASKED, "\n".join(sorted(set(base_models))))
 
     def get_meta(self, key: str) -> str | None:
         found = self._rows("SELECT value FROM meta WHERE key = ?", (key,))
