@@ -400,13 +400,13 @@ class Agent:
         if not (wished.size or wished.small_card or wished.avoided):
             return allow
         unfit = []
-        for base_model in {card.base_model for card in self.prefilter.cards}:
+        for place, base_model in enumerate(self.facts.base_models):
             area = side_of(base_model) ** 2
             asked = wished.size[0] * wished.size[1] if wished.size else area
             sized = area / 2 < asked < 3.5 * area or (asked >= area and area >= HIGH)
             suits = sized and not any(is_meant(name, base_model) for name in wished.avoided)
             if not suits or (wished.small_card and area > LOW):
-                unfit.append(base_model)
+                unfit.append(place)
         fitting = allow & ~np.isin(self.facts.base_model, unfit)
         return fitting if (fitting & self.shelf.choosable).any() else allow
 
@@ -415,12 +415,14 @@ class Agent:
     ) -> list[Candidate]:
         """The best k by the allowed models' suitability to a reading, beside that to the rules' draft."""
         readings = [read] if draft is None or draft == read else [read, draft]
-        tables = [features(self.facts, one, matches.columns, matches.ranked) for one in readings]
         shelf = self.shelf
-        logits = self.suitability.among(tables) + MARKED * shelf.marked(read)
         named = [shelf.in_question(one, matches.columns[:, 0]) for one in readings]
         allow = matches.allow & (~self.facts.is_lora | np.any(named, axis=0))
-        return best_candidates(self.prefilter.cards, logits, allow if allow.any() else matches.allow, k)
+        rows = np.flatnonzero(allow if allow.any() else matches.allow)
+        tables = [features(self.facts, one, matches.columns, matches.ranked, rows) for one in readings]
+        logits = np.full(len(allow), -np.inf)
+        logits[rows] = self.suitability.among(tables) + MARKED * shelf.marked(read)[rows]
+        return best_candidates(self.prefilter.cards, logits, None, k)
 
     @property
     def facts(self) -> Facts:

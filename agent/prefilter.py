@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from diffagent.agent.fitted import stored_weights
 from diffagent.agent.matching import FEATURES, Matcher, Requirement
+from diffagent.agent.ranking import greatest
 from diffagent.agent.specification import KIND, Floats, Packed
 from diffagent.agent.suitability import MATCHED
 from diffagent.data.errors import BadCatalog, BadInput
@@ -181,7 +182,7 @@ def best_candidates(
         raise BadInput(
             "no model of the catalog passes these filters: loosen --base-model, --type or --commercial"
         )
-    order = np.argsort(-logits, kind="stable")[:k]
+    order = greatest(logits, k)
     total = np.logaddexp.reduce(logits)
     return [Candidate(cards[i], float(logits[i] - total)) for i in order if np.isfinite(logits[i])]
 
