@@ -22,9 +22,9 @@ import numpy as np
 import numpy.typing as npt
 
 from diffagent.agent.answer import short_name
-from diffagent.agent.reading import Reading
 from diffagent.agent.phrases import Phrase, Phrases
 from diffagent.agent.ranking import greatest
+from diffagent.agent.reading import Reading
 from diffagent.agent.suitability import DRAWN, Facts
 from diffagent.agent.words import FUNCTION_WORDS, is_ordinary, words
 from diffagent.data.attributes import MEDIA, Attributes

@@ -1,9 +1,9 @@
-"""Phrases: the subjects and trigger words of a catalog's LoRAs and special checkpoints, and which a request holds.
+"""Phrases: subjects and trigger words of a catalog's LoRAs and special checkpoints, and what a request says.
 
     words of a request → the phrases that share one with it, how much of each is said, in nats by idf
 
-In: cards with attributes, and the idf of a word. All is kept in flat arrays, so that a catalog of 75,000 entries
-takes some tens of megabytes.
+In: cards with attributes, and the idf of a word. All is kept in flat arrays, so that a catalog of 75,000
+entries takes some tens of megabytes.
 """
 
 from __future__ import annotations

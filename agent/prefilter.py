@@ -7,9 +7,9 @@ alone (``diffagent train prefilter``), each of its queries matched against a cat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -18,10 +18,12 @@ import numpy as np
 import numpy.typing as npt
 
 from diffagent.agent.fitted import stored_weights
+from diffagent.agent.gathering import gather
 from diffagent.agent.matching import FEATURES, Matcher, Requirement
 from diffagent.agent.ranking import greatest
-from diffagent.agent.specification import KIND, Floats, Packed
+from diffagent.agent.specification import KIND, WORDS, Floats, Packed
 from diffagent.agent.suitability import MATCHED
+from diffagent.agent.term_lists import TermIndex
 from diffagent.data.errors import BadCatalog, BadInput
 from diffagent.data.prompts import strip_lora_tags
 from diffagent.data.records import Card
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
 
 CLIP = 4.0
 """Standard deviations at which a feature stops counting: beyond them nothing was fitted."""
+
+BLOCK = 4096
+"""Models that are scored at a time, so that what is between stays near a core."""
 
 
 @dataclass(frozen=True)
@@ -77,12 +82,20 @@ class Ranker:
         """Log-probabilities [M] of all M models of a catalog from their features [M, F]."""
         if not len(features):
             return np.zeros(0, np.float32)
-        x = np.clip((features - self.mean) / self.scale, -CLIP, CLIP)
-        units = np.maximum(x @ self.hidden + self.hidden_bias, np.float32(0))
-        score = (x @ self.linear + units @ self.out)[..., 0]
-        kind = np.maximum(x.max(0) @ self.gate_hidden + self.gate_hidden_bias, 0) @ self.gate + self.gate_bias
+        most = np.clip((features.max(0) - self.mean) / self.scale, -CLIP, CLIP)
+        kind = np.maximum(most @ self.gate_hidden + self.gate_hidden_bias, 0) @ self.gate + self.gate_bias
+        score = np.concatenate(
+            [self._scores(features[at : at + BLOCK]) for at in range(0, len(features), BLOCK)], axis=1
+        )
         logits = _log_softmax(score) + _log_softmax(kind)[:, None]
         found: Floats = np.logaddexp.reduce(logits, axis=0)
+        return found
+
+    def _scores(self, features: Floats) -> Floats:
+        """Each expert's score of some models: [E, models]."""
+        x = np.clip((features - self.mean) / self.scale, -CLIP, CLIP)
+        units = np.maximum(x @ self.hidden + self.hidden_bias, np.float32(0))
+        found: Floats = (x @ self.linear + units @ self.out)[..., 0]
         return found
 
     @classmethod
@@ -201,17 +214,38 @@ def read_matcher(catalog: Catalog) -> tuple[list[Card], Matcher]:
         BadCatalog: an entry has no specification, or a damaged one.
     """
     entries = catalog.entries()
-    packed = {entry: Packed.read(blob) for entry, blob in catalog.features(KIND)}
-    missing = [card.name for entry, card in entries if entry not in packed]
+    cards = [card for _, card in entries]
+    matcher = Matcher.gathered(cards, gather(_specifications(catalog, entries)), partial(_words, catalog))
+    matcher.warm()
+    return cards, matcher
+
+
+def _specifications(catalog: Catalog, entries: Sequence[tuple[int, Card]]) -> Iterator[Packed]:
+    """The entries' specifications, in their order.
+
+    Raises:
+        BadCatalog: an entry has no specification, or a damaged one.
+    """
+    stored = catalog.features(KIND)
+    entry, blob = next(stored, (-1, b""))
+    missing = []
+    for wanted, card in entries:
+        while -1 < entry < wanted:
+            entry, blob = next(stored, (-1, b""))
+        if entry == wanted:
+            yield Packed.read(blob)
+        else:
+            missing.append(card.name)
     if missing:
         raise BadCatalog(
             f"{len(missing)} entries have no text specification (the first: {missing[0]}): "
             "build the catalog with diffagent catalog import, or add entries with diffagent catalog add"
         )
-    cards = [card for _, card in entries]
-    matcher = Matcher.of(cards, [packed[entry] for entry, _ in entries])
-    matcher.warm()
-    return cards, matcher
+
+
+def _words(catalog: Catalog) -> TermIndex:
+    """The bare words of a catalog's documents."""
+    return gather((Packed.read(blob) for _, blob in catalog.features(KIND)), WORDS).prompts
 
 
 def _log_softmax(values: Floats) -> Floats:

@@ -44,6 +44,8 @@ CONSTANT = 1e-5
 """The scale below which a feature was the same in all rows that were fitted: nothing follows from it."""
 LEAST_LOG = -12.0
 """The prefilter's log-probability below which it makes no difference."""
+BLOCK = 2048
+"""Models that are judged at a time, so that what is between stays near a core."""
 _OF_BOTH = ("renown", "renowned", "obscure", "downloads", "caution", "ranked", "ranked_pasted", *MATCHED)
 _OF_CHECKPOINT = (
     "is_checkpoint", "kin", "kin_first", "first", "first_named", "style_named", "style_unnamed", "other_role",
@@ -80,6 +82,10 @@ class Suitability:
 
     def __call__(self, features: Floats) -> Floats:
         """Logits [M] from features [M, F]."""
+        parts = [self._logits(features[at : at + BLOCK]) for at in range(0, len(features), BLOCK)]
+        return np.concatenate([*parts, np.zeros(0)])
+
+    def _logits(self, features: Floats) -> Floats:
         x = np.clip((features - self.mean) / self.scale, -LIMIT, LIMIT) * (self.scale > CONSTANT)
         units = np.maximum(x @ self.hidden + self.hidden_bias, 0)
         logits: Floats = x @ self.linear + units @ self.out

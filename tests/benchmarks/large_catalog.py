@@ -1,4 +1,4 @@
-"""A catalog made many times as large: every copy of an entry with ids, hashes, names and documents of its own.
+"""A catalog made many times as large: each copy of an entry has ids, hashes, names and documents of its own.
 
     python tests/benchmarks/large_catalog.py CATALOG OUT --entries 75000
 
