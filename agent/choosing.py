@@ -25,9 +25,10 @@ from diffagent.agent.answer import short_name
 from diffagent.agent.phrases import Phrase, Phrases
 from diffagent.agent.ranking import greatest
 from diffagent.agent.reading import Reading
-from diffagent.agent.suitability import DRAWN, Facts
+from diffagent.agent.suitability import DRAWN, PLACES, Facts
 from diffagent.agent.words import FUNCTION_WORDS, is_ordinary, words
 from diffagent.data.attributes import MEDIA, Attributes
+from diffagent.data.collecting import uncollected
 from diffagent.data.media import kinship
 from diffagent.data.records import Card
 
@@ -88,9 +89,10 @@ class Shelf:
     def _frequency(self) -> Counter[str]:
         """In how many entries' subjects and descriptions each word stands."""
         counts: Counter[str] = Counter()
-        for card, purpose in zip(self.cards, self.attributes, strict=True):
-            subjects = purpose.subjects if purpose else ()
-            counts.update(set(words(" ".join((card.description, *subjects)))))
+        with uncollected():
+            for card, purpose in zip(self.cards, self.attributes, strict=True):
+                subjects = purpose.subjects if purpose else ()
+                counts.update(set(words(" ".join((card.description, *subjects)))))
         return counts
 
     def is_function(self, word: str) -> bool:
@@ -98,11 +100,16 @@ class Shelf:
         return word in FUNCTION_WORDS
 
     @cached_property
+    def _keys(self) -> list[str]:
+        """The folded name of each entry."""
+        return [_key(card.name) for card in self.cards]
+
+    @cached_property
     def _names(self) -> dict[str, list[int]]:
         """Folded name → the entries of that name."""
         index: dict[str, list[int]] = defaultdict(list)
-        for number, card in enumerate(self.cards):
-            for name in {_key(card.name), _key(short_name(card.name))}:
+        for number, (card, key) in enumerate(zip(self.cards, self._keys, strict=True)):
+            for name in {key, _key(short_name(card.name))}:
                 index[name].append(number)
         return index
 
@@ -120,7 +127,8 @@ class Shelf:
     @cached_property
     def _phrases(self) -> Phrases:
         """What LoRAs and special checkpoints are for, in words."""
-        return Phrases(self.cards, self.idf)
+        with uncollected():
+            return Phrases(self.cards, self.idf)
 
     @cached_property
     def kinship(self) -> Floats:
@@ -129,7 +137,7 @@ class Shelf:
         table = np.zeros((len(MEDIA), len(self.cards)))
         for place in range(3):
             offers = [
-                (number, MEDIA.index(purpose.media[place]))
+                (number, PLACES[purpose.media[place]])
                 for number, purpose in enumerate(self.attributes)
                 if purpose is not None and len(purpose.media) > place
             ]
@@ -303,16 +311,17 @@ class Shelf:
             return None
         if purpose.carrier:
             name = _key(purpose.carrier)
-            named = [one for one in allowed if len(name) > 3 and name in _key(one.name)]
+            named = [one for one in allowed if len(name) > 3 and name in self._keys[self._places[one.air]]]
             if named:
                 return max(named, key=lambda one: one.stats.downloads)
         medium = reading.medium if reading.named else purpose.media[0]
         if purpose.role == "style" and purpose.media[0] not in ("any", "anime", "manga", "chibi"):
             medium = purpose.media[0]
         asked = Reading(reading.words, "digital painting" if medium == "any" else medium, reading.named)
-        scores = self.checkpoint_scores(asked)
-        general = [one for one in allowed if one.attributes and one.attributes.role == "general"]
-        return max(general or list(allowed), key=lambda one: float(scores[self._places[one.air]]))
+        at = np.array([self._places[one.air] for one in allowed])
+        general = np.flatnonzero(self.facts.of_role("general")[at])
+        among = general if len(general) else np.arange(len(at))
+        return allowed[int(among[self.checkpoint_scores(asked)[at[among]].argmax()])]
 
 
 def _runs(part: Sequence[str], whole: Sequence[str]) -> bool:

@@ -55,9 +55,9 @@ def gather(specifications: Iterable[Packed], flag: int = MATCHED) -> Gathered:
             terms[kind].append(found)
             sizes[kind].append(lengths)
     indexes = []
-    for found, lengths in zip(terms, sizes, strict=True):
-        indexes.append(TermIndex.of(TermLists.of(found, lengths)))
-        found.clear()
+    for kind in range(KINDS):
+        indexes.append(TermIndex.of(TermLists.of(terms[kind], sizes[kind])))
+        terms[kind].clear()
     stacked = np.concatenate(vectors) if vectors else np.zeros((0, 1), np.int8)
     return Gathered(stacked, np.concatenate([*counts, np.zeros(0, np.int64)]), *indexes)
 

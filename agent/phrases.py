@@ -87,7 +87,7 @@ class Phrases:
     def _totals(self) -> tuple[Floats, Ints]:
         """The weight of each phrase, and the number of its words that say something."""
         count = len(self._card)
-        weights = np.bincount(self._owner, self._weights[self._ids], count)
+        weights: Floats = np.bincount(self._owner, self._weights[self._ids], count).astype(float)
         return weights, np.bincount(self._owner[self._is_core], minlength=count)
 
     @cached_property
@@ -110,8 +110,9 @@ class Phrases:
         hits = np.concatenate([self._postings[0][:0], *held.values()])
         numbers, at = np.unique(hits, return_inverse=True)
         weights = np.repeat([self._idf(word) for word in held], [len(one) for one in held.values()])
-        weight = np.bincount(at, weights, len(numbers))
-        total, size = (one[numbers] for one in self._totals)
+        weight: Floats = np.bincount(at, weights, len(numbers)).astype(float)
+        totals, sizes = self._totals
+        total, size = totals[numbers], sizes[numbers]
         named = np.concatenate([hits[:0], *(found for word, found in held.items() if word in rare)])
         telling = (np.bincount(at, minlength=len(numbers)) == size) | np.isin(numbers, named)
         share = weight / np.where(total == 0, 1.0, total)

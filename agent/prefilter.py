@@ -24,6 +24,7 @@ from diffagent.agent.ranking import greatest
 from diffagent.agent.specification import KIND, WORDS, Floats, Packed
 from diffagent.agent.suitability import MATCHED
 from diffagent.agent.term_lists import TermIndex
+from diffagent.data.collecting import uncollected
 from diffagent.data.errors import BadCatalog, BadInput
 from diffagent.data.prompts import strip_lora_tags
 from diffagent.data.records import Card
@@ -215,7 +216,9 @@ def read_matcher(catalog: Catalog) -> tuple[list[Card], Matcher]:
     """
     entries = catalog.entries()
     cards = [card for _, card in entries]
-    matcher = Matcher.gathered(cards, gather(_specifications(catalog, entries)), partial(_words, catalog))
+    with uncollected():
+        found = gather(_specifications(catalog, entries))
+    matcher = Matcher.gathered(cards, found, partial(_words, catalog))
     matcher.warm()
     return cards, matcher
 

@@ -64,7 +64,7 @@ DRAWN = ("anime", "manga", "chibi")
 """Media whose models draw everything that way."""
 _REAL = [MEDIA.index(medium) for medium in ("photo", "analog photo")]
 _UNTOLD = MEDIA.index("any")
-_PLACE = {medium: place for place, medium in enumerate(MEDIA)}
+PLACES = {medium: place for place, medium in enumerate(MEDIA)}
 BREADTHS: tuple[Breadth, ...] = get_args(Breadth)
 
 
@@ -138,7 +138,7 @@ class Facts:
         self.renown = np.array([a.renown if a else 0 for _, a in read], float)
         self.downloads = np.array([math.log10(1 + card.stats.downloads) for card, _ in read])
         self.caution = np.array([len(a.caution) if a else 0 for _, a in read], float)
-        self.first = np.array([_PLACE[a.media[0]] if a else -1 for _, a in read], np.int16)
+        self.first = np.array([PLACES[a.media[0]] if a else -1 for _, a in read], np.int16)
         self._role = np.array([ROLES.index(a.role if a else "tool") for _, a in read], np.int8)
         self._breadth = np.array([BREADTHS.index(a.breadth if a else "narrow") for _, a in read], np.int8)
         self.people = np.array([PEOPLE.index(a.people) if a else 0 for _, a in read], np.int8)
@@ -154,10 +154,11 @@ class Facts:
 
     def of_role(self, role: str) -> Mask:
         """The entries of a role; none where it is no role."""
-        return self._role == (ROLES.index(cast(Any, role)) if role in ROLES else -1)
+        place = ROLES.index(cast(Any, role)) if role in ROLES else -1
+        return np.equal(self._role, place)
 
     def of_breadth(self, breadth: Breadth) -> Mask:
-        return self._breadth == BREADTHS.index(breadth)
+        return np.equal(self._breadth, BREADTHS.index(breadth))
 
     def only(self, rows: npt.NDArray[np.int64]) -> Facts:
         """The columns of some entries alone; the shelf stays."""
@@ -195,7 +196,13 @@ def features(
     for word in set(reading.words):
         if (places := facts.subjects.get(word)) is not None and not shelf.is_function(word):
             subject[places] += 1
-    every = (shelf.kinship[asked], shelf.marked(reading), subject, matched, ranked)
+    every: tuple[npt.NDArray[Any], ...] = (
+        shelf.kinship[asked],
+        shelf.marked(reading),
+        subject,
+        matched,
+        ranked,
+    )
     if rows is not None:
         facts, heard = facts.only(rows), heard.only(rows)
         every = tuple(one[rows] for one in every)

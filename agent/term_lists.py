@@ -84,7 +84,9 @@ class TermIndex:
 
     def known(self, query: Terms) -> Terms:
         """The terms of a query that any document holds."""
-        return query[self.start[query + np.uint32(1)] > self.start[query]]
+        is_held = self.start[query + np.uint32(1)] > self.start[query]
+        known: Terms = query[is_held]
+        return known
 
     def overlap(self, query: Terms) -> Floats:
         """Sum of idf² over the terms of each document that the query, distinct terms, holds: float32
