@@ -48,6 +48,7 @@ from diffagent.agent.triggers import missing as missing_words
 from diffagent.agent.triggers import triggers
 from diffagent.agent.wishes import Wishes, wishes
 from diffagent.data.base_models import crosses, family_of, is_meant, side_of
+from diffagent.data.collecting import uncollected
 from diffagent.data.errors import BadInput, DiffAgentError, UnknownModel
 from diffagent.data.prompts import NETWORK_TAG
 from diffagent.data.records import SIDE_MAX, Card, T2ICall, Usage
@@ -107,7 +108,10 @@ class Agent:
         from diffagent.data.text_encoder import TextEncoder
 
         opened = Catalog.open(Path(catalog) if catalog else default_catalog())
-        with ThreadPoolExecutor(2) as pool:  # importing torch takes as long as reading the specifications
+        with (
+            uncollected(),
+            ThreadPoolExecutor(2) as pool,
+        ):  # importing torch takes as long as reading the specifications
             loading, encoder = (
                 pool.submit(load_engine, engine, llm, concurrent),
                 pool.submit(TextEncoder.load),

@@ -11,7 +11,7 @@ card. Sentence embeddings are compared twice: as they are, and whitened (:class:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -31,18 +31,13 @@ from diffagent.agent.specification import (
     word_terms,
 )
 from diffagent.agent.term_lists import TermIndex
-from diffagent.agent.whitening import Whitening
+from diffagent.agent.whitening import BLOCK, Space
 from diffagent.data.prompts import plain
 from diffagent.data.records import Card
 from diffagent.data.text_encoder import Encoder
 
 SHARPNESS = 12.0
 """Of the kernel that sums documents: exp(12 × score); the best document dominates, siblings still count."""
-
-BLOCK = 1024
-"""Documents that are worked on at a time: their embeddings as float32 take 1.5 MB."""
-FITTED = 1 << 16
-"""Documents that a whitening is fitted on, at most: more change it by less than they cost."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +80,8 @@ class Matcher:
     ``vectors`` int8 [D, d] in steps of 1/360; ``model`` int64 [D], ascending; ``prompts``, ``negatives``: the
     documents' terms; ``names``, ``tags``, ``profiles``: terms of each model's name and trigger words, of its
     tags, and the union over its documents; ``facts`` float32 [M, 4]: log downloads, Bayesian rating, log
-    documents, is LoRA; ``words`` reads the documents' bare words, which the baseline alone matches.
+    documents, is LoRA; ``space`` is what whitens the embeddings; ``words`` reads the documents' bare words,
+    which the baseline alone matches.
     """
 
     vectors: npt.NDArray[np.int8]
@@ -96,15 +92,21 @@ class Matcher:
     tags: TermIndex
     profiles: TermIndex
     facts: Floats
+    space: Space
     words: Callable[[], TermIndex]
 
     @classmethod
     def of(cls, cards: Sequence[Card], specifications: Sequence[Packed]) -> Matcher:
         """From M cards and their packed specifications, in the same order."""
-        return cls.gathered(cards, gather(specifications), lambda: gather(specifications, WORDS).prompts)
+        found = gather(specifications)
+        return cls.gathered(
+            cards, found, Space.of(found.vectors), lambda: gather(specifications, WORDS).prompts
+        )
 
     @classmethod
-    def gathered(cls, cards: Sequence[Card], found: Gathered, words: Callable[[], TermIndex]) -> Matcher:
+    def gathered(
+        cls, cards: Sequence[Card], found: Gathered, space: Space, words: Callable[[], TermIndex]
+    ) -> Matcher:
         """From M cards and their specifications put together."""
         return cls(
             vectors=found.vectors,
@@ -115,6 +117,7 @@ class Matcher:
             tags=found.tags,
             profiles=found.profiles,
             facts=_facts(cards, found.count),
+            space=space,
             words=words,
         )
 
@@ -144,12 +147,6 @@ class Matcher:
         logs: Floats = np.log(sums)
         return logs / np.float32(SHARPNESS)
 
-    def _blocks(self) -> Iterator[tuple[slice, Embeddings]]:
-        """The documents' embeddings as float32, so many together as a core keeps near."""
-        for at in range(0, len(self.vectors), BLOCK):
-            part = slice(at, at + BLOCK)
-            yield part, self.vectors[part].astype(np.float32) / np.float32(QUANTUM)
-
     def _toward(self, directions: Embeddings) -> Floats:
         """The embeddings [D, d] times directions [d, n]: float32 [D, n]."""
         found = np.empty((len(self.vectors), directions.shape[1]), np.float32)
@@ -165,33 +162,20 @@ class Matcher:
             return np.zeros(0, np.float32)
         return self._toward(requirement.embedding[:, None])[:, 0]
 
-    @cached_property
-    def whitening(self) -> Whitening:
-        """Fitted on this hub's own documents, evenly chosen where they are very many."""
-        chosen = self.vectors[:: -(-len(self.vectors) // FITTED) or 1]
-        return Whitening.of(chosen.astype(np.float32) / np.float32(QUANTUM))
-
-    @cached_property
-    def _lengths(self) -> Floats:
-        found = np.empty(len(self.vectors), np.float32)
-        for part, vectors in self._blocks():
-            found[part] = self.whitening.lengths(vectors)
-        return found
-
     def warm(self) -> None:
         """Compute what every request needs, so that the first one does not wait for it."""
         for lists in (self.prompts, self.negatives, self.names, self.tags, self.profiles):
             _ = lists.idf
-        _ = self._lengths
 
     def cosines(self, requirement: Requirement) -> tuple[Floats, Floats]:
         """Cosines of sentence embeddings between the requirement and each document, plain and whitened, in
         one pass over the documents: float32 [D] each."""
         if not len(self.vectors):
             return np.zeros(0, np.float32), np.zeros(0, np.float32)
-        toward = self.whitening.direction(requirement.embedding)
+        toward = self.space.whitening.direction(requirement.embedding)
         both = self._toward(np.stack([requirement.embedding, toward], 1))
-        whitened: Floats = (both[:, 1] - np.float32(self.whitening.center @ toward)) / self._lengths
+        center = np.float32(self.space.whitening.center @ toward)
+        whitened: Floats = (both[:, 1] - center) / self.space.lengths
         return both[:, 0], whitened
 
     @cached_property

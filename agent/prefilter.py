@@ -18,12 +18,14 @@ import numpy as np
 import numpy.typing as npt
 
 from diffagent.agent.fitted import stored_weights
-from diffagent.agent.gathering import gather
+from diffagent.agent.gathering import Gathered, gather
+from diffagent.agent.kept_index import LARGE, KeptIndex
 from diffagent.agent.matching import FEATURES, Matcher, Requirement
 from diffagent.agent.ranking import greatest
 from diffagent.agent.specification import KIND, WORDS, Floats, Packed
 from diffagent.agent.suitability import MATCHED
 from diffagent.agent.term_lists import TermIndex
+from diffagent.agent.whitening import Space
 from diffagent.data.collecting import uncollected
 from diffagent.data.errors import BadCatalog, BadInput
 from diffagent.data.prompts import strip_lora_tags
@@ -216,11 +218,25 @@ def read_matcher(catalog: Catalog) -> tuple[list[Card], Matcher]:
     """
     entries = catalog.entries()
     cards = [card for _, card in entries]
-    with uncollected():
-        found = gather(_specifications(catalog, entries))
-    matcher = Matcher.gathered(cards, found, partial(_words, catalog))
+    found, space = _index(catalog, entries)
+    matcher = Matcher.gathered(cards, found, space, partial(_words, catalog))
     matcher.warm()
     return cards, matcher
+
+
+def _index(
+    catalog: Catalog, entries: Sequence[tuple[int, Card]], large: int = LARGE
+) -> tuple[Gathered, Space]:
+    """The entries' specifications put together; kept where there are very many."""
+    kept = KeptIndex.of(catalog.path) if len(entries) >= large else None
+    if kept is not None and (index := kept.read()) and len(index[0].count) == len(entries):
+        return index
+    with uncollected():
+        found = gather(_specifications(catalog, entries))
+    space = Space.of(found.vectors)
+    if kept is not None:
+        kept.write(found, space)
+    return found, space
 
 
 def _specifications(catalog: Catalog, entries: Sequence[tuple[int, Card]]) -> Iterator[Packed]:

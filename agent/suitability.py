@@ -196,17 +196,11 @@ def features(
     for word in set(reading.words):
         if (places := facts.subjects.get(word)) is not None and not shelf.is_function(word):
             subject[places] += 1
-    every: tuple[npt.NDArray[Any], ...] = (
-        shelf.kinship[asked],
-        shelf.marked(reading),
-        subject,
-        matched,
-        ranked,
-    )
+    kin, marked = shelf.kinship[asked], shelf.marked(reading)
     if rows is not None:
         facts, heard = facts.only(rows), heard.only(rows)
-        every = tuple(one[rows] for one in every)
-    kin, marked, subject, matched, ranked = every
+        kin, marked, subject = kin[rows], marked[rows], subject[rows]
+        matched, ranked = matched[rows], ranked[rows]
     evidence = heard.evidence
     checkpoint, lora = ~facts.is_lora, facts.is_lora
     first = facts.first == asked

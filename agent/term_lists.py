@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -59,7 +59,7 @@ class TermIndex:
     int32 [total]; ``norms`` float32 [documents] are the lengths of their idf vectors, 1 for an empty one."""
 
     documents: npt.NDArray[np.int32]
-    start: Ints
+    start: npt.NDArray[np.int32]
     norms: Floats
 
     @classmethod
@@ -72,7 +72,7 @@ class TermIndex:
         squared = np.square(_idf(counts, len(lists)))
         norms: Floats = np.sqrt(lists.sums(squared[lists.ids]))
         norms[norms == 0] = 1
-        return cls(_by_term(lists, start), start, norms)
+        return cls(_by_term(lists, start), start.astype(np.int32), norms)
 
     def __len__(self) -> int:
         return len(self.norms)
@@ -103,7 +103,7 @@ class TermIndex:
         return overlap / (self.norms * np.float32(length))
 
 
-def _idf(counts: Ints, documents: int) -> Floats:
+def _idf(counts: npt.NDArray[np.integer[Any]], documents: int) -> Floats:
     return (np.log((1 + documents) / (1 + counts)) + 1).astype(np.float32)
 
 

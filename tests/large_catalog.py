@@ -1,6 +1,6 @@
 """A catalog made many times as large: each copy of an entry has ids, hashes, names and documents of its own.
 
-    python tests/benchmarks/large_catalog.py CATALOG OUT --entries 75000
+    python tests/large_catalog.py CATALOG OUT --entries 75000
 
 Half of the vocabulary of a copy's documents and half of the words of its names and subjects are replaced, as
 another model's would be; the sentence vectors are moved a little. Common words stay common.
