@@ -28,7 +28,7 @@ from diffagent.agent.settings import Setting, clip_skip, lora_weight
 from diffagent.agent.triggers import missing
 from diffagent.agent.wishes import Wishes
 from diffagent.data.base_models import USUAL
-from diffagent.data.errors import EngineError
+from diffagent.data.errors import BadAnswer
 from diffagent.data.prompts import plain, strip_lora_tags
 from diffagent.data.records import Card, Lora, T2ICall
 from diffagent.data.samplers import split
@@ -137,18 +137,16 @@ def read(answer: str) -> tuple[str, dict[str, Any]]:
     """The letter and the fields of an answer.
 
     Raises:
-        EngineError: the text is no line's beginning and list of five (a cut-off or unconstrained answer).
+        BadAnswer: the text is no line's beginning and list of five (a cut-off or unconstrained answer).
     """
     parts = _ANSWER.fullmatch(answer.strip())
     label, name, mark, base, body = parts.groups() if parts else ("", "", "", "", "[]")
     try:
         values = json.loads(body)
     except json.JSONDecodeError as error:
-        raise EngineError(
-            f"the language model answered {answer[:60]!r}, which is no call ({error})"
-        ) from None
+        raise BadAnswer(f"the language model answered {answer[:60]!r}, which is no call ({error})") from None
     if not label or label not in LABELS or len(values) != len(PARAMETERS):
-        raise EngineError(
+        raise BadAnswer(
             f"the language model answered {answer[:60]!r}, which is no letter, name, type and list of five"
         )
     said = {"model": name, "type": _TYPES[mark], "base_model": base or USUAL.name}
@@ -159,16 +157,14 @@ def resolve(label: str, fields: Mapping[str, Any], cards: Sequence[Card]) -> dic
     """An answer's fields with the catalog's name of the candidate that its letter stands for.
 
     Raises:
-        EngineError: no candidate has that letter, or its line has another name.
+        BadAnswer: no candidate has that letter, or its line has another name.
     """
     place = LABELS.index(label)
     if place >= len(cards):
-        raise EngineError(f"the language model answered {label}, but only {len(cards)} candidates are listed")
+        raise BadAnswer(f"the language model answered {label}, but only {len(cards)} candidates are listed")
     listed = short_name(cards[place].name)
     if fields["model"] != listed:
-        raise EngineError(
-            f"the language model answered {label} as {fields['model']!r}, but that is {listed!r}"
-        )
+        raise BadAnswer(f"the language model answered {label} as {fields['model']!r}, but that is {listed!r}")
     return {**fields, "model": cards[place].name}
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from diffagent.agent.catalog_option import catalog_option
 from diffagent.data.attributes import MEDIA, ROLES
 from diffagent.data.base_models import examples
 
@@ -25,9 +26,7 @@ if TYPE_CHECKING:
 
 Command = Callable[..., Any]
 
-_CATALOG = click.option(
-    "--catalog", "path", metavar="PATH", help="A catalog file; default: the one that ships."
-)
+_CATALOG = catalog_option("path")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _FILTERS = (
     click.option("--type", "type_", type=click.Choice(["Checkpoint", "LoRA"], case_sensitive=False)),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from diffagent.agent.catalog_option import catalog_option
 from diffagent.agent.request_options import request_options
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     help="Describes the images where no PROMPT does, such as a BLIP of the hub.",
 )
 @request_options()
-@click.option("--catalog", metavar="PATH", help="A catalog file; default: the one that ships.")
+@catalog_option()
 @click.option(
     "--engine",
     default="transformers",

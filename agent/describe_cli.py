@@ -69,7 +69,7 @@ def describe(
     from diffagent.data.sources import read_sources
 
     folder, scope = RawFolder(raw), Scope()
-    job = _job(llm, llm_model, rule, concurrency)
+    job = job_of(llm, llm_model, rule, concurrency)
     with DescriptionsFile(out) as file:
         found = plan(read_sources(folder, scope, rule), job, file)
         prompts = min(found.prompts, limit or found.prompts)
@@ -85,7 +85,7 @@ def describe(
     click.echo(json.dumps({"descriptions": str(out), **summary.to_json()}))
 
 
-def _job(llm: str | None, llm_model: str | None, rule: Any, concurrency: int) -> Job:
+def job_of(llm: str | None, llm_model: str | None, rule: Any, concurrency: int) -> Job:
     """The writer and what it is asked: a server answers a question, a local model fills in a form."""
     import os
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from diffagent.agent.catalog_option import catalog_option
 from diffagent.agent.targets import TABLE
 
 
@@ -24,7 +25,7 @@ from diffagent.agent.targets import TABLE
 @click.option(
     "--max-price", type=float, help="The most one image may cost: Buzz on Civitai, kudos on AI Horde."
 )
-@click.option("--catalog", metavar="PATH", help="A catalog file; default: the one that ships.")
+@catalog_option()
 def generate(
     call: str, output: str, target: str, target_url: str | None, catalog: str | None, **options: Any
 ) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from diffagent.agent.executors import Executor, Price, Report, images, silent
 from diffagent.agent.installed_models import read_installed
@@ -144,6 +144,56 @@ async def make(
             report(f"{where}: {path}", 1.0)
     images.contact_sheet(pictures, folder / images.SHEET)
     return made
+
+
+class Session:
+    """One target for many calls: its executor is opened once, so that its pipeline stays loaded from one call
+    to the next, and a server is asked once what it has."""
+
+    def __init__(
+        self, catalog: Catalog, target: str, url: str | None = None, executor: Executor | None = None
+    ) -> None:
+        """``executor``: one of the caller's own, default: the target's at ``url``."""
+        images.require()
+        api = load(target)
+        self._catalog, self._target = catalog, target
+        self._there = (
+            read_installed(target, url, catalog, lifetime=0) if api.self_hosted and executor is None else None
+        )
+        self._executor = executor or api.executor(url)
+        self._loop = asyncio.Runner()
+
+    def __enter__(self) -> Self:
+        self._loop.run(self._executor.__aenter__())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            self._loop.run(self._executor.__aexit__(None, None, None))
+        finally:
+            self._loop.close()
+
+    def generate(self, call: T2ICall, folder: Path, report: Report = silent) -> list[Path]:
+        """The image of a call that has a seed; what the target lacks is replaced by the nearest.
+
+        Raises:
+            TargetError: the target did not deliver. BadInput: it costs money, or lacks the model.
+        """
+        order = Order(call, self._target, numbered_seeds(call.seed, 1), nearest=True, there=self._there)
+        return self._loop.run(make(order, folder, self._catalog, _Opened(self._executor), report))
+
+
+class _Opened:
+    """An executor that is open, and stays so."""
+
+    def __init__(self, executor: Executor) -> None:
+        self.price, self.image = executor.price, executor.image
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
 
 
 async def _picture(server: Executor, emitted: Emitted, report: Report) -> tuple[Image.Image, T2ICall]:

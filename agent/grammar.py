@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from diffagent.data.errors import EngineError
+from diffagent.data.errors import BadAnswer
 
 
 @dataclass(frozen=True)
@@ -89,10 +89,10 @@ class Grammar:
         )
 
     def parse(self, text: str) -> dict[str, str]:
-        """Slot name → option of a finished text. Raises :class:`EngineError` outside the grammar."""
+        """Slot name → option of a finished text. Raises :class:`BadAnswer` outside the grammar."""
         found = self._parse(text, 0, 0)
         if found is None:
-            raise EngineError(
+            raise BadAnswer(
                 f"the answer {text[:80]!r} is outside the request's grammar; "
                 f"it should read like {self.draft()[:80]!r}"
             )

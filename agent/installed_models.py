@@ -60,7 +60,7 @@ def read_installed(
     if not found.names:
         raise BadInput(
             f"{url} has {len(found.unknown)} models, none of which is in the catalog: add them with "
-            "diffagent data crawl --installed and diffagent catalog import"
+            "diffagent library DIR, DIR being the folder that holds them"
         )
     return found
 

@@ -17,7 +17,7 @@ from diffagent.agent.answer import PARAMETERS, wanted, with_parameters
 from diffagent.agent.engines import Engine, Prompt
 from diffagent.agent.grammar import Grammar, Slot
 from diffagent.agent.settings import Setting
-from diffagent.data.errors import EngineError
+from diffagent.data.errors import BadAnswer
 from diffagent.data.records import Card
 
 MEMORY_SYSTEM = (
@@ -61,16 +61,14 @@ def read(answer: str) -> dict[str, Any]:
     """The fields of an answer.
 
     Raises:
-        EngineError: the text is no list of eight (a cut-off or unconstrained answer).
+        BadAnswer: the text is no list of eight (a cut-off or unconstrained answer).
     """
     try:
         values = json.loads(answer)
     except json.JSONDecodeError as error:
-        raise EngineError(
-            f"the language model answered {answer[:60]!r}, which is no call ({error})"
-        ) from None
+        raise BadAnswer(f"the language model answered {answer[:60]!r}, which is no call ({error})") from None
     if not isinstance(values, list) or len(values) != len(ORDER):
-        raise EngineError(f"the language model answered {answer[:60]!r}, which is no list of eight")
+        raise BadAnswer(f"the language model answered {answer[:60]!r}, which is no list of eight")
     return dict(zip(ORDER, values, strict=True))
 
 

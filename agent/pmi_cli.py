@@ -184,6 +184,7 @@ def _by_paper(
 @click.argument("manifest", type=click.Path(path_type=Path))
 @click.option("--images", default="1,4", show_default=True, help="Numbers of example images, 1 to 6.")
 @click.option("--tables", is_flag=True, help="Also Tables 3 and 5; print Markdown.")
+@click.option("--own", is_flag=True, help="Also models specified by prompts of their own, five seeds.")
 @click.option(
     "--plot", metavar="PNG", type=click.Path(dir_okay=False, path_type=Path), help="Accuracy by images."
 )
@@ -196,6 +197,7 @@ def bench(
     manifest: Path,
     images: str,
     tables: bool,
+    own: bool,
     plot: Path | None,
     sheet: Path | None,
     image_encoder: str,
@@ -207,12 +209,16 @@ def bench(
     """
     from diffagent.agent.pmi import bench as benchmark
     from diffagent.agent.pmi.bench_images import read_bench
-    from diffagent.agent.pmi.report import report
+    from diffagent.agent.pmi.report import of_settings, report
 
     sizes = _sizes(images)
     read = read_bench(manifest, _pair(image_encoder), _progress)
     learnt = benchmark.learn_known(read)
     results = benchmark.run(read, learnt, sizes, full=tables)
+    if own:
+        from diffagent.agent.pmi.own_prompts import settings
+
+        results["settings_of_prompts"] = settings(read, sizes, progress=_progress)
     if plot is not None:
         from diffagent.agent.pmi.plots import plot_accuracy
 
@@ -221,12 +227,15 @@ def bench(
         from diffagent.agent.pmi.sheet import draw_sheet
 
         draw_sheet(manifest, read, learnt, sheet)
-    if tables and not as_json:
-        click.echo(report(results))
-    elif as_json:
+    if as_json:
         click.echo(json.dumps(results, ensure_ascii=False))
+        return
+    if tables:
+        click.echo(report(results))
     else:
         _print_bench(results)
+    if own:
+        click.echo(of_settings(results["settings_of_prompts"]))
 
 
 def _sizes(given: str) -> list[int]:

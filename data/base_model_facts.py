@@ -69,6 +69,8 @@ class Fingerprint:
     """Any of them tells a LoRA."""
     architectures: tuple[str, ...] = ()
     """Values of ``modelspec.architecture`` (before the slash) and ``ss_base_model_version``."""
+    also: tuple[Fingerprint, ...] = ()
+    """The same model in other layouts, such as diffusers'."""
     names: tuple[str, ...] = ()
     """Words in the names that a header keeps (``ss_sd_model_name``, ``modelspec.title``), in lower case: what
     tells a base model from its parent, whose tensors it shares."""

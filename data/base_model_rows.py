@@ -318,7 +318,19 @@ SDXL = BaseModelFacts(
     parts=_WHOLE,
     repository="stabilityai/stable-diffusion-xl-base-1.0",
     fingerprint=Fingerprint(
-        context=2048, architectures=("stable-diffusion-xl-v1-base", "sdxl_base_v1-0", "sdxl_1.0")
+        context=2048,
+        # the blocks that are several deep; those of SD 1.x and 2.x are single
+        lora=(
+            LoraMark("down_blocks.1.attentions.0.transformer_blocks.1."),
+            LoraMark("down_blocks.2.attentions.0.transformer_blocks.1."),
+            LoraMark("up_blocks.0.attentions.0.transformer_blocks.1."),
+            LoraMark("mid_block.attentions.0.transformer_blocks.1."),
+            LoraMark("input_blocks.4.1.transformer_blocks.1."),
+            LoraMark("input_blocks.7.1.transformer_blocks.1."),
+            LoraMark("middle_block.1.transformer_blocks.1."),
+            LoraMark("output_blocks.0.1.transformer_blocks.1."),
+        ),
+        architectures=("stable-diffusion-xl-v1-base", "sdxl_base_v1-0", "sdxl_1.0"),
     ),
     dialect=Dialect("prose", negative=True, tokens=75),
     guidance=Guidance("cfg", low=3.0, high=12.0, usual=7.0),
@@ -689,6 +701,17 @@ HUNYUAN_DIT = BaseModelFacts(
         ("*", _OURS),
     ),
 )
+
+
+def _sd3_of_diffusers(width: int, *keys: str, absent: tuple[str, ...] = ()) -> Fingerprint:
+    """The transformer of SD 3 and 3.5 in diffusers' layout, by its hidden width."""
+    return Fingerprint(
+        keys=("transformer_blocks.0.attn.add_k_proj", "pos_embed.proj.weight", *keys),
+        absent=("single_transformer_blocks", *absent),
+        shapes=(("context_embedder.weight", 0, width),),
+    )
+
+
 SD3 = BaseModelFacts(
     name="SD 3",
     family="sd3",
@@ -710,6 +733,7 @@ SD3 = BaseModelFacts(
         keys=("joint_blocks.0.context_block.attn.qkv",),
         absent=("x_block.attn2",),
         shapes=(("x_embedder.proj.weight", 0, 1536),),
+        also=(_sd3_of_diffusers(1536, absent=("transformer_blocks.0.attn2",)),),
         lora=(LoraMark("joint_blocks", 1536), LoraMark("add_q_proj", 1536)),
         architectures=("stable-diffusion-3", "stable-diffusion-3-medium", "sd3", "sd3m"),
     ),
@@ -758,6 +782,7 @@ SD35_LARGE = variant(
     fingerprint=Fingerprint(
         keys=("joint_blocks.0.context_block.attn.qkv",),
         shapes=(("x_embedder.proj.weight", 0, 2432),),
+        also=(_sd3_of_diffusers(2432),),
         lora=(LoraMark("joint_blocks", 2432), LoraMark("transformer_blocks", 2432)),
         architectures=("stable-diffusion-v3.5-large", "stable-diffusion-3.5-large", "sd3.5-large"),
     ),
@@ -799,6 +824,7 @@ SD35_MEDIUM = variant(
     fingerprint=Fingerprint(
         keys=("joint_blocks.0.context_block.attn.qkv", "joint_blocks.0.x_block.attn2"),
         shapes=(("x_embedder.proj.weight", 0, 1536),),
+        also=(_sd3_of_diffusers(1536, "transformer_blocks.0.attn2"),),
         lora=(LoraMark("x_block.attn2"), LoraMark("transformer_blocks.0.attn2", 1536)),
         architectures=("stable-diffusion-v3.5-medium", "stable-diffusion-3.5-medium", "sd3.5-medium"),
     ),
@@ -951,6 +977,12 @@ FLUX_D = BaseModelFacts(
             LoraMark("double_blocks", 3072), LoraMark("single_transformer_blocks", 3072),
             LoraMark("linear1", 3072, 21504), LoraMark("img_mlp.0", 3072, 12288),
         ),
+        also=(
+            Fingerprint(
+                keys=("single_transformer_blocks.0.attn.norm_q", "guidance_embedder.linear_1"),
+                absent=("distilled_guidance_layer", "stream_modulation"),
+            ),
+        ),
         architectures=("flux-1-dev", "flux1", "flux1-dev", "flux_1_dev"),
     ),
     dialect=Dialect("prose", negative=False, tokens=512),
@@ -992,6 +1024,12 @@ FLUX_S = variant(
         keys=("double_blocks.0.img_attn.norm.key_norm", "vector_in.in_layer.weight"),
         absent=("guidance_in", "distilled_guidance_layer", "double_stream_modulation",
             "individual_token_refiner"),
+        also=(
+            Fingerprint(
+                keys=("single_transformer_blocks.0.attn.norm_q", "time_text_embed.text_embedder.linear_1"),
+                absent=("guidance_embedder", "distilled_guidance_layer", "stream_modulation"),
+            ),
+        ),
         architectures=("flux-1-schnell", "flux1-schnell"),
         names=("schnell",),
     ),
@@ -1064,7 +1102,11 @@ CHROMA = BaseModelFacts(
     repository="lodestones/Chroma1-HD",
     fingerprint=Fingerprint(
         keys=("distilled_guidance_layer", "double_blocks.0.img_attn.norm.key_norm"), absent=("nerf_blocks",),
-        lora=(LoraMark("distilled_guidance_layer"),), architectures=("chroma",), names=("chroma",),
+        # LoRAs of its blocks look like Flux.1's: the trainer's word tells them apart
+        lora=(LoraMark("distilled_guidance_layer"), LoraMark("double_blocks", 3072)),
+        also=(Fingerprint(keys=("distilled_guidance_layer", "single_transformer_blocks.0.attn.norm_q")),),
+        architectures=("chroma",),
+        names=("chroma",),
     ),
     dialect=Dialect("prose", negative=True, tokens=512),
     guidance=Guidance("cfg", 1.0, 20.0, 3.5),
@@ -1243,6 +1285,12 @@ def _flux2(width: int, context: int) -> Fingerprint:
     return Fingerprint(
         keys=("double_stream_modulation_img",),
         shapes=(("img_in.weight", 0, width), ("txt_in.weight", 1, context)),
+        also=(
+            Fingerprint(
+                keys=("double_stream_modulation_img", "single_transformer_blocks.0"),
+                shapes=(("x_embedder.weight", 0, width), ("context_embedder.weight", 1, context)),
+            ),
+        ),
         lora=(
             LoraMark("linear1", width, 9 * width), LoraMark("img_mlp.0", width, 6 * width),
             *((LoraMark("double_blocks", width),) if width != 3072 else ()),

@@ -204,7 +204,8 @@ def by_context(width: int) -> str | None:
 
 def by_keys(tensors: Mapping[str, Any]) -> str | None:
     """The base model whose fingerprint a file's tensors (name → shape) have; of several, the closest one."""
-    found = max(((_closeness(row, tensors), -n) for n, row in enumerate(TABLE)), default=(0, 0))
+    header = _Header.of(tensors)
+    found = max(((_closeness(row.fingerprint, header), -n) for n, row in enumerate(TABLE)), default=(0, 0))
     return TABLE[-found[1]].name if found[0] else None
 
 
@@ -217,11 +218,15 @@ def by_header(tensors: Mapping[str, Any], metadata: Mapping[str, str]) -> str | 
             another; the names in it tell a base model from its relatives, whose tensors are the same.
     """
     widths = sorted(
-        {shape[1] for name, shape in tensors.items() if name.endswith(CONTEXT_KEYS) and len(shape) in (2, 4)}
+        {
+            shape[1]
+            for name, shape in tensors.items()
+            if name.endswith(CONTEXT_KEYS) and len(shape) in (2, 4) and not _OF_TRANSFORMER.match(name)
+        }
     )
     shown = by_keys(tensors) or next(filter(None, map(by_context, reversed(widths))), None)
     stated = _by_architecture(metadata)
-    if stated is not None and (shown is None or _root(stated) == _root(shown)):
+    if stated is not None and (shown is None or _root(stated) == _root(shown) or _may_be(stated, tensors)):
         shown = stated
     is_lora = any("lora_" in name for name in tensors)
     words = metadata.get("ss_sd_model_name" if is_lora else "modelspec.title", "").casefold()
@@ -334,6 +339,10 @@ def _meant(given: str) -> tuple[str, ...]:
 
 CONTEXT_KEYS = ("attn2.to_k.weight", "attn2_to_k.lora_down.weight", "attn2.to_k.lora_A.weight")
 """How the tensors' names end that read the text states."""
+_OF_TRANSFORMER = re.compile(
+    r"(?:(?:model\.)?diffusion_model\.|transformer\.|lora_unet_|lora_transformer_)?transformer_blocks[._]"
+)
+"""A layer of a transformer; a UNet's blocks stand inside others."""
 _WITH = r"(?:us(?:e|ing)|with|on|via|trained on|made (?:with|by|in)|in) (?:the )?"
 _CLOSED = r"(?= (?:model|checkpoint|lora|please|instead|if|for)\b|\s*(?:[,.:;!?)\n]|$))"
 
@@ -373,30 +382,56 @@ def _normal(name: str) -> str:
     return name.replace(".", "_")
 
 
-def _closeness(row: BaseModelFacts, tensors: Mapping[str, Any]) -> int:
-    """How many marks of a row's fingerprint a file's tensors have; 0 where one is missing."""
-    mark = row.fingerprint
-    if mark is None or not (mark.keys or mark.lora):
+class _Header(NamedTuple):
+    """A file's tensors with their names as fingerprints have them, and all names as one text."""
+
+    shapes: Mapping[str, Any]
+    names: str
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, Any]) -> _Header:
+        shapes = {_normal(name): shape for name, shape in tensors.items()}
+        return cls(shapes, "\n".join(shapes))
+
+    def has(self, part: str) -> bool:
+        return _normal(part) in self.names
+
+    def named(self, part: str) -> list[tuple[str, Any]]:
+        """The tensors whose names have a part."""
+        key = _normal(part)
+        return [(name, shape) for name, shape in self.shapes.items() if key in name] if self.has(part) else []
+
+
+def _closeness(mark: Fingerprint | None, header: _Header) -> int:
+    """How many marks of a fingerprint a file's tensors have; 0 where one is missing."""
+    if mark is None:
         return 0
-    shapes = {_normal(name): shape for name, shape in tensors.items()}
-    if any(_normal(part) in name for part in mark.absent for name in shapes):
-        return 0
+    others = max((_closeness(other, header) for other in mark.also), default=0)
+    if not (mark.keys or mark.lora) or any(map(header.has, mark.absent)):
+        return others
     loras = sum(
-        _has_mark(one, shapes) * (1 + (one.reads is not None) + (one.writes is not None)) for one in mark.lora
+        _has_mark(one, header) * (1 + (one.reads is not None) + (one.writes is not None)) for one in mark.lora
     )
-    if loras and any("lora" in name for name in shapes):
-        return loras
-    whole = mark.keys and all(any(_normal(key) in name for name in shapes) for key in mark.keys)
+    if loras and "lora" in header.names:
+        return max(loras, others)
+    if not mark.keys or not all(map(header.has, mark.keys)):
+        return others
     sized = all(
-        any(_normal(key) in name and len(shape) > at and shape[at] == size for name, shape in shapes.items())
+        any(len(shape) > at and shape[at] == size for _, shape in header.named(key))
         for key, at, size in mark.shapes
     )
-    return len(mark.keys) + len(mark.shapes) + len(mark.absent) if whole and sized else 0
+    return max(len(mark.keys) + len(mark.shapes) + len(mark.absent) if sized else 0, others)
 
 
-def _has_mark(mark: LoraMark, shapes: Mapping[str, Any]) -> bool:
+def _may_be(base_model: str, tensors: Mapping[str, Any]) -> bool:
+    """Whether a file's tensors have the marks of a base model, be they another's as well."""
+    row = find(base_model)
+    return row is not None and _closeness(row.fingerprint, _Header.of(tensors)) > 0
+
+
+def _has_mark(mark: LoraMark, header: _Header) -> bool:
     """Whether a LoRA has a tensor of the mark, and it reads and writes the widths."""
-    named = [(name, shape) for name, shape in shapes.items() if _normal(mark.key) in name]
+    named = header.named(mark.key)
     downs = [
         shape[-1] for name, shape in named if re.search(r"lora_(?:down|A)(?:_|$)", name) and len(shape) == 2
     ]

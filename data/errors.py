@@ -10,7 +10,8 @@
     │   └── BadSpecifications   a file of image specifications, likewise, or made by other encoders
     ├── MissingWeights      model weights that can be found nowhere
     ├── MissingExtra        an optional dependency is not installed
-    ├── EngineError         the language model failed or answered outside its grammar
+    ├── EngineError         the language model failed
+    │   ├── BadAnswer       it answered what is no call, or outside its grammar
     │   └── EngineGone      the engine answers nothing any more, whatever it is asked
     ├── CrawlError          an API that cannot be crawled
     │   └── GatedItem       an item that needs an API key (HTTP 401, 403)
@@ -72,9 +73,13 @@ class MissingExtra(DiffAgentError):
 
 
 class EngineError(DiffAgentError):
-    """The language model failed, or answered outside its grammar."""
+    """The language model failed."""
 
     retryable = False
+
+
+class BadAnswer(EngineError):
+    """The language model answered, but what it said is no call, or outside its grammar."""
 
 
 class EngineGone(EngineError):

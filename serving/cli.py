@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "generate": ("diffagent.agent.generate_cli:generate", "Execute a call: images from an API or from here."),
     "serve": ("diffagent.serving.serve_cli:serve", "Answer over HTTP: our API, OpenAI's, and a page."),
     "catalog": ("diffagent.agent.catalog_cli:catalog", "List, search, show, add and import models."),
+    "library": ("diffagent.agent.library_cli:library", "Make your own model files the catalog."),
     "pmi": ("diffagent.agent.pmi_cli:pmi", "Identify models by example images."),
     "data": ("diffagent.data.cli:data", "Crawl model hubs, describe models and build DABench."),
     "train": ("diffagent.training.cli:train", "Fit what the agent decides with."),

@@ -9,9 +9,11 @@ from typing import NoReturn
 
 import click
 
+from diffagent.agent.catalog_option import catalog_option
+
 
 @click.command()
-@click.option("--catalog", metavar="PATH", help="A catalog file; default: the one that ships.")
+@catalog_option()
 @click.option(
     "--engine", default="transformers", show_default=True, help="transformers, vllm or a server's URL."
 )

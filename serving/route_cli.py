@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from diffagent.agent.catalog_option import catalog_option
 from diffagent.agent.request_options import request_options
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ BLOCK, BATCH = 8, 64
 @click.option(
     "--workers", default=1, show_default=True, type=click.IntRange(1), help="Engines on the cluster."
 )
-@click.option("--catalog", metavar="PATH", help="A catalog file; default: the one that ships.")
+@catalog_option()
 @click.option(
     "--engine", default="transformers", show_default=True, help="transformers, vllm or a server's URL."
 )

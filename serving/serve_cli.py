@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from diffagent.agent.catalog_option import catalog_option
 from diffagent.agent.targets import TABLE, load
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     "--max-price", type=float, help="The most one image may cost: Buzz on Civitai, kudos on AI Horde."
 )
 @click.option("--log-prompts", is_flag=True, help="Write prompts and error messages into the log.")
-@click.option("--catalog", metavar="PATH", help="A catalog file; default: the one that ships.")
+@catalog_option()
 @click.option(
     "--engine", default="transformers", show_default=True, help="transformers, vllm or a server's URL."
 )

@@ -18,6 +18,12 @@ from diffagent.data.catalog import Catalog
 from diffagent.data.text_encoder import TextEncoder
 
 
+@pytest.fixture(autouse=True)
+def _no_library(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test sees a library of whoever runs it."""
+    monkeypatch.setenv("DIFFAGENT_LIBRARY", str(tmp_path_factory.getbasetemp() / "no-library"))
+
+
 @pytest.fixture
 def encoder() -> WordEncoder:
     return WordEncoder()

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 import pytest
 
 from diffagent.agent.agent import Agent
-from diffagent.agent.choice import SHOWN
 from diffagent.agent.decision import Decision
 from diffagent.agent.engines import Engine, Prompt
 from diffagent.agent.grammar import Grammar
@@ -153,8 +152,11 @@ class Biased:
         return self.inner.generate_many(prompts, max_new_tokens, batch_size)
 
 
-def test_changing_only_the_language_models_logits_changes_the_call(real_agent: Agent) -> None:
+def test_a_letters_logit_changes_the_call_where_it_outweighs_the_rest(real_agent: Agent) -> None:
+    """A hair beyond what the fused scores say, and a hair short of it."""
     fusion = replace(real_agent.fusion, read=0.0, asked=0.1)
+    asking = Agent(real_agent.catalog, real_agent.prefilter, real_agent.engine, fusion)
+    pending = asking.prepare(Request.from_prompt(CORGI))
 
     def decide(letter: str, bias: float) -> Decision:
         engine = Biased(real_agent.engine, letter, bias)
@@ -162,11 +164,15 @@ def test_changing_only_the_language_models_logits_changes_the_call(real_agent: A
             Request.from_prompt(CORGI)
         )
 
-    asking = Agent(real_agent.catalog, real_agent.prefilter, real_agent.engine, fusion)
-    offered = asking.prepare(Request.from_prompt(CORGI)).candidates
-    for letter, place in (("C", 2), ("E", 4)):
-        moved = decide(letter, 200.0)
-        assert moved.call.model == offered[place].card.name
-        assert_callable(real_agent, moved.call)
-    shut = decide("E", -200.0)
-    assert shut.candidates[SHOWN - 1].card.name == offered[4].card.name != shut.call.model
+    plain = decide("A", 0.0)
+    scores = {one.card.air: one.score for one in plain.candidates}
+    gaps = []
+    for letter, offered in zip("ABCDE", pending.shown, strict=False):
+        gap = scores[plain.call.air] - scores[offered.card.air]
+        if offered.card.air == plain.call.air:
+            continue
+        gaps.append(gap)
+        assert decide(letter, (gap + 0.02) / fusion.asked).call.model == offered.card.name
+        assert decide(letter, (gap - 0.02) / fusion.asked).call == plain.call
+    assert len(gaps) == 4
+    assert max(gaps) > 0.3  # where a weight that is off by a tenth shows

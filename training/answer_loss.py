@@ -21,15 +21,11 @@ class Choice:
     """How the choice counts in an answer: its letter, one token in forty, and what follows from it.
 
     ``plain``: the weight of its cross entropy among all tokens, which teaches the model to answer by
-    itself. ``fused``: the weight of the cross entropy of softmax(log prior + logits) over the candidates'
-    letters alone, which teaches it what the prefilter does not know: the product of both is what decides in
-    serving (:class:`diffagent.agent.fusion.Fusion`). ``identity``: the weight of name, type and base
-    model, which can be copied without a doubt, beside parameters, which vary. ``letters``: the token ids of
-    the labels, in order.
+    itself. ``identity``: the weight of name, type and base model, which can be copied without a doubt, beside
+    parameters, which vary. ``letters``: the token ids of the labels, in order.
     """
 
     plain: float = 1.0
-    fused: float = 0.0
     identity: float = 1.0
     letters: tuple[int, ...] = ()
 
@@ -49,6 +45,7 @@ def answer_loss(
     parameters: torch.Tensor | None = None,
     letter_targets: torch.Tensor | None = None,
     share: bool = True,
+    wrapped: Any = None,
 ) -> tuple[torch.Tensor, dict[str, float]]:
     """Cross entropy in nats over the labelled tokens, and shares of right ones: of all tokens that come
     first, and, of the letters with a prior, by the prefilter alone and with the model.
@@ -66,16 +63,26 @@ def answer_loss(
             token; zeros where that token alone is right.
         share: whether the common beginning goes through the model once, for which it has to keep a cache;
             with gradient checkpointing it keeps none.
+        wrapped: the model as it is wrapped for several processes, which averages their gradients where it is
+            called; the batch then goes through it whole, and logits are computed from the first label on.
     """
     import torch
     from torch.nn.functional import cross_entropy
 
     choice = choice or Choice()
-    states = states_behind(model, ids, real, shared(ids, labels == IGNORED) if share else 0)
-    start = ids.shape[1] - states.shape[1]
+    if wrapped is None:
+        states = states_behind(model, ids, real, shared(ids, labels == IGNORED) if share else 0)
+        start = ids.shape[1] - states.shape[1]
+    else:
+        start = max(int((labels != IGNORED).any(0).int().argmax()) - 1, 0)
     targets = labels[:, start + 1 :]
     scored = targets != IGNORED
-    logits = model.get_output_embeddings()(states[:, :-1][scored]).float()
+    if wrapped is None:
+        logits = model.get_output_embeddings()(states[:, :-1][scored]).float()
+    else:
+        rest = ids.shape[1] - start
+        output = wrapped(input_ids=ids, attention_mask=real, use_cache=False, logits_to_keep=rest)
+        logits = output.logits[:, :-1][scored].float()
     wanted = targets[scored]
     opening = (scored & (scored.cumsum(1) == 1))[scored]
     weights = 1 + (choice.plain - 1) * opening.to(logits.dtype)
@@ -95,8 +102,7 @@ def answer_loss(
         right = {"mean_token_accuracy": float((logits.argmax(-1) == wanted).float().mean())}
     if log_priors is not None and choice.letters:
         given = log_priors[scored.any(1)]
-        fused, shares = _fused(logits[opening], wanted[opening], given, choice.letters)
-        total, right = total + choice.fused * fused, right | shares
+        right |= _recalls(logits[opening].detach(), wanted[opening], given, choice.letters)
     return total / (max(len(wanted), 1) if count is None else count), right
 
 
@@ -111,26 +117,23 @@ def _among_letters(
     return torch.where(targets.sum(1) > 0, spread, losses)
 
 
-def _fused(
+def _recalls(
     logits: torch.Tensor, wanted: torch.Tensor, log_priors: torch.Tensor, letters: tuple[int, ...]
-) -> tuple[torch.Tensor, dict[str, float]]:
-    """The summed cross entropy of the candidates that prior and model prefer together [rows, vocabulary]."""
+) -> dict[str, float]:
+    """Shares of rows whose candidate the prior prefers, and prior and model [rows, vocabulary] together."""
     import torch
-    from torch.nn.functional import cross_entropy
 
     known = log_priors.isfinite().any(1)
     if not known.any():
-        return logits.new_zeros(()), {}
+        return {}
     prior = log_priors[known]
     ids = torch.tensor(letters[: prior.shape[1]], device=logits.device)
     truth = (wanted[known][:, None] == ids).int().argmax(1)
     together = prior + logits[known][:, ids]
-    with torch.no_grad():
-        shares = {
-            name: float((scores.argmax(1) == truth).float().mean())
-            for name, scores in (("prefilter_recall", prior), ("fused_recall", together))
-        }
-    return cross_entropy(together, truth, reduction="sum"), shares
+    return {
+        name: float((scores.argmax(1) == truth).float().mean())
+        for name, scores in (("prefilter_recall", prior), ("fused_recall", together))
+    }
 
 
 def shared(ids: torch.Tensor, unscored: torch.Tensor) -> int:

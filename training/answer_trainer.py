@@ -1,8 +1,4 @@
-"""trl's SFTTrainer as this project runs it: our loss, our schedule, a log, a clock.
-
-Over several processes trl's own loss is kept, in which every token of an answer counts once: gradients are
-averaged where the wrapped model is called, and ours calls its parts (:mod:`diffagent.training.answer_loss`).
-"""
+"""trl's SFTTrainer as this project runs it, in one process or several: our loss, schedule, log and clock."""
 
 from __future__ import annotations
 
@@ -69,13 +65,9 @@ def trainer_class() -> Any:
     class AnswerTrainer(Paced, SFTTrainer):  # type: ignore[misc]
         """SFTTrainer with :func:`~diffagent.training.answer_loss.answer_loss`."""
 
-        def __init__(self, *, choice: Choice, say: Say, **options: Any) -> None:
-            super().__init__(say=say, **options)
+        def __init__(self, *, choice: Choice, **options: Any) -> None:
+            super().__init__(**options)
             self._choice = choice
-            if self.accelerator.num_processes > 1 and choice != choice.measured():
-                say(
-                    "over several processes every token of an answer counts once: the recipe's weights do not"
-                )
 
         def compute_loss(
             self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
@@ -85,8 +77,7 @@ def trainer_class() -> Any:
             real = inputs["attention_mask"]
             if self.model.training:
                 self.tokens += int(real.sum())
-            if self.accelerator.num_processes > 1:
-                return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+            processes = self.accelerator.num_processes
             plain = self.accelerator.unwrap_model(model)
             plain = plain.get_base_model() if hasattr(plain, "peft_config") else plain
             mode = "train" if self.model.training else "eval"
@@ -102,7 +93,10 @@ def trainer_class() -> Any:
                 parameters,
                 letter_targets,
                 share=not self.args.gradient_checkpointing,
+                wrapped=model if processes > 1 else None,
             )
+            if processes > 1 and num_items_in_batch is not None and self.args.average_tokens_across_devices:
+                loss = loss * processes  # the count is of all processes, whose gradients are averaged
             for name, share in right.items():
                 self._metrics[mode][name].append(share)
             return loss

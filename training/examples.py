@@ -73,7 +73,7 @@ def examples(
         if kept is None:
             kept = _make(recipe, dabench, raw, chat, digest, progress, catalog)
             _write(kept, out / FILE, key)
-    return replace(kept, letters=tuple(Vocabulary(chat).first_token(label.encode()) for label in LABELS))
+    return replace(kept, letters=tuple(Vocabulary(chat).label_ids(LABELS)))
 
 
 def data_digest(dabench: Path) -> str:

@@ -1,7 +1,8 @@
 """Hallucination: the share of answers that are not callable (paper, section 4.2.1 and Table 1).
 
 In: prompts (a line each, a ``Prompt`` column, or JSON lines) and an agent. Constrained: the agent's own
-calls, checked against the catalog; an error counts as not callable. Unconstrained: the language model's
+calls, checked against the catalog; a prompt that the agent refuses and an answer that is none count as not
+callable, an engine or a server that fails ends the run. Unconstrained: the language model's
 greedy text on the same question without a grammar; it has to parse and to name one of the catalog's
 entries (among candidates: by letter and listed name) with its type, base model and parameters in range.
 Both in two forms: among the prefilter's candidates, and from memory, as in the paper, where the prompt
@@ -27,12 +28,15 @@ from diffagent.agent.wishes import wishes
 from diffagent.data.base_models import family_of
 from diffagent.data.callability import answer_flaw, flaw
 from diffagent.data.catalog import Catalog
-from diffagent.data.errors import BadInput, DiffAgentError, EngineError
+from diffagent.data.errors import BadAnswer, BadInput, DiffAgentError
 from diffagent.data.records import Card, Usage
 
 ANSWER_TOKENS = 64
 AT_ONCE = 32
 """Prompts in a batch."""
+
+NO_ANSWER = (BadInput, BadAnswer)
+"""What counts as an answer that is not callable; any other error is one of the run."""
 
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 
@@ -113,8 +117,10 @@ def _called(agent: Agent, prompts: Sequence[str], progress: Progress) -> Iterabl
     for start in progress(range(0, len(prompts), AT_ONCE), "constrained"):
         asked = [{"prompt": prompt} for prompt in prompts[start : start + AT_ONCE]]
         for found in agent.decide_many(asked):
-            if isinstance(found, DiffAgentError):
+            if isinstance(found, NO_ANSWER):
                 yield {}, str(found)
+            elif isinstance(found, DiffAgentError):
+                raise found
             else:
                 call = found.call.model_dump()
                 yield call, flaw(call, agent.catalog)
@@ -153,7 +159,7 @@ def _judge(text: str, cards: Sequence[Card], catalog: Catalog) -> Judged:
     """An answer among ``cards``, or from memory where there are none."""
     try:
         fields = resolve(*read(text), cards) if cards else memory.read(text)
-    except EngineError as error:
+    except BadAnswer as error:
         return {}, str(error)
     return fields, answer_flaw(fields, catalog)
 

@@ -28,10 +28,10 @@ from diffagent.agent.request import Request
 from diffagent.agent.settings import FALLBACK, settings
 from diffagent.data.base_models import family_of
 from diffagent.data.callability import answer_flaw
-from diffagent.data.errors import DiffAgentError, EngineError
+from diffagent.data.errors import BadAnswer
 from diffagent.data.records import Card, T2ICall, Usage
 from diffagent.training.dialogues import Form
-from diffagent.training.hallucination import ANSWER_TOKENS
+from diffagent.training.hallucination import ANSWER_TOKENS, NO_ANSWER
 from diffagent.training.rewards.unified import Floats, ImageMetrics, unified
 from diffagent.training.rrhf.queries import Query
 from diffagent.training.selection import RESAMPLES
@@ -78,12 +78,12 @@ def default_call(agent: Agent, card: Card, prompt: str) -> T2ICall:
 
 
 def constrained(agent: Agent) -> Caller:
-    """The agent as it serves: inside the grammar."""
+    """The agent as it serves: inside the grammar. An engine that fails ends the run."""
 
     def call(prompt: str) -> T2ICall | None:
         try:
             return agent.call(prompt)
-        except DiffAgentError:
+        except NO_ANSWER:
             return None
 
     return call
@@ -103,7 +103,7 @@ def free(agent: Agent, form: Form, default: Card, k: int = 16) -> Caller:
         try:
             listed = form == "candidates"
             fields = answer.resolve(*answer.read(text), query.cards) if listed else memory.read(text)
-        except EngineError:
+        except BadAnswer:
             return None
         if answer_flaw(fields, agent.catalog) is not None:
             return None

@@ -48,10 +48,9 @@ class Recipe:
     adapter that is drawn from the difference. ``batch`` examples go through a device at once, ``accumulate``
     such batches make a step; ``warmup`` is a share of the steps; ``minutes`` of wall time end the run, its
     learning rate brought down by then. ``choice_weight`` is how often the letter of an answer counts, and
-    ``fused_weight`` how often its choice together with the prefilter's does, ``identity_weight`` how often
-    name, type and base model do (:class:`diffagent.training.answer_loss.Choice`; on a CPU: trl's own loss on
-    GPUs counts every token once). ``held_out`` align pairs are evaluated every ``eval_steps``. ``readings``
-    and ``choices`` are how often an epoch goes through the plain requests
+    ``identity_weight`` how often name, type and base model do
+    (:class:`diffagent.training.answer_loss.Choice`). ``held_out`` align pairs are evaluated every
+    ``eval_steps``. ``readings`` and ``choices`` are how often an epoch goes through the plain requests
     (:mod:`diffagent.training.plain_requests`), beside at most ``rows`` of DABench; ``start`` is a folder of
     ``train sft`` whose adapter the run goes on from, or ``shipped``."""
 
@@ -68,7 +67,6 @@ class Recipe:
     weight_decay: float = 0.0
     warmup: float = 0.05
     choice_weight: float = 1.0
-    fused_weight: float = 0.0
     identity_weight: float = 1.0
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     checkpointing: bool = False
@@ -90,11 +88,10 @@ class Recipe:
         for name, value in counts.items():
             if not isinstance(value, int) or value < 1:
                 raise BadInput(f"{name} is {value!r} in recipe {self.name}: give a whole number from 1 up")
-        if min(self.learning_rate, self.choice_weight, self.identity_weight) <= 0 or self.fused_weight < 0:
+        if min(self.learning_rate, self.choice_weight, self.identity_weight) <= 0:
             raise BadInput(
-                f"learning_rate is {self.learning_rate}, choice_weight {self.choice_weight}, identity_weight "
-                f"{self.identity_weight} and fused_weight {self.fused_weight} in recipe {self.name}: three "
-                "are above 0, the last is 0 or more"
+                f"learning_rate is {self.learning_rate}, choice_weight {self.choice_weight} and "
+                f"identity_weight {self.identity_weight} in recipe {self.name}: all three are above 0"
             )
         if not 0 <= self.warmup < 1:
             raise BadInput(f"warmup is {self.warmup} in recipe {self.name}: give a share below 1")

@@ -25,6 +25,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from diffagent.data.devices import own_device, share
 from diffagent.data.errors import BadInput, MissingExtra
 from diffagent.training.examples import Examples, examples
 from diffagent.training.limits import Limits, Say
@@ -125,7 +126,7 @@ def build(recipe: Recipe, weights: Weights, data: Examples, out: Path, limits: L
         limits=limits,
         say=say,
         log=out / "log.jsonl",
-        choice=Choice(recipe.choice_weight, recipe.fused_weight, recipe.identity_weight, data.letters),
+        choice=Choice(recipe.choice_weight, recipe.identity_weight, data.letters),
         model=model,
         args=_arguments(recipe, out, steps, dtype),
         train_dataset=_dataset(data.train),
@@ -154,11 +155,8 @@ def adapted(model: Any, first_block: int) -> list[str]:
 
 
 def recipe_steps(recipe: Recipe, data: Examples, limits: Limits) -> int:
-    """Optimiser steps of all epochs on all devices, at most ``limits.steps``."""
-    import torch
-
-    devices = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
-    whole = len(data.train) // (recipe.batch * recipe.accumulate * devices)
+    """Optimiser steps of all epochs in all processes, at most ``limits.steps``."""
+    whole = len(data.train) // (recipe.batch * recipe.accumulate * share()[1])
     return max(1, min(whole, limits.steps or whole))
 
 
@@ -215,13 +213,22 @@ def arguments(recipe: Recipe | RRHFConfig, out: Path, steps: int, dtype: str) ->
 def _arguments(recipe: Recipe, out: Path, steps: int, dtype: str) -> Any:
     from trl.trainer.sft_config import SFTConfig
 
-    return SFTConfig(
-        **arguments(recipe, out, steps, dtype),
-        shuffle_dataset=False,
-        packing=False,
-        max_length=None,
-        dataset_kwargs={"skip_prepare_dataset": True},
+    return one_gpu(
+        SFTConfig(
+            **arguments(recipe, out, steps, dtype),
+            shuffle_dataset=False,
+            packing=False,
+            max_length=None,
+            dataset_kwargs={"skip_prepare_dataset": True},
+        )
     )
+
+
+def one_gpu(args: Any) -> Any:
+    """The arguments for a process with one GPU: a Trainer that is not launched in several processes would
+    copy the model to every GPU that it sees and spread its batch over them, around our losses."""
+    args._n_gpu = min(args.n_gpu, 1)
+    return args
 
 
 def _dataset(listed: list[Example]) -> Any:
@@ -246,9 +253,7 @@ def dtype_of(asked: str, weights: Weights) -> str:
 
     if asked == "float32" or (asked == "bfloat16" and torch.cuda.is_available()):
         return asked
-    return str(best_dtype(weights.path, "cuda" if torch.cuda.is_available() else "cpu")).removeprefix(
-        "torch."
-    )
+    return str(best_dtype(weights.path, own_device())).removeprefix("torch.")
 
 
 def last_checkpoint(out: Path) -> Path:
@@ -269,7 +274,7 @@ def _report(
         "base": {"name": recipe.model, "digest": weights.digest},
         "data": {"digest": data.digest, "train": len(data.train), "held_out": len(data.held_out)},
         "steps": trainer.state.global_step,
-        "examples": trainer.state.global_step * recipe.batch * recipe.accumulate,
+        "examples": trainer.state.global_step * recipe.batch * recipe.accumulate * share()[1],
         "tokens": seen,
         "seconds": {"preparation": round(preparation, 1), "training": round(training, 1)},
         "tokens_per_s": round(seen / training, 1),
@@ -283,7 +288,9 @@ def machine(model: Any) -> dict[str, Any]:
     import torch
 
     return {
-        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor(),
+        "device": torch.cuda.get_device_name(own_device())
+        if torch.cuda.is_available()
+        else platform.processor(),
         "threads": torch.get_num_threads(),
         "dtype": str(model.dtype).removeprefix("torch."),
     }

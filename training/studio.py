@@ -10,6 +10,7 @@ several machines over one folder.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -109,6 +110,18 @@ class Studio:
         with self._opened() if any(self._missing(call, seeds) for call in mine) else nullcontext():
             for call in progress(mine, "images"):
                 self.files(call, seeds)
+
+    def wait(
+        self, calls: Iterable[T2ICall], seeds: Sequence[int], progress: Progress, pause: float = 1.0
+    ) -> None:
+        """Wait until all images are there, whichever process makes them.
+
+        However long it takes: a process that fails is noticed by what launched it, which ends them all.
+        """
+        paths = dict.fromkeys(self._path(self._sized(call), seed) for call in calls for seed in seeds)
+        for path in progress(paths, "images of all processes"):
+            while not path.is_file():
+                time.sleep(pause)
 
     @contextmanager
     def _opened(self) -> Iterator[asyncio.Runner]:

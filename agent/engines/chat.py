@@ -67,22 +67,10 @@ class Chat:
             ) from None
 
     def encode(self, text: str) -> list[int]:
-        """Token ids of ``text``, without adding any of its own."""
+        """Token ids of a prompt, at whose beginning SentencePiece puts a space; an answer is cut by
+        :meth:`diffagent.agent.engines.decode.Vocabulary.encode`."""
         clean = text.encode("utf-8", "replace").decode("utf-8")
         return list(self.tokenizer.encode(clean, add_special_tokens=False).ids)
-
-    def label_ids(self, options: Sequence[str]) -> list[int]:
-        """The one token of each option.
-
-        Raises:
-            EngineError: an option has several, or two have the same.
-        """
-        labels = [self.encode(option) for option in options]
-        if len({tuple(label) for label in labels}) != len(labels) or any(len(label) != 1 for label in labels):
-            raise EngineError(
-                f"the options {list(options)} are not one different token each; use labels such as A, B"
-            )
-        return [label[0] for label in labels]
 
     def decode(self, ids: Sequence[int]) -> str:
         """Text of token ids, special tokens left out."""

@@ -47,7 +47,8 @@ Read = Callable[[list["Place"]], Sequence["NDArray[np.float32]"]]
 
 
 class Vocabulary:
-    """The tokenizer as llguidance sees it."""
+    """The tokenizer as llguidance sees it: inside a text, where SentencePiece adds no space. What is trained,
+    asked for and written is cut by it, so that a label is the same token in all three."""
 
     def __init__(self, chat: Chat) -> None:
         from llguidance import LLTokenizer
@@ -74,6 +75,23 @@ class Vocabulary:
         if matcher.is_error():
             raise EngineError(f"constrained decoding failed: {' '.join(matcher.get_error().split())[:200]}")
         return frozenset(np.flatnonzero(np.unpackbits(bits, bitorder="little")).tolist())
+
+    def encode(self, text: str) -> list[int]:
+        """Token ids of the beginning of an answer."""
+        return list(self._tokenizer.tokenize_bytes(text.encode("utf-8", "replace")))
+
+    def label_ids(self, options: Sequence[str]) -> list[int]:
+        """The one token of each option.
+
+        Raises:
+            EngineError: an option has several, or two have the same.
+        """
+        labels = [self.encode(option) for option in options]
+        if len({tuple(label) for label in labels}) != len(labels) or any(len(label) != 1 for label in labels):
+            raise EngineError(
+                f"the options {list(options)} are not one different token each; use labels such as A, B"
+            )
+        return [label[0] for label in labels]
 
     def text(self, tokens: Sequence[int]) -> bytes:
         return bytes(self._tokenizer.decode_bytes(list(tokens)))

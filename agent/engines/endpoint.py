@@ -65,7 +65,7 @@ class EndpointEngine:
 
     def choose(self, prompt: Prompt, options: Sequence[str], draft: str = "") -> list[float]:
         """See :class:`diffagent.agent.engines.Engine`; the draft is read by :meth:`write`."""
-        labels = self.chat.label_ids(options)
+        labels = self._vocabulary.label_ids(options)
         return decode.normalised(self._read([(self.chat.prompt_ids(prompt), labels)])[0])
 
     def write(self, prompt: Prompt, grammar: Grammar, draft: str = "") -> str:

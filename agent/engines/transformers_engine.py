@@ -23,7 +23,8 @@ from diffagent.agent.engines.cores import fitting_threads
 from diffagent.agent.engines.llama import Llama, read_tensors
 from diffagent.agent.engines.merged import merged_digest
 from diffagent.agent.grammar import Grammar
-from diffagent.data.errors import EngineError, MissingWeights
+from diffagent.data.devices import own_device
+from diffagent.data.errors import EngineError, EngineGone, MissingWeights
 from diffagent.data.weights import DEFAULT_LLM, resolve
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ class TransformersEngine:
     def __init__(self, decoder: Llama | CausalLM, chat: Chat, digest: str, config: dict[str, Any]) -> None:
         self.digest = digest
         self.chat = chat
-        self._decoder = decoder
+        self._held: Llama | CausalLM | None = decoder
         self._config = config
         self._lock = threading.RLock()
         self._ids: list[int] = []  # what the decoder's cache holds
@@ -58,14 +59,14 @@ class TransformersEngine:
     ) -> TransformersEngine:
         """Load a folder or a name (:func:`diffagent.data.weights.resolve`); default: the embedded model.
 
-        ``device`` defaults to CUDA where there is one; ``dtype`` to bf16 where the device computes in it,
-        else to fp32; ``adapter`` to the one that ships, where no other model is named.
+        ``device`` defaults to this process's GPU, where there is one; ``dtype`` to bf16 where the device
+        computes in it, else to fp32; ``adapter`` to the one that ships, where no other model is named.
         """
         import torch
 
         weights = resolve(llm or DEFAULT_LLM)
         folder = adapter or (shipped() if llm is None else None)
-        device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        device = device or own_device()
         chosen = getattr(torch, dtype) if dtype else best_dtype(weights.path, device)
         config = json.loads((weights.path / "config.json").read_text(encoding="utf-8"))
         chat = Chat(weights.path)
@@ -86,6 +87,25 @@ class TransformersEngine:
         return cls(decoder, chat, weights.digest, config)
 
     @property
+    def _decoder(self) -> Llama | CausalLM:
+        if self._held is None:
+            raise EngineGone("the engine is closed, its weights are freed: load it again")
+        return self._held
+
+    def close(self) -> None:
+        """Free the weights and the cache."""
+        import gc
+
+        import torch
+
+        with self._lock:
+            self._held, self._states, self._ids = None, (), []
+            self.__dict__.pop("plain", None)
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    @property
     def dtype(self) -> str:
         """What the weights are held in, such as ``float32``."""
         return str(self._decoder.dtype).removeprefix("torch.")
@@ -99,10 +119,10 @@ class TransformersEngine:
 
         ``draft`` goes through the model in the same pass, so a following ``write`` of that text costs none.
         """
-        labels = self.chat.label_ids(options)
+        labels = self._vocabulary.label_ids(options)
         with self._lock:
             ids = self.chat.prompt_ids(prompt)
-            logits = self._score(ids, labels, lambda: self.chat.encode(draft))
+            logits = self._score(ids, labels, lambda: self._vocabulary.encode(draft))
         return decode.normalised(logits)
 
     def write(self, prompt: Prompt, grammar: Grammar, draft: str = "") -> str:

@@ -2,9 +2,9 @@
 
 A choice is one token of which the labels' log-probabilities are read. An answer is generated inside its
 grammar (structured outputs by llguidance) with the priors added by
-:mod:`diffagent.agent.engines.vllm_priors`; drafts are of no use here, and what the grammar forces at the end
-is appended, not generated. Batches go through ``LLM``; with ``concurrent`` the engine is an ``AsyncLLM``, for
-a server whose threads each ask for themselves.
+:mod:`diffagent.agent.engines.vllm_priors`; drafts are of no use here. What the grammar forces at the end is
+appended, and an answer that the priors alone decide is not generated at all. Batches go through ``LLM``; with
+``concurrent`` the engine is an ``AsyncLLM``, for a server whose threads each ask for themselves.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class VllmEngine:
         asks: list[Ask | EngineError] = []
         for choice in choices:
             try:
-                labels = self.chat.label_ids(choice.options)
+                labels = self._vocabulary.label_ids(choice.options)
                 params = SamplingParams(
                     max_tokens=1, temperature=0.0, logprob_token_ids=labels, detokenize=False
                 )
@@ -96,21 +96,21 @@ class VllmEngine:
                 found.append(output)
                 continue
             given = output.outputs[0].logprobs[0]
-            row = [given[label].logprob for label in self.chat.label_ids(choice.options)]
+            row = [given[label].logprob for label in self._vocabulary.label_ids(choice.options)]
             found.append(decode.normalised(np.array(row, dtype=np.float32)))
         return found
 
     def write_many(self, writings: Sequence[Writing]) -> list[str | EngineError]:
         """:meth:`write` of each, in one batch."""
-        asks: list[Ask | EngineError] = []
+        asks: list[Ask | EngineError | str] = []
         for writing in writings:
             try:
-                asks.append((self._ids(writing.prompt), self._params(writing.grammar)))
+                asks.append(self._decided(writing.grammar) or self._asked(writing))
             except EngineError as error:
                 asks.append(error)
         found: list[str | EngineError] = []
         for writing, output in zip(writings, self._run(asks), strict=True):
-            if isinstance(output, EngineError):
+            if isinstance(output, EngineError | str):
                 found.append(output)
                 continue
             try:
@@ -118,6 +118,17 @@ class VllmEngine:
             except EngineError as error:
                 found.append(error)
         return found
+
+    def _decided(self, grammar: Grammar) -> str:
+        """The answer where the priors alone decide, without a question to the model."""
+
+        def score(*_: Any) -> Any:
+            raise AssertionError("with weight 0 no place is open")
+
+        return "" if grammar.llm_weight else decode.write(grammar, self._vocabulary, score)
+
+    def _asked(self, writing: Writing) -> Ask:
+        return self._ids(writing.prompt), self._params(writing.grammar)
 
     def generate(self, prompt: Prompt, max_new_tokens: int) -> str:
         """The model's own greedy answer, without a grammar."""
@@ -182,9 +193,9 @@ class VllmEngine:
         grammar.parse(answer)
         return answer
 
-    def _run(self, asks: Sequence[Ask | EngineError]) -> list[Any]:
-        """Outputs of the asks that are none; errors stay in their places."""
-        sound = [ask for ask in asks if not isinstance(ask, EngineError)]
+    def _run(self, asks: Sequence[Ask | EngineError | str]) -> list[Any]:
+        """Outputs of the asks; errors and answers that are there already stay in their places."""
+        sound = [ask for ask in asks if not isinstance(ask, EngineError | str)]
         try:
             outputs = iter(self._runner.run(sound) if sound else [])
         except EngineError:
@@ -192,7 +203,7 @@ class VllmEngine:
         except Exception as error:
             reason = " ".join(str(error).split())[-300:]
             raise EngineGone(f"vLLM failed: {type(error).__name__} {reason}") from error
-        return [ask if isinstance(ask, EngineError) else next(outputs) for ask in asks]
+        return [ask if isinstance(ask, EngineError | str) else next(outputs) for ask in asks]
 
 
 def _without_tail(grammar: Grammar) -> tuple[Any, ...]:

@@ -7,9 +7,11 @@ import itertools
 import json
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
+
+from diffagent.data.errors import BadInput, EngineGone
 
 CONTEXT = 4096
 """Tokens of the longest prompt and answer, where the model takes that many."""
@@ -19,6 +21,15 @@ CPU_CACHE_GB = "1"
 HEAD = {"head_dtype": "float32"}
 """The transformers engine's logits are fp32 too; in bf16 they are rounded to steps of 1/8, so that candidates
 tie."""
+
+CACHED_TOKENS = 256 * 1024
+"""Tokens that the key-value cache on a GPU has room for: 256 requests of a usual length."""
+RESERVE = 3 * 2**30
+"""Bytes for activations, logits and CUDA graphs."""
+MOST_MEMORY = 0.9
+"""The share of a GPU's memory that is taken at most."""
+RUNNER = "VLLM_USE_V2_MODEL_RUNNER"
+"""vLLM's second model runner, its default on GPUs, takes logits processors of another interface than ours."""
 
 Ask = tuple[list[int], Any]
 """Token ids and vLLM's SamplingParams."""
@@ -99,14 +110,20 @@ class Live:
 
 
 def settings(folder: Path, batch_size: int, dtype: str | None = None) -> dict[str, Any]:
-    """vLLM's settings for a folder of weights: ours where the defaults cost, on a CPU above all."""
+    """vLLM's settings for a folder of weights: ours where the defaults cost, on a CPU above all, and where
+    they would not take our logits processor, on a GPU.
+
+    Raises:
+        BadInput: the environment asks for the runner that does not. EngineGone: the GPU is too small.
+    """
     import torch
 
     from diffagent.agent.engines.transformers_engine import best_dtype
+    from diffagent.data.devices import own_device
 
     cuda = torch.cuda.is_available()
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    chosen = dtype or str(best_dtype(folder, "cuda" if cuda else "cpu")).removeprefix("torch.")
+    chosen = dtype or str(best_dtype(folder, own_device())).removeprefix("torch.")
     options = {
         "model": str(folder),
         "dtype": chosen,
@@ -118,8 +135,47 @@ def settings(folder: Path, batch_size: int, dtype: str | None = None) -> dict[st
         "logits_processors": ["diffagent.agent.engines.vllm_priors:Priors"],
         "disable_log_stats": True,
     }
+    if os.environ.get(RUNNER, "0").casefold() not in ("0", "false", ""):
+        raise BadInput(
+            f"{RUNNER} is {os.environ[RUNNER]!r}, but that runner of vLLM does not take the priors' logits "
+            "processor: unset it, and the first one is used"
+        )
+    os.environ[RUNNER] = "0"
     if cuda:
-        return options
+        total = int(torch.cuda.mem_get_info(own_device())[1])
+        return options | {
+            "gpu_memory_utilization": memory_share(folder, config, total),
+            # the processor reads each step's tokens before the next one
+            "async_scheduling": False,
+        }
     os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", CPU_CACHE_GB)
     os.environ.setdefault("VLLM_CPU_NUM_OF_RESERVED_CPU", "0")  # of two cores it would leave one idle
     return options | {"block_size": CPU_BLOCK, "enforce_eager": True}  # compiling takes minutes there
+
+
+_SHAPE = ("num_attention_heads", "num_hidden_layers", "hidden_size", "vocab_size")
+
+
+def memory_share(folder: Path, config: Mapping[str, Any], total: int) -> float:
+    """The share of a GPU's ``total`` bytes that a model needs, with its cache; vLLM's own default is nine
+    tenths, whatever the model.
+
+    Raises:
+        EngineGone: the weights alone are larger than what may be taken.
+    """
+    weights = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+    if any(name not in config for name in _SHAPE):  # an architecture with names of its own
+        return MOST_MEMORY
+    heads = config["num_attention_heads"]
+    size = config.get("head_dim") or config["hidden_size"] // heads
+    width = (config.get("num_key_value_heads") or heads) * size
+    cache: int = 2 * config["num_hidden_layers"] * width * 2 * CACHED_TOKENS
+    head: int = 4 * config["vocab_size"] * config["hidden_size"]  # in fp32, see HEAD
+    if weights + head + RESERVE > MOST_MEMORY * total:
+        raise EngineGone(
+            f"the weights of {folder} take {(weights + head) / 2**30:.0f} GiB and the GPU has "
+            f"{total / 2**30:.0f}: serve a smaller model, or one in several GPUs behind vllm serve "
+            "(--engine URL)"
+        )
+    needed = weights + head + cache + RESERVE
+    return round(min(MOST_MEMORY, needed / total), 3)

@@ -1,6 +1,6 @@
 """Model files from Civitai: resumed where a download broke off, checked by SHA-256, kept in the cache.
 
-In: a card of the catalog. Out: the path of its safetensors file,
+In: a card of the catalog. Out: the path of its safetensors file, by default
 ``DIFFAGENT_HOME/models/SHA256.safetensors``. What is fetched grows under a ``.part`` name; a file of other
 bytes than the catalog's SHA-256 is thrown away. A key in ``CIVITAI_API_KEY`` goes to Civitai alone, not to
 the storage that it redirects to.
@@ -27,9 +27,15 @@ ATTEMPTS = 6
 
 
 def fetch(
-    card: Card, report: Report, *, url: str | None = None, folder: Path | None = None, backoff: float = 1.0
+    card: Card,
+    report: Report,
+    *,
+    url: str | None = None,
+    folder: Path | None = None,
+    path: Path | None = None,
+    backoff: float = 1.0,
 ) -> Path:
-    """The card's file, downloaded unless it is there.
+    """The card's file, downloaded unless it is there: in ``folder`` by its hash, or as ``path``.
 
     Raises:
         BadInput: no safetensors file that Civitai hands out. Refused: it wants a key. Unreachable: the
@@ -37,30 +43,68 @@ def fetch(
     """
     from filelock import FileLock
 
-    if card.version_id is None or source_of(card.air) != CIVITAI or card.is_pickle:
-        raise BadInput(f"{card.name} ({card.air}) is no safetensors file of Civitai: choose another model")
-    if card.sha256 is None:
-        raise BadInput(f"the catalog knows no SHA-256 of {card.name}, so no download of it could be checked")
-    folder = folder or home() / "models"
-    path = folder / f"{card.sha256}.safetensors"
+    check_fetchable(card)
+    path = path or (folder or home() / "models") / f"{card.sha256}.safetensors"
     if path.is_file():
         return path
-    folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(f"{path}.lock"):
+    locks = folder or home() / "models"
+    for needed in (path.parent, locks):
+        needed.mkdir(parents=True, exist_ok=True)
+    with FileLock(locks / f"{card.sha256}.lock"):
         if not path.is_file():
-            part = path.with_suffix(".part")
+            part = path.with_name(path.name + ".part")
             _download(card, part, report, base_url(url or URL), backoff)
             _check(card, part)
             os.replace(part, path)
     return path
 
 
-def _download(card: Card, part: Path, report: Report, base: str, backoff: float) -> None:
+def check_fetchable(card: Card) -> None:
+    """Refuses what could not be fetched or not be checked.
+
+    Raises:
+        BadInput: no safetensors file of Civitai, or one without a SHA-256.
+    """
+    if card.version_id is None or source_of(card.air) != CIVITAI or card.is_pickle:
+        raise BadInput(f"{card.name} ({card.air}) is no safetensors file of Civitai: choose another model")
+    if card.sha256 is None:
+        raise BadInput(f"the catalog knows no SHA-256 of {card.name}, so no download of it could be checked")
+
+
+def size_of(card: Card, url: str | None = None) -> int | None:
+    """The bytes of the card's file, as the server says; None where it does not.
+
+    Raises:
+        Refused: it wants a key, or no longer has the file. Unreachable: it does not answer.
+    """
+    base = base_url(url or URL)
+    where, headers = _request(card, base)
+    try:
+        with (
+            httpx.Client(timeout=httpx.Timeout(30, connect=10), follow_redirects=True) as http,
+            http.stream("GET", where, headers={**headers, "Range": "bytes=0-0"}) as response,
+        ):
+            _allow(card, where, response, "Authorization" in headers)
+            total = response.headers.get("Content-Range", "").rpartition("/")[2]
+            length = response.headers.get("Content-Length", "")
+            if response.status_code == 206 and total.isdigit():
+                return int(total)
+            return int(length) if response.status_code == 200 and length.isdigit() else None
+    except httpx.RequestError as error:
+        raise Unreachable(f"{where}: {type(error).__name__}: check the connection, then try again") from None
+
+
+def _request(card: Card, base: str) -> tuple[str, dict[str, str]]:
+    """The address of a card's file, and the headers to ask with."""
     key = secret("CIVITAI_API_KEY", base, os.environ.get("CIVITAI_API_KEY"))
     headers = {"User-Agent": "diffagent", "Accept-Encoding": "identity"} | (
         {"Authorization": f"Bearer {key}"} if key else {}
     )
-    where = f"{base}/api/download/models/{card.version_id}"
+    return f"{base}/api/download/models/{card.version_id}", headers
+
+
+def _download(card: Card, part: Path, report: Report, base: str, backoff: float) -> None:
+    where, headers = _request(card, base)
     said = ""
     with httpx.Client(headers=headers, timeout=httpx.Timeout(60, connect=15), follow_redirects=True) as http:
         for attempt in range(ATTEMPTS):
@@ -73,7 +117,7 @@ def _download(card: Card, part: Path, report: Report, base: str, backoff: float)
                 ) as response:
                     if response.status_code == 416:
                         return  # all of it is there
-                    _allow(card, where, response, key is not None)
+                    _allow(card, where, response, "Authorization" in headers)
                     if response.status_code < 400:
                         _write(card, part, response, report)
                         return

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from diffagent.data.devices import own_device
 from diffagent.data.errors import JobFailed, MissingWeights
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ def device_and_dtype() -> tuple[str, torch.dtype]:
     import torch
 
     if torch.cuda.is_available():
-        return "cuda", torch.float16
+        return own_device(), torch.float16
     if torch.backends.mps.is_available():
         return "mps", torch.float16
     return "cpu", torch.float32
@@ -174,7 +175,7 @@ def set_tiling(pipe: Any, pixels: int) -> None:
 
     if not hasattr(pipe, "vae"):  # it draws pixels
         return
-    short = torch.cuda.is_available() and torch.cuda.mem_get_info()[0] < SHORT_MEMORY
+    short = torch.cuda.is_available() and torch.cuda.mem_get_info(own_device())[0] < SHORT_MEMORY
     if short or pixels > TILED_PIXELS:
         pipe.vae.enable_tiling()
     else:

@@ -7,17 +7,23 @@ be built again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Protocol
 
+from diffagent.agent.executors import Executor
+from diffagent.agent.generation import Session
 from diffagent.agent.pmi.manifest import Example
+from diffagent.agent.settings import by_family
 from diffagent.data.air import AIR
+from diffagent.data.base_models import family_of
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadInput
-from diffagent.data.records import Card, T2ICall
+from diffagent.data.records import Card, T2ICall, Usage
 
 Report = Callable[[str], None]
 SEED = 0
@@ -58,16 +64,20 @@ def generate_examples(
     target_url: str | None = None,
     report: Report = lambda line: None,
     maker: Maker | None = None,
+    executor: Executor | None = None,
 ) -> list[Example]:
-    """An image of each model for each prompt, made where it is not there yet.
+    """An image of each model for each prompt, made where it is not there yet; the target's pipeline is loaded
+    once a checkpoint. ``executor``: see :class:`diffagent.agent.generation.Session`.
 
     Raises:
         UnknownModel: a model is not in the catalog. TargetError: the target did not deliver.
     """
     texts = read_prompts(prompts)
     found: list[Example] = []
-    with Catalog.open(catalog_path) as catalog:
-        make = maker or _maker(catalog, target, target_url)
+    with ExitStack() as stack:
+        catalog = stack.enter_context(Catalog.open(catalog_path))
+        make = maker or _Made(catalog, target, target_url, executor, stack)
+        usual = by_family(card for _, card in catalog.entries())
         for name in models:
             card = catalog.find(name)
             own = folder / AIR.parse(card.air).key.replace("/", "_")
@@ -75,20 +85,19 @@ def generate_examples(
             for number, text in enumerate(texts):
                 file = own / f"{number:03d}.png"
                 if not file.is_file():
-                    _keep(make(_call(card, catalog, text, SEED + number), own / "made"), file, text)
+                    _keep(make(_call(card, catalog, usual, text, SEED + number), own / "made"), file, text)
                 found.append(Example(file, card.air, text, number))
     return found
 
 
-def _call(card: Card, catalog: Catalog, prompt: str, seed: int) -> T2ICall:
-    """The card's most used settings; a LoRA on the checkpoint that it is most used with."""
+def _call(card: Card, catalog: Catalog, usual: Mapping[str, Usage], prompt: str, seed: int) -> T2ICall:
+    """Settings as a request would get them: the card's own where its images agree, else those of the
+    checkpoint that a LoRA is most used with, else its base model's."""
     from diffagent.agent.answer import expand
     from diffagent.agent.settings import settings
     from diffagent.agent.wishes import Wishes
-    from diffagent.data.records import Usage
 
     wished = Wishes(prompt=prompt)
-    usual = settings(card, Usage(), wished)
     carrier = None
     if card.type == "LoRA":
         counts = card.usage.checkpoints
@@ -100,13 +109,14 @@ def _call(card: Card, catalog: Catalog, prompt: str, seed: int) -> T2ICall:
                 f"with: "
                 "give its images instead"
             )
-    width, height = usual["size"].values[0]
+    found = settings(card, usual.get(family_of(card.base_model), Usage()), wished, carrier)
+    width, height = found["size"].values[0]
     fields = {
         "width": width,
         "height": height,
-        "sampling_method": usual["sampler"].values[0],
-        "sampling_steps": usual["steps"].values[0],
-        "cfg_scale": usual["cfg_scale"].values[0],
+        "sampling_method": found["sampler"].values[0],
+        "sampling_steps": found["steps"].values[0],
+        "cfg_scale": found["cfg_scale"].values[0],
     }
     return expand(fields, card, replace(wished, seed=seed), carrier=carrier)
 
@@ -117,10 +127,16 @@ def _keep(made: Path, file: Path, prompt: str) -> None:
     made.replace(file)
 
 
-def _maker(catalog: Catalog, target: str, url: str | None) -> Maker:
-    from diffagent.agent.generation import generate
+class _Made:
+    """Images by a target that is opened when the first one is missing, and kept until all are made."""
 
-    def make(call: T2ICall, folder: Path) -> Path:
-        return generate(call, folder, target, catalog, url=url, nearest=True)[0]
+    def __init__(
+        self, catalog: Catalog, target: str, url: str | None, executor: Executor | None, stack: ExitStack
+    ) -> None:
+        self._open = partial(Session, catalog, target, url, executor)
+        self._stack = stack
+        self._session: Session | None = None
 
-    return make
+    def __call__(self, call: T2ICall, folder: Path) -> Path:
+        self._session = self._session or self._stack.enter_context(self._open())
+        return self._session.generate(call, folder)[0]

@@ -1,7 +1,8 @@
 """Identification tasks and what is measured on them (CGI paper, section 5.1).
 
 A task is a set of example images of one model; a method's answer is a distance to each model. Rank
-r = 1 + |{i: A_i < A_m}| of the true model m, so equal models tie; top-k is the share of tasks with r ≤ k.
+r = 1 + |{i: A_i < A_m}| of the true model m, and top-k the share of tasks with r ≤ k. That
+flatters a method which finds models equal, so the share of tasks with a tie is told beside.
 """
 
 from __future__ import annotations
@@ -50,20 +51,19 @@ def tasks(models: Ints, size: int, most: int = MOST_TASKS, seed: int = 0) -> Tas
 
 
 def ranks_of_true(distances: Doubles, true: Ints) -> npt.NDArray[np.float64]:
-    """Rank of the true model in each row of distances [t, M]. Ties count half a place each: a method that
-    finds all models equal is a guess, not right."""
+    """Rank of the true model in each row of distances [t, M], by the paper's formula."""
     own = distances[np.arange(len(true)), true][:, None]
-    below = (distances < own).sum(1)
-    equal = (distances == own).sum(1) - 1
-    found: npt.NDArray[np.float64] = 1 + below + equal / 2
+    found: npt.NDArray[np.float64] = 1.0 + (distances < own).sum(1)
     return found
 
 
 def measure(distances: Doubles, true: Ints) -> dict[str, float]:
-    """Top-1…5 as shares, and the mean rank."""
+    """Top-1…5 as shares, the mean rank, and the share of tasks with a tie."""
     ranks = ranks_of_true(distances, true)
     found = {f"top{k}": float((ranks <= k).mean()) for k in TOPS}
-    return {**found, "rank": float(ranks.mean())}
+    own = distances[np.arange(len(true)), true][:, None]
+    tied = ((distances == own).sum(1) > 1).mean()
+    return {**found, "rank": float(ranks.mean()), "tied": float(tied)}
 
 
 def confusions(distances: Doubles, true: Ints, names: list[str], most: int = 15) -> list[dict[str, object]]:

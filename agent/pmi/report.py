@@ -20,6 +20,33 @@ def report(results: Mapping[str, Any]) -> str:
     return "\n".join(parts)
 
 
+def of_settings(results: Mapping[str, Any]) -> str:
+    """Both settings of :mod:`diffagent.agent.pmi.own_prompts`, one image and more."""
+    head = ("Method", "Images", "Acc.", "± over seeds", "Top-5", "Avg. rank", "Fréchet")
+    names = {**NAMES, "prompted": "Ours, with the prompt"}
+    parts = []
+    for key, title in (
+        ("own", f"Tables 1, 2 and 4: half of the prompts, others for each model; {results['seeds']} seeds"),
+        ("common", "Table 5: one prompt set for all models"),
+    ):
+        rows = [
+            (
+                name,
+                size,
+                _share(one["top1"]),
+                _share(one["top1_sd"]) if "top1_sd" in one else "–",
+                _share(one["top5"]),
+                f"{one['rank']:.2f}",
+                distance(one["frechet"]),
+            )
+            for size in results[key]["ours"]
+            for method, name in names.items()
+            for one in [results[key][method][size]]
+        ]
+        parts.append(_table(title, head, rows))
+    return "\n".join(parts)
+
+
 def _identification(results: Mapping[str, Any], size: int) -> str:
     head = ("Method", "Acc.", "Top-2", "Top-3", "Top-4", "Top-5", "Avg. rank", "Fréchet")
     rows = []

@@ -33,25 +33,24 @@ from diffagent.agent.executors.wire import HttpExecutor, Wire, secret, to_the_en
 from diffagent.agent.installed_models import Lists, matched
 from diffagent.agent.targets import infotext
 from diffagent.agent.targets.fitting import Fit, Resources, file_of
-from diffagent.agent.targets.infotext import stem
 from diffagent.agent.targets.installed import Installed
 from diffagent.agent.targets.target import ServerLists, Target
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import JobFailed, Refused, TargetError, Unreachable
+from diffagent.data.metadata.infotext import stem
 from diffagent.data.records import T2ICall
 from diffagent.data.samplers import Sampler
 
 URL = "http://127.0.0.1:7860"
 """Where a server usually is."""
-_ELSEWHERE = (
-    "Res Multistep a", "Gradient Estimation", "ER SDE", "SA Solver", "Seeds 2", "Seeds 3", "Linear Quadratic"
-)  # fmt: skip
-"""Samplers and schedules that neither A1111 nor a Forge has."""
 
 
 def spelling(sampler: Sampler) -> tuple[str, str] | None:
     """``sampler_name`` and ``scheduler``; what one server of them lacks, its own list tells."""
-    return None if set(sampler) & set(_ELSEWHERE) else infotext.labels(sampler)
+    method, plan = sampler.row, sampler.plan
+    if method.a1111 is None or (plan is not None and plan.a1111 is None):
+        return None
+    return infotext.labels(sampler)
 
 
 def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) -> dict[str, Any]:
@@ -226,7 +225,7 @@ class A1111(HttpExecutor):
             found = await self.wire.get("/sdapi/v1/schedulers")
         except TargetError:
             return set()
-        return {str(one["label"]) for one in found}
+        return {str(one.get("label") or one["name"]) for one in found}
 
 
 @dataclass(frozen=True)
@@ -283,7 +282,7 @@ async def ask(wire: Wire) -> Lists:
     models = await wire.get("/sdapi/v1/sd-models")
     loras = await wire.get("/sdapi/v1/loras")
     try:
-        schedules = [one["label"] for one in await wire.get("/sdapi/v1/schedulers")]
+        schedules = [one.get("label") or one["name"] for one in await wire.get("/sdapi/v1/schedulers")]
     except TargetError:
         schedules = []  # before 1.9
     return {

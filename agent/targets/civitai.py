@@ -30,18 +30,13 @@ from diffagent.data.errors import BadInput, Censored, JobFailed, Refused
 from diffagent.data.records import Card, T2ICall
 from diffagent.data.samplers import Sampler
 
-_SAMPLERS = {
-    "Euler a": "EulerA", "Euler": "Euler", "LMS": "LMS", "Heun": "Heun", "DPM2": "DPM2", "DPM2 a": "DPM2A",
-    "DPM++ 2S a": "DPM2SA", "DPM++ 2M": "DPM2M", "DPM++ SDE": "DPMSDE", "DPM fast": "DPMFast",
-    "DPM adaptive": "DPMAdaptive", "DDIM": "DDIM", "PLMS": "PLMS", "UniPC": "UniPC", "LCM": "LCM",
-}  # fmt: skip
 _KARRAS = ("LMS", "DPM2", "DPM2 a", "DPM++ 2S a", "DPM++ 2M", "DPM++ SDE")
 """The samplers that the SDKs also have as "…Karras"."""
 
 
 def spelling(sampler: Sampler) -> str | None:
     """The ``scheduler`` of Civitai's SDKs."""
-    name = _SAMPLERS.get(sampler.method)
+    name = sampler.row.civitai
     if name is None or sampler.scheduler is None:
         return name
     return f"{name}Karras" if sampler.scheduler == "Karras" and sampler.method in _KARRAS else None

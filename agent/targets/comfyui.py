@@ -19,7 +19,7 @@ import httpx
 from diffagent.agent.executors import Made, Price, Report
 from diffagent.agent.executors.wire import HttpExecutor, Wire, job_done, polled, words
 from diffagent.agent.installed_models import Lists, matched
-from diffagent.agent.targets.graphs import emit, spelling
+from diffagent.agent.targets.graphs import added, emit, spelling
 from diffagent.agent.targets.installed import Installed
 from diffagent.agent.targets.target import ServerLists, Target
 from diffagent.data.catalog import Catalog
@@ -185,7 +185,7 @@ def understand(url: str, lists: Lists, catalog: Catalog) -> Installed:
 
     models = [{"name": name} for name in lists["checkpoints"] + lists["loras"]]
     names, unknown, ambiguous = matched(models, catalog)
-    able = tuple(filter(known, TARGET.samplers))
+    able = tuple(filter(known, TARGET.spelled))
     return Installed("comfyui", url, names, able, unknown, ambiguous)
 
 
@@ -195,6 +195,7 @@ TARGET = Target(
     emit=emit,
     executor=lambda url: ComfyUI(url or URL),
     spelling=spelling,
+    added=added,
     usual_url=URL,
     self_hosted=True,
     lists=ServerLists(ask, understand),

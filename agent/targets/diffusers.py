@@ -34,58 +34,45 @@ from diffagent.agent.executors.pipelines import (
 from diffagent.agent.executors.wire import to_the_end
 from diffagent.agent.targets.fitting import Fit, Resources, file_of
 from diffagent.agent.targets.target import Target
-from diffagent.data.air import AIR, CIVITAI, source_of
+from diffagent.data.air import AIR, CIVITAI, LOCAL, source_of
 from diffagent.data.base_models import backend, find
 from diffagent.data.errors import BadInput, JobFailed, MissingExtra
+from diffagent.data.library.state import library_file
 from diffagent.data.records import Card, T2ICall
 from diffagent.data.samplers import Sampler
 
 if TYPE_CHECKING:
     import torch
 
-_SDE = {"algorithm_type": "sde-dpmsolver++"}
-_SAMPLERS: dict[str, tuple[str, dict[str, Any]]] = {
-    "Euler a": ("EulerAncestralDiscreteScheduler", {}),
-    "Euler": ("EulerDiscreteScheduler", {}),
-    "LMS": ("LMSDiscreteScheduler", {}),
-    "Heun": ("HeunDiscreteScheduler", {}),
-    "DPM2": ("KDPM2DiscreteScheduler", {}),
-    "DPM2 a": ("KDPM2AncestralDiscreteScheduler", {}),
-    "DPM++ 2M": ("DPMSolverMultistepScheduler", {}),
-    "DPM++ SDE": ("DPMSolverSinglestepScheduler", _SDE),
-    "DPM++ 2M SDE": ("DPMSolverMultistepScheduler", _SDE),
-    "DPM++ 3M SDE": ("DPMSolverMultistepScheduler", _SDE | {"solver_order": 3}),
-    "DDIM": ("DDIMScheduler", {}),
-    "PLMS": ("PNDMScheduler", {"skip_prk_steps": True}),
-    "UniPC": ("UniPCMultistepScheduler", {}),
-    "LCM": ("LCMScheduler", {}),
-    "DEIS": ("DEISMultistepScheduler", {}),
-    "DDPM": ("DDPMScheduler", {}),
-}
-"""Class and configuration; the table of ``docs/source/en/api/schedulers/overview.md`` in diffusers."""
-_SIGMAS = {
-    "Karras": "use_karras_sigmas", "Exponential": "use_exponential_sigmas", "Beta": "use_beta_sigmas"
-}  # fmt: skip
-_FIXED_SIGMAS = ("Euler a", "DDIM", "PLMS", "LCM", "DDPM")
-"""Samplers whose classes take none of these flags."""
-_UNSPACED = ("DPM++ SDE",)
-"""Samplers whose class has no ``timestep_spacing``."""
+_FIXED_SIGMAS = (
+    "EulerAncestralDiscreteScheduler", "DDIMScheduler", "PNDMScheduler", "LCMScheduler", "DDPMScheduler",
+    "TCDScheduler", "IPNDMScheduler", "EDMEulerScheduler", "EDMDPMSolverMultistepScheduler",
+)  # fmt: skip
+"""Classes that take no ``use_…_sigmas``."""
+_UNSPACED = (
+    "DPMSolverSinglestepScheduler", "IPNDMScheduler", "EDMEulerScheduler", "EDMDPMSolverMultistepScheduler"
+)  # fmt: skip
+"""Classes that have no ``timestep_spacing``."""
+_LU = "DPMSolverMultistepScheduler"
+"""The class that has ``use_lu_lambdas``."""
 DOWNLOAD = "https://civitai.com/api/download/models/{version}"
 
 
 def spelling(sampler: Sampler) -> tuple[str, dict[str, Any]] | None:
     """A scheduler's class name and what its configuration changes."""
-    method, scheduler = sampler
-    if method not in _SAMPLERS:
+    if sampler.row.diffusers is None:
         return None
-    name, kwargs = _SAMPLERS[method]
-    if scheduler is None:
-        return name, kwargs
-    if scheduler in _SIGMAS and method not in _FIXED_SIGMAS:
-        return name, kwargs | {_SIGMAS[scheduler]: True}
-    if scheduler in ("SGM Uniform", "Simple") and method not in _UNSPACED:
-        return name, kwargs | {"timestep_spacing": "trailing"}
-    return None
+    name, kwargs = sampler.row.diffusers
+    if sampler.plan is None:
+        return name, dict(kwargs)
+    changes = sampler.plan.diffusers
+    if changes is None:
+        return None
+    if "timestep_spacing" in changes:
+        is_taken = name not in _UNSPACED
+    else:
+        is_taken = name not in _FIXED_SIGMAS and ("use_lu_lambdas" not in changes or name == _LU)
+    return (name, {**kwargs, **changes}) if is_taken else None
 
 
 def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) -> dict[str, Any]:
@@ -168,12 +155,16 @@ def adapter_names(loras: Sequence[object]) -> list[str]:
 
 
 def is_runnable(card: Card) -> bool:
-    """Whether a model's file is safetensors that Civitai hands out."""
+    """Whether a model's file is safetensors that Civitai hands out, or one of the user's library."""
+    return _is_on_civitai(card) or source_of(card.air) == LOCAL
+
+
+def _is_on_civitai(card: Card) -> bool:
     return card.version_id is not None and source_of(card.air) == CIVITAI
 
 
 def _source(card: Card, names: Mapping[str, str]) -> dict[str, Any]:
-    on_civitai = is_runnable(card)
+    on_civitai = _is_on_civitai(card)
     return {
         "air": card.air,
         "file": file_of(card, names),
@@ -308,7 +299,7 @@ class LocalDiffusers:
         pipe.set_adapters(adapter_names(loras), [lora["weight"] for lora in loras])
 
     def _file(self, source: Mapping[str, Any], report: Report) -> Path:
-        here = self.files.get(source["air"])
+        here = self.files.get(source["air"]) or library_file(source["air"], source["sha256"])
         if here is None:
             return downloads.fetch(_card(source), report, url=self.download_url, folder=self.folder)
         if here.is_dir():

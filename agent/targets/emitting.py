@@ -11,12 +11,12 @@ from dataclasses import replace
 
 from diffagent.agent.targets import ITSELF, check_target, load
 from diffagent.agent.targets.fitting import Emitted, Fit, Resources
-from diffagent.agent.targets.target import ALL_SAMPLERS, Target
+from diffagent.agent.targets.target import Target
 from diffagent.data.base_models import LISTED, lora_fit
 from diffagent.data.catalog import Catalog, Filter
 from diffagent.data.errors import BadInput
 from diffagent.data.records import Card, T2ICall
-from diffagent.data.samplers import Sampler
+from diffagent.data.samplers import ALL_SAMPLERS, Sampler
 
 
 def emit(
@@ -52,8 +52,8 @@ def emit(
             raise BadInput(
                 f"{card.name} is a .ckpt file, which only AI Horde's workers run: choose another model"
             )
-    samplers = [one for one in api.samplers if known_samplers is None or one in known_samplers]
-    fit = Fit(api.title, samplers, nearest)
+    known = frozenset(api.samplers) if known_samplers is None else frozenset(known_samplers)
+    fit = Fit(api.title, known & frozenset(api.spelled) if api.spelled else known, nearest)
     if not api.runs_base(found.checkpoint.base_model):
         raise BadInput(
             f"{found.checkpoint.name} is {found.checkpoint.base_model}, which {fit.title} is not known to "

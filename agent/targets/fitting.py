@@ -79,9 +79,10 @@ class Fit:
             return asked
         near = nearest(asked, self.samplers)
         if near is None:
+            methods = ", ".join(sorted({one.method for one in self.samplers}))
             raise BadInput(
                 f"sampling_method is {asked}, but {self.title} has neither it nor one like it: "
-                f"it has {', '.join(map(str, self.samplers)) or 'none that a call can name'}"
+                f"it has {methods or 'none that a call can name'}"
             )
         if near.method != asked.method:
             self.swap("sampling_method", str(asked), str(near), f"{self.title} has no such sampler")

@@ -1,4 +1,4 @@
-"""ComfyUI's graphs: a call as a graph of its core nodes, and a graph read back as a call.
+"""ComfyUI's graphs: a call as a graph of its core nodes; :mod:`diffagent.data.metadata.comfyui` reads them.
 
     CheckpointLoaderSimple → [LoraLoader]… → [CLIPSetLastLayer] → CLIPTextEncode ×2 ┐
                            EmptyLatentImage ───────────────────────────────→ KSampler → VAEDecode → SaveImage
@@ -12,52 +12,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from diffagent.agent.targets import infotext
 from diffagent.agent.targets.fitting import Fit, Resources, file_of
-from diffagent.agent.targets.target import ALL_SAMPLERS
 from diffagent.data.base_models import backend
-from diffagent.data.catalog import Catalog
-from diffagent.data.errors import BadInput, UnknownModel
-from diffagent.data.records import Card, T2ICall
+from diffagent.data.records import T2ICall
+from diffagent.data.sampler_table import COMFYUI_OWN, COMFYUI_PLAIN
 from diffagent.data.samplers import Sampler
 
 Graph = dict[str, dict[str, Any]]
 
 PREFIX = "diffagent"
 """What SaveImage calls its files."""
-_SAMPLERS = {
-    "Euler a": "euler_ancestral", "Euler": "euler", "LMS": "lms", "Heun": "heun", "DPM2": "dpm_2",
-    "DPM2 a": "dpm_2_ancestral", "DPM++ 2S a": "dpmpp_2s_ancestral", "DPM++ 2M": "dpmpp_2m",
-    "DPM++ SDE": "dpmpp_sde", "DPM++ 2M SDE": "dpmpp_2m_sde", "DPM fast": "dpm_fast",
-    "DPM adaptive": "dpm_adaptive", "DDIM": "ddim", "UniPC": "uni_pc", "LCM": "lcm",
-    "DPM++ 2M SDE Heun": "dpmpp_2m_sde_heun", "DPM++ 3M SDE": "dpmpp_3m_sde", "Heun++ 2": "heunpp2",
-    "IPNDM": "ipndm", "IPNDM V": "ipndm_v", "DEIS": "deis", "DDPM": "ddpm", "Res Multistep": "res_multistep",
-    "Res Multistep a": "res_multistep_ancestral", "Euler CFG++": "euler_cfg_pp",
-    "Euler a CFG++": "euler_ancestral_cfg_pp", "Gradient Estimation": "gradient_estimation",
-    "ER SDE": "er_sde", "SA Solver": "sa_solver", "Seeds 2": "seeds_2", "Seeds 3": "seeds_3",
-}  # fmt: skip
-_SCHEDULERS = {
-    "Karras": "karras", "Exponential": "exponential", "SGM Uniform": "sgm_uniform", "Simple": "simple",
-    "Beta": "beta", "Normal": "normal", "DDIM Uniform": "ddim_uniform", "KL Optimal": "kl_optimal",
-    "Linear Quadratic": "linear_quadratic",
-}  # fmt: skip
-_OWN_SCHEDULERS = {"DDIM": "ddim_uniform"}
-"""A sampler's schedule where a call names none; the others' is ``normal``."""
 
 
 def spelling(sampler: Sampler) -> tuple[str, str] | None:
     """``sampler_name`` and ``scheduler`` of a KSampler node; a server may have fewer (older ComfyUI)."""
-    name = _SAMPLERS.get(sampler.method)
-    if sampler.scheduler is None:
-        scheduler: str | None = _OWN_SCHEDULERS.get(sampler.method, "normal")
-    else:
-        scheduler = _SCHEDULERS.get(sampler.scheduler)
+    name = sampler.row.comfyui
+    scheduler = sampler.plan.comfyui if sampler.plan else COMFYUI_OWN.get(sampler.method, COMFYUI_PLAIN)
     return (name, scheduler) if name and scheduler else None
 
 
-def sampler_of(spelled: tuple[str, str]) -> Sampler | None:
-    """The sampler of a KSampler node; None where a call has no name for it."""
-    return next((sampler for sampler in ALL_SAMPLERS if spelling(sampler) == spelled), None)
+def added(sampler: Sampler) -> bool:
+    """Whether custom nodes bring the sampler or its schedule, which ComfyUI itself lacks."""
+    return sampler.row.pack is not None or (sampler.plan is not None and sampler.plan.pack is not None)
 
 
 def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) -> dict[str, Any]:
@@ -93,64 +69,6 @@ def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) ->
     return {"prompt": _numbered(nodes)}
 
 
-def read(graph: Mapping[str, Mapping[str, Any]], catalog: Catalog) -> T2ICall:
-    """The call that a graph of these nodes makes; its files are looked up by name.
-
-    Raises:
-        BadInput: no such graph, or a sampler that no call can name. UnknownModel: a file that the
-        catalog does not know.
-    """
-    try:
-        return _read(graph, catalog)
-    except (KeyError, TypeError, ValueError, IndexError, StopIteration) as error:
-        raise BadInput(f"no graph of one text-to-image call: {type(error).__name__} {error}") from None
-
-
-def _read(graph: Mapping[str, Mapping[str, Any]], catalog: Catalog) -> T2ICall:
-    sampler = next(node["inputs"] for node in graph.values() if node["class_type"] == "KSampler")
-    positive, guidance = graph[sampler["positive"][0]], None
-    if positive["class_type"] == "FluxGuidance":
-        guidance = positive["inputs"]["guidance"]
-        positive = graph[positive["inputs"]["conditioning"][0]]
-    negative, latent = (graph[sampler[name][0]]["inputs"] for name in ("negative", "latent_image"))
-    clip = graph[positive["inputs"]["clip"][0]]
-    clip_skip = -clip["inputs"]["stop_at_clip_layer"] if clip["class_type"] == "CLIPSetLastLayer" else None
-    loras, loader = _loras(graph, graph[sampler["model"][0]], catalog)
-    spelled = (sampler["sampler_name"], sampler["scheduler"])
-    named = sampler_of(spelled)
-    if named is None:
-        raise BadInput(f"no call can name the sampler {spelled[0]} with the schedule {spelled[1]}")
-    return infotext.as_call(
-        _by_file(loader["inputs"]["ckpt_name"], catalog),
-        loras,
-        prompt=positive["inputs"]["text"],
-        negative_prompt=negative["text"],
-        width=latent["width"],
-        height=latent["height"],
-        sampling_method=named.method,
-        scheduler=named.scheduler,
-        sampling_steps=sampler["steps"],
-        cfg_scale=sampler["cfg"],
-        guidance=guidance,
-        seed=sampler["seed"],
-        clip_skip=clip_skip,
-    )
-
-
-def _loras(
-    graph: Mapping[str, Mapping[str, Any]], node: Mapping[str, Any], catalog: Catalog
-) -> tuple[list[tuple[Card, float]], Mapping[str, Any]]:
-    """The LoRAs of a chain of loaders, in the order applied, and its beginning; ``node`` is its end."""
-    loras: list[tuple[Card, float]] = []
-    while node["class_type"] == "LoraLoader":
-        if len(loras) > len(graph):
-            raise ValueError("the chain of LoraLoader nodes is a circle")
-        inputs = node["inputs"]
-        loras.append((_by_file(inputs["lora_name"], catalog), inputs["strength_model"]))
-        node = graph[inputs["model"][0]]
-    return loras[::-1], node
-
-
 def _models(call: T2ICall, found: Resources, names: Mapping[str, str]) -> tuple[Graph, str]:
     """The loaders, and the name of the last one."""
     nodes: Graph = {"checkpoint": _node("CheckpointLoaderSimple", ckpt_name=file_of(found.checkpoint, names))}
@@ -173,13 +91,6 @@ def _models(call: T2ICall, found: Resources, names: Mapping[str, str]) -> tuple[
 
 _BUILDERS = {"checkpoint": _models}
 """The loaders of a graph, by a base model's row."""
-
-
-def _by_file(name: str, catalog: Catalog) -> Card:
-    found = catalog.by_file(name)
-    if found is None:
-        raise UnknownModel(f"the graph's file {name} is not in the catalog")
-    return found
 
 
 def _node(class_type: str, **inputs: Any) -> dict[str, Any]:

@@ -35,18 +35,13 @@ from diffagent.data.samplers import Sampler
 SIDE = 64
 SIDE_HIGH = 3072
 SPLIT = "###"
-_SAMPLERS = {
-    "Euler a": "k_euler_a", "Euler": "k_euler", "LMS": "k_lms", "Heun": "k_heun", "DPM2": "k_dpm_2",
-    "DPM2 a": "k_dpm_2_a", "DPM++ 2S a": "k_dpmpp_2s_a", "DPM++ 2M": "k_dpmpp_2m", "DPM++ SDE": "k_dpmpp_sde",
-    "DPM fast": "k_dpm_fast", "DPM adaptive": "k_dpm_adaptive", "DDIM": "DDIM", "LCM": "lcm",
-}  # fmt: skip
 _OWN_LEVELS = ("DPM fast", "DPM adaptive", "DDIM", "LCM")
 """Samplers that bring their own noise levels, which the flag ``karras`` does not change."""
 
 
 def spelling(sampler: Sampler) -> tuple[str, bool] | None:
     """``sampler_name`` and ``karras``, the Horde's only schedule."""
-    name = _SAMPLERS.get(sampler.method)
+    name = sampler.row.horde
     if name is None or sampler.scheduler not in (None, "Karras"):
         return None
     karras = sampler.scheduler == "Karras"

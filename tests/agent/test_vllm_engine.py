@@ -25,6 +25,7 @@ from diffagent.agent.engines import BatchEngine, Choice, Prompt, Writing
 from diffagent.agent.engines.loading import load_engine
 from diffagent.agent.engines.transformers_engine import TransformersEngine
 from diffagent.agent.engines.vllm_engine import VllmEngine
+from diffagent.agent.engines.vllm_runners import RUNNER, settings
 from diffagent.agent.fusion import Fusion
 from diffagent.agent.grammar import Grammar, Slot
 from diffagent.data.errors import BadPrompt, EngineError
@@ -101,6 +102,24 @@ def answers(url: str) -> bool:
         return httpx.get(url).status_code == 200
     except httpx.TransportError:
         return False
+
+
+def test_where_vllm_prefers_its_second_runner_ours_is_taken(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a GPU, with Triton: the second runner refuses our logits processor."""
+    from vllm.config import vllm as configuration
+    from vllm.engine.arg_utils import EngineArgs
+    from vllm.v1.worker.gpu.sample.logits_processor.loader import _load_v2_logitsprocs
+
+    monkeypatch.setattr(configuration, "HAS_TRITON", True)
+    monkeypatch.delenv(RUNNER, raising=False)
+    options = settings(folder, 4, "float32")
+    assert EngineArgs(**options).create_engine_config().use_v2_model_runner is False
+    monkeypatch.delenv(RUNNER)
+    assert EngineArgs(**options).create_engine_config().use_v2_model_runner is True
+    with pytest.raises(ValueError, match="is not a subclass of"):
+        _load_v2_logitsprocs(options["logits_processors"])
 
 
 def test_choices_have_the_same_scores(engine: Any, here: TransformersEngine) -> None:

@@ -14,7 +14,7 @@ from stand_ins import RuleEngine, quiet
 from diffagent.agent.agent import Agent
 from diffagent.agent.engines import Prompt
 from diffagent.agent.grammar import Grammar
-from diffagent.data.errors import BadInput
+from diffagent.data.errors import BadAnswer, BadInput, DiffAgentError, EngineError, EngineGone, MissingWeights
 from diffagent.training.hallucination import measure, read_prompts
 
 MakeAgent = Callable[..., Agent]
@@ -126,6 +126,39 @@ def test_a_refusal_counts_as_not_callable(make_agent: MakeAgent) -> None:
     found = measure(make_agent(), ["a fox", "<lora:x:1>"], 0, quiet)
     assert (found["constrained"], found["unconstrained"], found["n_unconstrained"]) == (0.5, None, 0)
     assert "nothing but LoRA tags" in found["flaws"][0]
+
+
+@pytest.mark.parametrize("fault", [EngineGone, EngineError, MissingWeights])
+def test_a_failed_engine_ends_the_run_and_is_no_hallucination(
+    make_agent: MakeAgent, fault: type[DiffAgentError]
+) -> None:
+    agent = make_agent()
+
+    class Broken:
+        """An agent whose engine answers one prompt and then fails."""
+
+        catalog, prefilter, engine = agent.catalog, agent.prefilter, agent.engine
+
+        def decide_many(self, requests: Any) -> Any:
+            return [*agent.decide_many(requests[:1]), *(fault("the server is down") for _ in requests[1:])]
+
+    with pytest.raises(fault, match="the server is down"):
+        measure(Broken(), ["a fox", "a dog"], 0, quiet)  # type: ignore[arg-type]
+
+
+def test_an_answer_outside_the_grammar_is_one(make_agent: MakeAgent) -> None:
+    agent = make_agent()
+
+    class Babbler:
+        """An agent whose model says what is no call."""
+
+        catalog, prefilter, engine = agent.catalog, agent.prefilter, agent.engine
+
+        def decide_many(self, requests: Any) -> Any:
+            return [BadAnswer("the language model answered 'hm', which is no call") for _ in requests]
+
+    found = measure(Babbler(), ["a fox", "a dog"], 0, quiet)  # type: ignore[arg-type]
+    assert found["constrained"] == 1.0
 
 
 def test_a_call_outside_the_catalog_counts_as_not_callable(make_agent: MakeAgent) -> None:

@@ -25,7 +25,7 @@ from diffagent.training.examples import FILE as EXAMPLES
 from diffagent.training.examples import examples
 from diffagent.training.limits import Limits
 from diffagent.training.recipe import Lora, Recipe
-from diffagent.training.sft import adapted, recipe_steps, schedule, train
+from diffagent.training.sft import adapted, one_gpu, recipe_steps, schedule, train
 
 pytest.importorskip("trl", reason="needs pip install 'diffagent[train]'")
 pytestmark = [
@@ -251,6 +251,25 @@ def test_the_rate_rises_then_falls_by_steps_or_by_the_clock(recipe: Recipe, monk
     ) == pytest.approx(
         0.05 + 0.95 * (1 - 2**-0.5) / 2  # half of the way was done, half of the rest is gone: cos 135°
     )
+
+
+def test_a_process_has_one_gpu_however_many_it_sees(tmp_path: Path) -> None:
+    from transformers import TrainingArguments
+
+    args = TrainingArguments(str(tmp_path), use_cpu=True)
+    assert one_gpu(args).n_gpu == 0
+    args._n_gpu = 4
+    assert one_gpu(args).n_gpu == 1
+
+
+def test_steps_are_shared_by_the_processes(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before a process group is there, too."""
+    from diffagent.training.dialogues import Example
+    from diffagent.training.examples import Examples
+
+    data = Examples([Example("memory", [1, 2], 1, [1, 2])] * 43, [], "")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert recipe_steps(recipe, data, Limits()) == 5
 
 
 def test_steps_are_whole_batches_within_the_limit(recipe: Recipe) -> None:

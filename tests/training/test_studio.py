@@ -18,9 +18,9 @@ from stand_ins import quiet
 from diffagent.agent.agent import Agent
 from diffagent.agent.executors import Made
 from diffagent.agent.executors.images import read_texts
+from diffagent.data.devices import share
 from diffagent.data.records import T2ICall
 from diffagent.training.rewards.unified import ImageMetrics
-from diffagent.training.rrhf.align import share
 from diffagent.training.studio import Studio
 
 

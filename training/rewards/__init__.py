@@ -33,11 +33,15 @@ class Reward(Protocol):
 
     def prepare(self, calls: Sequence[T2ICall], progress: Progress, share: tuple[int, int]) -> None:
         """Make what the scores of these calls will need; of several processes, (rank, processes), each its
-        share."""
+        share. It is all there at the end, whichever process made it."""
         ...
 
     def score(self, prompt: str, calls: Sequence[T2ICall]) -> list[float]:
         """A score for each of the calls that answer one prompt."""
+        ...
+
+    def close(self) -> None:
+        """Free what it computes with: nothing is scored any more."""
         ...
 
     def told(self) -> dict[str, Any]:

@@ -13,12 +13,6 @@ from typing import Any
 from diffagent.data.errors import MissingWeights
 
 
-def device_or_best(device: str | None) -> str:
-    import torch
-
-    return device or ("cuda" if torch.cuda.is_available() else "cpu")
-
-
 def found(name: str, weights: bool = True) -> str:
     """A folder of configuration and tokenizer, with weights or without."""
     if Path(name).expanduser().is_dir():

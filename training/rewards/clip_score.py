@@ -1,5 +1,8 @@
 """CLIP score (paper, Eq. 1; Hessel et al. 2021): w · max(cos(text, image), 0), w = 2.5, CLIP ViT-B.
 
+Before the text stands "A photo depicts", as in Hessel et al.'s section 3 and published code. The paper takes
+the score and its w from there and writes the text alone, as their formula does, too.
+
 transformers' CLIPModel with openai/clip-vit-base-patch32 by default, or any folder or repository of that
 class.
 """
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 WEIGHT = 2.5
+PREFIX = "A photo depicts "
 DEFAULT = "openai/clip-vit-base-patch32"
 MOST_TOKENS = 77
 
@@ -34,33 +38,34 @@ class ClipScore:
 
     @classmethod
     def load(cls, name: str = DEFAULT, device: str | None = None) -> Self:
-        """A folder or a repository of the hub, on the GPU where there is one."""
+        """A folder or a repository of the hub, on the process's GPU where there is one."""
         from transformers import AutoTokenizer, CLIPModel
 
-        from diffagent.training.rewards.checkpoints import device_or_best, found
+        from diffagent.data.devices import own_device
+        from diffagent.training.rewards.checkpoints import found
 
         folder = found(name)
-        model = CLIPModel.from_pretrained(folder).to(device_or_best(device))
+        model = CLIPModel.from_pretrained(folder).to(device or own_device())
         return cls(model, AutoTokenizer.from_pretrained(folder))
 
     def score(self, prompt: str, images: Sequence[Image]) -> list[float]:
-        return [WEIGHT * max(value, 0.0) for value in self.cosines(prompt, images)]
+        return [WEIGHT * max(value, 0.0) for value in self.cosines(PREFIX + prompt, images)]
 
-    def cosines(self, prompt: str, images: Sequence[Image]) -> list[float]:
-        """Cosine of the prompt's and each image's embeddings."""
+    def cosines(self, text: str, images: Sequence[Image]) -> list[float]:
+        """Cosine of the embeddings of a text, as it stands, and of each image."""
         import torch
         from torch.nn.functional import normalize
 
         with torch.inference_mode():
-            text = normalize(self._text(prompt), dim=-1)
+            said = normalize(self._text(text), dim=-1)
             found: list[float] = []
             for pixels in batches(images, self.preparation, self.batch):
                 picture = features(self.model.get_image_features(pixel_values=pixels.to(self.model.device)))
-                found += (normalize(picture, dim=-1) @ text.T)[:, 0].tolist()
+                found += (normalize(picture, dim=-1) @ said.T)[:, 0].tolist()
         return found
 
-    def _text(self, prompt: str) -> torch.Tensor:
-        tokens = self.tokenizer([prompt], truncation=True, max_length=MOST_TOKENS, return_tensors="pt")
+    def _text(self, text: str) -> torch.Tensor:
+        tokens = self.tokenizer([text], truncation=True, max_length=MOST_TOKENS, return_tensors="pt")
         tokens = {name: tokens[name].to(self.model.device) for name in ("input_ids", "attention_mask")}
         return features(self.model.get_text_features(**tokens))
 

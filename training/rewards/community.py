@@ -118,6 +118,9 @@ class Community:
         found = self.measure(prompt, [call.air for call in calls])
         return [float(value) for value in combined(found)]
 
+    def close(self) -> None:
+        """Nothing: its vectors are small and on no GPU."""
+
     def told(self) -> dict[str, Any]:
         return {"weights": WEIGHTS, "side": self.side, "documents": len(self.vectors)}
 

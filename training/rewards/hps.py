@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 CHECKPOINT = ("xswu/HPSv2", "HPS_v2_compressed.pt")
+"""Version 2.0, of which the paper's figures are (25 to 28); 2.1 gives others."""
+NEWER = ("xswu/HPSv2", "HPS_v2.1_compressed.pt")
 BASE = "laion/CLIP-ViT-H-14-laion2B-s32B-b79K"
 """Where configuration and tokenizer come from: the CLIP that was tuned."""
 
@@ -38,19 +40,22 @@ class HPSv2:
 
     @classmethod
     def load(cls, name: str | None = None, base: str = BASE, device: str | None = None) -> Self:
-        """The published checkpoint, or a file of the same layout; ``base`` is a folder or repository."""
+        """The published checkpoint of version 2.0 (2.1 by the name ``v2.1``), or a file of the same layout;
+        ``base`` is a folder or repository."""
         import torch
         from transformers import AutoTokenizer, CLIPConfig, CLIPModel
 
-        from diffagent.training.rewards.checkpoints import device_or_best, found, found_file, read_state
+        from diffagent.data.devices import own_device
+        from diffagent.training.rewards.checkpoints import found, found_file, read_state
 
         folder = found(base, weights=False)
         with torch.device("meta"):
             model = CLIPModel(CLIPConfig.from_pretrained(folder))
-        state = from_open_clip(read_state(found_file(name, CHECKPOINT)))
+        file = found_file(None, NEWER) if name == "v2.1" else found_file(name, CHECKPOINT)
+        state = from_open_clip(read_state(file))
         model.load_state_dict(state, strict=False, assign=True)
         return cls(
-            materialised(model, state).to(device_or_best(device)), AutoTokenizer.from_pretrained(folder)
+            materialised(model, state).to(device or own_device()), AutoTokenizer.from_pretrained(folder)
         )
 
     def score(self, prompt: str, images: Sequence[Image]) -> list[float]:
@@ -134,6 +139,6 @@ def _block(layer: str, name: str, value: torch.Tensor) -> dict[str, torch.Tensor
     if name.startswith("attn.in_proj_"):
         kind = name.removeprefix("attn.in_proj_")
         parts = zip(("q_proj", "k_proj", "v_proj"), value.chunk(3), strict=True)
-        return {f"{layer}.self_attn.{part}.{kind}": one.contiguous() for part, one in parts}
+        return {f"{layer}.self_attn.{part}.{kind}": one for part, one in parts}
     inside, _, kind = name.rpartition(".")
     return {f"{layer}.{_INSIDE[inside]}.{kind}": value}

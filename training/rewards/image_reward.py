@@ -44,10 +44,11 @@ class ImageReward:
         import torch
         from transformers import AutoTokenizer
 
-        from diffagent.training.rewards.checkpoints import device_or_best, found, found_file, read_state
+        from diffagent.data.devices import own_device
+        from diffagent.training.rewards.checkpoints import found, found_file, read_state
         from diffagent.training.rewards.hps import materialised
 
-        where = device_or_best(device)
+        where = device or own_device()
         state = from_published(read_state(found_file(name, CHECKPOINT)))
         with torch.device("meta"):
             parts = architecture()

@@ -51,7 +51,7 @@ class ImageMetrics:
     """A :class:`~diffagent.training.rewards.Reward` that looks at ``seeds`` images of each call."""
 
     def __init__(self, studio: Studio, scorers: Sequence[Scorer], seeds: Sequence[int]) -> None:
-        self.studio, self.scorers, self.seeds = studio, scorers, tuple(seeds)
+        self.studio, self.scorers, self.seeds = studio, tuple(scorers), tuple(seeds)
         self.name = f"{', '.join(one.name for one in scorers)} of seeds {', '.join(map(str, seeds))}"
 
     def raw(self, prompt: str, calls: Sequence[T2ICall]) -> dict[str, Floats]:
@@ -64,9 +64,22 @@ class ImageMetrics:
 
     def prepare(self, calls: Sequence[T2ICall], progress: Progress, share: tuple[int, int]) -> None:
         self.studio.make(calls, self.seeds, progress, share)
+        if share[1] > 1:
+            self.studio.wait(calls, self.seeds, progress)
 
     def score(self, prompt: str, calls: Sequence[T2ICall]) -> list[float]:
         return [float(value) for value in unified(self.raw(prompt, calls))]
+
+    def close(self) -> None:
+        """Drop the scorers and the executor, and what they hold of a GPU."""
+        import gc
+
+        import torch
+
+        self.scorers, self.studio.maker = (), None
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
 
     def told(self) -> dict[str, Any]:
         return {"images_generated": self.studio.generated, "images": str(self.studio.folder)}

@@ -6,13 +6,14 @@ In: a DABench folder, a fine-tuned model, a reward. Out, in one folder:
     log.jsonl, curves.png, checkpoint-N/, merged/, adapter/, run.json   as fine-tuning leaves them
 
 Every step goes on where it was cut off: a query that is answered or scored stays so, and ``resume`` takes
-training up at its last checkpoint. Several processes (accelerate) read what the first one wrote.
+training up at its last checkpoint. Of several processes (accelerate) the first one there asks for the
+responses, and the first one there scores them; the others read what it wrote. Images are shared out. None
+waits in a collective, so that no time-out ends a long wait.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from diffagent.data.devices import share
 from diffagent.data.errors import BadInput
 from diffagent.training.examples import data_digest
 from diffagent.training.limits import Limits
@@ -36,6 +38,7 @@ from diffagent.training.sft import (
     dtype_of,
     last_checkpoint,
     machine,
+    one_gpu,
     schedule,
     versions,
 )
@@ -59,7 +62,8 @@ def align(
 ) -> dict[str, Any]:
     """Run the whole stage; returns what ``run.json`` says.
 
-    ``agent`` has the fine-tuned model as its engine; it is asked for responses and completes them to calls.
+    ``agent`` has the fine-tuned model as its engine; it is asked for responses and completes them to calls,
+    and then closed: its weights and the reward's are freed before training.
 
     Raises:
         BadInput: too few queries have two responses, or there is no checkpoint to resume from.
@@ -72,15 +76,17 @@ def align(
     with FileLock(out / ".responses.lock"):  # several processes of one run wait for the first
         answered = collect(task, agent, out / RESPONSES, progress)
     every = [said.call for one in answered for said in one.responses]
+    _free(agent.engine)
     task.reward.prepare(every, progress, share())
-    _wait_for_all()
     with FileLock(out / ".responses.lock"):
         scores = rate(answered, task.reward, out / SCORES, progress)
     told = summary(answered)
     say(
         f"{told['responses']} responses to {told['queries']} queries; "
-        f"{told['invalid']} of {told['texts']} texts name no model"
+        f"{told['invalid']} of {told['texts']} texts name no model, "
+        f"{told['illegal']} samples have parameters out of range"
     )
+    task.reward.close()
     ranked = rank(answered, scores)
     prepared = time.monotonic()
     trainer, plan = build(task, ranked, out, limits, say)
@@ -117,7 +123,7 @@ def build(task: Task, ranked: Sequence[Ranked], out: Path, limits: Limits, say: 
         say=say,
         log=out / "log.jsonl",
         model=model,
-        args=TrainingArguments(**said, label_names=["scores"]),
+        args=one_gpu(TrainingArguments(**said, label_names=["scores"])),
         train_dataset=train,
         eval_dataset=held_out or None,
         processing_class=tokenizer,
@@ -162,16 +168,10 @@ def adapt(model: Any, tuned: Tuned, config: RRHFConfig) -> tuple[Any, RRHFConfig
     return adapted, replace(config, lora=lora, extract_rank=None)
 
 
-def share() -> tuple[int, int]:
-    """This process's rank and their number, as accelerate launches them; (0, 1) of one alone."""
-    return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-
-
-def _wait_for_all() -> None:
-    if share()[1] > 1:
-        from accelerate import PartialState
-
-        PartialState().wait_for_everyone()
+def _free(engine: Any) -> None:
+    """Free the fine-tuned model, which has answered: images and training need the room."""
+    if close := getattr(engine, "close", None):
+        close()
 
 
 def _split(ranked: Sequence[Ranked], config: RRHFConfig) -> tuple[list[Ranked], list[Ranked]]:
@@ -188,10 +188,7 @@ def _split(ranked: Sequence[Ranked], config: RRHFConfig) -> tuple[list[Ranked], 
 
 
 def _steps(config: RRHFConfig, queries: int, limits: Limits) -> int:
-    import torch
-
-    devices = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
-    whole = queries // (config.batch * config.accumulate * devices)
+    whole = queries // (config.batch * config.accumulate * share()[1])
     return max(1, min(whole, limits.steps or whole))
 
 

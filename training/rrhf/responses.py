@@ -5,7 +5,8 @@
 As in the paper only the model part of a response is kept (the letter, or the model's identity in the memory
 form), because the format of many different texts cannot be relied on; the call is then completed with the
 catalog's facts and the settings that people use the model with. A sampled answer that is whole keeps its own
-parameters. What names no model, or one whose call is out of range, is counted as invalid.
+parameters; where these are out of range it is counted as illegal, and the usual ones stand in. What names no
+model is counted as invalid.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ from diffagent.agent.engines.decode import spell
 from diffagent.agent.grammar import Grammar
 from diffagent.agent.settings import FALLBACK, settings
 from diffagent.data.base_models import family_of
-from diffagent.data.errors import EngineError
+from diffagent.data.callability import answer_flaw
+from diffagent.data.errors import BadAnswer
 from diffagent.data.records import Card, T2ICall, Usage
 from diffagent.training.dialogues import own_settings, with_options
 from diffagent.training.rrhf.beams import diverse_beams, multinomial
@@ -52,7 +54,8 @@ class Response:
 @dataclass(frozen=True)
 class Answered:
     """A query's token ids with its different responses. ``invalid`` of ``asked`` texts named no model;
-    ``repeated`` named a call that was there already."""
+    ``repeated`` named a call that was there already, and ``illegal`` were samples whose own parameters were
+    out of range."""
 
     key: str
     prompt: str
@@ -61,6 +64,7 @@ class Answered:
     asked: int
     invalid: int
     repeated: int
+    illegal: int = 0
 
 
 def respond(
@@ -69,9 +73,11 @@ def respond(
     """The responses to one query: the sample first, the default call last."""
     texts = list(_texts(query, policy, config, rng))
     found: dict[str, Response] = {}
-    invalid = repeated = 0
+    invalid = repeated = illegal = 0
     for source, text in texts:
-        made = _response(source, text, query, policy, agent, rng if config.parameters == "drawn" else None)
+        draws = rng if config.parameters == "drawn" else None
+        made, sound = _response(source, text, query, policy, agent, draws)
+        illegal += not sound
         if made is None:
             invalid += 1
             continue
@@ -81,7 +87,7 @@ def respond(
     found.setdefault(call_digest(usual.call), usual)
     ids = tuple(policy.chat.prompt_ids(query.question))
     kept = _counting(found.values(), query, policy, agent, config)
-    return Answered(query.key, query.wishes.prompt, ids, kept, len(texts), invalid, repeated)
+    return Answered(query.key, query.wishes.prompt, ids, kept, len(texts), invalid, repeated, illegal)
 
 
 def _counting(
@@ -123,17 +129,17 @@ def _texts(
 
 def _response(
     source: Source, text: str, query: Query, policy: Policy, agent: Agent, draws: np.random.Generator | None
-) -> Response | None:
+) -> tuple[Response | None, bool]:
+    """What a text stands for, and whether its own parameters are in range where it is a whole answer."""
     card = _named(text, query, agent)
     if card is None:
-        return None
-    if source == "sample" and (own := _own(text, query, card)) is not None:
-        try:
-            return complete(source, card, own, query, policy, agent)
-        except (ValueError, EngineError):  # a parameter out of range: the usual ones stand in
-            pass
+        return None, True
+    own = _own(text, query, card) if source == "sample" else None
+    sound = own is None or answer_flaw(own, agent.catalog) is None
+    if own is not None and sound:
+        return complete(source, card, own_settings(own), query, policy, agent), True
     drawn = _drawn(_grammar(card, query, agent), draws) if draws is not None else {}
-    return complete(source, card, drawn, query, policy, agent)
+    return complete(source, card, drawn, query, policy, agent), sound
 
 
 def _drawn(legal: Grammar, rng: np.random.Generator) -> dict[str, str]:
@@ -211,15 +217,15 @@ def _identity(text: str) -> tuple[str, str, str] | None:
     return values[0], values[1], values[2]
 
 
-def _own(text: str, query: Query, card: Card) -> dict[str, str] | None:
-    """The parameters of a whole answer that names ``card`` and nothing else; None of any other text."""
+def _own(text: str, query: Query, card: Card) -> Mapping[str, Any] | None:
+    """The fields of a whole answer that names ``card`` and nothing else; None of any other text."""
     try:
         fields = (
             memory.read(text) if query.form == "memory" else answer.resolve(*answer.read(text), query.cards)
         )
         same = [fields[name] for name in ("model", "type", "base_model")]
-        return own_settings(fields) if same == [card.name, card.type, card.base_model] else None
-    except (EngineError, ValueError, TypeError, KeyError):
+        return fields if same == [card.name, card.type, card.base_model] else None
+    except BadAnswer:
         return None
 
 
@@ -231,6 +237,7 @@ def summary(answered: Sequence[Answered]) -> dict[str, Any]:
         "texts": asked,
         "invalid": sum(one.invalid for one in answered),
         "repeated": sum(one.repeated for one in answered),
+        "illegal": sum(one.illegal for one in answered),
         "responses": sum(len(one.responses) for one in answered),
         "invalid_share": round(sum(one.invalid for one in answered) / asked, 4) if asked else None,
     }

@@ -147,7 +147,8 @@ def trainer_class() -> Any:
         def _log_probs(self, model: Any, inputs: Any) -> tuple[torch.Tensor, torch.Tensor]:
             on_cpu = inputs["own"].device.type == "cpu"
             padded_right = bool(inputs["attention_mask"][:, 0].all())
-            if not on_cpu or not padded_right or self.args.gradient_checkpointing:
+            alone = self.accelerator.num_processes == 1  # gradients are averaged where the wrapper is called
+            if not (on_cpu and padded_right and alone) or self.args.gradient_checkpointing:
                 return whole_log_probs(model, inputs)
             plain = self.accelerator.unwrap_model(model)
             return shared_log_probs(

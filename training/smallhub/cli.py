@@ -23,7 +23,8 @@ import click
     type=click.Path(dir_okay=False, path_type=Path),
     help="A packed hub, whose models and scorers are taken instead of trained.",
 )
-def story(out: Path, llm: str, scale: float, until: str | None, hub: Path | None) -> None:
+@click.option("--seed", default=0, show_default=True, help="Draws the pairs and both stages of training.")
+def story(out: Path, llm: str, scale: float, until: str | None, hub: Path | None, seed: int) -> None:
     """Tell the whole of SFTA on a small hub with images: about two hours on two cores; again: goes on.
 
     \b
@@ -33,5 +34,5 @@ def story(out: Path, llm: str, scale: float, until: str | None, hub: Path | None
     from diffagent.training.rrhf.cli import progress
     from diffagent.training.smallhub.story import Story, tell
 
-    found = tell(Story(out, llm, scale, hub), until, progress, lambda line: click.echo(line, err=True))
+    found = tell(Story(out, llm, scale, hub, seed), until, progress, lambda line: click.echo(line, err=True))
     click.echo(json.dumps(found))

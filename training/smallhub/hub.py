@@ -114,10 +114,10 @@ def _row(prompt: str, model: Card, rng: np.random.Generator) -> dict[str, Any]:
     return {"instruction": asked, "api": api, "air": model.air, "source": "smallhub"}
 
 
-def write(subjects: Sequence[str], sizes: Sizes, encoder: Encoder, folder: Path) -> Path:
+def write(subjects: Sequence[str], sizes: Sizes, encoder: Encoder, folder: Path, seed: int = 0) -> Path:
     """The pairs as a DABench folder, and the catalog beside them with what the train part says; its path."""
     folder.mkdir(parents=True, exist_ok=True)
-    rows = pairs(subjects, sizes)
+    rows = pairs(subjects, sizes, seed)
     for part, listed in rows.items():
         lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in listed)
         (folder / f"{part}.jsonl").write_text(lines, encoding="utf-8")

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from diffagent.agent.engines.transformers_engine import computes_bf16
+from diffagent.data.devices import own_device
 from diffagent.data.text_encoder import Encoder
 from diffagent.training.smallhub.pictures import STYLES, Pictures
 from diffagent.training.smallhub.pipeline import condition, new_scheduler, new_unet, pipeline_class
@@ -106,7 +107,7 @@ def _train(
     from diffusers.training_utils import EMAModel
 
     torch.manual_seed(style)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = own_device()
     unet, noise = new_unet(schedule.channels), new_scheduler()
     if start is not None:
         unet.load_state_dict(load_unet(start).state_dict())
@@ -125,7 +126,7 @@ def _train(
         x, text = (one.to(device) for one in next(batches))
         at = torch.randint(0, 1000, (len(x),), device=device)
         added = torch.randn_like(x)
-        with torch.autocast(device, torch.bfloat16, enabled=computes_bf16(device)):
+        with torch.autocast(device.partition(":")[0], torch.bfloat16, enabled=computes_bf16(device)):
             guess = unet(noise.add_noise(x, added, at), at, encoder_hidden_states=text).sample
         loss = torch.nn.functional.mse_loss(guess.float(), noise.get_velocity(x, added, at))
         optimiser.zero_grad(set_to_none=True)

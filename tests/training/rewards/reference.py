@@ -96,7 +96,7 @@ def _clip_layers(
 def clip_cosine(
     state: State, pixels: torch.Tensor, ids: torch.Tensor, layers: int, heads: int
 ) -> torch.Tensor:
-    """Cosine [n] of a text (its last token is the end) and n pictures."""
+    """Cosine [n] of a text and n pictures. Of the text the state of its highest id is read, the end."""
     patch = state["visual.conv1.weight"].shape[-1]
     x = conv2d(pixels, state["visual.conv1.weight"], stride=patch).flatten(2).transpose(1, 2)
     x = torch.cat([state["visual.class_embedding"].expand(len(x), 1, -1), x], 1)
@@ -106,7 +106,7 @@ def clip_cosine(
     length = ids.shape[1]
     t = state["token_embedding.weight"][ids] + state["positional_embedding"][:length]
     t = _clip_layers(t, state, "", layers, heads, torch.full((length, length), float("-inf")).triu(1))
-    text = norm(t, state, "ln_final", 1e-5)[:, -1] @ state["text_projection"]
+    text = norm(t, state, "ln_final", 1e-5)[:, int(ids[0].argmax())] @ state["text_projection"]
     return (normalize(picture, dim=-1) @ normalize(text, dim=-1).T)[:, 0]
 
 

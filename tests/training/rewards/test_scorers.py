@@ -11,6 +11,7 @@ import torch
 
 pytest.importorskip("PIL", reason="needs pip install 'diffagent[images]'")
 import importlib.util
+import json
 import sys
 
 from PIL import Image
@@ -22,22 +23,30 @@ from diffagent.training.rewards.hps import HPSv2, from_open_clip, materialised
 from diffagent.training.rewards.image_reward import ImageReward, architecture, from_published
 from diffagent.training.rewards.pictures import CROPPED, FITTED, batches
 
-_SPEC = importlib.util.spec_from_file_location("reference", Path(__file__).with_name("reference.py"))
-assert _SPEC is not None
-assert _SPEC.loader is not None
-reference = importlib.util.module_from_spec(_SPEC)
-sys.modules["reference"] = reference
-_SPEC.loader.exec_module(reference)
+
+def _beside(name: str) -> Any:
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+reference, published_names = _beside("reference"), _beside("published_names")
 WIDTH, LAYERS, HEADS, SIZE, PATCH = 16, 2, 2, 16, 8
 
 
 class Words:
-    """A tokenizer of three words between a beginning and an end."""
+    """A tokenizer of three words between a beginning and an end; it notes what it was given."""
 
     def __init__(self, ids: list[int], pad: int = 0) -> None:
         self.ids, self.pad = ids, pad
+        self.read: list[str] = []
 
     def __call__(self, texts: list[str], padding: str | None = None, max_length: int = 0, **_: Any) -> Any:
+        self.read += texts
         rest = max_length - len(self.ids) if padding else 0
         ids = torch.tensor([self.ids + [self.pad] * rest])
         return {"input_ids": ids, "attention_mask": torch.tensor([[1] * len(self.ids) + [0] * rest])}
@@ -48,14 +57,14 @@ def pictures(count: int, size: tuple[int, int] = (16, 16)) -> list[Image.Image]:
     return [Image.fromarray(rng.integers(0, 255, (size[1], size[0], 3), np.uint8)) for _ in range(count)]
 
 
-def clip_model(state: dict[str, Any]) -> Any:
+def clip_model(state: dict[str, Any], end: int = 11) -> Any:
     from transformers import CLIPConfig, CLIPModel
 
     tower = {
         "hidden_size": WIDTH, "intermediate_size": 2 * WIDTH, "num_hidden_layers": LAYERS,
         "num_attention_heads": HEADS, "hidden_act": "gelu", "projection_dim": 8,
     }  # fmt: skip
-    text = {**tower, "vocab_size": 12, "max_position_embeddings": 9, "eos_token_id": 11, "bos_token_id": 1}
+    text = {**tower, "vocab_size": 12, "max_position_embeddings": 9, "eos_token_id": end, "bos_token_id": 1}
     seen = {**tower, "image_size": SIZE, "patch_size": PATCH}
     with torch.device("meta"):
         model = CLIPModel(CLIPConfig(text_config=text, vision_config=seen, projection_dim=8))
@@ -79,6 +88,29 @@ def test_clip_score_and_hps_equal_their_formulas_by_an_independent_forward(clip:
     assert scores == pytest.approx((2.5 * cosines.clamp(min=0)).tolist(), abs=1e-4)
     hps = HPSv2(model, Words(ids)).score("a b c", images)
     assert hps == pytest.approx((100 * cosines).tolist(), abs=0.02)
+
+
+def test_the_clip_score_reads_a_photo_depicts_before_the_prompt_and_hps_the_prompt(
+    clip: dict[str, Any],
+) -> None:
+    """Hessel et al. 2021, section 3; the published code of HPS v2 has no such words."""
+    words, model = Words([1, 4, 11]), clip_model(clip)
+    ClipScore(model, words).score("a red fox", pictures(1))
+    HPSv2(model, words).score("a red fox", pictures(1))
+    assert words.read == ["A photo depicts a red fox", "a red fox"]
+
+
+@pytest.mark.parametrize("end", [2, 11])
+def test_a_texts_state_is_read_at_its_end_as_open_clip_does(clip: dict[str, Any], end: int) -> None:
+    """open_clip pads with zeros to the context and reads the highest id; CLIP-H's configuration names 2 as
+    its end, which is no end of any of its texts."""
+    images, ids = pictures(3), [1, 2, 7, 3, 11]
+    (pixels,) = batches(images, FITTED.at(SIZE), 8)
+    padded = torch.tensor([[*ids, 0, 0, 0, 0]])
+    expected = 100 * reference.clip_cosine(clip, pixels, padded, LAYERS, HEADS)
+    assert HPSv2(clip_model(clip, end), Words(ids)).score("a b c", images) == pytest.approx(
+        expected.tolist(), abs=0.02
+    )
 
 
 def test_a_tensor_that_is_missing_or_unknown_is_named(clip: dict[str, Any]) -> None:
@@ -111,25 +143,6 @@ def test_image_reward_equals_its_formula_by_an_independent_forward() -> None:
     assert expected.std() > 1e-3
 
 
-def test_the_published_architectures_take_the_published_names() -> None:
-    """Names of tensors that the public repositories write, at the published depth."""
-    with torch.device("meta"):
-        vision, text, head = architecture()
-    names = {
-        "blip.visual_encoder.blocks.23.attn.qkv.weight": (3072, 1024),
-        "blip.visual_encoder.pos_embed": (1, 197, 1024),
-        "blip.text_encoder.encoder.layer.11.crossattention.self.key.weight": (768, 1024),
-        "blip.text_encoder.embeddings.word_embeddings.weight": (30524, 768),
-        "mlp.layers.7.weight": (1, 16),
-    }
-    mapped = from_published({name: torch.empty(shape, device="meta") for name, shape in names.items()})
-    for part, given in zip((vision, text, head), mapped, strict=True):
-        own = part.state_dict()
-        assert given
-        for name, value in given.items():
-            assert own[name].shape == value.shape
-
-
 def test_pictures_are_cropped_or_padded() -> None:
     wide = Image.new("RGB", (40, 20), "white")
     assert CROPPED.at(10).square(wide).size == (10, 10)
@@ -155,38 +168,56 @@ def test_checkpoints_are_tensors_of_files_that_are_there(tmp_path: Path) -> None
     assert found(str(tmp_path)) == str(tmp_path)
 
 
-def test_hps_v2s_names_are_those_of_clip_h() -> None:
-    """Names that open_clip writes for ViT-H-14, as the published checkpoint holds them."""
-    from transformers import CLIPConfig, CLIPModel
+def saved(shapes: dict[str, tuple[int, ...]], path: Path, wrapped: bool) -> dict[str, float]:
+    """Write a checkpoint of the published names and shapes; each tensor is one value, stored once."""
+    values = {name: 1 + number / 1024 for number, name in enumerate(shapes)}
+    state = {name: torch.tensor(values[name]).expand(shape) for name, shape in shapes.items()}
+    if "blip.text_encoder.embeddings.position_ids" in state:
+        state["blip.text_encoder.embeddings.position_ids"] = torch.arange(512).expand(1, -1)
+    torch.save({"iterations": 4000, "name": "hps", "state_dict": state} if wrapped else state, path)
+    assert path.stat().st_size < 2**20
+    return values
 
-    text = {
-        "hidden_size": 1024,
-        "intermediate_size": 4096,
-        "num_hidden_layers": 24,
-        "num_attention_heads": 16,
-    }
-    seen = {
-        "hidden_size": 1280,
-        "intermediate_size": 5120,
-        "num_hidden_layers": 32,
-        "num_attention_heads": 16,
-    }
-    config = CLIPConfig(
-        text_config=text, vision_config={**seen, "patch_size": 14, "image_size": 224}, projection_dim=1024
-    )
-    with torch.device("meta"):
-        own = CLIPModel(config).state_dict()
-    names = {
-        "visual.transformer.resblocks.31.attn.in_proj_weight": (3840, 1280),
-        "visual.positional_embedding": (257, 1280),
-        "visual.proj": (1280, 1024),
-        "transformer.resblocks.23.mlp.c_fc.weight": (4096, 1024),
-        "transformer.resblocks.0.ln_2.bias": (1024,),
-        "token_embedding.weight": (49408, 1024),
-        "text_projection": (1024, 1024),
-        "logit_scale": (),
-    }
-    mapped = from_open_clip({name: torch.empty(shape, device="meta") for name, shape in names.items()})
-    assert len(mapped) == len(names) + 2  # query, key and value stood in one
-    for name, value in mapped.items():
-        assert own[name].shape == value.shape
+
+def test_the_published_image_reward_is_read_whole(tmp_path: Path) -> None:
+    """All 625 names at their published shapes, pickled by torch and read with weights_only."""
+    shapes = published_names.image_reward()
+    values = saved(shapes, tmp_path / "ImageReward.pt", wrapped=False)
+    (tmp_path / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\nred\nfox\n")
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "BertTokenizer"}))
+    scorer = ImageReward.load(str(tmp_path / "ImageReward.pt"), str(tmp_path), "cpu")
+    parts = (scorer.vision, scorer.text, scorer.head)
+    held = [value for part in parts for value in part.parameters()]
+    unread = ("blip.vision_proj.", "blip.text_proj.", "blip.text_encoder.embeddings.position_ids")
+    assert len(shapes) == 625
+    assert len(held) == len([name for name in shapes if not name.startswith(unread)])
+    layer = scorer.vision.encoder.layers[23]
+    assert layer.mlp.fc2.weight.flatten()[0] == values["blip.visual_encoder.blocks.23.mlp.fc2.weight"]
+    cross = scorer.text.encoder.layer[11].crossattention
+    key = "blip.text_encoder.encoder.layer.11.crossattention.self.key.weight"
+    assert (cross.self.key.weight.flatten()[0], cross.self.key.weight.shape) == (values[key], (768, 1024))
+    assert scorer.head[4].bias[0] == values["mlp.layers.7.bias"]
+
+
+def test_the_published_hps_2_1_is_read_whole(tmp_path: Path) -> None:
+    """All names that open_clip's ViT-H-14 saves, wrapped as training left them, read with weights_only."""
+    from transformers import CLIPTokenizer
+
+    shapes = published_names.hps()
+    values = saved(shapes, tmp_path / "HPS_v2.1_compressed.pt", wrapped=True)
+    tower = {"hidden_act": "gelu", "num_attention_heads": 16, "projection_dim": 1024}
+    text = {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "eos_token_id": 2}
+    seen = {"hidden_size": 1280, "intermediate_size": 5120, "num_hidden_layers": 32, "patch_size": 14}
+    config = {"model_type": "clip", "projection_dim": 1024, "text_config": tower | text}
+    (tmp_path / "config.json").write_text(json.dumps(config | {"vision_config": tower | seen}))
+    words = ["!", "a</w>", "<|startoftext|>", "<|endoftext|>"]
+    CLIPTokenizer(vocab={word: n for n, word in enumerate(words)}, merges=[]).save_pretrained(tmp_path)
+    scorer = HPSv2.load(str(tmp_path / "HPS_v2.1_compressed.pt"), str(tmp_path), "cpu")
+    model = scorer._clip.model
+    assert len(shapes) == 686
+    assert len(list(model.parameters())) == len(shapes) + 4 * (32 + 24)  # query, key and value stood in one
+    last = model.vision_model.encoder.layers[31].self_attn.v_proj.weight
+    name = "visual.transformer.resblocks.31.attn.in_proj_weight"
+    assert (last.flatten()[0], last.shape) == (values[name], (1280, 1280))
+    assert model.text_projection.weight.flatten()[0] == values["text_projection"]
+    assert model.text_model.embeddings.token_embedding.weight.shape == (49408, 1024)

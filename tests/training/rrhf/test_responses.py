@@ -93,6 +93,33 @@ def test_responses_are_different_and_callable(agent: Agent, policy: Policy) -> N
     assert found.ids == tuple(policy.chat.prompt_ids(query.question))
 
 
+@pytest.mark.parametrize(
+    ("said", "sound", "steps"),
+    [
+        ('[512,768,"DDIM",33,5]', True, 33),
+        ('[512,768,"DDIM",330,5]', False, None),
+        ('[512,768,"Dream","20",5]', False, None),
+        ('[512,768,"DDIM",33,"5"]', False, None),
+        ('[512,768,"DDIM",33,5', True, None),  # no whole answer has no parameters of its own
+    ],
+)
+def test_a_samples_own_parameters_are_kept_or_counted_as_illegal(
+    agent: Agent, policy: Policy, monkeypatch: pytest.MonkeyPatch, said: str, sound: bool, steps: int | None
+) -> None:
+    from diffagent.training.rrhf import responses
+
+    (query,) = queries(agent)
+    card = agent.catalog.find("Ink Fox Style")
+    text = f"{LABELS[query.cards.index(card)]} {identity(card)} {said}"
+    monkeypatch.setattr(responses, "_texts", lambda *_: iter([("sample", text)]))
+    default, rng = default_card(agent), np.random.default_rng(0)
+    found = respond(query, policy, agent, RRHFConfig(ranked="whole"), default, rng)
+    assert (found.illegal, found.invalid, summary([found])["illegal"]) == (int(not sound), 0, int(not sound))
+    call = found.responses[0].call
+    assert call.model == card.name
+    assert (call.sampling_steps == 33) == (steps == 33)
+
+
 def test_parameters_are_drawn_as_often_as_people_use_them() -> None:
     priors = tuple(np.log([0.25, 0.75]).tolist())
     legal = Grammar(
@@ -107,8 +134,8 @@ def test_parameters_are_drawn_as_often_as_people_use_them() -> None:
 def test_drawn_parameters_make_other_calls_of_the_same_model(agent: Agent, policy: Policy) -> None:
     (query,) = queries(agent)
     letter, rng = LABELS[query.cards.index(agent.catalog.find("Ink Fox Style"))], np.random.default_rng(0)
-    usual = [_response("beam", letter, query, policy, agent, None) for _ in range(2)]
-    drawn = [_response("beam", letter, query, policy, agent, rng) for _ in range(20)]
+    usual = [_response("beam", letter, query, policy, agent, None)[0] for _ in range(2)]
+    drawn = [_response("beam", letter, query, policy, agent, rng)[0] for _ in range(20)]
     assert usual[0] == usual[1]
     assert len({one.call.model_dump_json() for one in drawn if one}) > 2
     assert {one.call.air for one in drawn if one} == {usual[0].call.air if usual[0] else None}

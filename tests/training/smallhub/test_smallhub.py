@@ -232,3 +232,18 @@ def test_stages_are_named_and_bad_scales_refused(tmp_path: Path) -> None:
         (tmp_path / stage).mkdir()
         (tmp_path / stage / "done.json").write_text('{"n": 1}')
     assert tell(Story(tmp_path, "x"), STAGES[1], quiet, print) == {stage: {"n": 1} for stage in STAGES[:2]}
+    for stage in STAGES[2:4]:
+        (tmp_path / stage).mkdir()
+        (tmp_path / stage / "done.json").write_text('{"n": 1, "seed": 2}')
+    assert tell(Story(tmp_path, "x", seed=2), STAGES[3], quiet, print)[STAGES[3]] == {"n": 1, "seed": 2}
+    with pytest.raises(BadInput, match="was told with the seed 2, not 0: give another OUT"):
+        tell(Story(tmp_path, "x"), STAGES[3], quiet, print)
+
+
+def test_each_seed_draws_other_pairs_of_the_same_parts() -> None:
+    from diffagent.training.smallhub.hub import Sizes, pairs
+
+    subjects = [f"thing {n}" for n in range(40)]
+    drawn = [pairs(subjects, Sizes(), seed) for seed in (0, 0, 1)]
+    assert drawn[0] == drawn[1] != drawn[2]
+    assert [len(drawn[0][part]) for part in drawn[0]] == [len(drawn[2][part]) for part in drawn[2]]

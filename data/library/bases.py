@@ -1,0 +1,123 @@
+"""The base model of a file: what its tensors leave open, its metadata, notes and names tell.
+
+    settled(file)   ->  Base("Pony", "trained on ponyDiffusionV6XL", None)
+
+Tensors tell families apart, not base models with the same tensors. People's word (the user's, the hub's, a
+sidecar's) comes before a trainer's, and that before names; a word that the tensors contradict is not
+believed, but told.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from diffagent.data.base_models import OTHER, TABLE, find, lora_fit, named
+from diffagent.data.errors import BadInput
+from diffagent.data.library.state import File
+
+SHORTEST = 5
+"""Letters of a spelling that is looked for in file names: shorter ones are words of other things."""
+
+
+@dataclass(frozen=True)
+class Base:
+    """``name`` by the table's spelling, or None; ``by`` what told it; ``doubt`` a word that was not
+    believed."""
+
+    name: str | None
+    by: str = ""
+    doubt: str | None = None
+
+
+def settled(file: File) -> Base:
+    """The base model of a file that was read."""
+    own = file.override.base_model
+    if own is not None:
+        return Base(row_name(own) or own, "your word")
+    seen = file.facts.base_model
+    doubt = None
+    for text, by in _people(file):
+        name = row_name(text)
+        if name is None:
+            continue
+        if name == seen:
+            return Base(seen, file.facts.by)
+        if seen is None or fits(seen, name):
+            return Base(name, by)
+        doubt = doubt or f"{by} says {name}"
+    for told in (file.facts.spec.base_model, file.facts.training.base):
+        if seen is None and told and (name := row_name(told)):
+            return Base(name, "its metadata", doubt)
+    if file.facts.by != "its metadata":
+        for text, by, shortest in _names(file):
+            name = _mentioned(text, seen, shortest)
+            if name is not None:
+                return Base(name, by, doubt)
+    return Base(seen, file.facts.by, doubt)
+
+
+def row_name(text: str) -> str | None:
+    """The table's name for a base model as any program spells it; None where it has no row."""
+    for part in (text, text.partition("/")[0]):
+        row = find(part)
+        if row is not None:
+            return row.name if row != OTHER else None
+        try:
+            return named(part)[-1]
+        except BadInput:
+            continue
+    return None
+
+
+def fits(seen: str, name: str) -> bool:
+    """Whether a file with the tensors of one base model may be of another: they share their LoRAs."""
+    if seen == name or (family := find(seen)) is None or (other := find(name)) is None:
+        return seen == name
+    return (
+        family.family == other.family
+        or lora_fit(lora=seen, checkpoint=name) is not None
+        or lora_fit(lora=name, checkpoint=seen) is not None
+    )
+
+
+def _people(file: File) -> Iterator[tuple[str, str]]:
+    version = (file.hub or {}).get("version") or {}
+    if version.get("baseModel"):
+        yield str(version["baseModel"]), "the hub"
+    if file.notes.base_model:
+        yield file.notes.base_model, "its " + (file.notes.sources[0] if file.notes.sources else "sidecar")
+
+
+def _names(file: File) -> Iterator[tuple[str, str, int]]:
+    """Texts in which a base model may be named, and how long its spelling has to be there."""
+    if file.facts.training.trained_on:
+        yield file.facts.training.trained_on, f"trained on {file.facts.training.trained_on[:40]}", 4
+    if file.facts.spec.name:
+        yield file.facts.spec.name, "its title", SHORTEST
+    inside = Path(file.shown)
+    yield inside.stem, "its name", SHORTEST
+    for folder in inside.parts[:-1]:
+        yield folder, f"folder {folder[:40]}", 4
+
+
+def _mentioned(text: str, seen: str | None, shortest: int) -> str | None:
+    """The base model that a text names, if the tensors allow it and do not tell as much themselves."""
+    flat = _flat(text)
+    best: tuple[int, str] | None = None
+    for row in TABLE:
+        if row.name == seen or seen is None or not fits(seen, row.name) or row == OTHER:
+            continue
+        for spelling in (row.name, *row.spellings):
+            key = _flat(spelling)
+            if len(key) >= shortest and key in flat and (best is None or len(key) > best[0]):
+                best = len(key), row.name
+    own = max((len(_flat(s)) for row in TABLE if row.name == seen for s in (row.name, *row.spellings)
+               if _flat(s) in flat), default=0)  # fmt: skip
+    return best[1] if best is not None and best[0] > own else None
+
+
+def _flat(text: str) -> str:
+    return re.sub(r"[\W_]+", "", text.casefold())

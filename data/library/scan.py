@@ -1,0 +1,200 @@
+"""The scan: every model file of some folders, by its header and what is beside it.
+
+    for file in scan(state, [Path("models")], Problems()):
+        file.shown, file.facts.kind, file.facts.base_model
+
+What did not change since (path, size, time; the sidecars' likewise) is not read again. Links are followed, in
+circles once; what cannot be read is told and passed over. One file's header is in memory at a time.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from diffagent.data.errors import BadInput
+from diffagent.data.library.headers import BadHeader, read_header
+from diffagent.data.library.kinds import judge
+from diffagent.data.library.previews import read_text
+from diffagent.data.library.sidecars import PREVIEWS, Notes, beside, of_modelspec, read_notes
+from diffagent.data.library.state import READER, Facts, File, State, printable
+from diffagent.data.library.training import of_training
+
+SAFE = (".safetensors", ".sft", ".gguf")
+PICKLES = (".ckpt", ".pt", ".pth", ".bin")
+UNFINISHED = (".part", ".partial", ".crdownload", ".download", ".aria2", ".incomplete", ".tmp")
+"""What programs put behind a model's name while they fetch it."""
+DEEPEST = 64
+"""Folders within folders."""
+_BLOCKS, _BLOCK = 8, 4096
+
+
+@dataclass
+class Problems:
+    """Folders that could not be read, a line each."""
+
+    lines: list[str] = field(default_factory=list)
+
+    def add(self, path: str, error: OSError) -> None:
+        self.lines.append(f"{printable(path)}: {reason(error)}")
+
+
+def scan(state: State, roots: Sequence[Path], problems: Problems) -> Iterator[tuple[Path, bool]]:
+    """Reads what is new or changed in the folders into ``state``; yields each file and whether it was read.
+
+    Raises:
+        BadInput: a folder is not there.
+    """
+    for root in roots:
+        if not root.is_dir():
+            raise BadInput(
+                f"{printable(str(root))} is not a folder: give the models folder of a webui, ComfyUI, "
+                "Stability Matrix or SwarmUI, or any other"
+            )
+    run = state.next_run()
+    for root in roots:
+        state.add_root(root)
+        for path, stated, names in _walk(root, problems):
+            yield path, _read(state, root, path, stated, names, run)
+        if not problems.lines:  # a disk that cannot be read for now keeps its entries
+            state.drop_unseen(root, run)
+
+
+def read_file(path: Path) -> Facts:
+    """What a model file says of itself; never an error."""
+    suffix = path.suffix.lower()
+    try:
+        if suffix in UNFINISHED:
+            return Facts("unfinished", problem="a download that is not finished: let its program go on")
+        if suffix in PICKLES:
+            with path.open("rb"):
+                pass
+            return Facts(
+                "pickle", problem="a pickle can run code when it is opened: not opened; get it as safetensors"
+            )
+        header = read_header(path)
+        verdict = judge(header, path)
+        return Facts(
+            verdict.kind, verdict.base_model, verdict.by, verdict.flaws, verdict.prediction,
+            None, header.format, header.digest, _sample(path), of_training(header.metadata),
+            of_modelspec(header.metadata),
+        )  # fmt: skip
+    except BadHeader as error:
+        return Facts("unreadable", problem=str(error))
+    except (OSError, MemoryError) as error:
+        return Facts("unreadable", problem=reason(error) if isinstance(error, OSError) else "out of memory")
+
+
+def reason(error: OSError) -> str:
+    """An error of the file system in words, with what to do."""
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return "no permission: let your user read it"
+    if error.errno == errno.ELOOP:
+        return "a link that leads round in a circle: remove it"
+    if error.errno == errno.ENOENT:
+        return "a link that leads nowhere: remove it, or mount what it leads to"
+    return f"cannot be read ({error.strerror or error}): check the disk"
+
+
+def _read(state: State, root: Path, path: Path, stated: os.stat_result | OSError, names: Sequence[str],
+          run: int) -> bool:  # fmt: skip
+    """Brings one file up to date; whether anything of it was read."""
+    if isinstance(stated, OSError):
+        facts = Facts("unreadable", problem=reason(stated))
+        state.put(File(path, root, 0, 0, "", facts), run)
+        return True
+    size, mtime = stated.st_size, stated.st_mtime_ns
+    sidecars = beside(path.stem, names)
+    stamp = _stamp(path, sidecars)
+    known = state.known(path)
+    if known is not None and known[:2] == (size, mtime) and known[3] == READER:
+        state.saw(path, root, run)
+        if known[2] == stamp:
+            return False
+        state.put_notes(path, stamp, *_beside(path, sidecars))
+        return True
+    facts = read_file(path)
+    state.put(File(path, root, size, mtime, stamp, facts, *_beside(path, sidecars)), run)
+    return True
+
+
+def _beside(path: Path, sidecars: Sequence[str]) -> tuple[Notes, str]:
+    notes = read_notes(path, sidecars)
+    pictures = [name for suffix in PREVIEWS if (name := path.stem + suffix) in sidecars]
+    text = next((text for name in pictures if (text := read_text(path.with_name(name)))), "")
+    return notes, text
+
+
+def _stamp(path: Path, sidecars: Sequence[str]) -> str:
+    """Sizes and times of what is beside a file, and the reader's version."""
+    parts = []
+    for name in sidecars:
+        try:
+            stated = os.stat(path.with_name(name))
+            parts.append(f"{name}:{stated.st_size}:{stated.st_mtime_ns}")
+        except OSError:
+            continue
+    return (
+        hashlib.sha256("\n".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:16] if parts else ""
+    )
+
+
+def _walk(root: Path, problems: Problems) -> Iterator[tuple[Path, os.stat_result | OSError, list[str]]]:
+    """Model files below a folder with what ``stat`` says and the names beside them, folders in order."""
+    walked: set[tuple[int, int]] = set()
+    waiting = [(str(root), 0)]
+    while waiting:
+        folder, depth = waiting.pop()
+        try:
+            stated = os.stat(folder)
+            if (stated.st_dev, stated.st_ino) in walked:
+                continue
+            walked.add((stated.st_dev, stated.st_ino))
+            with os.scandir(folder) as listing:
+                entries = sorted(listing, key=lambda entry: entry.name)
+        except OSError as error:
+            problems.add(folder, error)
+            continue
+        names = [entry.name for entry in entries]
+        below = []
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            found = _stated(entry)
+            if not isinstance(found, OSError) and stat.S_ISDIR(found.st_mode):
+                below.append((entry.path, depth + 1))
+            elif is_model(entry.name) and (isinstance(found, OSError) or stat.S_ISREG(found.st_mode)):
+                yield Path(entry.path), found, names
+        if depth < DEEPEST:
+            waiting += reversed(below)
+
+
+def _stated(entry: os.DirEntry[str]) -> os.stat_result | OSError:
+    try:
+        return entry.stat()
+    except OSError as error:
+        return error
+
+
+def is_model(name: str) -> bool:
+    """Whether a file's name is that of a model, or of one on its way."""
+    stem, dot, suffix = name.lower().rpartition(".")
+    if dot + suffix in UNFINISHED:
+        return stem.endswith((*SAFE, *PICKLES))
+    return dot + suffix in (*SAFE, *PICKLES)
+
+
+def _sample(path: Path) -> str:
+    """Sixteen digits of the SHA-256 of a few blocks spread over the file."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        size = stream.seek(0, 2)
+        for number in range(_BLOCKS):
+            stream.seek(max(0, size - _BLOCK) * (number + 1) // _BLOCKS)
+            digest.update(stream.read(_BLOCK))
+    return digest.hexdigest()[:16]

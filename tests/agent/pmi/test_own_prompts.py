@@ -1,0 +1,98 @@
+"""Models specified by prompts of their own, and the learnt space that reads the request's prompt."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from diffagent.agent.pmi.bench import Bench, Images, learn_known
+from diffagent.agent.pmi.learning import Training
+from diffagent.agent.pmi.own_prompts import halved, mean, settings
+from diffagent.agent.pmi.prompted import Known, Prompted
+from diffagent.agent.pmi.space import Setting, Space
+
+PROMPTS, MODELS, WIDTH = 9, 4, 6
+
+
+@pytest.fixture(scope="module")
+def bench() -> Bench:
+    """Images whose statistics are their model's and noise; no prompt is like another."""
+    rng = np.random.default_rng(0)
+    text = np.eye(PROMPTS + 3, dtype=np.float32)
+    style, models, prompts = [], [], []
+    own = rng.normal(size=(MODELS, WIDTH))
+    for model in range(MODELS):
+        for prompt in range(PROMPTS + 3):
+            style.append(own[model] + rng.normal(size=WIDTH) * 0.8)
+            models.append(model)
+            prompts.append(prompt)
+    statistics = np.array(style, np.float32)
+    crops = statistics[:, None] + rng.normal(size=(len(style), 4, WIDTH)).astype(np.float32) * 0.5
+    keys = np.array(prompts, np.uint64) + np.uint64(1)
+    images = Images(statistics, statistics, crops.astype(np.float32), text[prompts], np.array(models), keys)
+    ids = [3 * prompt if prompt < PROMPTS else 3 * prompt + 2 for prompt in prompts]
+    return Bench.of([f"m{n}" for n in range(MODELS)], images, ids, (3, 3))
+
+
+def test_each_model_keeps_a_half_of_its_own_and_all_test_images(bench: Bench) -> None:
+    half, again, other = (halved(bench, seed) for seed in (0, 0, 1))
+    kept = [set(half.known.prompts[half.known.models == model].tolist()) for model in range(MODELS)]
+    assert [len(one) for one in kept] == [5] * MODELS  # of nine
+    assert len(set(map(frozenset, kept))) > 1
+    assert len(half.test) == len(bench.test) == 12
+    assert half.known.prompts.tolist() == again.known.prompts.tolist() != other.known.prompts.tolist()
+
+
+def test_both_settings_and_all_methods(bench: Bench) -> None:
+    found = settings(bench, (1,), seeds=2)
+    assert set(found) == {"seeds", "common", "own"}
+    for part in ("common", "own"):
+        assert found[part]["baseline"]["1"]["top1"] == 1 / MODELS
+        for method in ("rkme", "pmi", "ours", "prompted"):
+            assert found[part][method]["1"]["top1"] > 1 / MODELS
+    assert len(found["own"]["gamma"]) == 2
+
+
+def test_means_over_seeds_by_hand() -> None:
+    def one(top1: float) -> dict[str, object]:
+        told = {"top1": top1, "frechet": None}
+        return {"gamma": 0.02, "sharpness": 1.0, **{name: {"1": told} for name in
+                ("baseline", "rkme", "pmi", "ours", "prompted")}}  # fmt: skip
+
+    found = mean([one(0.2), one(0.4)])["ours"]["1"]
+    assert found["top1"] == pytest.approx(0.3)
+    assert found["top1_sd"] == pytest.approx(0.02**0.5)
+    assert found["frechet"] is None
+
+
+def test_without_sharpness_it_is_the_space_alone(bench: Bench) -> None:
+    known = bench.known
+    space = Space.fit(known.style, known.crops, known.models, Setting())
+    points = space.project(known.style)
+    found = Known(points, known.models, known.text, MODELS).evidence(
+        space, space.project(bench.test.style), bench.test.text, 0.0
+    )
+    np.testing.assert_allclose(found, space.evidence(space.project(bench.test.style)), rtol=1e-4, atol=1e-3)
+
+
+def test_with_sharpness_a_model_is_its_images_of_like_prompts() -> None:
+    """One axis, two images a model: 0 of the first prompt and 2 of the second, and their contrary."""
+    one = np.ones(1, np.float32)
+    space = Space(0 * one, one, one[:, None], 100 * one, 0.01 * one, np.zeros((2, 1), np.float32), 2 * one)
+    points = np.array([[0.0], [2.0], [2.0], [0.0]], np.float32)
+    text = np.array([[1, 0], [0, 1], [1, 0], [0, 1]], np.float32)
+    known = Known(points, np.array([0, 0, 1, 1]), text, 2)
+    asked = np.array([[0.0], [0.0]], np.float32), np.array([[1, 0], [0, 1]], np.float32)
+    plain = known.evidence(space, *asked, 0.0)
+    np.testing.assert_allclose(plain[:, 0], plain[:, 1], rtol=1e-6)  # both have a mean of 1
+    assert known.evidence(space, *asked, 8.0).argmax(1).tolist() == [0, 1]
+
+
+def test_beta_is_chosen_where_left_out_images_are_most_probable(bench: Bench) -> None:
+    known = bench.known
+    training = Training(known.style, known.crops, known.models, known.prompts, bench.layers)
+    found = Prompted.fit(learn_known(bench), training, known.text)
+    assert found.sharpness == 0.0  # prompts have nothing in common here
+    evidence = found.evidence(bench.test.style, bench.test.text)
+    assert evidence.shape == (12, MODELS)
+    assert np.exp(found.log_probabilities(evidence[:2])).sum() == pytest.approx(1)
