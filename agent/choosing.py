@@ -170,10 +170,11 @@ class Shelf:
         """AIR → the entry's place among the M."""
         return {card.air: number for number, card in enumerate(self.cards)}
 
-    def checkpoint_scores(self, reading: Reading) -> Floats:
-        """Scores of the entries as checkpoints for a request: [M]; LoRAs have −inf."""
-        scores: Floats = 2.4 * self.kinship[MEDIA.index(reading.medium)] + self._merit
-        facts = self.facts
+    def checkpoint_scores(self, reading: Reading, rows: npt.NDArray[np.int64] | None = None) -> Floats:
+        """Scores of the entries, or of ``rows`` of them, as checkpoints for a request; LoRAs have −inf."""
+        at = np.arange(len(self.cards)) if rows is None else rows
+        facts = self.facts.only(at)
+        scores: Floats = 2.4 * self.kinship[MEDIA.index(reading.medium)][at] + self._merit[at]
         if reading.named and reading.medium not in ("photo", "anime"):
             special = facts.first == MEDIA.index(reading.medium)
             scores += np.where(special, np.where(facts.of_role("style"), 1.0, 0.3), 0.0)
@@ -321,7 +322,7 @@ class Shelf:
         at = np.array([self._places[one.air] for one in allowed])
         general = np.flatnonzero(self.facts.of_role("general")[at])
         among = general if len(general) else np.arange(len(at))
-        return allowed[int(among[self.checkpoint_scores(asked)[at[among]].argmax()])]
+        return allowed[int(among[self.checkpoint_scores(asked, at[among]).argmax()])]
 
 
 def _runs(part: Sequence[str], whole: Sequence[str]) -> bool:

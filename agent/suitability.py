@@ -12,7 +12,7 @@ import math
 from array import array
 from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from diffagent.agent.fitted import stored_weights
+from diffagent.agent.ranking import greatest
 from diffagent.agent.reading import PEOPLE, Reading
 from diffagent.agent.words import words
 from diffagent.data.attributes import MEDIA, ROLES, Breadth
@@ -46,6 +47,8 @@ LEAST_LOG = -12.0
 """The prefilter's log-probability below which it makes no difference."""
 BLOCK = 2048
 """Models that are judged at a time, so that what is between stays near a core."""
+SHORT = 512
+"""Models whose logits are computed in double precision: more than are ever shown, or as near as rounding."""
 _OF_BOTH = ("renown", "renowned", "obscure", "downloads", "caution", "ranked", "ranked_pasted", *MATCHED)
 _OF_CHECKPOINT = (
     "is_checkpoint", "kin", "kin_first", "first", "first_named", "style_named", "style_unnamed", "other_role",
@@ -80,12 +83,30 @@ class Suitability:
     hidden_bias: Floats
     out: Floats
 
-    def __call__(self, features: Floats) -> Floats:
-        """Logits [M] from features [M, F]."""
-        parts = [self._logits(features[at : at + BLOCK]) for at in range(0, len(features), BLOCK)]
-        return np.concatenate([*parts, np.zeros(0)])
+    def __call__(self, features: Real) -> Floats:
+        """Logits [M] from features [M, F].
 
-    def _logits(self, features: Floats) -> Floats:
+        Those of more than :data:`SHORT` models are computed in single precision, and again in double for the
+        first of them: the others are good for what all add up to, and are never shown.
+        """
+        if len(features) <= SHORT:
+            return self._logits(features)
+        single = self._single
+        parts = [
+            single._logits(features[at : at + BLOCK].astype(np.float32))
+            for at in range(0, len(features), BLOCK)
+        ]
+        logits = np.concatenate(parts).astype(float)
+        first = greatest(logits, SHORT)
+        logits[first] = self._logits(features[first])
+        return logits
+
+    @cached_property
+    def _single(self) -> Suitability:
+        """The weights in single precision."""
+        return Suitability(*(getattr(self, one.name).astype(np.float32) for one in fields(self)))
+
+    def _logits(self, features: Real) -> Floats:
         x = np.clip((features - self.mean) / self.scale, -LIMIT, LIMIT) * (self.scale > CONSTANT)
         units = np.maximum(x @ self.hidden + self.hidden_bias, 0)
         logits: Floats = x @ self.linear + units @ self.out
@@ -124,7 +145,7 @@ class Suitability:
 
     def save(self, path: Path) -> None:
         np.savez_compressed(
-            path, features=np.array(FEATURES), **{k: v.astype(np.float32) for k, v in vars(self).items()}
+            path, features=np.array(FEATURES), **{k.name: getattr(self._single, k.name) for k in fields(self)}
         )
 
 
@@ -266,4 +287,7 @@ def features(
         "lora_similar": lora * matched[:, 0],
         "lora_first": lora * first * named,
     }
-    return np.stack([np.asarray(columns[name], float) for name in FEATURES]).T
+    table = np.empty((len(FEATURES), len(ranked)))
+    for row, name in zip(table, FEATURES, strict=True):
+        row[:] = columns[name]
+    return table.T
