@@ -144,9 +144,8 @@ class Suitability:
         return cls(**{name: values.astype(float) for name, values in stored.items()})
 
     def save(self, path: Path) -> None:
-        np.savez_compressed(
-            path, features=np.array(FEATURES), **{k.name: getattr(self._single, k.name) for k in fields(self)}
-        )
+        weights = {one.name: getattr(self, one.name).astype(np.float32) for one in fields(self)}
+        np.savez_compressed(path, features=np.array(FEATURES), **weights)
 
 
 class Facts:
