@@ -39,9 +39,10 @@ from diffagent.agent.reading import Reading
 from diffagent.agent.reasons import Basis, reasons
 from diffagent.agent.request import Request, RequestOptions, clean
 from diffagent.agent.scope import Scope
+from diffagent.agent.seeds import seeded
 from diffagent.agent.settings import by_family, settings
 from diffagent.agent.suitability import Facts, Suitability, features
-from diffagent.agent.targets import TARGETS
+from diffagent.agent.targets import ITSELF, TARGETS
 from diffagent.agent.targets.emitting import emit
 from diffagent.agent.targets.fitting import Emitted
 from diffagent.agent.triggers import missing as missing_words
@@ -162,13 +163,16 @@ class Agent:
         return self.finish(outcome, text)
 
     def answer(self, request: Request) -> Answer:
-        """A decision, and what its target takes: among what a server has, where that is asked for.
+        """A decision, and what its target takes: among what a server has, where that is asked for; with a
+        seed, drawn where none is asked for.
 
         Raises:
             BadInput, BadImage, UnknownModel, TargetError: see :meth:`decide`; or the target lacks a value.
         """
         there = self.installed(request)
         decision = self.decide(request.model_copy(update={"installed": there}) if there else request)
+        if request.target != ITSELF:
+            decision = replace(decision, call=seeded(decision.call))
         emitted = emit(
             decision.call,
             request.target,
@@ -176,6 +180,7 @@ class Agent:
             nearest=request.nearest,
             names=there.names if there else None,
             known_samplers=there.samplers if there else None,
+            files=there.files if there else None,
         )
         return Answer(decision, emitted)
 
@@ -496,7 +501,7 @@ class Agent:
         """What may be answered for one candidate (a LoRA with its ``carrier``), with the prior of each
         setting."""
         usual = self.usual.get(family_of(card.base_model), Usage())
-        legal = scope.fitted(settings(card, usual, wished, carrier), wished)
+        legal = scope.fitted(settings(card, usual, wished, carrier), wished, (carrier or card).base_model)
         return answer.grammar(label, card, legal, self.fusion.write)
 
     @property

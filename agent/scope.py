@@ -69,11 +69,12 @@ class Scope:
             return False
         return not self.base_model or is_meant(self.base_model, card.base_model)
 
-    def fitted(self, settings: Mapping[str, Setting], wished: Wishes) -> dict[str, Setting]:
-        """Settings that the target takes; what the user asked for stays, and may be refused later."""
+    def fitted(self, settings: Mapping[str, Setting], wished: Wishes, base_model: str) -> dict[str, Setting]:
+        """Settings that the target takes for a base model; what the user asked for stays, and may be
+        refused later."""
         fitted = dict(settings)
         if wished.sampler is None:
-            able = frozenset(supported(self.target) if self.samplers is None else self.samplers)
+            able = frozenset(supported(self.target, base_model) if self.samplers is None else self.samplers)
             fitted["sampler"] = _only(settings["sampler"], able)
         step = SIDE_STEP if self.target == ITSELF else load(self.target).side_step
         if step != SIDE_STEP and wished.size is None:

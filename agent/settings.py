@@ -95,6 +95,13 @@ def lora_weight(card: Card) -> float:
     return max(usage, key=lambda value: (usage[value], -abs(value - USUAL_WEIGHT)), default=USUAL_WEIGHT)
 
 
+def guidance(card: Card, carrier: Card | None = None) -> float | None:
+    """The distilled guidance that the base model of what runs is usually used with; None: it has none."""
+    row = find((carrier or card).base_model)
+    guided = None if row is None else row.guidance
+    return guided.usual if guided is not None and guided.kind == "distilled" else None
+
+
 def clip_skip(card: Card, carrier: Card | None = None) -> int | None:
     """The clip skip 1 or 2 that at least five images and half of all name, of the model or of what carries
     it; else that of anime models where it is one, else None: the base model's own.

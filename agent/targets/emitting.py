@@ -6,7 +6,8 @@ emitted.request, emitted.not_carried          # the graph, and the fields that i
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from diffagent.agent.targets import ITSELF, check_target, load
@@ -27,6 +28,7 @@ def emit(
     nearest: bool = False,
     names: Mapping[str, str] | None = None,
     known_samplers: Collection[Sampler] | None = None,
+    files: Mapping[str, Sequence[str]] | None = None,
 ) -> Emitted:
     """The request that a target takes for a call.
 
@@ -37,6 +39,7 @@ def emit(
         nearest: replace what the target lacks by the nearest that it has, and say so.
         names: AIR → what a server calls the model; default: the catalog's file names.
         known_samplers: those that a server has; default: the target's.
+        files: a server's files by folder; default: nobody has asked it.
 
     Raises:
         BadInput: no such target; the target lacks a value (it names the nearest) or cannot run the model.
@@ -52,8 +55,10 @@ def emit(
             raise BadInput(
                 f"{card.name} is a .ckpt file, which only AI Horde's workers run: choose another model"
             )
-    known = frozenset(api.samplers) if known_samplers is None else frozenset(known_samplers)
-    fit = Fit(api.title, known & frozenset(api.spelled) if api.spelled else known, nearest)
+    base_model = found.checkpoint.base_model
+    known = frozenset(api.samplers_of(base_model) if known_samplers is None else known_samplers)
+    spelled = frozenset(api.spelled_of(base_model))
+    fit = Fit(api.title, known & spelled if spelled else known, nearest, files or {})
     if not api.runs_base(found.checkpoint.base_model):
         raise BadInput(
             f"{found.checkpoint.name} is {found.checkpoint.base_model}, which {fit.title} is not known to "
@@ -61,8 +66,24 @@ def emit(
         )
     found = _on_offered_checkpoint(found, catalog, api, fit, names or {})
     request = api.emit(call, found, fit, names or {})
+    _note_foreign_syntax(call, api, fit)
     made = call.model_copy(update=fit.replaced)
     return Emitted(target, request, made, fit.reasons, frozenset(fit.reasons.keys() - fit.replaced.keys()))
+
+
+_TAG = re.compile(r"<(?:lora|lyco|hypernet):[^<>]+>", re.I)
+_AND = re.compile(r"(?:^|\s)AND(?=\s)")
+
+
+def _note_foreign_syntax(call: T2ICall, api: Target, fit: Fit) -> None:
+    """Notes A1111's tags and ``AND`` in a prompt for the other targets, which read them as words."""
+    if api.tags:
+        return
+    text = f"{call.prompt}\n{call.negative_prompt}"
+    marks = [*dict.fromkeys(_TAG.findall(text)), *(["AND"] if _AND.search(text) else [])]
+    if marks:
+        shown = f"{', '.join(marks[:3])[:80]} is A1111's syntax, and {api.title} reads it as words"
+        fit.drop("prompt", "; ".join(filter(None, (fit.reasons.get("prompt"), shown))))
 
 
 def _on_offered_checkpoint(
@@ -101,6 +122,6 @@ def runs(target: str, card: Card) -> bool:
     return target == ITSELF or load(target).runs_base(card.base_model)
 
 
-def supported(target: str) -> tuple[Sampler, ...]:
-    """The samplers that a target has, all where it takes none."""
-    return ALL_SAMPLERS if target == ITSELF else load(target).samplers
+def supported(target: str, base_model: str) -> tuple[Sampler, ...]:
+    """The samplers that a target has for a base model, all where it takes none."""
+    return ALL_SAMPLERS if target == ITSELF else load(target).samplers_of(base_model)

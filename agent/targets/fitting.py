@@ -6,10 +6,12 @@ field, or an error that names the nearest value; with ``nearest`` the substituti
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from diffagent.data.air import LOCAL, source_of
+from diffagent.data.base_model_facts import BaseModelFacts
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadInput, UnknownModel
 from diffagent.data.records import Card, T2ICall
@@ -37,8 +39,9 @@ class Resources:
         Raises:
             UnknownModel: the catalog does not have one of them.
         """
-        loras = tuple(_card(lora.air, catalog) for lora in call.loras)
-        return cls(_card(call.base_checkpoint or call.air, catalog), loras)
+        loras = tuple(_card(lora.air, lora.model, catalog) for lora in call.loras)
+        name = "its checkpoint" if call.base_checkpoint else call.model
+        return cls(_card(call.base_checkpoint or call.air, name, catalog), loras)
 
 
 @dataclass
@@ -49,6 +52,8 @@ class Fit:
     samplers: Collection[Sampler]
     """Those that the target, or a server of it, has."""
     nearest: bool = False
+    files: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """A server's files by folder; empty: nobody has asked it."""
     reasons: dict[str, str] = field(default_factory=dict)
     replaced: dict[str, Any] = field(default_factory=dict)
     """The values that stand in for a call's."""
@@ -101,6 +106,17 @@ class Fit:
         near = min(max(value, low), high)
         return self.swap(name, value, near, f"{self.title} takes {low:g} to {high:g}")
 
+    def read(self, call: T2ICall, row: BaseModelFacts | None) -> tuple[str, int | None]:
+        """The negative prompt and the clip skip as far as a base model reads them."""
+        negative, skip = call.negative_prompt, call.clip_skip
+        if row is not None and negative and row.dialect.negative is False:
+            self.drop("negative_prompt", f"{row.name} reads none")
+            negative = ""
+        if row is not None and skip is not None and row.clip_skip is None:
+            self.drop("clip_skip", f"{row.name} has no clip skip")
+            skip = None
+        return negative, skip
+
     def weights(self, call: T2ICall) -> None:
         """Notes emphasis such as ``(word:1.2)`` where the target reads it as plain text."""
         if any(mark in text for text in (call.prompt, call.negative_prompt) for mark in ("(", "[")):
@@ -140,8 +156,11 @@ def file_of(card: Card, names: Mapping[str, str]) -> str:
     return name
 
 
-def _card(air: str, catalog: Catalog) -> Card:
+def _card(air: str, name: str, catalog: Catalog) -> Card:
     found = catalog.by_air(air)
     if found is None:
-        raise UnknownModel(f"{air} is not in the catalog: give the catalog that the call was made with")
+        shown = name if source_of(air) == LOCAL else f"{name} ({air})"  # a hash says nothing
+        raise UnknownModel(
+            f"{shown} is not in the catalog: give the catalog that the call was made with, or --installed"
+        )
     return found

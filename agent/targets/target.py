@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from diffagent.agent.targets.installed import Installed
     from diffagent.data.catalog import Catalog
 
+Spelling = Callable[[Sampler], object | None]
 Emitter = Callable[[T2ICall, Resources, Fit, Mapping[str, str]], dict[str, Any]]
 
 
@@ -48,6 +49,7 @@ class Target:
         title: as a sentence names it.
         emit: a call's request, from its cards, a :class:`Fit` and a server's names (AIR → name).
         spelling: what the target calls a sampler; None: it does not have it.
+        spelling_of: the same for a base model that it has other samplers for; None: they are the usual.
         added: whether a sampler comes with an extension that most servers of the target lack.
         offers: whether it can run a catalog's entry, as far as the catalog tells.
         pickles: whether it runs ``.ckpt`` files.
@@ -57,6 +59,7 @@ class Target:
         usual_url: where it is, unless the user says otherwise; None: there is no such place.
         self_hosted: a server of the user's own, which is asked what it calls the call's models.
         local: it runs in this process.
+        tags: it reads A1111's prompt syntax, ``<lora:NAME:WEIGHT>`` and ``AND``.
         lists: a server's lists of models; None: it has none.
     """
 
@@ -64,7 +67,8 @@ class Target:
     title: str
     emit: Emitter
     executor: Callable[[str | None], Executor]
-    spelling: Callable[[Sampler], object | None] | None = None
+    spelling: Spelling | None = None
+    spelling_of: Callable[[str], Spelling | None] | None = None
     added: Callable[[Sampler], bool] | None = None
     offers: Callable[[Card], bool] = any_card
     pickles: bool = False
@@ -73,6 +77,7 @@ class Target:
     usual_url: str | None = None
     self_hosted: bool = False
     local: bool = False
+    tags: bool = False
     lists: ServerLists | None = None
 
     @cached_property
@@ -87,6 +92,18 @@ class Target:
         """The samplers that a server of the target may have, those of extensions too."""
         spelling = self.spelling
         return () if spelling is None else tuple(one for one in ALL_SAMPLERS if spelling(one) is not None)
+
+    def samplers_of(self, base_model: str) -> tuple[Sampler, ...]:
+        """The samplers that the target has for a base model."""
+        is_usual = self.spelling_of is None or self.spelling_of(base_model) is None
+        return self.samplers if is_usual else self.spelled_of(base_model)
+
+    def spelled_of(self, base_model: str) -> tuple[Sampler, ...]:
+        """The samplers that a server of the target may have for a base model, those of extensions too."""
+        spelling = self.spelling_of(base_model) if self.spelling_of is not None else None
+        if spelling is None:
+            return self.spelled
+        return tuple(sampler for sampler in ALL_SAMPLERS if spelling(sampler) is not None)
 
     def takes(self, card: Card) -> bool:
         """Whether the target can run an entry, as far as the catalog tells."""

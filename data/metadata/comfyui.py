@@ -32,6 +32,7 @@ _MODEL_FILES = (
 )  # fmt: skip
 _TEXTS = (
     "text",
+    "user_prompt",
     "prompt",
     "text_g",
     "text_l",
