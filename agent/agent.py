@@ -51,6 +51,7 @@ from diffagent.agent.triggers import missing as missing_words
 from diffagent.agent.triggers import quality_words, triggers
 from diffagent.agent.wishes import Wishes, wishes
 from diffagent.data.base_models import crosses, family_of, is_meant, side_of
+from diffagent.data.collecting import uncollected
 from diffagent.data.errors import BadInput, DiffAgentError, UnknownModel
 from diffagent.data.prompts import NETWORK_TAG
 from diffagent.data.records import SIDE_MAX, Card, T2ICall, Usage
@@ -118,7 +119,10 @@ class Agent:
         from diffagent.data.text_encoder import TextEncoder
 
         opened = Catalog.open(Path(catalog) if catalog else default_catalog())
-        with ThreadPoolExecutor(2) as pool:  # importing torch takes as long as reading the specifications
+        with (
+            uncollected(),
+            ThreadPoolExecutor(2) as pool,
+        ):  # importing torch takes as long as reading the specifications
             loading, encoder = (
                 pool.submit(load_engine, engine, llm, concurrent),
                 pool.submit(TextEncoder.load),
@@ -468,14 +472,15 @@ class Agent:
         if not (wished.size or wished.small_card or wished.avoided):
             return allow
         unfit = []
-        for base_model in {card.base_model for card in section.cards}:
+        facts = section.shelf.facts
+        for place, base_model in enumerate(facts.base_models):
             area = side_of(base_model) ** 2
             asked = wished.size[0] * wished.size[1] if wished.size else area
             sized = area / 2 < asked < 3.5 * area or (asked >= area and area >= HIGH)
             suits = sized and not any(is_meant(name, base_model) for name in wished.avoided)
             if not suits or (wished.small_card and area > LOW):
-                unfit.append(base_model)
-        fitting = allow & ~np.isin(section.shelf.facts.base_model, unfit)
+                unfit.append(place)
+        fitting = allow & ~np.isin(facts.base_model, unfit)
         return fitting if (fitting & section.shelf.choosable).any() else allow
 
     def _suited(
@@ -484,11 +489,13 @@ class Agent:
         """The best k by the allowed models' suitability to a reading, beside that to the rules' draft."""
         readings = [read] if draft is None or draft == read else [read, draft]
         shelf = section.shelf
-        tables = [features(shelf.facts, one, matches.columns, matches.ranked) for one in readings]
-        logits = self.suitability.among(tables) + MARKED * shelf.marked(read)
         named = [shelf.in_question(one, matches.columns[:, 0]) for one in readings]
         allow = matches.allow & (~shelf.facts.is_lora | np.any(named, axis=0))
-        return best_candidates(section.cards, logits, allow if allow.any() else matches.allow, k)
+        rows = np.flatnonzero(allow if allow.any() else matches.allow)
+        tables = [features(shelf.facts, one, matches.columns, matches.ranked, rows) for one in readings]
+        logits = np.full(len(allow), -np.inf)
+        logits[rows] = self.suitability.among(tables) + MARKED * shelf.marked(read)[rows]
+        return best_candidates(section.cards, logits, None, k)
 
     @property
     def facts(self) -> Facts:

@@ -11,11 +11,9 @@ Opened for reading unless ``writable``. Reading 5,700 cards takes about 0.1 s.
 from __future__ import annotations
 
 import difflib
-import gc
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +25,7 @@ from diffagent.data.attributes import stored
 from diffagent.data.cards import Names, name_key
 from diffagent.data.catalog_file import begin, connect, default_catalog, finish
 from diffagent.data.catalog_schema import Filter, Row
+from diffagent.data.collecting import uncollected
 from diffagent.data.errors import BadCatalog, UnknownModel
 from diffagent.data.records import Card
 
@@ -40,19 +39,6 @@ _UNASKED = "unasked"
 ALL = Filter()
 
 
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Without the garbage collector, which would search thousands of new objects for cycles, and all that
-    the process holds with them, for longer than they take to be made."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
 class Catalog:
     """An open catalog; a context manager. Made by :meth:`open` and :meth:`create`."""
 
@@ -61,6 +47,10 @@ class Catalog:
         self._db = connection
         self._part = part
         """Where a new catalog is written until it is complete."""
+        self._names: Names | None = None
+        """The names of a new catalog's entries, which nobody else adds to."""
+        self._is_indexed = True
+        """Whether the text index holds all entries."""
         self._checked = -1
         """The entry that :meth:`check` read last."""
 
@@ -97,6 +87,7 @@ class Catalog:
         if self._part is None:
             self._db.close()
         else:
+            self._index()
             finish(self._db, self._part, self.path)
             self._part = None
 
@@ -132,14 +123,24 @@ class Catalog:
         """
         try:
             with self._db:
-                names = Names({key for (key,) in self._rows("SELECT key FROM names WHERE alias = 0")})
+                names, self._names = self._taken(), None
                 ids = [self._put(card, names) for card in cards]
-                self._refresh()
+                self._is_indexed = False
+                if self._part is None:
+                    self._refresh()
+                else:
+                    self._names = names
         except sqlite3.OperationalError as error:
             raise BadCatalog(
                 f"cannot write to {self.path} ({error}): make a copy and give it with --catalog PATH"
             ) from None
         return ids
+
+    def _taken(self) -> Names:
+        """The names that entries have."""
+        if self._names is not None:
+            return self._names
+        return Names({key for (key,) in self._rows("SELECT key FROM names WHERE alias = 0")})
 
     def _put(self, card: Card, names: Names) -> int:
         known = self._db.execute(
@@ -166,12 +167,19 @@ class Catalog:
     def _refresh(self) -> None:
         """What is derived from all entries: the text index."""
         self._db.execute("INSERT INTO search (search) VALUES ('rebuild')")
+        self._is_indexed = True
+
+    def _index(self) -> None:
+        """What is derived from all entries, where a new catalog has got others since: once for many."""
+        if not self._is_indexed:
+            with self._db:
+                self._refresh()
 
     def entries(self, wanted: Filter = ALL) -> list[tuple[int, Card]]:
         """Every entry's id and card, in order of id."""
         where, values = wanted.sql()
         sql = f"SELECT {schema.COLUMNS} FROM entries WHERE {where} ORDER BY id"
-        with _uncollected():
+        with uncollected():
             return [schema.entry(row) for row in self._rows(sql, values)]
 
     def cards(self, wanted: Filter = ALL, limit: int = -1) -> list[Card]:
@@ -183,7 +191,7 @@ class Catalog:
         """Every entry in brief, in order of id."""
         where, values = wanted.sql()
         sql = f"SELECT {', '.join(Row._fields)} FROM entries WHERE {where} ORDER BY id"
-        with _uncollected():
+        with uncollected():
             return [Row._make((*row[:7], row[7] == 1)) for row in self._rows(sql, values)]
 
     def by_name(self, name: str) -> Card | None:
@@ -295,6 +303,7 @@ class Catalog:
         """Entries with all the words (or beginnings of words) in name, tags, trigger words or
         description, best first; where no entry has them all, those whose name contains the text,
         then those with any of the words."""
+        self._index()
         query = query[:LONGEST_NAME]
         words = re.findall(r"\w+", query)[:32]
         if not words:
