@@ -3,8 +3,8 @@
 In: a message. Out: :class:`Chatted`: the words that describe the picture, in their order, what it must not
 have, and what was left out; None where it reads as a caption or a plain request.
 
-    chatted("Hi, I run a bakery in Porto. Could you draw me a loaf with a crown, watercolor? No text. Thanks!")
-      -> "a loaf with a crown, watercolor.", avoid ("text",)
+    chatted("Hi, I run a bakery in Porto. Please draw me a loaf with a crown, oil paint. No text. Ta!")
+      -> "a loaf with a crown, oil paint.", avoid ("text",)
 """
 
 from __future__ import annotations

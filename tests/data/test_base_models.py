@@ -341,13 +341,13 @@ def test_the_page_is_what_the_table_says() -> None:
 
 NAMES = re.compile(
     r"urn:air:|^(?:civitai|huggingface|horde|local):"
-    r"|\bsd ?-?_?(?:1|2|3|xl)(?![0-9a-z])(?:[ .]?\d)*"
-    r"|\bsd ?v?\d\.\d|\bsd1[45]\b|\bsd2[01]\b|\bsdxl|stable[ _-]diffusion[ _-](?:xl|v?\d)"
+    r"|(?<!ays )\bsd ?-?_?(?:1|2|3|xl)(?![0-9a-z])(?:[ .]?\d)*"
+    r"|\bsd ?v?\d\.\d|\bsd1[45]\b|\bsd2[01]\b|(?<!ays )\bsdxl|stable[ _-]diffusion[ _-](?:xl|v?\d)"
     r"|\bstablediffusion(?:xl)?(?:img2img)?pipeline\b|\bdiffusionpipeline\b"
     r"|\b(?:pony|illustrious|noobai|flux|hidream|kolors|pixart|lumina|auraflow|chroma1?|z-?image\w*)\b",
     re.I,
 )
-"""Base models, families, pipelines and AIRs, those of tomorrow too."""
+"""Base models, families, pipelines and AIRs, those of tomorrow too; "AYS SDXL" is a schedule."""
 
 
 def python_names(path: Path) -> Iterator[tuple[int, str]]:
