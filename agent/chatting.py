@@ -42,10 +42,12 @@ _CLAUSE = re.compile(r"[,;.!?:]\s+|\s[-–—]+\s")
 _OF = re.compile(r"\b(?:pictures?|images?|pics?) (?:of|showing)\s", re.I)
 _OWNER = re.compile(r"\b(?:my|our|me|us|for|i|we|you|picture|image|pic|something)\b", re.I)
 _NAY = re.compile(
-    r"\A\W*(?:(?:but|and|so|also|just|please|pls|oh)\b[\s,]*)*(?:no|not|without|nothing|never|avoid|"
+    r"\A\W*(?:(?:but|and|so|also|just|please|pls|oh|"
+    r"(?:i|we)(?:['’]d)? (?:want|need|like))\b[\s,]*)*(?:no|not|without|nothing|never|avoid|"
     r"skip|leave out|"
     r"(?:i |we )?(?:do not|don['’]?t|dont)(?: want| like| need| add| put| include| show| use| make it)?)\b"
-    r"(?:\s(?:any|an?|the|too|please|in|to see))*\s(?P<name>[^,;.!?\n]{2,60})",
+    r"(?:\s(?:any|an?|the|too|please|in|to see))*\s(?P<name>[^,;.!?\n]{2,40}?)"
+    r"(?=\s(?:at all|anywhere|please|pls|this time|because|cause)\b|[,;.!?\n]|$)",
     re.I,
 )
 
