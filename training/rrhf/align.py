@@ -36,6 +36,7 @@ from diffagent.training.rrhf.trainer import Ranked, collate, trainer_class
 from diffagent.training.sft import (
     arguments,
     dtype_of,
+    held_in,
     last_checkpoint,
     machine,
     one_gpu,
@@ -110,7 +111,8 @@ def build(task: Task, ranked: Sequence[Ranked], out: Path, limits: Limits, say: 
     train, held_out = _split(ranked, config)
     dtype = dtype_of(config.dtype, tuned.base)
     torch.manual_seed(config.seed)
-    model = AutoModelForCausalLM.from_pretrained(tuned.base.path, dtype=getattr(torch, dtype))
+    held = getattr(torch, dtype) if tuned.adapter else held_in(dtype, config)
+    model = AutoModelForCausalLM.from_pretrained(tuned.base.path, dtype=held)
     model, plan = adapt(model, tuned, config)
     steps = _steps(config, len(train), limits)
     said = arguments(config, out, steps, dtype)

@@ -139,7 +139,9 @@ def trainer_class() -> Any:
         def compute_loss(
             self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
         ) -> Any:
-            total, length = self._log_probs(model, inputs)
+            plain = self.accelerator.unwrap_model(model)
+            with self.computing(plain.get_base_model() if hasattr(plain, "peft_config") else plain):
+                total, length = self._log_probs(model, inputs)
             loss = rrhf_loss(total, length, inputs["scores"], inputs["query"])
             self._note(loss, inputs)
             return (loss.total, {}) if return_outputs else loss.total
