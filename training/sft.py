@@ -264,7 +264,7 @@ def held_in(dtype: str, recipe: Recipe | RRHFConfig) -> torch.dtype:
     import torch
 
     whole = recipe.lora is None and getattr(recipe, "start", None) is None
-    return torch.float32 if whole else getattr(torch, dtype)  # type: ignore[no-any-return]
+    return torch.float32 if whole else getattr(torch, dtype)
 
 
 def last_checkpoint(out: Path) -> Path:

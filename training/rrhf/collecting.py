@@ -36,14 +36,14 @@ _ASKED = ("form", "k", "responses", "diversity", "temperature", "parameters", "r
 @dataclass(frozen=True)
 class Task:
     """What is aligned with what: ``queries`` in the order of training, ``default`` the model of the default
-    call."""
+    call, ``source`` the folder of DABench or the file of requests that the queries come from."""
 
     config: RRHFConfig
     tuned: Tuned
     queries: Sequence[Query]
     default: Card
     reward: Reward
-    dabench: Path
+    source: Path
 
 
 def collect(task: Task, agent: Agent, path: Path, progress: Progress) -> list[Answered]:
