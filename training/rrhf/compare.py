@@ -27,11 +27,11 @@ from diffagent.training.rewards.community import Community, combined
 from diffagent.training.selection import Pair, same_model
 
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
-NOT_OPTIMISED = [
+NOT_OPTIMISED = (
     "recall",
     "hallucination",
     "raw relevance, to the half of the sample prompts that is never rewarded",
-]
+)
 """Of a table; rating and downloads are the reward's own."""
 DECIDERS = ("agent", "llm")
 """Who chooses: the agent with its fused scores, or the language model's letter alone."""
@@ -120,7 +120,7 @@ def table(systems: Mapping[str, Answers], seed: int = 0) -> dict[str, Any]:
     interval over pairs. ``not_optimised``: what of the measures the community's reward never reads."""
     names = list(systems)
     scores = {who: _scores([systems[name].chosen for name in names], who) for who in DECIDERS}
-    rows: dict[str, Any] = {"not_optimised": NOT_OPTIMISED}
+    rows: dict[str, Any] = {"not_optimised": list(NOT_OPTIMISED)}
     for i, name in enumerate(names):
         chosen = systems[name].chosen
         rows[name] = {
