@@ -172,6 +172,7 @@ class Agent:
             nearest=request.nearest,
             names=there.names if there else None,
             known_samplers=there.samplers if there else None,
+            files=there.files if there else None,
         )
         return Answer(decision, emitted)
 
@@ -490,7 +491,7 @@ class Agent:
         """What may be answered for one candidate (a LoRA with its ``carrier``), with the prior of each
         setting."""
         usual = self.usual.get(family_of(card.base_model), Usage())
-        legal = scope.fitted(settings(card, usual, wished, carrier), wished)
+        legal = scope.fitted(settings(card, usual, wished, carrier), wished, (carrier or card).base_model)
         return answer.grammar(label, card, legal, self.fusion.write)
 
     @property

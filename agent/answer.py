@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 from diffagent.agent.engines import Prompt
 from diffagent.agent.fusion import matches
 from diffagent.agent.grammar import Grammar, Slot
-from diffagent.agent.settings import Setting, clip_skip, lora_weight
+from diffagent.agent.settings import Setting, clip_skip, guidance, lora_weight
 from diffagent.agent.triggers import missing
 from diffagent.agent.wishes import Wishes
 from diffagent.data.base_models import USUAL
@@ -196,6 +196,7 @@ def expand(
         scheduler=sampler.scheduler,
         sampling_steps=fields["sampling_steps"],
         cfg_scale=fields["cfg_scale"],
+        guidance=guidance(card, carrier),
         model_description=card.description,
         prompt=ready(wishes.prompt, [*words, *(word for _, more in others for word in more)]),
         negative_prompt=strip_lora_tags(wishes.negative_prompt),

@@ -71,6 +71,7 @@ class Order:
             nearest=self.nearest,
             names=self.there.names,
             known_samplers=self.there.samplers,
+            files=self.there.files,
         )
         self.there.check_present(Resources.of(emitted.call, catalog))
         return emitted

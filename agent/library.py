@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diffagent.agent.importing import add_entries
-from diffagent.agent.targets.infotext import parse
 from diffagent.data.catalog import Catalog
 from diffagent.data.descriptions import DescriptionsFile, read_descriptions, with_descriptions
 from diffagent.data.errors import BadCatalog
 from diffagent.data.library.entries import Shelf, entries, judged
 from diffagent.data.library.state import CATALOG, READER, State, library_home
+from diffagent.data.metadata.infotext import parse
 from diffagent.data.plain_attributes import with_plain_attributes
 from diffagent.data.sources import Source
 from diffagent.data.text_encoder import Encoder

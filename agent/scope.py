@@ -16,7 +16,7 @@ from diffagent.agent.wishes import Wishes
 from diffagent.data.base_models import is_meant
 from diffagent.data.errors import BadInput
 from diffagent.data.records import SIDE_STEP, Card
-from diffagent.data.samplers import SAMPLERS, Sampler, join, nearest, split
+from diffagent.data.samplers import Sampler, join, nearest, split
 
 LONGEST_OPTION = 100
 """Characters of a base model or a type; the longest of the hub has about 20."""
@@ -69,28 +69,24 @@ class Scope:
             return False
         return not self.base_model or is_meant(self.base_model, card.base_model)
 
-    def fitted(self, settings: Mapping[str, Setting], wished: Wishes) -> dict[str, Setting]:
-        """Settings that the target takes; what the user asked for stays, and may be refused later."""
+    def fitted(self, settings: Mapping[str, Setting], wished: Wishes, base_model: str) -> dict[str, Setting]:
+        """Settings that the target takes for a base model; what the user asked for stays, and may be
+        refused later."""
         fitted = dict(settings)
         if wished.sampler is None:
-            able = supported(self.target)
-            known = [
-                name
-                for name in SAMPLERS
-                if split(name) in able and (self.samplers is None or split(name) in self.samplers)
-            ]
-            fitted["sampler"] = _only(settings["sampler"], known)
+            able = frozenset(supported(self.target, base_model) if self.samplers is None else self.samplers)
+            fitted["sampler"] = _only(settings["sampler"], able)
         step = SIDE_STEP if self.target == ITSELF else load(self.target).side_step
         if step != SIDE_STEP and wished.size is None:
             fitted["size"] = _on_grid(settings["size"], step)
         return fitted
 
 
-def _only(setting: Setting, known: list[str]) -> Setting:
-    kept = [pair for pair in zip(setting.values, setting.log_priors, strict=True) if pair[0] in known]
+def _only(setting: Setting, able: frozenset[Sampler]) -> Setting:
+    kept = [pair for pair in zip(setting.values, setting.log_priors, strict=True) if split(pair[0]) in able]
     if kept:
         return Setting(*map(tuple, zip(*kept, strict=True)))
-    near = nearest(split(setting.values[0]), [split(name) for name in known])
+    near = nearest(split(setting.values[0]), able)
     return Setting.fixed((near and join(near)) or setting.values[0])
 
 

@@ -23,7 +23,7 @@ from diffagent.agent.sizes import AGREEING, legal_size, sizes
 from diffagent.agent.wishes import Wishes
 from diffagent.data.base_models import OTHER, USUAL, BaseModelFacts, family_of, find, side_of
 from diffagent.data.records import Card, Counts, Usage
-from diffagent.data.samplers import SAMPLERS
+from diffagent.data.samplers import is_joined
 
 SMOOTHING = 1.0
 """Images' worth of the usual values that stands behind a model's own."""
@@ -95,6 +95,13 @@ def lora_weight(card: Card) -> float:
     return max(usage, key=lambda value: (usage[value], -abs(value - USUAL_WEIGHT)), default=USUAL_WEIGHT)
 
 
+def guidance(card: Card, carrier: Card | None = None) -> float | None:
+    """The distilled guidance that the base model of what runs is usually used with; None: it has none."""
+    row = find((carrier or card).base_model)
+    guided = None if row is None else row.guidance
+    return guided.usual if guided is not None and guided.kind == "distilled" else None
+
+
 def clip_skip(card: Card, carrier: Card | None = None) -> int | None:
     """The clip skip 1 or 2 that at least five images and half of all name, of the model or of what carries
     it; else that of anime models where it is one, else None: the base model's own.
@@ -142,12 +149,14 @@ def _wished(wish: Any, usual: Setting) -> Setting:
 
 
 def _sampler(usages: Sequence[Usage], usual: Usage, row: BaseModelFacts) -> Setting:
-    known = row.samplers or tuple(SAMPLERS)
+    def is_offered(name: str) -> bool:
+        return name in row.samplers if row.samplers else is_joined(name)
+
     agreed = (
-        {one: n for one, n in usage.sampler.items() if one in known and n >= AGREEING} for usage in usages
+        {one: n for one, n in usage.sampler.items() if is_offered(one) and n >= AGREEING} for usage in usages
     )
     own: Mapping[str, float] = next(filter(None, agreed), {})
-    family = {one: n for one, n in usual.sampler.items() if one in known}
+    family = {one: n for one, n in usual.sampler.items() if is_offered(one)}
     return _most_probable(_behind(own, _usual("sampler", row.samplers and row.samplers[0], family)))
 
 
@@ -233,7 +242,7 @@ def _most_probable(mass: Mapping[Any, float]) -> Setting:
 
 
 def _known_sampler(key: Any) -> str | None:
-    return key if key in SAMPLERS else None
+    return key if is_joined(key) else None
 
 
 def _legal_steps(key: Any) -> int | None:

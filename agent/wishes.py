@@ -11,16 +11,15 @@ prompt here (:mod:`diffagent.agent.phrasing` takes out what is not drawn), excep
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from diffagent.agent.shapes import EXACT, FORMATS, SUBJECTS, aspect_of
-from diffagent.agent.targets import infotext
 from diffagent.data.base_models import requests
 from diffagent.data.errors import BadInput
+from diffagent.data.metadata import infotext
 from diffagent.data.records import SIDE_MAX, SIDE_MIN, legal_side
-from diffagent.data.samplers import SAMPLERS
-from diffagent.data.samples import sampler_name
+from diffagent.data.samplers import SAMPLING_METHODS, SCHEDULERS, join, read, unknown
 
 _SIZE = re.compile(
     r"(?<![\w.])(\d{2,5})\s?(?:x|×|\*|by)\s?(\d{2,5})(?!\w|\.\d|\s?(?:m|cm|mm|ft|feet|inch(?:es)?)\b)", re.I
@@ -46,7 +45,31 @@ _CFG = re.compile(
 )
 _SEED = re.compile(r"\bseed\s*+(?:(?:of|[:=])\s*+)?(\d{1,10})\b", re.I)
 _CLIP = re.compile(r"\bclip[ _-]?skip\s*+(?:(?:of|[:=])\s*+)?(\d{1,2})\b", re.I)
-_SAMPLER_NAMES = "|".join(re.escape(name) for name in sorted(SAMPLERS, key=len, reverse=True))
+_EVERYDAY = ("Restart", "Seeds 2", "Seeds 3", "Heun++ 2", "DPM++ 1M")
+"""Samplers that a prompt's words do not name: they mean something else, or people write another name."""
+_EVERYDAY_SCHEDULES = (
+    "Simple",
+    "Normal",
+    "Beta",
+    "Turbo",
+    "LCM",
+    "Phi",
+    "Laplace",
+    "Smoothstep",
+    "Flow Match",
+)
+"""Schedules that are words of a picture, so that they are read where the clause ends behind them."""
+
+
+def _choice(names: Iterable[str]) -> str:
+    return "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
+
+
+_SAMPLER_NAMES = (
+    rf"(?:{_choice(set(SAMPLING_METHODS) - set(_EVERYDAY))})"
+    rf"(?:\s(?:{_choice(set(SCHEDULERS) - set(_EVERYDAY_SCHEDULES))})(?![\w+])"
+    rf"|\s(?:{_choice(_EVERYDAY_SCHEDULES)})(?=[ \t]*+(?:[,;.:\n]|$|schedul)))?"
+)
 _SAMPLER = re.compile(
     r"\b(?:sampler|sampling method|using|use|with|and|steps|max)\s*+(?:[:=]\s*+)?(?:the\s++|max\s++)?("
     + _SAMPLER_NAMES
@@ -194,11 +217,12 @@ def _named_sampler(sampling_method: str | None, scheduler: str | None) -> str:
         raise BadInput(
             f"scheduler is {scheduler!r}, but a schedule goes with a sampler: give sampling_method"
         )
-    name = sampler_name(sampling_method, scheduler)
-    if name is None:
-        both = sampling_method if scheduler is None else f"{sampling_method} with the schedule {scheduler}"
-        raise BadInput(f"sampling_method is {both!r}, which is not known; known are {', '.join(SAMPLERS)}")
-    return name
+    sampler = read(sampling_method, scheduler)
+    if sampler is not None:
+        return join(sampler)
+    if read(sampling_method) is None:
+        raise BadInput(f"sampling_method: {unknown(sampling_method)}")
+    raise BadInput(f"scheduler is {scheduler!r}, which is not known; known are {', '.join(SCHEDULERS)}")
 
 
 def without_wishes(text: str) -> str:
@@ -266,13 +290,14 @@ def _square(text: str) -> tuple[int, int] | None:
 
 def _infotext_sampler(settings: Mapping[str, str]) -> str | None:
     named = {name.casefold(): value for name, value in settings.items()}
-    return sampler_name(named.get("sampler"), named.get("schedule type"))
+    sampler = read(named.get("sampler"), named.get("schedule type"))
+    return sampler and join(sampler)
 
 
 def _sampler(prompt: str) -> str | None:
     found = _SAMPLER.search(prompt) or _BARE_SAMPLER.search(prompt)
-    known = {name.casefold(): name for name in SAMPLERS}
-    return known[found[1].casefold()] if found else None
+    sampler = read(" ".join(found[1].split())) if found else None
+    return sampler and join(sampler)
 
 
 def _whole(pattern: re.Pattern[str], text: str, low: int, high: int) -> int | None:

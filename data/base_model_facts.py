@@ -110,6 +110,66 @@ class Licence:
 
 
 @dataclass(frozen=True)
+class Nodes:
+    """The nodes of its graph in ComfyUI that differ from one base model to another."""
+
+    latent: str = "EmptyLatentImage"
+    """The node that makes the empty picture."""
+    encode: str = "CLIPTextEncode"
+    """The node that reads the prompt; the negative prompt is always read by CLIPTextEncode."""
+    lora: str = "LoraLoader"
+    """The loader of LoRAs; "LoraLoaderModelOnly" where none changes a text encoder."""
+    sampling: str | None = None
+    """The node in front of the sampler that sets the noise levels; None: the model's own."""
+    settings: tuple[tuple[str, float | str | bool], ...] = ()
+    """That node's inputs."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What Civitai's workflow step of it differs in from the one for checkpoints of any ecosystem."""
+
+    engine: str
+    fixed: tuple[tuple[str, str], ...] = ()
+    """Fields that say which model is meant."""
+    model: str | None = "model"
+    """The field that takes a checkpoint's AIR; None: the recipe runs its own model alone."""
+    version: int | None = None
+    """The Civitai version of the recipe's own model."""
+    cfg: str = "cfgScale"
+    steps: str = "steps"
+    negative: bool = True
+    """Whether there is a negative prompt."""
+    samplers: Literal["comfyui", "sdcpp"] | None = "sdcpp"
+    """Whose names of samplers and schedules it takes; None: it has none."""
+    lora_list: bool = False
+    """Whether LoRAs are a list of AIRs and strengths, in place of AIR → strength."""
+    most_steps: int = 150
+    sides: tuple[int, int] = (64, 2048)
+    """The shortest and the longest side, in pixels."""
+    step: int = 16
+    """What its sides are multiples of."""
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """What its pipeline of diffusers is made from, and what that calls the settings of a call."""
+
+    transformer: str
+    """The class of a model's file; the rest comes from the base model's repository."""
+    cfg: str | None = "guidance_scale"
+    """The argument of classifier-free guidance."""
+    off: float = 1.0
+    """Its value without guidance."""
+    guidance: str | None = None
+    """The argument of distilled guidance."""
+    negative: bool = True
+    """Whether there is a negative prompt."""
+    dtype: str = "bfloat16"
+    """The precision that it was trained in."""
+
+
+@dataclass(frozen=True)
 class Backends:
     """How each target runs it, in the target's own term; None where it does not, or nobody has told us.
 
@@ -208,6 +268,12 @@ class BaseModelFacts:
     """What its sides are multiples of."""
     shapes: tuple[tuple[int, int], ...] = ()
     """The widths and heights that are chosen unasked, the most usual first: its usual square."""
+    nodes: Nodes | None = None
+    """ComfyUI's nodes; None: the usual ones."""
+    recipe: Recipe | None = None
+    """Civitai's step; None: that of its older checkpoints, or none."""
+    pipeline: Pipeline | None = None
+    """diffusers' pipeline; None: its file is a whole pipeline, or it does not run there."""
     backends: Backends = Backends()
     licence: Licence | None = None
     negative: tuple[str, ...] = ()

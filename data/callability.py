@@ -13,7 +13,7 @@ from diffagent.data.base_models import lora_fit
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadCall
 from diffagent.data.records import SIDE_MAX, SIDE_MIN, SIDE_STEP, Card, T2ICall
-from diffagent.data.samplers import SAMPLERS
+from diffagent.data.samplers import is_joined
 
 
 def flaw(call: Mapping[str, Any], catalog: Catalog) -> str | None:
@@ -60,7 +60,7 @@ def answer_flaw(fields: Mapping[str, Any], catalog: Catalog) -> str | None:
     for side in (fields.get("width"), fields.get("height")):
         if not _is_whole(side) or not SIDE_MIN <= side <= SIDE_MAX or side % SIDE_STEP:
             return f"a side of {side!r} pixels is out of range"
-    if fields.get("sampling_method") not in SAMPLERS:
+    if not is_joined(fields.get("sampling_method")):
         return f"no sampler is named {fields.get('sampling_method')!r}"
     steps, cfg = fields.get("sampling_steps"), fields.get("cfg_scale")
     if not _is_whole(steps) or not 1 <= steps <= 150:

@@ -21,7 +21,7 @@ from diffagent.data.base_models import LISTED, find, spelled
 from diffagent.data.cards import compose
 from diffagent.data.errors import BadInput
 from diffagent.data.records import Card, Licence, ModelType, Stats, Usage
-from diffagent.data.samplers import SAMPLERS
+from diffagent.data.samplers import is_joined, unknown
 from diffagent.data.texts import clean
 
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")]
@@ -62,9 +62,9 @@ class UsageJson(_Strict):
     @field_validator("sampler")
     @classmethod
     def _known(cls, value: dict[str, int]) -> dict[str, int]:
-        unknown = sorted(set(value) - set(SAMPLERS))
-        if unknown:
-            raise ValueError(f"unknown sampler {unknown[0]!r}; known are {', '.join(SAMPLERS)}")
+        strange = next((name for name in sorted(value) if not is_joined(name)), None)
+        if strange is not None:
+            raise ValueError(unknown(strange))
         return value
 
 

@@ -290,7 +290,7 @@ def name_key(name: str) -> str:
 
 def _count_settings(counts: Mapping[str, Counter[Any]], sample: Sample) -> None:
     for name in ("sampler", "steps", "cfg_scale", "clip_skip"):
-        value = getattr(sample, name)
+        value = sample.joined_sampler if name == "sampler" else getattr(sample, name)
         if value is not None:
             counts[name][round(float(value), 2) if name == "cfg_scale" else value] += 1
     if sample.width is not None and not sample.img2img:

@@ -229,15 +229,29 @@ class Catalog:
             f"JOIN versions ON entry_id = id WHERE versions.version_id = ? {_SORTED}", number
         )
 
+    def by_version(self, number: int) -> Card | None:
+        """The most downloaded entry that has the Civitai version of that id, be it an older one."""
+        if not 0 < number < 2**63:
+            return None
+        return self._first(
+            f"JOIN versions ON entry_id = id WHERE versions.version_id = ? {_SORTED}", number
+        ) or self._first(f"WHERE version_id = ? {_SORTED}", number)
+
     def by_hash(self, digest: str) -> Card | None:
-        """The most downloaded entry with that AutoV1, AutoV2, SHA256, CRC32 or BLAKE3 hash of any version."""
+        """The most downloaded entry with that hash of any version, of any kind that Civitai gives.
+
+        Ten digits or more may be the beginning of a hash, or a hash the beginning of them: programs cut
+        SHA-256 and the hash of a LoRA's tensors to 10 or 12. The hash of nothing, which some files have in
+        place of their own, means none.
+        """
         clean = schema.clean_hash(digest) if len(digest) <= LONGEST_NAME else None
         if clean is None:
             return None
         same_start = self._select(
             f"JOIN hashes ON entry_id = id WHERE prefix = ? {_SORTED}", (schema.hash_prefix(clean),)
         )
-        return next((card for card in same_start if clean in card.hashes), None)
+        exact = next((card for card in same_start if clean in card.hashes), None)
+        return exact or next((card for card in same_start if schema.begins(clean, card.hashes)), None)
 
     def by_file(self, file_name: str) -> Card | None:
         """The most downloaded entry with that file name; folder, suffix and case do not matter."""

@@ -14,6 +14,7 @@ from dataclasses import fields
 from typing import Any, NamedTuple
 
 from diffagent.data.air import AIR
+from diffagent.data.answers import is_placeholder
 from diffagent.data.attributes import restored, stored
 from diffagent.data.base_models import named
 from diffagent.data.cards import name_key
@@ -170,6 +171,10 @@ def lookups(card: Card) -> dict[str, set[tuple[Any, ...]]]:
     }
 
 
+SHORTEST = 10
+"""Digits by which a cut hash is recognised."""
+
+
 def file_key(file_name: str) -> str:
     """What file names share when they are the same model: no folder, suffix or case."""
     name = re.split(r"[/\\]", file_name.strip())[-1]
@@ -177,9 +182,17 @@ def file_key(file_name: str) -> str:
 
 
 def clean_hash(text: str) -> str | None:
-    """A hash as the catalog spells it, lower case without ``0x``; None if it is none."""
+    """A hash as the catalog spells it, lower case without ``0x``; None if it is none, or that of nothing."""
     digest = text.strip().casefold().removeprefix("0x")
-    return digest if re.fullmatch(r"[0-9a-f]{8,64}", digest) else None
+    return digest if re.fullmatch(r"[0-9a-f]{8,64}", digest) and not is_placeholder(digest) else None
+
+
+def begins(digest: str, hashes: Iterable[str]) -> bool:
+    """Whether a hash and one of others have a beginning of at least :data:`SHORTEST` digits in common."""
+    return any(
+        min(len(digest), len(one)) >= SHORTEST and (one.startswith(digest) or digest.startswith(one))
+        for one in hashes
+    )
 
 
 def hash_prefix(digest: str) -> int:

@@ -19,17 +19,14 @@ from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
 from diffagent.data.errors import BadInput
-from diffagent.data.samplers import SAMPLERS
+from diffagent.data.samplers import METHOD_ROWS
 
 MODELS, STYLES = "models.jsonl", "styles.json"
 
-_A1111_NAMES = {
-    "k_euler_a": "Euler a", "k_euler": "Euler", "k_lms": "LMS", "k_heun": "Heun", "k_dpm_2": "DPM2",
-    "k_dpm_2_a": "DPM2 a", "k_dpmpp_2s_a": "DPM++ 2S a", "k_dpmpp_2m": "DPM++ 2M",
-    "k_dpmpp_sde": "DPM++ SDE", "k_dpm_fast": "DPM fast", "k_dpm_adaptive": "DPM adaptive",
-    "DDIM": "DDIM", "lcm": "LCM",
-}  # fmt: skip
-# "dpmsolver" is left out: workers have run different samplers under this name.
+_NAMES = {row.horde: row.name for row in METHOD_ROWS.values() if row.horde}
+"""Horde's samplers. "dpmsolver" is left out: workers have run different samplers under this name."""
+_WITH_KARRAS = ("LMS", "DPM2", "DPM2 a", "DPM++ 2S a", "DPM++ 2M", "DPM++ SDE")
+"""Samplers whose name people join with Karras; the Horde's styles set the flag for all."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +97,8 @@ def a1111_sampler(name: str | None, karras: bool = False) -> str | None:
 
     A sampler without a Karras form keeps its plain name; an unknown one is None.
     """
-    plain = _A1111_NAMES.get(name or "")
-    return f"{plain} Karras" if karras and f"{plain} Karras" in SAMPLERS else plain
+    plain = _NAMES.get(name or "")
+    return f"{plain} Karras" if karras and plain in _WITH_KARRAS else plain
 
 
 def civitai_ids(homepage: str | None) -> tuple[int | None, int | None]:

@@ -87,7 +87,7 @@ def _row(card: Card, sample: Sample, prompt: str) -> Row:
             "base_model": card.base_model,
             "width": sample.width,
             "height": sample.height,
-            "sampling_method": sample.sampler,
+            "sampling_method": sample.joined_sampler,
             "sampling_steps": sample.steps,
             "cfg_scale": sample.cfg_scale,
             "model_description": card.description,

@@ -28,7 +28,7 @@ from pydantic import (
 from diffagent.data.air import AIR, ModelAir
 from diffagent.data.attributes import Attributes
 from diffagent.data.errors import BadCall
-from diffagent.data.samplers import SAMPLING_METHODS, SCHEDULERS, Sampler, read
+from diffagent.data.samplers import SAMPLING_METHODS, SCHEDULERS, Sampler, join, read
 
 ModelType = Literal["Checkpoint", "LoRA"]
 Counts = Mapping[Any, int]
@@ -204,14 +204,21 @@ class Sample:
     checkpoint_version_id: int | None = None
     inpainting: bool = False
     img2img: bool = False
+    scheduler: str | None = None
+
+    @property
+    def joined_sampler(self) -> str | None:
+        """The sampler and its schedule in one name, by which they are counted."""
+        return None if self.sampler is None else join(Sampler(self.sampler, self.scheduler))
 
 
 @dataclass(frozen=True)
 class Usage:
     """What people use a model with, counted over its sample images: value → number of images.
 
-    ``size`` is keyed "WIDTHxHEIGHT"; ``checkpoints`` (for a LoRA) by the AIR of the checkpoint it
-    was used on; ``lora_weight`` by the weight rounded to 0.05.
+    ``sampler`` is keyed by the joined name of sampler and schedule; ``size`` "WIDTHxHEIGHT";
+    ``checkpoints`` (for a LoRA) by the AIR of the checkpoint it was used on; ``lora_weight`` by the weight
+    rounded to 0.05.
     """
 
     sampler: Counts = field(default_factory=dict)

@@ -1,103 +1,38 @@
 """Samplers: their names in a call, sampler and schedule apart, and the joined names that people write.
 
     read("DPM++ 2M Karras")        -> Sampler("DPM++ 2M", "Karras")
+    read("dpmpp_2m", "karras")     -> Sampler("DPM++ 2M", "Karras")
     split("DPM++ 2M Karras")       -> Sampler("DPM++ 2M", "Karras")
     join(Sampler("DPM++ 2M", "Karras")) -> "DPM++ 2M Karras"
 
-A call names both apart (``sampling_method``, ``scheduler``). Usage counts, settings, DABench and the answer
-of the language model use the joined name, as Civitai and the DiffAgent paper spell it. What a target calls
-a sampler stands in the target's own file.
-
-Sources: A1111 ``modules/sd_samplers_kdiffusion.py``, ``sd_samplers_timesteps.py``, ``sd_schedulers.py``;
-Forge ``modules_forge/alter_samplers.py``; ComfyUI ``comfy/samplers.py``.
+A call and a sample name both apart (``sampling_method``, ``scheduler``). Counts, settings, DABench and the
+answer of the language model use the joined name, as Civitai and the DiffAgent paper spell it: a schedule is
+counted with its sampler. What programs call them stands in :mod:`diffagent.data.sampler_table`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from difflib import get_close_matches
+from functools import lru_cache
 from typing import NamedTuple
 
 from diffagent.data.errors import BadInput
+from diffagent.data.sampler_table import PLAIN, SAMPLER_ROWS, SCHEDULER_ROWS, SamplerRow, SchedulerRow
 
-SCHEDULERS: tuple[str, ...] = (
-    "Karras", "Exponential", "Polyexponential", "SGM Uniform", "Simple", "Beta", "Normal", "DDIM Uniform",
-    "Align Your Steps", "KL Optimal", "Turbo", "Linear Quadratic",
-)  # fmt: skip
+METHOD_ROWS: dict[str, SamplerRow] = {row.name: row for row in SAMPLER_ROWS}
+PLAN_ROWS: dict[str, SchedulerRow] = {row.name: row for row in SCHEDULER_ROWS}
+SAMPLING_METHODS: tuple[str, ...] = tuple(METHOD_ROWS)
+"""Every ``sampling_method`` that a call may name, as A1111 spells them."""
+SCHEDULERS: tuple[str, ...] = tuple(PLAN_ROWS)
 """Every ``scheduler`` that a call may name."""
 
-NEAREST: dict[str, tuple[str, ...]] = {
-    "Euler a": ("Euler", "DPM2 a"),
-    "Euler": ("Euler a", "Heun"),
-    "LMS": ("DPM++ 2M", "Euler"),
-    "Heun": ("DPM2", "Euler"),
-    "DPM2": ("Heun", "DPM++ 2M"),
-    "DPM2 a": ("DPM++ 2S a", "Euler a"),
-    "DPM++ 2S a": ("DPM++ 2M", "DPM++ SDE", "Euler a"),
-    "DPM++ 2M": ("DPM++ 2M SDE", "UniPC", "Euler"),
-    "DPM++ SDE": ("DPM++ 2M SDE", "DPM++ 2S a", "DPM++ 2M"),
-    "DPM++ 2M SDE": ("DPM++ SDE", "DPM++ 2M", "Euler a"),
-    "DPM fast": ("DPM++ 2M", "Euler"),
-    "DPM adaptive": ("DPM++ 2M", "Heun"),
-    "DDIM": ("Euler", "PLMS"),
-    "PLMS": ("LMS", "DDIM", "Euler"),
-    "UniPC": ("DPM++ 2M", "Euler"),
-    "LCM": ("Euler a", "Euler"),
-    "DPM++ 2M SDE Heun": ("DPM++ 2M SDE", "DPM++ SDE", "DPM++ 2M", "Euler a"),
-    "DPM++ 3M SDE": ("DPM++ 2M SDE", "DPM++ SDE", "DPM++ 2M", "Euler a"),
-    "Restart": ("Heun", "DPM++ 2M", "Euler"),
-    "Heun++ 2": ("Heun", "DPM2", "Euler"),
-    "IPNDM": ("LMS", "DPM++ 2M", "Euler"),
-    "IPNDM V": ("IPNDM", "LMS", "DPM++ 2M", "Euler"),
-    "DEIS": ("UniPC", "DPM++ 2M", "Euler"),
-    "DDPM": ("Euler a", "Euler"),
-    "Res Multistep": ("DPM++ 2M", "Euler"),
-    "Res Multistep a": ("DPM++ 2S a", "Euler a"),
-    "Euler CFG++": ("Euler", "DDIM"),
-    "Euler a CFG++": ("Euler a", "Euler"),
-    "DDIM CFG++": ("DDIM", "Euler"),
-    "Gradient Estimation": ("Euler", "DPM++ 2M"),
-    "ER SDE": ("DPM++ 2M SDE", "DPM++ SDE", "Euler a"),
-    "SA Solver": ("DPM++ 2M SDE", "DPM++ SDE", "Euler a"),
-    "Seeds 2": ("DPM++ SDE", "DPM++ 2S a", "Euler a"),
-    "Seeds 3": ("Seeds 2", "DPM++ SDE", "Euler a"),
-}
-"""Each sampler's substitutes: those of the same order and kind first."""
-
-SAMPLING_METHODS: tuple[str, ...] = tuple(NEAREST)
-"""Every ``sampling_method`` that a call may name, as A1111 spells them."""
-
-_NEAR_SCHEDULERS: dict[str | None, tuple[str | None, ...]] = {
-    None: (None, "Karras"),
-    "Karras": ("Karras", None),
-    "Exponential": ("Exponential", "Polyexponential", "Karras", None),
-    "Polyexponential": ("Polyexponential", "Exponential", "Karras", None),
-    "SGM Uniform": ("SGM Uniform", "Simple", "Normal", None),
-    "Simple": ("Simple", "SGM Uniform", "Normal", None),
-    "Beta": ("Beta", "Simple", "Normal", None),
-    "Normal": ("Normal", None, "Simple"),
-    "DDIM Uniform": ("DDIM Uniform", "SGM Uniform", None),
-    "Align Your Steps": ("Align Your Steps", "Karras", None),
-    "KL Optimal": ("KL Optimal", "Karras", None),
-    "Turbo": ("Turbo", "SGM Uniform", "Simple", None),
-    "Linear Quadratic": ("Linear Quadratic", "Simple", None),
-}
-
-_COUNTED = (
-    "Euler a", "Euler", "LMS", "Heun", "DPM2", "DPM2 a", "DPM++ 2S a", "DPM++ 2M", "DPM++ SDE",
-    "DPM++ 2M SDE", "DPM fast", "DPM adaptive", "DDIM", "PLMS", "UniPC", "LCM",
-)  # fmt: skip
-_WITH_KARRAS = ("LMS", "DPM2", "DPM2 a", "DPM++ 2S a", "DPM++ 2M", "DPM++ SDE", "DPM++ 2M SDE")
-SAMPLERS: tuple[str, ...] = _COUNTED + tuple(f"{name} Karras" for name in _WITH_KARRAS)
-"""The joined names that usage counts, DABench and an answer may hold, as A1111 and Civitai spell them."""
-
-_AUTOMATIC = dict.fromkeys(("DPM2", "DPM2 a", "DPM++ 2S a", "DPM++ 2M", "DPM++ SDE", "Restart"), "Karras")
-_AUTOMATIC |= dict.fromkeys(("DPM++ 2M SDE", "DPM++ 2M SDE Heun", "DPM++ 3M SDE"), "Exponential")
-"""The schedule that "Automatic" means in A1111 1.9 and later (``sd_samplers_kdiffusion.py``)."""
-
-_OTHER_NAMES = {"heunpp2": "Heun++ 2", "ipndm_v": "IPNDM V"}
-_OTHER_SCHEDULERS = {"ddim": "DDIM Uniform", "uniform": None, "": None}
+LONGEST = 100
+"""Characters of the longest name that is read."""
 _VARIANTS = re.compile(r"\b(?:v\d+|test|mod|alt|new|sharp|precision|qual)\b", re.IGNORECASE)
+_OPTIONS = re.compile(r"\[[^\[\]]*\]")
+"""What ComfyUI's Impact pack writes behind a schedule: ``GITS[coeff=1.2]``."""
 
 
 class Sampler(NamedTuple):
@@ -109,16 +44,48 @@ class Sampler(NamedTuple):
     def __str__(self) -> str:
         return f"{self.method} {self.scheduler}" if self.scheduler else self.method
 
+    @property
+    def row(self) -> SamplerRow:
+        """What programs call the sampler."""
+        return METHOD_ROWS[self.method]
 
-_BY_NAME = {name.casefold(): Sampler(name) for name in SAMPLING_METHODS}
-_BY_NAME |= {other: Sampler(name) for other, name in _OTHER_NAMES.items()}
-_BY_NAME |= {
-    f"{name} {scheduler}".casefold(): Sampler(found.method, scheduler)
-    for name, found in list(_BY_NAME.items())
-    for scheduler in SCHEDULERS
-}
-_SCHEDULER_BY_NAME: dict[str, str | None] = {name.casefold(): name for name in SCHEDULERS}
-_SCHEDULER_BY_NAME |= _OTHER_SCHEDULERS
+    @property
+    def plan(self) -> SchedulerRow | None:
+        """What programs call the schedule."""
+        return None if self.scheduler is None else PLAN_ROWS[self.scheduler]
+
+
+ALL_SAMPLERS: tuple[Sampler, ...] = tuple(
+    Sampler(method, scheduler) for method in SAMPLING_METHODS for scheduler in (None, *SCHEDULERS)
+)
+"""Every sampler that a call may name."""
+_BY_NAME = {str(sampler).casefold(): sampler for sampler in ALL_SAMPLERS}
+SAMPLERS: tuple[str, ...] = tuple(str(sampler) for sampler in ALL_SAMPLERS if sampler.scheduler != "Normal")
+"""The joined names that counts, DABench and an answer may hold, where the plain name means "Normal" too."""
+_JOINED = frozenset(SAMPLERS)
+
+
+def _key(name: str) -> str:
+    """What spellings of a name share: no case, blanks, dashes or underscores, and ``pp`` for ``++``."""
+    return re.sub(r"[\s_-]", "", name.casefold()).replace("++", "pp")
+
+
+_METHOD_BY_KEY = {_key(name): row.name for row in SAMPLER_ROWS for name in row.spellings}
+_SCHEDULER_BY_KEY: dict[str, str | None] = dict.fromkeys(map(_key, PLAIN))
+_SCHEDULER_BY_KEY |= {_key(name): row.name for row in SCHEDULER_ROWS for name in row.spellings}
+_ENDINGS = tuple(sorted(filter(None, _SCHEDULER_BY_KEY), key=len, reverse=True))
+
+
+def is_joined(name: object) -> bool:
+    """Whether a name is one of :data:`SAMPLERS`."""
+    return isinstance(name, str) and name in _JOINED
+
+
+def unknown(name: object) -> str:
+    """What is wrong with a sampler's name that is none, and which ones are near."""
+    near = get_close_matches(str(name)[:LONGEST], SAMPLERS, n=3)
+    hint = f"near are {', '.join(near)}" if near else f"known are {', '.join(SAMPLING_METHODS)}"
+    return f"no sampler is named {name!r}: {hint}"
 
 
 def split(name: str) -> Sampler:
@@ -129,31 +96,44 @@ def split(name: str) -> Sampler:
     """
     found = _BY_NAME.get(name.casefold())
     if found is None:
-        raise BadInput(f"no sampler is named {name!r}: known are {', '.join(SAMPLERS)}")
+        raise BadInput(unknown(name))
     return found
 
 
-def join(sampler: Sampler) -> str | None:
-    """Returns the joined name, one of :data:`SAMPLERS`; None where people have none for the two together."""
-    name = str(sampler._replace(scheduler=None) if sampler.scheduler == "Normal" else sampler)
-    return name if name in SAMPLERS else None
+def join(sampler: Sampler) -> str:
+    """Returns the joined name, one of :data:`SAMPLERS`."""
+    return str(sampler._replace(scheduler=None) if sampler.scheduler == "Normal" else sampler)
 
 
 def read(label: object, schedule: object = None) -> Sampler | None:
-    """Returns the sampler that metadata means; None where a call has no name for it.
+    """Returns the sampler that metadata means, in any program's spelling; None where it means none.
 
     "DPM++ 2M Karras v2", "… Test", "… alt Karras" are patched builds of the plain sampler and map to it. A
     schedule in the label holds before ``schedule``, A1111's "Schedule type".
     """
-    if not isinstance(label, str):
+    if not isinstance(label, str) or len(label) > LONGEST:
         return None
-    found = _BY_NAME.get(" ".join(_VARIANTS.sub(" ", label).casefold().split()))
-    if found is None or found.scheduler is not None:
+    found = _read(_key(_VARIANTS.sub(" ", label))) or _read(_key(label))
+    if found is None or found.scheduler is not None or schedule is None:
         return found
-    kind = schedule.strip().casefold() if isinstance(schedule, str) else ""
+    if not isinstance(schedule, str) or len(schedule) > LONGEST:
+        return None
+    kind = _key(_OPTIONS.sub("", schedule))
     if kind == "automatic":
-        return Sampler(found.method, _AUTOMATIC.get(found.method))
-    return Sampler(found.method, _SCHEDULER_BY_NAME[kind]) if kind in _SCHEDULER_BY_NAME else None
+        return found._replace(scheduler=found.row.automatic)
+    return found._replace(scheduler=_SCHEDULER_BY_KEY[kind]) if kind in _SCHEDULER_BY_KEY else None
+
+
+@lru_cache(maxsize=1024)
+def _read(key: str) -> Sampler | None:
+    if key in _METHOD_BY_KEY:
+        return Sampler(_METHOD_BY_KEY[key])
+    for ending in _ENDINGS:
+        if key.endswith(ending) and (method := _METHOD_BY_KEY.get(key.removesuffix(ending))):
+            return Sampler(method, _SCHEDULER_BY_KEY[ending])
+    if key.startswith("k") and len(key) > 1:  # k-diffusion's names: k_dpmpp_2m_ka
+        return _read(key[1:])
+    return None
 
 
 def nearest(sampler: Sampler, known: Collection[Sampler]) -> Sampler | None:
@@ -161,8 +141,9 @@ def nearest(sampler: Sampler, known: Collection[Sampler]) -> Sampler | None:
 
     A sampler of the same kind comes before the same schedule.
     """
-    for method in (sampler.method, *NEAREST[sampler.method]):
-        for scheduler in _NEAR_SCHEDULERS[sampler.scheduler]:
+    plans = (None, "Karras") if sampler.plan is None else (sampler.scheduler, *sampler.plan.near)
+    for method in (sampler.method, *sampler.row.near):
+        for scheduler in plans:
             if (found := Sampler(method, scheduler)) in known:
                 return found
     return None

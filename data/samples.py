@@ -91,12 +91,14 @@ def _read(meta: Meta, image: Mapping[str, Any], version_id: int) -> Sample:
     checkpoint = _checkpoint_name(meta)
     negative = meta.get("negativePrompt")
     clip_skip = meta.get("Clip skip", meta.get("clipSkip"))
+    sampler = samplers.read(meta.get("sampler"), meta.get("Schedule type", meta.get("scheduler")))
     return Sample(
         image_id=image["id"],
         version_id=version_id,
         prompt=meta["prompt"],
         negative_prompt=negative if isinstance(negative, str) else "",
-        sampler=sampler_name(meta.get("sampler"), meta.get("Schedule type")),
+        sampler=sampler and sampler.method,
+        scheduler=sampler and sampler.scheduler,
         steps=_whole(meta.get("steps"), 1, 150),
         cfg_scale=_number(meta.get("cfgScale"), 1, 30),
         width=width,
@@ -110,12 +112,6 @@ def _read(meta: Meta, image: Mapping[str, Any], version_id: int) -> Sample:
         inpainting=_is_inpainting(meta, checkpoint),
         img2img=_is_img2img(meta),
     )
-
-
-def sampler_name(sampler: object, schedule: object = None) -> str | None:
-    """The name in :data:`~diffagent.data.samplers.SAMPLERS`, or None where people have none for the two."""
-    found = samplers.read(sampler, schedule)
-    return found and samplers.join(found)
 
 
 def invoked_lora(

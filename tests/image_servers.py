@@ -16,7 +16,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -90,6 +90,10 @@ class FakeA1111(ImageServer):
     used = ""
     """The path of the checkpoint that was used."""
     schedules: tuple[str, ...] | None = ("Automatic", "Uniform", "Karras", "Exponential")
+    options: ClassVar[dict[str, Any]] = {"sd_model_checkpoint": "aurora_v2"}
+    """Its settings; Forge has some that A1111 lacks."""
+    modules: Sequence[str] | None = None
+    """Text encoders and VAEs; None: A1111, which has no such list."""
     seconds = 0.0
     """How long an image takes, unless it is interrupted."""
     current: str | None = None
@@ -106,6 +110,10 @@ class FakeA1111(ImageServer):
             return as_json([self._model(name, sha) for name, sha in self.checkpoints])
         if path == "/sdapi/v1/loras":
             return as_json(self._loras())
+        if path == "/sdapi/v1/options":
+            return as_json(self.options)
+        if path == "/sdapi/v1/sd-modules" and self.modules is not None:
+            return as_json([{"model_name": one, "filename": f"/m/{one}"} for one in self.modules])
         if path == "/sdapi/v1/samplers":
             return as_json([{"name": name, "aliases": [], "options": {}} for name in self.samplers])
         if path == "/sdapi/v1/schedulers" and self.schedules is not None:
@@ -185,11 +193,21 @@ class FakeA1111(ImageServer):
         return as_json({"images": [image], "parameters": body, "info": json.dumps(info)})
 
 
+KINDS = ("stable_diffusion", "sd3", "pixart", "lumina2", "hidream", "chroma", "qwen_image", "flux2",
+         "krea2")  # fmt: skip
+"""What ComfyUI's loader of one text encoder can be told that it is for, in part."""
+
+
 class FakeComfyUI(ImageServer):
     """Validates graphs against the nodes' inputs, queues, runs, and keeps a history."""
 
     checkpoints = ["sd15/aurora_v2.safetensors", "basalt.safetensors"]  # noqa: RUF012
     loras = ["styles/ink-fox.safetensors"]  # noqa: RUF012
+    transformers: Sequence[str] = ()
+    text_encoders: Sequence[str] = ()
+    vaes: Sequence[str] = ()
+    ggufs: Sequence[str] | None = None
+    """Transformers in GGUF; None: a server without ComfyUI-GGUF."""
     samplers = ["euler", "euler_ancestral", "dpmpp_2m", "ddim"]  # noqa: RUF012
     schedules = ["normal", "karras", "ddim_uniform"]  # noqa: RUF012
     fails: dict[str, Any] | None = None
@@ -208,9 +226,63 @@ class FakeComfyUI(ImageServer):
 
     @property
     def nodes(self) -> dict[str, tuple[dict[str, Any], list[str]]]:
-        """Required inputs (type or options, and limits) and outputs of each node."""
+        """Required inputs (type or options, and limits) and outputs of nodes, as ComfyUI 0.33 has them."""
         size = ("INT", {"min": 16, "max": 16384})
-        return {
+        shift = ("FLOAT", {"min": 0.0, "max": 100.0})
+        latent = ({"width": size, "height": size, "batch_size": ("INT", {"min": 1, "max": 4096})}, ["LATENT"])
+        encoder, kinds = (list(self.text_encoders),), (list(KINDS),)
+        found: dict[str, tuple[dict[str, Any], list[str]]] = {
+            "UNETLoader": (
+                {"unet_name": (list(self.transformers),), "weight_dtype": (["default", "fp8_e4m3fn"],)},
+                ["MODEL"],
+            ),
+            "CLIPLoader": ({"clip_name": encoder, "type": kinds}, ["CLIP"]),
+            "DualCLIPLoader": (
+                {"clip_name1": encoder, "clip_name2": encoder, "type": (["sdxl", "sd3", "flux", "hidream"],)},
+                ["CLIP"],
+            ),
+            "TripleCLIPLoader": ({f"clip_name{n}": encoder for n in (1, 2, 3)}, ["CLIP"]),
+            "QuadrupleCLIPLoader": ({f"clip_name{n}": encoder for n in (1, 2, 3, 4)}, ["CLIP"]),
+            "VAELoader": ({"vae_name": (list(self.vaes),)}, ["VAE"]),
+            "LoraLoaderModelOnly": (
+                {
+                    "model": ("MODEL",),
+                    "lora_name": (self.loras,),
+                    "strength_model": ("FLOAT", {"min": -100.0, "max": 100.0}),
+                },
+                ["MODEL"],
+            ),
+            "ConditioningZeroOut": ({"conditioning": ("CONDITIONING",)}, ["CONDITIONING"]),
+            "FluxGuidance": ({"conditioning": ("CONDITIONING",), "guidance": shift}, ["CONDITIONING"]),
+            "EmptySD3LatentImage": latent,
+            "EmptyFlux2LatentImage": latent,
+            "ModelSamplingAuraFlow": ({"model": ("MODEL",), "shift": shift}, ["MODEL"]),
+            "ModelSamplingSD3": ({"model": ("MODEL",), "shift": shift}, ["MODEL"]),
+            "ModelSamplingFlux": (
+                {"model": ("MODEL",), "max_shift": shift, "base_shift": shift, "width": size, "height": size},
+                ["MODEL"],
+            ),
+            "ModelSamplingDiscrete": (
+                {"model": ("MODEL",), "sampling": (["eps", "v_prediction"],), "zsnr": ("BOOLEAN", {})},
+                ["MODEL"],
+            ),
+            "CLIPTextEncodePixArtAlpha": (
+                {"width": size, "height": size, "text": ("STRING", {}), "clip": ("CLIP",)},
+                ["CONDITIONING"],
+            ),
+            "CLIPTextEncodeLumina2": (
+                {
+                    "system_prompt": ("COMBO", {"options": ["superior", "alignment"]}),
+                    "user_prompt": ("STRING", {}),
+                    "clip": ("CLIP",),
+                },
+                ["CONDITIONING"],
+            ),
+        }
+        if self.ggufs is not None:
+            found["UnetLoaderGGUF"] = ({"unet_name": (list(self.ggufs),)}, ["MODEL"])
+            found["CLIPLoaderGGUF"] = ({"clip_name": encoder, "type": kinds}, ["CLIP"])
+        return found | {
             "CheckpointLoaderSimple": ({"ckpt_name": (self.checkpoints,)}, ["MODEL", "CLIP", "VAE"]),
             "LoraLoader": (
                 {
@@ -253,6 +325,8 @@ class FakeComfyUI(ImageServer):
     def answer(self, method: str, path: str, query: dict[str, str], body: Any) -> Answer:
         if path.startswith("/object_info/"):
             name = path.rsplit("/", 1)[-1]
+            if name not in self.nodes:
+                return as_json({})
             return as_json(
                 {name: {"input": {"required": self.nodes[name][0]}, "output": self.nodes[name][1]}}
             )
@@ -290,7 +364,7 @@ class FakeComfyUI(ImageServer):
 
     def _queued(self, body: dict[str, Any]) -> Answer:
         graph = body["prompt"]
-        errors = {key: found for key, node in graph.items() if (found := self._errors(node, graph))}
+        errors = {key: found for key, node in graph.items() if (found := self.errors(node, graph))}
         if errors:
             node_errors = {
                 key: {"errors": found, "dependent_outputs": ["9"], "class_type": graph[key]["class_type"]}
@@ -305,7 +379,7 @@ class FakeComfyUI(ImageServer):
         self.jobs[key] = {"polls": self.polls, "seed": seed}
         return as_json({"prompt_id": key, "number": len(self.jobs), "node_errors": {}})
 
-    def _errors(self, node: dict[str, Any], graph: dict[str, Any]) -> list[dict[str, Any]]:
+    def errors(self, node: dict[str, Any], graph: dict[str, Any]) -> list[dict[str, Any]]:
         found = []
         for name, (kind, *rest) in self.nodes[node["class_type"]][0].items():
             limits = rest[0] if rest else {}
@@ -437,14 +511,27 @@ class FakeHorde(ImageServer):
 
 
 class FakeCivitai(ImageServer):
-    """Workflows of an imageGen step for the engine comfy; refuses unknown fields, prices with ``whatif``.
+    """Workflows of an imageGen step; refuses unknown fields and sides, prices with ``whatif``.
 
-    SDXL's recipe has no ``clipSkip`` (``orchestration/recipes/sdxl.md``).
+    The fields of each engine and ecosystem (or model) are those of ``orchestration/recipes/*.md``.
     """
 
-    fields: ClassVar = {"engine", "ecosystem", "operation", "model", "prompt", "negativePrompt", "width",
-                        "height", "steps",
-              "cfgScale", "sampler", "scheduler", "clipSkip", "loras", "quantity", "seed"}  # fmt: skip
+    common: ClassVar = {"engine", "operation", "prompt", "width", "height", "loras", "quantity", "seed"}
+    comfy: ClassVar = common | {"ecosystem", "model", "steps", "cfgScale", "sampler", "scheduler"}
+    sdcpp: ClassVar = common | {
+        "ecosystem", "steps", "cfgScale", "negativePrompt", "sampleMethod", "schedule"
+    }  # fmt: skip
+    fields: ClassVar = {
+        ("comfy", "sd1"): comfy | {"negativePrompt", "clipSkip"},
+        ("comfy", "sdxl"): comfy | {"negativePrompt"},
+        ("comfy", "flux1"): comfy,
+        ("comfy", "ernie"): comfy | {"negativePrompt"},
+        ("sdcpp", "zImage"): sdcpp | {"model"},
+        ("sdcpp", "qwen"): sdcpp | {"model", "version"},
+        ("sdcpp", "anima"): sdcpp | {"diffuserModel"},
+        ("flux2", "klein"): (sdcpp - {"ecosystem"}) | {"model", "modelVersion"},
+        ("flux2", "dev"): common | {"model", "guidanceScale", "numInferenceSteps"},
+    }
     ends: dict[str, Any] = {}  # noqa: RUF012
     output: dict[str, Any] = {}  # noqa: RUF012
     images = 1
@@ -478,8 +565,11 @@ class FakeCivitai(ImageServer):
     def _submitted(self, body: dict[str, Any], query: dict[str, str]) -> Answer:
         step = body["steps"][0]["input"]
         errors = {f"steps[0].input.{name}": ["unknown property"] for name in step.keys() - self._fields(step)}
-        if not step["model"].startswith("urn:air:"):
+        if step.get("ecosystem") in ("sd1", "sdxl", "flux1") and not step["model"].startswith("urn:air:"):
             errors["steps[0].input.model"] = ["model must match AIR pattern"]
+        for name in ("width", "height"):
+            if step[name] % 16 or not 64 <= step[name] <= 2048:
+                errors[f"steps[0].input.{name}"] = ["must be divisible by 16, between 64 and 2048"]
         if errors:
             return self._problem(400, "One or more validation errors occurred.", errors)
         if query.get("whatif") == "true":
@@ -488,7 +578,7 @@ class FakeCivitai(ImageServer):
         return as_json({"id": "wf-1", "status": "unassigned", "steps": []}, 202)
 
     def _fields(self, step: dict[str, Any]) -> set[str]:
-        return self.fields - ({"clipSkip"} if step["ecosystem"] == "sdxl" else set())
+        return self.fields.get((step["engine"], step.get("ecosystem") or step["model"]), set())
 
     @staticmethod
     def _problem(status: int, title: str, errors: dict[str, list[str]] | None = None) -> Answer:

@@ -31,9 +31,9 @@ from diffagent.agent import (
     triggers,
     wishes,
 )
-from diffagent.agent.targets import infotext
 from diffagent.data import description_faults, forms, prompts, samples, sources
 from diffagent.data.errors import DiffAgentError, MissingExtra
+from diffagent.data.metadata import comfyui, infotext, picture
 from diffagent.data.records import Card
 from diffagent.data.texts import about_text
 from diffagent.serving import images, wording
@@ -166,7 +166,7 @@ def check_linear(run: Callable[[Any], object], make: Callable[[int], Any], lengt
 
 def test_the_patterns_are_found() -> None:
     assert len(patterns()) > 90
-    assert patterns()["agent.targets.infotext._PAIR.0"][1] == {"findall"}
+    assert patterns()["data.metadata.infotext._NAME.0"][1] == {"match"}
     assert "data.prompts:,? ?(?<!\\\\)([)\\]}])" in patterns()
 
 
@@ -206,6 +206,21 @@ def image(text: str) -> dict[str, Any]:
     }
 
 
+def graph(text: str) -> dict[str, Any]:
+    """A graph with the text in every place."""
+    return {
+        "1": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": text}},
+        "2": {"class_type": "CLIPTextEncode", "inputs": {"text": text, "clip": ["1", 1]}},
+        "3": {"class_type": text, "inputs": {text: text, "lora_name": text, "model": ["1", 0]}},
+        "4": {"class_type": "EmptyLatentImage", "inputs": {"resolution": text}},
+        "5": {
+            "class_type": "KSampler",
+            "inputs": dict.fromkeys(("steps", "cfg", "seed", "sampler_name", "scheduler"), text)
+            | {"model": ["3", 0], "positive": ["2", 0], "negative": ["2", 0], "latent_image": ["4", 0]},
+        },
+    }
+
+
 def item(text: str) -> dict[str, Any]:
     return {"description": text, "modelVersions": [{"id": 2, "description": text}]}
 
@@ -222,6 +237,12 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
     "edit": lambda text: edits.edit(text[: edits.LONGEST]),
     "infotext": infotext.parse,
     "infotext settings": lambda text: infotext.parse(f"a\nSteps: 1, {text}"),
+    "infotext read": lambda text: infotext.read(f"a\nSteps: 1, {text}"),
+    "infotext on one line": lambda text: infotext.read(f"a Steps: 1, Seed: 2, {text}"),
+    "loose JSON": comfyui.loaded,
+    "graph": lambda text: comfyui.read(graph(text)),
+    "told": lambda text: picture.told("{" + text),
+    "user comment": lambda text: picture.user_comment(b"UNICODE\0" + text.encode("utf-16-be")),
     "clean": request.clean,
     "wishes of a request": lambda text: request.Request.from_prompt(text[: request.MAX_CHARACTERS]).wishes,
     "strip_lora_tags": lambda text: prompts.strip_lora_tags(f"<lora:a:1> {text}"),
@@ -238,7 +259,7 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
     "name_parts": lambda text: forms.name_parts(card(text)),
     "form": lambda text: forms.form(sources.Source(card(text), text, (text,)), 0),
     "decoded": lambda text: images.decoded("data:" + text, 1000),
-    "told": lambda text: wording.told(DiffAgentError(text)),
+    "wording": lambda text: wording.told(DiffAgentError(text)),
 }
 
 

@@ -56,7 +56,8 @@ def add_lora(pipe: Any, name: str, path: Path) -> None:
         ) from None
     layers = sum(key.endswith(_DOWN) for key in keys)
     there = _adapted_layers(pipe, name)
-    if there != layers:
+    is_split = hasattr(pipe, "transformer")  # a layer of the file may be several of diffusers'
+    if not there or (there != layers and not is_split):
         pipe.unload_lora_weights()
         raise JobFailed(
             f"diffusers put {there} of the {layers} layers of {path.name} on this checkpoint (its keys: "
@@ -96,7 +97,7 @@ def _some(keys: list[str]) -> str:
 
 def _adapted_layers(pipe: Any, name: str) -> int:
     """How many layers of the pipeline a LoRA's adapter has."""
-    parts = (getattr(pipe, name, None) for name in ("unet", "text_encoder", "text_encoder_2"))
+    parts = (getattr(pipe, name, None) for name in ("unet", "transformer", "text_encoder", "text_encoder_2"))
     return sum(name in getattr(module, "lora_A", ()) for part in parts if part for module in part.modules())
 
 
@@ -146,15 +147,43 @@ def from_single_file(path: Path, pipeline: str, dtype: torch.dtype, config: str 
         raise JobFailed(f"{path.name} is no checkpoint that {pipeline} reads: {said}") from None
 
 
-def device_and_dtype() -> tuple[str, torch.dtype]:
-    """Where to run, and in which precision."""
+def from_transformer(path: Path, request: Mapping[str, Any], dtype: torch.dtype, config: str | None) -> Any:
+    """A transformer's file as a pipeline; its other parts are a repository's, or the folder ``config``'s."""
+    import diffusers
+
+    rest = config or request["repository"]
+    pipeline, transformer = (getattr(diffusers, request[name], None) for name in ("pipeline", "transformer"))
+    if pipeline is None or transformer is None:
+        raise JobFailed(
+            f"diffusers {diffusers.__version__} has no {request['pipeline']}: pip install -U diffusers"
+        )
+    try:
+        part = transformer.from_single_file(
+            str(path), config=rest, subfolder="transformer", torch_dtype=dtype
+        )
+        return pipeline.from_pretrained(rest, transformer=part, torch_dtype=dtype)
+    except OSError as error:
+        raise MissingWeights(
+            f"the text encoders and the VAE of {rest} are neither cached nor on a hub that answers "
+            f"({type(error).__name__}): connect once, or copy the hub's cache here"
+        ) from None
+    except Exception as error:  # diffusers, transformers and safetensors each raise kinds of their own
+        said = " ".join(str(error).split())[:200]
+        raise JobFailed(f"{path.name} is no transformer that {request['pipeline']} reads: {said}") from None
+
+
+def device_and_dtype(wanted: str | None = None) -> tuple[str, torch.dtype]:
+    """Where to run, and in which precision: the wanted one, else half on a GPU and single on a CPU."""
     import torch
 
+    device = "cpu"
     if torch.cuda.is_available():
-        return own_device(), torch.float16
-    if torch.backends.mps.is_available():
-        return "mps", torch.float16
-    return "cpu", torch.float32
+        device = own_device()
+    elif torch.backends.mps.is_available():
+        device = "mps"
+    if wanted is not None:
+        return device, getattr(torch, wanted)
+    return device, torch.float32 if device == "cpu" else torch.float16
 
 
 def set_scheduler(pipe: Any, scheduler: Mapping[str, Any], own: Mapping[str, Any]) -> None:
@@ -174,6 +203,8 @@ def set_tiling(pipe: Any, pixels: int) -> None:
     import torch
 
     if not hasattr(pipe, "vae"):  # it draws pixels
+        return
+    if not hasattr(pipe.vae, "enable_tiling"):
         return
     short = torch.cuda.is_available() and torch.cuda.mem_get_info(own_device())[0] < SHORT_MEMORY
     if short or pixels > TILED_PIXELS:

@@ -1,8 +1,9 @@
 """A1111 and Forge: ``POST /sdapi/v1/txt2img``, with progress from ``GET /sdapi/v1/progress``.
 
 The body's fields are those of ``StableDiffusionTxt2ImgProcessingAPI`` in A1111's ``modules/api/models.py``,
-and Forge's ``distilled_cfg_scale``; the checkpoint and the clip skip go through ``override_settings``, LoRAs
-through their tags in the prompt.
+and Forge's ``distilled_cfg_scale``; the checkpoint and the clip skip go through ``override_settings``, and so
+do the text encoders and the VAE that Forge loads apart (``forge_additional_modules``, its list is
+``/sdapi/v1/sd-modules``); LoRAs through their tags in the prompt.
 
 A1111 takes an unknown checkpoint for its current one, leaves an unknown LoRA out
 (``modules/processing.py``, ``extensions-builtin/Lora/networks.py``), and Forge takes its first sampler for
@@ -31,39 +32,44 @@ import httpx
 from diffagent.agent.executors import Made, Price, Report
 from diffagent.agent.executors.wire import HttpExecutor, Wire, secret, to_the_end, words
 from diffagent.agent.installed_models import Lists, matched
-from diffagent.agent.targets import infotext
+from diffagent.agent.targets import infotext, parts
 from diffagent.agent.targets.fitting import Fit, Resources, file_of
-from diffagent.agent.targets.infotext import stem
 from diffagent.agent.targets.installed import Installed
 from diffagent.agent.targets.target import ServerLists, Target
+from diffagent.data.base_model_facts import Part
+from diffagent.data.base_models import backend, find
 from diffagent.data.catalog import Catalog
-from diffagent.data.errors import JobFailed, Refused, TargetError, Unreachable
-from diffagent.data.records import T2ICall
+from diffagent.data.errors import BadInput, JobFailed, Refused, TargetError, Unreachable
+from diffagent.data.metadata.infotext import stem
+from diffagent.data.records import Card, T2ICall
 from diffagent.data.samplers import Sampler
 
 URL = "http://127.0.0.1:7860"
 """Where a server usually is."""
-_ELSEWHERE = (
-    "Res Multistep a", "Gradient Estimation", "ER SDE", "SA Solver", "Seeds 2", "Seeds 3", "Linear Quadratic"
-)  # fmt: skip
-"""Samplers and schedules that neither A1111 nor a Forge has."""
 
 
 def spelling(sampler: Sampler) -> tuple[str, str] | None:
     """``sampler_name`` and ``scheduler``; what one server of them lacks, its own list tells."""
-    return None if set(sampler) & set(_ELSEWHERE) else infotext.labels(sampler)
+    method, plan = sampler.row, sampler.plan
+    if method.a1111 is None or (plan is not None and plan.a1111 is None):
+        return None
+    return infotext.labels(sampler)
 
 
 def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) -> dict[str, Any]:
     """One image; a null seed is −1, which A1111 draws."""
     spelled = spelling(fit.sampler(call.sampler))
     assert spelled is not None
+    row = find(found.checkpoint.base_model)
+    negative, skip = fit.read(call, row)
     override: dict[str, Any] = {"sd_model_checkpoint": file_of(found.checkpoint, names)}
-    if call.clip_skip is not None:
-        override["CLIP_stop_at_last_layers"] = call.clip_skip
+    if skip is not None:
+        override["CLIP_stop_at_last_layers"] = skip
+    if modules := _modules(found.checkpoint, fit):
+        override["forge_additional_modules"] = modules
     request = {
         "prompt": infotext.with_loras(call, found, names),
-        "negative_prompt": call.negative_prompt,
+        "negative_prompt": negative,
         "seed": -1 if call.seed is None else call.seed,
         "sampler_name": spelled[0],
         "scheduler": spelled[1],
@@ -79,6 +85,30 @@ def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) ->
     if call.guidance is not None:
         request["distilled_cfg_scale"] = call.guidance
     return request
+
+
+def _modules(card: Card, fit: Fit) -> list[str]:
+    """The files that a model of Forge's runs with, by the server's names.
+
+    Raises:
+        BadInput: the server does not have one.
+    """
+    apart = _apart(card.base_model)
+    if lack := parts.lacking(apart, fit.files):
+        raise BadInput(
+            f"{card.name} runs with files that the server does not have ({'; '.join(lack)}): put them there, "
+            "or choose among what it has with diffagent call --installed"
+        )
+    return [str(parts.named(part, fit.files)) for part in apart]
+
+
+def _apart(base_model: str) -> tuple[Part, ...]:
+    """The text encoders and the VAE that Forge loads beside a model's file; A1111 loads none."""
+    if backend(base_model, "a1111") == PLAIN:
+        return ()
+    row = find(base_model)
+    both = (*parts.of_role(row, "text encoder"), *parts.of_role(row, "vae"))
+    return tuple(part for part in both if part.file is not None)
 
 
 LONGEST = 1800.0
@@ -226,7 +256,7 @@ class A1111(HttpExecutor):
             found = await self.wire.get("/sdapi/v1/schedulers")
         except TargetError:
             return set()
-        return {str(one["label"]) for one in found}
+        return {str(one.get("label") or one["name"]) for one in found}
 
 
 @dataclass(frozen=True)
@@ -283,10 +313,14 @@ async def ask(wire: Wire) -> Lists:
     models = await wire.get("/sdapi/v1/sd-models")
     loras = await wire.get("/sdapi/v1/loras")
     try:
-        schedules = [one["label"] for one in await wire.get("/sdapi/v1/schedulers")]
+        schedules = [one.get("label") or one["name"] for one in await wire.get("/sdapi/v1/schedulers")]
     except TargetError:
         schedules = []  # before 1.9
+    options = await _answer(wire, "/sdapi/v1/options")
+    modules = await _answer(wire, "/sdapi/v1/sd-modules")
     return {
+        "kind": _kind(options),
+        "modules": [one["filename"] for one in modules or ()],
         "checkpoints": [
             {
                 "name": re.sub(r" \[[0-9a-f]+\]$", "", one["title"]),
@@ -301,7 +335,40 @@ async def ask(wire: Wire) -> Lists:
     }
 
 
+PLAIN = "a1111"
+KINDS = {PLAIN: "A1111", "forge": "Forge", "forge neo": "Forge Neo"}
+"""What runs base models, by its term in their table, the oldest first."""
+_NEO = re.compile(r"qwen|klein|anima")
+"""In the names of options that Forge Neo has, and Forge has not."""
+
+
+def _kind(options: Any) -> str:
+    """Which of the programs with this API a server is, by the names of its options."""
+    if not isinstance(options, dict) or "forge_additional_modules" not in options:
+        return PLAIN
+    return "forge neo" if any(_NEO.search(name) for name in options) else "forge"
+
+
+async def _answer(wire: Wire, path: str) -> Any:
+    """What a server answers that may lack the path; None then."""
+    try:
+        return await wire.get(path)
+    except TargetError:
+        return None
+
+
+def _lacking(base_model: str, kind: str, files: parts.Files) -> tuple[str, ...]:
+    """What a server needs for models of a base model, and is or has not."""
+    term = backend(base_model, "a1111")
+    if term is None:
+        return ()
+    if list(KINDS).index(term) > list(KINDS).index(kind):
+        return (f"{KINDS[term]} in place of {KINDS[kind]}",)
+    return tuple(parts.lacking(_apart(base_model), files))
+
+
 def understand(url: str, lists: Lists, catalog: Catalog) -> Installed:
+    """What is there; a model that this program does not run, or whose parts are missing, is not."""
     has, schedules = set(lists["samplers"]), set(lists["schedules"])
 
     def known(sampler: Sampler) -> bool:
@@ -311,8 +378,18 @@ def understand(url: str, lists: Lists, catalog: Catalog) -> Installed:
         return spelled[0] in has and spelled[1] in schedules if schedules else str(sampler) in has
 
     names, unknown, ambiguous = matched(lists["checkpoints"] + lists["loras"], catalog)
+    modules = tuple(lists.get("modules", ()))
+    files = dict.fromkeys(("text_encoders", "vae"), modules) if modules else {}
+    lacking = {}
+    for air in names:
+        card = catalog.by_air(air)
+        if card is not None and card.type == "Checkpoint":
+            there = files or {"text_encoders": (), "vae": ()}
+            if gone := _lacking(card.base_model, lists.get("kind", PLAIN), there):
+                lacking[air] = gone
+    names = {air: name for air, name in names.items() if air not in lacking}
     able = tuple(filter(known, TARGET.samplers))
-    return Installed("a1111", url, names, able, unknown, ambiguous)
+    return Installed("a1111", url, names, able, unknown, ambiguous, files, lacking)
 
 
 TARGET = Target(

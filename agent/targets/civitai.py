@@ -23,36 +23,75 @@ from diffagent.agent.executors import Made, Price, Report
 from diffagent.agent.executors.wire import HttpExecutor, Wire, field_errors, job_done, polled, secret, words
 from diffagent.agent.targets import graphs
 from diffagent.agent.targets.fitting import Fit, Resources
-from diffagent.agent.targets.target import Target
+from diffagent.agent.targets.target import Spelling, Target
 from diffagent.data.air import AIR, CIVITAI, source_of
-from diffagent.data.base_models import backend, civitai_recipes, refusal, run_by
+from diffagent.data.base_model_facts import Recipe
+from diffagent.data.base_models import backend, civitai_recipes, find, refusal, run_by
 from diffagent.data.errors import BadInput, Censored, JobFailed, Refused
 from diffagent.data.records import Card, T2ICall
 from diffagent.data.samplers import Sampler
 
-_SAMPLERS = {
-    "Euler a": "EulerA", "Euler": "Euler", "LMS": "LMS", "Heun": "Heun", "DPM2": "DPM2", "DPM2 a": "DPM2A",
-    "DPM++ 2S a": "DPM2SA", "DPM++ 2M": "DPM2M", "DPM++ SDE": "DPMSDE", "DPM fast": "DPMFast",
-    "DPM adaptive": "DPMAdaptive", "DDIM": "DDIM", "PLMS": "PLMS", "UniPC": "UniPC", "LCM": "LCM",
-}  # fmt: skip
 _KARRAS = ("LMS", "DPM2", "DPM2 a", "DPM++ 2S a", "DPM++ 2M", "DPM++ SDE")
 """The samplers that the SDKs also have as "…Karras"."""
 
 
 def spelling(sampler: Sampler) -> str | None:
     """The ``scheduler`` of Civitai's SDKs."""
-    name = _SAMPLERS.get(sampler.method)
+    name = sampler.row.civitai
     if name is None or sampler.scheduler is None:
         return name
     return f"{name}Karras" if sampler.scheduler == "Karras" and sampler.method in _KARRAS else None
 
 
+def spelling_of(base_model: str) -> Spelling | None:
+    """The samplers of a recipe; those of the SDKs where a base model has none of its own."""
+    recipe = _recipe(base_model)
+    return None if recipe is None else _SPELLINGS[recipe.samplers]
+
+
+def sdcpp(sampler: Sampler) -> tuple[str, str] | None:
+    """``sampleMethod`` and ``schedule`` of the engine ``sdcpp``, as far as Civitai takes them."""
+    method = sampler.row.sdcpp
+    schedule = _PLAIN if sampler.plan is None else sampler.plan.sdcpp
+    if method not in _SDCPP_METHODS or schedule not in _SDCPP_SCHEDULES:
+        return None
+    return method, schedule
+
+
+_PLAIN = "discrete"
+"""The schedule of ``sdcpp`` where a call names none."""
+_SDCPP_METHODS = (
+    "euler", "euler_a", "heun", "dpm2", "dpm++2s_a", "dpm++2m", "ipndm", "ipndm_v", "lcm", "ddim_trailing",
+    "tcd", "res_multistep", "res_2s",
+)  # fmt: skip
+"""``SdCppSampleMethod`` of its reference; ``sdcpp`` itself has more."""
+_SDCPP_SCHEDULES = (
+    _PLAIN, "karras", "exponential", "ays", "gits", "smoothstep", "sgm_uniform", "simple", "kl_optimal",
+    "lcm", "bong_tangent",
+)  # fmt: skip
+"""``SdCppSchedule``."""
+_SPELLINGS: dict[str | None, Spelling] = {
+    "comfyui": graphs.spelling, "sdcpp": sdcpp, None: lambda sampler: (),
+}  # fmt: skip
+_OLDER = Recipe("comfy")
+"""The recipe of the checkpoints whose row has none: any one, by its AIR."""
+_SAMPLER_FIELDS = {"comfyui": ("sampler", "scheduler"), "sdcpp": ("sampleMethod", "schedule")}
+
+
+def _recipe(base_model: str) -> Recipe | None:
+    row = find(base_model)
+    return None if row is None else row.recipe
+
+
 def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) -> dict[str, Any]:
-    """One image; without a seed Civitai draws one.
+    """One image; without a seed Civitai draws one. A base model with a recipe of its own gets its workflow.
 
     Raises:
-        BadInput: a model is not Civitai's.
+        BadInput: a model is not Civitai's, or the recipe runs another model.
     """
+    recipe = _recipe(found.checkpoint.base_model)
+    if recipe is not None:
+        return {"steps": [{"$type": "imageGen", "input": _input(call, found, fit, recipe)}]} | _CLEAN
     scheduler = spelling(fit.sampler(call.sampler))
     if call.guidance is not None:
         fit.drop("guidance", "the recipe has no such field")
@@ -62,8 +101,8 @@ def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) ->
         "scheduler": scheduler,
         "steps": call.sampling_steps,
         "cfgScale": call.cfg_scale,
-        "width": call.width,
-        "height": call.height,
+        "width": _side("width", call.width, fit, _OLDER),
+        "height": _side("height", call.height, fit, _OLDER),
     }
     if call.seed is not None:
         params["seed"] = call.seed
@@ -81,12 +120,75 @@ def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) ->
     return request
 
 
+_CLEAN = {"allowMatureContent": False}
+
+
+def _input(call: T2ICall, found: Resources, fit: Fit, recipe: Recipe) -> dict[str, Any]:
+    """What a recipe's step takes (``orchestration/recipes/*.md``)."""
+    checkpoint, row = found.checkpoint, find(found.checkpoint.base_model)
+    negative, _ = fit.read(call, row)
+    step: dict[str, Any] = {
+        "engine": recipe.engine,
+        **dict(recipe.fixed),
+        "operation": "createImage",
+        "prompt": call.prompt,
+        "width": _side("width", call.width, fit, recipe),
+        "height": _side("height", call.height, fit, recipe),
+        recipe.steps: int(fit.within("sampling_steps", call.sampling_steps, 1, recipe.most_steps)),
+        recipe.cfg: call.cfg_scale if call.guidance is None else call.guidance,
+        "quantity": 1,
+    }
+    is_own = recipe.version is not None and checkpoint.version_id == recipe.version
+    if recipe.model is not None and not is_own:
+        step[recipe.model] = _air(checkpoint)
+    elif not is_own and not call.loras:
+        raise BadInput(
+            f"Civitai runs no {checkpoint.base_model} model but its own (version {recipe.version}), and "
+            f"{checkpoint.name} is another: choose that one, or another target"
+        )
+    elif not is_own:
+        fit.drop("base_checkpoint", f"Civitai runs LoRAs of {checkpoint.base_model} on its own model")
+    if negative and recipe.negative:
+        step["negativePrompt"] = negative
+    elif negative:
+        fit.drop("negative_prompt", "the recipe has no such field")
+    if recipe.samplers is None:
+        fit.drop("sampling_method", "the recipe has no samplers: its own is used")
+        if call.scheduler is not None:
+            fit.drop("scheduler", "the recipe has no schedules: its own is used")
+    else:
+        spelled = _SPELLINGS[recipe.samplers](fit.sampler(call.sampler))
+        step |= zip(_SAMPLER_FIELDS[recipe.samplers], spelled, strict=True)  # type: ignore[call-overload]
+    if call.guidance is not None and call.cfg_scale != 1:
+        fit.drop("cfg_scale", "the recipe has one guidance, which is the distilled one")
+    if call.seed is not None:
+        step["seed"] = call.seed
+    weights = {_air(card): lora.weight for lora, card in zip(call.loras, found.loras, strict=True)}
+    if weights and recipe.lora_list:
+        step["loras"] = [{"air": air, "strength": weight} for air, weight in weights.items()]
+    elif weights:
+        step["loras"] = weights
+    return step
+
+
+def _side(name: str, pixels: int, fit: Fit, recipe: Recipe) -> int:
+    low, high = recipe.sides
+    near = min(high, max(low, int(pixels / recipe.step + 0.5) * recipe.step))
+    if near == pixels:
+        return pixels
+    return fit.swap(
+        name, pixels, near, f"Civitai's sides for it are {low} to {high} in steps of {recipe.step}"
+    )
+
+
 def workflow(request: Mapping[str, Any]) -> dict[str, Any]:
-    """The workflow of an emitted request.
+    """The workflow of an emitted request; one that is a workflow already stays.
 
     Raises:
         BadInput: the workflow's engine does not have the sampler, or not the base model.
     """
+    if "steps" in request:
+        return dict(request)
     params = dict(request["params"])
     sampler = TARGET.sampler_of(params.pop("scheduler"))
     spelled = graphs.spelling(sampler) if sampler else None
@@ -110,12 +212,18 @@ def workflow(request: Mapping[str, Any]) -> dict[str, Any]:
     networks = request.get("additionalNetworks", {})
     if networks:
         step["loras"] = {air: network["strength"] for air, network in networks.items()}
-    return {"steps": [{"$type": "imageGen", "input": step}], "allowMatureContent": False}
+    return {"steps": [{"$type": "imageGen", "input": step}]} | _CLEAN
 
 
 def is_hosted(card: Card) -> bool:
-    """Whether a model is Civitai's own, and of a base model that its recipes run."""
-    return source_of(card.air) == CIVITAI and backend(card.base_model, "civitai") is not None
+    """Whether a model is Civitai's own, and of a base model that its recipes run.
+
+    Where a recipe runs its own model alone, only that one, and LoRAs on it.
+    """
+    recipe = _recipe(card.base_model)
+    is_taken = recipe is None or recipe.model is not None or card.version_id == recipe.version
+    on_civitai = source_of(card.air) == CIVITAI and backend(card.base_model, "civitai") is not None
+    return on_civitai and (is_taken or card.type == "LoRA")
 
 
 def _air(card: Card) -> str:
@@ -241,6 +349,8 @@ TARGET = Target(
     emit=emit,
     executor=CivitaiWorkflows,
     spelling=spelling,
+    spelling_of=spelling_of,
     offers=is_hosted,
+    side_step=_OLDER.step,
     usual_url=URL,
 )

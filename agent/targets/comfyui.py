@@ -19,11 +19,14 @@ import httpx
 from diffagent.agent.executors import Made, Price, Report
 from diffagent.agent.executors.wire import HttpExecutor, Wire, job_done, polled, words
 from diffagent.agent.installed_models import Lists, matched
-from diffagent.agent.targets.graphs import emit, spelling
+from diffagent.agent.targets import parts
+from diffagent.agent.targets.graphs import added, emit, spelling
 from diffagent.agent.targets.installed import Installed
 from diffagent.agent.targets.target import ServerLists, Target
+from diffagent.data.base_models import find
 from diffagent.data.catalog import Catalog
-from diffagent.data.errors import JobFailed
+from diffagent.data.errors import JobFailed, Refused
+from diffagent.data.records import Card
 from diffagent.data.samplers import Sampler
 
 URL = "http://127.0.0.1:8188"
@@ -163,6 +166,20 @@ def _progress(message: Any, report: Report) -> None:
         report("sampling", data["value"] / data["max"])
 
 
+_FOLDERS = {
+    "checkpoints": ("CheckpointLoaderSimple", "ckpt_name"),
+    "loras": ("LoraLoader", "lora_name"),
+    "diffusion_models": ("UNETLoader", "unet_name"),
+    "text_encoders": ("CLIPLoader", "clip_name"),
+    "vae": ("VAELoader", "vae_name"),
+    "unet_gguf": ("UnetLoaderGGUF", "unet_name"),
+    "clip_gguf": ("CLIPLoaderGGUF", "clip_name"),
+}
+"""Folder → the node and the input that list its files."""
+_NEEDED = ("checkpoints", "loras")
+"""Folders whose nodes every ComfyUI has; the last two come with ComfyUI-GGUF."""
+
+
 async def ask(wire: Wire) -> Lists:
     """Options of nodes' inputs in ``/object_info``: a list in place of a type, or ``COMBO`` with options."""
 
@@ -170,23 +187,46 @@ async def ask(wire: Wire) -> Lists:
         kind, *more = (await wire.get(f"/object_info/{node}"))[node]["input"]["required"][name]
         return list(kind if isinstance(kind, list) else more[0]["options"])
 
+    files = {}
+    for folder, (node, name) in _FOLDERS.items():
+        try:
+            files[folder] = await options(node, name)
+        except (KeyError, Refused):
+            if folder in _NEEDED:
+                raise
     return {
-        "checkpoints": await options("CheckpointLoaderSimple", "ckpt_name"),
-        "loras": await options("LoraLoader", "lora_name"),
+        "files": files,
         "samplers": await options("KSampler", "sampler_name"),
         "schedules": await options("KSampler", "scheduler"),
     }
 
 
 def understand(url: str, lists: Lists, catalog: Catalog) -> Installed:
+    """What is there; a model whose text encoders or VAE are missing is not."""
+
     def known(sampler: Sampler) -> bool:
         spelled = spelling(sampler)
         return spelled is not None and spelled[0] in lists["samplers"] and spelled[1] in lists["schedules"]
 
-    models = [{"name": name} for name in lists["checkpoints"] + lists["loras"]]
-    names, unknown, ambiguous = matched(models, catalog)
-    able = tuple(filter(known, TARGET.samplers))
-    return Installed("comfyui", url, names, able, unknown, ambiguous)
+    files = {folder: tuple(names) for folder, names in lists["files"].items()}
+    models = [files.get(folder, ()) for folder in ("checkpoints", "diffusion_models", "unet_gguf", "loras")]
+    names, unknown, ambiguous = matched([{"name": name} for part in models for name in part], catalog)
+    lacking = {}
+    for air, name in names.items():
+        card = catalog.by_air(air)
+        if card is not None and card.type == "Checkpoint" and (gone := _gone(card, name, files)):
+            lacking[air] = gone
+    names = {air: name for air, name in names.items() if air not in lacking}
+    able = tuple(filter(known, TARGET.spelled))
+    return Installed("comfyui", url, names, able, unknown, ambiguous, files, lacking)
+
+
+def _gone(card: Card, file: str, files: parts.Files) -> tuple[str, ...]:
+    """The parts of a model that a server does not have; a file among its checkpoints brings them."""
+    if file in files.get("checkpoints", ()):
+        return ()
+    row = find(card.base_model)
+    return tuple(parts.lacking((*parts.of_role(row, "text encoder"), *parts.of_role(row, "vae")), files))
 
 
 TARGET = Target(
@@ -195,6 +235,7 @@ TARGET = Target(
     emit=emit,
     executor=lambda url: ComfyUI(url or URL),
     spelling=spelling,
+    added=added,
     usual_url=URL,
     self_hosted=True,
     lists=ServerLists(ask, understand),

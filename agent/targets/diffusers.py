@@ -7,8 +7,9 @@ Clip skip: A1111 counts the layer where it stops, from 1, the last. ``encode_pro
 StableDiffusionPipeline takes ``hidden_states[-(clip_skip + 1)]`` and None for the last layer; that of
 StableDiffusionXLPipeline takes ``hidden_states[-(clip_skip + 2)]``, and None for the last but one.
 
-The pipeline's configuration comes from the Hugging Face hub's cache, the hub, or ``config``, a folder in
-diffusers' layout.
+A file of a newer base model is its transformer alone; text encoders and VAE are those of the base model's
+repository, in the precision of its row. The pipeline's configuration comes from the Hugging Face hub's cache,
+the hub, or ``config``, a folder in diffusers' layout.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from diffagent.agent.executors.pipelines import (
     device_and_dtype,
     from_folder,
     from_single_file,
+    from_transformer,
     set_scheduler,
     set_tiling,
     text_model,
@@ -35,6 +37,7 @@ from diffagent.agent.executors.wire import to_the_end
 from diffagent.agent.targets.fitting import Fit, Resources, file_of
 from diffagent.agent.targets.target import Target
 from diffagent.data.air import AIR, CIVITAI, LOCAL, source_of
+from diffagent.data.base_model_facts import BaseModelFacts, Pipeline
 from diffagent.data.base_models import backend, find
 from diffagent.data.errors import BadInput, JobFailed, MissingExtra
 from diffagent.data.library.state import library_file
@@ -44,61 +47,75 @@ from diffagent.data.samplers import Sampler
 if TYPE_CHECKING:
     import torch
 
-_SDE = {"algorithm_type": "sde-dpmsolver++"}
-_SAMPLERS: dict[str, tuple[str, dict[str, Any]]] = {
-    "Euler a": ("EulerAncestralDiscreteScheduler", {}),
-    "Euler": ("EulerDiscreteScheduler", {}),
-    "LMS": ("LMSDiscreteScheduler", {}),
-    "Heun": ("HeunDiscreteScheduler", {}),
-    "DPM2": ("KDPM2DiscreteScheduler", {}),
-    "DPM2 a": ("KDPM2AncestralDiscreteScheduler", {}),
-    "DPM++ 2M": ("DPMSolverMultistepScheduler", {}),
-    "DPM++ SDE": ("DPMSolverSinglestepScheduler", _SDE),
-    "DPM++ 2M SDE": ("DPMSolverMultistepScheduler", _SDE),
-    "DPM++ 3M SDE": ("DPMSolverMultistepScheduler", _SDE | {"solver_order": 3}),
-    "DDIM": ("DDIMScheduler", {}),
-    "PLMS": ("PNDMScheduler", {"skip_prk_steps": True}),
-    "UniPC": ("UniPCMultistepScheduler", {}),
-    "LCM": ("LCMScheduler", {}),
-    "DEIS": ("DEISMultistepScheduler", {}),
-    "DDPM": ("DDPMScheduler", {}),
-}
-"""Class and configuration; the table of ``docs/source/en/api/schedulers/overview.md`` in diffusers."""
-_SIGMAS = {
-    "Karras": "use_karras_sigmas", "Exponential": "use_exponential_sigmas", "Beta": "use_beta_sigmas"
-}  # fmt: skip
-_FIXED_SIGMAS = ("Euler a", "DDIM", "PLMS", "LCM", "DDPM")
-"""Samplers whose classes take none of these flags."""
-_UNSPACED = ("DPM++ SDE",)
-"""Samplers whose class has no ``timestep_spacing``."""
+_FIXED_SIGMAS = (
+    "EulerAncestralDiscreteScheduler", "DDIMScheduler", "PNDMScheduler", "LCMScheduler", "DDPMScheduler",
+    "TCDScheduler", "IPNDMScheduler", "EDMEulerScheduler", "EDMDPMSolverMultistepScheduler",
+)  # fmt: skip
+"""Classes that take no ``use_…_sigmas``."""
+_UNSPACED = (
+    "DPMSolverSinglestepScheduler", "IPNDMScheduler", "EDMEulerScheduler", "EDMDPMSolverMultistepScheduler"
+)  # fmt: skip
+"""Classes that have no ``timestep_spacing``."""
+_LU = "DPMSolverMultistepScheduler"
+"""The class that has ``use_lu_lambdas``."""
 DOWNLOAD = "https://civitai.com/api/download/models/{version}"
 
 
 def spelling(sampler: Sampler) -> tuple[str, dict[str, Any]] | None:
     """A scheduler's class name and what its configuration changes."""
-    method, scheduler = sampler
-    if method not in _SAMPLERS:
+    if sampler.row.diffusers is None:
         return None
-    name, kwargs = _SAMPLERS[method]
-    if scheduler is None:
-        return name, kwargs
-    if scheduler in _SIGMAS and method not in _FIXED_SIGMAS:
-        return name, kwargs | {_SIGMAS[scheduler]: True}
-    if scheduler in ("SGM Uniform", "Simple") and method not in _UNSPACED:
-        return name, kwargs | {"timestep_spacing": "trailing"}
-    return None
+    name, kwargs = sampler.row.diffusers
+    if sampler.plan is None:
+        return name, dict(kwargs)
+    changes = sampler.plan.diffusers
+    if changes is None:
+        return None
+    if "timestep_spacing" in changes:
+        is_taken = name not in _UNSPACED
+    else:
+        is_taken = name not in _FIXED_SIGMAS and ("use_lu_lambdas" not in changes or name == _LU)
+    return (name, {**kwargs, **changes}) if is_taken else None
+
+
+FLOW = "FlowMatchEulerDiscreteScheduler"
+"""The scheduler that pipelines of flow models come with."""
+_FLOW = {
+    "Euler": (FLOW, {}),
+    "Heun": ("FlowMatchHeunDiscreteScheduler", {}),
+    "LCM": ("FlowMatchLCMScheduler", {}),
+    "DPM++ 2M": (
+        "DPMSolverMultistepScheduler",
+        {"prediction_type": "flow_prediction", "use_flow_sigmas": True},
+    ),
+    "UniPC": ("UniPCMultistepScheduler", {"prediction_type": "flow_prediction", "use_flow_sigmas": True}),
+}
+"""Samplers of flow models (``schedulers/overview.md``); their schedule is the pipeline's own shift."""
+
+
+def spelling_of(base_model: str) -> Callable[[Sampler], tuple[str, dict[str, Any]] | None] | None:
+    """Flow models have samplers of their own, on the schedule that their pipeline brings."""
+    row = find(base_model)
+    if row is None or row.prediction != "flow":
+        return None
+    own = (None, *(row.schedules or ()))
+    return lambda sampler: _FLOW.get(sampler.method) if sampler.scheduler in own else None
 
 
 def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) -> dict[str, Any]:
     """``pipeline``, ``checkpoint``, ``loras``, ``scheduler``, ``kwargs`` of its call, ``snippet``."""
-    spelled = spelling(fit.sampler(call.sampler))
+    base = found.checkpoint.base_model
+    spelled = (spelling_of(base) or spelling)(fit.sampler(call.sampler))
+    pipeline = backend(base, "diffusers")
     assert spelled is not None
+    assert pipeline is not None  # emit refuses others
+    fit.weights(call)
+    row = find(base)
+    made = row.pipeline if row is not None else None
+    if row is not None and made is not None:
+        return _of_parts(call, found, fit, names, row, made, pipeline, spelled)
     if call.guidance is not None:
         fit.drop("guidance", "the pipeline has one guidance scale, which is cfg_scale")
-    fit.weights(call)
-    base = found.checkpoint.base_model
-    pipeline = backend(base, "diffusers")
-    assert pipeline is not None  # emit refuses others
     kwargs: dict[str, Any] = {
         "prompt": call.prompt,
         "negative_prompt": call.negative_prompt,
@@ -126,18 +143,86 @@ def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) ->
     return request
 
 
+def _of_parts(
+    call: T2ICall,
+    found: Resources,
+    fit: Fit,
+    names: Mapping[str, str],
+    row: BaseModelFacts,
+    made: Pipeline,
+    pipeline: str,
+    spelled: tuple[str, dict[str, Any]],
+) -> dict[str, Any]:
+    """The request for a model whose file is a transformer; the rest is that of its base's repository."""
+    negative, _ = fit.read(call, row)
+    kwargs: dict[str, Any] = {
+        "prompt": call.prompt,
+        "width": call.width,
+        "height": call.height,
+        "num_inference_steps": call.sampling_steps,
+        "num_images_per_prompt": 1,
+    }
+    if made.negative and call.cfg_scale != 1 and row.dialect.negative is not False:
+        kwargs["negative_prompt"] = negative
+    elif negative:
+        fit.drop("negative_prompt", "the pipeline takes none, or none without guidance")
+    if made.cfg is not None:
+        kwargs[made.cfg] = made.off if call.cfg_scale == 1 else call.cfg_scale
+    elif call.cfg_scale != 1:
+        fit.drop("cfg_scale", "the pipeline has one guidance scale, which is the distilled one")
+    if made.guidance is not None and call.guidance is not None:
+        kwargs[made.guidance] = call.guidance
+    elif call.guidance is not None:
+        fit.drop("guidance", "the pipeline has one guidance scale, which is cfg_scale")
+    request: dict[str, Any] = {
+        "pipeline": pipeline,
+        "repository": row.repository,
+        "transformer": made.transformer,
+        "dtype": made.dtype,
+        "checkpoint": _source(found.checkpoint, names),
+        "loras": [
+            {**_source(card, names), "weight": lora.weight}
+            for lora, card in zip(call.loras, found.loras, strict=True)
+        ],
+        "scheduler": {"class": spelled[0], "kwargs": spelled[1]},
+        "kwargs": kwargs,
+        "seed": call.seed,
+    }
+    request["snippet"] = snippet(request)
+    return request
+
+
+def _opened(request: Mapping[str, Any]) -> list[str]:
+    """The lines of a script that open a model's file."""
+    pipeline, file = request["pipeline"], request["checkpoint"]["file"]
+    if "transformer" not in request:
+        return [
+            'dtype = torch.float16 if device == "cuda" else torch.float32',
+            *([f"# {url}"] if (url := request["checkpoint"]["url"]) else []),
+            f"pipe = {pipeline}.from_single_file({file!r}, torch_dtype=dtype)",
+        ]
+    transformer, repository = request["transformer"], request["repository"]
+    return [
+        f"dtype = torch.{request['dtype']}",
+        *([f"# {url}"] if (url := request["checkpoint"]["url"]) else []),
+        f"transformer = {transformer}.from_single_file(",
+        f'    {file!r}, config={repository!r}, subfolder="transformer", torch_dtype=dtype',
+        ")",
+        f"pipe = {pipeline}.from_pretrained({repository!r}, transformer=transformer, torch_dtype=dtype)",
+    ]
+
+
 def snippet(request: Mapping[str, Any]) -> str:
     """A script that makes the image, from files that lie beside it."""
-    checkpoint, scheduler, loras = (request[name] for name in ("checkpoint", "scheduler", "loras"))
+    scheduler, loras = request["scheduler"], request["loras"]
+    classes = (request["pipeline"], scheduler["class"], *filter(None, [request.get("transformer")]))
     options = "".join(f", {name}={value!r}" for name, value in scheduler["kwargs"].items())
     lines = [
         "import torch",
-        f"from diffusers import {request['pipeline']}, {scheduler['class']}",
+        f"from diffusers import {', '.join(classes)}",
         "",
         'device = "cuda" if torch.cuda.is_available() else "cpu"',
-        'dtype = torch.float16 if device == "cuda" else torch.float32',
-        *([f"# {checkpoint['url']}"] if checkpoint["url"] else []),
-        f"pipe = {request['pipeline']}.from_single_file({checkpoint['file']!r}, torch_dtype=dtype)",
+        *_opened(request),
         f"pipe.scheduler = {scheduler['class']}.from_config(pipe.scheduler.config{options})",
     ]
     for name, lora in zip(adapter_names(loras), loras, strict=True):
@@ -292,10 +377,12 @@ class LocalDiffusers:
             return self._loaded[1]
         self._loaded = None
         path = self._file(request["checkpoint"], report)
-        device, dtype = device_and_dtype()
+        device, dtype = device_and_dtype(request.get("dtype"))
         report(f"loading {path.name} ({device}, {str(dtype).removeprefix('torch.')})", None)
         if path.is_dir():
             pipe = (self.reader or from_folder)(path, dtype)
+        elif "transformer" in request:
+            pipe = from_transformer(path, request, dtype, self.config)
         else:
             pipe = from_single_file(path, request["pipeline"], dtype, self.config)
         pipe.set_progress_bar_config(disable=True)
@@ -352,6 +439,7 @@ TARGET = Target(
     emit=emit,
     executor=lambda url: LocalDiffusers(download_url=url),
     spelling=spelling,
+    spelling_of=spelling_of,
     offers=is_runnable,
     local=True,
 )

@@ -6,17 +6,17 @@ emitted.request, emitted.not_carried          # the graph, and the fields that i
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from diffagent.agent.targets import ITSELF, check_target, load
 from diffagent.agent.targets.fitting import Emitted, Fit, Resources
-from diffagent.agent.targets.target import ALL_SAMPLERS, Target
+from diffagent.agent.targets.target import Target
 from diffagent.data.base_models import LISTED, lora_fit
 from diffagent.data.catalog import Catalog, Filter
 from diffagent.data.errors import BadInput
 from diffagent.data.records import Card, T2ICall
-from diffagent.data.samplers import Sampler
+from diffagent.data.samplers import ALL_SAMPLERS, Sampler
 
 
 def emit(
@@ -27,6 +27,7 @@ def emit(
     nearest: bool = False,
     names: Mapping[str, str] | None = None,
     known_samplers: Collection[Sampler] | None = None,
+    files: Mapping[str, Sequence[str]] | None = None,
 ) -> Emitted:
     """The request that a target takes for a call.
 
@@ -37,6 +38,7 @@ def emit(
         nearest: replace what the target lacks by the nearest that it has, and say so.
         names: AIR → what a server calls the model; default: the catalog's file names.
         known_samplers: those that a server has; default: the target's.
+        files: a server's files by folder; default: nobody has asked it.
 
     Raises:
         BadInput: no such target; the target lacks a value (it names the nearest) or cannot run the model.
@@ -52,8 +54,10 @@ def emit(
             raise BadInput(
                 f"{card.name} is a .ckpt file, which only AI Horde's workers run: choose another model"
             )
-    samplers = [one for one in api.samplers if known_samplers is None or one in known_samplers]
-    fit = Fit(api.title, samplers, nearest)
+    base_model = found.checkpoint.base_model
+    known = frozenset(api.samplers_of(base_model) if known_samplers is None else known_samplers)
+    spelled = frozenset(api.spelled_of(base_model))
+    fit = Fit(api.title, known & spelled if spelled else known, nearest, files or {})
     if not api.runs_base(found.checkpoint.base_model):
         raise BadInput(
             f"{found.checkpoint.name} is {found.checkpoint.base_model}, which {fit.title} is not known to "
@@ -101,6 +105,6 @@ def runs(target: str, card: Card) -> bool:
     return target == ITSELF or load(target).runs_base(card.base_model)
 
 
-def supported(target: str) -> tuple[Sampler, ...]:
-    """The samplers that a target has, all where it takes none."""
-    return ALL_SAMPLERS if target == ITSELF else load(target).samplers
+def supported(target: str, base_model: str) -> tuple[Sampler, ...]:
+    """The samplers that a target has for a base model, all where it takes none."""
+    return ALL_SAMPLERS if target == ITSELF else load(target).samplers_of(base_model)

@@ -6,10 +6,11 @@ field, or an error that names the nearest value; with ``nearest`` the substituti
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from diffagent.data.base_model_facts import BaseModelFacts
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadInput, UnknownModel
 from diffagent.data.records import Card, T2ICall
@@ -49,6 +50,8 @@ class Fit:
     samplers: Collection[Sampler]
     """Those that the target, or a server of it, has."""
     nearest: bool = False
+    files: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """A server's files by folder; empty: nobody has asked it."""
     reasons: dict[str, str] = field(default_factory=dict)
     replaced: dict[str, Any] = field(default_factory=dict)
     """The values that stand in for a call's."""
@@ -79,9 +82,10 @@ class Fit:
             return asked
         near = nearest(asked, self.samplers)
         if near is None:
+            methods = ", ".join(sorted({one.method for one in self.samplers}))
             raise BadInput(
                 f"sampling_method is {asked}, but {self.title} has neither it nor one like it: "
-                f"it has {', '.join(map(str, self.samplers)) or 'none that a call can name'}"
+                f"it has {methods or 'none that a call can name'}"
             )
         if near.method != asked.method:
             self.swap("sampling_method", str(asked), str(near), f"{self.title} has no such sampler")
@@ -99,6 +103,17 @@ class Fit:
             return value
         near = min(max(value, low), high)
         return self.swap(name, value, near, f"{self.title} takes {low:g} to {high:g}")
+
+    def read(self, call: T2ICall, row: BaseModelFacts | None) -> tuple[str, int | None]:
+        """The negative prompt and the clip skip as far as a base model reads them."""
+        negative, skip = call.negative_prompt, call.clip_skip
+        if row is not None and negative and row.dialect.negative is False:
+            self.drop("negative_prompt", f"{row.name} reads none")
+            negative = ""
+        if row is not None and skip is not None and row.clip_skip is None:
+            self.drop("clip_skip", f"{row.name} has no clip skip")
+            skip = None
+        return negative, skip
 
     def weights(self, call: T2ICall) -> None:
         """Notes emphasis such as ``(word:1.2)`` where the target reads it as plain text."""

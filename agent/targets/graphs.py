@@ -1,63 +1,47 @@
-"""ComfyUI's graphs: a call as a graph of its core nodes, and a graph read back as a call.
+"""ComfyUI's graphs: a call as a graph of its core nodes; :mod:`diffagent.data.metadata.comfyui` reads them.
 
     CheckpointLoaderSimple → [LoraLoader]… → [CLIPSetLastLayer] → CLIPTextEncode ×2 ┐
                            EmptyLatentImage ───────────────────────────────→ KSampler → VAEDecode → SaveImage
+    UNETLoader, CLIPLoader, VAELoader → [LoraLoaderModelOnly]… → [ModelSampling…] → CLIPTextEncode …
 
-Nodes and inputs as in ComfyUI's ``nodes.py``; a link is ``[node id, output slot]`` (``execution.py``). Clip
+Which of these a base model takes stands in its row. Nodes and inputs as in ComfyUI's ``nodes.py``; a link is
+``[node id, output slot]`` (``execution.py``). Clip
 skip n stops at layer −n, as A1111 counts; distilled guidance is a FluxGuidance behind the positive prompt.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from diffagent.agent.targets import infotext
+from diffagent.agent.targets import parts
 from diffagent.agent.targets.fitting import Fit, Resources, file_of
-from diffagent.agent.targets.target import ALL_SAMPLERS
-from diffagent.data.base_models import backend
-from diffagent.data.catalog import Catalog
-from diffagent.data.errors import BadInput, UnknownModel
+from diffagent.data.base_model_facts import BaseModelFacts, Nodes, Part
+from diffagent.data.base_models import backend, find
+from diffagent.data.errors import BadInput
 from diffagent.data.records import Card, T2ICall
+from diffagent.data.sampler_table import COMFYUI_OWN, COMFYUI_PLAIN
 from diffagent.data.samplers import Sampler
 
 Graph = dict[str, dict[str, Any]]
+Link = list[Any]
+"""A node's name and the number of its output."""
 
 PREFIX = "diffagent"
 """What SaveImage calls its files."""
-_SAMPLERS = {
-    "Euler a": "euler_ancestral", "Euler": "euler", "LMS": "lms", "Heun": "heun", "DPM2": "dpm_2",
-    "DPM2 a": "dpm_2_ancestral", "DPM++ 2S a": "dpmpp_2s_ancestral", "DPM++ 2M": "dpmpp_2m",
-    "DPM++ SDE": "dpmpp_sde", "DPM++ 2M SDE": "dpmpp_2m_sde", "DPM fast": "dpm_fast",
-    "DPM adaptive": "dpm_adaptive", "DDIM": "ddim", "UniPC": "uni_pc", "LCM": "lcm",
-    "DPM++ 2M SDE Heun": "dpmpp_2m_sde_heun", "DPM++ 3M SDE": "dpmpp_3m_sde", "Heun++ 2": "heunpp2",
-    "IPNDM": "ipndm", "IPNDM V": "ipndm_v", "DEIS": "deis", "DDPM": "ddpm", "Res Multistep": "res_multistep",
-    "Res Multistep a": "res_multistep_ancestral", "Euler CFG++": "euler_cfg_pp",
-    "Euler a CFG++": "euler_ancestral_cfg_pp", "Gradient Estimation": "gradient_estimation",
-    "ER SDE": "er_sde", "SA Solver": "sa_solver", "Seeds 2": "seeds_2", "Seeds 3": "seeds_3",
-}  # fmt: skip
-_SCHEDULERS = {
-    "Karras": "karras", "Exponential": "exponential", "SGM Uniform": "sgm_uniform", "Simple": "simple",
-    "Beta": "beta", "Normal": "normal", "DDIM Uniform": "ddim_uniform", "KL Optimal": "kl_optimal",
-    "Linear Quadratic": "linear_quadratic",
-}  # fmt: skip
-_OWN_SCHEDULERS = {"DDIM": "ddim_uniform"}
-"""A sampler's schedule where a call names none; the others' is ``normal``."""
 
 
 def spelling(sampler: Sampler) -> tuple[str, str] | None:
     """``sampler_name`` and ``scheduler`` of a KSampler node; a server may have fewer (older ComfyUI)."""
-    name = _SAMPLERS.get(sampler.method)
-    if sampler.scheduler is None:
-        scheduler: str | None = _OWN_SCHEDULERS.get(sampler.method, "normal")
-    else:
-        scheduler = _SCHEDULERS.get(sampler.scheduler)
+    name = sampler.row.comfyui
+    scheduler = sampler.plan.comfyui if sampler.plan else COMFYUI_OWN.get(sampler.method, COMFYUI_PLAIN)
     return (name, scheduler) if name and scheduler else None
 
 
-def sampler_of(spelled: tuple[str, str]) -> Sampler | None:
-    """The sampler of a KSampler node; None where a call has no name for it."""
-    return next((sampler for sampler in ALL_SAMPLERS if spelling(sampler) == spelled), None)
+def added(sampler: Sampler) -> bool:
+    """Whether custom nodes bring the sampler or its schedule, which ComfyUI itself lacks."""
+    return sampler.row.pack is not None or (sampler.plan is not None and sampler.plan.pack is not None)
 
 
 def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) -> dict[str, Any]:
@@ -66,15 +50,27 @@ def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) ->
     assert spelled is not None
     if call.seed is None:
         fit.drop("seed", "KSampler needs a number: 0 stands for null")
-    nodes, loader = _BUILDERS[backend(found.checkpoint.base_model, "comfyui") or ""](call, found, names)
-    clip = ["clip", 0] if call.clip_skip is not None else [loader, 1]
+    row = find(found.checkpoint.base_model)
+    nodes: Graph = {}
+    negative, skip = fit.read(call, row)
+    ends = _models(nodes, call, found, fit, names)
+    if skip is not None:
+        nodes["clip"] = _node("CLIPSetLastLayer", stop_at_clip_layer=-skip, clip=ends.clip)
+        ends = replace(ends, clip=["clip", 0])
     if any(mark in text for text in (call.prompt, call.negative_prompt) for mark in ("[", "BREAK")):
         fit.drop("prompt", "[word] and BREAK are A1111's alone; (word:1.2) is understood")
-    nodes["positive"] = _node("CLIPTextEncode", text=call.prompt, clip=clip)
-    nodes["negative"] = _node("CLIPTextEncode", text=call.negative_prompt, clip=clip)
+    shape = row.nodes if row is not None and row.nodes is not None else Nodes()
+    nodes["positive"] = _node(shape.encode, **_ENCODERS[shape.encode](call), clip=ends.clip)
+    if row is not None and row.dialect.negative is False:
+        nodes["negative"] = _node("ConditioningZeroOut", conditioning=["positive", 0])
+    else:
+        nodes["negative"] = _node("CLIPTextEncode", text=negative, clip=ends.clip)
     if call.guidance is not None:
         nodes["guidance"] = _node("FluxGuidance", guidance=call.guidance, conditioning=["positive", 0])
-    nodes["latent"] = _node("EmptyLatentImage", width=call.width, height=call.height, batch_size=1)
+    nodes["latent"] = _node(shape.latent, width=call.width, height=call.height, batch_size=1)
+    if shape.sampling is not None:
+        size = {"width": call.width, "height": call.height} if shape.sampling in _SIZED else {}
+        nodes["noise levels"] = _node(shape.sampling, **dict(shape.settings), **size, model=ends.model)
     nodes["sampler"] = _node(
         "KSampler",
         seed=call.seed or 0,
@@ -83,103 +79,116 @@ def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) ->
         sampler_name=spelled[0],
         scheduler=spelled[1],
         denoise=1.0,
-        model=[loader, 0],
+        model=ends.model if shape.sampling is None else ["noise levels", 0],
         positive=["positive" if call.guidance is None else "guidance", 0],
         negative=["negative", 0],
         latent_image=["latent", 0],
     )
-    nodes["image"] = _node("VAEDecode", samples=["sampler", 0], vae=["checkpoint", 2])
+    nodes["image"] = _node("VAEDecode", samples=["sampler", 0], vae=ends.vae)
     nodes["save"] = _node("SaveImage", filename_prefix=PREFIX, images=["image", 0])
     return {"prompt": _numbered(nodes)}
 
 
-def read(graph: Mapping[str, Mapping[str, Any]], catalog: Catalog) -> T2ICall:
-    """The call that a graph of these nodes makes; its files are looked up by name.
+@dataclass(frozen=True)
+class _Ends:
+    """What the loaders give: links to the outputs of the last ones."""
+
+    model: Link
+    clip: Link
+    vae: Link
+
+
+def _models(nodes: Graph, call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) -> _Ends:
+    """The loaders of the model, its parts and the LoRAs are put into ``nodes``.
 
     Raises:
-        BadInput: no such graph, or a sampler that no call can name. UnknownModel: a file that the
-        catalog does not know.
+        BadInput: the server does not have a part.
     """
-    try:
-        return _read(graph, catalog)
-    except (KeyError, TypeError, ValueError, IndexError, StopIteration) as error:
-        raise BadInput(f"no graph of one text-to-image call: {type(error).__name__} {error}") from None
-
-
-def _read(graph: Mapping[str, Mapping[str, Any]], catalog: Catalog) -> T2ICall:
-    sampler = next(node["inputs"] for node in graph.values() if node["class_type"] == "KSampler")
-    positive, guidance = graph[sampler["positive"][0]], None
-    if positive["class_type"] == "FluxGuidance":
-        guidance = positive["inputs"]["guidance"]
-        positive = graph[positive["inputs"]["conditioning"][0]]
-    negative, latent = (graph[sampler[name][0]]["inputs"] for name in ("negative", "latent_image"))
-    clip = graph[positive["inputs"]["clip"][0]]
-    clip_skip = -clip["inputs"]["stop_at_clip_layer"] if clip["class_type"] == "CLIPSetLastLayer" else None
-    loras, loader = _loras(graph, graph[sampler["model"][0]], catalog)
-    spelled = (sampler["sampler_name"], sampler["scheduler"])
-    named = sampler_of(spelled)
-    if named is None:
-        raise BadInput(f"no call can name the sampler {spelled[0]} with the schedule {spelled[1]}")
-    return infotext.as_call(
-        _by_file(loader["inputs"]["ckpt_name"], catalog),
-        loras,
-        prompt=positive["inputs"]["text"],
-        negative_prompt=negative["text"],
-        width=latent["width"],
-        height=latent["height"],
-        sampling_method=named.method,
-        scheduler=named.scheduler,
-        sampling_steps=sampler["steps"],
-        cfg_scale=sampler["cfg"],
-        guidance=guidance,
-        seed=sampler["seed"],
-        clip_skip=clip_skip,
-    )
-
-
-def _loras(
-    graph: Mapping[str, Mapping[str, Any]], node: Mapping[str, Any], catalog: Catalog
-) -> tuple[list[tuple[Card, float]], Mapping[str, Any]]:
-    """The LoRAs of a chain of loaders, in the order applied, and its beginning; ``node`` is its end."""
-    loras: list[tuple[Card, float]] = []
-    while node["class_type"] == "LoraLoader":
-        if len(loras) > len(graph):
-            raise ValueError("the chain of LoraLoader nodes is a circle")
-        inputs = node["inputs"]
-        loras.append((_by_file(inputs["lora_name"], catalog), inputs["strength_model"]))
-        node = graph[inputs["model"][0]]
-    return loras[::-1], node
-
-
-def _models(call: T2ICall, found: Resources, names: Mapping[str, str]) -> tuple[Graph, str]:
-    """The loaders, and the name of the last one."""
-    nodes: Graph = {"checkpoint": _node("CheckpointLoaderSimple", ckpt_name=file_of(found.checkpoint, names))}
-    last = "checkpoint"
+    row = find(found.checkpoint.base_model)
+    ends = _loaded(nodes, row, found.checkpoint, fit, names)
+    lora_node = (row.nodes.lora if row is not None and row.nodes is not None else None) or Nodes.lora
     for number, (lora, card) in enumerate(zip(call.loras, found.loras, strict=True), 1):
         name = "lora" if len(call.loras) == 1 else f"lora {number}"
-        nodes[name] = _node(
-            "LoraLoader",
-            lora_name=file_of(card, names),
-            strength_model=lora.weight,
-            strength_clip=lora.weight,
-            model=[last, 0],
-            clip=[last, 1],
+        inputs: dict[str, Any] = {"lora_name": file_of(card, names), "strength_model": lora.weight}
+        if lora_node == Nodes.lora:
+            inputs |= {"strength_clip": lora.weight, "model": ends.model, "clip": ends.clip}
+            ends = replace(ends, model=[name, 0], clip=[name, 1])
+        else:
+            inputs |= {"model": ends.model}
+            ends = replace(ends, model=[name, 0])
+        nodes[name] = _node(lora_node, **inputs)
+    return ends
+
+
+def _loaded(
+    nodes: Graph, row: BaseModelFacts | None, card: Card, fit: Fit, names: Mapping[str, str]
+) -> _Ends:
+    """A model's file and its parts, each by its loader; what a whole file brings itself needs none.
+
+    A file that a server has among its checkpoints is whole, but for the parts that lie apart there.
+    """
+    file = file_of(card, names)
+    encoders, vaes = parts.of_role(row, "text encoder"), parts.of_role(row, "vae")
+    is_gguf = file.casefold().endswith(parts.GGUF)
+    if fit.files:
+        is_whole = file in fit.files.get("checkpoints", ())
+    else:
+        is_whole = not is_gguf and any(part.file is None for part in vaes)
+        vaes = () if is_whole else vaes
+    is_whole = is_whole or row is None or backend(row.name, "comfyui") == "checkpoint"
+    if is_whole:
+        nodes["checkpoint"] = _node("CheckpointLoaderSimple", ckpt_name=file)
+    elif is_gguf:
+        nodes["model"] = _node("UnetLoaderGGUF", unet_name=file)
+    else:
+        nodes["model"] = _node("UNETLoader", unet_name=file, weight_dtype="default")
+    ends = _Ends(*(["checkpoint", slot] for slot in range(3))) if is_whole else _Ends(["model", 0], [], [])
+    absent = [
+        part
+        for kind in (encoders, vaes)
+        if any(parts.named(part, fit.files) is None for part in kind)
+        for part in kind
+    ]
+    if not is_whole and (absent or not encoders or not vaes):
+        lack = "; ".join(parts.lacking(absent, fit.files)) or "the table does not say what else it runs with"
+        raise BadInput(
+            f"{card.name} runs with files that the server does not have ({lack}): put them there, or choose "
+            "among what it has with diffagent call --installed"
         )
-        last = name
-    if call.clip_skip is not None:
-        nodes["clip"] = _node("CLIPSetLastLayer", stop_at_clip_layer=-call.clip_skip, clip=[last, 1])
-    return nodes, last
+    if encoders and not set(encoders) & set(absent):
+        nodes["text encoders"] = _text_encoders(encoders, fit.files)
+        ends = replace(ends, clip=["text encoders", 0])
+    if vaes and not set(vaes) & set(absent):
+        nodes["vae"] = _node("VAELoader", vae_name=parts.named(vaes[0], fit.files))
+        ends = replace(ends, vae=["vae", 0])
+    return ends
 
 
-_BUILDERS = {"checkpoint": _models}
-"""The loaders of a graph, by a base model's row."""
+def _text_encoders(encoders: Sequence[Part], files: parts.Files) -> dict[str, Any]:
+    """One loader of all text encoders; those of one or two are told the kind of the model."""
+    there = [str(parts.named(part, files)) for part in encoders]
+    inputs: dict[str, Any] = {f"clip_name{n}": name for n, name in enumerate(there, 1)}
+    if len(there) == 1:
+        inputs = {"clip_name": there[0]}
+    if len(there) <= 2:
+        inputs["type"] = encoders[0].kind or _ANY_KIND
+    is_gguf = any(name.casefold().endswith(parts.GGUF) for name in there)
+    return _node(_CLIP_LOADERS[len(there) - 1] + ("GGUF" if is_gguf else ""), **inputs)
 
 
-def _by_file(name: str, catalog: Catalog) -> Card:
-    found = catalog.by_file(name)
-    if found is None:
-        raise UnknownModel(f"the graph's file {name} is not in the catalog")
-    return found
+_CLIP_LOADERS = ("CLIPLoader", "DualCLIPLoader", "TripleCLIPLoader", "QuadrupleCLIPLoader")
+_ANY_KIND = "stable_diffusion"
+"""What a loader is told where the text encoder's tensors tell all."""
+_SIZED = ("ModelSamplingFlux",)
+"""The nodes of noise levels that want the picture's size."""
+_ENCODERS: dict[str, Callable[[T2ICall], dict[str, Any]]] = {
+    "CLIPTextEncode": lambda call: {"text": call.prompt},
+    "CLIPTextEncodePixArtAlpha": lambda call: {
+        "width": call.width, "height": call.height, "text": call.prompt,
+    },
+    "CLIPTextEncodeLumina2": lambda call: {"system_prompt": "superior", "user_prompt": call.prompt},
+}  # fmt: skip
+"""Node that reads the prompt → its inputs but for the text encoder."""
 
 
 def _node(class_type: str, **inputs: Any) -> dict[str, Any]:

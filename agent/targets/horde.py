@@ -14,7 +14,7 @@ from __future__ import annotations
 import base64
 import binascii
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import httpx
@@ -27,6 +27,7 @@ from diffagent.agent.targets.fitting import Fit, Resources
 from diffagent.agent.targets.installed import Installed
 from diffagent.agent.targets.target import ServerLists, Target
 from diffagent.data.air import AIR, CIVITAI, HORDE, source_of
+from diffagent.data.base_models import find
 from diffagent.data.catalog import Catalog, Filter
 from diffagent.data.errors import BadInput, Censored, JobFailed, Refused
 from diffagent.data.records import Card, T2ICall
@@ -35,22 +36,33 @@ from diffagent.data.samplers import Sampler
 SIDE = 64
 SIDE_HIGH = 3072
 SPLIT = "###"
-_SAMPLERS = {
-    "Euler a": "k_euler_a", "Euler": "k_euler", "LMS": "k_lms", "Heun": "k_heun", "DPM2": "k_dpm_2",
-    "DPM2 a": "k_dpm_2_a", "DPM++ 2S a": "k_dpmpp_2s_a", "DPM++ 2M": "k_dpmpp_2m", "DPM++ SDE": "k_dpmpp_sde",
-    "DPM fast": "k_dpm_fast", "DPM adaptive": "k_dpm_adaptive", "DDIM": "DDIM", "LCM": "lcm",
-}  # fmt: skip
 _OWN_LEVELS = ("DPM fast", "DPM adaptive", "DDIM", "LCM")
 """Samplers that bring their own noise levels, which the flag ``karras`` does not change."""
 
 
 def spelling(sampler: Sampler) -> tuple[str, bool] | None:
     """``sampler_name`` and ``karras``, the Horde's only schedule."""
-    name = _SAMPLERS.get(sampler.method)
+    name = sampler.row.horde
     if name is None or sampler.scheduler not in (None, "Karras"):
         return None
     karras = sampler.scheduler == "Karras"
     return None if karras and sampler.method in _OWN_LEVELS else (name, karras)
+
+
+Spelled = tuple[str, bool]
+
+
+def spelling_of(base_model: str) -> Callable[[Sampler], Spelled | None] | None:
+    """Flow models run on their own schedule whatever ``karras`` says: a call for them may name it."""
+    row = find(base_model)
+    if row is None or row.prediction != "flow":
+        return None
+    own = (None, *(row.schedules or ()))
+
+    def spelled(sampler: Sampler) -> Spelled | None:
+        return spelling(sampler._replace(scheduler=None)) if sampler.scheduler in own else None
+
+    return spelled
 
 
 def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) -> dict[str, Any]:
@@ -59,7 +71,8 @@ def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) ->
     Raises:
         BadInput: the Horde does not list the checkpoint, the LoRA is not Civitai's, a prompt holds ``###``.
     """
-    spelled = spelling(fit.sampler(call.sampler))
+    base_model = found.checkpoint.base_model
+    spelled = (spelling_of(base_model) or spelling)(fit.sampler(call.sampler))
     assert spelled is not None
     if call.guidance is not None:
         fit.drop("guidance", "the API has no such field")
@@ -74,14 +87,15 @@ def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) ->
     }
     if call.seed is not None:
         params["seed"] = str(call.seed)
-    if call.clip_skip is not None:
-        params["clip_skip"] = call.clip_skip
+    negative, skip = fit.read(call, find(base_model))
+    if skip is not None:
+        params["clip_skip"] = skip
     if call.loras:
         params["loras"] = [
             _lora(card, lora.weight) for lora, card in zip(call.loras, found.loras, strict=True)
         ]
     return {
-        "prompt": _prompt(call),
+        "prompt": _prompt(call.prompt, negative),
         "models": [_model(found.checkpoint, names)],
         "params": params,
         "nsfw": False,
@@ -131,12 +145,12 @@ def _side(name: str, pixels: int, fit: Fit) -> int:
     return fit.swap(name, pixels, min(near, SIDE_HIGH), f"AI Horde's sides are multiples of {SIDE}")
 
 
-def _prompt(call: T2ICall) -> str:
-    if SPLIT in call.prompt or SPLIT in call.negative_prompt:
+def _prompt(prompt: str, negative: str) -> str:
+    if SPLIT in prompt or SPLIT in negative:
         raise BadInput(
             f"the prompt holds {SPLIT!r}, which AI Horde reads as the start of the negative prompt"
         )
-    return f"{call.prompt} {SPLIT} {call.negative_prompt}" if call.negative_prompt else call.prompt
+    return f"{prompt} {SPLIT} {negative}" if negative else prompt
 
 
 URL = "https://aihorde.net"
@@ -284,6 +298,7 @@ TARGET = Target(
     emit=emit,
     executor=Horde,
     spelling=spelling,
+    spelling_of=spelling_of,
     offers=offers,
     pickles=True,
     side_step=SIDE,

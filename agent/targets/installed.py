@@ -15,6 +15,8 @@ class Installed:
     """``names``: AIR → what the server calls the model; ``unknown``: its models that the catalog lacks.
 
     ``ambiguous``: AIR → the files there that have the model's name, where no hash tells which it is.
+    ``files``: folder → all files there, where the server tells; ``lacking``: AIR → the files without which a
+    model that is there does not run.
     """
 
     target: str
@@ -23,6 +25,8 @@ class Installed:
     samplers: tuple[Sampler, ...] | None = None
     unknown: tuple[str, ...] = ()
     ambiguous: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    files: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    lacking: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def check_unambiguous(self, resources: Resources) -> None:
         """Refuses a model whose name several files have.
@@ -44,6 +48,11 @@ class Installed:
             BadInput: it names the model.
         """
         for card in resources.cards:
+            if files := self.lacking.get(card.air):
+                raise BadInput(
+                    f"{self.url} has {card.name}, but not what it runs with ({'; '.join(files)}): put the "
+                    "files there, or choose among what it has with diffagent call --installed"
+                )
             if card.air not in self.names:
                 raise BadInput(
                     f"{self.url} does not have {card.name} ({card.file_name or card.air}): put the file "

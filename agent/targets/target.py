@@ -15,16 +15,14 @@ from diffagent.agent.executors import Executor
 from diffagent.agent.targets.fitting import Fit, Resources
 from diffagent.data.base_models import backend
 from diffagent.data.records import SIDE_STEP, Card, T2ICall
-from diffagent.data.samplers import SAMPLING_METHODS, SCHEDULERS, Sampler
+from diffagent.data.samplers import ALL_SAMPLERS, Sampler
 
 if TYPE_CHECKING:
     from diffagent.agent.executors.wire import Wire
     from diffagent.agent.targets.installed import Installed
     from diffagent.data.catalog import Catalog
 
-ALL_SAMPLERS = tuple(Sampler(method, plan) for method in SAMPLING_METHODS for plan in (None, *SCHEDULERS))
-"""Every sampler that a call may name."""
-
+Spelling = Callable[[Sampler], object | None]
 Emitter = Callable[[T2ICall, Resources, Fit, Mapping[str, str]], dict[str, Any]]
 
 
@@ -51,6 +49,8 @@ class Target:
         title: as a sentence names it.
         emit: a call's request, from its cards, a :class:`Fit` and a server's names (AIR → name).
         spelling: what the target calls a sampler; None: it does not have it.
+        spelling_of: the same for a base model that it has other samplers for; None: they are the usual.
+        added: whether a sampler comes with an extension that most servers of the target lack.
         offers: whether it can run a catalog's entry, as far as the catalog tells.
         pickles: whether it runs ``.ckpt`` files.
         side_step: what an image's sides are multiples of, in pixels.
@@ -66,7 +66,9 @@ class Target:
     title: str
     emit: Emitter
     executor: Callable[[str | None], Executor]
-    spelling: Callable[[Sampler], object | None] | None = None
+    spelling: Spelling | None = None
+    spelling_of: Callable[[str], Spelling | None] | None = None
+    added: Callable[[Sampler], bool] | None = None
     offers: Callable[[Card], bool] = any_card
     pickles: bool = False
     side_step: int = SIDE_STEP
@@ -81,7 +83,25 @@ class Target:
         """The samplers that the target has; all where it takes none, and uses its own."""
         if self.spelling is None:
             return ALL_SAMPLERS
-        return tuple(sampler for sampler in ALL_SAMPLERS if self.spelling(sampler) is not None)
+        return tuple(one for one in self.spelled if self.added is None or not self.added(one))
+
+    @cached_property
+    def spelled(self) -> tuple[Sampler, ...]:
+        """The samplers that a server of the target may have, those of extensions too."""
+        spelling = self.spelling
+        return () if spelling is None else tuple(one for one in ALL_SAMPLERS if spelling(one) is not None)
+
+    def samplers_of(self, base_model: str) -> tuple[Sampler, ...]:
+        """The samplers that the target has for a base model."""
+        is_usual = self.spelling_of is None or self.spelling_of(base_model) is None
+        return self.samplers if is_usual else self.spelled_of(base_model)
+
+    def spelled_of(self, base_model: str) -> tuple[Sampler, ...]:
+        """The samplers that a server of the target may have for a base model, those of extensions too."""
+        spelling = self.spelling_of(base_model) if self.spelling_of is not None else None
+        if spelling is None:
+            return self.spelled
+        return tuple(sampler for sampler in ALL_SAMPLERS if spelling(sampler) is not None)
 
     def takes(self, card: Card) -> bool:
         """Whether the target can run an entry, as far as the catalog tells."""
@@ -94,4 +114,4 @@ class Target:
     def sampler_of(self, spelling: object) -> Sampler | None:
         """Returns the sampler that the target spells so; None where a call has no name for it."""
         assert self.spelling is not None
-        return next((sampler for sampler in self.samplers if self.spelling(sampler) == spelling), None)
+        return next((sampler for sampler in self.spelled if self.spelling(sampler) == spelling), None)

@@ -142,6 +142,7 @@ class Service:
             nearest=nearest,
             names=there.names if there else None,
             known_samplers=there.samplers if there else None,
+            files=there.files if there else None,
         )
         self.metrics.stage("emit", asyncio.get_running_loop().time() - started)
         return emitted

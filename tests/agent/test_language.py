@@ -90,3 +90,17 @@ def test_an_engine_that_cannot_translate_is_not_asked() -> None:
 def test_words_of_no_known_language_are_another_language() -> None:
     assert language("kırmızı çiçekler, küçük köy evi") is not None
     assert language("a café in São Paulo with jalapeño tacos") is None
+
+
+@pytest.mark.parametrize(
+    ("prompt", "name"),
+    [
+        ("Ein Aquarell von einer alten Mühle an der Elbe, bitte ohne Schrift", "German"),
+        ("picha ya simba watatu karibu na mto wakati wa asubuhi", "Swahili"),
+        ("vanha punainen lato ja poro lumisella pellolla", "Finnish"),
+        ("Ha Giang Loop", None),
+        ("Rio Grande do Sul at noon", None),
+    ],
+)
+def test_letters_tell_what_function_words_do_not(prompt: str, name: str | None) -> None:
+    assert language(prompt) == name

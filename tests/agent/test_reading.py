@@ -34,6 +34,33 @@ def test_rules_read_medium_and_people(prompt: str, line: str, named: tuple[str, 
     assert (read.named, read.special) == (named, None)
 
 
+@pytest.mark.parametrize(
+    ("prompt", "line", "known"),
+    [
+        ("Guybrush and LeChuck ice fishing", "digital painting; people: men; special: character", "mps"),
+        ("Totoro on a tram, watercolor", "watercolor; people: none; special: character", "ps"),
+        ("Homer Simpson with a little girl", "cartoon; people: children; special: character", "ms"),
+        ("Shrek and Sailor Mercury at sea", "3d cartoon; people: young women; special: character", "mps"),
+        ("King Boo on a sofa", "3d cartoon; people: none; special: character", "mps"),  # no king
+        ("Mulan beside Batman", "cartoon; people: any; special: character", "mps"),
+        ("masterpiece, best quality, chun-li, rain", "anime; people: women; special: character", "ps"),
+        ("a Genshin Impact harbour", "anime; people: none; special: none", "m"),
+        ("Medusa at the hairdresser", "digital painting; people: women; special: none", "mp"),
+        ("a link in a rusty chain", "photo; people: none; special: none", ""),
+    ],
+)
+def test_a_well_known_character_is_read_in_its_own_medium(prompt: str, line: str, known: str) -> None:
+    read = Reading.of(prompt)
+    assert read.line == line
+    assert sorted(slot[0] for slot in read.known) == sorted(known)
+
+
+def test_who_is_known_is_nearly_certain() -> None:
+    plain, known = (Reading.of(prompt).grammar(1.0).slots for prompt in ("a fox", "Totoro"))
+    assert [round(math.exp(max(slot.log_priors)), 1) for slot in plain] == [0.6, 0.6, 0.6]
+    assert all(math.exp(max(slot.log_priors)) > 0.9999 for slot in known)
+
+
 def test_the_words_that_name_a_medium_are_told_from_the_subject() -> None:
     read = Reading.of("foxes in an oil painting")
     assert read.words == ("fox", "in", "an", "oil", "painting")

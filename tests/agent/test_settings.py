@@ -9,7 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diffagent.agent.settings import Setting, by_family, clip_skip, lora_weight, pooled, settings
+from diffagent.agent.settings import (
+    Setting,
+    by_family,
+    clip_skip,
+    guidance,
+    lora_weight,
+    pooled,
+    settings,
+)
 from diffagent.agent.wishes import Wishes
 from diffagent.data.attributes import Attributes, Medium
 from diffagent.data.base_models import TABLE, find
@@ -134,6 +142,12 @@ def test_the_weight_a_lora_is_used_with_most() -> None:
 
 def drawing(*media: Medium) -> Attributes:
     return Attributes(role="general", media=media, breadth="broad")
+
+
+def test_distilled_guidance_is_that_of_what_runs() -> None:
+    flux, krea, plain = (replace(card(), base_model=name) for name in ("Flux.1 D", "Flux.1 Krea", "SD 1.5"))
+    assert (guidance(flux), guidance(krea), guidance(plain)) == (3.5, 4.5, None)
+    assert guidance(flux, krea) == 4.5
 
 
 def test_the_clip_skip_that_most_images_name() -> None:

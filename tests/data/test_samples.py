@@ -16,7 +16,7 @@ from invented_items import image, item, version
 from diffagent.data.prompts import is_sfw, plain, strip_lora_tags, strip_trigger_words
 from diffagent.data.records import LoraUse, Sample
 from diffagent.data.samplers import SAMPLERS
-from diffagent.data.samples import invoked_lora, sample, sampler_name, samples, stem
+from diffagent.data.samples import invoked_lora, sample, samples, stem
 
 
 def of(**meta: object) -> Sample:
@@ -71,23 +71,28 @@ def test_the_size_is_as_generated(meta, size):
         ("DPM++ 2M Karras Sharp v1", None, "DPM++ 2M Karras"),
         ("DPM++ 2M", "Karras", "DPM++ 2M Karras"),
         ("DPM++ SDE", "Automatic", "DPM++ SDE Karras"),
-        ("DPM++ 2M SDE", "Automatic", None),
+        ("DPM++ 2M SDE", "Automatic", "DPM++ 2M SDE Exponential"),
         ("Euler a", "Automatic", "Euler a"),
-        ("Euler", "Karras", None),
-        ("DPM++ 2M", "Exponential", None),
+        ("Euler", "Karras", "Euler Karras"),
+        ("DPM++ 2M", "Exponential", "DPM++ 2M Exponential"),
+        ("DPM++ 2M", "Normal", "DPM++ 2M"),
+        ("dpmpp_2m_sde_gpu", "karras", "DPM++ 2M SDE Karras"),
+        ("euler", "sgm_uniform", "Euler SGM Uniform"),
+        ("res_multistep", "beta57", "Res Multistep Beta57"),
+        ("er_sde_ays_30", None, None),
         ("KKW++ 2M Karras V3 qual", None, None),
         (None, "Karras", None),
         (7, None, None),
     ],
 )
 def test_samplers(name, schedule, expected):
-    assert sampler_name(name, schedule) == expected
+    assert of(sampler=name, **{"Schedule type": schedule}).joined_sampler == expected
 
 
 @given(st.sampled_from(SAMPLERS))
 def test_every_known_sampler_keeps_its_name(name):
-    assert sampler_name(name) == name
-    assert sampler_name(name.upper()) == name
+    assert of(sampler=name).joined_sampler == name
+    assert of(sampler=name.upper()).joined_sampler == name
 
 
 def test_loras_from_every_place_once_each():

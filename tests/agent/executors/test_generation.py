@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from families import PAIRS, families_catalog
+from families import call_of as family_call
 from image_runs import SERVERS, make
 from image_servers import FakeA1111, FakeCivitai, FakeComfyUI, FakeHorde, picture, serving
 from PIL import Image
@@ -15,11 +18,13 @@ from target_calls import AURORA, BASALT, GRAND_XL, INK_FOX, call_of
 
 from diffagent.agent import generation
 from diffagent.agent.executors import images
-from diffagent.agent.targets import infotext
+from diffagent.agent.installed_models import read_installed
 from diffagent.agent.targets.civitai import CivitaiWorkflows
 from diffagent.agent.targets.openai import OpenAIImages
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadInput, Refused
+from diffagent.data.metadata import infotext
+from diffagent.data.metadata.generation import recovered
 from diffagent.data.records import T2ICall
 
 
@@ -48,7 +53,64 @@ def test_an_image_comes_back_with_what_made_it(target: str, catalog: Catalog, tm
         assert "Sampler" not in texts["parameters"]
         assert list(row["not_carried"]) == ["sampling_method", "scheduler", "clip_skip", "air", "loras"]
     else:
-        assert infotext.read(texts["parameters"], catalog) == call
+        assert recovered(infotext.read(texts["parameters"]), catalog).call == call
+
+
+@pytest.fixture(scope="module")
+def families(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Catalog]:
+    opened = families_catalog(tmp_path_factory.mktemp("families") / "families.sqlite")
+    yield opened
+    opened.close()
+
+
+@pytest.mark.parametrize("lora", [False, True])
+@pytest.mark.parametrize(
+    "base_model",
+    [
+        "Flux.1 D",
+        "Qwen",
+        "ZImageTurbo",
+        "ZImageBase",
+        "Flux.2 D",
+        "Flux.2 Klein 9B",
+        "Anima",
+        "Ernie",
+        "Pony",
+    ],
+)
+def test_civitai_takes_the_recipe_of_each_base_model(
+    base_model: str, lora: bool, families: Catalog, tmp_path: Path
+) -> None:
+    server = FakeCivitai()
+    call = family_call(base_model, lora=lora, clip_skip=None)
+    (path,) = make("civitai", server, tmp_path, families, call, nearest=True)
+    assert path.is_file()
+    assert ("loras" in server.step) is lora
+
+
+def test_comfyui_runs_a_transformer_with_its_parts(families: Catalog, tmp_path: Path) -> None:
+    server = FakeComfyUI()
+    server.transformers = ["flux.1-d.safetensors"]
+    server.text_encoders = ["clip_l.safetensors", "t5xxl_fp8_e4m3fn_scaled.safetensors"]
+    server.vaes, server.loras = ["ae.safetensors"], ["flux.1-d-strokes.safetensors"]
+    server.samplers, server.schedules = ["euler"], ["simple"]
+    with serving(server) as url:
+        there = read_installed("comfyui", url, families, cache=tmp_path / "lists")
+    call = family_call("Flux.1 D", lora=True)
+    (path,) = make("comfyui", server, tmp_path, families, call, there=there)
+    assert T2ICall.parse(images.read_texts(path)["diffagent"]) == call
+
+
+def test_what_a_comfyui_lacks_is_said_before_a_graph_is_sent(families: Catalog, tmp_path: Path) -> None:
+    server = FakeComfyUI()
+    server.transformers = ["flux.1-d.safetensors"]
+    server.checkpoints = [str(PAIRS["SD 1.5"][0].file_name)]
+    server.samplers, server.schedules = ["euler"], ["simple"]
+    with serving(server) as url:
+        there = read_installed("comfyui", url, families, cache=tmp_path / "lists")
+    with pytest.raises(BadInput, match=r"clip_l.safetensors in text_encoders"):
+        make("comfyui", server, tmp_path, families, family_call("Flux.1 D"), there=there)
+    assert server.count("/prompt") == 0
 
 
 def test_a1111_is_asked_by_the_title_that_it_knows(catalog: Catalog, tmp_path: Path) -> None:

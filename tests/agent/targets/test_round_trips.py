@@ -14,17 +14,28 @@ from diffagent.agent.targets import infotext, load
 from diffagent.agent.targets.civitai import workflow
 from diffagent.agent.targets.emitting import emit
 from diffagent.agent.targets.fitting import Resources
-from diffagent.agent.targets.graphs import read as read_graph
-from diffagent.agent.targets.target import ALL_SAMPLERS
 from diffagent.agent.wishes import wishes
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadInput, UnknownModel
+from diffagent.data.metadata import comfyui
+from diffagent.data.metadata.generation import recovered
+from diffagent.data.metadata.infotext import read
 from diffagent.data.records import T2ICall
-from diffagent.data.samplers import Sampler, join
+from diffagent.data.samplers import ALL_SAMPLERS, Sampler, join
 
 WORDS = ("a fox", "(snow:1.2)", "[dusk]", "château 🏰", 'say "hi"', "BREAK", "50% off", "x: y", "a\nb",
          "1024x768", "Steps", "sampler: Euler", "\\(round\\)", "--ar 3:2", "seed 5",
          "<lora:", "{a|b}")  # fmt: skip
+
+
+def read_text(text: str, catalog: Catalog) -> T2ICall:
+    return recovered(read(text), catalog).call
+
+
+def read_graph(graph: object, catalog: Catalog) -> T2ICall:
+    return recovered(comfyui.read(graph), catalog).call
+
+
 texts = st.lists(st.sampled_from(WORDS), min_size=1, max_size=6).map(", ".join)
 
 
@@ -55,7 +66,7 @@ def calls(draw: st.DrawFn, samplers: tuple[Sampler, ...] = ALL_SAMPLERS) -> T2IC
 @given(call=calls())
 def test_our_infotext_is_read_back_as_the_same_call(catalog: Catalog, call: T2ICall) -> None:
     written = infotext.write(call, Resources.of(call, catalog))
-    assert infotext.read(written, catalog) == call
+    assert read_text(written, catalog) == call
 
 
 def as_a1111_writes_it(request: dict[str, Any]) -> str:
@@ -96,7 +107,7 @@ def as_a1111_writes_it(request: dict[str, Any]) -> str:
 def test_a1111s_infotext_is_read_back_as_the_same_call(catalog: Catalog, call: T2ICall) -> None:
     assume(call.clip_skip != 1)  # A1111 writes none for the last layer
     request = emit(call, "a1111", catalog).request
-    assert infotext.read(as_a1111_writes_it(request), catalog) == call
+    assert read_text(as_a1111_writes_it(request), catalog) == call
 
 
 SAME_IN_COMFYUI = {Sampler(one.method, "Normal") for one in ALL_SAMPLERS if one.method != "DDIM"}
@@ -124,7 +135,7 @@ def test_wishes_read_the_same_infotext(catalog: Catalog) -> None:
 @pytest.mark.parametrize(
     ("text", "error", "says"),
     [
-        ("a fox", UnknownModel, "has no name"),
+        ("a fox", BadInput, "no infotext"),
         ("a fox\nSteps: 20, Sampler: Euler, CFG scale: 7, Model: nobody", UnknownModel, "nobody"),
         ("a fox\nSteps: 20, Sampler: Euler, CFG scale: 7, Model: basalt", BadInput, "Size"),
         ("a fox <lora:gone:1>\nSteps: 20, Sampler: Euler, Model: basalt", UnknownModel, "gone"),
@@ -135,13 +146,15 @@ def test_infotext_of_no_call_is_an_error(
     catalog: Catalog, text: str, error: type[Exception], says: str
 ) -> None:
     with pytest.raises(error, match=says):
-        infotext.read(text, catalog)
+        read_text(text, catalog)
 
 
 def test_graphs_of_no_call_are_errors(catalog: Catalog) -> None:
     graph = emit(call_of(AURORA), "comfyui", catalog).request["prompt"]
-    with pytest.raises(BadInput, match="no graph"):
+    with pytest.raises(BadInput, match="does not name its Checkpoint"):
         read_graph({key: node for key, node in graph.items() if key != "1"}, catalog)
+    with pytest.raises(BadInput, match=r"no graph.*no sampler that is known"):
+        read_graph({key: node for key, node in graph.items() if node["class_type"] != "KSampler"}, catalog)
     graph["1"]["inputs"]["ckpt_name"] = "nobody.safetensors"
     with pytest.raises(UnknownModel, match="nobody"):
         read_graph(graph, catalog)
@@ -186,7 +199,7 @@ def test_two_loras_go_to_every_target_in_order(catalog: Catalog) -> None:
 def test_two_loras_are_read_back_from_infotext_and_from_a_graph(catalog: Catalog) -> None:
     text = infotext.write(TWO, Resources.of(TWO, catalog))
     assert 'Lora hashes: "ink-fox: c3c3c3c3c3, chalk_owl: f6f6f6f6f6"' in text
-    assert infotext.read(text, catalog) == TWO
+    assert read_text(text, catalog) == TWO
     assert read_graph(emit(TWO, "comfyui", catalog).request["prompt"], catalog) == TWO
 
 
@@ -197,7 +210,7 @@ def test_loras_are_read_wherever_they_stand_in_the_prompt(catalog: Catalog) -> N
         "Model: basalt, "
         'Lora hashes: "renamed: c3c3c3c3c3"'
     )
-    call = infotext.read(text, catalog)
+    call = read_text(text, catalog)
     assert [(lora.model, lora.weight) for lora in call.loras] == [("Chalk Owl", 1.25), ("Ink Fox", 0.5)]
     assert (call.model, call.prompt) == ("Chalk Owl", "a fox in snow")
     assert call.sampler == ("DPM++ 3M SDE", "SGM Uniform")

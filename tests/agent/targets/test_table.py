@@ -38,7 +38,7 @@ def test_a_row_makes_a_module_a_target(catalog: Catalog, tmp_path: Path) -> None
 
 
 def test_its_file_says_what_it_takes(catalog: Catalog) -> None:
-    assert [str(sampler) for sampler in supported("paint")] == ["Euler a", "Euler"]
+    assert [str(sampler) for sampler in supported("paint", "SD 1.5")] == ["Euler a", "Euler"]
     assert [offers("paint", card) for card in (AURORA, INK_FOX, GRAND_XL)] == [True, False, False]
     with pytest.raises(BadInput, match=r"scheduler is Euler Karras, but the painter has.*nearest is Euler:"):
         emit(call_of(AURORA, sampler="Euler Karras"), "paint", catalog)
@@ -54,7 +54,7 @@ def test_the_agent_chooses_what_it_takes() -> None:
         "sampler": Setting(("DPM++ 2M Karras", "Euler"), (-0.1, -2.0)),
         "size": Setting(((520, 512),), (0.0,)),
     }
-    fitted = scope.fitted(usual, Wishes("a fox"))
+    fitted = scope.fitted(usual, Wishes("a fox"), "SD 1.5")
     assert fitted["sampler"].values == ("Euler",)
     assert fitted["size"].values == ((512, 512),)
 

@@ -32,7 +32,11 @@ LORA = {
     "diffusers": INK_FOX.air,
 }
 """What names the LoRA in each target's request; OpenAI's API carries none."""
-REFUSED = {"horde": "AI Horde does not have Basalt", "openai": "takes 0 to 20"}
+REFUSED = {
+    "horde": "AI Horde does not have Basalt",
+    "civitai": "in steps of 16; the nearest is 528",
+    "openai": "takes 0 to 20",
+}
 """What targets lack of an odd call, and do not take without ``nearest``."""
 
 
@@ -71,7 +75,7 @@ def test_nearest_replaces_what_a_target_lacks(client: httpx.Client, agent: Agent
         assert error_of(plain)[:2] == (400, "bad_input")
         assert REFUSED[target] in plain.json()["error"]["message"]
         assert "--" not in plain.json()["error"]["message"]  # no option of the command line
-        assert {"base_checkpoint", "cfg_scale"} & set(nearest["not_carried"])
+        assert {"base_checkpoint", "cfg_scale", "width"} & set(nearest["not_carried"])
     else:
         assert plain.json() == nearest
 

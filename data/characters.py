@@ -1,0 +1,164 @@
+"""Characters: well-known fictional ones and their series, and the medium in which they are at home.
+
+    characters("Totoro's bus stop")   -> (Character("Totoro's", 0, 8, "anime", "none", "Studio Ghibli"),)
+
+``default/characters.tsv`` was written by a large language model from what it knows. A line holds those who
+have all else in common: names (``;`` between characters, ``|`` between spellings of one), medium, people
+(``-``: unknown, as for the name of a series), series (``|`` before other words for it); a medium or series
+that is left out is that of the line before. What is an ordinary word or anybody's first name counts only
+beside another name: ``Link+zelda``; ``Jinx+`` beside the series.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import NamedTuple, cast
+
+from diffagent.data.attributes import Medium, People
+
+TALES = ("myth", "tale")
+"""In place of the series of those whom no single work drew: models are seldom made for them."""
+
+UNKNOWN = "-"
+"""In place of the people of a series."""
+
+_WORD = re.compile(r"[^\W_]++(?:['’][^\W_]++)*+")
+_WITHIN = frozenset((" ", "-", "–", ".", ". ", "/", ":", ": ", "; ", ";", "!", "! ", "&", " & ", "+", "_"))
+"""What may stand between two words of one name."""
+_POSSESSIVE = re.compile(r"'s\b")
+_SPACES = str.maketrans(dict.fromkeys("-./:!&,", " "))
+
+
+@dataclass(frozen=True)
+class Character:
+    """Whom a text names, and in which of its characters; ``people`` is None where nobody knows, as for a
+    series."""
+
+    name: str
+    start: int
+    end: int
+    medium: Medium
+    people: People | None
+    series: str
+
+    @property
+    def is_special(self) -> bool:
+        """Whether models are made for it: it is no series, and nobody out of a tale."""
+        return self.people is not None and self.series not in TALES
+
+
+_Kind = tuple[str, str, str]
+"""Medium, people and series of a line."""
+
+
+class _Index(NamedTuple):
+    """``names`` → kind, ``tied`` → [(kind, phrases of which one has to be in the text)], of folded names;
+    ``firsts``: first word → the most words of such a name."""
+
+    names: dict[str, _Kind]
+    tied: dict[str, list[tuple[_Kind, tuple[str, ...]]]]
+    firsts: dict[str, int]
+
+
+def characters(text: str) -> tuple[Character, ...]:
+    """The characters and series that a text names, in its order; of names that overlap the longest.
+
+    Takes time in proportion to the text's length.
+    """
+    index = _index()
+    spans = [(match.start(), match.end()) for match in _WORD.finditer(text)]
+    tokens = [_folded(text[start:end]) for start, end in spans]
+    whole = f" {' '.join(tokens)} "
+    there: dict[str, bool] = {}
+
+    def stands(phrases: tuple[str, ...]) -> bool:
+        for phrase in phrases:
+            if phrase not in there:
+                there[phrase] = f" {phrase} " in whole
+        return any(there[phrase] for phrase in phrases)
+
+    found, at = [], 0
+    while at < len(tokens):
+        taken = 1
+        if longest := index.firsts.get(tokens[at]) or index.firsts.get(_singular(tokens[at])):
+            for name, count in _runs(text, spans[at : at + longest], tokens[at : at + longest]):
+                tied = (one for one, needed in index.tied.get(name, ()) if stands(needed))
+                if kind := next(tied, index.names.get(name)):
+                    if at and tokens[at - 1] == "from":  # "Link from Zelda": the series, not another one
+                        kind = (kind[0], UNKNOWN, kind[2])
+                    found.append(_character(text, spans[at][0], spans[at + count - 1][1], kind))
+                    taken = count
+                    break
+        at += taken
+    return tuple(found)
+
+
+def _runs(text: str, spans: Sequence[tuple[int, int]], tokens: Sequence[str]) -> Iterator[tuple[str, int]]:
+    """What may be a name from the first word on, the longest first, as it is and without a plural's s."""
+    end = 1
+    while end < len(spans) and text[spans[end - 1][1] : spans[end][0]] in _WITHIN:
+        end += 1
+    for count in range(end, 0, -1):
+        name = " ".join(tokens[:count])
+        yield name, count
+        if (shorter := _singular(name)) != name:
+            yield shorter, count
+
+
+def _character(text: str, start: int, end: int, kind: _Kind) -> Character:
+    medium, people, series = kind
+    known = None if people == UNKNOWN else cast(People, people)
+    return Character(text[start:end], start, end, cast(Medium, medium), known, series)
+
+
+def _folded(word: str) -> str:
+    """A word in small letters without accents or a possessive's ending."""
+    word = word.casefold().replace("’", "'").removesuffix("'s")
+    if word.isascii():
+        return word
+    return "".join(one for one in unicodedata.normalize("NFKD", word) if not unicodedata.combining(one))
+
+
+def _singular(name: str) -> str:
+    return name[:-1] if len(name) > 5 and name.endswith("s") else name
+
+
+@cache
+def _index() -> _Index:
+    text = (files("diffagent.data") / "default" / "characters.tsv").read_text("ascii")
+    folded = _POSSESSIVE.sub("", text.casefold()).translate(_SPACES)
+    while "  " in folded:
+        folded = folded.replace("  ", " ")
+    for mark in ";|+\t\n":
+        folded = folded.replace(f" {mark}", mark).replace(f"{mark} ", mark)
+    names: dict[str, _Kind] = {}
+    tied: dict[str, list[tuple[_Kind, tuple[str, ...]]]] = defaultdict(list)
+    medium = series = ""
+    own: tuple[str, ...] = ()
+    for line, small in zip(text.splitlines(), folded.splitlines(), strict=True):
+        _, its_medium, people, its_series = line.split("\t")
+        spellings, _, _, phrases = small.split("\t")
+        medium, series = its_medium or medium, its_series.partition("|")[0] or series
+        own = tuple(phrases.split("|")) if phrases else own
+        kind = medium, people, series
+        for spelling in spellings.replace("|", ";").split(";"):
+            if "+" in spelling:
+                name, _, other = spelling.partition("+")
+                tied[name].append((kind, (other,) if other else own))
+            else:
+                names[spelling] = kind
+                if medium == "anime" and people not in ("-", "none") and spelling.count(" ") == 1:
+                    given, _, family = spelling.partition(" ")  # people write either first
+                    names.setdefault(f"{family} {given}", kind)
+    firsts: dict[str, int] = {}
+    for name in (*names, *tied):
+        first, count = name.partition(" ")[0], name.count(" ") + 1
+        if firsts.get(first, 0) < count:
+            firsts[first] = count
+    return _Index(names, tied, firsts)

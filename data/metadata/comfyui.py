@@ -1,0 +1,533 @@
+"""ComfyUI's graphs, read as how their picture was made.
+
+    SaveImage ← VAEDecode ← KSampler ← model ← LoraLoader ← CheckpointLoaderSimple
+                                     ← positive ← FluxGuidance ← CLIPTextEncode
+
+In: the JSON of a graph, as the API's form, the page's, or both in one object. Out: a
+:class:`~diffagent.data.metadata.generation.Generation`. Links are followed from the sampler that makes the
+picture from nothing; nodes are known by what they take rather than by name, because custom nodes take the
+same. Values may come from primitives, seeds from nodes of their own. A link is ``[node id, output slot]``; in
+ids such as ``12:3`` the node 3 stands in the subgraph 12 (``execution.py``).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from diffagent.data.errors import BadInput
+from diffagent.data.metadata.generation import Generation, ModelUse, number, whole
+from diffagent.data.metadata.workflow import as_api, is_workflow
+from diffagent.data.sampler_table import COMFYUI_OWN, COMFYUI_PLAIN
+from diffagent.data.samplers import read as read_sampler
+
+_BARE = re.compile(r'("(?:\\.|[^"\\])*+"?)|-?\b(?:undefined|NaN|Infinity)\b', re.S)
+_SIDES = re.compile(r"(\d{2,5})\s?[xX×]\s?(\d{2,5})")
+_NUMBERED = re.compile(r"(\D*+)(\d{1,3})")
+_MODEL_FILES = (
+    "ckpt_name", "unet_name", "base_ckpt_name", "model_path", "gguf_name", "diffusion_name", "model_name"
+)  # fmt: skip
+_TEXTS = (
+    "text",
+    "user_prompt",
+    "prompt",
+    "text_g",
+    "text_l",
+    "clip_l",
+    "clip_g",
+    "t5xxl",
+    "populated_text",
+    "llama",
+    "qwen",
+    "bert",
+)
+_VALUES = (
+    "value", "seed", "noise_seed", "text", "string", "int", "float", "number", "populated_text", "prompt",
+    "Value", "Number", "Text", "String", "text_0", "widget_0",
+)  # fmt: skip
+"""Inputs in which nodes that only hold a value keep it."""
+_MODELS = ("model", "model1", "MODEL", "unet", "base_model", "pipe", "basic_pipe", "context", "base_ctx")
+_LATENTS = ("latent_image", "samples", "latent", "latents", "LATENT")
+_CONDITIONINGS = (
+    "conditioning", "positive", "cond", "cond1", "conditioning_to", "conditioning_1", "pipe", "basic_pipe",
+    "context",
+)  # fmt: skip
+_OTHER_CONDITIONINGS = ("conditioning_2", "conditioning_from", "cond2")
+_OFF = ("off", "disable", "disabled", "false", "none", "")
+_MODULES = ("clip_name", "clip_name1", "clip_name2", "clip_name3", "clip_name4", "vae_name")
+_HOPS = 32
+"""Nodes between a widget's link and its value; graphs of people have less than ten."""
+
+Node = Mapping[str, Any]
+
+
+@dataclass
+class _Graph:
+    """A graph's sound nodes, and what is said of it on the way."""
+
+    nodes: dict[str, Node]
+    notes: list[str] = field(default_factory=list)
+
+    def behind(self, value: object) -> tuple[Node, int] | None:
+        """The node that a link comes from, and its slot; None where the value is no link."""
+        if not (isinstance(value, list) and len(value) == 2 and isinstance(value[0], str | int)):
+            return None
+        node = self.nodes.get(str(value[0]))
+        return None if node is None else (node, value[1] if isinstance(value[1], int) else 0)
+
+
+def read(graph: object) -> Generation:
+    """What a graph tells of its picture.
+
+    Args:
+        graph: JSON text, or the object; ``NaN`` and ``undefined`` in it are read as null.
+
+    Raises:
+        BadInput: it is no graph, or none of one picture from text.
+    """
+    found = _Graph(_api(graph))
+    name, sampler = _sampler_node(found)
+    inputs = sampler["inputs"]
+    guider = found.behind(inputs.get("guider"))
+    conditioned: Mapping[str, Any] = guider[0]["inputs"] if guider else inputs
+    positive = next((conditioned[key] for key in _CONDITIONINGS if found.behind(conditioned.get(key))), None)
+    negative = next(
+        (conditioned.get(key) for key in ("negative", "neg_conditioning") if key in conditioned), None
+    )
+    if positive is None and not isinstance(conditioned.get("positive"), str):
+        raise BadInput(f"no graph of one text-to-image call: the sampler {name} has no prompt linked to it")
+    schedule, steps = _schedule(found, inputs)
+    guidance = _guidance(found, positive)
+    checkpoint, loras, clip_skip = _models(found, guider[0] if guider else sampler, positive)
+    width, height = _size(found, inputs)
+    named = _sampler(found, inputs)
+    return Generation(
+        prompt=_text(found, positive, "positive") or _said(found, conditioned.get("positive")),
+        negative_prompt=_text(found, negative, "negative"),
+        sampler=named,
+        schedule=_unless_own(named, schedule),
+        steps=whole(steps),
+        cfg_scale=_cfg(found, conditioned, has_negative=negative is not None),
+        guidance=guidance,
+        seed=_seed(found, inputs),
+        width=width,
+        height=height,
+        clip_skip=clip_skip,
+        checkpoint=checkpoint,
+        loras=loras,
+        modules=_modules(found),
+        program="ComfyUI",
+        notes=tuple(found.notes),
+    )
+
+
+def loaded(text: str) -> Any:
+    """The JSON of a text, in which Python's and JavaScript's words for no value may stand bare.
+
+    Raises:
+        BadInput: it is no JSON.
+    """
+    for attempt in (text, None):
+        try:
+            return json.loads(_without_bare(text) if attempt is None else text)
+        except ValueError as error:
+            reason = str(error)
+        except RecursionError:
+            raise BadInput("no graph: its JSON is nested too deep") from None
+    raise BadInput(f"no graph: it is no JSON: {reason[:80]}")
+
+
+def _without_bare(text: str) -> str:
+    return _BARE.sub(lambda found: found[1] if found[1] is not None else "null", text)
+
+
+def _api(graph: object) -> dict[str, Node]:
+    """The nodes in the API's form, whatever the form they come in."""
+    for _ in range(4):
+        if isinstance(graph, str):
+            graph = loaded(graph)
+        if not isinstance(graph, Mapping):
+            raise BadInput(f"no graph: an object of nodes is needed, not {type(graph).__name__}")
+        if is_workflow(graph):
+            graph = as_api(graph)
+            break
+        inner = next(
+            (graph[key] for key in ("prompt", "comfy", "workflow") if _is_graph(graph.get(key))), None
+        )
+        if inner is None:
+            break
+        graph = inner
+    assert isinstance(graph, Mapping)
+    nodes: dict[str, Node] = {
+        str(name): {"class_type": node["class_type"], "inputs": node["inputs"]}
+        for name, node in graph.items()
+        if isinstance(node, Mapping)
+        and isinstance(node.get("class_type"), str)
+        and isinstance(node.get("inputs"), Mapping)
+    }
+    if not nodes:
+        raise BadInput("no graph: it has no node with a class_type and inputs")
+    return nodes
+
+
+def _is_graph(value: object) -> bool:
+    return isinstance(value, Mapping) or (isinstance(value, str) and value.lstrip().startswith("{"))
+
+
+def _sampler_node(graph: _Graph) -> tuple[str, Node]:
+    """The sampler of the first pass: of those that lead to a saved picture, one with no other before it."""
+    drawn = _upstream(graph, [name for name, node in graph.nodes.items() if _is_output(node)])
+    samplers = {name: node for name, node in graph.nodes.items() if _is_sampler(node)}
+    if not samplers:
+        kinds = ", ".join(sorted({node["class_type"] for node in graph.nodes.values()})[:6])
+        raise BadInput(f"no graph of one text-to-image call: it has no sampler that is known, but {kinds}")
+    wanted = {name: node for name, node in samplers.items() if name in drawn} or samplers
+    later = _downstream(graph, list(samplers))
+    first = [
+        name
+        for name, node in wanted.items()
+        if not any(other in samplers or other in later for other in _linked(node, _LATENTS))
+    ]
+    name = (first or list(wanted))[0]
+    if len(wanted) > 1:
+        graph.notes.append(f"the graph has {len(wanted)} samplers: the first pass, {name}, was read")
+    return name, samplers[name]
+
+
+def _is_output(node: Node) -> bool:
+    kind = node["class_type"].casefold()
+    return ("save" in kind and "image" in kind) or "previewimage" in kind or "image saver" in kind
+
+
+def _is_sampler(node: Node) -> bool:
+    """Whether a node samples a latent; detailers and upscalers take a picture."""
+    inputs = node["inputs"]
+    if "image" in inputs or "upscale_by" in inputs:
+        return False
+    if "guider" in inputs and "sigmas" in inputs:
+        return True
+    is_guided = any(key in inputs for key in ("positive", "conditioning", "pipe", "basic_pipe"))
+    return is_guided and ("sigmas" in inputs or ("steps" in inputs and _has_seed(inputs)))
+
+
+def _has_seed(inputs: Mapping[str, Any]) -> bool:
+    return any(key in inputs for key in ("seed", "noise_seed", "sampler_name"))
+
+
+def _linked(node: Node, keys: Sequence[str]) -> list[str]:
+    links = (node["inputs"].get(key) for key in keys)
+    return [str(link[0]) for link in links if isinstance(link, list) and len(link) == 2]
+
+
+def _upstream(graph: _Graph, names: Sequence[str]) -> set[str]:
+    """The nodes with these names and all that they are made from."""
+    found, left = set(), [name for name in names if name in graph.nodes]
+    while left:
+        name = left.pop()
+        if name in found:
+            continue
+        found.add(name)
+        for value in graph.nodes[name]["inputs"].values():
+            if isinstance(value, list) and len(value) == 2 and str(value[0]) in graph.nodes:
+                left.append(str(value[0]))
+    return found
+
+
+def _downstream(graph: _Graph, names: Sequence[str]) -> set[str]:
+    """The nodes that are made from those of these names."""
+    takers: dict[str, list[str]] = {}
+    for name, node in graph.nodes.items():
+        for value in node["inputs"].values():
+            if isinstance(value, list) and len(value) == 2:
+                takers.setdefault(str(value[0]), []).append(name)
+    found, left = set[str](), [taker for name in names for taker in takers.get(name, ())]
+    while left:
+        name = left.pop()
+        if name not in found:
+            found.add(name)
+            left += takers.get(name, ())
+    return found
+
+
+def _value(graph: _Graph, value: object, *names: str) -> Any:
+    """A widget's value, or what the nodes hold that are linked in its place; None where they hold none."""
+    seen: set[int] = set()
+    while (source := graph.behind(value)) is not None:
+        node, _ = source
+        if id(node) in seen or len(seen) > _HOPS:
+            return None
+        seen.add(id(node))
+        inputs = node["inputs"]
+        key = next((key for key in (*names, *_VALUES) if inputs.get(key) is not None), None)
+        if key is None:
+            alone = [one for one in inputs.values() if not isinstance(one, Mapping)]
+            if len(alone) != 1:
+                return None
+            value = alone[0]
+        else:
+            value = inputs[key]
+    return None if isinstance(value, list) else value
+
+
+def _said(graph: _Graph, value: object, *names: str) -> str:
+    """Text, put together from its parts where nodes join them."""
+    pieces: list[str] = []
+    left, seen = [value], set[int]()
+    while left and len(seen) <= _HOPS:
+        value = left.pop()
+        if isinstance(value, str):
+            pieces.append(value)
+        source = graph.behind(value)
+        if source is None or id(source[0]) in seen:
+            continue
+        seen.add(id(source[0]))
+        inputs = source[0]["inputs"]
+        joined = [key for key in sorted(inputs) if re.fullmatch(r"(?:string|text)_[a-h1-9]", key)]
+        if "oncat" in source[0]["class_type"] or len(joined) > 1:
+            left += [inputs[key] for key in reversed(joined)]
+            continue
+        key = next((key for key in (*names, *_VALUES) if inputs.get(key) is not None), None)
+        if key is not None:
+            left.append(inputs[key])
+    return (
+        " ".join(piece.strip() for piece in pieces if piece.strip()) if len(pieces) > 1 else "".join(pieces)
+    )
+
+
+def _text(graph: _Graph, link: object, branch: str) -> str:
+    """The prompt of a conditioning; conditionings that are combined are joined by commas."""
+    pieces: list[str] = []
+    left, seen = [link], set[int]()
+    while left:
+        source = graph.behind(left.pop())
+        if source is None or id(source[0]) in seen:
+            continue
+        node, slot = source
+        seen.add(id(node))
+        inputs = node["inputs"]
+        if node["class_type"] == "ConditioningZeroOut":
+            continue
+        texts = [said for key in _TEXTS if key in inputs and (said := _said(graph, inputs[key], key))]
+        if texts:
+            pieces += dict.fromkeys(texts)
+            continue
+        if "positive" in inputs and "negative" in inputs:  # a ControlNet, or a loader with both prompts
+            way = (
+                {0: "positive", 1: "negative"}.get(slot, branch)
+                if graph.behind(inputs["positive"])
+                else branch
+            )
+            if isinstance(inputs[way], str):
+                pieces.append(inputs[way])
+            else:
+                left.append(inputs[way])
+            continue
+        others = [inputs[key] for key in _OTHER_CONDITIONINGS if graph.behind(inputs.get(key))]
+        following = next((inputs[key] for key in _CONDITIONINGS if graph.behind(inputs.get(key))), None)
+        if others:
+            graph.notes.append("the graph combines several prompts; they were joined")
+        left += [*others, following]
+    return (
+        ", ".join(dict.fromkeys(piece.strip(" ,") for piece in pieces if piece.strip(" ,")))
+        if len(pieces) > 1
+        else "".join(pieces)
+    )
+
+
+def _guidance(graph: _Graph, link: object) -> float | None:
+    for node in _chain(graph, link, _CONDITIONINGS):
+        if "guidance" in node["inputs"]:
+            return number(_value(graph, node["inputs"]["guidance"], "guidance"))
+    return None
+
+
+def _chain(graph: _Graph, link: object, keys: Sequence[str]) -> Iterator[Node]:
+    """The nodes that links of some names lead along, from the end to the beginning."""
+    seen: set[int] = set()
+    while (source := graph.behind(link)) is not None and id(source[0]) not in seen:
+        node = source[0]
+        seen.add(id(node))
+        yield node
+        inputs = node["inputs"]
+        link = next((inputs[key] for key in keys if graph.behind(inputs.get(key))), None)
+
+
+def _cfg(graph: _Graph, inputs: Mapping[str, Any], *, has_negative: bool) -> float | None:
+    for key in ("cfg", "cfg_conds", "true_gs", "cfg_scale"):
+        if key in inputs:
+            return number(_value(graph, inputs[key], key))
+    return None if has_negative else 1.0
+
+
+def _sampler(graph: _Graph, inputs: Mapping[str, Any]) -> str | None:
+    """A sampler's id, or that which the name of its node says: ``SamplerEulerAncestral``."""
+    if "sampler_name" in inputs:
+        named = _value(graph, inputs["sampler_name"], "sampler_name")
+        return named if isinstance(named, str) else None
+    source = graph.behind(inputs.get("sampler"))
+    if source is None:
+        named = inputs.get("sampler")
+        return named if isinstance(named, str) else None
+    node = source[0]
+    named = _value(graph, inputs["sampler"], "sampler_name", "sampler")
+    if isinstance(named, str) and named:
+        return named
+    said = str(node["class_type"]).removeprefix("Sampler").removeprefix("_")
+    return said if read_sampler(said) else str(node["class_type"])
+
+
+def _schedule(graph: _Graph, inputs: Mapping[str, Any]) -> tuple[str | None, Any]:
+    """The schedule and the number of steps, of the sampler or of the nodes that make its noise levels."""
+    named = _value(graph, inputs.get("scheduler"), "scheduler")
+    schedule = named if isinstance(named, str) else None
+    steps = _value(graph, inputs.get("steps"), "steps")
+    for node in _chain(graph, inputs.get("sigmas"), ("sigmas", "sigmas_1")):
+        own = node["inputs"]
+        if "steps" in own and steps is None:
+            steps = _value(graph, own["steps"], "steps")
+        if schedule is None and "scheduler" in own:
+            said = _value(graph, own["scheduler"], "scheduler")
+            schedule = said if isinstance(said, str) else None
+        elif schedule is None and node["class_type"].endswith("Scheduler"):
+            schedule = node["class_type"].removesuffix("Scheduler")
+    return schedule, steps
+
+
+def _unless_own(sampler: str | None, schedule: str | None) -> str | None:
+    """The schedule, None where it is the one that ComfyUI runs for a call that names none."""
+    method = read_sampler(sampler)
+    own = COMFYUI_OWN.get(method.method, COMFYUI_PLAIN) if method else COMFYUI_PLAIN
+    return None if schedule == own else schedule
+
+
+def _seed(graph: _Graph, inputs: Mapping[str, Any]) -> int | None:
+    for key in ("seed", "noise_seed"):
+        if key in inputs:
+            return whole(_value(graph, inputs[key], "seed", "noise_seed"))
+    return whole(_value(graph, inputs.get("noise"), "noise_seed", "seed"))
+
+
+def _size(graph: _Graph, inputs: Mapping[str, Any]) -> tuple[int | None, int | None]:
+    """The size of the empty latent image; a picture that is encoded instead is said in a note."""
+    link = next((inputs[key] for key in _LATENTS if graph.behind(inputs.get(key))), None)
+    for node in _chain(graph, link, _LATENTS):
+        own = node["inputs"]
+        if "width" in own and "height" in own:
+            return (
+                whole(_value(graph, own["width"], "width", "empty_latent_width")),
+                whole(_value(graph, own["height"], "height", "empty_latent_height")),
+            )
+        for value in own.values():
+            if isinstance(value, str) and len(value) < 100 and (sides := _SIDES.search(value)):
+                return int(sides[1]), int(sides[2])
+        if "pixels" in own or "image" in own:
+            graph.notes.append("the picture was made from another one, which a call does not hold")
+    whole_pass = (inputs.get("width"), inputs.get("height"), inputs.get("empty_latent_width"))
+    return (whole(whole_pass[0] or whole_pass[2]), whole(whole_pass[1] or inputs.get("empty_latent_height")))
+
+
+def _models(graph: _Graph, node: Node, positive: object) -> tuple[ModelUse, tuple[ModelUse, ...], int | None]:
+    """The checkpoint, the LoRAs in the order applied, and the clip skip of a sampler or guider."""
+    checkpoint, loras, stacks = ModelUse(), list[ModelUse](), set[int]()
+    start = [node] if "model" not in node["inputs"] else []
+    link = next((node["inputs"][key] for key in _MODELS if graph.behind(node["inputs"].get(key))), None)
+    for one in (*start, *_chain(graph, link, _MODELS)):
+        loras[:0] = _loras(graph, one, stacks)
+        if "model2" in one["inputs"]:
+            graph.notes.append("the graph merges two models; the first one was read")
+        file = _file(graph, one)
+        if file and "lora" not in one["class_type"].casefold():
+            checkpoint = ModelUse(file)
+            break
+    if not checkpoint.name:
+        files = (_file(graph, one) for one in graph.nodes.values() if "oader" in one["class_type"])
+        checkpoint = ModelUse(next(filter(None, files), ""))
+    return checkpoint, tuple(loras), _clip_skip(graph, positive)
+
+
+def _file(graph: _Graph, node: Node) -> str | None:
+    for key in _MODEL_FILES:
+        value = _value(graph, node["inputs"].get(key), key) if key in node["inputs"] else None
+        if isinstance(value, Mapping):
+            value = value.get("content")
+        if isinstance(value, str) and value and value.casefold() not in _OFF:
+            return value
+    return None
+
+
+def _clip_skip(graph: _Graph, positive: object) -> int | None:
+    encoders = (node for node in _chain(graph, positive, _CONDITIONINGS) if "clip" in node["inputs"])
+    encoder = next(encoders, None)
+    for node in () if encoder is None else _chain(graph, encoder["inputs"]["clip"], ("clip",)):
+        if "stop_at_clip_layer" in node["inputs"]:
+            layer = whole(_value(graph, node["inputs"]["stop_at_clip_layer"], "stop_at_clip_layer"))
+            return None if layer is None else -layer
+    return None
+
+
+def _loras(graph: _Graph, node: Node, stacks: set[int]) -> list[ModelUse]:
+    """The LoRAs that one node applies: itself, its rows, or the stacks that are linked to it."""
+    found = _rows(graph, node)
+    for one in _chain(graph, node["inputs"].get("lora_stack"), ("lora_stack",)):
+        if id(one) in stacks:
+            break
+        stacks.add(id(one))
+        found[:0] = _rows(graph, one)
+    return found
+
+
+def _rows(graph: _Graph, node: Node) -> list[ModelUse]:
+    inputs = node["inputs"]
+    found = []
+    alone = _value(graph, inputs.get("lora_name"), "lora_name") if "lora_name" in inputs else None
+    if alone is not None:
+        weight = next(
+            (inputs[key] for key in ("strength_model", "lora_model_strength", "strength") if key in inputs),
+            1.0,
+        )
+        found.append(_lora(alone, _value(graph, weight, "strength_model"), True))
+    for key, value in inputs.items():
+        if isinstance(value, Mapping) and "lora" in value:  # rgthree's Power Lora Loader
+            found.append(_lora(value["lora"], value.get("strength"), value.get("on", True)))
+            continue
+        rows = value.get("__value__") if isinstance(value, Mapping) else value
+        if key == "loras" and isinstance(rows, list):  # LoRA Manager
+            found += [
+                _lora(row.get("name"), row.get("strength"), row.get("active", True))
+                for row in rows
+                if isinstance(row, Mapping)
+            ]
+            continue
+        numbered = _NUMBERED.fullmatch(key) if len(key) < 40 else None
+        if numbered and numbered[1].removesuffix("_") in ("lora_name", "lora") and isinstance(value, str):
+            found.append(_numbered(inputs, numbered[2], value))
+    return [use for use in found if use is not None]
+
+
+def _numbered(inputs: Mapping[str, Any], row: str, name: str) -> ModelUse | None:
+    """One row of a stack, whose weight and switch are numbered likewise."""
+    weights = (
+        f"{key}_{row}" for key in ("model_weight", "model_str", "lora_wt", "strength", "strength_model")
+    )
+    weight = next((inputs[key] for key in weights if isinstance(inputs.get(key), int | float)), 1.0)
+    count = whole(inputs.get("lora_count"))
+    is_on = inputs.get(f"switch_{row}", True) if count is None else int(row) <= count
+    return _lora(name, weight, is_on)
+
+
+def _lora(name: object, weight: object, is_on: object) -> ModelUse | None:
+    if isinstance(name, Mapping):
+        name = name.get("content")
+    if not isinstance(name, str) or name.casefold() in _OFF or str(is_on).casefold() in _OFF:
+        return None
+    strength = number(weight)
+    return ModelUse(name, weight=1.0 if strength is None else strength)
+
+
+def _modules(graph: _Graph) -> tuple[str, ...]:
+    """The files of text encoders and VAEs."""
+    named = (node["inputs"].get(key) for node in graph.nodes.values() for key in _MODULES)
+    return tuple(dict.fromkeys(name for name in named if isinstance(name, str)))

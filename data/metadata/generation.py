@@ -1,0 +1,257 @@
+"""Generation: how a picture was made, as its metadata tells it, and the T2I call that makes it again.
+
+    infotext.read(text) or comfyui.read(graph)  ->  Generation  ->  recovered(generation, catalog)
+
+A :class:`Generation` holds what is written, models by whatever names them; nothing is looked up. Its call
+names catalog entries: they are found by Civitai's version, then by hash, then by file name. What a call
+cannot hold as it stands is changed and said in a note.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from diffagent.data.base_models import BaseModelFacts, find
+from diffagent.data.catalog import Catalog
+from diffagent.data.errors import BadInput, UnknownModel
+from diffagent.data.records import SEED_MAX, SIDE_MAX, SIDE_MIN, SIDE_STEP, Card, T2ICall
+from diffagent.data.samplers import Sampler, read, split
+
+_SHOWN = 60
+"""Characters of a name in a message."""
+UNNAMED = ("", "undefined", "none", "default", "unknown")
+"""Names that programs write where they know no sampler."""
+
+
+@dataclass(frozen=True)
+class ModelUse:
+    """A model as metadata names it: ``name`` of its file or as shown, any ``hashes``, Civitai's version."""
+
+    name: str = ""
+    hashes: tuple[str, ...] = ()
+    version_id: int | None = None
+    weight: float = 1.0
+    """A LoRA's."""
+
+    def __str__(self) -> str:
+        shown = self.name if len(self.name) <= _SHOWN else self.name[: _SHOWN - 1] + "…"
+        version = f"Civitai's version {self.version_id}" if self.version_id is not None else ""
+        return " ".join(filter(None, (shown, f"({version})" if shown and version else version))) or (
+            self.hashes[0] if self.hashes else "without a name"
+        )
+
+
+@dataclass(frozen=True)
+class Generation:
+    """What metadata says; None is what it does not say.
+
+    ``sampler`` and ``schedule`` are as written, ``width`` and ``height`` pixels before any upscaling,
+    ``modules`` the files of text encoders and VAE, ``notes`` what no call can hold.
+    """
+
+    prompt: str
+    negative_prompt: str = ""
+    sampler: str | None = None
+    schedule: str | None = None
+    steps: int | None = None
+    cfg_scale: float | None = None
+    guidance: float | None = None
+    seed: int | None = None
+    width: int | None = None
+    height: int | None = None
+    clip_skip: int | None = None
+    checkpoint: ModelUse = field(default_factory=ModelUse)
+    loras: tuple[ModelUse, ...] = ()
+    modules: tuple[str, ...] = ()
+    base_model: str | None = None
+    program: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+class Recovered(NamedTuple):
+    """A call, and what of the metadata it does not hold as it stands."""
+
+    call: T2ICall
+    notes: tuple[str, ...]
+
+
+def recovered(generation: Generation, catalog: Catalog) -> Recovered:
+    """The call that makes the picture again.
+
+    Raises:
+        UnknownModel: the checkpoint or a LoRA is not in the catalog. BadInput: the metadata lacks what a call
+        needs, or names a sampler that no call can name.
+    """
+    notes = list(generation.notes)
+    if not generation.prompt.strip():
+        raise BadInput("the picture's metadata has no prompt, and a call needs one")
+    checkpoint = _found(generation.checkpoint, "Checkpoint", catalog)
+    loras = _merged([(_found(lora, "LoRA", catalog), lora.weight) for lora in generation.loras], notes)
+    row = find(checkpoint.base_model)
+    sampler = _sampler(generation, row, notes)
+    width, height = _size(generation, (row and row.step) or SIDE_STEP, notes)
+    steps = _usual("steps", generation.steps, row and row.steps, notes)
+    usual_cfg = row and row.guidance and (row.guidance.usual if row.guidance.kind == "cfg" else 1.0)
+    cfg_scale = _usual("CFG scale", generation.cfg_scale, usual_cfg, notes)
+    guidance = generation.guidance
+    call = as_call(
+        checkpoint,
+        loras,
+        prompt=generation.prompt,
+        negative_prompt=generation.negative_prompt,
+        width=width,
+        height=height,
+        sampling_method=sampler.method,
+        scheduler=sampler.scheduler,
+        sampling_steps=int(_within("steps", steps, 1, 150, notes)),
+        cfg_scale=float(_within("CFG scale", cfg_scale, 1, 30, notes)),
+        guidance=None if guidance is None else float(_within("guidance", guidance, 0, 30, notes)),
+        seed=_seed(generation.seed, notes),
+        clip_skip=_clip_skip(generation.clip_skip, notes),
+    )
+    return Recovered(call, tuple(dict.fromkeys(notes)))
+
+
+def as_call(checkpoint: Card, loras: Sequence[tuple[Card, float]], **fields: object) -> T2ICall:
+    """A call from its parameters, its checkpoint and its LoRAs with their weights, in order."""
+    card = loras[0][0] if loras else checkpoint
+    return T2ICall.parse(
+        {
+            "model": card.name,
+            "type": card.type,
+            "base_model": card.base_model,
+            "model_description": card.description,
+            "air": card.air,
+            "base_checkpoint": checkpoint.air if loras else None,
+            "loras": [
+                {"model": lora.name, "air": lora.air, "weight": weight, "trigger_words": lora.trigger_words}
+                for lora, weight in loras
+            ],
+            **fields,
+        }
+    )
+
+
+def whole(value: object) -> int | None:
+    """The whole number that a value of metadata is, as a number or as text; None where it is none."""
+    if isinstance(value, str) and len(value) <= _SHOWN:
+        try:
+            return int(value)  # as a float, a seed of 64 bits would lose its last digits
+        except ValueError:
+            pass
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    found = number(value)
+    return int(found) if found is not None and found.is_integer() else None
+
+
+def number(value: object) -> float | None:
+    """The finite number that a value of metadata is, as a number or as text; None where it is none."""
+    if isinstance(value, str) and len(value) <= _SHOWN:
+        try:
+            value = float(value)
+        except ValueError:
+            return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        found = float(value)
+    except OverflowError:
+        return None
+    return found if math.isfinite(found) else None
+
+
+def _found(use: ModelUse, kind: str, catalog: Catalog) -> Card:
+    """The entry that a use of a model means; a name alone may be that of a model of another kind."""
+    cards: Iterable[Card | None] = (
+        catalog.by_version(use.version_id) if use.version_id is not None else None,
+        *(catalog.by_hash(digest) for digest in use.hashes),
+        (catalog.by_file(use.name) or catalog.by_name(use.name)) if use.name else None,
+    )
+    card = next((card for card in cards if card is not None and card.type == kind), None)
+    if use == ModelUse(weight=use.weight):
+        raise BadInput(f"the picture's metadata does not name its {kind}")
+    if card is None:
+        raise UnknownModel(
+            f"the picture's {'checkpoint' if kind == 'Checkpoint' else 'LoRA'} {use} is not in the catalog: "
+            "add it with diffagent library or diffagent catalog import"
+        )
+    return card
+
+
+def _merged(used: Sequence[tuple[Card, float]], notes: list[str]) -> list[tuple[Card, float]]:
+    """Each LoRA once: the weights of one that is named twice add up, as programs apply it twice."""
+    weights: dict[str, tuple[Card, float]] = {}
+    for card, weight in used:
+        weights[card.air] = card, weights.get(card.air, (card, 0.0))[1] + weight
+    return [
+        (card, float(_within(f"{card.name}'s weight", weight, -2, 2, notes)))
+        for card, weight in weights.values()
+    ]
+
+
+def _sampler(generation: Generation, row: BaseModelFacts | None, notes: list[str]) -> Sampler:
+    named = (generation.sampler or "").strip()
+    if named.casefold() in UNNAMED:
+        usual = split(row.samplers[0] if row is not None and row.samplers else "Euler")
+        if usual.scheduler is None and row is not None and row.schedules:
+            usual = usual._replace(scheduler=row.schedules[0])
+        notes.append(f"the metadata names no sampler: {usual} was taken")
+        return usual
+    found = read(named, generation.schedule)
+    if found is None and (method := read(named)) is not None:
+        notes.append(f"no call can name the schedule {str(generation.schedule)[:_SHOWN]!r}: it was left out")
+        return method
+    if found is None:
+        given = " ".join(filter(None, (named, generation.schedule)))[:_SHOWN]
+        raise BadInput(f"the picture's sampler is {given!r}, which no call can name")
+    return found
+
+
+def _size(generation: Generation, step: int, notes: list[str]) -> tuple[int, int]:
+    if generation.width is None or generation.height is None:
+        raise BadInput("the picture's metadata does not tell its size: no 'Size', no width and height")
+    width, height = (
+        min(SIDE_MAX // step * step, max(SIDE_MIN, (side + step // 2) // step * step))
+        for side in (generation.width, generation.height)
+    )
+    if (width, height) != (generation.width, generation.height):
+        notes.append(f"the picture is {generation.width}x{generation.height}; a call makes {width}x{height}")
+    return width, height
+
+
+def _usual(name: str, value: Any, usual: Any, notes: list[str]) -> Any:
+    """A number, or what is usual for the base model where the metadata does not tell it."""
+    if value is not None:
+        return value
+    if usual is None:
+        raise BadInput(f"the picture's metadata has no {name!r}, and the base model has no usual one")
+    notes.append(f"the metadata has no {name}: {usual:g} was taken")
+    return usual
+
+
+def _within(name: str, value: float, low: float, high: float, notes: list[str]) -> float:
+    near = min(max(value, low), high)
+    if near != value:
+        notes.append(f"the metadata's {name} is {value:g}; a call takes {low:g} to {high:g}")
+    return near
+
+
+def _seed(seed: int | None, notes: list[str]) -> int | None:
+    if seed is None or 0 <= seed <= SEED_MAX:
+        return seed
+    if seed != -1:
+        notes.append(
+            f"the metadata's seed {str(seed)[:_SHOWN]} is none that a call can hold: it was left out"
+        )
+    return None
+
+
+def _clip_skip(skip: int | None, notes: list[str]) -> int | None:
+    """Layers from the end; SD.Next and ComfyUI write numbers below 1 for the last one."""
+    if skip is None or skip < 1:
+        return None
+    return int(_within("clip skip", skip, 1, 12, notes))

@@ -1,0 +1,267 @@
+"""Infotext: the lines that A1111 writes into a PNG, and that Civitai shows as "generation data".
+
+    a fox in the snow <lora:ink:0.8>
+    Negative prompt: blurry
+    Steps: 20, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7, Seed: 1, Size: 512x768, …
+
+In: the text. Out: :class:`Infotext`, its three parts, or a
+:class:`~diffagent.data.metadata.generation.Generation`. The layout, the quoting and the fields' names are
+those of ``create_infotext`` in A1111's ``modules/processing.py`` and ``parse_generation_parameters`` in
+``modules/infotext_utils.py``. Forge adds "Distilled CFG Scale" and "Module 1", SD.Next spells some names
+otherwise, Civitai adds JSON to the line and may put everything on one. The format cannot say where a prompt
+ends that holds a line "Negative prompt:", nor keep blanks around a line.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from diffagent.data.errors import BadInput
+from diffagent.data.metadata.generation import Generation, ModelUse, number, whole
+
+_NEGATIVE = re.compile(r"\n[^\S\n]*negative prompt\s*:[^\S\n]*", re.I)
+_SETTINGS = re.compile(r"\n[^\S\n]*(steps\s*:\s*\d+\s*,.*)\Z", re.I | re.S)
+_ONE_LINE = re.compile(r"(?:^|(?<=\s))Steps: \d{1,6}, (?:Sampler|CFG scale|Seed|Size): ")
+_NEGATIVE_HERE = re.compile(r"(?:^|(?<=\s))Negative prompt:")
+_NAME = re.compile(r"\s*+(\w[\w \-/]{0,63}+):[^\S\n]*+")
+_QUOTED = re.compile(r'"(?:\\.|[^"\\])*+"?', re.S)
+_LORA = re.compile(r" ?<(?:lora|lyco):([^<>:]+)(?::([^<>:]*))?(?::[^<>]*)?>", re.I)
+_DIGEST = re.compile(r"(?:0x)?[0-9a-fA-F]{8,64}")
+_SIDES = re.compile(r"\s*(\d{1,6})\s*[xX×]\s*(\d{1,6})")
+_MODULE = re.compile(r"module \d{1,2}")
+_HIRES = ("hires upscale", "hires resize", "hires upscaler", "hires steps")
+
+
+@dataclass(frozen=True)
+class Infotext:
+    """Its three parts; ``settings`` by A1111's names, such as "CFG scale"; ``line`` as it stands."""
+
+    prompt: str
+    negative_prompt: str = ""
+    line: str = ""
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+
+def parse(text: str) -> Infotext:
+    """The parts of infotext; text without its lines is all prompt."""
+    body, line, is_one_line = text, "", False
+    if found := _SETTINGS.search(text):
+        body, line = text[: found.start()], found[1]
+    elif found := _settings_here(text):
+        body, line, is_one_line = text[: found.start()], text[found.start() :], True
+    settings = dict(pairs(line))
+    parts = _NEGATIVE.split(body, maxsplit=1)
+    if len(parts) == 1 and is_one_line:
+        parts = _NEGATIVE_HERE.split(body, maxsplit=1)
+    prompt = parts[0].strip()
+    if not prompt:
+        return Infotext(body.strip(), "", line, settings)
+    return Infotext(prompt, parts[1].strip() if len(parts) > 1 else "", line, settings)
+
+
+def pairs(line: str) -> Iterator[tuple[str, str]]:
+    """The names and values of the settings' line, in order.
+
+    A value is quoted text, JSON with balanced brackets, or what stands before the next comma.
+    """
+    at, is_whole = 0, True
+    while at < len(line):
+        name = _NAME.match(line, at)
+        if name is None:
+            at = _after_comma(line, at)
+            continue
+        start = name.end()
+        end = None
+        if line[start : start + 1] == '"':
+            end = _end(line, _QUOTED.match(line, start))
+        elif line[start : start + 1] in ("[", "{") and is_whole:
+            closed = _balanced(line, start)
+            end, is_whole = closed, closed is not None
+        if end is None:
+            end = line.find(",", start)
+            end = len(line) if end < 0 else end
+        yield name[1].strip(), _unquote(line[start:end])
+        at = _after_comma(line, end)
+
+
+def read(text: str) -> Generation:
+    """What an infotext tells of its picture.
+
+    Raises:
+        BadInput: the text has none of an infotext's settings.
+    """
+    found = parse(text)
+    if not found.settings:
+        raise BadInput(f"no infotext: it has no line of settings such as 'Steps: 20, …': {text[:60]!r}")
+    said = {_plain(name): value for name, value in reversed(list(found.settings.items()))}
+    resources = _json(said.get("civitai resources"), list)
+    hashes = _json(said.get("hashes"), dict)
+    made = _json(said.get("civitai metadata"), dict)
+    size = _SIDES.match(said.get("size", ""))
+    prompt, loras = _loras(found.prompt, said, resources, hashes)
+    version = said.get("version", "")
+    notes = [f"{name} is not in a call" for name in ("Hires upscale", "Refiner") if _plain(name) in said]
+    if "denoising strength" in said and not any(name in said for name in _HIRES):
+        notes.append("the picture was made from another one, which a call does not hold")
+    base_model = made.get("ecosystem", made.get("baseModel"))
+    return Generation(
+        prompt=prompt,
+        negative_prompt=found.negative_prompt,
+        sampler=said.get("sampler"),
+        schedule=said.get("schedule type") or said.get("sampler sigma") or said.get("scheduler"),
+        steps=whole(said.get("steps")),
+        cfg_scale=number(said.get("cfg scale")),
+        guidance=number(said.get("distilled cfg scale")),
+        seed=whole(said.get("seed")),
+        width=int(size[1]) if size else None,
+        height=int(size[2]) if size else None,
+        clip_skip=whole(said.get("clip skip")),
+        checkpoint=_checkpoint(said, resources, hashes),
+        loras=loras,
+        modules=tuple(value for name, value in found.settings.items() if _MODULE.fullmatch(_plain(name))),
+        base_model=base_model if isinstance(base_model, str) else None,
+        program=_program(version, said),
+        notes=tuple(notes),
+    )
+
+
+def split_loras(prompt: str) -> tuple[str, list[tuple[str, float]]]:
+    """A prompt without its LoRAs' tags, and the LoRAs' names with their weights, in the tags' order.
+
+    Raises:
+        BadInput: a weight is no number.
+    """
+    found = []
+    for name, weight in _LORA.findall(prompt):
+        strength = number(weight.rpartition("=")[2]) if weight else 1.0
+        if strength is None:
+            raise BadInput(f"the infotext's LoRA {name} has the weight {weight!r}, not a number")
+        found.append((name.strip(), strength))
+    return _LORA.sub("", prompt).strip(), found
+
+
+def stem(file_name: str) -> str:
+    """A model file's name without its folder and suffix, as A1111 shows it."""
+    name = re.split(r"[/\\]", file_name)[-1]
+    return re.sub(r"\.(?:safetensors|ckpt|pt|pth|bin|gguf)\Z", "", name, flags=re.I)
+
+
+def _settings_here(text: str) -> re.Match[str] | None:
+    """The settings of an infotext on one line, which names the sampler or the like right behind the steps."""
+    return max(
+        _ONE_LINE.finditer(text), key=re.Match.start, default=None
+    )  # a prompt may quote another infotext
+
+
+def _after_comma(line: str, at: int) -> int:
+    comma = line.find(",", at)
+    return len(line) if comma < 0 else comma + 1
+
+
+def _end(line: str, quoted: re.Match[str] | None) -> int | None:
+    """Where quoted text ends, if a comma or nothing follows it."""
+    if quoted is None or len(quoted[0]) < 2 or not quoted[0].endswith('"'):
+        return None
+    rest = line[quoted.end() : quoted.end() + 8].lstrip()
+    return quoted.end() if not rest or rest.startswith(",") else None
+
+
+def _balanced(line: str, start: int) -> int | None:
+    """The position behind the JSON that begins at ``start``; None where its brackets do not close."""
+    depth, at = 0, start
+    while at < len(line):
+        sign = line[at]
+        if sign == '"':
+            quoted = _QUOTED.match(line, at)
+            assert quoted is not None
+            at = quoted.end()
+            continue
+        depth += (sign in "[{") - (sign in "]}")
+        at += 1
+        if depth == 0:
+            return at
+    return None
+
+
+def _plain(name: str) -> str:
+    """A setting's name whatever its case: SD.Next writes "CLiP-skip"."""
+    return name.casefold().replace("-", " ")
+
+
+def _json(text: str | None, kind: type[Any]) -> Any:
+    """The JSON of a setting, empty where it is none or of another kind."""
+    try:
+        value = json.loads(text or "null")
+    except (ValueError, RecursionError):
+        return kind()
+    return value if isinstance(value, kind) else kind()
+
+
+def _loras(
+    prompt: str, said: Mapping[str, str], resources: list[Any], hashes: Mapping[str, Any]
+) -> tuple[str, tuple[ModelUse, ...]]:
+    """LoRAs by their tags, with the hashes beside; then those that only a list of resources names."""
+    digests = {}
+    for pair in said.get("lora hashes", "").split(","):
+        name, _, digest = (part.strip() for part in pair.rpartition(":"))
+        if name and _DIGEST.fullmatch(digest):
+            digests[name.casefold()] = digest
+    for name, digest in hashes.items():
+        kind, _, rest = str(name).partition(":")
+        if kind.casefold() == "lora" and isinstance(digest, str):
+            digests.setdefault(rest.casefold(), digest)
+    bare, tags = split_loras(prompt)
+    named = [
+        ModelUse(name, tuple(filter(None, [digests.get(name.casefold())])), weight=weight)
+        for name, weight in tags
+    ]
+    listed = [
+        ModelUse(_shown(one), version_id=version, weight=weight if weight is not None else 1.0)
+        for one in resources
+        if isinstance(one, dict) and str(one.get("type")).casefold() in ("lora", "lycoris", "locon", "dora")
+        if (version := whole(one.get("modelVersionId"))) is not None
+        for weight in (number(one.get("weight")),)
+    ]
+    return bare, tuple(named or listed)
+
+
+def _checkpoint(said: Mapping[str, str], resources: list[Any], hashes: Mapping[str, Any]) -> ModelUse:
+    version, shown = None, ""
+    for one in resources:
+        if isinstance(one, dict) and str(one.get("type")).casefold() in ("checkpoint", "model"):
+            version, shown = whole(one.get("modelVersionId")), _shown(one)
+            break
+    digests = [said.get("model hash"), hashes.get("model")]
+    kept = tuple(dict.fromkeys(one for one in digests if isinstance(one, str) and one))
+    return ModelUse(said.get("model") or shown, kept, version)
+
+
+def _shown(resource: Mapping[str, Any]) -> str:
+    names = (resource.get("modelName"), resource.get("modelVersionName"))
+    return " ".join(name for name in names if isinstance(name, str))
+
+
+def _program(version: str, said: Mapping[str, str]) -> str | None:
+    if "civitai resources" in said or "civitai metadata" in said:
+        return "Civitai"
+    if said.get("app"):
+        return said["app"]
+    if re.match(r"f\d|neo", version):
+        return "Forge"
+    if re.match(r"v?\d", version):
+        return "A1111"
+    return version or None
+
+
+def _unquote(text: str) -> str:
+    text = text.strip()
+    if len(text) < 2 or not (text.startswith('"') and text.endswith('"')):
+        return text
+    try:
+        return str(json.loads(text))
+    except ValueError:
+        return text

@@ -1,0 +1,180 @@
+"""The text inside a picture's file, and what it tells of how the picture was made.
+
+    picture.read(path)   ->   Generation      PNG's text chunks; Exif and comments of JPEG and WebP
+
+A1111 and its forks write infotext (``parameters``, Exif's UserComment), ComfyUI graphs (``prompt`` and
+``workflow``, in a WebP behind "prompt:" in Exif's Model), SwarmUI JSON (``sui_image_params``). A UserComment
+is UTF-16 of either byte order, with or without a mark, ASCII or UTF-8 (Exif 2.3, 4.6.5).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from diffagent.data.errors import BadImage, BadInput, MissingExtra
+from diffagent.data.metadata import comfyui, infotext
+from diffagent.data.metadata.generation import Generation, ModelUse, number, whole
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+_MAKE, _MODEL, _DESCRIPTION, _EXIF, _USER_COMMENT = 0x010F, 0x0110, 0x010E, 0x8769, 0x9286
+_CODES = {b"UNICODE\0": "utf-16", b"ASCII\0\0\0": "utf-8", b"JIS\0\0\0\0\0": "iso2022_jp", b"\0" * 8: "utf-8"}
+_GRAPHS = ("prompt", "workflow")
+
+
+def read(source: Path | bytes) -> Generation:
+    """How a picture was made, by the text in its file; a size that the text does not tell is the picture's.
+
+    Raises:
+        BadImage: it is no picture. BadInput: its file tells nothing, or nothing that is understood.
+    """
+    with _opened(source) as image:
+        size, found = image.size, texts(image)
+    generation = understood(found)
+    if generation.width is None or generation.height is None:
+        note = "the metadata does not tell the size: the picture's own was taken"
+        generation = replace(generation, width=size[0], height=size[1], notes=(*generation.notes, note))
+    return generation
+
+
+def understood(found: Mapping[str, str]) -> Generation:
+    """What the texts of a file tell, by their names; infotext goes before a graph, which may do more.
+
+    Raises:
+        BadInput: they tell nothing, or nothing that is understood.
+    """
+    graphs = {name: found[name] for name in _GRAPHS if name in found}
+    reasons = []
+    for name, text in found.items():
+        if name in _GRAPHS:
+            continue
+        try:
+            return told(text)
+        except BadInput as error:
+            reasons.append(str(error))
+    for text in graphs.values():
+        try:
+            return comfyui.read(text)
+        except BadInput as error:
+            reasons.append(str(error))
+    raise BadInput(
+        reasons[0] if reasons else "the picture's file does not tell how it was made: it has no metadata"
+    )
+
+
+def told(text: str) -> Generation:
+    """What a text tells, whichever program wrote it.
+
+    Raises:
+        BadInput: it is none that is understood.
+    """
+    if not text.lstrip().startswith("{"):
+        return infotext.read(text)
+    value = comfyui.loaded(text)
+    swarm = value.get("sui_image_params") if isinstance(value, dict) else None
+    return _swarmui(swarm) if isinstance(swarm, dict) else comfyui.read(value)
+
+
+def texts(image: Image.Image) -> dict[str, str]:
+    """The texts of an opened picture by their names: "parameters", "prompt", "workflow" and others."""
+    with contextlib.suppress(OSError, SyntaxError, ValueError):  # a picture that is cut off
+        image.load()  # chunks may stand behind the pixels
+    found = {
+        str(name): value for name, value in image.info.items() if isinstance(value, str) and value.strip()
+    }
+    comment = image.info.get("comment")
+    if isinstance(comment, bytes):
+        found.setdefault("comment", _decoded(comment))
+    try:
+        exif = image.getexif()
+        below = exif.get_ifd(_EXIF)
+    except (ValueError, SyntaxError, OSError, TypeError, KeyError, OverflowError):  # a garbled block
+        return found
+    for tag in (_MODEL, _MAKE, _DESCRIPTION):
+        value = exif.get(tag)
+        if not isinstance(value, str):
+            continue
+        name, colon, rest = value.partition(":")
+        if colon and name.casefold() in _GRAPHS:
+            found.setdefault(name.casefold(), rest.strip("\0 "))
+        elif tag == _DESCRIPTION and value.strip():
+            found.setdefault("description", value)
+    said = below.get(_USER_COMMENT)
+    if isinstance(said, bytes | str) and said:
+        found.setdefault("parameters", user_comment(said) if isinstance(said, bytes) else said)
+    return found
+
+
+def user_comment(data: bytes) -> str:
+    """The text of an Exif UserComment, whose first eight bytes name its encoding."""
+    encoding = _CODES.get(data[:8])
+    if encoding is None:
+        return _decoded(data)
+    rest = data[8:]
+    if encoding != "utf-16":
+        return _decoded(rest)
+    for mark, order in ((b"\xfe\xff", "utf-16-be"), (b"\xff\xfe", "utf-16-le")):
+        if rest.startswith(mark):
+            return rest[2:].decode(order, "replace").strip("\0")
+    zeros = rest[:2000:2].count(0), rest[1:2000:2].count(0)
+    order = "utf-16-be" if zeros[0] >= zeros[1] else "utf-16-le"
+    return rest.decode(order, "replace").strip("\0")
+
+
+def _decoded(data: bytes) -> str:
+    try:
+        return data.decode("utf-8").strip("\0")
+    except UnicodeDecodeError:
+        return data.decode("latin-1").strip("\0")
+
+
+def _opened(source: Path | bytes) -> Image.Image:
+    try:
+        from PIL import Image, UnidentifiedImageError
+    except ImportError:
+        raise MissingExtra("reading pictures needs Pillow: pip install 'diffagent[images]'") from None
+    try:
+        return Image.open(source if isinstance(source, Path) else io.BytesIO(source))
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        name = source if isinstance(source, Path) else f"{len(source)} bytes"
+        raise BadImage(f"{name} is no picture that can be read: {str(error)[:80]}") from None
+
+
+def _swarmui(said: Mapping[str, Any]) -> Generation:
+    """SwarmUI's parameters (``docs/Image Metadata Format.md``)."""
+    prompt, negative = (said.get(name) for name in ("prompt", "negativeprompt"))
+    guidance = number(said.get("fluxguidancescale"))
+    return Generation(
+        prompt=prompt if isinstance(prompt, str) else "",
+        negative_prompt=negative if isinstance(negative, str) else "",
+        sampler=said["sampler"] if isinstance(said.get("sampler"), str) else None,
+        schedule=said["scheduler"] if isinstance(said.get("scheduler"), str) else None,
+        steps=whole(said.get("steps")),
+        cfg_scale=number(said.get("cfgscale")),
+        guidance=guidance,
+        seed=whole(said.get("seed")),
+        width=whole(said.get("width")),
+        height=whole(said.get("height")),
+        clip_skip=-stop if (stop := whole(said.get("clipstopatlayer"))) is not None else None,
+        checkpoint=ModelUse(said["model"] if isinstance(said.get("model"), str) else ""),
+        loras=tuple(_swarm_loras(said)),
+        program="SwarmUI",
+    )
+
+
+def _swarm_loras(said: Mapping[str, Any]) -> Iterator[ModelUse]:
+    """LoRAs and their weights, as lists or as text with commas."""
+    names, weights = (
+        value.split(",") if isinstance(value, str) else value if isinstance(value, list) else []
+        for value in (said.get("loras"), said.get("loraweights"))
+    )
+    for place, name in enumerate(names):
+        weight = number(weights[place]) if place < len(weights) else None
+        if isinstance(name, str) and name.strip():
+            yield ModelUse(name.strip(), weight=1.0 if weight is None else weight)

@@ -1,0 +1,293 @@
+"""ComfyUI's page form of a graph, as the form of its API.
+
+    {"nodes": [{"id": 3, "type": "KSampler", "inputs": [{"name": "model", "link": 7}], "widgets_values":
+     [5, …]}], "links": [[7, 1, 0, 3, 0, "MODEL"]]}
+    -> {"3": {"class_type": "KSampler", "inputs": {"seed": 5, …, "model": ["1", 0]}}}
+
+As ComfyUI's page does it (``graphToPrompt``): a subgraph's nodes get the ids ``12:3``, reroutes and bypassed
+nodes are passed through, muted ones are left out. A node's widgets are named by :data:`WIDGETS`, or else by
+its inputs, as the page of 2025 and later saves them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+Node = dict[str, Any]
+Graph = dict[str, Node]
+
+CONTROLS = ("fixed", "increment", "decrement", "randomize")
+"""What stands behind a seed among the values: what the page does with it after a picture."""
+WIDGETS: Mapping[str, tuple[str, ...]] = {
+    "KSampler": ("seed", "steps", "cfg", "sampler_name", "scheduler", "denoise"),
+    "KSamplerAdvanced": (
+        "add_noise", "noise_seed", "steps", "cfg", "sampler_name", "scheduler", "start_at_step",
+        "end_at_step", "return_with_leftover_noise",
+    ),
+    "SamplerCustom": ("add_noise", "noise_seed", "cfg"),
+    "RandomNoise": ("noise_seed",),
+    "KSamplerSelect": ("sampler_name",),
+    "BasicScheduler": ("scheduler", "steps", "denoise"),
+    "CFGGuider": ("cfg",),
+    "FluxGuidance": ("guidance",),
+    "CheckpointLoaderSimple": ("ckpt_name",),
+    "CheckpointLoader": ("config_name", "ckpt_name"),
+    "UNETLoader": ("unet_name", "weight_dtype"),
+    "UnetLoaderGGUF": ("unet_name",),
+    "UnetLoaderGGUFAdvanced": ("unet_name", "dequant_dtype", "patch_dtype", "patch_on_device"),
+    "CLIPLoader": ("clip_name", "type", "device"),
+    "CLIPLoaderGGUF": ("clip_name", "type"),
+    "DualCLIPLoader": ("clip_name1", "clip_name2", "type", "device"),
+    "DualCLIPLoaderGGUF": ("clip_name1", "clip_name2", "type"),
+    "TripleCLIPLoader": ("clip_name1", "clip_name2", "clip_name3"),
+    "VAELoader": ("vae_name",),
+    "LoraLoader": ("lora_name", "strength_model", "strength_clip"),
+    "LoraLoaderModelOnly": ("lora_name", "strength_model"),
+    "CLIPSetLastLayer": ("stop_at_clip_layer",),
+    "CLIPTextEncode": ("text",),
+    "CLIPTextEncodeFlux": ("clip_l", "t5xxl", "guidance"),
+    "CLIPTextEncodeSDXL": (
+        "width", "height", "crop_w", "crop_h", "target_width", "target_height", "text_g", "text_l",
+    ),
+    "EmptyLatentImage": ("width", "height", "batch_size"),
+    "EmptySD3LatentImage": ("width", "height", "batch_size"),
+    "ModelSamplingFlux": ("max_shift", "base_shift", "width", "height"),
+    "CR LoRA Stack": tuple(
+        f"{name}_{n}" for n in (1, 2, 3) for name in ("switch", "lora_name", "model_weight", "clip_weight")
+    ),
+    "PrimitiveInt": ("value",),
+    "PrimitiveFloat": ("value",),
+    "PrimitiveString": ("value",),
+    "PrimitiveStringMultiline": ("value",),
+    "PrimitiveNode": ("value",),
+    "Seed (rgthree)": ("seed",),
+}  # fmt: skip
+"""The widgets of usual nodes in order, without the controls behind seeds (ComfyUI's ``nodes.py`` and
+``comfy_extras``)."""
+
+_MUTED, _BYPASSED = 2, 4
+_UNDRAWN = ("Note", "MarkdownNote", "Reroute", "PrimitiveNode", "SetNode", "GetNode")
+_IN, _OUT = "-10", "-20"
+"""The ids of a subgraph's own ends."""
+_DEEPEST = 12
+"""Subgraphs within subgraphs."""
+_MOST = 5_000
+"""Nodes that subgraphs may unfold to."""
+
+
+@dataclass
+class _Sheet:
+    """The nodes and links of one level, with the way to it: the ids of the subgraphs around it."""
+
+    nodes: dict[str, Node]
+    links: dict[str, tuple[str, int, str, int, str]]
+    """Link id → node and slot that it comes from, node and slot that it goes to, type."""
+    path: str = ""
+    outer: tuple[_Sheet, Node] | None = None
+    inner: dict[str, _Sheet] = field(default_factory=dict)
+    sources: dict[tuple[str, str], Any] = field(default_factory=dict)
+    """What links bring, by the way to their sheet and their id; one table for all sheets."""
+
+    @cached_property
+    def ends(self) -> dict[int, str]:
+        """The link into each output of a subgraph, by slot."""
+        return {ends[3]: link for link, ends in self.links.items() if ends[2] == _OUT}
+
+    @cached_property
+    def kept(self) -> dict[str, Node]:
+        """The SetNodes by the name that GetNodes call."""
+        return {_called(node): node for node in self.nodes.values() if node["type"] == "SetNode"}
+
+
+@dataclass(frozen=True)
+class _Brought:
+    """The end of a way along links."""
+
+    value: Any = None
+
+
+def is_workflow(graph: object) -> bool:
+    """Whether a graph is in the page's form."""
+    return isinstance(graph, Mapping) and isinstance(graph.get("nodes"), list)
+
+
+def as_api(workflow: Mapping[str, Any]) -> Graph:
+    """The graph in the form of the API; nodes that are garbled are left out."""
+    return dict(_converted(_sheets(workflow)))
+
+
+def _sheets(workflow: Mapping[str, Any]) -> _Sheet:
+    named = workflow.get("definitions")
+    listed = named.get("subgraphs") if isinstance(named, Mapping) else None
+    known = {
+        str(one["id"]): one
+        for one in _list(listed)
+        if isinstance(one, dict) and isinstance(one.get("id"), str)
+    }
+    left, sources = _MOST, dict[tuple[str, str], Any]()
+
+    def opened(raw: Mapping[str, Any], path: str, outer: tuple[_Sheet, Node] | None, depth: int) -> _Sheet:
+        nonlocal left
+        sheet = _Sheet(dict(_nodes(raw)), dict(_links(raw)), path, outer, sources=sources)
+        left -= len(sheet.nodes)
+        for number, node in sheet.nodes.items():
+            below = known.get(str(node.get("type")))
+            if below is not None and depth < _DEEPEST and left > 0:
+                sheet.inner[number] = opened(below, f"{path}{number}:", (sheet, node), depth + 1)
+        return sheet
+
+    return opened(workflow, "", None, 0)
+
+
+def _nodes(raw: Mapping[str, Any]) -> Iterator[tuple[str, Node]]:
+    for node in _list(raw.get("nodes")):
+        if (
+            isinstance(node, dict)
+            and isinstance(node.get("id"), int | str)
+            and isinstance(node.get("type"), str)
+        ):
+            yield str(node["id"]), node
+
+
+def _links(raw: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, int, str, int, str]]]:
+    """Links as rows, or as objects inside subgraphs."""
+    names = ("id", "origin_id", "origin_slot", "target_id", "target_slot", "type")
+    for link in _list(raw.get("links")):
+        row = [link.get(name) for name in names] if isinstance(link, dict) else _list(link)
+        if len(row) >= 5 and all(isinstance(one, int | str) for one in row[:5]):
+            number, origin, slot, target, target_slot = row[:5]
+            if isinstance(slot, int) and isinstance(target_slot, int):
+                kind = str(row[5]) if len(row) > 5 else ""
+                yield str(number), (str(origin), slot, str(target), target_slot, kind)
+
+
+def _converted(sheet: _Sheet) -> Iterator[tuple[str, Node]]:
+    stack = [sheet]
+    while stack:
+        level = stack.pop()
+        for number, node in level.nodes.items():
+            if number in level.inner:
+                if node.get("mode") not in (_MUTED, _BYPASSED):
+                    stack.append(level.inner[number])
+                continue
+            if node["type"] in _UNDRAWN or node.get("mode") in (_MUTED, _BYPASSED):
+                continue
+            yield level.path + number, {"class_type": node["type"], "inputs": _inputs(level, node)}
+
+
+def _inputs(sheet: _Sheet, node: Node) -> dict[str, Any]:
+    found = _widgets(node)
+    for one in _list(node.get("inputs")):
+        if not isinstance(one, dict) or not isinstance(one.get("name"), str) or one.get("link") is None:
+            continue
+        source = _source(sheet, str(one["link"]))
+        if source is not None:
+            found[one["name"]] = source
+        else:
+            found.setdefault(one["name"], None)
+    return found
+
+
+def _widgets(node: Node) -> dict[str, Any]:
+    """The values of a node's widgets by their names; those without a name by ``widget_N``."""
+    values = node.get("widgets_values")
+    if isinstance(values, Mapping):
+        return dict(values)
+    rest = list(_list(values))
+    names = list(WIDGETS.get(node["type"], ())) or [
+        one["widget"]["name"]
+        for one in _list(node.get("inputs"))
+        if isinstance(one, dict)
+        and isinstance(one.get("widget"), dict)
+        and isinstance(one["widget"].get("name"), str)
+    ]
+    found: dict[str, Any] = {}
+    at = 0
+    for name in names:
+        if at >= len(rest):
+            break
+        found[name] = rest[at]
+        at += 1
+        is_control = at < len(rest) and isinstance(rest[at], str) and rest[at] in CONTROLS
+        if is_control and ("seed" in name or name == "value"):
+            at += 1
+    found |= {f"widget_{n}": value for n, value in enumerate(rest[at:], at)}
+    return found
+
+
+def _source(sheet: _Sheet, link: str) -> list[Any] | Any | None:
+    """What a link brings: ``[id, slot]`` of a node, or the value of a primitive; None where it is cut."""
+    passed: list[tuple[str, str]] = []
+    brought: Any = None
+    while (key := (sheet.path, link)) not in sheet.sources:
+        sheet.sources[key] = None  # a circle brings nothing
+        passed.append(key)
+        step = _step(sheet, link)
+        if isinstance(step, _Brought):
+            brought = step.value
+            break
+        sheet, link = step
+    else:
+        brought = sheet.sources[key]
+    sheet.sources.update(dict.fromkeys(passed, brought))
+    return brought
+
+
+def _step(sheet: _Sheet, link: str) -> tuple[_Sheet, str] | _Brought:
+    """What a link brings, or else the link behind it and its sheet, over a node that is not drawn."""
+    if link not in sheet.links:
+        return _Brought()
+    number, slot, *_, kind = sheet.links[link]
+    if number == _IN:
+        return _Brought() if sheet.outer is None else _outside(*sheet.outer, slot)
+    node = sheet.nodes.get(number, {})
+    if not node or node.get("mode") == _MUTED:
+        return _Brought()
+    if node["type"] == "PrimitiveNode":
+        return _Brought(_widgets(node).get("value"))
+    if number in sheet.inner and node.get("mode") != _BYPASSED:
+        sheet = sheet.inner[number]
+        following = sheet.ends.get(slot)
+    elif node["type"] == "Reroute" or node.get("mode") == _BYPASSED:
+        following = _passed(node, kind)
+    elif node["type"] == "GetNode":
+        setter = sheet.kept.get(_called(node))
+        following = None if setter is None else _passed(setter, "")
+    elif node["type"] == "SetNode":
+        following = _passed(node, "")
+    else:
+        return _Brought([sheet.path + number, slot])
+    return _Brought() if following is None else (sheet, following)
+
+
+def _outside(sheet: _Sheet, node: Node, slot: int) -> tuple[_Sheet, str] | _Brought:
+    """What comes into a subgraph: the link to its node, or the value of the node's widget."""
+    inputs = _list(node.get("inputs"))
+    entry = inputs[slot] if 0 <= slot < len(inputs) else None
+    if not isinstance(entry, dict):
+        return _Brought()
+    if entry.get("link") is None:
+        return _Brought(_widgets(node).get(str(entry.get("name"))))
+    return sheet, str(entry["link"])
+
+
+def _passed(node: Node, kind: str) -> str | None:
+    """The link of a node's input that its output of a type passes on."""
+    linked = [
+        one for one in _list(node.get("inputs")) if isinstance(one, dict) and one.get("link") is not None
+    ]
+    same = (one for one in linked if not kind or one.get("type") in (kind, "*") or node["type"] == "Reroute")
+    found = next(same, None)
+    return None if found is None else str(found["link"])
+
+
+def _called(node: Node) -> str:
+    """The name that a SetNode or GetNode goes by."""
+    return str(next(iter(_list(node.get("widgets_values"))), ""))
+
+
+def _list(value: object) -> list[Any]:
+    return value if isinstance(value, list) else []
