@@ -39,15 +39,19 @@ from diffagent.agent.reading import Reading
 from diffagent.agent.reasons import Basis, reasons
 from diffagent.agent.request import Request, RequestOptions, clean
 from diffagent.agent.scope import Scope
-from diffagent.agent.settings import by_family, settings
+from diffagent.agent.sections import ANY as EVERY
+from diffagent.agent.sections import Section, Sections
+from diffagent.agent.seeds import seeded
+from diffagent.agent.settings import settings
 from diffagent.agent.suitability import Facts, Suitability, features
-from diffagent.agent.targets import TARGETS
+from diffagent.agent.targets import ITSELF, TARGETS
 from diffagent.agent.targets.emitting import emit
 from diffagent.agent.targets.fitting import Emitted
 from diffagent.agent.triggers import missing as missing_words
-from diffagent.agent.triggers import triggers
+from diffagent.agent.triggers import quality_words, triggers
 from diffagent.agent.wishes import Wishes, wishes
 from diffagent.data.base_models import crosses, family_of, is_meant, side_of
+from diffagent.data.collecting import uncollected
 from diffagent.data.errors import BadInput, DiffAgentError, UnknownModel
 from diffagent.data.prompts import NETWORK_TAG
 from diffagent.data.records import SIDE_MAX, Card, T2ICall, Usage
@@ -72,6 +76,9 @@ class Agent:
     def __init__(self, catalog: Catalog, prefilter: Prefilter, engine: Engine, fusion: Fusion) -> None:
         self.catalog = catalog
         self.prefilter = prefilter
+        """Of the entries that answer where no base model is asked for."""
+        self.sections = Sections(catalog, prefilter)
+        """The other entries."""
         self.engine = engine
         trust: Mapping[str, Any] = getattr(engine, "trust", {})  # of a model that nothing was fitted for
         self.fusion = replace(fusion, **trust)
@@ -79,8 +86,13 @@ class Agent:
 
     @cached_property
     def shelf(self) -> Shelf:
-        """The catalog's entries by what they are for."""
+        """The entries that answer where no base model is asked for, by what they are for."""
         return Shelf(self.prefilter.cards)
+
+    @property
+    def section(self) -> Section:
+        """The entries that answer where no base model is asked for."""
+        return Section(self.prefilter, self.eligible, self.shelf)
 
     @classmethod
     def load(
@@ -103,16 +115,19 @@ class Agent:
             BadCatalog: the catalog cannot be read. MissingWeights: the weights can be found nowhere.
         """
         from diffagent.agent.engines.loading import load_engine
-        from diffagent.data.catalog import Catalog, default_catalog
+        from diffagent.data.catalog import Catalog, Filter, default_catalog
         from diffagent.data.text_encoder import TextEncoder
 
         opened = Catalog.open(Path(catalog) if catalog else default_catalog())
-        with ThreadPoolExecutor(2) as pool:  # importing torch takes as long as reading the specifications
+        with (
+            uncollected(),
+            ThreadPoolExecutor(2) as pool,
+        ):  # importing torch takes as long as reading the specifications
             loading, encoder = (
                 pool.submit(load_engine, engine, llm, concurrent),
                 pool.submit(TextEncoder.load),
             )
-            cards, matcher = read_matcher(opened)
+            cards, matcher = read_matcher(opened, Filter(among=opened.unasked))
             prefilter = Prefilter(cards, matcher, Ranker.load(), encoder.result())
             return cls(opened, prefilter, loading.result(), Fusion.load())
 
@@ -158,13 +173,16 @@ class Agent:
         return self.finish(outcome, text)
 
     def answer(self, request: Request) -> Answer:
-        """A decision, and what its target takes: among what a server has, where that is asked for.
+        """A decision, and what its target takes: among what a server has, where that is asked for; with a
+        seed, drawn where none is asked for.
 
         Raises:
             BadInput, BadImage, UnknownModel, TargetError: see :meth:`decide`; or the target lacks a value.
         """
         there = self.installed(request)
         decision = self.decide(request.model_copy(update={"installed": there}) if there else request)
+        if request.target != ITSELF:
+            decision = replace(decision, call=seeded(decision.call))
         emitted = emit(
             decision.call,
             request.target,
@@ -196,38 +214,75 @@ class Agent:
             wished = _spoken_in_english(wished, english)
         if request.enhance:
             wished = replace(wished, prompt=enriched(wished.prompt, self.engine))
-        scope = Scope(
-            request.base_model, request.type, request.commercial or wished.commercial, request.target
-        )
+        is_any = (request.base_model or "").casefold() == EVERY
+        given = None if is_any else request.base_model
+        scope = Scope(given, request.type, request.commercial or wished.commercial, request.target)
         installed = self.installed(request)
         if installed is not None:
             scope = replace(scope, installed=frozenset(installed.names), samplers=installed.samplers)
         seen = self.identify(request.images) if request.images else None
         marked = reading.marked(request.prompt)  # no words to draw
-        read = self.shelf.grounded(replace(Reading.of(wished.prompt, request.prompt), marked=marked))
-        if self.shelf.marked(read).any():
-            wished = replace(wished, prompt=reading.unmarked(wished.prompt))
-        matches = None
+        read = replace(Reading.of(wished.prompt, request.prompt), marked=marked)
+        named, asked = None, scope
         if request.model:
-            candidates = [self._named(request, scope, notes)]
+            named = self._named(request, scope, notes)
         else:
-            scope = replace(scope, base_model=self._had(request, request.base_model, scope, notes))
+            scope = replace(scope, base_model=self._had(request, given, scope, notes))
             spoken = scope.base_model or self._had(request, wished.base_model, scope, notes)
             asked = replace(scope, base_model=spoken, type=scope.type or wished.type)
-            allow, is_narrow = self._allowed(asked, scope, seen)
+        section, asked = self._section(asked, read, named, is_any or seen is not None, notes)
+        read = section.shelf.grounded(read)
+        if section.shelf.marked(read).any():
+            wished = replace(wished, prompt=reading.unmarked(wished.prompt))
+        matches = None
+        if named is not None:
+            candidates = [named]
+        else:
+            prefilter, choosable = section.prefilter, section.shelf.choosable
+            allow, is_narrow = self._allowed(asked, scope, seen, section)
             if not is_narrow:
                 notes.append(_not_narrowed(wished, scope))
-            allow = self._fitting(allow, wished)
-            if self.shelf.is_read and seen is None and (allow & self.shelf.choosable).any():
-                columns, ranked = self.prefilter.matched(wished.prompt, wished.negative_prompt)
-                matches = Matches(allow & self.shelf.choosable, columns, ranked)
-                candidates = [] if self.fusion.read else self._suited(read, matches, request.k)
+            allow = self._fitting(allow, wished, section)
+            if section.shelf.is_read and seen is None and (allow & choosable).any():
+                columns, ranked = prefilter.matched(wished.prompt, wished.negative_prompt)
+                matches = Matches(allow & choosable, columns, ranked)
+                candidates = [] if self.fusion.read else self._suited(read, matches, request.k, section)
             else:
-                requirement = self.prefilter.require(wished.prompt, wished.negative_prompt)
-                evidence = None if seen is None else self._evidence(seen)
-                candidates = self.prefilter.rank(requirement, request.k, allow, evidence)
+                requirement = prefilter.require(wished.prompt, wished.negative_prompt)
+                evidence = None if seen is None else self._evidence(seen, section)
+                candidates = prefilter.rank(requirement, request.k, allow, evidence)
         times = started, time.perf_counter()
-        return Pending(request, wished, scope, read, tuple(candidates), tuple(notes), *times, seen, matches)
+        return Pending(
+            request, wished, scope, read, tuple(candidates), tuple(notes), *times, section, seen, matches
+        )
+
+    def _section(
+        self, asked: Scope, read: Reading, named: Candidate | None, all_alike: bool, notes: list[str]
+    ) -> tuple[Section, Scope]:
+        """The entries that a request is answered from, and which of them: those of the base model that is
+        asked for, else the usual ones, unless the whole name of a character that it asks for is known to
+        others alone."""
+        usual, others = self.section, self.sections.asked
+        if others is None:
+            return usual, asked
+        if named is not None:
+            return (usual if any(card.air == named.card.air for card in usual.cards) else others), asked
+        if all_alike:
+            return self.sections.whole or usual, asked
+        if not usual.has(asked):
+            return (others if others.has(asked) else usual), asked
+        if asked.base_model is not None:
+            return usual, asked
+        marked = others.shelf.marked(read) & others.eligible.mask(asked)
+        if marked.any() and not usual.shelf.marked(read).any():
+            return others, asked
+        if card := _known_elsewhere(read, usual, others, asked):
+            notes.append(
+                f"{card.name} is for {card.base_model}, and no model of the usual base models draws it: name "
+                "a base model to have another"
+            )
+            return others, replace(asked, base_model=card.base_model)
+        return usual, asked
 
     def chosen(self, pending: Pending) -> tuple[Pending, list[Candidate]]:
         """A prepared request with the language model's reading, and its candidates by fused score."""
@@ -267,7 +322,7 @@ class Agent:
         read = pending.reading.revised(line)
         if pending.matches is None:
             return replace(pending, reading=read, line=line)
-        candidates = self._suited(read, pending.matches, pending.request.k, pending.reading)
+        candidates = self._suited(read, pending.matches, pending.request.k, pending.section, pending.reading)
         return replace(pending, reading=read, candidates=tuple(candidates), line=line)
 
     def choice_turn(self, pending: Pending) -> Choice | None:
@@ -295,8 +350,8 @@ class Agent:
     def outcome(self, pending: Pending, ranked: Sequence[Candidate]) -> Outcome:
         """What the choice of the first candidate settles: its checkpoint, and the legal answers."""
         card = ranked[0].card
-        carrier = self.carrier(card, pending.wished, pending.scope, pending.reading)
-        legal = self.grammar(LABELS[0], card, pending.wished, pending.scope, carrier)
+        carrier = self.carrier(card, pending.wished, pending.scope, pending.reading, pending.section)
+        legal = self.grammar(LABELS[0], card, pending.wished, pending.scope, carrier, pending.section)
         return Outcome(pending, tuple(ranked), carrier, legal)
 
     def parameters_turn(self, outcome: Outcome) -> Writing | None:
@@ -316,9 +371,15 @@ class Agent:
         request, wished, notes = pending.request, pending.wished, list(pending.notes)
         words = () if request.no_trigger else triggers(card, wished.prompt)
         others: list[tuple[Card, Sequence[str]]] = []
-        if pending.matches and (more := self.shelf.companion(card, pending.reading, pending.matches.allow)):
+        shelf = pending.section.shelf
+        if pending.matches and (more := shelf.companion(card, pending.reading, pending.matches.allow)):
             others.append((more, () if request.no_trigger else triggers(more, wished.prompt)))
         added: list[str] = []
+        runs = (carrier or card).base_model
+        quality = () if request.no_trigger else quality_words(runs, wished.prompt)
+        if quality:
+            notes.append(f'"{", ".join(quality)}" was added to the prompt: what {runs} reads')
+            added += quality
         for lora, needed in [(card, words), *others]:
             if absent := missing_words(wished.prompt, needed):
                 notes.append(f'"{", ".join(absent)}" was added to the prompt: trigger words of {lora.name}')
@@ -328,7 +389,7 @@ class Agent:
         if request.default_negative and not request.gives_negative:
             usual = default_negative(card.base_model, wished.prompt, fields["cfg_scale"])
             wished = replace(wished, negative_prompt=joined_negative(wished.negative_prompt, usual))
-        call = expand(fields, card, wished, carrier=carrier, words=words, others=others)
+        call = expand(fields, card, wished, carrier=carrier, words=words, others=others, quality=quality)
         if wished.oversize:
             notes.append(_resized(wished.oversize, call))
         done = time.perf_counter()
@@ -350,16 +411,24 @@ class Agent:
             return "images"
         return "read" if pending.matches is not None else "matched"
 
-    def carrier(self, card: Card, wished: Wishes, scope: Scope, read: Reading | None = None) -> Card | None:
+    def carrier(
+        self,
+        card: Card,
+        wished: Wishes,
+        scope: Scope,
+        read: Reading | None = None,
+        section: Section | None = None,
+    ) -> Card | None:
         """The checkpoint that suits a LoRA and the request; None where a checkpoint answers."""
         if card.type != "LoRA":
             return None
-        if self.shelf.is_read:
-            allowed = self.eligible.carriers(card, scope)
-            carrier = self.shelf.carrier(card, read or Reading.of(wished.prompt), allowed)
+        section = section or self.section
+        if section.shelf.is_read:
+            allowed = section.eligible.carriers(card, scope)
+            carrier = section.shelf.carrier(card, read or Reading.of(wished.prompt), allowed)
             if carrier is not None:
                 return carrier
-        return self.eligible.base_checkpoint(card, scope)
+        return section.eligible.base_checkpoint(card, scope)
 
     def identify(self, images: Sequence[Any]) -> Identification:
         """The catalog's models by how probably they made 1 to 6 example images.
@@ -380,20 +449,22 @@ class Agent:
         return Identifier.beside(self.catalog.path)
 
     def _allowed(
-        self, asked: Scope, scope: Scope, seen: Identification | None
+        self, asked: Scope, scope: Scope, seen: Identification | None, section: Section
     ) -> tuple[npt.NDArray[np.bool_], bool]:
         """Which entries [M] may answer in the scope that was asked for, and whether it holds any.
 
         Where it holds none they are those of ``scope``, which the prompt's words do not narrow. With example
         images only models with image specifications answer.
         """
-        allow = self.eligible.mask(asked)
+        allow = section.eligible.mask(asked)
         if seen is not None:
-            allow = allow & np.isfinite(self._evidence(seen))
+            allow = allow & np.isfinite(self._evidence(seen, section))
         is_narrow = bool(allow.any())
-        return (allow if is_narrow else self.eligible.mask(scope)), is_narrow
+        return (allow if is_narrow else section.eligible.mask(scope)), is_narrow
 
-    def _fitting(self, allow: npt.NDArray[np.bool_], wished: Wishes) -> npt.NDArray[np.bool_]:
+    def _fitting(
+        self, allow: npt.NDArray[np.bool_], wished: Wishes, section: Section
+    ) -> npt.NDArray[np.bool_]:
         """Of the entries that may answer [M] those whose base model suits size, card and words, if any.
 
         A size of less than half of what a base model was trained at breaks its pictures.
@@ -401,31 +472,34 @@ class Agent:
         if not (wished.size or wished.small_card or wished.avoided):
             return allow
         unfit = []
-        for base_model in {card.base_model for card in self.prefilter.cards}:
+        facts = section.shelf.facts
+        for place, base_model in enumerate(facts.base_models):
             area = side_of(base_model) ** 2
             asked = wished.size[0] * wished.size[1] if wished.size else area
             sized = area / 2 < asked < 3.5 * area or (asked >= area and area >= HIGH)
             suits = sized and not any(is_meant(name, base_model) for name in wished.avoided)
             if not suits or (wished.small_card and area > LOW):
-                unfit.append(base_model)
-        fitting = allow & ~np.isin(self.facts.base_model, unfit)
-        return fitting if (fitting & self.shelf.choosable).any() else allow
+                unfit.append(place)
+        fitting = allow & ~np.isin(facts.base_model, unfit)
+        return fitting if (fitting & section.shelf.choosable).any() else allow
 
     def _suited(
-        self, read: Reading, matches: Matches, k: int, draft: Reading | None = None
+        self, read: Reading, matches: Matches, k: int, section: Section, draft: Reading | None = None
     ) -> list[Candidate]:
         """The best k by the allowed models' suitability to a reading, beside that to the rules' draft."""
         readings = [read] if draft is None or draft == read else [read, draft]
-        tables = [features(self.facts, one, matches.columns, matches.ranked) for one in readings]
-        shelf = self.shelf
-        logits = self.suitability.among(tables) + MARKED * shelf.marked(read)
+        shelf = section.shelf
         named = [shelf.in_question(one, matches.columns[:, 0]) for one in readings]
-        allow = matches.allow & (~self.facts.is_lora | np.any(named, axis=0))
-        return best_candidates(self.prefilter.cards, logits, allow if allow.any() else matches.allow, k)
+        allow = matches.allow & (~shelf.facts.is_lora | np.any(named, axis=0))
+        rows = np.flatnonzero(allow if allow.any() else matches.allow)
+        tables = [features(shelf.facts, one, matches.columns, matches.ranked, rows) for one in readings]
+        logits = np.full(len(allow), -np.inf)
+        logits[rows] = self.suitability.among(tables) + MARKED * shelf.marked(read)[rows]
+        return best_candidates(section.cards, logits, None, k)
 
     @property
     def facts(self) -> Facts:
-        """What of the catalog is the same for every reading."""
+        """What of :attr:`shelf` is the same for every reading."""
         return self.shelf.facts
 
     @cached_property
@@ -433,11 +507,12 @@ class Agent:
         """The weights that ship."""
         return Suitability.load()
 
-    def _evidence(self, seen: Identification) -> npt.NDArray[np.float64]:
+    def _evidence(self, seen: Identification, section: Section | None = None) -> npt.NDArray[np.float64]:
         """Log-probability of each entry by its images; −inf for those without image specifications: [M]."""
-        found = np.full(len(self.prefilter.cards), -np.inf)
+        cards = (section or self.section).cards
+        found = np.full(len(cards), -np.inf)
         of_air = dict(zip(seen.airs, seen.log_probabilities.tolist(), strict=True))
-        for n, card in enumerate(self.prefilter.cards):
+        for n, card in enumerate(cards):
             found[n] = of_air.get(card.air, -np.inf)
         return found
 
@@ -463,10 +538,18 @@ class Agent:
             BadInput: the scope has no model of it, and the request does not take the nearest.
         """
         scope = replace(scope, base_model=None, type=None, commercial=False)
-        if not base_model or self.eligible.mask(replace(scope, base_model=base_model)).any():
+        if not base_model or self.section.has(replace(scope, base_model=base_model)):
             return base_model
-        allowed = self.eligible.mask(scope)
-        had = [card.base_model for card, one in zip(self.prefilter.cards, allowed, strict=True) if one]
+        others = self.sections.asked
+        if others is not None and others.has(replace(scope, base_model=base_model)):
+            return base_model
+        had = [
+            card.base_model
+            for section in (self.section, others)
+            if section is not None
+            for card, one in zip(section.cards, section.eligible.mask(scope), strict=True)
+            if one
+        ]
         near = nearest_base_model(base_model, had)
         if near is None or not (request.nearest or is_lenient(request.prompt)):
             raise refusal(base_model, near, scope.target)
@@ -486,11 +569,17 @@ class Agent:
         return english
 
     def grammar(
-        self, label: str, card: Card, wished: Wishes, scope: Scope = ANY, carrier: Card | None = None
+        self,
+        label: str,
+        card: Card,
+        wished: Wishes,
+        scope: Scope = ANY,
+        carrier: Card | None = None,
+        section: Section | None = None,
     ) -> Grammar:
         """What may be answered for one candidate (a LoRA with its ``carrier``), with the prior of each
         setting."""
-        usual = self.usual.get(family_of(card.base_model), Usage())
+        usual = (section or self.section).shelf.usual.get(family_of(card.base_model), Usage())
         legal = scope.fitted(settings(card, usual, wished, carrier), wished, (carrier or card).base_model)
         return answer.grammar(label, card, legal, self.fusion.write)
 
@@ -507,10 +596,10 @@ class Agent:
 
         return generate(call, folder, target, self.catalog, **options)
 
-    @cached_property
+    @property
     def usual(self) -> dict[str, Usage]:
-        """What people use each family's models with, over the whole catalog."""
-        return by_family(self.prefilter.cards)
+        """What people use each family's models with."""
+        return self.shelf.usual
 
 
 def _spoken_in_english(wished: Wishes, english: str) -> Wishes:
@@ -522,6 +611,14 @@ def _spoken_in_english(wished: Wishes, english: str) -> Wishes:
         wished if wished.size or wished.aspect else replace(wished, aspect=read.aspect, leaning=read.leaning)
     )
     return replace(shape, prompt=said.prompt, negative_prompt=negative)
+
+
+def _known_elsewhere(read: Reading, usual: Section, others: Section, asked: Scope) -> Card | None:
+    """The other section's character whose whole name a request has, where the usual ones know no such
+    name."""
+    if read.marked or usual.shelf.grounded(read).is_grounded:
+        return None
+    return others.shelf.whole_name(read, others.eligible.mask(asked))
 
 
 def _left_out(prompt: str) -> Iterator[str]:

@@ -176,16 +176,19 @@ def expand(
     carrier: Card | None = None,
     words: Sequence[str] | None = None,
     others: Sequence[tuple[Card, Sequence[str]]] = (),
+    quality: Sequence[str] = (),
 ) -> T2ICall:
     """The full call from an answer's parameters, the catalog's card and, for a LoRA, the checkpoint that
     carries it; a pure function.
 
     ``words`` are the trigger words that the prompt gets; None: those that the card needs. ``others`` are
-    further LoRAs, each with its trigger words.
+    further LoRAs, each with its trigger words. ``quality`` are the words of the base model's dialect that the
+    prompt gets. Where guidance is distilled, a wished scale is its scale.
     """
     words = card.needed_words if words is None else words
     loras = [(card, words), *others] if card.type == "LoRA" else []
     sampler = split(fields["sampling_method"])
+    distilled = guidance(card, carrier)
     return T2ICall(
         model=card.name,
         type=card.type,
@@ -195,10 +198,10 @@ def expand(
         sampling_method=sampler.method,
         scheduler=sampler.scheduler,
         sampling_steps=fields["sampling_steps"],
-        cfg_scale=fields["cfg_scale"],
-        guidance=guidance(card, carrier),
+        cfg_scale=fields["cfg_scale"] if distilled is None else 1.0,
+        guidance=distilled if distilled is None else wishes.cfg_scale or distilled,
         model_description=card.description,
-        prompt=ready(wishes.prompt, [*words, *(word for _, more in others for word in more)]),
+        prompt=ready(wishes.prompt, [*quality, *words, *(word for _, more in others for word in more)]),
         negative_prompt=strip_lora_tags(wishes.negative_prompt),
         clip_skip=wishes.clip_skip or clip_skip(card, carrier),
         seed=wishes.seed,

@@ -28,6 +28,13 @@ Command = Callable[..., Any]
 
 _CATALOG = catalog_option("path")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_DESCRIPTIONS = click.option(
+    "--descriptions",
+    "described",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="What diffagent data describe wrote.",
+)
 _FILTERS = (
     click.option("--type", "type_", type=click.Choice(["Checkpoint", "LoRA"], case_sensitive=False)),
     click.option("--base-model", metavar="NAME", help=f"A {examples()}."),
@@ -134,8 +141,14 @@ def base_models(as_page: bool, as_json: bool) -> None:
 @click.option(
     "--catalog", "path", metavar="PATH", help="The catalog to add to (the one that ships is read-only)."
 )
+@_DESCRIPTIONS
+@click.option(
+    "--only-asked",
+    is_flag=True,
+    help="Base models that are new to the catalog answer only requests that ask for them.",
+)
 @_JSON
-def add(file: Path, path: str | None, as_json: bool) -> None:
+def add(file: Path, path: str | None, described: Path | None, only_asked: bool, as_json: bool) -> None:
     """Add the models of FILE: JSON or JSON lines, Civitai's model items or cards (see catalog show --json).
 
     A bad row is reported and the others are added; the exit status is then 1.
@@ -143,6 +156,7 @@ def add(file: Path, path: str | None, as_json: bool) -> None:
     from diffagent.agent.additions import read_additions
     from diffagent.agent.importing import add_entries
     from diffagent.data.catalog import Catalog
+    from diffagent.data.descriptions import read_descriptions, with_descriptions
     from diffagent.data.errors import BadInput
     from diffagent.data.plain_attributes import with_plain_attributes
     from diffagent.data.text_encoder import TextEncoder
@@ -151,14 +165,18 @@ def add(file: Path, path: str | None, as_json: bool) -> None:
         raise click.UsageError(
             "the catalog that ships is read-only: give a copy of it, or another catalog, with --catalog PATH"
         )
+    descriptions = read_descriptions(described) if described is not None else {}
     with closing(Catalog.open(path, writable=True)) as opened:
+        if only_asked and not opened.unasked:
+            opened.set_unasked(opened.stats()["base_model"])
         additions = read_additions(file, opened)
         for message in additions.errors:
             click.echo(message, err=True)
         ids = []
         if additions.entries:
             encoder = TextEncoder.load()
-            ids = add_entries(opened, with_plain_attributes(additions.entries, encoder), encoder)
+            found = with_descriptions(additions.entries, descriptions)
+            ids = add_entries(opened, with_plain_attributes(found, encoder), encoder)
     failed = len(additions.errors)
     report = {"added": len(ids), "failed": failed}
     click.echo(json.dumps(report) if as_json else f"added {len(ids)}, failed {failed}")
@@ -183,13 +201,7 @@ def add(file: Path, path: str | None, as_json: bool) -> None:
 @click.option(
     "--base-model", "bases", multiple=True, metavar="NAME", help="Only these base models or families."
 )
-@click.option(
-    "--descriptions",
-    "described",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="What diffagent data describe wrote.",
-)
+@_DESCRIPTIONS
 @_JSON
 def import_(
     raw: Path,

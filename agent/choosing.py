@@ -22,12 +22,16 @@ import numpy as np
 import numpy.typing as npt
 
 from diffagent.agent.answer import short_name
+from diffagent.agent.phrases import Phrase, Phrases
+from diffagent.agent.ranking import greatest
 from diffagent.agent.reading import Reading
-from diffagent.agent.suitability import DRAWN, Facts
+from diffagent.agent.settings import by_family
+from diffagent.agent.suitability import DRAWN, PLACES, Facts
 from diffagent.agent.words import FUNCTION_WORDS, is_ordinary, words
 from diffagent.data.attributes import MEDIA, Attributes
+from diffagent.data.collecting import uncollected
 from diffagent.data.media import kinship
-from diffagent.data.records import Card
+from diffagent.data.records import Card, Usage
 
 Floats = npt.NDArray[np.float64]
 
@@ -45,16 +49,6 @@ NEAREST = 8
 
 
 @dataclass(frozen=True)
-class Phrase:
-    """A subject or trigger of a LoRA; ``place`` is its rank among the subjects, −1 for a trigger."""
-
-    card: int
-    place: int
-    words: tuple[str, ...]
-    core: tuple[str, ...]
-
-
-@dataclass(frozen=True)
 class Heard:
     """What of the M entries' phrases a request holds: ``evidence`` that a LoRA's thing is named; ``rare``
     where by a name that is no ordinary word; the best ``overlap`` 0…1 of a phrase, by idf, and its ``weight``
@@ -64,6 +58,10 @@ class Heard:
     rare: npt.NDArray[np.bool_]
     overlap: Floats
     weight: Floats
+
+    def only(self, rows: npt.NDArray[np.int64]) -> Heard:
+        """Of some entries alone."""
+        return Heard(self.evidence[rows], self.rare[rows], self.overlap[rows], self.weight[rows])
 
     @classmethod
     def nothing(cls, count: int) -> Self:
@@ -92,9 +90,10 @@ class Shelf:
     def _frequency(self) -> Counter[str]:
         """In how many entries' subjects and descriptions each word stands."""
         counts: Counter[str] = Counter()
-        for card, purpose in zip(self.cards, self.attributes, strict=True):
-            subjects = purpose.subjects if purpose else ()
-            counts.update(set(words(" ".join((card.description, *subjects)))))
+        with uncollected():
+            for card, purpose in zip(self.cards, self.attributes, strict=True):
+                subjects = purpose.subjects if purpose else ()
+                counts.update(set(words(" ".join((card.description, *subjects)))))
         return counts
 
     def is_function(self, word: str) -> bool:
@@ -102,11 +101,16 @@ class Shelf:
         return word in FUNCTION_WORDS
 
     @cached_property
+    def _keys(self) -> list[str]:
+        """The folded name of each entry."""
+        return [_key(card.name) for card in self.cards]
+
+    @cached_property
     def _names(self) -> dict[str, list[int]]:
         """Folded name → the entries of that name."""
         index: dict[str, list[int]] = defaultdict(list)
-        for number, card in enumerate(self.cards):
-            for name in {_key(card.name), _key(short_name(card.name))}:
+        for number, (card, key) in enumerate(zip(self.cards, self._keys, strict=True)):
+            for name in {key, _key(short_name(card.name))}:
                 index[name].append(number)
         return index
 
@@ -122,19 +126,10 @@ class Shelf:
         return math.log((len(self.cards) + 1) / (self._frequency[word] + 1))
 
     @cached_property
-    def _phrases(self) -> dict[str, list[Phrase]]:
-        """Word → the phrases of LoRAs and special checkpoints that hold it."""
-        index: dict[str, list[Phrase]] = defaultdict(list)
-        for number, (card, purpose) in enumerate(zip(self.cards, self.attributes, strict=True)):
-            if purpose is None or (card.type == "Checkpoint" and purpose.role == "general"):
-                continue
-            texts = [*enumerate(purpose.subjects), *((-1, one) for one in purpose.needed)]
-            for place, text in texts:
-                flat = tuple(words(text))
-                core = tuple(word for word in flat if word not in FUNCTION_WORDS)
-                for word in set(core):
-                    index[word].append(Phrase(number, place, flat, core))
-        return index
+    def _phrases(self) -> Phrases:
+        """What LoRAs and special checkpoints are for, in words."""
+        with uncollected():
+            return Phrases(self.cards, self.idf)
 
     @cached_property
     def kinship(self) -> Floats:
@@ -143,7 +138,7 @@ class Shelf:
         table = np.zeros((len(MEDIA), len(self.cards)))
         for place in range(3):
             offers = [
-                (number, MEDIA.index(purpose.media[place]))
+                (number, PLACES[purpose.media[place]])
                 for number, purpose in enumerate(self.attributes)
                 if purpose is not None and len(purpose.media) > place
             ]
@@ -155,6 +150,11 @@ class Shelf:
     def facts(self) -> Facts:
         """What is the same for every reading."""
         return Facts(self)
+
+    @cached_property
+    def usual(self) -> dict[str, Usage]:
+        """What people use each family's models with."""
+        return by_family(self.cards)
 
     @cached_property
     def _merit(self) -> Floats:
@@ -176,13 +176,14 @@ class Shelf:
         """AIR → the entry's place among the M."""
         return {card.air: number for number, card in enumerate(self.cards)}
 
-    def checkpoint_scores(self, reading: Reading) -> Floats:
-        """Scores of the entries as checkpoints for a request: [M]; LoRAs have −inf."""
-        scores: Floats = 2.4 * self.kinship[MEDIA.index(reading.medium)] + self._merit
-        facts = self.facts
+    def checkpoint_scores(self, reading: Reading, rows: npt.NDArray[np.int64] | None = None) -> Floats:
+        """Scores of the entries, or of ``rows`` of them, as checkpoints for a request; LoRAs have −inf."""
+        at = np.arange(len(self.cards)) if rows is None else rows
+        facts = self.facts.only(at)
+        scores: Floats = 2.4 * self.kinship[MEDIA.index(reading.medium)][at] + self._merit[at]
         if reading.named and reading.medium not in ("photo", "anime"):
             special = facts.first == MEDIA.index(reading.medium)
-            scores += np.where(special, np.where(facts.role == "style", 1.0, 0.3), 0.0)
+            scores += np.where(special, np.where(facts.of_role("style"), 1.0, 0.3), 0.0)
         if reading.medium not in DRAWN:
             scores -= 0.9 * facts.drawn
         scores -= 0.8 * facts.nobody if reading.young_women else 1.1 * facts.women
@@ -203,20 +204,16 @@ class Shelf:
             return kept
         heard = Heard.nothing(len(self.cards))
         asked = set(reading.words)
-        phrases = {id(phrase): phrase for word in asked for phrase in self._phrases.get(word, ())}
-        for phrase in phrases.values():
+        said = self._phrases.said(asked, {word for word in asked if not is_ordinary(word)})
+        np.maximum.at(heard.overlap, said.cards, said.share)
+        np.maximum.at(heard.weight, said.cards, said.weight)
+        telling = said.telling & self.facts.is_lora[said.cards]
+        for phrase in map(self._phrases.__getitem__, said.numbers[telling].tolist()):
             number, purpose = phrase.card, self.attributes[phrase.card]
             assert purpose is not None
-            weights = [self.idf(word) for word in phrase.core]
-            said = sum(weight for word, weight in zip(phrase.core, weights, strict=True) if word in asked)
-            heard.overlap[number] = max(heard.overlap[number], said / (sum(weights) or 1.0))
-            heard.weight[number] = max(heard.weight[number], said)
-            if self.cards[number].type != "LoRA":
-                continue
             evidence, is_rare = self._evidence(phrase, purpose, reading, asked)
             if evidence:
-                card = self.cards[number]
-                evidence += 0.15 * purpose.renown + 0.05 * math.log10(1 + card.stats.downloads)
+                evidence += 0.15 * purpose.renown + 0.05 * float(self.facts.downloads[number])
                 heard.evidence[number] = max(heard.evidence[number], evidence)
                 heard.rare[number] |= is_rare and evidence >= NAMED
         self._last = reading, heard
@@ -236,6 +233,22 @@ class Shelf:
         assert best is not None
         medium = reading.medium if reading.named or best.media[0] == "any" else best.media[0]
         return replace(reading, medium=medium, special="character", is_grounded=True)
+
+    def whole_name(self, reading: Reading, allow: npt.NDArray[np.bool_]) -> Card | None:
+        """The LoRA, of those allowed [M], of a character whose name of two words or more a request has, one
+        after another; None where there is none."""
+        heard = self.heard(reading)
+        for number in np.argsort(-heard.evidence).tolist():
+            purpose = self.attributes[number]
+            if heard.evidence[number] < NAMED or purpose is None:
+                return None
+            if purpose.role != "character" or not (allow & self.choosable)[number] or not purpose.subjects:
+                continue
+            name = words(purpose.subjects[0])
+            if len(name) > 1 and not all(map(is_ordinary, name)) and _runs(name, reading.words):
+                found: Card = self.cards[number]
+                return found
+        return None
 
     def _evidence(
         self, phrase: Phrase, purpose: Attributes, reading: Reading, asked: set[str]
@@ -273,12 +286,7 @@ class Shelf:
 
     def _bearers(self, word: str) -> int:
         """How many characters of different names hold a word in them."""
-        names = {
-            phrase.words
-            for phrase in self._phrases.get(word, ())
-            if phrase.place == 0 and (purpose := self.attributes[phrase.card]) and purpose.role == "character"
-        }
-        return len(names)
+        return len(self._phrases.names(word, lambda number: bool(self.facts.of_role("character")[number])))
 
     def in_question(
         self, reading: Reading, similarity: npt.NDArray[np.floating[Any]]
@@ -294,8 +302,8 @@ class Shelf:
         if special in ("none", "character"):  # a character that is merely alike is somebody else
             return about
         near = heard.overlap > 0.99
-        near[np.argsort(-np.where(self.facts.is_lora, similarity, -np.inf))[:NEAREST]] = True
-        near &= self.facts.role == special
+        near[greatest(np.where(self.facts.is_lora, similarity, -np.inf), NEAREST)] = True
+        near &= self.facts.of_role(special)
         return np.logical_or(about, near)
 
     def companion(self, card: Card, reading: Reading, allow: npt.NDArray[np.bool_]) -> Card | None:
@@ -307,7 +315,8 @@ class Shelf:
             return None
         evidence = self.lora_scores(reading)
         best = None
-        for number in np.argsort(-evidence - self.kinship[MEDIA.index(reading.medium)])[:NEAREST].tolist():
+        likely = greatest(evidence + self.kinship[MEDIA.index(reading.medium)], NEAREST)
+        for number in likely.tolist():
             other = self.attributes[number]
             if evidence[number] < least or not allow[number] or other is None or other.role != wanted:
                 continue
@@ -325,16 +334,17 @@ class Shelf:
             return None
         if purpose.carrier:
             name = _key(purpose.carrier)
-            named = [one for one in allowed if len(name) > 3 and name in _key(one.name)]
+            named = [one for one in allowed if len(name) > 3 and name in self._keys[self._places[one.air]]]
             if named:
                 return max(named, key=lambda one: one.stats.downloads)
         medium = reading.medium if reading.named else purpose.media[0]
         if purpose.role == "style" and purpose.media[0] not in ("any", "anime", "manga", "chibi"):
             medium = purpose.media[0]
         asked = Reading(reading.words, "digital painting" if medium == "any" else medium, reading.named)
-        scores = self.checkpoint_scores(asked)
-        general = [one for one in allowed if one.attributes and one.attributes.role == "general"]
-        return max(general or list(allowed), key=lambda one: float(scores[self._places[one.air]]))
+        at = np.array([self._places[one.air] for one in allowed])
+        general = np.flatnonzero(self.facts.of_role("general")[at])
+        among = general if len(general) else np.arange(len(at))
+        return allowed[int(among[self.checkpoint_scores(asked, at[among]).argmax()])]
 
 
 def _runs(part: Sequence[str], whole: Sequence[str]) -> bool:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("prompt", required=False)
+@click.argument("words", metavar="PROMPT", nargs=-1)
 @click.option(
     "--captioner",
     metavar="NAME",
@@ -44,8 +44,11 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Add why, candidates with scores, timings; on a terminal, as a short card.",
 )
+@click.pass_context
 def call(
-    prompt: str | None,
+    ctx: click.Context,
+    /,
+    words: tuple[str, ...],
     captioner: str | None,
     catalog: str | None,
     engine: str,
@@ -53,16 +56,21 @@ def call(
     explain: bool,
     **options: Any,
 ) -> None:
-    """Turn PROMPT into one callable text-to-image API call, or into the request of an API."""
+    """Turn PROMPT into one callable text-to-image API call, or into the request of an API; - is stdin."""
     from diffagent.agent.agent import Agent
     from diffagent.agent.request import Request
+    from diffagent.agent.texts import prompt_of
 
-    if options["target_url"] and not options["installed"]:
+    is_given = ctx.get_parameter_source("target_url") == click.core.ParameterSource.COMMANDLINE
+    if options["target_url"] and not options["installed"] and is_given:
         raise click.UsageError("--target-url goes with --installed: the server says what it has")
+    prompt = prompt_of(words)
     prompt = _described(options["images"], captioner) if prompt is None else prompt
     request = Request.parse({"prompt": prompt, **options})
     if request.images:
         _check_specifications(catalog)
+    if request.installed:
+        catalog = _with_server_models(catalog, request.target, request.target_url)
     agent = Agent.load(catalog, llm, engine)
     answer = agent.answer(request)
     decision, emitted = answer.decision, answer.emitted
@@ -88,6 +96,17 @@ def call(
         click.echo(decision.call.to_json())
         return
     click.echo(json.dumps(shown, ensure_ascii=False, indent=2))
+
+
+def _with_server_models(catalog: str | None, target: str, url: str | None) -> str:
+    """The catalog with the models that a server has besides; says which are new and which are left out."""
+    from diffagent.agent.server_catalog import with_server_models
+    from diffagent.agent.targets import load
+
+    found = with_server_models(catalog, target, url)
+    for line in found.lines(url or load(target).usual_url or target):
+        click.echo(f"diffagent: {line}", err=True)
+    return str(found.path)
 
 
 def _check_specifications(catalog: str | None) -> None:
@@ -116,11 +135,11 @@ def _described(images: Sequence[str], captioner: str | None) -> str:
     return Captioner.load(captioner).describe(load_images(images[:1]))[0]
 
 
-def report_notes(decision: Decision) -> None:
+def report_notes(decision: Decision, *, with_count: bool = True) -> None:
     """Prints a line on stderr for each note of a decision, and how many pictures were asked for."""
     for note in decision.notes:
         click.echo(f"diffagent: note: {note}", err=True)
-    if decision.n > 1:
+    if decision.n > 1 and with_count:
         click.echo(
             f"diffagent: note: {decision.n} pictures were asked for: a call makes one a seed", err=True
         )

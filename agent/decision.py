@@ -22,6 +22,7 @@ from diffagent.data.records import Card, T2ICall
 if TYPE_CHECKING:
     from diffagent.agent.grammar import Grammar
     from diffagent.agent.pmi.identifier import Identification
+    from diffagent.agent.sections import Section
     from diffagent.agent.targets.fitting import Emitted
 
 
@@ -101,6 +102,8 @@ class Pending:
     notes: tuple[str, ...]
     started: float
     prefiltered: float
+    section: Section
+    """The entries that are chosen among."""
     seen: Identification | None = None
     matches: Matches | None = None
     """How the catalog matches the request; None where its candidates do not hang on the reading."""

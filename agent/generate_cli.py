@@ -1,46 +1,389 @@
-"""``diffagent generate``: executes a call on a target; the files' paths on stdout, progress on stderr."""
+"""``diffagent generate``: a prompt, a call or a picture becomes pictures.
+
+The files' paths go to stdout, progress and notes to stderr.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from diffagent.agent.catalog_option import catalog_option
+from diffagent.agent.request_options import FLAGS, request_options
 from diffagent.agent.targets import TABLE
+from diffagent.agent.texts import is_missing_file, read_stdin
+
+if TYPE_CHECKING:
+    from diffagent.agent.agent import Agent
+    from diffagent.agent.call_forms import Given
+    from diffagent.data.metadata.generation import Generation
+    from diffagent.data.records import T2ICall
+
+DEFAULT_TARGET = "diffusers"
+_OWN = ("target", "target_url", "seed", "n", "nearest", "installed")
+"""Fields of a request whose options this command declares itself."""
 
 
 @click.command()
-@click.argument("call", metavar="CALL.json", type=click.Path(dir_okay=False, allow_dash=True))
+@click.argument("words", metavar="PROMPT|CALL.json|IMAGE", nargs=-1, required=True)
 @click.option(
     "-o", "--output", metavar="DIR", required=True, type=click.Path(file_okay=False), help="Where to."
 )
-@click.option("--target", type=click.Choice(list(TABLE)), default="diffusers", show_default=True)
+@click.option(
+    "--target",
+    type=click.Choice(list(TABLE)),
+    help=f"The API that makes the pictures; default: a request's own, else {DEFAULT_TARGET}.",
+)
 @click.option("--target-url", metavar="URL", help="The server; default: where the target usually is.")
-@click.option("-n", default=1, show_default=True, help="Images, on seeds one after another.")
-@click.option("--seed", "seeds", type=int, multiple=True, help="This seed; repeat for several images.")
+@click.option("--installed", is_flag=True, help="Choose among the models that the target's server has.")
+@click.option("-n", type=int, help="Pictures, on seeds one after another; default: as many as asked for.")
+@click.option("--seed", "seeds", type=int, multiple=True, help="This seed; repeat for several pictures.")
 @click.option("--nearest", is_flag=True, help="Replace what the target lacks by the nearest that it has.")
 @click.option(
     "--max-price", type=float, help="The most one image may cost: Buzz on Civitai, kudos on AI Horde."
 )
+@click.option(
+    "--workflow",
+    metavar="FILE.json",
+    type=click.Path(dir_okay=False),
+    help="A workflow of ComfyUI's (exported for the API), which the call fills.",
+)
+@click.option(
+    "--map",
+    "places",
+    metavar="NAME=NODE.INPUT",
+    multiple=True,
+    help="Where in the workflow something goes, such as steps=3.steps; repeatable.",
+)
+@request_options(*_OWN)
 @catalog_option()
+@click.option(
+    "--engine", default="transformers", show_default=True, help="transformers, vllm or a server's URL."
+)
+@click.option("--llm", metavar="PATH-OR-NAME", help="A LLaMA-architecture model.")
+@click.pass_context
 def generate(
-    call: str, output: str, target: str, target_url: str | None, catalog: str | None, **options: Any
+    ctx: click.Context,
+    /,
+    words: tuple[str, ...],
+    output: str,
+    target: str | None,
+    target_url: str | None,
+    installed: bool,
+    n: int | None,
+    seeds: tuple[int, ...],
+    nearest: bool,
+    max_price: float | None,
+    workflow: str | None,
+    places: tuple[str, ...],
+    catalog: str | None,
+    engine: str,
+    llm: str | None,
+    **options: Any,
 ) -> None:
-    """Make the images of CALL.json (- is stdin), a call that diffagent call printed."""
-    from diffagent.agent import generation
-    from diffagent.data.catalog import Catalog
-    from diffagent.data.records import T2ICall
+    """Make the pictures of a PROMPT, of a CALL or of another IMAGE; - is stdin.
 
-    parsed = T2ICall.parse(_text(call))
-    with Catalog.open(catalog) as opened, Progress() as progress:
+    \b
+    diffagent generate "a fox in the snow, pixel art" --target comfyui --installed -o out
+    diffagent call "a fox" | diffagent generate - -o out
+    diffagent generate fox.png --target comfyui -o again
+
+    A file that exists is a call (as diffagent call prints it, also with --for or --explain) or a picture,
+    whose metadata tells its call; anything else is a prompt.
+    """
+    from diffagent.agent import generation
+    from diffagent.agent.executors import images
+    from diffagent.agent.targets.own_graph import Workflow, parse_map
+
+    graph = Workflow.read(workflow, parse_map(places)) if workflow else None
+    if places and graph is None:
+        raise click.UsageError("--map goes with --workflow: it says where in that something goes")
+    given = Input.read(words)
+    if given.prompt is None and (extra := _given_options(ctx, options)):
+        raise click.UsageError(f"{', '.join(extra)} goes with a prompt, and {given.name} is none")
+    images.require()
+    images.check_folder(Path(output))
+    usual = target or ("comfyui" if graph else None)
+    room = Room(usual, target_url, installed, nearest, catalog, engine, llm)
+    call, count, target = room.call(given, seeds, options)
+    with Progress() as progress, room.opened() as catalog_:
         paths = generation.generate(
-            parsed, output, target, opened, url=target_url, report=progress, **options
+            call,
+            output,
+            target,
+            catalog_,
+            url=target_url,
+            n=count if n is None else n,
+            seeds=seeds,
+            nearest=nearest,
+            max_price=max_price,
+            workflow=graph,
+            report=progress,
         )
     for path in paths:
         click.echo(path)
+
+
+@dataclass(frozen=True)
+class Input:
+    """What is to be made: a prompt, the text of a call, or a picture's file or bytes."""
+
+    name: str
+    prompt: str | None = None
+    text: str | None = None
+    picture: Path | bytes | None = None
+
+    @classmethod
+    def read(cls, words: tuple[str, ...]) -> Input:
+        """The input that the words of the command line mean.
+
+        Raises:
+            BadCall: a file cannot be read. BadInput: one is meant that is not there.
+        """
+        from diffagent.agent.call_forms import is_call, is_picture
+        from diffagent.data.errors import BadCall
+
+        joined = " ".join(words)
+        if joined == "-":
+            data = read_stdin()
+            if not isinstance(data, str):
+                return cls("stdin", picture=data)
+            return cls("stdin", text=data) if is_call(data) else cls("stdin", prompt=data)
+        path = Path(joined)
+        if is_missing_file(joined):
+            raise BadCall(
+                f"{joined} cannot be read: there is no such file; a prompt is more than a file's name"
+            )
+        try:
+            if not path.is_file():
+                return cls("the text", text=joined) if is_call(joined) else cls("the prompt", prompt=joined)
+            if is_picture(path):
+                return cls(str(path), picture=path)
+            return cls(str(path), text=path.read_text("utf-8"))
+        except UnicodeDecodeError:
+            raise BadCall(f"{path} cannot be read: it is neither text nor a picture") from None
+        except OSError as error:
+            if error.strerror == "File name too long":
+                return cls("the prompt", prompt=joined)
+            raise BadCall(
+                f"{path} cannot be read ({error}): give a call's file, a picture or a prompt"
+            ) from None
+
+
+class Room:
+    """Where it is made: target, server, catalog and engine, each made ready when it is needed."""
+
+    def __init__(
+        self,
+        target: str | None,
+        url: str | None,
+        installed: bool,
+        nearest: bool,
+        catalog: str | None,
+        engine: str,
+        llm: str | None,
+    ) -> None:
+        self.target, self.url, self.installed, self.nearest = target, url, installed, nearest
+        self._engine, self._llm, self._catalog = engine, llm, catalog
+        self._agent: Agent | None = None
+        self._with_server = False
+        if installed:
+            self.ask_server(target or DEFAULT_TARGET)
+
+    def ask_server(self, target: str) -> None:
+        """Adds what the target's server has to the catalog."""
+        from diffagent.agent.server_catalog import with_server_models
+        from diffagent.agent.targets import load
+
+        found = with_server_models(self._catalog, target, self.url)
+        for line in found.lines(self.url or load(target).usual_url or target):
+            click.echo(f"diffagent: {line}", err=True)
+        self._catalog, self._with_server = str(found.path), True
+
+    def opened(self) -> Any:
+        """The catalog."""
+        from diffagent.data.catalog import Catalog
+
+        return Catalog.open(self._catalog)
+
+    def call(
+        self, given: Input, seeds: tuple[int, ...], options: Mapping[str, Any]
+    ) -> tuple[T2ICall, int, str]:
+        """The call, how many pictures are asked for, and the target."""
+        from diffagent.data.errors import UnknownModel
+
+        if given.prompt is not None:
+            call, count = self.decided({"prompt": given.prompt, **options, **_first_seed(seeds)})
+            return call, count, self.target or DEFAULT_TARGET
+        try:
+            found = self._given(given)
+        except UnknownModel:
+            if given.picture is None:
+                raise
+            return self._made_alike(given.picture), 1, self.target or DEFAULT_TARGET
+        for note in found.notes:
+            click.echo(f"diffagent: note: {note}", err=True)
+        target = self.target or found.target or DEFAULT_TARGET
+        if given.picture is not None and (lacking := self._lacking(found.call, target)):
+            click.echo(f"diffagent: note: {lacking}", err=True)
+            return self._made_alike(given.picture), 1, target
+        return found.call, 1, target
+
+    def decided(self, options: Mapping[str, Any]) -> tuple[T2ICall, int]:
+        """A routed call, and how many pictures are asked for."""
+        from diffagent.agent.cli import report_notes
+        from diffagent.agent.request import Request
+
+        target = self.target or DEFAULT_TARGET
+        request = Request.parse(
+            {
+                **options,
+                "target": target,
+                "target_url": self.url,
+                "installed": self.installed,
+                "nearest": self.nearest,
+            }
+        )
+        agent = self.agent()
+        decision = agent.decide(request)
+        report_notes(decision, with_count=False)
+        return decision.call, decision.n
+
+    def agent(self) -> Agent:
+        """The agent on the catalog, loaded once."""
+        from diffagent.agent.agent import Agent
+
+        if self._agent is None:
+            self._agent = Agent.load(self._catalog, self._llm, self._engine)
+        return self._agent
+
+    def _given(self, given: Input) -> Given:
+        """The call of a file; of models that the catalog lacks where the server has them."""
+        from diffagent.agent.call_forms import airs
+        from diffagent.agent.targets import load
+        from diffagent.data.errors import TargetError, UnknownModel
+
+        try:
+            found = self._read(given)
+            with self.opened() as catalog:
+                known = all(catalog.by_air(air) for air in airs(found.call))
+            target = self.target or found.target or DEFAULT_TARGET
+            if known or self._with_server or not load(target).self_hosted:
+                return found
+        except UnknownModel:
+            target = self.target or _target_of(given) or DEFAULT_TARGET
+            if self._with_server or not load(target).self_hosted:
+                raise
+        with contextlib.suppress(TargetError):  # the error that follows says what is not known
+            self.ask_server(target)
+        return self._read(given)
+
+    def _read(self, given: Input) -> Given:
+        from diffagent.agent import call_forms
+
+        with self.opened() as catalog:
+            if given.picture is not None:
+                return call_forms.from_picture(given.picture, catalog)
+            return call_forms.from_text(given.text or "", catalog, given.name)
+
+    def _lacking(self, call: T2ICall, target: str) -> str | None:
+        """Why the target's server cannot make a picture's call; None where it can, or cannot tell."""
+        from diffagent.agent.installed_models import read_installed
+        from diffagent.agent.targets import load
+        from diffagent.agent.targets.fitting import Resources
+        from diffagent.data.errors import BadInput
+
+        if not load(target).self_hosted:
+            return None
+        with self.opened() as catalog:
+            there = read_installed(target, self.url, catalog)
+            try:
+                there.check_present(Resources.of(call, catalog))
+            except BadInput as error:
+                return str(error).partition(": put the file")[0]
+        return None
+
+    def _made_alike(self, picture: Path | bytes) -> T2ICall:
+        """The call that makes a picture's subject on the models that there are; says what differs."""
+        from diffagent.agent.call_forms import differences
+        from diffagent.data.metadata.picture import read
+
+        told = read(picture)
+        self.installed = self.installed or self._has_server()
+        if self.installed and not self._with_server:
+            self.ask_server(self.target or DEFAULT_TARGET)
+        self.nearest = True
+        call, _ = self.decided(_wishes(told))
+        with self.opened() as catalog:
+            for line in differences(told, call, catalog):
+                click.echo(f"diffagent: differs: {line}", err=True)
+        return call
+
+    def _has_server(self) -> bool:
+        from diffagent.agent.targets import load
+
+        return load(self.target or DEFAULT_TARGET).self_hosted
+
+
+def _wishes(told: Generation) -> dict[str, Any]:
+    """A picture's metadata as options of a request."""
+    from diffagent.data.base_models import find
+    from diffagent.data.records import SIDE_MAX, SIDE_MIN, legal_side
+    from diffagent.data.samplers import read
+
+    sampler = read(told.sampler or "", told.schedule)
+    sides = {
+        name: legal_side(min(SIDE_MAX, max(SIDE_MIN, value)))
+        for name, value in (("width", told.width), ("height", told.height))
+        if value
+    }
+    row = find(told.base_model or "")
+    options = {
+        "prompt": told.prompt,
+        "negative_prompt": told.negative_prompt,
+        "default_negative": False,
+        "base_model": row.name if row else None,
+        "sampling_method": sampler.method if sampler else None,
+        "scheduler": sampler.scheduler if sampler else None,
+        "sampling_steps": told.steps if told.steps and 1 <= told.steps <= 150 else None,
+        "cfg_scale": told.cfg_scale if told.cfg_scale and 1 <= told.cfg_scale <= 30 else None,
+        "seed": told.seed if told.seed is not None and told.seed >= 0 else None,
+        "n": 1,
+        **sides,
+    }
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _first_seed(seeds: tuple[int, ...]) -> dict[str, int]:
+    return {"seed": seeds[0]} if seeds else {}
+
+
+def _target_of(given: Input) -> str | None:
+    """The API whose request a text is, by its fields alone."""
+    import json
+
+    from diffagent.agent.call_forms import request_target
+
+    try:
+        return request_target(json.loads(given.text or ""))
+    except ValueError:
+        return None
+
+
+def _given_options(ctx: click.Context, options: Mapping[str, Any]) -> list[str]:
+    """The flags of a request's options that stand on the command line."""
+    source = click.core.ParameterSource.COMMANDLINE
+    return [
+        FLAGS.get(name, ("--" + name.replace("_", "-"),))[0]
+        for name in options
+        if ctx.get_parameter_source(name) == source
+    ]
 
 
 class Progress:
@@ -71,14 +414,3 @@ class Progress:
         if kind != self._last and (done is None or done in (0.0, 1.0)):
             click.echo(f"diffagent: {what}", err=True)
             self._last = kind
-
-
-def _text(path: str) -> str:
-    from diffagent.data.errors import BadCall
-
-    if path == "-":
-        return sys.stdin.read()
-    try:
-        return Path(path).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadCall(f"{path} cannot be read ({error}): give the file that diffagent call printed") from None

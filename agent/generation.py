@@ -3,14 +3,15 @@
     call × seeds → emitted request → price → executor → PNG, manifest row → contact sheet
 
 Images are made one after another. One that fails ends the run; those before it are whole and in the manifest.
+A picture of another call is never overwritten, and a folder that vanished meanwhile is made again. What the
+target did not take is neither in the picture's infotext nor unsaid in the manifest.
 """
 
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from diffagent.agent.executors import Executor, Price, Report, images, silent
 from diffagent.agent.installed_models import read_installed
+from diffagent.agent.seeds import numbered_seeds
 from diffagent.agent.targets import infotext, load
 from diffagent.agent.targets.emitting import emit
 from diffagent.agent.targets.fitting import Emitted, Resources
@@ -30,14 +32,19 @@ from diffagent.data.records import SEED_MAX, T2ICall
 if TYPE_CHECKING:
     from PIL import Image
 
+    from diffagent.agent.targets.own_graph import Workflow
+
 MOST_IMAGES = 64
+WORKFLOWS = "comfyui"
+"""The target that takes a graph of the user's."""
 
 
 @dataclass(frozen=True)
 class Order:
     """What to make and how: ``seeds`` one an image; ``max_price`` in the target's unit, for one image.
 
-    ``there`` is what the server has, where it was asked (:mod:`diffagent.agent.installed_models`).
+    ``there`` is what the server has, where it was asked (:mod:`diffagent.agent.installed_models`);
+    ``workflow`` a graph that the call fills (:mod:`diffagent.agent.targets.own_graph`).
     """
 
     call: T2ICall
@@ -46,9 +53,14 @@ class Order:
     nearest: bool = False
     max_price: float | None = None
     there: Installed | None = None
+    workflow: Workflow | None = None
 
     def __post_init__(self) -> None:
         load(self.target)
+        if self.workflow is not None and self.target != WORKFLOWS:
+            raise BadInput(
+                f"a workflow is a graph of ComfyUI's, and {self.target} takes none: use {WORKFLOWS}"
+            )
         if not 1 <= len(self.seeds) <= MOST_IMAGES:
             raise BadInput(f"{len(self.seeds)} images were asked for: 1 to {MOST_IMAGES} can be made at once")
         if wrong := [seed for seed in self.seeds if not 0 <= seed <= SEED_MAX]:
@@ -60,21 +72,26 @@ class Order:
         Raises:
             BadInput: as :func:`emit`; or the server has none of the model's files, or cannot tell which.
         """
-        seeded = self.call.model_copy(update={"seed": seed})
-        if self.there is None:
-            return emit(seeded, self.target, catalog, nearest=self.nearest)
-        self.there.check_unambiguous(Resources.of(seeded, catalog))
-        emitted = emit(
-            seeded,
-            self.target,
-            catalog,
-            nearest=self.nearest,
-            names=self.there.names,
-            known_samplers=self.there.samplers,
-            files=self.there.files,
-        )
-        self.there.check_present(Resources.of(emitted.call, catalog))
-        return emitted
+        call = self.call.model_copy(update={"seed": seed})
+        there = self.there
+        if there is None:
+            emitted = emit(call, self.target, catalog, nearest=self.nearest)
+        else:
+            there.check_unambiguous(Resources.of(call, catalog))
+            emitted = emit(
+                call,
+                self.target,
+                catalog,
+                nearest=self.nearest,
+                names=there.names,
+                known_samplers=there.samplers,
+                files=there.files,
+            )
+            there.check_present(Resources.of(emitted.call, catalog))
+        if self.workflow is None:
+            return emitted
+        names = there.names if there else {}
+        return self.workflow.filled(emitted, Resources.of(emitted.call, catalog), names)
 
 
 def generate(
@@ -88,6 +105,7 @@ def generate(
     seeds: Sequence[int] = (),
     nearest: bool = False,
     max_price: float | None = None,
+    workflow: Workflow | None = None,
     report: Report = silent,
 ) -> list[Path]:
     """Makes a call's images and returns their files.
@@ -102,6 +120,7 @@ def generate(
         seeds: the seeds themselves, in place of ``n``.
         nearest: replace what the target lacks by the nearest that it has.
         max_price: the most that one image may cost; targets that cost money make none without it.
+        workflow: a graph of ComfyUI's that the call fills, in place of the one that is built for it.
         report: gets progress.
 
     Raises:
@@ -109,7 +128,9 @@ def generate(
         value or the price is too high. MissingExtra: a library is not installed.
     """
     images.require()
-    order = Order(call, target, tuple(seeds) or numbered_seeds(call.seed, n), nearest, max_price)
+    order = Order(
+        call, target, tuple(seeds) or numbered_seeds(call.seed, n), nearest, max_price, workflow=workflow
+    )
     api = load(target)
     if api.self_hosted:
         order = replace(order, there=read_installed(target, url, catalog, lifetime=0))
@@ -125,21 +146,25 @@ async def make(
     found = [Resources.of(one.call, catalog) for one in emitted]
     made: list[Path] = []
     pictures: list[Image.Image] = []
+    images.check_folder(folder)
     async with maker as server:
         with _understood(load(order.target)):
             _agree(await server.price(emitted[0].request), order, report)
-        folder.mkdir(parents=True, exist_ok=True)
         for number, (one, resources) in enumerate(zip(emitted, found, strict=True), 1):
             where = f"image {number} of {len(emitted)}"
             started = time.monotonic()
             try:
-                picture, call = await _picture(server, one, _at(where, report))
+                picture, call, untaken = await _picture(server, one, _at(where, report))
             except TargetError as error:
                 kept = f"; the {len(made)} before it are in {folder}" if made else ""
                 raise type(error)(f"{where}: {error}{kept}") from None
-            path = folder / images.file_name(call.model, call.seed)
-            images.save(picture, path, infotext.write(call, resources, one.dropped), call.model_dump())
-            images.add_row(folder, _row(path, one, call, picture.size, time.monotonic() - started))
+            reasons = {**one.reasons, **untaken}
+            text = infotext.write(call, resources, one.dropped | untaken.keys())
+            images.prepare(folder)
+            path = images.free_path(folder, call.model, call.seed, call.model_dump())
+            images.save(picture, path, text, call.model_dump(), reasons)
+            seconds = time.monotonic() - started
+            images.add_row(folder, _row(path, one.target, reasons, call, picture.size, seconds))
             made.append(path)
             pictures.append(picture)
             report(f"{where}: {path}", 1.0)
@@ -197,20 +222,16 @@ class _Opened:
         pass
 
 
-async def _picture(server: Executor, emitted: Emitted, report: Report) -> tuple[Image.Image, T2ICall]:
-    """The image, and the call with the seed that the target says it used."""
+async def _picture(
+    server: Executor, emitted: Emitted, report: Report
+) -> tuple[Image.Image, T2ICall, Mapping[str, str]]:
+    """The image, the call with the seed that the target says it used, and what it is not known to take."""
     with _understood(load(emitted.target)):
         sent = await server.image(emitted.request, report)
     picture = await asyncio.to_thread(images.decode, sent.data)
     if sent.seed is None or not 0 <= sent.seed <= SEED_MAX:
-        return picture, emitted.call
-    return picture, emitted.call.model_copy(update={"seed": sent.seed})
-
-
-def numbered_seeds(seed: int | None, n: int) -> tuple[int, ...]:
-    """n seeds in a row, from a drawn one where none is given."""
-    first, end = (secrets.randbelow(2**32), 2**32) if seed is None else (seed, SEED_MAX + 1)
-    return tuple((first + i) % end for i in range(n))
+        return picture, emitted.call, sent.untaken
+    return picture, emitted.call.model_copy(update={"seed": sent.seed}), sent.untaken
 
 
 @contextmanager
@@ -248,16 +269,21 @@ def _agree(price: Price | None, order: Order, report: Report) -> None:
 
 
 def _row(
-    path: Path, emitted: Emitted, call: T2ICall, size: tuple[int, int], seconds: float
+    path: Path,
+    target: str,
+    reasons: Mapping[str, str],
+    call: T2ICall,
+    size: tuple[int, int],
+    seconds: float,
 ) -> dict[str, Any]:
     return {
         "file": path.name,
         "sha256": images.sha256(path),
-        "target": emitted.target,
+        "target": target,
         "seed": call.seed,
         "width": size[0],
         "height": size[1],
         "seconds": round(seconds, 3),
-        "not_carried": dict(emitted.reasons),
+        "not_carried": dict(reasons),
         "call": call.model_dump(),
     }

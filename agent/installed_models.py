@@ -42,6 +42,27 @@ def read_installed(
         BadInput: the target has no such lists, or none of its models is in the catalog.
         TargetError: the server does not answer.
     """
+    url, lists = read_lists(target, url, lifetime=lifetime, cache=cache)
+    understand = load(target).lists
+    assert understand is not None
+    found = understand.understand(url, lists, catalog)
+    if not found.names:
+        some = ", ".join(found.unknown[:5]) or "none at all"
+        raise BadInput(
+            f"{url} has {len(found.unknown)} models, none of which is in the catalog ({some}): add them with "
+            "diffagent library DIR, DIR being the folder that holds them"
+        )
+    return found
+
+
+def read_lists(
+    target: str, url: str | None, *, lifetime: float = LIFETIME, cache: Path | None = None
+) -> tuple[str, Lists]:
+    """A server's address and its lists, as JSON.
+
+    Raises:
+        BadInput: the target has no lists. TargetError: the server does not answer.
+    """
     api = None if target == ITSELF else load(target)
     if api is None or api.lists is None:
         able = [name for name in TABLE if load(name).lists is not None]
@@ -56,13 +77,7 @@ def read_installed(
         lists = asyncio.run(_asked(api.lists.ask, url))
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_file(path, json.dumps({"at": time.time(), "lists": lists}).encode())
-    found = api.lists.understand(url, lists, catalog)
-    if not found.names:
-        raise BadInput(
-            f"{url} has {len(found.unknown)} models, none of which is in the catalog: add them with "
-            "diffagent library DIR, DIR being the folder that holds them"
-        )
-    return found
+    return url, lists
 
 
 async def _asked(ask: Callable[[Wire], Awaitable[Lists]], url: str) -> Lists:

@@ -11,15 +11,15 @@ card. Sentence embeddings are compared twice: as they are, and whitened (:class:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 
+from diffagent.agent.gathering import Gathered, gather
 from diffagent.agent.specification import (
-    MATCHED,
     QUANTUM,
     WORDS,
     Embeddings,
@@ -30,8 +30,8 @@ from diffagent.agent.specification import (
     terms,
     word_terms,
 )
-from diffagent.agent.term_lists import TermLists
-from diffagent.agent.whitening import Whitening
+from diffagent.agent.term_lists import TermIndex
+from diffagent.agent.whitening import BLOCK, Space
 from diffagent.data.prompts import plain
 from diffagent.data.records import Card
 from diffagent.data.text_encoder import Encoder
@@ -77,40 +77,48 @@ FEATURES = (
 class Matcher:
     """Documents and cards of M models, sorted by model.
 
-    ``stored``: the documents' terms with their flags; ``vectors`` float32 [D, d]; ``model`` int64 [D],
-    ascending; ``names``, ``tags``, ``profiles``: terms of each model's name and trigger words, of its
+    ``vectors`` int8 [D, d] in steps of 1/360; ``model`` int64 [D], ascending; ``prompts``, ``negatives``: the
+    documents' terms; ``names``, ``tags``, ``profiles``: terms of each model's name and trigger words, of its
     tags, and the union over its documents; ``facts`` float32 [M, 4]: log downloads, Bayesian rating, log
-    documents, is LoRA.
+    documents, is LoRA; ``space`` is what whitens the embeddings; ``words`` reads the documents' bare words,
+    which the baseline alone matches.
     """
 
-    vectors: Embeddings
-    stored: TermLists
-    prompts: TermLists
-    negatives: TermLists
+    vectors: npt.NDArray[np.int8]
+    prompts: TermIndex
+    negatives: TermIndex
     model: Ints
-    names: TermLists
-    tags: TermLists
-    profiles: TermLists
+    names: TermIndex
+    tags: TermIndex
+    profiles: TermIndex
     facts: Floats
+    space: Space
+    words: Callable[[], TermIndex]
 
     @classmethod
     def of(cls, cards: Sequence[Card], specifications: Sequence[Packed]) -> Matcher:
         """From M cards and their packed specifications, in the same order."""
-        count = np.array([len(one.embeddings) for one in specifications], np.int64)
-        table = _facts(cards, count)
-        stored, negatives, names, tags, profiles = _gather(specifications)
-        quantised = [one.embeddings for one in specifications if len(one.embeddings)]
-        stacked = np.concatenate(quantised) if quantised else np.zeros((0, 1), np.int8)
+        found = gather(specifications)
+        return cls.gathered(
+            cards, found, Space.of(found.vectors), lambda: gather(specifications, WORDS).prompts
+        )
+
+    @classmethod
+    def gathered(
+        cls, cards: Sequence[Card], found: Gathered, space: Space, words: Callable[[], TermIndex]
+    ) -> Matcher:
+        """From M cards and their specifications put together."""
         return cls(
-            vectors=stacked.astype(np.float32) / np.float32(QUANTUM),
-            stored=stored,
-            prompts=stored.flagged(MATCHED),
-            negatives=negatives,
-            model=np.repeat(np.arange(len(cards)), count),
-            names=names,
-            tags=tags,
-            profiles=profiles,
-            facts=table,
+            vectors=found.vectors,
+            prompts=found.prompts,
+            negatives=found.negatives,
+            model=np.repeat(np.arange(len(cards)), found.count),
+            names=found.names,
+            tags=found.tags,
+            profiles=found.profiles,
+            facts=_facts(cards, found.count),
+            space=space,
+            words=words,
         )
 
     def __len__(self) -> int:
@@ -139,45 +147,47 @@ class Matcher:
         logs: Floats = np.log(sums)
         return logs / np.float32(SHARPNESS)
 
+    def _toward(self, directions: Embeddings) -> Floats:
+        """The embeddings [D, d] times directions [d, n]: float32 [D, n]."""
+        found = np.empty((len(self.vectors), directions.shape[1]), np.float32)
+        steps = np.ascontiguousarray(directions) / np.float32(QUANTUM)
+        for at in range(0, len(found), BLOCK):
+            part = slice(at, at + BLOCK)
+            np.matmul(self.vectors[part].astype(np.float32), steps, out=found[part])
+        return found
+
     def sentences(self, requirement: Requirement) -> Floats:
         """Cosine of sentence embeddings between the requirement and each document: float32 [D]."""
-        return self.vectors @ requirement.embedding if len(self.vectors) else np.zeros(0, np.float32)
-
-    @cached_property
-    def whitening(self) -> Whitening:
-        """Fitted on this hub's own documents."""
-        return Whitening.of(self.vectors)
-
-    @cached_property
-    def _lengths(self) -> Floats:
-        return self.whitening.lengths(self.vectors)
+        if not len(self.vectors):
+            return np.zeros(0, np.float32)
+        return self._toward(requirement.embedding[:, None])[:, 0]
 
     def warm(self) -> None:
         """Compute what every request needs, so that the first one does not wait for it."""
         for lists in (self.prompts, self.negatives, self.names, self.tags, self.profiles):
-            _ = lists.norms, lists.overlap(lists.ids[:1])
-        _ = self._lengths
+            _ = lists.idf
 
     def cosines(self, requirement: Requirement) -> tuple[Floats, Floats]:
         """Cosines of sentence embeddings between the requirement and each document, plain and whitened, in
         one pass over the documents: float32 [D] each."""
         if not len(self.vectors):
             return np.zeros(0, np.float32), np.zeros(0, np.float32)
-        toward = self.whitening.direction(requirement.embedding)
-        both = self.vectors @ np.stack([requirement.embedding, toward], 1)
-        whitened: Floats = (both[:, 1] - np.float32(self.whitening.center @ toward)) / self._lengths
+        toward = self.space.whitening.direction(requirement.embedding)
+        both = self._toward(np.stack([requirement.embedding, toward], 1))
+        center = np.float32(self.space.whitening.center @ toward)
+        whitened: Floats = (both[:, 1] - center) / self.space.lengths
         return both[:, 0], whitened
 
     @cached_property
-    def _words(self) -> TermLists:
-        return self.stored.flagged(WORDS)
+    def _words(self) -> TermIndex:
+        return self.words()
 
     def baseline(self, requirement: Requirement) -> Floats:
         """The plain ranker that ours is measured against: float32 [M].
 
         The sum of a model's best TF-IDF cosine (bare words and pairs) and its best sentence cosine.
         """
-        known = requirement.words[self._words.seen[requirement.words]]  # as scikit-learn's vocabulary
+        known = self._words.known(requirement.words)  # as scikit-learn's vocabulary
         term = self._words.cosine(known, self._words.overlap(known))
         return self.best(term) + self.best(self.sentences(requirement))
 
@@ -186,7 +196,7 @@ class Matcher:
         query = requirement.prompt
         matched = self.prompts.overlap(query)
         term = self.prompts.cosine(query, matched)
-        known = query[self.prompts.seen[query]]
+        known = self.prompts.known(query)
         coverage = self.best(matched / np.float32(np.square(self.prompts.idf[known]).sum() or 1.0))
         sentence, whitened = self.cosines(requirement)
         negative = np.zeros_like(term)
@@ -212,25 +222,10 @@ class Matcher:
             *(b.max(initial=0) for b in bests[:3]),
         ]
         columns = [*bests, *kernels, white, mean, coverage, *words, profile, *self.facts.T, *gaps]
-        columns += [np.full(len(self), value, np.float32) for value in of_query]
-        return np.stack(columns, axis=1).astype(np.float32)
-
-
-def _gather(specifications: Sequence[Packed]) -> tuple[TermLists, ...]:
-    """The five kinds of term lists over all models: prompts, negatives, names, tags, profiles."""
-    pieces: list[list[Terms]] = [[], [], [], [], []]
-    sizes: list[list[Terms]] = [[], [], [], [], []]
-    for one in specifications:
-        n = len(one.embeddings)
-        edges = (0, n, 2 * n, 2 * n + 1, 2 * n + 2, 2 * n + 3)
-        at = 0
-        for kind, (a, b) in enumerate(pairwise(edges)):
-            lengths = one.lengths[a:b]
-            end = at + int(lengths.sum())
-            pieces[kind].append(one.hashed[at:end])
-            sizes[kind].append(lengths)
-            at = end
-    return tuple(TermLists.of(p, s) for p, s in zip(pieces, sizes, strict=True))
+        table = np.empty((len(FEATURES), len(self)), np.float32)
+        for row, column in zip(table, [*columns, *of_query], strict=True):
+            row[:] = column
+        return table.T
 
 
 def _is_counted(card: Card) -> bool:

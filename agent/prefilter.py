@@ -7,9 +7,9 @@ alone (``diffagent train prefilter``), each of its queries matched against a cat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -18,9 +18,16 @@ import numpy as np
 import numpy.typing as npt
 
 from diffagent.agent.fitted import stored_weights
+from diffagent.agent.gathering import Gathered, gather
+from diffagent.agent.kept_index import LARGE, KeptIndex
 from diffagent.agent.matching import FEATURES, Matcher, Requirement
-from diffagent.agent.specification import KIND, Floats, Packed
+from diffagent.agent.ranking import greatest
+from diffagent.agent.specification import KIND, WORDS, Floats, Packed
 from diffagent.agent.suitability import MATCHED
+from diffagent.agent.term_lists import TermIndex
+from diffagent.agent.whitening import Space
+from diffagent.data.catalog import ALL, Filter
+from diffagent.data.collecting import uncollected
 from diffagent.data.errors import BadCatalog, BadInput
 from diffagent.data.prompts import strip_lora_tags
 from diffagent.data.records import Card
@@ -32,6 +39,9 @@ if TYPE_CHECKING:
 
 CLIP = 4.0
 """Standard deviations at which a feature stops counting: beyond them nothing was fitted."""
+
+BLOCK = 4096
+"""Models that are scored at a time, so that what is between stays near a core."""
 
 
 @dataclass(frozen=True)
@@ -76,12 +86,20 @@ class Ranker:
         """Log-probabilities [M] of all M models of a catalog from their features [M, F]."""
         if not len(features):
             return np.zeros(0, np.float32)
-        x = np.clip((features - self.mean) / self.scale, -CLIP, CLIP)
-        units = np.maximum(x @ self.hidden + self.hidden_bias, np.float32(0))
-        score = (x @ self.linear + units @ self.out)[..., 0]
-        kind = np.maximum(x.max(0) @ self.gate_hidden + self.gate_hidden_bias, 0) @ self.gate + self.gate_bias
+        most = np.clip((features.max(0) - self.mean) / self.scale, -CLIP, CLIP)
+        kind = np.maximum(most @ self.gate_hidden + self.gate_hidden_bias, 0) @ self.gate + self.gate_bias
+        score = np.concatenate(
+            [self._scores(features[at : at + BLOCK]) for at in range(0, len(features), BLOCK)], axis=1
+        )
         logits = _log_softmax(score) + _log_softmax(kind)[:, None]
         found: Floats = np.logaddexp.reduce(logits, axis=0)
+        return found
+
+    def _scores(self, features: Floats) -> Floats:
+        """Each expert's score of some models: [E, models]."""
+        x = np.clip((features - self.mean) / self.scale, -CLIP, CLIP)
+        units = np.maximum(x @ self.hidden + self.hidden_bias, np.float32(0))
+        found: Floats = (x @ self.linear + units @ self.out)[..., 0]
         return found
 
     @classmethod
@@ -112,8 +130,8 @@ class Prefilter:
 
     @classmethod
     def of(cls, catalog: Catalog, encoder: Encoder, ranker: Ranker | None = None) -> Self:
-        """Of every entry of a catalog; see :func:`read_matcher`."""
-        cards, matcher = read_matcher(catalog)
+        """Of the entries of a catalog that answer a request which names no base model."""
+        cards, matcher = read_matcher(catalog, Filter(among=catalog.unasked))
         return cls(cards, matcher, ranker or Ranker.load(), encoder)
 
     def require(self, prompt: str, negative: str = "") -> Requirement:
@@ -181,7 +199,7 @@ def best_candidates(
         raise BadInput(
             "no model of the catalog passes these filters: loosen --base-model, --type or --commercial"
         )
-    order = np.argsort(-logits, kind="stable")[:k]
+    order = greatest(logits, k)
     total = np.logaddexp.reduce(logits)
     return [Candidate(cards[i], float(logits[i] - total)) for i in order if np.isfinite(logits[i])]
 
@@ -193,24 +211,64 @@ def _numpy_threads() -> Any:
     return ThreadpoolController()
 
 
-def read_matcher(catalog: Catalog) -> tuple[list[Card], Matcher]:
-    """The cards and specifications of a catalog, ready to match (about 1 s for 5,700 models).
+def read_matcher(catalog: Catalog, wanted: Filter = ALL) -> tuple[list[Card], Matcher]:
+    """The cards and specifications of a catalog, or of those wanted, ready to match (about 1 s for 5,700
+    models).
 
     Raises:
         BadCatalog: an entry has no specification, or a damaged one.
     """
-    entries = catalog.entries()
-    packed = {entry: Packed.read(blob) for entry, blob in catalog.features(KIND)}
-    missing = [card.name for entry, card in entries if entry not in packed]
+    entries = catalog.entries(wanted)
+    cards = [card for _, card in entries]
+    found, space = _index(catalog, entries, wanted)
+    matcher = Matcher.gathered(cards, found, space, partial(_words, catalog, wanted))
+    matcher.warm()
+    return cards, matcher
+
+
+def _index(
+    catalog: Catalog, entries: Sequence[tuple[int, Card]], wanted: Filter = ALL, large: int = LARGE
+) -> tuple[Gathered, Space]:
+    """The entries' specifications put together; kept where there are very many."""
+    kept = KeptIndex.of(catalog.path, wanted) if len(entries) >= large else None
+    if kept is not None and (index := kept.read()) and len(index[0].count) == len(entries):
+        return index
+    with uncollected():
+        found = gather(_specifications(catalog, entries, wanted))
+    space = Space.of(found.vectors)
+    if kept is not None:
+        kept.write(found, space)
+    return found, space
+
+
+def _specifications(
+    catalog: Catalog, entries: Sequence[tuple[int, Card]], wanted: Filter
+) -> Iterator[Packed]:
+    """The entries' specifications, in their order.
+
+    Raises:
+        BadCatalog: an entry has no specification, or a damaged one.
+    """
+    stored = catalog.features(KIND, wanted)
+    entry, blob = next(stored, (-1, b""))
+    missing = []
+    for number, card in entries:
+        while -1 < entry < number:
+            entry, blob = next(stored, (-1, b""))
+        if entry == number:
+            yield Packed.read(blob)
+        else:
+            missing.append(card.name)
     if missing:
         raise BadCatalog(
             f"{len(missing)} entries have no text specification (the first: {missing[0]}): "
             "build the catalog with diffagent catalog import, or add entries with diffagent catalog add"
         )
-    cards = [card for _, card in entries]
-    matcher = Matcher.of(cards, [packed[entry] for entry, _ in entries])
-    matcher.warm()
-    return cards, matcher
+
+
+def _words(catalog: Catalog, wanted: Filter) -> TermIndex:
+    """The bare words of the wanted entries' documents."""
+    return gather((Packed.read(blob) for _, blob in catalog.features(KIND, wanted)), WORDS).prompts
 
 
 def _log_softmax(values: Floats) -> Floats:

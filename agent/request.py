@@ -112,7 +112,9 @@ class Request(BaseModel):
         max_length=MAX_IMAGES,
         description="Example images, 1 to 6: models that make such images are chosen.",
     )
-    base_model: Name | None = Field(None, description=f"Only models of this {examples()}.")
+    base_model: Name | None = Field(
+        None, description=f"Only models of this {examples()}; any: of all alike, the usual ones or not."
+    )
     type: Type | None = Field(None, description="Only checkpoints, or only LoRAs.")
     model: Name | None = Field(
         None, description="Use this model of the catalog: name, AIR, Civitai id, hash or file name."

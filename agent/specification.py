@@ -166,7 +166,7 @@ class Packed:
         try:
             n, d = struct.unpack_from("<2I", blob)
             lengths = np.frombuffer(blob, "<u4", 2 * n + 3, 8)
-            total = int(lengths.sum())
+            total = sum(lengths.tolist())
             at = 8 + 4 * (2 * n + 3)
             hashed = np.frombuffer(blob, "<u4", total, at)
             vectors = np.frombuffer(blob, np.int8, n * d, at + 4 * total).reshape(n, d)

@@ -9,19 +9,23 @@ that a person who knows these models calls good stands above one that will do, a
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, fields
 from functools import cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from diffagent.agent.fitted import stored_weights
+from diffagent.agent.ranking import greatest
 from diffagent.agent.reading import PEOPLE, Reading
-from diffagent.data.attributes import MEDIA
+from diffagent.agent.words import words
+from diffagent.data.attributes import MEDIA, ROLES, Breadth
 from diffagent.data.base_models import USUAL
 
 if TYPE_CHECKING:
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float64]
 Real = npt.NDArray[np.floating[Any]]
+Mask = npt.NDArray[np.bool_]
 
 MATCHED = ("whitened", "mean_sentence", "profile", "name", "tags", "term")
 """Columns of :class:`diffagent.agent.matching.Matcher`'s features that count here too."""
@@ -40,6 +45,10 @@ CONSTANT = 1e-5
 """The scale below which a feature was the same in all rows that were fitted: nothing follows from it."""
 LEAST_LOG = -12.0
 """The prefilter's log-probability below which it makes no difference."""
+BLOCK = 2048
+"""Models that are judged at a time, so that what is between stays near a core."""
+SHORT = 512
+"""Models whose logits are computed in double precision: more than are ever shown, or as near as rounding."""
 _OF_BOTH = ("renown", "renowned", "obscure", "downloads", "caution", "ranked", "ranked_pasted", *MATCHED)
 _OF_CHECKPOINT = (
     "is_checkpoint", "kin", "kin_first", "first", "first_named", "style_named", "style_unnamed", "other_role",
@@ -58,6 +67,8 @@ DRAWN = ("anime", "manga", "chibi")
 """Media whose models draw everything that way."""
 _REAL = [MEDIA.index(medium) for medium in ("photo", "analog photo")]
 _UNTOLD = MEDIA.index("any")
+PLACES = {medium: place for place, medium in enumerate(MEDIA)}
+BREADTHS: tuple[Breadth, ...] = get_args(Breadth)
 
 
 @dataclass(frozen=True)
@@ -72,8 +83,30 @@ class Suitability:
     hidden_bias: Floats
     out: Floats
 
-    def __call__(self, features: Floats) -> Floats:
-        """Logits [M] from features [M, F]."""
+    def __call__(self, features: Real) -> Floats:
+        """Logits [M] from features [M, F].
+
+        Those of more than :data:`SHORT` models are computed in single precision, and again in double for the
+        first of them: the others are good for what all add up to, and are never shown.
+        """
+        if len(features) <= SHORT:
+            return self._logits(features)
+        single = self._single
+        parts = [
+            single._logits(features[at : at + BLOCK].astype(np.float32))
+            for at in range(0, len(features), BLOCK)
+        ]
+        logits = np.concatenate(parts).astype(float)
+        first = greatest(logits, SHORT)
+        logits[first] = self._logits(features[first])
+        return logits
+
+    @cached_property
+    def _single(self) -> Suitability:
+        """The weights in single precision."""
+        return Suitability(*(getattr(self, one.name).astype(np.float32) for one in fields(self)))
+
+    def _logits(self, features: Real) -> Floats:
         x = np.clip((features - self.mean) / self.scale, -LIMIT, LIMIT) * (self.scale > CONSTANT)
         units = np.maximum(x @ self.hidden + self.hidden_bias, 0)
         logits: Floats = x @ self.linear + units @ self.out
@@ -111,9 +144,8 @@ class Suitability:
         return cls(**{name: values.astype(float) for name, values in stored.items()})
 
     def save(self, path: Path) -> None:
-        np.savez_compressed(
-            path, features=np.array(FEATURES), **{k: v.astype(np.float32) for k, v in vars(self).items()}
-        )
+        weights = {one.name: getattr(self, one.name).astype(np.float32) for one in fields(self)}
+        np.savez_compressed(path, features=np.array(FEATURES), **weights)
 
 
 class Facts:
@@ -122,36 +154,55 @@ class Facts:
     def __init__(self, shelf: Shelf) -> None:
         self.shelf = shelf
         read = [(card, card.attributes) for card in shelf.cards]
-        self.is_lora = np.array([card.type == "LoRA" for card, _ in read])
+        self.is_lora = np.array([card.type == "LoRA" for card, _ in read], bool)
         self.renown = np.array([a.renown if a else 0 for _, a in read], float)
         self.downloads = np.array([math.log10(1 + card.stats.downloads) for card, _ in read])
         self.caution = np.array([len(a.caution) if a else 0 for _, a in read], float)
-        self.first = np.array([MEDIA.index(a.media[0]) if a else -1 for _, a in read])
-        self.role = np.array([a.role if a else "tool" for _, a in read])
-        self.breadth = np.array([a.breadth if a else "narrow" for _, a in read])
-        self.people = np.array([PEOPLE.index(a.people) if a else 0 for _, a in read])
-        self.unusual_base = np.array([card.base_model != USUAL.name for card, _ in read], float)
-        self.base_model = np.array([card.base_model for card, _ in read])
+        self.first = np.array([PLACES[a.media[0]] if a else -1 for _, a in read], np.int16)
+        self._role = np.array([ROLES.index(a.role if a else "tool") for _, a in read], np.int8)
+        self._breadth = np.array([BREADTHS.index(a.breadth if a else "narrow") for _, a in read], np.int8)
+        self.people = np.array([PEOPLE.index(a.people) if a else 0 for _, a in read], np.int8)
+        self.base_models = sorted({card.base_model for card, _ in read})
+        places = {name: place for place, name in enumerate(self.base_models)}
+        self.base_model = np.array([places[card.base_model] for card, _ in read], np.int16)
+        """The place of each entry's in ``base_models``."""
+        self.unusual_base = (self.base_model != places.get(USUAL.name, -1)).astype(float)
         self.read = self.first >= 0
         self.drawn = np.isin(self.first, [MEDIA.index(medium) for medium in DRAWN])
         self.women = np.isin(self.people, [PEOPLE.index("young women"), PEOPLE.index("women")])
         self.nobody = self.people == PEOPLE.index("none")
 
-    @cached_property
-    def subjects(self) -> Mapping[str, npt.NDArray[np.int64]]:
-        """Word → the checkpoints whose subjects hold it."""
-        index: dict[str, list[int]] = {}
-        from diffagent.agent.words import words
+    def of_role(self, role: str) -> Mask:
+        """The entries of a role; none where it is no role."""
+        place = ROLES.index(cast(Any, role)) if role in ROLES else -1
+        return np.equal(self._role, place)
 
+    def of_breadth(self, breadth: Breadth) -> Mask:
+        return np.equal(self._breadth, BREADTHS.index(breadth))
+
+    def only(self, rows: npt.NDArray[np.int64]) -> Facts:
+        """The columns of some entries alone; the shelf stays."""
+        taken = copy(self)
+        for name, column in vars(self).items():
+            if isinstance(column, np.ndarray):
+                setattr(taken, name, column[rows])
+        return taken
+
+    @cached_property
+    def subjects(self) -> Mapping[str, npt.NDArray[np.int32]]:
+        """Word → the checkpoints whose subjects hold it."""
+        index: dict[str, array[int]] = {}
         for number, card in enumerate(self.shelf.cards):
             if card.type == "Checkpoint" and card.attributes:
                 for word in set(words(" ".join(card.attributes.subjects))):
-                    index.setdefault(word, []).append(number)
-        return {word: np.array(places) for word, places in index.items()}
+                    index.setdefault(word, array("i")).append(number)
+        return {word: np.array(places, np.int32) for word, places in index.items()}
 
 
-def features(facts: Facts, reading: Reading, matched: Real, ranked: Real) -> Floats:
-    """What a request's reading says of each model: [M, F].
+def features(
+    facts: Facts, reading: Reading, matched: Real, ranked: Real, rows: npt.NDArray[np.int64] | None = None
+) -> Floats:
+    """What a request's reading says of each model: [M, F]; of the entries ``rows`` alone: [len(rows), F].
 
     Args:
         facts: of the catalog.
@@ -159,21 +210,25 @@ def features(facts: Facts, reading: Reading, matched: Real, ranked: Real) -> Flo
         matched: [M, 6], the columns :data:`MATCHED`.
         ranked: [M], the prefilter's log-probabilities.
     """
-    heard = facts.shelf.heard(reading)
-    evidence = heard.evidence
+    shelf, heard = facts.shelf, facts.shelf.heard(reading)
     asked = MEDIA.index(reading.medium)
-    kin = facts.shelf.kinship[asked]
+    subject = np.zeros(len(ranked))
+    for word in set(reading.words):
+        if (places := facts.subjects.get(word)) is not None and not shelf.is_function(word):
+            subject[places] += 1
+    kin, marked = shelf.kinship[asked], shelf.marked(reading)
+    if rows is not None:
+        facts, heard = facts.only(rows), heard.only(rows)
+        kin, marked, subject = kin[rows], marked[rows], subject[rows]
+        matched, ranked = matched[rows], ranked[rows]
+    evidence = heard.evidence
     checkpoint, lora = ~facts.is_lora, facts.is_lora
     first = facts.first == asked
     named = bool(reading.named) and reading.medium not in ("photo", "anime")
-    style, general = facts.role == "style", facts.role == "general"
+    style, general, character = map(facts.of_role, ("style", "general", "character"))
     somebody = reading.people != "none"
     special = reading.special or "none"
-    subject = np.zeros(len(kin))
-    for word in set(reading.words):
-        if (places := facts.subjects.get(word)) is not None and not facts.shelf.is_function(word):
-            subject[places] += 1
-    role_read = facts.role == special
+    role_read = facts.of_role(special)
     nothing = float(special == "none")
     prior = np.maximum(ranked, LEAST_LOG)
     columns = {
@@ -193,9 +248,9 @@ def features(facts: Facts, reading: Reading, matched: Real, ranked: Real) -> Flo
         "style_named": checkpoint * style * first * named,
         "style_unnamed": checkpoint * style * (not named),
         "other_role": checkpoint * ~(style | general),
-        "broad": checkpoint * (facts.breadth == "broad"),
-        "genre": checkpoint * (facts.breadth == "genre"),
-        "narrow": checkpoint * (facts.breadth == "narrow"),
+        "broad": checkpoint * facts.of_breadth("broad"),
+        "genre": checkpoint * facts.of_breadth("genre"),
+        "narrow": checkpoint * facts.of_breadth("narrow"),
         "anime_for_other": checkpoint * facts.drawn * (reading.medium not in DRAWN),
         "photo_for_drawn": checkpoint * np.isin(facts.first, _REAL) * (asked not in _REAL),
         "women_for_none": checkpoint * facts.women * (not somebody),
@@ -222,13 +277,16 @@ def features(facts: Facts, reading: Reading, matched: Real, ranked: Real) -> Flo
         "nothing_read": lora * nothing,
         "lora_kin": lora * kin,
         "unlike": lora * named * (kin < 0.3) * (facts.first != _UNTOLD),
-        "character": lora * (facts.role == "character"),
+        "character": lora * character,
         "style": lora * style,
-        "thing": lora * ~(style | (facts.role == "character")),
-        "marked": facts.shelf.marked(reading),
+        "thing": lora * ~(style | character),
+        "marked": marked,
         "evidence_role": evidence * role_read,
         "evidence_nothing": evidence * nothing,
         "lora_similar": lora * matched[:, 0],
         "lora_first": lora * first * named,
     }
-    return np.stack([np.asarray(columns[name], float) for name in FEATURES], axis=1)
+    table = np.empty((len(FEATURES), len(ranked)))
+    for row, name in zip(table, FEATURES, strict=True):
+        row[:] = columns[name]
+    return table.T

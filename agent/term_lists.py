@@ -1,15 +1,19 @@
-"""Hashed terms of many documents in flat arrays: idf, norms, and cosines with a query."""
+"""Hashed terms of many documents: as stored, and by term, with idf, norms, and cosines with a query."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from diffagent.agent.specification import IDS, TERM_BITS, Floats, Ints, Terms
+
+BLOCK = 1 << 18
+"""Stored terms that are worked on at a time, which bounds what is needed beside the result."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +24,7 @@ class TermLists:
     start: Ints
 
     @classmethod
-    def of(cls, pieces: Sequence[Terms], lengths: Sequence[Terms]) -> TermLists:
+    def of(cls, pieces: Sequence[Terms], lengths: Sequence[Terms]) -> Self:
         """From runs of documents: the terms of each run end to end, and its documents' lengths."""
         sizes = np.concatenate([*lengths, np.zeros(0, np.uint32)]).astype(np.int64)
         return cls(np.concatenate([*pieces, np.zeros(0, np.uint32)]), np.r_[0, np.cumsum(sizes)])
@@ -43,52 +47,85 @@ class TermLists:
         out[np.diff(self.start) == 0] = 0
         return out
 
-    @cached_property
-    def idf(self) -> Floats:
-        """Inverse document frequency of each hashed term, smoothed: float32 [2**21]."""
-        counts = np.bincount(self.ids, minlength=1 << TERM_BITS)
-        return (np.log((1 + len(self)) / (1 + counts)) + 1).astype(np.float32)
-
-    @cached_property
-    def seen(self) -> npt.NDArray[np.bool_]:
-        """Which hashed terms any document holds: booleans [2**21]."""
-        held = np.zeros(1 << TERM_BITS, np.bool_)
-        held[self.ids] = True
-        return held
-
-    @cached_property
-    def squared(self) -> Floats:
-        """idf² of each stored term: float32 [total]."""
-        return np.square(self.idf)[self.ids]
-
-    @cached_property
-    def norms(self) -> Floats:
-        """Length of each document's idf vector; 1 for an empty one: float32 [documents]."""
-        norms: Floats = np.sqrt(self.sums(self.squared))
-        norms[norms == 0] = 1
-        return norms
-
-    @cached_property
+    @property
     def owner(self) -> npt.NDArray[np.int32]:
         """The document of each stored term: int32 [total]."""
         return np.repeat(np.arange(len(self), dtype=np.int32), np.diff(self.start))
 
+
+@dataclass(frozen=True)
+class TermIndex:
+    """The same documents by term: those that hold term t are ``documents[start[t]:start[t + 1]]``, ascending,
+    int32 [total]; ``norms`` float32 [documents] are the lengths of their idf vectors, 1 for an empty one."""
+
+    documents: npt.NDArray[np.int32]
+    start: npt.NDArray[np.int32]
+    norms: Floats
+
+    @classmethod
+    def of(cls, lists: TermLists) -> Self:
+        """From lists of distinct terms."""
+        counts = np.zeros(1 << TERM_BITS, np.int64)
+        for at in range(0, len(lists.ids), BLOCK):
+            counts += np.bincount(lists.ids[at : at + BLOCK], minlength=len(counts))
+        start = np.r_[0, np.cumsum(counts)]
+        squared = np.square(_idf(counts, len(lists)))
+        norms: Floats = np.sqrt(lists.sums(squared[lists.ids]))
+        norms[norms == 0] = 1
+        return cls(_by_term(lists, start), start.astype(np.int32), norms)
+
+    def __len__(self) -> int:
+        return len(self.norms)
+
     @cached_property
-    def _postings(self) -> tuple[Terms, Ints]:
-        """The stored terms in ascending order, and where each of them is stored: [total] each."""
-        order = np.argsort(self.ids, kind="stable")
-        return self.ids[order], order
+    def idf(self) -> Floats:
+        """Inverse document frequency of each hashed term, smoothed: float32 [2**21]."""
+        return _idf(np.diff(self.start), len(self))
+
+    def known(self, query: Terms) -> Terms:
+        """The terms of a query that any document holds."""
+        is_held = self.start[query + np.uint32(1)] > self.start[query]
+        known: Terms = query[is_held]
+        return known
 
     def overlap(self, query: Terms) -> Floats:
         """Sum of idf² over the terms of each document that the query, distinct terms, holds: float32
         [documents]."""
-        terms, places = self._postings
-        first, last = np.searchsorted(terms, query, "left"), np.searchsorted(terms, query, "right")
-        hits = np.concatenate([places[:0], *(places[a:b] for a, b in zip(first, last, strict=True))])
-        summed = np.bincount(self.owner[hits], self.squared[hits], minlength=len(self))
-        return summed.astype(np.float32)
+        spans = [self.documents[self.start[term] : self.start[term + 1]] for term in query.tolist()]
+        squared = np.square(self.idf[query])
+        hits = np.concatenate([self.documents[:0], *spans])
+        weights = np.repeat(squared, [len(one) for one in spans])
+        return np.bincount(hits, weights, len(self)).astype(np.float32)
 
     def cosine(self, query: Terms, overlap: Floats) -> Floats:
         """Cosine of idf-weighted terms between the query and each document: float32 [documents]."""
         length = float(np.sqrt(np.square(self.idf[query]).sum())) or 1.0
         return overlap / (self.norms * np.float32(length))
+
+
+def _idf(counts: npt.NDArray[np.integer[Any]], documents: int) -> Floats:
+    return (np.log((1 + documents) / (1 + counts)) + 1).astype(np.float32)
+
+
+def _by_term(lists: TermLists, start: Ints) -> npt.NDArray[np.int32]:
+    """The documents of each term, ascending; a block of documents at a time."""
+    found = np.empty(len(lists.ids), np.int32)
+    free = start[:-1].copy()
+    owner = lists.owner
+    for at in range(0, len(lists.ids), BLOCK):
+        order = _sorting(lists.ids[at : at + BLOCK])
+        terms, owners = lists.ids[at : at + BLOCK][order], owner[at : at + BLOCK][order]
+        begins = np.flatnonzero(np.r_[True, terms[1:] != terms[:-1]])
+        counts = np.diff(np.r_[begins, len(terms)])
+        held = terms[begins]
+        places = np.repeat(free[held] - begins, counts) + np.arange(len(terms))
+        found[places] = owners
+        free[held] += counts
+    return found
+
+
+def _sorting(ids: Terms) -> Ints:
+    """What sorts ids of 21 bits, equals in order: two passes of 16 bits each, for which NumPy counts."""
+    low = np.argsort(ids.astype(np.uint16), kind="stable")
+    high = np.argsort((ids >> np.uint32(16)).astype(np.uint16)[low], kind="stable")
+    return low[high]

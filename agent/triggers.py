@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from diffagent.agent.words import FUNCTION_WORDS, words
+from diffagent.data.base_models import find
 from diffagent.data.prompts import bare_words, strip_lora_tags
 from diffagent.data.records import Card
 
@@ -40,6 +41,14 @@ def triggers(card: Card, prompt: str) -> tuple[str, ...]:
         return card.trigger_words  # its one switch, whatever it is said to add
     usual = next((one.words for one in purpose.variants if _USUAL.search(one.draws)), None)
     return (*card.needed_words, *([usual] if usual else []))
+
+
+def quality_words(base_model: str, prompt: str) -> tuple[str, ...]:
+    """The words of a base model's dialect that say how good a picture shall be; none where the prompt says
+    one of them."""
+    row = find(base_model)
+    usual = () if row is None else row.dialect.quality_words
+    return usual if len(missing(prompt, usual)) == len(usual) else ()
 
 
 def missing(prompt: str, trigger_words: Sequence[str]) -> list[str]:

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 
-from diffagent.agent.specification import Embeddings, Floats
+from diffagent.agent.specification import QUANTUM, Embeddings, Floats
+
+BLOCK = 1024
+"""Documents that are worked on at a time: their embeddings as float32 take 1.5 MB."""
+FITTED = 1 << 16
+"""Documents that a whitening is fitted on, at most: more change it by less than they cost."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,26 @@ class Whitening:
     def _moved(self, vectors: Embeddings) -> Embeddings:
         moved: Embeddings = np.matmul(vectors - self.center, self.matrix, dtype=np.float32)
         return moved
+
+
+@dataclass(frozen=True)
+class Space:
+    """A hub's own whitening, and the ``lengths`` of its D documents whitened: float32 [D]."""
+
+    whitening: Whitening
+    lengths: Floats
+
+    @classmethod
+    def of(cls, steps: npt.NDArray[np.int8]) -> Self:
+        """Of embeddings int8 [D, d] in steps of 1/360; fitted on some, evenly chosen, of very many."""
+        quantum = np.float32(QUANTUM)
+        chosen = steps[:: -(-len(steps) // FITTED) or 1]
+        whitening = Whitening.of(chosen.astype(np.float32) / quantum)
+        lengths = np.empty(len(steps), np.float32)
+        for at in range(0, len(steps), BLOCK):
+            part = slice(at, at + BLOCK)
+            lengths[part] = whitening.lengths(steps[part].astype(np.float32) / quantum)
+        return cls(whitening, lengths)
 
 
 def _lengths(vectors: Embeddings) -> Floats:

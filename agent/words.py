@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 
 WORD = re.compile(r"[^\W_]++(?:['’][^\W_]++)*+")
@@ -19,6 +19,7 @@ show shows look looks looking new old big small little large
 FUNCTION_WORDS = frozenset(_TEXT_OF_FUNCTION_WORDS.split())
 
 
+@lru_cache(1 << 16)
 def stem(word: str) -> str:
     """A word in lower case without a plural's ending."""
     word = word.casefold().replace("’", "'").removesuffix("'s")

@@ -94,8 +94,8 @@ FAMILIES: dict[str, Family] = {
         request=r"\b(?:sd|stable diffusion)[ -]?v?2(?:\.[01])?(?:[ -](?:768|512))?\b(?! \w+s\b)",
     ),
     "sdxl": Family("SDXL", request=r"\b(?:sd[ -]?xl|stable diffusion xl)(?:[ -]?1\.0)?\b"),
-    "pony": Family("Pony"),
-    "illustrious": Family("Illustrious"),
+    "pony": Family("Pony", request=r"\A\s*pony,\s(?=an?\s|(?:.*\b)?(?:\d(?:girl|boy)s?\b|solo\b|score_\d))"),
+    "illustrious": Family("Illustrious", request=r"\A\s*illustrious(?=,\s)|,\s*illustrious\s*\Z"),
     "noobai": Family("NoobAI", words=("noob",)),
     "sd3": Family(
         "SD 3.x",
@@ -105,7 +105,12 @@ FAMILIES: dict[str, Family] = {
     "pixart": Family("PixArt", request=r"\bpixart\b"),
     "hidream": Family("HiDream", request=r"\bhidream\b"),
     "auraflow": Family("AuraFlow"),
-    "flux1": Family("Flux.1", words=("flux",), request=r"\bflux[. -]?1(?:\.1)?\b|\bflux[ -]pro\b"),
+    "flux1": Family(
+        "Flux.1",
+        words=("flux",),
+        request=r"\bflux[. -]?1(?:\.1)?\b|\bflux[ -]pro\b|,\s*flux\s*\Z|"
+        r"\A\s*flux(?=,\s| (?!of\b|capacitor|density|line|field|tube|cored?\b|compensator)\w)",
+    ),
     "flux2": Family("Flux.2", request=r"\bflux[. -]?2\b"),
     "zimage": Family("Z-Image", request=r"\bz[ -]?image\b"),
     "anima": Family("Anima", words=("anima",)),

@@ -364,6 +364,8 @@ def _request(
     for word in sorted(words, key=len, reverse=True):
         said += [
             rf"\b{_WITH}{_spaced(word)}\b{_CLOSED}",
+            rf"\bus(?:e|ing) {_spaced(word)} to (?:draw|paint|make|create|generate|render)\b",
+            rf"\b{_spaced(word)} lora of\b",
             rf"\b{_spaced(word)}(?= (?:model|checkpoint|lora)\b)",
             rf"\A\s*{_spaced(word)}(?=:\s)",
         ]

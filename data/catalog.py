@@ -11,11 +11,9 @@ Opened for reading unless ``writable``. Reading 5,700 cards takes about 0.1 s.
 from __future__ import annotations
 
 import difflib
-import gc
 import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +25,7 @@ from diffagent.data.attributes import stored
 from diffagent.data.cards import Names, name_key
 from diffagent.data.catalog_file import begin, connect, default_catalog, finish
 from diffagent.data.catalog_schema import Filter, Row
+from diffagent.data.collecting import uncollected
 from diffagent.data.errors import BadCatalog, UnknownModel
 from diffagent.data.records import Card
 
@@ -35,22 +34,9 @@ __all__ = ["ALL", "Catalog", "Filter", "Row", "default_catalog"]
 _SORTED = "ORDER BY downloads DESC, id"
 LONGEST_NAME = 1_000
 """Characters of a name, AIR, hash or file name that is looked up, and of words that are searched."""
-
+_UNASKED = "unasked"
 
 ALL = Filter()
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Without the garbage collector, which would search thousands of new objects for cycles, and all that
-    the process holds with them, for longer than they take to be made."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 class Catalog:
@@ -61,6 +47,10 @@ class Catalog:
         self._db = connection
         self._part = part
         """Where a new catalog is written until it is complete."""
+        self._names: Names | None = None
+        """The names of a new catalog's entries, which nobody else adds to."""
+        self._is_indexed = True
+        """Whether the text index holds all entries."""
         self._checked = -1
         """The entry that :meth:`check` read last."""
 
@@ -97,6 +87,7 @@ class Catalog:
         if self._part is None:
             self._db.close()
         else:
+            self._index()
             finish(self._db, self._part, self.path)
             self._part = None
 
@@ -132,14 +123,24 @@ class Catalog:
         """
         try:
             with self._db:
-                names = Names({key for (key,) in self._rows("SELECT key FROM names WHERE alias = 0")})
+                names, self._names = self._taken(), None
                 ids = [self._put(card, names) for card in cards]
-                self._refresh()
+                self._is_indexed = False
+                if self._part is None:
+                    self._refresh()
+                else:
+                    self._names = names
         except sqlite3.OperationalError as error:
             raise BadCatalog(
                 f"cannot write to {self.path} ({error}): make a copy and give it with --catalog PATH"
             ) from None
         return ids
+
+    def _taken(self) -> Names:
+        """The names that entries have."""
+        if self._names is not None:
+            return self._names
+        return Names({key for (key,) in self._rows("SELECT key FROM names WHERE alias = 0")})
 
     def _put(self, card: Card, names: Names) -> int:
         known = self._db.execute(
@@ -166,12 +167,19 @@ class Catalog:
     def _refresh(self) -> None:
         """What is derived from all entries: the text index."""
         self._db.execute("INSERT INTO search (search) VALUES ('rebuild')")
+        self._is_indexed = True
+
+    def _index(self) -> None:
+        """What is derived from all entries, where a new catalog has got others since: once for many."""
+        if not self._is_indexed:
+            with self._db:
+                self._refresh()
 
     def entries(self, wanted: Filter = ALL) -> list[tuple[int, Card]]:
         """Every entry's id and card, in order of id."""
         where, values = wanted.sql()
         sql = f"SELECT {schema.COLUMNS} FROM entries WHERE {where} ORDER BY id"
-        with _uncollected():
+        with uncollected():
             return [schema.entry(row) for row in self._rows(sql, values)]
 
     def cards(self, wanted: Filter = ALL, limit: int = -1) -> list[Card]:
@@ -183,7 +191,7 @@ class Catalog:
         """Every entry in brief, in order of id."""
         where, values = wanted.sql()
         sql = f"SELECT {', '.join(Row._fields)} FROM entries WHERE {where} ORDER BY id"
-        with _uncollected():
+        with uncollected():
             return [Row._make((*row[:7], row[7] == 1)) for row in self._rows(sql, values)]
 
     def by_name(self, name: str) -> Card | None:
@@ -295,6 +303,7 @@ class Catalog:
         """Entries with all the words (or beginnings of words) in name, tags, trigger words or
         description, best first; where no entry has them all, those whose name contains the text,
         then those with any of the words."""
+        self._index()
         query = query[:LONGEST_NAME]
         words = re.findall(r"\w+", query)[:32]
         if not words:
@@ -344,10 +353,21 @@ class Catalog:
             rows = [(kind, entry_id, blob) for entry_id, blob in blobs.items()]
             self._db.executemany("REPLACE INTO features VALUES (?, ?, ?)", rows)
 
-    def features(self, kind: str) -> Iterator[tuple[int, bytes]]:
-        """Every entry's blob of a kind, in order of entry id."""
-        sql = "SELECT entry_id, data FROM features WHERE kind = ? ORDER BY entry_id"
-        return iter(self._db.execute(sql, (kind,)))
+    def features(self, kind: str, wanted: Filter = ALL) -> Iterator[tuple[int, bytes]]:
+        """The blobs of a kind of the entries that are wanted, in order of entry id."""
+        where, values = wanted.sql()
+        ids = "" if wanted == ALL else f"AND entry_id IN (SELECT id FROM entries WHERE {where})"
+        sql = f"SELECT entry_id, data FROM features WHERE kind = ? {ids} ORDER BY entry_id"
+        return iter(self._db.execute(sql, (kind, *(values if ids else ()))))
+
+    @property
+    def unasked(self) -> tuple[str, ...]:
+        """The base models that answer a request which names none; empty: all of them."""
+        return tuple(filter(None, (self.get_meta(_UNASKED) or "").split("\n")))
+
+    def set_unasked(self, base_models: Iterable[str]) -> None:
+        """Let only these base models answer a request which names none."""
+        self.set_meta(_UNASKED, "\n".join(sorted(set(base_models))))
 
     def get_meta(self, key: str) -> str | None:
         found = self._rows("SELECT value FROM meta WHERE key = ?", (key,))

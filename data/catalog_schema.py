@@ -81,6 +81,9 @@ class Filter(NamedTuple):
     role: str | None = None
     medium: str | None = None
     """Only models with this attribute (:mod:`diffagent.data.attributes`)."""
+    among: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()
+    """Only models of these base models, by name; only those of others."""
 
     def sql(self) -> tuple[str, list[str]]:
         """A condition on ``entries`` and its values.
@@ -104,6 +107,10 @@ class Filter(NamedTuple):
         if self.medium is not None:
             parts.append("? IN (SELECT value FROM json_each(entries.attributes, '$.media'))")
             values.append(self.medium)
+        for word, names in (("IN", self.among), ("NOT IN", self.without)):
+            if names:
+                parts.append(f"base_model {word} ({', '.join('?' * len(names))})")
+                values.extend(names)
         return " AND ".join(parts), values
 
 

@@ -108,6 +108,31 @@ def build(
 
 
 @data.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("-o", "out", required=True, metavar="CARDS", type=click.Path(path_type=Path))
+@click.option("--notes", metavar="DIR", type=click.Path(path_type=Path),
+              help="A folder with left_out.tsv and files.tsv: what to leave out, and files.")  # fmt: skip
+def references(folder: Path, out: Path, notes: Path | None) -> None:
+    """Turn the lists of models in FOLDER into CARDS, JSON lines that catalog add reads.
+
+    They are SD.Next's reference models, the hub's default versions, LoRAs of Flux.1 D and Pony, and items of
+    the hub's listing. Prints how many became entries, and why the others did not.
+
+    \b
+    diffagent data references LISTS -o cards.jsonl
+    diffagent catalog add cards.jsonl --catalog mine.sqlite --only-asked
+    """
+    from diffagent.data.card_json import card_to_json
+    from diffagent.data.references import Notes, read_references
+
+    found = read_references(folder, None if notes is None else Notes.read(notes))
+    with out.open("w", encoding="utf-8") as lines:
+        for entry in found.entries:
+            lines.write(json.dumps(card_to_json(entry.card), ensure_ascii=False) + "\n")
+    _print(found.to_json())
+
+
+@data.command()
 @click.argument("folder", metavar="RAW-or-DABENCH", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option("--plot", "picture", metavar="FILE.png", type=click.Path(dir_okay=False, path_type=Path),

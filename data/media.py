@@ -224,6 +224,17 @@ def kinship(asked: Medium, offered: Medium) -> float:
     return 1.0 if asked == offered else KIN.get(asked, {}).get(offered, 0.0)
 
 
+_ABOUT = (
+    r"[ -](?:conventions?|con|expos?|fairs?|exhibitions?|shops?|stores?|clubs?|cafés?|cafes?|museums?|"
+    r"galler(?:y|ies)|festivals?|fans?|otakus?|collectors?|readers?|merch|merchandise|class(?:es)?|lessons?|"
+    r"workshops?|suppl(?:y|ies)|t-?shirts?|shirts?|hoodies?|costumes?|cosplay(?:ers?)?)\b"
+)
+"""What a medium's word is about, rather than how the picture is made: "an anime convention"."""
+
+
 @cache
 def _patterns() -> dict[Medium, re.Pattern[str]]:
-    return {medium: re.compile(rf"(?<!\w)(?:{words})(?!\w)", re.I) for medium, words in PHRASES.items()}
+    return {
+        medium: re.compile(rf"(?<!\w)(?:{words})(?!\w)(?!{_ABOUT})", re.I)
+        for medium, words in PHRASES.items()
+    }

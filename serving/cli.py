@@ -21,9 +21,11 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "mcp": ("diffagent.serving.mcp_cli:mcp", "Serve the agent's tools to an MCP client (stdio)."),
     "route": ("diffagent.serving.route_cli:route", "Turn a file of prompts into a file of calls."),
     "generate": ("diffagent.agent.generate_cli:generate", "Execute a call: images from an API or from here."),
+    "read": ("diffagent.agent.read_cli:read", "Print the call that made a picture."),
     "serve": ("diffagent.serving.serve_cli:serve", "Answer over HTTP: our API, OpenAI's, and a page."),
     "catalog": ("diffagent.agent.catalog_cli:catalog", "List, search, show, add and import models."),
     "library": ("diffagent.agent.library_cli:library", "Make your own model files the catalog."),
+    "config": ("diffagent.serving.config_cli:config", "Show and set the defaults of options."),
     "pmi": ("diffagent.agent.pmi_cli:pmi", "Identify models by example images."),
     "data": ("diffagent.data.cli:data", "Crawl model hubs, describe models and build DABench."),
     "train": ("diffagent.training.cli:train", "Fit what the agent decides with."),
@@ -41,13 +43,7 @@ class LazyRoot(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        command = _load(COMMANDS[cmd_name][0])
-        for place in HIGHER.get(cmd_name, ()):
-            assert isinstance(command, click.Group)
-            command.add_command(_load(place))
-        return command
+        return load_command(cmd_name) if cmd_name in COMMANDS else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -58,13 +54,27 @@ class LazyRoot(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         if args and args[0] not in COMMANDS:
             args = ["call", *args]
-        return super().resolve_command(ctx, args)
+        name, command, rest = super().resolve_command(ctx, args)
+        if name is not None and command is not None and name != "config":
+            from diffagent.serving import defaults
+
+            ctx.default_map = {name: defaults.defaults((name,), command, defaults.read())}
+        return name, command, rest
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         own = {"--help", "-h", "--version", "--debug"}
         if args and args[0].startswith("-") and args[0] not in own:
             args = ["call", *args]  # diffagent --base-model sdxl "a corgi"
         return super().parse_args(ctx, args)
+
+
+def load_command(name: str) -> click.Command:
+    """The command of a name, with the subcommands that stand on higher floors."""
+    command = _load(COMMANDS[name][0])
+    for place in HIGHER.get(name, ()):
+        assert isinstance(command, click.Group)
+        command.add_command(_load(place))
+    return command
 
 
 def _load(place: str) -> click.Command:
@@ -82,15 +92,26 @@ def _version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
         ctx.exit()
 
 
-@click.group(cls=LazyRoot, context_settings={"help_option_names": ["--help", "-h"]})
+@click.group(
+    cls=LazyRoot,
+    no_args_is_help=False,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["--help", "-h"]},
+)
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=_version)
-def root(debug: bool) -> None:
+@click.pass_context
+def root(ctx: click.Context, /, debug: bool) -> None:
     """Turn a chat prompt into one callable text-to-image API call.
 
     \b
-    diffagent "A cute happy corgi, pixel art"
+    diffagent a cute happy corgi, pixel art
+    diffagent generate "a fox in the snow" --target comfyui --installed -o out
+
+    A first word that is none of the commands begins a prompt.
     """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -10,6 +10,7 @@ other options are refused. Rows that ask the same are computed once.
 
 from __future__ import annotations
 
+import csv
 import fcntl
 import json
 import os
@@ -18,9 +19,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Self
+from typing import TYPE_CHECKING, Any, BinaryIO, Self, TextIO
 
 from diffagent.data.errors import BadInput, DiffAgentError
+from diffagent.data.records import T2ICall
 from diffagent.serving.rows import Row, Source
 
 if TYPE_CHECKING:
@@ -33,6 +35,8 @@ Answer = Callable[[Iterable[list[Row]]], Iterator[list[Body]]]
 """Blocks of rows, all sound and different → blocks of their bodies, in the same order."""
 Begin = Callable[[int], Callable[[int], object]]
 """Told how many rows an earlier run left; gives what is told of each block's rows."""
+BODY = ("call", "n", "notes", "reasons", "error")
+"""What a row's line holds beside its id and the columns that are passed through."""
 CLAIMED = -1
 
 
@@ -198,7 +202,8 @@ class Output:
                 body = self._copy(place, lines)
                 self.summary.copied += 1
             self._count(body)
-            lines += json.dumps({"id": row.id, **body}, ensure_ascii=False).encode("utf-8", "replace") + b"\n"
+            line = {"id": row.id, **_beside(row.passed), **body}
+            lines += json.dumps(line, ensure_ascii=False, default=str).encode("utf-8", "replace") + b"\n"
         self._file.write(lines)
         self._file.flush()
         os.fsync(self._file.fileno())
@@ -212,13 +217,47 @@ class Output:
             self._file.seek(place)
             line = self._file.readline()
         body: Body = json.loads(line)
-        del body["id"]
-        return body
+        return {name: value for name, value in body.items() if name in BODY}
 
     def _count(self, body: Body) -> None:
         self.summary.rows += 1
         self.summary.calls += "call" in body
         self.summary.errors += "error" in body
+
+
+def _beside(passed: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns that are passed through; one with a name of ours gets ``in_`` before it."""
+    return {f"in_{name}" if name in ("id", *BODY) else name: value for name, value in passed.items()}
+
+
+def as_csv(rows: Path, out: TextIO) -> None:
+    """The lines of a run as a table: id, the columns that were passed through, the call's fields."""
+    names: dict[str, None] = {}
+    with rows.open("rb") as file:
+        for line in file:
+            names |= dict.fromkeys(name for name in json.loads(line) if name not in ("id", *BODY))
+    fields = [f"call_{name}" for name in T2ICall.model_fields]
+    table = csv.DictWriter(
+        out, ["id", *names, *fields, "n", "notes", "reasons", "error"], lineterminator="\n"
+    )
+    table.writeheader()
+    with rows.open("rb") as file:
+        for line in file:
+            found = json.loads(line)
+            call = {f"call_{name}": value for name, value in (found.pop("call", None) or {}).items()}
+            error = (found.pop("error", None) or {}).get("message")
+            table.writerow(
+                {name: _cell(value) for name, value in ({**found, **call, "error": error}).items()}
+            )
+
+
+def _cell(value: Any) -> Any:
+    """A value as a table's cell: lists of text line by line, other lists and objects as JSON."""
+    if isinstance(value, list) and value and all(isinstance(one, str) for one in value):
+        return "\n".join(value)
+    if isinstance(value, list | dict):
+        return json.dumps(value, ensure_ascii=False) if value else ""
+    return value
 
 
 def _read(line: bytes) -> Body | None:

@@ -1,4 +1,4 @@
-"""``diffagent route``: a file or dataset of prompts, a JSONL file of calls."""
+"""``diffagent route``: a file or dataset of prompts, a file of calls."""
 
 from __future__ import annotations
 
@@ -6,17 +6,20 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from diffagent.agent.catalog_option import catalog_option
 from diffagent.agent.request_options import request_options
+from diffagent.serving.rows import KINDS, PROMPT, kind_of, open_source
 
 if TYPE_CHECKING:
-    from diffagent.serving.route import Answer, Body
-    from diffagent.serving.rows import Row
+    from diffagent.serving.route import Answer, Body, Summary
+    from diffagent.serving.rows import Row, Source
 
 BLOCK, BATCH = 8, 64
 """Rows between two syncs, where the engine answers one by one and where it answers many together."""
@@ -24,7 +27,16 @@ BLOCK, BATCH = 8, 64
 
 @click.command()
 @click.argument("source", metavar="IN")
-@click.option("-o", "--output", required=True, metavar="OUT.jsonl", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", required=True, metavar="OUT", help="A .jsonl or .csv file; - is stdout (JSON lines)."
+)
+@click.option("--prompt-column", default=PROMPT, show_default=True, metavar="NAME", help="Holds the prompts.")
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(KINDS),
+    help="What IN holds; default: as its name ends, else by its look.",
+)
 @request_options("images")
 @click.option(
     "--ray", "address", metavar="ADDRESS", help='A Ray cluster ("auto", "ray://HOST:10001", "local").'
@@ -39,7 +51,9 @@ BLOCK, BATCH = 8, 64
 @click.option("--llm", metavar="PATH-OR-NAME", help="A LLaMA-architecture model.")
 def route(
     source: str,
-    output: Path,
+    output: str,
+    prompt_column: str,
+    kind: str | None,
     address: str | None,
     workers: int,
     catalog: str | None,
@@ -47,40 +61,111 @@ def route(
     llm: str | None,
     **options: Any,
 ) -> None:
-    """Route every row of IN (JSONL, CSV or a Hugging Face dataset); run again to go on.
+    """Route every row of IN (.jsonl, .csv, .tsv, .txt, a Hugging Face dataset, or - for stdin).
 
     A row is {"id"?, "prompt", …} with any option of a request by its Python name ("negative_prompt",
-    "base_model", "width"), which goes before the command's. It becomes {"id", "call", "n", "notes",
-    "reasons"} or {"id", "error"}.
+    "base_model", "seed", "width"), which goes before the command's; a line of a .txt file is a prompt. It
+    becomes {"id", "call", "n", "notes", "reasons"} or {"id", "error"}, with the row's other columns beside.
+    Run again to go on. A .csv file has a column for each of the call's fields; its rows grow in OUT.jsonl.
     """
-    from tqdm import tqdm
-
     from diffagent.agent.request import Request
-    from diffagent.serving import route as batch
-    from diffagent.serving.rows import open_source
+    from diffagent.agent.texts import STDIN
 
     Request.parse({"prompt": "any", **options})
-    opened = open_source(source)
-    if opened.unread:
-        click.echo(f"diffagent: columns that are not read: {', '.join(opened.unread)}", err=True)
-    load = (catalog, llm, engine)
-    if address:
-        from diffagent.serving.ray_route import on_ray
-
-        answer = on_ray(address, workers, load, options)
-    else:
-        answer = here(load, options)
-    block = BLOCK if engine == "transformers" else BATCH
-    settings = {"catalog": _digest(catalog), "engine": engine, "llm": llm, **options}
+    run = Run((catalog, llm, engine), options, address, workers)
     with ExitStack() as stack:
-        stack.enter_context(redirect_stdout(sys.stderr))  # Ray and vLLM print; stdout is for the summary
+        if STDIN in (source, output):
+            folder = Path(stack.enter_context(TemporaryDirectory(prefix="diffagent-")))
+        if source == STDIN:
+            data = sys.stdin.buffer.read()
+            kind = kind or kind_of(data)
+            (folder / "stdin").write_bytes(data)
+            source = str(folder / "stdin")
+        opened = open_source(source, prompt_column, kind)
+        if opened.passed:
+            click.echo(f"diffagent: columns that are passed through: {', '.join(opened.passed)}", err=True)
+        settings = {} if prompt_column == PROMPT else {"prompt_column": prompt_column}
+        if output == STDIN:
+            summary = run.rows(opened, folder / "rows.jsonl", settings, Copied(folder / "rows.jsonl"))
+        else:
+            summary = run.file(opened, Path(output), settings)
+    click.echo(json.dumps(summary.to_dict()), err=output == STDIN)
 
-        def begin(kept: int) -> Callable[[int], object]:
-            bar = tqdm(total=opened.count, initial=kept, unit="row", smoothing=0.1)
-            return stack.enter_context(bar).update
 
-        summary = batch.route(opened, output, answer, settings, block, begin)
-    click.echo(json.dumps(summary.to_dict()))
+@dataclass(frozen=True)
+class Run:
+    """How rows are answered: what is loaded, the command's options, where it runs."""
+
+    load: tuple[str | None, str | None, str]
+    options: dict[str, Any]
+    address: str | None = None
+    workers: int = 1
+
+    def file(self, opened: Source, out: Path, settings: dict[str, Any]) -> Summary:
+        """Rows into a file by its name: JSON lines, or a table of them beside."""
+        from diffagent.serving.route import as_csv
+
+        if out.suffix.casefold() != ".csv":
+            return self.rows(opened, out, settings)
+        lines = out.with_name(out.name + ".jsonl")
+        summary = self.rows(opened, lines, settings)
+        part = out.with_name(out.name + ".part")
+        with part.open("w", encoding="utf-8", newline="") as table:
+            as_csv(lines, table)
+        part.replace(out)
+        return summary
+
+    def rows(
+        self,
+        opened: Source,
+        out: Path,
+        settings: dict[str, Any],
+        copied: Callable[[], None] = lambda: None,
+    ) -> Summary:
+        """Rows into JSON lines; ``copied`` is called when some were added."""
+        from tqdm import tqdm
+
+        from diffagent.serving import route as batch
+
+        catalog, llm, engine = self.load
+        if self.address:
+            from diffagent.serving.ray_route import on_ray
+
+            answer = on_ray(self.address, self.workers, self.load, self.options)
+        else:
+            answer = here(self.load, self.options)
+        made_of = {"catalog": _digest(catalog), "engine": engine, "llm": llm, **self.options, **settings}
+        with ExitStack() as stack:
+            stack.enter_context(redirect_stdout(sys.stderr))  # Ray and vLLM print; stdout is for the summary
+
+            def begin(kept: int) -> Callable[[int], object]:
+                bar = tqdm(total=opened.count, initial=kept, unit="row", smoothing=0.1)
+                update = stack.enter_context(bar).update
+
+                def added(count: int) -> None:
+                    update(count)
+                    copied()
+
+                return added
+
+            return batch.route(
+                opened, out, answer, made_of, BLOCK if engine == "transformers" else BATCH, begin
+            )
+
+
+class Copied:
+    """Copies what is added to a file to stdout."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._at, self._out = path, 0, sys.stdout
+
+    def __call__(self) -> None:
+        with self._path.open("rb") as file:
+            file.seek(self._at)
+            data = file.read()
+        self._at += len(data)
+        self._out.write(data.decode("utf-8"))
+        self._out.flush()
 
 
 def here(load: tuple[str | None, str | None, str], options: dict[str, Any]) -> Answer:

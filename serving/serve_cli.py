@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 @click.option("--deadline", default=120.0, show_default=True, help="Seconds until a request answers 504.")
 @click.option("--target", type=click.Choice(list(TABLE)), help="Where /v1/images/generations makes images.")
 @click.option("--target-url", metavar="URL", help="The target's server; default: where it usually is.")
+@click.option("--installed", is_flag=True, help="Choose among the models that the target's server has.")
 @click.option("--nearest", is_flag=True, help="Replace what the target lacks by the nearest that it has.")
 @click.option(
     "--max-price", type=float, help="The most one image may cost: Buzz on Civitai, kudos on AI Horde."
@@ -66,9 +67,22 @@ def serve(
         **options,
     )
     _check_target(config)
+    if config.installed:
+        catalog = _with_server_models(catalog, config)
     with listening(host, port) as door, contextlib.redirect_stdout(sys.stderr):  # vLLM prints
         logs.configure(config.log_prompts)
         run(create_app(Agent.load(catalog, llm, engine, concurrent=True), config), config, door)
+
+
+def _with_server_models(catalog: str | None, config: ServerConfig) -> str:
+    """The catalog with what the target's server has besides; says what is new and what is left out."""
+    from diffagent.agent.server_catalog import with_server_models
+
+    assert config.target is not None
+    found = with_server_models(catalog, config.target, config.target_url)
+    for line in found.lines(config.target_url or load(config.target).usual_url or config.target):
+        click.echo(f"diffagent: {line}", err=True)
+    return str(found.path)
 
 
 def listening(host: str, port: int) -> socket.socket:

@@ -135,7 +135,15 @@ class FakeA1111(ImageServer):
         active = task == self.current
         completed = self._tasks.get(task, False)
         queued = task in self._tasks and not active and not completed
-        return as_json({"active": active, "queued": queued, "completed": completed, "textinfo": "Waiting..."})
+        return as_json(
+            {
+                "active": active,
+                "queued": queued,
+                "completed": completed,
+                "progress": 0.5 if active else None,
+                "textinfo": "Waiting...",
+            }
+        )
 
     def _wait(self, task: str) -> None:
         self._tasks[task] = False
@@ -595,10 +603,13 @@ class FakeOpenAI(ImageServer):
     """vLLM-Omni's images route: one model, ranges as its pydantic model has them."""
 
     served = "Aurora"
+    owner = "vllm"
     blocks = False
     images = 1
 
     def answer(self, method: str, path: str, query: dict[str, str], body: Any) -> Answer:
+        if path == "/v1/models":
+            return as_json({"object": "list", "data": [{"id": self.served, "owned_by": self.owner}]})
         if path != "/v1/images/generations":
             return as_json({"detail": "Not Found"}, 404)
         if body["model"] != self.served:

@@ -66,7 +66,10 @@ def systems(
         refitted, ruled = variant(agent, suitability=without), readings(agent, requests, 0.0, progress)
         found["without"] = weighed(refitted, requests, ruled, progress, letters=False), 0.0
     others = another(len(requests), seed)
-    foreign = [own.revised(reads[other].line) for own, other in zip(reads, others, strict=True)]
+    foreign = [
+        replace(own, medium=one.medium, people=one.people, special=one.special)
+        for own, one in zip(reads, (reads[other] for other in others), strict=True)
+    ]
     blind = weighed(agent, requests, foreign, progress, letters=False)
     found["shuffled"] = exchanged(blind, [rows[other] for other in others]), asked_weight
     if untuned is not None:

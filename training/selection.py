@@ -27,7 +27,7 @@ from diffagent.agent.prefilter import Candidate, Prefilter
 from diffagent.agent.request import Request
 from diffagent.agent.specification import KIND, Packed
 from diffagent.data.air import AIR, MODEL_TYPES
-from diffagent.data.catalog import Catalog
+from diffagent.data.catalog import Catalog, Filter
 from diffagent.data.errors import BadInput, DiffAgentError
 from diffagent.data.novelty import NOVEL_BELOW
 from diffagent.data.prompts import strip_lora_tags, strip_trigger_words
@@ -196,8 +196,9 @@ class LeaveOut:
 
     @classmethod
     def of(cls, agent: Agent, cosine: float) -> LeaveOut:
-        packed = {entry: Packed.read(blob) for entry, blob in agent.catalog.features(KIND)}
-        return cls(agent.prefilter, [packed[entry] for entry, _ in agent.catalog.entries()], cosine)
+        wanted = Filter(among=agent.catalog.unasked)
+        packed = [Packed.read(blob) for _, blob in agent.catalog.features(KIND, wanted)]
+        return cls(agent.prefilter, packed, cosine)
 
     def __call__(self, requirement: Requirement) -> Prefilter:
         matcher = self.prefilter.matcher

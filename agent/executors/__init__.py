@@ -12,7 +12,7 @@ environment and travel in headers alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -22,10 +22,14 @@ Report = Callable[[str, float | None], None]
 
 @dataclass(frozen=True)
 class Made:
-    """One image as the target sent it: the file's bytes, and the seed where the target told it."""
+    """One image as the target sent it: the file's bytes, and the seed where the target told it.
+
+    ``untaken``: the call's fields that were sent and that this server is not known to heed, with why.
+    """
 
     data: bytes
     seed: int | None = None
+    untaken: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Images as files: PNG with A1111's infotext and the call inside, a contact sheet, a manifest.
 
 A file appears under its name when it is complete. The infotext stands in the text chunk ``parameters``,
-where A1111, Civitai and image viewers look for it; the call as JSON in ``diffagent``.
+where A1111, Civitai and image viewers look for it; the call as JSON in ``diffagent``, and what of it the
+server did not do in ``diffagent not_carried``.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 MANIFEST = "manifest.jsonl"
+NOT_CARRIED = "diffagent not_carried"
 SHEET = "contact-sheet.png"
 _THUMBNAIL, _GAP = 256, 8
 
@@ -33,6 +35,31 @@ def require() -> None:
         import PIL  # noqa: F401
     except ImportError:
         raise MissingExtra("making images needs Pillow: pip install 'diffagent[images]'") from None
+
+
+def check_folder(folder: Path) -> None:
+    """Refuses a folder that could not be made or written, before anything is paid for.
+
+    Raises:
+        BadInput: it is a file, stands in one, or may not be written.
+    """
+    here = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+    if not here.is_dir():
+        raise BadInput(f"{here} is a file, and {folder} can be no folder for images: give another -o")
+    if not os.access(here, os.W_OK | os.X_OK):
+        raise BadInput(f"{here} may not be written by this user: give another -o")
+
+
+def prepare(folder: Path) -> None:
+    """Makes the folder of the images, again where it vanished meanwhile.
+
+    Raises:
+        BadInput: it cannot be made or written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(f"{folder} can be no folder for images ({error.strerror}): give another -o") from None
 
 
 def decode(data: bytes) -> Image.Image:
@@ -55,13 +82,22 @@ def decode(data: bytes) -> Image.Image:
     return image
 
 
-def save(image: Image.Image, path: Path, infotext: str, call: Mapping[str, Any]) -> None:
-    """Writes one PNG with its texts."""
+def save(
+    image: Image.Image,
+    path: Path,
+    infotext: str,
+    call: Mapping[str, Any],
+    not_carried: Mapping[str, str] | None = None,
+) -> None:
+    """Writes one PNG with its texts: the infotext of what was done, the call that was asked for, and which of
+    its fields were not carried, with why."""
     from PIL.PngImagePlugin import PngInfo
 
     texts = PngInfo()
     texts.add_text("parameters", infotext)
     texts.add_text("diffagent", json.dumps(call, ensure_ascii=False))
+    if not_carried:
+        texts.add_text(NOT_CARRIED, json.dumps(dict(not_carried), ensure_ascii=False))
     written = io.BytesIO()
     image.save(written, "PNG", pnginfo=texts)
     replace_file(path, written.getvalue())
@@ -108,10 +144,36 @@ def contact_sheet(images: Iterable[Image.Image], path: Path) -> None:
 def add_row(folder: Path, row: Mapping[str, Any]) -> None:
     """Adds an image to the folder's manifest, in place of an older row of the same file."""
     path = folder / MANIFEST
-    lines = path.read_text("utf-8").splitlines() if path.exists() else []
-    kept = [line for line in lines if line and json.loads(line).get("file") != row["file"]]
+    lines = path.read_text("utf-8", "replace").splitlines() if path.exists() else []
+    kept = [line for line in lines if line.strip() and _file_of(line) != row["file"]]
     kept.append(json.dumps(row, ensure_ascii=False))
     replace_file(path, ("\n".join(kept) + "\n").encode())
+
+
+def _file_of(line: str) -> str | None:
+    """The file of a manifest's line; None for a line of another program, which is left as it is."""
+    try:
+        found = json.loads(line)
+    except ValueError:
+        return None
+    return found.get("file") if isinstance(found, dict) else None
+
+
+def free_path(folder: Path, model: str, seed: int | None, call: Mapping[str, Any]) -> Path:
+    """Where an image goes: under its name, or a numbered one where that is a picture of another call."""
+    path = first = folder / file_name(model, seed)
+    number = 1
+    while path.exists() and not _is_of(path, call):
+        number += 1
+        path = first.with_name(f"{first.stem}-{number}.png")
+    return path
+
+
+def _is_of(path: Path, call: Mapping[str, Any]) -> bool:
+    try:
+        return bool(json.loads(read_texts(path).get("diffagent", "null")) == call)
+    except (BadInput, ValueError):
+        return False
 
 
 def file_name(model: str, seed: int | None) -> str:

@@ -36,6 +36,10 @@ class _Transient(Transient, Unreachable):
     """A fault that may pass."""
 
 
+class Gone(Unreachable):
+    """No such address there (HTTP 404): a path that the server never had, or a file that it had."""
+
+
 class Wire:
     """A connection pool to one API; an async context manager.
 
@@ -44,6 +48,9 @@ class Wire:
 
     ``timeout`` is how many seconds an answer may take, ``backoff`` the first wait after a fault; ``remedy``
     ends the message where nothing answers; ``key`` names the environment variable of the API's key.
+
+    Proxies of the environment (``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY``, ``NO_PROXY``) are used but for
+    this machine; caches on the way are told to ask the server.
     """
 
     def __init__(
@@ -60,12 +67,17 @@ class Wire:
         self.url = base_url(url)
         self.remedy, self.key, self.backoff = remedy, key, backoff
         self._reason = reason
-        self._headers = {"User-Agent": "diffagent", **(headers or {})}
+        self._headers = {"User-Agent": "diffagent", "Cache-Control": "no-cache", **(headers or {})}
         self._timeout = httpx.Timeout(timeout, connect=min(15.0, timeout))
         self._pool: httpx.AsyncClient | None = None
 
     async def __aenter__(self) -> Self:
-        self._pool = httpx.AsyncClient(base_url=self.url, headers=self._headers, timeout=self._timeout)
+        self._pool = httpx.AsyncClient(
+            base_url=self.url,
+            headers=self._headers,
+            timeout=self._timeout,
+            trust_env=not is_local(self.url),
+        )
         return self
 
     async def __aexit__(
@@ -161,6 +173,8 @@ class Wire:
                 )
             raise _Transient(f"{where}: HTTP {status}", after)
         said = self._reason(response) if "json" in response.headers.get("Content-Type", "") else None
+        if status == 403 and said:
+            raise Refused(f"{where}: HTTP 403: {said}")
         if status in (401, 403):
             raise Refused(f"{where}: HTTP {status}: {said or 'no access'}: check {self.key}")
         if status == 402:
@@ -171,7 +185,8 @@ class Wire:
             raise Unreachable(f"{where} redirects to {response.headers.get('Location', '?')}: give that URL")
         if status >= 400:
             if said is None:
-                raise Unreachable(f"{where}: HTTP {status}: no such API: {self.remedy}")
+                kind = Gone if status == 404 else Unreachable
+                raise kind(f"{where}: HTTP {status}: no such API: {self.remedy}")
             raise Refused(f"{where}: HTTP {status}: {said}")
         return response
 
@@ -208,6 +223,11 @@ def base_url(url: str) -> str:
             "the server's URL may hold no user, password, query or fragment: keys go in the environment"
         )
     return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"
+
+
+def is_local(url: str) -> bool:
+    """Whether an address is of this machine."""
+    return urlsplit(url).hostname in LOCAL
 
 
 def secret(name: str, url: str, value: str | None) -> str | None:

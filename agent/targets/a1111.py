@@ -1,4 +1,4 @@
-"""A1111 and Forge: ``POST /sdapi/v1/txt2img``, with progress from ``GET /sdapi/v1/progress``.
+"""A1111 and Forge: ``POST /sdapi/v1/txt2img``, with progress from ``POST /internal/progress``.
 
 The body's fields are those of ``StableDiffusionTxt2ImgProcessingAPI`` in A1111's ``modules/api/models.py``,
 and Forge's ``distilled_cfg_scale``; the checkpoint and the clip skip go through ``override_settings``, and so
@@ -159,7 +159,7 @@ class A1111(HttpExecutor):
     async def image(self, request: Mapping[str, Any], report: Report) -> Made:
         sent = await self._checked(request)
         task = f"task(diffagent-{uuid.uuid4().hex})"
-        watching = asyncio.create_task(self._watch(report))
+        watching = asyncio.create_task(self._watch(task, report))
         try:
             answer = await self.wire.post("/sdapi/v1/txt2img", {**sent, "force_task_id": task})
         except (Refused, Unreachable):
@@ -191,12 +191,17 @@ class A1111(HttpExecutor):
             unknown += not state.get("queued")
             await asyncio.sleep(0.25)
 
-    async def _watch(self, report: Report) -> None:
-        """Reports progress until cancelled; a server without it only has no progress."""
+    async def _watch(self, task: str, report: Report) -> None:
+        """Reports our own job's progress until cancelled; a server that does not tell whose job runs has
+        none."""
+        asked = {"id_task": task, "live_preview": False}
         with contextlib.suppress(TargetError):
             while True:
-                found = await self.wire.get("/sdapi/v1/progress", {"skip_current_image": "true"})
-                report("sampling", float(found.get("progress") or 0.0))
+                found = await self.wire.post("/internal/progress", asked)
+                if found.get("active"):
+                    report("sampling", float(found.get("progress") or 0.0))
+                elif found.get("queued"):
+                    report("waits for other jobs", 0.0)
                 await asyncio.sleep(min(1.0, 2 * self.wire.backoff))
 
     async def _checked(self, request: Mapping[str, Any]) -> dict[str, Any]:
@@ -326,12 +331,27 @@ async def ask(wire: Wire) -> Lists:
                 "name": re.sub(r" \[[0-9a-f]+\]$", "", one["title"]),
                 "title": one["title"],
                 "hash": one.get("sha256") or one.get("hash"),
+                "path": one.get("filename"),
             }
             for one in models
         ],
-        "loras": [{"name": one["name"]} for one in loras],
+        "loras": [
+            {"name": one["name"], "path": one.get("path"), "metadata": _trained(one.get("metadata"))}
+            for one in loras
+        ],
         "samplers": [one["name"] for one in await wire.get("/sdapi/v1/samplers")],
         "schedules": schedules,
+    }
+
+
+def _trained(metadata: object) -> dict[str, Any]:
+    """Of a LoRA's metadata what tells what it is."""
+    kept = ("ss_base_model_version", "ss_sd_model_name", "ss_tag_frequency", "ss_output_name")
+    found = metadata if isinstance(metadata, Mapping) else {}
+    return {
+        key: value
+        for key, value in found.items()
+        if key in kept or (str(key).startswith("modelspec.") and len(str(value)) < 10_000)
     }
 
 
@@ -400,5 +420,6 @@ TARGET = Target(
     spelling=spelling,
     usual_url=URL,
     self_hosted=True,
+    tags=True,
     lists=ServerLists(ask, understand),
 )

@@ -12,12 +12,12 @@ import contextlib
 import json
 import uuid
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 
 from diffagent.agent.executors import Made, Price, Report
-from diffagent.agent.executors.wire import HttpExecutor, Wire, job_done, polled, words
+from diffagent.agent.executors.wire import Gone, HttpExecutor, Wire, is_local, job_done, polled, words
 from diffagent.agent.installed_models import Lists, matched
 from diffagent.agent.targets import parts
 from diffagent.agent.targets.graphs import added, emit, spelling
@@ -70,11 +70,25 @@ class ComfyUI(HttpExecutor):
         )
         self.limit = limit
         self.client = uuid.uuid4().hex
+        self.job: str | None = None
+        """The job under way; events of others' jobs are not ours."""
 
     async def price(self, request: Mapping[str, Any]) -> Price | None:
         return None
 
     async def image(self, request: Mapping[str, Any], report: Report) -> Made:
+        """Makes one image; asked again under another file name where the server only has the answer cached,
+        without the file."""
+        data = await self._run(request, report)
+        if data is None:
+            data = await self._run(_renamed(request), report)
+        if data is None:
+            raise JobFailed("ComfyUI finished without an image: another client cleared it; run again")
+        return Made(data)
+
+    async def _run(self, request: Mapping[str, Any], report: Report) -> bytes | None:
+        """The file of a run; None where there is none, or it is gone."""
+        self.job = None
         steps = asyncio.create_task(self._listen(report))
         await asyncio.sleep(0)
         try:
@@ -85,11 +99,12 @@ class ComfyUI(HttpExecutor):
             steps.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await steps
-        return Made(await self._view(history))
+        return await self._view(history)
 
     async def _submitted(self, request: Mapping[str, Any]) -> str:
         answer = await self.wire.post("/prompt", {**request, "client_id": self.client})
-        return str(answer["prompt_id"])
+        self.job = str(answer["prompt_id"])
+        return self.job
 
     async def _waited(self, prompt_id: str, report: Report) -> Any:
         return await polled(
@@ -115,7 +130,7 @@ class ComfyUI(HttpExecutor):
                 raise JobFailed(f"ComfyUI lost the job {prompt_id}: it was restarted or cleared; run again")
         return found
 
-    async def _view(self, history: Mapping[str, Any]) -> bytes:
+    async def _view(self, history: Mapping[str, Any]) -> bytes | None:
         status = history.get("status") or {}
         if status.get("status_str") == "error":
             said: dict[str, Any] = next(
@@ -124,15 +139,16 @@ class ComfyUI(HttpExecutor):
             what = f"{said.get('node_type')}: {said.get('exception_message')}" if said else "interrupted"
             raise JobFailed(f"ComfyUI gave up on the image: {words(what)}: see its log")
         images = [
-            image
-            for output in (history.get("outputs") or {}).values()
-            for image in output.get("images", ())
-            if image.get("type") == "output"
+            image for output in (history.get("outputs") or {}).values() for image in output.get("images", ())
         ]
+        images = [one for one in images if one.get("type") == "output"] or images
         if not images:
-            raise JobFailed("ComfyUI finished without an image: another client cleared it; run again")
+            return None
         asked = {key: images[0].get(key, "") for key in ("filename", "subfolder", "type")}
-        return await self.wire.bytes("/view", asked)
+        try:
+            return await self.wire.bytes("/view", asked)
+        except Gone:
+            return None
 
     async def _end(self, prompt_id: str) -> None:
         """Takes a waiting job out of the queue and interrupts a running one.
@@ -154,16 +170,33 @@ class ComfyUI(HttpExecutor):
             return
         address = "ws" + self.wire.url.removeprefix("http") + f"/ws?clientId={self.client}"
         with contextlib.suppress(OSError, TimeoutError, WebSocketException, ValueError):
-            async with connect(address, open_timeout=5, close_timeout=1) as socket:
+            proxy: Literal[True] | None = None if is_local(self.wire.url) else True
+            async with connect(address, open_timeout=5, close_timeout=1, proxy=proxy) as socket:
                 async for message in socket:
                     if isinstance(message, str):
-                        _progress(json.loads(message), report)
+                        _progress(json.loads(message), self.job, report)
 
 
-def _progress(message: Any, report: Report) -> None:
+def _progress(message: Any, job: str | None, report: Report) -> None:
+    """Reports a step of a job; ComfyUI before 2023-10 sends no job's id, and to its own client alone."""
     data = message.get("data") if isinstance(message, dict) else None
-    if isinstance(data, dict) and message.get("type") == "progress" and data.get("max"):
+    if not isinstance(data, dict) or message.get("type") != "progress" or not data.get("max"):
+        return
+    if job is not None and data.get("prompt_id", job) == job:
         report("sampling", data["value"] / data["max"])
+
+
+def _renamed(request: Mapping[str, Any]) -> dict[str, Any]:
+    """The same graph whose images get other names: what saves them runs anew, what made them does not."""
+    mark = uuid.uuid4().hex[:8]
+
+    def inputs(node: Mapping[str, Any]) -> dict[str, Any]:
+        prefix = node["inputs"].get("filename_prefix")
+        changed = {"filename_prefix": f"{prefix}-{mark}"} if isinstance(prefix, str) else {}
+        return {**node["inputs"], **changed}
+
+    nodes = {key: {**node, "inputs": inputs(node)} for key, node in request["prompt"].items()}
+    return {**request, "prompt": nodes}
 
 
 _FOLDERS = {

@@ -23,6 +23,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from diffagent.agent.executors import Made, Price, Report, downloads
+from diffagent.agent.executors.chunks import with_long_prompts
 from diffagent.agent.executors.pipelines import (
     add_lora,
     device_and_dtype,
@@ -364,9 +365,16 @@ class LocalDiffusers:
         generator = torch.Generator("cpu").manual_seed(request["seed"] or 0)
         try:
             with text_model(pipe):
-                made = pipe(generator=generator, callback_on_step_end=stepped, **kwargs).images[0]
+                given = with_long_prompts(pipe, kwargs)
+                made = pipe(generator=generator, callback_on_step_end=stepped, **given).images[0]
         except torch.OutOfMemoryError:
             raise JobFailed("the GPU's memory is too small for this image: ask for a smaller one") from None
+        except (ValueError, IndexError, NotImplementedError) as error:  # a scheduler's or a pipeline's limits
+            said = " ".join(str(error).split())[:200]
+            raise JobFailed(
+                f"{type(pipe).__name__} with {type(pipe.scheduler).__name__} refuses the call: {said}: ask "
+                "for other steps, another size or another sampler"
+            ) from None
         written = io.BytesIO()
         made.save(written, "PNG")
         return Made(written.getvalue(), request["seed"])

@@ -6,6 +6,7 @@ emitted.request, emitted.not_carried          # the graph, and the fields that i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
@@ -65,8 +66,24 @@ def emit(
         )
     found = _on_offered_checkpoint(found, catalog, api, fit, names or {})
     request = api.emit(call, found, fit, names or {})
+    _note_foreign_syntax(call, api, fit)
     made = call.model_copy(update=fit.replaced)
     return Emitted(target, request, made, fit.reasons, frozenset(fit.reasons.keys() - fit.replaced.keys()))
+
+
+_TAG = re.compile(r"<(?:lora|lyco|hypernet):[^<>]+>", re.I)
+_AND = re.compile(r"(?:^|\s)AND(?=\s)")
+
+
+def _note_foreign_syntax(call: T2ICall, api: Target, fit: Fit) -> None:
+    """Notes A1111's tags and ``AND`` in a prompt for the other targets, which read them as words."""
+    if api.tags:
+        return
+    text = f"{call.prompt}\n{call.negative_prompt}"
+    marks = [*dict.fromkeys(_TAG.findall(text)), *(["AND"] if _AND.search(text) else [])]
+    if marks:
+        shown = f"{', '.join(marks[:3])[:80]} is A1111's syntax, and {api.title} reads it as words"
+        fit.drop("prompt", "; ".join(filter(None, (fit.reasons.get("prompt"), shown))))
 
 
 def _on_offered_checkpoint(

@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from diffagent.data.air import LOCAL, source_of
 from diffagent.data.base_model_facts import BaseModelFacts
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadInput, UnknownModel
@@ -38,8 +39,9 @@ class Resources:
         Raises:
             UnknownModel: the catalog does not have one of them.
         """
-        loras = tuple(_card(lora.air, catalog) for lora in call.loras)
-        return cls(_card(call.base_checkpoint or call.air, catalog), loras)
+        loras = tuple(_card(lora.air, lora.model, catalog) for lora in call.loras)
+        name = "its checkpoint" if call.base_checkpoint else call.model
+        return cls(_card(call.base_checkpoint or call.air, name, catalog), loras)
 
 
 @dataclass
@@ -154,8 +156,11 @@ def file_of(card: Card, names: Mapping[str, str]) -> str:
     return name
 
 
-def _card(air: str, catalog: Catalog) -> Card:
+def _card(air: str, name: str, catalog: Catalog) -> Card:
     found = catalog.by_air(air)
     if found is None:
-        raise UnknownModel(f"{air} is not in the catalog: give the catalog that the call was made with")
+        shown = name if source_of(air) == LOCAL else f"{name} ({air})"  # a hash says nothing
+        raise UnknownModel(
+            f"{shown} is not in the catalog: give the catalog that the call was made with, or --installed"
+        )
     return found

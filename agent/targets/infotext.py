@@ -24,7 +24,8 @@ _UNIFORM = (
 
 
 _FIELDS = {"Sampler": "sampling_method", "Schedule type": "scheduler", "Clip skip": "clip_skip",
-           "Distilled CFG Scale": "guidance"}  # fmt: skip
+           "Distilled CFG Scale": "guidance", "Steps": "sampling_steps", "CFG scale": "cfg_scale",
+           "Seed": "seed"}  # fmt: skip
 """The settings that a target may not have carried."""
 
 
@@ -57,7 +58,8 @@ def write(call: T2ICall, found: Resources, dropped: Collection[str] = ()) -> str
     }
     said = {name: value for name, value in settings.items() if _FIELDS.get(name) not in dropped}
     line = ", ".join(f"{name}: {_quote(str(value))}" for name, value in said.items() if value is not None)
-    negative = f"\nNegative prompt: {call.negative_prompt}" if call.negative_prompt else ""
+    has_negative = call.negative_prompt and "negative_prompt" not in dropped
+    negative = f"\nNegative prompt: {call.negative_prompt}" if has_negative else ""
     prompt = call.prompt if "loras" in dropped else with_loras(call, found)
     return f"{prompt}{negative}\n{line}"
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -24,7 +25,7 @@ from diffagent.agent.executors import Made, Price, Report
 from diffagent.agent.executors.wire import HttpExecutor, Wire, secret, words
 from diffagent.agent.targets.fitting import Fit, Resources
 from diffagent.agent.targets.target import Target
-from diffagent.data.errors import BadInput, Censored, JobFailed, Refused
+from diffagent.data.errors import BadInput, Censored, JobFailed, Refused, TargetError
 from diffagent.data.records import Card, T2ICall
 
 GUIDANCE = (0.0, 20.0)
@@ -64,6 +65,12 @@ def offers(card: Card) -> bool:
 
 
 LONGEST = 900.0
+_ADDED = (
+    ("negative_prompt", "negative_prompt"), ("seed", "seed"), ("num_inference_steps", "sampling_steps"),
+    ("guidance_scale", "cfg_scale"),
+)  # fmt: skip
+"""What vLLM-Omni adds to OpenAI's fields, and the call's fields behind it."""
+_UNSURE = "it was sent, but the server does not say that it heeds it"
 _BLOCKED = ("content_policy_violation", "moderation_blocked")
 
 
@@ -91,6 +98,8 @@ class OpenAIImages(HttpExecutor):
                 "OpenAI's own service hosts no model of the catalog: give a server with --target-url URL"
             )
         key = secret("OPENAI_API_KEY", url, os.environ.get("OPENAI_API_KEY"))
+        self.taken: bool | None = None
+        """Whether the server is known to take the fields that OpenAI's API lacks; None: not asked yet."""
         self.wire = Wire(
             url.rstrip("/").removesuffix("/v1"),
             remedy="give the address of a server of OpenAI's images API with --target-url",
@@ -112,15 +121,28 @@ class OpenAIImages(HttpExecutor):
             if any(code in str(error) for code in _BLOCKED):
                 raise Censored(f"{error}: say it in other words") from None
             raise
+        untaken = (
+            {} if await self._takes_all() else {field: _UNSURE for name, field in _ADDED if name in request}
+        )
         data = answer.get("data") if isinstance(answer, dict) else None
         if not data:
             raise JobFailed("the server returned no image: see its log")
         if data[0].get("url"):
-            return Made(await self.wire.bytes(data[0]["url"]))
+            return Made(await self.wire.bytes(data[0]["url"]), untaken=untaken)
         try:
-            return Made(base64.b64decode(data[0].get("b64_json") or "", validate=True))
+            image = base64.b64decode(data[0].get("b64_json") or "", validate=True)
+            return Made(image, untaken=untaken)
         except (binascii.Error, TypeError):
             raise JobFailed("the server returned an image that is no base64: see its log") from None
+
+    async def _takes_all(self) -> bool:
+        """Whether the server is vLLM-Omni, whose list of models says so; others ignore unknown fields."""
+        if self.taken is None:
+            self.taken = False
+            with contextlib.suppress(TargetError, AttributeError, TypeError):
+                listed = (await self.wire.get("/v1/models")).get("data") or ()
+                self.taken = any(str(one.get("owned_by")).startswith("vllm") for one in listed)
+        return self.taken
 
 
 TARGET = Target(

@@ -59,6 +59,7 @@ class Target:
         usual_url: where it is, unless the user says otherwise; None: there is no such place.
         self_hosted: a server of the user's own, which is asked what it calls the call's models.
         local: it runs in this process.
+        tags: it reads A1111's prompt syntax, ``<lora:NAME:WEIGHT>`` and ``AND``.
         lists: a server's lists of models; None: it has none.
     """
 
@@ -76,6 +77,7 @@ class Target:
     usual_url: str | None = None
     self_hosted: bool = False
     local: bool = False
+    tags: bool = False
     lists: ServerLists | None = None
 
     @cached_property

@@ -18,7 +18,7 @@ from diffagent.agent.request import Request
 from diffagent.data.errors import BadInput, BadPrompt
 from diffagent.data.records import T2ICall
 from diffagent.serving.json_bounds import JsonBounds
-from diffagent.serving.server.schemas import ChatRequest, Message, NamedTool, Tool
+from diffagent.serving.server.schemas import AllowedChoice, ChatRequest, Message, NamedTool, Tool
 
 TOOL = "text_to_image"
 MODEL = "diffagent"
@@ -162,6 +162,9 @@ def tool_of(request: ChatRequest) -> Tool | None:
         BadInput: another tool has to be called.
     """
     choice = request.tool_choice
+    if isinstance(choice, AllowedChoice):
+        names = [one.function.name for one in choice.allowed_tools.tools if one.function]
+        choice = choice.allowed_tools.mode if TOOL in names else "none"
     if isinstance(choice, NamedTool) and choice.function.name != TOOL:
         raise BadInput(f"tool_choice names {choice.function.name[:60]!r}, but this model calls {TOOL} only")
     tool = next((one for one in request.tools or () if one.function and one.function.name == TOOL), None)

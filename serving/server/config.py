@@ -6,7 +6,7 @@ import ipaddress
 from dataclasses import dataclass, field, replace
 
 from diffagent.agent.pmi.requirement import MOST_IMAGES
-from diffagent.agent.targets import load
+from diffagent.agent.targets import TABLE, load
 from diffagent.data.errors import BadInput
 from diffagent.serving.json_bounds import JsonBounds
 from diffagent.serving.server.keys import Keys
@@ -24,6 +24,8 @@ LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
 @dataclass(frozen=True)
 class ServerConfig:
     """Sizes in bytes, times in seconds.
+
+    ``installed``: every endpoint chooses among what the target's server has.
 
     ``queue`` requests wait at most, ``batch`` are taken to the agent at once; ``hosts`` are the names that
     the server answers to (none: any), ``origins`` the foreign web pages that may call it.
@@ -57,6 +59,7 @@ class ServerConfig:
     image_bytes: int = 10 * MEGABYTE
     target: str | None = None
     target_url: str | None = None
+    installed: bool = False
     nearest: bool = False
     max_price: float | None = None
     image_jobs: int = 4
@@ -78,6 +81,12 @@ class ServerConfig:
                 raise BadInput(
                     f"{origin!r} is no origin: give a scheme and a host, as in https://example.org"
                 )
+        if self.installed and (self.target is None or load(self.target).lists is None):
+            able = ", ".join(name for name in TABLE if load(name).lists is not None)
+            raise BadInput(
+                f"--installed is given with the target {self.target}, which has no list of models: say "
+                f"whose server is asked with --target {able}"
+            )
         if self.target is not None:
             load(self.target)
         elif self.target_url is not None:

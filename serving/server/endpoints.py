@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from html import escape
 from importlib.resources import files
 from itertools import starmap
@@ -14,7 +15,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import ValidationError
 from starlette.datastructures import UploadFile
 
-from diffagent.agent.targets import titles
+from diffagent.agent.targets import load, titles
 from diffagent.data.base_models import families
 from diffagent.data.errors import BadInput
 from diffagent.serving.answers import Ranked
@@ -43,6 +44,7 @@ PAGE = {
     "/page.css": ("page.css", "text/css; charset=utf-8"),
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
 }
+MOST_RANKED = 52
 MOST_FILES = 100
 """Of a form, each of which is a file here; how many are read is the configuration's."""
 _IMAGES_FORM = {
@@ -64,7 +66,7 @@ async def route(body: RouteRequest, request: Request) -> RouteAnswer:
     service = service_of(request)
     images = await asyncio.to_thread(read_pictures, body.images, service.config)
     asked = service.request({**dict(body), "images": images})
-    there = await asyncio.to_thread(service.agent.installed, asked)
+    there = await service.there(asked.target) or await asyncio.to_thread(service.agent.installed, asked)
     decision, timings = await service.decide(request, asked)
     emitted = await service.emit(decision.call, asked.target, asked.nearest, there)
     service.tokens(prompt=body.prompt, call=decision.call.to_json())
@@ -78,7 +80,9 @@ async def route(body: RouteRequest, request: Request) -> RouteAnswer:
 @router.post("/v1/emit")
 async def emit(body: EmitRequest, request: Request) -> EmitAnswer:
     """Turn a call into the request of a target; nothing is chosen again."""
-    emitted = await service_of(request).emit(body.call, body.target, body.nearest)
+    service = service_of(request)
+    there = await service.there(body.target)
+    emitted = await service.emit(body.call, body.target, body.nearest, there)
     return EmitAnswer(request=emitted.request, not_carried=emitted.not_carried)
 
 
@@ -99,7 +103,12 @@ async def identify(request: Request) -> IdentifyAnswer:
     service = service_of(request)
     form = request.headers.get("content-type", "").casefold().startswith("multipart/")
     examples = await (_of_form if form else _of_json)(request, service)
-    seen, took = await service.identify(request, examples)
+    there = await service.there()
+    asked = examples if there is None else replace(examples, k=MOST_RANKED)
+    seen, took = await service.identify(request, asked)
+    if there is not None:
+        here = [(card, score) for card, score in seen.models if card.air in there.names]
+        seen = replace(seen, models=here[: examples.k])
     models = [Ranked.from_card(card, score) for card, score in seen.models]
     return IdentifyAnswer(models=models, unsure=seen.unsure, timings_ms={"total": round(took, 1)})
 
@@ -155,7 +164,17 @@ async def page(request: Request) -> Response:
     options = "".join(f'<option value="{family}">{title}</option>' for family, title in families())
     content = content.replace(b"<!-- base models -->", options.encode())
     content = content.replace(b"<!-- targets -->", "".join(starmap(_button, titles().items())).encode())
+    content = content.replace(b"<!-- installed -->", _installed(service_of(request)).encode())
     return Response(content, media_type=kind, headers={"Cache-Control": "no-cache"})
+
+
+def _installed(service: Service) -> str:
+    """What the page says of the models that are chosen among."""
+    config = service.config
+    if not config.installed or config.target is None:
+        return ""
+    title = escape(load(config.target).title)
+    return f'<p id="installed">Chosen among the models that are installed on this server\'s {title}.</p>'
 
 
 def _button(target: str, title: str) -> str:

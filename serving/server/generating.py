@@ -10,6 +10,7 @@ from pathlib import Path
 
 from diffagent.agent import generation
 from diffagent.agent.installed_models import read_installed
+from diffagent.agent.seeds import numbered_seeds
 from diffagent.agent.targets import load
 from diffagent.agent.targets.installed import Installed
 from diffagent.data.catalog import Catalog
@@ -90,7 +91,7 @@ class Studio:
         order = generation.Order(
             call,
             self.target,
-            generation.numbered_seeds(call.seed, n),
+            numbered_seeds(call.seed, n),
             self.config.nearest,
             self.config.max_price,
             there,

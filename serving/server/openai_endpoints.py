@@ -31,6 +31,10 @@ from diffagent.serving.server.service import Service, attended, note, service_of
 router = APIRouter(responses=ERRORS)
 WITHOUT_OPTIONS = ("/v1/chat/completions", "/v1/images/generations")
 """Their bodies are OpenAI's: no ``nearest``, no ``base_model``."""
+OPENAI_MODELS = (
+    "gpt-image-1", "gpt-image-1-mini", "gpt-image-1.5", "chatgpt-image-latest", "dall-e-2", "dall-e-3"
+)  # fmt: skip
+"""What OpenAI's clients ask for by themselves: no wish for a model of the catalog."""
 CREATED = 1_700_000_000
 """The models endpoint has to state a time."""
 
@@ -97,7 +101,7 @@ async def images_generations(body: ImagesRequest, request: Request) -> ImagesAns
     asked = AgentRequest.parse(
         {
             "prompt": body.prompt,
-            "model": None if body.model in (None, chat.MODEL) else body.model,
+            "model": None if body.model in (None, chat.MODEL, *OPENAI_MODELS) else body.model,
             "target": target,
             "installed": there is not None,
             "target_url": service.config.target_url,
@@ -114,7 +118,13 @@ async def images_generations(body: ImagesRequest, request: Request) -> ImagesAns
     took = time.perf_counter() - started
     service.metrics.stage("target", took)
     note(request, target=target, target_ms=round(1e3 * took, 1), images=len(pictures))
-    data = [ImageBody(b64_json=one, revised_prompt=call.prompt) for one in pictures]
+    is_url = body.response_format == "url"
+    data = [
+        ImageBody(url=f"data:image/png;base64,{one}", revised_prompt=call.prompt)
+        if is_url
+        else ImageBody(b64_json=one, revised_prompt=call.prompt)
+        for one in pictures
+    ]
     return ImagesAnswer(
         created=int(time.time()),
         data=data,

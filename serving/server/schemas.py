@@ -165,6 +165,20 @@ class NamedTool(Lenient):
     function: NamedFunction
 
 
+class AllowedTools(Lenient):
+    """The tools that may be called, and whether one has to be."""
+
+    mode: Literal["auto", "required"] = "auto"
+    tools: Annotated[list[Tool], Field(fail_fast=True)] = Field(default_factory=list, max_length=1000)
+
+
+class AllowedChoice(Lenient):
+    """A choice among some of the tools."""
+
+    type: Literal["allowed_tools"]
+    allowed_tools: AllowedTools
+
+
 class StreamOptions(Lenient):
     """Whether the last chunk states the usage."""
 
@@ -179,7 +193,7 @@ class ChatRequest(Lenient):
     stream: bool = False
     stream_options: StreamOptions | None = None
     tools: Annotated[list[Tool], Field(fail_fast=True)] | None = None
-    tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
+    tool_choice: Literal["none", "auto", "required"] | AllowedChoice | NamedTool | None = None
     n: int | None = Field(None, ge=1, le=1)
     seed: Seed | None = None
 
@@ -191,13 +205,14 @@ class ImagesRequest(Lenient):
     model: Name | None = None
     n: int | None = Field(None, ge=1, le=10)
     size: Name | None = Field(None, examples=["512x768", "auto"])
-    response_format: Literal["b64_json"] | None = None
+    response_format: Literal["b64_json", "url"] | None = None
 
 
 class ImageBody(BaseModel):
-    """A PNG file as base64, and the prompt that it was made with."""
+    """A PNG file as base64 or as a data URL, and the prompt that it was made with."""
 
-    b64_json: str
+    b64_json: str | None = None
+    url: str | None = None
     revised_prompt: str
 
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Coroutine, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.requests import Request
 
+from diffagent.agent.installed_models import read_installed
 from diffagent.agent.request import Request as AgentRequest
+from diffagent.agent.seeds import seeded
+from diffagent.agent.targets import ITSELF
 from diffagent.agent.targets.emitting import emit
 from diffagent.agent.targets.fitting import Emitted
 from diffagent.data.catalog import Catalog
@@ -36,6 +41,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 BATCHING_THREADS = 4
 """That ask an engine which batches."""
+THERE_SECONDS = 60.0
+"""For which what the target's server has is believed without a look."""
 LONGEST_COUNTED = 200_000
 """Characters; the tokens of longer conversations are not counted."""
 
@@ -58,6 +65,7 @@ class Service:
         self.identifying: BatchQueue[Examples, Seen] | None = None
         if agent.identifier is not None:
             self.identifying = BatchQueue(identifications(agent), limit=config.queue, size=config.batch)
+        self._there: tuple[float, Installed] | None = None
         self.health = Health(agent.catalog, lambda: self.queue.running)
         self.metrics.limit.set(config.queue)
         self.metrics.waiting.set_function(lambda: len(self.queue))
@@ -78,9 +86,13 @@ class Service:
         return [queue for queue in (self.queue, self.identifying) if queue is not None]
 
     async def decide(self, request: Request, asked: AgentRequest) -> tuple[Decision, dict[str, float]]:
-        """A decision, and its timings in milliseconds with the time in the queue."""
+        """A decision, and its timings in milliseconds with the time in the queue; its call has a seed, drawn
+        where none is asked for."""
+        asked = await self.narrowed(asked)
         found = await attended(request, self.queue.ask(asked, self.config.deadline))
         decision = found.answer
+        if asked.target != ITSELF:
+            decision = replace(decision, call=seeded(decision.call))
         self.metrics.decided(found.waited, decision.timings_ms, len(decision.candidates))
         timings = {"queue": 1e3 * found.waited, **decision.timings_ms}
         note(
@@ -101,6 +113,8 @@ class Service:
         asked = AgentRequest.parse({**options, "target_url": None})
         if not asked.installed:
             return asked
+        if asked.target == ITSELF and self.config.installed:
+            return asked.model_copy(update={"installed": False})  # so is every request
         if asked.target != self.config.target:
             raise Fault(
                 501,
@@ -109,6 +123,31 @@ class Service:
                 f"or start this server with --target {asked.target}",
             )
         return asked.model_copy(update={"target_url": self.config.target_url})
+
+    async def there(self, target: str = ITSELF) -> Installed | None:
+        """What the configured target's server has, where this server chooses among that alone.
+
+        Requests for another target than the configured one are not narrowed.
+
+        Raises:
+            TargetError: the server does not answer.
+        """
+        config = self.config
+        if not config.installed or target not in (ITSELF, config.target):
+            return None
+        assert config.target is not None
+        now = time.monotonic()
+        if self._there is None or now - self._there[0] > THERE_SECONDS:
+            found = await asyncio.to_thread(read_installed, config.target, config.target_url, self.catalog)
+            self._there = now, found
+        return self._there[1]
+
+    async def narrowed(self, asked: AgentRequest) -> AgentRequest:
+        """A request that chooses among what is there: the configured target's, and its server's models."""
+        there = await self.there(asked.target)
+        if there is None:
+            return asked
+        return asked.model_copy(update={"target": self.config.target, "installed": there})
 
     async def identify(self, request: Request, examples: Examples) -> tuple[Seen, float]:
         """Models by example images, and the milliseconds that it took, waiting included.
@@ -133,6 +172,7 @@ class Service:
         self, call: T2ICall, target: str, nearest: bool, there: Installed | None = None
     ) -> Emitted:
         """The request that a target takes for a call; ``there`` is what its server has."""
+        call = call if target == ITSELF else seeded(call)
         started = asyncio.get_running_loop().time()
         emitted = await asyncio.to_thread(
             emit,

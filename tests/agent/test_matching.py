@@ -24,7 +24,7 @@ from diffagent.agent.specification import (
     terms,
     word_terms,
 )
-from diffagent.agent.term_lists import TermLists
+from diffagent.agent.term_lists import TermIndex, TermLists
 from diffagent.agent.whitening import Whitening
 from diffagent.data.prompts import plain
 from diffagent.data.records import Card, Stats
@@ -35,13 +35,17 @@ def lists(*docs: Sequence[int]) -> TermLists:
     return TermLists.of(ids, [np.array([len(doc)], np.uint32) for doc in docs])
 
 
+def index(*docs: Sequence[int]) -> TermIndex:
+    return TermIndex.of(lists(*docs))
+
+
 def ids(*values: int) -> np.ndarray:
     return np.array(values, np.uint32)
 
 
 # Four documents; term 1 and 3 are in one of them, term 2 in three, term 9 in none:
 # idf = log(5 / 2) + 1 = 1.916291, log(5 / 4) + 1 = 1.223144, log(5 / 1) + 1 = 2.609438
-FOUR = lists([1, 2], [2], [], [2, 3])
+FOUR = index([1, 2], [2], [], [2, 3])
 
 
 def test_idf_is_smoothed() -> None:
@@ -50,7 +54,8 @@ def test_idf_is_smoothed() -> None:
 
 
 def test_sums_run_over_each_document_and_are_0_for_an_empty_one() -> None:
-    assert FOUR.sums(np.array([1, 2, 4, 8, 16], np.float32)).tolist() == [3, 4, 0, 24]
+    four = lists([1, 2], [2], [], [2, 3])
+    assert four.sums(np.array([1, 2, 4, 8, 16], np.float32)).tolist() == [3, 4, 0, 24]
     assert lists([], []).sums(np.zeros(0, np.float32)).tolist() == [0, 0]
     assert lists().sums(np.zeros(0, np.float32)).tolist() == []
 
@@ -104,7 +109,7 @@ def test_cosine_equals_a_dictionarys(docs: list[frozenset[int]], query: frozense
         return math.sqrt(sum(idf(term) ** 2 for term in terms)) or 1.0
 
     shared = [sum(idf(term) ** 2 for term in doc & query) for doc in docs]
-    stored, asked = lists(*map(sorted, docs)), ids(*sorted(query))
+    stored, asked = index(*map(sorted, docs)), ids(*sorted(query))
     overlap = stored.overlap(asked)
     assert overlap.tolist() == pytest.approx(shared, rel=1e-5)
     assert stored.norms.tolist() == pytest.approx([length(doc) for doc in docs], rel=1e-5)
@@ -340,6 +345,6 @@ def test_the_baselines_terms_are_scikit_learns_on_known_words() -> None:
     known = np.concatenate([word_terms(gram) for gram in ("red fox", "fox in", "snow")])  # not "in snow"
     query = np.intersect1d(word_terms(asked), known)
     expected = (stored @ vectoriser.transform([asked]).T).toarray()[:, 0]
-    ours = lists(*(word_terms(prompt).tolist() for prompt in prompts))
+    ours = index(*(word_terms(prompt).tolist() for prompt in prompts))
     found = ours.cosine(query, ours.overlap(query))
     assert found.tolist() == pytest.approx(expected.tolist(), rel=1e-5)

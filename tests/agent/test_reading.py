@@ -142,3 +142,9 @@ def test_the_question_is_the_prompt_alone() -> None:
 def test_the_mark_of_a_model_is_no_word_of_the_picture() -> None:
     assert unmarked("a harbour, use the Tiny Pixels lora, at dawn") == "a harbour, at dawn"
     assert unmarked("use the Tiny Pixels model") == "use the Tiny Pixels model"
+
+
+def test_a_medium_that_a_thing_is_about_is_not_how_the_picture_is_made() -> None:
+    assert Reading.of("queue at an anime convention, documentary photo").medium == "photo"
+    assert Reading.of("owner of a comic shop at the till").named == ()
+    assert Reading.of("anime picture of a shop").medium == "anime"

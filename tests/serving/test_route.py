@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import signal
@@ -63,15 +65,15 @@ def test_rows_of_a_file_of_json_lines(tmp_path: Path) -> None:
     source = open_source(str(path))
     rows = list(source)
     assert rows[:3] == [
-        Row(0, {"prompt": "a"}),
+        Row(0, {"prompt": "a"}, passed={"colour": "red"}),
         Row("x", {"prompt": "b", "negative_prompt": "c", "images": ["d.png"]}),
-        Row(7, {"prompt": "e", "negative_prompt": "f"}),
+        Row(7, {"prompt": "e", "negative_prompt": "f"}, passed={"air": "g"}),
     ]
     assert [row.id for row in rows] == [0, "x", 7, 3, 4, "y", 9, 7, 8]
     assert [bool(row.fault) for row in rows] == [False] * 3 + [True] * 5 + [False]
     assert "no JSON" in rows[3].fault
     assert rows[5].fault == "prompt is null, but it has to be text: say what to draw"
-    assert (source.count, source.unread) == (9, ("colour",))
+    assert (source.count, source.passed) == (9, ("colour",))
 
 
 def test_rows_of_tables(tmp_path: Path) -> None:
@@ -83,12 +85,12 @@ def test_rows_of_tables(tmp_path: Path) -> None:
     )
     source = open_source(str(path))
     assert list(source)[:3] == [
-        Row("1", {"prompt": 'a, "b"\nc'}),
-        Row(1, {"prompt": "d", "negative_prompt": "e", "images": ["f.png"]}),
-        Row("3", {"prompt": "g", "images": ["h", "i"]}),
+        Row("1", {"prompt": 'a, "b"\nc'}, passed={"rating": "5"}),
+        Row(1, {"prompt": "d", "negative_prompt": "e", "images": ["f.png"]}, passed={"rating": "4"}),
+        Row("3", {"prompt": "g", "images": ["h", "i"]}, passed={"rating": "1"}),
     ]
     assert "5 columns" in list(source)[3].fault
-    assert source.unread == ("rating",)
+    assert source.passed == ("rating",)
     tabs = tmp_path / "in.tsv"
     tabs.write_text("prompt\tid\nk, l\tm\n", encoding="utf-8")
     assert list(open_source(str(tabs))) == [Row("m", {"prompt": "k, l"})]
@@ -107,7 +109,7 @@ def test_rows_of_a_dataset(tmp_path: Path) -> None:
         ("a", "b", False),
         ("c", None, True),
     ]
-    assert (source.count, source.unread) == (2, ("hue",))
+    assert (source.count, source.passed) == (2, ("hue",))
     assert [row.id for row in open_source(f"{tmp_path}/two:test")] == ["c"]
     with pytest.raises(BadInput, match="splits train, test"):
         open_source(str(tmp_path / "two"))
@@ -119,7 +121,7 @@ def test_rows_of_a_dataset(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("in.txt", "a\n", "no .jsonl, .csv or .tsv file"),
+        ("in.doc", "a\n", "no .jsonl, .ndjson, .csv, .tsv, .txt file"),
         ("in.csv", "text\na\n", "no column 'prompt'"),
         ("absent.jsonl", None, "no file and no dataset"),
     ],
@@ -292,3 +294,65 @@ def wait_for(done: Callable[[], bool], seconds: float = 60) -> None:
     while not done():
         assert time.monotonic() < end
         time.sleep(0.005)
+
+
+def test_a_line_of_text_is_a_prompt_and_a_column_may_hold_the_prompts(tmp_path: Path) -> None:
+    text = tmp_path / "in.txt"
+    text.write_text("a fox\n\n  a lake  \n", "utf-8")
+    assert [row.options for row in open_source(str(text))] == [{"prompt": "a fox"}, {"prompt": "a lake"}]
+    table = tmp_path / "in.csv"
+    table.write_text("caption,prompt,seed,base_model\na fox,ignored,7,SD 1.5\n", "utf-8")
+    (row,) = open_source(str(table), "caption")
+    assert row.options == {"prompt": "a fox", "seed": 7, "base_model": "SD 1.5"}
+    with pytest.raises(BadInput, match=r"no column 'words'.*\(caption, prompt, seed, base_model\)"):
+        open_source(str(table), "words")
+
+
+def test_other_columns_stand_beside_the_call_even_where_rows_ask_the_same(tmp_path: Path) -> None:
+    rows = [{"prompt": "a", "artist": "x"}, {"prompt": "a", "artist": "y"}, {"prompt": 5, "notes": "mine"}]
+    out = tmp_path / "out.jsonl"
+    assert run(write(tmp_path / "in.jsonl", rows), out, Echo())["copied"] == 1
+    assert lines(out)[:2] == [
+        {"id": 0, "artist": "x", "call": {"prompt": "a"}},
+        {"id": 1, "artist": "y", "call": {"prompt": "a"}},
+    ]
+    assert lines(out)[2]["in_notes"] == "mine"
+
+
+@pytest.fixture
+def loaded(make_agent: Callable[..., Agent], monkeypatch: pytest.MonkeyPatch) -> None:
+    agent = make_agent()
+    monkeypatch.setattr(Agent, "load", lambda *_: agent)
+
+
+@pytest.mark.usefixtures("loaded")
+def test_a_table_comes_out_as_a_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "in.csv").write_text('id,prompt,artist,seed\na,pixel art of a fox,"x, y",7\nb,,z,\n', "utf-8")
+    with pytest.raises(SystemExit) as exit:
+        main(["route", str(tmp_path / "in.csv"), "-o", str(tmp_path / "out.csv")])
+    assert exit.value.code == 0
+    assert json.loads(capsys.readouterr().out)["rows"] == 2
+    with (tmp_path / "out.csv").open(encoding="utf-8", newline="") as file:
+        first, second = csv.DictReader(file)
+    assert (first["id"], first["artist"], first["call_model"], first["call_seed"]) == (
+        "a", "x, y", "Tiny Pixels", "7",
+    )  # fmt: skip
+    assert (second["id"], second["artist"], second["call_model"]) == ("b", "z", "")
+    assert "prompt is empty" in second["error"]
+
+
+@pytest.mark.usefixtures("loaded")
+@pytest.mark.parametrize(
+    "text", ["pixel art of a fox\na lake\n", '{"prompt": "pixel art of a fox"}\n{"prompt": "a lake"}\n']
+)
+def test_stdin_comes_in_and_calls_go_to_stdout(
+    text: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+    with pytest.raises(SystemExit) as exit:
+        main(["route", "-", "-o", "-"])
+    out, err = capsys.readouterr()
+    assert exit.value.code == 0
+    assert [json.loads(line)["id"] for line in out.splitlines()] == [0, 1]
+    assert json.loads(out.splitlines()[0])["call"]["model"] == "Tiny Pixels"
+    assert '"rows": 2' in err

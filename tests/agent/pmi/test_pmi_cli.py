@@ -87,13 +87,13 @@ def test_test_images_decide_nothing_but_their_own_tasks(manifest):
         (("bench", "{manifest}", "--images", "9"), 2, "numbers from 1 to 6"),
         (("bench", "{manifest}", "--images", "x"), 2, "numbers from 1 to 6"),
         (("build", "-o", "x.sqlite"), 2, "give a SOURCE"),
-        (("identify", "a.png", "b.png"), 1, "no image specifications"),
+        (("identify", "a.png", "b.png", "--catalog", "{catalog}"), 1, "no image specifications"),
         (("identify", *"abcdefg"), 1, "7 example images"),
     ],
 )
-def test_what_is_refused(args, status, reason, manifest, capsys):
+def test_what_is_refused(args, status, reason, manifest, catalog_path, capsys):
     with pytest.raises(SystemExit) as exit_:
-        main(["pmi", *(one.format(manifest=manifest) for one in args)])
+        main(["pmi", *(one.format(manifest=manifest, catalog=catalog_path) for one in args)])
     captured = capsys.readouterr()
     assert exit_.value.code == status
     assert captured.err.startswith("diffagent: ")
@@ -105,14 +105,20 @@ def test_what_is_refused(args, status, reason, manifest, capsys):
     ("args", "status", "reason"),
     [
         (("a fox", *["--image", "a.png"] * 7), 1, "7 example images"),
-        (("a fox", "--image", "a.png"), 1, "catalog.sqlite has no image specifications: make them"),
+        (
+            ("a fox", "--image", "a.png", "--catalog", "{catalog}"),
+            1,
+            "invented.sqlite has no image specifications: make them",
+        ),
         (("--image", "a.png"), 2, "add a PROMPT, or --captioner"),
         ((), 2, "Missing argument 'PROMPT'"),
     ],
 )
-def test_calls_with_images_are_refused_before_weights_are_loaded(args, status, reason, capsys, monkeypatch):
+def test_calls_with_images_are_refused_before_weights_are_loaded(
+    args, status, reason, catalog_path, capsys, monkeypatch
+):
     monkeypatch.setattr(Agent, "load", lambda *_: pytest.fail("the agent was loaded"))
     with pytest.raises(SystemExit) as exit_:
-        main(["call", *args])
+        main(["call", *(one.format(catalog=catalog_path) for one in args)])
     assert exit_.value.code == status
     assert reason in capsys.readouterr().err

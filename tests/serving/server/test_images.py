@@ -105,8 +105,8 @@ def test_a_base_model_that_the_server_lacks_is_replaced_where_its_operator_says_
         ({"prompt": "a fox", "size": "big"}, "'big'"),
         ({"prompt": "a fox", "n": 0}, "n"),
         ({"prompt": "a fox", "n": 11}, "n"),
-        ({"prompt": "a fox", "response_format": "url"}, "b64_json"),
-        ({"prompt": "a fox", "model": "dall-e-3"}, "'dall-e-3'"),
+        ({"prompt": "a fox", "response_format": "png"}, "b64_json"),
+        ({"prompt": "a fox", "model": "dall-e-9"}, "'dall-e-9'"),
     ],
 )
 def test_what_is_wrong_is_said(

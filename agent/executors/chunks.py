@@ -1,0 +1,113 @@
+"""Prompts longer than CLIP reads, in chunks of 75 tokens, as A1111 and ComfyUI take them.
+
+    tokens → chunks, cut at a comma where one is near → states of each [77, d] → side by side [1, n·77, d]
+
+Prompt and negative prompt get equally many chunks, empty ones at the end. The pooled states of SDXL's second
+encoder are those of the first chunk. As ``process_tokens`` and ``tokenize_line`` of A1111's
+``modules/sd_hijack_clip.py``; layers as ``encode_prompt`` of diffusers' pipelines takes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+CHUNK = 75
+"""Tokens between a chunk's first and last one."""
+BACK = 20
+"""Tokens behind a comma that go over into the next chunk with what follows."""
+PIPELINES = ("StableDiffusionPipeline", "StableDiffusionXLPipeline")
+
+
+def with_long_prompts(pipe: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """A pipeline's arguments, with states in place of prompts that are too long for it."""
+    texts = [kwargs["prompt"], kwargs.get("negative_prompt") or ""]
+    if type(pipe).__name__ not in PIPELINES or all(_count(pipe.tokenizer, text) <= CHUNK for text in texts):
+        return dict(kwargs)
+    return in_chunks(pipe, kwargs)
+
+
+def in_chunks(pipe: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments with states in place of prompts, however short they are."""
+    import torch
+
+    texts = [kwargs["prompt"], kwargs.get("negative_prompt") or ""]
+    encoders = [(pipe.tokenizer, pipe.text_encoder)]
+    is_xl = getattr(pipe, "text_encoder_2", None) is not None
+    if is_xl:
+        encoders.append((pipe.tokenizer_2, pipe.text_encoder_2))
+    skip = kwargs.get("clip_skip")
+    found: list[list[torch.Tensor]] = []
+    pooled: list[torch.Tensor] = []
+    for tokenizer, encoder in encoders:
+        chunks = [_chunks(tokenizer, text) for text in texts]
+        most = max(map(len, chunks))
+        states = []
+        for one, layer in zip(chunks, (skip, None), strict=True):  # the pipelines skip for the prompt alone
+            ids = _ids(tokenizer, one + [[]] * (most - len(one)))
+            with torch.no_grad():
+                out = encoder(ids.to(encoder.device), output_hidden_states=True)
+            states.append(_layer(encoder, out, layer, is_xl).reshape(1, -1, out.hidden_states[-1].shape[-1]))
+            if is_xl and encoder is pipe.text_encoder_2:
+                pooled.append(out[0][:1])
+        found.append(states)
+    positive, negative = (torch.cat([states[n] for states in found], dim=-1) for n in (0, 1))
+    rest = {
+        name: value
+        for name, value in kwargs.items()
+        if name not in ("prompt", "negative_prompt", "clip_skip")
+    }
+    rest |= {"prompt_embeds": positive, "negative_prompt_embeds": negative}
+    if pooled:
+        rest |= {"pooled_prompt_embeds": pooled[0], "negative_pooled_prompt_embeds": pooled[1]}
+    return rest
+
+
+def _layer(encoder: Any, out: Any, skip: int | None, is_xl: bool) -> torch.Tensor:
+    """The layer of hidden states that a clip skip takes, of all chunks: [n, 77, d]."""
+    states: torch.Tensor
+    if is_xl:
+        states = out.hidden_states[-2 if skip is None else -(skip + 2)]
+        return states
+    if skip is None:
+        states = out[0]
+        return states
+    states = encoder.text_model.final_layer_norm(out.hidden_states[-(skip + 1)])
+    return states
+
+
+def _count(tokenizer: Any, text: str) -> int:
+    return len(_tokens(tokenizer, text))
+
+
+def _tokens(tokenizer: Any, text: str) -> list[int]:
+    found: list[int] = tokenizer(text, add_special_tokens=False, truncation=False, verbose=False).input_ids
+    return found
+
+
+def _chunks(tokenizer: Any, text: str) -> list[list[int]]:
+    """A text's tokens in pieces of at most 75, cut behind the last comma where that is near the end."""
+    return cut(_tokens(tokenizer, text), tokenizer.convert_tokens_to_ids(",</w>"))
+
+
+def cut(tokens: Sequence[int], comma: int | None) -> list[list[int]]:
+    """Tokens in pieces of at most 75; one piece at least."""
+    pieces: list[list[int]] = []
+    rest = list(tokens)
+    while len(rest) > CHUNK:
+        commas = [n for n, token in enumerate(rest[:CHUNK]) if token == comma]
+        end = commas[-1] + 1 if commas and CHUNK - commas[-1] <= BACK else CHUNK
+        pieces.append(rest[:end])
+        rest = rest[end:]
+    return [*pieces, rest]
+
+
+def _ids(tokenizer: Any, pieces: Sequence[Sequence[int]]) -> torch.Tensor:
+    """Chunks with their first and last tokens, padded: [n, 77]."""
+    import torch
+
+    rows = [[tokenizer.bos_token_id, *piece, tokenizer.eos_token_id] for piece in pieces]
+    return torch.tensor([row + [tokenizer.pad_token_id] * (CHUNK + 2 - len(row)) for row in rows])

@@ -1,0 +1,304 @@
+"""A catalog with what a server has besides: models that the catalog does not know become entries.
+
+    lists of the server → files that are in no catalog → what each says of itself → entries → a catalog beside
+
+A file is known by its name, the metadata that the server gives of it (A1111 with its lists, ComfyUI by
+``/view_metadata``), and its header where the server runs on this machine and says where the file lies. Its
+base model has to be told by one of them: a model without is left out and named. The catalog that is made so
+is kept, and made again when the server's models or the catalog change.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from diffagent.agent.executors.wire import Wire, is_local
+from diffagent.agent.installed_models import BACKOFF, LIFETIME, matched, read_lists
+from diffagent.data.air import AIR, LOCAL
+from diffagent.data.base_models import LISTED, TABLE, by_header, ecosystem_of, find
+from diffagent.data.cards import Entry, compose
+from diffagent.data.catalog import Catalog, default_catalog
+from diffagent.data.errors import DiffAgentError, TargetError
+from diffagent.data.library.bases import fits
+from diffagent.data.metadata.infotext import stem
+from diffagent.data.prompts import is_sfw
+from diffagent.data.records import Card, ModelType
+from diffagent.data.weights import home
+
+if TYPE_CHECKING:
+    from diffagent.data.text_encoder import Encoder
+
+_TAGS = 12
+"""Of a LoRA's training tags, the most frequent ones."""
+_SHORTEST = 4
+"""Letters of a base model's spelling that is looked for in file names; shorter ones are other words."""
+_XL = re.compile(r"(?<=[a-z\d])XL(?![a-z])|(?:^|[\W_])xl(?:$|[\W_\d])|sdxl", re.I)
+_SD15 = re.compile(r"(?:^|[\W_])(?:sd|v)[\W_]?1[\W_]?[45](?:$|[\W_])|pruned[\W_]emaonly", re.I)
+_SHOWN = 20
+"""Names in a message."""
+MOST_METADATA = 200
+"""Files of which a server is asked one by one."""
+
+
+@dataclass(frozen=True)
+class ServerFile:
+    """A model's file as a server lists it; ``path`` is where it lies on the server's machine."""
+
+    name: str
+    kind: ModelType
+    digest: str | None = None
+    path: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def file_name(self) -> str:
+        """The name without its folder, with a suffix."""
+        last = re.split(r"[/\\]", self.name)[-1]
+        return last if last.lower().endswith((".safetensors", ".ckpt", ".gguf")) else f"{last}.safetensors"
+
+
+class ServerCatalog(NamedTuple):
+    """``path``: the catalog with the server's own models; ``added`` their names, ``left_out`` the files whose
+    base model nothing tells."""
+
+    path: Path
+    added: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+    def lines(self, url: str) -> Iterator[str]:
+        """What to say of it."""
+        if self.added:
+            yield f"{url} has {len(self.added)} models that the catalog did not know: {_some(self.added)}"
+        if self.left_out:
+            yield (
+                f"left out of {url}'s models: {_some(self.left_out)}: nothing tells their base model: put it "
+                "into the file's name or folder, such as SDXL/NAME.safetensors, or read the server's folder "
+                "with diffagent library DIR"
+            )
+
+
+def with_server_models(
+    catalog: str | Path | None,
+    target: str,
+    url: str | None,
+    *,
+    encoder: Encoder | None = None,
+    lifetime: float = LIFETIME,
+    folder: Path | None = None,
+) -> ServerCatalog:
+    """The catalog with the models that a server has besides; the catalog itself where it knows all.
+
+    Args:
+        catalog: a catalog's file; None: the one that ships.
+        target: a target that has lists.
+        url: the server's address; None: the usual one.
+        lifetime: seconds for which the server's lists are believed.
+        folder: where such catalogs and lists are kept; default: in the cache.
+
+    Raises:
+        BadInput: the target has no lists. TargetError: the server does not answer.
+    """
+    path = Path(catalog) if catalog else default_catalog()
+    folder = folder or home() / "installed"
+    address, lists = read_lists(target, url, lifetime=lifetime, cache=folder)
+    if target == "horde":  # a public service, whose models the catalog names or not
+        return ServerCatalog(path)
+    with Catalog.open(path) as opened:
+        new = [one for one in files_of(lists) if matched([{"name": one.name, "hash": one.digest}], opened)[1]]
+    if not new:
+        return ServerCatalog(path)
+    new = asyncio.run(_told(address, new))
+    bases = [base_model_of(one, local=is_local(address)) for one in new]
+    cards = [_card(one, base, address) for one, base in zip(new, bases, strict=True) if base is not None]
+    left_out = tuple(one.name for one, base in zip(new, bases, strict=True) if base is None)
+    if not cards:
+        return ServerCatalog(path, (), left_out)
+    server = hashlib.sha256(f"{target} {address}".encode()).hexdigest()[:12]
+    facts = path.stat()
+    content = json.dumps(
+        [str(path.resolve()), facts.st_mtime_ns, facts.st_size, [asdict(card) for card in cards]], default=str
+    )
+    out = folder / f"{server}-{hashlib.sha256(content.encode()).hexdigest()[:12]}.sqlite"
+    if not out.is_file():
+        _make(path, out, cards, encoder)
+        for other in folder.glob(f"{server}-*.sqlite"):
+            if other != out:
+                other.unlink(missing_ok=True)
+    return ServerCatalog(out, tuple(card.name for card in cards), left_out)
+
+
+def files_of(lists: Mapping[str, Any]) -> Iterator[ServerFile]:
+    """The models of a server's lists, whichever program's."""
+    folders: Mapping[str, Any] = lists.get("files") or lists
+    for name, kind in _FOLDERS.items():
+        for one in folders.get(name) or ():
+            if isinstance(one, str):
+                yield ServerFile(one, kind)
+                continue
+            metadata = one.get("metadata")
+            yield ServerFile(
+                one["name"],
+                kind,
+                one.get("hash") or None,
+                one.get("path"),
+                metadata if isinstance(metadata, Mapping) else {},
+            )
+
+
+_FOLDERS: Mapping[str, ModelType] = {
+    "checkpoints": "Checkpoint", "diffusion_models": "Checkpoint", "unet_gguf": "Checkpoint", "loras": "LoRA"
+}  # fmt: skip
+
+
+def base_model_of(file: ServerFile, *, local: bool = False) -> str | None:
+    """The base model that a file's metadata, its header or its name tell; None where none does.
+
+    ``local``: the server runs on this machine, and its paths may be looked at.
+    """
+    if local and file.path and (base := _by_file(Path(file.path))) is not None:
+        return _listed(base)
+    metadata = {str(key): value for key, value in file.metadata.items() if isinstance(value, str)}
+    base = by_header({}, metadata)
+    if base is None and (row := find(metadata.get("ss_base_model_version", ""))) is not None:
+        base = row.name
+    named = _by_name(" ".join([file.name, metadata.get("ss_sd_model_name", "")]))
+    if base is None:
+        return _listed(named)
+    return _listed(named if named is not None and fits(base, named) else base)
+
+
+def _by_file(path: Path) -> str | None:
+    from diffagent.data.installed import _shapes
+
+    try:
+        if path.suffix.lower() != ".safetensors" or not path.is_file():
+            return None
+        return by_header(_shapes(path), _metadata(path))
+    except (OSError, ValueError, DiffAgentError):
+        return None
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    from safetensors import safe_open
+
+    with safe_open(path, framework="numpy") as header:
+        return dict(header.metadata() or {})
+
+
+def _by_name(text: str) -> str | None:
+    """The base model whose longest spelling a name holds; XL and v1-5 at last."""
+    flat = _flat(text)
+    best: tuple[int, str] | None = None
+    for row in TABLE:
+        for spelling in (row.name, *row.spellings):
+            key = _flat(spelling)
+            if len(key) >= _SHORTEST and key in flat and (best is None or len(key) > best[0]):
+                best = len(key), row.name
+    if best is not None:
+        return best[1]
+    if _XL.search(text):
+        return "SDXL 1.0"
+    return "SD 1.5" if _SD15.search(text) else None
+
+
+def _listed(base_model: str | None) -> str | None:
+    return base_model if base_model in LISTED else None
+
+
+def _flat(text: str) -> str:
+    return re.sub(r"[\W_]+", "", text.casefold())
+
+
+async def _told(url: str, files: list[ServerFile]) -> list[ServerFile]:
+    """The files with the metadata that ComfyUI gives of each; without it where the server has none."""
+    silent = [one for one in files if not one.metadata and one.path is None][:MOST_METADATA]
+    if not silent:
+        return files
+    found: dict[str, Mapping[str, Any]] = {}
+    async with Wire(url, remedy="start the server", backoff=BACKOFF, timeout=15) as wire:
+        for one in silent:
+            folder = "loras" if one.kind == "LoRA" else "checkpoints"
+            try:
+                metadata = await wire.get(f"/view_metadata/{folder}", {"filename": one.name})
+            except TargetError:
+                continue
+            if isinstance(metadata, Mapping):
+                found[one.name] = metadata
+    return [
+        ServerFile(one.name, one.kind, one.digest, one.path, found.get(one.name, one.metadata))
+        for one in files
+    ]
+
+
+def _card(file: ServerFile, base_model: str, url: str) -> Card:
+    digest = (file.digest or "").casefold()
+    own = digest or hashlib.sha256(f"{url} {file.kind} {file.name}".encode()).hexdigest()
+    metadata = file.metadata
+    phrase = metadata.get("modelspec.trigger_phrase")
+    words = tuple(w.strip() for w in str(phrase).split(",") if w.strip() and is_sfw(w)) if phrase else ()
+    tags = tuple(_training_tags(metadata))
+    title = metadata.get("modelspec.title")
+    name = " ".join(title.split()) if isinstance(title, str) and title.strip() else stem(file.file_name)
+    kind = "checkpoint" if file.kind == "Checkpoint" else "lora"
+    return Card(
+        name=name[:120],
+        type=file.kind,
+        base_model=base_model,
+        air=str(AIR(ecosystem_of(base_model), kind, LOCAL, own)),
+        sha256=digest if len(digest) == 64 else None,
+        autov2=digest[:10] or None,
+        file_name=file.file_name,
+        tags=tags,
+        trigger_words=words,
+        description=compose(file.kind, base_model, tags, words),
+        source=LOCAL,
+        hashes=tuple(dict.fromkeys(filter(None, (digest, digest[:10])))),
+        aliases=tuple(one for one in (stem(file.file_name),) if one != name),
+    )
+
+
+def _training_tags(metadata: Mapping[str, Any]) -> Iterator[str]:
+    """The most frequent tags of kohya's ``ss_tag_frequency``: {folder: {tag: count}}, as JSON or not."""
+    found = metadata.get("ss_tag_frequency")
+    if isinstance(found, str):
+        try:
+            found = json.loads(found)
+        except ValueError:
+            return
+    counts: dict[str, int] = {}
+    for tags in found.values() if isinstance(found, Mapping) else ():
+        for tag, count in tags.items() if isinstance(tags, Mapping) else ():
+            if isinstance(count, int) and is_sfw(str(tag)):
+                counts[str(tag).strip()] = counts.get(str(tag).strip(), 0) + count
+    yield from sorted(filter(None, counts), key=lambda tag: -counts[tag])[:_TAGS]
+
+
+def _make(catalog: Path, out: Path, cards: list[Card], encoder: Encoder | None) -> None:
+    """Copies a catalog, adds entries, and puts the copy in its place when it is complete."""
+    from diffagent.agent.importing import add_entries
+    from diffagent.data.plain_attributes import with_plain_attributes
+    from diffagent.data.text_encoder import TextEncoder
+
+    encoder = encoder or TextEncoder.load()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    part = out.with_suffix(".part")
+    shutil.copyfile(catalog, part)
+    try:
+        with Catalog.open(part, writable=True) as opened:
+            add_entries(opened, with_plain_attributes(map(Entry, cards), encoder), encoder)
+        part.replace(out)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _some(names: tuple[str, ...]) -> str:
+    more = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,404 @@
+"""A workflow of the user's, in the form of ComfyUI's API: places for a call's fields, and the call in them.
+
+    Workflow.read(path, {"steps": "3.steps"})   ->   .filled(emitted, resources, names).request
+
+A place is an input of a node. The sampler that the picture comes from is found first; the places are then the
+inputs of the nodes that its links lead to: what it takes as positive holds the prompt, and so on. A node's
+title ("negative", "prompt", "steps") goes before its type, and a place that is given goes before both. What
+the graph has no place for is ``not_carried``. LoRAs fill the loaders that there are, in order from the
+checkpoint; a loader that is left over gets the weight 0, and of a single chain more are put behind its end.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from diffagent.agent.targets import graphs
+from diffagent.agent.targets.fitting import Emitted, Resources, file_of
+from diffagent.data.errors import BadInput
+from diffagent.data.metadata.workflow import is_workflow
+from diffagent.data.records import T2ICall
+
+Graph = dict[str, dict[str, Any]]
+Place = tuple[str, str]
+"""A node's id and an input's name."""
+
+FIELDS = (
+    "prompt", "negative_prompt", "checkpoint", "lora", "lora_weight", "seed", "steps", "cfg", "guidance",
+    "sampler", "scheduler", "width", "height", "clip_skip",
+)  # fmt: skip
+"""What a place may be for, as ``--map NAME=NODE.INPUT`` names it."""
+_OF_CALL: Mapping[str, str] = {
+    "prompt": "prompt", "negative_prompt": "negative_prompt", "checkpoint": "air", "seed": "seed",
+    "steps": "sampling_steps", "cfg": "cfg_scale", "guidance": "guidance", "sampler": "sampling_method",
+    "scheduler": "scheduler", "width": "width", "height": "height", "clip_skip": "clip_skip",
+}  # fmt: skip
+_SAMPLER_INPUTS: Mapping[str, tuple[str, ...]] = {
+    "seed": ("seed", "noise_seed"), "steps": ("steps",), "cfg": ("cfg", "cfg_scale"),
+    "sampler": ("sampler_name", "sampler"), "scheduler": ("scheduler",),
+}  # fmt: skip
+_LINKED_INPUTS: Mapping[str, tuple[str, ...]] = {
+    "seed": ("noise",), "steps": ("sigmas",), "cfg": ("guider",), "sampler": ("sampler",),
+    "scheduler": ("sigmas",),
+}  # fmt: skip
+"""Inputs of SamplerCustomAdvanced whose nodes hold a field in place of the sampler."""
+_TEXTS = ("text", "prompt", "user_prompt", "string", "text_g", "text_l", "clip_l", "t5xxl", "value")
+_VALUES = ("value", "seed", "int", "float", "number", "string", "text", "Value", "Number", "Text", "String")
+_CHECKPOINTS = ("ckpt_name", "unet_name", "model_name", "gguf_name")
+_ALIASES = {
+    "positive": "prompt", "positive_prompt": "prompt", "negative": "negative_prompt", "model": "checkpoint",
+    "cfg_scale": "cfg", "sampling_steps": "steps", "sampler_name": "sampler", "sampling_method": "sampler",
+    "ckpt_name": "checkpoint", "noise_seed": "seed", "schedule": "scheduler", "lora_name": "lora",
+}  # fmt: skip
+_MOST_HOPS = 64
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """A graph with its places: field of :data:`FIELDS` → inputs that hold it; ``loras``: ids of the loaders
+    of one LoRA each, in order from the checkpoint."""
+
+    graph: Graph
+    places: Mapping[str, tuple[Place, ...]]
+    loras: tuple[str, ...] = ()
+    name: str = "the workflow"
+
+    @classmethod
+    def read(cls, path: str | Path, given: Mapping[str, str] | None = None) -> Workflow:
+        """The workflow of a file; ``given``: field → "NODE.INPUT", where the node is an id or a title.
+
+        Raises:
+            BadInput: the file is no graph of the API's form, makes no picture, or lacks a place given.
+        """
+        path = Path(path)
+        try:
+            value = json.loads(path.read_text("utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
+            raise BadInput(f"{path} cannot be read as a workflow ({str(error)[:80]})") from None
+        if isinstance(value, Mapping) and isinstance(value.get("prompt"), Mapping):
+            value = value["prompt"]
+        if is_workflow(value):
+            raise BadInput(
+                f"{path} is a workflow as ComfyUI's page saves it: save it with Workflow, Export (API)"
+            )
+        if not isinstance(value, Mapping) or not value or not all(map(_is_node, value.values())):
+            raise BadInput(f"{path} is no workflow of ComfyUI's API: save it with Workflow, Export (API)")
+        graph = {str(key): dict(node) for key, node in value.items()}
+        if not any("filename_prefix" in node["inputs"] or _saves(node) for node in graph.values()):
+            raise BadInput(f"{path} saves no picture: add a node SaveImage to the workflow")
+        return cls.of(graph, given or {}, str(path))
+
+    @classmethod
+    def of(cls, graph: Graph, given: Mapping[str, str], name: str = "the workflow") -> Workflow:
+        """The places of a graph; errors of :meth:`read`."""
+        places: dict[str, tuple[Place, ...]] = {}
+        loras: tuple[str, ...] = ()
+        sampler = _sampler(graph)
+        if sampler is not None:
+            places = {field: found for field, found in _places(graph, sampler) if found}
+            loras = tuple(_lora_nodes(graph, sampler))
+        places |= dict(_titled(graph))
+        for field, place in given.items():
+            key = _field(field)
+            places[key] = (_place(graph, place, name),)
+            if key == "lora":
+                loras = ()
+        return cls(graph, places, loras, name)
+
+    def filled(self, emitted: Emitted, found: Resources, names: Mapping[str, str]) -> Emitted:
+        """A request of ComfyUI's with this graph in place of the one that was built."""
+        call = emitted.call
+        graph = copy.deepcopy(self.graph)
+        spelled = graphs.spelling(call.sampler)
+        assert spelled is not None  # the request was emitted with it
+        values: dict[str, Any] = {
+            "prompt": call.prompt,
+            "negative_prompt": call.negative_prompt,
+            "checkpoint": file_of(found.checkpoint, names),
+            "seed": call.seed,
+            "steps": call.sampling_steps,
+            "cfg": call.cfg_scale,
+            "guidance": call.guidance,
+            "sampler": spelled[0],
+            "scheduler": spelled[1],
+            "width": call.width,
+            "height": call.height,
+            "clip_skip": None if call.clip_skip is None else -call.clip_skip,
+        }
+        reasons = dict(emitted.reasons)
+        dropped = set(emitted.dropped)
+        for field, value in values.items():
+            if value is None or (field == "negative_prompt" and not value and field not in self.places):
+                continue
+            if field not in self.places:
+                name = "base_checkpoint" if field == "checkpoint" and call.loras else _OF_CALL[field]
+                reasons[name] = f"{self.name} has no place for it: name one with --map {field}=NODE.INPUT"
+                dropped.add(name)
+            for node, key in self.places.get(field, ()):
+                graph[node]["inputs"][key] = value
+        if lost := self._put_loras(graph, call, found, names):
+            reasons["loras"] = lost
+            dropped.add("loras")
+        return replace(emitted, request={"prompt": graph}, reasons=reasons, dropped=frozenset(dropped))
+
+    def _put_loras(
+        self, graph: Graph, call: T2ICall, found: Resources, names: Mapping[str, str]
+    ) -> str | None:
+        """Fills the loaders; returns why a LoRA has no place, None where all have one."""
+        files = [file_of(card, names) for card in found.loras]
+        weights = [lora.weight for lora in call.loras]
+        if "lora" in self.places and not self.loras:
+            ((node, key),) = self.places["lora"][:1]
+            if files:
+                graph[node]["inputs"][key] = files[0]
+            for other, name in self.places.get("lora_weight", ()):
+                graph[other]["inputs"][name] = weights[0] if files else 0.0
+            return f"{self.name} has one place for a LoRA" if len(files) > 1 else None
+        if not self.loras:
+            return f"{self.name} has no node LoraLoader" if files else None
+        for node, file, weight in zip(self.loras, files, weights, strict=False):
+            _set_lora(graph[node]["inputs"], file, weight)
+        for node in self.loras[len(files) :]:
+            _set_lora(graph[node]["inputs"], None, 0.0)
+        for file, weight in zip(files[len(self.loras) :], weights[len(self.loras) :], strict=True):
+            _append_lora(graph, self.loras[-1], file, weight)
+        return None
+
+
+def parse_map(texts: Sequence[str]) -> dict[str, str]:
+    """``steps=3.steps`` of each text.
+
+    Raises:
+        BadInput: it is none.
+    """
+    found = {}
+    for text in texts:
+        field, equals, place = text.partition("=")
+        if not equals or "." not in place:
+            raise BadInput(f"{text!r} is no place: write NAME=NODE.INPUT, such as steps=3.steps")
+        found[_field(field.strip())] = place.strip()
+    return found
+
+
+def _field(name: str) -> str:
+    key = name.casefold().replace(" ", "_").replace("-", "_")
+    key = _ALIASES.get(key, key)
+    if key not in FIELDS:
+        raise BadInput(f"{name!r} is nothing that a call puts into a workflow: it puts {', '.join(FIELDS)}")
+    return key
+
+
+def _is_node(node: object) -> bool:
+    return isinstance(node, Mapping) and "class_type" in node and isinstance(node.get("inputs"), Mapping)
+
+
+def _saves(node: Mapping[str, Any]) -> bool:
+    return "save" in str(node["class_type"]).casefold() or node["class_type"] == "PreviewImage"
+
+
+def _title(node: Mapping[str, Any]) -> str:
+    meta = node.get("_meta")
+    return str(meta.get("title", "")).strip() if isinstance(meta, Mapping) else ""
+
+
+def _place(graph: Graph, given: str, name: str) -> Place:
+    """The input that "NODE.INPUT" names."""
+    number, _, key = given.rpartition(".")
+    node = number if number in graph else next((n for n in graph if _title(graph[n]) == number), None)
+    if node is None:
+        shown = ", ".join(f"{n} {_title(one) or one['class_type']}" for n, one in list(graph.items())[:12])
+        raise BadInput(f"{name} has no node {number!r}: it has {shown}")
+    inputs = graph[node]["inputs"]
+    if key not in inputs:
+        raise BadInput(f"node {number} of {name} has no input {key!r}: it has {', '.join(inputs) or 'none'}")
+    return node, key
+
+
+def _behind(graph: Graph, value: object) -> str | None:
+    """The node that a link comes from; None where the value is no link."""
+    if isinstance(value, list) and len(value) == 2 and str(value[0]) in graph:
+        return str(value[0])
+    return None
+
+
+def _sampler(graph: Graph) -> str | None:
+    """The sampler that the picture comes from: of those with a latent image the one that makes it from
+    nothing, which no other sampler stands before."""
+    able = [
+        key
+        for key, node in graph.items()
+        if {"latent_image", "positive"} <= node["inputs"].keys()
+        or {"latent_image", "guider"} <= node["inputs"].keys()
+    ]
+    first = [key for key in able if not set(_upstream(graph, key, ("latent_image", "samples"))) & set(able)]
+    return next(iter(first or able), None)
+
+
+def _upstream(graph: Graph, start: str, names: Sequence[str]) -> Iterator[str]:
+    """The nodes that links of some inputs lead to, one after another."""
+    node: str | None = start
+    for _ in range(_MOST_HOPS):
+        inputs = graph[node]["inputs"] if node is not None else {}
+        node = next((found for name in names if (found := _behind(graph, inputs.get(name)))), None)
+        if node is None:
+            return
+        yield node
+
+
+def _value_place(graph: Graph, node: str, key: str) -> Place | None:
+    """Where the value of an input stands: there, or in the node of a primitive behind its link."""
+    for _ in range(_MOST_HOPS):
+        value = graph[node]["inputs"].get(key)
+        behind = _behind(graph, value)
+        if behind is None:
+            return (node, key) if value is not None and not isinstance(value, list) else None
+        inputs = graph[behind]["inputs"]
+        name = next((name for name in _VALUES if name in inputs), None)
+        if name is None:
+            return None
+        node, key = behind, name
+    return None
+
+
+def _places(graph: Graph, sampler: str) -> Iterator[tuple[str, tuple[Place, ...]]]:
+    inputs = graph[sampler]["inputs"]
+    for field, names in _SAMPLER_INPUTS.items():
+        holders = [sampler]
+        holders += [one for name in _LINKED_INPUTS[field] if (one := _behind(graph, inputs.get(name)))]
+        found = (
+            place
+            for holder in holders
+            for name in names
+            if name in graph[holder]["inputs"]
+            and (holder != sampler or not (name == "sampler" and _behind(graph, inputs[name])))
+            and (place := _value_place(graph, holder, name))
+        )
+        place = next(found, None)
+        yield field, (place,) if place else ()
+    guider = _behind(graph, inputs.get("guider"))
+    ends = graph[guider]["inputs"] if guider else inputs
+    positive = ends.get("positive", ends.get("conditioning"))
+    yield "prompt", _text_places(graph, positive)
+    negative = _text_places(graph, ends.get("negative"))
+    yield "negative_prompt", tuple(one for one in negative if one not in _text_places(graph, positive))
+    yield (
+        "guidance",
+        tuple(
+            place
+            for node in _conditionings(graph, positive)
+            if "guidance" in graph[node]["inputs"] and (place := _value_place(graph, node, "guidance"))
+        ),
+    )
+    latent = _behind(graph, inputs.get("latent_image"))
+    for side in ("width", "height"):
+        place = _value_place(graph, latent, side) if latent and side in graph[latent]["inputs"] else None
+        yield side, (place,) if place else ()
+    chain = list(_upstream(graph, guider if guider and "model" in ends else sampler, ("model",)))
+    yield (
+        "checkpoint",
+        tuple(
+            place
+            for node in chain[-1:]
+            for name in _CHECKPOINTS
+            if name in graph[node]["inputs"] and (place := _value_place(graph, node, name))
+        ),
+    )
+    skips = [key for key, node in graph.items() if "stop_at_clip_layer" in node["inputs"]]
+    yield "clip_skip", tuple((key, "stop_at_clip_layer") for key in skips)
+
+
+def _conditionings(graph: Graph, link: object) -> Iterator[str]:
+    """The nodes between a sampler and the text, the text's own included."""
+    node = _behind(graph, link)
+    for _ in range(_MOST_HOPS):
+        if node is None:
+            return
+        yield node
+        inputs = graph[node]["inputs"]
+        following = ("conditioning", "positive", "conditioning_1", "conditioning_to")
+        node = next((one for name in following if (one := _behind(graph, inputs.get(name)))), None)
+
+
+def _text_places(graph: Graph, link: object) -> tuple[Place, ...]:
+    """The places of a text that the conditioning behind a link is made of."""
+    nodes = list(_conditionings(graph, link))
+    if any("zeroout" in str(graph[node]["class_type"]).casefold() for node in nodes):
+        return ()
+    for node in nodes:
+        found = [
+            place
+            for name in _TEXTS
+            if name in graph[node]["inputs"] and (place := _value_place(graph, node, name))
+        ]
+        if found:
+            return tuple(dict.fromkeys(found))
+    return ()
+
+
+def _lora_nodes(graph: Graph, sampler: str) -> list[str]:
+    """The loaders of one LoRA each on the sampler's way to its checkpoint, from the checkpoint on."""
+    guider = _behind(graph, graph[sampler]["inputs"].get("guider"))
+    start = guider if guider and "model" in graph[guider]["inputs"] else sampler
+    chain = [node for node in _upstream(graph, start, ("model",)) if "lora_name" in graph[node]["inputs"]]
+    return chain[::-1]
+
+
+def _set_lora(inputs: dict[str, Any], file: str | None, weight: float) -> None:
+    if file is not None:
+        inputs["lora_name"] = file
+    for name in ("strength_model", "strength_clip", "strength"):
+        if name in inputs:
+            inputs[name] = weight
+
+
+def _append_lora(graph: Graph, last: str, file: str, weight: float) -> None:
+    """A copy of a chain's last loader behind it: who took its outputs takes the copy's."""
+    while (behind := _follower(graph, last)) is not None:
+        last = behind
+    key = next(str(n) for n in range(len(graph) + 1, 10**6) if str(n) not in graph)
+    added = copy.deepcopy(graph[last])
+    for node in graph.values():
+        for name, value in node["inputs"].items():
+            if isinstance(value, list) and len(value) == 2 and str(value[0]) == last:
+                node["inputs"][name] = [key, value[1]]
+    added["inputs"] |= {"model": [last, 0]} | ({"clip": [last, 1]} if "clip" in added["inputs"] else {})
+    _set_lora(added["inputs"], file, weight)
+    graph[key] = added
+
+
+def _follower(graph: Graph, node: str) -> str | None:
+    """The loader of a LoRA that takes a loader's model."""
+    return next(
+        (
+            key
+            for key, one in graph.items()
+            if "lora_name" in one["inputs"] and _behind(graph, one["inputs"].get("model")) == node
+        ),
+        None,
+    )
+
+
+def _titled(graph: Graph) -> Iterator[tuple[str, tuple[Place, ...]]]:
+    """Places by a node's title, where the title is a field's name and the node holds one value for it."""
+    for key, node in graph.items():
+        title = _title(node).casefold().replace(" ", "_").replace("-", "_")
+        field = _ALIASES.get(title, title)
+        if field not in _OF_CALL or title == "model":
+            continue
+        wanted = {"checkpoint": _CHECKPOINTS, "prompt": _TEXTS, "negative_prompt": _TEXTS}.get(field)
+        names = (*(wanted or (field, *_SAMPLER_INPUTS.get(field, ()))), *_VALUES)
+        place = next(
+            (
+                (key, name)
+                for name in names
+                if name in node["inputs"] and not isinstance(node["inputs"][name], list)
+            ),
+            None,
+        )
+        if place is not None:
+            yield field, (place,)

@@ -1,0 +1,143 @@
+"""Entries that answer only where their base model is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from stand_ins import ENTRIES, RuleEngine, WordEncoder, plain_ranker, plain_suitability, read_entries
+
+from diffagent.agent.agent import Agent
+from diffagent.agent.fusion import Fusion
+from diffagent.agent.importing import add_entries
+from diffagent.agent.prefilter import Prefilter
+from diffagent.data.attributes import Attributes
+from diffagent.data.cards import Entry
+from diffagent.data.catalog import Catalog
+from diffagent.data.errors import BadInput
+from diffagent.data.records import Card
+
+MakeAgent = Callable[..., Agent]
+
+
+def newer(name: str, base_model: str, air: str, **purpose: object) -> Entry:
+    kind = "LoRA" if ":lora:" in air else "Checkpoint"
+    attributes = Attributes.parse(
+        {"role": "general", "media": ["oil painting"], "breadth": "broad", **purpose}
+    )
+    return Entry(
+        Card(name, kind, base_model, air, file_name=f"{name}.safetensors", attributes=attributes)  # type: ignore[arg-type]
+    )
+
+
+NEWER = (
+    newer("Moor Flux", "Flux.1 D", "urn:air:flux1:diffusionmodel:huggingface:moor/flux", renown=3),
+    newer("Moor Illustrious", "Illustrious", "urn:air:sdxl:checkpoint:civitai:71@72", media=["anime"]),
+    newer(
+        "Mira", "Illustrious", "urn:air:sdxl:lora:civitai:73@74", role="character", media=["anime"],
+        subjects=["mira vexholm", "moor tales"], needed=["mirav"], breadth="narrow",
+    ),
+)  # fmt: skip
+
+
+@pytest.fixture
+def make_grown(tmp_path: Path) -> Iterator[MakeAgent]:
+    """Agents on the invented catalog, to which newer base models were added."""
+    opened: list[Catalog] = []
+
+    def make(added: tuple[Entry, ...] = NEWER, only_asked: bool = True) -> Agent:
+        path = tmp_path / f"grown{len(opened)}.sqlite"
+        with Catalog.create(path) as catalog:
+            add_entries(catalog, read_entries(), WordEncoder())
+            if only_asked:
+                catalog.set_unasked(catalog.stats()["base_model"])
+            add_entries(catalog, added, WordEncoder())
+        opened.append(Catalog.open(path))
+        agent = Agent(
+            opened[-1], Prefilter.of(opened[-1], WordEncoder(), plain_ranker()), RuleEngine(), Fusion()
+        )
+        agent.suitability = plain_suitability(kin=4.0, evidence=2.0, renown=0.1)
+        return agent
+
+    yield make
+    for catalog in opened:
+        catalog.close()
+
+
+def test_without_a_base_model_the_usual_ones_answer(make_grown: MakeAgent, make_reader: MakeAgent) -> None:
+    agent = make_grown()
+    assert agent.catalog.unasked == ("SD 1.5", "SDXL 1.0")
+    assert [card.name for card in agent.prefilter.cards] == [entry.card.name for entry in ENTRIES]
+    assert agent.call("an oil painting of a harbour").model == 'Oil "Masters" {v2}'
+    assert make_grown(only_asked=False).call("an oil painting of a harbour").model == "Moor Flux"
+    plain = make_reader()
+    plain.suitability = agent.suitability
+    for prompt in ("ink drawing of a hare", "photo of a lake", "pixel art dragon"):
+        assert agent.decide_many([{"prompt": prompt}])[0].candidates == (  # type: ignore[union-attr]
+            plain.decide_many([{"prompt": prompt}])[0].candidates  # type: ignore[union-attr]
+        )
+
+
+@pytest.mark.parametrize(
+    ("prompt", "base_model", "model"),
+    [
+        ("flux: a harbour", None, "Moor Flux"),
+        ("a harbour", "flux1", "Moor Flux"),
+        ("illustrious, a harbour", None, "Moor Illustrious"),
+        ("a harbour, SDXL", None, "Grand XL"),
+        ("an oil painting of a harbour", "any", "Moor Flux"),
+        ("use the Moor Flux model, a harbour", None, "Moor Flux"),
+    ],
+)
+def test_who_asks_for_a_base_model_gets_it(
+    make_grown: MakeAgent, prompt: str, base_model: str | None, model: str
+) -> None:
+    assert make_grown().call(prompt, base_model=base_model).model == model
+
+
+def test_a_model_that_is_named_is_had_with_its_own_checkpoints(make_grown: MakeAgent) -> None:
+    call = make_grown().call("a harbour", model="Mira")
+    assert (call.model, call.base_checkpoint) == ("Mira", "urn:air:sdxl:checkpoint:civitai:71@72")
+
+
+def test_a_character_that_only_others_know_is_drawn_by_them(make_grown: MakeAgent) -> None:
+    agent = make_grown()
+    decision = agent.decide_many([{"prompt": "Mira Vexholm at a harbour"}])[0]
+    assert decision.call.model == "Mira"  # type: ignore[union-attr]
+    assert "Mira is for Illustrious" in decision.notes[0]  # type: ignore[union-attr]
+    assert agent.call("Mira at a harbour").model != "Mira"  # half a name may be anybody's
+    known = replace(
+        ENTRIES[2].card,
+        name="Ink Mira",
+        air="urn:air:sd1:lora:civitai:8@9",
+        model_id=8,
+        version_id=9,
+        attributes=Attributes.parse({"role": "character", "media": ["ink"], "subjects": ["mira vexholm"]}),
+    )
+    agent = make_grown((*NEWER, Entry(known)))
+    assert agent.call("Mira Vexholm at a harbour").model == "Ink Mira"
+
+
+def test_what_no_section_has_is_refused_with_the_nearest(make_grown: MakeAgent) -> None:
+    with pytest.raises(BadInput, match=r"the nearest is Flux\.1 D"):
+        make_grown().call("a harbour", base_model="Flux.1 S")
+
+
+def test_loras_whose_checkpoints_are_usual_still_have_them(make_grown: MakeAgent) -> None:
+    agent = make_grown((NEWER[2],))
+    call = agent.call("mirav at a harbour", base_model="illustrious")
+    assert (call.model, call.base_checkpoint) == ("Mira", "urn:air:sdxl:checkpoint:civitai:44@45")
+
+
+def test_guidance_and_quality_words_are_the_base_models(make_grown: MakeAgent) -> None:
+    agent = make_grown()
+    flux = agent.call("flux: a harbour")
+    assert (flux.guidance, flux.cfg_scale, flux.prompt) == (3.5, 1.0, "a harbour")
+    assert agent.call("flux: a harbour, guidance 2.5").guidance == 2.5
+    drawn = agent.call("illustrious, a harbour")
+    assert drawn.guidance is None
+    assert drawn.prompt == "masterpiece, best quality, very aesthetic, absurdres, a harbour"
+    assert agent.call("illustrious, best quality, a harbour").prompt == "best quality, a harbour"
+    assert agent.call("illustrious, a harbour", no_trigger=True).prompt == "a harbour"
