@@ -20,10 +20,7 @@ from diffagent.agent.settings import Setting
 from diffagent.data.errors import BadAnswer
 from diffagent.data.records import Card
 
-MEMORY_SYSTEM = (
-    "You know the text-to-image models. Answer with a JSON list: name, type, base model, width, height, "
-    "sampler, steps, CFG scale."
-)
+MEMORY_SYSTEM = "Name a text-to-image model and its settings as a JSON list."
 ORDER = ("model", "type", "base_model", *PARAMETERS)
 """What the list holds, in order: identity, then parameters."""
 

@@ -4,7 +4,8 @@
 
 TASK.json names the tiny model's folder, the DABench folder, OUT, and changes of the recipe. Of alignment each
 process notes in OUT what images it made. A process group that is started before they are scored has three
-seconds to wait, and the second process takes longer than that for its images.
+seconds to wait, and the second process takes longer than that for its images. Without a launcher it is one
+process, which a task may have killed.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import os
+import signal
 import sys
 import warnings
 from collections.abc import Iterable, Mapping
@@ -36,12 +39,23 @@ def sft(task: Mapping[str, Any], out: Path) -> None:
     from diffagent.training.recipe import Lora, Recipe
     from diffagent.training.sft import train
 
-    recipe = Recipe(
-        "tiny", task["tiny"], Mix(memory=1), lora=Lora(2, 4), batch=4, held_out=4, eval_steps=2,
-        save_steps=9, learning_rate=1e-2, choice_weight=4.0, identity_weight=4.0, dtype="float32", seed=3,
-        **task["changes"],
-    )  # fmt: skip
-    train(recipe, Path(task["dabench"]), out, progress=quiet, say=silent)
+    usual: dict[str, Any] = {
+        "lora": Lora(2, 4), "batch": 4, "held_out": 4, "eval_steps": 2, "save_steps": 9,
+        "learning_rate": 1e-2, "choice_weight": 4.0, "identity_weight": 4.0, "dtype": "float32", "seed": 3,
+    }  # fmt: skip
+    recipe = Recipe("tiny", task["tiny"], Mix(memory=1), **usual | task["changes"])
+    say = killer(task["kill"]) if "kill" in task else silent
+    train(recipe, Path(task["dabench"]), out, resume=task.get("resume", False), progress=quiet, say=say)
+
+
+def killer(line: str) -> Any:
+    """Ends this process as ``kill -9`` does, once the run says what begins so."""
+
+    def say(told: str) -> None:
+        if told.startswith(line):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    return say
 
 
 class Painter:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,12 +18,17 @@ if TYPE_CHECKING:
     from diffagent.training.limits import Limits, Say
 
 
+SHOWN = ("loss", "eval_loss", "learning_rate", "tokens_per_s")
+"""What of a row of the log stands on the console."""
+
+
 class Paced:
     """What stands before a Trainer in both stages: our schedule, a clock, a log in place of the printed one.
 
     ``schedule(start)`` gives step → factor of the learning rate.
     """
 
+    args: Any
     state: Any
     optimizer: Any
     add_callback: Callable[[Any], None]
@@ -43,9 +50,25 @@ class Paced:
         self._schedule = schedule
         self.tokens = 0
         """Tokens trained on in this process, padding left out."""
+        self._logged = (0, time.monotonic())
         self.remove_callback(PrinterCallback)  # it prints on stdout
         self.add_callback(clock(limits, say))
         self.add_callback(diary(log, say))
+
+    def computing(self, model: Any) -> AbstractContextManager[Any]:
+        """The precision of a pass: bf16 where that is asked for and ``model`` holds its weights in fp32."""
+        import torch
+
+        mixed = self.args.bf16 and model.dtype == torch.float32
+        return torch.autocast(model.device.type, torch.bfloat16) if mixed else nullcontext()
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """As the Trainer does, with the tokens a second since the last time."""
+        if "loss" in logs:
+            tokens, began = self._logged
+            self._logged = (self.tokens, time.monotonic())
+            logs["tokens_per_s"] = (self.tokens - tokens) / max(self._logged[1] - began, 1e-9)
+        super().log(logs, start_time)  # type: ignore[misc]
 
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         from torch.optim.lr_scheduler import LambdaLR
@@ -82,19 +105,20 @@ def trainer_class() -> Any:
             plain = plain.get_base_model() if hasattr(plain, "peft_config") else plain
             mode = "train" if self.model.training else "eval"
             choice = self._choice if self.model.training else self._choice.measured()
-            loss, right = answer_loss(
-                plain,
-                inputs["input_ids"],
-                real,
-                inputs["labels"],
-                num_items_in_batch,
-                choice,
-                log_priors,
-                parameters,
-                letter_targets,
-                share=not self.args.gradient_checkpointing,
-                wrapped=model if processes > 1 else None,
-            )
+            with self.computing(plain):
+                loss, right = answer_loss(
+                    plain,
+                    inputs["input_ids"],
+                    real,
+                    inputs["labels"],
+                    num_items_in_batch,
+                    choice,
+                    log_priors,
+                    parameters,
+                    letter_targets,
+                    share=not self.args.gradient_checkpointing,
+                    wrapped=model if processes > 1 else None,
+                )
             if processes > 1 and num_items_in_batch is not None and self.args.average_tokens_across_devices:
                 loss = loss * processes  # the count is of all processes, whose gradients are averaged
             for name, share in right.items():
@@ -159,7 +183,7 @@ def diary(log: Path, say: Say) -> Any:
             row = {"step": state.global_step, **{name: _number(value) for name, value in logs.items()}}
             with log.open("a", encoding="utf-8") as stream:
                 stream.write(json.dumps(row) + "\n")
-            shown = {name: row[name] for name in ("loss", "eval_loss", "learning_rate") if name in row}
+            shown = {name: row[name] for name in SHOWN if name in row}
             if shown:
                 figures = ", ".join(f"{name} {value:.4g}" for name, value in shown.items())
                 say(f"step {state.global_step} of {state.max_steps}: {figures}")

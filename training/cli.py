@@ -9,7 +9,9 @@ from typing import Any
 
 import click
 
+from diffagent.training.hallucination_cli import hallucination
 from diffagent.training.rrhf.cli import community, images, rrhf
+from diffagent.training.rrhf.cli import suitability as suits
 from diffagent.training.smallhub.cli import story
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
@@ -297,44 +299,6 @@ def select(
 
 
 @evaluate.command()
-@click.argument("prompts", type=_FILE)
-@click.option("--limit", type=click.IntRange(1), help="At most this many prompts, drawn at random.")
-@click.option(
-    "--unconstrained", "free", default=100, show_default=True, help="Prompts answered without a grammar."
-)
-@click.option("--form", type=click.Choice(["candidates", "memory"]), default="candidates", show_default=True)
-@click.option("--enhance", is_flag=True, help="Enrich the prompts first, as the paper does with captions.")
-@click.option("--seed", default=0, show_default=True)
-@_CATALOG
-@_ENGINE
-@_LLM
-@_JSON
-def hallucination(
-    prompts: Path,
-    limit: int | None,
-    free: int,
-    form: str,
-    enhance: bool,
-    seed: int,
-    catalog: str | None,
-    engine: str,
-    llm: str | None,
-    as_json: bool,
-) -> None:
-    """Share of answers that are not callable (Table 1 of the paper), with and without the grammar."""
-    from diffagent.agent.agent import Agent
-    from diffagent.agent.enhance import enhance as enriched
-    from diffagent.training.hallucination import measure, read_prompts
-
-    texts = read_prompts(prompts, limit, seed)
-    agent = Agent.load(catalog, llm, engine)
-    if enhance:
-        texts = [enriched(text, agent.engine) for text in _progress(texts, "enhance")]
-    measured = measure(agent, texts, free, _progress, "memory" if form == "memory" else "candidates")
-    _print(measured | {"enhanced": enhance}, as_json)
-
-
-@evaluate.command()
 @click.argument("requests", type=_FILE)
 @click.option("--judged", required=True, type=_FILE, metavar="GRADES", help="Graded calls, JSON lines.")
 @click.option(
@@ -464,7 +428,7 @@ def plot(results: tuple[Path, ...], out: Path) -> None:
 
 for command in (rrhf, story):
     train.add_command(command)
-for command in (community, images):
+for command in (community, hallucination, images, suits):
     evaluate.add_command(command)
 
 

@@ -12,7 +12,7 @@ an answer's tokens are those that constrained decoding writes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
@@ -28,6 +28,7 @@ from diffagent.data.dabench import is_new_model
 from diffagent.data.errors import BadInput
 from diffagent.data.records import Card, Usage
 from diffagent.training.listing import Listed
+from diffagent.training.ranker import shorten
 
 if TYPE_CHECKING:
     from diffagent.agent.engines.chat import Chat
@@ -73,13 +74,16 @@ class Example:
 
 @dataclass(frozen=True)
 class Mix:
-    """The share of dialogues in memory form, and of candidate lists without their true model."""
+    """The share of dialogues in memory form, of candidate lists without their true model, and of the
+    dialogues in memory form whose prompt is cut to a few words, as people type
+    (:func:`diffagent.training.ranker.shorten`)."""
 
     memory: float = 0.1
     absent: float = 0.15
+    short: float = 0.0
 
     def __post_init__(self) -> None:
-        for name, share in (("memory", self.memory), ("absent", self.absent)):
+        for name, share in (("memory", self.memory), ("absent", self.absent), ("short", self.short)):
             if not 0 <= share <= 1:
                 raise BadInput(f"{name} is {share}, but it is a share: give 0 to 1")
 
@@ -106,7 +110,7 @@ def converse(
     spare, found = spare + found[:by_memory], found[by_memory:]
     listed = [_among(one, usual, k, rng, present=True) for one in found]
     listed += [_among(one, usual, k, rng, present=False) for one in lost + taken_out]
-    told = listed + [_from_memory(one, usual) for one in spare]
+    told = listed + [_from_memory(_cut(one, mix.short, rng), usual) for one in spare]
     return [told[i] for i in rng.permutation(len(told))]
 
 
@@ -127,6 +131,13 @@ def _among(
     legal = with_options(legal, choice)
     priors = tuple(one.score for one in offered) if present else ()
     return Dialogue("candidates", answer.question(offered, pair.prompt), legal.render(choice), legal, priors)
+
+
+def _cut(pair: Listed, share: float, rng: np.random.Generator) -> Listed:
+    """The pair, in so many cases with a few words of its prompt."""
+    if not share or rng.random() >= share:
+        return pair
+    return replace(pair, prompt=shorten(pair.prompt, pair.card, rng))
 
 
 def _from_memory(pair: Listed, usual: Mapping[str, Usage]) -> Dialogue:

@@ -1,12 +1,12 @@
-"""Hallucination: the share of answers that are not callable (paper, section 4.2.1 and Table 1).
+"""Hallucination: the share of answers that are not callable (paper, section 4.2.1).
 
 In: prompts (a line each, a ``Prompt`` column, or JSON lines) and an agent. Constrained: the agent's own
 calls, checked against the catalog; a prompt that the agent refuses and an answer that is none count as not
 callable, an engine or a server that fails ends the run. Unconstrained: the language model's
 greedy text on the same question without a grammar; it has to parse and to name one of the catalog's
 entries (among candidates: by letter and listed name) with its type, base model and parameters in range.
-Both in two forms: among the prefilter's candidates, and from memory, as in the paper, where the prompt
-stands alone.
+Both in two forms: among the prefilter's candidates, and from memory, where the prompt stands alone. The
+paper's Table 1 is of the latter without a grammar: :mod:`diffagent.training.memory_table`.
 """
 
 from __future__ import annotations
@@ -148,14 +148,14 @@ def _freely(agent: Agent, prompts: Sequence[str], form: Form, progress: Progress
         ]
         texts = agent.engine.generate_many(questions, ANSWER_TOKENS, AT_ONCE)
         for text, offered in zip(texts, listed, strict=True):
-            yield _judge(text, [one.card for one in offered], agent.catalog)
+            yield judge(text, [one.card for one in offered], agent.catalog)
 
 
 def _candidates(agent: Agent, prompt: str) -> Sequence[Candidate]:
     return agent.prefilter.rank(agent.prefilter.require(prompt), 16, agent.eligible.loadable)
 
 
-def _judge(text: str, cards: Sequence[Card], catalog: Catalog) -> Judged:
+def judge(text: str, cards: Sequence[Card], catalog: Catalog) -> Judged:
     """An answer among ``cards``, or from memory where there are none."""
     try:
         fields = resolve(*read(text), cards) if cards else memory.read(text)

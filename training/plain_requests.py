@@ -98,13 +98,18 @@ def _text(path: Path) -> str:
     return (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
 
 
+def shipped() -> Path:
+    """The file of requests that ships with the training code."""
+    return Path(str(files("diffagent.training") / "requests" / "requests.jsonl.gz"))
+
+
 def read_graded(path: Path | None = None) -> list[Asked]:
-    """The requests of a file, by default the one that ships with the training code.
+    """The requests of a file, by default of :func:`shipped`.
 
     Raises:
         BadInput: a line is no request; says which.
     """
-    source = path or Path(str(files("diffagent.training") / "requests" / "requests.jsonl.gz"))
+    source = path or shipped()
     requests = []
     for number, line in enumerate(_text(source).splitlines(), 1):
         try:

@@ -101,6 +101,11 @@ def sample(pairs: Sequence[Pair], limit: int | None, seed: int) -> list[Pair]:
     return [pairs[i] for i in chosen]
 
 
+def same_model(card: Card, true: Card | None) -> bool:
+    """Whether two entries are of one model: its base models are entries of their own."""
+    return true is not None and (card.air == true.air or (card.model_id or -1) == true.model_id)
+
+
 @dataclass(frozen=True)
 class Task:
     """What is measured: with the language model or not, beside which untuned one, with parameters or not, and

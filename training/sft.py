@@ -32,6 +32,8 @@ from diffagent.training.limits import Limits, Say
 from diffagent.training.recipe import Recipe
 
 if TYPE_CHECKING:
+    import torch
+
     from diffagent.data.weights import Weights
     from diffagent.training.dialogues import Example
     from diffagent.training.rrhf.config import RRHFConfig
@@ -108,7 +110,7 @@ def build(recipe: Recipe, weights: Weights, data: Examples, out: Path, limits: L
 
     dtype = dtype_of(recipe.dtype, weights)
     torch.manual_seed(recipe.seed)
-    model = AutoModelForCausalLM.from_pretrained(weights.path, dtype=getattr(torch, dtype))
+    model = AutoModelForCausalLM.from_pretrained(weights.path, dtype=held_in(dtype, recipe))
     tokenizer = AutoTokenizer.from_pretrained(weights.path)
     if recipe.start is not None:
         model, lora = _going_on(model, recipe.start), None
@@ -256,13 +258,30 @@ def dtype_of(asked: str, weights: Weights) -> str:
     return str(best_dtype(weights.path, own_device())).removeprefix("torch.")
 
 
+def held_in(dtype: str, recipe: Recipe | RRHFConfig) -> torch.dtype:
+    """What a run holds its weights in: where all of them are trained, fp32, from which each pass computes in
+    ``dtype``. bf16 has eight bits, and a step that changes a weight by less than their last is lost."""
+    import torch
+
+    whole = recipe.lora is None and getattr(recipe, "start", None) is None
+    return torch.float32 if whole else getattr(torch, dtype)
+
+
 def last_checkpoint(out: Path) -> Path:
     """The last whole checkpoint of a run. Raises :class:`BadInput` where there is none."""
     found = sorted(out.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
-    whole = [path for path in found if (path / "trainer_state.json").is_file()]
+    whole = [path for path in found if _is_whole(path / "trainer_state.json")]
     if not whole:
         raise BadInput(f"{out} holds no checkpoint to go on from: leave --resume out")
     return whole[-1]
+
+
+def _is_whole(state: Path) -> bool:
+    """Whether a checkpoint's last file is there to its end: a kill may cut off any of them."""
+    try:
+        return "global_step" in json.loads(state.read_bytes())
+    except (OSError, ValueError):
+        return False
 
 
 def _report(

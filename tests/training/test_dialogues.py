@@ -95,6 +95,13 @@ def test_forms_come_in_their_shares(found: int, lost: int, mix: Mix, memory_form
     )
 
 
+def test_a_share_of_the_prompts_in_memory_form_is_cut_short() -> None:
+    whole = "Prompt: a fox, pixel art"
+    cut = [one.prompt.user for one in told([pair()] * 40, Mix(1, 0, short=0.5))]
+    assert 10 < sum(text != whole for text in cut) < 35  # a few are cut to all they have
+    assert {one.prompt.user for one in told([pair()] * 40, Mix(1, 0))} == {whole}
+
+
 def test_the_memory_form_is_the_prompt_alone_and_names_the_model_first() -> None:
     (one,) = told([pair()], Mix(1, 0))
     assert one.prompt == memory.question("a fox, pixel art")

@@ -21,7 +21,9 @@ def test_every_recipe_that_ships_parses(name: str) -> None:
 
 
 def test_what_the_issue_asks_of_them() -> None:
-    assert shipped() == ["llama-2-7b", "smollm2-135m", "smollm2-135m-full", "smollm2-135m-requests"]
+    assert shipped() == [
+        "llama-2-7b", "smollm2-135m", "smollm2-135m-full", "smollm2-135m-memory", "smollm2-135m-requests",
+    ]  # fmt: skip
     small, paper, full = map(read_recipe, ("smollm2-135m", "llama-2-7b", "smollm2-135m-full"))
     assert small.lora == Lora(16, 32, first_block=10)
     assert small.minutes is not None
@@ -29,6 +31,9 @@ def test_what_the_issue_asks_of_them() -> None:
     assert (paper.dtype, paper.checkpointing) == ("bfloat16", True)
     assert paper.lora is not None
     assert (full.lora, full.extract_rank) == (None, 16)
+    told = read_recipe("smollm2-135m-memory")
+    assert (told.mix, told.lora, told.minutes) == (Mix(1, short=0.15), None, None)
+    assert told.epochs > 1
 
 
 def test_the_accelerate_file_is_deepspeeds_zero() -> None:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 import warnings
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,13 +24,21 @@ from diffagent.agent.engines.adapter import FILE, Adapter
 from diffagent.agent.engines.transformers_engine import TransformersEngine
 from diffagent.data.errors import BadInput
 from diffagent.data.weights import Weights
-from diffagent.training.answer_trainer import read_log
+from diffagent.training.answer_trainer import Paced, read_log
 from diffagent.training.dialogues import Mix
 from diffagent.training.examples import FILE as EXAMPLES
 from diffagent.training.examples import examples
 from diffagent.training.limits import Limits
 from diffagent.training.recipe import Lora, Recipe
-from diffagent.training.sft import adapted, one_gpu, recipe_steps, schedule, train
+from diffagent.training.sft import (
+    adapted,
+    held_in,
+    last_checkpoint,
+    one_gpu,
+    recipe_steps,
+    schedule,
+    train,
+)
 
 pytest.importorskip("trl", reason="needs pip install 'diffagent[train]'")
 pytestmark = [
@@ -137,6 +150,82 @@ def test_going_on_from_a_checkpoint_ends_in_the_same_bytes(
     assert ours.read_bytes() == theirs.read_bytes()
     logs = [[row.get("loss") for row in read_log(folder / "log.jsonl")] for folder in (tmp_path, straight)]
     assert logs[0] == logs[1]
+
+
+def test_a_killed_run_of_all_weights_ends_in_the_same_bytes(
+    dabench: Path, recipe: Recipe, tiny_folder: Path, tmp_path: Path
+) -> None:
+    """Killed without warning behind step 3: the order, the optimiser and the rate go on from step 2."""
+    full = replace(recipe, lora=None, learning_rate=1e-3, dtype="float32")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        train(full, dabench, tmp_path / "straight", progress=quiet, say=silent)
+    changes = {"lora": None, "learning_rate": 1e-3, "save_steps": 2, "eval_steps": 3}
+    changes |= {"choice_weight": 1.0, "identity_weight": 1.0}
+    task = {
+        "tiny": str(tiny_folder),
+        "dabench": str(dabench),
+        "out": str(tmp_path / "cut"),
+        "changes": changes,
+    }
+    codes = [in_a_process(task | more, tmp_path) for more in ({"kill": "step 3 of"}, {"resume": True})]
+    assert codes == [-signal.SIGKILL, 0]
+    ours, theirs = (tmp_path / name / "merged" / "model.safetensors" for name in ("cut", "straight"))
+    assert ours.read_bytes() == theirs.read_bytes()
+    rates = [
+        [row["learning_rate"] for row in read_log(tmp_path / name / "log.jsonl") if "loss" in row]
+        for name in ("cut", "straight")
+    ]
+    assert rates[0] == rates[1] != []
+
+
+def in_a_process(task: dict[str, Any], folder: Path) -> int:
+    """Runs tests/process_runs.py by itself; its exit code."""
+    import diffagent
+
+    file, tests = folder / "task.json", Path(__file__).resolve().parents[1]
+    file.write_text(json.dumps(task))
+    paths = [*sys.path, str(Path(next(iter(diffagent.__path__))).parent)]
+    words = [sys.executable, str(tests / "process_runs.py"), "sft", str(file)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    return subprocess.run(words, env=environment, capture_output=True, timeout=300).returncode
+
+
+def test_a_checkpoint_that_a_kill_cut_off_is_passed_over(tmp_path: Path) -> None:
+    for step, text in ((8, '{"global_step": 8}'), (9, '{"global_st'), (10, None)):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+        if text is not None:
+            (tmp_path / f"checkpoint-{step}" / "trainer_state.json").write_text(text)
+    assert last_checkpoint(tmp_path).name == "checkpoint-8"
+
+
+def test_all_weights_are_held_in_fp32_and_computed_in_bf16(recipe: Recipe) -> None:
+    """A step of 1e-5 is lost in a bf16 weight of 0.1, whose last bit is 5e-4."""
+    import torch
+
+    weight = torch.tensor(0.1, dtype=torch.bfloat16)
+    assert weight - 1e-5 == weight
+    full = replace(recipe, lora=None)
+    assert held_in("bfloat16", full) == torch.float32
+    assert held_in("bfloat16", replace(full, start="tuned")) == torch.bfloat16
+    assert held_in("bfloat16", recipe) == torch.bfloat16
+
+    class Run(Paced):
+        def __init__(self, bf16: bool) -> None:
+            self.args = SimpleNamespace(bf16=bf16)
+
+    model = torch.nn.Linear(2, 2)
+    held = SimpleNamespace(dtype=torch.float32, device=torch.device("cpu"))
+    with Run(True).computing(held):
+        assert model(torch.ones(1, 2)).dtype == torch.bfloat16
+    with Run(False).computing(held):
+        assert model(torch.ones(1, 2)).dtype == torch.float32
+
+
+def test_the_log_has_tokens_a_second(straight: Path) -> None:
+    rows = read_log(straight / "log.jsonl")
+    assert all(row["tokens_per_s"] > 0 for row in rows if "loss" in row)
+    assert not any("tokens_per_s" in row for row in rows if "eval_loss" in row)
 
 
 def test_time_that_is_up_ends_in_good_order(dabench: Path, recipe: Recipe, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Alignment, the second stage of SFTA: queries of the align part, responses, rewards, RRHF.
 
-In: a DABench folder, a fine-tuned model, a reward. Out, in one folder:
+In: queries of a DABench folder or a file of plain requests, a fine-tuned model, a reward. Out, in one folder:
 
     responses.jsonl   what the model answered, a query a line    scores.jsonl   the reward of each response
     log.jsonl, curves.png, checkpoint-N/, merged/, adapter/, run.json   as fine-tuning leaves them
@@ -36,6 +36,7 @@ from diffagent.training.rrhf.trainer import Ranked, collate, trainer_class
 from diffagent.training.sft import (
     arguments,
     dtype_of,
+    held_in,
     last_checkpoint,
     machine,
     one_gpu,
@@ -110,7 +111,8 @@ def build(task: Task, ranked: Sequence[Ranked], out: Path, limits: Limits, say: 
     train, held_out = _split(ranked, config)
     dtype = dtype_of(config.dtype, tuned.base)
     torch.manual_seed(config.seed)
-    model = AutoModelForCausalLM.from_pretrained(tuned.base.path, dtype=getattr(torch, dtype))
+    held = getattr(torch, dtype) if tuned.adapter else held_in(dtype, config)
+    model = AutoModelForCausalLM.from_pretrained(tuned.base.path, dtype=held)
     model, plan = adapt(model, tuned, config)
     steps = _steps(config, len(train), limits)
     said = arguments(config, out, steps, dtype)
@@ -199,13 +201,20 @@ def _report(task: Task, told: dict[str, Any], ranked: Sequence[Ranked], trainer:
         "base": {"name": tuned.model, "digest": tuned.base.digest},
         "tuned": tuned.digest,
         "reward": {"name": task.reward.name, **task.reward.told()},
-        "data": {"digest": data_digest(task.dabench), "queries": len(ranked)},
+        "data": {"digest": _digest(task.source), "queries": len(ranked)},
         "responses": told,
         "steps": trainer.state.global_step,
         "tokens": trainer.tokens,
         "machine": machine(trainer.model),
         "versions": versions(),
     }
+
+
+def _digest(source: Path) -> str:
+    """Of a DABench folder's files, or of a file of requests."""
+    from diffagent.data.wheel import sha256
+
+    return data_digest(source) if source.is_dir() else sha256(source)
 
 
 def _finish(

@@ -1,4 +1,4 @@
-"""``diffagent train rrhf`` and ``diffagent eval community``."""
+"""``diffagent train rrhf``, ``diffagent eval community``, ``eval suitability`` and ``eval images``."""
 
 from __future__ import annotations
 
@@ -15,11 +15,28 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
 
 
 @click.command()
-@click.argument("dabench", type=_FOLDER)
+@click.argument("dabench", type=_FOLDER, required=False)
 @click.option("-o", "out", required=True, type=_FOLDER, metavar="OUT")
 @click.option("--llm", metavar="PATH-OR-NAME", help="A folder of train sft; default: the adapter that ships.")
 @click.option("--recipe", default="smollm2-135m", show_default=True, metavar="NAME")
-@click.option("--reward", type=click.Choice(["community", "images"]), default="community", show_default=True)
+@click.option(
+    "--reward",
+    type=click.Choice(["community", "suitability", "images"]),
+    default="community",
+    show_default=True,
+    help="suitability: on plain requests in place of DABENCH.",
+)
+@click.option(
+    "--requests",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Graded requests (--reward suitability); default: those that ship.",
+)
+@click.option(
+    "--weights",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="SUITABILITY.npz",
+    help="What train suitability fitted (--reward suitability); default: what ships.",
+)
 @click.option("--raw", type=_FOLDER, help="The crawl that DABENCH was built from (--reward community).")
 @click.option("--images", type=_FOLDER, help="Where images of calls are kept (--reward images).")
 @click.option("--target", default="diffusers", show_default=True, help="What makes the images.")
@@ -34,37 +51,36 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
     "--max-minutes", type=click.FloatRange(0, min_open=True), help="Of training; default: the recipe's."
 )
 @_CATALOG
-def rrhf(dabench: Path, out: Path, llm: str | None, recipe: str, **options: Any) -> None:
-    """Align a fine-tuned model with a reward on the align part of DABENCH (the paper's RRHF stage).
+def rrhf(dabench: Path | None, out: Path, llm: str | None, recipe: str, **options: Any) -> None:
+    """Align a fine-tuned model with a reward (the paper's RRHF stage), on the align part of DABENCH or on
+    plain requests.
 
     \b
     diffagent train rrhf DABENCH --raw RAW --reward community --llm SFT_FOLDER -o OUT
+    diffagent train rrhf --reward suitability --llm SFT_FOLDER -o OUT
     """
     import time
 
     from diffagent.agent.agent import Agent
+    from diffagent.data.errors import BadInput
     from diffagent.training.limits import Limits
     from diffagent.training.rrhf.align import align
     from diffagent.training.rrhf.collecting import Task
     from diffagent.training.rrhf.config import read_config
     from diffagent.training.rrhf.policy import Tuned
-    from diffagent.training.rrhf.queries import default_card, read_queries
+    from diffagent.training.rrhf.queries import default_card
     from diffagent.training.sft import check_extra
 
     began = time.monotonic()
     check_extra()
+    if dabench is None and options["reward"] != "suitability":
+        raise BadInput(f"--reward {options['reward']} aligns on pairs: give DABENCH, a folder of data build")
     config, tuned = read_config(recipe), Tuned.find(llm)
     agent = Agent.of(options["catalog"], tuned.engine())
     default = default_card(agent, options["baseline"])
-    queries = read_queries(dabench / "align.jsonl", agent, config.form, config.k, default, config.seed)
-    queries = queries[: options["limit"]]
-    prompts = [query.wishes.prompt for query in queries]
-    if options["reward"] == "community":
-        reward: Any = community_of(options["raw"], agent, prompts, "reward")
-    else:
-        reward = _image_reward(options, agent, config)
+    queries, reward, source = _queries_and_reward(dabench, agent, config, default, options)
     limits = Limits(options["max_steps"], options["max_minutes"] or config.minutes, began)
-    task = Task(config, tuned, queries, default, reward, dabench)
+    task = Task(config, tuned, queries, default, reward, source)
     done = align(task, agent, out, resume=options["resume"], limits=limits, progress=progress, say=_say)
     if done:
         click.echo(json.dumps(done))
@@ -184,6 +200,96 @@ def images(prompts: Path, sft: str, aligned: str, out: Path, **options: Any) -> 
         return
     for name, row in found.items():
         click.echo(f"{name:16} {json.dumps(row)}")
+
+
+@click.command()
+@click.option(
+    "--requests",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Graded requests; default: those that ship.",
+)
+@click.option(
+    "--system", "systems", multiple=True, required=True, metavar="NAME=LLM",
+    help="A model to compare, repeatable: a folder of train sft or train rrhf, or weights.",
+)  # fmt: skip
+@click.option("--form", type=click.Choice(["candidates", "memory"]), default="candidates", show_default=True)
+@click.option(
+    "--weights",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="SUITABILITY.npz",
+    help="What the reward was; default: what ships.",
+)
+@click.option("--limit", type=click.IntRange(1), help="At most this many requests.")
+@click.option("--seed", default=0, show_default=True)
+@_CATALOG
+@_JSON
+def suitability(
+    requests: Path | None,
+    systems: tuple[str, ...],
+    form: Any,
+    weights: Path | None,
+    limit: int | None,
+    seed: int,
+    catalog: str | None,
+    as_json: bool,
+) -> None:
+    """Compare language models' own choices on held-out plain requests: suitability, grades, popularity.
+
+    \b
+    diffagent eval suitability --system sft=SFT --system rrhf=RRHF
+    """
+    from diffagent.agent.agent import Agent
+    from diffagent.training.plain_requests import read_graded
+    from diffagent.training.rrhf.compare import parse_system
+    from diffagent.training.rrhf.policy import Tuned
+    from diffagent.training.rrhf.suited_table import choices, offers, table
+
+    asked = read_graded(requests)
+    held_out = [one for one in asked if one.split == "test"][:limit]
+    parsed = [parse_system(text) for text in systems]
+    offered: Any = None
+    found: dict[str, Any] = {}
+    told: Any = None
+    for name, llm, _ in parsed:
+        agent = Agent.of(catalog, Tuned.find(llm).engine())
+        if offered is None:
+            reward = suited_of(agent, asked, weights)
+            offered, told = offers(agent, held_out, reward, progress), reward.told()
+        found[name] = choices(agent.engine, offered, form, progress)
+    rows = table(found, offered, seed) | told
+    if as_json:
+        click.echo(json.dumps(rows))
+        return
+    for name, row in rows.items():
+        click.echo(f"{name:16} {json.dumps(row)}")
+
+
+def _queries_and_reward(
+    dabench: Path | None, agent: Any, config: Any, default: Any, options: dict[str, Any]
+) -> tuple[list[Any], Any, Path]:
+    """What is asked, what ranks the answers, and where the former comes from."""
+    from diffagent.training.plain_requests import read_graded, shipped
+    from diffagent.training.rrhf.queries import of_requests, read_queries
+
+    if dabench is None or options["reward"] == "suitability":
+        source = options["requests"] or shipped()
+        asked = read_graded(source)
+        queries = of_requests(asked, agent, config.form, config.k, default, config.seed)
+        return queries[: options["limit"]], suited_of(agent, asked, options["weights"]), source
+    queries = read_queries(dabench / "align.jsonl", agent, config.form, config.k, default, config.seed)
+    queries = queries[: options["limit"]]
+    if options["reward"] == "images":
+        return queries, _image_reward(options, agent, config), dabench
+    prompts = [query.wishes.prompt for query in queries]
+    return queries, community_of(options["raw"], agent, prompts, "reward"), dabench
+
+
+def suited_of(agent: Any, requests: list[Any], weights: Path | None) -> Any:
+    """The reward of suitability, with its agreement on held-out grades."""
+    from diffagent.agent.suitability import Suitability
+    from diffagent.training.rewards.suited import Suited
+
+    return Suited.of(agent.prefilter, Suitability.load(weights), requests, progress)
 
 
 def community_of(raw: Path | None, agent: Any, prompts: list[str], side: Any) -> Any:

@@ -29,21 +29,21 @@ if TYPE_CHECKING:
 
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 RESPONSES, SCORES = "responses.jsonl", "scores.jsonl"
-_ASKED = ("form", "k", "responses", "diversity", "temperature", "parameters", "ranked", "seed")
+_ASKED = ("form", "k", "responses", "diversity", "temperature", "parameters", "ranked", "learnt", "seed")
 """What of a recipe decides the responses."""
 
 
 @dataclass(frozen=True)
 class Task:
     """What is aligned with what: ``queries`` in the order of training, ``default`` the model of the default
-    call."""
+    call, ``source`` the folder of DABench or the file of requests that the queries come from."""
 
     config: RRHFConfig
     tuned: Tuned
     queries: Sequence[Query]
     default: Card
     reward: Reward
-    dabench: Path
+    source: Path
 
 
 def collect(task: Task, agent: Agent, path: Path, progress: Progress) -> list[Answered]:
@@ -88,7 +88,12 @@ def rate(
 def rank(answered: Sequence[Answered], scores: Mapping[str, Sequence[float]]) -> list[Ranked]:
     """What the trainer reads: the queries that have something to rank."""
     return [
-        Ranked(list(one.ids), [list(said.tokens) for said in one.responses], list(scores[one.key]))
+        Ranked(
+            list(one.ids),
+            [list(said.tokens) for said in one.responses],
+            list(scores[one.key]),
+            [len(said.tokens) if said.counted is None else said.counted for said in one.responses],
+        )
         for one in answered
         if len(one.responses) > 1
     ]
@@ -97,7 +102,8 @@ def rank(answered: Sequence[Answered], scores: Mapping[str, Sequence[float]]) ->
 def to_row(one: Answered) -> dict[str, Any]:
     """As a line of ``responses.jsonl``."""
     said = [
-        {"source": r.source, "tokens": list(r.tokens), "call": r.call.model_dump()} for r in one.responses
+        {"source": r.source, "tokens": list(r.tokens), "call": r.call.model_dump(), "counted": r.counted}
+        for r in one.responses
     ]
     return {**asdict(replace(one, responses=())), "responses": said}
 
@@ -105,7 +111,8 @@ def to_row(one: Answered) -> dict[str, Any]:
 def from_row(row: Mapping[str, Any]) -> Answered:
     """The reverse of :func:`to_row`."""
     said = tuple(
-        Response(one["source"], tuple(one["tokens"]), T2ICall.parse(one["call"])) for one in row["responses"]
+        Response(one["source"], tuple(one["tokens"]), T2ICall.parse(one["call"]), one["counted"])
+        for one in row["responses"]
     )
     return Answered(**{**row, "ids": tuple(row["ids"]), "responses": said})
 

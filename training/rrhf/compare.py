@@ -21,13 +21,18 @@ from diffagent.agent.request import Request
 from diffagent.data.callability import flaw
 from diffagent.data.errors import BadInput, DiffAgentError
 from diffagent.data.prompts import strip_lora_tags, strip_trigger_words
-from diffagent.data.records import Card
 from diffagent.training import hallucination
 from diffagent.training.image_table import gain
 from diffagent.training.rewards.community import Community, combined
-from diffagent.training.selection import Pair
+from diffagent.training.selection import Pair, same_model
 
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
+NOT_OPTIMISED = (
+    "recall",
+    "hallucination",
+    "raw relevance, to the half of the sample prompts that is never rewarded",
+)
+"""Of a table; rating and downloads are the reward's own."""
 DECIDERS = ("agent", "llm")
 """Who chooses: the agent with its fused scores, or the language model's letter alone."""
 
@@ -101,7 +106,7 @@ def _choose(agent: Agent, pair: Pair, community: Community) -> Chosen:
     measured = community.measure(pair.prompt, [card.air for card in chosen.values()])
     return Chosen(
         {name: card.air for name, card in chosen.items()},
-        {name: _same(card, true) for name, card in chosen.items()},
+        {name: same_model(card, true) for name, card in chosen.items()},
         {
             name: {part: float(values[i]) for part, values in measured.items()}
             for i, name in enumerate(chosen)
@@ -110,16 +115,12 @@ def _choose(agent: Agent, pair: Pair, community: Community) -> Chosen:
     )
 
 
-def _same(card: Card, true: Card | None) -> bool:
-    return true is not None and (card.air == true.air or (card.model_id or -1) == true.model_id)
-
-
 def table(systems: Mapping[str, Answers], seed: int = 0) -> dict[str, Any]:
     """System → its row; scores in percent. ``gain``: the last system less the first, with a 95 % bootstrap
-    interval over pairs."""
+    interval over pairs. ``not_optimised``: what of the measures the community's reward never reads."""
     names = list(systems)
     scores = {who: _scores([systems[name].chosen for name in names], who) for who in DECIDERS}
-    rows: dict[str, Any] = {}
+    rows: dict[str, Any] = {"not_optimised": list(NOT_OPTIMISED)}
     for i, name in enumerate(names):
         chosen = systems[name].chosen
         rows[name] = {

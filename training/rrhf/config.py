@@ -20,7 +20,9 @@ class RRHFConfig:
     which a reward that looks at images can tell which are better; ``images`` of a call for such a reward
     (the paper: 10). ``ranked``: the tokens of a response that count, all or the model part (up to the
     parameters). A reward that knows models only says nothing of the others, and they would decide which
-    response is the more probable one.
+    response is the more probable one. ``learnt``: the tokens of the best response that cross entropy is on,
+    the ranked ones or all. Where answers are written without a grammar, parameters that no loss is on are
+    forgotten.
 
     Of the run: ``batch`` queries with all their responses go through a device at once, ``accumulate`` such
     batches make a step; ``lora`` is what a model is given that brings no adapter of ours; the other fields
@@ -36,6 +38,7 @@ class RRHFConfig:
     temperature: float = 1.0
     parameters: Literal["usual", "drawn"] = "usual"
     ranked: Literal["whole", "model"] = "whole"
+    learnt: Literal["ranked", "whole"] = "ranked"
     images: int = 10
     lora: Lora | None = field(default_factory=Lora)
     extract_rank: int | None = None
@@ -72,6 +75,8 @@ class RRHFConfig:
             raise BadInput(f"parameters is {self.parameters!r} in recipe {self.name}: give usual or drawn")
         if self.ranked not in ("whole", "model"):
             raise BadInput(f"ranked is {self.ranked!r} in recipe {self.name}: give whole or model")
+        if self.learnt not in ("ranked", "whole"):
+            raise BadInput(f"learnt is {self.learnt!r} in recipe {self.name}: give ranked or whole")
         if self.dtype not in ("auto", "float32", "bfloat16"):
             raise BadInput(f"dtype is {self.dtype!r} in recipe {self.name}: give auto, float32 or bfloat16")
         if self.lora is not None and self.extract_rank is not None:

@@ -53,7 +53,13 @@ def response_log_probs(log_probs: torch.Tensor, own: torch.Tensor) -> tuple[torc
     return total, own.sum(1).to(total.dtype)
 
 
-def rrhf_loss(total: torch.Tensor, length: torch.Tensor, scores: torch.Tensor, query: torch.Tensor) -> Loss:
+def rrhf_loss(
+    total: torch.Tensor,
+    length: torch.Tensor,
+    scores: torch.Tensor,
+    query: torch.Tensor,
+    whole: torch.Tensor | None = None,
+) -> Loss:
     """The loss of R responses to one or more queries.
 
     Args:
@@ -61,13 +67,14 @@ def rrhf_loss(total: torch.Tensor, length: torch.Tensor, scores: torch.Tensor, q
         length: [R], how many these are.
         scores: [R], the rewards s_i.
         query: int64 [R], which query each response answers; those of one need not stand together.
+        whole: [R], ``total`` of all of its tokens where only some are ranked; default: all are.
     """
     p = total / length
     same = query[:, None] == query[None, :]
     pairs = same & (scores[:, None] < scores[None, :])
     rank = (p[:, None] - p[None, :]).clamp(min=0)[pairs].sum()
     best = _best(scores, query)
-    cross_entropy = -total[best].sum()
+    cross_entropy = -(total if whole is None else whole)[best].sum()
     count = len(best)
     kept = p.detach()
     liked = scores[_best(kept, query)] >= scores[best]

@@ -1,6 +1,7 @@
 """Queries of alignment: what the model is asked, and among which models it may answer.
 
-    align.jsonl → prompt → the agent's candidates (candidates form) or the whole catalog (memory form)
+    align.jsonl, or plain requests → prompt → the agent's candidates (candidates form) or the whole catalog
+    (memory form)
 
 In the candidates form the default model takes the last candidate's place where it is not one of them, and the
 list is shuffled, as in fine-tuning, so that no place in it is a hint.
@@ -27,6 +28,7 @@ from diffagent.data.errors import BadInput, DiffAgentError
 from diffagent.data.records import Card
 from diffagent.training.dialogues import Form
 from diffagent.training.listing import Row, read_rows
+from diffagent.training.plain_requests import Asked
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,16 @@ def read_queries(path: Path, agent: Agent, form: Form, k: int, default: Card, se
     """The queries of a DABench file, in an order of ``seed``; prompts that no agent would route are left
     out."""
     rows = read_rows(path)
+    order = np.random.default_rng(seed).permutation(len(rows))
+    return list(ask((rows[i] for i in order), agent, form, k, default, seed))
+
+
+def of_requests(
+    requests: Iterable[Asked], agent: Agent, form: Form, k: int, default: Card, seed: int
+) -> list[Query]:
+    """The queries of plain requests, in English, in an order of ``seed``; part ``test``, which alignment is
+    measured on, is left out."""
+    rows = [{"instruction": {"prompt": one.english}} for one in requests if one.split != "test"]
     order = np.random.default_rng(seed).permutation(len(rows))
     return list(ask((rows[i] for i in order), agent, form, k, default, seed))
 

@@ -43,12 +43,13 @@ IDENTITY_TOKENS = 40
 
 @dataclass(frozen=True)
 class Response:
-    """One answer that can be executed: its token ids, as many as count, and the call it stands for. Of a
-    whole answer the end token is the last."""
+    """One answer that can be executed: its token ids, as many as are learnt, and the call it stands for. Of a
+    whole answer the end token is the last. ``counted``: how many of the first are ranked, where not all."""
 
     source: Source
     tokens: tuple[int, ...]
     call: T2ICall
+    counted: int | None = None
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,11 @@ def _counting(
     if config.ranked == "whole":
         return tuple(responses)
     by_model = {one.call.air: one for one in responses}
-    return tuple(replace(one, tokens=_opening(one, query, policy, agent)) for one in by_model.values())
+    openings = [_opening(one, query, policy, agent) for one in by_model.values()]
+    if config.learnt == "whole":
+        counts = map(len, openings)
+        return tuple(replace(one, counted=n) for one, n in zip(by_model.values(), counts, strict=True))
+    return tuple(replace(one, tokens=ids) for one, ids in zip(by_model.values(), openings, strict=True))
 
 
 def _opening(one: Response, query: Query, policy: Policy, agent: Agent) -> tuple[int, ...]:

@@ -22,40 +22,52 @@ Side = Literal["left", "right"]
 
 @dataclass(frozen=True)
 class Ranked:
-    """A query's token ids, and those of its responses with a score each; the end token stands in them."""
+    """A query's token ids, and those of its responses with a score each; the end token stands in them.
+    ``counted``: how many of a response's first tokens are ranked, where not all are."""
 
     prompt: list[int]
     responses: list[list[int]]
     scores: list[float]
+    counted: list[int] | None = None
 
 
 def collate(queries: Sequence[Ranked], pad: int, side: Side = "right") -> dict[str, Any]:
     """A batch of R responses, padded at one side.
 
-    ``input_ids``, ``attention_mask`` and ``own`` (true at the response's tokens) [R, L]; ``scores`` float32
-    and ``query`` int64 [R].
+    ``input_ids``, ``attention_mask``, ``own`` (true at the response's tokens) and ``ranked`` (at those that
+    are ranked) [R, L]; ``scores`` float32 and ``query`` int64 [R].
     """
     import torch
 
     rows = [(one.prompt, said) for one in queries for said in one.responses]
+    counts = [count for one in queries for count in one.counted or map(len, one.responses)]
     longest = max(len(prompt) + len(said) for prompt, said in rows)
 
     def padded(ids: Sequence[int], filler: int) -> list[int]:
         rest = [filler] * (longest - len(ids))
         return [*rest, *ids] if side == "left" else [*ids, *rest]
 
+    ranked = [
+        padded([0] * len(prompt) + [1] * count + [0] * (len(said) - count), 0)
+        for (prompt, said), count in zip(rows, counts, strict=True)
+    ]
     numbers = [number for number, one in enumerate(queries) for _ in one.responses]
     return {
         "input_ids": torch.tensor([padded([*prompt, *said], pad) for prompt, said in rows]),
         "attention_mask": torch.tensor([padded([1] * (len(p) + len(r)), 0) for p, r in rows]),
         "own": torch.tensor([padded([0] * len(p) + [1] * len(r), 0) for p, r in rows]).bool(),
+        "ranked": torch.tensor(ranked).bool(),
         "scores": torch.tensor([score for one in queries for score in one.scores], dtype=torch.float32),
         "query": torch.tensor(numbers),
     }
 
 
-def whole_log_probs(model: Any, batch: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Σ log P and the number of tokens of each response [R], by one pass over all rows; any padding.
+Summed = tuple["torch.Tensor", "torch.Tensor", "torch.Tensor"]
+"""Of each response [R]: Σ log P and number of its ranked tokens, and Σ log P of all of them."""
+
+
+def whole_log_probs(model: Any, batch: dict[str, Any]) -> Summed:
+    """The sums of each response, by one pass over all rows; any padding.
 
     Positions count from each row's first token, so that where padding stands changes nothing. Logits are
     computed from the token before the first response's on.
@@ -69,10 +81,15 @@ def whole_log_probs(model: Any, batch: dict[str, Any]) -> tuple[torch.Tensor, to
         logits_to_keep=ids.shape[1] - start,
         use_cache=False,
     ).logits
-    return response_log_probs(token_log_probs(logits, ids[:, start:]), own[:, start + 1 :])
+    found = token_log_probs(logits, ids[:, start:])
+    return _summed(found, own[:, start + 1 :], batch["ranked"][:, start + 1 :])
 
 
-def shared_log_probs(model: Any, batch: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
+def _summed(log_probs: torch.Tensor, own: torch.Tensor, ranked: torch.Tensor) -> Summed:
+    return *response_log_probs(log_probs, ranked), response_log_probs(log_probs, own)[0]
+
+
+def shared_log_probs(model: Any, batch: dict[str, Any]) -> Summed:
     """:func:`whole_log_probs`, where a query goes through the model once for all its responses.
 
     Six responses of forty tokens to a query of 220 are 460 tokens in place of 1,560: what a CPU has to do.
@@ -81,8 +98,11 @@ def shared_log_probs(model: Any, batch: dict[str, Any]) -> tuple[torch.Tensor, t
     import torch
 
     found = [_of_one_query(model, one) for one in by_query(batch)]
-    totals, lengths = zip(*found, strict=True)
-    return torch.cat(totals), torch.cat(lengths)
+    totals, lengths, wholes = zip(*found, strict=True)
+    return torch.cat(totals), torch.cat(lengths), torch.cat(wholes)
+
+
+ROWS = ("input_ids", "attention_mask", "own", "ranked")
 
 
 def by_query(batch: dict[str, Any]) -> Iterator[dict[str, Any]]:
@@ -90,11 +110,11 @@ def by_query(batch: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for number in batch["query"].unique():
         rows = batch["query"] == number
         width = int(batch["attention_mask"][rows].sum(1).max())
-        wide = {name: batch[name][rows][:, :width] for name in ("input_ids", "attention_mask", "own")}
+        wide = {name: batch[name][rows][:, :width] for name in ROWS}
         yield {**wide, "scores": batch["scores"][rows], "query": batch["query"][rows]}
 
 
-def _of_one_query(model: Any, batch: dict[str, Any]) -> tuple[torch.Tensor, torch.Tensor]:
+def _of_one_query(model: Any, batch: dict[str, Any]) -> Summed:
     ids, own = batch["input_ids"], batch["own"]
     common = min(shared(ids, ~own), int(own.any(0).nonzero()[0]) - 1)
     states = states_behind(model, ids, batch["attention_mask"], common)
@@ -103,7 +123,7 @@ def _of_one_query(model: Any, batch: dict[str, Any]) -> tuple[torch.Tensor, torc
     log_probs = logits.new_zeros(scored.shape)
     wanted = ids[:, common + 1 :][scored]
     log_probs = log_probs.masked_scatter(scored, logits.log_softmax(-1).gather(-1, wanted[:, None])[:, 0])
-    return response_log_probs(log_probs, scored)
+    return _summed(log_probs, scored, batch["ranked"][:, common + 1 :])
 
 
 def exact(head: Any) -> None:
@@ -139,12 +159,14 @@ def trainer_class() -> Any:
         def compute_loss(
             self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
         ) -> Any:
-            total, length = self._log_probs(model, inputs)
-            loss = rrhf_loss(total, length, inputs["scores"], inputs["query"])
+            plain = self.accelerator.unwrap_model(model)
+            with self.computing(plain.get_base_model() if hasattr(plain, "peft_config") else plain):
+                total, length, whole = self._log_probs(model, inputs)
+            loss = rrhf_loss(total, length, inputs["scores"], inputs["query"], whole)
             self._note(loss, inputs)
             return (loss.total, {}) if return_outputs else loss.total
 
-        def _log_probs(self, model: Any, inputs: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        def _log_probs(self, model: Any, inputs: Any) -> Summed:
             on_cpu = inputs["own"].device.type == "cpu"
             padded_right = bool(inputs["attention_mask"][:, 0].all())
             alone = self.accelerator.num_processes == 1  # gradients are averaged where the wrapper is called

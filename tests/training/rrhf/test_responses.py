@@ -172,6 +172,9 @@ def test_of_a_response_the_model_part_may_count_alone(agent: Agent, policy: Poli
         opening = f"{letter} {identity(fox)} [" if letter else '["Ink Fox Style","LoRA","SD 1.5",'
         assert policy.chat.decode(one.tokens).startswith(opening)
         assert not policy.chat.decode(one.tokens[:-1]).startswith(opening)
+        both = _counting(given, query, policy, agent, RRHFConfig(ranked="model", learnt="whole"))
+        assert [len(said.tokens) for said in (one, default)] == [said.counted for said in both]
+        assert all(said.tokens[-1] == policy.vocabulary.end for said in both)
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,14 @@ def loss(total: list[float], length: list[int], scores: list[float], query: list
     )
 
 
+def test_cross_entropy_is_on_all_tokens_where_some_are_ranked() -> None:
+    total, length = torch.tensor([-4.0, -1.0]), torch.tensor([2.0, 1.0])
+    scores, query = torch.tensor([1.0, 0.0]), torch.tensor([0, 0])
+    found = rrhf_loss(total, length, scores, query, whole=torch.tensor([-9.0, -3.0]))
+    assert (found.rank, found.cross_entropy) == (1.0, 9.0)  # −1 of the worse is above −2 of the better
+    assert rrhf_loss(total, length, scores, query).cross_entropy == 4.0
+
+
 def test_log_probabilities_are_those_of_the_next_token() -> None:
     logits = torch.tensor([[[0.0, 0.0], [LN[3], 0.0], [9.0, 9.0]]])  # softmax: ½ ½, ¾ ¼
     found = token_log_probs(logits, torch.tensor([[1, 1, 0]]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +37,16 @@ def test_a_batch_on_literal_ids() -> None:
     left = collate(QUERIES[:1], pad=0, side="left")
     assert left["input_ids"].tolist() == [[5, 6, 7, 8, 9, 2], [0, 5, 6, 7, 10, 2]]
     assert left["own"].int().tolist() == [[0, 0, 0, 1, 1, 1], [0, 0, 0, 0, 1, 1]]
+    assert left["ranked"].equal(left["own"])
+    few = collate([replace(QUERIES[0], counted=[2, 1])], pad=0, side="left")
+    assert few["ranked"].int().tolist() == [[0, 0, 0, 1, 1, 0], [0, 0, 0, 0, 1, 0]]
     assert collate(QUERIES, pad=0)["query"].tolist() == [0, 0, 1, 1, 1]
 
 
-def one_by_one(model: Any) -> tuple[list[float], list[int]]:
+def one_by_one(model: Any, queries: Sequence[Ranked] = tuple(QUERIES)) -> tuple[list[float], list[int]]:
     """Σ log P of every response by a pass of its own, without padding."""
     totals, lengths = [], []
-    for one in QUERIES:
+    for one in queries:
         for said in one.responses:
             ids = torch.tensor([one.prompt + said])
             logits = model(ids).logits[0].log_softmax(-1)
@@ -55,7 +60,7 @@ def one_by_one(model: Any) -> tuple[list[float], list[int]]:
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_padding_changes_no_probability(model: Any, side: Any) -> None:
     expected, lengths = one_by_one(model)
-    total, length = whole_log_probs(model, collate(QUERIES, pad=3, side=side))
+    total, length, _ = whole_log_probs(model, collate(QUERIES, pad=3, side=side))
     assert total.tolist() == pytest.approx(expected, abs=1e-4)
     assert length.tolist() == lengths
 
@@ -63,16 +68,33 @@ def test_padding_changes_no_probability(model: Any, side: Any) -> None:
 @torch.no_grad()
 def test_a_query_that_is_computed_once_changes_no_probability(model: Any) -> None:
     expected, lengths = one_by_one(model)
-    total, length = shared_log_probs(model, collate(QUERIES, pad=3))
+    total, length, _ = shared_log_probs(model, collate(QUERIES, pad=3))
     assert total.tolist() == pytest.approx(expected, abs=1e-4)
     assert length.tolist() == lengths
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("way", [whole_log_probs, shared_log_probs])
+def test_what_is_ranked_may_be_less_than_what_is_learnt(model: Any, way: Any) -> None:
+    expected, _ = one_by_one(model)
+    counts = [[1, 1], [2, 1, 3]]
+    less = [replace(one, counted=few) for one, few in zip(QUERIES, counts, strict=True)]
+    short = [
+        replace(one, responses=[said[:n] for said, n in zip(one.responses, few, strict=True)])
+        for one, few in zip(QUERIES, counts, strict=True)
+    ]
+    cut, _ = one_by_one(model, short)
+    total, length, whole = way(model, collate(less, pad=3))
+    assert length.tolist() == [1, 1, 2, 1, 3]
+    assert total.tolist() == pytest.approx(cut, abs=1e-4)
+    assert whole.tolist() == pytest.approx(expected, abs=1e-4)
 
 
 def test_both_ways_have_the_same_gradients(model: Any) -> None:
     found = []
     for way in (whole_log_probs, shared_log_probs):
         model.zero_grad()
-        total, length = way(model, collate(QUERIES, pad=3))
+        total, length, _ = way(model, collate(QUERIES, pad=3))
         (total / length).sum().backward()
         found.append(model.model.layers[0].self_attn.q_proj.weight.grad.clone())
     torch.testing.assert_close(*found, atol=1e-4, rtol=1e-3)
@@ -90,7 +112,7 @@ def test_logits_are_not_rounded_to_eighths() -> None:
 
 
 def test_recipes_ship_and_unknown_values_are_refused() -> None:
-    assert shipped("rrhf") == ["llama-2-7b", "smollm2-135m"]
+    assert shipped("rrhf") == ["llama-2-7b", "smollm2-135m", "smollm2-135m-memory"]
     for name in shipped("rrhf"):
         assert read_config(name).name == name
     assert read_config("llama-2-7b").form == "memory"

@@ -1,0 +1,116 @@
+"""Table 1: answers from memory without a grammar, fine-tuned beside aligned."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from stand_ins import RuleEngine, quiet
+
+from diffagent.agent.agent import Agent
+from diffagent.agent.engines import Prompt
+from diffagent.data.errors import BadInput
+from diffagent.serving.cli import root
+from diffagent.training.memory_table import Asked, Said, answers, enhanced, lines, read_asked, table
+
+PIXELS, OIL = (f"urn:air:sd1:checkpoint:civitai:{n}@{n + 1}" for n in (11, 22))
+INK = "urn:air:sd1:lora:civitai:33@34"
+
+
+@dataclass
+class Recalls(RuleEngine):
+    """Names models by a rule of the prompt."""
+
+    def generate_many(self, prompts: Sequence[Prompt], max_new_tokens: int, batch_size: int = 8) -> list[str]:
+        self.asked += prompts
+        rules = {
+            "oil": '["Oil \\"Masters\\" {v2}","Checkpoint","SD 1.5",768,512,"DPM++ 2M Karras",30,6.5]',
+            "fox": '["Tiny Pixels","Checkpoint","SD 1.5",512,512,"Euler a",20,7]',
+            "wrong": '["Tiny Pixels","LoRA","SD 1.5",512,512,"Euler a",20,7]',
+        }
+        return [next((said for word, said in rules.items() if word in one.user), "hm") for one in prompts]
+
+
+def pairs(folder: Path) -> Path:
+    rows = [
+        ("oil, harbour <lora:x:1>", OIL),
+        ("fox, inkfox", INK),
+        ("fox in snow", PIXELS),
+        ("a fox", PIXELS),
+        ("a fox", "urn:air:sd1:checkpoint:civitai:9@9"),
+    ]
+    path = folder / "test.jsonl"
+    asked = [{"instruction": {"prompt": text, "negative_prompt": ""}, "air": air} for text, air in rows]
+    path.write_text("".join(json.dumps(one) + "\n" for one in asked))
+    return path
+
+
+def test_pairs_come_without_tags_triggers_and_models_that_are_not_there(agent: Agent, tmp_path: Path) -> None:
+    found = read_asked(pairs(tmp_path), agent.catalog, None, 0)
+    assert found == Asked("test", ("oil, harbour", "fox", "fox in snow", "a fox"), (OIL, INK, PIXELS, PIXELS))
+    assert len(read_asked(tmp_path / "test.jsonl", agent.catalog, 2, 0).prompts) == 2
+    (tmp_path / "coco.txt").write_text("a fox\noil\n")
+    assert read_asked(tmp_path / "coco.txt", agent.catalog, None, 0) == Asked("coco", ("a fox", "oil"))
+    (tmp_path / "lost.jsonl").write_text(json.dumps({"prompt": "a fox", "air": "urn:air:x"}) + "\n")
+    with pytest.raises(BadInput, match="has no pair whose model this catalog has"):
+        read_asked(tmp_path / "lost.jsonl", agent.catalog, None, 0)
+
+
+def test_an_answer_is_right_wrong_or_no_call(agent: Agent, tmp_path: Path) -> None:
+    engine = Recalls()
+    asked = read_asked(pairs(tmp_path), agent.catalog, None, 0)
+    said = answers(engine, agent.catalog, asked, quiet)
+    assert said.named == ('Oil "Masters" {v2}', "Tiny Pixels", "Tiny Pixels", "Tiny Pixels")
+    assert said.hits == (True, False, True, True)
+    assert [one.user for one in engine.asked] == ["Prompt: " + text for text in asked.prompts]
+    lost = answers(engine, agent.catalog, Asked("coco", ("wrong", "a hare", "oil")), quiet)
+    assert (lost.named, lost.hits) == ((None, None, 'Oil "Masters" {v2}'), ())
+    assert "type is 'LoRA'" in lost.flaws[0]
+
+
+def test_the_table_by_hand() -> None:
+    asked = [Asked("test", ("p",) * 4, ("a", "a", "b", "c")), Asked("coco", ("p",) * 4)]
+    sft = Said(("A", None, "B", None), (True, False, False, False), ("flaw",))
+    rrhf = Said(("A", "A", "A", None), (True, True, False, False), ())
+    found = {"test": {"sft": sft, "rrhf": rrhf}, "coco": {"sft": Said(sft.named, (), ()), "rrhf": rrhf}}
+    rows = table(found, asked)
+    test = rows["test"]
+    assert (test["n"], test["most_used"]) == (4, {"recall": 50.0})
+    assert [test[name]["hallucination"]["mean"] for name in ("sft", "rrhf", "gain")] == [50, 25, -25]
+    assert [test[name]["recall"]["mean"] for name in ("sft", "rrhf", "gain")] == [25, 50, 25]
+    assert (test["sft"]["models"], test["rrhf"]["models"]) == (2, 1)
+    low, high = test["sft"]["hallucination"]["ci95"]
+    assert low < 50 < high
+    assert "recall" not in rows["coco"]["sft"]
+    assert "most_used" not in rows["coco"]
+    alone = table({"test": {"sft": sft}}, asked[:1])
+    assert "gain" not in alone["test"]
+    said = lines(rows).splitlines()
+    assert said[0] == "test, n = 4; the most used model 50.0 %"
+    assert said[1].startswith("  sft          hallucination 50.0 % (")
+    assert said[1].endswith("), 2 models")
+    assert said[4] == "coco, n = 4"
+
+
+def test_enriched_prompts_are_a_set_of_their_own() -> None:
+    found = enhanced(Asked("coco", ("a fox",)), RuleEngine(), quiet)
+    assert found.name == "coco, enhanced"
+    assert found.prompts[0].startswith("a fox, photograph, ")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["p.txt", "--form", "memory"], "pass --system NAME=LLM"),
+        (["p.txt", "q.txt"], "is measured on one file"),
+        (["p.txt", "--system", "sft=tuned"], "leave --system"),
+    ],
+)
+def test_each_form_says_what_it_lacks(words: list[str], says: str) -> None:
+    result = CliRunner().invoke(root, ["eval", "hallucination", *words])
+    assert result.exit_code != 0
+    assert says in f"{result.exception} {result.output}"

@@ -1,0 +1,116 @@
+"""``diffagent eval hallucination``: among candidates, and from memory (Table 1 of the paper)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import click
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.command()
+@click.argument("prompts", nargs=-1, required=True, type=_FILE)
+@click.option("--limit", type=click.IntRange(1), help="At most this many prompts of a file, drawn at random.")
+@click.option("--form", type=click.Choice(["candidates", "memory"]), default="candidates", show_default=True)
+@click.option(
+    "--system", "systems", multiple=True, metavar="NAME=LLM",
+    help="From memory, repeatable: a folder of train sft or train rrhf, or weights.",
+)  # fmt: skip
+@click.option(
+    "--unconstrained", "free", default=100, show_default=True,
+    help="Among candidates: prompts answered without a grammar.",
+)  # fmt: skip
+@click.option(
+    "--enhance",
+    is_flag=True,
+    help="Enrich the prompts, as the paper does with captions; from memory: measure both.",
+)
+@click.option("--seed", default=0, show_default=True)
+@click.option("--catalog", metavar="PATH", help="A catalog file; default: the one that ships.")
+@click.option(
+    "--engine", default="transformers", show_default=True, help="What runs the language model of --llm."
+)
+@click.option(
+    "--llm",
+    metavar="PATH-OR-NAME",
+    help="A LLaMA-architecture model: the one that is measured, from memory the one that enriches.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def hallucination(
+    prompts: tuple[Path, ...], form: str, systems: tuple[str, ...], as_json: bool, **options: Any
+) -> None:
+    """Share of answers to PROMPTS that are not callable.
+
+    Among candidates: the agent's calls, and the language model's without the grammar. From memory (Table 1 of
+    the paper): what each system names without a grammar, fine-tuned beside aligned.
+
+    \b
+    diffagent eval hallucination prompts.txt
+    diffagent eval hallucination dabench/test.jsonl coco.txt parti.tsv --form memory --limit 500 --enhance \\
+        --system sft=tuned --system rrhf=aligned
+    """
+    from diffagent.data.errors import BadInput
+
+    if form == "memory":
+        if not systems:
+            raise BadInput("from memory systems are compared: pass --system NAME=LLM, such as sft=tuned")
+        from diffagent.training.memory_table import lines
+
+        rows = _from_memory(prompts, systems, options)
+        click.echo(json.dumps(rows) if as_json else lines(rows))
+        return
+    if len(prompts) > 1 or systems:
+        raise BadInput(
+            "among candidates --llm is measured on one file of prompts: leave --system and others out"
+        )
+    found = _among_candidates(prompts[0], options)
+    if as_json:
+        click.echo(json.dumps(found))
+        return
+    for name, value in found.items():
+        click.echo(f"{name:16} {json.dumps(value) if isinstance(value, dict | list) else value}")
+
+
+def _among_candidates(path: Path, options: dict[str, Any]) -> dict[str, Any]:
+    from diffagent.agent.agent import Agent
+    from diffagent.agent.enhance import enhance
+    from diffagent.training.hallucination import measure, read_prompts
+
+    texts = read_prompts(path, options["limit"], options["seed"])
+    agent = Agent.load(options["catalog"], options["llm"], options["engine"])
+    if options["enhance"]:
+        texts = [enhance(text, agent.engine) for text in _progress(texts, "enhance")]
+    return measure(agent, texts, options["free"], _progress) | {"enhanced": options["enhance"]}
+
+
+def _from_memory(paths: Sequence[Path], systems: Sequence[str], options: dict[str, Any]) -> dict[str, Any]:
+    from diffagent.agent.engines.loading import load_engine
+    from diffagent.data.catalog import Catalog
+    from diffagent.training.memory_table import answers, enhanced, read_asked, table
+    from diffagent.training.rrhf.compare import parse_system
+    from diffagent.training.rrhf.policy import Tuned
+
+    parsed = [parse_system(text) for text in systems]
+    with closing(Catalog.open(options["catalog"])) as catalog:
+        asked = [read_asked(path, catalog, options["limit"], options["seed"]) for path in paths]
+        if options["enhance"]:
+            engine = load_engine(options["engine"], options["llm"])
+            asked += [enhanced(one, engine, _progress) for one in asked]
+        found: dict[str, dict[str, Any]] = {one.name: {} for one in asked}
+        for name, llm, _ in parsed:
+            tuned = Tuned.find(llm).engine()
+            for one in asked:
+                found[one.name][name] = answers(tuned, catalog, one, _progress)
+            tuned.close()
+    return table(found, asked, options["seed"])
+
+
+def _progress(items: Iterable[Any], label: str) -> Iterable[Any]:
+    from tqdm import tqdm
+
+    return tqdm(items, desc=label, dynamic_ncols=True)

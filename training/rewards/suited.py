@@ -1,0 +1,103 @@
+"""A reward without images that is no popularity: how well a model suits a plain request.
+
+    score = the logit of :mod:`diffagent.agent.suitability` under the request's reading
+
+It was fitted on candidates that a strong language model graded (:mod:`diffagent.training.plain_requests`,
+part ``train``). How far it agrees with grades that it was not fitted on stands in a run's report, beside what
+downloads alone would say: the share of pairs of different grades, of one request, that it orders as graded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from diffagent.agent.choosing import Shelf
+from diffagent.agent.reading import Reading
+from diffagent.agent.suitability import FEATURES, Floats, Suitability, features
+from diffagent.agent.wishes import wishes
+from diffagent.data.records import T2ICall
+from diffagent.training.plain_requests import Asked
+from diffagent.training.rewards import Progress
+from diffagent.training.suiting import GradedRequest, gather, measure
+
+if TYPE_CHECKING:
+    from diffagent.agent.prefilter import Prefilter
+
+UNKNOWN = -100.0
+"""The score of a model that may not be chosen, or that the catalog does not have."""
+
+
+@dataclass
+class Suited:
+    """A :class:`~diffagent.training.rewards.Reward`; ``readings``: prompt → its reading, else the rules'."""
+
+    prefilter: Prefilter
+    suitability: Suitability
+    readings: Mapping[str, Reading]
+    agreement: Mapping[str, float]
+    name: str = "suitability"
+
+    def __post_init__(self) -> None:
+        self._shelf = Shelf(self.prefilter.cards)
+        self._places = {card.air: place for place, card in enumerate(self.prefilter.cards)}
+
+    @classmethod
+    def of(
+        cls, prefilter: Prefilter, suitability: Suitability, requests: Sequence[Asked], progress: Progress
+    ) -> Self:
+        """With the readings of graded requests; the agreement is on their part ``test``."""
+        held_out = [one for one in requests if one.split == "test"]
+        rows = [row for row in gather(prefilter, held_out, progress) if row.given]
+        readings = {wishes(one.english).prompt: one.reading for one in requests}
+        return cls(prefilter, suitability, readings, agreement(suitability, rows))
+
+    def measure(self, prompt: str, airs: Sequence[str]) -> Floats:
+        """The score of each model: [n]."""
+        reading = self.readings.get(prompt) or self._shelf.grounded(Reading.of(prompt))
+        table = features(self._shelf.facts, reading, *self.prefilter.matched(prompt))
+        logits = np.where(self._shelf.choosable, self.suitability(table), UNKNOWN)
+        places = [self._places.get(air) for air in airs]
+        return np.array([UNKNOWN if place is None else logits[place] for place in places])
+
+    def prepare(self, calls: Sequence[T2ICall], progress: Progress, share: tuple[int, int]) -> None:
+        """Nothing: features are made a prompt at a time."""
+
+    def score(self, prompt: str, calls: Sequence[T2ICall]) -> list[float]:
+        return [float(value) for value in self.measure(prompt, [call.air for call in calls])]
+
+    def close(self) -> None:
+        """Nothing: it is small and on no GPU."""
+
+    def told(self) -> dict[str, Any]:
+        return {"agreement": dict(self.agreement)}
+
+
+def agreement(suitability: Suitability, rows: Sequence[GradedRequest]) -> dict[str, float]:
+    """How far the suitability agrees with the grades of ``rows``: pairs in order, beside downloads alone, and
+    the shares of first choices; nothing where there are no rows."""
+    if not rows:
+        return {"n": 0}
+    downloads = FEATURES.index("downloads")
+    pairs = [ordered(suitability(row.features), row.grades) for row in rows]
+    popular = [ordered(row.features[:, downloads], row.grades) for row in rows]
+    told = np.array([*filter(None, pairs)]).sum(0) if any(pairs) else np.zeros(2)
+    known = np.array([*filter(None, popular)]).sum(0) if any(popular) else np.zeros(2)
+    shares = {name: round(value, 4) for name, value in measure(suitability, rows).items()}
+    return shares | {
+        "pairs": float(told[1]),
+        "ordered": round(float(told[0] / max(told[1], 1)), 4),
+        "ordered_by_downloads": round(float(known[0] / max(known[1], 1)), 4),
+    }
+
+
+def ordered(scores: Floats, grades: Any) -> tuple[float, float] | None:
+    """How many pairs of different grades the scores order so, equal ones half, of how many; None of none."""
+    better = grades[:, None] > grades[None]
+    if not better.any():
+        return None
+    gap = (scores[:, None] - scores[None])[better]
+    return float((gap > 0).sum() + (gap == 0).sum() / 2), float(len(gap))
