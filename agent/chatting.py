@@ -130,7 +130,7 @@ def _joined(text: str, shown: list[Piece], pieces: list[Piece], avoid: Sequence[
             words = _LEAD.sub("", words)
         if not _WORD.search(words):
             continue
-        if prompt and prompt[-1] not in ".!?,;:":
+        if prompt and prompt[-1] not in ".!?,;:" and at != last + 1:
             prompt += ","
         prompt += (" " if prompt else "") + words
         last = at
