@@ -49,8 +49,8 @@ from diffagent.agent.targets.emitting import emit
 from diffagent.agent.targets.fitting import Emitted
 from diffagent.agent.triggers import missing as missing_words
 from diffagent.agent.triggers import quality_words, triggers
-from diffagent.agent.wishes import Wishes, wishes
-from diffagent.data.base_models import crosses, family_of, is_meant, side_of
+from diffagent.agent.wishes import FEW, Wishes, wishes
+from diffagent.data.base_models import crosses, family_of, find, is_meant, side_of
 from diffagent.data.collecting import uncollected
 from diffagent.data.errors import BadInput, DiffAgentError, UnknownModel
 from diffagent.data.prompts import NETWORK_TAG
@@ -243,6 +243,8 @@ class Agent:
             if not is_narrow:
                 notes.append(_not_narrowed(wished, scope))
             allow = self._fitting(allow, wished, section)
+            if wished.is_fast:
+                allow = _fast(allow, section, notes)
             if section.shelf.is_read and seen is None and (allow & choosable).any():
                 columns, ranked = prefilter.matched(wished.prompt, wished.negative_prompt)
                 matches = Matches(allow & choosable, columns, ranked)
@@ -600,6 +602,21 @@ class Agent:
     def usual(self) -> dict[str, Usage]:
         """What people use each family's models with."""
         return self.shelf.usual
+
+
+def _fast(allow: npt.NDArray[np.bool_], section: Section, notes: list[str]) -> npt.NDArray[np.bool_]:
+    """Of a section's entries that may answer [M] those made for few steps, if any; else a note says so."""
+    facts = section.shelf.facts
+    made = [
+        place
+        for place, name in enumerate(facts.base_models)
+        if (row := find(name)) and (row.steps_range or (1, 150))[1] <= FEW
+    ]
+    fast = allow & np.isin(facts.base_model, made)
+    if (fast & section.shelf.choosable).any():
+        return fast
+    notes.append("no model made for few steps can be had: others were considered")
+    return allow
 
 
 def _spoken_in_english(wished: Wishes, english: str) -> Wishes:

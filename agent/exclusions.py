@@ -20,6 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from diffagent.agent.cutting import masked, without
+from diffagent.agent.foreign_exclusions import foreign
 
 _BOUNDARY = re.compile(r"[,;:.!?\n()\[\]{}|<>\"“”«»•–—]+|\s-+\s")
 _WORD = re.compile(r"[^\W_]++(?:['’-][^\W_]++)*+")
@@ -70,6 +71,11 @@ icing frosting topping blessing awning bedding anything everything
 """
 _VERBAL = frozenset(_LIST_OF_THINGS.split())
 """Words in -ing that are things."""
+_LIST_OF_POSTURES = """
+flying floating glowing moving running standing sitting smiling burning shining falling living
+"""
+_DESCRIBING = frozenset(_LIST_OF_POSTURES.split())
+"""Words in -ing that tell how a thing is where a noun stands behind them."""
 _LIST_OF_DEGREES = """
 too very so only just yet quite far long sure even that really much many all every everyone necessarily at
 in on to for from because if unlike without with necessarily bad entirely exactly always often here there
@@ -108,6 +114,9 @@ _SAYING = re.compile(
 )
 _NO = re.compile(
     r"(?<![\w'’-])(?:"
+    r"(?P<unseeing>(?:nobody|no[ -]?one)\s+(?:(?:is|should be|to be)\s+)?(?P<doing>(?:looking|"
+    r"facing|staring|smiling|"
+    r"posing|gazing)\s+(?:at|in|into|to|towards?|for)?\s*(?:the\s+)?(?:camera|viewer|lens|us)))\b|"
     r"(?P<nobody>(?:nobody|no[ -]?one)(?:\s+else)?(?=\s*+(?:$|[,;.!?\n)]|in\s+(?:sight|it|view|frame|"
     r"the\s+(?:picture|frame|shot|"
     r"scene|photo|image))\b|around\b|there\b|visible\b|on\s+(?:it|them)\b|inside\b)))"
@@ -115,7 +124,10 @@ _NO = re.compile(
     r"are )?not wearing)"
     r"(?=\s+\w)"
     r"|(?P<nothing>nothing)(?=\s+(?:too\s+)?(?:nsfw|gory|scary|violent|sexual|sexy|creepy|childish|cheesy|"
-    r"cartoony?|cartoonish|bloody|graphic|explicit|political|religious|modern|fancy|cute|kitschy?)\b)"
+    r"cartoony?|cartoonish|bloody|graphic|explicit|political|religious|modern|fancy|cute|kitschy?|spicy|"
+    r"shaded|lewd|nude|revealing|suggestive|inappropriate|adult|vulgar|rude|dirty|weird|spooky|frightening|"
+    r"gruesome|disturbing|sad|gloomy|dark|coloured|colored|flashy|shiny|glossy|blurry|busy|crowded|girly|corny|"
+    r"tacky|complicated|offensive|aggressive|\w{3,}ish)\b)"
     r"|(?P<but>anything\s+but(?=\s+(?:an?\s+)?(?:anime|manga|cartoons?|cgi|3d|realis\w+|photoreal\w*)\b))"
     r"|(?P<no>no)(?=\s+\w)(?!\s+\d(?!d\b))"
     r"|(?P<without>without|w/o|minus(?=\s+(?:the|any|all|a|an|his|her|its|their)\b))(?=\s+\w)"
@@ -136,47 +148,12 @@ _NO = re.compile(
     re.I,
 )
 _FREE = re.compile(r"(?<![\w-])(text|watermark|people|logo|crowd|car|gore|blood|border)-free\b\s*", re.I)
-_LACKS = r"\b(?:sin|senza|sem|sans|ohne|без|bez)\s+"
-_TRANSLATED = (
-    (re.compile(_LACKS + r"(?:nenhuma?\s+|ning[uú]na?\s+)?(?:texte?o?|testo|текста|tekstu)\b", re.I), "text"),
-    (
-        re.compile(
-            _LACKS + r"(?:gente|personas|persone|pessoas|personnes|menschen|leute|людей|ludzi)\b", re.I
-        ),
-        "people",
-    ),
-    (
-        re.compile(
-            _LACKS + r"(?:marcas?\s+d(?:e\s+|['’ ])[aá]gua|filigranae?|filigrane|wasserzeichen|"
-            r"водяных\s+знаков|znaku\s+wodnego)\b",
-            re.I,
-        ),
-        "watermark",
-    ),
-    (
-        re.compile(r"\bkeine?n?\s+(?:text|schrift)\b|\b(?:pas de|aucun) texte\b|\bnessun testo\b", re.I),
-        "text",
-    ),
-    (
-        re.compile(
-            r"\bkeine (?:menschen|leute|personen)\b|\bpas de (?:gens|personnes)\b|\bnessuna persona\b", re.I
-        ),
-        "people",
-    ),
-    (re.compile(r"(?:不要|没有|無|无)(?:任何)?文字|文字(?:なし|無し)|글자 ?없이"), "text"),
-    (
-        re.compile(
-            r"(?:不要|没有|无)(?:任何)?人物?(?=$|[\s,\uff0c。、;\uff1b])|人物?(?:なし|無し)|사람 ?없이"
-        ),
-        "people",
-    ),
-    (re.compile(r"(?:不要|没有|无)水印|透かし(?:なし|無し)"), "watermark"),
-)
-"""What other languages leave out most, and its English name."""
 _VAGUE = frozenset(("visible", "kind", "sort", "kinds", "sorts", "of", "readable", "recognisable"))
 _CONTINUING = re.compile(r"\s+(or|nor|and)\s+", re.I)
 _SERIES = re.compile(r"(?: ?, ?(?!or\b)\w{1,40}(?: \w{1,40})?){0,8} ?,? ?or \w{1,40}\b", re.I)
 _ALWAYS_OUT = re.compile(r"\s*,\s*(text|watermarks?|logos?|signatures?|captions?)(?=\s*(?:[,.;!?]|$))", re.I)
+_AND_WITHOUT = re.compile(r"\s*,?\s*(?:and\s+|or\s+)?without\s+\w", re.I)
+"""A second exclusion makes a list of both."""
 _BREAK = re.compile(r"\s(?=(?:and|but|just|only|no|not|without)\s)", re.I)
 _NO_THING = re.compile(
     r"\b(?:loras?|checkpoints?|models?|anything|everything|thing|upscal\w+|hi-?res fix|refiner|rush|hurry|"
@@ -207,7 +184,8 @@ def exclusions(text: str, *, is_spoken: bool = False) -> tuple[str, tuple[str, .
     """
     if len(text) > LONGEST:
         return text, ()
-    cuts = [*_cuts(masked(text), is_spoken=is_spoken), *_foreign(text)]
+    cuts = [*_cuts(masked(text), is_spoken=is_spoken)]
+    cuts += [_Cut(start, end, (name,)) for start, end, name in foreign(text)[:MOST]]
     names = tuple(
         dict.fromkeys(name for cut in sorted(cuts, key=lambda one: one.start) for name in cut.names)
     )
@@ -260,6 +238,8 @@ def _cut(text: str, hit: re.Match[str], low: int, high: int, *, is_spoken: bool)
     initial = not text[low:start].strip()
     joined = initial or joining is not None
     told = initial or is_spoken or (joining is not None and bool(_PLEA.search(joining[0])))
+    if kind in ("unseeing", "doing"):
+        return _Cut(start, _tail(text, hit.end(), high), (hit["doing"],)) if joined else None
     if kind == "nobody":
         end = _tail(text, hit.end(), high) if told else start
         return _Cut(start, end, ("people",)) if joined else None
@@ -279,7 +259,7 @@ def _cut(text: str, hit: re.Match[str], low: int, high: int, *, is_spoken: bool)
     names, end = phrase
     tail = _tail(text, end, high)
     told = told or kind in ("avoid", "dont", "but") or all(map(_ARTEFACT.search, names))
-    told = told or hit[0].casefold() in ("minus", "w/o")
+    told = told or hit[0].casefold() in ("minus", "w/o") or bool(_AND_WITHOUT.match(text, tail))
     names = tuple(
         "people" if name.casefold() in ("anyone", "anybody", "anyone else") else name for name in names
     )
@@ -369,13 +349,22 @@ def _noun(text: str, at: int, high: int) -> tuple[str, int] | None:
         if not words and (folded in _DETERMINERS or folded in _VAGUE):
             end, single = found.end(), folded in ("a", "an")
             continue
-        if not words and (folded in _DENIED or (folded.endswith("ing") and folded not in _VERBAL)):
+        if not words and (folded in _DENIED or _is_action(text, found, high)):
             return None
         if folded in _STOP or len(words) == 4 or (words and _is_verb(folded, single)):
             break
         words.append(word)
         end = found.end()
     return (" ".join(words), end) if words else None
+
+
+def _is_action(text: str, word: re.Match[str], high: int) -> bool:
+    """Whether a word in -ing is what somebody does: "without looking", not "without flying cars"."""
+    folded = word[0].casefold()
+    if not folded.endswith("ing") or folded in _VERBAL:
+        return False
+    following = _WORD.match(text, word.end() + 1, high)
+    return folded not in _DESCRIBING or following is None or following[0].casefold() in _STOP
 
 
 def _is_verb(word: str, single: bool) -> bool:
@@ -394,11 +383,3 @@ def _rest_of_clause(text: str, at: int, high: int) -> int:
     """The end of a clause that an exclusion begins, or of its part before "and" or "but"."""
     stop = _BREAK.search(text, at, high)
     return stop.start() if stop else high
-
-
-def _foreign(text: str) -> list[_Cut]:
-    return [
-        _Cut(hit.start(), hit.end(), (name,))
-        for pattern, name in _TRANSLATED
-        for hit in pattern.finditer(text)
-    ][:MOST]

@@ -17,7 +17,8 @@ _WISHED: Mapping[str, re.Pattern[str]] = {
     "text": re.compile(
         r"\b(?:texts?|words?|letters?|lettering|typograph\w*|captions?|titles?|logos?|logotype|slogans?|quotes?|"
         r"says|saying|reads|written|writing|calligraph\w*|signs?|font|alphabet|monogram|infographic|"
-        r"menu|newspaper|magazine|speech bubbles?|annotat\w*|labels?|labell?ed|diagrams?|handwrit\w*)\b|"
+        r"menu|newspaper|magazine|speech bubbles?|annotat\w*|labels?|labell?ed|diagrams?|handwrit\w*|"
+        r"headlines?|inscri\w+|engraved|spell(?:s|ed|ing)|billboards?|placards?|graffiti|nameplates?|wordmarks?)\b|"
         r"[\"“«]|(?<=\s)['‘]\w",
         re.I,
     ),
@@ -42,6 +43,15 @@ _WISHED: Mapping[str, re.Pattern[str]] = {
 }
 """Phrases of default negative prompts, and words of prompts that ask for such a thing."""
 
+_ROOM = re.compile(
+    r"\b(?:room|space|place|area|spot|gap|margin|blank|empty|free|clear)\b[^.,;!?\n]{0,24}?\b(?:for|"
+    r"to (?:add|put|"
+    r"write))\s+(?:an?\s|the\s|my\s|our\s|some\s|later\s){0,2}(?:texts?|titles?|words?|lettering|letters|captions?|"
+    r"headlines?|logos?|names?|quotes?|writing)\b",
+    re.I,
+)
+"""Room that is left for letters, which others put there."""
+
 
 def default_negative(base_model: str, prompt: str, cfg_scale: float) -> tuple[str, ...]:
     """What is excluded by default: nothing where the base model or its guidance reads no negative prompt."""
@@ -60,5 +70,8 @@ def joined_negative(given: str, avoided: tuple[str, ...]) -> str:
 
 
 def _is_asked(phrase: str, prompt: str, asked: set[str]) -> bool:
+    if phrase == "text" and _ROOM.search(prompt):
+        prompt = _ROOM.sub(" ", prompt)
+        asked = set(words(prompt))
     pattern = _WISHED.get(phrase)
     return set(words(phrase)) <= asked or (pattern is not None and bool(pattern.search(prompt)))

@@ -15,8 +15,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from diffagent.agent.chatting import chatted
 from diffagent.agent.cutting import masked, without
 from diffagent.agent.exclusions import LONGEST, exclusions
+from diffagent.agent.flags import flags
 from diffagent.agent.talk import talk
 from diffagent.agent.technical import drawn
 
@@ -118,7 +120,8 @@ _STORY = re.compile(
 _CLOSING = re.compile(
     r"(?:(?:^|[\s,.;!?(])(?:many thanks|thanks(?: so much| a lot| in advance| a bunch| again|"
     r" for your help)?|"
-    r"thank (?:you|u)(?: so much| very much| in advance)?|thx|tysm|ty|cheers|please|pls|plz|"
+    r"thank (?:you|u)(?: so much| very much| in advance)?|thx|thanx|tnx|tysm|ty|tia|lol|lmao|haha|"
+    r"cheers|please|pls|plz|"
     r"if (?:you can|possible|that['’]?s (?:ok|okay|possible)|you (?:don['’]?t )?mind)|for me(?: please)?)"
     r"(?=[\s,.;!?)]|$))[\s.!?,:;)☺-⛿✀-➿\U0001F300-\U0001FAFF]*$",
     re.I,
@@ -140,6 +143,15 @@ _CLAUSE_COUNT = re.compile(
 _ASKED = re.compile(
     rf"\d|\b{_VERSIONS}|\bpics\b|please|pls|\b(?:give|make|show|generate|need|want|like)\b|of it|choose", re.I
 )
+_SHAPED = (
+    r"(?:portrait|landscape|square|vertical|horizontal|upright|tall|wide)(?: (?:format|version|one|shape))?"
+)
+_ONE_EACH = re.compile(
+    rf"(?:^|(?<=[\s,;:(-]))one (?:in )?{_SHAPED}(?:\s*(?:,|and|&|/)\s*(?:and )?|\s+)(?:one|the other)"
+    rf" (?:in )?{_SHAPED}\b",
+    re.I,
+)
+"""Two pictures of two shapes."""
 _CLAUSE = re.compile(r"[^,;:.!?\n()\[\]{}|\"]+")
 
 
@@ -157,8 +169,37 @@ def phrasing(text: str) -> Phrasing:
     """The parts of a prompt; one of more than 4,000 characters is taken as it is."""
     if len(text) > LONGEST:
         return Phrasing(text)
+    by_rules = _by_rules(text)
+    said = chatted(text)
+    if said is None:
+        return by_rules
+    rest, settings = drawn(flags(said.prompt)[0])
+    rest, avoid = exclusions(rest, is_spoken=True)
+    opened, first = _opened(_kept(rest, _closed(rest)), is_asked=True)
+    rest = _kept(opened, _closed(opened))
+    avoid = tuple(
+        dict.fromkeys((*said.avoid, *avoid, *(name for name in by_rules.avoid if len(name.split()) < 4)))
+    )
+    quoted = [f'"{_short(words)}"' for words in (*said.words, *settings) if _short(words)]
+    notes = (
+        [f"{', '.join(quoted)} {'were' if len(quoted) > 1 else 'was'} left out of the prompt"]
+        if quoted
+        else []
+    )
+    notes += [note for note in by_rules.notes if "pictures" in note or "as a setting" in note]
+    notes += [f'"{name}" went to the negative prompt' for name in avoid]
+    return Phrasing(rest, avoid, by_rules.n or first, tuple(notes))
+
+
+def _by_rules(text: str) -> Phrasing:
+    """The parts of a caption or a plain request."""
     notes: list[str] = []
-    rest, settings = drawn(text)
+    flagless, given, never = flags(text)
+    rest, settings = drawn(flagless)
+    settings = [*given, *settings]
+    rest, shapes = _one_each(rest)
+    if shapes:
+        notes.append(f'"{_short(shapes)}" was asked for, but a call makes pictures of one shape')
     notes += [f'"{_short(words)}" was read as a setting and left out of the prompt' for words in settings]
     rest, n = _counted(rest)
     said = talk(rest)
@@ -167,10 +208,10 @@ def phrasing(text: str) -> Phrasing:
         notes.append(f"{quoted} {'were' if len(said.words) > 1 else 'was'} left out of the prompt")
     is_spoken = said.prompt != rest or _opened(rest)[0] != rest
     rest, avoid = exclusions(said.prompt, is_spoken=is_spoken)
-    avoid = tuple(dict.fromkeys((*avoid, *said.avoid)))
+    avoid = tuple(dict.fromkeys((*avoid, *never, *said.avoid)))
     opened = _kept(rest, _closed(rest))
     rest, first = _opened(opened, is_asked=bool(said.words))
-    n = n or first
+    n = n or first or (2 if shapes else None)
     if rest != opened:
         kept = opened.rfind(rest)
         notes.append(f'"{_short(opened[:kept] if kept > 0 else opened)}" was left out of the prompt')
@@ -180,6 +221,13 @@ def phrasing(text: str) -> Phrasing:
         n = MOST_PICTURES
     notes += [f'"{name}" went to the negative prompt' for name in avoid]
     return Phrasing(rest, avoid, n, tuple(notes))
+
+
+def _one_each(text: str) -> tuple[str, str]:
+    """The text without a clause that asks for two shapes, and that; unchanged where nothing else is left."""
+    found = _ONE_EACH.search(masked(text))
+    rest = without(text, [found.span()]) if found else text
+    return (rest, found[0]) if found and re.search(r"[^\W_]", rest) else (text, "")
 
 
 def _short(words: str) -> str:
@@ -196,6 +244,8 @@ def _kept(text: str, rest: str) -> str:
 def _closed(text: str) -> str:
     """The text without thanks and pleas at its end."""
     while (closing := _CLOSING.search(text)) and closing.start() > 0:
+        if "(" in text[: closing.start()].rpartition(")")[2] and ")" in closing[0]:
+            break  # an aside's own
         rest = text[: closing.start()].rstrip(" ,;:(-–—")
         mark = text[closing.start()]
         text = rest + (mark if mark in ".!?" and rest[-1:] not in (".", "!", "?") else "")

@@ -9,7 +9,9 @@ from __future__ import annotations
 import re
 
 _RATIO = re.compile(
-    r"(?:--ar\s++|\b(?:aspect(?: ratio)?(?: of)?|ratio)\s*+(?::\s*+)?)(\d{1,2})\s?[:x/]\s?(\d{1,2})\b", re.I
+    r"(?:(?:--|[—–])ar\s++|\b(?:aspect(?: ratio)?(?: of)?|"
+    r"ratio)\s*+(?::\s*+)?)(\d{1,2})\s?[:x/]\s?(\d{1,2})\b",
+    re.I,
 )
 _BARE_RATIO = re.compile(r"(?<![\w:.])(1:1|2:3|3:2|3:4|4:3|4:5|5:4|9:16|16:9|9:21|21:9)(?![\w:])")
 
@@ -29,6 +31,12 @@ _FORMAT = " (?:format|orientation|mode|aspect|shape|layout)"
 _UPRIGHT = r"(?:upright|portrait|vertical|tall)"
 _LYING = r"(?:landscape|horizontal|wide)"
 _SHEET = r"(?<!audi )(?:din )?a[2-6](?: size| format| paper)?"
+_SLIDE = re.compile(
+    r"(?:(?<=[,;.:\n])|(?<=[-–—])|^)[ \t]*+(?:as an? |for an? )?(?:slides?|presentation)(?: format| size)?"
+    r"(?=[ \t]*+(?:[,;.:\n]|$|please|pls))",
+    re.I,
+)
+"""A clause of its own."""
 FORMATS: _Shapes = (
     ((2, 1), _phrases("twice as wide as (?:it is |it's )?(?:tall|high)", "2 ?: ?1")),
     ((1, 2), _phrases("twice as (?:tall|high) as (?:it is |it's )?wide", "1 ?: ?2")),
@@ -81,6 +89,11 @@ FORMATS: _Shapes = (
             "(?:web|header|website|youtube) banner",
             "(?:youtube |video )?thumbnail",
             "hero image",
+            "(?:powerpoint|ppt|keynote|pitch ?deck|title|google|presentation) slides?",
+            "slide ?(?:show|deck)",
+            "power ?point|pitch ?deck",
+            "(?:for|in|behind) (?:my|an?|the|our|your) (?:[\\w'’-]+ ){0,3}(?:presentation|slides)",
+            "presentation (?:cover|background|image|picture|visual)",
             "(?:channel|cover) art for (?:my |a |our )?(?:youtube|channel)",
         ),
     ),
@@ -126,6 +139,7 @@ FORMATS: _Shapes = (
         ),
     ),
     (_TALL, re.compile(r"(?:(?<=[,;.:\n])|^)[ \t]*+(?:in )?upright(?=[ \t]*+(?:[,;.:\n]|$))", re.I)),
+    ((16, 9), _SLIDE),
     (_WIDE, _phrases("landscape" + _FORMAT, "horizontal", "wide" + _FORMAT)),
 )
 """Words that ask for a shape, the most particular first; width and height as parts."""
@@ -154,7 +168,7 @@ _SHAPE = _phrases(
 )
 """Shapes that say nothing else."""
 
-EXACT = (_RATIO, _BARE_RATIO, _SHAPE)
+EXACT = (_RATIO, _BARE_RATIO, _SHAPE, _SLIDE)
 """Patterns of what says a shape and nothing about what is in the picture."""
 
 

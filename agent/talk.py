@@ -48,7 +48,7 @@ _PICTURE_OF = (
     r"(?:(?:an?|one|some|the) )?(?:(?:nice|good|cool|quick|single|new|simple) )?"
     r"(?:pictures?|pics?|images?)(?: (?:of|showing|with|where|that shows?)|:) "
 )
-_ASK = re.compile(
+ASK = re.compile(
     rf"(?:(?:can|could|would|will|may|might) (?:you|u|ya|i|we|someone) (?:{_EASY}){{0,2}}(?:(?:{_VERBS}|have)"
     rf"(?: (?:me|us|for me|for us))?(?:,? (?:uhh?|umm?),?)? {_THING}|(?:paint|draw|show|make) (?:him|her|it|"
     rf"them|that|this)\b,? ?)"
@@ -84,7 +84,7 @@ _FILLER = re.compile(
     r"the thing is|please|yes|btw)\b[\s,]+)+",
     re.I,
 )
-_PLEA = re.compile(
+PLEA = re.compile(
     r"\A(?:"
     + "|".join(
         (
@@ -147,7 +147,7 @@ _PLEA = re.compile(
     re.I | re.S,
 )
 """What is said to somebody, whatever stands beside it."""
-_STORY = re.compile(
+STORY = re.compile(
     r"\A(?:"
     + "|".join(
         (
@@ -291,7 +291,7 @@ def talk(text: str) -> Talk:
     was_asked = False
     for number, sentence in enumerate(sentences):
         if refers[number] and number:
-            sentence = _resolved(sentence, "".join(sentences[:number]))
+            sentence = resolved(sentence, "".join(sentences[:number]))
         is_meant = any(refers[number + 1 :]) or (refers[number] and not number)
         description = _described(sentence, avoid, dropped, is_meant=is_meant)
         if _WORD.search(description):
@@ -311,11 +311,11 @@ def talk(text: str) -> Talk:
 
 def _is_addressed(sentence: str) -> bool:
     """Whether a sentence says something to somebody."""
-    if _ASK.search(sentence) and (len(_ASK.split(sentence, 1)[0].strip()) < 2 or _asks(sentence)):
+    if ASK.search(sentence) and (len(ASK.split(sentence, 1)[0].strip()) < 2 or _asks(sentence)):
         return True
     parts = [sentence, *sentence.split(",")]
     bare = [_FILLER.sub("", one.strip(" .!?"), count=1) for one in parts]
-    says = any(_PLEA.fullmatch(one) for one in bare if one)
+    says = any(PLEA.fullmatch(one) for one in bare if one)
     return says or bool(
         _HIM.search(sentence) or _WANTED.match(bare[0]) or _OWN.match(bare[0]) or _TRAILS.search(sentence)
     )
@@ -323,7 +323,7 @@ def _is_addressed(sentence: str) -> bool:
 
 def _asks(sentence: str) -> re.Match[str] | None:
     """The asking clause of a sentence, at its start or behind a reason."""
-    ask = _ASK.search(sentence)
+    ask = ASK.search(sentence)
     if ask is None:
         return None
     before = sentence[: ask.start()]
@@ -332,7 +332,7 @@ def _asks(sentence: str) -> re.Match[str] | None:
 
 def _refers(sentence: str) -> bool:
     """Whether an asking clause points back: "a painting of that van"."""
-    ask = _ASK.search(sentence)
+    ask = ASK.search(sentence)
     return bool(ask and _BACK.search(sentence[ask.start() :]))
 
 
@@ -345,7 +345,7 @@ def _described(sentence: str, avoid: list[str], dropped: list[str], *, is_meant:
     filler = _FILLER.match(flat)
     skipped = filler.end() if filler else 0
     behind = flat[skipped:]
-    is_talk = bool(_PLEA.fullmatch(behind) or _STORY.fullmatch(behind)) and not _LEADS.match(behind)
+    is_talk = bool(PLEA.fullmatch(behind) or STORY.fullmatch(behind)) and not _LEADS.match(behind)
     if is_meant and (about := _ABOUT.match(behind)):
         body = body[skipped + about.end() :]
     elif ask := _asks(flat):
@@ -378,7 +378,7 @@ def _described(sentence: str, avoid: list[str], dropped: list[str], *, is_meant:
 def _is_whole(sentence: str) -> bool:
     """Whether all clauses of a sentence of talk are talk, or go on with the first."""
     clauses = [one.strip() for one in sentence.split(",")[1:]]
-    return all(_PLEA.fullmatch(one) or _STORY.fullmatch(one) or _GOES_ON.match(one) for one in clauses)
+    return all(PLEA.fullmatch(one) or STORY.fullmatch(one) or _GOES_ON.match(one) for one in clauses)
 
 
 _GOES_ON = re.compile(
@@ -396,7 +396,7 @@ def _told(end: str) -> str:
     return "." if "?" in end else end
 
 
-def _resolved(sentence: str, before: str) -> str:
+def resolved(sentence: str, before: str) -> str:
     """ "that van" as the sentences before call it, "a red bread van"."""
     for hit in re.finditer(r"\b(?:that|this|the same) (?P<noun>[a-z-]{3,})\b", sentence, re.I):
         whole = re.search(
@@ -425,7 +425,7 @@ def _clauses(body: str, dropped: list[str]) -> str:
         wanted = _WANTED.match(bare)
         if len(clauses) > 1 and wanted:
             kept.append(body[start:end].strip()[len(clause) - len(bare) + wanted.end() :])
-        elif len(clauses) > 1 and (_PLEA.fullmatch(bare) or _STORY.fullmatch(bare) or _HIM.fullmatch(bare)):
+        elif len(clauses) > 1 and (PLEA.fullmatch(bare) or STORY.fullmatch(bare) or _HIM.fullmatch(bare)):
             dropped.append(clause)
         else:
             lead = _LEADS.match(clause) if kept else None

@@ -23,7 +23,6 @@ _TALK = re.compile(
     r"\b(?:with )?(?:the )?same seed\b|"
     r"\b(?:and |but |as |because )?my (?:\w+ )?(?:card|gpu|laptop)(?: only)? has (?:only )?\d{1,2}\s?gb\b|"
     r"\bi (?:only )?have (?:only )?an? \d{1,2}\s?gb (?:graphics )?(?:card|gpu)\b|"
-    r"\b(?:use|using|with) an? (?:turbo|lcm)(?: or (?:turbo|lcm|lightning))? model\b|"
     r"\bany model\b|\b\d{1,2}\s?gb (?:graphics )?(?:card|vram|gpu)\b|"
     r"\bupscaled? (?:by )?\d(?:\.\d)?x\b|\bupscale \d(?:\.\d)?x?\b",
     re.I,

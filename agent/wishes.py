@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
+from diffagent.agent.cutting import masked
 from diffagent.agent.shapes import EXACT, FORMATS, SUBJECTS, aspect_of
 from diffagent.data.base_models import requests
 from diffagent.data.errors import BadInput
@@ -37,7 +38,12 @@ _SQUARE = re.compile(
 """A side of a square: "1024 square"."""
 _BARE_STEPS = re.compile(r"(?:(?<=[,;.:(\n])|^)[ \t]*+steps[ \t]+(\d{1,3})(?=[ \t]*+(?:[,;.)\n]|$))", re.I)
 """A clause of its own."""
-_STEPS = re.compile(r"\b(\d{1,4})\s+(?:sampling\s+)?steps\b|\b(?:sampling )?steps\s*[:=]\s*(\d{1,4})\b", re.I)
+_STEPS = re.compile(
+    r"\b(?:\d{1,3}\s?(?:-|–|to|or)\s?)?(\d{1,4})\s+(?:sampling\s+)?steps\b|"
+    r"\b(?:sampling )?steps\s*[:=]\s*(\d{1,4})\b",
+    re.I,
+)
+"""Of a span, "6-8 steps", the upper end."""
 _CFG = re.compile(
     r"\b(?:cfg(?:[ _-]?scale)?|guidance(?:[ _-]?scale)?)\s*+(?:(?:of|around|about|[:=~])\s*+)?"
     r"(\d{1,3}(?:\.\d{1,3})?)\b",
@@ -91,6 +97,22 @@ _BARE_SAMPLER = re.compile(
 """A sampler's name as a clause of its own."""
 _STAIRS = re.compile(r"\b(?:stair\w*|ladders?|climb\w*|pyramids?|temples?|porch|danc\w+|stone steps)\b", re.I)
 """What has steps of its own."""
+_LISTED_STEPS = re.compile(
+    r"(?:(?<=[,;(\n])|^)[ \t]*+(\d{1,3}) (?:sampling )?steps(?=[ \t]*+(?:[,;.)\n]|$))", re.I
+)
+"""Steps in a list of settings, where stairs are in the picture."""
+_FAST = re.compile(
+    r"(?:\b(?:use|using|with)\s+)?(?:\b(?:an?|the|some)\s+)?\b(?:lcm|turbo|lightning|hyper)"
+    r"(?:\s?(?:/|or|and|,)\s?(?:an? )?(?:lcm|turbo|lightning|hyper))+\b(?:\s(?:models?|loras?|checkpoints?))?"
+    r"(?:\s(?:if (?:you can|possible|available|there is one)|please|pls))*|"
+    r"\b(?:use|using|with) an? (?:turbo|lcm)(?: or (?:turbo|lcm|lightning))? model\b",
+    re.I,
+)
+"""A wish for a model that is made for few steps."""
+_NEGATIVE = re.compile(
+    r"(?:^|[\s,.;(|-])(?:negatives?|neg)(?:[ _-]?prompts?)?\s*[:=]\s*(?P<names>[^\n]{1,2000})", re.I
+)
+"""A pasted negative prompt."""
 
 _LORA = re.compile(r"\b(?:use|using|with|as)\s+an?\s+lora\b", re.I)
 _COMMERCIAL = re.compile(
@@ -131,6 +153,8 @@ class Wishes:
     """Families that the words rule out: "anything but SDXL"."""
     small_card: bool = False
     """Whether the words say that the graphics card has at most 6 GB."""
+    is_fast: bool = False
+    """Whether the words ask for a model that is made for few steps: "lcm or turbo"."""
     type: str | None = None
     commercial: bool = False
     """Whether only models whose images may be sold are asked for."""
@@ -139,7 +163,7 @@ class Wishes:
 def wishes(text: str) -> Wishes:
     """Read the wishes out of a prompt; numbers out of a call's range are not taken as wishes."""
     found = infotext.parse(text)
-    prompt = found.prompt
+    prompt, negative = _negative(found.prompt)
     spoken = f"{prompt}\n{found.line}"
     oversize = _oversize(prompt)
     size = None if oversize else _size(found.line) or _size(prompt) or _square(prompt)
@@ -147,12 +171,12 @@ def wishes(text: str) -> Wishes:
     base_model, avoided = _base_models(prompt)
     return Wishes(
         prompt=prompt,
-        negative_prompt=found.negative_prompt,
+        negative_prompt=", ".join(filter(None, (negative, found.negative_prompt))),
         size=size,
         oversize=oversize,
         aspect=aspect,
         leaning=leaning,
-        sampler=_infotext_sampler(found.settings) or _sampler(prompt),
+        sampler=_infotext_sampler(found.settings) or _sampler(_FAST.sub(" ", prompt)),
         steps=_steps(prompt, found.line),
         cfg_scale=_cfg(spoken),
         seed=_whole(_SEED, spoken, 0, 2**32 - 1),
@@ -160,9 +184,22 @@ def wishes(text: str) -> Wishes:
         base_model=base_model,
         avoided=avoided,
         small_card=bool(_SMALL_CARD.search(prompt)),
+        is_fast=bool(_FAST.search(prompt)),
         commercial=bool(_COMMERCIAL.search(prompt)),
         type="LoRA" if _LORA.search(prompt) else "Checkpoint" if _CHECKPOINT.search(prompt) else None,
     )
+
+
+def _negative(text: str) -> tuple[str, str]:
+    """The prompt without a pasted negative prompt, and that; unchanged where it is all."""
+    found = _NEGATIVE.search(masked(text))
+    if found is None or not re.search(r"\w", text[: found.start()]):
+        return text, ""
+    names = text[found.start("names") : found.end()]
+    steps = re.search(r"[\s,.;]*\b(?:steps\s*:|--[a-z])", names, re.I)
+    names, behind = (names[: steps.start()], names[steps.start() :]) if steps else (names, "")
+    rest = text[: found.start()].rstrip(" ,;.|(-") + behind + text[found.end() :]
+    return rest, names.strip(" ,;.)")
 
 
 def _base_models(prompt: str) -> tuple[str | None, tuple[str, ...]]:
@@ -245,7 +282,9 @@ def setting_spans(text: str) -> Iterator[tuple[int, int]]:
     for square in _SQUARE.finditer(text):
         if _square(square[0]):
             yield square.span()
-    steps = () if _STAIRS.search(text) else (_STEPS, _BARE_STEPS)
+    steps: tuple[re.Pattern[str], ...] = (_STEPS, _BARE_STEPS)
+    if _STAIRS.search(text):
+        steps = (_LISTED_STEPS,) if _has_settings(text) else ()
     patterns = (
         *EXACT,
         *steps,
@@ -256,6 +295,7 @@ def setting_spans(text: str) -> Iterator[tuple[int, int]]:
         _BARE_SAMPLER,
         _LORA,
         _CHECKPOINT,
+        _FAST,
     )
     for pattern in (*patterns, *(pattern for _, pattern in requests(text))):
         for found in pattern.finditer(text):
@@ -310,6 +350,8 @@ def _whole(pattern: re.Pattern[str], text: str, low: int, high: int) -> int | No
 
 def _steps(prompt: str, line: str) -> int | None:
     """The steps that are asked for; those of stairs are not."""
+    if _STAIRS.search(prompt) and _has_settings(prompt) and (listed := _whole(_LISTED_STEPS, prompt, 1, 150)):
+        return listed
     spoken = line if _STAIRS.search(prompt) else f"{prompt}\n{line}"
     named = _whole(_STEPS, spoken, 1, 150) or _whole(_BARE_STEPS, spoken, 1, 150)
     return named or (FEW if _FEW_STEPS.search(prompt) else None)
@@ -318,3 +360,8 @@ def _steps(prompt: str, line: str) -> int | None:
 def _cfg(text: str) -> float | None:
     values = (float(found[1]) for found in _CFG.finditer(text))
     return next((value for value in values if 1 <= value <= 30), None)
+
+
+def _has_settings(text: str) -> bool:
+    """Whether a text says a setting that no picture has."""
+    return any(pattern.search(text) for pattern in (_CFG, _SAMPLER, _BARE_SAMPLER, _SEED))
