@@ -154,7 +154,7 @@ class Biased:
 
 def test_a_letters_logit_changes_the_call_where_it_outweighs_the_rest(real_agent: Agent) -> None:
     """A hair beyond what the fused scores say, and a hair short of it."""
-    fusion = replace(real_agent.fusion, read=0.0, asked=0.1)
+    fusion = replace(real_agent.fusion, read=0.0, asked=0.1, apart=None)  # letters without bounds
     asking = Agent(real_agent.catalog, real_agent.prefilter, real_agent.engine, fusion)
     pending = asking.prepare(Request.from_prompt(CORGI))
 

@@ -216,7 +216,7 @@ def test_wrong_usage(run, args, status, message):
         ({"base_model": "Sora 2"}, "base_model: .*not supported"),
         ({"sha256": "12"}, "sha256: "),
         ({"name": ""}, "name: "),
-        ({"usage": {"sampler": {"Foo": 1}}}, "unknown sampler 'Foo'"),
+        ({"usage": {"sampler": {"Foo": 1}}}, "no sampler is named 'Foo'"),
         ({"usage": {"size": {"big": 1}}}, r"usage\.size"),
         ({"stats": {"rating": 9}}, r"stats\.rating"),
         ({"extra": 1}, "extra: Extra inputs"),

@@ -34,7 +34,7 @@ def test_every_way_in_takes_every_option() -> None:
     def named(command: click.Command) -> set[str]:
         return {str(parameter.name) for parameter in command.params}
 
-    assert named(call_command) >= FIELDS
+    assert named(call_command) >= {*FIELDS - {"prompt"}, "words"}
     assert named(route_command) >= FIELDS - {"prompt", "images"}  # rows have those
     assert READ >= FIELDS - OPERATOR
     for arguments in (RouteRequest, RouteArguments):
@@ -92,7 +92,7 @@ def test_an_option_goes_before_the_prompts_words() -> None:
     assert (given.size, given.steps, given.seed, given.clip_skip) == ((512, 640), 30, 0, 2)
     named = Request.from_prompt("a fox, using Euler a", sampling_method="DPM++ 2M", scheduler="Karras").wishes
     assert named.sampler == "DPM++ 2M Karras"
-    with pytest.raises(BadInput, match="sampling_method is 'Dreamy'"):
+    with pytest.raises(BadInput, match="no sampler is named 'Dreamy'"):
         _ = Request.from_prompt("a fox", sampling_method="Dreamy").wishes
     with pytest.raises(BadInput, match="give sampling_method"):
         _ = Request.from_prompt("a fox", scheduler="Karras").wishes

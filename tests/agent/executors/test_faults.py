@@ -182,7 +182,7 @@ OWN: list[tuple[str, dict[str, Any], type[TargetError], str]] = [
         "no_provider_available",
     ),
     ("civitai", {"ends": {"status": "expired", "steps": []}}, JobFailed, "expired"),
-    ("civitai", {"fields": {"model"}}, Refused, "unknown property"),
+    ("civitai", {"fields": {}}, Refused, "unknown property"),
     ("openai", {"images": 0}, JobFailed, "no image"),
     ("openai", {"blocks": True}, Censored, "content_policy_violation"),
 ]
