@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from stand_ins import WordEncoder, invented, plain_ranker, quiet
 
