@@ -12,18 +12,16 @@ sampler of OpenAI's API, is the base model's usual one, and said in a note.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from diffagent.agent.targets import load
-from diffagent.data.base_models import find
+from diffagent.agent.targets import TABLE, load
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadCall, BadInput, UnknownModel
-from diffagent.data.metadata import comfyui, picture
+from diffagent.data.metadata import picture
 from diffagent.data.metadata.generation import Generation, ModelUse, recovered
-from diffagent.data.metadata.infotext import split_loras
 from diffagent.data.records import T2ICall
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".gif")
@@ -96,7 +94,7 @@ def from_json(value: Any, catalog: Catalog, name: str = "the text") -> Given:
     target = request_target(value)
     if target is not None:
         try:
-            return _REQUESTS[target][1](value, catalog)
+            return _of_request(target, value, catalog)
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
             said = f"{type(error).__name__} {error}"[:80]
             raise BadCall(f"{name} looks like a request of {target}, but is none ({said})") from None
@@ -110,7 +108,8 @@ def request_target(value: Any) -> str | None:
     """The target whose request a JSON value is; None where it is none."""
     if not isinstance(value, Mapping) or isinstance(value.get("call"), Mapping):
         return None
-    return next((target for target, (is_form, _) in _REQUESTS.items() if is_form(value)), None)
+    readings = ((target, load(target).reading) for target in TABLE)
+    return next((target for target, how in readings if how is not None and how.is_request(value)), None)
 
 
 def airs(call: T2ICall) -> tuple[str, ...]:
@@ -170,154 +169,10 @@ def _told(source: Path | bytes) -> Generation | None:
         return None
 
 
-def _use(name: str, catalog: Catalog, weight: float = 1.0) -> ModelUse:
-    """A model as a request names it: an AIR, a name, or a file with a hash in brackets behind it."""
-    card = catalog.by_air(name) if name.startswith("urn:air:") else None
-    if card is not None:
-        return ModelUse(card.file_name or card.name, card.hashes[:1], card.version_id, weight)
-    file, bracket, digest = name.rpartition(" [")
-    if bracket and digest.endswith("]"):
-        return ModelUse(file, (digest[:-1],), None, weight)
-    return ModelUse(name, weight=weight)
-
-
-def _read_a1111(body: Mapping[str, Any], catalog: Catalog) -> Given:
-    prompt, loras = split_loras(body["prompt"])
-    override = body["override_settings"]
-    return _given(
-        "a1111",
-        Generation(
-            prompt=prompt,
-            negative_prompt=body.get("negative_prompt") or "",
-            sampler=body["sampler_name"],
-            schedule=body.get("scheduler"),
-            steps=body["steps"],
-            cfg_scale=body["cfg_scale"],
-            guidance=body.get("distilled_cfg_scale"),
-            seed=body.get("seed"),
-            width=body["width"],
-            height=body["height"],
-            clip_skip=override.get("CLIP_stop_at_last_layers"),
-            checkpoint=_use(override["sd_model_checkpoint"], catalog),
-            loras=tuple(_use(name, catalog, weight) for name, weight in loras),
-        ),
-        catalog,
-    )
-
-
-def _read_comfyui(body: Mapping[str, Any], catalog: Catalog) -> Given:
-    graph = body["prompt"] if isinstance(body.get("prompt"), Mapping) else body
-    return _given("comfyui", comfyui.read(graph), catalog)
-
-
-def _read_horde(body: Mapping[str, Any], catalog: Catalog) -> Given:
-    prompt, _, negative = body["prompt"].partition(" ### ")
-    params = body["params"]
-    sampler = load("horde").sampler_of((params["sampler_name"], params["karras"]))
-    if sampler is None:
-        raise BadInput(f"no call can name AI Horde's sampler {params['sampler_name']}")
-    checkpoint = catalog.by_name(body["models"][0]) or catalog.by_air(
-        next((card.air for card in catalog.cards() if body["models"][0] in card.aliases), "")
-    )
-    if checkpoint is None:
-        raise UnknownModel(f"AI Horde's model {body['models'][0]} is not in the catalog")
-    seed = params.get("seed")
-    return _given(
-        "horde",
-        Generation(
-            prompt=prompt,
-            negative_prompt=negative,
-            sampler=sampler.method,
-            schedule=sampler.scheduler,
-            steps=params["steps"],
-            cfg_scale=params["cfg_scale"],
-            seed=None if seed is None else int(seed),
-            width=params["width"],
-            height=params["height"],
-            clip_skip=params.get("clip_skip"),
-            checkpoint=ModelUse(checkpoint.name, checkpoint.hashes[:1], checkpoint.version_id),
-            loras=tuple(
-                ModelUse(version_id=int(lora["name"]), weight=lora["model"])
-                for lora in params.get("loras", ())
-            ),
-        ),
-        catalog,
-    )
-
-
-def _read_civitai(body: Mapping[str, Any], catalog: Catalog) -> Given:
-    params = body["params"]
-    sampler = load("civitai").sampler_of(params["scheduler"])
-    if sampler is None:
-        raise BadInput(f"no call can name Civitai's scheduler {params['scheduler']}")
-    networks = body.get("additionalNetworks", {})
-    return _given(
-        "civitai",
-        Generation(
-            prompt=params["prompt"],
-            negative_prompt=params.get("negativePrompt") or "",
-            sampler=sampler.method,
-            schedule=sampler.scheduler,
-            steps=params["steps"],
-            cfg_scale=params["cfgScale"],
-            seed=params.get("seed"),
-            width=params["width"],
-            height=params["height"],
-            clip_skip=params.get("clipSkip"),
-            checkpoint=_use(body["model"], catalog),
-            loras=tuple(_use(air, catalog, one.get("strength", 1.0)) for air, one in networks.items()),
-        ),
-        catalog,
-    )
-
-
-def _read_diffusers(body: Mapping[str, Any], catalog: Catalog) -> Given:
-    scheduler, kwargs = body["scheduler"], body["kwargs"]
-    sampler = load("diffusers").sampler_of((scheduler["class"], scheduler["kwargs"]))
-    if sampler is None:
-        raise BadInput(f"no call can name the scheduler {scheduler['class']} {scheduler['kwargs']}")
-    checkpoint = catalog.by_air(body["checkpoint"]["air"])
-    usual = find(checkpoint.base_model) if checkpoint else None
-    skip = None if usual is None or usual.clip_skip is None else usual.clip_skip + kwargs.get("clip_skip", 0)
-    return _given(
-        "diffusers",
-        Generation(
-            prompt=kwargs["prompt"],
-            negative_prompt=kwargs.get("negative_prompt") or "",
-            sampler=sampler.method,
-            schedule=sampler.scheduler,
-            steps=kwargs["num_inference_steps"],
-            cfg_scale=kwargs["guidance_scale"],
-            seed=body.get("seed"),
-            width=kwargs["width"],
-            height=kwargs["height"],
-            clip_skip=skip,
-            checkpoint=_use(body["checkpoint"]["air"], catalog),
-            loras=tuple(_use(lora["air"], catalog, lora["weight"]) for lora in body["loras"]),
-        ),
-        catalog,
-    )
-
-
-def _read_openai(body: Mapping[str, Any], catalog: Catalog) -> Given:
-    width, _, height = body["size"].partition("x")
-    return _given(
-        "openai",
-        Generation(
-            prompt=body["prompt"],
-            negative_prompt=body.get("negative_prompt") or "",
-            steps=body.get("num_inference_steps"),
-            cfg_scale=body.get("guidance_scale"),
-            seed=body.get("seed"),
-            width=int(width),
-            height=int(height),
-            checkpoint=ModelUse(catalog.find(body["model"]).file_name or body["model"]),
-        ),
-        catalog,
-    )
-
-
-def _given(target: str, generation: Generation, catalog: Catalog) -> Given:
+def _of_request(target: str, body: Mapping[str, Any], catalog: Catalog) -> Given:
+    reading = load(target).reading
+    assert reading is not None
+    generation = reading.read(body, catalog)
     try:
         found = recovered(generation, catalog)
     except UnknownModel as error:
@@ -326,23 +181,3 @@ def _given(target: str, generation: Generation, catalog: Catalog) -> Given:
         raise BadInput(str(error).replace("the picture's", "the request's")) from None
     notes = tuple(note.replace("the metadata", "the request") for note in found.notes)
     return replace(Given(found.call, notes=notes), target=target)
-
-
-def _is_graph(body: Mapping[str, Any]) -> bool:
-    graph = body["prompt"] if isinstance(body.get("prompt"), Mapping) else body
-    nodes = list(graph.values())
-    is_api = bool(nodes) and all(isinstance(node, Mapping) and "class_type" in node for node in nodes)
-    return is_api or isinstance(body.get("nodes"), list)
-
-
-_Form = Callable[[Mapping[str, Any]], bool]
-_Reader = Callable[[Mapping[str, Any], Catalog], Given]
-_REQUESTS: Mapping[str, tuple[_Form, _Reader]] = {
-    "a1111": (lambda body: {"sampler_name", "override_settings"} <= body.keys(), _read_a1111),
-    "comfyui": (_is_graph, _read_comfyui),
-    "horde": (lambda body: {"models", "params"} <= body.keys(), _read_horde),
-    "civitai": (lambda body: {"model", "params"} <= body.keys(), _read_civitai),
-    "diffusers": (lambda body: {"pipeline", "checkpoint", "kwargs"} <= body.keys(), _read_diffusers),
-    "openai": (lambda body: {"model", "size", "response_format"} <= body.keys(), _read_openai),
-}
-"""Target → whether an object is its request, and how that is read."""

@@ -99,6 +99,7 @@ def generate(
     """
     from diffagent.agent import generation
     from diffagent.agent.executors import images
+    from diffagent.agent.targets import of_workflows
     from diffagent.agent.targets.own_graph import Workflow, parse_map
 
     graph = Workflow.read(workflow, parse_map(places)) if workflow else None
@@ -109,7 +110,7 @@ def generate(
         raise click.UsageError(f"{', '.join(extra)} goes with a prompt, and {given.name} is none")
     images.require()
     images.check_folder(Path(output))
-    usual = target or ("comfyui" if graph else None)
+    usual = target or (of_workflows() if graph else None)
     room = Room(usual, target_url, installed, nearest, catalog, engine, llm)
     call, count, target = room.call(given, seeds, options)
     with Progress() as progress, room.opened() as catalog_:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 from diffagent.agent.executors import Executor, Price, Report, images, silent
 from diffagent.agent.installed_models import read_installed
 from diffagent.agent.seeds import numbered_seeds
-from diffagent.agent.targets import infotext, load
+from diffagent.agent.targets import infotext, load, of_workflows
 from diffagent.agent.targets.emitting import emit
 from diffagent.agent.targets.fitting import Emitted, Resources
 from diffagent.agent.targets.installed import Installed
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from diffagent.agent.targets.own_graph import Workflow
 
 MOST_IMAGES = 64
-WORKFLOWS = "comfyui"
-"""The target that takes a graph of the user's."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +54,10 @@ class Order:
     workflow: Workflow | None = None
 
     def __post_init__(self) -> None:
-        load(self.target)
-        if self.workflow is not None and self.target != WORKFLOWS:
+        target = load(self.target)
+        if self.workflow is not None and not target.workflows:
             raise BadInput(
-                f"a workflow is a graph of ComfyUI's, and {self.target} takes none: use {WORKFLOWS}"
+                f"a workflow is a graph of ComfyUI's, and {self.target} takes none: use {of_workflows()}"
             )
         if not 1 <= len(self.seeds) <= MOST_IMAGES:
             raise BadInput(f"{len(self.seeds)} images were asked for: 1 to {MOST_IMAGES} can be made at once")

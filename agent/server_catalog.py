@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from diffagent.agent.executors.wire import Wire, is_local
 from diffagent.agent.installed_models import BACKOFF, LIFETIME, matched, read_lists
 from diffagent.data.air import AIR, LOCAL
-from diffagent.data.base_models import LISTED, TABLE, by_header, ecosystem_of, find
+from diffagent.data.base_models import LISTED, by_file_name, by_header, ecosystem_of, families, find
 from diffagent.data.cards import Entry, compose
 from diffagent.data.catalog import Catalog, default_catalog
 from diffagent.data.errors import DiffAgentError, TargetError
@@ -38,10 +38,6 @@ if TYPE_CHECKING:
 
 _TAGS = 12
 """Of a LoRA's training tags, the most frequent ones."""
-_SHORTEST = 4
-"""Letters of a base model's spelling that is looked for in file names; shorter ones are other words."""
-_XL = re.compile(r"(?<=[a-z\d])XL(?![a-z])|(?:^|[\W_])xl(?:$|[\W_\d])|sdxl", re.I)
-_SD15 = re.compile(r"(?:^|[\W_])(?:sd|v)[\W_]?1[\W_]?[45](?:$|[\W_])|pruned[\W_]emaonly", re.I)
 _SHOWN = 20
 """Names in a message."""
 MOST_METADATA = 200
@@ -78,10 +74,11 @@ class ServerCatalog(NamedTuple):
         if self.added:
             yield f"{url} has {len(self.added)} models that the catalog did not know: {_some(self.added)}"
         if self.left_out:
+            *_, (_, folder) = families()
             yield (
                 f"left out of {url}'s models: {_some(self.left_out)}: nothing tells their base model: put it "
-                "into the file's name or folder, such as SDXL/NAME.safetensors, or read the server's folder "
-                "with diffagent library DIR"
+                f"into the file's name or folder, such as {folder}/NAME.safetensors, or read the server's "
+                "folder with diffagent library DIR"
             )
 
 
@@ -169,7 +166,7 @@ def base_model_of(file: ServerFile, *, local: bool = False) -> str | None:
     base = by_header({}, metadata)
     if base is None and (row := find(metadata.get("ss_base_model_version", ""))) is not None:
         base = row.name
-    named = _by_name(" ".join([file.name, metadata.get("ss_sd_model_name", "")]))
+    named = by_file_name(" ".join([file.name, metadata.get("ss_sd_model_name", "")]))
     if base is None:
         return _listed(named)
     return _listed(named if named is not None and fits(base, named) else base)
@@ -193,28 +190,8 @@ def _metadata(path: Path) -> dict[str, str]:
         return dict(header.metadata() or {})
 
 
-def _by_name(text: str) -> str | None:
-    """The base model whose longest spelling a name holds; XL and v1-5 at last."""
-    flat = _flat(text)
-    best: tuple[int, str] | None = None
-    for row in TABLE:
-        for spelling in (row.name, *row.spellings):
-            key = _flat(spelling)
-            if len(key) >= _SHORTEST and key in flat and (best is None or len(key) > best[0]):
-                best = len(key), row.name
-    if best is not None:
-        return best[1]
-    if _XL.search(text):
-        return "SDXL 1.0"
-    return "SD 1.5" if _SD15.search(text) else None
-
-
 def _listed(base_model: str | None) -> str | None:
     return base_model if base_model in LISTED else None
-
-
-def _flat(text: str) -> str:
-    return re.sub(r"[\W_]+", "", text.casefold())
 
 
 async def _told(url: str, files: list[ServerFile]) -> list[ServerFile]:

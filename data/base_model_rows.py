@@ -86,6 +86,12 @@ _MODEL_ONLY = "LoraLoaderModelOnly"
 _V_PREDICTION = "ModelSamplingDiscrete"
 _MEGAPIXEL: dict[str, Any] = {"area": 1024 * 1024, "step": 16, "shapes": _BUCKETS}
 
+FILE_NAMES: dict[str, str] = {
+    "SDXL 1.0": r"(?<=[a-z\d])XL(?![a-z])|(?:^|[\W_])xl(?:$|[\W_\d])|sdxl",
+    "SD 1.5": r"(?:^|[\W_])(?:sd|v)[\W_]?1[\W_]?[45](?:$|[\W_])|pruned[\W_]emaonly",
+}
+"""Base model → what the names of its files hold where no spelling of any base model is in them."""
+
 FAMILIES: dict[str, Family] = {
     "sd1": Family("SD 1.x", request=r"\b(?:sd|stable diffusion)[ -]?(?:v?1\.[45]|15)\b"),
     "sd2": Family(

@@ -28,7 +28,7 @@ from diffagent.data.base_model_facts import (
     LoraMark,
     Part,
 )
-from diffagent.data.base_model_rows import BUILT, TABLE
+from diffagent.data.base_model_rows import BUILT, FILE_NAMES, TABLE
 from diffagent.data.base_model_rows import FAMILIES as _FAMILIES
 from diffagent.data.errors import BadInput
 
@@ -49,6 +49,10 @@ LISTED: tuple[str, ...] = tuple(row.name for row in TABLE if row.entries != "non
 """The base models that a catalog's entries may have."""
 RUNNABLE: tuple[str, ...] = tuple(row.name for row in TABLE if row.grade == "runnable")
 """The base models of which all columns are known."""
+
+
+SHORTEST = 4
+"""Letters of a spelling that is looked for in file names; shorter ones are other words."""
 
 
 class Cross(NamedTuple):
@@ -243,6 +247,21 @@ def by_header(tensors: Mapping[str, Any], metadata: Mapping[str, str]) -> str | 
     return TABLE[-max(hits)[1]].name if hits else shown
 
 
+def by_file_name(text: str) -> str | None:
+    """The base model whose longest spelling a file's name or folder holds; else whose pattern it fits."""
+    flat = _flat(text)
+    spellings = (
+        (len(key), row.name)
+        for row in TABLE
+        for one in (row.name, *row.spellings)
+        if len(key := _flat(one)) >= SHORTEST and key in flat
+    )
+    longest = max(spellings, key=lambda pair: pair[0], default=None)
+    if longest is not None:
+        return longest[1]
+    return next((name for name, pattern in FILE_NAMES.items() if re.search(pattern, text, re.I)), None)
+
+
 def examples(most: int = 3) -> str:
     """What ``--base-model`` takes, in words: base models and families, the first of each."""
     usual = {row.family: row.name for row in TABLE if row.entries == "crawled"}
@@ -255,6 +274,10 @@ def families() -> Iterator[tuple[str, str]]:
     """The families of crawled base models with their titles, in the table's order."""
     for family in dict.fromkeys(row.family for row in TABLE if row.entries == "crawled"):
         yield family, FAMILIES[family]
+
+
+def _flat(text: str) -> str:
+    return re.sub(r"[\W_]+", "", text.casefold())
 
 
 def _key(spelling: str) -> str:

@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from diffagent.data.base_models import TABLE
+
 if TYPE_CHECKING:
     import torch
 
@@ -19,7 +21,8 @@ CHUNK = 75
 """Tokens between a chunk's first and last one."""
 BACK = 20
 """Tokens behind a comma that go over into the next chunk with what follows."""
-PIPELINES = ("StableDiffusionPipeline", "StableDiffusionXLPipeline")
+PIPELINES = {row.backends.diffusers for row in TABLE if row.dialect.tokens == CHUNK}
+"""The pipelines of base models that read one chunk at a time."""
 
 
 def with_long_prompts(pipe: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:

@@ -61,3 +61,8 @@ def load(name: str) -> Target:
         raise BadInput(f"{ITSELF} is the call itself and makes no image: --target is {', '.join(TABLE)}")
     target: Target = import_module(TABLE[name]).TARGET
     return target
+
+
+def of_workflows() -> str:
+    """Returns the name of the target that takes a graph of the user's."""
+    return next(name for name in TABLE if load(name).workflows)

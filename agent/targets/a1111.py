@@ -35,12 +35,13 @@ from diffagent.agent.installed_models import Lists, matched
 from diffagent.agent.targets import infotext, parts
 from diffagent.agent.targets.fitting import Fit, Resources, file_of
 from diffagent.agent.targets.installed import Installed
-from diffagent.agent.targets.target import ServerLists, Target
+from diffagent.agent.targets.target import Reading, ServerLists, Target
 from diffagent.data.base_model_facts import Part
 from diffagent.data.base_models import backend, find
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadInput, JobFailed, Refused, TargetError, Unreachable
-from diffagent.data.metadata.infotext import stem
+from diffagent.data.metadata.generation import Generation, ModelUse
+from diffagent.data.metadata.infotext import split_loras, stem
 from diffagent.data.records import Card, T2ICall
 from diffagent.data.samplers import Sampler
 
@@ -412,6 +413,32 @@ def understand(url: str, lists: Lists, catalog: Catalog) -> Installed:
     return Installed("a1111", url, names, able, unknown, ambiguous, files, lacking)
 
 
+def is_request(body: Mapping[str, Any]) -> bool:
+    """Whether an object has the fields of a request."""
+    return {"sampler_name", "override_settings"} <= body.keys()
+
+
+def read(body: Mapping[str, Any], catalog: Catalog) -> Generation:
+    """What a request says."""
+    prompt, loras = split_loras(body["prompt"])
+    override = body["override_settings"]
+    return Generation(
+        prompt=prompt,
+        negative_prompt=body.get("negative_prompt") or "",
+        sampler=body["sampler_name"],
+        schedule=body.get("scheduler"),
+        steps=body["steps"],
+        cfg_scale=body["cfg_scale"],
+        guidance=body.get("distilled_cfg_scale"),
+        seed=body.get("seed"),
+        width=body["width"],
+        height=body["height"],
+        clip_skip=override.get("CLIP_stop_at_last_layers"),
+        checkpoint=ModelUse.of(override["sd_model_checkpoint"], catalog),
+        loras=tuple(ModelUse.of(name, catalog, weight) for name, weight in loras),
+    )
+
+
 TARGET = Target(
     name="a1111",
     title="A1111",
@@ -422,4 +449,5 @@ TARGET = Target(
     self_hosted=True,
     tags=True,
     lists=ServerLists(ask, understand),
+    reading=Reading(is_request, read),
 )

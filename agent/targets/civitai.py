@@ -23,11 +23,13 @@ from diffagent.agent.executors import Made, Price, Report
 from diffagent.agent.executors.wire import HttpExecutor, Wire, field_errors, job_done, polled, secret, words
 from diffagent.agent.targets import graphs
 from diffagent.agent.targets.fitting import Fit, Resources
-from diffagent.agent.targets.target import Spelling, Target
+from diffagent.agent.targets.target import Reading, Spelling, Target
 from diffagent.data.air import AIR, CIVITAI, source_of
 from diffagent.data.base_model_facts import Recipe
 from diffagent.data.base_models import backend, civitai_recipes, find, refusal, run_by
+from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadInput, Censored, JobFailed, Refused
+from diffagent.data.metadata.generation import Generation, ModelUse
 from diffagent.data.records import Card, T2ICall
 from diffagent.data.samplers import Sampler
 
@@ -343,6 +345,34 @@ def _cost(answer: Mapping[str, Any]) -> float:
     return float(sum(one.get("amount", 0) for one in listed))
 
 
+def is_request(body: Mapping[str, Any]) -> bool:
+    """Whether an object has the fields of a request."""
+    return {"model", "params"} <= body.keys()
+
+
+def read(body: Mapping[str, Any], catalog: Catalog) -> Generation:
+    """What a request says."""
+    params = body["params"]
+    sampler = TARGET.sampler_of(params["scheduler"])
+    if sampler is None:
+        raise BadInput(f"no call can name Civitai's scheduler {params['scheduler']}")
+    networks = body.get("additionalNetworks", {})
+    return Generation(
+        prompt=params["prompt"],
+        negative_prompt=params.get("negativePrompt") or "",
+        sampler=sampler.method,
+        schedule=sampler.scheduler,
+        steps=params["steps"],
+        cfg_scale=params["cfgScale"],
+        seed=params.get("seed"),
+        width=params["width"],
+        height=params["height"],
+        clip_skip=params.get("clipSkip"),
+        checkpoint=ModelUse.of(body["model"], catalog),
+        loras=tuple(ModelUse.of(air, catalog, one.get("strength", 1.0)) for air, one in networks.items()),
+    )
+
+
 TARGET = Target(
     name="civitai",
     title="Civitai",
@@ -353,4 +383,5 @@ TARGET = Target(
     offers=is_hosted,
     side_step=_OLDER.step,
     usual_url=URL,
+    reading=Reading(is_request, read),
 )

@@ -22,10 +22,12 @@ from diffagent.agent.installed_models import Lists, matched
 from diffagent.agent.targets import parts
 from diffagent.agent.targets.graphs import added, emit, spelling
 from diffagent.agent.targets.installed import Installed
-from diffagent.agent.targets.target import ServerLists, Target
+from diffagent.agent.targets.target import Reading, ServerLists, Target
 from diffagent.data.base_models import find
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import JobFailed, Refused
+from diffagent.data.metadata import comfyui as metadata
+from diffagent.data.metadata.generation import Generation
 from diffagent.data.records import Card
 from diffagent.data.samplers import Sampler
 
@@ -262,6 +264,20 @@ def _gone(card: Card, file: str, files: parts.Files) -> tuple[str, ...]:
     return tuple(parts.lacking((*parts.of_role(row, "text encoder"), *parts.of_role(row, "vae")), files))
 
 
+def is_request(body: Mapping[str, Any]) -> bool:
+    """Whether an object is a graph, of the API or of the editor."""
+    graph = body["prompt"] if isinstance(body.get("prompt"), Mapping) else body
+    nodes = list(graph.values())
+    is_api = bool(nodes) and all(isinstance(node, Mapping) and "class_type" in node for node in nodes)
+    return is_api or isinstance(body.get("nodes"), list)
+
+
+def read(body: Mapping[str, Any], catalog: Catalog) -> Generation:
+    """What a request says."""
+    graph = body["prompt"] if isinstance(body.get("prompt"), Mapping) else body
+    return metadata.read(graph)
+
+
 TARGET = Target(
     name="comfyui",
     title="ComfyUI",
@@ -272,4 +288,6 @@ TARGET = Target(
     usual_url=URL,
     self_hosted=True,
     lists=ServerLists(ask, understand),
+    reading=Reading(is_request, read),
+    workflows=True,
 )

@@ -36,12 +36,14 @@ from diffagent.agent.executors.pipelines import (
 )
 from diffagent.agent.executors.wire import to_the_end
 from diffagent.agent.targets.fitting import Fit, Resources, file_of
-from diffagent.agent.targets.target import Target
+from diffagent.agent.targets.target import Reading, Target
 from diffagent.data.air import AIR, CIVITAI, LOCAL, source_of
 from diffagent.data.base_model_facts import BaseModelFacts, Pipeline
 from diffagent.data.base_models import backend, find
+from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadInput, JobFailed, MissingExtra
 from diffagent.data.library.state import library_file
+from diffagent.data.metadata.generation import Generation, ModelUse
 from diffagent.data.records import Card, T2ICall
 from diffagent.data.samplers import Sampler
 
@@ -441,6 +443,36 @@ def _card(source: Mapping[str, Any]) -> Card:
     )
 
 
+def is_request(body: Mapping[str, Any]) -> bool:
+    """Whether an object has the fields of a request."""
+    return {"pipeline", "checkpoint", "kwargs"} <= body.keys()
+
+
+def read(body: Mapping[str, Any], catalog: Catalog) -> Generation:
+    """What a request says."""
+    scheduler, kwargs = body["scheduler"], body["kwargs"]
+    sampler = TARGET.sampler_of((scheduler["class"], scheduler["kwargs"]))
+    if sampler is None:
+        raise BadInput(f"no call can name the scheduler {scheduler['class']} {scheduler['kwargs']}")
+    checkpoint = catalog.by_air(body["checkpoint"]["air"])
+    usual = find(checkpoint.base_model) if checkpoint else None
+    skip = None if usual is None or usual.clip_skip is None else usual.clip_skip + kwargs.get("clip_skip", 0)
+    return Generation(
+        prompt=kwargs["prompt"],
+        negative_prompt=kwargs.get("negative_prompt") or "",
+        sampler=sampler.method,
+        schedule=sampler.scheduler,
+        steps=kwargs["num_inference_steps"],
+        cfg_scale=kwargs["guidance_scale"],
+        seed=body.get("seed"),
+        width=kwargs["width"],
+        height=kwargs["height"],
+        clip_skip=skip,
+        checkpoint=ModelUse.of(body["checkpoint"]["air"], catalog),
+        loras=tuple(ModelUse.of(lora["air"], catalog, lora["weight"]) for lora in body["loras"]),
+    )
+
+
 TARGET = Target(
     name="diffusers",
     title="diffusers",
@@ -450,4 +482,5 @@ TARGET = Target(
     spelling_of=spelling_of,
     offers=is_runnable,
     local=True,
+    reading=Reading(is_request, read),
 )

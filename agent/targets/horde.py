@@ -25,11 +25,12 @@ from diffagent.agent.installed_models import Lists
 from diffagent.agent.targets.civitai import is_hosted
 from diffagent.agent.targets.fitting import Fit, Resources
 from diffagent.agent.targets.installed import Installed
-from diffagent.agent.targets.target import ServerLists, Target
+from diffagent.agent.targets.target import Reading, ServerLists, Target
 from diffagent.data.air import AIR, CIVITAI, HORDE, source_of
 from diffagent.data.base_models import find
 from diffagent.data.catalog import Catalog, Filter
-from diffagent.data.errors import BadInput, Censored, JobFailed, Refused
+from diffagent.data.errors import BadInput, Censored, JobFailed, Refused, UnknownModel
+from diffagent.data.metadata.generation import Generation, ModelUse
 from diffagent.data.records import Card, T2ICall
 from diffagent.data.samplers import Sampler
 
@@ -292,6 +293,42 @@ _BY_NAME, _BY_VERSION, _BY_FILE = range(3)
 """How sure a model is recognised: by its name, by a hash of any of its versions, by that of its own file."""
 
 
+def is_request(body: Mapping[str, Any]) -> bool:
+    """Whether an object has the fields of a request."""
+    return {"models", "params"} <= body.keys()
+
+
+def read(body: Mapping[str, Any], catalog: Catalog) -> Generation:
+    """What a request says."""
+    prompt, _, negative = body["prompt"].partition(" ### ")
+    params = body["params"]
+    sampler = TARGET.sampler_of((params["sampler_name"], params["karras"]))
+    if sampler is None:
+        raise BadInput(f"no call can name AI Horde's sampler {params['sampler_name']}")
+    checkpoint = catalog.by_name(body["models"][0]) or catalog.by_air(
+        next((card.air for card in catalog.cards() if body["models"][0] in card.aliases), "")
+    )
+    if checkpoint is None:
+        raise UnknownModel(f"AI Horde's model {body['models'][0]} is not in the catalog")
+    seed = params.get("seed")
+    return Generation(
+        prompt=prompt,
+        negative_prompt=negative,
+        sampler=sampler.method,
+        schedule=sampler.scheduler,
+        steps=params["steps"],
+        cfg_scale=params["cfg_scale"],
+        seed=None if seed is None else int(seed),
+        width=params["width"],
+        height=params["height"],
+        clip_skip=params.get("clip_skip"),
+        checkpoint=ModelUse(checkpoint.name, checkpoint.hashes[:1], checkpoint.version_id),
+        loras=tuple(
+            ModelUse(version_id=int(lora["name"]), weight=lora["model"]) for lora in params.get("loras", ())
+        ),
+    )
+
+
 TARGET = Target(
     name="horde",
     title="AI Horde",
@@ -304,4 +341,5 @@ TARGET = Target(
     side_step=SIDE,
     usual_url=URL,
     lists=ServerLists(ask, understand),
+    reading=Reading(is_request, read),
 )

@@ -24,8 +24,10 @@ import httpx
 from diffagent.agent.executors import Made, Price, Report
 from diffagent.agent.executors.wire import HttpExecutor, Wire, secret, words
 from diffagent.agent.targets.fitting import Fit, Resources
-from diffagent.agent.targets.target import Target
+from diffagent.agent.targets.target import Reading, Target
+from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadInput, Censored, JobFailed, Refused, TargetError
+from diffagent.data.metadata.generation import Generation, ModelUse
 from diffagent.data.records import Card, T2ICall
 
 GUIDANCE = (0.0, 20.0)
@@ -145,10 +147,31 @@ class OpenAIImages(HttpExecutor):
         return self.taken
 
 
+def is_request(body: Mapping[str, Any]) -> bool:
+    """Whether an object has the fields of a request."""
+    return {"model", "size", "response_format"} <= body.keys()
+
+
+def read(body: Mapping[str, Any], catalog: Catalog) -> Generation:
+    """What a request says."""
+    width, _, height = body["size"].partition("x")
+    return Generation(
+        prompt=body["prompt"],
+        negative_prompt=body.get("negative_prompt") or "",
+        steps=body.get("num_inference_steps"),
+        cfg_scale=body.get("guidance_scale"),
+        seed=body.get("seed"),
+        width=int(width),
+        height=int(height),
+        checkpoint=ModelUse(catalog.find(body["model"]).file_name or body["model"]),
+    )
+
+
 TARGET = Target(
     name="openai",
     title="OpenAI's images API",
     emit=emit,
     executor=OpenAIImages,
     offers=offers,
+    reading=Reading(is_request, read),
 )

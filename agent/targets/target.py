@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from diffagent.agent.executors.wire import Wire
     from diffagent.agent.targets.installed import Installed
     from diffagent.data.catalog import Catalog
+    from diffagent.data.metadata.generation import Generation
 
 Spelling = Callable[[Sampler], object | None]
 Emitter = Callable[[T2ICall, Resources, Fit, Mapping[str, str]], dict[str, Any]]
@@ -38,6 +39,17 @@ class ServerLists:
 
     ask: Callable[[Wire], Awaitable[dict[str, Any]]]
     understand: Callable[[str, dict[str, Any], Catalog], Installed]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The way back from a request: ``is_request`` tells whether an object is one, ``read`` what it says.
+
+    Where an object is none after all, ``read`` raises what Python does, or a DiffAgentError that says why.
+    """
+
+    is_request: Callable[[Mapping[str, Any]], bool]
+    read: Callable[[Mapping[str, Any], Catalog], Generation]
 
 
 @dataclass(frozen=True)
@@ -61,6 +73,8 @@ class Target:
         local: it runs in this process.
         tags: it reads A1111's prompt syntax, ``<lora:NAME:WEIGHT>`` and ``AND``.
         lists: a server's lists of models; None: it has none.
+        reading: how its requests are read; None: they are not.
+        workflows: it takes a graph of the user's.
     """
 
     name: str
@@ -79,6 +93,8 @@ class Target:
     local: bool = False
     tags: bool = False
     lists: ServerLists | None = None
+    reading: Reading | None = None
+    workflows: bool = False
 
     @cached_property
     def samplers(self) -> tuple[Sampler, ...]:

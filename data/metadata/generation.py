@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from diffagent.data.air import is_air
 from diffagent.data.base_models import BaseModelFacts, find
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadInput, UnknownModel
@@ -35,6 +36,17 @@ class ModelUse:
     version_id: int | None = None
     weight: float = 1.0
     """A LoRA's."""
+
+    @classmethod
+    def of(cls, name: str, catalog: Catalog, weight: float = 1.0) -> ModelUse:
+        """A model as a request names it: an AIR, a name, or a file with a hash in brackets behind it."""
+        card = catalog.by_air(name) if is_air(name) else None
+        if card is not None:
+            return cls(card.file_name or card.name, card.hashes[:1], card.version_id, weight)
+        file, bracket, digest = name.rpartition(" [")
+        if bracket and digest.endswith("]"):
+            return cls(file, (digest[:-1],), None, weight)
+        return cls(name, weight=weight)
 
     def __str__(self) -> str:
         shown = self.name if len(self.name) <= _SHOWN else self.name[: _SHOWN - 1] + "…"

@@ -94,6 +94,7 @@ def test_a1111_tells_hashes_and_metadata(path: Path, tmp_path: Path) -> None:
     ("name", "metadata", "base"),
     [
         ("juggernautXL_v9.safetensors", {}, "SDXL 1.0"),
+        ("juggernautxl_v9.safetensors", {}, "SDXL 1.0"),
         ("v1-5-pruned-emaonly.safetensors", {}, "SD 1.5"),
         ("ponyDiffusionV6XL.safetensors", {}, "Pony"),
         ("Illustrious/ink.safetensors", {}, "Illustrious"),

@@ -104,12 +104,18 @@ def test_each_targets_request_is_copied(page: Any, agent: Agent) -> None:
     page.get_by_role("button", name="Copy A1111").click()
     expect(page.locator("#status")).to_contain_text("Copied")
     copied = json.loads(page.evaluate("navigator.clipboard.readText()"))
-    assert copied == agent.targets["a1111"](agent.call("an oil painting of a harbour")).request
+    assert call["seed"] is None
+    assert 0 <= copied["seed"] < 2**32  # drawn for the request
+    seeded = agent.call("an oil painting of a harbour").model_copy(update={"seed": copied["seed"]})
+    assert copied == agent.targets["a1111"](seeded).request
     page.get_by_role("button", name="Copy call").click()
     expect(page.locator("#status")).to_have_text("Copied: call")
     assert json.loads(page.evaluate("navigator.clipboard.readText()")) == call
     page.get_by_role("button", name="Copy ComfyUI").click()
-    expect(page.locator("#not-carried")).to_contain_text("seed")
+    expect(page.locator("#status")).to_have_text("Copied: ComfyUI")
+    expect(page.locator("#not-carried")).to_be_empty()
+    page.get_by_role("button", name="Copy OpenAI").click()
+    expect(page.locator("#not-carried")).to_contain_text("sampling_method, scheduler")
 
 
 def test_images_are_dropped_identified_and_taken_away(page: Any, agent: Agent) -> None:

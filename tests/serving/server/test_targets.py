@@ -17,7 +17,7 @@ from diffagent.agent.fusion import Fusion
 from diffagent.agent.importing import add_entries
 from diffagent.agent.prefilter import Prefilter
 from diffagent.agent.request import Request
-from diffagent.agent.targets import TARGETS
+from diffagent.agent.targets import ITSELF, TARGETS
 from diffagent.agent.targets.emitting import emit
 from diffagent.data.cards import Entry
 from diffagent.data.catalog import Catalog
@@ -86,8 +86,13 @@ def test_a_prompt_is_routed_to_the_request(client: httpx.Client, agent: Agent, t
     asked = {"prompt": "Ink Fox, a fox, 20 steps", "type": wanted, "target": target, "nearest": True}
     body = client.post("/v1/route", json=asked).json()
     decision = agent.decide(Request.from_prompt(asked["prompt"], type=wanted, target=target))
-    emitted = emit(decision.call, target, agent.catalog, nearest=True)
-    assert body["call"] == decision.call.model_dump()
+    call = decision.call
+    if target != ITSELF:  # a seed is drawn for the request, and is the call's too
+        assert call.seed is None
+        assert 0 <= body["call"]["seed"] < 2**32
+        call = call.model_copy(update={"seed": body["call"]["seed"]})
+    emitted = emit(call, target, agent.catalog, nearest=True)
+    assert body["call"] == call.model_dump()
     assert (body["request"], body["not_carried"]) == (emitted.request, emitted.not_carried)
     assert body["call"]["type"] == wanted
 
