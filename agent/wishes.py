@@ -196,7 +196,7 @@ def _negative(text: str) -> tuple[str, str]:
     if found is None or not re.search(r"\w", text[: found.start()]):
         return text, ""
     names = text[found.start("names") : found.end()]
-    steps = re.search(r"[\s,.;]*\b(?:steps\s*:|--[a-z])", names, re.I)
+    steps = re.search(r"(?<![\s,.;])[\s,.;]*\b(?:steps\s*:|--[a-z])", names, re.I)
     names, behind = (names[: steps.start()], names[steps.start() :]) if steps else (names, "")
     rest = text[: found.start()].rstrip(" ,;.|(-") + behind + text[found.end() :]
     return rest, names.strip(" ,;.)")
