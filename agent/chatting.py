@@ -29,7 +29,7 @@ _SPEECH = re.compile(
     r"hello|hey|dear)\b",
     re.I,
 )
-_SENTENCE = re.compile(r"[.!?\n]+(?=\s+\S)")
+_SENTENCE = re.compile(r"(?:[.!?]|(?<!\s)\n)(?=\s++\S)")
 _WORD = re.compile(r"[^\W_]")
 _LEAD = re.compile(
     r"\A(?:\s|[,;:.!?–—-]|(?:and|but|so|or|also|then|because|anyway|with|of|that into|this into|it into|"

@@ -152,7 +152,7 @@ _VAGUE = frozenset(("visible", "kind", "sort", "kinds", "sorts", "of", "readable
 _CONTINUING = re.compile(r"\s+(or|nor|and)\s+", re.I)
 _SERIES = re.compile(r"(?: ?, ?(?!or\b)\w{1,40}(?: \w{1,40})?){0,8} ?,? ?or \w{1,40}\b", re.I)
 _ALWAYS_OUT = re.compile(r"\s*,\s*(text|watermarks?|logos?|signatures?|captions?)(?=\s*(?:[,.;!?]|$))", re.I)
-_AND_WITHOUT = re.compile(r"\s*,?\s*(?:and\s+|or\s+)?without\s+\w", re.I)
+_AND_WITHOUT = re.compile(r"\s*+(?:,\s*+)?(?:and\s++|or\s++)?without\s++\w", re.I)
 """A second exclusion makes a list of both."""
 _BREAK = re.compile(r"\s(?=(?:and|but|just|only|no|not|without)\s)", re.I)
 _NO_THING = re.compile(

@@ -35,7 +35,7 @@ _NO = r"\b(?:keine?n?|pas d(?:e\s|['’])|aucune?|nessuna?|geen|nada de)\s*"
 _KNOWN = "|".join(f"(?P<{name}>{words})" for name, words in _NOUNS.items())
 _BEFORE = re.compile(rf"{_AND}\b(?:{_WITHOUT}\s+(?:{_ANY}\s+)?|{_NO})(?:{_KNOWN})\b", re.I)
 _BEHIND = re.compile(rf"{_AND}\b(?:{_KNOWN})\s+(?:yok|olmasın|olmadan)\b", re.I)
-_ALSO = re.compile(rf"\s*,?\s*{_AND}\b{_WITHOUT}\s+(?P<noun>[^\W\d_]+)(?=\s*(?:[,;.!?\n]|$))", re.I)
+_ALSO = re.compile(rf"\s*+(?:,\s*+)?{_AND}\b{_WITHOUT}\s++(?P<noun>[^\W\d_]++)(?=\s*+(?:[,;.!?\n]|$))", re.I)
 _SIGNS = (
     (re.compile(r"(?:不要|没有|無|无)(?:任何)?文字|文字(?:なし|無し)|글자 ?없이"), "text"),
     (
