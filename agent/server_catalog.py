@@ -28,6 +28,7 @@ from diffagent.data.cards import Entry, compose
 from diffagent.data.catalog import Catalog, default_catalog
 from diffagent.data.errors import DiffAgentError, TargetError
 from diffagent.data.library.bases import fits
+from diffagent.data.library.headers import read_header
 from diffagent.data.metadata.infotext import stem
 from diffagent.data.prompts import is_sfw
 from diffagent.data.records import Card, ModelType
@@ -173,21 +174,13 @@ def base_model_of(file: ServerFile, *, local: bool = False) -> str | None:
 
 
 def _by_file(path: Path) -> str | None:
-    from diffagent.data.installed import _shapes
-
     try:
         if path.suffix.lower() != ".safetensors" or not path.is_file():
             return None
-        return by_header(_shapes(path), _metadata(path))
+        header = read_header(path)
     except (OSError, ValueError, DiffAgentError):
         return None
-
-
-def _metadata(path: Path) -> dict[str, str]:
-    from safetensors import safe_open
-
-    with safe_open(path, framework="numpy") as header:
-        return dict(header.metadata() or {})
+    return by_header(header.shapes, header.metadata)
 
 
 def _listed(base_model: str | None) -> str | None:
