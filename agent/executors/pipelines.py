@@ -130,21 +130,34 @@ def from_folder(path: Path, dtype: torch.dtype) -> Any:
         raise JobFailed(f"{path} holds no pipeline of diffusers: {said}") from None
 
 
+@contextlib.contextmanager
+def _opening(absent: str, wrong: str) -> Iterator[None]:
+    """Turns what diffusers raises into an error of ours: ``absent`` says what a hub lacks, ``wrong`` what the
+    file is not.
+
+    Raises:
+        MissingWeights: the hub does not answer. JobFailed: the file cannot be read so.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise MissingWeights(
+            f"{absent} neither cached nor on a hub that answers "
+            f"({type(error).__name__}): connect once, or copy the hub's cache here"
+        ) from None
+    except Exception as error:  # diffusers, transformers and safetensors each raise kinds of their own
+        said = " ".join(str(error).split())[:200]
+        raise JobFailed(f"{wrong}: {said}") from None
+
+
 def from_single_file(path: Path, pipeline: str, dtype: torch.dtype, config: str | None) -> Any:
     """A single file as a pipeline."""
     import diffusers
 
     options = {"config": config} if config else {}
-    try:
+    wrong = f"{path.name} is no checkpoint that {pipeline} reads"
+    with _opening(f"the configuration of {pipeline} is", wrong):
         return getattr(diffusers, pipeline).from_single_file(str(path), torch_dtype=dtype, **options)
-    except OSError as error:
-        raise MissingWeights(
-            f"the configuration of {pipeline} is neither cached nor on a hub that answers "
-            f"({type(error).__name__}): connect once, or copy the hub's cache here"
-        ) from None
-    except Exception as error:  # diffusers, transformers and safetensors each raise kinds of their own
-        said = " ".join(str(error).split())[:200]
-        raise JobFailed(f"{path.name} is no checkpoint that {pipeline} reads: {said}") from None
 
 
 def from_transformer(path: Path, request: Mapping[str, Any], dtype: torch.dtype, config: str | None) -> Any:
@@ -157,19 +170,12 @@ def from_transformer(path: Path, request: Mapping[str, Any], dtype: torch.dtype,
         raise JobFailed(
             f"diffusers {diffusers.__version__} has no {request['pipeline']}: pip install -U diffusers"
         )
-    try:
+    wrong = f"{path.name} is no transformer that {request['pipeline']} reads"
+    with _opening(f"the text encoders and the VAE of {rest} are", wrong):
         part = transformer.from_single_file(
             str(path), config=rest, subfolder="transformer", torch_dtype=dtype
         )
         return pipeline.from_pretrained(rest, transformer=part, torch_dtype=dtype)
-    except OSError as error:
-        raise MissingWeights(
-            f"the text encoders and the VAE of {rest} are neither cached nor on a hub that answers "
-            f"({type(error).__name__}): connect once, or copy the hub's cache here"
-        ) from None
-    except Exception as error:  # diffusers, transformers and safetensors each raise kinds of their own
-        said = " ".join(str(error).split())[:200]
-        raise JobFailed(f"{path.name} is no transformer that {request['pipeline']} reads: {said}") from None
 
 
 def device_and_dtype(wanted: str | None = None) -> tuple[str, torch.dtype]:

@@ -131,19 +131,7 @@ def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) ->
     skip = _clip_skip(call.clip_skip, base, fit)
     if skip is not None:
         kwargs["clip_skip"] = skip
-    request: dict[str, Any] = {
-        "pipeline": pipeline,
-        "checkpoint": _source(found.checkpoint, names),
-        "loras": [
-            {**_source(card, names), "weight": lora.weight}
-            for lora, card in zip(call.loras, found.loras, strict=True)
-        ],
-        "scheduler": {"class": spelled[0], "kwargs": spelled[1]},
-        "kwargs": kwargs,
-        "seed": call.seed,
-    }
-    request["snippet"] = snippet(request)
-    return request
+    return _request(call, found, names, spelled, kwargs, {"pipeline": pipeline})
 
 
 def _of_parts(
@@ -177,11 +165,26 @@ def _of_parts(
         kwargs[made.guidance] = call.guidance
     elif call.guidance is not None:
         fit.drop("guidance", "the pipeline has one guidance scale, which is cfg_scale")
-    request: dict[str, Any] = {
+    opening = {
         "pipeline": pipeline,
         "repository": row.repository,
         "transformer": made.transformer,
         "dtype": made.dtype,
+    }
+    return _request(call, found, names, spelled, kwargs, opening)
+
+
+def _request(
+    call: T2ICall,
+    found: Resources,
+    names: Mapping[str, str],
+    spelled: tuple[str, dict[str, Any]],
+    kwargs: dict[str, Any],
+    opening: dict[str, Any],
+) -> dict[str, Any]:
+    """A request: ``opening`` says what is opened, the rest is the same for every pipeline."""
+    request: dict[str, Any] = {
+        **opening,
         "checkpoint": _source(found.checkpoint, names),
         "loras": [
             {**_source(card, names), "weight": lora.weight}
