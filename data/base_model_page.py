@@ -83,10 +83,6 @@ def _page() -> Iterator[str]:
     yield from _table(("base model", "columns and sources"), [_sources(row) for row in TABLE])
 
 
-def _spellings(row: BaseModelFacts) -> tuple[str, ...]:
-    return row.name, ", ".join(row.spellings), ", ".join(row.words)
-
-
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterator[str]:
     yield f"| {' | '.join(head)} |"
     yield "|" + "---|" * len(head)

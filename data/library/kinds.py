@@ -223,9 +223,6 @@ _VIDEO = re.compile(
 """Layers of models that make films: Wan, LTX, Mochi, Hunyuan, SVD."""
 _SHARD = re.compile(r"-\d{5}-of-\d{5}\.")
 _FIRST_CONVOLUTION = re.compile(r"(?:^|\.)(?:input_blocks\.0\.0|conv_in)\.weight$")
-_FULL_CONTEXT = re.compile(
-    r"attn2[._]to_[kv](?:\.weight|\.lora_A(?:\.default)?\.weight|\.lora_down\.weight)$"
-)
 
 
 def judge(header: Header, path: Path) -> Verdict:
