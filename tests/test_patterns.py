@@ -11,7 +11,7 @@ import importlib
 import pkgutil
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache, partial
 from typing import Any
 
@@ -42,8 +42,10 @@ LENGTH = 4_000
 """Characters of the shorter text: what grows with the square takes tens of milliseconds already."""
 WIDE = 100_000
 """Characters of the shorter text in the wide suite."""
-SLOWEST = 6
-"""Of a pattern's texts, those that are tried at this length."""
+SCREEN = 500
+"""Characters at which all texts are tried: what grows with the square is among the slowest there."""
+SLOWEST = {LENGTH: 12, WIDE: 6}
+"""Of a pattern's texts, the slowest that are tried at a length."""
 FLOOR = 0.01
 """Seconds below which a time tells nothing."""
 CEILING = 0.15
@@ -56,6 +58,8 @@ UNITS = (
 ENDS = ("", "!")
 METHODS = ("search", "match", "fullmatch", "sub", "subn", "findall", "finditer", "split")
 Pattern = re.Pattern[Any]
+Check = tuple[Callable[[Any], object], Callable[[int], Any]]
+"""What reads a text, and what makes a hostile one of any length."""
 
 
 def modules() -> Iterator[Any]:
@@ -166,6 +170,11 @@ def check_linear(run: Callable[[Any], object], make: Callable[[int], Any], lengt
     raise AssertionError(f"{short:.3f} s, twice as long {long:.3f} s: {where}")
 
 
+def slowest(checks: Iterable[Check], length: int, count: int) -> list[Check]:
+    """The checks that take longest at this length, as many as the count."""
+    return sorted(checks, key=lambda check: seconds(check[0], check[1](length)))[-count:]
+
+
 def test_the_patterns_are_found() -> None:
     assert len(patterns()) > 90
     assert patterns()["data.metadata.infotext._NAME.0"][1] == {"match"}
@@ -182,14 +191,13 @@ def test_a_pattern_is_linear(name: str, length: int) -> None:
     ]
     if used - {"match", "fullmatch", "search"}:
         runs.append(lambda text: sum(1 for _ in pattern.finditer(text)))
-    checks = [
+    checks: list[Check] = [
         (run, (lambda n, make=make: make(n).encode()) if in_bytes else make)
         for make in texts(words(pattern))
         for run in runs
     ]
-    if length == WIDE:  # what grows with the square is among the slowest already where it is short
-        checks = sorted(checks, key=lambda check: seconds(check[0], check[1](LENGTH // 2)))[-SLOWEST:]
-    for run, make in checks:
+    screen = LENGTH // 2 if length == WIDE else SCREEN
+    for run, make in slowest(checks, screen, SLOWEST[length]):
         check_linear(run, make, length)
 
 
@@ -292,5 +300,7 @@ def test_a_function_of_outsiders_text_is_linear(name: str) -> None:
         "1024x",
         "BREAK",
     )
-    for make in texts(named):
-        check_linear(answered, make)
+    for function, make in slowest(
+        ((answered, make) for make in texts(named)), 2 * SCREEN, 2 * SLOWEST[LENGTH]
+    ):
+        check_linear(function, make)
