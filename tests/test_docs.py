@@ -10,6 +10,7 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
+import cli_page
 import click
 import pytest
 from click.testing import CliRunner
@@ -111,6 +112,16 @@ def test_every_command_stands_in_the_table_with_all_its_options(name):
 def test_the_table_has_no_command_that_does_not_exist():
     for path in rows():
         assert leaf(path.split())[0] == path
+
+
+def test_the_command_reference_is_up_to_date():
+    assert cli_page.PAGE.read_text("utf-8") == cli_page.markdown(), "run python docs/make/cli_page.py"
+
+
+@pytest.mark.parametrize(("path", "command"), list(leaves()))
+def test_help_has_no_control_characters(path, command):
+    help = command.get_help(click.Context(command, info_name=path))
+    assert help.replace("\n", "").isprintable()
 
 
 def test_the_shown_call_is_callable():
