@@ -24,6 +24,13 @@ success, 2 after wrong usage and 1 after any other error. `diffagent --debug COM
 of an error.
 
 The default of any option can be changed: see [defaults](install.md#defaults).
+
+```sh
+diffagent "portrait of an old fisherman, oil painting" --type Checkpoint --explain
+diffagent "a castle by the sea, SDXL, 1216x832"            # explicit values in the prompt are kept
+diffagent "neon city at night" --model "urn:air:sd1:lora:civitai:35886@42085" --seed 7
+diffagent "watercolor of a lighthouse" --negative "photo, text" --commercial
+```
 """
 
 
