@@ -5,7 +5,7 @@
 #         -v "$PWD/keys.txt:/run/keys.txt:ro" diffagent
 #
 # keys.txt holds the keys that clients send, one a line. The volume keeps the weights (about 190 MB), which are
-# fetched at the first start; without a network, copy a filled one (docs/generate.md).
+# fetched at the first start; without a network, copy a filled one (docs/install.md).
 FROM python:3.11-slim AS build
 # PIP_INDEX_URL or PIP_EXTRA_INDEX_URL: a mirror of yours, or the builds of torch for CPUs, which are smaller.
 ARG PIP_INDEX_URL

@@ -4,7 +4,7 @@
 
 What a blank offers comes from the card, the uploader's text and the sample prompts, so an answer cannot claim
 what none of them says; the model decides which of it describes the model. Left to itself,
-SmolLM2-135M-Instruct copies the examples that it is given, or the prompt (tests/benchmarks/NOTES.md).
+SmolLM2-135M-Instruct copies the examples that it is given, or the prompt (docs/notes.md).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The README's pictures of the page: ``PYTHONPATH=tests python tests/screenshots.py``, with what ships."""
+"""The pictures in docs/http.md, with what ships: ``PYTHONPATH=tests python tests/screenshots.py``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from server_runs import served
 from diffagent.agent.agent import Agent
 from diffagent.serving.server.app import create_app
 
-PICTURES = Path(__file__).resolve().parents[1] / "pictures"
+PICTURES = Path(__file__).resolve().parents[1] / "docs" / "pictures"
 PROMPT = "A cute happy corgi, pixel art"
 
 

@@ -103,7 +103,7 @@ LISTED = (
 
 
 def carried_table(catalog: Catalog) -> str:
-    """The README's table: what each target carries of a LoRA call with all its fields, in Markdown.
+    """The table in docs/targets.md: what each target carries of a LoRA call with all its fields, in Markdown.
 
     "SD 1.x": with those base models alone. "nearest": carried in part of its range, elsewhere
     refused, or replaced with ``--nearest``.
@@ -146,7 +146,7 @@ USUAL = (
 
 
 def lacking_samplers(catalog: Catalog) -> str:
-    """The README's list of usual samplers that targets lack, a line a target."""
+    """The list in docs/targets.md of usual samplers that targets lack, a line a target."""
     lines = []
     for target in TARGETS[1:]:
         missing = {}

@@ -1,4 +1,4 @@
-"""The README against the code: its commands parse, every command stands in it, and its tree is the tree."""
+"""The documentation against the code: what it shows is parsed or run, what is generated is up to date."""
 
 from __future__ import annotations
 
@@ -7,82 +7,109 @@ import importlib
 import json
 import re
 import shlex
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+import cli_page
 import click
 import pytest
+import request_picture
+import results
+import yaml
 from click.testing import CliRunner
 from target_calls import carried_table, invented_catalog, lacking_samplers
 
+from diffagent.agent.agent import Agent
 from diffagent.agent.targets import TARGETS
 from diffagent.agent.targets.emitting import emit
+from diffagent.data.card_json import card_to_json
 from diffagent.data.catalog import Catalog
 from diffagent.data.records import T2ICall
 from diffagent.serving.cli import COMMANDS, root
 
 ROOT = Path(__file__).resolve().parents[1]
-README = (ROOT / "README.md").read_text("utf-8")
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.rglob("*.md"))]
 FLOORS = ("data", "agent", "training", "serving")
-SHARED = {"--catalog", "--engine", "--llm", "--json"}
-"""Options that one sentence of the README explains for all commands that take them."""
+ELSEWHERE = {DOCS / "quickstart.md"}
+"""Pages that are linked before they are there."""
 RUN = ("list", "search", "show", "stats")
-"""Subcommands of ``diffagent catalog`` that the README's examples are really run with."""
+"""Subcommands of ``diffagent catalog`` whose examples are run, not only parsed."""
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.M | re.S)
+def name_of(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text("utf-8")
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.M | re.S)
 
 
 def shown() -> list[list[str]]:
-    """The arguments of each ``diffagent …`` in the README's shell blocks."""
-    parts = (part for block in blocks("sh") for line in block.splitlines() for part in line.split("&&"))
-    words = (shlex.split(part.split(" > ")[0], comments=True) for part in parts)
-    return [found[1:] for found in words if found[:1] == ["diffagent"]]
+    """The arguments of each ``diffagent …`` in the pages' shell blocks, each once."""
+    lines = [
+        line
+        for page in PAGES
+        for block in blocks(page.read_text("utf-8"), "sh")
+        for line in block.splitlines()
+    ]
+    words = [shlex.split(line, comments=True) for line in lines]
+    commands = [command[1:] for line in words for command in simple(line) if command[:1] == ["diffagent"]]
+    return list(map(list, dict.fromkeys(map(tuple, commands))))
+
+
+def simple(words: list[str]) -> Iterator[list[str]]:
+    """The commands of a line, without their redirections."""
+    command: list[str] = []
+    for word in [*words, "&&"]:
+        if word in ("&&", "|", ">"):
+            yield command
+            command = []
+        else:
+            command.append(word)
 
 
 def leaf(args: list[str]) -> tuple[str, click.Command, list[str]]:
-    """The command that the arguments reach, its name in words, and what is left of them."""
+    """The command that the arguments reach, its name in words, and the rest of the arguments."""
     command: click.Command = root
     context = click.Context(root, info_name="diffagent")
     path: list[str] = []
     if args and args[0] not in COMMANDS:
         args = ["call", *args]
-    while isinstance(command, click.Group):
-        name, found, args = command.resolve_command(context, args)
-        assert found, f"there is no command {name}"
-        command, context = found, click.Context(found, context, info_name=name)
+    while isinstance(command, click.Group) and (args or not command.invoke_without_command):
+        name, below, args = command.resolve_command(context, args)
+        assert below, f"there is no command {name}"
+        command, context = below, click.Context(below, context, info_name=name)
         path.append(str(name))
     return " ".join(path), command, args
 
 
-def leaves(command: click.Command = root, path: str = "") -> Iterator[tuple[str, click.Command]]:
-    if not isinstance(command, click.Group):
-        yield path, command
-        return
-    context = click.Context(command)
-    for name in command.list_commands(context):
-        below = command.get_command(context, name)
-        assert below, f"{path} {name} is listed but cannot be loaded"
-        yield from leaves(below, f"{path} {name}".strip())
+def slugs(text: str) -> set[str]:
+    """The anchors of a page's headings, as GitHub makes them."""
+    titles = re.findall(r"^#+ (.*)$", re.sub(r"^```.*?^```", "", text, flags=re.M | re.S), re.M)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
-def options(command: click.Command) -> set[str]:
-    found = [one for one in command.params if isinstance(one, click.Option)]
-    return {name for one in found for name in (*one.opts, *one.secondary_opts)}
-
-
-def rows() -> dict[str, str]:
-    """The README's command table: the command in words → its row."""
-    found = re.findall(r"^\| (`diffagent ([a-z -]+?)(?: [A-Z\"-].*?)?`.*)\|$", README, re.M)
-    return {path: row for row, path in found}
-
-
-def test_the_two_commands_stand_first():
-    assert blocks("sh")[0].splitlines() == [
+def test_the_readme_is_short_and_begins_with_the_two_commands():
+    readme = read("README.md")
+    assert len(readme.splitlines()) <= 150
+    assert blocks(readme, "sh")[0].splitlines() == [
         'pip install . && diffagent "A cute happy corgi, pixel art"',
         "pip install '.[test]' && pytest",
     ]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_install_commands_work_in_a_clone(page):
+    assert not re.search(r"pip install '?diffagent", page.read_text("utf-8")), "the package is not published"
+    extras = tomllib.loads(read("pyproject.toml"))["project"]["optional-dependencies"]
+    for names in re.findall(r"pip install '\.\[(.*?)\]'", page.read_text("utf-8")):
+        assert set(names.split(",")) <= set(extras)
 
 
 @pytest.mark.parametrize("args", shown(), ids=" ".join)
@@ -90,8 +117,9 @@ def test_shown_commands_are_what_the_command_line_takes(args, tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     path, command, rest = leaf(args)
     for word in rest:
-        if re.fullmatch(r"[\w-]+\.\w+", word):
-            Path(word).touch()
+        if re.fullmatch(r"[\w/-]+\.\w+", word) and not word.startswith("/"):
+            (tmp_path / word).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / word).touch()
     command.make_context(path, rest)
     if path.startswith("catalog") and path.split()[1] in RUN and "--catalog" not in rest:
         result = CliRunner().invoke(root, args)
@@ -99,89 +127,152 @@ def test_shown_commands_are_what_the_command_line_takes(args, tmp_path, monkeypa
         assert result.stdout.strip()
 
 
-@pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_stands_in_the_table_with_all_its_options(name):
-    found = dict(leaves(root.get_command(click.Context(root), name), name))
-    assert set(found) <= set(rows()), "the README's command table lacks a command"
-    for path, command in found.items():
-        stated = set(re.findall(r"(?<![\w-])--?[a-z][\w-]*", rows()[path]))
-        assert stated == options(command) - SHARED, path
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_shown_scripts_exist(page):
+    for script in re.findall(r"\bpython ((?:tests|docs)/\S+\.py)", page.read_text("utf-8")):
+        assert (ROOT / script).is_file(), script
 
 
-def test_the_table_has_no_command_that_does_not_exist():
-    for path in rows():
-        assert leaf(path.split())[0] == path
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_python_blocks_import_what_exists(page):
+    for block in blocks(page.read_text("utf-8"), "python"):
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.ImportFrom):
+                module = importlib.import_module(str(node.module))
+                assert all(hasattr(module, alias.name) for alias in node.names)
 
 
-def test_the_shown_call_is_callable():
-    call = T2ICall.parse(blocks("json")[0])
-    with Catalog.open() as catalog:
-        card = catalog.by_air(call.air)
+def test_the_python_example_runs(real_agent, monkeypatch, capsys):
+    monkeypatch.setattr(Agent, "load", lambda: real_agent)
+    exec(blocks(read("docs/python.md"), "python")[0], {})
+    call = json.loads(request_picture.RECORD.read_text("utf-8"))["call"]
+    assert capsys.readouterr().out.startswith(f"{call['model']} {call['air']} {{")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_links_lead_somewhere(page):
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]*))?\)", page.read_text("utf-8")):
+        file = (page.parent / target).resolve() if target else page
+        if file in ELSEWHERE:
+            continue
+        assert file.exists(), target
+        assert not anchor or anchor in slugs(file.read_text("utf-8")), f"{target}#{anchor}"
+
+
+def test_every_page_is_listed():
+    links = set(re.findall(r"\]\(([\w/.-]+\.md)", read("docs/README.md") + read("docs/results/README.md")))
+    pages = {page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md") if page.name != "README.md"}
+    assert {page.removeprefix("results/") for page in pages} <= {
+        link.removeprefix("results/") for link in links
+    }
+
+
+def test_the_command_reference_is_up_to_date():
+    assert cli_page.PAGE.read_text("utf-8") == cli_page.markdown(), "run python docs/make/cli_page.py"
+
+
+@pytest.mark.parametrize(("path", "command"), list(cli_page.leaves()))
+def test_help_has_no_control_characters(path, command):
+    help = command.get_help(click.Context(command, info_name=path))
+    assert help.replace("\n", "").isprintable()
+
+
+@pytest.mark.parametrize("page", results.pages(), ids=name_of)
+def test_the_tables_of_results_are_up_to_date(page):
+    assert page.read_text("utf-8") == results.filled(page.read_text("utf-8")), (
+        "run python docs/make/results.py"
+    )
+
+
+def test_every_result_is_on_a_page_and_says_how_to_rerun_it():
+    marks = {
+        f"{file}.{table}"
+        for page in results.pages()
+        for file, table in results.MARKED.findall(page.read_text("utf-8"))
+    }
+    assert marks == set(results.tables())
+    for name, table in results.tables().items():
+        assert table["commands"], name
+        assert table["rerun"].endswith("."), name
+
+
+def test_a_result_is_shown_in_its_format():
+    columns = [
+        {"name": "system"},
+        {"name": "good", "format": "{:.1f} %"},
+        {"name": "gain", "format": "{:+.1f} ({:+.1f})"},
+    ]
+    assert list(results.rows(columns, [["agent", 72.6, [-5.0, 0.25]], ["rule", None, None]])) == [
+        "| system | good | gain |",
+        "|---|---|---|",
+        "| agent | 72.6 % | −5.0 (+0.2) |",
+        "| rule |  |  |",
+    ]
+
+
+def test_the_picture_shows_what_the_agent_answers(real_agent):
+    record = json.loads(request_picture.RECORD.read_text("utf-8"))
+    assert request_picture.PICTURE.read_text("utf-8") == request_picture.svg(record)
+    assert real_agent.call(record["prompt"]).model_dump() == record["call"], (
+        "run docs/make/request_picture.py --ask"
+    )
+    card = real_agent.catalog.by_air(record["call"]["air"])
     assert card is not None
-    assert (card.name, card.type, card.base_model) == (call.model, call.type, call.base_model)
-    assert list(json.loads(blocks("json")[0])) == list(T2ICall.model_fields)
+    assert json.loads(json.dumps(card_to_json(card))) == record["card"]
+
+
+def test_the_call_in_the_python_page_is_the_one_in_the_picture():
+    call = blocks(read("docs/python.md"), "json")[0]
+    assert json.loads(call) == json.loads(request_picture.RECORD.read_text("utf-8"))["call"]
+    assert list(json.loads(call)) == list(T2ICall.model_fields)
 
 
 def test_the_stated_counts_are_those_of_the_catalog_that_ships():
     with Catalog.open() as catalog:
         stats = catalog.stats()
     sold = sum(stats["commercial"].get(terms, 0) for terms in ("Image", "Rent", "Sell"))
-    assert f"catalog of {stats['entries']:,} models" in README
-    assert f"({sold:,} of\n{stats['entries']:,})" in README
-    assert f"the {stats['base_model']['SDXL 1.0']} checkpoints that AI Horde lists" in README
+    entries, bases = stats["entries"], stats["base_model"]
+    classic = bases["SD 1.4"] + bases["SD 1.5"]
+    newer = entries - classic - bases["SDXL 1.0"]
+    readme, page = read("README.md"), read("docs/catalog.md")
+    assert f"catalog of {entries:,} models" in readme
+    assert f"the {sold:,} models whose images may be sold" in readme
+    assert f"| {classic:,} checkpoints and LoRAs" in readme
+    assert f"| {bases['SDXL 1.0']} checkpoints |" in readme
+    assert f"| {newer} checkpoints and LoRAs |" in readme
+    assert f"The catalog has {entries:,} models" in page
+    assert f"({sold:,} of {entries:,})" in page
+    assert f"| {classic:,} |" in page
 
 
 def test_the_tables_of_targets_are_what_the_code_does(tmp_path):
+    page = read("docs/targets.md")
     with invented_catalog(tmp_path / "invented.sqlite") as catalog:
-        assert carried_table(catalog) in README, "run PYTHONPATH=tests python tests/target_calls.py"
-        assert lacking_samplers(catalog) in README
+        assert carried_table(catalog) in page, "run PYTHONPATH=tests python tests/target_calls.py"
+        assert lacking_samplers(catalog) in page
 
 
 def test_the_call_shown_for_all_targets_is_what_is_emitted():
-    shown, *emitted = map(json.loads, blocks("jsonl")[0].splitlines())
+    shown, *emitted = map(json.loads, blocks(read("docs/targets.md"), "jsonl")[0].splitlines())
     call = T2ICall.parse(shown["call"])
     with Catalog.open() as catalog:
         for target, line in zip(TARGETS[1:], emitted, strict=True):
-            found = emit(call, target, catalog)
-            assert line == {target: found.request, "not_carried": found.not_carried}
+            result = emit(call, target, catalog)
+            assert line == {target: result.request, "not_carried": result.not_carried}
 
 
-def test_python_blocks_import_what_exists():
-    for block in blocks("python"):
-        for node in ast.walk(ast.parse(block)):
-            if isinstance(node, ast.ImportFrom):
-                module = importlib.import_module(str(node.module))
-                assert all(hasattr(module, one.name) for one in node.names)
-
-
-def test_the_tree_is_the_tree():
-    listed = set(tree())
+def test_the_folders_are_those_of_the_architecture():
+    listed = set(re.findall(r"^\| `([\w./-]+)/` \| \S", read("docs/architecture.md"), re.M))
     modules = {
-        file.relative_to(ROOT).as_posix()
+        path.parent.relative_to(ROOT).as_posix()
         for floor in FLOORS
-        for file in (ROOT / floor).rglob("*.py")
-        if file.name != "__init__.py"
+        for path in (ROOT / floor).rglob("*.py")
+        if path.parent.name != "__pycache__"
     }
-    folders = {str(Path(module).parent) + "/" for module in modules}
-    assert {path for path in listed if path.endswith(".py")} == modules
-    assert folders <= listed
-    assert all((ROOT / path).exists() for path in listed if not path.startswith("."))
+    assert modules <= listed, "docs/architecture.md lacks a folder"
+    assert all((ROOT / folder).is_dir() for folder in listed if folder != ".dev")
 
 
-def tree() -> Iterator[str]:
-    """The paths of the README's tree; a folder ends in a slash and stands for its ``__init__.py``."""
-    above: list[str] = []
-    for line in blocks("text")[-1].splitlines():
-        found = re.fullmatch(r" *(\S+)  +\S.*", line)
-        assert found, f"no path and phrase: {line!r}"
-        entry = found[1]
-        depth = (len(line) - len(line.lstrip())) // 2
-        above = above[:depth]
-        yield "".join(above) + entry
-        if entry.endswith("/"):
-            above.append(entry)
-
-
-def test_links_lead_somewhere():
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
+def test_the_hosted_checks_run_what_has_to_pass():
+    jobs = yaml.safe_load(read(".github/workflows/ci.yml"))["jobs"]
+    assert any(step.get("run") == ".ci/run" for job in jobs.values() for step in job["steps"])

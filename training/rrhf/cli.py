@@ -112,8 +112,9 @@ def community(
 ) -> None:
     """Compare systems on selection, hallucination and what the community says of their choices.
 
-    \b diffagent eval community DABENCH/test.jsonl --raw RAW --system sft=SFT,FUSION.json --system
-    rrhf=RRHF,FUSION.json
+    \b
+    diffagent eval community DABENCH/test.jsonl --raw RAW --system sft=SFT,FUSION.json
+        --system rrhf=RRHF,FUSION.json
     """
     from diffagent.agent.agent import Agent
     from diffagent.agent.fusion import Fusion
