@@ -16,13 +16,26 @@ from dataclasses import dataclass, replace
 from diffagent.agent.cutting import masked
 from diffagent.agent.exclusions import exclusions
 from diffagent.agent.language import language
-from diffagent.agent.pieces import NAYS, SIZES, Piece, tagger
+from diffagent.agent.pieces import Piece, tagger
 from diffagent.agent.talk import ASK, resolved
 from diffagent.agent.wishes import setting_spans
 from diffagent.data.media import named_media
 
 LEAST = 24
 """Words of the shortest message: rules read shorter ones."""
+_NAYS = re.compile(
+    r"\b(?:no|not|without|w/o|nothing|nobody|none|never|avoid|skip|except|don['’]?t|dont|do not|"
+    r"shouldn['’]?t|"
+    r"mustn['’]?t|leave (?:out|off)|neither|nor|free of|instead of|rather than|hates?|minus|nope)\b",
+    re.I,
+)
+_SIZES = re.compile(
+    r"\b(?:\d[\d.:x×]*|one|two|three|four|five|six|versions?|options?|variations?|copies|steps|seed|cfg|size|"
+    r"format|portrait|landscape|square|upright|vertical|horizontal|wide|tall|ratio|resolution|pixels?|px|dpi|"
+    r"room|space|empty|blank|margins?|top|bottom|left|right|print(?:ed|able)?|a[2-6]|postcard|poster|wallpaper|"
+    r"phone|desktop|banner|transparent|background|png|jpg|high[- ]res|big|small)\b",
+    re.I,
+)
 _SPEECH = re.compile(
     r"\b(?:i|i['’](?:m|d|ve|ll)|im|we|we['’](?:re|d|ve|ll)|me|us|my|our|you|u|your|thanks?|thx|please|pls|"
     r"plz|hi|"
@@ -101,7 +114,7 @@ def _parts(text: str, piece: Piece) -> list[Piece]:
     words = text[piece.start : piece.end]
     edge = 0
     if piece.kind in ("avoid", "setting"):
-        mark = (NAYS if piece.kind == "avoid" else SIZES).search(words)
+        mark = (_NAYS if piece.kind == "avoid" else _SIZES).search(words)
         edge = max((hit.end() for hit in _CLAUSE.finditer(words[: mark.start() if mark else 0])), default=0)
         if edge:
             first = Piece(piece.start, piece.start + len(words[:edge].rstrip()), "picture")

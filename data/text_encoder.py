@@ -10,9 +10,12 @@ here about ten milliseconds. Equal to ``transformers.BertModel`` and mean poolin
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
+from weakref import WeakValueDictionary
 
 from diffagent.data.errors import MissingWeights
 from diffagent.data.weights import DEFAULT_IMAGE_ENCODER, DEFAULT_TEXT_ENCODER, resolve
@@ -23,8 +26,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MAX_TOKENS = 256
+WINDOW = 510
+"""Tokens that are read at once, beside the marks of beginning and end: BERT knows 512 positions."""
 BATCH_TOKENS = 1024
 """Of a batch, on CPUs: 64 texts at a time take a fifth longer and twice the memory."""
+
+
+Adapter = Mapping[str, "tuple[torch.Tensor, torch.Tensor]"]
+"""Changes of low rank (Hu et al. 2021), by linear map: ``down`` [rank, in] and ``up`` [out, rank]."""
+Span = tuple[int, int]
+_MAP = re.compile(r"encoder\.layer\.\d+\.(?:\w+\.)+(?:query|key|value|dense)\.weight")
+_LOADED: WeakValueDictionary[str, TextEncoder] = WeakValueDictionary()
+_LOADING = Lock()
 
 
 class Encoder(Protocol):
@@ -56,16 +69,28 @@ class TextEncoder:
         """Length of one embedding."""
         return self._network.size
 
+    def linear_maps(self) -> dict[str, tuple[int, int]]:
+        """Returns the inputs and outputs of the linear maps that an adapter may change, by name."""
+        return self._network.linear_maps()
+
     @classmethod
     def load(cls, name: str = DEFAULT_TEXT_ENCODER) -> TextEncoder:
-        """Load by name or folder (see :func:`diffagent.data.weights.resolve`)."""
+        """Loads by name or folder (see :func:`diffagent.data.weights.resolve`).
+
+        The encoder of a file is one object as long as somebody holds it.
+        """
         from tokenizers import Tokenizer
 
         weights = resolve(name)
-        tokenizer = Tokenizer.from_file(str(weights.path / "tokenizer.json"))
-        tokenizer.no_padding()
-        tokenizer.enable_truncation(MAX_TOKENS)
-        return cls(tokenizer, Bert.load(weights.path), weights.digest)
+        with _LOADING:
+            encoder = _LOADED.get(weights.digest)
+            if encoder is None:
+                tokenizer = Tokenizer.from_file(str(weights.path / "tokenizer.json"))
+                tokenizer.no_padding()
+                tokenizer.no_truncation()
+                encoder = cls(tokenizer, Bert.load(weights.path), weights.digest)
+                _LOADED[weights.digest] = encoder
+            return encoder
 
     def encode(
         self, texts: Sequence[str], batch_tokens: int = BATCH_TOKENS, progress: bool = False
@@ -82,7 +107,7 @@ class TextEncoder:
 
         # a lone surrogate (from a JSON escape, say) is no text that a tokenizer takes
         clean = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
-        ids = [encoding.ids for encoding in self._tokenizer.encode_batch(clean)]
+        ids = [_cut(encoding.ids, MAX_TOKENS) for encoding in self._tokenizer.encode_batch(clean)]
         order = sorted(range(len(ids)), key=lambda i: -len(ids[i]))
         vectors = np.empty((len(ids), self.size), dtype=np.float32)
         with torch.inference_mode(), tqdm(total=len(ids), unit="text", disable=not progress) as bar:
@@ -93,6 +118,29 @@ class TextEncoder:
                 bar.update(len(rows))
                 start += len(rows)
         return vectors
+
+    def token_states(self, text: str, adapter: Adapter | None = None) -> tuple[torch.Tensor, list[Span]]:
+        """Returns the last layer's states of a text's tokens, ``[tokens, size]``, and their places.
+
+        A text of more than 510 tokens is read in windows of as many. ``adapter`` changes the network's linear
+        maps; gradients flow to it.
+        """
+        import torch
+
+        encoding = self._tokenizer.encode(text, add_special_tokens=False)
+        first, last = self._tokenizer.encode("").ids
+        windows = [encoding.ids[at : at + WINDOW] for at in range(0, len(encoding.ids), WINDOW)]
+        states = [
+            self._network.states(torch.tensor([[first, *window, last]]), adapter=adapter)
+            for window in windows
+        ]
+        inner = [part[0, 1:-1] for part in states] or [torch.zeros(0, self.size)]
+        return torch.cat(inner), encoding.offsets
+
+
+def _cut(ids: list[int], length: int) -> list[int]:
+    """Returns a text's ids as a tokenizer that truncates gives them: the end mark stays."""
+    return ids if len(ids) <= length else [*ids[: length - 1], ids[-1]]
 
 
 class Bert:
@@ -130,12 +178,23 @@ class Bert:
         longest = max(map(len, ids))
         tokens = torch.tensor([[*row, *[0] * (longest - len(row))] for row in ids])
         real = torch.arange(longest) < torch.tensor([[len(row)] for row in ids])
-        mask = None if bool(real.all()) else real[:, None, None, :]
-        states = self._embed_tokens(tokens)
-        for layer in self._layers:
-            states = self._layer(f"encoder.layer.{layer}", states, mask)
+        states = self.states(tokens, None if bool(real.all()) else real[:, None, None, :])
         weights = real[:, :, None].to(states.dtype)
         return normalize((states * weights).sum(1) / weights.sum(1), dim=1)
+
+    def states(
+        self, tokens: torch.Tensor, mask: torch.Tensor | None = None, adapter: Adapter | None = None
+    ) -> torch.Tensor:
+        """Token ids ``[n, length]`` → the last layer's states ``[n, length, size]``."""
+        states = self._embed_tokens(tokens)
+        for layer in self._layers:
+            states = self._layer(f"encoder.layer.{layer}", states, mask, adapter or {})
+        return states
+
+    def linear_maps(self) -> dict[str, tuple[int, int]]:
+        """Returns the inputs and outputs of the layers' linear maps, by name."""
+        shapes = {name: tensor.shape for name, tensor in self._tensors.items() if _MAP.fullmatch(name)}
+        return {name.removesuffix(".weight"): (inputs, outputs) for name, (outputs, inputs) in shapes.items()}
 
     def _embed_tokens(self, tokens: torch.Tensor) -> torch.Tensor:
         tables = self._tensors
@@ -145,26 +204,33 @@ class Bert:
             "embeddings.LayerNorm", states + tables["embeddings.token_type_embeddings.weight"][0]
         )
 
-    def _layer(self, at: str, states: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+    def _layer(
+        self, at: str, states: torch.Tensor, mask: torch.Tensor | None, adapter: Adapter
+    ) -> torch.Tensor:
         from torch.nn.functional import gelu, scaled_dot_product_attention
 
         batch, length, size = states.shape
         heads = (batch, length, self._heads, size // self._heads)
         query, key, value = (
-            self._linear(f"{at}.attention.self.{name}", states).view(heads).transpose(1, 2)
+            self._linear(f"{at}.attention.self.{name}", states, adapter).view(heads).transpose(1, 2)
             for name in ("query", "key", "value")
         )
         mixed = scaled_dot_product_attention(query, key, value, attn_mask=mask)
         mixed = mixed.transpose(1, 2).reshape(batch, length, size)
-        mixed = self._linear(f"{at}.attention.output.dense", mixed)
+        mixed = self._linear(f"{at}.attention.output.dense", mixed, adapter)
         states = self._norm(f"{at}.attention.output.LayerNorm", states + mixed)
-        inner = gelu(self._linear(f"{at}.intermediate.dense", states))
-        return self._norm(f"{at}.output.LayerNorm", states + self._linear(f"{at}.output.dense", inner))
+        inner = gelu(self._linear(f"{at}.intermediate.dense", states, adapter))
+        outer = self._linear(f"{at}.output.dense", inner, adapter)
+        return self._norm(f"{at}.output.LayerNorm", states + outer)
 
-    def _linear(self, at: str, states: torch.Tensor) -> torch.Tensor:
+    def _linear(self, at: str, states: torch.Tensor, adapter: Adapter) -> torch.Tensor:
         from torch.nn.functional import linear
 
-        return linear(states, self._tensors[f"{at}.weight"], self._tensors[f"{at}.bias"])
+        output = linear(states, self._tensors[f"{at}.weight"], self._tensors[f"{at}.bias"])
+        if at not in adapter:
+            return output
+        down, up = adapter[at]
+        return output + linear(linear(states, down), up)
 
     def _norm(self, at: str, states: torch.Tensor) -> torch.Tensor:
         from torch.nn.functional import layer_norm

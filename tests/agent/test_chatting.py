@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from diffagent.agent.chatting import chatted, is_chat
-from diffagent.agent.pieces import BITS, JOINTS, KINDS, Piece, Tagger, features, tagger, tokens
+from diffagent.agent.pieces import JOINTS, KINDS, Tagger, best_path, tagger, tokens, word_states
 from diffagent.agent.request import Request
 from diffagent.data.errors import BadInput
+from diffagent.data.text_encoder import WINDOW, TextEncoder
 
 MESSAGE = (
     "Good morning, I am a teacher in Delft and my class has a party on Friday. Could you draw me a blue "
@@ -61,29 +63,55 @@ def test_a_message_without_a_picture_is_left_to_the_rules() -> None:
 
 def test_tokens_know_what_stands_before_them() -> None:
     found = tokens("Hi, a fox: red. And you")
-    assert [one.word for one in found] == ["hi", "a", "fox", "red", "and", "you"]
     assert [JOINTS[one.joint] for one in found] == ["ended", "comma", "inside", "dash", "ended", "inside"]
 
 
 def test_the_best_path_weighs_words_and_changes() -> None:
-    weights = np.zeros((1 << BITS, len(KINDS)), np.float32)
-    text = "hi a fox"
-    rows = features(text, tokens(text))
-    weights[rows[0][1], KINDS.index("talk")] = 2  # "w0 hi"
-    weights[rows[2][1], KINDS.index("picture")] = 2  # "w0 fox"
+    words = tokens("hi a fox")
+    talk, picture = KINDS.index("talk"), KINDS.index("picture")
+    scores = np.zeros((3, len(KINDS)), np.float32)
+    scores[0, talk], scores[2, picture] = 2, 3
     stay = np.stack([np.eye(len(KINDS), dtype=np.float32)] * len(JOINTS))
-    found = Tagger(weights, stay)(text)
-    assert [(one.start, one.end, one.kind) for one in found] in (
-        [(0, 2, "talk"), (3, 8, "picture")],
-        [(0, 4, "talk"), (5, 8, "picture")],
-    )
-    assert Tagger(weights, 9 * stay)(text)[0] == Piece(0, 8, found[0].kind if len(found) == 1 else "picture")
-    assert Tagger(weights, stay)("  ") == []
+    assert best_path(scores, words, stay)[::2] == [talk, picture]
+    assert (
+        best_path(scores, words, 9 * stay) == [picture] * 3
+    )  # one change costs more than the word "hi" says
+
+
+def test_a_words_state_is_the_mean_of_its_tokens_at_any_length() -> None:
+    encoder = TextEncoder.load()
+    text = "an unbelievably red fox. " * 120  # more tokens than one window holds
+    words = tokens(text)
+    states, spans = encoder.token_states(text)
+    assert len(spans) > WINDOW
+    inside = [at for at, (start, _) in enumerate(spans) if words[1].start <= start < words[1].end]
+    assert len(inside) > 1
+    means = word_states(encoder, text, words, {})
+    assert means.shape == (480, 384)
+    assert np.allclose(means[1].numpy(), states[inside].mean(0).numpy(), atol=1e-5)
+
+
+def test_an_adapter_changes_the_states_and_zeros_do_not() -> None:
+    encoder = TextEncoder.load()
+    plain = encoder.token_states("a red fox")[0]
+    name, (inputs, outputs) = next(iter(encoder.linear_maps().items()))
+    down = torch.ones(2, inputs) / inputs
+    assert torch.equal(encoder.token_states("a red fox", {name: (down, torch.zeros(outputs, 2))})[0], plain)
+    changed = encoder.token_states("a red fox", {name: (down, torch.ones(outputs, 2))})[0]
+    assert not torch.allclose(changed, plain, atol=1e-3)
+
+
+def test_the_tagger_shares_the_encoder() -> None:
+    assert tagger().encoder is TextEncoder.load()
+
+
+def test_a_message_without_words_has_no_pieces() -> None:
+    assert tagger()("  ") == []
 
 
 def test_a_tagger_is_read_as_it_was_written(tmp_path: Path) -> None:
     tagger().save(tmp_path / "pieces.npz")
-    assert (tmp_path / "pieces.npz").stat().st_size < 300_000
+    assert (tmp_path / "pieces.npz").stat().st_size < 2_000_000
     assert Tagger.load(tmp_path / "pieces.npz")(MESSAGE) == tagger()(MESSAGE)
 
 
