@@ -33,7 +33,7 @@ noise anime cartoon cartoons nudity nsfw gore blood violence hands hat hats glas
 """
 _USUAL = frozenset(_LIST_OF_USUAL.split())
 """What people leave out of pictures most."""
-_ARTEFACT = re.compile(
+ARTEFACT = re.compile(
     r"\b(?:texts?|lettering|writing|typography|watermarks?|logos?|signatures?|captions?|subtitles|borders?|"
     r"blur|"
     r"noise|anime|manga|cartoons?|cgi|3d(?: look)?|nsfw|nudity|gore|artifacts?|username)$",
@@ -258,7 +258,7 @@ def _cut(text: str, hit: re.Match[str], low: int, high: int, *, is_spoken: bool)
         return None
     names, end = phrase
     tail = _tail(text, end, high)
-    told = told or kind in ("avoid", "dont", "but") or all(map(_ARTEFACT.search, names))
+    told = told or kind in ("avoid", "dont", "but") or all(map(ARTEFACT.search, names))
     told = told or hit[0].casefold() in ("minus", "w/o") or bool(_AND_WITHOUT.match(text, tail))
     names = tuple(
         "people" if name.casefold() in ("anyone", "anybody", "anyone else") else name for name in names

@@ -22,6 +22,8 @@ from diffagent.agent.flags import flags
 from diffagent.agent.talk import talk
 from diffagent.agent.technical import drawn
 
+MOVED = '"{name}" went to the negative prompt'
+"""The note of what is left out of the picture."""
 MOST_PICTURES = 64
 """The most pictures that words ask for."""
 _NUMBERS = {
@@ -187,7 +189,7 @@ def phrasing(text: str) -> Phrasing:
         else []
     )
     notes += [note for note in by_rules.notes if "pictures" in note or "as a setting" in note]
-    notes += [f'"{name}" went to the negative prompt' for name in avoid]
+    notes += [MOVED.format(name=name) for name in avoid]
     return Phrasing(rest, avoid, by_rules.n or first, tuple(notes))
 
 
@@ -219,7 +221,7 @@ def _by_rules(text: str) -> Phrasing:
     if n is not None and n > MOST_PICTURES:
         notes.append(f"{n} pictures were asked for: {MOST_PICTURES} are the most of one request")
         n = MOST_PICTURES
-    notes += [f'"{name}" went to the negative prompt' for name in avoid]
+    notes += [MOVED.format(name=name) for name in avoid]
     return Phrasing(rest, avoid, n, tuple(notes))
 
 

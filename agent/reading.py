@@ -155,6 +155,15 @@ class Reading:
             known=frozenset(known),
         )
 
+    def in_dialect(self, form: str | None) -> Self:
+        """As a base model draws it whose prompts have a form, where the request names no medium: what reads
+        tags of image boards draws anime, and what reads score words no photo."""
+        if self.named or form not in ("tags", "score words"):
+            return self
+        if form == "tags":
+            return replace(self, medium="anime", is_tagged=True)
+        return replace(self, medium="digital painting") if self.medium == "photo" else self
+
     @property
     def young_women(self) -> bool:
         """Whether women are asked for, and no others."""
