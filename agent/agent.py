@@ -233,7 +233,7 @@ class Agent:
             spoken = scope.base_model or self._had(request, self._meant(wished, scope), scope, notes)
             asked = replace(scope, base_model=spoken, type=scope.type or wished.type)
         form = _form(named.card.base_model if named else asked.base_model)
-        read = read.in_dialect(form)
+        read = read.in_dialect(form, wished.prompt)
         if form in TAGGED:
             wished = _with_board_tags(wished, request, notes)
         section, asked = self._section(asked, read, named, is_any or seen is not None, notes)

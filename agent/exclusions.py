@@ -60,7 +60,8 @@ one body else lot lots expression longer matter doubt doubts less fewer other ot
 problem problems need needs end ends nonsense good such big thanks worries wonder reason chance question
 time place smoking parking entry exit trespassing vacancy vacancies signal swimming diving fishing entrance
 man's mans more sooner better where one's hope mercy fear escape return limits limit fail warning care sound
-equal match exception later than man\u2019s kidding clue choice filter filters brainer pun rush preference
+equal match exception later wait than man\u2019s kidding clue choice filter filters brainer pun rush
+preference
 """
 _DENIED = frozenset(_LIST_OF_IDIOMS.split())
 """Words behind "no" and "without" that make an idiom of it."""

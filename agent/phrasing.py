@@ -13,14 +13,14 @@ either stays as it is, to the byte. What would leave nothing stays too.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from diffagent.agent.chatting import chatted
 from diffagent.agent.cutting import masked, without
 from diffagent.agent.exclusions import LONGEST, exclusions
 from diffagent.agent.flags import flags
 from diffagent.agent.talk import talk
-from diffagent.agent.technical import drawn
+from diffagent.agent.technical import drawn, unasked
 
 MOVED = '"{name}" went to the negative prompt'
 """The note of what is left out of the picture."""
@@ -154,6 +154,12 @@ _ONE_EACH = re.compile(
     re.I,
 )
 """Two pictures of two shapes."""
+_WITH_IT = re.compile(r"\s(?:with|using|in) (?:it|that|this one)(?=[\s.?!]{0,4}$)", re.I)
+"""A model that another sentence names."""
+_DANGLING = re.compile(
+    r"(?:[\s,]{1,3}(?:at|on|in|with|of|for|to|by|from|the|an?|and|or)\b){1,4}(?=[\s.?!]{0,4}$)"
+)
+"""What tied a piece to one that was left out."""
 _CLAUSE = re.compile(r"[^,;:.!?\n()\[\]{}|\"]+")
 
 
@@ -171,6 +177,16 @@ def phrasing(text: str) -> Phrasing:
     """The parts of a prompt; one of more than 4,000 characters is taken as it is."""
     if len(text) > LONGEST:
         return Phrasing(text)
+    rest, models = unasked(text)
+    found = _phrasing(_WITH_IT.sub("", rest) if models else rest)
+    return replace(found, notes=(*(_left_out(words) for words in models), *found.notes)) if models else found
+
+
+def _left_out(words: str) -> str:
+    return f'"{_short(words)}" was left out of the prompt'
+
+
+def _phrasing(text: str) -> Phrasing:
     by_rules = _by_rules(text)
     said = chatted(text)
     if said is None:
@@ -178,7 +194,7 @@ def phrasing(text: str) -> Phrasing:
     rest, settings = drawn(flags(said.prompt)[0])
     rest, avoid = exclusions(rest, is_spoken=True)
     opened, first = _opened(_kept(rest, _closed(rest)), is_asked=True)
-    rest = _kept(opened, _closed(opened))
+    rest = _kept(opened, _DANGLING.sub("", _closed(opened)))
     avoid = tuple(
         dict.fromkeys((*said.avoid, *avoid, *(name for name in by_rules.avoid if len(name.split()) < 4)))
     )

@@ -114,6 +114,8 @@ class Reading:
     """Whether the request is a list of tags as people paste it, rather than a sentence."""
     is_tagged: bool = False
     """Whether words of image boards tell the medium, which no word names."""
+    familiar: frozenset[str] = frozenset()
+    """Words of the names of characters that the base model knows by itself."""
     known: frozenset[str] = frozenset()
     """The slots that well-known characters fill whom the request names."""
 
@@ -155,14 +157,18 @@ class Reading:
             known=frozenset(known),
         )
 
-    def in_dialect(self, form: str | None) -> Self:
-        """As a base model draws it whose prompts have a form, where the request names no medium: what reads
-        tags of image boards draws anime, and what reads score words no photo."""
-        if self.named or form not in ("tags", "score words"):
+    def in_dialect(self, form: str | None, prompt: str) -> Self:
+        """As a base model draws it whose prompts have a form: one that reads words of image boards knows
+        their characters, and where no medium is named it draws anime by tags, and by score words no photo."""
+        if form not in ("tags", "score words"):
             return self
+        names = (word for one in characters(prompt) for word in words(prompt[one.start : one.end]))
+        read = replace(self, familiar=frozenset(names))
+        if self.named:
+            return read
         if form == "tags":
-            return replace(self, medium="anime", is_tagged=True)
-        return replace(self, medium="digital painting") if self.medium == "photo" else self
+            return replace(read, medium="anime", is_tagged=True)
+        return replace(read, medium="digital painting") if self.medium == "photo" else read
 
     @property
     def young_women(self) -> bool:

@@ -87,6 +87,8 @@ _RULED_OUT = re.compile(
     r"(?:an?\s|the\s|any\s)?$",
     re.I,
 )
+_CORRECTED = re.compile(r"\b(?:no,? wait|wait,? no|actually|on second thoughts?)\b[^.!?\n]{0,12}$", re.I)
+"""A second thought, which goes before the first."""
 _CARD = r"(?:card|v?ram|gpu|laptop)"
 _SMALL_CARD = re.compile(
     rf"\b[2-6]\s?gb\b(?=[^.!?\n]{{0,30}}\b{_CARD}\b)|\b{_CARD}[^.!?\n]{{0,24}}\b[2-6]\s?gb\b", re.I
@@ -206,13 +208,16 @@ def _negative(text: str) -> tuple[str, str]:
 
 def _base_models(prompt: str) -> tuple[str | None, tuple[str, ...]]:
     """The base model or family that a prompt asks for, and those that it rules out."""
-    wanted, avoided = None, []
+    wanted, avoided, corrected = None, [], None
     for match, name in asked(masked(prompt)):
-        if _RULED_OUT.search(prompt[max(0, match.start() - 24) : match.start()]):
+        before = prompt[max(0, match.start() - 24) : match.start()]
+        if _RULED_OUT.search(before):
             avoided.append(name)
+        elif _CORRECTED.search(before):
+            corrected = corrected or name
         else:
             wanted = wanted or name
-    return wanted, tuple(dict.fromkeys(avoided))
+    return corrected or wanted, tuple(dict.fromkeys(avoided))
 
 
 def overridden(

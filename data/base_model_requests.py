@@ -32,6 +32,7 @@ _BEGUN = rf"(?:\s(?:and|to)\s{_PLEA}{_DRAWING}\b|\sfor\s(?=(?:an?|my|our|this|th
 """What "use NAME" goes on with before it says what to draw."""
 _REASON = r"(?:\s(?:as|because|since|bc|cause)\s(?:it|that|this|they)\b[^.!?\n]{0,80})"
 _KIND = r"(?:\s(?:model|checkpoint|style|version)s?\b(?!\s(?:of|sheet)\b))"
+_IMAGE = r"(?:image|picture|pic|render|generation)s?"
 _LORA_FOR = r"(?:with|using|use)\san?\s{name}\slora(?:\s(?:for|of|in)\s[^,.;:!?\n]{{1,30}}(?=[,.;!?\n]|$))?"
 _CLOSED = (
     r"(?=\s(?:model|checkpoint|lora|please|pls|plz|instead|if|for|thanks|thx)\b|"
@@ -124,6 +125,7 @@ def _wherever(called: str) -> str:
         rf"(?:\b{_USING})?{called}{_KIND}?{_BEGUN}|"
         rf"(?:\b{_MADE})?{called}{_KIND}?{_REASON}|"
         rf"\b{_LORA_FOR.format(name=called)}|"
+        rf"\b(?:an?\s)?{called}(?:\s{_IMAGE})?\sof\s(?=\w)|"
         rf"(?:\b(?:{_LABEL}|{_MADE}))?{called}{_KIND}?"
     )
 
@@ -140,6 +142,9 @@ def _of_words(name: str, words: Sequence[str], facts: Family) -> Iterator[_Askin
         rf"\b{_LABEL}{word}",
         rf"\b{word}\slora\sof\b",
         rf"\b{word}\s(?:model|checkpoint|lora)s?\b",
+        rf"\b(?:an?\s)?{word}\s{_IMAGE}\sof\s(?=\w)",
+        rf"\b(?:trying(?:\sout)?|testing(?:\sout)?|prefer)\s{word}{_CLOSED}",
+        rf"\b{word}\s(?:is\s)?(?:installed|loaded)\b",
     )
     yield _Asking(name, "|".join(said), _hints(words))
     loose = rf"\b{_WITH}{word}{_CLOSED}|\A\s*{word}(?=:\s)"

@@ -104,11 +104,13 @@ FAMILIES: dict[str, Family] = {
         "Pony",
         request=r"\A\s*pony,\s(?=an?\s|(?:.*\b)?(?:\d(?:girl|boy)s?\b|solo\b|score_\d))",
         last=("pony",),
-        unless=r"\b(?:(?:little|shetland|welsh|dartmoor|toy|baby|cute|fluffy|pink|brown|white|black|grey|spotted) "
-        r"pony|pony(?:tails?| (?:rides?|tails?|club|express|boy|play|camp|farm))|ponies|horses?|foals?|unicorns?|"
-        r"donkeys?|mares?|stallions?|stables?|saddles?|hay|paddock|barn|farm|ranch|meadow|pasture|grass|hooves|"
-        r"mane|gallop\w*|rid(?:e|es|er|ing)|equestrian|petting zoo|animals?|dogs?|cats?|cows?|sheep|goats?|"
-        r"rainbow dash|pinkie pie|twilight sparkle|fluttershy|rarity|equestria)\b",
+        unless=r"\A(?![\s\S]*\b(?:\d(?:girl|boy)s?\b|solo\b|score_\d))[\s\S]*?(?:"
+        r"\b(?:(?:little|shetland|welsh|dartmoor|toy|baby) pony|pony (?:rides?|tails?|club|express|play|"
+        r"camp)|ponies|horses?|foals?|unicorns?|donkeys?|mares?|stallions?|stables?|saddles?|hay|paddock|barn|farm|"
+        r"ranch|meadow|pasture|grass|hooves|mane|gallop\w*|rid(?:e|es|er|ing)|equestrian|"
+        r"petting zoo|animals?|"
+        r"rainbow dash|pinkie pie|twilight sparkle|fluttershy|rarity|equestria)\b|"
+        r"(?:\A|[,:])\s{0,3}(?:an?\s)?(?:dog|cat|cow|sheep|goat|pig|chicken|duck|bird)s?\s{0,3},)",
     ),
     "illustrious": Family("Illustrious", first=("illustrious",), last=("illustrious",)),
     "noobai": Family("NoobAI", words=("noob",), first=("noob",), last=("noob",),
@@ -135,7 +137,8 @@ FAMILIES: dict[str, Family] = {
     # runs of ComfyUI's templates of text to image in March 2026: 605, of Klein 4B 428, of Klein 9B 11
     "flux2": Family("Flux.2", request=r"\bflux[. -]?2\b", usual="Flux.2 D"),
     "chroma": Family("Chroma", first=("chroma",), last=("chroma",),
-                     unless=r"\b(?:chroma ?key\w*|gr[ae]y ?scale|luma|luminance|hues?|album|colou?r wheel)\b"),
+                     unless=r"\b(?:chroma ?key\w*|gr[ae]y ?scale|luma|luminance|hues?|album|colou?r wheel)\b",
+    ),
     "qwen": Family("Qwen", first=("qwen",), last=("qwen",)),
     "kolors": Family("Kolors", first=("kolors",), last=("kolors",), unless=r"\bfestivals?\b"),
     # runs of ComfyUI's templates in March 2026: 10,674, of the base 1,940
@@ -158,11 +161,11 @@ JOINED: dict[str, str] = {
 ORDINARY = (
     r"\b(?:times?|world|life|lives|state|energy|everything|always|constantly|forever|still|ever|all|mind|"
     r"identity|memor(?:y|ies)|reality|cit(?:y|ies))(?: (?:is|are|was|of|being))? in (?:a )?flux\b|"
-    r"\b(?:solder\w*|weld\w*|magnetic|heat|neutron|photon|energy|luminous|gravity)(?: (?:and|with|in))? flux\b|"
+    r"\b(?:solder\w*|weld\w*|magnetic|heat|neutron|photon|energy)(?: (?:and|with|in))? flux\b|"
     r"\bflux (?:capacitors?|density|lines?|fields?|tubes?|cored?|compensators?)\b|"
-    r"\b(?:girls?|boys?|child|children|kids?|man|woman|princess|riders?|cowboys?|cowgirls?) (?:on|with) pony\b|"
-    r"\b(?:HMS|the) illustrious\b|\billustrious \(?azur|\bchroma[ -]?key\w*|\byves klein\b|\bklein bottles?\b|"
-    r"\b(?:called|named|name is) \w+|\banima (?:mundi|and (?:the )?animus)\b"
+    r"\b(?:girls?|boys?|child|children|kids?|man|woman|princess|riders?|cowboys?) (?:on|with) pony\b|"
+    r"\b(?:HMS|the) illustrious\b|\billustrious \(?azur|\bchroma[ -]?key\w*|"
+    r"\byves klein\b|\bklein bottles?\b|\b(?:called|named|name is) \w+|\banima (?:mundi|and (?:the )?animus)\b"
 )
 """Phrases with words of names that mean no base model."""
 

@@ -188,7 +188,7 @@ def civitai_recipes() -> Mapping[str, str]:
 
 
 def usual_of(given: str) -> str | None:
-    """The base model that people mean by a family's bare name; None where it is no family, or any is meant."""
+    """The base model that people mean by a family's bare name; None where they mean any, or it is none."""
     words = " ".join(given.casefold().split())
     family = words if words in FAMILIES else _family_spellings().get(_key(words), "")
     facts = _FAMILIES.get(family)
@@ -321,8 +321,7 @@ def _family_spellings() -> Mapping[str, str]:
 
 @lru_cache(256)
 def meant_by(given: str) -> tuple[str, ...]:
-    """The base models of a name, a family, a spelling, an ecosystem or a LoRA group, tried in this order; none
-    where it is none of them."""
+    """The base models of a name, a family, a spelling, an ecosystem or a LoRA group, tried in this order."""
     words = " ".join(given.casefold().split())
     for name in _by_name():
         if name.casefold() == words:
