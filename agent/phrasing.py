@@ -100,9 +100,12 @@ _OPENINGS = tuple(
         r"this|my|our)\b"
         r"|(?:images?|pictures?|pics?|photos?|food|logos?)\b)",
         r"(?:i am|i['’]?m|im|we are|we['’]re)\s+(?:looking for|after|in need of)\s+(?=\S)",
+        r"(?:(?:please|pls)\s+)?(?:write|create|make|generate)(?:\s+(?:me|us))?\s+an?\s+(?:\w+\s+)?prompt\s+"
+        r"(?:for|of)\s+(?=\S)",
         # "gimme", "make me", "draw a"
         r"gimme\s+(?=\S)",
-        rf"{_VERB}\s+(?:me|us)(?:\s+{_POLITE})?\s+(?!to\b|smile|happy|feel|look|like|your\b|the way\b)(?=\S)",
+        rf"(?:{_VERB}|paint|sketch)\s+(?:me|us)(?:\s+{_POLITE})?\s+"
+        r"(?!to\b|smile|happy|feel|look|like|your\b|the way\b)(?=\S)",
         rf"(?:{_POLITE}\s+)?(?:make|create|generate|draw|produce|render|design|imagine|visuali[sz]e|"
         rf"illustrate)"
         rf"(?:\s+(?:for (?:me|us)))?{_DETERMINED}\s+",

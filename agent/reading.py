@@ -21,6 +21,8 @@ from diffagent.agent.engines import Prompt
 from diffagent.agent.grammar import Grammar, Slot
 from diffagent.agent.words import words
 from diffagent.data.attributes import MEDIA, Medium, People
+from diffagent.data.base_model_requests import asked, called
+from diffagent.data.base_models import meant_by
 from diffagent.data.characters import Character, characters
 from diffagent.data.media import named_media
 
@@ -239,7 +241,9 @@ def unmarked(prompt: str) -> str:
 
 def marked(prompt: str) -> tuple[str, ...]:
     """The names that a prompt marks as a model's."""
-    return tuple(one[1] or one[2] for one in _MARKED.finditer(prompt))
+    names = (one[1] or one[2] for one in _MARKED.finditer(prompt))
+    versions = (called(match) for match, _ in asked(prompt) if re.search(r"\d", match[0]))
+    return (*(name for name in names if not meant_by(name)), *versions)
 
 
 def is_pasted(prompt: str) -> bool:

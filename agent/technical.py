@@ -56,7 +56,8 @@ orientation image picture pixels px sampler sampling scheduler schedule method l
 mode shape ideally
 preferably must should be fine are ok okay enough value setting settings do render rendered generate generated
 version paper page sheet upright widescreen ultrawide ultra wide number as by from run base no more than up
-except but so because have only too not over this that x your me can could portrait landscape square
+except but anything everything so because have only too not over this that x your
+me can could portrait landscape square
 """
 _FILLER = frozenset(_TEXT_OF_FILLER.split())
 _CLAUSE = re.compile(r"[^,;:.!?\n()\[\]{}|\"–—]+")

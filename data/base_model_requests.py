@@ -20,7 +20,10 @@ from diffagent.data.base_model_facts import BaseModelFacts, Family
 from diffagent.data.base_model_rows import FAMILIES, JOINED, ORDINARY, TABLE
 
 _PLEA = r"(?:(?:please|pls|plz|just)\s)?"
-_USING = rf"(?:(?:can|could|would|will)\s(?:you|ya|u)\s)?{_PLEA}(?:use|using|try)\s(?:the\s)?"
+_USING = (
+    rf"(?:(?:can|could|would|will)\s(?:you|ya|u)\s|i(?:\swant|['’]d\slike|\swould\slike)\sto\s)?"
+    rf"{_PLEA}(?:use|using|try)\s(?:the\s)?"
+)
 _MADE = (
     r"(?:i(?:['’]d|\swould)?\s(?:like|want|prefer)\s(?:it|this|that)\s(?:to\sbe\s)?)?"
     r"(?:done|made|drawn|rendered|generated|created|painted)\s(?:with|by|in|on|using|via)\s(?:the\s)?"
@@ -75,6 +78,11 @@ def asked(prompt: str) -> list[tuple[re.Match[str], str]]:
     return [pair for pair in found if not any(_is_inside(pair[0], other) for other in longer)]
 
 
+def called(match: re.Match[str]) -> str:
+    """The name alone of what is asked for: "flux dev" of "use flux dev"."""
+    return _compiled(rf"\A(?:{_USING}|{_LABEL}|{_MADE})").sub("", match[0]).strip()
+
+
 def _is_inside(match: re.Match[str], other: re.Match[str]) -> bool:
     """Whether a match is a part of a longer one: "flux" of "flux schnell"."""
     return other.start() <= match.start() and match.end() <= other.end() and len(other[0]) > len(match[0])
@@ -126,7 +134,7 @@ def _wherever(called: str) -> str:
         rf"(?:\b{_MADE})?{called}{_KIND}?{_REASON}|"
         rf"\b{_LORA_FOR.format(name=called)}|"
         rf"\b(?:an?\s)?{called}(?:\s{_IMAGE})?\sof\s(?=\w)|"
-        rf"(?:\b(?:{_LABEL}|{_MADE}))?{called}{_KIND}?"
+        rf"(?:\b(?:{_USING}|{_LABEL}|{_MADE}))?{called}{_KIND}?"
     )
 
 
@@ -145,6 +153,8 @@ def _of_words(name: str, words: Sequence[str], facts: Family) -> Iterator[_Askin
         rf"\b(?:an?\s)?{word}\s{_IMAGE}\sof\s(?=\w)",
         rf"\b(?:trying(?:\sout)?|testing(?:\sout)?|prefer)\s{word}{_CLOSED}",
         rf"\b{word}\s(?:is\s)?(?:installed|loaded)\b",
+        rf"\b{_DRAWING}\swith\s{word}(?=\s(?:an?|the|my|some|\d)\b)",
+        rf"(?:(?<=\bnot\s)|(?<=\bno\s)|(?<=\bnever\s)|(?<=\bbut\s)|(?<=\bexcept\s)){word}{_CLOSED}",
     )
     yield _Asking(name, "|".join(said), _hints(words))
     loose = rf"\b{_WITH}{word}{_CLOSED}|\A\s*{word}(?=:\s)"
@@ -157,13 +167,15 @@ def _of_family(name: str, facts: Family) -> Iterator[_Asking]:
         yield _Asking(name, _wherever(f"(?:{facts.request})"))
     if facts.first:
         word = "|".join(map(_spaced, facts.first))
+        start = r"(?:\A\s*|(?<=[.!?\n:]\s))"
         first = (
-            rf"\A\s*(?:[/#]|[\[(])?(?:{word})[\])]?(?=[ \t]{{0,3}}[,:;|\n]|\.\s|\s[-–—]\s)|\A\s*/(?:{word})\s"
+            rf"{start}(?:[/#]|[\[(])?(?:{word})[\])]?(?=[ \t]{{0,3}}[,:;|\n]|\.\s|\s[-–—]\s)|"
+            rf"\A\s*/(?:{word})\s"
         )
         yield _Asking(name, first, _hints(facts.first), facts.unless, facts.only)
     if facts.last:
         word = "|".join(map(_spaced, facts.last))
-        before = r"(?:(?<=[,;|.!?\n(\[])[ \t]{0,3}|(?<=\s[-–—]\s))"
+        before = r"(?:(?<=[,;.!?\n(\[])[ \t]{0,3}|\|[ \t]{0,3}|(?<=\s[-–—]\s))"
         last = rf"{before}(?:{word}){_ENDING}|(?<=\s)#(?:{word})(?=\s*\Z)"
         yield _Asking(name, last, _hints(facts.last), facts.unless, facts.only)
 

@@ -165,7 +165,8 @@ ORDINARY = (
     r"\bflux (?:capacitors?|density|lines?|fields?|tubes?|cored?|compensators?)\b|"
     r"\b(?:girls?|boys?|child|children|kids?|man|woman|princess|riders?|cowboys?) (?:on|with) pony\b|"
     r"\b(?:HMS|the) illustrious\b|\billustrious \(?azur|\bchroma[ -]?key\w*|"
-    r"\byves klein\b|\bklein bottles?\b|\b(?:called|named|name is) \w+|\banima (?:mundi|and (?:the )?animus)\b"
+    r"\byves klein\b|\bklein bottles?\b|\b(?:called|named|name is) \w+|"
+    r"\banima (?:mundi|and (?:the )?animus)\b"
 )
 """Phrases with words of names that mean no base model."""
 
