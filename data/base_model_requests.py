@@ -80,7 +80,9 @@ def asked(prompt: str) -> list[tuple[re.Match[str], str]]:
 
 def called(match: re.Match[str]) -> str:
     """The name alone of what is asked for: "flux dev" of "use flux dev"."""
-    return _compiled(rf"\A(?:{_USING}|{_LABEL}|{_MADE})").sub("", match[0]).strip()
+    before = rf"\A\s*(?:{_USING}|{_LABEL}|{_MADE})"
+    behind = rf"{_KIND}?(?:\s(?:and|to)\s{_PLEA}{_DRAWING}|\sfor|{_REASON})?\s*\Z"
+    return _compiled(f"{before}|{behind}").sub("", match[0]).strip()
 
 
 def _is_inside(match: re.Match[str], other: re.Match[str]) -> bool:
