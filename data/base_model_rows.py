@@ -846,7 +846,7 @@ SD35_LARGE = variant(
     "SD 3.5 Large",
     (
         ("guidance steps", f"SD 3.5 Large {_CARD}"), ("parts", _EXAMPLE), ("fingerprint", _DETECTION),
-        ("repository", _SDNEXT), ("backends", f"{_DIFFUSERS}; {_SDNEXT}"), ("*", _OURS),
+        ("repository", _SDNEXT), ("backends", f"{_DIFFUSERS}; {_SDNEXT}; Forge: issue 2492"), ("*", _OURS),
     ),
     spellings=("stable diffusion 3.5 large", "sd3.5l"),
     lora_group="sd3.5 large",
@@ -864,7 +864,8 @@ SD35_LARGE = variant(
     ),
     guidance=Guidance("cfg", 3.5, 7.0, 3.5),
     backends=Backends(
-        diffusers="StableDiffusion3Pipeline", comfyui="parts", sdnext="Stable Diffusion 3", openai="name"
+        diffusers="StableDiffusion3Pipeline", comfyui="parts", a1111="forge", sdnext="Stable Diffusion 3",
+        openai="name",
     ),
 )
 SD35_TURBO = variant(
@@ -885,8 +886,8 @@ SD35_MEDIUM = variant(
     "SD 3.5 Medium",
     (
         ("guidance steps", f"SD 3.5 Medium {_CARD}"), ("ecosystems", _HUB), ("parts", _EXAMPLE),
-        ("fingerprint", _DETECTION), ("repository", _SDNEXT), ("backends", f"{_DIFFUSERS}; {_SDNEXT}"),
-        ("*", _OURS),
+        ("fingerprint", _DETECTION), ("repository", _SDNEXT),
+        ("backends", f"{_DIFFUSERS}; {_SDNEXT}; Forge: issue 2492"), ("*", _OURS),
     ),
     ecosystems=("sd3_5m",),
     spellings=("stable diffusion 3.5 medium", "sd3.5m"),

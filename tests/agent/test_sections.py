@@ -133,10 +133,10 @@ def test_a_bare_name_means_what_people_use(make_grown: MakeAgent) -> None:
 
 
 def test_the_base_models_dialect_says_the_medium_where_none_is_named(make_grown: MakeAgent) -> None:
-    drawn = newer("Moor Anime", "Pony", "urn:air:sdxl:checkpoint:civitai:75@76", media=["anime"])
+    drawn = newer("Moor Drawn", "Pony", "urn:air:sdxl:checkpoint:civitai:75@76", media=["digital painting"])
     photo = newer("Moor Photo", "Pony", "urn:air:sdxl:checkpoint:civitai:77@78", media=["photo"], renown=3)
     agent = make_grown((*NEWER, drawn, photo))
-    assert agent.call("a harbour, pony").model == "Moor Anime"
+    assert agent.call("a harbour, pony").model == "Moor Drawn"
     assert agent.call("photo of a harbour, pony").model == "Moor Photo"
 
 

@@ -84,7 +84,7 @@ from diffagent.agent.wishes import Wishes, wishes
         ("a castle, flux kontext, no wait use flux dev", {"base_model": "Flux.1 D"}),
         ("a castle, not flux, use sdxl", {"base_model": "sdxl", "avoided": ("flux1",)}),
         ("anything but pony: a castle", {"avoided": ("Pony",)}),
-        ('a poster that says "Pony Diffusion"', {}),
+        ('a board that says "Pony Diffusion"', {}),
         ("a pony beside a castle under an illustrious flux of stars", {}),
     ],
 )  # fmt: skip
