@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 from diffagent.data.base_model_facts import BaseModelFacts, Family
@@ -63,7 +63,8 @@ class _Asking(NamedTuple):
             yield from _compiled(self.pattern).finditer(prompt)
 
 
-def asked(prompt: str) -> list[tuple[re.Match[str], str]]:
+@lru_cache(64)
+def asked(prompt: str) -> tuple[tuple[re.Match[str], str], ...]:
     """Where a prompt asks for base models and families, and their names; of several, the first is meant.
 
     What was made from another family stands before it, and then what every crawl has. A match inside a longer
@@ -74,8 +75,18 @@ def asked(prompt: str) -> list[tuple[re.Match[str], str]]:
     folded = prompt.casefold()
     found = [(match, one.name) for one in _askings() for match in one.matches(prompt, folded)]
     plain = list(_compiled(ORDINARY).finditer(prompt)) if found else []
-    longer = [*plain, *(match for match, _ in found)]
-    return [pair for pair in found if not any(_is_inside(pair[0], other) for other in longer)]
+    inside = _inside([*(match.span() for match in plain), *(match.span() for match, _ in found)])
+    return tuple((match, name) for match, name in found if match.span() not in inside)
+
+
+def _inside(spans: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
+    """The spans that are a part of a longer one: "flux" of "flux schnell"."""
+    reached, parts = -1, set()
+    for start, end in sorted(set(spans), key=lambda span: (span[0], -span[1])):
+        if end <= reached:
+            parts.add((start, end))
+        reached = max(reached, end)
+    return parts
 
 
 def called(match: re.Match[str]) -> str:
@@ -83,11 +94,6 @@ def called(match: re.Match[str]) -> str:
     before = rf"\A\s*(?:{_USING}|{_LABEL}|{_MADE})"
     behind = rf"{_KIND}?(?:\s(?:and|to)\s{_PLEA}{_DRAWING}|\sfor|{_REASON})?\s*\Z"
     return _compiled(f"{before}|{behind}").sub("", match[0]).strip()
-
-
-def _is_inside(match: re.Match[str], other: re.Match[str]) -> bool:
-    """Whether a match is a part of a longer one: "flux" of "flux schnell"."""
-    return other.start() <= match.start() and match.end() <= other.end() and len(other[0]) > len(match[0])
 
 
 @cache
@@ -166,7 +172,9 @@ def _of_words(name: str, words: Sequence[str], facts: Family) -> Iterator[_Askin
 def _of_family(name: str, facts: Family) -> Iterator[_Asking]:
     """How a family is asked for by a word that is a clause of its own, or by its own pattern."""
     if facts.request:
-        yield _Asking(name, _wherever(f"(?:{facts.request})"))
+        known = {*_hints((facts.title, *facts.spellings, *facts.words))}
+        known |= {"stable"} if "stable" in facts.request else set()
+        yield _Asking(name, _wherever(f"(?:{facts.request})"), frozenset(known))
     if facts.first:
         word = "|".join(map(_spaced, facts.first))
         start = r"(?:\A\s*|(?<=[.!?\n:]\s))"
