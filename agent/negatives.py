@@ -82,7 +82,8 @@ def unread(prompt: str, negative: str, avoided: Sequence[str], base_model: str) 
     notes = []
     if said:
         quoted = ", ".join(f'"{one}"' for one in said)
-        notes.append(f"{quoted} stands in the prompt: {base_model} reads no negative prompt")
+        verb = "stand" if len(said) > 1 else "stands"
+        notes.append(f"{quoted} {verb} in the prompt: {base_model} reads no negative prompt")
     if rest:
         quoted = ", ".join(rest)
         notes.append(f'"{quoted[:60]}" was left out: {base_model} reads no negative prompt')

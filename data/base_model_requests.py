@@ -38,7 +38,7 @@ _KIND = r"(?:\s(?:model|checkpoint|style|version)s?\b(?!\s(?:of|sheet)\b))"
 _IMAGE = r"(?:image|picture|pic|render|generation)s?"
 _LORA_FOR = r"(?:with|using|use)\san?\s{name}\slora(?:\s(?:for|of|in)\s[^,.;:!?\n]{{1,30}}(?=[,.;!?\n]|$))?"
 _CLOSED = (
-    r"(?=\s(?:model|checkpoint|lora|please|pls|plz|instead|if|for|thanks|thx)\b|"
+    r"(?=\s(?:model|checkpoint|lora|please|pls|plz|instead|if|for|thanks|thx|mostly|mainly|usually)\b|"
     r"[ \t]{0,3}(?:[,:;!?)\n]|\.(?!\w)|$))"
 )
 _ENDING = r"(?:\s(?:please|pls|plz|thanks|thx|ty|model|lora|style))?(?=[\s.!?)\]]{0,4}\Z)"
