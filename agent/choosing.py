@@ -196,11 +196,7 @@ class Shelf:
     def heard(self, reading: Reading) -> Heard:
         """What of each entry's phrases a request holds; the last is kept."""
         last, kept = self._last
-        if last is not None and (last.words, last.medium_words, last.named) == (
-            reading.words,
-            reading.medium_words,
-            reading.named,
-        ):
+        if last is not None and _heard_alike(last, reading):
             return kept
         heard = Heard.nothing(len(self.cards))
         asked = set(reading.words)
@@ -272,6 +268,8 @@ class Shelf:
             series = purpose.subjects[1:3]
             return evidence + 0.6 * any(set(words(name)) <= asked for name in series), is_rare
         if purpose.role == "style":
+            if set(phrase.core) <= reading.familiar:  # who is drawn says nothing of how
+                return 0.0, False
             styled = [word for word in heard if word in reading.medium_words or word in rare]
             if whole and styled:
                 plain = len(phrase.core) == 1 and phrase.core[0] in _USES
@@ -345,6 +343,16 @@ class Shelf:
         general = np.flatnonzero(self.facts.of_role("general")[at])
         among = general if len(general) else np.arange(len(at))
         return allowed[int(among[self.checkpoint_scores(asked, at[among]).argmax()])]
+
+
+def _heard_alike(one: Reading, other: Reading) -> bool:
+    """Whether two readings hold the same words of the same meaning."""
+    return (one.words, one.medium_words, one.named, one.familiar) == (
+        other.words,
+        other.medium_words,
+        other.named,
+        other.familiar,
+    )
 
 
 def _runs(part: Sequence[str], whole: Sequence[str]) -> bool:

@@ -100,13 +100,26 @@ FAMILIES: dict[str, Family] = {
         request=r"\b(?:sd|stable diffusion)[ -]?v?2(?:\.[01])?(?:[ -](?:768|512))?\b(?! \w+s\b)",
     ),
     "sdxl": Family("SDXL", request=r"\b(?:sd[ -]?xl|stable diffusion xl)(?:[ -]?1\.0)?\b"),
-    "pony": Family("Pony", request=r"\A\s*pony,\s(?=an?\s|(?:.*\b)?(?:\d(?:girl|boy)s?\b|solo\b|score_\d))"),
-    "illustrious": Family("Illustrious", request=r"\A\s*illustrious(?=,\s)|,\s*illustrious\s*\Z"),
-    "noobai": Family("NoobAI", words=("noob",)),
+    "pony": Family(
+        "Pony",
+        request=r"\A\s*pony,\s(?=an?\s|(?:.*\b)?(?:\d(?:girl|boy)s?\b|solo\b|score_\d))",
+        last=("pony",),
+        unless=r"\A(?![\s\S]*\b(?:\d(?:girl|boy)s?\b|solo\b|score_\d))[\s\S]*?(?:"
+        r"\b(?:(?:little|shetland|welsh|dartmoor|toy|baby) pony|pony (?:rides?|tails?|club|express|play|"
+        r"camp)|ponies|horses?|foals?|unicorns?|donkeys?|mares?|stallions?|stables?|saddles?|hay|paddock|barn|farm|"
+        r"ranch|meadow|pasture|grass|hooves|mane|gallop\w*|rid(?:e|es|er|ing)|equestrian|"
+        r"petting zoo|animals?|"
+        r"rainbow dash|pinkie pie|twilight sparkle|fluttershy|rarity|equestria)\b|"
+        r"(?:\A|[,:])\s{0,3}(?:an?\s)?(?:dog|cat|cow|sheep|goat|pig|chicken|duck|bird)s?\s{0,3},)",
+    ),
+    "illustrious": Family("Illustrious", first=("illustrious",), last=("illustrious",)),
+    "noobai": Family("NoobAI", words=("noob",), first=("noob",), last=("noob",),
+                     unless=r"\b(?:gam(?:e|es|er|ers|ing)|pro|player|meme|roblox|beginner)\b"),
     "sd3": Family(
         "SD 3.x",
         spellings=("stable diffusion 3",),
         request=r"\b(?:sd|stable diffusion)[ -]?v?3(?:\.5)?\b(?! \w+s\b)",
+        usual="SD 3.5 Large",
     ),
     "pixart": Family("PixArt", request=r"\bpixart\b"),
     "hidream": Family("HiDream", request=r"\bhidream\b"),
@@ -114,16 +127,48 @@ FAMILIES: dict[str, Family] = {
     "flux1": Family(
         "Flux.1",
         words=("flux",),
-        request=r"\bflux[. -]?1(?:\.1)?\b|\bflux[ -]pro\b|,\s*flux\s*\Z|"
-        r"\A\s*flux(?=,\s| (?!of\b|capacitor|density|line|field|tube|cored?\b|compensator)\w)",
+        request=r"\bflux[. -]?1(?:\.1)?\b|\bflux[ -]pro\b|"
+        r"\A\s*flux(?= (?!of\b|and\b|capacitor|density|line|field|tube|cored?\b|compensator)\w)",
+        first=("flux",),
+        last=("flux",),
+        # runs of ComfyUI's templates in March 2026: 462, of Krea 367; all 174 LoRAs of the gallery are of it
+        usual="Flux.1 D",
     ),
-    "flux2": Family("Flux.2", request=r"\bflux[. -]?2\b"),
-    "zimage": Family("Z-Image", request=r"\bz[ -]?image\b"),
-    "anima": Family("Anima", words=("anima",)),
-    "krea2": Family("Krea 2", request=r"\bkrea[ -]?2\b"),
+    # runs of ComfyUI's templates of text to image in March 2026: 605, of Klein 4B 428, of Klein 9B 11
+    "flux2": Family("Flux.2", request=r"\bflux[. -]?2\b", usual="Flux.2 D"),
+    "chroma": Family("Chroma", first=("chroma",), last=("chroma",),
+                     unless=r"\b(?:chroma ?key\w*|gr[ae]y ?scale|luma|luminance|hues?|album|colou?r wheel)\b",
+    ),
+    "qwen": Family("Qwen", first=("qwen",), last=("qwen",)),
+    "kolors": Family("Kolors", first=("kolors",), last=("kolors",), unless=r"\bfestivals?\b"),
+    # runs of ComfyUI's templates in March 2026: 10,674, of the base 1,940
+    "zimage": Family("Z-Image", request=r"\bz[ _-]?image\b", first=("zit",), last=("zit",),
+                     unless=r"\b(?:skin|face|pimples?|acne|pop\w*)\b", usual="ZImageTurbo"),
+    "anima": Family("Anima", words=("anima",), first=("anima",), last=("anima",),
+                    only=r"\b\d(?:girl|boy)s?\b|\bsolo\b|\bmasterpiece\b|\bscore_\d|\b(?:anime|manga)\b"),
+    # ComfyUI has a template of the turbo alone
+    "krea2": Family("Krea 2", request=r"\bkrea[ -]?2\b", usual="Krea 2 Turbo"),
     "other": Family("Other"),
 }
 """Families, and what people call them; a family without an entry has one base model, and its name."""
+
+JOINED: dict[str, str] = {
+    "sdxl": "sd xl", "noobai": "noob ai", "hidream": "hi dream", "pixart": "pix art", "auraflow": "aura flow",
+    "zimage": "z image", "ponyxl": "pony xl", "illustriousxl": "illustrious xl",
+}
+"""Words of names that people write as two, or as one."""
+
+ORDINARY = (
+    r"\b(?:times?|world|life|lives|state|energy|everything|always|constantly|forever|still|ever|all|mind|"
+    r"identity|memor(?:y|ies)|reality|cit(?:y|ies))(?: (?:is|are|was|of|being))? in (?:a )?flux\b|"
+    r"\b(?:solder\w*|weld\w*|magnetic|heat|neutron|photon|energy)(?: (?:and|with|in))? flux\b|"
+    r"\bflux (?:capacitors?|density|lines?|fields?|tubes?|cored?|compensators?)\b|"
+    r"\b(?:girls?|boys?|child|children|kids?|man|woman|princess|riders?|cowboys?) (?:on|with) pony\b|"
+    r"\b(?:HMS|the) illustrious\b|\billustrious \(?azur|\bchroma[ -]?key\w*|"
+    r"\byves klein\b|\bklein bottles?\b|\b(?:called|named|name is) \w+|"
+    r"\banima (?:mundi|and (?:the )?animus)\b"
+)
+"""Phrases with words of names that mean no base model."""
 
 BUILT: dict[str, frozenset[str]] = {
     "diffusers": frozenset({
@@ -491,7 +536,7 @@ PONY = variant(
     family="pony",
     ecosystems=("sdxl", "pony"),
     spellings=("pony diffusion", "pony diffusion v6", "pony diffusion v6 xl", "pony v6", "pony xl",
-        "ponyxl v6"),
+        "ponyxl v6", "pony v6 xl", "pony diffusion xl", "pony realism", "pdxl"),
     words=("pony",),
     lora_group="pony",
     crossings=_siblings("sdxl", "illustrious", "noobai"),
@@ -517,7 +562,7 @@ ILLUSTRIOUS = variant(
     family="illustrious",
     ecosystems=("sdxl", "illustrious"),
     spellings=("illustrious xl", "illustriousxl v1.0", "illustrious v0.1", "illustrious v1.0",
-        "illustrious v2.0"),
+        "illustrious v2.0", "wai illustrious", "il xl"),
     words=("illustrious",),
     lora_group="illustrious",
     crossings=_siblings("sdxl", "pony", "noobai"),
@@ -545,7 +590,7 @@ NOOBAI = variant(
     ),
     family="noobai",
     ecosystems=("sdxl", "noobai"),
-    spellings=("noobai xl", "noob xl", "noobai eps", "noobai epsilon"),
+    spellings=("noobai xl", "noob xl", "noobai eps", "noobai epsilon", "nai xl"),
     lora_group="noobai",
     crossings=_siblings("sdxl", "pony", "illustrious"),
     repository="Laxhar/noobai-XL-1.1",
@@ -801,7 +846,7 @@ SD35_LARGE = variant(
     "SD 3.5 Large",
     (
         ("guidance steps", f"SD 3.5 Large {_CARD}"), ("parts", _EXAMPLE), ("fingerprint", _DETECTION),
-        ("repository", _SDNEXT), ("backends", f"{_DIFFUSERS}; {_SDNEXT}"), ("*", _OURS),
+        ("repository", _SDNEXT), ("backends", f"{_DIFFUSERS}; {_SDNEXT}; Forge: issue 2492"), ("*", _OURS),
     ),
     spellings=("stable diffusion 3.5 large", "sd3.5l"),
     lora_group="sd3.5 large",
@@ -819,7 +864,8 @@ SD35_LARGE = variant(
     ),
     guidance=Guidance("cfg", 3.5, 7.0, 3.5),
     backends=Backends(
-        diffusers="StableDiffusion3Pipeline", comfyui="parts", sdnext="Stable Diffusion 3", openai="name"
+        diffusers="StableDiffusion3Pipeline", comfyui="parts", a1111="forge", sdnext="Stable Diffusion 3",
+        openai="name",
     ),
 )
 SD35_TURBO = variant(
@@ -840,8 +886,8 @@ SD35_MEDIUM = variant(
     "SD 3.5 Medium",
     (
         ("guidance steps", f"SD 3.5 Medium {_CARD}"), ("ecosystems", _HUB), ("parts", _EXAMPLE),
-        ("fingerprint", _DETECTION), ("repository", _SDNEXT), ("backends", f"{_DIFFUSERS}; {_SDNEXT}"),
-        ("*", _OURS),
+        ("fingerprint", _DETECTION), ("repository", _SDNEXT),
+        ("backends", f"{_DIFFUSERS}; {_SDNEXT}; Forge: issue 2492"), ("*", _OURS),
     ),
     ecosystems=("sd3_5m",),
     spellings=("stable diffusion 3.5 medium", "sd3.5m"),
@@ -1095,6 +1141,7 @@ FLUX_KREA = variant(
         ("backends", f"{_RECIPE}; {_NEO}"), ("*", _OURS),
     ),
     ecosystems=("fluxkrea",),
+    words=("krea",),
     spellings=("flux krea", "flux.1 krea dev", "flux krea dev", "krea dev", "krea 1"),
     lora_group="fluxkrea",
     crossings=(Crossing("flux1"),),
@@ -1453,9 +1500,9 @@ KLEIN_4B = variant(
     "Flux.2 Klein 4B",
     _KLEIN_SOURCES,
     ecosystems=("flux2", "flux2klein_4b"),
-    spellings=("klein 4b", "flux.2 klein"),
+    spellings=("klein 4b", "flux.2 klein", "flux klein"),
     words=("klein",),
-    heard=("flux.2 klein 4b", "klein 4b", "flux.2 klein"),
+    heard=("flux.2 klein 4b", "klein 4b", "flux.2 klein", "flux klein"),
     lora_group="flux2klein_4b",
     crossings=(Crossing("flux2klein_4b_base"),),
     parts=_klein_parts("flux-2-klein-4b.safetensors", "qwen_3_4b.safetensors"),
