@@ -691,7 +691,7 @@ KOLORS = BaseModelFacts(
         ("dialect step prediction fingerprint", _pipeline("pipeline_kolors.py")),
         ("guidance", "Kolors: README; diffusers: kolors.md"),
         ("steps steps_range samplers schedules", "Kolors: README"),
-        ("parts", "ComfyUI-Kolors-MZ: README"),
+        ("parts", "Kijai/ChatGLM3-safetensors (the encoder); Kolors' report (the VAE)"),
         ("area", _SDNEXT),
         ("shapes", "SDXL's, whose layers and area it has"),
         ("backends", f"{_pipeline('pipeline_kolors.py')}; {_SDNEXT_PIPELINES}"),
