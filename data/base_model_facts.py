@@ -160,7 +160,8 @@ class Pipeline:
     cfg: str | None = "guidance_scale"
     """The argument of classifier-free guidance."""
     off: float = 1.0
-    """Its value without guidance."""
+    """Its value without guidance: 0 where the pipeline adds its scale's worth of the difference between the
+    two predictions to the one of the prompt, so that its scale is one less than everybody else's."""
     guidance: str | None = None
     """The argument of distilled guidance."""
     negative: bool = True

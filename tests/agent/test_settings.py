@@ -218,4 +218,4 @@ def test_no_entry_of_the_catalog_leaves_its_base_models_table() -> None:
         assert all(3 <= cfg <= 12 for cfg in found["cfg_scale"].values), one.name
         assert clip_skip(one) in (None, 1, 2)
         assert 0.1 <= lora_weight(one) <= 2
-    assert {row.steps_range for row in TABLE if row.entries == "crawled"} == {(15, 50)}
+    assert {row.steps_range for row in TABLE if row.entries == "crawled"} == {(15, 50), (10, 50)}
