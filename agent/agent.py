@@ -31,8 +31,8 @@ from diffagent.agent.enhance import enhance as enriched
 from diffagent.agent.fusion import Fusion
 from diffagent.agent.language import language, translated
 from diffagent.agent.nearest import is_lenient, nearest_base_model, refusal, title
-from diffagent.agent.negatives import default_negative, joined_negative
-from diffagent.agent.phrasing import phrasing
+from diffagent.agent.negatives import board_tags, default_negative, joined_negative, unread
+from diffagent.agent.phrasing import MOVED, phrasing
 from diffagent.agent.pmi.requirement import missing
 from diffagent.agent.prefilter import Candidate, Prefilter, Ranker, best_candidates, read_matcher
 from diffagent.agent.reading import Reading
@@ -50,7 +50,7 @@ from diffagent.agent.targets.fitting import Emitted
 from diffagent.agent.triggers import missing as missing_words
 from diffagent.agent.triggers import quality_words, triggers
 from diffagent.agent.wishes import FEW, Wishes, wishes
-from diffagent.data.base_models import crosses, family_of, find, is_meant, side_of
+from diffagent.data.base_models import crosses, family_of, find, is_meant, meant_by, side_of, usual_of
 from diffagent.data.collecting import uncollected
 from diffagent.data.errors import BadInput, DiffAgentError, UnknownModel
 from diffagent.data.prompts import NETWORK_TAG
@@ -66,6 +66,8 @@ if TYPE_CHECKING:
 
 MARKED = 50.0
 """Nats for a model whose name the request marks: more than any other evidence."""
+TAGGED = ("tags", "score words")
+"""The forms of prompts that are made of words of image boards."""
 LOW, HIGH = 768**2, 1024**2
 """Pixels that a card of 6 GB still makes, and from which a base model takes any larger size."""
 
@@ -228,8 +230,12 @@ class Agent:
             named = self._named(request, scope, notes)
         else:
             scope = replace(scope, base_model=self._had(request, given, scope, notes))
-            spoken = scope.base_model or self._had(request, wished.base_model, scope, notes)
+            spoken = scope.base_model or self._had(request, self._meant(wished, scope), scope, notes)
             asked = replace(scope, base_model=spoken, type=scope.type or wished.type)
+        form = _form(named.card.base_model if named else asked.base_model)
+        read = read.in_dialect(form, wished.prompt)
+        if form in TAGGED:
+            wished = _with_board_tags(wished, request, notes)
         section, asked = self._section(asked, read, named, is_any or seen is not None, notes)
         read = section.shelf.grounded(read)
         if section.shelf.marked(read).any():
@@ -371,13 +377,20 @@ class Agent:
         pending, ranked, carrier = outcome.pending, outcome.ranked, outcome.carrier
         card = ranked[0].card
         request, wished, notes = pending.request, pending.wished, list(pending.notes)
+        runs = (carrier or card).base_model
+        prompt, negative, unread_notes = unread(
+            wished.prompt, wished.negative_prompt, request.phrasing.avoid, runs
+        )
+        if unread_notes:
+            moved = {MOVED.format(name=name) for name in request.phrasing.avoid}
+            notes = [*(note for note in notes if note not in moved), *unread_notes]
+            wished = replace(wished, prompt=prompt, negative_prompt=negative)
         words = () if request.no_trigger else triggers(card, wished.prompt)
         others: list[tuple[Card, Sequence[str]]] = []
         shelf = pending.section.shelf
         if pending.matches and (more := shelf.companion(card, pending.reading, pending.matches.allow)):
             others.append((more, () if request.no_trigger else triggers(more, wished.prompt)))
         added: list[str] = []
-        runs = (carrier or card).base_model
         quality = () if request.no_trigger else quality_words(runs, wished.prompt)
         if quality:
             notes.append(f'"{", ".join(quality)}" was added to the prompt: what {runs} reads')
@@ -540,11 +553,9 @@ class Agent:
             BadInput: the scope has no model of it, and the request does not take the nearest.
         """
         scope = replace(scope, base_model=None, type=None, commercial=False)
-        if not base_model or self.section.has(replace(scope, base_model=base_model)):
+        if not base_model or self._has(replace(scope, base_model=base_model)):
             return base_model
         others = self.sections.asked
-        if others is not None and others.has(replace(scope, base_model=base_model)):
-            return base_model
         had = [
             card.base_model
             for section in (self.section, others)
@@ -557,6 +568,18 @@ class Agent:
             raise refusal(base_model, near, scope.target)
         notes.append(f"no model of {title(base_model)} can be had: the nearest, {near}, was taken")
         return near
+
+    def _meant(self, wished: Wishes, scope: Scope) -> str | None:
+        """The base model that a request's words name; of a family the usual one where that can be had and has
+        what else they ask for."""
+        usual = wished.base_model and usual_of(wished.base_model)
+        suits = usual and not wished.is_fast and self._has(replace(scope, base_model=usual))
+        return usual if suits else wished.base_model
+
+    def _has(self, scope: Scope) -> bool:
+        """Whether an entry of the catalog is in scope."""
+        others = self.sections.asked
+        return self.section.has(scope) or (others is not None and others.has(scope))
 
     def _in_english(self, prompt: str, notes: list[str]) -> str:
         """The prompt as a base model reads it: translated where that is needed and the engine can."""
@@ -617,6 +640,20 @@ def _fast(allow: npt.NDArray[np.bool_], section: Section, notes: list[str]) -> n
         return fast
     notes.append("no model made for few steps can be had: others were considered")
     return allow
+
+
+def _form(base_model: str | None) -> str | None:
+    """The form of prompts that a base model reads, or all of a family do; None where that is not known."""
+    forms = {row.dialect.form for name in meant_by(base_model or "") if (row := find(name))}
+    return forms.pop() if len(forms) == 1 else None
+
+
+def _with_board_tags(wished: Wishes, request: Request, notes: list[str]) -> Wishes:
+    """The wishes with a tag of image boards in the prompt that reads like an exclusion."""
+    prompt, negative = board_tags(wished.prompt, wished.negative_prompt, request.prompt)
+    if (moved := MOVED.format(name="humans")) in notes and prompt != wished.prompt:
+        notes.remove(moved)
+    return replace(wished, prompt=prompt, negative_prompt=negative)
 
 
 def _spoken_in_english(wished: Wishes, english: str) -> Wishes:

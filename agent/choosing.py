@@ -75,6 +75,7 @@ class Shelf:
         self.cards = cards
         self.attributes = [card.attributes for card in cards]
         self._last: tuple[Reading | None, Heard] = (None, Heard.nothing(0))
+        self._last_allowed: tuple[Sequence[Card], npt.NDArray[np.int64]] = ((), np.zeros(0, np.int64))
 
     @cached_property
     def is_read(self) -> bool:
@@ -159,22 +160,24 @@ class Shelf:
     @cached_property
     def _merit(self) -> Floats:
         """What speaks for a checkpoint whatever is asked: its renown, breadth and role [M]."""
-        merit = np.zeros(len(self.cards))
-        for number, (card, purpose) in enumerate(zip(self.cards, self.attributes, strict=True)):
-            if purpose is None:
-                continue
-            merit[number] = 0.45 * purpose.renown + 0.05 * math.log10(1 + card.stats.downloads)
-            merit[number] += {"broad": 0.45, "genre": -0.1, "narrow": -0.8}[purpose.breadth]
-            merit[number] -= 0.5 * (purpose.role == "style") + 1.5 * (
-                purpose.role not in ("general", "style")
-            )
-            merit[number] -= 0.2 * len(purpose.caution)
-        return merit
+        facts = self.facts
+        style, general = facts.of_role("style"), facts.of_role("general")
+        merit = 0.45 * facts.renown + 0.05 * facts.downloads
+        merit += 0.45 * facts.of_breadth("broad") - 0.1 * facts.of_breadth("genre")
+        merit -= 0.8 * facts.of_breadth("narrow") + 0.5 * style + 1.5 * ~(style | general)
+        return np.where(facts.read, merit - 0.2 * facts.caution, 0.0)
 
     @cached_property
     def _places(self) -> dict[str, int]:
         """AIR → the entry's place among the M."""
         return {card.air: number for number, card in enumerate(self.cards)}
+
+    def _places_of(self, allowed: Sequence[Card]) -> npt.NDArray[np.int64]:
+        """The places of some entries among the M; those of the last ones are kept."""
+        if self._last_allowed[0] is not allowed:
+            places = np.array([self._places[one.air] for one in allowed], np.int64)
+            self._last_allowed = allowed, places
+        return self._last_allowed[1]
 
     def checkpoint_scores(self, reading: Reading, rows: npt.NDArray[np.int64] | None = None) -> Floats:
         """Scores of the entries, or of ``rows`` of them, as checkpoints for a request; LoRAs have −inf."""
@@ -196,11 +199,7 @@ class Shelf:
     def heard(self, reading: Reading) -> Heard:
         """What of each entry's phrases a request holds; the last is kept."""
         last, kept = self._last
-        if last is not None and (last.words, last.medium_words, last.named) == (
-            reading.words,
-            reading.medium_words,
-            reading.named,
-        ):
+        if last is not None and _heard_alike(last, reading):
             return kept
         heard = Heard.nothing(len(self.cards))
         asked = set(reading.words)
@@ -272,6 +271,8 @@ class Shelf:
             series = purpose.subjects[1:3]
             return evidence + 0.6 * any(set(words(name)) <= asked for name in series), is_rare
         if purpose.role == "style":
+            if set(phrase.core) <= reading.familiar:  # who is drawn says nothing of how
+                return 0.0, False
             styled = [word for word in heard if word in reading.medium_words or word in rare]
             if whole and styled:
                 plain = len(phrase.core) == 1 and phrase.core[0] in _USES
@@ -332,19 +333,29 @@ class Shelf:
         purpose = card.attributes
         if purpose is None or not allowed:
             return None
-        if purpose.carrier:
-            name = _key(purpose.carrier)
-            named = [one for one in allowed if len(name) > 3 and name in self._keys[self._places[one.air]]]
+        at, name = self._places_of(allowed), _key(purpose.carrier or "")
+        if len(name) > 3:
+            keys = self._keys
+            named = [one for one, place in zip(allowed, at.tolist(), strict=True) if name in keys[place]]
             if named:
                 return max(named, key=lambda one: one.stats.downloads)
         medium = reading.medium if reading.named else purpose.media[0]
         if purpose.role == "style" and purpose.media[0] not in ("any", "anime", "manga", "chibi"):
             medium = purpose.media[0]
         asked = Reading(reading.words, "digital painting" if medium == "any" else medium, reading.named)
-        at = np.array([self._places[one.air] for one in allowed])
         general = np.flatnonzero(self.facts.of_role("general")[at])
         among = general if len(general) else np.arange(len(at))
         return allowed[int(among[self.checkpoint_scores(asked, at[among]).argmax()])]
+
+
+def _heard_alike(one: Reading, other: Reading) -> bool:
+    """Whether two readings hold the same words of the same meaning."""
+    return (one.words, one.medium_words, one.named, one.familiar) == (
+        other.words,
+        other.medium_words,
+        other.named,
+        other.familiar,
+    )
 
 
 def _runs(part: Sequence[str], whole: Sequence[str]) -> bool:
@@ -353,5 +364,8 @@ def _runs(part: Sequence[str], whole: Sequence[str]) -> bool:
     return any(whole[at : at + len(part)] == part for at in range(len(whole) - len(part) + 1))
 
 
+_OTHER = re.compile(r"[^a-z0-9]")
+
+
 def _key(name: str) -> str:
-    return re.sub(r"[^a-z0-9]", "", name.casefold())
+    return _OTHER.sub("", name.casefold())

@@ -29,7 +29,7 @@ class Eligible:
     def __init__(self, prefilter: Prefilter) -> None:
         self._prefilter = prefilter
         self._masks: dict[Scope, Mask] = {}
-        self._carrying: dict[tuple[str, Scope], list[Card]] = {}
+        self._carrying: dict[tuple[str, Scope], tuple[Card, ...]] = {}
         self._last: tuple[Scope | None, dict[str, list[int]]] = (None, {})
 
     @cached_property
@@ -87,11 +87,11 @@ class Eligible:
             )
         return usual
 
-    def carriers(self, card: Card, scope: Scope = ANY) -> list[Card]:
+    def carriers(self, card: Card, scope: Scope = ANY) -> tuple[Card, ...]:
         """The checkpoints that a LoRA may run on in a scope; those that run it in part, if no other."""
-        return list(self._carriers(card.base_model, scope))
+        return self._carriers(card.base_model, scope)
 
-    def _carriers(self, base_model: str, scope: Scope) -> list[Card]:
+    def _carriers(self, base_model: str, scope: Scope) -> tuple[Card, ...]:
         """The checkpoints that a base model's LoRAs may run on; kept for the next call."""
         plain = replace(scope, base_model=None, type=None)
         if (base_model, plain) not in self._carrying:
@@ -99,7 +99,7 @@ class Eligible:
             for name, places in self._bases(plain).items():
                 fits.setdefault(lora_fit(lora=base_model, checkpoint=name), []).extend(places)
             cards = self._prefilter.cards
-            found = [cards[place] for place in sorted(fits.get("same") or fits.get("partial") or [])]
+            found = tuple(cards[place] for place in sorted(fits.get("same") or fits.get("partial") or []))
             if len(self._carrying) >= KEPT_CARRIERS:
                 self._carrying.clear()
             self._carrying[base_model, plain] = found

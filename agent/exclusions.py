@@ -33,7 +33,7 @@ noise anime cartoon cartoons nudity nsfw gore blood violence hands hat hats glas
 """
 _USUAL = frozenset(_LIST_OF_USUAL.split())
 """What people leave out of pictures most."""
-_ARTEFACT = re.compile(
+ARTEFACT = re.compile(
     r"\b(?:texts?|lettering|writing|typography|watermarks?|logos?|signatures?|captions?|subtitles|borders?|"
     r"blur|"
     r"noise|anime|manga|cartoons?|cgi|3d(?: look)?|nsfw|nudity|gore|artifacts?|username)$",
@@ -60,7 +60,8 @@ one body else lot lots expression longer matter doubt doubts less fewer other ot
 problem problems need needs end ends nonsense good such big thanks worries wonder reason chance question
 time place smoking parking entry exit trespassing vacancy vacancies signal swimming diving fishing entrance
 man's mans more sooner better where one's hope mercy fear escape return limits limit fail warning care sound
-equal match exception later than man\u2019s kidding clue choice filter filters brainer pun rush preference
+equal match exception later wait than man\u2019s kidding clue choice filter filters brainer pun rush
+preference
 """
 _DENIED = frozenset(_LIST_OF_IDIOMS.split())
 """Words behind "no" and "without" that make an idiom of it."""
@@ -258,7 +259,7 @@ def _cut(text: str, hit: re.Match[str], low: int, high: int, *, is_spoken: bool)
         return None
     names, end = phrase
     tail = _tail(text, end, high)
-    told = told or kind in ("avoid", "dont", "but") or all(map(_ARTEFACT.search, names))
+    told = told or kind in ("avoid", "dont", "but") or all(map(ARTEFACT.search, names))
     told = told or hit[0].casefold() in ("minus", "w/o") or bool(_AND_WITHOUT.match(text, tail))
     names = tuple(
         "people" if name.casefold() in ("anyone", "anybody", "anyone else") else name for name in names

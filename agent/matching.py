@@ -199,15 +199,18 @@ class Matcher:
         known = self.prompts.known(query)
         coverage = self.best(matched / np.float32(np.square(self.prompts.idf[known]).sum() or 1.0))
         sentence, whitened = self.cosines(requirement)
-        negative = np.zeros_like(term)
-        if len(requirement.negative):
+        positive = term + sentence
+        best, kernel = self.best(positive), self.kernel(positive)
+        alike = [np.zeros(len(self), np.float32), best, best]
+        kernels = kernel, kernel
+        if len(requirement.negative):  # else nothing is alike there, and nothing joins the prompt's likeness
             shared = self.negatives.overlap(requirement.negative)
             negative = self.negatives.cosine(requirement.negative, shared)
-        positive = term + sentence
-        joint = positive + negative
-        kernels = self.kernel(positive), self.kernel(joint)
+            joint = positive + negative
+            alike = [self.best(negative), best, self.best(joint)]
+            kernels = kernel, self.kernel(joint)
         mean = self._per_model(np.add, sentence, 0.0) / np.maximum(np.expm1(self.facts[:, 2]), 1)
-        bests = [self.best(one) for one in (term, sentence, negative, positive, joint)]
+        bests = [self.best(term), self.best(sentence), *alike]
         words = []
         for lists in (self.names, self.tags):
             shared = lists.overlap(query)

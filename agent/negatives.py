@@ -7,8 +7,9 @@ prompt, the base model's usual one without anything that the prompt asks for.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from diffagent.agent.exclusions import ARTEFACT
 from diffagent.agent.words import words
 from diffagent.data.base_models import find
 from diffagent.data.prompts import bare_words
@@ -43,6 +44,7 @@ _WISHED: Mapping[str, re.Pattern[str]] = {
 }
 """Phrases of default negative prompts, and words of prompts that ask for such a thing."""
 
+_NO_HUMANS = re.compile(r"(?:^|[,\n])\s{0,3}no[ _]humans\s{0,3}(?:[,\n]|$)", re.I)
 _ROOM = re.compile(
     r"\b(?:room|space|place|area|spot|gap|margin|blank|empty|free|clear)\b[^.,;!?\n]{0,24}?\b(?:for|"
     r"to (?:add|put|"
@@ -60,6 +62,45 @@ def default_negative(base_model: str, prompt: str, cfg_scale: float) -> tuple[st
         return ()
     asked = set(words(prompt))
     return tuple(phrase for phrase in row.negative if not _is_asked(phrase, prompt, asked))
+
+
+def unread(prompt: str, negative: str, avoided: Sequence[str], base_model: str) -> tuple[str, str, list[str]]:
+    """Prompt, negative prompt and notes for a base model: one that reads no negative prompt gets none, and
+    what the words of the request keep out of the scene is said in its prompt."""
+    row = find(base_model)
+    if row is None or row.dialect.negative is not False or not negative:
+        return prompt, negative, []
+    held = f" {bare_words(prompt)} "
+    names = [name for name in avoided if not ARTEFACT.search(name)]
+    said = [f"no {name}" for name in names]
+    more = [
+        one
+        for one in said
+        if all(f" {word} {bare_words(one[3:])} " not in held for word in ("no", "without"))
+    ]
+    rest = [name for name in split_names(negative) if name not in names]
+    notes = []
+    if said:
+        quoted = ", ".join(f'"{one}"' for one in said)
+        verb = "stand" if len(said) > 1 else "stands"
+        notes.append(f"{quoted} {verb} in the prompt: {base_model} reads no negative prompt")
+    if rest:
+        quoted = ", ".join(rest)
+        notes.append(f'"{quoted[:60]}" was left out: {base_model} reads no negative prompt')
+    return ", ".join([prompt.rstrip(" ,"), *more]) if more else prompt, "", notes
+
+
+def split_names(negative: str) -> list[str]:
+    """What a negative prompt excludes, one after another."""
+    return [name for piece in negative.split(",") if (name := piece.strip())]
+
+
+def board_tags(prompt: str, negative: str, typed: str) -> tuple[str, str]:
+    """Prompt and negative prompt for a base model that reads the tags of image boards: "no humans" is one."""
+    names = split_names(negative)
+    if "humans" not in names or not _NO_HUMANS.search(typed):
+        return prompt, negative
+    return f"{prompt.rstrip(' ,')}, no humans", ", ".join(name for name in names if name != "humans")
 
 
 def joined_negative(given: str, avoided: tuple[str, ...]) -> str:

@@ -13,15 +13,17 @@ either stays as it is, to the byte. What would leave nothing stays too.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from diffagent.agent.chatting import chatted
 from diffagent.agent.cutting import masked, without
 from diffagent.agent.exclusions import LONGEST, exclusions
 from diffagent.agent.flags import flags
 from diffagent.agent.talk import talk
-from diffagent.agent.technical import drawn
+from diffagent.agent.technical import drawn, unasked
 
+MOVED = '"{name}" went to the negative prompt'
+"""The note of what is left out of the picture."""
 MOST_PICTURES = 64
 """The most pictures that words ask for."""
 _NUMBERS = {
@@ -98,9 +100,12 @@ _OPENINGS = tuple(
         r"this|my|our)\b"
         r"|(?:images?|pictures?|pics?|photos?|food|logos?)\b)",
         r"(?:i am|i['’]?m|im|we are|we['’]re)\s+(?:looking for|after|in need of)\s+(?=\S)",
+        r"(?:(?:please|pls)\s+)?(?:write|create|make|generate)(?:\s+(?:me|us))?\s+an?\s+(?:\w+\s+)?prompt\s+"
+        r"(?:for|of)\s+(?=\S)",
         # "gimme", "make me", "draw a"
         r"gimme\s+(?=\S)",
-        rf"{_VERB}\s+(?:me|us)(?:\s+{_POLITE})?\s+(?!to\b|smile|happy|feel|look|like|your\b|the way\b)(?=\S)",
+        rf"(?:{_VERB}|paint|sketch)\s+(?:me|us)(?:\s+{_POLITE})?\s+"
+        r"(?!to\b|smile|happy|feel|look|like|your\b|the way\b)(?=\S)",
         rf"(?:{_POLITE}\s+)?(?:make|create|generate|draw|produce|render|design|imagine|visuali[sz]e|"
         rf"illustrate)"
         rf"(?:\s+(?:for (?:me|us)))?{_DETERMINED}\s+",
@@ -152,6 +157,12 @@ _ONE_EACH = re.compile(
     re.I,
 )
 """Two pictures of two shapes."""
+_WITH_IT = re.compile(r"\s(?:with|using|in) (?:it|that|this one)(?=[\s.?!]{0,4}$)", re.I)
+"""A model that another sentence names."""
+_DANGLING = re.compile(
+    r"(?:[\s,]{1,3}(?:at|on|in|with|of|for|to|by|from|the|an?|and|or)\b){1,4}(?=[\s.?!]{0,4}$)"
+)
+"""What tied a piece to one that was left out."""
 _CLAUSE = re.compile(r"[^,;:.!?\n()\[\]{}|\"]+")
 
 
@@ -169,6 +180,16 @@ def phrasing(text: str) -> Phrasing:
     """The parts of a prompt; one of more than 4,000 characters is taken as it is."""
     if len(text) > LONGEST:
         return Phrasing(text)
+    rest, models = unasked(text)
+    found = _phrasing(_WITH_IT.sub("", rest) if models else rest)
+    return replace(found, notes=(*(_left_out(words) for words in models), *found.notes)) if models else found
+
+
+def _left_out(words: str) -> str:
+    return f'"{_short(words)}" was left out of the prompt'
+
+
+def _phrasing(text: str) -> Phrasing:
     by_rules = _by_rules(text)
     said = chatted(text)
     if said is None:
@@ -176,7 +197,7 @@ def phrasing(text: str) -> Phrasing:
     rest, settings = drawn(flags(said.prompt)[0])
     rest, avoid = exclusions(rest, is_spoken=True)
     opened, first = _opened(_kept(rest, _closed(rest)), is_asked=True)
-    rest = _kept(opened, _closed(opened))
+    rest = _kept(opened, _DANGLING.sub("", _closed(opened)))
     avoid = tuple(
         dict.fromkeys((*said.avoid, *avoid, *(name for name in by_rules.avoid if len(name.split()) < 4)))
     )
@@ -187,7 +208,7 @@ def phrasing(text: str) -> Phrasing:
         else []
     )
     notes += [note for note in by_rules.notes if "pictures" in note or "as a setting" in note]
-    notes += [f'"{name}" went to the negative prompt' for name in avoid]
+    notes += [MOVED.format(name=name) for name in avoid]
     return Phrasing(rest, avoid, by_rules.n or first, tuple(notes))
 
 
@@ -219,7 +240,7 @@ def _by_rules(text: str) -> Phrasing:
     if n is not None and n > MOST_PICTURES:
         notes.append(f"{n} pictures were asked for: {MOST_PICTURES} are the most of one request")
         n = MOST_PICTURES
-    notes += [f'"{name}" went to the negative prompt' for name in avoid]
+    notes += [MOVED.format(name=name) for name in avoid]
     return Phrasing(rest, avoid, n, tuple(notes))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -21,7 +21,7 @@ from diffagent.agent.fitted import stored_weights
 from diffagent.agent.gathering import Gathered, gather
 from diffagent.agent.kept_index import LARGE, KeptIndex
 from diffagent.agent.matching import FEATURES, Matcher, Requirement
-from diffagent.agent.ranking import greatest
+from diffagent.agent.ranking import greatest, log_sum_exp
 from diffagent.agent.specification import KIND, WORDS, Floats, Packed
 from diffagent.agent.suitability import MATCHED
 from diffagent.agent.term_lists import TermIndex
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 CLIP = 4.0
 """Standard deviations at which a feature stops counting: beyond them nothing was fitted."""
 
-BLOCK = 4096
-"""Models that are scored at a time, so that what is between stays near a core."""
+BLOCK = 1 << 17
+"""Models that are scored at a time: as many as one product takes with some 50 MB between."""
 
 
 @dataclass(frozen=True)
@@ -86,20 +86,50 @@ class Ranker:
         """Log-probabilities [M] of all M models of a catalog from their features [M, F]."""
         if not len(features):
             return np.zeros(0, np.float32)
-        most = np.clip((features.max(0) - self.mean) / self.scale, -CLIP, CLIP)
+        highest = features.max(0)
+        most = np.clip((highest - self.mean) / self.scale, -CLIP, CLIP)
         kind = np.maximum(most @ self.gate_hidden + self.gate_hidden_bias, 0) @ self.gate + self.gate_bias
+        varies = highest > features.min(0)  # the others, such as those of the query, count once for all
         score = np.concatenate(
-            [self._scores(features[at : at + BLOCK]) for at in range(0, len(features), BLOCK)], axis=1
+            [
+                self._scores(features[at : at + BLOCK].T, varies, most)
+                for at in range(0, len(features), BLOCK)
+            ],
+            axis=1,
         )
         logits = _log_softmax(score) + _log_softmax(kind)[:, None]
-        found: Floats = np.logaddexp.reduce(logits, axis=0)
+        most = logits.max(0)
+        found: Floats = most + np.log(np.exp(logits - most).sum(0))
         return found
 
-    def _scores(self, features: Floats) -> Floats:
-        """Each expert's score of some models: [E, models]."""
-        x = np.clip((features - self.mean) / self.scale, -CLIP, CLIP)
-        units = np.maximum(x @ self.hidden + self.hidden_bias, np.float32(0))
-        found: Floats = (x @ self.linear + units @ self.out)[..., 0]
+    @cached_property
+    def _stacked(self) -> tuple[Floats, Floats]:
+        """The weights of all experts' units and of their linear parts, one product for all: [E·H + E, F]; the
+        units' biases, and zeros for the others: [E·H + E]."""
+        units = self.hidden.transpose(0, 2, 1).reshape(-1, self.hidden.shape[1])
+        weights = np.concatenate([units, self.linear[..., 0]])
+        return weights, np.pad(self.hidden_bias.ravel(), (0, len(self.linear)))
+
+    def _scores(self, table: Floats, varies: npt.NDArray[np.bool_], same: Floats) -> Floats:
+        """Each expert's score of some models, [E, models].
+
+        Args:
+            table: the features of the models, a row each: [F, models].
+            varies: which of them differ from model to model: [F].
+            same: the standardised values of those that do not: [F].
+        """
+        weights, bias = self._stacked
+        constant = bias + weights[:, ~varies] @ same[~varies]
+        x = np.ones((np.count_nonzero(varies) + 1, table.shape[1]), np.float32)  # the last for the constant
+        standard = x[:-1]
+        np.subtract(table[varies], self.mean[varies, None], out=standard)
+        standard /= self.scale[varies, None]
+        np.clip(standard, -CLIP, CLIP, out=standard)
+        both = np.column_stack([weights[:, varies], constant]) @ x
+        units, found = both[: -len(self.out)], both[-len(self.out) :]
+        np.maximum(units, 0, out=units)
+        for score, out, own in zip(found, self.out, np.split(units, len(found)), strict=True):
+            score += out[:, 0] @ own
         return found
 
     @classmethod
@@ -200,7 +230,7 @@ def best_candidates(
             "no model of the catalog passes these filters: loosen --base-model, --type or --commercial"
         )
     order = greatest(logits, k)
-    total = np.logaddexp.reduce(logits)
+    total = log_sum_exp(logits)
     return [Candidate(cards[i], float(logits[i] - total)) for i in order if np.isfinite(logits[i])]
 
 

@@ -21,6 +21,8 @@ from diffagent.agent.engines import Prompt
 from diffagent.agent.grammar import Grammar, Slot
 from diffagent.agent.words import words
 from diffagent.data.attributes import MEDIA, Medium, People
+from diffagent.data.base_model_requests import asked, called
+from diffagent.data.base_models import meant_by
 from diffagent.data.characters import Character, characters
 from diffagent.data.media import named_media
 
@@ -114,6 +116,8 @@ class Reading:
     """Whether the request is a list of tags as people paste it, rather than a sentence."""
     is_tagged: bool = False
     """Whether words of image boards tell the medium, which no word names."""
+    familiar: frozenset[str] = frozenset()
+    """Words of the names of characters that the base model knows by itself."""
     known: frozenset[str] = frozenset()
     """The slots that well-known characters fill whom the request names."""
 
@@ -154,6 +158,19 @@ class Reading:
             is_tagged=tagged,
             known=frozenset(known),
         )
+
+    def in_dialect(self, form: str | None, prompt: str) -> Self:
+        """As a base model draws it whose prompts have a form: one that reads words of image boards knows
+        their characters, and where no medium is named it draws anime by tags, and by score words no photo."""
+        if form not in ("tags", "score words"):
+            return self
+        names = (word for one in characters(prompt) for word in words(prompt[one.start : one.end]))
+        read = replace(self, familiar=frozenset(names))
+        if self.named:
+            return read
+        if form == "tags":
+            return replace(read, medium="anime", is_tagged=True)
+        return replace(read, medium="digital painting") if self.medium == "photo" else read
 
     @property
     def young_women(self) -> bool:
@@ -224,7 +241,9 @@ def unmarked(prompt: str) -> str:
 
 def marked(prompt: str) -> tuple[str, ...]:
     """The names that a prompt marks as a model's."""
-    return tuple(one[1] or one[2] for one in _MARKED.finditer(prompt))
+    names = (one[1] or one[2] for one in _MARKED.finditer(prompt))
+    versions = (called(match) for match, _ in asked(prompt) if re.search(r"\d", match[0]))
+    return (*(name for name in names if not meant_by(name)), *versions)
 
 
 def is_pasted(prompt: str) -> bool:

@@ -68,17 +68,23 @@ def settings(card: Card, usual: Usage, wishes: Wishes, carrier: Card | None = No
     row = find(card.base_model) or OTHER
     usages = [card.usage] if carrier is None else [card.usage, carrier.usage]
     ranges = _ranges(usages, row)
+    guided_by = [one for one in usages if one is not card.usage or not _is_reference(card, row)]
     guided = row.guidance and (row.guidance.usual if row.guidance.kind == "cfg" else 1.0)
     is_general = card.attributes is not None and card.attributes.role == "general"
     shapes = sizes(card.usage.size, usual.size or FALLBACK["size"], row, wishes, is_general=is_general)
     steps = _number("steps", usages, usual, row.steps, ranges)
-    cfg_scale = _number("cfg_scale", usages, usual, guided, ranges)
+    cfg_scale = _number("cfg_scale", guided_by, usual, guided, ranges)
     return {
         "size": _most_probable(shapes),
         "sampler": _wished(wishes.sampler, _sampler(usages, usual, row)),
         "steps": _wished(wishes.steps, steps),
         "cfg_scale": _wished(wishes.cfg_scale, cfg_scale),
     }
+
+
+def _is_reference(card: Card, row: BaseModelFacts) -> bool:
+    """Whether an entry is the base model itself: nobody's images tell its guidance, and its row does."""
+    return row.repository is not None and card.air.endswith(f":{row.repository}")
 
 
 def lora_weight(card: Card) -> float:
@@ -193,10 +199,10 @@ def _number(name: str, usages: Sequence[Usage], usual: Usage, value: Any, ranges
     agreed = (_agreed(_within(name, getattr(usage, name), low, high), WIDTHS[name]) for usage in usages)
     mass = _behind(next(filter(None, agreed), {}), family)
     images = sum(mass.values())
-    error = {value: sum(n * abs(value - other) for other, n in mass.items()) / images for value in mass}
-    best = sorted(mass, key=lambda value: (error[value], value))[:KEPT]
+    error = {one: sum(n * abs(one - other) for other, n in mass.items()) / images for one in mass}
+    best = sorted(mass, key=lambda one: (error[one], one != value, one))[:KEPT]
     least = error[best[0]] or 1.0
-    scores = [1 - error[value] / least for value in best]
+    scores = [1 - error[one] / least for one in best]
     total = math.log(sum(map(math.exp, scores)))
     return Setting(tuple(best), tuple(score - total for score in scores))
 

@@ -30,7 +30,7 @@ _TALL, _WIDE = (2, 3), (3, 2)
 _PERSON = re.compile(
     r"\b(?:woman|man|girl|boy|lady|person|child|kid|baby|toddler|bride|groom|king|queen|prince|princess|knight"
     r"|wizard|witch|elf|warrior|soldier|dancer|samurai|nurse|doctor|chef|teenager|grandmother|grandfather"
-    r"|grandma|grandpa|mother|father|sorceress|mage|astronaut|musician|firefighter|fisherman|farmer|monk"
+    r"|grandma|grandpa|mother|father|sorceress|mage|waitress|waiter|archer|priestess|goddess|geisha|astronaut|musician|firefighter|fisherman|farmer|monk"
     r"|detective|superhero|1girl|1boy|solo|selfie|headshot)\b",
     re.I,
 )
@@ -149,9 +149,12 @@ def _usual(usual: Counts, row: BaseModelFacts) -> dict[Size, float]:
 
 
 def _of_subject(prompt: str) -> Size | None:
-    """Wide for a scene and tall for a person, whichever is named first; None for anything else."""
+    """Wide for a scene and tall for a person, whichever is named first; None for anything else.
+
+    A "cafe waitress" is a person.
+    """
     person, scene = _PERSON.search(prompt), _SCENE.search(prompt)
-    if person and (scene is None or person.start() < scene.start()):
+    if person and (scene is None or not prompt[scene.end() : person.start()].strip()):
         return _TALL
     return _WIDE if scene else None
 

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from diffagent.agent.fitted import stored_weights
-from diffagent.agent.ranking import greatest
+from diffagent.agent.ranking import greatest, log_sum_exp
 from diffagent.agent.reading import PEOPLE, Reading
 from diffagent.agent.words import words
 from diffagent.data.attributes import MEDIA, ROLES, Breadth
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from diffagent.agent.choosing import Shelf
 
 Floats = npt.NDArray[np.float64]
+Singles = npt.NDArray[np.float32]
 Real = npt.NDArray[np.floating[Any]]
 Mask = npt.NDArray[np.bool_]
 
@@ -45,8 +46,8 @@ CONSTANT = 1e-5
 """The scale below which a feature was the same in all rows that were fitted: nothing follows from it."""
 LEAST_LOG = -12.0
 """The prefilter's log-probability below which it makes no difference."""
-BLOCK = 2048
-"""Models that are judged at a time, so that what is between stays near a core."""
+BLOCK = 1 << 17
+"""Models that are judged at a time: as many as one product takes with some 50 MB between."""
 SHORT = 512
 """Models whose logits are computed in double precision: more than are ever shown, or as near as rounding."""
 _OF_BOTH = ("renown", "renowned", "obscure", "downloads", "caution", "ranked", "ranked_pasted", *MATCHED)
@@ -91,20 +92,44 @@ class Suitability:
         """
         if len(features) <= SHORT:
             return self._logits(features)
-        single = self._single
-        parts = [
-            single._logits(features[at : at + BLOCK].astype(np.float32))
-            for at in range(0, len(features), BLOCK)
-        ]
+        varies = (features != features[0]).any(0)  # the others count once for all
+        parts = [self._roughly(features[at : at + BLOCK].T, varies) for at in range(0, len(features), BLOCK)]
         logits = np.concatenate(parts).astype(float)
         first = greatest(logits, SHORT)
         logits[first] = self._logits(features[first])
         return logits
 
     @cached_property
-    def _single(self) -> Suitability:
-        """The weights in single precision."""
-        return Suitability(*(getattr(self, one.name).astype(np.float32) for one in fields(self)))
+    def _single(self) -> tuple[Singles, ...]:
+        """In single precision: ``mean`` [F, 1]; one over ``scale``, 0 for a constant, [F, 1]; the weights
+        of the units and of the linear part, one product for both, [H + 1, F]; the units' biases, and 0 for
+        the other, [H + 1]; ``out`` [H]."""
+        steady = np.where(self.scale > CONSTANT, self.scale, np.inf)
+        weights = np.concatenate([self.hidden.T, self.linear[None]])
+        parts = (self.mean[:, None], 1 / steady[:, None], weights, np.r_[self.hidden_bias, 0.0], self.out)
+        return tuple(np.ascontiguousarray(part, np.float32) for part in parts)
+
+    def _roughly(self, table: Real, varies: Mask) -> Singles:
+        """The logits of some models in single precision: [models].
+
+        Args:
+            table: the features of the models, a row each: [F, models].
+            varies: which of them differ from model to model: [F].
+        """
+        mean, per_scale, weights, bias, out = self._single
+        same = (table[~varies, :1].astype(np.float32) - mean[~varies]) * per_scale[~varies]
+        constant = bias[:, None] + weights[:, ~varies] @ np.clip(same, -LIMIT, LIMIT)
+        x = np.ones((np.count_nonzero(varies) + 1, table.shape[1]), np.float32)  # the last for the constant
+        standard = x[:-1]
+        standard[:] = table[varies]
+        standard -= mean[varies]
+        standard *= per_scale[varies]
+        np.clip(standard, -LIMIT, LIMIT, out=standard)
+        both = np.hstack([weights[:, varies], constant]) @ x
+        units = both[:-1]
+        np.maximum(units, 0, out=units)
+        logits: Singles = both[-1] + out @ units
+        return logits
 
     def _logits(self, features: Real) -> Floats:
         x = np.clip((features - self.mean) / self.scale, -LIMIT, LIMIT) * (self.scale > CONSTANT)
@@ -115,7 +140,7 @@ class Suitability:
     def among(self, tables: Sequence[Floats]) -> Floats:
         """Log-probabilities [M] from features [M, F] by the language model's reading and, where there is a
         second table, by the rules' draft of it: what a misread slot would rule out stays in view."""
-        logs = [(logits := self(table)) - np.logaddexp.reduce(logits) for table in tables]
+        logs = [(logits := self(table)) - log_sum_exp(logits) for table in tables]
         mixed: Floats = logs[0] if len(logs) == 1 else (1 - DRAFT) * logs[0] + DRAFT * logs[1]
         return mixed
 

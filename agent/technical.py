@@ -10,9 +10,11 @@ A clause of nothing but settings goes with its words of talk; a setting inside a
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from diffagent.agent.cutting import masked, without
 from diffagent.agent.wishes import setting_spans
+from diffagent.data.base_model_requests import asked
 from diffagent.data.prompts import bare_words
 
 _TALK = re.compile(
@@ -54,7 +56,8 @@ orientation image picture pixels px sampler sampling scheduler schedule method l
 mode shape ideally
 preferably must should be fine are ok okay enough value setting settings do render rendered generate generated
 version paper page sheet upright widescreen ultrawide ultra wide number as by from run base no more than up
-except but so because have only too not over this that x your me can could portrait landscape square
+except but anything everything so because have only too not over this that x your
+me can could portrait landscape square
 """
 _FILLER = frozenset(_TEXT_OF_FILLER.split())
 _CLAUSE = re.compile(r"[^,;:.!?\n()\[\]{}|\"–—]+")
@@ -72,6 +75,48 @@ _BEHIND = re.compile(
     re.I,
 )
 _MARK = "\0"
+_SENTENCE = re.compile(r"(?:[^.!?;,\n]|\.(?=\w)){1,400}")
+_OF_ONESELF = re.compile(
+    r"\s*(?:(?:and|so|ok(?:ay)?|well|hi|hey|hello|btw|by the way)[\s,]+){0,2}"
+    r"(?:(?:i|we)(?:['’](?:ve|m|re|d|ll))?|im|ive|my|our|trying|testing|playing|running)\b",
+    re.I,
+)
+_DRAWING = re.compile(
+    r"\b(?:draw|make|create|generate|paint|render|show|give|get|want|need|would like (?:an?|to see)|"
+    r"looking for|"
+    r"pictures?|images?|pics?|photos?|of|loves?|likes?)\b",
+    re.I,
+)
+"""What says that a clause asks for a picture, or tells of what is in it."""
+
+
+def unasked(text: str) -> tuple[str, list[str]]:
+    """The text without sentences and clauses in which somebody talks of base models, and those; unchanged
+    where nothing else is left.
+
+        unasked("I have ComfyUI with Flux dev. A red fox")  -> "A red fox", ["I have ComfyUI with Flux dev"]
+    """
+    quoted = masked(text)
+    named = [match.span() for match, _ in asked(quoted)]
+    if not named:
+        return text, []
+    cuts = [
+        (clause.start(), clause.end())
+        for clause in _SENTENCE.finditer(quoted)
+        if any(clause.start() <= start < clause.end() for start, _ in named)
+        and _OF_ONESELF.match(clause[0])
+        and not _DRAWING.search(_blanked(quoted, named)[clause.start() : clause.end()])
+    ]
+    rest = without(text, cuts) if cuts else text
+    if not cuts or not re.search(r"[^\W_]", rest):
+        return text, []
+    return rest, [text[start:end].strip() for start, end in cuts]
+
+
+def _blanked(text: str, spans: Iterable[tuple[int, int]]) -> str:
+    for start, end in spans:
+        text = text[:start] + " " * (end - start) + text[end:]
+    return text
 
 
 def drawn(text: str) -> tuple[str, list[str]]:

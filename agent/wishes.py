@@ -14,9 +14,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from diffagent.agent.cutting import masked
+from diffagent.agent.cutting import masked, without
 from diffagent.agent.shapes import EXACT, FORMATS, SUBJECTS, aspect_of
-from diffagent.data.base_models import requests
+from diffagent.data.base_model_requests import asked
 from diffagent.data.errors import BadInput
 from diffagent.data.metadata import infotext
 from diffagent.data.records import SIDE_MAX, SIDE_MIN, legal_side
@@ -83,8 +83,12 @@ _SAMPLER = re.compile(
     re.I,
 )
 _RULED_OUT = re.compile(
-    r"\b(?:except(?: for)?|not|no|without|but|than|don['’]t use|avoid)\s(?:an?\s|the\s|any\s)?$", re.I
+    r"\b(?:except(?: for)?|not|no|without|but|than|(?:don['’]?t|do not|never)(?: use)?|avoid)\s"
+    r"(?:an?\s|the\s|any\s)?$",
+    re.I,
 )
+_CORRECTED = re.compile(r"\b(?:no,? wait|wait,? no|actually|on second thoughts?)\b[^.!?\n]{0,12}$", re.I)
+"""A second thought, which goes before the first."""
 _CARD = r"(?:card|v?ram|gpu|laptop)"
 _SMALL_CARD = re.compile(
     rf"\b[2-6]\s?gb\b(?=[^.!?\n]{{0,30}}\b{_CARD}\b)|\b{_CARD}[^.!?\n]{{0,24}}\b[2-6]\s?gb\b", re.I
@@ -204,21 +208,16 @@ def _negative(text: str) -> tuple[str, str]:
 
 def _base_models(prompt: str) -> tuple[str | None, tuple[str, ...]]:
     """The base model or family that a prompt asks for, and those that it rules out."""
-    found = [(match, name) for name, pattern in requests(prompt) for match in pattern.finditer(prompt)]
-    wanted, avoided = None, []
-    for match, name in found:
-        if any(_is_inside(match, other) for other, _ in found):
-            continue
-        if _RULED_OUT.search(prompt[max(0, match.start() - 24) : match.start()]):
+    wanted, avoided, corrected = None, [], None
+    for match, name in asked(masked(prompt)):
+        before = prompt[max(0, match.start() - 24) : match.start()]
+        if _RULED_OUT.search(before):
             avoided.append(name)
+        elif _CORRECTED.search(before):
+            corrected = corrected or name
         else:
             wanted = wanted or name
-    return wanted, tuple(dict.fromkeys(avoided))
-
-
-def _is_inside(match: re.Match[str], other: re.Match[str]) -> bool:
-    """Whether a match is a part of a longer one: "flux" of "flux schnell"."""
-    return other.start() <= match.start() and match.end() <= other.end() and len(other[0]) > len(match[0])
+    return corrected or wanted, tuple(dict.fromkeys(avoided))
 
 
 def overridden(
@@ -265,11 +264,8 @@ def _named_sampler(sampling_method: str | None, scheduler: str | None) -> str:
 def without_wishes(text: str) -> str:
     """The text without the phrases that :func:`wishes` reads, whether their numbers are in range or not."""
     said = (_SIZE, *EXACT[:2], _STEPS, _CFG, _SEED, _CLIP, _SAMPLER, _LORA, _CHECKPOINT)
-    for pattern in (
-        *said,
-        *(found for _, found in requests(text)),
-        *(found for _, found in (*FORMATS, *SUBJECTS)),
-    ):
+    text = without(text, [match.span() for match, _ in asked(text)])
+    for pattern in (*said, *(found for _, found in (*FORMATS, *SUBJECTS))):
         text = pattern.sub(" ", text)
     return text
 
@@ -297,9 +293,10 @@ def setting_spans(text: str) -> Iterator[tuple[int, int]]:
         _CHECKPOINT,
         _FAST,
     )
-    for pattern in (*patterns, *(pattern for _, pattern in requests(text))):
+    for pattern in patterns:
         for found in pattern.finditer(text):
             yield found.span()
+    yield from (match.span() for match, _ in asked(text))
 
 
 def _oversize(text: str) -> tuple[int, int] | None:

@@ -160,7 +160,8 @@ class Pipeline:
     cfg: str | None = "guidance_scale"
     """The argument of classifier-free guidance."""
     off: float = 1.0
-    """Its value without guidance."""
+    """Its value without guidance: 0 where the pipeline adds its scale's worth of the difference between the
+    two predictions to the one of the prompt, so that its scale is one less than everybody else's."""
     guidance: str | None = None
     """The argument of distilled guidance."""
     negative: bool = True
@@ -213,6 +214,15 @@ class Family:
     """Plain words, which mean it only where a prompt says "use …" or "… model"."""
     request: str | None = None
     """A pattern of how a prompt asks for it, where spellings do not say it all."""
+    first: tuple[str, ...] = ()
+    last: tuple[str, ...] = ()
+    """Words that mean it where they are the first or the last clause of a prompt by themselves."""
+    unless: str | None = None
+    """A pattern of what a prompt holds in which such a word, and "with WORD", means something else."""
+    only: str | None = None
+    """A pattern of what a prompt holds in which such a word means it."""
+    usual: str | None = None
+    """The base model that people mean by the bare name; None: any of them."""
 
 
 @dataclass(frozen=True)

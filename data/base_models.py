@@ -13,7 +13,7 @@ A new base model is a row there; one without a row can be crawled but not run.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
@@ -98,7 +98,7 @@ def side_of(base_model: str) -> int:
 
 def is_meant(given: str, base_model: str) -> bool:
     """Whether ``given``, as :func:`named` takes it, means ``base_model``; a name without a row, itself."""
-    return base_model in _meant(given) or given.casefold() == base_model.casefold()
+    return base_model in meant_by(given) or given.casefold() == base_model.casefold()
 
 
 def named(given: str) -> tuple[str, ...]:
@@ -107,7 +107,7 @@ def named(given: str) -> tuple[str, ...]:
     Raises:
         BadInput: it is none of them.
     """
-    names = tuple(name for name in _meant(given) if name in LISTED)
+    names = tuple(name for name in meant_by(given) if name in LISTED)
     if not names:
         spellings = {one.casefold(): one for one in (*FAMILIES, *LISTED)}
         near = get_close_matches(given.casefold(), spellings, 3, 0.4)
@@ -187,17 +187,12 @@ def civitai_recipes() -> Mapping[str, str]:
     return {ecosystem: term for row, term in terms if term is not None for ecosystem in row.ecosystems}
 
 
-def requests(prompt: str) -> Iterator[tuple[str, re.Pattern[str]]]:
-    """Base models and families that a prompt may ask for, and how; of several, the first is meant.
-
-    What was made from another family stands before it, and then what every crawl has. A match inside a longer
-    one of another name ("flux" in "flux schnell") does not count. Patterns without a word of the prompt are
-    left out, for compiling all takes longer than the rest of the reading.
-    """
-    folded = prompt.casefold()
-    for name, pattern, hints in _requests():
-        if not hints or any(hint in folded for hint in hints):
-            yield name, _compiled(pattern)
+def usual_of(given: str) -> str | None:
+    """The base model that people mean by a family's bare name; None where they mean any, or it is none."""
+    words = " ".join(given.casefold().split())
+    family = words if words in FAMILIES else _family_spellings().get(_key(words), "")
+    facts = _FAMILIES.get(family)
+    return None if facts is None else facts.usual
 
 
 def by_context(width: int) -> str | None:
@@ -285,29 +280,6 @@ def _key(spelling: str) -> str:
 
 
 @cache
-def _requests() -> tuple[tuple[str, str, frozenset[str]], ...]:
-    """Name, pattern, and words of which a prompt that asks for it has one; none: not known."""
-    crawled = (row.family for row in reversed(TABLE) if row.entries == "crawled")
-    derived = (row.family for row in TABLE if row.parent and _by_name()[row.parent].family != row.family)
-    families = dict.fromkeys((*derived, *crawled, *(row.family for row in TABLE)))
-    found = []
-    for family in families:
-        rows = (row for row in TABLE if row.family == family)
-        for row in sorted(rows, key=lambda row: -len(row.name)):  # the longest first: "… Turbo" before "…"
-            if row.grade == "hosted":  # companies and things: only "use NAME" asks for them
-                found.append(_request(row.name, (), (row.name, *row.spellings, *row.words)))
-            else:
-                found.append(_request(row.name, _heard(row), row.words))
-        facts = _FAMILIES.get(family)
-        if facts is not None:
-            found.append(_request(family, facts.spellings, facts.words, facts.request))
-    return tuple(one for one in found if one[1])
-
-
-_compiled = cache(lambda pattern: re.compile(pattern, re.I))
-
-
-@cache
 def _by_name() -> Mapping[str, BaseModelFacts]:
     return {row.name: row for row in TABLE}
 
@@ -348,7 +320,7 @@ def _family_spellings() -> Mapping[str, str]:
 
 
 @lru_cache(256)
-def _meant(given: str) -> tuple[str, ...]:
+def meant_by(given: str) -> tuple[str, ...]:
     """The base models of a name, a family, a spelling, an ecosystem or a LoRA group, tried in this order."""
     words = " ".join(given.casefold().split())
     for name in _by_name():
@@ -366,40 +338,6 @@ _OF_TRANSFORMER = re.compile(
     r"(?:(?:model\.)?diffusion_model\.|transformer\.|lora_unet_|lora_transformer_)?transformer_blocks[._]"
 )
 """A layer of a transformer; a UNet's blocks stand inside others."""
-_WITH = r"(?:us(?:e|ing)|with|on|via|trained on|made (?:with|by|in)|in) (?:the )?"
-_CLOSED = r"(?= (?:model|checkpoint|lora|please|instead|if|for)\b|\s*(?:[,.:;!?)\n]|$))"
-
-
-def _heard(row: BaseModelFacts) -> tuple[str, ...]:
-    """What a prompt calls a base model: its name, unless it is a plain word, and its spellings."""
-    if row.heard is not None:
-        return row.heard
-    is_plain = row.name.isalpha() and row.name.casefold() in {word.casefold() for word in row.words}
-    return row.spellings if is_plain else (row.name, *row.spellings)
-
-
-def _request(
-    name: str, spellings: Sequence[str], words: Sequence[str], request: str | None = None
-) -> tuple[str, str, frozenset[str]]:
-    """Name, pattern and hints of how a base model is asked for; an empty pattern where it is not."""
-    longest = sorted({*spellings} - {*words}, key=len, reverse=True)
-    said = [rf"\b{_spaced(one)}\b" + (r"(?! \w+s\b)" if one[-1].isdigit() else "") for one in longest]
-    for word in sorted(words, key=len, reverse=True):
-        said += [
-            rf"\b{_WITH}{_spaced(word)}\b{_CLOSED}",
-            rf"\bus(?:e|ing) {_spaced(word)} to (?:draw|paint|make|create|generate|render)\b",
-            rf"\b{_spaced(word)} lora of\b",
-            rf"\b{_spaced(word)}(?= (?:model|checkpoint|lora)\b)",
-            rf"\A\s*{_spaced(word)}(?=:\s)",
-        ]
-    said += [request] if request else []
-    hints = () if request else (re.split(r"[\s\d._-]", one.casefold())[0] for one in (*longest, *words))
-    return name, "|".join(said), frozenset(hints)
-
-
-def _spaced(spelling: str) -> str:
-    """A pattern of a spelling, with any of a blank, a dot, a dash or nothing between its words."""
-    return r"[ ._-]?".join(map(re.escape, re.findall(r"[^\W\d_]+|\d+", spelling)))
 
 
 def _normal(name: str) -> str:

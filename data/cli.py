@@ -14,6 +14,7 @@ import click
 if TYPE_CHECKING:
     from diffagent.data.crawl import CrawlOptions
     from diffagent.data.installed import InstalledModel
+    from diffagent.data.listed import Listed
 
 
 @click.group()
@@ -78,15 +79,25 @@ def crawl(
 @click.option("--descriptions", "described", metavar="FILE", type=click.Path(path_type=Path),
               help="What data describe wrote, instead of composed descriptions.")  # fmt: skip
 @click.option("--no-novel", is_flag=True, help="Leave test_novel out: no prompt is embedded.")
+@click.option("--lists", metavar="LISTS", type=click.Path(exists=True, file_okay=False, path_type=Path),
+              help="A folder of lists with example prompts of newer models: adds listed.jsonl.")  # fmt: skip
 def build(
-    raw: Path, out: Path, downloads: float, rating: float, described: Path | None, no_novel: bool
+    raw: Path,
+    out: Path,
+    downloads: float,
+    rating: float,
+    described: Path | None,
+    no_novel: bool,
+    lists: Path | None,
 ) -> None:
     """Build instruction–API pairs from RAW: filtered, split, with statistics and a dataset card.
 
-    Near-duplicate prompts stay on one side of every split. A plot needs the extra "plot".
+    Near-duplicate prompts stay on one side of every split. A plot needs the extra "plot". LISTS holds
+    flux_loras.json and hosted_t2i.jsonl: their prompts are others' work, of which nothing ships.
 
     \b
     diffagent data build RAW -o DABENCH
+    diffagent data build RAW -o DABENCH --lists LISTS
     """
     from diffagent.data.dabench import build as run
     from diffagent.data.descriptions import read_descriptions
@@ -103,8 +114,18 @@ def build(
         click.echo("no funnel.png: a plot needs pip install 'diffagent[plot]'", err=True)
     with Bar() as bar:
         encoder = None if no_novel else KeptVectors(TextEncoder.load())
-        stats = run(folder, out, quality, encoder, plotter, bar, descriptions)
-    _print({"digest": stats["digest"], **{name: file["rows"] for name, file in stats["files"].items()}})
+        found = _listed(lists) if lists is not None else None
+        stats = run(folder, out, quality, encoder, plotter, bar, descriptions, found)
+    counts = {name: file["rows"] for name, file in stats["files"].items()}
+    _print({"digest": stats["digest"], **counts, **({"lists": stats["listed"]} if found is not None else {})})
+
+
+def _listed(folder: Path) -> Listed:
+    from diffagent.data.catalog import Catalog, default_catalog
+    from diffagent.data.listed import read_listed
+
+    with Catalog.open(default_catalog()) as catalog:
+        return read_listed(folder, catalog.cards())
 
 
 @data.command()

@@ -5,6 +5,8 @@
     DABENCH/test_new_model.jsonl                   all pairs of models that no train, align or test pair names
     DABENCH/overall.jsonl                          test images of the rule without clusters, of every callable
                                                    model: what ``diffagent eval select`` measures a catalog by
+    DABENCH/listed.jsonl                           pairs of newer base models from other lists, each with its
+                                                   split; only where lists are given
     DABENCH/README.md, funnel.png, stats.json      dataset card, plot; the statistics vouch for the files
 
 A folder without ``stats.json`` is not complete. The same crawl and options give the same bytes.
@@ -29,6 +31,7 @@ from diffagent.data.descriptions import Description, with_descriptions
 from diffagent.data.errors import BadInput
 from diffagent.data.filters import Scope
 from diffagent.data.funnel import Tally
+from diffagent.data.listed import Listed
 from diffagent.data.novelty import NOVEL_BELOW, novel
 from diffagent.data.pairs import Row, pair
 from diffagent.data.quality import Quality, low_quality
@@ -36,7 +39,7 @@ from diffagent.data.raw import RawFolder
 from diffagent.data.splits import NEAR, Split
 from diffagent.data.text_encoder import Encoder
 
-FILES = ("train", "align", "test", "test_novel", "test_new_model", "overall")
+FILES = ("train", "align", "test", "test_novel", "test_new_model", "overall", "listed")
 STATS, CARD, PLOT, FORMAT = "stats.json", "README.md", "funnel.png", 1
 NEW_MODELS = 3
 """Percent of the models that only ``test_new_model`` names."""
@@ -114,6 +117,7 @@ def build(
     plotter: Plotter | None = None,
     progress: Progress = lambda *_: None,
     descriptions: Mapping[str, Description] = MappingProxyType({}),
+    listed: Listed | None = None,
 ) -> dict[str, Any]:
     """Write the folder; returns its statistics. Files get their names when all of them are complete.
 
@@ -121,10 +125,12 @@ def build(
         encoder: of the prompts, for ``test_novel``; None leaves that file out.
         plotter: draws the statistics into a PNG file; None leaves it out.
         descriptions: of models, by AIR, instead of the composed ones.
+        listed: pairs of other lists; None leaves their file out.
     """
     scope, tally = Scope(), Tally()
     splits = read_splits(raw, scope, lambda done: progress("splits", done, None))
-    names = [name for name in FILES if encoder is not None or name != "test_novel"]
+    without = {"test_novel": encoder is None, "listed": listed is None}
+    names = [name for name in FILES if not without.get(name)]
     with Parts(out, names) as parts:
         for number, found in enumerate(read_pairs(raw, scope, quality, tally, descriptions), 1):
             progress("pairs", number, None)
@@ -132,7 +138,9 @@ def build(
                 parts.add(name, found.row)
         if encoder is not None:
             _add_novel(parts, encoder, progress)
-        stats = _statistics(raw, quality, tally, parts)
+        for row in listed.rows if listed is not None else ():
+            parts.add("listed", row)
+        stats = _statistics(raw, quality, tally, parts, listed)
         if plotter is not None:
             plotter(stats, parts.path(PLOT))
         parts.path(CARD).write_text(dataset_card(stats, plotter is not None), "utf-8")
@@ -235,7 +243,9 @@ def _add_novel(parts: Parts, encoder: Encoder, progress: Progress) -> None:
             parts.add("test_novel", row)
 
 
-def _statistics(raw: RawFolder, quality: Quality, tally: Tally, parts: Parts) -> dict[str, Any]:
+def _statistics(
+    raw: RawFolder, quality: Quality, tally: Tally, parts: Parts, listed: Listed | None
+) -> dict[str, Any]:
     crawled, files = raw.manifest["civitai"], parts.counts()
     digests = "".join(f"{name} {file['sha256']}\n" for name, file in files.items())
     return {
@@ -250,7 +260,8 @@ def _statistics(raw: RawFolder, quality: Quality, tally: Tally, parts: Parts) ->
             "new_models_percent": NEW_MODELS,
         },
         "crawled": tally.census.to_json(),
-        "funnel": tally.to_json(),
+        "funnel": tally.to_json() | ({"lists": listed.stages()} if listed is not None else {}),
+        **({"listed": listed.counts()} if listed is not None else {}),
         "files": files,
     }
 

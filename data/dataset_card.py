@@ -17,6 +17,7 @@ _CONTENT = {
     "test": "for evaluation; clusters that draw 0",
     "test_novel": "the rows of test with no train prompt within MiniLM cosine {novel_below_cosine}",
     "test_new_model": "all pairs of {new_models_percent} % of the models, in no train, align or test row",
+    "listed": "prompts that other lists show newer models with, and those models; `split` says on which side",
     "overall": "images that draw 0 by themselves, of every callable model: near-duplicates of train prompts "
     "and models that the quality filter drops included; it measures a catalog, not what is trained on train",
 }
@@ -112,7 +113,7 @@ have it removed from a copy by its image id.
 def dataset_card(stats: Json, has_plot: bool) -> str:
     """The text of README.md; splits without rows are not declared, because no loader takes empty files."""
     files, rules = stats["files"], stats["rules"]
-    filled = {name: facts for name, facts in files.items() if facts["rows"]}
+    filled = {name: facts for name, facts in files.items() if facts["rows"] and name != "listed"}
     rows = sum(files[name]["rows"] for name in ("train", "align", "test", "test_new_model"))
     head = ["---", "pretty_name: DABench, rebuilt", "language:", "- en", "license: other", "task_categories:"]
     head += [
@@ -125,6 +126,8 @@ def dataset_card(stats: Json, has_plot: bool) -> str:
     ]
     head += [f"- {_size(rows)}", "configs:", "- config_name: default", "  data_files:"]
     head += [f"  - split: {name}\n    path: {name}.jsonl" for name in filled]
+    if files.get("listed", {}).get("rows"):
+        head += ["- config_name: listed", "  data_files: listed.jsonl"]
     lines = [f"{rows:,} pairs of a prompt and the text-to-image API call behind it, built by diffagent."]
     lines += [
         "",

@@ -26,6 +26,13 @@ def has_matplotlib() -> bool:
     return find_spec("matplotlib") is not None
 
 
+_TITLES = {
+    "models": "From models to entries",
+    "images": "From images to pairs",
+    "lists": "From other lists to pairs",
+}
+
+
 def plot(stats: Json, path: Path) -> None:
     """Draw the statistics into a PNG file, whatever the path's name ends in.
 
@@ -47,7 +54,7 @@ def plot(stats: Json, path: Path) -> None:
     for name, rows in lines.items():
         height = (room - 0.05) * len(rows) / sum(heights)
         axes = figure.add_axes((0.27, top - height, 0.68, height))
-        _draw_funnel(axes, rows, "From models to entries" if name == "models" else "From images to pairs")
+        _draw_funnel(axes, rows, _TITLES[name])
         top -= height + 0.06
     with path.open("wb") as stream:
         figure.savefig(stream, format="png", metadata={"Software": None})

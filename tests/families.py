@@ -18,7 +18,7 @@ RUN = {
     "Flux.1 D": "a1111 comfyui horde civitai openai diffusers",
     "Qwen": "a1111 comfyui horde civitai openai diffusers",
     "ZImageTurbo": "a1111 comfyui horde civitai openai diffusers",
-    "SD 3.5 Large": "comfyui openai diffusers",
+    "SD 3.5 Large": "a1111 comfyui openai diffusers",
     "Flux.2 Klein 9B": "a1111 comfyui civitai openai diffusers",
     "Flux.2 D": "comfyui civitai openai diffusers",
     "Anima": "a1111 comfyui civitai openai",

@@ -158,7 +158,7 @@ def _of_parts(
     elif negative:
         fit.drop("negative_prompt", "the pipeline takes none, or none without guidance")
     if made.cfg is not None:
-        kwargs[made.cfg] = made.off if call.cfg_scale == 1 else call.cfg_scale
+        kwargs[made.cfg] = round(call.cfg_scale - 1 + made.off, 4)
     elif call.cfg_scale != 1:
         fit.drop("cfg_scale", "the pipeline has one guidance scale, which is the distilled one")
     if made.guidance is not None and call.guidance is not None:

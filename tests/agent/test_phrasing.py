@@ -11,8 +11,45 @@ from diffagent.agent.request import Request
 
 
 @pytest.mark.parametrize(
+    ("text", "prompt", "left_out"),
+    [
+        (
+            "i run ComfyUI with flux dev. need a photo of a mug",
+            "a photo of a mug",
+            "i run ComfyUI with flux dev",
+        ),
+        (
+            "I've got SDXL and Pony installed, use pony. i want a dragon",
+            "a dragon",
+            "I've got SDXL and Pony installed",
+        ),
+        (
+            "so i've been playing with z image lately. can you make a portrait of a sailor with it?",
+            "a portrait of a sailor",
+            "so i've been playing with z image lately",
+        ),
+        (
+            "we use Qwen Image for posters. a poster for a book fair",
+            "a poster for a book fair",
+            "we use Qwen Image for posters",
+        ),
+    ],
+)
+def test_talk_of_base_models_is_no_part_of_the_prompt(text: str, prompt: str, left_out: str) -> None:
+    read = phrasing(text)
+    assert (read.prompt, read.notes[0]) == (prompt, f'"{left_out}" was left out of the prompt')
+
+
+@pytest.mark.parametrize("text", ["my cat in a spacesuit", "my pony in a field", "I love my dog in the snow"])
+def test_what_is_ones_own_is_drawn(text: str) -> None:
+    assert phrasing(text).prompt.endswith(text.removeprefix("I love "))
+
+
+@pytest.mark.parametrize(
     ("text", "prompt"),
     [
+        ("paint me a samurai in the snow", "a samurai in the snow"),
+        ("please write a prompt for a viking with an axe", "a viking with an axe"),
         ("hey, can you make me a picture of a frog wearing a crown? thanks!!", "a frog wearing a crown"),
         ("Can you draw a heron", "a heron"),
         ("could you please generate an image of a heron in reeds?", "a heron in reeds"),

@@ -24,7 +24,7 @@ from diffagent.agent.fusion import Fusion
 from diffagent.agent.importing import BATCH, import_catalog
 from diffagent.agent.kept_index import KeptIndex
 from diffagent.agent.prefilter import best_candidates
-from diffagent.agent.ranking import greatest
+from diffagent.agent.ranking import greatest, log_sum_exp
 from diffagent.agent.request import Request
 from diffagent.agent.suitability import features
 from diffagent.data.cards import Entry
@@ -48,6 +48,18 @@ class NoEngine:
 def test_the_greatest_are_those_of_a_stable_sort(values: list[float], k: int) -> None:
     array = np.array(values, float)
     assert greatest(array, k).tolist() == np.argsort(-array, kind="stable")[:k].tolist()
+
+
+@given(st.lists(st.integers(0, 50), min_size=200, max_size=400), st.integers(1, 20))
+def test_the_greatest_of_many_are_looked_for_in_groups(values: list[int], k: int) -> None:
+    array = np.array(values, float)
+    assert greatest(array, k).tolist() == np.argsort(-array, kind="stable")[:k].tolist()
+
+
+def test_what_many_log_probabilities_add_up_to() -> None:
+    assert log_sum_exp(np.array([0.0, 0.0, -np.inf])) == pytest.approx(0.693147)
+    assert log_sum_exp(np.array([1000.0, 1000.0])) == pytest.approx(1000.693147)
+    assert log_sum_exp(np.full(3, -np.inf)) == log_sum_exp(np.zeros(0)) == -np.inf
 
 
 def first(agent: Agent, prompt: str) -> tuple[list[str], list[str]]:

@@ -120,6 +120,67 @@ def test_a_character_that_only_others_know_is_drawn_by_them(make_grown: MakeAgen
     assert agent.call("Mira Vexholm at a harbour").model == "Ink Mira"
 
 
+def test_a_bare_name_means_what_people_use(make_grown: MakeAgent) -> None:
+    turbo = newer(
+        "Moor Turbo", "ZImageTurbo", "urn:air:zimageturbo:diffusionmodel:huggingface:moor/zt", renown=0
+    )
+    base = newer("Moor Base", "ZImageBase", "urn:air:zimagebase:diffusionmodel:huggingface:moor/zb", renown=3)
+    agent = make_grown((*NEWER, turbo, base))
+    assert agent.call("a harbour, z-image").model == "Moor Turbo"
+    assert agent.call("z image base: a harbour").model == "Moor Base"
+    assert agent.call("a harbour", base_model="zimage").model == "Moor Base"  # an option names a family
+    assert make_grown((*NEWER, base)).call("a harbour, z-image").model == "Moor Base"
+
+
+def test_the_base_models_dialect_says_the_medium_where_none_is_named(make_grown: MakeAgent) -> None:
+    drawn = newer("Moor Drawn", "Pony", "urn:air:sdxl:checkpoint:civitai:75@76", media=["digital painting"])
+    photo = newer("Moor Photo", "Pony", "urn:air:sdxl:checkpoint:civitai:77@78", media=["photo"], renown=3)
+    agent = make_grown((*NEWER, drawn, photo))
+    assert agent.call("a harbour, pony").model == "Moor Drawn"
+    assert agent.call("photo of a harbour, pony").model == "Moor Photo"
+
+
+def test_a_tag_of_image_boards_stays_where_it_is_read(make_grown: MakeAgent) -> None:
+    agent = make_grown()
+    drawn = agent.decide_many([{"prompt": "illustrious, harbour, no humans"}])[0]
+    assert drawn.call.prompt.endswith("absurdres, harbour, no humans")  # type: ignore[union-attr]
+    assert "humans" not in drawn.call.negative_prompt  # type: ignore[union-attr]
+    assert not any("negative prompt" in note for note in drawn.notes)  # type: ignore[union-attr]
+    assert agent.call("harbour, no humans, SDXL").negative_prompt.startswith("humans")
+
+
+def test_no_negative_prompt_is_sent_where_none_is_read(make_grown: MakeAgent) -> None:
+    agent = make_grown()
+    decision = agent.decide_many([{"prompt": "flux: a harbour, no people, no text"}])[0]
+    assert (decision.call.prompt, decision.call.negative_prompt) == (  # type: ignore[union-attr]
+        "a harbour, no people", "",
+    )  # fmt: skip
+    assert [note for note in decision.notes if "Flux.1 D" in note] == [  # type: ignore[union-attr]
+        '"no people" stands in the prompt: Flux.1 D reads no negative prompt',
+        '"text" was left out: Flux.1 D reads no negative prompt',
+    ]
+    given = agent.decide_many([{"prompt": "flux: a harbour", "negative_prompt": "fog"}])[0]
+    assert given.call.negative_prompt == ""  # type: ignore[union-attr]
+
+
+def test_a_style_is_not_named_by_a_character_that_the_base_model_knows(make_grown: MakeAgent) -> None:
+    game = newer(
+        "Song Game", "Illustrious", "urn:air:sdxl:lora:civitai:79@80", role="style", media=["anime"],
+        subjects=["hatsune miku"], breadth="narrow",
+    )  # fmt: skip
+    agent = make_grown((*NEWER, game))
+    assert agent.call("Hatsune Miku at a harbour, illustrious").model == "Moor Illustrious"
+
+
+def test_the_model_whose_version_is_named_is_meant(make_grown: MakeAgent) -> None:
+    other = newer("Moor Better", "Pony", "urn:air:sdxl:checkpoint:civitai:81@82", media=["anime"], renown=3)
+    sixth = newer("Pony Diffusion V6 XL", "Pony", "urn:air:sdxl:checkpoint:civitai:83@84", media=["anime"])
+    agent = make_grown((*NEWER, other, sixth))
+    assert agent.call("1girl, harbour, pony").model == "Moor Better"
+    assert agent.call("1girl, harbour, pony diffusion v6 xl").model == "Pony Diffusion V6 XL"
+    assert agent.call("use the pony model, a harbour").model == "Moor Better"
+
+
 def test_what_no_section_has_is_refused_with_the_nearest(make_grown: MakeAgent) -> None:
     with pytest.raises(BadInput, match=r"the nearest is Flux\.1 D"):
         make_grown().call("a harbour", base_model="Flux.1 S")

@@ -51,6 +51,18 @@ def test_what_five_images_agree_on_goes_before_the_base_models_usual() -> None:
     )
 
 
+def test_a_base_models_own_guidance_is_its_rows() -> None:
+    advised = Usage(steps={40: 5}, cfg_scale={7.0: 5})
+    own = Card(
+        "Large", "Checkpoint", "SD 3.5 Large",
+        "urn:air:sd3:diffusionmodel:huggingface:stabilityai/stable-diffusion-3.5-large", usage=advised,
+    )  # fmt: skip
+    found = settings(own, advised, NOTHING)
+    assert (found["steps"].values[0], found["cfg_scale"].values[0]) == (40, 3.5)
+    tuned = replace(own, air="urn:air:sd3:diffusionmodel:huggingface:moor/large")
+    assert settings(tuned, advised, NOTHING)["cfg_scale"].values[0] == 7.0
+
+
 def test_four_images_are_not_enough() -> None:
     few = card(sampler={"DDIM": 4}, steps={50: 4}, cfg_scale={12.0: 4}, size={"768x512": 4})
     assert first(settings(few, Usage(), NOTHING)) == ((512, 512), "DPM++ 2M Karras", 25, 7.0)
@@ -206,4 +218,4 @@ def test_no_entry_of_the_catalog_leaves_its_base_models_table() -> None:
         assert all(3 <= cfg <= 12 for cfg in found["cfg_scale"].values), one.name
         assert clip_skip(one) in (None, 1, 2)
         assert 0.1 <= lora_weight(one) <= 2
-    assert {row.steps_range for row in TABLE if row.entries == "crawled"} == {(15, 50)}
+    assert {row.steps_range for row in TABLE if row.entries == "crawled"} == {(15, 50), (10, 50)}

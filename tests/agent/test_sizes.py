@@ -14,6 +14,14 @@ from diffagent.data.records import Counts
 SD, XL = (row for row in map(find, ("SD 1.5", "SDXL 1.0")) if row is not None)
 
 
+@pytest.mark.parametrize(
+    ("prompt", "size"),
+    [("a cafe waitress with a tray", (832, 1216)), ("a cafe with a waitress", (1216, 832))],
+)
+def test_who_works_at_a_place_is_a_person(prompt: str, size: tuple[int, int]) -> None:
+    assert best({}, Wishes(prompt), XL) == size
+
+
 def best(used: Counts, wished: Wishes, row: BaseModelFacts = SD, *, is_general: bool = False) -> object:
     found = sizes(used, {}, row, wished, is_general=is_general)
     return max(found, key=lambda size: found[size])

@@ -81,6 +81,10 @@ from diffagent.agent.wishes import Wishes, wishes
         ("a castle, z-image", {"base_model": "zimage"}),
         ("a castle, Flux.2 Klein 4B-base", {"base_model": "Flux.2 Klein 4B-base"}),
         ("a castle, SDXL or Pony XL", {"base_model": "Pony"}),
+        ("a castle, flux kontext, no wait use flux dev", {"base_model": "Flux.1 D"}),
+        ("a castle, not flux, use sdxl", {"base_model": "sdxl", "avoided": ("flux1",)}),
+        ("anything but pony: a castle", {"avoided": ("Pony",)}),
+        ('a board that says "Pony Diffusion"', {}),
         ("a pony beside a castle under an illustrious flux of stars", {}),
     ],
 )  # fmt: skip

@@ -146,8 +146,8 @@ def test_comfyui_validates_the_graph_of_every_base_model(catalog: Catalog, tmp_p
         loras=[str(PAIRS[row.name][1].file_name) for row in rows],
         text_encoders=sorted({str(part.file) for row in rows for part in parts.of_role(row, "text encoder")}),
         vaes=sorted({str(part.file) for row in rows for part in parts.of_role(row, "vae") if part.file}),
-        samplers=["euler", "euler_ancestral", "dpmpp_2m", "ddim", "lcm", "uni_pc"],
-        schedules=["normal", "karras", "ddim_uniform", "simple", "sgm_uniform"],
+        samplers=["euler", "euler_ancestral", "dpmpp_2m", "dpmpp_sde", "ddim", "ddpm", "lcm", "uni_pc"],
+        schedules=["normal", "karras", "ddim_uniform", "simple", "sgm_uniform", "beta"],
     )
     with serving(server) as url:
         there = read_installed("comfyui", url, catalog, cache=tmp_path)
@@ -414,6 +414,8 @@ def test_diffusers_loads_a_transformer_beside_its_repository(catalog: Catalog) -
     compile(request["snippet"], "snippet", "exec")
     turbo = emit(call_of("ZImageTurbo"), "diffusers", catalog).request["kwargs"]
     assert turbo["guidance_scale"] == 0.0
+    for name, scale in (("ZImageBase", 3.0), ("Krea 2", 2.5)):  # pred + scale * (pred - negative)
+        assert emit(call_of(name), "diffusers", catalog).request["kwargs"]["guidance_scale"] == scale
     qwen = emit(call_of("Qwen"), "diffusers", catalog).request["kwargs"]
     assert (qwen["true_cfg_scale"], qwen["negative_prompt"]) == (3.5, "blurry")
 

@@ -1,0 +1,215 @@
+"""How a prompt asks for a base model: by a name that nothing else has, or by a plain word where the sentence
+says so.
+
+    asked("a castle, flux dev")                  a match of "flux dev", "Flux.1 D"
+    asked("use pony and draw a castle")          a match of "use pony and draw", "Pony"
+    asked("a pony in a field")                   nothing
+
+In: a prompt. Out: what it asks for with where it stands, so that the words can be left out of the picture.
+The names are those of :mod:`diffagent.data.base_model_rows`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache, lru_cache
+from typing import NamedTuple
+
+from diffagent.data.base_model_facts import BaseModelFacts, Family
+from diffagent.data.base_model_rows import FAMILIES, JOINED, ORDINARY, TABLE
+
+_PLEA = r"(?:(?:please|pls|plz|just)\s)?"
+_USING = (
+    rf"(?:(?:can|could|would|will)\s(?:you|ya|u)\s|i(?:\swant|['’]d\slike|\swould\slike)\sto\s)?"
+    rf"{_PLEA}(?:use|using|try)\s(?:the\s)?"
+)
+_MADE = (
+    r"(?:i(?:['’]d|\swould)?\s(?:like|want|prefer)\s(?:it|this|that)\s(?:to\sbe\s)?)?"
+    r"(?:done|made|drawn|rendered|generated|created|painted)\s(?:with|by|in|on|using|via)\s(?:the\s)?"
+)
+_WITH = r"(?:with|on|via|trained\son|in)\s(?:the\s)?"
+_LABEL = r"(?:(?:base\s?model|model|checkpoint|ckpt)\s?[:=]\s?|(?:checkpoint|ckpt)\s)"
+_DRAWING = r"(?:make|draw|paint|create|generate|render|do)(?:\s(?:me|us))?"
+_BEGUN = rf"(?:\s(?:and|to)\s{_PLEA}{_DRAWING}\b|\sfor\s(?=(?:an?|my|our|this|that|these|the)\s\w))"
+"""What "use NAME" goes on with before it says what to draw."""
+_REASON = r"(?:\s(?:as|because|since|bc|cause)\s(?:it|that|this|they)\b[^.!?\n]{0,80})"
+_KIND = r"(?:\s(?:model|checkpoint|style|version)s?\b(?!\s(?:of|sheet)\b))"
+_IMAGE = r"(?:image|picture|pic|render|generation)s?"
+_LORA_FOR = r"(?:with|using|use)\san?\s{name}\slora(?:\s(?:for|of|in)\s[^,.;:!?\n]{{1,30}}(?=[,.;!?\n]|$))?"
+_CLOSED = (
+    r"(?=\s(?:model|checkpoint|lora|please|pls|plz|instead|if|for|thanks|thx|mostly|mainly|usually)\b|"
+    r"[ \t]{0,3}(?:[,:;!?)\n]|\.(?!\w)|$))"
+)
+_ENDING = r"(?:\s(?:please|pls|plz|thanks|thx|ty|model|lora|style))?(?=[\s.!?)\]]{0,4}\Z)"
+
+
+class _Asking(NamedTuple):
+    """A base model or family, how it is asked for, and of which words a prompt that asks for it has one
+    (none: not known); nothing is asked for where ``unless`` is found, or ``only`` is not."""
+
+    name: str
+    pattern: str
+    hints: frozenset[str] = frozenset()
+    unless: str | None = None
+    only: str | None = None
+
+    def matches(self, prompt: str, folded: str) -> Iterator[re.Match[str]]:
+        if self.hints and not any(hint in folded for hint in self.hints):
+            return
+        if self.unless is not None and _compiled(self.unless).search(prompt):
+            return
+        if self.only is None or _compiled(self.only).search(prompt):
+            yield from _compiled(self.pattern).finditer(prompt)
+
+
+@lru_cache(64)
+def asked(prompt: str) -> tuple[tuple[re.Match[str], str], ...]:
+    """Where a prompt asks for base models and families, and their names; of several, the first is meant.
+
+    What was made from another family stands before it, and then what every crawl has. A match inside a longer
+    one of another name ("flux" in "flux schnell") does not count, nor one in a phrase that means no model
+    ("flux capacitor"). Patterns without a word of the prompt are left out, for compiling all takes longer
+    than the rest of the reading.
+    """
+    folded = prompt.casefold()
+    found = [(match, one.name) for one in _askings() for match in one.matches(prompt, folded)]
+    plain = list(_compiled(ORDINARY).finditer(prompt)) if found else []
+    inside = _inside([*(match.span() for match in plain), *(match.span() for match, _ in found)])
+    return tuple((match, name) for match, name in found if match.span() not in inside)
+
+
+def _inside(spans: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
+    """The spans that are a part of a longer one: "flux" of "flux schnell"."""
+    reached, parts = -1, set()
+    for start, end in sorted(set(spans), key=lambda span: (span[0], -span[1])):
+        if end <= reached:
+            parts.add((start, end))
+        reached = max(reached, end)
+    return parts
+
+
+def called(match: re.Match[str]) -> str:
+    """The name alone of what is asked for: "flux dev" of "use flux dev"."""
+    before = rf"\A\s*(?:{_USING}|{_LABEL}|{_MADE})"
+    behind = rf"{_KIND}?(?:\s(?:and|to)\s{_PLEA}{_DRAWING}|\sfor|{_REASON})?\s*\Z"
+    return _compiled(f"{before}|{behind}").sub("", match[0]).strip()
+
+
+@cache
+def _askings() -> tuple[_Asking, ...]:
+    by_name = {row.name: row for row in TABLE}
+    crawled = (row.family for row in reversed(TABLE) if row.entries == "crawled")
+    derived = (row.family for row in TABLE if row.parent and by_name[row.parent].family != row.family)
+    families = dict.fromkeys((*derived, *crawled, *(row.family for row in TABLE)))
+    found: list[_Asking] = []
+    for family in families:
+        facts = FAMILIES.get(family, Family(family))
+        rows = (row for row in TABLE if row.family == family)
+        for row in sorted(rows, key=lambda row: -len(row.name)):  # the longest first: "… Turbo" before "…"
+            if row.grade == "hosted":  # companies and things: only "use NAME" asks for them
+                found += _of_words(row.name, (row.name, *row.spellings, *row.words), facts)
+            else:
+                found += [
+                    *_of_names(row.name, _heard(row), row.words),
+                    *_of_words(row.name, row.words, facts),
+                ]
+        found += [*_of_names(family, facts.spellings, facts.words), *_of_words(family, facts.words, facts)]
+        found += _of_family(family, facts)
+    return tuple(found)
+
+
+def _heard(row: BaseModelFacts) -> tuple[str, ...]:
+    """What a prompt calls a base model: its name, unless it is a plain word, and its spellings."""
+    if row.heard is not None:
+        return row.heard
+    is_plain = row.name.isalpha() and row.name.casefold() in {word.casefold() for word in row.words}
+    return row.spellings if is_plain else (row.name, *row.spellings)
+
+
+def _of_names(name: str, spellings: Sequence[str], words: Sequence[str]) -> Iterator[_Asking]:
+    """How names ask that nothing else has, wherever they stand."""
+    longest = sorted({*spellings} - {*words}, key=len, reverse=True)
+    if longest:
+        called = "|".join(_spaced(one) + (r"(?!\s\w+s\b)" if one[-1].isdigit() else "") for one in longest)
+        yield _Asking(name, _wherever(rf"\b(?:{called})(?!\w)"), _hints(longest))
+
+
+def _wherever(called: str) -> str:
+    """The pattern of a name, with what a sentence says around it."""
+    return (
+        rf"(?:\b{_USING})?{called}{_KIND}?{_BEGUN}|"
+        rf"(?:\b{_MADE})?{called}{_KIND}?{_REASON}|"
+        rf"\b{_LORA_FOR.format(name=called)}|"
+        rf"\b(?:an?\s)?{called}(?:\s{_IMAGE})?\sof\s(?=\w)|"
+        rf"(?:\b(?:{_USING}|{_LABEL}|{_MADE}))?{called}{_KIND}?"
+    )
+
+
+def _of_words(name: str, words: Sequence[str], facts: Family) -> Iterator[_Asking]:
+    """How plain words ask: where a sentence says "use …" or "… model"."""
+    if not words:
+        return
+    word = "(?:" + "|".join(map(_spaced, sorted(words, key=len, reverse=True))) + r")(?!\w)"
+    said = (
+        rf"\b{_USING}{word}{_KIND}?(?:{_BEGUN}|{_REASON}|{_CLOSED})",
+        rf"\b{_MADE}{word}{_KIND}?(?:{_REASON}|{_CLOSED})",
+        rf"\b{_LORA_FOR.format(name=word)}",
+        rf"\b{_LABEL}{word}",
+        rf"\b{word}\slora\sof\b",
+        rf"\b{word}\s(?:model|checkpoint|lora)s?\b",
+        rf"\b(?:an?\s)?{word}\s{_IMAGE}\sof\s(?=\w)",
+        rf"\b(?:trying(?:\sout)?|testing(?:\sout)?|prefer)\s{word}{_CLOSED}",
+        rf"\b{word}\s(?:is\s)?(?:installed|loaded)\b",
+        rf"\b{_DRAWING}\swith\s{word}(?=\s(?:an?|the|my|some|\d)\b)",
+        rf"(?:(?<=\bnot\s)|(?<=\bno\s)|(?<=\bnever\s)|(?<=\bbut\s)|(?<=\bexcept\s)){word}{_CLOSED}",
+    )
+    yield _Asking(name, "|".join(said), _hints(words))
+    loose = rf"\b{_WITH}{word}{_CLOSED}|\A\s*{word}(?=:\s)"
+    yield _Asking(name, loose, _hints(words), facts.unless)
+
+
+def _of_family(name: str, facts: Family) -> Iterator[_Asking]:
+    """How a family is asked for by a word that is a clause of its own, or by its own pattern."""
+    if facts.request:
+        known = {*_hints((facts.title, *facts.spellings, *facts.words))}
+        known |= {"stable"} if "stable" in facts.request else set()
+        yield _Asking(name, _wherever(f"(?:{facts.request})"), frozenset(known))
+    if facts.first:
+        word = "|".join(map(_spaced, facts.first))
+        start = r"(?:\A\s*|(?<=[.!?\n:]\s))"
+        first = (
+            rf"{start}(?:[/#]|[\[(])?(?:{word})[\])]?(?=[ \t]{{0,3}}[,:;|\n]|\.\s|\s[-–—]\s)|"
+            rf"\A\s*/(?:{word})\s"
+        )
+        yield _Asking(name, first, _hints(facts.first), facts.unless, facts.only)
+    if facts.last:
+        word = "|".join(map(_spaced, facts.last))
+        before = r"(?:(?<=[,;.!?\n(\[])[ \t]{0,3}|\|[ \t]{0,3}|(?<=\s[-–—]\s))"
+        last = rf"{before}(?:{word}){_ENDING}|(?<=\s)#(?:{word})(?=\s*\Z)"
+        yield _Asking(name, last, _hints(facts.last), facts.unless, facts.only)
+
+
+def _hints(names: Iterable[str]) -> frozenset[str]:
+    return frozenset(_pieces(one)[0] for one in names)
+
+
+def _pieces(spelling: str) -> list[str]:
+    """The words and numbers of a name, each word that others write as two taken apart."""
+    folded = spelling.casefold()
+    for joined, apart in JOINED.items():
+        folded = folded.replace(joined, apart)
+    return re.findall(r"[^\W\d_]+|\d+", folded)
+
+
+def _spaced(spelling: str) -> str:
+    """A pattern of a spelling, with any of a blank, a dot, a dash or nothing between its words; the last one
+    may stand in brackets."""
+    *words, last = map(re.escape, _pieces(spelling))
+    gap = r"[ ._-]?"
+    if not words:
+        return last
+    return rf"{gap.join(words)}(?:{gap}{last}|\s?[\[(]{last}[\])])"
+
+
+_compiled = cache(lambda pattern: re.compile(pattern, re.I))
