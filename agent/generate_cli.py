@@ -108,6 +108,8 @@ def generate(
     given = Input.read(words)
     if given.prompt is None and (extra := _given_options(ctx, options)):
         raise click.UsageError(f"{', '.join(extra)} goes with a prompt, and {given.name} is none")
+    if len(seeds) > 1 and n not in (None, len(seeds)):
+        raise click.UsageError(f"-n {n} asks for other than the {len(seeds)} pictures of the seeds: omit -n")
     images.require()
     images.check_folder(Path(output))
     usual = target or (of_workflows() if graph else None)

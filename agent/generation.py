@@ -115,7 +115,7 @@ def generate(
         catalog: where the call's models are looked up.
         url: the server's address; default: the target's usual one.
         n: how many images, seeded one after another from the call's seed, or from one drawn here.
-        seeds: the seeds themselves, in place of ``n``.
+        seeds: the seeds themselves, in place of ``n``; a single one is the first of ``n``.
         nearest: replace what the target lacks by the nearest that it has.
         max_price: the most that one image may cost; targets that cost money make none without it.
         workflow: a graph of ComfyUI's that the call fills, in place of the one that is built for it.
@@ -126,8 +126,9 @@ def generate(
         value or the price is too high. MissingExtra: a library is not installed.
     """
     images.require()
+    in_a_row = numbered_seeds(seeds[0] if seeds else call.seed, n)
     order = Order(
-        call, target, tuple(seeds) or numbered_seeds(call.seed, n), nearest, max_price, workflow=workflow
+        call, target, in_a_row if len(seeds) < 2 else tuple(seeds), nearest, max_price, workflow=workflow
     )
     api = load(target)
     if api.self_hosted:
@@ -158,11 +159,11 @@ async def make(
                 raise type(error)(f"{where}: {error}{kept}") from None
             reasons = {**one.reasons, **untaken}
             text = infotext.write(call, resources, one.dropped | untaken.keys())
-            images.prepare(folder)
-            path = images.free_path(folder, call.model, call.seed, call.model_dump())
-            images.save(picture, path, text, call.model_dump(), reasons)
             seconds = time.monotonic() - started
-            images.add_row(folder, _row(path, one.target, reasons, call, picture.size, seconds))
+            with images.prepared(folder):
+                path = images.free_path(folder, call.model, call.seed, call.model_dump())
+                images.save(picture, path, text, call.model_dump(), reasons)
+                images.add_row(folder, _row(path, one.target, reasons, call, picture.size, seconds))
             made.append(path)
             pictures.append(picture)
             report(f"{where}: {path}", 1.0)

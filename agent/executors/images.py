@@ -12,11 +12,13 @@ import io
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diffagent.data.errors import BadInput, Censored, JobFailed, MissingExtra
+from diffagent.data.weights import home
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -50,16 +52,24 @@ def check_folder(folder: Path) -> None:
         raise BadInput(f"{here} may not be written by this user: give another -o")
 
 
-def prepare(folder: Path) -> None:
-    """Makes the folder of the images, again where it vanished meanwhile.
+@contextmanager
+def prepared(folder: Path) -> Iterator[None]:
+    """The folder of the images, made again where it vanished meanwhile, and kept from other runs that write
+    into it.
 
     Raises:
         BadInput: it cannot be made or written.
     """
+    from filelock import FileLock
+
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadInput(f"{folder} can be no folder for images ({error.strerror}): give another -o") from None
+    locks = home() / "locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    with FileLock(locks / hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]):
+        yield
 
 
 def decode(data: bytes) -> Image.Image:

@@ -25,7 +25,7 @@ from diffagent.agent.targets.installed import Installed
 from diffagent.agent.targets.target import Reading, ServerLists, Target
 from diffagent.data.base_models import find
 from diffagent.data.catalog import Catalog
-from diffagent.data.errors import JobFailed, Refused
+from diffagent.data.errors import JobFailed, Refused, TargetError
 from diffagent.data.metadata import comfyui as metadata
 from diffagent.data.metadata.generation import Generation
 from diffagent.data.records import Card
@@ -231,9 +231,23 @@ async def ask(wire: Wire) -> Lists:
                 raise
     return {
         "files": files,
+        "places": await _places(wire),
         "samplers": await options("KSampler", "sampler_name"),
         "schedules": await options("KSampler", "scheduler"),
     }
+
+
+async def _places(wire: Wire) -> dict[str, list[str]]:
+    """Where the folders lie on the server's machine, if that is this one; ComfyUI before 2024-08 does not
+    tell."""
+    if not is_local(wire.url):
+        return {}
+    try:
+        return {
+            str(name): list(places) for name, places in (await wire.get("/internal/folder_paths")).items()
+        }
+    except TargetError:
+        return {}
 
 
 def understand(url: str, lists: Lists, catalog: Catalog) -> Installed:

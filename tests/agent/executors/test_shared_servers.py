@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -125,6 +126,17 @@ def test_a_picture_of_another_call_is_not_overwritten(catalog: Catalog, tmp_path
     (third,) = make("a1111", FakeA1111(), tmp_path, catalog)
     assert third.name == "ink-fox-7-3.png"
     assert (tmp_path / "manifest.jsonl").read_text("utf-8").startswith("not ours\n")
+
+
+def test_runs_that_share_a_folder_lose_no_row(catalog: Catalog, tmp_path: Path) -> None:
+    """Twelve pictures by four runs at once, all of one name."""
+    calls = [call_of(INK_FOX, prompt=f"fox {number}") for number in range(12)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda call: make("a1111", FakeA1111(), tmp_path, catalog, call), calls))
+    rows = [json.loads(row) for row in (tmp_path / "manifest.jsonl").read_text("utf-8").splitlines()]
+    assert len({row["file"] for row in rows}) == 12
+    for row in rows:
+        assert json.loads(images.read_texts(tmp_path / row["file"])["diffagent"]) == row["call"]
 
 
 def test_folders_that_cannot_be_are_refused_before_anything_is_made(catalog: Catalog, tmp_path: Path) -> None:
