@@ -170,3 +170,13 @@ def test_each_file_is_asked_for_in_its_own_folder(path: Path, tmp_path: Path) ->
         "GET /view_metadata/diffusion_models?filename=one.safetensors",
         "GET /view_metadata/diffusion_models?filename=two.gguf",
     ]
+
+
+def test_errors_name_files_and_not_hashes(path: Path) -> None:
+    from target_calls import call_of
+
+    card = replace(AURORA, name="Brook", air="urn:air:sd1:checkpoint:local:" + "ab" * 32)
+    with Catalog.open(path) as opened, pytest.raises(UnknownModel) as error:
+        Resources.of(call_of(card), opened)
+    assert "Brook is not in the catalog" in str(error.value)
+    assert "abab" not in str(error.value)
