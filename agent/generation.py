@@ -1,6 +1,6 @@
 """Generation: a call, a target and a folder in; image files out.
 
-    call × seeds → emitted request → price → executor → PNG, manifest row → contact sheet
+    call × seeds → emitted request → price → executor → PNG, manifest row → contact sheet of the folder
 
 Images are made one after another. One that fails ends the run; those before it are whole and in the manifest.
 A picture of another call is never overwritten, and a folder that vanished meanwhile is made again. What the
@@ -133,7 +133,13 @@ def generate(
     api = load(target)
     if api.self_hosted:
         order = replace(order, there=read_installed(target, url, catalog, lifetime=0))
-    return asyncio.run(make(order, Path(folder), catalog, api.executor(url), report))
+    made = asyncio.run(make(order, Path(folder), catalog, api.executor(url), report))
+    with images.prepared(Path(folder)):
+        lacking = images.draw_sheet(Path(folder))
+    if lacking:
+        scripts = ", ".join(name.capitalize() for name in lacking)
+        report(f"no font for the captions of {images.SHEET}: {scripts}: install one, such as Noto's", None)
+    return made
 
 
 async def make(
@@ -144,7 +150,6 @@ async def make(
     emitted = [order.emitted(seed, catalog) for seed in order.seeds]
     found = [Resources.of(one.call, catalog) for one in emitted]
     made: list[Path] = []
-    pictures: list[Image.Image] = []
     images.check_folder(folder)
     async with maker as server:
         with _understood(load(order.target)):
@@ -165,9 +170,7 @@ async def make(
                 images.save(picture, path, text, call.model_dump(), reasons)
                 images.add_row(folder, _row(path, one.target, reasons, call, picture.size, seconds))
             made.append(path)
-            pictures.append(picture)
             report(f"{where}: {path}", 1.0)
-    images.contact_sheet(pictures, folder / images.SHEET)
     return made
 
 

@@ -46,7 +46,6 @@ def test_an_image_comes_back_with_what_made_it(target: str, catalog: Catalog, tm
         7,
         images.sha256(path),
     )
-    assert (path.parent / "contact-sheet.png").exists()
     assert not list(path.parent.glob(".*"))
     if target == "openai":
         assert "<lora:" not in texts["parameters"]
@@ -190,14 +189,12 @@ def test_a1111_alone_refuses_names_that_several_files_have(catalog: Catalog, tmp
     assert make("a1111", server, tmp_path, catalog)
 
 
-def test_several_seeds_make_several_images_and_a_sheet(catalog: Catalog, tmp_path: Path) -> None:
+def test_several_seeds_make_several_images(catalog: Catalog, tmp_path: Path) -> None:
     server = FakeA1111()
     paths = make("a1111", server, tmp_path, catalog, seeds=(1, 2, 3))
     assert [path.name for path in paths] == ["ink-fox-1.png", "ink-fox-2.png", "ink-fox-3.png"]
     assert server.count("/sdapi/v1/txt2img") == 3
     assert server.count("/sdapi/v1/sd-models") == 1  # the lists are asked for once
-    with Image.open(tmp_path / "contact-sheet.png") as sheet:
-        assert sheet.size == (2 * 64 + 3 * 8, 2 * 64 + 3 * 8)
     make("a1111", FakeA1111(), tmp_path, catalog, seeds=(3, 4))
     rows = [json.loads(line) for line in (tmp_path / "manifest.jsonl").read_text("utf-8").splitlines()]
     assert [row["seed"] for row in rows] == [1, 2, 3, 4]
