@@ -447,7 +447,7 @@ TARGET = Target(
     spelling=spelling,
     usual_url=URL,
     self_hosted=True,
-    tags=True,
+    syntax="a1111",
     lists=ServerLists(ask, understand),
     reading=Reading(is_request, read),
 )

@@ -384,4 +384,5 @@ TARGET = Target(
     side_step=_OLDER.step,
     usual_url=URL,
     reading=Reading(is_request, read),
+    syntax="weights",
 )

@@ -303,5 +303,6 @@ TARGET = Target(
     self_hosted=True,
     lists=ServerLists(ask, understand),
     reading=Reading(is_request, read),
+    syntax="comfyui",
     workflows=True,
 )

@@ -112,7 +112,6 @@ def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) ->
     pipeline = backend(base, "diffusers")
     assert spelled is not None
     assert pipeline is not None  # emit refuses others
-    fit.weights(call)
     row = find(base)
     made = row.pipeline if row is not None else None
     if row is not None and made is not None:

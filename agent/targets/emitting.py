@@ -71,19 +71,35 @@ def emit(
     return Emitted(target, request, made, fit.reasons, frozenset(fit.reasons.keys() - fit.replaced.keys()))
 
 
-_TAG = re.compile(r"<(?:lora|lyco|hypernet):[^<>]+>", re.I)
-_AND = re.compile(r"(?:^|\s)AND(?=\s)")
+_OF_A1111 = re.compile(
+    r"(?i:<(?:lora|lyco|hypernet):[^<>]+>)|(?<!\S)(?:AND|BREAK)(?=[\s,]|$)|(?<!\\)\[[^\[\]]*[^\[\]\\]\]"
+)
+"""``<lora:NAME:WEIGHT>``, AND, BREAK, [word] and [from:to:when]."""
+_WEIGHT = re.compile(r"(?<!\\)\([^()]*[^()\\]\)")
+_EMBEDDING = re.compile(r"\bembedding:[\w.-]+")
+_RANDOM = re.compile(r"\{[^{}|]*(?:\|[^{}|]*)+\}|__[\w/-]+__")
+"""{one|other} and __file__ of A1111's extensions and ComfyUI's page."""
 
 
 def _note_foreign_syntax(call: T2ICall, api: Target, fit: Fit) -> None:
-    """Notes A1111's tags and ``AND`` in a prompt for the other targets, which read them as words."""
-    if api.tags:
-        return
+    """Notes syntax in a prompt that a target reads as words."""
     text = f"{call.prompt}\n{call.negative_prompt}"
-    marks = [*dict.fromkeys(_TAG.findall(text)), *(["AND"] if _AND.search(text) else [])]
-    if marks:
-        shown = f"{', '.join(marks[:3])[:80]} is A1111's syntax, and {api.title} reads it as words"
-        fit.drop("prompt", "; ".join(filter(None, (fit.reasons.get("prompt"), shown))))
+
+    def marks(pattern: re.Pattern[str]) -> str:
+        found = dict.fromkeys(match.group() for match in pattern.finditer(text))
+        return ", ".join(list(found)[:3])[:80]
+
+    said = []
+    if api.syntax != "a1111" and (shown := marks(_OF_A1111)):
+        said.append(f"{api.title} reads A1111's {shown} as words")
+    if api.syntax is None and (shown := marks(_WEIGHT)):
+        said.append(f"{api.title} reads the emphasis of {shown} as words")
+    if api.syntax != "comfyui" and (shown := marks(_EMBEDDING)):
+        said.append(f"{api.title} reads ComfyUI's {shown} as words")
+    if shown := marks(_RANDOM):
+        said.append(f"{shown} is drawn by extensions alone: write one of the choices")
+    if said:
+        fit.drop("prompt", "; ".join(said))
 
 
 def _on_offered_checkpoint(

@@ -342,4 +342,5 @@ TARGET = Target(
     usual_url=URL,
     lists=ServerLists(ask, understand),
     reading=Reading(is_request, read),
+    syntax="weights",
 )

@@ -44,7 +44,6 @@ def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) ->
     if found.loras:
         for name in ("air", "loras"):
             fit.drop(name, f"the API takes no LoRA: {found.checkpoint.name} is asked without it")
-    fit.weights(call)
     request: dict[str, Any] = {
         "model": found.checkpoint.name,
         "prompt": call.prompt,

@@ -128,7 +128,9 @@ class Workflow:
             "scheduler": spelled[1],
             "width": call.width,
             "height": call.height,
-            "clip_skip": None if call.clip_skip is None else -call.clip_skip,
+            "clip_skip": None
+            if call.clip_skip is None or "clip_skip" in emitted.dropped
+            else -call.clip_skip,
         }
         reasons = dict(emitted.reasons)
         dropped = set(emitted.dropped)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from diffagent.agent.executors import Executor
 from diffagent.agent.targets.fitting import Fit, Resources
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from diffagent.data.catalog import Catalog
     from diffagent.data.metadata.generation import Generation
 
+Syntax = Literal["a1111", "comfyui", "weights"]
 Spelling = Callable[[Sampler], object | None]
 Emitter = Callable[[T2ICall, Resources, Fit, Mapping[str, str]], dict[str, Any]]
 
@@ -71,7 +72,8 @@ class Target:
         usual_url: where it is, unless the user says otherwise; None: there is no such place.
         self_hosted: a server of the user's own, which is asked what it calls the call's models.
         local: it runs in this process.
-        tags: it reads A1111's prompt syntax, ``<lora:NAME:WEIGHT>`` and ``AND``.
+        syntax: what it reads in a prompt beside words: all that A1111 does; ComfyUI's ``(word:1.2)`` and
+            ``embedding:NAME``, or the weights alone; None: nothing.
         lists: a server's lists of models; None: it has none.
         reading: how its requests are read; None: they are not.
         workflows: it takes a graph of the user's.
@@ -91,7 +93,7 @@ class Target:
     usual_url: str | None = None
     self_hosted: bool = False
     local: bool = False
-    tags: bool = False
+    syntax: Syntax | None = None
     lists: ServerLists | None = None
     reading: Reading | None = None
     workflows: bool = False

@@ -1,4 +1,4 @@
-"""The quickstart's commands as they stand there, from a folder of models to a picture of a stand-in server."""
+"""The quickstart's commands as they stand there, from a folder of models to a stand-in server's picture."""
 
 from __future__ import annotations
 

@@ -17,7 +17,6 @@ from target_calls import AURORA, INK_FOX, call_of
 from diffagent.agent import generation
 from diffagent.agent.executors import images
 from diffagent.agent.targets.comfyui import _progress
-from diffagent.agent.targets.emitting import emit
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadInput, JobFailed, Refused
 from diffagent.data.records import T2ICall
@@ -164,17 +163,6 @@ def test_metadata_says_only_what_the_server_is_known_to_do(catalog: Catalog, tmp
     assert T2ICall.parse(texts["diffagent"]) == call  # what was asked for
     row = json.loads((path.parent / "manifest.jsonl").read_text("utf-8"))
     assert "does not say that it heeds it" in row["not_carried"]["seed"]
-
-
-@pytest.mark.parametrize("target", ["comfyui", "civitai", "openai", "diffusers", "horde"])
-def test_a1111s_syntax_in_a_prompt_is_told_where_it_is_words(target: str, catalog: Catalog) -> None:
-    call = call_of(AURORA, height=704).model_copy(update={"prompt": "a fox <lora:ink:0.8> AND snow"})
-    reason = emit(call, target, catalog).reasons["prompt"]
-    assert "<lora:ink:0.8>, AND is A1111's syntax" in reason
-    assert "prompt" not in emit(call, "a1111", catalog).reasons
-    assert (
-        "prompt" not in emit(call_of(AURORA, height=704, prompt="HANDS AND FEET"), "a1111", catalog).reasons
-    )
 
 
 def test_proxies_are_not_asked_for_this_machine(
