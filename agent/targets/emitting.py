@@ -89,7 +89,7 @@ def _note_foreign_syntax(call: T2ICall, api: Target, fit: Fit) -> None:
         found = dict.fromkeys(match.group() for match in pattern.finditer(text))
         return ", ".join(list(found)[:3])[:80]
 
-    said = []
+    said = [fit.reasons["prompt"]] if "prompt" in fit.reasons else []
     if api.syntax != "a1111" and (shown := marks(_OF_A1111)):
         said.append(f"{api.title} reads A1111's {shown} as words")
     if api.syntax is None and (shown := marks(_WEIGHT)):

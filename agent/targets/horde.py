@@ -177,6 +177,10 @@ def reason(response: httpx.Response) -> str | None:
     return words(body["message"] + code + (f": {fields}" if fields else ""), 400)
 
 
+_UNUSED = ("download_failed", "parse_failed", "baseline_mismatch")
+"""Values of ``gen_metadata`` of what a worker left out (``GenerationMetadataStable``)."""
+
+
 class Horde(HttpExecutor):
     """The Horde, or another server of its API."""
 
@@ -251,9 +255,16 @@ class Horde(HttpExecutor):
         metadata = found.get("gen_metadata") or ()
         if found.get("censored") or any(one.get("type") == "censorship" for one in metadata):
             raise Censored("AI Horde's worker censored the image: say it in other words, or use another seed")
-        lost = [words(one.get("ref") or "?") for one in metadata if one.get("value") == "download_failed"]
+        lost = [
+            f"{words(one.get('ref') or '?')} ({words(one.get('value') or '?').replace('_', ' ')})"
+            for one in metadata
+            if one.get("value") in _UNUSED
+        ]
         if lost:
-            raise JobFailed(f"AI Horde's worker could not fetch the LoRA {', '.join(lost)}: use another one")
+            raise JobFailed(
+                f"AI Horde's worker made the image without the LoRA {', '.join(lost)}, which may be too "
+                "large for it or not there: use another one"
+            )
         seed = str(found.get("seed") or "")
         image = str(found.get("img") or "")
         if image.startswith(("http://", "https://")):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from target_calls import AURORA, BASALT, GRAND_XL, INK_FOX, call_of
 from diffagent.agent import generation
 from diffagent.agent.executors import images
 from diffagent.agent.installed_models import read_installed
+from diffagent.agent.targets.a1111 import A1111
 from diffagent.agent.targets.civitai import CivitaiWorkflows
 from diffagent.agent.targets.openai import OpenAIImages
 from diffagent.data.catalog import Catalog
@@ -320,3 +322,13 @@ def test_seeds_follow_one_another() -> None:
     assert generation.numbered_seeds(2**64 - 1, 2) == (2**64 - 1, 0)
     drawn = generation.numbered_seeds(None, 3)
     assert drawn[1:] == tuple((drawn[0] + i) % 2**32 for i in (1, 2))
+
+
+def test_an_executor_serves_one_loop_after_another(catalog: Catalog, tmp_path: Path) -> None:
+    """As a reward's images and an evaluation's do, each call in a loop of its own."""
+    call = call_of(INK_FOX)
+    with serving(FakeA1111()) as url:
+        executor = A1111(url, backoff=0.01)
+        for seed in (1, 2):
+            order = generation.Order(call, "a1111", (seed,))
+            assert asyncio.run(generation.make(order, tmp_path, catalog, executor))

@@ -360,3 +360,14 @@ def test_comfyui_stops_at_no_later_layer_than_the_base_model_was_trained_on(
     assert emitted.not_carried == (["clip_skip"] if layer is None else [])
     first = emit(call_of(AURORA, clip_skip=1), "comfyui", catalog)
     assert first.not_carried == []
+
+
+def test_prompts_that_are_surely_too_long_are_told_where_nobody_takes_chunks(catalog: Catalog) -> None:
+    short, long = (call_of(AURORA, prompt=", ".join(["fox"] * number)) for number in (38, 39))
+    assert "prompt" not in emit(short, "openai", catalog).reasons  # 75 words and commas
+    assert emit(long, "openai", catalog).reasons["prompt"] == "a server may read no more than 75 tokens of it"
+    both = call_of(AURORA, prompt=", ".join(["(fox)"] * 39))
+    assert "of it; OpenAI's images API reads the emphasis" in emit(both, "openai", catalog).reasons["prompt"]
+    scripts = [emit(call, "diffusers", catalog).request["snippet"] for call in (short, long)]
+    assert ["75 tokens are read here" in script for script in scripts] == [False, True]
+    compile(scripts[1], "script", "exec")
