@@ -448,6 +448,7 @@ TARGET = Target(
     usual_url=URL,
     self_hosted=True,
     syntax="a1111",
+    ggufs=True,
     lists=ServerLists(ask, understand),
     reading=Reading(is_request, read),
 )

@@ -23,7 +23,7 @@ from diffagent.agent.targets import parts
 from diffagent.agent.targets.graphs import added, emit, spelling
 from diffagent.agent.targets.installed import Installed
 from diffagent.agent.targets.target import Reading, ServerLists, Target
-from diffagent.data.base_models import find
+from diffagent.data.base_models import backend, find
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import JobFailed, Refused, TargetError
 from diffagent.data.metadata import comfyui as metadata
@@ -275,6 +275,8 @@ def _gone(card: Card, file: str, files: parts.Files) -> tuple[str, ...]:
     if file in files.get("checkpoints", ()):
         return ()
     row = find(card.base_model)
+    if row is not None and backend(row.name, TARGET.name) == "checkpoint":
+        return (f"text encoders and a VAE: {row.name} is loaded from checkpoints alone",)
     return tuple(parts.lacking((*parts.of_role(row, "text encoder"), *parts.of_role(row, "vae")), files))
 
 
@@ -304,5 +306,6 @@ TARGET = Target(
     lists=ServerLists(ask, understand),
     reading=Reading(is_request, read),
     syntax="comfyui",
+    ggufs=True,
     workflows=True,
 )

@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from diffagent.agent.targets import ITSELF, check_target, load
+from diffagent.agent.targets import ITSELF, TABLE, check_target, load
 from diffagent.agent.targets.fitting import Emitted, Fit, Resources
 from diffagent.agent.targets.target import Target
 from diffagent.data.base_models import LISTED, lora_fit
@@ -54,6 +54,12 @@ def emit(
         if card.is_pickle and not api.pickles:
             raise BadInput(
                 f"{card.name} is a .ckpt file, which only AI Horde's workers run: choose another model"
+            )
+        if card.is_gguf and not api.ggufs:
+            able = ", ".join(name for name in TABLE if load(name).ggufs)
+            raise BadInput(
+                f"{card.name} is a GGUF file, which {api.title} does not load: choose another model, or a "
+                f"target that does ({able})"
             )
     base_model = found.checkpoint.base_model
     known = frozenset(api.samplers_of(base_model) if known_samplers is None else known_samplers)

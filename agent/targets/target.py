@@ -66,6 +66,7 @@ class Target:
         added: whether a sampler comes with an extension that most servers of the target lack.
         offers: whether it can run a catalog's entry, as far as the catalog tells.
         pickles: whether it runs ``.ckpt`` files.
+        ggufs: whether it runs ``.gguf`` files.
         side_step: what an image's sides are multiples of, in pixels.
         runs: whether it is known to run a base model; default: as the table of base models says.
         executor: makes images at an address; None: at the usual one.
@@ -88,6 +89,7 @@ class Target:
     added: Callable[[Sampler], bool] | None = None
     offers: Callable[[Card], bool] = any_card
     pickles: bool = False
+    ggufs: bool = False
     side_step: int = SIDE_STEP
     runs: Callable[[str], bool] | None = None
     usual_url: str | None = None
@@ -125,7 +127,8 @@ class Target:
 
     def takes(self, card: Card) -> bool:
         """Whether the target can run an entry, as far as the catalog tells."""
-        return (self.pickles or not card.is_pickle) and self.runs_base(card.base_model) and self.offers(card)
+        is_loaded = (self.pickles or not card.is_pickle) and (self.ggufs or not card.is_gguf)
+        return is_loaded and self.runs_base(card.base_model) and self.offers(card)
 
     def runs_base(self, base_model: str) -> bool:
         """Whether the target is known to run models of a base model."""
