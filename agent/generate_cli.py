@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -115,7 +116,7 @@ def generate(
     usual = target or (of_workflows() if graph else None)
     room = Room(usual, target_url, installed, nearest, catalog, engine, llm)
     call, count, target = room.call(given, seeds, options)
-    with Progress() as progress, room.opened() as catalog_:
+    with interruptible(), Progress() as progress, room.opened() as catalog_:
         paths = generation.generate(
             call,
             output,
@@ -131,6 +132,28 @@ def generate(
         )
     for path in paths:
         click.echo(path)
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Makes the end of a terminal, and of a service, what Ctrl-C is: a server's job is ended first."""
+    import signal
+
+    def interrupt(*_: object) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in (getattr(signal, name) for name in names)}
+    usual = [number for number, handler in before.items() if handler is signal.SIG_DFL]
+    if threading.current_thread() is not threading.main_thread():
+        usual = []
+    for number in usual:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in usual:
+            signal.signal(number, before[number])
 
 
 @dataclass(frozen=True)

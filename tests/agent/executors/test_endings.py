@@ -168,7 +168,10 @@ def test_a1111_that_knows_no_tasks_is_left_alone(catalog: Catalog) -> None:
     assert server.interrupted == []
 
 
-def test_ctrl_c_ends_the_job(catalog: Catalog, tmp_path: Path) -> None:
+@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_ctrl_c_and_a_closed_terminal_end_the_job(
+    ending: signal.Signals, catalog: Catalog, tmp_path: Path
+) -> None:
     server = endless("comfyui")
     call = tmp_path / "call.json"
     call.write_text(call_of(AURORA).to_json(), encoding="utf-8")
@@ -181,7 +184,7 @@ def test_ctrl_c_ends_the_job(catalog: Catalog, tmp_path: Path) -> None:
             end = time.monotonic() + 30
             while not running(server) and time.monotonic() < end and process.poll() is None:
                 time.sleep(0.02)
-            process.send_signal(signal.SIGINT)
+            process.send_signal(ending)
             _, said = process.communicate(timeout=60)
         finally:
             with suppress(OSError):
