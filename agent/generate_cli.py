@@ -21,6 +21,8 @@ from diffagent.agent.targets import TABLE
 from diffagent.agent.texts import is_missing_file, read_stdin
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from diffagent.agent.agent import Agent
     from diffagent.agent.call_forms import Given
     from diffagent.data.metadata.generation import Generation
@@ -139,8 +141,12 @@ def interruptible() -> Iterator[None]:
     """Makes the end of a terminal, and of a service, what Ctrl-C is: a server's job is ended first."""
     import signal
 
-    def interrupt(*_: object) -> None:
-        signal.raise_signal(signal.SIGINT)
+    def interrupt(_: int, frame: FrameType | None) -> None:
+        """What SIGINT does just now, which a shell's background jobs ignore."""
+        handler = signal.getsignal(signal.SIGINT)
+        if not callable(handler):
+            raise KeyboardInterrupt
+        handler(signal.SIGINT, frame)
 
     names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
     before = {number: signal.getsignal(number) for number in (getattr(signal, name) for name in names)}

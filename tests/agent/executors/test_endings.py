@@ -168,15 +168,22 @@ def test_a1111_that_knows_no_tasks_is_left_alone(catalog: Catalog) -> None:
     assert server.interrupted == []
 
 
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+BEHIND = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); "
+"""As a shell starts what ends in &."""
+
+
+@pytest.mark.parametrize(
+    ("ending", "start"),
+    [(signal.SIGINT, ""), (signal.SIGTERM, ""), (signal.SIGHUP, ""), (signal.SIGTERM, BEHIND)],
+)
 def test_ctrl_c_and_a_closed_terminal_end_the_job(
-    ending: signal.Signals, catalog: Catalog, tmp_path: Path
+    ending: signal.Signals, start: str, catalog: Catalog, tmp_path: Path
 ) -> None:
     server = endless("comfyui")
     call = tmp_path / "call.json"
     call.write_text(call_of(AURORA).to_json(), encoding="utf-8")
     with serving(server) as url:
-        command = [sys.executable, "-c", "from diffagent.serving.cli import main; main()", "generate",
+        command = [sys.executable, "-c", start + "from diffagent.serving.cli import main; main()", "generate",
                    str(call), "-o", str(tmp_path), "--target", "comfyui", "--target-url", url,
                    "--catalog", str(catalog.path)]  # fmt: skip
         process = subprocess.Popen(command, stderr=subprocess.PIPE)
