@@ -17,7 +17,16 @@ from typing import Any, Literal
 import httpx
 
 from diffagent.agent.executors import Made, Price, Report
-from diffagent.agent.executors.wire import Gone, HttpExecutor, Wire, is_local, job_done, polled, words
+from diffagent.agent.executors.wire import (
+    Gone,
+    HttpExecutor,
+    Wire,
+    is_local,
+    job_done,
+    json_object,
+    polled,
+    words,
+)
 from diffagent.agent.installed_models import Lists, matched
 from diffagent.agent.targets import parts
 from diffagent.agent.targets.graphs import added, emit, spelling
@@ -41,11 +50,8 @@ _REMEDIES = {
 
 def reason(response: httpx.Response) -> str | None:
     """What is wrong with a graph, node by node."""
-    try:
-        body = response.json()
-    except ValueError:
-        return None
-    if not isinstance(body, dict) or "error" not in body:
+    body = json_object(response)
+    if body is None or "error" not in body:
         return None
     error = body["error"]
     found, hints = [], set()

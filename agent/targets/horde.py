@@ -20,7 +20,16 @@ from typing import Any
 import httpx
 
 from diffagent.agent.executors import Made, Price, Report
-from diffagent.agent.executors.wire import HttpExecutor, Wire, field_errors, job_done, polled, secret, words
+from diffagent.agent.executors.wire import (
+    HttpExecutor,
+    Wire,
+    field_errors,
+    job_done,
+    json_object,
+    polled,
+    secret,
+    words,
+)
 from diffagent.agent.installed_models import Lists
 from diffagent.agent.targets.civitai import is_hosted
 from diffagent.agent.targets.fitting import Fit, Resources
@@ -166,11 +175,8 @@ CLIENT = "diffagent:0.1:unknown"
 
 def reason(response: httpx.Response) -> str | None:
     """``message``, the return code, and what is wrong with each field."""
-    try:
-        body = response.json()
-    except ValueError:
-        return None
-    if not isinstance(body, dict) or "message" not in body:
+    body = json_object(response)
+    if body is None or "message" not in body:
         return None
     fields = field_errors(body)
     code = f" ({body['rc']})" if body.get("rc") else ""

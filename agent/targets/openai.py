@@ -23,7 +23,7 @@ import httpx
 
 from diffagent.agent.executors import Made, Price, Report
 from diffagent.agent.executors.chunks import is_surely_longer
-from diffagent.agent.executors.wire import HttpExecutor, Wire, secret, words
+from diffagent.agent.executors.wire import HttpExecutor, Wire, json_object, secret, words
 from diffagent.agent.targets.fitting import Fit, Resources
 from diffagent.agent.targets.target import Reading, Target
 from diffagent.data.base_models import find
@@ -83,11 +83,8 @@ _BLOCKED = ("content_policy_violation", "moderation_blocked")
 
 def reason(response: httpx.Response) -> str | None:
     """The error's code and message; FastAPI's ``detail`` where a server sends that."""
-    try:
-        body = response.json()
-    except ValueError:
-        return None
-    if not isinstance(body, dict):
+    body = json_object(response)
+    if body is None:
         return None
     error = body.get("error", body.get("detail"))
     if isinstance(error, dict):
