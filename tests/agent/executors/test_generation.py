@@ -13,7 +13,7 @@ import pytest
 from families import PAIRS, families_catalog
 from families import call_of as family_call
 from image_runs import SERVERS, make
-from image_servers import FakeA1111, FakeCivitai, FakeComfyUI, FakeHorde, picture, serving
+from image_servers import Answer, FakeA1111, FakeCivitai, FakeComfyUI, FakeHorde, as_json, picture, serving
 from PIL import Image
 from target_calls import AURORA, BASALT, GRAND_XL, INK_FOX, call_of
 
@@ -332,3 +332,19 @@ def test_an_executor_serves_one_loop_after_another(catalog: Catalog, tmp_path: P
         for seed in (1, 2):
             order = generation.Order(call, "a1111", (seed,))
             assert asyncio.run(generation.make(order, tmp_path, catalog, executor))
+
+
+def test_schedules_without_a_label_go_by_their_name(catalog: Catalog, tmp_path: Path) -> None:
+    """As SD.Next lists them."""
+
+    class Unlabelled(FakeA1111):
+        def answer(self, method: str, path: str, query: dict[str, str], body: Any) -> Answer:
+            if path == "/sdapi/v1/schedulers":
+                return as_json([{"name": one} for one in self.schedules])
+            return super().answer(method, path, query, body)
+
+    server = Unlabelled()
+    assert make("a1111", server, tmp_path, catalog, call_of(INK_FOX, sampler="DPM++ 2M Karras"))
+    with serving(server) as url:
+        there = read_installed("a1111", url, catalog, cache=tmp_path / "lists")
+    assert {str(one) for one in there.samplers or ()} >= {"DPM++ 2M Karras"}
