@@ -62,7 +62,7 @@ def from_picture(source: Path | bytes, catalog: Catalog) -> Given:
     Raises:
         BadImage, BadInput, UnknownModel: as :func:`picture.read` and :func:`recovered`.
     """
-    own = _own(source)
+    own = own_call(source)
     if own is not None and all(catalog.by_air(air) for air in airs(own)):
         return Given(own, generation=_told(source))
     generation = picture.read(source)
@@ -150,7 +150,7 @@ def _is_use(use: ModelUse, air: str, catalog: Catalog) -> bool:
     return version or any(card is not None and card.air == air for card in cards)
 
 
-def _own(source: Path | bytes) -> T2ICall | None:
+def own_call(source: Path | bytes) -> T2ICall | None:
     """The call in a picture that diffagent made; None where there is none."""
     with picture._opened(source) as image:
         text = picture.texts(image).get("diffagent")

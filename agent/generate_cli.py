@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ from diffagent.agent.targets import TABLE
 from diffagent.agent.texts import is_missing_file, read_stdin
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from diffagent.agent.agent import Agent
     from diffagent.agent.call_forms import Given
     from diffagent.data.metadata.generation import Generation
@@ -108,12 +111,14 @@ def generate(
     given = Input.read(words)
     if given.prompt is None and (extra := _given_options(ctx, options)):
         raise click.UsageError(f"{', '.join(extra)} goes with a prompt, and {given.name} is none")
+    if len(seeds) > 1 and n not in (None, len(seeds)):
+        raise click.UsageError(f"-n {n} asks for other than the {len(seeds)} pictures of the seeds: omit -n")
     images.require()
     images.check_folder(Path(output))
     usual = target or (of_workflows() if graph else None)
     room = Room(usual, target_url, installed, nearest, catalog, engine, llm)
     call, count, target = room.call(given, seeds, options)
-    with Progress() as progress, room.opened() as catalog_:
+    with interruptible(), Progress() as progress, room.opened() as catalog_:
         paths = generation.generate(
             call,
             output,
@@ -129,6 +134,32 @@ def generate(
         )
     for path in paths:
         click.echo(path)
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Makes the end of a terminal, and of a service, what Ctrl-C is: a server's job is ended first."""
+    import signal
+
+    def interrupt(_: int, frame: FrameType | None) -> None:
+        """What SIGINT does just now, which a shell's background jobs ignore."""
+        handler = signal.getsignal(signal.SIGINT)
+        if not callable(handler):
+            raise KeyboardInterrupt
+        handler(signal.SIGINT, frame)
+
+    names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    before = {number: signal.getsignal(number) for number in (getattr(signal, name) for name in names)}
+    usual = [number for number, handler in before.items() if handler is signal.SIG_DFL]
+    if threading.current_thread() is not threading.main_thread():
+        usual = []
+    for number in usual:
+        signal.signal(number, interrupt)
+    try:
+        yield
+    finally:
+        for number in usual:
+            signal.signal(number, before[number])
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Generation: a call, a target and a folder in; image files out.
 
-    call × seeds → emitted request → price → executor → PNG, manifest row → contact sheet
+    call × seeds → emitted request → price → executor → PNG, manifest row → contact sheet of the folder
 
 Images are made one after another. One that fails ends the run; those before it are whole and in the manifest.
 A picture of another call is never overwritten, and a folder that vanished meanwhile is made again. What the
@@ -115,7 +115,7 @@ def generate(
         catalog: where the call's models are looked up.
         url: the server's address; default: the target's usual one.
         n: how many images, seeded one after another from the call's seed, or from one drawn here.
-        seeds: the seeds themselves, in place of ``n``.
+        seeds: the seeds themselves, in place of ``n``; a single one is the first of ``n``.
         nearest: replace what the target lacks by the nearest that it has.
         max_price: the most that one image may cost; targets that cost money make none without it.
         workflow: a graph of ComfyUI's that the call fills, in place of the one that is built for it.
@@ -126,13 +126,20 @@ def generate(
         value or the price is too high. MissingExtra: a library is not installed.
     """
     images.require()
+    in_a_row = numbered_seeds(seeds[0] if seeds else call.seed, n)
     order = Order(
-        call, target, tuple(seeds) or numbered_seeds(call.seed, n), nearest, max_price, workflow=workflow
+        call, target, in_a_row if len(seeds) < 2 else tuple(seeds), nearest, max_price, workflow=workflow
     )
     api = load(target)
     if api.self_hosted:
         order = replace(order, there=read_installed(target, url, catalog, lifetime=0))
-    return asyncio.run(make(order, Path(folder), catalog, api.executor(url), report))
+    made = asyncio.run(make(order, Path(folder), catalog, api.executor(url), report))
+    with images.prepared(Path(folder)):
+        lacking = images.draw_sheet(Path(folder))
+    if lacking:
+        scripts = ", ".join(name.capitalize() for name in lacking)
+        report(f"no font for the captions of {images.SHEET}: {scripts}: install one, such as Noto's", None)
+    return made
 
 
 async def make(
@@ -143,7 +150,6 @@ async def make(
     emitted = [order.emitted(seed, catalog) for seed in order.seeds]
     found = [Resources.of(one.call, catalog) for one in emitted]
     made: list[Path] = []
-    pictures: list[Image.Image] = []
     images.check_folder(folder)
     async with maker as server:
         with _understood(load(order.target)):
@@ -158,15 +164,13 @@ async def make(
                 raise type(error)(f"{where}: {error}{kept}") from None
             reasons = {**one.reasons, **untaken}
             text = infotext.write(call, resources, one.dropped | untaken.keys())
-            images.prepare(folder)
-            path = images.free_path(folder, call.model, call.seed, call.model_dump())
-            images.save(picture, path, text, call.model_dump(), reasons)
             seconds = time.monotonic() - started
-            images.add_row(folder, _row(path, one.target, reasons, call, picture.size, seconds))
+            with images.prepared(folder):
+                path = images.free_path(folder, call.model, call.seed, call.model_dump())
+                images.save(picture, path, text, call.model_dump(), reasons)
+                images.add_row(folder, _row(path, one.target, reasons, call, picture.size, seconds))
             made.append(path)
-            pictures.append(picture)
             report(f"{where}: {path}", 1.0)
-    images.contact_sheet(pictures, folder / images.SHEET)
     return made
 
 

@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Any
 from diffagent.agent.importing import add_entries
 from diffagent.data.catalog import Catalog
 from diffagent.data.descriptions import DescriptionsFile, read_descriptions, with_descriptions
-from diffagent.data.errors import BadCatalog
+from diffagent.data.errors import BadCatalog, BadInput
 from diffagent.data.library.entries import Shelf, entries, judged
 from diffagent.data.library.state import CATALOG, READER, State, library_home
+from diffagent.data.metadata.generation import Generation
 from diffagent.data.metadata.infotext import parse
+from diffagent.data.metadata.picture import told
 from diffagent.data.plain_attributes import with_plain_attributes
 from diffagent.data.sources import Source
 from diffagent.data.text_encoder import Encoder
@@ -74,12 +76,10 @@ def build(
 
 def generation_data(text: str) -> Mapping[str, Any] | None:
     """A preview's text as generation data in Civitai's shape; None where it is none."""
-    import json
-
     if text.lstrip().startswith("{"):
         try:
-            return _of_swarm(json.loads(text)["sui_image_params"])
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            return _of_generation(told(text))
+        except BadInput:
             return None
     parsed = parse(text)
     if not parsed.settings:
@@ -89,15 +89,14 @@ def generation_data(text: str) -> Mapping[str, Any] | None:
     return {**settings, "prompt": parsed.prompt, "negativePrompt": parsed.negative_prompt}
 
 
-def _of_swarm(given: Mapping[str, Any]) -> Mapping[str, Any]:
-    names = {
-        "prompt": "prompt", "negativeprompt": "negativePrompt", "steps": "steps", "cfgscale": "cfgScale",
-        "seed": "seed", "sampler": "sampler", "scheduler": "Schedule type", "model": "Model",
+def _of_generation(made: Generation) -> Mapping[str, Any]:
+    size = f"{made.width}x{made.height}" if made.width and made.height else None
+    found = {
+        "prompt": made.prompt, "negativePrompt": made.negative_prompt, "steps": made.steps,
+        "cfgScale": made.cfg_scale, "seed": made.seed, "sampler": made.sampler,
+        "Schedule type": made.schedule, "Model": made.checkpoint.name, "Size": size,
     }  # fmt: skip
-    told = {names[name]: value for name, value in given.items() if name in names}
-    if given.get("width") and given.get("height"):
-        told["Size"] = f"{given['width']}x{given['height']}"
-    return told
+    return {name: value for name, value in found.items() if value not in (None, "")}
 
 
 def _describe(state: State, shelf: Shelf, job: Job, path: Path) -> None:

@@ -23,10 +23,10 @@ def read(image: str, catalog: str | None, told: bool) -> None:
     import json
     from dataclasses import asdict
 
-    from diffagent.agent.call_forms import from_picture
+    from diffagent.agent.call_forms import Given, from_picture, own_call
     from diffagent.agent.texts import read_stdin
     from diffagent.data.catalog import Catalog
-    from diffagent.data.errors import BadImage
+    from diffagent.data.errors import BadImage, UnknownModel
     from diffagent.data.metadata import picture
 
     source: Any = Path(image)
@@ -40,7 +40,13 @@ def read(image: str, catalog: str | None, told: bool) -> None:
         click.echo(json.dumps(asdict(picture.read(source)), ensure_ascii=False, indent=2))
         return
     with Catalog.open(catalog) as opened:
-        found = from_picture(source, opened)
+        try:
+            found = from_picture(source, opened)
+        except UnknownModel as error:
+            own = own_call(source)
+            if own is None:
+                raise
+            found = Given(own, notes=(f"the call in the picture is printed as it is: {error}",))
     for note in found.notes:
         click.echo(f"diffagent: note: {note}", err=True)
     click.echo(found.call.to_json())

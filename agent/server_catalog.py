@@ -3,9 +3,10 @@
     lists of the server → files that are in no catalog → what each says of itself → entries → a catalog beside
 
 A file is known by its name, the metadata that the server gives of it (A1111 with its lists, ComfyUI by
-``/view_metadata``), and its header where the server runs on this machine and says where the file lies. Its
-base model has to be told by one of them: a model without is left out and named. The catalog that is made so
-is kept, and made again when the server's models or the catalog change.
+``/view_metadata``), and its header where the server runs on this machine and says where the file lies (A1111
+with its lists, ComfyUI by its folders). Its base model has to be told by one of them: a model without is left
+out and named, and so is what by its header makes no picture from text. The catalog that is made so is kept,
+and made again when the server's models or the catalog change.
 """
 
 from __future__ import annotations
@@ -15,13 +16,14 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from diffagent.agent.executors.wire import Wire, is_local
 from diffagent.agent.installed_models import BACKOFF, LIFETIME, matched, read_lists
+from diffagent.agent.targets.parts import UNGGUF
 from diffagent.data.air import AIR, LOCAL
 from diffagent.data.base_models import LISTED, by_file_name, by_header, ecosystem_of, families, find
 from diffagent.data.cards import Entry, compose
@@ -29,6 +31,7 @@ from diffagent.data.catalog import Catalog, default_catalog
 from diffagent.data.errors import DiffAgentError, TargetError
 from diffagent.data.library.bases import fits
 from diffagent.data.library.headers import read_header
+from diffagent.data.library.kinds import RUNNABLE, Verdict, judge
 from diffagent.data.metadata.infotext import stem
 from diffagent.data.prompts import is_sfw
 from diffagent.data.records import Card, ModelType
@@ -47,13 +50,20 @@ MOST_METADATA = 200
 
 @dataclass(frozen=True)
 class ServerFile:
-    """A model's file as a server lists it; ``path`` is where it lies on the server's machine."""
+    """A model's file as a server lists it.
+
+    ``paths``: where it may lie on the server's machine, in the server's order; ``folder``: what ComfyUI calls
+    the folder, when asked for the metadata of a file; ``verdict``: what the file's header says, where it
+    could be read.
+    """
 
     name: str
     kind: ModelType
     digest: str | None = None
-    path: str | None = None
+    paths: tuple[str, ...] = ()
+    folder: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    verdict: Verdict | None = None
 
     @property
     def file_name(self) -> str:
@@ -64,16 +74,18 @@ class ServerFile:
 
 class ServerCatalog(NamedTuple):
     """``path``: the catalog with the server's own models; ``added`` their names, ``left_out`` the files whose
-    base model nothing tells."""
+    base model nothing tells, ``unfit`` those that make no picture from text, with why."""
 
     path: Path
     added: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
+    unfit: tuple[str, ...] = ()
 
     def lines(self, url: str) -> Iterator[str]:
         """What to say of it."""
         if self.added:
-            yield f"{url} has {len(self.added)} models that the catalog did not know: {_some(self.added)}"
+            models = f"{len(self.added)} model{'s' * (len(self.added) > 1)}"
+            yield f"{url} has {models} that the catalog did not know: {_some(self.added)}"
         if self.left_out:
             *_, (_, folder) = families()
             yield (
@@ -81,6 +93,8 @@ class ServerCatalog(NamedTuple):
                 f"into the file's name or folder, such as {folder}/NAME.safetensors, or read the server's "
                 "folder with diffagent library DIR"
             )
+        if self.unfit:
+            yield f"left out of {url}'s models, for no text becomes a picture with them: {_some(self.unfit)}"
 
 
 def with_server_models(
@@ -113,12 +127,15 @@ def with_server_models(
         new = [one for one in files_of(lists) if matched([{"name": one.name, "hash": one.digest}], opened)[1]]
     if not new:
         return ServerCatalog(path)
-    new = asyncio.run(_told(address, new))
-    bases = [base_model_of(one, local=is_local(address)) for one in new]
+    if is_local(address):
+        new = list(map(read_here, new))
+    unfit = tuple(f"{one.name} ({flaw})" for one in new if (flaw := _flaw(one)))
+    new = asyncio.run(_told(address, [one for one in new if not _flaw(one)]))
+    bases = list(map(base_model_of, new))
     cards = [_card(one, base, address) for one, base in zip(new, bases, strict=True) if base is not None]
     left_out = tuple(one.name for one, base in zip(new, bases, strict=True) if base is None)
     if not cards:
-        return ServerCatalog(path, (), left_out)
+        return ServerCatalog(path, (), left_out, unfit)
     server = hashlib.sha256(f"{target} {address}".encode()).hexdigest()[:12]
     facts = path.stat()
     content = json.dumps(
@@ -130,24 +147,27 @@ def with_server_models(
         for other in folder.glob(f"{server}-*.sqlite"):
             if other != out:
                 other.unlink(missing_ok=True)
-    return ServerCatalog(out, tuple(card.name for card in cards), left_out)
+    return ServerCatalog(out, tuple(card.name for card in cards), left_out, unfit)
 
 
 def files_of(lists: Mapping[str, Any]) -> Iterator[ServerFile]:
     """The models of a server's lists, whichever program's."""
     folders: Mapping[str, Any] = lists.get("files") or lists
+    places: Mapping[str, Sequence[str]] = lists.get("places") or {}
     for name, kind in _FOLDERS.items():
         for one in folders.get(name) or ():
             if isinstance(one, str):
-                yield ServerFile(one, kind)
+                folder = UNGGUF.get(name, name)
+                paths = tuple(f"{place}/{one}" for place in places.get(folder, ()))
+                yield ServerFile(one, kind, paths=paths, folder=folder)
                 continue
             metadata = one.get("metadata")
             yield ServerFile(
                 one["name"],
                 kind,
                 one.get("hash") or None,
-                one.get("path"),
-                metadata if isinstance(metadata, Mapping) else {},
+                (one["path"],) if one.get("path") else (),
+                metadata=metadata if isinstance(metadata, Mapping) else {},
             )
 
 
@@ -156,13 +176,29 @@ _FOLDERS: Mapping[str, ModelType] = {
 }  # fmt: skip
 
 
-def base_model_of(file: ServerFile, *, local: bool = False) -> str | None:
-    """The base model that a file's metadata, its header or its name tell; None where none does.
+def read_here(file: ServerFile) -> ServerFile:
+    """A file with what its header says, where it lies on this machine and can be read."""
+    for path in map(Path, file.paths):
+        try:
+            header = read_header(path) if path.is_file() else None
+        except (OSError, DiffAgentError):
+            continue
+        if header is not None:
+            return replace(file, metadata={**header.metadata, **file.metadata}, verdict=judge(header, path))
+    return file
 
-    ``local``: the server runs on this machine, and its paths may be looked at.
-    """
-    if local and file.path and (base := _by_file(Path(file.path))) is not None:
-        return _listed(base)
+
+def _flaw(file: ServerFile) -> str | None:
+    """Why a file is no model that makes pictures from text, by its header; None where nothing says so."""
+    if file.verdict is None or file.verdict.kind == "unknown":
+        return None
+    return ", ".join(file.verdict.flaws) or (None if file.verdict.kind in RUNNABLE else file.verdict.kind)
+
+
+def base_model_of(file: ServerFile) -> str | None:
+    """The base model that a file's header, its metadata or its name tell; None where none does."""
+    if file.verdict is not None and file.verdict.base_model is not None:
+        return _listed(file.verdict.base_model)
     metadata = {str(key): value for key, value in file.metadata.items() if isinstance(value, str)}
     base = by_header({}, metadata)
     if base is None and (row := find(metadata.get("ss_base_model_version", ""))) is not None:
@@ -173,39 +209,25 @@ def base_model_of(file: ServerFile, *, local: bool = False) -> str | None:
     return _listed(named if named is not None and fits(base, named) else base)
 
 
-def _by_file(path: Path) -> str | None:
-    try:
-        if path.suffix.lower() != ".safetensors" or not path.is_file():
-            return None
-        header = read_header(path)
-    except (OSError, ValueError, DiffAgentError):
-        return None
-    return by_header(header.shapes, header.metadata)
-
-
 def _listed(base_model: str | None) -> str | None:
     return base_model if base_model in LISTED else None
 
 
 async def _told(url: str, files: list[ServerFile]) -> list[ServerFile]:
     """The files with the metadata that ComfyUI gives of each; without it where the server has none."""
-    silent = [one for one in files if not one.metadata and one.path is None][:MOST_METADATA]
+    silent = [one for one in files if one.folder and one.verdict is None][:MOST_METADATA]
     if not silent:
         return files
     found: dict[str, Mapping[str, Any]] = {}
     async with Wire(url, remedy="start the server", backoff=BACKOFF, timeout=15) as wire:
         for one in silent:
-            folder = "loras" if one.kind == "LoRA" else "checkpoints"
             try:
-                metadata = await wire.get(f"/view_metadata/{folder}", {"filename": one.name})
+                metadata = await wire.get(f"/view_metadata/{one.folder}", {"filename": one.name})
             except TargetError:
                 continue
             if isinstance(metadata, Mapping):
                 found[one.name] = metadata
-    return [
-        ServerFile(one.name, one.kind, one.digest, one.path, found.get(one.name, one.metadata))
-        for one in files
-    ]
+    return [replace(one, metadata=found.get(one.name, one.metadata)) for one in files]
 
 
 def _card(file: ServerFile, base_model: str, url: str) -> Card:

@@ -311,6 +311,11 @@ class Card:
         """A ``.ckpt`` file: listed, and offered only to AI Horde, whose workers scan it."""
         return (self.file_name or "").casefold().endswith((".ckpt", ".pt", ".pth", ".bin"))
 
+    @property
+    def is_gguf(self) -> bool:
+        """A quantized transformer without its other parts, which some targets load."""
+        return (self.file_name or "").casefold().endswith(".gguf")
+
 
 def legal_side(pixels: float) -> int:
     """The nearest legal side of an image: a multiple of 8 within 64…4096 pixels."""

@@ -16,7 +16,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -223,6 +223,8 @@ class FakeComfyUI(ImageServer):
     polls = 2
     endless = False
     """A running job goes on until it is interrupted."""
+    places: Mapping[str, Sequence[str]] | None = None
+    """Folder → where it lies; None: a server that does not tell."""
     targeted = True
     """``/interrupt`` heeds whose job is meant, as ComfyUI since 0.3.50 does."""
 
@@ -338,6 +340,8 @@ class FakeComfyUI(ImageServer):
             return as_json(
                 {name: {"input": {"required": self.nodes[name][0]}, "output": self.nodes[name][1]}}
             )
+        if path == "/internal/folder_paths" and self.places is not None:
+            return as_json(self.places)
         if path == "/prompt" and method == "POST":
             return self._queued(body)
         if path == "/queue" and method == "POST":

@@ -527,12 +527,23 @@ def _loras() -> Iterator[tuple[Item, Shapes, str, dict[str, str]]]:
 
 def _ggufs() -> Iterator[tuple[Item, Shapes, str, str]]:
     yield (
-        Item("unet/flux-own-Q4_0.gguf", "transformer", "Flux.1 D"),
+        Item("unet/flux-own-Q4_0.gguf", "transformer", "Flux.1 D", True),
         dict(parts()["flux_dev"]),
         "flux",
         "Q4_0",
     )
-    yield Item("unet/qw-Q8_0.gguf", "transformer", "Qwen"), dict(parts()["qwen_image"]), "qwen_image", "Q8_0"
+    yield (
+        Item("unet/qw-Q8_0.gguf", "transformer", "Qwen", True),
+        dict(parts()["qwen_image"]),
+        "qwen_image",
+        "Q8_0",
+    )
+    yield (
+        Item("unet/xl-Q8_0.gguf", "transformer", "SDXL 1.0"),
+        prefixed("model.diffusion_model.", "sdxl"),
+        "sdxl",
+        "Q8_0",
+    )
     blocks = {}
     for n in range(24):
         names = {

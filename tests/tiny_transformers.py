@@ -163,7 +163,7 @@ def _z_image() -> Any:
 
     transformer = ZImageTransformer2DModel(
         in_channels=16, dim=32, n_layers=1, n_refiner_layers=1, n_heads=2, n_kv_heads=2, cap_feat_dim=16,
-        axes_dims=[4, 4, 8], axes_lens=[512, 64, 64],
+        axes_dims=[4, 4, 8], axes_lens=[1024, 64, 64],
     )  # fmt: skip
     return ZImagePipeline(_flow(), _vae(16), *_qwen(_qwen3(2), "Qwen3Model"), transformer)
 

@@ -9,6 +9,8 @@ encoder are those of the first chunk. As ``process_tokens`` and ``tokenize_line`
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +33,32 @@ def with_long_prompts(pipe: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:
     if type(pipe).__name__ not in PIPELINES or all(_count(pipe.tokenizer, text) <= CHUNK for text in texts):
         return dict(kwargs)
     return in_chunks(pipe, kwargs)
+
+
+def left_out(pipe: Any, kwargs: Mapping[str, Any]) -> str | None:
+    """What a pipeline does not read of prompts that are too long for it, in words; None where it reads all.
+
+    A pipeline of another base model cuts at its ``max_sequence_length``, in the tokens of its last encoder.
+    """
+    limit = inspect.signature(type(pipe).__call__).parameters.get("max_sequence_length")
+    names = ("tokenizer_4", "tokenizer_3", "tokenizer_2", "tokenizer")
+    tokenizer = next((one for name in names if (one := getattr(pipe, name, None)) is not None), None)
+    if type(pipe).__name__ in PIPELINES or tokenizer is None or limit is None:
+        return None
+    said = []
+    for name, words in (("prompt", "the prompt"), ("negative_prompt", "the negative prompt")):
+        count = len(tokenizer(kwargs.get(name) or "", truncation=False, verbose=False).input_ids)
+        if count > limit.default:
+            said.append(f"the first {limit.default} of {count} tokens of {words}")
+    return f"{type(pipe).__name__} reads {' and '.join(said)}" if said else None
+
+
+def is_surely_longer(text: str, tokens: int) -> bool:
+    """Whether a text has more tokens than that, whoever counts: each word and mark is one at least."""
+    return len(_WORD.findall(text)) > tokens
+
+
+_WORD = re.compile(r"\w+|[^\w\s]")
 
 
 def in_chunks(pipe: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:

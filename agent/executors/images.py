@@ -12,11 +12,16 @@ import io
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from diffagent.agent.executors.captions import LEADING, Captions, fonts_here
 from diffagent.data.errors import BadInput, Censored, JobFailed, MissingExtra
+from diffagent.data.metadata import picture
+from diffagent.data.metadata.generation import Generation
+from diffagent.data.weights import home
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -24,7 +29,10 @@ if TYPE_CHECKING:
 MANIFEST = "manifest.jsonl"
 NOT_CARRIED = "diffagent not_carried"
 SHEET = "contact-sheet.png"
+CAPTION = 4
+"""Lines of a paragraph of a caption."""
 _THUMBNAIL, _GAP = 256, 8
+_MOST_ON_SHEET = 64
 
 
 def require() -> None:
@@ -50,16 +58,24 @@ def check_folder(folder: Path) -> None:
         raise BadInput(f"{here} may not be written by this user: give another -o")
 
 
-def prepare(folder: Path) -> None:
-    """Makes the folder of the images, again where it vanished meanwhile.
+@contextmanager
+def prepared(folder: Path) -> Iterator[None]:
+    """The folder of the images, made again where it vanished meanwhile, and kept from other runs that write
+    into it.
 
     Raises:
         BadInput: it cannot be made or written.
     """
+    from filelock import FileLock
+
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadInput(f"{folder} can be no folder for images ({error.strerror}): give another -o") from None
+    locks = home() / "locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    with FileLock(locks / hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]):
+        yield
 
 
 def decode(data: bytes) -> Image.Image:
@@ -119,9 +135,12 @@ def read_texts(path: Path) -> dict[str, str]:
         raise BadInput(f"{path} is no image: {error}") from None
 
 
-def contact_sheet(images: Iterable[Image.Image], path: Path) -> None:
-    """All images at most 256 pixels a side, in a square of rows."""
-    from PIL import Image
+def contact_sheet(
+    images: Iterable[Image.Image], path: Path, captions: Sequence[Sequence[str]] = ()
+) -> tuple[str, ...]:
+    """All images at most 256 pixels a side, in a square of rows; below each its caption, a paragraph of up to
+    ``CAPTION`` lines each. Returns the scripts that no font of this machine has."""
+    from PIL import Image, ImageDraw
 
     small = []
     for image in images:
@@ -130,15 +149,64 @@ def contact_sheet(images: Iterable[Image.Image], path: Path) -> None:
         small.append(copy)
     across = int((len(small) - 1) ** 0.5) + 1
     wide, tall = max(one.width for one in small), max(one.height for one in small)
+    letters = Captions(fonts_here() if captions else ())
+    wide = _THUMBNAIL if captions else wide
+    texts = [
+        [line for part in caption for line in letters.wrapped(part, wide, CAPTION)] for caption in captions
+    ]
+    tall += LEADING * max(map(len, texts), default=0)
     rows = (len(small) + across - 1) // across
     sheet_size = (across * (wide + _GAP) + _GAP, rows * (tall + _GAP) + _GAP)
     sheet = Image.new("RGB", sheet_size, "white")
+    pen = ImageDraw.Draw(sheet)
     for number, one in enumerate(small):
         row, column = divmod(number, across)
-        sheet.paste(one, (_GAP + column * (wide + _GAP), _GAP + row * (tall + _GAP)))
+        left, top = _GAP + column * (wide + _GAP), _GAP + row * (tall + _GAP)
+        sheet.paste(one, (left, top))
+        for place, line in enumerate(texts[number] if texts else ()):
+            letters.draw(pen, (left, top + one.height + 2 + place * LEADING), line)
     written = io.BytesIO()
     sheet.save(written, "PNG")
     replace_file(path, written.getvalue())
+    return tuple(sorted(letters.lacking))
+
+
+def draw_sheet(folder: Path) -> tuple[str, ...]:
+    """The contact sheet of a folder's newest pictures, by its manifest: below each the model, the settings
+    and the prompt that its file tells. Returns the scripts that no font of this machine has."""
+    from PIL import Image
+
+    manifest = folder / MANIFEST
+    lines = manifest.read_text("utf-8", "replace").splitlines() if manifest.exists() else []
+    files = [folder / name for line in lines if (name := _file_of(line))]
+    pictures, captions = [], []
+    for path in [path for path in files if path.is_file()][-_MOST_ON_SHEET:]:
+        try:
+            with Image.open(path) as image:
+                told = picture.understood(picture.texts(image))
+                pictures.append(image.convert("RGB"))
+        except (OSError, SyntaxError, ValueError, BadInput):
+            continue
+        pictures[-1].thumbnail((_THUMBNAIL, _THUMBNAIL))
+        captions.append(_caption(told))
+    if not pictures:
+        return ()
+    return contact_sheet(pictures, folder / SHEET, captions)
+
+
+def _caption(told: Generation) -> tuple[str, ...]:
+    """What a picture's metadata says, as paragraphs."""
+    models = [str(told.checkpoint), *(f"{lora.name} {lora.weight:g}" for lora in told.loras)]
+    settings = {
+        "seed": told.seed, "steps": told.steps, "": " ".join(filter(None, (told.sampler, told.schedule))),
+        "CFG": told.cfg_scale, "guidance": told.guidance, "clip skip": told.clip_skip,
+    }  # fmt: skip
+    said = [
+        f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}".strip()
+        for name, value in settings.items()
+        if value not in (None, "")
+    ]
+    return " + ".join(models), ", ".join(said), told.prompt
 
 
 def add_row(folder: Path, row: Mapping[str, Any]) -> None:

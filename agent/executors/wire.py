@@ -304,6 +304,15 @@ async def polled(step: Callable[[], Any], *, every: float, limit: float, what: s
         await asyncio.sleep(every)
 
 
+def json_object(response: httpx.Response) -> dict[str, Any] | None:
+    """The object that a response's body is; None where it is none."""
+    try:
+        body = response.json()
+    except ValueError:
+        return None
+    return body if isinstance(body, dict) else None
+
+
 def words(value: object, most: int = 240) -> str:
     """An API's message on one line."""
     text = " ".join(str(value).split())

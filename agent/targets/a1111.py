@@ -30,7 +30,7 @@ from typing import Any
 import httpx
 
 from diffagent.agent.executors import Made, Price, Report
-from diffagent.agent.executors.wire import HttpExecutor, Wire, secret, to_the_end, words
+from diffagent.agent.executors.wire import HttpExecutor, Wire, json_object, secret, to_the_end, words
 from diffagent.agent.installed_models import Lists, matched
 from diffagent.agent.targets import infotext, parts
 from diffagent.agent.targets.fitting import Fit, Resources, file_of
@@ -122,11 +122,8 @@ UNSAID = ("Automatic", "Uniform")
 
 def reason(response: httpx.Response) -> str | None:
     """FastAPI's ``detail``, or the error handler's ``errors`` (``modules/api/api.py``)."""
-    try:
-        body = response.json()
-    except ValueError:
-        return None
-    if not isinstance(body, dict):
+    body = json_object(response)
+    if body is None:
         return None
     said = body.get("detail") or body.get("errors") or body.get("error")
     if isinstance(said, list):
@@ -447,7 +444,8 @@ TARGET = Target(
     spelling=spelling,
     usual_url=URL,
     self_hosted=True,
-    tags=True,
+    syntax="a1111",
+    ggufs=True,
     lists=ServerLists(ask, understand),
     reading=Reading(is_request, read),
 )

@@ -20,7 +20,16 @@ from typing import Any
 import httpx
 
 from diffagent.agent.executors import Made, Price, Report
-from diffagent.agent.executors.wire import HttpExecutor, Wire, field_errors, job_done, polled, secret, words
+from diffagent.agent.executors.wire import (
+    HttpExecutor,
+    Wire,
+    field_errors,
+    job_done,
+    json_object,
+    polled,
+    secret,
+    words,
+)
 from diffagent.agent.targets import graphs
 from diffagent.agent.targets.fitting import Fit, Resources
 from diffagent.agent.targets.target import Reading, Spelling, Target
@@ -244,11 +253,8 @@ EVERY = 2.0
 
 def reason(response: httpx.Response) -> str | None:
     """A problem's title, detail and field errors."""
-    try:
-        body = response.json()
-    except ValueError:
-        return None
-    if not isinstance(body, dict):
+    body = json_object(response)
+    if body is None:
         return None
     fields = field_errors(body)
     said = " ".join(str(body[key]) for key in ("title", "detail") if body.get(key))
@@ -384,4 +390,5 @@ TARGET = Target(
     side_step=_OLDER.step,
     usual_url=URL,
     reading=Reading(is_request, read),
+    syntax="weights",
 )

@@ -17,15 +17,24 @@ from typing import Any, Literal
 import httpx
 
 from diffagent.agent.executors import Made, Price, Report
-from diffagent.agent.executors.wire import Gone, HttpExecutor, Wire, is_local, job_done, polled, words
+from diffagent.agent.executors.wire import (
+    Gone,
+    HttpExecutor,
+    Wire,
+    is_local,
+    job_done,
+    json_object,
+    polled,
+    words,
+)
 from diffagent.agent.installed_models import Lists, matched
 from diffagent.agent.targets import parts
 from diffagent.agent.targets.graphs import added, emit, spelling
 from diffagent.agent.targets.installed import Installed
 from diffagent.agent.targets.target import Reading, ServerLists, Target
-from diffagent.data.base_models import find
+from diffagent.data.base_models import backend, find
 from diffagent.data.catalog import Catalog
-from diffagent.data.errors import JobFailed, Refused
+from diffagent.data.errors import JobFailed, Refused, TargetError
 from diffagent.data.metadata import comfyui as metadata
 from diffagent.data.metadata.generation import Generation
 from diffagent.data.records import Card
@@ -41,11 +50,8 @@ _REMEDIES = {
 
 def reason(response: httpx.Response) -> str | None:
     """What is wrong with a graph, node by node."""
-    try:
-        body = response.json()
-    except ValueError:
-        return None
-    if not isinstance(body, dict) or "error" not in body:
+    body = json_object(response)
+    if body is None or "error" not in body:
         return None
     error = body["error"]
     found, hints = [], set()
@@ -231,9 +237,23 @@ async def ask(wire: Wire) -> Lists:
                 raise
     return {
         "files": files,
+        "places": await _places(wire),
         "samplers": await options("KSampler", "sampler_name"),
         "schedules": await options("KSampler", "scheduler"),
     }
+
+
+async def _places(wire: Wire) -> dict[str, list[str]]:
+    """Where the folders lie on the server's machine, if that is this one; ComfyUI before 2024-08 does not
+    tell."""
+    if not is_local(wire.url):
+        return {}
+    try:
+        return {
+            str(name): list(places) for name, places in (await wire.get("/internal/folder_paths")).items()
+        }
+    except TargetError:
+        return {}
 
 
 def understand(url: str, lists: Lists, catalog: Catalog) -> Installed:
@@ -261,6 +281,8 @@ def _gone(card: Card, file: str, files: parts.Files) -> tuple[str, ...]:
     if file in files.get("checkpoints", ()):
         return ()
     row = find(card.base_model)
+    if row is not None and backend(row.name, TARGET.name) == "checkpoint":
+        return (f"text encoders and a VAE: {row.name} is loaded from checkpoints alone",)
     return tuple(parts.lacking((*parts.of_role(row, "text encoder"), *parts.of_role(row, "vae")), files))
 
 
@@ -289,5 +311,7 @@ TARGET = Target(
     self_hosted=True,
     lists=ServerLists(ask, understand),
     reading=Reading(is_request, read),
+    syntax="comfyui",
+    ggufs=True,
     workflows=True,
 )

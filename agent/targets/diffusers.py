@@ -23,7 +23,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from diffagent.agent.executors import Made, Price, Report, downloads
-from diffagent.agent.executors.chunks import with_long_prompts
+from diffagent.agent.executors.chunks import CHUNK, PIPELINES, is_surely_longer, left_out, with_long_prompts
 from diffagent.agent.executors.pipelines import (
     add_lora,
     device_and_dtype,
@@ -112,7 +112,6 @@ def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) ->
     pipeline = backend(base, "diffusers")
     assert spelled is not None
     assert pipeline is not None  # emit refuses others
-    fit.weights(call)
     row = find(base)
     made = row.pipeline if row is not None else None
     if row is not None and made is not None:
@@ -248,10 +247,20 @@ def snippet(request: Mapping[str, Any]) -> str:
     lines += [
         "pipe.to(device)",
         f'generator = torch.Generator("cpu"){seed}',
+        *_long(request),
         f"image = pipe(generator=generator,{arguments}\n).images[0]",
         'image.save("image.png")',
     ]
     return "\n".join(lines) + "\n"
+
+
+def _long(request: Mapping[str, Any]) -> list[str]:
+    """A remark on prompts that the script does not read to their end, as the executor does."""
+    texts = (request["kwargs"]["prompt"], request["kwargs"].get("negative_prompt") or "")
+    is_long = any(is_surely_longer(text, CHUNK) for text in texts)
+    if request["pipeline"] not in PIPELINES or not is_long:
+        return []
+    return [f"# of each prompt {CHUNK} tokens are read here; diffagent generate reads all, in chunks"]
 
 
 def adapter_names(loras: Sequence[object]) -> list[str]:
@@ -370,6 +379,7 @@ class LocalDiffusers:
         generator = torch.Generator("cpu").manual_seed(request["seed"] or 0)
         try:
             with text_model(pipe):
+                lost = left_out(pipe, kwargs)
                 given = with_long_prompts(pipe, kwargs)
                 made = pipe(generator=generator, callback_on_step_end=stepped, **given).images[0]
         except torch.OutOfMemoryError:
@@ -382,7 +392,7 @@ class LocalDiffusers:
             ) from None
         written = io.BytesIO()
         made.save(written, "PNG")
-        return Made(written.getvalue(), request["seed"])
+        return Made(written.getvalue(), request["seed"], {"prompt": lost} if lost else {})
 
     def _pipeline(self, request: Mapping[str, Any], report: Report) -> Any:
         air = request["checkpoint"]["air"]

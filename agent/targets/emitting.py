@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from diffagent.agent.targets import ITSELF, check_target, load
+from diffagent.agent.targets import ITSELF, TABLE, check_target, load
 from diffagent.agent.targets.fitting import Emitted, Fit, Resources
 from diffagent.agent.targets.target import Target
 from diffagent.data.base_models import LISTED, lora_fit
@@ -55,6 +55,12 @@ def emit(
             raise BadInput(
                 f"{card.name} is a .ckpt file, which only AI Horde's workers run: choose another model"
             )
+        if card.is_gguf and not api.ggufs:
+            able = ", ".join(name for name in TABLE if load(name).ggufs)
+            raise BadInput(
+                f"{card.name} is a GGUF file, which {api.title} does not load: choose another model, or a "
+                f"target that does ({able})"
+            )
     base_model = found.checkpoint.base_model
     known = frozenset(api.samplers_of(base_model) if known_samplers is None else known_samplers)
     spelled = frozenset(api.spelled_of(base_model))
@@ -71,19 +77,35 @@ def emit(
     return Emitted(target, request, made, fit.reasons, frozenset(fit.reasons.keys() - fit.replaced.keys()))
 
 
-_TAG = re.compile(r"<(?:lora|lyco|hypernet):[^<>]+>", re.I)
-_AND = re.compile(r"(?:^|\s)AND(?=\s)")
+_OF_A1111 = re.compile(
+    r"(?i:<(?:lora|lyco|hypernet):[^<>]+>)|(?<!\S)(?:AND|BREAK)(?=[\s,]|$)|(?<!\\)\[[^\[\]]*[^\[\]\\]\]"
+)
+"""``<lora:NAME:WEIGHT>``, AND, BREAK, [word] and [from:to:when]."""
+_WEIGHT = re.compile(r"(?<!\\)\([^()]*[^()\\]\)")
+_EMBEDDING = re.compile(r"\bembedding:[\w.-]+")
+_RANDOM = re.compile(r"\{[^{}|]*(?:\|[^{}|]*)+\}|__[\w/-]+__")
+"""{one|other} and __file__ of A1111's extensions and ComfyUI's page."""
 
 
 def _note_foreign_syntax(call: T2ICall, api: Target, fit: Fit) -> None:
-    """Notes A1111's tags and ``AND`` in a prompt for the other targets, which read them as words."""
-    if api.tags:
-        return
+    """Notes syntax in a prompt that a target reads as words."""
     text = f"{call.prompt}\n{call.negative_prompt}"
-    marks = [*dict.fromkeys(_TAG.findall(text)), *(["AND"] if _AND.search(text) else [])]
-    if marks:
-        shown = f"{', '.join(marks[:3])[:80]} is A1111's syntax, and {api.title} reads it as words"
-        fit.drop("prompt", "; ".join(filter(None, (fit.reasons.get("prompt"), shown))))
+
+    def marks(pattern: re.Pattern[str]) -> str:
+        found = dict.fromkeys(match.group() for match in pattern.finditer(text))
+        return ", ".join(list(found)[:3])[:80]
+
+    said = [fit.reasons["prompt"]] if "prompt" in fit.reasons else []
+    if api.syntax != "a1111" and (shown := marks(_OF_A1111)):
+        said.append(f"{api.title} reads A1111's {shown} as words")
+    if api.syntax is None and (shown := marks(_WEIGHT)):
+        said.append(f"{api.title} reads the emphasis of {shown} as words")
+    if api.syntax != "comfyui" and (shown := marks(_EMBEDDING)):
+        said.append(f"{api.title} reads ComfyUI's {shown} as words")
+    if shown := marks(_RANDOM):
+        said.append(f"{shown} is drawn by extensions alone: write one of the choices")
+    if said:
+        fit.drop("prompt", "; ".join(said))
 
 
 def _on_offered_checkpoint(

@@ -117,11 +117,6 @@ class Fit:
             skip = None
         return negative, skip
 
-    def weights(self, call: T2ICall) -> None:
-        """Notes emphasis such as ``(word:1.2)`` where the target reads it as plain text."""
-        if any(mark in text for text in (call.prompt, call.negative_prompt) for mark in ("(", "[")):
-            self.drop("prompt", "emphasis such as (word:1.2) or [word] is read as plain text")
-
 
 @dataclass(frozen=True)
 class Emitted:

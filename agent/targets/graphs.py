@@ -54,11 +54,10 @@ def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) ->
     nodes: Graph = {}
     negative, skip = fit.read(call, row)
     ends = _models(nodes, call, found, fit, names)
+    skip = _layer(skip, row, fit)
     if skip is not None:
         nodes["clip"] = _node("CLIPSetLastLayer", stop_at_clip_layer=-skip, clip=ends.clip)
         ends = replace(ends, clip=["clip", 0])
-    if any(mark in text for text in (call.prompt, call.negative_prompt) for mark in ("[", "BREAK")):
-        fit.drop("prompt", "[word] and BREAK are A1111's alone; (word:1.2) is understood")
     shape = row.nodes if row is not None and row.nodes is not None else Nodes()
     nodes["positive"] = _node(shape.encode, **_ENCODERS[shape.encode](call), clip=ends.clip)
     if row is not None and row.dialect.negative is False:
@@ -87,6 +86,15 @@ def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) ->
     nodes["image"] = _node("VAEDecode", samples=["sampler", 0], vae=ends.vae)
     nodes["save"] = _node("SaveImage", filename_prefix=PREFIX, images=["image", 0])
     return {"prompt": _numbered(nodes)}
+
+
+def _layer(skip: int | None, row: BaseModelFacts | None, fit: Fit) -> int | None:
+    """The layer from the end, no later than the one that a base model was trained on, as A1111 has it."""
+    usual = row.clip_skip if row is not None else None
+    if skip is None or usual is None or skip >= usual:
+        return skip
+    fit.drop("clip_skip", f"{fit.title} would take a layer that {row.name if row else ''} was not trained on")
+    return None
 
 
 @dataclass(frozen=True)

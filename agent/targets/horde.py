@@ -20,7 +20,16 @@ from typing import Any
 import httpx
 
 from diffagent.agent.executors import Made, Price, Report
-from diffagent.agent.executors.wire import HttpExecutor, Wire, field_errors, job_done, polled, secret, words
+from diffagent.agent.executors.wire import (
+    HttpExecutor,
+    Wire,
+    field_errors,
+    job_done,
+    json_object,
+    polled,
+    secret,
+    words,
+)
 from diffagent.agent.installed_models import Lists
 from diffagent.agent.targets.civitai import is_hosted
 from diffagent.agent.targets.fitting import Fit, Resources
@@ -166,15 +175,16 @@ CLIENT = "diffagent:0.1:unknown"
 
 def reason(response: httpx.Response) -> str | None:
     """``message``, the return code, and what is wrong with each field."""
-    try:
-        body = response.json()
-    except ValueError:
-        return None
-    if not isinstance(body, dict) or "message" not in body:
+    body = json_object(response)
+    if body is None or "message" not in body:
         return None
     fields = field_errors(body)
     code = f" ({body['rc']})" if body.get("rc") else ""
     return words(body["message"] + code + (f": {fields}" if fields else ""), 400)
+
+
+_UNUSED = ("download_failed", "parse_failed", "baseline_mismatch")
+"""Values of ``gen_metadata`` of what a worker left out (``GenerationMetadataStable``)."""
 
 
 class Horde(HttpExecutor):
@@ -251,9 +261,16 @@ class Horde(HttpExecutor):
         metadata = found.get("gen_metadata") or ()
         if found.get("censored") or any(one.get("type") == "censorship" for one in metadata):
             raise Censored("AI Horde's worker censored the image: say it in other words, or use another seed")
-        lost = [words(one.get("ref") or "?") for one in metadata if one.get("value") == "download_failed"]
+        lost = [
+            f"{words(one.get('ref') or '?')} ({words(one.get('value') or '?').replace('_', ' ')})"
+            for one in metadata
+            if one.get("value") in _UNUSED
+        ]
         if lost:
-            raise JobFailed(f"AI Horde's worker could not fetch the LoRA {', '.join(lost)}: use another one")
+            raise JobFailed(
+                f"AI Horde's worker made the image without the LoRA {', '.join(lost)}, which may be too "
+                "large for it or not there: use another one"
+            )
         seed = str(found.get("seed") or "")
         image = str(found.get("img") or "")
         if image.startswith(("http://", "https://")):
@@ -342,4 +359,5 @@ TARGET = Target(
     usual_url=URL,
     lists=ServerLists(ask, understand),
     reading=Reading(is_request, read),
+    syntax="weights",
 )

@@ -22,9 +22,11 @@ from typing import Any
 import httpx
 
 from diffagent.agent.executors import Made, Price, Report
-from diffagent.agent.executors.wire import HttpExecutor, Wire, secret, words
+from diffagent.agent.executors.chunks import is_surely_longer
+from diffagent.agent.executors.wire import HttpExecutor, Wire, json_object, secret, words
 from diffagent.agent.targets.fitting import Fit, Resources
 from diffagent.agent.targets.target import Reading, Target
+from diffagent.data.base_models import find
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadInput, Censored, JobFailed, Refused, TargetError
 from diffagent.data.metadata.generation import Generation, ModelUse
@@ -44,7 +46,10 @@ def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) ->
     if found.loras:
         for name in ("air", "loras"):
             fit.drop(name, f"the API takes no LoRA: {found.checkpoint.name} is asked without it")
-    fit.weights(call)
+    row = find(found.checkpoint.base_model)
+    tokens = row.dialect.tokens if row is not None else None
+    if tokens is not None and is_surely_longer(call.prompt, tokens):
+        fit.drop("prompt", f"a server may read no more than {tokens} tokens of it")
     request: dict[str, Any] = {
         "model": found.checkpoint.name,
         "prompt": call.prompt,
@@ -78,11 +83,8 @@ _BLOCKED = ("content_policy_violation", "moderation_blocked")
 
 def reason(response: httpx.Response) -> str | None:
     """The error's code and message; FastAPI's ``detail`` where a server sends that."""
-    try:
-        body = response.json()
-    except ValueError:
-        return None
-    if not isinstance(body, dict):
+    body = json_object(response)
+    if body is None:
         return None
     error = body.get("error", body.get("detail"))
     if isinstance(error, dict):

@@ -6,7 +6,7 @@ A place is an input of a node. The sampler that the picture comes from is found 
 inputs of the nodes that its links lead to: what it takes as positive holds the prompt, and so on. A node's
 title ("negative", "prompt", "steps") goes before its type, and a place that is given goes before both. What
 the graph has no place for is ``not_carried``. LoRAs fill the loaders that there are, in order from the
-checkpoint; a loader that is left over gets the weight 0, and of a single chain more are put behind its end.
+checkpoint; a loader that is left over is passed by, and of a single chain more are put behind its end.
 """
 
 from __future__ import annotations
@@ -128,7 +128,9 @@ class Workflow:
             "scheduler": spelled[1],
             "width": call.width,
             "height": call.height,
-            "clip_skip": None if call.clip_skip is None else -call.clip_skip,
+            "clip_skip": None
+            if call.clip_skip is None or "clip_skip" in emitted.dropped
+            else -call.clip_skip,
         }
         reasons = dict(emitted.reasons)
         dropped = set(emitted.dropped)
@@ -164,7 +166,7 @@ class Workflow:
         for node, file, weight in zip(self.loras, files, weights, strict=False):
             _set_lora(graph[node]["inputs"], file, weight)
         for node in self.loras[len(files) :]:
-            _set_lora(graph[node]["inputs"], None, 0.0)
+            _bypass(graph, node)
         for file, weight in zip(files[len(self.loras) :], weights[len(self.loras) :], strict=True):
             _append_lora(graph, self.loras[-1], file, weight)
         return None
@@ -348,9 +350,18 @@ def _lora_nodes(graph: Graph, sampler: str) -> list[str]:
     return chain[::-1]
 
 
-def _set_lora(inputs: dict[str, Any], file: str | None, weight: float) -> None:
-    if file is not None:
-        inputs["lora_name"] = file
+def _bypass(graph: Graph, loader: str) -> None:
+    """Who took a loader's model and text encoder takes what it took: its file may not even be there."""
+    inputs = graph[loader]["inputs"]
+    sources = (inputs["model"], inputs.get("clip"))
+    for node in graph.values():
+        for name, value in node["inputs"].items():
+            if _behind(graph, value) == loader and (source := sources[min(int(value[1]), 1)]) is not None:
+                node["inputs"][name] = copy.copy(source)
+
+
+def _set_lora(inputs: dict[str, Any], file: str, weight: float) -> None:
+    inputs["lora_name"] = file
     for name in ("strength_model", "strength_clip", "strength"):
         if name in inputs:
             inputs[name] = weight

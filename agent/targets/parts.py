@@ -18,6 +18,7 @@ Files = Mapping[str, Sequence[str]]
 GGUF = ".gguf"
 GGUF_FOLDERS = {"diffusion_models": "unet_gguf", "text_encoders": "clip_gguf"}
 """Folder → the list of its GGUF files, which the custom nodes ComfyUI-GGUF keep."""
+UNGGUF = {part: folder for folder, part in GGUF_FOLDERS.items()}
 _PRECISION = re.compile(
     r"[-_. ](?:fp?32|fp?16|bf16|fp8|fp4|nvfp4|mxfp8|int8|int4|nf4|e4m3fn|e5m2|scaled|mixed|fp8mixed|convrot"
     r"|i?q\d(?:_[a-z0-9])*)(?=[-_. ]|$)",

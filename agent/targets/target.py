@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from diffagent.agent.executors import Executor
 from diffagent.agent.targets.fitting import Fit, Resources
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from diffagent.data.catalog import Catalog
     from diffagent.data.metadata.generation import Generation
 
+Syntax = Literal["a1111", "comfyui", "weights"]
 Spelling = Callable[[Sampler], object | None]
 Emitter = Callable[[T2ICall, Resources, Fit, Mapping[str, str]], dict[str, Any]]
 
@@ -65,13 +66,15 @@ class Target:
         added: whether a sampler comes with an extension that most servers of the target lack.
         offers: whether it can run a catalog's entry, as far as the catalog tells.
         pickles: whether it runs ``.ckpt`` files.
+        ggufs: whether it runs ``.gguf`` files.
         side_step: what an image's sides are multiples of, in pixels.
         runs: whether it is known to run a base model; default: as the table of base models says.
         executor: makes images at an address; None: at the usual one.
         usual_url: where it is, unless the user says otherwise; None: there is no such place.
         self_hosted: a server of the user's own, which is asked what it calls the call's models.
         local: it runs in this process.
-        tags: it reads A1111's prompt syntax, ``<lora:NAME:WEIGHT>`` and ``AND``.
+        syntax: what it reads in a prompt beside words: all that A1111 does; ComfyUI's ``(word:1.2)`` and
+            ``embedding:NAME``, or the weights alone; None: nothing.
         lists: a server's lists of models; None: it has none.
         reading: how its requests are read; None: they are not.
         workflows: it takes a graph of the user's.
@@ -86,12 +89,13 @@ class Target:
     added: Callable[[Sampler], bool] | None = None
     offers: Callable[[Card], bool] = any_card
     pickles: bool = False
+    ggufs: bool = False
     side_step: int = SIDE_STEP
     runs: Callable[[str], bool] | None = None
     usual_url: str | None = None
     self_hosted: bool = False
     local: bool = False
-    tags: bool = False
+    syntax: Syntax | None = None
     lists: ServerLists | None = None
     reading: Reading | None = None
     workflows: bool = False
@@ -123,7 +127,8 @@ class Target:
 
     def takes(self, card: Card) -> bool:
         """Whether the target can run an entry, as far as the catalog tells."""
-        return (self.pickles or not card.is_pickle) and self.runs_base(card.base_model) and self.offers(card)
+        is_loaded = (self.pickles or not card.is_pickle) and (self.ggufs or not card.is_gguf)
+        return is_loaded and self.runs_base(card.base_model) and self.offers(card)
 
     def runs_base(self, base_model: str) -> bool:
         """Whether the target is known to run models of a base model."""

@@ -137,15 +137,22 @@ def _flaw(file: File, base: Base) -> str | None:
         return facts.problem
     if facts.kind not in RUNNABLE:
         return _PARTS.get(facts.kind, "no call names one yet")
-    if facts.format == "gguf":
-        return "GGUF is loaded by no target yet: get it as safetensors"
     if facts.flaws:
         return f"not for text-to-image: {', '.join(facts.flaws)}"
     if base.name is None:
         return "its base model is not known: say it with diffagent library set FILE --base-model NAME"
     if base.name not in LISTED or not any(backend(base.name, target) for target in TARGETS):
         return f"no target runs {base.name}"
+    if facts.format == "gguf" and not _gguf_loaders(base.name):
+        return f"no target loads {base.name} as GGUF: get it as safetensors"
     return None
+
+
+def _gguf_loaders(base: str) -> list[str]:
+    """The programs that load a base model's transformer from a GGUF file, its other parts apart."""
+    forge = str(backend(base, "a1111") or "").title()
+    comfyui = "ComfyUI with ComfyUI-GGUF" if backend(base, "comfyui") == "parts" else ""
+    return [name for name in (comfyui, forge if forge.startswith("Forge") else "") if name]
 
 
 def _carrier_flaw(base: str, carriers: Iterable[str]) -> str | None:
@@ -157,6 +164,8 @@ def _carrier_flaw(base: str, carriers: Iterable[str]) -> str | None:
 def _remarks(file: File, base: Base, names: set[str]) -> str:
     """What to know of a usable file: doubts, and which of the files that it runs with are not here."""
     remarks = [base.doubt] if base.doubt else []
+    if file.facts.format == "gguf":
+        remarks.append(f"for {' or '.join(_gguf_loaders(str(base.name)))}")
     if file.facts.kind == "transformer":
         parts = [part for part in parts_of(str(base.name)) if part.file]
         missing = [

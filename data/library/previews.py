@@ -1,6 +1,7 @@
 """Generation data in previews: the text that image programs write into PNG, JPEG and WebP files.
 
-In: the path of a picture. Out: the text, "" where there is none. No picture is decoded.
+In: the path of a picture. Out: the text, "" where there is none. No picture is decoded: a PNG's chunks are
+walked through here, Exif is :mod:`diffagent.data.metadata.picture`'s.
 """
 
 from __future__ import annotations
@@ -8,11 +9,12 @@ from __future__ import annotations
 import zlib
 from pathlib import Path
 
+from diffagent.data.metadata import picture
+
 LONGEST = 200_000
 """Bytes of a picture's text."""
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _KEYWORDS = (b"parameters", b"sui_image_params")
-_USER_COMMENT, _EXIF = 0x9286, 0x8769
 
 
 def read_text(path: Path) -> str:
@@ -66,13 +68,7 @@ def _exif(path: Path) -> str:
 
     try:
         with Image.open(path) as image:
-            raw = image.getexif().get_ifd(_EXIF).get(_USER_COMMENT, b"")
-    except (UnidentifiedImageError, Image.DecompressionBombError, KeyError, TypeError):
+            found = picture.texts(image, decoded=False)
+    except (UnidentifiedImageError, Image.DecompressionBombError):
         return ""
-    if isinstance(raw, str):
-        return str(raw[:LONGEST])
-    if raw[:8] == b"UNICODE\0":
-        text = raw[8:LONGEST]
-        order = "utf-16-be" if text[:1] == b"\0" else "utf-16-le"
-        return str(text.decode(order, "replace"))
-    return bytes(raw[8:LONGEST]).decode("utf-8", "replace").strip("\0")
+    return found.get("parameters", "")[:LONGEST]

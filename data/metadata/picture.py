@@ -81,10 +81,14 @@ def told(text: str) -> Generation:
     return _swarmui(swarm) if isinstance(swarm, dict) else comfyui.read(value)
 
 
-def texts(image: Image.Image) -> dict[str, str]:
-    """The texts of an opened picture by their names: "parameters", "prompt", "workflow" and others."""
+def texts(image: Image.Image, *, decoded: bool = True) -> dict[str, str]:
+    """The texts of an opened picture by their names: "parameters", "prompt", "workflow" and others.
+
+    ``decoded``: whether the pixels are, which a PNG's last texts may stand behind.
+    """
     with contextlib.suppress(OSError, SyntaxError, ValueError):  # a picture that is cut off
-        image.load()  # chunks may stand behind the pixels
+        if decoded:
+            image.load()
     found = {
         str(name): value for name, value in image.info.items() if isinstance(value, str) and value.strip()
     }

@@ -13,7 +13,7 @@ from image_servers import Answer, FakeA1111, FakeComfyUI, as_json, serving
 from target_calls import AURORA, invented_catalog
 
 from diffagent.agent.installed_models import read_installed
-from diffagent.agent.server_catalog import ServerFile, base_model_of, with_server_models
+from diffagent.agent.server_catalog import ServerFile, base_model_of, read_here, with_server_models
 from diffagent.agent.targets.fitting import Resources
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import UnknownModel
@@ -109,14 +109,67 @@ def test_base_models_by_name_and_metadata(name: str, metadata: dict[str, Any], b
     assert base_model_of(ServerFile(name, "LoRA", metadata=metadata)) == base
 
 
-def test_a_header_is_read_where_the_server_runs_here(tmp_path: Path) -> None:
+def a_lora(path: Path, metadata: dict[str, str] | None = None) -> Path:
+    """A LoRA of SDXL by the width that its layer reads."""
     from safetensors.numpy import save_file
 
     key = "lora_unet_down_blocks_1_attentions_0_transformer_blocks_0_attn2_to_k.lora_down.weight"
-    save_file({key: np.zeros((4, 2048), np.float16)}, tmp_path / "ink.safetensors")
-    file = ServerFile("ink", "LoRA", path=str(tmp_path / "ink.safetensors"))
-    assert base_model_of(file, local=True) == "SDXL 1.0"
-    assert base_model_of(file, local=False) is None
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file({key: np.zeros((4, 2048), np.float16)}, path, metadata=metadata)
+    return path
+
+
+def test_a_header_is_read_where_the_server_runs_here(tmp_path: Path) -> None:
+    path = a_lora(tmp_path / "ink.safetensors")
+    here = ServerFile("ink", "LoRA", paths=(str(tmp_path / "gone" / "ink.safetensors"), str(path)))
+    assert base_model_of(read_here(here)) == "SDXL 1.0"
+    assert base_model_of(here) is None
+    elsewhere = ServerFile("ink", "LoRA", paths=("/elsewhere/ink.safetensors",))
+    assert read_here(elsewhere) == elsewhere
+
+
+def test_comfyui_on_this_machine_tells_where_the_headers_lie(path: Path, tmp_path: Path) -> None:
+    """A file's second folder, what by its header is no model, and one that cannot be read."""
+    from library_files import checkpoint, prefixed, write
+
+    server = Told()
+    server.checkpoints = ["harbour.safetensors", "mended.safetensors", "soft.safetensors", "cut.safetensors"]
+    server.loras = ["sub/lantern.safetensors"]
+    server.places = {
+        "checkpoints": [str(tmp_path / "empty"), str(tmp_path / "models")],
+        "loras": [str(tmp_path / "loras")],
+    }
+    write(tmp_path / "models/harbour.safetensors", checkpoint("sd15"), metadata={"format": "pt"})
+    write(tmp_path / "models/mended.safetensors", checkpoint("sd15_inpainting"))
+    write(tmp_path / "models/soft.safetensors", prefixed("first_stage_model.", "vae_sd"))
+    (tmp_path / "models/cut.safetensors").write_bytes(b"\x10\0\0")
+    a_lora(tmp_path / "loras/sub/lantern.safetensors", {"modelspec.title": "Paper Lantern"})
+    with serving(server) as url:
+        found = with_server_models(path, "comfyui", url, encoder=TextEncoder.load(), folder=tmp_path / "kept")
+    assert found.added == ("harbour", "Paper Lantern")
+    assert found.left_out == ("cut.safetensors",)
+    assert found.unfit == ("mended.safetensors (inpainting)", "soft.safetensors (VAE)")
+    assert [line for line in server.seen if "view_metadata" in line] == [
+        "GET /view_metadata/checkpoints?filename=cut.safetensors"
+    ]
+    with Catalog.open(found.path) as opened:
+        assert opened.find("harbour").base_model == "SD 1.5"
+    assert "no text becomes a picture with them: mended.safetensors (inpainting)" in " ".join(
+        found.lines("u")
+    )
+
+
+def test_each_file_is_asked_for_in_its_own_folder(path: Path, tmp_path: Path) -> None:
+    server = Told()
+    server.checkpoints, server.loras = [], []
+    server.transformers, server.ggufs = ["one.safetensors"], ["two.gguf"]
+    with serving(server) as url:
+        found = with_server_models(path, "comfyui", url, folder=tmp_path / "kept")
+    assert found.left_out == ("one.safetensors", "two.gguf")
+    assert [line for line in server.seen if "view_metadata" in line] == [
+        "GET /view_metadata/diffusion_models?filename=one.safetensors",
+        "GET /view_metadata/diffusion_models?filename=two.gguf",
+    ]
 
 
 def test_errors_name_files_and_not_hashes(path: Path) -> None:

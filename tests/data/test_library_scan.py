@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from library_files import parts, write, write_folder
+from library_files import parts, prefixed, write, write_folder, write_gguf
 from safetensors.numpy import save_file
 
 from diffagent.data.errors import BadInput
@@ -75,6 +75,19 @@ def test_links_are_followed_and_lead_round_once(tmp_path, state):
     assert "leads nowhere" in lines["lost.safetensors"].why
     assert "circle" in lines["self.safetensors"].why
     assert problems == []
+
+
+def test_a_gguf_file_is_usable_where_its_loaders_are(tmp_path, state):
+    root = tmp_path / "models"
+    for name, part, arch in (("fl", "flux_dev", "flux"), ("qw", "qwen_image", "qwen_image")):
+        write_gguf(_made(root / f"unet/{name}-Q4_0.gguf"), parts()[part], arch)
+    write_gguf(_made(root / "unet/xl-Q8_0.gguf"), prefixed("model.diffusion_model.", "sdxl"), "sdxl")
+    lines, _, _ = lines_of(state, root)
+    assert lines["unet/fl-Q4_0.gguf"].usable
+    assert "for ComfyUI with ComfyUI-GGUF or Forge" in lines["unet/fl-Q4_0.gguf"].why
+    assert "for ComfyUI with ComfyUI-GGUF or Forge Neo" in lines["unet/qw-Q4_0.gguf"].why
+    assert not lines["unet/xl-Q8_0.gguf"].usable
+    assert lines["unet/xl-Q8_0.gguf"].why == "no target loads SDXL 1.0 as GGUF: get it as safetensors"
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")

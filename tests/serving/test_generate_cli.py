@@ -68,7 +68,7 @@ def test_a_prompt_becomes_a_picture_on_what_the_server_has(run: Run, tmp_path: P
             "--target", "comfyui", "--installed", "--target-url", url, "-o", str(tmp_path / "out"),
         )  # fmt: skip
     assert code == 0, err
-    assert "1 models that the catalog did not know: unheard" in err
+    assert "1 model that the catalog did not know: unheard" in err
     assert "nameless.safetensors: nothing tells their base model" in err
     call = T2ICall.parse(images.read_texts(Path(out.strip()))["diffagent"])
     graph = graph_of(server)
@@ -167,6 +167,31 @@ def test_a_picture_of_models_that_are_not_there_is_made_on_others_and_what_diffe
     assert "differs: LoRA: without gone" in err
 
 
+def test_one_seed_and_a_number_are_seeds_in_a_row(run: Run, tmp_path: Path) -> None:
+    there = ("--target", "a1111", "-o", str(tmp_path / "out"))
+    with serving(Webui()) as url:
+        code, out, err = run("generate", CASTLE, *there, "--target-url", url, "--seed", "11", "-n", "3")
+    assert code == 0, err
+    seeds = [T2ICall.parse(images.read_texts(Path(line))["diffagent"]).seed for line in out.splitlines()]
+    assert seeds == [11, 12, 13]
+    code, out, err = run("generate", CASTLE, *there, "--seed", "1", "--seed", "2", "-n", "3")
+    assert (code, out) == (2, "")
+    assert "other than the 2 pictures of the seeds" in err
+
+
+def test_a_picture_of_models_that_only_the_server_has_is_read(run: Run, tmp_path: Path) -> None:
+    with serving(Studio()) as url:
+        there = ("--target", "comfyui", "--target-url", url, "--installed")
+        _, out, err = run(
+            "generate", "a lake", "--model", "unheard", "--steps", "3", *there, "-o", str(tmp_path / "out")
+        )
+    path = out.strip()
+    code, printed, err = run("read", path)
+    assert code == 0, err
+    assert (T2ICall.parse(printed).model, T2ICall.parse(printed).sampling_steps) == ("unheard", 3)
+    assert "printed as it is: the picture's checkpoint unheard is not in the catalog" in err
+
+
 def test_what_is_wrong_is_said(run: Run, tmp_path: Path) -> None:
     (tmp_path / "row.json").write_text('{"id": 1, "error": {"message": "it is empty"}}', "utf-8")
     (tmp_path / "odd.json").write_text('{"sampler_name": 5, "override_settings": {}}', "utf-8")
@@ -219,7 +244,7 @@ def test_a_workflow_of_ones_own_is_filled(run: Run, tmp_path: Path) -> None:
     assert (sent["6"]["inputs"]["text"], sent["3"]["inputs"]["seed"]) == (call.prompt, call.seed)
     assert sent["3"]["inputs"]["steps"] == call.sampling_steps
     assert (sent["5"]["inputs"]["width"], sent["5"]["inputs"]["height"]) == (call.width, call.height)
-    assert sent["12"]["inputs"]["strength_model"] == 0.0  # no LoRA was chosen
+    assert sent["3"]["inputs"]["model"] == ["4", 0]  # past the loader, for no LoRA was chosen
     assert sent["9"]["inputs"]["filename_prefix"] == "mine"
     row = json.loads((path.parent / "manifest.jsonl").read_text("utf-8"))
     assert "no place for it: name one with --map clip_skip=NODE.INPUT" in row["not_carried"]["clip_skip"]

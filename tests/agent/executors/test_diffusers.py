@@ -348,3 +348,9 @@ def test_steps_are_reported(sd: Tiny, tmp_path: Path) -> None:
         generation.make(order, tmp_path, sd.catalog, maker, lambda what, done=None: said.append((what, done)))
     )
     assert [done for what, done in said if ": step " in what] == pytest.approx([1 / 3, 2 / 3, 1.0])
+
+
+def test_a_samplers_limit_is_told_with_a_remedy(sd: Tiny, tmp_path: Path) -> None:
+    """LCM has 50 steps at most."""
+    with pytest.raises(JobFailed, match=r"with LCMScheduler refuses the call: .*50.*ask for other steps"):
+        sd.make(sd.call(sampling_method="LCM", scheduler=None, sampling_steps=60), tmp_path)

@@ -168,12 +168,22 @@ def test_a1111_that_knows_no_tasks_is_left_alone(catalog: Catalog) -> None:
     assert server.interrupted == []
 
 
-def test_ctrl_c_ends_the_job(catalog: Catalog, tmp_path: Path) -> None:
+BEHIND = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); "
+"""As a shell starts what ends in &."""
+
+
+@pytest.mark.parametrize(
+    ("ending", "start"),
+    [(signal.SIGINT, ""), (signal.SIGTERM, ""), (signal.SIGHUP, ""), (signal.SIGTERM, BEHIND)],
+)
+def test_ctrl_c_and_a_closed_terminal_end_the_job(
+    ending: signal.Signals, start: str, catalog: Catalog, tmp_path: Path
+) -> None:
     server = endless("comfyui")
     call = tmp_path / "call.json"
     call.write_text(call_of(AURORA).to_json(), encoding="utf-8")
     with serving(server) as url:
-        command = [sys.executable, "-c", "from diffagent.serving.cli import main; main()", "generate",
+        command = [sys.executable, "-c", start + "from diffagent.serving.cli import main; main()", "generate",
                    str(call), "-o", str(tmp_path), "--target", "comfyui", "--target-url", url,
                    "--catalog", str(catalog.path)]  # fmt: skip
         process = subprocess.Popen(command, stderr=subprocess.PIPE)
@@ -181,7 +191,7 @@ def test_ctrl_c_ends_the_job(catalog: Catalog, tmp_path: Path) -> None:
             end = time.monotonic() + 30
             while not running(server) and time.monotonic() < end and process.poll() is None:
                 time.sleep(0.02)
-            process.send_signal(signal.SIGINT)
+            process.send_signal(ending)
             _, said = process.communicate(timeout=60)
         finally:
             with suppress(OSError):

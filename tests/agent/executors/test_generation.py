@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 from collections.abc import Iterator
@@ -12,13 +13,14 @@ import pytest
 from families import PAIRS, families_catalog
 from families import call_of as family_call
 from image_runs import SERVERS, make
-from image_servers import FakeA1111, FakeCivitai, FakeComfyUI, FakeHorde, picture, serving
+from image_servers import Answer, FakeA1111, FakeCivitai, FakeComfyUI, FakeHorde, as_json, picture, serving
 from PIL import Image
 from target_calls import AURORA, BASALT, GRAND_XL, INK_FOX, call_of
 
 from diffagent.agent import generation
 from diffagent.agent.executors import images
 from diffagent.agent.installed_models import read_installed
+from diffagent.agent.targets.a1111 import A1111
 from diffagent.agent.targets.civitai import CivitaiWorkflows
 from diffagent.agent.targets.openai import OpenAIImages
 from diffagent.data.catalog import Catalog
@@ -46,7 +48,6 @@ def test_an_image_comes_back_with_what_made_it(target: str, catalog: Catalog, tm
         7,
         images.sha256(path),
     )
-    assert (path.parent / "contact-sheet.png").exists()
     assert not list(path.parent.glob(".*"))
     if target == "openai":
         assert "<lora:" not in texts["parameters"]
@@ -190,14 +191,12 @@ def test_a1111_alone_refuses_names_that_several_files_have(catalog: Catalog, tmp
     assert make("a1111", server, tmp_path, catalog)
 
 
-def test_several_seeds_make_several_images_and_a_sheet(catalog: Catalog, tmp_path: Path) -> None:
+def test_several_seeds_make_several_images(catalog: Catalog, tmp_path: Path) -> None:
     server = FakeA1111()
     paths = make("a1111", server, tmp_path, catalog, seeds=(1, 2, 3))
     assert [path.name for path in paths] == ["ink-fox-1.png", "ink-fox-2.png", "ink-fox-3.png"]
     assert server.count("/sdapi/v1/txt2img") == 3
     assert server.count("/sdapi/v1/sd-models") == 1  # the lists are asked for once
-    with Image.open(tmp_path / "contact-sheet.png") as sheet:
-        assert sheet.size == (2 * 64 + 3 * 8, 2 * 64 + 3 * 8)
     make("a1111", FakeA1111(), tmp_path, catalog, seeds=(3, 4))
     rows = [json.loads(line) for line in (tmp_path / "manifest.jsonl").read_text("utf-8").splitlines()]
     assert [row["seed"] for row in rows] == [1, 2, 3, 4]
@@ -323,3 +322,29 @@ def test_seeds_follow_one_another() -> None:
     assert generation.numbered_seeds(2**64 - 1, 2) == (2**64 - 1, 0)
     drawn = generation.numbered_seeds(None, 3)
     assert drawn[1:] == tuple((drawn[0] + i) % 2**32 for i in (1, 2))
+
+
+def test_an_executor_serves_one_loop_after_another(catalog: Catalog, tmp_path: Path) -> None:
+    """As a reward's images and an evaluation's do, each call in a loop of its own."""
+    call = call_of(INK_FOX)
+    with serving(FakeA1111()) as url:
+        executor = A1111(url, backoff=0.01)
+        for seed in (1, 2):
+            order = generation.Order(call, "a1111", (seed,))
+            assert asyncio.run(generation.make(order, tmp_path, catalog, executor))
+
+
+def test_schedules_without_a_label_go_by_their_name(catalog: Catalog, tmp_path: Path) -> None:
+    """As SD.Next lists them."""
+
+    class Unlabelled(FakeA1111):
+        def answer(self, method: str, path: str, query: dict[str, str], body: Any) -> Answer:
+            if path == "/sdapi/v1/schedulers":
+                return as_json([{"name": one} for one in self.schedules])
+            return super().answer(method, path, query, body)
+
+    server = Unlabelled()
+    assert make("a1111", server, tmp_path, catalog, call_of(INK_FOX, sampler="DPM++ 2M Karras"))
+    with serving(server) as url:
+        there = read_installed("a1111", url, catalog, cache=tmp_path / "lists")
+    assert {str(one) for one in there.samplers or ()} >= {"DPM++ 2M Karras"}

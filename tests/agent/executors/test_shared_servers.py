@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,6 @@ from target_calls import AURORA, INK_FOX, call_of
 from diffagent.agent import generation
 from diffagent.agent.executors import images
 from diffagent.agent.targets.comfyui import _progress
-from diffagent.agent.targets.emitting import emit
 from diffagent.data.catalog import Catalog
 from diffagent.data.errors import BadInput, JobFailed, Refused
 from diffagent.data.records import T2ICall
@@ -127,6 +127,17 @@ def test_a_picture_of_another_call_is_not_overwritten(catalog: Catalog, tmp_path
     assert (tmp_path / "manifest.jsonl").read_text("utf-8").startswith("not ours\n")
 
 
+def test_runs_that_share_a_folder_lose_no_row(catalog: Catalog, tmp_path: Path) -> None:
+    """Twelve pictures by four runs at once, all of one name."""
+    calls = [call_of(INK_FOX, prompt=f"fox {number}") for number in range(12)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda call: make("a1111", FakeA1111(), tmp_path, catalog, call), calls))
+    rows = [json.loads(row) for row in (tmp_path / "manifest.jsonl").read_text("utf-8").splitlines()]
+    assert len({row["file"] for row in rows}) == 12
+    for row in rows:
+        assert json.loads(images.read_texts(tmp_path / row["file"])["diffagent"]) == row["call"]
+
+
 def test_folders_that_cannot_be_are_refused_before_anything_is_made(catalog: Catalog, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", "utf-8")
     server = FakeA1111()
@@ -152,17 +163,6 @@ def test_metadata_says_only_what_the_server_is_known_to_do(catalog: Catalog, tmp
     assert T2ICall.parse(texts["diffagent"]) == call  # what was asked for
     row = json.loads((path.parent / "manifest.jsonl").read_text("utf-8"))
     assert "does not say that it heeds it" in row["not_carried"]["seed"]
-
-
-@pytest.mark.parametrize("target", ["comfyui", "civitai", "openai", "diffusers", "horde"])
-def test_a1111s_syntax_in_a_prompt_is_told_where_it_is_words(target: str, catalog: Catalog) -> None:
-    call = call_of(AURORA, height=704).model_copy(update={"prompt": "a fox <lora:ink:0.8> AND snow"})
-    reason = emit(call, target, catalog).reasons["prompt"]
-    assert "<lora:ink:0.8>, AND is A1111's syntax" in reason
-    assert "prompt" not in emit(call, "a1111", catalog).reasons
-    assert (
-        "prompt" not in emit(call_of(AURORA, height=704, prompt="HANDS AND FEET"), "a1111", catalog).reasons
-    )
 
 
 def test_proxies_are_not_asked_for_this_machine(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,19 @@ def test_a_transformers_file_runs_with_its_repositorys_other_parts(z_image: Tiny
     plain = z_image.pixels(z_image.call(), tmp_path / "plain")
     assert len(set(plain)) > 1
     assert z_image.pixels(z_image.call(), tmp_path / "again") == plain
+
+
+def test_words_that_a_pipeline_does_not_read_are_told(z_image: Tiny, tmp_path: Path) -> None:
+    long = z_image.call().model_copy(update={"prompt": "a fox " * 300})
+    order = generation.Order(long, "diffusers", (7,))
+    maker = LocalDiffusers(files=z_image.files, config=str(z_image.config))
+    (path,) = asyncio.run(generation.make(order, tmp_path, z_image.catalog, maker))
+    reason = json.loads(images.read_texts(path)[images.NOT_CARRIED])["prompt"]
+    assert reason.startswith("ZImagePipeline reads the first 512 of ")
+    assert reason.endswith(" tokens of the prompt")
+    z_image.pixels(z_image.call(), tmp_path / "short")
+    (short,) = (tmp_path / "short").glob("*.png")
+    assert "prompt" not in json.loads(images.read_texts(short).get(images.NOT_CARRIED, "{}"))
 
 
 def test_every_pipeline_that_is_built_is_run_here() -> None:

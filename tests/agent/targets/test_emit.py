@@ -316,3 +316,58 @@ def test_a_servers_own_names_are_used(catalog: Catalog) -> None:
 def test_a_servers_own_samplers_are_all_there_is(catalog: Catalog) -> None:
     with pytest.raises(BadInput, match="the nearest is Euler"):
         emit(call_of(AURORA), "comfyui", catalog, known_samplers=(Sampler("Euler"), Sampler("LCM")))
+
+
+PLAIN, WEIGHTS, OWN = ("openai", "diffusers"), ("horde", "civitai"), ("comfyui",)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "by", "shown"),
+    [
+        ("a fox <lora:ink:0.8> AND snow", (*PLAIN, *WEIGHTS, *OWN), "A1111's <lora:ink:0.8>, AND"),
+        ("<LyCo:ink> a fox", (*PLAIN, *WEIGHTS, *OWN), "A1111's <LyCo:ink>"),
+        ("a fox BREAK, snow", (*PLAIN, *WEIGHTS, *OWN), "A1111's BREAK"),
+        ("a [red:blue:0.5] fox", (*PLAIN, *WEIGHTS, *OWN), "A1111's [red:blue:0.5]"),
+        ("a (red:1.2) fox", PLAIN, "the emphasis of (red:1.2)"),
+        ("a fox, embedding:easy.pt", (*PLAIN, *WEIGHTS, "a1111"), "ComfyUI's embedding:easy.pt"),
+        ("a {red|blue} fox, __place__", (*PLAIN, *WEIGHTS, *OWN, "a1111"), "{red|blue}, __place__ is drawn"),
+        (r"HANDS AND\nFEET", (), ""),
+        (r"a fox \(animal\), \[x\], BREAKFAST, band and break, a_b {x}", (), ""),
+    ],
+)
+def test_syntax_that_a_target_reads_as_words_is_told(
+    prompt: str, by: tuple[str, ...], shown: str, catalog: Catalog
+) -> None:
+    call = call_of(AURORA, height=704).model_copy(update={"prompt": prompt})
+    for target in (*PLAIN, *WEIGHTS, *OWN, "a1111"):
+        reasons = emit(call, target, catalog).reasons
+        if target in by:
+            assert shown in reasons["prompt"], target
+        else:
+            assert "prompt" not in reasons, target
+
+
+@pytest.mark.parametrize(("skip", "layer"), [(1, None), (2, -2), (3, -3)])
+def test_comfyui_stops_at_no_later_layer_than_the_base_model_was_trained_on(
+    skip: int, layer: int | None, catalog: Catalog
+) -> None:
+    """SDXL reads the last layer but one; A1111 and Forge go no further either."""
+    emitted = emit(call_of(GRAND_XL, clip_skip=skip), "comfyui", catalog)
+    nodes = [
+        one["inputs"] for one in emitted.request["prompt"].values() if "stop_at_clip_layer" in one["inputs"]
+    ]
+    assert [one["stop_at_clip_layer"] for one in nodes] == ([] if layer is None else [layer])
+    assert emitted.not_carried == (["clip_skip"] if layer is None else [])
+    first = emit(call_of(AURORA, clip_skip=1), "comfyui", catalog)
+    assert first.not_carried == []
+
+
+def test_prompts_that_are_surely_too_long_are_told_where_nobody_takes_chunks(catalog: Catalog) -> None:
+    short, long = (call_of(AURORA, prompt=", ".join(["fox"] * number)) for number in (38, 39))
+    assert "prompt" not in emit(short, "openai", catalog).reasons  # 75 words and commas
+    assert emit(long, "openai", catalog).reasons["prompt"] == "a server may read no more than 75 tokens of it"
+    both = call_of(AURORA, prompt=", ".join(["(fox)"] * 39))
+    assert "of it; OpenAI's images API reads the emphasis" in emit(both, "openai", catalog).reasons["prompt"]
+    scripts = [emit(call, "diffusers", catalog).request["snippet"] for call in (short, long)]
+    assert ["75 tokens are read here" in script for script in scripts] == [False, True]
+    compile(scripts[1], "script", "exec")

@@ -242,7 +242,30 @@ def test_gguf_files_have_loaders_of_their_own(tmp_path: Path) -> None:
         "CLIPLoaderGGUF",
         {"clip_name": "qwen_2.5_vl_7b-Q8_0.gguf", "type": "qwen_image"},
     )
+    for target in TARGETS:
+        loads = target in ("comfyui", "a1111")
+        assert load(target).takes(card) is (loads and load(target).runs_base("Qwen"))
+        if not loads and load(target).runs_base("Qwen"):
+            with pytest.raises(BadInput, match=r"is a GGUF file, .* a target that does \(a1111, comfyui\)"):
+                emit(call_of("Qwen"), target, catalog)
     catalog.close()
+
+
+@pytest.mark.parametrize("lists", [{"ggufs": ["sdxl-1.0.gguf"]}, {"transformers": ["sdxl-1.0.safetensors"]}])
+def test_what_comfyui_loads_whole_is_not_there_as_a_part(lists: dict[str, list[str]], tmp_path: Path) -> None:
+    (file,) = next(iter(lists.values()))
+    card = replace(PAIRS["SDXL 1.0"][0], file_name=file)
+    other = replace(PAIRS["SD 1.5"][0], file_name="whole.safetensors")
+    with Catalog.create(tmp_path / "c.sqlite") as made:
+        made.add([card, other])
+    with Catalog.open(tmp_path / "c.sqlite") as catalog:
+        there = installed(
+            that_has(FakeComfyUI(), checkpoints=["whole.safetensors"], **lists), "comfyui", catalog, tmp_path
+        )
+    assert there.names == {other.air: "whole.safetensors"}
+    assert there.lacking == {
+        card.air: ("text encoders and a VAE: SDXL 1.0 is loaded from checkpoints alone",)
+    }
 
 
 def test_what_a_base_model_does_not_read_is_said(catalog: Catalog) -> None:

@@ -127,6 +127,24 @@ def test_more_loras_than_loaders_are_put_behind_the_last_one(catalog: Catalog) -
     assert "no node LoraLoader" in without.reasons["loras"]
 
 
+def test_a_loader_that_is_left_over_is_passed_by(catalog: Catalog) -> None:
+    """Its file may be one that the server does not have, which ComfyUI refuses even with the weight 0."""
+    graph = copy.deepcopy(SIMPLE)
+    strengths = {"strength_model": 1.0, "strength_clip": 1.0}
+    graph["10"] = {"class_type": "LoraLoader", "inputs": {
+        "lora_name": "here", **strengths, "model": ["1", 0], "clip": ["1", 1]}}  # fmt: skip
+    graph["11"] = {"class_type": "LoraLoader", "inputs": {
+        "lora_name": "absent", **strengths, "model": ["10", 0], "clip": ["10", 1]}}  # fmt: skip
+    graph["3"]["inputs"]["model"], graph["2"]["inputs"]["clip"] = ["11", 0], ["11", 1]
+    nodes = filled(graph, call_of(INK_FOX), catalog).request["prompt"]
+    assert nodes["10"]["inputs"]["lora_name"] == "ink-fox.safetensors"
+    assert (nodes["3"]["inputs"]["model"], nodes["2"]["inputs"]["clip"]) == (["10", 0], ["10", 1])
+    nodes = filled(graph, call_of(AURORA), catalog).request["prompt"]
+    assert (nodes["3"]["inputs"]["model"], nodes["2"]["inputs"]["clip"]) == (["1", 0], ["1", 1])
+    nodes = filled(SPLIT, call_of(AURORA, clip_skip=None, negative_prompt=""), catalog).request["prompt"]
+    assert (nodes["6"]["inputs"]["model"], nodes["9"]["inputs"]["model"]) == (["1", 0], ["1", 0])
+
+
 @pytest.mark.parametrize(
     ("value", "says"),
     [
