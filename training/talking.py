@@ -13,6 +13,7 @@ import gzip
 import hashlib
 import json
 import random
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -24,6 +25,7 @@ import numpy as np
 from diffagent.agent.pieces import JOINTS, KINDS, Kind, Piece, Tagger, Token, tokens, word_states
 from diffagent.data.errors import BadInput
 from diffagent.data.text_encoder import TextEncoder
+from diffagent.training.plain_requests import read_graded
 
 if TYPE_CHECKING:
     import torch
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 DROPOUT = 0.2
 """Share of a word's state that is left out of its scores while fitting."""
+PLAIN_KINDS = ("plain", "caption", "medium", "tags", "character")
+LEAST_WORDS = 10
+_SPEECH = re.compile(r"\b(?:please|pls|i|me|my|you|thanks|for)\b", re.I)
 HELD_OUT = 0.25
 """Of the messages, by the hash of their words."""
 
@@ -70,6 +75,19 @@ def read_chats(path: Path | None = None) -> Iterator[Chat]:
             yield _chat(json.loads(line)["pieces"])
         except (ValueError, KeyError, TypeError) as error:
             raise BadInput(f"{source}:{number} is no chat with labelled pieces: {error}") from None
+
+
+def read_pictures() -> Iterator[Chat]:
+    """Yields the plain requests that ship, of ten words and more: each is one piece, of the picture.
+
+    Those that ask, tell of somebody or have settings and exclusions are left out.
+    """
+    for asked in read_graded():
+        slots = asked.slots
+        is_plain = not (slots["avoid"] or slots["shape"] or slots["english"]) and slots["n"] == 1
+        is_long = len(asked.prompt.split()) >= LEAST_WORDS
+        if asked.kind in PLAIN_KINDS and is_plain and is_long and not _SPEECH.search(asked.prompt):
+            yield Chat(asked.prompt, (Piece(0, len(asked.prompt), "picture"),))
 
 
 def _chat(pieces: Sequence[tuple[str, Kind]]) -> Chat:
