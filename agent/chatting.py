@@ -11,31 +11,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from diffagent.agent.cutting import masked
 from diffagent.agent.exclusions import exclusions
 from diffagent.agent.language import language
 from diffagent.agent.pieces import Piece, tagger
-from diffagent.agent.talk import ASK, resolved
-from diffagent.agent.wishes import setting_spans
-from diffagent.data.media import named_media
+from diffagent.agent.talk import resolved
 
 LEAST = 24
 """Words of the shortest message: rules read shorter ones."""
-_NAYS = re.compile(
-    r"\b(?:no|not|without|w/o|nothing|nobody|none|never|avoid|skip|except|don['’]?t|dont|do not|"
-    r"shouldn['’]?t|"
-    r"mustn['’]?t|leave (?:out|off)|neither|nor|free of|instead of|rather than|hates?|minus|nope)\b",
-    re.I,
-)
-_SIZES = re.compile(
-    r"\b(?:\d[\d.:x×]*|one|two|three|four|five|six|versions?|options?|variations?|copies|steps|seed|cfg|size|"
-    r"format|portrait|landscape|square|upright|vertical|horizontal|wide|tall|ratio|resolution|pixels?|px|dpi|"
-    r"room|space|empty|blank|margins?|top|bottom|left|right|print(?:ed|able)?|a[2-6]|postcard|poster|wallpaper|"
-    r"phone|desktop|banner|transparent|background|png|jpg|high[- ]res|big|small)\b",
-    re.I,
-)
 _SPEECH = re.compile(
     r"\b(?:i|i['’](?:m|d|ve|ll)|im|we|we['’](?:re|d|ve|ll)|me|us|my|our|you|u|your|thanks?|thx|please|pls|"
     r"plz|hi|"
@@ -51,9 +36,6 @@ _LEAD = re.compile(
 )
 """What ties a piece to what was left out before it."""
 _BACK = re.compile(r"\b(?:of|into|as) (?:that|this|the same) [a-z]", re.I)
-_CLAUSE = re.compile(r"[,;.!?:]\s+|\s[-–—]+\s")
-_OF = re.compile(r"\b(?:pictures?|images?|pics?) (?:of|showing)\s", re.I)
-_OWNER = re.compile(r"\b(?:my|our|me|us|for|i|we|you|picture|image|pic|something)\b", re.I)
 _NAY = re.compile(
     r"\A\W*(?:(?:but|and|so|also|just|please|pls|oh|"
     r"(?:i|we)(?:['’]d)? (?:want|need|like))\b[\s,]*)*(?:no|not|without|nothing|never|avoid|"
@@ -84,10 +66,10 @@ def is_chat(text: str) -> bool:
 
 
 def chatted(text: str) -> Chatted | None:
-    """A message by its pieces."""
+    """Takes a message apart by its pieces; None where it is no chat, or all picture."""
     if not is_chat(text):
         return None
-    pieces = [part for one in tagger()(text) for part in _parts(text, _shown(text, one))]
+    pieces = tagger()(text)
     avoid = [name for one in pieces if one.kind == "avoid" for name in _avoided(text[one.start : one.end])]
     shown = [one for one in pieces if one.kind == "picture"]
     prompt = _joined(text, shown, pieces, avoid)
@@ -96,37 +78,6 @@ def chatted(text: str) -> Chatted | None:
         return None
     left = [text[one.start : one.end] for one in pieces if one.kind in ("talk", "setting")]
     return Chatted(prompt, tuple(dict.fromkeys(avoid)), tuple(left))
-
-
-def _shown(text: str, piece: Piece) -> Piece:
-    """A piece, as the picture's where it only seems a setting: it names a medium, or a phrase goes on."""
-    words = text[piece.start : piece.end]
-    behind = re.match(r"\s+\w", text[piece.end :])
-    goes_on = behind and words[-1].isalnum() and re.search(r"\b(?:of|with|showing)(?:\s\S+){0,3}$", words)
-    is_picture = piece.kind == "setting" and (
-        goes_on or (named_media(words) and not any(setting_spans(words)))
-    )
-    return replace(piece, kind="picture") if is_picture else piece
-
-
-def _parts(text: str, piece: Piece) -> list[Piece]:
-    """A piece, or what it falls into: words that a rule knows for the picture's are given back to it."""
-    words = text[piece.start : piece.end]
-    edge = 0
-    if piece.kind in ("avoid", "setting"):
-        mark = (_NAYS if piece.kind == "avoid" else _SIZES).search(words)
-        edge = max((hit.end() for hit in _CLAUSE.finditer(words[: mark.start() if mark else 0])), default=0)
-        if edge:
-            first = Piece(piece.start, piece.start + len(words[:edge].rstrip()), "picture")
-            return [first, replace(piece, start=piece.start + edge)]
-    if piece.kind == "ask" and (asks := [*ASK.finditer(words), *_OF.finditer(words)]):
-        behind = words[asks[-1].end() :]
-        if len(behind.split()) > 1 and not _OWNER.search(behind):
-            return [
-                Piece(piece.start, piece.start + asks[-1].end(), "ask"),
-                Piece(piece.start + asks[-1].end(), piece.end, "picture"),
-            ]
-    return [piece]
 
 
 def _joined(text: str, shown: list[Piece], pieces: list[Piece], avoid: Sequence[str]) -> str:

@@ -93,16 +93,18 @@ def suitability(
 @click.option("--chats", type=_FILE, help="Messages with labelled pieces; default: those that ship.")
 @click.option("-o", "out", required=True, type=_FILE, metavar="PIECES.npz")
 def talk(chats: Path | None, out: Path) -> None:
-    """Fit what tells the picture's words of a chat message from the others (20 minutes of a core).
+    """Fit what tells the picture's words of a chat message from the others (40 minutes of a core).
 
-    Prints the shares on a held-out quarter of the messages; OUT is fitted to all of them.
+    Prints the shares on a held-out quarter of the messages; OUT is fitted to all of them. Plain requests that
+    ship are fitted to as well.
     """
-    from diffagent.training.talking import fit, measure, read_chats
+    from diffagent.training.talking import fit, measure, read_chats, read_pictures
 
     read = list(read_chats(chats))
     held_out = [chat for chat in read if chat.is_held_out]
-    measured = measure(held_out, fit([chat for chat in read if not chat.is_held_out], progress=_progress))
-    fit(read, progress=_progress).save(out)
+    lessons = [*read, *read_pictures()]
+    measured = measure(held_out, fit([chat for chat in lessons if not chat.is_held_out], progress=_progress))
+    fit(lessons, progress=_progress).save(out)
     click.echo(json.dumps({"messages": len(read), "held_out": len(held_out), **measured}))
 
 

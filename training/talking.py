@@ -104,7 +104,7 @@ def _chat(pieces: Sequence[tuple[str, Kind]]) -> Chat:
 def fit(
     chats: Sequence[Chat],
     *,
-    epochs: int = 8,
+    epochs: int = 7,
     rank: int = 16,
     rate: float = 1e-3,
     batch: int = 12,

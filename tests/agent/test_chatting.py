@@ -95,7 +95,7 @@ def test_an_adapter_changes_the_states_and_zeros_do_not() -> None:
     encoder = TextEncoder.load()
     plain = encoder.token_states("a red fox")[0]
     name, (inputs, outputs) = next(iter(encoder.linear_maps().items()))
-    down = torch.ones(2, inputs) / inputs
+    down = torch.eye(2, inputs)
     assert torch.equal(encoder.token_states("a red fox", {name: (down, torch.zeros(outputs, 2))})[0], plain)
     changed = encoder.token_states("a red fox", {name: (down, torch.ones(outputs, 2))})[0]
     assert not torch.allclose(changed, plain, atol=1e-3)
