@@ -97,7 +97,7 @@ def test_an_adapter_changes_the_states_and_zeros_do_not() -> None:
     name, (inputs, outputs) = next(iter(encoder.linear_maps().items()))
     down = torch.eye(2, inputs)
     assert torch.equal(encoder.token_states("a red fox", {name: (down, torch.zeros(outputs, 2))})[0], plain)
-    changed = encoder.token_states("a red fox", {name: (down, torch.ones(outputs, 2))})[0]
+    changed = encoder.token_states("a red fox", {name: (down, 9 * torch.eye(outputs, 2))})[0]
     assert not torch.allclose(changed, plain, atol=1e-3)
 
 
