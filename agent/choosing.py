@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from diffagent.agent.answer import short_name
+from diffagent.agent.namesakes import Namesakes
 from diffagent.agent.phrases import Phrase, Phrases
 from diffagent.agent.ranking import greatest
 from diffagent.agent.reading import Reading
@@ -95,6 +96,11 @@ class Shelf:
                 subjects = purpose.subjects if purpose else ()
                 counts.update(set(words(" ".join((card.description, *subjects)))))
         return counts
+
+    @cached_property
+    def _namesakes(self) -> Namesakes:
+        """The characters, by what they are from."""
+        return Namesakes(self.cards)
 
     def is_function(self, word: str) -> bool:
         """Whether a word says nothing of a subject."""
@@ -196,11 +202,7 @@ class Shelf:
     def heard(self, reading: Reading) -> Heard:
         """What of each entry's phrases a request holds; the last is kept."""
         last, kept = self._last
-        if last is not None and (last.words, last.medium_words, last.named) == (
-            reading.words,
-            reading.medium_words,
-            reading.named,
-        ):
+        if last is not None and _spoken(last) == _spoken(reading):
             return kept
         heard = Heard.nothing(len(self.cards))
         asked = set(reading.words)
@@ -263,14 +265,21 @@ class Shelf:
                 return 0.0, False
             if set(phrase.core) & reading.medium_words:  # "ligne claire" is nobody's name
                 return 0.0, False
+            name = set(words(" ".join(purpose.subjects[:1])))
+            about = set(words(" ".join(purpose.subjects[1:]))) - name
+            if phrase.place < 0 and not name & set(heard) and set(rare) <= about:
+                return 0.0, False  # a trigger word that the series' others have too
+            own = [word for word in rare if word not in about]
             if whole and _runs(phrase.words, reading.words) and (rare or len(phrase.core) > 1):
                 evidence = 3.0
-            elif rare and sum(map(self.idf, rare)) > 5 and all(self._bearers(word) < 2 for word in rare):
-                evidence = 2.0 * len(rare) / len(phrase.core)
+            elif own and sum(map(self.idf, own)) > 5 and all(self._bearers(word) < 2 for word in own):
+                evidence = 2.0 * len(own) / len(phrase.core)
             else:
                 return 0.0, False
+            if (len(phrase.core) < 2 or not whole) and self._namesakes.is_other(phrase.card, heard, reading):
+                return 0.0, False
             series = purpose.subjects[1:3]
-            return evidence + 0.6 * any(set(words(name)) <= asked for name in series), is_rare
+            return evidence + 0.6 * any(set(words(text)) <= asked for text in series), is_rare
         if purpose.role == "style":
             styled = [word for word in heard if word in reading.medium_words or word in rare]
             if whole and styled:
@@ -345,6 +354,11 @@ class Shelf:
         general = np.flatnonzero(self.facts.of_role("general")[at])
         among = general if len(general) else np.arange(len(at))
         return allowed[int(among[self.checkpoint_scores(asked, at[among]).argmax()])]
+
+
+def _spoken(reading: Reading) -> tuple[object, ...]:
+    """What of a reading the phrases hang on."""
+    return reading.words, reading.medium_words, reading.named, reading.origins, reading.is_tagged
 
 
 def _runs(part: Sequence[str], whole: Sequence[str]) -> bool:

@@ -19,10 +19,11 @@ from typing import Literal, Self, get_args
 from diffagent.agent.answer import wanted
 from diffagent.agent.engines import Prompt
 from diffagent.agent.grammar import Grammar, Slot
+from diffagent.agent.origins import Origin, origins, unknown_character
 from diffagent.agent.words import words
+from diffagent.data.asked_media import asked_media
 from diffagent.data.attributes import MEDIA, Medium, People
 from diffagent.data.characters import Character, characters
-from diffagent.data.media import named_media
 
 Special = Literal["none", "style", "character", "concept", "object", "garment", "pose", "place", "effect"]
 """The role of the model that a request calls for beside a general one."""
@@ -58,11 +59,15 @@ angel paladin dungeon mermaid giant troll spaceship alien robot mech cyborg plan
 cyberpunk airship
 """
 _IMAGINED = frozenset(_TEXT_OF_IMAGINED.split())
-_ANIME_TAGS = re.compile(r"\b[1-6](?:girl|boy)s?\b|\bmasterpiece\b|\bbest quality\b", re.I)
+_FIGURE_TAGS = re.compile(r"\b[1-6](?:girl|boy|other)s?\b", re.I)
+_QUALITY_TAGS = re.compile(r"\bmasterpiece\b|\bbest quality\b", re.I)
+"""Words that pictures of every medium are praised with."""
 _BOORU_TAGS = re.compile(
     r"\b(?:no humans|(?:fe)?male focus|looking (?:at viewer|back|away)|absurdres|highres|solo|"
     r"multiple (?:girl|boy)s|"
-    r"(?:simple|detailed) background|(?:upper|full) body|from (?:above|below|behind|side)|animal focus)\b",
+    r"(?:simple|detailed) background|(?:upper|full) body|from (?:above|below|behind|side)|animal focus|"
+    r"rating:\w+|score_\d\w*|[a-z]+_(?:hair|eyes?|dress|skirt|shirt|hat|ears|tail|background|body|style|"
+    r"girls?|boys?|smile|mouth|uniform|boots|gloves|sleeves|view|viewer))\b",
     re.I,
 )
 """Words of image boards, which people take over into lists of tags."""
@@ -116,23 +121,31 @@ class Reading:
     """Whether words of image boards tell the medium, which no word names."""
     known: frozenset[str] = frozenset()
     """The slots that well-known characters fill whom the request names."""
+    home: Medium | None = None
+    """The medium in which the character is at home whom the request names, whatever it is to be drawn in."""
+    origins: tuple[Origin, ...] = ()
+    """The works that the request says its names come from."""
 
     @classmethod
     def of(cls, prompt: str, source: str = "") -> Self:
         """By rules; ``source`` is the request as it came, with what is left out of the prompt."""
-        mentions = named_media(prompt)
+        mentions = asked_media(prompt)
         named = tuple(dict.fromkeys(mention.medium for mention in mentions))
         particular = [medium for medium in named if medium not in _GENERIC]
         flat = words(prompt)
-        tagged = not named and _is_tagged(source or prompt)
         heard = characters(prompt)
-        natural: Medium = "anime" if tagged else "digital painting" if _IMAGINED & set(flat) else "photo"
-        if heard and not tagged:
-            natural = heard[0].medium
-        medium = (particular or list(named) or [natural])[0]
-        spoken = frozenset(word for mention in mentions for word in words(mention.words))
         rest = _without(prompt, heard)
         people: People = next((name for name, pattern in _PEOPLE if pattern.search(rest)), "none")
+        tagged = not named and _is_tagged(source or prompt, people)
+        is_painted = bool(_IMAGINED & set(flat) or _QUALITY_TAGS.search(source or prompt))
+        natural: Medium = "anime" if tagged else "digital painting" if is_painted else "photo"
+        home = next((one.medium for one in heard if one.is_special), None)
+        if heard and not tagged:
+            natural = heard[0].medium
+        elif not heard and unknown_character(prompt):
+            natural = home = "illustration"
+        medium = (particular or list(named) or [natural])[0]
+        spoken = frozenset(word for mention in mentions for word in words(mention.words))
         drawn = _people(heard)
         known = {"medium"} if heard and not named and not tagged else set()
         if drawn is not None and people == "none":
@@ -153,6 +166,8 @@ class Reading:
             pasted=is_pasted(prompt),
             is_tagged=tagged,
             known=frozenset(known),
+            home=home,
+            origins=origins(source or prompt, heard),
         )
 
     @property
@@ -233,9 +248,14 @@ def is_pasted(prompt: str) -> bool:
     return len(pieces) >= 6 and sum(pieces) <= 4 * len(pieces)
 
 
-def _is_tagged(prompt: str) -> bool:
-    """Whether words of image boards, whose pictures are drawn, are in a prompt that asks for no photo."""
-    tagged = _ANIME_TAGS.search(prompt) or (is_pasted(prompt) and _BOORU_TAGS.search(prompt))
+def _is_tagged(prompt: str, people: People) -> bool:
+    """Whether words of image boards for figures, whose pictures are drawn, are in a prompt that asks for no
+    photo; words of praise count beside a girl alone."""
+    tagged = (
+        _FIGURE_TAGS.search(prompt)
+        or (is_pasted(prompt) and _BOORU_TAGS.search(prompt))
+        or (people == "young women" and _QUALITY_TAGS.search(prompt))
+    )
     return bool(tagged) and not _REALISTIC_TAGS.search(prompt)
 
 
