@@ -59,9 +59,7 @@ class Namesakes:
             if not needs_more:
                 return False
             shared = any(not _is_of(_spelled(series), own) for series in things(name))
-            is_common = any(
-                after == name and before in ARTICLES for before, after in pairwise(reading.words)
-            )
+            is_common = any(after == name and before in ARTICLES for before, after in pairwise(reading.words))
             return shared or is_common or len(self._works_of.get(name, ())) > 1
         return len(self._works_of.get(name, ())) > 1
 
@@ -99,11 +97,11 @@ class Namesakes:
     @cached_property
     def _works_of(self) -> dict[str, set[Words]]:
         """One word → the works in which the catalog has somebody of that name."""
-        found: dict[str, set[Words]] = defaultdict(set)
+        works: dict[str, set[Words]] = defaultdict(set)
         for name, series in self._characters:
-            if series in self._series and not any(set(series) & set(other) for other in found[name]):
-                found[name].add(series)
-        return found
+            if series in self._series and not any(set(series) & set(other) for other in works[name]):
+                works[name].add(series)
+        return works
 
     @cached_property
     def _characters(self) -> list[tuple[str, Words]]:

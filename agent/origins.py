@@ -1,7 +1,7 @@
 """Origins: the works that a request says its names come from.
 
-    origins("Hornet from Hollow Knight")    -> (Origin(("hornet",), (("hollow", "knight"),), is_certain=True),)
-    origins("saber \\\\(fate\\\\), rain")       -> (Origin(("saber",), (("fate",),), is_certain=True),)
+    origins("Hornet from Hollow Knight")   -> (Origin(("hornet",), (("hollow", "knight"),), True),)
+    origins("saber_(fate), rain")          -> (Origin(("saber",), (("fate",),), True),)
 
 In: a request, and the well-known characters in it. Out: for each name its stemmed words, and the spellings of
 what it is from. ``is_certain`` is whether that is a work for sure; "from behind" is none, unless the catalog
@@ -28,24 +28,26 @@ _FROM = re.compile(
     r"(?:(?:video )?(?:game|series|anime|manga|movie|film|show|cartoon|comics?|books?|novels?) )?"
     r"(?P<series>[^\s,.;!?()\[\]{}\"|]+(?: [^\s,.;!?()\[\]{}\"|]+){0,4})"
 )
-_BRACKET = re.compile(r"(?P<name>[\w'’-]+(?:[ _][\w'’-]+){0,2})(?P<mark>[ _]?\\?)\((?P<series>[^()\\:]{2,40})\\?\)")
+_BRACKET = re.compile(
+    r"(?P<name>[\w'’-]+(?:[ _][\w'’-]+){0,2})(?P<mark>[ _]?\\?)\((?P<series>[^()\\:]{2,40})\\?\)"
+)
 _PAIR = re.compile(r"\b(?=([A-Z][a-z'’]+) ([A-Z][a-z'’]+)\b)")
 _NO_WORK = frozenset(("style", "medium", "object", "cosplay", "artist", "series", "background"))
 """What image boards put into brackets that is no work."""
 _TEXT_OF_PLACES = """
-africa america asia europe australia antarctica afghanistan albania algeria argentina armenia austria belgium
-bolivia brazil britain bulgaria cambodia canada chile china colombia croatia cuba cyprus czechia denmark ecuador
-egypt england estonia ethiopia finland france georgia germany ghana greece greenland guatemala haiti hungary
-iceland india indonesia iran iraq ireland israel italy jamaica japan kenya korea latvia lebanon libya lithuania
-luxembourg malaysia mali malta mexico moldova mongolia morocco nepal netherlands holland nigeria norway oman
-pakistan panama paraguay peru philippines poland portugal romania russia rwanda scotland senegal serbia
-singapore slovakia slovenia somalia spain sudan sweden switzerland syria taiwan tanzania thailand tibet tunisia
-turkey uganda ukraine uruguay usa uk venezuela vietnam wales yemen zimbabwe amsterdam athens baghdad bangkok
-barcelona beijing berlin boston brooklyn brussels bucharest budapest cairo chicago copenhagen dublin edinburgh
-florence hamburg havana helsinki hollywood istanbul jerusalem kyiv kyoto lagos lima lisbon liverpool london
-madrid manchester marseille milan moscow mumbai munich naples oslo oxford paris prague rome seattle seoul
-shanghai stockholm sydney tokyo toronto venice vienna warsaw york texas california florida hawaii alaska sicily
-bavaria provence tuscany crete
+africa america asia europe australia antarctica afghanistan albania algeria argentina armenia austria
+belgium bolivia brazil britain bulgaria cambodia canada chile china colombia croatia cuba cyprus czechia
+denmark ecuador egypt england estonia ethiopia finland france georgia germany ghana greece greenland
+guatemala haiti hungary iceland india indonesia iran iraq ireland israel italy jamaica japan kenya korea
+latvia lebanon libya lithuania luxembourg malaysia mali malta mexico moldova mongolia morocco nepal
+netherlands holland nigeria norway oman pakistan panama paraguay peru philippines poland portugal romania
+russia rwanda scotland senegal serbia singapore slovakia slovenia somalia spain sudan sweden switzerland
+syria taiwan tanzania thailand tibet tunisia turkey uganda ukraine uruguay usa uk venezuela vietnam wales
+yemen zimbabwe amsterdam athens baghdad bangkok barcelona beijing berlin boston brooklyn brussels
+bucharest budapest cairo chicago copenhagen dublin edinburgh florence hamburg havana helsinki hollywood
+istanbul jerusalem kyiv kyoto lagos lima lisbon liverpool london madrid manchester marseille milan moscow
+mumbai munich naples oslo oxford paris prague rome seattle seoul shanghai stockholm sydney tokyo toronto
+venice vienna warsaw york texas california florida hawaii alaska sicily bavaria provence tuscany crete
 """
 PLACES = frozenset(_TEXT_OF_PLACES.split())
 """Where people come from, rather than characters."""
@@ -88,13 +90,13 @@ def unknown_character(prompt: str) -> bool:
 
 def _capitalised(spoken: Iterator[str] | Sequence[str]) -> list[str]:
     """The words from the first on that begin with a capital letter."""
-    found: list[str] = []
+    proper: list[str] = []
     for word in spoken:
         if not word[:1].isupper():
             break
         if word.casefold() not in FUNCTION_WORDS:
-            found.append(word)
-    return found
+            proper.append(word)
+    return proper
 
 
 def _written(prompt: str) -> Iterator[Origin]:
@@ -111,7 +113,8 @@ def _written(prompt: str) -> Iterator[Origin]:
     for match in _BRACKET.finditer(prompt):
         name, series = tuple(words(match["name"].replace("_", " ")))[-NAME:], tuple(words(match["series"]))
         if name and series and not _NO_WORK & set(series):
-            yield Origin(name, (series[:LONGEST],), match["mark"] not in ("", " "))
+            is_certain = match["mark"] not in ("", " ") or match["name"].endswith("_")
+            yield Origin(name, (series[:LONGEST],), is_certain)
 
 
 def _full_names(prompt: str, known: Collection[str]) -> Iterator[Origin]:

@@ -12,7 +12,7 @@ for a painting or a print, which say too little of a model to be in that vocabul
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from diffagent.data.attributes import Medium
 from diffagent.data.media import Mention, named_media
@@ -23,12 +23,19 @@ _PERSON = (
     r"students?|couples?|robots?|cats?|dogs?|monkeys?|bears?|elephants?|s?he|they|who|is|are|was|were|i|we"
 )
 """Who paints, or is painting."""
-_PLAIN: Mapping[Medium, re.Pattern[str]] = {
+PLAIN: Mapping[Medium, re.Pattern[str]] = {
     "oil painting": re.compile(
         r"\b(?:dutch|flemish|baroque|classical|vanitas)\s+(?:\w+\s+)?(?:still[- ]life|portrait)\b|"
         r"\b(?:dutch|flemish|old) masters?\b|\bdutch golden age\b|\bvanitas\b|\btenebris[mt]\w*|\bsfumato\b|"
-        r"\bimpasto\b|\bcaravaggi\w+|\bvermeer\b|\bsargent\b(?= style)|\bacrylics?(?: painting)?\b(?! nails?)|"
+        r"\bimpasto\b|\bcaravaggi\w+|\bvermeer\b|\bsargent\b(?= style)|"
+        r"\bacrylics?(?: painting)?\b(?! nails?)|"
         r"\btempera\b",
+        re.I,
+    ),
+    "ink": re.compile(
+        r"\bink(?=[ -](?:and|&)[ -](?:wash|watercolou?r|gouache|pastel|charcoal|pencil))|"
+        r"\b(?:ink[ -])?brush painting\b|\bink (?:\w+ )?(?:painting|sketch|drawing|illustration|portrait)\b|"
+        r"(?<=[,;] )(?:black )?ink(?=\s*(?:$|[,.;]))|\bcalligraphy painting\b",
         re.I,
     ),
     "digital painting": re.compile(
@@ -67,7 +74,9 @@ _THING = rf"(?:{_DETERMINER}\s+)?(?:{_ADJECTIVE}\s+){{0,3}}"
 _ANY_THING = (
     rf"(?:{_DETERMINER}\s+)?(?:(?!(?:in|on|of|as|at|with|and|for|like|by|to|from|style)\b)[\w'’-]+\s+){{0,2}}"
 )
-_READS = r"(?:reads?|reading|(?:leaf|flipp?|brows|look|pag)(?:s|ing)? through|browsing|studying|unroll(?:s|ing))"
+_READS = (
+    r"(?:reads?|reading|(?:leaf|flipp?|brows|look|pag)(?:s|ing)? through|browsing|studying|unroll(?:s|ing))"
+)
 _HANDLES = (
     r"(?:hold(?:s|ing)?|carr(?:y|ies|ying)|watch(?:es|ing)?|look(?:s|ing)? at|star(?:es|ing) at|"
     r"point(?:s|ing) (?:at|to)|gaz(?:es|ing) at|admir(?:es|ing)|examin(?:es|ing)|bu(?:ys?|ying)|"
@@ -77,13 +86,15 @@ _HANDLES = (
     r"consult(?:s|ing)|peel(?:s|ing)|tap(?:es|ing)|pin(?:s|ning)|eat(?:s|ing)|sit(?:s|ting) on)"
 )
 _BESIDE = (
-    r"(?:in front of|next to|beside|behind|beneath|underneath|near|opposite|surrounded by|covered (?:in|with)|"
+    r"(?:in front of|next to|beside|behind|beneath|underneath|near|opposite|surrounded by|"
+    r"covered (?:in|with)|"
     r"full of|filled with|between|past|against|under)"
 )
 _A_THING = rf"{_DETERMINER}\s+(?:{_ADJECTIVE}\s+){{0,3}}"
 _READ = re.compile(rf"\b{_READS}\s+{_ANY_THING}$", re.I)
 _HELD = re.compile(
-    rf"\b(?:(?:{_HANDLES}|{_BESIDE})\s+{_THING}|(?:paint|draw|sketch|mak|design)(?:e?s|ing)\s+{_A_THING})$", re.I
+    rf"\b(?:(?:{_HANDLES}|{_BESIDE})\s+{_THING}|(?:paint|draw|sketch|mak|design)(?:e?s|ing)\s+{_A_THING})$",
+    re.I,
 )
 _HAS = re.compile(rf"\b(?:with|has|have|having|photo(?:graph)?s? of)\s+{_A_THING}$", re.I)
 _HAVE = re.compile(rf"\b(?:with|has|have|having|and)\s+(?:{_ADJECTIVE}\s+){{0,3}}$", re.I)
@@ -92,7 +103,7 @@ _HEAD = re.compile(
     r"\s*(?:$|[.,;:!?)\]\n]|(?:book|album|page|magazine|volume|show|movie|film|series|strip|panel|print|"
     r"window|wall|board)s?\b|"
     r"(?:on|in|at|by|with|and|while|from|to|for|under|over|near|as|is|are|that|which|who|through|behind|"
-    r"before|about|of|next|beside|up|down|inside|during|against|together|upside|hanging|lying|leaning|"
+    r"before|about|of|next|above|across|along|around|onto|into|between|past|beside|up|down|inside|during|against|together|upside|hanging|lying|leaning|"
     r"framed)\b)",
     re.I,
 )
@@ -107,7 +118,8 @@ _HANGS = re.compile(
 )
 _LOOSE: frozenset[Medium] = frozenset(
     (
-        "photo", "analog photo", "comic", "manga", "children's book", "map", "poster", "sticker", "tattoo", "logo",
+        "photo", "analog photo", "comic", "manga", "children's book", "map", "poster", "sticker", "tattoo",
+        "logo",
         "icon", "cartoon", "anime", "watercolor", "oil painting", "digital painting", "pencil sketch",
         "illustration", "collage", "pattern", "woodcut", "textile", "sculpture",
     )
@@ -132,9 +144,13 @@ _WORN = re.compile(
     re.I,
 )
 """What is made of cloth in any picture."""
-_DOES = re.compile(rf"\b(?:{_PERSON}|(?:grand)?(?:mother|father|ma|pa)|witch|queen|king)\s+(?:\w+ly\s+)?$", re.I)
+_DOES = re.compile(
+    rf"\b(?:{_PERSON}|(?:grand)?(?:mother|father|ma|pa)|witch|queen|king)\s+(?:\w+ly\s+)?$", re.I
+)
 _DOING = re.compile(r"(?:knitting|carving|drawing|sketching)", re.I)
-_DONE = re.compile(rf"\s+(?:{_DETERMINER}|in|at|on|with|by|under|together|outside|outdoors)\b|\s*(?:$|[,.;!?])", re.I)
+_DONE = re.compile(
+    rf"\s+(?:{_DETERMINER}|in|at|on|with|by|under|together|outside|outdoors)\b|\s*(?:$|[,.;!?])", re.I
+)
 _ELSEWHERE = re.compile(
     r"\b(?:botanical gardens?|(?:horse|ox|dog|donkey)[- ]drawn|drawn (?:sword|curtains?|bow|by|to|into)|"
     r"editorial (?:team|office)|(?:skin|fur|hair|fabric|wood|stone|paper|film|rough|surface|soft|rich|"
@@ -148,27 +164,38 @@ _ELSEWHERE = re.compile(
 
 def asked_media(text: str) -> tuple[Mention, ...]:
     """The media that a request asks for, in its order."""
-    mentions = named_media(text)
-    asked = [one for one in mentions if not _is_shown(text, one)]
-    spans = [(one.start, one.start + len(one.words)) for one in mentions]
-    for medium, pattern in _PLAIN.items():
-        for match in pattern.finditer(text):
-            start, end = match.span()
-            words = match[0].strip(" ,;:.(\n")
-            at = text.index(words, start)
-            if any(left < end and at < right for left, right in spans):
-                continue
-            plain = Mention(medium, words, at)
-            if not _is_shown(text, plain):
-                asked.append(plain)
-                spans.append((at, end))
+    return told_media(text)[0]
+
+
+def told_media(text: str) -> tuple[tuple[Mention, ...], tuple[Mention, ...]]:
+    """The media that a request asks for, and those of things that are in the picture, each in its order."""
+    asked: list[Mention] = []
+    shown: list[Mention] = []
+    for one in (*named_media(text), *_plain(text)):
+        if not any(_overlap(one, other) for other in (*asked, *shown)):
+            (shown if _is_shown(text, one) else asked).append(one)
     if not asked and (still := _STILL_LIFE.search(text)):
         asked.append(Mention("oil painting", still[0], still.start()))
-    if not asked and len({term[0].casefold() for term in _ART_TERMS.finditer(text)}) > 1:
-        term = _ART_TERMS.search(text)
-        assert term is not None
-        asked.append(Mention("oil painting", term[0], term.start()))
-    return tuple(sorted(asked, key=lambda one: one.start))
+    terms = list(_ART_TERMS.finditer(text))
+    if not asked and len({term[0].casefold() for term in terms}) > 1:
+        asked.append(Mention("oil painting", terms[0][0], terms[0].start()))
+    return tuple(sorted(asked, key=_start)), tuple(sorted(shown, key=_start))
+
+
+def _plain(text: str) -> Iterator[Mention]:
+    """The bare words for a medium."""
+    for medium, pattern in PLAIN.items():
+        for match in pattern.finditer(text):
+            words = match[0].strip(" ,;:.(\n")
+            yield Mention(medium, words, text.index(words, match.start()))
+
+
+def _start(mention: Mention) -> int:
+    return mention.start
+
+
+def _overlap(one: Mention, other: Mention) -> bool:
+    return one.start < other.start + len(other.words) and other.start < one.start + len(one.words)
 
 
 def _is_shown(text: str, mention: Mention) -> bool:

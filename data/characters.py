@@ -122,11 +122,11 @@ def things(word: str) -> frozenset[str]:
 
 @cache
 def _things() -> dict[str, frozenset[str]]:
-    found: dict[str, set[str]] = defaultdict(set)
+    holding: dict[str, set[str]] = defaultdict(set)
     for name, (_, people, series) in _index().names.items():
         for word in name.split() if people == UNKNOWN and " " in name else ():
-            found[word].add(series)
-    return {word: frozenset(series) for word, series in found.items()}
+            holding[word].add(series)
+    return {word: frozenset(series) for word, series in holding.items()}
 
 
 def _runs(text: str, spans: Sequence[tuple[int, int]], tokens: Sequence[str]) -> Iterator[tuple[str, int]]:
@@ -171,16 +171,16 @@ def _index() -> _Index:
     tied: dict[str, list[tuple[_Kind, tuple[str, ...]]]] = defaultdict(list)
     medium = series = ""
     own: tuple[str, ...] = ()
-    called: dict[str, set[str]] = defaultdict(set)
+    names_of: dict[str, set[str]] = defaultdict(set)
     for line, small in zip(text.splitlines(), folded.splitlines(), strict=True):
         _, its_medium, people, its_series = line.split("\t")
         spellings, _, _, phrases = small.split("\t")
         medium, series = its_medium or medium, its_series.partition("|")[0] or series
         own = tuple(phrases.split("|")) if phrases else own
         kind = medium, people, series
-        called[series].update((series.casefold(), *own))
+        names_of[series].update((series.casefold(), *own))
         if people == UNKNOWN:
-            called[series].update(one.partition("+")[0] for one in spellings.replace("|", ";").split(";"))
+            names_of[series].update(one.partition("+")[0] for one in spellings.replace("|", ";").split(";"))
         for spelling in spellings.replace("|", ";").split(";"):
             if "+" in spelling:
                 name, _, other = spelling.partition("+")
@@ -195,4 +195,4 @@ def _index() -> _Index:
         first, count = name.partition(" ")[0], name.count(" ") + 1
         if firsts.get(first, 0) < count:
             firsts[first] = count
-    return _Index(names, tied, firsts, {name: frozenset(others) for name, others in called.items()})
+    return _Index(names, tied, firsts, {name: frozenset(others) for name, others in names_of.items()})
