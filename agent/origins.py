@@ -23,15 +23,16 @@ LONGEST = 5
 """Words of a work's name that are looked at."""
 NAME = 3
 """Words before "from" that may be the name."""
-_FROM = re.compile(
-    r"(?P<name>[^\s,.;:!?()\[\]{}\"|]+(?:[ _][^\s,.;:!?()\[\]{}\"|]+){0,3}) (?P<link>from|of) (?:the )?"
+_LINK = re.compile(
+    r"(?<= )(?P<link>from|of) (?:the )?"
     r"(?:(?:video )?(?:game|series|anime|manga|movie|film|show|cartoon|comics?|books?|novels?) )?"
-    r"(?P<series>[^\s,.;!?()\[\]{}\"|]+(?: [^\s,.;!?()\[\]{}\"|]+){0,4})"
+    r"(?P<series>[^\s,.;!?()\[\]{}\"|]{1,40}(?: [^\s,.;!?()\[\]{}\"|]{1,40}){0,4})"
 )
-_BRACKET = re.compile(
-    r"(?P<name>[\w'’-]+(?:[ _][\w'’-]+){0,2})(?P<mark>[ _]?\\?)\((?P<series>[^()\\:]{2,40})\\?\)"
-)
-_PAIR = re.compile(r"\b(?=([A-Z][a-z'’]+) ([A-Z][a-z'’]+)\b)")
+_BRACKET = re.compile(r"\((?P<series>[^()\\:]{2,40})\\?\)")
+_BEFORE = 80
+"""Characters before a link in which the name stands."""
+_ENDS = re.compile(r"[,.;:!?()\[\]{}\"|]")
+_PAIR = re.compile(r"\b(?=([A-Z][a-z'’]{1,30}) ([A-Z][a-z'’]{1,30})\b)")
 _NO_WORK = frozenset(("style", "medium", "object", "cosplay", "artist", "series", "background"))
 """What image boards put into brackets that is no work."""
 _TEXT_OF_PLACES = """
@@ -72,20 +73,20 @@ def unknown_character(prompt: str) -> bool:
     """Whether a request names somebody from a work ("NAME from SERIES") by words that are proper names."""
     if prompt == prompt.upper() or prompt == prompt.title():
         return False
-    for match in _FROM.finditer(prompt):
-        if match["link"] != "from":
+    for match in _LINK.finditer(prompt):
+        if match["link"] != "from" or not match["series"][0].isupper():
             continue
-        name = _capitalised(reversed(match["name"].split()))
-        series = [*_capitalised(match["series"].split())]
-        folded = words(" ".join(series))
-        if (
-            folded
-            and all(word[:1].isupper() for word in match["series"].split()[:1])
-            and not PLACES & set(folded)
-            and any(not is_ordinary(word) and word.isalpha() for word in words(" ".join(name)))
-        ):
+        name = _capitalised(reversed(_before(prompt, match.start()).split()))
+        series = words(" ".join(_capitalised(match["series"].split())))
+        is_proper = any(not is_ordinary(word) and word.isalpha() for word in words(" ".join(name)))
+        if series and is_proper and not PLACES & set(series):
             return True
     return False
+
+
+def _before(prompt: str, end: int) -> str:
+    """The clause that ends at a place."""
+    return _ENDS.split(prompt[max(0, end - _BEFORE) : end])[-1]
 
 
 def _capitalised(spoken: Iterator[str] | Sequence[str]) -> list[str]:
@@ -102,8 +103,8 @@ def _capitalised(spoken: Iterator[str] | Sequence[str]) -> list[str]:
 def _written(prompt: str) -> Iterator[Origin]:
     """By "from", "of" and brackets."""
     is_shouted = prompt in (prompt.upper(), prompt.title())
-    for match in _FROM.finditer(prompt):
-        name = tuple(words(match["name"]))[-NAME:]
+    for match in _LINK.finditer(prompt):
+        name = tuple(words(_before(prompt, match.start())))[-NAME:]
         series = tuple(words(match["series"]))[:LONGEST]
         proper = match["series"][0].isupper() and not is_shouted and match["link"] == "from"
         if name and series:
@@ -111,9 +112,12 @@ def _written(prompt: str) -> Iterator[Origin]:
                 series = tuple(words(" ".join(_capitalised(match["series"].split())))) or series
             yield Origin(name, (series,), proper)
     for match in _BRACKET.finditer(prompt):
-        name, series = tuple(words(match["name"].replace("_", " ")))[-NAME:], tuple(words(match["series"]))
-        if name and series and not _NO_WORK & set(series):
-            is_certain = match["mark"] not in ("", " ") or match["name"].endswith("_")
+        before = prompt[max(0, match.start() - _BEFORE) : match.start()]
+        is_certain = before.endswith(("\\", "_"))
+        before = before.removesuffix("\\")
+        series = tuple(words(match["series"].replace("_", " ")))
+        name = tuple(words(_ENDS.split(before)[-1].replace("_", " ")))[-NAME:]
+        if name and series and before.strip(" _")[-1:].isalnum() and not _NO_WORK & set(series):
             yield Origin(name, (series[:LONGEST],), is_certain)
 
 

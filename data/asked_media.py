@@ -35,14 +35,15 @@ PLAIN: Mapping[Medium, re.Pattern[str]] = {
     "ink": re.compile(
         r"\bink(?=[ -](?:and|&)[ -](?:wash|watercolou?r|gouache|pastel|charcoal|pencil))|"
         r"\b(?:ink[ -])?brush painting\b|\bink (?:\w+ )?(?:painting|sketch|drawing|illustration|portrait)\b|"
-        r"(?<=[,;] )(?:black )?ink(?=\s*(?:$|[,.;]))|\bcalligraphy painting\b",
+        r"(?<=[,;] )(?:black )?ink(?=\s{0,2}(?:$|[,.;]))|\bcalligraphy painting\b",
         re.I,
     ),
     "digital painting": re.compile(
         rf"\bpaintings?{_OF}|"
-        rf"(?:^|[,;:.(\n]\s*|\b(?:as|like)\s+)(?:an?\s+|the\s+)?(?:(?!(?:{_PERSON})\b)[\w'’-]+\s+){{0,3}}?"
-        rf"(?<!\bface )(?<!\bbody )painting(?:\s+style)?(?=\s*(?:$|[,;:.)!?\n]))|"
-        r"[,;.]\s*(?:hand-?)?painted(?=\s*(?:$|[,;.)!?]))|"
+        rf"(?:^|[,;:.(\n]\s{{0,2}}|\b(?:as|like) )(?:an? |the )?"
+        rf"(?:(?!(?:{_PERSON})\b)[\w'’-]{{1,30}} ){{0,3}}?"
+        rf"(?<!\bface )(?<!\bbody )painting(?: style)?(?=\s{{0,2}}(?:$|[,;:.)!?\n]))|"
+        r"[,;.]\s{0,2}(?:hand-?)?painted(?=\s{0,2}(?:$|[,;.)!?]))|"
         r"\bpeinture\b|\bgemälde\b|\bcuadro\b|\bpintura\b|\bdipinto\b|\bкартина\b|絵画",
         re.I,
     ),
@@ -100,7 +101,7 @@ _HAS = re.compile(rf"\b(?:with|has|have|having|photo(?:graph)?s? of)\s+{_A_THING
 _HAVE = re.compile(rf"\b(?:with|has|have|having|and)\s+(?:{_ADJECTIVE}\s+){{0,3}}$", re.I)
 _A = re.compile(rf"\b{_A_THING}$", re.I)
 _HEAD = re.compile(
-    r"\s*(?:$|[.,;:!?)\]\n]|(?:book|album|page|magazine|volume|show|movie|film|series|strip|panel|print|"
+    r"\s{0,2}(?:$|[.,;:!?)\]\n]|(?:book|album|page|magazine|volume|show|movie|film|series|strip|panel|print|"
     r"window|wall|board)s?\b|"
     r"(?:on|in|at|by|with|and|while|from|to|for|under|over|near|as|is|are|that|which|who|through|behind|"
     r"before|about|of|next|above|across|along|around|onto|into|between|past|beside|up|down|inside|during|against|together|upside|hanging|lying|leaning|"
@@ -109,7 +110,7 @@ _HEAD = re.compile(
 )
 """What may come behind a noun; before another noun its word says of what kind that is."""
 _HANGS = re.compile(
-    rf"s?\s+(?:(?:is|are|was)\s+)?(?:(?:hanging|hung|pinned|taped|stuck|displayed|leaning|lying|propped|placed|"
+    rf"s?\s{{1,2}}(?:(?:is|are|was)\s{{1,2}})?(?:(?:hanging|hung|pinned|taped|stuck|displayed|leaning|lying|propped|placed|"
     rf"mounted|nailed|framed)\s+)?(?:on|above|over|against|near|behind|by|across)\s+{_THING}(?:\w+\s+)?"
     r"(?:walls?|table|desk|shel(?:f|ves)|easel|door|fridge|refrigerator|floor|bed|sofa|couch|fireplace|"
     r"mantelpiece|counter|nightstand|window ?sill|ceiling|locker|bench|laptop|suitcase|piano|dresser|"
@@ -138,7 +139,7 @@ _TOOL = re.compile(
 )
 """What a picture of a medium is kept in, or made with."""
 _WORN = re.compile(
-    r"\s+(?:\w+\s+)?(?:sweaters?|jumpers?|scar(?:f|ves)|hats?|caps?|beanies?|gloves?|mittens?|socks?|blankets?|"
+    r"\s{1,2}(?:\w{1,30}\s{1,2})?(?:sweaters?|jumpers?|scar(?:f|ves)|hats?|caps?|beanies?|gloves?|mittens?|socks?|blankets?|"
     r"cardigans?|dress(?:es)?|skirts?|bags?|baskets?|rugs?|carpets?|cushions?|pillows?|vests?|shawls?|curtains?|"
     r"ponchos?|coats?|jackets?|slippers?)\b",
     re.I,
@@ -149,7 +150,8 @@ _DOES = re.compile(
 )
 _DOING = re.compile(r"(?:knitting|carving|drawing|sketching)", re.I)
 _DONE = re.compile(
-    rf"\s+(?:{_DETERMINER}|in|at|on|with|by|under|together|outside|outdoors)\b|\s*(?:$|[,.;!?])", re.I
+    rf"\s{{1,2}}(?:{_DETERMINER}|in|at|on|with|by|under|together|outside|outdoors)\b|\s{{0,2}}(?:$|[,.;!?])",
+    re.I,
 )
 _ELSEWHERE = re.compile(
     r"\b(?:botanical gardens?|(?:horse|ox|dog|donkey)[- ]drawn|drawn (?:sword|curtains?|bow|by|to|into)|"
