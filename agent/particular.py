@@ -101,7 +101,9 @@ class Particular:
                 return True
             if reading.named and self._is_of(number, first):
                 return True
-        elif not has_style and kinship(reading.medium, first) >= KIN:
+        elif not has_style and (
+            kinship(reading.medium, first) >= KIN or set(reading.named) & set(purpose.media)
+        ):
             return True
         name, phrases = self._spoken[number]
         for place, phrase in phrases:

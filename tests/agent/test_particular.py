@@ -47,7 +47,7 @@ NAMES = [one.name for one in CARDS]
         ("a horse man at a desk", "Beast People"),
         ("a beastling in the rain", "Beast People"),
         ("oil painting of a calm harbour", "Impasto"),
-        ("a gloomy painting of a moor", "Gloom Neon"),
+        ("a gloomy painting of a moor", "Gloom Scaly Neon"),
         ("bananas at a fruit stand", ""),
         ("fruit art, a melon", "Fruit Dreams"),
         ("a brasswork airship", "BrassworkAI Neon"),
@@ -55,7 +55,7 @@ NAMES = [one.name for one in CARDS]
         ("a dragon on a hill", "Neon"),
         ("anthro dragons on a hill", "Scaly"),
         ("ink drawing of a sailor", ""),
-        ("digital painting of a sailor", "Neon"),
+        ("digital painting of a sailor", "Scaly Neon"),  # a medium of its own, and no style
     ],
 )
 def test_a_checkpoint_of_one_kind_answers_for_that_kind(prompt: str, candidates: str) -> None:
