@@ -505,7 +505,8 @@ class Agent:
         readings = [read] if draft is None or draft == read else [read, draft]
         shelf = section.shelf
         named = [shelf.in_question(one, matches.columns[:, 0]) for one in readings]
-        allow = matches.allow & (~shelf.facts.is_lora | np.any(named, axis=0))
+        off = [shelf.particular.off(one) & ~shelf.marked(one) for one in readings]
+        allow = matches.allow & np.where(shelf.facts.is_lora, np.any(named, axis=0), ~np.all(off, axis=0))
         rows = np.flatnonzero(allow if allow.any() else matches.allow)
         tables = [features(shelf.facts, one, matches.columns, matches.ranked, rows) for one in readings]
         logits = np.full(len(allow), -np.inf)

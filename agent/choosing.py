@@ -22,13 +22,15 @@ import numpy as np
 import numpy.typing as npt
 
 from diffagent.agent.answer import short_name
+from diffagent.agent.namesakes import Namesakes
+from diffagent.agent.particular import Particular
 from diffagent.agent.phrases import Phrase, Phrases
 from diffagent.agent.ranking import greatest
 from diffagent.agent.reading import Reading
 from diffagent.agent.settings import by_family
 from diffagent.agent.suitability import DRAWN, PLACES, Facts
 from diffagent.agent.words import FUNCTION_WORDS, is_ordinary, words
-from diffagent.data.attributes import MEDIA, Attributes
+from diffagent.data.attributes import MEDIA, Attributes, Medium
 from diffagent.data.collecting import uncollected
 from diffagent.data.media import kinship
 from diffagent.data.records import Card, Usage
@@ -37,6 +39,9 @@ Floats = npt.NDArray[np.float64]
 
 _USES = frozenset(("poster", "illustration", "icon", "map", "photo", "drawing", "anime", "cartoon", "comic"))
 """Words for a medium that alone ask for no special look of it."""
+
+CARTOONS = ("anime", "manga", "chibi", "cartoon", "3d cartoon", "comic", "illustration")
+"""Media whose characters a photographic checkpoint does not know."""
 
 STYLED = 1.7
 """The least evidence that a request names the style of a LoRA."""
@@ -96,6 +101,16 @@ class Shelf:
                 subjects = purpose.subjects if purpose else ()
                 counts.update(set(words(" ".join((card.description, *subjects)))))
         return counts
+
+    @cached_property
+    def _namesakes(self) -> Namesakes:
+        """The characters, by what they are from."""
+        return Namesakes(self.cards)
+
+    @cached_property
+    def particular(self) -> Particular:
+        """The models of one kind of picture."""
+        return Particular(self.cards)
 
     def is_function(self, word: str) -> bool:
         """Whether a word says nothing of a subject."""
@@ -199,7 +214,7 @@ class Shelf:
     def heard(self, reading: Reading) -> Heard:
         """What of each entry's phrases a request holds; the last is kept."""
         last, kept = self._last
-        if last is not None and _heard_alike(last, reading):
+        if last is not None and _spoken(last) == _spoken(reading):
             return kept
         heard = Heard.nothing(len(self.cards))
         asked = set(reading.words)
@@ -262,14 +277,21 @@ class Shelf:
                 return 0.0, False
             if set(phrase.core) & reading.medium_words:  # "ligne claire" is nobody's name
                 return 0.0, False
+            name = set(words(" ".join(purpose.subjects[:1])))
+            about = set(words(" ".join(purpose.subjects[1:]))) - name
+            if phrase.place < 0 and not name & set(heard) and set(rare) <= about:
+                return 0.0, False  # a trigger word that the series' others have too
+            own = [word for word in rare if word not in about]
             if whole and _runs(phrase.words, reading.words) and (rare or len(phrase.core) > 1):
                 evidence = 3.0
-            elif rare and sum(map(self.idf, rare)) > 5 and all(self._bearers(word) < 2 for word in rare):
-                evidence = 2.0 * len(rare) / len(phrase.core)
+            elif own and sum(map(self.idf, own)) > 5 and all(self._bearers(word) < 2 for word in own):
+                evidence = 2.0 * len(own) / len(phrase.core)
             else:
                 return 0.0, False
+            if (len(phrase.core) < 2 or not whole) and self._namesakes.is_other(phrase.card, heard, reading):
+                return 0.0, False
             series = purpose.subjects[1:3]
-            return evidence + 0.6 * any(set(words(name)) <= asked for name in series), is_rare
+            return evidence + 0.6 * any(set(words(text)) <= asked for text in series), is_rare
         if purpose.role == "style":
             if set(phrase.core) <= reading.familiar:  # who is drawn says nothing of how
                 return 0.0, False
@@ -299,12 +321,13 @@ class Shelf:
         """
         heard, special = self.heard(reading), reading.special or "none"
         named = heard.evidence >= PLAIN if special == "none" else heard.evidence > 0
-        about: npt.NDArray[np.bool_] = named | self.marked(reading)
+        fits = ~self.particular.against(reading)
+        about: npt.NDArray[np.bool_] = (named & fits) | self.marked(reading)
         if special in ("none", "character"):  # a character that is merely alike is somebody else
             return about
         near = heard.overlap > 0.99
         near[greatest(np.where(self.facts.is_lora, similarity, -np.inf), NEAREST)] = True
-        near &= self.facts.of_role(special)
+        near &= self.facts.of_role(special) & fits
         return np.logical_or(about, near)
 
     def companion(self, card: Card, reading: Reading, allow: npt.NDArray[np.bool_]) -> Card | None:
@@ -315,6 +338,7 @@ class Shelf:
         if not wanted or (wanted == "style" and not reading.named):
             return None
         evidence = self.lora_scores(reading)
+        allow = allow & ~self.particular.against(reading)
         best = None
         likely = greatest(evidence + self.kinship[MEDIA.index(reading.medium)], NEAREST)
         for number in likely.tolist():
@@ -329,32 +353,53 @@ class Shelf:
         return best
 
     def carrier(self, card: Card, reading: Reading, allowed: Sequence[Card]) -> Card | None:
-        """The checkpoint to run a LoRA on, of those allowed: its author's, else the best for the medium."""
+        """The checkpoint to run a LoRA on, of those allowed: its author's, else the best for the medium; for
+        a style one that knows the request's character."""
         purpose = card.attributes
         if purpose is None or not allowed:
             return None
-        at, name = self._places_of(allowed), _key(purpose.carrier or "")
-        if len(name) > 3:
-            keys = self._keys
-            named = [one for one, place in zip(allowed, at.tolist(), strict=True) if name in keys[place]]
-            if named:
-                return max(named, key=lambda one: one.stats.downloads)
         medium = reading.medium if reading.named else purpose.media[0]
         if purpose.role == "style" and purpose.media[0] not in ("any", "anime", "manga", "chibi"):
             medium = purpose.media[0]
+        best = self._authors(purpose, allowed) or self._best(medium, reading, allowed)
+        if purpose.role == "style" and reading.home is not None and not self._draws(best, reading.home):
+            return self._best(reading.home, reading, allowed)
+        return best
+
+    def _authors(self, purpose: Attributes, allowed: Sequence[Card]) -> Card | None:
+        """The checkpoint that a LoRA's author names, where it is allowed."""
+        name = _key(purpose.carrier or "")
+        if len(name) <= 3:
+            return None
+        at, keys = self._places_of(allowed), self._keys
+        named = [one for one, place in zip(allowed, at.tolist(), strict=True) if name in keys[place]]
+        return max(named, key=lambda one: one.stats.downloads, default=None)
+
+    def _best(self, medium: Medium, reading: Reading, allowed: Sequence[Card]) -> Card:
+        """The best of the allowed checkpoints for a medium, a general one if any is."""
         asked = Reading(reading.words, "digital painting" if medium == "any" else medium, reading.named)
+        at = self._places_of(allowed)
         general = np.flatnonzero(self.facts.of_role("general")[at])
         among = general if len(general) else np.arange(len(at))
         return allowed[int(among[self.checkpoint_scores(asked, at[among]).argmax()])]
 
+    def _draws(self, card: Card, home: Medium) -> bool:
+        """Whether a checkpoint can draw the characters of a medium."""
+        media = card.attributes.media if card.attributes else ()
+        return home not in CARTOONS or any(
+            one in ("anime", "illustration") or kinship(home, one) >= 0.5 for one in media
+        )
 
-def _heard_alike(one: Reading, other: Reading) -> bool:
-    """Whether two readings hold the same words of the same meaning."""
-    return (one.words, one.medium_words, one.named, one.familiar) == (
-        other.words,
-        other.medium_words,
-        other.named,
-        other.familiar,
+
+def _spoken(reading: Reading) -> tuple[object, ...]:
+    """What of a reading the phrases hang on."""
+    return (
+        reading.words,
+        reading.medium_words,
+        reading.named,
+        reading.familiar,
+        reading.origins,
+        reading.is_tagged,
     )
 
 

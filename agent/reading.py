@@ -19,12 +19,14 @@ from typing import Literal, Self, get_args
 from diffagent.agent.answer import wanted
 from diffagent.agent.engines import Prompt
 from diffagent.agent.grammar import Grammar, Slot
+from diffagent.agent.origins import Origin, origins, unknown_character
 from diffagent.agent.words import words
+from diffagent.data.asked_media import told_media
 from diffagent.data.attributes import MEDIA, Medium, People
 from diffagent.data.base_model_requests import asked, called
 from diffagent.data.base_models import meant_by
 from diffagent.data.characters import Character, characters
-from diffagent.data.media import named_media
+from diffagent.data.media import kinship
 
 Special = Literal["none", "style", "character", "concept", "object", "garment", "pose", "place", "effect"]
 """The role of the model that a request calls for beside a general one."""
@@ -52,6 +54,15 @@ Who is known and where is certain nearly whatever it says: a small language mode
 as sure where it errs (measured on the align part of the training requests).
 """
 
+_FLAT: frozenset[Medium] = frozenset(
+    ("digital painting", "oil painting", "watercolor", "pastel", "fine art", "illustration", "pencil sketch",
+     "line art", "woodcut", "ink", "ukiyo-e")
+)  # fmt: skip
+"""Media drawn or painted on paper or canvas, whose name leaves no room but for their kin."""
+FAR = 0.3
+"""The kinship of what such a name leaves room for."""
+NEAR = 0.4
+"""The kinship of what is ruled out with a thing's medium."""
 _GENERIC = ("photo", "analog photo", "illustration", "poster", "digital painting", "3d render")
 """Media that give way where a more particular one is named beside them ("pixel art illustration")."""
 _TEXT_OF_IMAGINED = """
@@ -60,11 +71,15 @@ angel paladin dungeon mermaid giant troll spaceship alien robot mech cyborg plan
 cyberpunk airship
 """
 _IMAGINED = frozenset(_TEXT_OF_IMAGINED.split())
-_ANIME_TAGS = re.compile(r"\b[1-6](?:girl|boy)s?\b|\bmasterpiece\b|\bbest quality\b", re.I)
+_FIGURE_TAGS = re.compile(r"\b[1-6](?:girl|boy|other)s?\b", re.I)
+_QUALITY_TAGS = re.compile(r"\bmasterpiece\b|\bbest quality\b", re.I)
+"""Words that pictures of every medium are praised with."""
 _BOORU_TAGS = re.compile(
     r"\b(?:no humans|(?:fe)?male focus|looking (?:at viewer|back|away)|absurdres|highres|solo|"
     r"multiple (?:girl|boy)s|"
-    r"(?:simple|detailed) background|(?:upper|full) body|from (?:above|below|behind|side)|animal focus)\b",
+    r"(?:simple|detailed) background|(?:upper|full) body|from (?:above|below|behind|side)|animal focus|"
+    r"rating:\w+|score_\d\w*|[a-z]+_(?:hair|eyes?|dress|skirt|shirt|hat|ears|tail|background|body|style|"
+    r"girls?|boys?|smile|mouth|uniform|boots|gloves|sleeves|view|viewer))\b",
     re.I,
 )
 """Words of image boards, which people take over into lists of tags."""
@@ -120,25 +135,38 @@ class Reading:
     """Words of the names of characters that the base model knows by itself."""
     known: frozenset[str] = frozenset()
     """The slots that well-known characters fill whom the request names."""
+    home: Medium | None = None
+    """The medium in which the character is at home whom the request names, whatever it is to be drawn in."""
+    barred: frozenset[Medium] = frozenset()
+    """Media that it cannot be of, whatever the language model says."""
+    origins: tuple[Origin, ...] = ()
+    """The works that the request says its names come from."""
 
     @classmethod
     def of(cls, prompt: str, source: str = "") -> Self:
         """By rules; ``source`` is the request as it came, with what is left out of the prompt."""
-        mentions = named_media(prompt)
+        mentions, shown = told_media(prompt)
         named = tuple(dict.fromkeys(mention.medium for mention in mentions))
         particular = [medium for medium in named if medium not in _GENERIC]
         flat = words(prompt)
-        tagged = not named and _is_tagged(source or prompt)
         heard = characters(prompt)
-        natural: Medium = "anime" if tagged else "digital painting" if _IMAGINED & set(flat) else "photo"
-        if heard and not tagged:
-            natural = heard[0].medium
-        medium = (particular or list(named) or [natural])[0]
-        spoken = frozenset(word for mention in mentions for word in words(mention.words))
         rest = _without(prompt, heard)
         people: People = next((name for name, pattern in _PEOPLE if pattern.search(rest)), "none")
+        tagged = not named and _is_tagged(
+            source or prompt, has_figure=people == "young women" or any(one.is_special for one in heard)
+        )
+        is_painted = bool(_IMAGINED & set(flat) or _QUALITY_TAGS.search(source or prompt))
+        natural: Medium = "anime" if tagged else "digital painting" if is_painted else "photo"
+        home = next((one.medium for one in heard if one.is_special), None)
+        if heard and not tagged:
+            natural = heard[0].medium
+        elif not heard and unknown_character(prompt):
+            natural, home = "digital painting", "illustration"
+        medium = (particular or list(named) or [natural])[0]
+        spoken = frozenset(word for mention in mentions for word in words(mention.words))
         drawn = _people(heard)
-        known = {"medium"} if heard and not named and not tagged else set()
+        is_known = heard or home or shown
+        known = {"medium"} if is_known and not named and not tagged else set()
         if drawn is not None and people == "none":
             people = drawn
             known.add("people")
@@ -157,6 +185,9 @@ class Reading:
             pasted=is_pasted(prompt),
             is_tagged=tagged,
             known=frozenset(known),
+            home=home,
+            barred=_barred(medium, named, [one.medium for one in shown]),
+            origins=origins(source or prompt, heard),
         )
 
     def in_dialect(self, form: str | None, prompt: str) -> Self:
@@ -186,7 +217,7 @@ class Reading:
         """Every reading of the request, this one the most probable before the language model's word."""
         medium = "grounded medium" if self.is_grounded else "medium"
         medium = "named" if self.named else "known medium" if "medium" in self.known else medium
-        media = (self.medium,) if self.is_tagged else MEDIA[1:]
+        media = (self.medium,) if self.is_tagged else tuple(m for m in MEDIA[1:] if m not in self.barred)
         people = "known people" if "people" in self.known else "people"
         special = "known" if "special" in self.known else "special"
         special = "grounded" if self.is_grounded else special
@@ -206,6 +237,15 @@ class Reading:
         slots = self.grammar(1.0).parse(line)
         medium, people, special = slots["medium"], slots["people"], slots["special"]
         return replace(self, medium=medium, people=people, special=special)  # type: ignore[arg-type]
+
+
+def _barred(medium: Medium, named: Sequence[Medium], shown: Sequence[Medium]) -> frozenset[Medium]:
+    """The media that a request rules out: what is no kin of a drawing or painting that it names; that of a
+    thing in the picture, and its kin."""
+    barred = {other for one in shown for other in MEDIA if kinship(one, other) >= NEAR}
+    if named and medium in _FLAT:
+        barred |= {one for one in MEDIA if max(kinship(medium, one), kinship(one, medium)) < FAR}
+    return frozenset(barred - {medium, *named})
 
 
 def _without(prompt: str, heard: Sequence[Character]) -> str:
@@ -252,9 +292,14 @@ def is_pasted(prompt: str) -> bool:
     return len(pieces) >= 6 and sum(pieces) <= 4 * len(pieces)
 
 
-def _is_tagged(prompt: str) -> bool:
-    """Whether words of image boards, whose pictures are drawn, are in a prompt that asks for no photo."""
-    tagged = _ANIME_TAGS.search(prompt) or (is_pasted(prompt) and _BOORU_TAGS.search(prompt))
+def _is_tagged(prompt: str, *, has_figure: bool) -> bool:
+    """Whether words of image boards for figures, whose pictures are drawn, are in a prompt that asks for no
+    photo; words of praise count beside a girl or character alone."""
+    tagged = (
+        _FIGURE_TAGS.search(prompt)
+        or (is_pasted(prompt) and _BOORU_TAGS.search(prompt))
+        or (has_figure and _QUALITY_TAGS.search(prompt))
+    )
     return bool(tagged) and not _REALISTIC_TAGS.search(prompt)
 
 

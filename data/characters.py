@@ -59,11 +59,13 @@ _Kind = tuple[str, str, str]
 
 class _Index(NamedTuple):
     """``names`` → kind, ``tied`` → [(kind, phrases of which one has to be in the text)], of folded names;
-    ``firsts``: first word → the most words of such a name."""
+    ``firsts``: first word → the most words of such a name; ``spellings``: series → words for it, its worlds
+    and parts among them."""
 
     names: dict[str, _Kind]
     tied: dict[str, list[tuple[_Kind, tuple[str, ...]]]]
     firsts: dict[str, int]
+    spellings: dict[str, frozenset[str]]
 
 
 def characters(text: str) -> tuple[Character, ...]:
@@ -97,6 +99,34 @@ def characters(text: str) -> tuple[Character, ...]:
                     break
         at += taken
     return tuple(found)
+
+
+def spellings(series: str) -> frozenset[str]:
+    """What a series is called, in small letters: its own name, others, and those of its parts."""
+    return _index().spellings.get(series, frozenset())
+
+
+def bearers(name: str) -> tuple[frozenset[str], bool]:
+    """The series in which somebody well-known has a name, and whether it says little by itself: an ordinary
+    word or anybody's first name."""
+    index, key = _index(), " ".join(_folded(word) for word in _WORD.findall(name))
+    kind, tied = index.names.get(key), index.tied.get(key, [])
+    kinds = [one for one in (kind, *(one for one, _ in tied)) if one is not None]
+    return frozenset(series for _, _, series in kinds), bool(tied) and kind is None
+
+
+def things(word: str) -> frozenset[str]:
+    """The series of which the name, or that of a ship or place in it, holds a word among others."""
+    return _things().get(_folded(word), frozenset())
+
+
+@cache
+def _things() -> dict[str, frozenset[str]]:
+    holding: dict[str, set[str]] = defaultdict(set)
+    for name, (_, people, series) in _index().names.items():
+        for word in name.split() if people == UNKNOWN and " " in name else ():
+            holding[word].add(series)
+    return {word: frozenset(series) for word, series in holding.items()}
 
 
 def _runs(text: str, spans: Sequence[tuple[int, int]], tokens: Sequence[str]) -> Iterator[tuple[str, int]]:
@@ -141,12 +171,16 @@ def _index() -> _Index:
     tied: dict[str, list[tuple[_Kind, tuple[str, ...]]]] = defaultdict(list)
     medium = series = ""
     own: tuple[str, ...] = ()
+    names_of: dict[str, set[str]] = defaultdict(set)
     for line, small in zip(text.splitlines(), folded.splitlines(), strict=True):
         _, its_medium, people, its_series = line.split("\t")
         spellings, _, _, phrases = small.split("\t")
         medium, series = its_medium or medium, its_series.partition("|")[0] or series
         own = tuple(phrases.split("|")) if phrases else own
         kind = medium, people, series
+        names_of[series].update((series.casefold(), *own))
+        if people == UNKNOWN:
+            names_of[series].update(one.partition("+")[0] for one in spellings.replace("|", ";").split(";"))
         for spelling in spellings.replace("|", ";").split(";"):
             if "+" in spelling:
                 name, _, other = spelling.partition("+")
@@ -161,4 +195,4 @@ def _index() -> _Index:
         first, count = name.partition(" ")[0], name.count(" ") + 1
         if firsts.get(first, 0) < count:
             firsts[first] = count
-    return _Index(names, tied, firsts)
+    return _Index(names, tied, firsts, {name: frozenset(others) for name, others in names_of.items()})

@@ -3,7 +3,7 @@
     named_media("a fox as a linocut print")   -> (Mention("woodcut", "linocut print", 11),)
 
 The vocabulary is :data:`diffagent.data.attributes.Medium`. ``KIN`` says how well a model
-of one medium serves a request for another.
+of one medium serves a request for another. What a request asks for is in :mod:`diffagent.data.asked_media`.
 """
 
 from __future__ import annotations
@@ -139,8 +139,6 @@ PHRASES: Mapping[Medium, str] = {
     ),
 }
 """Medium → an alternation of phrases that name it, the most particular media first."""
-
-PLAIN_PAINTING = "paint(?:ing|ed)|peinture|gemälde|cuadro|dipinto|картина|絵画|in the style of [a-z ]+"
 
 KIN: Mapping[Medium, Mapping[Medium, float]] = {
     "photo": {"analog photo": 0.8, "any": 0.6, "3d render": 0.2},

@@ -205,3 +205,77 @@ def test_words_for_a_medium_are_nobodys_name() -> None:
     assert not shelf.lora_scores(Reading.of("chibi, 2girls, raincoats")).any()
     assert not shelf.lora_scores(Reading.of("a chase over rooftops, comic, ligne claire")).any()
     assert shelf.lora_scores(Reading.of("Claire chased over rooftops"))[1] > 3
+
+
+def figure(number: int, name: str, *series: str, **purpose: Any) -> Card:
+    """A LoRA of a character."""
+    return card(number, name, "LoRA", "Draws the figure.", role="character", media=["anime"],
+                subjects=[name.casefold(), *series], breadth="narrow", **purpose)  # fmt: skip
+
+
+NAMESAKES = Shelf(
+    [
+        figure(1, "Hornet", "quorl saga", "green-haired princess"),
+        figure(2, "Enterprise", "azur lane", "ship girl"),
+        figure(3, "Officer Brindle", "vimmon", "police woman", needed=["officer brindle", "vimmon"]),
+        figure(4, "Asuna", "blue archive"),
+        figure(5, "Asuna Yuuki", "sword art online"),
+        figure(6, "Velm", "quorl saga"),
+        figure(7, "Velm", "azur lane"),
+        figure(8, "Tressa", "quorl saga", needed=["white hair", "trssa"]),
+        *(card(100 + n, f"Camera {n}") for n in range(800)),
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "numbers"),
+    [
+        ("Hornet from Hollow Knight on a bench", []),  # another game's
+        ("Hollow Knight's Hornet on a bench", []),
+        ("hornet (hollow knight), cloak", []),
+        ("a hornet on a flower", []),
+        ("Hornet of Quorl Saga on a bench", [0]),
+        ("the uss enterprise over a lake", []),
+        ("the enterprise in orbit", []),
+        ("Star Trek's Enterprise in orbit", []),
+        ("enterprise \\(azur lane\\), sea", [1]),
+        ("vimmon, a campfire, tents", []),  # the series alone
+        ("Officer Brindle on a motorbike", [2]),
+        ("Asuna asleep in a meadow", []),  # the well-known one is of another series
+        ("Asuna from Blue Archive asleep", [3]),
+        ("Asuna Yuuki asleep in a meadow", [4]),
+        ("Velm at a market", []),  # two have the name
+        ("Velm from Quorl Saga at a market", [5]),
+        ("Tressa at a market", [7]),
+        ("trssa at a market", [7]),
+        ("Tressa Fontblum at a market", []),  # somebody's whole name
+        ("an old man with white hair", []),
+    ],
+)
+def test_a_namesake_is_not_the_character(prompt: str, numbers: list[int]) -> None:
+    evidence = NAMESAKES.lora_scores(Reading.of(prompt))
+    assert np.flatnonzero(evidence >= 2).tolist() == numbers
+
+
+def test_a_style_runs_on_what_knows_the_character() -> None:
+    style = card(20, "Wash", "LoRA", role="style", media=["watercolor"], carrier="Plain Camera")
+    shelf = Shelf([*CARDS, style])
+    for prompt, name in (
+        ("a lighthouse, watercolor", "Plain Camera"),
+        ("Totoro on a tram, watercolor", "Flat Anime"),
+        ("Guybrush Threepwood on a tram, watercolor", "Plain Camera"),  # at home in paintings
+    ):
+        carrier = shelf.carrier(style, Reading.of(prompt), CARDS[:5])
+        assert carrier is not None
+        assert carrier.name == name
+
+
+def test_the_series_is_no_second_lora() -> None:
+    style = card(9, "Washes", "LoRA", role="style", media=["watercolor"], subjects=["watercolor"])
+    shelf = Shelf([*NAMESAKES.cards, style])
+    reading = Reading.of("vimmon, campfire, watercolor")
+    assert shelf.companion(style, reading, shelf.choosable) is None
+    other = shelf.companion(style, Reading.of("Officer Brindle, campfire, watercolor"), shelf.choosable)
+    assert other is not None
+    assert other.name == "Officer Brindle"

@@ -17,7 +17,7 @@ from diffagent.data.errors import EngineError
         ("a wizard in a library", "digital painting; people: men", ()),
         ("tiny ramen shop, pixel art illustration", "pixel art; people: none", ("pixel art", "illustration")),
         ("masterpiece, best quality, 2girls, rain", "anime; people: young women", ("anime",)),
-        ("best quality, a shrine in the rain", "anime; people: none", ()),
+        ("best quality, a shrine in the rain", "digital painting; people: none", ()),
         ("best quality, realistic interior of a shrine", "photo; people: none", ("photo",)),
         ("photo of an old man on a bench", "photo; people: any", ("photo",)),
         ("a bride under an arch", "photo; people: young women", ()),
@@ -148,3 +148,39 @@ def test_a_medium_that_a_thing_is_about_is_not_how_the_picture_is_made() -> None
     assert Reading.of("queue at an anime convention, documentary photo").medium == "photo"
     assert Reading.of("owner of a comic shop at the till").named == ()
     assert Reading.of("anime picture of a shop").medium == "anime"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "medium"),
+    [
+        ("(masterpiece:1.2), (best quality), bowl of plums, steam, table, lamp, dusk", "digital painting"),
+        ("(masterpiece:1.2), (vanitas still life:1.3), skull, candle, grapes, goblet", "oil painting"),
+        ("masterpiece, best quality, baroque, chiaroscuro, musicians, lutes, candles", "oil painting"),
+        ("masterpiece, a girl with a lantern", "anime"),
+        ("1other, robot, rust, junkyard, sunset, sparrows", "anime"),
+        ("long_hair, school_uniform, window, desk, rain, smile", "anime"),
+        ("solo, chair, window, desk, rain, smile", "anime"),
+    ],
+)
+def test_words_of_praise_alone_do_not_say_anime(prompt: str, medium: str) -> None:
+    assert Reading.of(prompt).medium == medium
+
+
+def test_what_is_in_the_picture_is_no_medium_whatever_the_language_model_says() -> None:
+    read = Reading.of("a cat reading a comic book")
+    assert (read.medium, read.named, "medium" in read.known) == ("photo", (), True)
+    assert {"comic", "manga", "cartoon"} <= read.barred
+    assert "comic" not in read.grammar(3.0).slots[0].options
+
+
+def test_a_painting_is_no_photo_whatever_the_language_model_says() -> None:
+    options = Reading.of("a painting of a man under a tree").grammar(3.0).slots[0].options
+    assert not {"photo", "analog photo", "3d render"} & set(options)
+    assert {"digital painting", "illustration", "fantasy art"} <= set(options)
+
+
+def test_a_character_that_nobody_knows_is_drawn() -> None:
+    read = Reading.of("Pippa Quorl from Lantern Hollowmere baking bread")
+    assert (read.medium, read.home, read.special) == ("digital painting", "illustration", None)
+    assert Reading.of("Totoro on a tram, watercolor").home == "anime"
+    assert Reading.of("a baker from Lisbon").home is None

@@ -1,0 +1,79 @@
+"""Media that a request asks for, told from things in the picture."""
+
+from __future__ import annotations
+
+import pytest
+
+from diffagent.data.asked_media import asked_media, told_media
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a grandmother reading a comic book",
+        "two boys looking at a treasure map",
+        "a teenager reading manga on a tram",
+        "a nurse holding an old photo album",
+        "a toddler watching a cartoon on the sofa",
+        "a framed watercolor above the fireplace, dust on the floor",  # hangs there
+        "an oil painting on the wall of a barber's shop",
+        "a corridor with posters of bands",
+        "a sailor with a tattoo on his arm",
+        "pigeons beside a statue",
+        "old houses and statues in a square",
+        "a boy drawing a comic at his desk",
+        "a man painting a fence",
+        "an old woman knitting by the stove",
+        "a cat in a knitted sweater",
+        "a horse-drawn carriage in the rain",
+        "frost patterns on a window",
+        "a walk through a botanical garden",
+    ],
+)
+def test_what_is_in_the_picture_is_not_what_it_is_made_of(text: str) -> None:
+    assert asked_media(text) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "medium"),
+    [
+        ("a painting of a lake at noon", "digital painting"),
+        ("a lake at noon, painting", "digital painting"),
+        ("a heron among reeds, painted", "digital painting"),
+        ("make it look like an old painting", "digital painting"),
+        ("ein Gemälde von einem Hafen", "digital painting"),
+        ("acrylic painting of poppies", "oil painting"),
+        ("flemish still life with oysters", "oil painting"),
+        ("still life with pears and a jug", "oil painting"),
+        ("an old sailor, baroque, chiaroscuro", "oil painting"),
+        ("a lithograph of a steam tram", "woodcut"),
+        ("relief print of an owl", "woodcut"),
+        ("ink brush painting of a heron", "ink"),
+        ("a drawing of a bicycle", "illustration"),
+        ("sketch of a chapel", "pencil sketch"),
+        ("blueprint of a submarine", "line art"),
+        ("a map of an island", "map"),
+        ("a comic about two badgers", "comic"),
+        ("a statue of a lion", "sculpture"),
+        ("a knitted fox", "textile"),
+        ("a girl reading under a tree, anime style", "anime"),
+        ("a clerk holding an umbrella, watercolor", "watercolor"),
+        ("photo of a vase with a painting of pandas", "photo"),
+        ("photo of a statue in a park", "photo"),
+        ("RAW photo, a fisherman, natural skin texture", "photo"),
+        ("still life photo of lemons", "photo"),
+    ],
+)
+def test_bare_words_name_a_medium(text: str, medium: str) -> None:
+    assert [mention.medium for mention in asked_media(text)] == [medium]
+
+
+def test_words_that_a_photo_is_described_with_name_a_painting_together_alone() -> None:
+    assert asked_media("a baroque palace, wide angle") == ()
+    assert asked_media("a face in chiaroscuro, photo")[0].medium == "photo"
+
+
+def test_both_kinds_are_told_with_their_places() -> None:
+    asked, shown = told_media("watercolour of a boy holding a map")
+    assert [(one.medium, one.words, one.start) for one in asked] == [("watercolor", "watercolour", 0)]
+    assert [(one.medium, one.words, one.start) for one in shown] == [("map", "map", 31)]
