@@ -55,6 +55,9 @@ mode shape ideally
 preferably must should be fine are ok okay enough value setting settings do render rendered generate generated
 version paper page sheet upright widescreen ultrawide ultra wide number as by from run base no more than up
 except but so because have only too not over this that x your me can could portrait landscape square
+vertical horizontal each also again well haha lol hehe lmao though tho maybe perhaps then prefer preferred
+works work best better good fine nice great perfect going go keep thanks thank thx you printed ll d s version
+versions slides slide presentation screen phone post display deck which will would
 """
 _FILLER = frozenset(_TEXT_OF_FILLER.split())
 _CLAUSE = re.compile(r"[^,;:.!?\n()\[\]{}|\"–—]+")

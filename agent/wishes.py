@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from diffagent.agent.cutting import masked
-from diffagent.agent.shapes import EXACT, FORMATS, SUBJECTS, aspect_of
+from diffagent.agent.shapes import EXACT, FORMATS, SUBJECTS, aspect_of, exact_spans
 from diffagent.data.base_models import requests
 from diffagent.data.errors import BadInput
 from diffagent.data.metadata import infotext
@@ -276,6 +276,7 @@ def without_wishes(text: str) -> str:
 
 def setting_spans(text: str) -> Iterator[tuple[int, int]]:
     """Where a text says settings that are no words of the picture, in no order; they may overlap."""
+    yield from exact_spans(text)
     for size in _SIZE.finditer(text):
         if min(int(size[1]), int(size[2])) >= SIDE_MIN:
             yield size.span()
@@ -286,7 +287,6 @@ def setting_spans(text: str) -> Iterator[tuple[int, int]]:
     if _STAIRS.search(text):
         steps = (_LISTED_STEPS,) if _has_settings(text) else ()
     patterns = (
-        *EXACT,
         *steps,
         _CFG,
         _SEED,
