@@ -92,7 +92,8 @@ _AT_FRONT = re.compile(
     rf"five|six|seven|"
     rf"eight|nine|ten|twelve)(?:\s*x)?\s+{UNLIKE}(?:(?P<versions>{VERSIONS}|pics)|"
     rf"(?P<picture>pictures|images))"
-    rf"(?:\s+(?:please|pls))?\s+(?:of|for|showing|with|on)\s+(?!(?:an?|the|my|our|your) (?:\w{{1,20}} )?(?:wall|shelf|table|desk)\b)",
+    rf"(?:\s+(?:please|pls))?\s+(?:of|for|showing|with|on)\s+(?!(?:an?|the|my|our|your) "
+    rf"(?:\w{{1,20}} )?(?:wall|shelf|table|desk)\b)",
     re.I,
 )
 _HANGING = re.compile(
@@ -101,8 +102,7 @@ _HANGING = re.compile(
     re.I,
 )
 """What says that pictures are things of the scene."""
-_EACH = re.compile(r"(?<!\S)(?:each|apiece|for each|per (?:image|picture))(?=[ \t]*+(?:[,;:.)\n]|$))", re.I
-)
+_EACH = re.compile(r"(?<!\S)(?:each|apiece|for each|per (?:image|picture))(?=[ \t]*+(?:[,;:.)\n]|$))", re.I)
 _BEHIND = re.compile(
     r"[,.]?\s++(?:so(?: that)?|because|then)\s++(?:i|we|me|they|she|"
     r"he)\b(?:['’]ll)?[^,;:.!?\n]{0,40}(?=[,;:.!?\n]|$)",
@@ -184,7 +184,8 @@ _SIGNS = tuple(
         r"(?:で|を|ほど)?(?:お願いします|お願い|ください|下さい|描いて(?:ください)?|作って(?:ください)?|欲しいです|ほしい)?"
         r"(?=\s*(?:[,;:.!?，。、；！？\n]|$))",
         # 두 장 그려줘, 3가지 버전으로
-        r"(?:(?<=[,;:.!?\n])|^)[ \t]{0,3}(?P<count>\d{1,2}|두|세|네|다섯|여섯)\s?(?:장|가지(?: 버전)?|개(?: 버전)?)(?:만|으로|을|를)?"
+        r"(?:(?<=[,;:.!?\n])|^)[ \t]{0,3}(?P<count>\d{1,2}|두|세|네|다섯|여섯)\s?(?:장|가지(?: 버전)?|개(?: "
+        r"버전)?)(?:만|으로|을|를)?"
         r"\s?(?:그려\s?줘|그려\s?주세요|만들어\s?줘|만들어\s?주세요|부탁해요?|부탁드립니다|주세요|줘)?(?=\s*(?:[,;:.!?\n]|$))",
         # ขอ 3 ภาพ, สองรูป
         r"(?:(?<=[,;:.!?\s])|^)(?:ขอ|ทำ|เอา)?\s?(?P<count>\d{1,2}|สอง|สาม|สี่)\s?(?:ภาพ|รูป|"

@@ -15,10 +15,12 @@ from diffagent.data.prompts import bare_words
 
 _WISHED: Mapping[str, re.Pattern[str]] = {
     "text": re.compile(
-        r"\b(?:texts?|words?|letters?|lettering|typograph\w*|captions?|titles?|logos?|logotype|slogans?|quotes?|"
+        r"\b(?:texts?|words?|letters?|lettering|typograph\w*|captions?|titles?|logos?|logotype|"
+        r"slogans?|quotes?|"
         r"says|saying|reads|written|writing|calligraph\w*|signs?|font|alphabet|monogram|infographic|"
         r"menu|newspaper|magazine|speech bubbles?|annotat\w*|labels?|labell?ed|diagrams?|handwrit\w*|"
-        r"headlines?|inscri\w+|engraved|spell(?:s|ed|ing)|billboards?|placards?|graffiti|nameplates?|wordmarks?)\b|"
+        r"headlines?|inscri\w+|engraved|spell(?:s|ed|ing)|billboards?|placards?|graffiti|"
+        r"nameplates?|wordmarks?)\b|"
         r"[\"“«]|(?<=\s)['‘]\w",
         re.I,
     ),
@@ -46,7 +48,8 @@ _WISHED: Mapping[str, re.Pattern[str]] = {
 _ROOM = re.compile(
     r"\b(?:room|space|place|area|spot|gap|margin|blank|empty|free|clear)\b[^.,;!?\n]{0,24}?\b(?:for|"
     r"to (?:add|put|"
-    r"write))\s+(?:an?\s|the\s|my\s|our\s|some\s|later\s){0,2}(?:texts?|titles?|words?|lettering|letters|captions?|"
+    r"write))\s+(?:an?\s|the\s|my\s|our\s|some\s|later\s){0,2}(?:texts?|titles?|words?|lettering|"
+    r"letters|captions?|"
     r"headlines?|logos?|names?|quotes?|writing)\b",
     re.I,
 )

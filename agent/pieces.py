@@ -54,13 +54,16 @@ _PAST = re.compile(r"\b(?:was|were|had|did|used to|always|\w{3,}ed|last|ago|year
 SIZES = re.compile(
     r"\b(?:\d[\d.:x×]*|one|two|three|four|five|six|versions?|options?|variations?|copies|steps|seed|cfg|size|"
     r"format|portrait|landscape|square|upright|vertical|horizontal|wide|tall|ratio|resolution|pixels?|px|dpi|"
-    r"room|space|empty|blank|margins?|top|bottom|left|right|print(?:ed|able)?|a[2-6]|postcard|poster|wallpaper|"
+    r"room|space|empty|blank|margins?|top|bottom|left|right|print(?:ed|able)?|a[2-6]|postcard|"
+    r"poster|wallpaper|"
     r"phone|desktop|banner|transparent|background|png|jpg|high[- ]res|big|small)\b",
     re.I,
 )
 _LOOKS = re.compile(
-    r"\b(?:style|watercolou?r|oil|paint\w*|photo\w*|cartoon\w*|sketch\w*|ink|pencil|pastel|light|lit|colou?rs?|"
-    r"red|blue|green|yellow|orange|purple|pink|white|black|brown|grey|gray|gold\w*|silver|dark|bright|warm|cold|"
+    r"\b(?:style|watercolou?r|oil|paint\w*|photo\w*|cartoon\w*|sketch\w*|ink|pencil|pastel|light|"
+    r"lit|colou?rs?|"
+    r"red|blue|green|yellow|orange|purple|pink|white|black|brown|grey|gray|gold\w*|silver|dark|"
+    r"bright|warm|cold|"
     r"soft|sunset|sunrise|dusk|dawn|night|evening|morning|sky|wearing|wears|holding|sitting|standing|riding|"
     r"background|vintage|retro|anime|comic|realistic|drawing|illustration|moody|cozy|cosy)\b",
     re.I,

@@ -28,6 +28,8 @@ _LONE_RATIO = re.compile(
 _FILM = re.compile(r"(?<![\w:.])([12]\.\d{1,2})\s?:\s?1(?![\w:])", re.I)
 """A film's ratio: "2.39:1"."""
 
+LONGEST = 4000
+"""Characters at either end of a text in which shapes are looked for."""
 _TALL, _WIDE, _SQUARE = (2, 3), (3, 2), (1, 1)
 _CARD = (5, 7)
 _PHONE = r"(?:(?:cell|mobile|smart) ?phone|phone|mobile|iphone|android|smartphone|lock ?screen|home ?screen)"
@@ -40,7 +42,7 @@ def _phrases(*alternatives: str) -> re.Pattern[str]:
 
 
 _LEADING = (
-    r"(?:(?:(?<=[,;:.!?\n(])|^)\s{0,3}|\b(?:make|design|draw|create|generate|paint|need|want|like|"
+    r"(?:(?:(?<=[,;:.!?\n(])|^)[ \t]{0,3}|\b(?:make|design|draw|create|generate|paint|need|want|like|"
     r"love|do|me|us|for|"
     r"as|be|another|new|is|called) )(?:an? |the |my |our |his |her |their |one |some |this )?"
     r"(?:(?!(?:an?|the|his|her|its|their|my|your|our|with|of|and|or|in|on|at|by|to|from|for|as|is|"
@@ -185,7 +187,7 @@ _PRINT = re.compile(
 )
 """A size of prints: "printed 5x7 upright", "a 24x36 inch poster"; taken where its words say so."""
 _PRINTED = re.compile(
-    r"print|frame|canvas|poster|card|size|format|photo|in(?:ch(?:es)?)?\b|cm\b|\"|”|″|upright|"
+    r"print|frame|canvas|poster|card|photo|in(?:ch(?:es)?)?\b|cm\b|\"|”|″|upright|"
     r"portrait|vertical|landscape|horizontal|invit|sheet",
     re.I,
 )
@@ -713,6 +715,8 @@ def exact_spans(text: str) -> Iterator[tuple[int, int]]:
 
 def aspect_of(text: str) -> tuple[tuple[int, int] | None, bool]:
     """Width and height as parts, and whether they are no more than likely."""
+    if len(text) > 2 * LONGEST:
+        text = f"{text[:LONGEST]}\n{text[-LONGEST:]}"
     text = _NOT_SHAPED.sub(lambda hit: " " * len(hit[0]), text.replace("_", " "))
     found = _RATIO.search(text)
     if found is None and (ratio := _bare_ratio(text)):
