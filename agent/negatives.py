@@ -13,17 +13,41 @@ from diffagent.agent.words import words
 from diffagent.data.base_models import find
 from diffagent.data.prompts import bare_words
 
+_LETTERS = re.compile(
+    r"\b(?:texts?|words?|letters?|lettering|lettered|typograph\w*|captions?|titles?|titled|logos?|"
+    r"logotype|slogans?|quotes?|"
+    r"says|saying|reads|written|writing|calligraph\w*|signs?|signposts?|signboards?|signage|font|"
+    r"alphabet|monogram|initials|infographic|"
+    r"menu|newspaper|magazine|speech bubbles?|annotat\w*|labels?|labell?ed|diagrams?|handwrit\w*|"
+    r"headlines?|inscri\w+|engraved|spell(?:s|ed|ing)|billboards?|placards?|graffiti|nameplates?|wordmarks?|"
+    r"name ?tags?|number ?plates?|licen[cs]e plates?|score ?boards?|crosswords?|certificates?|"
+    r"diplomas?|ransom note|love note|"
+    r"business cards?|letterheads?|chalk ?boards?|white ?boards?|subtitles?|poems?|wishes (?:him|"
+    r"her|them|us|me|you|everyone|a)|"
+    r"wish(?:es|ing)? (?:\w+ ){1,3}(?:a )?(?:happy|merry|good luck|well)|happy (?:\w+ )?(?:birthday|"
+    r"anniversary|new year|easter|holidays|"
+    r"halloween|retirement|mother['’]s|father['’]s|valentine['’]?s)|merry christmas|congrat\w*|"
+    r"welcome home|get well soon|"
+    r"season['’]s greetings|good luck (?:sign|card|banner)|thank[- ]you (?:card|note)|invitations?|"
+    r"(?:book|novel|magazine|comic(?: book)?|manga|paperback|record|album|dvd|game|zine|cookbook|"
+    r"textbook) covers?|"
+    r"(?:the |a )?cover (?:of|for) (?:an? |the |my |our |his |her )?(?:[\w'’&-]{1,30} ){0,4}(?:book|"
+    r"novel|magazine|comic|album|record|zine|"
+    r"cookbook|textbook|guide|memoir|thriller|story|anthology)|book spines?|"
+    r"with (?:the|his|her|my|our|their|a) (?:\w{1,20} )?(?:names?|initials|number|date|motto)|"
+    r"named? on (?:it|the|his|her|its)|"
+    r"(?:called|named|entitled) (?=[\"'“‘«])|(?:sign|label|banner|sticker|badge|card|shirt|plaque|"
+    r"tattoo|note|mug|button) reading)\b|"
+    r"[\"“«]|(?<=\s)['‘]\w",
+    re.I,
+)
+"""Words of what has letters on it."""
 _WISHED: Mapping[str, re.Pattern[str]] = {
-    "text": re.compile(
-        r"\b(?:texts?|words?|letters?|lettering|typograph\w*|captions?|titles?|logos?|logotype|"
-        r"slogans?|quotes?|"
-        r"says|saying|reads|written|writing|calligraph\w*|signs?|font|alphabet|monogram|infographic|"
-        r"menu|newspaper|magazine|speech bubbles?|annotat\w*|labels?|labell?ed|diagrams?|handwrit\w*|"
-        r"headlines?|inscri\w+|engraved|spell(?:s|ed|ing)|billboards?|placards?|graffiti|"
-        r"nameplates?|wordmarks?)\b|"
-        r"[\"“«]|(?<=\s)['‘]\w",
-        re.I,
+    **dict.fromkeys(
+        ("text", "letters", "words", "lettering", "writing", "typography", "caption", "captions", "title"),
+        _LETTERS,
     ),
+    "logo": re.compile(r"\b(?:logos?|logotypes?|wordmarks?|emblems?|brand(?:ing|ed)?|monograms?)\b", re.I),
     "signature": re.compile(r"\b(?:signatures?|signed|autograph\w*)\b", re.I),
     "watermark": re.compile(r"\bwatermark\w*", re.I),
     "username": re.compile(r"\b(?:user ?names?|screenshot|social media)\b", re.I),
@@ -73,7 +97,7 @@ def joined_negative(given: str, avoided: tuple[str, ...]) -> str:
 
 
 def _is_asked(phrase: str, prompt: str, asked: set[str]) -> bool:
-    if phrase == "text" and _ROOM.search(prompt):
+    if _WISHED.get(phrase) is _LETTERS and _ROOM.search(prompt):
         prompt = _ROOM.sub(" ", prompt)
         asked = set(words(prompt))
     pattern = _WISHED.get(phrase)

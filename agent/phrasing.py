@@ -13,6 +13,7 @@ either stays as it is, to the byte. What would leave nothing stays too.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from diffagent.agent.chatting import chatted
@@ -20,8 +21,9 @@ from diffagent.agent.counts import PICTURE, UNLIKE, counted, number
 from diffagent.agent.cutting import masked, without
 from diffagent.agent.exclusions import LONGEST, exclusions
 from diffagent.agent.flags import flags
-from diffagent.agent.talk import talk
+from diffagent.agent.talk import ASK, DESCRIBES, talk
 from diffagent.agent.technical import drawn
+from diffagent.data.media import named_media
 
 MOST_PICTURES = 64
 """The most pictures that words ask for."""
@@ -137,7 +139,8 @@ def phrasing(text: str) -> Phrasing:
     said = chatted(text)
     if said is None:
         return by_rules
-    rest, settings = drawn(flags(said.prompt)[0])
+    rest, settings = drawn(flags(_restored(said.prompt, said.words, text))[0])
+    rest, n = counted(rest)
     rest, avoid = exclusions(rest, is_spoken=True)
     opened, first = _opened(_kept(rest, _closed(rest)), is_asked=True)
     rest = _kept(opened, _closed(opened))
@@ -152,7 +155,28 @@ def phrasing(text: str) -> Phrasing:
     )
     notes += [note for note in by_rules.notes if "pictures" in note or "as a setting" in note]
     notes += [f'"{name}" went to the negative prompt' for name in avoid]
-    return Phrasing(rest, avoid, by_rules.n or first, tuple(notes))
+    return Phrasing(rest, avoid, by_rules.n or n or first, tuple(notes))
+
+
+def _restored(prompt: str, left: Sequence[str], text: str) -> str:
+    """A chat's description with what was left out of it and is the picture's all the same: how the subject
+    looks, and the thing that was asked for where it names the medium."""
+    held = prompt.casefold()
+    for words in left:
+        bare = words.strip(" ,;:.!?")
+        if DESCRIBES.match(bare) and bare.casefold() not in held:
+            prompt = f"{prompt.rstrip(' ,;:.!?')}, {bare}"
+    asks = [] if named_media(prompt) else [*ASK.finditer(text)]
+    for ask in asks:
+        thing = re.split(r"[.,;:!?\n]", text[ask.end() : ask.end() + 120])[0].strip()
+        named = next(iter(named_media(thing)), None)
+        if named is None or len(thing.split()) > 14:
+            continue
+        about = re.sub(r"^\s*(?:of|showing|with)\s+", "", thing[named.start + len(named.words) :]).strip()
+        if about and about in prompt:
+            return prompt.replace(about, thing, 1)
+        return f"{thing}. {prompt}" if prompt[:1].isupper() else f"{thing}, {prompt}"
+    return prompt
 
 
 def _by_rules(text: str) -> Phrasing:
