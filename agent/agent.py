@@ -389,7 +389,9 @@ class Agent:
         if carrier is not None and (note := crosses(card.base_model, carrier.base_model).note):
             notes.append(f"{card.name} runs on {carrier.name}: {note}")
         if request.default_negative and not request.gives_negative:
-            usual = default_negative(card.base_model, wished.prompt, fields["cfg_scale"])
+            usual = default_negative(
+                card.base_model, wished.prompt, fields["cfg_scale"], request=request.prompt
+            )
             wished = replace(wished, negative_prompt=joined_negative(wished.negative_prompt, usual))
         call = expand(fields, card, wished, carrier=carrier, words=words, others=others, quality=quality)
         if wished.oversize:

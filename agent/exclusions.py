@@ -60,7 +60,8 @@ one body else lot lots expression longer matter doubt doubts less fewer other ot
 problem problems need needs end ends nonsense good such big thanks worries wonder reason chance question
 time place smoking parking entry exit trespassing vacancy vacancies signal swimming diving fishing entrance
 man's mans more sooner better where one's hope mercy fear escape return limits limit fail warning care sound
-equal match exception wait actually sorry hang hold seriously really thank later than man\u2019s kidding clue choice filter filters brainer pun rush preference
+equal match exception wait actually sorry hang hold seriously really thank
+later than man\u2019s kidding clue choice filter filters brainer pun rush preference
 """
 _DENIED = frozenset(_LIST_OF_IDIOMS.split())
 """Words behind "no" and "without" that make an idiom of it."""
@@ -207,7 +208,8 @@ _LEFT_OUT = tuple(
 )
 """Ways to leave something out that begin a clause, up to its end."""
 _INSTEAD = re.compile(
-    rf"\s*+\b(?:instead of|in place of|in lieu of|rather than|in the place of|replacing|where there "
+    rf"\b(?:instead of|in place of|in lieu of|in the place of|"
+    rf"rather than(?= (?:the|an?|his|her|their|its) )|replacing|where there "
     rf"would be)\s(?P<the>{_AN}){_NAMED}"
     r"(?=[ \t]*+(?:$|[,;:.!?)\n])|\s(?:and|but|because|in|on|at|with|standing|sitting|under|over|by|near)\b)",
     re.I,

@@ -22,26 +22,31 @@ _LETTERS = re.compile(
     r"headlines?|inscri\w+|engraved|spell(?:s|ed|ing)|billboards?|placards?|graffiti|nameplates?|wordmarks?|"
     r"name ?tags?|number ?plates?|licen[cs]e plates?|score ?boards?|crosswords?|certificates?|"
     r"diplomas?|ransom note|love note|"
-    r"business cards?|letterheads?|chalk ?boards?|white ?boards?|subtitles?|poems?|wishes (?:him|"
+    r"chalkboards?|whiteboards?|subtitles?|poems?|wishes (?:him|"
     r"her|them|us|me|you|everyone|a)|"
     r"wish(?:es|ing)? (?:\w+ ){1,3}(?:a )?(?:happy|merry|good luck|well)|happy (?:\w+ )?(?:birthday|"
     r"anniversary|new year|easter|holidays|"
     r"halloween|retirement|mother['’]s|father['’]s|valentine['’]?s)|merry christmas|congrat\w*|"
     r"welcome home|get well soon|"
-    r"season['’]s greetings|good luck (?:sign|card|banner)|thank[- ]you (?:card|note)|invitations?|"
-    r"(?:book|novel|magazine|comic(?: book)?|manga|paperback|record|album|dvd|game|zine|cookbook|"
-    r"textbook) covers?|"
-    r"(?:the |a )?cover (?:of|for) (?:an? |the |my |our |his |her )?(?:[\w'’&-]{1,30} ){0,4}(?:book|"
-    r"novel|magazine|comic|album|record|zine|"
-    r"cookbook|textbook|guide|memoir|thriller|story|anthology)|book spines?|"
+    r"season['’]s greetings|good luck (?:sign|card|banner)|"
     r"with (?:the|his|her|my|our|their|a) (?:\w{1,20} )?(?:names?|initials|number|date|motto)|"
     r"named? on (?:it|the|his|her|its)|"
-    r"(?:called|named|entitled) (?=[\"'“‘«])|(?:sign|label|banner|sticker|badge|card|shirt|plaque|"
-    r"tattoo|note|mug|button) reading)\b|"
+    r"(?:sign|label|banner|sticker|badge|card|shirt|plaque|tattoo|note|mug|button) reading)\b|"
     r"[\"“«]|(?<=\s)['‘]\w",
     re.I,
 )
 """Words of what has letters on it."""
+_COVERS = re.compile(
+    r"\b(?:(?:book|novel|magazine|comic(?: book)?|manga|paperback|record|album|dvd|game|zine|"
+    r"cookbook|textbook) cover|"
+    r"(?:the |a )?cover (?:of|for) (?:an? |the |my |our |his |her )?(?:[\w'’&-]{1,30} ){0,4}(?:book|"
+    r"novel|magazine|comic|album|"
+    r"record|zine|cookbook|textbook|guide|memoir|thriller|story|anthology)|book spines?|business "
+    r"cards?|letterheads?|"
+    r"invitations?|certificates?|diplomas?|thank[- ]you (?:card|note))\b",
+    re.I,
+)
+"""What has letters on it unless room is left for them."""
 _WISHED: Mapping[str, re.Pattern[str]] = {
     **dict.fromkeys(
         ("text", "letters", "words", "lettering", "writing", "typography", "caption", "captions", "title"),
@@ -70,7 +75,7 @@ _WISHED: Mapping[str, re.Pattern[str]] = {
 """Phrases of default negative prompts, and words of prompts that ask for such a thing."""
 
 _ROOM = re.compile(
-    r"\b(?:room|space|place|area|spot|gap|margin|blank|empty|free|clear)\b[^.,;!?\n]{0,24}?\b(?:for|"
+    r"\b(?:room|space|place|area|spot|gap|margin|blank|empty|free|clear|sky)\b[^.,;!?\n]{0,24}?\b(?:for|"
     r"to (?:add|put|"
     r"write))\s+(?:an?\s|the\s|my\s|our\s|some\s|later\s){0,2}(?:texts?|titles?|words?|lettering|"
     r"letters|captions?|"
@@ -80,13 +85,17 @@ _ROOM = re.compile(
 """Room that is left for letters, which others put there."""
 
 
-def default_negative(base_model: str, prompt: str, cfg_scale: float) -> tuple[str, ...]:
-    """What is excluded by default: nothing where the base model or its guidance reads no negative prompt."""
+def default_negative(base_model: str, prompt: str, cfg_scale: float, *, request: str = "") -> tuple[str, ...]:
+    """What is excluded by default: nothing where the base model or its guidance reads no negative prompt.
+
+    ``request`` are the words that the prompt was made of, which may say that room is left for letters.
+    """
     row = find(base_model)
     if row is None or not row.dialect.negative or cfg_scale <= 1:
         return ()
     asked = set(words(prompt))
-    return tuple(phrase for phrase in row.negative if not _is_asked(phrase, prompt, asked))
+    has_room = bool(_ROOM.search(request or prompt))
+    return tuple(phrase for phrase in row.negative if not _is_asked(phrase, prompt, asked, has_room=has_room))
 
 
 def joined_negative(given: str, avoided: tuple[str, ...]) -> str:
@@ -96,9 +105,11 @@ def joined_negative(given: str, avoided: tuple[str, ...]) -> str:
     return ", ".join([*filter(None, [given.strip(" ,")]), *more]) if more else given
 
 
-def _is_asked(phrase: str, prompt: str, asked: set[str]) -> bool:
-    if _WISHED.get(phrase) is _LETTERS and _ROOM.search(prompt):
-        prompt = _ROOM.sub(" ", prompt)
-        asked = set(words(prompt))
+def _is_asked(phrase: str, prompt: str, asked: set[str], *, has_room: bool) -> bool:
     pattern = _WISHED.get(phrase)
+    if pattern is _LETTERS:
+        prompt = _ROOM.sub(" ", prompt) if has_room else prompt
+        asked = set(words(prompt)) if has_room else asked
+        if _COVERS.search(prompt) and not has_room:
+            return True
     return set(words(phrase)) <= asked or (pattern is not None and bool(pattern.search(prompt)))

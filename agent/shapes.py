@@ -57,7 +57,7 @@ _FOLLOWING = (
 
 
 def _things(*nouns: str) -> re.Pattern[str]:
-    """What is itself the picture that is asked for: at the head of a clause, behind "for a" or "make me a"."""
+    """What is itself the picture that is asked for: it heads a clause or stands behind "make me a"."""
     return re.compile(_LEADING + r"(?:" + "|".join(nouns) + r")\b" + _FOLLOWING, re.I)
 
 
@@ -215,7 +215,10 @@ def _abroad(*words: str) -> re.Pattern[str]:
     )
 
 
-_SIGN_ENDS = r"(?:の(?:画像|絵|写真|イラスト)|[でに]|构图|構圖|画面|格式|图片|照片)?(?:お願い(?:します)?|ください|して(?:ください)?|로|으로)?"
+_SIGN_ENDS = (
+    r"(?:の(?:画像|絵|写真|イラスト)|[でに]|构图|構圖|画面|格式|图片|照片)?"
+    r"(?:お願い(?:します)?|ください|して(?:ください)?|로|으로)?"
+)
 _ABROAD: _Shapes = (
     (
         _SQUARE,
