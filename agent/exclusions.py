@@ -161,7 +161,7 @@ _NAMED = (
 )
 _NAMED_ALONE = rf"(?P<name>{_THING}(?: {_THING}){{0,2}}?(?:\s(?:and|or|nor)\s{_LISTED})?)"
 _START = (
-    r"(?:^|(?<=[,;:.!?(\n])|(?<=[ ])(?=(?:so|but|and|please|pls|just|also)\s))[ \t]{0,3}"
+    r"(?:^|(?<=[,;:.!?(\n])|(?<=[ ])(?=(?:so|but|and|please|pls|just|also)\s))(?=[ \t]{0,3}\w)[ \t]{0,3}"
     r"(?:(?:so|but|and|please|pls|just|also|oh|then|maybe|ideally|(?:can|could|would) you|(?:i['’]d|"
     r"we['’]d) (?:like|want) you to|"
     r"(?:i|we)(?:['’]d)? (?:rather|prefer)|let['’]?s|you can|you could|remember to|make sure (?:to|"
@@ -229,7 +229,7 @@ _TIMES = (
     r"public|space|water|shadow|bloom|flames?)"
 )
 _NOT_AT = re.compile(
-    rf"(?:^|(?<=[,;:.!?(\n])|(?<=[ ])(?=but\s))[ \t]{{0,3}}(?:(?:and|but|please|pls|just|definitely|"
+    rf"(?:^|(?<=[,;:.!?(\n])|(?<=[ ])(?=but\s))(?=[ \t]{{0,3}}\w)[ \t]{{0,3}}(?:(?:and|but|please|pls|just|definitely|"
     rf"ideally|preferably|absolutely|"
     rf"(?:it|this) (?:is|should be|must be)|it|this|it['’]s|should|must|so|also|set|taken|"
     rf"maybe)\s){{0,3}}(?:not|never|anything but|any time but|"

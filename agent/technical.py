@@ -36,7 +36,7 @@ _LETTERS = (
     r"details|info(?:rmation)?|lyrics|contact details|signature)"
 )
 _ROOM = re.compile(
-    r"(?:(?<=[,;:.!?(\n])|^|(?<=[ ])(?=with ))[ \t]{0,3}(?:(?:please|pls|and|but|also|just|so|oh|"
+    r"(?:(?<=[,;:.!?(\n])|^|(?<=[ ])(?=with ))(?=[ \t]{0,3}\w)[ \t]{0,3}(?:(?:please|pls|and|but|also|just|so|oh|"
     r"maybe)\s){0,3}"
     r"(?:(?:leave|keep|make|have|need|with|want|reserve|save|give|allow|there should be)\s)?(?:me |us )?"
     r"(?:some |enough |a bit of |a little |plenty of |lots of |a lot of |an? |the )?(?:blank |empty "
@@ -52,14 +52,16 @@ _ROOM = re.compile(
 )
 """Room that is left for letters, which others put there."""
 _CAN_WRITE = re.compile(
-    r"(?:(?<=[,;.!?(\n])|^)[ \t]{0,3}so (?:that )?(?:i|we|they|you|she|he|the kids|(?:my|the|our) "
+    r"(?:(?<=[,;.!?(\n])|^)(?=[ \t]{0,3}\w)[ \t]{0,3}so (?:that )?(?:i|we|they|you|she|he|the kids|"
+    r"(?:my|the|our) "
     r"(?:students|pupils|class|kids)) can "
     r"(?:write|add|put|type|print|place|fill in|label|stick|overlay|drop)\b[^,;:.!?\n]{0,60}",
     re.I,
 )
 """What somebody will do with the picture."""
 _KEPT_FREE = re.compile(
-    r"(?:(?<=[,;:.!?(\n])|^)[ \t]{0,3}(?P<verb>(?:(?:please|pls|and|but|also|just)\s){0,2}(?:keep|"
+    r"(?:(?<=[,;:.!?(\n])|^)(?=[ \t]{0,3}\w)[ \t]{0,3}(?P<verb>(?:(?:please|pls|and|but|also|"
+    r"just)\s){0,2}(?:keep|"
     r"leave|have|make)\s)"
     r"(?:the |some of the |a |one )?(?:left|right|top|bottom|upper|lower|middle|centre|center|"
     r"background|sky|one side|side|rest|corners?)"
