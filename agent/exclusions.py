@@ -229,7 +229,8 @@ _TIMES = (
     r"public|space|water|shadow|bloom|flames?)"
 )
 _NOT_AT = re.compile(
-    rf"(?:^|(?<=[,;:.!?(\n])|(?<=[ ])(?=but\s))(?=[ \t]{{0,3}}\w)[ \t]{{0,3}}(?:(?:and|but|please|pls|just|definitely|"
+    rf"(?:^|(?<=[,;:.!?(\n])|(?<=[ ])(?=but\s))(?=[ \t]{{0,3}}\w)[ \t]{{0,3}}"
+    rf"(?:(?:and|but|please|pls|just|definitely|"
     rf"ideally|preferably|absolutely|"
     rf"(?:it|this) (?:is|should be|must be)|it|this|it['’]s|should|must|so|also|set|taken|"
     rf"maybe)\s){{0,3}}(?:not|never|anything but|any time but|"

@@ -36,7 +36,8 @@ _LETTERS = (
     r"details|info(?:rmation)?|lyrics|contact details|signature)"
 )
 _ROOM = re.compile(
-    r"(?:(?<=[,;:.!?(\n])|^|(?<=[ ])(?=with ))(?=[ \t]{0,3}\w)[ \t]{0,3}(?:(?:please|pls|and|but|also|just|so|oh|"
+    r"(?:(?<=[,;:.!?(\n])|^|(?<=[ ])(?=with ))(?=[ \t]{0,3}\w)[ \t]{0,3}"
+    r"(?:(?:please|pls|and|but|also|just|so|oh|"
     r"maybe)\s){0,3}"
     r"(?:(?:leave|keep|make|have|need|with|want|reserve|save|give|allow|there should be)\s)?(?:me |us )?"
     r"(?:some |enough |a bit of |a little |plenty of |lots of |a lot of |an? |the )?(?:blank |empty "
