@@ -29,7 +29,7 @@ from diffagent.agent.eligible import ANY, Eligible
 from diffagent.agent.engines import Choice, Writing
 from diffagent.agent.enhance import enhance as enriched
 from diffagent.agent.fusion import Fusion
-from diffagent.agent.language import language, translated
+from diffagent.agent.language import foreign_tags, language, translated
 from diffagent.agent.nearest import is_lenient, nearest_base_model, refusal, title
 from diffagent.agent.negatives import board_tags, default_negative, joined_negative, unread
 from diffagent.agent.phrasing import MOVED, phrasing
@@ -402,7 +402,9 @@ class Agent:
         if carrier is not None and (note := crosses(card.base_model, carrier.base_model).note):
             notes.append(f"{card.name} runs on {carrier.name}: {note}")
         if request.default_negative and not request.gives_negative:
-            usual = default_negative(card.base_model, wished.prompt, fields["cfg_scale"])
+            usual = default_negative(
+                card.base_model, wished.prompt, fields["cfg_scale"], request=request.prompt
+            )
             wished = replace(wished, negative_prompt=joined_negative(wished.negative_prompt, usual))
         call = expand(fields, card, wished, carrier=carrier, words=words, others=others, quality=quality)
         if wished.oversize:
@@ -586,13 +588,25 @@ class Agent:
         """The prompt as a base model reads it: translated where that is needed and the engine can."""
         spoken = language(prompt)
         if spoken is None:
-            return prompt
+            return self._tags_in_english(prompt, notes)
         english = translated(prompt, self.engine)
         if english is None:
             notes.append(f"the prompt is in {spoken}, but the base model reads English: write it in English")
             return prompt
         notes.append(f"the prompt was translated from {spoken}: the base model reads English")
         return english
+
+    def _tags_in_english(self, prompt: str, notes: list[str]) -> str:
+        """An English prompt with its tags of other languages translated, those alone."""
+        for start, end, spoken in reversed(foreign_tags(prompt)):
+            tag = prompt[start:end]
+            english = translated(tag, self.engine)
+            if english is None:
+                notes.append(f'"{tag}" is in {spoken}, but the base model reads English: write it in English')
+            else:
+                notes.append(f'"{tag}" was translated from {spoken}, as "{english}"')
+                prompt = prompt[:start] + english + prompt[end:]
+        return prompt
 
     def grammar(
         self,

@@ -15,8 +15,8 @@ from collections.abc import Iterable
 _QUOTED = re.compile(
     r'"[^"\n]{0,400}"|“[^”\n]{0,400}”|«[^»\n]{0,400}»|(?<!\w)\'[^\'\n]{0,400}\'(?!\w)|‘[^’\n]{0,400}’(?!\w)|<[^<>\n]{0,200}>'
 )
-_JOINTS = ",;:-–—，、；："
-_ENDS = ".!?。！？"
+_JOINTS = ",;:-–—，、；：،؛"
+_ENDS = ".!?。！？؟"
 _WEIGHT = re.compile(r"[\s,]*+(?::\s?[\d.]{1,8}\s?)?[)\]]")
 
 
@@ -47,7 +47,7 @@ def _joined(left: str, right: str) -> str:
     if not left.strip():
         return right.lstrip(" \t\n" + _JOINTS + _ENDS)
     if not right.strip(" \t\n" + _JOINTS + _ENDS):
-        closing = right.strip(" \t\n" + _JOINTS) if left[-1] not in _ENDS else ""
+        closing = right.strip(" \t\n" + _JOINTS + "!！") if left[-1] not in _ENDS else ""
         return left.rstrip(" \t\n" + _JOINTS) + closing
     if left[-1] in _JOINTS and right[0] in _ENDS:
         left = left.rstrip(" " + _JOINTS)

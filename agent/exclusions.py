@@ -60,8 +60,8 @@ one body else lot lots expression longer matter doubt doubts less fewer other ot
 problem problems need needs end ends nonsense good such big thanks worries wonder reason chance question
 time place smoking parking entry exit trespassing vacancy vacancies signal swimming diving fishing entrance
 man's mans more sooner better where one's hope mercy fear escape return limits limit fail warning care sound
-equal match exception later wait than man\u2019s kidding clue choice filter filters brainer pun rush
-preference
+equal match exception wait actually sorry hang hold seriously really thank
+later than man\u2019s kidding clue choice filter filters brainer pun rush preference
 """
 _DENIED = frozenset(_LIST_OF_IDIOMS.split())
 """Words behind "no" and "without" that make an idiom of it."""
@@ -127,7 +127,8 @@ _NO = re.compile(
     r"|(?P<nothing>nothing)(?=\s+(?:too\s+)?(?:nsfw|gory|scary|violent|sexual|sexy|creepy|childish|cheesy|"
     r"cartoony?|cartoonish|bloody|graphic|explicit|political|religious|modern|fancy|cute|kitschy?|spicy|"
     r"shaded|lewd|nude|revealing|suggestive|inappropriate|adult|vulgar|rude|dirty|weird|spooky|frightening|"
-    r"gruesome|disturbing|sad|gloomy|dark|coloured|colored|flashy|shiny|glossy|blurry|busy|crowded|girly|corny|"
+    r"gruesome|disturbing|sad|gloomy|dark|coloured|colored|flashy|shiny|glossy|blurry|busy|crowded|"
+    r"girly|corny|"
     r"tacky|complicated|offensive|aggressive|\w{3,}ish)\b)"
     r"|(?P<but>anything\s+but(?=\s+(?:an?\s+)?(?:anime|manga|cartoons?|cgi|3d|realis\w+|photoreal\w*)\b))"
     r"|(?P<no>no)(?=\s+\w)(?!\s+\d(?!d\b))"
@@ -148,6 +149,115 @@ _NO = re.compile(
     r")",
     re.I,
 )
+_AN = r"(?:(?:the|any|all(?: the)?|an?|his|her|its|their|my|our|that|those|these|some|such|this)\s++)?"
+_THING = (
+    r"(?:(?!(?:and|or|nor|of|in|on|at|to|but|so|for|with|out|"
+    r"because)\b)[^\W\d_]{2,20}+(?:[-'’][^\W\d_]{1,20}+)?+)"
+)
+_LISTED = rf"{_AN}{_THING}(?: {_THING})?"
+_NAMED = (
+    rf"(?P<name>{_THING}(?: {_THING}){{0,2}}?"
+    rf"(?:(?:(?:,|,?\s(?:and|or|nor))\s{_LISTED}){{0,3}},?\s(?:and|or|nor)\s{_LISTED})?)"
+)
+_NAMED_ALONE = rf"(?P<name>{_THING}(?: {_THING}){{0,2}}?(?:\s(?:and|or|nor)\s{_LISTED})?)"
+_START = (
+    r"(?:^|(?<=[,;:.!?(\n])|(?<=[ ])(?=(?:so|but|and|please|pls|just|also)\s))(?=[ \t]{0,3}\w)[ \t]{0,3}"
+    r"(?:(?:so|but|and|please|pls|just|also|oh|then|maybe|ideally|(?:can|could|would) you|(?:i['’]d|"
+    r"we['’]d) (?:like|want) you to|"
+    r"(?:i|we)(?:['’]d)? (?:rather|prefer)|let['’]?s|you can|you could|remember to|make sure (?:to|"
+    r"you)),?\s){0,4}"
+)
+_FINISH = (
+    r"(?:\s(?:from|of|in|out of) (?:it|this|that|there|them|the (?:picture|image|photo|scene|shot|"
+    r"frame|background)))?"
+    r"(?:\s(?:please|pls|though|this time|completely|entirely|altogether|at all|anywhere|ok|okay|"
+    r"thanks|thx))*"
+    r"(?=[ \t]*+(?:$|[,;:.!?)\n])|\s(?:and|but|because|since|cause|so)\b)"
+)
+_LEFT_OUT = tuple(
+    re.compile(pattern, re.I)
+    for pattern in (
+        # "so leave the dog out", "keep the cat out of it"
+        rf"{_START}(?:leave|keep|take|cut|edit|crop|drop)\s{_AN}{_NAMED}\sout{_FINISH}",
+        # "lose the hat", "get rid of the fence"
+        rf"{_START}(?:forget(?: about)?|lose|ditch|scrap|nix|hold|spare (?:me|us)|get rid of|do "
+        rf"away with|rule out|cut out|"
+        rf"take out|banish|ban|hide|no need for|(?:there['’]s |there is )no need for|(?:i|we|you) "
+        rf"(?:can |could )?do without|"
+        rf"(?:it|he|she|they|i|we|you)? ?(?:do not|don['’]?t|does not|doesn['’]?t) need|(?:i|we) "
+        rf"(?:hate|dislike)|stay clear of|"
+        rf"refrain from|free of|(?:it|they) (?:is|are) not to have)\s(?:any |the |a |an |those |"
+        rf"that )(?:\s?any\s)?{_NAMED}{_FINISH}",
+        # "the dog should not be in it", "hats are not welcome"
+        rf"{_START}{_AN}{_NAMED_ALONE}\s(?:should(?: not|n['’]?t)|must(?: not|n['’]?t)|may not|can(?:not|"
+        rf"['’]?t)|had better not)\s"
+        rf"(?:be (?:in it|there|visible|shown|seen|in the (?:picture|image|photo|shot|frame)|"
+        rf"included|anywhere|present)|appear|show(?: up)?|"
+        rf"feature){_FINISH}",
+        rf"{_START}{_AN}{_NAMED_ALONE}\s(?:is|are)(?: not|n['’]?t)\s(?:needed|wanted|welcome|allowed|"
+        rf"necessary|invited|required){_FINISH}",
+        # "none of the hearts", "nothing with wings or halos"
+        rf"{_START}none of (?:the|that|those|your|this)(?: usual| typical)?\s{_NAMED}(?: stuff| "
+        rf"thing| nonsense)?{_FINISH}",
+        rf"{_START}(?:absolutely |definitely |really )?nothing\s(?:with|that has|that have|having|"
+        rf"like|resembling|involving|containing|"
+        rf"featuring|showing|to do with|that looks like|that resembles)\s{_AN}{_NAMED}(?: (?:in|on) "
+        rf"it)?{_FINISH}",
+        rf"{_START}anything with\s{_NAMED}\s(?:is|are) (?:out|a no|not ok|not okay|forbidden){_FINISH}",
+    )
+)
+"""Ways to leave something out that begin a clause, up to its end."""
+_INSTEAD = re.compile(
+    rf"\b(?:instead of|in place of|in lieu of|in the place of|"
+    rf"rather than(?= (?:the|an?|his|her|their|its) )|replacing|where there "
+    rf"would be)\s(?P<the>{_AN}){_NAMED}"
+    r"(?=[ \t]*+(?:$|[,;:.!?)\n])|\s(?:and|but|because|in|on|at|with|standing|sitting|under|over|by|near)\b)",
+    re.I,
+)
+"""What another thing takes the place of."""
+_NO_PLACE = re.compile(
+    r"\b(?:usual|later|never|sooner|that|this|it|him|her|them|you|me|us|one|two|"
+    r"[a-z]{2,}ing)\b",
+    re.I,
+)
+_AN_FIRST = re.compile(r"^(?:the|any|all|an?|his|her|its|their|my|our|that|those|these|some|such)\s", re.I)
+_TIMES = (
+    r"(?:night(?: ?time)?|noon|midday|midnight|dusk|dawn|sunset|sunrise|twilight|dark(?:ness)?|"
+    r"daylight|day ?time|day|winter|"
+    r"summer|autumn|fall|spring|rain|snow|fog|storm|black and white|b&w|gr[ea]yscale|monochrome|"
+    r"colou?r|silhouette|"
+    r"public|space|water|shadow|bloom|flames?)"
+)
+_NOT_AT = re.compile(
+    rf"(?:^|(?<=[,;:.!?(\n])|(?<=[ ])(?=but\s))(?=[ \t]{{0,3}}\w)[ \t]{{0,3}}"
+    rf"(?:(?:and|but|please|pls|just|definitely|"
+    rf"ideally|preferably|absolutely|"
+    rf"(?:it|this) (?:is|should be|must be)|it|this|it['’]s|should|must|so|also|set|taken|"
+    rf"maybe)\s){{0,3}}(?:not|never|anything but|any time but|"
+    rf"anytime but|shouldn['’]?t be|should not be|mustn['’]?t be|must not be|isn['’]?t|don['’]?t "
+    rf"(?:make|set|do) it(?: be)?|no)"
+    rf"(?:\s(?:be|set|taken|happening|shot))?(?:\s(?:at|in|by|during|on|after|under|a|"
+    rf"an))?(?:\s(?:the|a|an|full|broad))?\s"
+    rf"(?P<name>{_TIMES})(?:\s(?:scene|shot|setting|picture|time))?(?:\s(?:please|pls|though|at all|"
+    rf"this time))*"
+    r"(?=[ \t]*+(?:$|[,;:.!?)\n])|\s(?:and|but|because)\b)",
+    re.I,
+)
+""" "not at night", which names a time, a season or a weather."""
+_OUTDOORS = re.compile(
+    r"(?:^|(?<=[,;:.!?(\n]))[ \t]{0,3}(?:(?:and|but|please|pls|definitely)\s)?not\s(?P<name>outside|"
+    r"outdoors|indoors|inside|underwater|"
+    r"foggy|rainy|snowy|nighttime|daytime|cloudy|stormy|overcast)(?:\s(?:please|"
+    r"pls))?(?=[ \t]*+(?:$|[,;:.!?)\n]))",
+    re.I,
+)
+_TAGGED = re.compile(r"(?<![\w-])no_(?P<name>[a-z]{3,20})(?![\w-])")
+"""A tag of an image board, such as "no_humans": it stays, and what it names is left out."""
+_BOARD = frozenset(
+    ("humans", "shoes", "pants", "legwear", "socks", "eyes", "mouth", "nose", "pupils", "headwear")
+)
+"""What such tags name."""
+_FEWEST_TAGS = 6
 _FREE = re.compile(r"(?<![\w-])(text|watermark|people|logo|crowd|car|gore|blood|border)-free\b\s*", re.I)
 _VAGUE = frozenset(("visible", "kind", "sort", "kinds", "sorts", "of", "readable", "recognisable"))
 _CONTINUING = re.compile(r"\s+(or|nor|and)\s+", re.I)
@@ -185,7 +295,14 @@ def exclusions(text: str, *, is_spoken: bool = False) -> tuple[str, tuple[str, .
     """
     if len(text) > LONGEST:
         return text, ()
-    cuts = [*_cuts(masked(text), is_spoken=is_spoken)]
+    flat = masked(text)
+    phrases = _phrases(flat, is_spoken=is_spoken)
+    cuts = [
+        cut
+        for cut in _cuts(flat, is_spoken=is_spoken)
+        if not any(one.start <= cut.start < one.end or cut.start <= one.start < cut.end for one in phrases)
+    ]
+    cuts += phrases
     cuts += [_Cut(start, end, (name,)) for start, end, name in foreign(text)[:MOST]]
     names = tuple(
         dict.fromkeys(name for cut in sorted(cuts, key=lambda one: one.start) for name in cut.names)
@@ -193,6 +310,42 @@ def exclusions(text: str, *, is_spoken: bool = False) -> tuple[str, tuple[str, .
     rest = without(text, ((cut.start, cut.end) for cut in cuts if cut.start < cut.end))
     names = tuple(name.lower() if name.isupper() else name for name in names if not _NO_THING.search(name))
     return (rest if re.search(r"\w", rest) else text), names
+
+
+def _phrases(text: str, *, is_spoken: bool) -> list[_Cut]:
+    """What whole phrases leave out: "leave the dog out", "nothing with wings", "not at night"."""
+    cuts = [
+        _Cut(*hit.span(), names)
+        for pattern in _LEFT_OUT
+        for hit in pattern.finditer(text)
+        if (hit.start() or is_spoken) and (names := _names(hit["name"]))
+    ]
+    for hit in _INSTEAD.finditer(text):
+        names = _names(hit["name"])
+        if names and not _NO_PLACE.search(hit["name"]):
+            goes = is_spoken or hit["the"].strip().casefold() in ("the", "his", "her", "their", "its")
+            cuts.append(_Cut(hit.start(), hit.end() if goes else hit.start(), names))
+    cuts += [
+        _Cut(*hit.span(), (hit["name"],)) for hit in (*_NOT_AT.finditer(text), *_OUTDOORS.finditer(text))
+    ]
+    cuts += [_Cut(hit.start(), hit.start(), (hit["name"],)) for hit in _TAGGED.finditer(text)]
+    return cuts[:MOST]
+
+
+def _names(words: str) -> tuple[str, ...]:
+    """The nouns of a list, without what stands before them."""
+    parts = re.split(r"\s(?:and|or|nor)\s|,\s(?:(?:and|or)\s)?", words)
+    bare = [_AN_FIRST.sub("", part.strip()) for part in parts]
+    bare = [name if name.isupper() else name[:1].lower() + name[1:] for name in bare]
+    idle = {*_DENIED, *_STOP, "it", "him", "her", "them", "this", "that", "everything", "something", "rest"}
+    return tuple(name for name in bare if name and name.casefold() not in idle)
+
+
+def is_tags(text: str) -> bool:
+    """Whether a text is a list of tags, as image boards have them."""
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    short = sum(len(part.split()) < 4 for part in parts)
+    return len(parts) >= _FEWEST_TAGS and short >= 0.8 * len(parts) and not re.search(r"[.!?]\s", text)
 
 
 def _cuts(text: str, *, is_spoken: bool) -> list[_Cut]:
@@ -269,6 +422,8 @@ def _cut(text: str, hit: re.Match[str], low: int, high: int, *, is_spoken: bool)
             return _Cut(hit.start(), hit.start(), names)
         swept = joining and joining[0].strip().casefold() in ("and", "but")
         return _Cut(start if swept else hit.start(), tail, names)
+    if initial and kind == "no" and text[hit.end() : high].strip().casefold() in _BOARD and is_tags(text):
+        return _Cut(hit.start(), hit.start(), names)
     if initial and end <= high:
         return _Cut(start, _rest_of_clause(text, tail, high), names)
     if joined:

@@ -35,12 +35,21 @@ _NO = r"\b(?:keine?n?|pas d(?:e\s|['’])|aucune?|nessuna?|geen|nada de)\s*"
 _KNOWN = "|".join(f"(?P<{name}>{words})" for name, words in _NOUNS.items())
 _BEFORE = re.compile(rf"{_AND}\b(?:{_WITHOUT}\s+(?:{_ANY}\s+)?|{_NO})(?:{_KNOWN})\b", re.I)
 _BEHIND = re.compile(rf"{_AND}\b(?:{_KNOWN})\s+(?:yok|olmasın|olmadan)\b", re.I)
-_ALSO = re.compile(rf"\s*+(?:,\s*+)?{_AND}\b{_WITHOUT}\s++(?P<noun>[^\W\d_]++)(?=\s*+(?:[,;.!?\n]|$))", re.I)
+_ALSO = re.compile(
+    rf"\s*+(?:,\s*+)?{_AND}\b(?:{_WITHOUT}|ni|n[eé]m|né|noch|nor|nem|ani)\s++(?P<noun>[^\W\d_]++)(?=\s*+(?:[,;.!?\n]|$))",
+    re.I,
+)
 _SIGNS = (
-    (re.compile(r"(?:不要|没有|無|无)(?:任何)?文字|文字(?:なし|無し)|글자 ?없이"), "text"),
     (
         re.compile(
-            r"(?:不要|没有|无)(?:任何)?人物?(?=$|[\s,\uff0c。、;\uff1b])|人物?(?:なし|無し)|사람 ?없이"
+            r"(?:不要|没有|無|无)(?:任何)?文字|文字(?:なし|無し)で?|글자 ?없이|"
+            r"글자(?:는|를)? ?넣지 ?(?:마(?:세요)?|말아\s?줘)"
+        ),
+        "text",
+    ),
+    (
+        re.compile(
+            r"(?:不要|没有|无)(?:任何)?人物?(?=$|[\s,\uff0c。、;\uff1b])|人物?(?:なし|無し)で?|사람 ?없이"
         ),
         "people",
     ),
@@ -53,6 +62,12 @@ _SIGNS = (
 )
 
 
+_CHINESE = re.compile(
+    r"(?:不要|不带|不帶|没有任何|別畫|别画)(?P<noun>[\u4e00-\u9fff]{1,4})(?=$|[\s,，。、;；！!])"
+)
+"""What a clause of Chinese leaves out."""
+
+
 def foreign(text: str) -> list[tuple[int, int, str]]:
     """Start, end and English name of each exclusion, in order; an unknown noun keeps its own name."""
     found = [
@@ -61,6 +76,11 @@ def foreign(text: str) -> list[tuple[int, int, str]]:
         for hit in pattern.finditer(text)
     ]
     found += [(*hit.span(), name) for pattern, name in _SIGNS for hit in pattern.finditer(text)]
+    found += [
+        (*hit.span(), hit["noun"])
+        for hit in _CHINESE.finditer(text)
+        if not any(start <= hit.start() < end for start, end, _ in found)
+    ]
     for _, end, _ in list(found):
         while more := _ALSO.match(text, end):
             if any(start <= more.start("noun") < stop for start, stop, _ in found):

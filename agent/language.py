@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+from diffagent.agent.cutting import masked
 from diffagent.agent.engines import Engine, Prompt
 from diffagent.data.errors import EngineError
 
@@ -67,6 +68,7 @@ their while near behind against under through into style there it i
 """
 _ENGLISH = frozenset(_TEXT_OF_ENGLISH.split()) - {"i"}
 _WORD = re.compile(r"[^\W\d_]+")
+_TAG = re.compile(r"[^,;.!?:\n()\[\]{}|\"，、。；]+")
 _BY_LETTERS: Mapping[str, str] = {
     "de": "German", "es": "Spanish", "fr": "French", "pt": "Portuguese", "it": "Italian", "nl": "Dutch",
     "pl": "Polish", "cs": "Czech", "tr": "Turkish", "sv": "Swedish", "da": "Danish", "hu": "Hungarian",
@@ -96,6 +98,19 @@ def language(prompt: str) -> str | None:
         written = "".join(foreign)
         return next((name for name, pattern in _SCRIPTS if pattern.search(written)), "another language")
     return _by_words([word.casefold() for word in _WORD.findall(text)])
+
+
+def foreign_tags(prompt: str) -> list[tuple[int, int, str]]:
+    """Start, end and language of each clause of an English prompt that is in another script; quoted words are
+    to be read as they are."""
+    found = []
+    for clause in _TAG.finditer(masked(prompt[:LONGEST])):
+        tag = clause[0].strip()
+        letters = [letter for letter in tag if letter.isalpha()]
+        if letters and not any(map(_is_latin, letters)) and (spoken := language(tag)):
+            start = clause.start() + clause[0].index(tag)
+            found.append((start, start + len(tag), spoken))
+    return found
 
 
 def _by_words(words: list[str]) -> str | None:

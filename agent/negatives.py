@@ -14,15 +14,46 @@ from diffagent.agent.words import words
 from diffagent.data.base_models import find
 from diffagent.data.prompts import bare_words
 
+_LETTERS = re.compile(
+    r"\b(?:texts?|words?|letters?|lettering|lettered|typograph\w*|captions?|titles?|titled|logos?|"
+    r"logotype|slogans?|quotes?|"
+    r"says|saying|reads|written|writing|calligraph\w*|signs?|signposts?|signboards?|signage|font|"
+    r"alphabet|monogram|initials|infographic|"
+    r"menu|newspaper|magazine|speech bubbles?|annotat\w*|labels?|labell?ed|diagrams?|handwrit\w*|"
+    r"headlines?|inscri\w+|engraved|spell(?:s|ed|ing)|billboards?|placards?|graffiti|nameplates?|wordmarks?|"
+    r"name ?tags?|number ?plates?|licen[cs]e plates?|score ?boards?|crosswords?|certificates?|"
+    r"diplomas?|ransom note|love note|"
+    r"chalkboards?|whiteboards?|subtitles?|poems?|wishes (?:him|"
+    r"her|them|us|me|you|everyone|a)|"
+    r"wish(?:es|ing)? (?:\w+ ){1,3}(?:a )?(?:happy|merry|good luck|well)|happy (?:\w+ )?(?:birthday|"
+    r"anniversary|new year|easter|holidays|"
+    r"halloween|retirement|mother['’]s|father['’]s|valentine['’]?s)|merry christmas|congrat\w*|"
+    r"welcome home|get well soon|"
+    r"season['’]s greetings|good luck (?:sign|card|banner)|"
+    r"with (?:the|his|her|my|our|their|a) (?:\w{1,20} )?(?:names?|initials|number|date|motto)|"
+    r"named? on (?:it|the|his|her|its)|"
+    r"(?:sign|label|banner|sticker|badge|card|shirt|plaque|tattoo|note|mug|button) reading)\b|"
+    r"[\"“«]|(?<=\s)['‘]\w",
+    re.I,
+)
+"""Words of what has letters on it."""
+_COVERS = re.compile(
+    r"\b(?:(?:book|novel|magazine|comic(?: book)?|manga|paperback|record|album|dvd|game|zine|"
+    r"cookbook|textbook) cover|"
+    r"(?:the |a )?cover (?:of|for) (?:an? |the |my |our |his |her )?(?:[\w'’&-]{1,30} ){0,4}(?:book|"
+    r"novel|magazine|comic|album|"
+    r"record|zine|cookbook|textbook|guide|memoir|thriller|story|anthology)|book spines?|business "
+    r"cards?|letterheads?|"
+    r"invitations?|certificates?|diplomas?|thank[- ]you (?:card|note))\b",
+    re.I,
+)
+"""What has letters on it unless room is left for them."""
 _WISHED: Mapping[str, re.Pattern[str]] = {
-    "text": re.compile(
-        r"\b(?:texts?|words?|letters?|lettering|typograph\w*|captions?|titles?|logos?|logotype|slogans?|quotes?|"
-        r"says|saying|reads|written|writing|calligraph\w*|signs?|font|alphabet|monogram|infographic|"
-        r"menu|newspaper|magazine|speech bubbles?|annotat\w*|labels?|labell?ed|diagrams?|handwrit\w*|"
-        r"headlines?|inscri\w+|engraved|spell(?:s|ed|ing)|billboards?|placards?|graffiti|nameplates?|wordmarks?)\b|"
-        r"[\"“«]|(?<=\s)['‘]\w",
-        re.I,
+    **dict.fromkeys(
+        ("text", "letters", "words", "lettering", "writing", "typography", "caption", "captions", "title"),
+        _LETTERS,
     ),
+    "logo": re.compile(r"\b(?:logos?|logotypes?|wordmarks?|emblems?|brand(?:ing|ed)?|monograms?)\b", re.I),
     "signature": re.compile(r"\b(?:signatures?|signed|autograph\w*)\b", re.I),
     "watermark": re.compile(r"\bwatermark\w*", re.I),
     "username": re.compile(r"\b(?:user ?names?|screenshot|social media)\b", re.I),
@@ -46,22 +77,27 @@ _WISHED: Mapping[str, re.Pattern[str]] = {
 
 _NO_HUMANS = re.compile(r"(?:^|[,\n])\s{0,3}no[ _]humans\s{0,3}(?:[,\n]|$)", re.I)
 _ROOM = re.compile(
-    r"\b(?:room|space|place|area|spot|gap|margin|blank|empty|free|clear)\b[^.,;!?\n]{0,24}?\b(?:for|"
+    r"\b(?:room|space|place|area|spot|gap|margin|blank|empty|free|clear|sky)\b[^.,;!?\n]{0,24}?\b(?:for|"
     r"to (?:add|put|"
-    r"write))\s+(?:an?\s|the\s|my\s|our\s|some\s|later\s){0,2}(?:texts?|titles?|words?|lettering|letters|captions?|"
+    r"write))\s+(?:an?\s|the\s|my\s|our\s|some\s|later\s){0,2}(?:texts?|titles?|words?|lettering|"
+    r"letters|captions?|"
     r"headlines?|logos?|names?|quotes?|writing)\b",
     re.I,
 )
 """Room that is left for letters, which others put there."""
 
 
-def default_negative(base_model: str, prompt: str, cfg_scale: float) -> tuple[str, ...]:
-    """What is excluded by default: nothing where the base model or its guidance reads no negative prompt."""
+def default_negative(base_model: str, prompt: str, cfg_scale: float, *, request: str = "") -> tuple[str, ...]:
+    """What is excluded by default: nothing where the base model or its guidance reads no negative prompt.
+
+    ``request`` are the words that the prompt was made of, which may say that room is left for letters.
+    """
     row = find(base_model)
     if row is None or not row.dialect.negative or cfg_scale <= 1:
         return ()
     asked = set(words(prompt))
-    return tuple(phrase for phrase in row.negative if not _is_asked(phrase, prompt, asked))
+    has_room = bool(_ROOM.search(request or prompt))
+    return tuple(phrase for phrase in row.negative if not _is_asked(phrase, prompt, asked, has_room=has_room))
 
 
 def unread(prompt: str, negative: str, avoided: Sequence[str], base_model: str) -> tuple[str, str, list[str]]:
@@ -110,9 +146,11 @@ def joined_negative(given: str, avoided: tuple[str, ...]) -> str:
     return ", ".join([*filter(None, [given.strip(" ,")]), *more]) if more else given
 
 
-def _is_asked(phrase: str, prompt: str, asked: set[str]) -> bool:
-    if phrase == "text" and _ROOM.search(prompt):
-        prompt = _ROOM.sub(" ", prompt)
-        asked = set(words(prompt))
+def _is_asked(phrase: str, prompt: str, asked: set[str], *, has_room: bool) -> bool:
     pattern = _WISHED.get(phrase)
+    if pattern is _LETTERS:
+        prompt = _ROOM.sub(" ", prompt) if has_room else prompt
+        asked = set(words(prompt)) if has_room else asked
+        if _COVERS.search(prompt) and not has_room:
+            return True
     return set(words(phrase)) <= asked or (pattern is not None and bool(pattern.search(prompt)))

@@ -13,54 +13,33 @@ either stays as it is, to the byte. What would leave nothing stays too.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from diffagent.agent.chatting import chatted
+from diffagent.agent.counts import PICTURE, UNLIKE, counted, number
 from diffagent.agent.cutting import masked, without
 from diffagent.agent.exclusions import LONGEST, exclusions
 from diffagent.agent.flags import flags
-from diffagent.agent.talk import talk
+from diffagent.agent.talk import ASK, DESCRIBES, talk
 from diffagent.agent.technical import drawn, unasked
+from diffagent.data.media import named_media
 
 MOVED = '"{name}" went to the negative prompt'
 """The note of what is left out of the picture."""
 MOST_PICTURES = 64
 """The most pictures that words ask for."""
-_NUMBERS = {
-    "a": 1, "one": 1, "two": 2, "a couple of": 2, "a couple": 2, "a pair of": 2, "three": 3, "a few": 3,
-    "some": 1, "several": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10,
-    "twelve": 12,
-    "a dozen": 12, "multiple": 3, "an": 1,
-}  # fmt: skip
 _COUNT = (
     r"(?P<count>\d{1,4}|a couple(?: of)?|a pair of|a few|a dozen|several|some|multiple|an?|one|two|"
     r"three|four|five|six|"
     r"seven|eight|nine|ten|twelve)(?:\s*x)?"
 )
-_UNLIKE = (
-    r"(?:(?:different|separate|unique|alternative|distinct|other|nice|good|cool|quick|new|random|single|more)"
-    r"\s+){0,3}"
-)
-_PICTURE = (
-    r"(?P<picture>versions?|variations?|variants?|images?|pictures?|pics?|options?|alternatives?|renditions?|"
-    r"takes|outputs?|results?|samples?|copies|candidates?|generations?)"
-)
 _DEPICTED = (
     r"(?P<depicted>photos?|photographs?|paintings?|drawings?|illustrations?|watercolou?rs?|sketches|renders?)"
 )
 _OF = r"\s+(?:of|showing|depicting|with|that shows?|for)\s+"
-_PICTURES_OF = re.compile(
-    rf"(?:{_COUNT}\s+)?{_UNLIKE}(?:(?P<kind>(?!different)\w+)\s+)??{_PICTURE}{_OF}", re.I
-)
-_DEPICTED_OF = re.compile(rf"{_COUNT}\s+{_UNLIKE}{_DEPICTED}(?=\s+of\s)", re.I)
-_VERSIONS = r"(?:versions?|variations?|variants?|options?|alternatives?|renditions?)"
-"""Words that mean pictures asked for wherever they stand; "two pictures" may as well hang on a wall."""
-_SEVERAL_OF = re.compile(
-    rf"(?:(?P<count>\d{{1,4}})\s+{_UNLIKE}{_PICTURE}|"
-    rf"(?P<words>a couple of|a few|several|multiple|two|three|four|five|six|seven|eight|nine|ten|twelve)\s+"
-    rf"{_UNLIKE}{_VERSIONS})\s+(?:of|for|showing)\s+",
-    re.I,
-)
+_PICTURES_OF = re.compile(rf"(?:{_COUNT}\s+)?{UNLIKE}(?:(?P<kind>(?!different)\w+)\s+)??{PICTURE}{_OF}", re.I)
+_DEPICTED_OF = re.compile(rf"{_COUNT}\s+{UNLIKE}{_DEPICTED}(?=\s+of\s)", re.I)
 _VERB = (
     r"(?:make|creat|generat|draw|produc|render|do|design|giv|show|send|provid|get|craft|imagin|visuali[sz]|"
     r"illustrat|cook up|come up with|whip up)(?:e)?"
@@ -126,7 +105,8 @@ _CLOSING = re.compile(
     r"(?:(?:^|[\s,.;!?(])(?:many thanks|thanks(?: so much| a lot| in advance| a bunch| again|"
     r" for your help)?|"
     r"thank (?:you|u)(?: so much| very much| in advance)?|thx|thanx|tnx|tysm|ty|tia|lol|lmao|haha|"
-    r"cheers|please|pls|plz|"
+    r"cheers|please|pls|plz|svp|stp|s['’]il (?:te|vous) pla[iî]t|bitte|por favor|per favore|proszę|"
+    r"пожалуйста|lütfen|alsjeblieft|"
     r"if (?:you can|possible|that['’]?s (?:ok|okay|possible)|you (?:don['’]?t )?mind)|for me(?: please)?)"
     r"(?=[\s,.;!?)]|$))[\s.!?,:;)☺-⛿✀-➿\U0001F300-\U0001FAFF]*$",
     re.I,
@@ -135,19 +115,6 @@ _NOTHING = re.compile(
     r"(?:(?:an?|one|some|the|\d{1,4}) )?(?:[a-z]{1,20} )?(?:pictures?|images?|pics?|photos?)[\s.?!]*", re.I
 )
 """What an instruction leaves that does not say what to draw."""
-_CLAUSE_COUNT = re.compile(
-    rf"(?:(?:and|in|as|with)\s+)?(?:(?:please|pls)\s+)?(?:(?:give|make|show|send|generate|create|draw|"
-    rf"render|do)"
-    rf"(?:\s+(?:me|us))?\s+|(?:i|we)(?:['’]d| would)?\s+(?:need|want|like)\s+)?"
-    rf"(?P<count>\d{{1,4}}|a couple(?: of)?|a few|several|two|three|four|five|six|seven|eight|nine|ten|"
-    rf"twelve)\s+{_UNLIKE}"
-    rf"{_PICTURE}(?:\s+(?:of (?:it|this|that|them)|to (?:choose|pick) from|in total|please|pls|thanks))*",
-    re.I,
-)
-"""A clause that says how many: "4 versions please", "in three variations"."""
-_ASKED = re.compile(
-    rf"\d|\b{_VERSIONS}|\bpics\b|please|pls|\b(?:give|make|show|generate|need|want|like)\b|of it|choose", re.I
-)
 _SHAPED = (
     r"(?:portrait|landscape|square|vertical|horizontal|upright|tall|wide)(?: (?:format|version|one|shape))?"
 )
@@ -194,7 +161,8 @@ def _phrasing(text: str) -> Phrasing:
     said = chatted(text)
     if said is None:
         return by_rules
-    rest, settings = drawn(flags(said.prompt)[0])
+    rest, settings = drawn(flags(_restored(said.prompt, said.words, text))[0])
+    rest, n = counted(rest)
     rest, avoid = exclusions(rest, is_spoken=True)
     opened, first = _opened(_kept(rest, _closed(rest)), is_asked=True)
     rest = _kept(opened, _DANGLING.sub("", _closed(opened)))
@@ -209,7 +177,28 @@ def _phrasing(text: str) -> Phrasing:
     )
     notes += [note for note in by_rules.notes if "pictures" in note or "as a setting" in note]
     notes += [MOVED.format(name=name) for name in avoid]
-    return Phrasing(rest, avoid, by_rules.n or first, tuple(notes))
+    return Phrasing(rest, avoid, by_rules.n or n or first, tuple(notes))
+
+
+def _restored(prompt: str, left: Sequence[str], text: str) -> str:
+    """A chat's description with what was left out of it and is the picture's all the same: how the subject
+    looks, and the thing that was asked for where it names the medium."""
+    held = prompt.casefold()
+    for words in left:
+        bare = words.strip(" ,;:.!?")
+        if DESCRIBES.match(bare) and bare.casefold() not in held:
+            prompt = f"{prompt.rstrip(' ,;:.!?')}, {bare}"
+    asks = [] if named_media(prompt) else [*ASK.finditer(text)]
+    for ask in asks:
+        thing = re.split(r"[.,;:!?\n]", text[ask.end() : ask.end() + 120])[0].strip()
+        named = next(iter(named_media(thing)), None)
+        if named is None or len(thing.split()) > 14:
+            continue
+        about = re.sub(r"^\s*(?:of|showing|with)\s+", "", thing[named.start + len(named.words) :]).strip()
+        if about and about in prompt:
+            return prompt.replace(about, thing, 1)
+        return f"{thing}. {prompt}" if prompt[:1].isupper() else f"{thing}, {prompt}"
+    return prompt
 
 
 def _by_rules(text: str) -> Phrasing:
@@ -222,7 +211,7 @@ def _by_rules(text: str) -> Phrasing:
     if shapes:
         notes.append(f'"{_short(shapes)}" was asked for, but a call makes pictures of one shape')
     notes += [f'"{_short(words)}" was read as a setting and left out of the prompt' for words in settings]
-    rest, n = _counted(rest)
+    rest, n = counted(rest)
     said = talk(rest)
     if said.words:
         quoted = ", ".join(f'"{_short(words)}"' for words in said.words)
@@ -284,36 +273,16 @@ def _opened(text: str, *, is_asked: bool = False) -> tuple[str, int | None]:
     n: int | None = None
     if rest != text or is_asked:
         if (pictures := _PICTURES_OF.match(rest)) and not pictures["kind"]:
-            n, rest = _number(pictures["count"]), rest[pictures.end() :]
+            n, rest = number(pictures["count"]), rest[pictures.end() :]
         elif depicted := _DEPICTED_OF.match(rest):
-            n = _number(depicted["count"])
+            n = number(depicted["count"])
             if n > 1:
                 rest = _singular(depicted["depicted"]) + rest[depicted.end() :]
-    elif pictures := _SEVERAL_OF.match(rest):
-        n, rest = _number(pictures["count"] or pictures["words"]), rest[pictures.end() :]
     if rest == text or not re.search(r"[^\W_]", rest) or _NOTHING.fullmatch(rest):
         return text, None
     ended = re.match(r"[^?]*\?[\s!.]*$", rest)  # the question was the instruction's
     rest = rest.rstrip(" ?!") if ended and "?" not in text[: len(text) - len(rest)] else rest
     return rest, n if n != 1 else None
-
-
-def _counted(text: str) -> tuple[str, int | None]:
-    """The text without a clause that says how many pictures, and how many."""
-    for clause in _CLAUSE.finditer(masked(text)):
-        words = clause[0].strip()
-        counted = _CLAUSE_COUNT.fullmatch(words)
-        if counted and len(words) < len(text.strip()) and _ASKED.search(words):
-            rest = without(text, [clause.span()])
-            if re.search(r"[^\W_]", rest):
-                return rest, _number(counted["count"])
-    return text, None
-
-
-def _number(words: str | None) -> int:
-    if words is None:
-        return 1
-    return max(1, int(words)) if words.isdecimal() else _NUMBERS.get(" ".join(words.casefold().split()), 1)
 
 
 def _singular(word: str) -> str:

@@ -92,7 +92,8 @@ _PEOPLE: tuple[tuple[People, re.Pattern[str]], ...] = (
     (
         "any",
         re.compile(
-            r"\b(?:people|persons?|famil(?:y|ies)|couples?|crowds?|team|friends|grand(?:ma|pa|mother|father)s?|"
+            r"\b(?:people|persons?|famil(?:y|ies)|couples?|crowds?|team|friends|grand(?:ma|pa|"
+            r"mother|father)s?|"
             r"old (?:wo)?m[ae]n|elderly|someone|workers?|students?|tourists?)\b",
             re.I,
         ),

@@ -28,7 +28,8 @@ TOLERANCE = math.log(1.05)
 _GRID = 64
 _TALL, _WIDE = (2, 3), (3, 2)
 _PERSON = re.compile(
-    r"\b(?:woman|man|girl|boy|lady|person|child|kid|baby|toddler|bride|groom|king|queen|prince|princess|knight"
+    r"\b(?:woman|man|girl|boy|lady|person|child|kid|baby|toddler|bride|groom|king|queen|prince|"
+    r"princess|knight"
     r"|wizard|witch|elf|warrior|soldier|dancer|samurai|nurse|doctor|chef|teenager|grandmother|grandfather"
     r"|grandma|grandpa|mother|father|sorceress|mage|waitress|waiter|archer|priestess|goddess|geisha|astronaut|musician|firefighter|fisherman|farmer|monk"
     r"|detective|superhero|1girl|1boy|solo|selfie|headshot)\b",

@@ -191,6 +191,19 @@ STORY = re.compile(
     re.I | re.S,
 )
 """What may as well describe a picture: talk only beside a plea or an asking clause."""
+DESCRIBES = re.compile(
+    r"\A\W*(?:(?:and|but|so|please|pls|also|maybe|just|oh|then)\s){0,3}(?:(?:make|let|have)\s(?:him|"
+    r"her|it|them|everything|"
+    r"(?:the|his|her|their) [\w'’-]+(?: [\w'’-]+)?)\s(?:look|feel|seem|appear|be|wear|hold|smile|"
+    r"stand|sit|glow|shine)|"
+    r"(?:he|she|it|they|everything|(?:the|his|her|their) [\w'’-]+(?: [\w'’-]+)?)\s(?:should|must|"
+    r"has to|have to|needs? to|could|ought to)\s"
+    r"(?:look|feel|seem|appear|wear|hold|smile|stand|sit|glow|be \w+ing))\b"
+    r"(?!(?: (?:really|very|so))? (?:good|nice|great|right|ok|okay|professional|fine|like (?:that|"
+    r"this)|for|at me|when|on)\b)",
+    re.I,
+)
+"""An instruction that says how the subject is: "make him look tired", "she should look proud"."""
 _SIGNED = re.compile(
     r"(?:^|(?<=[.!?\n]))\s{0,4}(?:kind regards|best regards|regards|best wishes|all the best|yours sincerely|"
     r"yours faithfully|"

@@ -30,6 +30,50 @@ _TALK = re.compile(
     re.I,
 )
 """Settings that no field of a call holds."""
+_LETTERS = (
+    r"(?:texts?|titles?|words?|lettering|letters|captions?|headlines?|logos?|names?|quotes?|writing|"
+    r"labels?|dates?|"
+    r"prices?|messages?|greetings?|slogans?|address(?:es)?|annotations?|notes?|barcode|copy|"
+    r"typography|handwriting|"
+    r"details|info(?:rmation)?|lyrics|contact details|signature)"
+)
+_ROOM = re.compile(
+    r"(?:(?<=[,;:.!?(\n])|^|(?<=[ ])(?=with ))(?=[ \t]{0,3}\w)[ \t]{0,3}"
+    r"(?:(?:please|pls|and|but|also|just|so|oh|"
+    r"maybe)\s){0,3}"
+    r"(?:(?:leave|keep|make|have|need|with|want|reserve|save|give|allow|there should be)\s)?(?:me |us )?"
+    r"(?:some |enough |a bit of |a little |plenty of |lots of |a lot of |an? |the )?(?:blank |empty "
+    r"|free |clear |open |white |negative ){0,2}"
+    r"(?:room|space|area|margin|spot|place|gap|copy ?space)(?: (?:at|on|in|along|above|below|near|"
+    r"to)(?: the| one)? (?:very )?"
+    r"(?:top|bottom|left|right|side|middle|centre|center|corner|edge|front)(?: side| third| half| "
+    r"corner| left| right)?)?"
+    rf" (?:for (?:(?:an?|the|my|our|some|later|own|other|his|her|their|your|any) "
+    rf"){{0,2}}(?:\w{{1,20}} )?{_LETTERS}|"
+    r"(?:where|so) (?:i|we) can|to (?:add|put|write|print|place|fit|paste|type))\b[^,;:.!?\n]{0,60}",
+    re.I,
+)
+"""Room that is left for letters, which others put there."""
+_CAN_WRITE = re.compile(
+    r"(?:(?<=[,;.!?(\n])|^)(?=[ \t]{0,3}\w)[ \t]{0,3}so (?:that )?(?:i|we|they|you|she|he|the kids|"
+    r"(?:my|the|our) "
+    r"(?:students|pupils|class|kids)) can "
+    r"(?:write|add|put|type|print|place|fill in|label|stick|overlay|drop)\b[^,;:.!?\n]{0,60}",
+    re.I,
+)
+"""What somebody will do with the picture."""
+_KEPT_FREE = re.compile(
+    r"(?:(?<=[,;:.!?(\n])|^)(?=[ \t]{0,3}\w)[ \t]{0,3}(?P<verb>(?:(?:please|pls|and|but|also|"
+    r"just)\s){0,2}(?:keep|"
+    r"leave|have|make)\s)"
+    r"(?:the |some of the |a |one )?(?:left|right|top|bottom|upper|lower|middle|centre|center|"
+    r"background|sky|one side|side|rest|corners?)"
+    r"(?: [a-z-]{2,15}){0,3}? (?:free|empty|clear|blank|open|bare|plain|uncluttered)\b"
+    r"(?P<why>(?: of (?:detail|stuff|things))? (?:for|so|to|as|because|"
+    r"where)\b[^,;:.!?\n]{0,60})?(?=[ \t]*+(?:[,;:.!?)\n]|$))",
+    re.I,
+)
+"""A part of the picture that stays empty: the part is drawn, the instruction and the reason are not."""
 _OWNERS_WORDS = re.compile(
     r"\b(?:graphics card|vram|gpu|licen[cs]es?|licen[cs]ed|commercial(?:ly)? us(?:e|able)|loras?|"
     r"checkpoints?)\b",
@@ -56,8 +100,10 @@ orientation image picture pixels px sampler sampling scheduler schedule method l
 mode shape ideally
 preferably must should be fine are ok okay enough value setting settings do render rendered generate generated
 version paper page sheet upright widescreen ultrawide ultra wide number as by from run base no more than up
-except but anything everything so because have only too not over this that x your
-me can could portrait landscape square
+except but anything everything so because have only too not over this that x your me can could portrait landscape square
+vertical horizontal each also again well haha lol hehe lmao though tho maybe perhaps then prefer preferred
+works work best better good fine nice great perfect going go keep thanks thank thx you printed ll d s version
+versions slides slide presentation screen phone post display deck which will would
 """
 _FILLER = frozenset(_TEXT_OF_FILLER.split())
 _CLAUSE = re.compile(r"[^,;:.!?\n()\[\]{}|\"–—]+")
@@ -136,7 +182,11 @@ def drawn(text: str) -> tuple[str, list[str]]:
 
 def _spans(text: str) -> list[tuple[int, int]]:
     """Where settings stand, one behind the other."""
-    spans = sorted([*setting_spans(text), *(hit.span() for hit in _TALK.finditer(text))])
+    spans = [*setting_spans(text)]
+    spans += [hit.span() for pattern in (_TALK, _ROOM, _CAN_WRITE) for hit in pattern.finditer(text)]
+    for hit in _KEPT_FREE.finditer(text):
+        spans += [hit.span(name) for name in ("verb", "why") if hit[name]]
+    spans.sort()
     merged: list[tuple[int, int]] = []
     for start, end in spans:
         if merged and start <= merged[-1][1]:

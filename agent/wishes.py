@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 from diffagent.agent.cutting import masked, without
-from diffagent.agent.shapes import EXACT, FORMATS, SUBJECTS, aspect_of
+from diffagent.agent.shapes import EXACT, FORMATS, SUBJECTS, aspect_of, exact_spans
 from diffagent.data.base_model_requests import asked
 from diffagent.data.errors import BadInput
 from diffagent.data.metadata import infotext
@@ -23,8 +23,20 @@ from diffagent.data.records import SIDE_MAX, SIDE_MIN, legal_side
 from diffagent.data.samplers import SAMPLING_METHODS, SCHEDULERS, join, read, unknown
 
 _SIZE = re.compile(
-    r"(?<![\w.])(\d{2,5})\s?(?:x|×|\*|by)\s?(\d{2,5})(?!\w|\.\d|\s?(?:m|cm|mm|ft|feet|inch(?:es)?)\b)", re.I
+    r"(?:\b(?:resolution|size|dimensions?|format)\s?[:=]\s?)?(?<![\w.])(\d{2,5})\s?(?:(?:px|pixels?|"
+    r"w)\s?)?(?:x|×|\*|by)\s?(\d{2,5})h?"
+    r"(?!\w(?<!p)|\.\d|\s?(?:m|cm|mm|ft|feet|inch(?:es)?)\b)(?:px\b)?",
+    re.I,
 )
+_SIDES = re.compile(
+    r"\bwidth\s?[:=]?\s?(?:of )?(\d{2,5})(?:\s?(?:px|pixels))?(?:,|;)?\s?(?:and |by |x )?(?:a "
+    r")?height\s?[:=]?\s?(?:of )?(\d{2,5})(?:\s?(?:px|pixels)\b)?(?!\w)|"
+    r"(?<![\w.])(\d{3,5})\s?(?:px |pixels )?(?:wide|in width|across)(?:,| and|, and| by| x)? "
+    r"(\d{3,5})\s?(?:px |pixels )?(?:tall|high|in height)\b|"
+    r"\bw\s?[:=]?\s?(\d{3,4})\s?,?\s?(?:x\s?)?h\s?[:=]?\s?(\d{3,4})\b",
+    re.I,
+)
+"""Width and height by name."""
 _SOFT = re.compile(
     r"(?:\s?px|\s?pixels)?,?\s*(?:if (?:at all )?possible|if you can|ideally|preferably)\b", re.I
 )
@@ -40,17 +52,28 @@ _BARE_STEPS = re.compile(r"(?:(?<=[,;.:(\n])|^)[ \t]*+steps[ \t]+(\d{1,3})(?=[ \
 """A clause of its own."""
 _STEPS = re.compile(
     r"\b(?:\d{1,3}\s?(?:-|–|to|or)\s?)?(\d{1,4})\s+(?:sampling\s+)?steps\b|"
-    r"\b(?:sampling )?steps\s*[:=]\s*(\d{1,4})\b",
+    r"\b(?:(?:sampling |inference )?steps|step count|number of steps)\s*+(?:(?:are|to|at|of|is|"
+    r"should be|set to|count)\s++)?(?:[:=]\s*+)?"
+    r"(?<=[:=\s])(?<!steps )(\d{1,4})\b|"
+    r"\b(\d{1,3})[ -](?:step|sampling steps|inference steps|iterations)\b(?! (?:stair|ladder|"
+    r"program|process|guide|plan|recipe))",
     re.I,
 )
 """Of a span, "6-8 steps", the upper end."""
+_IS = (
+    r"(?:(?:of|is|are|to|at|as|be|around|about|should be|must be|set to|set at|number|no\.?|nr\.?|"
+    r"value|value of|[:=#~]|->|=>)\s*+){0,3}"
+)
 _CFG = re.compile(
-    r"\b(?:cfg(?:[ _-]?scale)?|guidance(?:[ _-]?scale)?)\s*+(?:(?:of|around|about|[:=~])\s*+)?"
-    r"(\d{1,3}(?:\.\d{1,3})?)\b",
+    rf"\b(?:cfg(?:[ _-]?scale)?|guidance(?:[ _-]?scale)?)\s*+{_IS}(\d{{1,3}}(?:\.\d{{1,3}})?)\b|"
+    r"(?<![\w.])(\d{1,2}(?:\.\d{1,3})?)\s(?:cfg|guidance)(?: scale)?\b(?!\s*+[:=\d])",
     re.I,
 )
-_SEED = re.compile(r"\bseed\s*+(?:(?:of|[:=])\s*+)?(\d{1,10})\b", re.I)
-_CLIP = re.compile(r"\bclip[ _-]?skip\s*+(?:(?:of|[:=])\s*+)?(\d{1,2})\b", re.I)
+_SEED = re.compile(
+    rf"\bseeds?\s*+{_IS}(\d{{1,10}})\b|\b(\d{{1,10}}) (?:as|for) (?:the |a |my )?seed\b",
+    re.I,
+)
+_CLIP = re.compile(rf"\bclip[ _-]?skip\s*+{_IS}-?(\d{{1,2}}|two|one)\b|\bskip clip (\d{{1,2}})\b", re.I)
 _EVERYDAY = ("Restart", "Seeds 2", "Seeds 3", "Heun++ 2", "DPM++ 1M")
 """Samplers that a prompt's words do not name: they mean something else, or people write another name."""
 _EVERYDAY_SCHEDULES = (
@@ -71,15 +94,35 @@ def _choice(names: Iterable[str]) -> str:
     return "|".join(re.escape(name) for name in sorted(names, key=len, reverse=True))
 
 
+def _spelled(name: str) -> str:
+    """A pattern for the spellings of a name: "DPM++ 2M" as "dpmpp_2m", "dpm plus plus 2m", "DPM++2M"."""
+    parts = re.findall(r"\+\+|pp(?![a-z])|[a-z]+|\d+", name.casefold())
+    spelled = {
+        "++": r"(?:\+\+|pp|\s?plus\s?plus)",
+        "pp": r"(?:\+\+|pp|\s?plus\s?plus)",
+        "a": "(?:ancestral|a)",
+    }
+    return r"[ _-]?".join(spelled.get(part, part) for part in parts)
+
+
+def _spellings(names: Iterable[str]) -> str:
+    return "|".join(dict.fromkeys(map(_spelled, sorted(names, key=len, reverse=True))))
+
+
+_METHODS = set(SAMPLING_METHODS) - set(_EVERYDAY)
+_METHOD = rf"(?:k[ _-])?(?:{_spellings({*_METHODS, 'uni pc'})})"
+_PLANS = _spellings(set(SCHEDULERS) - set(_EVERYDAY_SCHEDULES)) + "|exp"
 _SAMPLER_NAMES = (
-    rf"(?:{_choice(set(SAMPLING_METHODS) - set(_EVERYDAY))})"
-    rf"(?:\s(?:{_choice(set(SCHEDULERS) - set(_EVERYDAY_SCHEDULES))})(?![\w+])"
-    rf"|\s(?:{_choice(_EVERYDAY_SCHEDULES)})(?=[ \t]*+(?:[,;.:\n]|$|schedul)))?"
+    rf"(?P<method>{_METHOD})(?:(?:[ _-]|, |,? ?\(|,? (?:with|and|on|using) (?:an? |the "
+    rf")?)(?P<plan>{_PLANS})(?![\w+])"
+    rf"(?: schedul(?:e|er|ing))?\)?"
+    rf"|[ _](?:with (?:an? |the )?)?(?P<everyday>{_spellings(_EVERYDAY_SCHEDULES)})(?: schedul(?:e|er|ing))?"
+    rf"(?=[ \t]*+(?:[,;.:)\n]|$|schedul|at \d|with \d|\d)))?"
 )
 _SAMPLER = re.compile(
-    r"\b(?:sampler|sampling method|using|use|with|and|steps|max)\s*+(?:[:=]\s*+)?(?:the\s++|max\s++)?("
-    + _SAMPLER_NAMES
-    + r")(?![\w+])(?:\s(?:sampler|sampling)\b)?",
+    r"\b(?:sampler|sampling method|sampled|sampling|using|use|with|and|steps|on|max|via)(?: "
+    r"is| with| by| method| on)?\s*+(?:[:=]\s*+)?"
+    r"(?:the\s++|max\s++)?" + _SAMPLER_NAMES + r"(?![\w+])(?:\s(?:sampler|sampling)\b)?",
     re.I,
 )
 _RULED_OUT = re.compile(
@@ -94,11 +137,12 @@ _SMALL_CARD = re.compile(
     rf"\b[2-6]\s?gb\b(?=[^.!?\n]{{0,30}}\b{_CARD}\b)|\b{_CARD}[^.!?\n]{{0,24}}\b[2-6]\s?gb\b", re.I
 )
 _BARE_SAMPLER = re.compile(
-    r"(?:(?<=[,;.:\n])|^)[ \t]*+(" + _SAMPLER_NAMES + r")(?:[ \t]sampl(?:er|ing))?"
-    r"(?=[ \t]*+(?:[,;.:\n]|$|\d{1,3}[ \t]?steps\b))",
+    r"(?:(?<=[,;.:(\n])|^)[ \t]*+" + _SAMPLER_NAMES + r"(?:[ \t]sampl(?:er|ing))?"
+    r"(?=[ \t]*+(?:[,;.:)\n]|$|(?:at|for|with|x)?[ \t]?\d{1,3}[ \t]?steps?\b|cfg\b|please\b|pls\b))",
     re.I,
 )
 """A sampler's name as a clause of its own."""
+_PLUS = re.compile(r"\s?plus\s?plus", re.I)
 _STAIRS = re.compile(r"\b(?:stair\w*|ladders?|climb\w*|pyramids?|temples?|porch|danc\w+|stone steps)\b", re.I)
 """What has steps of its own."""
 _LISTED_STEPS = re.compile(
@@ -272,9 +316,12 @@ def without_wishes(text: str) -> str:
 
 def setting_spans(text: str) -> Iterator[tuple[int, int]]:
     """Where a text says settings that are no words of the picture, in no order; they may overlap."""
+    yield from exact_spans(text)
     for size in _SIZE.finditer(text):
         if min(int(size[1]), int(size[2])) >= SIDE_MIN:
             yield size.span()
+    for sides in _SIDES.finditer(text):
+        yield sides.span()
     for square in _SQUARE.finditer(text):
         if _square(square[0]):
             yield square.span()
@@ -282,7 +329,6 @@ def setting_spans(text: str) -> Iterator[tuple[int, int]]:
     if _STAIRS.search(text):
         steps = (_LISTED_STEPS,) if _has_settings(text) else ()
     patterns = (
-        *EXACT,
         *steps,
         _CFG,
         _SEED,
@@ -310,8 +356,8 @@ def _oversize(text: str) -> tuple[int, int] | None:
 
 
 def _size(text: str) -> tuple[int, int] | None:
-    for found in _SIZE.finditer(text):
-        width, height = int(found[1]), int(found[2])
+    for found in (*_SIZE.finditer(text), *_SIDES.finditer(text)):
+        width, height = (int(side) for side in found.groups() if side)
         if min(width, height) >= SIDE_MIN and max(width, height) <= SIDE_MAX:
             return legal_side(width), legal_side(height)
     return None
@@ -333,13 +379,18 @@ def _infotext_sampler(settings: Mapping[str, str]) -> str | None:
 
 def _sampler(prompt: str) -> str | None:
     found = _SAMPLER.search(prompt) or _BARE_SAMPLER.search(prompt)
-    sampler = read(" ".join(found[1].split())) if found else None
+    if found is None:
+        return None
+    plan = found["plan"] or found["everyday"]
+    plan = "Exponential" if plan and plan.casefold() == "exp" else plan
+    sampler = read(_PLUS.sub("++", " ".join(found["method"].split())), plan)
     return sampler and join(sampler)
 
 
 def _whole(pattern: re.Pattern[str], text: str, low: int, high: int) -> int | None:
     for found in pattern.finditer(text):
-        value = int(next(group for group in found.groups() if group))
+        word = next(group for group in found.groups() if group)
+        value = {"one": 1, "two": 2}.get(word.casefold()) or int(word)
         if low <= value <= high:
             return value
     return None
@@ -355,7 +406,7 @@ def _steps(prompt: str, line: str) -> int | None:
 
 
 def _cfg(text: str) -> float | None:
-    values = (float(found[1]) for found in _CFG.finditer(text))
+    values = (float(found[1] or found[2]) for found in _CFG.finditer(text))
     return next((value for value in values if 1 <= value <= 30), None)
 
 

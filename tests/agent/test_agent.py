@@ -144,6 +144,13 @@ def test_a_prompt_in_another_language_is_sent_with_a_note(make_agent: MakeAgent)
     assert any(note.startswith("the prompt is in Spanish") for note in decision.notes)
 
 
+def test_a_tag_in_another_language_is_sent_with_a_note(make_agent: MakeAgent) -> None:
+    decision = make_agent().decide(Request.from_prompt("a dog on a hill, 花吹雪, pastel colors"))
+    assert "花吹雪" in decision.call.prompt
+    note = '"花吹雪" is in Chinese, but the base model reads English: write it in English'
+    assert note in decision.notes
+
+
 def test_pickles_are_never_offered(make_agent: MakeAgent) -> None:
     decision = make_agent().decide(Request.from_prompt("pixel art dragon", k=5))
     assert "Old Pickle" not in [one.card.name for one in decision.candidates]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from diffagent.agent.engines import Prompt
-from diffagent.agent.language import language, translated
+from diffagent.agent.language import foreign_tags, language, translated
 from diffagent.data.errors import EngineError
 
 
@@ -104,3 +104,11 @@ def test_words_of_no_known_language_are_another_language() -> None:
 )
 def test_letters_tell_what_function_words_do_not(prompt: str, name: str | None) -> None:
     assert language(prompt) == name
+
+
+def test_a_tag_of_another_script_is_found_in_an_english_list() -> None:
+    assert foreign_tags("1boy, astronaut, planet, 花吹雪, pastel colors") == [(25, 28, "Chinese")]
+    assert foreign_tags("a fox, зимний лес, dusk") == [(7, 17, "Russian")]
+    assert foreign_tags("a fox in 東京, dusk") == []
+    assert foreign_tags('a sign that says "営業中", night') == []
+    assert foreign_tags("a café in São Paulo, fox") == []

@@ -22,6 +22,14 @@ def test_the_default_is_the_base_models_where_it_reads_one() -> None:
     [
         ('a sign that says "open"', "text"),
         ("a fox with the title of the book above", "text"),
+        ("a banner wishes her a happy anniversary", "text"),
+        ("the cover of a book about sailing", "text"),
+        ("a jar with a label reading plum", "text"),
+        ("tattoo lettering of a swallow", "text"),
+        ("a boat with the name Marta", "text"),
+        ("business card of a florist", "text"),
+        ("neon signage above a bar", "text"),
+        ("merry christmas in red wool", "text"),
         ("a watermark of a stag in old paper", "watermark"),
         ("an autographed baseball, signed", "signature"),
         ("blurry pink flowers", "blurry"),
@@ -43,3 +51,10 @@ def test_phrases_are_joined_once() -> None:
     assert joined_negative("fog, people", ("people", "text", "text")) == "fog, people, text"
     assert joined_negative("", ("text",)) == "text"
     assert joined_negative("fog,", ()) == "fog,"
+
+
+def test_room_for_letters_is_left_empty() -> None:
+    asked = "book cover, a lone rider, space at the top for the title"
+    assert "text" in default_negative("SD 1.5", "book cover, a lone rider", 7.0, request=asked)
+    assert "text" not in default_negative("SD 1.5", "book cover, a lone rider", 7.0)
+    assert "text" in default_negative("SD 1.5", "a surfer with a white board", 7.0)

@@ -341,3 +341,51 @@ def test_a_prompt_never_ends_up_empty(pieces: list[str]) -> None:
 )
 def test_letters_and_talk_of_the_machine_are_no_part_of_the_picture(text: str, sent: str) -> None:
     assert Request.from_prompt(text).wishes.prompt == sent
+
+
+@pytest.mark.parametrize(
+    ("text", "sent"),
+    [
+        ("thumbnail: a shocked plumber, keep the left side free for my text", "the left side free"),
+        ("a volcano, leave the bottom third empty so we can print the date", "the bottom third empty"),
+        ("a volcano, leave room for the title on top, a black cat", "a volcano, a black cat"),
+        ("a map of an island with room for labels", "a map of an island"),
+        ("a volcano, so I can write the labels on it myself, flat colours", "a volcano, flat colours"),
+        ("a heron, with some space at the top for a headline", "a heron"),
+        ("a heron, empty space on the right to write a poem", "a heron"),
+        ("a room with space for two beds", "a room with space for two beds"),
+        ("a room for rent sign", "a room for rent sign"),
+        ("a bowl of laksa, no chopsticks sticking up!!", "a bowl of laksa"),
+    ],
+)
+def test_room_for_letters_is_no_part_of_the_picture(text: str, sent: str) -> None:
+    assert phrasing(text).prompt.endswith(sent)
+    assert "for my text" not in phrasing(text).prompt
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            "hi, will you make me an ink drawing of a retired boxer washing the dishes? he should look "
+            "worn but cheerful. vertical, and without gloves or audience",
+            ("an ink drawing of a retired boxer", "he should look worn but cheerful"),
+        ),
+        (
+            "Could you make me a logo for my little candle workshop? A moth above a single flame, simple, "
+            "two colours at most, please without any lettering.",
+            ("a logo for my little candle workshop", "A moth above a single flame"),
+        ),
+        (
+            "Hello, I run a small hotel near the sea and we need a poster for the breakfast room. A heron "
+            "with a croissant in its beak, morning light. Thank you so much!",
+            ("a poster for the breakfast room", "A heron with a croissant"),
+        ),
+        ("a knight at a table. make him look proud but cold", ("make him look proud but cold",)),
+        ("draw a queen, she should look proud please", ("she should look proud",)),
+        ("can you draw a knight? let it feel old.", ("let it feel old",)),
+    ],
+)
+def test_looks_and_the_thing_asked_for_stay(text: str, words: tuple[str, ...]) -> None:
+    prompt = phrasing(text).prompt
+    assert all(part in prompt for part in words)

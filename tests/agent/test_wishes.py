@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from diffagent.agent.phrasing import phrasing
 from diffagent.agent.wishes import Wishes, wishes
 
 
@@ -270,3 +271,141 @@ def test_settings_are_read_without_a_sign_of_equality(
 def test_shapes_are_read_in_other_languages_too(text: str, aspect: tuple[int, int]) -> None:
     found = wishes(text)
     assert (found.aspect, found.leaning) == (aspect, False)
+
+
+SPELLINGS = {
+    "euler a": "Euler a",
+    "Euler ancestral": "Euler a",
+    "euler_a": "Euler a",
+    "euler-a": "Euler a",
+    "EulerA": "Euler a",
+    "k_euler_a": "Euler a",
+    "k_euler_ancestral": "Euler a",
+    "k-euler": "Euler",
+    "euler": "Euler",
+    "ddim": "DDIM",
+    "plms": "PLMS",
+    "lms karras": "LMS Karras",
+    "heun": "Heun",
+    "dpm2": "DPM2",
+    "dpm2 a karras": "DPM2 a Karras",
+    "dpm2a": "DPM2 a",
+    "DPM 2 Ancestral": "DPM2 a",
+    "dpm++2m": "DPM++ 2M",
+    "DPM++2M Karras": "DPM++ 2M Karras",
+    "dpmpp 2m karras": "DPM++ 2M Karras",
+    "dpmpp_2m_karras": "DPM++ 2M Karras",
+    "dpm pp 2m": "DPM++ 2M",
+    "DPM++ 2M SDE": "DPM++ 2M SDE",
+    "dpm++ 2m sde karras": "DPM++ 2M SDE Karras",
+    "DPM++ SDE": "DPM++ SDE",
+    "dpm++sde": "DPM++ SDE",
+    "dpmpp-sde": "DPM++ SDE",
+    "dpm++ 3m sde exponential": "DPM++ 3M SDE Exponential",
+    "dpm++ 3m sde exp": "DPM++ 3M SDE Exponential",
+    "DPM++ 2S a Karras": "DPM++ 2S a Karras",
+    "dpm++ 2s ancestral": "DPM++ 2S a",
+    "dpm fast": "DPM fast",
+    "dpm_fast": "DPM fast",
+    "dpm adaptive": "DPM adaptive",
+    "unipc": "UniPC",
+    "uni pc": "UniPC",
+    "uni_pc": "UniPC",
+    "uni-pc": "UniPC",
+    "UniPC karras": "UniPC Karras",
+    "lcm": "LCM",
+    "LCM sampler": "LCM",
+    "k_dpm_2": "DPM2",
+    "k_lms": "LMS",
+    "k_heun": "Heun",
+    "euler simple": "Euler Simple",
+    "euler beta": "Euler Beta",
+    "Euler a with karras": "Euler a Karras",
+    "dpm++ 2m with karras schedule": "DPM++ 2M Karras",
+    "dpm++ 2m (karras)": "DPM++ 2M Karras",
+    "dpm++ 2m, karras": "DPM++ 2M Karras",
+    "DPM plus plus 2M": "DPM++ 2M",
+    "dpm ++ 2m": "DPM++ 2M",
+    "DPM++ 2M-Karras": "DPM++ 2M Karras",
+    "deis": "DEIS",
+    "ipndm": "IPNDM",
+    "er_sde": "ER SDE",
+    "res_multistep": "Res Multistep",
+    "dpm++2m sde karras": "DPM++ 2M SDE Karras",
+    "euler ancestral sampler": "Euler a",
+    "DPM++ 2M KARRAS SAMPLER": "DPM++ 2M Karras",
+    "ddpm": "DDPM",
+    "dpm++ 2m sgm uniform": "DPM++ 2M SGM Uniform",
+}
+
+
+@pytest.mark.parametrize("name", SPELLINGS)
+@pytest.mark.parametrize("form", ["a fox, %s", "a fox, %s, 20 steps", "a fox, 20 steps %s", "use %s: a fox"])
+def test_a_sampler_is_read_in_any_spelling_and_leaves_the_prompt(name: str, form: str) -> None:
+    text = form % name
+    assert wishes(text).sampler == SPELLINGS[name]
+    assert phrasing(text).prompt == "a fox"
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "value"),
+    [
+        ("seed is 5: a fox", "seed", 5),
+        ("a fox, seed=5", "seed", 5),
+        ("a fox, seed #5", "seed", 5),
+        ("a fox, seed no. 5", "seed", 5),
+        ("a fox, seed number 5", "seed", 5),
+        ("a fox, seed set to 5", "seed", 5),
+        ("a fox, with seed of 5", "seed", 5),
+        ("a fox, the seed should be 5", "seed", 5),
+        ("a fox, use 5 as the seed", "seed", 5),
+        ("a fox. Seed: 5", "seed", 5),
+        ("a fox, seed -> 5", "seed", 5),
+        ("a fox, cfg is 6", "cfg_scale", 6.0),
+        ("a fox, cfg at 6", "cfg_scale", 6.0),
+        ("a fox, cfg scale set to 6.5", "cfg_scale", 6.5),
+        ("a fox, guidance at 4", "cfg_scale", 4.0),
+        ("a fox, 6.5 cfg", "cfg_scale", 6.5),
+        ("a fox, cfg=7", "cfg_scale", 7.0),
+        ("a fox, cfg_scale: 7", "cfg_scale", 7.0),
+        ("a fox, steps=28", "steps", 28),
+        ("a fox, steps: 28", "steps", 28),
+        ("a fox, steps are 28", "steps", 28),
+        ("a fox, 28-step", "steps", 28),
+        ("a fox, step count 28", "steps", 28),
+        ("a fox, number of steps: 28", "steps", 28),
+        ("a fox, 28 sampling steps", "steps", 28),
+        ("a fox, 28 iterations", "steps", 28),
+        ("a fox, clip skip 2", "clip_skip", 2),
+        ("a fox, clip skip: 2", "clip_skip", 2),
+        ("a fox, clipskip=2", "clip_skip", 2),
+        ("a fox, clip_skip 2", "clip_skip", 2),
+        ("a fox, CLIP skip of 2", "clip_skip", 2),
+        ("a fox, clip skip is two", "clip_skip", 2),
+        ("a fox, clip skip -2", "clip_skip", 2),
+        ("a fox, 1024x1024", "size", (1024, 1024)),
+        ("a fox, 1024 x 768 px", "size", (1024, 768)),
+        ("a fox, 1536 by 640", "size", (1536, 640)),
+        ("a fox, 1024*768", "size", (1024, 768)),
+        ("a fox, 1024×768", "size", (1024, 768)),
+        ("a fox, width 832 height 1216", "size", (832, 1216)),
+        ("a fox, width: 832, height: 1216", "size", (832, 1216)),
+        ("a fox, 832 wide and 1216 tall", "size", (832, 1216)),
+        ("a fox, 832 px wide, 1216 px high", "size", (832, 1216)),
+        ("a fox, 832w x 1216h", "size", (832, 1216)),
+        ("a fox, 832px x 1216px", "size", (832, 1216)),
+        ("a fox, 1024 square", "size", (1024, 1024)),
+        ("a fox, size 1024x768", "size", (1024, 768)),
+        ("a fox, resolution: 1024x768", "size", (1024, 768)),
+    ],
+)
+def test_numbers_are_read_as_people_write_them(text: str, field: str, value: object) -> None:
+    assert getattr(wishes(text), field) == value
+    assert phrasing(text).prompt.rstrip(".") == "a fox"
+
+
+@pytest.mark.parametrize(
+    "text", ["stone steps 20 years old", "a 3-step ladder", "a garden with seeds", "a guidance counsellor"]
+)
+def test_a_number_beside_a_word_is_no_setting(text: str) -> None:
+    assert wishes(text) == Wishes(text)

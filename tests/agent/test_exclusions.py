@@ -1,0 +1,108 @@
+"""Exclusions in whole phrases: "leave the dog out", "nothing with wings", "not at night", tags of boards."""
+
+from __future__ import annotations
+
+import pytest
+
+from diffagent.agent.exclusions import is_tags
+from diffagent.agent.phrasing import phrasing
+
+
+@pytest.mark.parametrize(
+    ("text", "prompt", "avoid"),
+    [
+        ("a shepherd in a field, so leave the dog out", "a shepherd in a field", ("dog",)),
+        ("Could you draw a shepherd? leave the dog out please", "a shepherd.", ("dog",)),
+        ("a shepherd. Please keep the dog out of it.", "a shepherd.", ("dog",)),
+        ("a shepherd, leave out the dog", "a shepherd", ("dog",)),
+        ("can you draw a shepherd, lose the hat", "a shepherd", ("hat",)),
+        ("a shepherd, ditch the veil and gloves", "a shepherd", ("veil", "gloves")),
+        ("a shepherd. No need for a dog.", "a shepherd.", ("dog",)),
+        ("a shepherd, the dog should not be in it", "a shepherd", ("dog",)),
+        ("a shepherd. Dogs are not needed.", "a shepherd.", ("dogs",)),
+        ("a shepherd, we can do without the dog", "a shepherd", ("dog",)),
+        ("a shepherd, get rid of the fence please", "a shepherd", ("fence",)),
+        ("a shepherd, spare me the halo", "a shepherd", ("halo",)),
+        ("a shepherd, and take the dog out", "a shepherd", ("dog",)),
+        (
+            "the Hermit but with two otters instead of the lamp and staff, snow below",
+            "the Hermit but with two otters, snow below",
+            ("lamp", "staff"),
+        ),
+        ("can you make a chess set with cats instead of pawns?", "a chess set with cats", ("pawns",)),
+        ("draw me a pirate with a spoon rather than a hook", "a pirate with a spoon", ("hook",)),
+        ("draw a knight on a snail in place of a horse", "a knight on a snail", ("horse",)),
+        (
+            "a cat asleep. Please nothing with wings or rainbows or halos.",
+            "a cat asleep.",
+            ("wings", "rainbows", "halos"),
+        ),
+        ("a cat asleep, nothing with text", "a cat asleep", ("text",)),
+        ("a cat asleep, absolutely nothing like a unicorn", "a cat asleep", ("unicorn",)),
+        ("a cat asleep, none of the usual hearts", "a cat asleep", ("hearts",)),
+        ("a cat asleep. nothing that has glitter please", "a cat asleep.", ("glitter",)),
+        ("harbour crane with a swing, not at night", "harbour crane with a swing", ("night",)),
+        ("harbour crane, but not in winter please", "harbour crane", ("winter",)),
+        ("harbour crane, not during the day", "harbour crane", ("day",)),
+        ("harbour crane, definitely not at sunset", "harbour crane", ("sunset",)),
+        ("harbour crane. It should not be at night.", "harbour crane.", ("night",)),
+        ("harbour crane, not in black and white", "harbour crane", ("black and white",)),
+        ("harbour crane, anything but night", "harbour crane", ("night",)),
+        ("harbour crane, not indoors", "harbour crane", ("indoors",)),
+        ("harbour crane, not a night scene", "harbour crane", ("night",)),
+        ("harbour crane, not in the rain", "harbour crane", ("rain",)),
+        ("harbour crane but not at night", "harbour crane", ("night",)),
+        (
+            "no_humans, landscape, canyon, rope_bridge, red_kite",
+            "no_humans, landscape, canyon, rope_bridge, red_kite",
+            ("humans",),
+        ),
+        (
+            "eevee, no humans, river, tent, lantern, night, sky",
+            "eevee, no humans, river, tent, lantern, night, sky",
+            ("humans",),
+        ),
+        ("red panda, no humans, pastel colors", "red panda, pastel colors", ("humans",)),
+        ("my lamp. No wait, a kettle", "my lamp. No wait, a kettle", ()),
+        (
+            "a fountain that has milk instead of water.",
+            "a fountain that has milk instead of water.",
+            ("water",),
+        ),
+        ("tiger's heads instead of circles", "tiger's heads instead of circles", ("circles",)),
+        ("a man walking instead of driving", "a man walking instead of driving", ()),
+        ("the dog keeps out of the rain", "the dog keeps out of the rain", ()),
+        ("people leave the train", "people leave the train", ()),
+        ("a dog that does not need a leash", "a dog that does not need a leash", ()),
+        ("nothing like the sun", "nothing like the sun", ()),
+        ("a shop at night, not far from the sea", "a shop at night, not far from the sea", ()),
+        ("a waiter holds the door", "a waiter holds the door", ()),
+        ("lose the battle, win the war", "lose the battle, win the war", ()),
+        ("two men take the trash out", "two men take the trash out", ()),
+        ("Forget the past, neon sign", "Forget the past, neon sign", ()),
+        ("a girl who hates the rain", "a girl who hates the rain", ()),
+    ],
+)
+def test_what_a_phrase_leaves_out_is_named(text: str, prompt: str, avoid: tuple[str, ...]) -> None:
+    read = phrasing(text)
+    assert (read.prompt, read.avoid) == (prompt, avoid)
+
+
+@pytest.mark.parametrize(
+    ("text", "prompt", "avoid"),
+    [
+        ("un bombero, sin sangre ni público", "un bombero", ("blood", "público")),
+        ("雪山古寺，不要印章", "雪山古寺", ("印章",)),
+        ("夜明けの港町。人物なしで。", "夜明けの港町。", ("people",)),
+        ("호수의 학. 글자는 넣지 마", "호수의 학.", ("text",)),
+    ],
+)
+def test_other_languages_leave_out_too(text: str, prompt: str, avoid: tuple[str, ...]) -> None:
+    read = phrasing(text)
+    assert (read.prompt, read.avoid) == (prompt, avoid)
+
+
+def test_a_list_of_tags_is_told_from_a_sentence() -> None:
+    assert is_tags("1girl, solo, silver hair, scarf, snowing, upper body")
+    assert not is_tags("1girl, solo, silver hair")
+    assert not is_tags("a girl with silver hair stands in the snow, and a dog runs to her, at night, a, b, c")
