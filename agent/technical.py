@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable
 
 from diffagent.agent.cutting import masked, without
-from diffagent.agent.wishes import setting_spans
+from diffagent.agent.wishes import model_spans, setting_spans
 from diffagent.data.base_model_requests import asked
 from diffagent.data.prompts import bare_words
 
@@ -25,7 +25,11 @@ _TALK = re.compile(
     r"\b(?:with )?(?:the )?same seed\b|"
     r"\b(?:and |but |as |because )?my (?:\w+ )?(?:card|gpu|laptop)(?: only)? has (?:only )?\d{1,2}\s?gb\b|"
     r"\bi (?:only )?have (?:only )?an? \d{1,2}\s?gb (?:graphics )?(?:card|gpu)\b|"
-    r"\bany model\b|\b\d{1,2}\s?gb (?:graphics )?(?:card|vram|gpu)\b|"
+    r"\bany model\b|"
+    r"(?:\bor )?\bany (?:other )?(?:[\w.-]+ ){0,2}?(?:mix|merge|model|checkpoint|fine-?tune)s?"
+    r"(?: (?:is|are|would be|will be|works?|will do|does it)(?: (?:too|also|just))?"
+    r"(?: (?:fine|ok(?:ay)?|good|great|alright))?)?(?=\s*(?:[,;.!?\n)]|$))|"
+    r"\b\d{1,2}\s?gb (?:graphics )?(?:card|vram|gpu)\b|"
     r"\bupscaled? (?:by )?\d(?:\.\d)?x\b|\bupscale \d(?:\.\d)?x?\b",
     re.I,
 )
@@ -71,7 +75,10 @@ _BEFORE = re.compile(
 _ARTICLE = re.compile(r"(?:(?<=\s)|^)(?:an?|the)\s+$", re.I)
 _BEHIND = re.compile(
     r"(?:\s+(?:resolution|size|format|px|pixels|aspect ratio|ratio|max|only|sampler|sampling)\b)?"
-    r"(?:\s+(?:please|pls)\b)?",
+    r"(?:\s+(?:please|pls)\b)?"
+    r"(?:\s+or (?:similar|something (?:similar|like (?:it|that))|whatever (?:you have|is (?:close|similar))|"
+    r"the like)\b)?"
+    r"(?:\s+if (?:you|u|ya) (?:have|got|can)(?: it)?\b|\s+if (?:possible|available|there is one)\b)?",
     re.I,
 )
 _MARK = "\0"
@@ -90,6 +97,45 @@ _DRAWING = re.compile(
 """What says that a clause asks for a picture, or tells of what is in it."""
 
 
+_QUICK = (
+    r"(?:(?:i |we )?(?:just |only )?(?:need|want) (?:it|this|that|one) "
+    r"(?:quick(?:ly)?|fast|asap|done|soon|now)|"
+    r"(?:just )?(?:a )?(?:quick|little|small|first) (?:test|try|one|draft|check|run|request|job)|"
+    r"(?:just )?(?:test(?:ing)?(?: this| it| prompt| run)?|trying (?:this|it)(?: out)?)|"
+    r"(?:it['’]?s|its|this is|that['’]s) (?:just )?(?:a )?(?:quick )?(?:test|try|draft)|"
+    r"no rush|asap|here goes)"
+)
+_RUN = (
+    r"(?:(?:can|could|would|will|may|might) (?:someone|somebody|anyone|anybody|you|u|ya|we|i)"
+    r"(?: please| pls| just)? |(?:please |pls |plz |just )+)"
+    r"(?:run|do|try|make|render|generate|test|draw|get|put)(?: me)?"
+    r"(?: (?:this|it|that|one|these))?(?: one)?(?: (?:on|with|in|using|via|through))?"
+)
+_HI = r"(?:(?:hi|hey|hello|yo|ok(?:ay)?|so|btw|please|pls|plz)(?: (?:there|all|everyone|guys|folks))?)"
+_CHAT = (
+    rf"(?: *\0+(?: for| and)?)? *(?:{_HI}[ !]+)?(?:{_QUICK}|{_RUN}|{_HI})?(?: *\0+)?(?: for me)?"
+    r"(?: (?:please|pls|plz))?"
+)
+_LEADING = re.compile(rf"\s*(?:{_CHAT}[,;.!-]+ (?:and |but )?){{0,4}}{_CHAT} *:\s+(?=\S)", re.I)
+"""Talk to whoever runs a model, up to the colon behind which the picture is described."""
+
+
+def led(text: str) -> tuple[str, str]:
+    """The text without talk in front of a colon, and that; a model's name in it is talk too.
+
+    led("could you run this on flux, just a quick test: a mill")  -> "a mill", the rest
+    """
+    if not 0 < text.find(": ") < 160:
+        return text, ""
+    flat = masked(text)
+    for start, end in model_spans(flat):
+        flat = flat[:start] + _MARK * (end - start) + flat[end:]
+    lead = _LEADING.match(flat)
+    if lead is None or not re.search(r"\w", lead[0]):
+        return text, ""
+    return text[lead.end() :], text[: lead.end()]
+
+
 def unasked(text: str) -> tuple[str, list[str]]:
     """The text without sentences and clauses in which somebody talks of base models, and those; unchanged
     where nothing else is left.
@@ -97,7 +143,7 @@ def unasked(text: str) -> tuple[str, list[str]]:
         unasked("I have ComfyUI with Flux dev. A red fox")  -> "A red fox", ["I have ComfyUI with Flux dev"]
     """
     quoted = masked(text)
-    named = [match.span() for match, _ in asked(quoted)]
+    named = [one.span for one in asked(quoted)]
     if not named:
         return text, []
     cuts = [
