@@ -126,8 +126,8 @@ class Shelf:
         return marks
 
     def called(self, name: Named, allow: npt.NDArray[np.bool_], *, alike: bool = False) -> list[Card]:
-        """The checkpoints of a name, of those allowed [M]: of its version, else the one of the version nearest
-        to it; ``alike`` are only those made for few steps or not, as it is."""
+        """The checkpoints of a name, of those allowed [M]: of its version, else the one of the nearest
+        version; ``alike`` are only those made for few steps or not, as it is."""
         begins = _key(name.name).removesuffix("xl")
         at = [
             number

@@ -70,7 +70,8 @@ _BOORU_TAGS = re.compile(
 """Words of image boards, which people take over into lists of tags."""
 _REALISTIC_TAGS = re.compile(r"photo|realistic|\brpg\b|landscape|interior|analog|architecture", re.I)
 _MARKED = re.compile(
-    r"<lora:([^:<>]{2,80})(?:[^<>]{0,40}>)?|\b(?:use|using|with)\s(?:the\s)?([\w'’. -]{2,40}?)\s(?:lora|model|checkpoint)\b",
+    r"<lora:([^:<>]{2,80})(?:[^<>]{0,40}>)?|"
+    r"\b(?:use|using|with)\s(?:the\s)?([\w'’. -]{2,40}?)\s(?:lora|model|checkpoint)\b",
     re.I,
 )
 _PEOPLE: tuple[tuple[People, re.Pattern[str]], ...] = (

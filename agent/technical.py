@@ -107,17 +107,20 @@ _QUICK = (
 )
 _RUN = (
     r"(?:(?:can|could|would|will|may|might) (?:someone|somebody|anyone|anybody|you|u|ya|we|i)"
-    r"(?: please| pls| just)? |(?:please |pls |plz |just )+)"
+    r"(?: please| pls| just)? |(?:please |pls |plz |just ){1,3})"
     r"(?:run|do|try|make|render|generate|test|draw|get|put)(?: me)?"
     r"(?: (?:this|it|that|one|these))?(?: one)?(?: (?:on|with|in|using|via|through))?"
 )
 _HI = r"(?:(?:hi|hey|hello|yo|ok(?:ay)?|so|btw|please|pls|plz)(?: (?:there|all|everyone|guys|folks))?)"
-_CHAT = (
-    rf"(?: *\0+(?: for| and)?)? *(?:{_HI}[ !]+)?(?:{_QUICK}|{_RUN}|{_HI})?(?: *\0+)?(?: for me)?"
-    r"(?: (?:please|pls|plz))?"
+_LEAD = 160
+"""Characters of the longest talk in front of a colon."""
+_CHAT = re.compile(
+    rf"(?:(?:and|but) )?(?:\0(?: for| and)?)? ?(?:{_HI} )?(?:{_QUICK}|{_RUN}|{_HI})?(?: ?\0)?(?: for me)?"
+    r"(?: (?:please|pls|plz))?",
+    re.I,
 )
-_LEADING = re.compile(rf"\s*(?:{_CHAT}[,;.!-]+ (?:and |but )?){{0,4}}{_CHAT} *:\s+(?=\S)", re.I)
-"""Talk to whoever runs a model, up to the colon behind which the picture is described."""
+"""A clause of talk to whoever runs a model, with a mark for the model's name."""
+_BETWEEN = re.compile(r"[,;.!]|\s-\s")
 
 
 def led(text: str) -> tuple[str, str]:
@@ -125,15 +128,16 @@ def led(text: str) -> tuple[str, str]:
 
     led("could you run this on flux, just a quick test: a mill")  -> "a mill", the rest
     """
-    if not 0 < text.find(": ") < 160:
+    colon = text.find(": ")
+    if not 0 < colon < _LEAD or not text[colon + 1 :].strip():
         return text, ""
-    flat = masked(text)
-    for start, end in model_spans(flat):
-        flat = flat[:start] + _MARK * (end - start) + flat[end:]
-    lead = _LEADING.match(flat)
-    if lead is None or not re.search(r"\w", lead[0]):
+    flat = masked(text[: colon + 1])[:-1]
+    for start, end in model_spans(masked(text)):
+        flat = flat[:start] + _MARK * (min(end, colon) - start) + flat[end:] if start < colon else flat
+    clauses = [" ".join(re.sub("\0+", _MARK, clause).split()) for clause in _BETWEEN.split(flat)]
+    if not re.search(r"\w", flat) or not all(map(_CHAT.fullmatch, clauses)):
         return text, ""
-    return text[lead.end() :], text[: lead.end()]
+    return text[colon + 1 :].lstrip(), text[: colon + 1]
 
 
 def unasked(text: str) -> tuple[str, list[str]]:

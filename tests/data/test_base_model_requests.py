@@ -114,8 +114,8 @@ def test_a_word_like_a_name_is_no_typo(prompt: str) -> None:
 @pytest.mark.parametrize(
     ("prompt", "name"),
     [
-        ("anima, an old man at a mill", "anima"), ("lumina, a mill", "lumina"), ("krea, a mill", "Flux.1 Krea"),
-        ("schnell: a mill", "Flux.1 S"), ("a mill, pony or any anime mix", "pony"),
+        ("anima, an old man at a mill", "anima"), ("lumina, a mill", "lumina"),
+        ("krea, a mill", "Flux.1 Krea"), ("schnell: a mill", "Flux.1 S"), ("a mill, pony or any anime mix", "pony"),
         ("a mill, chroma if you have it", "chroma"),
     ],
 )  # fmt: skip
@@ -132,7 +132,8 @@ def test_the_name_of_somebody_is_not(prompt: str) -> None:
     ("prompt", "name", "words"),
     [
         ("illustrious v2.0: a mill", "Illustrious", "illustrious v2.0"),
-        ("noobai xl v1.1 - a mill", "NoobAI", "noobai xl v1.1"), ("noobai 1.1, a mill", "NoobAI", "noobai 1.1"),
+        ("noobai xl v1.1 - a mill", "NoobAI", "noobai xl v1.1"),
+        ("noobai 1.1, a mill", "NoobAI", "noobai 1.1"),
         ("a mill, chroma v48", "Chroma", "chroma v48"), ("a mill, pony v5", "Pony", "pony v5"),
         ("pony v7, a mill", "Pony V7", "pony v7"),
     ],
