@@ -23,7 +23,8 @@ import numpy.typing as npt
 
 from diffagent.agent import answer, choice, reading
 from diffagent.agent.answer import LABELS, expand, question, read
-from diffagent.agent.choosing import Shelf
+from diffagent.agent.choosing import Shelf, version_of
+from diffagent.agent.cutting import masked
 from diffagent.agent.decision import Answer, Decision, Matches, Outcome, Pending
 from diffagent.agent.eligible import ANY, Eligible
 from diffagent.agent.engines import Choice, Writing
@@ -51,6 +52,7 @@ from diffagent.agent.triggers import missing as missing_words
 from diffagent.agent.triggers import quality_words, triggers
 from diffagent.agent.wishes import FEW, Wishes, wishes
 from diffagent.data.base_models import crosses, family_of, find, is_meant, meant_by, side_of, usual_of
+from diffagent.data.checkpoint_requests import Named, checkpoints
 from diffagent.data.collecting import uncollected
 from diffagent.data.errors import BadInput, DiffAgentError, UnknownModel
 from diffagent.data.prompts import NETWORK_TAG
@@ -232,6 +234,7 @@ class Agent:
             scope = replace(scope, base_model=self._had(request, given, scope, notes))
             spoken = scope.base_model or self._had(request, self._meant(wished, scope), scope, notes)
             asked = replace(scope, base_model=spoken, type=scope.type or wished.type)
+            read = self._with_checkpoints(read, request.prompt, asked, notes)
         form = _form(named.card.base_model if named else asked.base_model)
         read = read.in_dialect(form, wished.prompt)
         if form in TAGGED:
@@ -263,6 +266,30 @@ class Agent:
         return Pending(
             request, wished, scope, read, tuple(candidates), tuple(notes), *times, section, seen, matches
         )
+
+    def _with_checkpoints(self, read: Reading, prompt: str, asked: Scope, notes: list[str]) -> Reading:
+        """The reading with the checkpoints that a prompt asks for by name, of those that may answer."""
+        wished: set[str] = set()
+        for name in checkpoints(masked(prompt)):
+            cards = self._called(name, asked)
+            wished |= {card.air for card in cards}
+            if cards and name.version is not None and version_of(cards[0]) != name.version:
+                notes.append(f'"{name.words}" cannot be had: the nearest, {cards[0].name}, was taken')
+            elif not cards and not name.is_base_model:
+                of = f" of {title(asked.base_model)}" if asked.base_model else ""
+                notes.append(f'no checkpoint{of} called "{name.words}" can be had: others were considered')
+        return replace(read, wished=frozenset(wished))
+
+    def _called(self, name: Named, asked: Scope) -> list[Card]:
+        """The checkpoints of a name in scope, of the entries that answer where no base model is asked for or
+        else of the others."""
+        for alike in (True, False):
+            for section in (self.section, self.sections.asked):
+                if section is not None and section.has(asked):
+                    allow = section.eligible.mask(asked)
+                    if cards := section.shelf.called(name, allow, alike=alike):
+                        return cards
+        return []
 
     def _section(
         self, asked: Scope, read: Reading, named: Candidate | None, all_alike: bool, notes: list[str]

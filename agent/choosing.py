@@ -31,6 +31,7 @@ from diffagent.agent.settings import by_family
 from diffagent.agent.suitability import DRAWN, PLACES, Facts
 from diffagent.agent.words import FUNCTION_WORDS, is_ordinary, words
 from diffagent.data.attributes import MEDIA, Attributes, Medium
+from diffagent.data.checkpoint_requests import Named
 from diffagent.data.collecting import uncollected
 from diffagent.data.media import kinship
 from diffagent.data.records import Card, Usage
@@ -135,7 +136,30 @@ class Shelf:
         marks = np.zeros(len(self.cards), bool)
         for name in reading.marked:
             marks[self._names.get(_key(name), [])] = bool(_key(name))
+        for air in reading.wished & self._places.keys():
+            marks[self._places[air]] = True
         return marks
+
+    def called(self, name: Named, allow: npt.NDArray[np.bool_], *, alike: bool = False) -> list[Card]:
+        """The checkpoints of a name, of those allowed [M]: of its version, else the one of the nearest
+        version; ``alike`` are only those made for few steps or not, as it is."""
+        begins = _key(name.name).removesuffix("xl")
+        at = [
+            number
+            for number in np.flatnonzero(allow & self.choosable & ~self.facts.is_lora).tolist()
+            if self._keys[number].startswith(begins)
+        ]
+        fast = [number for number in at if _is_fast(self._keys[number]) == _is_fast(name.words)]
+        found = sorted(
+            (self.cards[number] for number in (fast if alike else fast or at)),
+            key=lambda card: (
+                _missed(name.version, card),
+                not _key(name.words).startswith(_key(card.name)),
+                -card.stats.downloads,
+            ),
+        )
+        is_near = bool(found) and _missed(name.version, found[0]) > 0
+        return found[:1] if is_near else [card for card in found if not _missed(name.version, card)]
 
     def idf(self, word: str) -> float:
         """The inverse document frequency of a word over the entries, in nats."""
@@ -407,6 +431,31 @@ def _runs(part: Sequence[str], whole: Sequence[str]) -> bool:
     """Whether the words of ``part`` stand in ``whole`` one after another."""
     part, whole = list(part), list(whole)
     return any(whole[at : at + len(part)] == part for at in range(len(whole) - len(part) + 1))
+
+
+_FAST = re.compile(r"lightning|turbo|hyper", re.I)
+_VERSION = re.compile(
+    r"v(?:ersion)?[ .]?(\d{1,3}(?:\.\d{1,2})?)(?!\w)|(\d{1,2}\.\d{1,2})|(?<=\s)(\d{1,2})$", re.I
+)
+
+
+def _is_fast(name: str) -> bool:
+    """Whether a name says that its model is made for few steps."""
+    return bool(_FAST.search(name))
+
+
+def version_of(card: Card) -> float | None:
+    """The version that an entry's name gives, or the name of its version."""
+    found = _VERSION.search(card.name) or _VERSION.search(card.version_name)
+    return float(next(filter(None, found.groups()))) if found else None
+
+
+def _missed(wanted: float | None, card: Card) -> float:
+    """How far an entry is from a version that is wanted; an entry without one is farther than any."""
+    version = version_of(card)
+    if wanted is None:
+        return 0.0
+    return math.inf if version is None else abs(version - wanted)
 
 
 _OTHER = re.compile(r"[^a-z0-9]")

@@ -75,7 +75,7 @@ _WISHED: Mapping[str, re.Pattern[str]] = {
 }
 """Phrases of default negative prompts, and words of prompts that ask for such a thing."""
 
-_NO_HUMANS = re.compile(r"(?:^|[,\n])\s{0,3}no[ _]humans\s{0,3}(?:[,\n]|$)", re.I)
+_NO_HUMANS = re.compile(r"\bno[ _]humans\s{0,3}(?:[,\n]|$)", re.I)
 _ROOM = re.compile(
     r"\b(?:room|space|place|area|spot|gap|margin|blank|empty|free|clear|sky)\b[^.,;!?\n]{0,24}?\b(?:for|"
     r"to (?:add|put|"

@@ -22,7 +22,7 @@ from diffagent.agent.cutting import masked, without
 from diffagent.agent.exclusions import LONGEST, exclusions
 from diffagent.agent.flags import flags
 from diffagent.agent.talk import ASK, DESCRIBES, talk
-from diffagent.agent.technical import drawn, unasked
+from diffagent.agent.technical import drawn, led, unasked
 from diffagent.data.media import named_media
 
 MOVED = '"{name}" went to the negative prompt'
@@ -147,7 +147,9 @@ def phrasing(text: str) -> Phrasing:
     """The parts of a prompt; one of more than 4,000 characters is taken as it is."""
     if len(text) > LONGEST:
         return Phrasing(text)
-    rest, models = unasked(text)
+    rest, lead = led(text)
+    rest, models = unasked(rest)
+    models = [lead, *models] if lead else models
     found = _phrasing(_WITH_IT.sub("", rest) if models else rest)
     return replace(found, notes=(*(_left_out(words) for words in models), *found.notes)) if models else found
 

@@ -85,7 +85,8 @@ _BOORU_TAGS = re.compile(
 """Words of image boards, which people take over into lists of tags."""
 _REALISTIC_TAGS = re.compile(r"photo|realistic|\brpg\b|landscape|interior|analog|architecture", re.I)
 _MARKED = re.compile(
-    r"<lora:([^:<>]{2,80})|\b(?:use|using|with)\s(?:the\s)?([\w'’. -]{2,40}?)\s(?:lora|model|checkpoint)\b",
+    r"<lora:([^:<>]{2,80})(?:[^<>]{0,40}>)?|"
+    r"\b(?:use|using|with)\s(?:the\s)?([\w'’. -]{2,40}?)\s(?:lora|model|checkpoint)\b",
     re.I,
 )
 _PEOPLE: tuple[tuple[People, re.Pattern[str]], ...] = (
@@ -126,6 +127,8 @@ class Reading:
     special: Special | None = None
     marked: tuple[str, ...] = ()
     """Names that the request marks as a model's: "use the NAME model", a LoRA tag."""
+    wished: frozenset[str] = frozenset()
+    """AIRs of the checkpoints that the request asks for by name."""
     is_grounded: bool = False
     """Whether a name in the request is one of the catalog's characters, which the slots follow."""
     pasted: bool = False
@@ -283,7 +286,7 @@ def unmarked(prompt: str) -> str:
 def marked(prompt: str) -> tuple[str, ...]:
     """The names that a prompt marks as a model's."""
     names = (one[1] or one[2] for one in _MARKED.finditer(prompt))
-    versions = (called(match) for match, _ in asked(prompt) if re.search(r"\d", match[0]))
+    versions = (called(one.words) for one in asked(prompt) if re.search(r"\d", one.words))
     return (*(name for name in names if not meant_by(name)), *versions)
 
 

@@ -48,6 +48,15 @@ _SCENE = re.compile(
 """Places, vehicles and groups, which are wider than tall."""
 
 
+_LETTERED = re.compile(
+    r"\b(?:infographics?|cheat ?sheets?|step[- ]by[- ]step (?:guides?|instructions)|"
+    r"recipe cards?|how-to guides?|"
+    r"fact ?sheets?|flyers?|leaflets?|price lists?|menu cards?)\b",
+    re.I,
+)
+"""Pages of letters, which are taller than wide."""
+
+
 def sizes(
     used: Counts, usual: Counts, row: BaseModelFacts, wishes: Wishes, *, is_general: bool = False
 ) -> dict[Size, float]:
@@ -150,10 +159,13 @@ def _usual(usual: Counts, row: BaseModelFacts) -> dict[Size, float]:
 
 
 def _of_subject(prompt: str) -> Size | None:
-    """Wide for a scene and tall for a person, whichever is named first; None for anything else.
+    """Tall for a page of letters, wide for a scene and tall for a person, whichever is named first; None for
+    anything else.
 
     A "cafe waitress" is a person.
     """
+    if _LETTERED.search(prompt):
+        return _TALL
     person, scene = _PERSON.search(prompt), _SCENE.search(prompt)
     if person and (scene is None or not prompt[scene.end() : person.start()].strip()):
         return _TALL

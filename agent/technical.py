@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable
 
 from diffagent.agent.cutting import masked, without
-from diffagent.agent.wishes import setting_spans
+from diffagent.agent.wishes import model_spans, setting_spans
 from diffagent.data.base_model_requests import asked
 from diffagent.data.prompts import bare_words
 
@@ -25,7 +25,11 @@ _TALK = re.compile(
     r"\b(?:with )?(?:the )?same seed\b|"
     r"\b(?:and |but |as |because )?my (?:\w+ )?(?:card|gpu|laptop)(?: only)? has (?:only )?\d{1,2}\s?gb\b|"
     r"\bi (?:only )?have (?:only )?an? \d{1,2}\s?gb (?:graphics )?(?:card|gpu)\b|"
-    r"\bany model\b|\b\d{1,2}\s?gb (?:graphics )?(?:card|vram|gpu)\b|"
+    r"\bany model\b|"
+    r"(?:\bor )?\bany (?:other )?(?:[\w.-]+ ){0,2}?(?:mix|merge|model|checkpoint|fine-?tune)s?"
+    r"(?: (?:is|are|would be|will be|works?|will do|does it)(?: (?:too|also|just))?"
+    r"(?: (?:fine|ok(?:ay)?|good|great|alright))?)?(?=\s*(?:[,;.!?\n)]|$))|"
+    r"\b\d{1,2}\s?gb (?:graphics )?(?:card|vram|gpu)\b|"
     r"\bupscaled? (?:by )?\d(?:\.\d)?x\b|\bupscale \d(?:\.\d)?x?\b",
     re.I,
 )
@@ -100,7 +104,8 @@ orientation image picture pixels px sampler sampling scheduler schedule method l
 mode shape ideally
 preferably must should be fine are ok okay enough value setting settings do render rendered generate generated
 version paper page sheet upright widescreen ultrawide ultra wide number as by from run base no more than up
-except but anything everything so because have only too not over this that x your me can could portrait landscape square
+except but anything everything so because have only too not over this that x your me can could portrait
+landscape square
 vertical horizontal each also again well haha lol hehe lmao though tho maybe perhaps then prefer preferred
 works work best better good fine nice great perfect going go keep thanks thank thx you printed ll d s version
 versions slides slide presentation screen phone post display deck which will would
@@ -117,7 +122,10 @@ _BEFORE = re.compile(
 _ARTICLE = re.compile(r"(?:(?<=\s)|^)(?:an?|the)\s+$", re.I)
 _BEHIND = re.compile(
     r"(?:\s+(?:resolution|size|format|px|pixels|aspect ratio|ratio|max|only|sampler|sampling)\b)?"
-    r"(?:\s+(?:please|pls)\b)?",
+    r"(?:\s+(?:please|pls)\b)?"
+    r"(?:\s+or (?:similar|something (?:similar|like (?:it|that))|whatever (?:you have|is (?:close|similar))|"
+    r"the like)\b)?"
+    r"(?:\s+if (?:you|u|ya) (?:have|got|can)(?: it)?\b|\s+if (?:possible|available|there is one)\b)?",
     re.I,
 )
 _MARK = "\0"
@@ -136,6 +144,49 @@ _DRAWING = re.compile(
 """What says that a clause asks for a picture, or tells of what is in it."""
 
 
+_QUICK = (
+    r"(?:(?:i |we )?(?:just |only )?(?:need|want) (?:it|this|that|one) "
+    r"(?:quick(?:ly)?|fast|asap|done|soon|now)|"
+    r"(?:just )?(?:a )?(?:quick|little|small|first) (?:test|try|one|draft|check|run|request|job)|"
+    r"(?:just )?(?:test(?:ing)?(?: this| it| prompt| run)?|trying (?:this|it)(?: out)?)|"
+    r"(?:it['’]?s|its|this is|that['’]s) (?:just )?(?:a )?(?:quick )?(?:test|try|draft)|"
+    r"no rush|asap|here goes)"
+)
+_RUN = (
+    r"(?:(?:can|could|would|will|may|might) (?:someone|somebody|anyone|anybody|you|u|ya|we|i)"
+    r"(?: please| pls| just)? |(?:please |pls |plz |just ){1,3})"
+    r"(?:run|do|try|make|render|generate|test|draw|get|put)(?: me)?"
+    r"(?: (?:this|it|that|one|these))?(?: one)?(?: (?:on|with|in|using|via|through))?"
+)
+_HI = r"(?:(?:hi|hey|hello|yo|ok(?:ay)?|so|btw|please|pls|plz)(?: (?:there|all|everyone|guys|folks))?)"
+_LEAD = 160
+"""Characters of the longest talk in front of a colon."""
+_CHAT = re.compile(
+    rf"(?:(?:and|but) )?(?:\0(?: for| and)?)? ?(?:{_HI} )?(?:{_QUICK}|{_RUN}|{_HI})?(?: ?\0)?(?: for me)?"
+    r"(?: (?:please|pls|plz))?",
+    re.I,
+)
+"""A clause of talk to whoever runs a model, with a mark for the model's name."""
+_BETWEEN = re.compile(r"[,;.!]|\s-\s")
+
+
+def led(text: str) -> tuple[str, str]:
+    """The text without talk in front of a colon, and that; a model's name in it is talk too.
+
+    led("could you run this on flux, just a quick test: a mill")  -> "a mill", the rest
+    """
+    colon = text.find(": ")
+    if not 0 < colon < _LEAD or not text[colon + 1 :].strip():
+        return text, ""
+    flat = masked(text[: colon + 1])[:-1]
+    for start, end in model_spans(masked(text)):
+        flat = flat[:start] + _MARK * (min(end, colon) - start) + flat[end:] if start < colon else flat
+    clauses = [" ".join(re.sub("\0+", _MARK, clause).split()) for clause in _BETWEEN.split(flat)]
+    if not re.search(r"\w", flat) or not all(map(_CHAT.fullmatch, clauses)):
+        return text, ""
+    return text[colon + 1 :].lstrip(), text[: colon + 1]
+
+
 def unasked(text: str) -> tuple[str, list[str]]:
     """The text without sentences and clauses in which somebody talks of base models, and those; unchanged
     where nothing else is left.
@@ -143,7 +194,7 @@ def unasked(text: str) -> tuple[str, list[str]]:
         unasked("I have ComfyUI with Flux dev. A red fox")  -> "A red fox", ["I have ComfyUI with Flux dev"]
     """
     quoted = masked(text)
-    named = [match.span() for match, _ in asked(quoted)]
+    named = [one.span for one in asked(quoted)]
     if not named:
         return text, []
     cuts = [

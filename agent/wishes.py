@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from diffagent.agent.cutting import masked, without
 from diffagent.agent.shapes import EXACT, FORMATS, SUBJECTS, aspect_of, exact_spans
 from diffagent.data.base_model_requests import asked
+from diffagent.data.checkpoint_requests import checkpoints
 from diffagent.data.errors import BadInput
 from diffagent.data.metadata import infotext
 from diffagent.data.records import SIDE_MAX, SIDE_MIN, legal_side
@@ -253,8 +254,8 @@ def _negative(text: str) -> tuple[str, str]:
 def _base_models(prompt: str) -> tuple[str | None, tuple[str, ...]]:
     """The base model or family that a prompt asks for, and those that it rules out."""
     wanted, avoided, corrected = None, [], None
-    for match, name in asked(masked(prompt)):
-        before = prompt[max(0, match.start() - 24) : match.start()]
+    for one in asked(masked(prompt)):
+        before, name = prompt[max(0, one.start - 24) : one.start], one.name
         if _RULED_OUT.search(before):
             avoided.append(name)
         elif _CORRECTED.search(before):
@@ -308,7 +309,7 @@ def _named_sampler(sampling_method: str | None, scheduler: str | None) -> str:
 def without_wishes(text: str) -> str:
     """The text without the phrases that :func:`wishes` reads, whether their numbers are in range or not."""
     said = (_SIZE, *EXACT[:2], _STEPS, _CFG, _SEED, _CLIP, _SAMPLER, _LORA, _CHECKPOINT)
-    text = without(text, [match.span() for match, _ in asked(text)])
+    text = without(text, model_spans(text))
     for pattern in (*said, *(found for _, found in (*FORMATS, *SUBJECTS))):
         text = pattern.sub(" ", text)
     return text
@@ -342,7 +343,12 @@ def setting_spans(text: str) -> Iterator[tuple[int, int]]:
     for pattern in patterns:
         for found in pattern.finditer(text):
             yield found.span()
-    yield from (match.span() for match, _ in asked(text))
+    yield from model_spans(text)
+
+
+def model_spans(text: str) -> list[tuple[int, int]]:
+    """Where a text asks for base models and checkpoints."""
+    return [*(one.span for one in asked(text)), *(one.span for one in checkpoints(text))]
 
 
 def _oversize(text: str) -> tuple[int, int] | None:

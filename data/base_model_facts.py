@@ -219,10 +219,12 @@ class Family:
     """Words that mean it where they are the first or the last clause of a prompt by themselves."""
     unless: str | None = None
     """A pattern of what a prompt holds in which such a word, and "with WORD", means something else."""
-    only: str | None = None
-    """A pattern of what a prompt holds in which such a word means it."""
+    last_only: str | None = None
+    """A pattern of what a prompt holds in which such a word means it as the last clause."""
     usual: str | None = None
     """The base model that people mean by the bare name; None: any of them."""
+    versions: str | None = None
+    """A pattern of the versions that people name behind its names; None: versions are base models."""
 
 
 @dataclass(frozen=True)

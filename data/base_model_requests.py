@@ -1,8 +1,9 @@
 """How a prompt asks for a base model: by a name that nothing else has, or by a plain word where the sentence
 says so.
 
-    asked("a castle, flux dev")                  a match of "flux dev", "Flux.1 D"
-    asked("use pony and draw a castle")          a match of "use pony and draw", "Pony"
+    asked("a castle, flux dev")                  "flux dev", "Flux.1 D"
+    asked("use pony and draw a castle")          "use pony and draw", "Pony"
+    asked("illustrios: a castle")                "illustrios", "illustrious"
     asked("a pony in a field")                   nothing
 
 In: a prompt. Out: what it asks for with where it stands, so that the words can be left out of the picture.
@@ -13,11 +14,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import NamedTuple
 
 from diffagent.data.base_model_facts import BaseModelFacts, Family
-from diffagent.data.base_model_rows import FAMILIES, JOINED, ORDINARY, TABLE
+from diffagent.data.base_model_rows import FAMILIES, JOINED, LEADING, ORDINARY, TABLE
+from diffagent.data.near_spellings import Mended, Names, mended
 
 _PLEA = r"(?:(?:please|pls|plz|just)\s)?"
 _USING = (
@@ -37,11 +40,18 @@ _REASON = r"(?:\s(?:as|because|since|bc|cause)\s(?:it|that|this|they)\b[^.!?\n]{
 _KIND = r"(?:\s(?:model|checkpoint|style|version)s?\b(?!\s(?:of|sheet)\b))"
 _IMAGE = r"(?:image|picture|pic|render|generation)s?"
 _LORA_FOR = r"(?:with|using|use)\san?\s{name}\slora(?:\s(?:for|of|in)\s[^,.;:!?\n]{{1,30}}(?=[,.;!?\n]|$))?"
+_PERHAPS = (
+    r"\s(?:or (?:any(?: [\w.-]+){0,2} (?:mix|merge|model|checkpoint|fine-?tune)|similar|"
+    r"something (?:similar|like)|whatever (?:you|u|is))|"
+    r"if (?:possible|available|(?:you|u) (?:have|can|got)|there is one))\b"
+)
 _CLOSED = (
-    r"(?=\s(?:model|checkpoint|lora|please|pls|plz|instead|if|for|thanks|thx|mostly|mainly|usually)\b|"
+    rf"(?={_PERHAPS}|\s(?:model|checkpoint|lora|please|pls|plz|instead|if|for|thanks|thx|mostly|mainly|usually)\b|"
     r"[ \t]{0,3}(?:[,:;!?)\n]|\.(?!\w)|$))"
 )
-_ENDING = r"(?:\s(?:please|pls|plz|thanks|thx|ty|model|lora|style))?(?=[\s.!?)\]]{0,4}\Z)"
+_ENDING = (
+    r"(?:\s(?:please|pls|plz|thanks|thx|ty|model|lora|style))?(?:(?=[\s.!?)\]]{0,4}\Z)|(?=" + _PERHAPS + "))"
+)
 
 
 class _Asking(NamedTuple):
@@ -63,8 +73,27 @@ class _Asking(NamedTuple):
             yield from _compiled(self.pattern).finditer(prompt)
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What a prompt asks for: the ``words`` that ask, without their typos, and where they stand in it."""
+
+    name: str
+    words: str
+    start: int
+    end: int
+
+    @classmethod
+    def of(cls, name: str, match: re.Match[str], source: Mended) -> Asked:
+        """A match in a mended prompt."""
+        return cls(name, match[0], source.at(match.start()), source.at(match.end()))
+
+    @property
+    def span(self) -> tuple[int, int]:
+        return self.start, self.end
+
+
 @lru_cache(64)
-def asked(prompt: str) -> tuple[tuple[re.Match[str], str], ...]:
+def asked(prompt: str) -> tuple[Asked, ...]:
     """Where a prompt asks for base models and families, and their names; of several, the first is meant.
 
     What was made from another family stands before it, and then what every crawl has. A match inside a longer
@@ -72,11 +101,12 @@ def asked(prompt: str) -> tuple[tuple[re.Match[str], str], ...]:
     ("flux capacitor"). Patterns without a word of the prompt are left out, for compiling all takes longer
     than the rest of the reading.
     """
-    folded = prompt.casefold()
-    found = [(match, one.name) for one in _askings() for match in one.matches(prompt, folded)]
-    plain = list(_compiled(ORDINARY).finditer(prompt)) if found else []
+    source = mended(prompt, _names())
+    text, folded = source.text, source.text.casefold()
+    found = [(match, one.name) for one in _askings() for match in one.matches(text, folded)]
+    plain = list(_compiled(ORDINARY).finditer(text)) if found else []
     inside = _inside([*(match.span() for match in plain), *(match.span() for match, _ in found)])
-    return tuple((match, name) for match, name in found if match.span() not in inside)
+    return tuple(Asked.of(name, match, source) for match, name in found if match.span() not in inside)
 
 
 def _inside(spans: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
@@ -89,11 +119,28 @@ def _inside(spans: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
     return parts
 
 
-def called(match: re.Match[str]) -> str:
-    """The name alone of what is asked for: "flux dev" of "use flux dev"."""
+def called(words: str) -> str:
+    """The name alone in words that ask for it: "flux dev" of "use flux dev"."""
     before = rf"\A\s*(?:{_USING}|{_LABEL}|{_MADE})"
     behind = rf"{_KIND}?(?:\s(?:and|to)\s{_PLEA}{_DRAWING}|\sfor|{_REASON})?\s*\Z"
-    return _compiled(f"{before}|{behind}").sub("", match[0]).strip()
+    return _compiled(f"{before}|{behind}").sub("", words).strip()
+
+
+@cache
+def _names() -> Names:
+    """The words of base models' names of which typos are heard."""
+    rows = [row for row in TABLE if row.grade != "hosted"]
+    words = {word for row in rows for word in row.words}
+    words |= {word for family in FAMILIES.values() for word in (*family.words, *family.first)}
+    spellings = {one for row in rows for one in (row.name, *row.spellings, *row.words)}
+    spellings |= {one for family in FAMILIES.values() for one in (family.title, *family.spellings)}
+    typed = [re.findall(r"[^\W\d_]+", one.casefold()) for one in spellings]
+    alone = {word for word in words if word.isalpha()} - {"sana"}  # Saana is somebody
+    return Names.of({*alone, *JOINED, "schnell"}, [*typed, *map(_letters, spellings)])
+
+
+def _letters(spelling: str) -> list[str]:
+    return [piece for piece in _pieces(spelling) if piece.isalpha()]
 
 
 @cache
@@ -111,10 +158,13 @@ def _askings() -> tuple[_Asking, ...]:
                 found += _of_words(row.name, (row.name, *row.spellings, *row.words), facts)
             else:
                 found += [
-                    *_of_names(row.name, _heard(row), row.words),
+                    *_of_names(row.name, _heard(row), row.words, facts.versions),
                     *_of_words(row.name, row.words, facts),
                 ]
-        found += [*_of_names(family, facts.spellings, facts.words), *_of_words(family, facts.words, facts)]
+        found += [
+            *_of_names(family, facts.spellings, facts.words, facts.versions),
+            *_of_words(family, facts.words, facts),
+        ]
         found += _of_family(family, facts)
     return tuple(found)
 
@@ -127,12 +177,15 @@ def _heard(row: BaseModelFacts) -> tuple[str, ...]:
     return row.spellings if is_plain else (row.name, *row.spellings)
 
 
-def _of_names(name: str, spellings: Sequence[str], words: Sequence[str]) -> Iterator[_Asking]:
+def _of_names(
+    name: str, spellings: Sequence[str], words: Sequence[str], versions: str | None = None
+) -> Iterator[_Asking]:
     """How names ask that nothing else has, wherever they stand."""
     longest = sorted({*spellings} - {*words}, key=len, reverse=True)
     if longest:
         called = "|".join(_spaced(one) + (r"(?!\s\w+s\b)" if one[-1].isdigit() else "") for one in longest)
-        yield _Asking(name, _wherever(rf"\b(?:{called})(?!\w)"), _hints(longest))
+        behind = rf"(?:[ ._-]?{versions}(?!\w|\.\d))?" if versions else ""
+        yield _Asking(name, _wherever(rf"\b(?:{called}){behind}(?!\w)"), _hints(longest))
 
 
 def _wherever(called: str) -> str:
@@ -165,7 +218,10 @@ def _of_words(name: str, words: Sequence[str], facts: Family) -> Iterator[_Askin
         rf"(?:(?<=\bnot\s)|(?<=\bno\s)|(?<=\bnever\s)|(?<=\bbut\s)|(?<=\bexcept\s)){word}{_CLOSED}",
     )
     yield _Asking(name, "|".join(said), _hints(words))
-    loose = rf"\b{_WITH}{word}{_CLOSED}|\A\s*{word}(?=:\s)"
+    if facts.versions:
+        yield _Asking(name, _wherever(rf"\b{word}[ ._-]?{facts.versions}(?!\w|\.\d)"), _hints(words))
+    behind = r"[:,]\s" if {*words} <= {*LEADING} else r":\s"
+    loose = rf"\b{_WITH}{word}{_CLOSED}|\A\s*{word}(?={behind})"
     yield _Asking(name, loose, _hints(words), facts.unless)
 
 
@@ -182,12 +238,12 @@ def _of_family(name: str, facts: Family) -> Iterator[_Asking]:
             rf"{start}(?:[/#]|[\[(])?(?:{word})[\])]?(?=[ \t]{{0,3}}[,:;|\n]|\.\s|\s[-–—]\s)|"
             rf"\A\s*/(?:{word})\s"
         )
-        yield _Asking(name, first, _hints(facts.first), facts.unless, facts.only)
+        yield _Asking(name, first, _hints(facts.first), facts.unless)
     if facts.last:
         word = "|".join(map(_spaced, facts.last))
         before = r"(?:(?<=[,;.!?\n(\[])[ \t]{0,3}|\|[ \t]{0,3}|(?<=\s[-–—]\s))"
         last = rf"{before}(?:{word}){_ENDING}|(?<=\s)#(?:{word})(?=\s*\Z)"
-        yield _Asking(name, last, _hints(facts.last), facts.unless, facts.only)
+        yield _Asking(name, last, _hints(facts.last), facts.unless, facts.last_only)
 
 
 def _hints(names: Iterable[str]) -> frozenset[str]:

@@ -114,6 +114,8 @@ FILE_NAMES: dict[str, str] = {
 }
 """Base model → what the names of its files hold where no spelling of any base model is in them."""
 
+_VERSION = r"(?:v(?:ersion)?[ .]?\d{1,2}(?:\.\d{1,2})?|\d\.\d(?=\s?(?:[,;:!?\n)\]-]|\.\s|$)))"
+
 FAMILIES: dict[str, Family] = {
     "sd1": Family("SD 1.x", request=r"\b(?:sd|stable diffusion)[ -]?(?:v?1\.[45]|15)\b"),
     "sd2": Family(
@@ -126,6 +128,7 @@ FAMILIES: dict[str, Family] = {
         "Pony",
         request=r"\A\s*pony,\s(?=an?\s|(?:.*\b)?(?:\d(?:girl|boy)s?\b|solo\b|score_\d))",
         last=("pony",),
+        versions=r"v[1-6](?:\.\d)?",
         unless=r"\A(?![\s\S]*\b(?:\d(?:girl|boy)s?\b|solo\b|score_\d))[\s\S]*?(?:"
         r"\b(?:(?:little|shetland|welsh|dartmoor|toy|baby) pony|pony (?:rides?|tails?|club|express|play|"
         r"camp)|ponies|horses?|foals?|unicorns?|donkeys?|mares?|stallions?|stables?|saddles?|hay|paddock|barn|farm|"
@@ -134,8 +137,8 @@ FAMILIES: dict[str, Family] = {
         r"rainbow dash|pinkie pie|twilight sparkle|fluttershy|rarity|equestria)\b|"
         r"(?:\A|[,:])\s{0,3}(?:an?\s)?(?:dog|cat|cow|sheep|goat|pig|chicken|duck|bird)s?\s{0,3},)",
     ),
-    "illustrious": Family("Illustrious", first=("illustrious",), last=("illustrious",)),
-    "noobai": Family("NoobAI", words=("noob",), first=("noob",), last=("noob",),
+    "illustrious": Family("Illustrious", first=("illustrious",), last=("illustrious",), versions=_VERSION),
+    "noobai": Family("NoobAI", words=("noob",), first=("noob",), last=("noob",), versions=_VERSION,
                      unless=r"\b(?:gam(?:e|es|er|ers|ing)|pro|player|meme|roblox|beginner)\b"),
     "sd3": Family(
         "SD 3.x",
@@ -158,7 +161,7 @@ FAMILIES: dict[str, Family] = {
     ),
     # runs of ComfyUI's templates of text to image in March 2026: 605, of Klein 4B 428, of Klein 9B 11
     "flux2": Family("Flux.2", request=r"\bflux[. -]?2\b", usual="Flux.2 D"),
-    "chroma": Family("Chroma", first=("chroma",), last=("chroma",),
+    "chroma": Family("Chroma", first=("chroma",), last=("chroma",), versions=_VERSION,
                      unless=r"\b(?:chroma ?key\w*|gr[ae]y ?scale|luma|luminance|hues?|album|colou?r wheel)\b",
     ),
     "qwen": Family("Qwen", first=("qwen",), last=("qwen",)),
@@ -166,8 +169,9 @@ FAMILIES: dict[str, Family] = {
     # runs of ComfyUI's templates in March 2026: 10,674, of the base 1,940
     "zimage": Family("Z-Image", request=r"\bz[ _-]?image\b", first=("zit",), last=("zit",),
                      unless=r"\b(?:skin|face|pimples?|acne|pop\w*)\b", usual="ZImageTurbo"),
+    "lumina": Family("Lumina", first=("lumina",), last=("lumina",)),
     "anima": Family("Anima", words=("anima",), first=("anima",), last=("anima",),
-                    only=r"\b\d(?:girl|boy)s?\b|\bsolo\b|\bmasterpiece\b|\bscore_\d|\b(?:anime|manga)\b"),
+                    last_only=r"\b\d(?:girl|boy)s?\b|\bsolo\b|\bmasterpiece\b|\bscore_\d|\b(?:anime|manga)\b"),
     # ComfyUI has a template of the turbo alone
     "krea2": Family("Krea 2", request=r"\bkrea[ -]?2\b", usual="Krea 2 Turbo"),
     "other": Family("Other"),
@@ -179,6 +183,9 @@ JOINED: dict[str, str] = {
     "zimage": "z image", "ponyxl": "pony xl", "illustriousxl": "illustrious xl",
 }
 """Words of names that people write as two, or as one."""
+
+LEADING = ("krea", "schnell")
+"""Plain words of one base model of several in a family that mean it before the first comma of a prompt."""
 
 ORDINARY = (
     r"\b(?:times?|world|life|lives|state|energy|everything|always|constantly|forever|still|ever|all|mind|"
@@ -1248,6 +1255,7 @@ FLUX_S = variant(
         ("*", _OURS),
     ),
     spellings=("flux schnell", "flux.1 schnell", "flux s"),
+    words=("schnell",),
     parts=(
         Part("transformer", None, also=("flux1-schnell.safetensors", "flux1-schnell-fp8.safetensors")),
         _CLIP_L, _FLUX_T5, _AE,
@@ -1693,9 +1701,9 @@ KLEIN_4B = variant(
     "Flux.2 Klein 4B",
     _KLEIN_SOURCES,
     ecosystems=("flux2", "flux2klein_4b"),
-    spellings=("klein 4b", "flux.2 klein", "flux klein"),
+    spellings=("klein 4b", "flux.2 klein", "flux klein", "flux klein 4b"),
     words=("klein",),
-    heard=("flux.2 klein 4b", "klein 4b", "flux.2 klein", "flux klein"),
+    heard=("flux.2 klein 4b", "klein 4b", "flux.2 klein", "flux klein", "flux klein 4b"),
     lora_group="flux2klein_4b",
     crossings=(Crossing("flux2klein_4b_base"),),
     parts=_klein_parts("flux-2-klein-4b", "qwen_3_4b.safetensors"),
@@ -1725,7 +1733,7 @@ KLEIN_9B = variant(
     "Flux.2 Klein 9B",
     _KLEIN_SOURCES,
     ecosystems=("flux2", "flux2klein_9b"),
-    spellings=("klein 9b",),
+    spellings=("klein 9b", "flux klein 9b"),
     lora_group="flux2klein_9b",
     crossings=(Crossing("flux2klein_9b_base"),),
     parts=_klein_parts("flux-2-klein-9b", "qwen_3_8b_fp8mixed.safetensors"),

@@ -229,6 +229,17 @@ def test_what_a_description_lacks_stays_in_its_sentence(text: str, avoid: tuple[
         ("a submarine, any model except SDXL my card only has 4 GB", "a submarine"),
         ("I have a 4 GB graphics card so keep it small: a cottage", "a cottage"),
         ("render me a skyline at 30000x20000 in one go, 150 steps", "a skyline"),
+        ("hey could somebody run this on flux dev, i need it fast: a kite", "a kite"),
+        ("hello there, could you run this through sdxl please: a kite", "a kite"),
+        ("sdxl turbo quick test: a kite", "a kite"),
+        ("just testing, flux dev: a kite", "a kite"),
+        ("pls run it on qwen: a kite: red, big", "a kite: red, big"),
+        ("a kite, pony or any anime checkpoint works", "a kite"),
+        ("a kite, noobai or any illustrious merge is fine", "a kite"),
+        ("a kite, flux dev or something similar", "a kite"),
+        ("a kite, flux shnell pls", "a kite"),
+        ("a kite, juggernaut if possible", "a kite"),
+        ("a kite, wai illustrious v11", "a kite"),
     ],
 )
 def test_settings_leave_the_prompt(text: str, prompt: str) -> None:

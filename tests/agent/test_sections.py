@@ -146,7 +146,45 @@ def test_a_tag_of_image_boards_stays_where_it_is_read(make_grown: MakeAgent) -> 
     assert drawn.call.prompt.endswith("absurdres, harbour, no humans")  # type: ignore[union-attr]
     assert "humans" not in drawn.call.negative_prompt  # type: ignore[union-attr]
     assert not any("negative prompt" in note for note in drawn.notes)  # type: ignore[union-attr]
+    assert agent.call("illustrious: harbour at dawn no humans, boats").prompt.endswith("boats, no humans")
     assert agent.call("harbour, no humans, SDXL").negative_prompt.startswith("humans")
+
+
+def test_a_checkpoint_that_is_asked_for_by_name_answers(make_grown: MakeAgent) -> None:
+    photo = newer("Juggernaut XL", "SDXL 1.0", "urn:air:sdxl:checkpoint:civitai:81@82", media=["photo"])
+    fast = newer(
+        "Juggernaut XL Lightning", "SDXL Lightning", "urn:air:sdxl:checkpoint:civitai:83@84", media=["photo"]
+    )
+    agent = make_grown((*NEWER, photo, fast))
+    decision = agent.decide_many([{"prompt": "oil painting of a harbour, SDXL, juggernaut if possible"}])[0]
+    assert (decision.call.model, decision.call.prompt) == (  # type: ignore[union-attr]
+        "Juggernaut XL", "oil painting of a harbour",
+    )  # fmt: skip
+    assert not any("cannot be had" in note for note in decision.notes)  # type: ignore[union-attr]
+    assert agent.call("a harbour on juggernaut xl lightning").model == "Juggernaut XL Lightning"
+    assert agent.call("a juggernaut at a harbour, SDXL").model == "Grand XL"
+
+
+def test_the_nearest_version_of_a_checkpoint_is_taken_and_said(make_grown: MakeAgent) -> None:
+    of = {"base_model": "Illustrious", "media": ["anime"]}
+    late = newer("WAI Illustrious v15", air="urn:air:sdxl:checkpoint:civitai:85@86", **of)  # type: ignore[arg-type]
+    early = newer("WAI Illustrious v9", air="urn:air:sdxl:checkpoint:civitai:87@88", **of)  # type: ignore[arg-type]
+    agent = make_grown((*NEWER, late, early))
+    for version, model in ((14, "WAI Illustrious v15"), (8, "WAI Illustrious v9"), (9, "WAI Illustrious v9")):
+        prompt = f"1girl, harbour, wai illustrious v{version}"
+        decision = agent.decide_many([{"prompt": prompt}])[0]
+        assert decision.call.model == model  # type: ignore[union-attr]
+        assert decision.call.prompt.endswith("1girl, harbour")  # type: ignore[union-attr]
+        note = f'"wai illustrious v{version}" cannot be had: the nearest, {model}, was taken'
+        assert (note in decision.notes) is (version != 9)  # type: ignore[union-attr]
+
+
+def test_a_checkpoint_that_cannot_be_had_is_said(make_grown: MakeAgent) -> None:
+    decision = make_grown().decide_many([{"prompt": "a harbour, SDXL, on realvis"}])[0]
+    assert decision.call.base_model == "SDXL 1.0"  # type: ignore[union-attr]
+    assert decision.notes[-1] == (  # type: ignore[union-attr]
+        'no checkpoint of SDXL called "realvis" can be had: others were considered'
+    )
 
 
 def test_no_negative_prompt_is_sent_where_none_is_read(make_grown: MakeAgent) -> None:

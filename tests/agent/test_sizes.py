@@ -92,6 +92,7 @@ def test_a_models_own_sizes_go_before_the_tables_where_they_fit() -> None:
         ("a village in the mountains", (768, 512), (768, 512)),
         ("a city street with a woman in red", (768, 512), (768, 512)),
         ("a woman in a city street", (512, 768), (512, 768)),
+        ("infographic on bees in the city, five steps", (512, 768), (512, 768)),
     ],
 )
 def test_the_subject_says_the_shape_where_nothing_else_does(

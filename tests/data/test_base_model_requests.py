@@ -8,7 +8,7 @@ from diffagent.data.base_model_requests import asked, called
 
 
 def named(prompt: str) -> list[str]:
-    return [name for _, name in asked(prompt)]
+    return [one.name for one in asked(prompt)]
 
 
 @pytest.mark.parametrize(
@@ -78,5 +78,69 @@ def test_ordinary_words_are_no_request(prompt: str) -> None:
     ],
 )  # fmt: skip
 def test_the_words_around_a_name_belong_to_it(prompt: str, words: str, name: str) -> None:
-    match = max((match for match, _ in asked(prompt)), key=lambda match: len(match[0]))
-    assert (match[0].strip(), called(match)) == (words, name)
+    longest = max((one.words for one in asked(prompt)), key=len)
+    assert (longest.strip(), called(longest)) == (words, name)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "name", "typed"),
+    [
+        ("illustrios model, a mill", "Illustrious", "illustrios model"),
+        ("use ilustrious for a mill", "Illustrious", "use ilustrious for "),
+        ("a mill, noobia", "NoobAI", "noobia"), ("flux shnell pls, a mill", "Flux.1 S", "flux shnell"),
+        ("flux klien 9b: a mill", "Flux.2 Klein 9B", "flux klien 9b"),
+        ("quen image: a mill", "Qwen", "quen image"), ("z imge turbo, a mill", "ZImageTurbo", "z imge turbo"),
+        ("a mill, stable difusion xl", "sdxl", "stable difusion xl"), ("a mill, fluxx", "flux1", "fluxx"),
+        ("sdxl lightening: a mill", "SDXL Lightning", "sdxl lightening"),
+        ("a mill, hidreem", "hidream", "hidreem"),
+    ],
+)  # fmt: skip
+def test_a_typo_of_a_name_is_heard_where_a_model_is_named(prompt: str, name: str, typed: str) -> None:
+    first = asked(prompt)[0]
+    assert (first.name, prompt[first.start : first.end].lstrip()) == (name, typed.lstrip())
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "an illustrios professor", "industrious: ants on a hill", "a car in chrome, chrome", "use pixar",
+        "poney, grass", "an anime girl, anime", "a queen, an image of snow", "kline, a tailor",
+    ],
+)  # fmt: skip
+def test_a_word_like_a_name_is_no_typo(prompt: str) -> None:
+    assert named(prompt) == []
+
+
+@pytest.mark.parametrize(
+    ("prompt", "name"),
+    [
+        ("anima, an old man at a mill", "anima"), ("lumina, a mill", "lumina"),
+        ("krea, a mill", "Flux.1 Krea"), ("schnell: a mill", "Flux.1 S"), ("a mill, pony or any anime mix", "pony"),
+        ("a mill, chroma if you have it", "chroma"),
+    ],
+)  # fmt: skip
+def test_a_family_is_heard_before_the_first_comma_and_before_a_plea(prompt: str, name: str) -> None:
+    assert named(prompt)[:1] == [name]
+
+
+@pytest.mark.parametrize("prompt", ["Sana, a girl at a mill", "Klein, a tailor", "anima mundi, a tree"])
+def test_the_name_of_somebody_is_not(prompt: str) -> None:
+    assert named(prompt) == []
+
+
+@pytest.mark.parametrize(
+    ("prompt", "name", "words"),
+    [
+        ("illustrious v2.0: a mill", "Illustrious", "illustrious v2.0"),
+        ("noobai xl v1.1 - a mill", "NoobAI", "noobai xl v1.1"),
+        ("noobai 1.1, a mill", "NoobAI", "noobai 1.1"),
+        ("a mill, chroma v48", "Chroma", "chroma v48"), ("a mill, pony v5", "Pony", "pony v5"),
+        ("pony v7, a mill", "Pony V7", "pony v7"),
+    ],
+)  # fmt: skip
+def test_a_version_belongs_to_the_name(prompt: str, name: str, words: str) -> None:
+    assert [(one.name, one.words.strip()) for one in asked(prompt)][:1] == [(name, words)]
+
+
+def test_a_number_behind_an_adjective_is_no_version() -> None:
+    assert named("an illustrious 3.5 mile road") == []

@@ -1,0 +1,192 @@
+"""How a prompt asks for a checkpoint by its name, and for a version of it.
+
+    checkpoints("a mill, juggernaut if possible")     "Juggernaut"
+    checkpoints("wai illustrious v14, a mill")        "WAI Illustrious", version 14.0
+    checkpoints("illustrious v2.0: a mill")           "Illustrious", version 2.0
+    checkpoints("a juggernaut in armour")             nothing
+
+In: a prompt. Out: the names, each with where the words stand that ask. A name that is an ordinary word too
+is heard with a version, "XL", "model", "use" or a plea.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache, lru_cache
+
+from diffagent.data.base_model_requests import asked, called
+from diffagent.data.base_model_rows import FAMILIES, TABLE
+from diffagent.data.near_spellings import Mended, Names, mended
+
+CHECKPOINTS = (
+    "AbsoluteReality", "Abyss Orange Mix", "AlbedoBase", "Analog Madness", "Animagine", "Anything V3",
+    "Anything V4", "Anything V5", "AutismMix", "Blue Pencil", "ChilloutMix", "Copax TimeLess",
+    "CyberRealistic", "Dreamlike Diffusion", "Dreamlike Photoreal", "DreamShaper", "DynaVision",
+    "epiCPhotoGasm", "epiCRealism", "GhostMix", "Hassaku", "HelloWorld XL", "Illustrij",
+    "Indigo Furry Mix", "Jib Mix", "Lyriel", "majicMIX", "MeinaMix", "MeinaPastel", "Mistoon",
+    "NightVision XL", "Nova Anime", "Openjourney", "Pony Realism", "Prefect Illustrious", "Prefect Pony",
+    "ProtoVision", "Realism Engine", "Realistic Vision", "RealVis", "Reliberate", "Rev Animated",
+    "Shuttle 3", "UltraReal", "WAI Ani Pony", "WAI Illustrious", "WAI NSFW Illustrious", "ZavyChroma",
+)  # fmt: skip
+"""Checkpoints that people ask for by name."""
+ORDINARY = ("Counterfeit", "Deliberate", "Juggernaut", "Pastel Mix", "Photon", "Protogen", "WAI")
+"""Those whose name is an ordinary word as well."""
+_VERSION = (
+    r"(?:v(?:ersion)?[ .]?(?P<v{n}>\d{{1,3}}(?:[._]\d{{1,2}})?)|(?P<d{n}>\d{{1,2}}\.\d{{1,2}}))(?!\w|\.\d)"
+)
+_PLEA = (
+    r"(?:if (?:at all )?(?:possible|available|(?:you|u|ya) (?:have|['’]?ve got|got|can)(?: it)?|"
+    r"there is one|(?:it|that)(?:['’]?s| is) (?:there|possible|available|ok(?:ay)?))|ideally|preferably|"
+    r"or (?:something )?(?:similar|like (?:it|that))|please|pls|plz)"
+)
+_KIND = r"(?:model|checkpoint|ckpt)"
+_USE = (
+    r"(?:(?:please |pls |plz |just )?(?:use|using|try) (?:the )?|"
+    r"(?:done|made|drawn|rendered|generated|created|painted) (?:with|by|in|on|using) )"
+)
+_WITH = r"(?:with|on|via|in|from) (?:the )?"
+_START = r"(?:\A|(?<=[,;.:!?\n(\[|\0]))[ \t]*"
+_END = r"(?=[ \t]*(?:[,;:!?\n)\]|\0]|\.(?!\w)|\Z|\s[-–—]\s))"
+
+
+@dataclass(frozen=True)
+class Named:
+    """A checkpoint that a prompt names, with the ``version`` it gives; ``words`` are the name as typed, and
+    ``start`` to ``end`` is what asks for it in the prompt."""
+
+    name: str
+    version: float | None
+    words: str
+    start: int
+    end: int
+    is_base_model: bool = False
+    """Whether it is a base model's name with a version."""
+
+    @property
+    def span(self) -> tuple[int, int]:
+        return self.start, self.end
+
+
+@lru_cache(64)
+def checkpoints(prompt: str) -> tuple[Named, ...]:
+    """The checkpoints that a prompt asks for, in their order, and base models of which it gives a version."""
+    source = mended(prompt, _names())
+    folded = source.text.casefold()
+    named = tuple(_named(source)) if any(key in folded for key in _keys()) else ()
+    own = [one for one in _versions(prompt) if not any(_overlap(one, other) for other in named)]
+    return tuple(sorted((*named, *own), key=lambda one: one.start))
+
+
+def _versions(prompt: str) -> Iterator[Named]:
+    """The base models of which a prompt gives a version that is no base model."""
+    families = {row.name: row.family for row in TABLE}
+    for one in asked(prompt):
+        family = FAMILIES.get(families.get(one.name, one.name))
+        pattern = family and family.versions
+        if family and pattern and (version := re.search(pattern, one.words, re.I)):
+            number = float(re.sub(r"[^\d.]", "", version[0]).strip("."))
+            yield Named(family.title, number, called(one.words), *one.span, True)
+
+
+def _overlap(one: Named, other: Named) -> bool:
+    return one.start < other.end and other.start < one.end
+
+
+def _named(source: Mended) -> Iterator[Named]:
+    flat = _flattened(source.text)
+    found: dict[tuple[int, int], Named] = {}
+    for text in dict.fromkeys((source.text, flat)):
+        for match in _pattern().finditer(text):
+            found.setdefault(match.span(), _read(match, source.at(match.start()), source.at(match.end())))
+    yield from _longest(found)
+
+
+def _longest(found: dict[tuple[int, int], Named]) -> Iterator[Named]:
+    """Those that are no part of a longer one."""
+    for span, one in found.items():
+        if not any(low <= span[0] and span[1] <= high and (low, high) != span for low, high in found):
+            yield one
+
+
+def _flattened(text: str) -> str:
+    """The text with base models' names as separators: "sdxl juggernaut xl" names two things."""
+    for one in asked(text):
+        if not _pattern().search(text, one.start, one.end):
+            text = text[: one.start] + "\0" * (one.end - one.start) + text[one.end :]
+    return text
+
+
+def _read(match: re.Match[str], start: int, end: int) -> Named:
+    number = next(n for n in range(_FORMS) if match[f"n{n}"])
+    typed = match[f"n{number}"]
+    given = match.groupdict()
+    version = next((given[key] for key in (f"{kind}{number}" for kind in "vdi") if given.get(key)), None)
+    key = _letters(typed)
+    name = max(
+        (one for one in (*CHECKPOINTS, *ORDINARY) if key.startswith(_letters(one).removesuffix("xl"))),
+        key=len,
+    )
+    words = match[0][match.start(f"n{number}") - match.start() :]
+    words = re.sub(rf"(?:\s(?:{_KIND}s?|{_PLEA}))*\s*\Z", "", words, flags=re.I)
+    return Named(name, _number(version) if version else None, words.strip(), start, end)
+
+
+def _number(version: str) -> float:
+    """A version as a number; file names write 14.0 as 140."""
+    number = float(version.replace("_", "."))
+    return number / 10 if len(version) == 3 and version.isdecimal() else number
+
+
+_FORMS = 4
+
+
+@cache
+def _pattern() -> re.Pattern[str]:
+    names, ordinary = _choice(CHECKPOINTS), _choice(ORDINARY)
+    tail = rf"(?: {_KIND}s?\b)?(?: {_PLEA})*"
+    fast = r"(?: (?:lightning|turbo|hyper))?"
+    version = [rf"(?:[ ._-]?{_VERSION.format(n=n)})" for n in range(_FORMS)]
+    forms = (
+        # a name that nothing else has, as with "XL": a clause by itself, or behind a preposition
+        rf"(?:{_START}(?:{_WITH}|{_USE})?|\b(?:{_USE}|{_WITH}))"
+        rf"(?P<n0>{names}|{ordinary}(?<=xl)){fast}(?:{version[0]}| (?P<i0>\d{{1,2}}))?"
+        rf"{tail}{_END}",
+        # with a version or "model", wherever it stands
+        rf"(?:\b(?:{_USE}|{_WITH}))?\b(?P<n1>{names}|{ordinary})"
+        rf"(?:{version[1]}(?: {_KIND}\b)?|(?: (?P<i1>\d{{1,2}}))? {_KIND}\b)(?: {_PLEA})*",
+        # an ordinary word: behind "use", or a clause with a plea
+        rf"\b{_USE}(?P<n2>{ordinary}){fast}{version[2]}?{tail}{_END}",
+        rf"{_START}(?:{_WITH}|{_USE})?(?P<n3>{ordinary})(?: {_PLEA})+{_END}",
+    )
+    return re.compile("|".join(forms), re.I)
+
+
+def _choice(names: tuple[str, ...]) -> str:
+    """A pattern of names, each word apart or not, with "XL" behind or not."""
+    longest = sorted(names, key=len, reverse=True)
+    spaced = (r"[ ._-]?".join(map(re.escape, _words(name))) for name in longest)
+    return rf"\b(?:{'|'.join(spaced)})(?:[ ._-]?(?:sd)?xl(?![a-z]))?(?![a-z])"
+
+
+def _words(name: str) -> list[str]:
+    return re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", name)
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[^a-z\d]", "", name.casefold())
+
+
+@cache
+def _keys() -> frozenset[str]:
+    """The first word of each name."""
+    return frozenset(_words(name)[0].casefold() for name in (*CHECKPOINTS, *ORDINARY))
+
+
+@cache
+def _names() -> Names:
+    """The names of one long word, of which typos are heard."""
+    words = {name.casefold() for name in (*CHECKPOINTS, *ORDINARY) if " " not in name and len(name) > 8}
+    typed = [name.split() for name in CHECKPOINTS]
+    return Names.of(words - {"counterfeit", "deliberate", "illustrij", "reliberate"}, typed)

@@ -1,0 +1,173 @@
+"""Near spellings: a prompt with the typos mended in the names of models.
+
+    mended("flux shnell pls, a mill", names).text     "flux schnell pls, a mill"
+    mended("an illustrios professor", names).text     unchanged
+
+A word is a typo of a name where it is no other word and stands where a model is named: as the first or the
+last clause, behind "use", before "model", or beside the other word of a name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+
+SHORT = 5
+"""Letters up to which only a doubled letter and two swapped ones are typos."""
+LONG = 9
+"""Letters from which two edits are a typo."""
+_LEAST = 4
+_LIKE_NAMES = frozenset(
+    ("industrious", "chrome", "pixar", "kolor", "kolory", "lamina", "lumine", "lumia", "luminal", "luminar")
+)
+"""Other words that are as near to a name as its typos are."""
+_WORD = re.compile(r"(?<![^\W\d_])[^\W\d_]{1,24}(?![^\W\d_])")
+_PLEA = r"(?:please|pls|plz|thanks|thx|ty)"
+_BEHIND = re.compile(rf"\s(?:xl\s)?(?:model|checkpoint|ckpt|lora)s?\b|\s{_PLEA}\b", re.I)
+_USED = re.compile(r"\b(?:use|using|try|trying|with|on|via|in)\s(?:the\s)?$", re.I)
+_CLOSED = re.compile(rf"\s?(?:[,;:.!?\n)]|$)|\s(?:xl|for|and|to|{_PLEA})\b", re.I)
+_ENDED = re.compile(rf"(?:\s(?:{_PLEA}|xl|lora))?[\s.!)\]]{{0,4}}$", re.I)
+_PERHAPS = re.compile(r"\s(?:xl\s)?if (?:(?:you|u|ya) |possible\b|available\b)", re.I)
+_COMMA = re.compile(r"\s?(?:xl\s?)?[,:;|]", re.I)
+_CLAUSE = re.compile(r"[,;.!?\n(\[]\s{0,3}$")
+
+
+@dataclass(frozen=True)
+class Mended:
+    """``text`` is the mended prompt; ``edits`` are the words of it that were mended, each with how many
+    characters it has and had."""
+
+    text: str
+    edits: tuple[tuple[int, int, int], ...] = ()
+
+    def at(self, place: int) -> int:
+        """Where a place between words of the text is in the prompt as it was typed."""
+        return place + sum(had - has for start, has, had in self.edits if start + has <= place)
+
+
+@dataclass(frozen=True)
+class Names:
+    """Words that are names by themselves (``alone``), and of names of several the words that stand behind a
+    word, and those that stand before it."""
+
+    alone: frozenset[str]
+    behind: Mapping[str, frozenset[str]]
+    before: Mapping[str, frozenset[str]]
+
+    @classmethod
+    def of(cls, alone: Iterable[str], names: Iterable[Iterable[str]]) -> Names:
+        """Of names as lists of words."""
+        behind: dict[str, set[str]] = defaultdict(set)
+        before: dict[str, set[str]] = defaultdict(set)
+        for name in names:
+            for left, right in pairwise(word.casefold() for word in name):
+                behind[left].add(right)
+                before[right].add(left)
+        return cls(
+            frozenset(word.casefold() for word in alone),
+            {word: frozenset(others) for word, others in behind.items()},
+            {word: frozenset(others) for word, others in before.items()},
+        )
+
+
+def mended(prompt: str, names: Names) -> Mended:
+    """The prompt with the typos of names mended."""
+    found = list(_WORD.finditer(prompt))
+    pieces, edits, reached = [], [], 0
+    for number, word in enumerate(found):
+        before = found[number - 1] if number and _joins(prompt, found[number - 1], word) else None
+        after = (
+            found[number + 1] if number + 1 < len(found) and _joins(prompt, word, found[number + 1]) else None
+        )
+        name = _meant(prompt, word, before and before[0].casefold(), after and after[0].casefold(), names)
+        if name is not None:
+            pieces += [prompt[reached : word.start()], name]
+            edits.append((sum(map(len, pieces)) - len(name), len(name), len(word[0])))
+            reached = word.end()
+    return Mended("".join([*pieces, prompt[reached:]]), tuple(edits)) if edits else Mended(prompt)
+
+
+def _joins(prompt: str, left: re.Match[str], right: re.Match[str]) -> bool:
+    """Whether two words stand beside each other, as the words of a name do."""
+    return bool(re.fullmatch(r"[ ._-]", prompt[left.end() : right.start()]))
+
+
+def _meant(
+    prompt: str, word: re.Match[str], before: str | None, after: str | None, names: Names
+) -> str | None:
+    """The name that a word is a typo of; None for any other word."""
+    typed = word[0].casefold()
+    if len(typed) < _LEAST - 1 or typed in names.alone or typed in _LIKE_NAMES:
+        return None
+    beside = _beside(typed, before, after, names)
+    if beside is not None:
+        return beside
+    near = _nearest(typed, names.alone)
+    return near if near and _is_named(prompt, word) else None
+
+
+def _beside(typed: str, before: str | None, after: str | None, names: Names) -> str | None:
+    """The word of a name whose other word stands beside the typed one."""
+    second, first = names.behind.get(before or "", frozenset()), names.before.get(after or "", frozenset())
+    if typed in second or typed in first:
+        return None
+    return _nearest(typed, second, 1) or _nearest(typed, first, 1)
+
+
+def _is_named(prompt: str, word: re.Match[str]) -> bool:
+    """Whether a word stands where a model is named."""
+    left, right = prompt[: word.start()], prompt[word.end() : word.end() + 24]
+    if _BEHIND.match(right):
+        return True
+    if not left.strip(" \t\n([#/"):
+        return bool(_COMMA.match(right) or (left.strip() and right[:1] in ")]"))
+    if _USED.search(left[-24:]) and _CLOSED.match(right):
+        return True
+    ends = len(right) < 24 and _ENDED.match(right)
+    return bool(_CLAUSE.search(left[-6:]) and (ends or _PERHAPS.match(right)))
+
+
+@lru_cache(1 << 14)
+def _nearest(typed: str, words: frozenset[str], least: int = SHORT) -> str | None:
+    """The word that the typed one is a typo of; words of at most ``least`` letters are near by a doubled or
+    a swapped letter alone."""
+    near = [(distance, word) for word in words if (distance := _apart(typed, word, least))]
+    return min(near)[1] if near else None
+
+
+def _apart(typed: str, word: str, least: int) -> int:
+    """The edits between a word and its typo; 0 where it is the same or no typo."""
+    if len(word) < _LEAST or typed == word or typed in (f"{word}s", f"{word}es"):
+        return 0
+    if len(word) <= least:
+        return int(_is_slip(typed, word))
+    most = 2 if len(word) >= LONG else 1
+    if abs(len(typed) - len(word)) > most or (typed[0] != word[0] and len(word) < LONG):
+        return 0
+    edits = _edits(typed, word)
+    return edits if edits <= most else 0
+
+
+def _is_slip(typed: str, word: str) -> bool:
+    """Whether a letter is doubled, or two that stand together are swapped."""
+    doubled = (word[:at] + word[at - 1] + word[at:] for at in range(1, len(word) + 1))
+    swapped = (word[: at - 1] + word[at] + word[at - 1] + word[at + 1 :] for at in range(2, len(word)))
+    return typed in doubled or typed in swapped
+
+
+def _edits(one: str, other: str) -> int:
+    """How many letters are to be added, left out, replaced or swapped."""
+    rows = [list(range(len(other) + 1))]
+    for i, letter in enumerate(one, 1):
+        row = [i]
+        for j, wanted in enumerate(other, 1):
+            edit = min(rows[-1][j] + 1, row[j - 1] + 1, rows[-1][j - 1] + (letter != wanted))
+            if i > 1 and j > 1 and (letter, one[i - 2]) == (other[j - 2], wanted):
+                edit = min(edit, rows[-2][j - 2] + 1)
+            row.append(edit)
+        rows.append(row)
+    return rows[-1][-1]
