@@ -44,7 +44,7 @@ REASONS = (
 _SAMPLERS: Mapping[str, str] = {"dpmsolvermultistep": "DPM++ 2M", "karrasdpm": "DPM++ 2M Karras"}
 """Names of schedulers that no table of samplers has."""
 _IMAGES = re.compile(r"(?:^|_)(?:image|mask|control_image|init_image|edit_image|main_face_image)(?:_\d)?$")
-_VERSION = re.compile(r"(?:[ _-]?v?\d+(?:\.\d+)*)$", re.I)
+_VERSION = re.compile(r"(?<![\d.])[ _-]?v?\d+(?:\.\d+)*$", re.I)
 
 
 @dataclass(frozen=True)

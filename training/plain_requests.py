@@ -124,7 +124,7 @@ def read_graded(path: Path | None = None) -> list[Asked]:
 def readings(requests: Sequence[Asked]) -> Iterator[Dialogue]:
     """The reading of each request."""
     for asked in requests:
-        legal = Reading.of(asked.prompt).grammar(1.0)
+        legal = replace(Reading.of(asked.prompt), barred=frozenset(), is_tagged=False).grammar(1.0)
         yield Dialogue("reading", reading.question(asked.prompt), asked.reading.line, legal)
 
 

@@ -143,10 +143,10 @@ def test_a_reading_is_a_schema_of_its_slots(serve: Serve) -> None:
 
 
 def test_an_answer_has_to_outweigh_what_the_rules_are_certain_of(serve: Serve) -> None:
-    engine = connect(serve(json.dumps(READ | {"medium": "anime"}), "schema"))
+    engine = connect(serve(json.dumps(READ | {"medium": "illustration"}), "schema"))
     rules = Reading.of("a watercolor fox")
     assert rules.named == ("watercolor",)
-    for weight, medium in ((0.0, "watercolor"), (0.5, "watercolor"), (TRUST["read"], "anime")):
+    for weight, medium in ((0.0, "watercolor"), (0.5, "watercolor"), (TRUST["read"], "illustration")):
         assert engine.write(question("x"), rules.grammar(weight)).startswith(medium)
 
 

@@ -71,7 +71,8 @@ def first(agent: Agent, prompt: str) -> tuple[list[str], list[str]]:
         features(agent.facts, read, matches.columns, matches.ranked)
     )  # in double
     about = shelf.in_question(read, matches.columns[:, 0])
-    allow = matches.allow & (~agent.facts.is_lora | about)
+    off = shelf.particular.off(read) & ~shelf.marked(read)
+    allow = matches.allow & np.where(agent.facts.is_lora, about, ~off)
     every = best_candidates(agent.prefilter.cards, logits, allow, 10)
     chosen = agent._suited(read, matches, 10, agent.section)
     assert [one.score for one in chosen] == pytest.approx([one.score for one in every], abs=1e-4)
