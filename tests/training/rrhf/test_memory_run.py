@@ -49,6 +49,7 @@ def pairs(folder: Path, prompts: Sequence[str], airs: Sequence[str]) -> None:
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
+@pytest.mark.wide
 def test_a_model_names_models_from_memory_and_is_aligned_with_what_suits(
     make_reader: Callable[..., Agent], tiny_folder: Path, tmp_path: Path
 ) -> None:
