@@ -115,7 +115,8 @@ def test_a_word_like_a_name_is_no_typo(prompt: str) -> None:
     ("prompt", "name"),
     [
         ("anima, an old man at a mill", "anima"), ("lumina, a mill", "lumina"),
-        ("krea, a mill", "Flux.1 Krea"), ("schnell: a mill", "Flux.1 S"), ("a mill, pony or any anime mix", "pony"),
+        ("krea, a mill", "Flux.1 Krea"), ("schnell: a mill", "Flux.1 S"),
+        ("a mill, pony or any anime mix", "pony"),
         ("a mill, chroma if you have it", "chroma"),
     ],
 )  # fmt: skip
