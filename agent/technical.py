@@ -182,7 +182,10 @@ def led(text: str) -> tuple[str, str]:
     for start, end in model_spans(masked(text)):
         flat = flat[:start] + _MARK * (min(end, colon) - start) + flat[end:] if start < colon else flat
     clauses = [" ".join(re.sub("\0+", _MARK, clause).split()) for clause in _BETWEEN.split(flat)]
-    if not re.search(r"\w", flat) or not all(map(_CHAT.fullmatch, clauses)):
+    says = any(
+        re.search(r"\w", re.sub(r"\b(?:please|pls|plz)\b", "", clause, flags=re.I)) for clause in clauses
+    )
+    if not says or not all(map(_CHAT.fullmatch, clauses)):
         return text, ""
     return text[colon + 1 :].lstrip(), text[: colon + 1]
 

@@ -187,6 +187,20 @@ JOINED: dict[str, str] = {
 LEADING = ("krea", "schnell")
 """Plain words of one base model of several in a family that mean it before the first comma of a prompt."""
 
+CHECKPOINTS = (
+    "AbsoluteReality", "Abyss Orange Mix", "AlbedoBase", "Analog Madness", "Animagine", "Anything V3",
+    "Anything V4", "Anything V5", "AutismMix", "Blue Pencil", "ChilloutMix", "Copax TimeLess",
+    "CyberRealistic", "Dreamlike Diffusion", "Dreamlike Photoreal", "DreamShaper", "DynaVision",
+    "epiCPhotoGasm", "epiCRealism", "GhostMix", "Hassaku", "HelloWorld XL", "Illustrij",
+    "Indigo Furry Mix", "Jib Mix", "Lyriel", "majicMIX", "MeinaMix", "MeinaPastel", "Mistoon",
+    "NightVision XL", "Nova Anime", "Openjourney", "Pony Realism", "Prefect Illustrious", "Prefect Pony",
+    "ProtoVision", "Realism Engine", "Realistic Vision", "RealVis", "Reliberate", "Rev Animated",
+    "Shuttle 3", "UltraReal", "WAI Ani Pony", "WAI Illustrious", "WAI NSFW Illustrious", "ZavyChroma",
+)  # fmt: skip
+"""Checkpoints that people ask for by name."""
+ORDINARY_CHECKPOINTS = ("Counterfeit", "Deliberate", "Juggernaut", "Pastel Mix", "Photon", "Protogen", "WAI")
+"""Those whose name is an ordinary word as well."""
+
 ORDINARY = (
     r"\b(?:times?|world|life|lives|state|energy|everything|always|constantly|forever|still|ever|all|mind|"
     r"identity|memor(?:y|ies)|reality|cit(?:y|ies))(?: (?:is|are|was|of|being))? in (?:a )?flux\b|"

@@ -17,22 +17,9 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 
 from diffagent.data.base_model_requests import asked, called
-from diffagent.data.base_model_rows import FAMILIES, TABLE
+from diffagent.data.base_model_rows import CHECKPOINTS, FAMILIES, ORDINARY_CHECKPOINTS, TABLE
 from diffagent.data.near_spellings import Mended, Names, mended
 
-CHECKPOINTS = (
-    "AbsoluteReality", "Abyss Orange Mix", "AlbedoBase", "Analog Madness", "Animagine", "Anything V3",
-    "Anything V4", "Anything V5", "AutismMix", "Blue Pencil", "ChilloutMix", "Copax TimeLess",
-    "CyberRealistic", "Dreamlike Diffusion", "Dreamlike Photoreal", "DreamShaper", "DynaVision",
-    "epiCPhotoGasm", "epiCRealism", "GhostMix", "Hassaku", "HelloWorld XL", "Illustrij",
-    "Indigo Furry Mix", "Jib Mix", "Lyriel", "majicMIX", "MeinaMix", "MeinaPastel", "Mistoon",
-    "NightVision XL", "Nova Anime", "Openjourney", "Pony Realism", "Prefect Illustrious", "Prefect Pony",
-    "ProtoVision", "Realism Engine", "Realistic Vision", "RealVis", "Reliberate", "Rev Animated",
-    "Shuttle 3", "UltraReal", "WAI Ani Pony", "WAI Illustrious", "WAI NSFW Illustrious", "ZavyChroma",
-)  # fmt: skip
-"""Checkpoints that people ask for by name."""
-ORDINARY = ("Counterfeit", "Deliberate", "Juggernaut", "Pastel Mix", "Photon", "Protogen", "WAI")
-"""Those whose name is an ordinary word as well."""
 _VERSION = (
     r"(?:v(?:ersion)?[ .]?(?P<v{n}>\d{{1,3}}(?:[._]\d{{1,2}})?)|(?P<d{n}>\d{{1,2}}\.\d{{1,2}}))(?!\w|\.\d)"
 )
@@ -125,7 +112,11 @@ def _read(match: re.Match[str], start: int, end: int) -> Named:
     version = next((given[key] for key in (f"{kind}{number}" for kind in "vdi") if given.get(key)), None)
     key = _letters(typed)
     name = max(
-        (one for one in (*CHECKPOINTS, *ORDINARY) if key.startswith(_letters(one).removesuffix("xl"))),
+        (
+            one
+            for one in (*CHECKPOINTS, *ORDINARY_CHECKPOINTS)
+            if key.startswith(_letters(one).removesuffix("xl"))
+        ),
         key=len,
     )
     words = match[0][match.start(f"n{number}") - match.start() :]
@@ -144,7 +135,7 @@ _FORMS = 4
 
 @cache
 def _pattern() -> re.Pattern[str]:
-    names, ordinary = _choice(CHECKPOINTS), _choice(ORDINARY)
+    names, ordinary = _choice(CHECKPOINTS), _choice(ORDINARY_CHECKPOINTS)
     tail = rf"(?: {_KIND}s?\b)?(?: {_PLEA})*"
     fast = r"(?: (?:lightning|turbo|hyper))?"
     version = [rf"(?:[ ._-]?{_VERSION.format(n=n)})" for n in range(_FORMS)]
@@ -181,12 +172,14 @@ def _letters(name: str) -> str:
 @cache
 def _keys() -> frozenset[str]:
     """The first word of each name."""
-    return frozenset(_words(name)[0].casefold() for name in (*CHECKPOINTS, *ORDINARY))
+    return frozenset(_words(name)[0].casefold() for name in (*CHECKPOINTS, *ORDINARY_CHECKPOINTS))
 
 
 @cache
 def _names() -> Names:
     """The names of one long word, of which typos are heard."""
-    words = {name.casefold() for name in (*CHECKPOINTS, *ORDINARY) if " " not in name and len(name) > 8}
+    words = {
+        name.casefold() for name in (*CHECKPOINTS, *ORDINARY_CHECKPOINTS) if " " not in name and len(name) > 8
+    }
     typed = [name.split() for name in CHECKPOINTS]
     return Names.of(words - {"counterfeit", "deliberate", "illustrij", "reliberate"}, typed)

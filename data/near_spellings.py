@@ -21,9 +21,11 @@ SHORT = 5
 LONG = 9
 """Letters from which two edits are a typo."""
 _LEAST = 4
-_LIKE_NAMES = frozenset(
-    ("industrious", "chrome", "pixar", "kolor", "kolory", "lamina", "lumine", "lumia", "luminal", "luminar")
-)
+_TEXT_OF_LIKE_NAMES = """
+industrious chrome pixar kolor kolory lamina lumine lumia luminal luminar based
+dreamscape dreamscapes dreamscaper dreamshape animating animations animation hyperrealistic
+"""
+_LIKE_NAMES = frozenset(_TEXT_OF_LIKE_NAMES.split())
 """Other words that are as near to a name as its typos are."""
 _WORD = re.compile(r"(?<![^\W\d_])[^\W\d_]{1,24}(?![^\W\d_])")
 _PLEA = r"(?:please|pls|plz|thanks|thx|ty)"
@@ -146,7 +148,7 @@ def _apart(typed: str, word: str, least: int) -> int:
     if len(word) <= least:
         return int(_is_slip(typed, word))
     most = 2 if len(word) >= LONG else 1
-    if abs(len(typed) - len(word)) > most or (typed[0] != word[0] and len(word) < LONG):
+    if abs(len(typed) - len(word)) > most or typed[0] != word[0]:
         return 0
     edits = _edits(typed, word)
     return edits if edits <= most else 0

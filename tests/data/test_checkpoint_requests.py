@@ -41,6 +41,7 @@ def test_the_plea_goes_with_the_name() -> None:
         "a juggernaut in armour, juggernaut", "a photon torpedo", "deliberate strokes, a mill",
         "with deliberate strokes", "anything but a mill", "a counterfeit painting, counterfeit",
         "realistic vision of a mill", "a mill, wai", "illustrious, a mill", "an analog madness poster",
+        "a mill, dreamscape", "a mill, hyperrealistic", "animating, a mill",
     ],
 )  # fmt: skip
 def test_ordinary_words_are_no_request(prompt: str) -> None:
