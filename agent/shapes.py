@@ -629,7 +629,8 @@ FORMATS: _Shapes = (
     (
         _SQUARE,
         re.compile(
-            r"(?:(?<=[,;.:\n])|^)[ \t]*+(?:in |make it )?(?:a )?square(?=[ \t]*+(?:[,;.:\n]|$|please|pls))",
+            r"(?:(?<=[,;.:\n])|^)[ \t]*+(?:just |only |simply )?(?:in |make it )?(?:a )?"
+            r"square(?=[ \t]*+(?:[,;.:\n]|$|please|pls))",
             re.I,
         ),
     ),
