@@ -257,9 +257,9 @@ _COLOR = (
     r"turquoise|magenta|neon|colou?rs?|filter|look|style|vibe)"
 )
 _NOT_THAT = re.compile(
-    rf"(?:(?:,\s|(?<=[ ]))(?=(?:and |but |just |please )?not))(?:(?:and|but|just|please)\s)?"
-    rf"not\s(?:that|those|the (?:usual|typical))\s(?P<name>(?:[a-z-]{{2,16}}+\s){{0,2}}?{_COLOR}(?:\s{_COLOR})?)(?![\w-])"
-    rf"[^,;:.!?\n()]{{0,50}}",
+    r"(?:,\s|(?<=[ ])(?=(?:and |but |just |please )?not))(?:(?:and|but|just|please)\s)?"
+    r"not\s(?:that|those|the (?:usual|typical))\s"
+    rf"(?P<name>(?:[a-z-]{{2,16}}+\s){{0,2}}?{_COLOR}(?:\s{_COLOR})?)(?![\w-])[^,;:.!?\n()]{{0,50}}",
     re.I,
 )
 """ "not that neon green everyone uses": a colour or a look that is excluded, up to the clause's end."""
