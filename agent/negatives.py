@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from diffagent.agent.exclusions import ARTEFACT
+from diffagent.agent.technical import sets_later
 from diffagent.agent.words import words
 from diffagent.data.base_models import find
 from diffagent.data.prompts import bare_words
@@ -81,7 +82,7 @@ _ROOM = re.compile(
     r"to (?:add|put|"
     r"write))\s+(?:an?\s|the\s|my\s|our\s|some\s|later\s){0,2}(?:texts?|titles?|words?|lettering|"
     r"letters|captions?|"
-    r"headlines?|logos?|names?|quotes?|writing)\b",
+    r"headlines?|logos?|names?|quotes?|writing|greetings?|messages?)\b",
     re.I,
 )
 """Room that is left for letters, which others put there."""
@@ -96,7 +97,7 @@ def default_negative(base_model: str, prompt: str, cfg_scale: float, *, request:
     if row is None or not row.dialect.negative or cfg_scale <= 1:
         return ()
     asked = set(words(prompt))
-    has_room = bool(_ROOM.search(request or prompt))
+    has_room = bool(_ROOM.search(request or prompt)) or sets_later(request)
     return tuple(phrase for phrase in row.negative if not _is_asked(phrase, prompt, asked, has_room=has_room))
 
 

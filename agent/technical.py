@@ -39,7 +39,7 @@ _LETTERS = (
     r"labels?|dates?|"
     r"prices?|messages?|greetings?|slogans?|address(?:es)?|annotations?|notes?|barcode|copy|"
     r"typography|handwriting|"
-    r"details|info(?:rmation)?|lyrics|contact details|signature)"
+    r"details|info(?:rmation)?|lyrics|contact details|signature|band name)"
 )
 _ROOM = re.compile(
     r"(?:(?<=[,;:.!?(\n])|^|(?<=[ ])(?=with ))(?=[ \t]{0,3}\w)[ \t]{0,3}"
@@ -48,7 +48,8 @@ _ROOM = re.compile(
     r"(?:(?:leave|keep|make|have|need|with|want|reserve|save|give|allow|there should be)\s)?(?:me |us )?"
     r"(?:some |enough |a bit of |a little |plenty of |lots of |a lot of |an? |the )?(?:blank |empty "
     r"|free |clear |open |white |negative ){0,2}"
-    r"(?:room|space|area|margin|spot|place|gap|copy ?space)(?: (?:at|on|in|along|above|below|near|"
+    r"(?:room|space|area|margin|spot|place|gap|copy ?space)(?: (?:below|above|underneath|"
+    r"around))?(?: (?:at|on|in|along|above|below|near|"
     r"to)(?: the| one)? (?:very )?"
     r"(?:top|bottom|left|right|side|middle|centre|center|corner|edge|front)(?: side| third| half| "
     r"corner| left| right)?)?"
@@ -78,6 +79,70 @@ _KEPT_FREE = re.compile(
     re.I,
 )
 """A part of the picture that stays empty: the part is drawn, the instruction and the reason are not."""
+_PUT = r"(?:add|put|set|write|place|paste|type|overlay|insert|print|letter|drop|stick|photoshop|edit)"
+_SET_LATER = re.compile(
+    # "I'll add the title later", "so we paste the logo on it ourselves"
+    r"(?:(?<=[,;:.!?(\n])|^)[ \t]*+(?:(?:and|so|because|as|since|but|then|that|where|cause) ){0,2}"
+    rf"(?:(?:i|we)(?:['’]?ll| will| can| am going to| are going to| want to| need to)?|"
+    rf"im going to) (?:just )?{_PUT}"
+    r"\b[^,;:.!?\n]{0,60}"
+    # "the designer sets it", "my friend will do the lettering"
+    r"|(?:(?:(?<=[,;:.!?(\n])|^)[ \t]*+(?:(?:and|so|because|as|since|but|then|that|where) ){0,2}|\band )"
+    r"(?:the|my|our|a|another) (?:\w{1,20} )?"
+    r"(?:designer|friend|printers?|editor|publisher|team|boss|colleague|wife|husband|son|daughter|brother|"
+    r"sister|"
+    r"author|agency|client|typographer|letterer|art director|marketing(?: team)?)(?:['’]ll| will| can|"
+    r" is going to)? "
+    rf"(?:{_PUT}s?|do(?:es)?|handles?|adds|sets|takes? care of) (?:(?:the|my|our|all|any|some|in|on) ){{0,2}}"
+    rf"(?:\w{{1,20}} )?(?:it|that|this|{_LETTERS})\b[^,;:.!?\n]{{0,40}}"
+    # "the title goes there", "text will be added later"
+    r"|(?:(?<=[,;:.!?(\n])|^)[ \t]*+(?:(?:and|so|because|as|since|but|then|that|where) ){0,2}"
+    rf"(?:(?:the|my|our|any|all) )?(?:\w{{1,20}} )?{_LETTERS}(?: and {_LETTERS})? (?:(?:goes|go|comes|come|"
+    r"(?:will|can|is going to|are going to) (?:go|come|sit|be))(?: (?:added|set|put|placed|printed|"
+    r"written))?|"
+    r"(?:is|are|gets?) (?:added|set|put|placed))(?: \w{1,12}){0,2}? (?:there|here|later|afterwards?|on top|"
+    r"after|"
+    r"separately|by (?:hand|me|us|the \w{1,20})|above|below|underneath|at the (?:top|bottom)|"
+    r"(?:in|on|over) (?:it|that|this|the (?:top|bottom|middle|left|right|sky|empty|"
+    r"blank)))\b[^,;:.!?\n]{0,60}",
+    re.I,
+)
+"""What somebody will set on the picture."""
+_READABLE = re.compile(
+    rf"(?:,? ?\bso (?:that )?|,? ?\bbecause |,? ?\bto make (?:sure )?)(?:(?:the|my|our|"
+    rf"any) )?(?:\w{{1,20}} )?"
+    rf"{_LETTERS} (?:(?:is|are|stays?|will be|can be|remains?) (?:\w{{1,12}} )?"
+    r"(?:readable|legible|visible|seen|read|clear|easy to read)|(?:will |can )?(?:stands? out|fits?|pops?|"
+    r"shows? up|has (?:room|space)|have (?:room|space)))\b[^,;:.!?\n]{0,40}",
+    re.I,
+)
+"""Why a part of the picture is dark or calm."""
+_FREE_FOR = re.compile(
+    r"\b(?:left|right|top|bottom|upper|lower|middle|cent(?:re|er)|sides?|third|half|part|corner|sky|"
+    r"background) "
+    r"(?:(?:left|kept|is|are|stays?) )?(?:empty|blank|free|clear|calm|plain|open|bare|quiet)"
+    rf"(?P<why> for (?:(?:an?|the|my|our|some|later|own|his|her|their|your|"
+    rf"any) ){{0,2}}(?:\w{{1,20}} )?{_LETTERS}\b"
+    r"[^,;:.!?\n]{0,40})",
+    re.I,
+)
+_BLANK_AT = re.compile(
+    r"(?P<room>(?:(?:some|enough|a bit of|a little|plenty of|lots of|a lot of|an?|the) )?"
+    r"(?:(?:large|big|wide|generous) )?(?:blank|empty|white|negative|clear|open|plain) (?:room|space|area|"
+    r"spot)"
+    r" (?:at|on|in|along|above|below|near|to|around|left|right|behind)\b(?: (?:the|one|either))?(?: very)?"
+    r"(?: (?:top|bottom|left|right|sides?|middle|centre|center|corner|edges?|front|it|upper|lower))?"
+    r"(?: (?:side|third|half|corner|left|right|part))?)(?= (?:for|to|where|so)\b)",
+    re.I,
+)
+"""Blank space at a place, which is drawn whatever it is for."""
+
+
+def sets_later(text: str) -> bool:
+    """Whether somebody says that letters are set on the picture later."""
+    return bool(_SET_LATER.search(text) or _READABLE.search(text) or _FREE_FOR.search(text))
+
+
 _OWNERS_WORDS = re.compile(
     r"\b(?:graphics card|vram|gpu|licen[cs]es?|licen[cs]ed|commercial(?:ly)? us(?:e|able)|loras?|"
     r"checkpoints?)\b",
@@ -240,10 +305,17 @@ def drawn(text: str) -> tuple[str, list[str]]:
 def _spans(text: str) -> list[tuple[int, int]]:
     """Where settings stand, one behind the other."""
     spans = [*setting_spans(text)]
-    spans += [hit.span() for pattern in (_TALK, _ROOM, _CAN_WRITE) for hit in pattern.finditer(text)]
+    talk = (_TALK, _CAN_WRITE, _SET_LATER, _READABLE)
+    spans += [hit.span() for pattern in talk for hit in pattern.finditer(text)]
+    spans += [hit.span("why") for hit in _FREE_FOR.finditer(text)]
+    for hit in _ROOM.finditer(text):
+        drawn_too = _BLANK_AT.search(text, *hit.span())
+        spans += (
+            [(hit.start(), drawn_too.start()), (drawn_too.end(), hit.end())] if drawn_too else [hit.span()]
+        )
     for hit in _KEPT_FREE.finditer(text):
         spans += [hit.span(name) for name in ("verb", "why") if hit[name]]
-    spans.sort()
+    spans = sorted((start, end) for start, end in spans if re.search(r"\w", text[start:end]))
     merged: list[tuple[int, int]] = []
     for start, end in spans:
         if merged and start <= merged[-1][1]:

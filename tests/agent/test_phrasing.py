@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from diffagent.agent.negatives import default_negative
 from diffagent.agent.phrasing import phrasing
 from diffagent.agent.request import Request
 
@@ -363,7 +364,7 @@ def test_letters_and_talk_of_the_machine_are_no_part_of_the_picture(text: str, s
         ("a map of an island with room for labels", "a map of an island"),
         ("a volcano, so I can write the labels on it myself, flat colours", "a volcano, flat colours"),
         ("a heron, with some space at the top for a headline", "a heron"),
-        ("a heron, empty space on the right to write a poem", "a heron"),
+        ("a heron, empty space on the right to write a poem", "a heron, empty space on the right"),
         ("a room with space for two beds", "a room with space for two beds"),
         ("a room for rent sign", "a room for rent sign"),
         ("a bowl of laksa, no chopsticks sticking up!!", "a bowl of laksa"),
@@ -400,3 +401,47 @@ def test_room_for_letters_is_no_part_of_the_picture(text: str, sent: str) -> Non
 def test_looks_and_the_thing_asked_for_stay(text: str, words: tuple[str, ...]) -> None:
     prompt = phrasing(text).prompt
     assert all(part in prompt for part in words)
+
+
+@pytest.mark.parametrize(
+    ("text", "sent"),
+    [
+        ("book cover, a lone rider, I add the title later", "book cover, a lone rider"),
+        ("book cover, a lone rider, the designer adds text", "book cover, a lone rider"),
+        ("book cover, a lone rider, title will be added later", "book cover, a lone rider"),
+        ("book cover, a lone rider. we'll put our names on it", "book cover, a lone rider."),
+        ("book cover, a lone rider, my friend will do the lettering", "book cover, a lone rider"),
+        (
+            "book cover, a lone rider. Leave the top third calm and empty, the title goes there and "
+            "the designer will set it.",
+            "book cover, a lone rider. the top third calm and empty.",
+        ),
+        (
+            "book cover, dragon. Keep the lower part dark so the name is readable",
+            "book cover, dragon. Keep the lower part dark",
+        ),
+        (
+            "wedding invite, ferns, lots of blank space in the middle for text",
+            "wedding invite, ferns, lots of blank space in the middle",
+        ),
+        ("book cover, peaks, left third empty for my logo", "book cover, peaks, left third empty"),
+    ],
+)
+def test_letters_that_others_set_later_are_no_part_of_the_picture(text: str, sent: str) -> None:
+    prompt = phrasing(text).prompt
+    assert prompt == sent
+    assert "text" in default_negative("SD 1.5", prompt, 7.0, request=text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a signwriter adds letters to a shop front",
+        "the title of the book is on the top of the spine",
+        "names are written in the sand",
+        "a sign that was painted over so the name is changed",
+        "a designer and a printer in a workshop",
+    ],
+)
+def test_letters_in_a_scene_stay(text: str) -> None:
+    assert phrasing(text).prompt == text
