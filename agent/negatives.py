@@ -19,7 +19,12 @@ _LETTERS = re.compile(
     r"\b(?:texts?|words?|letters?|lettering|lettered|typograph\w*|captions?|titles?|titled|logos?|"
     r"logotype|slogans?|quotes?|"
     r"says|saying|reads|written|writing|calligraph\w*|signs?|signposts?|signboards?|signage|font|"
-    r"alphabet|monogram|initials|infographic|"
+    r"alphabets?|monogram|initials|infographic|numerals?|digits|numbers(?! of)|the numbers?|number \d+|"
+    r"equations?|formula[es]?|calculus|algebra|arithmetic|hieroglyph\w*|runes?|runic|kanji|hanzi|hiragana|"
+    r"katakana|cuneiform|glyphs?|ideograms?|(?:math\w*|alchem\w*|chemical|musical|currency|magic\w*|occult|"
+    r"astrolog\w*|zodiac|runic) symbols|punctuation|ampersands?|question marks?|sheet music|"
+    r"calendars?|periodic table|eye chart|sudoku|bingo|scrabble|ouija|typewritten|source code|receipts?|"
+    r"multiplication table|number line|"
     r"menu|newspaper|magazine|speech bubbles?|annotat\w*|labels?|labell?ed|diagrams?|handwrit\w*|"
     r"headlines?|inscri\w+|engraved|spell(?:s|ed|ing)|billboards?|placards?|graffiti|nameplates?|wordmarks?|"
     r"name ?tags?|number ?plates?|licen[cs]e plates?|score ?boards?|crosswords?|certificates?|"
@@ -49,6 +54,27 @@ _COVERS = re.compile(
     re.I,
 )
 """What has letters on it unless room is left for them."""
+_CRUDE = (
+    r"(?:like|as if|by|of|from|style of) (?:an? |my )?(?:\w{1,12} )?(?:\d{1,2}|two|three|four|five|six|"
+    r"seven|eight|"
+    r"nine|ten)[- ]year[- ]olds?(?: (?:made|drew|did|painted|child|kid|boy|girl))?|"
+    r"(?:drawn|made|painted|done|scribbled|sketched) by (?:an? |my |the |his |her )?(?:\w{1,12} )?(?:child|"
+    r"kid|"
+    r"toddler|son|daughter|preschooler|kindergart\w+)|"
+    r"(?:child|kid|toddler)(?:['’]?s|ren['’]?s)? (?:crayon |pencil |felt[- ]tip |marker )?(?:drawing|"
+    r"scribble|doodle|"
+    r"painting)s?|children['’]?s (?:crayon )?drawings?|childlike|crayon (?:drawing|scribble)s?|"
+    r"stick (?:figures?|"
+    r"m[ae]n|people)|na[iï]ve art|outsider art|art brut|(?:badly|poorly|crudely) (?:drawn|painted)|crude|"
+    r"ms paint|caricatures?|scribbl\w+|"
+    r"(?:two|three|four|five|many|several|multiple|extra|[2-9]|1\d) (?:heads|tails|mouths|faces on)|"
+    r"(?:three|four|five|six|seven|eight|nine|ten|many|several|multiple|extra|too many|[3-9]|1\d) (?:arms|"
+    r"eyes)|"
+    r"(?:three|five|six|seven|nine|ten|extra|too many|[35-9]|1\d) (?:legs|hands|limbs)|"
+    r"(?:three|six|seven|eight|extra|too many|[36-9]) fingers|(?:two|three|four|six|many)[- ](?:headed|"
+    r"armed|eyed)"
+)
+"""Words of drawings and creatures whose bodies are wrong on purpose."""
 _WISHED: Mapping[str, re.Pattern[str]] = {
     **dict.fromkeys(
         ("text", "letters", "words", "lettering", "writing", "typography", "caption", "captions", "title"),
@@ -66,13 +92,19 @@ _WISHED: Mapping[str, re.Pattern[str]] = {
     "lowres": re.compile(r"\b(?:low[- ]?res\w*|pixel\w*|\d+[- ]bit|ps1|vhs|glitch\w*|retro game)\b", re.I),
     "jpeg artifacts": re.compile(r"\b(?:jpe?g|artifacts?|glitch\w*|vhs|compress\w*|deep fried)\b", re.I),
     "low quality": re.compile(
-        r"\b(?:low quality|bad quality|crappy|amateur\w*|disposable camera|cctv)\b", re.I
+        r"\b(?:low quality|bad quality|crappy|amateur\w*|disposable camera|cctv|(?:badly|poorly|crudely) "
+        r"(?:drawn|painted)|crude|ms paint)\b",
+        re.I,
     ),
-    "worst quality": re.compile(r"\b(?:worst quality|bad quality|crappy|deep fried)\b", re.I),
+    "worst quality": re.compile(
+        r"\b(?:worst quality|bad quality|crappy|deep fried|(?:badly|poorly|crudely) (?:drawn|painted)|"
+        r"ms paint)\b",
+        re.I,
+    ),
     "bad anatomy": re.compile(
-        r"\b(?:anatom\w*|cubis\w*|picasso|surreal\w*|distort\w*|mutant\w*|deformed)\b", re.I
+        r"\b(?:anatom\w*|cubis\w*|picasso|surreal\w*|distort\w*|mutant\w*|deformed|" + _CRUDE + r")\b", re.I
     ),
-    "bad hands": re.compile(r"\b(?:bad hands|claws?|mutant\w*|deformed|hooks?)\b", re.I),
+    "bad hands": re.compile(r"\b(?:bad hands|claws?|mutant\w*|deformed|hooks?|" + _CRUDE + r")\b", re.I),
 }
 """Phrases of default negative prompts, and words of prompts that ask for such a thing."""
 

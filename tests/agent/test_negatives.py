@@ -65,3 +65,32 @@ def test_letters_that_are_left_out_are_excluded_with_what_they_stand_on() -> Non
     asked = phrasing("a hand cream tube with no label")
     assert asked.avoid == ("label",)
     assert "text" in default_negative("SDXL 1.0", asked.prompt, 7.0)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "phrase"),
+    [
+        ("wax crayon drawing of our flat as a 6 year old drew it", "bad anatomy"),
+        ("crayon drawing of a goose", "bad anatomy"),
+        ("a house drawn by my daughter", "bad hands"),
+        ("stick figures on a hill", "bad anatomy"),
+        ("a badly drawn horse", "low quality"),
+        ("a cow with 5 legs", "bad anatomy"),
+        ("a two-headed calf", "bad anatomy"),
+        ("the alphabet made of vegetables", "text"),
+        ("complex numbers", "text"),
+        ("roman numerals cut in marble", "text"),
+        ("a player with the number 9 on his shirt", "text"),
+        ("chalk equations on a wall", "text"),
+    ],
+)
+def test_crude_bodies_and_signs_that_are_wanted_are_not_excluded(prompt: str, phrase: str) -> None:
+    assert phrase in default_negative("SD 1.5", "a fox", 7.0)
+    assert phrase not in default_negative("SD 1.5", prompt, 7.0)
+
+
+@pytest.mark.parametrize(
+    "prompt", ["a woman holds a cup with two hands", "a table with four legs", "large numbers of geese"]
+)
+def test_usual_bodies_and_crowds_keep_the_default(prompt: str) -> None:
+    assert {"bad anatomy", "text"} <= set(default_negative("SD 1.5", prompt, 7.0))
