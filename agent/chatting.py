@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from diffagent.agent.cutting import masked
 from diffagent.agent.exclusions import exclusions
-from diffagent.agent.language import language
+from diffagent.agent.language import foreign_tags, language
 from diffagent.agent.pieces import Piece, tagger
 from diffagent.agent.talk import resolved
 
@@ -36,6 +36,7 @@ _LEAD = re.compile(
 )
 """What ties a piece to what was left out before it."""
 _BACK = re.compile(r"\b(?:of|into|as) (?:that|this|the same) [a-z]", re.I)
+_MAYBE = re.compile(r"\b(?:maybe|perhaps|possibly|i thought (?:of|about)|i was thinking)\b", re.I)
 _NAY = re.compile(
     r"\A\W*(?:(?:but|and|so|also|just|please|pls|kindly|oh|"
     r"(?:i|we)(?:['’]d)? (?:want|need|like))\b[\s,]*)*(?:no|not|without|nothing|never|avoid|"
@@ -69,7 +70,7 @@ def chatted(text: str) -> Chatted | None:
     """Takes a message apart by its pieces; None where it is no chat, or all picture."""
     if not is_chat(text):
         return None
-    pieces = tagger()(text)
+    pieces = _whole(text, tagger()(text))
     avoid = [name for one in pieces if one.kind == "avoid" for name in _avoided(text[one.start : one.end])]
     shown = [one for one in pieces if one.kind == "picture"]
     prompt = _joined(text, shown, pieces, avoid)
@@ -78,6 +79,18 @@ def chatted(text: str) -> Chatted | None:
         return None
     left = [text[one.start : one.end] for one in pieces if one.kind in ("talk", "setting")]
     return Chatted(prompt, tuple(dict.fromkeys(avoid)), tuple(left))
+
+
+def _whole(text: str, pieces: list[Piece]) -> list[Piece]:
+    """The pieces, with each clause of another language whole where a part of it is the picture's."""
+    for start, end, _ in foreign_tags(text):
+        inside = [one for one in pieces if one.start < end and one.end > start]
+        if not any(one.kind == "picture" for one in inside):
+            continue
+        before = [replace(one, end=min(one.end, start)) for one in pieces if one.start < start]
+        behind = [replace(one, start=max(one.start, end)) for one in pieces if one.end > end]
+        pieces = [*before, Piece(start, end, "picture"), *behind]
+    return pieces
 
 
 def _joined(text: str, shown: list[Piece], pieces: list[Piece], avoid: Sequence[str]) -> str:
@@ -96,15 +109,26 @@ def _joined(text: str, shown: list[Piece], pieces: list[Piece], avoid: Sequence[
             continue
         if prompt and prompt[-1] not in ".!?,;:" and at != last + 1:
             prompt += ","
-        prompt += (" " if prompt else "") + words
+        prompt += (" " if prompt and words[0] not in ".!?,;:" else "") + words
         last = at
     prompt = ", ".join(
         clause for clause in re.split(r",\s+", prompt) if clause.strip(" .!").casefold() not in repeated
     )
+    prompt = _decided(prompt, avoid)
     if len(re.findall(r"[.!?](?=\s|$)", prompt)) == 1:
         prompt = prompt.rstrip(" ?")  # the question was the asking's
     prompt = re.sub(r"\?(?=\s|$)", ".", prompt) if "?" in prompt else prompt
     return prompt.rstrip(" ,;:-–—")
+
+
+def _decided(prompt: str, avoid: Sequence[str]) -> str:
+    """The description without what may be in it ("on the roof maybe a cat") and then was ruled out."""
+    if not avoid or not _MAYBE.search(prompt):
+        return prompt
+    name = re.compile(rf"\b(?:{'|'.join(map(re.escape, avoid))})\b", re.I)
+    parts = re.split(r"(?<=[.!?,])\s+", prompt)
+    kept = [one for one in parts if not (_MAYBE.search(one) and name.search(one))]
+    return " ".join(kept) if any(map(_WORD.search, kept)) else prompt
 
 
 def _avoided(words: str) -> tuple[str, ...]:

@@ -48,6 +48,7 @@ _FUNCTION_WORDS: Mapping[str, str] = {
     "Hungarian": "egy és az",
     "Romanian": "în și cu pe un",
     "Indonesian": "yang dengan sebuah dan seorang",
+    "Tagalog": "mga ng ang sa nang yung",
     "Vietnamese": "một trên với trong của và",
 }
 """Words that mark a language, none of them English."""
@@ -69,6 +70,15 @@ their while near behind against under through into style there it i
 _ENGLISH = frozenset(_TEXT_OF_ENGLISH.split()) - {"i"}
 _WORD = re.compile(r"[^\W\d_]+")
 _TAG = re.compile(r"[^,;.!?:\n()\[\]{}|\"，、。；]+")
+_ASKED = re.compile(
+    r"\A\s*(?:(?:so|and|but|also|please|pls|now|in (?:the|my|this) (?:picture|image|photo|drawing)|"
+    r"there should be)\s)*"
+    r"(?:(?:(?:can|could|would) you (?:please )?|(?:i|we)(?:['’]d| would)? (?:really )?|please )?"
+    r"(?:want|need|like|love|wish|draw|paint|make|show|create|generate|give)(?: to (?:see|have))?(?: (?:me|"
+    r"us|of))?\s)",
+    re.I,
+)
+"""An English instruction in front of what is said in another language."""
 _BY_LETTERS: Mapping[str, str] = {
     "de": "German", "es": "Spanish", "fr": "French", "pt": "Portuguese", "it": "Italian", "nl": "Dutch",
     "pl": "Polish", "cs": "Czech", "tr": "Turkish", "sv": "Swedish", "da": "Danish", "hu": "Hungarian",
@@ -101,16 +111,44 @@ def language(prompt: str) -> str | None:
 
 
 def foreign_tags(prompt: str) -> list[tuple[int, int, str]]:
-    """Start, end and language of each clause of an English prompt that is in another script; quoted words are
-    to be read as they are."""
-    found = []
-    for clause in _TAG.finditer(masked(prompt[:LONGEST])):
-        tag = clause[0].strip()
+    """Start, end and language of each clause of an English prompt that is in another script, or in another
+    language by several words; quoted words are to be read as they are."""
+    found: list[tuple[int, int, str]] = []
+    flat = masked(prompt[:LONGEST])
+    for clause in _TAG.finditer(flat):
+        tag = _ASKED.sub("", clause[0]).strip()
         letters = [letter for letter in tag if letter.isalpha()]
-        if letters and not any(map(_is_latin, letters)) and (spoken := language(tag)):
-            start = clause.start() + clause[0].index(tag)
-            found.append((start, start + len(tag), spoken))
+        if not letters:
+            continue
+        start = clause.start() + clause[0].index(tag)
+        is_strange = not any(map(_is_latin, letters))
+        beside = bool(found) and not is_strange and not flat[found[-1][1] : start].strip(" ,;")
+        spoken = language(tag) if is_strange else _of_clause(tag, found[-1][2] if beside else None)
+        if spoken is None:
+            continue
+        if beside and found[-1][2] == spoken:
+            start = found.pop()[0]
+        found.append((start, clause.start() + clause[0].index(tag) + len(tag), spoken))
     return found
+
+
+def _of_clause(tag: str, beside: str | None) -> str | None:
+    """The language of a clause in Latin letters, ``beside`` the one before it; None for English and names."""
+    spelled = _WORD.findall(unicodedata.normalize("NFC", tag))
+    words = [word.casefold() for word in spelled]
+    present = set(words)
+    if beside and not present & _ENGLISH:
+        marks = {*_FUNCTION_WORDS.get(beside, "").split(), *_SHARED.get(beside, "").split()}
+        if present & marks:
+            return beside
+    if len(words) < FEWEST or 2 * sum(word[0].islower() for word in spelled) < len(spelled):
+        return None
+    own = {name: len(present & set(text.split())) for name, text in _FUNCTION_WORDS.items()}
+    is_marked = any(count > 1 for count in own.values()) or not all(word.isascii() for word in words)
+    if not is_marked or len(present & _ENGLISH) > (own.get("Tagalog", 0) > 1):
+        return None
+    spoken = _by_words(words)
+    return spoken if spoken and own.get(spoken) else None
 
 
 def _by_words(words: list[str]) -> str | None:

@@ -119,3 +119,36 @@ def test_another_file_is_an_error_that_names_the_command(tmp_path: Path) -> None
     (tmp_path / "pieces.npz").write_bytes(b"nothing")
     with pytest.raises(BadInput, match="diffagent train talk"):
         Tagger.load(tmp_path / "pieces.npz")
+
+
+@pytest.mark.parametrize(
+    ("text", "prompt"),
+    [
+        (
+            "Hola, sorry for my english. I have a small bar in Cadiz and we need a poster. I want un pulpo gigante con "
+            "una guitarra, encima de una barra muy vieja. Colours warm like an old postcard. Thank you so much friends",
+            "un pulpo gigante con una guitarra, encima de una barra muy vieja",
+        ),
+        (
+            "Hallo zusammen, I run a little pottery in Bern and need something for our window. Please draw eine alte "
+            "Frau mit einer Katze auf dem Schoß, neben einem Ofen. Soft pencil style would be nice. Danke to you all",
+            "eine alte Frau mit einer Katze auf dem Schoß, neben einem Ofen",
+        ),
+    ],
+)
+def test_a_clause_of_another_language_stays_whole(text: str, prompt: str) -> None:
+    found = chatted(text)
+    assert found is not None
+    assert prompt in found.prompt
+    assert "I want" not in found.prompt
+
+
+def test_what_may_be_and_then_must_not_be_is_left_out() -> None:
+    found = chatted(
+        "Hi, I have a small cheese shop and for winter I make a card. Please draw a cow with a red scarf in front of "
+        "a hut at night. On the roof maybe a cat. My wife says no cat, she is right, no cat. Style is an old enamel "
+        "sign. Thanks a lot and good day"
+    )
+    assert found is not None
+    assert found.avoid == ("cat",)
+    assert "cat" not in found.prompt

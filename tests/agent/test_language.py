@@ -112,3 +112,48 @@ def test_a_tag_of_another_script_is_found_in_an_english_list() -> None:
     assert foreign_tags("a fox in 東京, dusk") == []
     assert foreign_tags('a sign that says "営業中", night') == []
     assert foreign_tags("a café in São Paulo, fox") == []
+
+
+@pytest.mark.parametrize(
+    ("prompt", "clause", "name"),
+    [
+        (
+            "a fox, un zorro rojo con una bufanda en la nieve, ink",
+            "un zorro rojo con una bufanda en la nieve",
+            "Spanish",
+        ),
+        (
+            "Warm light. Please draw eine alte Mühle mit einem Rad auf dem Dach",
+            "eine alte Mühle mit einem Rad auf dem Dach",
+            "German",
+        ),
+        (
+            "I want une chèvre avec une cloche, devant un puits, la nuit. Old postcard of the alps",
+            "une chèvre avec une cloche, devant un puits, la nuit",
+            "French",
+        ),
+        (
+            "Poster: mga bata sa harap ng tindahan, flat and cheap to print",
+            "mga bata sa harap ng tindahan",
+            "Tagalog",
+        ),
+    ],
+)
+def test_a_clause_of_another_language_is_found_in_an_english_message(
+    prompt: str, clause: str, name: str
+) -> None:
+    start = prompt.index(clause)
+    assert foreign_tags(prompt) == [(start, start + len(clause), name)]
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "a plate of arroz con pollo, candle light",
+        "poster, La Vie en Rose, roses",
+        "Rio de Janeiro, Cristo Redentor at dusk, drone photo",
+        "two girls in a café, pain au chocolat, rain",
+    ],
+)
+def test_names_and_dishes_are_no_clause_of_another_language(prompt: str) -> None:
+    assert foreign_tags(prompt) == []
