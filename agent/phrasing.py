@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from diffagent.agent.chatting import chatted
+from diffagent.agent.corrections import corrected
 from diffagent.agent.counts import PICTURE, UNLIKE, counted, number
 from diffagent.agent.cutting import masked, without
 from diffagent.agent.exclusions import LONGEST, exclusions
@@ -81,6 +82,9 @@ _OPENINGS = tuple(
         r"(?:i am|i['’]?m|im|we are|we['’]re)\s+(?:looking for|after|in need of)\s+(?=\S)",
         r"(?:(?:please|pls)\s+)?(?:write|create|make|generate)(?:\s+(?:me|us))?\s+an?\s+(?:\w+\s+)?prompt\s+"
         r"(?:for|of)\s+(?=\S)",
+        # "need picture of"
+        r"(?:(?:hi|hello|hey)[ ,!]+)?(?:need|want|looking for)\s+(?:an?\s+|some\s+)?(?:nice\s+|good\s+)?"
+        r"(?:pictures?|images?|pics?|imgs?)\s+of\s+(?=\S)",
         # "gimme", "make me", "draw a"
         r"gimme\s+(?=\S)",
         rf"(?:{_VERB}|paint|sketch)\s+(?:me|us)(?:\s+{_POLITE})?\s+"
@@ -150,8 +154,10 @@ def phrasing(text: str) -> Phrasing:
     rest, lead = led(text)
     rest, models = unasked(rest)
     models = [lead, *models] if lead else models
-    found = _phrasing(_WITH_IT.sub("", rest) if models else rest)
-    return replace(found, notes=(*(_left_out(words) for words in models), *found.notes)) if models else found
+    rest, mended = corrected(_WITH_IT.sub("", rest) if models else rest)
+    found = _phrasing(rest)
+    left = [_left_out(words) for words in (*models, *mended)]
+    return replace(found, notes=(*left, *found.notes)) if left else found
 
 
 def _left_out(words: str) -> str:
