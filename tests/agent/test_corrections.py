@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from diffagent.agent.corrections import corrected
-from diffagent.agent.phrasing import phrasing
+from diffagent.agent.asking.corrections import corrected
+from diffagent.agent.asking.phrasing import phrasing
 
 
 @pytest.mark.parametrize(

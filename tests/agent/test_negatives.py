@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from diffagent.agent.negatives import default_negative, joined_negative
-from diffagent.agent.phrasing import phrasing
+from diffagent.agent.asking.negatives import default_negative, joined_negative
+from diffagent.agent.asking.phrasing import phrasing
 from diffagent.data.base_models import TABLE
 
 

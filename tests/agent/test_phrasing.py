@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from diffagent.agent.negatives import default_negative
-from diffagent.agent.phrasing import phrasing
-from diffagent.agent.request import Request
+from diffagent.agent.asking.negatives import default_negative
+from diffagent.agent.asking.phrasing import phrasing
+from diffagent.agent.asking.request import Request
 
 
 @pytest.mark.parametrize(

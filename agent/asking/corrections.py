@@ -1,0 +1,81 @@
+"""Corrections: what somebody takes back in the same message, put right where it was said first.
+
+corrected("a goat in a red scarf. or wait, blue")    -> "a goat in a blue scarf", ["or wait, blue"]
+corrected("a deer, asleep. Actually it is not a deer but an elk")    -> "an elk, asleep", the second sentence
+corrected("a goat, no wait, a ram, on a hill")       -> "a ram, on a hill", ["a goat, no wait"]
+"""
+
+from __future__ import annotations
+
+import re
+
+from diffagent.agent.asking.cutting import masked, without
+
+_COLOR = (
+    r"(?:(?:light|dark|pale|bright|deep|navy|sky|forest|royal) )?(?:red|green|blue|yellow|orange|purple|"
+    r"violet|pink|"
+    r"brown|gr[ea]y|black|white|gold(?:en)?|silver|beige|teal|turquoise|crimson|scarlet|navy|lilac|maroon)"
+)
+_THOUGHT = (
+    r"(?:(?:or|oh|no|ok|okay|hmm?|um+|ah|but)[ \t,.…]{1,4}){0,3}"
+    r"(?:wait|actually|sorry|scratch that|on second thoughts?|i mean|i meant|make that)[ \t,.!…]{1,4}"
+    r"(?:(?:no|actually|i mean(?:t)?|maybe|rather|make (?:it|that|them|him|her)|let['’]?s (?:say|"
+    r"do))[ \t,]{1,3}){0,3}"
+)
+"""What a second thought begins with."""
+_RECOLORED = re.compile(
+    rf"(?:[ \t]?[,;.!…-][ \t,;.!…-]{{0,5}}|[ \t](?=or wait))\b{_THOUGHT}(?P<new>{_COLOR})(?: instead| then|"
+    rf" please)?"
+    r"(?:[ \t,.!]{1,4}(?:yes|yeah|yep|yup),?[ \t](?P=new))?(?=[ \t]*+(?:[,;.!?\n]|$))",
+    re.I,
+)
+_A_COLOR = re.compile(rf"\b{_COLOR}\b", re.I)
+_NOUN = r"[a-z][\w'’-]{1,20}(?: (?!(?:but|it|he|she|and|an?)\b)[a-z][\w'’-]{1,20})?"
+_RENAMED = re.compile(
+    rf"(?:[ \t,;.!…-]{{1,6}}|\n)(?:{_THOUGHT})(?:it|he|she|that|this|they) "
+    r"(?:wasn['’]?t|isn['’]?t|was not|is not|weren['’]?t|were not) (?:an?|the) "
+    rf"(?P<old>{_NOUN})[,;]? (?:but |(?:it|he|she) (?:was |is )|(?:it|he|she)['’]s ){{1,2}}"
+    r"(?P<new>an? [a-z][\w'’-]{1,20})",
+    re.I,
+)
+_REPLACED = re.compile(
+    rf"\b(?:an?|the) [a-z][\w'’-]{{1,20}}[ \t]?[,.…-]{{1,4}}[ \t]?\b{_THOUGHT}"
+    r"(?P<new>an? [a-z][\w'’-]{1,20})(?=[ \t]*+(?:[,;.!?\n]|$))",
+    re.I,
+)
+"""A thing and, right behind it, another in its place."""
+_REACH = 200
+"""Characters before a second thought in which it finds what it puts right."""
+
+
+def corrected(text: str) -> tuple[str, list[str]]:
+    """The text with its second thoughts where the first stood, and their words; unchanged where it has "
+    "none."""
+    words: list[str] = []
+    flat = masked(text)
+    if hit := _REPLACED.search(flat):
+        start = hit.start("new")
+        words.append(text[hit.start() : start])
+        text = text[: hit.start()] + text[start:]
+        flat = masked(text)
+    if hit := _RECOLORED.search(flat):
+        low = max(0, hit.start() - _REACH)
+        first = [*_A_COLOR.finditer(flat, low, hit.start())][-1:]
+        if first and first[0][0].casefold() != hit["new"].casefold():
+            words.append(hit[0])
+            rest = without(text, [hit.span()])
+            text = rest[: first[0].start()] + hit["new"] + rest[first[0].end() :]
+            flat = masked(text)
+    if hit := _RENAMED.search(flat):
+        old = re.compile(rf"\b(an?|the) {re.escape(hit['old'])}\b", re.I)
+        before, behind = text[: hit.start()], text[hit.end() :]
+        if old.search(before):
+            words.append(hit[0])
+            before = old.sub(lambda one: _cased(one[0], hit["new"]), before)
+            text = without(f"{before}\0{behind}", [(len(before), len(before) + 1)])
+    return text, [one.strip(" ,;.!…-\n") for one in words]
+
+
+def _cased(old: str, new: str) -> str:
+    """The new name, as a sentence begins where the old one did."""
+    return new[0].upper() + new[1:] if old[0].isupper() else new[0].lower() + new[1:]
