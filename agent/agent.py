@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     from diffagent.agent.grammar import Grammar
     from diffagent.agent.pmi.identifier import Identification, Identifier
     from diffagent.agent.targets.installed import Installed
-    from diffagent.data.catalog import Catalog
+    from diffagent.data.catalog.catalog import Catalog
 
 
 MARKED = 50.0
@@ -119,8 +119,8 @@ class Agent:
             BadCatalog: the catalog cannot be read. MissingWeights: the weights can be found nowhere.
         """
         from diffagent.agent.engines.loading import load_engine
-        from diffagent.data.catalog import Catalog, Filter, default_catalog
-        from diffagent.data.text_encoder import TextEncoder
+        from diffagent.data.catalog.catalog import Catalog, Filter, default_catalog
+        from diffagent.data.encoders.text_encoder import TextEncoder
 
         opened = Catalog.open(Path(catalog) if catalog else default_catalog())
         with (
@@ -138,8 +138,8 @@ class Agent:
     @classmethod
     def of(cls, catalog: str | Path | None, engine: Engine, fusion: Fusion | None = None) -> Self:
         """A catalog file (default: the one that ships) with an engine that is loaded already."""
-        from diffagent.data.catalog import Catalog, default_catalog
-        from diffagent.data.text_encoder import TextEncoder
+        from diffagent.data.catalog.catalog import Catalog, default_catalog
+        from diffagent.data.encoders.text_encoder import TextEncoder
 
         opened = Catalog.open(Path(catalog) if catalog else default_catalog())
         prefilter = Prefilter.of(opened, TextEncoder.load())

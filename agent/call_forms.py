@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from diffagent.agent.targets import TABLE, load
-from diffagent.data.catalog import Catalog
+from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import BadCall, BadInput, UnknownModel
 from diffagent.data.metadata import picture
 from diffagent.data.metadata.generation import Generation, ModelUse, recovered

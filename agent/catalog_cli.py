@@ -19,9 +19,9 @@ from diffagent.data.attributes import MEDIA, ROLES
 from diffagent.data.base_models import examples
 
 if TYPE_CHECKING:
-    from diffagent.data.catalog import Catalog, Filter
-    from diffagent.data.filters import Funnel
-    from diffagent.data.raw import RawFolder
+    from diffagent.data.catalog.catalog import Catalog, Filter
+    from diffagent.data.catalog.filters import Funnel
+    from diffagent.data.hubs.raw import RawFolder
     from diffagent.data.records import Card
 
 Command = Callable[..., Any]
@@ -153,13 +153,13 @@ def add(file: Path, path: str | None, described: Path | None, only_asked: bool, 
 
     A bad row is reported and the others are added; the exit status is then 1.
     """
-    from diffagent.agent.additions import read_additions
-    from diffagent.agent.importing import add_entries
-    from diffagent.data.catalog import Catalog
-    from diffagent.data.descriptions import read_descriptions, with_descriptions
+    from diffagent.data.catalog.additions import read_additions
+    from diffagent.data.catalog.catalog import Catalog
+    from diffagent.data.catalog.importing import add_entries
+    from diffagent.data.descriptions.descriptions import read_descriptions, with_descriptions
+    from diffagent.data.descriptions.plain_attributes import with_plain_attributes
+    from diffagent.data.encoders.text_encoder import TextEncoder
     from diffagent.data.errors import BadInput
-    from diffagent.data.plain_attributes import with_plain_attributes
-    from diffagent.data.text_encoder import TextEncoder
 
     if path is None:
         raise click.UsageError(
@@ -216,13 +216,13 @@ def import_(
 
     What a model is for is estimated where --descriptions does not say it.
     """
-    from diffagent.agent.importing import import_catalog
-    from diffagent.data.corpus import read_entries
-    from diffagent.data.descriptions import read_descriptions, with_descriptions
-    from diffagent.data.filters import Funnel, Scope
-    from diffagent.data.kept_vectors import KeptVectors
-    from diffagent.data.plain_attributes import with_plain_attributes
-    from diffagent.data.text_encoder import TextEncoder
+    from diffagent.data.catalog.corpus import read_entries
+    from diffagent.data.catalog.filters import Funnel, Scope
+    from diffagent.data.catalog.importing import import_catalog
+    from diffagent.data.descriptions.descriptions import read_descriptions, with_descriptions
+    from diffagent.data.descriptions.plain_attributes import with_plain_attributes
+    from diffagent.data.encoders.kept_vectors import KeptVectors
+    from diffagent.data.encoders.text_encoder import TextEncoder
 
     funnel, encoder = Funnel(), KeptVectors(TextEncoder.load())
     folder = _raw(raw, horde)
@@ -233,7 +233,7 @@ def import_(
 
 
 def _open(path: str | None) -> Catalog:
-    from diffagent.data.catalog import Catalog
+    from diffagent.data.catalog.catalog import Catalog
 
     return Catalog.open(path)
 
@@ -241,15 +241,15 @@ def _open(path: str | None) -> Catalog:
 def _wanted(
     type_: Any, base_model: str | None, commercial: bool, role: str | None, medium: str | None
 ) -> Filter:
-    from diffagent.data.catalog import Filter
+    from diffagent.data.catalog.catalog import Filter
 
     return Filter(type_, base_model, commercial, role, medium)
 
 
 def _raw(path: Path, horde: str | None) -> RawFolder:
     """The crawl; Horde's models from the folder ``horde`` where it is given."""
-    from diffagent.data.horde import HordeModel, read_horde
-    from diffagent.data.raw import RawFolder
+    from diffagent.data.hubs.horde import HordeModel, read_horde
+    from diffagent.data.hubs.raw import RawFolder
 
     if horde is None:
         return RawFolder(path)
@@ -301,7 +301,7 @@ def _print_cards(cards: list[Card], as_json: bool) -> None:
 
 
 def _json(card: Card) -> str:
-    from diffagent.data.card_json import card_to_json
+    from diffagent.data.catalog.card_json import card_to_json
 
     return json.dumps(card_to_json(card), ensure_ascii=False)
 

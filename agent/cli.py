@@ -113,7 +113,7 @@ def _check_specifications(catalog: str | None) -> None:
     """Refuse example images for a catalog that has nothing to match them with, before weights are fetched."""
     from diffagent.agent.pmi.identifier import specification_file
     from diffagent.agent.pmi.requirement import missing
-    from diffagent.data.catalog import default_catalog
+    from diffagent.data.catalog.catalog import default_catalog
 
     path = Path(catalog) if catalog else default_catalog()
     if path.is_file() and specification_file(path) is None:
@@ -129,8 +129,8 @@ def _described(images: Sequence[str], captioner: str | None) -> str:
             "images say which model, and not what to draw: add a PROMPT, or --captioner MODEL that describes "
             "them; diffagent pmi identify lists the models alone"
         )
-    from diffagent.data.captioner import Captioner
-    from diffagent.data.image_loading import load_images
+    from diffagent.data.encoders.captioner import Captioner
+    from diffagent.data.encoders.image_loading import load_images
 
     return Captioner.load(captioner).describe(load_images(images[:1]))[0]
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from diffagent.data.describe import Job, Summary
+    from diffagent.data.descriptions.describe import Job, Summary
 
 
 @click.command()
@@ -61,12 +61,12 @@ def describe(
     diffagent data describe RAW -o descriptions.jsonl --llm https://HOST/v1 --llm-model NAME --dry-run
     """
     from diffagent.agent.chat_endpoint import Estimate
-    from diffagent.data.describe import describe as run
-    from diffagent.data.describe import plan
-    from diffagent.data.descriptions import DescriptionsFile
-    from diffagent.data.filters import Scope
-    from diffagent.data.raw import RawFolder
-    from diffagent.data.sources import read_sources
+    from diffagent.data.catalog.filters import Scope
+    from diffagent.data.descriptions.describe import describe as run
+    from diffagent.data.descriptions.describe import plan
+    from diffagent.data.descriptions.descriptions import DescriptionsFile
+    from diffagent.data.descriptions.sources import read_sources
+    from diffagent.data.hubs.raw import RawFolder
 
     folder, scope = RawFolder(raw), Scope()
     job = job_of(llm, llm_model, rule, concurrency)
@@ -89,11 +89,11 @@ def job_of(llm: str | None, llm_model: str | None, rule: Any, concurrency: int) 
     """The writer and what it is asked: a server answers a question, a local model fills in a form."""
     import os
 
-    from diffagent.data.describe import Job
+    from diffagent.data.descriptions.describe import Job
 
     if llm is not None and llm.startswith(("http://", "https://")):
         from diffagent.agent.chat_endpoint import ChatEndpoint
-        from diffagent.data.questions import question
+        from diffagent.data.descriptions.questions import question
 
         if llm_model is None:
             raise click.UsageError("--llm URL needs --llm-model NAME, the server's name of a model")
@@ -102,8 +102,8 @@ def job_of(llm: str | None, llm_model: str | None, rule: Any, concurrency: int) 
     if llm_model is not None:
         raise click.UsageError("--llm-model names a server's model: give the server with --llm URL")
     from diffagent.agent.writers import LocalWriter
-    from diffagent.data.forms import filling
-    from diffagent.data.weights import DEFAULT_LLM
+    from diffagent.data.descriptions.forms import filling
+    from diffagent.data.weights.weights import DEFAULT_LLM
 
     return Job(LocalWriter(llm), filling, llm or DEFAULT_LLM, rule)
 

@@ -15,8 +15,8 @@ from itertools import islice
 import numpy as np
 import numpy.typing as npt
 
-from diffagent.agent.specification import MATCHED, Ints, Packed, Terms
 from diffagent.agent.term_lists import TermIndex, TermLists
+from diffagent.data.catalog.specification import MATCHED, Ints, Packed, Terms
 
 GROUP = 4096
 """Specifications that are split together."""

@@ -240,7 +240,7 @@ class Room:
 
     def opened(self) -> Any:
         """The catalog."""
-        from diffagent.data.catalog import Catalog
+        from diffagent.data.catalog.catalog import Catalog
 
         return Catalog.open(self._catalog)
 

@@ -25,7 +25,7 @@ from diffagent.agent.targets.emitting import emit
 from diffagent.agent.targets.fitting import Emitted, Resources
 from diffagent.agent.targets.installed import Installed
 from diffagent.agent.targets.target import Target
-from diffagent.data.catalog import Catalog
+from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import BadInput, TargetError, Unreachable
 from diffagent.data.records import SEED_MAX, T2ICall
 

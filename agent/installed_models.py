@@ -20,10 +20,10 @@ from diffagent.agent.executors.images import replace_file
 from diffagent.agent.executors.wire import Wire
 from diffagent.agent.targets import ITSELF, TABLE, load
 from diffagent.agent.targets.installed import Installed
-from diffagent.data.catalog import Catalog
+from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import BadInput, Unreachable
 from diffagent.data.records import Card
-from diffagent.data.weights import home
+from diffagent.data.weights.weights import home
 
 LIFETIME = 600.0
 """Seconds."""

@@ -23,8 +23,8 @@ import numpy.typing as npt
 from diffagent.agent.gathering import Gathered
 from diffagent.agent.term_lists import TermIndex
 from diffagent.agent.whitening import Space, Whitening
-from diffagent.data.catalog import ALL, Filter
-from diffagent.data.weights import home
+from diffagent.data.catalog.catalog import ALL, Filter
+from diffagent.data.weights.weights import home
 
 VERSION = 1
 """Of what is kept; another one is made again."""

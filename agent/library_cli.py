@@ -80,7 +80,7 @@ def scan(
     A models folder of A1111, Forge, ComfyUI, Stability Matrix or SwarmUI, or any other. The table says what
     each file is and why it cannot be used. Hashing whole files goes on behind; stop it at any time.
     """
-    from diffagent.agent.library import build
+    from diffagent.data.library.catalog import build
     from diffagent.data.library.hashing import Hashing, unhashed
     from diffagent.data.library.scan import Problems
     from diffagent.data.library.state import library_home
@@ -160,9 +160,9 @@ def set_(
     """Say yourself what a FILE is; your word wins over everything, also after the next scan."""
     from dataclasses import replace
 
-    from diffagent.agent.library import build
     from diffagent.data.base_models import LISTED, examples
     from diffagent.data.library.bases import row_name
+    from diffagent.data.library.catalog import build
     from diffagent.data.library.state import Override
 
     if not (base_model or triggers or name or no_trigger or reset):
@@ -196,8 +196,8 @@ def forget(folder: Path | None) -> None:
 
     The catalog that ships is the default again.
     """
-    from diffagent.agent.library import build
     from diffagent.data.library import state as memory
+    from diffagent.data.library.catalog import build
 
     if folder is None:
         was_there = memory.forget()
@@ -227,10 +227,10 @@ def get(model: str, folder: Path | None, catalog: str | None, url: str | None, y
     from contextlib import closing
 
     from diffagent.agent.executors.downloads import check_fetchable, fetch, size_of
-    from diffagent.agent.fetching import destination
     from diffagent.agent.generate_cli import Progress
     from diffagent.agent.tables import facts
-    from diffagent.data.catalog import Catalog
+    from diffagent.data.catalog.catalog import Catalog
+    from diffagent.data.library.fetching import destination
 
     with closing(Catalog.open(catalog)) as opened:
         card = opened.find(model)
@@ -257,7 +257,7 @@ def get(model: str, folder: Path | None, catalog: str | None, url: str | None, y
             fetch(card, report, url=url, path=path)
         click.echo(path)
         if root in state.roots():
-            from diffagent.agent.library import build
+            from diffagent.data.library.catalog import build
             from diffagent.data.library.scan import Problems
 
             _scanned(state, [root], Problems())
@@ -349,7 +349,7 @@ def _scanned(state: State, roots: Sequence[Path], problems: Any) -> int:
 
 
 def _encoder() -> Any:
-    from diffagent.data.text_encoder import TextEncoder
+    from diffagent.data.encoders.text_encoder import TextEncoder
 
     return TextEncoder.load()
 
@@ -381,7 +381,7 @@ def _ask_hub(state: State, url: str | None) -> None:
     import os
     import time
 
-    from diffagent.data.civitai import DEFAULT_URL, CivitaiClient
+    from diffagent.data.hubs.civitai import DEFAULT_URL, CivitaiClient
     from diffagent.data.library.hub import AGAIN_S, look_up
 
     asked = state.answered()

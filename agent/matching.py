@@ -1,6 +1,6 @@
 """Text matching: one requirement against every document of every model, and what it says of a model.
 
-In: the packed specifications of :mod:`diffagent.agent.specification` and the cards' words. Out: a
+In: the packed specifications of :mod:`diffagent.data.catalog.specification` and the cards' words. Out: a
 matrix of features [models, features] a prompt, which :mod:`diffagent.agent.prefilter` ranks by.
 Three kernels between the requirement and a document are cosines: of sentence embeddings, of
 idf-weighted hashed terms of the prompt, and of those of the negative prompt. A model's evidence is the
@@ -19,7 +19,9 @@ import numpy as np
 import numpy.typing as npt
 
 from diffagent.agent.gathering import Gathered, gather
-from diffagent.agent.specification import (
+from diffagent.agent.term_lists import TermIndex
+from diffagent.agent.whitening import BLOCK, Space
+from diffagent.data.catalog.specification import (
     QUANTUM,
     WORDS,
     Embeddings,
@@ -30,11 +32,9 @@ from diffagent.agent.specification import (
     terms,
     word_terms,
 )
-from diffagent.agent.term_lists import TermIndex
-from diffagent.agent.whitening import BLOCK, Space
+from diffagent.data.encoders.text_encoder import Encoder
 from diffagent.data.prompts import plain
 from diffagent.data.records import Card
-from diffagent.data.text_encoder import Encoder
 
 SHARPNESS = 12.0
 """Of the kernel that sums documents: exp(12 × score); the best document dominates, siblings still count."""

@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 import numpy as np
 import numpy.typing as npt
 
+from diffagent.data.encoders.text_encoder import TextEncoder
 from diffagent.data.errors import BadInput
-from diffagent.data.text_encoder import TextEncoder
 
 if TYPE_CHECKING:
     import torch

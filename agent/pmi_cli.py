@@ -12,7 +12,7 @@ import click
 if TYPE_CHECKING:
     from diffagent.agent.pmi.feature_cache import Pair
     from diffagent.agent.pmi.identifier import Identification, Identifier
-    from diffagent.data.catalog import Catalog
+    from diffagent.data.catalog.catalog import Catalog
 
 DEFAULT_ENCODER = "efficientnet-lite0"
 _ENCODER = click.option(
@@ -76,7 +76,7 @@ def build(
     from diffagent.agent.pmi.building import build as make
     from diffagent.agent.pmi.crawled import crawled_examples, is_crawl
     from diffagent.agent.pmi.manifest import read_examples
-    from diffagent.data.raw import RawFolder
+    from diffagent.data.hubs.raw import RawFolder
 
     if (source is None) == (not models):
         raise click.UsageError("give a SOURCE of images, or models to make images with: --generate MODEL")
@@ -122,7 +122,7 @@ def identify(
     """The models that make images like IMAGES (1 to 6 files), with probabilities."""
     from diffagent.agent.pmi.identifier import Identifier
     from diffagent.agent.pmi.requirement import check_count, missing
-    from diffagent.data.catalog import Catalog
+    from diffagent.data.catalog.catalog import Catalog
 
     check_count(images)
     with Catalog.open(catalog) as opened:
@@ -160,8 +160,8 @@ def _by_paper(
 ) -> dict[str, Any]:
     """The k models that are nearest by Eq. 9."""
     from diffagent.agent.pmi.requirement import ImageRequirement
-    from diffagent.data.captioner import Captioner
-    from diffagent.data.text_encoder import load_text_encoder
+    from diffagent.data.encoders.captioner import Captioner
+    from diffagent.data.encoders.text_encoder import load_text_encoder
 
     describe = Captioner.load(captioner) if captioner else None
     text = load_text_encoder(identifier.file.encoders.image)[0] if prompt or describe else None
@@ -282,8 +282,8 @@ def identified(found: Identification, catalog: Catalog, k: int) -> dict[str, Any
 def _pair(image_encoder: str) -> Pair:
     """The image encoder of that name, and the text encoder that belongs to it."""
     from diffagent.agent.pmi.feature_cache import Pair
-    from diffagent.data.image_encoder import load_image_encoder
-    from diffagent.data.text_encoder import load_text_encoder
+    from diffagent.data.encoders.image_encoder import load_image_encoder
+    from diffagent.data.encoders.text_encoder import load_text_encoder
 
     text, name = load_text_encoder(image_encoder)
     return Pair(load_image_encoder(image_encoder), text, name, text.digest)

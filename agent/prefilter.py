@@ -22,19 +22,19 @@ from diffagent.agent.gathering import Gathered, gather
 from diffagent.agent.kept_index import LARGE, KeptIndex
 from diffagent.agent.matching import FEATURES, Matcher, Requirement
 from diffagent.agent.ranking import greatest, log_sum_exp
-from diffagent.agent.specification import KIND, WORDS, Floats, Packed
 from diffagent.agent.suitability import MATCHED
 from diffagent.agent.term_lists import TermIndex
 from diffagent.agent.whitening import Space
-from diffagent.data.catalog import ALL, Filter
+from diffagent.data.catalog.catalog import ALL, Filter
+from diffagent.data.catalog.specification import KIND, WORDS, Floats, Packed
 from diffagent.data.collecting import uncollected
+from diffagent.data.encoders.text_encoder import Encoder
 from diffagent.data.errors import BadCatalog, BadInput
 from diffagent.data.prompts import strip_lora_tags
 from diffagent.data.records import Card
-from diffagent.data.text_encoder import Encoder
 
 if TYPE_CHECKING:
-    from diffagent.data.catalog import Catalog
+    from diffagent.data.catalog.catalog import Catalog
 
 
 CLIP = 4.0

@@ -1,8 +1,8 @@
 """Sections: the entries of a catalog that are chosen among together.
 
 A catalog may say which base models answer a request that names none
-(:attr:`~diffagent.data.catalog.Catalog.unasked`). Its other entries are a section by themselves, read when a
-request first asks for one of their base models; so they change no other choice, and cost it nothing.
+(:attr:`~diffagent.data.catalog.catalog.Catalog.unasked`). Its other entries are a section by themselves, read
+when a request first asks for one of their base models; so they change no other choice, and cost it nothing.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from diffagent.agent.choosing import Shelf
 from diffagent.agent.eligible import Eligible
 from diffagent.agent.prefilter import Prefilter, read_matcher
 from diffagent.agent.scope import Scope
-from diffagent.data.catalog_schema import Filter
+from diffagent.data.catalog.schema import Filter
 from diffagent.data.records import Card
 
 if TYPE_CHECKING:
-    from diffagent.data.catalog import Catalog
+    from diffagent.data.catalog.catalog import Catalog
 
 ANY = "any"
 """The base model of who takes each of the catalog's alike."""

@@ -26,8 +26,8 @@ from diffagent.agent.installed_models import BACKOFF, LIFETIME, matched, read_li
 from diffagent.agent.targets.parts import UNGGUF
 from diffagent.data.air import AIR, LOCAL
 from diffagent.data.base_models import LISTED, by_file_name, by_header, ecosystem_of, families, find
-from diffagent.data.cards import Entry, compose
-from diffagent.data.catalog import Catalog, default_catalog
+from diffagent.data.catalog.cards import Entry, compose
+from diffagent.data.catalog.catalog import Catalog, default_catalog
 from diffagent.data.errors import DiffAgentError, TargetError
 from diffagent.data.library.bases import fits
 from diffagent.data.library.headers import read_header
@@ -35,10 +35,10 @@ from diffagent.data.library.kinds import RUNNABLE, Verdict, judge
 from diffagent.data.metadata.infotext import stem
 from diffagent.data.prompts import is_sfw
 from diffagent.data.records import Card, ModelType
-from diffagent.data.weights import home
+from diffagent.data.weights.weights import home
 
 if TYPE_CHECKING:
-    from diffagent.data.text_encoder import Encoder
+    from diffagent.data.encoders.text_encoder import Encoder
 
 _TAGS = 12
 """Of a LoRA's training tags, the most frequent ones."""
@@ -275,9 +275,9 @@ def _training_tags(metadata: Mapping[str, Any]) -> Iterator[str]:
 
 def _make(catalog: Path, out: Path, cards: list[Card], encoder: Encoder | None) -> None:
     """Copies a catalog, adds entries, and puts the copy in its place when it is complete."""
-    from diffagent.agent.importing import add_entries
-    from diffagent.data.plain_attributes import with_plain_attributes
-    from diffagent.data.text_encoder import TextEncoder
+    from diffagent.data.catalog.importing import add_entries
+    from diffagent.data.descriptions.plain_attributes import with_plain_attributes
+    from diffagent.data.encoders.text_encoder import TextEncoder
 
     encoder = encoder or TextEncoder.load()
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from diffagent.agent.specification import IDS, TERM_BITS, Floats, Ints, Terms
+from diffagent.data.catalog.specification import IDS, TERM_BITS, Floats, Ints, Terms
 
 BLOCK = 1 << 18
 """Stored terms that are worked on at a time, which bounds what is needed beside the result."""

@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from diffagent.agent.specification import QUANTUM, Embeddings, Floats
+from diffagent.data.catalog.specification import QUANTUM, Embeddings, Floats
 
 BLOCK = 1024
 """Documents that are worked on at a time: their embeddings as float32 take 1.5 MB."""

@@ -4,8 +4,8 @@
     Tags: anime, moonharbor
     An SD 1.5 LoRA of {Kestra from Moonharbor|Kestra}, an anime character.
 
-The last line is the form (:mod:`diffagent.data.forms`); a blank offers texts parted by bars. The model
-decodes inside it, so that what the form does not offer cannot be written, and what it forces costs no
+The last line is the form (:mod:`diffagent.data.descriptions.forms`); a blank offers texts parted by bars. The
+model decodes inside it, so that what the form does not offer cannot be written, and what it forces costs no
 forward pass.
 """
 

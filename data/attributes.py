@@ -5,8 +5,8 @@
      "carrier": "Deliberate", "caution": [], "renown": 1}
 
 A strong language model writes them from card, uploader's text and sample prompts
-(:mod:`diffagent.data.describe`); for a catalog that nobody has read :mod:`diffagent.data.plain_attributes`
-makes them from the card alone.
+(:mod:`diffagent.data.descriptions.describe`); for a catalog that nobody has read
+:mod:`diffagent.data.descriptions.plain_attributes` makes them from the card alone.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class Attributes(BaseModel):
 
 
 class Estimated(Attributes):
-    """Attributes that :mod:`diffagent.data.plain_attributes` made; in JSON they say so."""
+    """Attributes that :mod:`diffagent.data.descriptions.plain_attributes` made; in JSON they say so."""
 
     is_estimated: ClassVar[bool] = True
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from diffagent.data.crawl import CrawlOptions
-    from diffagent.data.installed import InstalledModel
-    from diffagent.data.listed import Listed
+    from diffagent.data.dabench.listed import Listed
+    from diffagent.data.hubs.crawl import CrawlOptions
+    from diffagent.data.hubs.installed import InstalledModel
 
 
 @click.group()
@@ -63,7 +63,7 @@ def crawl(
         if installed or types or since or limit:
             raise click.UsageError("--source horde takes --url DIR and -o RAW only")
         return _print(_crawl_horde(url, raw))
-    from diffagent.data.crawl import CrawlOptions
+    from diffagent.data.hubs.crawl import CrawlOptions
 
     options = CrawlOptions(_types(types), since, limit) if types else CrawlOptions(since=since, limit=limit)
     _print(asyncio.run(_crawl_civitai(url, raw, options, installed, rate, concurrency)))
@@ -99,13 +99,13 @@ def build(
     diffagent data build RAW -o DABENCH
     diffagent data build RAW -o DABENCH --lists LISTS
     """
-    from diffagent.data.dabench import build as run
-    from diffagent.data.descriptions import read_descriptions
-    from diffagent.data.funnel_plot import has_matplotlib, plot
-    from diffagent.data.kept_vectors import KeptVectors
-    from diffagent.data.quality import Quality
-    from diffagent.data.raw import RawFolder
-    from diffagent.data.text_encoder import TextEncoder
+    from diffagent.data.catalog.quality import Quality
+    from diffagent.data.dabench.dabench import build as run
+    from diffagent.data.dabench.funnel_plot import has_matplotlib, plot
+    from diffagent.data.descriptions.descriptions import read_descriptions
+    from diffagent.data.encoders.kept_vectors import KeptVectors
+    from diffagent.data.encoders.text_encoder import TextEncoder
+    from diffagent.data.hubs.raw import RawFolder
 
     quality, folder = Quality(downloads, rating), RawFolder(raw)
     descriptions = read_descriptions(described, "cluster") if described is not None else {}
@@ -121,8 +121,8 @@ def build(
 
 
 def _listed(folder: Path) -> Listed:
-    from diffagent.data.catalog import Catalog, default_catalog
-    from diffagent.data.listed import read_listed
+    from diffagent.data.catalog.catalog import Catalog, default_catalog
+    from diffagent.data.dabench.listed import read_listed
 
     with Catalog.open(default_catalog()) as catalog:
         return read_listed(folder, catalog.cards())
@@ -143,8 +143,8 @@ def references(folder: Path, out: Path, notes: Path | None) -> None:
     diffagent data references LISTS -o cards.jsonl
     diffagent catalog add cards.jsonl --catalog mine.sqlite --only-asked
     """
-    from diffagent.data.card_json import card_to_json
-    from diffagent.data.references import Notes, read_references
+    from diffagent.data.catalog.card_json import card_to_json
+    from diffagent.data.catalog.references import Notes, read_references
 
     found = read_references(folder, None if notes is None else Notes.read(notes))
     with out.open("w", encoding="utf-8") as lines:
@@ -164,10 +164,10 @@ def stats(folder: Path, as_json: bool, picture: Path | None) -> None:
     \b
     diffagent data stats DABENCH --plot funnel.png
     """
-    from diffagent.data.dabench import STATS, count_pairs, read_statistics
-    from diffagent.data.funnel import render
-    from diffagent.data.funnel_plot import plot
-    from diffagent.data.raw import RawFolder
+    from diffagent.data.dabench.dabench import STATS, count_pairs, read_statistics
+    from diffagent.data.dabench.funnel import render
+    from diffagent.data.dabench.funnel_plot import plot
+    from diffagent.data.hubs.raw import RawFolder
 
     if (folder / STATS).exists():
         found = read_statistics(folder)
@@ -187,11 +187,11 @@ async def _crawl_civitai(
     import logging
     import os
 
-    from diffagent.data.civitai import DEFAULT_URL, CivitaiClient
-    from diffagent.data.crawl import crawl as run
-    from diffagent.data.installed import identify, read_installed
-    from diffagent.data.raw import publish
-    from diffagent.data.weights import home
+    from diffagent.data.hubs.civitai import DEFAULT_URL, CivitaiClient
+    from diffagent.data.hubs.crawl import crawl as run
+    from diffagent.data.hubs.installed import identify, read_installed
+    from diffagent.data.hubs.raw import publish
+    from diffagent.data.weights.weights import home
 
     logging.getLogger("stamina").addHandler(logging.NullHandler())  # retries are not news
     key = os.environ.get("CIVITAI_API_KEY", "").strip() or None
@@ -211,8 +211,8 @@ async def _crawl_civitai(
 
 
 def _crawl_horde(url: str | None, raw: Path) -> dict[str, Any]:
-    from diffagent.data.horde import read_horde
-    from diffagent.data.raw import publish
+    from diffagent.data.hubs.horde import read_horde
+    from diffagent.data.hubs.raw import publish
 
     if url is None:
         raise click.UsageError("--source horde needs --url DIR, a folder with models.jsonl and styles.json")
@@ -249,7 +249,7 @@ class Bar:
 
 def _types(given: tuple[str, ...]) -> tuple[str, ...]:
     """The types in the API's spelling; one that is not known here is left for the API to know."""
-    from diffagent.data.civitai import MODEL_TYPES
+    from diffagent.data.hubs.civitai import MODEL_TYPES
 
     known = {name.casefold(): name for name in MODEL_TYPES}
     names = [part.strip() for text in given for part in text.split(",") if part.strip()]

@@ -12,7 +12,7 @@ from diffagent.data.air import AIR
 
 if TYPE_CHECKING:
     from diffagent.agent.pmi.identifier import Identification
-    from diffagent.data.catalog import Catalog
+    from diffagent.data.catalog.catalog import Catalog
     from diffagent.data.records import Card
 
 

@@ -1,6 +1,6 @@
 """Image files that programs send as text: base64 or data URLs → the files' bytes.
 
-No address is fetched, and no pixel decoded: that is done by :mod:`diffagent.data.image_loading`.
+No address is fetched, and no pixel decoded: that is done by :mod:`diffagent.data.encoders.image_loading`.
 """
 
 from __future__ import annotations

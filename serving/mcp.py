@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from mcp import types
     from mcp.server.lowlevel import Server
 
-    from diffagent.data.catalog import Catalog
+    from diffagent.data.catalog.catalog import Catalog
 
 _log = logging.getLogger(__name__)
 SHOWN = 5

@@ -28,7 +28,7 @@ def mcp(catalog: str | None, engine: str, llm: str | None, target_url: str | Non
     """
     import asyncio
 
-    from diffagent.data.catalog import Catalog
+    from diffagent.data.catalog.catalog import Catalog
     from diffagent.serving.mcp import serve_stdio, server, tools
     from diffagent.serving.shared_agent import SharedAgent
 

@@ -187,7 +187,7 @@ def _digest(catalog: str | None) -> str | None:
     """SHA-256 of a catalog of one's own; the one that ships has a version."""
     from importlib.metadata import version
 
-    from diffagent.data.wheel import sha256
+    from diffagent.data.weights.wheel import sha256
 
     path = Path(catalog) if catalog else None
     return sha256(path) if path and path.is_file() else version("diffagent")

@@ -21,7 +21,7 @@ from typing import Any
 
 from diffagent.agent.request import Request, takes_text
 from diffagent.data.errors import BadInput, MissingExtra
-from diffagent.data.wheel import sha256
+from diffagent.data.weights.wheel import sha256
 from diffagent.serving.json_bounds import JsonBounds
 
 PROMPT = "prompt"

@@ -12,10 +12,10 @@ from tiny_llama import write_tiny_llama
 from diffagent.agent.agent import Agent
 from diffagent.agent.engines.transformers_engine import TransformersEngine
 from diffagent.agent.fusion import Fusion
-from diffagent.agent.importing import add_entries
 from diffagent.agent.prefilter import Prefilter
-from diffagent.data.catalog import Catalog
-from diffagent.data.text_encoder import TextEncoder
+from diffagent.data.catalog.catalog import Catalog
+from diffagent.data.catalog.importing import add_entries
+from diffagent.data.encoders.text_encoder import TextEncoder
 
 
 @pytest.fixture(autouse=True)

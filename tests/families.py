@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from diffagent.data.base_models import TABLE, find
-from diffagent.data.catalog import Catalog
+from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.records import Card, T2ICall
 from diffagent.data.samplers import split
 

@@ -17,7 +17,7 @@ from diffagent.agent.targets.comfyui import ComfyUI
 from diffagent.agent.targets.horde import Horde
 from diffagent.agent.targets.installed import Installed
 from diffagent.agent.targets.openai import OpenAIImages
-from diffagent.data.catalog import Catalog
+from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.records import T2ICall
 
 SERVERS: dict[str, type[ImageServer]] = {

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from diffagent.data.features import Features
+from diffagent.data.encoders.features import Features
 
 STYLES = {"ada/Red-1.0": (170, 60, 60, 6), "ada/Green": (60, 160, 70, 6), "blue": (60, 60, 170, 25)}
 """Model → mean colour and grain."""

@@ -18,8 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from diffagent.agent.specification import IDS, KIND, Packed
-from diffagent.data.catalog import Catalog
+from diffagent.data.catalog.catalog import Catalog
+from diffagent.data.catalog.specification import IDS, KIND, Packed
 from diffagent.data.records import Card
 
 APART = 10**8

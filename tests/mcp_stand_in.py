@@ -21,7 +21,7 @@ from diffagent.agent.agent import Agent
 from diffagent.agent.engines import Prompt
 from diffagent.agent.fusion import Fusion
 from diffagent.agent.prefilter import Prefilter
-from diffagent.data.catalog import Catalog
+from diffagent.data.catalog.catalog import Catalog
 from diffagent.serving.cli import main
 
 NOTES = Path(sys.argv[1])

@@ -102,7 +102,7 @@ def rrhf(task: Mapping[str, Any], out: Path) -> None:
     from diffagent.agent.agent import Agent
     from diffagent.agent.fusion import Fusion
     from diffagent.agent.prefilter import Prefilter
-    from diffagent.data.catalog import Catalog
+    from diffagent.data.catalog.catalog import Catalog
     from diffagent.data.devices import share
     from diffagent.training.recipe import Lora
     from diffagent.training.rewards.unified import ImageMetrics

@@ -19,7 +19,7 @@ from diffagent.agent.agent import Agent
 from diffagent.agent.engines import Prompt
 from diffagent.agent.fusion import Fusion
 from diffagent.agent.prefilter import Prefilter
-from diffagent.data.catalog import Catalog
+from diffagent.data.catalog.catalog import Catalog
 from diffagent.serving.serve_cli import listening, run
 from diffagent.serving.server import logs
 from diffagent.serving.server.app import create_app

@@ -17,11 +17,11 @@ from diffagent.agent.prefilter import Ranker
 from diffagent.agent.suitability import FEATURES as SUITING
 from diffagent.agent.suitability import Suitability
 from diffagent.data.attributes import Attributes
-from diffagent.data.card_features import PLACES, TEXTS
-from diffagent.data.cards import Entry
-from diffagent.data.catalog import Catalog
+from diffagent.data.catalog.cards import Entry
+from diffagent.data.catalog.catalog import Catalog
+from diffagent.data.descriptions.card_features import PLACES, TEXTS
+from diffagent.data.descriptions.plain_reader import HEADS, INDEPENDENT, PlainReader
 from diffagent.data.errors import EngineError
-from diffagent.data.plain_reader import HEADS, INDEPENDENT, PlainReader
 from diffagent.data.records import Card, Licence, Sample, Stats, Usage
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from diffagent.agent.targets import TARGETS
 from diffagent.agent.targets.emitting import emit
-from diffagent.data.catalog import Catalog
+from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.records import Card, Stats, T2ICall
 from diffagent.data.samplers import SAMPLING_METHODS, SCHEDULERS, Sampler, split
 

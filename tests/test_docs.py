@@ -23,8 +23,8 @@ from target_calls import carried_table, invented_catalog, lacking_samplers
 from diffagent.agent.agent import Agent
 from diffagent.agent.targets import TARGETS
 from diffagent.agent.targets.emitting import emit
-from diffagent.data.card_json import card_to_json
-from diffagent.data.catalog import Catalog
+from diffagent.data.catalog.card_json import card_to_json
+from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.records import T2ICall
 from diffagent.serving.cli import COMMANDS, root
 

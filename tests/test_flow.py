@@ -12,7 +12,7 @@ from diffagent.agent.decision import Decision
 from diffagent.agent.engines import Engine, Prompt
 from diffagent.agent.grammar import Grammar
 from diffagent.agent.request import Request
-from diffagent.data.callability import flaw
+from diffagent.data.catalog.callability import flaw
 from diffagent.data.errors import BadPrompt
 from diffagent.data.prompts import NETWORK_TAG
 from diffagent.data.records import Card, T2ICall

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from diffagent.agent.pmi.specification_file import SpecificationFile
-from diffagent.agent.specification import KIND, QUANTUM, Packed
 from diffagent.data.air import AIR
 from diffagent.data.base_models import CRAWLED, ecosystem_of, lora_fit
-from diffagent.data.cards import name_key
-from diffagent.data.catalog import Catalog, default_catalog
-from diffagent.data.filters import CALLABLE
+from diffagent.data.catalog.cards import name_key
+from diffagent.data.catalog.catalog import Catalog, default_catalog
+from diffagent.data.catalog.filters import CALLABLE
+from diffagent.data.catalog.specification import KIND, QUANTUM, Packed
 from diffagent.data.prompts import is_sfw
 from diffagent.data.records import Card
 from diffagent.data.samplers import SAMPLERS

@@ -31,11 +31,13 @@ from diffagent.agent import (
     triggers,
     wishes,
 )
-from diffagent.data import description_faults, forms, prompts, samples, sources
+from diffagent.data import prompts
+from diffagent.data.catalog import samples
+from diffagent.data.catalog.texts import about_text
+from diffagent.data.descriptions import description_faults, forms, sources
 from diffagent.data.errors import DiffAgentError, MissingExtra
 from diffagent.data.metadata import comfyui, infotext, picture
 from diffagent.data.records import Card
-from diffagent.data.texts import about_text
 from diffagent.serving import images, wording
 
 LENGTH = 4_000

@@ -33,11 +33,11 @@ def train() -> None:
 @click.option("-o", "out", required=True, type=_FILE, metavar="RANKER.npz")
 def prefilter(raw: Path, out: Path) -> None:
     """Fit the prefilter's ranker on the train part of the crawl RAW (about 15 minutes on two cores)."""
-    from diffagent.data.corpus import read_entries
-    from diffagent.data.filters import Scope
-    from diffagent.data.kept_vectors import KeptVectors
-    from diffagent.data.raw import RawFolder
-    from diffagent.data.text_encoder import TextEncoder
+    from diffagent.data.catalog.corpus import read_entries
+    from diffagent.data.catalog.filters import Scope
+    from diffagent.data.encoders.kept_vectors import KeptVectors
+    from diffagent.data.encoders.text_encoder import TextEncoder
+    from diffagent.data.hubs.raw import RawFolder
     from diffagent.training.ranker import FitConfig, fit, gather, queries
 
     encoder, config = KeptVectors(TextEncoder.load()), FitConfig()
@@ -69,8 +69,8 @@ def suitability(
     from diffagent.agent.choosing import Shelf
     from diffagent.agent.engines.loading import load_engine
     from diffagent.agent.prefilter import Prefilter
-    from diffagent.data.catalog import Catalog, default_catalog
-    from diffagent.data.text_encoder import TextEncoder
+    from diffagent.data.catalog.catalog import Catalog, default_catalog
+    from diffagent.data.encoders.text_encoder import TextEncoder
     from diffagent.training.plain_requests import read_graded
     from diffagent.training.suiting import fit, gather, measure, model_reader, rule_reader
 
@@ -145,10 +145,10 @@ def attributes(raw: Path, out: Path, rebuilt: Path | None, catalog: str | None) 
     """
     from contextlib import closing
 
-    from diffagent.data.catalog import Catalog
-    from diffagent.data.kept_vectors import KeptVectors
-    from diffagent.data.raw import RawFolder
-    from diffagent.data.text_encoder import TextEncoder
+    from diffagent.data.catalog.catalog import Catalog
+    from diffagent.data.encoders.kept_vectors import KeptVectors
+    from diffagent.data.encoders.text_encoder import TextEncoder
+    from diffagent.data.hubs.raw import RawFolder
     from diffagent.training.plain_agreement import Lesson, agreement, learn, rebuild
 
     with closing(Catalog.open(catalog)) as opened:
@@ -438,7 +438,7 @@ def _untuned(name: str | None, engine: str, llm: str | None) -> Any:
     """The engine to measure beside: the one that is named, or the default model without its adapter."""
     from diffagent.agent.engines.adapter import shipped
     from diffagent.agent.engines.loading import load_engine
-    from diffagent.data.weights import DEFAULT_LLM
+    from diffagent.data.weights.weights import DEFAULT_LLM
 
     name = name or (DEFAULT_LLM if llm is None and shipped() is not None else None)
     return load_engine(engine, name) if name else None

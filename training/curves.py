@@ -8,8 +8,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from diffagent.data.dabench.funnel_plot import has_matplotlib
 from diffagent.data.errors import BadInput, MissingExtra
-from diffagent.data.funnel_plot import has_matplotlib
 from diffagent.training.answer_trainer import read_log
 
 

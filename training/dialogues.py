@@ -24,7 +24,7 @@ from diffagent.agent.grammar import Grammar, Slot
 from diffagent.agent.settings import settings
 from diffagent.agent.wishes import Wishes
 from diffagent.data.base_models import family_of
-from diffagent.data.dabench import is_new_model
+from diffagent.data.dabench.dabench import is_new_model
 from diffagent.data.errors import BadInput
 from diffagent.data.records import Card, Usage
 from diffagent.training.listing import Listed

@@ -135,11 +135,11 @@ def _make(
 def _listed(
     recipe: Recipe, rows: Sequence[Any], align: Sequence[Any], raw: Path | None, progress: Progress
 ) -> tuple[Sequence[Card], list[Listed], list[Listed]]:
-    from diffagent.data.corpus import read_entries
-    from diffagent.data.filters import Scope
-    from diffagent.data.kept_vectors import KeptVectors
-    from diffagent.data.raw import RawFolder
-    from diffagent.data.text_encoder import TextEncoder
+    from diffagent.data.catalog.corpus import read_entries
+    from diffagent.data.catalog.filters import Scope
+    from diffagent.data.encoders.kept_vectors import KeptVectors
+    from diffagent.data.encoders.text_encoder import TextEncoder
+    from diffagent.data.hubs.raw import RawFolder
 
     if raw is None:
         raise BadInput(
@@ -156,7 +156,7 @@ def _listed(
 
 
 def _cards_of(path: Path | None) -> list[Card]:
-    from diffagent.data.catalog import Catalog
+    from diffagent.data.catalog.catalog import Catalog
 
     with Catalog.open(path) if path else Catalog.open() as catalog:
         return [card for _, card in catalog.entries()]

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from diffagent.agent.engines.adapter import FILE, KEY
 from diffagent.data.errors import BadInput
-from diffagent.data.wheel import sha256
+from diffagent.data.weights.wheel import sha256
 
 if TYPE_CHECKING:
     import torch
 
-    from diffagent.data.weights import Weights
+    from diffagent.data.weights.weights import Weights
     from diffagent.training.recipe import Lora
 
 MOST_BYTES = 12 * 10**6

@@ -26,8 +26,8 @@ from diffagent.agent.prefilter import Candidate
 from diffagent.agent.settings import settings
 from diffagent.agent.wishes import wishes
 from diffagent.data.base_models import family_of
-from diffagent.data.callability import answer_flaw, flaw
-from diffagent.data.catalog import Catalog
+from diffagent.data.catalog.callability import answer_flaw, flaw
+from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import BadAnswer, BadInput, DiffAgentError
 from diffagent.data.records import Card, Usage
 

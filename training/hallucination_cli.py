@@ -90,7 +90,7 @@ def _among_candidates(path: Path, options: dict[str, Any]) -> dict[str, Any]:
 
 def _from_memory(paths: Sequence[Path], systems: Sequence[str], options: dict[str, Any]) -> dict[str, Any]:
     from diffagent.agent.engines.loading import load_engine
-    from diffagent.data.catalog import Catalog
+    from diffagent.data.catalog.catalog import Catalog
     from diffagent.training.memory_table import answers, enhanced, read_asked, table
     from diffagent.training.rrhf.compare import parse_system
     from diffagent.training.rrhf.policy import Tuned

@@ -27,7 +27,7 @@ from diffagent.agent.prefilter import Candidate, including
 from diffagent.agent.request import Request
 from diffagent.agent.settings import FALLBACK, settings
 from diffagent.data.base_models import family_of
-from diffagent.data.callability import answer_flaw
+from diffagent.data.catalog.callability import answer_flaw
 from diffagent.data.errors import BadAnswer
 from diffagent.data.records import Card, T2ICall, Usage
 from diffagent.training.dialogues import Form

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 from diffagent.data.attributes import Attributes, Breadth, Medium, People, Role
-from diffagent.data.card_features import own_words
+from diffagent.data.descriptions.card_features import own_words
+from diffagent.data.descriptions.sources import Source
 from diffagent.data.media import named_media
-from diffagent.data.sources import Source
 
 ROLES: Mapping[str, Role] = {
     "vae|slider|inpaint\\w*|detail(?:er)?|tweaker|tool|negative|offset": "tool",

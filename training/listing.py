@@ -19,9 +19,9 @@ import numpy.typing as npt
 
 from diffagent.agent.matching import Matcher, Requirement
 from diffagent.agent.prefilter import Candidate, Ranker
+from diffagent.data.encoders.text_encoder import Encoder
 from diffagent.data.errors import BadInput
 from diffagent.data.records import Card
-from diffagent.data.text_encoder import Encoder
 from diffagent.training.ranker import Corpus, requirement_of, seen_by, shorten
 
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]

@@ -23,7 +23,7 @@ import numpy as np
 from diffagent.agent import memory
 from diffagent.agent.engines import Engine
 from diffagent.agent.enhance import enhance
-from diffagent.data.catalog import Catalog
+from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import BadInput
 from diffagent.data.prompts import strip_lora_tags, strip_trigger_words
 from diffagent.training.hallucination import AT_ONCE, judge, read_prompts

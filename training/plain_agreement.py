@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import Any
 
 from diffagent.data.attributes import Attributes
-from diffagent.data.card_features import CardFeatures
-from diffagent.data.catalog import Catalog
+from diffagent.data.catalog.catalog import Catalog
+from diffagent.data.catalog.filters import Scope
+from diffagent.data.descriptions.card_features import CardFeatures
+from diffagent.data.descriptions.plain_attributes import composed
+from diffagent.data.descriptions.plain_reader import PlainReader
+from diffagent.data.descriptions.sources import Source, read_sources
+from diffagent.data.encoders.text_encoder import Encoder
 from diffagent.data.errors import BadInput
-from diffagent.data.filters import Scope
-from diffagent.data.plain_attributes import composed
-from diffagent.data.plain_reader import PlainReader
-from diffagent.data.raw import RawFolder
-from diffagent.data.sources import Source, read_sources
-from diffagent.data.text_encoder import Encoder
+from diffagent.data.hubs.raw import RawFolder
 from diffagent.training.keyword_attributes import keyword_attributes
 from diffagent.training.plain_fitting import FitConfig, cross_fitted, fit, tuned
 

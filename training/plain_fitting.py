@@ -1,7 +1,7 @@
 """Fitting the plain reader: multinomial logistic regression from features of a card to read attributes.
 
 features [n] and the attributes that a strong language model wrote [n] → L-BFGS on the sum of all heads'
-cross-entropies with an L2 penalty → :class:`diffagent.data.plain_reader.PlainReader`
+cross-entropies with an L2 penalty → :class:`diffagent.data.descriptions.plain_reader.PlainReader`
 """
 
 from __future__ import annotations
@@ -16,8 +16,16 @@ import numpy as np
 import numpy.typing as npt
 
 from diffagent.data.attributes import MEDIA, NEVER_CHOSEN, ROLES, Attributes
-from diffagent.data.card_features import CardFeatures, Floats
-from diffagent.data.plain_reader import BREADTHS, FLAGS, HEADS, INDEPENDENT, PEOPLE, Cuts, PlainReader
+from diffagent.data.descriptions.card_features import CardFeatures, Floats
+from diffagent.data.descriptions.plain_reader import (
+    BREADTHS,
+    FLAGS,
+    HEADS,
+    INDEPENDENT,
+    PEOPLE,
+    Cuts,
+    PlainReader,
+)
 
 if TYPE_CHECKING:
     import torch

@@ -24,7 +24,8 @@ import numpy.typing as npt
 
 from diffagent.agent.matching import FEATURES, Matcher, Requirement
 from diffagent.agent.prefilter import CLIP, Ranker
-from diffagent.agent.specification import (
+from diffagent.data.catalog.cards import Entry
+from diffagent.data.catalog.specification import (
     IDS,
     MATCHED,
     QUANTUM,
@@ -35,11 +36,10 @@ from diffagent.agent.specification import (
     instruction,
     specify,
 )
-from diffagent.data.cards import Entry
+from diffagent.data.catalog.splits import cluster_prompts
+from diffagent.data.encoders.text_encoder import Encoder
 from diffagent.data.prompts import plain
 from diffagent.data.records import Card
-from diffagent.data.splits import cluster_prompts
-from diffagent.data.text_encoder import Encoder
 
 if TYPE_CHECKING:
     import torch

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from diffagent.data.errors import BadInput, MissingExtra
-from diffagent.data.weights import DEFAULT_LLM
+from diffagent.data.weights.weights import DEFAULT_LLM
 from diffagent.training.dialogues import Mix
 from diffagent.training.listing import ListingConfig
 

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from diffagent.data.dabench.funnel_plot import has_matplotlib
 from diffagent.data.errors import BadInput, MissingExtra
-from diffagent.data.funnel_plot import has_matplotlib
 
 WHO = {
     "baseline": ("TF-IDF + MiniLM", "#e4e8ea"),

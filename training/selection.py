@@ -25,11 +25,11 @@ from diffagent.agent.engines import Engine
 from diffagent.agent.matching import Matcher, Requirement
 from diffagent.agent.prefilter import Candidate, Prefilter
 from diffagent.agent.request import Request
-from diffagent.agent.specification import KIND, Packed
 from diffagent.data.air import AIR, MODEL_TYPES
-from diffagent.data.catalog import Catalog, Filter
+from diffagent.data.catalog.catalog import Catalog, Filter
+from diffagent.data.catalog.specification import KIND, Packed
+from diffagent.data.dabench.novelty import NOVEL_BELOW
 from diffagent.data.errors import BadInput, DiffAgentError
-from diffagent.data.novelty import NOVEL_BELOW
 from diffagent.data.prompts import strip_lora_tags, strip_trigger_words
 from diffagent.data.records import Card
 from diffagent.training import parameters

@@ -34,7 +34,7 @@ from diffagent.training.recipe import Recipe
 if TYPE_CHECKING:
     import torch
 
-    from diffagent.data.weights import Weights
+    from diffagent.data.weights.weights import Weights
     from diffagent.training.dialogues import Example
     from diffagent.training.rrhf.config import RRHFConfig
 
@@ -73,7 +73,7 @@ def train(
         MissingWeights: the base model is found nowhere.
     """
     from diffagent.agent.engines.chat import Chat
-    from diffagent.data.weights import resolve
+    from diffagent.data.weights.weights import resolve
 
     check_extra()
     limits = limits or Limits(minutes=recipe.minutes, began=time.monotonic())

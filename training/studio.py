@@ -23,7 +23,7 @@ from diffagent.agent.installed_models import read_installed
 from diffagent.agent.targets import infotext, load
 from diffagent.agent.targets.fitting import Resources
 from diffagent.agent.targets.installed import Installed
-from diffagent.data.catalog import Catalog
+from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.records import T2ICall
 from diffagent.training.rrhf.responses import call_digest
 

@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from diffagent.agent.pieces import JOINTS, KINDS, Kind, Piece, Tagger, Token, tokens, word_states
+from diffagent.data.encoders.text_encoder import TextEncoder
 from diffagent.data.errors import BadInput
-from diffagent.data.text_encoder import TextEncoder
 from diffagent.training.plain_requests import read_graded
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from diffagent.data.errors import MissingWeights
-from diffagent.data.wheel import sha256
+from diffagent.data.weights.wheel import sha256
 
 if TYPE_CHECKING:
     import torch

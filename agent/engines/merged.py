@@ -13,7 +13,7 @@ from pathlib import Path
 
 from diffagent.agent.engines.adapter import Adapter, shipped
 from diffagent.data.errors import MissingWeights
-from diffagent.data.weights import DEFAULT_LLM, DIGEST_FILE, Weights, home, resolve
+from diffagent.data.weights.weights import DEFAULT_LLM, DIGEST_FILE, Weights, home, resolve
 
 
 def merged(llm: str | None = None, adapter: Path | None = None) -> Weights:

@@ -25,7 +25,7 @@ from diffagent.agent.engines.merged import merged_digest
 from diffagent.agent.grammar import Grammar
 from diffagent.data.devices import own_device
 from diffagent.data.errors import EngineError, EngineGone, MissingWeights
-from diffagent.data.weights import DEFAULT_LLM, resolve
+from diffagent.data.weights.weights import DEFAULT_LLM, resolve
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,7 +57,8 @@ class TransformersEngine:
         dtype: str | None = None,
         adapter: Path | None = None,
     ) -> TransformersEngine:
-        """Load a folder or a name (:func:`diffagent.data.weights.resolve`); default: the embedded model.
+        """Load a folder or a name (:func:`diffagent.data.weights.weights.resolve`); default: the embedded
+        model.
 
         ``device`` defaults to this process's GPU, where there is one; ``dtype`` to bf16 where the device
         computes in it, else to fp32; ``adapter`` to the one that ships, where no other model is named.

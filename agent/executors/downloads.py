@@ -20,7 +20,7 @@ from diffagent.agent.executors.wire import base_url, secret
 from diffagent.data.air import CIVITAI, source_of
 from diffagent.data.errors import BadInput, JobFailed, Refused, Unreachable
 from diffagent.data.records import Card
-from diffagent.data.weights import home
+from diffagent.data.weights.weights import home
 
 URL = "https://civitai.com"
 ATTEMPTS = 6

@@ -21,7 +21,7 @@ from diffagent.agent.executors.captions import LEADING, Captions, fonts_here
 from diffagent.data.errors import BadInput, Censored, JobFailed, MissingExtra
 from diffagent.data.metadata import picture
 from diffagent.data.metadata.generation import Generation
-from diffagent.data.weights import home
+from diffagent.data.weights.weights import home
 
 if TYPE_CHECKING:
     from PIL import Image

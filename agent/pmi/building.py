@@ -13,18 +13,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from diffagent.agent.importing import add_entries
 from diffagent.agent.pmi.feature_cache import Pair, Progress, kept_features
 from diffagent.agent.pmi.identifier import learnt_space, specification_path
 from diffagent.agent.pmi.manifest import Example, by_model
 from diffagent.agent.pmi.specification_file import SpecificationFile
 from diffagent.data.air import AIR, HUGGINGFACE, is_air
 from diffagent.data.base_models import OTHER
-from diffagent.data.cards import Entry
-from diffagent.data.catalog import Catalog
+from diffagent.data.catalog.cards import Entry
+from diffagent.data.catalog.catalog import Catalog
+from diffagent.data.catalog.importing import add_entries
+from diffagent.data.encoders.text_encoder import Encoder
 from diffagent.data.errors import BadInput, UnknownModel
 from diffagent.data.records import Card, Sample
-from diffagent.data.text_encoder import Encoder
 
 LOCAL = "local"
 """The organisation in the AIR of a model whose name has none."""

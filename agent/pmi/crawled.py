@@ -17,10 +17,10 @@ import httpx
 
 from diffagent.agent.pmi.manifest import Example
 from diffagent.data.air import AIR
-from diffagent.data.cards import air, entry_samples
-from diffagent.data.filters import Scope, passing
-from diffagent.data.image_loading import MAX_BYTES
-from diffagent.data.raw import RawFolder, read_manifest
+from diffagent.data.catalog.cards import air, entry_samples
+from diffagent.data.catalog.filters import Scope, passing
+from diffagent.data.encoders.image_loading import MAX_BYTES
+from diffagent.data.hubs.raw import RawFolder, read_manifest
 
 EACH = 20
 """Images of a model: the style of one hardly becomes clearer beyond."""

@@ -21,11 +21,11 @@ from diffagent.agent.pmi.specification_file import (
     SpecificationFile,
     prompt_key,
 )
+from diffagent.data.encoders.image_encoder import ImageEncoder
+from diffagent.data.encoders.image_loading import load_image
+from diffagent.data.encoders.text_encoder import Encoder
 from diffagent.data.errors import BadImage, BadSpecifications
-from diffagent.data.image_encoder import ImageEncoder
-from diffagent.data.image_loading import load_image
-from diffagent.data.text_encoder import Encoder
-from diffagent.data.weights import home
+from diffagent.data.weights.weights import home
 
 BATCH = 25
 """Images between two writes: what a run that is cut off may lose."""

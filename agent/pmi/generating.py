@@ -21,7 +21,7 @@ from diffagent.agent.pmi.manifest import Example
 from diffagent.agent.settings import by_family
 from diffagent.data.air import AIR
 from diffagent.data.base_models import family_of
-from diffagent.data.catalog import Catalog
+from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import BadInput
 from diffagent.data.records import Card, T2ICall, Usage
 

@@ -26,9 +26,9 @@ from diffagent.agent.pmi.learning import LearntSpace, Training, View, learn
 from diffagent.agent.pmi.requirement import ImageRequirement, check_count
 from diffagent.agent.pmi.space import Doubles, Setting, Space
 from diffagent.agent.pmi.specification_file import Specification, SpecificationFile
-from diffagent.data.features import Features
-from diffagent.data.image_encoder import ImageEncoder, load_image_encoder
-from diffagent.data.image_loading import load_images
+from diffagent.data.encoders.features import Features
+from diffagent.data.encoders.image_encoder import ImageEncoder, load_image_encoder
+from diffagent.data.encoders.image_loading import load_images
 
 SUFFIX = ".pmi"
 SURE = 0.5

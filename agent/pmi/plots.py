@@ -58,7 +58,7 @@ def contact_sheet(
     images."""
     from PIL import Image, ImageDraw
 
-    from diffagent.data.image_loading import load_image
+    from diffagent.data.encoders.image_loading import load_image
 
     columns = max(len(queries), *(len(files) for _, _, files in answers), 1)
     width = columns * (THUMBNAIL + GAP) + GAP

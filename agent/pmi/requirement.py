@@ -15,14 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from diffagent.agent.pmi.kernel_matching import Points
+from diffagent.data.encoders.features import Features
+from diffagent.data.encoders.image_encoder import ImageEncoder
+from diffagent.data.encoders.image_loading import load_images
+from diffagent.data.encoders.text_encoder import Encoder
 from diffagent.data.errors import BadInput
-from diffagent.data.features import Features
-from diffagent.data.image_encoder import ImageEncoder
-from diffagent.data.image_loading import load_images
-from diffagent.data.text_encoder import Encoder
 
 if TYPE_CHECKING:
-    from diffagent.data.captioner import Captions
+    from diffagent.data.encoders.captioner import Captions
 
 MOST_IMAGES = 6
 """As in the paper's Table 2; more tell little more and take as long again."""

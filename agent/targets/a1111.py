@@ -38,7 +38,7 @@ from diffagent.agent.targets.installed import Installed
 from diffagent.agent.targets.target import Reading, ServerLists, Target
 from diffagent.data.base_model_facts import Part
 from diffagent.data.base_models import backend, find
-from diffagent.data.catalog import Catalog
+from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import BadInput, JobFailed, Refused, TargetError, Unreachable
 from diffagent.data.metadata.generation import Generation, ModelUse
 from diffagent.data.metadata.infotext import split_loras, stem

@@ -36,7 +36,7 @@ from diffagent.agent.targets.target import Reading, Spelling, Target
 from diffagent.data.air import AIR, CIVITAI, source_of
 from diffagent.data.base_model_facts import Recipe
 from diffagent.data.base_models import backend, civitai_recipes, find, refusal, run_by
-from diffagent.data.catalog import Catalog
+from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import BadInput, Censored, JobFailed, Refused
 from diffagent.data.metadata.generation import Generation, ModelUse
 from diffagent.data.records import Card, T2ICall

@@ -33,7 +33,7 @@ from diffagent.agent.targets.graphs import added, emit, spelling
 from diffagent.agent.targets.installed import Installed
 from diffagent.agent.targets.target import Reading, ServerLists, Target
 from diffagent.data.base_models import backend, find
-from diffagent.data.catalog import Catalog
+from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import JobFailed, Refused, TargetError
 from diffagent.data.metadata import comfyui as metadata
 from diffagent.data.metadata.generation import Generation

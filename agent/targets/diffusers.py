@@ -40,7 +40,7 @@ from diffagent.agent.targets.target import Reading, Target
 from diffagent.data.air import AIR, CIVITAI, LOCAL, source_of
 from diffagent.data.base_model_facts import BaseModelFacts, Pipeline
 from diffagent.data.base_models import backend, find
-from diffagent.data.catalog import Catalog
+from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import BadInput, JobFailed, MissingExtra
 from diffagent.data.library.state import library_file
 from diffagent.data.metadata.generation import Generation, ModelUse

@@ -14,7 +14,7 @@ from diffagent.agent.targets import ITSELF, TABLE, check_target, load
 from diffagent.agent.targets.fitting import Emitted, Fit, Resources
 from diffagent.agent.targets.target import Target
 from diffagent.data.base_models import LISTED, lora_fit
-from diffagent.data.catalog import Catalog, Filter
+from diffagent.data.catalog.catalog import Catalog, Filter
 from diffagent.data.errors import BadInput
 from diffagent.data.records import Card, T2ICall
 from diffagent.data.samplers import ALL_SAMPLERS, Sampler

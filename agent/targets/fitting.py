@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from diffagent.data.air import LOCAL, source_of
 from diffagent.data.base_model_facts import BaseModelFacts
-from diffagent.data.catalog import Catalog
+from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import BadInput, UnknownModel
 from diffagent.data.records import Card, T2ICall
 from diffagent.data.samplers import Sampler, nearest

@@ -37,7 +37,7 @@ from diffagent.agent.targets.installed import Installed
 from diffagent.agent.targets.target import Reading, ServerLists, Target
 from diffagent.data.air import AIR, CIVITAI, HORDE, source_of
 from diffagent.data.base_models import find
-from diffagent.data.catalog import Catalog, Filter
+from diffagent.data.catalog.catalog import Catalog, Filter
 from diffagent.data.errors import BadInput, Censored, JobFailed, Refused, UnknownModel
 from diffagent.data.metadata.generation import Generation, ModelUse
 from diffagent.data.records import Card, T2ICall

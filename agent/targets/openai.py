@@ -27,7 +27,7 @@ from diffagent.agent.executors.wire import HttpExecutor, Wire, json_object, secr
 from diffagent.agent.targets.fitting import Fit, Resources
 from diffagent.agent.targets.target import Reading, Target
 from diffagent.data.base_models import find
-from diffagent.data.catalog import Catalog
+from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import BadInput, Censored, JobFailed, Refused, TargetError
 from diffagent.data.metadata.generation import Generation, ModelUse
 from diffagent.data.records import Card, T2ICall

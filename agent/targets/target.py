@@ -20,7 +20,7 @@ from diffagent.data.samplers import ALL_SAMPLERS, Sampler
 if TYPE_CHECKING:
     from diffagent.agent.executors.wire import Wire
     from diffagent.agent.targets.installed import Installed
-    from diffagent.data.catalog import Catalog
+    from diffagent.data.catalog.catalog import Catalog
     from diffagent.data.metadata.generation import Generation
 
 Syntax = Literal["a1111", "comfyui", "weights"]

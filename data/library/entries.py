@@ -16,9 +16,11 @@ from typing import Any
 
 from diffagent.data.air import AIR, CIVITAI, LOCAL
 from diffagent.data.base_models import LISTED, backend, ecosystem_of, lora_fit, parts_of
-from diffagent.data.cards import Entry, Names, card, compose, needed_words
-from diffagent.data.cards import air as hub_air
-from diffagent.data.filters import Passed
+from diffagent.data.catalog.cards import Entry, Names, card, compose, needed_words
+from diffagent.data.catalog.cards import air as hub_air
+from diffagent.data.catalog.filters import Passed
+from diffagent.data.catalog.samples import judge_image
+from diffagent.data.catalog.texts import clean
 from diffagent.data.library.bases import Base, settled
 from diffagent.data.library.kinds import LORAS, PLURALS, RUNNABLE
 from diffagent.data.library.sidecars import Notes
@@ -26,8 +28,6 @@ from diffagent.data.library.state import File
 from diffagent.data.library.training import words_of
 from diffagent.data.prompts import is_sfw, strip_lora_tags
 from diffagent.data.records import Card, ModelType, Sample, Usage
-from diffagent.data.samples import judge_image
-from diffagent.data.texts import clean
 
 TARGETS = ("diffusers", "comfyui", "a1111", "civitai", "horde", "openai")
 AIR_TYPES: Mapping[str, str] = {

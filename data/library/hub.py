@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from diffagent.data.civitai import HASHES_A_REQUEST, CivitaiClient
+from diffagent.data.hubs.civitai import HASHES_A_REQUEST, CivitaiClient
 
 AGAIN_S = 30 * 24 * 3600.0
 """Seconds after which the hub is asked again for files that it did not know."""

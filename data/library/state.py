@@ -26,7 +26,7 @@ from diffagent.data.errors import BadInput
 from diffagent.data.library.kinds import Kind
 from diffagent.data.library.sidecars import Notes
 from diffagent.data.library.training import Training
-from diffagent.data.weights import home
+from diffagent.data.weights.weights import home
 
 VARIABLE = "DIFFAGENT_LIBRARY"
 CATALOG, STATE, LOCK = "catalog.sqlite", "state.sqlite", "lock"

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from diffagent.data.air import is_air
 from diffagent.data.base_models import BaseModelFacts, find
-from diffagent.data.catalog import Catalog
+from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import BadInput, UnknownModel
 from diffagent.data.records import SEED_MAX, SIDE_MAX, SIDE_MIN, SIDE_STEP, Card, T2ICall
 from diffagent.data.samplers import Sampler, read, split

@@ -122,7 +122,7 @@ def _arrow(start: int, end: int, words: Sequence[str]) -> Iterator[str]:
 def ask() -> dict[str, Any]:
     """The record of :data:`PROMPT`, as the agent answers it now."""
     from diffagent.agent import Agent
-    from diffagent.data.card_json import card_to_json
+    from diffagent.data.catalog.card_json import card_to_json
 
     agent = Agent.load()
     call = agent.call(PROMPT)

@@ -32,7 +32,7 @@ from diffagent.data.errors import (
     MissingWeights,
     TargetError,
 )
-from diffagent.data.weights import home
+from diffagent.data.weights.weights import home
 from diffagent.serving.wording import sentence, told
 
 LONGEST_MESSAGE = 600

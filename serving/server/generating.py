@@ -13,7 +13,7 @@ from diffagent.agent.installed_models import read_installed
 from diffagent.agent.seeds import numbered_seeds
 from diffagent.agent.targets import load
 from diffagent.agent.targets.installed import Installed
-from diffagent.data.catalog import Catalog
+from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import BadInput, TargetError
 from diffagent.data.records import SIDE_MAX, SIDE_MIN, SIDE_STEP, T2ICall
 from diffagent.serving.server.config import ServerConfig

@@ -12,7 +12,7 @@ import logging
 import time
 from collections.abc import Callable
 
-from diffagent.data.catalog import Catalog
+from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import BadCatalog, EngineGone
 from diffagent.serving.server.faults import Fault, fault_of
 

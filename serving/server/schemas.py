@@ -11,7 +11,7 @@ from diffagent.agent.answer import LABELS
 from diffagent.agent.request import MAX_IMAGES
 from diffagent.agent.request import Request as AgentRequest
 from diffagent.agent.targets import TargetName
-from diffagent.data.catalog import LONGEST_NAME
+from diffagent.data.catalog.catalog import LONGEST_NAME
 from diffagent.data.records import T2ICall
 from diffagent.serving.answers import Ranked
 

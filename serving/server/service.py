@@ -16,7 +16,7 @@ from diffagent.agent.seeds import seeded
 from diffagent.agent.targets import ITSELF
 from diffagent.agent.targets.emitting import emit
 from diffagent.agent.targets.fitting import Emitted
-from diffagent.data.catalog import Catalog
+from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.records import Card, T2ICall
 from diffagent.serving.server.batch_queue import BatchQueue
 from diffagent.serving.server.config import ServerConfig

@@ -11,7 +11,7 @@ from diffagent.data.base_models import examples
 from diffagent.data.records import ModelType
 
 if TYPE_CHECKING:
-    from diffagent.data.catalog import Catalog
+    from diffagent.data.catalog.catalog import Catalog
     from diffagent.data.records import Card
 
 NAME = "search_models"
@@ -78,7 +78,7 @@ def search(catalog: Catalog, asked: SearchArguments) -> SearchAnswer:
     Raises:
         BadInput: there is no such base model.
     """
-    from diffagent.data.catalog import Filter
+    from diffagent.data.catalog.catalog import Filter
 
     cards = catalog.search(asked.words, asked.limit, Filter(asked.type, asked.base_model, asked.commercial))
     hint = None if cards else f"nothing matches {asked.words[:60]!r}: try fewer or other words, or no filter"

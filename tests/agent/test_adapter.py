@@ -14,7 +14,7 @@ from diffagent.agent.engines.adapter import FILE, KEY, Adapter, shipped
 from diffagent.agent.engines.merged import merged
 from diffagent.agent.engines.transformers_engine import TransformersEngine
 from diffagent.data.errors import MissingWeights
-from diffagent.data.weights import Weights
+from diffagent.data.weights.weights import Weights
 
 A, B = torch.tensor([[1.0, 2.0, 3.0]]), torch.tensor([[1.0], [-1.0]])
 

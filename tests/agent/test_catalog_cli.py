@@ -8,14 +8,14 @@ import pytest
 from invented_items import file, image, item, sha256, version
 from stand_ins import WordEncoder, unsure_reader
 
-from diffagent.agent.specification import KIND
 from diffagent.agent.tables import cut, facts, table, width
-from diffagent.data.card_json import card_from_json, card_to_json
-from diffagent.data.catalog import Catalog
+from diffagent.data.catalog.card_json import card_from_json, card_to_json
+from diffagent.data.catalog.catalog import Catalog
+from diffagent.data.catalog.specification import KIND
+from diffagent.data.descriptions.plain_reader import PlainReader
+from diffagent.data.encoders.text_encoder import TextEncoder
 from diffagent.data.errors import BadInput
-from diffagent.data.plain_reader import PlainReader
-from diffagent.data.raw import publish
-from diffagent.data.text_encoder import TextEncoder
+from diffagent.data.hubs.raw import publish
 from diffagent.serving.cli import main
 
 CARD = {"name": "Mine", "type": "LoRA", "base_model": "SD 1.5", "air": "urn:air:sd1:lora:huggingface:me/mine"}

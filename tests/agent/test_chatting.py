@@ -12,8 +12,8 @@ import torch
 from diffagent.agent.chatting import chatted, is_chat
 from diffagent.agent.pieces import JOINTS, KINDS, Tagger, best_path, tagger, tokens, word_states
 from diffagent.agent.request import Request
+from diffagent.data.encoders.text_encoder import WINDOW, TextEncoder
 from diffagent.data.errors import BadInput
-from diffagent.data.text_encoder import WINDOW, TextEncoder
 
 MESSAGE = (
     "Good morning, I am a teacher in Delft and my class has a party on Friday. Could you draw me a blue "

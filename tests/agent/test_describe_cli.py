@@ -15,10 +15,10 @@ from invented_items import image, item, version
 from stand_ins import RuleEngine, WordEncoder, unsure_reader
 
 from diffagent.agent import chat_endpoint, writers
-from diffagent.data.catalog import Catalog
-from diffagent.data.plain_reader import PlainReader
-from diffagent.data.raw import publish
-from diffagent.data.text_encoder import TextEncoder
+from diffagent.data.catalog.catalog import Catalog
+from diffagent.data.descriptions.plain_reader import PlainReader
+from diffagent.data.encoders.text_encoder import TextEncoder
+from diffagent.data.hubs.raw import publish
 from diffagent.serving.cli import main
 
 Run = Callable[..., tuple[int, str, str]]
@@ -139,7 +139,7 @@ def test_no_crawl_is_one_line(run: Run, tmp_path: Path) -> None:
 KILLED = """
 import os, sys
 from diffagent.agent import writers
-from diffagent.data import describe
+from diffagent.data.descriptions import describe
 from stand_ins import RuleEngine
 describe.describe.__defaults__ = (None, 1, *describe.describe.__defaults__[2:])
 class Slow(RuleEngine):

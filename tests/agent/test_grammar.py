@@ -12,7 +12,7 @@ from diffagent.agent.engines.chat import Chat
 from diffagent.agent.engines.decode import Vocabulary
 from diffagent.agent.grammar import Grammar, Slot
 from diffagent.data.errors import EngineError
-from diffagent.data.weights import DEFAULT_LLM, resolve
+from diffagent.data.weights.weights import DEFAULT_LLM, resolve
 
 texts = st.text(st.characters(max_codepoint=0xFFFF, exclude_categories=["Cs", "Cc"]), min_size=1, max_size=8)
 awkward = st.sampled_from(

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from stand_ins import ENTRIES, WordEncoder
 
-from diffagent.agent import importing
-from diffagent.agent.importing import add_cards, import_catalog
-from diffagent.agent.specification import KIND, Packed, documents, instructions, specify
-from diffagent.data.catalog import Catalog
+from diffagent.data.catalog import importing
+from diffagent.data.catalog.catalog import Catalog
+from diffagent.data.catalog.importing import add_cards, import_catalog
+from diffagent.data.catalog.specification import KIND, Packed, documents, instructions, specify
 
 
 def watched(seen: list[str]) -> Any:

@@ -16,7 +16,7 @@ from diffagent.agent.installed_models import read_installed
 from diffagent.agent.request import Request
 from diffagent.agent.targets.emitting import emit
 from diffagent.agent.targets.installed import Installed
-from diffagent.data.catalog import Catalog
+from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import BadInput, Unreachable
 from diffagent.data.samplers import split
 

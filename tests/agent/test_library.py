@@ -23,19 +23,19 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from safetensors.numpy import save, save_file
 
-from diffagent.agent.fetching import destination, file_name
-from diffagent.agent.library import build, generation_data
-from diffagent.data.callability import flaw
-from diffagent.data.catalog import Catalog
-from diffagent.data.civitai import CivitaiClient
-from diffagent.data.describe import Job as Describing
+from diffagent.data.catalog.callability import flaw
+from diffagent.data.catalog.catalog import Catalog
+from diffagent.data.descriptions.describe import Job as Describing
+from diffagent.data.descriptions.questions import question
+from diffagent.data.encoders.text_encoder import TextEncoder
+from diffagent.data.hubs.civitai import CivitaiClient
+from diffagent.data.library.catalog import build, generation_data
+from diffagent.data.library.fetching import destination, file_name
 from diffagent.data.library.hashing import Hashing, Job, unhashed
 from diffagent.data.library.hub import look_up
 from diffagent.data.library.scan import Problems, scan
 from diffagent.data.library.state import CATALOG, State, library_file
-from diffagent.data.questions import question
 from diffagent.data.records import Card
-from diffagent.data.text_encoder import TextEncoder
 from diffagent.serving.cli import root
 
 UNET = "model.diffusion_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k"

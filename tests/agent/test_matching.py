@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from stand_ins import WordEncoder
 
 from diffagent.agent.matching import FEATURES, Matcher, Requirement
-from diffagent.agent.specification import (
+from diffagent.agent.term_lists import TermIndex, TermLists
+from diffagent.agent.whitening import Whitening
+from diffagent.data.catalog.specification import (
     MATCHED,
     WORDS,
     Document,
@@ -24,8 +26,6 @@ from diffagent.agent.specification import (
     terms,
     word_terms,
 )
-from diffagent.agent.term_lists import TermIndex, TermLists
-from diffagent.agent.whitening import Whitening
 from diffagent.data.prompts import plain
 from diffagent.data.records import Card, Stats
 

@@ -11,7 +11,7 @@ from stand_ins import ENTRIES, WordEncoder, plain_ranker
 
 from diffagent.agent.matching import FEATURES
 from diffagent.agent.prefilter import Candidate, Prefilter, Ranker, including
-from diffagent.data.catalog import Catalog
+from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import BadCatalog, BadInput
 
 

@@ -21,14 +21,14 @@ from stand_ins import ENTRIES, WordEncoder
 from diffagent.agent import prefilter
 from diffagent.agent.agent import Agent
 from diffagent.agent.fusion import Fusion
-from diffagent.agent.importing import BATCH, import_catalog
 from diffagent.agent.kept_index import KeptIndex
 from diffagent.agent.prefilter import best_candidates
 from diffagent.agent.ranking import greatest, log_sum_exp
 from diffagent.agent.request import Request
 from diffagent.agent.suitability import features
-from diffagent.data.cards import Entry
-from diffagent.data.catalog import Catalog, default_catalog
+from diffagent.data.catalog.cards import Entry
+from diffagent.data.catalog.catalog import Catalog, default_catalog
+from diffagent.data.catalog.importing import BATCH, import_catalog
 
 PROMPTS = (
     "A cute happy corgi, pixel art",

@@ -11,11 +11,11 @@ from stand_ins import ENTRIES, RuleEngine, WordEncoder, plain_ranker, plain_suit
 
 from diffagent.agent.agent import Agent
 from diffagent.agent.fusion import Fusion
-from diffagent.agent.importing import add_entries
 from diffagent.agent.prefilter import Prefilter
 from diffagent.data.attributes import Attributes
-from diffagent.data.cards import Entry
-from diffagent.data.catalog import Catalog
+from diffagent.data.catalog.cards import Entry
+from diffagent.data.catalog.catalog import Catalog
+from diffagent.data.catalog.importing import add_entries
 from diffagent.data.errors import BadInput
 from diffagent.data.records import Card
 

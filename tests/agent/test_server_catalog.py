@@ -15,9 +15,9 @@ from target_calls import AURORA, invented_catalog
 from diffagent.agent.installed_models import read_installed
 from diffagent.agent.server_catalog import ServerFile, base_model_of, read_here, with_server_models
 from diffagent.agent.targets.fitting import Resources
-from diffagent.data.catalog import Catalog
+from diffagent.data.catalog.catalog import Catalog
+from diffagent.data.encoders.text_encoder import TextEncoder
 from diffagent.data.errors import UnknownModel
-from diffagent.data.text_encoder import TextEncoder
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from diffagent.agent.settings import (
 from diffagent.agent.wishes import Wishes
 from diffagent.data.attributes import Attributes, Medium
 from diffagent.data.base_models import TABLE, find
-from diffagent.data.catalog import Catalog, Filter, default_catalog
+from diffagent.data.catalog.catalog import Catalog, Filter, default_catalog
 from diffagent.data.records import Card, Usage
 from diffagent.data.samplers import SAMPLERS
 

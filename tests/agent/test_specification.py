@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stand_ins import WordEncoder, invented
 
-from diffagent.agent.specification import (
+from diffagent.data.catalog.specification import (
     IDS,
     MATCHED,
     MAX_CHARACTERS,

@@ -18,7 +18,7 @@ from diffagent.agent.engines.loading import load_engine
 from diffagent.agent.engines.transformers_engine import TransformersEngine
 from diffagent.agent.grammar import Grammar, Slot
 from diffagent.data.errors import BadInput, EngineError, MissingWeights
-from diffagent.data.weights import DEFAULT_LLM, resolve
+from diffagent.data.weights.weights import DEFAULT_LLM, resolve
 
 SYSTEM = "Answer with the model that fits."
 SAMPLERS = ("Euler a", "Euler", "DPM++ 2M", "DPM++ 2M Karras", "DDIM")

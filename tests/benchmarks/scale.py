@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from diffagent.data.raw import RawFolder, publish
+from diffagent.data.hubs.raw import RawFolder, publish
 
 APART = 10**8
 """Between the ids of one copy and the next; Civitai's are below."""

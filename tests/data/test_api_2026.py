@@ -32,14 +32,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from invented_items import item, version
 
-from diffagent.data.cards import entries, survey
-from diffagent.data.civitai import ApiRefusal, CivitaiClient
-from diffagent.data.crawl import CrawlOptions, crawl
+from diffagent.data.catalog.cards import entries, survey
+from diffagent.data.catalog.filters import REASONS, Funnel, Scope, judge, passing
+from diffagent.data.catalog.quality import Quality, low_quality
 from diffagent.data.errors import BadInput, CrawlError
-from diffagent.data.filters import REASONS, Funnel, Scope, judge, passing
-from diffagent.data.odd_rows import sound
-from diffagent.data.quality import Quality, low_quality
-from diffagent.data.raw import RawFolder
+from diffagent.data.hubs.civitai import ApiRefusal, CivitaiClient
+from diffagent.data.hubs.crawl import CrawlOptions, crawl
+from diffagent.data.hubs.odd_rows import sound
+from diffagent.data.hubs.raw import RawFolder
 from tests.data.test_crawl import COMMAND, crawl_url, files
 
 FAULTS = {"429": 0.1, "503": 0.1, "html": 0.05, "drop": 0.1, "cut": 0.1, "damaged": 0.1}

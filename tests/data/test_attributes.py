@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from diffagent.data.attributes import Attributes
-from diffagent.data.card_json import card_from_json, card_to_json
-from diffagent.data.cards import Entry
-from diffagent.data.catalog import Catalog, Filter
-from diffagent.data.describe import Job, describe
-from diffagent.data.descriptions import DescriptionsFile, read_descriptions, with_descriptions
-from diffagent.data.questions import question
+from diffagent.data.catalog.card_json import card_from_json, card_to_json
+from diffagent.data.catalog.cards import Entry
+from diffagent.data.catalog.catalog import Catalog, Filter
+from diffagent.data.descriptions.describe import Job, describe
+from diffagent.data.descriptions.descriptions import DescriptionsFile, read_descriptions, with_descriptions
+from diffagent.data.descriptions.questions import question
+from diffagent.data.descriptions.sources import Source
 from diffagent.data.records import Card
-from diffagent.data.sources import Source
 from diffagent.serving.cli import main
 
 INK = Attributes(

@@ -41,7 +41,7 @@ from diffagent.data.base_models import (
     spelled,
 )
 from diffagent.data.errors import BadInput
-from diffagent.data.installed import what_it_is
+from diffagent.data.hubs.installed import what_it_is
 from diffagent.data.samplers import SAMPLERS, SAMPLING_METHODS, SCHEDULERS
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from diffagent.data.callability import answer_flaw, flaw
-from diffagent.data.catalog import Catalog
+from diffagent.data.catalog.callability import answer_flaw, flaw
+from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.records import T2ICall
 
 CALL = {

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from invented_items import file, image, item, sha256, version
 
-from diffagent.data.cards import Names, compose, entries, needed_words, survey
-from diffagent.data.horde import HordeModel, HordeStyle
-from diffagent.data.horde_cards import merge_horde
+from diffagent.data.catalog.cards import Names, compose, entries, needed_words, survey
+from diffagent.data.catalog.horde_cards import merge_horde
+from diffagent.data.catalog.texts import clean
+from diffagent.data.hubs.horde import HordeModel, HordeStyle
 from diffagent.data.records import Licence, Stats
-from diffagent.data.texts import clean
 
 
 def made(*items, **options):

@@ -10,8 +10,8 @@ from dataclasses import replace
 
 import pytest
 
-from diffagent.data.card_json import card_from_json, card_to_json
-from diffagent.data.catalog import Catalog, Filter, Row, default_catalog
+from diffagent.data.catalog.card_json import card_from_json, card_to_json
+from diffagent.data.catalog.catalog import Catalog, Filter, Row, default_catalog
 from diffagent.data.errors import BadCatalog, BadInput, UnknownModel
 from diffagent.data.records import Card, Licence, Stats, Usage
 

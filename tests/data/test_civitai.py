@@ -10,9 +10,9 @@ from email.utils import format_datetime
 import httpx
 import pytest
 
-from diffagent.data.answers import bare_hash, flat_meta
-from diffagent.data.civitai import ApiRefusal, CivitaiClient, base_url
 from diffagent.data.errors import BadInput, CrawlError, GatedItem
+from diffagent.data.hubs.answers import bare_hash, flat_meta
+from diffagent.data.hubs.civitai import ApiRefusal, CivitaiClient, base_url
 from diffagent.data.retries import retry_after
 
 HTML = (200, {"Content-Type": "text/html"}, b"<html>maintenance</html>")

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from invented_items import image, item, sha256, version
 
-from diffagent.data.cards import Entry
-from diffagent.data.corpus import read_entries, read_splits
-from diffagent.data.filters import Funnel, Scope
-from diffagent.data.holdout import Rule
-from diffagent.data.horde import HordeModel
-from diffagent.data.raw import RawFolder, publish
+from diffagent.data.catalog.cards import Entry
+from diffagent.data.catalog.corpus import read_entries, read_splits
+from diffagent.data.catalog.filters import Funnel, Scope
+from diffagent.data.catalog.holdout import Rule
+from diffagent.data.hubs.horde import HordeModel
+from diffagent.data.hubs.raw import RawFolder, publish
 
 # by their own ids: 1 and 3 are train, 17 align, 18 test; 1 and 18 share a prompt
 IMAGES = {1: "a red fox in the snow", 17: "harbour at night", 18: "a red fox in the snow", 3: "ink drawing"}

@@ -15,11 +15,11 @@ import time
 import httpx
 import pytest
 
-from diffagent.data.civitai import CivitaiClient
-from diffagent.data.crawl import CrawlOptions, crawl
-from diffagent.data.crawl_state import CrawlState
 from diffagent.data.errors import BadInput, CrawlError
-from diffagent.data.raw import RawFolder
+from diffagent.data.hubs.civitai import CivitaiClient
+from diffagent.data.hubs.crawl import CrawlOptions, crawl
+from diffagent.data.hubs.crawl_state import CrawlState
+from diffagent.data.hubs.raw import RawFolder
 
 FAULTS = "429=0.05,503=0.03,html=0.02,drop=0.02,slow=0.01,truncate=0.01"
 DATA = (sys.executable, "-c", "from diffagent.serving.cli import main; main()", "data")

@@ -14,13 +14,13 @@ from click.testing import CliRunner
 from invented_items import image, item, sha256, version
 from stand_ins import WordEncoder
 
-from diffagent.data import dabench
-from diffagent.data.dabench import FILES, Pair, build, files_of, is_new_model, read_statistics
-from diffagent.data.descriptions import Description
+from diffagent.data.catalog.quality import Quality
+from diffagent.data.catalog.splits import split_of
+from diffagent.data.dabench import dabench
+from diffagent.data.dabench.dabench import FILES, Pair, build, files_of, is_new_model, read_statistics
+from diffagent.data.descriptions.descriptions import Description
 from diffagent.data.errors import BadInput
-from diffagent.data.quality import Quality
-from diffagent.data.raw import RawFolder, publish
-from diffagent.data.splits import split_of
+from diffagent.data.hubs.raw import RawFolder, publish
 from diffagent.serving.cli import root
 
 ALL = Quality(0, 0)

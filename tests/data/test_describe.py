@@ -11,23 +11,23 @@ from typing import Any
 import pytest
 from invented_items import image, item, version
 
-from diffagent.data.cards import Entry
-from diffagent.data.corpus import read_entries
-from diffagent.data.describe import Job, describe, plan
-from diffagent.data.description_faults import copied, fault, invented, tidy
-from diffagent.data.descriptions import (
+from diffagent.data.catalog.cards import Entry
+from diffagent.data.catalog.corpus import read_entries
+from diffagent.data.catalog.filters import Scope
+from diffagent.data.catalog.texts import plain_text
+from diffagent.data.descriptions.describe import Job, describe, plan
+from diffagent.data.descriptions.description_faults import copied, fault, invented, tidy
+from diffagent.data.descriptions.descriptions import (
     Description,
     DescriptionsFile,
     read_descriptions,
     with_descriptions,
 )
+from diffagent.data.descriptions.questions import cut, question
+from diffagent.data.descriptions.sources import Source, read_sources
 from diffagent.data.errors import BadInput, EngineError
-from diffagent.data.filters import Scope
-from diffagent.data.questions import cut, question
-from diffagent.data.raw import RawFolder, publish
+from diffagent.data.hubs.raw import RawFolder, publish
 from diffagent.data.records import Card
-from diffagent.data.sources import Source, read_sources
-from diffagent.data.texts import plain_text
 
 GOOD = "A LoRA that draws the hero of a harbour tale in soft evening light"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from invented_items import file, item, version
 
+from diffagent.data.catalog.filters import Funnel, Scope, is_flagged, judge, passing
 from diffagent.data.errors import BadInput
-from diffagent.data.filters import Funnel, Scope, is_flagged, judge, passing
 
 
 def test_a_usable_model_passes():

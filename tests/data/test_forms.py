@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from diffagent.data.forms import OFFERED, filling, form, kind, name_parts
+from diffagent.data.descriptions.forms import OFFERED, filling, form, kind, name_parts
+from diffagent.data.descriptions.sources import Source
 from diffagent.data.records import Card
-from diffagent.data.sources import Source
 
 KESTRA = Card(
     name="[Nobody] Kestra v1.2 (Moonharbor 3) | 海の物語 LoRA",

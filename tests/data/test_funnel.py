@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from invented_items import file, image, item, version
 
-from diffagent.data import funnel_plot
+from diffagent.data.dabench import funnel_plot
+from diffagent.data.dabench.funnel import Census, Tally, render
 from diffagent.data.errors import MissingExtra
-from diffagent.data.funnel import Census, Tally, render
 
 FUNNEL = {
     "models": [

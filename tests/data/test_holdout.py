@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from diffagent.data.catalog.holdout import Rule, splits, visible
+from diffagent.data.catalog.splits import split_of
 from diffagent.data.errors import BadInput
-from diffagent.data.holdout import Rule, splits, visible
 from diffagent.data.records import Sample
-from diffagent.data.splits import split_of
 
 # by their own ids: 18 is test, 17 align, 1 and 3 train (SHA-256 of the digits, modulo 10)
 TEST, ALIGN, TRAIN, OTHER = 18, 17, 1, 3

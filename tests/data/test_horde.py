@@ -11,8 +11,8 @@ from click.testing import CliRunner
 
 from diffagent.data.cli import data
 from diffagent.data.errors import BadInput
-from diffagent.data.horde import a1111_sampler, civitai_ids, read_horde
-from diffagent.data.raw import RawFolder
+from diffagent.data.hubs.horde import a1111_sampler, civitai_ids, read_horde
+from diffagent.data.hubs.raw import RawFolder
 from diffagent.data.samplers import SAMPLERS
 
 MODELS = [

@@ -10,11 +10,11 @@ import torch
 from PIL import Image
 from torch import nn
 
-from diffagent.data.efficientnet import STRIDES, EfficientNet
-from diffagent.data.efficientnet_weights import convert
+from diffagent.data.encoders.efficientnet import STRIDES, EfficientNet
+from diffagent.data.encoders.features import Features
+from diffagent.data.encoders.image_encoder import EfficientNetEncoder, load_image_encoder, sized
 from diffagent.data.errors import MissingWeights
-from diffagent.data.features import Features
-from diffagent.data.image_encoder import EfficientNetEncoder, load_image_encoder, sized
+from diffagent.data.weights.efficientnet_weights import convert
 
 WIDTHS = (16, 24, 24, 40, 40, 80, 80, 80, 112, 112, 112, 192, 192, 192, 192, 320)
 KERNELS = (3, 3, 3, 5, 5, 3, 3, 3, 5, 5, 5, 5, 5, 5, 5, 3)
@@ -218,7 +218,7 @@ def test_a_clip_takes_the_encoders_place(clip_folder):
 
 
 def test_clips_text_half(clip_folder):
-    from diffagent.data.clip_encoder import ClipTextEncoder
+    from diffagent.data.encoders.clip_encoder import ClipTextEncoder
 
     encoder = ClipTextEncoder.load(str(clip_folder))
     found = encoder.encode(["a red fox", "a fox " * 90])
@@ -235,7 +235,7 @@ def test_a_captioner(vocabulary, tmp_path):
         BlipProcessor,
     )
 
-    from diffagent.data.captioner import Captioner
+    from diffagent.data.encoders.captioner import Captioner
 
     torch.manual_seed(0)
     small = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
@@ -256,7 +256,7 @@ def test_a_captioner(vocabulary, tmp_path):
 
 
 def test_what_is_no_captioner(clip_folder):
-    from diffagent.data.captioner import Captioner
+    from diffagent.data.encoders.captioner import Captioner
 
     with pytest.raises(MissingWeights, match="no image-to-text model"):
         Captioner.load(str(clip_folder))

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from diffagent.data import image_loading
+from diffagent.data.encoders import image_loading
+from diffagent.data.encoders.image_loading import MAX_SIDE, load_image
 from diffagent.data.errors import BadImage
-from diffagent.data.image_loading import MAX_SIDE, load_image
 
 
 def encoded(image, kind="PNG", **options):

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from stand_ins import WordEncoder
 
-from diffagent.data import kept_vectors
-from diffagent.data.kept_vectors import KeptVectors
+from diffagent.data.encoders import kept_vectors
+from diffagent.data.encoders.kept_vectors import KeptVectors
 
 
 class Counting(WordEncoder):

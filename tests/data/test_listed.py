@@ -10,12 +10,12 @@ import pytest
 from click.testing import CliRunner
 from invented_items import image, item, sha256, version
 
-from diffagent.data import dabench
-from diffagent.data.dabench import build
+from diffagent.data.catalog.quality import Quality
+from diffagent.data.dabench import dabench
+from diffagent.data.dabench.dabench import build
+from diffagent.data.dabench.listed import Listed, read_listed
 from diffagent.data.errors import BadInput
-from diffagent.data.listed import Listed, read_listed
-from diffagent.data.quality import Quality
-from diffagent.data.raw import RawFolder, publish
+from diffagent.data.hubs.raw import RawFolder, publish
 from diffagent.data.records import Card, Stats
 from diffagent.serving.cli import root
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from diffagent.data import novelty
-from diffagent.data.novelty import novel
+from diffagent.data.dabench import novelty
+from diffagent.data.dabench.novelty import novel
 
 ANGLES = {"zero": 0.0, "half": 0.5, "near": 0.6, "far": 2.0}
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 from civitai_2026 import drawn_image, drawn_meta, drawn_model, drawn_version, listed_model, sha
 
-from diffagent.data.answers import flat_meta
-from diffagent.data.cards import entries, survey
-from diffagent.data.pairs import pair
+from diffagent.data.catalog.cards import entries, survey
+from diffagent.data.catalog.samples import invoked_lora, sample
+from diffagent.data.dabench.pairs import pair
+from diffagent.data.hubs.answers import flat_meta
 from diffagent.data.records import LoraUse, Sample
-from diffagent.data.samples import invoked_lora, sample
 
 
 def of(meta: object, **changes: object) -> Sample:

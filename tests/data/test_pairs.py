@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from diffagent.data.cards import Entry
-from diffagent.data.pairs import PAIR_REASONS, pair
+from diffagent.data.catalog.cards import Entry
+from diffagent.data.dabench.pairs import PAIR_REASONS, pair
 from diffagent.data.records import Card, LoraUse, Sample
 
 BASE, XL = "urn:air:sd1:checkpoint:civitai:4@44", "urn:air:sdxl:checkpoint:civitai:5@55"

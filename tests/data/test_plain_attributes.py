@@ -10,15 +10,15 @@ import pytest
 from stand_ins import WordEncoder
 
 from diffagent.data.attributes import Attributes, Estimated, restored, stored
-from diffagent.data.card_features import CardFeatures
-from diffagent.data.card_json import card_from_json, card_to_json
-from diffagent.data.cards import Entry
-from diffagent.data.catalog import Catalog, Filter
+from diffagent.data.catalog.card_json import card_from_json, card_to_json
+from diffagent.data.catalog.cards import Entry
+from diffagent.data.catalog.catalog import Catalog, Filter
+from diffagent.data.descriptions.card_features import CardFeatures
+from diffagent.data.descriptions.plain_attributes import plain_attributes, with_plain_attributes
+from diffagent.data.descriptions.plain_reader import HEADS, Cuts, PlainReader
+from diffagent.data.descriptions.sources import Source
 from diffagent.data.errors import BadInput
-from diffagent.data.plain_attributes import plain_attributes, with_plain_attributes
-from diffagent.data.plain_reader import HEADS, Cuts, PlainReader
 from diffagent.data.records import Card, Sample, Stats
-from diffagent.data.sources import Source
 from diffagent.serving.cli import main
 from diffagent.training.keyword_attributes import keyword_attributes
 from diffagent.training.plain_fitting import FitConfig, cross_fitted, fit, fold_of, tuned

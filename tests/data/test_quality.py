@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from diffagent.data.catalog.quality import Quality, Standing, bayesian_ratings, low_quality
 from diffagent.data.errors import BadInput
-from diffagent.data.quality import Quality, Standing, bayesian_ratings, low_quality
 from diffagent.data.records import Stats
 
 CHECKPOINT, LORA = ("Checkpoint", "SD 1.5"), ("LoRA", "SD 1.5")

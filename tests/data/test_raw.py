@@ -7,7 +7,7 @@ import json
 import pytest
 
 from diffagent.data.errors import BadInput, CrawlError
-from diffagent.data.raw import RawFolder, is_published, publish, read_manifest
+from diffagent.data.hubs.raw import RawFolder, is_published, publish, read_manifest
 
 ROWS = [{"id": 1, "name": "é"}, {"name": "b", "id": 2}]
 

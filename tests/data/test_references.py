@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from invented_items import item, version
 
-from diffagent.data.card_json import card_from_json, card_to_json
+from diffagent.data.catalog.card_json import card_from_json, card_to_json
+from diffagent.data.catalog.references import RECOMMENDED, Notes, References, read_references
 from diffagent.data.errors import BadInput
 from diffagent.data.records import Card
-from diffagent.data.references import RECOMMENDED, Notes, References, read_references
 
 MODELS = [
     {"name": "Tongyi Z-Image-Turbo", "list": "base", "path": "Tongyi-MAI/Z-Image-Turbo",

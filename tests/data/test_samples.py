@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from invented_items import image, item, version
 
+from diffagent.data.catalog.samples import invoked_lora, sample, samples, stem
 from diffagent.data.prompts import is_sfw, plain, strip_lora_tags, strip_trigger_words
 from diffagent.data.records import LoraUse, Sample
 from diffagent.data.samplers import SAMPLERS
-from diffagent.data.samples import invoked_lora, sample, samples, stem
 
 
 def of(**meta: object) -> Sample:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from diffagent.data.catalog.splits import assign, cluster_prompts, split_of, word_set
 from diffagent.data.records import Sample
-from diffagent.data.splits import assign, cluster_prompts, split_of, word_set
 
 
 def test_the_rule_by_hand():

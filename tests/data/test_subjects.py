@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from diffagent.data.attributes import Role
+from diffagent.data.descriptions.subjects import needed_trigger, readable, subjects
 from diffagent.data.records import Card
-from diffagent.data.subjects import needed_trigger, readable, subjects
 
 LORA = Card("", "LoRA", "SD 1.5", "urn:air:sd1:lora:civitai:1@2")
 

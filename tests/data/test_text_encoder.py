@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from diffagent.data.encoders.text_encoder import TextEncoder
 from diffagent.data.errors import MissingWeights
-from diffagent.data.text_encoder import TextEncoder
-from diffagent.data.weights import DEFAULT_TEXT_ENCODER, resolve
+from diffagent.data.weights.weights import DEFAULT_TEXT_ENCODER, resolve
 
 TEXTS = [
     "A cute happy corgi, pixel art",
@@ -73,7 +73,8 @@ def test_other_models_are_refused(tmp_path: Path) -> None:
 
 def test_encoding_imports_no_transformers() -> None:
     script = (
-        "import sys; from diffagent.data.text_encoder import TextEncoder; assert 'torch' not in sys.modules;"
+        "import sys; from diffagent.data.encoders.text_encoder import TextEncoder;"
+        "assert 'torch' not in sys.modules;"
         "TextEncoder.load().encode(['x']); assert 'transformers' not in sys.modules"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", script], check=True)

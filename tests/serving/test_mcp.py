@@ -19,10 +19,10 @@ from jsonschema import Draft202012Validator
 from mcp import Client, MCPError, StdioServerParameters, stdio_client
 from stand_ins import ENTRIES
 
-from diffagent.agent.importing import add_entries
-from diffagent.data.catalog import Catalog
+from diffagent.data.catalog.catalog import Catalog
+from diffagent.data.catalog.importing import add_entries
+from diffagent.data.encoders.text_encoder import TextEncoder
 from diffagent.data.records import T2ICall
-from diffagent.data.text_encoder import TextEncoder
 from diffagent.serving.cli import main
 
 STAND_IN = Path(__file__).parents[1] / "mcp_stand_in.py"

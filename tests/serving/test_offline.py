@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from diffagent.data.records import T2ICall
-from diffagent.data.weights import home, resolve
+from diffagent.data.weights.weights import home, resolve
 
 CLOSED = "http://127.0.0.1:9"
 """Where nothing answers."""

@@ -15,7 +15,7 @@ from PIL import Image
 
 from diffagent.agent.executors import images
 from diffagent.data.records import T2ICall
-from diffagent.data.weights import home
+from diffagent.data.weights.weights import home
 
 DOC = Path(__file__).resolve().parents[2] / "docs" / "quickstart.md"
 MOST = 5

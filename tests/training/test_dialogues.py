@@ -17,7 +17,7 @@ from diffagent.agent.engines.decode import Vocabulary, spell, write
 from diffagent.agent.engines.transformers_engine import TransformersEngine
 from diffagent.agent.prefilter import Candidate
 from diffagent.agent.settings import by_family
-from diffagent.data.callability import answer_flaw
+from diffagent.data.catalog.callability import answer_flaw
 from diffagent.data.errors import BadInput, EngineError
 from diffagent.training.dialogues import IGNORED, Dialogue, Example, Mix, converse, in_batches, tokenise
 from diffagent.training.listing import Listed

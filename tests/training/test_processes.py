@@ -22,7 +22,7 @@ THINGS = ["fox", "castle", "river", "lamp", "door", "tower", "bird", "horse"]
 
 @pytest.fixture(scope="module")
 def dabench(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from diffagent.data.catalog import Catalog
+    from diffagent.data.catalog.catalog import Catalog
 
     folder = tmp_path_factory.mktemp("dabench")
     with Catalog.open() as catalog:

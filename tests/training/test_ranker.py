@@ -11,8 +11,8 @@ from stand_ins import WordEncoder, invented, quiet
 
 from diffagent.agent.matching import FEATURES
 from diffagent.agent.prefilter import Prefilter
-from diffagent.agent.specification import MATCHED
-from diffagent.data.cards import Entry
+from diffagent.data.catalog.cards import Entry
+from diffagent.data.catalog.specification import MATCHED
 from diffagent.training.ranker import (
     Corpus,
     FitConfig,

@@ -23,7 +23,7 @@ from diffagent.agent.engines import Prompt
 from diffagent.agent.engines.adapter import FILE, Adapter
 from diffagent.agent.engines.transformers_engine import TransformersEngine
 from diffagent.data.errors import BadInput
-from diffagent.data.weights import Weights
+from diffagent.data.weights.weights import Weights
 from diffagent.training.answer_trainer import Paced, read_log
 from diffagent.training.dialogues import Mix
 from diffagent.training.examples import FILE as EXAMPLES
@@ -66,7 +66,7 @@ def one_thread() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def dabench(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Rows in memory form need no crawl: the models are three of the catalog that ships."""
-    from diffagent.data.catalog import Catalog
+    from diffagent.data.catalog.catalog import Catalog
 
     folder = tmp_path_factory.mktemp("dabench")
     with Catalog.open() as catalog:

@@ -7,8 +7,8 @@ words, normalised over the responses that are compared
 (:func:`diffagent.training.rewards.unified.normalise`). Sample prompts of the query's own cluster of
 near-duplicates do not count, and the others fall into two halves by cluster: what alignment is rewarded
 with is not what it is measured with. *rating*: the Bayesian rating
-(:func:`diffagent.data.quality.bayesian_ratings`), *downloads*: their number, each as the share of entries
-of the same type and base model that have less.
+(:func:`diffagent.data.catalog.quality.bayesian_ratings`), *downloads*: their number, each as the share of
+entries of the same type and base model that have less.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from diffagent.data.cards import Entry
+from diffagent.data.catalog.cards import Entry
+from diffagent.data.catalog.splits import cluster_prompts
+from diffagent.data.encoders.text_encoder import Encoder
 from diffagent.data.prompts import plain, strip_lora_tags
 from diffagent.data.records import Card, T2ICall
-from diffagent.data.splits import cluster_prompts
-from diffagent.data.text_encoder import Encoder
 from diffagent.training.rewards import Progress
 from diffagent.training.rewards.standing import Standing, standings
 from diffagent.training.rewards.unified import normalise

@@ -1,7 +1,7 @@
 """Standing: what the community thinks of a catalog entry, beside the others of its type and base model.
 
 In: cards with their statistics. Out: two shares in 0…1 an entry, of those that are rated worse
-(:func:`diffagent.data.quality.bayesian_ratings`) and of those with less downloads.
+(:func:`diffagent.data.catalog.quality.bayesian_ratings`) and of those with less downloads.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from diffagent.data.quality import bayesian_ratings
+from diffagent.data.catalog.quality import bayesian_ratings
 from diffagent.data.records import Card
 
 Floats = npt.NDArray[np.float64]

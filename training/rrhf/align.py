@@ -212,7 +212,7 @@ def _report(task: Task, told: dict[str, Any], ranked: Sequence[Ranked], trainer:
 
 def _digest(source: Path) -> str:
     """Of a DABench folder's files, or of a file of requests."""
-    from diffagent.data.wheel import sha256
+    from diffagent.data.weights.wheel import sha256
 
     return data_digest(source) if source.is_dir() else sha256(source)
 

@@ -299,11 +299,11 @@ def community_of(raw: Path | None, agent: Any, prompts: list[str], side: Any) ->
     Raises:
         BadInput: no crawl was given.
     """
-    from diffagent.data.corpus import read_entries
+    from diffagent.data.catalog.corpus import read_entries
+    from diffagent.data.catalog.filters import Scope
+    from diffagent.data.encoders.kept_vectors import KeptVectors
     from diffagent.data.errors import BadInput
-    from diffagent.data.filters import Scope
-    from diffagent.data.kept_vectors import KeptVectors
-    from diffagent.data.raw import RawFolder
+    from diffagent.data.hubs.raw import RawFolder
     from diffagent.training.rewards.community import Community
 
     if raw is None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from diffagent.agent.engines.adapter import FILE, Adapter, shipped
 from diffagent.agent.engines.decode import Vocabulary
 from diffagent.data.errors import BadInput
-from diffagent.data.weights import DEFAULT_LLM, Weights, resolve
+from diffagent.data.weights.weights import DEFAULT_LLM, Weights, resolve
 
 if TYPE_CHECKING:
     from diffagent.agent.engines import Prompt

@@ -17,13 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from diffagent.agent.importing import add_entries
 from diffagent.data.air import AIR, CIVITAI
 from diffagent.data.base_models import USUAL
-from diffagent.data.cards import Entry
-from diffagent.data.catalog import Catalog
+from diffagent.data.catalog.cards import Entry
+from diffagent.data.catalog.catalog import Catalog
+from diffagent.data.catalog.importing import add_entries
+from diffagent.data.encoders.text_encoder import Encoder
 from diffagent.data.records import Card, Sample, Stats, Usage
-from diffagent.data.text_encoder import Encoder
 from diffagent.training.smallhub.models import BASE, WORDINGS, Model, caption, models
 from diffagent.training.smallhub.pictures import STYLES
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from diffagent.agent.engines.transformers_engine import computes_bf16
 from diffagent.data.devices import own_device
-from diffagent.data.text_encoder import Encoder
+from diffagent.data.encoders.text_encoder import Encoder
 from diffagent.training.smallhub.pictures import STYLES, Pictures
 from diffagent.training.smallhub.pipeline import condition, new_scheduler, new_unet, pipeline_class
 

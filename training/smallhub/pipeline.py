@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from diffagent.data.encoders.text_encoder import Encoder
 from diffagent.data.prompts import plain
-from diffagent.data.text_encoder import Encoder
 from diffagent.training.smallhub.pictures import SIDE
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ import numpy as np
 import numpy.typing as npt
 
 from diffagent.data.devices import own_device
+from diffagent.data.encoders.text_encoder import Encoder
 from diffagent.data.errors import MissingExtra
-from diffagent.data.text_encoder import Encoder
 from diffagent.training.smallhub.models import WORDINGS, caption
 from diffagent.training.smallhub.pictures import SIDE, Pictures, Pixels
 from diffagent.training.smallhub.pipeline import WIDTH, condition

@@ -21,8 +21,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from diffagent.data.encoders.text_encoder import TextEncoder
 from diffagent.data.errors import BadInput
-from diffagent.data.text_encoder import TextEncoder
 from diffagent.training.answer_trainer import read_log
 from diffagent.training.dialogues import Mix
 from diffagent.training.image_table import default_call, five, free, measure, table

@@ -15,7 +15,7 @@ from target_calls import INK_FOX, call_of
 from diffagent.agent import generation
 from diffagent.agent.executors import images
 from diffagent.agent.executors.captions import Captions, fonts_here
-from diffagent.data.catalog import Catalog
+from diffagent.data.catalog.catalog import Catalog
 
 FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
 SANS, SYMBOLS = FONTS / "DejaVuSans.ttf", FONTS / "STIXGeneral.ttf"

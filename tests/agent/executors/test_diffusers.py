@@ -16,7 +16,7 @@ from target_calls import call_of
 from diffagent.agent import generation
 from diffagent.agent.executors import images, silent
 from diffagent.agent.targets.emitting import emit, supported
-from diffagent.data.catalog import Catalog
+from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import BadInput, JobFailed
 from diffagent.data.records import Card, T2ICall, Usage
 

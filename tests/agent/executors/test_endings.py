@@ -19,7 +19,7 @@ from target_calls import AURORA, call_of
 
 from diffagent.agent.executors import silent
 from diffagent.agent.targets.emitting import emit
-from diffagent.data.catalog import Catalog
+from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import JobFailed
 
 

@@ -11,7 +11,7 @@ from image_runs import EXECUTORS, SERVERS, make
 from image_servers import DROP, HANG, HTML, ImageServer, as_json, black, closed_port, picture
 
 from diffagent.agent.executors.wire import base_url
-from diffagent.data.catalog import Catalog
+from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import BadInput, Censored, JobFailed, Refused, TargetError, Unreachable
 
 SUBMITS = {

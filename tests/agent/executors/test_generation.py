@@ -23,7 +23,7 @@ from diffagent.agent.installed_models import read_installed
 from diffagent.agent.targets.a1111 import A1111
 from diffagent.agent.targets.civitai import CivitaiWorkflows
 from diffagent.agent.targets.openai import OpenAIImages
-from diffagent.data.catalog import Catalog
+from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import BadInput, Refused
 from diffagent.data.metadata import infotext
 from diffagent.data.metadata.generation import recovered

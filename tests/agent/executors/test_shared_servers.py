@@ -17,7 +17,7 @@ from target_calls import AURORA, INK_FOX, call_of
 from diffagent.agent import generation
 from diffagent.agent.executors import images
 from diffagent.agent.targets.comfyui import _progress
-from diffagent.data.catalog import Catalog
+from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import BadInput, JobFailed, Refused
 from diffagent.data.records import T2ICall
 

@@ -13,7 +13,7 @@ from diffagent.agent.executors import images
 from diffagent.agent.targets.emitting import emit
 from diffagent.data.base_model_rows import BUILT
 from diffagent.data.base_models import TABLE, backend, find
-from diffagent.data.catalog import Catalog
+from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import JobFailed, MissingWeights
 from diffagent.data.records import Card, T2ICall
 from diffagent.data.samplers import split

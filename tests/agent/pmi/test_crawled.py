@@ -15,7 +15,7 @@ from diffagent.agent.pmi.building import build
 from diffagent.agent.pmi.crawled import crawled_examples, is_crawl
 from diffagent.agent.pmi.feature_cache import Pair
 from diffagent.data.errors import BadInput
-from diffagent.data.raw import RawFolder, publish
+from diffagent.data.hubs.raw import RawFolder, publish
 
 
 def png(number):

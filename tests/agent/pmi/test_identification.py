@@ -25,7 +25,7 @@ from diffagent.agent.pmi.manifest import Example, read_examples
 from diffagent.agent.pmi.specification_file import SpecificationFile
 from diffagent.agent.prefilter import Prefilter
 from diffagent.agent.request import Request
-from diffagent.data.catalog import Catalog
+from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import BadImage, BadInput, BadSpecifications
 
 NEW = 50

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from diffagent.data.card_json import card_from_json
+from diffagent.data.catalog.card_json import card_from_json
 from diffagent.data.errors import BadInput
 
 

@@ -10,7 +10,7 @@ from invented_images import ColourEncoder, picture
 from stand_ins import WordEncoder
 
 from diffagent.agent.agent import Agent
-from diffagent.data import image_encoder, text_encoder
+from diffagent.data.encoders import image_encoder, text_encoder
 from diffagent.serving.cli import main, root
 
 

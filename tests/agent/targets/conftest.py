@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from target_calls import invented_catalog
 
-from diffagent.data.catalog import Catalog
+from diffagent.data.catalog.catalog import Catalog
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from target_calls import AURORA, BASALT, GRAND_XL, INK_FOX, PICKLED, call_of
 from diffagent.agent.targets import TARGETS
 from diffagent.agent.targets.civitai import workflow
 from diffagent.agent.targets.emitting import emit, offers
-from diffagent.data.catalog import Catalog
+from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import BadInput, UnknownModel
 from diffagent.data.samplers import Sampler
 

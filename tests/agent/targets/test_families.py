@@ -19,7 +19,7 @@ from diffagent.agent.targets.civitai import workflow
 from diffagent.agent.targets.emitting import emit
 from diffagent.agent.targets.fitting import Emitted, Resources
 from diffagent.data.base_models import TABLE, backend, find
-from diffagent.data.catalog import Catalog
+from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import BadInput
 from diffagent.data.metadata import comfyui
 from diffagent.data.metadata.generation import recovered

@@ -13,7 +13,7 @@ from target_calls import AURORA, CHALK_OWL, INK_FOX, call_of
 from diffagent.agent.targets.emitting import emit
 from diffagent.agent.targets.fitting import Emitted, Resources
 from diffagent.agent.targets.own_graph import Workflow, parse_map
-from diffagent.data.catalog import Catalog
+from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import BadInput
 from diffagent.data.records import T2ICall
 

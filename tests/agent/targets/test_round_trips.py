@@ -15,7 +15,7 @@ from diffagent.agent.targets.civitai import workflow
 from diffagent.agent.targets.emitting import emit
 from diffagent.agent.targets.fitting import Resources
 from diffagent.agent.wishes import wishes
-from diffagent.data.catalog import Catalog
+from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import BadInput, UnknownModel
 from diffagent.data.metadata import comfyui
 from diffagent.data.metadata.generation import recovered

@@ -16,7 +16,7 @@ from diffagent.agent.scope import Scope
 from diffagent.agent.settings import Setting
 from diffagent.agent.targets.emitting import emit, offers, supported
 from diffagent.agent.wishes import Wishes
-from diffagent.data.catalog import Catalog
+from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import BadInput
 
 ROOT = Path(__file__).resolve().parents[3]

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from diffagent.data.catalog import Catalog
+from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import BadInput, DiffAgentError
 from diffagent.data.metadata import comfyui
 from diffagent.data.metadata.generation import ModelUse, recovered

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from diffagent.data.catalog import Catalog
+from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import BadInput, DiffAgentError, UnknownModel
 from diffagent.data.metadata import infotext
 from diffagent.data.metadata.generation import ModelUse, recovered

@@ -12,9 +12,9 @@ import pytest
 from server_runs import error_of, server_process, until
 
 from diffagent.data import errors
-from diffagent.data.catalog import Catalog
+from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import BadCatalog, BadInput, DiffAgentError, Unreachable
-from diffagent.data.weights import home
+from diffagent.data.weights.weights import home
 from diffagent.serving.server.faults import fault_of, response_of
 
 NAMED = {"prompt": "a fox", "model": "Ink Fox"}

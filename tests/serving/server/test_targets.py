@@ -14,13 +14,13 @@ from target_calls import BASALT, CARDS, INK_FOX, call_of
 
 from diffagent.agent.agent import Agent
 from diffagent.agent.fusion import Fusion
-from diffagent.agent.importing import add_entries
 from diffagent.agent.prefilter import Prefilter
 from diffagent.agent.request import Request
 from diffagent.agent.targets import ITSELF, TARGETS
 from diffagent.agent.targets.emitting import emit
-from diffagent.data.cards import Entry
-from diffagent.data.catalog import Catalog
+from diffagent.data.catalog.cards import Entry
+from diffagent.data.catalog.catalog import Catalog
+from diffagent.data.catalog.importing import add_entries
 from diffagent.data.records import Sample
 
 LORA = {

@@ -18,7 +18,7 @@ from diffagent.agent.agent import Agent
 from diffagent.agent.engines.adapter import FILE, Adapter
 from diffagent.data.errors import BadInput, EngineGone
 from diffagent.data.records import T2ICall
-from diffagent.data.weights import Weights
+from diffagent.data.weights.weights import Weights
 from diffagent.training.answer_trainer import read_log
 from diffagent.training.export import save_adapter
 from diffagent.training.limits import Limits

@@ -15,7 +15,7 @@ from diffagent.agent.answer import LABELS, identity
 from diffagent.agent.engines.transformers_engine import TransformersEngine
 from diffagent.agent.grammar import Grammar, Slot
 from diffagent.agent.wishes import Wishes
-from diffagent.data.callability import flaw
+from diffagent.data.catalog.callability import flaw
 from diffagent.data.errors import BadInput
 from diffagent.training.rrhf.config import RRHFConfig
 from diffagent.training.rrhf.decoder import Asked

@@ -12,8 +12,8 @@ import torch
 from diffusers import EulerAncestralDiscreteScheduler
 from safetensors.torch import save_file
 
+from diffagent.data.encoders.text_encoder import TextEncoder
 from diffagent.data.errors import BadInput
-from diffagent.data.text_encoder import TextEncoder
 from diffagent.training.rewards.unified import unified
 from diffagent.training.smallhub.models import BASE, caption, load_unet, model_folders, models, save_model
 from diffagent.training.smallhub.packed import SIDES, pack, unpack

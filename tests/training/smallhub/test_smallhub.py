@@ -22,7 +22,7 @@ from stand_ins import WordEncoder, quiet
 from diffagent.agent.executors import silent
 from diffagent.agent.targets.diffusers import LocalDiffusers
 from diffagent.agent.targets.emitting import emit
-from diffagent.data.catalog import Catalog
+from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import BadInput
 from diffagent.training.image_table import default_call
 from diffagent.training.smallhub import hub

@@ -1,0 +1,93 @@
+"""Additions: a file of model items or cards → catalog entries, and a message for each bad row.
+
+The file is JSON (one object, a list, or an API answer with ``items``) or JSON lines. An object with
+``modelVersions`` is a model item of Civitai's API, anything else is a card (data/catalog/card_json.py).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from diffagent.data.catalog.card_json import card_from_json
+from diffagent.data.catalog.cards import Entry, Survey, entries, survey
+from diffagent.data.catalog.catalog import Catalog, Filter
+from diffagent.data.catalog.filters import judge
+from diffagent.data.errors import BadInput
+
+
+@dataclass(frozen=True)
+class Additions:
+    """What a file adds, and one line for each row that adds nothing."""
+
+    entries: tuple[Entry, ...]
+    errors: tuple[str, ...]
+
+
+def read_additions(path: Path, catalog: Catalog) -> Additions:
+    """Every good row's entries; checkpoints of LoRA images are looked up in the catalog too.
+
+    Raises:
+        BadInput: the file is not text.
+    """
+    rows, errors = _rows(path)
+    found: list[Entry] = []
+    known: Survey | None = None
+    for where, row in rows:
+        try:
+            if "modelVersions" in row:
+                known = known or _known(catalog)
+                found += _of_item(row, known)
+            else:
+                found.append(Entry(card_from_json(row)))
+        except BadInput as error:
+            errors.append(f"{where}: {error}")
+    return Additions(tuple(found), tuple(errors))
+
+
+def _of_item(item: dict[str, Any], known: Survey) -> list[Entry]:
+    name = str(item.get("name"))[:60]
+    try:
+        verdict = judge(item)
+        if verdict.reason is not None:
+            raise BadInput(f"model {name!r} is left out: {verdict.reason} (the filters of catalog import)")
+        own = survey([item])
+        both = replace(own, checkpoints={**own.checkpoints, **known.checkpoints})
+        return list(entries([item], both))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        kind = type(error).__name__
+        raise BadInput(f"model {name!r} is not an item of Civitai's API ({kind}: {error})") from None
+
+
+def _known(catalog: Catalog) -> Survey:
+    checkpoints = catalog.cards(Filter("Checkpoint"))
+    return Survey({digest: card.air for card in reversed(checkpoints) for digest in card.hashes})
+
+
+def _rows(path: Path) -> tuple[list[tuple[str, dict[str, Any]]], list[str]]:
+    """The file's objects, each with where it stands, and a message for what is none."""
+    try:
+        text = path.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"cannot read {path} ({error}): give a JSON or JSON lines file in UTF-8") from None
+    try:
+        whole: Any = json.loads(text)
+    except ValueError:
+        values = [(f"{path.name}:{n}", line) for n, line in enumerate(text.splitlines(), 1) if line.strip()]
+        parsed = [(where, _parse(line)) for where, line in values]
+    else:
+        listed = whole.get("items", whole) if isinstance(whole, dict) else whole
+        listed = listed if isinstance(listed, list) else [listed]
+        parsed = [(f"{path.name}[{n}]", value) for n, value in enumerate(listed)]
+    good = [(where, value) for where, value in parsed if isinstance(value, dict)]
+    bad = [f"{where}: not a JSON object" for where, value in parsed if not isinstance(value, dict)]
+    return good, bad
+
+
+def _parse(line: str) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError:
+        return None

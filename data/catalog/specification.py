@@ -1,0 +1,191 @@
+"""Text specifications: what a catalog ships of a model's sample prompts.
+
+In Pmi (CGI paper, Eq. 3–5) a model's specification is S = {Z, Q}: embeddings of images and of the
+prompts they were made with. For a text-only requirement Q alone is matched. Beside the embedding each
+document (one sample prompt with its negative prompt) keeps hashed terms, because a sentence embedding
+blurs the artists, tags, weights and odd spellings by which people recognise a model. Embeddings and
+hashes are shipped; the prompts themselves never are.
+
+    terms("(red:1.2) fox, snow")  -> hashes of "(red:1.2)", "fox", "(red:1.2) fox", …, the phrases
+                                     "(red:1.2) fox" and "snow", and the bare words "red", "1", "2"
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+
+from diffagent.data.encoders.text_encoder import Encoder
+from diffagent.data.errors import BadCatalog
+from diffagent.data.prompts import plain, strip_lora_tags, strip_trigger_words
+from diffagent.data.records import Card, Sample
+
+Terms = npt.NDArray[np.uint32]
+Embeddings = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+
+TERM_BITS = 21
+"""Terms are hashed into 2**21 buckets: about one in six rare terms shares its bucket."""
+IDS = (1 << TERM_BITS) - 1
+MATCHED, WORDS = 1 << 31, 1 << 30
+"""Flags on a stored term of a prompt: it is one of :func:`terms`, one of :func:`word_terms`."""
+QUANTUM = 360.0
+"""Embeddings are stored as int8 of this many steps a unit: ±0.353, which unit 384-d vectors stay within."""
+MAX_CHARACTERS = 20_000
+"""Words beyond this many characters of a prompt are not matched; nobody's sample prompt is longer."""
+KIND = "text"
+"""The kind of feature blob in the catalog that :func:`specify` writes."""
+
+_WORD = re.compile(r"\w+")
+_TOKEN = re.compile(r"[^\s,]+")
+
+
+@dataclass(frozen=True)
+class Document:
+    """One sample prompt: ``vector`` int8 [d] in steps of 1/360; ``prompt`` hashed terms, flagged by
+    :data:`MATCHED` and :data:`WORDS`; ``negative`` hashed terms of the negative prompt."""
+
+    vector: npt.NDArray[np.int8]
+    prompt: Terms
+    negative: Terms
+
+
+def terms(text: str) -> Terms:
+    """Hashes of what is matched in a text, sorted; uint32 [m].
+
+    Tokens as written (emphasis and weights included) and their neighbouring pairs, whole phrases
+    between commas, and bare words: people copy their own phrases, weights and all, from prompt to prompt.
+    """
+    lowered = text[:MAX_CHARACTERS].casefold()
+    tokens = _TOKEN.findall(lowered)
+    phrases = (" ".join(phrase.split()) for phrase in lowered.split(","))
+    return _hashed(
+        {*tokens, *_pairs(tokens), *(f"#{one}" for one in phrases if one), *_WORD.findall(lowered)}
+    )
+
+
+def word_terms(text: str) -> Terms:
+    """Hashes of a text's bare words and their neighbouring pairs, sorted: the plain TF-IDF baseline's."""
+    words = _WORD.findall(text[:MAX_CHARACTERS].casefold())
+    return _hashed({*words, *_pairs(words)})
+
+
+def documents(pairs: Sequence[tuple[str, str]], encoder: Encoder) -> list[Document]:
+    """A document for each (prompt, negative prompt), as :func:`instructions` gives them."""
+    vectors = quantise(encoder.encode([plain(prompt) for prompt, _ in pairs])) if pairs else ()
+    return [
+        Document(vector, _flagged(terms(prompt), word_terms(plain(prompt))), terms(negative))
+        for vector, (prompt, negative) in zip(vectors, pairs, strict=True)
+    ]
+
+
+def instructions(card: Card, samples: Iterable[Sample]) -> list[tuple[str, str]]:
+    """The distinct (prompt, negative prompt) of a model's samples.
+
+    LoRA tags and the model's own trigger words are removed, as they are from queries: the trigger
+    words are the card's, and are matched there.
+    """
+    seen = dict.fromkeys(instruction(card, sample) for sample in samples)
+    return [pair for pair in seen if len(plain(pair[0])) > 2]
+
+
+def instruction(card: Card, sample: Sample) -> tuple[str, str]:
+    """One sample's (prompt, negative prompt) as an instruction for the model."""
+    prompt = strip_trigger_words(strip_lora_tags(sample.prompt), card.all_words)
+    return prompt, strip_lora_tags(sample.negative_prompt)
+
+
+def quantise(embeddings: Embeddings) -> npt.NDArray[np.int8]:
+    """Unit vectors as int8, in steps of 1/360."""
+    steps: npt.NDArray[np.int8] = np.clip(np.rint(embeddings * QUANTUM), -127, 127).astype(np.int8)
+    return steps
+
+
+def specify(card: Card, docs: Sequence[Document]) -> bytes:
+    """The packed specification of one model: counts, then term hashes, then vectors; little-endian.
+
+    The lists of terms are, in order: each prompt's, each negative prompt's, the name's with the
+    trigger words', the tags', and the profile (the union over all prompts).
+    """
+    matched = [doc.prompt[doc.prompt & MATCHED > 0] & IDS for doc in docs]
+    lists = [
+        *(doc.prompt for doc in docs),
+        *(doc.negative for doc in docs),
+        terms(", ".join((card.name, *card.all_words))),
+        terms(", ".join(card.tags)),
+        np.unique(np.concatenate(matched)) if matched else np.zeros(0, np.uint32),
+    ]
+    size = len(docs[0].vector) if docs else 0
+    header = struct.pack(f"<2I{2 * len(docs) + 3}I", len(docs), size, *(len(one) for one in lists))
+    vectors = b"".join(doc.vector.tobytes() for doc in docs)
+    return header + np.concatenate(lists).astype("<u4").tobytes() + vectors
+
+
+def _hashed(grams: set[str]) -> Terms:
+    hashed = {zlib.crc32(gram.encode("utf-8", "surrogatepass")) & IDS for gram in grams}
+    return np.array(sorted(hashed), dtype=np.uint32)
+
+
+def _pairs(words: Sequence[str]) -> Iterator[str]:
+    return (f"{a} {b}" for a, b in pairwise(words))
+
+
+def _flagged(matched: Terms, words: Terms) -> Terms:
+    """The union of two sets of hashes, each marked by the sets it belongs to; uint32 [m]."""
+    union = np.union1d(matched, words)
+    in_matched = np.isin(union, matched).astype(np.uint32) * np.uint32(MATCHED)
+    in_words = np.isin(union, words).astype(np.uint32) * np.uint32(WORDS)
+    flagged: Terms = union | in_matched | in_words
+    return flagged
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A specification as :func:`specify` packed it, not yet split: ``lengths`` uint32 [2n + 3] of the
+    lists in ``hashed`` (prompts, negatives, name, tags, profile), ``embeddings`` int8 [n, d]."""
+
+    lengths: Terms
+    hashed: Terms
+    embeddings: npt.NDArray[np.int8]
+
+    @classmethod
+    def read(cls, blob: bytes) -> Packed:
+        """From bytes of :func:`specify`.
+
+        Raises:
+            BadCatalog: the bytes are not a specification.
+        """
+        try:
+            n, d = struct.unpack_from("<2I", blob)
+            lengths = np.frombuffer(blob, "<u4", 2 * n + 3, 8)
+            total = sum(lengths.tolist())
+            at = 8 + 4 * (2 * n + 3)
+            hashed = np.frombuffer(blob, "<u4", total, at)
+            vectors = np.frombuffer(blob, np.int8, n * d, at + 4 * total).reshape(n, d)
+            if len(blob) != at + 4 * total + n * d:
+                raise ValueError(f"{at + 4 * total + n * d} bytes are expected")
+        except (struct.error, ValueError) as error:
+            raise BadCatalog(
+                f"a text specification of {len(blob)} bytes is damaged ({error}): import the catalog again"
+            ) from None
+        return cls(lengths, hashed, vectors)
+
+    def only(self, kept: npt.NDArray[np.bool_]) -> Packed:
+        """With the ``kept`` of its n documents alone; the profile is the union over those."""
+        n = len(self.embeddings)
+        lists = np.split(self.hashed, np.cumsum(self.lengths.astype(np.int64))[:-1])
+        prompts = [one for one, keep in zip(lists[:n], kept, strict=True) if keep]
+        negatives = [one for one, keep in zip(lists[n : 2 * n], kept, strict=True) if keep]
+        matched = [one[one & MATCHED > 0] & IDS for one in prompts]
+        profile = np.unique(np.concatenate(matched)) if matched else np.zeros(0, np.uint32)
+        left = [*prompts, *negatives, *lists[2 * n : 2 * n + 2], profile]
+        lengths = np.array([len(one) for one in left], np.uint32)
+        return Packed(lengths, np.concatenate(left).astype(np.uint32), self.embeddings[kept])

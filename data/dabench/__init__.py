@@ -1,0 +1,1 @@
+"""DABench: instruction–API pairs, their splits and their statistics."""

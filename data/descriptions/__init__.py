@@ -1,0 +1,1 @@
+"""What each model is for, as a language model or a plain reader tells it."""

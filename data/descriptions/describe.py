@@ -1,0 +1,199 @@
+"""Description reconstruction (paper, section 3.1): a language model rewrites what a model is for.
+
+    sources (card, uploader's text, sample prompts) → prompts → writer → checks → descriptions
+
+The writer is any function from prompts to answers. An answer that fails a check is asked for again, twice;
+then the composed description stays. What was answered before, by the same writer to the same prompt, is not
+asked again.
+
+    summary = describe(sources, writer, question, "gpt-4o-mini", file, "both")
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from typing import Any
+
+from diffagent.data.attributes import Attributes
+from diffagent.data.catalog.holdout import Rule
+from diffagent.data.descriptions.description_faults import fault, tidy
+from diffagent.data.descriptions.descriptions import Description, DescriptionsFile
+from diffagent.data.descriptions.sources import Source
+from diffagent.data.errors import BadInput, EngineError
+
+Writer = Callable[[list[str]], list[str]]
+"""One answer a prompt, in order; an empty one where there was none."""
+
+Ask = Callable[[Source, int, str], str]
+"""``ask(source, attempt, fault)``: the prompt of attempt 0, 1, 2, and why the last answer was refused."""
+
+ATTEMPTS = 3
+BATCH = 64
+"""Prompts that a writer gets at once; so much a kill costs at most."""
+NO_ANSWER = "no answer"
+
+Progress = Callable[[int], None]
+"""Called with how many entries are done."""
+
+
+@dataclass
+class Summary:
+    """What a run did: ``composed`` after three refused answers, ``unanswered`` are asked for again next time.
+
+    ``faults`` counts refused answers by reason, ``asked`` all prompts that were sent.
+    """
+
+    entries: int = 0
+    reused: int = 0
+    written: int = 0
+    composed: int = 0
+    unanswered: int = 0
+    asked: int = 0
+    faults: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def composed_share(self) -> float:
+        """Of the entries that have a description now, the share whose composed one stayed."""
+        return round(self.composed / max(1, self.written + self.composed), 4)
+
+    def to_json(self) -> dict[str, Any]:
+        """As the command prints it."""
+        faults = dict(sorted(self.faults.items(), key=lambda pair: (-pair[1], pair[0])))
+        return {**asdict(self), "faults": faults, "composed_share": self.composed_share}
+
+
+@dataclass(frozen=True)
+class Job:
+    """How descriptions are written: by whom, what is asked, and what the samples were held out by."""
+
+    writer: Writer
+    ask: Ask
+    name: str
+    rule: Rule
+
+    def key(self, source: Source) -> str:
+        """Digest of the writer's name and of its first question."""
+        text = "\0".join((self.name, self.rule, source.card.air, self.ask(source, 0, "")))
+        return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run has to ask: ``prompts`` first questions of ``characters`` in all, of ``entries``."""
+
+    entries: int
+    prompts: int
+    characters: int
+
+
+def plan(sources: Iterable[Source], job: Job, file: DescriptionsFile) -> Plan:
+    """What is not described yet, and how long the questions are."""
+    entries, lengths = 0, []
+    for source in sources:
+        entries += 1
+        if job.key(source) not in file.known:
+            lengths.append(len(job.ask(source, 0, "")))
+    return Plan(entries, len(lengths), sum(lengths))
+
+
+def describe(
+    sources: Iterable[Source],
+    job: Job,
+    file: DescriptionsFile,
+    limit: int | None = None,
+    batch: int = BATCH,
+    progress: Progress = lambda done: None,
+) -> Summary:
+    """Describes every source that ``file`` does not know, at most ``limit``; each batch is kept when done.
+
+    After a run without a limit the file holds these sources' descriptions alone, in their order.
+
+    Raises:
+        EngineError: the writer failed as a whole; what was written before is kept.
+    """
+    summary, keys = Summary(), list[str]()
+
+    def fresh() -> Iterator[Source]:
+        for source in sources:
+            summary.entries += 1
+            key = job.key(source)
+            keys.append(key)
+            if key in file.known:
+                summary.reused += 1
+            else:
+                yield source
+
+    pending = fresh() if limit is None else islice(fresh(), limit)
+    done = 0
+    while group := list(islice(pending, batch)):
+        file.add(_write(group, job, summary))
+        done += len(group)
+        progress(done)
+    rows = [file.known[key] for key in keys if key in file.known]
+    summary.written = sum(row.status == "written" for row in rows)
+    summary.composed = len(rows) - summary.written
+    if limit is None:
+        file.finish(rows)
+    return summary
+
+
+def _write(group: list[Source], job: Job, summary: Summary) -> list[Description]:
+    """A description for each source of the group but those that got no answer at all."""
+    faults: list[list[str]] = [[] for _ in group]
+    texts = [""] * len(group)
+    read: list[Attributes | None] = [None] * len(group)
+    for attempt in range(ATTEMPTS):
+        open_ = [i for i in range(len(group)) if not texts[i]]
+        prompts = [job.ask(group[i], attempt, (faults[i] or [""])[-1]) for i in open_]
+        answers = job.writer(prompts) if prompts else []
+        if len(answers) != len(prompts):
+            raise EngineError(f"{job.name} gave {len(answers)} answers to {len(prompts)} prompts")
+        summary.asked += len(prompts)
+        for i, answer in zip(open_, answers, strict=True):
+            text, attributes, wrong = _understood(answer, group[i])
+            read[i] = attributes or read[i]
+            if wrong is None:
+                texts[i] = text
+            else:
+                faults[i].append(wrong)
+    summary.faults.update(reason for found in faults for reason in found)
+    answered = [i for i in range(len(group)) if texts[i] or set(faults[i]) != {NO_ANSWER}]
+    summary.unanswered += len(group) - len(answered)
+    return [_row(group[i], texts[i], read[i], faults[i], job) for i in answered]
+
+
+def _understood(answer: str, source: Source) -> tuple[str, Attributes | None, str | None]:
+    """An answer's description and attributes, and what is wrong with it.
+
+    A writer that fills in a form answers with the description alone.
+    """
+    text = tidy(answer)
+    if not text.startswith("{"):
+        return text, None, fault(text, source)
+    try:
+        fields = json.loads(text)
+        text = tidy(str(fields.pop("description")))
+        attributes = Attributes.parse(fields)
+    except (ValueError, KeyError, BadInput):
+        return "", None, "not attributes"
+    return text, attributes, fault(text, source)
+
+
+def _row(
+    source: Source, text: str, attributes: Attributes | None, faults: list[str], job: Job
+) -> Description:
+    return Description(
+        air=source.card.air,
+        description=text or source.card.description,
+        status="written" if text else "composed",
+        attributes=attributes,
+        faults=tuple(faults),
+        writer=job.name,
+        held_out=job.rule,
+        key=job.key(source),
+    )

@@ -1,0 +1,374 @@
+"""Civitai's REST API v1: an async client that is polite, patient and exact.
+
+In: a base URL, a rate in requests a second, perhaps an API key. Out: pages of models, versions by
+number and by hash, the generation data of a version's images, the API's own lists of types, all as its JSON
+objects. What the wire does on a bad day (429, 503, HTML with status 200, a body cut short, a dropped
+connection) is asked again with jitter; what stays wrong is a :class:`~diffagent.data.errors.CrawlError`.
+
+Since April 2026 https://civitai.com answers what is safe for work, https://civitai.red everything; both speak
+this API, and either may be the base URL.
+
+    async with CivitaiClient("https://civitai.com") as client:
+        page = await client.models(types=("LORA",))
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import httpx
+
+from diffagent.data.errors import BadInput, CrawlError, GatedItem
+from diffagent.data.hubs.answers import Json, OddAnswer, Page, bare_hash, flat_meta, page_of, sha256s
+from diffagent.data.hubs.odd_rows import image_id, sound_version
+from diffagent.data.retries import Transient, retry_after, tries
+
+DEFAULT_URL = "https://civitai.com"
+API = "/api/v1"
+MODELS_A_PAGE, IMAGES_A_PAGE, HASHES_A_REQUEST, IDS_A_REQUEST = 100, 200, 100, 10_000
+ATTEMPTS, FIRST_ATTEMPTS, GATED_ATTEMPTS = 10, 5, 3
+EVERY_LEVEL = 1 | 2 | 4 | 8 | 16
+"""The bits of PG, PG-13, R, X, XXX."""
+MODEL_TYPES = (
+    "Checkpoint", "LORA", "LoCon", "DoRA", "TextualInversion", "Hypernetwork", "AestheticGradient",
+    "Controlnet", "Upscaler", "MotionModule", "VAE", "TextEncoder", "UNet", "CLIPVision", "CLIP",
+    "VisionLanguage", "Poses", "Wildcards", "Workflows", "Detection", "Other",
+)  # fmt: skip
+"""The types of 2026; what came later the API's ``/enums`` names."""
+LONGEST_WAIT = 600.0  # seconds; an API that asks for more is left for another day
+
+
+class ApiRefusal(CrawlError):
+    """An answer that asking again will not change: HTTP ``status`` 400, 404, 405 and the like."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Unanswered(CrawlError):
+    """A request that met faults of the moment again and again."""
+
+
+class _Transient(Transient, CrawlError):
+    """A fault that may pass."""
+
+
+class Pacer:
+    """Lets requests go one at a time, at least ``1 / rate`` seconds apart; rate 0 does not wait."""
+
+    def __init__(self, rate: float) -> None:
+        self._gap = 1 / rate if rate else 0.0
+        self._next = 0.0
+        self._turn = asyncio.Lock()
+
+    async def wait(self) -> None:
+        async with self._turn:
+            while (delay := self._next - time.monotonic()) > 0:
+                await asyncio.sleep(delay)
+            self._next = time.monotonic() + self._gap
+
+    def pause(self, seconds: float) -> None:
+        """No request before ``seconds`` from now: the API said so to all of us."""
+        self._next = max(self._next, time.monotonic() + seconds)
+
+
+class CivitaiClient:
+    """One connection pool, one pace, one count of ``requests`` sent.
+
+    ``rate`` is in requests a second (0: no limit), ``backoff`` the first wait after a fault in
+    seconds. The key travels in the Authorization header alone and is kept nowhere else.
+    """
+
+    def __init__(
+        self,
+        url: str = DEFAULT_URL,
+        *,
+        rate: float = 4.0,
+        concurrency: int = 4,
+        key: str | None = None,
+        backoff: float = 0.5,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self.url = base_url(url)
+        if not rate >= 0 or concurrency < 1:
+            raise BadInput(
+                f"rate {rate}, concurrency {concurrency}: give a rate of 0 or more, 1 or more at once"
+            )
+        self.requests = 0
+        self.has_key = bool(key)
+        self._answered = False
+        self._backoff = backoff
+        self._pacer = Pacer(rate)
+        self._slots = asyncio.Semaphore(concurrency)
+        self._http = httpx.AsyncClient(
+            base_url=self.url + API,
+            headers=_headers(self.url, key),
+            timeout=httpx.Timeout(60, connect=15),
+            limits=httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency),
+            transport=transport,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._http.aclose()
+
+    async def models(
+        self,
+        *,
+        types: Sequence[str] = (),
+        ids: Sequence[int] = (),
+        cursor: str | None = None,
+        limit: int = MODELS_A_PAGE,
+    ) -> Page:
+        """A page of models, newest first, of every NSFW level (the filters say what goes)."""
+        params: Json = {"limit": limit, "sort": "Newest", "nsfw": "true", "types": list(types)}
+        params["ids"] = ",".join(map(str, ids)) or None
+        return page_of(await self._ask("GET", "/models", params | {"cursor": cursor}), cursor)
+
+    async def images(
+        self, version_id: int, username: str | None = None, wanted: Iterable[int] = ()
+    ) -> dict[int, Any]:
+        """Image id → generation data (or None) of a version's images, as flat objects.
+
+        ``withMeta`` goes with every page, since the API's own nextPage forgets it. The pages end
+        early once every ``wanted`` id was seen; ``username`` leaves out other people's uploads.
+        """
+        found: dict[int, Any] = {}
+        missing, seen = set(wanted), set()
+        cursor: str | None = None
+        while True:
+            params = {"modelVersionId": version_id, "username": username, "cursor": cursor}
+            params |= {"withMeta": "true", "flatMeta": "true", "limit": IMAGES_A_PAGE}
+            params |= {"nsfw": "X", "browsingLevel": EVERY_LEVEL}  # the second holds today, the first before
+            page = page_of(await self._ask("GET", "/images", params), cursor)
+            for item in page.items:
+                number = image_id(item)
+                if number is not None:
+                    found[number] = flat_meta(item.get("meta"))
+            missing -= found.keys()
+            seen.add(cursor)
+            cursor = page.cursor
+            if cursor is None or cursor in seen or (wanted and not missing):
+                return found
+
+    async def model(self, model_id: int) -> Json | None:
+        """A model with all of its versions, or None."""
+        return await self._object(f"/models/{model_id}")
+
+    async def version(self, version_id: int) -> Json | None:
+        """A version with the generation data of its first images, or None."""
+        found = await self._object(f"/model-versions/{version_id}")
+        return None if found is None else sound_version(found)
+
+    async def enums(self) -> Json:
+        """The API's lists of names, among them ``ModelType``, ``BaseModel``, ``ActiveBaseModel``; {} where it
+        has none, as before 2024."""
+        return await self._object("/enums") or {}
+
+    async def version_by_hash(self, value: str) -> Json | None:
+        """The version that owns a file of this hash (any of the five kinds), or None."""
+        return await self._object(f"/model-versions/by-hash/{_clean_hash(value)}")
+
+    async def _object(self, path: str) -> Json | None:
+        """The object at a path, None where there is none."""
+        try:
+            answer = await self._ask("GET", path)
+        except ApiRefusal as refusal:
+            if refusal.status == 404:
+                return None
+            raise
+        return answer if isinstance(answer, dict) else None
+
+    async def versions_by_hash(self, hashes: Iterable[str]) -> dict[str, list[Json]]:
+        """SHA-256 (upper case, bare) → the versions with such a file; unknown ones are left out.
+
+        Versions share files, so a hash can have several versions. 100 hashes to a request.
+        """
+        asked = sorted({_clean_hash(value) for value in hashes})
+        if short := [value for value in asked if len(value) != 64]:
+            raise BadInput(f"{short[0]!r} is no SHA-256: ask for other hashes one by one (version_by_hash)")
+        found: dict[str, list[Json]] = {}
+        for start in range(0, len(asked), HASHES_A_REQUEST):
+            chunk = asked[start : start + HASHES_A_REQUEST]
+            answer = await self._ask("POST", "/model-versions/by-hash", body=chunk)
+            if not isinstance(answer, list):
+                raise OddAnswer(
+                    f"POST {self.url}{API}/model-versions/by-hash: not a list: is it Civitai's API?"
+                )
+            for row in answer:
+                version = sound_version(row)
+                if version is not None:
+                    for value in set(sha256s(version)).intersection(chunk):
+                        found.setdefault(value, []).append(version)
+        return found
+
+    async def ids_by_hash(self, hashes: Iterable[str]) -> dict[str, list[tuple[int | None, int]]]:
+        """SHA-256 (upper case, bare) → the model and version ids of its files; unknown ones are left out.
+
+        100 hashes to a request; of more, 10,000 where the API has such an endpoint, as today's does.
+        """
+        asked = sorted({_clean_hash(value) for value in hashes})
+        found: dict[str, list[tuple[int | None, int]]] = {}
+        for start in range(0, len(asked), IDS_A_REQUEST):
+            chunk = asked[start : start + IDS_A_REQUEST]
+            rows = await self._ids(chunk) if len(chunk) > HASHES_A_REQUEST else None
+            if rows is None:
+                for value, versions in (await self.versions_by_hash(chunk)).items():
+                    found[value] = [(version.get("modelId"), version["id"]) for version in versions]
+                continue
+            wanted = frozenset(chunk)
+            for row in rows:
+                if isinstance(row.get("modelVersionId"), int) and bare_hash(row["hash"]) in wanted:
+                    pair = (row.get("modelId"), row["modelVersionId"])
+                    found.setdefault(bare_hash(row["hash"]), []).append(pair)
+        return found
+
+    async def _ids(self, hashes: Sequence[str]) -> list[Json] | None:
+        """The rows that the API has for hashes; None where it does not say which row is whose."""
+        try:
+            answer = await self._ask("POST", "/model-versions/by-hash/ids", body=hashes)
+        except ApiRefusal:
+            return None
+        rows: list[Any] = answer if isinstance(answer, list) else [None]
+        told = all(isinstance(row, dict) and isinstance(row.get("hash"), str) for row in rows)
+        return rows if told else None
+
+    async def _ask(self, method: str, path: str, params: Json | None = None, body: object = None) -> Any:
+        """The answer's JSON; retries what is worth it, paces every try."""
+        gated = 0
+
+        def still_gated(error: Exception) -> bool:
+            nonlocal gated
+            gated += isinstance(error, GatedItem)
+            return isinstance(error, GatedItem) and gated < GATED_ATTEMPTS
+
+        clean = {name: value for name, value in (params or {}).items() if value not in (None, "", [])}
+        attempts = ATTEMPTS if self._answered else FIRST_ATTEMPTS
+        try:
+            async for attempt in tries(attempts, self._backoff, 60 * self._backoff, still_gated):
+                with attempt:
+                    return await self._once(method, path, clean, body)
+        except _Transient as error:
+            raise Unanswered(f"{error}, again and again; run the same command later to go on") from None
+        raise AssertionError("stamina either returns or raises")
+
+    async def _once(self, method: str, path: str, params: Json, body: object) -> Any:
+        where = f"{method} {self.url}{API}{path}"
+        async with self._slots:
+            await self._pacer.wait()
+            self.requests += 1
+            try:
+                response = await self._http.request(method, path.lstrip("/"), params=params, json=body)
+            except httpx.RequestError as error:
+                raise _Transient(f"{where}: {type(error).__name__} {error}".rstrip()) from None
+        answer = self._read(where, response)
+        self._answered = True
+        return answer
+
+    def _read(self, where: str, response: httpx.Response) -> Any:
+        status = response.status_code
+        if status in (401, 403):
+            need = "the key was refused" if self.has_key else "set CIVITAI_API_KEY"
+            raise GatedItem(f"{where}: HTTP {status}: only for key holders: {need}")
+        if status in (408, 425, 429) or status >= 500:
+            after = retry_after(response.headers)
+            if after is not None and after > LONGEST_WAIT:
+                raise CrawlError(
+                    f"{where}: HTTP {status}, to be asked again in {after:.0f} s: run again then"
+                )
+            if status == 429 and after is not None:
+                self._pacer.pause(after)
+            raise _Transient(f"{where}: HTTP {status}", after)
+        if response.is_redirect:
+            target = response.headers.get("Location", "elsewhere")
+            raise ApiRefusal(f"{where} redirects to {target}: give that host as --url", status)
+        if status >= 400:
+            raise ApiRefusal(f"{where}: HTTP {status}: {_reason(response)}", status)
+        kind = response.headers.get("Content-Type", "")
+        if "json" not in kind:
+            raise _Transient(f"{where}: {kind.split(';')[0] or 'no type'} instead of JSON")
+        length = response.headers.get("Content-Length", "")
+        if (
+            "Content-Encoding" not in response.headers
+            and length.isdigit()
+            and int(length) != len(response.content)
+        ):
+            raise _Transient(f"{where}: {len(response.content)} of {length} bytes")
+        try:
+            return json.loads(
+                response.content, parse_constant=lambda _: None, parse_float=_float, parse_int=_int
+            )
+        except (ValueError, RecursionError):
+            raise _Transient(f"{where}: damaged JSON") from None
+
+
+def base_url(url: str) -> str:
+    """``https://civitai.com/api/v1/`` → ``https://civitai.com``.
+
+    Raises:
+        BadInput: not http or https, no host, or with a password, query or fragment.
+    """
+    try:
+        parts, _ = urlsplit(url), httpx.URL(url)
+    except (ValueError, httpx.InvalidURL):
+        parts = urlsplit("")
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise BadInput(f"{url!r} is no web address: give the API's base URL, such as {DEFAULT_URL}")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise BadInput(
+            "the base URL may hold no user, password, query or fragment: a key goes in CIVITAI_API_KEY"
+        )
+    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/').removesuffix(API)}"
+
+
+def _headers(url: str, key: str | None) -> dict[str, str]:
+    headers = {"User-Agent": "diffagent", "Accept": "application/json"}
+    if key:
+        if not (key.isascii() and key.isprintable()) or " " in key:
+            raise BadInput("CIVITAI_API_KEY holds blanks or characters that no key has: copy it again")
+        parts = urlsplit(url)
+        if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
+            raise BadInput(
+                f"{url} is not encrypted and would show CIVITAI_API_KEY: use https or unset the key"
+            )
+        headers["Authorization"] = f"Bearer {key}"
+    return headers
+
+
+def _clean_hash(value: str) -> str:
+    bare = bare_hash(value)
+    if not bare.isalnum() or not bare.isascii():
+        raise BadInput(f"{value!r} is no hash: letters and digits, with or without 0x")
+    return bare
+
+
+def _float(text: str) -> float | None:
+    """A number as JSON has it; None where it is too large to be one."""
+    value = float(text)
+    return value if math.isfinite(value) else None
+
+
+def _int(text: str) -> int | None:
+    return int(text) if len(text) <= 30 else None
+
+
+def _reason(response: httpx.Response) -> str:
+    """What the API says of its refusal: a text, or an object that lists what is wrong with the request."""
+    if "json" in response.headers.get("Content-Type", ""):
+        try:
+            answer = response.json()
+            said = answer.get("error", answer.get("message"))
+        except (ValueError, AttributeError):
+            said = None
+        if said:
+            return " ".join((said if isinstance(said, str) else json.dumps(said)).split())[:200]
+    return "no such page: is it the base URL of a Civitai API?" if response.status_code == 404 else "refused"

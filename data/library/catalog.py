@@ -1,0 +1,141 @@
+"""The library's catalog: built of the files that can be used, beside the old one, which stands until then.
+
+    state → a line a file → entries → attributes → specifications → catalog.sqlite
+
+Nothing is built where nothing changed. What a model is for comes from a language model where one is given,
+else from what ships.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from diffagent.data.catalog.catalog import Catalog
+from diffagent.data.catalog.importing import add_entries
+from diffagent.data.descriptions.descriptions import DescriptionsFile, read_descriptions, with_descriptions
+from diffagent.data.descriptions.plain_attributes import with_plain_attributes
+from diffagent.data.descriptions.sources import Source
+from diffagent.data.encoders.text_encoder import Encoder
+from diffagent.data.errors import BadCatalog, BadInput
+from diffagent.data.library.entries import Shelf, entries, judged
+from diffagent.data.library.state import CATALOG, READER, State, library_home
+from diffagent.data.metadata.generation import Generation
+from diffagent.data.metadata.infotext import parse
+from diffagent.data.metadata.picture import told
+
+if TYPE_CHECKING:
+    from diffagent.data.descriptions.describe import Job
+
+BATCH = 256
+"""Entries that are encoded together: a library's card has up to 20 prompts."""
+_SIGNATURE = "library"
+DESCRIPTIONS = "descriptions.jsonl"
+"""What a language model said of the library's models, beside the catalog."""
+
+Progress = Callable[[Iterable[Any], int], Iterable[Any]]
+
+
+def build(
+    state: State,
+    load_encoder: Callable[[], Encoder],
+    job: Job | None = None,
+    folder: Path | None = None,
+    progress: Progress = lambda items, total: items,
+) -> Shelf:
+    """Brings the library's catalog up to date; returns what each file is.
+
+    Where nothing can be used there is no catalog.
+    """
+    path = (folder or library_home()) / CATALOG
+    shelf = judged(state.files)
+    if not shelf.usable:
+        path.unlink(missing_ok=True)
+        return shelf
+    descriptions = path.with_name(DESCRIPTIONS)
+    if job is not None:
+        _describe(state, shelf, job, descriptions)
+    signature = _signature(state, shelf, descriptions)
+    if _signature_of(path) == signature:
+        return shelf
+    made = entries(state.files(), shelf, generation_data)
+    if descriptions.is_file():
+        made = with_descriptions(made, read_descriptions(descriptions))
+    encoder = load_encoder()
+    with Catalog.create(path) as catalog:
+        stream = iter(progress(with_plain_attributes(made, encoder, batch=BATCH), shelf.usable))
+        while group := tuple(islice(stream, BATCH)):
+            add_entries(catalog, group, encoder)
+        catalog.set_meta("held_out", "none")
+        catalog.set_meta(_SIGNATURE, signature)
+    return shelf
+
+
+def generation_data(text: str) -> Mapping[str, Any] | None:
+    """A preview's text as generation data in Civitai's shape; None where it is none."""
+    if text.lstrip().startswith("{"):
+        try:
+            return _of_generation(told(text))
+        except BadInput:
+            return None
+    parsed = parse(text)
+    if not parsed.settings:
+        return None
+    names = {"Steps": "steps", "Sampler": "sampler", "CFG scale": "cfgScale", "Seed": "seed"}
+    settings = {names.get(name, name): value for name, value in parsed.settings.items()}
+    return {**settings, "prompt": parsed.prompt, "negativePrompt": parsed.negative_prompt}
+
+
+def _of_generation(made: Generation) -> Mapping[str, Any]:
+    size = f"{made.width}x{made.height}" if made.width and made.height else None
+    found = {
+        "prompt": made.prompt, "negativePrompt": made.negative_prompt, "steps": made.steps,
+        "cfgScale": made.cfg_scale, "seed": made.seed, "sampler": made.sampler,
+        "Schedule type": made.schedule, "Model": made.checkpoint.name, "Size": size,
+    }  # fmt: skip
+    return {name: value for name, value in found.items() if value not in (None, "")}
+
+
+def _describe(state: State, shelf: Shelf, job: Job, path: Path) -> None:
+    """Asks a language model what the models are for; its answers are kept, and asked for once."""
+    from diffagent.data.descriptions.describe import describe
+
+    with DescriptionsFile(path) as file:
+        describe(map(Source.of, entries(state.files(), shelf, generation_data)), job, file)
+
+
+def _signature(state: State, shelf: Shelf, descriptions: Path) -> str:
+    """A digest of all that the catalog is made of."""
+    digest = hashlib.sha256(str(READER).encode())
+    if descriptions.is_file():
+        digest.update(descriptions.read_bytes())
+    usable = {line.path: line for line in shelf.lines if line.usable}
+    for file in state.files():
+        line = usable.get(str(file.path))
+        if line is not None:
+            known = bool((file.hub or {}).get("version"))
+            parts = (
+                line.air,
+                line.path,
+                file.mtime,
+                file.stamp,
+                file.sha256,
+                known,
+                line.base,
+                file.override,
+            )
+            digest.update(repr(parts).encode("utf-8", "backslashreplace"))
+    return digest.hexdigest()
+
+
+def _signature_of(path: Path) -> str | None:
+    if not path.is_file():
+        return None
+    try:
+        with Catalog.open(path) as catalog:
+            return catalog.get_meta(_SIGNATURE)
+    except BadCatalog:
+        return None

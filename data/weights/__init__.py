@@ -1,0 +1,1 @@
+"""Model weights by name, fetched and checked."""
