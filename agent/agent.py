@@ -21,36 +21,37 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 import numpy as np
 import numpy.typing as npt
 
-from diffagent.agent import answer, choice, reading
-from diffagent.agent.answer import LABELS, expand, question, read
-from diffagent.agent.choosing import Shelf, version_of
-from diffagent.agent.cutting import masked
+from diffagent.agent.answering import answer, choice
+from diffagent.agent.answering.answer import LABELS, expand, question, read
+from diffagent.agent.answering.reasons import Basis, reasons
+from diffagent.agent.answering.settings import settings
+from diffagent.agent.answering.triggers import missing as missing_words
+from diffagent.agent.answering.triggers import quality_words, triggers
+from diffagent.agent.asking import reading
+from diffagent.agent.asking.cutting import masked
+from diffagent.agent.asking.enhance import enhance as enriched
+from diffagent.agent.asking.language import foreign_tags, language, translated
+from diffagent.agent.asking.negatives import board_tags, default_negative, joined_negative, unread
+from diffagent.agent.asking.phrasing import MOVED, phrasing
+from diffagent.agent.asking.reading import Reading
+from diffagent.agent.asking.request import Request, RequestOptions, clean
+from diffagent.agent.asking.wishes import FEW, Wishes, wishes
+from diffagent.agent.choosing.choosing import Shelf, version_of
+from diffagent.agent.choosing.eligible import ANY, Eligible
+from diffagent.agent.choosing.fusion import Fusion
+from diffagent.agent.choosing.nearest import is_lenient, nearest_base_model, refusal, title
+from diffagent.agent.choosing.prefilter import Candidate, Prefilter, Ranker, best_candidates, read_matcher
+from diffagent.agent.choosing.scope import Scope
+from diffagent.agent.choosing.sections import ANY as EVERY
+from diffagent.agent.choosing.sections import Section, Sections
+from diffagent.agent.choosing.suitability import Facts, Suitability, features
 from diffagent.agent.decision import Answer, Decision, Matches, Outcome, Pending
-from diffagent.agent.eligible import ANY, Eligible
 from diffagent.agent.engines import Choice, Writing
-from diffagent.agent.enhance import enhance as enriched
-from diffagent.agent.fusion import Fusion
-from diffagent.agent.language import foreign_tags, language, translated
-from diffagent.agent.nearest import is_lenient, nearest_base_model, refusal, title
-from diffagent.agent.negatives import board_tags, default_negative, joined_negative, unread
-from diffagent.agent.phrasing import MOVED, phrasing
 from diffagent.agent.pmi.requirement import missing
-from diffagent.agent.prefilter import Candidate, Prefilter, Ranker, best_candidates, read_matcher
-from diffagent.agent.reading import Reading
-from diffagent.agent.reasons import Basis, reasons
-from diffagent.agent.request import Request, RequestOptions, clean
-from diffagent.agent.scope import Scope
-from diffagent.agent.sections import ANY as EVERY
-from diffagent.agent.sections import Section, Sections
-from diffagent.agent.seeds import seeded
-from diffagent.agent.settings import settings
-from diffagent.agent.suitability import Facts, Suitability, features
 from diffagent.agent.targets import ITSELF, TARGETS
 from diffagent.agent.targets.emitting import emit
 from diffagent.agent.targets.fitting import Emitted
-from diffagent.agent.triggers import missing as missing_words
-from diffagent.agent.triggers import quality_words, triggers
-from diffagent.agent.wishes import FEW, Wishes, wishes
+from diffagent.agent.targets.seeds import seeded
 from diffagent.data.base_models import crosses, family_of, find, is_meant, meant_by, side_of, usual_of
 from diffagent.data.checkpoint_requests import Named, checkpoints
 from diffagent.data.collecting import uncollected
@@ -60,7 +61,7 @@ from diffagent.data.records import SIDE_MAX, Card, T2ICall, Usage
 
 if TYPE_CHECKING:
     from diffagent.agent.engines import Engine
-    from diffagent.agent.grammar import Grammar
+    from diffagent.agent.engines.grammar import Grammar
     from diffagent.agent.pmi.identifier import Identification, Identifier
     from diffagent.agent.targets.installed import Installed
     from diffagent.data.catalog.catalog import Catalog
@@ -340,7 +341,7 @@ class Agent:
             return there
         if not request.installed:
             return None
-        from diffagent.agent.installed_models import read_installed
+        from diffagent.agent.targets.installed_models import read_installed
 
         return read_installed(request.target, request.target_url, self.catalog)
 
@@ -658,8 +659,9 @@ class Agent:
     def generate(
         self, call: T2ICall, folder: str | Path, target: str = "diffusers", **options: Any
     ) -> list[Path]:
-        """Makes a call's images; the options are those of :func:`diffagent.agent.generation.generate`."""
-        from diffagent.agent.generation import generate
+        """Makes a call's images; the options are those of
+        :func:`diffagent.agent.targets.generation.generate`."""
+        from diffagent.agent.targets.generation import generate
 
         return generate(call, folder, target, self.catalog, **options)
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from diffagent.agent.asking.request import Request
 from diffagent.agent.engines import BatchEngine, Choice, Writing
-from diffagent.agent.request import Request
 from diffagent.data.errors import DiffAgentError, EngineGone
 
 if TYPE_CHECKING:

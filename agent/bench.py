@@ -18,10 +18,10 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from diffagent.agent import answer
 from diffagent.agent.agent import Agent
+from diffagent.agent.answering import answer
+from diffagent.agent.asking.request import Request
 from diffagent.agent.engines import Prompt
-from diffagent.agent.request import Request
 
 PROMPTS = (
     "A cute happy corgi, pixel art",

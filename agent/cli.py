@@ -58,7 +58,7 @@ def call(
 ) -> None:
     """Turn PROMPT into one callable text-to-image API call, or into the request of an API; - is stdin."""
     from diffagent.agent.agent import Agent
-    from diffagent.agent.request import Request
+    from diffagent.agent.asking.request import Request
     from diffagent.agent.texts import prompt_of
 
     is_given = ctx.get_parameter_source("target_url") == click.core.ParameterSource.COMMANDLINE
@@ -100,8 +100,8 @@ def call(
 
 def _with_server_models(catalog: str | None, target: str, url: str | None) -> str:
     """The catalog with the models that a server has besides; says which are new and which are left out."""
-    from diffagent.agent.server_catalog import with_server_models
     from diffagent.agent.targets import load
+    from diffagent.agent.targets.server_catalog import with_server_models
 
     found = with_server_models(catalog, target, url)
     for line in found.lines(url or load(target).usual_url or target):

@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from diffagent.agent.answer import LABELS
-from diffagent.agent.choice import SHOWN
-from diffagent.agent.prefilter import Candidate
-from diffagent.agent.reading import Reading
-from diffagent.agent.reasons import about
-from diffagent.agent.request import Request
-from diffagent.agent.scope import Scope
-from diffagent.agent.wishes import Wishes
+from diffagent.agent.answering.answer import LABELS
+from diffagent.agent.answering.choice import SHOWN
+from diffagent.agent.answering.reasons import about
+from diffagent.agent.asking.reading import Reading
+from diffagent.agent.asking.request import Request
+from diffagent.agent.asking.wishes import Wishes
+from diffagent.agent.choosing.prefilter import Candidate
+from diffagent.agent.choosing.scope import Scope
 from diffagent.data.air import AIR
 from diffagent.data.records import Card, T2ICall
 
 if TYPE_CHECKING:
-    from diffagent.agent.grammar import Grammar
+    from diffagent.agent.choosing.sections import Section
+    from diffagent.agent.engines.grammar import Grammar
     from diffagent.agent.pmi.identifier import Identification
-    from diffagent.agent.sections import Section
     from diffagent.agent.targets.fitting import Emitted
 
 
@@ -75,7 +75,7 @@ class Decision:
 @dataclass(frozen=True)
 class Matches:
     """The M entries of a catalog against a request, whatever its reading: ``allow`` booleans [M], ``columns``
-    [M, 6] and ``ranked`` [M] of :meth:`~diffagent.agent.prefilter.Prefilter.matched`."""
+    [M, 6] and ``ranked`` [M] of :meth:`~diffagent.agent.choosing.prefilter.Prefilter.matched`."""
 
     allow: npt.NDArray[np.bool_]
     columns: npt.NDArray[np.float32]

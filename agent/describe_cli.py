@@ -60,7 +60,7 @@ def describe(
     diffagent data describe RAW -o descriptions.jsonl
     diffagent data describe RAW -o descriptions.jsonl --llm https://HOST/v1 --llm-model NAME --dry-run
     """
-    from diffagent.agent.chat_endpoint import Estimate
+    from diffagent.agent.engines.chat_endpoint import Estimate
     from diffagent.data.catalog.filters import Scope
     from diffagent.data.descriptions.describe import describe as run
     from diffagent.data.descriptions.describe import plan
@@ -92,7 +92,7 @@ def job_of(llm: str | None, llm_model: str | None, rule: Any, concurrency: int) 
     from diffagent.data.descriptions.describe import Job
 
     if llm is not None and llm.startswith(("http://", "https://")):
-        from diffagent.agent.chat_endpoint import ChatEndpoint
+        from diffagent.agent.engines.chat_endpoint import ChatEndpoint
         from diffagent.data.descriptions.questions import question
 
         if llm_model is None:
@@ -101,7 +101,7 @@ def job_of(llm: str | None, llm_model: str | None, rule: Any, concurrency: int) 
         return Job(ChatEndpoint(llm, llm_model, key, concurrency), question, llm_model, rule)
     if llm_model is not None:
         raise click.UsageError("--llm-model names a server's model: give the server with --llm URL")
-    from diffagent.agent.writers import LocalWriter
+    from diffagent.agent.engines.writers import LocalWriter
     from diffagent.data.descriptions.forms import filling
     from diffagent.data.weights.weights import DEFAULT_LLM
 

@@ -14,7 +14,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from diffagent.agent.reasons import about
+from diffagent.agent.answering.reasons import about
 
 if TYPE_CHECKING:
     from diffagent.agent.decision import Decision

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from diffagent.agent.agent import Agent
-    from diffagent.agent.call_forms import Given
+    from diffagent.agent.answering.call_forms import Given
     from diffagent.data.metadata.generation import Generation
     from diffagent.data.records import T2ICall
 
@@ -100,9 +100,8 @@ def generate(
     A file that exists is a call (as diffagent call prints it, also with --for or --explain) or a picture,
     whose metadata tells its call; anything else is a prompt.
     """
-    from diffagent.agent import generation
     from diffagent.agent.executors import images
-    from diffagent.agent.targets import of_workflows
+    from diffagent.agent.targets import generation, of_workflows
     from diffagent.agent.targets.own_graph import Workflow, parse_map
 
     graph = Workflow.read(workflow, parse_map(places)) if workflow else None
@@ -178,7 +177,7 @@ class Input:
         Raises:
             BadCall: a file cannot be read. BadInput: one is meant that is not there.
         """
-        from diffagent.agent.call_forms import is_call, is_picture
+        from diffagent.agent.answering.call_forms import is_call, is_picture
         from diffagent.data.errors import BadCall
 
         joined = " ".join(words)
@@ -230,8 +229,8 @@ class Room:
 
     def ask_server(self, target: str) -> None:
         """Adds what the target's server has to the catalog."""
-        from diffagent.agent.server_catalog import with_server_models
         from diffagent.agent.targets import load
+        from diffagent.agent.targets.server_catalog import with_server_models
 
         found = with_server_models(self._catalog, target, self.url)
         for line in found.lines(self.url or load(target).usual_url or target):
@@ -269,8 +268,8 @@ class Room:
 
     def decided(self, options: Mapping[str, Any]) -> tuple[T2ICall, int]:
         """A routed call, and how many pictures are asked for."""
+        from diffagent.agent.asking.request import Request
         from diffagent.agent.cli import report_notes
-        from diffagent.agent.request import Request
 
         target = self.target or DEFAULT_TARGET
         request = Request.parse(
@@ -297,7 +296,7 @@ class Room:
 
     def _given(self, given: Input) -> Given:
         """The call of a file; of models that the catalog lacks where the server has them."""
-        from diffagent.agent.call_forms import airs
+        from diffagent.agent.answering.call_forms import airs
         from diffagent.agent.targets import load
         from diffagent.data.errors import TargetError, UnknownModel
 
@@ -317,7 +316,7 @@ class Room:
         return self._read(given)
 
     def _read(self, given: Input) -> Given:
-        from diffagent.agent import call_forms
+        from diffagent.agent.answering import call_forms
 
         with self.opened() as catalog:
             if given.picture is not None:
@@ -326,9 +325,9 @@ class Room:
 
     def _lacking(self, call: T2ICall, target: str) -> str | None:
         """Why the target's server cannot make a picture's call; None where it can, or cannot tell."""
-        from diffagent.agent.installed_models import read_installed
         from diffagent.agent.targets import load
         from diffagent.agent.targets.fitting import Resources
+        from diffagent.agent.targets.installed_models import read_installed
         from diffagent.data.errors import BadInput
 
         if not load(target).self_hosted:
@@ -343,7 +342,7 @@ class Room:
 
     def _made_alike(self, picture: Path | bytes) -> T2ICall:
         """The call that makes a picture's subject on the models that there are; says what differs."""
-        from diffagent.agent.call_forms import differences
+        from diffagent.agent.answering.call_forms import differences
         from diffagent.data.metadata.picture import read
 
         told = read(picture)
@@ -400,7 +399,7 @@ def _target_of(given: Input) -> str | None:
     """The API whose request a text is, by its fields alone."""
     import json
 
-    from diffagent.agent.call_forms import request_target
+    from diffagent.agent.answering.call_forms import request_target
 
     try:
         return request_target(json.loads(given.text or ""))

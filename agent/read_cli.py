@@ -23,7 +23,7 @@ def read(image: str, catalog: str | None, told: bool) -> None:
     import json
     from dataclasses import asdict
 
-    from diffagent.agent.call_forms import Given, from_picture, own_call
+    from diffagent.agent.answering.call_forms import Given, from_picture, own_call
     from diffagent.agent.texts import read_stdin
     from diffagent.data.catalog.catalog import Catalog
     from diffagent.data.errors import BadImage, UnknownModel

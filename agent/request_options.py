@@ -1,4 +1,5 @@
-"""The options of a request on the command line, derived from :class:`~diffagent.agent.request.Request`.
+"""The options of a request on the command line, derived from
+:class:`~diffagent.agent.asking.request.Request`.
 
     @click.command()
     @request_options("prompt", "images")      # all of them but these
@@ -16,7 +17,7 @@ from typing import Any, Literal, TypeVar, get_args, get_origin
 import click
 from pydantic.fields import FieldInfo
 
-from diffagent.agent.request import Request
+from diffagent.agent.asking.request import Request
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 

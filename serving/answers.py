@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, Field
 
-from diffagent.agent.reasons import about
+from diffagent.agent.answering.reasons import about
 from diffagent.data.air import AIR
 
 if TYPE_CHECKING:

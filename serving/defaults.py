@@ -87,7 +87,7 @@ def read(path: Path | None = None) -> dict[str, Any]:
 @cache
 def general() -> tuple[str, ...]:
     """The spellings of options that a general line may set."""
-    from diffagent.agent.request import Request
+    from diffagent.agent.asking.request import Request
     from diffagent.agent.request_options import FLAGS
 
     names = dict.fromkeys(SHARED)

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field
 
 from diffagent.agent.agent import Agent
-from diffagent.agent.request import Request
+from diffagent.agent.asking.request import Request
 from diffagent.data.errors import BadInput, DiffAgentError, MissingExtra
 from diffagent.data.records import T2ICall
 from diffagent.serving.shared_agent import SharedAgent
@@ -104,7 +104,7 @@ class DiffAgentRunnable(RunnableSerializable[Said, T2ICall]):
     """A step of a chain: a prompt → a T2I call.
 
     ``bind(base_model="SDXL 1.0", seed=7)`` fixes arguments; they are the fields of
-    :class:`~diffagent.agent.request.Request`. It raises the errors of
+    :class:`~diffagent.agent.asking.request.Request`. It raises the errors of
     :meth:`diffagent.agent.agent.Agent.decide`.
     """
 

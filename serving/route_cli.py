@@ -68,7 +68,7 @@ def route(
     becomes {"id", "call", "n", "notes", "reasons"} or {"id", "error"}, with the row's other columns beside.
     Run again to go on. A .csv file has a column for each of the call's fields; its rows grow in OUT.jsonl.
     """
-    from diffagent.agent.request import Request
+    from diffagent.agent.asking.request import Request
     from diffagent.agent.texts import STDIN
 
     Request.parse({"prompt": "any", **options})

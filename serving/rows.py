@@ -2,10 +2,10 @@
 
 A line of a text file is a prompt; stdin is JSON lines where its first line is an object, else such lines.
 
-A row is ``{"id"?, "prompt", …}`` with any field of :class:`~diffagent.agent.request.Request`, or DABench's
-``{"instruction": {…}}``; without an id its number, from 0, is its id. A row that is none of these becomes a
-row with a ``fault``; blank lines are no rows. Columns that no request has are passed through. In a CSV cell
-``images`` is one path, or several as a JSON list, and numbers and true or false are read from text.
+A row is ``{"id"?, "prompt", …}`` with any field of :class:`~diffagent.agent.asking.request.Request`, or
+DABench's ``{"instruction": {…}}``; without an id its number, from 0, is its id. A row that is none of these
+becomes a row with a ``fault``; blank lines are no rows. Columns that no request has are passed through. In a
+CSV cell ``images`` is one path, or several as a JSON list, and numbers and true or false are read from text.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from diffagent.agent.request import Request, takes_text
+from diffagent.agent.asking.request import Request, takes_text
 from diffagent.data.errors import BadInput, MissingExtra
 from diffagent.data.weights.wheel import sha256
 from diffagent.serving.json_bounds import JsonBounds

@@ -76,7 +76,7 @@ def serve(
 
 def _with_server_models(catalog: str | None, config: ServerConfig) -> str:
     """The catalog with what the target's server has besides; says what is new and what is left out."""
-    from diffagent.agent.server_catalog import with_server_models
+    from diffagent.agent.targets.server_catalog import with_server_models
 
     assert config.target is not None
     found = with_server_models(catalog, config.target, config.target_url)

@@ -29,9 +29,9 @@ from stand_ins import ENTRIES, ByteIdentifier, WordEncoder, plain_ranker
 from tiny_llama import write_tiny_llama
 
 from diffagent.agent.agent import Agent
+from diffagent.agent.choosing.fusion import Fusion
+from diffagent.agent.choosing.prefilter import Prefilter
 from diffagent.agent.engines.transformers_engine import TransformersEngine
-from diffagent.agent.fusion import Fusion
-from diffagent.agent.prefilter import Prefilter
 from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.catalog.importing import add_entries
 from diffagent.serving.server.app import create_app

@@ -9,8 +9,8 @@ from typing import Any
 from image_servers import FakeA1111, FakeCivitai, FakeComfyUI, FakeHorde, FakeOpenAI, ImageServer, serving
 from target_calls import AURORA, INK_FOX, call_of
 
-from diffagent.agent import generation
 from diffagent.agent.executors import Executor
+from diffagent.agent.targets import generation
 from diffagent.agent.targets.a1111 import A1111
 from diffagent.agent.targets.civitai import CivitaiWorkflows
 from diffagent.agent.targets.comfyui import ComfyUI

@@ -18,9 +18,9 @@ from pathlib import Path
 from stand_ins import ByteIdentifier, RuleEngine, WordEncoder, plain_ranker
 
 from diffagent.agent.agent import Agent
+from diffagent.agent.choosing.fusion import Fusion
+from diffagent.agent.choosing.prefilter import Prefilter
 from diffagent.agent.engines import Prompt
-from diffagent.agent.fusion import Fusion
-from diffagent.agent.prefilter import Prefilter
 from diffagent.data.catalog.catalog import Catalog
 from diffagent.serving.cli import main
 

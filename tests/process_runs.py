@@ -100,8 +100,8 @@ def rrhf(task: Mapping[str, Any], out: Path) -> None:
     from stand_ins import WordEncoder, plain_ranker
 
     from diffagent.agent.agent import Agent
-    from diffagent.agent.fusion import Fusion
-    from diffagent.agent.prefilter import Prefilter
+    from diffagent.agent.choosing.fusion import Fusion
+    from diffagent.agent.choosing.prefilter import Prefilter
     from diffagent.data.catalog.catalog import Catalog
     from diffagent.data.devices import share
     from diffagent.training.recipe import Lora

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from stand_ins import ByteIdentifier, RuleEngine, WordEncoder, plain_ranker
 
 from diffagent.agent.agent import Agent
+from diffagent.agent.choosing.fusion import Fusion
+from diffagent.agent.choosing.prefilter import Prefilter
 from diffagent.agent.engines import Prompt
-from diffagent.agent.fusion import Fusion
-from diffagent.agent.prefilter import Prefilter
 from diffagent.data.catalog.catalog import Catalog
 from diffagent.serving.serve_cli import listening, run
 from diffagent.serving.server import logs

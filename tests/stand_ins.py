@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from diffagent.agent.choosing.matching import FEATURES
+from diffagent.agent.choosing.prefilter import Ranker
+from diffagent.agent.choosing.suitability import FEATURES as SUITING
+from diffagent.agent.choosing.suitability import Suitability
 from diffagent.agent.engines import Choice, Prompt, Writing
-from diffagent.agent.grammar import Grammar
-from diffagent.agent.matching import FEATURES
+from diffagent.agent.engines.grammar import Grammar
 from diffagent.agent.pmi.identifier import Identification
-from diffagent.agent.prefilter import Ranker
-from diffagent.agent.suitability import FEATURES as SUITING
-from diffagent.agent.suitability import Suitability
 from diffagent.data.attributes import Attributes
 from diffagent.data.catalog.cards import Entry
 from diffagent.data.catalog.catalog import Catalog

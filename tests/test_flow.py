@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import pytest
 
 from diffagent.agent.agent import Agent
+from diffagent.agent.asking.request import Request
 from diffagent.agent.decision import Decision
 from diffagent.agent.engines import Engine, Prompt
-from diffagent.agent.grammar import Grammar
-from diffagent.agent.request import Request
+from diffagent.agent.engines.grammar import Grammar
 from diffagent.data.catalog.callability import flaw
 from diffagent.data.errors import BadPrompt
 from diffagent.data.prompts import NETWORK_TAG

@@ -20,17 +20,8 @@ import pytest
 import diffagent.agent
 import diffagent.data
 import diffagent.serving
-from diffagent.agent import (
-    answer,
-    edits,
-    exclusions,
-    language,
-    phrasing,
-    request,
-    technical,
-    triggers,
-    wishes,
-)
+from diffagent.agent.answering import answer, triggers
+from diffagent.agent.asking import edits, exclusions, language, phrasing, request, technical, wishes
 from diffagent.data import prompts
 from diffagent.data.catalog import samples
 from diffagent.data.catalog.texts import about_text

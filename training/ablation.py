@@ -26,8 +26,8 @@ from diffagent.training.selection import RESAMPLES, variant
 
 if TYPE_CHECKING:
     from diffagent.agent.agent import Agent
+    from diffagent.agent.choosing.suitability import Suitability
     from diffagent.agent.engines import Engine
-    from diffagent.agent.suitability import Suitability
 
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 System = tuple[Sequence[Weighed], float]

@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from diffagent.agent import choice
-from diffagent.agent.answer import LABELS
-from diffagent.agent.reading import Reading
-from diffagent.agent.suitability import features
+from diffagent.agent.answering import choice
+from diffagent.agent.answering.answer import LABELS
+from diffagent.agent.asking.reading import Reading
+from diffagent.agent.choosing.suitability import features
 from diffagent.training.plain_requests import WORTH, Asked
 from diffagent.training.suiting import model_reader, rule_reader
 
 if TYPE_CHECKING:
     from diffagent.agent.agent import Agent
-    from diffagent.agent.fusion import Fusion
+    from diffagent.agent.choosing.fusion import Fusion
 
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 READ = (0.0, 0.3, 0.7, 1.0, 2.0, 3.0, 5.0, 8.0)
@@ -32,7 +32,7 @@ SLOTS = ("medium", "people", "special")
 @dataclass(frozen=True)
 class Weighed:
     """A request's graded candidates: ``prior`` logits by suitability, ``letters`` log-probabilities of the
-    first :data:`~diffagent.agent.choice.SHOWN` by prior, ``grades`` [n]; best prior first."""
+    first :data:`~diffagent.agent.answering.choice.SHOWN` by prior, ``grades`` [n]; best prior first."""
 
     prior: tuple[float, ...]
     letters: tuple[float, ...]

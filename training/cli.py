@@ -66,9 +66,9 @@ def suitability(
     llm: str | None,
 ) -> None:
     """Fit how well models suit requests on graded candidates of plain requests (about ten minutes)."""
-    from diffagent.agent.choosing import Shelf
+    from diffagent.agent.choosing.choosing import Shelf
+    from diffagent.agent.choosing.prefilter import Prefilter
     from diffagent.agent.engines.loading import load_engine
-    from diffagent.agent.prefilter import Prefilter
     from diffagent.data.catalog.catalog import Catalog, default_catalog
     from diffagent.data.encoders.text_encoder import TextEncoder
     from diffagent.training.plain_requests import read_graded
@@ -404,7 +404,7 @@ def ablation(
 ) -> None:
     """What the language model's reading and choice add on graded requests: the agent without each of them."""
     from diffagent.agent.agent import Agent
-    from diffagent.agent.suitability import Suitability
+    from diffagent.agent.choosing.suitability import Suitability
     from diffagent.training.ablation import summarise, systems, text
     from diffagent.training.plain_requests import read_graded
 

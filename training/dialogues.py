@@ -5,8 +5,8 @@ the answer is the letter and the call of the model that the image was made with.
 that model is absent, and the answer is the prefilter's best with its usual settings: what a user is
 served best with where the list is poor. *memory*: the prompt alone, the model names the model.
 
-Questions and answers are those of serving (:mod:`diffagent.agent.answer`, :mod:`diffagent.agent.memory`), and
-an answer's tokens are those that constrained decoding writes.
+Questions and answers are those of serving (:mod:`diffagent.agent.answering.answer`,
+:mod:`diffagent.agent.answering.memory`), and an answer's tokens are those that constrained decoding writes.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 
-from diffagent.agent import answer, memory
+from diffagent.agent.answering import answer, memory
+from diffagent.agent.answering.settings import settings
+from diffagent.agent.asking.wishes import Wishes
 from diffagent.agent.engines import Prompt
 from diffagent.agent.engines.decode import Vocabulary, spell
-from diffagent.agent.grammar import Grammar, Slot
-from diffagent.agent.settings import settings
-from diffagent.agent.wishes import Wishes
+from diffagent.agent.engines.grammar import Grammar, Slot
 from diffagent.data.base_models import family_of
 from diffagent.data.dabench.dabench import is_new_model
 from diffagent.data.errors import BadInput

@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from diffagent.agent import answer, memory, reading
-from diffagent.agent.answer import LABELS
+from diffagent.agent.answering import answer, memory
+from diffagent.agent.answering.answer import LABELS
+from diffagent.agent.answering.settings import by_family
+from diffagent.agent.asking import reading
+from diffagent.agent.choosing.prefilter import Ranker
 from diffagent.agent.engines.decode import Vocabulary
-from diffagent.agent.prefilter import Ranker
-from diffagent.agent.settings import by_family
 from diffagent.data.errors import BadInput
 from diffagent.data.records import Card
 from diffagent.training.dialogues import Example, converse, in_batches, tokenise

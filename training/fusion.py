@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from diffagent.agent import answer
 from diffagent.agent.agent import Agent
-from diffagent.agent.fusion import Fusion
-from diffagent.agent.settings import settings
-from diffagent.agent.wishes import Wishes
+from diffagent.agent.answering import answer
+from diffagent.agent.answering.settings import settings
+from diffagent.agent.asking.wishes import Wishes
+from diffagent.agent.choosing.fusion import Fusion
 from diffagent.data.base_models import family_of
 from diffagent.data.errors import BadInput
 from diffagent.data.records import Card, Usage

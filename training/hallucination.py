@@ -19,12 +19,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from diffagent.agent import memory
 from diffagent.agent.agent import Agent
-from diffagent.agent.answer import question, read, resolve
-from diffagent.agent.prefilter import Candidate
-from diffagent.agent.settings import settings
-from diffagent.agent.wishes import wishes
+from diffagent.agent.answering import memory
+from diffagent.agent.answering.answer import question, read, resolve
+from diffagent.agent.answering.settings import settings
+from diffagent.agent.asking.wishes import wishes
+from diffagent.agent.choosing.prefilter import Candidate
 from diffagent.data.base_models import family_of
 from diffagent.data.catalog.callability import answer_flaw, flaw
 from diffagent.data.catalog.catalog import Catalog

@@ -78,7 +78,7 @@ def hallucination(
 
 def _among_candidates(path: Path, options: dict[str, Any]) -> dict[str, Any]:
     from diffagent.agent.agent import Agent
-    from diffagent.agent.enhance import enhance
+    from diffagent.agent.asking.enhance import enhance
     from diffagent.training.hallucination import measure, read_prompts
 
     texts = read_prompts(path, options["limit"], options["seed"])

@@ -19,13 +19,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from diffagent.agent import answer, memory
 from diffagent.agent.agent import Agent
-from diffagent.agent.answer import expand
-from diffagent.agent.eligible import ANY
-from diffagent.agent.prefilter import Candidate, including
-from diffagent.agent.request import Request
-from diffagent.agent.settings import FALLBACK, settings
+from diffagent.agent.answering import answer, memory
+from diffagent.agent.answering.answer import expand
+from diffagent.agent.answering.settings import FALLBACK, settings
+from diffagent.agent.asking.request import Request
+from diffagent.agent.choosing.eligible import ANY
+from diffagent.agent.choosing.prefilter import Candidate, including
 from diffagent.data.base_models import family_of
 from diffagent.data.catalog.callability import answer_flaw
 from diffagent.data.errors import BadAnswer

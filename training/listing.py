@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from diffagent.agent.matching import Matcher, Requirement
-from diffagent.agent.prefilter import Candidate, Ranker
+from diffagent.agent.choosing.matching import Matcher, Requirement
+from diffagent.agent.choosing.prefilter import Candidate, Ranker
 from diffagent.data.encoders.text_encoder import Encoder
 from diffagent.data.errors import BadInput
 from diffagent.data.records import Card

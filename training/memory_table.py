@@ -20,9 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from diffagent.agent import memory
+from diffagent.agent.answering import memory
+from diffagent.agent.asking.enhance import enhance
 from diffagent.agent.engines import Engine
-from diffagent.agent.enhance import enhance
 from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import BadInput
 from diffagent.data.prompts import strip_lora_tags, strip_trigger_words

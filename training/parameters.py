@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from diffagent.agent import answer
 from diffagent.agent.agent import Agent
-from diffagent.agent.eligible import ANY
-from diffagent.agent.prefilter import Candidate, including
-from diffagent.agent.settings import FALLBACK, most_frequent
-from diffagent.agent.wishes import wishes
+from diffagent.agent.answering import answer
+from diffagent.agent.answering.settings import FALLBACK, most_frequent
+from diffagent.agent.asking.wishes import wishes
+from diffagent.agent.choosing.eligible import ANY
+from diffagent.agent.choosing.prefilter import Candidate, including
 from diffagent.data.base_models import family_of
 from diffagent.data.records import Card, Counts, Usage
 

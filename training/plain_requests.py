@@ -21,11 +21,12 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
-from diffagent.agent import choice, reading
-from diffagent.agent.answer import LABELS
-from diffagent.agent.choice import SHOWN
-from diffagent.agent.grammar import Grammar
-from diffagent.agent.reading import Reading, Special
+from diffagent.agent.answering import choice
+from diffagent.agent.answering.answer import LABELS
+from diffagent.agent.answering.choice import SHOWN
+from diffagent.agent.asking import reading
+from diffagent.agent.asking.reading import Reading, Special
+from diffagent.agent.engines.grammar import Grammar
 from diffagent.data.errors import BadInput
 from diffagent.data.records import Card
 from diffagent.training.dialogues import Dialogue

@@ -1,14 +1,14 @@
 """Fitting the prefilter's ranker: a listwise softmax over models, on the train part alone.
 
-In: the entries of a crawl (card and train samples). Out: a :class:`~diffagent.agent.prefilter.Ranker`.
-Every query is matched against a catalog without its own image, by the rule that separates test from
-train: one sixth of the images and one sixth of the clusters of near-duplicates are left out at a time.
-A third of the queries come with their negative prompt, a third without, and the rest are cut to a few
-phrases with one of the model's tags, trigger words or a word of its name: what people type in a chat.
-Those are weighted by the square root of the model's downloads, because a chat prompt tells little and
-popular models please more people, and they have an expert of their own: what serves a few typed words (names,
-tags, popularity) misleads a whole prompt. The softmax runs over the models that look nearest and a random
-draw that stands for all others.
+In: the entries of a crawl (card and train samples). Out: a
+:class:`~diffagent.agent.choosing.prefilter.Ranker`. Every query is matched against a catalog without its own
+image, by the rule that separates test from train: one sixth of the images and one sixth of the clusters of
+near-duplicates are left out at a time. A third of the queries come with their negative prompt, a third
+without, and the rest are cut to a few phrases with one of the model's tags, trigger words or a word of its
+name: what people type in a chat. Those are weighted by the square root of the model's downloads, because a
+chat prompt tells little and popular models please more people, and they have an expert of their own: what
+serves a few typed words (names, tags, popularity) misleads a whole prompt. The softmax runs over the models
+that look nearest and a random draw that stands for all others.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from diffagent.agent.matching import FEATURES, Matcher, Requirement
-from diffagent.agent.prefilter import CLIP, Ranker
+from diffagent.agent.choosing.matching import FEATURES, Matcher, Requirement
+from diffagent.agent.choosing.prefilter import CLIP, Ranker
 from diffagent.data.catalog.cards import Entry
 from diffagent.data.catalog.specification import (
     IDS,

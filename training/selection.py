@@ -21,10 +21,10 @@ import numpy as np
 import numpy.typing as npt
 
 from diffagent.agent.agent import Agent
+from diffagent.agent.asking.request import Request
+from diffagent.agent.choosing.matching import Matcher, Requirement
+from diffagent.agent.choosing.prefilter import Candidate, Prefilter
 from diffagent.agent.engines import Engine
-from diffagent.agent.matching import Matcher, Requirement
-from diffagent.agent.prefilter import Candidate, Prefilter
-from diffagent.agent.request import Request
 from diffagent.data.air import AIR, MODEL_TYPES
 from diffagent.data.catalog.catalog import Catalog, Filter
 from diffagent.data.catalog.specification import KIND, Packed

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from diffagent.agent.executors import Executor, images, silent
-from diffagent.agent.generation import Order
-from diffagent.agent.installed_models import read_installed
 from diffagent.agent.targets import infotext, load
 from diffagent.agent.targets.fitting import Resources
+from diffagent.agent.targets.generation import Order
 from diffagent.agent.targets.installed import Installed
+from diffagent.agent.targets.installed_models import read_installed
 from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.records import T2ICall
 from diffagent.training.rrhf.responses import call_digest

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from diffagent.agent import reading
-from diffagent.agent.choosing import Shelf
-from diffagent.agent.reading import Reading
-from diffagent.agent.suitability import FEATURES, LIMIT, Floats, Suitability, features
+from diffagent.agent.asking import reading
+from diffagent.agent.asking.reading import Reading
+from diffagent.agent.choosing.choosing import Shelf
+from diffagent.agent.choosing.suitability import FEATURES, LIMIT, Floats, Suitability, features
 from diffagent.training.plain_requests import WORTH, Asked
 
 if TYPE_CHECKING:
+    from diffagent.agent.choosing.prefilter import Prefilter
     from diffagent.agent.engines import Engine
-    from diffagent.agent.prefilter import Prefilter
 
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 

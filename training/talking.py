@@ -2,7 +2,7 @@
 
     chats.jsonl.gz  {"pieces": [["Could you draw me", "ask"], ["a fox in boots.", "picture"], …]}
 
-A message is its pieces joined by blanks. The tagger (:mod:`diffagent.agent.pieces`) is a linear-chain
+A message is its pieces joined by blanks. The tagger (:mod:`diffagent.agent.asking.pieces`) is a linear-chain
 conditional random field (Lafferty et al. 2001) over the text encoder's states, fitted by its likelihood
 together with an adapter of the encoder.
 """
@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from diffagent.agent.pieces import JOINTS, KINDS, Kind, Piece, Tagger, Token, tokens, word_states
+from diffagent.agent.asking.pieces import JOINTS, KINDS, Kind, Piece, Tagger, Token, tokens, word_states
 from diffagent.data.encoders.text_encoder import TextEncoder
 from diffagent.data.errors import BadInput
 from diffagent.training.plain_requests import read_graded

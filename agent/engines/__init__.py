@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from diffagent.agent.grammar import Grammar
+from diffagent.agent.engines.grammar import Grammar
 from diffagent.data.errors import EngineError
 
 

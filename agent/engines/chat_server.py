@@ -17,9 +17,9 @@ from hashlib import sha256
 from typing import Any
 
 from diffagent.agent.engines import Choice, Prompt, Writing
+from diffagent.agent.engines.grammar import Grammar, Slot
 from diffagent.agent.engines.remote import NotTaken, Remote
 from diffagent.agent.engines.structured import NAME, Field, instructions, read, schema, without_thought
-from diffagent.agent.grammar import Grammar, Slot
 from diffagent.data.errors import EngineError
 
 CONFIDENCE = 0.9

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
-from diffagent.agent.grammar import Grammar
+from diffagent.agent.engines.grammar import Grammar
 from diffagent.data.errors import EngineError
 
 if TYPE_CHECKING:

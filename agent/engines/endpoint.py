@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 from diffagent.agent.engines import Choice, Prompt, Writing, decode
 from diffagent.agent.engines.chat import Chat
+from diffagent.agent.engines.grammar import Grammar
 from diffagent.agent.engines.remote import Remote
-from diffagent.agent.grammar import Grammar
 from diffagent.data.errors import EngineError, EngineGone
 
 if TYPE_CHECKING:

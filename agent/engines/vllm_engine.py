@@ -15,8 +15,8 @@ from typing import Any
 
 from diffagent.agent.engines import Choice, Prompt, Writing, decode
 from diffagent.agent.engines.chat import Chat
+from diffagent.agent.engines.grammar import Grammar
 from diffagent.agent.engines.vllm_runners import Ask, Batch, Live, Runner, settings
-from diffagent.agent.grammar import Grammar
 from diffagent.data.errors import EngineError, EngineGone, MissingExtra
 
 

@@ -17,7 +17,7 @@ from vllm.v1.sample.logits_processor.builtin import process_dict_updates
 
 from diffagent.agent.engines import decode
 from diffagent.agent.engines.chat import Chat
-from diffagent.agent.grammar import Grammar, Slot
+from diffagent.agent.engines.grammar import Grammar, Slot
 
 if TYPE_CHECKING:
     import torch

@@ -15,10 +15,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Protocol
 
+from diffagent.agent.answering.settings import by_family
 from diffagent.agent.executors import Executor
-from diffagent.agent.generation import Session
 from diffagent.agent.pmi.manifest import Example
-from diffagent.agent.settings import by_family
+from diffagent.agent.targets.generation import Session
 from diffagent.data.air import AIR
 from diffagent.data.base_models import family_of
 from diffagent.data.catalog.catalog import Catalog
@@ -67,7 +67,7 @@ def generate_examples(
     executor: Executor | None = None,
 ) -> list[Example]:
     """An image of each model for each prompt, made where it is not there yet; the target's pipeline is loaded
-    once a checkpoint. ``executor``: see :class:`diffagent.agent.generation.Session`.
+    once a checkpoint. ``executor``: see :class:`diffagent.agent.targets.generation.Session`.
 
     Raises:
         UnknownModel: a model is not in the catalog. TargetError: the target did not deliver.
@@ -93,9 +93,9 @@ def generate_examples(
 def _call(card: Card, catalog: Catalog, usual: Mapping[str, Usage], prompt: str, seed: int) -> T2ICall:
     """Settings as a request would get them: the card's own where its images agree, else those of the
     checkpoint that a LoRA is most used with, else its base model's."""
-    from diffagent.agent.answer import expand
-    from diffagent.agent.settings import settings
-    from diffagent.agent.wishes import Wishes
+    from diffagent.agent.answering.answer import expand
+    from diffagent.agent.answering.settings import settings
+    from diffagent.agent.asking.wishes import Wishes
 
     wished = Wishes(prompt=prompt)
     carrier = None

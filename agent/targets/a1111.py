@@ -31,10 +31,10 @@ import httpx
 
 from diffagent.agent.executors import Made, Price, Report
 from diffagent.agent.executors.wire import HttpExecutor, Wire, json_object, secret, to_the_end, words
-from diffagent.agent.installed_models import Lists, matched
 from diffagent.agent.targets import infotext, parts
 from diffagent.agent.targets.fitting import Fit, Resources, file_of
 from diffagent.agent.targets.installed import Installed
+from diffagent.agent.targets.installed_models import Lists, matched
 from diffagent.agent.targets.target import Reading, ServerLists, Target
 from diffagent.data.base_model_facts import Part
 from diffagent.data.base_models import backend, find

@@ -27,10 +27,10 @@ from diffagent.agent.executors.wire import (
     polled,
     words,
 )
-from diffagent.agent.installed_models import Lists, matched
 from diffagent.agent.targets import parts
 from diffagent.agent.targets.graphs import added, emit, spelling
 from diffagent.agent.targets.installed import Installed
+from diffagent.agent.targets.installed_models import Lists, matched
 from diffagent.agent.targets.target import Reading, ServerLists, Target
 from diffagent.data.base_models import backend, find
 from diffagent.data.catalog.catalog import Catalog

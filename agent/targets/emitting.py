@@ -132,7 +132,7 @@ def offers(target: str, card: Card) -> bool:
     """Whether a target can run a catalog's entry, as far as the catalog tells.
 
     A pickle is offered to AI Horde alone; a server's own list says more
-    (:mod:`diffagent.agent.installed_models`).
+    (:mod:`diffagent.agent.targets.installed_models`).
     """
     if target == ITSELF:
         return not card.is_pickle

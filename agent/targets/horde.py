@@ -30,10 +30,10 @@ from diffagent.agent.executors.wire import (
     secret,
     words,
 )
-from diffagent.agent.installed_models import Lists
 from diffagent.agent.targets.civitai import is_hosted
 from diffagent.agent.targets.fitting import Fit, Resources
 from diffagent.agent.targets.installed import Installed
+from diffagent.agent.targets.installed_models import Lists
 from diffagent.agent.targets.target import Reading, ServerLists, Target
 from diffagent.data.air import AIR, CIVITAI, HORDE, source_of
 from diffagent.data.base_models import find

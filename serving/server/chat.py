@@ -1,7 +1,7 @@
 """Chat completions: a conversation → what to decide or to change → OpenAI's answer, whole or in chunks.
 
-The last message is a prompt, or an edit of the call before it (:mod:`diffagent.agent.edits`). The call is
-read from the assistant's last answer; where that is not callable, the prompt and all its edits are decided
+The last message is a prompt, or an edit of the call before it (:mod:`diffagent.agent.asking.edits`). The call
+is read from the assistant's last answer; where that is not callable, the prompt and all its edits are decided
 anew. System messages are not read: they instruct a chat model, and say nothing of an image.
 """
 
@@ -13,8 +13,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from diffagent.agent.edits import Edit, Find, edit, edited, joined
-from diffagent.agent.request import Request
+from diffagent.agent.asking.edits import Edit, Find, edit, edited, joined
+from diffagent.agent.asking.request import Request
 from diffagent.data.errors import BadInput, BadPrompt
 from diffagent.data.records import T2ICall
 from diffagent.serving.json_bounds import JsonBounds

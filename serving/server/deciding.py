@@ -11,8 +11,8 @@ from diffagent.serving.answers import likely
 
 if TYPE_CHECKING:
     from diffagent.agent.agent import Agent
+    from diffagent.agent.asking.request import Request
     from diffagent.agent.decision import Decision
-    from diffagent.agent.request import Request
     from diffagent.data.records import Card
     from diffagent.serving.server.batch_queue import Work
 

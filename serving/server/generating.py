@@ -8,11 +8,10 @@ import re
 import tempfile
 from pathlib import Path
 
-from diffagent.agent import generation
-from diffagent.agent.installed_models import read_installed
-from diffagent.agent.seeds import numbered_seeds
-from diffagent.agent.targets import load
+from diffagent.agent.targets import generation, load
 from diffagent.agent.targets.installed import Installed
+from diffagent.agent.targets.installed_models import read_installed
+from diffagent.agent.targets.seeds import numbered_seeds
 from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import BadInput, TargetError
 from diffagent.data.records import SIDE_MAX, SIDE_MIN, SIDE_STEP, T2ICall

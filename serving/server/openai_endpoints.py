@@ -9,8 +9,8 @@ import time
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response, StreamingResponse
 
+from diffagent.agent.asking.request import Request as AgentRequest
 from diffagent.agent.decision import Decision
-from diffagent.agent.request import Request as AgentRequest
 from diffagent.data.errors import BadPrompt
 from diffagent.data.records import T2ICall
 from diffagent.serving.server import chat

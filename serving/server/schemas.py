@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
 
-from diffagent.agent.answer import LABELS
-from diffagent.agent.request import MAX_IMAGES
-from diffagent.agent.request import Request as AgentRequest
+from diffagent.agent.answering.answer import LABELS
+from diffagent.agent.asking.request import MAX_IMAGES
+from diffagent.agent.asking.request import Request as AgentRequest
 from diffagent.agent.targets import TargetName
 from diffagent.data.catalog.catalog import LONGEST_NAME
 from diffagent.data.records import T2ICall

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.requests import Request
 
-from diffagent.agent.installed_models import read_installed
-from diffagent.agent.request import Request as AgentRequest
-from diffagent.agent.seeds import seeded
+from diffagent.agent.asking.request import Request as AgentRequest
 from diffagent.agent.targets import ITSELF
 from diffagent.agent.targets.emitting import emit
 from diffagent.agent.targets.fitting import Emitted
+from diffagent.agent.targets.installed_models import read_installed
+from diffagent.agent.targets.seeds import seeded
 from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.records import Card, T2ICall
 from diffagent.serving.server.batch_queue import BatchQueue

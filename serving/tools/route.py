@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BaseModel, Field
 from pydantic.json_schema import SkipJsonSchema
 
-from diffagent.agent.request import MAX_CHARACTERS, MAX_IMAGES, Request
+from diffagent.agent.asking.request import MAX_CHARACTERS, MAX_IMAGES, Request
 from diffagent.data.records import T2ICall
 from diffagent.serving.answers import Ranked
 from diffagent.serving.tools.example_images import read_image
@@ -30,7 +30,7 @@ class RouteArguments(Request):
     """What a language model may say about one call: every option of a request.
 
     ``images`` are paths of local files or data URLs. The prompt is checked with the rest, by
-    :meth:`~diffagent.agent.request.Request.parse`.
+    :meth:`~diffagent.agent.asking.request.Request.parse`.
     """
 
     prompt: str = Field(max_length=MAX_CHARACTERS, description=Request.model_fields["prompt"].description)
@@ -65,7 +65,7 @@ class Routed(BaseModel):
 
 
 def route(agent: Agent, options: Mapping[str, Any]) -> Routed:
-    """A call and its request; the options are the fields of :class:`~diffagent.agent.request.Request`.
+    """A call and its request; the options are the fields of :class:`~diffagent.agent.asking.request.Request`.
 
     Images given as text are paths or data URLs.
 

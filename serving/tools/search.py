@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from diffagent.agent.scope import LONGEST_OPTION
+from diffagent.agent.choosing.scope import LONGEST_OPTION
 from diffagent.data.base_models import examples
 from diffagent.data.records import ModelType
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from stand_ins import Batches, RuleEngine, plain_suitability
 
 from diffagent.agent.agent import Agent
-from diffagent.agent.fusion import Fusion
-from diffagent.agent.request import Request, clean
+from diffagent.agent.asking.request import Request, clean
+from diffagent.agent.choosing.fusion import Fusion
 from diffagent.data.errors import BadInput, BadPrompt, UnknownModel
 from diffagent.data.prompts import NETWORK_TAG
 from diffagent.data.records import T2ICall

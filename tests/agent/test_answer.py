@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stand_ins import ENTRIES
 
-from diffagent.agent.answer import (
+from diffagent.agent.answering.answer import (
     LABELS,
     PARAMETERS,
     expand,
@@ -22,9 +22,9 @@ from diffagent.agent.answer import (
     short_name,
     wanted,
 )
-from diffagent.agent.prefilter import Candidate
-from diffagent.agent.settings import Setting
-from diffagent.agent.wishes import Wishes
+from diffagent.agent.answering.settings import Setting
+from diffagent.agent.asking.wishes import Wishes
+from diffagent.agent.choosing.prefilter import Candidate
 from diffagent.data.errors import EngineError
 from diffagent.data.records import Card, ModelType, T2ICall, Usage
 from diffagent.data.samplers import SAMPLERS

@@ -10,10 +10,10 @@ import pytest
 from stand_ins import Batches, RuleEngine
 
 from diffagent.agent.agent import Agent
+from diffagent.agent.asking.request import Request
+from diffagent.agent.choosing.fusion import Fusion
 from diffagent.agent.decision import Decision
 from diffagent.agent.engines import Choice, Writing
-from diffagent.agent.fusion import Fusion
-from diffagent.agent.request import Request
 from diffagent.data.errors import BadInput, BadPrompt, EngineError, EngineGone, UnknownModel
 
 MakeAgent = Callable[..., Agent]

@@ -10,8 +10,8 @@ from stand_ins import RuleEngine
 
 from diffagent.agent.agent import Agent
 from diffagent.agent.bench import _busy_cores, _plain, beside_busy, turns
+from diffagent.agent.choosing.fusion import Fusion
 from diffagent.agent.engines.transformers_engine import TransformersEngine
-from diffagent.agent.fusion import Fusion
 
 MakeAgent = Callable[..., Agent]
 

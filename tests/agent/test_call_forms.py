@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from target_calls import AURORA, CHALK_OWL, INK_FOX, call_of, invented_catalog
 
-from diffagent.agent.call_forms import from_json, from_text, request_target
+from diffagent.agent.answering.call_forms import from_json, from_text, request_target
 from diffagent.agent.targets import TABLE
 from diffagent.agent.targets.emitting import emit
 from diffagent.data.catalog.catalog import Catalog

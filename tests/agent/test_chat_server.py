@@ -14,15 +14,15 @@ from typing import Any
 import pytest
 
 from diffagent.agent.agent import Agent
+from diffagent.agent.asking.reading import Reading, question
+from diffagent.agent.asking.request import Request
+from diffagent.agent.choosing.fusion import Fusion
 from diffagent.agent.engines import BatchEngine, Choice, Prompt, Writing
 from diffagent.agent.engines.chat_server import CONFIDENCE, TRUST, ChatServerEngine
 from diffagent.agent.engines.endpoint import EndpointEngine
 from diffagent.agent.engines.loading import load_engine
 from diffagent.agent.engines.remote import ATTEMPTS, Remote
 from diffagent.agent.engines.structured import Field, read
-from diffagent.agent.fusion import Fusion
-from diffagent.agent.reading import Reading, question
-from diffagent.agent.request import Request
 from diffagent.data.errors import BadInput, EngineError, EngineGone
 
 PROMPT = Prompt("Pick.", "A one\nB two\nC three", (("Prompt: a fox", "photo; people: none; special: none"),))

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from diffagent.agent.chatting import chatted, is_chat
-from diffagent.agent.pieces import JOINTS, KINDS, Tagger, best_path, tagger, tokens, word_states
-from diffagent.agent.request import Request
+from diffagent.agent.asking.chatting import chatted, is_chat
+from diffagent.agent.asking.pieces import JOINTS, KINDS, Tagger, best_path, tagger, tokens, word_states
+from diffagent.agent.asking.request import Request
 from diffagent.data.encoders.text_encoder import WINDOW, TextEncoder
 from diffagent.data.errors import BadInput
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from diffagent.agent.choice import SUBJECT_CHARACTERS, purpose, question
-from diffagent.agent.reading import SYSTEM, Reading
+from diffagent.agent.answering.choice import SUBJECT_CHARACTERS, purpose, question
+from diffagent.agent.asking.reading import SYSTEM, Reading
 from diffagent.data.attributes import Attributes
 from diffagent.data.records import Card
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from diffagent.agent.choosing import Shelf
-from diffagent.agent.reading import Reading, is_pasted
-from diffagent.agent.words import is_ordinary, stem
+from diffagent.agent.asking.reading import Reading, is_pasted
+from diffagent.agent.asking.words import is_ordinary, stem
+from diffagent.agent.choosing.choosing import Shelf
 from diffagent.data.attributes import Attributes
 from diffagent.data.errors import BadInput
 from diffagent.data.media import kinship, named_media

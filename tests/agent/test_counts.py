@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from diffagent.agent.phrasing import phrasing
+from diffagent.agent.asking.phrasing import phrasing
 
 
 @pytest.mark.parametrize(

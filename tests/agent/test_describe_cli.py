@@ -14,7 +14,7 @@ import pytest
 from invented_items import image, item, version
 from stand_ins import RuleEngine, WordEncoder, unsure_reader
 
-from diffagent.agent import chat_endpoint, writers
+from diffagent.agent.engines import chat_endpoint, writers
 from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.descriptions.plain_reader import PlainReader
 from diffagent.data.encoders.text_encoder import TextEncoder
@@ -138,7 +138,7 @@ def test_no_crawl_is_one_line(run: Run, tmp_path: Path) -> None:
 
 KILLED = """
 import os, sys
-from diffagent.agent import writers
+from diffagent.agent.engines import writers
 from diffagent.data.descriptions import describe
 from stand_ins import RuleEngine
 describe.describe.__defaults__ = (None, 1, *describe.describe.__defaults__[2:])

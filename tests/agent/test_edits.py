@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stand_ins import ENTRIES
 
-from diffagent.agent.edits import Edit, edit, edited
-from diffagent.agent.wishes import Wishes
+from diffagent.agent.asking.edits import Edit, edit, edited
+from diffagent.agent.asking.wishes import Wishes
 from diffagent.data.errors import BadPrompt
 from diffagent.data.records import Card, T2ICall
 

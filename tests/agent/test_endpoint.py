@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from stand_ins import RuleEngine
 
 from diffagent.agent.agent import Agent
+from diffagent.agent.choosing.fusion import Fusion
 from diffagent.agent.engines import BatchEngine, Choice, Prompt, Writing
 from diffagent.agent.engines.endpoint import EndpointEngine
+from diffagent.agent.engines.grammar import Grammar, Slot
 from diffagent.agent.engines.loading import load_engine
 from diffagent.agent.engines.remote import ATTEMPTS, Remote
 from diffagent.agent.engines.transformers_engine import TransformersEngine
-from diffagent.agent.fusion import Fusion
-from diffagent.agent.grammar import Grammar, Slot
 from diffagent.data.errors import BadInput, BadPrompt, EngineError, EngineGone, MissingExtra
 
 LABELS = tuple("ABCDEFGH")

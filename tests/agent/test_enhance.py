@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from stand_ins import RuleEngine
 
 from diffagent.agent.agent import Agent
+from diffagent.agent.asking.enhance import CHOICES, EXAMPLES, LONGEST, enhance, grammar, question
 from diffagent.agent.engines import Prompt
-from diffagent.agent.enhance import CHOICES, EXAMPLES, LONGEST, enhance, grammar, question
-from diffagent.agent.grammar import Grammar
+from diffagent.agent.engines.grammar import Grammar
 from diffagent.data.errors import EngineError
 
 LIKED = {"watercolor", "golden hour", "wide shot", "sharp focus"}

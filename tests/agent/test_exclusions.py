@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from diffagent.agent.exclusions import is_tags
-from diffagent.agent.phrasing import phrasing
+from diffagent.agent.asking.exclusions import is_tags
+from diffagent.agent.asking.phrasing import phrasing
 
 
 @pytest.mark.parametrize(

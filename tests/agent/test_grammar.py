@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from diffagent.agent.engines.chat import Chat
 from diffagent.agent.engines.decode import Vocabulary
-from diffagent.agent.grammar import Grammar, Slot
+from diffagent.agent.engines.grammar import Grammar, Slot
 from diffagent.data.errors import EngineError
 from diffagent.data.weights.weights import DEFAULT_LLM, resolve
 

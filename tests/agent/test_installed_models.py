@@ -12,10 +12,10 @@ from stand_ins import RuleEngine
 from target_calls import AURORA, BASALT, CHALK_OWL, INK_FOX, PICKLED, invented_catalog
 
 from diffagent.agent.agent import Agent
-from diffagent.agent.installed_models import read_installed
-from diffagent.agent.request import Request
+from diffagent.agent.asking.request import Request
 from diffagent.agent.targets.emitting import emit
 from diffagent.agent.targets.installed import Installed
+from diffagent.agent.targets.installed_models import read_installed
 from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import BadInput, Unreachable
 from diffagent.data.samplers import split
@@ -124,7 +124,7 @@ def test_lists_are_kept_for_their_lifetime(catalog: Catalog, tmp_path: Path) -> 
 def test_what_cannot_be_read_is_an_error(
     catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("diffagent.agent.installed_models.BACKOFF", 0.01)
+    monkeypatch.setattr("diffagent.agent.targets.installed_models.BACKOFF", 0.01)
     with pytest.raises(BadInput, match="civitai has no list"):
         read_installed("civitai", "http://x", catalog, cache=tmp_path)
     with pytest.raises(Unreachable, match="nothing answers"):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from diffagent.agent.asking.language import foreign_tags, language, translated
 from diffagent.agent.engines import Prompt
-from diffagent.agent.language import foreign_tags, language, translated
 from diffagent.data.errors import EngineError
 
 

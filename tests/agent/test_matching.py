@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stand_ins import WordEncoder
 
-from diffagent.agent.matching import FEATURES, Matcher, Requirement
-from diffagent.agent.term_lists import TermIndex, TermLists
-from diffagent.agent.whitening import Whitening
+from diffagent.agent.choosing.matching import FEATURES, Matcher, Requirement
+from diffagent.agent.choosing.term_lists import TermIndex, TermLists
+from diffagent.agent.choosing.whitening import Whitening
 from diffagent.data.catalog.specification import (
     MATCHED,
     WORDS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from diffagent.agent.negatives import default_negative, joined_negative
+from diffagent.agent.asking.negatives import default_negative, joined_negative
 from diffagent.data.base_models import TABLE
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from diffagent.agent.origins import Origin, origins, unknown_character
+from diffagent.agent.asking.origins import Origin, origins, unknown_character
 from diffagent.data.characters import characters
 
 

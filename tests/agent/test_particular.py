@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from diffagent.agent.particular import Particular
-from diffagent.agent.reading import Reading
+from diffagent.agent.asking.reading import Reading
+from diffagent.agent.choosing.particular import Particular
 from diffagent.data.attributes import Attributes
 from diffagent.data.records import Card, Stats
 

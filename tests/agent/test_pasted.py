@@ -8,10 +8,10 @@ from collections.abc import Callable
 import pytest
 
 from diffagent.agent.agent import Agent
-from diffagent.agent.flags import flags
-from diffagent.agent.foreign_exclusions import foreign
-from diffagent.agent.negatives import default_negative
-from diffagent.agent.request import Request
+from diffagent.agent.asking.flags import flags
+from diffagent.agent.asking.foreign_exclusions import foreign
+from diffagent.agent.asking.negatives import default_negative
+from diffagent.agent.asking.request import Request
 
 MakeAgent = Callable[..., Agent]
 

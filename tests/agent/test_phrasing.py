@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from diffagent.agent.phrasing import phrasing
-from diffagent.agent.request import Request
+from diffagent.agent.asking.phrasing import phrasing
+from diffagent.agent.asking.request import Request
 
 
 @pytest.mark.parametrize(

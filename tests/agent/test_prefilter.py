@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from stand_ins import ENTRIES, WordEncoder, plain_ranker
 
-from diffagent.agent.matching import FEATURES
-from diffagent.agent.prefilter import Candidate, Prefilter, Ranker, including
+from diffagent.agent.choosing.matching import FEATURES
+from diffagent.agent.choosing.prefilter import Candidate, Prefilter, Ranker, including
 from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import BadCatalog, BadInput
 

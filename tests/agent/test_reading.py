@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from diffagent.agent.reading import PEOPLE, SYSTEM, Reading, question, unmarked
+from diffagent.agent.asking.reading import PEOPLE, SYSTEM, Reading, question, unmarked
 from diffagent.data.errors import EngineError
 
 

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from diffagent.agent.agent import Agent
+from diffagent.agent.answering.reasons import about, reasons
+from diffagent.agent.asking.reading import Reading
+from diffagent.agent.asking.request import Request
+from diffagent.agent.choosing.prefilter import Candidate
 from diffagent.agent.decision import Decision
 from diffagent.agent.explanation import explanation, settings_line
-from diffagent.agent.prefilter import Candidate
-from diffagent.agent.reading import Reading
-from diffagent.agent.reasons import about, reasons
-from diffagent.agent.request import Request
 from diffagent.data.attributes import Attributes
 from diffagent.data.records import Card, Lora, T2ICall
 

@@ -10,8 +10,8 @@ import click
 import pytest
 
 from diffagent.agent.agent import Agent
+from diffagent.agent.asking.request import Request, RequestOptions
 from diffagent.agent.cli import call as call_command
-from diffagent.agent.request import Request, RequestOptions
 from diffagent.data.errors import BadInput, BadPrompt
 from diffagent.serving.route_cli import route as route_command
 from diffagent.serving.rows import READ, open_source

@@ -18,14 +18,14 @@ from hypothesis import strategies as st
 from large_catalog import enlarge
 from stand_ins import ENTRIES, WordEncoder
 
-from diffagent.agent import prefilter
 from diffagent.agent.agent import Agent
-from diffagent.agent.fusion import Fusion
-from diffagent.agent.kept_index import KeptIndex
-from diffagent.agent.prefilter import best_candidates
-from diffagent.agent.ranking import greatest, log_sum_exp
-from diffagent.agent.request import Request
-from diffagent.agent.suitability import features
+from diffagent.agent.asking.request import Request
+from diffagent.agent.choosing import prefilter
+from diffagent.agent.choosing.fusion import Fusion
+from diffagent.agent.choosing.kept_index import KeptIndex
+from diffagent.agent.choosing.prefilter import best_candidates
+from diffagent.agent.choosing.ranking import greatest, log_sum_exp
+from diffagent.agent.choosing.suitability import features
 from diffagent.data.catalog.cards import Entry
 from diffagent.data.catalog.catalog import Catalog, default_catalog
 from diffagent.data.catalog.importing import BATCH, import_catalog
@@ -156,7 +156,7 @@ LOAD = """
 import json, resource, sys, time
 from diffagent.agent.agent import Agent
 from diffagent.agent.bench import PROMPTS
-from diffagent.agent.request import Request
+from diffagent.agent.asking.request import Request
 agent = Agent.load(sys.argv[1])
 load = time.process_time()
 asked = [Request.from_prompt(prompt) for prompt in PROMPTS]

@@ -10,8 +10,8 @@ import pytest
 from stand_ins import ENTRIES, RuleEngine, WordEncoder, plain_ranker, plain_suitability, read_entries
 
 from diffagent.agent.agent import Agent
-from diffagent.agent.fusion import Fusion
-from diffagent.agent.prefilter import Prefilter
+from diffagent.agent.choosing.fusion import Fusion
+from diffagent.agent.choosing.prefilter import Prefilter
 from diffagent.data.attributes import Attributes
 from diffagent.data.catalog.cards import Entry
 from diffagent.data.catalog.catalog import Catalog

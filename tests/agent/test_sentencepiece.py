@@ -13,9 +13,9 @@ from tiny_llama import SPELLINGS, write_tiny_sentencepiece
 from diffagent.agent.engines import Prompt
 from diffagent.agent.engines.decode import Vocabulary, spell
 from diffagent.agent.engines.endpoint import EndpointEngine
+from diffagent.agent.engines.grammar import Grammar, Slot
 from diffagent.agent.engines.remote import Remote
 from diffagent.agent.engines.transformers_engine import TransformersEngine
-from diffagent.agent.grammar import Grammar, Slot
 
 LABELS = tuple("ABCDEFGH")
 PROMPT = Prompt("Pick.", "a fox")

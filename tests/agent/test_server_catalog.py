@@ -12,9 +12,9 @@ import pytest
 from image_servers import Answer, FakeA1111, FakeComfyUI, as_json, serving
 from target_calls import AURORA, invented_catalog
 
-from diffagent.agent.installed_models import read_installed
-from diffagent.agent.server_catalog import ServerFile, base_model_of, read_here, with_server_models
 from diffagent.agent.targets.fitting import Resources
+from diffagent.agent.targets.installed_models import read_installed
+from diffagent.agent.targets.server_catalog import ServerFile, base_model_of, read_here, with_server_models
 from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.encoders.text_encoder import TextEncoder
 from diffagent.data.errors import UnknownModel

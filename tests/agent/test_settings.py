@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diffagent.agent.settings import (
+from diffagent.agent.answering.settings import (
     Setting,
     by_family,
     clip_skip,
@@ -18,7 +18,7 @@ from diffagent.agent.settings import (
     pooled,
     settings,
 )
-from diffagent.agent.wishes import Wishes
+from diffagent.agent.asking.wishes import Wishes
 from diffagent.data.attributes import Attributes, Medium
 from diffagent.data.base_models import TABLE, find
 from diffagent.data.catalog.catalog import Catalog, Filter, default_catalog

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from diffagent.agent.phrasing import phrasing
-from diffagent.agent.shapes import aspect_of
+from diffagent.agent.asking.phrasing import phrasing
+from diffagent.agent.asking.shapes import aspect_of
 
 TALL = """\
 tall picture of a geyser

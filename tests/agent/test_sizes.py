@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diffagent.agent.sizes import shaped, sizes
-from diffagent.agent.wishes import Wishes
+from diffagent.agent.asking.sizes import shaped, sizes
+from diffagent.agent.asking.wishes import Wishes
 from diffagent.data.base_models import OTHER, BaseModelFacts, find
 from diffagent.data.records import Counts
 

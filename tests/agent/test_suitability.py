@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from stand_ins import plain_suitability
 
-from diffagent.agent.choosing import Shelf
-from diffagent.agent.reading import Reading
-from diffagent.agent.suitability import FEATURES, MATCHED, Facts, Suitability, features
+from diffagent.agent.asking.reading import Reading
+from diffagent.agent.choosing.choosing import Shelf
+from diffagent.agent.choosing.suitability import FEATURES, MATCHED, Facts, Suitability, features
 from diffagent.data.attributes import Attributes
 from diffagent.data.errors import BadCatalog
 from diffagent.data.records import Card, Stats

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import pytest
 
-from diffagent.agent.phrasing import phrasing
-from diffagent.agent.request import Request
-from diffagent.agent.talk import talk
+from diffagent.agent.asking.phrasing import phrasing
+from diffagent.agent.asking.request import Request
+from diffagent.agent.asking.talk import talk
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from stand_ins import Batches
 
 from diffagent.agent.agent import Agent
-from diffagent.agent.fusion import Fusion
+from diffagent.agent.choosing.fusion import Fusion
 from diffagent.agent.throughput import WARM, prompts, throughput
 from diffagent.data.errors import EngineError
 from diffagent.serving.cli import main

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from diffagent.agent.engines import Engine, Prompt
 from diffagent.agent.engines.causal_lm import CausalLM
+from diffagent.agent.engines.grammar import Grammar, Slot
 from diffagent.agent.engines.loading import load_engine
 from diffagent.agent.engines.transformers_engine import TransformersEngine
-from diffagent.agent.grammar import Grammar, Slot
 from diffagent.data.errors import BadInput, EngineError, MissingWeights
 from diffagent.data.weights.weights import DEFAULT_LLM, resolve
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from diffagent.agent.answer import ready
-from diffagent.agent.triggers import balanced, missing, triggers
+from diffagent.agent.answering.answer import ready
+from diffagent.agent.answering.triggers import balanced, missing, triggers
 from diffagent.data.attributes import Attributes
 from diffagent.data.records import Card
 

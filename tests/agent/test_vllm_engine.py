@@ -21,13 +21,13 @@ import pytest
 from tiny_llama import write_tiny_llama
 
 from diffagent.agent.agent import Agent
+from diffagent.agent.choosing.fusion import Fusion
 from diffagent.agent.engines import BatchEngine, Choice, Prompt, Writing
+from diffagent.agent.engines.grammar import Grammar, Slot
 from diffagent.agent.engines.loading import load_engine
 from diffagent.agent.engines.transformers_engine import TransformersEngine
 from diffagent.agent.engines.vllm_engine import VllmEngine
 from diffagent.agent.engines.vllm_runners import RUNNER, settings
-from diffagent.agent.fusion import Fusion
-from diffagent.agent.grammar import Grammar, Slot
 from diffagent.data.errors import BadPrompt, EngineError
 from diffagent.data.records import T2ICall
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from diffagent.agent.engines import Prompt, Writing
+from diffagent.agent.engines.grammar import Grammar, Slot
 from diffagent.agent.engines.transformers_engine import TransformersEngine
 from diffagent.agent.engines.vllm_engine import VllmEngine
 from diffagent.agent.engines.vllm_runners import RUNNER, memory_share, settings
-from diffagent.agent.grammar import Grammar, Slot
 from diffagent.data.errors import BadInput, EngineGone
 
 SMALL = {

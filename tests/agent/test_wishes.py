@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from diffagent.agent.phrasing import phrasing
-from diffagent.agent.wishes import Wishes, wishes
+from diffagent.agent.asking.phrasing import phrasing
+from diffagent.agent.asking.wishes import Wishes, wishes
 
 
 @pytest.mark.parametrize(

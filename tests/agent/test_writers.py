@@ -10,9 +10,9 @@ import httpx
 import pytest
 from stand_ins import RuleEngine
 
-from diffagent.agent.chat_endpoint import ATTEMPTS, ChatEndpoint, Estimate
+from diffagent.agent.engines.chat_endpoint import ATTEMPTS, ChatEndpoint, Estimate
 from diffagent.agent.engines.transformers_engine import TransformersEngine
-from diffagent.agent.writers import LocalWriter, grammar_of
+from diffagent.agent.engines.writers import LocalWriter, grammar_of
 from diffagent.data.errors import BadInput, EngineError
 
 FORM = "An SD 1.5 LoRA of {Kestra from Moonharbor|Kestra}, with {silver braid|blue cloak}."

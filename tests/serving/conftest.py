@@ -10,12 +10,12 @@ from invented_images import ColourEncoder, write_manifest
 from stand_ins import RuleEngine, WordEncoder, plain_ranker
 
 from diffagent.agent.agent import Agent
-from diffagent.agent.fusion import Fusion
+from diffagent.agent.choosing.fusion import Fusion
+from diffagent.agent.choosing.prefilter import Prefilter
 from diffagent.agent.pmi.building import build
 from diffagent.agent.pmi.feature_cache import Pair
 from diffagent.agent.pmi.identifier import Identifier
 from diffagent.agent.pmi.manifest import read_examples
-from diffagent.agent.prefilter import Prefilter
 from diffagent.data.catalog.catalog import Catalog
 
 

@@ -10,7 +10,7 @@ import pytest
 from stand_ins import RuleEngine
 
 from diffagent.agent.agent import Agent
-from diffagent.agent.fusion import Fusion
+from diffagent.agent.choosing.fusion import Fusion
 from diffagent.data.records import T2ICall
 from diffagent.serving.cli import main
 

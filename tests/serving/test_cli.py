@@ -115,7 +115,7 @@ def test_debug_shows_the_error_itself() -> None:
 def test_an_error_that_nobody_thought_of_is_one_line_too(
     capsys: Captured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from diffagent.agent import request
+    from diffagent.agent.asking import request
 
     def breaks(*_: object, **__: object) -> None:
         raise ZeroDivisionError("two\nlines")
@@ -129,7 +129,7 @@ def test_an_error_that_nobody_thought_of_is_one_line_too(
 
 
 def test_an_interrupt_is_status_1(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> None:
-    from diffagent.agent import request
+    from diffagent.agent.asking import request
 
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt

@@ -13,8 +13,8 @@ from image_servers import FakeA1111, FakeComfyUI, serving
 from stand_ins import RuleEngine
 
 from diffagent.agent.agent import Agent
+from diffagent.agent.choosing.fusion import Fusion
 from diffagent.agent.executors import images
-from diffagent.agent.fusion import Fusion
 from diffagent.data.records import T2ICall
 from diffagent.serving.cli import main
 
@@ -39,7 +39,7 @@ class Webui(FakeA1111):
 def run(real_catalog_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> Run:
     """Runs a command on the invented catalog, with an agent whose language model is a rule."""
     for module in ("server_catalog", "installed_models"):
-        monkeypatch.setattr(f"diffagent.agent.{module}.home", lambda: tmp_path / "home")
+        monkeypatch.setattr(f"diffagent.agent.targets.{module}.home", lambda: tmp_path / "home")
     monkeypatch.setenv("DIFFAGENT_CONFIG", str(tmp_path / "none.toml"))
     monkeypatch.setattr(
         Agent, "load", lambda catalog=None, *_: Agent.of(catalog, RuleEngine(), Fusion(asked=1.0))

@@ -23,8 +23,8 @@ from pydantic import Field, ValidationError
 from stand_ins import RuleEngine
 
 from diffagent.agent.agent import Agent
+from diffagent.agent.asking.request import Request
 from diffagent.agent.engines import Prompt
-from diffagent.agent.request import Request
 from diffagent.data.errors import BadInput, BadPrompt, UnknownModel
 from diffagent.data.records import T2ICall
 from diffagent.serving.langchain import DiffAgentRunnable, DiffAgentTool

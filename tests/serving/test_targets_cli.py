@@ -13,7 +13,7 @@ from stand_ins import RuleEngine
 from target_calls import AURORA, INK_FOX, call_of, invented_catalog
 
 from diffagent.agent.agent import Agent
-from diffagent.agent.fusion import Fusion
+from diffagent.agent.choosing.fusion import Fusion
 from diffagent.data.records import T2ICall
 from diffagent.serving.cli import main
 

@@ -13,7 +13,7 @@ from graded_requests import ABSENT, OIL, PIXELS, XL, request
 from stand_ins import RuleEngine, plain_suitability, quiet
 
 from diffagent.agent.agent import Agent
-from diffagent.agent.fusion import Fusion
+from diffagent.agent.choosing.fusion import Fusion
 from diffagent.data.errors import BadInput
 from diffagent.training import cli
 from diffagent.training.ablation import another, exchanged, summarise, systems, text

@@ -10,7 +10,7 @@ from graded_requests import ABSENT, OIL, PIXELS, SLOTS, XL, request
 from stand_ins import RuleEngine, quiet
 
 from diffagent.agent.agent import Agent
-from diffagent.agent.fusion import Fusion
+from diffagent.agent.choosing.fusion import Fusion
 from diffagent.training.asking_weights import Weighed, fit, read_accuracy, readings, table, weighed
 
 MakeAgent = Callable[..., Agent]

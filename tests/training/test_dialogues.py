@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from stand_ins import ENTRIES
 
-from diffagent.agent import answer, memory
-from diffagent.agent.answer import short_name
+from diffagent.agent.answering import answer, memory
+from diffagent.agent.answering.answer import short_name
+from diffagent.agent.answering.settings import by_family
+from diffagent.agent.choosing.prefilter import Candidate
 from diffagent.agent.engines.decode import Vocabulary, spell, write
 from diffagent.agent.engines.transformers_engine import TransformersEngine
-from diffagent.agent.prefilter import Candidate
-from diffagent.agent.settings import by_family
 from diffagent.data.catalog.callability import answer_flaw
 from diffagent.data.errors import BadInput, EngineError
 from diffagent.training.dialogues import IGNORED, Dialogue, Example, Mix, converse, in_batches, tokenise

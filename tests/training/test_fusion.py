@@ -10,7 +10,7 @@ import pytest
 from stand_ins import RuleEngine, quiet
 
 from diffagent.agent.agent import Agent
-from diffagent.agent.fusion import Fusion
+from diffagent.agent.choosing.fusion import Fusion
 from diffagent.data.errors import BadInput
 from diffagent.training.fusion import WRITE, fit_write, save
 from diffagent.training.selection import Pair

@@ -13,7 +13,7 @@ from stand_ins import RuleEngine, quiet
 
 from diffagent.agent.agent import Agent
 from diffagent.agent.engines import Prompt
-from diffagent.agent.grammar import Grammar
+from diffagent.agent.engines.grammar import Grammar
 from diffagent.data.errors import BadAnswer, BadInput, DiffAgentError, EngineError, EngineGone, MissingWeights
 from diffagent.training.hallucination import measure, read_prompts
 

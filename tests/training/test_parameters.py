@@ -8,8 +8,8 @@ import pytest
 from stand_ins import ENTRIES, RuleEngine
 
 from diffagent.agent.agent import Agent
-from diffagent.agent.fusion import Fusion
-from diffagent.agent.prefilter import Candidate
+from diffagent.agent.choosing.fusion import Fusion
+from diffagent.agent.choosing.prefilter import Candidate
 from diffagent.data.records import Card, Usage
 from diffagent.training.parameters import GLOBAL, Parameters, Said, offer, say, table
 

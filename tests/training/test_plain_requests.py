@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from diffagent.agent.choice import SHOWN
+from diffagent.agent.answering.choice import SHOWN
 from diffagent.agent.engines.decode import Vocabulary
 from diffagent.agent.engines.transformers_engine import TransformersEngine
 from diffagent.data.attributes import Attributes

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from stand_ins import WordEncoder, invented, quiet
 
-from diffagent.agent.matching import FEATURES
-from diffagent.agent.prefilter import Prefilter
+from diffagent.agent.choosing.matching import FEATURES
+from diffagent.agent.choosing.prefilter import Prefilter
 from diffagent.data.catalog.cards import Entry
 from diffagent.data.catalog.specification import MATCHED
 from diffagent.training.ranker import (

@@ -12,8 +12,8 @@ import pytest
 from stand_ins import RuleEngine, plain_suitability
 
 from diffagent.agent.agent import Agent
-from diffagent.agent.fusion import Fusion
-from diffagent.agent.request import Request
+from diffagent.agent.asking.request import Request
+from diffagent.agent.choosing.fusion import Fusion
 from diffagent.data.errors import BadInput
 from diffagent.training.selection import (
     LeaveOut,

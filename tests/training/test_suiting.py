@@ -9,7 +9,7 @@ import pytest
 from stand_ins import plain_suitability, quiet
 
 from diffagent.agent.agent import Agent
-from diffagent.agent.suitability import FEATURES
+from diffagent.agent.choosing.suitability import FEATURES
 from diffagent.training.plain_requests import Asked, Graded
 from diffagent.training.suiting import GradedRequest, fit, fit_once, gather, measure
 

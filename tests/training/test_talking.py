@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from diffagent.agent.pieces import KINDS, Piece
+from diffagent.agent.asking.pieces import KINDS, Piece
 from diffagent.data.errors import BadInput
 from diffagent.training.talking import fit, measure, read_chats
 

@@ -1,6 +1,6 @@
 """A reward without images that is no popularity: how well a model suits a plain request.
 
-    score = the logit of :mod:`diffagent.agent.suitability` under the request's reading
+    score = the logit of :mod:`diffagent.agent.choosing.suitability` under the request's reading
 
 It was fitted on candidates that a strong language model graded (:mod:`diffagent.training.plain_requests`,
 part ``train``). How far it agrees with grades that it was not fitted on stands in a run's report, beside what
@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from diffagent.agent.choosing import Shelf
-from diffagent.agent.reading import Reading
-from diffagent.agent.suitability import FEATURES, Floats, Suitability, features
-from diffagent.agent.wishes import wishes
+from diffagent.agent.asking.reading import Reading
+from diffagent.agent.asking.wishes import wishes
+from diffagent.agent.choosing.choosing import Shelf
+from diffagent.agent.choosing.suitability import FEATURES, Floats, Suitability, features
 from diffagent.data.records import T2ICall
 from diffagent.training.plain_requests import Asked
 from diffagent.training.rewards import Progress
 from diffagent.training.suiting import GradedRequest, gather, measure
 
 if TYPE_CHECKING:
-    from diffagent.agent.prefilter import Prefilter
+    from diffagent.agent.choosing.prefilter import Prefilter
 
 UNKNOWN = -100.0
 """The score of a model that may not be chosen, or that the catalog does not have."""

@@ -117,7 +117,7 @@ def community(
         --system rrhf=RRHF,FUSION.json
     """
     from diffagent.agent.agent import Agent
-    from diffagent.agent.fusion import Fusion
+    from diffagent.agent.choosing.fusion import Fusion
     from diffagent.training.rrhf.compare import answers, parse_system, table
     from diffagent.training.rrhf.policy import Tuned
     from diffagent.training.selection import read_pairs, sample
@@ -287,7 +287,7 @@ def _queries_and_reward(
 
 def suited_of(agent: Any, requests: list[Any], weights: Path | None) -> Any:
     """The reward of suitability, with its agreement on held-out grades."""
-    from diffagent.agent.suitability import Suitability
+    from diffagent.agent.choosing.suitability import Suitability
     from diffagent.training.rewards.suited import Suited
 
     return Suited.of(agent.prefilter, Suitability.load(weights), requests, progress)

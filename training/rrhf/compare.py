@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from diffagent.agent.agent import Agent
-from diffagent.agent.answer import LABELS, question
-from diffagent.agent.request import Request
+from diffagent.agent.answering.answer import LABELS, question
+from diffagent.agent.asking.request import Request
 from diffagent.data.catalog.callability import flaw
 from diffagent.data.errors import BadInput, DiffAgentError
 from diffagent.data.prompts import strip_lora_tags, strip_trigger_words

@@ -17,12 +17,12 @@ from pathlib import Path
 
 import numpy as np
 
-from diffagent.agent import answer, memory
 from diffagent.agent.agent import Agent
+from diffagent.agent.answering import answer, memory
+from diffagent.agent.asking.request import Request
+from diffagent.agent.asking.wishes import Wishes
+from diffagent.agent.choosing.prefilter import Candidate, including
 from diffagent.agent.engines import Prompt
-from diffagent.agent.prefilter import Candidate, including
-from diffagent.agent.request import Request
-from diffagent.agent.wishes import Wishes
 from diffagent.data.base_models import LISTED
 from diffagent.data.errors import BadInput, DiffAgentError
 from diffagent.data.records import Card

@@ -19,13 +19,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from diffagent.agent import answer, memory
 from diffagent.agent.agent import Agent
-from diffagent.agent.answer import LABELS, expand
-from diffagent.agent.eligible import ANY
+from diffagent.agent.answering import answer, memory
+from diffagent.agent.answering.answer import LABELS, expand
+from diffagent.agent.answering.settings import FALLBACK, settings
+from diffagent.agent.choosing.eligible import ANY
 from diffagent.agent.engines.decode import spell
-from diffagent.agent.grammar import Grammar
-from diffagent.agent.settings import FALLBACK, settings
+from diffagent.agent.engines.grammar import Grammar
 from diffagent.data.base_models import family_of
 from diffagent.data.catalog.callability import answer_flaw
 from diffagent.data.errors import BadAnswer

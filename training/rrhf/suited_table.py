@@ -16,12 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from diffagent.agent import answer, memory
 from diffagent.agent.agent import Agent
-from diffagent.agent.answer import LABELS
+from diffagent.agent.answering import answer, memory
+from diffagent.agent.answering.answer import LABELS
+from diffagent.agent.asking.wishes import wishes
+from diffagent.agent.choosing.prefilter import Candidate
 from diffagent.agent.engines import Engine
-from diffagent.agent.prefilter import Candidate
-from diffagent.agent.wishes import wishes
 from diffagent.data.errors import BadInput
 from diffagent.data.records import Card
 from diffagent.training.dialogues import Form

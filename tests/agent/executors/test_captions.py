@@ -12,9 +12,9 @@ from image_servers import FakeA1111, picture, serving
 from PIL import Image, ImageDraw
 from target_calls import INK_FOX, call_of
 
-from diffagent.agent import generation
 from diffagent.agent.executors import images
 from diffagent.agent.executors.captions import Captions, fonts_here
+from diffagent.agent.targets import generation
 from diffagent.data.catalog.catalog import Catalog
 
 FONTS = Path(matplotlib.get_data_path()) / "fonts" / "ttf"

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from target_calls import call_of
 
-from diffagent.agent import generation
 from diffagent.agent.executors import images, silent
+from diffagent.agent.targets import generation
 from diffagent.agent.targets.emitting import emit, supported
 from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import BadInput, JobFailed

@@ -17,11 +17,11 @@ from image_servers import Answer, FakeA1111, FakeCivitai, FakeComfyUI, FakeHorde
 from PIL import Image
 from target_calls import AURORA, BASALT, GRAND_XL, INK_FOX, call_of
 
-from diffagent.agent import generation
 from diffagent.agent.executors import images
-from diffagent.agent.installed_models import read_installed
+from diffagent.agent.targets import generation
 from diffagent.agent.targets.a1111 import A1111
 from diffagent.agent.targets.civitai import CivitaiWorkflows
+from diffagent.agent.targets.installed_models import read_installed
 from diffagent.agent.targets.openai import OpenAIImages
 from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import BadInput, Refused

@@ -14,8 +14,8 @@ from image_servers import Answer, FakeA1111, FakeComfyUI, FakeOpenAI, as_json, p
 from PIL import Image
 from target_calls import AURORA, INK_FOX, call_of
 
-from diffagent.agent import generation
 from diffagent.agent.executors import images
+from diffagent.agent.targets import generation
 from diffagent.agent.targets.comfyui import _progress
 from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import BadInput, JobFailed, Refused

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from diffagent.agent import generation
 from diffagent.agent.executors import images
+from diffagent.agent.targets import generation
 from diffagent.agent.targets.emitting import emit
 from diffagent.data.base_model_rows import BUILT
 from diffagent.data.base_models import TABLE, backend, find

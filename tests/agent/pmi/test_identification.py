@@ -11,7 +11,9 @@ from invented_images import PROMPTS, STYLES, ColourEncoder, picture, write_manif
 from stand_ins import RuleEngine, WordEncoder, plain_ranker
 
 from diffagent.agent.agent import Agent
-from diffagent.agent.fusion import Fusion
+from diffagent.agent.asking.request import Request
+from diffagent.agent.choosing.fusion import Fusion
+from diffagent.agent.choosing.prefilter import Prefilter
 from diffagent.agent.pmi import identifier as identifiers
 from diffagent.agent.pmi.generating import generate_examples, read_prompts
 from diffagent.agent.pmi.identifier import (
@@ -23,8 +25,6 @@ from diffagent.agent.pmi.identifier import (
 )
 from diffagent.agent.pmi.manifest import Example, read_examples
 from diffagent.agent.pmi.specification_file import SpecificationFile
-from diffagent.agent.prefilter import Prefilter
-from diffagent.agent.request import Request
 from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import BadImage, BadInput, BadSpecifications
 

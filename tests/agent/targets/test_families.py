@@ -11,13 +11,13 @@ import pytest
 from families import PAIRS, RUN, call_of, families_catalog
 from image_servers import FakeA1111, FakeComfyUI, ImageServer, serving
 
-from diffagent.agent.installed_models import read_installed
-from diffagent.agent.scope import Scope
+from diffagent.agent.choosing.scope import Scope
 from diffagent.agent.targets import TABLE as TARGETS
 from diffagent.agent.targets import load, parts
 from diffagent.agent.targets.civitai import workflow
 from diffagent.agent.targets.emitting import emit
 from diffagent.agent.targets.fitting import Emitted, Resources
+from diffagent.agent.targets.installed_models import read_installed
 from diffagent.data.base_models import TABLE, backend, find
 from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import BadInput

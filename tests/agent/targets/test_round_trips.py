@@ -10,11 +10,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from target_calls import AURORA, BASALT, CARDS, CHALK_OWL, GRAND_XL, INK_FOX, call_of
 
+from diffagent.agent.asking.wishes import wishes
 from diffagent.agent.targets import infotext, load
 from diffagent.agent.targets.civitai import workflow
 from diffagent.agent.targets.emitting import emit
 from diffagent.agent.targets.fitting import Resources
-from diffagent.agent.wishes import wishes
 from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import BadInput, UnknownModel
 from diffagent.data.metadata import comfyui

@@ -10,12 +10,12 @@ from PIL import Image
 from target_calls import AURORA, GRAND_XL, INK_FOX, call_of
 
 from diffagent.agent import targets
-from diffagent.agent.generation import generate
-from diffagent.agent.installed_models import read_installed
-from diffagent.agent.scope import Scope
-from diffagent.agent.settings import Setting
+from diffagent.agent.answering.settings import Setting
+from diffagent.agent.asking.wishes import Wishes
+from diffagent.agent.choosing.scope import Scope
 from diffagent.agent.targets.emitting import emit, offers, supported
-from diffagent.agent.wishes import Wishes
+from diffagent.agent.targets.generation import generate
+from diffagent.agent.targets.installed_models import read_installed
 from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import BadInput
 

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from server_runs import ServerProcess, error_of, probed, server_process
 from stand_ins import ENTRIES, WordEncoder
 
-from diffagent.agent.scope import Scope
+from diffagent.agent.choosing.scope import Scope
 from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.catalog.importing import add_entries
 from diffagent.data.errors import BadInput, UnknownModel

@@ -15,7 +15,7 @@ from server_runs import HeldEngine
 from stand_ins import RuleEngine
 
 from diffagent.agent.agent import Agent
-from diffagent.agent.request import Request
+from diffagent.agent.asking.request import Request
 from diffagent.data.records import T2ICall
 
 MODEL = "diffagent"

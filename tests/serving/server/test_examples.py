@@ -13,7 +13,7 @@ from server_runs import ROUTED, error_of
 from stand_ins import ByteIdentifier
 
 from diffagent.agent.agent import Agent
-from diffagent.agent.request import Request
+from diffagent.agent.asking.request import Request
 
 NEW = 50
 """A prompt that no specification was made with."""

@@ -120,7 +120,7 @@ def test_what_is_wrong_is_said(
 
 
 def test_a_target_that_fails_is_502_and_counted(agent: Agent, serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("diffagent.agent.installed_models.BACKOFF", 0.01)
+    monkeypatch.setattr("diffagent.agent.targets.installed_models.BACKOFF", 0.01)
     server = Studio(wrong=lambda number, path: (500, "text/plain", b"broken") if "txt2img" in path else None)
     with serving(server), serve(agent, target="a1111", target_url=server.url) as client:
         answer = client.post("/v1/images/generations", json={"prompt": "a fox"})

@@ -14,7 +14,7 @@ from playwright.sync_api import expect, sync_playwright
 from stand_ins import ByteIdentifier
 
 from diffagent.agent.agent import Agent
-from diffagent.agent.request import Request
+from diffagent.agent.asking.request import Request
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed: apt install chromium")

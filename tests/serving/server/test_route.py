@@ -10,7 +10,7 @@ from image_servers import picture
 from server_runs import ROUTED, error_of
 
 from diffagent.agent.agent import Agent
-from diffagent.agent.request import Request
+from diffagent.agent.asking.request import Request
 from diffagent.data.records import T2ICall
 
 PNG = base64.b64encode(picture(7)).decode()

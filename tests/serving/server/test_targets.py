@@ -13,9 +13,9 @@ from stand_ins import RuleEngine, WordEncoder, plain_ranker
 from target_calls import BASALT, CARDS, INK_FOX, call_of
 
 from diffagent.agent.agent import Agent
-from diffagent.agent.fusion import Fusion
-from diffagent.agent.prefilter import Prefilter
-from diffagent.agent.request import Request
+from diffagent.agent.asking.request import Request
+from diffagent.agent.choosing.fusion import Fusion
+from diffagent.agent.choosing.prefilter import Prefilter
 from diffagent.agent.targets import ITSELF, TARGETS
 from diffagent.agent.targets.emitting import emit
 from diffagent.data.catalog.cards import Entry

@@ -11,7 +11,7 @@ from graded_requests import OIL, PIXELS, SLOTS, XL, request
 from stand_ins import plain_suitability, quiet
 
 from diffagent.agent.agent import Agent
-from diffagent.agent.suitability import FEATURES
+from diffagent.agent.choosing.suitability import FEATURES
 from diffagent.training.plain_requests import Asked
 from diffagent.training.rewards.suited import UNKNOWN, Suited, agreement, ordered
 from diffagent.training.suiting import GradedRequest

@@ -9,7 +9,7 @@ import pytest
 from stand_ins import ENTRIES, RuleEngine, WordEncoder, quiet
 
 from diffagent.agent.agent import Agent
-from diffagent.agent.fusion import Fusion
+from diffagent.agent.choosing.fusion import Fusion
 from diffagent.data.errors import BadInput
 from diffagent.training.rewards.community import Community
 from diffagent.training.rrhf.compare import answers, parse_system, table

@@ -11,10 +11,10 @@ import pytest
 import torch
 
 from diffagent.agent.agent import Agent
-from diffagent.agent.answer import LABELS, identity
+from diffagent.agent.answering.answer import LABELS, identity
+from diffagent.agent.asking.wishes import Wishes
+from diffagent.agent.engines.grammar import Grammar, Slot
 from diffagent.agent.engines.transformers_engine import TransformersEngine
-from diffagent.agent.grammar import Grammar, Slot
-from diffagent.agent.wishes import Wishes
 from diffagent.data.catalog.callability import flaw
 from diffagent.data.errors import BadInput
 from diffagent.training.rrhf.config import RRHFConfig

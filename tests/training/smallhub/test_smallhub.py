@@ -155,8 +155,8 @@ def test_models_are_trained_once_go_on_and_open_in_the_executor(pictures: Pictur
     with Catalog.open(catalog) as opened:
         card = hub.cards()[good]
         from diffagent.agent.agent import Agent
-        from diffagent.agent.fusion import Fusion
-        from diffagent.agent.prefilter import Prefilter
+        from diffagent.agent.choosing.fusion import Fusion
+        from diffagent.agent.choosing.prefilter import Prefilter
 
         agent = Agent(opened, Prefilter.of(opened, encoder), None, Fusion())  # type: ignore[arg-type]
         call = default_call(agent, card, "a fox, pixel art").model_copy(

@@ -1,0 +1,120 @@
+"""Reasons: why a call is what it is, in short sentences.
+
+In: what was read in a request, the candidates' cards (best first), the checkpoint that carries a LoRA. Out:
+sentences that name facts of their attributes only.
+
+    No medium was named: photo suits the subject.
+    Deliberate is made for photo, digital painting; any subject; among the best known.
+    No LoRA was added: none is needed for what the request names.
+    The runner-up is Lyriel: digital painting; any subject; among the best known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+from diffagent.agent.asking.reading import Reading
+from diffagent.agent.asking.words import words
+from diffagent.data.attributes import Breadth
+from diffagent.data.prompts import bare_words
+from diffagent.data.records import Card
+
+Basis = Literal["read", "matched", "named", "images"]
+"""What a choice goes by: the models' attributes, their sample prompts, a name given as an option, images."""
+
+_BREADTH: dict[Breadth, str] = {
+    "broad": "any subject",
+    "genre": "one kind of picture",
+    "narrow": "a subject or look of its own",
+}
+_RENOWN = {2: "well known", 3: "among the best known"}
+
+
+def reasons(
+    reading: Reading,
+    cards: Sequence[Card],
+    carrier: Card | None,
+    *,
+    basis: Basis = "read",
+    added: Sequence[str] = (),
+) -> tuple[str, ...]:
+    """What was read, why the first card answers and on which checkpoint, what was added, who came second.
+
+    Args:
+        reading: what the request asks for.
+        cards: the candidates, best first; at least one.
+        carrier: the checkpoint that the first runs on, where it is a LoRA.
+        basis: what the choice goes by.
+        added: what was added to the prompt.
+    """
+    return tuple(_sentences(reading, cards, carrier, basis, added))
+
+
+def about(card: Card) -> tuple[str, ...]:
+    """What a model is for, in a few words each; nothing where nobody has read it."""
+    purpose = card.attributes
+    if purpose is None:
+        return ()
+    drawn = purpose.role if card.type == "LoRA" else ""
+    subjects = ", ".join(purpose.subjects[:3]) if drawn or purpose.role != "general" else ""
+    media = ", ".join(medium for medium in purpose.media if medium != "any")
+    breadth = _BREADTH[purpose.breadth] if card.type == "Checkpoint" else ""
+    people = "" if purpose.people in ("any", "none") else f"draws {purpose.people}"
+    facts = (": ".join(filter(None, (drawn, subjects))), media, breadth, people)
+    return tuple(filter(None, (*facts, _RENOWN.get(purpose.renown))))
+
+
+def _sentences(
+    reading: Reading, cards: Sequence[Card], carrier: Card | None, basis: Basis, added: Sequence[str]
+) -> Iterator[str]:
+    card = cards[0]
+    if basis == "named":
+        yield f"{card.name} was asked for by name."
+    elif basis == "images":
+        yield f"The example images look most like those of {card.name}."
+    elif basis == "matched":
+        yield f"The sample prompts of {card.name} are nearest to the request."
+    else:
+        yield _read(reading)
+        if card.type == "LoRA":
+            yield _lora(card, reading)
+    if about(card) and (card.type == "Checkpoint" or basis != "read"):
+        yield f"{card.name} is made for {'; '.join(about(card))}."
+    if carrier is not None:
+        yield _carrier(card, carrier)
+    elif basis == "read":
+        yield "No LoRA was added: none is needed for what the request names."
+    if added:
+        yield f"Added to the prompt: {', '.join(added)}."
+    if len(cards) > 1:
+        yield f"The runner-up is {cards[1].name}{_facts(cards[1])}."
+
+
+def _read(reading: Reading) -> str:
+    people = ", and a woman or girl is named" if reading.young_women else ""
+    if reading.named:
+        return f"The request names its medium, {reading.medium}{people}."
+    return f"No medium was named: {reading.medium} suits the subject{people}."
+
+
+def _lora(card: Card, reading: Reading) -> str:
+    """Which words of a request a LoRA answers to."""
+    purpose, asked = card.attributes, set(reading.words)
+    assert purpose is not None
+    phrases = [text for text in (*purpose.subjects, *purpose.needed) if set(words(text)) & asked]
+    heard = max(phrases, key=lambda text: len(set(words(text)) & asked), default="")
+    spoken = " ".join(word for word in words(heard) if word in asked)
+    return f"The request names {spoken or reading.medium}: the LoRA {card.name} draws it{_facts(card)}."
+
+
+def _carrier(card: Card, carrier: Card) -> str:
+    named = card.attributes.carrier if card.attributes else None
+    if named and bare_words(named) in bare_words(carrier.name):
+        return f"It runs on {carrier.name}, which its author names."
+    return f"It runs on {carrier.name}{_facts(carrier)}."
+
+
+def _facts(card: Card) -> str:
+    facts = "; ".join(about(card))
+    return f" ({facts})" if facts else ""

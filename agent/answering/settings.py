@@ -1,0 +1,267 @@
+"""Settings: which sampler, steps, CFG scale, size, clip skip and weight to run a model with.
+
+In: a card's :class:`~diffagent.data.records.Usage`, for a LoRA that of the checkpoint that carries it, and
+the family's over the whole catalog. Out: for each field its few most plausible values with prior
+probabilities, from which the language model chooses, and which a user's wish overrides.
+
+A model's own images count where at least five of them agree on a field: on the sampler, on steps within five
+of each other, on CFG scales within 1, on a size. Else the carrier's do (but for sizes), and else the base
+model's row says what is usual: half of the models have fewer than five sample images, and those are one
+uploader's taste.
+Nothing outside the row's ranges is offered unless it is asked for; a distilled model (its images agree on at
+most 12 steps and a CFG scale below 3) has its own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from diffagent.agent.asking.sizes import AGREEING, legal_size, sizes
+from diffagent.agent.asking.wishes import Wishes
+from diffagent.data.base_models import OTHER, USUAL, BaseModelFacts, family_of, find, side_of
+from diffagent.data.records import Card, Counts, Usage
+from diffagent.data.samplers import is_joined
+
+SMOOTHING = 1.0
+"""Images' worth of the usual values that stands behind a model's own."""
+KEPT = 6
+"""Values offered a field; the rest of a usage distribution is a long tail of single images."""
+WIDTHS: Mapping[str, float] = {"steps": 5, "cfg_scale": 1.0}
+"""How far apart two numbers may be that agree."""
+USUAL_WEIGHT = 0.8
+"""The weight of a LoRA that nobody has used."""
+DRAWN = ("anime", "manga", "chibi")
+"""The media of models that are mixed from the anime ones."""
+FALLBACK: Mapping[str, Counts] = {
+    "sampler": {"Euler a": 1},
+    "steps": {20: 1},
+    "cfg_scale": {7.0: 1},
+    "size": {f"{side_of(USUAL.name)}x{side_of(USUAL.name)}": 1},
+}
+"""The paper's default parameters (section 4.1), where neither a catalog nor a base model's row tells."""
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One field's plausible values, most probable first, and their prior log-probabilities."""
+
+    values: tuple[Any, ...]
+    log_priors: tuple[float, ...]
+
+    @classmethod
+    def fixed(cls, value: Any) -> Setting:
+        return cls((value,), (0.0,))
+
+
+def settings(card: Card, usual: Usage, wishes: Wishes, carrier: Card | None = None) -> dict[str, Setting]:
+    """The plausible ``size`` (as (width, height) in pixels), ``sampler``, ``steps`` and ``cfg_scale``.
+
+    Args:
+        card: the model that answers.
+        usual: what people use its family with.
+        wishes: what the request asks for.
+        carrier: the checkpoint that a LoRA runs on.
+    """
+    row = find(card.base_model) or OTHER
+    usages = [card.usage] if carrier is None else [card.usage, carrier.usage]
+    ranges = _ranges(usages, row)
+    guided_by = [one for one in usages if one is not card.usage or not _is_reference(card, row)]
+    guided = row.guidance and (row.guidance.usual if row.guidance.kind == "cfg" else 1.0)
+    is_general = card.attributes is not None and card.attributes.role == "general"
+    shapes = sizes(card.usage.size, usual.size or FALLBACK["size"], row, wishes, is_general=is_general)
+    steps = _number("steps", usages, usual, row.steps, ranges)
+    cfg_scale = _number("cfg_scale", guided_by, usual, guided, ranges)
+    return {
+        "size": _most_probable(shapes),
+        "sampler": _wished(wishes.sampler, _sampler(usages, usual, row)),
+        "steps": _wished(wishes.steps, steps),
+        "cfg_scale": _wished(wishes.cfg_scale, cfg_scale),
+    }
+
+
+def _is_reference(card: Card, row: BaseModelFacts) -> bool:
+    """Whether an entry is the base model itself: nobody's images tell its guidance, and its row does."""
+    return row.repository is not None and card.air.endswith(f":{row.repository}")
+
+
+def lora_weight(card: Card) -> float:
+    """The weight that a LoRA is most used with, of 0.4 to 1.2; 0.8 where nobody said.
+
+    Another one, of 0.1 to 2, only where at least five images agree on it. Who sets less shows what happens
+    without the LoRA, or the contrary of what it is for.
+    """
+    usage = {
+        value: n
+        for key, n in card.usage.lora_weight.items()
+        if 0.4 <= (value := float(key)) <= 1.2 or (0.1 <= value <= 2 and n >= AGREEING)
+    }
+    return max(usage, key=lambda value: (usage[value], -abs(value - USUAL_WEIGHT)), default=USUAL_WEIGHT)
+
+
+def guidance(card: Card, carrier: Card | None = None) -> float | None:
+    """The distilled guidance that the base model of what runs is usually used with; None: it has none."""
+    row = find((carrier or card).base_model)
+    guided = None if row is None else row.guidance
+    return guided.usual if guided is not None and guided.kind == "distilled" else None
+
+
+def clip_skip(card: Card, carrier: Card | None = None) -> int | None:
+    """The clip skip 1 or 2 that at least five images and half of all name, of the model or of what carries
+    it; else that of anime models where it is one, else None: the base model's own.
+
+    Images name it only where it is not 1, so the others count against it.
+    """
+    cards = [card] if carrier is None else [card, carrier]
+    for one in cards:
+        named = {int(key): n for key, n in one.usage.clip_skip.items() if int(key) in (1, 2)}
+        most = max(named, key=lambda value: (named[value], -value), default=1)
+        if named.get(most, 0) >= max(AGREEING, sum(one.usage.sampler.values()) / 2):
+            return most
+    purpose, row = cards[-1].attributes, find(card.base_model)
+    is_drawn = purpose is not None and purpose.media[0] in DRAWN
+    return row.drawn_clip_skip if is_drawn and row is not None else None
+
+
+def pooled(usages: Iterable[Usage]) -> Usage:
+    """The usage of many models together; each model counts for at most ten images a value."""
+    totals: dict[str, dict[Any, int]] = {name: {} for name in FALLBACK}
+    for usage in usages:
+        for name, total in totals.items():
+            for value, n in getattr(usage, name).items():
+                total[value] = total.get(value, 0) + min(n, 10)
+    return Usage(**totals)
+
+
+def by_family(cards: Iterable[Card]) -> dict[str, Usage]:
+    """What people use each family's models with: :func:`pooled` over its cards."""
+    groups: dict[str, list[Usage]] = {}
+    for card in cards:
+        groups.setdefault(family_of(card.base_model), []).append(card.usage)
+    return {name: pooled(usages) for name, usages in groups.items()}
+
+
+def most_frequent(name: str, counts: Counts) -> Any:
+    """The legal value of a field that most images have, the smaller of equals; None where there is none."""
+    legal = _LEGAL[name]
+    known = {value: n for key, n in counts.items() if (value := legal(key)) is not None}
+    return max(sorted(known), key=lambda value: known[value], default=None)
+
+
+def _wished(wish: Any, usual: Setting) -> Setting:
+    return usual if wish is None else Setting.fixed(wish)
+
+
+def _sampler(usages: Sequence[Usage], usual: Usage, row: BaseModelFacts) -> Setting:
+    def is_offered(name: str) -> bool:
+        return name in row.samplers if row.samplers else is_joined(name)
+
+    agreed = (
+        {one: n for one, n in usage.sampler.items() if is_offered(one) and n >= AGREEING} for usage in usages
+    )
+    own: Mapping[str, float] = next(filter(None, agreed), {})
+    family = {one: n for one, n in usual.sampler.items() if is_offered(one)}
+    return _most_probable(_behind(own, _usual("sampler", row.samplers and row.samplers[0], family)))
+
+
+@dataclass(frozen=True)
+class _Ranges:
+    """The least and most of each number that is offered unasked."""
+
+    steps: tuple[float, float]
+    cfg_scale: tuple[float, float]
+
+
+def _ranges(usages: Sequence[Usage], row: BaseModelFacts) -> _Ranges:
+    """The base model's, or all where the images of one of the models are those of a distilled one."""
+    if any(_is_distilled(usage) for usage in usages):
+        return _Ranges((1, 150), (1.0, 30.0))
+    steps, guided = row.steps_range or (1, 150), row.guidance
+    if guided is None:
+        return _Ranges(steps, (1.0, 30.0))
+    return _Ranges(steps, (1.0, 1.0) if guided.kind == "distilled" else (guided.low, guided.high))
+
+
+def _is_distilled(usage: Usage) -> bool:
+    """Whether at least five images, and most of them, have at most 12 steps and a CFG scale below 3."""
+    few = sum(n for key, n in usage.steps.items() if int(key) <= 12)
+    low = sum(n for key, n in usage.cfg_scale.items() if float(key) < 3)
+    half = max(sum(usage.steps.values()), sum(usage.cfg_scale.values())) / 2
+    return min(few, low) >= AGREEING and min(few, low) > half
+
+
+def _number(name: str, usages: Sequence[Usage], usual: Usage, value: Any, ranges: _Ranges) -> Setting:
+    """Numbers by their expected distance from what people use, in units of the least one."""
+    low, high = getattr(ranges, name)
+    family = _usual(name, value, _within(name, getattr(usual, name), low, high))
+    agreed = (_agreed(_within(name, getattr(usage, name), low, high), WIDTHS[name]) for usage in usages)
+    mass = _behind(next(filter(None, agreed), {}), family)
+    images = sum(mass.values())
+    error = {one: sum(n * abs(one - other) for other, n in mass.items()) / images for one in mass}
+    best = sorted(mass, key=lambda one: (error[one], one != value, one))[:KEPT]
+    least = error[best[0]] or 1.0
+    scores = [1 - error[one] / least for one in best]
+    total = math.log(sum(map(math.exp, scores)))
+    return Setting(tuple(best), tuple(score - total for score in scores))
+
+
+def _within(name: str, counts: Counts, low: float, high: float) -> dict[Any, float]:
+    """The images of each legal number from low to high."""
+    found: dict[Any, float] = {}
+    for key, n in counts.items():
+        value = _LEGAL[name](key)
+        if value is not None and low <= value <= high:
+            found[value] = found.get(value, 0.0) + n
+    return found
+
+
+def _agreed(counts: Mapping[Any, float], width: float) -> dict[Any, float]:
+    """The numbers of the span of a width that most images are in; none where those are fewer than five."""
+    spans = (
+        {one: n for one, n in counts.items() if first <= one <= first + width} for first in sorted(counts)
+    )
+    best = max(spans, key=lambda span: sum(span.values()), default={})
+    return best if sum(best.values()) >= AGREEING else {}
+
+
+def _usual(name: str, value: Any, family: Mapping[Any, float]) -> dict[Any, float]:
+    """Shares of the usual values: a half is the base model's, where its row says, the rest its family's."""
+    images = sum(family.values())
+    if not images:
+        return {value if value is not None else _LEGAL[name](next(iter(FALLBACK[name]))): 1.0}
+    rest = 1.0 if value is None else 0.5
+    shares = {one: rest * n / images for one, n in family.items()}
+    return shares if value is None else shares | {value: 0.5 + shares.get(value, 0.0)}
+
+
+def _behind(own: Mapping[Any, float], usual: Mapping[Any, float]) -> dict[Any, float]:
+    """Images of each value: the model's own, and :data:`SMOOTHING` of the usual ones."""
+    return dict(own) | {one: own.get(one, 0.0) + SMOOTHING * share for one, share in usual.items()}
+
+
+def _most_probable(mass: Mapping[Any, float]) -> Setting:
+    best = sorted(mass, key=lambda value: (-mass[value], str(value)))[:KEPT]
+    total = sum(mass[value] for value in best)
+    return Setting(tuple(best), tuple(math.log(mass[value] / total) for value in best))
+
+
+def _known_sampler(key: Any) -> str | None:
+    return key if is_joined(key) else None
+
+
+def _legal_steps(key: Any) -> int | None:
+    return int(key) if 1 <= int(key) <= 150 else None
+
+
+def _legal_cfg(key: Any) -> float | None:
+    return float(key) if 1 <= float(key) <= 30 else None
+
+
+_LEGAL: Mapping[str, Callable[[Any], Any]] = {
+    "size": legal_size,
+    "sampler": _known_sampler,
+    "steps": _legal_steps,
+    "cfg_scale": _legal_cfg,
+}

@@ -1,0 +1,209 @@
+"""Edits: what a later message of a conversation changes in the call before it.
+
+In: the user's message. Out: an :class:`Edit`, or None where the message is a prompt of its own.
+
+    edit("make it landscape, 30 steps")   -> aspect 3:2, steps 30: the call's fields
+    edit("use SDXL instead")              -> base model: the prompt is routed again
+    edit("add a red hat")                 -> words: the prompt grows, the model stays
+    edit("make it a watercolor")          -> words that restyle: the grown prompt is routed again
+
+Rules, not a model: a message is an edit where its first clause is wholly settings, names a model of the
+catalog, or opens with a verb of changing.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from diffagent.agent.asking.sizes import shaped
+from diffagent.agent.asking.wishes import Wishes, wishes, without_wishes
+from diffagent.data.air import IN_TEXT
+from diffagent.data.base_models import OTHER
+from diffagent.data.base_models import find as find_base_model
+from diffagent.data.errors import BadPrompt
+from diffagent.data.records import SIDE_MAX, SIDE_MIN, Card, T2ICall
+from diffagent.data.samplers import split
+
+Find = Callable[[str], Card | None]
+"""The card of a name or AIR, or None."""
+LONGEST = 1000
+"""Characters of an edit."""
+SETTINGS = ("size", "aspect", "sampler", "steps", "cfg_scale", "seed", "clip_skip", "base_model", "type")
+"""The fields of :class:`~diffagent.agent.asking.wishes.Wishes` that an edit may set."""
+_CLAUSES = re.compile(r"[,;\n]|\.(?!\d)|\b(?:and|then)\b", re.I)
+_POLITE = re.compile(
+    r"^(?:(?:please|now|ok(?:ay)?|and|but|then|also|so|can you|could you|would you|"
+    r"i(?:'d| would) like(?: it)?|i want(?: it)?|let'?s)\b[\s,]*)+",
+    re.I,
+)
+_SET_TO = re.compile(
+    r"\b(steps|cfg(?:[ _-]?scale)?|guidance(?: scale)?|seed|clip skip|sampler)\s+(?:to|at|is)\s+", re.I
+)
+_USE = re.compile(r"\buse\b", re.I)
+_FILLER = re.compile(
+    r"\b(?:make|made|turn|change|set|switch|use|using|try|give|put|go|render|draw|do|have|keep|want|it|its|"
+    r"this|that|them|me|my|the|an?|to|into|in|at|of|on|by|as|be|for|with|from|please|now|instead|rather|"
+    r"than|again|image|picture|photo|one|version|format|mode|orientation|orientated|oriented|size|sized|"
+    r"resolution|aspect|ratio|shape|sampler|base|model|number|steps?|seed|thanks|thank|you|pixels?|px)\b",
+    re.I,
+)
+_NEW_SEED = re.compile(
+    r"\b(?:another|new|different|random|other|next|fresh) seed\b|"
+    r"\b(?:change|re-?roll|randomi[sz]e|shuffle) (?:the )?seed\b|"
+    r"^(?:re-?roll(?: it)?|(?:try |once )?again|(?:try )?another one|one more|regenerate(?: it)?)$",
+    re.I,
+)
+_NAMED = re.compile(
+    r"^(?:use|using|try|take|with|go with|switch to|change (?:the )?model to|(?:the )?model:?) "
+    r"(?:the )?(?:(?:model|lora|checkpoint) )?(.+?)(?: (?:model|lora|checkpoint))?(?: instead)?$",
+    re.I,
+)
+_AVOID = re.compile(
+    r"^(?:without|no|remove|drop|avoid|exclude|get rid of|leave out)\s+(?:the\s+|any\s+)?(.+)$", re.I
+)
+_ADD = re.compile(r"^(?:add|include|with|put|plus|give (?:it|him|her|them))\s+(.+?)(?:\s+instead)?$", re.I)
+_RESTYLE = re.compile(
+    r"^(?:(?:make|turn|change) (?:it|this|that|them|the (?:image|picture))(?: (?:look )?(?:into|to|like|as))?"
+    r"|as|in (?=the style\b|a style\b))\s*(.+?)(?:\s+instead)?$",
+    re.I,
+)
+
+
+@dataclass(frozen=True)
+class Edit:
+    """What a message changes: ``settings`` (its prompt unused), ``model`` an AIR, ``words`` and ``avoid``
+    to add to the prompt and the negative prompt; ``restyle``: the words ask for another kind of image."""
+
+    settings: Wishes = field(default_factory=lambda: Wishes(""))
+    model: str | None = None
+    new_seed: bool = False
+    words: tuple[str, ...] = ()
+    avoid: tuple[str, ...] = ()
+    restyle: bool = False
+
+    @property
+    def routes(self) -> bool:
+        """Whether the model has to be chosen again."""
+        return bool(self.model or self.restyle or self.settings.base_model or self.settings.type)
+
+    def __add__(self, later: Edit) -> Edit:
+        """Both edits in one; where they say different things the later one holds."""
+        said = {name: value for name in SETTINGS if (value := getattr(later.settings, name)) is not None}
+        if "size" in said or "aspect" in said:
+            said = {"size": None, "aspect": None, **said}
+        if later.model:
+            said |= {"base_model": None, "type": None}
+        if later.new_seed and later.settings.seed is None:
+            said |= {"seed": None}
+        settled = later.settings.base_model or later.settings.type
+        return Edit(
+            settings=replace(self.settings, **said),
+            model=later.model or (None if settled else self.model),
+            new_seed=later.new_seed or (self.new_seed and later.settings.seed is None),
+            words=self.words + later.words,
+            avoid=self.avoid + later.avoid,
+            restyle=self.restyle or later.restyle,
+        )
+
+
+def edit(text: str, find: Find = lambda name: None) -> Edit | None:
+    """The edit that a message is; None: it is a prompt, as everything longer than 1,000 characters is.
+
+    Raises:
+        BadPrompt: it is an edit, but of no value that a call takes ("900 steps").
+    """
+    if len(text) > LONGEST:
+        return None
+    bare = _POLITE.sub("", " ".join(text.split())).strip(" .!?")
+    if not _is_settings(bare) and (named := _model(bare, find)):
+        return Edit(model=named)
+    found = Edit(settings=_settings(bare))
+    for number, clause in enumerate(filter(None, map(_trimmed, _CLAUSES.split(bare)))):
+        part = _clause(clause, find) or (Edit(words=(clause,)) if number else None)
+        if part is None:
+            return None
+        found += part
+    if found == Edit():
+        raise BadPrompt(
+            f"{text[:60]!r} changes nothing that a call takes: steps are 1 to 150, cfg 1 to 30, sides "
+            f"{SIDE_MIN} to {SIDE_MAX} pixels; or describe the image to draw"
+        )
+    return found
+
+
+def edited(call: T2ICall, change: Edit) -> T2ICall:
+    """The call with an edit's settings and words; the model is not the edit's business here."""
+    said = change.settings
+    width, height = said.size or (call.width, call.height)
+    if said.aspect:
+        row = find_base_model(call.base_model) or OTHER
+        width, height = shaped(said.aspect, row, call.width * call.height)
+    seed = secrets.randbelow(2**32) if change.new_seed else call.seed
+    sampler = split(said.sampler) if said.sampler else call.sampler
+    fields: dict[str, Any] = {
+        "width": width,
+        "height": height,
+        "sampling_method": sampler.method,
+        "scheduler": sampler.scheduler,
+        "sampling_steps": said.steps or call.sampling_steps,
+        "cfg_scale": said.cfg_scale or call.cfg_scale,
+        "clip_skip": said.clip_skip or call.clip_skip,
+        "seed": said.seed if said.seed is not None else seed,
+        "prompt": joined([call.prompt, *change.words]),
+        "negative_prompt": joined([call.negative_prompt, *change.avoid]),
+    }
+    return T2ICall.model_validate(call.model_dump() | fields)
+
+
+def joined(parts: Iterable[str]) -> str:
+    """Parts of a prompt, each once, with commas between."""
+    return ", ".join(dict.fromkeys(part for part in parts if part))
+
+
+def _settings(text: str) -> Wishes:
+    return replace(wishes(_as_wished(text)), prompt="", negative_prompt="", leaning=False)
+
+
+def _is_settings(text: str) -> bool:
+    """Whether nothing but settings and the words around them is said."""
+    said = _as_wished(text)
+    rest = without_wishes(said)
+    return rest != said and not re.search(r"\w", _FILLER.sub(" ", rest))
+
+
+def _as_wished(text: str) -> str:
+    """The text in wishes' words: "set steps to 30, use DDIM" as "steps: 30, using DDIM"."""
+    return _USE.sub("using", _SET_TO.sub(r"\1: ", text))
+
+
+def _clause(clause: str, find: Find) -> Edit | None:
+    """One clause's part of an edit; settings were read from the whole message and add nothing here."""
+    if _NEW_SEED.search(clause):
+        return Edit(new_seed=True)
+    if _is_settings(clause):
+        return Edit()
+    if named := _model(clause, find):
+        return Edit(model=named)
+    if found := _AVOID.match(clause):
+        return Edit(avoid=(found[1],))
+    if found := _ADD.match(clause):
+        return Edit(words=(found[1],))
+    if found := _RESTYLE.match(clause):
+        return Edit(words=(found[1],), restyle=True)
+    return None
+
+
+def _model(text: str, find: Find) -> str | None:
+    """The AIR of the model that a text asks for by name or AIR."""
+    air = IN_TEXT.search(text)
+    named = _NAMED.match(text)
+    card = find(air[0].rstrip(".,;")) if air else find(named[1].strip("\"'“”")) if named else None
+    return card.air if card else None
+
+
+def _trimmed(clause: str) -> str:
+    return _POLITE.sub("", clause.strip()).strip(" .!?")

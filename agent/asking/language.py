@@ -1,0 +1,162 @@
+"""Language: whether a prompt is in English, and its translation where the engine can give one.
+
+    language("un gato negro en la ventana")   -> "Spanish"
+    language("a black cat at the window")     -> None
+
+By script where it is not Latin, else by a vote of function words that English does not have, else by letters
+(py3langid); a name or a dish in a foreign language is English still.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+from diffagent.agent.asking.cutting import masked
+from diffagent.agent.engines import Engine, Prompt
+from diffagent.data.errors import EngineError
+
+_SCRIPTS = (
+    ("Japanese", re.compile(r"[\u3040-\u30ff]")),
+    ("Korean", re.compile(r"[\uac00-\ud7a3]")),
+    ("Chinese", re.compile(r"[\u4e00-\u9fff]")),
+    ("Ukrainian", re.compile(r"[іїєґІЇЄҐ]")),
+    ("Russian", re.compile(r"[\u0400-\u04ff]")),
+    ("Hindi", re.compile(r"[\u0900-\u097f]")),
+    ("Arabic", re.compile(r"[\u0600-\u06ff]")),
+    ("Hebrew", re.compile(r"[\u0590-\u05ff]")),
+    ("Greek", re.compile(r"[\u0370-\u03ff]")),
+    ("Thai", re.compile(r"[\u0e00-\u0e7f]")),
+)
+"""Languages by a letter of their script, the most particular first."""
+_FUNCTION_WORDS: Mapping[str, str] = {
+    "German": "ein eine einen einem einer eines und auf über für ohne nicht beim zum zur ihrem seinem",
+    "Spanish": "una un unos unas para sobre entre está junto muy hacia desde pero del",
+    "French": "une un dans avec aux sous qui devant derrière près chez sont elle très",
+    "Portuguese": "uma para sobre entre ao não numa num pela pelo dois muito",
+    "Italian": "una un nel nella nello sul sulla della degli delle tra gli dello molto",
+    "Dutch": "een het aan bij voor naar niet zijn tussen onder",
+    "Polish": "na się jest nad przy oraz dla ze pomiędzy",
+    "Czech": "na při nad který která se",
+    "Turkish": "bir ve ile için üzerinde altında yanında",
+    "Swedish": "och på ett med av",
+    "Danish": "og på et med af",
+    "Hungarian": "egy és az",
+    "Romanian": "în și cu pe un",
+    "Indonesian": "yang dengan sebuah dan seorang",
+    "Vietnamese": "một trên với trong của và",
+}
+"""Words that mark a language, none of them English."""
+_SHARED: Mapping[str, str] = {
+    "German": "der das mit im am von",
+    "French": "le la les de des du sur et au en",
+    "Spanish": "el la los las de en con al y por",
+    "Portuguese": "o os as de da do das dos com um em e na",
+    "Italian": "il la le lo di da con in che al",
+    "Dutch": "de van met op en",
+    "Polish": "w z i o pod",
+    "Czech": "v s pod",
+}
+"""Words that are met in names and in English too: they only add to others."""
+_TEXT_OF_ENGLISH = """
+the of with and an is are at by from this that its his her wearing holding my you what not like or for who
+their while near behind against under through into style there it i
+"""
+_ENGLISH = frozenset(_TEXT_OF_ENGLISH.split()) - {"i"}
+_WORD = re.compile(r"[^\W\d_]+")
+_TAG = re.compile(r"[^,;.!?:\n()\[\]{}|\"，、。；]+")
+_BY_LETTERS: Mapping[str, str] = {
+    "de": "German", "es": "Spanish", "fr": "French", "pt": "Portuguese", "it": "Italian", "nl": "Dutch",
+    "pl": "Polish", "cs": "Czech", "tr": "Turkish", "sv": "Swedish", "da": "Danish", "hu": "Hungarian",
+    "ro": "Romanian", "id": "Indonesian", "vi": "Vietnamese", "sw": "Swahili", "fi": "Finnish",
+    "no": "Norwegian", "ca": "Catalan", "hr": "Croatian", "sk": "Slovak", "tl": "Tagalog", "ms": "Malay",
+    "et": "Estonian", "lt": "Lithuanian", "lv": "Latvian", "sl": "Slovenian",
+}  # fmt: skip
+"""Languages in Latin letters that are told by them, by code."""
+SURE = 0.8
+"""The probability from which letters tell: no English prompt of 5,406 reaches it."""
+FEWEST = 4
+"""Words of which letters tell; fewer are often a name."""
+LONGEST = 2000
+"""Characters of a prompt that are looked at."""
+SYSTEM = (
+    "You translate prompts for an image generator into English. Keep names, commas and word order where you "
+    "can, add nothing, and answer with the English prompt alone."
+)
+
+
+def language(prompt: str) -> str | None:
+    """The language of a prompt that is not English, or None."""
+    text = unicodedata.normalize("NFC", prompt[:LONGEST])
+    letters = [letter for letter in text if letter.isalpha()]
+    foreign = [letter for letter in letters if ord(letter) > 0x36F and not _is_latin(letter)]
+    if letters and 2 * len(foreign) > len(letters):
+        written = "".join(foreign)
+        return next((name for name, pattern in _SCRIPTS if pattern.search(written)), "another language")
+    return _by_words([word.casefold() for word in _WORD.findall(text)])
+
+
+def foreign_tags(prompt: str) -> list[tuple[int, int, str]]:
+    """Start, end and language of each clause of an English prompt that is in another script; quoted words are
+    to be read as they are."""
+    found = []
+    for clause in _TAG.finditer(masked(prompt[:LONGEST])):
+        tag = clause[0].strip()
+        letters = [letter for letter in tag if letter.isalpha()]
+        if letters and not any(map(_is_latin, letters)) and (spoken := language(tag)):
+            start = clause.start() + clause[0].index(tag)
+            found.append((start, start + len(tag), spoken))
+    return found
+
+
+def _by_words(words: list[str]) -> str | None:
+    present = set(words)
+    if len(present & _ENGLISH) > 1:
+        return None
+    accented = any(not word.isascii() for word in words)
+    votes: Counter[str] = Counter()
+    for name, text in _FUNCTION_WORDS.items():
+        own = len(present & set(text.split()))
+        shared = len(present & set(_SHARED.get(name, "").split()))
+        if own > 1 or (own and (shared or accented)) or (shared > 2 and accented):
+            votes[name] = 2 * own + shared
+    if votes:
+        return votes.most_common(1)[0][0]
+    strange = [word for word in words if not word.isascii()]
+    if not present & _ENGLISH and len(strange) >= 2 and 4 * len(strange) >= len(words):
+        return "another language"
+    if len(words) < FEWEST or (present & _ENGLISH and len(words) < 2 * FEWEST):
+        return None  # a name
+    code, probability = identifier().classify(" ".join(words))
+    return _BY_LETTERS.get(code) if probability >= SURE else None
+
+
+@cache
+def identifier() -> Any:
+    """What tells languages by their letters; about half a second at the first use."""
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    found = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    found.set_languages(["en", *_BY_LETTERS])
+    return found
+
+
+def translated(prompt: str, engine: Engine) -> str | None:
+    """The prompt in English; None where the engine cannot translate or gives no usable answer."""
+    if not getattr(engine, "translates", False):
+        return None
+    try:
+        answer = engine.generate(Prompt(SYSTEM, prompt), 256)
+    except EngineError:
+        return None
+    english = " ".join(answer.split()).strip(" \"'“”")
+    usable = english and len(english) <= 4 * len(prompt) + 80 and language(english) is None
+    return english if usable else None
+
+
+def _is_latin(letter: str) -> bool:
+    return unicodedata.name(letter, "").startswith("LATIN")

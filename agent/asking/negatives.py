@@ -1,0 +1,156 @@
+"""Negative prompts: what a call keeps out of the picture.
+
+The user's own words come first, then what the prompt's words exclude, then, where the user gave no negative
+prompt, the base model's usual one without anything that the prompt asks for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from diffagent.agent.asking.exclusions import ARTEFACT
+from diffagent.agent.asking.words import words
+from diffagent.data.base_models import find
+from diffagent.data.prompts import bare_words
+
+_LETTERS = re.compile(
+    r"\b(?:texts?|words?|letters?|lettering|lettered|typograph\w*|captions?|titles?|titled|logos?|"
+    r"logotype|slogans?|quotes?|"
+    r"says|saying|reads|written|writing|calligraph\w*|signs?|signposts?|signboards?|signage|font|"
+    r"alphabet|monogram|initials|infographic|"
+    r"menu|newspaper|magazine|speech bubbles?|annotat\w*|labels?|labell?ed|diagrams?|handwrit\w*|"
+    r"headlines?|inscri\w+|engraved|spell(?:s|ed|ing)|billboards?|placards?|graffiti|nameplates?|wordmarks?|"
+    r"name ?tags?|number ?plates?|licen[cs]e plates?|score ?boards?|crosswords?|certificates?|"
+    r"diplomas?|ransom note|love note|"
+    r"chalkboards?|whiteboards?|subtitles?|poems?|wishes (?:him|"
+    r"her|them|us|me|you|everyone|a)|"
+    r"wish(?:es|ing)? (?:\w+ ){1,3}(?:a )?(?:happy|merry|good luck|well)|happy (?:\w+ )?(?:birthday|"
+    r"anniversary|new year|easter|holidays|"
+    r"halloween|retirement|mother['’]s|father['’]s|valentine['’]?s)|merry christmas|congrat\w*|"
+    r"welcome home|get well soon|"
+    r"season['’]s greetings|good luck (?:sign|card|banner)|"
+    r"with (?:the|his|her|my|our|their|a) (?:\w{1,20} )?(?:names?|initials|number|date|motto)|"
+    r"named? on (?:it|the|his|her|its)|"
+    r"(?:sign|label|banner|sticker|badge|card|shirt|plaque|tattoo|note|mug|button) reading)\b|"
+    r"[\"“«]|(?<=\s)['‘]\w",
+    re.I,
+)
+"""Words of what has letters on it."""
+_COVERS = re.compile(
+    r"\b(?:(?:book|novel|magazine|comic(?: book)?|manga|paperback|record|album|dvd|game|zine|"
+    r"cookbook|textbook) cover|"
+    r"(?:the |a )?cover (?:of|for) (?:an? |the |my |our |his |her )?(?:[\w'’&-]{1,30} ){0,4}(?:book|"
+    r"novel|magazine|comic|album|"
+    r"record|zine|cookbook|textbook|guide|memoir|thriller|story|anthology)|book spines?|business "
+    r"cards?|letterheads?|"
+    r"invitations?|certificates?|diplomas?|thank[- ]you (?:card|note))\b",
+    re.I,
+)
+"""What has letters on it unless room is left for them."""
+_WISHED: Mapping[str, re.Pattern[str]] = {
+    **dict.fromkeys(
+        ("text", "letters", "words", "lettering", "writing", "typography", "caption", "captions", "title"),
+        _LETTERS,
+    ),
+    "logo": re.compile(r"\b(?:logos?|logotypes?|wordmarks?|emblems?|brand(?:ing|ed)?|monograms?)\b", re.I),
+    "signature": re.compile(r"\b(?:signatures?|signed|autograph\w*)\b", re.I),
+    "watermark": re.compile(r"\bwatermark\w*", re.I),
+    "username": re.compile(r"\b(?:user ?names?|screenshot|social media)\b", re.I),
+    "blurry": re.compile(
+        r"\b(?:blur\w*|bokeh|out of focus|unfocused|soft focus|hazy|shallow depth|depth of field|"
+        r"long exposure|tilt[- ]shift|dreamy|polaroid|lomo\w*)\b",
+        re.I,
+    ),
+    "lowres": re.compile(r"\b(?:low[- ]?res\w*|pixel\w*|\d+[- ]bit|ps1|vhs|glitch\w*|retro game)\b", re.I),
+    "jpeg artifacts": re.compile(r"\b(?:jpe?g|artifacts?|glitch\w*|vhs|compress\w*|deep fried)\b", re.I),
+    "low quality": re.compile(
+        r"\b(?:low quality|bad quality|crappy|amateur\w*|disposable camera|cctv)\b", re.I
+    ),
+    "worst quality": re.compile(r"\b(?:worst quality|bad quality|crappy|deep fried)\b", re.I),
+    "bad anatomy": re.compile(
+        r"\b(?:anatom\w*|cubis\w*|picasso|surreal\w*|distort\w*|mutant\w*|deformed)\b", re.I
+    ),
+    "bad hands": re.compile(r"\b(?:bad hands|claws?|mutant\w*|deformed|hooks?)\b", re.I),
+}
+"""Phrases of default negative prompts, and words of prompts that ask for such a thing."""
+
+_NO_HUMANS = re.compile(r"\bno[ _]humans\s{0,3}(?:[,\n]|$)", re.I)
+_ROOM = re.compile(
+    r"\b(?:room|space|place|area|spot|gap|margin|blank|empty|free|clear|sky)\b[^.,;!?\n]{0,24}?\b(?:for|"
+    r"to (?:add|put|"
+    r"write))\s+(?:an?\s|the\s|my\s|our\s|some\s|later\s){0,2}(?:texts?|titles?|words?|lettering|"
+    r"letters|captions?|"
+    r"headlines?|logos?|names?|quotes?|writing)\b",
+    re.I,
+)
+"""Room that is left for letters, which others put there."""
+
+
+def default_negative(base_model: str, prompt: str, cfg_scale: float, *, request: str = "") -> tuple[str, ...]:
+    """What is excluded by default: nothing where the base model or its guidance reads no negative prompt.
+
+    ``request`` are the words that the prompt was made of, which may say that room is left for letters.
+    """
+    row = find(base_model)
+    if row is None or not row.dialect.negative or cfg_scale <= 1:
+        return ()
+    asked = set(words(prompt))
+    has_room = bool(_ROOM.search(request or prompt))
+    return tuple(phrase for phrase in row.negative if not _is_asked(phrase, prompt, asked, has_room=has_room))
+
+
+def unread(prompt: str, negative: str, avoided: Sequence[str], base_model: str) -> tuple[str, str, list[str]]:
+    """Prompt, negative prompt and notes for a base model: one that reads no negative prompt gets none, and
+    what the words of the request keep out of the scene is said in its prompt."""
+    row = find(base_model)
+    if row is None or row.dialect.negative is not False or not negative:
+        return prompt, negative, []
+    held = f" {bare_words(prompt)} "
+    names = [name for name in avoided if not ARTEFACT.search(name)]
+    said = [f"no {name}" for name in names]
+    more = [
+        one
+        for one in said
+        if all(f" {word} {bare_words(one[3:])} " not in held for word in ("no", "without"))
+    ]
+    rest = [name for name in split_names(negative) if name not in names]
+    notes = []
+    if said:
+        quoted = ", ".join(f'"{one}"' for one in said)
+        verb = "stand" if len(said) > 1 else "stands"
+        notes.append(f"{quoted} {verb} in the prompt: {base_model} reads no negative prompt")
+    if rest:
+        quoted = ", ".join(rest)
+        notes.append(f'"{quoted[:60]}" was left out: {base_model} reads no negative prompt')
+    return ", ".join([prompt.rstrip(" ,"), *more]) if more else prompt, "", notes
+
+
+def split_names(negative: str) -> list[str]:
+    """What a negative prompt excludes, one after another."""
+    return [name for piece in negative.split(",") if (name := piece.strip())]
+
+
+def board_tags(prompt: str, negative: str, typed: str) -> tuple[str, str]:
+    """Prompt and negative prompt for a base model that reads the tags of image boards: "no humans" is one."""
+    names = split_names(negative)
+    if "humans" not in names or not _NO_HUMANS.search(typed):
+        return prompt, negative
+    return f"{prompt.rstrip(' ,')}, no humans", ", ".join(name for name in names if name != "humans")
+
+
+def joined_negative(given: str, avoided: tuple[str, ...]) -> str:
+    """A negative prompt with more phrases behind it, each that it does not hold yet."""
+    held = f" {bare_words(given)} "
+    more = [phrase for phrase in dict.fromkeys(avoided) if f" {bare_words(phrase)} " not in held]
+    return ", ".join([*filter(None, [given.strip(" ,")]), *more]) if more else given
+
+
+def _is_asked(phrase: str, prompt: str, asked: set[str], *, has_room: bool) -> bool:
+    pattern = _WISHED.get(phrase)
+    if pattern is _LETTERS:
+        prompt = _ROOM.sub(" ", prompt) if has_room else prompt
+        asked = set(words(prompt)) if has_room else asked
+        if _COVERS.search(prompt) and not has_room:
+            return True
+    return set(words(phrase)) <= asked or (pattern is not None and bool(pattern.search(prompt)))

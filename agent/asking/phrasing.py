@@ -1,0 +1,293 @@
+"""Phrasing: what of a request's words is to be drawn, and what is talk about the picture.
+
+In: a prompt as people type it. Out: :class:`Phrasing`: the prompt that is sent, what is left out of the
+picture, how many pictures are asked for, and a sentence for each of what was moved.
+
+    phrasing("hi! can you make me 4 pictures of a fox, no people, 30 steps? thanks")
+      -> prompt "a fox", avoid ("people",), n 4
+
+Rules, not a model: instructions go from the ends, settings from wherever they stand, and a prompt without
+either stays as it is, to the byte. What would leave nothing stays too.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from diffagent.agent.asking.chatting import chatted
+from diffagent.agent.asking.counts import PICTURE, UNLIKE, counted, number
+from diffagent.agent.asking.cutting import masked, without
+from diffagent.agent.asking.exclusions import LONGEST, exclusions
+from diffagent.agent.asking.flags import flags
+from diffagent.agent.asking.talk import ASK, DESCRIBES, talk
+from diffagent.agent.asking.technical import drawn, led, unasked
+from diffagent.data.media import named_media
+
+MOVED = '"{name}" went to the negative prompt'
+"""The note of what is left out of the picture."""
+MOST_PICTURES = 64
+"""The most pictures that words ask for."""
+_COUNT = (
+    r"(?P<count>\d{1,4}|a couple(?: of)?|a pair of|a few|a dozen|several|some|multiple|an?|one|two|"
+    r"three|four|five|six|"
+    r"seven|eight|nine|ten|twelve)(?:\s*x)?"
+)
+_DEPICTED = (
+    r"(?P<depicted>photos?|photographs?|paintings?|drawings?|illustrations?|watercolou?rs?|sketches|renders?)"
+)
+_OF = r"\s+(?:of|showing|depicting|with|that shows?|for)\s+"
+_PICTURES_OF = re.compile(rf"(?:{_COUNT}\s+)?{UNLIKE}(?:(?P<kind>(?!different)\w+)\s+)??{PICTURE}{_OF}", re.I)
+_DEPICTED_OF = re.compile(rf"{_COUNT}\s+{UNLIKE}{_DEPICTED}(?=\s+of\s)", re.I)
+_VERB = (
+    r"(?:make|creat|generat|draw|produc|render|do|design|giv|show|send|provid|get|craft|imagin|visuali[sz]|"
+    r"illustrat|cook up|come up with|whip up)(?:e)?"
+)
+_TO_ME = r"(?:\s+(?:me|us|for me|for us|up))?"
+_POLITE = r"(?:please|pls|plz|kindly|maybe|perhaps|possibly|just|quickly|also|help me(?: to)?|try to|try and)"
+_DETERMINED = (
+    r"(?=\s+(?:an?|the|my|our|some|one|two|three|four|five|six|seven|eight|nine|ten|\d|this|that|"
+    r"something|smth|"
+    r"several|another|images?|pictures?|pics?|photos?|logos?)\b)"
+)
+_OPENINGS = tuple(
+    re.compile(pattern, re.I)
+    for pattern in (
+        # courtesy: "hi!", "hello there,", "ok so", "please"
+        r"(?:hi|hello|hey|hiya|yo|greetings|good (?:morning|afternoon|evening)|"
+        r"dear \w+(?: or \w+)?|ok(?:ay)?)"
+        r"(?:\s+(?:there|all|everyone|everybody|team|folks|again|ai|bot|friend|guys))?\s*[,.!:;]+\s*(?=\S)",
+        r"(?:hi|hello|hey|yo|ok(?:ay)?(?: so)?|so|um+|well)(?:\s+(?:there|ai|bot))?\s+"
+        r"(?=(?:can|could|would|will) (?:you|u|ya)\b|(?:i|we)\s*(?:'d|’d|need|want|would)\b|please\b|"
+        r"pls\b|imagine an?\b|"
+        r"(?:make|draw|create|generate|give|show|gimme)\b)",
+        rf"{_POLITE}\b(?:\s*+,)?\s*+(?={_VERB}\b|gimme\b|(?:can|could) (?:you|u)\b)",
+        r"(?:please|pls|plz)\s*[,:]\s*(?=\S)",
+        # "I would be most grateful for a picture of"
+        r"(?:i|we)(?:['’]d| would) be (?:\w+ )?(?:grateful|thankful|happy|glad|delighted) "
+        r"(?:for|with|to (?:get|have|see))\s+"
+        rf"(?:{_PICTURES_OF.pattern})?(?=\S)",
+        # "can you make me"
+        rf"(?:can|could|would|will)\s+(?:you|u|ya)\s+(?:{_POLITE}\s+){{0,2}}{_VERB}{_TO_ME}\s+(?!it\b|"
+        rf"that\b|this\b)",
+        # "I need", "we'd like to see", "I want you to draw"
+        r"(?:i|we)(?:\s+(?:would|['’]d)|['’]d)?\s+(?:(?:just|really|also|only|kind of|would)\s+)?"
+        r"(?:like|love|need|want|wanna|wish for|require)"
+        rf"\s+(?:(?:you\s+)?to\s+(?:see|have|get|{_VERB}){_TO_ME}\s+|(?:see|have)\s+)?"
+        r"(?=(?:an?|one|two|three|four|five|six|seven|eight|nine|ten|\d+|some|several|smth|something|"
+        r"this|my|our)\b"
+        r"|(?:images?|pictures?|pics?|photos?|food|logos?)\b)",
+        r"(?:i am|i['’]?m|im|we are|we['’]re)\s+(?:looking for|after|in need of)\s+(?=\S)",
+        r"(?:(?:please|pls)\s+)?(?:write|create|make|generate)(?:\s+(?:me|us))?\s+an?\s+(?:\w+\s+)?prompt\s+"
+        r"(?:for|of)\s+(?=\S)",
+        # "gimme", "make me", "draw a"
+        r"gimme\s+(?=\S)",
+        rf"(?:{_VERB}|paint|sketch)\s+(?:me|us)(?:\s+{_POLITE})?\s+"
+        r"(?!to\b|smile|happy|feel|look|like|your\b|the way\b)(?=\S)",
+        rf"(?:{_POLITE}\s+)?(?:make|create|generate|draw|produce|render|design|imagine|visuali[sz]e|"
+        rf"illustrate)"
+        rf"(?:\s+(?:for (?:me|us)))?{_DETERMINED}\s+",
+        r"(?:please|pls|plz)\s+(?:make|create|generate|draw|produce|render|design|show|"
+        r"give)(?:\s+(?:me|us))?\s+"
+        r"(?!it\b|that\b|this\b)(?=\S)",
+        rf"{_VERB}\s+(?:(?:for )?(?:me|us)\s*:|:)\s*(?=\S)",
+    )
+)
+"""How a request begins before it says what to draw; each is taken off as long as one fits."""
+_STORY = re.compile(
+    r"[^.!?:\n\"]{0,90}?\b(?:and|so|because|,)\s+(?:i|we)(?:['’]d| would)?\s+(?:need|want|like|love)\s+"
+    r"(?:an?|some|the)\s+(?:\w+\s+)?(?:picture|image|pic)\s+of\s+",
+    re.I,
+)
+"""Why somebody asks: "I teach year 4 and I need a picture of"."""
+_CLOSING = re.compile(
+    r"(?:(?:^|[\s,.;!?(])(?:many thanks|thanks(?: so much| a lot| in advance| a bunch| again|"
+    r" for your help)?|"
+    r"thank (?:you|u)(?: so much| very much| in advance)?|thx|thanx|tnx|tysm|ty|tia|lol|lmao|haha|"
+    r"cheers|please|pls|plz|svp|stp|s['’]il (?:te|vous) pla[iî]t|bitte|por favor|per favore|proszę|"
+    r"пожалуйста|lütfen|alsjeblieft|"
+    r"if (?:you can|possible|that['’]?s (?:ok|okay|possible)|you (?:don['’]?t )?mind)|for me(?: please)?)"
+    r"(?=[\s,.;!?)]|$))[\s.!?,:;)☺-⛿✀-➿\U0001F300-\U0001FAFF]*$",
+    re.I,
+)
+_NOTHING = re.compile(
+    r"(?:(?:an?|one|some|the|\d{1,4}) )?(?:[a-z]{1,20} )?(?:pictures?|images?|pics?|photos?)[\s.?!]*", re.I
+)
+"""What an instruction leaves that does not say what to draw."""
+_SHAPED = (
+    r"(?:portrait|landscape|square|vertical|horizontal|upright|tall|wide)(?: (?:format|version|one|shape))?"
+)
+_ONE_EACH = re.compile(
+    rf"(?:^|(?<=[\s,;:(-]))one (?:in )?{_SHAPED}(?:\s*(?:,|and|&|/)\s*(?:and )?|\s+)(?:one|the other)"
+    rf" (?:in )?{_SHAPED}\b",
+    re.I,
+)
+"""Two pictures of two shapes."""
+_WITH_IT = re.compile(r"\s(?:with|using|in) (?:it|that|this one)(?=[\s.?!]{0,4}$)", re.I)
+"""A model that another sentence names."""
+_DANGLING = re.compile(
+    r"(?:[\s,]{1,3}(?:at|on|in|with|of|for|to|by|from|the|an?|and|or)\b){1,4}(?=[\s.?!]{0,4}$)"
+)
+"""What tied a piece to one that was left out."""
+_CLAUSE = re.compile(r"[^,;:.!?\n()\[\]{}|\"]+")
+
+
+@dataclass(frozen=True)
+class Phrasing:
+    """``prompt`` is what to draw, ``avoid`` what not, ``n`` how many pictures or None."""
+
+    prompt: str
+    avoid: tuple[str, ...] = ()
+    n: int | None = None
+    notes: tuple[str, ...] = ()
+
+
+def phrasing(text: str) -> Phrasing:
+    """The parts of a prompt; one of more than 4,000 characters is taken as it is."""
+    if len(text) > LONGEST:
+        return Phrasing(text)
+    rest, lead = led(text)
+    rest, models = unasked(rest)
+    models = [lead, *models] if lead else models
+    found = _phrasing(_WITH_IT.sub("", rest) if models else rest)
+    return replace(found, notes=(*(_left_out(words) for words in models), *found.notes)) if models else found
+
+
+def _left_out(words: str) -> str:
+    return f'"{_short(words)}" was left out of the prompt'
+
+
+def _phrasing(text: str) -> Phrasing:
+    by_rules = _by_rules(text)
+    said = chatted(text)
+    if said is None:
+        return by_rules
+    rest, settings = drawn(flags(_restored(said.prompt, said.words, text))[0])
+    rest, n = counted(rest)
+    rest, avoid = exclusions(rest, is_spoken=True)
+    opened, first = _opened(_kept(rest, _closed(rest)), is_asked=True)
+    rest = _kept(opened, _DANGLING.sub("", _closed(opened)))
+    avoid = tuple(
+        dict.fromkeys((*said.avoid, *avoid, *(name for name in by_rules.avoid if len(name.split()) < 4)))
+    )
+    quoted = [f'"{_short(words)}"' for words in (*said.words, *settings) if _short(words)]
+    notes = (
+        [f"{', '.join(quoted)} {'were' if len(quoted) > 1 else 'was'} left out of the prompt"]
+        if quoted
+        else []
+    )
+    notes += [note for note in by_rules.notes if "pictures" in note or "as a setting" in note]
+    notes += [MOVED.format(name=name) for name in avoid]
+    return Phrasing(rest, avoid, by_rules.n or n or first, tuple(notes))
+
+
+def _restored(prompt: str, left: Sequence[str], text: str) -> str:
+    """A chat's description with what was left out of it and is the picture's all the same: how the subject
+    looks, and the thing that was asked for where it names the medium."""
+    held = prompt.casefold()
+    for words in left:
+        bare = words.strip(" ,;:.!?")
+        if DESCRIBES.match(bare) and bare.casefold() not in held:
+            prompt = f"{prompt.rstrip(' ,;:.!?')}, {bare}"
+    asks = [] if named_media(prompt) else [*ASK.finditer(text)]
+    for ask in asks:
+        thing = re.split(r"[.,;:!?\n]", text[ask.end() : ask.end() + 120])[0].strip()
+        named = next(iter(named_media(thing)), None)
+        if named is None or len(thing.split()) > 14:
+            continue
+        about = re.sub(r"^\s*(?:of|showing|with)\s+", "", thing[named.start + len(named.words) :]).strip()
+        if about and about in prompt:
+            return prompt.replace(about, thing, 1)
+        return f"{thing}. {prompt}" if prompt[:1].isupper() else f"{thing}, {prompt}"
+    return prompt
+
+
+def _by_rules(text: str) -> Phrasing:
+    """The parts of a caption or a plain request."""
+    notes: list[str] = []
+    flagless, given, never = flags(text)
+    rest, settings = drawn(flagless)
+    settings = [*given, *settings]
+    rest, shapes = _one_each(rest)
+    if shapes:
+        notes.append(f'"{_short(shapes)}" was asked for, but a call makes pictures of one shape')
+    notes += [f'"{_short(words)}" was read as a setting and left out of the prompt' for words in settings]
+    rest, n = counted(rest)
+    said = talk(rest)
+    if said.words:
+        quoted = ", ".join(f'"{_short(words)}"' for words in said.words)
+        notes.append(f"{quoted} {'were' if len(said.words) > 1 else 'was'} left out of the prompt")
+    is_spoken = said.prompt != rest or _opened(rest)[0] != rest
+    rest, avoid = exclusions(said.prompt, is_spoken=is_spoken)
+    avoid = tuple(dict.fromkeys((*avoid, *never, *said.avoid)))
+    opened = _kept(rest, _closed(rest))
+    rest, first = _opened(opened, is_asked=bool(said.words))
+    n = n or first or (2 if shapes else None)
+    if rest != opened:
+        kept = opened.rfind(rest)
+        notes.append(f'"{_short(opened[:kept] if kept > 0 else opened)}" was left out of the prompt')
+    rest = _kept(rest, _closed(rest))
+    if n is not None and n > MOST_PICTURES:
+        notes.append(f"{n} pictures were asked for: {MOST_PICTURES} are the most of one request")
+        n = MOST_PICTURES
+    notes += [MOVED.format(name=name) for name in avoid]
+    return Phrasing(rest, avoid, n, tuple(notes))
+
+
+def _one_each(text: str) -> tuple[str, str]:
+    """The text without a clause that asks for two shapes, and that; unchanged where nothing else is left."""
+    found = _ONE_EACH.search(masked(text))
+    rest = without(text, [found.span()]) if found else text
+    return (rest, found[0]) if found and re.search(r"[^\W_]", rest) else (text, "")
+
+
+def _short(words: str) -> str:
+    """Words as a note quotes them."""
+    flat = " ".join(words.split()).strip(" ,;:.!?")
+    return flat if len(flat) <= 60 else flat[:57] + "…"
+
+
+def _kept(text: str, rest: str) -> str:
+    """The rest of a text where it still says what to draw, else the text."""
+    return rest if re.search(r"[^\W_]", rest) else text
+
+
+def _closed(text: str) -> str:
+    """The text without thanks and pleas at its end."""
+    while (closing := _CLOSING.search(text)) and closing.start() > 0:
+        if "(" in text[: closing.start()].rpartition(")")[2] and ")" in closing[0]:
+            break  # an aside's own
+        rest = text[: closing.start()].rstrip(" ,;:(-–—")
+        mark = text[closing.start()]
+        text = rest + (mark if mark in ".!?" and rest[-1:] not in (".", "!", "?") else "")
+    return text
+
+
+def _opened(text: str, *, is_asked: bool = False) -> tuple[str, int | None]:
+    """The text behind its instruction, and how many pictures that asks for; ``is_asked`` says that one stood
+    before it."""
+    rest = text
+    while opening := next(filter(None, (pattern.match(rest) for pattern in _OPENINGS)), None):
+        rest = rest[opening.end() :]
+    if story := _STORY.match(rest):
+        rest = rest[story.end() :]
+    n: int | None = None
+    if rest != text or is_asked:
+        if (pictures := _PICTURES_OF.match(rest)) and not pictures["kind"]:
+            n, rest = number(pictures["count"]), rest[pictures.end() :]
+        elif depicted := _DEPICTED_OF.match(rest):
+            n = number(depicted["count"])
+            if n > 1:
+                rest = _singular(depicted["depicted"]) + rest[depicted.end() :]
+    if rest == text or not re.search(r"[^\W_]", rest) or _NOTHING.fullmatch(rest):
+        return text, None
+    ended = re.match(r"[^?]*\?[\s!.]*$", rest)  # the question was the instruction's
+    rest = rest.rstrip(" ?!") if ended and "?" not in text[: len(text) - len(rest)] else rest
+    return rest, n if n != 1 else None
+
+
+def _singular(word: str) -> str:
+    """ "paintings" as "a painting"."""
+    one = {"sketches": "sketch"}.get(word.casefold(), word.removesuffix("s"))
+    return f"{'an' if one[0] in 'aeiouAEIOU' else 'a'} {one}"

@@ -1,0 +1,312 @@
+"""The reading of a request: what the picture is made of, who is in it, and what special thing is asked for.
+
+    "a knitted fox, cozy"  -> medium textile (named), people none, special none
+
+Rules read first (:meth:`Reading.of`). Their reading is the draft of the language model's, which verifies it
+in one pass, or says otherwise: a line of three slots inside a grammar.
+
+    textile; people: none; special: none
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, Self, get_args
+
+from diffagent.agent.answering.answer import wanted
+from diffagent.agent.asking.origins import Origin, origins, unknown_character
+from diffagent.agent.asking.words import words
+from diffagent.agent.engines import Prompt
+from diffagent.agent.engines.grammar import Grammar, Slot
+from diffagent.data.asked_media import told_media
+from diffagent.data.attributes import MEDIA, Medium, People
+from diffagent.data.base_model_requests import asked, called
+from diffagent.data.base_models import meant_by
+from diffagent.data.characters import Character, characters
+from diffagent.data.media import kinship
+
+Special = Literal["none", "style", "character", "concept", "object", "garment", "pose", "place", "effect"]
+"""The role of the model that a request calls for beside a general one."""
+SPECIALS: tuple[Special, ...] = get_args(Special)
+PEOPLE: tuple[People, ...] = get_args(People)
+SYSTEM = (
+    "You read what the user wants a picture of: its medium, who is in it, and whether a special look, "
+    "character or thing is asked for. Then you pick the text-to-image model that fits best by its letter: "
+    "+ is a LoRA, = a checkpoint."
+)
+CERTAIN = {
+    "medium": 0.6,
+    "named": 0.9,
+    "grounded medium": 0.97,
+    "known medium": 0.9999999,
+    "people": 0.6,
+    "known people": 0.99999,
+    "special": 0.6,
+    "known": 0.99999,
+    "grounded": 0.999,
+}
+"""How probable the rules' word for a slot is before the language model has read the request.
+
+Who is known and where is certain nearly whatever it says: a small language model knows few characters, and is
+as sure where it errs (measured on the align part of the training requests).
+"""
+
+_FLAT: frozenset[Medium] = frozenset(
+    ("digital painting", "oil painting", "watercolor", "pastel", "fine art", "illustration", "pencil sketch",
+     "line art", "woodcut", "ink", "ukiyo-e")
+)  # fmt: skip
+"""Media drawn or painted on paper or canvas, whose name leaves no room but for their kin."""
+FAR = 0.3
+"""The kinship of what such a name leaves room for."""
+NEAR = 0.4
+"""The kinship of what is ruled out with a thing's medium."""
+_GENERIC = ("photo", "analog photo", "illustration", "poster", "digital painting", "3d render")
+"""Media that give way where a more particular one is named beside them ("pixel art illustration")."""
+_TEXT_OF_IMAGINED = """
+dragon wizard elf dwarf knight castle orc goblin mage sorcerer witch phoenix unicorn griffin fairy demon
+angel paladin dungeon mermaid giant troll spaceship alien robot mech cyborg planet galaxy steampunk
+cyberpunk airship
+"""
+_IMAGINED = frozenset(_TEXT_OF_IMAGINED.split())
+_FIGURE_TAGS = re.compile(r"\b[1-6](?:girl|boy|other)s?\b", re.I)
+_QUALITY_TAGS = re.compile(r"\bmasterpiece\b|\bbest quality\b", re.I)
+"""Words that pictures of every medium are praised with."""
+_BOORU_TAGS = re.compile(
+    r"\b(?:no humans|(?:fe)?male focus|looking (?:at viewer|back|away)|absurdres|highres|solo|"
+    r"multiple (?:girl|boy)s|"
+    r"(?:simple|detailed) background|(?:upper|full) body|from (?:above|below|behind|side)|animal focus|"
+    r"rating:\w+|score_\d\w*|[a-z]+_(?:hair|eyes?|dress|skirt|shirt|hat|ears|tail|background|body|style|"
+    r"girls?|boys?|smile|mouth|uniform|boots|gloves|sleeves|view|viewer))\b",
+    re.I,
+)
+"""Words of image boards, which people take over into lists of tags."""
+_REALISTIC_TAGS = re.compile(r"photo|realistic|\brpg\b|landscape|interior|analog|architecture", re.I)
+_MARKED = re.compile(
+    r"<lora:([^:<>]{2,80})(?:[^<>]{0,40}>)?|"
+    r"\b(?:use|using|with)\s(?:the\s)?([\w'’. -]{2,40}?)\s(?:lora|model|checkpoint)\b",
+    re.I,
+)
+_PEOPLE: tuple[tuple[People, re.Pattern[str]], ...] = (
+    (
+        "any",
+        re.compile(
+            r"\b(?:people|persons?|famil(?:y|ies)|couples?|crowds?|team|friends|grand(?:ma|pa|"
+            r"mother|father)s?|"
+            r"old (?:wo)?m[ae]n|elderly|someone|workers?|students?|tourists?)\b",
+            re.I,
+        ),
+    ),
+    (
+        "children",
+        re.compile(r"\b(?:child(?:ren)?|kids?|toddlers?|bab(?:y|ies)|little (?:girl|boy)s?|boys?)\b", re.I),
+    ),
+    ("young women", re.compile(r"\b(?:[1-6]?girls?|lad(?:y|ies)|princess|bride|heroine|maid|waifu)\b", re.I)),
+    ("women", re.compile(r"\b(?:wom[ae]n|queen|witch|ballerina|mother|wife)\b", re.I)),
+    (
+        "men",
+        re.compile(r"\b(?:[1-6]boys?|m[ae]n|king|knight|wizard|samurai|guy|father|husband)\b", re.I),
+    ),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a request asks for: ``medium`` where one is ``named``, else the natural one for its subject.
+
+    ``medium_words`` are the stemmed words that name media; ``special`` is None where nobody read it.
+    """
+
+    words: tuple[str, ...]
+    medium: Medium
+    named: tuple[Medium, ...] = ()
+    medium_words: frozenset[str] = frozenset()
+    people: People = "none"
+    special: Special | None = None
+    marked: tuple[str, ...] = ()
+    """Names that the request marks as a model's: "use the NAME model", a LoRA tag."""
+    wished: frozenset[str] = frozenset()
+    """AIRs of the checkpoints that the request asks for by name."""
+    is_grounded: bool = False
+    """Whether a name in the request is one of the catalog's characters, which the slots follow."""
+    pasted: bool = False
+    """Whether the request is a list of tags as people paste it, rather than a sentence."""
+    is_tagged: bool = False
+    """Whether words of image boards tell the medium, which no word names."""
+    familiar: frozenset[str] = frozenset()
+    """Words of the names of characters that the base model knows by itself."""
+    known: frozenset[str] = frozenset()
+    """The slots that well-known characters fill whom the request names."""
+    home: Medium | None = None
+    """The medium in which the character is at home whom the request names, whatever it is to be drawn in."""
+    barred: frozenset[Medium] = frozenset()
+    """Media that it cannot be of, whatever the language model says."""
+    origins: tuple[Origin, ...] = ()
+    """The works that the request says its names come from."""
+
+    @classmethod
+    def of(cls, prompt: str, source: str = "") -> Self:
+        """By rules; ``source`` is the request as it came, with what is left out of the prompt."""
+        mentions, shown = told_media(prompt)
+        named = tuple(dict.fromkeys(mention.medium for mention in mentions))
+        particular = [medium for medium in named if medium not in _GENERIC]
+        flat = words(prompt)
+        heard = characters(prompt)
+        rest = _without(prompt, heard)
+        people: People = next((name for name, pattern in _PEOPLE if pattern.search(rest)), "none")
+        tagged = not named and _is_tagged(
+            source or prompt, has_figure=people == "young women" or any(one.is_special for one in heard)
+        )
+        is_painted = bool(_IMAGINED & set(flat) or _QUALITY_TAGS.search(source or prompt))
+        natural: Medium = "anime" if tagged else "digital painting" if is_painted else "photo"
+        home = next((one.medium for one in heard if one.is_special), None)
+        if heard and not tagged:
+            natural = heard[0].medium
+        elif not heard and unknown_character(prompt):
+            natural, home = "digital painting", "illustration"
+        medium = (particular or list(named) or [natural])[0]
+        spoken = frozenset(word for mention in mentions for word in words(mention.words))
+        drawn = _people(heard)
+        is_known = heard or home or shown
+        known = {"medium"} if is_known and not named and not tagged else set()
+        if drawn is not None and people == "none":
+            people = drawn
+            known.add("people")
+        special: Special | None = None
+        if any(one.is_special for one in heard):
+            special = "character"
+            known.add("special")
+        return cls(
+            tuple(flat),
+            medium,
+            named,
+            spoken,
+            people,
+            special,
+            marked=marked(prompt),
+            pasted=is_pasted(prompt),
+            is_tagged=tagged,
+            known=frozenset(known),
+            home=home,
+            barred=_barred(medium, named, [one.medium for one in shown]),
+            origins=origins(source or prompt, heard),
+        )
+
+    def in_dialect(self, form: str | None, prompt: str) -> Self:
+        """As a base model draws it whose prompts have a form: one that reads words of image boards knows
+        their characters, and where no medium is named it draws anime by tags, and by score words no photo."""
+        if form not in ("tags", "score words"):
+            return self
+        names = (word for one in characters(prompt) for word in words(prompt[one.start : one.end]))
+        read = replace(self, familiar=frozenset(names))
+        if self.named:
+            return read
+        if form == "tags":
+            return replace(read, medium="anime", is_tagged=True)
+        return replace(read, medium="digital painting") if self.medium == "photo" else read
+
+    @property
+    def young_women(self) -> bool:
+        """Whether women are asked for, and no others."""
+        return self.people in ("young women", "women")
+
+    @property
+    def line(self) -> str:
+        """As the language model writes it."""
+        return f"{self.medium}; people: {self.people}; special: {self.special or 'none'}"
+
+    def grammar(self, llm_weight: float) -> Grammar:
+        """Every reading of the request, this one the most probable before the language model's word."""
+        medium = "grounded medium" if self.is_grounded else "medium"
+        medium = "named" if self.named else "known medium" if "medium" in self.known else medium
+        media = (self.medium,) if self.is_tagged else tuple(m for m in MEDIA[1:] if m not in self.barred)
+        people = "known people" if "people" in self.known else "people"
+        special = "known" if "special" in self.known else "special"
+        special = "grounded" if self.is_grounded else special
+        return Grammar(
+            (
+                _slot("medium", media, self.medium, CERTAIN[medium]),
+                "; people: ",
+                _slot("people", PEOPLE, self.people, CERTAIN[people]),
+                "; special: ",
+                _slot("special", SPECIALS, self.special or "none", CERTAIN[special]),
+            ),
+            llm_weight,
+        )
+
+    def revised(self, line: str) -> Self:
+        """With the slots of a line of :meth:`grammar`."""
+        slots = self.grammar(1.0).parse(line)
+        medium, people, special = slots["medium"], slots["people"], slots["special"]
+        return replace(self, medium=medium, people=people, special=special)  # type: ignore[arg-type]
+
+
+def _barred(medium: Medium, named: Sequence[Medium], shown: Sequence[Medium]) -> frozenset[Medium]:
+    """The media that a request rules out: what is no kin of a drawing or painting that it names; that of a
+    thing in the picture, and its kin."""
+    barred = {other for one in shown for other in MEDIA if kinship(one, other) >= NEAR}
+    if named and medium in _FLAT:
+        barred |= {one for one in MEDIA if max(kinship(medium, one), kinship(one, medium)) < FAR}
+    return frozenset(barred - {medium, *named})
+
+
+def _without(prompt: str, heard: Sequence[Character]) -> str:
+    """A prompt without the names in it: a Spider-Man is no man besides, nor a King Boo a king."""
+    pieces, start = [], 0
+    for one in heard:
+        pieces.append(prompt[start : one.start])
+        start = one.end
+    return " ".join([*pieces, prompt[start:]])
+
+
+def _people(heard: Sequence[Character]) -> People | None:
+    """Who is drawn where these are named, of those of whom that is known; None where of nobody."""
+    known = {one.people for one in heard if one.people is not None}
+    persons = known - {"none"}
+    if not known:
+        return None
+    if len(persons) > 1:
+        return "women" if persons == {"women", "young women"} else "any"
+    return persons.pop() if persons else "none"
+
+
+def question(prompt: str) -> Prompt:
+    """The turn that asks for a reading."""
+    return Prompt(SYSTEM, wanted(prompt))
+
+
+def unmarked(prompt: str) -> str:
+    """The prompt without the phrases that mark a model; as it is where nothing else would be left."""
+    pieces = [piece.strip(" ;:") for piece in _MARKED.sub("", prompt).split(",")]
+    return ", ".join(filter(None, pieces)) or prompt
+
+
+def marked(prompt: str) -> tuple[str, ...]:
+    """The names that a prompt marks as a model's."""
+    names = (one[1] or one[2] for one in _MARKED.finditer(prompt))
+    versions = (called(one.words) for one in asked(prompt) if re.search(r"\d", one.words))
+    return (*(name for name in names if not meant_by(name)), *versions)
+
+
+def is_pasted(prompt: str) -> bool:
+    """Whether a prompt is a list of tags as people paste it, rather than a sentence."""
+    pieces = [len(piece.split()) for piece in prompt.split(",")]
+    return len(pieces) >= 6 and sum(pieces) <= 4 * len(pieces)
+
+
+def _is_tagged(prompt: str, *, has_figure: bool) -> bool:
+    """Whether words of image boards for figures, whose pictures are drawn, are in a prompt that asks for no
+    photo; words of praise count beside a girl or character alone."""
+    tagged = (
+        _FIGURE_TAGS.search(prompt)
+        or (is_pasted(prompt) and _BOORU_TAGS.search(prompt))
+        or (has_figure and _QUALITY_TAGS.search(prompt))
+    )
+    return bool(tagged) and not _REALISTIC_TAGS.search(prompt)
+
+
+def _slot(name: str, options: Sequence[str], draft: str, certain: float) -> Slot:
+    other = math.log((1 - certain) / max(1, len(options) - 1))
+    return Slot(name, tuple(options), tuple(math.log(certain) if one == draft else other for one in options))

@@ -1,0 +1,1 @@
+"""Which models answer: scope, prefilter, suitability, checkpoints and LoRAs that go together."""

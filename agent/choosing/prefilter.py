@@ -1,0 +1,308 @@
+"""The prefilter: a prompt against the specifications of a whole catalog, and the best k as candidates.
+
+In: prompt and negative prompt. Out: k :class:`Candidate` with calibrated log-probabilities. A small
+mixture of perceptrons ranks the features of :mod:`diffagent.agent.choosing.matching`; it was fitted on the
+train part alone (``diffagent train prefilter``), each of its queries matched against a catalog without its
+own image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from functools import cache, cached_property, partial
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from diffagent.agent.choosing.fitted import stored_weights
+from diffagent.agent.choosing.gathering import Gathered, gather
+from diffagent.agent.choosing.kept_index import LARGE, KeptIndex
+from diffagent.agent.choosing.matching import FEATURES, Matcher, Requirement
+from diffagent.agent.choosing.ranking import greatest, log_sum_exp
+from diffagent.agent.choosing.suitability import MATCHED
+from diffagent.agent.choosing.term_lists import TermIndex
+from diffagent.agent.choosing.whitening import Space
+from diffagent.data.catalog.catalog import ALL, Filter
+from diffagent.data.catalog.specification import KIND, WORDS, Floats, Packed
+from diffagent.data.collecting import uncollected
+from diffagent.data.encoders.text_encoder import Encoder
+from diffagent.data.errors import BadCatalog, BadInput
+from diffagent.data.prompts import strip_lora_tags
+from diffagent.data.records import Card
+
+if TYPE_CHECKING:
+    from diffagent.data.catalog.catalog import Catalog
+
+
+CLIP = 4.0
+"""Standard deviations at which a feature stops counting: beyond them nothing was fitted."""
+
+BLOCK = 1 << 17
+"""Models that are scored at a time: as many as one product takes with some 50 MB between."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One model that the prefilter offers: ``score`` is its log-probability over the allowed catalog."""
+
+    card: Card
+    score: float
+
+
+def including(candidates: Sequence[Candidate], card: Card) -> list[Candidate]:
+    """The candidates with a card among them: where it is none, in the last one's place, as probable as it."""
+    if any(one.card == card for one in candidates):
+        return list(candidates)
+    return [*candidates[:-1], Candidate(card, candidates[-1].score if candidates else 0.0)]
+
+
+@dataclass(frozen=True)
+class Ranker:
+    """A mixture of E perceptrons, experts for kinds of queries (whole prompts, a few typed words).
+
+        p(model | query) = Σ_e p(e | query) · softmax over models of expert e's score
+
+    Each has one hidden layer over standardised features: ``mean``, ``scale`` [F]; ``hidden`` [E, F, H],
+    ``hidden_bias`` [E, 1, H]; ``out`` [E, H, 1]; ``linear`` [E, F, 1]. The gate tells the kind from
+    the greatest value of each feature over the models: ``gate_hidden`` [F, G], ``gate_hidden_bias`` [G],
+    ``gate`` [G, E], ``gate_bias`` [E].
+    """
+
+    mean: Floats
+    scale: Floats
+    hidden: Floats
+    hidden_bias: Floats
+    out: Floats
+    linear: Floats
+    gate_hidden: Floats
+    gate_hidden_bias: Floats
+    gate: Floats
+    gate_bias: Floats
+
+    def __call__(self, features: Floats) -> Floats:
+        """Log-probabilities [M] of all M models of a catalog from their features [M, F]."""
+        if not len(features):
+            return np.zeros(0, np.float32)
+        highest = features.max(0)
+        most = np.clip((highest - self.mean) / self.scale, -CLIP, CLIP)
+        kind = np.maximum(most @ self.gate_hidden + self.gate_hidden_bias, 0) @ self.gate + self.gate_bias
+        varies = highest > features.min(0)  # the others, such as those of the query, count once for all
+        score = np.concatenate(
+            [
+                self._scores(features[at : at + BLOCK].T, varies, most)
+                for at in range(0, len(features), BLOCK)
+            ],
+            axis=1,
+        )
+        logits = _log_softmax(score) + _log_softmax(kind)[:, None]
+        most = logits.max(0)
+        found: Floats = most + np.log(np.exp(logits - most).sum(0))
+        return found
+
+    @cached_property
+    def _stacked(self) -> tuple[Floats, Floats]:
+        """The weights of all experts' units and of their linear parts, one product for all: [E·H + E, F]; the
+        units' biases, and zeros for the others: [E·H + E]."""
+        units = self.hidden.transpose(0, 2, 1).reshape(-1, self.hidden.shape[1])
+        weights = np.concatenate([units, self.linear[..., 0]])
+        return weights, np.pad(self.hidden_bias.ravel(), (0, len(self.linear)))
+
+    def _scores(self, table: Floats, varies: npt.NDArray[np.bool_], same: Floats) -> Floats:
+        """Each expert's score of some models, [E, models].
+
+        Args:
+            table: the features of the models, a row each: [F, models].
+            varies: which of them differ from model to model: [F].
+            same: the standardised values of those that do not: [F].
+        """
+        weights, bias = self._stacked
+        constant = bias + weights[:, ~varies] @ same[~varies]
+        x = np.ones((np.count_nonzero(varies) + 1, table.shape[1]), np.float32)  # the last for the constant
+        standard = x[:-1]
+        np.subtract(table[varies], self.mean[varies, None], out=standard)
+        standard /= self.scale[varies, None]
+        np.clip(standard, -CLIP, CLIP, out=standard)
+        both = np.column_stack([weights[:, varies], constant]) @ x
+        units, found = both[: -len(self.out)], both[-len(self.out) :]
+        np.maximum(units, 0, out=units)
+        for score, out, own in zip(found, self.out, np.split(units, len(found)), strict=True):
+            score += out[:, 0] @ own
+        return found
+
+    @classmethod
+    def load(cls, path: Path | None = None) -> Self:
+        """From an ``.npz`` file; by default the one that ships.
+
+        Raises:
+            BadCatalog: fitted for other features than this version computes.
+        """
+        source = path or Path(str(files("diffagent.agent") / "default" / "ranker.npz"))
+        stored = stored_weights(source, FEATURES, "diffagent train prefilter")
+        return cls(**{one.name: stored[one.name].astype(np.float32) for one in fields(cls)})
+
+    def save(self, path: Path) -> None:
+        np.savez_compressed(
+            path, features=np.array(FEATURES), **{k: v.astype(np.float16) for k, v in vars(self).items()}
+        )
+
+
+@dataclass(frozen=True)
+class Prefilter:
+    """A catalog's cards with their specifications, ready to match."""
+
+    cards: Sequence[Card]
+    matcher: Matcher
+    ranker: Ranker
+    encoder: Encoder
+
+    @classmethod
+    def of(cls, catalog: Catalog, encoder: Encoder, ranker: Ranker | None = None) -> Self:
+        """Of the entries of a catalog that answer a request which names no base model."""
+        cards, matcher = read_matcher(catalog, Filter(among=catalog.unasked))
+        return cls(cards, matcher, ranker or Ranker.load(), encoder)
+
+    def require(self, prompt: str, negative: str = "") -> Requirement:
+        """The requirement of one prompt; LoRA tags are not matched."""
+        return Requirement.of(strip_lora_tags(prompt), strip_lora_tags(negative), self.encoder)
+
+    def scores(self, requirement: Requirement) -> Floats:
+        """Logits of every model: float32 [M].
+
+        On one of NumPy's threads: the others would spin for a while after their work, on the cores that the
+        language model needs next (on two cores a call took 192 ms instead of 118).
+        """
+        with _numpy_threads().limit(limits=1, user_api="blas"):
+            return self.ranker(self.matcher.features(requirement))
+
+    def matched(
+        self, prompt: str, negative: str = "", columns: Sequence[str] = MATCHED
+    ) -> tuple[Floats, Floats]:
+        """Columns of the matcher's features for a prompt, float32 [M, len(columns)], and the
+        log-probabilities [M] that the ranker makes of all of them."""
+        at = [FEATURES.index(name) for name in columns]
+        with _numpy_threads().limit(limits=1, user_api="blas"):
+            table = self.matcher.features(self.require(prompt, negative))
+            return table[:, at], self.ranker(table)
+
+    def rank(
+        self,
+        requirement: Requirement,
+        k: int = 16,
+        allow: npt.NDArray[np.bool_] | None = None,
+        evidence: npt.NDArray[np.float64] | None = None,
+    ) -> list[Candidate]:
+        """The k most probable models among the allowed ones ([M] booleans; default: all).
+
+        ``evidence`` [M]: further log-evidence for each model, such as example images'; −inf rules one out.
+
+        Raises:
+            BadInput: nothing is allowed, or k is below 1.
+        """
+        if k < 1:
+            raise BadInput(f"k is {k}, but at least one candidate is needed: pass -k 1 or more")
+        logits = self.scores(requirement).astype(np.float64)
+        if evidence is not None:
+            logits += evidence
+        return best_candidates(self.cards, logits, allow, k)
+
+    def allowing(self, keep: Callable[[Card], bool]) -> npt.NDArray[np.bool_]:
+        """The mask of cards that pass a filter: booleans [M]."""
+        return np.fromiter((keep(card) for card in self.cards), bool, len(self.cards))
+
+
+def best_candidates(
+    cards: Sequence[Card],
+    logits: npt.NDArray[np.float64],
+    allow: npt.NDArray[np.bool_] | None,
+    k: int,
+) -> list[Candidate]:
+    """The k entries of the highest logits [M] among the allowed ones, with log-probabilities over those.
+
+    Raises:
+        BadInput: nothing is allowed.
+    """
+    logits = logits if allow is None else np.where(allow, logits, -np.inf)
+    if not np.isfinite(logits).any():
+        raise BadInput(
+            "no model of the catalog passes these filters: loosen --base-model, --type or --commercial"
+        )
+    order = greatest(logits, k)
+    total = log_sum_exp(logits)
+    return [Candidate(cards[i], float(logits[i] - total)) for i in order if np.isfinite(logits[i])]
+
+
+@cache
+def _numpy_threads() -> Any:
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
+
+
+def read_matcher(catalog: Catalog, wanted: Filter = ALL) -> tuple[list[Card], Matcher]:
+    """The cards and specifications of a catalog, or of those wanted, ready to match (about 1 s for 5,700
+    models).
+
+    Raises:
+        BadCatalog: an entry has no specification, or a damaged one.
+    """
+    entries = catalog.entries(wanted)
+    cards = [card for _, card in entries]
+    found, space = _index(catalog, entries, wanted)
+    matcher = Matcher.gathered(cards, found, space, partial(_words, catalog, wanted))
+    matcher.warm()
+    return cards, matcher
+
+
+def _index(
+    catalog: Catalog, entries: Sequence[tuple[int, Card]], wanted: Filter = ALL, large: int = LARGE
+) -> tuple[Gathered, Space]:
+    """The entries' specifications put together; kept where there are very many."""
+    kept = KeptIndex.of(catalog.path, wanted) if len(entries) >= large else None
+    if kept is not None and (index := kept.read()) and len(index[0].count) == len(entries):
+        return index
+    with uncollected():
+        found = gather(_specifications(catalog, entries, wanted))
+    space = Space.of(found.vectors)
+    if kept is not None:
+        kept.write(found, space)
+    return found, space
+
+
+def _specifications(
+    catalog: Catalog, entries: Sequence[tuple[int, Card]], wanted: Filter
+) -> Iterator[Packed]:
+    """The entries' specifications, in their order.
+
+    Raises:
+        BadCatalog: an entry has no specification, or a damaged one.
+    """
+    stored = catalog.features(KIND, wanted)
+    entry, blob = next(stored, (-1, b""))
+    missing = []
+    for number, card in entries:
+        while -1 < entry < number:
+            entry, blob = next(stored, (-1, b""))
+        if entry == number:
+            yield Packed.read(blob)
+        else:
+            missing.append(card.name)
+    if missing:
+        raise BadCatalog(
+            f"{len(missing)} entries have no text specification (the first: {missing[0]}): "
+            "build the catalog with diffagent catalog import, or add entries with diffagent catalog add"
+        )
+
+
+def _words(catalog: Catalog, wanted: Filter) -> TermIndex:
+    """The bare words of the wanted entries' documents."""
+    return gather((Packed.read(blob) for _, blob in catalog.features(KIND, wanted)), WORDS).prompts
+
+
+def _log_softmax(values: Floats) -> Floats:
+    shifted = values - values.max(axis=-1, keepdims=True)
+    found: Floats = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    return found
