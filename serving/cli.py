@@ -17,22 +17,28 @@ import click
 from diffagent.data.errors import DiffAgentError
 
 COMMANDS: dict[str, tuple[str, str]] = {
-    "call": ("diffagent.agent.cli:call", "Turn a prompt into one T2I call (the default command)."),
-    "mcp": ("diffagent.serving.mcp_cli:mcp", "Serve the agent's tools to an MCP client (stdio)."),
-    "route": ("diffagent.serving.route_cli:route", "Turn a file of prompts into a file of calls."),
-    "generate": ("diffagent.agent.generate_cli:generate", "Execute a call: images from an API or from here."),
-    "read": ("diffagent.agent.read_cli:read", "Print the call that made a picture."),
-    "serve": ("diffagent.serving.serve_cli:serve", "Answer over HTTP: our API, OpenAI's, and a page."),
-    "catalog": ("diffagent.agent.catalog_cli:catalog", "List, search, show, add and import models."),
-    "library": ("diffagent.agent.library_cli:library", "Make your own model files the catalog."),
-    "config": ("diffagent.serving.config_cli:config", "Show and set the defaults of options."),
-    "pmi": ("diffagent.agent.pmi_cli:pmi", "Identify models by example images."),
-    "data": ("diffagent.data.cli:data", "Crawl model hubs, describe models and build DABench."),
-    "train": ("diffagent.training.cli:train", "Fit what the agent decides with."),
-    "eval": ("diffagent.training.cli:evaluate", "Measure accuracy on held-out data."),
-    "bench": ("diffagent.agent.bench_cli:bench", "Measure speed, each figure beside its baseline."),
+    "call": (
+        "diffagent.serving.commands.call:call",
+        "Turn a prompt into one T2I call (the default command).",
+    ),
+    "mcp": ("diffagent.serving.commands.mcp:mcp", "Serve the agent's tools to an MCP client (stdio)."),
+    "route": ("diffagent.serving.commands.route:route", "Turn a file of prompts into a file of calls."),
+    "generate": (
+        "diffagent.serving.commands.generate:generate",
+        "Execute a call: images from an API or from here.",
+    ),
+    "read": ("diffagent.serving.commands.read:read", "Print the call that made a picture."),
+    "serve": ("diffagent.serving.commands.serve:serve", "Answer over HTTP: our API, OpenAI's, and a page."),
+    "catalog": ("diffagent.serving.commands.catalog:catalog", "List, search, show, add and import models."),
+    "library": ("diffagent.serving.commands.library:library", "Make your own model files the catalog."),
+    "config": ("diffagent.serving.commands.config:config", "Show and set the defaults of options."),
+    "pmi": ("diffagent.serving.commands.pmi:pmi", "Identify models by example images."),
+    "data": ("diffagent.serving.commands.data:data", "Crawl model hubs, describe models and build DABench."),
+    "train": ("diffagent.serving.commands.training:train", "Fit what the agent decides with."),
+    "eval": ("diffagent.serving.commands.training:evaluate", "Measure accuracy on held-out data."),
+    "bench": ("diffagent.serving.commands.bench:bench", "Measure speed, each figure beside its baseline."),
 }
-HIGHER: dict[str, tuple[str, ...]] = {"data": ("diffagent.agent.describe_cli:describe",)}
+HIGHER: dict[str, tuple[str, ...]] = {"data": ("diffagent.serving.commands.describe:describe",)}
 """Subcommands that stand on a higher floor than their group."""
 
 
@@ -56,7 +62,7 @@ class LazyRoot(click.Group):
             args = ["call", *args]
         name, command, rest = super().resolve_command(ctx, args)
         if name is not None and command is not None and name != "config":
-            from diffagent.serving import defaults
+            from diffagent.serving.commands import defaults
 
             ctx.default_map = {name: defaults.defaults((name,), command, defaults.read())}
         return name, command, rest

@@ -20,7 +20,7 @@ from diffagent.agent.choosing.fusion import Fusion
 from diffagent.agent.choosing.prefilter import Prefilter
 from diffagent.agent.engines import Prompt
 from diffagent.data.catalog.catalog import Catalog
-from diffagent.serving.serve_cli import listening, run
+from diffagent.serving.commands.serve import listening, run
 from diffagent.serving.server import logs
 from diffagent.serving.server.app import create_app
 from diffagent.serving.server.config import ServerConfig

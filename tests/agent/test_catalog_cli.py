@@ -8,7 +8,6 @@ import pytest
 from invented_items import file, image, item, sha256, version
 from stand_ins import WordEncoder, unsure_reader
 
-from diffagent.agent.tables import cut, facts, table, width
 from diffagent.data.catalog.card_json import card_from_json, card_to_json
 from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.catalog.specification import KIND
@@ -17,6 +16,7 @@ from diffagent.data.encoders.text_encoder import TextEncoder
 from diffagent.data.errors import BadInput
 from diffagent.data.hubs.raw import publish
 from diffagent.serving.cli import main
+from diffagent.serving.commands.tables import cut, facts, table, width
 
 CARD = {"name": "Mine", "type": "LoRA", "base_model": "SD 1.5", "air": "urn:air:sd1:lora:huggingface:me/mine"}
 

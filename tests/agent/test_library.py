@@ -294,7 +294,7 @@ def test_the_old_catalog_stands_where_a_build_fails(home: Path, models: Path, mo
     def broken() -> Any:
         raise OSError("the disk is full")
 
-    monkeypatch.setattr("diffagent.agent.library_cli._encoder", broken)
+    monkeypatch.setattr("diffagent.serving.commands.library._encoder", broken)
     CliRunner().invoke(root, ["library", str(models), "--offline"])
     assert (home / CATALOG).read_bytes() == before
 

@@ -11,9 +11,9 @@ from diffagent.agent.asking.reading import Reading
 from diffagent.agent.asking.request import Request
 from diffagent.agent.choosing.prefilter import Candidate
 from diffagent.agent.decision import Decision
-from diffagent.agent.explanation import explanation, settings_line
 from diffagent.data.attributes import Attributes
 from diffagent.data.records import Card, Lora, T2ICall
+from diffagent.serving.commands.explanation import explanation, settings_line
 
 
 def card(number: int, name: str, kind: Any = "Checkpoint", **purpose: Any) -> Card:

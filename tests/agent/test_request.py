@@ -11,10 +11,10 @@ import pytest
 
 from diffagent.agent.agent import Agent
 from diffagent.agent.asking.request import Request, RequestOptions
-from diffagent.agent.cli import call as call_command
 from diffagent.data.errors import BadInput, BadPrompt
-from diffagent.serving.route_cli import route as route_command
-from diffagent.serving.rows import READ, open_source
+from diffagent.serving.batch.rows import READ, open_source
+from diffagent.serving.commands.call import call as call_command
+from diffagent.serving.commands.route import route as route_command
 from diffagent.serving.server.schemas import RouteRequest
 from diffagent.serving.tools.route import RouteArguments
 

@@ -20,7 +20,7 @@ from typing import Any
 from diffagent.agent.agent import Agent
 from diffagent.agent.decision import Decision
 from diffagent.agent.engines.loading import load_engine
-from diffagent.serving.rows import Row, open_source
+from diffagent.serving.batch.rows import Row, open_source
 
 LEAST = 0.98
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from diffagent.data.cli import data
 from diffagent.data.errors import BadInput
 from diffagent.data.hubs.horde import a1111_sampler, civitai_ids, read_horde
 from diffagent.data.hubs.raw import RawFolder
 from diffagent.data.samplers import SAMPLERS
+from diffagent.serving.commands.data import data
 
 MODELS = [
     {"name": "Zeta", "baseline": "stable_diffusion_xl", "style": "anime", "homepage": None, "file": "z.ckpt",

@@ -13,11 +13,11 @@ import pytest
 from click.testing import CliRunner
 from safetensors.numpy import save_file
 
-from diffagent.data.cli import data
 from diffagent.data.errors import BadInput
 from diffagent.data.hubs.civitai import CivitaiClient
 from diffagent.data.hubs.installed import identify, read_installed
 from diffagent.data.hubs.raw import RawFolder
+from diffagent.serving.commands.data import data
 
 UNET = "model.diffusion_model.input_blocks"
 ATTENTION = "transformer_blocks.0.attn2"

@@ -14,8 +14,8 @@ from stand_ins import RuleEngine
 from diffagent.agent.agent import Agent
 from diffagent.agent.choosing.fusion import Fusion
 from diffagent.data.records import T2ICall
-from diffagent.serving import defaults
 from diffagent.serving.cli import main
+from diffagent.serving.commands import defaults
 
 Captured = pytest.CaptureFixture[str]
 

@@ -10,7 +10,7 @@ from langchain_tests.integration_tests import ToolsIntegrationTests
 from langchain_tests.unit_tests import ToolsUnitTests
 
 from diffagent.agent.agent import Agent
-from diffagent.serving.langchain import DiffAgentTool
+from diffagent.serving.tools.langchain import DiffAgentTool
 
 
 class OnStandIns:

@@ -27,8 +27,8 @@ from diffagent.agent.asking.request import Request
 from diffagent.agent.engines import Prompt
 from diffagent.data.errors import BadInput, BadPrompt, UnknownModel
 from diffagent.data.records import T2ICall
-from diffagent.serving.langchain import DiffAgentRunnable, DiffAgentTool
-from diffagent.serving.shared_agent import SharedAgent
+from diffagent.serving.tools.langchain import DiffAgentRunnable, DiffAgentTool
+from diffagent.serving.tools.shared_agent import SharedAgent
 
 FOX = {"prompt": "pixel art of a fox", "seed": 7}
 
@@ -242,7 +242,7 @@ WITHOUT = """
 import sys
 sys.modules["langchain_core"] = None
 try:
-    import diffagent.serving.langchain
+    import diffagent.serving.tools.langchain
 except Exception as error:
     print(type(error).__name__, error)
 """
@@ -251,6 +251,6 @@ except Exception as error:
 def test_without_the_extra_the_install_line_is_said() -> None:
     done = subprocess.run([sys.executable, "-c", WITHOUT], capture_output=True, text=True, check=True)
     assert done.stdout == (
-        "MissingExtra diffagent.serving.langchain needs langchain-core, which is not installed: "
+        "MissingExtra diffagent.serving.tools.langchain needs langchain-core, which is not installed: "
         "pip install 'diffagent[langchain]'\n"
     )

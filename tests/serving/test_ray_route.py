@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from diffagent.data.errors import BadCatalog, BadInput
-from diffagent.serving.ray_route import on_ray
-from diffagent.serving.rows import Row
+from diffagent.serving.batch.ray_route import on_ray
+from diffagent.serving.batch.rows import Row
 
 ray = pytest.importorskip("ray")
 pytestmark = [pytest.mark.wide, pytest.mark.filterwarnings("ignore")]

@@ -19,9 +19,9 @@ import pytest
 from diffagent.agent.agent import Agent
 from diffagent.data.errors import BadInput
 from diffagent.data.records import T2ICall
+from diffagent.serving.batch.route import Body, route
+from diffagent.serving.batch.rows import Row, open_source
 from diffagent.serving.cli import main
-from diffagent.serving.route import Body, route
-from diffagent.serving.rows import Row, open_source
 
 
 def lines(path: Path) -> list[dict[str, Any]]:
@@ -258,8 +258,8 @@ def test_the_command_writes_calls_and_error_rows(
 SLOW = """
 import sys, time
 from pathlib import Path
-from diffagent.serving.route import route
-from diffagent.serving.rows import open_source
+from diffagent.serving.batch.route import route
+from diffagent.serving.batch.rows import open_source
 
 def answer(blocks):
     for rows in blocks:

@@ -12,7 +12,7 @@ import pytest
 
 from diffagent.agent.agent import Agent
 from diffagent.data.errors import MissingWeights
-from diffagent.serving.shared_agent import SharedAgent
+from diffagent.serving.tools.shared_agent import SharedAgent
 
 
 class Work:

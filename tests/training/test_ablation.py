@@ -15,7 +15,7 @@ from stand_ins import RuleEngine, plain_suitability, quiet
 from diffagent.agent.agent import Agent
 from diffagent.agent.choosing.fusion import Fusion
 from diffagent.data.errors import BadInput
-from diffagent.training import cli
+from diffagent.serving.commands import training as cli
 from diffagent.training.ablation import another, exchanged, summarise, systems, text
 from diffagent.training.asking_weights import Weighed
 from diffagent.training.plain_requests import Asked

@@ -19,8 +19,8 @@ from diffagent.agent.choosing.scope import Scope
 from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.catalog.importing import add_entries
 from diffagent.data.errors import BadInput, UnknownModel
+from diffagent.serving.batch.rows import open_source
 from diffagent.serving.json_bounds import JsonBounds
-from diffagent.serving.rows import open_source
 from diffagent.serving.tools import identify, route, search
 from diffagent.serving.wording import wrong_arguments
 

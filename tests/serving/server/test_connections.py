@@ -13,7 +13,7 @@ import httpx
 import pytest
 from server_runs import ServerProcess, server_process, until
 
-from diffagent.serving.serve_cli import listening
+from diffagent.serving.commands.serve import listening
 from diffagent.serving.server.listener import Lasting
 
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from diffagent.data.errors import BadInput
 from diffagent.serving.cli import root
-from diffagent.training.rrhf.cli import community_of
+from diffagent.serving.commands.rrhf import community_of
 
 
 def test_the_commands_are_there() -> None:

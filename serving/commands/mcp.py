@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import click
 
-from diffagent.agent.catalog_option import catalog_option
+from diffagent.serving.commands.catalog_option import catalog_option
 
 
 @click.command()
@@ -29,8 +29,8 @@ def mcp(catalog: str | None, engine: str, llm: str | None, target_url: str | Non
     import asyncio
 
     from diffagent.data.catalog.catalog import Catalog
-    from diffagent.serving.mcp import serve_stdio, server, tools
-    from diffagent.serving.shared_agent import SharedAgent
+    from diffagent.serving.tools.mcp import serve_stdio, server, tools
+    from diffagent.serving.tools.shared_agent import SharedAgent
 
     agent = SharedAgent.load(catalog, llm, engine)
     served = server(tools(agent, lambda: Catalog.open(catalog), target_url))

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from diffagent.agent.catalog_option import catalog_option
-from diffagent.agent.request_options import request_options
+from diffagent.serving.commands.catalog_option import catalog_option
+from diffagent.serving.commands.request_options import request_options
 
 if TYPE_CHECKING:
     from diffagent.agent.decision import Decision
@@ -59,7 +59,7 @@ def call(
     """Turn PROMPT into one callable text-to-image API call, or into the request of an API; - is stdin."""
     from diffagent.agent.agent import Agent
     from diffagent.agent.asking.request import Request
-    from diffagent.agent.texts import prompt_of
+    from diffagent.serving.commands.texts import prompt_of
 
     is_given = ctx.get_parameter_source("target_url") == click.core.ParameterSource.COMMANDLINE
     if options["target_url"] and not options["installed"] and is_given:
@@ -82,7 +82,7 @@ def call(
     report_notes(decision)
     report_not_carried(emitted)
     if explain and sys.stdout.isatty():
-        from diffagent.agent.explanation import explanation
+        from diffagent.serving.commands.explanation import explanation
 
         click.echo(explanation(decision, shutil.get_terminal_size().columns))
         return

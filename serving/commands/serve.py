@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from diffagent.agent.catalog_option import catalog_option
 from diffagent.agent.targets import TABLE, load
+from diffagent.serving.commands.catalog_option import catalog_option
 
 if TYPE_CHECKING:
     from fastapi import FastAPI

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ValidationError
 
 from diffagent.data.errors import DiffAgentError, MissingExtra
-from diffagent.serving.shared_agent import SharedAgent
 from diffagent.serving.tools import identify, route, search
+from diffagent.serving.tools.shared_agent import SharedAgent
 from diffagent.serving.wording import told, wrong_arguments
 
 if TYPE_CHECKING:

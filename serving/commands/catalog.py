@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from diffagent.agent.catalog_option import catalog_option
 from diffagent.data.attributes import MEDIA, ROLES
 from diffagent.data.base_models import examples
+from diffagent.serving.commands.catalog_option import catalog_option
 
 if TYPE_CHECKING:
     from diffagent.data.catalog.catalog import Catalog, Filter
@@ -92,7 +92,7 @@ def search(words: tuple[str, ...], path: str | None, as_json: bool, limit: int, 
 @_JSON
 def show(model: str, path: str | None, as_json: bool) -> None:
     """Show one MODEL: a name, AIR, Civitai model or version id, hash, or file name."""
-    from diffagent.agent.tables import facts
+    from diffagent.serving.commands.tables import facts
 
     with closing(_open(path)) as opened:
         card = opened.find(model)
@@ -104,7 +104,7 @@ def show(model: str, path: str | None, as_json: bool) -> None:
 @_JSON
 def stats(path: str | None, as_json: bool) -> None:
     """Count the entries by type, base model, source and licence."""
-    from diffagent.agent.tables import facts
+    from diffagent.serving.commands.tables import facts
 
     with closing(_open(path)) as opened:
         found = {**opened.stats(), "held_out": opened.get_meta("held_out")}
@@ -122,9 +122,9 @@ def base_models(as_page: bool, as_json: bool) -> None:
     """List the base models: names, families, settings."""
     from dataclasses import asdict
 
-    from diffagent.agent.tables import table
     from diffagent.data.base_model_page import markdown, short_rows
     from diffagent.data.base_models import TABLE
+    from diffagent.serving.commands.tables import table
 
     if as_page:
         click.echo(markdown(), nl=False)
@@ -271,7 +271,7 @@ def _progress(items: Any, what: str) -> Any:
 
 
 def _report(funnel: Funnel, count: int, out: Path, as_json: bool) -> None:
-    from diffagent.agent.tables import facts
+    from diffagent.serving.commands.tables import facts
 
     report = {"catalog": str(out), "entries": count, "bytes": out.stat().st_size, "funnel": funnel.to_json()}
     if as_json:
@@ -287,7 +287,7 @@ def _report(funnel: Funnel, count: int, out: Path, as_json: bool) -> None:
 
 
 def _print_cards(cards: list[Card], as_json: bool) -> None:
-    from diffagent.agent.tables import table
+    from diffagent.serving.commands.tables import table
 
     if as_json:
         for card in cards:

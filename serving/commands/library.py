@@ -87,7 +87,7 @@ def scan(
 
     job = None
     if llm is not None or llm_model is not None:
-        from diffagent.agent.describe_cli import job_of
+        from diffagent.serving.commands.describe import job_of
 
         job = job_of(llm, llm_model, "none", 8)
     with _opened() as state:
@@ -130,8 +130,8 @@ def list_(as_json: bool) -> None:
 @_JSON
 def show(file: str, as_json: bool) -> None:
     """Show all that is known of one FILE: a path, or a file's name."""
-    from diffagent.agent.tables import facts
     from diffagent.data.library.entries import judged
+    from diffagent.serving.commands.tables import facts
 
     with _opened() as state:
         shown = _found(state, file)
@@ -227,10 +227,10 @@ def get(model: str, folder: Path | None, catalog: str | None, url: str | None, y
     from contextlib import closing
 
     from diffagent.agent.executors.downloads import check_fetchable, fetch, size_of
-    from diffagent.agent.generate_cli import Progress
-    from diffagent.agent.tables import facts
     from diffagent.data.catalog.catalog import Catalog
     from diffagent.data.library.fetching import destination
+    from diffagent.serving.commands.generate import Progress
+    from diffagent.serving.commands.tables import facts
 
     with closing(Catalog.open(catalog)) as opened:
         card = opened.find(model)
@@ -416,7 +416,7 @@ def _tell_use(shelf: Shelf) -> None:
 
 
 def _print_lines(shelf: Shelf, as_json: bool) -> None:
-    from diffagent.agent.tables import table
+    from diffagent.serving.commands.tables import table
 
     if as_json:
         for line in shelf.lines:

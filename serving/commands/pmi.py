@@ -136,7 +136,7 @@ def identify(
     if as_json:
         click.echo(json.dumps(shown, ensure_ascii=False))
         return
-    from diffagent.agent.tables import table
+    from diffagent.serving.commands.tables import table
 
     rows = [(one["model"], _score(one), one["air"]) for one in shown["models"]]
     click.echo(table(("MODEL", "DISTANCE" if paper else "PROBABILITY", "AIR"), rows, right=(1,)))
@@ -252,7 +252,7 @@ def _sizes(given: str) -> list[int]:
 
 def _print_bench(results: dict[str, Any]) -> None:
     from diffagent.agent.pmi.report import distance
-    from diffagent.agent.tables import table
+    from diffagent.serving.commands.tables import table
 
     rows = [
         (
@@ -290,7 +290,7 @@ def _pair(image_encoder: str) -> Pair:
 
 
 def _print(facts: dict[str, Any], as_json: bool) -> None:
-    from diffagent.agent.tables import facts as lines
+    from diffagent.serving.commands.tables import facts as lines
 
     if as_json:
         click.echo(json.dumps(facts, ensure_ascii=False))

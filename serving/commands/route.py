@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from diffagent.agent.catalog_option import catalog_option
-from diffagent.agent.request_options import request_options
-from diffagent.serving.rows import KINDS, PROMPT, kind_of, open_source
+from diffagent.serving.batch.rows import KINDS, PROMPT, kind_of, open_source
+from diffagent.serving.commands.catalog_option import catalog_option
+from diffagent.serving.commands.request_options import request_options
 
 if TYPE_CHECKING:
-    from diffagent.serving.route import Answer, Body, Summary
-    from diffagent.serving.rows import Row, Source
+    from diffagent.serving.batch.route import Answer, Body, Summary
+    from diffagent.serving.batch.rows import Row, Source
 
 BLOCK, BATCH = 8, 64
 """Rows between two syncs, where the engine answers one by one and where it answers many together."""
@@ -69,7 +69,7 @@ def route(
     Run again to go on. A .csv file has a column for each of the call's fields; its rows grow in OUT.jsonl.
     """
     from diffagent.agent.asking.request import Request
-    from diffagent.agent.texts import STDIN
+    from diffagent.serving.commands.texts import STDIN
 
     Request.parse({"prompt": "any", **options})
     run = Run((catalog, llm, engine), options, address, workers)
@@ -103,7 +103,7 @@ class Run:
 
     def file(self, opened: Source, out: Path, settings: dict[str, Any]) -> Summary:
         """Rows into a file by its name: JSON lines, or a table of them beside."""
-        from diffagent.serving.route import as_csv
+        from diffagent.serving.batch.route import as_csv
 
         if out.suffix.casefold() != ".csv":
             return self.rows(opened, out, settings)
@@ -125,11 +125,11 @@ class Run:
         """Rows into JSON lines; ``copied`` is called when some were added."""
         from tqdm import tqdm
 
-        from diffagent.serving import route as batch
+        from diffagent.serving.batch import route as batch
 
         catalog, llm, engine = self.load
         if self.address:
-            from diffagent.serving.ray_route import on_ray
+            from diffagent.serving.batch.ray_route import on_ray
 
             answer = on_ray(self.address, self.workers, self.load, self.options)
         else:
@@ -173,7 +173,7 @@ def here(load: tuple[str | None, str | None, str], options: dict[str, Any]) -> A
 
     def answer(blocks: Iterable[list[Row]]) -> Iterator[list[Body]]:
         from diffagent.agent.agent import Agent
-        from diffagent.serving.route import answered
+        from diffagent.serving.batch.route import answered
 
         agent: Agent | None = None
         for rows in blocks:

@@ -18,8 +18,8 @@ from diffagent.agent.agent import Agent
 from diffagent.agent.asking.request import Request
 from diffagent.data.errors import BadInput, DiffAgentError, MissingExtra
 from diffagent.data.records import T2ICall
-from diffagent.serving.shared_agent import SharedAgent
 from diffagent.serving.tools.route import DESCRIPTION, NAME, RouteArguments, Routed, route
+from diffagent.serving.tools.shared_agent import SharedAgent
 from diffagent.serving.wording import told
 
 try:
@@ -30,7 +30,7 @@ try:
     from langchain_core.tools.base import ArgsSchema
 except ImportError:
     raise MissingExtra(
-        "diffagent.serving.langchain needs langchain-core, which is not installed: "
+        "diffagent.serving.tools.langchain needs langchain-core, which is not installed: "
         "pip install 'diffagent[langchain]'"
     ) from None
 

@@ -1,7 +1,7 @@
 """Batch routing on a Ray cluster: Ray Data streams the rows through actors that each hold an agent.
 
-The rows, their order, the file and what a kill leaves are those of :mod:`diffagent.serving.route`; only the
-answers come from elsewhere. Ray restarts an actor that dies and asks its rows again. Every node needs
+The rows, their order, the file and what a kill leaves are those of :mod:`diffagent.serving.batch.route`; only
+the answers come from elsewhere. Ray restarts an actor that dies and asks its rows again. Every node needs
 diffagent, the same catalog under the same path, and the weights, which it fetches like any other machine.
 """
 
@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 
 from diffagent.data import errors
 from diffagent.data.errors import BadInput, DiffAgentError, EngineGone, MissingExtra
-from diffagent.serving.route import Answer, Body, answered, error_body
-from diffagent.serving.rows import Row
+from diffagent.serving.batch.route import Answer, Body, answered, error_body
+from diffagent.serving.batch.rows import Row
 
 if TYPE_CHECKING:
     import numpy as np

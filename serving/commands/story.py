@@ -31,7 +31,7 @@ def story(out: Path, llm: str, scale: float, until: str | None, hub: Path | None
     diffagent train story OUT
     diffagent train story OUT --hub tests/assets/smallhub.safetensors   # models and scorers as they ship
     """
-    from diffagent.training.rrhf.cli import progress
+    from diffagent.serving.commands.rrhf import progress
     from diffagent.training.smallhub.story import Story, tell
 
     found = tell(Story(out, llm, scale, hub, seed), until, progress, lambda line: click.echo(line, err=True))

@@ -9,10 +9,10 @@ from typing import Any
 
 import click
 
-from diffagent.training.hallucination_cli import hallucination
-from diffagent.training.rrhf.cli import community, images, rrhf
-from diffagent.training.rrhf.cli import suitability as suits
-from diffagent.training.smallhub.cli import story
+from diffagent.serving.commands.hallucination import hallucination
+from diffagent.serving.commands.rrhf import community, images, rrhf
+from diffagent.serving.commands.rrhf import suitability as suits
+from diffagent.serving.commands.story import story
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _ENGINE = click.option(

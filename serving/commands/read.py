@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from diffagent.agent.catalog_option import catalog_option
+from diffagent.serving.commands.catalog_option import catalog_option
 
 
 @click.command()
@@ -24,10 +24,10 @@ def read(image: str, catalog: str | None, told: bool) -> None:
     from dataclasses import asdict
 
     from diffagent.agent.answering.call_forms import Given, from_picture, own_call
-    from diffagent.agent.texts import read_stdin
     from diffagent.data.catalog.catalog import Catalog
     from diffagent.data.errors import BadImage, UnknownModel
     from diffagent.data.metadata import picture
+    from diffagent.serving.commands.texts import read_stdin
 
     source: Any = Path(image)
     if image == "-":

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self, TextIO
 
 from diffagent.data.errors import BadInput, DiffAgentError
 from diffagent.data.records import T2ICall
-from diffagent.serving.rows import Row, Source
+from diffagent.serving.batch.rows import Row, Source
 
 if TYPE_CHECKING:
     from diffagent.agent.agent import Agent

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from diffagent.data.errors import BadInput
-from diffagent.serving import defaults
+from diffagent.serving.commands import defaults
 
 
 @click.group(invoke_without_command=True)
@@ -39,7 +39,7 @@ def config(ctx: click.Context, /, as_json: bool) -> None:
             )
         )
         return
-    from diffagent.agent.tables import table
+    from diffagent.serving.commands.tables import table
 
     click.echo(
         f"diffagent: settings are in {path}{'' if path.exists() else ', which is not there yet'}", err=True

@@ -88,7 +88,7 @@ def read(path: Path | None = None) -> dict[str, Any]:
 def general() -> tuple[str, ...]:
     """The spellings of options that a general line may set."""
     from diffagent.agent.asking.request import Request
-    from diffagent.agent.request_options import FLAGS
+    from diffagent.serving.commands.request_options import FLAGS
 
     names = dict.fromkeys(SHARED)
     for field in Request.model_fields:

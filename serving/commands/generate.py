@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from diffagent.agent.catalog_option import catalog_option
-from diffagent.agent.request_options import FLAGS, request_options
 from diffagent.agent.targets import TABLE
-from diffagent.agent.texts import is_missing_file, read_stdin
+from diffagent.serving.commands.catalog_option import catalog_option
+from diffagent.serving.commands.request_options import FLAGS, request_options
+from diffagent.serving.commands.texts import is_missing_file, read_stdin
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -269,7 +269,7 @@ class Room:
     def decided(self, options: Mapping[str, Any]) -> tuple[T2ICall, int]:
         """A routed call, and how many pictures are asked for."""
         from diffagent.agent.asking.request import Request
-        from diffagent.agent.cli import report_notes
+        from diffagent.serving.commands.call import report_notes
 
         target = self.target or DEFAULT_TARGET
         request = Request.parse(

@@ -1,0 +1,1 @@
+"""Files and data sets of requests → files of calls, on one machine or a Ray cluster."""

@@ -1,0 +1,1 @@
+"""Every command of ``diffagent``, and what their options share."""
