@@ -35,9 +35,9 @@ def silent(line: str) -> None:
 
 
 def sft(task: Mapping[str, Any], out: Path) -> None:
-    from diffagent.training.dialogues import Mix
-    from diffagent.training.recipe import Lora, Recipe
-    from diffagent.training.sft import train
+    from diffagent.training.sft.dialogues import Mix
+    from diffagent.training.sft.recipe import Lora, Recipe
+    from diffagent.training.sft.sft import train
 
     usual: dict[str, Any] = {
         "lora": Lora(2, 4), "batch": 4, "held_out": 4, "eval_steps": 2, "save_steps": 9,
@@ -104,14 +104,14 @@ def rrhf(task: Mapping[str, Any], out: Path) -> None:
     from diffagent.agent.choosing.prefilter import Prefilter
     from diffagent.data.catalog.catalog import Catalog
     from diffagent.data.devices import share
-    from diffagent.training.recipe import Lora
+    from diffagent.training.evaluation.studio import Studio
     from diffagent.training.rewards.unified import ImageMetrics
     from diffagent.training.rrhf.align import align
     from diffagent.training.rrhf.collecting import Task
     from diffagent.training.rrhf.config import RRHFConfig
     from diffagent.training.rrhf.policy import Tuned
     from diffagent.training.rrhf.queries import default_card, read_queries
-    from diffagent.training.studio import Studio
+    from diffagent.training.sft.recipe import Lora
 
     config = RRHFConfig(
         "tiny", k=4, responses=400, diversity=50.0, lora=Lora(2, 4), batch=1, held_out=2, eval_steps=2,

@@ -2,8 +2,8 @@
 
     reading × attributes, names, specifications → features [M, F] → logits [M]
 
-The weights are fitted on graded candidates of plain requests (:mod:`diffagent.training.suiting`): a model
-that a person who knows these models calls good stands above one that will do, above one that is wrong.
+The weights are fitted on graded candidates of plain requests (:mod:`diffagent.training.fitting.suiting`): a
+model that a person who knows these models calls good stands above one that will do, above one that is wrong.
 """
 
 from __future__ import annotations

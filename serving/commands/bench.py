@@ -38,8 +38,8 @@ def latency(
     from tqdm import tqdm
 
     from diffagent.agent.agent import Agent
-    from diffagent.agent.bench import beside_busy
-    from diffagent.agent.bench import latency as measure
+    from diffagent.training.evaluation.bench import beside_busy
+    from diffagent.training.evaluation.bench import latency as measure
 
     agent = Agent.load(catalog, llm, engine)
     found = measure(agent, rounds, plain_rounds, tqdm)
@@ -58,8 +58,8 @@ def throughput(rows: int, catalog: str | None, engine: str, llm: str | None, as_
 
     from diffagent.agent.agent import Agent
     from diffagent.agent.engines.loading import load_engine
-    from diffagent.agent.throughput import prompts
-    from diffagent.agent.throughput import throughput as measure
+    from diffagent.training.evaluation.throughput import prompts
+    from diffagent.training.evaluation.throughput import throughput as measure
 
     agent = Agent.load(catalog, llm, engine)
     plain = None
@@ -91,8 +91,8 @@ def match(
     """Pmi in a large hub: reduced and exact search, beside Eq. 9 evaluated directly."""
     from tqdm import tqdm
 
-    from diffagent.agent.match_bench import match as measure
     from diffagent.agent.pmi.synthetic import Hub
+    from diffagent.training.evaluation.match_bench import match as measure
 
     found = measure(Hub(models, seed), tasks, min(tasks, plain_tasks), images, store, tqdm)
     _show(found, as_json)

@@ -59,7 +59,7 @@ def hallucination(
     if form == "memory":
         if not systems:
             raise BadInput("from memory systems are compared: pass --system NAME=LLM, such as sft=tuned")
-        from diffagent.training.memory_table import lines
+        from diffagent.training.evaluation.memory_table import lines
 
         rows = _from_memory(prompts, systems, options)
         click.echo(json.dumps(rows) if as_json else lines(rows))
@@ -79,7 +79,7 @@ def hallucination(
 def _among_candidates(path: Path, options: dict[str, Any]) -> dict[str, Any]:
     from diffagent.agent.agent import Agent
     from diffagent.agent.asking.enhance import enhance
-    from diffagent.training.hallucination import measure, read_prompts
+    from diffagent.training.evaluation.hallucination import measure, read_prompts
 
     texts = read_prompts(path, options["limit"], options["seed"])
     agent = Agent.load(options["catalog"], options["llm"], options["engine"])
@@ -91,8 +91,8 @@ def _among_candidates(path: Path, options: dict[str, Any]) -> dict[str, Any]:
 def _from_memory(paths: Sequence[Path], systems: Sequence[str], options: dict[str, Any]) -> dict[str, Any]:
     from diffagent.agent.engines.loading import load_engine
     from diffagent.data.catalog.catalog import Catalog
-    from diffagent.training.memory_table import answers, enhanced, read_asked, table
-    from diffagent.training.rrhf.compare import parse_system
+    from diffagent.training.evaluation.compare import parse_system
+    from diffagent.training.evaluation.memory_table import answers, enhanced, read_asked, table
     from diffagent.training.rrhf.policy import Tuned
 
     parsed = [parse_system(text) for text in systems]

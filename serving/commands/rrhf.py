@@ -63,13 +63,13 @@ def rrhf(dabench: Path | None, out: Path, llm: str | None, recipe: str, **option
 
     from diffagent.agent.agent import Agent
     from diffagent.data.errors import BadInput
-    from diffagent.training.limits import Limits
     from diffagent.training.rrhf.align import align
     from diffagent.training.rrhf.collecting import Task
     from diffagent.training.rrhf.config import read_config
     from diffagent.training.rrhf.policy import Tuned
     from diffagent.training.rrhf.queries import default_card
-    from diffagent.training.sft import check_extra
+    from diffagent.training.sft.limits import Limits
+    from diffagent.training.sft.sft import check_extra
 
     began = time.monotonic()
     check_extra()
@@ -118,9 +118,9 @@ def community(
     """
     from diffagent.agent.agent import Agent
     from diffagent.agent.choosing.fusion import Fusion
-    from diffagent.training.rrhf.compare import answers, parse_system, table
+    from diffagent.training.evaluation.compare import answers, parse_system, table
+    from diffagent.training.evaluation.selection import read_pairs, sample
     from diffagent.training.rrhf.policy import Tuned
-    from diffagent.training.selection import read_pairs, sample
 
     chosen = sample(list(read_pairs(pairs)), limit, seed)
     parsed = [parse_system(text) for text in systems]
@@ -166,14 +166,21 @@ def images(prompts: Path, sft: str, aligned: str, out: Path, **options: Any) -> 
     """
     from diffagent.agent.agent import Agent
     from diffagent.data.base_models import side_of
-    from diffagent.training.hallucination import read_prompts
-    from diffagent.training.image_table import constrained, default_call, five, free, measure, table
+    from diffagent.training.evaluation.hallucination import read_prompts
+    from diffagent.training.evaluation.image_table import (
+        constrained,
+        default_call,
+        five,
+        free,
+        measure,
+        table,
+    )
+    from diffagent.training.evaluation.sheets import blind_page, sheets
+    from diffagent.training.evaluation.studio import Studio
     from diffagent.training.rewards.published import load_scorers
     from diffagent.training.rewards.unified import ImageMetrics
     from diffagent.training.rrhf.policy import Tuned
     from diffagent.training.rrhf.queries import default_card
-    from diffagent.training.sheets import blind_page, sheets
-    from diffagent.training.studio import Studio
 
     texts = read_prompts(prompts, options["limit"], options["seed"])
     said: list[list[Any]] = []
@@ -240,10 +247,10 @@ def suitability(
     diffagent eval suitability --system sft=SFT --system rrhf=RRHF
     """
     from diffagent.agent.agent import Agent
-    from diffagent.training.plain_requests import read_graded
-    from diffagent.training.rrhf.compare import parse_system
+    from diffagent.training.evaluation.compare import parse_system
+    from diffagent.training.evaluation.suited_table import choices, offers, table
+    from diffagent.training.fitting.plain_requests import read_graded
     from diffagent.training.rrhf.policy import Tuned
-    from diffagent.training.rrhf.suited_table import choices, offers, table
 
     asked = read_graded(requests)
     held_out = [one for one in asked if one.split == "test"][:limit]
@@ -269,7 +276,7 @@ def _queries_and_reward(
     dabench: Path | None, agent: Any, config: Any, default: Any, options: dict[str, Any]
 ) -> tuple[list[Any], Any, Path]:
     """What is asked, what ranks the answers, and where the former comes from."""
-    from diffagent.training.plain_requests import read_graded, shipped
+    from diffagent.training.fitting.plain_requests import read_graded, shipped
     from diffagent.training.rrhf.queries import of_requests, read_queries
 
     if dabench is None or options["reward"] == "suitability":
@@ -314,9 +321,9 @@ def community_of(raw: Path | None, agent: Any, prompts: list[str], side: Any) ->
 
 def _image_reward(options: dict[str, Any], agent: Any, config: Any) -> Any:
     from diffagent.data.errors import BadInput
+    from diffagent.training.evaluation.studio import Studio
     from diffagent.training.rewards.published import load_scorers
     from diffagent.training.rewards.unified import ImageMetrics
-    from diffagent.training.studio import Studio
 
     if options["images"] is None:
         raise BadInput("the reward of images keeps them: pass --images FOLDER")

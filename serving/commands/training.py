@@ -38,7 +38,7 @@ def prefilter(raw: Path, out: Path) -> None:
     from diffagent.data.encoders.kept_vectors import KeptVectors
     from diffagent.data.encoders.text_encoder import TextEncoder
     from diffagent.data.hubs.raw import RawFolder
-    from diffagent.training.ranker import FitConfig, fit, gather, queries
+    from diffagent.training.fitting.ranker import FitConfig, fit, gather, queries
 
     encoder, config = KeptVectors(TextEncoder.load()), FitConfig()
     corpus = gather(read_entries(RawFolder(raw), Scope(), "both"), encoder, config.folds)
@@ -71,8 +71,8 @@ def suitability(
     from diffagent.agent.engines.loading import load_engine
     from diffagent.data.catalog.catalog import Catalog, default_catalog
     from diffagent.data.encoders.text_encoder import TextEncoder
-    from diffagent.training.plain_requests import read_graded
-    from diffagent.training.suiting import fit, gather, measure, model_reader, rule_reader
+    from diffagent.training.fitting.plain_requests import read_graded
+    from diffagent.training.fitting.suiting import fit, gather, measure, model_reader, rule_reader
 
     opened = Catalog.open(Path(catalog) if catalog else default_catalog())
     ranked = Prefilter.of(opened, TextEncoder.load())
@@ -98,7 +98,7 @@ def talk(chats: Path | None, out: Path) -> None:
     Prints the shares on a held-out quarter of the messages; OUT is fitted to all of them. Plain requests that
     ship are fitted to as well.
     """
-    from diffagent.training.talking import fit, measure, read_chats, read_pictures
+    from diffagent.training.fitting.talking import fit, measure, read_chats, read_pictures
 
     read = list(read_chats(chats))
     held_out = [chat for chat in read if chat.is_held_out]
@@ -117,9 +117,9 @@ def talk(chats: Path | None, out: Path) -> None:
 def weights(requests: Path | None, out: Path, catalog: str | None, engine: str, llm: str | None) -> None:
     """Fit the language model's weights in reading and choice on requests of the align part."""
     from diffagent.agent.agent import Agent
-    from diffagent.training.asking_weights import fit
-    from diffagent.training.fusion import save
-    from diffagent.training.plain_requests import read_graded
+    from diffagent.training.fitting.asking_weights import fit
+    from diffagent.training.fitting.fusion import save
+    from diffagent.training.fitting.plain_requests import read_graded
 
     agent = Agent.load(catalog, llm, engine)
     align = [asked for asked in read_graded(requests) if asked.split == "align"]
@@ -149,7 +149,7 @@ def attributes(raw: Path, out: Path, rebuilt: Path | None, catalog: str | None) 
     from diffagent.data.encoders.kept_vectors import KeptVectors
     from diffagent.data.encoders.text_encoder import TextEncoder
     from diffagent.data.hubs.raw import RawFolder
-    from diffagent.training.plain_agreement import Lesson, agreement, learn, rebuild
+    from diffagent.training.evaluation.plain_agreement import Lesson, agreement, learn, rebuild
 
     with closing(Catalog.open(catalog)) as opened:
         lesson = Lesson.of(RawFolder(raw), opened)
@@ -182,8 +182,8 @@ def fusion(
     from dataclasses import replace
 
     from diffagent.agent.agent import Agent
-    from diffagent.training.fusion import fit_write, save
-    from diffagent.training.selection import read_pairs, sample
+    from diffagent.training.evaluation.selection import read_pairs, sample
+    from diffagent.training.fitting.fusion import fit_write, save
 
     agent = Agent.load(catalog, llm, engine)
     weight, tried = fit_write(agent, sample(list(read_pairs(align)), limit, seed), _progress)
@@ -224,10 +224,10 @@ def sft(
     import time
     from dataclasses import replace
 
-    from diffagent.training.limits import Limits
-    from diffagent.training.recipe import read_recipe
-    from diffagent.training.sft import check_extra
-    from diffagent.training.sft import train as run
+    from diffagent.training.sft.limits import Limits
+    from diffagent.training.sft.recipe import read_recipe
+    from diffagent.training.sft.sft import check_extra
+    from diffagent.training.sft.sft import train as run
 
     began = time.monotonic()
     check_extra()
@@ -284,7 +284,7 @@ def select(
     from dataclasses import replace
 
     from diffagent.agent.agent import Agent
-    from diffagent.training.selection import Task, measure, read_pairs, sample, summarise
+    from diffagent.training.evaluation.selection import Task, measure, read_pairs, sample, summarise
 
     chosen = sample(list(read_pairs(pairs)), limit, seed)
     if no_negative:
@@ -348,9 +348,9 @@ def ask(
     down: how many of them the calls keep, which they break, and what lies outside the base model's table.
     """
     from diffagent.agent.agent import Agent
-    from diffagent.training.asking import Grades, read_requests, rows, summarise, table
-    from diffagent.training.systems import answers
-    from diffagent.training.wish_check import beside, check, lines, read_wishes
+    from diffagent.training.evaluation.asking import Grades, read_requests, rows, summarise, table
+    from diffagent.training.evaluation.systems import answers
+    from diffagent.training.evaluation.wish_check import beside, check, lines, read_wishes
 
     asked, grades = read_requests(requests), Grades.read(judged)
     wished = read_wishes(wishes or beside(requests)) if wishes or beside(requests).is_file() else []
@@ -405,8 +405,8 @@ def ablation(
     """What the language model's reading and choice add on graded requests: the agent without each of them."""
     from diffagent.agent.agent import Agent
     from diffagent.agent.choosing.suitability import Suitability
-    from diffagent.training.ablation import summarise, systems, text
-    from diffagent.training.plain_requests import read_graded
+    from diffagent.training.evaluation.ablation import summarise, systems, text
+    from diffagent.training.fitting.plain_requests import read_graded
 
     asked = [one for one in read_graded(requests) if one.split == split]
     refitted = Suitability.load(without) if without is not None else None
@@ -422,7 +422,7 @@ def ablation(
 @click.option("-o", "out", required=True, type=_FILE, metavar="PLOT.png")
 def plot(results: tuple[Path, ...], out: Path) -> None:
     """Draw RESULTS of eval select --json, a group of bars each, into a PNG file."""
-    from diffagent.training.results_plot import draw, read_results
+    from diffagent.training.evaluation.results_plot import draw, read_results
 
     draw(read_results(results), out)
     click.echo(json.dumps({"plot": str(out), "results": len(results)}))

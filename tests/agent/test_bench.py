@@ -9,9 +9,9 @@ import pytest
 from stand_ins import RuleEngine
 
 from diffagent.agent.agent import Agent
-from diffagent.agent.bench import _busy_cores, _plain, beside_busy, turns
 from diffagent.agent.choosing.fusion import Fusion
 from diffagent.agent.engines.transformers_engine import TransformersEngine
+from diffagent.training.evaluation.bench import _busy_cores, _plain, beside_busy, turns
 
 MakeAgent = Callable[..., Agent]
 

@@ -8,13 +8,13 @@ from click.testing import CliRunner
 
 pytest.importorskip("faiss", reason="needs pip install 'diffagent[match]'")
 
-from diffagent.agent import match_bench
-from diffagent.agent.match_bench import bytes_read, evaluate, match, shared
 from diffagent.agent.pmi.search import Found
 from diffagent.agent.pmi.store import Store
 from diffagent.agent.pmi.synthetic import Hub
 from diffagent.data.errors import BadInput
 from diffagent.serving.cli import root
+from diffagent.training.evaluation import match_bench
+from diffagent.training.evaluation.match_bench import bytes_read, evaluate, match, shared
 
 SMALL = Hub(120, 0, 6, 32)
 

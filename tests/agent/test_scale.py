@@ -155,7 +155,7 @@ def test_an_import_holds_some_entries_at_a_time(tmp_path: Path, encoder: WordEnc
 LOAD = """
 import json, resource, sys, time
 from diffagent.agent.agent import Agent
-from diffagent.agent.bench import PROMPTS
+from diffagent.training.evaluation.bench import PROMPTS
 from diffagent.agent.asking.request import Request
 agent = Agent.load(sys.argv[1])
 load = time.process_time()

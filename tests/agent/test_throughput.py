@@ -10,9 +10,9 @@ from stand_ins import Batches
 
 from diffagent.agent.agent import Agent
 from diffagent.agent.choosing.fusion import Fusion
-from diffagent.agent.throughput import WARM, prompts, throughput
 from diffagent.data.errors import EngineError
 from diffagent.serving.cli import main
+from diffagent.training.evaluation.throughput import WARM, prompts, throughput
 
 
 def test_prompts_are_all_different() -> None:

@@ -20,8 +20,8 @@ from diffagent.data.descriptions.sources import Source
 from diffagent.data.errors import BadInput
 from diffagent.data.records import Card, Sample, Stats
 from diffagent.serving.cli import main
-from diffagent.training.keyword_attributes import keyword_attributes
-from diffagent.training.plain_fitting import FitConfig, cross_fitted, fit, fold_of, tuned
+from diffagent.training.evaluation.keyword_attributes import keyword_attributes
+from diffagent.training.fitting.plain_fitting import FitConfig, cross_fitted, fit, fold_of, tuned
 
 INK = Attributes(role="style", media=("ink",), breadth="broad", people="any", needed=("inky",), renown=2)
 HERO = Attributes(role="character", media=("anime", "manga"), people="women", needed=("hero",), renown=0)

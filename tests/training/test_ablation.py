@@ -16,9 +16,9 @@ from diffagent.agent.agent import Agent
 from diffagent.agent.choosing.fusion import Fusion
 from diffagent.data.errors import BadInput
 from diffagent.serving.commands import training as cli
-from diffagent.training.ablation import another, exchanged, summarise, systems, text
-from diffagent.training.asking_weights import Weighed
-from diffagent.training.plain_requests import Asked
+from diffagent.training.evaluation.ablation import another, exchanged, summarise, systems, text
+from diffagent.training.fitting.asking_weights import Weighed
+from diffagent.training.fitting.plain_requests import Asked
 
 MakeAgent = Callable[..., Agent]
 HARBOUR, LAKE = (

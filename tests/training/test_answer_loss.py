@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy, one_hot
 
-from diffagent.training.answer_loss import Choice, answer_loss, shared
+from diffagent.training.sft.answer_loss import Choice, answer_loss, shared
 
 IGNORED = -100
 

@@ -12,8 +12,8 @@ from stand_ins import ENTRIES
 from diffagent.agent.agent import Agent
 from diffagent.data.errors import BadInput
 from diffagent.data.records import T2ICall
-from diffagent.training.asking import Grades, read_requests, rows, summarise, table
-from diffagent.training.systems import answers, rule_of_thumb
+from diffagent.training.evaluation.asking import Grades, read_requests, rows, summarise, table
+from diffagent.training.evaluation.systems import answers, rule_of_thumb
 
 CHECKPOINT = "urn:air:sd1:checkpoint:civitai:1@2"
 OTHER = "urn:air:sd1:checkpoint:civitai:3@4"

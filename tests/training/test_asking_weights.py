@@ -11,7 +11,7 @@ from stand_ins import RuleEngine, quiet
 
 from diffagent.agent.agent import Agent
 from diffagent.agent.choosing.fusion import Fusion
-from diffagent.training.asking_weights import Weighed, fit, read_accuracy, readings, table, weighed
+from diffagent.training.fitting.asking_weights import Weighed, fit, read_accuracy, readings, table, weighed
 
 MakeAgent = Callable[..., Agent]
 HARBOUR = request("a harbour", {PIXELS: 0, OIL: 3, XL: 1, ABSENT: 3})

@@ -19,8 +19,8 @@ from diffagent.agent.engines.decode import Vocabulary, spell, write
 from diffagent.agent.engines.transformers_engine import TransformersEngine
 from diffagent.data.catalog.callability import answer_flaw
 from diffagent.data.errors import BadInput, EngineError
-from diffagent.training.dialogues import IGNORED, Dialogue, Example, Mix, converse, in_batches, tokenise
-from diffagent.training.listing import Listed
+from diffagent.training.sft.dialogues import IGNORED, Dialogue, Example, Mix, converse, in_batches, tokenise
+from diffagent.training.sft.listing import Listed
 
 CARDS = tuple(entry.card for entry in ENTRIES[:4])
 PIXELS, OIL, INK, XL = CARDS

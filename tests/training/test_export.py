@@ -9,7 +9,7 @@ import torch
 
 from diffagent.agent.engines.adapter import FILE, Adapter
 from diffagent.data.errors import BadInput
-from diffagent.training.export import extract, save_adapter
+from diffagent.training.sft.export import extract, save_adapter
 
 
 def test_a_difference_of_rank_one_is_extracted_whole() -> None:

@@ -12,8 +12,8 @@ from stand_ins import RuleEngine, quiet
 from diffagent.agent.agent import Agent
 from diffagent.agent.choosing.fusion import Fusion
 from diffagent.data.errors import BadInput
-from diffagent.training.fusion import WRITE, fit_write, save
-from diffagent.training.selection import Pair
+from diffagent.training.evaluation.selection import Pair
+from diffagent.training.fitting.fusion import WRITE, fit_write, save
 
 MakeAgent = Callable[..., Agent]
 PIXELS = "urn:air:sd1:checkpoint:civitai:11@12"

@@ -15,7 +15,7 @@ from diffagent.agent.agent import Agent
 from diffagent.agent.engines import Prompt
 from diffagent.agent.engines.grammar import Grammar
 from diffagent.data.errors import BadAnswer, BadInput, DiffAgentError, EngineError, EngineGone, MissingWeights
-from diffagent.training.hallucination import measure, read_prompts
+from diffagent.training.evaluation.hallucination import measure, read_prompts
 
 MakeAgent = Callable[..., Agent]
 THREE = ["a fox", 'a "red" château', "sea, 1girl"]

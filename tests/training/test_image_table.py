@@ -15,7 +15,7 @@ pytest.importorskip("PIL", reason="needs pip install 'diffagent[images]'")
 from stand_ins import RuleEngine
 
 from diffagent.agent.agent import Agent
-from diffagent.training.image_table import (
+from diffagent.training.evaluation.image_table import (
     SYSTEMS,
     Calls,
     Measured,
@@ -26,10 +26,10 @@ from diffagent.training.image_table import (
     gain,
     table,
 )
+from diffagent.training.evaluation.sheets import blind_page, sheets
+from diffagent.training.evaluation.studio import Studio
 from diffagent.training.rewards.unified import unified
 from diffagent.training.rrhf.queries import default_card
-from diffagent.training.sheets import blind_page, sheets
-from diffagent.training.studio import Studio
 
 PIXELS = '["Tiny Pixels","Checkpoint","SD 1.5",512,512,"DDIM",35,8.5]'
 

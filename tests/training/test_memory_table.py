@@ -15,7 +15,15 @@ from diffagent.agent.agent import Agent
 from diffagent.agent.engines import Prompt
 from diffagent.data.errors import BadInput
 from diffagent.serving.cli import root
-from diffagent.training.memory_table import Asked, Said, answers, enhanced, lines, read_asked, table
+from diffagent.training.evaluation.memory_table import (
+    Asked,
+    Said,
+    answers,
+    enhanced,
+    lines,
+    read_asked,
+    table,
+)
 
 PIXELS, OIL = (f"urn:air:sd1:checkpoint:civitai:{n}@{n + 1}" for n in (11, 22))
 INK = "urn:air:sd1:lora:civitai:33@34"

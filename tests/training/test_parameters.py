@@ -11,7 +11,7 @@ from diffagent.agent.agent import Agent
 from diffagent.agent.choosing.fusion import Fusion
 from diffagent.agent.choosing.prefilter import Candidate
 from diffagent.data.records import Card, Usage
-from diffagent.training.parameters import GLOBAL, Parameters, Said, offer, say, table
+from diffagent.training.evaluation.parameters import GLOBAL, Parameters, Said, offer, say, table
 
 PIXELS, OIL, INK, _, _ = (entry.card for entry in ENTRIES)
 API = {"sampling_method": "DDIM", "width": 512, "height": 768, "sampling_steps": 35, "cfg_scale": 7.5}

@@ -17,8 +17,8 @@ from diffagent.agent.engines.transformers_engine import TransformersEngine
 from diffagent.data.attributes import Attributes
 from diffagent.data.errors import BadInput
 from diffagent.data.records import Card
-from diffagent.training.dialogues import tokenise
-from diffagent.training.plain_requests import Asked, Graded, choices, read_graded, readings
+from diffagent.training.fitting.plain_requests import Asked, Graded, choices, read_graded, readings
+from diffagent.training.sft.dialogues import tokenise
 
 SLOTS = {"medium": None, "natural": "photo", "people": "none", "english": None}
 

@@ -13,7 +13,7 @@ from diffagent.agent.choosing.matching import FEATURES
 from diffagent.agent.choosing.prefilter import Prefilter
 from diffagent.data.catalog.cards import Entry
 from diffagent.data.catalog.specification import MATCHED
-from diffagent.training.ranker import (
+from diffagent.training.fitting.ranker import (
     Corpus,
     FitConfig,
     Queries,

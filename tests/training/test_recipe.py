@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from diffagent.data.errors import BadInput
-from diffagent.training.dialogues import Mix
-from diffagent.training.recipe import Lora, Recipe, read_recipe, shipped
+from diffagent.training.sft.dialogues import Mix
+from diffagent.training.sft.recipe import Lora, Recipe, read_recipe, shipped
 
 yaml = pytest.importorskip("yaml", reason="needs pip install 'diffagent[train]'")
 

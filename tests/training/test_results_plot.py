@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from diffagent.data.errors import BadInput
-from diffagent.training.results_plot import _bar, draw, read_results
+from diffagent.training.evaluation.results_plot import _bar, draw, read_results
 
 RESULT = {
     "n": 20,

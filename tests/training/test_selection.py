@@ -15,7 +15,7 @@ from diffagent.agent.agent import Agent
 from diffagent.agent.asking.request import Request
 from diffagent.agent.choosing.fusion import Fusion
 from diffagent.data.errors import BadInput
-from diffagent.training.selection import (
+from diffagent.training.evaluation.selection import (
     LeaveOut,
     Pair,
     Row,

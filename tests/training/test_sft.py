@@ -24,13 +24,13 @@ from diffagent.agent.engines.adapter import FILE, Adapter
 from diffagent.agent.engines.transformers_engine import TransformersEngine
 from diffagent.data.errors import BadInput
 from diffagent.data.weights.weights import Weights
-from diffagent.training.answer_trainer import Paced, read_log
-from diffagent.training.dialogues import Mix
-from diffagent.training.examples import FILE as EXAMPLES
-from diffagent.training.examples import examples
-from diffagent.training.limits import Limits
-from diffagent.training.recipe import Lora, Recipe
-from diffagent.training.sft import (
+from diffagent.training.sft.answer_trainer import Paced, read_log
+from diffagent.training.sft.dialogues import Mix
+from diffagent.training.sft.examples import FILE as EXAMPLES
+from diffagent.training.sft.examples import examples
+from diffagent.training.sft.limits import Limits
+from diffagent.training.sft.recipe import Lora, Recipe
+from diffagent.training.sft.sft import (
     adapted,
     held_in,
     last_checkpoint,
@@ -293,7 +293,7 @@ def test_examples_are_made_once(
 def test_a_recipe_of_plain_requests_beside_a_part_of_dabench(
     straight: Path, dabench: Path, recipe: Recipe, monkeypatch: Any, tmp_path: Path
 ) -> None:
-    from diffagent.training import examples as module
+    from diffagent.training.sft import examples as module
 
     shipped = module.read_graded()
     few = [*(one for one in shipped if one.split == "train")][:12]
@@ -353,8 +353,8 @@ def test_a_process_has_one_gpu_however_many_it_sees(tmp_path: Path) -> None:
 
 def test_steps_are_shared_by_the_processes(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before a process group is there, too."""
-    from diffagent.training.dialogues import Example
-    from diffagent.training.examples import Examples
+    from diffagent.training.sft.dialogues import Example
+    from diffagent.training.sft.examples import Examples
 
     data = Examples([Example("memory", [1, 2], 1, [1, 2])] * 43, [], "")
     monkeypatch.setenv("WORLD_SIZE", "2")
@@ -362,8 +362,8 @@ def test_steps_are_shared_by_the_processes(recipe: Recipe, monkeypatch: pytest.M
 
 
 def test_steps_are_whole_batches_within_the_limit(recipe: Recipe) -> None:
-    from diffagent.training.dialogues import Example
-    from diffagent.training.examples import Examples
+    from diffagent.training.sft.dialogues import Example
+    from diffagent.training.sft.examples import Examples
 
     data = Examples([Example("memory", [1, 2], 1, [1, 2])] * 43, [], "")
     assert recipe_steps(recipe, data, Limits()) == 10

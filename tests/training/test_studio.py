@@ -20,8 +20,8 @@ from diffagent.agent.executors import Made
 from diffagent.agent.executors.images import read_texts
 from diffagent.data.devices import share
 from diffagent.data.records import T2ICall
+from diffagent.training.evaluation.studio import Studio
 from diffagent.training.rewards.unified import ImageMetrics
-from diffagent.training.studio import Studio
 
 
 class Painter:

@@ -10,8 +10,8 @@ from stand_ins import plain_suitability, quiet
 
 from diffagent.agent.agent import Agent
 from diffagent.agent.choosing.suitability import FEATURES
-from diffagent.training.plain_requests import Asked, Graded
-from diffagent.training.suiting import GradedRequest, fit, fit_once, gather, measure
+from diffagent.training.fitting.plain_requests import Asked, Graded
+from diffagent.training.fitting.suiting import GradedRequest, fit, fit_once, gather, measure
 
 PIXELS, OIL, UNKNOWN = (f"urn:air:sd1:checkpoint:civitai:{n}@{n + 1}" for n in (11, 22, 66))
 

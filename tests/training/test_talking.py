@@ -9,7 +9,7 @@ import pytest
 
 from diffagent.agent.asking.pieces import KINDS, Piece
 from diffagent.data.errors import BadInput
-from diffagent.training.talking import fit, measure, read_chats
+from diffagent.training.fitting.talking import fit, measure, read_chats
 
 LINES = """{"pieces": [["Hello there!", "talk"], ["Please draw", "ask"], ["a red fox.", "picture"]]}
 {"pieces": [["Hello again!", "talk"], ["Please draw", "ask"], ["a blue owl.", "picture"], ["No text.", "avoid"]]}

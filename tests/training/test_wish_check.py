@@ -10,8 +10,8 @@ import pytest
 
 from diffagent.data.errors import BadInput
 from diffagent.data.records import T2ICall
-from diffagent.training.asking import read_requests
-from diffagent.training.wish_check import WishRow, beside, check, lines, read_wishes
+from diffagent.training.evaluation.asking import read_requests
+from diffagent.training.evaluation.wish_check import WishRow, beside, check, lines, read_wishes
 
 SETS = Path(__file__).parents[2] / "datasets" / "asked"
 

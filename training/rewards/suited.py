@@ -2,9 +2,10 @@
 
     score = the logit of :mod:`diffagent.agent.choosing.suitability` under the request's reading
 
-It was fitted on candidates that a strong language model graded (:mod:`diffagent.training.plain_requests`,
-part ``train``). How far it agrees with grades that it was not fitted on stands in a run's report, beside what
-downloads alone would say: the share of pairs of different grades, of one request, that it orders as graded.
+It was fitted on candidates that a strong language model graded
+(:mod:`diffagent.training.fitting.plain_requests`, part ``train``). How far it agrees with grades that it was
+not fitted on stands in a run's report, beside what downloads alone would say: the share of pairs of different
+grades, of one request, that it orders as graded.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from diffagent.agent.asking.wishes import wishes
 from diffagent.agent.choosing.choosing import Shelf
 from diffagent.agent.choosing.suitability import FEATURES, Floats, Suitability, features
 from diffagent.data.records import T2ICall
-from diffagent.training.plain_requests import Asked
+from diffagent.training.fitting.plain_requests import Asked
+from diffagent.training.fitting.suiting import GradedRequest, gather, measure
 from diffagent.training.rewards import Progress
-from diffagent.training.suiting import GradedRequest, gather, measure
 
 if TYPE_CHECKING:
     from diffagent.agent.choosing.prefilter import Prefilter

@@ -26,14 +26,14 @@ import numpy as np
 
 from diffagent.data.devices import share
 from diffagent.data.errors import BadInput
-from diffagent.training.examples import data_digest
-from diffagent.training.limits import Limits
-from diffagent.training.recipe import Lora
 from diffagent.training.rrhf.collecting import RESPONSES, SCORES, Progress, Task, collect, rank, rate
 from diffagent.training.rrhf.policy import Tuned
 from diffagent.training.rrhf.responses import summary
 from diffagent.training.rrhf.trainer import Ranked, collate, trainer_class
-from diffagent.training.sft import (
+from diffagent.training.sft.examples import data_digest
+from diffagent.training.sft.limits import Limits
+from diffagent.training.sft.recipe import Lora
+from diffagent.training.sft.sft import (
     arguments,
     dtype_of,
     held_in,
@@ -221,8 +221,8 @@ def _finish(
     trainer: Any, tuned: Tuned, plan: RRHFConfig, out: Path, report: dict[str, Any]
 ) -> dict[str, Any]:
     """Write the weights, the curves and, last, what the run was."""
-    from diffagent.training.curves import draw
-    from diffagent.training.export import export
+    from diffagent.training.sft.curves import draw
+    from diffagent.training.sft.export import export
 
     model = trainer.accelerator.unwrap_model(trainer.model)
     report["weights"] = export(model, plan, tuned.model, tuned.base, out)

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from diffagent.data.errors import BadInput
-from diffagent.training.dialogues import Form
-from diffagent.training.recipe import Lora, read
+from diffagent.training.sft.dialogues import Form
+from diffagent.training.sft.recipe import Lora, read
 
 _COUNTS = ("k", "responses", "images", "epochs", "batch", "accumulate", "eval_steps", "save_steps")
 
@@ -26,7 +26,7 @@ class RRHFConfig:
 
     Of the run: ``batch`` queries with all their responses go through a device at once, ``accumulate`` such
     batches make a step; ``lora`` is what a model is given that brings no adapter of ours; the other fields
-    are as in :class:`diffagent.training.recipe.Recipe`. ``held_out`` queries are evaluated every
+    are as in :class:`diffagent.training.sft.recipe.Recipe`. ``held_out`` queries are evaluated every
     ``eval_steps``.
     """
 
@@ -87,5 +87,5 @@ class RRHFConfig:
 
 
 def read_config(name: str) -> RRHFConfig:
-    """A recipe that ships, by name, or a YAML file; see :func:`diffagent.training.recipe.read`."""
+    """A recipe that ships, by name, or a YAML file; see :func:`diffagent.training.sft.recipe.read`."""
     return read(RRHFConfig, name, "rrhf")

@@ -26,9 +26,9 @@ from diffagent.agent.engines import Prompt
 from diffagent.data.base_models import LISTED
 from diffagent.data.errors import BadInput, DiffAgentError
 from diffagent.data.records import Card
-from diffagent.training.dialogues import Form
-from diffagent.training.listing import Row, read_rows
-from diffagent.training.plain_requests import Asked
+from diffagent.training.fitting.plain_requests import Asked
+from diffagent.training.sft.dialogues import Form
+from diffagent.training.sft.listing import Row, read_rows
 
 
 @dataclass(frozen=True)

@@ -30,11 +30,11 @@ from diffagent.data.base_models import family_of
 from diffagent.data.catalog.callability import answer_flaw
 from diffagent.data.errors import BadAnswer
 from diffagent.data.records import Card, T2ICall, Usage
-from diffagent.training.dialogues import own_settings, with_options
 from diffagent.training.rrhf.beams import diverse_beams, multinomial
 from diffagent.training.rrhf.config import RRHFConfig
 from diffagent.training.rrhf.policy import Policy
 from diffagent.training.rrhf.queries import Query
+from diffagent.training.sft.dialogues import own_settings, with_options
 
 Source = Literal["sample", "beam", "default"]
 ANSWER_TOKENS = 64

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from diffagent.training.answer_loss import shared, states_behind
-from diffagent.training.answer_trainer import Paced
 from diffagent.training.rrhf.loss import Loss, response_log_probs, rrhf_loss, token_log_probs
+from diffagent.training.sft.answer_loss import shared, states_behind
+from diffagent.training.sft.answer_trainer import Paced
 
 if TYPE_CHECKING:
     import torch

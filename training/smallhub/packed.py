@@ -3,9 +3,9 @@
     2-models/, 3-scorers/ → smallhub.safetensors → 2-models/, 3-scorers/
 
 The base and the scorers lie in it whole; of every other model the difference from the base, its matrices at
-a low rank (:func:`diffagent.training.export.extract`). Matrices are rounded to eight bits a row, all else to
-fp16. So the models that come out are not quite the ones that went in: what of their images' quality is left,
-a test measures.
+a low rank (:func:`diffagent.training.sft.export.extract`). Matrices are rounded to eight bits a row, all else
+to fp16. So the models that come out are not quite the ones that went in: what of their images' quality is
+left, a test measures.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from diffagent.data.errors import BadInput
-from diffagent.training.export import extract
+from diffagent.training.sft.export import extract
 from diffagent.training.smallhub.models import BASE, load_unet, models, save_model
 from diffagent.training.smallhub.scorers import KINDS, build
 

@@ -23,15 +23,15 @@ from typing import TYPE_CHECKING, Any
 
 from diffagent.data.encoders.text_encoder import TextEncoder
 from diffagent.data.errors import BadInput
-from diffagent.training.answer_trainer import read_log
-from diffagent.training.dialogues import Mix
-from diffagent.training.image_table import default_call, five, free, measure, table
-from diffagent.training.recipe import Lora, Recipe
+from diffagent.training.evaluation.image_table import default_call, five, free, measure, table
+from diffagent.training.evaluation.sheets import blind_page, sheets
 from diffagent.training.rewards.unified import ImageMetrics
 from diffagent.training.rrhf.config import RRHFConfig
 from diffagent.training.rrhf.policy import Tuned
 from diffagent.training.rrhf.queries import default_card, read_queries
-from diffagent.training.sheets import blind_page, sheets
+from diffagent.training.sft.answer_trainer import read_log
+from diffagent.training.sft.dialogues import Mix
+from diffagent.training.sft.recipe import Lora, Recipe
 from diffagent.training.smallhub import hub
 from diffagent.training.smallhub.models import BASE, Schedule, model_folders, models, train_all
 from diffagent.training.smallhub.packed import unpack
@@ -41,7 +41,7 @@ from diffagent.training.smallhub.scorers import SmallScorer, train_scorers
 
 if TYPE_CHECKING:
     from diffagent.agent.agent import Agent
-    from diffagent.training.studio import Studio
+    from diffagent.training.evaluation.studio import Studio
 
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 Say = Callable[[str], None]
@@ -111,7 +111,7 @@ class Story:
     def studio(self, agent: Agent) -> Studio:
         """Images by the executor for local diffusers, from the models' folders."""
         from diffagent.agent.targets.diffusers import LocalDiffusers
-        from diffagent.training.studio import Studio
+        from diffagent.training.evaluation.studio import Studio
 
         cards = hub.cards()
         folders = {cards[name].air: folder for name, folder in self.models.items()}
@@ -206,8 +206,8 @@ def _dabench(story: Story, progress: Progress, say: Say) -> dict[str, Any]:
 
 def _sft(story: Story, progress: Progress, say: Say) -> dict[str, Any]:
     """Fine-tuning, and again up to where the held-out loss was least, if that was before the end."""
-    from diffagent.training.limits import Limits
-    from diffagent.training.sft import train
+    from diffagent.training.sft.limits import Limits
+    from diffagent.training.sft.sft import train
 
     folder = story.folder("5-sft")
     recipe = Recipe(
@@ -256,7 +256,7 @@ def _rrhf(story: Story, progress: Progress, say: Say) -> dict[str, Any]:
 
 
 def _tables(story: Story, progress: Progress, say: Say) -> dict[str, Any]:
-    from diffagent.training.hallucination import read_prompts
+    from diffagent.training.evaluation.hallucination import read_prompts
 
     folder = story.folder("7-tables")
     texts = read_prompts(story.folder("4-dabench") / "test.jsonl", None, 0)

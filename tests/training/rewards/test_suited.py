@@ -12,9 +12,9 @@ from stand_ins import plain_suitability, quiet
 
 from diffagent.agent.agent import Agent
 from diffagent.agent.choosing.suitability import FEATURES
-from diffagent.training.plain_requests import Asked
+from diffagent.training.fitting.plain_requests import Asked
+from diffagent.training.fitting.suiting import GradedRequest
 from diffagent.training.rewards.suited import UNKNOWN, Suited, agreement, ordered
-from diffagent.training.suiting import GradedRequest
 
 SUITABILITY = plain_suitability(kin=4.0)
 

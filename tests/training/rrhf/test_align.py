@@ -19,16 +19,16 @@ from diffagent.agent.engines.adapter import FILE, Adapter
 from diffagent.data.errors import BadInput, EngineGone
 from diffagent.data.records import T2ICall
 from diffagent.data.weights.weights import Weights
-from diffagent.training.answer_trainer import read_log
-from diffagent.training.export import save_adapter
-from diffagent.training.limits import Limits
-from diffagent.training.recipe import Lora
 from diffagent.training.rrhf.align import adapt, align
 from diffagent.training.rrhf.collecting import SCORES, Task, from_row, rank, to_row
 from diffagent.training.rrhf.config import RRHFConfig
 from diffagent.training.rrhf.policy import Tuned
 from diffagent.training.rrhf.queries import default_card, read_queries
 from diffagent.training.rrhf.responses import Answered
+from diffagent.training.sft.answer_trainer import read_log
+from diffagent.training.sft.export import save_adapter
+from diffagent.training.sft.limits import Limits
+from diffagent.training.sft.recipe import Lora
 
 pytest.importorskip("trl", reason="needs pip install 'diffagent[train]'")
 pytestmark = [

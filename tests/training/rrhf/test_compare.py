@@ -11,9 +11,9 @@ from stand_ins import ENTRIES, RuleEngine, WordEncoder, quiet
 from diffagent.agent.agent import Agent
 from diffagent.agent.choosing.fusion import Fusion
 from diffagent.data.errors import BadInput
+from diffagent.training.evaluation.compare import answers, parse_system, table
+from diffagent.training.evaluation.selection import Pair
 from diffagent.training.rewards.community import Community
-from diffagent.training.rrhf.compare import answers, parse_system, table
-from diffagent.training.selection import Pair
 
 
 def test_a_system_is_a_name_a_model_and_perhaps_a_fusion() -> None:

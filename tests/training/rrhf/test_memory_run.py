@@ -14,16 +14,16 @@ from graded_requests import OIL, PIXELS, XL, request
 from stand_ins import plain_suitability, quiet
 
 from diffagent.agent.agent import Agent
-from diffagent.training.dialogues import Mix
-from diffagent.training.memory_table import Asked, answers, table
-from diffagent.training.recipe import Recipe
+from diffagent.training.evaluation.memory_table import Asked, answers, table
 from diffagent.training.rewards.suited import Suited
 from diffagent.training.rrhf.align import align
 from diffagent.training.rrhf.collecting import Task
 from diffagent.training.rrhf.config import RRHFConfig, read_config
 from diffagent.training.rrhf.policy import Tuned
 from diffagent.training.rrhf.queries import default_card, of_requests
-from diffagent.training.sft import train
+from diffagent.training.sft.dialogues import Mix
+from diffagent.training.sft.recipe import Recipe
+from diffagent.training.sft.sft import train
 
 pytest.importorskip("trl", reason="needs pip install 'diffagent[train]'")
 pytestmark = [

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from diffagent.data.errors import BadInput
-from diffagent.training.recipe import shipped
 from diffagent.training.rrhf.config import RRHFConfig, read_config
 from diffagent.training.rrhf.trainer import Ranked, collate, exact, shared_log_probs, whole_log_probs
+from diffagent.training.sft.recipe import shipped
 
 QUERIES = [
     Ranked([5, 6, 7], [[8, 9, 2], [10, 2]], [0.2, 0.9]),

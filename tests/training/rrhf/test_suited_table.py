@@ -11,8 +11,8 @@ from stand_ins import RuleEngine, plain_suitability, quiet
 
 from diffagent.agent.agent import Agent
 from diffagent.data.errors import BadInput
+from diffagent.training.evaluation.suited_table import Offer, choices, offers, table
 from diffagent.training.rewards.suited import Suited
-from diffagent.training.rrhf.suited_table import Offer, choices, offers, table
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from diffagent.agent.targets.diffusers import LocalDiffusers
 from diffagent.agent.targets.emitting import emit
 from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import BadInput
-from diffagent.training.image_table import default_call
+from diffagent.training.evaluation.image_table import default_call
 from diffagent.training.smallhub import hub
 from diffagent.training.smallhub.models import BASE, Schedule, caption, models, train_all
 from diffagent.training.smallhub.pictures import STYLES, Pictures, shared_subjects, styled

@@ -24,11 +24,11 @@ from diffagent.agent.choosing.prefilter import Candidate
 from diffagent.agent.engines import Engine
 from diffagent.data.errors import BadInput
 from diffagent.data.records import Card
-from diffagent.training.dialogues import Form
-from diffagent.training.image_table import gain
-from diffagent.training.plain_requests import Asked
+from diffagent.training.evaluation.image_table import gain
+from diffagent.training.fitting.plain_requests import Asked
 from diffagent.training.rewards.standing import standings
 from diffagent.training.rewards.suited import Suited
+from diffagent.training.sft.dialogues import Form
 
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 OPTIMISED = ("suitability",)

@@ -6,7 +6,7 @@ callable, an engine or a server that fails ends the run. Unconstrained: the lang
 greedy text on the same question without a grammar; it has to parse and to name one of the catalog's
 entries (among candidates: by letter and listed name) with its type, base model and parameters in range.
 Both in two forms: among the prefilter's candidates, and from memory, where the prompt stands alone. The
-paper's Table 1 is of the latter without a grammar: :mod:`diffagent.training.memory_table`.
+paper's Table 1 is of the latter without a grammar: :mod:`diffagent.training.evaluation.memory_table`.
 """
 
 from __future__ import annotations

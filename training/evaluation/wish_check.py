@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from diffagent.data.base_models import find, is_meant
 from diffagent.data.prompts import bare_words
 from diffagent.data.records import T2ICall
-from diffagent.training.asking import read_rows
+from diffagent.training.evaluation.asking import read_rows
 
 TOLERANCE = log(1.06)
 """How far a size may be from a ratio: sides have steps of 8 pixels."""

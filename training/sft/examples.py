@@ -24,14 +24,14 @@ from diffagent.agent.choosing.prefilter import Ranker
 from diffagent.agent.engines.decode import Vocabulary
 from diffagent.data.errors import BadInput
 from diffagent.data.records import Card
-from diffagent.training.dialogues import Example, converse, in_batches, tokenise
-from diffagent.training.listing import Listed, list_held_out, list_train, plain_list, read_rows
-from diffagent.training.plain_requests import choices, read_graded, readings
-from diffagent.training.ranker import gather
+from diffagent.training.fitting.plain_requests import choices, read_graded, readings
+from diffagent.training.fitting.ranker import gather
+from diffagent.training.sft.dialogues import Example, converse, in_batches, tokenise
+from diffagent.training.sft.listing import Listed, list_held_out, list_train, plain_list, read_rows
 
 if TYPE_CHECKING:
     from diffagent.agent.engines.chat import Chat
-    from diffagent.training.recipe import Recipe
+    from diffagent.training.sft.recipe import Recipe
 
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 FILE = "examples.jsonl"

@@ -26,9 +26,9 @@ from diffagent.agent.engines import Engine
 from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import BadInput
 from diffagent.data.prompts import strip_lora_tags, strip_trigger_words
-from diffagent.training.hallucination import AT_ONCE, judge, read_prompts
-from diffagent.training.image_table import gain
-from diffagent.training.selection import read_pairs, same_model, sample
+from diffagent.training.evaluation.hallucination import AT_ONCE, judge, read_prompts
+from diffagent.training.evaluation.image_table import gain
+from diffagent.training.evaluation.selection import read_pairs, same_model, sample
 
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 LONGEST = 160

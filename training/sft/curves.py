@@ -10,7 +10,7 @@ from typing import Any
 
 from diffagent.data.dabench.funnel_plot import has_matplotlib
 from diffagent.data.errors import BadInput, MissingExtra
-from diffagent.training.answer_trainer import read_log
+from diffagent.training.sft.answer_trainer import read_log
 
 
 def draw(log: Path, path: Path) -> None:

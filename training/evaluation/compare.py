@@ -21,10 +21,10 @@ from diffagent.agent.asking.request import Request
 from diffagent.data.catalog.callability import flaw
 from diffagent.data.errors import BadInput, DiffAgentError
 from diffagent.data.prompts import strip_lora_tags, strip_trigger_words
-from diffagent.training import hallucination
-from diffagent.training.image_table import gain
+from diffagent.training.evaluation import hallucination
+from diffagent.training.evaluation.image_table import gain
+from diffagent.training.evaluation.selection import Pair, same_model
 from diffagent.training.rewards.community import Community, combined
-from diffagent.training.selection import Pair, same_model
 
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 NOT_OPTIMISED = (

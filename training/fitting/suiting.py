@@ -18,7 +18,7 @@ from diffagent.agent.asking import reading
 from diffagent.agent.asking.reading import Reading
 from diffagent.agent.choosing.choosing import Shelf
 from diffagent.agent.choosing.suitability import FEATURES, LIMIT, Floats, Suitability, features
-from diffagent.training.plain_requests import WORTH, Asked
+from diffagent.training.fitting.plain_requests import WORTH, Asked
 
 if TYPE_CHECKING:
     from diffagent.agent.choosing.prefilter import Prefilter

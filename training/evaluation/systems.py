@@ -19,7 +19,7 @@ from diffagent.agent.agent import Agent
 from diffagent.agent.decision import Decision
 from diffagent.data.errors import BadInput, DiffAgentError, UnknownModel
 from diffagent.data.records import Card
-from diffagent.training.asking import AskedRequest
+from diffagent.training.evaluation.asking import AskedRequest
 
 SystemName = Literal["agent", "constant", "rule"]
 KEYWORDS: Mapping[str, str] = {

@@ -23,8 +23,8 @@ from diffagent.data.descriptions.sources import Source, read_sources
 from diffagent.data.encoders.text_encoder import Encoder
 from diffagent.data.errors import BadInput
 from diffagent.data.hubs.raw import RawFolder
-from diffagent.training.keyword_attributes import keyword_attributes
-from diffagent.training.plain_fitting import FitConfig, cross_fitted, fit, tuned
+from diffagent.training.evaluation.keyword_attributes import keyword_attributes
+from diffagent.training.fitting.plain_fitting import FitConfig, cross_fitted, fit, tuned
 
 FACETS: Mapping[str, Callable[[Attributes], Any]] = {
     "role": lambda one: one.role,

@@ -2,8 +2,8 @@
 
 In: rows of DABench and the corpus of the crawl that they come from. Out: :class:`Listed` pairs. A query never
 meets its own image or a near-duplicate in the catalog: its whole cluster is left out, by the folds of
-:mod:`diffagent.training.ranker`. So the lists are as poor as those of prompts that nobody has seen. Some
-queries come without their negative prompt, some cut to a few words, as people type in a chat.
+:mod:`diffagent.training.fitting.ranker`. So the lists are as poor as those of prompts that nobody has seen.
+Some queries come without their negative prompt, some cut to a few words, as people type in a chat.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from diffagent.agent.choosing.prefilter import Candidate, Ranker
 from diffagent.data.encoders.text_encoder import Encoder
 from diffagent.data.errors import BadInput
 from diffagent.data.records import Card
-from diffagent.training.ranker import Corpus, requirement_of, seen_by, shorten
+from diffagent.training.fitting.ranker import Corpus, requirement_of, seen_by, shorten
 
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 Row = Mapping[str, Any]

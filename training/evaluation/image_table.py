@@ -30,11 +30,11 @@ from diffagent.data.base_models import family_of
 from diffagent.data.catalog.callability import answer_flaw
 from diffagent.data.errors import BadAnswer
 from diffagent.data.records import Card, T2ICall, Usage
-from diffagent.training.dialogues import Form
-from diffagent.training.hallucination import ANSWER_TOKENS, NO_ANSWER
+from diffagent.training.evaluation.hallucination import ANSWER_TOKENS, NO_ANSWER
+from diffagent.training.evaluation.selection import RESAMPLES
 from diffagent.training.rewards.unified import Floats, ImageMetrics, unified
 from diffagent.training.rrhf.queries import Query
-from diffagent.training.selection import RESAMPLES
+from diffagent.training.sft.dialogues import Form
 
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 Caller = Callable[[str], T2ICall | None]

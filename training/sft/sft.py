@@ -27,16 +27,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from diffagent.data.devices import own_device, share
 from diffagent.data.errors import BadInput, MissingExtra
-from diffagent.training.examples import Examples, examples
-from diffagent.training.limits import Limits, Say
-from diffagent.training.recipe import Recipe
+from diffagent.training.sft.examples import Examples, examples
+from diffagent.training.sft.limits import Limits, Say
+from diffagent.training.sft.recipe import Recipe
 
 if TYPE_CHECKING:
     import torch
 
     from diffagent.data.weights.weights import Weights
-    from diffagent.training.dialogues import Example
     from diffagent.training.rrhf.config import RRHFConfig
+    from diffagent.training.sft.dialogues import Example
 
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "tokenizers", "llguidance")
@@ -65,7 +65,7 @@ def train(
     say: Say,
 ) -> dict[str, Any]:
     """Run a recipe; returns what ``run.json`` says. ``catalog``: see
-    :func:`diffagent.training.examples.examples`.
+    :func:`diffagent.training.sft.examples.examples`.
 
     Raises:
         MissingExtra: trl and its company are not installed.
@@ -105,8 +105,8 @@ def build(recipe: Recipe, weights: Weights, data: Examples, out: Path, limits: L
     from peft import LoraConfig
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from diffagent.training.answer_loss import Choice
-    from diffagent.training.answer_trainer import collate, trainer_class
+    from diffagent.training.sft.answer_loss import Choice
+    from diffagent.training.sft.answer_trainer import collate, trainer_class
 
     dtype = dtype_of(recipe.dtype, weights)
     torch.manual_seed(recipe.seed)
@@ -328,8 +328,8 @@ def _finish(
     trainer: Any, recipe: Recipe, weights: Weights, out: Path, report: dict[str, Any]
 ) -> dict[str, Any]:
     """Write the weights, the curves and, last, what the run was."""
-    from diffagent.training.curves import draw
-    from diffagent.training.export import export
+    from diffagent.training.sft.curves import draw
+    from diffagent.training.sft.export import export
 
     report["weights"] = export(
         trainer.accelerator.unwrap_model(trainer.model), recipe, recipe.model, weights, out

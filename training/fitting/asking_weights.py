@@ -16,8 +16,8 @@ from diffagent.agent.answering import choice
 from diffagent.agent.answering.answer import LABELS
 from diffagent.agent.asking.reading import Reading
 from diffagent.agent.choosing.suitability import features
-from diffagent.training.plain_requests import WORTH, Asked
-from diffagent.training.suiting import model_reader, rule_reader
+from diffagent.training.fitting.plain_requests import WORTH, Asked
+from diffagent.training.fitting.suiting import model_reader, rule_reader
 
 if TYPE_CHECKING:
     from diffagent.agent.agent import Agent

@@ -25,7 +25,7 @@ import numpy as np
 from diffagent.agent.asking.pieces import JOINTS, KINDS, Kind, Piece, Tagger, Token, tokens, word_states
 from diffagent.data.encoders.text_encoder import TextEncoder
 from diffagent.data.errors import BadInput
-from diffagent.training.plain_requests import read_graded
+from diffagent.training.fitting.plain_requests import read_graded
 
 if TYPE_CHECKING:
     import torch

@@ -27,8 +27,8 @@ from diffagent.data.base_models import family_of
 from diffagent.data.dabench.dabench import is_new_model
 from diffagent.data.errors import BadInput
 from diffagent.data.records import Card, Usage
-from diffagent.training.listing import Listed
-from diffagent.training.ranker import shorten
+from diffagent.training.fitting.ranker import shorten
+from diffagent.training.sft.listing import Listed
 
 if TYPE_CHECKING:
     from diffagent.agent.engines.chat import Chat
@@ -76,7 +76,7 @@ class Example:
 class Mix:
     """The share of dialogues in memory form, of candidate lists without their true model, and of the
     dialogues in memory form whose prompt is cut to a few words, as people type
-    (:func:`diffagent.training.ranker.shorten`)."""
+    (:func:`diffagent.training.fitting.ranker.shorten`)."""
 
     memory: float = 0.1
     absent: float = 0.15

@@ -11,11 +11,11 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diffagent.training.answer_loss import Choice, answer_loss
-from diffagent.training.dialogues import IGNORED
+from diffagent.training.sft.answer_loss import Choice, answer_loss
+from diffagent.training.sft.dialogues import IGNORED
 
 if TYPE_CHECKING:
-    from diffagent.training.limits import Limits, Say
+    from diffagent.training.sft.limits import Limits, Say
 
 
 SHOWN = ("loss", "eval_loss", "learning_rate", "tokens_per_s")
@@ -86,7 +86,7 @@ def trainer_class() -> Any:
     from trl.trainer.sft_trainer import SFTTrainer
 
     class AnswerTrainer(Paced, SFTTrainer):  # type: ignore[misc]
-        """SFTTrainer with :func:`~diffagent.training.answer_loss.answer_loss`."""
+        """SFTTrainer with :func:`~diffagent.training.sft.answer_loss.answer_loss`."""
 
         def __init__(self, *, choice: Choice, **options: Any) -> None:
             super().__init__(**options)

@@ -29,7 +29,7 @@ from diffagent.agent.asking.reading import Reading, Special
 from diffagent.agent.engines.grammar import Grammar
 from diffagent.data.errors import BadInput
 from diffagent.data.records import Card
-from diffagent.training.dialogues import Dialogue
+from diffagent.training.sft.dialogues import Dialogue
 
 Split = Literal["train", "align", "test"]
 SHARES = (("test", 0.1), ("align", 0.1))

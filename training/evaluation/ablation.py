@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from diffagent.data.errors import BadInput
-from diffagent.training.asking_weights import Weighed, readings, table, weighed
-from diffagent.training.plain_requests import Asked
-from diffagent.training.selection import RESAMPLES, variant
+from diffagent.training.evaluation.selection import RESAMPLES, variant
+from diffagent.training.fitting.asking_weights import Weighed, readings, table, weighed
+from diffagent.training.fitting.plain_requests import Asked
 
 if TYPE_CHECKING:
     from diffagent.agent.agent import Agent

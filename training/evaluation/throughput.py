@@ -12,8 +12,8 @@ from itertools import islice, product
 from typing import Any
 
 from diffagent.agent.agent import Agent
-from diffagent.agent.bench import PROMPTS, Progress
 from diffagent.data.errors import DiffAgentError, EngineError
+from diffagent.training.evaluation.bench import PROMPTS, Progress
 
 ENDINGS = (
     "",

@@ -2,7 +2,7 @@
 
 ``write``: the weight of its log-probability of a parameter beside what people use; the share of samplers,
 sizes, steps and CFG scales that come out right decides, the smallest of equals wins. The weights of its
-reading and its choice are fitted on requests (:mod:`diffagent.training.asking_weights`).
+reading and its choice are fitted on requests (:mod:`diffagent.training.fitting.asking_weights`).
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from diffagent.agent.choosing.fusion import Fusion
 from diffagent.data.base_models import family_of
 from diffagent.data.errors import BadInput
 from diffagent.data.records import Card, Usage
-from diffagent.training.parameters import Parameters, offer
-from diffagent.training.selection import Pair
+from diffagent.training.evaluation.parameters import Parameters, offer
+from diffagent.training.evaluation.selection import Pair
 
 WRITE = (0.0, 0.05, 0.1, 0.3, 0.5, 1.0, 2.0, 3.0)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from diffagent.training.dialogues import IGNORED
+from diffagent.training.sft.dialogues import IGNORED
 
 if TYPE_CHECKING:
     import torch

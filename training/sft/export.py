@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import torch
 
     from diffagent.data.weights.weights import Weights
-    from diffagent.training.recipe import Lora
+    from diffagent.training.sft.recipe import Lora
 
 MOST_BYTES = 12 * 10**6
 """An adapter that ships is no larger."""

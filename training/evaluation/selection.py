@@ -32,8 +32,8 @@ from diffagent.data.dabench.novelty import NOVEL_BELOW
 from diffagent.data.errors import BadInput, DiffAgentError
 from diffagent.data.prompts import strip_lora_tags, strip_trigger_words
 from diffagent.data.records import Card
-from diffagent.training import parameters
-from diffagent.training.parameters import Said, say
+from diffagent.training.evaluation import parameters
+from diffagent.training.evaluation.parameters import Said, say
 
 RANKS = (1, 5, 16, 50)
 RESAMPLES = 1000

@@ -17,8 +17,8 @@ from typing import Any, Literal, TypeVar
 
 from diffagent.data.errors import BadInput, MissingExtra
 from diffagent.data.weights.weights import DEFAULT_LLM
-from diffagent.training.dialogues import Mix
-from diffagent.training.listing import ListingConfig
+from diffagent.training.sft.dialogues import Mix
+from diffagent.training.sft.listing import ListingConfig
 
 Json = Mapping[str, Any]
 Kind = TypeVar("Kind")
@@ -49,10 +49,10 @@ class Recipe:
     such batches make a step; ``warmup`` is a share of the steps; ``minutes`` of wall time end the run, its
     learning rate brought down by then. ``choice_weight`` is how often the letter of an answer counts, and
     ``identity_weight`` how often name, type and base model do
-    (:class:`diffagent.training.answer_loss.Choice`). ``held_out`` align pairs are evaluated every
+    (:class:`diffagent.training.sft.answer_loss.Choice`). ``held_out`` align pairs are evaluated every
     ``eval_steps``. ``readings`` and ``choices`` are how often an epoch goes through the plain requests
-    (:mod:`diffagent.training.plain_requests`), beside at most ``rows`` of DABench; ``start`` is a folder of
-    ``train sft`` whose adapter the run goes on from, or ``shipped``."""
+    (:mod:`diffagent.training.fitting.plain_requests`), beside at most ``rows`` of DABench; ``start`` is a
+    folder of ``train sft`` whose adapter the run goes on from, or ``shipped``."""
 
     name: str = "custom"
     model: str = DEFAULT_LLM

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from diffagent.agent.executors.images import contact_sheet
-from diffagent.training.image_table import SYSTEMS, Calls
-from diffagent.training.studio import Studio
+from diffagent.training.evaluation.image_table import SYSTEMS, Calls
+from diffagent.training.evaluation.studio import Studio
 
 PAIRS = 90
 """As many as the paper shows for one architecture."""

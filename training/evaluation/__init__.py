@@ -1,0 +1,1 @@
+"""Measures on held-out data, the tables of the papers, and speed."""

@@ -1,0 +1,1 @@
+"""What is fitted without a language model: ranker, suitability, weights, readers of words and cards."""

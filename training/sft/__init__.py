@@ -1,0 +1,1 @@
+"""Supervised fine-tuning, SFTA's first stage: recipe, examples, trainer, export."""
