@@ -37,11 +37,11 @@ _LEAD = re.compile(
 """What ties a piece to what was left out before it."""
 _BACK = re.compile(r"\b(?:of|into|as) (?:that|this|the same) [a-z]", re.I)
 _NAY = re.compile(
-    r"\A\W*(?:(?:but|and|so|also|just|please|pls|oh|"
+    r"\A\W*(?:(?:but|and|so|also|just|please|pls|kindly|oh|"
     r"(?:i|we)(?:['’]d)? (?:want|need|like))\b[\s,]*)*(?:no|not|without|nothing|never|avoid|"
     r"skip|leave out|"
     r"(?:i |we )?(?:do not|don['’]?t|dont)(?: want| like| need| add| put| include| show| use| make it)?)\b"
-    r"(?:\s(?:any|an?|the|too|please|in|to see))*\s(?P<name>[^,;.!?\n]{2,40}?)"
+    r"(?:\s(?:any|an?|the|that|those|too|please|in|to see))*\s(?P<name>[^,;.!?\n]{2,40}?)"
     r"(?=\s(?:at all|anywhere|please|pls|this time|because|cause)\b|[,;.!?\n]|$)",
     re.I,
 )

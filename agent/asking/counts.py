@@ -79,6 +79,36 @@ _TIMES = re.compile(
     re.I,
 )
 """A clause that counts without a noun: "do it 3 times", "x4", "make two please", "n=4"."""
+_LABELLED = re.compile(
+    r"(?:(?<=[,;.!?(\n])|^)[ \t]*+(?:(?:number|no\.?|nr\.?|count|amount) of |# ?of )?"
+    r"(?:(?:images?|pictures|pics|imgs?|photos|outputs|versions|variations|variants)(?: count)?[ \t]?[:=]?|"
+    r"(?:batch(?: size| count)?|quantity|qty|how many)[ \t]?[:=])[ \t]?(?P<count>\d{1,2})"
+    r"(?=[ \t]*+(?:[,;.!?)\n]|$|please\b|pls\b))",
+    re.I,
+)
+"""A count behind its name: "images: 2"."""
+_LAST = re.compile(
+    rf"(?:(?<=[,;.!?\n])|^)[ \t]*+(?:and )?(?P<count>{_SEVERAL})[ \t]"
+    r"(?:images|(?P<thing>pictures|photos|copies|samples))[ \t.!]*+\Z",
+    re.I,
+)
+"""The last words of a request: "…, two images."."""
+_PLEADS = re.compile(
+    r"\b(?:please|pls|plz|(?:can|could|would) (?:you|u|ya)|(?:make|draw|paint|give|show|send) (?:me|us)|"
+    r"generate|i(?:['’]d| would)? (?:need|want|like)|gimme)\b",
+    re.I,
+)
+_ONLY_ONE = re.compile(
+    r"(?:(?:i |we )?(?:just|only) (?:need |want )?(?:one|1|a single) (?:image|picture|pic|img|version|photo)"
+    r"(?: (?:please|pls|is (?:enough|fine|ok(?:ay)?|needed)|needed|will do|thanks))*|"
+    r"(?:just |only )?(?:one|1|a single)(?: (?:image|picture|pic|img|version|photo|of it|of them))? "
+    r"(?:is|will be|would be|['’]s) (?:enough|fine|ok(?:ay)?|plenty|sufficient|needed|all (?:i|we) need)"
+    r"(?: (?:please|pls|thanks|for me|for now))*|"
+    r"(?:just|only) one (?:please|pls|needed)|"
+    r"(?:one|1) (?:image|picture|pic|img|version) (?:only|please|pls))",
+    re.I,
+)
+"""A clause that says that one picture is asked for."""
 _INSIDE = re.compile(
     rf"(?:(?:, ?| ))?\b(?:and|then|so|but)\s+(?:please\s+)?(?:do|make|give me|draw|generate|create|"
     rf"show me|send me|"
@@ -205,7 +235,7 @@ def counted(text: str) -> tuple[str, int | None]:
     flat = masked(text)
     for start, end, n in _counts(flat, len(text.strip())):
         rest = without(text, [(start, end)])
-        if n > 1 and re.search(r"[^\W_]", rest):
+        if n > 0 and re.search(r"[^\W_]", rest):
             return _without_each(rest), n
     return text, None
 
@@ -226,12 +256,18 @@ def _counts(flat: str, length: int) -> Iterator[tuple[int, int, int]]:
         end = behind.end() if (behind := _BEHIND.match(flat, clause.end())) else clause.end()
         if (found := _CLAUSE_COUNT.fullmatch(words)) and _ASKED.search(words):
             yield clause.start(), end, number(found["count"])
+        elif _ONLY_ONE.fullmatch(words):
+            yield clause.start(), end, 1
         elif found := _TIMES.fullmatch(words):
             groups = found.groupdict()
             named = next(
                 groups[name] for name in ("times", "x", "batch", "alone", "piece", "n") if groups[name]
             )
             yield clause.start(), end, number(named)
+    for found in _LABELLED.finditer(flat):
+        yield *found.span(), int(found["count"])
+    if (last := _LAST.search(flat)) and (not last["thing"] or _PLEADS.search(flat)):
+        yield *last.span(), number(last["count"])
     for found in _INSIDE.finditer(flat):
         yield *found.span(), number(found["count"])
     front = _AT_FRONT.match(flat)

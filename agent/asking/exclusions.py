@@ -40,6 +40,12 @@ ARTEFACT = re.compile(
     re.I,
 )
 """What is of the picture and in no scene."""
+_LETTERED = re.compile(
+    r"\b(?:labels?|labell?ing|branding|brand names?|prices?|price tags?|barcodes?|letters|words|titles?|"
+    r"numbers|slogans?)$",
+    re.I,
+)
+"""What letters stand on, so that its name in a prompt makes letters."""
 _STYLE = (
     r"(?:anime|manga|cartoons?(?:ish|y)?|photos?(?:graph(?:ic|y)?|realis\w+)?|paintings?|painted|drawings?|"
     r"drawn|3d|2d|cgi|rendere?d?|realis\w+|sketch(?:es|y)?|illustrat\w+|comics?|pixel art|pixelated|vector|"
@@ -89,7 +95,8 @@ and or nor but in on at for with from by under over behind near next beside besi
 into onto through across during while when where which who that is are was were be being been as like to
 of so because if then than please pls plz thx thanks just only also instead against above below along
 inside outside within upon after before until not no without plus whatsoever anywhere visible allowed
-either at all can
+either at all can since cuz cos coz cus cause bc bcos bcause becuz though tho while although anymore
+hehe haha hihi lol lmao xd jaja ok okay except
 """
 _STOP = frozenset(_LIST_OF_JOINTS.split())
 _DETERMINERS = frozenset(
@@ -103,7 +110,7 @@ _TAIL = re.compile(
 )
 _JOINING = re.compile(
     r"(?:^|(?<=[\s,;:.!?(\[\n]))(?:(?:with|having|wearing|showing|containing|featuring|but|and|plus|"
-    r"also|please|"
+    r"also|please|kindly|"
     r"pls|ideally|preferably|absolutely|definitely|but with|and with|"
     r"(?:and |but )?(?:there (?:is|are|should be|must be)|there's)|"
     r"(?:and |but )?(?:that|which|who) (?:has|have|had)|(?:and |but )?(?:it|they) (?:should have|has|have))"
@@ -133,8 +140,9 @@ _NO = re.compile(
     r"|(?P<but>anything\s+but(?=\s+(?:an?\s+)?(?:anime|manga|cartoons?|cgi|3d|realis\w+|photoreal\w*)\b))"
     r"|(?P<no>no)(?=\s+\w)(?!\s+\d(?!d\b))"
     r"|(?P<without>without|w/o|minus(?=\s+(?:the|any|all|a|an|his|her|its|their)\b))(?=\s+\w)"
-    r"|(?P<avoid>(?:(?:please|pls)\s+)?(?:avoid|exclude|leave out|omit|skip)(?:\s+(?:any|all))?)(?=\s+\w)"
-    r"|(?P<dont>(?:(?:but|and|so|please|pls)\s+)?(?:(?:i|we)\s+(?:really\s+)?(?:do not|don['’]?t|dont|"
+    r"|(?P<avoid>(?:(?:please|pls|kindly)\s+)?(?:avoid|exclude|leave out|omit|skip)(?:\s+(?:any|all))?)"
+    r"(?=\s+\w)"
+    r"|(?P<dont>(?:(?:but|and|so|please|pls|kindly)\s+)?(?:(?:i|we)\s+(?:really\s+)?(?:do not|don['’]?t|dont|"
     r"didn['’]?t)"
     r"\s+want(?:\s+(?:it\s+to\s+(?:have|be|look(?:\s+like)?)|to\s+see|there\s+to\s+be))?"
     r"|never(?=\s+(?:an?\s+|any\s+)?(?:anime|cartoons?|3d|cgi|text)\b)|stay away from|steer clear of|keep out"
@@ -209,7 +217,7 @@ _LEFT_OUT = tuple(
 """Ways to leave something out that begin a clause, up to its end."""
 _INSTEAD = re.compile(
     rf"\b(?:instead of|in place of|in lieu of|in the place of|"
-    rf"rather than(?= (?:the|an?|his|her|their|its) )|replacing|where there "
+    rf"rather than(?= (?:the|an?|his|her|their|its) )|rather than(?=\s{_STYLE}\b)|replacing|where there "
     rf"would be)\s(?P<the>{_AN}){_NAMED}"
     r"(?=[ \t]*+(?:$|[,;:.!?)\n])|\s(?:and|but|because|in|on|at|with|standing|sitting|under|over|by|near)\b)",
     re.I,
@@ -244,6 +252,25 @@ _NOT_AT = re.compile(
     re.I,
 )
 """ "not at night", which names a time, a season or a weather."""
+_COLOR = (
+    r"(?:red|green|blue|yellow|orange|purple|violet|pink|brown|gr[ea]y|black|white|gold|silver|beige|teal|"
+    r"turquoise|magenta|neon|colou?rs?|filter|look|style|vibe)"
+)
+_NOT_THAT = re.compile(
+    r"(?:,\s|(?<=[ ])(?=(?:and |but |just |please )?not))(?:(?:and|but|just|please)\s)?"
+    r"not\s(?:that|those|the (?:usual|typical))\s"
+    rf"(?P<name>(?:[a-z-]{{2,16}}+\s){{0,2}}?{_COLOR}(?:\s{_COLOR})?)(?![\w-])[^,;:.!?\n()]{{0,50}}",
+    re.I,
+)
+""" "not that neon green everyone uses": a colour or a look that is excluded, up to the clause's end."""
+_WAITED = re.compile(
+    r"[ \t,;.!…-]{1,8}(?:(?:oh|no|or|ok|okay|actually|hmm|hm|but|and|ah|um+),?[ \t]){0,3}wait[ \t,.!…]{1,6}"
+    rf"(?:(?:actually|please|pls|so|make it|with|i want)[ \t,]{{1,3}}){{0,2}}no[ \t](?:an?[ \t]|the[ \t])?"
+    rf"(?P<name>{_THING}(?:[ \t]{_THING})?)(?=[ \t]*+(?:$|[,;:.!?)\n])|[ \t](?:at all|please|pls)\b)",
+    re.I,
+)
+"""A second thought: "a cat on the wall, oh wait no cat"."""
+_CLAUSE_BEFORE = re.compile(r"[^,;:.!?\n()]+")
 _OUTDOORS = re.compile(
     r"(?:^|(?<=[,;:.!?(\n]))[ \t]{0,3}(?:(?:and|but|please|pls|definitely)\s)?not\s(?P<name>outside|"
     r"outdoors|indoors|inside|underwater|"
@@ -253,6 +280,8 @@ _OUTDOORS = re.compile(
 )
 _TAGGED = re.compile(r"(?<![\w-])no_(?P<name>[a-z]{3,20})(?![\w-])")
 """A tag of an image board, such as "no_humans": it stays, and what it names is left out."""
+_SHAPES = frozenset(("wide", "tall", "square", "portrait", "vertical", "horizontal", "upright", "panoramic"))
+"""Shapes, which "not" rules out of the call and not of the picture."""
 _BOARD = frozenset(
     ("humans", "shoes", "pants", "legwear", "socks", "eyes", "mouth", "nose", "pupils", "headwear")
 )
@@ -262,6 +291,15 @@ _FREE = re.compile(r"(?<![\w-])(text|watermark|people|logo|crowd|car|gore|blood|
 _VAGUE = frozenset(("visible", "kind", "sort", "kinds", "sorts", "of", "readable", "recognisable"))
 _CONTINUING = re.compile(r"\s+(or|nor|and)\s+", re.I)
 _SERIES = re.compile(r"(?: ?, ?(?!or\b)\w{1,40}(?: \w{1,40})?){0,8} ?,? ?or \w{1,40}\b", re.I)
+_ASIDE = re.compile(r"\s?\([^()\n]{0,60}\)")
+_SENTENCE_START = re.compile(r"(?:^|[.!?\n])[ \t]*+[^.!?\n,;:]{1,36}$")
+_WHOLE_SERIES = re.compile(
+    r"(?P<rest>(?:\s?\([^()\n]{0,60}\))?"
+    r"(?:,\s?(?!(?:and|or)\s)[\w'’-]{1,30}(?:\s(?!(?:and|or)\s)[\w'’-]{1,30})?"
+    r"(?:\s?\([^()\n]{0,60}\))?){0,8},?\s(?:and|or)\s[\w'’-]{1,30}(?:\s[\w'’-]{1,30})?"
+    r"(?:\s?\([^()\n]{0,60}\))?)(?=[ \t]*+(?:[.!?\n]|$))"
+)
+""" "… (an aside), this and that", up to the end of the sentence."""
 _ALWAYS_OUT = re.compile(r"\s*,\s*(text|watermarks?|logos?|signatures?|captions?)(?=\s*(?:[,.;!?]|$))", re.I)
 _AND_WITHOUT = re.compile(r"\s*+(?:,\s*+)?(?:and\s++|or\s++)?without\s++\w", re.I)
 """A second exclusion makes a list of both."""
@@ -305,7 +343,12 @@ def exclusions(text: str, *, is_spoken: bool = False) -> tuple[str, tuple[str, .
     cuts += phrases
     cuts += [_Cut(start, end, (name,)) for start, end, name in foreign(text)[:MOST]]
     names = tuple(
-        dict.fromkeys(name for cut in sorted(cuts, key=lambda one: one.start) for name in cut.names)
+        dict.fromkeys(
+            name
+            for cut in sorted(cuts, key=lambda one: one.start)
+            for name in cut.names
+            if name.casefold() not in _SHAPES
+        )
     )
     rest = without(text, ((cut.start, cut.end) for cut in cuts if cut.start < cut.end))
     names = tuple(name.lower() if name.isupper() else name for name in names if not _NO_THING.search(name))
@@ -323,13 +366,31 @@ def _phrases(text: str, *, is_spoken: bool) -> list[_Cut]:
     for hit in _INSTEAD.finditer(text):
         names = _names(hit["name"])
         if names and not _NO_PLACE.search(hit["name"]):
-            goes = is_spoken or hit["the"].strip().casefold() in ("the", "his", "her", "their", "its")
+            goes = (
+                is_spoken
+                or re.fullmatch(_STYLE, names[-1], re.I)
+                or hit["the"].strip().casefold() in ("the", "his", "her", "their", "its")
+            )
             cuts.append(_Cut(hit.start(), hit.end() if goes else hit.start(), names))
     cuts += [
         _Cut(*hit.span(), (hit["name"],)) for hit in (*_NOT_AT.finditer(text), *_OUTDOORS.finditer(text))
     ]
     cuts += [_Cut(hit.start(), hit.start(), (hit["name"],)) for hit in _TAGGED.finditer(text)]
+    cuts += [_Cut(*hit.span(), _names(hit["name"])) for hit in _NOT_THAT.finditer(text)]
+    cuts += _taken_back(text)
     return cuts[:MOST]
+
+
+def _taken_back(text: str) -> list[_Cut]:
+    """Second thoughts, and the clauses before them that name what is taken back."""
+    cuts = []
+    for hit in [*_WAITED.finditer(text)][:MOST]:
+        name = re.compile(rf"\b{re.escape(hit['name'])}\b", re.I)
+        cuts.append(_Cut(*hit.span(), _names(hit["name"])))
+        before = [clause.span() for clause in _CLAUSE_BEFORE.finditer(text, 0, hit.start())]
+        first = next((span for span in before if re.search(r"\w", text[slice(*span)])), None)
+        cuts += [_Cut(*span, ()) for span in before if span != first and name.search(text[slice(*span)])]
+    return cuts
 
 
 def _names(words: str) -> tuple[str, ...]:
@@ -413,6 +474,7 @@ def _cut(text: str, hit: re.Match[str], low: int, high: int, *, is_spoken: bool)
     names, end = phrase
     tail = _tail(text, end, high)
     told = told or kind in ("avoid", "dont", "but") or all(map(ARTEFACT.search, names))
+    told = told or all(map(_LETTERED.search, names))
     told = told or hit[0].casefold() in ("minus", "w/o") or bool(_AND_WITHOUT.match(text, tail))
     names = tuple(
         "people" if name.casefold() in ("anyone", "anybody", "anyone else") else name for name in names
@@ -453,6 +515,8 @@ def _not(text: str, hit: re.Match[str], start: int, high: int, *, is_spoken: boo
     words = _WORD.findall(text[hit.end() : end])
     while words and words[0].casefold() in _DETERMINERS:
         words = words[1:]
+    if len(words) > 1 and words[0].casefold() in ("that", "those"):  # "not that ripe" tells how ripe
+        words = words[1:] if len(words) > 2 or words[0].casefold() == "those" else []
     if is_spoken and len(words) == 2 and words[0].casefold() == "too":  # "not too childish"
         return _Cut(start, end, (words[1],))
     if not 1 <= len(words) <= 5 or words[0].casefold() in _NOT_STYLE or words[0].casefold() in _DENIED:
@@ -479,12 +543,26 @@ def _phrase(text: str, at: int, high: int, *, listed: bool) -> tuple[tuple[str, 
                 break
         names.append(following[0])
         end = following[1]
-    return _across_commas(text, names, end, high)
+    return _across_commas(text, names, end, high, listed=listed, begins=listed and _begins(text, at))
 
 
-def _across_commas(text: str, names: list[str], end: int, high: int) -> tuple[tuple[str, ...], int]:
-    """The list goes on behind a comma where it ends in "or", or names what is only ever left out."""
-    if end == high and (series := _SERIES.match(text, end)):
+def _begins(text: str, at: int) -> bool:
+    """Whether the exclusion of which nouns begin at a place is a sentence's beginning."""
+    return bool(_SENTENCE_START.search(text[max(0, at - 40) : at]))
+
+
+def _across_commas(
+    text: str, names: list[str], end: int, high: int, *, listed: bool, begins: bool
+) -> tuple[tuple[str, ...], int]:
+    """The list goes on behind a comma where it ends in "or", or names what is only ever left out; one that
+    ``begins`` a sentence also where it ends in "and" with that, over what stands in brackets."""
+    aside = _ASIDE.match(text, end) if listed else None
+    if (begins or aside) and not text[end:high].strip() and (series := _WHOLE_SERIES.match(text, end)):
+        parts = re.split(r",\s*(?:(?:and|or)\s)?|\s(?:and|or)\s", _ASIDE.sub("", series["rest"]).strip(" ,"))
+        names, end = [*names, *filter(None, map(str.strip, parts))], series.end()
+    elif aside:
+        end = aside.end()
+    elif end == high and (series := _SERIES.match(text, end)):
         parts = re.split(r" ?, ?(?:or )?| or ", series[0].strip(" ,"))
         names, end = [*names, *filter(None, parts)], series.end()
     elif end == high:

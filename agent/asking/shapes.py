@@ -25,6 +25,30 @@ _LONE_RATIO = re.compile(
     re.I,
 )
 """A clause of its own: the time of day, or a score, may read so."""
+_PROPORTION = (
+    r"(?:aspect(?: ratio)?|ratio|proportions?|format|shape|size|formato|formatie|formacie|formaat|proporcje|"
+    r"proporci[oó]n(?:es)?|propor[cç](?:ão|ões)|proporzion[ei]|seitenverhältnis|verhältnis|verhouding|"
+    r"beeldverhouding|bildförhållande|poměr(?: stran)?|соотношение(?: сторон)?|пропорци[ия]|"
+    r"співвідношення(?: сторін)?|формат|en boy oranı|oran|rasio|képarány|tỷ lệ|tỉ lệ|raport|"
+    r"(?:tall|wide|long|narrow|upright|vertical|horizontal|portrait|landscape|panoramic|square)(?:ish)?"
+    r"(?:(?: and|,) (?:tall|wide|long|narrow|thin))?"
+    r"(?: (?:picture|image|pic|photo|format|one|shape|canvas|crop|print|version|banner|strip))?)"
+)
+_SAID_RATIO = re.compile(
+    r"(?:(?:(?<=[,;.!?(\n])|^)[ \t]*+(?:(?:and|in|as|an?|the|with|make it|super|very|really|extra|quite|"
+    r"pretty|rather|so|nice|please|pls|im|en|w|em|no|na|au|à|nel) ){0,4}"
+    rf"{_PROPORTION}[,:=]?(?: (?:like|about|around|roughly|approx\.?|approximately|of|is|maybe|say|de|di|"
+    r"von|ca\.?|etwa|environ|circa))*[ \t~]?(?P<wide>\d{1,2})[ ]?[:/][ ]?(?P<tall>\d{1,2})"
+    r"|(?:(?<=[,;.!?(\n])|^)[ \t]*+(?:(?:about|around|roughly) )?(?P<bare_wide>\d{1,2}):"
+    r"(?P<bare_tall>\d{1,2})"
+    r"(?=[ -]?ish\b| or so\b| ratio\b))"
+    r"(?:[ -]?ish|,? or so| ratio| format| please| pls| if possible)*+(?=[ \t]*+(?:[,;.!?)\n]|$))",
+    re.I,
+)
+"""A clause of a ratio with the word for it: "super tall picture like 1:2", "Proporcje 2:3", "2:1 ish"."""
+_SIGNED_RATIO = re.compile(
+    r"(?:比例|比率|アスペクト比|縦横比|宽高比|长宽比|비율)(?:[:：は은]|为)?[ ]?(\d{1,2})[:：](\d{1,2})"
+)
 _FILM = re.compile(r"(?<![\w:.])([12]\.\d{1,2})\s?:\s?1(?![\w:])", re.I)
 """A film's ratio: "2.39:1"."""
 
@@ -183,6 +207,20 @@ _OCCASION = (
     r"diwali|hanukkah|party|"
     r"engagement|baptism|christening|birth|housewarming|note|new home|moving)"
 )
+_LIMB = (
+    r"(?:(?:inner |outer )?(?:forearm|spine|shin|calf|thigh|leg|finger|upper arm|arm|rib(?:s|cage)?)|"
+    r"wrist to elbow)"
+)
+_THE = r"(?:the |my |his |her |their |our |an? )?"
+_TATTOO = re.compile(
+    r"\A\W{0,4}(?:(?:hi|hey|hello)[,.!]+ )?(?:(?!(?:with|has|having|of|in|on|who|his|her|and|man|woman|girl|"
+    r"boy|guy|person|people|tattoos?)\b)"
+    rf"[\w'’-]{{1,20}}+ ){{0,8}}?(?:{_LIMB} tattoo\b(?! (?:artist|parlou?r|studio|shop|on|gun|machine)\b)|"
+    r"tattoo(?: designs?| flash| ideas?| sketch)?(?: of [^,;:.!?\n]{1,60}?)? (?:for|on|along|down|up) "
+    rf"{_THE}(?:(?:inside|outside|side|back|front) of |inner |outer )?{_THE}{_LIMB}\b)",
+    re.I,
+)
+"""A tattoo that is long and narrow, as what is asked for."""
 _PRINT = re.compile(
     r"(?<![\w.:])(?:(?:print(?:ed|s)?|printing|frames?|framed|canvas|poster|card|sized?|format|"
     r"photo)(?: (?:out|it|in|at|as|on|of|for|to|"
@@ -579,6 +617,7 @@ FORMATS: _Shapes = (
             + " )?(?:card|invite|invitation)s?",
         ),
     ),
+    ((9, 16), _TATTOO),
     (
         _TALL,
         _things(
@@ -620,6 +659,12 @@ FORMATS: _Shapes = (
             "(?:game |video game |dvd |vhs |cereal )?box art",
             "vhs cover",
             "tarot(?: cards?| deck)?",
+            "loter[ií]a cards?",
+            "cards? (?:in|of) (?:the )?(?:style of )?(?:an? |the )?(?:mexican )?(?:loter[ií]a|playing card)",
+            "(?:cartas?|naipes?) (?:al estilo )?de (?:la )?loter[ií]a",
+            "(?:ace|king|queen|jack|knave|\\w+) of (?:spades|hearts|clubs|diamonds) (?:playing )?cards?",
+            "spielkarten?|tarotkarten?|carta da gioco|carte à jouer|naipe|carta de jogar|speelkaart",
+            "karta do gry|игральная карта|карта таро",
             "for pinterest|for (?:a|my) (?:phone case|pinterest(?: pin| board)?)",
             "(?:for|as) (?:a|the|our|my) (?:flyer|flier|leaflet|pamphlet|poster|playbill)",
             "affiche|cartel (?:de|del|para)|póster|cartaz|locandina|plakate?|plakat[uy]?|afiş|плакат",
@@ -629,7 +674,8 @@ FORMATS: _Shapes = (
     (
         _SQUARE,
         re.compile(
-            r"(?:(?<=[,;.:\n])|^)[ \t]*+(?:in |make it )?(?:a )?square(?=[ \t]*+(?:[,;.:\n]|$|please|pls))",
+            r"(?:(?<=[,;.:\n])|^)[ \t]*+(?:just |only |simply )?(?:in |make it )?(?:a )?"
+            r"square(?=[ \t]*+(?:[,;.:\n]|$|please|pls))",
             re.I,
         ),
     ),
@@ -707,6 +753,8 @@ EXACT = (
     _RATIO,
     _BARE_RATIO,
     _LONE_RATIO,
+    _SAID_RATIO,
+    _SIGNED_RATIO,
     _FILM,
     _SHAPE,
     _SLIDE,
@@ -737,7 +785,7 @@ def aspect_of(text: str) -> tuple[tuple[int, int] | None, bool]:
     text = _RUN.sub(", ", text)
     text = _NOT_SHAPED.sub(lambda hit: " " * len(hit[0]), text.replace("_", " "))
     found = _RATIO.search(text)
-    if found is None and (ratio := _bare_ratio(text)):
+    if found is None and (ratio := _said_ratio(text) or _bare_ratio(text)):
         return ratio, False
     if found and int(found[1]) and int(found[2]) and 1 / 4 <= int(found[1]) / int(found[2]) <= 4:
         return (int(found[1]), int(found[2])), False
@@ -754,6 +802,15 @@ def aspect_of(text: str) -> tuple[tuple[int, int] | None, bool]:
 def _holds(text: str, pattern: re.Pattern[str]) -> bool:
     told = _HEADED.get(pattern)
     return (told is None or bool(told.search(text))) and bool(pattern.search(text))
+
+
+def _said_ratio(text: str) -> tuple[int, int] | None:
+    """The parts of a ratio with a word for it, in any language that people write here."""
+    for hit in (*_SAID_RATIO.finditer(text), *_SIGNED_RATIO.finditer(text)):
+        wide, tall = (int(side) for side in hit.groups() if side)
+        if wide and tall and 1 / 4 <= wide / tall <= 4:
+            return wide, tall
+    return None
 
 
 def _bare_ratio(text: str) -> tuple[int, int] | None:

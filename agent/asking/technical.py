@@ -113,7 +113,10 @@ versions slides slide presentation screen phone post display deck which will wou
 _FILLER = frozenset(_TEXT_OF_FILLER.split())
 _CLAUSE = re.compile(r"[^,;:.!?\n()\[\]{}|\"–—]+")
 _DASH = re.compile(r"\s-+\s")
-_ALONE = re.compile(r"\s*(?:in )?(?:square|upright|vertical|horizontal|widescreen|ultra-?wide)\s*", re.I)
+_ALONE = re.compile(
+    r"\s*(?:just |only |simply )?(?:in )?(?:square|upright|vertical|horizontal|widescreen|ultra-?wide)\s*",
+    re.I,
+)
 _BEFORE = re.compile(
     r"(?:(?<=\s)|^)(?:(?:in|at|with|using|use|on|for|via|by|as|please|and|set to|a|an|trained on|"
     r"made with|the)\s+){1,3}$",

@@ -49,7 +49,26 @@ _SQUARE = re.compile(
     re.I,
 )
 """A side of a square: "1024 square"."""
-_BARE_STEPS = re.compile(r"(?:(?<=[,;.:(\n])|^)[ \t]*+steps[ \t]+(\d{1,3})(?=[ \t]*+(?:[,;.)\n]|$))", re.I)
+_TENS = {
+    "ten": 10, "twelve": 12, "fifteen": 15, "twenty": 20, "twenty-five": 25, "twenty five": 25,
+    "thirty": 30, "thirty-five": 35, "thirty five": 35, "forty": 40, "fifty": 50, "sixty": 60,
+}  # fmt: skip
+"""Numbers of steps that people write as words."""
+_TENS_WORDS = "|".join(sorted(_TENS, key=len, reverse=True))
+_SO_MANY = (
+    r"(?:[ \t]++(?:an?|is|are|or so|ish|quick(?:ly)?|fast|one|max(?:imum)?|min(?:imum)?|please|pls|"
+    r"plz|ok|okay|enough|fine|good|great|plenty|will|should|would|do|works?|be|only|just|total|thanks|thx|tho|though|"
+    r"lol|haha|alright|for me|for (?:now|this|it)|at most|at least|if possible|i think|i guess|nothing more|"
+    r"no more|draft|test|run)(?![\w'’])){0,6}"
+)
+"""What people say behind a number of steps."""
+_BARE_STEPS = re.compile(
+    r"(?:(?<=[,;.:!?(\n])|^)[ \t]*+(?:(?:and|with|at|use|using|about|around|like|maybe|just|only|please|pls|"
+    rf"do|in|make it|run it (?:at|with|for))[ \t]++){{0,3}}(?:steps[ \t]++(?:about |around |like |to |maybe "
+    rf"|= ?)?(\d{{1,3}}|{_TENS_WORDS})|({_TENS_WORDS})[ \t]++(?:sampling )?steps){_SO_MANY}"
+    r"(?=[ \t]*+(?:[,;.:!?)\n]|$))",
+    re.I,
+)
 """A clause of its own."""
 _STEPS = re.compile(
     r"\b(?:\d{1,3}\s?(?:-|–|to|or)\s?)?(\d{1,4})\s+(?:sampling\s+)?steps\b|"
@@ -146,6 +165,26 @@ _BARE_SAMPLER = re.compile(
 _PLUS = re.compile(r"\s?plus\s?plus", re.I)
 _STAIRS = re.compile(r"\b(?:stair\w*|ladders?|climb\w*|pyramids?|temples?|porch|danc\w+|stone steps)\b", re.I)
 """What has steps of its own."""
+_STEPS_ABROAD = (
+    r"(?:pasos|passos|étapes?|etapes|pas|passi|passaggi|schritten?|samplingschritten?|stappen|krok(?:ów|i|ů|y)?|"
+    r"шаг(?:ов|а|и)?|крок(?:ів|и)|adım(?:da|lı)?|steg|skridt|trinn|trin|lépés(?:sel|ben)?|"
+    r"pași|langkah|bước|hatua|askelta|خطوة|خطوات|צעדים|שלבים|स्टेप्स?|चरण)"
+)
+_ABROAD_STEPS = re.compile(
+    r"(?:(?<=[,;:.!?(\n،])|^)[ \t]*+(?:(?:con|com|avec|mit|met|z|ze|s|с|з|med|ile|dengan|với|cu|in|en|em|w|i|"
+    r"y|e|et|und|und bitte|bitte|por favor|na|unos|unas|ca\.?|etwa|environ|circa|około|около)[ \t]++){0,3}"
+    rf"(?:(\d{{1,3}})[ \t]*+(?:sampling[ -])?{_STEPS_ABROAD}|"
+    rf"{_STEPS_ABROAD}[ \t]*+(?:de muestreo |d['’]échantillonnage )?[:=]?[ \t]*+(\d{{1,3}}))"
+    r"(?:[ \t]++(?:de muestreo|de amostragem|d['’]échantillonnage|di campionamento|próbkowania|сэмплирования|"
+    r"olsun|bitte|por favor|per favore|proszę|пожалуйста|lütfen|alsjeblieft|reichen|bastan|suffisent|"
+    r"bastano|wystarczy|хватит|tack|tak))*+"
+    r"(?=[ \t]*+(?:[,;.:!?)\n،]|$))|"
+    r"(?:(?<=[,;:.!?(\n，。、；！？])|^)[ \t]*+(?:ステップ数?|步数|步數|스텝)?[:：は]?[ \t]?(\d{1,3})"
+    r"[ \t]?(?:ステップ|步|스텝|단계|ขั้นตอน|สเต็ป)(?:で|左右|就好|就行|로|으로|お願いします|でお願いします)?"
+    r"(?=[ \t]*+(?:[,;.:!?)\n，。、；！？]|$))",
+    re.I,
+)
+"""Steps in other languages, as a clause of their own."""
 _LISTED_STEPS = re.compile(
     r"(?:(?<=[,;(\n])|^)[ \t]*+(\d{1,3}) (?:sampling )?steps(?=[ \t]*+(?:[,;.)\n]|$))", re.I
 )
@@ -326,7 +365,7 @@ def setting_spans(text: str) -> Iterator[tuple[int, int]]:
     for square in _SQUARE.finditer(text):
         if _square(square[0]):
             yield square.span()
-    steps: tuple[re.Pattern[str], ...] = (_STEPS, _BARE_STEPS)
+    steps: tuple[re.Pattern[str], ...] = (_STEPS, _BARE_STEPS, _ABROAD_STEPS)
     if _STAIRS.search(text):
         steps = (_LISTED_STEPS,) if _has_settings(text) else ()
     patterns = (
@@ -396,7 +435,7 @@ def _sampler(prompt: str) -> str | None:
 def _whole(pattern: re.Pattern[str], text: str, low: int, high: int) -> int | None:
     for found in pattern.finditer(text):
         word = next(group for group in found.groups() if group)
-        value = {"one": 1, "two": 2}.get(word.casefold()) or int(word)
+        value = {"one": 1, "two": 2, **_TENS}.get(word.casefold()) or int(word)
         if low <= value <= high:
             return value
     return None
@@ -407,7 +446,9 @@ def _steps(prompt: str, line: str) -> int | None:
     if _STAIRS.search(prompt) and _has_settings(prompt) and (listed := _whole(_LISTED_STEPS, prompt, 1, 150)):
         return listed
     spoken = line if _STAIRS.search(prompt) else f"{prompt}\n{line}"
-    named = _whole(_STEPS, spoken, 1, 150) or _whole(_BARE_STEPS, spoken, 1, 150)
+    named = next(
+        filter(None, (_whole(one, spoken, 1, 150) for one in (_STEPS, _BARE_STEPS, _ABROAD_STEPS))), None
+    )
     return named or (FEW if _FEW_STEPS.search(prompt) else None)
 
 

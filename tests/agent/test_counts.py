@@ -94,3 +94,25 @@ def test_a_count_is_heard_and_leaves_the_prompt(text: str, prompt: str, n: int) 
 def test_what_a_scene_holds_is_no_count(text: str) -> None:
     read = phrasing(text)
     assert (read.prompt, read.n) == (text, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "prompt", "n"),
+    [
+        ("Please generate a reef of buttons. Square, two images.", "a reef of buttons.", 2),
+        ("a shell house. two images.", "a shell house.", 2),
+        ("a shell house, 2 imgs", "a shell house", 2),
+        ("a shell house, images: 2", "a shell house", 2),
+        ("a shell house, imgs 3, square", "a shell house", 3),
+        ("a shell house, number of images 4", "a shell house", 4),
+        ("draw me a shell house, three pictures", "a shell house", 3),
+        ("a shell house. One image is enough.", "a shell house.", 1),
+        ("a shell house, just one picture please", "a shell house", 1),
+        ("a wall, two pictures, a lamp", "a wall, two pictures, a lamp", None),
+        ("A gallery. Two pictures.", "A gallery. Two pictures.", None),
+        ("a shelf of jars, only one blue", "a shelf of jars, only one blue", None),
+    ],
+)
+def test_a_clause_of_its_own_counts(text: str, prompt: str, n: int | None) -> None:
+    found = phrasing(text)
+    assert (found.prompt, found.n) == (prompt, n)

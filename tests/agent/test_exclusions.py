@@ -106,3 +106,38 @@ def test_a_list_of_tags_is_told_from_a_sentence() -> None:
     assert is_tags("1girl, solo, silver hair, scarf, snowing, upper body")
     assert not is_tags("1girl, solo, silver hair")
     assert not is_tags("a girl with silver hair stands in the snow, and a dog runs to her, at night, a, b, c")
+
+
+@pytest.mark.parametrize(
+    ("text", "prompt", "avoid"),
+    [
+        (
+            "A pirate's larder. Please avoid spoons (too modern!), glasses and napkins.",
+            "A pirate's larder.",
+            ("spoons", "glasses", "napkins"),
+        ),
+        ("A larder. Avoid bananas, mangos and plastic.", "A larder.", ("bananas", "mangos", "plastic")),
+        ("A stone circle. Avoid sheep (too many already).", "A stone circle.", ("sheep",)),
+        ("a keeper, exclude boats (there were none), gulls and fog", "a keeper", ("boats", "gulls", "fog")),
+        ("a fox, avoid people, soft light and mist", "a fox, soft light and mist", ("people",)),
+        ("a mole barista. no apron cuz it covers the belly lol", "a mole barista.", ("apron",)),
+        ("a mole barista, no glasses since he sees nothing", "a mole barista", ("glasses",)),
+        ("a mole with no shoes cuz he lost them", "a mole with no shoes cuz he lost them", ("shoes",)),
+        ("a mole. please no beetles hehe", "a mole.", ("beetles",)),
+        ("a jar with no label, on slate", "a jar, on slate", ("label",)),
+        ("a bottle without branding on moss", "a bottle on moss", ("branding",)),
+        ("a harbour, ink drawing rather than photo", "a harbour, ink drawing", ("photo",)),
+        ("lights over a barn, not that neon green", "lights over a barn", ("neon green",)),
+        ("a dog, not that blue everyone uses. soft light", "a dog. soft light", ("blue",)),
+        ("a tea room. Kindly leave out any labels as we add them.", "a tea room.", ("labels",)),
+        ("draw me a vole but not wide, not tall", "a vole", ()),
+        ("a beach at dawn, a dog running, oh wait no dog", "a beach at dawn", ("dog",)),
+        ("a heap of radios, a man pointing at it.. no wait no man", "a heap of radios", ("man",)),
+        ("a heap of bananas, not that ripe", "a heap of bananas, not that ripe", ()),
+    ],
+)
+def test_lists_reasons_and_second_thoughts_of_exclusions(
+    text: str, prompt: str, avoid: tuple[str, ...]
+) -> None:
+    found = phrasing(text)
+    assert (found.prompt, found.avoid) == (prompt, avoid)

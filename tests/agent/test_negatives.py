@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from diffagent.agent.asking.negatives import default_negative, joined_negative
+from diffagent.agent.asking.phrasing import phrasing
 from diffagent.data.base_models import TABLE
 
 
@@ -58,3 +59,9 @@ def test_room_for_letters_is_left_empty() -> None:
     assert "text" in default_negative("SD 1.5", "book cover, a lone rider", 7.0, request=asked)
     assert "text" not in default_negative("SD 1.5", "book cover, a lone rider", 7.0)
     assert "text" in default_negative("SD 1.5", "a surfer with a white board", 7.0)
+
+
+def test_letters_that_are_left_out_are_excluded_with_what_they_stand_on() -> None:
+    asked = phrasing("a hand cream tube with no label")
+    assert asked.avoid == ("label",)
+    assert "text" in default_negative("SDXL 1.0", asked.prompt, 7.0)

@@ -220,3 +220,43 @@ def test_a_shape_has_its_own_ratio(text: str, aspect: tuple[int, int]) -> None:
 )
 def test_words_of_shape_alone_leave_the_prompt(text: str, prompt: str) -> None:
     assert phrasing(text).prompt == prompt
+
+
+@pytest.mark.parametrize(
+    ("text", "shape"),
+    [
+        ("a fox, super tall picture like 1:2", (1, 2)),
+        ("a fox, really wide image around 3:1 please", (3, 1)),
+        ("a fox, 2:1 ish", (2, 1)),
+        ("a fox, proportions 4:5", (4, 5)),
+        ("a fox. Proporcje 2:3", (2, 3)),
+        ("a fox, formato 16:9", (16, 9)),
+        ("a fox, Seitenverhältnis 3:2", (3, 2)),
+        ("a fox，比例 3:4", (3, 4)),
+    ],
+)
+def test_a_ratio_leaves_the_prompt_with_the_words_for_it(text: str, shape: tuple[int, int]) -> None:
+    assert aspect_of(text) == (shape, False)
+    assert phrasing(text).prompt.rstrip(".") == "a fox"
+
+
+@pytest.mark.parametrize(
+    ("text", "shape"),
+    [
+        ("a lotería card of an axolotl", (2, 3)),
+        ("a card in the style of Mexican lotería, a heron", (2, 3)),
+        ("una carta de la lotería con un pez", (2, 3)),
+        ("the ace of spades playing card, a fox", (2, 3)),
+        ("tattoo for inside of forearm, a broken pencil", (9, 16)),
+        ("forearm tattoo of a fern", (9, 16)),
+        ("Hi, could you design a tattoo for my forearm of a pine tree?", (9, 16)),
+        ("tattoo of a snake along the spine", (9, 16)),
+        ("tattoo of a swallow", None),
+        ("a man with a tattoo on his forearm", None),
+        ("1girl, arm tattoo, cafe", None),
+        ("a forearm tattoo artist at work", None),
+        ("a clock at 9:15", None),
+    ],
+)
+def test_cards_of_games_and_tattoos_of_limbs_are_tall(text: str, shape: tuple[int, int] | None) -> None:
+    assert aspect_of(text)[0] == shape

@@ -409,3 +409,44 @@ def test_numbers_are_read_as_people_write_them(text: str, field: str, value: obj
 )
 def test_a_number_beside_a_word_is_no_setting(text: str) -> None:
     assert wishes(text) == Wishes(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "steps"),
+    [
+        ("a fox, steps 15 quick one", 15),
+        ("a fox, steps 20 is ok", 20),
+        ("a fox, like steps 35 please", 35),
+        ("a fox, twenty steps is fine", 20),
+        ("a fox, just fifteen steps", 15),
+        ("a fox, 40 pasos", 40),
+        ("a fox, 30 Schritte bitte", 30),
+        ("a fox, 32 kroków", 32),
+        ("a fox, 25 étapes", 25),
+        ("a fox, 28 passi", 28),
+        ("a fox, com 35 passos", 35),
+        ("a fox, 20 stappen", 20),
+        ("a fox, 30 шагов", 30),
+        ("a fox, 31 кроків", 31),
+        ("a fox, 30 adım olsun", 30),
+        ("a fox, 24 steg", 24),
+        ("a fox, 30 langkah", 30),
+        ("a fox, 26 lépés", 26),
+        ("a fox, cu 30 pași", 30),
+        ("a fox、30ステップでお願いします", 30),
+        ("a fox，30步", 30),
+        ("a fox, 33스텝으로", 33),
+        ("a fox, kroki: 22", 22),
+    ],
+)
+def test_steps_are_read_in_casual_words_and_in_other_languages(text: str, steps: int) -> None:
+    assert wishes(text).steps == steps
+    assert phrasing(text).prompt == "a fox"
+
+
+@pytest.mark.parametrize(
+    "text", ["un duelo a 20 pasos en la niebla", "a girl, steps 15 high", "two dancers 20 passi apart"]
+)
+def test_steps_of_feet_are_no_setting(text: str) -> None:
+    assert wishes(text).steps is None
+    assert phrasing(text).prompt == text
