@@ -38,8 +38,6 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "eval": ("diffagent.serving.commands.training:evaluate", "Measure accuracy on held-out data."),
     "bench": ("diffagent.serving.commands.bench:bench", "Measure speed, each figure beside its baseline."),
 }
-HIGHER: dict[str, tuple[str, ...]] = {"data": ("diffagent.serving.commands.describe:describe",)}
-"""Subcommands that stand on a higher floor than their group."""
 
 
 class LazyRoot(click.Group):
@@ -75,16 +73,8 @@ class LazyRoot(click.Group):
 
 
 def load_command(name: str) -> click.Command:
-    """The command of a name, with the subcommands that stand on higher floors."""
-    command = _load(COMMANDS[name][0])
-    for place in HIGHER.get(name, ()):
-        assert isinstance(command, click.Group)
-        command.add_command(_load(place))
-    return command
-
-
-def _load(place: str) -> click.Command:
-    module, _, attribute = place.partition(":")
+    """The command of a name, from its module."""
+    module, _, attribute = COMMANDS[name][0].partition(":")
     command = getattr(importlib.import_module(module), attribute)
     assert isinstance(command, click.Command)
     return command

@@ -41,7 +41,7 @@ SLOWEST = {LENGTH: 12, WIDE: 6}
 """Of a pattern's texts, the slowest that are tried at a length."""
 FLOOR = 0.01
 """Seconds below which a time tells nothing."""
-CEILING = 0.15
+CEILING = 0.5
 """Seconds that no text of :data:`LENGTH` may take, whatever its ratio."""
 UNITS = (
     *" ,.;:\n\t()[]{}<>|\\/\"'_-~=+*#@&^$%!?0aAx×é中",
@@ -146,21 +146,24 @@ def seconds(run: Callable[[Any], object], text: Any, times: int = 1) -> float:
 
 
 def check_linear(run: Callable[[Any], object], make: Callable[[int], Any], length: int = LENGTH) -> None:
-    """Fails where a text twice as long takes clearly more than twice the time."""
+    """Fails where a text twice as long takes clearly more than twice the time.
+
+    Half the length is compared too: behind a limit on length the longer text takes no time at all.
+    """
     short = seconds(run, make(length))
     if short < FLOOR:
         return
     text = make(length)
     where = f"{text[:60]!r}…{text[-9:]!r}"
+    half, long = 0.0, 0.0
     for tries in (3, 5, 9):  # other work on the machine slows one measurement, not all of them
-        short, long = seconds(run, text, tries), 0.0
-        if short < CEILING * length / LENGTH:
-            if short < FLOOR:
-                return
-            long = seconds(run, make(2 * length), tries)
-            if long / short < 3.2:
-                return
-    raise AssertionError(f"{short:.3f} s, twice as long {long:.3f} s: {where}")
+        short = seconds(run, text, tries)
+        if short < FLOOR:
+            return
+        half, long = seconds(run, make(length // 2), tries), seconds(run, make(2 * length), tries)
+        if max(long / short, short / half) < 3.2 and short < CEILING * length / LENGTH:
+            return
+    raise AssertionError(f"{half:.3f} s, twice as long {short:.3f} s, four times {long:.3f} s: {where}")
 
 
 def slowest(checks: Iterable[Check], length: int, count: int) -> list[Check]:

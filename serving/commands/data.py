@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from diffagent.serving.commands.describe import describe
+
 if TYPE_CHECKING:
     from diffagent.data.dabench.listed import Listed
     from diffagent.data.hubs.crawl import CrawlOptions
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 @click.group()
 def data() -> None:
     """Crawl model hubs, build DABench, and count what is in it."""
+
+
+data.add_command(describe)
 
 
 @data.command()

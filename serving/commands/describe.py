@@ -1,8 +1,4 @@
-"""``diffagent data describe``: a language model rewrites what each model of a crawl is for.
-
-It stands on the agent's floor because the local writer is one of its engines; the root command lists it under
-``diffagent data``.
-"""
+"""``diffagent data describe``: a language model rewrites what each model of a crawl is for."""
 
 from __future__ import annotations
 

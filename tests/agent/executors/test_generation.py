@@ -205,7 +205,7 @@ def test_several_seeds_make_several_images(catalog: Catalog, tmp_path: Path) -> 
 def test_comfyui_tells_queue_and_steps(catalog: Catalog, tmp_path: Path) -> None:
     said: list[str] = []
     server = FakeComfyUI()
-    server.polls = 12
+    server.polls = 40
     make("comfyui", server, tmp_path, catalog, said=said)
     assert any("queue position 1" in line for line in said)
     assert any("sampling" in line for line in said)
