@@ -115,16 +115,30 @@ def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) ->
     }
 
 
+_ALIASES = {
+    "257749": "Pony Diffusion XL",
+    "372465": "Pony Realism",
+    "black-forest-labs/FLUX.1-schnell": "Flux.1-Schnell fp8 (Compact)",
+    "Qwen/Qwen-Image": "Qwen-Image_fp8",
+    "Tongyi-MAI/Z-Image-Turbo": "Z-Image-Turbo",
+}
+"""A model of Civitai or a repository → what the Horde calls it, where its list was not merged with the entry
+(``styles.json`` of AI-Horde-Styles; ``stable_diffusion.json`` of AI-Horde-image-model-reference)."""
+
+
 def name_of(card: Card) -> str | None:
-    """What the Horde calls a checkpoint, or None where the catalog knows no such name."""
+    """What the Horde calls a checkpoint, or None where the catalog knows no such name.
+
+    Aliases of an entry of Civitai are the Horde's names; those of a repository are its own.
+    """
     if card.type != "Checkpoint":
         return None
     air = AIR.parse(card.air)
     if air.source == HORDE:
         return air.id
-    if card.aliases:
+    if card.aliases and air.source == CIVITAI:
         return card.aliases[-1]
-    return card.name if card.source == "horde" else None
+    return card.name if card.source == "horde" else _ALIASES.get(air.id)
 
 
 def offers(card: Card) -> bool:
@@ -322,9 +336,8 @@ def read(body: Mapping[str, Any], catalog: Catalog) -> Generation:
     sampler = TARGET.sampler_of((params["sampler_name"], params["karras"]))
     if sampler is None:
         raise BadInput(f"no call can name AI Horde's sampler {params['sampler_name']}")
-    checkpoint = catalog.by_name(body["models"][0]) or catalog.by_air(
-        next((card.air for card in catalog.cards() if body["models"][0] in card.aliases), "")
-    )
+    named = (card for card in catalog.cards() if body["models"][0] in (*card.aliases, name_of(card)))
+    checkpoint = catalog.by_name(body["models"][0]) or next(named, None)
     if checkpoint is None:
         raise UnknownModel(f"AI Horde's model {body['models'][0]} is not in the catalog")
     seed = params.get("seed")
