@@ -1188,7 +1188,13 @@ SANA = BaseModelFacts(
 
 # --- Flux.1 ------------------------------------------------------------------------------------------------
 
-_FLUX1_RECIPE = Recipe("comfy", (("ecosystem", "flux1"),), negative=False, samplers="comfyui")
+
+
+def _flux1_recipe(version: int) -> Recipe:
+    air = f"urn:air:flux1:checkpoint:civitai:618692@{version}"
+    return Recipe("comfy", (("ecosystem", "flux1"),), air=air, negative=False, samplers="comfyui")
+
+
 _CLIP_L = Part("text encoder", "clip_l.safetensors", "flux")
 _FLUX_T5 = Part("text encoder", "t5xxl_fp16.safetensors", "flux", _T5.also)
 FLUX_D = BaseModelFacts(
@@ -1234,7 +1240,7 @@ FLUX_D = BaseModelFacts(
         settings=(("max_shift", 1.15), ("base_shift", 0.5)),
     ),
     pipeline=Pipeline("FluxTransformer2DModel", cfg="true_cfg_scale", guidance="guidance_scale"),
-    recipe=_FLUX1_RECIPE,
+    recipe=_flux1_recipe(691639),
     backends=Backends(
         diffusers="FluxPipeline", comfyui="parts", a1111="forge", sdnext="FLUX", civitai="flux1",
         horde="flux_dev", openai="name",
@@ -1266,7 +1272,7 @@ FLUX_S = variant(
         ("parts nodes", _template("flux_schnell_full_text_to_image")),
         ("backends", f"{_pipeline('pipeline_flux.py')}; Forge: README; {_HORDE}; {_SDNEXT_PIPELINES}"),
         ("fingerprint", f"{_DETECTION}; sd-scripts: sai_model_spec.py"), ("repository", _SDNEXT),
-        ("*", _OURS),
+        ("recipe", "Civitai: generation.constants.ts"), ("*", _OURS),
     ),
     spellings=("flux schnell", "flux.1 schnell", "flux s"),
     words=("schnell",),
@@ -1297,6 +1303,7 @@ FLUX_S = variant(
         diffusers="FluxPipeline", comfyui="parts", a1111="forge", sdnext="FLUX", civitai="flux1",
         horde="flux_schnell", openai="name",
     ),
+    recipe=_flux1_recipe(699279),
     licence=_APACHE,
 )
 FLUX_KREA = variant(
@@ -1306,7 +1313,7 @@ FLUX_KREA = variant(
         ("ecosystems crossings", _HUB), ("repository", _SDNEXT),
         ("guidance", f"{_SDNEXT} (the usual one); {_graph('flux')}"), ("parts", _template("flux1_krea_dev")),
         ("backends", f"{_pipeline('pipeline_flux.py')}; {_recipe('flux1')}; {_NEO}; {_SDNEXT_PIPELINES}"),
-        ("*", _OURS),
+        ("recipe", "Civitai: generation.constants.ts"), ("*", _OURS),
     ),
     ecosystems=("fluxkrea",),
     words=("krea",),
@@ -1321,6 +1328,7 @@ FLUX_KREA = variant(
     repository="black-forest-labs/FLUX.1-Krea-dev",
     fingerprint=Fingerprint(names=("krea",)),
     guidance=Guidance("distilled", 2.0, 20.0, 4.5),
+    recipe=_flux1_recipe(2068000),
     backends=Backends(
         diffusers="FluxPipeline", comfyui="parts", a1111="forge", sdnext="FLUX", civitai="flux1",
             openai="name"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,8 +12,10 @@ from families import PAIRS, call_of
 
 from diffagent.agent.choosing.scope import Scope
 from diffagent.agent.targets.emitting import emit
+from diffagent.agent.targets.horde import name_of, read
 from diffagent.data.base_models import find
 from diffagent.data.catalog.catalog import Catalog
+from diffagent.data.errors import BadInput
 from diffagent.data.records import Card
 
 
@@ -97,3 +101,64 @@ def test_a_lora_goes_on_a_repository(catalog: Catalog) -> None:
     assert emitted.call.base_checkpoint == LIKE_FLUX.air
     assert emitted.request["loras"][0]["file"] == LORA.file_name
     compile(emitted.request["snippet"], "snippet", "exec")
+
+
+@pytest.mark.parametrize(
+    ("base_model", "version", "model"),
+    [
+        ("Flux.1 D", 691639, "urn:air:flux1:checkpoint:civitai:618692@691639"),
+        ("Flux.1 S", 699279, "urn:air:flux1:checkpoint:civitai:618692@699279"),
+        ("ZImageTurbo", 2442439, "turbo"),
+        ("Qwen", 2552908, "20b"),
+    ],
+)
+def test_civitai_runs_its_own_copy_of_a_base_models_own_model(
+    base_model: str, version: int, model: str, catalog: Catalog
+) -> None:
+    card = OWN[base_model]
+    assert Scope(target="civitai", base_model=base_model).allows(card)
+    emitted = emit(of(card), "civitai", catalog, nearest=True)
+    assert emitted.request["steps"][0]["input"]["model"] == model
+    assert emitted.reasons["air"] == f"Civitai runs its own copy of {card.name}, version {version}"
+    assert emitted.call.air == card.air
+
+
+def test_civitai_has_no_copy_of_other_repositories(catalog: Catalog) -> None:
+    for card in (LIKE_FLUX, ONE_FILE, OWN["SDXL Turbo"]):
+        assert not Scope(target="civitai").allows(card)
+    with pytest.raises(BadInput, match="Like Flux is not on Civitai"):
+        emit(of(LIKE_FLUX), "civitai", catalog)
+
+
+def test_civitai_runs_a_lora_on_its_own_copy(catalog: Catalog) -> None:
+    call = call_of("Flux.1 D", lora=True, base_checkpoint=OWN["Flux.1 D"].air)
+    emitted = emit(call, "civitai", catalog)
+    step = emitted.request["steps"][0]["input"]
+    assert (step["model"], step["loras"]) == (
+        "urn:air:flux1:checkpoint:civitai:618692@691639", {LORA.air: 0.75},
+    )  # fmt: skip
+    assert "version 691639" in emitted.reasons["base_checkpoint"]
+
+
+def test_horde_lists_no_repository_by_the_hubs_name(catalog: Catalog) -> None:
+    """Its own name of one is known, or it does not list it."""
+    assert name_of(OWN["ZImageTurbo"]) == "Z-Image-Turbo"
+    assert name_of(OWN["Flux.1 S"]) == "Flux.1-Schnell fp8 (Compact)"
+    assert (name_of(OWN["Flux.1 D"]), name_of(LIKE_FLUX)) == (None, None)
+    with pytest.raises(BadInput, match="Like Flux is none of the models that AI Horde lists"):
+        emit(of(LIKE_FLUX), "horde", catalog)
+
+
+def test_horde_calls_a_model_of_civitai_by_its_own_name(tmp_path: Path) -> None:
+    """In its requests, and on the way back."""
+    card = replace(
+        PAIRS["Pony"][0], air="urn:air:sdxl:checkpoint:civitai:257749@290640", model_id=257749, aliases=()
+    )
+    with Catalog.create(tmp_path / "pony.sqlite") as made:
+        made.add([card])
+    catalog = Catalog.open(tmp_path / "pony.sqlite")
+    assert Scope(target="horde", base_model="Pony").allows(card)
+    request = emit(of(card, clip_skip=2), "horde", catalog, nearest=True).request
+    assert request["models"] == ["Pony Diffusion XL"]
+    assert read(request, catalog).checkpoint.name == card.name
+    catalog.close()
