@@ -231,6 +231,18 @@ BUILT: dict[str, frozenset[str]] = {
     "openai": frozenset({"name"}),
 }
 """Target → its terms for which its module builds requests: a row's other terms are facts, and refused."""
+HORDE_NAMES: dict[str, str] = {
+    "257749": "Pony Diffusion XL",
+    "372465": "Pony Realism",
+    "black-forest-labs/FLUX.1-schnell": "Flux.1-Schnell fp8 (Compact)",
+    "Qwen/Qwen-Image": "Qwen-Image_fp8",
+    "Tongyi-MAI/Z-Image-Turbo": "Z-Image-Turbo",
+}
+"""A model of Civitai or a repository → AI Horde's name of it, where its list was not merged with the entry.
+
+From AI-Horde-Styles: styles.json; AI-Horde-image-model-reference: stable_diffusion.json; Z-Image's from
+horde-model-reference: test_zimage_presence_contract.py.
+"""
 
 # --- Stable Diffusion 1 ------------------------------------------------------------------------------------
 

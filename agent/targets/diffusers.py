@@ -65,8 +65,6 @@ _LU = "DPMSolverMultistepScheduler"
 """The class that has ``use_lu_lambdas``."""
 DOWNLOAD = "https://civitai.com/api/download/models/{version}"
 REPOSITORY = "https://huggingface.co/{repository}"
-_LACKING = ("HiDreamImagePipeline",)
-"""Pipelines whose repositories lack a part: HiDream's has no Llama."""
 
 
 def spelling(sampler: Sampler) -> tuple[str, dict[str, Any]] | None:
@@ -288,9 +286,7 @@ def adapter_names(loras: Sequence[object]) -> list[str]:
 def is_runnable(card: Card) -> bool:
     """Whether a model's file is safetensors that Civitai hands out, or one of the user's library; or a model
     is a repository."""
-    if _is_on_civitai(card) or source_of(card.air) == LOCAL:
-        return True
-    return repository_of(card) is not None and backend(card.base_model, "diffusers") not in _LACKING
+    return _is_on_civitai(card) or source_of(card.air) == LOCAL or repository_of(card) is not None
 
 
 def repository_of(card: Card) -> str | None:

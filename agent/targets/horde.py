@@ -36,6 +36,7 @@ from diffagent.agent.targets.installed import Installed
 from diffagent.agent.targets.installed_models import Lists
 from diffagent.agent.targets.target import Reading, ServerLists, Target
 from diffagent.data.air import AIR, CIVITAI, HORDE, source_of
+from diffagent.data.base_model_rows import HORDE_NAMES
 from diffagent.data.base_models import find
 from diffagent.data.catalog.catalog import Catalog, Filter
 from diffagent.data.errors import BadInput, Censored, JobFailed, Refused, UnknownModel
@@ -115,17 +116,6 @@ def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) ->
     }
 
 
-_ALIASES = {
-    "257749": "Pony Diffusion XL",
-    "372465": "Pony Realism",
-    "black-forest-labs/FLUX.1-schnell": "Flux.1-Schnell fp8 (Compact)",
-    "Qwen/Qwen-Image": "Qwen-Image_fp8",
-    "Tongyi-MAI/Z-Image-Turbo": "Z-Image-Turbo",
-}
-"""A model of Civitai or a repository → what the Horde calls it, where its list was not merged with the entry
-(``styles.json`` of AI-Horde-Styles; ``stable_diffusion.json`` of AI-Horde-image-model-reference)."""
-
-
 def name_of(card: Card) -> str | None:
     """What the Horde calls a checkpoint, or None where the catalog knows no such name.
 
@@ -138,7 +128,7 @@ def name_of(card: Card) -> str | None:
         return air.id
     if card.aliases and air.source == CIVITAI:
         return card.aliases[-1]
-    return card.name if card.source == "horde" else _ALIASES.get(air.id)
+    return card.name if card.source == "horde" else HORDE_NAMES.get(air.id)
 
 
 def offers(card: Card) -> bool:

@@ -65,7 +65,7 @@ def test_diffusers_is_offered_whole_repositories(base_model: str) -> None:
 
 
 def test_diffusers_is_offered_no_other_files_of_the_hub() -> None:
-    """One file of a repository, a repository that lacks a part, and a LoRA's."""
+    """One file of a repository, a repository of a base model that it does not run, and a LoRA's."""
     scope = Scope(target="diffusers")
     lora = Card("Strokes", "LoRA", "Flux.1 D", "urn:air:flux1:lora:huggingface:inventor/strokes")
     assert scope.allows(LIKE_FLUX)
