@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from families import PAIRS, call_of
 
+from diffagent.agent.choosing.nearest import nearest_base_model
 from diffagent.agent.choosing.scope import Scope
 from diffagent.agent.targets.emitting import emit
 from diffagent.agent.targets.horde import name_of, read
@@ -162,3 +163,10 @@ def test_horde_calls_a_model_of_civitai_by_its_own_name(tmp_path: Path) -> None:
     assert request["models"] == ["Pony Diffusion XL"]
     assert read(request, catalog).checkpoint.name == card.name
     catalog.close()
+
+
+def test_the_nearest_base_model_is_one_that_runs_the_same_loras() -> None:
+    had = ("ZImageTurbo", "SDXL 1.0", "SD 1.5", "SD 1.5")
+    assert nearest_base_model("Illustrious", had) == "SDXL 1.0"
+    assert nearest_base_model("Flux.1 Krea", ("Krea 2", "Flux.1 S")) == "Flux.1 S"
+    assert nearest_base_model("Anima", ("SD 1.5", "ZImageTurbo")) == "ZImageTurbo"
