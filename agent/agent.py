@@ -232,8 +232,8 @@ class Agent:
         if request.model:
             named = self._named(request, scope, notes)
         else:
-            scope = replace(scope, base_model=self._had(request, given, scope, notes))
-            spoken = scope.base_model or self._had(request, self._meant(wished, scope), scope, notes)
+            scope = replace(scope, base_model=self._had(request, given, scope, read, notes))
+            spoken = scope.base_model or self._had(request, self._meant(wished, scope), scope, read, notes)
             asked = replace(scope, base_model=spoken, type=scope.type or wished.type)
             read = self._with_checkpoints(read, request.prompt, asked, notes)
         form = _form(named.card.base_model if named else asked.base_model)
@@ -577,14 +577,17 @@ class Agent:
             raise BadInput(_why_not(card, scope))
         return Candidate(card, 0.0)
 
-    def _had(self, request: Request, base_model: str | None, scope: Scope, notes: list[str]) -> str | None:
+    def _had(
+        self, request: Request, base_model: str | None, scope: Scope, read: Reading, notes: list[str]
+    ) -> str | None:
         """A base model that is asked for, or what is taken in its place.
 
         Raises:
             BadInput: the scope has no model of it, and the request does not take the nearest.
         """
         scope = replace(scope, base_model=None, type=None, commercial=False)
-        if not base_model or self._has(replace(scope, base_model=base_model)):
+        is_plain = not (request.images or request.type or request.wishes.type)
+        if not base_model or self._has(replace(scope, base_model=base_model), read if is_plain else None):
             return base_model
         others = self.sections.asked
         had = [
@@ -592,7 +595,7 @@ class Agent:
             for section in (self.section, others)
             if section is not None
             for card, one in zip(section.cards, section.eligible.mask(scope), strict=True)
-            if one
+            if one and (card.type == "Checkpoint" or not is_plain)
         ]
         near = nearest_base_model(base_model, had)
         if near is None or not (request.nearest or is_lenient(request.prompt)):
@@ -607,10 +610,10 @@ class Agent:
         suits = usual and not wished.is_fast and self._has(replace(scope, base_model=usual))
         return usual if suits else wished.base_model
 
-    def _has(self, scope: Scope) -> bool:
-        """Whether an entry of the catalog is in scope."""
-        others = self.sections.asked
-        return self.section.has(scope) or (others is not None and others.has(scope))
+    def _has(self, scope: Scope, read: Reading | None = None) -> bool:
+        """Whether an entry of the catalog is in scope; for a reading a LoRA only where it is named."""
+        found = (self.section, self.sections.asked)
+        return any(section.has(scope, read) for section in found if section is not None)
 
     def _in_english(self, prompt: str, notes: list[str]) -> str:
         """The prompt as a base model reads it: translated where that is needed and the engine can."""

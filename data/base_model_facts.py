@@ -149,6 +149,8 @@ class Recipe:
     """The shortest and the longest side, in pixels."""
     step: int = 16
     """What its sides are multiples of."""
+    air: str | None = None
+    """Civitai's copy of the base model's own model, where the recipe has to be told which one it is."""
 
 
 @dataclass(frozen=True)

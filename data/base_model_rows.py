@@ -231,6 +231,18 @@ BUILT: dict[str, frozenset[str]] = {
     "openai": frozenset({"name"}),
 }
 """Target → its terms for which its module builds requests: a row's other terms are facts, and refused."""
+HORDE_NAMES: dict[str, str] = {
+    "257749": "Pony Diffusion XL",
+    "372465": "Pony Realism",
+    "black-forest-labs/FLUX.1-schnell": "Flux.1-Schnell fp8 (Compact)",
+    "Qwen/Qwen-Image": "Qwen-Image_fp8",
+    "Tongyi-MAI/Z-Image-Turbo": "Z-Image-Turbo",
+}
+"""A model of Civitai or a repository → AI Horde's name of it, where its list was not merged with the entry.
+
+From AI-Horde-Styles: styles.json; AI-Horde-image-model-reference: stable_diffusion.json; Z-Image's from
+horde-model-reference: test_zimage_presence_contract.py.
+"""
 
 # --- Stable Diffusion 1 ------------------------------------------------------------------------------------
 
@@ -1188,7 +1200,13 @@ SANA = BaseModelFacts(
 
 # --- Flux.1 ------------------------------------------------------------------------------------------------
 
-_FLUX1_RECIPE = Recipe("comfy", (("ecosystem", "flux1"),), negative=False, samplers="comfyui")
+
+
+def _flux1_recipe(version: int) -> Recipe:
+    air = f"urn:air:flux1:checkpoint:civitai:618692@{version}"
+    return Recipe("comfy", (("ecosystem", "flux1"),), air=air, negative=False, samplers="comfyui")
+
+
 _CLIP_L = Part("text encoder", "clip_l.safetensors", "flux")
 _FLUX_T5 = Part("text encoder", "t5xxl_fp16.safetensors", "flux", _T5.also)
 FLUX_D = BaseModelFacts(
@@ -1234,7 +1252,7 @@ FLUX_D = BaseModelFacts(
         settings=(("max_shift", 1.15), ("base_shift", 0.5)),
     ),
     pipeline=Pipeline("FluxTransformer2DModel", cfg="true_cfg_scale", guidance="guidance_scale"),
-    recipe=_FLUX1_RECIPE,
+    recipe=_flux1_recipe(691639),
     backends=Backends(
         diffusers="FluxPipeline", comfyui="parts", a1111="forge", sdnext="FLUX", civitai="flux1",
         horde="flux_dev", openai="name",
@@ -1266,7 +1284,7 @@ FLUX_S = variant(
         ("parts nodes", _template("flux_schnell_full_text_to_image")),
         ("backends", f"{_pipeline('pipeline_flux.py')}; Forge: README; {_HORDE}; {_SDNEXT_PIPELINES}"),
         ("fingerprint", f"{_DETECTION}; sd-scripts: sai_model_spec.py"), ("repository", _SDNEXT),
-        ("*", _OURS),
+        ("recipe", "Civitai: generation.constants.ts"), ("*", _OURS),
     ),
     spellings=("flux schnell", "flux.1 schnell", "flux s"),
     words=("schnell",),
@@ -1297,6 +1315,7 @@ FLUX_S = variant(
         diffusers="FluxPipeline", comfyui="parts", a1111="forge", sdnext="FLUX", civitai="flux1",
         horde="flux_schnell", openai="name",
     ),
+    recipe=_flux1_recipe(699279),
     licence=_APACHE,
 )
 FLUX_KREA = variant(
@@ -1306,7 +1325,7 @@ FLUX_KREA = variant(
         ("ecosystems crossings", _HUB), ("repository", _SDNEXT),
         ("guidance", f"{_SDNEXT} (the usual one); {_graph('flux')}"), ("parts", _template("flux1_krea_dev")),
         ("backends", f"{_pipeline('pipeline_flux.py')}; {_recipe('flux1')}; {_NEO}; {_SDNEXT_PIPELINES}"),
-        ("*", _OURS),
+        ("recipe", "Civitai: generation.constants.ts"), ("*", _OURS),
     ),
     ecosystems=("fluxkrea",),
     words=("krea",),
@@ -1321,6 +1340,7 @@ FLUX_KREA = variant(
     repository="black-forest-labs/FLUX.1-Krea-dev",
     fingerprint=Fingerprint(names=("krea",)),
     guidance=Guidance("distilled", 2.0, 20.0, 4.5),
+    recipe=_flux1_recipe(2068000),
     backends=Backends(
         diffusers="FluxPipeline", comfyui="parts", a1111="forge", sdnext="FLUX", civitai="flux1",
             openai="name"

@@ -335,6 +335,14 @@ class Shelf:
         """How many characters of different names hold a word in them."""
         return len(self._phrases.names(word, lambda number: bool(self.facts.of_role("character")[number])))
 
+    def named(self, reading: Reading) -> npt.NDArray[np.bool_]:
+        """The LoRAs that a request names, where nothing special is asked for those it names for certain, and
+        the entries that it marks: booleans [M]."""
+        evidence = self.heard(reading).evidence
+        named = evidence >= PLAIN if (reading.special or "none") == "none" else evidence > 0
+        found: npt.NDArray[np.bool_] = (named & ~self.particular.against(reading)) | self.marked(reading)
+        return found
+
     def in_question(
         self, reading: Reading, similarity: npt.NDArray[np.floating[Any]]
     ) -> npt.NDArray[np.bool_]:
@@ -343,15 +351,12 @@ class Shelf:
         Where something special is asked for they are those that it names in any measure, and of that role
         those nearest in meaning; else those alone that it names for certain.
         """
-        heard, special = self.heard(reading), reading.special or "none"
-        named = heard.evidence >= PLAIN if special == "none" else heard.evidence > 0
-        fits = ~self.particular.against(reading)
-        about: npt.NDArray[np.bool_] = (named & fits) | self.marked(reading)
+        about, special = self.named(reading), reading.special or "none"
         if special in ("none", "character"):  # a character that is merely alike is somebody else
             return about
-        near = heard.overlap > 0.99
+        near = self.heard(reading).overlap > 0.99
         near[greatest(np.where(self.facts.is_lora, similarity, -np.inf), NEAREST)] = True
-        near &= self.facts.of_role(special) & fits
+        near &= self.facts.of_role(special) & ~self.particular.against(reading)
         return np.logical_or(about, near)
 
     def companion(self, card: Card, reading: Reading, allow: npt.NDArray[np.bool_]) -> Card | None:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from difflib import SequenceMatcher
 
-from diffagent.data.base_models import FAMILIES, find, usual_of
+from diffagent.data.base_models import FAMILIES, find, lora_fit, usual_of
 from diffagent.data.errors import BadInput
 
 _PERHAPS = re.compile(
@@ -18,16 +18,17 @@ _PERHAPS = re.compile(
 
 
 def nearest_base_model(given: str, had: Sequence[str]) -> str | None:
-    """The base model of entries that people mean by the family's name, else whose name is most like the given
-    one; of equals the most frequent."""
+    """The base model of entries that people mean by the family's name, else one that runs the given one's
+    LoRAs, else any: whose name is most like the given one; of equals the most frequent."""
     counts = Counter(had)
     row = find(given)
     usual = usual_of(row.family if row else given)
     if usual in counts:
         return usual
     name = (row.name if row else FAMILIES.get(given, given)).casefold()
+    akin = [one for one in sorted(counts) if row and lora_fit(lora=row.name, checkpoint=one)]
     return max(
-        sorted(counts),
+        akin or sorted(counts),
         key=lambda one: (round(SequenceMatcher(None, name, one.casefold()).ratio(), 2), counts[one]),
         default=None,
     )

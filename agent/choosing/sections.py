@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
+from diffagent.agent.asking.reading import Reading
 from diffagent.agent.choosing.choosing import Shelf
 from diffagent.agent.choosing.eligible import Eligible
 from diffagent.agent.choosing.prefilter import Prefilter, read_matcher
@@ -41,9 +42,18 @@ class Section:
     def cards(self) -> Sequence[Card]:
         return self.prefilter.cards
 
-    def has(self, scope: Scope) -> bool:
-        """Whether an entry is in scope."""
-        return bool(self.eligible.mask(scope).any())
+    def has(self, scope: Scope, read: Reading | None = None) -> bool:
+        """Whether an entry is in scope; for a reading a LoRA counts only where it is named, for it runs on
+        checkpoints of other base models too."""
+        mask = self.eligible.mask(scope)
+        if (
+            read is None
+            or not mask.any()
+            or not self.shelf.is_read
+            or (mask & ~self.shelf.facts.is_lora).any()
+        ):
+            return bool(mask.any())
+        return bool((mask & self.shelf.named(read)).any())
 
 
 class Sections:

@@ -178,6 +178,23 @@ def from_transformer(path: Path, request: Mapping[str, Any], dtype: torch.dtype,
         return pipeline.from_pretrained(rest, transformer=part, torch_dtype=dtype)
 
 
+def from_repository(request: Mapping[str, Any], dtype: torch.dtype, config: str | None) -> Any:
+    """A repository in diffusers' layout as a pipeline; the folder ``config`` may stand in for it.
+
+    Only its safetensors are opened.
+    """
+    import diffusers
+
+    pipeline = getattr(diffusers, request["pipeline"], None)
+    if pipeline is None:
+        raise JobFailed(
+            f"diffusers {diffusers.__version__} has no {request['pipeline']}: pip install -U diffusers"
+        )
+    where = config or request["repository"]
+    with _opening(f"{where} is", f"{where} holds no {request['pipeline']} of safetensors"):
+        return pipeline.from_pretrained(where, torch_dtype=dtype, use_safetensors=True)
+
+
 def device_and_dtype(wanted: str | None = None) -> tuple[str, torch.dtype]:
     """Where to run, and in which precision: the wanted one, else half on a GPU and single on a CPU."""
     import torch

@@ -33,7 +33,7 @@ from diffagent.agent.executors.wire import (
 from diffagent.agent.targets import graphs
 from diffagent.agent.targets.fitting import Fit, Resources
 from diffagent.agent.targets.target import Reading, Spelling, Target
-from diffagent.data.air import AIR, CIVITAI, source_of
+from diffagent.data.air import AIR, CIVITAI, HUGGINGFACE, source_of
 from diffagent.data.base_model_facts import Recipe
 from diffagent.data.base_models import backend, civitai_recipes, find, refusal, run_by
 from diffagent.data.catalog.catalog import Catalog
@@ -149,9 +149,13 @@ def _input(call: T2ICall, found: Resources, fit: Fit, recipe: Recipe) -> dict[st
         recipe.cfg: call.cfg_scale if call.guidance is None else call.guidance,
         "quantity": 1,
     }
-    is_own = recipe.version is not None and checkpoint.version_id == recipe.version
+    copy = _copy(checkpoint)
+    if copy is not None:
+        field = "base_checkpoint" if call.base_checkpoint else "air"
+        fit.drop(field, f"Civitai runs its own copy of {checkpoint.name}, version {copy}")
+    is_own = recipe.version is not None and recipe.version in (copy, checkpoint.version_id)
     if recipe.model is not None and not is_own:
-        step[recipe.model] = _air(checkpoint)
+        step[recipe.model] = _air(checkpoint) if copy is None else recipe.air
     elif not is_own and not call.loras:
         raise BadInput(
             f"Civitai runs no {checkpoint.base_model} model but its own (version {recipe.version}), and "
@@ -227,14 +231,29 @@ def workflow(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def is_hosted(card: Card) -> bool:
-    """Whether a model is Civitai's own, and of a base model that its recipes run.
+    """Whether a model is on Civitai, and of a base model that its recipes run.
 
-    Where a recipe runs its own model alone, only that one, and LoRAs on it.
+    Where a recipe runs its own model alone, only that one, and LoRAs on it. Of other hubs' entries it is a
+    base model's own that Civitai has too.
     """
+    if _copy(card) is not None:
+        return True
     recipe = _recipe(card.base_model)
     is_taken = recipe is None or recipe.model is not None or card.version_id == recipe.version
     on_civitai = source_of(card.air) == CIVITAI and backend(card.base_model, "civitai") is not None
     return on_civitai and (is_taken or card.type == "LoRA")
+
+
+def _copy(card: Card) -> int | None:
+    """Civitai's version of a base model's own repository on the Hugging Face hub; None where the recipe names
+    none, or an entry is another."""
+    row, air = find(card.base_model), AIR.parse(card.air)
+    is_whole = air.source == HUGGINGFACE and air.file is None and card.type == "Checkpoint"
+    if row is None or row.recipe is None or not is_whole or air.id != row.repository:
+        return None
+    if row.recipe.air is not None:
+        return int(AIR.parse(row.recipe.air).version or 0)
+    return row.recipe.version
 
 
 def _air(card: Card) -> str:

@@ -8,8 +8,9 @@ StableDiffusionPipeline takes ``hidden_states[-(clip_skip + 1)]`` and None for t
 StableDiffusionXLPipeline takes ``hidden_states[-(clip_skip + 2)]``, and None for the last but one.
 
 A file of a newer base model is its transformer alone; text encoders and VAE are those of the base model's
-repository, in the precision of its row. The pipeline's configuration comes from the Hugging Face hub's cache,
-the hub, or ``config``, a folder in diffusers' layout.
+repository, in the precision of its row. An entry that is a repository of the Hugging Face hub is opened whole
+by ``from_pretrained``. Repositories come from the hub's cache, the hub, or ``config``, a folder in diffusers'
+layout.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from diffagent.agent.executors.pipelines import (
     add_lora,
     device_and_dtype,
     from_folder,
+    from_repository,
     from_single_file,
     from_transformer,
     set_scheduler,
@@ -37,7 +39,7 @@ from diffagent.agent.executors.pipelines import (
 from diffagent.agent.executors.wire import to_the_end
 from diffagent.agent.targets.fitting import Fit, Resources, file_of
 from diffagent.agent.targets.target import Reading, Target
-from diffagent.data.air import AIR, CIVITAI, LOCAL, source_of
+from diffagent.data.air import AIR, CIVITAI, HUGGINGFACE, LOCAL, source_of
 from diffagent.data.base_model_facts import BaseModelFacts, Pipeline
 from diffagent.data.base_models import backend, find
 from diffagent.data.catalog.catalog import Catalog
@@ -62,6 +64,7 @@ _UNSPACED = (
 _LU = "DPMSolverMultistepScheduler"
 """The class that has ``use_lu_lambdas``."""
 DOWNLOAD = "https://civitai.com/api/download/models/{version}"
+REPOSITORY = "https://huggingface.co/{repository}"
 
 
 def spelling(sampler: Sampler) -> tuple[str, dict[str, Any]] | None:
@@ -130,7 +133,11 @@ def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) ->
     skip = _clip_skip(call.clip_skip, base, fit)
     if skip is not None:
         kwargs["clip_skip"] = skip
-    return _request(call, found, names, spelled, kwargs, {"pipeline": pipeline})
+    opening = {"pipeline": pipeline}
+    repository = repository_of(found.checkpoint)
+    if repository is not None:
+        opening["repository"] = repository
+    return _request(call, found, names, spelled, kwargs, opening)
 
 
 def _of_parts(
@@ -166,7 +173,7 @@ def _of_parts(
         fit.drop("guidance", "the pipeline has one guidance scale, which is cfg_scale")
     opening = {
         "pipeline": pipeline,
-        "repository": row.repository,
+        "repository": repository_of(found.checkpoint) or row.repository,
         "transformer": made.transformer,
         "dtype": made.dtype,
     }
@@ -200,9 +207,16 @@ def _request(
 def _opened(request: Mapping[str, Any]) -> list[str]:
     """The lines of a script that open a model's file."""
     pipeline, file = request["pipeline"], request["checkpoint"]["file"]
+    half = 'dtype = torch.float16 if device == "cuda" else torch.float32'
+    if file is None:
+        return [
+            f"dtype = torch.{request['dtype']}" if "dtype" in request else half,
+            f"# {request['checkpoint']['url']}",
+            f"pipe = {pipeline}.from_pretrained({request['repository']!r}, torch_dtype=dtype)",
+        ]
     if "transformer" not in request:
         return [
-            'dtype = torch.float16 if device == "cuda" else torch.float32',
+            half,
             *([f"# {url}"] if (url := request["checkpoint"]["url"]) else []),
             f"pipe = {pipeline}.from_single_file({file!r}, torch_dtype=dtype)",
         ]
@@ -218,9 +232,10 @@ def _opened(request: Mapping[str, Any]) -> list[str]:
 
 
 def snippet(request: Mapping[str, Any]) -> str:
-    """A script that makes the image, from files that lie beside it."""
+    """A script that makes the image, from files that lie beside it, or a repository."""
     scheduler, loras = request["scheduler"], request["loras"]
-    classes = (request["pipeline"], scheduler["class"], *filter(None, [request.get("transformer")]))
+    transformer = request.get("transformer") if request["checkpoint"]["file"] is not None else None
+    classes = (request["pipeline"], scheduler["class"], *filter(None, [transformer]))
     options = "".join(f", {name}={value!r}" for name, value in scheduler["kwargs"].items())
     lines = [
         "import torch",
@@ -269,8 +284,19 @@ def adapter_names(loras: Sequence[object]) -> list[str]:
 
 
 def is_runnable(card: Card) -> bool:
-    """Whether a model's file is safetensors that Civitai hands out, or one of the user's library."""
-    return _is_on_civitai(card) or source_of(card.air) == LOCAL
+    """Whether a model's file is safetensors that Civitai hands out, or one of the user's library; or a model
+    is a repository."""
+    return _is_on_civitai(card) or source_of(card.air) == LOCAL or repository_of(card) is not None
+
+
+def repository_of(card: Card) -> str | None:
+    """The repository that a checkpoint is, in diffusers' layout; None where it is a file.
+
+    An AIR of the Hugging Face hub that names neither file nor revision is a whole repository.
+    """
+    air = AIR.parse(card.air)
+    is_whole = air.source == HUGGINGFACE and air.file is None and air.version is None
+    return air.id if is_whole and card.type == "Checkpoint" else None
 
 
 def _is_on_civitai(card: Card) -> bool:
@@ -278,6 +304,11 @@ def _is_on_civitai(card: Card) -> bool:
 
 
 def _source(card: Card, names: Mapping[str, str]) -> dict[str, Any]:
+    """Where a model is; ``file`` is None where it is a repository of which nobody has a file."""
+    repository = repository_of(card)
+    if repository is not None and card.air not in names:
+        url = REPOSITORY.format(repository=repository)
+        return {"air": card.air, "file": None, "sha256": None, "url": url}
     on_civitai = _is_on_civitai(card)
     return {
         "air": card.air,
@@ -399,10 +430,13 @@ class LocalDiffusers:
         if self._loaded is not None and self._loaded[0] == air:
             return self._loaded[1]
         self._loaded = None
-        path = self._file(request["checkpoint"], report)
+        is_whole = request["checkpoint"]["file"] is None and air not in self.files
+        path = Path(request["repository"]) if is_whole else self._file(request["checkpoint"], report)
         device, dtype = device_and_dtype(request.get("dtype"))
         report(f"loading {path.name} ({device}, {str(dtype).removeprefix('torch.')})", None)
-        if path.is_dir():
+        if is_whole:
+            pipe = from_repository(request, dtype, self.config)
+        elif path.is_dir():
             pipe = (self.reader or from_folder)(path, dtype)
         elif "transformer" in request:
             pipe = from_transformer(path, request, dtype, self.config)

@@ -36,6 +36,7 @@ from diffagent.agent.targets.installed import Installed
 from diffagent.agent.targets.installed_models import Lists
 from diffagent.agent.targets.target import Reading, ServerLists, Target
 from diffagent.data.air import AIR, CIVITAI, HORDE, source_of
+from diffagent.data.base_model_rows import HORDE_NAMES
 from diffagent.data.base_models import find
 from diffagent.data.catalog.catalog import Catalog, Filter
 from diffagent.data.errors import BadInput, Censored, JobFailed, Refused, UnknownModel
@@ -116,15 +117,18 @@ def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) ->
 
 
 def name_of(card: Card) -> str | None:
-    """What the Horde calls a checkpoint, or None where the catalog knows no such name."""
+    """What the Horde calls a checkpoint, or None where the catalog knows no such name.
+
+    Aliases of an entry of Civitai are the Horde's names; those of a repository are its own.
+    """
     if card.type != "Checkpoint":
         return None
     air = AIR.parse(card.air)
     if air.source == HORDE:
         return air.id
-    if card.aliases:
+    if card.aliases and air.source == CIVITAI:
         return card.aliases[-1]
-    return card.name if card.source == "horde" else None
+    return card.name if card.source == "horde" else HORDE_NAMES.get(air.id)
 
 
 def offers(card: Card) -> bool:
@@ -322,9 +326,8 @@ def read(body: Mapping[str, Any], catalog: Catalog) -> Generation:
     sampler = TARGET.sampler_of((params["sampler_name"], params["karras"]))
     if sampler is None:
         raise BadInput(f"no call can name AI Horde's sampler {params['sampler_name']}")
-    checkpoint = catalog.by_name(body["models"][0]) or catalog.by_air(
-        next((card.air for card in catalog.cards() if body["models"][0] in card.aliases), "")
-    )
+    named = (card for card in catalog.cards() if body["models"][0] in (*card.aliases, name_of(card)))
+    checkpoint = catalog.by_name(body["models"][0]) or next(named, None)
     if checkpoint is None:
         raise UnknownModel(f"AI Horde's model {body['models'][0]} is not in the catalog")
     seed = params.get("seed")

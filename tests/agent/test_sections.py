@@ -240,3 +240,20 @@ def test_guidance_and_quality_words_are_the_base_models(make_grown: MakeAgent) -
     assert drawn.prompt == "masterpiece, best quality, very aesthetic, absurdres, a harbour"
     assert agent.call("illustrious, best quality, a harbour").prompt == "best quality, a harbour"
     assert agent.call("illustrious, a harbour", no_trigger=True).prompt == "a harbour"
+
+
+def test_no_lora_answers_for_checkpoints_that_are_not_there(make_grown: MakeAgent) -> None:
+    """A LoRA that other base models carry in part, which is had by its name or as a LoRA alone."""
+    noob = newer("Moor Noob", "NoobAI", "urn:air:sdxl:checkpoint:civitai:79@80", media=["anime"])
+    vexa = newer(
+        "Vexa", "Pony", "urn:air:sdxl:lora:civitai:81@82", role="character", media=["anime"],
+        subjects=["vexa qualmira"], needed=["vexaq"], breadth="narrow",
+    )  # fmt: skip
+    agent = make_grown((*NEWER, noob, vexa))
+    for options in ({"prompt": "a lighthouse", "base_model": "Pony"}, {"prompt": "a lighthouse, pony"}):
+        with pytest.raises(BadInput, match="Pony is asked for, but no model of it is in the catalog; the ne"):
+            agent.call(**options)
+    near = agent.call("a lighthouse", base_model="Pony", nearest=True)
+    assert (near.type, near.base_model != "Pony") == ("Checkpoint", True)
+    assert agent.call("Vexa Qualmira at a harbour", base_model="Pony").model == "Vexa"
+    assert agent.call("a lighthouse", base_model="Pony", type="LoRA").model == "Vexa"

@@ -354,3 +354,22 @@ def test_a_samplers_limit_is_told_with_a_remedy(sd: Tiny, tmp_path: Path) -> Non
     """LCM has 50 steps at most."""
     with pytest.raises(JobFailed, match=r"with LCMScheduler refuses the call: .*50.*ask for other steps"):
         sd.make(sd.call(sampling_method="LCM", scheduler=None, sampling_steps=60), tmp_path)
+
+
+def test_a_repository_is_opened_whole(sd: Tiny, tmp_path: Path) -> None:
+    """A folder stands for it, as it would lie in the hub's cache."""
+    whole = tmp_path / "whole"
+    from_single_file(sd.files[sd.checkpoint.air], "StableDiffusionPipeline", torch.float32, sd.config
+                     ).save_pretrained(whole)  # fmt: skip
+    card = replace(
+        sd.checkpoint, air="urn:air:sd1:checkpoint:huggingface:inventor/tiny", sha256=None, hashes=()
+    )
+    with Catalog.create(tmp_path / "whole.sqlite") as made:
+        made.add([card])
+    catalog = Catalog.open(tmp_path / "whole.sqlite")
+    there = replace(sd, checkpoint=card, files={}, config=str(whole), catalog=catalog)
+    assert there.pixels(there.call(), tmp_path / "one") == sd.pixels(sd.call(), tmp_path / "other")
+    gone = replace(there, config=str(tmp_path / "gone"))
+    with pytest.raises(JobFailed, match="gone holds no StableDiffusionPipeline of safetensors"):
+        gone.make(gone.call(), tmp_path)
+    catalog.close()
