@@ -303,6 +303,12 @@ _WHOLE_SERIES = re.compile(
 _ALWAYS_OUT = re.compile(r"\s*,\s*(text|watermarks?|logos?|signatures?|captions?)(?=\s*(?:[,.;!?]|$))", re.I)
 _AND_WITHOUT = re.compile(r"\s*+(?:,\s*+)?(?:and\s++|or\s++)?without\s++\w", re.I)
 """A second exclusion makes a list of both."""
+_ANDED = re.compile(
+    r"(?:and|but|so) (?:please |pls )?(?:do not|don['’]?t|dont) "
+    r"(?:add|include|put(?: in)?|show|draw|use) any\b",
+    re.I,
+)
+"""An exclusion without a comma before it: "a barn and dont put any people"."""
 _BREAK = re.compile(r"\s(?=(?:and|but|just|only|no|not|without)\s)", re.I)
 _NO_THING = re.compile(
     r"\b(?:loras?|checkpoints?|models?|anything|everything|thing|upscal\w+|hi-?res fix|refiner|rush|hurry|"
@@ -466,7 +472,7 @@ def _cut(text: str, hit: re.Match[str], low: int, high: int, *, is_spoken: bool)
         words = _WORD.findall(text[hit.end() : high])
         named = " ".join(word for word in words if word.casefold() not in ("too", "please", "pls"))
         return _Cut(start, high, (named,)) if initial and len(words) <= 3 else None
-    if kind in ("avoid", "dont") and not joined:
+    if kind in ("avoid", "dont") and not joined and not _ANDED.match(text, hit.start()):
         return None
     phrase = _phrase(text, hit.end(), high, listed=kind in ("avoid", "dont"))
     if phrase is None:

@@ -39,7 +39,11 @@ _DEPICTED = (
     r"(?P<depicted>photos?|photographs?|paintings?|drawings?|illustrations?|watercolou?rs?|sketches|renders?)"
 )
 _OF = r"\s+(?:of|showing|depicting|with|that shows?|for)\s+"
-_PICTURES_OF = re.compile(rf"(?:{_COUNT}\s+)?{UNLIKE}(?:(?P<kind>(?!different)\w+)\s+)??{PICTURE}{_OF}", re.I)
+_PICTURES_OF = re.compile(
+    rf"(?:(?:like|about|maybe) (?=\d|two|three|four|five|six))?(?:{_COUNT}\s+)?{UNLIKE}"
+    rf"(?:(?P<kind>(?!different)\w+)\s+)??{PICTURE}{_OF}",
+    re.I,
+)
 _DEPICTED_OF = re.compile(rf"{_COUNT}\s+{UNLIKE}{_DEPICTED}(?=\s+of\s)", re.I)
 _VERB = (
     r"(?:make|creat|generat|draw|produc|render|do|design|giv|show|send|provid|get|craft|imagin|visuali[sz]|"

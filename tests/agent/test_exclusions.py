@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from diffagent.agent.asking.exclusions import is_tags
+from diffagent.agent.asking.exclusions import exclusions, is_tags
 from diffagent.agent.asking.phrasing import phrasing
 
 
@@ -141,3 +141,9 @@ def test_lists_reasons_and_second_thoughts_of_exclusions(
 ) -> None:
     found = phrasing(text)
     assert (found.prompt, found.avoid) == (prompt, avoid)
+
+
+def test_an_order_behind_and_needs_no_comma() -> None:
+    assert exclusions("a barn at dusk and please don't add any cars") == ("a barn at dusk", ("cars",))
+    sign = "a sign that says look and don't show any fear"
+    assert exclusions(sign) == (sign, ())

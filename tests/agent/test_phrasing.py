@@ -82,6 +82,8 @@ def test_instructions_are_no_part_of_the_prompt(text: str, prompt: str) -> None:
 @pytest.mark.parametrize(
     ("text", "prompt", "n"),
     [
+        ("can i get like 4 pics of a goth teapot", "a goth teapot", 4),
+        ("a robot like 4 pics of a fox on a wall", "a robot like 4 pics of a fox on a wall", None),
         ("generate 4 versions of a fox", "a fox", 4),
         ("give me three different images of a fox in snow", "a fox in snow", 3),
         ("2 images of a fox", "a fox", 2),
