@@ -161,6 +161,7 @@ def test_listed_models_are_the_true_one_the_nearest_and_others_once_each() -> No
     assert (alone.tolist(), nothing.tolist()) == ([0, 1], [0, 0])
 
 
+@pytest.mark.wide
 def test_the_fitted_ranker_finds_models_for_prompts_it_never_saw(corpus: Corpus) -> None:
     encoder = WordEncoder()
     config = replace(CONFIG, held_out=0.2)

@@ -152,6 +152,7 @@ def test_going_on_from_a_checkpoint_ends_in_the_same_bytes(
     assert logs[0] == logs[1]
 
 
+@pytest.mark.wide
 def test_a_killed_run_of_all_weights_ends_in_the_same_bytes(
     dabench: Path, recipe: Recipe, tiny_folder: Path, tmp_path: Path
 ) -> None:

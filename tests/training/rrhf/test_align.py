@@ -192,6 +192,7 @@ def test_the_adapter_of_fine_tuning_is_trained_on(tiny_folder: Path, tmp_path: P
     torch.testing.assert_close(merged.get_submodule(name).weight.detach(), expected)
 
 
+@pytest.mark.wide
 def test_rows_of_files_are_the_responses_again(task: tuple[Task, Agent], tmp_path: Path) -> None:
     from diffagent.training.rrhf.collecting import collect
 

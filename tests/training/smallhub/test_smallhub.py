@@ -125,6 +125,7 @@ def test_a_prompts_parts_are_its_condition() -> None:
     np.testing.assert_allclose(found[0, 1], Wide().encode(["pixel art"])[0], rtol=1e-6)
 
 
+@pytest.mark.wide
 def test_models_are_trained_once_go_on_and_open_in_the_executor(pictures: Pictures, tmp_path: Path) -> None:
     seen: list[str] = []
 
