@@ -11,6 +11,7 @@ name or trigger word.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Sequence
 from functools import cached_property
 
@@ -30,6 +31,8 @@ KIN = 0.3
 """How near a checkpoint's first medium has to be to the natural one of a subject that it does not name."""
 NAMED_PART = 0.6
 """The part of a name that one word has to be, to be it."""
+MOST_KEPT = 256
+"""Requests' media whose checkpoints are kept."""
 _GREY = re.compile(
     r"\b(?:monochrom\w*|gr[ae]y ?scale|black[- ]and[- ]white|b ?& ?w|no colou?rs?|colou?rless)\b", re.I
 )
@@ -53,6 +56,7 @@ class Particular:
     def __init__(self, cards: Sequence[Card]) -> None:
         self._cards = cards
         self._named: dict[tuple[int, Medium], bool] = {}
+        self._others: dict[tuple[Medium, tuple[Medium, ...]], list[int]] = {}
 
     @cached_property
     def _special(self) -> list[int]:
@@ -66,17 +70,28 @@ class Particular:
         ]
 
     @cached_property
-    def _spoken(self) -> dict[int, tuple[frozenset[str], list[tuple[int, tuple[str, ...]]]]]:
-        """Of each special checkpoint the folded parts of its name, and its phrases with their places."""
-        spoken = {}
+    def _by_phrase(self) -> dict[tuple[str, ...], list[tuple[int, int]]]:
+        """The special checkpoints whose subjects or trigger words a phrase is, each with its place."""
+        spoken = defaultdict(list)
         for number in self._special:
-            card = self._cards[number]
-            assert card.attributes is not None
-            texts = [*enumerate(card.attributes.subjects), *((-1, text) for text in card.attributes.needed)]
-            phrases = [(at, tuple(words(text))) for at, text in texts]
-            name = frozenset(words(re.sub(r"[\W_]+", " ", short_name(card.name))))
-            spoken[number] = name, phrases
-        return spoken
+            purpose = self._cards[number].attributes
+            assert purpose is not None
+            for place, text in (*enumerate(purpose.subjects), *((-1, text) for text in purpose.needed)):
+                spoken[tuple(words(text))].append((number, place))
+        return dict(spoken)
+
+    @cached_property
+    def _by_name(self) -> dict[str, list[int]]:
+        """The special checkpoints that a word names: it is most of a name that is one word, as "steampunk" of
+        SteampunkAI."""
+        named = defaultdict(list)
+        for number in self._special:
+            name = frozenset(words(re.sub(r"[\W_]+", " ", short_name(self._cards[number].name))))
+            longest, whole = max(name, key=len, default=""), sum(map(len, name))
+            for end in range(5, len(longest) + 1):
+                if end >= NAMED_PART * whole and longest[:end] not in FUNCTION_WORDS:
+                    named[longest[:end]].append(number)
+        return dict(named)
 
     def off(self, reading: Reading) -> Mask:
         """The checkpoints of one kind of picture that a request does not ask for: booleans [M]; none where it
@@ -84,32 +99,42 @@ class Particular:
         off = np.zeros(len(self._cards), bool)
         if reading.pasted:
             return off
+        off[self._of_other_media(reading.medium, reading.named)] = True
         asked = reading.words
-        runs = {asked[at : at + size] for size in range(1, 6) for at in range(len(asked) - size + 1)}
-        for number in self._special:
-            off[number] = not self._suits(number, reading, runs)
+        off[[number for word in asked for number in self._by_name.get(word, ())]] = False
+        for size in range(1, 6):
+            for at in range(len(asked) - size + 1):
+                phrase = asked[at : at + size]
+                for number, place in self._by_phrase.get(phrase, ()):
+                    if self._tells(phrase, place, self._has_style(number)):
+                        off[number] = False
         return off
 
-    def _suits(self, number: int, reading: Reading, runs: set[tuple[str, ...]]) -> bool:
-        """Whether the kind of a special checkpoint is asked for."""
+    def _has_style(self, number: int) -> bool:
+        purpose = self._cards[number].attributes
+        return purpose is not None and purpose.role != "general"
+
+    def _of_other_media(self, medium: Medium, named: tuple[Medium, ...]) -> list[int]:
+        """The special checkpoints whose kind a request's media do not ask for."""
+        if (medium, named) not in self._others:
+            if len(self._others) >= MOST_KEPT:
+                self._others.clear()
+            self._others[medium, named] = [
+                number for number in self._special if not self._is_asked_for(number, medium, named)
+            ]
+        return self._others[medium, named]
+
+    def _is_asked_for(self, number: int, medium: Medium, named: tuple[Medium, ...]) -> bool:
+        """Whether a request's media ask for the kind of a special checkpoint."""
         purpose = self._cards[number].attributes
         assert purpose is not None
         has_style = purpose.role != "general"
         first = purpose.media[0]
-        if first == reading.medium or first in reading.named:
+        if first == medium or first in named:
             if not has_style or purpose.breadth == "broad":
                 return True
-            if reading.named and self._is_of(number, first):
-                return True
-        elif not has_style and (
-            kinship(reading.medium, first) >= KIN or set(reading.named) & set(purpose.media)
-        ):
-            return True
-        name, phrases = self._spoken[number]
-        for place, phrase in phrases:
-            if phrase in runs and self._tells(phrase, place, has_style):
-                return True
-        return any(_is_name(word, name) for (word,) in (run for run in runs if len(run) == 1))
+            return bool(named) and self._is_of(number, first)
+        return not has_style and (kinship(medium, first) >= KIN or bool(set(named) & set(purpose.media)))
 
     def _is_of(self, number: int, medium: Medium) -> bool:
         """Whether name or subjects of a style say its medium, so that it is the style."""
@@ -161,15 +186,3 @@ class Particular:
 
 def _says(pattern: re.Pattern[str], purpose: Attributes) -> bool:
     return bool(pattern.search(" | ".join(purpose.needed)))
-
-
-def _is_name(word: str, name: frozenset[str]) -> bool:
-    """Whether a word is most of a name that is one word: "steampunk" of SteampunkAI."""
-    longest = max(name, key=len, default="")
-    whole = sum(map(len, name))
-    return (
-        len(word) > 4
-        and word not in FUNCTION_WORDS
-        and longest.startswith(word)
-        and len(word) >= NAMED_PART * whole
-    )
