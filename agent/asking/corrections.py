@@ -49,8 +49,8 @@ _REACH = 200
 
 
 def corrected(text: str) -> tuple[str, list[str]]:
-    """The text with its second thoughts where the first stood, and their words; unchanged where it has "
-    "none."""
+    """The text with its second thoughts where the first stood, and their words; unchanged where it has
+    none."""
     words: list[str] = []
     flat = masked(text)
     if hit := _REPLACED.search(flat):

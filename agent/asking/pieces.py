@@ -15,7 +15,7 @@ and each change of kind is scored by what stands between two words; the best pat
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 import numpy as np
 import numpy.typing as npt
 
-from diffagent.data.encoders.text_encoder import TextEncoder
+from diffagent.data.encoders.text_encoder import Adapter, TextEncoder
 from diffagent.data.errors import BadInput
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Tagger:
     ``changes`` [joints, kinds, kinds] the score of a word's kind behind that of the word before."""
 
     encoder: TextEncoder
-    adapter: Mapping[str, tuple[torch.Tensor, torch.Tensor]]
+    adapter: Adapter
     weights: Floats
     changes: Floats
 
@@ -174,7 +174,7 @@ def word_states(
     encoder: TextEncoder,
     text: str,
     words: Sequence[Token],
-    adapter: Mapping[str, tuple[torch.Tensor, torch.Tensor]],
+    adapter: Adapter,
 ) -> torch.Tensor:
     """Returns each word's state, ``[words, size]``: the mean of its tokens', or zeros where it has none."""
     import torch

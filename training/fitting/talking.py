@@ -14,7 +14,7 @@ import hashlib
 import json
 import random
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from diffagent.agent.asking.pieces import JOINTS, KINDS, Kind, Piece, Tagger, Token, tokens, word_states
-from diffagent.data.encoders.text_encoder import TextEncoder
+from diffagent.data.encoders.text_encoder import Adapter, TextEncoder
 from diffagent.data.errors import BadInput
 from diffagent.training.fitting.plain_requests import read_graded
 
@@ -170,13 +170,13 @@ class _Line:
         return cls(chat.text, tuple(tokens(chat.text)), tuple(chat.kinds))
 
 
-def _states(
-    encoder: TextEncoder, line: _Line, adapter: Mapping[str, tuple[torch.Tensor, torch.Tensor]]
-) -> torch.Tensor:
+def _states(encoder: TextEncoder, line: _Line, adapter: Adapter) -> torch.Tensor:
     """Returns the states of a message's words; products in bfloat16 where the CPU computes in it."""
     import torch
 
-    with torch.autocast("cpu", torch.bfloat16, enabled=torch.cpu._is_avx512_bf16_supported()):
+    from diffagent.agent.engines.transformers_engine import computes_bf16
+
+    with torch.autocast("cpu", torch.bfloat16, enabled=computes_bf16("cpu")):
         return word_states(encoder, line.text, line.words, adapter).float()
 
 
