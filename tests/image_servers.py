@@ -368,11 +368,15 @@ class FakeComfyUI(ImageServer):
 
     def frames(self) -> Iterator[dict[str, Any]]:
         yield {"type": "status", "data": {"status": {"exec_info": {"queue_remaining": 0}}, "sid": "1"}}
-        end = time.monotonic() + 0.3
-        while not self.jobs and time.monotonic() < end:
+        end = time.monotonic() + 2
+        while not self._is_known() and time.monotonic() < end:
             time.sleep(0.005)
         for value in (1, 2):
             yield {"type": "progress", "data": {"value": value, "max": 2, "prompt_id": "job-1", "node": "7"}}
+
+    def _is_known(self) -> bool:
+        """Whether the client has asked for its job: before, it cannot tell whose progress it hears."""
+        return any(job["polls"] < self.polls for job in list(self.jobs.values()))
 
     def _queued(self, body: dict[str, Any]) -> Answer:
         graph = body["prompt"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import ast
 from pathlib import Path
 
 import pytest
@@ -31,7 +31,7 @@ def test_whatever_computes_is_loaded_on_the_process_own_device() -> None:
         str(path.relative_to(REPO))
         for folder in ("data", "agent", "training", "serving")
         for path in (REPO / folder).rglob("*.py")
-        for line in path.read_text("utf-8").splitlines()
-        if re.search(r"""["']cuda["']""", line) and not line.strip().startswith(("'", '"'))
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Constant) and node.value == "cuda"
     }
     assert named == {"data/devices.py"}

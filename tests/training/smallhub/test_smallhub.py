@@ -176,7 +176,11 @@ def test_a_folder_that_is_no_pipeline_is_said(tmp_path: Path) -> None:
     maker = LocalDiffusers(files={"urn:air:sd1:checkpoint:civitai:1@1": tmp_path})
     with pytest.raises(JobFailed, match="holds no pipeline of diffusers"):
         maker._pipeline(
-            {"checkpoint": {"air": "urn:air:sd1:checkpoint:civitai:1@1"}, "pipeline": "x"}, silent
+            {
+                "checkpoint": {"air": "urn:air:sd1:checkpoint:civitai:1@1", "file": "a.safetensors"},
+                "pipeline": "x",
+            },
+            silent,
         )
 
 
