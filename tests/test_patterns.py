@@ -275,8 +275,9 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
 }
 
 
+@pytest.mark.parametrize("screen", [SCREEN // 2, pytest.param(2 * SCREEN, marks=pytest.mark.wide)])
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_function_of_outsiders_text_is_linear(name: str) -> None:
+def test_a_function_of_outsiders_text_is_linear(name: str, screen: int) -> None:
     run = FUNCTIONS[name]
 
     def answered(text: str) -> object:
@@ -296,7 +297,5 @@ def test_a_function_of_outsiders_text_is_linear(name: str) -> None:
         "1024x",
         "BREAK",
     )
-    for function, make in slowest(
-        ((answered, make) for make in texts(named)), 2 * SCREEN, 2 * SLOWEST[LENGTH]
-    ):
+    for function, make in slowest(((answered, make) for make in texts(named)), screen, SLOWEST[LENGTH]):
         check_linear(function, make)

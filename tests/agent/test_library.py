@@ -455,6 +455,7 @@ def test_previews_of_a1111_and_swarmui_are_generation_data() -> None:
     assert generation_data('{"sui_image_params": 3}') is None
 
 
+@pytest.mark.wide
 def test_killed_at_any_moment_the_old_catalog_stands(home: Path, models: Path) -> None:
     """Real processes, killed while they read headers, encode, write and hash."""
     run(models, "--offline")

@@ -285,6 +285,7 @@ def matcher_of(prompts: list[list[tuple[str, str]]], order: Sequence[int]) -> Ma
 
 @settings(deadline=None, max_examples=8)
 @given(prompts=HUB, asked=PROMPT, negative=PROMPT, data=st.data())
+@pytest.mark.wide
 def test_the_order_of_models_does_not_matter(
     prompts: list[list[tuple[str, str]]], asked: str, negative: str, data: st.DataObject
 ) -> None:
@@ -298,6 +299,7 @@ def test_the_order_of_models_does_not_matter(
 
 @settings(deadline=None, max_examples=30)
 @given(prompts=HUB, asked=PROMPT)
+@pytest.mark.wide
 def test_the_baseline_is_the_best_tf_idf_cosine_plus_the_best_sentence_cosine(
     prompts: list[list[tuple[str, str]]], asked: str
 ) -> None:

@@ -87,6 +87,7 @@ def double(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.wide
 def test_the_first_of_the_entries_in_question_are_the_first_of_all(double: Path) -> None:
     engine: Any = NoEngine()
     for catalog in (None, double):

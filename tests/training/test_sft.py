@@ -239,6 +239,7 @@ def test_time_that_is_up_ends_in_good_order(dabench: Path, recipe: Recipe, tmp_p
     assert (tmp_path / "adapter" / FILE).is_file()
 
 
+@pytest.mark.wide
 def test_serving_loads_what_was_exported(
     dabench: Path, recipe: Recipe, tiny_folder: Path, tmp_path: Path
 ) -> None:
@@ -261,6 +262,7 @@ def test_serving_loads_what_was_exported(
     assert exported["use_cache"] is True  # or generate() would read the whole prompt at each token
 
 
+@pytest.mark.wide
 def test_checkpointed_gradients_are_the_same(dabench: Path, recipe: Recipe, tmp_path: Path) -> None:
     exact = replace(recipe, dtype="float32")  # in bf16 the order of additions shows
     for name, spared in (("spared", True), ("straight", False)):
@@ -291,6 +293,7 @@ def test_examples_are_made_once(
     assert (straight / EXAMPLES).stat().st_mtime_ns != stamp
 
 
+@pytest.mark.wide
 def test_a_recipe_of_plain_requests_beside_a_part_of_dabench(
     straight: Path, dabench: Path, recipe: Recipe, monkeypatch: Any, tmp_path: Path
 ) -> None:

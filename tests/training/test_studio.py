@@ -87,6 +87,7 @@ class BothInComfyUI(FakeComfyUI):
 
 
 @pytest.mark.parametrize("target", ["a1111", "comfyui"])
+@pytest.mark.wide
 def test_a_server_is_asked_again_by_the_same_studio(
     target: str, agent: Agent, calls: list[T2ICall], tmp_path: Path
 ) -> None:

@@ -24,6 +24,7 @@ def test_pieces_joined_by_blanks_are_the_message(tmp_path: Path) -> None:
     assert [KINDS[kind] for kind in first.kinds] == ["talk"] * 2 + ["ask"] * 2 + ["picture"] * 3
 
 
+@pytest.mark.wide
 def test_what_is_fitted_to_is_learnt_and_all_picture_leaves_nothing_out(tmp_path: Path) -> None:
     (tmp_path / "chats.jsonl").write_text(LINES)
     chats = list(read_chats(tmp_path / "chats.jsonl"))

@@ -154,6 +154,7 @@ def test_a_lora_is_what_its_file_adds_to_the_checkpoint(tiny: Tiny, tmp_path: Pa
 
 
 @pytest.mark.parametrize("part", PARTS)
+@pytest.mark.wide
 def test_every_part_of_a_lora_changes_the_image(part: str, tiny: Tiny, tmp_path: Path) -> None:
     xl = tiny.checkpoint.base_model == "SDXL 1.0"
     if part == "text_encoder_2" and not xl:

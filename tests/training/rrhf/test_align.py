@@ -99,6 +99,7 @@ def run(task: Task, agent: Agent, out: Path, say: Any = silent, **options: Any) 
         return align(task, agent, out, progress=quiet, say=say, **options)
 
 
+@pytest.mark.wide
 def test_alignment_orders_responses_and_goes_on_in_the_same_bytes(
     task: tuple[Task, Agent], fresh: Callable[[], Agent], tmp_path: Path
 ) -> None:
@@ -149,6 +150,7 @@ def test_better_responses_become_more_probable(task: tuple[Task, Agent], tmp_pat
     assert after > before
 
 
+@pytest.mark.wide
 def test_the_tuned_model_and_the_reward_are_freed_before_training(
     task: tuple[Task, Agent], tmp_path: Path
 ) -> None:
@@ -168,6 +170,7 @@ def test_the_tuned_model_and_the_reward_are_freed_before_training(
         agent.call("a fox")
 
 
+@pytest.mark.wide
 def test_a_task_with_too_few_queries_is_refused(task: tuple[Task, Agent], tmp_path: Path) -> None:
     few = replace(task[0], config=replace(CONFIG, held_out=7))
     with pytest.raises(BadInput, match="8 queries have two different responses, but the recipe takes 9"):

@@ -54,6 +54,7 @@ def gap(one: Path, other: Path) -> float:
     return max(float((first[name] - second[name]).abs().max()) for name in first)
 
 
+@pytest.mark.wide
 def test_what_is_packed_comes_out_again(hub: Path, tmp_path: Path) -> None:
     path = tmp_path / "a" / "hub.safetensors"
     size = pack(model_folders(hub / "models"), hub / "scorers", path, rank=2)
