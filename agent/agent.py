@@ -47,6 +47,7 @@ from diffagent.agent.choosing.sections import Section, Sections
 from diffagent.agent.choosing.suitability import Facts, Suitability, features
 from diffagent.agent.decision import Answer, Decision, Matches, Outcome, Pending
 from diffagent.agent.engines import Choice, Writing
+from diffagent.agent.engines.cores import one_numpy_thread
 from diffagent.agent.pmi.requirement import missing
 from diffagent.agent.targets import ITSELF, TARGETS
 from diffagent.agent.targets.emitting import emit
@@ -528,6 +529,7 @@ class Agent:
         fitting = allow & ~np.isin(facts.base_model, unfit)
         return fitting if (fitting & section.shelf.choosable).any() else allow
 
+    @one_numpy_thread()
     def _suited(
         self, read: Reading, matches: Matches, k: int, section: Section, draft: Reading | None = None
     ) -> list[Candidate]:

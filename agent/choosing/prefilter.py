@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
-from functools import cache, cached_property, partial
+from functools import cached_property, partial
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -26,6 +26,7 @@ from diffagent.agent.choosing.ranking import greatest, log_sum_exp
 from diffagent.agent.choosing.suitability import MATCHED
 from diffagent.agent.choosing.term_lists import TermIndex
 from diffagent.agent.choosing.whitening import Space
+from diffagent.agent.engines.cores import one_numpy_thread
 from diffagent.data.catalog.catalog import ALL, Filter
 from diffagent.data.catalog.specification import KIND, WORDS, Floats, Packed
 from diffagent.data.collecting import uncollected
@@ -170,12 +171,8 @@ class Prefilter:
         return Requirement.of(strip_lora_tags(prompt), strip_lora_tags(negative), self.encoder)
 
     def scores(self, requirement: Requirement) -> Floats:
-        """Logits of every model: float32 [M].
-
-        On one of NumPy's threads: the others would spin for a while after their work, on the cores that the
-        language model needs next (on two cores a call took 192 ms instead of 118).
-        """
-        with _numpy_threads().limit(limits=1, user_api="blas"):
+        """Logits of every model: float32 [M]."""
+        with one_numpy_thread():
             return self.ranker(self.matcher.features(requirement))
 
     def matched(
@@ -184,7 +181,7 @@ class Prefilter:
         """Columns of the matcher's features for a prompt, float32 [M, len(columns)], and the
         log-probabilities [M] that the ranker makes of all of them."""
         at = [FEATURES.index(name) for name in columns]
-        with _numpy_threads().limit(limits=1, user_api="blas"):
+        with one_numpy_thread():
             table = self.matcher.features(self.require(prompt, negative))
             return table[:, at], self.ranker(table)
 
@@ -233,13 +230,6 @@ def best_candidates(
     order = greatest(logits, k)
     total = log_sum_exp(logits)
     return [Candidate(cards[i], float(logits[i] - total)) for i in order if np.isfinite(logits[i])]
-
-
-@cache
-def _numpy_threads() -> Any:
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController()
 
 
 def read_matcher(catalog: Catalog, wanted: Filter = ALL) -> tuple[list[Card], Matcher]:

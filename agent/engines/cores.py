@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 LOAD = Path("/proc/loadavg")
 TASKS = Path("/proc/self/task")
@@ -68,3 +70,21 @@ def fitting_threads() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(most)
+
+
+@contextmanager
+def one_numpy_thread() -> Iterator[None]:
+    """NumPy's products are computed inside on one thread, and with as many as before behind it.
+
+    Further threads would spin for a while after their work, on the cores that the language model needs next:
+    on two cores a call took 130 ms instead of 67. Costs about 0.02 ms.
+    """
+    with _thread_pools().limit(limits=1, user_api="blas"):
+        yield
+
+
+@cache
+def _thread_pools() -> Any:
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()

@@ -119,23 +119,29 @@ class TextEncoder:
                 start += len(rows)
         return vectors
 
-    def token_states(self, text: str, adapter: Adapter | None = None) -> tuple[torch.Tensor, list[Span]]:
-        """Returns the last layer's states of a text's tokens, ``[tokens, size]``, and their places.
+    def token_states(
+        self, texts: Sequence[str], adapter: Adapter | None = None
+    ) -> list[tuple[torch.Tensor, list[Span]]]:
+        """Returns the last layer's states of each text's tokens, ``[tokens, size]``, and the tokens' places.
 
-        A text of more than 510 tokens is read in windows of as many. ``adapter`` changes the network's linear
-        maps; gradients flow to it.
+        A text of more than 510 tokens is read in windows of as many; all windows are one batch, so texts
+        should be of similar length. ``adapter`` changes the network's linear maps; gradients flow to it.
         """
         import torch
 
-        encoding = self._tokenizer.encode(text, add_special_tokens=False)
+        encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
         first, last = self._tokenizer.encode("").ids
-        windows = [encoding.ids[at : at + WINDOW] for at in range(0, len(encoding.ids), WINDOW)]
-        states = [
-            self._network.states(torch.tensor([[first, *window, last]]), adapter=adapter)
-            for window in windows
+        windows = [
+            (row, [first, *encoding.ids[at : at + WINDOW], last])
+            for row, encoding in enumerate(encodings)
+            for at in range(0, len(encoding.ids), WINDOW)
         ]
-        inner = [part[0, 1:-1] for part in states] or [torch.zeros(0, self.size)]
-        return torch.cat(inner), encoding.offsets
+        parts: list[list[torch.Tensor]] = [[torch.zeros(0, self.size)] for _ in encodings]
+        if windows:
+            states = self._network.padded_states([ids for _, ids in windows], adapter)[0]
+            for (row, ids), window in zip(windows, states, strict=True):
+                parts[row].append(window[1 : len(ids) - 1])
+        return [(torch.cat(part), encoding.offsets) for part, encoding in zip(parts, encodings, strict=True)]
 
 
 def _cut(ids: list[int], length: int) -> list[int]:
@@ -172,15 +178,23 @@ class Bert:
 
     def embed(self, ids: Sequence[Sequence[int]]) -> torch.Tensor:
         """Token ids → ``[len(ids), size]`` unit vectors."""
-        import torch
         from torch.nn.functional import normalize
+
+        states, real = self.padded_states(ids)
+        weights = real[:, :, None].to(states.dtype)
+        return normalize((states * weights).sum(1) / weights.sum(1), dim=1)
+
+    def padded_states(
+        self, ids: Sequence[Sequence[int]], adapter: Adapter | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Token ids of several texts → their states, padded to the longest, and which of them are real."""
+        import torch
 
         longest = max(map(len, ids))
         tokens = torch.tensor([[*row, *[0] * (longest - len(row))] for row in ids])
         real = torch.arange(longest) < torch.tensor([[len(row)] for row in ids])
-        states = self.states(tokens, None if bool(real.all()) else real[:, None, None, :])
-        weights = real[:, :, None].to(states.dtype)
-        return normalize((states * weights).sum(1) / weights.sum(1), dim=1)
+        mask = None if bool(real.all()) else real[:, None, None, :]
+        return self.states(tokens, mask, adapter), real
 
     def states(
         self, tokens: torch.Tensor, mask: torch.Tensor | None = None, adapter: Adapter | None = None

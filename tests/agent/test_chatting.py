@@ -82,23 +82,35 @@ def test_a_words_state_is_the_mean_of_its_tokens_at_any_length() -> None:
     encoder = TextEncoder.load()
     text = "an unbelievably red fox. " * 120  # more tokens than one window holds
     words = tokens(text)
-    states, spans = encoder.token_states(text)
+    [(states, spans)] = encoder.token_states([text])
     assert len(spans) > WINDOW
     inside = [at for at, (start, _) in enumerate(spans) if words[1].start <= start < words[1].end]
     assert len(inside) > 1
-    means = word_states(encoder, text, words, {})
+    [means] = word_states(encoder, [(text, words)], {})
     assert means.shape == (480, 384)
     assert np.allclose(means[1].numpy(), states[inside].mean(0).numpy(), atol=1e-5)
 
 
 def test_an_adapter_changes_the_states_and_zeros_do_not() -> None:
     encoder = TextEncoder.load()
-    plain = encoder.token_states("a red fox")[0]
+    plain = encoder.token_states(["a red fox"])[0][0]
     name, (inputs, outputs) = next(iter(encoder.linear_maps().items()))
     down = torch.eye(2, inputs)
-    assert torch.equal(encoder.token_states("a red fox", {name: (down, torch.zeros(outputs, 2))})[0], plain)
-    changed = encoder.token_states("a red fox", {name: (down, 9 * torch.eye(outputs, 2))})[0]
+    nothing = {name: (down, torch.zeros(outputs, 2))}
+    assert torch.equal(encoder.token_states(["a red fox"], nothing)[0][0], plain)
+    changed = encoder.token_states(["a red fox"], {name: (down, 9 * torch.eye(outputs, 2))})[0][0]
     assert not torch.allclose(changed, plain, atol=1e-3)
+
+
+def test_a_texts_states_do_not_depend_on_its_batch() -> None:
+    encoder = TextEncoder.load()
+    texts = ["a red fox", "", "a very unbelievably long tale of a fox. " * 90]
+    batch = encoder.token_states(texts)
+    for text, (states, spans) in zip(texts, batch, strict=True):
+        [(alone, same)] = encoder.token_states([text])
+        assert spans == same
+        assert states.shape == (len(spans), 384)
+        assert torch.allclose(states, alone, atol=1e-4)
 
 
 def test_the_tagger_shares_the_encoder() -> None:
