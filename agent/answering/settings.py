@@ -23,7 +23,7 @@ from diffagent.agent.asking.sizes import AGREEING, legal_size, sizes
 from diffagent.agent.asking.wishes import Wishes
 from diffagent.data.base_models import OTHER, USUAL, BaseModelFacts, family_of, find, side_of
 from diffagent.data.records import Card, Counts, Usage
-from diffagent.data.samplers import is_joined
+from diffagent.data.samplers import is_joined, join, split
 
 SMOOTHING = 1.0
 """Images' worth of the usual values that stands behind a model's own."""
@@ -76,7 +76,7 @@ def settings(card: Card, usual: Usage, wishes: Wishes, carrier: Card | None = No
     cfg_scale = _number("cfg_scale", guided_by, usual, guided, ranges)
     return {
         "size": _most_probable(shapes),
-        "sampler": _wished(wishes.sampler, _sampler(usages, usual, row)),
+        "sampler": _scheduled(_wished(wishes.sampler, _sampler(usages, usual, row)), row),
         "steps": _wished(wishes.steps, steps),
         "cfg_scale": _wished(wishes.cfg_scale, cfg_scale),
     }
@@ -152,6 +152,18 @@ def most_frequent(name: str, counts: Counts) -> Any:
 
 def _wished(wish: Any, usual: Setting) -> Setting:
     return usual if wish is None else Setting.fixed(wish)
+
+
+def _scheduled(samplers: Setting, row: BaseModelFacts) -> Setting:
+    """Samplers with the base model's usual schedule where they have none and it is never used without one."""
+    if not row.schedules or None in row.schedules:
+        return samplers
+    mass: dict[str, float] = {}
+    for name, log_prior in zip(samplers.values, samplers.log_priors, strict=True):
+        one = split(name)
+        scheduled = join(one._replace(scheduler=one.scheduler or row.schedules[0]))
+        mass[scheduled] = mass.get(scheduled, 0.0) + math.exp(log_prior)
+    return _most_probable(mass)
 
 
 def _sampler(usages: Sequence[Usage], usual: Usage, row: BaseModelFacts) -> Setting:
