@@ -34,29 +34,29 @@ class Base:
 
 def settled(file: File) -> Base:
     """The base model of a file that was read."""
-    own = file.override.base_model
-    if own is not None:
-        return Base(row_name(own) or own, "your word")
-    seen = file.facts.base_model
+    override = file.override.base_model
+    if override is not None:
+        return Base(row_name(override) or override, "your word")
+    tensor_base = file.facts.base_model
     doubt = None
     for text, by in _people(file):
         name = row_name(text)
         if name is None:
             continue
-        if name == seen:
-            return Base(seen, file.facts.by)
-        if seen is None or fits(seen, name):
+        if name == tensor_base:
+            return Base(tensor_base, file.facts.by)
+        if tensor_base is None or fits(tensor_base, name):
             return Base(name, by)
         doubt = doubt or f"{by} says {name}"
-    for told in (file.facts.spec.base_model, file.facts.training.base):
-        if seen is None and told and (name := row_name(told)):
+    for spelling in (file.facts.spec.base_model, file.facts.training.base):
+        if tensor_base is None and spelling and (name := row_name(spelling)):
             return Base(name, "its metadata", doubt)
     if file.facts.by != "its metadata":
         for text, by, shortest in _names(file):
-            name = _mentioned(text, seen, shortest)
+            name = _mentioned(text, tensor_base, shortest)
             if name is not None:
                 return Base(name, by, doubt)
-    return Base(seen, file.facts.by, doubt)
+    return Base(tensor_base, file.facts.by, doubt)
 
 
 def row_name(text: str) -> str | None:
@@ -72,14 +72,14 @@ def row_name(text: str) -> str | None:
     return None
 
 
-def fits(seen: str, name: str) -> bool:
+def fits(base: str, name: str) -> bool:
     """Whether a file with the tensors of one base model may be of another: they share their LoRAs."""
-    if seen == name or (family := find(seen)) is None or (other := find(name)) is None:
-        return seen == name
+    if base == name or (family := find(base)) is None or (other := find(name)) is None:
+        return base == name
     return (
         family.family == other.family
-        or lora_fit(lora=seen, checkpoint=name) is not None
-        or lora_fit(lora=name, checkpoint=seen) is not None
+        or lora_fit(lora=base, checkpoint=name) is not None
+        or lora_fit(lora=name, checkpoint=base) is not None
     )
 
 
@@ -103,20 +103,28 @@ def _names(file: File) -> Iterator[tuple[str, str, int]]:
         yield folder, f"folder {folder[:40]}", 4
 
 
-def _mentioned(text: str, seen: str | None, shortest: int) -> str | None:
+def _mentioned(text: str, tensor_base: str | None, shortest: int) -> str | None:
     """The base model that a text names, if the tensors allow it and do not tell as much themselves."""
     flat = _flat(text)
     best: tuple[int, str] | None = None
     for row in TABLE:
-        if row.name == seen or seen is None or not fits(seen, row.name) or row == OTHER:
+        if row.name == tensor_base or tensor_base is None or not fits(tensor_base, row.name) or row == OTHER:
             continue
         for spelling in (row.name, *row.spellings):
             key = _flat(spelling)
             if len(key) >= shortest and key in flat and (best is None or len(key) > best[0]):
                 best = len(key), row.name
-    own = max((len(_flat(s)) for row in TABLE if row.name == seen for s in (row.name, *row.spellings)
-               if _flat(s) in flat), default=0)  # fmt: skip
-    return best[1] if best is not None and best[0] > own else None
+    longest = max(
+        (
+            len(_flat(s))
+            for row in TABLE
+            if row.name == tensor_base
+            for s in (row.name, *row.spellings)
+            if _flat(s) in flat
+        ),
+        default=0,
+    )
+    return best[1] if best is not None and best[0] > longest else None
 
 
 def _flat(text: str) -> str:

@@ -61,12 +61,12 @@ def build(
     signature = _signature(state, shelf, descriptions)
     if _signature_of(path) == signature:
         return shelf
-    made = entries(state.files(), shelf, generation_data)
+    catalog_entries = entries(state.files(), shelf, generation_data)
     if descriptions.is_file():
-        made = with_descriptions(made, read_descriptions(descriptions))
+        catalog_entries = with_descriptions(catalog_entries, read_descriptions(descriptions))
     encoder = load_encoder()
     with Catalog.create(path) as catalog:
-        stream = iter(progress(with_plain_attributes(made, encoder, batch=BATCH), shelf.usable))
+        stream = iter(progress(with_plain_attributes(catalog_entries, encoder, batch=BATCH), shelf.usable))
         while group := tuple(islice(stream, BATCH)):
             add_entries(catalog, group, encoder)
         catalog.set_meta("held_out", "none")
@@ -89,14 +89,14 @@ def generation_data(text: str) -> Mapping[str, Any] | None:
     return {**settings, "prompt": parsed.prompt, "negativePrompt": parsed.negative_prompt}
 
 
-def _of_generation(made: Generation) -> Mapping[str, Any]:
-    size = f"{made.width}x{made.height}" if made.width and made.height else None
-    found = {
-        "prompt": made.prompt, "negativePrompt": made.negative_prompt, "steps": made.steps,
-        "cfgScale": made.cfg_scale, "seed": made.seed, "sampler": made.sampler,
-        "Schedule type": made.schedule, "Model": made.checkpoint.name, "Size": size,
+def _of_generation(generation: Generation) -> Mapping[str, Any]:
+    size = f"{generation.width}x{generation.height}" if generation.width and generation.height else None
+    meta = {
+        "prompt": generation.prompt, "negativePrompt": generation.negative_prompt, "steps": generation.steps,
+        "cfgScale": generation.cfg_scale, "seed": generation.seed, "sampler": generation.sampler,
+        "Schedule type": generation.schedule, "Model": generation.checkpoint.name, "Size": size,
     }  # fmt: skip
-    return {name: value for name, value in found.items() if value not in (None, "")}
+    return {name: value for name, value in meta.items() if value not in (None, "")}
 
 
 def _describe(state: State, shelf: Shelf, job: Job, path: Path) -> None:
@@ -116,14 +116,14 @@ def _signature(state: State, shelf: Shelf, descriptions: Path) -> str:
     for file in state.files():
         line = usable.get(str(file.path))
         if line is not None:
-            known = bool((file.hub or {}).get("version"))
+            is_on_hub = bool((file.hub or {}).get("version"))
             parts = (
                 line.air,
                 line.path,
                 file.mtime,
                 file.stamp,
                 file.sha256,
-                known,
+                is_on_hub,
                 line.base,
                 file.override,
             )

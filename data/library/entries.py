@@ -98,9 +98,9 @@ def judged(files: Callable[[], Iterable[File]]) -> Shelf:
         if facts.kind in ("checkpoint", "transformer") and _flaw(file, base) is None:
             carriers.add(str(base.name))
     shelf = Shelf()
-    seen: dict[str, str] = {}
+    first_copies: dict[str, str] = {}
     for file in files():
-        line = _line(file, samples, carriers, names, seen)
+        line = _line(file, samples, carriers, names, first_copies)
         shelf.lines.append(line)
         if line.usable and line.air and file.facts.kind in ("checkpoint", "transformer"):
             if file.sha256:
@@ -114,7 +114,7 @@ def _line(
     samples: Mapping[str, set[str]],
     carriers: set[str],
     names: set[str],
-    seen: dict[str, str],
+    first_copies: dict[str, str],
 ) -> Line:
     kind, base = file.facts.kind, settled(file)
     place = (file.shown, str(file.path), file.override.type or kind)
@@ -124,9 +124,9 @@ def _line(
     if flaw is not None:
         return Line(*place, base, False, flaw)
     air = str(_air(file, base, samples))
-    if air in seen:
-        return Line(*place, base, False, f"a copy of {seen[air]}", air, seen[air])
-    seen[air] = file.shown
+    if air in first_copies:
+        return Line(*place, base, False, f"a copy of {first_copies[air]}", air, first_copies[air])
+    first_copies[air] = file.shown
     return Line(*place, base, True, _remarks(file, base, names), air)
 
 
@@ -218,26 +218,28 @@ def entries(files: Iterable[File], shelf: Shelf, meta_of: MetaOf) -> Iterator[En
 def _entry(file: File, line: Line, shelf: Shelf, names: Names, meta_of: MetaOf) -> Entry:
     samples = _samples(file, meta_of)
     kind: ModelType = "LoRA" if file.facts.kind in LORAS else "Checkpoint"
-    made = _hub_card(file, line, kind, samples) or _own_card(file, line, kind, samples)
+    entry_card = _hub_card(file, line, kind, samples) or _own_card(file, line, kind, samples)
     usage = _usage(file, samples, shelf)
-    own = file.override
-    words = own.trigger_words
-    made = replace(
-        made,
-        name=names.claim(clean(own.name or made.name) or file.path.stem, *_nearer(file)),
+    override = file.override
+    words = override.trigger_words
+    entry_card = replace(
+        entry_card,
+        name=names.claim(clean(override.name or entry_card.name) or file.path.stem, *_nearer(file)),
         usage=usage,
-        sha256=file.sha256 or made.sha256,
-        autov2=(file.sha256 or made.sha256 or "")[:10] or None,
+        sha256=file.sha256 or entry_card.sha256,
+        autov2=(file.sha256 or entry_card.sha256 or "")[:10] or None,
         file_name=file.path.name,
-        hashes=_hashes(file, made),
-        aliases=tuple(dict.fromkeys(a for a in (file.path.stem, *_local_air(file)) if a != made.name)),
-        trigger_words=made.trigger_words if words is None else words,
-        optional_words=made.optional_words if words is None else (),
+        hashes=_hashes(file, entry_card),
+        aliases=tuple(dict.fromkeys(a for a in (file.path.stem, *_local_air(file)) if a != entry_card.name)),
+        trigger_words=entry_card.trigger_words if words is None else words,
+        optional_words=entry_card.optional_words if words is None else (),
     )
-    if words is not None and made.attributes is None:
-        made = replace(made, description=compose(kind, made.base_model, made.tags, words))
+    if words is not None and entry_card.attributes is None:
+        entry_card = replace(
+            entry_card, description=compose(kind, entry_card.base_model, entry_card.tags, words)
+        )
     stems = frozenset({file.path.stem.casefold()})
-    return Entry(made, samples, stems, _about(file))
+    return Entry(entry_card, samples, stems, _about(file))
 
 
 def _nearer(file: File) -> tuple[str, ...]:
@@ -282,13 +284,13 @@ def _hub_card(file: File, line: Line, kind: ModelType, samples: Sequence[Sample]
         return None
     base = str(line.base.name)
     try:
-        mine = next(f for f in version["files"] if str(f["hashes"]["SHA256"]).casefold() == file.sha256)
-        passed = Passed(kind, base, version, mine, (version,))
-        made = card(item, passed, Names(), Usage(), samples)
+        model_file = next(f for f in version["files"] if str(f["hashes"]["SHA256"]).casefold() == file.sha256)
+        passed = Passed(kind, base, version, model_file, (version,))
+        hub_card = card(item, passed, Names(), Usage(), samples)
         assert hub_air(item, base, passed)
     except (KeyError, TypeError, StopIteration, AttributeError):
         return None
-    return replace(made, air=str(line.air), source=CIVITAI)
+    return replace(hub_card, air=str(line.air), source=CIVITAI)
 
 
 def _local_air(file: File) -> tuple[str, ...]:
@@ -299,9 +301,9 @@ def _local_air(file: File) -> tuple[str, ...]:
     return (str(_air(replace(file, hub=None, notes=Notes()), base, {})),)
 
 
-def _hashes(file: File, made: Card) -> tuple[str, ...]:
-    own = [file.sha256, file.sha256[:10]] if file.sha256 else []
-    return tuple(dict.fromkeys([*own, *made.hashes, *file.facts.training.hashes]))
+def _hashes(file: File, entry_card: Card) -> tuple[str, ...]:
+    file_hashes = [file.sha256, file.sha256[:10]] if file.sha256 else []
+    return tuple(dict.fromkeys([*file_hashes, *entry_card.hashes, *file.facts.training.hashes]))
 
 
 def _about(file: File) -> str:
@@ -315,8 +317,10 @@ def _samples(file: File, meta_of: MetaOf) -> tuple[Sample, ...]:
     meta = meta_of(file.text) if file.text else None
     if meta is not None:
         images.insert(0, {"id": len(images), "meta": dict(meta)})
-    made = (judge_image(image, 0) for image in images)
-    return tuple(sample for sample in made if isinstance(sample, Sample) and strip_lora_tags(sample.prompt))
+    outcomes = (judge_image(image, 0) for image in images)
+    return tuple(
+        sample for sample in outcomes if isinstance(sample, Sample) and strip_lora_tags(sample.prompt)
+    )
 
 
 def _usage(file: File, samples: Sequence[Sample], shelf: Shelf) -> Usage:

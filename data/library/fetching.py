@@ -46,7 +46,7 @@ def folder_of(root: Path, card: Card) -> str | None:
 
 def file_name(card: Card) -> str:
     """A safe name for a card's file: no folder, nothing hidden, nothing that a file system refuses."""
-    given = re.split(r"[/\\]", card.file_name or card.name)[-1]
-    stem = re.sub(r"\.safetensors$", "", given, flags=re.I)
+    name = re.split(r"[/\\]", card.file_name or card.name)[-1]
+    stem = re.sub(r"\.safetensors$", "", name, flags=re.I)
     clean = re.sub(r'[<>:"|?*\x00-\x1f]', "_", stem).strip(" .")[:LONGEST]
     return f"{clean or card.version_id}.safetensors"

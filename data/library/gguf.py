@@ -88,11 +88,11 @@ class _Reader:
             if name in shapes:
                 raise BadHeader(f"damaged: two tensors are named {name[:60]!r}: fetch it again")
             shapes[name] = shape
-            known = _BLOCKS.get(kind)
-            label = known[0] if known else f"type {kind}"
+            block = _BLOCKS.get(kind)
+            label = block[0] if block else f"type {kind}"
             types[label] = types.get(label, 0) + 1
-            if known:
-                place += math.ceil(math.prod(shape) / known[1]) * known[2]
+            if block:
+                place += math.ceil(math.prod(shape) / block[1]) * block[2]
             end = max(end, place)
         return shapes, types, end
 

@@ -38,8 +38,8 @@ async def look_up(client: CivitaiClient, digests: Sequence[str]) -> dict[str, An
         digests = sorted(await client.ids_by_hash(digests))
     versions = await client.versions_by_hash(digests)
     chosen = {
-        digest.casefold(): min(known, key=lambda version: int(version["id"]))
-        for digest, known in versions.items()
+        digest.casefold(): min(owners, key=lambda version: int(version["id"]))
+        for digest, owners in versions.items()
     }
     ids = sorted({version["modelId"] for version in chosen.values() if version.get("modelId")})
     items: dict[int, Any] = {}
@@ -53,7 +53,7 @@ async def look_up(client: CivitaiClient, digests: Sequence[str]) -> dict[str, An
 
 
 def _answer(version: Mapping[str, Any], item: Mapping[str, Any] | None) -> Answer:
-    shown = {name: version[name] for name in _VERSION if name in version}
+    fields = {name: version[name] for name in _VERSION if name in version}
     model = dict(version.get("model") or {}) if item is None else item
-    told = {name: model[name] for name in _ITEM if name in model}
-    return {"version": shown, "item": {"id": version.get("modelId"), **told}}
+    facts = {name: model[name] for name in _ITEM if name in model}
+    return {"version": fields, "item": {"id": version.get("modelId"), **facts}}

@@ -144,16 +144,16 @@ def _lora_kind(shapes: Mapping[str, Shape]) -> Kind | None:
     is_quantised = any(name.endswith(".qweight") for name in shapes)
     if not parts or 2 * len(parts) < len(shapes) or is_quantised:
         return None
-    told = set(parts)
-    if told <= {"alpha"} or any(name.startswith("lora_controlnet") for name in shapes):
+    suffixes = set(parts)
+    if suffixes <= {"alpha"} or any(name.startswith("lora_controlnet") for name in shapes):
         return None
-    if any(part.startswith("dora_scale") or part.startswith("lora_magnitude") for part in told):
+    if any(part.startswith("dora_scale") or part.startswith("lora_magnitude") for part in suffixes):
         return "DoRA"
-    if any(part.startswith("hada_") for part in told):
+    if any(part.startswith("hada_") for part in suffixes):
         return "LoHa"
-    if any(part.startswith("lokr_") for part in told):
+    if any(part.startswith("lokr_") for part in suffixes):
         return "LoKr"
-    if "lora_mid.weight" in told or any(
+    if "lora_mid.weight" in suffixes or any(
         len(shape) == 4 and shape[2:] != (1, 1) and "lora_" in name for name, shape in shapes.items()
     ):
         return "LoCon"
@@ -163,7 +163,7 @@ def _lora_kind(shapes: Mapping[str, Shape]) -> Kind | None:
 def _is_embedding(shapes: Mapping[str, Shape]) -> bool:
     if len(shapes) > 8 or any(len(shape) > 2 for shape in shapes.values()):
         return False
-    named = {
+    keys = {
         "emb_params",
         "clip_l",
         "clip_g",
@@ -172,7 +172,7 @@ def _is_embedding(shapes: Mapping[str, Shape]) -> bool:
         "text_encoders_1",
         "string_to_param.*",
     }
-    return all(name in named or (name[:1] == "<" and name[-1:] == ">") for name in shapes)
+    return all(name in keys or (name[:1] == "<" and name[-1:] == ">") for name in shapes)
 
 
 def _is_text_encoder(names: list[str]) -> bool:
@@ -198,16 +198,16 @@ def _is_vae(names: list[str]) -> bool:
         "conv1.",
         "conv2.",
     )
-    own = sum(name.startswith(inside) for name in names)
-    return own * 10 >= len(names) * 9 and _any(names, ("decoder.",))
+    count = sum(name.startswith(inside) for name in names)
+    return count * 10 >= len(names) * 9 and _any(names, ("decoder.",))
 
 
 def _is_upscaler(names: list[str], shapes: Mapping[str, Shape]) -> bool:
-    told = (
+    starts = (
         "conv_first.weight", "model.0.weight", "params_ema.", "params.", "RRDB_trunk.", "body.0.rdb1.",
         "layers.0.residual_group.", "upsampler.",
     )  # fmt: skip
-    return len(shapes) < 4_000 and _any(names, told)
+    return len(shapes) < 4_000 and _any(names, starts)
 
 
 def _any(names: Iterable[str], starts: tuple[str, ...]) -> bool:
@@ -252,7 +252,7 @@ def plain_lora(shapes: Mapping[str, Shape]) -> dict[str, Shape]:
 
     LoHa's and LoKr's factors become the two matrices that a LoRA would have for the same layer, of rank 1.
     """
-    made: dict[str, Shape] = {}
+    tensors: dict[str, Shape] = {}
     factors: dict[str, dict[str, Shape]] = {}
     for name, shape in shapes.items():
         match = _LORA_PART.search(name)
@@ -261,15 +261,15 @@ def plain_lora(shapes: Mapping[str, Shape]) -> dict[str, Shape]:
         if part.startswith(("hada_", "lokr_")):
             factors.setdefault(layer, {})[part] = shape
         elif part.startswith("lora_A") or "down" in part:
-            made[f"{layer}.lora_down.weight"] = shape
+            tensors[f"{layer}.lora_down.weight"] = shape
         elif part.startswith("lora_B") or "up" in part:
-            made[f"{layer}.lora_up.weight"] = shape
+            tensors[f"{layer}.lora_up.weight"] = shape
         else:
-            made[name] = shape
+            tensors[name] = shape
     for layer, parts in factors.items():
         reads, writes = _widths(parts)
-        made[f"{layer}.lora_down.weight"], made[f"{layer}.lora_up.weight"] = (1, reads), (writes, 1)
-    return made
+        tensors[f"{layer}.lora_down.weight"], tensors[f"{layer}.lora_up.weight"] = (1, reads), (writes, 1)
+    return tensors
 
 
 def _plain_layer(layer: str) -> str:
@@ -285,11 +285,11 @@ def _widths(parts: Mapping[str, Shape]) -> tuple[int, int]:
         return parts["hada_w1_b"][1], parts["hada_w1_a"][0]
     sides = []
     for factor in ("lokr_w1", "lokr_w2"):
-        whole, left, right = (parts.get(factor + end, ()) for end in ("", "_a", "_b"))
+        whole, left_factor, right_factor = (parts.get(factor + end, ()) for end in ("", "_a", "_b"))
         if len(whole) > 1:
             sides.append((whole[1], whole[0]))
-        elif left and len(right) > 1:
-            sides.append((right[1], left[0]))
+        elif left_factor and len(right_factor) > 1:
+            sides.append((right_factor[1], left_factor[0]))
         else:
             return 0, 0
     return sides[0][0] * sides[1][0], sides[0][1] * sides[1][1]
@@ -318,5 +318,5 @@ def _takes_pictures(shapes: Mapping[str, Shape]) -> bool:
 def _prediction(header: Header) -> str | None:
     if "v_pred" in header.shapes:
         return "v"
-    told = header.metadata.get("modelspec.prediction_type", "").casefold()
-    return told if told in ("v", "epsilon") else None
+    prediction = header.metadata.get("modelspec.prediction_type", "").casefold()
+    return prediction if prediction in ("v", "epsilon") else None

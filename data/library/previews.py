@@ -68,7 +68,7 @@ def _exif(path: Path) -> str:
 
     try:
         with Image.open(path) as image:
-            found = picture.texts(image, decoded=False)
+            texts = picture.texts(image, decoded=False)
     except (UnidentifiedImageError, Image.DecompressionBombError):
         return ""
-    return found.get("parameters", "")[:LONGEST]
+    return texts.get("parameters", "")[:LONGEST]

@@ -111,10 +111,10 @@ def _read(state: State, root: Path, path: Path, stated: os.stat_result | OSError
     size, mtime = stated.st_size, stated.st_mtime_ns
     sidecars = beside(path.stem, names)
     stamp = _stamp(path, sidecars)
-    known = state.known(path)
-    if known is not None and known[:2] == (size, mtime) and known[3] == READER:
+    row = state.known(path)
+    if row is not None and row[:2] == (size, mtime) and row[3] == READER:
         state.saw(path, root, run)
-        if known[2] == stamp:
+        if row[2] == stamp:
             return False
         state.put_notes(path, stamp, *_beside(path, sidecars))
         return True
@@ -151,10 +151,10 @@ def _walk(root: Path, problems: Problems) -> Iterator[tuple[Path, os.stat_result
     while waiting:
         folder, depth = waiting.pop()
         try:
-            stated = os.stat(folder)
-            if (stated.st_dev, stated.st_ino) in walked:
+            folder_status = os.stat(folder)
+            if (folder_status.st_dev, folder_status.st_ino) in walked:
                 continue
-            walked.add((stated.st_dev, stated.st_ino))
+            walked.add((folder_status.st_dev, folder_status.st_ino))
             with os.scandir(folder) as listing:
                 entries = sorted(listing, key=lambda entry: entry.name)
         except OSError as error:
@@ -165,11 +165,11 @@ def _walk(root: Path, problems: Problems) -> Iterator[tuple[Path, os.stat_result
         for entry in entries:
             if entry.name.startswith("."):
                 continue
-            found = _stated(entry)
-            if not isinstance(found, OSError) and stat.S_ISDIR(found.st_mode):
+            status = _stated(entry)
+            if not isinstance(status, OSError) and stat.S_ISDIR(status.st_mode):
                 below.append((entry.path, depth + 1))
-            elif is_model(entry.name) and (isinstance(found, OSError) or stat.S_ISREG(found.st_mode)):
-                yield Path(entry.path), found, names
+            elif is_model(entry.name) and (isinstance(status, OSError) or stat.S_ISREG(status.st_mode)):
+                yield Path(entry.path), status, names
         if depth < DEEPEST:
             waiting += reversed(below)
 

@@ -55,13 +55,13 @@ class Notes:
 
     def under(self, other: Notes) -> Notes:
         """These notes, with the other's where there are any."""
-        told = {
+        changes = {
             field.name: getattr(other, field.name)
             for field in fields(Notes)
             if getattr(other, field.name) not in (None, (), "")
         }
-        told["sources"] = (*other.sources, *(s for s in self.sources if s not in other.sources))
-        return replace(self, **told)
+        changes["sources"] = (*other.sources, *(s for s in self.sources if s not in other.sources))
+        return replace(self, **changes)
 
 
 def beside(stem: str, names: Iterable[str]) -> tuple[str, ...]:
@@ -172,7 +172,7 @@ def _lora_manager(data: Mapping[str, Any]) -> Notes:
     notes = _civitai_version(version, "LoRA-Manager") if isinstance(version, dict) and version else Notes()
     tips = _parsed(data.get("usage_tips"))
     base = _text(data.get("base_model"))
-    own = Notes(
+    manager_notes = Notes(
         name=_text(data.get("model_name")),
         base_model=None if (base or "").casefold() in ("unknown", "other") else base,
         sha256=_sha256(data.get("sha256")),
@@ -181,7 +181,7 @@ def _lora_manager(data: Mapping[str, Any]) -> Notes:
         weight=_weight(tips.get("strength")),
         sources=("LoRA-Manager",),
     )
-    return notes.under(own)
+    return notes.under(manager_notes)
 
 
 def _stability_matrix(data: Mapping[str, Any]) -> Notes:

@@ -116,8 +116,8 @@ def printable(text: str) -> str:
 
 def library_home() -> Path:
     """The library's folder, whether or not it is there."""
-    given = os.environ.get(VARIABLE, "").strip()
-    return Path(given).expanduser() if given else home() / "library"
+    folder = os.environ.get(VARIABLE, "").strip()
+    return Path(folder).expanduser() if folder else home() / "library"
 
 
 def library_catalog() -> Path | None:
@@ -143,11 +143,11 @@ def library_file(air: str, sha256: str | None = None) -> Path | None:
             (sha256 or "", digest, parsed.file),
         ).fetchall()
     for name, size, mtime in rows:
-        found = Path(os.fsdecode(name))
+        file = Path(os.fsdecode(name))
         with suppress(OSError):
-            stated = found.stat()
+            stated = file.stat()
             if (stated.st_size, stated.st_mtime_ns) == (size, mtime):
-                return found
+                return file
     return None
 
 
@@ -216,10 +216,10 @@ class State:
     def drop_root(self, root: Path) -> bool:
         """Forgets a folder and its files; whether it was known."""
         name = os.fsencode(root)
-        known = self._db.execute("DELETE FROM roots WHERE path = ?", (name,)).rowcount
+        count = self._db.execute("DELETE FROM roots WHERE path = ?", (name,)).rowcount
         self._db.execute("DELETE FROM files WHERE root = ?", (name,))
         self._db.commit()
-        return bool(known)
+        return bool(count)
 
     def known(self, path: Path) -> tuple[int, int, str, int] | None:
         """Size, time, the sidecars' stamp and the reader's version of a file that was read."""

@@ -52,9 +52,9 @@ class Training:
     @property
     def trigger_words(self) -> tuple[str, ...]:
         """The words in nearly all captions that captions of other subjects do not have; else the folder's."""
-        told = [word for word, share in self.words if share >= 0.85 and word.casefold() not in _COMMON]
-        if told:
-            return tuple(told[:3])
+        words = [word for word, share in self.words if share >= 0.85 and word.casefold() not in _COMMON]
+        if words:
+            return tuple(words[:3])
         return self.concept[:1] if not self.words else ()
 
     @property
@@ -95,14 +95,14 @@ def _captions(metadata: Mapping[str, str]) -> tuple[tuple[tuple[str, float], ...
         for word, count in valid.items():
             counts[" ".join(word.replace("_", " ").split())] += count
     for folder in (*frequency, *folders):
-        if (named := _FOLDER.fullmatch(folder[:200])) and is_sfw(named[2]):
-            concept.setdefault(" ".join(named[2].replace("_", " ").split()))
-    told = [
+        if (match := _FOLDER.fullmatch(folder[:200])) and is_sfw(match[2]):
+            concept.setdefault(" ".join(match[2].replace("_", " ").split()))
+    shares = [
         (word, round(min(1.0, count / pictures), 3))
         for word, count in counts.most_common(10 * MOST_WORDS)
         if pictures and 1 < len(word) <= LONGEST_WORD and is_sfw(word)
     ]
-    return tuple(told[:MOST_WORDS]), tuple(concept)[:8]
+    return tuple(shares[:MOST_WORDS]), tuple(concept)[:8]
 
 
 def _object(text: str | None) -> Mapping[str, Any]:
