@@ -82,8 +82,8 @@ def bare_hash(value: object) -> str:
 def sha256s(version: Json) -> list[str]:
     """The SHA-256 of a version's files, the primary file's first; what is none is left out."""
     files = sorted(version.get("files") or [], key=lambda file: not file.get("primary"))
-    found = (bare_hash((file.get("hashes") or {}).get("SHA256")) for file in files)
-    return [one for one in found if _SHA256.fullmatch(one) and not is_placeholder(one)]
+    digests = (bare_hash((file.get("hashes") or {}).get("SHA256")) for file in files)
+    return [digest for digest in digests if _SHA256.fullmatch(digest) and not is_placeholder(digest)]
 
 
 def is_placeholder(digest: str) -> bool:

@@ -142,8 +142,8 @@ class CivitaiClient:
         ``withMeta`` goes with every page, since the API's own nextPage forgets it. The pages end
         early once every ``wanted`` id was seen; ``username`` leaves out other people's uploads.
         """
-        found: dict[int, Any] = {}
-        missing, seen = set(wanted), set()
+        metas: dict[int, Any] = {}
+        missing, cursors = set(wanted), set()
         cursor: str | None = None
         while True:
             params = {"modelVersionId": version_id, "username": username, "cursor": cursor}
@@ -153,12 +153,12 @@ class CivitaiClient:
             for item in page.items:
                 number = image_id(item)
                 if number is not None:
-                    found[number] = flat_meta(item.get("meta"))
-            missing -= found.keys()
-            seen.add(cursor)
+                    metas[number] = flat_meta(item.get("meta"))
+            missing -= metas.keys()
+            cursors.add(cursor)
             cursor = page.cursor
-            if cursor is None or cursor in seen or (wanted and not missing):
-                return found
+            if cursor is None or cursor in cursors or (wanted and not missing):
+                return metas
 
     async def model(self, model_id: int) -> Json | None:
         """A model with all of its versions, or None."""
@@ -166,8 +166,8 @@ class CivitaiClient:
 
     async def version(self, version_id: int) -> Json | None:
         """A version with the generation data of its first images, or None."""
-        found = await self._object(f"/model-versions/{version_id}")
-        return None if found is None else sound_version(found)
+        version = await self._object(f"/model-versions/{version_id}")
+        return None if version is None else sound_version(version)
 
     async def enums(self) -> Json:
         """The API's lists of names, among them ``ModelType``, ``BaseModel``, ``ActiveBaseModel``; {} where it
@@ -193,12 +193,12 @@ class CivitaiClient:
 
         Versions share files, so a hash can have several versions. 100 hashes to a request.
         """
-        asked = sorted({_clean_hash(value) for value in hashes})
-        if short := [value for value in asked if len(value) != 64]:
+        digests = sorted({_clean_hash(value) for value in hashes})
+        if short := [value for value in digests if len(value) != 64]:
             raise BadInput(f"{short[0]!r} is no SHA-256: ask for other hashes one by one (version_by_hash)")
-        found: dict[str, list[Json]] = {}
-        for start in range(0, len(asked), HASHES_A_REQUEST):
-            chunk = asked[start : start + HASHES_A_REQUEST]
+        versions_of: dict[str, list[Json]] = {}
+        for start in range(0, len(digests), HASHES_A_REQUEST):
+            chunk = digests[start : start + HASHES_A_REQUEST]
             answer = await self._ask("POST", "/model-versions/by-hash", body=chunk)
             if not isinstance(answer, list):
                 raise OddAnswer(
@@ -208,29 +208,29 @@ class CivitaiClient:
                 version = sound_version(row)
                 if version is not None:
                     for value in set(sha256s(version)).intersection(chunk):
-                        found.setdefault(value, []).append(version)
-        return found
+                        versions_of.setdefault(value, []).append(version)
+        return versions_of
 
     async def ids_by_hash(self, hashes: Iterable[str]) -> dict[str, list[tuple[int | None, int]]]:
         """SHA-256 (upper case, bare) → the model and version ids of its files; unknown ones are left out.
 
         100 hashes to a request; of more, 10,000 where the API has such an endpoint, as today's does.
         """
-        asked = sorted({_clean_hash(value) for value in hashes})
-        found: dict[str, list[tuple[int | None, int]]] = {}
-        for start in range(0, len(asked), IDS_A_REQUEST):
-            chunk = asked[start : start + IDS_A_REQUEST]
+        digests = sorted({_clean_hash(value) for value in hashes})
+        ids: dict[str, list[tuple[int | None, int]]] = {}
+        for start in range(0, len(digests), IDS_A_REQUEST):
+            chunk = digests[start : start + IDS_A_REQUEST]
             rows = await self._ids(chunk) if len(chunk) > HASHES_A_REQUEST else None
             if rows is None:
                 for value, versions in (await self.versions_by_hash(chunk)).items():
-                    found[value] = [(version.get("modelId"), version["id"]) for version in versions]
+                    ids[value] = [(version.get("modelId"), version["id"]) for version in versions]
                 continue
-            wanted = frozenset(chunk)
+            chunk_digests = frozenset(chunk)
             for row in rows:
-                if isinstance(row.get("modelVersionId"), int) and bare_hash(row["hash"]) in wanted:
+                if isinstance(row.get("modelVersionId"), int) and bare_hash(row["hash"]) in chunk_digests:
                     pair = (row.get("modelId"), row["modelVersionId"])
-                    found.setdefault(bare_hash(row["hash"]), []).append(pair)
-        return found
+                    ids.setdefault(bare_hash(row["hash"]), []).append(pair)
+        return ids
 
     async def _ids(self, hashes: Sequence[str]) -> list[Json] | None:
         """The rows that the API has for hashes; None where it does not say which row is whose."""
@@ -239,8 +239,8 @@ class CivitaiClient:
         except ApiRefusal:
             return None
         rows: list[Any] = answer if isinstance(answer, list) else [None]
-        told = all(isinstance(row, dict) and isinstance(row.get("hash"), str) for row in rows)
-        return rows if told else None
+        is_labelled = all(isinstance(row, dict) and isinstance(row.get("hash"), str) for row in rows)
+        return rows if is_labelled else None
 
     async def _ask(self, method: str, path: str, params: Json | None = None, body: object = None) -> Any:
         """The answer's JSON; retries what is worth it, paces every try."""
@@ -366,9 +366,9 @@ def _reason(response: httpx.Response) -> str:
     if "json" in response.headers.get("Content-Type", ""):
         try:
             answer = response.json()
-            said = answer.get("error", answer.get("message"))
+            message = answer.get("error", answer.get("message"))
         except (ValueError, AttributeError):
-            said = None
-        if said:
-            return " ".join((said if isinstance(said, str) else json.dumps(said)).split())[:200]
+            message = None
+        if message:
+            return " ".join((message if isinstance(message, str) else json.dumps(message)).split())[:200]
     return "no such page: is it the base URL of a Civitai API?" if response.status_code == 404 else "refused"

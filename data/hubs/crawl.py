@@ -125,10 +125,10 @@ async def crawl(
 async def _check_types(client: CivitaiClient, types: Sequence[str]) -> None:
     unknown = sorted(set(types) - set(MODEL_TYPES))
     if unknown:
-        named = (await client.enums()).get("ModelType")
-        known = named if isinstance(named, list) else MODEL_TYPES
-        if wrong := [name for name in unknown if name not in known]:
-            raise BadInput(f"no model type {wrong[0]!r}: the API's are {', '.join(map(str, known))}")
+        api_types = (await client.enums()).get("ModelType")
+        types_of_api = api_types if isinstance(api_types, list) else MODEL_TYPES
+        if wrong := [name for name in unknown if name not in types_of_api]:
+            raise BadInput(f"no model type {wrong[0]!r}: the API's are {', '.join(map(str, types_of_api))}")
 
 
 @dataclass
@@ -162,9 +162,9 @@ class _Run:
             run["phase"] = "ask"
             state.set_notes(run=run)
         await self._ask()
-        cover, mine = state.note("cover"), {"since": self.options.since, "limit": self.options.limit}
+        cover, own_cover = state.note("cover"), {"since": self.options.since, "limit": self.options.limit}
         if not self._knows_all(cover) and cover != {"since": None, "limit": None}:
-            state.set_notes(cover=mine, dirty=state.note("dirty") or cover != mine)
+            state.set_notes(cover=own_cover, dirty=state.note("dirty") or cover != own_cover)
         state.set_notes(run={**run, "phase": "write"})
         return int(run["number"])
 
@@ -177,8 +177,8 @@ class _Run:
         ids = sorted({model.model_id for model in installed if model.model_id is not None})
         for start in range(0, len(ids), MODELS_A_PAGE):
             page = await self.client.models(ids=ids[start : start + MODELS_A_PAGE])
-            mine, odd = self._of_types(page)
-            self.state.store(mine, number, odd)
+            items, odd = self._of_types(page)
+            self.state.store(items, number, odd)
             self.progress("models", start + len(page.items), len(ids))
         await self._ask()
         self.state.set_notes(run={"number": number, "phase": "write"})
@@ -186,11 +186,11 @@ class _Run:
 
     def _resume(self) -> Json:
         """The unfinished run if it asked for the same; its listing again if not; or a new run."""
-        asked = {"url": self.client.url, **asdict(self.options), "types": list(self.options.types)}
+        request = {"url": self.client.url, **asdict(self.options), "types": list(self.options.types)}
         run = self.state.note("run")
-        fresh: Json = {"number": 1, "phase": "list", "asked": asked, "cursor": None, "listed": 0}
+        fresh: Json = {"number": 1, "phase": "list", "asked": request, "cursor": None, "listed": 0}
         if run is not None:
-            if run["phase"] != "done" and run.get("asked") == asked:
+            if run["phase"] != "done" and run.get("asked") == request:
                 return dict(run)
             fresh["number"] = run["number"] + (run["phase"] == "done")
         self.state.set_notes(run=fresh)
@@ -205,7 +205,7 @@ class _Run:
 
     async def _list(self, run: Json) -> None:
         may_stop, restarts = self._knows_all(self.state.note("cover")), 0
-        known, cursors = self.state.count(), set()
+        stored, cursors = self.state.count(), set()
         while True:
             limit = self.options.limit
             size = MODELS_A_PAGE if limit is None else min(MODELS_A_PAGE, limit - run["listed"])
@@ -219,35 +219,35 @@ class _Run:
                 restarts += 1  # the cursor is stale; what was listed is kept
                 run.update(cursor=None, listed=0)
                 continue
-            found, odd = self._of_types(page)
-            mine, ended = self._in_scope(found, page)
+            typed_items, odd = self._of_types(page)
+            items, ended = self._in_scope(typed_items, page)
             cursors.add(run["cursor"])
             if page.cursor is not None and page.cursor in cursors:
                 raise CrawlError(
                     f"the listing's cursor {page.cursor!r} leads round in a circle: run again later to go on"
                 )
             run.update(cursor=page.cursor, listed=run["listed"] + len(page.items))
-            news = self.state.store(mine, run["number"], odd, run=run)
-            self.progress("models", run["listed"], page.total or limit or known or None)
+            news = self.state.store(items, run["number"], odd, run=run)
+            self.progress("models", run["listed"], page.total or limit or stored or None)
             if page.cursor is None or ended or (may_stop and not news):
                 return
 
     def _of_types(self, page: Page) -> tuple[list[Json], list[Odd]]:
         """The page's models of the types asked for, sound; and what is odd in each of its rows."""
-        mine, odd = [], [Odd(f"page {page.cursor}", page.odd)]
+        items, odd = [], [Odd(f"page {page.cursor}", page.odd)]
         for row in page.items:
             reasons: Counter[str] = Counter()
             item = sound(row, reasons)
             if item is not None and item.get("type") in self.options.types:
-                mine.append(item)
+                items.append(item)
             if item is None or item.get("type") in self.options.types:
                 odd.append(Odd(_key(row), reasons))
-        return mine, odd
+        return items, odd
 
-    def _in_scope(self, found: Sequence[Json], page: Page) -> tuple[list[Json], bool]:
+    def _in_scope(self, items: Sequence[Json], page: Page) -> tuple[list[Json], bool]:
         """The models of the dates asked for, and whether only older ones follow."""
         since = self.options.since or ""
-        recent = [item for item in found if max(_newest(item), _newest(item, "updatedAt")) >= since]
+        recent = [item for item in items if max(_newest(item), _newest(item, "updatedAt")) >= since]
         dates = [date for item in page.items if (date := _newest(item))]
         return recent, bool(since and dates) and max(dates) < since
 
@@ -255,7 +255,7 @@ class _Run:
         """Asks for the generation data that the models' own answers left out."""
         self._open = self._asked = self.state.open_questions()
         await self._each(self.state.questions(BATCH, HASHES_A_REQUEST), self._ask_by_hash)
-        singles = (one for [one] in self.state.questions(ALONE, 1))
+        singles = (question for [question] in self.state.questions(ALONE, 1))
         await self._each(singles, self._ask_alone)
         self._settle_silent()
 
@@ -267,11 +267,13 @@ class _Run:
             by_hash = {}
         answers: dict[int, dict[int, Any] | None] = {}
         for question in batch:
-            mine = (v for v in by_hash.get(question.sha256, ()) if v["id"] == question.version_id)
-            images = next(mine, {}).get("images") or []
-            given = {image["id"]: flat_meta(image.get("meta")) for image in images}
-            complete = question.wanted <= given.keys()
-            answers[question.version_id] = {key: given[key] for key in question.wanted} if complete else None
+            versions = (v for v in by_hash.get(question.sha256, ()) if v["id"] == question.version_id)
+            images = next(versions, {}).get("images") or []
+            image_metas = {image["id"]: flat_meta(image.get("meta")) for image in images}
+            complete = question.wanted <= image_metas.keys()
+            answers[question.version_id] = (
+                {key: image_metas[key] for key in question.wanted} if complete else None
+            )
         if not any(meta for metas in answers.values() for meta in (metas or {}).values()):
             answers = dict.fromkeys(answers)
         self._settle(answers, ALONE)
@@ -368,7 +370,7 @@ def _newest(item: Json, field: str | None = None) -> str:
 
 def _key(row: Json) -> str:
     """What a row of the listing is known by: its id, or else its text."""
-    given = row.get("id")
-    if isinstance(given, int | str):
-        return f"model {given}"
+    row_id = row.get("id")
+    if isinstance(row_id, int | str):
+        return f"model {row_id}"
     return hashlib.blake2b(json.dumps(row, sort_keys=True).encode(), digest_size=16).hexdigest()

@@ -105,18 +105,18 @@ class CrawlState:
         with self._transaction():
             for item in items:
                 news |= self._store_model(item, number, inline)
-            for one in odd:
-                self._store_odd(one)
+            for odd_row in odd:
+                self._store_odd(odd_row)
             self.set_notes(**notes)
         return news
 
     def _store_model(self, item: Json, run: int, inline: bool) -> bool:
         metas = {version["id"]: _take_metas(version) for version in _versions(item)}
         body, mark = _pack(item), _mark(item)
-        known = self._db.execute("SELECT mark, run, body FROM model WHERE id = ?", (item["id"],)).fetchone()
-        if known is not None and known[2] == body and not inline:
-            return bool(known[1] == run)
-        since = run if known is None or known[0] != mark else known[1]
+        row = self._db.execute("SELECT mark, run, body FROM model WHERE id = ?", (item["id"],)).fetchone()
+        if row is not None and row[2] == body and not inline:
+            return bool(row[1] == run)
+        since = run if row is None or row[0] != mark else row[1]
         self._db.execute("REPLACE INTO model VALUES (?, ?, ?, ?)", (item["id"], mark, since, body))
         for version in _versions(item):
             self._store_version(item, version, metas[version["id"]] if inline else None)
@@ -125,14 +125,14 @@ class CrawlState:
             "DELETE FROM version WHERE model = ? AND id NOT IN (SELECT value FROM json_each(?))",
             (item["id"], json.dumps(here)),
         )
-        if known is None or known[2] != body:
+        if row is None or row[2] != body:
             self.set_notes(dirty=True)
         return bool(since == run)
 
     def _store_odd(self, odd: Odd) -> None:
         new = {reason: number for reason, number in odd.reasons.items() if number}
-        known = dict(self._db.execute("SELECT reason, number FROM odd WHERE row = ?", (odd.row,)))
-        if new == known:
+        stored = dict(self._db.execute("SELECT reason, number FROM odd WHERE row = ?", (odd.row,)))
+        if new == stored:
             return
         self._db.execute("DELETE FROM odd WHERE row = ?", (odd.row,))
         rows = [(odd.row, reason, number) for reason, number in new.items()]
@@ -147,17 +147,19 @@ class CrawlState:
         images = version.get("images") or []
         changed = version.get("updatedAt") or version.get("publishedAt")
         mark = json.dumps([changed, [image["id"] for image in images]])
-        known = self._db.execute("SELECT mark, meta FROM version WHERE id = ?", (version["id"],)).fetchone()
-        if metas is None and known is not None and known[0] == mark:
+        stored = self._db.execute("SELECT mark, meta FROM version WHERE id = ?", (version["id"],)).fetchone()
+        if metas is None and stored is not None and stored[0] == mark:
             return
         # An NSFW model, like an image without a URL or data, never becomes a sample: it is not asked about.
-        asked = [image for image in images if image.get("url", True) and image.get("hasMeta") is not False]
-        wanted = [] if item.get("nsfw") else [image["id"] for image in asked]
-        has_meta = any(image.get("hasMeta") for image in asked)
+        candidates = [
+            image for image in images if image.get("url", True) and image.get("hasMeta") is not False
+        ]
+        ids = [] if item.get("nsfw") else [image["id"] for image in candidates]
+        has_meta = any(image.get("hasMeta") for image in candidates)
         hashes = sha256s(version)
-        stage = DONE if metas is not None or not wanted else BATCH if hashes else ALONE
+        stage = DONE if metas is not None or not ids else BATCH if hashes else ALONE
         body = _pack(metas or {})
-        if known is None or known != (mark, body):
+        if stored is None or stored != (mark, body):
             self.set_notes(dirty=True)
         username = (item.get("creator") or {}).get("username") or ""
         username = username.encode("utf-8", "replace").decode()
@@ -168,7 +170,7 @@ class CrawlState:
             stage,
             "".join(hashes[:1]),
             username,
-            json.dumps({"ids": wanted, "has_meta": has_meta}),
+            json.dumps({"ids": ids, "has_meta": has_meta}),
             body,
         )
         self._db.execute("REPLACE INTO version VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
@@ -193,9 +195,9 @@ class CrawlState:
                 if metas is None:
                     self._db.execute("UPDATE version SET stage = ? WHERE id = ?", (otherwise, version_id))
                     continue
-                kept = {image_id: meta for image_id, meta in sorted(metas.items()) if meta is not None}
+                filled = {image_id: meta for image_id, meta in sorted(metas.items()) if meta is not None}
                 sql = "UPDATE version SET stage = ?, meta = ? WHERE id = ?"
-                self._db.execute(sql, (DONE, _pack(kept), version_id))
+                self._db.execute(sql, (DONE, _pack(filled), version_id))
             self.set_notes(dirty=True)
 
     def reopen_gated(self) -> None:
@@ -219,9 +221,9 @@ class CrawlState:
             rows = self._db.execute("SELECT id, meta FROM version WHERE model = ?", (model_id,))
             metas = {version_id: _unpack(meta) for version_id, meta in rows}
             for version in _versions(item):
-                mine = metas.get(version["id"], {})
+                version_metas = metas.get(version["id"], {})
                 for image in version.get("images") or []:
-                    image["meta"] = mine.get(str(image.get("id")))
+                    image["meta"] = version_metas.get(str(image.get("id")))
             yield item
 
     def _transaction(self) -> _Transaction:
@@ -241,9 +243,9 @@ class _Transaction:
         self._db.execute("COMMIT" if kind is None else "ROLLBACK")
 
 
-def _question(version_id: int, sha256: str, username: str, wanted: str) -> Question:
-    asked = json.loads(wanted)
-    return Question(version_id, sha256, username, frozenset(asked["ids"]), asked["has_meta"])
+def _question(version_id: int, sha256: str, username: str, text: str) -> Question:
+    query = json.loads(text)
+    return Question(version_id, sha256, username, frozenset(query["ids"]), query["has_meta"])
 
 
 def _versions(item: Json) -> list[Json]:
@@ -258,9 +260,9 @@ def _images(item: Json) -> Iterator[Json]:
 def _take_metas(version: Json) -> dict[int, Any]:
     """Removes the generation data from a version's images; returns it by image id."""
     images: Iterable[Json] = version.get("images") or []
-    taken = {image.get("id"): flat_meta(image.pop("meta", None)) for image in images}
-    known = {key: meta for key, meta in taken.items() if isinstance(key, int) and meta is not None}
-    return dict(sorted(known.items()))
+    metas = {image.get("id"): flat_meta(image.pop("meta", None)) for image in images}
+    valid = {key: meta for key, meta in metas.items() if isinstance(key, int) and meta is not None}
+    return dict(sorted(valid.items()))
 
 
 def _mark(item: Json) -> bytes:

@@ -104,12 +104,12 @@ def a1111_sampler(name: str | None, karras: bool = False) -> str | None:
 def civitai_ids(homepage: str | None) -> tuple[int | None, int | None]:
     """The model id and version id in a Civitai address; None for what it does not hold."""
     parts = urlsplit(homepage or "")
-    found = re.match(r"/models/(\d+)", parts.path)
+    match = re.match(r"/models/(\d+)", parts.path)
     host = parts.hostname or ""
-    if not found or not re.fullmatch(r"(www\.)?civitai\.(com|red|green)", host):
+    if not match or not re.fullmatch(r"(www\.)?civitai\.(com|red|green)", host):
         return None, None
     version = parse_qs(parts.query).get("modelVersionId", [""])[0]
-    return int(found[1]), int(version) if version.isdecimal() else None
+    return int(match[1]), int(version) if version.isdecimal() else None
 
 
 def _model(row: Mapping[str, Any], styles: tuple[HordeStyle, ...]) -> HordeModel:

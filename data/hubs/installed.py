@@ -58,9 +58,9 @@ class InstalledModel:
 
 
 def read_installed(
-    folder: str | Path, cache: Path, seen: Callable[[int, int], None] = lambda *_: None
+    folder: str | Path, cache: Path, progress: Callable[[int, int], None] = lambda *_: None
 ) -> list[InstalledModel]:
-    """The folder's model files in order of path; ``seen`` gets how many of how many were read.
+    """The folder's model files in order of path; ``progress`` gets how many of how many were read.
 
     ``cache`` is the folder that keeps the hashes.
 
@@ -75,7 +75,7 @@ def read_installed(
     with closing(_HashCache(cache)) as hashes:
         for number, path in enumerate(files, 1):
             models.append(_read(root, path, hashes))
-            seen(number, len(files))
+            progress(number, len(files))
     return models
 
 
@@ -84,15 +84,15 @@ async def identify(models: Sequence[InstalledModel], client: CivitaiClient) -> l
 
     Of several versions with one file, the oldest is taken.
     """
-    found = await client.ids_by_hash(model.sha256 for model in models if model.sha256)
-    named = []
+    ids = await client.ids_by_hash(model.sha256 for model in models if model.sha256)
+    identified = []
     for model in models:
-        versions = found.get((model.sha256 or "").upper())
+        versions = ids.get((model.sha256 or "").upper())
         if versions:
             model_id, version_id = min(versions, key=lambda pair: pair[1])
             model = replace(model, model_id=model_id, version_id=version_id)
-        named.append(model)
-    return named
+        identified.append(model)
+    return identified
 
 
 def _model_files(root: Path) -> Iterator[Path]:

@@ -34,7 +34,7 @@ def sound(item: object, odd: Counter[str] | None = None) -> Json | None:
     row = _sound_row(item, "model", counts)
     if row is None or row.get("modelVersions") is None:
         return row
-    return _with(row, "modelVersions", [_sound_version(one, counts) for one in row["modelVersions"]])
+    return _with(row, "modelVersions", [_sound_version(version, counts) for version in row["modelVersions"]])
 
 
 def sound_version(version: object, odd: Counter[str] | None = None) -> Json | None:
@@ -44,11 +44,11 @@ def sound_version(version: object, odd: Counter[str] | None = None) -> Json | No
 
 def image_id(image: Mapping[str, Any]) -> int | None:
     """An image's id; answers for single versions name it in the URL alone."""
-    given = _id(image.get("id"))
-    if given is not None or image.get("id") is not None:
-        return given
-    found = _FILE_NUMBER.search(image["url"]) if isinstance(image.get("url"), str) else None
-    return _id(found[1]) if found else None
+    number = _id(image.get("id"))
+    if number is not None or image.get("id") is not None:
+        return number
+    match = _FILE_NUMBER.search(image["url"]) if isinstance(image.get("url"), str) else None
+    return _id(match[1]) if match else None
 
 
 def count(value: object) -> int | None:
@@ -67,19 +67,19 @@ def _sound_version(version: object, odd: Counter[str]) -> Json | None:
     row = _sound_row(version, "version", odd)
     for name, kind in (("files", "file"), ("images", "image")):
         if row is not None and row.get(name) is not None:
-            row = _with(row, name, [_sound_row(one, kind, odd) for one in row[name]])
+            row = _with(row, name, [_sound_row(inner, kind, odd) for inner in row[name]])
     return row
 
 
 def _with(row: Json, name: str, rows: list[Json | None]) -> Json:
     """The row with those of its inner rows that are sound; itself where that changes nothing."""
-    kept = [one for one in rows if one is not None]
-    same = len(kept) == len(row[name]) and all(map(_is, kept, row[name]))
-    return row if same else {**row, name: kept}
+    sound_rows = [inner for inner in rows if inner is not None]
+    same = len(sound_rows) == len(row[name]) and all(map(_is, sound_rows, row[name]))
+    return row if same else {**row, name: sound_rows}
 
 
-def _is(one: object, other: object) -> bool:
-    return one is other
+def _is(row: object, other: object) -> bool:
+    return row is other
 
 
 def _sound_row(row: object, kind: str, odd: Counter[str]) -> Json | None:
@@ -134,11 +134,13 @@ def _list(value: object) -> bool:
 
 
 def _texts(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+    return isinstance(value, list) and all(isinstance(text, str) for text in value)
 
 
 def _hashes(value: object) -> bool:
-    return isinstance(value, dict) and all(one is None or isinstance(one, str) for one in value.values())
+    return isinstance(value, dict) and all(
+        digest is None or isinstance(digest, str) for digest in value.values()
+    )
 
 
 def _creator(value: object) -> bool:

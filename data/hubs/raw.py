@@ -79,15 +79,15 @@ class RawFolder:
         return self._stream(path, facts["digest"])
 
     def _stream(self, path: Path, digest: str) -> Iterator[Json]:
-        seen = hashlib.sha256()
+        hasher = hashlib.sha256()
         try:
             with gzip.open(path, "rb") as lines:
                 for line in lines:
-                    seen.update(line)
+                    hasher.update(line)
                     yield json.loads(line)
         except (EOFError, ValueError, gzip.BadGzipFile, zlib.error):
             raise CrawlError(f"{path} is damaged: delete {path.parent / MANIFEST} and crawl again") from None
-        if seen.hexdigest() != digest:
+        if hasher.hexdigest() != digest:
             raise CrawlError(f"{path} has another digest than {MANIFEST} says: run the crawl again")
 
 
@@ -98,14 +98,14 @@ def publish(folder: Path, source: str, rows: Iterable[Mapping[str, Any]], facts:
     the old manifest, and readers notice.
     """
     path = folder / FILES[source]
-    seen = hashlib.sha256()
+    hasher = hashlib.sha256()
     with _replacing(path) as stream, gzip.GzipFile("", "wb", 6, stream, mtime=0) as packed:
         for row in rows:
             text = json.dumps(row, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
             line = text.encode("utf-8", "replace") + b"\n"  # half a surrogate pair becomes "?"
-            seen.update(line)
+            hasher.update(line)
             packed.write(line)
-    entry = {**facts, "digest": seen.hexdigest(), "bytes": path.stat().st_size}
+    entry = {**facts, "digest": hasher.hexdigest(), "bytes": path.stat().st_size}
     manifest = {**read_manifest(folder), "format": FORMAT, source: entry}
     with _replacing(folder / MANIFEST) as stream:
         stream.write(json.dumps(manifest, indent=2, sort_keys=True).encode() + b"\n")
