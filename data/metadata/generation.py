@@ -156,8 +156,8 @@ def whole(value: object) -> int | None:
             pass
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    found = number(value)
-    return int(found) if found is not None and found.is_integer() else None
+    real = number(value)
+    return int(real) if real is not None and real.is_integer() else None
 
 
 def number(value: object) -> float | None:
@@ -170,10 +170,10 @@ def number(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
-        found = float(value)
+        real = float(value)
     except OverflowError:
         return None
-    return found if math.isfinite(found) else None
+    return real if math.isfinite(real) else None
 
 
 def _found(use: ModelUse, kind: str, catalog: Catalog) -> Card:
@@ -194,10 +194,10 @@ def _found(use: ModelUse, kind: str, catalog: Catalog) -> Card:
     return card
 
 
-def _merged(used: Sequence[tuple[Card, float]], notes: list[str]) -> list[tuple[Card, float]]:
+def _merged(uses: Sequence[tuple[Card, float]], notes: list[str]) -> list[tuple[Card, float]]:
     """Each LoRA once: the weights of one that is named twice add up, as programs apply it twice."""
     weights: dict[str, tuple[Card, float]] = {}
-    for card, weight in used:
+    for card, weight in uses:
         weights[card.air] = card, weights.get(card.air, (card, 0.0))[1] + weight
     return [
         (card, float(_within(f"{card.name}'s weight", weight, -2, 2, notes)))
@@ -206,21 +206,21 @@ def _merged(used: Sequence[tuple[Card, float]], notes: list[str]) -> list[tuple[
 
 
 def _sampler(generation: Generation, row: BaseModelFacts | None, notes: list[str]) -> Sampler:
-    named = (generation.sampler or "").strip()
-    if named.casefold() in UNNAMED:
+    label = (generation.sampler or "").strip()
+    if label.casefold() in UNNAMED:
         usual = split(row.samplers[0] if row is not None and row.samplers else "Euler")
         if usual.scheduler is None and row is not None and row.schedules:
             usual = usual._replace(scheduler=row.schedules[0])
         notes.append(f"the metadata names no sampler: {usual} was taken")
         return usual
-    found = read(named, generation.schedule)
-    if found is None and (method := read(named)) is not None:
+    sampler = read(label, generation.schedule)
+    if sampler is None and (method := read(label)) is not None:
         notes.append(f"no call can name the schedule {str(generation.schedule)[:_SHOWN]!r}: it was left out")
         return method
-    if found is None:
-        given = " ".join(filter(None, (named, generation.schedule)))[:_SHOWN]
-        raise BadInput(f"the picture's sampler is {given!r}, which no call can name")
-    return found
+    if sampler is None:
+        label_shown = " ".join(filter(None, (label, generation.schedule)))[:_SHOWN]
+        raise BadInput(f"the picture's sampler is {label_shown!r}, which no call can name")
+    return sampler
 
 
 def _size(generation: Generation, step: int, notes: list[str]) -> tuple[int, int]:

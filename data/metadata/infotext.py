@@ -49,10 +49,10 @@ class Infotext:
 def parse(text: str) -> Infotext:
     """The parts of infotext; text without its lines is all prompt."""
     body, line, is_one_line = text, "", False
-    if found := _SETTINGS.search(text):
-        body, line = text[: found.start()], found[1]
-    elif found := _settings_here(text):
-        body, line, is_one_line = text[: found.start()], text[found.start() :], True
+    if match := _SETTINGS.search(text):
+        body, line = text[: match.start()], match[1]
+    elif match := _settings_here(text):
+        body, line, is_one_line = text[: match.start()], text[match.start() :], True
     settings = dict(pairs(line))
     parts = _NEGATIVE.split(body, maxsplit=1)
     if len(parts) == 1 and is_one_line:
@@ -94,37 +94,37 @@ def read(text: str) -> Generation:
     Raises:
         BadInput: the text has none of an infotext's settings.
     """
-    found = parse(text)
-    if not found.settings:
+    infotext = parse(text)
+    if not infotext.settings:
         raise BadInput(f"no infotext: it has no line of settings such as 'Steps: 20, …': {text[:60]!r}")
-    said = {_plain(name): value for name, value in reversed(list(found.settings.items()))}
-    resources = _json(said.get("civitai resources"), list)
-    hashes = _json(said.get("hashes"), dict)
-    made = _json(said.get("civitai metadata"), dict)
-    size = _SIDES.match(said.get("size", ""))
-    prompt, loras = _loras(found.prompt, said, resources, hashes)
-    version = said.get("version", "")
-    notes = [f"{name} is not in a call" for name in ("Hires upscale", "Refiner") if _plain(name) in said]
-    if "denoising strength" in said and not any(name in said for name in _HIRES):
+    fields = {_plain(name): value for name, value in reversed(list(infotext.settings.items()))}
+    resources = _json(fields.get("civitai resources"), list)
+    hashes = _json(fields.get("hashes"), dict)
+    civitai_meta = _json(fields.get("civitai metadata"), dict)
+    size = _SIDES.match(fields.get("size", ""))
+    prompt, loras = _loras(infotext.prompt, fields, resources, hashes)
+    version = fields.get("version", "")
+    notes = [f"{name} is not in a call" for name in ("Hires upscale", "Refiner") if _plain(name) in fields]
+    if "denoising strength" in fields and not any(name in fields for name in _HIRES):
         notes.append("the picture was made from another one, which a call does not hold")
-    base_model = made.get("ecosystem", made.get("baseModel"))
+    base_model = civitai_meta.get("ecosystem", civitai_meta.get("baseModel"))
     return Generation(
         prompt=prompt,
-        negative_prompt=found.negative_prompt,
-        sampler=said.get("sampler"),
-        schedule=said.get("schedule type") or said.get("sampler sigma") or said.get("scheduler"),
-        steps=whole(said.get("steps")),
-        cfg_scale=number(said.get("cfg scale")),
-        guidance=number(said.get("distilled cfg scale")),
-        seed=whole(said.get("seed")),
+        negative_prompt=infotext.negative_prompt,
+        sampler=fields.get("sampler"),
+        schedule=fields.get("schedule type") or fields.get("sampler sigma") or fields.get("scheduler"),
+        steps=whole(fields.get("steps")),
+        cfg_scale=number(fields.get("cfg scale")),
+        guidance=number(fields.get("distilled cfg scale")),
+        seed=whole(fields.get("seed")),
         width=int(size[1]) if size else None,
         height=int(size[2]) if size else None,
-        clip_skip=whole(said.get("clip skip")),
-        checkpoint=_checkpoint(said, resources, hashes),
+        clip_skip=whole(fields.get("clip skip")),
+        checkpoint=_checkpoint(fields, resources, hashes),
         loras=loras,
-        modules=tuple(value for name, value in found.settings.items() if _MODULE.fullmatch(_plain(name))),
+        modules=tuple(value for name, value in infotext.settings.items() if _MODULE.fullmatch(_plain(name))),
         base_model=base_model if isinstance(base_model, str) else None,
-        program=_program(version, said),
+        program=_program(version, fields),
         notes=tuple(notes),
     )
 
@@ -135,13 +135,13 @@ def split_loras(prompt: str) -> tuple[str, list[tuple[str, float]]]:
     Raises:
         BadInput: a weight is no number.
     """
-    found = []
+    loras = []
     for name, weight in _LORA.findall(prompt):
         strength = number(weight.rpartition("=")[2]) if weight else 1.0
         if strength is None:
             raise BadInput(f"the infotext's LoRA {name} has the weight {weight!r}, not a number")
-        found.append((name.strip(), strength))
-    return _LORA.sub("", prompt).strip(), found
+        loras.append((name.strip(), strength))
+    return _LORA.sub("", prompt).strip(), loras
 
 
 def stem(file_name: str) -> str:
@@ -202,11 +202,11 @@ def _json(text: str | None, kind: type[Any]) -> Any:
 
 
 def _loras(
-    prompt: str, said: Mapping[str, str], resources: list[Any], hashes: Mapping[str, Any]
+    prompt: str, fields: Mapping[str, str], resources: list[Any], hashes: Mapping[str, Any]
 ) -> tuple[str, tuple[ModelUse, ...]]:
     """LoRAs by their tags, with the hashes beside; then those that only a list of resources names."""
     digests = {}
-    for pair in said.get("lora hashes", "").split(","):
+    for pair in fields.get("lora hashes", "").split(","):
         name, _, digest = (part.strip() for part in pair.rpartition(":"))
         if name and _DIGEST.fullmatch(digest):
             digests[name.casefold()] = digest
@@ -215,29 +215,30 @@ def _loras(
         if kind.casefold() == "lora" and isinstance(digest, str):
             digests.setdefault(rest.casefold(), digest)
     bare, tags = split_loras(prompt)
-    named = [
+    tagged = [
         ModelUse(name, tuple(filter(None, [digests.get(name.casefold())])), weight=weight)
         for name, weight in tags
     ]
     listed = [
-        ModelUse(_shown(one), version_id=version, weight=weight if weight is not None else 1.0)
-        for one in resources
-        if isinstance(one, dict) and str(one.get("type")).casefold() in ("lora", "lycoris", "locon", "dora")
-        if (version := whole(one.get("modelVersionId"))) is not None
-        for weight in (number(one.get("weight")),)
+        ModelUse(_shown(resource), version_id=version, weight=weight if weight is not None else 1.0)
+        for resource in resources
+        if isinstance(resource, dict)
+        and str(resource.get("type")).casefold() in ("lora", "lycoris", "locon", "dora")
+        if (version := whole(resource.get("modelVersionId"))) is not None
+        for weight in (number(resource.get("weight")),)
     ]
-    return bare, tuple(named or listed)
+    return bare, tuple(tagged or listed)
 
 
-def _checkpoint(said: Mapping[str, str], resources: list[Any], hashes: Mapping[str, Any]) -> ModelUse:
+def _checkpoint(fields: Mapping[str, str], resources: list[Any], hashes: Mapping[str, Any]) -> ModelUse:
     version, shown = None, ""
-    for one in resources:
-        if isinstance(one, dict) and str(one.get("type")).casefold() in ("checkpoint", "model"):
-            version, shown = whole(one.get("modelVersionId")), _shown(one)
+    for resource in resources:
+        if isinstance(resource, dict) and str(resource.get("type")).casefold() in ("checkpoint", "model"):
+            version, shown = whole(resource.get("modelVersionId")), _shown(resource)
             break
-    digests = [said.get("model hash"), hashes.get("model")]
-    kept = tuple(dict.fromkeys(one for one in digests if isinstance(one, str) and one))
-    return ModelUse(said.get("model") or shown, kept, version)
+    digests = [fields.get("model hash"), hashes.get("model")]
+    hashes_named = tuple(dict.fromkeys(digest for digest in digests if isinstance(digest, str) and digest))
+    return ModelUse(fields.get("model") or shown, hashes_named, version)
 
 
 def _shown(resource: Mapping[str, Any]) -> str:
@@ -245,11 +246,11 @@ def _shown(resource: Mapping[str, Any]) -> str:
     return " ".join(name for name in names if isinstance(name, str))
 
 
-def _program(version: str, said: Mapping[str, str]) -> str | None:
-    if "civitai resources" in said or "civitai metadata" in said:
+def _program(version: str, fields: Mapping[str, str]) -> str | None:
+    if "civitai resources" in fields or "civitai metadata" in fields:
         return "Civitai"
-    if said.get("app"):
-        return said["app"]
+    if fields.get("app"):
+        return fields["app"]
     if re.match(r"f\d|neo", version):
         return "Forge"
     if re.match(r"v?\d", version):

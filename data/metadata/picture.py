@@ -35,23 +35,23 @@ def read(source: Path | bytes) -> Generation:
         BadImage: it is no picture. BadInput: its file tells nothing, or nothing that is understood.
     """
     with _opened(source) as image:
-        size, found = image.size, texts(image)
-    generation = understood(found)
+        size, chunks = image.size, texts(image)
+    generation = understood(chunks)
     if generation.width is None or generation.height is None:
         note = "the metadata does not tell the size: the picture's own was taken"
         generation = replace(generation, width=size[0], height=size[1], notes=(*generation.notes, note))
     return generation
 
 
-def understood(found: Mapping[str, str]) -> Generation:
+def understood(chunks: Mapping[str, str]) -> Generation:
     """What the texts of a file tell, by their names; infotext goes before a graph, which may do more.
 
     Raises:
         BadInput: they tell nothing, or nothing that is understood.
     """
-    graphs = {name: found[name] for name in _GRAPHS if name in found}
+    graphs = {name: chunks[name] for name in _GRAPHS if name in chunks}
     reasons = []
-    for name, text in found.items():
+    for name, text in chunks.items():
         if name in _GRAPHS:
             continue
         try:
@@ -89,30 +89,32 @@ def texts(image: Image.Image, *, decoded: bool = True) -> dict[str, str]:
     with contextlib.suppress(OSError, SyntaxError, ValueError):  # a picture that is cut off
         if decoded:
             image.load()
-    found = {
+    chunks = {
         str(name): value for name, value in image.info.items() if isinstance(value, str) and value.strip()
     }
     comment = image.info.get("comment")
     if isinstance(comment, bytes):
-        found.setdefault("comment", _decoded(comment))
+        chunks.setdefault("comment", _decoded(comment))
     try:
         exif = image.getexif()
         below = exif.get_ifd(_EXIF)
     except (ValueError, SyntaxError, OSError, TypeError, KeyError, OverflowError):  # a garbled block
-        return found
+        return chunks
     for tag in (_MODEL, _MAKE, _DESCRIPTION):
         value = exif.get(tag)
         if not isinstance(value, str):
             continue
         name, colon, rest = value.partition(":")
         if colon and name.casefold() in _GRAPHS:
-            found.setdefault(name.casefold(), rest.strip("\0 "))
+            chunks.setdefault(name.casefold(), rest.strip("\0 "))
         elif tag == _DESCRIPTION and value.strip():
-            found.setdefault("description", value)
-    said = below.get(_USER_COMMENT)
-    if isinstance(said, bytes | str) and said:
-        found.setdefault("parameters", user_comment(said) if isinstance(said, bytes) else said)
-    return found
+            chunks.setdefault("description", value)
+    comment_data = below.get(_USER_COMMENT)
+    if isinstance(comment_data, bytes | str) and comment_data:
+        chunks.setdefault(
+            "parameters", user_comment(comment_data) if isinstance(comment_data, bytes) else comment_data
+        )
+    return chunks
 
 
 def user_comment(data: bytes) -> str:
@@ -150,33 +152,33 @@ def _opened(source: Path | bytes) -> Image.Image:
         raise BadImage(f"{name} is no picture that can be read: {str(error)[:80]}") from None
 
 
-def _swarmui(said: Mapping[str, Any]) -> Generation:
+def _swarmui(params: Mapping[str, Any]) -> Generation:
     """SwarmUI's parameters (``docs/Image Metadata Format.md``)."""
-    prompt, negative = (said.get(name) for name in ("prompt", "negativeprompt"))
-    guidance = number(said.get("fluxguidancescale"))
+    prompt, negative = (params.get(name) for name in ("prompt", "negativeprompt"))
+    guidance = number(params.get("fluxguidancescale"))
     return Generation(
         prompt=prompt if isinstance(prompt, str) else "",
         negative_prompt=negative if isinstance(negative, str) else "",
-        sampler=said["sampler"] if isinstance(said.get("sampler"), str) else None,
-        schedule=said["scheduler"] if isinstance(said.get("scheduler"), str) else None,
-        steps=whole(said.get("steps")),
-        cfg_scale=number(said.get("cfgscale")),
+        sampler=params["sampler"] if isinstance(params.get("sampler"), str) else None,
+        schedule=params["scheduler"] if isinstance(params.get("scheduler"), str) else None,
+        steps=whole(params.get("steps")),
+        cfg_scale=number(params.get("cfgscale")),
         guidance=guidance,
-        seed=whole(said.get("seed")),
-        width=whole(said.get("width")),
-        height=whole(said.get("height")),
-        clip_skip=-stop if (stop := whole(said.get("clipstopatlayer"))) is not None else None,
-        checkpoint=ModelUse(said["model"] if isinstance(said.get("model"), str) else ""),
-        loras=tuple(_swarm_loras(said)),
+        seed=whole(params.get("seed")),
+        width=whole(params.get("width")),
+        height=whole(params.get("height")),
+        clip_skip=-stop if (stop := whole(params.get("clipstopatlayer"))) is not None else None,
+        checkpoint=ModelUse(params["model"] if isinstance(params.get("model"), str) else ""),
+        loras=tuple(_swarm_loras(params)),
         program="SwarmUI",
     )
 
 
-def _swarm_loras(said: Mapping[str, Any]) -> Iterator[ModelUse]:
+def _swarm_loras(params: Mapping[str, Any]) -> Iterator[ModelUse]:
     """LoRAs and their weights, as lists or as text with commas."""
     names, weights = (
         value.split(",") if isinstance(value, str) else value if isinstance(value, list) else []
-        for value in (said.get("loras"), said.get("loraweights"))
+        for value in (params.get("loras"), params.get("loraweights"))
     )
     for place, name in enumerate(names):
         weight = number(weights[place]) if place < len(weights) else None

@@ -120,22 +120,22 @@ def as_api(workflow: Mapping[str, Any]) -> Graph:
 
 
 def _sheets(workflow: Mapping[str, Any]) -> _Sheet:
-    named = workflow.get("definitions")
-    listed = named.get("subgraphs") if isinstance(named, Mapping) else None
-    known = {
-        str(one["id"]): one
-        for one in _list(listed)
-        if isinstance(one, dict) and isinstance(one.get("id"), str)
+    definitions = workflow.get("definitions")
+    listed = definitions.get("subgraphs") if isinstance(definitions, Mapping) else None
+    subgraphs = {
+        str(subgraph["id"]): subgraph
+        for subgraph in _list(listed)
+        if isinstance(subgraph, dict) and isinstance(subgraph.get("id"), str)
     }
-    left, sources = _MOST, dict[tuple[str, str], Any]()
+    budget, sources = _MOST, dict[tuple[str, str], Any]()
 
     def opened(raw: Mapping[str, Any], path: str, outer: tuple[_Sheet, Node] | None, depth: int) -> _Sheet:
-        nonlocal left
+        nonlocal budget
         sheet = _Sheet(dict(_nodes(raw)), dict(_links(raw)), path, outer, sources=sources)
-        left -= len(sheet.nodes)
+        budget -= len(sheet.nodes)
         for number, node in sheet.nodes.items():
-            below = known.get(str(node.get("type")))
-            if below is not None and depth < _DEEPEST and left > 0:
+            below = subgraphs.get(str(node.get("type")))
+            if below is not None and depth < _DEEPEST and budget > 0:
                 sheet.inner[number] = opened(below, f"{path}{number}:", (sheet, node), depth + 1)
         return sheet
 
@@ -157,7 +157,7 @@ def _links(raw: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, int, str, i
     names = ("id", "origin_id", "origin_slot", "target_id", "target_slot", "type")
     for link in _list(raw.get("links")):
         row = [link.get(name) for name in names] if isinstance(link, dict) else _list(link)
-        if len(row) >= 5 and all(isinstance(one, int | str) for one in row[:5]):
+        if len(row) >= 5 and all(isinstance(cell, int | str) for cell in row[:5]):
             number, origin, slot, target, target_slot = row[:5]
             if isinstance(slot, int) and isinstance(target_slot, int):
                 kind = str(row[5]) if len(row) > 5 else ""
@@ -179,16 +179,20 @@ def _converted(sheet: _Sheet) -> Iterator[tuple[str, Node]]:
 
 
 def _inputs(sheet: _Sheet, node: Node) -> dict[str, Any]:
-    found = _widgets(node)
-    for one in _list(node.get("inputs")):
-        if not isinstance(one, dict) or not isinstance(one.get("name"), str) or one.get("link") is None:
+    inputs = _widgets(node)
+    for socket in _list(node.get("inputs")):
+        if (
+            not isinstance(socket, dict)
+            or not isinstance(socket.get("name"), str)
+            or socket.get("link") is None
+        ):
             continue
-        source = _source(sheet, str(one["link"]))
+        source = _source(sheet, str(socket["link"]))
         if source is not None:
-            found[one["name"]] = source
+            inputs[socket["name"]] = source
         else:
-            found.setdefault(one["name"], None)
-    return found
+            inputs.setdefault(socket["name"], None)
+    return inputs
 
 
 def _widgets(node: Node) -> dict[str, Any]:
@@ -198,24 +202,24 @@ def _widgets(node: Node) -> dict[str, Any]:
         return dict(values)
     rest = list(_list(values))
     names = list(WIDGETS.get(node["type"], ())) or [
-        one["widget"]["name"]
-        for one in _list(node.get("inputs"))
-        if isinstance(one, dict)
-        and isinstance(one.get("widget"), dict)
-        and isinstance(one["widget"].get("name"), str)
+        socket["widget"]["name"]
+        for socket in _list(node.get("inputs"))
+        if isinstance(socket, dict)
+        and isinstance(socket.get("widget"), dict)
+        and isinstance(socket["widget"].get("name"), str)
     ]
-    found: dict[str, Any] = {}
+    widgets: dict[str, Any] = {}
     at = 0
     for name in names:
         if at >= len(rest):
             break
-        found[name] = rest[at]
+        widgets[name] = rest[at]
         at += 1
         is_control = at < len(rest) and isinstance(rest[at], str) and rest[at] in CONTROLS
         if is_control and ("seed" in name or name == "value"):
             at += 1
-    found |= {f"widget_{n}": value for n, value in enumerate(rest[at:], at)}
-    return found
+    widgets |= {f"widget_{n}": value for n, value in enumerate(rest[at:], at)}
+    return widgets
 
 
 def _source(sheet: _Sheet, link: str) -> list[Any] | Any | None:
@@ -277,11 +281,17 @@ def _outside(sheet: _Sheet, node: Node, slot: int) -> tuple[_Sheet, str] | _Brou
 def _passed(node: Node, kind: str) -> str | None:
     """The link of a node's input that its output of a type passes on."""
     linked = [
-        one for one in _list(node.get("inputs")) if isinstance(one, dict) and one.get("link") is not None
+        candidate
+        for candidate in _list(node.get("inputs"))
+        if isinstance(candidate, dict) and candidate.get("link") is not None
     ]
-    same = (one for one in linked if not kind or one.get("type") in (kind, "*") or node["type"] == "Reroute")
-    found = next(same, None)
-    return None if found is None else str(found["link"])
+    same = (
+        candidate
+        for candidate in linked
+        if not kind or candidate.get("type") in (kind, "*") or node["type"] == "Reroute"
+    )
+    socket = next(same, None)
+    return None if socket is None else str(socket["link"])
 
 
 def _called(node: Node) -> str:
