@@ -59,5 +59,5 @@ class Captioner:
         with torch.inference_mode():
             inputs = self._processor(images=list(images), return_tensors="pt")
             tokens = self._model.generate(**inputs, max_new_tokens=MAX_TOKENS, do_sample=False)
-        found: list[str] = self._processor.batch_decode(tokens, skip_special_tokens=True)
-        return [" ".join(text.split()) for text in found]
+        texts: list[str] = self._processor.batch_decode(tokens, skip_special_tokens=True)
+        return [" ".join(text.split()) for text in texts]

@@ -69,9 +69,9 @@ class ClipImageEncoder:
 
         pixels = self._processor(images=list(images), return_tensors="pt")["pixel_values"]
         with torch.inference_mode():
-            seen = self._model.vision_model(pixel_values=pixels, output_hidden_states=True)
-            content = normalize(self._model.visual_projection(seen.pooler_output), dim=1)
-            regions = torch.cat([_moments(seen.hidden_states[layer][:, 1:]) for layer in self._layers], 2)
+            output = self._model.vision_model(pixel_values=pixels, output_hidden_states=True)
+            content = normalize(self._model.visual_projection(output.pooler_output), dim=1)
+            regions = torch.cat([_moments(output.hidden_states[layer][:, 1:]) for layer in self._layers], 2)
         return Features(content.numpy(), regions[:, 0].numpy(), regions[:, 1:].numpy())
 
 
@@ -83,7 +83,7 @@ def _moments(states: torch.Tensor) -> torch.Tensor:
     grid = states.reshape(len(states), side, side, -1)
     half = side // 2
     quarters = [grid[:, y : y + half, x : x + half].flatten(1, 2) for y in (0, half) for x in (0, half)]
-    return torch.stack([torch.cat([one.mean(1), one.std(1)], 1) for one in (states, *quarters)], 1)
+    return torch.stack([torch.cat([region.mean(1), region.std(1)], 1) for region in (states, *quarters)], 1)
 
 
 class ClipTextEncoder:
@@ -113,5 +113,5 @@ class ClipTextEncoder:
         tokens = self._tokenizer(list(texts), padding=True, truncation=True, return_tensors="pt")
         with torch.inference_mode():
             states = self._model.text_model(**tokens).pooler_output
-            found: NDArray[np.float32] = normalize(self._model.text_projection(states), dim=1).numpy()
-        return found
+            vectors: NDArray[np.float32] = normalize(self._model.text_projection(states), dim=1).numpy()
+        return vectors

@@ -31,5 +31,5 @@ class Features:
         """Of several batches as one."""
         import numpy as np
 
-        content, style, crops = zip(*((one.content, one.style, one.crops) for one in parts), strict=True)
+        content, style, crops = zip(*((part.content, part.style, part.crops) for part in parts), strict=True)
         return cls(np.concatenate(content), np.concatenate(style), np.concatenate(crops))

@@ -96,7 +96,7 @@ class EfficientNetEncoder:
         """Content and style of RGB images, one by one: about 0.15 s each on one core."""
         import numpy as np
 
-        rows = [self._encode(one) for one in images]
+        rows = [self._encode(image) for image in images]
         content = np.array([content for content, _ in rows], np.float32).reshape(-1, self.content_size)
         regions = np.array([regions for _, regions in rows], np.float32)
         regions = regions.reshape(-1, 1 + self.crops, sum(self.style_sizes))
@@ -133,10 +133,10 @@ def sized(image: Image, side: int) -> Image:
 
     width, height = image.size
     most = LONGEST * min(width, height)
-    left, top = max(width - most, 0) // 2, max(height - most, 0) // 2
-    box = (left, top, width - left, height - top)
+    x, y = max(width - most, 0) // 2, max(height - most, 0) // 2
+    box = (x, y, width - x, height - y)
     factor = side / min(width, height)
-    target = [max(side, round((end - start) * factor)) for start, end in ((left, box[2]), (top, box[3]))]
+    target = [max(side, round((end - start) * factor)) for start, end in ((x, box[2]), (y, box[3]))]
     if image.size == tuple(target):
         return image
     return image.resize((target[0], target[1]), pillow.Resampling.BICUBIC, box)
@@ -150,5 +150,5 @@ def _moments(maps: torch.Tensor) -> torch.Tensor:
     whole = maps[0].contiguous()
     down, right = (side // 2 for side in whole.shape[1:])
     quarters = [whole[:, y : y + down, x : x + right] for y in (0, down) for x in (0, right)]
-    rows = [torch.cat([one.mean((1, 2)), one.std((1, 2))]) for one in (whole, *quarters)]
+    rows = [torch.cat([region.mean((1, 2)), region.std((1, 2))]) for region in (whole, *quarters)]
     return torch.stack(rows)

@@ -42,14 +42,14 @@ def load_image(source: Any) -> Image:
     if isinstance(source, pillow.Image):
         return _normalised(source, "the image")
     pillow.init()
-    known = [kind for kind in FORMATS if kind in pillow.OPEN]  # AVIF is not in every build
+    formats = [kind for kind in FORMATS if kind in pillow.OPEN]  # AVIF is not in every build
     name, content = _read(source)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter(
                 "ignore"
             )  # Pillow warns of large sizes and odd metadata; both are judged here
-            with pillow.open(io.BytesIO(content), formats=known) as opened:
+            with pillow.open(io.BytesIO(content), formats=formats) as opened:
                 _check_size(opened.size, name)
                 if opened.format == "JPEG":
                     opened.draft("RGB", (MAX_SIDE, MAX_SIDE))
@@ -111,8 +111,8 @@ def _check_size(size: tuple[int, int], name: str) -> None:
         )
 
 
-def _too_large(name: str, given: str) -> str:
-    return f"{name} has {given}, but at most {MAX_PIXELS:,} pixels are decoded: reduce it first"
+def _too_large(name: str, excess: str) -> str:
+    return f"{name} has {excess}, but at most {MAX_PIXELS:,} pixels are decoded: reduce it first"
 
 
 def _normalised(opened: Image, name: str) -> Image:

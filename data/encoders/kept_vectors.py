@@ -44,29 +44,29 @@ class KeptVectors:
         connection = sqlite3.connect(self._path, timeout=WAIT)
         try:
             connection.execute(_TABLE)
-            known = _read(connection, list(set(keys)))
-            new = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
+            vectors_by_key = _read(connection, list(set(keys)))
+            new = {key: text for key, text in zip(keys, texts, strict=True) if key not in vectors_by_key}
             for part in _parts(sorted(new, key=lambda key: len(new[key]))):
                 vectors = self._encoder.encode([new[key] for key in part])
-                known |= dict(zip(part, vectors, strict=True))
-                rows = ((key, known[key].tobytes()) for key in part)
+                vectors_by_key |= dict(zip(part, vectors, strict=True))
+                rows = ((key, vectors_by_key[key].tobytes()) for key in part)
                 with connection:
                     connection.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?)", rows)
         finally:
             connection.close()
-        found = np.empty((len(keys), self._encoder.size), np.float32)
+        embeddings = np.empty((len(keys), self._encoder.size), np.float32)
         for row, key in enumerate(keys):
-            found[row] = known[key]
-        return found
+            embeddings[row] = vectors_by_key[key]
+        return embeddings
 
 
 def _read(connection: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, NDArray[np.float32]]:
-    found: dict[bytes, NDArray[np.float32]] = {}
+    vectors: dict[bytes, NDArray[np.float32]] = {}
     for part in _parts(keys):
         places = ",".join("?" * len(part))
         rows = connection.execute(f"SELECT text, vector FROM vectors WHERE text IN ({places})", part)
-        found |= {key: np.frombuffer(vector, np.float32) for key, vector in rows}
-    return found
+        vectors |= {key: np.frombuffer(vector, np.float32) for key, vector in rows}
+    return vectors
 
 
 def _parts(keys: Sequence[bytes]) -> list[Sequence[bytes]]:

@@ -167,8 +167,8 @@ class Bert:
                 "takes a BERT with GELU and one model.safetensors, as sentence-transformers/all-MiniLM-L6-v2"
             )
         tensors = load_file(folder / "model.safetensors")
-        kept = {name.removeprefix("bert."): tensor.to(torch.float32) for name, tensor in tensors.items()}
-        return cls(config, kept)
+        weights = {name.removeprefix("bert."): tensor.to(torch.float32) for name, tensor in tensors.items()}
+        return cls(config, weights)
 
     def embed(self, ids: Sequence[Sequence[int]]) -> torch.Tensor:
         """Token ids → ``[len(ids), size]`` unit vectors."""
