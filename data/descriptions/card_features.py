@@ -63,9 +63,9 @@ class CardFeatures:
             np.stack([_media(source) for source in sources]),
         )
 
-    def only(self, kept: npt.NDArray[np.int64]) -> CardFeatures:
+    def only(self, places: npt.NDArray[np.int64]) -> CardFeatures:
         """Of the cards at these places alone."""
-        return CardFeatures(self.dense[kept], tuple(self.words[n] for n in kept), self.media[kept])
+        return CardFeatures(self.dense[places], tuple(self.words[n] for n in places), self.media[places])
 
 
 def own_words(source: Source) -> str:
@@ -106,7 +106,12 @@ def _words(source: Source) -> tuple[Hashes, Floats]:
         [f"w {word}" for word in triggers],
         [f"a {word}" for word in about],
         [f"p {word}" for word in prompts],
-        [f"t {card.type}", f"b {card.base_model}", f"s {card.source}", *(f"c {one}" for one in checkpoints)],
+        [
+            f"t {card.type}",
+            f"b {card.base_model}",
+            f"s {card.source}",
+            *(f"c {checkpoint}" for checkpoint in checkpoints),
+        ],
         [f"{card.type} {word}" for word in (*name, *(tag.casefold() for tag in card.tags))],
     )
     weights: dict[int, float] = {}
@@ -115,7 +120,7 @@ def _words(source: Source) -> tuple[Hashes, Floats]:
         for word in distinct:
             weights[zlib.crc32(word.encode("utf-8", "replace"))] = 1 / math.sqrt(len(distinct))
     hashes = sorted(weights)
-    return np.array(hashes, np.uint32), np.array([weights[one] for one in hashes], np.float32)
+    return np.array(hashes, np.uint32), np.array([weights[digest] for digest in hashes], np.float32)
 
 
 def _split(text: str) -> list[str]:

@@ -146,7 +146,7 @@ def _write(group: list[Source], job: Job, summary: Summary) -> list[Description]
     """A description for each source of the group but those that got no answer at all."""
     faults: list[list[str]] = [[] for _ in group]
     texts = [""] * len(group)
-    read: list[Attributes | None] = [None] * len(group)
+    purposes: list[Attributes | None] = [None] * len(group)
     for attempt in range(ATTEMPTS):
         open_ = [i for i in range(len(group)) if not texts[i]]
         prompts = [job.ask(group[i], attempt, (faults[i] or [""])[-1]) for i in open_]
@@ -156,15 +156,15 @@ def _write(group: list[Source], job: Job, summary: Summary) -> list[Description]
         summary.asked += len(prompts)
         for i, answer in zip(open_, answers, strict=True):
             text, attributes, wrong = _understood(answer, group[i])
-            read[i] = attributes or read[i]
+            purposes[i] = attributes or purposes[i]
             if wrong is None:
                 texts[i] = text
             else:
                 faults[i].append(wrong)
-    summary.faults.update(reason for found in faults for reason in found)
+    summary.faults.update(reason for reasons in faults for reason in reasons)
     answered = [i for i in range(len(group)) if texts[i] or set(faults[i]) != {NO_ANSWER}]
     summary.unanswered += len(group) - len(answered)
-    return [_row(group[i], texts[i], read[i], faults[i], job) for i in answered]
+    return [_row(group[i], texts[i], purposes[i], faults[i], job) for i in answered]
 
 
 def _understood(answer: str, source: Source) -> tuple[str, Attributes | None, str | None]:

@@ -77,13 +77,13 @@ def tidy(answer: str) -> str:
 
 def invented(text: str, source: Source) -> Iterator[str]:
     """Names, trigger-like words and quotations that no part of the source has."""
-    known = known_words(source)
+    words = known_words(source)
     for quoted in _QUOTED.findall(text):
-        yield from (word for word in _WORD.findall(quoted) if word.casefold() not in known)
+        yield from (word for word in _WORD.findall(quoted) if word.casefold() not in words)
     for sentence in _SENTENCE.split(text):
         for index, match in enumerate(_WORD.finditer(sentence)):
             word = match[0].replace("’", "'").removesuffix("'s")
-            if _is_name(word, index == 0) and not _is_known(word.casefold(), known):
+            if _is_name(word, index == 0) and not _is_known(word.casefold(), words):
                 yield word
 
 
@@ -103,15 +103,15 @@ def copied(text: str, source: Source) -> str | None:
     """
     card = source.card
     words = _flat(text)
-    own = [f" {_flat(fact)} " for fact in (card.name, ", ".join(card.tags), ", ".join(card.all_words))]
+    facts = [f" {_flat(fact)} " for fact in (card.name, ", ".join(card.tags), ", ".join(card.all_words))]
     others = [f" {_flat(other)} " for other in (source.about, *map(plain, source.prompts))]
     pieces = words.split()
     runs = [" ".join(pieces[i : i + RUN]) for i in range(len(pieces) - RUN + 1)]
     sentences = [_flat(part) for other in (source.about, *source.prompts) for part in _SENTENCE.split(other)]
-    said = set(" ".join(own).split())
-    long = (part for part in sentences if sum(word not in said for word in part.split()) >= SENTENCE)
+    fact_words = set(" ".join(facts).split())
+    long = (part for part in sentences if sum(word not in fact_words for word in part.split()) >= SENTENCE)
     runs += [part for part in long if f" {part} " in f" {words} "]
-    theirs = (run for run in runs if not any(f" {run} " in fact for fact in own))
+    theirs = (run for run in runs if not any(f" {run} " in fact for fact in facts))
     return next((run for run in theirs if any(f" {run} " in other for other in others)), None)
 
 
@@ -122,8 +122,8 @@ def _is_name(word: str, first: bool) -> bool:
     return any(c.isupper() for c in (word[1:] if first else word))
 
 
-def _is_known(word: str, known: frozenset[str]) -> bool:
-    return word in known or all(piece in known for piece in _pieces(word))
+def _is_known(word: str, words: frozenset[str]) -> bool:
+    return word in words or all(piece in words for piece in _pieces(word))
 
 
 def _pieces(word: str) -> list[str]:
@@ -132,8 +132,8 @@ def _pieces(word: str) -> list[str]:
 
 def _is_english(text: str, source: Source) -> bool:
     """Whether what is not in the card's own spelling is written in Latin letters."""
-    own = f"{source.card.name} {' '.join(source.card.all_words)} {' '.join(source.card.tags)}"
-    foreign = [c for c in text if c.isalpha() and ord(c) > 0x24F and c not in own]
+    spellings = f"{source.card.name} {' '.join(source.card.all_words)} {' '.join(source.card.tags)}"
+    foreign = [c for c in text if c.isalpha() and ord(c) > 0x24F and c not in spellings]
     return not foreign
 
 

@@ -59,23 +59,30 @@ def read_descriptions(path: Path, rule: Rule = "none") -> dict[str, Description]
     """
     if not path.is_file():
         raise BadInput(f"there is no file {path}: make it with diffagent data describe RAW -o {path}")
-    found = {one.air: one for one in _lines(path)}
-    seen = next((one for one in found.values() if not _HIDDEN[rule] <= _HIDDEN[one.held_out]), None)
-    if seen is not None:
+    descriptions = {description.air: description for description in _lines(path)}
+    leak = next(
+        (
+            description
+            for description in descriptions.values()
+            if not _HIDDEN[rule] <= _HIDDEN[description.held_out]
+        ),
+        None,
+    )
+    if leak is not None:
         raise BadInput(
-            f"{path} was written with --hold-out {seen.held_out}, so its descriptions tell of images that "
+            f"{path} was written with --hold-out {leak.held_out}, so its descriptions tell of images that "
             f"{rule!r} holds out: describe again with --hold-out {rule}"
         )
-    return found
+    return descriptions
 
 
-def with_descriptions(entries: Iterable[Entry], found: Mapping[str, Description]) -> Iterator[Entry]:
+def with_descriptions(entries: Iterable[Entry], descriptions: Mapping[str, Description]) -> Iterator[Entry]:
     """The entries with their attributes and written descriptions; composed ones stay where there is none."""
     for entry in entries:
-        one = found.get(entry.card.air)
-        if one is not None:
-            text = one.description if one.status == "written" else entry.card.description
-            card = replace(entry.card, description=text, attributes=one.attributes)
+        description = descriptions.get(entry.card.air)
+        if description is not None:
+            text = description.description if description.status == "written" else entry.card.description
+            card = replace(entry.card, description=text, attributes=description.attributes)
             entry = entry._replace(card=card)
         yield entry
 
@@ -100,7 +107,7 @@ class DescriptionsFile:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.path.touch()
-            self.known = {one.key: one for one in _lines(self.path)}
+            self.known = {row.key: row for row in _lines(self.path)}
             self._file = self.path.open("rb+")
         except OSError as error:
             raise BadInput(f"cannot write to {self.path}: {error}") from None

@@ -47,17 +47,17 @@ def filling(source: Source, attempt: int, fault: str) -> str:
     card = source.card
     about = " ".join(_FOREIGN.sub(" ", source.about).split())
     lines = [("Name", card.name), ("Tags", ", ".join(card.tags)), ("Words", ", ".join(card.all_words))]
-    told = [f"{name}: {cut(text, FACT)}" for name, text in lines if text]
-    told += [f"About: {cut(about, ABOUT)}"] if about else []
-    return "\n".join([*told, form(source, attempt)])
+    facts = [f"{name}: {cut(text, FACT)}" for name, text in lines if text]
+    facts += [f"About: {cut(about, ABOUT)}"] if about else []
+    return "\n".join([*facts, form(source, attempt)])
 
 
 def form(source: Source, attempt: int) -> str:
     """The description with its blanks; it claims less at each attempt (0, 1, 2)."""
     card, what = source.card, kind(source.card)
     parts = name_parts(card)
-    named = set(bare_words(" ".join(parts)).split())
-    about = topics(source, named, what)
+    name_words = set(bare_words(" ".join(parts)).split())
+    about = topics(source, name_words, what)
     text = f"An {card.base_model} " + (card.type if card.type == "LoRA" else "checkpoint") + " "
     if card.type == "Checkpoint":
         text += f"for {_share(about, 3)} images" if about else "for images of many kinds"
@@ -66,10 +66,10 @@ def form(source: Source, attempt: int) -> str:
         text += _HEADS[what].format(subject=_blank(subjects), role=_blank(_roles(card)))
         text += f": {_share(about, 3)}" if about and what != "character" else ""
     if attempt < 2 and what == "character":
-        worn = appearance(source, named)
-        return text + (f", with {_share(worn)}." if worn else ".")
-    seen = shown(source, named) if attempt < 1 else []
-    return text + (f"; sample images show {_share(seen)}." if seen else ".")
+        phrases = appearance(source, name_words)
+        return text + (f", with {_share(phrases)}." if phrases else ".")
+    looks = shown(source, name_words) if attempt < 1 else []
+    return text + (f"; sample images show {_share(looks)}." if looks else ".")
 
 
 def kind(card: Card) -> str:
@@ -77,10 +77,10 @@ def kind(card: Card) -> str:
     tags = {tag.casefold().replace("_", " ") for tag in card.tags}
     if card.type == "Checkpoint":
         return "style"
-    found = [name for name, known in KINDS.items() if tags & known]
-    if "style" in card.name.casefold() and ("style" in found or not found):
+    kinds = [name for name, kind_tags in KINDS.items() if tags & kind_tags]
+    if "style" in card.name.casefold() and ("style" in kinds or not kinds):
         return "style"
-    return found[0] if found else "thing"
+    return kinds[0] if kinds else "thing"
 
 
 def name_parts(card: Card) -> list[str]:
@@ -93,43 +93,45 @@ def name_parts(card: Card) -> list[str]:
     name = f"{name[leading.end() :]} | {leading[0]}" if leading else name
     pieces = (_VERSION.sub(" ", piece) for piece in _PARTS.split(name))
     bare = (" ".join(_trimmed(_FOREIGN.sub(" ", piece).split())) for piece in pieces)
-    kept = [part for part in bare if len(part) > 1 and any(c.isalpha() for c in part)]
+    names = [part for part in bare if len(part) > 1 and any(c.isalpha() for c in part)]
     triggers = f" {bare_words(' , '.join(card.all_words))} "
-    kept.sort(key=lambda part: f" {bare_words(part)} " not in triggers)
-    return list(dict.fromkeys(kept)) or [" ".join(re.sub(r"[{}|\s]+", " ", card.name).split()) or "it"]
+    names.sort(key=lambda part: f" {bare_words(part)} " not in triggers)
+    return list(dict.fromkeys(names)) or [" ".join(re.sub(r"[{}|\s]+", " ", card.name).split()) or "it"]
 
 
-def topics(source: Source, named: set[str], what: str) -> list[str]:
+def topics(source: Source, name_words: set[str], what: str) -> list[str]:
     """Tags that say more than the kind and the name; for a checkpoint then looks of the uploader's text."""
     tags = [" ".join(tag.casefold().replace("_", " ").split()) for tag in source.card.tags]
-    known = KINDS.get(what, frozenset())
-    found = [tag for tag in tags if tag in LOOKS or (tag not in GENERIC and tag not in known)]
+    kind_tags = KINDS.get(what, frozenset())
+    candidates = [tag for tag in tags if tag in LOOKS or (tag not in GENERIC and tag not in kind_tags)]
     if source.card.type == "Checkpoint":
         text = f" {bare_words(source.about)} "
-        found += [look for look in LOOKS if f" {bare_words(look)} " in text]
+        candidates += [look for look in LOOKS if f" {bare_words(look)} " in text]
     if what == "character":
-        found = [tag for tag in found if tag not in LOOKS]
-    telling = (tag for tag in found if _PHRASE.fullmatch(tag) and is_sfw(tag))
-    kept = dict.fromkeys(tag for tag in telling if not set(bare_words(tag).split()) <= named)
-    return [tag for tag in kept if tag.removesuffix("s") not in kept or not tag.endswith("s")]
+        candidates = [tag for tag in candidates if tag not in LOOKS]
+    telling = (tag for tag in candidates if _PHRASE.fullmatch(tag) and is_sfw(tag))
+    topic_tags = dict.fromkeys(tag for tag in telling if not set(bare_words(tag).split()) <= name_words)
+    return [tag for tag in topic_tags if tag.removesuffix("s") not in topic_tags or not tag.endswith("s")]
 
 
-def appearance(source: Source, named: set[str]) -> list[str]:
+def appearance(source: Source, name_words: set[str]) -> list[str]:
     """Phrases of two words or more that are trigger words, or stand in most of the sample prompts."""
     words = [phrase for word in source.card.all_words for phrase in _phrases(word)]
     counts = _counts(source.prompts)
     words += [phrase for phrase, n in counts.most_common() if n > 1 and 2 * n >= len(source.prompts)]
-    return [phrase for phrase in _telling(words, named) if " " in phrase]
+    return [phrase for phrase in _telling(words, name_words) if " " in phrase]
 
 
-def shown(source: Source, named: set[str]) -> list[str]:
+def shown(source: Source, name_words: set[str]) -> list[str]:
     """Looks that at least two sample prompts name and no trigger word does, most frequent first.
 
     Other phrases are one picture's matter, or the names of artists and characters.
     """
     counts = _counts(source.prompts)
-    own = {bare_words(word) for word in source.card.all_words}
-    return _telling((p for p, n in counts.most_common() if n > 1 and p in LOOKS and p not in own), named)
+    triggers = {bare_words(word) for word in source.card.all_words}
+    return _telling(
+        (p for p, n in counts.most_common() if n > 1 and p in LOOKS and p not in triggers), name_words
+    )
 
 
 def _subjects(parts: Sequence[str], about: Sequence[str]) -> list[str]:
@@ -142,8 +144,8 @@ def _subjects(parts: Sequence[str], about: Sequence[str]) -> list[str]:
 
 def _roles(card: Card) -> list[str]:
     tags = {tag.casefold().replace("_", " ") for tag in card.tags}
-    sexes = [name for name, known in SEXES.items() if tags & known]
-    media = [name for name, known in MEDIA.items() if tags & known] or [""]
+    sexes = [name for name, group_tags in SEXES.items() if tags & group_tags]
+    media = [name for name, group_tags in MEDIA.items() if tags & group_tags] or [""]
     roles = (" ".join([*(sexes if len(sexes) == 1 else []), medium, "character"]) for medium in media)
     return [("an " if role.strip()[0] in "aeio" else "a ") + " ".join(role.split()) for role in roles]
 
@@ -160,17 +162,19 @@ def _phrases(text: str) -> Iterator[str]:
             yield phrase
 
 
-def _telling(phrases: Iterable[str], named: set[str]) -> list[str]:
-    kept = (
-        p for p in phrases if len(p) > 3 and not UNSEEN.search(p) and not named & set(p.split()) and is_sfw(p)
+def _telling(phrases: Iterable[str], name_words: set[str]) -> list[str]:
+    telling = (
+        p
+        for p in phrases
+        if len(p) > 3 and not UNSEEN.search(p) and not name_words & set(p.split()) and is_sfw(p)
     )
-    return list(dict.fromkeys(kept))
+    return list(dict.fromkeys(telling))
 
 
 def _trimmed(words: list[str]) -> list[str]:
     """Words without those at either end that are not part of a name, and without marks around them."""
-    kept = [n for n, word in enumerate(words) if word.strip(_MARKS).casefold() not in ADDED]
-    return [" ".join(words[kept[0] : kept[-1] + 1]).strip(_MARKS) if kept else ""]
+    places = [n for n, word in enumerate(words) if word.strip(_MARKS).casefold() not in ADDED]
+    return [" ".join(words[places[0] : places[-1] + 1]).strip(_MARKS) if places else ""]
 
 
 def _share(phrases: Sequence[str], blanks: int = 2) -> str:
@@ -180,5 +184,5 @@ def _share(phrases: Sequence[str], blanks: int = 2) -> str:
 
 
 def _blank(options: Iterable[str]) -> str:
-    kept = list(dict.fromkeys(options))[:OFFERED]
-    return "{" + "|".join(kept) + "}" if len(kept) > 1 else kept[0]
+    choices = list(dict.fromkeys(options))[:OFFERED]
+    return "{" + "|".join(choices) + "}" if len(choices) > 1 else choices[0]

@@ -53,56 +53,60 @@ def with_plain_attributes(
     stream = iter(entries)
     while group := list(islice(stream, batch)):
         unread = [entry for entry in group if entry.card.attributes is None]
-        found = iter(plain_attributes([Source.of(one) for one in unread], encoder, reader))
+        estimates = iter(plain_attributes([Source.of(entry) for entry in unread], encoder, reader))
         for entry in group:
             if entry.card.attributes is None:
-                entry = entry._replace(card=replace(entry.card, attributes=next(found)))
+                entry = entry._replace(card=replace(entry.card, attributes=next(estimates)))
             yield entry
 
 
-def composed(sources: Sequence[Source], found: Mapping[str, Floats], cuts: Cuts) -> list[Estimated]:
+def composed(sources: Sequence[Source], probabilities: Mapping[str, Floats], cuts: Cuts) -> list[Estimated]:
     """Attributes from a reader's probabilities [n, K] of each head."""
     return [
-        _composed(source, {name: rows[n] for name, rows in found.items()}, cuts)
+        _composed(source, {name: rows[n] for name, rows in probabilities.items()}, cuts)
         for n, source in enumerate(sources)
     ]
 
 
-def _composed(source: Source, found: Mapping[str, Floats], cuts: Cuts) -> Estimated:
+def _composed(source: Source, probabilities: Mapping[str, Floats], cuts: Cuts) -> Estimated:
     card = source.card
-    roles = found["role"].copy()
+    roles = probabilities["role"].copy()
     if card.type == "LoRA":
         roles[ROLES.index("general")] = 0
     role = ROLES[int(roles.argmax())]
-    is_needed = float(found["needed"][0]) >= 0.5
+    is_needed = float(probabilities["needed"][0]) >= 0.5
     needed = needed_trigger(card, role) if is_needed else None
-    renown = float(found["renown"] @ np.arange(4, dtype=np.float32))
+    renown = float(probabilities["renown"] @ np.arange(4, dtype=np.float32))
     return Estimated(
         role=role,
-        media=_media(found, cuts),
+        media=_media(probabilities, cuts),
         subjects=subjects(card, role, needed),
-        breadth=BREADTHS[int(found["breadth"].argmax())],
-        people=PEOPLE[int(found["people"].argmax())],
+        breadth=BREADTHS[int(probabilities["breadth"].argmax())],
+        people=PEOPLE[int(probabilities["people"].argmax())],
         needed=(needed,) if needed else (),
         carrier=_carrier(source) if card.type == "LoRA" else None,
-        caution=_cautions(source, found["flags"], cuts),
+        caution=_cautions(source, probabilities["flags"], cuts),
         renown=sum(renown >= cut for cut in cuts.renown),
     )
 
 
-def _media(found: Mapping[str, Floats], cuts: Cuts) -> tuple[Medium, ...]:
+def _media(probabilities: Mapping[str, Floats], cuts: Cuts) -> tuple[Medium, ...]:
     """The most probable first medium, then at most two that are probably among them."""
-    first = int(found["first"].argmax())
-    others = [n for n in np.argsort(-found["media"]) if n != first and found["media"][n] >= cuts.medium]
+    first = int(probabilities["first"].argmax())
+    others = [
+        n
+        for n in np.argsort(-probabilities["media"])
+        if n != first and probabilities["media"][n] >= cuts.medium
+    ]
     return tuple(MEDIA[n] for n in (first, *others[:2]))
 
 
 def _cautions(source: Source, flags: Floats, cuts: Cuts) -> tuple[str, ...]:
     """The flags that keep a model from being chosen, by probability, and by words that allow no doubt."""
-    named = flags[: FLAGS.index("any")]
-    cautions = [FLAGS[n] for n in np.flatnonzero(named >= 0.5)]
+    probabilities = flags[: FLAGS.index("any")]
+    cautions = [FLAGS[n] for n in np.flatnonzero(probabilities >= 0.5)]
     if not cautions and flags[FLAGS.index("any")] >= cuts.flag:
-        cautions = [FLAGS[int(named.argmax())]]
+        cautions = [FLAGS[int(probabilities.argmax())]]
     if "minor" not in cautions and _MINOR.search(own_words(source)):
         cautions.append("minor")
     return tuple(cautions)

@@ -78,16 +78,16 @@ class PlainReader:
         for row, (words, weights) in enumerate(features.words):
             places = np.searchsorted(self.hashes, words)
             places[places == len(self.hashes)] = 0
-            known = self.hashes[places] == words if len(self.hashes) else np.zeros(len(words), bool)
-            logits[row] += weights[known] @ self.words[places[known]]
-        found, start = {}, 0
+            is_in_table = self.hashes[places] == words if len(self.hashes) else np.zeros(len(words), bool)
+            logits[row] += weights[is_in_table] @ self.words[places[is_in_table]]
+        probabilities, start = {}, 0
         for name, classes in HEADS.items():
             part = logits[:, start : start + len(classes)]
             start += len(classes)
             if name in ("first", "media"):
                 part = part + features.media @ self.shared[int(name == "media")]
-            found[name] = sigmoid(part) if name in INDEPENDENT else softmax(part)
-        return found
+            probabilities[name] = sigmoid(part) if name in INDEPENDENT else softmax(part)
+        return probabilities
 
     @classmethod
     def load(cls, path: Path | None = None) -> Self:
@@ -143,13 +143,13 @@ class PlainReader:
 
 def softmax(logits: Floats) -> Floats:
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    found: Floats = powers / powers.sum(axis=1, keepdims=True)
-    return found
+    probabilities: Floats = powers / powers.sum(axis=1, keepdims=True)
+    return probabilities
 
 
 def sigmoid(logits: Floats) -> Floats:
-    found: Floats = (1 / (1 + np.exp(-np.clip(logits, -30, 30)))).astype(np.float32)
-    return found
+    probabilities: Floats = (1 / (1 + np.exp(-np.clip(logits, -30, 30)))).astype(np.float32)
+    return probabilities
 
 
 def _values() -> list[str]:

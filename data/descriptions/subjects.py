@@ -87,8 +87,8 @@ def subjects(card: Card, role: Role, needed: str | None) -> tuple[str, ...]:
         phrases = tags or parts
     else:
         particular = [tag for tag in tags if " " in tag or named_media(tag)]
-        phrases = [*parts[:2], *(one for one in triggers if " " in one), *particular]
-    return tuple(_distinct(one for one in phrases if _is_telling(one)))[:MOST]
+        phrases = [*parts[:2], *(trigger for trigger in triggers if " " in trigger), *particular]
+    return tuple(_distinct(phrase for phrase in phrases if _is_telling(phrase)))[:MOST]
 
 
 def readable(words: str) -> str:
@@ -101,12 +101,12 @@ def readable(words: str) -> str:
 
 def _character(parts: list[str], triggers: list[str], card: Card) -> list[str]:
     """The name first: the part of the card's name that a trigger word or tag repeats, then the others."""
-    known = {readable(word) for word in (*triggers, *card.tags)}
+    words = {readable(word) for word in (*triggers, *card.tags)}
     tagged = {readable(tag) for tag in card.tags}
     first = [part for part in parts if part in set(triggers)] or [
-        part for part in parts if part in known and not _is_series(part, parts, tagged)
+        part for part in parts if part in words and not _is_series(part, parts, tagged)
     ]
-    worded = [one for one in triggers if " " in one and not _APPEARANCE.search(one)]
+    worded = [trigger for trigger in triggers if " " in trigger and not _APPEARANCE.search(trigger)]
     return [*first, *(part for part in parts[:1] if not first), *(worded or triggers), *parts]
 
 
