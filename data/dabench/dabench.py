@@ -73,12 +73,12 @@ def read_pairs(
 
     ``descriptions``, by AIR, take the place of composed ones.
     """
-    found = survey(tally.census.watching(raw.models()), scope, tally.models)
-    low = low_quality(found.standings, quality)
+    first_pass = survey(tally.census.watching(raw.models()), scope, tally.models)
+    low = low_quality(first_pass.standings, quality)
     tally.low_entries.update(low.values())
-    checkpoints = available_checkpoints(raw, found, scope)
-    kept = entries(raw.models(), found, scope, dropped=tally.no_sample)
-    for entry in with_descriptions(kept, descriptions):
+    checkpoints = available_checkpoints(raw, first_pass, scope)
+    crawl_entries = entries(raw.models(), first_pass, scope, dropped=tally.no_sample)
+    for entry in with_descriptions(crawl_entries, descriptions):
         reason, any_kept = low.get(entry.card.air), False
         tally.samples += len(entry.samples)
         for sample in entry.samples:
@@ -105,8 +105,8 @@ def count_pairs(raw: RawFolder, progress: Progress = lambda *_: None) -> dict[st
 def files_of(pair: Pair, splits: tuple[Split, Split]) -> tuple[str, ...]:
     """The files that a pair stands in, given its image's split by cluster and by image."""
     by_cluster, by_image = splits
-    own = ("test_new_model" if is_new_model(pair.model_id) else by_cluster,) if pair.of_quality else ()
-    return (*own, "overall") if by_image == "test" else own
+    names = ("test_new_model" if is_new_model(pair.model_id) else by_cluster,) if pair.of_quality else ()
+    return (*names, "overall") if by_image == "test" else names
 
 
 def build(
@@ -132,10 +132,10 @@ def build(
     without = {"test_novel": encoder is None, "listed": listed is None}
     names = [name for name in FILES if not without.get(name)]
     with Parts(out, names) as parts:
-        for number, found in enumerate(read_pairs(raw, scope, quality, tally, descriptions), 1):
+        for number, pair in enumerate(read_pairs(raw, scope, quality, tally, descriptions), 1):
             progress("pairs", number, None)
-            for name in files_of(found, splits[found.row["source"]["image"]]):
-                parts.add(name, found.row)
+            for name in files_of(pair, splits[pair.row["source"]["image"]]):
+                parts.add(name, pair.row)
         if encoder is not None:
             _add_novel(parts, encoder, progress)
         for row in listed.rows if listed is not None else ():

@@ -113,15 +113,17 @@ def render(funnel: Mapping[str, Sequence[Json]], files: Mapping[str, int] | None
             lines += [(f"  {reason}", f"-{count:,}") for reason, count in stage["dropped"].items()]
         lines.append(("", ""))
     lines += [(f"{name}.jsonl", f"{count:,}") for name, count in (files or {}).items()]
-    left, right = (max(len(line[i]) for line in lines) for i in (0, 1))
-    return "\n".join(f"{name:<{left}}  {count:>{right}}".rstrip() for name, count in lines).strip()
+    label_width, count_width = (max(len(line[i]) for line in lines) for i in (0, 1))
+    return "\n".join(
+        f"{name:<{label_width}}  {count:>{count_width}}".rstrip() for name, count in lines
+    ).strip()
 
 
 def _stage(
     name: str, count: int, dropped: Mapping[str, int] | None = None, order: Sequence[str] = ()
 ) -> Json:
-    kept = {reason: (dropped or {}).get(reason, 0) for reason in order}
-    return {"stage": name, "count": count, "dropped": {reason: n for reason, n in kept.items() if n}}
+    drops = {reason: (dropped or {}).get(reason, 0) for reason in order}
+    return {"stage": name, "count": count, "dropped": {reason: n for reason, n in drops.items() if n}}
 
 
 def _file_kind(version: Item) -> str:

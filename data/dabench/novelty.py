@@ -23,7 +23,7 @@ BLOCK = 1024
 
 
 def novel(
-    asked: Sequence[str],
+    prompts: Sequence[str],
     training: Iterable[str],
     encoder: Encoder,
     below: float = NOVEL_BELOW,
@@ -33,31 +33,31 @@ def novel(
 
     ``progress`` is called with the number of training prompts compared so far.
     """
-    texts = [plain(prompt) for prompt in asked]
+    texts = [plain(prompt) for prompt in prompts]
     rows = {text: row for row, text in enumerate(dict.fromkeys(texts))}
     if not rows:
         return []
     vectors = encoder.encode(list(rows))
     nearest = np.full(len(rows), -1, np.float32)
-    read = 0
+    count = 0
 
     def counted() -> Iterator[str]:
-        nonlocal read
+        nonlocal count
         for prompt in training:
-            read += 1
+            count += 1
             yield plain(prompt)
 
     stream = _distinct(counted())
     while block := list(islice(stream, BLOCK)):
         np.maximum(nearest, (vectors @ encoder.encode(block).T).max(1), out=nearest)
-        progress(read)
+        progress(count)
     return [bool(nearest[rows[text]] < below) for text in texts]
 
 
 def _distinct(texts: Iterable[str]) -> Iterator[str]:
-    seen: set[bytes] = set()
+    digests: set[bytes] = set()
     for text in texts:
         digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
-        if digest not in seen:
-            seen.add(digest)
+        if digest not in digests:
+            digests.add(digest)
             yield text

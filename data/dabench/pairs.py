@@ -55,13 +55,17 @@ def pair(entry: Entry, sample: Sample, checkpoints: Mapping[str, str]) -> Row | 
 
 def _why_not_the_models(entry: Entry, sample: Sample, checkpoints: Mapping[str, str]) -> str | None:
     """Why the image cannot be said to be made with the entry on an available checkpoint, or None."""
-    named, hashes = sample.checkpoint_hash, entry.card.hashes
-    is_named = named is not None or sample.checkpoint_version_id is not None
+    checkpoint_hash, hashes = sample.checkpoint_hash, entry.card.hashes
+    is_named = checkpoint_hash is not None or sample.checkpoint_version_id is not None
     versions = _versions(entry.card)
     if entry.card.type == "Checkpoint":
         if not is_named:
             return "checkpoint not named"
-        is_own = named in hashes if named is not None else sample.checkpoint_version_id in versions
+        is_own = (
+            checkpoint_hash in hashes
+            if checkpoint_hash is not None
+            else sample.checkpoint_version_id in versions
+        )
         return None if is_own else "another checkpoint"
     if invoked_lora(sample, hashes, entry.stems, versions) is None:
         return "LoRA not invoked"
