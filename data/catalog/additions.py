@@ -33,29 +33,31 @@ def read_additions(path: Path, catalog: Catalog) -> Additions:
         BadInput: the file is not text.
     """
     rows, errors = _rows(path)
-    found: list[Entry] = []
-    known: Survey | None = None
+    additions: list[Entry] = []
+    catalog_survey: Survey | None = None
     for where, row in rows:
         try:
             if "modelVersions" in row:
-                known = known or _known(catalog)
-                found += _of_item(row, known)
+                catalog_survey = catalog_survey or _known(catalog)
+                additions += _of_item(row, catalog_survey)
             else:
-                found.append(Entry(card_from_json(row)))
+                additions.append(Entry(card_from_json(row)))
         except BadInput as error:
             errors.append(f"{where}: {error}")
-    return Additions(tuple(found), tuple(errors))
+    return Additions(tuple(additions), tuple(errors))
 
 
-def _of_item(item: dict[str, Any], known: Survey) -> list[Entry]:
+def _of_item(item: dict[str, Any], catalog_survey: Survey) -> list[Entry]:
     name = str(item.get("name"))[:60]
     try:
         verdict = judge(item)
         if verdict.reason is not None:
             raise BadInput(f"model {name!r} is left out: {verdict.reason} (the filters of catalog import)")
-        own = survey([item])
-        both = replace(own, checkpoints={**own.checkpoints, **known.checkpoints})
-        return list(entries([item], both))
+        item_survey = survey([item])
+        merged_survey = replace(
+            item_survey, checkpoints={**item_survey.checkpoints, **catalog_survey.checkpoints}
+        )
+        return list(entries([item], merged_survey))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         kind = type(error).__name__
         raise BadInput(f"model {name!r} is not an item of Civitai's API ({kind}: {error})") from None

@@ -76,8 +76,8 @@ def _is_whole(value: Any) -> TypeGuard[int]:
 
 
 def _identity_flaw(fields: Mapping[str, Any], card: Card) -> str | None:
-    held = {"model": card.name, "type": card.type, "base_model": card.base_model}
-    for name, value in held.items():
+    identity = {"model": card.name, "type": card.type, "base_model": card.base_model}
+    for name, value in identity.items():
         if fields.get(name) != value:
             return f"{name} is {fields.get(name)!r}, but the entry's is {value!r}"
     return None

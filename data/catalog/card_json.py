@@ -110,7 +110,7 @@ class CardJson(_Strict):
     def _read_or_estimated(cls, value: Any) -> Any:
         if not isinstance(value, Mapping) or "estimated" not in value:
             return value
-        fields = {key: one for key, one in value.items() if key != "estimated"}
+        fields = {key: field for key, field in value.items() if key != "estimated"}
         return (Estimated if value["estimated"] is True else Attributes).model_validate(fields)
 
     @field_validator("base_model")
@@ -162,8 +162,8 @@ def card_from_json(row: Mapping[str, Any]) -> Card:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the card"
-        given = "" if first["type"] == "missing" else f" (given: {_short(first.get('input'))})"
-        raise BadInput(f"not a card: {where}: {first['msg']}{given}") from None
+        excerpt = "" if first["type"] == "missing" else f" (given: {_short(first.get('input'))})"
+        raise BadInput(f"not a card: {where}: {first['msg']}{excerpt}") from None
 
 
 def card_to_json(card: Card) -> dict[str, Any]:

@@ -113,7 +113,7 @@ def survey(items: Iterable[Item], scope: Scope | None = None, funnel: Funnel | N
 
 def entries(
     items: Iterable[Item],
-    found: Survey,
+    first_pass: Survey,
     scope: Scope | None = None,
     keep: Callable[[Sample], bool] = lambda sample: True,
     dropped: Counter[str] | None = None,
@@ -124,10 +124,10 @@ def entries(
     """
     names = Names()
     for item, passed in passing(items, scope or Scope()):
-        kept = tuple(s for s in entry_samples(item, passed, dropped) if keep(s))
-        counts = usage(passed, air(item, passed.base_model, passed), kept, found)
+        gallery = tuple(s for s in entry_samples(item, passed, dropped) if keep(s))
+        counts = usage(passed, air(item, passed.base_model, passed), gallery, first_pass)
         about = about_text(item, passed.version["id"])
-        yield Entry(card(item, passed, names, counts, kept), kept, stems(passed), about)
+        yield Entry(card(item, passed, names, counts, gallery), gallery, stems(passed), about)
 
 
 def entry_samples(item: Item, passed: Passed, dropped: Counter[str] | None = None) -> Iterator[Sample]:
@@ -135,16 +135,16 @@ def entry_samples(item: Item, passed: Passed, dropped: Counter[str] | None = Non
     return samples(item, {version["id"] for version in passed.family_versions}, dropped)
 
 
-def card(item: Item, passed: Passed, names: Names, counts: Usage, kept: Sequence[Sample] = ()) -> Card:
+def card(item: Item, passed: Passed, names: Names, counts: Usage, gallery: Sequence[Sample] = ()) -> Card:
     """One catalog entry; its name is claimed from ``names``."""
     version, file = passed.version, passed.file
     others = [v for v in passed.family_versions if v["id"] != version["id"]]
     hashes = file_hashes([{"files": [file]}, version, *others])
     tags = _distinct(clean(tag) for tag in item.get("tags") or ())
-    listed = (strip_lora_tags(str(word)) for word in version.get("trainedWords") or ())
-    words = _distinct(clean(piece) for text in listed for piece in text.split(","))
+    texts = (strip_lora_tags(str(word)) for word in version.get("trainedWords") or ())
+    words = _distinct(clean(piece) for text in texts for piece in text.split(","))
     words = tuple(word for word in words if is_sfw(word))
-    needed = needed_words(words, [sample.prompt for sample in kept])
+    needed = needed_words(words, [sample.prompt for sample in gallery])
     return Card(
         name=names.claim(clean(item.get("name")), item["id"], version["id"]),
         type=passed.type,
@@ -191,7 +191,7 @@ def air(item: Item, base_model: str, passed: Passed, version_id: int | None = No
     return str(AIR(ecosystem_of(base_model), kind, CIVITAI, str(item["id"]), str(chosen)))
 
 
-def usage(passed: Passed, own_air: str, kept: Iterable[Sample], found: Survey) -> Usage:
+def usage(passed: Passed, own_air: str, gallery: Iterable[Sample], first_pass: Survey) -> Usage:
     """What people use the model with, counted over its samples.
 
     Inpainting does not count, nor the sizes of img2img, nor images made with another model: a
@@ -200,8 +200,8 @@ def usage(passed: Passed, own_air: str, kept: Iterable[Sample], found: Survey) -
     counts: dict[str, Counter[Any]] = {name: Counter() for name in Usage.__dataclass_fields__}
     hashes = frozenset(file_hashes(passed.family_versions))
     names, versions = stems(passed), frozenset(version["id"] for version in passed.family_versions)
-    for sample in kept:
-        checkpoint = checkpoint_of(sample, found.checkpoints)
+    for sample in gallery:
+        checkpoint = checkpoint_of(sample, first_pass.checkpoints)
         if sample.inpainting:
             continue
         if passed.type == "Checkpoint" and checkpoint not in (None, own_air):
@@ -235,9 +235,9 @@ def stems(passed: Passed) -> frozenset[str]:
     return frozenset(stem(str(file.get("name"))) for file in files)
 
 
-def same_ecosystem(one: str, other: str) -> bool:
+def same_ecosystem(air: str, other: str) -> bool:
     """Whether two AIRs are of one ecosystem."""
-    return AIR.parse(one).ecosystem == AIR.parse(other).ecosystem
+    return AIR.parse(air).ecosystem == AIR.parse(other).ecosystem
 
 
 def file_hashes(versions: Iterable[Item]) -> tuple[str, ...]:
@@ -246,7 +246,7 @@ def file_hashes(versions: Iterable[Item]) -> tuple[str, ...]:
     VAEs, configurations and training data are left out: many models share them. So is the hash of nothing,
     which some files have for an AutoV3.
     """
-    found: dict[str, None] = {}
+    digests: dict[str, None] = {}
     for version in versions:
         for file in version.get("files") or ():
             if not is_model_file(file):
@@ -257,9 +257,9 @@ def file_hashes(versions: Iterable[Item]) -> tuple[str, ...]:
                 str(digest).casefold().removeprefix("0x")
                 for digest in (sha256, sha256[:10], *hashes.values())
             )
-            kept = (digest for digest in every if _HEX.fullmatch(digest) and not is_placeholder(digest))
-            found.update(dict.fromkeys(kept))
-    return tuple(found)
+            valid = (digest for digest in every if _HEX.fullmatch(digest) and not is_placeholder(digest))
+            digests.update(dict.fromkeys(valid))
+    return tuple(digests)
 
 
 def compose(kind: ModelType, base_model: str, tags: Iterable[str], words: Iterable[str]) -> str:
@@ -341,8 +341,8 @@ def _downloads(item: Item) -> int | None:
     if shown is not None:
         return shown
     each = [count((version.get("stats") or {}).get("downloadCount")) for version in item["modelVersions"]]
-    known = [number for number in each if number is not None]
-    return sum(known) if known else None
+    counts = [number for number in each if number is not None]
+    return sum(counts) if counts else None
 
 
 def _licence(item: Item, base_model: str) -> Licence:
@@ -362,7 +362,11 @@ def _commercial(value: object) -> str | None:
     """
     if isinstance(value, str) and not value.strip().startswith("{"):
         return value if value in COMMERCIAL else None
-    listed: Sequence[Any] = value if isinstance(value, list) else ()
+    permissions: Sequence[Any] = value if isinstance(value, list) else ()
     if isinstance(value, str):
-        listed = [one.strip(' "') for one in value.strip("{} ").split(",")]
-    return next((use for use in reversed(COMMERCIAL) if use in listed), None) if "Image" in listed else None
+        permissions = [permission.strip(' "') for permission in value.strip("{} ").split(",")]
+    return (
+        next((use for use in reversed(COMMERCIAL) if use in permissions), None)
+        if "Image" in permissions
+        else None
+    )

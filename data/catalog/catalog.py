@@ -143,15 +143,15 @@ class Catalog:
         return Names({key for (key,) in self._rows("SELECT key FROM names WHERE alias = 0")})
 
     def _put(self, card: Card, names: Names) -> int:
-        known = self._db.execute(
+        row = self._db.execute(
             "SELECT id, name FROM entries WHERE air = ?1 OR (model_id = ?2 AND base_model = ?3 "
             "AND source = 'civitai' AND ?4 = 'civitai') ORDER BY air != ?1 LIMIT 1",
             (card.air, card.model_id, card.base_model, card.source),
         ).fetchone()
         entry_id = None
-        if known is not None:
-            entry_id = known[0]
-            names.taken.discard(name_key(known[1]))
+        if row is not None:
+            entry_id = row[0]
+            names.taken.discard(name_key(row[1]))
             for table in schema.LOOKUPS:
                 self._db.execute(f"DELETE FROM {table} WHERE entry_id = ?", (entry_id,))
         ids = [i for i in (card.model_id, card.version_id) if i is not None]
@@ -175,21 +175,21 @@ class Catalog:
             with self._db:
                 self._refresh()
 
-    def entries(self, wanted: Filter = ALL) -> list[tuple[int, Card]]:
+    def entries(self, condition: Filter = ALL) -> list[tuple[int, Card]]:
         """Every entry's id and card, in order of id."""
-        where, values = wanted.sql()
+        where, values = condition.sql()
         sql = f"SELECT {schema.COLUMNS} FROM entries WHERE {where} ORDER BY id"
         with uncollected():
             return [schema.entry(row) for row in self._rows(sql, values)]
 
-    def cards(self, wanted: Filter = ALL, limit: int = -1) -> list[Card]:
+    def cards(self, condition: Filter = ALL, limit: int = -1) -> list[Card]:
         """The cards that are wanted, most downloaded first; -1 is no limit."""
-        where, values = wanted.sql()
+        where, values = condition.sql()
         return self._select(f"WHERE {where} {_SORTED} LIMIT ?", (*values, limit))
 
-    def rows(self, wanted: Filter = ALL) -> list[Row]:
+    def rows(self, condition: Filter = ALL) -> list[Row]:
         """Every entry in brief, in order of id."""
-        where, values = wanted.sql()
+        where, values = condition.sql()
         sql = f"SELECT {', '.join(Row._fields)} FROM entries WHERE {where} ORDER BY id"
         with uncollected():
             return [Row._make((*row[:7], row[7] == 1)) for row in self._rows(sql, values)]
@@ -208,32 +208,32 @@ class Catalog:
         if len(air) > LONGEST_NAME:
             return None
         air = air.strip()
-        found = self._first("WHERE air = ?", air)
-        parsed = AIR.read(air) if found is None else None
+        card = self._first("WHERE air = ?", air)
+        parsed = AIR.read(air) if card is None else None
         if parsed is None:
-            return found
+            return card
         if str(parsed.model) != air:
             return self.by_air(str(parsed.model))
         if parsed.civitai_ids is None:
             return None
         model_id, version_id = parsed.civitai_ids
-        found = self._first(
+        card = self._first(
             f"JOIN versions ON entry_id = id WHERE versions.version_id = ? AND model_id = ? {_SORTED}",
             version_id,
             model_id,
         )
-        if found is None:
+        if card is None:
             return None
-        own = AIR.parse(found.air)
-        same = own.ecosystem == parsed.ecosystem and own.model_type == parsed.model_type
-        return found if same else None
+        card_air = AIR.parse(card.air)
+        same = card_air.ecosystem == parsed.ecosystem and card_air.model_type == parsed.model_type
+        return card if same else None
 
     def by_id(self, number: int) -> Card | None:
         """The most downloaded entry of a Civitai model id; else the one of a version id."""
         if not 0 < number < 2**63:
             return None
-        found = self._first(f"WHERE model_id = ? {_SORTED}", number)
-        return found or self._first(
+        card = self._first(f"WHERE model_id = ? {_SORTED}", number)
+        return card or self._first(
             f"JOIN versions ON entry_id = id WHERE versions.version_id = ? {_SORTED}", number
         )
 
@@ -279,27 +279,27 @@ class Catalog:
                 "give its name, AIR, id, hash or file"
             )
         text = text.strip()
-        found = self.by_name(text) or self.by_air(text)
-        if found is None and text.isdecimal() and text.isascii():
-            found = self.by_id(int(text[:20]))
-        found = found or self.by_hash(text) or self.by_file(text)
-        if found is None:
+        card = self.by_name(text) or self.by_air(text)
+        if card is None and text.isdecimal() and text.isascii():
+            card = self.by_id(int(text[:20]))
+        card = card or self.by_hash(text) or self.by_file(text)
+        if card is None:
             near = self.near(text)
             hint = f"near: {'; '.join(near)}" if near else "see diffagent catalog search WORDS"
             shown = text if len(text) <= 60 else text[:57] + "…"
             raise UnknownModel(
                 f"no model of the catalog has the name, AIR, id, hash or file {shown!r}: {hint}"
             )
-        return found
+        return card
 
     def near(self, name: str, limit: int = 3) -> list[str]:
         """Names like the given one, best first."""
         names = {name_key(row[0]): row[0] for row in self._rows("SELECT name FROM entries ORDER BY id")}
         close = difflib.get_close_matches(name_key(name[:200]), names, limit, 0.6)
-        found = [names[key] for key in close] + [card.name for card in self.search(name[:200], limit)]
-        return list(dict.fromkeys(found))[:limit]
+        candidates = [names[key] for key in close] + [card.name for card in self.search(name[:200], limit)]
+        return list(dict.fromkeys(candidates))[:limit]
 
-    def search(self, query: str, limit: int = 20, wanted: Filter = ALL) -> list[Card]:
+    def search(self, query: str, limit: int = 20, condition: Filter = ALL) -> list[Card]:
         """Entries with all the words (or beginnings of words) in name, tags, trigger words or
         description, best first; where no entry has them all, those whose name contains the text,
         then those with any of the words."""
@@ -308,7 +308,7 @@ class Catalog:
         words = re.findall(r"\w+", query)[:32]
         if not words:
             return []
-        where, values = wanted.sql()
+        where, values = condition.sql()
         fts = (
             f"JOIN search ON search.rowid = id WHERE search MATCH ? AND {where} "
             "ORDER BY bm25(search, 8, 4, 4, 1) - log1p(downloads) / 4, id LIMIT ?"
@@ -353,10 +353,10 @@ class Catalog:
             rows = [(kind, entry_id, blob) for entry_id, blob in blobs.items()]
             self._db.executemany("REPLACE INTO features VALUES (?, ?, ?)", rows)
 
-    def features(self, kind: str, wanted: Filter = ALL) -> Iterator[tuple[int, bytes]]:
+    def features(self, kind: str, condition: Filter = ALL) -> Iterator[tuple[int, bytes]]:
         """The blobs of a kind of the entries that are wanted, in order of entry id."""
-        where, values = wanted.sql()
-        ids = "" if wanted == ALL else f"AND entry_id IN (SELECT id FROM entries WHERE {where})"
+        where, values = condition.sql()
+        ids = "" if condition == ALL else f"AND entry_id IN (SELECT id FROM entries WHERE {where})"
         sql = f"SELECT entry_id, data FROM features WHERE kind = ? {ids} ORDER BY entry_id"
         return iter(self._db.execute(sql, (kind, *(values if ids else ()))))
 
@@ -370,8 +370,8 @@ class Catalog:
         self.set_meta(_UNASKED, "\n".join(sorted(set(base_models))))
 
     def get_meta(self, key: str) -> str | None:
-        found = self._rows("SELECT value FROM meta WHERE key = ?", (key,))
-        return cast(str, found[0][0]) if found else None
+        rows = self._rows("SELECT value FROM meta WHERE key = ?", (key,))
+        return cast(str, rows[0][0]) if rows else None
 
     def set_meta(self, key: str, value: str) -> None:
         with self._db:
@@ -381,8 +381,8 @@ class Catalog:
         self._db.execute("REPLACE INTO meta VALUES (?, ?)", (key, value))
 
     def _first(self, clause: str, *values: Any) -> Card | None:
-        found = self._select(f"{clause} LIMIT 1", values)
-        return found[0] if found else None
+        cards = self._select(f"{clause} LIMIT 1", values)
+        return cards[0] if cards else None
 
     def _select(self, clause: str, values: Iterable[Any]) -> list[Card]:
         columns = ", ".join(f"entries.{name}" for name in schema.COLUMNS.split(", "))

@@ -78,14 +78,14 @@ class Scope:
             BadInput: one is no base model, or none that can be run.
         """
         names: dict[str, None] = {}
-        for given in base_models:
-            meant = [name for name in named(given) if name in CALLABLE]
-            if not meant:
+        for spelling in base_models:
+            callable_names = [name for name in named(spelling) if name in CALLABLE]
+            if not callable_names:
                 raise BadInput(
-                    f"base model {named(given)[0]!r} is added by hand, for nothing tells how to run it: "
+                    f"base model {named(spelling)[0]!r} is added by hand, for nothing tells how to run it: "
                     f"give another, such as {', '.join(CALLABLE[:3])}"
                 )
-            names |= dict.fromkeys(meant)
+            names |= dict.fromkeys(callable_names)
         return cls(tuple(names) or CALLABLE)
 
 
@@ -146,8 +146,8 @@ class Funnel:
 
 def judge(item: Item, scope: Scope | None = None) -> Verdict:
     """Which of the item's versions can be called within the scope (default: all that is supported)."""
-    found = sound(item)
-    return Verdict(reason="odd row") if found is None else _judge(found, scope or Scope())
+    row = sound(item)
+    return Verdict(reason="odd row") if row is None else _judge(row, scope or Scope())
 
 
 def _judge(item: Item, scope: Scope) -> Verdict:
@@ -272,8 +272,8 @@ def _is_sfw_version(item: Item, version: Item) -> bool:
 
 def _levels(version: Item) -> int | None:
     """The levels of a version's images together, as a bit mask; None where they have none."""
-    found = (image.get("nsfwLevel") for image in version.get("images") or ())
-    levels = [level for level in found if isinstance(level, int)]
+    ratings = (image.get("nsfwLevel") for image in version.get("images") or ())
+    levels = [level for level in ratings if isinstance(level, int)]
     return functools.reduce(operator.or_, levels) if levels else None
 
 
@@ -281,12 +281,14 @@ def _why_not_to_be_had(item: Item, version: Item) -> str | None:
     """Why nobody, or only who pays, can download the version; None where everybody can."""
     if version.get("status") not in (None, "Published"):
         return "not published"
-    own, whole = version.get("availability"), item.get("availability")
-    if "Private" in (own, whole):
+    version_access, model_access = version.get("availability"), item.get("availability")
+    if "Private" in (version_access, model_access):
         return "private"
     if version.get("usageControl") not in (None, "Download"):
         return "generation only"
-    if own == "EarlyAccess" or (own is None and (whole == "EarlyAccess" or _ends_later(version))):
+    if version_access == "EarlyAccess" or (
+        version_access is None and (model_access == "EarlyAccess" or _ends_later(version))
+    ):
         return "early access"
     paid = version.get("paidAccess")
     is_paid = any(paid.values()) if isinstance(paid, dict) else paid

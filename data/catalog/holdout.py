@@ -40,7 +40,7 @@ def splits(samples: Iterable[Sample], rule: Rule) -> dict[int, tuple[Split, Spli
     return {image_id: _PAIRS[by_cluster[image_id], split_of(image_id)] for image_id in ids}
 
 
-def visible(found: dict[int, tuple[Split, Split]], rule: Rule) -> frozenset[int]:
+def visible(image_splits: dict[int, tuple[Split, Split]], rule: Rule) -> frozenset[int]:
     """The ids of the images that a catalog built under the rule may see."""
 
     def sees(by_cluster: Split, by_image: Split) -> bool:
@@ -49,4 +49,6 @@ def visible(found: dict[int, tuple[Split, Split]], rule: Rule) -> frozenset[int]
         )
         return not hidden
 
-    return frozenset(image for image, (cluster, image_split) in found.items() if sees(cluster, image_split))
+    return frozenset(
+        image for image, (cluster, image_split) in image_splits.items() if sees(cluster, image_split)
+    )

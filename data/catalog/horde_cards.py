@@ -26,10 +26,10 @@ _SETTINGS = ("sampler", "steps", "cfg_scale", "clip_skip")
 
 
 def merge_horde(
-    entries: Iterable[Entry], models: Iterable[HordeModel], found: Survey, scope: Scope | None = None
+    entries: Iterable[Entry], models: Iterable[HordeModel], first_pass: Survey, scope: Scope | None = None
 ) -> Iterator[Entry]:
     """The crawl's entries with what Horde adds to them, then Horde's own in the order of ``models``."""
-    pending = {model.name: model for model in models if _is_wanted(model, found, scope or Scope())}
+    pending = {model.name: model for model in models if _is_wanted(model, first_pass, scope or Scope())}
     names = Names()
     for entry in entries:
         card = entry.card
@@ -43,15 +43,17 @@ def merge_horde(
 
 
 def horde_checkpoints(
-    models: Iterable[HordeModel], found: Survey, scope: Scope | None = None
+    models: Iterable[HordeModel], first_pass: Survey, scope: Scope | None = None
 ) -> dict[str, str]:
     """The AIR behind each hash of Horde's own safetensors checkpoints, as :func:`merge_horde` lists them."""
-    names, known = Names(), {}
+    names, airs = Names(), {}
     for model in models:
-        if _is_wanted(model, found, scope or Scope()) and str(model.file).casefold().endswith(".safetensors"):
+        if _is_wanted(model, first_pass, scope or Scope()) and str(model.file).casefold().endswith(
+            ".safetensors"
+        ):
             card = horde_card(model, names)
-            known.update(dict.fromkeys(card.hashes, card.air))
-    return known
+            airs.update(dict.fromkeys(card.hashes, card.air))
+    return airs
 
 
 def horde_card(model: HordeModel, names: Names) -> Card:
@@ -63,9 +65,9 @@ def horde_card(model: HordeModel, names: Names) -> Card:
         air = replace(air, source=CIVITAI, id=str(model.civitai_model), version=str(model.civitai_version))
     tags = () if model.style in ("", "other") else (model.style,)
     words = tuple(word for word in (clean(word) for word in model.trigger_words) if word)
-    claimed = names.claim(name, "horde")
+    unique_name = names.claim(name, "horde")
     return Card(
-        name=claimed,
+        name=unique_name,
         type="Checkpoint",
         base_model=base_model,
         air=str(air),
@@ -80,7 +82,7 @@ def horde_card(model: HordeModel, names: Names) -> Card:
         description=compose("Checkpoint", base_model, tags, words),
         source="horde",
         hashes=(model.sha256, model.sha256[:10]),
-        aliases=() if claimed == model.name else (model.name,),
+        aliases=() if unique_name == model.name else (model.name,),
     )
 
 
@@ -104,10 +106,10 @@ def style_usage(model: HordeModel) -> Usage:
     return Usage(**{name: dict(counter.most_common()) for name, counter in counts.items()})
 
 
-def _is_wanted(model: HordeModel, found: Survey, scope: Scope) -> bool:
+def _is_wanted(model: HordeModel, first_pass: Survey, scope: Scope) -> bool:
     if model.sha256 is None or model.inpainting or spelled(model.baseline) not in scope.base_models:
         return False
-    flagged = model.sha256 in found.flagged_hashes or model.civitai_model in found.flagged_ids
+    flagged = model.sha256 in first_pass.flagged_hashes or model.civitai_model in first_pass.flagged_ids
     return not flagged and is_sfw(model.name)
 
 

@@ -26,7 +26,7 @@ Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 
 
 def import_catalog(
-    found: Iterable[Entry], out: Path, encoder: Encoder, progress: Progress, rule: Rule
+    entries: Iterable[Entry], out: Path, encoder: Encoder, progress: Progress, rule: Rule
 ) -> int:
     """Write a catalog with specifications; it appears under its name when it is complete.
 
@@ -34,7 +34,7 @@ def import_catalog(
     """
     count = 0
     with Catalog.create(out) as catalog:
-        stream = iter(progress(found, "import"))
+        stream = iter(progress(entries, "import"))
         while group := tuple(islice(stream, BATCH)):
             add_entries(catalog, group, encoder)
             count += len(group)
@@ -42,9 +42,9 @@ def import_catalog(
     return count
 
 
-def add_entries(catalog: Catalog, found: Iterable[Entry], encoder: Encoder) -> list[int]:
+def add_entries(catalog: Catalog, entries: Iterable[Entry], encoder: Encoder) -> list[int]:
     """Add entries with their specifications to an open catalog; returns their ids."""
-    group = list(found)
+    group = list(entries)
     texts = [instructions(entry.card, entry.samples) for entry in group]
     docs = iter(documents([pair for pairs in texts for pair in pairs], encoder))
     ids = catalog.add(entry.card for entry in group)

@@ -76,23 +76,23 @@ def bayesian_ratings(stats: Sequence[Stats]) -> list[float]:
     median of n, at least 1: one rating of 5 stars does not outrank a thousand of 4.9. An entry without
     ratings gets m.
     """
-    total = sum(one.ratings for one in stats)
-    mean = sum(one.ratings * one.rating for one in stats) / total if total else 0.0
-    weight = max(1.0, float(median(one.ratings for one in stats))) if stats else 1.0
-    return [(weight * mean + one.ratings * one.rating) / (weight + one.ratings) for one in stats]
+    total = sum(member.ratings for member in stats)
+    mean = sum(member.ratings * member.rating for member in stats) / total if total else 0.0
+    weight = max(1.0, float(median(member.ratings for member in stats))) if stats else 1.0
+    return [(weight * mean + member.ratings * member.rating) / (weight + member.ratings) for member in stats]
 
 
 def _dropped(group: Sequence[Standing], quality: Quality) -> Mapping[str, str]:
-    downloads = [one.stats.downloads for one in group if not one.stats.hidden]
+    downloads = [standing.stats.downloads for standing in group if not standing.stats.hidden]
     ratings = [round(rating, 9) for rating in bayesian_ratings([standing.stats for standing in group])]
     least, worst = _floor(downloads, quality.downloads), _floor(ratings, quality.rating)
-    found = {}
+    reasons = {}
     for standing, rating in zip(group, ratings, strict=True):
         if standing.stats.downloads < least and not standing.stats.hidden:
-            found[standing.air] = "few downloads"
+            reasons[standing.air] = "few downloads"
         elif rating < worst:
-            found[standing.air] = "low rating"
-    return found
+            reasons[standing.air] = "low rating"
+    return reasons
 
 
 def _floor(values: Sequence[float], share: float) -> float:

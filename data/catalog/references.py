@@ -92,10 +92,10 @@ class References:
     left: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def to_json(self) -> dict[str, Any]:
-        left: dict[str, dict[str, int]] = {}
+        dropped: dict[str, dict[str, int]] = {}
         for (source, reason), n in self.left.most_common():
-            left.setdefault(source, {})[reason] = n
-        return {"entries": len(self.entries), "kept": dict(self.kept), "left_out": left}
+            dropped.setdefault(source, {})[reason] = n
+        return {"entries": len(self.entries), "kept": dict(self.kept), "left_out": dropped}
 
 
 def read_references(folder: Path, notes: Notes | None = None) -> References:
@@ -104,28 +104,28 @@ def read_references(folder: Path, notes: Notes | None = None) -> References:
     Raises:
         BadInput: the folder has none of the lists, or one is damaged.
     """
-    notes, found, names, airs = notes or Notes(), References(), Names(), set[str]()
-    here = {name: folder / name for name in _LISTS if (folder / name).is_file()}
-    if not here:
+    notes, references, names, airs = notes or Notes(), References(), Names(), set[str]()
+    paths = {name: folder / name for name in _LISTS if (folder / name).is_file()}
+    if not paths:
         raise BadInput(f"{folder} has none of the lists {', '.join(_LISTS)}: give a folder that has some")
-    for name, path in here.items():
+    for name, path in paths.items():
         source = name.split(".")[0]
         try:
-            rows = list(_LISTS[name](_rows(path), found.left, notes))
+            rows = list(_LISTS[name](_rows(path), references.left, notes))
         except (ValueError, KeyError, TypeError, AttributeError, OSError, EOFError) as error:
             raise BadInput(f"{path} is damaged ({type(error).__name__}: {error}): fetch it again") from None
         for entry in rows:
             card = entry.card
             reason = _why_not(card, notes, airs)
             if reason is not None:
-                found.left[source, reason] += 1
+                references.left[source, reason] += 1
                 continue
             airs.add(card.air)
-            claimed = names.claim(card.name, AIR.parse(card.air).key)
-            card = notes.with_file(replace(card, name=claimed))
-            found.entries.append(entry._replace(card=card))
-            found.kept[source] += 1
-    return found
+            unique_name = names.claim(card.name, AIR.parse(card.air).key)
+            card = notes.with_file(replace(card, name=unique_name))
+            references.entries.append(entry._replace(card=card))
+            references.kept[source] += 1
+    return references
 
 
 def _why_not(card: Card, notes: Notes, airs: set[str]) -> str | None:
@@ -142,18 +142,18 @@ def _why_not(card: Card, notes: Notes, airs: set[str]) -> str | None:
     return None if is_sfw(words) else "explicit words"
 
 
-def _models(rows: Iterable[Row], left: Left, notes: Notes) -> Iterator[Entry]:
+def _models(rows: Iterable[Row], dropped: Left, notes: Notes) -> Iterator[Entry]:
     """SD.Next's reference models that are a base model's own, or were made from one that is known."""
-    own = {row.repository: row for row in reversed(TABLE) if row.repository is not None}
+    base_models = {row.repository: row for row in reversed(TABLE) if row.repository is not None}
     for row in rows:
         if row["list"] in _OTHERS:
-            left["reference_models", "other precision or service"] += 1
+            dropped["reference_models", "other precision or service"] += 1
             continue
         key, file = _place(row["path"], notes)
         repository = _SAME.get(key, key)
-        base = own.get(repository) or notes.base(key)
+        base = base_models.get(repository) or notes.base(key)
         if base is None or row.get("subfolder"):
-            left["reference_models", "base model is not in the table"] += 1
+            dropped["reference_models", "base model is not in the table"] += 1
             continue
         if file is None and base.repository == repository:
             file = _usual_file(base)
@@ -165,22 +165,22 @@ def _models(rows: Iterable[Row], left: Left, notes: Notes) -> Iterator[Entry]:
         yield Entry(card, about=clean(row.get("desc")))
 
 
-def _default_versions(rows: Iterable[Row], left: Left, notes: Notes) -> Iterator[Entry]:
+def _default_versions(rows: Iterable[Row], dropped: Left, notes: Notes) -> Iterator[Entry]:
     """The hub's default versions, where a name of theirs is noted."""
-    for version in [str(one) for table in rows for one in table["default_version_ids"].values()]:
+    for version in [str(number) for table in rows for number in table["default_version_ids"].values()]:
         key = notes.key(version)
         base, (_, _, name) = notes.base(key), notes.bases.get(key, "").partition("\t")
         if base is None or not name:
-            left["base_models", "default version has no name"] += 1
+            dropped["base_models", "default version has no name"] += 1
         else:
             yield Entry(_checkpoint(name, base, key, None, ()))
 
 
-def _flux_loras(rows: Iterable[Row], left: Left, _: Notes) -> Iterator[Entry]:
+def _flux_loras(rows: Iterable[Row], dropped: Left, _: Notes) -> Iterator[Entry]:
     for row in rows:
         base = find(row["base_model"])
         if base is None:
-            left["flux_loras", "base model is not in the table"] += 1
+            dropped["flux_loras", "base model is not in the table"] += 1
             continue
         repository = _repository(row["repo"])
         words = tuple(filter(None, (clean(word) for word in str(row["trigger_word"]).split(","))))
@@ -191,7 +191,7 @@ def _flux_loras(rows: Iterable[Row], left: Left, _: Notes) -> Iterator[Entry]:
         yield Entry(replace(card, aliases=(repository, repository.split("/")[1])), about=about)
 
 
-def _pony_loras(rows: Iterable[Row], left: Left, _: Notes) -> Iterator[Entry]:
+def _pony_loras(rows: Iterable[Row], dropped: Left, _: Notes) -> Iterator[Entry]:
     """Of the versions of a model the newest; the others' AIRs lead to it."""
     models: dict[int, list[Row]] = {}
     for row in rows:
@@ -200,9 +200,9 @@ def _pony_loras(rows: Iterable[Row], left: Left, _: Notes) -> Iterator[Entry]:
         newest, *older = sorted(versions, key=lambda row: -row["version_id"])
         base = find(newest["base_models"][0])
         if base is None:
-            left["pony_loras", "base model is not in the table"] += 1
+            dropped["pony_loras", "base model is not in the table"] += 1
             continue
-        left["pony_loras", "older version"] += len(older)
+        dropped["pony_loras", "older version"] += len(older)
         words = tuple(clean(str(word).replace("\\", "")) for word in newest["triggers"])
         outfits = tuple(word for word in map(clean, newest["outfits"]) if not _SCANT.search(word))
         airs = [
@@ -222,21 +222,21 @@ def _pony_loras(rows: Iterable[Row], left: Left, _: Notes) -> Iterator[Entry]:
         )
 
 
-def _items(rows: Iterable[Row], left: Left, _: Notes) -> Iterator[Entry]:
+def _items(rows: Iterable[Row], dropped: Left, _: Notes) -> Iterator[Entry]:
     items = list(rows)
     for item in items:
         reason = judge(item).reason
         if reason is not None:
-            left["civitai_items", reason] += 1
+            dropped["civitai_items", reason] += 1
     for entry in entries(items, survey(items, Scope()), Scope()):
         yield entry._replace(card=_as_predicted(entry.card))
 
 
 def _as_predicted(card: Card) -> Card:
     """A checkpoint that says it predicts v, which the hub has no name of its own for."""
-    told = "\n".join((card.name, str(card.file_name), *card.tags))
+    words = "\n".join((card.name, str(card.file_name), *card.tags))
     variants = (row for row in TABLE if row.hub == card.base_model and row.prediction == "v")
-    base = next(variants, None) if _V_PREDICTION.search(told) else None
+    base = next(variants, None) if _V_PREDICTION.search(words) else None
     if base is None or card.type != "Checkpoint":
         return card
     return replace(card, base_model=base.name, description=compose(card.type, base.name, card.tags, ()))
@@ -313,10 +313,10 @@ def _place(path: str, notes: Notes) -> tuple[str, str | None]:
 
 def _usual_file(base: BaseModelFacts) -> str | None:
     """The usual name of the file of a base model's own model."""
-    own = _own_part(base.name)
-    if own is None or (base.parent is not None and own == _own_part(base.parent)):
+    part = _own_part(base.name)
+    if part is None or (base.parent is not None and part == _own_part(base.parent)):
         return None
-    return own.file or next(iter(own.also), None)
+    return part.file or next(iter(part.also), None)
 
 
 def _own_part(base_model: str) -> Part | None:
@@ -326,7 +326,7 @@ def _own_part(base_model: str) -> Part | None:
 def _repository(name: str) -> str:
     """A repository of a folder's name, in which the first underscore is a slash, and a dot an underscore."""
     owner, _, rest = name.partition("_")
-    rest = re.sub(r"(?i)^(flux_)1-", lambda found: f"{found[1][:-1]}.1-", rest)
+    rest = re.sub(r"(?i)^(flux_)1-", lambda match: f"{match[1][:-1]}.1-", rest)
     return f"{owner}/{re.sub(r'(?<=-[0-9])_(?=[0-9]$)', '.', rest)}"
 
 

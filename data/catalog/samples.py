@@ -55,17 +55,17 @@ def samples(
         if versions is not None and version["id"] not in versions:
             continue
         for image in version.get("images") or ():
-            found = judge_image(image, version["id"])
-            if isinstance(found, Sample):
-                yield found
+            outcome = judge_image(image, version["id"])
+            if isinstance(outcome, Sample):
+                yield outcome
             elif dropped is not None:
-                dropped[found] += 1
+                dropped[outcome] += 1
 
 
 def sample(image: Mapping[str, Any], version_id: int) -> Sample | None:
     """One image's Sample; None without an id or a prompt, or where the image or its prompt is not SFW."""
-    found = judge_image(image, version_id)
-    return found if isinstance(found, Sample) else None
+    outcome = judge_image(image, version_id)
+    return outcome if isinstance(outcome, Sample) else None
 
 
 def judge_image(image: Mapping[str, Any], version_id: int) -> Sample | str:
@@ -226,13 +226,13 @@ def _clean_hash(value: object) -> str | None:
 
 def _hashes(meta: Meta) -> Meta:
     """A1111's newer table of hashes, keyed "model", "vae", "lora:NAME", by some tools "LORA:NAME"."""
-    found = meta.get("hashes")
-    return found if isinstance(found, dict) else {}
+    table = meta.get("hashes")
+    return table if isinstance(table, dict) else {}
 
 
 def _resources(meta: Meta, kind: str) -> Iterator[Mapping[str, Any]]:
-    found = meta.get("resources")
-    for entry in found if isinstance(found, list) else ():
+    resources = meta.get("resources")
+    for entry in resources if isinstance(resources, list) else ():
         if isinstance(entry, dict) and entry.get("type") == kind:
             yield entry
 
@@ -240,7 +240,7 @@ def _resources(meta: Meta, kind: str) -> Iterator[Mapping[str, Any]]:
 def _checkpoint_hash(meta: Meta) -> str | None:
     candidates = [meta.get("Model hash"), _hashes(meta).get("model")]
     candidates += [entry.get("hash") for entry in _resources(meta, "model")]
-    return next((found for found in map(_clean_hash, candidates) if found), None)
+    return next((digest for digest in map(_clean_hash, candidates) if digest), None)
 
 
 def _checkpoint_name(meta: Meta) -> str | None:
@@ -255,8 +255,11 @@ def _checkpoint_name(meta: Meta) -> str | None:
 def _on_site(meta: Meta) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """What an image names by Civitai's version ids: kind of model in lower case, and the entry."""
     extra = meta.get("extra")
-    for found in (meta.get("civitaiResources"), extra.get("resources") if isinstance(extra, dict) else None):
-        for entry in found if isinstance(found, list) else ():
+    for resources in (
+        meta.get("civitaiResources"),
+        extra.get("resources") if isinstance(extra, dict) else None,
+    ):
+        for entry in resources if isinstance(resources, list) else ():
             if isinstance(entry, dict):
                 yield str(entry.get("type") or "").casefold(), entry
 
@@ -273,17 +276,17 @@ def _checkpoint_version(meta: Meta) -> int | None:
 def _loras(meta: Meta, prompt: str) -> tuple[LoraUse, ...]:
     """Each LoRA once, in the order named: prompt tags, resources, hashes, the AddNet extension's fields,
     those of ComfyUI's graph, then those that Civitai's own generator names by version."""
-    found: dict[str, LoraUse] = {}
+    uses: dict[str, LoraUse] = {}
 
     def add(name: object, weight: float | None, digest: str | None, version: int | None = None) -> None:
         if not isinstance(name, str) or not (name.strip() or version):
             return
         name = name.strip()
-        key = next((key for key, one in found.items() if version and one.version_id == version), "")
+        key = next((key for key, lora in uses.items() if version and lora.version_id == version), "")
         key = key or name.casefold() or f"@{version}"
-        known = found.get(key, LoraUse(name))
-        weight = known.weight if known.weight is not None else weight
-        found[key] = LoraUse(known.name, weight, known.hash or digest, known.version_id or version)
+        use = uses.get(key, LoraUse(name))
+        weight = use.weight if use.weight is not None else weight
+        uses[key] = LoraUse(use.name, weight, use.hash or digest, use.version_id or version)
 
     for tag in NETWORK_TAG.finditer(prompt):
         if tag.group(1).casefold() != "hypernet":
@@ -302,8 +305,8 @@ def _loras(meta: Meta, prompt: str) -> tuple[LoraUse, ...]:
         if match and meta.get(f"AddNet Module {i}") == "LoRA":
             weight = meta.get(f"AddNet Weight A {i}", meta.get(f"AddNet Weight {i}"))
             add(match.group(1), _number(weight, -2, 2), _clean_hash(match.group(2)))
-    listed = meta.get("additionalResources")
-    for entry in listed if isinstance(listed, list) else ():
+    resources = meta.get("additionalResources")
+    for entry in resources if isinstance(resources, list) else ():
         if isinstance(entry, dict) and str(entry.get("type")).casefold() in _LORA_KINDS:
             name, weight = entry.get("name"), _number(entry.get("strength"), -2, 2)
             add(_named(name), weight, None, _air_version(name))
@@ -312,7 +315,7 @@ def _loras(meta: Meta, prompt: str) -> tuple[LoraUse, ...]:
         if kind in _LORA_KINDS and number is not None:
             weight = _number(entry.get("weight", entry.get("strength")), -2, 2)
             add(_text(entry.get("modelName")), 1.0 if weight is None else weight, None, number)
-    return tuple(found.values())
+    return tuple(uses.values())
 
 
 def _air_and_weight(text: str) -> tuple[str, list[str]]:

@@ -134,8 +134,8 @@ def row(entry_id: int | None, card: Card) -> tuple[Any, ...]:
     """The card as values of COLUMNS; the database gives the id where it is None."""
     stats, licence = card.stats, card.licence
     usage = [[[key, n] for key, n in getattr(card.usage, name).items()] for name in _USAGE]
-    left = [usage, card.older_airs, card.aliases, card.optional_words, *([True] if stats.hidden else [])]
-    rest = json.dumps(left, ensure_ascii=False, separators=(",", ":"))
+    extras = [usage, card.older_airs, card.aliases, card.optional_words, *([True] if stats.hidden else [])]
+    rest = json.dumps(extras, ensure_ascii=False, separators=(",", ":"))
     return (
         entry_id, card.name, card.type, card.base_model, card.air, stats.downloads, licence.commercial,
         card.is_pickle, card.source, card.model_id, card.version_id, card.version_name, card.sha256,
@@ -197,8 +197,8 @@ def clean_hash(text: str) -> str | None:
 def begins(digest: str, hashes: Iterable[str]) -> bool:
     """Whether a hash and one of others have a beginning of at least :data:`SHORTEST` digits in common."""
     return any(
-        min(len(digest), len(one)) >= SHORTEST and (one.startswith(digest) or digest.startswith(one))
-        for one in hashes
+        min(len(digest), len(other)) >= SHORTEST and (other.startswith(digest) or digest.startswith(other))
+        for other in hashes
     )
 
 

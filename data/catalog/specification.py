@@ -68,7 +68,7 @@ def terms(text: str) -> Terms:
     tokens = _TOKEN.findall(lowered)
     phrases = (" ".join(phrase.split()) for phrase in lowered.split(","))
     return _hashed(
-        {*tokens, *_pairs(tokens), *(f"#{one}" for one in phrases if one), *_WORD.findall(lowered)}
+        {*tokens, *_pairs(tokens), *(f"#{phrase}" for phrase in phrases if phrase), *_WORD.findall(lowered)}
     )
 
 
@@ -93,8 +93,8 @@ def instructions(card: Card, samples: Iterable[Sample]) -> list[tuple[str, str]]
     LoRA tags and the model's own trigger words are removed, as they are from queries: the trigger
     words are the card's, and are matched there.
     """
-    seen = dict.fromkeys(instruction(card, sample) for sample in samples)
-    return [pair for pair in seen if len(plain(pair[0])) > 2]
+    pairs = dict.fromkeys(instruction(card, sample) for sample in samples)
+    return [pair for pair in pairs if len(plain(pair[0])) > 2]
 
 
 def instruction(card: Card, sample: Sample) -> tuple[str, str]:
@@ -124,7 +124,7 @@ def specify(card: Card, docs: Sequence[Document]) -> bytes:
         np.unique(np.concatenate(matched)) if matched else np.zeros(0, np.uint32),
     ]
     size = len(docs[0].vector) if docs else 0
-    header = struct.pack(f"<2I{2 * len(docs) + 3}I", len(docs), size, *(len(one) for one in lists))
+    header = struct.pack(f"<2I{2 * len(docs) + 3}I", len(docs), size, *(len(hashes) for hashes in lists))
     vectors = b"".join(doc.vector.tobytes() for doc in docs)
     return header + np.concatenate(lists).astype("<u4").tobytes() + vectors
 
@@ -178,14 +178,14 @@ class Packed:
             ) from None
         return cls(lengths, hashed, vectors)
 
-    def only(self, kept: npt.NDArray[np.bool_]) -> Packed:
-        """With the ``kept`` of its n documents alone; the profile is the union over those."""
+    def only(self, mask: npt.NDArray[np.bool_]) -> Packed:
+        """With the ``mask`` of its n documents alone; the profile is the union over those."""
         n = len(self.embeddings)
         lists = np.split(self.hashed, np.cumsum(self.lengths.astype(np.int64))[:-1])
-        prompts = [one for one, keep in zip(lists[:n], kept, strict=True) if keep]
-        negatives = [one for one, keep in zip(lists[n : 2 * n], kept, strict=True) if keep]
-        matched = [one[one & MATCHED > 0] & IDS for one in prompts]
+        prompts = [hashes for hashes, is_in in zip(lists[:n], mask, strict=True) if is_in]
+        negatives = [hashes for hashes, is_in in zip(lists[n : 2 * n], mask, strict=True) if is_in]
+        matched = [hashes[hashes & MATCHED > 0] & IDS for hashes in prompts]
         profile = np.unique(np.concatenate(matched)) if matched else np.zeros(0, np.uint32)
-        left = [*prompts, *negatives, *lists[2 * n : 2 * n + 2], profile]
-        lengths = np.array([len(one) for one in left], np.uint32)
-        return Packed(lengths, np.concatenate(left).astype(np.uint32), self.embeddings[kept])
+        remaining = [*prompts, *negatives, *lists[2 * n : 2 * n + 2], profile]
+        lengths = np.array([len(hashes) for hashes in remaining], np.uint32)
+        return Packed(lengths, np.concatenate(remaining).astype(np.uint32), self.embeddings[mask])

@@ -101,11 +101,11 @@ class WordSets:
         """The number of the set: the next one, or that of an equal set."""
         numbers = array("i", sorted(self._numbers.setdefault(w, len(self._numbers)) for w in sorted(words)))
         key = hashlib.blake2b(numbers.tobytes(), digest_size=16).digest()
-        known = self._seen.setdefault(key, len(self._seen))
-        if known == len(self.ends) - 1:
+        number = self._seen.setdefault(key, len(self._seen))
+        if number == len(self.ends) - 1:
             self.words.extend(numbers)
             self.ends.append(len(self.words))
-        return known
+        return number
 
     def rare_first(self) -> tuple[Ints, NDArray[np.int64]]:
         """``words`` renumbered from the rarest to the most common, each set in that order; and ``ends``."""
@@ -134,16 +134,16 @@ def _connected(sets: WordSets, threshold: float) -> list[int]:
 
     for i in np.argsort(sizes, kind="stable").tolist():  # so partners are never longer
         size = int(sizes[i])
-        mine = words[ends[i] : ends[i + 1]]
+        members = words[ends[i] : ends[i + 1]]
         least = math.ceil(threshold * size - 1e-9)  # words that a partner shares, and so has
-        prefix = mine[: size - least + _SHARED].tolist()
+        prefix = members[: size - least + _SHARED].tolist()
         lists = [having[word] for word in prefix if word in having]
         if lists:
             others = _sharing(lists, min(_SHARED, least))
             others = others[sizes[others] >= least]
-            marked[mine] = True
+            marked[members] = True
             shared = _count(marked, words, ends[others], sizes[others])
-            marked[mine] = False
+            marked[members] = False
             for j in others[shared >= threshold * (size + sizes[others] - shared) - 1e-9].tolist():
                 a, b = root(i), root(j)
                 parent[max(a, b)] = min(a, b)
@@ -154,9 +154,9 @@ def _connected(sets: WordSets, threshold: float) -> list[int]:
 
 def _sharing(lists: list[array[int]], least: int) -> Ints:
     """The numbers that stand in at least so many of the lists."""
-    found: Ints = np.sort(np.concatenate([np.frombuffer(one, np.int32) for one in lists]))
-    starts = np.flatnonzero(np.r_[True, found[1:] != found[:-1]])
-    often: Ints = found[starts[np.diff(np.r_[starts, len(found)]) >= least]]
+    numbers: Ints = np.sort(np.concatenate([np.frombuffer(holders, np.int32) for holders in lists]))
+    starts = np.flatnonzero(np.r_[True, numbers[1:] != numbers[:-1]])
+    often: Ints = numbers[starts[np.diff(np.r_[starts, len(numbers)]) >= least]]
     return often
 
 

@@ -18,8 +18,8 @@ _ADDRESS = re.compile(r"(?:https?://|www\.)\S+|(?<!\S)[^\s@]++@\S+\.\w+")
 
 def clean(text: object) -> str:
     """Text on one line: no control or invisible characters, single spaces, any script."""
-    kept = (" " if c.isspace() else c for c in str(text or "") if c.isspace() or _is_visible(c))
-    return " ".join("".join(kept).split())
+    characters = (" " if c.isspace() else c for c in str(text or "") if c.isspace() or _is_visible(c))
+    return " ".join("".join(characters).split())
 
 
 def about_text(item: Item, version_id: int | None) -> str:
