@@ -171,17 +171,17 @@ def asked_media(text: str) -> tuple[Mention, ...]:
 
 def told_media(text: str) -> tuple[tuple[Mention, ...], tuple[Mention, ...]]:
     """The media that a request asks for, and those of things that are in the picture, each in its order."""
-    asked: list[Mention] = []
+    requests: list[Mention] = []
     shown: list[Mention] = []
-    for one in (*named_media(text), *_plain(text)):
-        if not any(_overlap(one, other) for other in (*asked, *shown)):
-            (shown if _is_shown(text, one) else asked).append(one)
-    if not asked and (still := _STILL_LIFE.search(text)):
-        asked.append(Mention("oil painting", still[0], still.start()))
+    for mention in (*named_media(text), *_plain(text)):
+        if not any(_overlap(mention, other) for other in (*requests, *shown)):
+            (shown if _is_shown(text, mention) else requests).append(mention)
+    if not requests and (still := _STILL_LIFE.search(text)):
+        requests.append(Mention("oil painting", still[0], still.start()))
     terms = list(_ART_TERMS.finditer(text))
-    if not asked and len({term[0].casefold() for term in terms}) > 1:
-        asked.append(Mention("oil painting", terms[0][0], terms[0].start()))
-    return tuple(sorted(asked, key=_start)), tuple(sorted(shown, key=_start))
+    if not requests and len({term[0].casefold() for term in terms}) > 1:
+        requests.append(Mention("oil painting", terms[0][0], terms[0].start()))
+    return tuple(sorted(requests, key=_start)), tuple(sorted(shown, key=_start))
 
 
 def _plain(text: str) -> Iterator[Mention]:
@@ -196,8 +196,8 @@ def _start(mention: Mention) -> int:
     return mention.start
 
 
-def _overlap(one: Mention, other: Mention) -> bool:
-    return one.start < other.start + len(other.words) and other.start < one.start + len(one.words)
+def _overlap(first: Mention, other: Mention) -> bool:
+    return first.start < other.start + len(other.words) and other.start < first.start + len(first.words)
 
 
 def _is_shown(text: str, mention: Mention) -> bool:
@@ -208,7 +208,7 @@ def _is_shown(text: str, mention: Mention) -> bool:
     if _DOING.fullmatch(mention.words):
         return bool(_DOES.search(before) and _DONE.match(after))
     end = mention.start + len(mention.words)
-    if any(one.start() < end and mention.start < one.end() for one in _ELSEWHERE.finditer(text)):
+    if any(match.start() < end and mention.start < match.end() for match in _ELSEWHERE.finditer(text)):
         return True
     if _TOOL.match(after):
         return True

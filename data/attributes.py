@@ -91,8 +91,8 @@ class Attributes(BaseModel):
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             place = ".".join(map(str, first["loc"])) or "the object"
-            given = repr(first.get("input"))[:60]
-            raise BadInput(f"not attributes: {place}: {first['msg']} (given: {given})") from None
+            excerpt = repr(first.get("input"))[:60]
+            raise BadInput(f"not attributes: {place}: {first['msg']} (given: {excerpt})") from None
 
     @cached_property
     def is_choosable(self) -> bool:

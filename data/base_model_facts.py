@@ -312,9 +312,9 @@ class BaseModelFacts:
 
     def source(self, column: str) -> str | None:
         """Where a column's value is from; None where the row does not say."""
-        named = (source for columns, source in self.sources if column in columns.split())
+        matches = (source for columns, source in self.sources if column in columns.split())
         rest = (source for columns, source in self.sources if columns == "*")
-        return next(named, None) or next(rest, None)
+        return next(matches, None) or next(rest, None)
 
 
 COLUMNS = tuple(column.name for column in fields(BaseModelFacts))
@@ -327,12 +327,14 @@ def variant(base: BaseModelFacts, name: str, sources: Sources, /, **differs: Any
     blank = dict.fromkeys(("hub", "heard", "fingerprint", "repository"))
     blank |= {"parent": base.name, "spellings": (), "words": ()}
     entries = "by hand" if base.entries == "crawled" else base.entries
-    made = replace(base, name=name, entries=entries, **blank | differs)  # type: ignore[arg-type]
-    kept = []
+    row = replace(base, name=name, entries=entries, **blank | differs)  # type: ignore[arg-type]
+    inherited = []
     for columns, source in base.sources:
-        left = COLUMNS if columns == "*" else columns.split()
-        said = {column for other, _ in base.sources if other != "*" for column in other.split()}
-        own = [c for c in left if c not in differs and c not in _OWN and (columns != "*" or c not in said)]
-        if own:
-            kept.append((" ".join(own), source))
-    return replace(made, sources=(*sources, *kept))
+        names = COLUMNS if columns == "*" else columns.split()
+        covered = {column for other, _ in base.sources if other != "*" for column in other.split()}
+        remaining = [
+            c for c in names if c not in differs and c not in _OWN and (columns != "*" or c not in covered)
+        ]
+        if remaining:
+            inherited.append((" ".join(remaining), source))
+    return replace(row, sources=(*sources, *inherited))

@@ -103,10 +103,10 @@ def asked(prompt: str) -> tuple[Asked, ...]:
     """
     source = mended(prompt, _names())
     text, folded = source.text, source.text.casefold()
-    found = [(match, one.name) for one in _askings() for match in one.matches(text, folded)]
-    plain = list(_compiled(ORDINARY).finditer(text)) if found else []
-    inside = _inside([*(match.span() for match in plain), *(match.span() for match, _ in found)])
-    return tuple(Asked.of(name, match, source) for match, name in found if match.span() not in inside)
+    matches = [(match, asking.name) for asking in _askings() for match in asking.matches(text, folded)]
+    plain = list(_compiled(ORDINARY).finditer(text)) if matches else []
+    inside = _inside([*(match.span() for match in plain), *(match.span() for match, _ in matches)])
+    return tuple(Asked.of(name, match, source) for match, name in matches if match.span() not in inside)
 
 
 def _inside(spans: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
@@ -132,9 +132,9 @@ def _names() -> Names:
     rows = [row for row in TABLE if row.grade != "hosted"]
     words = {word for row in rows for word in row.words}
     words |= {word for family in FAMILIES.values() for word in (*family.words, *family.first)}
-    spellings = {one for row in rows for one in (row.name, *row.spellings, *row.words)}
-    spellings |= {one for family in FAMILIES.values() for one in (family.title, *family.spellings)}
-    typed = [re.findall(r"[^\W\d_]+", one.casefold()) for one in spellings]
+    spellings = {spelling for row in rows for spelling in (row.name, *row.spellings, *row.words)}
+    spellings |= {spelling for family in FAMILIES.values() for spelling in (family.title, *family.spellings)}
+    typed = [re.findall(r"[^\W\d_]+", spelling.casefold()) for spelling in spellings]
     alone = {word for word in words if word.isalpha()} - {"sana"}  # Saana is somebody
     return Names.of({*alone, *JOINED, "schnell"}, [*typed, *map(_letters, spellings)])
 
@@ -149,24 +149,24 @@ def _askings() -> tuple[_Asking, ...]:
     crawled = (row.family for row in reversed(TABLE) if row.entries == "crawled")
     derived = (row.family for row in TABLE if row.parent and by_name[row.parent].family != row.family)
     families = dict.fromkeys((*derived, *crawled, *(row.family for row in TABLE)))
-    found: list[_Asking] = []
+    askings: list[_Asking] = []
     for family in families:
         facts = FAMILIES.get(family, Family(family))
         rows = (row for row in TABLE if row.family == family)
         for row in sorted(rows, key=lambda row: -len(row.name)):  # the longest first: "… Turbo" before "…"
             if row.grade == "hosted":  # companies and things: only "use NAME" asks for them
-                found += _of_words(row.name, (row.name, *row.spellings, *row.words), facts)
+                askings += _of_words(row.name, (row.name, *row.spellings, *row.words), facts)
             else:
-                found += [
+                askings += [
                     *_of_names(row.name, _heard(row), row.words, facts.versions),
                     *_of_words(row.name, row.words, facts),
                 ]
-        found += [
+        askings += [
             *_of_names(family, facts.spellings, facts.words, facts.versions),
             *_of_words(family, facts.words, facts),
         ]
-        found += _of_family(family, facts)
-    return tuple(found)
+        askings += _of_family(family, facts)
+    return tuple(askings)
 
 
 def _heard(row: BaseModelFacts) -> tuple[str, ...]:
@@ -183,7 +183,9 @@ def _of_names(
     """How names ask that nothing else has, wherever they stand."""
     longest = sorted({*spellings} - {*words}, key=len, reverse=True)
     if longest:
-        called = "|".join(_spaced(one) + (r"(?!\s\w+s\b)" if one[-1].isdigit() else "") for one in longest)
+        called = "|".join(
+            _spaced(spelling) + (r"(?!\s\w+s\b)" if spelling[-1].isdigit() else "") for spelling in longest
+        )
         behind = rf"(?:[ ._-]?{versions}(?!\w|\.\d))?" if versions else ""
         yield _Asking(name, _wherever(rf"\b(?:{called}){behind}(?!\w)"), _hints(longest))
 
@@ -204,7 +206,7 @@ def _of_words(name: str, words: Sequence[str], facts: Family) -> Iterator[_Askin
     if not words:
         return
     word = "(?:" + "|".join(map(_spaced, sorted(words, key=len, reverse=True))) + r")(?!\w)"
-    said = (
+    patterns = (
         rf"\b{_USING}{word}{_KIND}?(?:{_BEGUN}|{_REASON}|{_CLOSED})",
         rf"\b{_MADE}{word}{_KIND}?(?:{_REASON}|{_CLOSED})",
         rf"\b{_LORA_FOR.format(name=word)}",
@@ -217,7 +219,7 @@ def _of_words(name: str, words: Sequence[str], facts: Family) -> Iterator[_Askin
         rf"\b{_DRAWING}\swith\s{word}(?=\s(?:an?|the|my|some|\d)\b)",
         rf"(?:(?<=\bnot\s)|(?<=\bno\s)|(?<=\bnever\s)|(?<=\bbut\s)|(?<=\bexcept\s)){word}{_CLOSED}",
     )
-    yield _Asking(name, "|".join(said), _hints(words))
+    yield _Asking(name, "|".join(patterns), _hints(words))
     if facts.versions:
         yield _Asking(name, _wherever(rf"\b{word}[ ._-]?{facts.versions}(?!\w|\.\d)"), _hints(words))
     behind = r"[:,]\s" if {*words} <= {*LEADING} else r":\s"
@@ -228,9 +230,9 @@ def _of_words(name: str, words: Sequence[str], facts: Family) -> Iterator[_Askin
 def _of_family(name: str, facts: Family) -> Iterator[_Asking]:
     """How a family is asked for by a word that is a clause of its own, or by its own pattern."""
     if facts.request:
-        known = {*_hints((facts.title, *facts.spellings, *facts.words))}
-        known |= {"stable"} if "stable" in facts.request else set()
-        yield _Asking(name, _wherever(f"(?:{facts.request})"), frozenset(known))
+        hints = {*_hints((facts.title, *facts.spellings, *facts.words))}
+        hints |= {"stable"} if "stable" in facts.request else set()
+        yield _Asking(name, _wherever(f"(?:{facts.request})"), frozenset(hints))
     if facts.first:
         word = "|".join(map(_spaced, facts.first))
         start = r"(?:\A\s*|(?<=[.!?\n:]\s))"
@@ -247,7 +249,7 @@ def _of_family(name: str, facts: Family) -> Iterator[_Asking]:
 
 
 def _hints(names: Iterable[str]) -> frozenset[str]:
-    return frozenset(_pieces(one)[0] for one in names)
+    return frozenset(_pieces(spelling)[0] for spelling in names)
 
 
 def _pieces(spelling: str) -> list[str]:

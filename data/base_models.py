@@ -96,23 +96,23 @@ def side_of(base_model: str) -> int:
     return side
 
 
-def is_meant(given: str, base_model: str) -> bool:
-    """Whether ``given``, as :func:`named` takes it, means ``base_model``; a name without a row, itself."""
-    return base_model in meant_by(given) or given.casefold() == base_model.casefold()
+def is_meant(spelling: str, base_model: str) -> bool:
+    """Whether ``spelling``, as :func:`named` takes it, means ``base_model``; a name without a row, itself."""
+    return base_model in meant_by(spelling) or spelling.casefold() == base_model.casefold()
 
 
-def named(given: str) -> tuple[str, ...]:
-    """The base models of catalogs that ``given`` means: a family, a base model, an ecosystem or a LoRA group.
+def named(spelling: str) -> tuple[str, ...]:
+    """The catalog base models that a name, a family, an ecosystem or a LoRA group stands for.
 
     Raises:
         BadInput: it is none of them.
     """
-    names = tuple(name for name in meant_by(given) if name in LISTED)
+    names = tuple(name for name in meant_by(spelling) if name in LISTED)
     if not names:
-        spellings = {one.casefold(): one for one in (*FAMILIES, *LISTED)}
-        near = get_close_matches(given.casefold(), spellings, 3, 0.4)
-        known = ", ".join(spellings[one] for one in near) or examples()
-        raise BadInput(f"no base model {given!r} is supported: the nearest are {known}")
+        spellings = {name.casefold(): name for name in (*FAMILIES, *LISTED)}
+        near = get_close_matches(spelling.casefold(), spellings, 3, 0.4)
+        suggestions = ", ".join(spellings[key] for key in near) or examples()
+        raise BadInput(f"no base model {spelling!r} is supported: the nearest are {suggestions}")
     return names
 
 
@@ -187,9 +187,9 @@ def civitai_recipes() -> Mapping[str, str]:
     return {ecosystem: term for row, term in terms if term is not None for ecosystem in row.ecosystems}
 
 
-def usual_of(given: str) -> str | None:
+def usual_of(spelling: str) -> str | None:
     """The base model that people mean by a family's bare name; None where they mean any, or it is none."""
-    words = " ".join(given.casefold().split())
+    words = " ".join(spelling.casefold().split())
     family = words if words in FAMILIES else _family_spellings().get(_key(words), "")
     facts = _FAMILIES.get(family)
     return None if facts is None else facts.usual
@@ -204,8 +204,8 @@ def by_context(width: int) -> str | None:
 def by_keys(tensors: Mapping[str, Any]) -> str | None:
     """The base model whose fingerprint a file's tensors (name → shape) have; of several, the closest one."""
     header = _Header.of(tensors)
-    found = max(((_closeness(row.fingerprint, header), -n) for n, row in enumerate(TABLE)), default=(0, 0))
-    return TABLE[-found[1]].name if found[0] else None
+    best = max(((_closeness(row.fingerprint, header), -n) for n, row in enumerate(TABLE)), default=(0, 0))
+    return TABLE[-best[1]].name if best[0] else None
 
 
 def by_header(tensors: Mapping[str, Any], metadata: Mapping[str, str]) -> str | None:
@@ -248,8 +248,8 @@ def by_file_name(text: str) -> str | None:
     spellings = (
         (len(key), row.name)
         for row in TABLE
-        for one in (row.name, *row.spellings)
-        if len(key := _flat(one)) >= SHORTEST and key in flat
+        for spelling in (row.name, *row.spellings)
+        if len(key := _flat(spelling)) >= SHORTEST and key in flat
     )
     longest = max(spellings, key=lambda pair: pair[0], default=None)
     if longest is not None:
@@ -286,43 +286,43 @@ def _by_name() -> Mapping[str, BaseModelFacts]:
 
 @cache
 def _by_spelling() -> Mapping[str, BaseModelFacts]:
-    found: dict[str, BaseModelFacts] = {}
+    rows: dict[str, BaseModelFacts] = {}
     for row in TABLE:
-        found |= dict.fromkeys(map(_key, (row.name, *row.spellings)), row)
+        rows |= dict.fromkeys(map(_key, (row.name, *row.spellings)), row)
     for row in TABLE:
         for word in row.words:
-            found.setdefault(_key(word), row)
+            rows.setdefault(_key(word), row)
         if row.backends.horde is not None:
-            found.setdefault(_key(row.backends.horde), row)
-    return found
+            rows.setdefault(_key(row.backends.horde), row)
+    return rows
 
 
 @cache
 def _groups() -> Mapping[str, tuple[str, ...]]:
     """Families, ecosystems and LoRA groups → their base models; of one word, the first of the three."""
-    found: dict[str, tuple[str, ...]] = {}
+    groups: dict[str, tuple[str, ...]] = {}
     for kind in ("family", "ecosystem", "lora_group"):
         rows: dict[str, list[str]] = {}
         for row in TABLE:
             if getattr(row, kind):
                 rows.setdefault(getattr(row, kind), []).append(row.name)
-        found = {word: tuple(names) for word, names in rows.items()} | found
-    return found
+        groups = {word: tuple(names) for word, names in rows.items()} | groups
+    return groups
 
 
 @cache
 def _family_spellings() -> Mapping[str, str]:
     return {
-        _key(one): name
+        _key(spelling): name
         for name, family in _FAMILIES.items()
-        for one in (*family.spellings, *family.words, family.title)
+        for spelling in (*family.spellings, *family.words, family.title)
     }
 
 
 @lru_cache(256)
-def meant_by(given: str) -> tuple[str, ...]:
+def meant_by(spelling: str) -> tuple[str, ...]:
     """The base models of a name, a family, a spelling, an ecosystem or a LoRA group, tried in this order."""
-    words = " ".join(given.casefold().split())
+    words = " ".join(spelling.casefold().split())
     for name in _by_name():
         if name.casefold() == words:
             return (name,)
@@ -373,7 +373,8 @@ def _closeness(mark: Fingerprint | None, header: _Header) -> int:
     if not (mark.keys or mark.lora) or any(map(header.has, mark.absent)):
         return others
     loras = sum(
-        _has_mark(one, header) * (1 + (one.reads is not None) + (one.writes is not None)) for one in mark.lora
+        _has_mark(lora_mark, header) * (1 + (lora_mark.reads is not None) + (lora_mark.writes is not None))
+        for lora_mark in mark.lora
     )
     if loras and "lora" in header.names:
         return max(loras, others)
@@ -394,13 +395,15 @@ def _may_be(base_model: str, tensors: Mapping[str, Any]) -> bool:
 
 def _has_mark(mark: LoraMark, header: _Header) -> bool:
     """Whether a LoRA has a tensor of the mark, and it reads and writes the widths."""
-    named = header.named(mark.key)
+    tensors = header.named(mark.key)
     downs = [
-        shape[-1] for name, shape in named if re.search(r"lora_(?:down|A)(?:_|$)", name) and len(shape) == 2
+        shape[-1] for name, shape in tensors if re.search(r"lora_(?:down|A)(?:_|$)", name) and len(shape) == 2
     ]
-    ups = [shape[0] for name, shape in named if re.search(r"lora_(?:up|B)(?:_|$)", name) and len(shape) == 2]
+    ups = [
+        shape[0] for name, shape in tensors if re.search(r"lora_(?:up|B)(?:_|$)", name) and len(shape) == 2
+    ]
     reads = mark.reads is None or mark.reads in downs
-    return bool(named) and reads and (mark.writes is None or mark.writes in ups)
+    return bool(tensors) and reads and (mark.writes is None or mark.writes in ups)
 
 
 def _by_architecture(metadata: Mapping[str, str]) -> str | None:

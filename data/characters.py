@@ -85,20 +85,20 @@ def characters(text: str) -> tuple[Character, ...]:
                 there[phrase] = f" {phrase} " in whole
         return any(there[phrase] for phrase in phrases)
 
-    found, at = [], 0
+    mentions, at = [], 0
     while at < len(tokens):
-        taken = 1
+        length = 1
         if longest := index.firsts.get(tokens[at]) or index.firsts.get(_singular(tokens[at])):
             for name, count in _runs(text, spans[at : at + longest], tokens[at : at + longest]):
-                tied = (one for one, needed in index.tied.get(name, ()) if stands(needed))
+                tied = (tied_kind for tied_kind, needed in index.tied.get(name, ()) if stands(needed))
                 if kind := next(tied, index.names.get(name)):
                     if at and tokens[at - 1] == "from":  # "Link from Zelda": the series, not another one
                         kind = (kind[0], UNKNOWN, kind[2])
-                    found.append(_character(text, spans[at][0], spans[at + count - 1][1], kind))
-                    taken = count
+                    mentions.append(_character(text, spans[at][0], spans[at + count - 1][1], kind))
+                    length = count
                     break
-        at += taken
-    return tuple(found)
+        at += length
+    return tuple(mentions)
 
 
 def spellings(series: str) -> frozenset[str]:
@@ -111,7 +111,11 @@ def bearers(name: str) -> tuple[frozenset[str], bool]:
     word or anybody's first name."""
     index, key = _index(), " ".join(_folded(word) for word in _WORD.findall(name))
     kind, tied = index.names.get(key), index.tied.get(key, [])
-    kinds = [one for one in (kind, *(one for one, _ in tied)) if one is not None]
+    kinds = [
+        kind_or_none
+        for kind_or_none in (kind, *(kind_or_none for kind_or_none, _ in tied))
+        if kind_or_none is not None
+    ]
     return frozenset(series for _, _, series in kinds), bool(tied) and kind is None
 
 
@@ -143,8 +147,8 @@ def _runs(text: str, spans: Sequence[tuple[int, int]], tokens: Sequence[str]) ->
 
 def _character(text: str, start: int, end: int, kind: _Kind) -> Character:
     medium, people, series = kind
-    known = None if people == UNKNOWN else cast(People, people)
-    return Character(text[start:end], start, end, cast(Medium, medium), known, series)
+    cast_people = None if people == UNKNOWN else cast(People, people)
+    return Character(text[start:end], start, end, cast(Medium, medium), cast_people, series)
 
 
 def _folded(word: str) -> str:
@@ -152,7 +156,9 @@ def _folded(word: str) -> str:
     word = word.casefold().replace("’", "'").removesuffix("'s")
     if word.isascii():
         return word
-    return "".join(one for one in unicodedata.normalize("NFKD", word) if not unicodedata.combining(one))
+    return "".join(
+        letter for letter in unicodedata.normalize("NFKD", word) if not unicodedata.combining(letter)
+    )
 
 
 def _singular(name: str) -> str:
@@ -170,26 +176,29 @@ def _index() -> _Index:
     names: dict[str, _Kind] = {}
     tied: dict[str, list[tuple[_Kind, tuple[str, ...]]]] = defaultdict(list)
     medium = series = ""
-    own: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
     names_of: dict[str, set[str]] = defaultdict(set)
     for line, small in zip(text.splitlines(), folded.splitlines(), strict=True):
         _, its_medium, people, its_series = line.split("\t")
         spellings, _, _, phrases = small.split("\t")
         medium, series = its_medium or medium, its_series.partition("|")[0] or series
-        own = tuple(phrases.split("|")) if phrases else own
+        words = tuple(phrases.split("|")) if phrases else words
         kind = medium, people, series
-        names_of[series].update((series.casefold(), *own))
+        names_of[series].update((series.casefold(), *words))
         if people == UNKNOWN:
-            names_of[series].update(one.partition("+")[0] for one in spellings.replace("|", ";").split(";"))
+            names_of[series].update(
+                spelling_of_series.partition("+")[0]
+                for spelling_of_series in spellings.replace("|", ";").split(";")
+            )
         for spelling in spellings.replace("|", ";").split(";"):
             if "+" in spelling:
                 name, _, other = spelling.partition("+")
-                tied[name].append((kind, (other,) if other else own))
+                tied[name].append((kind, (other,) if other else words))
             else:
                 names[spelling] = kind
                 if medium == "anime" and people not in ("-", "none") and spelling.count(" ") == 1:
-                    given, _, family = spelling.partition(" ")  # people write either first
-                    names.setdefault(f"{family} {given}", kind)
+                    first_name, _, family = spelling.partition(" ")  # people write either first
+                    names.setdefault(f"{family} {first_name}", kind)
     firsts: dict[str, int] = {}
     for name in (*names, *tied):
         first, count = name.partition(" ")[0], name.count(" ") + 1

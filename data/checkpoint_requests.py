@@ -61,61 +61,63 @@ def checkpoints(prompt: str) -> tuple[Named, ...]:
     """The checkpoints that a prompt asks for, in their order, and base models of which it gives a version."""
     source = mended(prompt, _names())
     folded = source.text.casefold()
-    named = tuple(_named(source)) if any(key in folded for key in _keys()) else ()
-    own = [one for one in _versions(prompt) if not any(_overlap(one, other) for other in named)]
-    return tuple(sorted((*named, *own), key=lambda one: one.start))
+    requests = tuple(_named(source)) if any(key in folded for key in _keys()) else ()
+    versions = [
+        version for version in _versions(prompt) if not any(_overlap(version, other) for other in requests)
+    ]
+    return tuple(sorted((*requests, *versions), key=lambda request: request.start))
 
 
 def _versions(prompt: str) -> Iterator[Named]:
     """The base models of which a prompt gives a version that is no base model."""
     families = {row.name: row.family for row in TABLE}
-    for one in asked(prompt):
-        family = FAMILIES.get(families.get(one.name, one.name))
+    for request in asked(prompt):
+        family = FAMILIES.get(families.get(request.name, request.name))
         pattern = family and family.versions
-        if family and pattern and (version := re.search(pattern, one.words, re.I)):
+        if family and pattern and (version := re.search(pattern, request.words, re.I)):
             number = float(re.sub(r"[^\d.]", "", version[0]).strip("."))
-            yield Named(family.title, number, called(one.words), *one.span, True)
+            yield Named(family.title, number, called(request.words), *request.span, True)
 
 
-def _overlap(one: Named, other: Named) -> bool:
-    return one.start < other.end and other.start < one.end
+def _overlap(first: Named, other: Named) -> bool:
+    return first.start < other.end and other.start < first.end
 
 
 def _named(source: Mended) -> Iterator[Named]:
     flat = _flattened(source.text)
-    found: dict[tuple[int, int], Named] = {}
+    requests: dict[tuple[int, int], Named] = {}
     for text in dict.fromkeys((source.text, flat)):
         for match in _pattern().finditer(text):
-            found.setdefault(match.span(), _read(match, source.at(match.start()), source.at(match.end())))
-    yield from _longest(found)
+            requests.setdefault(match.span(), _read(match, source.at(match.start()), source.at(match.end())))
+    yield from _longest(requests)
 
 
-def _longest(found: dict[tuple[int, int], Named]) -> Iterator[Named]:
+def _longest(requests: dict[tuple[int, int], Named]) -> Iterator[Named]:
     """Those that are no part of a longer one."""
-    for span, one in found.items():
-        if not any(low <= span[0] and span[1] <= high and (low, high) != span for low, high in found):
-            yield one
+    for span, request in requests.items():
+        if not any(low <= span[0] and span[1] <= high and (low, high) != span for low, high in requests):
+            yield request
 
 
 def _flattened(text: str) -> str:
     """The text with base models' names as separators: "sdxl juggernaut xl" names two things."""
-    for one in asked(text):
-        if not _pattern().search(text, one.start, one.end):
-            text = text[: one.start] + "\0" * (one.end - one.start) + text[one.end :]
+    for request in asked(text):
+        if not _pattern().search(text, request.start, request.end):
+            text = text[: request.start] + "\0" * (request.end - request.start) + text[request.end :]
     return text
 
 
 def _read(match: re.Match[str], start: int, end: int) -> Named:
     number = next(n for n in range(_FORMS) if match[f"n{n}"])
     typed = match[f"n{number}"]
-    given = match.groupdict()
-    version = next((given[key] for key in (f"{kind}{number}" for kind in "vdi") if given.get(key)), None)
+    groups = match.groupdict()
+    version = next((groups[key] for key in (f"{kind}{number}" for kind in "vdi") if groups.get(key)), None)
     key = _letters(typed)
     name = max(
         (
-            one
-            for one in (*CHECKPOINTS, *ORDINARY_CHECKPOINTS)
-            if key.startswith(_letters(one).removesuffix("xl"))
+            checkpoint
+            for checkpoint in (*CHECKPOINTS, *ORDINARY_CHECKPOINTS)
+            if key.startswith(_letters(checkpoint).removesuffix("xl"))
         ),
         key=len,
     )

@@ -212,14 +212,14 @@ def named_media(text: str) -> tuple[Mention, ...]:
     spans.sort(key=lambda span: (span[0] - span[1], span[0]))
     mentions: list[tuple[int, int, Medium]] = []
     for start, end, medium in spans:
-        if all(end <= left or right <= start for left, right, _ in mentions):
+        if all(end <= low or high <= start for low, high, _ in mentions):
             mentions.append((start, end, medium))
     return tuple(Mention(medium, text[start:end], start) for start, end, medium in sorted(mentions))
 
 
-def kinship(asked: Medium, offered: Medium) -> float:
+def kinship(medium: Medium, offered: Medium) -> float:
     """How well a model of one medium serves a request for another, 0…1."""
-    return 1.0 if asked == offered else KIN.get(asked, {}).get(offered, 0.0)
+    return 1.0 if medium == offered else KIN.get(medium, {}).get(offered, 0.0)
 
 
 _ABOUT = (

@@ -66,9 +66,9 @@ class Names:
         behind: dict[str, set[str]] = defaultdict(set)
         before: dict[str, set[str]] = defaultdict(set)
         for name in names:
-            for left, right in pairwise(word.casefold() for word in name):
-                behind[left].add(right)
-                before[right].add(left)
+            for first, second in pairwise(word.casefold() for word in name):
+                behind[first].add(second)
+                before[second].add(first)
         return cls(
             frozenset(word.casefold() for word in alone),
             {word: frozenset(others) for word, others in behind.items()},
@@ -78,12 +78,12 @@ class Names:
 
 def mended(prompt: str, names: Names) -> Mended:
     """The prompt with the typos of names mended."""
-    found = list(_WORD.finditer(prompt))
+    words = list(_WORD.finditer(prompt))
     pieces, edits, reached = [], [], 0
-    for number, word in enumerate(found):
-        before = found[number - 1] if number and _joins(prompt, found[number - 1], word) else None
+    for number, word in enumerate(words):
+        before = words[number - 1] if number and _joins(prompt, words[number - 1], word) else None
         after = (
-            found[number + 1] if number + 1 < len(found) and _joins(prompt, word, found[number + 1]) else None
+            words[number + 1] if number + 1 < len(words) and _joins(prompt, word, words[number + 1]) else None
         )
         name = _meant(prompt, word, before and before[0].casefold(), after and after[0].casefold(), names)
         if name is not None:
@@ -93,9 +93,9 @@ def mended(prompt: str, names: Names) -> Mended:
     return Mended("".join([*pieces, prompt[reached:]]), tuple(edits)) if edits else Mended(prompt)
 
 
-def _joins(prompt: str, left: re.Match[str], right: re.Match[str]) -> bool:
+def _joins(prompt: str, first: re.Match[str], second: re.Match[str]) -> bool:
     """Whether two words stand beside each other, as the words of a name do."""
-    return bool(re.fullmatch(r"[ ._-]", prompt[left.end() : right.start()]))
+    return bool(re.fullmatch(r"[ ._-]", prompt[first.end() : second.start()]))
 
 
 def _meant(
@@ -122,15 +122,15 @@ def _beside(typed: str, before: str | None, after: str | None, names: Names) -> 
 
 def _is_named(prompt: str, word: re.Match[str]) -> bool:
     """Whether a word stands where a model is named."""
-    left, right = prompt[: word.start()], prompt[word.end() : word.end() + 24]
-    if _BEHIND.match(right):
+    before, after = prompt[: word.start()], prompt[word.end() : word.end() + 24]
+    if _BEHIND.match(after):
         return True
-    if not left.strip(" \t\n([#/"):
-        return bool(_COMMA.match(right) or (left.strip() and right[:1] in ")]"))
-    if _USED.search(left[-24:]) and _CLOSED.match(right):
+    if not before.strip(" \t\n([#/"):
+        return bool(_COMMA.match(after) or (before.strip() and after[:1] in ")]"))
+    if _USED.search(before[-24:]) and _CLOSED.match(after):
         return True
-    ends = len(right) < 24 and _ENDED.match(right)
-    return bool(_CLAUSE.search(left[-6:]) and (ends or _PERHAPS.match(right)))
+    ends = len(after) < 24 and _ENDED.match(after)
+    return bool(_CLAUSE.search(before[-6:]) and (ends or _PERHAPS.match(after)))
 
 
 @lru_cache(1 << 14)
@@ -161,14 +161,14 @@ def _is_slip(typed: str, word: str) -> bool:
     return typed in doubled or typed in swapped
 
 
-def _edits(one: str, other: str) -> int:
+def _edits(typed: str, word: str) -> int:
     """How many letters are to be added, left out, replaced or swapped."""
-    rows = [list(range(len(other) + 1))]
-    for i, letter in enumerate(one, 1):
+    rows = [list(range(len(word) + 1))]
+    for i, letter in enumerate(typed, 1):
         row = [i]
-        for j, wanted in enumerate(other, 1):
-            edit = min(rows[-1][j] + 1, row[j - 1] + 1, rows[-1][j - 1] + (letter != wanted))
-            if i > 1 and j > 1 and (letter, one[i - 2]) == (other[j - 2], wanted):
+        for j, target in enumerate(word, 1):
+            edit = min(rows[-1][j] + 1, row[j - 1] + 1, rows[-1][j - 1] + (letter != target))
+            if i > 1 and j > 1 and (letter, typed[i - 2]) == (word[j - 2], target):
                 edit = min(edit, rows[-2][j - 2] + 1)
             row.append(edit)
         rows.append(row)

@@ -108,8 +108,8 @@ def _phrases(words: tuple[str, ...]) -> re.Pattern[str] | None:
 
 
 def _pieces(word: str) -> list[str]:
-    found = (piece.strip(" \t_.;:") for piece in plain(word).split(","))
-    return [piece for piece in found if len(piece) > 1 or not piece.isascii()]
+    pieces = (piece.strip(" \t_.;:") for piece in plain(word).split(","))
+    return [piece for piece in pieces if len(piece) > 1 or not piece.isascii()]
 
 
 def _tidy(text: str) -> str:

@@ -112,10 +112,10 @@ class T2ICall(BaseModel):
     def _known_sampler(cls, value: str) -> str:
         if value in SAMPLING_METHODS:
             return value
-        if (found := read(value)) and found.scheduler:
+        if (sampler := read(value)) and sampler.scheduler:
             raise ValueError(
-                f'the schedule stands apart: write "sampling_method": "{found.method}", '
-                f'"scheduler": "{found.scheduler}"'
+                f'the schedule stands apart: write "sampling_method": "{sampler.method}", '
+                f'"scheduler": "{sampler.scheduler}"'
             )
         raise ValueError(f"unknown sampler; known are {', '.join(SAMPLING_METHODS)}")
 
@@ -159,9 +159,9 @@ class T2ICall(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             where = " ".join(".".join(str(part) for part in first["loc"]).split()) or "the call"
-            given = repr(first.get("input"))
-            given = given if len(given) <= 60 else given[:57] + "..."
-            raise BadCall(f"not a T2I call: {where}: {first['msg']} (given: {given})") from None
+            excerpt = repr(first.get("input"))
+            excerpt = excerpt if len(excerpt) <= 60 else excerpt[:57] + "..."
+            raise BadCall(f"not a T2I call: {where}: {first['msg']} (given: {excerpt})") from None
 
     def to_json(self) -> str:
         """The call as one JSON object, UTF-8, fields in the contract's order."""

@@ -94,10 +94,10 @@ def split(name: str) -> Sampler:
     Raises:
         BadInput: no sampler is joined so.
     """
-    found = _BY_NAME.get(name.casefold())
-    if found is None:
+    sampler = _BY_NAME.get(name.casefold())
+    if sampler is None:
         raise BadInput(unknown(name))
-    return found
+    return sampler
 
 
 def join(sampler: Sampler) -> str:
@@ -113,15 +113,15 @@ def read(label: object, schedule: object = None) -> Sampler | None:
     """
     if not isinstance(label, str) or len(label) > LONGEST:
         return None
-    found = _read(_key(_VARIANTS.sub(" ", label))) or _read(_key(label))
-    if found is None or found.scheduler is not None or schedule is None:
-        return found
+    sampler = _read(_key(_VARIANTS.sub(" ", label))) or _read(_key(label))
+    if sampler is None or sampler.scheduler is not None or schedule is None:
+        return sampler
     if not isinstance(schedule, str) or len(schedule) > LONGEST:
         return None
     kind = _key(_OPTIONS.sub("", schedule))
     if kind == "automatic":
-        return found._replace(scheduler=found.row.automatic)
-    return found._replace(scheduler=_SCHEDULER_BY_KEY[kind]) if kind in _SCHEDULER_BY_KEY else None
+        return sampler._replace(scheduler=sampler.row.automatic)
+    return sampler._replace(scheduler=_SCHEDULER_BY_KEY[kind]) if kind in _SCHEDULER_BY_KEY else None
 
 
 @lru_cache(maxsize=1024)
@@ -136,14 +136,14 @@ def _read(key: str) -> Sampler | None:
     return None
 
 
-def nearest(sampler: Sampler, known: Collection[Sampler]) -> Sampler | None:
-    """Returns the sampler among ``known`` that comes nearest; None where none is like it.
+def nearest(sampler: Sampler, samplers: Collection[Sampler]) -> Sampler | None:
+    """Returns the sampler among ``samplers`` that comes nearest; None where none is like it.
 
     A sampler of the same kind comes before the same schedule.
     """
     plans = (None, "Karras") if sampler.plan is None else (sampler.scheduler, *sampler.plan.near)
     for method in (sampler.method, *sampler.row.near):
         for scheduler in plans:
-            if (found := Sampler(method, scheduler)) in known:
-                return found
+            if (candidate := Sampler(method, scheduler)) in samplers:
+                return candidate
     return None
