@@ -100,7 +100,7 @@ class Attributes(BaseModel):
         return self.role != "tool" and not NEVER_CHOSEN & set(self.caution)
 
 
-class Estimated(Attributes):
+class EstimatedAttributes(Attributes):
     """Attributes that :mod:`diffagent.data.descriptions.plain_attributes` made; in JSON they say so."""
 
     is_estimated: ClassVar[bool] = True
@@ -109,18 +109,18 @@ class Estimated(Attributes):
 _MARK = '{"estimated":true,'
 
 
-def stored(attributes: Attributes) -> str:
+def attributes_to_json(attributes: Attributes) -> str:
     """Attributes as JSON text, without what is the default."""
     text = attributes.model_dump_json(exclude_defaults=True)
     return _MARK + text[1:] if attributes.is_estimated else text
 
 
-def restored(text: str) -> Attributes:
-    """What :func:`stored` wrote.
+def attributes_from_json(text: str) -> Attributes:
+    """What :func:`attributes_to_json` wrote.
 
     Raises:
         pydantic.ValidationError: a field is missing, unknown or outside its vocabulary.
     """
     if text.startswith(_MARK):
-        return Estimated.model_validate_json("{" + text[len(_MARK) :])
+        return EstimatedAttributes.model_validate_json("{" + text[len(_MARK) :])
     return Attributes.model_validate_json(text)

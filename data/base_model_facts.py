@@ -101,7 +101,7 @@ class Guidance:
 
 
 @dataclass(frozen=True)
-class Licence:
+class BaseLicence:
     """The base model's own licence, which binds whatever an uploader allows."""
 
     name: str
@@ -289,7 +289,7 @@ class BaseModelFacts:
     pipeline: Pipeline | None = None
     """diffusers' pipeline; None: its file is a whole pipeline, or it does not run there."""
     backends: Backends = Backends()
-    licence: Licence | None = None
+    licence: BaseLicence | None = None
     negative: tuple[str, ...] = ()
     """What people exclude most: the negative prompt where a user gives none."""
     sources: Sources = field(default=(), repr=False)

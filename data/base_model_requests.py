@@ -1,10 +1,10 @@
 """How a prompt asks for a base model: by a name that nothing else has, or by a plain word where the sentence
 says so.
 
-    asked("a castle, flux dev")                  "flux dev", "Flux.1 D"
-    asked("use pony and draw a castle")          "use pony and draw", "Pony"
-    asked("illustrios: a castle")                "illustrios", "illustrious"
-    asked("a pony in a field")                   nothing
+    base_model_requests("a castle, flux dev")                  "flux dev", "Flux.1 D"
+    base_model_requests("use pony and draw a castle")          "use pony and draw", "Pony"
+    base_model_requests("illustrios: a castle")                "illustrios", "illustrious"
+    base_model_requests("a pony in a field")                   nothing
 
 In: a prompt. Out: what it asks for with where it stands, so that the words can be left out of the picture.
 The names are those of :mod:`diffagent.data.base_model_rows`.
@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from diffagent.data.base_model_facts import BaseModelFacts, Family
 from diffagent.data.base_model_rows import FAMILIES, JOINED, LEADING, ORDINARY, TABLE
-from diffagent.data.near_spellings import Mended, Names, mended
+from diffagent.data.near_spellings import MendedPrompt, NameWords, mend
 
 _PLEA = r"(?:(?:please|pls|plz|just)\s)?"
 _USING = (
@@ -54,7 +54,7 @@ _ENDING = (
 )
 
 
-class _Asking(NamedTuple):
+class _RequestPattern(NamedTuple):
     """A base model or family, how it is asked for, and of which words a prompt that asks for it has one
     (none: not known); nothing is asked for where ``unless`` is found, or ``only`` is not."""
 
@@ -74,7 +74,7 @@ class _Asking(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Asked:
+class BaseModelRequest:
     """What a prompt asks for: the ``words`` that ask, without their typos, and where they stand in it."""
 
     name: str
@@ -83,7 +83,7 @@ class Asked:
     end: int
 
     @classmethod
-    def of(cls, name: str, match: re.Match[str], source: Mended) -> Asked:
+    def of(cls, name: str, match: re.Match[str], source: MendedPrompt) -> BaseModelRequest:
         """A match in a mended prompt."""
         return cls(name, match[0], source.at(match.start()), source.at(match.end()))
 
@@ -93,7 +93,7 @@ class Asked:
 
 
 @lru_cache(64)
-def asked(prompt: str) -> tuple[Asked, ...]:
+def base_model_requests(prompt: str) -> tuple[BaseModelRequest, ...]:
     """Where a prompt asks for base models and families, and their names; of several, the first is meant.
 
     What was made from another family stands before it, and then what every crawl has. A match inside a longer
@@ -101,12 +101,16 @@ def asked(prompt: str) -> tuple[Asked, ...]:
     ("flux capacitor"). Patterns without a word of the prompt are left out, for compiling all takes longer
     than the rest of the reading.
     """
-    source = mended(prompt, _names())
+    source = mend(prompt, _names())
     text, folded = source.text, source.text.casefold()
-    matches = [(match, asking.name) for asking in _askings() for match in asking.matches(text, folded)]
+    matches = [
+        (match, asking.name) for asking in _request_patterns() for match in asking.matches(text, folded)
+    ]
     plain = list(_compiled(ORDINARY).finditer(text)) if matches else []
     inside = _inside([*(match.span() for match in plain), *(match.span() for match, _ in matches)])
-    return tuple(Asked.of(name, match, source) for match, name in matches if match.span() not in inside)
+    return tuple(
+        BaseModelRequest.of(name, match, source) for match, name in matches if match.span() not in inside
+    )
 
 
 def _inside(spans: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
@@ -119,7 +123,7 @@ def _inside(spans: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
     return parts
 
 
-def called(words: str) -> str:
+def bare_name(words: str) -> str:
     """The name alone in words that ask for it: "flux dev" of "use flux dev"."""
     before = rf"\A\s*(?:{_USING}|{_LABEL}|{_MADE})"
     behind = rf"{_KIND}?(?:\s(?:and|to)\s{_PLEA}{_DRAWING}|\sfor|{_REASON})?\s*\Z"
@@ -127,7 +131,7 @@ def called(words: str) -> str:
 
 
 @cache
-def _names() -> Names:
+def _names() -> NameWords:
     """The words of base models' names of which typos are heard."""
     rows = [row for row in TABLE if row.grade != "hosted"]
     words = {word for row in rows for word in row.words}
@@ -136,7 +140,7 @@ def _names() -> Names:
     spellings |= {spelling for family in FAMILIES.values() for spelling in (family.title, *family.spellings)}
     typed = [re.findall(r"[^\W\d_]+", spelling.casefold()) for spelling in spellings]
     alone = {word for word in words if word.isalpha()} - {"sana"}  # Saana is somebody
-    return Names.of({*alone, *JOINED, "schnell"}, [*typed, *map(_letters, spellings)])
+    return NameWords.of({*alone, *JOINED, "schnell"}, [*typed, *map(_letters, spellings)])
 
 
 def _letters(spelling: str) -> list[str]:
@@ -144,12 +148,12 @@ def _letters(spelling: str) -> list[str]:
 
 
 @cache
-def _askings() -> tuple[_Asking, ...]:
+def _request_patterns() -> tuple[_RequestPattern, ...]:
     by_name = {row.name: row for row in TABLE}
     crawled = (row.family for row in reversed(TABLE) if row.entries == "crawled")
     derived = (row.family for row in TABLE if row.parent and by_name[row.parent].family != row.family)
     families = dict.fromkeys((*derived, *crawled, *(row.family for row in TABLE)))
-    askings: list[_Asking] = []
+    askings: list[_RequestPattern] = []
     for family in families:
         facts = FAMILIES.get(family, Family(family))
         rows = (row for row in TABLE if row.family == family)
@@ -158,7 +162,7 @@ def _askings() -> tuple[_Asking, ...]:
                 askings += _of_words(row.name, (row.name, *row.spellings, *row.words), facts)
             else:
                 askings += [
-                    *_of_names(row.name, _heard(row), row.words, facts.versions),
+                    *_of_names(row.name, _prompt_names(row), row.words, facts.versions),
                     *_of_words(row.name, row.words, facts),
                 ]
         askings += [
@@ -169,7 +173,7 @@ def _askings() -> tuple[_Asking, ...]:
     return tuple(askings)
 
 
-def _heard(row: BaseModelFacts) -> tuple[str, ...]:
+def _prompt_names(row: BaseModelFacts) -> tuple[str, ...]:
     """What a prompt calls a base model: its name, unless it is a plain word, and its spellings."""
     if row.heard is not None:
         return row.heard
@@ -179,7 +183,7 @@ def _heard(row: BaseModelFacts) -> tuple[str, ...]:
 
 def _of_names(
     name: str, spellings: Sequence[str], words: Sequence[str], versions: str | None = None
-) -> Iterator[_Asking]:
+) -> Iterator[_RequestPattern]:
     """How names ask that nothing else has, wherever they stand."""
     longest = sorted({*spellings} - {*words}, key=len, reverse=True)
     if longest:
@@ -187,7 +191,7 @@ def _of_names(
             _spaced(spelling) + (r"(?!\s\w+s\b)" if spelling[-1].isdigit() else "") for spelling in longest
         )
         behind = rf"(?:[ ._-]?{versions}(?!\w|\.\d))?" if versions else ""
-        yield _Asking(name, _wherever(rf"\b(?:{called}){behind}(?!\w)"), _hints(longest))
+        yield _RequestPattern(name, _wherever(rf"\b(?:{called}){behind}(?!\w)"), _hints(longest))
 
 
 def _wherever(called: str) -> str:
@@ -201,7 +205,7 @@ def _wherever(called: str) -> str:
     )
 
 
-def _of_words(name: str, words: Sequence[str], facts: Family) -> Iterator[_Asking]:
+def _of_words(name: str, words: Sequence[str], facts: Family) -> Iterator[_RequestPattern]:
     """How plain words ask: where a sentence says "use …" or "… model"."""
     if not words:
         return
@@ -219,20 +223,20 @@ def _of_words(name: str, words: Sequence[str], facts: Family) -> Iterator[_Askin
         rf"\b{_DRAWING}\swith\s{word}(?=\s(?:an?|the|my|some|\d)\b)",
         rf"(?:(?<=\bnot\s)|(?<=\bno\s)|(?<=\bnever\s)|(?<=\bbut\s)|(?<=\bexcept\s)){word}{_CLOSED}",
     )
-    yield _Asking(name, "|".join(patterns), _hints(words))
+    yield _RequestPattern(name, "|".join(patterns), _hints(words))
     if facts.versions:
-        yield _Asking(name, _wherever(rf"\b{word}[ ._-]?{facts.versions}(?!\w|\.\d)"), _hints(words))
+        yield _RequestPattern(name, _wherever(rf"\b{word}[ ._-]?{facts.versions}(?!\w|\.\d)"), _hints(words))
     behind = r"[:,]\s" if {*words} <= {*LEADING} else r":\s"
     loose = rf"\b{_WITH}{word}{_CLOSED}|\A\s*{word}(?={behind})"
-    yield _Asking(name, loose, _hints(words), facts.unless)
+    yield _RequestPattern(name, loose, _hints(words), facts.unless)
 
 
-def _of_family(name: str, facts: Family) -> Iterator[_Asking]:
+def _of_family(name: str, facts: Family) -> Iterator[_RequestPattern]:
     """How a family is asked for by a word that is a clause of its own, or by its own pattern."""
     if facts.request:
         hints = {*_hints((facts.title, *facts.spellings, *facts.words))}
         hints |= {"stable"} if "stable" in facts.request else set()
-        yield _Asking(name, _wherever(f"(?:{facts.request})"), frozenset(hints))
+        yield _RequestPattern(name, _wherever(f"(?:{facts.request})"), frozenset(hints))
     if facts.first:
         word = "|".join(map(_spaced, facts.first))
         start = r"(?:\A\s*|(?<=[.!?\n:]\s))"
@@ -240,12 +244,12 @@ def _of_family(name: str, facts: Family) -> Iterator[_Asking]:
             rf"{start}(?:[/#]|[\[(])?(?:{word})[\])]?(?=[ \t]{{0,3}}[,:;|\n]|\.\s|\s[-–—]\s)|"
             rf"\A\s*/(?:{word})\s"
         )
-        yield _Asking(name, first, _hints(facts.first), facts.unless)
+        yield _RequestPattern(name, first, _hints(facts.first), facts.unless)
     if facts.last:
         word = "|".join(map(_spaced, facts.last))
         before = r"(?:(?<=[,;.!?\n(\[])[ \t]{0,3}|\|[ \t]{0,3}|(?<=\s[-–—]\s))"
         last = rf"{before}(?:{word}){_ENDING}|(?<=\s)#(?:{word})(?=\s*\Z)"
-        yield _Asking(name, last, _hints(facts.last), facts.unless, facts.last_only)
+        yield _RequestPattern(name, last, _hints(facts.last), facts.unless, facts.last_only)
 
 
 def _hints(names: Iterable[str]) -> frozenset[str]:

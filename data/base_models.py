@@ -2,7 +2,7 @@
 
     find("stable_diffusion_xl").name                        "SDXL 1.0"
     find("SD 1.5").backends.diffusers                       "StableDiffusionPipeline"
-    named("sd1")                                            ("SD 1.4", "SD 1.5", "SD 1.5 LCM", "SD 1.5 Hyper")
+    base_models_of("sd1")                                   ("SD 1.4", "SD 1.5", "SD 1.5 LCM", "SD 1.5 Hyper")
     crosses("SD 1.4", "SD 1.5")                             ("same", "")
     by_header({"double_blocks.0.…": [9, 9]}, {})            "Flux.1 D"
 
@@ -68,7 +68,7 @@ def find(base_model: str) -> BaseModelFacts | None:
     return row if row is not None else _by_spelling().get(_key(base_model))
 
 
-def spelled(base_model: object) -> str:
+def canonical_name(base_model: object) -> str:
     """A base model as the catalog spells it; a text without a row stays, on one line."""
     if not isinstance(base_model, str):
         return ""
@@ -97,11 +97,11 @@ def side_of(base_model: str) -> int:
 
 
 def is_meant(spelling: str, base_model: str) -> bool:
-    """Whether ``spelling``, as :func:`named` takes it, means ``base_model``; a name without a row, itself."""
+    """Whether a spelling stands for ``base_model``; a name without a row stands for itself."""
     return base_model in meant_by(spelling) or spelling.casefold() == base_model.casefold()
 
 
-def named(spelling: str) -> tuple[str, ...]:
+def base_models_of(spelling: str) -> tuple[str, ...]:
     """The catalog base models that a name, a family, an ecosystem or a LoRA group stands for.
 
     Raises:
@@ -203,7 +203,7 @@ def by_context(width: int) -> str | None:
 
 def by_keys(tensors: Mapping[str, Any]) -> str | None:
     """The base model whose fingerprint a file's tensors (name → shape) have; of several, the closest one."""
-    header = _Header.of(tensors)
+    header = _TensorNames.of(tensors)
     best = max(((_closeness(row.fingerprint, header), -n) for n, row in enumerate(TABLE)), default=(0, 0))
     return TABLE[-best[1]].name if best[0] else None
 
@@ -345,27 +345,27 @@ def _normal(name: str) -> str:
     return name.replace(".", "_")
 
 
-class _Header(NamedTuple):
+class _TensorNames(NamedTuple):
     """A file's tensors with their names as fingerprints have them, and all names as one text."""
 
     shapes: Mapping[str, Any]
     names: str
 
     @classmethod
-    def of(cls, tensors: Mapping[str, Any]) -> _Header:
+    def of(cls, tensors: Mapping[str, Any]) -> _TensorNames:
         shapes = {_normal(name): shape for name, shape in tensors.items()}
         return cls(shapes, "\n".join(shapes))
 
     def has(self, part: str) -> bool:
         return _normal(part) in self.names
 
-    def named(self, part: str) -> list[tuple[str, Any]]:
+    def tensors_with(self, part: str) -> list[tuple[str, Any]]:
         """The tensors whose names have a part."""
         key = _normal(part)
         return [(name, shape) for name, shape in self.shapes.items() if key in name] if self.has(part) else []
 
 
-def _closeness(mark: Fingerprint | None, header: _Header) -> int:
+def _closeness(mark: Fingerprint | None, header: _TensorNames) -> int:
     """How many marks of a fingerprint a file's tensors have; 0 where one is missing."""
     if mark is None:
         return 0
@@ -381,7 +381,7 @@ def _closeness(mark: Fingerprint | None, header: _Header) -> int:
     if not mark.keys or not all(map(header.has, mark.keys)):
         return others
     sized = all(
-        any(len(shape) > at and shape[at] == size for _, shape in header.named(key))
+        any(len(shape) > at and shape[at] == size for _, shape in header.tensors_with(key))
         for key, at, size in mark.shapes
     )
     return max(len(mark.keys) + len(mark.shapes) + len(mark.absent) if sized else 0, others)
@@ -390,12 +390,12 @@ def _closeness(mark: Fingerprint | None, header: _Header) -> int:
 def _may_be(base_model: str, tensors: Mapping[str, Any]) -> bool:
     """Whether a file's tensors have the marks of a base model, be they another's as well."""
     row = find(base_model)
-    return row is not None and _closeness(row.fingerprint, _Header.of(tensors)) > 0
+    return row is not None and _closeness(row.fingerprint, _TensorNames.of(tensors)) > 0
 
 
-def _has_mark(mark: LoraMark, header: _Header) -> bool:
+def _has_mark(mark: LoraMark, header: _TensorNames) -> bool:
     """Whether a LoRA has a tensor of the mark, and it reads and writes the widths."""
-    tensors = header.named(mark.key)
+    tensors = header.tensors_with(mark.key)
     downs = [
         shape[-1] for name, shape in tensors if re.search(r"lora_(?:down|A)(?:_|$)", name) and len(shape) == 2
     ]

@@ -75,7 +75,7 @@ def characters(text: str) -> tuple[Character, ...]:
     """
     index = _index()
     spans = [(match.start(), match.end()) for match in _WORD.finditer(text)]
-    tokens = [_folded(text[start:end]) for start, end in spans]
+    tokens = [_fold(text[start:end]) for start, end in spans]
     whole = f" {' '.join(tokens)} "
     there: dict[str, bool] = {}
 
@@ -109,7 +109,7 @@ def spellings(series: str) -> frozenset[str]:
 def bearers(name: str) -> tuple[frozenset[str], bool]:
     """The series in which somebody well-known has a name, and whether it says little by itself: an ordinary
     word or anybody's first name."""
-    index, key = _index(), " ".join(_folded(word) for word in _WORD.findall(name))
+    index, key = _index(), " ".join(_fold(word) for word in _WORD.findall(name))
     kind, tied = index.names.get(key), index.tied.get(key, [])
     kinds = [
         kind_or_none
@@ -121,7 +121,7 @@ def bearers(name: str) -> tuple[frozenset[str], bool]:
 
 def things(word: str) -> frozenset[str]:
     """The series of which the name, or that of a ship or place in it, holds a word among others."""
-    return _things().get(_folded(word), frozenset())
+    return _things().get(_fold(word), frozenset())
 
 
 @cache
@@ -151,7 +151,7 @@ def _character(text: str, start: int, end: int, kind: _Kind) -> Character:
     return Character(text[start:end], start, end, cast(Medium, medium), cast_people, series)
 
 
-def _folded(word: str) -> str:
+def _fold(word: str) -> str:
     """A word in small letters without accents or a possessive's ending."""
     word = word.casefold().replace("’", "'").removesuffix("'s")
     if word.isascii():

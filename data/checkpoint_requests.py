@@ -1,9 +1,9 @@
 """How a prompt asks for a checkpoint by its name, and for a version of it.
 
-    checkpoints("a mill, juggernaut if possible")     "Juggernaut"
-    checkpoints("wai illustrious v14, a mill")        "WAI Illustrious", version 14.0
-    checkpoints("illustrious v2.0: a mill")           "Illustrious", version 2.0
-    checkpoints("a juggernaut in armour")             nothing
+    checkpoint_requests("a mill, juggernaut if possible")     "Juggernaut"
+    checkpoint_requests("wai illustrious v14, a mill")        "WAI Illustrious", version 14.0
+    checkpoint_requests("illustrious v2.0: a mill")           "Illustrious", version 2.0
+    checkpoint_requests("a juggernaut in armour")             nothing
 
 In: a prompt. Out: the names, each with where the words stand that ask. A name that is an ordinary word too
 is heard with a version, "XL", "model", "use" or a plea.
@@ -16,9 +16,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
-from diffagent.data.base_model_requests import asked, called
+from diffagent.data.base_model_requests import bare_name, base_model_requests
 from diffagent.data.base_model_rows import CHECKPOINTS, FAMILIES, ORDINARY_CHECKPOINTS, TABLE
-from diffagent.data.near_spellings import Mended, Names, mended
+from diffagent.data.near_spellings import MendedPrompt, NameWords, mend
 
 _VERSION = (
     r"(?:v(?:ersion)?[ .]?(?P<v{n}>\d{{1,3}}(?:[._]\d{{1,2}})?)|(?P<d{n}>\d{{1,2}}\.\d{{1,2}}))(?!\w|\.\d)"
@@ -39,7 +39,7 @@ _END = r"(?=[ \t]*(?:[,;:!?\n)\]|\0]|\.(?!\w)|\Z|\s[-–—]\s))"
 
 
 @dataclass(frozen=True)
-class Named:
+class CheckpointRequest:
     """A checkpoint that a prompt names, with the ``version`` it gives; ``words`` are the name as typed, and
     ``start`` to ``end`` is what asks for it in the prompt."""
 
@@ -57,42 +57,44 @@ class Named:
 
 
 @lru_cache(64)
-def checkpoints(prompt: str) -> tuple[Named, ...]:
+def checkpoint_requests(prompt: str) -> tuple[CheckpointRequest, ...]:
     """The checkpoints that a prompt asks for, in their order, and base models of which it gives a version."""
-    source = mended(prompt, _names())
+    source = mend(prompt, _names())
     folded = source.text.casefold()
-    requests = tuple(_named(source)) if any(key in folded for key in _keys()) else ()
+    requests = tuple(_requests(source)) if any(key in folded for key in _keys()) else ()
     versions = [
         version for version in _versions(prompt) if not any(_overlap(version, other) for other in requests)
     ]
     return tuple(sorted((*requests, *versions), key=lambda request: request.start))
 
 
-def _versions(prompt: str) -> Iterator[Named]:
+def _versions(prompt: str) -> Iterator[CheckpointRequest]:
     """The base models of which a prompt gives a version that is no base model."""
     families = {row.name: row.family for row in TABLE}
-    for request in asked(prompt):
+    for request in base_model_requests(prompt):
         family = FAMILIES.get(families.get(request.name, request.name))
         pattern = family and family.versions
         if family and pattern and (version := re.search(pattern, request.words, re.I)):
             number = float(re.sub(r"[^\d.]", "", version[0]).strip("."))
-            yield Named(family.title, number, called(request.words), *request.span, True)
+            yield CheckpointRequest(family.title, number, bare_name(request.words), *request.span, True)
 
 
-def _overlap(first: Named, other: Named) -> bool:
+def _overlap(first: CheckpointRequest, other: CheckpointRequest) -> bool:
     return first.start < other.end and other.start < first.end
 
 
-def _named(source: Mended) -> Iterator[Named]:
+def _requests(source: MendedPrompt) -> Iterator[CheckpointRequest]:
     flat = _flattened(source.text)
-    requests: dict[tuple[int, int], Named] = {}
+    requests: dict[tuple[int, int], CheckpointRequest] = {}
     for text in dict.fromkeys((source.text, flat)):
         for match in _pattern().finditer(text):
-            requests.setdefault(match.span(), _read(match, source.at(match.start()), source.at(match.end())))
+            requests.setdefault(
+                match.span(), _request(match, source.at(match.start()), source.at(match.end()))
+            )
     yield from _longest(requests)
 
 
-def _longest(requests: dict[tuple[int, int], Named]) -> Iterator[Named]:
+def _longest(requests: dict[tuple[int, int], CheckpointRequest]) -> Iterator[CheckpointRequest]:
     """Those that are no part of a longer one."""
     for span, request in requests.items():
         if not any(low <= span[0] and span[1] <= high and (low, high) != span for low, high in requests):
@@ -101,13 +103,13 @@ def _longest(requests: dict[tuple[int, int], Named]) -> Iterator[Named]:
 
 def _flattened(text: str) -> str:
     """The text with base models' names as separators: "sdxl juggernaut xl" names two things."""
-    for request in asked(text):
+    for request in base_model_requests(text):
         if not _pattern().search(text, request.start, request.end):
             text = text[: request.start] + "\0" * (request.end - request.start) + text[request.end :]
     return text
 
 
-def _read(match: re.Match[str], start: int, end: int) -> Named:
+def _request(match: re.Match[str], start: int, end: int) -> CheckpointRequest:
     number = next(n for n in range(_FORMS) if match[f"n{n}"])
     typed = match[f"n{number}"]
     groups = match.groupdict()
@@ -123,7 +125,7 @@ def _read(match: re.Match[str], start: int, end: int) -> Named:
     )
     words = match[0][match.start(f"n{number}") - match.start() :]
     words = re.sub(rf"(?:\s(?:{_KIND}s?|{_PLEA}))*\s*\Z", "", words, flags=re.I)
-    return Named(name, _number(version) if version else None, words.strip(), start, end)
+    return CheckpointRequest(name, _number(version) if version else None, words.strip(), start, end)
 
 
 def _number(version: str) -> float:
@@ -178,10 +180,10 @@ def _keys() -> frozenset[str]:
 
 
 @cache
-def _names() -> Names:
+def _names() -> NameWords:
     """The names of one long word, of which typos are heard."""
     words = {
         name.casefold() for name in (*CHECKPOINTS, *ORDINARY_CHECKPOINTS) if " " not in name and len(name) > 8
     }
     typed = [name.split() for name in CHECKPOINTS]
-    return Names.of(words - {"counterfeit", "deliberate", "illustrij", "reliberate"}, typed)
+    return NameWords.of(words - {"counterfeit", "deliberate", "illustrij", "reliberate"}, typed)

@@ -3,7 +3,8 @@
     named_media("a fox as a linocut print")   -> (Mention("woodcut", "linocut print", 11),)
 
 The vocabulary is :data:`diffagent.data.attributes.Medium`. ``KIN`` says how well a model
-of one medium serves a request for another. What a request asks for is in :mod:`diffagent.data.asked_media`.
+of one medium serves a request for another. :mod:`diffagent.data.requested_media` reads what a request asks
+for.
 """
 
 from __future__ import annotations

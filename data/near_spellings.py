@@ -1,7 +1,7 @@
 """Near spellings: a prompt with the typos mended in the names of models.
 
-    mended("flux shnell pls, a mill", names).text     "flux schnell pls, a mill"
-    mended("an illustrios professor", names).text     unchanged
+    mend("flux shnell pls, a mill", names).text     "flux schnell pls, a mill"
+    mend("an illustrios professor", names).text     unchanged
 
 A word is a typo of a name where it is no other word and stands where a model is named: as the first or the
 last clause, behind "use", before "model", or beside the other word of a name.
@@ -39,7 +39,7 @@ _CLAUSE = re.compile(r"[,;.!?\n(\[]\s{0,3}$")
 
 
 @dataclass(frozen=True)
-class Mended:
+class MendedPrompt:
     """``text`` is the mended prompt; ``edits`` are the words of it that were mended, each with how many
     characters it has and had."""
 
@@ -52,7 +52,7 @@ class Mended:
 
 
 @dataclass(frozen=True)
-class Names:
+class NameWords:
     """Words that are names by themselves (``alone``), and of names of several the words that stand behind a
     word, and those that stand before it."""
 
@@ -61,7 +61,7 @@ class Names:
     before: Mapping[str, frozenset[str]]
 
     @classmethod
-    def of(cls, alone: Iterable[str], names: Iterable[Iterable[str]]) -> Names:
+    def of(cls, alone: Iterable[str], names: Iterable[Iterable[str]]) -> NameWords:
         """Of names as lists of words."""
         behind: dict[str, set[str]] = defaultdict(set)
         before: dict[str, set[str]] = defaultdict(set)
@@ -76,7 +76,7 @@ class Names:
         )
 
 
-def mended(prompt: str, names: Names) -> Mended:
+def mend(prompt: str, names: NameWords) -> MendedPrompt:
     """The prompt with the typos of names mended."""
     words = list(_WORD.finditer(prompt))
     pieces, edits, reached = [], [], 0
@@ -85,12 +85,12 @@ def mended(prompt: str, names: Names) -> Mended:
         after = (
             words[number + 1] if number + 1 < len(words) and _joins(prompt, word, words[number + 1]) else None
         )
-        name = _meant(prompt, word, before and before[0].casefold(), after and after[0].casefold(), names)
+        name = _name_of(prompt, word, before and before[0].casefold(), after and after[0].casefold(), names)
         if name is not None:
             pieces += [prompt[reached : word.start()], name]
             edits.append((sum(map(len, pieces)) - len(name), len(name), len(word[0])))
             reached = word.end()
-    return Mended("".join([*pieces, prompt[reached:]]), tuple(edits)) if edits else Mended(prompt)
+    return MendedPrompt("".join([*pieces, prompt[reached:]]), tuple(edits)) if edits else MendedPrompt(prompt)
 
 
 def _joins(prompt: str, first: re.Match[str], second: re.Match[str]) -> bool:
@@ -98,8 +98,8 @@ def _joins(prompt: str, first: re.Match[str], second: re.Match[str]) -> bool:
     return bool(re.fullmatch(r"[ ._-]", prompt[first.end() : second.start()]))
 
 
-def _meant(
-    prompt: str, word: re.Match[str], before: str | None, after: str | None, names: Names
+def _name_of(
+    prompt: str, word: re.Match[str], before: str | None, after: str | None, names: NameWords
 ) -> str | None:
     """The name that a word is a typo of; None for any other word."""
     typed = word[0].casefold()
@@ -112,7 +112,7 @@ def _meant(
     return near if near and _is_named(prompt, word) else None
 
 
-def _beside(typed: str, before: str | None, after: str | None, names: Names) -> str | None:
+def _beside(typed: str, before: str | None, after: str | None, names: NameWords) -> str | None:
     """The word of a name whose other word stands beside the typed one."""
     second, first = names.behind.get(before or "", frozenset()), names.before.get(after or "", frozenset())
     if typed in second or typed in first:

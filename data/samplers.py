@@ -81,7 +81,7 @@ def is_joined(name: object) -> bool:
     return isinstance(name, str) and name in _JOINED
 
 
-def unknown(name: object) -> str:
+def unknown_sampler(name: object) -> str:
     """What is wrong with a sampler's name that is none, and which ones are near."""
     near = get_close_matches(str(name)[:LONGEST], SAMPLERS, n=3)
     hint = f"near are {', '.join(near)}" if near else f"known are {', '.join(SAMPLING_METHODS)}"
@@ -96,7 +96,7 @@ def split(name: str) -> Sampler:
     """
     sampler = _BY_NAME.get(name.casefold())
     if sampler is None:
-        raise BadInput(unknown(name))
+        raise BadInput(unknown_sampler(name))
     return sampler
 
 

@@ -38,7 +38,7 @@ def read_additions(path: Path, catalog: Catalog) -> Additions:
     for where, row in rows:
         try:
             if "modelVersions" in row:
-                catalog_survey = catalog_survey or _known(catalog)
+                catalog_survey = catalog_survey or _catalog_survey(catalog)
                 additions += _of_item(row, catalog_survey)
             else:
                 additions.append(Entry(card_from_json(row)))
@@ -63,7 +63,7 @@ def _of_item(item: dict[str, Any], catalog_survey: Survey) -> list[Entry]:
         raise BadInput(f"model {name!r} is not an item of Civitai's API ({kind}: {error})") from None
 
 
-def _known(catalog: Catalog) -> Survey:
+def _catalog_survey(catalog: Catalog) -> Survey:
     checkpoints = catalog.cards(Filter("Checkpoint"))
     return Survey({digest: card.air for card in reversed(checkpoints) for digest in card.hashes})
 

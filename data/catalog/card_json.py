@@ -16,13 +16,13 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from diffagent.data.air import AIR, ModelAir, source_of
-from diffagent.data.attributes import Attributes, Estimated
-from diffagent.data.base_models import LISTED, find, spelled
+from diffagent.data.attributes import Attributes, EstimatedAttributes
+from diffagent.data.base_models import LISTED, canonical_name, find
 from diffagent.data.catalog.cards import compose
 from diffagent.data.catalog.texts import clean
 from diffagent.data.errors import BadInput
 from diffagent.data.records import Card, Licence, ModelType, Stats, Usage
-from diffagent.data.samplers import is_joined, unknown
+from diffagent.data.samplers import is_joined, unknown_sampler
 
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")]
 Size = Annotated[str, Field(pattern=r"^\d{2,4}x\d{2,4}$")]
@@ -64,7 +64,7 @@ class UsageJson(_Strict):
     def _known(cls, value: dict[str, int]) -> dict[str, int]:
         strange = next((name for name in sorted(value) if not is_joined(name)), None)
         if strange is not None:
-            raise ValueError(unknown(strange))
+            raise ValueError(unknown_sampler(strange))
         return value
 
 
@@ -111,14 +111,14 @@ class CardJson(_Strict):
         if not isinstance(value, Mapping) or "estimated" not in value:
             return value
         fields = {key: field for key, field in value.items() if key != "estimated"}
-        return (Estimated if value["estimated"] is True else Attributes).model_validate(fields)
+        return (EstimatedAttributes if value["estimated"] is True else Attributes).model_validate(fields)
 
     @field_validator("base_model")
     @classmethod
     def _supported(cls, value: str) -> str:
-        if spelled(value) not in LISTED:
+        if canonical_name(value) not in LISTED:
             raise ValueError(f"not supported; supported are {', '.join(LISTED)}")
-        return spelled(value)
+        return canonical_name(value)
 
     @model_validator(mode="after")
     def _air_agrees(self) -> Self:

@@ -25,7 +25,7 @@ from diffagent.data.catalog.filters import (
     PART_FILES,
     Funnel,
     Item,
-    Passed,
+    PassingVersion,
     Scope,
     is_flagged,
     is_model_file,
@@ -130,12 +130,16 @@ def entries(
         yield Entry(card(item, passed, names, counts, gallery), gallery, stems(passed), about)
 
 
-def entry_samples(item: Item, passed: Passed, dropped: Counter[str] | None = None) -> Iterator[Sample]:
+def entry_samples(
+    item: Item, passed: PassingVersion, dropped: Counter[str] | None = None
+) -> Iterator[Sample]:
     """The samples of all versions that an entry stands for."""
     return samples(item, {version["id"] for version in passed.family_versions}, dropped)
 
 
-def card(item: Item, passed: Passed, names: Names, counts: Usage, gallery: Sequence[Sample] = ()) -> Card:
+def card(
+    item: Item, passed: PassingVersion, names: Names, counts: Usage, gallery: Sequence[Sample] = ()
+) -> Card:
     """One catalog entry; its name is claimed from ``names``."""
     version, file = passed.version, passed.file
     others = [v for v in passed.family_versions if v["id"] != version["id"]]
@@ -182,7 +186,7 @@ def needed_words(words: Sequence[str], prompts: Sequence[str]) -> tuple[str, ...
     return often or tuple(sorted(words, key=lambda word: -uses[word])[:1])
 
 
-def air(item: Item, base_model: str, passed: Passed, version_id: int | None = None) -> str:
+def air(item: Item, base_model: str, passed: PassingVersion, version_id: int | None = None) -> str:
     """The AIR of a version of the item, default the passing one."""
     chosen = passed.version["id"] if version_id is None else version_id
     kind = AIR_TYPES.get(item["type"], passed.type.casefold())
@@ -191,7 +195,7 @@ def air(item: Item, base_model: str, passed: Passed, version_id: int | None = No
     return str(AIR(ecosystem_of(base_model), kind, CIVITAI, str(item["id"]), str(chosen)))
 
 
-def usage(passed: Passed, own_air: str, gallery: Iterable[Sample], first_pass: Survey) -> Usage:
+def usage(passed: PassingVersion, own_air: str, gallery: Iterable[Sample], first_pass: Survey) -> Usage:
     """What people use the model with, counted over its samples.
 
     Inpainting does not count, nor the sizes of img2img, nor images made with another model: a
@@ -215,7 +219,7 @@ def usage(passed: Passed, own_air: str, gallery: Iterable[Sample], first_pass: S
             if checkpoint is not None and same_ecosystem(checkpoint, own_air):
                 counts["checkpoints"][checkpoint] += 1
         _count_settings(counts, sample)
-    return Usage(**{name: _ranked(counter) for name, counter in counts.items()})
+    return Usage(**{name: _by_count(counter) for name, counter in counts.items()})
 
 
 def checkpoint_of(sample: Sample, checkpoints: Mapping[str, str]) -> str | None:
@@ -229,7 +233,7 @@ def checkpoint_of(sample: Sample, checkpoints: Mapping[str, str]) -> str | None:
     return by_hash if by_hash is not None else checkpoints.get(f"@{sample.checkpoint_version_id}")
 
 
-def stems(passed: Passed) -> frozenset[str]:
+def stems(passed: PassingVersion) -> frozenset[str]:
     """The names that prompts may call the entry's files by."""
     files = (file for version in passed.family_versions for file in version.get("files") or ())
     return frozenset(stem(str(file.get("name"))) for file in files)
@@ -275,7 +279,7 @@ def compose(kind: ModelType, base_model: str, tags: Iterable[str], words: Iterab
 class Names:
     """Gives out names that are unique by NFKC and case folding; a later claim gets `` (id)``."""
 
-    taken: set[str] = field(default_factory=set)
+    keys: set[str] = field(default_factory=set)
 
     def claim(self, name: str, *ids: int | str) -> str:
         """The name; if it is taken, with the first id that makes it free.
@@ -286,9 +290,9 @@ class Names:
         numbered = (f"{name} ({ids[-1]}, {n})" for n in itertools.count(2))
         for choice in itertools.chain([name], (f"{name} ({i})" for i in ids), numbered):
             key = name_key(choice)
-            if key not in self.taken:
+            if key not in self.keys:
                 break
-        self.taken.add(key)
+        self.keys.add(key)
         return choice
 
 
@@ -306,7 +310,7 @@ def _count_settings(counts: Mapping[str, Counter[Any]], sample: Sample) -> None:
         counts["size"][f"{sample.width}x{sample.height}"] += 1
 
 
-def _ranked(counter: Counter[Any]) -> dict[Any, int]:
+def _by_count(counter: Counter[Any]) -> dict[Any, int]:
     return dict(sorted(counter.items(), key=lambda pair: (-pair[1], pair[0])))
 
 

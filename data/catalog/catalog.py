@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any, Self, cast
 
 from diffagent.data.air import AIR
-from diffagent.data.attributes import stored
+from diffagent.data.attributes import attributes_to_json
 from diffagent.data.catalog import schema
 from diffagent.data.catalog.cards import Names, name_key
 from diffagent.data.catalog.file import begin, connect, default_catalog, finish
@@ -151,7 +151,7 @@ class Catalog:
         entry_id = None
         if row is not None:
             entry_id = row[0]
-            names.taken.discard(name_key(row[1]))
+            names.keys.discard(name_key(row[1]))
             for table in schema.LOOKUPS:
                 self._db.execute(f"DELETE FROM {table} WHERE entry_id = ?", (entry_id,))
         ids = [i for i in (card.model_id, card.version_id) if i is not None]
@@ -340,7 +340,7 @@ class Catalog:
     def put_purposes(self, cards: Mapping[int, Card]) -> None:
         """Sets the description and the attributes of entries by their cards; all else of them stays."""
         values = (
-            (card.description, stored(card.attributes) if card.attributes else None, entry_id)
+            (card.description, attributes_to_json(card.attributes) if card.attributes else None, entry_id)
             for entry_id, card in cards.items()
         )
         with self._db:

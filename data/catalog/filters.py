@@ -1,6 +1,6 @@
 """Availability filters: which versions of a Civitai model can be called, and why the others cannot.
 
-In: an item of the models listing. Out: one :class:`Passed` per base model (its newest version with a
+In: an item of the models listing. Out: one :class:`PassingVersion` per base model (its newest version with a
 usable file), or the reason why there is none. The reasons, in the order they are checked, are
 :data:`REASONS`; counted over a listing they are the funnel (the paper's Figure 2, "model screening").
 
@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from diffagent.data.base_models import CRAWLED, LISTED, RUNNABLE, named, parts_of, spelled
+from diffagent.data.base_models import CRAWLED, LISTED, RUNNABLE, base_models_of, canonical_name, parts_of
 from diffagent.data.catalog.samples import SFW_LEVELS
 from diffagent.data.errors import BadInput
 from diffagent.data.hubs.answers import date_of, is_placeholder
@@ -79,18 +79,18 @@ class Scope:
         """
         names: dict[str, None] = {}
         for spelling in base_models:
-            callable_names = [name for name in named(spelling) if name in CALLABLE]
+            callable_names = [name for name in base_models_of(spelling) if name in CALLABLE]
             if not callable_names:
                 raise BadInput(
-                    f"base model {named(spelling)[0]!r} is added by hand, for nothing tells how to run it: "
-                    f"give another, such as {', '.join(CALLABLE[:3])}"
+                    f"base model {base_models_of(spelling)[0]!r} is added by hand, for nothing tells how to "
+                    f"run it: give another, such as {', '.join(CALLABLE[:3])}"
                 )
             names |= dict.fromkeys(callable_names)
         return cls(tuple(names) or CALLABLE)
 
 
 @dataclass(frozen=True)
-class Passed:
+class PassingVersion:
     """A model's newest usable version for one base model, and the file to call.
 
     ``family_versions`` are all versions of the model that this one stands for: same base model, no
@@ -108,7 +108,7 @@ class Passed:
 class Verdict:
     """What became of an item: what passed, or else why nothing did."""
 
-    passed: tuple[Passed, ...] = ()
+    passed: tuple[PassingVersion, ...] = ()
     reason: str | None = None
     """One of REASONS; None where something passed."""
     versions: Mapping[str, int] = field(default_factory=dict)
@@ -120,14 +120,14 @@ class Funnel:
     """Counts verdicts as items stream by: models and versions in, dropped by reason, entries out."""
 
     models: int = 0
-    kept: int = 0
+    usable: int = 0
     entries: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     dropped_versions: Counter[str] = field(default_factory=Counter)
 
     def add(self, verdict: Verdict) -> None:
         self.models += 1
-        self.kept += bool(verdict.passed)
+        self.usable += bool(verdict.passed)
         self.entries += len(verdict.passed)
         self.dropped_versions.update(verdict.versions)
         if verdict.reason is not None:
@@ -138,7 +138,7 @@ class Funnel:
         return {
             "models": self.models,
             "dropped": {reason: self.dropped[reason] for reason in order},
-            "kept": self.kept,
+            "kept": self.usable,
             "entries": self.entries,
             "dropped_versions": {r: self.dropped_versions[r] for r in REASONS if r in self.dropped_versions},
         }
@@ -158,7 +158,7 @@ def _judge(item: Item, scope: Scope) -> Verdict:
     passed: dict[str, tuple[Item, Item]] = {}
     dropped: Counter[str] = Counter()
     for version in _newest_first(item["modelVersions"]):
-        base = spelled(version.get("baseModel"))
+        base = canonical_name(version.get("baseModel"))
         reason, file = _version_reason(item, version, base, scope)
         if reason not in ("base model", "inpainting"):
             usable.setdefault(base, []).append(version)
@@ -171,13 +171,13 @@ def _judge(item: Item, scope: Scope) -> Verdict:
     kind = TYPES[item["type"]]
     order = sorted(passed, key=lambda base: (scope.base_models.index(base), base))
     return Verdict(
-        tuple(Passed(kind, base, *passed[base], tuple(usable[base])) for base in order), None, dropped
+        tuple(PassingVersion(kind, base, *passed[base], tuple(usable[base])) for base in order), None, dropped
     )
 
 
 def passing(
     items: Iterable[Item], scope: Scope, funnel: Funnel | None = None
-) -> Iterator[tuple[Item, Passed]]:
+) -> Iterator[tuple[Item, PassingVersion]]:
     """Every item's passing versions in the items' order; fills in the funnel on the way.
 
     The items come without their odd rows (:mod:`diffagent.data.hubs.odd_rows`).

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from diffagent.data.air import AIR, CIVITAI, HORDE
-from diffagent.data.base_models import ecosystem_of, family_of, spelled
+from diffagent.data.base_models import canonical_name, ecosystem_of, family_of
 from diffagent.data.catalog.cards import Entry, Names, Survey, compose
 from diffagent.data.catalog.filters import Scope
 from diffagent.data.catalog.texts import clean
@@ -59,7 +59,7 @@ def horde_checkpoints(
 def horde_card(model: HordeModel, names: Names) -> Card:
     """A Horde model's own entry; the model has a hash."""
     assert model.sha256 is not None
-    base_model, name = spelled(model.baseline), clean(model.name)
+    base_model, name = canonical_name(model.baseline), clean(model.name)
     air = AIR(ecosystem_of(base_model), "checkpoint", HORDE, model.name)
     if model.civitai_model is not None and model.civitai_version is not None:
         air = replace(air, source=CIVITAI, id=str(model.civitai_model), version=str(model.civitai_version))
@@ -107,7 +107,7 @@ def style_usage(model: HordeModel) -> Usage:
 
 
 def _is_wanted(model: HordeModel, first_pass: Survey, scope: Scope) -> bool:
-    if model.sha256 is None or model.inpainting or spelled(model.baseline) not in scope.base_models:
+    if model.sha256 is None or model.inpainting or canonical_name(model.baseline) not in scope.base_models:
         return False
     flagged = model.sha256 in first_pass.flagged_hashes or model.civitai_model in first_pass.flagged_ids
     return not flagged and is_sfw(model.name)

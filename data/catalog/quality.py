@@ -66,7 +66,7 @@ def low_quality(standings: Iterable[Standing], quality: Quality) -> dict[str, st
     groups: dict[Group, list[Standing]] = defaultdict(list)
     for standing in standings:
         groups[standing.group].append(standing)
-    return {air: reason for group in groups.values() for air, reason in _dropped(group, quality).items()}
+    return {air: reason for group in groups.values() for air, reason in _drop_reasons(group, quality).items()}
 
 
 def bayesian_ratings(stats: Sequence[Stats]) -> list[float]:
@@ -82,7 +82,7 @@ def bayesian_ratings(stats: Sequence[Stats]) -> list[float]:
     return [(weight * mean + member.ratings * member.rating) / (weight + member.ratings) for member in stats]
 
 
-def _dropped(group: Sequence[Standing], quality: Quality) -> Mapping[str, str]:
+def _drop_reasons(group: Sequence[Standing], quality: Quality) -> Mapping[str, str]:
     downloads = [standing.stats.downloads for standing in group if not standing.stats.hidden]
     ratings = [round(rating, 9) for rating in bayesian_ratings([standing.stats for standing in group])]
     least, worst = _floor(downloads, quality.downloads), _floor(ratings, quality.rating)

@@ -1,7 +1,7 @@
 """References: lists of models that others keep, as catalog entries.
 
-    found = read_references(Path("hub2026"), Notes.read(Path("datasets/newer")))
-    found.entries, found.left                   # entries, and (source, reason) → how many became none
+    references = read_references(Path("hub2026"), Notes.read(Path("datasets/newer")))
+    references.entries, references.dropped    # entries; (source, reason) → how many rows became none
 
 Read are those of these files that the folder has:
 
@@ -85,17 +85,17 @@ class Notes:
 
 @dataclass
 class References:
-    """What lists gave: ``entries``, ``kept`` by source, ``left`` by source and reason."""
+    """What lists gave: ``entries``, ``counts`` by source, ``dropped`` by source and reason."""
 
     entries: list[Entry] = field(default_factory=list)
-    kept: Counter[str] = field(default_factory=Counter)
-    left: Counter[tuple[str, str]] = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def to_json(self) -> dict[str, Any]:
         dropped: dict[str, dict[str, int]] = {}
-        for (source, reason), n in self.left.most_common():
+        for (source, reason), n in self.dropped.most_common():
             dropped.setdefault(source, {})[reason] = n
-        return {"entries": len(self.entries), "kept": dict(self.kept), "left_out": dropped}
+        return {"entries": len(self.entries), "kept": dict(self.counts), "left_out": dropped}
 
 
 def read_references(folder: Path, notes: Notes | None = None) -> References:
@@ -111,20 +111,20 @@ def read_references(folder: Path, notes: Notes | None = None) -> References:
     for name, path in paths.items():
         source = name.split(".")[0]
         try:
-            rows = list(_LISTS[name](_rows(path), references.left, notes))
+            rows = list(_LISTS[name](_rows(path), references.dropped, notes))
         except (ValueError, KeyError, TypeError, AttributeError, OSError, EOFError) as error:
             raise BadInput(f"{path} is damaged ({type(error).__name__}: {error}): fetch it again") from None
         for entry in rows:
             card = entry.card
             reason = _why_not(card, notes, airs)
             if reason is not None:
-                references.left[source, reason] += 1
+                references.dropped[source, reason] += 1
                 continue
             airs.add(card.air)
             unique_name = names.claim(card.name, AIR.parse(card.air).key)
             card = notes.with_file(replace(card, name=unique_name))
             references.entries.append(entry._replace(card=card))
-            references.kept[source] += 1
+            references.counts[source] += 1
     return references
 
 

@@ -293,7 +293,7 @@ def _loras(meta: Meta, prompt: str) -> tuple[LoraUse, ...]:
             name, *rest = tag.group(2).split(":")
             if tag.group(2).lstrip().startswith("urn"):  # the site's own tags name AIRs
                 name, rest = _air_and_weight(tag.group(2))
-            add(_named(name), _number(rest[0], -2, 2) if rest else 1.0, None, _air_version(name))
+            add(_plain_name(name), _number(rest[0], -2, 2) if rest else 1.0, None, _air_version(name))
     for entry in _resources(meta, "lora"):
         add(entry.get("name"), _number(entry.get("weight"), -2, 2), _clean_hash(entry.get("hash")))
     for name, digest in _hashes(meta).items():
@@ -309,7 +309,7 @@ def _loras(meta: Meta, prompt: str) -> tuple[LoraUse, ...]:
     for entry in resources if isinstance(resources, list) else ():
         if isinstance(entry, dict) and str(entry.get("type")).casefold() in _LORA_KINDS:
             name, weight = entry.get("name"), _number(entry.get("strength"), -2, 2)
-            add(_named(name), weight, None, _air_version(name))
+            add(_plain_name(name), weight, None, _air_version(name))
     for kind, entry in _on_site(meta):
         number = _version_id(entry.get("modelVersionId"))
         if kind in _LORA_KINDS and number is not None:
@@ -330,7 +330,7 @@ def _air_version(name: object) -> int | None:
     return air.civitai_ids[1] if air is not None and air.civitai_ids is not None else None
 
 
-def _named(name: object) -> str:
+def _plain_name(name: object) -> str:
     """The name; "" where it is an AIR, whose version says more."""
     return "" if _air_version(name) else _text(name)
 

@@ -14,8 +14,8 @@ from dataclasses import fields
 from typing import Any, NamedTuple
 
 from diffagent.data.air import AIR
-from diffagent.data.attributes import restored, stored
-from diffagent.data.base_models import named
+from diffagent.data.attributes import attributes_from_json, attributes_to_json
+from diffagent.data.base_models import base_models_of
 from diffagent.data.catalog.cards import name_key
 from diffagent.data.hubs.answers import is_placeholder
 from diffagent.data.records import Card, Licence, ModelType, Stats, Usage
@@ -96,7 +96,7 @@ class Filter(NamedTuple):
             parts.append("type = ?")
             values.append(str(self.type))
         if self.base_model is not None:
-            names = named(self.base_model)
+            names = base_models_of(self.base_model)
             parts.append(f"base_model IN ({', '.join('?' * len(names))})")
             values.extend(names)
         if self.commercial:
@@ -142,7 +142,7 @@ def row(entry_id: int | None, card: Card) -> tuple[Any, ...]:
         card.autov2, card.file_name, "\n".join(card.tags), "\n".join(card.trigger_words), stats.favorites,
         stats.comments, stats.ratings, stats.rating, licence.no_credit, licence.derivatives,
         licence.different_licence, card.description, card.created_at, " ".join(card.hashes), rest,
-        stored(card.attributes) if card.attributes else None,
+        attributes_to_json(card.attributes) if card.attributes else None,
     )  # fmt: skip
 
 
@@ -162,7 +162,7 @@ def entry(values: Sequence[Any]) -> tuple[int, Card]:
         Licence(no_credit == 1, commercial, derivatives == 1, different_licence == 1),
         Usage(*map(dict, usage)),
         description, source, created_at, tuple(older_airs), tuple(hashes.split()), tuple(aliases),
-        tuple(optional), restored(attributes) if attributes else None,
+        tuple(optional), attributes_from_json(attributes) if attributes else None,
     )  # fmt: skip
 
 

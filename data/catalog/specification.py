@@ -67,7 +67,7 @@ def terms(text: str) -> Terms:
     lowered = text[:MAX_CHARACTERS].casefold()
     tokens = _TOKEN.findall(lowered)
     phrases = (" ".join(phrase.split()) for phrase in lowered.split(","))
-    return _hashed(
+    return _hash_terms(
         {*tokens, *_pairs(tokens), *(f"#{phrase}" for phrase in phrases if phrase), *_WORD.findall(lowered)}
     )
 
@@ -75,14 +75,14 @@ def terms(text: str) -> Terms:
 def word_terms(text: str) -> Terms:
     """Hashes of a text's bare words and their neighbouring pairs, sorted: the plain TF-IDF baseline's."""
     words = _WORD.findall(text[:MAX_CHARACTERS].casefold())
-    return _hashed({*words, *_pairs(words)})
+    return _hash_terms({*words, *_pairs(words)})
 
 
 def documents(pairs: Sequence[tuple[str, str]], encoder: Encoder) -> list[Document]:
     """A document for each (prompt, negative prompt), as :func:`instructions` gives them."""
     vectors = quantise(encoder.encode([plain(prompt) for prompt, _ in pairs])) if pairs else ()
     return [
-        Document(vector, _flagged(terms(prompt), word_terms(plain(prompt))), terms(negative))
+        Document(vector, _flag(terms(prompt), word_terms(plain(prompt))), terms(negative))
         for vector, (prompt, negative) in zip(vectors, pairs, strict=True)
     ]
 
@@ -129,7 +129,7 @@ def specify(card: Card, docs: Sequence[Document]) -> bytes:
     return header + np.concatenate(lists).astype("<u4").tobytes() + vectors
 
 
-def _hashed(grams: set[str]) -> Terms:
+def _hash_terms(grams: set[str]) -> Terms:
     hashed = {zlib.crc32(gram.encode("utf-8", "surrogatepass")) & IDS for gram in grams}
     return np.array(sorted(hashed), dtype=np.uint32)
 
@@ -138,7 +138,7 @@ def _pairs(words: Sequence[str]) -> Iterator[str]:
     return (f"{a} {b}" for a, b in pairwise(words))
 
 
-def _flagged(matched: Terms, words: Terms) -> Terms:
+def _flag(matched: Terms, words: Terms) -> Terms:
     """The union of two sets of hashes, each marked by the sets it belongs to; uint32 [m]."""
     union = np.union1d(matched, words)
     in_matched = np.isin(union, matched).astype(np.uint32) * np.uint32(MATCHED)
@@ -148,7 +148,7 @@ def _flagged(matched: Terms, words: Terms) -> Terms:
 
 
 @dataclass(frozen=True)
-class Packed:
+class PackedSpecification:
     """A specification as :func:`specify` packed it, not yet split: ``lengths`` uint32 [2n + 3] of the
     lists in ``hashed`` (prompts, negatives, name, tags, profile), ``embeddings`` int8 [n, d]."""
 
@@ -157,7 +157,7 @@ class Packed:
     embeddings: npt.NDArray[np.int8]
 
     @classmethod
-    def read(cls, blob: bytes) -> Packed:
+    def read(cls, blob: bytes) -> PackedSpecification:
         """From bytes of :func:`specify`.
 
         Raises:
@@ -178,7 +178,7 @@ class Packed:
             ) from None
         return cls(lengths, hashed, vectors)
 
-    def only(self, mask: npt.NDArray[np.bool_]) -> Packed:
+    def only(self, mask: npt.NDArray[np.bool_]) -> PackedSpecification:
         """With the ``mask`` of its n documents alone; the profile is the union over those."""
         n = len(self.embeddings)
         lists = np.split(self.hashed, np.cumsum(self.lengths.astype(np.int64))[:-1])
@@ -188,4 +188,6 @@ class Packed:
         profile = np.unique(np.concatenate(matched)) if matched else np.zeros(0, np.uint32)
         remaining = [*prompts, *negatives, *lists[2 * n : 2 * n + 2], profile]
         lengths = np.array([len(hashes) for hashes in remaining], np.uint32)
-        return Packed(lengths, np.concatenate(remaining).astype(np.uint32), self.embeddings[mask])
+        return PackedSpecification(
+            lengths, np.concatenate(remaining).astype(np.uint32), self.embeddings[mask]
+        )

@@ -77,7 +77,7 @@ def cluster_prompts(prompts: Iterable[str], threshold: float = NEAR) -> NDArray[
         if number == len(firsts):
             firsts.append(i)
         at.append(number)
-    roots = _connected(sets, threshold)
+    roots = _cluster_roots(sets, threshold)
     label = np.array(firsts, np.int64)[roots]
     return label[np.array(at, np.int64)]
 
@@ -118,7 +118,7 @@ class WordSets:
         return words, ends
 
 
-def _connected(sets: WordSets, threshold: float) -> list[int]:
+def _cluster_roots(sets: WordSets, threshold: float) -> list[int]:
     """For each set the smallest number that pairs of at least the threshold connect it with."""
     words, ends = sets.rare_first()
     sizes = np.diff(ends)
@@ -139,7 +139,7 @@ def _connected(sets: WordSets, threshold: float) -> list[int]:
         prefix = members[: size - least + _SHARED].tolist()
         lists = [having[word] for word in prefix if word in having]
         if lists:
-            others = _sharing(lists, min(_SHARED, least))
+            others = _in_several(lists, min(_SHARED, least))
             others = others[sizes[others] >= least]
             marked[members] = True
             shared = _count(marked, words, ends[others], sizes[others])
@@ -152,7 +152,7 @@ def _connected(sets: WordSets, threshold: float) -> list[int]:
     return [root(i) for i in range(len(parent))]
 
 
-def _sharing(lists: list[array[int]], least: int) -> Ints:
+def _in_several(lists: list[array[int]], least: int) -> Ints:
     """The numbers that stand in at least so many of the lists."""
     numbers: Ints = np.sort(np.concatenate([np.frombuffer(holders, np.int32) for holders in lists]))
     starts = np.flatnonzero(np.r_[True, numbers[1:] != numbers[:-1]])

@@ -31,7 +31,7 @@ from diffagent.data.catalog.quality import Quality, low_quality
 from diffagent.data.catalog.splits import NEAR, Split
 from diffagent.data.dabench.dataset_card import dataset_card
 from diffagent.data.dabench.funnel import Tally
-from diffagent.data.dabench.listed import Listed
+from diffagent.data.dabench.listed import ListedPairs
 from diffagent.data.dabench.novelty import NOVEL_BELOW, novel
 from diffagent.data.dabench.pairs import Row, pair
 from diffagent.data.descriptions.descriptions import Description, with_descriptions
@@ -117,7 +117,7 @@ def build(
     plotter: Plotter | None = None,
     progress: Progress = lambda *_: None,
     descriptions: Mapping[str, Description] = MappingProxyType({}),
-    listed: Listed | None = None,
+    listed: ListedPairs | None = None,
 ) -> dict[str, Any]:
     """Write the folder; returns its statistics. Files get their names when all of them are complete.
 
@@ -165,7 +165,7 @@ def read_statistics(folder: Path) -> dict[str, Any]:
 
 
 @dataclass
-class _File:
+class _PartFile:
     stream: IO[bytes]
     digest: Any = field(default_factory=hashlib.sha256)
     rows: int = 0
@@ -178,12 +178,12 @@ class Parts:
 
     def __init__(self, out: Path, names: list[str]) -> None:
         self._out, self._names, self._stack = out, names, ExitStack()
-        self._files: dict[str, _File] = {}
+        self._files: dict[str, _PartFile] = {}
 
     def __enter__(self) -> Parts:
         self._out.mkdir(parents=True, exist_ok=True)
         for name in self._names:
-            self._files[name] = _File(self._stack.enter_context(self.path(name).open("wb")))
+            self._files[name] = _PartFile(self._stack.enter_context(self.path(name).open("wb")))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -244,7 +244,7 @@ def _add_novel(parts: Parts, encoder: Encoder, progress: Progress) -> None:
 
 
 def _statistics(
-    raw: RawFolder, quality: Quality, tally: Tally, parts: Parts, listed: Listed | None
+    raw: RawFolder, quality: Quality, tally: Tally, parts: Parts, listed: ListedPairs | None
 ) -> dict[str, Any]:
     crawled, files = raw.manifest["civitai"], parts.counts()
     digests = "".join(f"{name} {file['sha256']}\n" for name, file in files.items())

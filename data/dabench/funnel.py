@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from diffagent.data.base_models import spelled
+from diffagent.data.base_models import canonical_name
 from diffagent.data.catalog.filters import REASONS, TYPES, Funnel, Item, is_model_file
 from diffagent.data.catalog.quality import QUALITY_REASONS
 from diffagent.data.catalog.samples import IMAGE_REASONS
@@ -46,7 +46,7 @@ class Census:
         newest: Item = max(versions, key=date_of, default={})
         kind = str(item.get("type"))
         self.type[TYPES.get(kind, kind)] += 1
-        self.base_model[spelled(newest.get("baseModel")) or "none"] += 1
+        self.base_model[canonical_name(newest.get("baseModel")) or "none"] += 1
         self.content["NSFW" if item.get("nsfw") else "SFW"] += 1
         self.file[_file_kind(newest)] += 1
         self.images += sum(len(version.get("images") or ()) for version in versions)
@@ -84,7 +84,7 @@ class Tally:
         return {
             "models": [
                 _stage("models crawled", models.models, models.dropped, REASONS),
-                _stage("callable models", models.kept),
+                _stage("callable models", models.usable),
                 _stage("entries (a model and base model)", models.entries, self.low_entries, QUALITY_REASONS),
                 _stage(
                     "entries of quality", of_quality, {"no pair": of_quality - self.entries_with_pairs},

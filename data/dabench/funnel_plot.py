@@ -75,7 +75,7 @@ def _lines(stages: Sequence[Json]) -> list[tuple[str, int, int | None]]:
 def _draw_parts(axes: Any, crawled: Json) -> None:
     """One bar of 100 % each for type, base model, content and file."""
     for row, key in enumerate(_PARTS):
-        counts, edge = _named(crawled[key]), 0.0
+        counts, edge = _largest_shares(crawled[key]), 0.0
         total = sum(counts.values()) or 1
         for shade, (label, count) in zip(_SHADES, counts.items(), strict=False):
             share = 100 * count / total
@@ -123,7 +123,7 @@ def _bare(axes: Any, labels: Sequence[str]) -> None:
         spine.set_visible(False)
 
 
-def _named(counts: Mapping[str, int]) -> dict[str, int]:
+def _largest_shares(counts: Mapping[str, int]) -> dict[str, int]:
     """The most frequent values, and "other" for the rest."""
     ordered = sorted(counts.items(), key=lambda pair: (pair[0] == "none", -pair[1], pair[0]))
     shares, rest = dict(ordered[:_MOST]), sum(count for _, count in ordered[_MOST:])

@@ -48,16 +48,16 @@ _VERSION = re.compile(r"(?<![\d.])[ _-]?v?\d+(?:\.\d+)*$", re.I)
 
 
 @dataclass(frozen=True)
-class Listed:
+class ListedPairs:
     """``rows``, and how many examples became none, by list and reason."""
 
     rows: tuple[Row, ...]
-    left: Mapping[tuple[str, str], int]
+    dropped: Mapping[tuple[str, str], int]
 
     def stages(self) -> list[dict[str, Any]]:
         """Two stages as a funnel has them: the examples with what is dropped, and the pairs."""
         dropped: Counter[str] = Counter()
-        for (_, reason), count in self.left.items():
+        for (_, reason), count in self.dropped.items():
             dropped[reason] += count
         reasons = {reason: dropped[reason] for reason in REASONS if dropped[reason]}
         return [
@@ -68,7 +68,7 @@ class Listed:
     def counts(self) -> dict[str, Any]:
         """Pairs by list and base model, and what was left out by list and reason."""
         pairs = Counter(f"{row['source']['list']}, {row['api']['base_model']}" for row in self.rows)
-        drops = {f"{name}, {reason}": count for (name, reason), count in sorted(self.left.items())}
+        drops = {f"{name}, {reason}": count for (name, reason), count in sorted(self.dropped.items())}
         return {"pairs": dict(sorted(pairs.items())), "left out": drops}
 
 
@@ -102,7 +102,7 @@ class _Entries:
         return self.by_name.get(_key(hosted)) or self.by_name.get(_key(_VERSION.sub("", hosted)))
 
 
-def read_listed(folder: Path, cards: Sequence[Card]) -> Listed:
+def read_listed(folder: Path, cards: Sequence[Card]) -> ListedPairs:
     """The pairs of a folder's lists, each with its split.
 
     Near-duplicate prompts form a cluster that stays on one side: SHA-256 of the cluster's first prompt by its
@@ -126,7 +126,7 @@ def read_listed(folder: Path, cards: Sequence[Card]) -> Listed:
                 rows.append(row)
             else:
                 drops[name, str(reason)] += 1
-    return Listed(tuple(_with_splits(rows)), drops)
+    return ListedPairs(tuple(_with_splits(rows)), drops)
 
 
 def _fault(row: Row, prompts: set[tuple[str, str]]) -> str | None:

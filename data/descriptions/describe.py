@@ -42,7 +42,7 @@ Progress = Callable[[int], None]
 
 
 @dataclass
-class Summary:
+class DescribeSummary:
     """What a run did: ``composed`` after three refused answers, ``unanswered`` are asked for again next time.
 
     ``faults`` counts refused answers by reason, ``asked`` all prompts that were sent.
@@ -68,7 +68,7 @@ class Summary:
 
 
 @dataclass(frozen=True)
-class Job:
+class DescribeJob:
     """How descriptions are written: by whom, what is asked, and what the samples were held out by."""
 
     writer: Writer
@@ -91,7 +91,7 @@ class Plan:
     characters: int
 
 
-def plan(sources: Iterable[Source], job: Job, file: DescriptionsFile) -> Plan:
+def plan(sources: Iterable[Source], job: DescribeJob, file: DescriptionsFile) -> Plan:
     """What is not described yet, and how long the questions are."""
     entries, lengths = 0, []
     for source in sources:
@@ -103,12 +103,12 @@ def plan(sources: Iterable[Source], job: Job, file: DescriptionsFile) -> Plan:
 
 def describe(
     sources: Iterable[Source],
-    job: Job,
+    job: DescribeJob,
     file: DescriptionsFile,
     limit: int | None = None,
     batch: int = BATCH,
     progress: Progress = lambda done: None,
-) -> Summary:
+) -> DescribeSummary:
     """Describes every source that ``file`` does not know, at most ``limit``; each batch is kept when done.
 
     After a run without a limit the file holds these sources' descriptions alone, in their order.
@@ -116,7 +116,7 @@ def describe(
     Raises:
         EngineError: the writer failed as a whole; what was written before is kept.
     """
-    summary, keys = Summary(), list[str]()
+    summary, keys = DescribeSummary(), list[str]()
 
     def fresh() -> Iterator[Source]:
         for source in sources:
@@ -142,7 +142,7 @@ def describe(
     return summary
 
 
-def _write(group: list[Source], job: Job, summary: Summary) -> list[Description]:
+def _write(group: list[Source], job: DescribeJob, summary: DescribeSummary) -> list[Description]:
     """A description for each source of the group but those that got no answer at all."""
     faults: list[list[str]] = [[] for _ in group]
     texts = [""] * len(group)
@@ -155,7 +155,7 @@ def _write(group: list[Source], job: Job, summary: Summary) -> list[Description]
             raise EngineError(f"{job.name} gave {len(answers)} answers to {len(prompts)} prompts")
         summary.asked += len(prompts)
         for i, answer in zip(open_, answers, strict=True):
-            text, attributes, wrong = _understood(answer, group[i])
+            text, attributes, wrong = _parse_answer(answer, group[i])
             purposes[i] = attributes or purposes[i]
             if wrong is None:
                 texts[i] = text
@@ -167,7 +167,7 @@ def _write(group: list[Source], job: Job, summary: Summary) -> list[Description]
     return [_row(group[i], texts[i], purposes[i], faults[i], job) for i in answered]
 
 
-def _understood(answer: str, source: Source) -> tuple[str, Attributes | None, str | None]:
+def _parse_answer(answer: str, source: Source) -> tuple[str, Attributes | None, str | None]:
     """An answer's description and attributes, and what is wrong with it.
 
     A writer that fills in a form answers with the description alone.
@@ -185,7 +185,7 @@ def _understood(answer: str, source: Source) -> tuple[str, Attributes | None, st
 
 
 def _row(
-    source: Source, text: str, attributes: Attributes | None, faults: list[str], job: Job
+    source: Source, text: str, attributes: Attributes | None, faults: list[str], job: DescribeJob
 ) -> Description:
     return Description(
         air=source.card.air,

@@ -63,9 +63,9 @@ def fault(text: str, source: Source) -> str | None:
         return "not English"
     if not is_sfw(text):
         return "not SFW"
-    if "<" in text or any(True for _ in invented(text, source)):
+    if "<" in text or any(True for _ in invented_words(text, source)):
         return "invented"
-    return "copied" if copied(text, source) else None
+    return "copied" if copied_run(text, source) else None
 
 
 def tidy(answer: str) -> str:
@@ -75,9 +75,9 @@ def tidy(answer: str) -> str:
     return text[1:-1].strip() if len(text) > 1 and text[0] + text[-1] in ('""', "“”", "''") else text
 
 
-def invented(text: str, source: Source) -> Iterator[str]:
+def invented_words(text: str, source: Source) -> Iterator[str]:
     """Names, trigger-like words and quotations that no part of the source has."""
-    words = known_words(source)
+    words = source_words(source)
     for quoted in _QUOTED.findall(text):
         yield from (word for word in _WORD.findall(quoted) if word.casefold() not in words)
     for sentence in _SENTENCE.split(text):
@@ -87,7 +87,7 @@ def invented(text: str, source: Source) -> Iterator[str]:
                 yield word
 
 
-def known_words(source: Source) -> frozenset[str]:
+def source_words(source: Source) -> frozenset[str]:
     """Every word, lower case, that a source holds, and every piece of one with hyphens or underscores."""
     card = source.card
     texts = (card.name, card.version_name, card.base_model, *card.tags, *card.all_words, *card.aliases)
@@ -96,7 +96,7 @@ def known_words(source: Source) -> frozenset[str]:
     return frozenset(words.union(*(_pieces(word) for word in words)) | _ALWAYS)
 
 
-def copied(text: str, source: Source) -> str | None:
+def copied_run(text: str, source: Source) -> str | None:
     """The run of words that was taken over from the uploader's text or a sample prompt, or None.
 
     The card's own name, tags and trigger words may be repeated.

@@ -68,7 +68,7 @@ def form(source: Source, attempt: int) -> str:
     if attempt < 2 and what == "character":
         phrases = appearance(source, name_words)
         return text + (f", with {_share(phrases)}." if phrases else ".")
-    looks = shown(source, name_words) if attempt < 1 else []
+    looks = prompt_looks(source, name_words) if attempt < 1 else []
     return text + (f"; sample images show {_share(looks)}." if looks else ".")
 
 
@@ -92,7 +92,7 @@ def name_parts(card: Card) -> list[str]:
     leading = _LEADING.match(name)
     name = f"{name[leading.end() :]} | {leading[0]}" if leading else name
     pieces = (_VERSION.sub(" ", piece) for piece in _PARTS.split(name))
-    bare = (" ".join(_trimmed(_FOREIGN.sub(" ", piece).split())) for piece in pieces)
+    bare = (" ".join(_trim(_FOREIGN.sub(" ", piece).split())) for piece in pieces)
     names = [part for part in bare if len(part) > 1 and any(c.isalpha() for c in part)]
     triggers = f" {bare_words(' , '.join(card.all_words))} "
     names.sort(key=lambda part: f" {bare_words(part)} " not in triggers)
@@ -122,7 +122,7 @@ def appearance(source: Source, name_words: set[str]) -> list[str]:
     return [phrase for phrase in _telling(words, name_words) if " " in phrase]
 
 
-def shown(source: Source, name_words: set[str]) -> list[str]:
+def prompt_looks(source: Source, name_words: set[str]) -> list[str]:
     """Looks that at least two sample prompts name and no trigger word does, most frequent first.
 
     Other phrases are one picture's matter, or the names of artists and characters.
@@ -171,7 +171,7 @@ def _telling(phrases: Iterable[str], name_words: set[str]) -> list[str]:
     return list(dict.fromkeys(telling))
 
 
-def _trimmed(words: list[str]) -> list[str]:
+def _trim(words: list[str]) -> list[str]:
     """Words without those at either end that are not part of a name, and without marks around them."""
     places = [n for n, word in enumerate(words) if word.strip(_MARKS).casefold() not in ADDED]
     return [" ".join(words[places[0] : places[-1] + 1]).strip(_MARKS) if places else ""]

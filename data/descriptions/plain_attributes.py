@@ -1,7 +1,7 @@
 """Plain attributes: what models are for, made with what ships, for catalogs that nobody has read.
 
     entries without attributes → features of their cards → the plain reader's probabilities → values, with
-    rules for subjects and trigger words → the same entries with :class:`~diffagent.data.attributes.Estimated`
+    rules for subjects and trigger words → the same entries with EstimatedAttributes
 
 No network and no language model is needed; about 20 ms a card, nearly all of it in the sentence encoder.
 """
@@ -15,7 +15,7 @@ from itertools import islice
 
 import numpy as np
 
-from diffagent.data.attributes import MEDIA, ROLES, Estimated, Medium
+from diffagent.data.attributes import MEDIA, ROLES, EstimatedAttributes, Medium
 from diffagent.data.catalog.cards import Entry
 from diffagent.data.descriptions.card_features import CardFeatures, Floats, own_words
 from diffagent.data.descriptions.plain_reader import BREADTHS, FLAGS, PEOPLE, Cuts, PlainReader
@@ -38,12 +38,12 @@ _CARRIER = re.compile("|".join(rf"\b{re.escape(name)}" for name in CARRIERS), re
 
 def plain_attributes(
     sources: Sequence[Source], encoder: Encoder, reader: PlainReader | None = None
-) -> list[Estimated]:
+) -> list[EstimatedAttributes]:
     """Attributes of cards with what is beside them, in their order."""
     reader = reader or PlainReader.load()
     if not sources:
         return []
-    return composed(sources, reader(CardFeatures.of(sources, encoder)), reader.cuts)
+    return from_probabilities(sources, reader(CardFeatures.of(sources, encoder)), reader.cuts)
 
 
 def with_plain_attributes(
@@ -60,15 +60,19 @@ def with_plain_attributes(
             yield entry
 
 
-def composed(sources: Sequence[Source], probabilities: Mapping[str, Floats], cuts: Cuts) -> list[Estimated]:
+def from_probabilities(
+    sources: Sequence[Source], probabilities: Mapping[str, Floats], cuts: Cuts
+) -> list[EstimatedAttributes]:
     """Attributes from a reader's probabilities [n, K] of each head."""
     return [
-        _composed(source, {name: rows[n] for name, rows in probabilities.items()}, cuts)
+        _from_probabilities(source, {name: rows[n] for name, rows in probabilities.items()}, cuts)
         for n, source in enumerate(sources)
     ]
 
 
-def _composed(source: Source, probabilities: Mapping[str, Floats], cuts: Cuts) -> Estimated:
+def _from_probabilities(
+    source: Source, probabilities: Mapping[str, Floats], cuts: Cuts
+) -> EstimatedAttributes:
     card = source.card
     roles = probabilities["role"].copy()
     if card.type == "LoRA":
@@ -77,7 +81,7 @@ def _composed(source: Source, probabilities: Mapping[str, Floats], cuts: Cuts) -
     is_needed = float(probabilities["needed"][0]) >= 0.5
     needed = needed_trigger(card, role) if is_needed else None
     renown = float(probabilities["renown"] @ np.arange(4, dtype=np.float32))
-    return Estimated(
+    return EstimatedAttributes(
         role=role,
         media=_media(probabilities, cuts),
         subjects=subjects(card, role, needed),

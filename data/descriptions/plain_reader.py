@@ -122,8 +122,8 @@ class PlainReader:
 
     def save(self, path: Path) -> None:
         """Weights as int8 in steps of each value's own size."""
-        words, words_scale = _quantised(self.words)
-        dense, dense_scale = _quantised(self.dense)
+        words, words_scale = _quantise(self.words)
+        dense, dense_scale = _quantise(self.dense)
         np.savez_compressed(
             path,
             values=np.array(_values()),
@@ -156,7 +156,7 @@ def _values() -> list[str]:
     return [f"{name}: {value}" for name, classes in HEADS.items() for value in classes]
 
 
-def _quantised(weights: Floats) -> tuple[npt.NDArray[np.int8], Floats]:
+def _quantise(weights: Floats) -> tuple[npt.NDArray[np.int8], Floats]:
     """Int8 steps and the size of a step for each column."""
     scale = np.maximum(np.abs(weights).max(axis=0, initial=0.0), 1e-6).astype(np.float32) / 127
     steps: npt.NDArray[np.int8] = np.rint(weights / scale).astype(np.int8)

@@ -106,7 +106,7 @@ class EfficientNetEncoder:
         """Content [d], and style of the whole image and of its crops [1 + c, s]."""
         import torch
 
-        fine, coarse = (self._pixels(sized(image, side)) for side in (STYLE_SIDE, CONTENT_SIDE))
+        fine, coarse = (self._pixels(resize(image, side)) for side in (STYLE_SIDE, CONTENT_SIDE))
         with torch.inference_mode():
             layers = self._network.layers(fine, STYLE_BLOCKS)
             regions = torch.cat([_moments(maps) for _, maps in layers], 1)
@@ -126,7 +126,7 @@ class EfficientNetEncoder:
         return normal.contiguous(memory_format=torch.channels_last)  # a third faster on CPUs
 
 
-def sized(image: Image, side: int) -> Image:
+def resize(image: Image, side: int) -> Image:
     """The image with its shorter side at ``side`` pixels, its longer one cropped at both ends beyond twice
     that."""
     from PIL import Image as pillow

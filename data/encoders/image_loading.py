@@ -40,7 +40,7 @@ def load_image(source: Any) -> Image:
     from PIL import UnidentifiedImageError
 
     if isinstance(source, pillow.Image):
-        return _normalised(source, "the image")
+        return _normalise(source, "the image")
     pillow.init()
     formats = [kind for kind in FORMATS if kind in pillow.OPEN]  # AVIF is not in every build
     name, content = _read(source)
@@ -54,7 +54,7 @@ def load_image(source: Any) -> Image:
                 if opened.format == "JPEG":
                     opened.draft("RGB", (MAX_SIDE, MAX_SIDE))
                 opened.load()
-                return _normalised(opened, name)
+                return _normalise(opened, name)
     except BadImage:
         raise
     except pillow.DecompressionBombError:
@@ -115,7 +115,7 @@ def _too_large(name: str, excess: str) -> str:
     return f"{name} has {excess}, but at most {MAX_PIXELS:,} pixels are decoded: reduce it first"
 
 
-def _normalised(opened: Image, name: str) -> Image:
+def _normalise(opened: Image, name: str) -> Image:
     from PIL import Image as pillow
     from PIL import ImageOps
 

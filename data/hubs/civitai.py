@@ -52,11 +52,11 @@ class ApiRefusal(CrawlError):
         self.status = status
 
 
-class Unanswered(CrawlError):
+class NoAnswer(CrawlError):
     """A request that met faults of the moment again and again."""
 
 
-class _Transient(Transient, CrawlError):
+class _TransientCrawlError(Transient, CrawlError):
     """A fault that may pass."""
 
 
@@ -135,15 +135,15 @@ class CivitaiClient:
         return page_of(await self._ask("GET", "/models", params | {"cursor": cursor}), cursor)
 
     async def images(
-        self, version_id: int, username: str | None = None, wanted: Iterable[int] = ()
+        self, version_id: int, username: str | None = None, image_ids: Iterable[int] = ()
     ) -> dict[int, Any]:
         """Image id → generation data (or None) of a version's images, as flat objects.
 
         ``withMeta`` goes with every page, since the API's own nextPage forgets it. The pages end
-        early once every ``wanted`` id was seen; ``username`` leaves out other people's uploads.
+        early once all of ``image_ids`` were there; ``username`` leaves out other people's uploads.
         """
         metas: dict[int, Any] = {}
-        missing, cursors = set(wanted), set()
+        missing, cursors = set(image_ids), set()
         cursor: str | None = None
         while True:
             params = {"modelVersionId": version_id, "username": username, "cursor": cursor}
@@ -157,7 +157,7 @@ class CivitaiClient:
             missing -= metas.keys()
             cursors.add(cursor)
             cursor = page.cursor
-            if cursor is None or cursor in cursors or (wanted and not missing):
+            if cursor is None or cursor in cursors or (image_ids and not missing):
                 return metas
 
     async def model(self, model_id: int) -> Json | None:
@@ -257,8 +257,8 @@ class CivitaiClient:
             async for attempt in tries(attempts, self._backoff, 60 * self._backoff, still_gated):
                 with attempt:
                     return await self._once(method, path, clean, body)
-        except _Transient as error:
-            raise Unanswered(f"{error}, again and again; run the same command later to go on") from None
+        except _TransientCrawlError as error:
+            raise NoAnswer(f"{error}, again and again; run the same command later to go on") from None
         raise AssertionError("stamina either returns or raises")
 
     async def _once(self, method: str, path: str, params: Json, body: object) -> Any:
@@ -269,7 +269,7 @@ class CivitaiClient:
             try:
                 response = await self._http.request(method, path.lstrip("/"), params=params, json=body)
             except httpx.RequestError as error:
-                raise _Transient(f"{where}: {type(error).__name__} {error}".rstrip()) from None
+                raise _TransientCrawlError(f"{where}: {type(error).__name__} {error}".rstrip()) from None
         answer = self._read(where, response)
         self._answered = True
         return answer
@@ -287,7 +287,7 @@ class CivitaiClient:
                 )
             if status == 429 and after is not None:
                 self._pacer.pause(after)
-            raise _Transient(f"{where}: HTTP {status}", after)
+            raise _TransientCrawlError(f"{where}: HTTP {status}", after)
         if response.is_redirect:
             target = response.headers.get("Location", "elsewhere")
             raise ApiRefusal(f"{where} redirects to {target}: give that host as --url", status)
@@ -295,20 +295,20 @@ class CivitaiClient:
             raise ApiRefusal(f"{where}: HTTP {status}: {_reason(response)}", status)
         kind = response.headers.get("Content-Type", "")
         if "json" not in kind:
-            raise _Transient(f"{where}: {kind.split(';')[0] or 'no type'} instead of JSON")
+            raise _TransientCrawlError(f"{where}: {kind.split(';')[0] or 'no type'} instead of JSON")
         length = response.headers.get("Content-Length", "")
         if (
             "Content-Encoding" not in response.headers
             and length.isdigit()
             and int(length) != len(response.content)
         ):
-            raise _Transient(f"{where}: {len(response.content)} of {length} bytes")
+            raise _TransientCrawlError(f"{where}: {len(response.content)} of {length} bytes")
         try:
             return json.loads(
                 response.content, parse_constant=lambda _: None, parse_float=_float, parse_int=_int
             )
         except (ValueError, RecursionError):
-            raise _Transient(f"{where}: damaged JSON") from None
+            raise _TransientCrawlError(f"{where}: damaged JSON") from None
 
 
 def base_url(url: str) -> str:

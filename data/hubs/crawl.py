@@ -32,7 +32,7 @@ from diffagent.data.hubs.civitai import (
     MODELS_A_PAGE,
     ApiRefusal,
     CivitaiClient,
-    Unanswered,
+    NoAnswer,
 )
 from diffagent.data.hubs.crawl_state import ALONE, BATCH, GATED, CrawlState, Odd, Question
 from diffagent.data.hubs.installed import InstalledModel
@@ -67,7 +67,7 @@ class CrawlOptions:
 
 
 @dataclass(frozen=True)
-class Summary:
+class CrawlSummary:
     """What a crawl did: ``requests`` and ``seconds`` of this process, ``changed`` models of the run.
 
     ``gated`` versions' generation data was not given; ``odd`` rows were dropped.
@@ -93,7 +93,7 @@ async def crawl(
     installed: Sequence[InstalledModel] | None = None,
     concurrency: int = 4,
     progress: Progress = lambda *_: None,
-) -> Summary:
+) -> CrawlSummary:
     """Crawls into ``folder``, going on where an earlier call was cut short.
 
     With ``installed``, only the models that these files belong to.
@@ -110,7 +110,7 @@ async def crawl(
             run = _Run(client, state, folder, options, concurrency, progress)
             number = await (run.all() if installed is None else run.only(installed))
             entry = run.write()
-            return Summary(
+            return CrawlSummary(
                 requests=client.requests,
                 changed=state.count(number),
                 gated=len(entry["gated"]),
@@ -263,16 +263,16 @@ class _Run:
         """A batch counts as answered if any of it came with data: then a null means that there is none."""
         try:
             by_hash = await self.client.versions_by_hash(question.sha256 for question in batch)
-        except (GatedItem, ApiRefusal, Unanswered, OddAnswer):
+        except (GatedItem, ApiRefusal, NoAnswer, OddAnswer):
             by_hash = {}
         answers: dict[int, dict[int, Any] | None] = {}
         for question in batch:
             versions = (v for v in by_hash.get(question.sha256, ()) if v["id"] == question.version_id)
             images = next(versions, {}).get("images") or []
             image_metas = {image["id"]: flat_meta(image.get("meta")) for image in images}
-            complete = question.wanted <= image_metas.keys()
+            complete = question.image_ids <= image_metas.keys()
             answers[question.version_id] = (
-                {key: image_metas[key] for key in question.wanted} if complete else None
+                {key: image_metas[key] for key in question.image_ids} if complete else None
             )
         if not any(meta for metas in answers.values() for meta in (metas or {}).values()):
             answers = dict.fromkeys(answers)
@@ -284,7 +284,7 @@ class _Run:
             metas = await self._metas(question)
         except GatedItem:
             self._settle({version_id: None}, GATED)
-        except (Unanswered, OddAnswer):
+        except (NoAnswer, OddAnswer):
             self._silent.append(version_id)  # settled once the API has answered something else
             if len(self._silent) >= SILENT:
                 raise
@@ -294,13 +294,13 @@ class _Run:
                 raise
             self._settle({version_id: {}}, GATED)
         else:
-            self._settle({version_id: {key: metas[key] for key in question.wanted & metas.keys()}}, GATED)
+            self._settle({version_id: {key: metas[key] for key in question.image_ids & metas.keys()}}, GATED)
         self._settle_silent()
 
     async def _metas(self, question: Question) -> dict[int, Any]:
         """The generation data of a version's images; from the version's own answer where the images' listing
         gives none though there is some, as since June 2026."""
-        metas = await self.client.images(question.version_id, question.username, question.wanted)
+        metas = await self.client.images(question.version_id, question.username, question.image_ids)
         if question.has_meta and not any(metas.values()):
             version = await self.client.version(question.version_id) or {}
             metas |= {image["id"]: flat_meta(image.get("meta")) for image in version.get("images") or ()}

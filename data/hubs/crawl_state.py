@@ -45,7 +45,7 @@ class Question:
     version_id: int
     sha256: str
     username: str
-    wanted: frozenset[int]
+    image_ids: frozenset[int]
     has_meta: bool = False
 
 

@@ -84,7 +84,7 @@ def read_horde(folder: str | Path) -> Iterator[HordeModel]:
         if isinstance(style, dict) and isinstance(style.get("model"), str):
             styles[style["model"]].append(_style(name, style))
     path = Path(folder) / MODELS
-    rows = [_parsed(path, line) for line in _text(path).splitlines() if line.strip()]
+    rows = [_parse_object(path, line) for line in _text(path).splitlines() if line.strip()]
     for row in sorted(rows, key=lambda row: str(row.get("name"))):
         try:
             yield _model(row, tuple(styles.get(row["name"], ())))
@@ -149,7 +149,7 @@ def _text(path: Path) -> str:
         raise BadInput(f"cannot read {path}: give a folder with {MODELS} and {STYLES}") from None
 
 
-def _parsed(path: Path, text: str) -> dict[str, Any]:
+def _parse_object(path: Path, text: str) -> dict[str, Any]:
     try:
         value = json.loads(text)
     except ValueError:
@@ -160,4 +160,4 @@ def _parsed(path: Path, text: str) -> dict[str, Any]:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    return _parsed(path, _text(path))
+    return _parse_object(path, _text(path))

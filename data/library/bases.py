@@ -1,6 +1,6 @@
 """The base model of a file: what its tensors leave open, its metadata, notes and names tell.
 
-    settled(file)   ->  Base("Pony", "trained on ponyDiffusionV6XL", None)
+    base_of(file)   ->  Base("Pony", "trained on ponyDiffusionV6XL", None)
 
 Tensors tell families apart, not base models with the same tensors. People's word (the user's, the hub's, a
 sidecar's) comes before a trainer's, and that before names; a word that the tensors contradict is not
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from diffagent.data.base_models import OTHER, TABLE, find, lora_fit, named
+from diffagent.data.base_models import OTHER, TABLE, base_models_of, find, lora_fit
 from diffagent.data.errors import BadInput
 from diffagent.data.library.state import File
 
@@ -32,7 +32,7 @@ class Base:
     doubt: str | None = None
 
 
-def settled(file: File) -> Base:
+def base_of(file: File) -> Base:
     """The base model of a file that was read."""
     override = file.override.base_model
     if override is not None:
@@ -66,7 +66,7 @@ def row_name(text: str) -> str | None:
         if row is not None:
             return row.name if row != OTHER else None
         try:
-            return named(part)[-1]
+            return base_models_of(part)[-1]
         except BadInput:
             continue
     return None

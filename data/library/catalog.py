@@ -21,14 +21,14 @@ from diffagent.data.descriptions.plain_attributes import with_plain_attributes
 from diffagent.data.descriptions.sources import Source
 from diffagent.data.encoders.text_encoder import Encoder
 from diffagent.data.errors import BadCatalog, BadInput
-from diffagent.data.library.entries import Shelf, entries, judged
+from diffagent.data.library.entries import Shelf, entries, shelve
 from diffagent.data.library.state import CATALOG, READER, State, library_home
 from diffagent.data.metadata.generation import Generation
 from diffagent.data.metadata.infotext import parse
-from diffagent.data.metadata.picture import told
+from diffagent.data.metadata.picture import from_text
 
 if TYPE_CHECKING:
-    from diffagent.data.descriptions.describe import Job
+    from diffagent.data.descriptions.describe import DescribeJob
 
 BATCH = 256
 """Entries that are encoded together: a library's card has up to 20 prompts."""
@@ -42,7 +42,7 @@ Progress = Callable[[Iterable[Any], int], Iterable[Any]]
 def build(
     state: State,
     load_encoder: Callable[[], Encoder],
-    job: Job | None = None,
+    job: DescribeJob | None = None,
     folder: Path | None = None,
     progress: Progress = lambda items, total: items,
 ) -> Shelf:
@@ -51,7 +51,7 @@ def build(
     Where nothing can be used there is no catalog.
     """
     path = (folder or library_home()) / CATALOG
-    shelf = judged(state.files)
+    shelf = shelve(state.files)
     if not shelf.usable:
         path.unlink(missing_ok=True)
         return shelf
@@ -78,7 +78,7 @@ def generation_data(text: str) -> Mapping[str, Any] | None:
     """A preview's text as generation data in Civitai's shape; None where it is none."""
     if text.lstrip().startswith("{"):
         try:
-            return _of_generation(told(text))
+            return _of_generation(from_text(text))
         except BadInput:
             return None
     parsed = parse(text)
@@ -99,7 +99,7 @@ def _of_generation(generation: Generation) -> Mapping[str, Any]:
     return {name: value for name, value in meta.items() if value not in (None, "")}
 
 
-def _describe(state: State, shelf: Shelf, job: Job, path: Path) -> None:
+def _describe(state: State, shelf: Shelf, job: DescribeJob, path: Path) -> None:
     """Asks a language model what the models are for; its answers are kept, and asked for once."""
     from diffagent.data.descriptions.describe import describe
 

@@ -18,12 +18,12 @@ from diffagent.data.air import AIR, CIVITAI, LOCAL
 from diffagent.data.base_models import LISTED, backend, ecosystem_of, lora_fit, parts_of
 from diffagent.data.catalog.cards import Entry, Names, card, compose, needed_words
 from diffagent.data.catalog.cards import air as hub_air
-from diffagent.data.catalog.filters import Passed
+from diffagent.data.catalog.filters import PassingVersion
 from diffagent.data.catalog.samples import judge_image
 from diffagent.data.catalog.texts import clean
-from diffagent.data.library.bases import Base, settled
+from diffagent.data.library.bases import Base, base_of
 from diffagent.data.library.kinds import LORAS, PLURALS, RUNNABLE
-from diffagent.data.library.sidecars import Notes
+from diffagent.data.library.sidecars import SidecarNotes
 from diffagent.data.library.state import File
 from diffagent.data.library.training import words_of
 from diffagent.data.prompts import is_sfw, strip_lora_tags
@@ -84,7 +84,7 @@ class Shelf:
         return f"{files:,} {'file' if files == 1 else 'files'}: {', '.join(counts)}"
 
 
-def judged(files: Callable[[], Iterable[File]]) -> Shelf:
+def shelve(files: Callable[[], Iterable[File]]) -> Shelf:
     """A line for each file; ``files`` is asked twice, since a LoRA needs to know all checkpoints."""
     samples: dict[str, set[str]] = {}
     carriers: set[str] = set()
@@ -94,7 +94,7 @@ def judged(files: Callable[[], Iterable[File]]) -> Shelf:
         names.add(file.path.name.casefold())
         if facts.digest:
             samples.setdefault(facts.digest, set()).add(str(facts.sample))
-        base = settled(file)
+        base = base_of(file)
         if facts.kind in ("checkpoint", "transformer") and _flaw(file, base) is None:
             carriers.add(str(base.name))
     shelf = Shelf()
@@ -116,7 +116,7 @@ def _line(
     names: set[str],
     first_copies: dict[str, str],
 ) -> Line:
-    kind, base = file.facts.kind, settled(file)
+    kind, base = file.facts.kind, base_of(file)
     place = (file.shown, str(file.path), file.override.type or kind)
     flaw = _flaw(file, base)
     if flaw is None and kind in LORAS:
@@ -285,7 +285,7 @@ def _hub_card(file: File, line: Line, kind: ModelType, samples: Sequence[Sample]
     base = str(line.base.name)
     try:
         model_file = next(f for f in version["files"] if str(f["hashes"]["SHA256"]).casefold() == file.sha256)
-        passed = Passed(kind, base, version, model_file, (version,))
+        passed = PassingVersion(kind, base, version, model_file, (version,))
         hub_card = card(item, passed, Names(), Usage(), samples)
         assert hub_air(item, base, passed)
     except (KeyError, TypeError, StopIteration, AttributeError):
@@ -295,10 +295,10 @@ def _hub_card(file: File, line: Line, kind: ModelType, samples: Sequence[Sample]
 
 def _local_air(file: File) -> tuple[str, ...]:
     """The AIR that the file had before the hub was asked, as another name of it."""
-    base = settled(file)
+    base = base_of(file)
     if _ids(file) is None or base.name is None:
         return ()
-    return (str(_air(replace(file, hub=None, notes=Notes()), base, {})),)
+    return (str(_air(replace(file, hub=None, notes=SidecarNotes()), base, {})),)
 
 
 def _hashes(file: File, entry_card: Card) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
-class Job:
+class HashJob:
     """A file to hash, as it was when it was scanned."""
 
     path: Path
@@ -38,7 +38,7 @@ class Job:
 class Hashing:
     """Hashes files in a thread of its own; a context manager, which stops it."""
 
-    def __init__(self, folder: Path, jobs: Sequence[Job]) -> None:
+    def __init__(self, folder: Path, jobs: Sequence[HashJob]) -> None:
         self._folder = folder
         self._jobs = sorted(jobs, key=lambda job: job.size)
         self.total = sum(job.size for job in jobs)
@@ -77,7 +77,7 @@ class Hashing:
                     state.put_sha256(job.path, job.size, job.mtime, digest)
                     self.hashed += 1
 
-    def _sha256(self, job: Job, buffer: bytearray) -> str | None:
+    def _sha256(self, job: HashJob, buffer: bytearray) -> str | None:
         """The hash of a file; None where it cannot be read or is another by now."""
         digest, view = hashlib.sha256(), memoryview(buffer)
         try:
@@ -95,10 +95,10 @@ class Hashing:
         return digest.hexdigest() if (stated.st_size, stated.st_mtime_ns) == (job.size, job.mtime) else None
 
 
-def unhashed(state: State, roots: Sequence[Path] | None = None) -> list[Job]:
+def hash_jobs(state: State, roots: Sequence[Path] | None = None) -> list[HashJob]:
     """The files whose full hash is not known yet: whole safetensors and GGUF files."""
     return [
-        Job(file.path, file.size, file.mtime)
+        HashJob(file.path, file.size, file.mtime)
         for file in state.files(roots)
         if file.sha256 is None and file.facts.digest is not None
     ]

@@ -120,11 +120,11 @@ def _read_safetensors(stream: IO[bytes], size: int) -> Header:
     raw = stream.read(length)
     if len(raw) < length:
         raise BadHeader("it became shorter while it was read: scan again when the copy is complete")
-    shapes, metadata, types = _parsed(raw, size - 8 - length)
+    shapes, metadata, types = _parse(raw, size - 8 - length)
     return Header("safetensors", shapes, metadata, digest_of(prefix + raw, size), types)
 
 
-def _parsed(raw: bytes, room: int) -> tuple[dict[str, Shape], dict[str, str], dict[str, int]]:
+def _parse(raw: bytes, room: int) -> tuple[dict[str, Shape], dict[str, str], dict[str, int]]:
     """Shapes, metadata and counts of types of a safetensors header with ``room`` bytes of tensors behind
     it."""
     try:

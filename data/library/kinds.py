@@ -67,7 +67,7 @@ _DIFFUSERS_UNET = ("conv_in.weight", "down_blocks.0.", "up_blocks.0.")
 
 
 @dataclass(frozen=True)
-class Verdict:
+class FileVerdict:
     """``kind``; ``base_model`` by the catalog's spelling or None; ``by`` says what told it: "tensors",
     "metadata".
 
@@ -225,11 +225,11 @@ _SHARD = re.compile(r"-\d{5}-of-\d{5}\.")
 _FIRST_CONVOLUTION = re.compile(r"(?:^|\.)(?:input_blocks\.0\.0|conv_in)\.weight$")
 
 
-def judge(header: Header, path: Path) -> Verdict:
+def judge(header: Header, path: Path) -> FileVerdict:
     """What a file with that header is; ``path`` says only whether it is one of several parts of a model."""
     kind = kind_of(header.shapes)
     if kind not in RUNNABLE:
-        return Verdict(kind)
+        return FileVerdict(kind)
     tensors = plain_lora(header.shapes) if kind in LORAS else header.shapes
     base = by_header(tensors, header.metadata)
     by = "tensors" if base else ""
@@ -244,7 +244,7 @@ def judge(header: Header, path: Path) -> Verdict:
         flaws.append("a refiner, which goes over another model's picture")
     if base is None and _makes_video(tensors):
         flaws.append("video")
-    return Verdict(kind, base, by, tuple(flaws), _prediction(header))
+    return FileVerdict(kind, base, by, tuple(flaws), _prediction(header))
 
 
 def plain_lora(shapes: Mapping[str, Shape]) -> dict[str, Shape]:

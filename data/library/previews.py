@@ -39,27 +39,27 @@ def _png(path: Path) -> str:
             if head[4:] in (b"tEXt", b"zTXt", b"iTXt") and length <= LONGEST:
                 keyword, _, rest = stream.read(length).partition(b"\0")
                 if keyword in _KEYWORDS:
-                    return _decoded(head[4:], rest)
+                    return _decode(head[4:], rest)
                 stream.seek(4, 1)
             else:
                 stream.seek(length + 4, 1)
     return ""
 
 
-def _decoded(kind: bytes, data: bytes) -> str:
+def _decode(kind: bytes, data: bytes) -> str:
     if kind == b"tEXt":
         try:
             return data.decode("utf-8")
         except UnicodeDecodeError:
             return data.decode("latin-1")
     if kind == b"zTXt":
-        return _inflated(data[1:]).decode("latin-1")
+        return _inflate(data[1:]).decode("latin-1")
     is_packed, _, rest = data[:1] == b"\1", data[1:2], data[2:]
     text = rest.partition(b"\0")[2].partition(b"\0")[2]
-    return (_inflated(text) if is_packed else text).decode("utf-8", "replace")
+    return (_inflate(text) if is_packed else text).decode("utf-8", "replace")
 
 
-def _inflated(data: bytes) -> bytes:
+def _inflate(data: bytes) -> bytes:
     return zlib.decompressobj().decompress(data, LONGEST)
 
 

@@ -21,7 +21,7 @@ from diffagent.data.errors import BadInput
 from diffagent.data.library.headers import BadHeader, read_header
 from diffagent.data.library.kinds import judge
 from diffagent.data.library.previews import read_text
-from diffagent.data.library.sidecars import PREVIEWS, Notes, beside, of_modelspec, read_notes
+from diffagent.data.library.sidecars import PREVIEWS, SidecarNotes, beside, of_modelspec, read_notes
 from diffagent.data.library.state import READER, Facts, File, State, printable
 from diffagent.data.library.training import of_training
 
@@ -111,7 +111,7 @@ def _read(state: State, root: Path, path: Path, stated: os.stat_result | OSError
     size, mtime = stated.st_size, stated.st_mtime_ns
     sidecars = beside(path.stem, names)
     stamp = _stamp(path, sidecars)
-    row = state.known(path)
+    row = state.record(path)
     if row is not None and row[:2] == (size, mtime) and row[3] == READER:
         state.saw(path, root, run)
         if row[2] == stamp:
@@ -123,7 +123,7 @@ def _read(state: State, root: Path, path: Path, stated: os.stat_result | OSError
     return True
 
 
-def _beside(path: Path, sidecars: Sequence[str]) -> tuple[Notes, str]:
+def _beside(path: Path, sidecars: Sequence[str]) -> tuple[SidecarNotes, str]:
     notes = read_notes(path, sidecars)
     pictures = [name for suffix in PREVIEWS if (name := path.stem + suffix) in sidecars]
     text = next((text for name in pictures if (text := read_text(path.with_name(name)))), "")
@@ -165,7 +165,7 @@ def _walk(root: Path, problems: Problems) -> Iterator[tuple[Path, os.stat_result
         for entry in entries:
             if entry.name.startswith("."):
                 continue
-            status = _stated(entry)
+            status = _stat(entry)
             if not isinstance(status, OSError) and stat.S_ISDIR(status.st_mode):
                 below.append((entry.path, depth + 1))
             elif is_model(entry.name) and (isinstance(status, OSError) or stat.S_ISREG(status.st_mode)):
@@ -174,7 +174,7 @@ def _walk(root: Path, problems: Problems) -> Iterator[tuple[Path, os.stat_result
             waiting += reversed(below)
 
 
-def _stated(entry: os.DirEntry[str]) -> os.stat_result | OSError:
+def _stat(entry: os.DirEntry[str]) -> os.stat_result | OSError:
     try:
         return entry.stat()
     except OSError as error:

@@ -7,8 +7,8 @@
     ink.swarm.json        SwarmUI: modelspec.* fields
     ink.preview.png …     previews, which carry generation data
 
-In: the path of a model file and the names beside it. Out: one :class:`Notes`, the more particular program's
-word before the others'. A sidecar that is damaged, too large or another program's is passed over, never an
+In: the path of a model file and the names of the files beside it. Out: one :class:`SidecarNotes`; the more
+specific program's value wins. A sidecar that is damaged, too large or another program's is skipped, never an
 error.
 """
 
@@ -32,7 +32,7 @@ _TAG = re.compile(r"<[^<>]{0,2000}>")
 
 
 @dataclass(frozen=True)
-class Notes:
+class SidecarNotes:
     """What was noted of a model; None and () where nothing was. ``about`` is the uploader's text, plain;
     ``images`` are generation data as Civitai gives them, ``sha256`` that of the file that was noted."""
 
@@ -53,11 +53,11 @@ class Notes:
     sources: tuple[str, ...] = ()
     """The programs whose notes these are."""
 
-    def under(self, other: Notes) -> Notes:
+    def under(self, other: SidecarNotes) -> SidecarNotes:
         """These notes, with the other's where there are any."""
         changes = {
             field.name: getattr(other, field.name)
-            for field in fields(Notes)
+            for field in fields(SidecarNotes)
             if getattr(other, field.name) not in (None, (), "")
         }
         changes["sources"] = (*other.sources, *(s for s in self.sources if s not in other.sources))
@@ -73,9 +73,9 @@ def beside(stem: str, names: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for suffix in (*READERS, *PREVIEWS) if (name := stem + suffix) in there)
 
 
-def read_notes(path: Path, names: Sequence[str]) -> Notes:
+def read_notes(path: Path, names: Sequence[str]) -> SidecarNotes:
     """The notes in the sidecars ``names`` of the model at ``path``."""
-    notes = Notes()
+    notes = SidecarNotes()
     for suffix, reader in READERS.items():
         name = path.stem + suffix
         if name not in names:
@@ -90,7 +90,7 @@ def read_notes(path: Path, names: Sequence[str]) -> Notes:
     return notes
 
 
-def of_modelspec(data: Mapping[str, Any]) -> Notes:
+def of_modelspec(data: Mapping[str, Any]) -> SidecarNotes:
     """Notes in ``modelspec.*`` fields, of a SwarmUI sidecar or of a safetensors header."""
     spec = {
         name.removeprefix("modelspec."): value
@@ -98,7 +98,7 @@ def of_modelspec(data: Mapping[str, Any]) -> Notes:
         if name.startswith("modelspec.") and isinstance(value, str | int | float)
     }
     tags = _words(str(spec.get("tags") or "").split(","))
-    return Notes(
+    return SidecarNotes(
         name=_text(spec.get("title")),
         base_model=_text(spec.get("architecture")),
         sha256=_sha256(spec.get("hash_sha256")),
@@ -115,11 +115,11 @@ def plain(text: object) -> str:
     return " ".join(html.unescape(_TAG.sub(" ", str(text or "")[:50_000])).split())
 
 
-def _a1111(data: Mapping[str, Any]) -> Notes:
+def _a1111(data: Mapping[str, Any]) -> SidecarNotes:
     if not {"activation text", "sd version", "description", "notes", "preferred weight"} & set(data):
-        return Notes()
+        return SidecarNotes()
     version = _text(data.get("sd version"))
-    return Notes(
+    return SidecarNotes(
         base_model=None if (version or "").casefold() in ("unknown", "other") else version,
         trigger_words=_triggers([data.get("activation text")]),
         about=plain(f"{data.get('description') or ''} {data.get('notes') or ''}")[:4000],
@@ -129,7 +129,7 @@ def _a1111(data: Mapping[str, Any]) -> Notes:
     )
 
 
-def _civitai_version(data: Mapping[str, Any], program: str) -> Notes:
+def _civitai_version(data: Mapping[str, Any], program: str) -> SidecarNotes:
     """Notes of a version as the hub's API gives it."""
     model = data.get("model") if isinstance(data.get("model"), dict) else {}
     assert isinstance(model, dict)
@@ -145,7 +145,7 @@ def _civitai_version(data: Mapping[str, Any], program: str) -> Notes:
         for n, image in enumerate(data.get("images") or ())
         if isinstance(image, dict) and isinstance(image.get("meta"), dict)
     )  # fmt: skip
-    return Notes(
+    return SidecarNotes(
         name=_text(model.get("name")),
         version_name=_text(data.get("name")),
         type=_text(model.get("type")),
@@ -161,18 +161,20 @@ def _civitai_version(data: Mapping[str, Any], program: str) -> Notes:
     )
 
 
-def _civitai_info(data: Mapping[str, Any]) -> Notes:
+def _civitai_info(data: Mapping[str, Any]) -> SidecarNotes:
     return _civitai_version(data, "civitai.info")
 
 
-def _lora_manager(data: Mapping[str, Any]) -> Notes:
+def _lora_manager(data: Mapping[str, Any]) -> SidecarNotes:
     if "file_name" not in data and "model_name" not in data:
-        return Notes()
+        return SidecarNotes()
     version = data.get("civitai")
-    notes = _civitai_version(version, "LoRA-Manager") if isinstance(version, dict) and version else Notes()
-    tips = _parsed(data.get("usage_tips"))
+    notes = (
+        _civitai_version(version, "LoRA-Manager") if isinstance(version, dict) and version else SidecarNotes()
+    )
+    tips = _parse_json(data.get("usage_tips"))
     base = _text(data.get("base_model"))
-    manager_notes = Notes(
+    manager_notes = SidecarNotes(
         name=_text(data.get("model_name")),
         base_model=None if (base or "").casefold() in ("unknown", "other") else base,
         sha256=_sha256(data.get("sha256")),
@@ -184,12 +186,12 @@ def _lora_manager(data: Mapping[str, Any]) -> Notes:
     return notes.under(manager_notes)
 
 
-def _stability_matrix(data: Mapping[str, Any]) -> Notes:
+def _stability_matrix(data: Mapping[str, Any]) -> SidecarNotes:
     if "ModelName" not in data and "VersionName" not in data:
-        return Notes()
+        return SidecarNotes()
     hashes = data.get("Hashes") if isinstance(data.get("Hashes"), dict) else {}
     assert isinstance(hashes, dict)
-    return Notes(
+    return SidecarNotes(
         name=_text(data.get("UserTitle")) or _text(data.get("ModelName")),
         version_name=_text(data.get("VersionName")),
         type=_text(data.get("ModelType")),
@@ -204,7 +206,7 @@ def _stability_matrix(data: Mapping[str, Any]) -> Notes:
     )
 
 
-def _swarm(data: Mapping[str, Any]) -> Notes:
+def _swarm(data: Mapping[str, Any]) -> SidecarNotes:
     inner = data.get("__metadata__")
     return replace(of_modelspec(inner if isinstance(inner, dict) else data), sources=("SwarmUI",))
 
@@ -229,7 +231,7 @@ def _json(path: Path) -> Mapping[str, Any] | None:
     return data if isinstance(data, dict) else None
 
 
-def _parsed(value: object) -> Mapping[str, Any]:
+def _parse_json(value: object) -> Mapping[str, Any]:
     try:
         data = json.loads(value) if isinstance(value, str) and len(value) < 10_000 else value
     except (ValueError, RecursionError):

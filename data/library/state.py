@@ -24,7 +24,7 @@ from typing import Any, Self
 from diffagent.data.air import AIR, LOCAL
 from diffagent.data.errors import BadInput
 from diffagent.data.library.kinds import Kind
-from diffagent.data.library.sidecars import Notes
+from diffagent.data.library.sidecars import SidecarNotes
 from diffagent.data.library.training import Training
 from diffagent.data.weights.weights import home
 
@@ -62,7 +62,7 @@ class Facts:
     digest: str | None = None
     sample: str | None = None
     training: Training = field(default_factory=Training)
-    spec: Notes = field(default_factory=Notes)
+    spec: SidecarNotes = field(default_factory=SidecarNotes)
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class File:
     mtime: int
     stamp: str
     facts: Facts
-    notes: Notes = field(default_factory=Notes)
+    notes: SidecarNotes = field(default_factory=SidecarNotes)
     text: str = ""
     sha256: str | None = None
     hub: Mapping[str, Any] | None = None
@@ -179,14 +179,14 @@ class State:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             try:
-                return cls(_connected(path))
+                return cls(_connect(path))
             except sqlite3.DatabaseError as error:
                 if isinstance(error, sqlite3.OperationalError):
                     raise
                 shutil.move(path, path.with_suffix(".damaged"))
                 for end in ("-wal", "-shm"):
                     Path(f"{path}{end}").unlink(missing_ok=True)
-                return cls(_connected(path))
+                return cls(_connect(path))
         except (OSError, sqlite3.Error) as error:
             raise BadInput(
                 f"the library's folder {folder} cannot be written ({error}): give another in {VARIABLE}"
@@ -221,7 +221,7 @@ class State:
         self._db.commit()
         return bool(count)
 
-    def known(self, path: Path) -> tuple[int, int, str, int] | None:
+    def record(self, path: Path) -> tuple[int, int, str, int] | None:
         """Size, time, the sidecars' stamp and the reader's version of a file that was read."""
         row = self._db.execute(
             "SELECT size, mtime, stamp, reader FROM files WHERE path = ?", (os.fsencode(path),)
@@ -236,14 +236,14 @@ class State:
             (
                 os.fsencode(file.path), os.fsencode(file.root), file.size, file.mtime, file.stamp, READER,
                 adapter[Facts].dump_json(file.facts, exclude_defaults=True).decode(),
-                adapter[Notes].dump_json(file.notes, exclude_defaults=True).decode(), file.text, run,
+                adapter[SidecarNotes].dump_json(file.notes, exclude_defaults=True).decode(), file.text, run,
             ),
         )  # fmt: skip
         self._commit()
 
-    def put_notes(self, path: Path, stamp: str, notes: Notes, text: str) -> None:
+    def put_notes(self, path: Path, stamp: str, notes: SidecarNotes, text: str) -> None:
         """Keeps what changed beside a file."""
-        data = _adapters()[Notes].dump_json(notes, exclude_defaults=True).decode()
+        data = _adapters()[SidecarNotes].dump_json(notes, exclude_defaults=True).decode()
         self._db.execute(
             "UPDATE files SET stamp = ?, notes = ?, text = ? WHERE path = ?",
             (stamp, data, text, os.fsencode(path)),
@@ -316,11 +316,11 @@ class State:
                 continue
             file = File(
                 Path(os.fsdecode(path)), Path(os.fsdecode(root)), size, mtime, stamp,
-                adapter[Facts].validate_json(facts), adapter[Notes].validate_json(notes), text, sha256,
+                adapter[Facts].validate_json(facts), adapter[SidecarNotes].validate_json(notes), text, sha256,
                 json.loads(answer) if answer else None,
             )  # fmt: skip
             if file.notes.sha256 and sha256 and file.notes.sha256 != sha256:
-                file = replace(file, notes=Notes())  # of a file that stood here before
+                file = replace(file, notes=SidecarNotes())  # of a file that stood here before
             yield replace(file, override=words[file.key]) if file.key in words else file
 
     def _commit(self) -> None:
@@ -330,7 +330,7 @@ class State:
             self._committed = now
 
 
-def _connected(path: Path) -> sqlite3.Connection:
+def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=30, check_same_thread=False)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
@@ -347,4 +347,4 @@ def _connected(path: Path) -> sqlite3.Connection:
 def _adapters() -> Mapping[Any, Any]:
     from pydantic import TypeAdapter
 
-    return {kind: TypeAdapter(kind) for kind in (Facts, Notes, Override)}
+    return {kind: TypeAdapter(kind) for kind in (Facts, SidecarNotes, Override)}

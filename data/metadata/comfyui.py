@@ -105,7 +105,7 @@ def read(data: object) -> Generation:
     width, height = _size(graph, inputs)
     sampler_id = _sampler(graph, inputs)
     return Generation(
-        prompt=_text(graph, positive, "positive") or _said(graph, conditioned.get("positive")),
+        prompt=_text(graph, positive, "positive") or _string(graph, conditioned.get("positive")),
         negative_prompt=_text(graph, negative, "negative"),
         sampler=sampler_id,
         schedule=_unless_own(sampler_id, schedule),
@@ -124,7 +124,7 @@ def read(data: object) -> Generation:
     )
 
 
-def loaded(text: str) -> Any:
+def parse_json(text: str) -> Any:
     """The JSON of a text, in which Python's and JavaScript's words for no value may stand bare.
 
     Raises:
@@ -148,7 +148,7 @@ def _api(graph: object) -> dict[str, Node]:
     """The nodes in the API's form, whatever the form they come in."""
     for _ in range(4):
         if isinstance(graph, str):
-            graph = loaded(graph)
+            graph = parse_json(graph)
         if not isinstance(graph, Mapping):
             raise BadInput(f"no graph: an object of nodes is needed, not {type(graph).__name__}")
         if is_workflow(graph):
@@ -272,7 +272,7 @@ def _value(graph: _Graph, value: object, *names: str) -> Any:
     return None if isinstance(value, list) else value
 
 
-def _said(graph: _Graph, value: object, *names: str) -> str:
+def _string(graph: _Graph, value: object, *names: str) -> str:
     """Text, put together from its parts where nodes join them."""
     pieces: list[str] = []
     queue, visited = [value], set[int]()
@@ -310,7 +310,7 @@ def _text(graph: _Graph, link: object, branch: str) -> str:
         inputs = node["inputs"]
         if node["class_type"] == "ConditioningZeroOut":
             continue
-        texts = [text for key in _TEXTS if key in inputs and (text := _said(graph, inputs[key], key))]
+        texts = [text for key in _TEXTS if key in inputs and (text := _string(graph, inputs[key], key))]
         if texts:
             pieces += dict.fromkeys(texts)
             continue

@@ -83,14 +83,14 @@ class Generation:
     notes: tuple[str, ...] = ()
 
 
-class Recovered(NamedTuple):
+class RecoveredCall(NamedTuple):
     """A call, and what of the metadata it does not hold as it stands."""
 
     call: T2ICall
     notes: tuple[str, ...]
 
 
-def recovered(generation: Generation, catalog: Catalog) -> Recovered:
+def recover(generation: Generation, catalog: Catalog) -> RecoveredCall:
     """The call that makes the picture again.
 
     Raises:
@@ -100,8 +100,8 @@ def recovered(generation: Generation, catalog: Catalog) -> Recovered:
     notes = list(generation.notes)
     if not generation.prompt.strip():
         raise BadInput("the picture's metadata has no prompt, and a call needs one")
-    checkpoint = _found(generation.checkpoint, "Checkpoint", catalog)
-    loras = _merged([(_found(lora, "LoRA", catalog), lora.weight) for lora in generation.loras], notes)
+    checkpoint = _entry(generation.checkpoint, "Checkpoint", catalog)
+    loras = _merge([(_entry(lora, "LoRA", catalog), lora.weight) for lora in generation.loras], notes)
     row = find(checkpoint.base_model)
     sampler = _sampler(generation, row, notes)
     width, height = _size(generation, (row and row.step) or SIDE_STEP, notes)
@@ -124,7 +124,7 @@ def recovered(generation: Generation, catalog: Catalog) -> Recovered:
         seed=_seed(generation.seed, notes),
         clip_skip=_clip_skip(generation.clip_skip, notes),
     )
-    return Recovered(call, tuple(dict.fromkeys(notes)))
+    return RecoveredCall(call, tuple(dict.fromkeys(notes)))
 
 
 def as_call(checkpoint: Card, loras: Sequence[tuple[Card, float]], **fields: object) -> T2ICall:
@@ -176,7 +176,7 @@ def number(value: object) -> float | None:
     return real if math.isfinite(real) else None
 
 
-def _found(use: ModelUse, kind: str, catalog: Catalog) -> Card:
+def _entry(use: ModelUse, kind: str, catalog: Catalog) -> Card:
     """The entry that a use of a model means; a name alone may be that of a model of another kind."""
     cards: Iterable[Card | None] = (
         catalog.by_version(use.version_id) if use.version_id is not None else None,
@@ -194,7 +194,7 @@ def _found(use: ModelUse, kind: str, catalog: Catalog) -> Card:
     return card
 
 
-def _merged(uses: Sequence[tuple[Card, float]], notes: list[str]) -> list[tuple[Card, float]]:
+def _merge(uses: Sequence[tuple[Card, float]], notes: list[str]) -> list[tuple[Card, float]]:
     """Each LoRA once: the weights of one that is named twice add up, as programs apply it twice."""
     weights: dict[str, tuple[Card, float]] = {}
     for card, weight in uses:

@@ -34,16 +34,16 @@ def read(source: Path | bytes) -> Generation:
     Raises:
         BadImage: it is no picture. BadInput: its file tells nothing, or nothing that is understood.
     """
-    with _opened(source) as image:
+    with _open(source) as image:
         size, chunks = image.size, texts(image)
-    generation = understood(chunks)
+    generation = from_texts(chunks)
     if generation.width is None or generation.height is None:
         note = "the metadata does not tell the size: the picture's own was taken"
         generation = replace(generation, width=size[0], height=size[1], notes=(*generation.notes, note))
     return generation
 
 
-def understood(chunks: Mapping[str, str]) -> Generation:
+def from_texts(chunks: Mapping[str, str]) -> Generation:
     """What the texts of a file tell, by their names; infotext goes before a graph, which may do more.
 
     Raises:
@@ -55,7 +55,7 @@ def understood(chunks: Mapping[str, str]) -> Generation:
         if name in _GRAPHS:
             continue
         try:
-            return told(text)
+            return from_text(text)
         except BadInput as error:
             reasons.append(str(error))
     for text in graphs.values():
@@ -68,7 +68,7 @@ def understood(chunks: Mapping[str, str]) -> Generation:
     )
 
 
-def told(text: str) -> Generation:
+def from_text(text: str) -> Generation:
     """What a text tells, whichever program wrote it.
 
     Raises:
@@ -76,7 +76,7 @@ def told(text: str) -> Generation:
     """
     if not text.lstrip().startswith("{"):
         return infotext.read(text)
-    value = comfyui.loaded(text)
+    value = comfyui.parse_json(text)
     swarm = value.get("sui_image_params") if isinstance(value, dict) else None
     return _swarmui(swarm) if isinstance(swarm, dict) else comfyui.read(value)
 
@@ -94,7 +94,7 @@ def texts(image: Image.Image, *, decoded: bool = True) -> dict[str, str]:
     }
     comment = image.info.get("comment")
     if isinstance(comment, bytes):
-        chunks.setdefault("comment", _decoded(comment))
+        chunks.setdefault("comment", _decode(comment))
     try:
         exif = image.getexif()
         below = exif.get_ifd(_EXIF)
@@ -121,10 +121,10 @@ def user_comment(data: bytes) -> str:
     """The text of an Exif UserComment, whose first eight bytes name its encoding."""
     encoding = _CODES.get(data[:8])
     if encoding is None:
-        return _decoded(data)
+        return _decode(data)
     rest = data[8:]
     if encoding != "utf-16":
-        return _decoded(rest)
+        return _decode(rest)
     for mark, order in ((b"\xfe\xff", "utf-16-be"), (b"\xff\xfe", "utf-16-le")):
         if rest.startswith(mark):
             return rest[2:].decode(order, "replace").strip("\0")
@@ -133,14 +133,14 @@ def user_comment(data: bytes) -> str:
     return rest.decode(order, "replace").strip("\0")
 
 
-def _decoded(data: bytes) -> str:
+def _decode(data: bytes) -> str:
     try:
         return data.decode("utf-8").strip("\0")
     except UnicodeDecodeError:
         return data.decode("latin-1").strip("\0")
 
 
-def _opened(source: Path | bytes) -> Image.Image:
+def _open(source: Path | bytes) -> Image.Image:
     try:
         from PIL import Image, UnidentifiedImageError
     except ImportError:

@@ -97,13 +97,13 @@ class _Sheet:
         return {ends[3]: link for link, ends in self.links.items() if ends[2] == _OUT}
 
     @cached_property
-    def kept(self) -> dict[str, Node]:
+    def setters(self) -> dict[str, Node]:
         """The SetNodes by the name that GetNodes call."""
-        return {_called(node): node for node in self.nodes.values() if node["type"] == "SetNode"}
+        return {_variable(node): node for node in self.nodes.values() if node["type"] == "SetNode"}
 
 
 @dataclass(frozen=True)
-class _Brought:
+class _LinkEnd:
     """The end of a way along links."""
 
     value: Any = None
@@ -116,7 +116,7 @@ def is_workflow(graph: object) -> bool:
 
 def as_api(workflow: Mapping[str, Any]) -> Graph:
     """The graph in the form of the API; nodes that are garbled are left out."""
-    return dict(_converted(_sheets(workflow)))
+    return dict(_api_nodes(_sheets(workflow)))
 
 
 def _sheets(workflow: Mapping[str, Any]) -> _Sheet:
@@ -164,7 +164,7 @@ def _links(raw: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, int, str, i
                 yield str(number), (str(origin), slot, str(target), target_slot, kind)
 
 
-def _converted(sheet: _Sheet) -> Iterator[tuple[str, Node]]:
+def _api_nodes(sheet: _Sheet) -> Iterator[tuple[str, Node]]:
     stack = [sheet]
     while stack:
         level = stack.pop()
@@ -230,7 +230,7 @@ def _source(sheet: _Sheet, link: str) -> list[Any] | Any | None:
         sheet.sources[key] = None  # a circle brings nothing
         passed.append(key)
         step = _step(sheet, link)
-        if isinstance(step, _Brought):
+        if isinstance(step, _LinkEnd):
             brought = step.value
             break
         sheet, link = step
@@ -240,45 +240,45 @@ def _source(sheet: _Sheet, link: str) -> list[Any] | Any | None:
     return brought
 
 
-def _step(sheet: _Sheet, link: str) -> tuple[_Sheet, str] | _Brought:
+def _step(sheet: _Sheet, link: str) -> tuple[_Sheet, str] | _LinkEnd:
     """What a link brings, or else the link behind it and its sheet, over a node that is not drawn."""
     if link not in sheet.links:
-        return _Brought()
+        return _LinkEnd()
     number, slot, *_, kind = sheet.links[link]
     if number == _IN:
-        return _Brought() if sheet.outer is None else _outside(*sheet.outer, slot)
+        return _LinkEnd() if sheet.outer is None else _outside(*sheet.outer, slot)
     node = sheet.nodes.get(number, {})
     if not node or node.get("mode") == _MUTED:
-        return _Brought()
+        return _LinkEnd()
     if node["type"] == "PrimitiveNode":
-        return _Brought(_widgets(node).get("value"))
+        return _LinkEnd(_widgets(node).get("value"))
     if number in sheet.inner and node.get("mode") != _BYPASSED:
         sheet = sheet.inner[number]
         following = sheet.ends.get(slot)
     elif node["type"] == "Reroute" or node.get("mode") == _BYPASSED:
-        following = _passed(node, kind)
+        following = _passed_link(node, kind)
     elif node["type"] == "GetNode":
-        setter = sheet.kept.get(_called(node))
-        following = None if setter is None else _passed(setter, "")
+        setter = sheet.setters.get(_variable(node))
+        following = None if setter is None else _passed_link(setter, "")
     elif node["type"] == "SetNode":
-        following = _passed(node, "")
+        following = _passed_link(node, "")
     else:
-        return _Brought([sheet.path + number, slot])
-    return _Brought() if following is None else (sheet, following)
+        return _LinkEnd([sheet.path + number, slot])
+    return _LinkEnd() if following is None else (sheet, following)
 
 
-def _outside(sheet: _Sheet, node: Node, slot: int) -> tuple[_Sheet, str] | _Brought:
+def _outside(sheet: _Sheet, node: Node, slot: int) -> tuple[_Sheet, str] | _LinkEnd:
     """What comes into a subgraph: the link to its node, or the value of the node's widget."""
     inputs = _list(node.get("inputs"))
     entry = inputs[slot] if 0 <= slot < len(inputs) else None
     if not isinstance(entry, dict):
-        return _Brought()
+        return _LinkEnd()
     if entry.get("link") is None:
-        return _Brought(_widgets(node).get(str(entry.get("name"))))
+        return _LinkEnd(_widgets(node).get(str(entry.get("name"))))
     return sheet, str(entry["link"])
 
 
-def _passed(node: Node, kind: str) -> str | None:
+def _passed_link(node: Node, kind: str) -> str | None:
     """The link of a node's input that its output of a type passes on."""
     linked = [
         candidate
@@ -294,7 +294,7 @@ def _passed(node: Node, kind: str) -> str | None:
     return None if socket is None else str(socket["link"])
 
 
-def _called(node: Node) -> str:
+def _variable(node: Node) -> str:
     """The name that a SetNode or GetNode goes by."""
     return str(next(iter(_list(node.get("widgets_values"))), ""))
 

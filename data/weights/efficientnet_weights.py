@@ -28,11 +28,11 @@ def convert(payload: Path, folder: Path) -> None:
     from safetensors.torch import save_file
 
     state = torch.load(payload, map_location="cpu", weights_only=True)
-    save_file(folded(state), folder / "model.safetensors")
+    save_file(fold_batch_norms(state), folder / "model.safetensors")
     (folder / "config.json").write_text(json.dumps(CONFIG), encoding="utf-8")
 
 
-def folded(state: Tensors) -> Tensors:
+def fold_batch_norms(state: Tensors) -> Tensors:
     """Each convolution with its batch norm: w' = w γ / √(σ² + ε), b' = β − μ γ / √(σ² + ε)."""
     pairs = {"stem": ("_conv_stem", "_bn0"), "head": ("_conv_head", "_bn1")}
     for n in range(BLOCKS):

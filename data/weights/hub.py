@@ -19,7 +19,7 @@ class HubError(Exception):
     """The hub does not have the repository, or does not answer; the message is the reason."""
 
 
-def cached(repo: str) -> Path | None:
+def cached_snapshot(repo: str) -> Path | None:
     """The newest snapshot of ``repo`` in the hub's own cache, without asking the hub."""
     import huggingface_hub
 

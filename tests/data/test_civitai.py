@@ -164,7 +164,7 @@ def test_images_ask_for_meta_on_every_page_and_unwrap_it(make_hub):
 
 def test_images_stop_when_the_wanted_are_there(make_hub):
     hub = make_hub(images_a_page=1)
-    assert ask(hub, lambda client: client.images(11, wanted={110, 111})).keys() == {110, 111}
+    assert ask(hub, lambda client: client.images(11, image_ids={110, 111})).keys() == {110, 111}
     assert len(hub.seen) == 2
 
 

@@ -13,7 +13,7 @@ from invented_items import image, item, sha256, version
 from diffagent.data.catalog.quality import Quality
 from diffagent.data.dabench import dabench
 from diffagent.data.dabench.dabench import build
-from diffagent.data.dabench.listed import Listed, read_listed
+from diffagent.data.dabench.listed import ListedPairs, read_listed
 from diffagent.data.errors import BadInput
 from diffagent.data.hubs.raw import RawFolder, publish
 from diffagent.data.records import Card, Stats
@@ -111,7 +111,7 @@ def lists(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def of(found: Listed, model: str) -> list[dict[str, Any]]:
+def of(found: ListedPairs, model: str) -> list[dict[str, Any]]:
     return [row for row in found.rows if row["api"]["model"] == model]
 
 

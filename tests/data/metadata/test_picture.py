@@ -136,4 +136,4 @@ def test_any_value_of_swarmui_is_read_or_refused(value: Any) -> None:
     for name in SWARM["sui_image_params"]:
         told = {"sui_image_params": {**SWARM["sui_image_params"], name: value}}
         with contextlib.suppress(DiffAgentError):
-            picture.told(json.dumps(told))
+            picture.from_text(json.dumps(told))

@@ -29,7 +29,7 @@ WAIT = 60.0
 _TABLE = "CREATE TABLE IF NOT EXISTS vectors (text BLOB PRIMARY KEY, vector BLOB NOT NULL) WITHOUT ROWID"
 
 
-class KeptVectors:
+class VectorCache:
     """An :class:`~diffagent.data.encoders.text_encoder.Encoder` that asks another one only what is new to
     it."""
 
@@ -44,7 +44,7 @@ class KeptVectors:
         connection = sqlite3.connect(self._path, timeout=WAIT)
         try:
             connection.execute(_TABLE)
-            vectors_by_key = _read(connection, list(set(keys)))
+            vectors_by_key = _load_vectors(connection, list(set(keys)))
             new = {key: text for key, text in zip(keys, texts, strict=True) if key not in vectors_by_key}
             for part in _parts(sorted(new, key=lambda key: len(new[key]))):
                 vectors = self._encoder.encode([new[key] for key in part])
@@ -60,7 +60,7 @@ class KeptVectors:
         return embeddings
 
 
-def _read(connection: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, NDArray[np.float32]]:
+def _load_vectors(connection: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, NDArray[np.float32]]:
     vectors: dict[bytes, NDArray[np.float32]] = {}
     for part in _parts(keys):
         places = ",".join("?" * len(part))

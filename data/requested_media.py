@@ -1,8 +1,8 @@
 """Asked media: what a request asks a picture to be made of, told from the things that are in the picture.
 
-    asked_media("a painting of a lake")               -> (Mention("digital painting", "painting", 2),)
-    asked_media("a map of an island")                 -> (Mention("map", "map", 2),)
-    asked_media("two children looking at a map")      -> ()
+    requested_media("a painting of a lake")               -> (Mention("digital painting", "painting", 2),)
+    requested_media("a map of an island")                 -> (Mention("map", "map", 2),)
+    requested_media("two children looking at a map")      -> ()
 
 In: a request. Out: its :func:`~diffagent.data.media.named_media` without those that somebody holds, reads,
 looks at or makes, that hang, lie or stand somewhere, or that a thing is only the motif of; and the bare words
@@ -164,12 +164,12 @@ _ELSEWHERE = re.compile(
 """Words for a medium within what means something else."""
 
 
-def asked_media(text: str) -> tuple[Mention, ...]:
+def requested_media(text: str) -> tuple[Mention, ...]:
     """The media that a request asks for, in its order."""
-    return told_media(text)[0]
+    return split_media(text)[0]
 
 
-def told_media(text: str) -> tuple[tuple[Mention, ...], tuple[Mention, ...]]:
+def split_media(text: str) -> tuple[tuple[Mention, ...], tuple[Mention, ...]]:
     """The media that a request asks for, and those of things that are in the picture, each in its order."""
     requests: list[Mention] = []
     shown: list[Mention] = []
