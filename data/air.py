@@ -176,8 +176,8 @@ def _parts(text: str) -> tuple[str | None, ...] | None:
 def _parse(text: str) -> AIR:
     parts = _parts(text)
     if parts is None:
-        shown = text if len(text) <= 80 else text[:77] + "…"
-        raise BadInput(f"not an AIR: {shown!r}: it is {SHAPE}")
+        excerpt = text if len(text) <= 80 else text[:77] + "…"
+        raise BadInput(f"not an AIR: {excerpt!r}: it is {SHAPE}")
     return AIR(*parts)  # type: ignore[arg-type]  # the first four are text
 
 

@@ -223,15 +223,17 @@ def by_header(tensors: Mapping[str, Any], metadata: Mapping[str, str]) -> str | 
             if name.endswith(CONTEXT_KEYS) and len(shape) in (2, 4) and not _OF_TRANSFORMER.match(name)
         }
     )
-    shown = by_keys(tensors) or next(filter(None, map(by_context, reversed(widths))), None)
-    stated = _by_architecture(metadata)
-    if stated is not None and (shown is None or _root(stated) == _root(shown) or _may_be(stated, tensors)):
-        shown = stated
+    candidate = by_keys(tensors) or next(filter(None, map(by_context, reversed(widths))), None)
+    architecture = _by_architecture(metadata)
+    if architecture is not None and (
+        candidate is None or _root(architecture) == _root(candidate) or _may_be(architecture, tensors)
+    ):
+        candidate = architecture
     is_lora = any("lora_" in name for name in tensors)
     words = metadata.get("ss_sd_model_name" if is_lora else "modelspec.title", "").casefold()
-    if shown is None:
+    if candidate is None:
         return None
-    root = _root(shown)
+    root = _root(candidate)
     hits = [
         (max(map(len, names)), -n)
         for n, row in enumerate(TABLE)
@@ -239,7 +241,7 @@ def by_header(tensors: Mapping[str, Any], metadata: Mapping[str, str]) -> str | 
         and _root(row.name) == root
         and (names := [name for name in row.fingerprint.names if name in words])
     ]
-    return TABLE[-max(hits)[1]].name if hits else shown
+    return TABLE[-max(hits)[1]].name if hits else candidate
 
 
 def by_file_name(text: str) -> str | None:
@@ -260,8 +262,8 @@ def by_file_name(text: str) -> str | None:
 def examples(most: int = 3) -> str:
     """What ``--base-model`` takes, in words: base models and families, the first of each."""
     usual = {row.family: row.name for row in TABLE if row.entries == "crawled"}
-    chosen = list(usual.items())[:most]
-    names, families = ", ".join(f'"{name}"' for _, name in chosen), ", ".join(family for family, _ in chosen)
+    pairs = list(usual.items())[:most]
+    names, families = ", ".join(f'"{name}"' for _, name in pairs), ", ".join(family for family, _ in pairs)
     return f"base model ({names}) or family ({families})"
 
 
@@ -407,11 +409,11 @@ def _has_mark(mark: LoraMark, header: _TensorNames) -> bool:
 
 
 def _by_architecture(metadata: Mapping[str, str]) -> str | None:
-    stated = {
+    architectures = {
         metadata.get("modelspec.architecture", "").split("/")[0].casefold(),
         metadata.get("ss_base_model_version", "").casefold(),
     } - {""}
-    rows = (row for row in TABLE if row.fingerprint and stated & {*row.fingerprint.architectures})
+    rows = (row for row in TABLE if row.fingerprint and architectures & {*row.fingerprint.architectures})
     return next((row.name for row in rows), None)
 
 

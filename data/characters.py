@@ -76,14 +76,14 @@ def characters(text: str) -> tuple[Character, ...]:
     index = _index()
     spans = [(match.start(), match.end()) for match in _WORD.finditer(text)]
     tokens = [_fold(text[start:end]) for start, end in spans]
-    whole = f" {' '.join(tokens)} "
-    there: dict[str, bool] = {}
+    folded_text = f" {' '.join(tokens)} "
+    presence: dict[str, bool] = {}
 
     def stands(phrases: tuple[str, ...]) -> bool:
         for phrase in phrases:
-            if phrase not in there:
-                there[phrase] = f" {phrase} " in whole
-        return any(there[phrase] for phrase in phrases)
+            if phrase not in presence:
+                presence[phrase] = f" {phrase} " in folded_text
+        return any(presence[phrase] for phrase in phrases)
 
     mentions, at = [], 0
     while at < len(tokens):
@@ -179,9 +179,9 @@ def _index() -> _Index:
     words: tuple[str, ...] = ()
     names_of: dict[str, set[str]] = defaultdict(set)
     for line, small in zip(text.splitlines(), folded.splitlines(), strict=True):
-        _, its_medium, people, its_series = line.split("\t")
+        _, own_medium, people, own_series = line.split("\t")
         spellings, _, _, phrases = small.split("\t")
-        medium, series = its_medium or medium, its_series.partition("|")[0] or series
+        medium, series = own_medium or medium, own_series.partition("|")[0] or series
         words = tuple(phrases.split("|")) if phrases else words
         kind = medium, people, series
         names_of[series].update((series.casefold(), *words))

@@ -172,16 +172,16 @@ def requested_media(text: str) -> tuple[Mention, ...]:
 def split_media(text: str) -> tuple[tuple[Mention, ...], tuple[Mention, ...]]:
     """The media that a request asks for, and those of things that are in the picture, each in its order."""
     requests: list[Mention] = []
-    shown: list[Mention] = []
+    things: list[Mention] = []
     for mention in (*named_media(text), *_plain(text)):
-        if not any(_overlap(mention, other) for other in (*requests, *shown)):
-            (shown if _is_shown(text, mention) else requests).append(mention)
+        if not any(_overlap(mention, other) for other in (*requests, *things)):
+            (things if _is_shown(text, mention) else requests).append(mention)
     if not requests and (still := _STILL_LIFE.search(text)):
         requests.append(Mention("oil painting", still[0], still.start()))
     terms = list(_ART_TERMS.finditer(text))
     if not requests and len({term[0].casefold() for term in terms}) > 1:
         requests.append(Mention("oil painting", terms[0][0], terms[0].start()))
-    return tuple(sorted(requests, key=_start)), tuple(sorted(shown, key=_start))
+    return tuple(sorted(requests, key=_start)), tuple(sorted(things, key=_start))
 
 
 def _plain(text: str) -> Iterator[Mention]:

@@ -75,16 +75,16 @@ def _rows(path: Path) -> tuple[list[tuple[str, dict[str, Any]]], list[str]]:
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"cannot read {path} ({error}): give a JSON or JSON lines file in UTF-8") from None
     try:
-        whole: Any = json.loads(text)
+        document: Any = json.loads(text)
     except ValueError:
         values = [(f"{path.name}:{n}", line) for n, line in enumerate(text.splitlines(), 1) if line.strip()]
-        parsed = [(where, _parse(line)) for where, line in values]
+        rows = [(where, _parse(line)) for where, line in values]
     else:
-        listed = whole.get("items", whole) if isinstance(whole, dict) else whole
-        listed = listed if isinstance(listed, list) else [listed]
-        parsed = [(f"{path.name}[{n}]", value) for n, value in enumerate(listed)]
-    good = [(where, value) for where, value in parsed if isinstance(value, dict)]
-    bad = [f"{where}: not a JSON object" for where, value in parsed if not isinstance(value, dict)]
+        items = document.get("items", document) if isinstance(document, dict) else document
+        items = items if isinstance(items, list) else [items]
+        rows = [(f"{path.name}[{n}]", value) for n, value in enumerate(items)]
+    good = [(where, value) for where, value in rows if isinstance(value, dict)]
+    bad = [f"{where}: not a JSON object" for where, value in rows if not isinstance(value, dict)]
     return good, bad
 
 

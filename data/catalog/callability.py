@@ -19,13 +19,13 @@ from diffagent.data.samplers import is_joined
 def flaw(call: Mapping[str, Any], catalog: Catalog) -> str | None:
     """Why a whole call is not callable; None if it is."""
     try:
-        parsed = T2ICall.parse(call)
+        t2i_call = T2ICall.parse(call)
     except BadCall as error:
         return str(error)
-    card = catalog.by_air(parsed.air)
+    card = catalog.by_air(t2i_call.air)
     if card is None:
-        return f"air {parsed.air} is not in the catalog"
-    return _identity_flaw(call, card) or _loras_flaw(parsed, catalog)
+        return f"air {t2i_call.air} is not in the catalog"
+    return _identity_flaw(call, card) or _loras_flaw(t2i_call, catalog)
 
 
 def _loras_flaw(call: T2ICall, catalog: Catalog) -> str | None:

@@ -98,13 +98,13 @@ def survey(items: Iterable[Item], scope: Scope | None = None, funnel: Funnel | N
                 flagged_hashes.update(file_hashes(item.get("modelVersions") or ()))
             yield item
 
-    for item, passed in passing(watched(), scope or Scope(), funnel):
-        own_air, stats = air(item, passed.base_model, passed), _stats(item)
-        standings.append(Standing(own_air, (passed.type, passed.base_model), stats))
-        if passed.type == "Checkpoint":
+    for item, candidate in passing(watched(), scope or Scope(), funnel):
+        own_air, stats = air(item, candidate.base_model, candidate), _stats(item)
+        standings.append(Standing(own_air, (candidate.type, candidate.base_model), stats))
+        if candidate.type == "Checkpoint":
             rank = (-stats.downloads, item["id"], own_air)
-            versions = (f"@{version['id']}" for version in passed.family_versions)
-            for name in (*file_hashes(passed.family_versions), *versions):
+            versions = (f"@{version['id']}" for version in candidate.family_versions)
+            for name in (*file_hashes(candidate.family_versions), *versions):
                 best[name] = min(rank, best.get(name, rank))
     checkpoints = {digest: rank[2] for digest, rank in best.items()}
     standings.sort(key=lambda standing: standing.air)
@@ -123,26 +123,26 @@ def entries(
     ``dropped`` counts the entries' images that are no samples, by reason.
     """
     names = Names()
-    for item, passed in passing(items, scope or Scope()):
-        gallery = tuple(s for s in entry_samples(item, passed, dropped) if keep(s))
-        counts = usage(passed, air(item, passed.base_model, passed), gallery, first_pass)
-        about = about_text(item, passed.version["id"])
-        yield Entry(card(item, passed, names, counts, gallery), gallery, stems(passed), about)
+    for item, candidate in passing(items, scope or Scope()):
+        gallery = tuple(s for s in entry_samples(item, candidate, dropped) if keep(s))
+        counts = usage(candidate, air(item, candidate.base_model, candidate), gallery, first_pass)
+        about = about_text(item, candidate.version["id"])
+        yield Entry(card(item, candidate, names, counts, gallery), gallery, stems(candidate), about)
 
 
 def entry_samples(
-    item: Item, passed: PassingVersion, dropped: Counter[str] | None = None
+    item: Item, candidate: PassingVersion, dropped: Counter[str] | None = None
 ) -> Iterator[Sample]:
     """The samples of all versions that an entry stands for."""
-    return samples(item, {version["id"] for version in passed.family_versions}, dropped)
+    return samples(item, {version["id"] for version in candidate.family_versions}, dropped)
 
 
 def card(
-    item: Item, passed: PassingVersion, names: Names, counts: Usage, gallery: Sequence[Sample] = ()
+    item: Item, candidate: PassingVersion, names: Names, counts: Usage, gallery: Sequence[Sample] = ()
 ) -> Card:
     """One catalog entry; its name is claimed from ``names``."""
-    version, file = passed.version, passed.file
-    others = [v for v in passed.family_versions if v["id"] != version["id"]]
+    version, file = candidate.version, candidate.file
+    others = [v for v in candidate.family_versions if v["id"] != version["id"]]
     hashes = file_hashes([{"files": [file]}, version, *others])
     tags = _distinct(clean(tag) for tag in item.get("tags") or ())
     texts = (strip_lora_tags(str(word)) for word in version.get("trainedWords") or ())
@@ -151,9 +151,9 @@ def card(
     needed = needed_words(words, [sample.prompt for sample in gallery])
     return Card(
         name=names.claim(clean(item.get("name")), item["id"], version["id"]),
-        type=passed.type,
-        base_model=passed.base_model,
-        air=air(item, passed.base_model, passed),
+        type=candidate.type,
+        base_model=candidate.base_model,
+        air=air(item, candidate.base_model, candidate),
         model_id=item["id"],
         version_id=version["id"],
         version_name=clean(version.get("name")),
@@ -163,11 +163,11 @@ def card(
         tags=tags,
         trigger_words=needed,
         stats=_stats(item),
-        licence=_licence(item, passed.base_model),
+        licence=_licence(item, candidate.base_model),
         usage=counts,
-        description=compose(passed.type, passed.base_model, tags, words),
+        description=compose(candidate.type, candidate.base_model, tags, words),
         created_at=date_of(version),
-        older_airs=tuple(air(item, passed.base_model, passed, v["id"]) for v in others),
+        older_airs=tuple(air(item, candidate.base_model, candidate, v["id"]) for v in others),
         hashes=hashes,
         optional_words=tuple(word for word in words if word not in needed),
     )
@@ -186,31 +186,31 @@ def needed_words(words: Sequence[str], prompts: Sequence[str]) -> tuple[str, ...
     return often or tuple(sorted(words, key=lambda word: -uses[word])[:1])
 
 
-def air(item: Item, base_model: str, passed: PassingVersion, version_id: int | None = None) -> str:
+def air(item: Item, base_model: str, candidate: PassingVersion, version_id: int | None = None) -> str:
     """The AIR of a version of the item, default the passing one."""
-    chosen = passed.version["id"] if version_id is None else version_id
-    kind = AIR_TYPES.get(item["type"], passed.type.casefold())
-    if passed.file.get("type") in PART_FILES:
-        kind = str(passed.file["type"]).casefold().replace(" ", "")
-    return str(AIR(ecosystem_of(base_model), kind, CIVITAI, str(item["id"]), str(chosen)))
+    number = candidate.version["id"] if version_id is None else version_id
+    kind = AIR_TYPES.get(item["type"], candidate.type.casefold())
+    if candidate.file.get("type") in PART_FILES:
+        kind = str(candidate.file["type"]).casefold().replace(" ", "")
+    return str(AIR(ecosystem_of(base_model), kind, CIVITAI, str(item["id"]), str(number)))
 
 
-def usage(passed: PassingVersion, own_air: str, gallery: Iterable[Sample], first_pass: Survey) -> Usage:
+def usage(candidate: PassingVersion, own_air: str, gallery: Iterable[Sample], first_pass: Survey) -> Usage:
     """What people use the model with, counted over its samples.
 
     Inpainting does not count, nor the sizes of img2img, nor images made with another model: a
     checkpoint's whose hash is another entry's, a LoRA's that name other LoRAs only.
     """
     counts: dict[str, Counter[Any]] = {name: Counter() for name in Usage.__dataclass_fields__}
-    hashes = frozenset(file_hashes(passed.family_versions))
-    names, versions = stems(passed), frozenset(version["id"] for version in passed.family_versions)
+    hashes = frozenset(file_hashes(candidate.family_versions))
+    names, versions = stems(candidate), frozenset(version["id"] for version in candidate.family_versions)
     for sample in gallery:
         checkpoint = checkpoint_of(sample, first_pass.checkpoints)
         if sample.inpainting:
             continue
-        if passed.type == "Checkpoint" and checkpoint not in (None, own_air):
+        if candidate.type == "Checkpoint" and checkpoint not in (None, own_air):
             continue
-        if passed.type == "LoRA" and sample.loras:
+        if candidate.type == "LoRA" and sample.loras:
             lora = invoked_lora(sample, hashes, names, versions)
             if lora is None:
                 continue
@@ -233,9 +233,9 @@ def checkpoint_of(sample: Sample, checkpoints: Mapping[str, str]) -> str | None:
     return by_hash if by_hash is not None else checkpoints.get(f"@{sample.checkpoint_version_id}")
 
 
-def stems(passed: PassingVersion) -> frozenset[str]:
+def stems(candidate: PassingVersion) -> frozenset[str]:
     """The names that prompts may call the entry's files by."""
-    files = (file for version in passed.family_versions for file in version.get("files") or ())
+    files = (file for version in candidate.family_versions for file in version.get("files") or ())
     return frozenset(stem(str(file.get("name"))) for file in files)
 
 
@@ -341,11 +341,11 @@ def _stats(item: Item) -> Stats:
 
 def _downloads(item: Item) -> int | None:
     """The downloads of a model, or else of its versions that show them; None where all are hidden."""
-    shown = count((item.get("stats") or {}).get("downloadCount"))
-    if shown is not None:
-        return shown
-    each = [count((version.get("stats") or {}).get("downloadCount")) for version in item["modelVersions"]]
-    counts = [number for number in each if number is not None]
+    total = count((item.get("stats") or {}).get("downloadCount"))
+    if total is not None:
+        return total
+    numbers = [count((version.get("stats") or {}).get("downloadCount")) for version in item["modelVersions"]]
+    counts = [number for number in numbers if number is not None]
     return sum(counts) if counts else None
 
 

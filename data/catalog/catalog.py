@@ -209,14 +209,14 @@ class Catalog:
             return None
         air = air.strip()
         card = self._first("WHERE air = ?", air)
-        parsed = AIR.read(air) if card is None else None
-        if parsed is None:
+        parts = AIR.read(air) if card is None else None
+        if parts is None:
             return card
-        if str(parsed.model) != air:
-            return self.by_air(str(parsed.model))
-        if parsed.civitai_ids is None:
+        if str(parts.model) != air:
+            return self.by_air(str(parts.model))
+        if parts.civitai_ids is None:
             return None
-        model_id, version_id = parsed.civitai_ids
+        model_id, version_id = parts.civitai_ids
         card = self._first(
             f"JOIN versions ON entry_id = id WHERE versions.version_id = ? AND model_id = ? {_SORTED}",
             version_id,
@@ -225,7 +225,7 @@ class Catalog:
         if card is None:
             return None
         card_air = AIR.parse(card.air)
-        same = card_air.ecosystem == parsed.ecosystem and card_air.model_type == parsed.model_type
+        same = card_air.ecosystem == parts.ecosystem and card_air.model_type == parts.model_type
         return card if same else None
 
     def by_id(self, number: int) -> Card | None:
@@ -284,11 +284,11 @@ class Catalog:
             card = self.by_id(int(text[:20]))
         card = card or self.by_hash(text) or self.by_file(text)
         if card is None:
-            near = self.near(text)
-            hint = f"near: {'; '.join(near)}" if near else "see diffagent catalog search WORDS"
-            shown = text if len(text) <= 60 else text[:57] + "…"
+            names = self.near(text)
+            hint = f"near: {'; '.join(names)}" if names else "see diffagent catalog search WORDS"
+            excerpt = text if len(text) <= 60 else text[:57] + "…"
             raise UnknownModel(
-                f"no model of the catalog has the name, AIR, id, hash or file {shown!r}: {hint}"
+                f"no model of the catalog has the name, AIR, id, hash or file {excerpt!r}: {hint}"
             )
         return card
 

@@ -155,7 +155,7 @@ def _judge(item: Item, scope: Scope) -> Verdict:
     if reason is not None:
         return Verdict(reason=reason)
     usable: dict[str, list[Item]] = {}
-    passed: dict[str, tuple[Item, Item]] = {}
+    candidates: dict[str, tuple[Item, Item]] = {}
     dropped: Counter[str] = Counter()
     for version in _newest_first(item["modelVersions"]):
         base = canonical_name(version.get("baseModel"))
@@ -165,13 +165,15 @@ def _judge(item: Item, scope: Scope) -> Verdict:
         if file is None:
             dropped[str(reason)] += 1
         else:
-            passed.setdefault(base, (version, file))
-    if not passed:
+            candidates.setdefault(base, (version, file))
+    if not candidates:
         return Verdict(reason=max(dropped, key=VERSION_REASONS.index), versions=dropped)
     kind = TYPES[item["type"]]
-    order = sorted(passed, key=lambda base: (scope.base_models.index(base), base))
+    order = sorted(candidates, key=lambda base: (scope.base_models.index(base), base))
     return Verdict(
-        tuple(PassingVersion(kind, base, *passed[base], tuple(usable[base])) for base in order), None, dropped
+        tuple(PassingVersion(kind, base, *candidates[base], tuple(usable[base])) for base in order),
+        None,
+        dropped,
     )
 
 
@@ -187,9 +189,9 @@ def passing(
         verdict = Verdict(reason="odd row") if item is None else _judge(item, scope)
         if funnel is not None:
             funnel.add(verdict)
-        for passed in verdict.passed:
+        for candidate in verdict.passed:
             assert item is not None
-            yield item, passed
+            yield item, candidate
 
 
 def is_flagged(item: Item) -> bool:

@@ -256,10 +256,10 @@ def _checkpoint(
     name: str, base: BaseModelFacts, key: str, file: str | None, aliases: tuple[str, ...]
 ) -> Card:
     """A checkpoint; ``key`` is a repository, or a model and version of the hub."""
-    parsed = key.split("@")
-    is_hub = len(parsed) == 2
+    ids = key.split("@")
+    is_hub = len(ids) == 2
     kind = "checkpoint" if is_hub else (base.types or ("checkpoint",))[0]
-    air = AIR(base.ecosystem, kind, CIVITAI if is_hub else HUGGINGFACE, *parsed)
+    air = AIR(base.ecosystem, kind, CIVITAI if is_hub else HUGGINGFACE, *ids)
     card = _card("Checkpoint", name, base, air, ())
     return replace(card, file_name=file, aliases=aliases)
 
@@ -334,8 +334,8 @@ def _rows(path: Path) -> list[Row]:
     if path.suffix == ".gz":
         with gzip.open(path, "rt", encoding="utf-8") as lines:
             return [json.loads(line) for line in lines]
-    whole = json.loads(path.read_text("utf-8"))
-    return whole if isinstance(whole, list) else [whole]
+    document = json.loads(path.read_text("utf-8"))
+    return document if isinstance(document, list) else [document]
 
 
 def _table(path: Path) -> dict[str, str]:

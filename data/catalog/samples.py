@@ -187,11 +187,11 @@ def _size(meta: Meta, image: Mapping[str, Any]) -> tuple[int | None, int | None]
 
 
 def _generated_size(meta: Meta, image: Mapping[str, Any]) -> tuple[float, float] | None:
-    stated, first = _pair(meta.get("Size")), _pair(meta.get("First pass size"))
-    if first is not None:  # A1111 before 2023: Size is the final one
-        return first if min(first) > 0 else _automatic_first_pass(stated)
-    if stated is not None:
-        return stated
+    size, first_pass = _pair(meta.get("Size")), _pair(meta.get("First pass size"))
+    if first_pass is not None:  # A1111 before 2023: Size is the final one
+        return first_pass if min(first_pass) > 0 else _automatic_first_pass(size)
+    if size is not None:
+        return size
     width, height = (_number(meta.get(side), 1, 65536) for side in ("width", "height"))
     if width is not None and height is not None:
         return width, height
@@ -247,8 +247,8 @@ def _checkpoint_name(meta: Meta) -> str | None:
     model = meta.get("Model")
     candidates = [model.get("name") if isinstance(model, dict) else model]
     candidates += [entry.get("name") for entry in _resources(meta, "model")]
-    listed = meta.get("models")
-    candidates += listed[:1] if isinstance(listed, list) else []
+    models = meta.get("models")
+    candidates += models[:1] if isinstance(models, list) else []
     return next((name.strip() for name in candidates if isinstance(name, str) and name.strip()), None)
 
 

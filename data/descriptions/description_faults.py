@@ -91,8 +91,8 @@ def source_words(source: Source) -> frozenset[str]:
     """Every word, lower case, that a source holds, and every piece of one with hyphens or underscores."""
     card = source.card
     texts = (card.name, card.version_name, card.base_model, *card.tags, *card.all_words, *card.aliases)
-    whole = "\n".join((*texts, source.about, *source.prompts)).casefold().replace("’", "'")
-    words = {*_WORD.findall(whole), *_WORD.findall(_FOREIGN.sub(" ", whole))}
+    text = "\n".join((*texts, source.about, *source.prompts)).casefold().replace("’", "'")
+    words = {*_WORD.findall(text), *_WORD.findall(_FOREIGN.sub(" ", text))}
     return frozenset(words.union(*(_pieces(word) for word in words)) | _ALWAYS)
 
 

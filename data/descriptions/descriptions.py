@@ -141,8 +141,8 @@ def _lines(path: Path) -> Iterator[Description]:
             text = gzip.decompress(text)
         except (OSError, EOFError, zlib.error) as error:
             raise BadInput(f"{path} is no packed file of descriptions ({error}): fetch it again") from None
-    whole = text[: text.rfind(b"\n") + 1]
-    for number, line in enumerate(whole.splitlines(), 1):
+    complete_lines = text[: text.rfind(b"\n") + 1]
+    for number, line in enumerate(complete_lines.splitlines(), 1):
         try:
             yield Description.model_validate_json(line)
         except ValidationError as error:

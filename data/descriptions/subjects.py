@@ -60,8 +60,8 @@ _ALL_NUMBERS = re.compile(r"[\W\d_]*")
 def needed_trigger(card: Card, role: Role) -> str | None:
     """The trigger word that a prompt for the model always needs: one that is like the model's name, else the
     first that is no quality word and, for a character, no appearance. None where the card lists none."""
-    listed = card.trigger_words if role != "character" else card.all_words
-    telling = [word for word in listed if len(word) <= 60 and not _APPEARANCE.search(word)]
+    words = card.trigger_words if role != "character" else card.all_words
+    telling = [word for word in words if len(word) <= 60 and not _APPEARANCE.search(word)]
     if role not in ("character", "style", "general") and not telling:
         telling = [word for word in card.trigger_words if len(word) <= 60]
     names = _stem_words(card.name)

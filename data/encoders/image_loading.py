@@ -49,12 +49,12 @@ def load_image(source: Any) -> Image:
             warnings.simplefilter(
                 "ignore"
             )  # Pillow warns of large sizes and odd metadata; both are judged here
-            with pillow.open(io.BytesIO(content), formats=formats) as opened:
-                _check_size(opened.size, name)
-                if opened.format == "JPEG":
-                    opened.draft("RGB", (MAX_SIDE, MAX_SIDE))
-                opened.load()
-                return _normalise(opened, name)
+            with pillow.open(io.BytesIO(content), formats=formats) as image:
+                _check_size(image.size, name)
+                if image.format == "JPEG":
+                    image.draft("RGB", (MAX_SIDE, MAX_SIDE))
+                image.load()
+                return _normalise(image, name)
     except BadImage:
         raise
     except pillow.DecompressionBombError:
@@ -115,17 +115,17 @@ def _too_large(name: str, excess: str) -> str:
     return f"{name} has {excess}, but at most {MAX_PIXELS:,} pixels are decoded: reduce it first"
 
 
-def _normalise(opened: Image, name: str) -> Image:
+def _normalise(image: Image, name: str) -> Image:
     from PIL import Image as pillow
     from PIL import ImageOps
 
-    _check_size(opened.size, name)
-    upright = ImageOps.exif_transpose(opened)
+    _check_size(image.size, name)
+    upright = ImageOps.exif_transpose(image)
     if max(upright.size) > MAX_SIDE:
         upright = upright.copy()
         upright.thumbnail((MAX_SIDE, MAX_SIDE), pillow.Resampling.BOX, reducing_gap=2.0)
         if min(upright.size) < MIN_SIDE:
-            raise BadImage(f"{name} is a strip of {opened.size[0]}x{opened.size[1]} pixels: crop it first")
+            raise BadImage(f"{name} is a strip of {image.size[0]}x{image.size[1]} pixels: crop it first")
     if upright.mode == "RGB" and "transparency" not in upright.info:
         return upright.copy()
     if upright.mode.startswith("I;16") or upright.mode in ("I", "F"):

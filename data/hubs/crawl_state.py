@@ -120,10 +120,10 @@ class CrawlState:
         self._db.execute("REPLACE INTO model VALUES (?, ?, ?, ?)", (item["id"], mark, since, body))
         for version in _versions(item):
             self._store_version(item, version, metas[version["id"]] if inline else None)
-        here = [version["id"] for version in _versions(item)]
+        version_ids = [version["id"] for version in _versions(item)]
         self._db.execute(
             "DELETE FROM version WHERE model = ? AND id NOT IN (SELECT value FROM json_each(?))",
-            (item["id"], json.dumps(here)),
+            (item["id"], json.dumps(version_ids)),
         )
         if row is None or row[2] != body:
             self.set_notes(dirty=True)

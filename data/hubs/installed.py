@@ -110,15 +110,15 @@ def _model_files(root: Path) -> Iterator[Path]:
 
 
 def _read(root: Path, path: Path, hashes: _HashCache) -> InstalledModel:
-    size, shown = path.stat().st_size, path.relative_to(root).as_posix()
+    size, name = path.stat().st_size, path.relative_to(root).as_posix()
     if path.suffix.lower() in PICKLES:
-        return InstalledModel(shown, size, pickle=True)
+        return InstalledModel(name, size, pickle=True)
     try:
         shapes = _shapes(path)
     except (OSError, DiffAgentError) as error:
-        return InstalledModel(shown, size, problem=" ".join(str(error).split())[:200])
+        return InstalledModel(name, size, problem=" ".join(str(error).split())[:200])
     kind, base_model, inpainting = what_it_is(shapes)
-    return InstalledModel(shown, size, kind, base_model, hashes.sha256(path), inpainting=inpainting)
+    return InstalledModel(name, size, kind, base_model, hashes.sha256(path), inpainting=inpainting)
 
 
 def what_it_is(shapes: Mapping[str, Sequence[int]]) -> tuple[str, str | None, bool]:

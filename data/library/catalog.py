@@ -81,12 +81,12 @@ def generation_data(text: str) -> Mapping[str, Any] | None:
             return _of_generation(from_text(text))
         except BadInput:
             return None
-    parsed = parse(text)
-    if not parsed.settings:
+    infotext = parse(text)
+    if not infotext.settings:
         return None
     names = {"Steps": "steps", "Sampler": "sampler", "CFG scale": "cfgScale", "Seed": "seed"}
-    settings = {names.get(name, name): value for name, value in parsed.settings.items()}
-    return {**settings, "prompt": parsed.prompt, "negativePrompt": parsed.negative_prompt}
+    settings = {names.get(name, name): value for name, value in infotext.settings.items()}
+    return {**settings, "prompt": infotext.prompt, "negativePrompt": infotext.negative_prompt}
 
 
 def _of_generation(generation: Generation) -> Mapping[str, Any]:

@@ -285,9 +285,9 @@ def _hub_card(file: File, line: Line, kind: ModelType, samples: Sequence[Sample]
     base = str(line.base.name)
     try:
         model_file = next(f for f in version["files"] if str(f["hashes"]["SHA256"]).casefold() == file.sha256)
-        passed = PassingVersion(kind, base, version, model_file, (version,))
-        hub_card = card(item, passed, Names(), Usage(), samples)
-        assert hub_air(item, base, passed)
+        candidate = PassingVersion(kind, base, version, model_file, (version,))
+        hub_card = card(item, candidate, Names(), Usage(), samples)
+        assert hub_air(item, base, candidate)
     except (KeyError, TypeError, StopIteration, AttributeError):
         return None
     return replace(hub_card, air=str(line.air), source=CIVITAI)

@@ -40,8 +40,8 @@ def folder_of(root: Path, card: Card) -> str | None:
     kind = "lora" if card.type == "LoRA" else "checkpoint"
     if kind == "checkpoint" and AIR.parse(card.air).type in ("diffusionmodel", "unet"):
         kind = "transformer"
-    there = {path.name.casefold(): path.name for path in root.iterdir() if path.is_dir()}
-    return next((there[name] for name in FOLDERS[kind] if name in there), None)
+    folders = {path.name.casefold(): path.name for path in root.iterdir() if path.is_dir()}
+    return next((folders[name] for name in FOLDERS[kind] if name in folders), None)
 
 
 def file_name(card: Card) -> str:

@@ -89,10 +89,10 @@ class Hashing:
                     self.done += count
                     if self._stopped.is_set():
                         return None
-                stated = os.fstat(stream.fileno())
+                status = os.fstat(stream.fileno())
         except OSError:
             return None
-        return digest.hexdigest() if (stated.st_size, stated.st_mtime_ns) == (job.size, job.mtime) else None
+        return digest.hexdigest() if (status.st_size, status.st_mtime_ns) == (job.size, job.mtime) else None
 
 
 def hash_jobs(state: State, roots: Sequence[Path] | None = None) -> list[HashJob]:

@@ -37,16 +37,16 @@ async def look_up(client: CivitaiClient, digests: Sequence[str]) -> dict[str, An
     if len(digests) > HASHES_A_REQUEST:
         digests = sorted(await client.ids_by_hash(digests))
     versions = await client.versions_by_hash(digests)
-    chosen = {
+    oldest = {
         digest.casefold(): min(owners, key=lambda version: int(version["id"]))
         for digest, owners in versions.items()
     }
-    ids = sorted({version["modelId"] for version in chosen.values() if version.get("modelId")})
+    ids = sorted({version["modelId"] for version in oldest.values() if version.get("modelId")})
     items: dict[int, Any] = {}
     for start in range(0, len(ids), MODELS_A_REQUEST):
         page = await client.models(ids=ids[start : start + MODELS_A_REQUEST], limit=MODELS_A_REQUEST)
         items |= {item["id"]: item for item in page.items}
-    for digest, version in chosen.items():
+    for digest, version in oldest.items():
         if digest in answers:
             answers[digest] = _answer(version, items.get(version.get("modelId") or 0))
     return answers

@@ -59,8 +59,8 @@ def scan(state: State, roots: Sequence[Path], problems: Problems) -> Iterator[tu
     run = state.next_run()
     for root in roots:
         state.add_root(root)
-        for path, stated, names in _walk(root, problems):
-            yield path, _read(state, root, path, stated, names, run)
+        for path, status, names in _walk(root, problems):
+            yield path, _read(state, root, path, status, names, run)
         if not problems.lines:  # a disk that cannot be read for now keeps its entries
             state.drop_unseen(root, run)
 
@@ -101,14 +101,14 @@ def reason(error: OSError) -> str:
     return f"cannot be read ({error.strerror or error}): check the disk"
 
 
-def _read(state: State, root: Path, path: Path, stated: os.stat_result | OSError, names: Sequence[str],
+def _read(state: State, root: Path, path: Path, status: os.stat_result | OSError, names: Sequence[str],
           run: int) -> bool:  # fmt: skip
     """Brings one file up to date; whether anything of it was read."""
-    if isinstance(stated, OSError):
-        facts = Facts("unreadable", problem=reason(stated))
+    if isinstance(status, OSError):
+        facts = Facts("unreadable", problem=reason(status))
         state.put(File(path, root, 0, 0, "", facts), run)
         return True
-    size, mtime = stated.st_size, stated.st_mtime_ns
+    size, mtime = status.st_size, status.st_mtime_ns
     sidecars = beside(path.stem, names)
     stamp = _stamp(path, sidecars)
     row = state.record(path)
@@ -135,8 +135,8 @@ def _stamp(path: Path, sidecars: Sequence[str]) -> str:
     parts = []
     for name in sidecars:
         try:
-            stated = os.stat(path.with_name(name))
-            parts.append(f"{name}:{stated.st_size}:{stated.st_mtime_ns}")
+            status = os.stat(path.with_name(name))
+            parts.append(f"{name}:{status.st_size}:{status.st_mtime_ns}")
         except OSError:
             continue
     return (

@@ -69,8 +69,8 @@ def beside(stem: str, names: Iterable[str]) -> tuple[str, ...]:
 
     ``stem`` is the model's name without its suffix.
     """
-    there = set(names)
-    return tuple(name for suffix in (*READERS, *PREVIEWS) if (name := stem + suffix) in there)
+    present = set(names)
+    return tuple(name for suffix in (*READERS, *PREVIEWS) if (name := stem + suffix) in present)
 
 
 def read_notes(path: Path, names: Sequence[str]) -> SidecarNotes:
@@ -245,8 +245,8 @@ def _text(value: object) -> str | None:
 
 
 def _number(value: object) -> int | None:
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    return value if whole and 0 < value < 1 << 53 else None  # type: ignore[operator,return-value]
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    return value if is_whole and 0 < value < 1 << 53 else None  # type: ignore[operator,return-value]
 
 
 def _weight(value: object) -> float | None:
@@ -273,8 +273,8 @@ def _triggers(values: object) -> tuple[str, ...]:
 
 
 def _words(values: object) -> tuple[str, ...]:
-    listed = values if isinstance(values, Iterable) and not isinstance(values, str | Mapping) else ()
-    words = (" ".join(value.split()) for value in listed if isinstance(value, str))
+    items = values if isinstance(values, Iterable) and not isinstance(values, str | Mapping) else ()
+    words = (" ".join(value.split()) for value in items if isinstance(value, str))
     first: dict[str, str] = {}
     for word in words:
         if word and len(word) <= 120:

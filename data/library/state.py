@@ -134,19 +134,19 @@ def library_file(air: str, sha256: str | None = None) -> Path | None:
     path = library_home() / STATE
     if not path.is_file():
         return None
-    parsed = AIR.parse(air)
-    digest = parsed.id if parsed.source == LOCAL else ""
+    parts = AIR.parse(air)
+    digest = parts.id if parts.source == LOCAL else ""
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
         rows = connection.execute(
             "SELECT path, size, mtime FROM files WHERE sha256 = ?1 OR (json_extract(facts, '$.digest') = ?2 "
             "AND (?3 IS NULL OR substr(json_extract(facts, '$.sample'), 1, 8) = ?3))",
-            (sha256 or "", digest, parsed.file),
+            (sha256 or "", digest, parts.file),
         ).fetchall()
     for name, size, mtime in rows:
         file = Path(os.fsdecode(name))
         with suppress(OSError):
-            stated = file.stat()
-            if (stated.st_size, stated.st_mtime_ns) == (size, mtime):
+            status = file.stat()
+            if (status.st_size, status.st_mtime_ns) == (size, mtime):
                 return file
     return None
 

@@ -49,9 +49,9 @@ class ModelUse:
         return cls(name, weight=weight)
 
     def __str__(self) -> str:
-        shown = self.name if len(self.name) <= _SHOWN else self.name[: _SHOWN - 1] + "…"
+        label = self.name if len(self.name) <= _SHOWN else self.name[: _SHOWN - 1] + "…"
         version = f"Civitai's version {self.version_id}" if self.version_id is not None else ""
-        return " ".join(filter(None, (shown, f"({version})" if shown and version else version))) or (
+        return " ".join(filter(None, (label, f"({version})" if label and version else version))) or (
             self.hashes[0] if self.hashes else "without a name"
         )
 

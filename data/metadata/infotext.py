@@ -231,14 +231,14 @@ def _loras(
 
 
 def _checkpoint(fields: Mapping[str, str], resources: list[Any], hashes: Mapping[str, Any]) -> ModelUse:
-    version, shown = None, ""
+    version, name = None, ""
     for resource in resources:
         if isinstance(resource, dict) and str(resource.get("type")).casefold() in ("checkpoint", "model"):
-            version, shown = whole(resource.get("modelVersionId")), _shown(resource)
+            version, name = whole(resource.get("modelVersionId")), _shown(resource)
             break
     digests = [fields.get("model hash"), hashes.get("model")]
     hashes_named = tuple(dict.fromkeys(digest for digest in digests if isinstance(digest, str) and digest))
-    return ModelUse(fields.get("model") or shown, hashes_named, version)
+    return ModelUse(fields.get("model") or name, hashes_named, version)
 
 
 def _shown(resource: Mapping[str, Any]) -> str:

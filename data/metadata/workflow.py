@@ -121,10 +121,10 @@ def as_api(workflow: Mapping[str, Any]) -> Graph:
 
 def _sheets(workflow: Mapping[str, Any]) -> _Sheet:
     definitions = workflow.get("definitions")
-    listed = definitions.get("subgraphs") if isinstance(definitions, Mapping) else None
+    rows = definitions.get("subgraphs") if isinstance(definitions, Mapping) else None
     subgraphs = {
         str(subgraph["id"]): subgraph
-        for subgraph in _list(listed)
+        for subgraph in _list(rows)
         if isinstance(subgraph, dict) and isinstance(subgraph.get("id"), str)
     }
     budget, sources = _MOST, dict[tuple[str, str], Any]()
@@ -224,20 +224,20 @@ def _widgets(node: Node) -> dict[str, Any]:
 
 def _source(sheet: _Sheet, link: str) -> list[Any] | Any | None:
     """What a link brings: ``[id, slot]`` of a node, or the value of a primitive; None where it is cut."""
-    passed: list[tuple[str, str]] = []
-    brought: Any = None
+    keys: list[tuple[str, str]] = []
+    origin: Any = None
     while (key := (sheet.path, link)) not in sheet.sources:
         sheet.sources[key] = None  # a circle brings nothing
-        passed.append(key)
+        keys.append(key)
         step = _step(sheet, link)
         if isinstance(step, _LinkEnd):
-            brought = step.value
+            origin = step.value
             break
         sheet, link = step
     else:
-        brought = sheet.sources[key]
-    sheet.sources.update(dict.fromkeys(passed, brought))
-    return brought
+        origin = sheet.sources[key]
+    sheet.sources.update(dict.fromkeys(keys, origin))
+    return origin
 
 
 def _step(sheet: _Sheet, link: str) -> tuple[_Sheet, str] | _LinkEnd:
