@@ -34,11 +34,11 @@ def _loras_flaw(call: T2ICall, catalog: Catalog) -> str | None:
         return None
     base = catalog.by_air(call.base_checkpoint)
     if base is None or base.type != "Checkpoint":
-        return f"base_checkpoint {call.base_checkpoint} is no checkpoint of the catalog"
+        return f"base_checkpoint {call.base_checkpoint} is not a checkpoint of the catalog"
     for number, lora in enumerate(call.loras):
         card = catalog.by_air(lora.air)
         if card is None or card.type != "LoRA":
-            return f"loras.{number}: {lora.air} is no LoRA of the catalog"
+            return f"loras.{number}: {lora.air} is not a LoRA of the catalog"
         if card.name != lora.model:
             return f"loras.{number}: model is {lora.model!r}, but the entry's is {card.name!r}"
         if lora_fit(lora=card.base_model, checkpoint=base.base_model) is None:

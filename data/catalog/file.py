@@ -96,7 +96,7 @@ def _check_bytes(path: Path) -> None:
         raise BadCatalog(f"cannot read {path} ({error.strerror}): give a catalog that you may read") from None
     if not head.startswith(_MAGIC):
         raise BadCatalog(
-            f"{path} is not a catalog (no SQLite file): give one made by diffagent catalog import"
+            f"{path} is not a catalog (not a SQLite file): give one made by diffagent catalog import"
         )
     page = int.from_bytes(head[16:18], "big")
     expected = (65536 if page == 1 else page) * int.from_bytes(head[28:32], "big")

@@ -82,8 +82,8 @@ class Scope:
             callable_names = [name for name in base_models_of(spelling) if name in CALLABLE]
             if not callable_names:
                 raise BadInput(
-                    f"base model {base_models_of(spelling)[0]!r} is added by hand, for nothing tells how to "
-                    f"run it: give another, such as {', '.join(CALLABLE[:3])}"
+                    f"base model {base_models_of(spelling)[0]!r} is added by hand, because nothing says how "
+                    f"to run it: give another, such as {', '.join(CALLABLE[:3])}"
                 )
             names |= dict.fromkeys(callable_names)
         return cls(tuple(names) or CALLABLE)

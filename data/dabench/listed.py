@@ -272,7 +272,7 @@ def _read(path: Path) -> list[Mapping[str, Any]]:
     except ValueError as error:
         raise BadInput(f"{path} is not JSON ({error}): fetch the list again") from None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise BadInput(f"{path} is no list of objects: fetch the list again")
+        raise BadInput(f"{path} is not a list of objects: fetch the list again")
     return rows
 
 

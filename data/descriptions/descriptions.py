@@ -103,7 +103,9 @@ class DescriptionsFile:
 
     def __enter__(self) -> Self:
         if self.path.suffix == ".gz":
-            raise BadInput(f"{self.path} cannot grow: give a name without .gz, and pack it when it is done")
+            raise BadInput(
+                f"{self.path} cannot be appended to: give a name without .gz, and compress the finished file"
+            )
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.path.touch()
@@ -140,7 +142,7 @@ def _lines(path: Path) -> Iterator[Description]:
         try:
             text = gzip.decompress(text)
         except (OSError, EOFError, zlib.error) as error:
-            raise BadInput(f"{path} is no packed file of descriptions ({error}): fetch it again") from None
+            raise BadInput(f"{path} is not a gzip file of descriptions ({error}): fetch it again") from None
     complete_lines = text[: text.rfind(b"\n") + 1]
     for number, line in enumerate(complete_lines.splitlines(), 1):
         try:
@@ -149,6 +151,6 @@ def _lines(path: Path) -> Iterator[Description]:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"])) or "the line"
             raise BadInput(
-                f"{path}:{number}: no description: {where}: {first['msg']}; "
+                f"{path}:{number}: not a description: {where}: {first['msg']}; "
                 "delete the line or give another file"
             ) from None

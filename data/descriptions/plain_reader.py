@@ -116,7 +116,7 @@ class PlainReader:
                 )
         except (OSError, KeyError, ValueError, IndexError) as error:
             raise BadInput(
-                f"{source} is no plain reader ({type(error).__name__}: {error}): "
+                f"{source} is not a plain reader ({type(error).__name__}: {error}): "
                 "make one with diffagent train attributes"
             ) from None
 

@@ -60,7 +60,7 @@ def load_image(source: Any) -> Image:
     except pillow.DecompressionBombError:
         raise BadImage(_too_large(name, "more pixels than any decoder should make")) from None
     except UnidentifiedImageError:
-        raise BadImage(f"{name} is no image that can be read: give one of {', '.join(FORMATS[:6])}") from None
+        raise BadImage(f"{name} is not a readable image: give one of {', '.join(FORMATS[:6])}") from None
     except (
         Exception
     ) as error:  # decoders of broken files raise what they like: OSError, SyntaxError, struct.error
@@ -106,8 +106,8 @@ def _check_size(size: tuple[int, int], name: str) -> None:
         raise BadImage(_too_large(name, f"{size[0]}x{size[1]} pixels"))
     if min(size) < MIN_SIDE:
         raise BadImage(
-            f"{name} has {size[0]}x{size[1]} pixels, but {MIN_SIDE} a side are the least that tell anything: "
-            "give the image itself, no icon of it"
+            f"{name} has {size[0]}x{size[1]} pixels, but {MIN_SIDE} a side are the least an encoder can use: "
+            "give the image itself, not an icon of it"
         )
 
 

@@ -195,7 +195,9 @@ class CivitaiClient:
         """
         digests = sorted({_clean_hash(value) for value in hashes})
         if short := [value for value in digests if len(value) != 64]:
-            raise BadInput(f"{short[0]!r} is no SHA-256: ask for other hashes one by one (version_by_hash)")
+            raise BadInput(
+                f"{short[0]!r} is not a SHA-256: ask for other hashes one by one (version_by_hash)"
+            )
         versions_of: dict[str, list[Json]] = {}
         for start in range(0, len(digests), HASHES_A_REQUEST):
             chunk = digests[start : start + HASHES_A_REQUEST]
@@ -282,9 +284,7 @@ class CivitaiClient:
         if status in (408, 425, 429) or status >= 500:
             after = retry_after(response.headers)
             if after is not None and after > LONGEST_WAIT:
-                raise CrawlError(
-                    f"{where}: HTTP {status}, to be asked again in {after:.0f} s: run again then"
-                )
+                raise CrawlError(f"{where}: HTTP {status}, retry after {after:.0f} s: run again then")
             if status == 429 and after is not None:
                 self._pacer.pause(after)
             raise _TransientCrawlError(f"{where}: HTTP {status}", after)
@@ -322,7 +322,7 @@ def base_url(url: str) -> str:
     except (ValueError, httpx.InvalidURL):
         parts = urlsplit("")
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise BadInput(f"{url!r} is no web address: give the API's base URL, such as {DEFAULT_URL}")
+        raise BadInput(f"{url!r} is not a web address: give the API's base URL, such as {DEFAULT_URL}")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise BadInput(
             "the base URL may hold no user, password, query or fragment: a key goes in CIVITAI_API_KEY"
@@ -334,7 +334,7 @@ def _headers(url: str, key: str | None) -> dict[str, str]:
     headers = {"User-Agent": "diffagent", "Accept": "application/json"}
     if key:
         if not (key.isascii() and key.isprintable()) or " " in key:
-            raise BadInput("CIVITAI_API_KEY holds blanks or characters that no key has: copy it again")
+            raise BadInput("CIVITAI_API_KEY has blanks or characters that no key contains: copy it again")
         parts = urlsplit(url)
         if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
             raise BadInput(
@@ -347,7 +347,7 @@ def _headers(url: str, key: str | None) -> dict[str, str]:
 def _clean_hash(value: str) -> str:
     bare = bare_hash(value)
     if not bare.isalnum() or not bare.isascii():
-        raise BadInput(f"{value!r} is no hash: letters and digits, with or without 0x")
+        raise BadInput(f"{value!r} is not a hash: give letters and digits, with or without 0x")
     return bare
 
 

@@ -61,7 +61,7 @@ class CrawlOptions:
         if not self.types:
             raise BadInput(f"no model types to crawl: give some, such as {', '.join(TYPES)}")
         if self.since is not None and not re.match(r"\d{4}-\d\d-\d\d", self.since):
-            raise BadInput(f"since {self.since!r} is no date: write it as 2023-07-01")
+            raise BadInput(f"since {self.since!r} is not a date: write it as 2023-07-01")
         if self.limit is not None and self.limit < 1:
             raise BadInput(f"a limit of {self.limit} models leaves nothing to crawl: give 1 or more")
 

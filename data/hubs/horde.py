@@ -155,7 +155,7 @@ def _parse_object(path: Path, text: str) -> dict[str, Any]:
     except ValueError:
         value = None
     if not isinstance(value, dict):
-        raise BadInput(f"{path}: {text[:60]!r} is no JSON object")
+        raise BadInput(f"{path}: {text[:60]!r} is not a JSON object")
     return value
 
 

@@ -69,7 +69,7 @@ def read_installed(
     """
     root = Path(folder)
     if not root.is_dir():
-        raise BadInput(f"{root} is no folder: give the models folder of A1111, Forge or ComfyUI")
+        raise BadInput(f"{root} is not a folder: give the models folder of A1111, Forge or ComfyUI")
     files = sorted(_model_files(root))
     models = []
     with closing(_HashCache(cache)) as hashes:
@@ -151,7 +151,7 @@ def _shapes(path: Path) -> dict[str, list[int]]:
         with safe_open(path, framework="numpy") as header:
             return {name: header.get_slice(name).get_shape() for name in header.keys()}  # noqa: SIM118
     except SafetensorError as error:
-        raise BadInput(f"no safetensors file: {error}") from None
+        raise BadInput(f"not a safetensors file: {error}") from None
 
 
 class _HashCache:

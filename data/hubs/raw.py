@@ -43,7 +43,7 @@ class RawFolder:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         if not self.path.is_dir():
-            raise BadInput(f"{self.path} is no folder: make one with diffagent data crawl -o {self.path}")
+            raise BadInput(f"{self.path} is not a folder: make one with diffagent data crawl -o {self.path}")
         self.manifest = read_manifest(self.path)
         if not self.manifest:
             if (self.path / "state.sqlite").exists():
@@ -75,7 +75,7 @@ class RawFolder:
             raise BadInput(f"{self.path} holds no {source} models, only {have}: crawl them into it first")
         path, facts = self.path / FILES[source], self.manifest[source]
         if not path.is_file() or path.stat().st_size != facts["bytes"]:
-            raise CrawlError(f"{path} is not the file that {MANIFEST} tells of: run the crawl again")
+            raise CrawlError(f"{path} is not the file that {MANIFEST} describes: run the crawl again")
         return self._stream(path, facts["digest"])
 
     def _stream(self, path: Path, digest: str) -> Iterator[Json]:
@@ -88,7 +88,7 @@ class RawFolder:
         except (EOFError, ValueError, gzip.BadGzipFile, zlib.error):
             raise CrawlError(f"{path} is damaged: delete {path.parent / MANIFEST} and crawl again") from None
         if hasher.hexdigest() != digest:
-            raise CrawlError(f"{path} has another digest than {MANIFEST} says: run the crawl again")
+            raise CrawlError(f"{path} has a digest other than the one in {MANIFEST}: run the crawl again")
 
 
 def publish(folder: Path, source: str, rows: Iterable[Mapping[str, Any]], facts: Mapping[str, Any]) -> Json:

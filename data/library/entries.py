@@ -140,7 +140,7 @@ def _flaw(file: File, base: Base) -> str | None:
     if facts.flaws:
         return f"not for text-to-image: {', '.join(facts.flaws)}"
     if base.name is None:
-        return "its base model is not known: say it with diffagent library set FILE --base-model NAME"
+        return "its base model is unknown: set it with diffagent library set FILE --base-model NAME"
     if base.name not in LISTED or not any(backend(base.name, target) for target in TARGETS):
         return f"no target runs {base.name}"
     if facts.format == "gguf" and not _gguf_loaders(base.name):

@@ -98,7 +98,7 @@ def read(data: object) -> Generation:
         (conditioned.get(key) for key in ("negative", "neg_conditioning") if key in conditioned), None
     )
     if positive is None and not isinstance(conditioned.get("positive"), str):
-        raise BadInput(f"no graph of one text-to-image call: the sampler {name} has no prompt linked to it")
+        raise BadInput(f"not the graph of one text-to-image call: no prompt is linked to the sampler {name}")
     schedule, steps = _schedule(graph, inputs)
     guidance = _guidance(graph, positive)
     checkpoint, loras, clip_skip = _models(graph, guider[0] if guider else sampler, positive)
@@ -136,8 +136,8 @@ def parse_json(text: str) -> Any:
         except ValueError as error:
             reason = str(error)
         except RecursionError:
-            raise BadInput("no graph: its JSON is nested too deep") from None
-    raise BadInput(f"no graph: it is no JSON: {reason[:80]}")
+            raise BadInput("not a graph: its JSON is nested too deep") from None
+    raise BadInput(f"not a graph: it is not JSON: {reason[:80]}")
 
 
 def _without_bare(text: str) -> str:
@@ -150,7 +150,7 @@ def _api(graph: object) -> dict[str, Node]:
         if isinstance(graph, str):
             graph = parse_json(graph)
         if not isinstance(graph, Mapping):
-            raise BadInput(f"no graph: an object of nodes is needed, not {type(graph).__name__}")
+            raise BadInput(f"not a graph: an object of nodes is needed, not {type(graph).__name__}")
         if is_workflow(graph):
             graph = as_api(graph)
             break
@@ -169,7 +169,7 @@ def _api(graph: object) -> dict[str, Node]:
         and isinstance(node.get("inputs"), Mapping)
     }
     if not nodes:
-        raise BadInput("no graph: it has no node with a class_type and inputs")
+        raise BadInput("not a graph: it has no node with a class_type and inputs")
     return nodes
 
 
@@ -183,7 +183,7 @@ def _sampler_node(graph: _Graph) -> tuple[str, Node]:
     samplers = {name: node for name, node in graph.nodes.items() if _is_sampler(node)}
     if not samplers:
         kinds = ", ".join(sorted({node["class_type"] for node in graph.nodes.values()})[:6])
-        raise BadInput(f"no graph of one text-to-image call: it has no sampler that is known, but {kinds}")
+        raise BadInput(f"not the graph of one text-to-image call: it has no known sampler, only {kinds}")
     candidates = {name: node for name, node in samplers.items() if name in drawn} or samplers
     later = _downstream(graph, list(samplers))
     first = [

@@ -225,7 +225,9 @@ def _sampler(generation: Generation, row: BaseModelFacts | None, notes: list[str
 
 def _size(generation: Generation, step: int, notes: list[str]) -> tuple[int, int]:
     if generation.width is None or generation.height is None:
-        raise BadInput("the picture's metadata does not tell its size: no 'Size', no width and height")
+        raise BadInput(
+            "the picture's metadata does not give its size: it has no 'Size', no width and no height"
+        )
     width, height = (
         min(SIDE_MAX // step * step, max(SIDE_MIN, (side + step // 2) // step * step))
         for side in (generation.width, generation.height)
@@ -256,9 +258,7 @@ def _seed(seed: int | None, notes: list[str]) -> int | None:
     if seed is None or 0 <= seed <= SEED_MAX:
         return seed
     if seed != -1:
-        notes.append(
-            f"the metadata's seed {str(seed)[:_SHOWN]} is none that a call can hold: it was left out"
-        )
+        notes.append(f"the metadata's seed {str(seed)[:_SHOWN]} is out of a call's range: it was left out")
     return None
 
 

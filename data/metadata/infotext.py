@@ -96,7 +96,7 @@ def read(text: str) -> Generation:
     """
     infotext = parse(text)
     if not infotext.settings:
-        raise BadInput(f"no infotext: it has no line of settings such as 'Steps: 20, …': {text[:60]!r}")
+        raise BadInput(f"not an infotext: it has no line of settings such as 'Steps: 20, …': {text[:60]!r}")
     fields = {_plain(name): value for name, value in reversed(list(infotext.settings.items()))}
     resources = _json(fields.get("civitai resources"), list)
     hashes = _json(fields.get("hashes"), dict)

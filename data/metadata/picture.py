@@ -38,7 +38,7 @@ def read(source: Path | bytes) -> Generation:
         size, chunks = image.size, texts(image)
     generation = from_texts(chunks)
     if generation.width is None or generation.height is None:
-        note = "the metadata does not tell the size: the picture's own was taken"
+        note = "the metadata does not give the size: the picture's own was taken"
         generation = replace(generation, width=size[0], height=size[1], notes=(*generation.notes, note))
     return generation
 
@@ -64,7 +64,7 @@ def from_texts(chunks: Mapping[str, str]) -> Generation:
         except BadInput as error:
             reasons.append(str(error))
     raise BadInput(
-        reasons[0] if reasons else "the picture's file does not tell how it was made: it has no metadata"
+        reasons[0] if reasons else "the picture's file does not say how it was made: it has no metadata"
     )
 
 
@@ -149,7 +149,7 @@ def _open(source: Path | bytes) -> Image.Image:
         return Image.open(source if isinstance(source, Path) else io.BytesIO(source))
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         name = source if isinstance(source, Path) else f"{len(source)} bytes"
-        raise BadImage(f"{name} is no picture that can be read: {str(error)[:80]}") from None
+        raise BadImage(f"{name} is not a readable picture: {str(error)[:80]}") from None
 
 
 def _swarmui(params: Mapping[str, Any]) -> Generation:

@@ -119,7 +119,7 @@ def resolve(name: str | os.PathLike[str]) -> Weights:
         return Weights(folder)
     if _is_path(name):
         raise MissingWeights(
-            f"{name!r} is no folder of model weights ({_what_lacks(folder)}); give a folder with "
+            f"{name!r} is not a folder of model weights ({_what_lacks(folder)}); give a folder with "
             "config.json, a tokenizer and safetensors, as transformers' save_pretrained writes it"
         )
     alias = name.lower() if name.lower() in SOURCES else None

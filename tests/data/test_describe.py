@@ -282,7 +282,7 @@ def test_a_packed_file_is_read_and_does_not_grow(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"without \.gz"), DescriptionsFile(packed):
         pass
     packed.write_bytes(b"no gzip")
-    with pytest.raises(BadInput, match="no packed file"):
+    with pytest.raises(BadInput, match="not a gzip file"):
         read_descriptions(packed)
 
 
@@ -291,7 +291,7 @@ def test_files_that_are_none(tmp_path: Path) -> None:
         read_descriptions(tmp_path / "none.jsonl")
     bad = tmp_path / "bad.jsonl"
     bad.write_text(row().model_dump_json() + '\n{"air": 1}\n')
-    with pytest.raises(BadInput, match=r"bad\.jsonl:2: no description: air"):
+    with pytest.raises(BadInput, match=r"bad\.jsonl:2: not a description: air"):
         read_descriptions(bad)
     with pytest.raises(BadInput, match="cannot write"), DescriptionsFile(tmp_path):
         pass

@@ -200,7 +200,7 @@ def test_a_folder_without_lists_and_a_broken_list_are_refused(tmp_path: Path) ->
     with pytest.raises(BadInput, match="is not JSON"):
         read_listed(tmp_path, CARDS)
     (tmp_path / "hosted_t2i.jsonl").write_text("[1]\n", "utf-8")
-    with pytest.raises(BadInput, match="is no list of objects"):
+    with pytest.raises(BadInput, match="is not a list of objects"):
         read_listed(tmp_path, CARDS)
 
 

@@ -123,7 +123,7 @@ def test_weights_survive_the_file(reader: PlainReader, features: CardFeatures, t
     for name, rows in reader(features).items():
         assert np.abs(again(features)[name] - rows).max() < 0.03  # int8 steps
     (tmp_path / "none.npz").write_bytes(b"no zip")
-    with pytest.raises(BadInput, match="no plain reader"):
+    with pytest.raises(BadInput, match="not a plain reader"):
         PlainReader.load(tmp_path / "none.npz")
 
 

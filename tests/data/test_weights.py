@@ -121,7 +121,9 @@ def test_a_repository_name_asks_the_hub_first(registry: Path, monkeypatch: pytes
 
 @pytest.mark.parametrize("name", ["./nowhere", "/nowhere/at/all", "~/nowhere-at-all"])
 def test_a_path_is_no_name(name: str) -> None:
-    with pytest.raises(MissingWeights, match=r"no folder of model weights \(no such folder\); give a folder"):
+    with pytest.raises(
+        MissingWeights, match=r"not a folder of model weights \(no such folder\); give a folder"
+    ):
         resolve(name)
 
 

@@ -137,7 +137,7 @@ def test_wishes_read_the_same_infotext(catalog: Catalog) -> None:
 @pytest.mark.parametrize(
     ("text", "error", "says"),
     [
-        ("a fox", BadInput, "no infotext"),
+        ("a fox", BadInput, "not an infotext"),
         ("a fox\nSteps: 20, Sampler: Euler, CFG scale: 7, Model: nobody", UnknownModel, "nobody"),
         ("a fox\nSteps: 20, Sampler: Euler, CFG scale: 7, Model: basalt", BadInput, "Size"),
         ("a fox <lora:gone:1>\nSteps: 20, Sampler: Euler, Model: basalt", UnknownModel, "gone"),
@@ -155,7 +155,7 @@ def test_graphs_of_no_call_are_errors(catalog: Catalog) -> None:
     graph = emit(call_of(AURORA), "comfyui", catalog).request["prompt"]
     with pytest.raises(BadInput, match="does not name its Checkpoint"):
         read_graph({key: node for key, node in graph.items() if key != "1"}, catalog)
-    with pytest.raises(BadInput, match=r"no graph.*no sampler that is known"):
+    with pytest.raises(BadInput, match=r"not the graph.*no known sampler"):
         read_graph({key: node for key, node in graph.items() if node["class_type"] != "KSampler"}, catalog)
     graph["1"]["inputs"]["ckpt_name"] = "nobody.safetensors"
     with pytest.raises(UnknownModel, match="nobody"):

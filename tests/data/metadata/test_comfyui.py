@@ -313,13 +313,13 @@ def test_a_subgraphs_sampler_is_read_with_what_is_linked_into_it() -> None:
     [
         ({}, "no node with a class_type"),
         ([], "an object of nodes"),
-        ("{", "no JSON"),
-        ("[" * 100_000, "nested too deep|no JSON"),
+        ("{", "not JSON"),
+        ("[" * 100_000, "nested too deep|not JSON"),
         ({"1": node("GeminiImageNode", prompt="a fox"), "2": node("SaveImage", images=["1", 0])},
-         "no sampler that is known, but GeminiImageNode, SaveImage"),
-        ({"1": node("KSampler", seed=1, steps=1, positive=["9", 0])}, "no prompt linked to it"),
+         "no known sampler, only GeminiImageNode, SaveImage"),
+        ({"1": node("KSampler", seed=1, steps=1, positive=["9", 0])}, "no prompt is linked to the sampler"),
         ({"nodes": [{"id": 1, "type": "KSampler", "widgets_values": [1]}], "links": []},
-         "no sampler that is known"),
+         "no known sampler"),
     ],
 )  # fmt: skip
 def test_what_is_no_graph_of_one_picture_is_told(graph: object, says: str) -> None:
