@@ -33,7 +33,7 @@ def short_rows() -> Iterator[tuple[str, str, str, str, str, str]]:
 
 
 def unknown(grade: str = "known") -> dict[str, int]:
-    """How many rows of a grade do not know a column."""
+    """Column → the number of rows of a grade that lack its value."""
     rows = [row for row in TABLE if row.grade == grade]
     return {column: sum(getattr(row, column) in (None, ()) for row in rows) for column in COLUMNS}
 

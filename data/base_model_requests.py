@@ -1,13 +1,12 @@
-"""How a prompt asks for a base model: by a name that nothing else has, or by a plain word where the sentence
-says so.
+"""Requests for base models in a prompt: by an unambiguous name, or by a plain word in a fixed phrase.
 
     base_model_requests("a castle, flux dev")                  "flux dev", "Flux.1 D"
     base_model_requests("use pony and draw a castle")          "use pony and draw", "Pony"
     base_model_requests("illustrios: a castle")                "illustrios", "illustrious"
     base_model_requests("a pony in a field")                   nothing
 
-In: a prompt. Out: what it asks for with where it stands, so that the words can be left out of the picture.
-The names are those of :mod:`diffagent.data.base_model_rows`.
+In: a prompt. Out: the base models it asks for, with the places of the words, which can then be cut from the
+prompt. The names are those of :mod:`diffagent.data.base_model_rows`.
 """
 
 from __future__ import annotations
@@ -55,8 +54,8 @@ _ENDING = (
 
 
 class _RequestPattern(NamedTuple):
-    """A base model or family, how it is asked for, and of which words a prompt that asks for it has one
-    (none: not known); nothing is asked for where ``unless`` is found, or ``only`` is not."""
+    """A base model or family and the ``pattern`` of its requests. A prompt that matches has one of ``hints``
+    (empty: unknown); it does not count where it matches ``unless``, or does not match ``only``."""
 
     name: str
     pattern: str
@@ -75,7 +74,7 @@ class _RequestPattern(NamedTuple):
 
 @dataclass(frozen=True)
 class BaseModelRequest:
-    """What a prompt asks for: the ``words`` that ask, without their typos, and where they stand in it."""
+    """A base model or family that a prompt asks for: the ``words``, without typos, and their place."""
 
     name: str
     words: str
@@ -84,7 +83,7 @@ class BaseModelRequest:
 
     @classmethod
     def of(cls, name: str, match: re.Match[str], source: MendedPrompt) -> BaseModelRequest:
-        """A match in a mended prompt."""
+        """Returns the request of a match in a mended prompt."""
         return cls(name, match[0], source.at(match.start()), source.at(match.end()))
 
     @property
@@ -94,12 +93,11 @@ class BaseModelRequest:
 
 @lru_cache(64)
 def base_model_requests(prompt: str) -> tuple[BaseModelRequest, ...]:
-    """Where a prompt asks for base models and families, and their names; of several, the first is meant.
+    """Returns a prompt's requests for base models and families; the first one holds.
 
-    What was made from another family stands before it, and then what every crawl has. A match inside a longer
-    one of another name ("flux" in "flux schnell") does not count, nor one in a phrase that means no model
-    ("flux capacitor"). Patterns without a word of the prompt are left out, for compiling all takes longer
-    than the rest of the reading.
+    Derived families come before their parents, then the crawled ones. A match inside a longer one ("flux" in
+    "flux schnell") does not count, nor one in a phrase that names no model ("flux capacitor"). Patterns
+    without a word of the prompt are skipped, because compiling all of them takes longer than everything else.
     """
     source = mend(prompt, _names())
     text, folded = source.text, source.text.casefold()
@@ -114,7 +112,7 @@ def base_model_requests(prompt: str) -> tuple[BaseModelRequest, ...]:
 
 
 def _inside(spans: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
-    """The spans that are a part of a longer one: "flux" of "flux schnell"."""
+    """The spans that lie in a longer one: "flux" in "flux schnell"."""
     reached, parts = -1, set()
     for start, end in sorted(set(spans), key=lambda span: (span[0], -span[1])):
         if end <= reached:
@@ -124,7 +122,7 @@ def _inside(spans: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
 
 
 def bare_name(words: str) -> str:
-    """The name alone in words that ask for it: "flux dev" of "use flux dev"."""
+    """The bare name in the words of a request: "flux dev" of "use flux dev"."""
     before = rf"\A\s*(?:{_USING}|{_LABEL}|{_MADE})"
     behind = rf"{_KIND}?(?:\s(?:and|to)\s{_PLEA}{_DRAWING}|\sfor|{_REASON})?\s*\Z"
     return _compiled(f"{before}|{behind}").sub("", words).strip()
@@ -132,7 +130,7 @@ def bare_name(words: str) -> str:
 
 @cache
 def _names() -> NameWords:
-    """The words of base models' names of which typos are heard."""
+    """The words of base model names whose typos are mended."""
     rows = [row for row in TABLE if row.grade != "hosted"]
     words = {word for row in rows for word in row.words}
     words |= {word for family in FAMILIES.values() for word in (*family.words, *family.first)}
@@ -174,7 +172,7 @@ def _request_patterns() -> tuple[_RequestPattern, ...]:
 
 
 def _prompt_names(row: BaseModelFacts) -> tuple[str, ...]:
-    """What a prompt calls a base model: its name, unless it is a plain word, and its spellings."""
+    """A base model's names in prompts: its name, unless it is a plain word, and its spellings."""
     if row.heard is not None:
         return row.heard
     is_plain = row.name.isalpha() and row.name.casefold() in {word.casefold() for word in row.words}
@@ -184,7 +182,7 @@ def _prompt_names(row: BaseModelFacts) -> tuple[str, ...]:
 def _of_names(
     name: str, spellings: Sequence[str], words: Sequence[str], versions: str | None = None
 ) -> Iterator[_RequestPattern]:
-    """How names ask that nothing else has, wherever they stand."""
+    """Yields the patterns of unambiguous names, anywhere in a prompt."""
     longest = sorted({*spellings} - {*words}, key=len, reverse=True)
     if longest:
         called = "|".join(
@@ -195,7 +193,7 @@ def _of_names(
 
 
 def _wherever(called: str) -> str:
-    """The pattern of a name, with what a sentence says around it."""
+    """The pattern of a name with the phrase around it."""
     return (
         rf"(?:\b{_USING})?{called}{_KIND}?{_BEGUN}|"
         rf"(?:\b{_MADE})?{called}{_KIND}?{_REASON}|"
@@ -206,7 +204,7 @@ def _wherever(called: str) -> str:
 
 
 def _of_words(name: str, words: Sequence[str], facts: Family) -> Iterator[_RequestPattern]:
-    """How plain words ask: where a sentence says "use …" or "… model"."""
+    """Yields the patterns of plain words, which need a phrase such as "use …" or "… model"."""
     if not words:
         return
     word = "(?:" + "|".join(map(_spaced, sorted(words, key=len, reverse=True))) + r")(?!\w)"
@@ -232,7 +230,7 @@ def _of_words(name: str, words: Sequence[str], facts: Family) -> Iterator[_Reque
 
 
 def _of_family(name: str, facts: Family) -> Iterator[_RequestPattern]:
-    """How a family is asked for by a word that is a clause of its own, or by its own pattern."""
+    """Yields a family's own patterns: ``request``, and words that are a clause by themselves."""
     if facts.request:
         hints = {*_hints((facts.title, *facts.spellings, *facts.words))}
         hints |= {"stable"} if "stable" in facts.request else set()
@@ -257,7 +255,7 @@ def _hints(names: Iterable[str]) -> frozenset[str]:
 
 
 def _pieces(spelling: str) -> list[str]:
-    """The words and numbers of a name, each word that others write as two taken apart."""
+    """The words and numbers of a name, with compounds split as some people write them."""
     folded = spelling.casefold()
     for joined, apart in JOINED.items():
         folded = folded.replace(joined, apart)
@@ -265,8 +263,8 @@ def _pieces(spelling: str) -> list[str]:
 
 
 def _spaced(spelling: str) -> str:
-    """A pattern of a spelling, with any of a blank, a dot, a dash or nothing between its words; the last one
-    may stand in brackets."""
+    """A pattern of a spelling with a blank, a dot, a dash or nothing between words; the last word may stand
+    in brackets."""
     *words, last = map(re.escape, _pieces(spelling))
     gap = r"[ ._-]?"
     if not words:

@@ -1,12 +1,11 @@
-"""Characters: well-known fictional ones and their series, and the medium in which they are at home.
+"""Well-known fictional characters and their series, with the medium each belongs to.
 
     characters("Totoro's bus stop")   -> (Character("Totoro's", 0, 8, "anime", "none", "Studio Ghibli"),)
 
-``default/characters.tsv`` was written by a large language model from what it knows. A line holds those who
-have all else in common: names (``;`` between characters, ``|`` between spellings of one), medium, people
-(``-``: unknown, as for the name of a series), series (``|`` before other words for it); a medium or series
-that is left out is that of the line before. What is an ordinary word or anybody's first name counts only
-beside another name: ``Link+zelda``; ``Jinx+`` beside the series.
+A large language model wrote ``default/characters.tsv``. A line groups characters by its other columns: names
+(``;`` between characters, ``|`` between spellings of one), medium, people (``-``: unknown, as for a series),
+series (``|`` before synonyms); an empty medium or series repeats that of the line before. An ordinary word or
+a common first name counts only beside another name: ``Link+zelda``; ``Jinx+`` beside the series.
 """
 
 from __future__ import annotations
@@ -23,22 +22,22 @@ from typing import NamedTuple, cast
 from diffagent.data.attributes import Medium, People
 
 TALES = ("myth", "tale")
-"""In place of the series of those whom no single work drew: models are seldom made for them."""
+"""The "series" of folk characters, which models are seldom made for."""
 
 UNKNOWN = "-"
-"""In place of the people of a series."""
+"""The "people" of a series."""
 
 _WORD = re.compile(r"[^\W_]++(?:['’][^\W_]++)*+")
 _WITHIN = frozenset((" ", "-", "–", ".", ". ", "/", ":", ": ", "; ", ";", "!", "! ", "&", " & ", "+", "_"))
-"""What may stand between two words of one name."""
+"""Separators between two words of one name."""
 _POSSESSIVE = re.compile(r"'s\b")
 _SPACES = str.maketrans(dict.fromkeys("-./:!&,", " "))
 
 
 @dataclass(frozen=True)
 class Character:
-    """Whom a text names, and in which of its characters; ``people`` is None where nobody knows, as for a
-    series."""
+    """A character or series that a text names at ``start`` to ``end``; ``people`` is None where unknown, as
+    for a series."""
 
     name: str
     start: int
@@ -49,7 +48,7 @@ class Character:
 
     @property
     def is_special(self) -> bool:
-        """Whether models are made for it: it is no series, and nobody out of a tale."""
+        """Whether models are made for it: it is neither a series nor a folk character."""
         return self.people is not None and self.series not in TALES
 
 
@@ -58,9 +57,9 @@ _Kind = tuple[str, str, str]
 
 
 class _Index(NamedTuple):
-    """``names`` → kind, ``tied`` → [(kind, phrases of which one has to be in the text)], of folded names;
-    ``firsts``: first word → the most words of such a name; ``spellings``: series → words for it, its worlds
-    and parts among them."""
+    """Folded names: ``names`` → kind, ``tied`` → [(kind, phrases, one of which the text must have)];
+    ``firsts``: first word → the most words of such a name; ``spellings``: series → words for it and its
+    parts."""
 
     names: dict[str, _Kind]
     tied: dict[str, list[tuple[_Kind, tuple[str, ...]]]]
@@ -69,9 +68,9 @@ class _Index(NamedTuple):
 
 
 def characters(text: str) -> tuple[Character, ...]:
-    """The characters and series that a text names, in its order; of names that overlap the longest.
+    """Returns the characters and series that a text names, in order; of overlapping names the longest.
 
-    Takes time in proportion to the text's length.
+    The time is linear in the text's length.
     """
     index = _index()
     spans = [(match.start(), match.end()) for match in _WORD.finditer(text)]
@@ -102,13 +101,13 @@ def characters(text: str) -> tuple[Character, ...]:
 
 
 def spellings(series: str) -> frozenset[str]:
-    """What a series is called, in small letters: its own name, others, and those of its parts."""
+    """A series' names in lower case: its own, synonyms, and those of its parts."""
     return _index().spellings.get(series, frozenset())
 
 
 def bearers(name: str) -> tuple[frozenset[str], bool]:
-    """The series in which somebody well-known has a name, and whether it says little by itself: an ordinary
-    word or anybody's first name."""
+    """The series with a character of this name, and whether the name is ambiguous: an ordinary word or a
+    common first name."""
     index, key = _index(), " ".join(_fold(word) for word in _WORD.findall(name))
     kind, tied = index.names.get(key), index.tied.get(key, [])
     kinds = [
@@ -120,7 +119,7 @@ def bearers(name: str) -> tuple[frozenset[str], bool]:
 
 
 def things(word: str) -> frozenset[str]:
-    """The series of which the name, or that of a ship or place in it, holds a word among others."""
+    """The series whose name, or a name of a ship or place in it, contains a word among others."""
     return _things().get(_fold(word), frozenset())
 
 
@@ -134,7 +133,7 @@ def _things() -> dict[str, frozenset[str]]:
 
 
 def _runs(text: str, spans: Sequence[tuple[int, int]], tokens: Sequence[str]) -> Iterator[tuple[str, int]]:
-    """What may be a name from the first word on, the longest first, as it is and without a plural's s."""
+    """Yields candidate names that begin at the first word, longest first, with and without a plural s."""
     end = 1
     while end < len(spans) and text[spans[end - 1][1] : spans[end][0]] in _WITHIN:
         end += 1
@@ -152,7 +151,7 @@ def _character(text: str, start: int, end: int, kind: _Kind) -> Character:
 
 
 def _fold(word: str) -> str:
-    """A word in small letters without accents or a possessive's ending."""
+    """A word in lower case without accents or a possessive ending."""
     word = word.casefold().replace("’", "'").removesuffix("'s")
     if word.isascii():
         return word

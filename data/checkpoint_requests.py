@@ -1,12 +1,12 @@
-"""How a prompt asks for a checkpoint by its name, and for a version of it.
+"""Requests for checkpoints in a prompt, by name and version.
 
     checkpoint_requests("a mill, juggernaut if possible")     "Juggernaut"
     checkpoint_requests("wai illustrious v14, a mill")        "WAI Illustrious", version 14.0
     checkpoint_requests("illustrious v2.0: a mill")           "Illustrious", version 2.0
     checkpoint_requests("a juggernaut in armour")             nothing
 
-In: a prompt. Out: the names, each with where the words stand that ask. A name that is an ordinary word too
-is heard with a version, "XL", "model", "use" or a plea.
+In: a prompt. Out: the names, each with the place of the requesting words. A name that is also an ordinary
+word counts only with a version, "XL", "model", "use" or a plea.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ _END = r"(?=[ \t]*(?:[,;:!?\n)\]|\0]|\.(?!\w)|\Z|\s[-–—]\s))"
 
 @dataclass(frozen=True)
 class CheckpointRequest:
-    """A checkpoint that a prompt names, with the ``version`` it gives; ``words`` are the name as typed, and
-    ``start`` to ``end`` is what asks for it in the prompt."""
+    """A checkpoint that a prompt asks for; ``words`` are its name as typed, and ``start`` to ``end`` is the
+    requesting phrase."""
 
     name: str
     version: float | None
@@ -58,7 +58,7 @@ class CheckpointRequest:
 
 @lru_cache(64)
 def checkpoint_requests(prompt: str) -> tuple[CheckpointRequest, ...]:
-    """The checkpoints that a prompt asks for, in their order, and base models of which it gives a version."""
+    """Returns a prompt's requests for checkpoints and for versions of base models, in order."""
     source = mend(prompt, _names())
     folded = source.text.casefold()
     requests = tuple(_requests(source)) if any(key in folded for key in _keys()) else ()
@@ -69,7 +69,7 @@ def checkpoint_requests(prompt: str) -> tuple[CheckpointRequest, ...]:
 
 
 def _versions(prompt: str) -> Iterator[CheckpointRequest]:
-    """The base models of which a prompt gives a version that is no base model."""
+    """Yields base models with a version that is not a base model of its own."""
     families = {row.name: row.family for row in TABLE}
     for request in base_model_requests(prompt):
         family = FAMILIES.get(families.get(request.name, request.name))
@@ -95,14 +95,14 @@ def _requests(source: MendedPrompt) -> Iterator[CheckpointRequest]:
 
 
 def _longest(requests: dict[tuple[int, int], CheckpointRequest]) -> Iterator[CheckpointRequest]:
-    """Those that are no part of a longer one."""
+    """Yields the requests that do not lie in a longer one."""
     for span, request in requests.items():
         if not any(low <= span[0] and span[1] <= high and (low, high) != span for low, high in requests):
             yield request
 
 
 def _flattened(text: str) -> str:
-    """The text with base models' names as separators: "sdxl juggernaut xl" names two things."""
+    """The text with base model names as separators: "sdxl juggernaut xl" names two models."""
     for request in base_model_requests(text):
         if not _pattern().search(text, request.start, request.end):
             text = text[: request.start] + "\0" * (request.end - request.start) + text[request.end :]
@@ -129,7 +129,7 @@ def _request(match: re.Match[str], start: int, end: int) -> CheckpointRequest:
 
 
 def _number(version: str) -> float:
-    """A version as a number; file names write 14.0 as 140."""
+    """A version as a number; "140" in file names means 14.0."""
     number = float(version.replace("_", "."))
     return number / 10 if len(version) == 3 and version.isdecimal() else number
 
@@ -159,7 +159,7 @@ def _pattern() -> re.Pattern[str]:
 
 
 def _choice(names: tuple[str, ...]) -> str:
-    """A pattern of names, each word apart or not, with "XL" behind or not."""
+    """A pattern of names, with or without blanks between words and "XL" behind."""
     longest = sorted(names, key=len, reverse=True)
     spaced = (r"[ ._-]?".join(map(re.escape, _words(name))) for name in longest)
     return rf"\b(?:{'|'.join(spaced)})(?:[ ._-]?(?:sd)?xl(?![a-z]))?(?![a-z])"
@@ -181,7 +181,7 @@ def _keys() -> frozenset[str]:
 
 @cache
 def _names() -> NameWords:
-    """The names of one long word, of which typos are heard."""
+    """The names of one long word, whose typos are mended."""
     words = {
         name.casefold() for name in (*CHECKPOINTS, *ORDINARY_CHECKPOINTS) if " " not in name and len(name) > 8
     }

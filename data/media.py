@@ -1,10 +1,9 @@
-"""Words for media: the phrases by which people and cards name what a picture is made of.
+"""Phrases for media in requests and on cards.
 
     named_media("a fox as a linocut print")   -> (Mention("woodcut", "linocut print", 11),)
 
-The vocabulary is :data:`diffagent.data.attributes.Medium`. ``KIN`` says how well a model
-of one medium serves a request for another. :mod:`diffagent.data.requested_media` reads what a request asks
-for.
+The vocabulary is :data:`diffagent.data.attributes.Medium`. ``KIN`` rates how well a model of one medium
+serves a request for another. :mod:`diffagent.data.requested_media` reads what a request asks for.
 """
 
 from __future__ import annotations
@@ -139,7 +138,7 @@ PHRASES: Mapping[Medium, str] = {
         "render|ray[- ]?trac(?:ed|ing)"
     ),
 }
-"""Medium → an alternation of phrases that name it, the most particular media first."""
+"""Medium → an alternation of phrases for it, the most specific media first."""
 
 KIN: Mapping[Medium, Mapping[Medium, float]] = {
     "photo": {"analog photo": 0.8, "any": 0.6, "3d render": 0.2},
@@ -193,12 +192,12 @@ KIN: Mapping[Medium, Mapping[Medium, float]] = {
     "concept art": {"digital painting": 0.75, "fantasy art": 0.7, "illustration": 0.5, "any": 0.6},
     "fantasy art": {"concept art": 0.75, "digital painting": 0.7, "illustration": 0.6, "any": 0.6},
 }
-"""Requested medium → how well another medium's model serves it, 0…1; its own is 1, what is left out 0."""
+"""Requested medium → medium of a model → how well it serves, 0…1; the same medium is 1, a missing one 0."""
 
 
 @dataclass(frozen=True)
 class Mention:
-    """A phrase that names a medium, and where it begins."""
+    """A phrase that names a medium, and its position."""
 
     medium: Medium
     words: str
@@ -206,7 +205,7 @@ class Mention:
 
 
 def named_media(text: str) -> tuple[Mention, ...]:
-    """The media that a text names, in its order; of phrases that overlap the longer one."""
+    """Returns the media that a text names, in order; of overlapping phrases the longest."""
     spans: list[tuple[int, int, Medium]] = []
     for medium, pattern in _patterns().items():
         spans += [(match.start(), match.end(), medium) for match in pattern.finditer(text)]
@@ -228,7 +227,7 @@ _ABOUT = (
     r"galler(?:y|ies)|festivals?|fans?|otakus?|collectors?|readers?|merch|merchandise|class(?:es)?|lessons?|"
     r"workshops?|suppl(?:y|ies)|t-?shirts?|shirts?|hoodies?|costumes?|cosplay(?:ers?)?)\b"
 )
-"""What a medium's word is about, rather than how the picture is made: "an anime convention"."""
+"""What follows a medium's word that is not the picture's medium: "an anime convention"."""
 
 
 @cache
