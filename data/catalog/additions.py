@@ -1,4 +1,4 @@
-"""Additions: a file of model items or cards → catalog entries, and a message for each bad row.
+"""Reads a file of model items or cards → catalog entries, and a message for each bad row.
 
 The file is JSON (one object, a list, or an API answer with ``items``) or JSON lines. An object with
 ``modelVersions`` is a model item of Civitai's API, anything else is a card (data/catalog/card_json.py).
@@ -27,7 +27,7 @@ class Additions:
 
 
 def read_additions(path: Path, catalog: Catalog) -> Additions:
-    """Every good row's entries; checkpoints of LoRA images are looked up in the catalog too.
+    """Returns every good row's entries; checkpoints of LoRA images are looked up in the catalog too.
 
     Raises:
         BadInput: the file is not text.
@@ -69,7 +69,7 @@ def _catalog_survey(catalog: Catalog) -> Survey:
 
 
 def _rows(path: Path) -> tuple[list[tuple[str, dict[str, Any]]], list[str]]:
-    """The file's objects, each with where it stands, and a message for what is none."""
+    """Returns the file's objects with their places, and a message for each row that is not an object."""
     try:
         text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

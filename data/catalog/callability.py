@@ -1,4 +1,4 @@
-"""Callability: whether a T2I call, or what a language model wrote of one, can be made at all.
+"""Callability: whether a T2I call, or a language model's answer, names a real API.
 
 A call is callable when ``model``, ``air``, ``type`` and ``base_model`` name one catalog entry and every
 other field is in range; an answer that is not callable is a hallucination (paper, Table 1).
@@ -17,7 +17,7 @@ from diffagent.data.samplers import is_joined
 
 
 def flaw(call: Mapping[str, Any], catalog: Catalog) -> str | None:
-    """Why a whole call is not callable; None if it is."""
+    """Returns why a call is not callable, or None."""
     try:
         t2i_call = T2ICall.parse(call)
     except BadCall as error:
@@ -29,7 +29,7 @@ def flaw(call: Mapping[str, Any], catalog: Catalog) -> str | None:
 
 
 def _loras_flaw(call: T2ICall, catalog: Catalog) -> str | None:
-    """Why a call's LoRAs do not run on its checkpoint, or None."""
+    """Returns why a call's LoRAs do not run on its checkpoint, or None."""
     if call.base_checkpoint is None:
         return None
     base = catalog.by_air(call.base_checkpoint)
@@ -50,7 +50,7 @@ def _loras_flaw(call: T2ICall, catalog: Catalog) -> str | None:
 
 
 def answer_flaw(fields: Mapping[str, Any], catalog: Catalog) -> str | None:
-    """Why the fields of a language model's answer name no callable API; None if they do."""
+    """Returns why the fields of a language model's answer name no callable API, or None."""
     card = catalog.by_name(str(fields.get("model", "")))
     if card is None:
         return f"no model is named {fields.get('model')!r}"
@@ -71,7 +71,7 @@ def answer_flaw(fields: Mapping[str, Any], catalog: Catalog) -> str | None:
 
 
 def _is_whole(value: Any) -> TypeGuard[int]:
-    """JSON's true is an int to Python, and no number."""
+    """Whether a value is a whole number; JSON's true is an int in Python."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 

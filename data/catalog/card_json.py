@@ -49,7 +49,7 @@ class LicenceJson(_Strict):
 
 
 class UsageJson(_Strict):
-    """Value → number of images; JSON keys are text, so numbers are read from it."""
+    """Value → number of images; numbers are parsed from JSON's text keys."""
 
     sampler: dict[str, int] = {}
     steps: dict[int, int] = {}
@@ -93,7 +93,7 @@ class CardJson(_Strict):
     optional_words: tuple[str, ...] = ()
     attributes: Attributes | None = None
     is_pickle: bool | None = None
-    """Printed, not read: the file name says it."""
+    """Printed but not read: the file name decides it."""
 
     @field_validator("sha256", "autov2", mode="before")
     @classmethod
@@ -123,14 +123,14 @@ class CardJson(_Strict):
     @model_validator(mode="after")
     def _air_agrees(self) -> Self:
         air, row = AIR.parse(self.air), find(self.base_model)
-        assert row is not None  # the field before said so
+        assert row is not None  # the validator of base_model
         if air.ecosystem not in row.ecosystems or air.model_type != self.type:
             right = replace(air, ecosystem=row.ecosystem, type=self.type.casefold())
             raise ValueError(f"air does not agree with type and base_model: it would be {right}")
         return self
 
     def card(self) -> Card:
-        """The card; hashes and description are completed from its other facts."""
+        """Returns the card, with hashes and description completed from the other fields."""
         facts = self.model_dump(exclude={"stats", "licence", "usage", "is_pickle"})
         for key in ("tags", "trigger_words", "optional_words", "aliases"):
             facts[key] = tuple(word for word in map(clean, facts[key]) if word)
@@ -152,10 +152,10 @@ class CardJson(_Strict):
 
 
 def card_from_json(row: Mapping[str, Any]) -> Card:
-    """The card of a JSON object.
+    """Returns the card of a JSON object.
 
     Raises:
-        BadInput: a field is missing, unknown or wrong; the message says which.
+        BadInput: a field is missing, unknown or wrong; the message names it.
     """
     try:
         return CardJson.model_validate(dict(row)).card()
@@ -167,7 +167,7 @@ def card_from_json(row: Mapping[str, Any]) -> Card:
 
 
 def card_to_json(card: Card) -> dict[str, Any]:
-    """The card as a JSON object that :func:`card_from_json` reads."""
+    """Returns the card as a JSON object that :func:`card_from_json` reads."""
     purpose = card.attributes
     attributes = purpose and {
         **purpose.model_dump(mode="json"),

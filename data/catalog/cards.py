@@ -2,11 +2,11 @@
 
 Two passes over the models, in constant memory beyond a table of hashes:
 
-    found = survey(raw.models(), scope)               # hash -> checkpoint, and what is flagged
-    for card, samples in entries(raw.models(), found, scope, keep=is_train): …
+    first_pass = survey(raw.models(), scope)          # hash → checkpoint, and flags
+    for card, samples in entries(raw.models(), first_pass, scope, keep=is_train): …
 
 A card holds facts and counts only: its description is composed, never the uploader's text, and its usage
-counts only samples that ``keep`` lets through, so that held-out images leave no trace.
+counts only samples that pass ``keep``, so that held-out images leave no trace.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ _TELLS_NOTHING = frozenset(
 
 
 class Entry(NamedTuple):
-    """A card, the samples that it was counted from, its files' names as :func:`stem` gives them, and the
+    """A card with the samples behind its counts, its file names as :func:`stem` gives them, and the
     uploader's text, which no catalog stores."""
 
     card: Card
@@ -71,8 +71,8 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class Survey:
-    """What a first pass knows: the AIR behind each checkpoint, by hash and, as ``@ID``, by version; what
-    Civitai flags; how the community rates what passed."""
+    """The first pass: each checkpoint's AIR by hash and, as ``@ID``, by version; what Civitai flags; the
+    community's ratings."""
 
     checkpoints: Mapping[str, str] = field(default_factory=dict)
     flagged_ids: frozenset[int] = frozenset()
@@ -81,7 +81,7 @@ class Survey:
 
 
 def survey(items: Iterable[Item], scope: Scope | None = None, funnel: Funnel | None = None) -> Survey:
-    """The first pass. Where models share a file, its hashes mean the most downloaded of them."""
+    """Makes the first pass. A hash that several models share means the most downloaded one."""
     best: dict[str, tuple[int, int, str]] = {}
     flagged_ids: set[int] = set()
     flagged_hashes: set[str] = set()
@@ -118,9 +118,9 @@ def entries(
     keep: Callable[[Sample], bool] = lambda sample: True,
     dropped: Counter[str] | None = None,
 ) -> Iterator[Entry]:
-    """The second pass: an entry for everything that passes, in the items' order, names unique.
+    """Makes the second pass: yields an entry per passing version, in the items' order, names unique.
 
-    ``dropped`` counts the entries' images that are no samples, by reason.
+    ``dropped`` counts the entries' images that are not samples, by reason.
     """
     names = Names()
     for item, candidate in passing(items, scope or Scope()):
@@ -133,14 +133,14 @@ def entries(
 def entry_samples(
     item: Item, candidate: PassingVersion, dropped: Counter[str] | None = None
 ) -> Iterator[Sample]:
-    """The samples of all versions that an entry stands for."""
+    """The samples of all versions of an entry."""
     return samples(item, {version["id"] for version in candidate.family_versions}, dropped)
 
 
 def card(
     item: Item, candidate: PassingVersion, names: Names, counts: Usage, gallery: Sequence[Sample] = ()
 ) -> Card:
-    """One catalog entry; its name is claimed from ``names``."""
+    """Returns one catalog entry; its name is claimed from ``names``."""
     version, file = candidate.version, candidate.file
     others = [v for v in candidate.family_versions if v["id"] != version["id"]]
     hashes = file_hashes([{"files": [file]}, version, *others])
@@ -174,11 +174,10 @@ def card(
 
 
 def needed_words(words: Sequence[str], prompts: Sequence[str]) -> tuple[str, ...]:
-    """The trigger words that a prompt needs: those in at least half of the model's sample prompts.
+    """Returns the trigger words in at least half of the model's sample prompts, else the most used one.
 
-    Uploaders list alternatives too (a word a character, an outfit, a version): of the LoRAs with two
-    words, people use both in 39 % of their images, with three in 19 %. Where no word is used that often, the
-    most used one is needed, the first of equals.
+    Uploaders also list alternatives (a word per character, outfit or version): people use both of two words
+    in 39 % of a LoRA's images, all of three in 19 %.
     """
     flat = [f" {bare_words(prompt)} " for prompt in prompts]
     uses = {word: sum(f" {bare_words(word)} " in prompt for prompt in flat) for word in words}
@@ -187,7 +186,7 @@ def needed_words(words: Sequence[str], prompts: Sequence[str]) -> tuple[str, ...
 
 
 def air(item: Item, base_model: str, candidate: PassingVersion, version_id: int | None = None) -> str:
-    """The AIR of a version of the item, default the passing one."""
+    """Returns the AIR of a version of the item, by default the passing one."""
     number = candidate.version["id"] if version_id is None else version_id
     kind = AIR_TYPES.get(item["type"], candidate.type.casefold())
     if candidate.file.get("type") in PART_FILES:
@@ -196,10 +195,10 @@ def air(item: Item, base_model: str, candidate: PassingVersion, version_id: int 
 
 
 def usage(candidate: PassingVersion, own_air: str, gallery: Iterable[Sample], first_pass: Survey) -> Usage:
-    """What people use the model with, counted over its samples.
+    """Counts the settings of the model's samples.
 
-    Inpainting does not count, nor the sizes of img2img, nor images made with another model: a
-    checkpoint's whose hash is another entry's, a LoRA's that name other LoRAs only.
+    Inpainting does not count, nor the sizes of img2img, nor images of other models: a checkpoint's image with
+    another entry's hash, a LoRA's image that names other LoRAs only.
     """
     counts: dict[str, Counter[Any]] = {name: Counter() for name in Usage.__dataclass_fields__}
     hashes = frozenset(file_hashes(candidate.family_versions))
@@ -223,18 +222,18 @@ def usage(candidate: PassingVersion, own_air: str, gallery: Iterable[Sample], fi
 
 
 def checkpoint_of(sample: Sample, checkpoints: Mapping[str, str]) -> str | None:
-    """The AIR of the checkpoint that an image names, by hash or else by version; None where it is not known.
+    """The AIR of the checkpoint that an image names by hash or else by version; None where unknown.
 
     Args:
         sample: an image.
-        checkpoints: as a :class:`Survey` has them.
+        checkpoints: those of a :class:`Survey`.
     """
     by_hash = checkpoints.get(sample.checkpoint_hash or "")
     return by_hash if by_hash is not None else checkpoints.get(f"@{sample.checkpoint_version_id}")
 
 
 def stems(candidate: PassingVersion) -> frozenset[str]:
-    """The names that prompts may call the entry's files by."""
+    """The entry's file names as prompts may spell them."""
     files = (file for version in candidate.family_versions for file in version.get("files") or ())
     return frozenset(stem(str(file.get("name"))) for file in files)
 
@@ -245,10 +244,10 @@ def same_ecosystem(air: str, other: str) -> bool:
 
 
 def file_hashes(versions: Iterable[Item]) -> tuple[str, ...]:
-    """Every hash of the versions' model files, lower case, each once, in order.
+    """Returns the distinct hashes of the versions' model files, lower case, in order.
 
-    VAEs, configurations and training data are left out: many models share them. So is the hash of nothing,
-    which some files have for an AutoV3.
+    VAEs, configurations and training data are left out, because many models share them; so is the hash of an
+    empty file, which some files have for an AutoV3.
     """
     digests: dict[str, None] = {}
     for version in versions:
@@ -267,7 +266,7 @@ def file_hashes(versions: Iterable[Item]) -> tuple[str, ...]:
 
 
 def compose(kind: ModelType, base_model: str, tags: Iterable[str], words: Iterable[str]) -> str:
-    """A description of one or two sentences from facts alone."""
+    """Returns a description of one or two sentences, made of facts alone."""
     telling = [tag for tag in tags if tag.casefold() not in _TELLS_NOTHING][:8]
     short = [word for word in words if len(word) <= 60][:4]
     first = f"{base_model} {kind if kind == 'LoRA' else 'checkpoint'}"
@@ -277,14 +276,14 @@ def compose(kind: ModelType, base_model: str, tags: Iterable[str], words: Iterab
 
 @dataclass
 class Names:
-    """Gives out names that are unique by NFKC and case folding; a later claim gets `` (id)``."""
+    """Names that are unique by NFKC and case folding; a later claim gets `` (id)``."""
 
     keys: set[str] = field(default_factory=set)
 
     def claim(self, name: str, *ids: int | str) -> str:
-        """The name; if it is taken, with the first id that makes it free.
+        """Returns the name, with the first id that makes it unique where needed.
 
-        A name needs at least one id, in case it is empty.
+        An empty name becomes "model ID", so at least one id is needed.
         """
         name = name or f"model {ids[0]}"
         numbered = (f"{name} ({ids[-1]}, {n})" for n in itertools.count(2))
@@ -297,7 +296,7 @@ class Names:
 
 
 def name_key(name: str) -> str:
-    """What two names share when they are the same name."""
+    """The key of equal names: NFKC, case-folded, single spaces."""
     return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
@@ -322,7 +321,7 @@ def _distinct(texts: Iterable[str]) -> tuple[str, ...]:
 
 
 def _stats(item: Item) -> Stats:
-    """Stars of the older API, or thumbs of today's: up is 5, down is 1."""
+    """The statistics by stars of the older API, or by thumbs of today's: up is 5, down is 1."""
     stats = item.get("stats") or {}
     up, down = count(stats.get("thumbsUpCount")) or 0, count(stats.get("thumbsDownCount")) or 0
     ratings, mean = count(stats.get("ratingCount")) or 0, rating(stats.get("rating")) or 0.0
@@ -350,7 +349,7 @@ def _downloads(item: Item) -> int | None:
 
 
 def _licence(item: Item, base_model: str) -> Licence:
-    """The uploader's permissions; the base model's own licence holds where it forbids use for money."""
+    """The uploader's permissions, except where the base model's own licence forbids commercial use."""
     return Licence(
         no_credit=bool(item.get("allowNoCredit", True)),
         commercial=None if forbids_sale(base_model) else _commercial(item.get("allowCommercialUse")),
@@ -360,9 +359,9 @@ def _licence(item: Item, base_model: str) -> Licence:
 
 
 def _commercial(value: object) -> str | None:
-    """One level; since 2024 permissions are listed, where images may be sold only if "Image" is named.
+    """The highest permission; since 2024 permissions are a list, in which "Image" allows selling images.
 
-    They come as a list, or as the text of one, ``{Image,RentCivit}``.
+    The list may come as text: ``{Image,RentCivit}``.
     """
     if isinstance(value, str) and not value.strip().startswith("{"):
         return value if value in COMMERCIAL else None

@@ -1,4 +1,4 @@
-"""The corpus: a crawl's entries, each with the samples that a held-out rule lets through.
+"""The corpus: a crawl's entries, each with the samples that a held-out rule keeps visible.
 
     RAW → survey (hashes, flags) → splits → entries of visible samples → AI Horde's merged in
 
@@ -22,7 +22,7 @@ from diffagent.data.records import Sample
 def read_entries(
     raw: RawFolder, scope: Scope, rule: Rule = "none", funnel: Funnel | None = None
 ) -> Iterator[Entry]:
-    """Every entry of a crawl (Civitai's, then Horde's own) with the samples that the rule lets it see."""
+    """Yields every entry of a crawl (Civitai's, then Horde's) with its visible samples."""
     first_pass = survey(raw.models(), scope, funnel)
     image_ids = None
     if rule != "none":
@@ -36,16 +36,15 @@ def read_entries(
 def read_splits(
     raw: RawFolder, scope: Scope, progress: Callable[[int], None] = lambda done: None
 ) -> Mapping[int, tuple[Split, Split]]:
-    """Image id → its split by cluster and by image, over every sample of a crawl.
+    """Image id → its splits by cluster and by image, for every sample of a crawl.
 
-    ``progress`` is called with the number of samples read so far.
+    ``progress`` receives the number of samples read.
     """
     return _splits(raw, scope, "both", progress)
 
 
 def available_checkpoints(raw: RawFolder, first_pass: Survey, scope: Scope) -> dict[str, str]:
-    """Hash → AIR of every checkpoint that a LoRA's image can be said to run on: Civitai's that pass the
-    filters, then AI Horde's own."""
+    """Hash → AIR of the available checkpoints: Civitai's that pass the filters, then AI Horde's."""
     models = raw.horde() if "horde" in raw else ()
     return {**horde_checkpoints(models, first_pass, scope), **first_pass.checkpoints}
 

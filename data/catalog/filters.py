@@ -1,11 +1,11 @@
 """Availability filters: which versions of a Civitai model can be called, and why the others cannot.
 
 In: an item of the models listing. Out: one :class:`PassingVersion` per base model (its newest version with a
-usable file), or the reason why there is none. The reasons, in the order they are checked, are
-:data:`REASONS`; counted over a listing they are the funnel (the paper's Figure 2, "model screening").
+usable file), or the reason why there is none. :data:`REASONS` lists the reasons in the order of the checks;
+their counts over a listing are the funnel (the paper's Figure 2, "model screening").
 
-The paper's quality filter (Bayesian rating, downloads) comes after these, over ``Passed`` records:
-it compares models of one type and base model with each other, so it is not a judgement of one item.
+The paper's quality filter (Bayesian rating, downloads) follows: it compares models of one type and base model
+with each other, so it does not judge single items.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ TYPES: Mapping[str, ModelType] = {
 }  # fmt: skip
 WHOLE_FILES = ("Model", "Pruned Model")
 PART_FILES = ("Diffusion Model", "UNet")
-"""Checkpoints without text encoder and VAE: files of base models that run in parts."""
+"""Files of checkpoints without text encoder and VAE, for base models that run in parts."""
 MODEL_FILES = WHOLE_FILES + PART_FILES
 _OTHER_FORMATS = ("gguf", "diffusers", "onnx", "core ml")
 _QUANTISED = ("nf4", "nvfp4", "int4", "int8", "mxfp8")
-"""Of these a server has the loader only where it was added."""
+"""Precisions that a server loads only with an extension."""
 
 MODEL_REASONS = (
     "odd row", "type", "nsfw", "minor", "real person", "explicit words", "taken down", "archived",
@@ -49,7 +49,7 @@ VERSION_REASONS = (
     "generation only", "early access", "paid access", "no model file", "not safetensors", "scan", "no sha256",
 )  # fmt: skip
 REASONS = MODEL_REASONS + VERSION_REASONS
-"""Why a model is dropped; of its versions' reasons, the one of the version that came furthest."""
+"""The reasons why a model is dropped; of its versions' reasons, the last one in this order."""
 
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _REAL_PERSON = re.compile(
@@ -60,22 +60,22 @@ _REAL_PERSON = re.compile(
 
 
 CALLABLE = (*CRAWLED, *(name for name in LISTED if name in RUNNABLE and name not in CRAWLED))
-"""The base models whose models become entries: those that the table knows how to run."""
+"""The base models whose models become entries: those that the table can run."""
 
 
 @dataclass(frozen=True)
 class Scope:
-    """What is wanted: types and base models, as the catalog spells them."""
+    """The types and base models of a selection, as the catalog spells them."""
 
     base_models: tuple[str, ...] = CALLABLE
     types: tuple[ModelType, ...] = ("Checkpoint", "LoRA")
 
     @classmethod
     def of(cls, base_models: Sequence[str]) -> Scope:
-        """The scope of the given base models or families; of all that can be run if none is given.
+        """Returns the scope of base models or families; without any, of all that can be run.
 
         Raises:
-            BadInput: one is no base model, or none that can be run.
+            BadInput: one is not a base model, or cannot be run.
         """
         names: dict[str, None] = {}
         for spelling in base_models:
@@ -93,8 +93,8 @@ class Scope:
 class PassingVersion:
     """A model's newest usable version for one base model, and the file to call.
 
-    ``family_versions`` are all versions of the model that this one stands for: same base model, no
-    inpainting, newest first, this one included. Their images, hashes and AIRs belong to the entry.
+    ``family_versions`` are the model's versions for the base model without inpainting, this one included,
+    newest first. Their images, hashes and AIRs belong to the entry.
     """
 
     type: ModelType
@@ -106,11 +106,11 @@ class PassingVersion:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of an item: what passed, or else why nothing did."""
+    """The filters' verdict on an item: the versions that passed, or why none did."""
 
     passed: tuple[PassingVersion, ...] = ()
     reason: str | None = None
-    """One of REASONS; None where something passed."""
+    """One of REASONS; None where a version passed."""
     versions: Mapping[str, int] = field(default_factory=dict)
     """Reason → number of versions dropped for it."""
 
@@ -145,7 +145,7 @@ class Funnel:
 
 
 def judge(item: Item, scope: Scope | None = None) -> Verdict:
-    """Which of the item's versions can be called within the scope (default: all that is supported)."""
+    """Judges which of the item's versions can be called within the scope (default: all supported)."""
     row = sound(item)
     return Verdict(reason="odd row") if row is None else _judge(row, scope or Scope())
 
@@ -180,9 +180,9 @@ def _judge(item: Item, scope: Scope) -> Verdict:
 def passing(
     items: Iterable[Item], scope: Scope, funnel: Funnel | None = None
 ) -> Iterator[tuple[Item, PassingVersion]]:
-    """Every item's passing versions in the items' order; fills in the funnel on the way.
+    """Yields every item's passing versions in the items' order, and fills the funnel.
 
-    The items come without their odd rows (:mod:`diffagent.data.hubs.odd_rows`).
+    The yielded items lack their odd rows (:mod:`diffagent.data.hubs.odd_rows`).
     """
     for row in items:
         item = sound(row)
@@ -195,12 +195,12 @@ def passing(
 
 
 def is_flagged(item: Item) -> bool:
-    """Whether Civitai or the words on it mark the model as NSFW, as a minor or as a real person."""
+    """Whether Civitai or the model's words mark it as NSFW, as a minor or as a real person."""
     return _content_reason(item) is not None
 
 
 def is_model_file(file: Item) -> bool:
-    """Whether a file holds the model's own weights: no VAE, text encoder, configuration or training data."""
+    """Whether a file holds the model's own weights, not a VAE, text encoder or training data."""
     return file.get("type") in MODEL_FILES
 
 
@@ -228,7 +228,7 @@ def _content_reason(item: Item) -> str | None:
 
 
 def _version_reason(item: Item, version: Item, base: str, scope: Scope) -> tuple[str | None, Item | None]:
-    """Why the version cannot be called, or (None, the file to call)."""
+    """Returns (why the version cannot be called, None) or (None, the file to call)."""
     if base not in scope.base_models:
         return "base model", None
     files = [file for file in version.get("files") or () if file.get("type") in _files_of(item, base)]
@@ -259,13 +259,13 @@ def _version_reason(item: Item, version: Item, base: str, scope: Scope) -> tuple
 
 
 def _files_of(item: Item, base: str) -> tuple[str, ...]:
-    """The types of file that hold the model; one without its parts runs where the base model has parts."""
+    """The types of files that hold the model; bare transformers only where the base model runs in parts."""
     in_parts = any(part.role == "transformer" for part in parts_of(base))
     return MODEL_FILES if in_parts and TYPES[item["type"]] == "Checkpoint" else WHOLE_FILES
 
 
 def _is_sfw_version(item: Item, version: Item) -> bool:
-    """Whether the version shows something rated PG or PG-13; a hub without levels does not tell."""
+    """Whether the version shows something rated PG or PG-13; true on a hub without levels."""
     for level in (version.get("nsfwLevel"), _levels(version), item.get("nsfwLevel")):
         if isinstance(level, int) and not isinstance(level, bool):
             return bool(level & SFW_LEVELS)
@@ -280,7 +280,7 @@ def _levels(version: Item) -> int | None:
 
 
 def _why_not_to_be_had(item: Item, version: Item) -> str | None:
-    """Why nobody, or only who pays, can download the version; None where everybody can."""
+    """Returns why the version cannot be downloaded for free, or None."""
     if version.get("status") not in (None, "Published"):
         return "not published"
     version_access, model_access = version.get("availability"), item.get("availability")
@@ -298,7 +298,7 @@ def _why_not_to_be_had(item: Item, version: Item) -> str | None:
 
 
 def _ends_later(version: Item) -> bool:
-    """Whether an early access ends in the future, for answers that give its end alone."""
+    """Whether the early access ends in the future, for answers that give its end only."""
     ends = str(version.get("earlyAccessEndsAt") or version.get("earlyAccessDeadline") or "")
     return ends > datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
@@ -314,7 +314,7 @@ def _has_sha256(file: Item) -> bool:
 
 
 def _preference(file: Item) -> tuple[bool, bool]:
-    """Orders files: weights that every server loads, then the primary file, then as listed."""
+    """The sort key of files: weights that every server loads first, then the primary file."""
     precision = str((file.get("metadata") or {}).get("fp")).casefold()
     return precision in _QUANTISED, not file.get("primary")
 

@@ -1,9 +1,9 @@
 """AI Horde's models as catalog entries, merged with those of a crawl.
 
 A Horde model whose file is in the crawl (by SHA-256), or whose home page is a crawled model of the same
-family, adds its name as an alias and its styles' parameters to that entry. Others become entries of
-their own, source "horde", without community statistics. Inpainting models, those without a hash, and
-what Civitai flags as NSFW or a real person stay out.
+family, adds its name as an alias and its styles' parameters to that entry. The others become entries with the
+source "horde" and no community statistics. Inpainting models, models without a hash, and models that Civitai
+flags as NSFW or a real person are left out.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _SETTINGS = ("sampler", "steps", "cfg_scale", "clip_skip")
 def merge_horde(
     entries: Iterable[Entry], models: Iterable[HordeModel], first_pass: Survey, scope: Scope | None = None
 ) -> Iterator[Entry]:
-    """The crawl's entries with what Horde adds to them, then Horde's own in the order of ``models``."""
+    """Yields the crawl's entries with Horde's additions, then Horde's own in the order of ``models``."""
     pending = {model.name: model for model in models if _is_wanted(model, first_pass, scope or Scope())}
     names = Names()
     for entry in entries:
@@ -45,7 +45,7 @@ def merge_horde(
 def horde_checkpoints(
     models: Iterable[HordeModel], first_pass: Survey, scope: Scope | None = None
 ) -> dict[str, str]:
-    """The AIR behind each hash of Horde's own safetensors checkpoints, as :func:`merge_horde` lists them."""
+    """Hash → AIR of Horde's own safetensors checkpoints, as :func:`merge_horde` lists them."""
     names, airs = Names(), {}
     for model in models:
         if _is_wanted(model, first_pass, scope or Scope()) and str(model.file).casefold().endswith(
@@ -57,7 +57,7 @@ def horde_checkpoints(
 
 
 def horde_card(model: HordeModel, names: Names) -> Card:
-    """A Horde model's own entry; the model has a hash."""
+    """Returns the entry of a Horde model, which must have a hash."""
     assert model.sha256 is not None
     base_model, name = canonical_name(model.baseline), clean(model.name)
     air = AIR(ecosystem_of(base_model), "checkpoint", HORDE, model.name)
@@ -87,7 +87,7 @@ def horde_card(model: HordeModel, names: Names) -> Card:
 
 
 def style_usage(model: HordeModel) -> Usage:
-    """The parameters that styles recommend, each style counting once.
+    """Counts the parameters that styles recommend, each style once.
 
     Styles that load LoRAs do not count: a fast LoRA's eight steps are not the model's.
     """

@@ -1,4 +1,4 @@
-"""Import: a crawl becomes a catalog, each entry with its text specification.
+"""Imports a crawl into a catalog, each entry with its text specification.
 
     entries (card and samples) → documents → vectors and hashed terms → SQLite
 
@@ -28,7 +28,7 @@ Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 def import_catalog(
     entries: Iterable[Entry], out: Path, encoder: Encoder, progress: Progress, rule: Rule
 ) -> int:
-    """Write a catalog with specifications; it appears under its name when it is complete.
+    """Writes a catalog with specifications, which gets its name when it is complete.
 
     Returns the number of entries.
     """
@@ -43,7 +43,7 @@ def import_catalog(
 
 
 def add_entries(catalog: Catalog, entries: Iterable[Entry], encoder: Encoder) -> list[int]:
-    """Add entries with their specifications to an open catalog; returns their ids."""
+    """Adds entries with their specifications to an open catalog; returns their ids."""
     group = list(entries)
     texts = [instructions(entry.card, entry.samples) for entry in group]
     docs = iter(documents([pair for pairs in texts for pair in pairs], encoder))
@@ -59,5 +59,5 @@ def add_entries(catalog: Catalog, entries: Iterable[Entry], encoder: Encoder) ->
 
 
 def add_cards(catalog: Catalog, cards: Iterable[Card], encoder: Encoder) -> list[int]:
-    """Add bare cards; their specifications hold the words of the card alone."""
+    """Adds cards without samples; their specifications hold the cards' words only."""
     return add_entries(catalog, (Entry(card) for card in cards), encoder)

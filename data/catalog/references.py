@@ -1,9 +1,9 @@
-"""References: lists of models that others keep, as catalog entries.
+"""Reads other projects' lists of models as catalog entries.
 
     references = read_references(Path("hub2026"), Notes.read(Path("datasets/newer")))
     references.entries, references.dropped    # entries; (source, reason) → how many rows became none
 
-Read are those of these files that the folder has:
+These files are read where the folder has them:
 
     reference_models.json    SD.Next's reference models, with recommended settings
     base_models.json         the hub's default versions, for base models without a reference model
@@ -11,8 +11,8 @@ Read are those of these files that the folder has:
     pony_loras.json          LoRAs of Pony: versions, the author's weight, triggers
     civitai_items.jsonl.gz   items of the hub's models listing
 
-Only base models that can be run (:data:`~diffagent.data.catalog.filters.CALLABLE`) become entries. Those that
-people mean who name none (``SD 1.x``, ``SDXL 1.0``) are left to a crawl, which knows how they are used.
+Only models of base models that can be run (:data:`~diffagent.data.catalog.filters.CALLABLE`) become entries.
+The most usual base models (``SD 1.x``, ``SDXL 1.0``) are left to a crawl, which has their usage.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ from diffagent.data.records import Card, Licence, ModelType, Usage
 from diffagent.data.samplers import join, read
 
 RECOMMENDED = 5
-"""Images that a recommended setting stands for: as many as have to agree before they count."""
+"""The images that a recommended setting counts as: the fewest that have to agree."""
 Row = Mapping[str, Any]
 Left = Counter[tuple[str, str]]
 
 _SAME: Mapping[str, str] = {"vladmandic/Anima-1.0-Base": "circlestone-labs/Anima"}
-"""Copies of a repository that the table of base models names."""
+"""Copy → the repository in the table of base models."""
 _V_PREDICTION = re.compile(r"v[-_ ]?pred", re.I)
 _SCANT = re.compile(r"bikini|swimsuit|inner|pajama|preg", re.I)
 """Outfits that no entry lists."""
@@ -53,39 +53,39 @@ _OTHERS = ("nunchaku", "quantized", "cloud")
 
 @dataclass(frozen=True)
 class Notes:
-    """What is known beside the lists, by AIR: why a model is ``left_out``, in which ``files`` one is (a name,
-    and behind a tab the SHA-256)."""
+    """Notes beside the lists, by AIR: why a model is ``left_out``, and its ``files`` (a name and, after a
+    tab, the SHA-256)."""
 
     left_out: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     bases: Mapping[str, str] = field(default_factory=dict)
-    """A repository, or a model and version of the hub ("12@34") → what it was made from; behind a tab, its
-    name where the lists give none."""
+    """A repository, or a model and version of the hub ("12@34") → its base model and, after a tab, its name
+    where the lists lack it."""
 
     @classmethod
     def read(cls, folder: Path) -> Notes:
-        """From a folder's ``left_out.tsv``, ``files.tsv`` and ``bases.tsv``: a key and a text a line."""
+        """Reads a folder's ``left_out.tsv``, ``files.tsv`` and ``bases.tsv``: a key and a text per line."""
         return cls(*(_table(folder / f"{name}.tsv") for name in ("left_out", "files", "bases")))
 
     def with_file(self, card: Card) -> Card:
-        """A card with the file that is noted of it."""
+        """Returns the card with its noted file."""
         name, _, digest = self.files.get(card.air, "").partition("\t")
         if digest:
             card = replace(card, sha256=digest, autov2=digest[:10], hashes=(digest, digest[:10]))
         return replace(card, file_name=name or card.file_name)
 
     def base(self, key: str) -> BaseModelFacts | None:
-        """What a model was made from; None where it is not known."""
+        """The base model of a model; None where unknown."""
         return find(self.bases.get(key, "").split("\t")[0])
 
     def key(self, version: str) -> str:
-        """The model and version of a version of the hub, for lists give the version alone."""
+        """The model and version ("12@34") of a hub version, since lists give the version alone."""
         return next((key for key in self.bases if key.partition("@")[2] == version), version)
 
 
 @dataclass
 class References:
-    """What lists gave: ``entries``, ``counts`` by source, ``dropped`` by source and reason."""
+    """The lists' ``entries``, their ``counts`` by source, and ``dropped`` rows by source and reason."""
 
     entries: list[Entry] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
@@ -99,7 +99,7 @@ class References:
 
 
 def read_references(folder: Path, notes: Notes | None = None) -> References:
-    """The entries of a folder's lists, names unique, each model and base model once.
+    """Reads the entries of a folder's lists, names unique, each model and base model once.
 
     Raises:
         BadInput: the folder has none of the lists, or one is damaged.
@@ -129,7 +129,7 @@ def read_references(folder: Path, notes: Notes | None = None) -> References:
 
 
 def _why_not(card: Card, notes: Notes, airs: set[str]) -> str | None:
-    """Why a card becomes no entry; None where it does."""
+    """Returns why a card does not become an entry, or None."""
     if card.air in notes.left_out:
         return notes.left_out[card.air]
     if card.air in airs:
@@ -143,7 +143,7 @@ def _why_not(card: Card, notes: Notes, airs: set[str]) -> str | None:
 
 
 def _models(rows: Iterable[Row], dropped: Left, notes: Notes) -> Iterator[Entry]:
-    """SD.Next's reference models that are a base model's own, or were made from one that is known."""
+    """SD.Next's reference models of known base models."""
     base_models = {row.repository: row for row in reversed(TABLE) if row.repository is not None}
     for row in rows:
         if row["list"] in _OTHERS:
@@ -166,7 +166,7 @@ def _models(rows: Iterable[Row], dropped: Left, notes: Notes) -> Iterator[Entry]
 
 
 def _default_versions(rows: Iterable[Row], dropped: Left, notes: Notes) -> Iterator[Entry]:
-    """The hub's default versions, where a name of theirs is noted."""
+    """The hub's default versions with a noted name."""
     for version in [str(number) for table in rows for number in table["default_version_ids"].values()]:
         key = notes.key(version)
         base, (_, _, name) = notes.base(key), notes.bases.get(key, "").partition("\t")
@@ -192,7 +192,7 @@ def _flux_loras(rows: Iterable[Row], dropped: Left, _: Notes) -> Iterator[Entry]
 
 
 def _pony_loras(rows: Iterable[Row], dropped: Left, _: Notes) -> Iterator[Entry]:
-    """Of the versions of a model the newest; the others' AIRs lead to it."""
+    """The newest version of each model, with the other versions' AIRs."""
     models: dict[int, list[Row]] = {}
     for row in rows:
         models.setdefault(row["model_id"], []).append(row)
@@ -233,7 +233,7 @@ def _items(rows: Iterable[Row], dropped: Left, _: Notes) -> Iterator[Entry]:
 
 
 def _as_predicted(card: Card) -> Card:
-    """A checkpoint that says it predicts v, which the hub has no name of its own for."""
+    """Returns a v-prediction checkpoint under its own base model, which the hub does not have."""
     words = "\n".join((card.name, str(card.file_name), *card.tags))
     variants = (row for row in TABLE if row.hub == card.base_model and row.prediction == "v")
     base = next(variants, None) if _V_PREDICTION.search(words) else None
@@ -249,13 +249,13 @@ _LISTS = {
     "pony_loras.json": _pony_loras,
     "civitai_items.jsonl.gz": _items,
 }
-"""File → what makes entries of its rows, in the order in which names are claimed."""
+"""File → the reader of its rows, in the order in which names are claimed."""
 
 
 def _checkpoint(
     name: str, base: BaseModelFacts, key: str, file: str | None, aliases: tuple[str, ...]
 ) -> Card:
-    """A checkpoint; ``key`` is a repository, or a model and version of the hub."""
+    """Returns a checkpoint's card; ``key`` is a repository, or a model and version of the hub."""
     ids = key.split("@")
     is_hub = len(ids) == 2
     kind = "checkpoint" if is_hub else (base.types or ("checkpoint",))[0]
@@ -282,7 +282,7 @@ def _card(kind: ModelType, name: str, base: BaseModelFacts, air: AIR, words: tup
 
 
 def _recommended(extras: str, base: BaseModelFacts) -> Usage:
-    """Recommended settings that the base model takes: "sampler: DEIS, steps: 20, width: 1024"."""
+    """The recommended settings within the base model's range: "sampler: DEIS, steps: 20, width: 1024"."""
     pairs = dict(part.split(": ", 1) for part in extras.split(", ") if ": " in part)
     usage, guided = Usage(), base.guidance
     low, high = base.steps_range or (1, 150)
@@ -300,7 +300,7 @@ def _recommended(extras: str, base: BaseModelFacts) -> Usage:
 
 
 def _place(path: str, notes: Notes) -> tuple[str, str | None]:
-    """A repository, or a model and version of the hub, and the file, of a reference's path."""
+    """The repository, or the model and version of the hub, of a reference's path, and the file."""
     file, _, url = path.rpartition("@http")
     version = re.search(r"civitai\.com/api/download/models/(\d+)", url)
     if version is not None:
@@ -312,7 +312,7 @@ def _place(path: str, notes: Notes) -> tuple[str, str | None]:
 
 
 def _usual_file(base: BaseModelFacts) -> str | None:
-    """The usual name of the file of a base model's own model."""
+    """The usual file name of a base model's own model."""
     part = _own_part(base.name)
     if part is None or (base.parent is not None and part == _own_part(base.parent)):
         return None
@@ -324,7 +324,7 @@ def _own_part(base_model: str) -> Part | None:
 
 
 def _repository(name: str) -> str:
-    """A repository of a folder's name, in which the first underscore is a slash, and a dot an underscore."""
+    """The repository of a folder name, where the first underscore is a slash and later ones may be dots."""
     owner, _, rest = name.partition("_")
     rest = re.sub(r"(?i)^(flux_)1-", lambda match: f"{match[1][:-1]}.1-", rest)
     return f"{owner}/{re.sub(r'(?<=-[0-9])_(?=[0-9]$)', '.', rest)}"

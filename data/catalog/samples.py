@@ -1,8 +1,8 @@
 """Sample images of a model item → :class:`~diffagent.data.records.Sample`, normalised.
 
-In: an item of Civitai's models listing whose ``modelVersions[].images[]`` carry ``meta`` (A1111's
-"generation data" as Civitai parses it). Out: one Sample per SFW image with a prompt. Numbers may come as
-text, and what is missing or out of range is None, never a guess.
+In: an item of Civitai's models listing whose ``modelVersions[].images[]`` have ``meta`` (A1111's "generation
+data" as parsed by Civitai). Out: one Sample per SFW image with a prompt. Numbers may come as text; missing
+and out-of-range values are None, never guessed.
 
     {"prompt": "a fox, <lora:ink:0.8>", "Size": "512x768", "sampler": "DPM++ 2M Karras", "cfgScale": 7, …}
     {"prompt": "a fox", "civitaiResources": [{"type": "lora", "weight": 0.65, "modelVersionId": 249861}], …}
@@ -26,11 +26,11 @@ from diffagent.data.records import SIDE_MAX, SIDE_MIN, SIDE_STEP, LoraUse, Sampl
 Meta = Mapping[str, Any]
 
 GENERATED_MAX = 2048
-"""Pixels; a longer side is of an upscaled image, whose size as generated nothing tells."""
+"""Pixels; an image with a longer side was upscaled, and its generated size is unknown."""
 SFW_LEVELS = 1 | 2
 """Civitai's bits of PG and PG-13; 4 is R, 8 X, 16 XXX, 32 blocked, 0 not rated yet."""
 IMAGE_REASONS = ("nsfw image", "no image", "no generation data", "no prompt", "explicit words")
-"""Why an image is no sample, in the order they are checked."""
+"""The reasons why an image is not a sample, in the order of the checks."""
 
 _NUMBER = re.compile(r"\s*([-+]?\d{1,20}(?:\.\d{0,20})?)")
 _SIZE = re.compile(r"\s*(\d{1,6})\s*[xX×]\s*(\d{1,6})")
@@ -44,12 +44,12 @@ _HIRES = ("Hires upscale", "Hires resize", "Hires upscaler", "Hires steps", "Fir
 def samples(
     item: Mapping[str, Any], versions: Container[int] | None = None, dropped: Counter[str] | None = None
 ) -> Iterator[Sample]:
-    """Every SFW image of the item that carries a prompt, versions and images in the item's order.
+    """Yields the samples of the item's SFW images with a prompt, in the item's order.
 
     Args:
         item: a model of the listing.
-        versions: the ids of the versions whose images are wanted; None: of all.
-        dropped: counts the images that are no sample, by reason.
+        versions: the ids of the versions to read; None: all.
+        dropped: counts the images that are not samples, by reason.
     """
     for version in item.get("modelVersions") or ():
         if versions is not None and version["id"] not in versions:
@@ -63,13 +63,13 @@ def samples(
 
 
 def sample(image: Mapping[str, Any], version_id: int) -> Sample | None:
-    """One image's Sample; None without an id or a prompt, or where the image or its prompt is not SFW."""
+    """Returns one image's Sample, or None without an id or a prompt, or if it is not SFW."""
     outcome = judge_image(image, version_id)
     return outcome if isinstance(outcome, Sample) else None
 
 
 def judge_image(image: Mapping[str, Any], version_id: int) -> Sample | str:
-    """One image's Sample, or which of :data:`IMAGE_REASONS` keeps it from being one."""
+    """Returns one image's Sample, or one of :data:`IMAGE_REASONS`."""
     if not image_is_sfw(image):
         return "nsfw image"
     if image.get("type") not in (None, "image"):
@@ -117,7 +117,7 @@ def _read(meta: Meta, image: Mapping[str, Any], version_id: int) -> Sample:
 def invoked_lora(
     sample: Sample, hashes: Container[str], stems: Container[str], versions: Container[int] = ()
 ) -> LoraUse | None:
-    """The use of one LoRA among those that an image names, or None where it is not invoked.
+    """Returns the use of one LoRA in an image, or None where the image does not invoke it.
 
     Args:
         sample: an image of the LoRA's own gallery.
@@ -125,7 +125,7 @@ def invoked_lora(
         stems: its file names as :func:`stem` gives them.
         versions: the ids of its versions.
 
-    A LoRA that is the only one named, and not by another version, is taken for it: uploaders rename files
+    The only LoRA that an image names is taken for it, unless by another version: uploaders rename files
     before publishing.
     """
     used = [lora for lora in sample.loras if lora.weight != 0]
@@ -137,17 +137,17 @@ def invoked_lora(
 
 
 def stem(file_name: str) -> str:
-    """A file name for comparison: no folder, no model suffix, letters and digits only."""
+    """The key of a file name: no folder, no model suffix, letters and digits only."""
     name = re.split(r"[/\\]", file_name)[-1].casefold()
     name = re.sub(r"\.(?:safetensors|ckpt|pt|pth|bin)$", "", name)
     return re.sub(r"[\W_]+", "", name)
 
 
 def image_is_sfw(image: Mapping[str, Any]) -> bool:
-    """Whether the hub rates the image PG or PG-13, and shows neither a minor nor a real person on it.
+    """Whether the hub rates the image PG or PG-13 and flags neither a minor nor a real person.
 
-    Its level is a bit mask today (``browsingLevel``, or a number as ``nsfwLevel``), was one of four names
-    before, and a flag before that; of these the newest that is given holds.
+    The level is a bit mask today (``browsingLevel``, or a numeric ``nsfwLevel``); it was one of four names
+    before, and a flag before that. The newest one present holds.
     """
     if image.get("minor") or image.get("poi"):
         return False
@@ -159,7 +159,7 @@ def image_is_sfw(image: Mapping[str, Any]) -> bool:
 
 
 def _number(value: object, low: float, high: float) -> float | None:
-    """The number that a value starts with ("2," is 2), or None outside low…high."""
+    """The leading number of a value ("2," is 2), or None outside low…high."""
     if isinstance(value, str):
         match = _NUMBER.match(value)
         value = float(match.group(1)) if match else None
@@ -174,7 +174,7 @@ def _whole(value: object, low: int, high: int) -> int | None:
 
 
 def _size(meta: Meta, image: Mapping[str, Any]) -> tuple[int | None, int | None]:
-    """The size before any hires fix; the latent grid floors each side to a multiple of 8."""
+    """The size before any hires fix, with each side floored to the latent grid's multiple of 8."""
     size = _generated_size(meta, image)
     if size is None:
         return None, None
@@ -225,7 +225,7 @@ def _clean_hash(value: object) -> str | None:
 
 
 def _hashes(meta: Meta) -> Meta:
-    """A1111's newer table of hashes, keyed "model", "vae", "lora:NAME", by some tools "LORA:NAME"."""
+    """A1111's newer table of hashes: "model", "vae", "lora:NAME", in some tools "LORA:NAME"."""
     table = meta.get("hashes")
     return table if isinstance(table, dict) else {}
 
@@ -253,7 +253,7 @@ def _checkpoint_name(meta: Meta) -> str | None:
 
 
 def _on_site(meta: Meta) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """What an image names by Civitai's version ids: kind of model in lower case, and the entry."""
+    """Yields the models that an image names by Civitai's version ids: kind in lower case, and the entry."""
     extra = meta.get("extra")
     for resources in (
         meta.get("civitaiResources"),
@@ -274,8 +274,8 @@ def _checkpoint_version(meta: Meta) -> int | None:
 
 
 def _loras(meta: Meta, prompt: str) -> tuple[LoraUse, ...]:
-    """Each LoRA once, in the order named: prompt tags, resources, hashes, the AddNet extension's fields,
-    those of ComfyUI's graph, then those that Civitai's own generator names by version."""
+    """Each LoRA once, in this order: prompt tags, resources, hashes, the AddNet extension's fields, ComfyUI's
+    graph, then those that Civitai's own generator names by version."""
     uses: dict[str, LoraUse] = {}
 
     def add(name: object, weight: float | None, digest: str | None, version: int | None = None) -> None:
@@ -325,13 +325,13 @@ def _air_and_weight(text: str) -> tuple[str, list[str]]:
 
 
 def _air_version(name: object) -> int | None:
-    """The Civitai version that a name written as an AIR means."""
+    """The Civitai version of a name that is an AIR, or None."""
     air = AIR.read(name.strip()) if isinstance(name, str) and IN_TEXT.fullmatch(name.strip()) else None
     return air.civitai_ids[1] if air is not None and air.civitai_ids is not None else None
 
 
 def _plain_name(name: object) -> str:
-    """The name; "" where it is an AIR, whose version says more."""
+    """The name; "" where it is an AIR, whose version is used instead."""
     return "" if _air_version(name) else _text(name)
 
 
@@ -340,7 +340,8 @@ def _text(value: object) -> str:
 
 
 def _is_inpainting(meta: Meta, checkpoint: str | None) -> bool:
-    """A mask, or an inpainting checkpoint; tiled upscalers write "Mask blur" without either."""
+    """Whether there is a mask or an inpainting checkpoint; tiled upscalers write "Mask blur" without
+    either."""
     if "inpaint" in (checkpoint or "").casefold() or "Conditional mask weight" in meta:
         return True
     return "Mask blur" in meta and not any(str(key).startswith(_UPSCALERS) for key in meta)

@@ -1,15 +1,15 @@
 """The held-out rule: which images belong to ``test``, ``align`` and ``train``.
 
-Uploaders reuse prompts, within a model and across models, so near-duplicate prompts form a cluster that
-stays on one side: SHA-256 of the cluster's smallest image id, modulo 10, is 0 test, 1 align, else train.
+Uploaders reuse prompts within and across models, so near-duplicate prompts form a cluster that stays on one
+side: SHA-256 of the cluster's smallest image id, modulo 10, is 0 for test, 1 for align, else train.
 
-Two prompts are near-duplicates where their word sets (no tags, weights, case) have Jaccard similarity of
-at least 0.7, and clusters are what such pairs connect. So a reordered prompt joins, one word of six
-changed (5/7 = 0.71), two of twelve, or a third added. Read on the snapshot's 28,000 distinct prompts:
-at 0.6 pairs chain through boilerplate ("masterpiece, best quality, 1girl, …") to a cluster of 1,222, at 0.7
-the largest has 338; shingles of three words miss reordered tags and one word changed in ten.
+Two prompts are near-duplicates where their word sets (without tags, weights and case) have a Jaccard
+similarity of at least 0.7; clusters are the connected components. So a reordered prompt joins, as do one word
+of six changed (5/7 = 0.71), two of twelve, or a third added. On the snapshot's 28,000 distinct prompts, pairs
+at 0.6 chain through boilerplate ("masterpiece, best quality, 1girl, …") to a cluster of 1,222; at 0.7 the
+largest has 338. Shingles of three words miss reordered tags and one word changed in ten.
 
-Prompts stream by: what stays in memory is four bytes a word of each distinct word set.
+Prompts are streamed; the memory is four bytes per word of each distinct word set.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from diffagent.data.records import Sample
 
 Split = Literal["test", "align", "train"]
 NEAR = 0.7
-"""Jaccard similarity of two word sets from which on their prompts are near-duplicates."""
+"""The least Jaccard similarity of the word sets of near-duplicate prompts."""
 
 _WORD = re.compile(r"[^\W_]+")
 _SHARED = 2  # words that two prefixes must share: 1 compares five times as many pairs, 3 gains nothing
@@ -83,7 +83,7 @@ def cluster_prompts(prompts: Iterable[str], threshold: float = NEAR) -> NDArray[
 
 
 def word_set(prompt: str) -> frozenset[str]:
-    """The words of a prompt; the text itself where it has none (emoji, punctuation)."""
+    """The words of a prompt; the text itself where it has no words (emoji, punctuation)."""
     text = plain(prompt).casefold()
     return frozenset(_WORD.findall(text)) or frozenset((text,))
 
@@ -98,7 +98,7 @@ class WordSets:
     _seen: dict[bytes, int] = field(default_factory=dict)
 
     def add(self, words: Iterable[str]) -> int:
-        """The number of the set: the next one, or that of an equal set."""
+        """Returns the number of the set: that of an equal set, or the next one."""
         numbers = array("i", sorted(self._numbers.setdefault(w, len(self._numbers)) for w in sorted(words)))
         key = hashlib.blake2b(numbers.tobytes(), digest_size=16).digest()
         number = self._seen.setdefault(key, len(self._seen))
@@ -119,7 +119,7 @@ class WordSets:
 
 
 def _cluster_roots(sets: WordSets, threshold: float) -> list[int]:
-    """For each set the smallest number that pairs of at least the threshold connect it with."""
+    """For each set, the smallest number in its cluster."""
     words, ends = sets.rare_first()
     sizes = np.diff(ends)
     parent = list(range(len(sizes)))
@@ -153,7 +153,7 @@ def _cluster_roots(sets: WordSets, threshold: float) -> list[int]:
 
 
 def _in_several(lists: list[array[int]], least: int) -> Ints:
-    """The numbers that stand in at least so many of the lists."""
+    """The numbers in at least ``least`` of the lists."""
     numbers: Ints = np.sort(np.concatenate([np.frombuffer(holders, np.int32) for holders in lists]))
     starts = np.flatnonzero(np.r_[True, numbers[1:] != numbers[:-1]])
     often: Ints = numbers[starts[np.diff(np.r_[starts, len(numbers)]) >= least]]
@@ -163,7 +163,7 @@ def _in_several(lists: list[array[int]], least: int) -> Ints:
 def _count(
     marked: NDArray[np.bool_], words: Ints, starts: NDArray[np.int64], sizes: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """How many words of each set (``sizes`` words from ``starts`` on) are marked."""
+    """The number of marked words in each set (``sizes`` words from ``starts`` on)."""
     if not len(starts):
         return np.zeros(0, np.int64)
     before = np.cumsum(sizes) - sizes
