@@ -1,13 +1,13 @@
 """DABench: the instruction–API pairs of a crawl, split, with their statistics and dataset card (paper, 3.1).
 
     DABENCH/train.jsonl, align.jsonl, test.jsonl   8:1:1 by cluster of near-duplicate prompts
-    DABENCH/test_novel.jsonl                       the test pairs that no train prompt comes near
+    DABENCH/test_novel.jsonl                       the test pairs without a similar train prompt
     DABENCH/test_new_model.jsonl                   all pairs of models that no train, align or test pair names
     DABENCH/overall.jsonl                          test images of the rule without clusters, of every callable
                                                    model: what ``diffagent eval select`` measures a catalog by
     DABENCH/listed.jsonl                           pairs of newer base models from other lists, each with its
-                                                   split; only where lists are given
-    DABENCH/README.md, funnel.png, stats.json      dataset card, plot; the statistics vouch for the files
+                                                   split; only with lists
+    DABENCH/README.md, funnel.png, stats.json      dataset card, plot, statistics with the files' digests
 
 A folder without ``stats.json`` is not complete. The same crawl and options give the same bytes.
 """
@@ -42,14 +42,14 @@ from diffagent.data.hubs.raw import RawFolder
 FILES = ("train", "align", "test", "test_novel", "test_new_model", "overall", "listed")
 STATS, CARD, PLOT, FORMAT = "stats.json", "README.md", "funnel.png", 1
 NEW_MODELS = 3
-"""Percent of the models that only ``test_new_model`` names."""
+"""Percentage of the models that only ``test_new_model`` has."""
 
 Progress = Callable[[str, int, int | None], None]
 Plotter = Callable[[Mapping[str, Any], Path], None]
 
 
 class Pair(NamedTuple):
-    """A row, the model that it names, and whether the quality filter keeps that model's entry."""
+    """A row, its model, and whether the quality filter keeps that model's entry."""
 
     row: Row
     model_id: int
@@ -57,8 +57,8 @@ class Pair(NamedTuple):
 
 
 def is_new_model(model_id: int) -> bool:
-    """Whether only ``test_new_model`` may name the model: SHA-256 of the id's decimal digits, modulo 100,
-    is below 3."""
+    """Whether only ``test_new_model`` may have the model: SHA-256 of the id's decimal digits, modulo 100, is
+    below 3."""
     return int(hashlib.sha256(str(model_id).encode("ascii")).hexdigest(), 16) % 100 < NEW_MODELS
 
 
@@ -69,9 +69,9 @@ def read_pairs(
     tally: Tally,
     descriptions: Mapping[str, Description] = MappingProxyType({}),
 ) -> Iterator[Pair]:
-    """Every pair of a crawl in the order of its models; everything dropped on the way is tallied.
+    """Yields every pair of a crawl in the order of its models, and tallies everything dropped.
 
-    ``descriptions``, by AIR, take the place of composed ones.
+    ``descriptions``, by AIR, replace the composed ones.
     """
     first_pass = survey(tally.census.watching(raw.models()), scope, tally.models)
     low = low_quality(first_pass.standings, quality)
@@ -95,7 +95,7 @@ def read_pairs(
 
 
 def count_pairs(raw: RawFolder, progress: Progress = lambda *_: None) -> dict[str, Any]:
-    """What a build with the default filters would count, without building: ``crawled`` and ``funnel``."""
+    """Returns ``crawled`` and ``funnel`` as a build with the default filters would count them."""
     tally = Tally()
     for number, _ in enumerate(read_pairs(raw, Scope(), Quality(), tally), 1):
         progress("pairs", number, None)
@@ -103,7 +103,7 @@ def count_pairs(raw: RawFolder, progress: Progress = lambda *_: None) -> dict[st
 
 
 def files_of(pair: Pair, splits: tuple[Split, Split]) -> tuple[str, ...]:
-    """The files that a pair stands in, given its image's split by cluster and by image."""
+    """The files of a pair, by its image's splits by cluster and by image."""
     by_cluster, by_image = splits
     names = ("test_new_model" if is_new_model(pair.model_id) else by_cluster,) if pair.of_quality else ()
     return (*names, "overall") if by_image == "test" else names
@@ -119,13 +119,13 @@ def build(
     descriptions: Mapping[str, Description] = MappingProxyType({}),
     listed: ListedPairs | None = None,
 ) -> dict[str, Any]:
-    """Write the folder; returns its statistics. Files get their names when all of them are complete.
+    """Writes the folder and returns its statistics. Files get their names when all of them are complete.
 
     Args:
-        encoder: of the prompts, for ``test_novel``; None leaves that file out.
-        plotter: draws the statistics into a PNG file; None leaves it out.
-        descriptions: of models, by AIR, instead of the composed ones.
-        listed: pairs of other lists; None leaves their file out.
+        encoder: encodes the prompts for ``test_novel``; None: without that file.
+        plotter: draws the statistics into a PNG file; None: without it.
+        descriptions: models' descriptions by AIR, in place of the composed ones.
+        listed: pairs of other lists; None: without their file.
     """
     scope, tally = Scope(), Tally()
     splits = read_splits(raw, scope, lambda done: progress("splits", done, None))
@@ -150,10 +150,10 @@ def build(
 
 
 def read_statistics(folder: Path) -> dict[str, Any]:
-    """The statistics of a built folder.
+    """Returns the statistics of a built folder.
 
     Raises:
-        BadInput: the build into it is not complete, or of another version.
+        BadInput: the build is not complete, or of another version.
     """
     try:
         stats = json.loads((folder / STATS).read_bytes())
@@ -174,7 +174,7 @@ class _PartFile:
 
 
 class Parts:
-    """The files of a folder under temporary names, until :meth:`publish` gives them theirs."""
+    """The files of a folder under temporary names, until :meth:`publish` renames them."""
 
     def __init__(self, out: Path, names: list[str]) -> None:
         self._out, self._names, self._stack = out, names, ExitStack()
@@ -190,7 +190,7 @@ class Parts:
         self._stack.close()
 
     def path(self, name: str) -> Path:
-        """Where a file lies until it is published."""
+        """The path of a file until it is published."""
         return self._out / f"{_file_name(name)}.part"
 
     def add(self, name: str, row: Row) -> None:
@@ -208,7 +208,7 @@ class Parts:
             yield from map(json.loads, lines)
 
     def counts(self) -> dict[str, dict[str, Any]]:
-        """Of each file: rows, different models, rows by type and base model, SHA-256."""
+        """File → rows, distinct models, rows by type and base model, SHA-256."""
         return {
             name: {
                 "rows": file.rows,
@@ -220,7 +220,7 @@ class Parts:
         }
 
     def publish(self, names: list[str]) -> None:
-        """Give the files their names, the last one last: until then the folder is not complete."""
+        """Renames the files in order; the folder is complete with the last one."""
         self._stack.close()
         (self._out / _file_name(names[-1])).unlink(missing_ok=True)
         for old in {_file_name(name) for name in (*FILES, PLOT)} - {_file_name(name) for name in names}:

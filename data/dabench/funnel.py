@@ -1,8 +1,8 @@
 """The funnel: how many models and images are crawled, what each filter drops, what becomes pairs.
 
-In: counts taken while a crawl streams by. Out: two lists of stages, models and images, that stand in
-``stats.json``, in ``diffagent data stats`` and in the plot; and what the crawl is made of, as the left side
-of the paper's Figure 2 shows it (type, base model, NSFW, file).
+In: counts taken while a crawl streams by. Out: two lists of stages, models and images, for ``stats.json``,
+``diffagent data stats`` and the plot; and the crawl's composition as on the left of the paper's Figure 2
+(type, base model, NSFW, file).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Json = dict[str, Any]
 
 @dataclass
 class Census:
-    """What a crawl is made of: each model once, by its newest version, and all images."""
+    """The composition of a crawl: each model once, by its newest version, and all images."""
 
     type: Counter[str] = field(default_factory=Counter)
     base_model: Counter[str] = field(default_factory=Counter)
@@ -34,7 +34,7 @@ class Census:
     images: int = 0
 
     def watching(self, items: Iterable[Item]) -> Iterator[Item]:
-        """The items, counted as they stream by."""
+        """Yields the items and counts them."""
         for row in items:
             item = sound(row)
             if item is not None:
@@ -60,14 +60,14 @@ class Census:
 
 @dataclass
 class Tally:
-    """Everything that is counted between a crawl and its pairs."""
+    """All counts between a crawl and its pairs."""
 
     census: Census = field(default_factory=Census)
     models: Funnel = field(default_factory=Funnel)
     low_entries: Counter[str] = field(default_factory=Counter)
     """Entries dropped by the quality filter, by reason."""
     no_sample: Counter[str] = field(default_factory=Counter)
-    """Images of callable entries that are no samples, by reason."""
+    """Images of callable entries that are not samples, by reason."""
     samples: int = 0
     no_pair: Counter[str] = field(default_factory=Counter)
     low_pairs: Counter[str] = field(default_factory=Counter)
@@ -105,7 +105,7 @@ class Tally:
 
 
 def render(funnel: Mapping[str, Sequence[Json]], files: Mapping[str, int] | None = None) -> str:
-    """The funnel as aligned text, each drop under the stage that it comes from."""
+    """Returns the funnel as aligned text, each drop below its stage."""
     lines: list[tuple[str, str]] = []
     for stages in funnel.values():
         for stage in stages:

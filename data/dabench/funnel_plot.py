@@ -1,4 +1,4 @@
-"""The funnel as a picture, comparable to the paper's Figure 2: what a crawl is made of, and what is dropped.
+"""The funnel as a plot, comparable to the paper's Figure 2: a crawl's composition, and what is dropped.
 
 In: statistics with ``crawled`` and ``funnel``. Out: a PNG file. Needs matplotlib (the extra ``plot``).
 """
@@ -16,7 +16,7 @@ Json = Mapping[str, Any]
 _KEPT, _LOST, _INK, _MUTED = "#2f6f8f", "#e3b9a4", "#22303a", "#6b7780"
 _SHADES = ("#2f6f8f", "#7fb0c4", "#c3dae3", "#e4e8ea")
 _PARTS = {"type": "model type", "base_model": "base model", "content": "content flag", "file": "model file"}
-_MOST = 3  # parts of a bar that are named; the rest is "other"
+_MOST = 3  # labelled parts of a bar; the rest is "other"
 
 
 def has_matplotlib() -> bool:
@@ -34,7 +34,7 @@ _TITLES = {
 
 
 def plot(stats: Json, path: Path) -> None:
-    """Draw the statistics into a PNG file, whatever the path's name ends in.
+    """Draws the statistics into a PNG file, whatever the path's suffix.
 
     Raises:
         MissingExtra: matplotlib is not installed.
@@ -61,7 +61,7 @@ def plot(stats: Json, path: Path) -> None:
 
 
 def _lines(stages: Sequence[Json]) -> list[tuple[str, int, int | None]]:
-    """(label, left, dropped or None for a stage) from top to bottom."""
+    """(label, remaining, dropped or None for a stage) from top to bottom."""
     lines: list[tuple[str, int, int | None]] = []
     for stage in stages:
         remaining = stage["count"]
@@ -73,7 +73,7 @@ def _lines(stages: Sequence[Json]) -> list[tuple[str, int, int | None]]:
 
 
 def _draw_parts(axes: Any, crawled: Json) -> None:
-    """One bar of 100 % each for type, base model, content and file."""
+    """Draws a bar of 100 % for each of type, base model, content and file."""
     for row, key in enumerate(_PARTS):
         counts, edge = _largest_shares(crawled[key]), 0.0
         total = sum(counts.values()) or 1
@@ -91,7 +91,7 @@ def _draw_parts(axes: Any, crawled: Json) -> None:
 
 
 def _draw_funnel(axes: Any, lines: Sequence[tuple[str, int, int | None]], title: str) -> None:
-    """A waterfall: a full bar where a stage begins, and where each filter cuts a piece off."""
+    """Draws a waterfall: a full bar per stage, and the piece that each filter drops."""
     most = max((remaining + (dropped or 0) for _, remaining, dropped in lines), default=1) or 1
     for row, (_, remaining, dropped) in enumerate(lines):
         if dropped is None:
@@ -114,7 +114,7 @@ def _draw_funnel(axes: Any, lines: Sequence[tuple[str, int, int | None]], title:
 
 
 def _bare(axes: Any, labels: Sequence[str]) -> None:
-    """No frame, no ticks; a label a row, the first on top."""
+    """Removes frame and ticks; one label per row, the first on top."""
     axes.set_yticks(range(len(labels)), labels, fontsize=9, color=_INK)
     axes.set_ylim(len(labels) - 0.4, -0.6)
     axes.set_xticks([])

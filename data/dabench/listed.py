@@ -1,16 +1,16 @@
-"""Listed pairs: prompts that other lists show a model with, as instruction–API pairs of base models that a
-crawl of 2023 lacks.
+"""Listed pairs: other projects' example prompts as instruction–API pairs of base models that a crawl of 2023
+lacks.
 
     flux_loras.json     LoRAs of Flux.1 D with example prompts; their settings are the base model's usual ones
     hosted_t2i.jsonl    hosted models with an example call each
 
-    found = read_listed(Path("hub2026"), catalog.cards())
-    found.rows[0]["source"]    {"list": "hosted_t2i", "name": "owner/flux-dev", "settings": "given",
+    pairs = read_listed(Path("hub2026"), catalog.cards())
+    pairs.rows[0]["source"]    {"list": "hosted_t2i", "name": "owner/flux-dev", "settings": "given",
                                 "guidance": 3.5}
 
-A pair has to be true (paper, section 3.1), so a list's model must be an entry of the catalog: the base model
-itself, a model of that name, or the LoRA of that repository. The prompts are others' work: they are read from
-a folder of one's own, and nothing of them ships.
+A pair must be true (paper, section 3.1), so a list's model must be an entry of the catalog: the base model
+itself, a model of that name, or the LoRA of that repository. The prompts are other people's work: they are
+read from the user's folder and never shipped.
 """
 
 from __future__ import annotations
@@ -33,29 +33,29 @@ from diffagent.data.records import Card, legal_side
 from diffagent.data.samplers import join, read
 
 LISTS = ("flux_loras.json", "hosted_t2i.jsonl")
-"""The files that are read, of those that a folder has."""
+"""The files of a folder that are read, where present."""
 SIDE = 1024
-"""Pixels that a base model's usual side has at least: of those with less a crawl has enough."""
+"""The least usual side of a base model, in pixels: a crawl has enough pairs of smaller ones."""
 REASONS = (
     "model is not in the catalog", "base model is older", "example has an input image", "no prompt",
     "explicit", "nothing left of the prompt", "repeated",
 )  # fmt: skip
-"""Why an example is no pair, in the order they are checked."""
+"""The reasons why an example is not a pair, in the order of the checks."""
 _SAMPLERS: Mapping[str, str] = {"dpmsolvermultistep": "DPM++ 2M", "karrasdpm": "DPM++ 2M Karras"}
-"""Names of schedulers that no table of samplers has."""
+"""Scheduler names that the table of samplers lacks."""
 _IMAGES = re.compile(r"(?:^|_)(?:image|mask|control_image|init_image|edit_image|main_face_image)(?:_\d)?$")
 _VERSION = re.compile(r"(?<![\d.])[ _-]?v?\d+(?:\.\d+)*$", re.I)
 
 
 @dataclass(frozen=True)
 class ListedPairs:
-    """``rows``, and how many examples became none, by list and reason."""
+    """The pairs' ``rows``, and the number of ``dropped`` examples by list and reason."""
 
     rows: tuple[Row, ...]
     dropped: Mapping[tuple[str, str], int]
 
     def stages(self) -> list[dict[str, Any]]:
-        """Two stages as a funnel has them: the examples with what is dropped, and the pairs."""
+        """Two stages of a funnel: the examples with their drops, and the pairs."""
         dropped: Counter[str] = Counter()
         for (_, reason), count in self.dropped.items():
             dropped[reason] += count
@@ -66,7 +66,7 @@ class ListedPairs:
         ]
 
     def counts(self) -> dict[str, Any]:
-        """Pairs by list and base model, and what was left out by list and reason."""
+        """Pairs by list and base model, and dropped examples by list and reason."""
         pairs = Counter(f"{row['source']['list']}, {row['api']['base_model']}" for row in self.rows)
         drops = {f"{name}, {reason}": count for (name, reason), count in sorted(self.dropped.items())}
         return {"pairs": dict(sorted(pairs.items())), "left out": drops}
@@ -74,7 +74,7 @@ class ListedPairs:
 
 @dataclass
 class _Entries:
-    """A catalog's entries by what lists call them."""
+    """A catalog's entries by their names in lists."""
 
     cards: Sequence[Card]
     by_repository: dict[str, Card] = field(default_factory=dict)
@@ -93,7 +93,7 @@ class _Entries:
         return card if card is not None and card.type == "LoRA" else None
 
     def checkpoint(self, hosted: str) -> Card | None:
-        """The base model that a hosted model's name means, else the model of that name, be it of another
+        """The base model of a hosted model's name, or else the model of that name, perhaps in another
         version."""
         row = find(hosted)
         if row is not None:
@@ -103,13 +103,13 @@ class _Entries:
 
 
 def read_listed(folder: Path, cards: Sequence[Card]) -> ListedPairs:
-    """The pairs of a folder's lists, each with its split.
+    """Reads the pairs of a folder's lists, each with its split.
 
     Near-duplicate prompts form a cluster that stays on one side: SHA-256 of the cluster's first prompt by its
     letters, modulo 10, is 0 for test, 1 for align, else train.
 
     Raises:
-        BadInput: the folder has none of the lists, or one is not what it should be.
+        BadInput: the folder has none of the lists, or one is malformed.
     """
     paths = [path for name in LISTS if (path := folder / name).is_file()]
     if not paths:
@@ -130,7 +130,7 @@ def read_listed(folder: Path, cards: Sequence[Card]) -> ListedPairs:
 
 
 def _fault(row: Row, prompts: set[tuple[str, str]]) -> str | None:
-    """Why a row is no pair, or None."""
+    """Returns why a row is not a pair, or None."""
     prompt = row["instruction"]["prompt"]
     if not is_sfw(prompt):
         return "explicit"
@@ -182,7 +182,7 @@ def _hosted(rows: Iterable[Mapping[str, Any]], entries: _Entries) -> Iterator[Ro
 
 
 def _of_hosted(row: Mapping[str, Any], inputs: Mapping[str, Any], entries: _Entries) -> Card | None:
-    """The entry of a hosted model: the LoRA that its example loads or is, else the checkpoint."""
+    """The entry of a hosted model: the LoRA of its example or of its name, else the checkpoint."""
     repositories = [inputs.get("lora_weights"), inputs.get("hf_lora"), f"{row['owner']}/{row['name']}"]
     lora = next(
         (card for name in repositories if isinstance(name, str) and (card := entries.lora(name))), None
@@ -237,7 +237,7 @@ def _number(settings: Mapping[str, Any], *names: str) -> float | None:
 
 
 def _size(settings: Mapping[str, Any], row: BaseModelFacts) -> tuple[int, int]:
-    """Width and height as given, or the base model's usual size of a given ratio."""
+    """The width and height of the settings, or the base model's usual size of their ratio."""
     width, height = (settings.get(name) for name in ("width", "height"))
     match = re.fullmatch(r"(\d+):(\d+)", str(settings.get("aspect_ratio", "")))
     if match is None and isinstance(width, int) and isinstance(height, int):
@@ -261,7 +261,7 @@ def _key(name: str) -> str:
 
 
 def _read(path: Path) -> list[Mapping[str, Any]]:
-    """The objects of a JSON list or of JSON lines.
+    """Reads the objects of a JSON list or of JSON lines.
 
     Raises:
         BadInput: it is neither.

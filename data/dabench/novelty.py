@@ -1,8 +1,8 @@
-"""Novel prompts: those that no training prompt comes near, by the cosine of their MiniLM embeddings.
+"""Novel prompts: those without a similar training prompt, by the cosine of their MiniLM embeddings.
 
-In: the prompts asked about, and the training prompts, streamed. Out: a flag each. Exact up to rounding:
-every distinct training prompt is encoded once and compared with everything that is asked about, in blocks,
-so memory does not grow with the training part.
+In: prompts, and the training prompts as a stream. Out: a flag per prompt. Exact up to rounding: every
+distinct training prompt is encoded once and compared with all prompts, in blocks, so memory does not grow
+with the training set.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from diffagent.data.encoders.text_encoder import Encoder
 from diffagent.data.prompts import plain
 
 NOVEL_BELOW = 0.8
-"""Cosine from which a training prompt counts as near."""
+"""The least cosine of a similar training prompt."""
 BLOCK = 1024
-"""Training prompts encoded together: enough of each length to batch them without padding."""
+"""Training prompts per batch: enough of each length to encode them without padding."""
 
 
 def novel(
@@ -29,9 +29,9 @@ def novel(
     below: float = NOVEL_BELOW,
     progress: Callable[[int], None] = lambda done: None,
 ) -> list[bool]:
-    """Whether each prompt has no training prompt at a cosine of ``below`` or more.
+    """Returns for each prompt whether all training prompts have a cosine under ``below``.
 
-    ``progress`` is called with the number of training prompts compared so far.
+    ``progress`` receives the number of training prompts compared.
     """
     texts = [plain(prompt) for prompt in prompts]
     rows = {text: row for row, text in enumerate(dict.fromkeys(texts))}

@@ -2,11 +2,10 @@
 
     sources (card, uploader's text, sample prompts) → prompts → writer → checks → descriptions
 
-The writer is any function from prompts to answers. An answer that fails a check is asked for again, twice;
-then the composed description stays. What was answered before, by the same writer to the same prompt, is not
-asked again.
+The writer is any function from prompts to answers. An answer that fails a check is retried twice; then the
+composed description stays. The same writer's answer to the same prompt is reused.
 
-    summary = describe(sources, writer, question, "gpt-4o-mini", file, "both")
+    summary = describe(sources, DescribeJob(writer, question, "gpt-4o-mini", "both"), file)
 """
 
 from __future__ import annotations
@@ -27,25 +26,25 @@ from diffagent.data.descriptions.sources import Source
 from diffagent.data.errors import BadInput, EngineError
 
 Writer = Callable[[list[str]], list[str]]
-"""One answer a prompt, in order; an empty one where there was none."""
+"""Prompts → answers in order; "" where there is none."""
 
 Ask = Callable[[Source, int, str], str]
-"""``ask(source, attempt, fault)``: the prompt of attempt 0, 1, 2, and why the last answer was refused."""
+"""``ask(source, attempt, fault)``: the prompt of attempt 0, 1 or 2, with the last answer's fault."""
 
 ATTEMPTS = 3
 BATCH = 64
-"""Prompts that a writer gets at once; so much a kill costs at most."""
+"""Prompts per call of the writer: the most that a killed run loses."""
 NO_ANSWER = "no answer"
 
 Progress = Callable[[int], None]
-"""Called with how many entries are done."""
+"""Receives the number of entries done."""
 
 
 @dataclass
 class DescribeSummary:
-    """What a run did: ``composed`` after three refused answers, ``unanswered`` are asked for again next time.
+    """The counts of a run: ``composed`` after three refused answers; ``unanswered`` are retried next time.
 
-    ``faults`` counts refused answers by reason, ``asked`` all prompts that were sent.
+    ``faults`` counts refused answers by reason, ``asked`` all prompts sent.
     """
 
     entries: int = 0
@@ -58,18 +57,18 @@ class DescribeSummary:
 
     @property
     def composed_share(self) -> float:
-        """Of the entries that have a description now, the share whose composed one stayed."""
+        """The share of described entries whose composed description stayed."""
         return round(self.composed / max(1, self.written + self.composed), 4)
 
     def to_json(self) -> dict[str, Any]:
-        """As the command prints it."""
+        """Returns the counts as the command prints them."""
         faults = dict(sorted(self.faults.items(), key=lambda pair: (-pair[1], pair[0])))
         return {**asdict(self), "faults": faults, "composed_share": self.composed_share}
 
 
 @dataclass(frozen=True)
 class DescribeJob:
-    """How descriptions are written: by whom, what is asked, and what the samples were held out by."""
+    """The writer with its ``name``, the question it is asked, and the samples' held-out rule."""
 
     writer: Writer
     ask: Ask
@@ -77,14 +76,14 @@ class DescribeJob:
     rule: Rule
 
     def key(self, source: Source) -> str:
-        """Digest of the writer's name and of its first question."""
+        """A digest of the writer's name, the rule and the first question."""
         text = "\0".join((self.name, self.rule, source.card.air, self.ask(source, 0, "")))
         return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run has to ask: ``prompts`` first questions of ``characters`` in all, of ``entries``."""
+    """A run's size: ``prompts`` first questions with ``characters`` in all, for ``entries``."""
 
     entries: int
     prompts: int
@@ -92,7 +91,7 @@ class Plan:
 
 
 def plan(sources: Iterable[Source], job: DescribeJob, file: DescriptionsFile) -> Plan:
-    """What is not described yet, and how long the questions are."""
+    """Counts the sources without a description and the length of their questions."""
     entries, lengths = 0, []
     for source in sources:
         entries += 1
@@ -109,12 +108,12 @@ def describe(
     batch: int = BATCH,
     progress: Progress = lambda done: None,
 ) -> DescribeSummary:
-    """Describes every source that ``file`` does not know, at most ``limit``; each batch is kept when done.
+    """Describes every source that ``file`` lacks, at most ``limit``, and saves batch by batch.
 
-    After a run without a limit the file holds these sources' descriptions alone, in their order.
+    After a run without a limit the file holds these sources' descriptions only, in their order.
 
     Raises:
-        EngineError: the writer failed as a whole; what was written before is kept.
+        EngineError: the writer failed as a whole; earlier batches are kept.
     """
     summary, keys = DescribeSummary(), list[str]()
 
@@ -143,7 +142,7 @@ def describe(
 
 
 def _write(group: list[Source], job: DescribeJob, summary: DescribeSummary) -> list[Description]:
-    """A description for each source of the group but those that got no answer at all."""
+    """Returns a description for each source of the group that got an answer."""
     faults: list[list[str]] = [[] for _ in group]
     texts = [""] * len(group)
     purposes: list[Attributes | None] = [None] * len(group)
@@ -168,7 +167,7 @@ def _write(group: list[Source], job: DescribeJob, summary: DescribeSummary) -> l
 
 
 def _parse_answer(answer: str, source: Source) -> tuple[str, Attributes | None, str | None]:
-    """An answer's description and attributes, and what is wrong with it.
+    """Returns an answer's description, attributes and fault.
 
     A writer that fills in a form answers with the description alone.
     """

@@ -1,8 +1,8 @@
-"""What is wrong with a description that a language model wrote, if anything.
+"""Checks a language model's description for faults.
 
     fault("Sure, here is a description: …", source)  -> "boilerplate"
 
-A fault is a short reason, counted in reports: no answer, too short, too long, boilerplate, address,
+A fault is a short reason that reports count: no answer, too short, too long, boilerplate, address,
 not English, not SFW, invented, copied.
 """
 
@@ -17,11 +17,11 @@ from diffagent.data.descriptions.sources import Source
 from diffagent.data.prompts import is_sfw, plain
 
 SHORTEST, LONGEST = 5, 70
-"""Words of a description."""
+"""The fewest and the most words of a description."""
 RUN = 8
-"""So many words in a row that stand in the uploader's text or a sample prompt are copied from it."""
+"""The least length in words of a run that counts as copied from the uploader's text or a sample prompt."""
 SENTENCE = 5
-"""A whole sentence of theirs counts as copied from so many words on that the card does not have."""
+"""The least number of words not on the card that make a whole sentence of theirs count as copied."""
 
 _BOILERPLATE = re.compile(
     r"\bas an ai\b|\b(?:sure|certainly|of course|okay)[,!:]|\bhere(?:'s| is| are)\b|"
@@ -49,7 +49,7 @@ _ALWAYS = frozenset(
 
 
 def fault(text: str, source: Source) -> str | None:
-    """Why ``text`` cannot be the model's description, or None."""
+    """Returns the fault of ``text`` as the model's description, or None."""
     count = len(_WORD.findall(text))
     if count < SHORTEST:
         return "too short" if text.strip() else "no answer"
@@ -69,14 +69,14 @@ def fault(text: str, source: Source) -> str | None:
 
 
 def tidy(answer: str) -> str:
-    """An answer without what surrounds it: blank space, quotation marks, control characters."""
+    """Returns an answer without surrounding blanks and quotation marks, and without control characters."""
     lines = [clean(line) for line in answer.strip().splitlines()]
     text = "\n".join(line for line in lines if line)
     return text[1:-1].strip() if len(text) > 1 and text[0] + text[-1] in ('""', "“”", "''") else text
 
 
 def invented_words(text: str, source: Source) -> Iterator[str]:
-    """Names, trigger-like words and quotations that no part of the source has."""
+    """Yields names, trigger-like words and quotations that the source does not have."""
     words = source_words(source)
     for quoted in _QUOTED.findall(text):
         yield from (word for word in _WORD.findall(quoted) if word.casefold() not in words)
@@ -88,7 +88,7 @@ def invented_words(text: str, source: Source) -> Iterator[str]:
 
 
 def source_words(source: Source) -> frozenset[str]:
-    """Every word, lower case, that a source holds, and every piece of one with hyphens or underscores."""
+    """The words of a source in lower case, and the pieces of those with hyphens or underscores."""
     card = source.card
     texts = (card.name, card.version_name, card.base_model, *card.tags, *card.all_words, *card.aliases)
     text = "\n".join((*texts, source.about, *source.prompts)).casefold().replace("’", "'")
@@ -97,9 +97,9 @@ def source_words(source: Source) -> frozenset[str]:
 
 
 def copied_run(text: str, source: Source) -> str | None:
-    """The run of words that was taken over from the uploader's text or a sample prompt, or None.
+    """Returns a run of words copied from the uploader's text or a sample prompt, or None.
 
-    The card's own name, tags and trigger words may be repeated.
+    The card's name, tags and trigger words may be repeated.
     """
     card = source.card
     words = _flat(text)
@@ -116,7 +116,7 @@ def copied_run(text: str, source: Source) -> str | None:
 
 
 def _is_name(word: str, first: bool) -> bool:
-    """Whether a word looks like a name or a token: digits, or capitals beyond a sentence's first letter."""
+    """Whether a word has digits, or capitals other than a sentence's first letter."""
     if any(c.isdigit() for c in word):
         return True
     return any(c.isupper() for c in (word[1:] if first else word))
@@ -131,7 +131,7 @@ def _pieces(word: str) -> list[str]:
 
 
 def _is_english(text: str, source: Source) -> bool:
-    """Whether what is not in the card's own spelling is written in Latin letters."""
+    """Whether all letters are Latin, except those in the card's own spellings."""
     spellings = f"{source.card.name} {' '.join(source.card.all_words)} {' '.join(source.card.tags)}"
     foreign = [c for c in text if c.isalpha() and ord(c) > 0x24F and c not in spellings]
     return not foreign

@@ -1,12 +1,12 @@
-"""The file of descriptions: JSON lines, one an entry, found by AIR.
+"""The file of descriptions: JSON lines, one per entry, by AIR.
 
     {"air": "urn:air:sd1:lora:civitai:7@8", "description": "An SD 1.5 LoRA of …", "status": "written",
      "attributes": {"role": "style", "media": ["ink"], …}, "faults": [], "writer": "smollm2-135m-instruct",
      "held_out": "both", "key": "9f0c…"}
 
-``status`` is "written", or "composed" where three answers of the writer were refused; ``faults`` says why.
-``key`` is a digest of the writer and of all that it was told: the same question is never asked twice. The
-file is appended to batch by batch, so a kill costs no more than the batch at hand.
+``status`` is "written", or "composed" where three answers of the writer were refused for the ``faults``.
+``key`` is a digest of the writer and its question, which is never asked twice. The file grows batch by batch,
+so a killed run loses one batch at most.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Description(BaseModel):
     description: str
     status: Literal["written", "composed"]
     attributes: Attributes | None = None
-    """What the model is for, where the writer says it."""
+    """What the model is for, where the writer answered it."""
     faults: tuple[str, ...] = ()
     writer: str
     held_out: Rule
@@ -51,11 +51,11 @@ class Description(BaseModel):
 
 
 def read_descriptions(path: Path, rule: Rule = "none") -> dict[str, Description]:
-    """AIR → description of a file, packed where its name ends in .gz; of several for one AIR the last.
+    """AIR → description of a file, or of a gzip file (.gz); the last one of an AIR holds.
 
     Raises:
-        BadInput: no such file; a line is no description; or one was written from prompts that ``rule``
-            keeps back.
+        BadInput: the file is missing, a line is not a description, or one was written from prompts that
+            ``rule`` holds out.
     """
     if not path.is_file():
         raise BadInput(f"there is no file {path}: make it with diffagent data describe RAW -o {path}")
@@ -77,7 +77,7 @@ def read_descriptions(path: Path, rule: Rule = "none") -> dict[str, Description]
 
 
 def with_descriptions(entries: Iterable[Entry], descriptions: Mapping[str, Description]) -> Iterator[Entry]:
-    """The entries with their attributes and written descriptions; composed ones stay where there is none."""
+    """Yields the entries with their attributes and written descriptions; composed ones stay otherwise."""
     for entry in entries:
         description = descriptions.get(entry.card.air)
         if description is not None:
@@ -88,12 +88,12 @@ def with_descriptions(entries: Iterable[Entry], descriptions: Mapping[str, Descr
 
 
 class DescriptionsFile:
-    """A file of descriptions that grows; what an earlier run left is in ``known``, by key.
+    """A growing file of descriptions; ``known`` has those of earlier runs by key.
 
-    A line that a kill cut short is dropped.
+    A truncated last line is dropped.
 
     Raises:
-        BadInput: a line is no description, or the file cannot be written.
+        BadInput: a line is not a description, or the file cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -121,7 +121,7 @@ class DescriptionsFile:
         self._file.close()
 
     def add(self, rows: Iterable[Description]) -> None:
-        """Keeps a batch, on disk when this returns."""
+        """Appends a batch and syncs it to disk."""
         for row in rows:
             self.known[row.key] = row
             self._file.write(row.model_dump_json().encode() + b"\n")
@@ -129,7 +129,7 @@ class DescriptionsFile:
         os.fsync(self._file.fileno())
 
     def finish(self, rows: Iterable[Description]) -> None:
-        """Replaces the file by these rows alone: what older crawls or writers left goes."""
+        """Replaces the file by these rows, without those of older crawls or writers."""
         part = self.path.with_name(self.path.name + ".part")
         with part.open("wb") as stream:
             stream.writelines(row.model_dump_json().encode() + b"\n" for row in rows)

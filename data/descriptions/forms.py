@@ -2,9 +2,9 @@
 
     An SD 1.5 LoRA of {Kestra from Moonharbor|Kestra}, a game character, with {silver braid|blue cloak}.
 
-What a blank offers comes from the card, the uploader's text and the sample prompts, so an answer cannot claim
-what none of them says; the model decides which of it describes the model. Left to itself,
-SmolLM2-135M-Instruct copies the examples that it is given, or the prompt (docs/notes.md).
+The options of a blank come from the card, the uploader's text and the sample prompts, so an answer cannot
+claim anything else; the language model chooses among them. In free text, SmolLM2-135M-Instruct copies its
+examples or the prompt (docs/notes.md).
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from diffagent.data.prompts import bare_words, is_sfw, plain
 from diffagent.data.records import Card
 
 OFFERED = 4
-"""Phrases that a blank offers at most."""
+"""The most options of a blank."""
 FACT, ABOUT = 80, 140
-"""Characters of a fact, and of the uploader's text: a prompt token costs 5 ms a core."""
+"""Characters of a fact, and of the uploader's text: a prompt token costs 5 ms per core."""
 
 _PARTS = re.compile(
     r"[()\[\]{}【】「」『』《》<>（）/|\\:：;,，~・•★☆♥\"“”]+|\s[-–—]+\s|[-–—]{2,}|\s(?:from|by|for)\s", re.I
@@ -43,7 +43,7 @@ _HEADS = {
 
 
 def filling(source: Source, attempt: int, fault: str) -> str:
-    """What a writer that fills in blanks is told: a few facts, and on the last line the form."""
+    """Returns the prompt for filling in a form: a few facts, and the form on the last line."""
     card = source.card
     about = " ".join(_FOREIGN.sub(" ", source.about).split())
     lines = [("Name", card.name), ("Tags", ", ".join(card.tags)), ("Words", ", ".join(card.all_words))]
@@ -53,7 +53,7 @@ def filling(source: Source, attempt: int, fault: str) -> str:
 
 
 def form(source: Source, attempt: int) -> str:
-    """The description with its blanks; it claims less at each attempt (0, 1, 2)."""
+    """Returns the description with blanks; each attempt (0, 1, 2) claims less."""
     card, what = source.card, kind(source.card)
     parts = name_parts(card)
     name_words = set(bare_words(" ".join(parts)).split())
@@ -73,7 +73,7 @@ def form(source: Source, attempt: int) -> str:
 
 
 def kind(card: Card) -> str:
-    """What the model draws by its tags, the most telling of them, and by its name; else "thing"."""
+    """The kind of subject by the most informative tag and by the name; else "thing"."""
     tags = {tag.casefold().replace("_", " ") for tag in card.tags}
     if card.type == "Checkpoint":
         return "style"
@@ -84,9 +84,9 @@ def kind(card: Card) -> str:
 
 
 def name_parts(card: Card) -> list[str]:
-    """What the name says, in pieces: no versions, nor words that every name may have.
+    """The parts of the card's name, without versions and generic words.
 
-    A bracket in front is mostly the uploader's mark, so it comes last; trigger words come first.
+    A leading bracket is usually the uploader's mark, so it comes last; trigger words come first.
     """
     name = card.name.replace("_", " ")
     leading = _LEADING.match(name)
@@ -100,7 +100,7 @@ def name_parts(card: Card) -> list[str]:
 
 
 def topics(source: Source, name_words: set[str], what: str) -> list[str]:
-    """Tags that say more than the kind and the name; for a checkpoint then looks of the uploader's text."""
+    """Tags that add to the kind and the name; for a checkpoint also looks in the uploader's text."""
     tags = [" ".join(tag.casefold().replace("_", " ").split()) for tag in source.card.tags]
     kind_tags = KINDS.get(what, frozenset())
     candidates = [tag for tag in tags if tag in LOOKS or (tag not in GENERIC and tag not in kind_tags)]
@@ -115,7 +115,7 @@ def topics(source: Source, name_words: set[str], what: str) -> list[str]:
 
 
 def appearance(source: Source, name_words: set[str]) -> list[str]:
-    """Phrases of two words or more that are trigger words, or stand in most of the sample prompts."""
+    """Phrases of two words or more that are trigger words or occur in most of the sample prompts."""
     words = [phrase for word in source.card.all_words for phrase in _phrases(word)]
     counts = _counts(source.prompts)
     words += [phrase for phrase, n in counts.most_common() if n > 1 and 2 * n >= len(source.prompts)]
@@ -123,9 +123,9 @@ def appearance(source: Source, name_words: set[str]) -> list[str]:
 
 
 def prompt_looks(source: Source, name_words: set[str]) -> list[str]:
-    """Looks that at least two sample prompts name and no trigger word does, most frequent first.
+    """Looks in at least two sample prompts that are not trigger words, most frequent first.
 
-    Other phrases are one picture's matter, or the names of artists and characters.
+    Other phrases belong to one image, or are names of artists and characters.
     """
     counts = _counts(source.prompts)
     triggers = {bare_words(word) for word in source.card.all_words}
@@ -135,7 +135,7 @@ def prompt_looks(source: Source, name_words: set[str]) -> list[str]:
 
 
 def _subjects(parts: Sequence[str], about: Sequence[str]) -> list[str]:
-    """The name's first part alone and from a place: another part or a topic ("Kestra from Moonharbor")."""
+    """The name's first part, alone and with a place, another part or a topic: "Kestra from Moonharbor"."""
     first, *rest = parts
     places = [*rest, *(topic.title() for topic in about)][:2]
     turned = [f"{place} from {first}" for place in rest[:1]]
@@ -151,7 +151,7 @@ def _roles(card: Card) -> list[str]:
 
 
 def _counts(prompts: Iterable[str]) -> Counter[str]:
-    """In how many prompts each phrase stands."""
+    """Phrase → the number of prompts with it."""
     return Counter(phrase for prompt in prompts for phrase in dict.fromkeys(_phrases(plain(prompt))))
 
 
@@ -172,13 +172,13 @@ def _telling(phrases: Iterable[str], name_words: set[str]) -> list[str]:
 
 
 def _trim(words: list[str]) -> list[str]:
-    """Words without those at either end that are not part of a name, and without marks around them."""
+    """Drops the words at either end that are not part of a name, and the marks around them."""
     places = [n for n, word in enumerate(words) if word.strip(_MARKS).casefold() not in ADDED]
     return [" ".join(words[places[0] : places[-1] + 1]).strip(_MARKS) if places else ""]
 
 
 def _share(phrases: Sequence[str], blanks: int = 2) -> str:
-    """Blanks that share out the phrases: "{a|d}, {b|e} and c"."""
+    """Distributes the phrases over blanks: "{a|d}, {b|e} and c"."""
     parts = [_blank(phrases[i::blanks]) for i in range(min(blanks, len(phrases)))]
     return " and ".join(filter(None, (", ".join(parts[:-1]), *parts[-1:])))
 

@@ -1,9 +1,9 @@
-"""Plain attributes: what models are for, made with what ships, for catalogs that nobody has read.
+"""Plain attributes: what models are for, estimated without a language model.
 
     entries without attributes → features of their cards → the plain reader's probabilities → values, with
     rules for subjects and trigger words → the same entries with EstimatedAttributes
 
-No network and no language model is needed; about 20 ms a card, nearly all of it in the sentence encoder.
+It needs no network; a card takes about 20 ms, nearly all of it in the sentence encoder.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from diffagent.data.descriptions.subjects import needed_trigger, subjects
 from diffagent.data.encoders.text_encoder import Encoder
 
 BATCH = 512
-"""Entries whose texts are encoded together."""
+"""Entries per batch of the encoder."""
 CARRIERS = (
     "AnyLoRA", "Counterfeit", "MeinaMix", "MeinaHentai", "Anything", "AbyssOrangeMix", "OrangeMix",
     "ChilloutMix", "Realistic Vision", "Deliberate", "DreamShaper", "GhostMix", "majicMIX", "ReV Animated",
     "Cetus-Mix", "Pastel-Mix", "CuteYukiMix", "DarkSushiMix", "Perfect World", "epiCRealism", "Lyriel",
     "NeverEnding Dream", "Protogen", "Hassaku",
 )  # fmt: skip
-"""Checkpoints that authors of LoRAs name."""
+"""Checkpoints that LoRA authors recommend."""
 _MINOR = re.compile(r"\b(?:loli(?:con|ta fashion)?|shota(?:con)?|toddler|childlike)\b", re.IGNORECASE)
 _CARRIER = re.compile("|".join(rf"\b{re.escape(name)}" for name in CARRIERS), re.IGNORECASE)
 
@@ -39,7 +39,7 @@ _CARRIER = re.compile("|".join(rf"\b{re.escape(name)}" for name in CARRIERS), re
 def plain_attributes(
     sources: Sequence[Source], encoder: Encoder, reader: PlainReader | None = None
 ) -> list[EstimatedAttributes]:
-    """Attributes of cards with what is beside them, in their order."""
+    """Returns the attributes of sources, in their order."""
     reader = reader or PlainReader.load()
     if not sources:
         return []
@@ -49,7 +49,7 @@ def plain_attributes(
 def with_plain_attributes(
     entries: Iterable[Entry], encoder: Encoder, reader: PlainReader | None = None, batch: int = BATCH
 ) -> Iterator[Entry]:
-    """The entries, those without attributes with estimated ones; a batch of them at a time."""
+    """Yields the entries, with estimated attributes where they have none, in batches."""
     stream = iter(entries)
     while group := list(islice(stream, batch)):
         unread = [entry for entry in group if entry.card.attributes is None]
@@ -63,7 +63,7 @@ def with_plain_attributes(
 def from_probabilities(
     sources: Sequence[Source], probabilities: Mapping[str, Floats], cuts: Cuts
 ) -> list[EstimatedAttributes]:
-    """Attributes from a reader's probabilities [n, K] of each head."""
+    """Returns attributes by a reader's probabilities: head → [n, K]."""
     return [
         _from_probabilities(source, {name: rows[n] for name, rows in probabilities.items()}, cuts)
         for n, source in enumerate(sources)
@@ -95,7 +95,7 @@ def _from_probabilities(
 
 
 def _media(probabilities: Mapping[str, Floats], cuts: Cuts) -> tuple[Medium, ...]:
-    """The most probable first medium, then at most two that are probably among them."""
+    """The most probable first medium, then at most two further probable ones."""
     first = int(probabilities["first"].argmax())
     others = [
         n
@@ -106,7 +106,7 @@ def _media(probabilities: Mapping[str, Floats], cuts: Cuts) -> tuple[Medium, ...
 
 
 def _cautions(source: Source, flags: Floats, cuts: Cuts) -> tuple[str, ...]:
-    """The flags that keep a model from being chosen, by probability, and by words that allow no doubt."""
+    """The cautions that keep a model from being chosen, by probability and by unambiguous words."""
     probabilities = flags[: FLAGS.index("any")]
     cautions = [FLAGS[n] for n in np.flatnonzero(probabilities >= 0.5)]
     if not cautions and flags[FLAGS.index("any")] >= cuts.flag:
@@ -117,7 +117,7 @@ def _cautions(source: Source, flags: Floats, cuts: Cuts) -> tuple[str, ...]:
 
 
 def _carrier(source: Source) -> str | None:
-    """The checkpoint that the uploader's text names first."""
+    """The first checkpoint in the uploader's text, or None."""
     match = _CARRIER.search(source.about)
     if match is None:
         return None

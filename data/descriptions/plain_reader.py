@@ -1,8 +1,8 @@
 """The plain reader: what a model is for, by a linear classifier over features of its card.
 
-In: :class:`~diffagent.data.descriptions.card_features.CardFeatures`. Out: for each attribute the
-probabilities of its values. It was fitted to the attributes that a strong language model wrote for the
-catalog that ships (``diffagent train attributes``); at run time it is three products of matrices.
+In: :class:`~diffagent.data.descriptions.card_features.CardFeatures`. Out: the probabilities of each
+attribute's values. It is fitted to the attributes that a strong language model wrote for the shipped catalog
+(``diffagent train attributes``); at run time it is three matrix products.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ HEADS: Mapping[str, tuple[object, ...]] = {
     "flags": FLAGS,
     "needed": (True,),
 }
-"""Attribute → its values. "first" is the first medium, "media" each that is among them; "needed" is whether
-a trigger word always has to be sent."""
+"""Attribute → its values. "first" is the first medium, "media" any of them; "needed" is whether every prompt
+needs a trigger word."""
 INDEPENDENT = ("media", "flags", "needed")
-"""Heads whose values exclude no other: a sigmoid each instead of a softmax."""
+"""Heads with independent values: a sigmoid each instead of a softmax."""
 _FILE = "plain_reader.npz"
 
 
 @dataclass(frozen=True)
 class Cuts:
-    """From probabilities to values: ``renown`` holds the expected renown from which levels 1, 2 and 3 begin,
+    """Thresholds from probabilities to values: ``renown`` is the least expected renown of levels 1, 2 and 3,
     ``flag`` the least probability of a caution that keeps a model from being chosen, ``medium`` that of a
     further medium."""
 
@@ -52,9 +52,9 @@ class Cuts:
 
 @dataclass(frozen=True)
 class PlainReader:
-    """Linear weights for K values of all heads: ``hashes`` uint32 [V] of known words, sorted; ``words``
+    """Linear weights for the K values of all heads: ``hashes`` uint32 [V] of known words, sorted; ``words``
     [V, K]; ``dense`` [D, K]; ``bias`` [K]; ``shared`` [2, places]: what a medium's name in a place adds to
-    it, as the first and as any."""
+    its logits, as the first medium and as any."""
 
     hashes: npt.NDArray[np.uint32]
     words: Floats
@@ -67,7 +67,7 @@ class PlainReader:
         """Head → probabilities [n, K] of its values.
 
         Raises:
-            BadInput: the vectors are another encoder's than those that it was fitted to.
+            BadInput: the vectors are of another encoder than the one it was fitted with.
         """
         if features.dense.shape[1] != len(self.dense):
             raise BadInput(
@@ -91,10 +91,10 @@ class PlainReader:
 
     @classmethod
     def load(cls, path: Path | None = None) -> Self:
-        """From an ``.npz`` file; by default the one that ships.
+        """Reads an ``.npz`` file, by default the shipped one.
 
         Raises:
-            BadInput: it is no such file, or was fitted for other values than this version has.
+            BadInput: it is not such a file, or was fitted for other attribute values.
         """
         from importlib.resources import files
 
@@ -121,7 +121,7 @@ class PlainReader:
             ) from None
 
     def save(self, path: Path) -> None:
-        """Weights as int8 in steps of each value's own size."""
+        """Writes the weights as int8 with a step size per value."""
         words, words_scale = _quantise(self.words)
         dense, dense_scale = _quantise(self.dense)
         np.savez_compressed(
@@ -157,7 +157,7 @@ def _values() -> list[str]:
 
 
 def _quantise(weights: Floats) -> tuple[npt.NDArray[np.int8], Floats]:
-    """Int8 steps and the size of a step for each column."""
+    """Returns int8 steps and each column's step size."""
     scale = np.maximum(np.abs(weights).max(axis=0, initial=0.0), 1e-6).astype(np.float32) / 127
     steps: npt.NDArray[np.int8] = np.rint(weights / scale).astype(np.int8)
     return steps, scale

@@ -1,8 +1,8 @@
-"""Images as people send them → RGB pixels that an encoder takes.
+"""Users' images → RGB pixels for an encoder.
 
-In: a path, bytes, or a Pillow image, of any mode. Out: a Pillow image in mode RGB, upright, with at least 16
-and at most 2,048 pixels a side; transparency laid on white, the first frame of an animation, CMYK and grey
-converted. What cannot be decoded safely is refused by :class:`~diffagent.data.errors.BadImage`.
+In: a path, bytes, or a Pillow image of any mode. Out: a Pillow image in mode RGB, upright, with sides of 16
+to 2,048 pixels; transparency becomes white, an animation its first frame, CMYK and grey RGB. Images that
+cannot be decoded safely raise :class:`~diffagent.data.errors.BadImage`.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 MAX_PIXELS = 50_000_000
-"""Of an image as its header states them: decoded, 150 MB. A decompression bomb states more."""
+"""The most pixels by an image's header: 150 MB decoded. A decompression bomb has more."""
 MAX_BYTES = 64_000_000
 MIN_SIDE = 16
 MAX_SIDE = 2048
-"""A larger image is reduced: encoders read at most a few hundred pixels a side."""
+"""The side to which larger images are reduced: encoders read a few hundred pixels at most."""
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
-"""Formats that people share; other decoders of Pillow are not run on their bytes."""
+"""The formats that people share; Pillow's other decoders are not run."""
 WHITE = (255, 255, 255)
 
 
 def load_image(source: Any) -> Image:
-    """One image, decoded and normalised as the module says.
+    """Decodes and normalises one image.
 
     Raises:
-        BadImage: missing, empty, broken or truncated, no image format that is read, too small or too large.
+        BadImage: missing, empty, broken or truncated, of an unknown format, too small or too large.
     """
     from PIL import Image as pillow
     from PIL import UnidentifiedImageError
@@ -68,12 +68,12 @@ def load_image(source: Any) -> Image:
 
 
 def load_images(sources: Sequence[Any]) -> list[Image]:
-    """Each of several images; see :func:`load_image`."""
+    """Loads several images; see :func:`load_image`."""
     return [load_image(source) for source in sources]
 
 
 def _read(source: Any) -> tuple[str, bytes]:
-    """What the image is called in errors, and its bytes."""
+    """Returns the image's name for errors, and its bytes."""
     if isinstance(source, bytes | bytearray | memoryview):
         name, content = "the image", bytes(source)
     elif isinstance(source, str | os.PathLike):
@@ -139,7 +139,7 @@ def _normalise(image: Image, name: str) -> Image:
 
 
 def _eight_bits(deep: Image) -> Image:
-    """16-bit, 32-bit and floating grey: Pillow clips them at 255, so that they would come out white."""
+    """Scales 16-bit, 32-bit and floating grey to 8 bits; Pillow would clip them at 255 to white."""
     import numpy as np
     from PIL import Image as pillow
 

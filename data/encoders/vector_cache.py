@@ -1,9 +1,9 @@
-"""Texts encoded once and kept: a crawl's sample prompts are encoded by most commands that read it.
+"""A cache of text embeddings, since most commands on a crawl encode its sample prompts.
 
-    texts → those that the cache has, by SHA-256 → the others through the encoder, and into the cache
+    texts → the cache's vectors, by SHA-256 → the missing ones from the encoder, into the cache
 
-One SQLite file an encoder lies in the cache; it holds digests and vectors, no text. It grows a batch at a
-time, so a run that is cut off goes on, and several processes may use it at once.
+The cache is one SQLite file per encoder, with digests and vectors but no text. It grows batch by batch, so an
+interrupted run can go on, and several processes may use it at once.
 """
 
 from __future__ import annotations
@@ -23,22 +23,21 @@ if TYPE_CHECKING:
     from diffagent.data.encoders.text_encoder import TextEncoder
 
 AT_ONCE = 512
-"""Texts between two writes: what a run that is cut off may lose."""
+"""Texts per write: the most that an interrupted run loses."""
 WAIT = 60.0
-"""Seconds for another process's write."""
+"""Seconds to wait for another process's write."""
 _TABLE = "CREATE TABLE IF NOT EXISTS vectors (text BLOB PRIMARY KEY, vector BLOB NOT NULL) WITHOUT ROWID"
 
 
 class VectorCache:
-    """An :class:`~diffagent.data.encoders.text_encoder.Encoder` that asks another one only what is new to
-    it."""
+    """A caching :class:`~diffagent.data.encoders.text_encoder.Encoder` in front of another one."""
 
     def __init__(self, encoder: TextEncoder) -> None:
         self._encoder = encoder
         self._path = home() / "vectors" / f"{encoder.digest[:16]}.sqlite"
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Embed ``texts`` → float32 ``[len(texts), size]``, as the encoder does."""
+        """Embeds ``texts`` → float32 ``[len(texts), size]``, like the encoder."""
         keys = [sha256(text.encode("utf-8", "replace")).digest() for text in texts]
         self._path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(self._path, timeout=WAIT)
