@@ -1,12 +1,12 @@
-"""Civitai's REST API v1: an async client that is polite, patient and exact.
+"""An async client of Civitai's REST API v1, rate-limited and with retries.
 
-In: a base URL, a rate in requests a second, perhaps an API key. Out: pages of models, versions by
-number and by hash, the generation data of a version's images, the API's own lists of types, all as its JSON
-objects. What the wire does on a bad day (429, 503, HTML with status 200, a body cut short, a dropped
-connection) is asked again with jitter; what stays wrong is a :class:`~diffagent.data.errors.CrawlError`.
+In: a base URL, a rate in requests per second, optionally an API key. Out: pages of models, versions by number
+and by hash, the generation data of a version's images, the API's lists of types, all as its JSON objects.
+Temporary faults (429, 503, HTML with status 200, a truncated body, a dropped connection) are retried with
+jitter; persistent ones are a :class:`~diffagent.data.errors.CrawlError`.
 
-Since April 2026 https://civitai.com answers what is safe for work, https://civitai.red everything; both speak
-this API, and either may be the base URL.
+Since April 2026 https://civitai.com answers with content that is safe for work, https://civitai.red with all;
+both have this API, and either may be the base URL.
 
     async with CivitaiClient("https://civitai.com") as client:
         page = await client.models(types=("LORA",))
@@ -40,12 +40,12 @@ MODEL_TYPES = (
     "Controlnet", "Upscaler", "MotionModule", "VAE", "TextEncoder", "UNet", "CLIPVision", "CLIP",
     "VisionLanguage", "Poses", "Wildcards", "Workflows", "Detection", "Other",
 )  # fmt: skip
-"""The types of 2026; what came later the API's ``/enums`` names."""
-LONGEST_WAIT = 600.0  # seconds; an API that asks for more is left for another day
+"""The types of 2026; the API's ``/enums`` has later ones."""
+LONGEST_WAIT = 600.0  # seconds; a longer wait ends the run
 
 
 class ApiRefusal(CrawlError):
-    """An answer that asking again will not change: HTTP ``status`` 400, 404, 405 and the like."""
+    """A final refusal: HTTP ``status`` 400, 404, 405 and the like."""
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
@@ -53,11 +53,11 @@ class ApiRefusal(CrawlError):
 
 
 class NoAnswer(CrawlError):
-    """A request that met faults of the moment again and again."""
+    """A request that failed in every retry."""
 
 
 class _TransientCrawlError(Transient, CrawlError):
-    """A fault that may pass."""
+    """A temporary fault."""
 
 
 class Pacer:
@@ -75,15 +75,15 @@ class Pacer:
             self._next = time.monotonic() + self._gap
 
     def pause(self, seconds: float) -> None:
-        """No request before ``seconds`` from now: the API said so to all of us."""
+        """Holds all requests back for ``seconds``, as the API asked."""
         self._next = max(self._next, time.monotonic() + seconds)
 
 
 class CivitaiClient:
-    """One connection pool, one pace, one count of ``requests`` sent.
+    """A client with one connection pool, one pace and one count of ``requests`` sent.
 
-    ``rate`` is in requests a second (0: no limit), ``backoff`` the first wait after a fault in
-    seconds. The key travels in the Authorization header alone and is kept nowhere else.
+    ``rate`` is in requests per second (0: no limit), ``backoff`` the first wait after a fault in seconds. The
+    key is sent in the Authorization header only and stored nowhere else.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class CivitaiClient:
         cursor: str | None = None,
         limit: int = MODELS_A_PAGE,
     ) -> Page:
-        """A page of models, newest first, of every NSFW level (the filters say what goes)."""
+        """Returns a page of models of every NSFW level, newest first; the filters drop later."""
         params: Json = {"limit": limit, "sort": "Newest", "nsfw": "true", "types": list(types)}
         params["ids"] = ",".join(map(str, ids)) or None
         return page_of(await self._ask("GET", "/models", params | {"cursor": cursor}), cursor)
@@ -137,10 +137,10 @@ class CivitaiClient:
     async def images(
         self, version_id: int, username: str | None = None, image_ids: Iterable[int] = ()
     ) -> dict[int, Any]:
-        """Image id → generation data (or None) of a version's images, as flat objects.
+        """Image id → flat generation data (or None) of a version's images.
 
-        ``withMeta`` goes with every page, since the API's own nextPage forgets it. The pages end
-        early once all of ``image_ids`` were there; ``username`` leaves out other people's uploads.
+        Every page is requested with ``withMeta``, which the API's own nextPage lacks. Paging ends early once
+        all ``image_ids`` are there; ``username`` leaves out other people's uploads.
         """
         metas: dict[int, Any] = {}
         missing, cursors = set(image_ids), set()
@@ -161,25 +161,25 @@ class CivitaiClient:
                 return metas
 
     async def model(self, model_id: int) -> Json | None:
-        """A model with all of its versions, or None."""
+        """Returns a model with all of its versions, or None."""
         return await self._object(f"/models/{model_id}")
 
     async def version(self, version_id: int) -> Json | None:
-        """A version with the generation data of its first images, or None."""
+        """Returns a version with the generation data of its first images, or None."""
         version = await self._object(f"/model-versions/{version_id}")
         return None if version is None else sound_version(version)
 
     async def enums(self) -> Json:
-        """The API's lists of names, among them ``ModelType``, ``BaseModel``, ``ActiveBaseModel``; {} where it
-        has none, as before 2024."""
+        """Returns the API's lists of names, such as ``ModelType``, ``BaseModel``, ``ActiveBaseModel``; {} on
+        APIs before 2024."""
         return await self._object("/enums") or {}
 
     async def version_by_hash(self, value: str) -> Json | None:
-        """The version that owns a file of this hash (any of the five kinds), or None."""
+        """Returns the version with a file of this hash (any of the five kinds), or None."""
         return await self._object(f"/model-versions/by-hash/{_clean_hash(value)}")
 
     async def _object(self, path: str) -> Json | None:
-        """The object at a path, None where there is none."""
+        """Returns the object at a path, or None."""
         try:
             answer = await self._ask("GET", path)
         except ApiRefusal as refusal:
@@ -191,7 +191,7 @@ class CivitaiClient:
     async def versions_by_hash(self, hashes: Iterable[str]) -> dict[str, list[Json]]:
         """SHA-256 (upper case, bare) → the versions with such a file; unknown ones are left out.
 
-        Versions share files, so a hash can have several versions. 100 hashes to a request.
+        Versions share files, so a hash can have several. A request has up to 100 hashes.
         """
         digests = sorted({_clean_hash(value) for value in hashes})
         if short := [value for value in digests if len(value) != 64]:
@@ -216,7 +216,7 @@ class CivitaiClient:
     async def ids_by_hash(self, hashes: Iterable[str]) -> dict[str, list[tuple[int | None, int]]]:
         """SHA-256 (upper case, bare) → the model and version ids of its files; unknown ones are left out.
 
-        100 hashes to a request; of more, 10,000 where the API has such an endpoint, as today's does.
+        A request has up to 100 hashes, or 10,000 where the API has today's endpoint for more.
         """
         digests = sorted({_clean_hash(value) for value in hashes})
         ids: dict[str, list[tuple[int | None, int]]] = {}
@@ -235,7 +235,7 @@ class CivitaiClient:
         return ids
 
     async def _ids(self, hashes: Sequence[str]) -> list[Json] | None:
-        """The rows that the API has for hashes; None where it does not say which row is whose."""
+        """Returns the API's rows for hashes; None where the rows do not name their hashes."""
         try:
             answer = await self._ask("POST", "/model-versions/by-hash/ids", body=hashes)
         except ApiRefusal:
@@ -245,7 +245,7 @@ class CivitaiClient:
         return rows if is_labelled else None
 
     async def _ask(self, method: str, path: str, params: Json | None = None, body: object = None) -> Any:
-        """The answer's JSON; retries what is worth it, paces every try."""
+        """Returns the answer's JSON, with retries of temporary faults and at the client's pace."""
         gated = 0
 
         def still_gated(error: Exception) -> bool:
@@ -352,7 +352,7 @@ def _clean_hash(value: str) -> str:
 
 
 def _float(text: str) -> float | None:
-    """A number as JSON has it; None where it is too large to be one."""
+    """A JSON number as a float; None where it overflows."""
     value = float(text)
     return value if math.isfinite(value) else None
 
@@ -362,7 +362,7 @@ def _int(text: str) -> int | None:
 
 
 def _reason(response: httpx.Response) -> str:
-    """What the API says of its refusal: a text, or an object that lists what is wrong with the request."""
+    """The API's reason for a refusal: a text, or an object with the request's errors."""
     if "json" in response.headers.get("Content-Type", ""):
         try:
             answer = response.json()

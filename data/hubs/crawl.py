@@ -1,11 +1,10 @@
 """The crawl: from an API to a RAW folder, resumable at any moment.
 
-Models are listed newest first, a page to a transaction. Where an answer leaves the images' generation
-data out (as the API does since 2026), it is asked for in the fewest requests: 100 versions at a time
-by hash, and only what those answers lack version by version. Then the RAW folder is written in id
-order. A second crawl stops listing at the first page that it knows already. What nobody can download is
-kept: the filters say what can be called. Odd rows are dropped and counted
-(:mod:`diffagent.data.hubs.odd_rows`).
+Models are listed newest first, one page per transaction. Where an answer lacks the images' generation data
+(as since 2026), it is fetched in the fewest requests: 100 versions at a time by hash, then the missing ones
+version by version. Then the RAW folder is written in id order. A second crawl stops listing at the first
+known page. Models that nobody can download are kept, because the filters drop them later. Odd rows are
+dropped and counted (:mod:`diffagent.data.hubs.odd_rows`).
 
     summary = crawl(CivitaiClient(url), Path("RAW"), CrawlOptions(limit=100))
 """
@@ -42,16 +41,16 @@ from diffagent.data.hubs.raw import is_published, publish, read_manifest
 T = TypeVar("T")
 Stage = Literal["models", "images", "writing"]
 Progress = Callable[[Stage, int, int | None], None]
-"""Called with how many of how many are done: models listed, versions answered, models written."""
+"""Receives the stage, the number done and the total: models listed, versions answered, models written."""
 
 TYPES = ("Checkpoint", "LORA", "LoCon", "DoRA")
-RESTARTS = 3  # of a listing whose cursor the API no longer knows
-SILENT = 3  # questions in a row without an answer: the API is down, not one question too heavy for it
+RESTARTS = 3  # restarts of a listing with a stale cursor
+SILENT = 3  # unanswered questions in a row that mean that the API is down
 
 
 @dataclass(frozen=True)
 class CrawlOptions:
-    """``since``: an ISO date, older models are left out; ``limit``: the newest so many."""
+    """The models to crawl: those since the ISO date ``since``, at most the newest ``limit``."""
 
     types: tuple[str, ...] = TYPES
     since: str | None = None
@@ -68,9 +67,9 @@ class CrawlOptions:
 
 @dataclass(frozen=True)
 class CrawlSummary:
-    """What a crawl did: ``requests`` and ``seconds`` of this process, ``changed`` models of the run.
+    """A crawl's counts: ``requests`` and ``seconds`` of this process, ``changed`` models of the run.
 
-    ``gated`` versions' generation data was not given; ``odd`` rows were dropped.
+    The API refused the generation data of ``gated`` versions; ``odd`` rows were dropped.
     """
 
     requests: int
@@ -94,13 +93,13 @@ async def crawl(
     concurrency: int = 4,
     progress: Progress = lambda *_: None,
 ) -> CrawlSummary:
-    """Crawls into ``folder``, going on where an earlier call was cut short.
+    """Crawls into ``folder``, resuming an interrupted call.
 
-    With ``installed``, only the models that these files belong to.
+    With ``installed``, only the models of these files.
 
     Raises:
-        BadInput: the folder holds a crawl of other types, or the API has no such type.
-        CrawlError: the API cannot be crawled further, or the folder not be written to.
+        BadInput: the folder holds a crawl of other types, or the API lacks a type.
+        CrawlError: the API cannot be crawled further, or the folder cannot be written to.
     """
     started = time.monotonic()
     try:
@@ -133,7 +132,7 @@ async def _check_types(client: CivitaiClient, types: Sequence[str]) -> None:
 
 @dataclass
 class _Run:
-    """One crawl: list, ask, write. Its number is that of the first process that began it."""
+    """One crawl: list, ask, write. A resumed run keeps its number."""
 
     client: CivitaiClient
     state: CrawlState
@@ -153,7 +152,7 @@ class _Run:
         self._silent: list[int] = []
 
     async def all(self) -> int:
-        """Lists and asks; returns the run's number."""
+        """Lists models and asks for generation data; returns the run's number."""
         state, run = self.state, self._resume()
         if self.client.has_key:
             state.reopen_gated()
@@ -169,7 +168,7 @@ class _Run:
         return int(run["number"])
 
     async def only(self, installed: Sequence[InstalledModel]) -> int:
-        """Fetches the models that the installed files belong to."""
+        """Fetches the models of the installed files; returns the run's number."""
         run = self.state.note("run")
         if run and run["phase"] != "done":
             raise CrawlError(f"the crawl into {self.folder} is not finished: finish it, or give a new folder")
@@ -185,7 +184,7 @@ class _Run:
         return number
 
     def _resume(self) -> Json:
-        """The unfinished run if it asked for the same; its listing again if not; or a new run."""
+        """Returns the unfinished run if its request is the same, or a new listing."""
         request = {"url": self.client.url, **asdict(self.options), "types": list(self.options.types)}
         run = self.state.note("run")
         fresh: Json = {"number": 1, "phase": "list", "asked": request, "cursor": None, "listed": 0}
@@ -197,7 +196,7 @@ class _Run:
         return fresh
 
     def _knows_all(self, cover: Json | None) -> bool:
-        """Whether an earlier run saw all that this one would, so that it may stop at known pages."""
+        """Whether an earlier run covers this one, which may then stop at known pages."""
         if cover is None or cover["since"] is not None or self.options.since is not None:
             return False
         limit = self.options.limit
@@ -233,7 +232,7 @@ class _Run:
                 return
 
     def _of_types(self, page: Page) -> tuple[list[Json], list[Odd]]:
-        """The page's models of the types asked for, sound; and what is odd in each of its rows."""
+        """Returns the page's sound models of the requested types, and the odd parts of each row."""
         items, odd = [], [Odd(f"page {page.cursor}", page.odd)]
         for row in page.items:
             reasons: Counter[str] = Counter()
@@ -245,14 +244,14 @@ class _Run:
         return items, odd
 
     def _in_scope(self, items: Sequence[Json], page: Page) -> tuple[list[Json], bool]:
-        """The models of the dates asked for, and whether only older ones follow."""
+        """Returns the models of the requested dates, and whether only older ones follow."""
         since = self.options.since or ""
         recent = [item for item in items if max(_newest(item), _newest(item, "updatedAt")) >= since]
         dates = [date for item in page.items if (date := _newest(item))]
         return recent, bool(since and dates) and max(dates) < since
 
     async def _ask(self) -> None:
-        """Asks for the generation data that the models' own answers left out."""
+        """Asks for the generation data that the listing lacks."""
         self._open = self._asked = self.state.open_questions()
         await self._each(self.state.questions(BATCH, HASHES_A_REQUEST), self._ask_by_hash)
         singles = (question for [question] in self.state.questions(ALONE, 1))
@@ -260,7 +259,7 @@ class _Run:
         self._settle_silent()
 
     async def _ask_by_hash(self, batch: list[Question]) -> None:
-        """A batch counts as answered if any of it came with data: then a null means that there is none."""
+        """Asks for a batch by hash; it counts as answered if any image has data, and null then means none."""
         try:
             by_hash = await self.client.versions_by_hash(question.sha256 for question in batch)
         except (GatedItem, ApiRefusal, NoAnswer, OddAnswer):
@@ -298,8 +297,8 @@ class _Run:
         self._settle_silent()
 
     async def _metas(self, question: Question) -> dict[int, Any]:
-        """The generation data of a version's images; from the version's own answer where the images' listing
-        gives none though there is some, as since June 2026."""
+        """Returns the generation data of a version's images, from the version's own answer where the listing
+        of images wrongly has none, as since June 2026."""
         metas = await self.client.images(question.version_id, question.username, question.image_ids)
         if question.has_meta and not any(metas.values()):
             version = await self.client.version(question.version_id) or {}
@@ -329,7 +328,7 @@ class _Run:
             raise errors.exceptions[0] from None
 
     def write(self) -> Json:
-        """Writes models.jsonl.gz and the manifest, unless nothing changed since they were written."""
+        """Writes models.jsonl.gz and the manifest if anything changed; returns the manifest's entry."""
         if self.state.note("dirty") or not is_published(self.folder, "civitai"):
             cover = self.state.note("cover") or {"only": "installed"}
             facts: Json = {
@@ -360,7 +359,7 @@ class _Run:
 
 
 def _newest(item: Json, field: str | None = None) -> str:
-    """The newest date of a model's versions: when they came, or a field of theirs; "" where none is given."""
+    """The newest date of a model's versions, by ``date_of`` or a field; "" without a date."""
     versions = item.get("modelVersions")
     rows = (
         [version for version in versions if isinstance(version, dict)] if isinstance(versions, list) else []
@@ -369,7 +368,7 @@ def _newest(item: Json, field: str | None = None) -> str:
 
 
 def _key(row: Json) -> str:
-    """What a row of the listing is known by: its id, or else its text."""
+    """The key of a row of the listing: its id, or else a digest of its text."""
     row_id = row.get("id")
     if isinstance(row_id, int | str):
         return f"model {row_id}"

@@ -1,9 +1,9 @@
-"""What a crawl knows so far: one SQLite file, one transaction an answer, safe from ``kill -9``.
+"""The state of a crawl: one SQLite file, one transaction per answer, safe from ``kill -9``.
 
-In: pages of models and the generation data of versions' images, in any order. Out: what is still to
-be asked, and the models in id order in one uniform form, whichever shape the API answered in.
+In: pages of models and the generation data of versions' images, in any order. Out: the open questions, and
+the models in id order in one uniform form.
 
-A *run* lasts from the first request to the files' being written, over however many processes.
+A *run* lasts from the first request until the files are written, over any number of processes.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from diffagent.data.hubs.answers import Json, flat_meta, sha256s
 
 FILE = "state.sqlite"
 BATCH, ALONE, DONE, GATED = range(4)
-"""A version's stage: to be asked with others by hash, by itself, answered, not answered (to key holders only,
-or to nobody)."""
+"""A version's stage: to ask in a batch by hash, to ask alone, answered, refused (without a key, or
+always)."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS note (key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
@@ -40,7 +40,7 @@ CREATE INDEX IF NOT EXISTS version_by_stage ON version (stage, id);
 
 @dataclass(frozen=True)
 class Question:
-    """A version whose images' generation data is to be asked for; with ``has_meta`` there is some."""
+    """A version whose images lack generation data; ``has_meta``: the API says that there is some."""
 
     version_id: int
     sha256: str
@@ -50,7 +50,7 @@ class Question:
 
 
 class Odd(NamedTuple):
-    """What is odd in one row of the listing: the row's key, reasons with their counts."""
+    """The odd parts of one row of the listing: the row's key, and counts by reason."""
 
     row: str
     reasons: Mapping[str, int]
@@ -87,7 +87,7 @@ class CrawlState:
         return json.loads(row[0]) if row else None
 
     def set_notes(self, **notes: Any) -> None:
-        """Keeps each value as JSON, all in one transaction (the running one, if there is one)."""
+        """Stores each value as JSON, all in one transaction (the open one, if any)."""
         rows = [(key, json.dumps(value)) for key, value in notes.items()]
         if self._db.in_transaction:
             self._db.executemany("REPLACE INTO note VALUES (?, ?)", rows)
@@ -96,9 +96,9 @@ class CrawlState:
                 self._db.executemany("REPLACE INTO note VALUES (?, ?)", rows)
 
     def store(self, items: Sequence[Json], number: int, odd: Sequence[Odd] = (), **notes: Any) -> bool:
-        """Keeps a page of models together with ``notes``; False if run ``number`` found nothing new on it.
+        """Stores a page of models together with ``notes``; returns whether it is news to run ``number``.
 
-        ``odd`` says of each of the page's rows what was dropped; a row that is seen again counts once.
+        ``odd`` has the dropped parts of the page's rows; a repeated row counts once.
         """
         inline = any(image.get("meta") for item in items for image in _images(item))
         news = False
@@ -140,7 +140,7 @@ class CrawlState:
         self.set_notes(dirty=True)
 
     def odd(self) -> dict[str, int]:
-        """Reason → number of rows that were dropped for it."""
+        """Reason → number of dropped rows."""
         return dict(self._db.execute("SELECT reason, sum(number) FROM odd GROUP BY reason ORDER BY reason"))
 
     def _store_version(self, item: Json, version: Json, metas: dict[int, Any] | None) -> None:
@@ -150,7 +150,7 @@ class CrawlState:
         stored = self._db.execute("SELECT mark, meta FROM version WHERE id = ?", (version["id"],)).fetchone()
         if metas is None and stored is not None and stored[0] == mark:
             return
-        # An NSFW model, like an image without a URL or data, never becomes a sample: it is not asked about.
+        # NSFW models and images without a URL or data never become samples: nothing is asked about them.
         candidates = [
             image for image in images if image.get("url", True) and image.get("hasMeta") is not False
         ]
@@ -176,7 +176,7 @@ class CrawlState:
         self._db.execute("REPLACE INTO version VALUES (?, ?, ?, ?, ?, ?, ?, ?)", row)
 
     def questions(self, stage: int, size: int) -> Iterator[list[Question]]:
-        """The versions at a stage, ``size`` at a time; those answered meanwhile are not repeated."""
+        """Yields the versions at a stage, ``size`` at a time, without those answered meanwhile."""
         last = -1
         while rows := self._db.execute(
             "SELECT id, sha256, username, wanted FROM version WHERE stage = ? AND id > ? ORDER BY id LIMIT ?",
@@ -189,7 +189,7 @@ class CrawlState:
         return int(self._db.execute("SELECT count(*) FROM version WHERE stage < 2").fetchone()[0])
 
     def settle(self, answers: Mapping[int, Mapping[int, Any] | None], otherwise: int = ALONE) -> None:
-        """Keeps each version's answer (image id → generation data); None moves it to ``otherwise``."""
+        """Stores each version's answer (image id → generation data); None moves it to stage ``otherwise``."""
         with self._transaction():
             for version_id, metas in answers.items():
                 if metas is None:
@@ -201,7 +201,7 @@ class CrawlState:
             self.set_notes(dirty=True)
 
     def reopen_gated(self) -> None:
-        """Asks again, with the key that there is now."""
+        """Opens the refused questions again, for a run with a key."""
         self._db.execute("UPDATE version SET stage = ? WHERE stage = ?", (ALONE, GATED))
 
     def gated(self) -> list[int]:
@@ -209,13 +209,13 @@ class CrawlState:
         return [row[0] for row in rows]
 
     def count(self, run: int | None = None) -> int:
-        """How many models there are; with ``run``, how many it found new or changed."""
+        """The number of models; with ``run``, of those that were new or changed in it."""
         sql, values = ("SELECT count(*) FROM model", ()) if run is None else (
             "SELECT count(*) FROM model WHERE run = ?", (run,))  # fmt: skip
         return int(self._db.execute(sql, values).fetchone()[0])
 
     def items(self) -> Iterator[Json]:
-        """The models in id order; each image carries its generation data as ``meta``, or None."""
+        """Yields the models in id order, each image with its generation data (or None) as ``meta``."""
         for model_id, body in self._db.execute("SELECT id, body FROM model ORDER BY id"):
             item = _unpack(body)
             rows = self._db.execute("SELECT id, meta FROM version WHERE model = ?", (model_id,))
@@ -266,7 +266,7 @@ def _take_metas(version: Json) -> dict[int, Any]:
 
 
 def _mark(item: Json) -> bytes:
-    """A digest of everything but the statistics, which change with every download."""
+    """A digest of a model without its statistics, which change with every download."""
     versions = [{**version, "stats": None} for version in _versions(item)]
     text = json.dumps({**item, "stats": None, "modelVersions": versions}, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=16).digest()

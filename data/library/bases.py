@@ -1,10 +1,10 @@
-"""The base model of a file: what its tensors leave open, its metadata, notes and names tell.
+"""The base model of a file, by its tensors, metadata, notes and names.
 
     base_of(file)   ->  Base("Pony", "trained on ponyDiffusionV6XL", None)
 
-Tensors tell families apart, not base models with the same tensors. People's word (the user's, the hub's, a
-sidecar's) comes before a trainer's, and that before names; a word that the tensors contradict is not
-believed, but told.
+Tensors tell families apart, but not base models with the same tensors. Statements of people (the user, the
+hub, a sidecar) come before the trainer's, and those before names. A statement that contradicts the tensors is
+not used, but reported.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from diffagent.data.errors import BadInput
 from diffagent.data.library.state import File
 
 SHORTEST = 5
-"""Letters of a spelling that is looked for in file names: shorter ones are words of other things."""
+"""The least letters of a spelling in file names; shorter ones match other words."""
 
 
 @dataclass(frozen=True)
 class Base:
-    """``name`` by the table's spelling, or None; ``by`` what told it; ``doubt`` a word that was not
-    believed."""
+    """A file's base model: ``name`` in the table, or None; ``by`` its evidence; ``doubt`` a contradicting
+    statement."""
 
     name: str | None
     by: str = ""
@@ -33,7 +33,7 @@ class Base:
 
 
 def base_of(file: File) -> Base:
-    """The base model of a file that was read."""
+    """Determines the base model of a file."""
     override = file.override.base_model
     if override is not None:
         return Base(row_name(override) or override, "your word")
@@ -60,7 +60,7 @@ def base_of(file: File) -> Base:
 
 
 def row_name(text: str) -> str | None:
-    """The table's name for a base model as any program spells it; None where it has no row."""
+    """The table's name for a base model in any program's spelling, or None."""
     for part in (text, text.partition("/")[0]):
         row = find(part)
         if row is not None:
@@ -73,7 +73,7 @@ def row_name(text: str) -> str | None:
 
 
 def fits(base: str, name: str) -> bool:
-    """Whether a file with the tensors of one base model may be of another: they share their LoRAs."""
+    """Whether a file with the tensors of one base model may be of another: their LoRAs are compatible."""
     if base == name or (family := find(base)) is None or (other := find(name)) is None:
         return base == name
     return (
@@ -92,7 +92,7 @@ def _people(file: File) -> Iterator[tuple[str, str]]:
 
 
 def _names(file: File) -> Iterator[tuple[str, str, int]]:
-    """Texts in which a base model may be named, and how long its spelling has to be there."""
+    """Yields texts that may name a base model, their description, and the least length of a spelling."""
     if file.facts.training.trained_on:
         yield file.facts.training.trained_on, f"trained on {file.facts.training.trained_on[:40]}", 4
     if file.facts.spec.name:
@@ -104,7 +104,8 @@ def _names(file: File) -> Iterator[tuple[str, str, int]]:
 
 
 def _mentioned(text: str, tensor_base: str | None, shortest: int) -> str | None:
-    """The base model that a text names, if the tensors allow it and do not tell as much themselves."""
+    """The base model that a text names more precisely than the tensors do and without contradiction, or
+    None."""
     flat = _flat(text)
     best: tuple[int, str] | None = None
     for row in TABLE:

@@ -1,9 +1,9 @@
-"""The library's catalog: built of the files that can be used, beside the old one, which stands until then.
+"""Builds the library's catalog of the usable files, and replaces the old one when it is complete.
 
-    state → a line a file → entries → attributes → specifications → catalog.sqlite
+    state → a line per file → entries → attributes → specifications → catalog.sqlite
 
-Nothing is built where nothing changed. What a model is for comes from a language model where one is given,
-else from what ships.
+Nothing is built if nothing changed. A language model describes what the models are for, or else the shipped
+classifier.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
     from diffagent.data.descriptions.describe import DescribeJob
 
 BATCH = 256
-"""Entries that are encoded together: a library's card has up to 20 prompts."""
+"""Entries per batch of the encoder: a library's card has up to 20 prompts."""
 _SIGNATURE = "library"
 DESCRIPTIONS = "descriptions.jsonl"
-"""What a language model said of the library's models, beside the catalog."""
+"""The language model's descriptions, beside the catalog."""
 
 Progress = Callable[[Iterable[Any], int], Iterable[Any]]
 
@@ -46,9 +46,9 @@ def build(
     folder: Path | None = None,
     progress: Progress = lambda items, total: items,
 ) -> Shelf:
-    """Brings the library's catalog up to date; returns what each file is.
+    """Brings the library's catalog up to date; returns a line for each file.
 
-    Where nothing can be used there is no catalog.
+    Without usable files the catalog is removed.
     """
     path = (folder or library_home()) / CATALOG
     shelf = shelve(state.files)
@@ -75,7 +75,7 @@ def build(
 
 
 def generation_data(text: str) -> Mapping[str, Any] | None:
-    """A preview's text as generation data in Civitai's shape; None where it is none."""
+    """Returns a preview's text as generation data in Civitai's shape, or None."""
     if text.lstrip().startswith("{"):
         try:
             return _of_generation(from_text(text))
@@ -100,7 +100,7 @@ def _of_generation(generation: Generation) -> Mapping[str, Any]:
 
 
 def _describe(state: State, shelf: Shelf, job: DescribeJob, path: Path) -> None:
-    """Asks a language model what the models are for; its answers are kept, and asked for once."""
+    """Asks a language model what the models are for, once per model; its answers are stored."""
     from diffagent.data.descriptions.describe import describe
 
     with DescriptionsFile(path) as file:
@@ -108,7 +108,7 @@ def _describe(state: State, shelf: Shelf, job: DescribeJob, path: Path) -> None:
 
 
 def _signature(state: State, shelf: Shelf, descriptions: Path) -> str:
-    """A digest of all that the catalog is made of."""
+    """A digest of the catalog's inputs."""
     digest = hashlib.sha256(str(READER).encode())
     if descriptions.is_file():
         digest.update(descriptions.read_bytes())

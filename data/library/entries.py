@@ -1,10 +1,10 @@
-"""From files to catalog entries: which can be used, why not the others, and a card for each that can.
+"""From files to catalog entries: which are usable, why the others are not, and a card for each usable one.
 
-    shelf = judged(state.files)           # one line a file
-    for entry in entries(state.files, shelf, sample_of): …
+    shelf = shelve(state.files)           # one line per file
+    for entry in entries(state.files(), shelf, generation_data): …
 
-A file is usable where it is a checkpoint, a transformer or a LoRA of a base model that some target runs,
-whole and readable; a LoRA needs a checkpoint in the library that runs it.
+A usable file is a complete and readable checkpoint, transformer or LoRA of a base model that some target
+runs; a LoRA also needs a checkpoint in the library that runs it.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ _PARTS: Mapping[str, str] = {
 }
 
 MetaOf = Callable[[str], Mapping[str, Any] | None]
-"""A preview's text as generation data in Civitai's shape; None where there is none."""
+"""Converts a preview's text to generation data in Civitai's shape, or None."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """What one file is. ``why`` says what keeps it from being used, or what to know of it."""
+    """One file's kind and usability; ``why`` says why it is not usable, or has remarks."""
 
     shown: str
     path: str
@@ -62,11 +62,11 @@ class Line:
 
 @dataclass
 class Shelf:
-    """A line for each file, in order of path, and what entries need to know of all of them."""
+    """A line for each file, in order of path, and the checkpoints for entries' usage."""
 
     lines: list[Line] = field(default_factory=list)
     checkpoints: dict[str, str] = field(default_factory=dict)
-    """First ten digits of the hash, or file name, of a checkpoint → its AIR."""
+    """The first ten digits of a checkpoint's hash, or its file name → its AIR."""
 
     @property
     def usable(self) -> int:
@@ -85,7 +85,7 @@ class Shelf:
 
 
 def shelve(files: Callable[[], Iterable[File]]) -> Shelf:
-    """A line for each file; ``files`` is asked twice, since a LoRA needs to know all checkpoints."""
+    """Judges all files; ``files`` is called twice, because LoRAs depend on all checkpoints."""
     samples: dict[str, set[str]] = {}
     carriers: set[str] = set()
     names: set[str] = set()
@@ -131,7 +131,7 @@ def _line(
 
 
 def _flaw(file: File, base: Base) -> str | None:
-    """What keeps a file from being used, whatever else the library has."""
+    """Returns why a file is not usable by itself, or None."""
     facts = file.facts
     if facts.problem is not None:
         return facts.problem
@@ -149,7 +149,7 @@ def _flaw(file: File, base: Base) -> str | None:
 
 
 def _gguf_loaders(base: str) -> list[str]:
-    """The programs that load a base model's transformer from a GGUF file, its other parts apart."""
+    """The programs that load a base model's transformer from a GGUF file and its other parts separately."""
     forge = str(backend(base, "a1111") or "").title()
     comfyui = "ComfyUI with ComfyUI-GGUF" if backend(base, "comfyui") == "parts" else ""
     return [name for name in (comfyui, forge if forge.startswith("Forge") else "") if name]
@@ -162,7 +162,7 @@ def _carrier_flaw(base: str, carriers: Iterable[str]) -> str | None:
 
 
 def _remarks(file: File, base: Base, names: set[str]) -> str:
-    """What to know of a usable file: doubts, and which of the files that it runs with are not here."""
+    """Remarks on a usable file: doubts, and the missing files that it needs."""
     remarks = [base.doubt] if base.doubt else []
     if file.facts.format == "gguf":
         remarks.append(f"for {' or '.join(_gguf_loaders(str(base.name)))}")
@@ -182,8 +182,8 @@ def _remarks(file: File, base: Base, names: set[str]) -> str:
 
 
 def _air(file: File, base: Base, samples: Mapping[str, set[str]]) -> AIR:
-    """The hub's AIR where it knows the file, else one by header and size; files that differ behind an equal
-    header get a few digits of their contents too."""
+    """The hub's AIR of a file, or else one by header and size; different files with equal headers also get a
+    few digits of their contents."""
     kind = AIR_TYPES[file.facts.kind]
     assert base.name is not None
     ecosystem, digest = ecosystem_of(base.name), str(file.facts.digest)
@@ -195,7 +195,7 @@ def _air(file: File, base: Base, samples: Mapping[str, set[str]]) -> AIR:
 
 
 def _ids(file: File) -> tuple[int, int] | None:
-    """The hub's numbers of model and version: by its answer, or by a sidecar with the file's full hash."""
+    """The hub's model id and version id, by its answer or by a sidecar with the file's full hash."""
     version = (file.hub or {}).get("version")
     if version:
         return int(version["modelId"]), int(version["id"])
@@ -206,7 +206,7 @@ def _ids(file: File) -> tuple[int, int] | None:
 
 
 def entries(files: Iterable[File], shelf: Shelf, meta_of: MetaOf) -> Iterator[Entry]:
-    """An entry for every usable file, names unique."""
+    """Yields an entry for every usable file, names unique."""
     lines = {line.path: line for line in shelf.lines if line.usable}
     names = Names()
     for file in files:
@@ -243,7 +243,7 @@ def _entry(file: File, line: Line, shelf: Shelf, names: Names, meta_of: MetaOf) 
 
 
 def _nearer(file: File) -> tuple[str, ...]:
-    """What tells apart models of one name: the folder, then the contents."""
+    """Suffixes that tell apart models of one name: the folder, then the contents."""
     parent = file.path.parent
     inside = "" if parent == file.root else parent.relative_to(file.root).as_posix() if (
         parent.is_relative_to(file.root)) else parent.name  # fmt: skip
@@ -278,7 +278,7 @@ def _own_card(file: File, line: Line, kind: ModelType, samples: Sequence[Sample]
 
 
 def _hub_card(file: File, line: Line, kind: ModelType, samples: Sequence[Sample]) -> Card | None:
-    """The card of the hub's answer; None where there is none, or one of another shape."""
+    """The card of the hub's answer; None where it is missing or malformed."""
     version, item = ((file.hub or {}).get(name) for name in ("version", "item"))
     if not version or not item:
         return None
@@ -294,7 +294,7 @@ def _hub_card(file: File, line: Line, kind: ModelType, samples: Sequence[Sample]
 
 
 def _local_air(file: File) -> tuple[str, ...]:
-    """The AIR that the file had before the hub was asked, as another name of it."""
+    """The AIR that the file had before the look-up at the hub, an alias."""
     base = base_of(file)
     if _ids(file) is None or base.name is None:
         return ()
@@ -312,7 +312,7 @@ def _about(file: File) -> str:
 
 
 def _samples(file: File, meta_of: MetaOf) -> tuple[Sample, ...]:
-    """What the preview and the sidecar's images were made with."""
+    """The samples of the preview and the sidecar's images."""
     images = [dict(image) for image in file.notes.images]
     meta = meta_of(file.text) if file.text else None
     if meta is not None:

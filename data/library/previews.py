@@ -1,7 +1,7 @@
 """Generation data in previews: the text that image programs write into PNG, JPEG and WebP files.
 
-In: the path of a picture. Out: the text, "" where there is none. No picture is decoded: a PNG's chunks are
-walked through here, Exif is :mod:`diffagent.data.metadata.picture`'s.
+In: the path of a picture. Out: the text, or "". No picture is decoded: PNG chunks are read here, Exif by
+:mod:`diffagent.data.metadata.picture`.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from pathlib import Path
 from diffagent.data.metadata import picture
 
 LONGEST = 200_000
-"""Bytes of a picture's text."""
+"""The most bytes of a picture's text."""
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _KEYWORDS = (b"parameters", b"sui_image_params")
 
 
 def read_text(path: Path) -> str:
-    """The text that says how a picture was made."""
+    """Returns the text with a picture's generation data, or ""."""
     try:
         with path.open("rb") as stream:
             if stream.read(8) == _SIGNATURE:

@@ -1,10 +1,9 @@
-"""The scan: every model file of some folders, by its header and what is beside it.
+"""The scan: reads the header and the sidecars of every model file of some folders.
 
-    for file in scan(state, [Path("models")], Problems()):
-        file.shown, file.facts.kind, file.facts.base_model
+    for path, was_read in scan(state, [Path("models")], Problems()): …
 
-What did not change since (path, size, time; the sidecars' likewise) is not read again. Links are followed, in
-circles once; what cannot be read is told and passed over. One file's header is in memory at a time.
+Unchanged files (path, size, time; likewise the sidecars) are not read again. Links are followed, circles
+once; unreadable folders are reported and skipped. One file's header is in memory at a time.
 """
 
 from __future__ import annotations
@@ -28,15 +27,15 @@ from diffagent.data.library.training import of_training
 SAFE = (".safetensors", ".sft", ".gguf")
 PICKLES = (".ckpt", ".pt", ".pth", ".bin")
 UNFINISHED = (".part", ".partial", ".crdownload", ".download", ".aria2", ".incomplete", ".tmp")
-"""What programs put behind a model's name while they fetch it."""
+"""Programs' suffixes of unfinished downloads."""
 DEEPEST = 64
-"""Folders within folders."""
+"""The most nested folders."""
 _BLOCKS, _BLOCK = 8, 4096
 
 
 @dataclass
 class Problems:
-    """Folders that could not be read, a line each."""
+    """Folders that could not be read, one line each."""
 
     lines: list[str] = field(default_factory=list)
 
@@ -45,10 +44,10 @@ class Problems:
 
 
 def scan(state: State, roots: Sequence[Path], problems: Problems) -> Iterator[tuple[Path, bool]]:
-    """Reads what is new or changed in the folders into ``state``; yields each file and whether it was read.
+    """Reads new and changed files of the folders into ``state``; yields each file and whether it was read.
 
     Raises:
-        BadInput: a folder is not there.
+        BadInput: a folder does not exist.
     """
     for root in roots:
         if not root.is_dir():
@@ -66,7 +65,7 @@ def scan(state: State, roots: Sequence[Path], problems: Problems) -> Iterator[tu
 
 
 def read_file(path: Path) -> Facts:
-    """What a model file says of itself; never an error."""
+    """Returns a model file's facts; errors become its ``problem``."""
     suffix = path.suffix.lower()
     try:
         if suffix in UNFINISHED:
@@ -91,7 +90,7 @@ def read_file(path: Path) -> Facts:
 
 
 def reason(error: OSError) -> str:
-    """An error of the file system in words, with what to do."""
+    """Returns the message for a file system error, with what to do."""
     if error.errno in (errno.EACCES, errno.EPERM):
         return "no permission: let your user read it"
     if error.errno == errno.ELOOP:
@@ -103,7 +102,7 @@ def reason(error: OSError) -> str:
 
 def _read(state: State, root: Path, path: Path, status: os.stat_result | OSError, names: Sequence[str],
           run: int) -> bool:  # fmt: skip
-    """Brings one file up to date; whether anything of it was read."""
+    """Brings one file up to date; returns whether anything was read."""
     if isinstance(status, OSError):
         facts = Facts("unreadable", problem=reason(status))
         state.put(File(path, root, 0, 0, "", facts), run)
@@ -131,7 +130,7 @@ def _beside(path: Path, sidecars: Sequence[str]) -> tuple[SidecarNotes, str]:
 
 
 def _stamp(path: Path, sidecars: Sequence[str]) -> str:
-    """Sizes and times of what is beside a file, and the reader's version."""
+    """A digest of the sidecars' sizes and times."""
     parts = []
     for name in sidecars:
         try:
@@ -145,7 +144,8 @@ def _stamp(path: Path, sidecars: Sequence[str]) -> str:
 
 
 def _walk(root: Path, problems: Problems) -> Iterator[tuple[Path, os.stat_result | OSError, list[str]]]:
-    """Model files below a folder with what ``stat`` says and the names beside them, folders in order."""
+    """Yields the model files below a folder with their ``stat`` and the names beside them, folders in
+    order."""
     walked: set[tuple[int, int]] = set()
     waiting = [(str(root), 0)]
     while waiting:
@@ -182,7 +182,7 @@ def _stat(entry: os.DirEntry[str]) -> os.stat_result | OSError:
 
 
 def is_model(name: str) -> bool:
-    """Whether a file's name is that of a model, or of one on its way."""
+    """Whether a file's name is that of a model or of its unfinished download."""
     stem, dot, suffix = name.lower().rpartition(".")
     if dot + suffix in UNFINISHED:
         return stem.endswith((*SAFE, *PICKLES))
@@ -190,7 +190,7 @@ def is_model(name: str) -> bool:
 
 
 def _sample(path: Path) -> str:
-    """Sixteen digits of the SHA-256 of a few blocks spread over the file."""
+    """The first 16 digits of the SHA-256 of a few blocks spread over the file."""
     digest = hashlib.sha256()
     with path.open("rb") as stream:
         size = stream.seek(0, 2)

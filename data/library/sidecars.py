@@ -1,11 +1,11 @@
-"""Sidecars: what other programs keep beside a model file.
+"""Sidecars: other programs' files beside a model file.
 
     ink.civitai.info      Civitai Helper, Forge, SD.Next: the hub's answer for the version
     ink.json              A1111: base family, activation text, weight, notes
     ink.metadata.json     LoRA-Manager
     ink.cm-info.json      Stability Matrix
     ink.swarm.json        SwarmUI: modelspec.* fields
-    ink.preview.png …     previews, which carry generation data
+    ink.preview.png …     previews with generation data
 
 In: the path of a model file and the names of the files beside it. Out: one :class:`SidecarNotes`; the more
 specific program's value wins. A sidecar that is damaged, too large or another program's is skipped, never an
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 LARGEST = 8_000_000
-"""Bytes of a sidecar; SwarmUI's hold pictures."""
+"""The most bytes of a sidecar; SwarmUI's contain pictures."""
 PREVIEWS = (
     ".preview.png", ".png", ".preview.jpg", ".preview.jpeg", ".jpg", ".jpeg", ".preview.webp", ".webp",
     ".thumb.jpg", ".thumb.png",
@@ -33,8 +33,8 @@ _TAG = re.compile(r"<[^<>]{0,2000}>")
 
 @dataclass(frozen=True)
 class SidecarNotes:
-    """What was noted of a model; None and () where nothing was. ``about`` is the uploader's text, plain;
-    ``images`` are generation data as Civitai gives them, ``sha256`` that of the file that was noted."""
+    """The notes on a model; missing ones are None, "" or (). ``about`` is the uploader's text, plain;
+    ``images`` are generation data in Civitai's shape, ``sha256`` is the noted file's."""
 
     name: str | None = None
     version_name: str | None = None
@@ -54,7 +54,7 @@ class SidecarNotes:
     """The programs whose notes these are."""
 
     def under(self, other: SidecarNotes) -> SidecarNotes:
-        """These notes, with the other's where there are any."""
+        """Returns these notes overridden by the other's."""
         changes = {
             field.name: getattr(other, field.name)
             for field in fields(SidecarNotes)
@@ -65,7 +65,7 @@ class SidecarNotes:
 
 
 def beside(stem: str, names: Iterable[str]) -> tuple[str, ...]:
-    """Of a folder's file names those of the sidecars and previews of a model, weakest word first.
+    """Selects the sidecars and previews of a model from a folder's file names, lowest priority first.
 
     ``stem`` is the model's name without its suffix.
     """
@@ -74,7 +74,7 @@ def beside(stem: str, names: Iterable[str]) -> tuple[str, ...]:
 
 
 def read_notes(path: Path, names: Sequence[str]) -> SidecarNotes:
-    """The notes in the sidecars ``names`` of the model at ``path``."""
+    """Reads the notes in the sidecars ``names`` of the model at ``path``."""
     notes = SidecarNotes()
     for suffix, reader in READERS.items():
         name = path.stem + suffix
@@ -91,7 +91,7 @@ def read_notes(path: Path, names: Sequence[str]) -> SidecarNotes:
 
 
 def of_modelspec(data: Mapping[str, Any]) -> SidecarNotes:
-    """Notes in ``modelspec.*`` fields, of a SwarmUI sidecar or of a safetensors header."""
+    """Returns the notes in ``modelspec.*`` fields of a SwarmUI sidecar or a safetensors header."""
     spec = {
         name.removeprefix("modelspec."): value
         for name, value in data.items()
@@ -111,7 +111,7 @@ def of_modelspec(data: Mapping[str, Any]) -> SidecarNotes:
 
 
 def plain(text: object) -> str:
-    """Text without HTML, on one line."""
+    """Returns text without HTML, on one line."""
     return " ".join(html.unescape(_TAG.sub(" ", str(text or "")[:50_000])).split())
 
 
@@ -130,7 +130,7 @@ def _a1111(data: Mapping[str, Any]) -> SidecarNotes:
 
 
 def _civitai_version(data: Mapping[str, Any], program: str) -> SidecarNotes:
-    """Notes of a version as the hub's API gives it."""
+    """The notes of a version in the hub's API."""
     model = data.get("model") if isinstance(data.get("model"), dict) else {}
     assert isinstance(model, dict)
     hashes = [
@@ -218,7 +218,7 @@ READERS = {
     ".metadata.json": _lora_manager,
     ".json": _a1111,
 }
-"""Suffix → reader, the weakest word first: what a user writes by hand is kept by A1111, LoRA-Manager."""
+"""Suffix → reader, lowest priority first: A1111's and LoRA-Manager's files have the user's own notes."""
 
 
 def _json(path: Path) -> Mapping[str, Any] | None:
@@ -250,7 +250,7 @@ def _number(value: object) -> int | None:
 
 
 def _weight(value: object) -> float | None:
-    """A LoRA's weight; A1111 writes 0 where none was set."""
+    """A LoRA's weight, or None; A1111's 0 means that none is set."""
     try:
         number = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
@@ -264,7 +264,7 @@ def _sha256(value: object) -> str | None:
 
 
 def _triggers(values: object) -> tuple[str, ...]:
-    """Trigger words: commas separate them, LoRA tags among them are dropped."""
+    """Splits trigger words at commas and drops LoRA tags."""
     from diffagent.data.prompts import strip_lora_tags
 
     listed = values if isinstance(values, list) else [values]

@@ -1,13 +1,13 @@
-"""ComfyUI's graphs, read as how their picture was made.
+"""Reads generation data from ComfyUI's graphs.
 
     SaveImage ← VAEDecode ← KSampler ← model ← LoraLoader ← CheckpointLoaderSimple
                                      ← positive ← FluxGuidance ← CLIPTextEncode
 
-In: the JSON of a graph, as the API's form, the page's, or both in one object. Out: a
-:class:`~diffagent.data.metadata.generation.Generation`. Links are followed from the sampler that makes the
-picture from nothing; nodes are known by what they take rather than by name, because custom nodes take the
-same. Values may come from primitives, seeds from nodes of their own. A link is ``[node id, output slot]``; in
-ids such as ``12:3`` the node 3 stands in the subgraph 12 (``execution.py``).
+In: the JSON of a graph in the API's form, the page's, or both in one object. Out: a
+:class:`~diffagent.data.metadata.generation.Generation`. Links are followed from the sampler of the first
+pass; nodes are recognised by their inputs rather than by name, because custom nodes have the same ones.
+Values may come from primitives, seeds from nodes of their own. A link is ``[node id, output slot]``; the id
+``12:3`` is node 3 in subgraph 12 (``execution.py``).
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _VALUES = (
     "value", "seed", "noise_seed", "text", "string", "int", "float", "number", "populated_text", "prompt",
     "Value", "Number", "Text", "String", "text_0", "widget_0",
 )  # fmt: skip
-"""Inputs in which nodes that only hold a value keep it."""
+"""Inputs of nodes that only hold a value."""
 _MODELS = ("model", "model1", "MODEL", "unet", "base_model", "pipe", "basic_pipe", "context", "base_ctx")
 _LATENTS = ("latent_image", "samples", "latent", "latents", "LATENT")
 _CONDITIONINGS = (
@@ -59,20 +59,20 @@ _OTHER_CONDITIONINGS = ("conditioning_2", "conditioning_from", "cond2")
 _OFF = ("off", "disable", "disabled", "false", "none", "")
 _MODULES = ("clip_name", "clip_name1", "clip_name2", "clip_name3", "clip_name4", "vae_name")
 _HOPS = 32
-"""Nodes between a widget's link and its value; graphs of people have less than ten."""
+"""The most nodes between a widget's link and its value; real graphs have fewer than ten."""
 
 Node = Mapping[str, Any]
 
 
 @dataclass
 class _Graph:
-    """A graph's sound nodes, and what is said of it on the way."""
+    """A graph's well-formed nodes, and the notes taken while it is read."""
 
     nodes: dict[str, Node]
     notes: list[str] = field(default_factory=list)
 
     def behind(self, value: object) -> tuple[Node, int] | None:
-        """The node that a link comes from, and its slot; None where the value is no link."""
+        """The node that a link comes from, and its slot; None where the value is not a link."""
         if not (isinstance(value, list) and len(value) == 2 and isinstance(value[0], str | int)):
             return None
         node = self.nodes.get(str(value[0]))
@@ -80,13 +80,13 @@ class _Graph:
 
 
 def read(data: object) -> Generation:
-    """What a graph tells of its picture.
+    """Returns the generation data of a graph.
 
     Args:
-        data: JSON text, or the object; ``NaN`` and ``undefined`` in it are read as null.
+        data: JSON text or its object; ``NaN`` and ``undefined`` are read as null.
 
     Raises:
-        BadInput: it is no graph, or none of one picture from text.
+        BadInput: it is not a graph, or not the graph of one text-to-image call.
     """
     graph = _Graph(_api(data))
     name, sampler = _sampler_node(graph)
@@ -125,10 +125,10 @@ def read(data: object) -> Generation:
 
 
 def parse_json(text: str) -> Any:
-    """The JSON of a text, in which Python's and JavaScript's words for no value may stand bare.
+    """Parses JSON in which ``undefined``, ``NaN`` and ``Infinity`` may occur.
 
     Raises:
-        BadInput: it is no JSON.
+        BadInput: the text is not JSON.
     """
     for attempt in (text, None):
         try:
@@ -145,7 +145,7 @@ def _without_bare(text: str) -> str:
 
 
 def _api(graph: object) -> dict[str, Node]:
-    """The nodes in the API's form, whatever the form they come in."""
+    """The nodes in the API's form."""
     for _ in range(4):
         if isinstance(graph, str):
             graph = parse_json(graph)
@@ -178,7 +178,7 @@ def _is_graph(value: object) -> bool:
 
 
 def _sampler_node(graph: _Graph) -> tuple[str, Node]:
-    """The sampler of the first pass: of those that lead to a saved picture, one with no other before it."""
+    """The sampler of the first pass: one upstream of a saved picture and downstream of no other sampler."""
     drawn = _upstream(graph, [name for name, node in graph.nodes.items() if _is_output(node)])
     samplers = {name: node for name, node in graph.nodes.items() if _is_sampler(node)}
     if not samplers:
@@ -223,7 +223,7 @@ def _linked(node: Node, keys: Sequence[str]) -> list[str]:
 
 
 def _upstream(graph: _Graph, names: Sequence[str]) -> set[str]:
-    """The nodes with these names and all that they are made from."""
+    """The names of these nodes and of all nodes upstream."""
     names_above, queue = set(), [name for name in names if name in graph.nodes]
     while queue:
         name = queue.pop()
@@ -237,7 +237,7 @@ def _upstream(graph: _Graph, names: Sequence[str]) -> set[str]:
 
 
 def _downstream(graph: _Graph, names: Sequence[str]) -> set[str]:
-    """The nodes that are made from those of these names."""
+    """The names of all nodes downstream of these."""
     takers: dict[str, list[str]] = {}
     for name, node in graph.nodes.items():
         for value in node["inputs"].values():
@@ -253,7 +253,7 @@ def _downstream(graph: _Graph, names: Sequence[str]) -> set[str]:
 
 
 def _value(graph: _Graph, value: object, *names: str) -> Any:
-    """A widget's value, or what the nodes hold that are linked in its place; None where they hold none."""
+    """A widget's value, or the value of the node linked to it, or None."""
     visited: set[int] = set()
     while (source := graph.behind(value)) is not None:
         node, _ = source
@@ -273,7 +273,7 @@ def _value(graph: _Graph, value: object, *names: str) -> Any:
 
 
 def _string(graph: _Graph, value: object, *names: str) -> str:
-    """Text, put together from its parts where nodes join them."""
+    """A widget's text, joined from its parts where nodes concatenate it."""
     pieces: list[str] = []
     queue, visited = [value], set[int]()
     while queue and len(visited) <= _HOPS:
@@ -298,7 +298,7 @@ def _string(graph: _Graph, value: object, *names: str) -> str:
 
 
 def _text(graph: _Graph, link: object, branch: str) -> str:
-    """The prompt of a conditioning; conditionings that are combined are joined by commas."""
+    """The prompt of a conditioning; combined conditionings are joined by commas."""
     pieces: list[str] = []
     queue, visited = [link], set[int]()
     while queue:
@@ -345,7 +345,7 @@ def _guidance(graph: _Graph, link: object) -> float | None:
 
 
 def _chain(graph: _Graph, link: object, keys: Sequence[str]) -> Iterator[Node]:
-    """The nodes that links of some names lead along, from the end to the beginning."""
+    """Yields the nodes along links of these names, from the end to the beginning."""
     visited: set[int] = set()
     while (source := graph.behind(link)) is not None and id(source[0]) not in visited:
         node = source[0]
@@ -363,7 +363,7 @@ def _cfg(graph: _Graph, inputs: Mapping[str, Any], *, has_negative: bool) -> flo
 
 
 def _sampler(graph: _Graph, inputs: Mapping[str, Any]) -> str | None:
-    """A sampler's id, or that which the name of its node says: ``SamplerEulerAncestral``."""
+    """A sampler's id, or the one in its node's name: ``SamplerEulerAncestral``."""
     if "sampler_name" in inputs:
         sampler_id = _value(graph, inputs["sampler_name"], "sampler_name")
         return sampler_id if isinstance(sampler_id, str) else None
@@ -380,7 +380,7 @@ def _sampler(graph: _Graph, inputs: Mapping[str, Any]) -> str | None:
 
 
 def _schedule(graph: _Graph, inputs: Mapping[str, Any]) -> tuple[str | None, Any]:
-    """The schedule and the number of steps, of the sampler or of the nodes that make its noise levels."""
+    """The schedule and the number of steps, from the sampler or from the nodes of its noise levels."""
     scheduler = _value(graph, inputs.get("scheduler"), "scheduler")
     schedule = scheduler if isinstance(scheduler, str) else None
     steps = _value(graph, inputs.get("steps"), "steps")
@@ -397,7 +397,7 @@ def _schedule(graph: _Graph, inputs: Mapping[str, Any]) -> tuple[str | None, Any
 
 
 def _unless_own(sampler: str | None, schedule: str | None) -> str | None:
-    """The schedule, None where it is the one that ComfyUI runs for a call that names none."""
+    """The schedule, or None where it is ComfyUI's default for a call without one."""
     method = read_sampler(sampler)
     own = COMFYUI_OWN.get(method.method, COMFYUI_PLAIN) if method else COMFYUI_PLAIN
     return None if schedule == own else schedule
@@ -411,7 +411,7 @@ def _seed(graph: _Graph, inputs: Mapping[str, Any]) -> int | None:
 
 
 def _size(graph: _Graph, inputs: Mapping[str, Any]) -> tuple[int | None, int | None]:
-    """The size of the empty latent image; a picture that is encoded instead is said in a note."""
+    """The size of the empty latent image; an encoded picture in its place is noted."""
     link = next((inputs[key] for key in _LATENTS if graph.behind(inputs.get(key))), None)
     for node in _chain(graph, link, _LATENTS):
         node_inputs = node["inputs"]
@@ -430,7 +430,7 @@ def _size(graph: _Graph, inputs: Mapping[str, Any]) -> tuple[int | None, int | N
 
 
 def _models(graph: _Graph, node: Node, positive: object) -> tuple[ModelUse, tuple[ModelUse, ...], int | None]:
-    """The checkpoint, the LoRAs in the order applied, and the clip skip of a sampler or guider."""
+    """The checkpoint, the LoRAs in order of application, and the clip skip of a sampler or guider."""
     checkpoint, loras, stacks = ModelUse(), list[ModelUse](), set[int]()
     start = [node] if "model" not in node["inputs"] else []
     link = next((node["inputs"][key] for key in _MODELS if graph.behind(node["inputs"].get(key))), None)
@@ -469,7 +469,7 @@ def _clip_skip(graph: _Graph, positive: object) -> int | None:
 
 
 def _loras(graph: _Graph, node: Node, stacks: set[int]) -> list[ModelUse]:
-    """The LoRAs that one node applies: itself, its rows, or the stacks that are linked to it."""
+    """The LoRAs of one node: its own, its rows, or its linked stacks."""
     uses = _rows(graph, node)
     for stack in _chain(graph, node["inputs"].get("lora_stack"), ("lora_stack",)):
         if id(stack) in stacks:
@@ -508,7 +508,7 @@ def _rows(graph: _Graph, node: Node) -> list[ModelUse]:
 
 
 def _numbered(inputs: Mapping[str, Any], row: str, name: str) -> ModelUse | None:
-    """One row of a stack, whose weight and switch are numbered likewise."""
+    """The LoRA of one row of a stack, whose weight and switch have the same number."""
     weights = (
         f"{key}_{row}" for key in ("model_weight", "model_str", "lora_wt", "strength", "strength_model")
     )

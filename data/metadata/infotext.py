@@ -1,15 +1,15 @@
-"""Infotext: the lines that A1111 writes into a PNG, and that Civitai shows as "generation data".
+"""Infotext: the lines that A1111 writes into a PNG and Civitai shows as "generation data".
 
     a fox in the snow <lora:ink:0.8>
     Negative prompt: blurry
     Steps: 20, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7, Seed: 1, Size: 512x768, …
 
 In: the text. Out: :class:`Infotext`, its three parts, or a
-:class:`~diffagent.data.metadata.generation.Generation`. The layout, the quoting and the fields' names are
-those of ``create_infotext`` in A1111's ``modules/processing.py`` and ``parse_generation_parameters`` in
+:class:`~diffagent.data.metadata.generation.Generation`. Layout, quoting and field names are those of
+``create_infotext`` in A1111's ``modules/processing.py`` and ``parse_generation_parameters`` in
 ``modules/infotext_utils.py``. Forge adds "Distilled CFG Scale" and "Module 1", SD.Next spells some names
-otherwise, Civitai adds JSON to the line and may put everything on one. The format cannot say where a prompt
-ends that holds a line "Negative prompt:", nor keep blanks around a line.
+differently, Civitai adds JSON to the line and may write everything on one line. The format is ambiguous for a
+prompt with a line "Negative prompt:", and loses blanks around lines.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ _HIRES = ("hires upscale", "hires resize", "hires upscaler", "hires steps")
 
 @dataclass(frozen=True)
 class Infotext:
-    """Its three parts; ``settings`` by A1111's names, such as "CFG scale"; ``line`` as it stands."""
+    """The three parts of infotext; ``settings`` by A1111's names, such as "CFG scale"; ``line`` as
+    written."""
 
     prompt: str
     negative_prompt: str = ""
@@ -47,7 +48,7 @@ class Infotext:
 
 
 def parse(text: str) -> Infotext:
-    """The parts of infotext; text without its lines is all prompt."""
+    """Splits infotext into its parts; other text is all prompt."""
     body, line, is_one_line = text, "", False
     if match := _SETTINGS.search(text):
         body, line = text[: match.start()], match[1]
@@ -64,9 +65,9 @@ def parse(text: str) -> Infotext:
 
 
 def pairs(line: str) -> Iterator[tuple[str, str]]:
-    """The names and values of the settings' line, in order.
+    """Yields the names and values of the settings line, in order.
 
-    A value is quoted text, JSON with balanced brackets, or what stands before the next comma.
+    A value is quoted text, JSON with balanced brackets, or the text before the next comma.
     """
     at, is_whole = 0, True
     while at < len(line):
@@ -89,10 +90,10 @@ def pairs(line: str) -> Iterator[tuple[str, str]]:
 
 
 def read(text: str) -> Generation:
-    """What an infotext tells of its picture.
+    """Returns the generation data of an infotext.
 
     Raises:
-        BadInput: the text has none of an infotext's settings.
+        BadInput: the text has no line of settings.
     """
     infotext = parse(text)
     if not infotext.settings:
@@ -130,10 +131,10 @@ def read(text: str) -> Generation:
 
 
 def split_loras(prompt: str) -> tuple[str, list[tuple[str, float]]]:
-    """A prompt without its LoRAs' tags, and the LoRAs' names with their weights, in the tags' order.
+    """Returns a prompt without LoRA tags, and the LoRAs' names with their weights, in order.
 
     Raises:
-        BadInput: a weight is no number.
+        BadInput: a weight is not a number.
     """
     loras = []
     for name, weight in _LORA.findall(prompt):
@@ -145,13 +146,13 @@ def split_loras(prompt: str) -> tuple[str, list[tuple[str, float]]]:
 
 
 def stem(file_name: str) -> str:
-    """A model file's name without its folder and suffix, as A1111 shows it."""
+    """A model file's name without folder and suffix, as A1111 shows it."""
     name = re.split(r"[/\\]", file_name)[-1]
     return re.sub(r"\.(?:safetensors|ckpt|pt|pth|bin|gguf)\Z", "", name, flags=re.I)
 
 
 def _settings_here(text: str) -> re.Match[str] | None:
-    """The settings of an infotext on one line, which names the sampler or the like right behind the steps."""
+    """The match of the settings in a one-line infotext, where the sampler or the like follows the steps."""
     return max(
         _ONE_LINE.finditer(text), key=re.Match.start, default=None
     )  # a prompt may quote another infotext
@@ -163,7 +164,7 @@ def _after_comma(line: str, at: int) -> int:
 
 
 def _end(line: str, quoted: re.Match[str] | None) -> int | None:
-    """Where quoted text ends, if a comma or nothing follows it."""
+    """The end of quoted text if a comma or nothing follows it, or None."""
     if quoted is None or len(quoted[0]) < 2 or not quoted[0].endswith('"'):
         return None
     rest = line[quoted.end() : quoted.end() + 8].lstrip()
@@ -171,7 +172,7 @@ def _end(line: str, quoted: re.Match[str] | None) -> int | None:
 
 
 def _balanced(line: str, start: int) -> int | None:
-    """The position behind the JSON that begins at ``start``; None where its brackets do not close."""
+    """The end of the JSON that begins at ``start``; None where its brackets are not balanced."""
     depth, at = 0, start
     while at < len(line):
         sign = line[at]
@@ -188,12 +189,12 @@ def _balanced(line: str, start: int) -> int | None:
 
 
 def _plain(name: str) -> str:
-    """A setting's name whatever its case: SD.Next writes "CLiP-skip"."""
+    """The key of a setting's name: SD.Next writes "CLiP-skip"."""
     return name.casefold().replace("-", " ")
 
 
 def _json(text: str | None, kind: type[Any]) -> Any:
-    """The JSON of a setting, empty where it is none or of another kind."""
+    """The JSON of a setting; empty where it is not JSON or of another type."""
     try:
         value = json.loads(text or "null")
     except (ValueError, RecursionError):
@@ -204,7 +205,7 @@ def _json(text: str | None, kind: type[Any]) -> Any:
 def _loras(
     prompt: str, fields: Mapping[str, str], resources: list[Any], hashes: Mapping[str, Any]
 ) -> tuple[str, tuple[ModelUse, ...]]:
-    """LoRAs by their tags, with the hashes beside; then those that only a list of resources names."""
+    """The prompt without tags, and the LoRAs of the tags with their hashes, or else of the resources."""
     digests = {}
     for pair in fields.get("lora hashes", "").split(","):
         name, _, digest = (part.strip() for part in pair.rpartition(":"))

@@ -1,4 +1,4 @@
-"""The text inside a picture's file, and what it tells of how the picture was made.
+"""Generation data in the text inside a picture's file.
 
     picture.read(path)   ->   Generation      PNG's text chunks; Exif and comments of JPEG and WebP
 
@@ -29,10 +29,10 @@ _GRAPHS = ("prompt", "workflow")
 
 
 def read(source: Path | bytes) -> Generation:
-    """How a picture was made, by the text in its file; a size that the text does not tell is the picture's.
+    """Returns a picture's generation data; a missing size is the picture's own.
 
     Raises:
-        BadImage: it is no picture. BadInput: its file tells nothing, or nothing that is understood.
+        BadImage: it is not a picture. BadInput: its file has no generation data, or of an unknown form.
     """
     with _open(source) as image:
         size, chunks = image.size, texts(image)
@@ -44,10 +44,10 @@ def read(source: Path | bytes) -> Generation:
 
 
 def from_texts(chunks: Mapping[str, str]) -> Generation:
-    """What the texts of a file tell, by their names; infotext goes before a graph, which may do more.
+    """Returns the generation data of a file's texts by name; infotext comes before a graph.
 
     Raises:
-        BadInput: they tell nothing, or nothing that is understood.
+        BadInput: the texts have no generation data, or of an unknown form.
     """
     graphs = {name: chunks[name] for name in _GRAPHS if name in chunks}
     reasons = []
@@ -69,10 +69,10 @@ def from_texts(chunks: Mapping[str, str]) -> Generation:
 
 
 def from_text(text: str) -> Generation:
-    """What a text tells, whichever program wrote it.
+    """Returns the generation data of any program's text.
 
     Raises:
-        BadInput: it is none that is understood.
+        BadInput: the text's form is unknown.
     """
     if not text.lstrip().startswith("{"):
         return infotext.read(text)
@@ -82,9 +82,9 @@ def from_text(text: str) -> Generation:
 
 
 def texts(image: Image.Image, *, decoded: bool = True) -> dict[str, str]:
-    """The texts of an opened picture by their names: "parameters", "prompt", "workflow" and others.
+    """The texts of an opened picture by name: "parameters", "prompt", "workflow" and others.
 
-    ``decoded``: whether the pixels are, which a PNG's last texts may stand behind.
+    ``decoded``: whether to decode the pixels, which a PNG's last texts may follow.
     """
     with contextlib.suppress(OSError, SyntaxError, ValueError):  # a picture that is cut off
         if decoded:
@@ -175,7 +175,7 @@ def _swarmui(params: Mapping[str, Any]) -> Generation:
 
 
 def _swarm_loras(params: Mapping[str, Any]) -> Iterator[ModelUse]:
-    """LoRAs and their weights, as lists or as text with commas."""
+    """Yields LoRAs with their weights, from lists or from text with commas."""
     names, weights = (
         value.split(",") if isinstance(value, str) else value if isinstance(value, list) else []
         for value in (params.get("loras"), params.get("loraweights"))

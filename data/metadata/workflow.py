@@ -1,12 +1,12 @@
-"""ComfyUI's page form of a graph, as the form of its API.
+"""Converts a graph from the form of ComfyUI's page to that of its API.
 
     {"nodes": [{"id": 3, "type": "KSampler", "inputs": [{"name": "model", "link": 7}], "widgets_values":
      [5, …]}], "links": [[7, 1, 0, 3, 0, "MODEL"]]}
     -> {"3": {"class_type": "KSampler", "inputs": {"seed": 5, …, "model": ["1", 0]}}}
 
-As ComfyUI's page does it (``graphToPrompt``): a subgraph's nodes get the ids ``12:3``, reroutes and bypassed
-nodes are passed through, muted ones are left out. A node's widgets are named by :data:`WIDGETS`, or else by
-its inputs, as the page of 2025 and later saves them.
+Like ComfyUI's page (``graphToPrompt``): nodes of a subgraph get ids such as ``12:3``, reroutes and bypassed
+nodes are passed through, muted ones are left out. Widgets are named by :data:`WIDGETS`, or else by the node's
+inputs, as saved by the page since 2025.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Node = dict[str, Any]
 Graph = dict[str, Node]
 
 CONTROLS = ("fixed", "increment", "decrement", "randomize")
-"""What stands behind a seed among the values: what the page does with it after a picture."""
+"""The values behind a seed: how the page changes it after a picture."""
 WIDGETS: Mapping[str, tuple[str, ...]] = {
     "KSampler": ("seed", "steps", "cfg", "sampler_name", "scheduler", "denoise"),
     "KSamplerAdvanced": (
@@ -73,23 +73,23 @@ _UNDRAWN = ("Note", "MarkdownNote", "Reroute", "PrimitiveNode", "SetNode", "GetN
 _IN, _OUT = "-10", "-20"
 """The ids of a subgraph's own ends."""
 _DEEPEST = 12
-"""Subgraphs within subgraphs."""
+"""The most nested subgraphs."""
 _MOST = 5_000
-"""Nodes that subgraphs may unfold to."""
+"""The most nodes of unfolded subgraphs."""
 
 
 @dataclass
 class _Sheet:
-    """The nodes and links of one level, with the way to it: the ids of the subgraphs around it."""
+    """The nodes and links of one level; ``path`` has the ids of the subgraphs around it."""
 
     nodes: dict[str, Node]
     links: dict[str, tuple[str, int, str, int, str]]
-    """Link id → node and slot that it comes from, node and slot that it goes to, type."""
+    """Link id → source node and slot, target node and slot, type."""
     path: str = ""
     outer: tuple[_Sheet, Node] | None = None
     inner: dict[str, _Sheet] = field(default_factory=dict)
     sources: dict[tuple[str, str], Any] = field(default_factory=dict)
-    """What links bring, by the way to their sheet and their id; one table for all sheets."""
+    """The origins of links, by their sheet's path and their id; one table for all sheets."""
 
     @cached_property
     def ends(self) -> dict[int, str]:
@@ -98,13 +98,13 @@ class _Sheet:
 
     @cached_property
     def setters(self) -> dict[str, Node]:
-        """The SetNodes by the name that GetNodes call."""
+        """The SetNodes by their variable."""
         return {_variable(node): node for node in self.nodes.values() if node["type"] == "SetNode"}
 
 
 @dataclass(frozen=True)
 class _LinkEnd:
-    """The end of a way along links."""
+    """The value or node at the end of a chain of links."""
 
     value: Any = None
 
@@ -115,7 +115,7 @@ def is_workflow(graph: object) -> bool:
 
 
 def as_api(workflow: Mapping[str, Any]) -> Graph:
-    """The graph in the form of the API; nodes that are garbled are left out."""
+    """Returns the graph in the form of the API, without malformed nodes."""
     return dict(_api_nodes(_sheets(workflow)))
 
 
@@ -153,7 +153,7 @@ def _nodes(raw: Mapping[str, Any]) -> Iterator[tuple[str, Node]]:
 
 
 def _links(raw: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, int, str, int, str]]]:
-    """Links as rows, or as objects inside subgraphs."""
+    """Yields links, given as rows, or as objects inside subgraphs."""
     names = ("id", "origin_id", "origin_slot", "target_id", "target_slot", "type")
     for link in _list(raw.get("links")):
         row = [link.get(name) for name in names] if isinstance(link, dict) else _list(link)
@@ -196,7 +196,7 @@ def _inputs(sheet: _Sheet, node: Node) -> dict[str, Any]:
 
 
 def _widgets(node: Node) -> dict[str, Any]:
-    """The values of a node's widgets by their names; those without a name by ``widget_N``."""
+    """The values of a node's widgets by name; unnamed ones are ``widget_N``."""
     values = node.get("widgets_values")
     if isinstance(values, Mapping):
         return dict(values)
@@ -223,7 +223,7 @@ def _widgets(node: Node) -> dict[str, Any]:
 
 
 def _source(sheet: _Sheet, link: str) -> list[Any] | Any | None:
-    """What a link brings: ``[id, slot]`` of a node, or the value of a primitive; None where it is cut."""
+    """A link's origin: ``[id, slot]`` of a node, or a primitive's value; None where the link is broken."""
     keys: list[tuple[str, str]] = []
     origin: Any = None
     while (key := (sheet.path, link)) not in sheet.sources:
@@ -241,7 +241,7 @@ def _source(sheet: _Sheet, link: str) -> list[Any] | Any | None:
 
 
 def _step(sheet: _Sheet, link: str) -> tuple[_Sheet, str] | _LinkEnd:
-    """What a link brings, or else the link behind it and its sheet, over a node that is not drawn."""
+    """The end of a link, or else the sheet and link behind a node that the API's form lacks."""
     if link not in sheet.links:
         return _LinkEnd()
     number, slot, *_, kind = sheet.links[link]
@@ -268,7 +268,7 @@ def _step(sheet: _Sheet, link: str) -> tuple[_Sheet, str] | _LinkEnd:
 
 
 def _outside(sheet: _Sheet, node: Node, slot: int) -> tuple[_Sheet, str] | _LinkEnd:
-    """What comes into a subgraph: the link to its node, or the value of the node's widget."""
+    """A subgraph's input: the link to its node, or the node's widget value."""
     inputs = _list(node.get("inputs"))
     entry = inputs[slot] if 0 <= slot < len(inputs) else None
     if not isinstance(entry, dict):
@@ -279,7 +279,7 @@ def _outside(sheet: _Sheet, node: Node, slot: int) -> tuple[_Sheet, str] | _Link
 
 
 def _passed_link(node: Node, kind: str) -> str | None:
-    """The link of a node's input that its output of a type passes on."""
+    """The link into a node that its output of this type passes on, or None."""
     linked = [
         candidate
         for candidate in _list(node.get("inputs"))
@@ -295,7 +295,7 @@ def _passed_link(node: Node, kind: str) -> str | None:
 
 
 def _variable(node: Node) -> str:
-    """The name that a SetNode or GetNode goes by."""
+    """The variable of a SetNode or GetNode."""
     return str(next(iter(_list(node.get("widgets_values"))), ""))
 
 

