@@ -1,6 +1,6 @@
-"""The table of base models: a row each, oldest first; a variant says what differs from its parent.
+"""The table of base models: one row each, oldest first; a variant states its differences from its parent.
 
-Where values are from stands in each row's ``sources``. The columns are those of
+Each row has the ``sources`` of its values. The columns are those of
 :class:`~diffagent.data.base_model_facts.BaseModelFacts`. A new base model is a row here.
 """
 
@@ -40,12 +40,12 @@ _CARD = "model card"
 _CRAWL = "sample images of a crawl of 2023"
 _EXAMPLE_CALLS = "example calls of hosted models, January 2025"
 _OURS = "DiffAgent"
-"""What is decided here: families, spellings, groups of LoRAs by the tensors that they change."""
+"""Our own decisions: families, spellings, groups of LoRAs by the tensors that they change."""
 
 
 
 def _graph(name: str) -> str:
-    """A page of Civitai's generator: what it offers and presets."""
+    """A page of Civitai's generator: its options and presets."""
     return f"Civitai: {name}-graph.ts"
 
 
@@ -60,7 +60,7 @@ def _template(name: str) -> str:
 
 
 def _pipeline(name: str) -> str:
-    """A pipeline of diffusers: the defaults of its call, and the checks of its inputs."""
+    """A diffusers pipeline: the defaults of its call, and the checks of its inputs."""
     return f"diffusers: {name}"
 
 
@@ -88,9 +88,9 @@ _SAMPLERS = (
     "DPM++ 2M SDE Karras", "Euler", "DPM++ 2M", "DPM++ SDE", "DPM++ 2S a", "DPM++ 2M SDE", "Heun",
     "DPM2 Karras", "DPM2 a Karras",
 )
-"""By their use in the sample images of 5,716 models; what is left out has less than one in 300."""
+"""The samplers by their use in the sample images of 5,716 models; others have under one in 300."""
 _EULER_A = ("Euler a", *(name for name in _SAMPLERS if name != "Euler a"))
-"""The samplers of SDXL for what was made from it and is drawn with Euler a."""
+"""SDXL's samplers for base models derived from it, whose usual one is Euler a."""
 _NEGATIVE = ("worst quality", "low quality", "blurry", "bad anatomy", "text", "watermark")
 # The phrases in the negative prompts of at least a quarter of the models of a base model,
 # counted over a crawl of 2023: of 4,402 models of SD 1.5 with negative prompts, 3,064 exclude "low quality",
@@ -101,7 +101,7 @@ _NEGATIVE = ("worst quality", "low quality", "blurry", "bad anatomy", "text", "w
 # crawl (SD 1.4, SD 1.5, "Other"), for base models that were too new for it.
 _EULER: dict[str, Any] = {"samplers": ("Euler",), "schedules": ("Simple",), "prediction": "flow"}
 _BUCKETS = ((1024, 1024), (832, 1216), (1216, 832))
-"""The sizes that Civitai offers for SDXL and most that came after it (sdxlAspectRatioBuckets)."""
+"""The sizes that Civitai offers for SDXL and most later base models (sdxlAspectRatioBuckets)."""
 _AURA = "ModelSamplingAuraFlow"
 _SD3_LATENT = "EmptySD3LatentImage"
 _MODEL_ONLY = "LoraLoaderModelOnly"
@@ -112,7 +112,7 @@ FILE_NAMES: dict[str, str] = {
     "SDXL 1.0": r"(?<=[a-z\d])XL(?![a-z])|(?:^|[\W_])xl(?:$|[\W_\d])|sdxl",
     "SD 1.5": r"(?:^|[\W_])(?:sd|v)[\W_]?1[\W_]?[45](?:$|[\W_])|pruned[\W_]emaonly",
 }
-"""Base model → what the names of its files hold where no spelling of any base model is in them."""
+"""Base model → a pattern of its file names without a spelling of any base model."""
 
 _VERSION = r"(?:v(?:ersion)?[ .]?\d{1,2}(?:\.\d{1,2})?|\d\.\d(?=\s?(?:[,;:!?\n)\]-]|\.\s|$)))"
 
@@ -176,16 +176,16 @@ FAMILIES: dict[str, Family] = {
     "krea2": Family("Krea 2", request=r"\bkrea[ -]?2\b", usual="Krea 2 Turbo"),
     "other": Family("Other"),
 }
-"""Families, and what people call them; a family without an entry has one base model, and its name."""
+"""Families and their names; a family without an entry has one base model, and that one's name."""
 
 JOINED: dict[str, str] = {
     "sdxl": "sd xl", "noobai": "noob ai", "hidream": "hi dream", "pixart": "pix art", "auraflow": "aura flow",
     "zimage": "z image", "ponyxl": "pony xl", "illustriousxl": "illustrious xl",
 }
-"""Words of names that people write as two, or as one."""
+"""Words of names that people also write as two."""
 
 LEADING = ("krea", "schnell")
-"""Plain words of one base model of several in a family that mean it before the first comma of a prompt."""
+"""Plain words of a base model among several in a family, which name it before a prompt's first comma."""
 
 CHECKPOINTS = (
     "AbsoluteReality", "Abyss Orange Mix", "AlbedoBase", "Analog Madness", "Animagine", "Anything V3",
@@ -199,7 +199,7 @@ CHECKPOINTS = (
 )  # fmt: skip
 """Checkpoints that people ask for by name."""
 ORDINARY_CHECKPOINTS = ("Counterfeit", "Deliberate", "Juggernaut", "Pastel Mix", "Photon", "Protogen", "WAI")
-"""Those whose name is an ordinary word as well."""
+"""Checkpoints whose name is also an ordinary word."""
 
 ORDINARY = (
     r"\b(?:times?|world|life|lives|state|energy|everything|always|constantly|forever|still|ever|all|mind|"
@@ -211,7 +211,7 @@ ORDINARY = (
     r"\byves klein\b|\bklein bottles?\b|\b(?:called|named|name is) \w+|"
     r"\banima (?:mundi|and (?:the )?animus)\b"
 )
-"""Phrases with words of names that mean no base model."""
+"""Phrases with words of names that do not mean a base model."""
 
 BUILT: dict[str, frozenset[str]] = {
     "diffusers": frozenset({
@@ -230,7 +230,7 @@ BUILT: dict[str, frozenset[str]] = {
     }),
     "openai": frozenset({"name"}),
 }
-"""Target → its terms for which its module builds requests: a row's other terms are facts, and refused."""
+"""Target → the terms for which its module builds requests; a row's other terms are refused."""
 HORDE_NAMES: dict[str, str] = {
     "257749": "Pony Diffusion XL",
     "372465": "Pony Realism",
@@ -2161,13 +2161,13 @@ IDEOGRAM4 = BaseModelFacts(
 
 
 def _hub_row(name: str, ecosystem: str, licence: BaseLicence | None = None, **more: Any) -> BaseModelFacts:
-    """A base model of which nothing is known but what the hub's list says."""
+    """Returns the row of a base model that is known from the hub's list only."""
     facts: dict[str, Any] = {"family": name.casefold(), "ecosystems": (ecosystem,), "licence": licence}
     return BaseModelFacts(name=name, **facts | {"sources": (("*", _HUB),)} | more)
 
 
 def _hosted(name: str, ecosystem: str, licence: BaseLicence | None = None, **more: Any) -> BaseModelFacts:
-    """A model that is asked over an API and has no files."""
+    """Returns the row of a model that runs behind an API and has no files."""
     return _hub_row(name, ecosystem, licence, grade="hosted", entries="none", **more)
 
 
@@ -2185,7 +2185,7 @@ TABLE: tuple[BaseModelFacts, ...] = (
     HIDREAM, HIDREAM_DEV, HIDREAM_FAST, HIDREAM_O1, QWEN,
     FLUX2_D, KLEIN_4B_BASE, KLEIN_4B, KLEIN_9B_BASE, KLEIN_9B, Z_IMAGE, Z_IMAGE_TURBO,
     ANIMA, ANIMA_TURBO, KREA2, KREA2_TURBO, ERNIE, BOOGU, LENS, MAGE_FLOW, IDEOGRAM4,
-    # what makes no pictures from a text alone
+    # not text-to-image
     _hub_row("SVD", "svd", _VIDEO, heard=("stable video diffusion",), entries="none"),
     _hub_row("SVD XT", "svd", _VIDEO, entries="none"),
     _hub_row("ODOR", "odor", entries="none", heard=()),
@@ -2193,7 +2193,7 @@ TABLE: tuple[BaseModelFacts, ...] = (
     _hub_row("Tripo", "tripo", entries="none", heard=()),
     _hub_row("Hunyuan3D", "hunyuan3d", entries="none"),
     _hub_row("Upscaler", "other", entries="none", heard=()),
-    # what is asked over an API
+    # behind an API
     _hosted("Grok", "grok", BaseLicence("Grok"), words=("grok",)),
     _hosted("Imagen4", "imagen4", BaseLicence("Imagen4"), spellings=("google imagen",),
         words=("imagen",)),
@@ -2221,4 +2221,4 @@ TABLE: tuple[BaseModelFacts, ...] = (
         sources=(("backends", _OURS), ("*", _HUB)),
     ),
 )
-"""In the order in which a model's entries are listed; an older base model stands before a newer one."""
+"""The rows in the order in which a model's entries are listed: older base models first."""

@@ -144,14 +144,14 @@ def _pattern() -> re.Pattern[str]:
     fast = r"(?: (?:lightning|turbo|hyper))?"
     version = [rf"(?:[ ._-]?{_VERSION.format(n=n)})" for n in range(_FORMS)]
     forms = (
-        # a name that nothing else has, as with "XL": a clause by itself, or behind a preposition
+        # an unambiguous name, such as one with "XL": a clause by itself, or after a preposition
         rf"(?:{_START}(?:{_WITH}|{_USE})?|\b(?:{_USE}|{_WITH}))"
         rf"(?P<n0>{names}|{ordinary}(?<=xl)){fast}(?:{version[0]}| (?P<i0>\d{{1,2}}))?"
         rf"{tail}{_END}",
-        # with a version or "model", wherever it stands
+        # with a version or "model", anywhere
         rf"(?:\b(?:{_USE}|{_WITH}))?\b(?P<n1>{names}|{ordinary})"
         rf"(?:{version[1]}(?: {_KIND}\b)?|(?: (?P<i1>\d{{1,2}}))? {_KIND}\b)(?: {_PLEA})*",
-        # an ordinary word: behind "use", or a clause with a plea
+        # an ordinary word: after "use", or a clause with a plea
         rf"\b{_USE}(?P<n2>{ordinary}){fast}{version[2]}?{tail}{_END}",
         rf"{_START}(?:{_WITH}|{_USE})?(?P<n3>{ordinary})(?: {_PLEA})+{_END}",
     )

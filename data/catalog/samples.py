@@ -179,7 +179,7 @@ def _size(meta: Meta, image: Mapping[str, Any]) -> tuple[int | None, int | None]
     if size is None:
         return None, None
     width, height = (int(side) // SIDE_STEP * SIDE_STEP for side in size)
-    # ComfyUI's size is the empty latent image's, which no upscaler has touched.
+    # ComfyUI's size is that of the empty latent image, before any upscaler
     most = SIDE_MAX if meta.get("Version") == "ComfyUI" or meta.get("engine") == "ComfyUI" else GENERATED_MAX
     if all(SIDE_MIN <= side <= most for side in (width, height)):
         return width, height

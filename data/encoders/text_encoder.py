@@ -105,7 +105,7 @@ class TextEncoder:
         import torch
         from tqdm import tqdm
 
-        # a lone surrogate (from a JSON escape, say) is no text that a tokenizer takes
+        # tokenizers refuse a lone surrogate, as from a JSON escape
         clean = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
         ids = [_cut(encoding.ids, MAX_TOKENS) for encoding in self._tokenizer.encode_batch(clean)]
         order = sorted(range(len(ids)), key=lambda i: -len(ids[i]))
