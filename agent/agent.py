@@ -54,7 +54,7 @@ from diffagent.agent.targets.emitting import emit
 from diffagent.agent.targets.fitting import Emitted
 from diffagent.agent.targets.seeds import seeded
 from diffagent.data.base_models import crosses, family_of, find, is_meant, meant_by, side_of, usual_of
-from diffagent.data.checkpoint_requests import Named, checkpoints
+from diffagent.data.checkpoint_requests import CheckpointRequest, checkpoint_requests
 from diffagent.data.collecting import uncollected
 from diffagent.data.errors import BadInput, DiffAgentError, UnknownModel
 from diffagent.data.prompts import NETWORK_TAG
@@ -272,7 +272,7 @@ class Agent:
     def _with_checkpoints(self, read: Reading, prompt: str, asked: Scope, notes: list[str]) -> Reading:
         """The reading with the checkpoints that a prompt asks for by name, of those that may answer."""
         wished: set[str] = set()
-        for name in checkpoints(masked(prompt)):
+        for name in checkpoint_requests(masked(prompt)):
             cards = self._called(name, asked)
             wished |= {card.air for card in cards}
             if cards and name.version is not None and version_of(cards[0]) != name.version:
@@ -282,7 +282,7 @@ class Agent:
                 notes.append(f'no checkpoint{of} called "{name.words}" can be had: others were considered')
         return replace(read, wished=frozenset(wished))
 
-    def _called(self, name: Named, asked: Scope) -> list[Card]:
+    def _called(self, name: CheckpointRequest, asked: Scope) -> list[Card]:
         """The checkpoints of a name in scope, of the entries that answer where no base model is asked for or
         else of the others."""
         for alike in (True, False):

@@ -21,7 +21,7 @@ from diffagent.agent.targets import TABLE, load
 from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import BadCall, BadInput, UnknownModel
 from diffagent.data.metadata import picture
-from diffagent.data.metadata.generation import Generation, ModelUse, recovered
+from diffagent.data.metadata.generation import Generation, ModelUse, recover
 from diffagent.data.records import T2ICall
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".gif")
@@ -60,13 +60,13 @@ def from_picture(source: Path | bytes, catalog: Catalog) -> Given:
     of any program tells.
 
     Raises:
-        BadImage, BadInput, UnknownModel: as :func:`picture.read` and :func:`recovered`.
+        BadImage, BadInput, UnknownModel: as :func:`picture.read` and :func:`recover`.
     """
     own = own_call(source)
     if own is not None and all(catalog.by_air(air) for air in airs(own)):
         return Given(own, generation=_told(source))
     generation = picture.read(source)
-    found = recovered(generation, catalog)
+    found = recover(generation, catalog)
     return Given(found.call, notes=found.notes, generation=generation)
 
 
@@ -152,7 +152,7 @@ def _is_use(use: ModelUse, air: str, catalog: Catalog) -> bool:
 
 def own_call(source: Path | bytes) -> T2ICall | None:
     """The call in a picture that diffagent made; None where there is none."""
-    with picture._opened(source) as image:
+    with picture._open(source) as image:
         text = picture.texts(image).get("diffagent")
     if text is None:
         return None
@@ -174,7 +174,7 @@ def _of_request(target: str, body: Mapping[str, Any], catalog: Catalog) -> Given
     assert reading is not None
     generation = reading.read(body, catalog)
     try:
-        found = recovered(generation, catalog)
+        found = recover(generation, catalog)
     except UnknownModel as error:
         raise UnknownModel(str(error).replace("the picture's", "the request's")) from None
     except BadInput as error:

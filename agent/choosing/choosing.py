@@ -31,7 +31,7 @@ from diffagent.agent.choosing.phrases import Phrase, Phrases
 from diffagent.agent.choosing.ranking import greatest
 from diffagent.agent.choosing.suitability import DRAWN, PLACES, Facts
 from diffagent.data.attributes import MEDIA, Attributes, Medium
-from diffagent.data.checkpoint_requests import Named
+from diffagent.data.checkpoint_requests import CheckpointRequest
 from diffagent.data.collecting import uncollected
 from diffagent.data.media import kinship
 from diffagent.data.records import Card, Usage
@@ -140,7 +140,9 @@ class Shelf:
             marks[self._places[air]] = True
         return marks
 
-    def called(self, name: Named, allow: npt.NDArray[np.bool_], *, alike: bool = False) -> list[Card]:
+    def called(
+        self, name: CheckpointRequest, allow: npt.NDArray[np.bool_], *, alike: bool = False
+    ) -> list[Card]:
         """The checkpoints of a name, of those allowed [M]: of its version, else the one of the nearest
         version; ``alike`` are only those made for few steps or not, as it is."""
         begins = _key(name.name).removesuffix("xl")

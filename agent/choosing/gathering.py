@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from diffagent.agent.choosing.term_lists import TermIndex, TermLists
-from diffagent.data.catalog.specification import MATCHED, Ints, Packed, Terms
+from diffagent.data.catalog.specification import MATCHED, Ints, PackedSpecification, Terms
 
 GROUP = 4096
 """Specifications that are split together."""
@@ -40,7 +40,7 @@ class Gathered:
     profiles: TermIndex
 
 
-def gather(specifications: Iterable[Packed], flag: int = MATCHED) -> Gathered:
+def gather(specifications: Iterable[PackedSpecification], flag: int = MATCHED) -> Gathered:
     """The models' specifications put together; of the prompts' terms those that carry a flag."""
     stream = iter(specifications)
     vectors: list[npt.NDArray[np.int8]] = []
@@ -62,7 +62,7 @@ def gather(specifications: Iterable[Packed], flag: int = MATCHED) -> Gathered:
     return Gathered(stacked, np.concatenate([*counts, np.zeros(0, np.int64)]), *indexes)
 
 
-def _split(group: Sequence[Packed], count: Ints, flag: int) -> list[tuple[Terms, Terms]]:
+def _split(group: Sequence[PackedSpecification], count: Ints, flag: int) -> list[tuple[Terms, Terms]]:
     """The terms and the lengths of each kind."""
     hashed = np.concatenate([one.hashed for one in group])
     lengths = np.concatenate([one.lengths for one in group])

@@ -27,7 +27,7 @@ from diffagent.data.catalog.specification import (
     Embeddings,
     Floats,
     Ints,
-    Packed,
+    PackedSpecification,
     Terms,
     terms,
     word_terms,
@@ -96,7 +96,7 @@ class Matcher:
     words: Callable[[], TermIndex]
 
     @classmethod
-    def of(cls, cards: Sequence[Card], specifications: Sequence[Packed]) -> Matcher:
+    def of(cls, cards: Sequence[Card], specifications: Sequence[PackedSpecification]) -> Matcher:
         """From M cards and their packed specifications, in the same order."""
         found = gather(specifications)
         return cls.gathered(

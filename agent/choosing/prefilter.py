@@ -28,7 +28,7 @@ from diffagent.agent.choosing.term_lists import TermIndex
 from diffagent.agent.choosing.whitening import Space
 from diffagent.agent.engines.cores import one_numpy_thread
 from diffagent.data.catalog.catalog import ALL, Filter
-from diffagent.data.catalog.specification import KIND, WORDS, Floats, Packed
+from diffagent.data.catalog.specification import KIND, WORDS, Floats, PackedSpecification
 from diffagent.data.collecting import uncollected
 from diffagent.data.encoders.text_encoder import Encoder
 from diffagent.data.errors import BadCatalog, BadInput
@@ -264,7 +264,7 @@ def _index(
 
 def _specifications(
     catalog: Catalog, entries: Sequence[tuple[int, Card]], wanted: Filter
-) -> Iterator[Packed]:
+) -> Iterator[PackedSpecification]:
     """The entries' specifications, in their order.
 
     Raises:
@@ -277,7 +277,7 @@ def _specifications(
         while -1 < entry < number:
             entry, blob = next(stored, (-1, b""))
         if entry == number:
-            yield Packed.read(blob)
+            yield PackedSpecification.read(blob)
         else:
             missing.append(card.name)
     if missing:
@@ -289,7 +289,9 @@ def _specifications(
 
 def _words(catalog: Catalog, wanted: Filter) -> TermIndex:
     """The bare words of the wanted entries' documents."""
-    return gather((Packed.read(blob) for _, blob in catalog.features(KIND, wanted)), WORDS).prompts
+    return gather(
+        (PackedSpecification.read(blob) for _, blob in catalog.features(KIND, wanted)), WORDS
+    ).prompts
 
 
 def _log_softmax(values: Floats) -> Floats:

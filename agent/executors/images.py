@@ -183,7 +183,7 @@ def draw_sheet(folder: Path) -> tuple[str, ...]:
     for path in [path for path in files if path.is_file()][-_MOST_ON_SHEET:]:
         try:
             with Image.open(path) as image:
-                told = picture.understood(picture.texts(image))
+                told = picture.from_texts(picture.texts(image))
                 pictures.append(image.convert("RGB"))
         except (OSError, SyntaxError, ValueError, BadInput):
             continue

@@ -31,7 +31,7 @@ from diffagent.data.catalog.catalog import Catalog, default_catalog
 from diffagent.data.errors import DiffAgentError, TargetError
 from diffagent.data.library.bases import fits
 from diffagent.data.library.headers import read_header
-from diffagent.data.library.kinds import RUNNABLE, Verdict, judge
+from diffagent.data.library.kinds import RUNNABLE, FileVerdict, judge
 from diffagent.data.metadata.infotext import stem
 from diffagent.data.prompts import is_sfw
 from diffagent.data.records import Card, ModelType
@@ -63,7 +63,7 @@ class ServerFile:
     paths: tuple[str, ...] = ()
     folder: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
-    verdict: Verdict | None = None
+    verdict: FileVerdict | None = None
 
     @property
     def file_name(self) -> str:

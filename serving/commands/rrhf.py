@@ -308,7 +308,7 @@ def community_of(raw: Path | None, agent: Any, prompts: list[str], side: Any) ->
     """
     from diffagent.data.catalog.corpus import read_entries
     from diffagent.data.catalog.filters import Scope
-    from diffagent.data.encoders.kept_vectors import KeptVectors
+    from diffagent.data.encoders.vector_cache import VectorCache
     from diffagent.data.errors import BadInput
     from diffagent.data.hubs.raw import RawFolder
     from diffagent.training.rewards.community import Community
@@ -316,7 +316,7 @@ def community_of(raw: Path | None, agent: Any, prompts: list[str], side: Any) ->
     if raw is None:
         raise BadInput("the community's reward reads sample prompts and statistics: pass --raw RAW")
     entries = read_entries(RawFolder(raw), Scope(), "none")
-    return Community.of(entries, KeptVectors(agent.prefilter.encoder), prompts, progress, side)
+    return Community.of(entries, VectorCache(agent.prefilter.encoder), prompts, progress, side)
 
 
 def _image_reward(options: dict[str, Any], agent: Any, config: Any) -> Any:

@@ -35,12 +35,12 @@ def prefilter(raw: Path, out: Path) -> None:
     """Fit the prefilter's ranker on the train part of the crawl RAW (about 15 minutes on two cores)."""
     from diffagent.data.catalog.corpus import read_entries
     from diffagent.data.catalog.filters import Scope
-    from diffagent.data.encoders.kept_vectors import KeptVectors
     from diffagent.data.encoders.text_encoder import TextEncoder
+    from diffagent.data.encoders.vector_cache import VectorCache
     from diffagent.data.hubs.raw import RawFolder
     from diffagent.training.fitting.ranker import FitConfig, fit, gather, queries
 
-    encoder, config = KeptVectors(TextEncoder.load()), FitConfig()
+    encoder, config = VectorCache(TextEncoder.load()), FitConfig()
     corpus = gather(read_entries(RawFolder(raw), Scope(), "both"), encoder, config.folds)
     data = queries(corpus, encoder, config, _progress)
     ranker, history = fit(data, config, _progress)
@@ -146,14 +146,14 @@ def attributes(raw: Path, out: Path, rebuilt: Path | None, catalog: str | None) 
     from contextlib import closing
 
     from diffagent.data.catalog.catalog import Catalog
-    from diffagent.data.encoders.kept_vectors import KeptVectors
     from diffagent.data.encoders.text_encoder import TextEncoder
+    from diffagent.data.encoders.vector_cache import VectorCache
     from diffagent.data.hubs.raw import RawFolder
     from diffagent.training.evaluation.plain_agreement import Lesson, agreement, learn, rebuild
 
     with closing(Catalog.open(catalog)) as opened:
         lesson = Lesson.of(RawFolder(raw), opened)
-        reader, estimated = learn(lesson, KeptVectors(TextEncoder.load()))
+        reader, estimated = learn(lesson, VectorCache(TextEncoder.load()))
         reader.save(out)
         if rebuilt is not None:
             rebuild(lesson, estimated, opened, rebuilt)

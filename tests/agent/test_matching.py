@@ -20,7 +20,7 @@ from diffagent.data.catalog.specification import (
     MATCHED,
     WORDS,
     Document,
-    Packed,
+    PackedSpecification,
     documents,
     specify,
     terms,
@@ -134,7 +134,9 @@ def ask(prompt: str, negative: str = "") -> Requirement:
 
 
 def hub(*models: tuple[Card, list[Document]]) -> Matcher:
-    return Matcher.of([c for c, _ in models], [Packed.read(specify(c, docs)) for c, docs in models])
+    return Matcher.of(
+        [c for c, _ in models], [PackedSpecification.read(specify(c, docs)) for c, docs in models]
+    )
 
 
 # int8 steps of 1/360: 120 is a third, 60 a sixth

@@ -9,7 +9,12 @@ import numpy as np
 import pytest
 from stand_ins import WordEncoder
 
-from diffagent.data.attributes import Attributes, Estimated, restored, stored
+from diffagent.data.attributes import (
+    Attributes,
+    EstimatedAttributes,
+    attributes_from_json,
+    attributes_to_json,
+)
 from diffagent.data.catalog.card_json import card_from_json, card_to_json
 from diffagent.data.catalog.cards import Entry
 from diffagent.data.catalog.catalog import Catalog, Filter
@@ -64,7 +69,7 @@ def reader(features: CardFeatures) -> PlainReader:
 
 def test_what_was_learnt_is_said_of_new_cards(reader: PlainReader) -> None:
     ink, hero, bare = plain_attributes([source(90), source(91), source(92)], WordEncoder(), reader)
-    assert ink == Estimated(
+    assert ink == EstimatedAttributes(
         role="style", media=("ink",), subjects=("brush 90",), breadth="broad", needed=("inky",),
         carrier="Deliberate", renown=2,
     )  # fmt: skip
@@ -118,7 +123,7 @@ def test_weights_survive_the_file(reader: PlainReader, features: CardFeatures, t
     for name, rows in reader(features).items():
         assert np.abs(again(features)[name] - rows).max() < 0.03  # int8 steps
     (tmp_path / "none.npz").write_bytes(b"no zip")
-    with pytest.raises(BadInput, match="no plain reader"):
+    with pytest.raises(BadInput, match="not a plain reader"):
         PlainReader.load(tmp_path / "none.npz")
 
 
@@ -155,10 +160,10 @@ def test_entries_that_were_read_stay(reader: PlainReader) -> None:
 def test_estimated_ones_are_marked_wherever_they_are_stored(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    guess = Estimated(role="style", media=("ink",), renown=2)
-    assert stored(guess) == '{"estimated":true,"role":"style","media":["ink"],"renown":2}'
-    assert restored(stored(guess)) == guess
-    assert restored(stored(INK)) == INK
+    guess = EstimatedAttributes(role="style", media=("ink",), renown=2)
+    assert attributes_to_json(guess) == '{"estimated":true,"role":"style","media":["ink"],"renown":2}'
+    assert attributes_from_json(attributes_to_json(guess)) == guess
+    assert attributes_from_json(attributes_to_json(INK)) == INK
     assert guess != Attributes(role="style", media=("ink",), renown=2)
     card = replace(SOURCES[0].card, attributes=guess)
     assert card_to_json(card)["attributes"]["estimated"] is True

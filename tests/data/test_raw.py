@@ -40,7 +40,7 @@ def test_sources_share_the_manifest(tmp_path):
 
 
 def test_a_folder_without_a_crawl_says_what_to_do(tmp_path):
-    with pytest.raises(BadInput, match="is no folder: make one with diffagent data crawl -o"):
+    with pytest.raises(BadInput, match="is not a folder: make one with diffagent data crawl -o"):
         RawFolder(tmp_path / "missing")
     with pytest.raises(BadInput, match="holds no crawl"):
         RawFolder(tmp_path)

@@ -17,7 +17,7 @@ from diffagent.data.attributes import Attributes
 from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.catalog.filters import Scope
 from diffagent.data.descriptions.card_features import CardFeatures
-from diffagent.data.descriptions.plain_attributes import composed
+from diffagent.data.descriptions.plain_attributes import from_probabilities
 from diffagent.data.descriptions.plain_reader import PlainReader
 from diffagent.data.descriptions.sources import Source, read_sources
 from diffagent.data.encoders.text_encoder import Encoder
@@ -80,7 +80,7 @@ def learn(
     found = cross_fitted(features, lesson.read, lesson.uploaders, config)
     cuts = tuned(found, lesson.read)
     reader = fit(features, lesson.read, config).with_cuts(cuts)
-    return reader, list(composed(lesson.sources, found, cuts))
+    return reader, list(from_probabilities(lesson.sources, found, cuts))
 
 
 def agreement(lesson: Lesson, estimated: Sequence[Attributes]) -> dict[str, dict[str, float]]:

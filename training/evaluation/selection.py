@@ -27,7 +27,7 @@ from diffagent.agent.choosing.prefilter import Candidate, Prefilter
 from diffagent.agent.engines import Engine
 from diffagent.data.air import AIR, MODEL_TYPES
 from diffagent.data.catalog.catalog import Catalog, Filter
-from diffagent.data.catalog.specification import KIND, Packed
+from diffagent.data.catalog.specification import KIND, PackedSpecification
 from diffagent.data.dabench.novelty import NOVEL_BELOW
 from diffagent.data.errors import BadInput, DiffAgentError
 from diffagent.data.prompts import strip_lora_tags, strip_trigger_words
@@ -191,13 +191,13 @@ class LeaveOut:
     like, whose published images the query's own is one of."""
 
     prefilter: Prefilter
-    specifications: Sequence[Packed]
+    specifications: Sequence[PackedSpecification]
     cosine: float
 
     @classmethod
     def of(cls, agent: Agent, cosine: float) -> LeaveOut:
         wanted = Filter(among=agent.catalog.unasked)
-        packed = [Packed.read(blob) for _, blob in agent.catalog.features(KIND, wanted)]
+        packed = [PackedSpecification.read(blob) for _, blob in agent.catalog.features(KIND, wanted)]
         return cls(agent.prefilter, packed, cosine)
 
     def __call__(self, requirement: Requirement) -> Prefilter:

@@ -31,7 +31,7 @@ from diffagent.data.catalog.specification import (
     QUANTUM,
     Document,
     Floats,
-    Packed,
+    PackedSpecification,
     documents,
     instruction,
     specify,
@@ -241,7 +241,7 @@ def _matcher(corpus: Corpus, kept: npt.NDArray[np.bool_]) -> Matcher:
     for at in np.flatnonzero(kept).tolist():
         by_model[corpus.model[at]].append(corpus.docs[at])
     packed = [specify(card, docs) for card, docs in zip(corpus.cards, by_model, strict=True)]
-    return Matcher.of(corpus.cards, [Packed.read(one) for one in packed])
+    return Matcher.of(corpus.cards, [PackedSpecification.read(one) for one in packed])
 
 
 def _draw(

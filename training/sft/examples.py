@@ -138,8 +138,8 @@ def _listed(
 ) -> tuple[Sequence[Card], list[Listed], list[Listed]]:
     from diffagent.data.catalog.corpus import read_entries
     from diffagent.data.catalog.filters import Scope
-    from diffagent.data.encoders.kept_vectors import KeptVectors
     from diffagent.data.encoders.text_encoder import TextEncoder
+    from diffagent.data.encoders.vector_cache import VectorCache
     from diffagent.data.hubs.raw import RawFolder
 
     if raw is None:
@@ -147,7 +147,7 @@ def _listed(
             f"recipe {recipe.name} trains on candidates, which are found among the prompts of the crawl: "
             "pass --raw RAW, the folder that DABENCH was built from"
         )
-    encoder = KeptVectors(TextEncoder.load())
+    encoder = VectorCache(TextEncoder.load())
     entries = progress(read_entries(RawFolder(raw), Scope(), "both"), "crawl")
     corpus = gather(entries, encoder, recipe.listing.folds)
     ranker = Ranker.load()

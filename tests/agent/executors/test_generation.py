@@ -26,7 +26,7 @@ from diffagent.agent.targets.openai import OpenAIImages
 from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import BadInput, Refused
 from diffagent.data.metadata import infotext
-from diffagent.data.metadata.generation import recovered
+from diffagent.data.metadata.generation import recover
 from diffagent.data.records import T2ICall
 
 
@@ -54,7 +54,7 @@ def test_an_image_comes_back_with_what_made_it(target: str, catalog: Catalog, tm
         assert "Sampler" not in texts["parameters"]
         assert list(row["not_carried"]) == ["sampling_method", "scheduler", "clip_skip", "air", "loras"]
     else:
-        assert recovered(infotext.read(texts["parameters"]), catalog).call == call
+        assert recover(infotext.read(texts["parameters"]), catalog).call == call
 
 
 @pytest.fixture(scope="module")

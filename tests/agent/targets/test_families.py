@@ -22,7 +22,7 @@ from diffagent.data.base_models import TABLE, backend, find
 from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import BadInput
 from diffagent.data.metadata import comfyui
-from diffagent.data.metadata.generation import recovered
+from diffagent.data.metadata.generation import recover
 
 
 @pytest.fixture(scope="module")
@@ -449,7 +449,7 @@ READ_BACK = [row.name for row in TABLE if row.name in PAIRS and backend(row.name
 @pytest.mark.parametrize("base_model", READ_BACK)
 def test_a_graph_of_parts_is_read_back_as_the_same_call(base_model: str, catalog: Catalog) -> None:
     call = call_of(base_model, lora=True)
-    made = recovered(comfyui.read(emit(call, "comfyui", catalog).request["prompt"]), catalog).call
+    made = recover(comfyui.read(emit(call, "comfyui", catalog).request["prompt"]), catalog).call
     if call.scheduler == "Normal":  # ComfyUI's own
         call = call.model_copy(update={"scheduler": None})
     assert made == call
