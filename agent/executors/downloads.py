@@ -132,14 +132,12 @@ def _download(card: Card, part: Path, report: Report, base: str, backoff: float)
 def _allow(card: Card, where: str, response: httpx.Response, has_key: bool) -> None:
     status = response.status_code
     if status in (401, 403):
-        need = (
-            "the key in CIVITAI_API_KEY was refused" if has_key else "set CIVITAI_API_KEY to a key of yours"
-        )
+        need = "the key in CIVITAI_API_KEY was refused" if has_key else "set CIVITAI_API_KEY to your key"
         raise Refused(f"{where}: HTTP {status}: {card.name} is for account holders: {need}")
     if 400 <= status < 500 and status != 429:
         raise Refused(f"{where}: HTTP {status}: Civitai no longer has {card.name}: choose another model")
     if "html" in response.headers.get("Content-Type", ""):
-        raise Refused(f"{where}: a web page in place of the file: set CIVITAI_API_KEY to a key of yours")
+        raise Refused(f"{where}: a web page in place of the file: set CIVITAI_API_KEY to your key")
 
 
 def _write(card: Card, part: Path, response: httpx.Response, report: Report) -> None:

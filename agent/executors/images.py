@@ -137,8 +137,8 @@ def read_texts(path: Path) -> dict[str, str]:
 def contact_sheet(
     images: Iterable[Image.Image], path: Path, captions: Sequence[Sequence[str]] = ()
 ) -> tuple[str, ...]:
-    """All images at most 256 pixels a side, in a square of rows; below each its caption, a paragraph of up to
-    ``CAPTION`` lines each. Returns the scripts that no font of this machine has."""
+    """Draws all images, at most 256 pixels a side, in a square of rows; below each its caption's paragraphs
+    of up to ``CAPTION`` lines. Returns the scripts that no font of this machine has."""
     from PIL import Image, ImageDraw
 
     small = []
@@ -171,8 +171,8 @@ def contact_sheet(
 
 
 def draw_sheet(folder: Path) -> tuple[str, ...]:
-    """The contact sheet of a folder's newest pictures, by its manifest: below each the model, the settings
-    and the prompt that its file tells. Returns the scripts that no font of this machine has."""
+    """Draws the contact sheet of a folder's newest pictures, by its manifest, each with its model, settings
+    and prompt. Returns the scripts that no font of this machine has."""
     from PIL import Image
 
     manifest = folder / MANIFEST

@@ -50,8 +50,8 @@ class Wire:
     ``remedy`` ends the message where nothing answers; ``key`` names the environment variable of the API's
     key.
 
-    Proxies of the environment (``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY``, ``NO_PROXY``) are used but for
-    this machine; caches on the way are told to ask the server.
+    Proxies of the environment (``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY``, ``NO_PROXY``) are used except
+    for this machine; requests forbid cached answers.
     """
 
     def __init__(

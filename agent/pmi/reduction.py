@@ -54,7 +54,7 @@ class Probe:
 
 @dataclass(frozen=True)
 class Reduction:
-    """``basis`` B float32 [N, N], of which the first ``rows`` are kept; ``center`` C float32 [N, d];
+    """``basis`` B float32 [N, N] with ``rows`` used columns; ``center`` C float32 [N, d];
     ``gram`` K̄ float32 [N, N]; the kernel's ``gamma``; over all models, ``radius``, the largest ‖z_j − c_j‖,
     and ``norm_gap``, the largest |‖z_j‖² − 1|."""
 

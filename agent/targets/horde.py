@@ -2,10 +2,10 @@
 
 The body's fields and ranges are those of ``ModelPayloadRootStable`` and ``GenerationInputStable`` in the AI
 Horde's ``horde/apis/models/stable_v2.py``: sides are multiples of 64, the seed is text, the negative prompt
-stands behind ``###``, a LoRA goes by its Civitai version id (``is_version``), and models by the Horde's own
+follows ``###``, a LoRA is named by its Civitai version id (``is_version``), and models by the Horde's own
 names. Answers are ``RequestAsync``, ``RequestStatusCheck`` and ``RequestStatusStable`` of
 ``horde/apis/models/v2.py`` and ``stable_v2.py``; errors are ``{"message", "rc"}``. ``dry_run`` validates a
-request and tells its kudos for free. The key comes from ``AI_HORDE_API_KEY``; without one requests are
+request and returns its kudos for free. The key comes from ``AI_HORDE_API_KEY``; without one requests are
 anonymous, and last in the queue.
 """
 

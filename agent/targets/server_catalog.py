@@ -72,8 +72,8 @@ class ServerFile:
 
 
 class ServerCatalog(NamedTuple):
-    """``path``: the catalog with the server's own models; ``added`` their names, ``left_out`` the files whose
-    base model nothing tells, ``unfit`` those that make no picture from text, with why."""
+    """The result: ``path`` of the catalog with the server's own models; their names ``added``; ``left_out``:
+    files without a known base model; ``unfit``: files that make no pictures from text, with the reason."""
 
     path: Path
     added: tuple[str, ...] = ()
@@ -81,7 +81,7 @@ class ServerCatalog(NamedTuple):
     unfit: tuple[str, ...] = ()
 
     def lines(self, url: str) -> Iterator[str]:
-        """What to say of it."""
+        """Yields messages about the server's models."""
         if self.added:
             models = f"{len(self.added)} model{'s' * (len(self.added) > 1)}"
             yield f"{url} has {models} that the catalog did not know: {_some(self.added)}"

@@ -55,7 +55,7 @@ class RequestReader:
 
 @dataclass(frozen=True)
 class Target:
-    """One image API.
+    """An image API.
 
     Attributes:
         name: the value of ``--target``.

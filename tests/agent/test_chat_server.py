@@ -292,7 +292,7 @@ def test_a_german_prompt_is_translated_and_answered(
     decision = agent.decide(request)
     assert "a watercolor fox in the snow" in decision.call.prompt
     assert "the prompt was translated from German: the base model reads English" in decision.notes
-    shown = agent.considered(agent.prepare(request), "watercolor; people: none; special: style").shown
+    shown = agent.consider(agent.prepare(request), "watercolor; people: none; special: style").shown
     assert decision.call.air == shown[1].card.air
     (together,) = agent.decide_many([request])
     assert together.call == decision.call  # type: ignore[union-attr]

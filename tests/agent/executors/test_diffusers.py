@@ -269,7 +269,7 @@ def test_files_that_are_no_checkpoints_are_errors(sd: Tiny, tmp_path: Path) -> N
     with pytest.raises(BadInput, match="not a safetensors"):
         replace(sd, files={sd.checkpoint.air: pickled}).make(sd.call(), tmp_path)
     wrong = replace(sd, files={**sd.files, sd.lora.air: sd.files[sd.checkpoint.air]})
-    with pytest.raises(JobFailed, match="no LoRA"):
+    with pytest.raises(JobFailed, match="not a LoRA"):
         wrong.make(sd.call(lora=True), tmp_path)
 
 
