@@ -76,7 +76,7 @@ class Painter:
     async def image(self, request: Mapping[str, Any], report: Any) -> Any:
         from PIL import Image
 
-        from diffagent.agent.executors import Made
+        from diffagent.agent.executors import TargetImage
 
         await asyncio.sleep(self.slow)
         self.slow = 0.0
@@ -86,7 +86,7 @@ class Painter:
             )
         written, grey = io.BytesIO(), len(request["checkpoint"]["air"]) + request["seed"]
         Image.new("RGB", (8, 8), (grey,) * 3).save(written, "PNG")
-        return Made(written.getvalue(), request["seed"])
+        return TargetImage(written.getvalue(), request["seed"])
 
 
 class Grey:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from diffagent.agent.agent import Agent
-    from diffagent.agent.answering.call_forms import Given
+    from diffagent.agent.answering.call_forms import CallInput
     from diffagent.data.metadata.generation import Generation
     from diffagent.data.records import T2ICall
 
@@ -294,7 +294,7 @@ class Room:
             self._agent = Agent.load(self._catalog, self._llm, self._engine)
         return self._agent
 
-    def _given(self, given: Input) -> Given:
+    def _given(self, given: Input) -> CallInput:
         """The call of a file; of models that the catalog lacks where the server has them."""
         from diffagent.agent.answering.call_forms import airs
         from diffagent.agent.targets import load
@@ -315,7 +315,7 @@ class Room:
             self.ask_server(target)
         return self._read(given)
 
-    def _read(self, given: Input) -> Given:
+    def _read(self, given: Input) -> CallInput:
         from diffagent.agent.answering import call_forms
 
         with self.opened() as catalog:

@@ -23,7 +23,7 @@ def read(image: str, catalog: str | None, told: bool) -> None:
     import json
     from dataclasses import asdict
 
-    from diffagent.agent.answering.call_forms import Given, from_picture, own_call
+    from diffagent.agent.answering.call_forms import CallInput, from_picture, own_call
     from diffagent.data.catalog.catalog import Catalog
     from diffagent.data.errors import BadImage, UnknownModel
     from diffagent.data.metadata import picture
@@ -46,7 +46,7 @@ def read(image: str, catalog: str | None, told: bool) -> None:
             own = own_call(source)
             if own is None:
                 raise
-            found = Given(own, notes=(f"the call in the picture is printed as it is: {error}",))
+            found = CallInput(own, notes=(f"the call in the picture is printed as it is: {error}",))
     for note in found.notes:
         click.echo(f"diffagent: note: {note}", err=True)
     click.echo(found.call.to_json())

@@ -66,7 +66,7 @@ def suitability(
     llm: str | None,
 ) -> None:
     """Fit how well models suit requests on graded candidates of plain requests (about ten minutes)."""
-    from diffagent.agent.choosing.choosing import Shelf
+    from diffagent.agent.choosing.choosing import CardShelf
     from diffagent.agent.choosing.prefilter import Prefilter
     from diffagent.agent.engines.loading import load_engine
     from diffagent.data.catalog.catalog import Catalog, default_catalog
@@ -76,7 +76,7 @@ def suitability(
 
     opened = Catalog.open(Path(catalog) if catalog else default_catalog())
     ranked = Prefilter.of(opened, TextEncoder.load())
-    shelf = Shelf(ranked.cards)
+    shelf = CardShelf(ranked.cards)
     read = rule_reader(shelf) if no_llm else model_reader(load_engine(engine, llm), weight, shelf)
     rows = gather(ranked, read_graded(requests), _progress, read)
     found = fit([row for row in rows if row.split == "train"])

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 pytest.importorskip("faiss", reason="needs pip install 'diffagent[match]'")
 
-from diffagent.agent.pmi.search import Found
+from diffagent.agent.pmi.search import Neighbours
 from diffagent.agent.pmi.store import Store
 from diffagent.agent.pmi.synthetic import Hub
 from diffagent.data.errors import BadInput
@@ -41,7 +41,7 @@ def test_figures_follow_from_each_other(tmp_path):
     assert naive - rounded <= (ratio + rounded) * (ours + rounded)
     assert found["evaluated"] == 64
     store = Store.open(tmp_path)
-    assert found["bytes_read"] == bytes_read(store, Found(np.arange(16), np.zeros(16), 64))
+    assert found["bytes_read"] == bytes_read(store, Neighbours(np.arange(16), np.zeros(16), 64))
 
 
 def test_a_store_that_is_kept_is_used_again_by_the_same_hub_only(tmp_path):
@@ -57,7 +57,7 @@ def test_a_store_that_is_kept_is_used_again_by_the_same_hub_only(tmp_path):
 def test_bytes_are_rows_of_all_models_and_features_and_gram_rows_of_some(tmp_path):
     store = Store.build(tmp_path, SMALL.blocks(), SMALL.prompts, rows=1)
     # 32 + 6 + 4 numbers in a row of 48; features 6 × 32 float16; 15 float32 below the diagonal
-    found = Found(np.arange(2), np.zeros(2), evaluated=10, scans=2)
+    found = Neighbours(np.arange(2), np.zeros(2), evaluated=10, scans=2)
     assert bytes_read(store, found) == 2 * 120 * 48 * 2 + 10 * (6 * 32 * 2 + 15 * 4)
 
 

@@ -128,11 +128,11 @@ class Greys:
 
         from PIL import Image
 
-        from diffagent.agent.executors import Made
+        from diffagent.agent.executors import TargetImage
 
         written = io.BytesIO()
         Image.new("RGB", (64, 64), (40,) * 3).save(written, "PNG")
-        return Made(written.getvalue(), request["seed"])
+        return TargetImage(written.getvalue(), request["seed"])
 
 
 def test_sheets_and_a_page_that_hides_which_is_which(

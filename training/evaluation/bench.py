@@ -150,13 +150,13 @@ def turns(agent: Agent, prompt: str) -> tuple[list[tuple[Prompt, str]], tuple[Pr
     if turn := agent.reading_turn(pending):
         line = engine.write(turn.prompt, turn.grammar, turn.draft)
         told.append((turn.prompt, line))
-        pending = agent.considered(pending, line)
+        pending = agent.consider(pending, line)
     letters: list[float] = []
     if agent.fusion.asked:
         asked = agent.choice_among(pending)
         letters = engine.choose(asked.prompt, asked.options)
         told.append((asked.prompt, asked.options[letters.index(max(letters))]))
-    outcome = agent.outcome(pending, agent.picked(pending, letters))
+    outcome = agent.outcome(pending, agent.pick(pending, letters))
     return told, (answer.question(outcome.ranked, pending.wished.prompt), outcome.grammar.draft())
 
 
@@ -164,7 +164,7 @@ def _unasked(agent: Agent, prompt: str) -> bool:
     """Whether a call needs no choice turn."""
     pending = agent.prepare(Request.from_prompt(prompt))
     if turn := agent.reading_turn(pending):
-        pending = agent.considered(pending, agent.engine.write(turn.prompt, turn.grammar, turn.draft))
+        pending = agent.consider(pending, agent.engine.write(turn.prompt, turn.grammar, turn.draft))
     return agent.choice_turn(pending) is None
 
 

@@ -19,13 +19,13 @@ from typing import Any
 import numpy as np
 
 from diffagent.agent.pmi.exact import Ints, Task, distances
-from diffagent.agent.pmi.search import TOP, Found, Searcher, best
+from diffagent.agent.pmi.search import TOP, Neighbours, Searcher, best
 from diffagent.agent.pmi.store import FILES, Store
 from diffagent.agent.pmi.synthetic import BLOCK, Hub
 from diffagent.data.errors import BadInput
 
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
-Runs = Sequence[tuple[float, Found]]
+Runs = Sequence[tuple[float, Neighbours]]
 """Milliseconds and answer of each task."""
 WARM = 3
 """Tasks that are searched before any is measured."""
@@ -96,7 +96,7 @@ def _figures(prefix: str, runs: Runs, naive_p50: float, store: Store, speed: flo
     return {prefix + name: value for name, value in figures.items()}
 
 
-def bytes_read(store: Store, found: Found) -> int:
+def bytes_read(store: Store, found: Neighbours) -> int:
     """Bytes of the store that a search reads: reduced rows, and features and Gram rows of candidates."""
     whole: int = store.features[0].nbytes + store.gram[0].nbytes
     return found.scans * len(store) * store.reduction.width * 2 + found.evaluated * whole
@@ -138,7 +138,7 @@ def bandwidth(threads: int, tries: int = 5) -> float:
     return 2 * source.nbytes / min(spent)
 
 
-def _timed(search: Callable[[Task], Found], task: Task) -> tuple[float, Found]:
+def _timed(search: Callable[[Task], Neighbours], task: Task) -> tuple[float, Neighbours]:
     began = time.perf_counter()
     found = search(task)
     return 1e3 * (time.perf_counter() - began), found

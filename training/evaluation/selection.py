@@ -171,7 +171,7 @@ def decisions(agents: Mapping[str, Agent], prefilter: Prefilter, pair: Pair) -> 
         pending = variant(agents["no_llm"], prefilter=prefilter).prepare(request)
     except BadInput:
         return {name: [] for name in agents}
-    return {name: agent.chosen(pending)[1] for name, agent in agents.items()}
+    return {name: agent.choose(pending)[1] for name, agent in agents.items()}
 
 
 def _ranks(prefilter: Prefilter, identity: Sequence[Any], requirement: Requirement, true: Card | None) -> Row:

@@ -16,7 +16,7 @@ import numpy as np
 
 from diffagent.agent.asking import reading
 from diffagent.agent.asking.reading import Reading
-from diffagent.agent.choosing.choosing import Shelf
+from diffagent.agent.choosing.choosing import CardShelf
 from diffagent.agent.choosing.suitability import FEATURES, LIMIT, Floats, Suitability, features
 from diffagent.training.fitting.plain_requests import WORTH, Asked
 
@@ -39,7 +39,7 @@ class GradedRequest:
     given: bool = False
 
 
-def model_reader(engine: Engine, weight: float, shelf: Shelf) -> Callable[[str], Reading]:
+def model_reader(engine: Engine, weight: float, shelf: CardShelf) -> Callable[[str], Reading]:
     """Prompt → the language model's reading, as in serving."""
 
     rules = rule_reader(shelf)
@@ -52,7 +52,7 @@ def model_reader(engine: Engine, weight: float, shelf: Shelf) -> Callable[[str],
     return read
 
 
-def rule_reader(shelf: Shelf) -> Callable[[str], Reading]:
+def rule_reader(shelf: CardShelf) -> Callable[[str], Reading]:
     """Prompt → the rules' reading."""
     return lambda prompt: shelf.grounded(Reading.of(prompt))
 
@@ -64,7 +64,7 @@ def gather(
     read: Callable[[str], Reading] = Reading.of,
 ) -> list[GradedRequest]:
     """Two of each request whose candidates are of the catalog: by the strong reading and by ``read``."""
-    shelf = Shelf(prefilter.cards)
+    shelf = CardShelf(prefilter.cards)
     places = {card.air: number for number, card in enumerate(prefilter.cards)}
     rows = []
     for asked in progress(requests, "requests"):

@@ -18,7 +18,7 @@ import numpy as np
 
 from diffagent.agent.asking.reading import Reading
 from diffagent.agent.asking.wishes import wishes
-from diffagent.agent.choosing.choosing import Shelf
+from diffagent.agent.choosing.choosing import CardShelf
 from diffagent.agent.choosing.suitability import FEATURES, Floats, Suitability, features
 from diffagent.data.records import T2ICall
 from diffagent.training.fitting.plain_requests import Asked
@@ -43,7 +43,7 @@ class Suited:
     name: str = "suitability"
 
     def __post_init__(self) -> None:
-        self._shelf = Shelf(self.prefilter.cards)
+        self._shelf = CardShelf(self.prefilter.cards)
         self._places = {card.air: place for place, card in enumerate(self.prefilter.cards)}
 
     @classmethod

@@ -151,9 +151,9 @@ def test_of_two_files_with_one_name_the_one_with_the_hash_is_used(
     ("checkpoints", "call", "says"),
     [
         ((("a/aurora_v2.safetensors", ""), ("aurora_v2.safetensors", "")), call_of(AURORA),
-         r"2 files by the name of Aurora .*\(a/aurora_v2.safetensors, aurora_v2.safetensors\)"),
+         r"2 files with the name Aurora .*\(a/aurora_v2.safetensors, aurora_v2.safetensors\)"),
         ((("a/aurora_v2.safetensors", ""), ("b/aurora_v2.safetensors", "")), call_of(INK_FOX),
-         r"2 files by the name of Aurora .*\(a/aurora_v2.safetensors, b/aurora_v2.safetensors\)"),
+         r"2 files with the name Aurora .*\(a/aurora_v2.safetensors, b/aurora_v2.safetensors\)"),
         ((*AURORAS, ("basalt.safetensors", "77" * 32)), call_of(BASALT),
          r"does not have Basalt \(basalt.safetensors\)"),
     ],

@@ -105,7 +105,7 @@ def test_a_damaged_file_is_a_clear_error(file, damage):
 
 
 def test_no_file(tmp_path):
-    with pytest.raises(BadSpecifications, match="there is no file of image specifications"):
+    with pytest.raises(BadSpecifications, match="does not exist: build image specifications"):
         SpecificationFile.open(tmp_path / "none.pmi")
 
 

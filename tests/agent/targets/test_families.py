@@ -11,7 +11,7 @@ import pytest
 from families import PAIRS, RUN, call_of, families_catalog
 from image_servers import FakeA1111, FakeComfyUI, ImageServer, serving
 
-from diffagent.agent.choosing.scope import Scope
+from diffagent.agent.choosing.scope import ChoiceScope
 from diffagent.agent.targets import TABLE as TARGETS
 from diffagent.agent.targets import load, parts
 from diffagent.agent.targets.civitai import workflow
@@ -283,7 +283,7 @@ NEO = FORGE | {"klein_t2i_width": 1024}
 def test_the_choice_is_among_what_a_target_runs() -> None:
     checkpoints = [PAIRS[name][0] for name in RUN]
     for target in TARGETS:
-        allowed = {card.base_model for card in checkpoints if Scope(target=target).allows(card)}
+        allowed = {card.base_model for card in checkpoints if ChoiceScope(target=target).allows(card)}
         assert allowed == {name for name, able in RUN.items() if target in able.split()}
 
 
@@ -399,7 +399,7 @@ def test_civitai_runs_other_models_of_such_a_recipe_as_loras_alone(tmp_path: Pat
     with Catalog.create(tmp_path / "c.sqlite") as made:
         made.add([other, lora])
     catalog = Catalog.open(tmp_path / "c.sqlite")
-    with pytest.raises(BadInput, match="Civitai runs no ZImageTurbo model but its own"):
+    with pytest.raises(BadInput, match="Civitai runs only its own ZImageTurbo model"):
         emit(call_of("ZImageTurbo", air=other.air), "civitai", catalog)
     carried = emit(call_of("ZImageTurbo", lora=True, base_checkpoint=other.air), "civitai", catalog)
     assert carried.request["steps"][0]["input"]["loras"] == {lora.air: 0.75}
