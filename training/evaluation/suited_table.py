@@ -47,7 +47,7 @@ class Offer:
 def offers(
     agent: Agent, requests: Sequence[PlainRequest], reward: SuitabilityReward, progress: Progress
 ) -> list[Offer]:
-    """The offers of requests with two graded candidates in the catalog, each of at most as many as letters.
+    """The offers of requests with two graded candidates in the catalog, cut to as many as there are letters.
 
     Raises:
         BadInput: there are no such requests.

@@ -36,7 +36,7 @@ LOST = 0.05
 
 @dataclass(frozen=True)
 class ReaderFitConfig:
-    """The settings of a fit; at most ``words`` words get weights, each of at least ``least`` cards."""
+    """The settings of a fit; at most ``words`` words get weights, each in at least ``least`` cards."""
 
     penalty: float = 1.0
     """The L2 penalty on a word's weights, relative to the sum of the cards' losses."""
