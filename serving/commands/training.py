@@ -83,7 +83,7 @@ def suitability(
     found.save(out)
     held_out = [row for row in rows if row.split == "test"]
     parts = {
-        name: [row for row in held_out if row.given == given]
+        name: [row for row in held_out if row.is_strong == given]
         for name, given in (("given", True), ("served", False))
     }
     click.echo(json.dumps({name: measure(found, part) for name, part in parts.items()}))
@@ -152,12 +152,12 @@ def attributes(raw: Path, out: Path, rebuilt: Path | None, catalog: str | None) 
     from diffagent.training.evaluation.plain_agreement import Lesson, agreement, learn, rebuild
 
     with closing(Catalog.open(catalog)) as opened:
-        lesson = Lesson.of(RawFolder(raw), opened)
+        lesson = Lesson.from_crawl(RawFolder(raw), opened)
         reader, estimated = learn(lesson, VectorCache(TextEncoder.load()))
         reader.save(out)
         if rebuilt is not None:
             rebuild(lesson, estimated, opened, rebuilt)
-    measured = {"models": len(lesson.read), "bytes": out.stat().st_size}
+    measured = {"models": len(lesson.attributes), "bytes": out.stat().st_size}
     click.echo(json.dumps({**measured, "agreement": agreement(lesson, estimated)}))
 
 
@@ -284,13 +284,19 @@ def select(
     from dataclasses import replace
 
     from diffagent.agent.agent import Agent
-    from diffagent.training.evaluation.selection import Task, measure, read_pairs, sample, summarise
+    from diffagent.training.evaluation.selection import (
+        SelectionOptions,
+        measure,
+        read_pairs,
+        sample,
+        summarise,
+    )
 
     chosen = sample(list(read_pairs(pairs)), limit, seed)
     if no_negative:
         chosen = [replace(pair, negative_prompt="") for pair in chosen]
     agent = Agent.load(catalog, llm, engine)
-    task = Task(
+    task = SelectionOptions(
         llm=not no_llm,
         untuned=None if no_llm else _untuned(untuned, engine, llm),
         parameters=not no_parameters,
@@ -350,10 +356,10 @@ def ask(
     from diffagent.agent.agent import Agent
     from diffagent.training.evaluation.asking import Grades, read_requests, rows, summarise, table
     from diffagent.training.evaluation.systems import answers
-    from diffagent.training.evaluation.wish_check import beside, check, lines, read_wishes
+    from diffagent.training.evaluation.wish_check import check, lines, read_wishes, wishes_file
 
     asked, grades = read_requests(requests), Grades.read(judged)
-    wished = read_wishes(wishes or beside(requests)) if wishes or beside(requests).is_file() else []
+    wished = read_wishes(wishes or wishes_file(requests)) if wishes or wishes_file(requests).is_file() else []
     decisions, errors = answers(Agent.load(catalog, llm, engine), asked, system, constant, _progress)
     calls = {key: decision.call for key, decision in decisions.items()}
     if out is not None:

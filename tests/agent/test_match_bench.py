@@ -14,7 +14,7 @@ from diffagent.agent.pmi.synthetic import Hub
 from diffagent.data.errors import BadInput
 from diffagent.serving.cli import root
 from diffagent.training.evaluation import match_bench
-from diffagent.training.evaluation.match_bench import bytes_read, evaluate, match, shared
+from diffagent.training.evaluation.match_bench import bytes_read, evaluate, match, mean_overlap
 
 SMALL = Hub(120, 0, 6, 32)
 
@@ -70,7 +70,7 @@ def test_direct_evaluation_finds_the_true_order(tmp_path):
 
 
 def test_the_share_of_expected_models():
-    assert shared([np.array([1, 2]), np.array([3, 4])], [np.array([2, 1]), np.array([4, 9])]) == 0.75
+    assert mean_overlap([np.array([1, 2]), np.array([3, 4])], [np.array([2, 1]), np.array([4, 9])]) == 0.75
 
 
 def test_a_full_disk_is_said_before_anything_is_made(tmp_path):

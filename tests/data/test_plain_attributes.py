@@ -26,7 +26,7 @@ from diffagent.data.errors import BadInput
 from diffagent.data.records import Card, Sample, Stats
 from diffagent.serving.cli import main
 from diffagent.training.evaluation.keyword_attributes import keyword_attributes
-from diffagent.training.fitting.plain_fitting import FitConfig, cross_fitted, fit, fold_of, tuned
+from diffagent.training.fitting.plain_fitting import ReaderFitConfig, assign_folds, cross_fit, fit, tune_cuts
 
 INK = Attributes(role="style", media=("ink",), breadth="broad", people="any", needed=("inky",), renown=2)
 HERO = Attributes(role="character", media=("anime", "manga"), people="women", needed=("hero",), renown=0)
@@ -54,7 +54,7 @@ def source(number: int) -> Source:
 
 SOURCES = [source(number) for number in range(60)]
 READ = [(INK, HERO, BARE)[number % 3] for number in range(60)]
-CONFIG = FitConfig(penalty=0.05, dense_penalty=0.05, least=2, folds=3)
+CONFIG = ReaderFitConfig(penalty=0.05, dense_penalty=0.05, least=2, folds=3)
 
 
 @pytest.fixture(scope="module")
@@ -129,11 +129,11 @@ def test_weights_survive_the_file(reader: PlainReader, features: CardFeatures, t
 
 def test_cross_fitting_keeps_an_uploader_together(features: CardFeatures) -> None:
     uploaders = [f"u{number // 6}" for number in range(60)]
-    folds = fold_of(uploaders, 3)
+    folds = assign_folds(uploaders, 3)
     assert all(len(set(folds[start : start + 6])) == 1 for start in range(0, 60, 6))
     assert sorted(np.bincount(folds)) == [18, 18, 24]
-    found = cross_fitted(features, READ, uploaders, CONFIG)
-    cuts = tuned(found, READ)
+    found = cross_fit(features, READ, uploaders, CONFIG)
+    cuts = tune_cuts(found, READ)
     assert cuts.renown == tuple(sorted(cuts.renown))
     assert found["flags"][2, 3] > cuts.flag > found["flags"][0, 3]
 

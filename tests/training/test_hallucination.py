@@ -38,7 +38,7 @@ def test_prompts_of_the_three_formats(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("missing.txt", None, "is no file"),
+        ("missing.txt", None, "is not a file"),
         ("p.csv", b"a fox", "ends in '.csv'"),
         ("p.txt", b"\n \n", "holds no prompts"),
         ("p.tsv", b"Text\na fox", "holds no prompts"),

@@ -81,7 +81,7 @@ def test_a_lower_rank_is_smaller_and_only_near(hub: Path, tmp_path: Path) -> Non
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match=r"no\.safetensors is no file"):
+    with pytest.raises(BadInput, match=r"no\.safetensors is not a file"):
         unpack(tmp_path / "no.safetensors", {}, tmp_path)
     save_file({"x": torch.zeros(1)}, tmp_path / "x.safetensors")
     with pytest.raises(BadInput, match="a packed hub is 'diffagent small hub 2'"):
