@@ -26,6 +26,7 @@ from diffagent.agent.asking.setting_words import NO_SETTINGS, SettingWords, sett
 from diffagent.agent.asking.talk import ASK, DESCRIBES, talk
 from diffagent.agent.asking.technical import drawn, led, unasked
 from diffagent.data.media import named_media
+from diffagent.data.prompts import bare_words
 
 MOVED = '"{name}" went to the negative prompt'
 """The note of what is left out of the picture."""
@@ -140,6 +141,8 @@ _DANGLING = re.compile(
     r"(?=[\s.?!]{0,4}$)"
 )
 """What tied a piece to one that was left out."""
+_REASON = re.compile(r"\b(?:because|cause|cuz|bc|since)\b", re.I)
+"""Why something is not there, which cannot stand alone."""
 _CLAUSE = re.compile(r"[^,;:.!?\n()\[\]{}|\"]+")
 
 
@@ -245,6 +248,8 @@ def _by_rules(text: str) -> Phrasing:
         notes.append(f"{quoted} {'were' if len(said.words) > 1 else 'was'} left out of the prompt")
     is_spoken = said.prompt != rest or _opened(rest)[0] != rest
     rest, avoid = exclusions(said.prompt, is_spoken=is_spoken)
+    if avoid and not is_spoken:
+        rest = _without_lack(said.prompt, rest, avoid)
     avoid = tuple(dict.fromkeys((*avoid, *never, *said.avoid)))
     opened = _kept(rest, _closed(rest))
     rest, first = _opened(opened, is_asked=bool(said.words))
@@ -258,6 +263,15 @@ def _by_rules(text: str) -> Phrasing:
         n = MOST_PICTURES
     notes += [MOVED.format(name=name) for name in avoid]
     return Phrasing(rest, avoid, n, tuple(notes))
+
+
+def _without_lack(text: str, rest: str, avoid: Sequence[str]) -> str:
+    """A description without what it says is not there ("a marina without any boats in it"): image models draw
+    what they read; the ``rest`` where more or less than that would go."""
+    bare, names = exclusions(text, is_spoken=True)
+    words = bare_words(bare)
+    is_same = tuple(names) == tuple(avoid) and not _REASON.search(bare)
+    return bare if is_same and not any(bare_words(name) in words for name in names) else rest
 
 
 def _one_each(text: str) -> tuple[str, str]:

@@ -99,12 +99,14 @@ class Tagger:
     weights: Floats
     changes: Floats
 
-    def __call__(self, text: str) -> list[Piece]:
-        """Returns the pieces of a message."""
+    def __call__(self, text: str, lean: float = 0.0) -> list[Piece]:
+        """Returns the pieces of a message; ``lean`` is added to the picture's scores."""
         words = tokens(text)
         if not words:
             return []
-        path = best_path(self.scores(text, words), words, self.changes)
+        scores = self.scores(text, words)
+        scores[:, KINDS.index("picture")] += lean
+        path = best_path(scores, words, self.changes)
         edges = [0, *(at for at in range(1, len(words)) if path[at] != path[at - 1]), len(words)]
         return [
             Piece(words[low].start, words[high - 1].end, KINDS[path[low]]) for low, high in pairwise(edges)

@@ -19,6 +19,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from diffagent.agent.asking.negatives import joined_negative
 from diffagent.agent.asking.phrasing import Phrasing, phrasing
+from diffagent.agent.asking.setting_words import SettingWords, turned
 from diffagent.agent.asking.wishes import Wishes, overridden, wishes
 from diffagent.agent.targets import TargetName
 from diffagent.data.base_models import USUAL, examples
@@ -205,7 +206,7 @@ class Request(BaseModel):
             replace(
                 spoken,
                 prompt=self.phrasing.prompt,
-                aspect=spoken.aspect if spoken.size else words.aspect or spoken.aspect,
+                aspect=spoken.aspect if spoken.size or spoken.oversize else _aspect(spoken.aspect, words),
                 leaning=spoken.leaning and not words.aspect,
                 steps=spoken.steps or words.steps,
                 seed=words.seed if spoken.seed is None else spoken.seed,
@@ -221,6 +222,14 @@ class Request(BaseModel):
             clip_skip=self.clip_skip,
             seed=self.seed,
         )
+
+
+def _aspect(spoken: tuple[int, int] | None, words: SettingWords) -> tuple[int, int] | None:
+    """The aspect that a prompt asks for: a ratio of its settings first, then its words, where their own words
+    of shape do not say otherwise (a "phone" may be in what somebody tells)."""
+    if words.aspect or spoken is None:
+        return words.aspect or words.shape
+    return words.shape if words.shape and turned(words.shape) != turned(spoken) else spoken
 
 
 class RequestOptions(TypedDict, total=False):

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from diffagent.agent.asking.counts import NUMBERS, number
+from diffagent.agent.asking.shapes import aspect_of
 
 FEW_STEPS = 12
 """The steps of who wants few or a draft: what most samplers need for a picture that is whole."""
@@ -32,6 +33,14 @@ _ALONE = re.compile(rf"\W*(?:{_FILLER}\W+)*{_COUNT}(?:\W+{_FILLER})*\W*", re.I)
 _RATIO = re.compile(
     r"(?<![\w.:])(\d{1,2}(?:\.\d{1,2})?) ?(?::|/|to|by|x) ?(\d{1,2}(?:\.\d{1,2})?)(?![\w:])", re.I
 )
+_FILM = re.compile(
+    r"\b(?:(?:really|super|very|extra|ultra) ?-?wide|ultrawide|cinema ?scope|cinema (?:screen|format)|"
+    r"like (?:in )?(?:a |the )?cinema|panoram\w+)\b",
+    re.I,
+)
+_PHONE = re.compile(
+    r"\bphone(?:['’]s)? (?:shape|format|size|screen|bg|background)|\bfor (?:my |a )?phone\b", re.I
+)
 _TIMES = {"twice": 2.0, "two": 2.0, "double": 2.0, "three": 3.0, "four": 4.0, "thrice": 3.0}
 _PROPORTION = re.compile(
     r"\b(?P<times>\d(?:\.\d)?|twice|double|thrice|two|three|four)(?: times| x|x)? (?:as |the )?"
@@ -44,7 +53,11 @@ _FEW = re.compile(
     r"\b(?:quick|rough|fast) draft\b",
     re.I,
 )
-_SEED = re.compile(r"\bseed\b\D{0,30}(\d{1,10})\b|\b(\d{2,10})\D{0,12}\bseed\b", re.I)
+_SEED = re.compile(
+    r"\bseed\b(?:[^,.;!?\n\d]{0,24}|[^.;!?\n\d]{0,40}(?:is|was|=|:|\()\s?)(\d{1,10})\b(?!\s?steps?)|"
+    r"\b(\d{2,10}) (?:as|for) (?:the )?seed\b",
+    re.I,
+)
 _GUIDANCE = re.compile(
     r"\b(?:cfg|guidance)\b\D{0,14}(\d{1,2}(?:\.\d{1,2})?)\b|\b(\d{1,2}(?:\.\d)?) (?:cfg|guidance)\b", re.I
 )
@@ -69,6 +82,8 @@ class SettingWords:
 
     n: int | None = None
     aspect: tuple[int, int] | None = None
+    shape: tuple[int, int] | None = None
+    """An aspect by a word of shape: "landscape", "widescreen"."""
     steps: int | None = None
     seed: int | None = None
     cfg_scale: float | None = None
@@ -84,11 +99,17 @@ def setting_words(pieces: Sequence[str]) -> SettingWords:
     return SettingWords(
         n=_first(_n, pieces),
         aspect=_first(_aspect, pieces),
+        shape=_first(lambda piece: aspect_of(piece)[0], pieces),
         steps=_first(_steps, pieces),
         seed=_first(_seed, pieces),
         cfg_scale=_first(_cfg_scale, pieces),
         room=_first(_room, pieces) or "",
     )
+
+
+def turned(aspect: tuple[int, int]) -> int:
+    """1 for wide, 0 for square, -1 for tall."""
+    return (aspect[0] > aspect[1]) - (aspect[0] < aspect[1])
 
 
 def _first(read: Callable[[str], T | None], pieces: Iterable[str]) -> T | None:
@@ -110,7 +131,7 @@ def _aspect(piece: str) -> tuple[int, int] | None:
             return _parts(wide, tall)
     proportion = _PROPORTION.search(piece)
     if proportion is None:
-        return None
+        return (9, 16) if _PHONE.search(piece) else (21, 9) if _FILM.search(piece) else None
     times = _TIMES.get(proportion["times"].casefold()) or float(proportion["times"])
     if not 1 <= times <= 4:
         return None

@@ -19,7 +19,8 @@ from diffagent.data.prompts import bare_words
 
 _TALK = re.compile(
     r"\b\d{2,4}\s?dpi\b|\bhi(?:gh)?[- ]?res(?:\.|olution)? ?fix(?:\s?x?\d(?:\.\d)?x?)?|\brandom seed\b|"
-    r"\bas (?:fast|quick(?:ly)?) as (?:you can|possible)\b|\bquick draft\b|\b(?:just )?a few steps\b|"
+    r"\bas (?:fast|quick(?:ly)?) as (?:you can|possible)\b|\bquick (?:rough )?draft(?: first)?\b|"
+    r"\b(?:just )?a few steps\b|"
     r"\bin one go\b|\bkeep it small\b|\bif possible\b(?=\s*$)|"
     r"\b(?:with )?(?:the )?(?:same )?seeds? \d{1,10}(?: for the \w+)? and \d{1,10}(?: for the \w+)?|"
     r"\b(?:with )?(?:the )?same seed\b|"

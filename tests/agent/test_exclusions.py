@@ -66,10 +66,10 @@ from diffagent.agent.asking.phrasing import phrasing
         ("my lamp. No wait, a kettle", "my lamp. a kettle", ()),
         (
             "a fountain that has milk instead of water.",
-            "a fountain that has milk instead of water.",
+            "a fountain that has milk.",
             ("water",),
         ),
-        ("tiger's heads instead of circles", "tiger's heads instead of circles", ("circles",)),
+        ("tiger's heads instead of circles", "tiger's heads", ("circles",)),
         ("a man walking instead of driving", "a man walking instead of driving", ()),
         ("the dog keeps out of the rain", "the dog keeps out of the rain", ()),
         ("people leave the train", "people leave the train", ()),

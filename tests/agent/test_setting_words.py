@@ -23,6 +23,10 @@ from diffagent.agent.asking.setting_words import NO_SETTINGS, setting_words
         ("twice as tall as wide", "aspect", (1, 2)),
         ("2.35:1 like in the cinema", "aspect", (235, 100)),
         ("1920x1080", "aspect", None),
+        ("really wide like a cinema screen", "aspect", (21, 9)),
+        ("tall pictures, phone shape", "aspect", (9, 16)),
+        ("Widescreen I guess?", "shape", (16, 9)),
+        ("landscape way round", "shape", (3, 2)),
         ("20:1", "aspect", None),
         ("low steps", "steps", 12),
         ("quick draft is ok", "steps", 12),
@@ -31,6 +35,8 @@ from diffagent.agent.asking.setting_words import NO_SETTINGS, setting_words
         ("400 steps", "steps", None),
         ("same seed as always (424242)", "seed", 424242),
         ("seed: 7", "seed", 7),
+        ("same seed as yesterday if u can, it was 88123", "seed", 88123),
+        ("same seed for both, one with 15 steps and one with 50", "seed", None),
         ("random seed", "seed", None),
         ("seed 99999999999", "seed", None),
         ("guidance around 6.5", "cfg_scale", 6.5),
@@ -42,7 +48,7 @@ from diffagent.agent.asking.setting_words import NO_SETTINGS, setting_words
     ],
 )
 def test_a_piece_says_a_value(piece: str, field: str, value: object) -> None:
-    assert getattr(setting_words(["upright", piece]), field) == value
+    assert getattr(setting_words(["fine", piece]), field) == value
 
 
 def test_the_first_piece_that_says_a_value_counts() -> None:
