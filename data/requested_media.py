@@ -99,6 +99,7 @@ _HELD = re.compile(
 )
 _HAS = re.compile(rf"\b(?:with|has|have|having|photo(?:graph)?s? of)\s+{_A_THING}$", re.I)
 _HAVE = re.compile(rf"\b(?:with|has|have|having|and)\s+(?:{_ADJECTIVE}\s+){{0,3}}$", re.I)
+_WITH = re.compile(r"\b(?:with|has|having)\s+(?:an?\s+|the\s+)?(?:[\w'’-]+\s+){1,2}$", re.I)
 _A = re.compile(rf"\b{_A_THING}$", re.I)
 _HEAD = re.compile(
     r"\s{0,2}(?:$|[.,;:!?)\]\n]|(?:book|album|page|magazine|volume|show|movie|film|series|strip|panel|print|"
@@ -219,4 +220,5 @@ def _is_shown(text: str, mention: Mention) -> bool:
         return True
     if mention.medium in _READABLE and _READ.search(before):
         return True
-    return mention.medium in _PIECES and bool((_HAVE if are_many else _HAS).search(before))
+    has_one = bool((_HAVE if are_many else _HAS).search(before))
+    return mention.medium in _PIECES and (has_one or bool(_WITH.search(before)))

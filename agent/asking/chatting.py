@@ -58,7 +58,7 @@ _FIRST = re.compile(
     re.I,
 )
 """How what is no exclusion goes on behind "no" and "don't"."""
-_NOTHING = frozenset(("else", "anything else", "more", "it", "them", "that", "this"))
+_NOTHING = frozenset(("else", "anything else", "more", "it", "them", "that", "this", "me", "u", "you"))
 _WORD = re.compile(r"[^\W_]")
 _NAMING = re.compile(r"\b(?!(?:an|the|my|of|in|on|at|to|it|is)\b)[^\W_]{2,}", re.I)
 """A word that may name what is to be seen."""
@@ -250,7 +250,7 @@ def _avoided(words: str) -> tuple[str, ...]:
     if not names:
         nay = _NAY.match(rest)
         names = tuple(re.split(r"\s(?:or|and|nor)\s", nay["name"].strip())) if nay else ()
-    bare = (_VERB.sub("", _REASON.sub("", name)).strip() for name in names)
+    bare = (_VERB.sub("", _REASON.sub("", name)).strip().removesuffix(" u") for name in names)
     return tuple(
         name
         for name in bare

@@ -201,7 +201,7 @@ def _phrasing(text: str) -> Phrasing:
     )
     notes += [note for note in by_rules.notes if "pictures" in note or "as a setting" in note]
     notes += [MOVED.format(name=name) for name in avoid]
-    n = by_rules.n or n or first or words.n
+    n = 1 if words.n == 1 else by_rules.n or n or first or words.n
     return Phrasing(_with_room(rest, words), avoid, n, tuple(notes), words)
 
 

@@ -29,7 +29,14 @@ _PICTURES = re.compile(
     re.I,
 )
 _FILLER = r"(?:just|only|like|about|maybe|or so|do|make|me|i need|i want|please|pls|plz|thanks|thx)"
-_ALONE = re.compile(rf"\W*(?:{_FILLER}\W+)*{_COUNT}(?:\W+{_FILLER})*\W*", re.I)
+_ALONE = re.compile(
+    rf"\W*(?:{_FILLER}\W+)+{_COUNT}(?:\W+{_FILLER})*\W*|"
+    rf"\W*{_COUNT.replace('<count>', '<pleaded>')}(?:\W+{_FILLER})+\W*",
+    re.I,
+)
+_ONE = re.compile(
+    r"\b(?:one|1|single)(?: \w+)? (?:only|picture|image|pic|is enough|is fine)\b|\bjust one\b", re.I
+)
 _RATIO = re.compile(
     r"(?<![\w.:])(\d{1,2}(?:\.\d{1,2})?) ?(?::|/|to|by|x) ?(\d{1,2}(?:\.\d{1,2})?)(?![\w:])", re.I
 )
@@ -62,7 +69,7 @@ _GUIDANCE = re.compile(
     r"\b(?:cfg|guidance)\b\D{0,14}(\d{1,2}(?:\.\d{1,2})?)\b|\b(\d{1,2}(?:\.\d)?) (?:cfg|guidance)\b", re.I
 )
 _ROOM = re.compile(
-    r"\b(?:room|space|area|blank|empty|emptiness|free|clear|dark|calm|quiet|plain|nothing|clean|simple)\b",
+    r"\b(?:room|space|area|title|headline|clock|blank|empty|emptiness|free|clear|dark|calm|quiet|plain|nothing|clean|simple)\b",
     re.I,
 )
 _PLACE = re.compile(
@@ -117,10 +124,12 @@ def _first(read: Callable[[str], T | None], pieces: Iterable[str]) -> T | None:
 
 
 def _n(piece: str) -> int | None:
+    if _ONE.search(piece):
+        return 1
     hit = _PICTURES.search(piece) or _ALONE.fullmatch(piece)
     if hit is None:
         return None
-    n = number(hit.groupdict().get("times") or hit["count"])
+    n = number(next(words for words in hit.groupdict().values() if words))
     return n if 1 < n <= _MOST_PICTURES else None
 
 

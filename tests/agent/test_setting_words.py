@@ -15,7 +15,9 @@ from diffagent.agent.asking.setting_words import NO_SETTINGS, setting_words
         ("a couple of versions so i can pick", "n", 2),
         ("x3", "n", 3),
         ("two please", "n", 2),
-        ("one is enough", "n", None),
+        ("one is enough", "n", 1),
+        ("one picture only,", "n", 1),
+        ("FIVE.", "n", None),
         ("80 pictures of", "n", None),
         ("768x512 px", "n", None),
         ("super wide banner 3:1", "aspect", (3, 1)),
@@ -44,6 +46,7 @@ from diffagent.agent.asking.setting_words import NO_SETTINGS, setting_words
         ("leave space at the top for the title", "room", "copy space at the top"),
         ("nothing in the middle bc my text goes there", "room", "copy space in the middle"),
         ("plenty of breathing room on the left for copy", "room", "copy space on the left"),
+        ("Title goes at the top so plan for that", "room", "copy space at the top"),
         ("portrait orientation", "room", ""),
     ],
 )

@@ -11,6 +11,8 @@ from diffagent.data.requested_media import requested_media, split_media
     "text",
     [
         "a grandmother reading a comic book",
+        "a hot air balloon with chameleon logo",
+        "a sailor with an anchor tattoo",
         "two boys looking at a treasure map",
         "a teenager reading manga on a tram",
         "a nurse holding an old photo album",
