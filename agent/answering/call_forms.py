@@ -2,7 +2,7 @@
 
     diffagent call "a fox" > c.json                        the call
     diffagent call "a fox" --explain > c.json              {"call": …, …}; so does a row of diffagent route
-    diffagent call "a fox" --for a1111 > c.json            the request of a target
+    diffagent call "a fox" --target a1111 > c.json            the request of a target
     fox.png                                                what its metadata tells
 
 All become a :class:`Given`. A request is read as its target spells it; what it does not hold, such as the
@@ -26,7 +26,7 @@ from diffagent.data.records import T2ICall
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".gif")
 """How the names of pictures end."""
-_FORMS = "give what diffagent call, call --for TARGET, call --explain or a row of diffagent route prints"
+_FORMS = "give what diffagent call, call --target TARGET, call --explain or a row of diffagent route prints"
 
 
 @dataclass(frozen=True)

@@ -141,7 +141,7 @@ def _model(card: Card, names: Mapping[str, str]) -> str:
     if name is None:
         raise BadInput(
             f"{card.name} is none of the models that AI Horde lists: "
-            "let diffagent call choose with --for horde"
+            "let diffagent call choose with --target horde"
         )
     return name
 
@@ -246,7 +246,8 @@ class Horde(HttpExecutor):
         if found.get("is_possible") is False:
             raise JobFailed(
                 "no worker of AI Horde can make this image: try a smaller size, fewer steps, or another "
-                "model (diffagent call --for horde --installed --target-url URL chooses among those that run)"
+                "model (diffagent call --target horde --installed --target-url URL chooses among those that "
+                "run)"
             )
         if found.get("done"):
             return found

@@ -94,7 +94,7 @@ def general() -> tuple[str, ...]:
     for field in Request.model_fields:
         if field not in ("prompt", *_ONE_PICTURE):
             names |= dict.fromkeys([field, *(_spelled(flag) for flag in FLAGS.get(field, ()))])
-    return tuple(name for name in names if name != "for")
+    return tuple(names)
 
 
 def defaults(path: tuple[str, ...], command: click.Command, settings: Settings) -> dict[str, Any]:

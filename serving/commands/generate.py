@@ -97,7 +97,7 @@ def generate(
     diffagent call "a fox" | diffagent generate - -o out
     diffagent generate fox.png --target comfyui -o again
 
-    A file that exists is a call (as diffagent call prints it, also with --for or --explain) or a picture,
+    A file that exists is a call (as diffagent call prints it, also with --target or --explain) or a picture,
     whose metadata tells its call; anything else is a prompt.
     """
     from diffagent.agent.executors import images

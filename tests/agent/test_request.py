@@ -47,7 +47,7 @@ def test_every_option_is_described_on_the_command_line() -> None:
     assert options["commercial"].is_flag
     assert options["seed"].type.name == "integer"
     assert options["cfg_scale"].opts == ["--cfg"]
-    assert options["target"].opts == ["--for", "--target"]
+    assert options["target"].opts == ["--target"]
 
 
 @pytest.mark.parametrize(

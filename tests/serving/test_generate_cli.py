@@ -90,14 +90,14 @@ def test_a_model_that_only_the_server_knows_can_be_named(run: Run, tmp_path: Pat
     assert graph_of(server)["checkpoint"]["ckpt_name"] == "SDXL/unheard.safetensors"
 
 
-@pytest.mark.parametrize("form", [["--for", "a1111", "--installed"], ["--explain"], []])
+@pytest.mark.parametrize("form", [["--target", "a1111", "--installed"], ["--explain"], []])
 def test_what_call_prints_is_made(form: list[str], run: Run, tmp_path: Path) -> None:
     with serving(Webui()) as url:
         asked = ["--target-url", url] if "--installed" in form else []
         code, out, err = run("call", CASTLE, "--seed", "5", *form, *asked)
         assert code == 0, err
         (tmp_path / "c.json").write_text(out, "utf-8")
-        target = [] if "--for" in form else ["--target", "a1111"]
+        target = [] if "--target" in form else ["--target", "a1111"]
         code, out, err = run(
             "generate", str(tmp_path / "c.json"), *target, "--target-url", url, "-o", str(tmp_path / "out")
         )
