@@ -574,7 +574,7 @@ class Agent:
             card = self.catalog.find(near[0])
             notes.append(f"there is no model {model[:60]!r}: the nearest, {card.name}, was taken")
         if not replace(scope, base_model=None, type=None, commercial=False).allows(card):
-            raise BadInput(_why_not(card, scope))
+            raise BadInput(*_why_not(card, scope))
         return Candidate(card, 0.0)
 
     def _had(
@@ -744,9 +744,9 @@ def _not_narrowed(wished: Wishes, scope: Scope) -> str:
     return f"no model of the catalog is {words} and may be chosen for {scope.target}: others were considered"
 
 
-def _why_not(card: Card, scope: Scope) -> str:
+def _why_not(card: Card, scope: Scope) -> tuple[str, str]:
     if scope.installed is not None:
-        return f"{card.name} is not installed there: leave --model out to choose among what is"
+        return f"{card.name} is not installed there", "leave --model out to choose among what is"
     if card.is_pickle:
-        return f"{card.name} is a .ckpt file, which only AI Horde's workers run: choose another model"
-    return f"{card.name} ({card.air}) is no model that {scope.target} can run: choose another one"
+        return f"{card.name} is a .ckpt file, which only AI Horde's workers run: choose another model", ""
+    return f"{card.name} ({card.air}) is no model that {scope.target} can run: choose another one", ""

@@ -132,7 +132,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if "--debug" in args:
             raise
         if isinstance(error, DiffAgentError):
-            _fail(str(error), 1)
+            _fail(error.line(), 1)
         _fail(f"unexpected {type(error).__name__}: {error} (--debug shows where)", 1)
     else:
         sys.exit(status if isinstance(status, int) else 0)

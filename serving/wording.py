@@ -19,7 +19,7 @@ BRIEF = 60
 def told(error: DiffAgentError, has_options: bool = True) -> str:
     """The error's line; ``--base-model`` is called ``base_model``. Without its hint where the asker has no
     such options."""
-    line = " ".join((str(error) if has_options else error.wrong).split())
+    line = " ".join((error.line() if has_options else str(error)).split())
     return re.sub(r"(?<!\w)--([a-z][a-z-]*)", lambda option: option[1].replace("-", "_"), line)
 
 

@@ -79,14 +79,14 @@ def from_text(text: str, catalog: Catalog, name: str = "the text") -> Given:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise BadCall(f"{name} is not a T2I call: it is no JSON ({str(error)[:80]}): {_FORMS}") from None
+        raise BadCall(f"{name} is not a T2I call: it is no JSON ({str(error)[:80]})", _FORMS) from None
     return from_json(value, catalog, name)
 
 
 def from_json(value: Any, catalog: Catalog, name: str = "the text") -> Given:
     """The call of a JSON value; errors of :func:`from_text`."""
     if not isinstance(value, Mapping):
-        raise BadCall(f"{name} is not a T2I call: it is {type(value).__name__}, not an object: {_FORMS}")
+        raise BadCall(f"{name} is not a T2I call: it is {type(value).__name__}, not an object", _FORMS)
     if isinstance(value.get("call"), Mapping):
         return Given(T2ICall.parse(value["call"]))
     if isinstance(value.get("error"), Mapping):
@@ -101,7 +101,7 @@ def from_json(value: Any, catalog: Catalog, name: str = "the text") -> Given:
     try:
         return Given(T2ICall.parse(dict(value)))
     except BadCall as error:
-        raise BadCall(f"{name}: {error}") from None
+        raise BadCall(f"{name}: {error}", error.hint) from None
 
 
 def request_target(value: Any) -> str | None:
@@ -176,8 +176,8 @@ def _of_request(target: str, body: Mapping[str, Any], catalog: Catalog) -> Given
     try:
         found = recovered(generation, catalog)
     except UnknownModel as error:
-        raise UnknownModel(str(error).replace("the picture's", "the request's")) from None
+        raise UnknownModel(str(error).replace("the picture's", "the request's"), error.hint) from None
     except BadInput as error:
-        raise BadInput(str(error).replace("the picture's", "the request's")) from None
+        raise BadInput(str(error).replace("the picture's", "the request's"), error.hint) from None
     notes = tuple(note.replace("the metadata", "the request") for note in found.notes)
     return replace(Given(found.call, notes=notes), target=target)

@@ -82,8 +82,8 @@ class Eligible:
         usual = self.most_used(card.base_model, scope)
         if usual is None:
             raise BadInput(
-                f"{card.name} is a LoRA of {card.base_model}, but there is no such checkpoint to run it on: "
-                "add one, or pass --type Checkpoint"
+                f"{card.name} is a LoRA of {card.base_model}, but there is no such checkpoint to run it on",
+                "add one, or pass --type Checkpoint",
             )
         return usual
 

@@ -122,7 +122,7 @@ class Wire:
                 with attempt:
                     return read(await self._once(method, path, params, body))
         except _Transient as error:
-            raise Unreachable(f"{error}, {ATTEMPTS} times: {self.remedy}") from None
+            raise Unreachable(f"{error}, {ATTEMPTS} times", self.remedy) from None
         raise AssertionError("stamina either returns or raises")
 
     async def _once(
@@ -161,7 +161,7 @@ class Wire:
             wrong = "damaged JSON"
         if asked.method == "GET":
             raise _Transient(f"{where}: {wrong}")
-        raise Unreachable(f"{where}: {wrong}: {self.remedy}")
+        raise Unreachable(f"{where}: {wrong}", self.remedy)
 
     def _checked(self, where: str, response: httpx.Response) -> httpx.Response:
         status = response.status_code
@@ -186,7 +186,7 @@ class Wire:
         if status >= 400:
             if said is None:
                 kind = Gone if status == 404 else Unreachable
-                raise kind(f"{where}: HTTP {status}: no such API: {self.remedy}")
+                raise kind(f"{where}: HTTP {status}: no such API", self.remedy)
             raise Refused(f"{where}: HTTP {status}: {said}")
         return response
 

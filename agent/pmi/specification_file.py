@@ -132,12 +132,12 @@ class SpecificationFile:
                 raise ValueError(f"it has {path.stat().st_size:,} bytes instead of {needed:,}")
         except FileNotFoundError:
             raise BadSpecifications(
-                f"there is no file of image specifications at {path}: make it with diffagent pmi build"
+                f"there is no file of image specifications at {path}", "make it with diffagent pmi build"
             ) from None
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BadSpecifications(
-                f"{path} is no file of image specifications, or a damaged one ({error}): "
-                "make it again with diffagent pmi build"
+                f"{path} is no file of image specifications, or a damaged one ({error})",
+                "make it again with diffagent pmi build",
             ) from None
         return cls(path, encoders, count)
 
@@ -223,7 +223,8 @@ class SpecificationFile:
         if mine.lengths != encoders.lengths:
             raise BadSpecifications(
                 f"{self.path} has vectors of lengths {mine.lengths}, this version's encoders make "
-                f"{encoders.lengths}: make the file again with diffagent pmi build"
+                f"{encoders.lengths}",
+                "make the file again with diffagent pmi build",
             )
 
     def check_image_encoder(self, name: str, digest: str) -> None:
@@ -236,9 +237,8 @@ class SpecificationFile:
         if made[1] != loaded[1]:
             raise BadSpecifications(
                 f"{self.path} was made with the {what} {made[0]} ({made[1][:12]}), but {loaded[0]} "
-                f"({loaded[1][:12]}) is loaded, and their vectors cannot be compared: load the one that "
-                f"made it, "
-                "or make the file again with diffagent pmi build"
+                f"({loaded[1][:12]}) is loaded, and their vectors cannot be compared",
+                "load the one that made it, or make the file again with diffagent pmi build",
             )
 
 

@@ -259,7 +259,7 @@ def _copy(card: Card) -> int | None:
 def _air(card: Card) -> str:
     if source_of(card.air) != CIVITAI:
         raise BadInput(
-            f"{card.name} is not on Civitai ({card.air}): let diffagent call choose with --target civitai"
+            f"{card.name} is not on Civitai ({card.air})", "let diffagent call choose with --target civitai"
         )
     return card.air
 

@@ -132,7 +132,7 @@ class Catalog:
                     self._names = names
         except sqlite3.OperationalError as error:
             raise BadCatalog(
-                f"cannot write to {self.path} ({error}): make a copy and give it with --catalog PATH"
+                f"cannot write to {self.path} ({error})", "make a copy and give it with --catalog PATH"
             ) from None
         return ids
 
@@ -285,10 +285,11 @@ class Catalog:
         found = found or self.by_hash(text) or self.by_file(text)
         if found is None:
             near = self.near(text)
-            hint = f"near: {'; '.join(near)}" if near else "see diffagent catalog search WORDS"
             shown = text if len(text) <= 60 else text[:57] + "…"
             raise UnknownModel(
-                f"no model of the catalog has the name, AIR, id, hash or file {shown!r}: {hint}"
+                f"no model of the catalog has the name, AIR, id, hash or file {shown!r}"
+                + (f": near: {'; '.join(near)}" if near else ""),
+                "" if near else "see diffagent catalog search WORDS",
             )
         return found
 

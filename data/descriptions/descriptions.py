@@ -58,13 +58,14 @@ def read_descriptions(path: Path, rule: Rule = "none") -> dict[str, Description]
             keeps back.
     """
     if not path.is_file():
-        raise BadInput(f"there is no file {path}: make it with diffagent data describe RAW -o {path}")
+        raise BadInput(f"there is no file {path}", f"make it with diffagent data describe RAW -o {path}")
     found = {one.air: one for one in _lines(path)}
     seen = next((one for one in found.values() if not _HIDDEN[rule] <= _HIDDEN[one.held_out]), None)
     if seen is not None:
         raise BadInput(
-            f"{path} was written with --hold-out {seen.held_out}, so its descriptions tell of images that "
-            f"{rule!r} holds out: describe again with --hold-out {rule}"
+            f"{path} was written with {seen.held_out!r} held out, so its descriptions tell of images that "
+            f"{rule!r} holds out",
+            f"describe again with --hold-out {rule}",
         )
     return found
 

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from diffagent.data import errors
 from diffagent.data.errors import BadInput, DiffAgentError, EngineGone, MissingExtra
-from diffagent.serving.batch.route import Answer, Body, answered, error_body
+from diffagent.serving.batch.route import Answer, Body, answered
 from diffagent.serving.batch.rows import Row
 
 if TYPE_CHECKING:
@@ -53,7 +53,8 @@ class Router:
             self.agent = self.agent or Agent.load(*self.load)
             found = answered(self.agent, asked)
         except DiffAgentError as error:
-            found = [{FATAL: error_body(error)["error"]} for _ in asked]
+            fatal = {"type": type(error).__name__, "message": str(error), "hint": error.hint}
+            found = [{FATAL: fatal} for _ in asked]
         return {"body": [json.dumps(body) for body in found]}
 
 
@@ -67,7 +68,7 @@ def on_ray(address: str, workers: int, load: Load, options: dict[str, Any]) -> A
         import ray
         import ray.data
     except ImportError:
-        raise MissingExtra("--ray needs Ray: pip install 'diffagent[ray]'") from None
+        raise MissingExtra("a cluster needs Ray: pip install 'diffagent[ray]'") from None
 
     def answer(blocks: Iterable[list[Row]]) -> Iterator[list[Body]]:
         _connect(ray, address, workers)
@@ -109,8 +110,8 @@ def _connect(ray: Any, address: str, workers: int) -> None:
         ray.init(address, **quiet)
     except (OSError, ValueError, RuntimeError) as error:
         raise BadInput(
-            f"no Ray cluster answers at {address!r} ({' '.join(str(error).split())[:160]}): start one with "
-            "ray start --head, or pass --ray local"
+            f"no Ray cluster answers at {address!r} ({' '.join(str(error).split())[:160]})",
+            "start one with ray start --head, or pass --ray local",
         ) from None
 
 
@@ -137,7 +138,8 @@ def _bodies(
         for one in dataset.iter_rows():
             body = json.loads(one["body"])
             if FATAL in body:
-                raise getattr(errors, body[FATAL]["type"])(body[FATAL]["message"])
+                fatal = body[FATAL]
+                raise getattr(errors, fatal["type"])(fatal["message"], fatal["hint"])
             yield body
     except ray.exceptions.RayError as error:
         first = _first(error)

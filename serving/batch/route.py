@@ -58,7 +58,7 @@ class Summary:
 
 def error_body(error: DiffAgentError) -> Body:
     """An error as a row holds it."""
-    return {"error": {"type": type(error).__name__, "message": str(error)}}
+    return {"error": {"type": type(error).__name__, "message": error.line()}}
 
 
 def answered(agent: Agent, requests: Sequence[Mapping[str, Any]]) -> list[Body]:
@@ -145,14 +145,15 @@ class Output:
             if self.path.exists() and self.path.stat().st_size:
                 raise BadInput(
                     f"{self.path} is there already and was made by no run of this command ({sidecar.name} is "
-                    "missing): give another -o"
+                    "missing)",
+                    "give another -o",
                 ) from None
             return
         differ = sorted(name for name in self.run | stored if self.run.get(name) != stored.get(name))
         if differ:
             raise BadInput(
-                f"{self.path} was begun with another {', '.join(differ)}: give another -o, or delete it and "
-                f"{sidecar.name}"
+                f"{self.path} was begun with another {', '.join(differ)}",
+                f"give another -o, or delete it and {sidecar.name}",
             )
 
     def resume(self, rows: Iterator[Row]) -> None:
@@ -170,7 +171,7 @@ class Output:
             row = next(rows, None)
             if row is None or body.get("id") != row.id:
                 raise BadInput(
-                    f"line {self.summary.kept + 1} of {self.path} is not of this input: give another -o"
+                    f"line {self.summary.kept + 1} of {self.path} is not of this input", "give another -o"
                 )
             if not row.fault:
                 self._places.setdefault(row.key, end)

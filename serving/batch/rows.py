@@ -158,8 +158,8 @@ def _table(path: Path, kind: str, prompt: str) -> Iterator[tuple[Any, str]]:
         rows = csv.DictReader(file, delimiter="\t" if kind == "tsv" else ",")
         if prompt not in (rows.fieldnames or ()):
             raise BadInput(
-                f"{path} has no column {prompt!r} in its first line ({', '.join(rows.fieldnames or ())}): "
-                "give the columns names, or say which one with --prompt-column"
+                f"{path} has no column {prompt!r} in its first line ({', '.join(rows.fieldnames or ())})",
+                "give the columns names, or say which one with --prompt-column",
             )
         while True:
             try:
@@ -219,8 +219,8 @@ def _dataset(given: str, prompt: str) -> Source:
     columns = set(loaded.column_names)
     if prompt not in columns and "instruction" not in columns:
         raise BadInput(
-            f"{given} has the columns {', '.join(loaded.column_names)}, but no {prompt!r}: say which one "
-            "with --prompt-column"
+            f"{given} has the columns {', '.join(loaded.column_names)}, but no {prompt!r}",
+            "say which one with --prompt-column",
         )
     plain = [name for name, kind in loaded.features.items() if getattr(kind, "dtype", None) in _PLAIN]
     shown = loaded.select_columns(sorted((READ | {prompt} | {*plain}) & columns))

@@ -337,7 +337,7 @@ class Room:
             try:
                 there.check_present(Resources.of(call, catalog))
             except BadInput as error:
-                return str(error).partition(": put the file")[0]
+                return str(error)
         return None
 
     def _made_alike(self, picture: Path | bytes) -> T2ICall:

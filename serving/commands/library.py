@@ -398,7 +398,7 @@ def _ask_hub(state: State, url: str | None) -> None:
     try:
         answers = asyncio.run(ask())
     except DiffAgentError as error:
-        click.echo(f"diffagent: the hub was not asked ({error}); what the files say stands", err=True)
+        click.echo(f"diffagent: the hub was not asked ({error.line()}); what the files say stands", err=True)
         return
     state.put_answers(answers)
     known = sum(answer is not None for answer in answers.values())

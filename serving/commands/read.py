@@ -46,7 +46,7 @@ def read(image: str, catalog: str | None, told: bool) -> None:
             own = own_call(source)
             if own is None:
                 raise
-            found = Given(own, notes=(f"the call in the picture is printed as it is: {error}",))
+            found = Given(own, notes=(f"the call in the picture is printed as it is: {error.line()}",))
     for note in found.notes:
         click.echo(f"diffagent: note: {note}", err=True)
     click.echo(found.call.to_json())

@@ -90,7 +90,8 @@ def _answer_faults(app: FastAPI) -> None:
         service.health.note(error)
         unprompted = isinstance(error, BadCatalog | MissingWeights | MissingExtra | EngineGone)
         if unprompted or (isinstance(error, EngineError) and service.config.log_prompts):
-            note(request, message=str(error))
+            assert isinstance(error, DiffAgentError)
+            note(request, message=error.line())
         has_options = request.url.path not in openai_endpoints.WITHOUT_OPTIONS
         return answered(request, fault_of(error, has_options))
 

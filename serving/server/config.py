@@ -69,8 +69,8 @@ class ServerConfig:
     def __post_init__(self) -> None:
         if not is_loopback(self.host) and not self.keys:
             raise BadInput(
-                f"{self.host} can be reached from other machines, and no API key is asked for: "
-                "pass --api-keys FILE, or --host 127.0.0.1"
+                f"{self.host} can be reached from other machines, and no API key is asked for",
+                "pass --api-keys FILE, or --host 127.0.0.1",
             )
         for name in POSITIVE:
             if getattr(self, name) <= 0:
@@ -84,13 +84,13 @@ class ServerConfig:
         if self.installed and (self.target is None or load(self.target).lists is None):
             able = ", ".join(name for name in TABLE if load(name).lists is not None)
             raise BadInput(
-                f"--installed is given with the target {self.target}, which has no list of models: say "
-                f"whose server is asked with --target {able}"
+                f"installed models are chosen among, but the target {self.target} has no list of them",
+                f"say whose server is asked with --target {able}",
             )
         if self.target is not None:
             load(self.target)
         elif self.target_url is not None:
-            raise BadInput("--target-url is given without --target: say what kind of server that is")
+            raise BadInput("the URL of a target is given without its kind", "say the kind with --target")
 
     def json_of(self, path: str) -> JsonBounds:
         """The bounds of an address's JSON."""

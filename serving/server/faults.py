@@ -75,7 +75,7 @@ def fault_of(error: Exception, has_options: bool = True) -> Fault:
     if isinstance(error, BadInput | Censored):
         return Fault(HTTPStatus.BAD_REQUEST, kind, told(error, has_options))
     if isinstance(error, TargetError):
-        return Fault(HTTPStatus.BAD_GATEWAY, kind, str(error))
+        return Fault(HTTPStatus.BAD_GATEWAY, kind, error.line())
     if isinstance(error, EngineGone):
         return Fault(HTTPStatus.SERVICE_UNAVAILABLE, kind, OURS[EngineGone])
     for cause, message in OURS.items():

@@ -32,7 +32,7 @@ class Health:
         self._looking = asyncio.Lock()
         self._looked = -FRESH
         self._damage: BadCatalog | None = None
-        self._failure: Exception | None = None
+        self._failure: BadCatalog | EngineGone | None = None
         self._failed = -AFTER
         self._logged = ""
 
@@ -51,8 +51,9 @@ class Health:
                 self._looked = time.monotonic()
         recent = self._failure if time.monotonic() - self._failed < AFTER else None
         wrong = self._damage or recent
-        if str(wrong or "") != self._logged:
-            self._logged = str(wrong or "")
+        message = wrong.line() if wrong else ""
+        if message != self._logged:
+            self._logged = message
             log.warning("not ready" if wrong else "ready again", extra={"fields": {"message": self._logged}})
         if wrong is not None:
             raise Fault(503, "not_ready", str(fault_of(wrong)))

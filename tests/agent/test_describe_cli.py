@@ -76,7 +76,7 @@ def test_descriptions_that_saw_too_much_are_not_imported(run: Run, raw: Path, tm
     args = ("catalog", "import", raw, "-o", catalog, "--hold-out", "image", "--descriptions", out)
     status, _, err = run(*args)
     assert (status, catalog.exists()) == (1, False)
-    assert "was written with --hold-out none" in err
+    assert "was written with 'none' held out" in err
 
 
 def test_a_server_is_asked_after_an_estimate(

@@ -35,7 +35,7 @@ Captured = pytest.CaptureFixture[str]
         (["--queue", "0"], 1, "queue is 0"),
         (["--origin", "*"], 1, "'*' is no origin"),
         (["--target", "a1111", "--target-url", "nonsense"], 1, "nonsense"),
-        (["--target-url", "http://127.0.0.1:9"], 1, "without --target"),
+        (["--target-url", "http://127.0.0.1:9"], 1, "say the kind with --target"),
         (["--target", "openai"], 1, "give a server with --target-url URL"),
         (["--target", "fax"], 2, "fax"),
         (["--port", "99999"], 2, "99999"),

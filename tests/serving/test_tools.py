@@ -71,7 +71,8 @@ def test_errors_speak_of_arguments_not_of_options() -> None:
     line = "nothing is left: loosen base_model, type or well--known (installed target_url URL)"
     assert told(error) == line
     refused = BadInput("PLMS is none; the nearest is LMS", "pass --nearest to use it")
-    assert str(refused) == "PLMS is none; the nearest is LMS: pass --nearest to use it"
+    assert str(refused) == "PLMS is none; the nearest is LMS"
+    assert refused.line() == "PLMS is none; the nearest is LMS: pass --nearest to use it"
     assert told(refused, has_options=False) == "PLMS is none; the nearest is LMS"
 
 

@@ -35,8 +35,8 @@ def read_results(paths: Sequence[Path]) -> dict[str, Mapping[str, Any]]:
             stored["prefilter"]["1"], stored["ci95"]["prefilter"]["1"], stored["n"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BadInput(
-                f"{path} holds no results ({type(error).__name__}: {error}): give what diffagent eval select "
-                "--json printed"
+                f"{path} holds no results ({type(error).__name__}: {error})",
+                "give what diffagent eval select --json printed",
             ) from None
         found[path.stem] = stored
     return found

@@ -51,7 +51,8 @@ def fit_write(
     if not right[0]:
         raise BadInput(
             f"of {len(pairs)} pairs none has parameters (api) and a model of this catalog, so there is "
-            "nothing to fit: give rows of diffagent data build"
+            "nothing to fit",
+            "give rows of diffagent data build",
         )
     table = np.array(right, float)
     names = ("sampler", "size", "steps", "cfg")

@@ -272,7 +272,7 @@ def last_checkpoint(out: Path) -> Path:
     found = sorted(out.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
     whole = [path for path in found if _is_whole(path / "trainer_state.json")]
     if not whole:
-        raise BadInput(f"{out} holds no checkpoint to go on from: leave --resume out")
+        raise BadInput(f"{out} holds no checkpoint to go on from", "leave --resume out")
     return whole[-1]
 
 

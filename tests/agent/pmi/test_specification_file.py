@@ -100,8 +100,9 @@ def test_what_a_crash_leaves_behind_is_not_read(file):
 )
 def test_a_damaged_file_is_a_clear_error(file, damage):
     damage(file.path)
-    with pytest.raises(BadSpecifications, match="make it again with diffagent pmi build"):
+    with pytest.raises(BadSpecifications, match="is no file of image specifications") as error:
         SpecificationFile.open(file.path)
+    assert error.value.hint == "make it again with diffagent pmi build"
 
 
 def test_no_file(tmp_path):
