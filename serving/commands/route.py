@@ -18,8 +18,8 @@ from diffagent.serving.commands.catalog_option import catalog_option
 from diffagent.serving.commands.request_options import request_options
 
 if TYPE_CHECKING:
-    from diffagent.serving.batch.route import Answer, Body, Summary
-    from diffagent.serving.batch.rows import Row, Source
+    from diffagent.serving.batch.route import Answer, BatchSummary, Body
+    from diffagent.serving.batch.rows import BatchRow, BatchSource
 
 BLOCK, BATCH = 8, 64
 """Rows between two syncs, where the engine answers one by one and where it answers many together."""
@@ -101,7 +101,7 @@ class Run:
     address: str | None = None
     workers: int = 1
 
-    def file(self, opened: Source, out: Path, settings: dict[str, Any]) -> Summary:
+    def file(self, opened: BatchSource, out: Path, settings: dict[str, Any]) -> BatchSummary:
         """Rows into a file by its name: JSON lines, or a table of them beside."""
         from diffagent.serving.batch.route import as_csv
 
@@ -117,11 +117,11 @@ class Run:
 
     def rows(
         self,
-        opened: Source,
+        opened: BatchSource,
         out: Path,
         settings: dict[str, Any],
         copied: Callable[[], None] = lambda: None,
-    ) -> Summary:
+    ) -> BatchSummary:
         """Rows into JSON lines; ``copied`` is called when some were added."""
         from tqdm import tqdm
 
@@ -129,9 +129,9 @@ class Run:
 
         catalog, llm, engine = self.load
         if self.address:
-            from diffagent.serving.batch.ray_route import on_ray
+            from diffagent.serving.batch.ray_route import ray_answers
 
-            answer = on_ray(self.address, self.workers, self.load, self.options)
+            answer = ray_answers(self.address, self.workers, self.load, self.options)
         else:
             answer = here(self.load, self.options)
         made_of = {"catalog": _digest(catalog), "engine": engine, "llm": llm, **self.options, **settings}
@@ -171,14 +171,14 @@ class Copied:
 def here(load: tuple[str | None, str | None, str], options: dict[str, Any]) -> Answer:
     """Answers from an agent in this process, loaded for the first row that needs one."""
 
-    def answer(blocks: Iterable[list[Row]]) -> Iterator[list[Body]]:
+    def answer(blocks: Iterable[list[BatchRow]]) -> Iterator[list[Body]]:
         from diffagent.agent.agent import Agent
-        from diffagent.serving.batch.route import answered
+        from diffagent.serving.batch.route import row_bodies
 
         agent: Agent | None = None
         for rows in blocks:
             agent = (agent or Agent.load(*load)) if rows else agent
-            yield answered(agent, [{**options, **row.options} for row in rows]) if agent else []
+            yield row_bodies(agent, [{**options, **row.options} for row in rows]) if agent else []
 
     return answer
 

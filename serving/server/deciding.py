@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from diffagent.agent.engines import BatchEngine
-from diffagent.serving.answers import likely
+from diffagent.serving.answers import likely_models
 
 if TYPE_CHECKING:
     from diffagent.agent.agent import Agent
@@ -63,7 +63,7 @@ def identifications(agent: Agent) -> Work[Examples, Seen]:
         for examples in questions:
             try:
                 found = agent.identify(examples.images)
-                yield examples, Seen(likely(found, agent.catalog, examples.k), found.unsure)
+                yield examples, Seen(likely_models(found, agent.catalog, examples.k), found.unsure)
             except Exception as error:
                 yield examples, error
 

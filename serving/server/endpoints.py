@@ -18,8 +18,8 @@ from starlette.datastructures import UploadFile
 from diffagent.agent.targets import load, titles
 from diffagent.data.base_models import families
 from diffagent.data.errors import BadInput
-from diffagent.serving.answers import Ranked
-from diffagent.serving.images import checked
+from diffagent.serving.answers import ScoredModel
+from diffagent.serving.images import check_file
 from diffagent.serving.server.deciding import Examples
 from diffagent.serving.server.faults import validation_fault
 from diffagent.serving.server.pictures import check_count, read_pictures
@@ -109,7 +109,7 @@ async def identify(request: Request) -> IdentifyAnswer:
     if there is not None:
         here = [(card, score) for card, score in seen.models if card.air in there.names]
         seen = replace(seen, models=here[: examples.k])
-    models = [Ranked.from_card(card, score) for card, score in seen.models]
+    models = [ScoredModel.from_card(card, score) for card, score in seen.models]
     return IdentifyAnswer(models=models, unsure=seen.unsure, timings_ms={"total": round(took, 1)})
 
 
@@ -128,7 +128,7 @@ async def _of_form(request: Request, service: Service) -> Examples:
         if not files_:
             raise BadInput("the form holds no file named images: send one field images a file")
         check_count(len(files_), config)
-        images = tuple([checked(await one.read(), config.image_bytes) for one in files_])
+        images = tuple([check_file(await one.read(), config.image_bytes) for one in files_])
         k = form.get("k", "5")
     if not (isinstance(k, str) and k.isascii() and k.isdigit() and len(k) < 3 and 1 <= int(k) <= 52):
         raise BadInput("k is the number of models to name, 1 to 52")

@@ -33,7 +33,7 @@ from diffagent.data.errors import (
     TargetError,
 )
 from diffagent.data.weights.weights import home
-from diffagent.serving.wording import sentence, told
+from diffagent.serving.wording import argument_line, sentence
 
 LONGEST_MESSAGE = 600
 
@@ -73,7 +73,7 @@ def fault_of(error: Exception, has_options: bool = True) -> Fault:
         return error
     kind = re.sub(r"(?<!^)(?=[A-Z])", "_", type(error).__name__).lower()
     if isinstance(error, BadInput | Censored):
-        return Fault(HTTPStatus.BAD_REQUEST, kind, told(error, has_options))
+        return Fault(HTTPStatus.BAD_REQUEST, kind, argument_line(error, has_options))
     if isinstance(error, TargetError):
         return Fault(HTTPStatus.BAD_GATEWAY, kind, error.line())
     if isinstance(error, EngineGone):

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from diffagent.data.errors import BadInput
-from diffagent.serving.images import decoded
+from diffagent.serving.images import decode
 from diffagent.serving.server.config import ServerConfig
 
 _ADDRESS = re.compile(r"\s*+(?:https?|ftp|file):", re.I)
@@ -21,7 +21,7 @@ def read_pictures(sources: Sequence[str], config: ServerConfig) -> tuple[bytes, 
     check_count(len(sources), config)
     if any(_ADDRESS.match(source) for source in sources):
         raise BadInput("an image is an address, and none is fetched: send it as base64 or as a data URL")
-    return tuple(decoded(source, config.image_bytes) for source in sources)
+    return tuple(decode(source, config.image_bytes) for source in sources)
 
 
 def check_count(count: int, config: ServerConfig) -> None:

@@ -13,7 +13,7 @@ from diffagent.agent.asking.request import Request as AgentRequest
 from diffagent.agent.targets import TargetName
 from diffagent.data.catalog.catalog import LONGEST_NAME
 from diffagent.data.records import T2ICall
-from diffagent.serving.answers import Ranked
+from diffagent.serving.answers import ScoredModel
 
 LONGEST_TEXT = 200_000
 """Characters of a message's text; a prompt of more than 20,000 is refused with its own words."""
@@ -70,7 +70,7 @@ class RouteAnswer(BaseModel):
     n: int
     notes: list[str]
     reasons: list[str]
-    candidates: list[Ranked]
+    candidates: list[ScoredModel]
     timings_ms: dict[str, float]
 
 
@@ -99,7 +99,7 @@ class IdentifyRequest(Strict):
 class IdentifyAnswer(BaseModel):
     """Models, the most probable first; ``unsure`` where none is more probable than all others together."""
 
-    models: list[Ranked]
+    models: list[ScoredModel]
     unsure: bool
     timings_ms: dict[str, float]
 
