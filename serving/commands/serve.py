@@ -106,7 +106,7 @@ def run(app: FastAPI, config: ServerConfig, door: socket.socket) -> None:
     """Serves until SIGINT or SIGTERM, then finishes what was accepted."""
     import uvicorn
 
-    from diffagent.serving.server.connections import bounded
+    from diffagent.serving.server.connections import protocol_of
     from diffagent.serving.server.listener import BACKLOG
 
     slowest = max(config.deadline, config.image_deadline if config.target else 0)
@@ -116,7 +116,7 @@ def run(app: FastAPI, config: ServerConfig, door: socket.socket) -> None:
         access_log=False,
         server_header=False,
         loop="asyncio",  # uvloop's transports do not read in the small pieces that connections rely on
-        http=bounded(config),
+        http=protocol_of(config),
         ws="none",
         backlog=BACKLOG,
         timeout_keep_alive=config.idle_seconds,  # type: ignore[arg-type]  # goes to loop.call_later

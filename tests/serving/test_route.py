@@ -71,7 +71,7 @@ def test_rows_of_a_file_of_json_lines(tmp_path: Path) -> None:
     ]
     assert [row.id for row in rows] == [0, "x", 7, 3, 4, "y", 9, 7, 8]
     assert [bool(row.fault) for row in rows] == [False] * 3 + [True] * 5 + [False]
-    assert "no JSON" in rows[3].fault
+    assert "not JSON" in rows[3].fault
     assert rows[5].fault == "prompt is null, but it has to be text: say what to draw"
     assert (source.count, source.passed) == (9, ("colour",))
 

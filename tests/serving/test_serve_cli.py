@@ -33,7 +33,7 @@ Captured = pytest.CaptureFixture[str]
         (["--host", "0.0.0.0"], 1, "--api-keys FILE"),
         (["--api-keys", "/nowhere/keys"], 1, "/nowhere/keys"),
         (["--queue", "0"], 1, "queue is 0"),
-        (["--origin", "*"], 1, "'*' is no origin"),
+        (["--origin", "*"], 1, "'*' is not an origin"),
         (["--target", "a1111", "--target-url", "nonsense"], 1, "nonsense"),
         (["--target-url", "http://127.0.0.1:9"], 1, "say the kind with --target"),
         (["--target", "openai"], 1, "give a server with --target-url URL"),
