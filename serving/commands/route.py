@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from diffagent.serving.batch.rows import BatchRow, BatchSource
 
 BLOCK, BATCH = 8, 64
-"""Rows between two syncs, where the engine answers one by one and where it answers many together."""
+"""Rows between two syncs: for an engine that answers one by one, and for one that batches."""
 
 
 @click.command()
@@ -35,7 +35,7 @@ BLOCK, BATCH = 8, 64
     "--format",
     "kind",
     type=click.Choice(KINDS),
-    help="What IN holds; default: as its name ends, else by its look.",
+    help="Format of IN; default: by its extension, else by its content.",
 )
 @request_options("images")
 @click.option(
@@ -64,15 +64,16 @@ def route(
     """Route every row of IN (.jsonl, .csv, .tsv, .txt, a Hugging Face dataset, or - for stdin).
 
     A row is {"id"?, "prompt", …} with any option of a request by its Python name ("negative_prompt",
-    "base_model", "seed", "width"), which goes before the command's; a line of a .txt file is a prompt. It
-    becomes {"id", "call", "n", "notes", "reasons"} or {"id", "error"}, with the row's other columns beside.
-    Run again to go on. A .csv file has a column for each of the call's fields; its rows grow in OUT.jsonl.
+    "base_model", "seed", "width"), which overrides the command's; a line of a .txt file is a prompt. Its
+    output is {"id", "call", "n", "notes", "reasons"} or {"id", "error"}, with the row's other columns. Run
+    again to go on. A .csv file has a column for each field of the call; its rows are first written to
+    OUT.jsonl.
     """
     from diffagent.agent.asking.request import Request
     from diffagent.serving.commands.texts import STDIN
 
     Request.parse({"prompt": "any", **options})
-    run = Run((catalog, llm, engine), options, address, workers)
+    run = BatchRun((catalog, llm, engine), options, address, workers)
     with ExitStack() as stack:
         if STDIN in (source, output):
             folder = Path(stack.enter_context(TemporaryDirectory(prefix="diffagent-")))
@@ -86,15 +87,15 @@ def route(
             click.echo(f"diffagent: columns that are passed through: {', '.join(opened.passed)}", err=True)
         settings = {} if prompt_column == PROMPT else {"prompt_column": prompt_column}
         if output == STDIN:
-            summary = run.rows(opened, folder / "rows.jsonl", settings, Copied(folder / "rows.jsonl"))
+            summary = run.rows(opened, folder / "rows.jsonl", settings, StdoutCopy(folder / "rows.jsonl"))
         else:
             summary = run.file(opened, Path(output), settings)
     click.echo(json.dumps(summary.to_dict()), err=output == STDIN)
 
 
 @dataclass(frozen=True)
-class Run:
-    """How rows are answered: what is loaded, the command's options, where it runs."""
+class BatchRun:
+    """A batch run: the arguments of ``Agent.load``, the command's options, the cluster."""
 
     load: tuple[str | None, str | None, str]
     options: dict[str, Any]
@@ -102,7 +103,7 @@ class Run:
     workers: int = 1
 
     def file(self, opened: BatchSource, out: Path, settings: dict[str, Any]) -> BatchSummary:
-        """Rows into a file by its name: JSON lines, or a table of them beside."""
+        """Write the rows into a file: JSON lines, or by the extension .csv a table beside them."""
         from diffagent.serving.batch.route import as_csv
 
         if out.suffix.casefold() != ".csv":
@@ -120,9 +121,9 @@ class Run:
         opened: BatchSource,
         out: Path,
         settings: dict[str, Any],
-        copied: Callable[[], None] = lambda: None,
+        on_rows: Callable[[], None] = lambda: None,
     ) -> BatchSummary:
-        """Rows into JSON lines; ``copied`` is called when some were added."""
+        """Write the rows as JSON lines; ``on_rows`` is called after each block."""
         from tqdm import tqdm
 
         from diffagent.serving.batch import route as batch
@@ -133,28 +134,28 @@ class Run:
 
             answer = ray_answers(self.address, self.workers, self.load, self.options)
         else:
-            answer = here(self.load, self.options)
-        made_of = {"catalog": _digest(catalog), "engine": engine, "llm": llm, **self.options, **settings}
+            answer = local_answers(self.load, self.options)
+        run_settings = {"catalog": _digest(catalog), "engine": engine, "llm": llm, **self.options, **settings}
         with ExitStack() as stack:
             stack.enter_context(redirect_stdout(sys.stderr))  # Ray and vLLM print; stdout is for the summary
 
-            def begin(kept: int) -> Callable[[int], object]:
-                bar = tqdm(total=opened.count, initial=kept, unit="row", smoothing=0.1)
+            def begin(rows_before: int) -> Callable[[int], object]:
+                bar = tqdm(total=opened.count, initial=rows_before, unit="row", smoothing=0.1)
                 update = stack.enter_context(bar).update
 
-                def added(count: int) -> None:
+                def advance(count: int) -> None:
                     update(count)
-                    copied()
+                    on_rows()
 
-                return added
+                return advance
 
             return batch.route(
-                opened, out, answer, made_of, BLOCK if engine == "transformers" else BATCH, begin
+                opened, out, answer, run_settings, BLOCK if engine == "transformers" else BATCH, begin
             )
 
 
-class Copied:
-    """Copies what is added to a file to stdout."""
+class StdoutCopy:
+    """A callback that copies new bytes of a file to stdout."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._at, self._out = path, 0, sys.stdout
@@ -168,8 +169,8 @@ class Copied:
         self._out.flush()
 
 
-def here(load: tuple[str | None, str | None, str], options: dict[str, Any]) -> Answer:
-    """Answers from an agent in this process, loaded for the first row that needs one."""
+def local_answers(load: tuple[str | None, str | None, str], options: dict[str, Any]) -> Answer:
+    """Answers from an agent in this process, loaded at the first row that needs it."""
 
     def answer(blocks: Iterable[list[BatchRow]]) -> Iterator[list[Body]]:
         from diffagent.agent.agent import Agent
@@ -184,7 +185,7 @@ def here(load: tuple[str | None, str | None, str], options: dict[str, Any]) -> A
 
 
 def _digest(catalog: str | None) -> str | None:
-    """SHA-256 of a catalog of one's own; the one that ships has a version."""
+    """The SHA-256 of a catalog file; for the catalog that ships, the package's version."""
     from importlib.metadata import version
 
     from diffagent.data.weights.wheel import sha256

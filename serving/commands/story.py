@@ -34,5 +34,7 @@ def story(out: Path, llm: str, scale: float, until: str | None, hub: Path | None
     from diffagent.serving.commands.rrhf import progress
     from diffagent.training.smallhub.story import Story, tell
 
-    found = tell(Story(out, llm, scale, hub, seed), until, progress, lambda line: click.echo(line, err=True))
-    click.echo(json.dumps(found))
+    summary = tell(
+        Story(out, llm, scale, hub, seed), until, progress, lambda line: click.echo(line, err=True)
+    )
+    click.echo(json.dumps(summary))

@@ -77,16 +77,16 @@ def suitability(
     opened = Catalog.open(Path(catalog) if catalog else default_catalog())
     ranked = Prefilter.of(opened, TextEncoder.load())
     shelf = Shelf(ranked.cards)
-    read = rule_reader(shelf) if no_llm else model_reader(load_engine(engine, llm), weight, shelf)
-    rows = gather(ranked, read_graded(requests), _progress, read)
-    found = fit([row for row in rows if row.split == "train"])
-    found.save(out)
+    reader = rule_reader(shelf) if no_llm else model_reader(load_engine(engine, llm), weight, shelf)
+    rows = gather(ranked, read_graded(requests), _progress, reader)
+    fitted = fit([row for row in rows if row.split == "train"])
+    fitted.save(out)
     held_out = [row for row in rows if row.split == "test"]
     parts = {
-        name: [row for row in held_out if row.given == given]
-        for name, given in (("given", True), ("served", False))
+        name: [row for row in held_out if row.given == is_given]
+        for name, is_given in (("given", True), ("served", False))
     }
-    click.echo(json.dumps({name: measure(found, part) for name, part in parts.items()}))
+    click.echo(json.dumps({name: measure(fitted, part) for name, part in parts.items()}))
 
 
 @train.command()
@@ -100,12 +100,12 @@ def talk(chats: Path | None, out: Path) -> None:
     """
     from diffagent.training.fitting.talking import fit, measure, read_chats, read_pictures
 
-    read = list(read_chats(chats))
-    held_out = [chat for chat in read if chat.is_held_out]
-    lessons = [*read, *read_pictures()]
-    measured = measure(held_out, fit([chat for chat in lessons if not chat.is_held_out], progress=_progress))
+    chats_read = list(read_chats(chats))
+    held_out = [chat for chat in chats_read if chat.is_held_out]
+    lessons = [*chats_read, *read_pictures()]
+    shares = measure(held_out, fit([chat for chat in lessons if not chat.is_held_out], progress=_progress))
     fit(lessons, progress=_progress).save(out)
-    click.echo(json.dumps({"messages": len(read), "held_out": len(held_out), **measured}))
+    click.echo(json.dumps({"messages": len(chats_read), "held_out": len(held_out), **shares}))
 
 
 @train.command("weights")
@@ -122,10 +122,10 @@ def weights(requests: Path | None, out: Path, catalog: str | None, engine: str, 
     from diffagent.training.fitting.plain_requests import read_graded
 
     agent = Agent.load(catalog, llm, engine)
-    align = [asked for asked in read_graded(requests) if asked.split == "align"]
-    found, tried = fit(agent, align, _progress)
-    save(found, out)
-    click.echo(json.dumps({"read": found.read, "asked": found.asked, **tried}))
+    align = [request for request in read_graded(requests) if request.split == "align"]
+    fusion, trials = fit(agent, align, _progress)
+    save(fusion, out)
+    click.echo(json.dumps({"read": fusion.read, "asked": fusion.asked, **trials}))
 
 
 @train.command()
@@ -157,8 +157,8 @@ def attributes(raw: Path, out: Path, rebuilt: Path | None, catalog: str | None) 
         reader.save(out)
         if rebuilt is not None:
             rebuild(lesson, estimated, opened, rebuilt)
-    measured = {"models": len(lesson.read), "bytes": out.stat().st_size}
-    click.echo(json.dumps({**measured, "agreement": agreement(lesson, estimated)}))
+    figures = {"models": len(lesson.read), "bytes": out.stat().st_size}
+    click.echo(json.dumps({**figures, "agreement": agreement(lesson, estimated)}))
 
 
 @train.command()
@@ -186,9 +186,9 @@ def fusion(
     from diffagent.training.fitting.fusion import fit_write, save
 
     agent = Agent.load(catalog, llm, engine)
-    weight, tried = fit_write(agent, sample(list(read_pairs(align)), limit, seed), _progress)
+    weight, trials = fit_write(agent, sample(list(read_pairs(align)), limit, seed), _progress)
     save(replace(agent.fusion, write=weight), out)
-    click.echo(json.dumps({"write": weight, "tried": tried}))
+    click.echo(json.dumps({"write": weight, "tried": trials}))
 
 
 @train.command()
@@ -231,12 +231,14 @@ def sft(
 
     began = time.monotonic()
     check_extra()
-    chosen = read_recipe(recipe)
-    chosen = replace(chosen, model=llm) if llm else chosen
-    limits = Limits(max_steps, max_minutes or chosen.minutes, began)
-    done = run(chosen, dabench, out, raw=raw, resume=resume, limits=limits, progress=_progress, say=_say)
-    if done:
-        click.echo(json.dumps(done))
+    sft_recipe = read_recipe(recipe)
+    sft_recipe = replace(sft_recipe, model=llm) if llm else sft_recipe
+    limits = Limits(max_steps, max_minutes or sft_recipe.minutes, began)
+    summary = run(
+        sft_recipe, dabench, out, raw=raw, resume=resume, limits=limits, progress=_progress, say=_say
+    )
+    if summary:
+        click.echo(json.dumps(summary))
 
 
 @click.group("eval")
@@ -352,20 +354,20 @@ def ask(
     from diffagent.training.evaluation.systems import answers
     from diffagent.training.evaluation.wish_check import beside, check, lines, read_wishes
 
-    asked, grades = read_requests(requests), Grades.read(judged)
-    wished = read_wishes(wishes or beside(requests)) if wishes or beside(requests).is_file() else []
-    decisions, errors = answers(Agent.load(catalog, llm, engine), asked, system, constant, _progress)
+    plain, grades = read_requests(requests), Grades.read(judged)
+    wish_rows = read_wishes(wishes or beside(requests)) if wishes or beside(requests).is_file() else []
+    decisions, errors = answers(Agent.load(catalog, llm, engine), plain, system, constant, _progress)
     calls = {key: decision.call for key, decision in decisions.items()}
     if out is not None:
-        out.write_text("".join(rows(asked, calls, errors)), encoding="utf-8")
+        out.write_text("".join(rows(plain, calls, errors)), encoding="utf-8")
     counts = {key: decision.n for key, decision in decisions.items()}
-    measured = {
+    figures = {
         "system": system,
-        **summarise(asked, calls, grades),
-        "wishes": check(wished, calls, counts, errors) if wished else None,
+        **summarise(plain, calls, grades),
+        "wishes": check(wish_rows, calls, counts, errors) if wish_rows else None,
     }
-    words = [table(measured), *([lines(measured["wishes"])] if wished else [])]
-    click.echo(json.dumps(measured) if as_json else "\n".join(words))
+    words = [table(figures), *([lines(figures["wishes"])] if wish_rows else [])]
+    click.echo(json.dumps(figures) if as_json else "\n".join(words))
 
 
 @evaluate.command()
@@ -408,13 +410,13 @@ def ablation(
     from diffagent.training.evaluation.ablation import summarise, systems, text
     from diffagent.training.fitting.plain_requests import read_graded
 
-    asked = [one for one in read_graded(requests) if one.split == split]
+    graded = [request for request in read_graded(requests) if request.split == split]
     refitted = Suitability.load(without) if without is not None else None
     agent = Agent.load(catalog, llm, engine)
-    found = systems(agent, asked, _progress, without=refitted, untuned=_untuned(untuned, engine, llm))
+    answers = systems(agent, graded, _progress, without=refitted, untuned=_untuned(untuned, engine, llm))
     weights = {"read": agent.fusion.read, "asked": agent.fusion.asked}
-    measured = {"split": split, "weights": weights, **summarise(found)}
-    click.echo(json.dumps(measured) if as_json else text(measured))
+    figures = {"split": split, "weights": weights, **summarise(answers)}
+    click.echo(json.dumps(figures) if as_json else text(figures))
 
 
 @evaluate.command()
@@ -454,9 +456,9 @@ def _say(line: str) -> None:
     click.echo(line, err=True)
 
 
-def _print(found: dict[str, Any], as_json: bool) -> None:
+def _print(figures: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(found))
+        click.echo(json.dumps(figures))
         return
-    for name, value in found.items():
+    for name, value in figures.items():
         click.echo(f"{name:16} {json.dumps(value) if isinstance(value, dict | list) else value}")

@@ -60,7 +60,7 @@ def test_a_crawl_is_described_by_the_local_model_and_imported(run: Run, raw: Pat
     status, printed, err = run("data", "describe", raw, "-o", out, "--limit", "2")
     assert status == 0, err
     assert json.loads(printed)["written"] == 2
-    assert "3 entries, to ask smollm2-135m-instruct: 2 prompts" in err
+    assert "3 entries, for smollm2-135m-instruct: 2 prompts" in err
     status, printed, _ = run("data", "describe", raw, "-o", out)
     report = json.loads(printed)
     assert (report["entries"], report["reused"], report["asked"], report["composed_share"]) == (3, 2, 1, 0.0)

@@ -176,7 +176,7 @@ def test_one_seed_and_a_number_are_seeds_in_a_row(run: Run, tmp_path: Path) -> N
     assert seeds == [11, 12, 13]
     code, out, err = run("generate", CASTLE, *there, "--seed", "1", "--seed", "2", "-n", "3")
     assert (code, out) == (2, "")
-    assert "other than the 2 pictures of the seeds" in err
+    assert "contradicts the 2 seeds" in err
 
 
 def test_a_picture_of_models_that_only_the_server_has_is_read(run: Run, tmp_path: Path) -> None:
