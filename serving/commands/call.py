@@ -141,7 +141,8 @@ def report_notes(decision: Decision, *, with_count: bool = True) -> None:
         click.echo(f"diffagent: note: {note}", err=True)
     if decision.n > 1 and with_count:
         click.echo(
-            f"diffagent: note: {decision.n} pictures were asked for: a call makes one a seed", err=True
+            f"diffagent: note: {decision.n} pictures were asked for: a call makes one picture a seed",
+            err=True,
         )
 
 

@@ -145,7 +145,7 @@ def base_models(as_page: bool, as_json: bool) -> None:
 @click.option(
     "--only-asked",
     is_flag=True,
-    help="Base models that are new to the catalog answer only requests that ask for them.",
+    help="Models of base models new to the catalog answer only requests for that base model.",
 )
 @_JSON
 def add(

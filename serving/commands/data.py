@@ -140,7 +140,7 @@ def _read_lists(folder: Path) -> Listed:
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("-o", "out", required=True, metavar="CARDS", type=click.Path(path_type=Path))
 @click.option("--notes", metavar="DIR", type=click.Path(path_type=Path),
-              help="A folder with left_out.tsv (models to leave out) and files.tsv (their files).")  # fmt: skip
+              help="A folder with left_out.tsv (models to leave out) and files.tsv (files).")  # fmt: skip
 def references(folder: Path, out: Path, notes: Path | None) -> None:
     """Turn the lists of models in FOLDER into CARDS, JSON lines that catalog add reads.
 

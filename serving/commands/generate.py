@@ -196,7 +196,7 @@ class Input:
         path = Path(joined)
         if is_missing_file(joined):
             raise BadCall(
-                f"{joined} cannot be read: there is no such file; a prompt is more than a file's name"
+                f"{joined} cannot be read: there is no such file, and a prompt is more than a file's name"
             )
         try:
             if not path.is_file():

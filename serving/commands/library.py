@@ -29,7 +29,7 @@ _FILE = click.argument("file")
 
 
 class FoldersFirst(click.Group):
-    """A group whose first word is a folder where it is none of its commands."""
+    """A group whose first word is a folder if it is not one of its commands."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if args and args[0].startswith("-") and args[0] not in ("--help", "-h"):
@@ -293,7 +293,7 @@ def _offer(card: Card, size: int | None, path: Path) -> list[tuple[str, str]]:
         ("model", f"{card.name} {card.version_name}".strip()),
         ("type", f"{card.type}, {card.base_model}"),
         ("page", AIR.parse(card.air).url or ""),
-        ("size", f"{size / 1e6:,.0f} MB" if size is not None else "not told"),
+        ("size", f"{size / 1e6:,.0f} MB" if size is not None else "unknown"),
         ("licence", "; ".join(terms)),
         ("of the base model", str(row.licence) if row is not None and row.licence else ""),
         ("sha256", card.sha256 or ""),

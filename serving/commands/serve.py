@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="Another one needs --api-keys.")
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, help="Addresses other than loopback need --api-keys."
+)
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535))
 @click.option("--api-keys", metavar="FILE", help="Keys that clients send, one a line.")
 @click.option("--origin", "origins", multiple=True, help="A web page elsewhere that may call; repeatable.")

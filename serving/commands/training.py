@@ -16,7 +16,7 @@ from diffagent.serving.commands.story import story
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _ENGINE = click.option(
-    "--engine", default="transformers", show_default=True, help="What runs the language model."
+    "--engine", default="transformers", show_default=True, help="The engine of the language model."
 )
 _LLM = click.option("--llm", metavar="PATH-OR-NAME", help="A LLaMA-architecture model.")
 _CATALOG = click.option("--catalog", metavar="PATH", help="A catalog file; default: the one that ships.")
@@ -25,7 +25,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
 
 @click.group()
 def train() -> None:
-    """Fit what the agent decides with."""
+    """Fit the small models and train the language model."""
 
 
 @train.command()
@@ -51,8 +51,10 @@ def prefilter(raw: Path, out: Path) -> None:
 @train.command()
 @click.option("--requests", type=_FILE, help="Graded requests; default: those that ship.")
 @click.option("-o", "out", required=True, type=_FILE, metavar="SUITABILITY.npz")
-@click.option("--no-llm", is_flag=True, help="By the rules' readings: the system without a language model.")
-@click.option("--weight", default=5.0, show_default=True, help="Of the language model's word in a reading.")
+@click.option(
+    "--no-llm", is_flag=True, help="Fit to the rules' readings, for the system without a language model."
+)
+@click.option("--weight", default=5.0, show_default=True, help="Weight of the language model's reading.")
 @_CATALOG
 @_ENGINE
 @_LLM
@@ -93,10 +95,10 @@ def suitability(
 @click.option("--chats", type=_FILE, help="Messages with labelled pieces; default: those that ship.")
 @click.option("-o", "out", required=True, type=_FILE, metavar="PIECES.npz")
 def talk(chats: Path | None, out: Path) -> None:
-    """Fit what tells the picture's words of a chat message from the others (40 minutes of a core).
+    """Fit the tagger of the picture's words in a chat message (40 minutes of a core).
 
-    Prints the shares on a held-out quarter of the messages; OUT is fitted to all of them. Plain requests that
-    ship are fitted to as well.
+    Prints the shares on a held-out quarter of the messages; OUT is fitted to all of them. The plain requests
+    that ship are part of the fit.
     """
     from diffagent.training.fitting.talking import fit, measure, read_chats, read_pictures
 
@@ -135,11 +137,11 @@ def weights(requests: Path | None, out: Path, catalog: str | None, engine: str, 
     "--rebuilt",
     type=_FILE,
     metavar="CATALOG",
-    help="Write the catalog as if nobody had read it: attributes by readers that did not see their uploader.",
+    help="Write a copy of the catalog with estimated attributes only, fitted without the models of the uploader.",
 )
 @_CATALOG
 def attributes(raw: Path, out: Path, rebuilt: Path | None, catalog: str | None) -> None:
-    """Fit what estimates attributes of models that nobody has read, on the catalog's and the crawl RAW.
+    """Fit the reader that estimates attributes of other models, on the catalog's models and the crawl RAW.
 
     Prints the agreement with the read ones, by cross-fitting over uploaders, beside two baselines.
     """
@@ -309,21 +311,21 @@ def select(
     "--wishes",
     type=_FILE,
     metavar="WISHES",
-    help="What the requests ask for in words. Default: REQUESTS-wishes.jsonl beside them, if any.",
+    help="The explicit wishes of the requests. Default: REQUESTS-wishes.jsonl beside them, if any.",
 )
 @click.option(
     "--system",
     type=click.Choice(["agent", "constant", "rule"]),
     default="agent",
     show_default=True,
-    help="Who chooses: the agent; always one model; keywords and names.",
+    help="The system that chooses: the agent; always one model; keywords and names.",
 )
 @click.option(
     "--constant",
     default="Deliberate",
     show_default=True,
     metavar="MODEL",
-    help="What --system constant chooses.",
+    help="The model of --system constant.",
 )
 @click.option(
     "-o", "out", type=_FILE, metavar="CALLS", help="Write the calls, a row a request, as route does."
@@ -346,8 +348,8 @@ def ask(
 ) -> None:
     """Plain REQUESTS beside graded choices: the share that is good, acceptable and wrong.
 
-    A grade counts for its checkpoint, its LoRAs and the prompt that was sent. With wishes that somebody wrote
-    down: how many of them the calls keep, which they break, and what lies outside the base model's table.
+    A grade counts for its checkpoint, its LoRAs and the prompt that was sent. With WISHES: how many of them
+    the calls keep, which they break, and which values lie outside the base model's table.
     """
     from diffagent.agent.agent import Agent
     from diffagent.training.evaluation.asking import Grades, read_requests, rows, summarise, table
@@ -404,7 +406,7 @@ def ablation(
     llm: str | None,
     as_json: bool,
 ) -> None:
-    """What the language model's reading and choice add on graded requests: the agent without each of them."""
+    """Measure what the language model's reading and choice add on graded requests: the agent without each."""
     from diffagent.agent.agent import Agent
     from diffagent.agent.choosing.suitability import Suitability
     from diffagent.training.evaluation.ablation import summarise, systems, text

@@ -59,7 +59,7 @@ def plan(messages: Sequence[Message], find: Find, seed: int | None = None) -> Ch
         seed: the seed of the request's body.
 
     Raises:
-        BadPrompt: there is no message of the user. BadInput: the last message edits a call that is not there.
+        BadPrompt: there is no message of the user. BadInput: the last message is an edit without a call.
     """
     texts = [text_of(message) for message in messages if message.role == "user"]
     if not texts:
@@ -174,7 +174,7 @@ def tool_of(request: ChatRequest) -> ChatTool | None:
         raise BadInput(f"tool_choice names {choice.function.name[:60]!r}, but this model calls {TOOL} only")
     tool = next((tool for tool in request.tools or () if tool.function and tool.function.name == TOOL), None)
     if tool is None and (choice == "required" or isinstance(choice, NamedTool)):
-        raise BadInput(f"tool_choice asks for a call, but tools holds no function {TOOL}")
+        raise BadInput(f"tool_choice asks for a call, but tools has no function {TOOL}")
     if choice == "none" or request.messages[-1].role in ("tool", "function"):
         return None
     return tool

@@ -85,7 +85,7 @@ class ServerConfig:
             able = ", ".join(name for name in TABLE if load(name).lists is not None)
             raise BadInput(
                 f"installed models are chosen among, but the target {self.target} has no list of them",
-                f"say whose server is asked with --target {able}",
+                f"name the target of the server with --target {able}",
             )
         if self.target is not None:
             load(self.target)

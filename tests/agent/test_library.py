@@ -361,7 +361,9 @@ def test_get_fetches_into_the_right_folder_and_resumes(
     assert 0 == starts[0] < starts[1] < starts[2]
     assert "hub-ink.safetensors" in run("list").stdout
     run(models, "--offline")
-    assert "the file is there already" in run("get", "Hub Ink", "--catalog", path, "--url", url, "--yes").stderr
+    assert (
+        "the file is there already" in run("get", "Hub Ink", "--catalog", path, "--url", url, "--yes").stderr
+    )
 
 
 def test_get_throws_away_what_is_another_file(home: Path, models: Path, hub: tuple[Hub, str]) -> None:
