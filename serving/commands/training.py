@@ -137,7 +137,7 @@ def weights(requests: Path | None, out: Path, catalog: str | None, engine: str, 
     "--rebuilt",
     type=_FILE,
     metavar="CATALOG",
-    help="Write a copy of the catalog with estimated attributes only, fitted without the models of the uploader.",
+    help="Write a copy of the catalog with estimated attributes only, fitted without the uploader's models.",
 )
 @_CATALOG
 def attributes(raw: Path, out: Path, rebuilt: Path | None, catalog: str | None) -> None:
