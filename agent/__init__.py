@@ -4,7 +4,7 @@ from diffagent.agent import Agent, Request
 agent = Agent.load()
 decision = agent.decide(Request.from_prompt("A cute happy corgi, pixel art"))
 
-What ``__all__`` lists is the public interface; each name is imported when it is first used.
+``__all__`` lists the public interface; each name is imported on first use.
 """
 
 from importlib import import_module

@@ -1,7 +1,7 @@
-"""Many requests through one agent: decisions or errors come out, in order.
+"""Many requests through one agent: decisions or errors, in order.
 
-An engine that batches gets its questions together, first the letters of all, then the answers of all; the
-others are asked one by one, because their cache serves one prompt at a time.
+An engine that batches gets the questions of all requests together, turn by turn; other engines answer one
+request after another, because their cache serves one prompt at a time.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ class Decider(Protocol):
 
     def reading_turn(self, pending: Pending) -> Writing | None: ...
 
-    def considered(self, pending: Pending, line: str) -> Pending: ...
+    def consider(self, pending: Pending, line: str) -> Pending: ...
 
     def choice_turn(self, pending: Pending) -> Choice | None: ...
 
-    def picked(self, pending: Pending, letters: Any) -> Any: ...
+    def pick(self, pending: Pending, letters: Any) -> Any: ...
 
     def outcome(self, pending: Pending, ranked: Any) -> Outcome: ...
 
@@ -45,35 +45,35 @@ class Decider(Protocol):
     def finish(self, outcome: Outcome, text: str) -> Decision: ...
 
 
-Asked = Request | Mapping[str, Any]
+RequestSource = Request | Mapping[str, Any]
 """A request, or its options by name."""
 
 
-def decide_many(agent: Decider, requests: Sequence[Asked]) -> list[Decision | DiffAgentError]:
+def decide_many(agent: Decider, requests: Sequence[RequestSource]) -> list[Decision | DiffAgentError]:
     """:meth:`Agent.decide` for each request; see :meth:`Agent.decide_many`."""
     engine = agent.engine
     if not isinstance(engine, BatchEngine):
-        return [attempt(partial(_decided, agent, one)) for one in requests]
-    found: list[Decision | DiffAgentError] = []
+        return [attempt(partial(_decide, agent, request)) for request in requests]
+    decisions: list[Decision | DiffAgentError] = []
     for start in range(0, len(requests), engine.batch_size):
-        found += _together(agent, engine, requests[start : start + engine.batch_size])
-    return found
+        decisions += _decide_batch(agent, engine, requests[start : start + engine.batch_size])
+    return decisions
 
 
-def _decided(agent: Decider, asked: Asked) -> Decision:
-    return agent.decide(_parsed(asked))
+def _decide(agent: Decider, source: RequestSource) -> Decision:
+    return agent.decide(_parse(source))
 
 
-def _prepared(agent: Decider, asked: Asked) -> Pending:
-    return agent.prepare(_parsed(asked))
+def _prepare(agent: Decider, source: RequestSource) -> Pending:
+    return agent.prepare(_parse(source))
 
 
-def _parsed(asked: Asked) -> Request:
-    return asked if isinstance(asked, Request) else Request.parse(asked)
+def _parse(source: RequestSource) -> Request:
+    return source if isinstance(source, Request) else Request.parse(source)
 
 
 def attempt(make: Callable[[], T]) -> T | DiffAgentError:
-    """What ``make`` gives, or the error that belongs to this one request."""
+    """Returns the result of ``make``, or the error of this one request."""
     try:
         return make()
     except EngineGone:
@@ -82,36 +82,36 @@ def attempt(make: Callable[[], T]) -> T | DiffAgentError:
         return error
 
 
-def _together(
-    agent: Decider, engine: BatchEngine, requests: Sequence[Asked]
+def _decide_batch(
+    agent: Decider, engine: BatchEngine, requests: Sequence[RequestSource]
 ) -> list[Decision | DiffAgentError]:
-    answers: list[Any] = [attempt(partial(_prepared, agent, one)) for one in requests]
-    places = [place for place, one in enumerate(answers) if not isinstance(one, DiffAgentError)]
+    answers: list[Any] = [attempt(partial(_prepare, agent, request)) for request in requests]
+    places = [place for place, answer in enumerate(answers) if not isinstance(answer, DiffAgentError)]
     readings = {place: turn for place in places if (turn := agent.reading_turn(answers[place]))}
     for place, line in zip(readings, engine.write_many(list(readings.values())), strict=True):
-        answers[place] = line if isinstance(line, DiffAgentError) else agent.considered(answers[place], line)
+        answers[place] = line if isinstance(line, DiffAgentError) else agent.consider(answers[place], line)
     places = [place for place in places if not isinstance(answers[place], DiffAgentError)]
-    choices = {place: one for place in places if (one := agent.choice_turn(answers[place]))}
+    choices = {place: choice for place in places if (choice := agent.choice_turn(answers[place]))}
     letters: dict[int, Any] = dict(zip(choices, engine.choose_many(list(choices.values())), strict=True))
     outcomes: dict[int, Outcome] = {}
     for place in places:
-        said = letters.get(place, ())
-        if isinstance(said, DiffAgentError):
-            answers[place] = said
+        scores = letters.get(place, ())
+        if isinstance(scores, DiffAgentError):
+            answers[place] = scores
             continue
-        ranked = agent.picked(answers[place], said)
-        made = attempt(partial(agent.outcome, answers[place], ranked))
-        if isinstance(made, DiffAgentError):
-            answers[place] = made
+        ranked = agent.pick(answers[place], scores)
+        outcome_or_error = attempt(partial(agent.outcome, answers[place], ranked))
+        if isinstance(outcome_or_error, DiffAgentError):
+            answers[place] = outcome_or_error
         else:
-            outcomes[place] = made
-    asked = {place: turn for place, one in outcomes.items() if (turn := agent.parameters_turn(one))}
-    texts = dict(zip(asked, engine.write_many(list(asked.values())), strict=True))
+            outcomes[place] = outcome_or_error
+    turns = {place: turn for place, outcome in outcomes.items() if (turn := agent.parameters_turn(outcome))}
+    texts = dict(zip(turns, engine.write_many(list(turns.values())), strict=True))
     for place, outcome in outcomes.items():
         text = texts[place] if place in texts else outcome.grammar.draft()
-        answers[place] = _finished(agent, outcome, text)
+        answers[place] = _finish(agent, outcome, text)
     return answers
 
 
-def _finished(agent: Decider, outcome: Outcome, text: str | DiffAgentError) -> Any:
+def _finish(agent: Decider, outcome: Outcome, text: str | DiffAgentError) -> Any:
     return text if isinstance(text, DiffAgentError) else attempt(partial(agent.finish, outcome, text))

@@ -1,4 +1,4 @@
-"""A decision, and a request on its way to one."""
+"""A decision, and the states of a request on its way to one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from diffagent.agent.asking.reading import Reading
 from diffagent.agent.asking.request import Request
 from diffagent.agent.asking.wishes import Wishes
 from diffagent.agent.choosing.prefilter import Candidate
-from diffagent.agent.choosing.scope import Scope
+from diffagent.agent.choosing.scope import ChoiceScope
 from diffagent.data.air import AIR
 from diffagent.data.records import Card, T2ICall
 
@@ -28,45 +28,45 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Decision:
-    """A call with what led to it: candidates by fused score (natural-log probability), best first."""
+    """A call with its candidates by fused score (natural-log probability), best first."""
 
     call: T2ICall
     candidates: tuple[Candidate, ...]
     timings_ms: dict[str, float] = field(default_factory=dict)
     identified: Identification | None = None
-    """What the example images alone say, where there are any."""
+    """The identification of the example images, if any."""
     n: int = 1
-    """How many pictures were asked for."""
+    """The number of requested pictures."""
     notes: tuple[str, ...] = ()
-    """What could not be had or was changed, in words."""
+    """Notes on substitutions and changes."""
     reasons: tuple[str, ...] = ()
-    """What was read, why these models, what was added: short sentences."""
+    """Short sentences on the reading, the models and added words."""
     added: tuple[str, ...] = ()
-    """What was added to the prompt."""
+    """The words added to the prompt."""
 
     @property
     def url(self) -> str | None:
-        """The page of the model that answers."""
+        """The page of the call's model."""
         return AIR.parse(self.call.air).url
 
     def to_dict(self) -> dict[str, Any]:
-        """As ``--explain`` prints it."""
-        seen = {"unsure": self.identified.unsure} if self.identified else {}
+        """Returns the output of ``--explain``."""
+        certainty = {"unsure": self.identified.unsure} if self.identified else {}
         return {
             "call": self.call.model_dump(),
             "n": self.n,
             "notes": list(self.notes),
             "reasons": list(self.reasons),
-            **seen,
+            **certainty,
             "candidates": [
                 {
-                    "model": one.card.name,
-                    "air": one.card.air,
-                    "url": AIR.parse(one.card.air).url,
-                    "score": round(one.score, 4),
-                    "reasons": list(about(one.card)),
+                    "model": candidate.card.name,
+                    "air": candidate.card.air,
+                    "url": AIR.parse(candidate.card.air).url,
+                    "score": round(candidate.score, 4),
+                    "reasons": list(about(candidate.card)),
                 }
-                for one in self.candidates
+                for candidate in self.candidates
             ],
             "timings_ms": {name: round(value, 1) for name, value in self.timings_ms.items()},
         }
@@ -74,7 +74,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class Matches:
-    """The M entries of a catalog against a request, whatever its reading: ``allow`` booleans [M], ``columns``
+    """Matches of M entries with a request, independent of its reading: ``allow`` booleans [M], ``columns``
     [M, 6] and ``ranked`` [M] of :meth:`~diffagent.agent.choosing.prefilter.Prefilter.matched`."""
 
     allow: npt.NDArray[np.bool_]
@@ -84,7 +84,7 @@ class Matches:
 
 @dataclass(frozen=True)
 class Answer:
-    """A decision with the request that its target takes."""
+    """A decision with its target's request."""
 
     decision: Decision
     emitted: Emitted
@@ -96,28 +96,28 @@ class Pending:
 
     request: Request
     wished: Wishes
-    scope: Scope
+    scope: ChoiceScope
     reading: Reading
     candidates: tuple[Candidate, ...]
     notes: tuple[str, ...]
     started: float
     prefiltered: float
     section: Section
-    """The entries that are chosen among."""
-    seen: Identification | None = None
+    """The section of the candidates."""
+    identification: Identification | None = None
     matches: Matches | None = None
-    """How the catalog matches the request; None where its candidates do not hang on the reading."""
+    """The catalog's matches; None where the candidates do not depend on the reading."""
     line: str = ""
     """The reading as the language model wrote it; empty where it was not asked."""
 
     @property
     def is_open(self) -> bool:
-        """Whether there is anything to choose."""
+        """Whether there is a choice to make."""
         return self.request.model is None
 
     @property
     def shown(self) -> tuple[Candidate, ...]:
-        """The candidates that the language model chooses among."""
+        """The candidates for the language model's choice."""
         return self.candidates[:SHOWN]
 
     @property
@@ -128,8 +128,8 @@ class Pending:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A request whose model is chosen: ``ranked`` best first, ``carrier`` the checkpoint that the first runs
-    on where it is a LoRA, ``grammar`` what may be answered for it."""
+    """A request with a chosen model: ``ranked`` candidates, best first; ``carrier``: the checkpoint of the
+    first, if it is a LoRA; ``grammar`` of its legal answers."""
 
     pending: Pending
     ranked: tuple[Candidate, ...]

@@ -3,9 +3,9 @@
     AIR.parse("urn:air:sdxl:lora:civitai:12@34+56.safetensors")
     AIR("sdxl", "lora", "civitai", "12", "34", "56", "safetensors")
 
-Nothing else takes an AIR apart or puts one together. ``str`` gives the text back, the words before the
-source's identifier in lower case. Grammar: Civitai's ``src/shared/utils/air.ts`` and its developers'
-documentation. The sources differ in what their identifiers may hold:
+This module alone parses and builds AIRs. ``str`` returns the text, with the words before the identifier in
+lower case. Grammar: Civitai's ``src/shared/utils/air.ts`` and its developer documentation. Identifiers differ
+by source:
 
     civitai:ID@VERSION[+FILE][.FORMAT]         numbers
     huggingface:ORG/REPO[@REVISION/FILE][+FILE]  a file as a path; repositories have dots, so no format
@@ -43,7 +43,7 @@ MODEL_TYPES: Mapping[str, Literal["Checkpoint", "LoRA"]] = {
     "lycoris": "LoRA",
     "dora": "LoRA",
 }
-"""The AIR types of what a call can name, as a call spells them."""
+"""AIR type → the type in a call; a call can name these only."""
 
 _WORD = r"[a-z0-9_./-]+"
 _HEAD = re.compile(rf"urn:air:({_WORD}):({_WORD}):({_WORD}):(.+)", re.I | re.S)
@@ -68,10 +68,10 @@ _TAILS: Mapping[str, re.Pattern[str]] = {
 
 @dataclass(frozen=True, slots=True)
 class AIR:
-    """One model's name. What the text does not give is None.
+    """One model's name; a part that the text lacks is None.
 
     Raises:
-        BadInput: the parts make no AIR, or one that would be read as other parts.
+        BadInput: the parts are not those of an AIR, or would be parsed as other parts.
     """
 
     ecosystem: str
@@ -84,7 +84,7 @@ class AIR:
 
     def __post_init__(self) -> None:
         if _parts(str(self)) != self._fields():
-            raise BadInput(f"these parts make no AIR: {self._fields()}: it is {SHAPE}")
+            raise BadInput(f"these parts do not make an AIR: {self._fields()}: it is {SHAPE}")
 
     def __str__(self) -> str:
         text = f"{PREFIX}{self.ecosystem}:{self.type}:{self.source}:{self.key}"
@@ -95,7 +95,7 @@ class AIR:
 
     @classmethod
     def parse(cls, text: str) -> AIR:
-        """The AIR of a text; texts that were read before are kept.
+        """Returns the AIR of a text; results are cached.
 
         Raises:
             BadInput: the text is not an AIR.
@@ -104,7 +104,7 @@ class AIR:
 
     @classmethod
     def read(cls, text: str) -> AIR | None:
-        """The AIR of a text that may as well be anything else."""
+        """Returns the AIR of a text, or None where the text is not one."""
         return _parse(text) if _parts(text) is not None else None
 
     @property
@@ -119,7 +119,7 @@ class AIR:
 
     @property
     def model_type(self) -> Literal["Checkpoint", "LoRA"] | None:
-        """The type as a call spells it; None for what no call can name."""
+        """The type as a call spells it; None for types that a call cannot name."""
         return MODEL_TYPES.get(self.type)
 
     @property
@@ -131,7 +131,7 @@ class AIR:
 
     @property
     def url(self) -> str | None:
-        """The model's page; None where its source has none."""
+        """The model's web page; None where its source has none."""
         if self.source == HUGGINGFACE:
             return f"https://huggingface.co/{self.id}"
         if self.source != CIVITAI:
@@ -144,7 +144,7 @@ class AIR:
 
 
 def is_air(text: str) -> bool:
-    """Whether a text is meant as an AIR, well written or not."""
+    """Whether a text is meant as an AIR, well formed or not."""
     return text.strip().casefold().startswith(PREFIX)
 
 
@@ -176,13 +176,13 @@ def _parts(text: str) -> tuple[str | None, ...] | None:
 def _parse(text: str) -> AIR:
     parts = _parts(text)
     if parts is None:
-        shown = text if len(text) <= 80 else text[:77] + "…"
-        raise BadInput(f"not an AIR: {shown!r}: it is {SHAPE}")
+        excerpt = text if len(text) <= 80 else text[:77] + "…"
+        raise BadInput(f"not an AIR: {excerpt!r}: it is {SHAPE}")
     return AIR(*parts)  # type: ignore[arg-type]  # the first four are text
 
 
 def _of_a_model(text: str) -> str:
-    """Checks the AIR of a catalog entry or a call, and gives it as ``str`` prints it."""
+    """Checks the AIR of a catalog entry or a call and returns it as ``str`` prints it."""
     try:
         air = AIR.parse(text)
     except BadInput as error:
@@ -190,7 +190,7 @@ def _of_a_model(text: str) -> str:
     if air.model_type is None:
         raise ValueError(f"{text!r} names a {air.type}: a call names {', '.join(MODEL_TYPES)}")
     if air.source == CIVITAI and air.version is None:
-        raise ValueError(f"{text!r} names no version: it is civitai:ID@VERSION")
+        raise ValueError(f"{text!r} has no version: write civitai:ID@VERSION")
     return str(air)
 
 

@@ -5,8 +5,8 @@
      "carrier": "Deliberate", "caution": [], "renown": 1}
 
 A strong language model writes them from card, uploader's text and sample prompts
-(:mod:`diffagent.data.descriptions.describe`); for a catalog that nobody has read
-:mod:`diffagent.data.descriptions.plain_attributes` makes them from the card alone.
+(:mod:`diffagent.data.descriptions.describe`); without one,
+:mod:`diffagent.data.descriptions.plain_attributes` estimates them from the card alone.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from diffagent.data.errors import BadInput
 Role = Literal[
     "general", "style", "character", "concept", "object", "garment", "pose", "place", "effect", "tool"
 ]
-"""What a model is used as; "tool" is nothing that a request asks for (VAE, sliders, fixers)."""
+"""A model's use; no request asks for a "tool" (VAE, sliders, fixers)."""
 Medium = Literal[
     "any", "photo", "analog photo", "anime", "manga", "chibi", "cartoon", "3d cartoon", "comic",
     "illustration", "children's book", "digital painting", "oil painting", "watercolor", "pastel", "ink",
@@ -32,20 +32,20 @@ Medium = Literal[
     "fantasy art", "art nouveau", "art deco", "pop art", "fine art", "folk art", "furry art", "map",
     "pattern", "collage",
 ]  # fmt: skip
-"""What a picture is, or looks, made of."""
+"""The medium that a picture is made in, or looks made in."""
 Breadth = Literal["broad", "genre", "narrow"]
 """Any subject within the media; one kind of picture; one character, thing or very special look."""
 People = Literal["any", "young women", "women", "men", "children", "none"]
-"""Whom a model draws where there are people."""
+"""The people that a model draws."""
 
 ROLES: tuple[Role, ...] = get_args(Role)
 MEDIA: tuple[Medium, ...] = get_args(Medium)
 NEVER_CHOSEN = frozenset(("real person", "sexualised", "minor", "photo likeness"))
-"""Cautions of models that no request is answered with."""
+"""Cautions that keep a model from answering any request."""
 
 
 class Variant(BaseModel):
-    """Trigger words of one of several things that a model knows, and what they draw."""
+    """Trigger words of one of a model's several subjects, and what they draw."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -56,9 +56,8 @@ class Variant(BaseModel):
 class Attributes(BaseModel):
     """What one model is for; unknown keys are refused.
 
-    ``needed`` are trigger words that the model never comes without; ``carrier`` is the checkpoint that a
-    LoRA's author made it for, by name; ``renown`` is 0 (obscure or unfinished) to 3 (among the first that
-    people who know these models reach for).
+    ``needed`` are the trigger words of every prompt for the model; ``carrier`` names the checkpoint that a
+    LoRA was made for; ``renown`` is 0 (obscure or unfinished) to 3 (a first choice of experts).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -75,14 +74,14 @@ class Attributes(BaseModel):
     renown: int = Field(default=1, ge=0, le=3)
 
     is_estimated: ClassVar[bool] = False
-    """Whether a classifier made them, and nobody read the model."""
+    """Whether a classifier estimated them."""
 
     @classmethod
     def parse(cls, data: str | bytes | Mapping[str, Any]) -> Self:
-        """Attributes from JSON text or a mapping.
+        """Returns the attributes of JSON text or a mapping.
 
         Raises:
-            BadInput: a field is missing, unknown or outside its vocabulary; says which.
+            BadInput: a field is missing, unknown or outside its vocabulary; the message names it.
         """
         try:
             if isinstance(data, str | bytes):
@@ -91,17 +90,17 @@ class Attributes(BaseModel):
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             place = ".".join(map(str, first["loc"])) or "the object"
-            given = repr(first.get("input"))[:60]
-            raise BadInput(f"not attributes: {place}: {first['msg']} (given: {given})") from None
+            excerpt = repr(first.get("input"))[:60]
+            raise BadInput(f"not attributes: {place}: {first['msg']} (given: {excerpt})") from None
 
     @cached_property
     def is_choosable(self) -> bool:
-        """Whether a request may be answered with the model: no tool, no real person, nothing sexualised."""
+        """Whether the model may answer a request: it is not a tool and has no caution of NEVER_CHOSEN."""
         return self.role != "tool" and not NEVER_CHOSEN & set(self.caution)
 
 
-class Estimated(Attributes):
-    """Attributes that :mod:`diffagent.data.descriptions.plain_attributes` made; in JSON they say so."""
+class EstimatedAttributes(Attributes):
+    """Attributes that :mod:`diffagent.data.descriptions.plain_attributes` estimated; marked in JSON."""
 
     is_estimated: ClassVar[bool] = True
 
@@ -109,18 +108,18 @@ class Estimated(Attributes):
 _MARK = '{"estimated":true,'
 
 
-def stored(attributes: Attributes) -> str:
-    """Attributes as JSON text, without what is the default."""
+def attributes_to_json(attributes: Attributes) -> str:
+    """Returns the attributes as JSON text without default values."""
     text = attributes.model_dump_json(exclude_defaults=True)
     return _MARK + text[1:] if attributes.is_estimated else text
 
 
-def restored(text: str) -> Attributes:
-    """What :func:`stored` wrote.
+def attributes_from_json(text: str) -> Attributes:
+    """Returns the attributes of the JSON text that :func:`attributes_to_json` wrote.
 
     Raises:
         pydantic.ValidationError: a field is missing, unknown or outside its vocabulary.
     """
     if text.startswith(_MARK):
-        return Estimated.model_validate_json("{" + text[len(_MARK) :])
+        return EstimatedAttributes.model_validate_json("{" + text[len(_MARK) :])
     return Attributes.model_validate_json(text)

@@ -1,8 +1,7 @@
-"""What is known of one base model: the columns of the table of base models, and the types of their values.
+"""The columns of the table of base models, and the types of their values.
 
-The rows are in :mod:`diffagent.data.base_model_rows`, the questions that others ask in
-:mod:`diffagent.data.base_models`. None is what no source tells, or what a base model does not have; it is
-never a neighbour's value.
+The rows are in :mod:`diffagent.data.base_model_rows`, the queries in :mod:`diffagent.data.base_models`. None
+means unknown or absent; a value is never copied from a similar base model.
 """
 
 from __future__ import annotations
@@ -23,19 +22,19 @@ FOLDERS: dict[Role, str] = {
     "text encoder": "text_encoders",
     "vae": "vae",
 }
-"""Role of a part → ComfyUI's folder of such files."""
+"""Role of a part → ComfyUI's folder for it."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """A file that a model of this base runs with; ``file`` is its usual name, None for the model's own."""
+    """A file that a model of this base needs; ``file`` is its usual name, None the model's own file."""
 
     role: Role
     file: str | None = None
     kind: str | None = None
-    """What ComfyUI's loader of text encoders calls the base model."""
+    """The base model's name in ComfyUI's text encoder loader."""
     also: tuple[str, ...] = ()
-    """Other usual names of files that do the same, as in other precisions."""
+    """Usual names of equivalent files, such as other precisions."""
 
     @property
     def folder(self) -> str:
@@ -44,7 +43,7 @@ class Part:
 
 @dataclass(frozen=True)
 class LoraMark:
-    """Tensors of a LoRA that tell its base: whose name has ``key``, with the widths that are known."""
+    """Tensors that identify a LoRA's base model: their names contain ``key``; widths where known."""
 
     key: str
     reads: int | None = None
@@ -55,30 +54,30 @@ class LoraMark:
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """How a safetensors header shows the base model."""
+    """What identifies a base model in a safetensors header."""
 
     context: int | None = None
-    """The width of the text states that the cross-attention's keys read."""
+    """The width of the text states that the cross-attention keys read."""
     keys: tuple[str, ...] = ()
-    """Parts of tensors' names that a checkpoint has all of."""
+    """Parts of tensor names; a checkpoint has all of them."""
     absent: tuple[str, ...] = ()
-    """Parts that no tensor's name has."""
+    """Parts of tensor names; a checkpoint has none of them."""
     shapes: tuple[tuple[str, int, int], ...] = ()
-    """Part of a tensor's name, dimension, size: all hold in a checkpoint."""
+    """Part of a tensor name, dimension, size; all hold in a checkpoint."""
     lora: tuple[LoraMark, ...] = ()
-    """Any of them tells a LoRA."""
+    """Any of them identifies a LoRA."""
     architectures: tuple[str, ...] = ()
     """Values of ``modelspec.architecture`` (before the slash) and ``ss_base_model_version``."""
     also: tuple[Fingerprint, ...] = ()
     """The same model in other layouts, such as diffusers'."""
     names: tuple[str, ...] = ()
-    """Words in the names that a header keeps (``ss_sd_model_name``, ``modelspec.title``), in lower case: what
-    tells a base model from its parent, whose tensors it shares."""
+    """Lower-case words in a header's names (``ss_sd_model_name``, ``modelspec.title``) that tell a base model
+    from its parent with the same tensors."""
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """What prompts it reads: ``form`` it was trained on, ``tokens`` are the longest prompt in one piece."""
+    """The prompts it reads: the ``form`` it was trained on, and the most ``tokens`` it encodes at once."""
 
     form: Literal["tags", "prose", "score words"] | None = None
     quality_words: tuple[str, ...] = ()
@@ -89,9 +88,9 @@ class Dialect:
 
 @dataclass(frozen=True)
 class Guidance:
-    """``kind`` says which field of a call guides: "cfg" its ``cfg_scale``, "distilled" its ``guidance``.
+    """The guidance scale; ``kind`` names the call's field: "cfg" ``cfg_scale``, "distilled" ``guidance``.
 
-    Nothing outside ``low`` to ``high`` is chosen unasked.
+    Values outside ``low`` to ``high`` are only used on request.
     """
 
     kind: Literal["cfg", "distilled", "none"]
@@ -101,39 +100,39 @@ class Guidance:
 
 
 @dataclass(frozen=True)
-class Licence:
+class BaseLicence:
     """The base model's own licence, which binds whatever an uploader allows."""
 
     name: str
     commercial: bool | None = None
-    """Whether its use for money is allowed; None: the licence says under which conditions."""
+    """Whether commercial use is allowed; None: under the licence's conditions."""
 
 
 @dataclass(frozen=True)
 class Nodes:
-    """The nodes of its graph in ComfyUI that differ from one base model to another."""
+    """The nodes of its ComfyUI graph that differ between base models."""
 
     latent: str = "EmptyLatentImage"
-    """The node that makes the empty picture."""
+    """The node that makes the empty latent."""
     encode: str = "CLIPTextEncode"
-    """The node that reads the prompt; the negative prompt is always read by CLIPTextEncode."""
+    """The node that encodes the prompt; CLIPTextEncode always encodes the negative prompt."""
     lora: str = "LoraLoader"
-    """The loader of LoRAs; "LoraLoaderModelOnly" where none changes a text encoder."""
+    """The LoRA loader; "LoraLoaderModelOnly" where LoRAs do not change the text encoder."""
     sampling: str | None = None
-    """The node in front of the sampler that sets the noise levels; None: the model's own."""
+    """The node before the sampler that sets the noise levels; None: the model's own."""
     settings: tuple[tuple[str, float | str | bool], ...] = ()
     """That node's inputs."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What Civitai's workflow step of it differs in from the one for checkpoints of any ecosystem."""
+    """How Civitai's workflow step for it differs from the general step for checkpoints."""
 
     engine: str
     fixed: tuple[tuple[str, str], ...] = ()
-    """Fields that say which model is meant."""
+    """Fields that identify the model."""
     model: str | None = "model"
-    """The field that takes a checkpoint's AIR; None: the recipe runs its own model alone."""
+    """The field for a checkpoint's AIR; None: the recipe runs its own model only."""
     version: int | None = None
     """The Civitai version of the recipe's own model."""
     cfg: str = "cfgScale"
@@ -141,65 +140,65 @@ class Recipe:
     negative: bool = True
     """Whether there is a negative prompt."""
     samplers: Literal["comfyui", "sdcpp"] | None = "sdcpp"
-    """Whose names of samplers and schedules it takes; None: it has none."""
+    """The program whose sampler and schedule names it takes; None: it takes none."""
     lora_list: bool = False
-    """Whether LoRAs are a list of AIRs and strengths, in place of AIR → strength."""
+    """Whether LoRAs are a list of AIRs and strengths instead of AIR → strength."""
     most_steps: int = 150
     sides: tuple[int, int] = (64, 2048)
     """The shortest and the longest side, in pixels."""
     step: int = 16
-    """What its sides are multiples of."""
+    """Sides are multiples of this."""
     air: str | None = None
-    """Civitai's copy of the base model's own model, where the recipe has to be told which one it is."""
+    """Civitai's copy of the base model's own model, where the recipe needs its AIR."""
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """What its pipeline of diffusers is made from, and what that calls the settings of a call."""
+    """Its diffusers pipeline, and the pipeline's names for a call's settings."""
 
     transformer: str
-    """The class of a model's file; the rest comes from the base model's repository."""
+    """The class that loads a model's file; the rest comes from the base model's repository."""
     cfg: str | None = "guidance_scale"
     """The argument of classifier-free guidance."""
     off: float = 1.0
-    """Its value without guidance: 0 where the pipeline adds its scale's worth of the difference between the
-    two predictions to the one of the prompt, so that its scale is one less than everybody else's."""
+    """The scale that means no guidance: 0 where the pipeline's scale is one less than the usual one, as it
+    adds the scaled difference of the two predictions to the prompt's."""
     guidance: str | None = None
     """The argument of distilled guidance."""
     negative: bool = True
     """Whether there is a negative prompt."""
     dtype: str = "bfloat16"
-    """The precision that it was trained in."""
+    """The precision it was trained in."""
 
 
 @dataclass(frozen=True)
 class Backends:
-    """How each target runs it, in the target's own term; None where it does not, or nobody has told us.
+    """How each target runs it, in the target's own term; None: it does not, or this is unknown.
 
-    A target builds requests for some terms (``base_model_rows.BUILT``); base models with others it refuses.
+    A target builds requests for the terms in ``base_model_rows.BUILT`` and refuses base models with others.
     """
 
     diffusers: str | None = None
     """The pipeline's class."""
     comfyui: Literal["checkpoint", "parts"] | None = None
-    """Whether one file is loaded, or transformer, text encoders and VAE apart."""
+    """Whether one file is loaded, or transformer, text encoders and VAE separately."""
     a1111: Literal["a1111", "forge", "forge neo"] | None = None
     """The oldest of A1111 and its forks that runs it."""
     sdnext: str | None = None
-    """The name of its pipeline."""
+    """The pipeline's name."""
     civitai: str | None = None
     """The recipe's ecosystem or engine."""
     horde: str | None = None
     """The Horde's baseline."""
     openai: str | None = None
-    """How a server behind OpenAI's images API is asked: "name", by the model's name."""
+    """How an OpenAI images API selects it: "name", by the model's name."""
     refused: tuple[tuple[str, str, str], ...] = ()
-    """Target, field, reason: fields that a target takes for others, and refuses for this one."""
+    """Target, field, reason: fields that a target refuses for this base model only."""
 
 
 @dataclass(frozen=True)
 class Crossing:
-    """LoRAs of another group that run on it, all or part of their layers."""
+    """LoRAs of another group that run on it, with all or some of their layers."""
 
     group: str
     fit: Fit = "partial"
@@ -208,55 +207,55 @@ class Crossing:
 
 @dataclass(frozen=True)
 class Family:
-    """What a person means by "SDXL": ``--base-model`` takes its name."""
+    """A family of base models, such as "SDXL"; ``--base-model`` takes its name."""
 
     title: str
     spellings: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
-    """Plain words, which mean it only where a prompt says "use …" or "… model"."""
+    """Plain words, which name it only in "use …" or "… model"."""
     request: str | None = None
-    """A pattern of how a prompt asks for it, where spellings do not say it all."""
+    """A pattern of requests for it that spellings do not cover."""
     first: tuple[str, ...] = ()
     last: tuple[str, ...] = ()
-    """Words that mean it where they are the first or the last clause of a prompt by themselves."""
+    """Words that name it as the first or the last clause of a prompt."""
     unless: str | None = None
-    """A pattern of what a prompt holds in which such a word, and "with WORD", means something else."""
+    """A pattern; where a prompt matches it, such a word, and "with WORD", means something else."""
     last_only: str | None = None
-    """A pattern of what a prompt holds in which such a word means it as the last clause."""
+    """A pattern; where a prompt matches it, such a word names the family as the last clause."""
     usual: str | None = None
-    """The base model that people mean by the bare name; None: any of them."""
+    """The base model that the bare name means; None: any of them."""
     versions: str | None = None
-    """A pattern of the versions that people name behind its names; None: versions are base models."""
+    """A pattern of the versions that follow its name; None: versions are base models."""
 
 
 @dataclass(frozen=True)
 class BaseModelFacts:
-    """One base model. None is what nobody has told us, or what it does not have."""
+    """One base model; None means unknown or absent."""
 
     name: str
-    """As Civitai spells it."""
+    """The name as Civitai spells it."""
     family: str
-    """Base models that a person calls by one name; ``--base-model`` takes it."""
+    """The family's name, which ``--base-model`` takes."""
     ecosystems: tuple[str, ...]
-    """The AIR's ecosystem; behind the first, others that are met in AIRs."""
+    """The ecosystem of its AIRs, then others that occur in AIRs."""
     grade: Grade = "known"
-    """Whether all that running it needs is known, or only what the hub tells, or there are no files."""
+    """Runnable, known from the hub only, or hosted without files."""
     parent: str | None = None
-    """The base model that it was made from: what its row does not say is the parent's."""
+    """The base model it was derived from; it inherits the columns that its row lacks."""
     hub: str | None = None
-    """What the hub files it under, where it has no name of its own there."""
+    """The hub's name for it, where that is another base model's."""
     types: tuple[str, ...] = ()
-    """The types of AIRs that its models have."""
+    """The AIR types of its models."""
     spellings: tuple[str, ...] = ()
-    """Other names, of hubs and of people; case, blanks, dots, dashes and underscores do not matter."""
+    """Other names on hubs and among people; case, blanks, dots, dashes and underscores do not matter."""
     words: tuple[str, ...] = ()
-    """Plain words, which mean it only where a prompt says "use …" or "… model"."""
+    """Plain words, which name it only in "use …" or "… model"."""
     heard: tuple[str, ...] | None = None
-    """What a prompt calls it; None: its spellings, and its name where that is not a plain word."""
+    """Its names in prompts; None: its spellings, and its name unless that is a plain word."""
     entries: Literal["crawled", "by hand", "none"] = "by hand"
-    """How its models become catalog entries: by every crawl, or where they are asked for."""
+    """How its models become catalog entries: in every crawl, or on request."""
     lora_group: str | None = None
-    """LoRAs of a group run on all of its checkpoints."""
+    """LoRAs of a group run on all of the group's checkpoints."""
     crossings: tuple[Crossing, ...] = ()
     parts: tuple[Part, ...] | None = None
     repository: str | None = None
@@ -266,38 +265,38 @@ class BaseModelFacts:
     guidance: Guidance | None = None
     steps: int | None = None
     steps_range: tuple[int, int] | None = None
-    """The fewest and the most that are chosen unasked; a distilled model needs fewer."""
+    """The fewest and the most default steps; a distilled model needs fewer."""
     samplers: tuple[str, ...] | None = None
-    """The samplers that are chosen unasked, the usual one first; None: all."""
+    """The default samplers, the usual one first; None: all."""
     schedules: tuple[str | None, ...] | None = None
-    """Likewise; None among them is the target's own."""
+    """The default schedules, likewise; None among them is the target's own."""
     prediction: Prediction | None = None
     clip_skip: int | None = None
-    """The layer of the text encoder that it was trained on, as A1111 counts; None: there is no choice."""
+    """The text encoder layer it was trained on, as A1111 counts; None: there is no choice."""
     drawn_clip_skip: int | None = None
-    """The clip skip of its anime models: most are mixed from one that was trained so."""
+    """The clip skip of its anime models, most of which derive from one that was trained with it."""
     area: int | None = None
-    """Pixels that it was trained at."""
+    """The pixels of its training images."""
     step: int | None = None
-    """What its sides are multiples of."""
+    """Sides are multiples of this."""
     shapes: tuple[tuple[int, int], ...] = ()
-    """The widths and heights that are chosen unasked, the most usual first: its usual square."""
+    """The default widths and heights, its usual square first."""
     nodes: Nodes | None = None
     """ComfyUI's nodes; None: the usual ones."""
     recipe: Recipe | None = None
-    """Civitai's step; None: that of its older checkpoints, or none."""
+    """Civitai's step; None: the step for older checkpoints, or none."""
     pipeline: Pipeline | None = None
-    """diffusers' pipeline; None: its file is a whole pipeline, or it does not run there."""
+    """diffusers' pipeline; None: its file is a whole pipeline, or diffusers does not run it."""
     backends: Backends = Backends()
-    licence: Licence | None = None
+    licence: BaseLicence | None = None
     negative: tuple[str, ...] = ()
-    """What people exclude most: the negative prompt where a user gives none."""
+    """The default negative prompt: what people exclude most."""
     sources: Sources = field(default=(), repr=False)
-    """Columns, and where their values are from; "*" is the rest of the row."""
+    """Columns and the sources of their values; "*" is the rest of the row."""
 
     @property
     def ecosystem(self) -> str:
-        """The ecosystem that its AIRs are written with."""
+        """The ecosystem of its AIRs."""
         return self.ecosystems[0]
 
     @property
@@ -307,32 +306,34 @@ class BaseModelFacts:
 
     @property
     def hub_name(self) -> str:
-        """What the hub files it under."""
+        """The hub's name for it."""
         return self.hub or self.name
 
     def source(self, column: str) -> str | None:
-        """Where a column's value is from; None where the row does not say."""
-        named = (source for columns, source in self.sources if column in columns.split())
+        """The source of a column's value; None where the row does not give it."""
+        matches = (source for columns, source in self.sources if column in columns.split())
         rest = (source for columns, source in self.sources if columns == "*")
-        return next(named, None) or next(rest, None)
+        return next(matches, None) or next(rest, None)
 
 
 COLUMNS = tuple(column.name for column in fields(BaseModelFacts))
 _OWN = ("name", "parent", "spellings", "words", "heard", "hub", "entries", "fingerprint", "repository")
-"""Columns that a variant does not take over."""
+"""Columns that a variant does not inherit."""
 
 
 def variant(base: BaseModelFacts, name: str, sources: Sources, /, **differs: Any) -> BaseModelFacts:
-    """A base model made from another one: that one's row but for what differs, with sources of its own."""
+    """Returns the row of a derived base model: the parent's but for ``differs`` and ``sources``."""
     blank = dict.fromkeys(("hub", "heard", "fingerprint", "repository"))
     blank |= {"parent": base.name, "spellings": (), "words": ()}
     entries = "by hand" if base.entries == "crawled" else base.entries
-    made = replace(base, name=name, entries=entries, **blank | differs)  # type: ignore[arg-type]
-    kept = []
+    row = replace(base, name=name, entries=entries, **blank | differs)  # type: ignore[arg-type]
+    inherited = []
     for columns, source in base.sources:
-        left = COLUMNS if columns == "*" else columns.split()
-        said = {column for other, _ in base.sources if other != "*" for column in other.split()}
-        own = [c for c in left if c not in differs and c not in _OWN and (columns != "*" or c not in said)]
-        if own:
-            kept.append((" ".join(own), source))
-    return replace(made, sources=(*sources, *kept))
+        names = COLUMNS if columns == "*" else columns.split()
+        covered = {column for other, _ in base.sources if other != "*" for column in other.split()}
+        remaining = [
+            c for c in names if c not in differs and c not in _OWN and (columns != "*" or c not in covered)
+        ]
+        if remaining:
+            inherited.append((" ".join(remaining), source))
+    return replace(row, sources=(*sources, *inherited))

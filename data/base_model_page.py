@@ -33,7 +33,7 @@ def short_rows() -> Iterator[tuple[str, str, str, str, str, str]]:
 
 
 def unknown(grade: str = "known") -> dict[str, int]:
-    """How many rows of a grade do not know a column."""
+    """Column → the number of rows of a grade that lack its value."""
     rows = [row for row in TABLE if row.grade == grade]
     return {column: sum(getattr(row, column) in (None, ()) for row in rows) for column in COLUMNS}
 
@@ -92,8 +92,8 @@ def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> Iterator[str]:
 
 def _settings(row: BaseModelFacts) -> tuple[str, ...]:
     dialect = row.dialect
-    told = [dialect.form or "", f"{dialect.tokens} tokens" if dialect.tokens else ""]
-    told += [{True: "negative", False: "no negative", None: ""}[dialect.negative]]
+    dialect_cells = [dialect.form or "", f"{dialect.tokens} tokens" if dialect.tokens else ""]
+    dialect_cells += [{True: "negative", False: "no negative", None: ""}[dialect.negative]]
     samplers = ", ".join((row.samplers or ())[:2]) + (
         f"; {row.schedules[0] or 'own'}" if row.schedules else ""
     )
@@ -102,7 +102,7 @@ def _settings(row: BaseModelFacts) -> tuple[str, ...]:
         row.name,
         f"`{row.ecosystem}`",
         row.lora_group or "",
-        ", ".join(filter(None, told)),
+        ", ".join(filter(None, dialect_cells)),
         _guidance(row),
         _steps(row),
         samplers,

@@ -1,13 +1,12 @@
-"""How a prompt asks for a base model: by a name that nothing else has, or by a plain word where the sentence
-says so.
+"""Requests for base models in a prompt: by an unambiguous name, or by a plain word in a fixed phrase.
 
-    asked("a castle, flux dev")                  "flux dev", "Flux.1 D"
-    asked("use pony and draw a castle")          "use pony and draw", "Pony"
-    asked("illustrios: a castle")                "illustrios", "illustrious"
-    asked("a pony in a field")                   nothing
+    base_model_requests("a castle, flux dev")                  "flux dev", "Flux.1 D"
+    base_model_requests("use pony and draw a castle")          "use pony and draw", "Pony"
+    base_model_requests("illustrios: a castle")                "illustrios", "illustrious"
+    base_model_requests("a pony in a field")                   nothing
 
-In: a prompt. Out: what it asks for with where it stands, so that the words can be left out of the picture.
-The names are those of :mod:`diffagent.data.base_model_rows`.
+In: a prompt. Out: the base models it asks for, with the places of the words, which can then be cut from the
+prompt. The names are those of :mod:`diffagent.data.base_model_rows`.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from typing import NamedTuple
 
 from diffagent.data.base_model_facts import BaseModelFacts, Family
 from diffagent.data.base_model_rows import FAMILIES, JOINED, LEADING, ORDINARY, TABLE
-from diffagent.data.near_spellings import Mended, Names, mended
+from diffagent.data.near_spellings import MendedPrompt, NameWords, mend
 
 _PLEA = r"(?:(?:please|pls|plz|just)\s)?"
 _USING = (
@@ -54,9 +53,9 @@ _ENDING = (
 )
 
 
-class _Asking(NamedTuple):
-    """A base model or family, how it is asked for, and of which words a prompt that asks for it has one
-    (none: not known); nothing is asked for where ``unless`` is found, or ``only`` is not."""
+class _RequestPattern(NamedTuple):
+    """A base model or family and the ``pattern`` of its requests. A prompt that matches has one of ``hints``
+    (empty: unknown); it does not count where it matches ``unless``, or does not match ``only``."""
 
     name: str
     pattern: str
@@ -74,8 +73,8 @@ class _Asking(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What a prompt asks for: the ``words`` that ask, without their typos, and where they stand in it."""
+class BaseModelRequest:
+    """A base model or family that a prompt asks for: the ``words``, without typos, and their place."""
 
     name: str
     words: str
@@ -83,8 +82,8 @@ class Asked:
     end: int
 
     @classmethod
-    def of(cls, name: str, match: re.Match[str], source: Mended) -> Asked:
-        """A match in a mended prompt."""
+    def of(cls, name: str, match: re.Match[str], source: MendedPrompt) -> BaseModelRequest:
+        """Returns the request of a match in a mended prompt."""
         return cls(name, match[0], source.at(match.start()), source.at(match.end()))
 
     @property
@@ -93,24 +92,27 @@ class Asked:
 
 
 @lru_cache(64)
-def asked(prompt: str) -> tuple[Asked, ...]:
-    """Where a prompt asks for base models and families, and their names; of several, the first is meant.
+def base_model_requests(prompt: str) -> tuple[BaseModelRequest, ...]:
+    """Returns a prompt's requests for base models and families; the first one holds.
 
-    What was made from another family stands before it, and then what every crawl has. A match inside a longer
-    one of another name ("flux" in "flux schnell") does not count, nor one in a phrase that means no model
-    ("flux capacitor"). Patterns without a word of the prompt are left out, for compiling all takes longer
-    than the rest of the reading.
+    Derived families come before their parents, then the crawled ones. A match inside a longer one ("flux" in
+    "flux schnell") does not count, nor one in a phrase that names no model ("flux capacitor"). Patterns
+    without a word of the prompt are skipped, because compiling all of them takes longer than everything else.
     """
-    source = mended(prompt, _names())
+    source = mend(prompt, _names())
     text, folded = source.text, source.text.casefold()
-    found = [(match, one.name) for one in _askings() for match in one.matches(text, folded)]
-    plain = list(_compiled(ORDINARY).finditer(text)) if found else []
-    inside = _inside([*(match.span() for match in plain), *(match.span() for match, _ in found)])
-    return tuple(Asked.of(name, match, source) for match, name in found if match.span() not in inside)
+    matches = [
+        (match, asking.name) for asking in _request_patterns() for match in asking.matches(text, folded)
+    ]
+    plain = list(_compiled(ORDINARY).finditer(text)) if matches else []
+    inside = _inside([*(match.span() for match in plain), *(match.span() for match, _ in matches)])
+    return tuple(
+        BaseModelRequest.of(name, match, source) for match, name in matches if match.span() not in inside
+    )
 
 
 def _inside(spans: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
-    """The spans that are a part of a longer one: "flux" of "flux schnell"."""
+    """The spans that lie in a longer one: "flux" in "flux schnell"."""
     reached, parts = -1, set()
     for start, end in sorted(set(spans), key=lambda span: (span[0], -span[1])):
         if end <= reached:
@@ -119,24 +121,24 @@ def _inside(spans: Iterable[tuple[int, int]]) -> set[tuple[int, int]]:
     return parts
 
 
-def called(words: str) -> str:
-    """The name alone in words that ask for it: "flux dev" of "use flux dev"."""
+def bare_name(words: str) -> str:
+    """The bare name in the words of a request: "flux dev" of "use flux dev"."""
     before = rf"\A\s*(?:{_USING}|{_LABEL}|{_MADE})"
     behind = rf"{_KIND}?(?:\s(?:and|to)\s{_PLEA}{_DRAWING}|\sfor|{_REASON})?\s*\Z"
     return _compiled(f"{before}|{behind}").sub("", words).strip()
 
 
 @cache
-def _names() -> Names:
-    """The words of base models' names of which typos are heard."""
+def _names() -> NameWords:
+    """The words of base model names whose typos are mended."""
     rows = [row for row in TABLE if row.grade != "hosted"]
     words = {word for row in rows for word in row.words}
     words |= {word for family in FAMILIES.values() for word in (*family.words, *family.first)}
-    spellings = {one for row in rows for one in (row.name, *row.spellings, *row.words)}
-    spellings |= {one for family in FAMILIES.values() for one in (family.title, *family.spellings)}
-    typed = [re.findall(r"[^\W\d_]+", one.casefold()) for one in spellings]
+    spellings = {spelling for row in rows for spelling in (row.name, *row.spellings, *row.words)}
+    spellings |= {spelling for family in FAMILIES.values() for spelling in (family.title, *family.spellings)}
+    typed = [re.findall(r"[^\W\d_]+", spelling.casefold()) for spelling in spellings]
     alone = {word for word in words if word.isalpha()} - {"sana"}  # Saana is somebody
-    return Names.of({*alone, *JOINED, "schnell"}, [*typed, *map(_letters, spellings)])
+    return NameWords.of({*alone, *JOINED, "schnell"}, [*typed, *map(_letters, spellings)])
 
 
 def _letters(spelling: str) -> list[str]:
@@ -144,33 +146,33 @@ def _letters(spelling: str) -> list[str]:
 
 
 @cache
-def _askings() -> tuple[_Asking, ...]:
+def _request_patterns() -> tuple[_RequestPattern, ...]:
     by_name = {row.name: row for row in TABLE}
     crawled = (row.family for row in reversed(TABLE) if row.entries == "crawled")
     derived = (row.family for row in TABLE if row.parent and by_name[row.parent].family != row.family)
     families = dict.fromkeys((*derived, *crawled, *(row.family for row in TABLE)))
-    found: list[_Asking] = []
+    askings: list[_RequestPattern] = []
     for family in families:
         facts = FAMILIES.get(family, Family(family))
         rows = (row for row in TABLE if row.family == family)
         for row in sorted(rows, key=lambda row: -len(row.name)):  # the longest first: "… Turbo" before "…"
             if row.grade == "hosted":  # companies and things: only "use NAME" asks for them
-                found += _of_words(row.name, (row.name, *row.spellings, *row.words), facts)
+                askings += _of_words(row.name, (row.name, *row.spellings, *row.words), facts)
             else:
-                found += [
-                    *_of_names(row.name, _heard(row), row.words, facts.versions),
+                askings += [
+                    *_of_names(row.name, _prompt_names(row), row.words, facts.versions),
                     *_of_words(row.name, row.words, facts),
                 ]
-        found += [
+        askings += [
             *_of_names(family, facts.spellings, facts.words, facts.versions),
             *_of_words(family, facts.words, facts),
         ]
-        found += _of_family(family, facts)
-    return tuple(found)
+        askings += _of_family(family, facts)
+    return tuple(askings)
 
 
-def _heard(row: BaseModelFacts) -> tuple[str, ...]:
-    """What a prompt calls a base model: its name, unless it is a plain word, and its spellings."""
+def _prompt_names(row: BaseModelFacts) -> tuple[str, ...]:
+    """A base model's names in prompts: its name, unless it is a plain word, and its spellings."""
     if row.heard is not None:
         return row.heard
     is_plain = row.name.isalpha() and row.name.casefold() in {word.casefold() for word in row.words}
@@ -179,17 +181,19 @@ def _heard(row: BaseModelFacts) -> tuple[str, ...]:
 
 def _of_names(
     name: str, spellings: Sequence[str], words: Sequence[str], versions: str | None = None
-) -> Iterator[_Asking]:
-    """How names ask that nothing else has, wherever they stand."""
+) -> Iterator[_RequestPattern]:
+    """Yields the patterns of unambiguous names, anywhere in a prompt."""
     longest = sorted({*spellings} - {*words}, key=len, reverse=True)
     if longest:
-        called = "|".join(_spaced(one) + (r"(?!\s\w+s\b)" if one[-1].isdigit() else "") for one in longest)
+        called = "|".join(
+            _spaced(spelling) + (r"(?!\s\w+s\b)" if spelling[-1].isdigit() else "") for spelling in longest
+        )
         behind = rf"(?:[ ._-]?{versions}(?!\w|\.\d))?" if versions else ""
-        yield _Asking(name, _wherever(rf"\b(?:{called}){behind}(?!\w)"), _hints(longest))
+        yield _RequestPattern(name, _wherever(rf"\b(?:{called}){behind}(?!\w)"), _hints(longest))
 
 
 def _wherever(called: str) -> str:
-    """The pattern of a name, with what a sentence says around it."""
+    """The pattern of a name with the phrase around it."""
     return (
         rf"(?:\b{_USING})?{called}{_KIND}?{_BEGUN}|"
         rf"(?:\b{_MADE})?{called}{_KIND}?{_REASON}|"
@@ -199,12 +203,12 @@ def _wherever(called: str) -> str:
     )
 
 
-def _of_words(name: str, words: Sequence[str], facts: Family) -> Iterator[_Asking]:
-    """How plain words ask: where a sentence says "use …" or "… model"."""
+def _of_words(name: str, words: Sequence[str], facts: Family) -> Iterator[_RequestPattern]:
+    """Yields the patterns of plain words, which need a phrase such as "use …" or "… model"."""
     if not words:
         return
     word = "(?:" + "|".join(map(_spaced, sorted(words, key=len, reverse=True))) + r")(?!\w)"
-    said = (
+    patterns = (
         rf"\b{_USING}{word}{_KIND}?(?:{_BEGUN}|{_REASON}|{_CLOSED})",
         rf"\b{_MADE}{word}{_KIND}?(?:{_REASON}|{_CLOSED})",
         rf"\b{_LORA_FOR.format(name=word)}",
@@ -217,20 +221,20 @@ def _of_words(name: str, words: Sequence[str], facts: Family) -> Iterator[_Askin
         rf"\b{_DRAWING}\swith\s{word}(?=\s(?:an?|the|my|some|\d)\b)",
         rf"(?:(?<=\bnot\s)|(?<=\bno\s)|(?<=\bnever\s)|(?<=\bbut\s)|(?<=\bexcept\s)){word}{_CLOSED}",
     )
-    yield _Asking(name, "|".join(said), _hints(words))
+    yield _RequestPattern(name, "|".join(patterns), _hints(words))
     if facts.versions:
-        yield _Asking(name, _wherever(rf"\b{word}[ ._-]?{facts.versions}(?!\w|\.\d)"), _hints(words))
+        yield _RequestPattern(name, _wherever(rf"\b{word}[ ._-]?{facts.versions}(?!\w|\.\d)"), _hints(words))
     behind = r"[:,]\s" if {*words} <= {*LEADING} else r":\s"
     loose = rf"\b{_WITH}{word}{_CLOSED}|\A\s*{word}(?={behind})"
-    yield _Asking(name, loose, _hints(words), facts.unless)
+    yield _RequestPattern(name, loose, _hints(words), facts.unless)
 
 
-def _of_family(name: str, facts: Family) -> Iterator[_Asking]:
-    """How a family is asked for by a word that is a clause of its own, or by its own pattern."""
+def _of_family(name: str, facts: Family) -> Iterator[_RequestPattern]:
+    """Yields a family's own patterns: ``request``, and words that are a clause by themselves."""
     if facts.request:
-        known = {*_hints((facts.title, *facts.spellings, *facts.words))}
-        known |= {"stable"} if "stable" in facts.request else set()
-        yield _Asking(name, _wherever(f"(?:{facts.request})"), frozenset(known))
+        hints = {*_hints((facts.title, *facts.spellings, *facts.words))}
+        hints |= {"stable"} if "stable" in facts.request else set()
+        yield _RequestPattern(name, _wherever(f"(?:{facts.request})"), frozenset(hints))
     if facts.first:
         word = "|".join(map(_spaced, facts.first))
         start = r"(?:\A\s*|(?<=[.!?\n:]\s))"
@@ -238,20 +242,20 @@ def _of_family(name: str, facts: Family) -> Iterator[_Asking]:
             rf"{start}(?:[/#]|[\[(])?(?:{word})[\])]?(?=[ \t]{{0,3}}[,:;|\n]|\.\s|\s[-–—]\s)|"
             rf"\A\s*/(?:{word})\s"
         )
-        yield _Asking(name, first, _hints(facts.first), facts.unless)
+        yield _RequestPattern(name, first, _hints(facts.first), facts.unless)
     if facts.last:
         word = "|".join(map(_spaced, facts.last))
         before = r"(?:(?<=[,;.!?\n(\[])[ \t]{0,3}|\|[ \t]{0,3}|(?<=\s[-–—]\s))"
         last = rf"{before}(?:{word}){_ENDING}|(?<=\s)#(?:{word})(?=\s*\Z)"
-        yield _Asking(name, last, _hints(facts.last), facts.unless, facts.last_only)
+        yield _RequestPattern(name, last, _hints(facts.last), facts.unless, facts.last_only)
 
 
 def _hints(names: Iterable[str]) -> frozenset[str]:
-    return frozenset(_pieces(one)[0] for one in names)
+    return frozenset(_pieces(spelling)[0] for spelling in names)
 
 
 def _pieces(spelling: str) -> list[str]:
-    """The words and numbers of a name, each word that others write as two taken apart."""
+    """The words and numbers of a name, with compounds split as some people write them."""
     folded = spelling.casefold()
     for joined, apart in JOINED.items():
         folded = folded.replace(joined, apart)
@@ -259,8 +263,8 @@ def _pieces(spelling: str) -> list[str]:
 
 
 def _spaced(spelling: str) -> str:
-    """A pattern of a spelling, with any of a blank, a dot, a dash or nothing between its words; the last one
-    may stand in brackets."""
+    """A pattern of a spelling with a blank, a dot, a dash or nothing between words; the last word may stand
+    in brackets."""
     *words, last = map(re.escape, _pieces(spelling))
     gap = r"[ ._-]?"
     if not words:

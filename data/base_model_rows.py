@@ -1,6 +1,6 @@
-"""The table of base models: a row each, oldest first; a variant says what differs from its parent.
+"""The table of base models: one row each, oldest first; a variant states its differences from its parent.
 
-Where values are from stands in each row's ``sources``. The columns are those of
+Each row has the ``sources`` of its values. The columns are those of
 :class:`~diffagent.data.base_model_facts.BaseModelFacts`. A new base model is a row here.
 """
 
@@ -10,13 +10,13 @@ from typing import Any
 
 from diffagent.data.base_model_facts import (
     Backends,
+    BaseLicence,
     BaseModelFacts,
     Crossing,
     Dialect,
     Family,
     Fingerprint,
     Guidance,
-    Licence,
     LoraMark,
     Nodes,
     Part,
@@ -40,12 +40,12 @@ _CARD = "model card"
 _CRAWL = "sample images of a crawl of 2023"
 _EXAMPLE_CALLS = "example calls of hosted models, January 2025"
 _OURS = "DiffAgent"
-"""What is decided here: families, spellings, groups of LoRAs by the tensors that they change."""
+"""Our own decisions: families, spellings, groups of LoRAs by the tensors that they change."""
 
 
 
 def _graph(name: str) -> str:
-    """A page of Civitai's generator: what it offers and presets."""
+    """A page of Civitai's generator: its options and presets."""
     return f"Civitai: {name}-graph.ts"
 
 
@@ -60,7 +60,7 @@ def _template(name: str) -> str:
 
 
 def _pipeline(name: str) -> str:
-    """A pipeline of diffusers: the defaults of its call, and the checks of its inputs."""
+    """A diffusers pipeline: the defaults of its call, and the checks of its inputs."""
     return f"diffusers: {name}"
 
 
@@ -75,22 +75,22 @@ _FLUX2_VAE = Part("vae", "flux2-vae.safetensors", also=("full_encoder_small_deco
 _QWEN_VAE = Part("vae", "qwen_image_vae.safetensors")
 _SDXL_VAE = Part("vae", "sdxl_vae.safetensors")
 
-_OPENRAIL = Licence("CreativeML Open RAIL-M", True)
-_OPENRAIL_PP = Licence("CreativeML Open RAIL++-M", True)
-_APACHE = Licence("Apache 2.0", True)
-_MIT = Licence("MIT", True)
-_FLUX1_DEV = Licence("FLUX.1 [dev] Non-Commercial License", False)
-_STABILITY = Licence("Stability AI Community License Agreement")
-_FAIPL = Licence("Fair AI Public License 1.0-SD")
+_OPENRAIL = BaseLicence("CreativeML Open RAIL-M", True)
+_OPENRAIL_PP = BaseLicence("CreativeML Open RAIL++-M", True)
+_APACHE = BaseLicence("Apache 2.0", True)
+_MIT = BaseLicence("MIT", True)
+_FLUX1_DEV = BaseLicence("FLUX.1 [dev] Non-Commercial License", False)
+_STABILITY = BaseLicence("Stability AI Community License Agreement")
+_FAIPL = BaseLicence("Fair AI Public License 1.0-SD")
 
 _SAMPLERS = (
     "DPM++ 2M Karras", "Euler a", "DPM++ SDE Karras", "DPM++ 2S a Karras", "DDIM", "UniPC",
     "DPM++ 2M SDE Karras", "Euler", "DPM++ 2M", "DPM++ SDE", "DPM++ 2S a", "DPM++ 2M SDE", "Heun",
     "DPM2 Karras", "DPM2 a Karras",
 )
-"""By their use in the sample images of 5,716 models; what is left out has less than one in 300."""
+"""The samplers by their use in the sample images of 5,716 models; others have under one in 300."""
 _EULER_A = ("Euler a", *(name for name in _SAMPLERS if name != "Euler a"))
-"""The samplers of SDXL for what was made from it and is drawn with Euler a."""
+"""SDXL's samplers for base models derived from it, whose usual one is Euler a."""
 _NEGATIVE = ("worst quality", "low quality", "blurry", "bad anatomy", "text", "watermark")
 # The phrases in the negative prompts of at least a quarter of the models of a base model,
 # counted over a crawl of 2023: of 4,402 models of SD 1.5 with negative prompts, 3,064 exclude "low quality",
@@ -101,7 +101,7 @@ _NEGATIVE = ("worst quality", "low quality", "blurry", "bad anatomy", "text", "w
 # crawl (SD 1.4, SD 1.5, "Other"), for base models that were too new for it.
 _EULER: dict[str, Any] = {"samplers": ("Euler",), "schedules": ("Simple",), "prediction": "flow"}
 _BUCKETS = ((1024, 1024), (832, 1216), (1216, 832))
-"""The sizes that Civitai offers for SDXL and most that came after it (sdxlAspectRatioBuckets)."""
+"""The sizes that Civitai offers for SDXL and most later base models (sdxlAspectRatioBuckets)."""
 _AURA = "ModelSamplingAuraFlow"
 _SD3_LATENT = "EmptySD3LatentImage"
 _MODEL_ONLY = "LoraLoaderModelOnly"
@@ -112,7 +112,7 @@ FILE_NAMES: dict[str, str] = {
     "SDXL 1.0": r"(?<=[a-z\d])XL(?![a-z])|(?:^|[\W_])xl(?:$|[\W_\d])|sdxl",
     "SD 1.5": r"(?:^|[\W_])(?:sd|v)[\W_]?1[\W_]?[45](?:$|[\W_])|pruned[\W_]emaonly",
 }
-"""Base model → what the names of its files hold where no spelling of any base model is in them."""
+"""Base model → a pattern of its file names without a spelling of any base model."""
 
 _VERSION = r"(?:v(?:ersion)?[ .]?\d{1,2}(?:\.\d{1,2})?|\d\.\d(?=\s?(?:[,;:!?\n)\]-]|\.\s|$)))"
 
@@ -176,16 +176,16 @@ FAMILIES: dict[str, Family] = {
     "krea2": Family("Krea 2", request=r"\bkrea[ -]?2\b", usual="Krea 2 Turbo"),
     "other": Family("Other"),
 }
-"""Families, and what people call them; a family without an entry has one base model, and its name."""
+"""Families and their names; a family without an entry has one base model, and that one's name."""
 
 JOINED: dict[str, str] = {
     "sdxl": "sd xl", "noobai": "noob ai", "hidream": "hi dream", "pixart": "pix art", "auraflow": "aura flow",
     "zimage": "z image", "ponyxl": "pony xl", "illustriousxl": "illustrious xl",
 }
-"""Words of names that people write as two, or as one."""
+"""Words of names that people also write as two."""
 
 LEADING = ("krea", "schnell")
-"""Plain words of one base model of several in a family that mean it before the first comma of a prompt."""
+"""Plain words of a base model among several in a family, which name it before a prompt's first comma."""
 
 CHECKPOINTS = (
     "AbsoluteReality", "Abyss Orange Mix", "AlbedoBase", "Analog Madness", "Animagine", "Anything V3",
@@ -199,7 +199,7 @@ CHECKPOINTS = (
 )  # fmt: skip
 """Checkpoints that people ask for by name."""
 ORDINARY_CHECKPOINTS = ("Counterfeit", "Deliberate", "Juggernaut", "Pastel Mix", "Photon", "Protogen", "WAI")
-"""Those whose name is an ordinary word as well."""
+"""Checkpoints whose name is also an ordinary word."""
 
 ORDINARY = (
     r"\b(?:times?|world|life|lives|state|energy|everything|always|constantly|forever|still|ever|all|mind|"
@@ -211,7 +211,7 @@ ORDINARY = (
     r"\byves klein\b|\bklein bottles?\b|\b(?:called|named|name is) \w+|"
     r"\banima (?:mundi|and (?:the )?animus)\b"
 )
-"""Phrases with words of names that mean no base model."""
+"""Phrases with words of names that do not mean a base model."""
 
 BUILT: dict[str, frozenset[str]] = {
     "diffusers": frozenset({
@@ -230,7 +230,7 @@ BUILT: dict[str, frozenset[str]] = {
     }),
     "openai": frozenset({"name"}),
 }
-"""Target → its terms for which its module builds requests: a row's other terms are facts, and refused."""
+"""Target → the terms for which its module builds requests; a row's other terms are refused."""
 HORDE_NAMES: dict[str, str] = {
     "257749": "Pony Diffusion XL",
     "372465": "Pony Realism",
@@ -534,7 +534,7 @@ SDXL_09 = variant(
     heard=("sdxl 0.9",),
     repository="stabilityai/stable-diffusion-xl-base-0.9",
     fingerprint=Fingerprint(names=("base_0.9", "base-0.9"), architectures=("sdxl_base_v0-9",)),
-    licence=Licence("SDXL 0.9 research license", False),
+    licence=BaseLicence("SDXL 0.9 research license", False),
 )
 SDXL_LCM = variant(
     SDXL,
@@ -609,7 +609,7 @@ SDXL_TURBO = variant(
     schedules=(None, "Turbo", "Karras"),
     area=512 * 512,
     shapes=((512, 512), (512, 768), (768, 512)),
-    licence=Licence("Stability AI Non-Commercial Research Community License", False),
+    licence=BaseLicence("Stability AI Non-Commercial Research Community License", False),
 )
 SDXL_DISTILLED = BaseModelFacts(
     "SDXL Distilled", "sdxl", ("sdxldistilled",), lora_group="sdxldistilled", licence=_OPENRAIL_PP,
@@ -622,7 +622,7 @@ PLAYGROUND_V2 = BaseModelFacts(
     spellings=("playground 2", "playground v2.5", "playground 2.5"),
     repository="playgroundai/playground-v2-1024px-aesthetic",
     fingerprint=Fingerprint(keys=("edm_mean", "edm_std")),
-    licence=Licence("Playground v2 Community License"),
+    licence=BaseLicence("Playground v2 Community License"),
     sources=(("fingerprint", _SUPPORTED), ("repository", _SDNEXT), ("*", _HUB)),
 )
 PONY = variant(
@@ -715,7 +715,7 @@ NOOBAI = variant(
     steps_range=(20, 40),
     samplers=("Euler a", "Euler", "DPM++ 2M"),
     schedules=(None,),
-    licence=Licence("NoobAI License"),
+    licence=BaseLicence("NoobAI License"),
     negative=("worst quality", "old", "early", "low quality", "lowres", "signature", "username", "logo",
               "bad hands", "mutated hands"),
 )
@@ -763,7 +763,7 @@ KOLORS = BaseModelFacts(
     step=8,
     shapes=_BUCKETS,
     backends=Backends(diffusers="KolorsPipeline", sdnext="Kolors", openai="name"),
-    licence=Licence("Kolors License"),
+    licence=BaseLicence("Kolors License"),
     sources=(
         ("name ecosystems types licence", _HUB),
         ("dialect step prediction fingerprint", _pipeline("pipeline_kolors.py")),
@@ -789,7 +789,7 @@ STABLE_CASCADE = BaseModelFacts(
         diffusers="StableCascadeCombinedPipeline", sdnext="Stable Cascade", horde="stable_cascade",
             openai="name"
     ),
-    licence=Licence("SAI NC RC", False),
+    licence=BaseLicence("SAI NC RC", False),
     sources=(
         ("fingerprint", _DETECTION), ("repository guidance", _SDNEXT),
         ("backends", f"{_SDNEXT_PIPELINES}; {_HORDE}"), ("*", _HUB),
@@ -883,7 +883,7 @@ HUNYUAN_DIT = BaseModelFacts(
     backends=Backends(
         diffusers="HunyuanDiTPipeline", comfyui="checkpoint", sdnext="HunyuanDiT", openai="name"
     ),
-    licence=Licence("Tencent Hunyuan Community License Agreement"),
+    licence=BaseLicence("Tencent Hunyuan Community License Agreement"),
     sources=(
         ("name ecosystems types licence", _HUB),
         ("dialect steps step shapes", _pipeline("pipeline_hunyuandit.py")),
@@ -1127,7 +1127,7 @@ PONY_V7 = variant(
     steps=40,
     steps_range=(20, 50),
     backends=Backends(diffusers="AuraFlowPipeline", comfyui="parts", sdnext="AuraFlow", openai="name"),
-    licence=Licence("Pony"),
+    licence=BaseLicence("Pony"),
 )
 LUMINA = BaseModelFacts(
     name="Lumina",
@@ -1644,7 +1644,7 @@ FLUX2_D = BaseModelFacts(
     backends=Backends(
         diffusers="Flux2Pipeline", comfyui="parts", sdnext="FLUX2", civitai="flux2", openai="name"
     ),
-    licence=Licence("FLUX.2 [dev] Non-Commercial License", False),
+    licence=BaseLicence("FLUX.2 [dev] Non-Commercial License", False),
     sources=(
         ("name ecosystems types licence", _HUB),
         ("guidance steps steps_range shapes", _graph("flux2")),
@@ -1760,7 +1760,7 @@ KLEIN_9B_BASE = variant(
     repository="black-forest-labs/FLUX.2-klein-base-9B",
     fingerprint=Fingerprint(names=("base",)),
     recipe=_klein_recipe("9b-base", 2612548),
-    licence=Licence("FLUX.2 Klein 9B Non-Commercial License", False),
+    licence=BaseLicence("FLUX.2 Klein 9B Non-Commercial License", False),
 )
 KLEIN_9B = variant(
     KLEIN_9B_BASE,
@@ -1898,7 +1898,7 @@ ANIMA = BaseModelFacts(
     backends=Backends(
         comfyui="parts", a1111="forge neo", sdnext="Anima", civitai="anima", openai="name"
     ),
-    licence=Licence("CircleStone Labs Non-Commercial License v1.0", False),
+    licence=BaseLicence("CircleStone Labs Non-Commercial License v1.0", False),
     negative=("worst quality", "low quality", "score_1", "score_2", "score_3"),
     sources=(
         ("name ecosystems types licence", _HUB),
@@ -1965,7 +1965,7 @@ KREA2 = BaseModelFacts(
         diffusers="Krea2Pipeline", comfyui="parts", a1111="forge neo", sdnext="Krea2", civitai="fal",
         openai="name",
     ),
-    licence=Licence("Krea AI Terms of Service"),
+    licence=BaseLicence("Krea AI Terms of Service"),
     sources=(
         ("name ecosystems types licence", _HUB),
         ("guidance steps shapes area", _graph("krea2")),
@@ -2152,7 +2152,7 @@ IDEOGRAM4 = BaseModelFacts(
     area=1024 * 1024,
     shapes=_BUCKETS[:1],
     backends=Backends(diffusers="Ideogram4Pipeline", openai="name"),
-    licence=Licence("Ideogram Non-Commercial Model Agreement", False),
+    licence=BaseLicence("Ideogram Non-Commercial Model Agreement", False),
     sources=(
         ("repository guidance steps area shapes", _SDNEXT), ("fingerprint", _DETECTION),
         ("backends", _pipeline("pipeline_ideogram4.py")), ("*", _HUB),
@@ -2160,19 +2160,19 @@ IDEOGRAM4 = BaseModelFacts(
 )
 
 
-def _named(name: str, ecosystem: str, licence: Licence | None = None, **more: Any) -> BaseModelFacts:
-    """A base model of which nothing is known but what the hub's list says."""
+def _hub_row(name: str, ecosystem: str, licence: BaseLicence | None = None, **more: Any) -> BaseModelFacts:
+    """Returns the row of a base model that is known from the hub's list only."""
     facts: dict[str, Any] = {"family": name.casefold(), "ecosystems": (ecosystem,), "licence": licence}
     return BaseModelFacts(name=name, **facts | {"sources": (("*", _HUB),)} | more)
 
 
-def _hosted(name: str, ecosystem: str, licence: Licence | None = None, **more: Any) -> BaseModelFacts:
-    """A model that is asked over an API and has no files."""
-    return _named(name, ecosystem, licence, grade="hosted", entries="none", **more)
+def _hosted(name: str, ecosystem: str, licence: BaseLicence | None = None, **more: Any) -> BaseModelFacts:
+    """Returns the row of a model that runs behind an API and has no files."""
+    return _hub_row(name, ecosystem, licence, grade="hosted", entries="none", **more)
 
 
 _SERVICE: dict[str, Any] = {"sources": (("*", _OURS),)}
-_VIDEO = Licence("Stable Video Diffusion Community License")
+_VIDEO = BaseLicence("Stable Video Diffusion Community License")
 
 TABLE: tuple[BaseModelFacts, ...] = (
     SD14, SD15, SD15_LCM, SD15_HYPER,
@@ -2185,29 +2185,31 @@ TABLE: tuple[BaseModelFacts, ...] = (
     HIDREAM, HIDREAM_DEV, HIDREAM_FAST, HIDREAM_O1, QWEN,
     FLUX2_D, KLEIN_4B_BASE, KLEIN_4B, KLEIN_9B_BASE, KLEIN_9B, Z_IMAGE, Z_IMAGE_TURBO,
     ANIMA, ANIMA_TURBO, KREA2, KREA2_TURBO, ERNIE, BOOGU, LENS, MAGE_FLOW, IDEOGRAM4,
-    # what makes no pictures from a text alone
-    _named("SVD", "svd", _VIDEO, heard=("stable video diffusion",), entries="none"),
-    _named("SVD XT", "svd", _VIDEO, entries="none"),
-    _named("ODOR", "odor", entries="none", heard=()),
-    _named("PolyGen", "polygen", entries="none", heard=()),
-    _named("Tripo", "tripo", entries="none", heard=()),
-    _named("Hunyuan3D", "hunyuan3d", entries="none"),
-    _named("Upscaler", "other", entries="none", heard=()),
-    # what is asked over an API
-    _hosted("Grok", "grok", Licence("Grok"), words=("grok",)),
-    _hosted("Imagen4", "imagen4", Licence("Imagen4"), spellings=("google imagen",),
+    # not text-to-image
+    _hub_row("SVD", "svd", _VIDEO, heard=("stable video diffusion",), entries="none"),
+    _hub_row("SVD XT", "svd", _VIDEO, entries="none"),
+    _hub_row("ODOR", "odor", entries="none", heard=()),
+    _hub_row("PolyGen", "polygen", entries="none", heard=()),
+    _hub_row("Tripo", "tripo", entries="none", heard=()),
+    _hub_row("Hunyuan3D", "hunyuan3d", entries="none"),
+    _hub_row("Upscaler", "other", entries="none", heard=()),
+    # behind an API
+    _hosted("Grok", "grok", BaseLicence("Grok"), words=("grok",)),
+    _hosted("Imagen4", "imagen4", BaseLicence("Imagen4"), spellings=("google imagen",),
         words=("imagen",)),
-    _hosted("MAI", "mai", Licence("Microsoft AI Terms of Use"), spellings=("mai image",),
+    _hosted("MAI", "mai", BaseLicence("Microsoft AI Terms of Use"), spellings=("mai image",),
         heard=("mai image",)),
-    _hosted("Nano Banana", "nanobanana", Licence("Imagen4"), spellings=("nano banana 2", "nano banana pro")),
-    _hosted("OpenAI", "openai", Licence("OpenAI"), spellings=("gpt image", "gpt image 1", "gpt image 2")),
+    _hosted("Nano Banana", "nanobanana", BaseLicence("Imagen4"),
+        spellings=("nano banana 2", "nano banana pro")),
+    _hosted("OpenAI", "openai", BaseLicence("OpenAI"), spellings=("gpt image", "gpt image 1", "gpt image 2")),
     _hosted("DALL-E", "other", words=("dall-e", "dall-e 2", "dall-e 3"), heard=(), **_SERVICE),
     _hosted("Qwen 2", "qwen2", _APACHE, spellings=("qwen image 2", "qwen image 2.0")),
     _hosted("Qwen 3", "qwen3", _APACHE, spellings=("qwen image 3", "qwen image 3.0")),
-    _hosted("Reve", "reve", Licence("Reve AI Terms of Service"), spellings=("reve image",), words=("reve",)),
-    _hosted("Seedream", "seedream", Licence("Seedream"), spellings=("seedream 4", "seedream 4.5"),
+    _hosted("Reve", "reve", BaseLicence("Reve AI Terms of Service"), spellings=("reve image",),
+        words=("reve",)),
+    _hosted("Seedream", "seedream", BaseLicence("Seedream"), spellings=("seedream 4", "seedream 4.5"),
         heard=("seedream",)),
-    _hosted("Wan Image 2.7", "wanimage27", Licence("Alibaba Wan / Tongyi Wanxiang Terms of Service")),
+    _hosted("Wan Image 2.7", "wanimage27", BaseLicence("Alibaba Wan / Tongyi Wanxiang Terms of Service")),
     _hosted("Midjourney", "other", words=("midjourney", "mid journey"),
         heard=(), **_SERVICE),
     BaseModelFacts(
@@ -2219,4 +2221,4 @@ TABLE: tuple[BaseModelFacts, ...] = (
         sources=(("backends", _OURS), ("*", _HUB)),
     ),
 )
-"""In the order in which a model's entries are listed; an older base model stands before a newer one."""
+"""The rows in the order in which a model's entries are listed: older base models first."""

@@ -1,13 +1,13 @@
-"""The base models: the questions that others ask of the one table that names them.
+"""Queries on the table of base models.
 
     find("stable_diffusion_xl").name                        "SDXL 1.0"
     find("SD 1.5").backends.diffusers                       "StableDiffusionPipeline"
-    named("sd1")                                            ("SD 1.4", "SD 1.5", "SD 1.5 LCM", "SD 1.5 Hyper")
+    base_models_of("sd1")                                   ("SD 1.4", "SD 1.5", "SD 1.5 LCM", "SD 1.5 Hyper")
     crosses("SD 1.4", "SD 1.5")                             ("same", "")
     by_header({"double_blocks.0.…": [9, 9]}, {})            "Flux.1 D"
 
 The rows are in :mod:`diffagent.data.base_model_rows`, the columns in :mod:`diffagent.data.base_model_facts`.
-A new base model is a row there; one without a row can be crawled but not run.
+A new base model is a new row there; one without a row can be crawled but not run.
 """
 
 from __future__ import annotations
@@ -38,38 +38,38 @@ FAMILIES: Mapping[str, str] = {
     row.family: _FAMILIES[row.family].title if row.family in _FAMILIES else row.name
     for row in reversed(TABLE)
 }
-"""Family → what people call it."""
+"""Family → its title."""
 USUAL = next(row for row in TABLE if row.name == "SD 1.5")
-"""The base model of what names none."""
+"""The base model of models that name none."""
 OTHER = next(row for row in TABLE if row.family == "other")
-"""The row of what has no row of its own: added by hand; only a server that is asked by name runs it."""
+"""The row of base models without a row: added by hand, run only by servers that take a model's name."""
 CRAWLED: tuple[str, ...] = tuple(row.name for row in TABLE if row.entries == "crawled")
 """The base models of every crawl."""
 LISTED: tuple[str, ...] = tuple(row.name for row in TABLE if row.entries != "none")
 """The base models that a catalog's entries may have."""
 RUNNABLE: tuple[str, ...] = tuple(row.name for row in TABLE if row.grade == "runnable")
-"""The base models of which all columns are known."""
+"""The base models whose columns are all known."""
 
 
 SHORTEST = 4
-"""Letters of a spelling that is looked for in file names; shorter ones are other words."""
+"""The least letters of a spelling that is looked up in file names; shorter ones match other words."""
 
 
 class Cross(NamedTuple):
-    """Whether LoRAs of one base model run on checkpoints of another, and what to say of it."""
+    """Whether LoRAs of one base model run on checkpoints of another, with a note for the user."""
 
     fit: Fit | None
     note: str = ""
 
 
 def find(base_model: str) -> BaseModelFacts | None:
-    """The row of a base model by any of its spellings; None where it has none."""
+    """Returns the row of a base model by any of its spellings, or None."""
     row = _by_name().get(base_model)
     return row if row is not None else _by_spelling().get(_key(base_model))
 
 
-def spelled(base_model: object) -> str:
-    """A base model as the catalog spells it; a text without a row stays, on one line."""
+def canonical_name(base_model: object) -> str:
+    """Returns a base model's name in the catalog; a text without a row is returned, on one line."""
     if not isinstance(base_model, str):
         return ""
     row = find(base_model)
@@ -77,7 +77,7 @@ def spelled(base_model: object) -> str:
 
 
 def family_of(base_model: str) -> str:
-    """The family of a base model; one without a row is a family by itself."""
+    """The family of a base model; one without a row is its own family."""
     row = _by_name().get(base_model) or find(base_model)
     return base_model.casefold() if row is None else row.family
 
@@ -89,38 +89,37 @@ def ecosystem_of(base_model: str) -> str:
 
 
 def side_of(base_model: str) -> int:
-    """The side of a base model's usual square, in pixels; the usual base model's where it is not known."""
+    """The side of a base model's usual square in pixels; where unknown, that of SD 1.5."""
     row = find(base_model)
     side = (row.side if row is not None else None) or USUAL.side
     assert side is not None
     return side
 
 
-def is_meant(given: str, base_model: str) -> bool:
-    """Whether ``given``, as :func:`named` takes it, means ``base_model``; a name without a row, itself."""
-    return base_model in meant_by(given) or given.casefold() == base_model.casefold()
+def is_meant(spelling: str, base_model: str) -> bool:
+    """Whether a spelling stands for ``base_model``; a name without a row stands for itself."""
+    return base_model in meant_by(spelling) or spelling.casefold() == base_model.casefold()
 
 
-def named(given: str) -> tuple[str, ...]:
-    """The base models of catalogs that ``given`` means: a family, a base model, an ecosystem or a LoRA group.
+def base_models_of(spelling: str) -> tuple[str, ...]:
+    """The catalog base models that a name, a family, an ecosystem or a LoRA group stands for.
 
     Raises:
         BadInput: it is none of them.
     """
-    names = tuple(name for name in meant_by(given) if name in LISTED)
+    names = tuple(name for name in meant_by(spelling) if name in LISTED)
     if not names:
-        spellings = {one.casefold(): one for one in (*FAMILIES, *LISTED)}
-        near = get_close_matches(given.casefold(), spellings, 3, 0.4)
-        known = ", ".join(spellings[one] for one in near) or examples()
-        raise BadInput(f"no base model {given!r} is supported: the nearest are {known}")
+        spellings = {name.casefold(): name for name in (*FAMILIES, *LISTED)}
+        near = get_close_matches(spelling.casefold(), spellings, 3, 0.4)
+        suggestions = ", ".join(spellings[key] for key in near) or examples()
+        raise BadInput(f"no base model {spelling!r} is supported: the nearest are {suggestions}")
     return names
 
 
 def crosses(lora: str, checkpoint: str) -> Cross:
     """How LoRAs of one base model run on checkpoints of another.
 
-    "same": as on their own; "partial": some of their effect, and the note says so; None: not at all, or
-    nobody has told us.
+    "same": fully; "partial": with part of their effect, as the note says; None: not at all, or unknown.
     """
     of_lora, of_checkpoint = find(lora), find(checkpoint)
     if of_lora is None or of_checkpoint is None or of_lora.lora_group is None:
@@ -139,37 +138,37 @@ def crosses(lora: str, checkpoint: str) -> Cross:
 
 
 def lora_fit(*, lora: str, checkpoint: str) -> Fit | None:
-    """The fit alone of :func:`crosses`."""
+    """The fit of :func:`crosses` without its note."""
     return crosses(lora, checkpoint).fit
 
 
 def crossed_by(checkpoint: str) -> tuple[str, ...]:
-    """The base models whose LoRAs run in part on a base model's checkpoints."""
+    """The base models whose LoRAs run partially on a base model's checkpoints."""
     return tuple(row.name for row in TABLE if crosses(row.name, checkpoint).fit == "partial")
 
 
 def forbids_sale(base_model: str) -> bool:
-    """Whether the base model's own licence rules out use for money, whatever an uploader allows."""
+    """Whether the base model's own licence forbids commercial use, whatever an uploader allows."""
     row = find(base_model)
     return row is not None and row.licence is not None and row.licence.commercial is False
 
 
 def parts_of(base_model: str) -> tuple[Part, ...]:
-    """The files that models of a base model run with; none where that is not known."""
+    """The files that models of a base model need; empty where unknown."""
     row = find(base_model)
     return () if row is None or row.parts is None else row.parts
 
 
 def backend(base_model: str, target: str) -> str | None:
-    """How a target runs a base model, in the target's own term; None where it does not, or no request for it
-    is built here."""
+    """How a target runs a base model, in the target's own term; None where it does not, or where no request
+    is built for it."""
     row = find(base_model)
     term = None if row is None else getattr(row.backends, target, None)
     return term if term in BUILT.get(target, ()) else None
 
 
 def refusal(base_model: str, target: str, field: str) -> str | None:
-    """Why a target refuses a call's field for a base model, though not for others; None where it takes it."""
+    """Why a target refuses a call's field for this base model only; None where it takes it."""
     row = find(base_model)
     rules = row.backends.refused if row is not None else ()
     return next((reason for api, name, reason in rules if (api, name) == (target, field)), None)
@@ -187,34 +186,34 @@ def civitai_recipes() -> Mapping[str, str]:
     return {ecosystem: term for row, term in terms if term is not None for ecosystem in row.ecosystems}
 
 
-def usual_of(given: str) -> str | None:
-    """The base model that people mean by a family's bare name; None where they mean any, or it is none."""
-    words = " ".join(given.casefold().split())
+def usual_of(spelling: str) -> str | None:
+    """The base model that a family's bare name means; None where it means any, or is not a family."""
+    words = " ".join(spelling.casefold().split())
     family = words if words in FAMILIES else _family_spellings().get(_key(words), "")
     facts = _FAMILIES.get(family)
     return None if facts is None else facts.usual
 
 
 def by_context(width: int) -> str | None:
-    """The base model whose cross-attention reads text states of a width."""
+    """The base model whose cross-attention reads text states of this width, or None."""
     rows = (row for row in TABLE if row.fingerprint is not None and row.fingerprint.context == width)
     return next((row.name for row in rows), None)
 
 
 def by_keys(tensors: Mapping[str, Any]) -> str | None:
-    """The base model whose fingerprint a file's tensors (name → shape) have; of several, the closest one."""
-    header = _Header.of(tensors)
-    found = max(((_closeness(row.fingerprint, header), -n) for n, row in enumerate(TABLE)), default=(0, 0))
-    return TABLE[-found[1]].name if found[0] else None
+    """The base model whose fingerprint best matches a file's tensors (name → shape), or None."""
+    header = _TensorNames.of(tensors)
+    best = max(((_closeness(row.fingerprint, header), -n) for n, row in enumerate(TABLE)), default=(0, 0))
+    return TABLE[-best[1]].name if best[0] else None
 
 
 def by_header(tensors: Mapping[str, Any], metadata: Mapping[str, str]) -> str | None:
-    """The base model that a safetensors header shows, None where it shows none.
+    """The base model of a safetensors header; None where the header does not identify one.
 
     Args:
         tensors: names → shapes.
-        metadata: the header's ``__metadata__``. Its architecture is believed where the tensors do not show
-            another; the names in it tell a base model from its relatives, whose tensors are the same.
+        metadata: the header's ``__metadata__``. Its architecture counts unless the tensors contradict it; its
+            names tell apart related base models with the same tensors.
     """
     widths = sorted(
         {
@@ -223,15 +222,17 @@ def by_header(tensors: Mapping[str, Any], metadata: Mapping[str, str]) -> str | 
             if name.endswith(CONTEXT_KEYS) and len(shape) in (2, 4) and not _OF_TRANSFORMER.match(name)
         }
     )
-    shown = by_keys(tensors) or next(filter(None, map(by_context, reversed(widths))), None)
-    stated = _by_architecture(metadata)
-    if stated is not None and (shown is None or _root(stated) == _root(shown) or _may_be(stated, tensors)):
-        shown = stated
+    candidate = by_keys(tensors) or next(filter(None, map(by_context, reversed(widths))), None)
+    architecture = _by_architecture(metadata)
+    if architecture is not None and (
+        candidate is None or _root(architecture) == _root(candidate) or _may_be(architecture, tensors)
+    ):
+        candidate = architecture
     is_lora = any("lora_" in name for name in tensors)
     words = metadata.get("ss_sd_model_name" if is_lora else "modelspec.title", "").casefold()
-    if shown is None:
+    if candidate is None:
         return None
-    root = _root(shown)
+    root = _root(candidate)
     hits = [
         (max(map(len, names)), -n)
         for n, row in enumerate(TABLE)
@@ -239,17 +240,18 @@ def by_header(tensors: Mapping[str, Any], metadata: Mapping[str, str]) -> str | 
         and _root(row.name) == root
         and (names := [name for name in row.fingerprint.names if name in words])
     ]
-    return TABLE[-max(hits)[1]].name if hits else shown
+    return TABLE[-max(hits)[1]].name if hits else candidate
 
 
 def by_file_name(text: str) -> str | None:
-    """The base model whose longest spelling a file's name or folder holds; else whose pattern it fits."""
+    """The base model with the longest spelling in a file's name or folder; else the one whose pattern
+    fits."""
     flat = _flat(text)
     spellings = (
         (len(key), row.name)
         for row in TABLE
-        for one in (row.name, *row.spellings)
-        if len(key := _flat(one)) >= SHORTEST and key in flat
+        for spelling in (row.name, *row.spellings)
+        if len(key := _flat(spelling)) >= SHORTEST and key in flat
     )
     longest = max(spellings, key=lambda pair: pair[0], default=None)
     if longest is not None:
@@ -258,10 +260,10 @@ def by_file_name(text: str) -> str | None:
 
 
 def examples(most: int = 3) -> str:
-    """What ``--base-model`` takes, in words: base models and families, the first of each."""
+    """Examples of what ``--base-model`` takes, for messages."""
     usual = {row.family: row.name for row in TABLE if row.entries == "crawled"}
-    chosen = list(usual.items())[:most]
-    names, families = ", ".join(f'"{name}"' for _, name in chosen), ", ".join(family for family, _ in chosen)
+    pairs = list(usual.items())[:most]
+    names, families = ", ".join(f'"{name}"' for _, name in pairs), ", ".join(family for family, _ in pairs)
     return f"base model ({names}) or family ({families})"
 
 
@@ -286,43 +288,43 @@ def _by_name() -> Mapping[str, BaseModelFacts]:
 
 @cache
 def _by_spelling() -> Mapping[str, BaseModelFacts]:
-    found: dict[str, BaseModelFacts] = {}
+    rows: dict[str, BaseModelFacts] = {}
     for row in TABLE:
-        found |= dict.fromkeys(map(_key, (row.name, *row.spellings)), row)
+        rows |= dict.fromkeys(map(_key, (row.name, *row.spellings)), row)
     for row in TABLE:
         for word in row.words:
-            found.setdefault(_key(word), row)
+            rows.setdefault(_key(word), row)
         if row.backends.horde is not None:
-            found.setdefault(_key(row.backends.horde), row)
-    return found
+            rows.setdefault(_key(row.backends.horde), row)
+    return rows
 
 
 @cache
 def _groups() -> Mapping[str, tuple[str, ...]]:
-    """Families, ecosystems and LoRA groups → their base models; of one word, the first of the three."""
-    found: dict[str, tuple[str, ...]] = {}
+    """Families, ecosystems and LoRA groups → their base models; on a clash the first of the three holds."""
+    groups: dict[str, tuple[str, ...]] = {}
     for kind in ("family", "ecosystem", "lora_group"):
         rows: dict[str, list[str]] = {}
         for row in TABLE:
             if getattr(row, kind):
                 rows.setdefault(getattr(row, kind), []).append(row.name)
-        found = {word: tuple(names) for word, names in rows.items()} | found
-    return found
+        groups = {word: tuple(names) for word, names in rows.items()} | groups
+    return groups
 
 
 @cache
 def _family_spellings() -> Mapping[str, str]:
     return {
-        _key(one): name
+        _key(spelling): name
         for name, family in _FAMILIES.items()
-        for one in (*family.spellings, *family.words, family.title)
+        for spelling in (*family.spellings, *family.words, family.title)
     }
 
 
 @lru_cache(256)
-def meant_by(given: str) -> tuple[str, ...]:
-    """The base models of a name, a family, a spelling, an ecosystem or a LoRA group, tried in this order."""
-    words = " ".join(given.casefold().split())
+def meant_by(spelling: str) -> tuple[str, ...]:
+    """The base models of a name, a spelling, a family, an ecosystem or a LoRA group, tried in this order."""
+    words = " ".join(spelling.casefold().split())
     for name in _by_name():
         if name.casefold() == words:
             return (name,)
@@ -333,87 +335,90 @@ def meant_by(given: str) -> tuple[str, ...]:
 
 
 CONTEXT_KEYS = ("attn2.to_k.weight", "attn2_to_k.lora_down.weight", "attn2.to_k.lora_A.weight")
-"""How the tensors' names end that read the text states."""
+"""Endings of the names of tensors that read the text states."""
 _OF_TRANSFORMER = re.compile(
     r"(?:(?:model\.)?diffusion_model\.|transformer\.|lora_unet_|lora_transformer_)?transformer_blocks[._]"
 )
-"""A layer of a transformer; a UNet's blocks stand inside others."""
+"""A layer of a transformer; a UNet's transformer blocks are nested in others."""
 
 
 def _normal(name: str) -> str:
-    """A tensor's name with underscores for dots, as kohya's names of LoRAs have them."""
+    """A tensor's name with underscores for dots, as in kohya's LoRAs."""
     return name.replace(".", "_")
 
 
-class _Header(NamedTuple):
-    """A file's tensors with their names as fingerprints have them, and all names as one text."""
+class _TensorNames(NamedTuple):
+    """A file's shapes by normalised tensor name, and all names as one text."""
 
     shapes: Mapping[str, Any]
     names: str
 
     @classmethod
-    def of(cls, tensors: Mapping[str, Any]) -> _Header:
+    def of(cls, tensors: Mapping[str, Any]) -> _TensorNames:
         shapes = {_normal(name): shape for name, shape in tensors.items()}
         return cls(shapes, "\n".join(shapes))
 
     def has(self, part: str) -> bool:
         return _normal(part) in self.names
 
-    def named(self, part: str) -> list[tuple[str, Any]]:
-        """The tensors whose names have a part."""
+    def tensors_with(self, part: str) -> list[tuple[str, Any]]:
+        """The tensors whose names contain ``part``."""
         key = _normal(part)
         return [(name, shape) for name, shape in self.shapes.items() if key in name] if self.has(part) else []
 
 
-def _closeness(mark: Fingerprint | None, header: _Header) -> int:
-    """How many marks of a fingerprint a file's tensors have; 0 where one is missing."""
+def _closeness(mark: Fingerprint | None, header: _TensorNames) -> int:
+    """The number of a fingerprint's marks in a file's tensors; 0 where one is missing."""
     if mark is None:
         return 0
     others = max((_closeness(other, header) for other in mark.also), default=0)
     if not (mark.keys or mark.lora) or any(map(header.has, mark.absent)):
         return others
     loras = sum(
-        _has_mark(one, header) * (1 + (one.reads is not None) + (one.writes is not None)) for one in mark.lora
+        _has_mark(lora_mark, header) * (1 + (lora_mark.reads is not None) + (lora_mark.writes is not None))
+        for lora_mark in mark.lora
     )
     if loras and "lora" in header.names:
         return max(loras, others)
     if not mark.keys or not all(map(header.has, mark.keys)):
         return others
     sized = all(
-        any(len(shape) > at and shape[at] == size for _, shape in header.named(key))
+        any(len(shape) > at and shape[at] == size for _, shape in header.tensors_with(key))
         for key, at, size in mark.shapes
     )
     return max(len(mark.keys) + len(mark.shapes) + len(mark.absent) if sized else 0, others)
 
 
 def _may_be(base_model: str, tensors: Mapping[str, Any]) -> bool:
-    """Whether a file's tensors have the marks of a base model, be they another's as well."""
+    """Whether a file's tensors match a base model's fingerprint, perhaps among others."""
     row = find(base_model)
-    return row is not None and _closeness(row.fingerprint, _Header.of(tensors)) > 0
+    return row is not None and _closeness(row.fingerprint, _TensorNames.of(tensors)) > 0
 
 
-def _has_mark(mark: LoraMark, header: _Header) -> bool:
-    """Whether a LoRA has a tensor of the mark, and it reads and writes the widths."""
-    named = header.named(mark.key)
+def _has_mark(mark: LoraMark, header: _TensorNames) -> bool:
+    """Whether a LoRA has a tensor of the mark with the mark's widths."""
+    tensors = header.tensors_with(mark.key)
     downs = [
-        shape[-1] for name, shape in named if re.search(r"lora_(?:down|A)(?:_|$)", name) and len(shape) == 2
+        shape[-1] for name, shape in tensors if re.search(r"lora_(?:down|A)(?:_|$)", name) and len(shape) == 2
     ]
-    ups = [shape[0] for name, shape in named if re.search(r"lora_(?:up|B)(?:_|$)", name) and len(shape) == 2]
+    ups = [
+        shape[0] for name, shape in tensors if re.search(r"lora_(?:up|B)(?:_|$)", name) and len(shape) == 2
+    ]
     reads = mark.reads is None or mark.reads in downs
-    return bool(named) and reads and (mark.writes is None or mark.writes in ups)
+    return bool(tensors) and reads and (mark.writes is None or mark.writes in ups)
 
 
 def _by_architecture(metadata: Mapping[str, str]) -> str | None:
-    stated = {
+    architectures = {
         metadata.get("modelspec.architecture", "").split("/")[0].casefold(),
         metadata.get("ss_base_model_version", "").casefold(),
     } - {""}
-    rows = (row for row in TABLE if row.fingerprint and stated & {*row.fingerprint.architectures})
+    rows = (row for row in TABLE if row.fingerprint and architectures & {*row.fingerprint.architectures})
     return next((row.name for row in rows), None)
 
 
 @cache
 def _root(base_model: str) -> str:
-    """The base model that a base model was made from, at the end of the line."""
+    """The first ancestor of a base model."""
     row = _by_name()[base_model]
     return row.name if row.parent is None else _root(row.parent)

@@ -1,12 +1,11 @@
-"""Characters: well-known fictional ones and their series, and the medium in which they are at home.
+"""Well-known fictional characters and their series, with the medium each belongs to.
 
     characters("Totoro's bus stop")   -> (Character("Totoro's", 0, 8, "anime", "none", "Studio Ghibli"),)
 
-``default/characters.tsv`` was written by a large language model from what it knows. A line holds those who
-have all else in common: names (``;`` between characters, ``|`` between spellings of one), medium, people
-(``-``: unknown, as for the name of a series), series (``|`` before other words for it); a medium or series
-that is left out is that of the line before. What is an ordinary word or anybody's first name counts only
-beside another name: ``Link+zelda``; ``Jinx+`` beside the series.
+A large language model wrote ``default/characters.tsv``. A line groups characters by its other columns: names
+(``;`` between characters, ``|`` between spellings of one), medium, people (``-``: unknown, as for a series),
+series (``|`` before synonyms); an empty medium or series repeats that of the line before. An ordinary word or
+a common first name counts only beside another name: ``Link+zelda``; ``Jinx+`` beside the series.
 """
 
 from __future__ import annotations
@@ -23,22 +22,22 @@ from typing import NamedTuple, cast
 from diffagent.data.attributes import Medium, People
 
 TALES = ("myth", "tale")
-"""In place of the series of those whom no single work drew: models are seldom made for them."""
+"""The "series" of folk characters, which models are seldom made for."""
 
 UNKNOWN = "-"
-"""In place of the people of a series."""
+"""The "people" of a series."""
 
 _WORD = re.compile(r"[^\W_]++(?:['’][^\W_]++)*+")
 _WITHIN = frozenset((" ", "-", "–", ".", ". ", "/", ":", ": ", "; ", ";", "!", "! ", "&", " & ", "+", "_"))
-"""What may stand between two words of one name."""
+"""Separators between two words of one name."""
 _POSSESSIVE = re.compile(r"'s\b")
 _SPACES = str.maketrans(dict.fromkeys("-./:!&,", " "))
 
 
 @dataclass(frozen=True)
 class Character:
-    """Whom a text names, and in which of its characters; ``people`` is None where nobody knows, as for a
-    series."""
+    """A character or series that a text names at ``start`` to ``end``; ``people`` is None where unknown, as
+    for a series."""
 
     name: str
     start: int
@@ -49,7 +48,7 @@ class Character:
 
     @property
     def is_special(self) -> bool:
-        """Whether models are made for it: it is no series, and nobody out of a tale."""
+        """Whether models are made for it: it is neither a series nor a folk character."""
         return self.people is not None and self.series not in TALES
 
 
@@ -58,9 +57,9 @@ _Kind = tuple[str, str, str]
 
 
 class _Index(NamedTuple):
-    """``names`` → kind, ``tied`` → [(kind, phrases of which one has to be in the text)], of folded names;
-    ``firsts``: first word → the most words of such a name; ``spellings``: series → words for it, its worlds
-    and parts among them."""
+    """Folded names: ``names`` → kind, ``tied`` → [(kind, phrases, one of which the text must have)];
+    ``firsts``: first word → the most words of such a name; ``spellings``: series → words for it and its
+    parts."""
 
     names: dict[str, _Kind]
     tied: dict[str, list[tuple[_Kind, tuple[str, ...]]]]
@@ -69,55 +68,59 @@ class _Index(NamedTuple):
 
 
 def characters(text: str) -> tuple[Character, ...]:
-    """The characters and series that a text names, in its order; of names that overlap the longest.
+    """Returns the characters and series that a text names, in order; of overlapping names the longest.
 
-    Takes time in proportion to the text's length.
+    The time is linear in the text's length.
     """
     index = _index()
     spans = [(match.start(), match.end()) for match in _WORD.finditer(text)]
-    tokens = [_folded(text[start:end]) for start, end in spans]
-    whole = f" {' '.join(tokens)} "
-    there: dict[str, bool] = {}
+    tokens = [_fold(text[start:end]) for start, end in spans]
+    folded_text = f" {' '.join(tokens)} "
+    presence: dict[str, bool] = {}
 
     def stands(phrases: tuple[str, ...]) -> bool:
         for phrase in phrases:
-            if phrase not in there:
-                there[phrase] = f" {phrase} " in whole
-        return any(there[phrase] for phrase in phrases)
+            if phrase not in presence:
+                presence[phrase] = f" {phrase} " in folded_text
+        return any(presence[phrase] for phrase in phrases)
 
-    found, at = [], 0
+    mentions, at = [], 0
     while at < len(tokens):
-        taken = 1
+        length = 1
         if longest := index.firsts.get(tokens[at]) or index.firsts.get(_singular(tokens[at])):
             for name, count in _runs(text, spans[at : at + longest], tokens[at : at + longest]):
-                tied = (one for one, needed in index.tied.get(name, ()) if stands(needed))
+                tied = (tied_kind for tied_kind, needed in index.tied.get(name, ()) if stands(needed))
                 if kind := next(tied, index.names.get(name)):
                     if at and tokens[at - 1] == "from":  # "Link from Zelda": the series, not another one
                         kind = (kind[0], UNKNOWN, kind[2])
-                    found.append(_character(text, spans[at][0], spans[at + count - 1][1], kind))
-                    taken = count
+                    mentions.append(_character(text, spans[at][0], spans[at + count - 1][1], kind))
+                    length = count
                     break
-        at += taken
-    return tuple(found)
+        at += length
+    return tuple(mentions)
 
 
 def spellings(series: str) -> frozenset[str]:
-    """What a series is called, in small letters: its own name, others, and those of its parts."""
+    """A series' names in lower case: its own, synonyms, and those of its parts."""
     return _index().spellings.get(series, frozenset())
 
 
 def bearers(name: str) -> tuple[frozenset[str], bool]:
-    """The series in which somebody well-known has a name, and whether it says little by itself: an ordinary
-    word or anybody's first name."""
-    index, key = _index(), " ".join(_folded(word) for word in _WORD.findall(name))
+    """The series with a character of this name, and whether the name is ambiguous: an ordinary word or a
+    common first name."""
+    index, key = _index(), " ".join(_fold(word) for word in _WORD.findall(name))
     kind, tied = index.names.get(key), index.tied.get(key, [])
-    kinds = [one for one in (kind, *(one for one, _ in tied)) if one is not None]
+    kinds = [
+        kind_or_none
+        for kind_or_none in (kind, *(kind_or_none for kind_or_none, _ in tied))
+        if kind_or_none is not None
+    ]
     return frozenset(series for _, _, series in kinds), bool(tied) and kind is None
 
 
 def things(word: str) -> frozenset[str]:
-    """The series of which the name, or that of a ship or place in it, holds a word among others."""
-    return _things().get(_folded(word), frozenset())
+    """The series whose name, or a name of a ship or place in it, contains a word among others."""
+    return _things().get(_fold(word), frozenset())
 
 
 @cache
@@ -130,7 +133,7 @@ def _things() -> dict[str, frozenset[str]]:
 
 
 def _runs(text: str, spans: Sequence[tuple[int, int]], tokens: Sequence[str]) -> Iterator[tuple[str, int]]:
-    """What may be a name from the first word on, the longest first, as it is and without a plural's s."""
+    """Yields candidate names that begin at the first word, longest first, with and without a plural s."""
     end = 1
     while end < len(spans) and text[spans[end - 1][1] : spans[end][0]] in _WITHIN:
         end += 1
@@ -143,16 +146,18 @@ def _runs(text: str, spans: Sequence[tuple[int, int]], tokens: Sequence[str]) ->
 
 def _character(text: str, start: int, end: int, kind: _Kind) -> Character:
     medium, people, series = kind
-    known = None if people == UNKNOWN else cast(People, people)
-    return Character(text[start:end], start, end, cast(Medium, medium), known, series)
+    cast_people = None if people == UNKNOWN else cast(People, people)
+    return Character(text[start:end], start, end, cast(Medium, medium), cast_people, series)
 
 
-def _folded(word: str) -> str:
-    """A word in small letters without accents or a possessive's ending."""
+def _fold(word: str) -> str:
+    """A word in lower case without accents or a possessive ending."""
     word = word.casefold().replace("’", "'").removesuffix("'s")
     if word.isascii():
         return word
-    return "".join(one for one in unicodedata.normalize("NFKD", word) if not unicodedata.combining(one))
+    return "".join(
+        letter for letter in unicodedata.normalize("NFKD", word) if not unicodedata.combining(letter)
+    )
 
 
 def _singular(name: str) -> str:
@@ -170,26 +175,29 @@ def _index() -> _Index:
     names: dict[str, _Kind] = {}
     tied: dict[str, list[tuple[_Kind, tuple[str, ...]]]] = defaultdict(list)
     medium = series = ""
-    own: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
     names_of: dict[str, set[str]] = defaultdict(set)
     for line, small in zip(text.splitlines(), folded.splitlines(), strict=True):
-        _, its_medium, people, its_series = line.split("\t")
+        _, own_medium, people, own_series = line.split("\t")
         spellings, _, _, phrases = small.split("\t")
-        medium, series = its_medium or medium, its_series.partition("|")[0] or series
-        own = tuple(phrases.split("|")) if phrases else own
+        medium, series = own_medium or medium, own_series.partition("|")[0] or series
+        words = tuple(phrases.split("|")) if phrases else words
         kind = medium, people, series
-        names_of[series].update((series.casefold(), *own))
+        names_of[series].update((series.casefold(), *words))
         if people == UNKNOWN:
-            names_of[series].update(one.partition("+")[0] for one in spellings.replace("|", ";").split(";"))
+            names_of[series].update(
+                spelling_of_series.partition("+")[0]
+                for spelling_of_series in spellings.replace("|", ";").split(";")
+            )
         for spelling in spellings.replace("|", ";").split(";"):
             if "+" in spelling:
                 name, _, other = spelling.partition("+")
-                tied[name].append((kind, (other,) if other else own))
+                tied[name].append((kind, (other,) if other else words))
             else:
                 names[spelling] = kind
                 if medium == "anime" and people not in ("-", "none") and spelling.count(" ") == 1:
-                    given, _, family = spelling.partition(" ")  # people write either first
-                    names.setdefault(f"{family} {given}", kind)
+                    first_name, _, family = spelling.partition(" ")  # people write either first
+                    names.setdefault(f"{family} {first_name}", kind)
     firsts: dict[str, int] = {}
     for name in (*names, *tied):
         first, count = name.partition(" ")[0], name.count(" ") + 1

@@ -1,12 +1,12 @@
-"""How a prompt asks for a checkpoint by its name, and for a version of it.
+"""Requests for checkpoints in a prompt, by name and version.
 
-    checkpoints("a mill, juggernaut if possible")     "Juggernaut"
-    checkpoints("wai illustrious v14, a mill")        "WAI Illustrious", version 14.0
-    checkpoints("illustrious v2.0: a mill")           "Illustrious", version 2.0
-    checkpoints("a juggernaut in armour")             nothing
+    checkpoint_requests("a mill, juggernaut if possible")     "Juggernaut"
+    checkpoint_requests("wai illustrious v14, a mill")        "WAI Illustrious", version 14.0
+    checkpoint_requests("illustrious v2.0: a mill")           "Illustrious", version 2.0
+    checkpoint_requests("a juggernaut in armour")             nothing
 
-In: a prompt. Out: the names, each with where the words stand that ask. A name that is an ordinary word too
-is heard with a version, "XL", "model", "use" or a plea.
+In: a prompt. Out: the names, each with the place of the requesting words. A name that is also an ordinary
+word counts only with a version, "XL", "model", "use" or a plea.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
 
-from diffagent.data.base_model_requests import asked, called
+from diffagent.data.base_model_requests import bare_name, base_model_requests
 from diffagent.data.base_model_rows import CHECKPOINTS, FAMILIES, ORDINARY_CHECKPOINTS, TABLE
-from diffagent.data.near_spellings import Mended, Names, mended
+from diffagent.data.near_spellings import MendedPrompt, NameWords, mend
 
 _VERSION = (
     r"(?:v(?:ersion)?[ .]?(?P<v{n}>\d{{1,3}}(?:[._]\d{{1,2}})?)|(?P<d{n}>\d{{1,2}}\.\d{{1,2}}))(?!\w|\.\d)"
@@ -39,9 +39,9 @@ _END = r"(?=[ \t]*(?:[,;:!?\n)\]|\0]|\.(?!\w)|\Z|\s[-–—]\s))"
 
 
 @dataclass(frozen=True)
-class Named:
-    """A checkpoint that a prompt names, with the ``version`` it gives; ``words`` are the name as typed, and
-    ``start`` to ``end`` is what asks for it in the prompt."""
+class CheckpointRequest:
+    """A checkpoint that a prompt asks for; ``words`` are its name as typed, and ``start`` to ``end`` is the
+    requesting phrase."""
 
     name: str
     version: float | None
@@ -57,75 +57,79 @@ class Named:
 
 
 @lru_cache(64)
-def checkpoints(prompt: str) -> tuple[Named, ...]:
-    """The checkpoints that a prompt asks for, in their order, and base models of which it gives a version."""
-    source = mended(prompt, _names())
+def checkpoint_requests(prompt: str) -> tuple[CheckpointRequest, ...]:
+    """Returns a prompt's requests for checkpoints and for versions of base models, in order."""
+    source = mend(prompt, _names())
     folded = source.text.casefold()
-    named = tuple(_named(source)) if any(key in folded for key in _keys()) else ()
-    own = [one for one in _versions(prompt) if not any(_overlap(one, other) for other in named)]
-    return tuple(sorted((*named, *own), key=lambda one: one.start))
+    requests = tuple(_requests(source)) if any(key in folded for key in _keys()) else ()
+    versions = [
+        version for version in _versions(prompt) if not any(_overlap(version, other) for other in requests)
+    ]
+    return tuple(sorted((*requests, *versions), key=lambda request: request.start))
 
 
-def _versions(prompt: str) -> Iterator[Named]:
-    """The base models of which a prompt gives a version that is no base model."""
+def _versions(prompt: str) -> Iterator[CheckpointRequest]:
+    """Yields base models with a version that is not a base model of its own."""
     families = {row.name: row.family for row in TABLE}
-    for one in asked(prompt):
-        family = FAMILIES.get(families.get(one.name, one.name))
+    for request in base_model_requests(prompt):
+        family = FAMILIES.get(families.get(request.name, request.name))
         pattern = family and family.versions
-        if family and pattern and (version := re.search(pattern, one.words, re.I)):
+        if family and pattern and (version := re.search(pattern, request.words, re.I)):
             number = float(re.sub(r"[^\d.]", "", version[0]).strip("."))
-            yield Named(family.title, number, called(one.words), *one.span, True)
+            yield CheckpointRequest(family.title, number, bare_name(request.words), *request.span, True)
 
 
-def _overlap(one: Named, other: Named) -> bool:
-    return one.start < other.end and other.start < one.end
+def _overlap(first: CheckpointRequest, other: CheckpointRequest) -> bool:
+    return first.start < other.end and other.start < first.end
 
 
-def _named(source: Mended) -> Iterator[Named]:
+def _requests(source: MendedPrompt) -> Iterator[CheckpointRequest]:
     flat = _flattened(source.text)
-    found: dict[tuple[int, int], Named] = {}
+    requests: dict[tuple[int, int], CheckpointRequest] = {}
     for text in dict.fromkeys((source.text, flat)):
         for match in _pattern().finditer(text):
-            found.setdefault(match.span(), _read(match, source.at(match.start()), source.at(match.end())))
-    yield from _longest(found)
+            requests.setdefault(
+                match.span(), _request(match, source.at(match.start()), source.at(match.end()))
+            )
+    yield from _longest(requests)
 
 
-def _longest(found: dict[tuple[int, int], Named]) -> Iterator[Named]:
-    """Those that are no part of a longer one."""
-    for span, one in found.items():
-        if not any(low <= span[0] and span[1] <= high and (low, high) != span for low, high in found):
-            yield one
+def _longest(requests: dict[tuple[int, int], CheckpointRequest]) -> Iterator[CheckpointRequest]:
+    """Yields the requests that do not lie in a longer one."""
+    for span, request in requests.items():
+        if not any(low <= span[0] and span[1] <= high and (low, high) != span for low, high in requests):
+            yield request
 
 
 def _flattened(text: str) -> str:
-    """The text with base models' names as separators: "sdxl juggernaut xl" names two things."""
-    for one in asked(text):
-        if not _pattern().search(text, one.start, one.end):
-            text = text[: one.start] + "\0" * (one.end - one.start) + text[one.end :]
+    """The text with base model names as separators: "sdxl juggernaut xl" names two models."""
+    for request in base_model_requests(text):
+        if not _pattern().search(text, request.start, request.end):
+            text = text[: request.start] + "\0" * (request.end - request.start) + text[request.end :]
     return text
 
 
-def _read(match: re.Match[str], start: int, end: int) -> Named:
+def _request(match: re.Match[str], start: int, end: int) -> CheckpointRequest:
     number = next(n for n in range(_FORMS) if match[f"n{n}"])
     typed = match[f"n{number}"]
-    given = match.groupdict()
-    version = next((given[key] for key in (f"{kind}{number}" for kind in "vdi") if given.get(key)), None)
+    groups = match.groupdict()
+    version = next((groups[key] for key in (f"{kind}{number}" for kind in "vdi") if groups.get(key)), None)
     key = _letters(typed)
     name = max(
         (
-            one
-            for one in (*CHECKPOINTS, *ORDINARY_CHECKPOINTS)
-            if key.startswith(_letters(one).removesuffix("xl"))
+            checkpoint
+            for checkpoint in (*CHECKPOINTS, *ORDINARY_CHECKPOINTS)
+            if key.startswith(_letters(checkpoint).removesuffix("xl"))
         ),
         key=len,
     )
     words = match[0][match.start(f"n{number}") - match.start() :]
     words = re.sub(rf"(?:\s(?:{_KIND}s?|{_PLEA}))*\s*\Z", "", words, flags=re.I)
-    return Named(name, _number(version) if version else None, words.strip(), start, end)
+    return CheckpointRequest(name, _number(version) if version else None, words.strip(), start, end)
 
 
 def _number(version: str) -> float:
-    """A version as a number; file names write 14.0 as 140."""
+    """A version as a number; "140" in file names means 14.0."""
     number = float(version.replace("_", "."))
     return number / 10 if len(version) == 3 and version.isdecimal() else number
 
@@ -140,14 +144,14 @@ def _pattern() -> re.Pattern[str]:
     fast = r"(?: (?:lightning|turbo|hyper))?"
     version = [rf"(?:[ ._-]?{_VERSION.format(n=n)})" for n in range(_FORMS)]
     forms = (
-        # a name that nothing else has, as with "XL": a clause by itself, or behind a preposition
+        # an unambiguous name, such as one with "XL": a clause by itself, or after a preposition
         rf"(?:{_START}(?:{_WITH}|{_USE})?|\b(?:{_USE}|{_WITH}))"
         rf"(?P<n0>{names}|{ordinary}(?<=xl)){fast}(?:{version[0]}| (?P<i0>\d{{1,2}}))?"
         rf"{tail}{_END}",
-        # with a version or "model", wherever it stands
+        # with a version or "model", anywhere
         rf"(?:\b(?:{_USE}|{_WITH}))?\b(?P<n1>{names}|{ordinary})"
         rf"(?:{version[1]}(?: {_KIND}\b)?|(?: (?P<i1>\d{{1,2}}))? {_KIND}\b)(?: {_PLEA})*",
-        # an ordinary word: behind "use", or a clause with a plea
+        # an ordinary word: after "use", or a clause with a plea
         rf"\b{_USE}(?P<n2>{ordinary}){fast}{version[2]}?{tail}{_END}",
         rf"{_START}(?:{_WITH}|{_USE})?(?P<n3>{ordinary})(?: {_PLEA})+{_END}",
     )
@@ -155,7 +159,7 @@ def _pattern() -> re.Pattern[str]:
 
 
 def _choice(names: tuple[str, ...]) -> str:
-    """A pattern of names, each word apart or not, with "XL" behind or not."""
+    """A pattern of names, with or without blanks between words and "XL" behind."""
     longest = sorted(names, key=len, reverse=True)
     spaced = (r"[ ._-]?".join(map(re.escape, _words(name))) for name in longest)
     return rf"\b(?:{'|'.join(spaced)})(?:[ ._-]?(?:sd)?xl(?![a-z]))?(?![a-z])"
@@ -176,10 +180,10 @@ def _keys() -> frozenset[str]:
 
 
 @cache
-def _names() -> Names:
-    """The names of one long word, of which typos are heard."""
+def _names() -> NameWords:
+    """The names of one long word, whose typos are mended."""
     words = {
         name.casefold() for name in (*CHECKPOINTS, *ORDINARY_CHECKPOINTS) if " " not in name and len(name) > 8
     }
     typed = [name.split() for name in CHECKPOINTS]
-    return Names.of(words - {"counterfeit", "deliberate", "illustrij", "reliberate"}, typed)
+    return NameWords.of(words - {"counterfeit", "deliberate", "illustrij", "reliberate"}, typed)

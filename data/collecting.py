@@ -1,4 +1,4 @@
-"""Collecting: Python's garbage collector, held back while very many objects are made."""
+"""Python's garbage collector, paused while very many objects are made."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from contextlib import contextmanager
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Without the garbage collector, which would search thousands of new objects for cycles, and all that
-    the process holds with them, for longer than they take to be made."""
+    """Pauses the garbage collector, which would spend more time searching thousands of new objects for cycles
+    than it takes to make them."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

@@ -1,7 +1,7 @@
-"""Where this process computes, and which of several processes it is.
+"""This process's device and its rank among several processes.
 
-accelerate and torchrun start a process a GPU and number them in the environment: ``RANK`` of ``WORLD_SIZE``
-over all machines, ``LOCAL_RANK`` on one.
+accelerate and torchrun start one process per GPU and number them in the environment: ``RANK`` of
+``WORLD_SIZE`` over all machines, ``LOCAL_RANK`` on one.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ import os
 
 
 def share() -> tuple[int, int]:
-    """This process's rank and their number; (0, 1) of one alone."""
+    """This process's rank and the number of processes; (0, 1) for a single one."""
     return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
 
 
 def own_device() -> str:
-    """``cuda`` of one process, ``cuda:N`` of one of several, so that none loads on another's GPU; ``cpu``
-    where there is no CUDA."""
+    """``cuda`` for a single process, ``cuda:N`` for one of several, so that each has its own GPU; ``cpu``
+    without CUDA."""
     import torch
 
     if not torch.cuda.is_available():

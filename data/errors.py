@@ -7,16 +7,16 @@
     │   ├── BadImage        an image that cannot be decoded safely
     │   └── UnknownModel    no catalog entry of that name, AIR, id, hash or file
     ├── BadCatalog          a catalog file that is missing, damaged or of another version
-    │   └── BadSpecifications   a file of image specifications, likewise, or made by other encoders
-    ├── MissingWeights      model weights that can be found nowhere
+    │   └── BadSpecifications   a file of image specifications, likewise, or of other encoders
+    ├── MissingWeights      model weights that are nowhere to be found
     ├── MissingExtra        an optional dependency is not installed
     ├── EngineError         the language model failed
-    │   ├── BadAnswer       it answered what is no call, or outside its grammar
-    │   └── EngineGone      the engine answers nothing any more, whatever it is asked
+    │   ├── BadAnswer       its answer is not a call, or is outside its grammar
+    │   └── EngineGone      the engine no longer answers any request
     ├── CrawlError          an API that cannot be crawled
     │   └── GatedItem       an item that needs an API key (HTTP 401, 403)
     └── TargetError         an image API that did not deliver
-        ├── Unreachable     it does not answer, hangs, or is no such API
+        ├── Unreachable     it does not answer, hangs, or is another API
         ├── Refused         it refuses the request, the model or the key
         ├── JobFailed       it lost the job, gave up on it, or made fewer images
         └── Censored        its safety filter held the image back
@@ -27,7 +27,8 @@ the error's ``hint`` where it names commands or options of the command line.
 
 
 class DiffAgentError(Exception):
-    """Base of all: ``str()`` is the message, ``hint`` what to do in words of the command line, if any."""
+    """The base of all errors; ``str()`` is the message, ``hint`` the remedy in words of the command line,
+    if any."""
 
     def __init__(self, message: str = "", hint: str = "") -> None:
         super().__init__(message)
@@ -51,11 +52,11 @@ class BadCall(BadInput):
 
 
 class BadImage(BadInput):
-    """An image that is missing, broken, too large or of no format that is read."""
+    """An image that is missing, broken, too large or of an unknown format."""
 
 
 class UnknownModel(BadInput):
-    """No catalog entry answers to the given name, AIR, id, hash or file name."""
+    """No catalog entry has the given name, AIR, id, hash or file name."""
 
 
 class BadCatalog(DiffAgentError):
@@ -67,7 +68,7 @@ class BadSpecifications(BadCatalog):
 
 
 class MissingWeights(DiffAgentError):
-    """Model weights that are neither at the path, nor cached, nor on a hub or in a registry."""
+    """Model weights that are neither at the path nor cached, on a hub or in a registry."""
 
 
 class MissingExtra(DiffAgentError):
@@ -81,15 +82,15 @@ class EngineError(DiffAgentError):
 
 
 class BadAnswer(EngineError):
-    """The language model answered, but what it said is no call, or outside its grammar."""
+    """The language model's answer is not a call, or is outside its grammar."""
 
 
 class EngineGone(EngineError):
-    """The engine answers nothing any more: a server that is down, or that refuses the key or the model."""
+    """The engine no longer answers: its server is down, or refuses the key or the model."""
 
 
 class CrawlError(DiffAgentError):
-    """An API that cannot be crawled further; what was fetched is kept."""
+    """An API that cannot be crawled further; fetched data is kept."""
 
 
 class GatedItem(CrawlError):
@@ -97,19 +98,19 @@ class GatedItem(CrawlError):
 
 
 class TargetError(DiffAgentError):
-    """An image API that did not deliver; nothing was written for the image."""
+    """An image API that did not deliver; no image was written."""
 
 
 class Unreachable(TargetError):
-    """The API does not answer, hangs, or answers what no such API would."""
+    """The API does not answer, hangs, or answers like another API."""
 
 
 class Refused(TargetError):
-    """The API refuses the request, the model or the key; asking again would change nothing."""
+    """The API refuses the request, the model or the key; a retry would not help."""
 
 
 class JobFailed(TargetError):
-    """The API lost the job, gave up on it, or returned fewer images than it was asked for."""
+    """The API lost the job, gave up on it, or returned fewer images than requested."""
 
 
 class Censored(TargetError):

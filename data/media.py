@@ -1,9 +1,9 @@
-"""Words for media: the phrases by which people and cards name what a picture is made of.
+"""Phrases for media in requests and on cards.
 
     named_media("a fox as a linocut print")   -> (Mention("woodcut", "linocut print", 11),)
 
-The vocabulary is :data:`diffagent.data.attributes.Medium`. ``KIN`` says how well a model
-of one medium serves a request for another. What a request asks for is in :mod:`diffagent.data.asked_media`.
+The vocabulary is :data:`diffagent.data.attributes.Medium`. ``KIN`` rates how well a model of one medium
+serves a request for another. :mod:`diffagent.data.requested_media` reads what a request asks for.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ PHRASES: Mapping[Medium, str] = {
         "render|ray[- ]?trac(?:ed|ing)"
     ),
 }
-"""Medium → an alternation of phrases that name it, the most particular media first."""
+"""Medium → an alternation of phrases for it, the most specific media first."""
 
 KIN: Mapping[Medium, Mapping[Medium, float]] = {
     "photo": {"analog photo": 0.8, "any": 0.6, "3d render": 0.2},
@@ -192,12 +192,12 @@ KIN: Mapping[Medium, Mapping[Medium, float]] = {
     "concept art": {"digital painting": 0.75, "fantasy art": 0.7, "illustration": 0.5, "any": 0.6},
     "fantasy art": {"concept art": 0.75, "digital painting": 0.7, "illustration": 0.6, "any": 0.6},
 }
-"""Requested medium → how well another medium's model serves it, 0…1; its own is 1, what is left out 0."""
+"""Requested medium → medium of a model → how well it serves, 0…1; the same medium is 1, a missing one 0."""
 
 
 @dataclass(frozen=True)
 class Mention:
-    """A phrase that names a medium, and where it begins."""
+    """A phrase that names a medium, and its position."""
 
     medium: Medium
     words: str
@@ -205,21 +205,21 @@ class Mention:
 
 
 def named_media(text: str) -> tuple[Mention, ...]:
-    """The media that a text names, in its order; of phrases that overlap the longer one."""
+    """Returns the media that a text names, in order; of overlapping phrases the longest."""
     spans: list[tuple[int, int, Medium]] = []
     for medium, pattern in _patterns().items():
         spans += [(match.start(), match.end(), medium) for match in pattern.finditer(text)]
     spans.sort(key=lambda span: (span[0] - span[1], span[0]))
     mentions: list[tuple[int, int, Medium]] = []
     for start, end, medium in spans:
-        if all(end <= left or right <= start for left, right, _ in mentions):
+        if all(end <= low or high <= start for low, high, _ in mentions):
             mentions.append((start, end, medium))
     return tuple(Mention(medium, text[start:end], start) for start, end, medium in sorted(mentions))
 
 
-def kinship(asked: Medium, offered: Medium) -> float:
+def kinship(medium: Medium, offered: Medium) -> float:
     """How well a model of one medium serves a request for another, 0…1."""
-    return 1.0 if asked == offered else KIN.get(asked, {}).get(offered, 0.0)
+    return 1.0 if medium == offered else KIN.get(medium, {}).get(offered, 0.0)
 
 
 _ABOUT = (
@@ -227,7 +227,7 @@ _ABOUT = (
     r"galler(?:y|ies)|festivals?|fans?|otakus?|collectors?|readers?|merch|merchandise|class(?:es)?|lessons?|"
     r"workshops?|suppl(?:y|ies)|t-?shirts?|shirts?|hoodies?|costumes?|cosplay(?:ers?)?)\b"
 )
-"""What a medium's word is about, rather than how the picture is made: "an anime convention"."""
+"""What follows a medium's word that is not the picture's medium: "an anime convention"."""
 
 
 @cache

@@ -1,10 +1,10 @@
-"""Near spellings: a prompt with the typos mended in the names of models.
+"""Mends typos of model names in a prompt.
 
-    mended("flux shnell pls, a mill", names).text     "flux schnell pls, a mill"
-    mended("an illustrios professor", names).text     unchanged
+    mend("flux shnell pls, a mill", names).text     "flux schnell pls, a mill"
+    mend("an illustrios professor", names).text     unchanged
 
-A word is a typo of a name where it is no other word and stands where a model is named: as the first or the
-last clause, behind "use", before "model", or beside the other word of a name.
+A word is a typo of a name where it is not another word and stands where models are named: as the first or the
+last clause, after "use", before "model", or beside another word of the name.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from functools import lru_cache
 from itertools import pairwise
 
 SHORT = 5
-"""Letters up to which only a doubled letter and two swapped ones are typos."""
+"""The most letters of a word whose only typos are a doubled or a swapped letter."""
 LONG = 9
-"""Letters from which two edits are a typo."""
+"""The least letters of a word that two edits are a typo of."""
 _LEAST = 4
 _TEXT_OF_LIKE_NAMES = """
 industrious chrome pixar kolor kolory lamina lumine lumia luminal luminar based
 dreamscape dreamscapes dreamscaper dreamshape animating animations animation hyperrealistic
 """
 _LIKE_NAMES = frozenset(_TEXT_OF_LIKE_NAMES.split())
-"""Other words that are as near to a name as its typos are."""
+"""Other words that are as close to a name as its typos."""
 _WORD = re.compile(r"(?<![^\W\d_])[^\W\d_]{1,24}(?![^\W\d_])")
 _PLEA = r"(?:please|pls|plz|thanks|thx|ty)"
 _BEHIND = re.compile(rf"\s(?:xl\s)?(?:model|checkpoint|ckpt|lora)s?\b|\s{_PLEA}\b", re.I)
@@ -39,36 +39,36 @@ _CLAUSE = re.compile(r"[,;.!?\n(\[]\s{0,3}$")
 
 
 @dataclass(frozen=True)
-class Mended:
-    """``text`` is the mended prompt; ``edits`` are the words of it that were mended, each with how many
-    characters it has and had."""
+class MendedPrompt:
+    """``text`` is the mended prompt; ``edits`` are the mended words: their start, length and former
+    length."""
 
     text: str
     edits: tuple[tuple[int, int, int], ...] = ()
 
     def at(self, place: int) -> int:
-        """Where a place between words of the text is in the prompt as it was typed."""
+        """The position in the typed prompt of a position between words of the text."""
         return place + sum(had - has for start, has, had in self.edits if start + has <= place)
 
 
 @dataclass(frozen=True)
-class Names:
-    """Words that are names by themselves (``alone``), and of names of several the words that stand behind a
-    word, and those that stand before it."""
+class NameWords:
+    """Words that are names by themselves (``alone``); for longer names, word → the words that follow it
+    (``behind``) or precede it (``before``)."""
 
     alone: frozenset[str]
     behind: Mapping[str, frozenset[str]]
     before: Mapping[str, frozenset[str]]
 
     @classmethod
-    def of(cls, alone: Iterable[str], names: Iterable[Iterable[str]]) -> Names:
-        """Of names as lists of words."""
+    def of(cls, alone: Iterable[str], names: Iterable[Iterable[str]]) -> NameWords:
+        """Returns the words of names, each a list of words."""
         behind: dict[str, set[str]] = defaultdict(set)
         before: dict[str, set[str]] = defaultdict(set)
         for name in names:
-            for left, right in pairwise(word.casefold() for word in name):
-                behind[left].add(right)
-                before[right].add(left)
+            for first, second in pairwise(word.casefold() for word in name):
+                behind[first].add(second)
+                before[second].add(first)
         return cls(
             frozenset(word.casefold() for word in alone),
             {word: frozenset(others) for word, others in behind.items()},
@@ -76,32 +76,32 @@ class Names:
         )
 
 
-def mended(prompt: str, names: Names) -> Mended:
-    """The prompt with the typos of names mended."""
-    found = list(_WORD.finditer(prompt))
+def mend(prompt: str, names: NameWords) -> MendedPrompt:
+    """Returns the prompt with the typos of names mended."""
+    words = list(_WORD.finditer(prompt))
     pieces, edits, reached = [], [], 0
-    for number, word in enumerate(found):
-        before = found[number - 1] if number and _joins(prompt, found[number - 1], word) else None
+    for number, word in enumerate(words):
+        before = words[number - 1] if number and _joins(prompt, words[number - 1], word) else None
         after = (
-            found[number + 1] if number + 1 < len(found) and _joins(prompt, word, found[number + 1]) else None
+            words[number + 1] if number + 1 < len(words) and _joins(prompt, word, words[number + 1]) else None
         )
-        name = _meant(prompt, word, before and before[0].casefold(), after and after[0].casefold(), names)
+        name = _name_of(prompt, word, before and before[0].casefold(), after and after[0].casefold(), names)
         if name is not None:
             pieces += [prompt[reached : word.start()], name]
             edits.append((sum(map(len, pieces)) - len(name), len(name), len(word[0])))
             reached = word.end()
-    return Mended("".join([*pieces, prompt[reached:]]), tuple(edits)) if edits else Mended(prompt)
+    return MendedPrompt("".join([*pieces, prompt[reached:]]), tuple(edits)) if edits else MendedPrompt(prompt)
 
 
-def _joins(prompt: str, left: re.Match[str], right: re.Match[str]) -> bool:
-    """Whether two words stand beside each other, as the words of a name do."""
-    return bool(re.fullmatch(r"[ ._-]", prompt[left.end() : right.start()]))
+def _joins(prompt: str, first: re.Match[str], second: re.Match[str]) -> bool:
+    """Whether two words are adjacent, like the words of a name."""
+    return bool(re.fullmatch(r"[ ._-]", prompt[first.end() : second.start()]))
 
 
-def _meant(
-    prompt: str, word: re.Match[str], before: str | None, after: str | None, names: Names
+def _name_of(
+    prompt: str, word: re.Match[str], before: str | None, after: str | None, names: NameWords
 ) -> str | None:
-    """The name that a word is a typo of; None for any other word."""
+    """The name that a word is a typo of, or None."""
     typed = word[0].casefold()
     if len(typed) < _LEAST - 1 or typed in names.alone or typed in _LIKE_NAMES:
         return None
@@ -112,8 +112,8 @@ def _meant(
     return near if near and _is_named(prompt, word) else None
 
 
-def _beside(typed: str, before: str | None, after: str | None, names: Names) -> str | None:
-    """The word of a name whose other word stands beside the typed one."""
+def _beside(typed: str, before: str | None, after: str | None, names: NameWords) -> str | None:
+    """The name's word that the typed one is a typo of, given the words beside it; or None."""
     second, first = names.behind.get(before or "", frozenset()), names.before.get(after or "", frozenset())
     if typed in second or typed in first:
         return None
@@ -121,28 +121,28 @@ def _beside(typed: str, before: str | None, after: str | None, names: Names) -> 
 
 
 def _is_named(prompt: str, word: re.Match[str]) -> bool:
-    """Whether a word stands where a model is named."""
-    left, right = prompt[: word.start()], prompt[word.end() : word.end() + 24]
-    if _BEHIND.match(right):
+    """Whether a word stands where models are named."""
+    before, after = prompt[: word.start()], prompt[word.end() : word.end() + 24]
+    if _BEHIND.match(after):
         return True
-    if not left.strip(" \t\n([#/"):
-        return bool(_COMMA.match(right) or (left.strip() and right[:1] in ")]"))
-    if _USED.search(left[-24:]) and _CLOSED.match(right):
+    if not before.strip(" \t\n([#/"):
+        return bool(_COMMA.match(after) or (before.strip() and after[:1] in ")]"))
+    if _USED.search(before[-24:]) and _CLOSED.match(after):
         return True
-    ends = len(right) < 24 and _ENDED.match(right)
-    return bool(_CLAUSE.search(left[-6:]) and (ends or _PERHAPS.match(right)))
+    ends = len(after) < 24 and _ENDED.match(after)
+    return bool(_CLAUSE.search(before[-6:]) and (ends or _PERHAPS.match(after)))
 
 
 @lru_cache(1 << 14)
 def _nearest(typed: str, words: frozenset[str], least: int = SHORT) -> str | None:
-    """The word that the typed one is a typo of; words of at most ``least`` letters are near by a doubled or
-    a swapped letter alone."""
+    """The word that the typed one is a typo of, or None; for words of at most ``least`` letters, only a
+    doubled or a swapped letter is a typo."""
     near = [(distance, word) for word in words if (distance := _apart(typed, word, least))]
     return min(near)[1] if near else None
 
 
 def _apart(typed: str, word: str, least: int) -> int:
-    """The edits between a word and its typo; 0 where it is the same or no typo."""
+    """The edits between a word and its typo; 0 where it is equal or not a typo."""
     if len(word) < _LEAST or typed == word or typed in (f"{word}s", f"{word}es"):
         return 0
     if len(word) <= least:
@@ -155,20 +155,20 @@ def _apart(typed: str, word: str, least: int) -> int:
 
 
 def _is_slip(typed: str, word: str) -> bool:
-    """Whether a letter is doubled, or two that stand together are swapped."""
+    """Whether a letter is doubled, or two adjacent letters are swapped."""
     doubled = (word[:at] + word[at - 1] + word[at:] for at in range(1, len(word) + 1))
     swapped = (word[: at - 1] + word[at] + word[at - 1] + word[at + 1 :] for at in range(2, len(word)))
     return typed in doubled or typed in swapped
 
 
-def _edits(one: str, other: str) -> int:
-    """How many letters are to be added, left out, replaced or swapped."""
-    rows = [list(range(len(other) + 1))]
-    for i, letter in enumerate(one, 1):
+def _edits(typed: str, word: str) -> int:
+    """The number of letters to insert, delete, replace or swap."""
+    rows = [list(range(len(word) + 1))]
+    for i, letter in enumerate(typed, 1):
         row = [i]
-        for j, wanted in enumerate(other, 1):
-            edit = min(rows[-1][j] + 1, row[j - 1] + 1, rows[-1][j - 1] + (letter != wanted))
-            if i > 1 and j > 1 and (letter, one[i - 2]) == (other[j - 2], wanted):
+        for j, target in enumerate(word, 1):
+            edit = min(rows[-1][j] + 1, row[j - 1] + 1, rows[-1][j - 1] + (letter != target))
+            if i > 1 and j > 1 and (letter, typed[i - 2]) == (word[j - 2], target):
                 edit = min(edit, rows[-2][j - 2] + 1)
             row.append(edit)
         rows.append(row)

@@ -1,10 +1,10 @@
-"""Prompts in A1111's syntax: what the words are once tags, weights and trigger words are gone.
+"""The words of prompts in A1111's syntax, without tags, weights and trigger words.
 
     strip_lora_tags("a fox, <lora:ink:0.8>")      -> "a fox"
     strip_trigger_words("(inkfox:1.2), a fox", ["inkfox"])  -> "a fox"
     plain("a (red:1.3) [fox] BREAK snow")         -> "a red fox, snow"
 
-Every pattern runs in linear time, because prompts of 100 kB are answered too.
+Every pattern runs in linear time, because prompts may have 100 kB.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _WEIGHT = re.compile(r":\s?[-+]?(?:\d{1,6}(?:\.\d{0,9})?|\.\d{1,9})\s?(?=[)\]])"
 _BARE_WORD = re.compile(r"[^\W_]+")
 _BRACKETS = re.compile(r"(?<!\\)[()\[\]{}]")
 _DEPTH = 8
-"""Nested empty brackets are removed this deep: more is noise, and a pass costs the prompt's length."""
+"""The depth to which nested empty brackets are removed; each pass costs the prompt's length."""
 
 _WORD = re.compile(r"[a-z0-9]+")
 _EXPLICIT = frozenset(_WORD.findall("""
@@ -49,9 +49,9 @@ _SUGGESTIVE = frozenset(_WORD.findall("""
 
 
 def is_sfw(prompt: str) -> bool:
-    """Whether a positive prompt asks for nothing explicit, nor for minors in a suggestive way.
+    """Whether a positive prompt has no explicit words, and no minors beside suggestive words.
 
-    A word list: it misses things and refuses some harmless prompts; it is one net of several.
+    A word list misses things and refuses some harmless prompts; it is one of several filters.
     """
     text = prompt.casefold().replace("_", " ")
     words = set(_WORD.findall(text))
@@ -63,19 +63,19 @@ def is_sfw(prompt: str) -> bool:
 
 
 def strip_lora_tags(prompt: str) -> str:
-    """The prompt without ``<lora:…>``, ``<lyco:…>`` and ``<hypernet:…>``; untouched where it has none."""
+    """Returns the prompt without ``<lora:…>``, ``<lyco:…>`` and ``<hypernet:…>``; unchanged without tags."""
     if not NETWORK_TAG.search(prompt):
         return prompt.strip()
     return _tidy(NETWORK_TAG.sub(" ", prompt))
 
 
 def strip_trigger_words(prompt: str, words: Iterable[str]) -> str:
-    """The prompt without the given trigger words.
+    """Returns the prompt without a model's trigger words.
 
     Args:
         prompt: A1111 syntax, emphasis included.
-        words: a model's trigger words; each can hold several, separated by commas. Whole phrases go,
-            in any case, longest first, with spaces and underscores alike.
+        words: trigger words; each may hold several, separated by commas. Whole phrases are removed, in any
+            case, longest first, with spaces and underscores alike.
     """
     pattern = _phrases(tuple(words))
     if pattern is None or not pattern.search(prompt):
@@ -84,7 +84,7 @@ def strip_trigger_words(prompt: str, words: Iterable[str]) -> str:
 
 
 def plain(prompt: str) -> str:
-    """The words of a prompt for a text encoder: no tags, emphasis, weights, nor BREAK."""
+    """Returns a prompt's words for a text encoder, without tags, emphasis, weights and BREAK."""
     text = NETWORK_TAG.sub(" ", prompt)
     text = re.sub(r"\bBREAK\b", ",", text)
     text = _WEIGHT.sub("", " ".join(text.split()))
@@ -93,7 +93,7 @@ def plain(prompt: str) -> str:
 
 
 def bare_words(prompt: str) -> str:
-    """The words of a prompt alone, in lower case, one space between them: for looking a phrase up."""
+    """Returns a prompt's words in lower case, one space between them, for phrase look-ups."""
     return " ".join(_BARE_WORD.findall(plain(prompt).casefold()))
 
 
@@ -108,12 +108,12 @@ def _phrases(words: tuple[str, ...]) -> re.Pattern[str] | None:
 
 
 def _pieces(word: str) -> list[str]:
-    found = (piece.strip(" \t_.;:") for piece in plain(word).split(","))
-    return [piece for piece in found if len(piece) > 1 or not piece.isascii()]
+    pieces = (piece.strip(" \t_.;:") for piece in plain(word).split(","))
+    return [piece for piece in pieces if len(piece) > 1 or not piece.isascii()]
 
 
 def _tidy(text: str) -> str:
-    """One space between words, one comma between phrases, no empty emphasis brackets."""
+    """Leaves one space between words, one comma between phrases and no empty emphasis brackets."""
     text = " ".join(text.split())
     for _ in range(_DEPTH):
         text, removed = _EMPTY_BRACKETS.subn("", text)

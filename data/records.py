@@ -1,9 +1,8 @@
 """The records that flow through diffagent: sample → card → call.
 
-A *sample* is one image of a model as people shared it, with its generation data.
-A *card* is one catalog entry: a model and base model at its newest usable version.
-A *T2I call* is what the agent answers: the nine fields of the DiffAgent paper
-(section 3.1, "Dataset composition") and what makes them executable.
+A *sample* is one shared image of a model, with its generation data. A *card* is one catalog entry: a model
+and base model at its newest usable version. A *T2I call* is the agent's answer: the nine fields of the
+DiffAgent paper (section 3.1, "Dataset composition") and the fields that make them executable.
 
     {"model": "AIO Pixel Art", "type": "Checkpoint", "base_model": "SD 1.5", "width": 512, …}
 """
@@ -38,7 +37,7 @@ SEED_MAX = 2**64 - 1
 
 
 class Lora(BaseModel):
-    """One LoRA of a call: its catalog name and AIR, its weight, the words that it needs in the prompt."""
+    """One LoRA of a call: its catalog name, AIR, weight and needed trigger words."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -112,10 +111,10 @@ class T2ICall(BaseModel):
     def _known_sampler(cls, value: str) -> str:
         if value in SAMPLING_METHODS:
             return value
-        if (found := read(value)) and found.scheduler:
+        if (sampler := read(value)) and sampler.scheduler:
             raise ValueError(
-                f'the schedule stands apart: write "sampling_method": "{found.method}", '
-                f'"scheduler": "{found.scheduler}"'
+                f'the schedule stands apart: write "sampling_method": "{sampler.method}", '
+                f'"scheduler": "{sampler.scheduler}"'
             )
         raise ValueError(f"unknown sampler; known are {', '.join(SAMPLING_METHODS)}")
 
@@ -147,10 +146,10 @@ class T2ICall(BaseModel):
 
     @classmethod
     def parse(cls, data: str | bytes | Mapping[str, Any]) -> T2ICall:
-        """A call from JSON text or a mapping.
+        """Returns the call of JSON text or a mapping.
 
         Raises:
-            BadCall: not JSON, or a field is missing, unknown or out of range; says which.
+            BadCall: not JSON, or a field is missing, unknown or out of range; the message names it.
         """
         try:
             if isinstance(data, str | bytes):
@@ -159,9 +158,9 @@ class T2ICall(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             where = " ".join(".".join(str(part) for part in first["loc"]).split()) or "the call"
-            given = repr(first.get("input"))
-            given = given if len(given) <= 60 else given[:57] + "..."
-            raise BadCall(f"not a T2I call: {where}: {first['msg']} (given: {given})") from None
+            excerpt = repr(first.get("input"))
+            excerpt = excerpt if len(excerpt) <= 60 else excerpt[:57] + "..."
+            raise BadCall(f"not a T2I call: {where}: {first['msg']} (given: {excerpt})") from None
 
     def to_json(self) -> str:
         """The call as one JSON object, UTF-8, fields in the contract's order."""
@@ -170,7 +169,7 @@ class T2ICall(BaseModel):
 
 @dataclass(frozen=True)
 class LoraUse:
-    """One LoRA as an image's generation data names it; ``version_id`` is Civitai's, "" a name not given."""
+    """One LoRA in an image's generation data; ``version_id`` is Civitai's, ``name`` is "" where missing."""
 
     name: str
     weight: float | None = None
@@ -180,11 +179,11 @@ class LoraUse:
 
 @dataclass(frozen=True)
 class Sample:
-    """One sample image's generation data, normalised; fields that were not given are None.
+    """One sample image's generation data, normalised; missing fields are None.
 
-    ``prompt`` is as shared, LoRA tags included; ``width`` and ``height`` are the size as generated
-    (before any hires fix), in pixels; ``checkpoint_hash`` is the A1111 "Model hash" in lower case,
-    ``checkpoint_version_id`` the Civitai version that an image made on the site names instead.
+    ``prompt`` is as shared, LoRA tags included; ``width`` and ``height`` are pixels as generated, before any
+    hires fix; ``checkpoint_hash`` is A1111's "Model hash" in lower case, ``checkpoint_version_id`` the
+    Civitai version in images made on the site.
     """
 
     image_id: int
@@ -208,17 +207,16 @@ class Sample:
 
     @property
     def joined_sampler(self) -> str | None:
-        """The sampler and its schedule in one name, by which they are counted."""
+        """The joined name of sampler and schedule, as counted."""
         return None if self.sampler is None else join(Sampler(self.sampler, self.scheduler))
 
 
 @dataclass(frozen=True)
 class Usage:
-    """What people use a model with, counted over its sample images: value → number of images.
+    """The settings of a model's sample images: value → number of images.
 
-    ``sampler`` is keyed by the joined name of sampler and schedule; ``size`` "WIDTHxHEIGHT";
-    ``checkpoints`` (for a LoRA) by the AIR of the checkpoint it was used on; ``lora_weight`` by the weight
-    rounded to 0.05.
+    ``sampler`` has joined names of sampler and schedule; ``size`` "WIDTHxHEIGHT"; ``checkpoints`` (of a LoRA)
+    AIRs; ``lora_weight`` weights rounded to 0.05.
     """
 
     sampler: Counts = field(default_factory=dict)
@@ -234,8 +232,8 @@ class Usage:
 class Stats:
     """Community statistics of a model, over all its versions.
 
-    ``rating`` is in 1…5: a thumb up is a rating of 5, a thumb down one of 1. Where ``hidden``, the creator
-    does not show the downloads; ``downloads`` is 0 then and says nothing.
+    ``rating`` is in 1…5: a thumb up counts as 5, a thumb down as 1. ``hidden``: the creator hides the
+    downloads, and ``downloads`` is a meaningless 0.
     """
 
     downloads: int = 0
@@ -289,16 +287,16 @@ class Card:
     hashes: tuple[str, ...] = ()
     """Every hash (lower case) of every file of every version, the newest version's first."""
     aliases: tuple[str, ...] = ()
-    """Names that other sources give the same file, such as AI Horde's."""
+    """Other sources' names of the same file, such as AI Horde's."""
     optional_words: tuple[str, ...] = ()
-    """Trigger words for one of several things that a model knows; not every prompt needs them."""
+    """Trigger words for one of a model's several subjects; not every prompt needs them."""
 
     attributes: Attributes | None = None
-    """What the model is for; None where nobody has read it."""
+    """What the model is for; None where unknown."""
 
     @property
     def needed_words(self) -> tuple[str, ...]:
-        """The trigger words that a prompt needs, by the attributes, or else by the uploader's list."""
+        """The trigger words that every prompt needs, by the attributes or else by the uploader's list."""
         return self.trigger_words if self.attributes is None else self.attributes.needed
 
     @property
@@ -308,16 +306,16 @@ class Card:
 
     @property
     def is_pickle(self) -> bool:
-        """A ``.ckpt`` file: listed, and offered only to AI Horde, whose workers scan it."""
+        """Whether the file is a pickle: listed, and offered only to AI Horde, whose workers scan it."""
         return (self.file_name or "").casefold().endswith((".ckpt", ".pt", ".pth", ".bin"))
 
     @property
     def is_gguf(self) -> bool:
-        """A quantized transformer without its other parts, which some targets load."""
+        """Whether the file is a quantized transformer without its other parts, which some targets load."""
         return (self.file_name or "").casefold().endswith(".gguf")
 
 
 def legal_side(pixels: float) -> int:
-    """The nearest legal side of an image: a multiple of 8 within 64…4096 pixels."""
+    """Returns the nearest legal side of an image: a multiple of 8 in 64…4096 pixels."""
     rounded = math.floor(pixels / SIDE_STEP + 0.5) * SIDE_STEP
     return min(SIDE_MAX, max(SIDE_MIN, rounded))

@@ -1,4 +1,4 @@
-"""One policy for servers that may answer at the next try: what is tried again, and after how long."""
+"""The retry policy for servers: which errors are retried, and after how long."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 class Transient(Exception):
-    """A fault of the moment; ``after`` is the wait in seconds that the server asked for."""
+    """A temporary fault; ``after`` is the wait in seconds that the server asked for."""
 
     def __init__(self, reason: str, after: float | None = None) -> None:
         super().__init__(reason)
@@ -23,10 +23,11 @@ def tries(
     longest: float,
     or_else: Callable[[Exception], bool] = lambda error: False,
 ) -> Any:
-    """Attempts to iterate over: a :class:`Transient` is tried again, any other error if ``or_else`` says so.
+    """Returns attempts to iterate over: a :class:`Transient` is retried, another error if ``or_else`` is
+    true.
 
-    The wait is what the server asked for, else it grows from ``backoff`` to ``longest`` seconds; up to
-    ``backoff`` more are added at random.
+    The wait is the server's, or else grows from ``backoff`` to ``longest`` seconds; up to ``backoff`` seconds
+    are added at random.
     """
     import stamina
 
@@ -46,7 +47,7 @@ def tries(
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """The seconds that a Retry-After header asks for, given as a number or as a date."""
+    """Returns the seconds of a Retry-After header, which holds a number or a date; None without one."""
     text = headers.get("Retry-After", "").strip()
     if text.isdigit():
         return float(text)

@@ -1,7 +1,7 @@
-"""Samplers and schedules, one row each, with what every program calls them: the only place that spells one.
+"""Samplers and schedules, one row each, with every program's name for them.
 
-A row's ``name`` is A1111's, or that of the program which has it alone. A column is None where a program lacks
-the sampler. ``others`` are further spellings that are read and never written. A new sampler is a row here.
+A row's ``name`` is A1111's, or that of the only program that has it. A column is None where a program lacks
+the sampler. ``others`` are spellings that are read but never written. A new sampler is a new row here.
 
 Sources: A1111 ``modules/sd_samplers_kdiffusion.py``, ``sd_samplers_timesteps.py``, ``sd_schedulers.py``;
 Forge, reForge, Forge Neo ``modules_forge/alter_samplers.py``, too; ComfyUI ``comfy/samplers.py``;

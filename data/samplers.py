@@ -1,13 +1,13 @@
-"""Samplers: their names in a call, sampler and schedule apart, and the joined names that people write.
+"""Samplers and schedules: their separate names in a call, and the joined names that people write.
 
     read("DPM++ 2M Karras")        -> Sampler("DPM++ 2M", "Karras")
     read("dpmpp_2m", "karras")     -> Sampler("DPM++ 2M", "Karras")
     split("DPM++ 2M Karras")       -> Sampler("DPM++ 2M", "Karras")
     join(Sampler("DPM++ 2M", "Karras")) -> "DPM++ 2M Karras"
 
-A call and a sample name both apart (``sampling_method``, ``scheduler``). Counts, settings, DABench and the
-answer of the language model use the joined name, as Civitai and the DiffAgent paper spell it: a schedule is
-counted with its sampler. What programs call them stands in :mod:`diffagent.data.sampler_table`.
+A call and a sample have two names (``sampling_method``, ``scheduler``). Counts, settings, DABench and the
+language model's answer use the joined name, as Civitai and the DiffAgent paper do. Programs' names are in
+:mod:`diffagent.data.sampler_table`.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ SCHEDULERS: tuple[str, ...] = tuple(PLAN_ROWS)
 """Every ``scheduler`` that a call may name."""
 
 LONGEST = 100
-"""Characters of the longest name that is read."""
+"""The most characters of a name."""
 _VARIANTS = re.compile(r"\b(?:v\d+|test|mod|alt|new|sharp|precision|qual)\b", re.IGNORECASE)
 _OPTIONS = re.compile(r"\[[^\[\]]*\]")
-"""What ComfyUI's Impact pack writes behind a schedule: ``GITS[coeff=1.2]``."""
+"""The options that ComfyUI's Impact pack writes after a schedule: ``GITS[coeff=1.2]``."""
 
 
 class Sampler(NamedTuple):
-    """A sampler and its schedule; None: the schedule that the target uses where nothing is said."""
+    """A sampler and its schedule; None: the target's default schedule."""
 
     method: str
     scheduler: str | None = None
@@ -46,12 +46,12 @@ class Sampler(NamedTuple):
 
     @property
     def row(self) -> SamplerRow:
-        """What programs call the sampler."""
+        """The programs' names of the sampler."""
         return METHOD_ROWS[self.method]
 
     @property
     def plan(self) -> SchedulerRow | None:
-        """What programs call the schedule."""
+        """The programs' names of the schedule."""
         return None if self.scheduler is None else PLAN_ROWS[self.scheduler]
 
 
@@ -66,7 +66,7 @@ _JOINED = frozenset(SAMPLERS)
 
 
 def _key(name: str) -> str:
-    """What spellings of a name share: no case, blanks, dashes or underscores, and ``pp`` for ``++``."""
+    """The key of a name's spellings: no case, blanks, dashes or underscores, and ``pp`` for ``++``."""
     return re.sub(r"[\s_-]", "", name.casefold()).replace("++", "pp")
 
 
@@ -81,8 +81,8 @@ def is_joined(name: object) -> bool:
     return isinstance(name, str) and name in _JOINED
 
 
-def unknown(name: object) -> str:
-    """What is wrong with a sampler's name that is none, and which ones are near."""
+def unknown_sampler(name: object) -> str:
+    """Returns the message for an unknown sampler, with the nearest names."""
     near = get_close_matches(str(name)[:LONGEST], SAMPLERS, n=3)
     hint = f"near are {', '.join(near)}" if near else f"known are {', '.join(SAMPLING_METHODS)}"
     return f"no sampler is named {name!r}: {hint}"
@@ -92,12 +92,12 @@ def split(name: str) -> Sampler:
     """Returns the sampler of a joined name.
 
     Raises:
-        BadInput: no sampler is joined so.
+        BadInput: it is not the joined name of a sampler.
     """
-    found = _BY_NAME.get(name.casefold())
-    if found is None:
-        raise BadInput(unknown(name))
-    return found
+    sampler = _BY_NAME.get(name.casefold())
+    if sampler is None:
+        raise BadInput(unknown_sampler(name))
+    return sampler
 
 
 def join(sampler: Sampler) -> str:
@@ -106,22 +106,22 @@ def join(sampler: Sampler) -> str:
 
 
 def read(label: object, schedule: object = None) -> Sampler | None:
-    """Returns the sampler that metadata means, in any program's spelling; None where it means none.
+    """Returns the sampler of metadata in any program's spelling, or None.
 
     "DPM++ 2M Karras v2", "… Test", "… alt Karras" are patched builds of the plain sampler and map to it. A
-    schedule in the label holds before ``schedule``, A1111's "Schedule type".
+    schedule in the label overrides ``schedule``, A1111's "Schedule type".
     """
     if not isinstance(label, str) or len(label) > LONGEST:
         return None
-    found = _read(_key(_VARIANTS.sub(" ", label))) or _read(_key(label))
-    if found is None or found.scheduler is not None or schedule is None:
-        return found
+    sampler = _read(_key(_VARIANTS.sub(" ", label))) or _read(_key(label))
+    if sampler is None or sampler.scheduler is not None or schedule is None:
+        return sampler
     if not isinstance(schedule, str) or len(schedule) > LONGEST:
         return None
     kind = _key(_OPTIONS.sub("", schedule))
     if kind == "automatic":
-        return found._replace(scheduler=found.row.automatic)
-    return found._replace(scheduler=_SCHEDULER_BY_KEY[kind]) if kind in _SCHEDULER_BY_KEY else None
+        return sampler._replace(scheduler=sampler.row.automatic)
+    return sampler._replace(scheduler=_SCHEDULER_BY_KEY[kind]) if kind in _SCHEDULER_BY_KEY else None
 
 
 @lru_cache(maxsize=1024)
@@ -136,14 +136,14 @@ def _read(key: str) -> Sampler | None:
     return None
 
 
-def nearest(sampler: Sampler, known: Collection[Sampler]) -> Sampler | None:
-    """Returns the sampler among ``known`` that comes nearest; None where none is like it.
+def nearest(sampler: Sampler, samplers: Collection[Sampler]) -> Sampler | None:
+    """Returns the most similar of ``samplers``, or None.
 
-    A sampler of the same kind comes before the same schedule.
+    A similar sampler comes before the same schedule.
     """
     plans = (None, "Karras") if sampler.plan is None else (sampler.scheduler, *sampler.plan.near)
     for method in (sampler.method, *sampler.row.near):
         for scheduler in plans:
-            if (found := Sampler(method, scheduler)) in known:
-                return found
+            if (candidate := Sampler(method, scheduler)) in samplers:
+                return candidate
     return None

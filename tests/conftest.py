@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +17,11 @@ from diffagent.agent.engines.transformers_engine import TransformersEngine
 from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.catalog.importing import add_entries
 from diffagent.data.encoders.text_encoder import TextEncoder
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than the cores: many tests wait for servers and clients of their own."""
+    return (os.cpu_count() or 1) + 1
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from diffagent.training.fitting.plain_requests import Asked, Graded
+from diffagent.training.fitting.plain_requests import GradedCandidate, PlainRequest
 
 PIXELS, OIL, XL = (
     "urn:air:sd1:checkpoint:civitai:11@12",
@@ -16,7 +16,7 @@ ABSENT = "x"
 SLOTS = {"medium": None, "natural": "oil painting", "people": "none", "english": None}
 
 
-def request(prompt: str, grades: Mapping[str, int]) -> Asked:
+def request(prompt: str, grades: Mapping[str, int]) -> PlainRequest:
     """A plain request for an oil painting, with the grade of each candidate's AIR."""
-    graded = tuple(Graded(air, grade) for air, grade in grades.items())
-    return Asked(prompt, prompt, "plain", SLOTS, "none", graded)
+    graded = tuple(GradedCandidate(air, grade) for air, grade in grades.items())
+    return PlainRequest(prompt, prompt, "plain", SLOTS, "none", graded)

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from diffagent.data.catalog.catalog import Catalog
-from diffagent.data.catalog.specification import IDS, KIND, Packed
+from diffagent.data.catalog.specification import IDS, KIND, PackedSpecification
 from diffagent.data.records import Card
 
 APART = 10**8
@@ -86,7 +86,7 @@ def specification(blob: bytes, copy: int, rng: np.random.Generator) -> bytes:
     """A packed specification with half of its terms replaced and its vectors moved a little."""
     if not copy:
         return blob
-    packed = Packed.read(blob)
+    packed = PackedSpecification.read(blob)
     hashed = packed.hashed.copy()
     own = (hashed * np.uint32(2654435761)) >> 16 & 1 == 1
     hashed[own] = (hashed[own] & ~np.uint32(IDS)) | ((hashed[own] + np.uint32(7919 * copy)) & np.uint32(IDS))

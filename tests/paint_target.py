@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from PIL import Image
 
-from diffagent.agent.executors import Made, Price, Report
+from diffagent.agent.executors import Price, Report, TargetImage
 from diffagent.agent.targets.fitting import Fit, Resources
 from diffagent.agent.targets.target import Target
 from diffagent.data.records import Card, T2ICall
@@ -43,10 +43,10 @@ class Painter:
     async def price(self, request: Mapping[str, Any]) -> Price | None:
         return None
 
-    async def image(self, request: Mapping[str, Any], report: Report) -> Made:
+    async def image(self, request: Mapping[str, Any], report: Report) -> TargetImage:
         file = io.BytesIO()
         Image.new("RGB", tuple(request["size"]), tuple(request["colour"])).save(file, "PNG")
-        return Made(file.getvalue())
+        return TargetImage(file.getvalue())
 
 
 def offers(card: Card) -> bool:

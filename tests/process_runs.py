@@ -36,14 +36,14 @@ def silent(line: str) -> None:
 
 def sft(task: Mapping[str, Any], out: Path) -> None:
     from diffagent.training.sft.dialogues import Mix
-    from diffagent.training.sft.recipe import Lora, Recipe
+    from diffagent.training.sft.recipe import AdapterConfig, SftRecipe
     from diffagent.training.sft.sft import train
 
     usual: dict[str, Any] = {
-        "lora": Lora(2, 4), "batch": 4, "held_out": 4, "eval_steps": 2, "save_steps": 9,
+        "lora": AdapterConfig(2, 4), "batch": 4, "held_out": 4, "eval_steps": 2, "save_steps": 9,
         "learning_rate": 1e-2, "choice_weight": 4.0, "identity_weight": 4.0, "dtype": "float32", "seed": 3,
     }  # fmt: skip
-    recipe = Recipe("tiny", task["tiny"], Mix(memory=1), **usual | task["changes"])
+    recipe = SftRecipe("tiny", task["tiny"], Mix(memory=1), **usual | task["changes"])
     say = killer(task["kill"]) if "kill" in task else silent
     train(recipe, Path(task["dabench"]), out, resume=task.get("resume", False), progress=quiet, say=say)
 
@@ -76,7 +76,7 @@ class Painter:
     async def image(self, request: Mapping[str, Any], report: Any) -> Any:
         from PIL import Image
 
-        from diffagent.agent.executors import Made
+        from diffagent.agent.executors import TargetImage
 
         await asyncio.sleep(self.slow)
         self.slow = 0.0
@@ -86,7 +86,7 @@ class Painter:
             )
         written, grey = io.BytesIO(), len(request["checkpoint"]["air"]) + request["seed"]
         Image.new("RGB", (8, 8), (grey,) * 3).save(written, "PNG")
-        return Made(written.getvalue(), request["seed"])
+        return TargetImage(written.getvalue(), request["seed"])
 
 
 class Grey:
@@ -107,17 +107,18 @@ def rrhf(task: Mapping[str, Any], out: Path) -> None:
     from diffagent.training.evaluation.studio import Studio
     from diffagent.training.rewards.unified import ImageMetrics
     from diffagent.training.rrhf.align import align
-    from diffagent.training.rrhf.collecting import Task
+    from diffagent.training.rrhf.collecting import AlignmentTask
     from diffagent.training.rrhf.config import RRHFConfig
-    from diffagent.training.rrhf.policy import Tuned
+    from diffagent.training.rrhf.policy import TunedModel
     from diffagent.training.rrhf.queries import default_card, read_queries
-    from diffagent.training.sft.recipe import Lora
+    from diffagent.training.sft.recipe import AdapterConfig
 
     config = RRHFConfig(
-        "tiny", k=4, responses=400, diversity=50.0, lora=Lora(2, 4), batch=1, held_out=2, eval_steps=2,
-        save_steps=9, learning_rate=2e-2, warmup=0.0, epochs=1, dtype="float32", images=2, **task["changes"],
+        "tiny", k=4, responses=400, diversity=50.0, lora=AdapterConfig(2, 4), batch=1, held_out=2,
+        eval_steps=2, save_steps=9, learning_rate=2e-2, warmup=0.0, epochs=1, dtype="float32", images=2,
+        **task["changes"],
     )  # fmt: skip
-    tuned = Tuned.find(task["tiny"])
+    tuned = TunedModel.find(task["tiny"])
     rank, processes = share()
     with Catalog.open(Path(task["catalog"])) as catalog:
         prefilter = Prefilter.of(catalog, WordEncoder(), plain_ranker())
@@ -128,7 +129,13 @@ def rrhf(task: Mapping[str, Any], out: Path) -> None:
         out.mkdir(parents=True, exist_ok=True)
         painter = Painter(out / f"made-{rank}-of-{processes}.jsonl", SLOW if rank else 0.0)
         reward = ImageMetrics(Studio(out / "images", catalog, maker=painter), [Grey()], range(2))
-        align(Task(config, tuned, queries, default, reward, dabench), agent, out, progress=quiet, say=silent)
+        align(
+            AlignmentTask(config, tuned, queries, default, reward, dabench),
+            agent,
+            out,
+            progress=quiet,
+            say=silent,
+        )
 
 
 def main() -> None:

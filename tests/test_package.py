@@ -18,7 +18,7 @@ from diffagent.data.base_models import CRAWLED, ecosystem_of, lora_fit
 from diffagent.data.catalog.cards import name_key
 from diffagent.data.catalog.catalog import Catalog, default_catalog
 from diffagent.data.catalog.filters import CALLABLE
-from diffagent.data.catalog.specification import KIND, QUANTUM, Packed
+from diffagent.data.catalog.specification import KIND, QUANTUM, PackedSpecification
 from diffagent.data.prompts import is_sfw
 from diffagent.data.records import Card
 from diffagent.data.samplers import SAMPLERS
@@ -170,7 +170,7 @@ def test_features_are_int8_vectors_and_hashes_and_nothing_else() -> None:
     assert (kinds, len(blobs)) == ({KIND}, count)
     documents = 0
     for blob in blobs.values():
-        packed = Packed.read(blob)
+        packed = PackedSpecification.read(blob)
         held = 8 + packed.lengths.nbytes + packed.hashed.nbytes + packed.embeddings.nbytes
         assert held == len(blob)
         if len(packed.embeddings):

@@ -251,9 +251,9 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
     "infotext settings": lambda text: infotext.parse(f"a\nSteps: 1, {text}"),
     "infotext read": lambda text: infotext.read(f"a\nSteps: 1, {text}"),
     "infotext on one line": lambda text: infotext.read(f"a Steps: 1, Seed: 2, {text}"),
-    "loose JSON": comfyui.loaded,
+    "loose JSON": comfyui.parse_json,
     "graph": lambda text: comfyui.read(graph(text)),
-    "told": lambda text: picture.told("{" + text),
+    "told": lambda text: picture.from_text("{" + text),
     "user comment": lambda text: picture.user_comment(b"UNICODE\0" + text.encode("utf-16-be")),
     "clean": request.clean,
     "wishes of a request": lambda text: request.Request.from_prompt(text[: request.MAX_CHARACTERS]).wishes,
@@ -275,8 +275,9 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
 }
 
 
+@pytest.mark.parametrize("screen", [SCREEN // 2, pytest.param(2 * SCREEN, marks=pytest.mark.wide)])
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_function_of_outsiders_text_is_linear(name: str) -> None:
+def test_a_function_of_outsiders_text_is_linear(name: str, screen: int) -> None:
     run = FUNCTIONS[name]
 
     def answered(text: str) -> object:
@@ -296,7 +297,5 @@ def test_a_function_of_outsiders_text_is_linear(name: str) -> None:
         "1024x",
         "BREAK",
     )
-    for function, make in slowest(
-        ((answered, make) for make in texts(named)), 2 * SCREEN, 2 * SLOWEST[LENGTH]
-    ):
+    for function, make in slowest(((answered, make) for make in texts(named)), screen, SLOWEST[LENGTH]):
         check_linear(function, make)

@@ -1,1 +1,1 @@
-"""The call itself: what the language model is asked, settings, trigger words, reasons."""
+"""The call itself: the language model's questions, settings, trigger words, reasons."""

@@ -1,16 +1,15 @@
-"""The answer: what the language model reads, the few tokens it writes, and how they become a call.
+"""The answer: the language model's question, the few tokens that it writes, and the call made from them.
 
-It reads the candidates, a line each, and the user's prompt; it writes the line of one up to its bracket, and
-behind that, as a JSON list, the parameters of the paper's call (section 3.1):
+The model reads the candidates, one line each, and the user's prompt; it writes the line of one up to its
+bracket, followed by the parameters of the paper's call (section 3.1) as a JSON list:
 
     B AIO Pixel Art = [512,512,"Euler a",20,7]
 
-A line holds letter, name, type (``+`` a LoRA, ``=`` a checkpoint) and, where it is not SD 1.5, base model.
-The letter is one token, so that a choice is one row of log-probabilities on any engine; what follows it up to
-the bracket is a plain copy, which a small model makes without a slip: each token stands behind the same ones
-in the question. Keys and words in place of signs would double the tokens, and every token costs time.
-Identity fields (AIR, base checkpoint, description) are never generated: :func:`expand` fills them from the
-catalog.
+A line has a letter, name, type (``+`` for a LoRA, ``=`` for a checkpoint) and, unless SD 1.5, base model. The
+letter is one token, so that a choice is one row of log-probabilities on any engine; the rest up to the
+bracket is a plain copy, which a small model makes reliably, since each token follows the same tokens in the
+question. Keys and words in place of signs would double the tokens, and every token costs time. Identity
+fields (AIR, base checkpoint, description) are never generated: :func:`expand` fills them from the catalog.
 """
 
 from __future__ import annotations
@@ -37,10 +36,10 @@ if TYPE_CHECKING:
     from diffagent.agent.choosing.prefilter import Candidate
 
 LABELS = string.ascii_uppercase + string.ascii_lowercase
-"""One letter a candidate, so at most 52 candidates."""
+"""One letter per candidate, so at most 52 candidates."""
 NAME_CHARACTERS = 16
 READ_CHARACTERS = 320
-"""Characters of a user's prompt that the language model reads; the prefilter and the call take all."""
+"""Characters of a prompt that the language model reads; the prefilter and the call use all."""
 SYSTEM = (
     "You pick the text-to-image model that fits the user's prompt best. Each line is a letter, a model's "
     "name, + for a LoRA or = for a checkpoint, and its match from 0 to 9. Answer with a line up to its "
@@ -52,28 +51,28 @@ _FILLER = re.compile(r"(?i)\b(?:lora|locon|lycoris|loha|v?\d+(?:\.\d+)*[a-z]?)\b
 _SIGNS = " ,.:;-_/+*&~#=<>"
 _NOT_LATIN = re.compile(r"[^\x20-\u024f]+")
 PARAMETERS = ("width", "height", "sampling_method", "sampling_steps", "cfg_scale")
-"""What an answer's list holds, in order."""
+"""The fields of an answer's list, in order."""
 MARKS = {"LoRA": "+", "Checkpoint": "="}
-"""A model's type in a line."""
+"""A model's type → its sign in a line."""
 _TYPES = {mark: kind for kind, mark in MARKS.items()}
 _ANSWER = re.compile(r"(\S) (.*) ([+=])(?: ([^+=\[\]]+))? (\[\d.*\])", re.DOTALL)
 
 
 def question(candidates: Sequence[Candidate], prompt: str) -> Prompt:
-    """The chat turn: one line a candidate (letter, identity, match), then the user's prompt."""
-    scores = [one.score for one in candidates]
+    """Returns the chat turn: one line per candidate (letter, identity, match), then the user's prompt."""
+    scores = [candidate.score for candidate in candidates]
     lines = [
-        f"{label} {describe(one.card, points)}"
-        for label, one, points in zip(LABELS, candidates, matches(scores), strict=False)
+        f"{label} {describe(candidate.card, points)}"
+        for label, candidate, points in zip(LABELS, candidates, matches(scores), strict=False)
     ]
     return Prompt(SYSTEM, "\n".join([*lines, wanted(prompt)]))
 
 
 def wanted(prompt: str) -> str:
-    """The line of a question that holds the user's prompt: bare words, the first 320 characters.
+    """Returns the question's line with the user's prompt: bare words, the first 320 characters.
 
-    A word of one letter at its beginning ("A tiger") is written small: a model that has answered ``A`` might
-    otherwise go on with the prompt in place of the candidate's line.
+    A first word of one letter ("A tiger") is lower-cased: after answering ``A`` a model might otherwise
+    continue with the prompt instead of the candidate's line.
     """
     words = plain(strip_lora_tags(prompt)).split()
     if words and len(words[0]) == 1:
@@ -82,40 +81,39 @@ def wanted(prompt: str) -> str:
 
 
 def describe(card: Card, match: int) -> str:
-    """A candidate in about seven tokens: its identity and its match.
+    """Returns a candidate in about seven tokens: its identity and its match.
 
-    On a CPU without bf16 arithmetic a token costs 2 ms, so sixteen candidates get no more than this.
+    On a CPU without bf16 arithmetic a token costs 2 ms, so sixteen candidates get no more.
     """
     return f"{identity(card)} [{match}"
 
 
 def identity(card: Card) -> str:
-    """Short name, type and base model: what a candidate's line and an answer have in front of the bracket."""
+    """Returns short name, type and base model, the part of a line or an answer before the bracket."""
     base = "" if card.base_model == USUAL.name else f" {card.base_model}"
     return f"{short_name(card.name)} {MARKS[card.type]}{base}"
 
 
 def short_name(name: str) -> str:
-    """What a name says, in at most 16 characters: no brackets, versions, "LoRA", second half after a bar or
-    signs at its ends, and no other script beside Latin letters, where a character costs up to three
-    tokens."""
+    """Returns a name in at most 16 characters: without brackets, versions, "LoRA", the part after a bar and
+    signs at its ends; beside Latin letters no other script, whose characters cost up to three tokens each."""
     bare = _ASIDE.sub(" ", name)
     parts = [" ".join(_FILLER.sub(" ", part).split()) for part in _BAR.split(bare)]
     latin = [" ".join(_NOT_LATIN.sub(" ", part).split()).strip(_SIGNS) for part in parts]
-    said = next((part for part in latin if sum(map(str.isalpha, part)) > 2), " ".join(name.split()))
-    if len(said) <= NAME_CHARACTERS:
-        return said
-    cut = said[: NAME_CHARACTERS + 1].rpartition(" ")[0]
-    return cut if len(cut) > NAME_CHARACTERS // 2 else said[:NAME_CHARACTERS]
+    name_part = next((part for part in latin if sum(map(str.isalpha, part)) > 2), " ".join(name.split()))
+    if len(name_part) <= NAME_CHARACTERS:
+        return name_part
+    cut = name_part[: NAME_CHARACTERS + 1].rpartition(" ")[0]
+    return cut if len(cut) > NAME_CHARACTERS // 2 else name_part[:NAME_CHARACTERS]
 
 
 def grammar(label: str, card: Card, settings: Mapping[str, Setting], llm_weight: float) -> Grammar:
-    """The answers that are legal for one chosen candidate, with the prior of each setting."""
+    """Returns the grammar of a chosen candidate's answers, with the prior of each setting."""
     return with_parameters(f"{label} {identity(card)} [", settings, llm_weight)
 
 
 def with_parameters(opening: str, settings: Mapping[str, Setting], llm_weight: float) -> Grammar:
-    """What names a model, and behind it its parameters to the end of the list."""
+    """Returns the grammar of a model's name followed by its parameters to the end of the list."""
     size, sampler, steps, cfg = (settings[name] for name in ("size", "sampler", "steps", "cfg_scale"))
     return Grammar(
         (
@@ -134,27 +132,29 @@ def with_parameters(opening: str, settings: Mapping[str, Setting], llm_weight: f
 
 
 def read(answer: str) -> tuple[str, dict[str, Any]]:
-    """The letter and the fields of an answer.
+    """Reads the letter and the fields of an answer.
 
     Raises:
-        BadAnswer: the text is no line's beginning and list of five (a cut-off or unconstrained answer).
+        BadAnswer: the text is not a line's beginning and a list of five (a truncated or free answer).
     """
     parts = _ANSWER.fullmatch(answer.strip())
     label, name, mark, base, body = parts.groups() if parts else ("", "", "", "", "[]")
     try:
         values = json.loads(body)
     except json.JSONDecodeError as error:
-        raise BadAnswer(f"the language model answered {answer[:60]!r}, which is no call ({error})") from None
+        raise BadAnswer(
+            f"the language model answered {answer[:60]!r}, which is not a call ({error})"
+        ) from None
     if not label or label not in LABELS or len(values) != len(PARAMETERS):
         raise BadAnswer(
-            f"the language model answered {answer[:60]!r}, which is no letter, name, type and list of five"
+            f"the language model answered {answer[:60]!r}, which is not a letter, name, type and list of five"
         )
-    said = {"model": name, "type": _TYPES[mark], "base_model": base or USUAL.name}
-    return label, said | dict(zip(PARAMETERS, values, strict=True))
+    fields = {"model": name, "type": _TYPES[mark], "base_model": base or USUAL.name}
+    return label, fields | dict(zip(PARAMETERS, values, strict=True))
 
 
 def resolve(label: str, fields: Mapping[str, Any], cards: Sequence[Card]) -> dict[str, Any]:
-    """An answer's fields with the catalog's name of the candidate that its letter stands for.
+    """Returns an answer's fields with the catalog's name of its letter's candidate.
 
     Raises:
         BadAnswer: no candidate has that letter, or its line has another name.
@@ -178,12 +178,12 @@ def expand(
     others: Sequence[tuple[Card, Sequence[str]]] = (),
     quality: Sequence[str] = (),
 ) -> T2ICall:
-    """The full call from an answer's parameters, the catalog's card and, for a LoRA, the checkpoint that
-    carries it; a pure function.
+    """Returns the full call of an answer's parameters, the catalog's card and, for a LoRA, its checkpoint
+    ``carrier``; a pure function.
 
-    ``words`` are the trigger words that the prompt gets; None: those that the card needs. ``others`` are
-    further LoRAs, each with its trigger words. ``quality`` are the words of the base model's dialect that the
-    prompt gets. Where guidance is distilled, a wished scale is its scale.
+    ``words`` are the trigger words to add to the prompt; None: those that the card needs. ``others`` are
+    further LoRAs, each with its trigger words. ``quality`` are words of the base model's dialect to add to
+    the prompt. Where guidance is distilled, a requested scale is its scale.
     """
     words = card.needed_words if words is None else words
     loras = [(card, words), *others] if card.type == "LoRA" else []
@@ -212,12 +212,12 @@ def expand(
 
 
 def _lora(card: Card, words: Sequence[str]) -> Lora:
-    """The card's LoRA with the weight that it is most used with."""
+    """Returns the card's LoRA with its most frequent weight."""
     return Lora(model=card.name, air=card.air, weight=lora_weight(card), trigger_words=tuple(words))
 
 
 def ready(prompt: str, trigger_words: Sequence[str]) -> str:
-    """The user's words with each trigger word once: in front of them unless they already hold it."""
+    """Returns the user's words, preceded by the trigger words that they lack."""
     words = strip_lora_tags(prompt)
     return ", ".join([*missing(words, trigger_words), words])
 

@@ -1,10 +1,10 @@
-"""The choice: candidates as the language model sees them, a line each that says what a model is for.
+"""The choice: the language model's question about candidates, one line on each model's purpose.
 
     A Realistic Vision = general, photo: portraits, people
     B Pikachu + character, anime: pikachu, pokemon
 
-The turn stands behind the reading of the request in one chat, so what an engine has read is kept. The answer
-is a letter. Nothing of the ranker's word is shown: the two are independent evidence.
+The turn follows the reading of the request in one chat, so an engine's cache stays valid. The answer is a
+letter. The ranker's scores are not shown: the two are independent evidence.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from diffagent.agent.engines import Prompt
 from diffagent.data.records import Card
 
 SHOWN = 6
-"""How many candidates the language model sees."""
+"""The number of candidates that the language model sees."""
 SUBJECT_CHARACTERS = 36
-"""Characters of a candidate's subjects, whole ones: about eight tokens."""
+"""Characters of a candidate's subjects, cut between subjects: about eight tokens."""
 
 
 def question(cards: Sequence[Card], prompt: str, reading: str) -> Prompt:
-    """The turn behind a reading that asks for one of the cards, in the order of :data:`LABELS`."""
-    asked = reading_question(prompt)
+    """Returns the turn after a reading that asks for one of the cards, in the order of :data:`LABELS`."""
+    turn = reading_question(prompt)
     lines = [f"{label} {purpose(card)}" for label, card in zip(LABELS, cards, strict=False)]
-    return Prompt(asked.system, "\n".join(lines), ((asked.user, reading),))
+    return Prompt(turn.system, "\n".join(lines), ((turn.user, reading),))
 
 
 def purpose(card: Card) -> str:
-    """What a card is and what it is for, in about eighteen tokens; its identity where nobody read it."""
+    """Returns a card's identity and purpose, in about eighteen tokens; its identity without attributes."""
     if card.attributes is None:
         return identity(card)
     subjects = ""

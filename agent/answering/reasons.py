@@ -1,7 +1,7 @@
-"""Reasons: why a call is what it is, in short sentences.
+"""Reasons: short sentences that explain a call.
 
-In: what was read in a request, the candidates' cards (best first), the checkpoint that carries a LoRA. Out:
-sentences that name facts of their attributes only.
+In: a request's reading, the candidates' cards (best first), the checkpoint that carries a LoRA. Out:
+sentences with facts of their attributes only.
 
     No medium was named: photo suits the subject.
     Deliberate is made for photo, digital painting; any subject; among the best known.
@@ -21,7 +21,7 @@ from diffagent.data.prompts import bare_words
 from diffagent.data.records import Card
 
 Basis = Literal["read", "matched", "named", "images"]
-"""What a choice goes by: the models' attributes, their sample prompts, a name given as an option, images."""
+"""The basis of a choice: the models' attributes, their sample prompts, a name given as an option, images."""
 
 _BREADTH: dict[Breadth, str] = {
     "broad": "any subject",
@@ -39,20 +39,20 @@ def reasons(
     basis: Basis = "read",
     added: Sequence[str] = (),
 ) -> tuple[str, ...]:
-    """What was read, why the first card answers and on which checkpoint, what was added, who came second.
+    """Returns sentences on the reading, the first card and its checkpoint, added words, and the runner-up.
 
     Args:
-        reading: what the request asks for.
+        reading: the request's reading.
         cards: the candidates, best first; at least one.
-        carrier: the checkpoint that the first runs on, where it is a LoRA.
-        basis: what the choice goes by.
-        added: what was added to the prompt.
+        carrier: the checkpoint of the first card, where it is a LoRA.
+        basis: the basis of the choice.
+        added: the words that were added to the prompt.
     """
     return tuple(_sentences(reading, cards, carrier, basis, added))
 
 
 def about(card: Card) -> tuple[str, ...]:
-    """What a model is for, in a few words each; nothing where nobody has read it."""
+    """Returns a model's purpose in short phrases; nothing without attributes."""
     purpose = card.attributes
     if purpose is None:
         return ()
@@ -99,18 +99,18 @@ def _read(reading: Reading) -> str:
 
 
 def _lora(card: Card, reading: Reading) -> str:
-    """Which words of a request a LoRA answers to."""
-    purpose, asked = card.attributes, set(reading.words)
+    """Returns a sentence on the request's words that a LoRA draws."""
+    purpose, request_words = card.attributes, set(reading.words)
     assert purpose is not None
-    phrases = [text for text in (*purpose.subjects, *purpose.needed) if set(words(text)) & asked]
-    heard = max(phrases, key=lambda text: len(set(words(text)) & asked), default="")
-    spoken = " ".join(word for word in words(heard) if word in asked)
-    return f"The request names {spoken or reading.medium}: the LoRA {card.name} draws it{_facts(card)}."
+    phrases = [text for text in (*purpose.subjects, *purpose.needed) if set(words(text)) & request_words]
+    phrase = max(phrases, key=lambda text: len(set(words(text)) & request_words), default="")
+    shared = " ".join(word for word in words(phrase) if word in request_words)
+    return f"The request names {shared or reading.medium}: the LoRA {card.name} draws it{_facts(card)}."
 
 
 def _carrier(card: Card, carrier: Card) -> str:
-    named = card.attributes.carrier if card.attributes else None
-    if named and bare_words(named) in bare_words(carrier.name):
+    author_choice = card.attributes.carrier if card.attributes else None
+    if author_choice and bare_words(author_choice) in bare_words(carrier.name):
         return f"It runs on {carrier.name}, which its author names."
     return f"It runs on {carrier.name}{_facts(carrier)}."
 

@@ -1,15 +1,14 @@
-"""Settings: which sampler, steps, CFG scale, size, clip skip and weight to run a model with.
+"""Settings: the sampler, steps, CFG scale, size, clip skip and weight to run a model with.
 
-In: a card's :class:`~diffagent.data.records.Usage`, for a LoRA that of the checkpoint that carries it, and
-the family's over the whole catalog. Out: for each field its few most plausible values with prior
-probabilities, from which the language model chooses, and which a user's wish overrides.
+In: the :class:`~diffagent.data.records.Usage` of a card, of a LoRA's checkpoint, and of the family over the
+whole catalog. Out: for each field its most plausible values with prior probabilities, from which the language
+model chooses; a user's wish overrides them.
 
 A model's own images count where at least five of them agree on a field: on the sampler, on steps within five
-of each other, on CFG scales within 1, on a size. Else the carrier's do (but for sizes), and else the base
-model's row says what is usual: half of the models have fewer than five sample images, and those are one
-uploader's taste.
-Nothing outside the row's ranges is offered unless it is asked for; a distilled model (its images agree on at
-most 12 steps and a CFG scale below 3) has its own.
+of each other, on CFG scales within 1, on a size. Else the carrier's count (except for sizes), and else the
+base model's row: half of the models have fewer than five sample images, which show one uploader's taste.
+Values outside the row's ranges are offered only on request; a distilled model (its images agree on at most 12
+steps and a CFG scale below 3) has its own ranges.
 """
 
 from __future__ import annotations
@@ -23,25 +22,25 @@ from diffagent.agent.asking.sizes import AGREEING, legal_size, sizes
 from diffagent.agent.asking.wishes import Wishes
 from diffagent.data.base_models import OTHER, USUAL, BaseModelFacts, family_of, find, side_of
 from diffagent.data.records import Card, Counts, Usage
-from diffagent.data.samplers import is_joined
+from diffagent.data.samplers import is_joined, join, split
 
 SMOOTHING = 1.0
-"""Images' worth of the usual values that stands behind a model's own."""
+"""The weight of the usual values beside a model's own, in images."""
 KEPT = 6
-"""Values offered a field; the rest of a usage distribution is a long tail of single images."""
+"""The most values per field; the rest of a usage distribution is a long tail of single images."""
 WIDTHS: Mapping[str, float] = {"steps": 5, "cfg_scale": 1.0}
-"""How far apart two numbers may be that agree."""
+"""The largest difference of two numbers that agree."""
 USUAL_WEIGHT = 0.8
-"""The weight of a LoRA that nobody has used."""
+"""The weight of a LoRA without usage."""
 DRAWN = ("anime", "manga", "chibi")
-"""The media of models that are mixed from the anime ones."""
+"""The media of models merged from anime models."""
 FALLBACK: Mapping[str, Counts] = {
     "sampler": {"Euler a": 1},
     "steps": {20: 1},
     "cfg_scale": {7.0: 1},
     "size": {f"{side_of(USUAL.name)}x{side_of(USUAL.name)}": 1},
 }
-"""The paper's default parameters (section 4.1), where neither a catalog nor a base model's row tells."""
+"""The paper's default parameters (section 4.1), where catalog and base model's row have none."""
 
 
 @dataclass(frozen=True)
@@ -57,18 +56,18 @@ class Setting:
 
 
 def settings(card: Card, usual: Usage, wishes: Wishes, carrier: Card | None = None) -> dict[str, Setting]:
-    """The plausible ``size`` (as (width, height) in pixels), ``sampler``, ``steps`` and ``cfg_scale``.
+    """Returns the plausible ``size`` ((width, height) in pixels), ``sampler``, ``steps`` and ``cfg_scale``.
 
     Args:
         card: the model that answers.
-        usual: what people use its family with.
-        wishes: what the request asks for.
+        usual: the usage of its family.
+        wishes: the request's wishes.
         carrier: the checkpoint that a LoRA runs on.
     """
     row = find(card.base_model) or OTHER
     usages = [card.usage] if carrier is None else [card.usage, carrier.usage]
     ranges = _ranges(usages, row)
-    guided_by = [one for one in usages if one is not card.usage or not _is_reference(card, row)]
+    guided_by = [usage for usage in usages if usage is not card.usage or not _is_reference(card, row)]
     guided = row.guidance and (row.guidance.usual if row.guidance.kind == "cfg" else 1.0)
     is_general = card.attributes is not None and card.attributes.role == "general"
     shapes = sizes(card.usage.size, usual.size or FALLBACK["size"], row, wishes, is_general=is_general)
@@ -76,22 +75,22 @@ def settings(card: Card, usual: Usage, wishes: Wishes, carrier: Card | None = No
     cfg_scale = _number("cfg_scale", guided_by, usual, guided, ranges)
     return {
         "size": _most_probable(shapes),
-        "sampler": _wished(wishes.sampler, _sampler(usages, usual, row)),
-        "steps": _wished(wishes.steps, steps),
-        "cfg_scale": _wished(wishes.cfg_scale, cfg_scale),
+        "sampler": _scheduled(_or_wish(wishes.sampler, _sampler(usages, usual, row)), row),
+        "steps": _or_wish(wishes.steps, steps),
+        "cfg_scale": _or_wish(wishes.cfg_scale, cfg_scale),
     }
 
 
 def _is_reference(card: Card, row: BaseModelFacts) -> bool:
-    """Whether an entry is the base model itself: nobody's images tell its guidance, and its row does."""
+    """Whether an entry is the base model itself, whose guidance its row tells, not people's images."""
     return row.repository is not None and card.air.endswith(f":{row.repository}")
 
 
 def lora_weight(card: Card) -> float:
-    """The weight that a LoRA is most used with, of 0.4 to 1.2; 0.8 where nobody said.
+    """Returns a LoRA's most frequent weight from 0.4 to 1.2; 0.8 without usage.
 
-    Another one, of 0.1 to 2, only where at least five images agree on it. Who sets less shows what happens
-    without the LoRA, or the contrary of what it is for.
+    Other weights from 0.1 to 2 count only where at least five images agree. Lower weights show pictures
+    without the LoRA, or its opposite.
     """
     usage = {
         value: n
@@ -102,23 +101,23 @@ def lora_weight(card: Card) -> float:
 
 
 def guidance(card: Card, carrier: Card | None = None) -> float | None:
-    """The distilled guidance that the base model of what runs is usually used with; None: it has none."""
+    """Returns the usual distilled guidance of the base model that runs; None where it has none."""
     row = find((carrier or card).base_model)
     guided = None if row is None else row.guidance
     return guided.usual if guided is not None and guided.kind == "distilled" else None
 
 
 def clip_skip(card: Card, carrier: Card | None = None) -> int | None:
-    """The clip skip 1 or 2 that at least five images and half of all name, of the model or of what carries
-    it; else that of anime models where it is one, else None: the base model's own.
+    """Returns the clip skip 1 or 2 that at least five images and half of all name, of the model or its
+    carrier; else the anime models' where it is one, else None for the base model's own.
 
     Images name it only where it is not 1, so the others count against it.
     """
     cards = [card] if carrier is None else [card, carrier]
-    for one in cards:
-        named = {int(key): n for key, n in one.usage.clip_skip.items() if int(key) in (1, 2)}
-        most = max(named, key=lambda value: (named[value], -value), default=1)
-        if named.get(most, 0) >= max(AGREEING, sum(one.usage.sampler.values()) / 2):
+    for runner in cards:
+        skips = {int(key): n for key, n in runner.usage.clip_skip.items() if int(key) in (1, 2)}
+        most = max(skips, key=lambda value: (skips[value], -value), default=1)
+        if skips.get(most, 0) >= max(AGREEING, sum(runner.usage.sampler.values()) / 2):
             return most
     purpose, row = cards[-1].attributes, find(card.base_model)
     is_drawn = purpose is not None and purpose.media[0] in DRAWN
@@ -126,7 +125,7 @@ def clip_skip(card: Card, carrier: Card | None = None) -> int | None:
 
 
 def pooled(usages: Iterable[Usage]) -> Usage:
-    """The usage of many models together; each model counts for at most ten images a value."""
+    """Returns the usage of many models together; each model counts for at most ten images per value."""
     totals: dict[str, dict[Any, int]] = {name: {} for name in FALLBACK}
     for usage in usages:
         for name, total in totals.items():
@@ -136,7 +135,7 @@ def pooled(usages: Iterable[Usage]) -> Usage:
 
 
 def by_family(cards: Iterable[Card]) -> dict[str, Usage]:
-    """What people use each family's models with: :func:`pooled` over its cards."""
+    """Returns each family's usage: :func:`pooled` over its cards."""
     groups: dict[str, list[Usage]] = {}
     for card in cards:
         groups.setdefault(family_of(card.base_model), []).append(card.usage)
@@ -144,14 +143,26 @@ def by_family(cards: Iterable[Card]) -> dict[str, Usage]:
 
 
 def most_frequent(name: str, counts: Counts) -> Any:
-    """The legal value of a field that most images have, the smaller of equals; None where there is none."""
+    """Returns a field's most frequent legal value, the smaller of equals; None where there is none."""
     legal = _LEGAL[name]
-    known = {value: n for key, n in counts.items() if (value := legal(key)) is not None}
-    return max(sorted(known), key=lambda value: known[value], default=None)
+    frequencies = {value: n for key, n in counts.items() if (value := legal(key)) is not None}
+    return max(sorted(frequencies), key=lambda value: frequencies[value], default=None)
 
 
-def _wished(wish: Any, usual: Setting) -> Setting:
+def _or_wish(wish: Any, usual: Setting) -> Setting:
     return usual if wish is None else Setting.fixed(wish)
+
+
+def _scheduled(samplers: Setting, row: BaseModelFacts) -> Setting:
+    """Samplers with the base model's usual schedule where they have none and it is never used without one."""
+    if not row.schedules or None in row.schedules:
+        return samplers
+    mass: dict[str, float] = {}
+    for name, log_prior in zip(samplers.values, samplers.log_priors, strict=True):
+        one = split(name)
+        scheduled = join(one._replace(scheduler=one.scheduler or row.schedules[0]))
+        mass[scheduled] = mass.get(scheduled, 0.0) + math.exp(log_prior)
+    return _most_probable(mass)
 
 
 def _sampler(usages: Sequence[Usage], usual: Usage, row: BaseModelFacts) -> Setting:
@@ -159,23 +170,24 @@ def _sampler(usages: Sequence[Usage], usual: Usage, row: BaseModelFacts) -> Sett
         return name in row.samplers if row.samplers else is_joined(name)
 
     agreed = (
-        {one: n for one, n in usage.sampler.items() if is_offered(one) and n >= AGREEING} for usage in usages
+        {name: n for name, n in usage.sampler.items() if is_offered(name) and n >= AGREEING}
+        for usage in usages
     )
-    own: Mapping[str, float] = next(filter(None, agreed), {})
-    family = {one: n for one, n in usual.sampler.items() if is_offered(one)}
-    return _most_probable(_behind(own, _usual("sampler", row.samplers and row.samplers[0], family)))
+    images: Mapping[str, float] = next(filter(None, agreed), {})
+    family = {name: n for name, n in usual.sampler.items() if is_offered(name)}
+    return _most_probable(_with_usual(images, _usual("sampler", row.samplers and row.samplers[0], family)))
 
 
 @dataclass(frozen=True)
 class _Ranges:
-    """The least and most of each number that is offered unasked."""
+    """The range of each number that is offered without a request."""
 
     steps: tuple[float, float]
     cfg_scale: tuple[float, float]
 
 
 def _ranges(usages: Sequence[Usage], row: BaseModelFacts) -> _Ranges:
-    """The base model's, or all where the images of one of the models are those of a distilled one."""
+    """Returns the base model's ranges, or all values where a model's images show a distilled one."""
     if any(_is_distilled(usage) for usage in usages):
         return _Ranges((1, 150), (1.0, 30.0))
     steps, guided = row.steps_range or (1, 150), row.guidance
@@ -193,52 +205,57 @@ def _is_distilled(usage: Usage) -> bool:
 
 
 def _number(name: str, usages: Sequence[Usage], usual: Usage, value: Any, ranges: _Ranges) -> Setting:
-    """Numbers by their expected distance from what people use, in units of the least one."""
+    """Returns numbers by their expected distance from people's usage, in units of the least distance."""
     low, high = getattr(ranges, name)
     family = _usual(name, value, _within(name, getattr(usual, name), low, high))
-    agreed = (_agreed(_within(name, getattr(usage, name), low, high), WIDTHS[name]) for usage in usages)
-    mass = _behind(next(filter(None, agreed), {}), family)
+    agreed = (_agreeing(_within(name, getattr(usage, name), low, high), WIDTHS[name]) for usage in usages)
+    mass = _with_usual(next(filter(None, agreed), {}), family)
     images = sum(mass.values())
-    error = {one: sum(n * abs(one - other) for other, n in mass.items()) / images for one in mass}
-    best = sorted(mass, key=lambda one: (error[one], one != value, one))[:KEPT]
+    error = {number: sum(n * abs(number - other) for other, n in mass.items()) / images for number in mass}
+    best = sorted(mass, key=lambda number: (error[number], number != value, number))[:KEPT]
     least = error[best[0]] or 1.0
-    scores = [1 - error[one] / least for one in best]
+    scores = [1 - error[number] / least for number in best]
     total = math.log(sum(map(math.exp, scores)))
     return Setting(tuple(best), tuple(score - total for score in scores))
 
 
 def _within(name: str, counts: Counts, low: float, high: float) -> dict[Any, float]:
-    """The images of each legal number from low to high."""
-    found: dict[Any, float] = {}
+    """Returns the images of each legal number from low to high."""
+    numbers: dict[Any, float] = {}
     for key, n in counts.items():
         value = _LEGAL[name](key)
         if value is not None and low <= value <= high:
-            found[value] = found.get(value, 0.0) + n
-    return found
+            numbers[value] = numbers.get(value, 0.0) + n
+    return numbers
 
 
-def _agreed(counts: Mapping[Any, float], width: float) -> dict[Any, float]:
-    """The numbers of the span of a width that most images are in; none where those are fewer than five."""
+def _agreeing(counts: Mapping[Any, float], width: float) -> dict[Any, float]:
+    """Returns the numbers in the span of a width with the most images; none where these are fewer than
+    five."""
     spans = (
-        {one: n for one, n in counts.items() if first <= one <= first + width} for first in sorted(counts)
+        {number: n for number, n in counts.items() if first <= number <= first + width}
+        for first in sorted(counts)
     )
     best = max(spans, key=lambda span: sum(span.values()), default={})
     return best if sum(best.values()) >= AGREEING else {}
 
 
 def _usual(name: str, value: Any, family: Mapping[Any, float]) -> dict[Any, float]:
-    """Shares of the usual values: a half is the base model's, where its row says, the rest its family's."""
+    """Returns shares of the usual values: half is the base model's, if its row has one, the rest its
+    family's."""
     images = sum(family.values())
     if not images:
         return {value if value is not None else _LEGAL[name](next(iter(FALLBACK[name]))): 1.0}
     rest = 1.0 if value is None else 0.5
-    shares = {one: rest * n / images for one, n in family.items()}
+    shares = {number: rest * n / images for number, n in family.items()}
     return shares if value is None else shares | {value: 0.5 + shares.get(value, 0.0)}
 
 
-def _behind(own: Mapping[Any, float], usual: Mapping[Any, float]) -> dict[Any, float]:
-    """Images of each value: the model's own, and :data:`SMOOTHING` of the usual ones."""
-    return dict(own) | {one: own.get(one, 0.0) + SMOOTHING * share for one, share in usual.items()}
+def _with_usual(images: Mapping[Any, float], usual: Mapping[Any, float]) -> dict[Any, float]:
+    """Returns the images of each value: the model's own, and :data:`SMOOTHING` of the usual ones."""
+    return dict(images) | {
+        value: images.get(value, 0.0) + SMOOTHING * share for value, share in usual.items()
+    }
 
 
 def _most_probable(mass: Mapping[Any, float]) -> Setting:

@@ -10,25 +10,50 @@ have, and what was left out; None where it reads as a caption or a plain request
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
+from itertools import pairwise
 
 from diffagent.agent.asking.cutting import masked
 from diffagent.agent.asking.exclusions import exclusions
 from diffagent.agent.asking.language import foreign_tags, language
-from diffagent.agent.asking.pieces import Piece, tagger
+from diffagent.agent.asking.pieces import Kind, Piece, Token, tagger, tokens
+from diffagent.agent.asking.setting_words import says_room
 from diffagent.agent.asking.talk import resolved
 
-LEAST = 24
-"""Words of the shortest message: rules read shorter ones."""
+LEAST = 3
+"""Words of the shortest message."""
+LONG = 24
+"""Words of a message whose story rules cannot follow; what they leave out of others is out."""
+_WISH = re.compile(
+    r"\b(?:instead|rather|space|room|empty|emptiness|blank|third|draft|versions?|seed|(?:low|few) steps|"
+    r"wider|taller|as (?:big|large)|maybe|perhaps|wait|actually|sorry|or smth|lol|haha|cuz|bc|w/o|dont|want|"
+    r"need|gimme|give me|can u|use|keep (?:the|some)|leave|make it|for (?:etsy|instagram|a blog|print))\b",
+    re.I,
+)
+"""Words of requests that may be more than a description."""
 _SPEECH = re.compile(
     r"\b(?:i|i['’](?:m|d|ve|ll)|im|we|we['’](?:re|d|ve|ll)|me|us|my|our|you|u|your|thanks?|thx|please|pls|"
     r"plz|hi|"
     r"hello|hey|dear)\b",
     re.I,
 )
-_SENTENCE = re.compile(r"(?:[.!?]|(?<!\s)\n)(?=\s++\S)")
+_WEIGHTED = re.compile(r"<lora:|\([^()]{1,80}:\d|\bBREAK\b")
+"""What only prompts for programs have."""
+_PLEA = re.compile(r"\s(?:please|pls|plz|plss|thx|ty)(?=\s*(?:[,.;!?]|$))", re.I)
+_REASON = re.compile(
+    r"\s(?:i|we|you|he|she|they|it|because|cause|bc|cuz|everyone|everybody|since|tho|though|lol|please|pls|plz)\b.*",
+    re.I | re.S,
+)
+"""Why something is not wanted, behind its name."""
+_VERB = re.compile(r"\A(?:(?:write|put|add|show|include|draw|use|have|make|any|the|a|an)\s)+", re.I)
+_MARKS = ".,;:!?\"'()"
+_ARTICLES = frozenset(("a", "an", "the"))
+_NOTHING = frozenset(("else", "anything else", "more", "it", "them", "that", "this"))
 _WORD = re.compile(r"[^\W_]")
+_NAMING = re.compile(r"\b(?!(?:an|the|my|of|in|on|at|to|it|is)\b)[^\W_]{2,}", re.I)
+"""A word that may name what is to be seen."""
 _LEAD = re.compile(
     r"\A(?:\s|[,;:.!?–—-]|(?:and|but|so|or|also|then|because|anyway|with|of|that into|this into|it into|"
     r"to be|is|u+h+m*)\b(?=\s))+",
@@ -50,35 +75,111 @@ _NAY = re.compile(
 
 @dataclass(frozen=True)
 class Chatted:
-    """``prompt`` describes the picture, ``avoid`` names what it must not have, ``words`` were left out."""
+    """``prompt`` describes the picture, ``avoid`` names what it must not have, ``settings`` are about the
+    call; ``words`` were left out, settings among them."""
 
     prompt: str
     avoid: tuple[str, ...]
-    words: tuple[str, ...]
+    settings: tuple[str, ...]
+    words: tuple[str, ...] = ()
+    exclusions: str = ""
+    """The words of the pieces that say what it must not have."""
+    is_rest: bool = False
+    """Whether the prompt is what rules leave of the message."""
+
+    def excludes(self, name: str) -> bool:
+        """Whether those words hold a name beside what ``avoid`` has of them."""
+        bare = name.casefold()
+        return bare in self.exclusions and not any(held.casefold() in bare for held in self.avoid)
 
 
-def is_chat(text: str) -> bool:
-    """Whether a message speaks to somebody at some length, in English."""
+def is_message(text: str, rest: str) -> bool:
+    """Whether an English text may be more than a description and what rules leave out of it: the ``rest``."""
     flat = masked(text)
-    if len(flat.split()) < LEAST or not _SPEECH.search(flat):
+    if len(flat.split()) < LEAST or _WEIGHTED.search(flat):
         return False
-    persons = len(_SPEECH.findall(flat))
-    return (persons > 1 or bool(_SENTENCE.search(flat))) and language(text) is None
+    speaks = bool(_SPEECH.search(flat))
+    if not speaks and (rest == text or _is_list(flat)) and (_is_list(flat) or not _WISH.search(flat)):
+        return False
+    return language(text) is None
 
 
-def chatted(text: str) -> Chatted | None:
-    """Takes a message apart by its pieces; None where it is no chat, or all picture."""
-    if not is_chat(text):
+def _is_list(text: str) -> bool:
+    """Whether a text is a list of tags."""
+    tags = text.split(",")
+    return len(tags) >= 6 and len(text.split()) <= 3 * len(tags)
+
+
+def chatted(text: str, rest: str) -> Chatted | None:
+    """Takes a message apart by its pieces; None where it is none, or nothing but the ``rest`` that rules
+    leave of it is the picture's."""
+    if not is_message(text, rest):
         return None
-    pieces = _whole(text, tagger()(text))
+    words = tokens(text)
+    barred = (
+        _left_out([text[one.start : one.end] for one in words], rest) if len(words) < LONG else frozenset()
+    )
+    pieces = _whole(text, _agreed(text, words, tagger()(text), barred))
+    others = {
+        number
+        for number, word in enumerate(words)
+        if any(one.start <= word.start < one.end for one in pieces if one.kind != "picture")
+    }
+    settings, talk = (
+        [text[one.start : one.end] for one in pieces if one.kind == kind] for kind in ("setting", "talk")
+    )
+    settings += _runs(text, words, barred)
+    if others <= barred:
+        return Chatted(rest, (), tuple(settings), is_rest=True) if settings else None
     avoid = [name for one in pieces if one.kind == "avoid" for name in _avoided(text[one.start : one.end])]
     shown = [one for one in pieces if one.kind == "picture"]
     prompt = _joined(text, shown, pieces, avoid)
     prompt = resolved(prompt, text) if _BACK.search(prompt) else prompt
-    if not _WORD.search(prompt) or not any(one.kind in ("talk", "ask") for one in pieces):
-        return None
-    left = [text[one.start : one.end] for one in pieces if one.kind in ("talk", "setting")]
-    return Chatted(prompt, tuple(dict.fromkeys(avoid)), tuple(left))
+    if not _NAMING.search(prompt):
+        return Chatted(rest, (), tuple(settings), is_rest=True)
+    excluded = " ".join(text[one.start : one.end] for one in pieces if one.kind == "avoid").casefold()
+    return Chatted(prompt, tuple(dict.fromkeys(avoid)), tuple(settings), (*talk, *settings), excluded)
+
+
+def _runs(text: str, words: Sequence[Token], numbers: Collection[int]) -> list[str]:
+    """Words by number, those that follow each other together."""
+    starts = [n for n in sorted(numbers) if n - 1 not in numbers]
+    ends = [n for n in sorted(numbers) if n + 1 not in numbers]
+    return [text[words[low].start : words[high].end] for low, high in zip(starts, ends, strict=True)]
+
+
+def _agreed(
+    text: str, words: Sequence[Token], pieces: Sequence[Piece], barred: Collection[int]
+) -> list[Piece]:
+    """The pieces where rules leave out the ``barred`` words: those are none of the picture's.
+
+    Of a setting that they cut, an article at its edge is the picture's, and what they keep of room ("the left
+    side free").
+    """
+    kinds: list[Kind] = []
+    starts = [word.start for number, word in enumerate(words) if number in barred]
+    cut = {piece.start for piece in pieces if any(piece.start <= start < piece.end for start in starts)}
+    for number, word in enumerate(words):
+        piece = next(one for one in pieces if one.start <= word.start < one.end)
+        kind = piece.kind
+        is_edge = number + 1 == len(words) or words[number + 1].start > piece.end or word.start == piece.start
+        if kind == "picture" and number in barred:
+            kind = "talk"
+        elif number not in barred and kind == "setting" and piece.start in cut:
+            is_article = is_edge and text[word.start : word.end].casefold() in _ARTICLES
+            kind = "picture" if is_article or says_room(text[piece.start : piece.end]) else kind
+        kinds.append(kind)
+    edges = [0, *(at for at in range(1, len(words)) if kinds[at] != kinds[at - 1]), len(words)]
+    return [Piece(words[low].start, words[high - 1].end, kinds[low]) for low, high in pairwise(edges)]
+
+
+def _left_out(words: Sequence[str], rest: str) -> frozenset[int]:
+    """The words, by number, that the rest of a text does not have."""
+    ours, theirs = ([word.strip(_MARKS).casefold() for word in part] for part in (words, rest.split()))
+    blocks = SequenceMatcher(None, ours, theirs, autojunk=False).get_matching_blocks()
+    return frozenset(range(len(words))) - {
+        n for block in blocks for n in range(block.a, block.a + block.size)
+    }
 
 
 def _whole(text: str, pieces: list[Piece]) -> list[Piece]:
@@ -109,6 +210,7 @@ def _joined(text: str, shown: list[Piece], pieces: list[Piece], avoid: Sequence[
             continue
         if prompt and prompt[-1] not in ".!?,;:" and at != last + 1:
             prompt += ","
+        words = _PLEA.sub("", words)
         prompt += (" " if prompt and words[0] not in ".!?,;:" else "") + words
         last = at
     prompt = ", ".join(
@@ -117,7 +219,9 @@ def _joined(text: str, shown: list[Piece], pieces: list[Piece], avoid: Sequence[
     prompt = _decided(prompt, avoid)
     if len(re.findall(r"[.!?](?=\s|$)", prompt)) == 1:
         prompt = prompt.rstrip(" ?")  # the question was the asking's
-    prompt = re.sub(r"\?(?=\s|$)", ".", prompt) if "?" in prompt else prompt
+    prompt = re.sub(r"\?+[.,]?(?=\s|$)", ".", prompt) if "?" in prompt else prompt
+    if prompt.count("(") != prompt.count(")"):
+        prompt = re.sub(r"\s*[()]", lambda hit: " " if hit[0].startswith(" ") else "", prompt)
     return prompt.rstrip(" ,;:-–—")
 
 
@@ -134,7 +238,8 @@ def _decided(prompt: str, avoid: Sequence[str]) -> str:
 def _avoided(words: str) -> tuple[str, ...]:
     """What a piece of exclusion names."""
     rest, names = exclusions(words.strip(), is_spoken=True)
-    if names:
-        return tuple(name for name in names if len(name.split()) < 5)
-    nay = _NAY.match(rest)
-    return tuple(re.split(r"\s(?:or|and|nor)\s", nay["name"].strip())) if nay else ()
+    if not names:
+        nay = _NAY.match(rest)
+        names = tuple(re.split(r"\s(?:or|and|nor)\s", nay["name"].strip())) if nay else ()
+    bare = (_VERB.sub("", _REASON.sub("", name)).strip() for name in names)
+    return tuple(name for name in bare if name and name.casefold() not in _NOTHING and len(name.split()) < 5)

@@ -87,6 +87,8 @@ _BY_LETTERS: Mapping[str, str] = {
     "et": "Estonian", "lt": "Lithuanian", "lv": "Latvian", "sl": "Slovenian",
 }  # fmt: skip
 """Languages in Latin letters that are told by them, by code."""
+_KIN = (("id", "ms"), ("no", "da"), ("cs", "sk"), ("hr", "sl"))
+"""Languages whose letters are alike: together they are as good as one."""
 SURE = 0.8
 """The probability from which letters tell: no English prompt of 5,406 reaches it."""
 FEWEST = 4
@@ -169,8 +171,10 @@ def _by_words(words: list[str]) -> str | None:
         return "another language"
     if len(words) < FEWEST or (present & _ENGLISH and len(words) < 2 * FEWEST):
         return None  # a name
-    code, probability = identifier().classify(" ".join(words))
-    return _BY_LETTERS.get(code) if probability >= SURE else None
+    ranks = dict(identifier().rank(" ".join(words)))
+    code = max(ranks, key=lambda name: ranks[name])
+    kin = next((group for group in _KIN if code in group), (code,))
+    return _BY_LETTERS.get(code) if sum(ranks[name] for name in kin) >= SURE else None
 
 
 @cache

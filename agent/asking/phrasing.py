@@ -22,6 +22,7 @@ from diffagent.agent.asking.counts import PICTURE, UNLIKE, counted, number
 from diffagent.agent.asking.cutting import masked, without
 from diffagent.agent.asking.exclusions import LONGEST, exclusions
 from diffagent.agent.asking.flags import flags
+from diffagent.agent.asking.setting_words import NO_SETTINGS, SettingWords, setting_words
 from diffagent.agent.asking.talk import ASK, DESCRIBES, talk
 from diffagent.agent.asking.technical import drawn, led, unasked
 from diffagent.data.media import named_media
@@ -135,7 +136,8 @@ _ONE_EACH = re.compile(
 _WITH_IT = re.compile(r"\s(?:with|using|in) (?:it|that|this one)(?=[\s.?!]{0,4}$)", re.I)
 """A model that another sentence names."""
 _DANGLING = re.compile(
-    r"(?:[\s,]{1,3}(?:at|on|in|with|of|for|to|by|from|the|an?|and|or)\b){1,4}(?=[\s.?!]{0,4}$)"
+    r"(?:[\s,]{1,3}(?:at|on|in|with|of|for|to|by|from|the|an?|and|or|but|no|without|not)\b){1,4}"
+    r"(?=[\s.?!]{0,4}$)"
 )
 """What tied a piece to one that was left out."""
 _CLAUSE = re.compile(r"[^,;:.!?\n()\[\]{}|\"]+")
@@ -149,6 +151,8 @@ class Phrasing:
     avoid: tuple[str, ...] = ()
     n: int | None = None
     notes: tuple[str, ...] = ()
+    settings: SettingWords = NO_SETTINGS
+    """What pieces of a message say of the call."""
 
 
 def phrasing(text: str) -> Phrasing:
@@ -170,17 +174,22 @@ def _left_out(words: str) -> str:
 
 def _phrasing(text: str) -> Phrasing:
     by_rules = _by_rules(text)
-    said = chatted(text)
-    if said is None:
+    said = chatted(text, by_rules.prompt)
+    if said is None or _NOTHING.fullmatch(said.prompt):
         return by_rules
+    words = setting_words(said.settings)
+    if said.is_rest:
+        prompt = _with_room(by_rules.prompt, words)
+        return replace(by_rules, prompt=prompt, n=by_rules.n or words.n, settings=words)
     rest, settings = drawn(flags(_restored(said.prompt, said.words, text))[0])
     rest, n = counted(rest)
     rest, avoid = exclusions(rest, is_spoken=True)
     opened, first = _opened(_kept(rest, _closed(rest)), is_asked=True)
     rest = _kept(opened, _DANGLING.sub("", _closed(opened)))
-    avoid = tuple(
-        dict.fromkeys((*said.avoid, *avoid, *(name for name in by_rules.avoid if len(name.split()) < 4)))
+    others = (
+        name for name in by_rules.avoid if len(name.split()) < 4 and (not said.avoid or said.excludes(name))
     )
+    avoid = tuple(dict.fromkeys((*said.avoid, *avoid, *others)))
     quoted = [f'"{_short(words)}"' for words in (*said.words, *settings) if _short(words)]
     notes = (
         [f"{', '.join(quoted)} {'were' if len(quoted) > 1 else 'was'} left out of the prompt"]
@@ -189,7 +198,13 @@ def _phrasing(text: str) -> Phrasing:
     )
     notes += [note for note in by_rules.notes if "pictures" in note or "as a setting" in note]
     notes += [MOVED.format(name=name) for name in avoid]
-    return Phrasing(rest, avoid, by_rules.n or n or first, tuple(notes))
+    n = by_rules.n or n or first or words.n
+    return Phrasing(_with_room(rest, words), avoid, n, tuple(notes), words)
+
+
+def _with_room(prompt: str, words: SettingWords) -> str:
+    """The prompt with the room that is wished for in it."""
+    return f"{prompt.rstrip(' ,;:.')}, {words.room}" if words.room else prompt
 
 
 def _restored(prompt: str, left: Sequence[str], text: str) -> str:

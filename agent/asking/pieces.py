@@ -115,7 +115,7 @@ class Tagger:
         import torch
 
         with torch.inference_mode():
-            states = word_states(self.encoder, text, words, self.adapter)
+            [states] = word_states(self.encoder, [(text, words)], self.adapter)
             scores: Floats = (states @ torch.from_numpy(self.weights)).numpy()
             return scores
 
@@ -171,18 +171,26 @@ class Tagger:
 
 
 def word_states(
-    encoder: TextEncoder,
-    text: str,
-    words: Sequence[Token],
-    adapter: Adapter,
+    encoder: TextEncoder, lines: Sequence[tuple[str, Sequence[Token]]], adapter: Adapter
+) -> list[torch.Tensor]:
+    """Returns, for each text and its words, each word's state, ``[words, size]``: the mean of its tokens', or
+    zeros where it has none."""
+    return [
+        _word_states(states, spans, words)
+        for (states, spans), (_, words) in zip(
+            encoder.token_states([text for text, _ in lines], adapter), lines, strict=True
+        )
+    ]
+
+
+def _word_states(
+    states: torch.Tensor, spans: Sequence[tuple[int, int]], words: Sequence[Token]
 ) -> torch.Tensor:
-    """Returns each word's state, ``[words, size]``: the mean of its tokens', or zeros where it has none."""
     import torch
 
-    states, spans = encoder.token_states(text, adapter)
     owners = np.searchsorted([word.end for word in words], [start for start, _ in spans], side="right")
     at = torch.from_numpy(owners.clip(max=len(words) - 1))
-    total = torch.zeros(len(words), encoder.size).index_add(0, at, states)
+    total = torch.zeros(len(words), states.shape[1]).index_add(0, at, states.float())
     count = torch.zeros(len(words)).index_add(0, at, torch.ones(len(at)))
     return total / count.clamp(min=1)[:, None]
 

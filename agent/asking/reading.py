@@ -21,12 +21,12 @@ from diffagent.agent.asking.origins import Origin, origins, unknown_character
 from diffagent.agent.asking.words import words
 from diffagent.agent.engines import Prompt
 from diffagent.agent.engines.grammar import Grammar, Slot
-from diffagent.data.asked_media import told_media
 from diffagent.data.attributes import MEDIA, Medium, People
-from diffagent.data.base_model_requests import asked, called
+from diffagent.data.base_model_requests import bare_name, base_model_requests
 from diffagent.data.base_models import meant_by
 from diffagent.data.characters import Character, characters
 from diffagent.data.media import kinship
+from diffagent.data.requested_media import split_media
 
 Special = Literal["none", "style", "character", "concept", "object", "garment", "pose", "place", "effect"]
 """The role of the model that a request calls for beside a general one."""
@@ -149,7 +149,7 @@ class Reading:
     @classmethod
     def of(cls, prompt: str, source: str = "") -> Self:
         """By rules; ``source`` is the request as it came, with what is left out of the prompt."""
-        mentions, shown = told_media(prompt)
+        mentions, shown = split_media(prompt)
         named = tuple(dict.fromkeys(mention.medium for mention in mentions))
         particular = [medium for medium in named if medium not in _GENERIC]
         flat = words(prompt)
@@ -286,7 +286,7 @@ def unmarked(prompt: str) -> str:
 def marked(prompt: str) -> tuple[str, ...]:
     """The names that a prompt marks as a model's."""
     names = (one[1] or one[2] for one in _MARKED.finditer(prompt))
-    versions = (called(one.words) for one in asked(prompt) if re.search(r"\d", one.words))
+    versions = (bare_name(one.words) for one in base_model_requests(prompt) if re.search(r"\d", one.words))
     return (*(name for name in names if not meant_by(name)), *versions)
 
 

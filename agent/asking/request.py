@@ -200,8 +200,17 @@ class Request(BaseModel):
     def wishes(self) -> Wishes:
         """What prompt and options wish of the call; an option goes before the prompt's words."""
         given = joined(self._spoken.negative_prompt, self.negative_prompt)
+        spoken, words = self._spoken, self.phrasing.settings
         return overridden(
-            replace(self._spoken, prompt=self.phrasing.prompt),
+            replace(
+                spoken,
+                prompt=self.phrasing.prompt,
+                aspect=spoken.aspect if spoken.size else words.aspect or spoken.aspect,
+                leaning=spoken.leaning and not words.aspect,
+                steps=spoken.steps or words.steps,
+                seed=words.seed if spoken.seed is None else spoken.seed,
+                cfg_scale=spoken.cfg_scale or words.cfg_scale,
+            ),
             negative_prompt=joined_negative(given, self.phrasing.avoid),
             width=self.width,
             height=self.height,

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from functools import lru_cache
 
 from diffagent.agent.asking.wishes import Wishes
 from diffagent.data.base_models import USUAL, BaseModelFacts
@@ -139,7 +140,8 @@ def _small(counts: Counts, row: BaseModelFacts) -> dict[Size, float]:
     return {size: n for size, n in agreed.items() if size is not None and math.prod(size) < least}
 
 
-def _nearest(size: Size, shapes: Iterable[Size]) -> Size:
+@lru_cache(4096)
+def _nearest(size: Size, shapes: tuple[Size, ...]) -> Size:
     """The shape that is nearest to a size in its ratio, and less so in its area."""
 
     def distance(shape: Size) -> float:

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 
 from diffagent.agent.asking.cutting import masked, without
 from diffagent.agent.asking.wishes import model_spans, setting_spans
-from diffagent.data.base_model_requests import asked
+from diffagent.data.base_model_requests import base_model_requests
 from diffagent.data.prompts import bare_words
 
 _TALK = re.compile(
@@ -265,7 +265,7 @@ def unasked(text: str) -> tuple[str, list[str]]:
         unasked("I have ComfyUI with Flux dev. A red fox")  -> "A red fox", ["I have ComfyUI with Flux dev"]
     """
     quoted = masked(text)
-    named = [one.span for one in asked(quoted)]
+    named = [one.span for one in base_model_requests(quoted)]
     if not named:
         return text, []
     cuts = [

@@ -16,12 +16,12 @@ from dataclasses import dataclass, replace
 
 from diffagent.agent.asking.cutting import masked, without
 from diffagent.agent.asking.shapes import EXACT, FORMATS, SUBJECTS, aspect_of, exact_spans
-from diffagent.data.base_model_requests import asked
-from diffagent.data.checkpoint_requests import checkpoints
+from diffagent.data.base_model_requests import base_model_requests
+from diffagent.data.checkpoint_requests import checkpoint_requests
 from diffagent.data.errors import BadInput
 from diffagent.data.metadata import infotext
 from diffagent.data.records import SIDE_MAX, SIDE_MIN, legal_side
-from diffagent.data.samplers import SAMPLING_METHODS, SCHEDULERS, join, read, unknown
+from diffagent.data.samplers import SAMPLING_METHODS, SCHEDULERS, join, read, unknown_sampler
 
 _SIZE = re.compile(
     r"(?:\b(?:resolution|size|dimensions?|format)\s?[:=]\s?)?(?<![\w.])(\d{2,5})\s?(?:(?:px|pixels?|"
@@ -293,7 +293,7 @@ def _negative(text: str) -> tuple[str, str]:
 def _base_models(prompt: str) -> tuple[str | None, tuple[str, ...]]:
     """The base model or family that a prompt asks for, and those that it rules out."""
     wanted, avoided, corrected = None, [], None
-    for one in asked(masked(prompt)):
+    for one in base_model_requests(masked(prompt)):
         before, name = prompt[max(0, one.start - 24) : one.start], one.name
         if _RULED_OUT.search(before):
             avoided.append(name)
@@ -341,7 +341,7 @@ def _named_sampler(sampling_method: str | None, scheduler: str | None) -> str:
     if sampler is not None:
         return join(sampler)
     if read(sampling_method) is None:
-        raise BadInput(f"sampling_method: {unknown(sampling_method)}")
+        raise BadInput(f"sampling_method: {unknown_sampler(sampling_method)}")
     raise BadInput(f"scheduler is {scheduler!r}, which is not known; known are {', '.join(SCHEDULERS)}")
 
 
@@ -387,7 +387,10 @@ def setting_spans(text: str) -> Iterator[tuple[int, int]]:
 
 def model_spans(text: str) -> list[tuple[int, int]]:
     """Where a text asks for base models and checkpoints."""
-    return [*(one.span for one in asked(text)), *(one.span for one in checkpoints(text))]
+    return [
+        *(one.span for one in base_model_requests(text)),
+        *(one.span for one in checkpoint_requests(text)),
+    ]
 
 
 def _oversize(text: str) -> tuple[int, int] | None:

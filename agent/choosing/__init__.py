@@ -1,1 +1,1 @@
-"""Which models answer: scope, prefilter, suitability, checkpoints and LoRAs that go together."""
+"""Choosing models: scope, prefilter, suitability, combinations of checkpoints and LoRAs."""

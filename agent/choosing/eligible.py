@@ -1,4 +1,4 @@
-"""Which entries of a catalog may be chosen in a scope, and which checkpoint carries a LoRA there."""
+"""The entries of a catalog that are eligible in a scope, and the checkpoints that carry its LoRAs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from diffagent.agent.choosing.prefilter import Prefilter
-from diffagent.agent.choosing.scope import Scope
+from diffagent.agent.choosing.scope import ChoiceScope
 from diffagent.data.base_models import is_meant, lora_fit
 from diffagent.data.errors import BadInput
 from diffagent.data.records import Card
@@ -17,38 +17,38 @@ from diffagent.data.records import Card
 Mask = npt.NDArray[np.bool_]
 
 KEPT_MASKS = 64
-"""Scopes whose masks are kept: a server's users may make up any number of base models."""
+"""The most cached masks: a server's users may invent any number of base models."""
 KEPT_CARRIERS = 16
-"""Base models and scopes whose checkpoints are kept."""
-ANY = Scope()
+"""The most base models and scopes with cached checkpoints."""
+ANY = ChoiceScope()
 
 
 class Eligible:
-    """The M entries of a prefilter, judged for a scope at a time."""
+    """Masks of a prefilter's M entries by scope, and carriers of LoRAs."""
 
     def __init__(self, prefilter: Prefilter) -> None:
         self._prefilter = prefilter
-        self._masks: dict[Scope, Mask] = {}
-        self._carrying: dict[tuple[str, Scope], tuple[Card, ...]] = {}
-        self._last: tuple[Scope | None, dict[str, list[int]]] = (None, {})
+        self._masks: dict[ChoiceScope, Mask] = {}
+        self._carrying: dict[tuple[str, ChoiceScope], tuple[Card, ...]] = {}
+        self._last: tuple[ChoiceScope | None, dict[str, list[int]]] = (None, {})
 
     @cached_property
     def loadable(self) -> Mask:
-        """The entries that a call may name, whatever its target: booleans [M]."""
+        """The entries that a call may name, for any target: booleans [M]."""
         return self.mask(ANY)
 
-    def mask(self, scope: Scope) -> Mask:
-        """The entries in scope, a LoRA only where a checkpoint can carry it, [M]; kept for the next call."""
+    def mask(self, scope: ChoiceScope) -> Mask:
+        """Returns the entries in scope, a LoRA only where a checkpoint can carry it, [M]; cached."""
         mask = self._masks.get(scope)
         if mask is None:
-            mask = self._judged(scope)
+            mask = self._judge(scope)
             if len(self._masks) >= KEPT_MASKS:
                 self._masks.clear()
             self._masks[scope] = mask
         return mask
 
-    def _judged(self, scope: Scope) -> Mask:
-        """The entries in scope; where it asks for a base model or a type, of those that are there without."""
+    def _judge(self, scope: ChoiceScope) -> Mask:
+        """Computes the entries in scope; a base model or type narrows the mask of the scope without it."""
         plain = replace(scope, base_model=None, type=None)
         if plain == scope:
             bases = self._bases(scope)
@@ -65,12 +65,12 @@ class Eligible:
             mask = mask & np.isin(self._types, scope.type)
         if scope.base_model:
             names, places = self._base_models
-            meant = np.array([is_meant(scope.base_model, name) for name in names], bool)
-            mask = mask & meant[places]
+            fits = np.array([is_meant(scope.base_model, name) for name in names], bool)
+            mask = mask & fits[places]
         return mask
 
-    def base_checkpoint(self, card: Card, scope: Scope = ANY) -> Card:
-        """The checkpoint to run a LoRA on: the one it is most used with, else the most used.
+    def base_checkpoint(self, card: Card, scope: ChoiceScope = ANY) -> Card:
+        """Returns the checkpoint to run a LoRA on: its most frequent one, else the most used.
 
         Raises:
             BadInput: the catalog has no checkpoint that runs LoRAs of its base model.
@@ -82,31 +82,32 @@ class Eligible:
         usual = self.most_used(card.base_model, scope)
         if usual is None:
             raise BadInput(
-                f"{card.name} is a LoRA of {card.base_model}, but there is no such checkpoint to run it on",
+                f"{card.name} is a LoRA of {card.base_model}, but there is no checkpoint of it to run the "
+                "LoRA on",
                 "add one, or pass --type Checkpoint",
             )
         return usual
 
-    def carriers(self, card: Card, scope: Scope = ANY) -> tuple[Card, ...]:
-        """The checkpoints that a LoRA may run on in a scope; those that run it in part, if no other."""
+    def carriers(self, card: Card, scope: ChoiceScope = ANY) -> tuple[Card, ...]:
+        """Returns the checkpoints that a LoRA may run on in a scope; partial fits only without full ones."""
         return self._carriers(card.base_model, scope)
 
-    def _carriers(self, base_model: str, scope: Scope) -> tuple[Card, ...]:
-        """The checkpoints that a base model's LoRAs may run on; kept for the next call."""
+    def _carriers(self, base_model: str, scope: ChoiceScope) -> tuple[Card, ...]:
+        """Returns the checkpoints that a base model's LoRAs may run on; cached."""
         plain = replace(scope, base_model=None, type=None)
         if (base_model, plain) not in self._carrying:
             fits: dict[str | None, list[int]] = {}
             for name, places in self._bases(plain).items():
                 fits.setdefault(lora_fit(lora=base_model, checkpoint=name), []).extend(places)
             cards = self._prefilter.cards
-            found = tuple(cards[place] for place in sorted(fits.get("same") or fits.get("partial") or []))
+            carriers = tuple(cards[place] for place in sorted(fits.get("same") or fits.get("partial") or []))
             if len(self._carrying) >= KEPT_CARRIERS:
                 self._carrying.clear()
-            self._carrying[base_model, plain] = found
+            self._carrying[base_model, plain] = carriers
         return self._carrying[base_model, plain]
 
-    def _bases(self, plain: Scope) -> dict[str, list[int]]:
-        """Base model → the places of the checkpoints that may carry LoRAs in a scope; the last is kept."""
+    def _bases(self, plain: ChoiceScope) -> dict[str, list[int]]:
+        """Returns base model → places of the checkpoints that may carry LoRAs in a scope; caches the last."""
         if self._last[0] != plain:
             bases: dict[str, list[int]] = {}
             for place, card in enumerate(self._prefilter.cards):
@@ -115,9 +116,9 @@ class Eligible:
             self._last = plain, bases
         return self._last[1]
 
-    def most_used(self, base_model: str, scope: Scope = ANY) -> Card | None:
-        """Of the checkpoints that run a base model's LoRAs, wholly rather than in part, the one that carries
-        most LoRA images, then the most downloaded one."""
+    def most_used(self, base_model: str, scope: ChoiceScope = ANY) -> Card | None:
+        """Returns the checkpoint for a base model's LoRAs, full fits before partial ones, with the most LoRA
+        images, then the most downloads."""
         return max(
             self._carriers(base_model, scope),
             key=lambda c: (self._carried.get(c.air, 0), c.stats.downloads, c.air),
@@ -134,7 +135,7 @@ class Eligible:
 
     @cached_property
     def _base_models(self) -> tuple[list[str], npt.NDArray[np.int64]]:
-        """The base models, and the place of each entry's among them: int64 [M]."""
+        """The base models, and each entry's index among them: int64 [M]."""
         places: dict[str, int] = {}
         of_entry = [places.setdefault(card.base_model, len(places)) for card in self._prefilter.cards]
         return list(places), np.array(of_entry, np.int64)
@@ -145,7 +146,7 @@ class Eligible:
 
     @cached_property
     def _carried(self) -> dict[str, int]:
-        """How many LoRA images each checkpoint was used for."""
+        """Checkpoint's AIR → number of LoRA images made with it."""
         counts: dict[str, int] = {}
         for card in self._prefilter.cards:
             for air, n in card.usage.checkpoints.items():
@@ -158,5 +159,5 @@ def _runs(base: Card, base_model: str) -> bool:
     return lora_fit(lora=base_model, checkpoint=base.base_model) is not None
 
 
-def _may_carry(base: Card, scope: Scope) -> bool:
+def _may_carry(base: Card, scope: ChoiceScope) -> bool:
     return replace(scope, base_model=None, type=None).allows(base)

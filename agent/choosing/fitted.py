@@ -1,4 +1,4 @@
-"""Fitted weights in an ``.npz`` file, with the names of the features that they were fitted for."""
+"""Fitted weights in an ``.npz`` file, with the names of their features."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from diffagent.data.errors import BadCatalog
 
 
 def stored_weights(path: Path, features: Sequence[str], command: str) -> dict[str, npt.NDArray[Any]]:
-    """The arrays of a file by name; ``command`` fits them anew.
+    """Returns the arrays of a file by name; ``command`` fits them again.
 
     Raises:
-        BadCatalog: fitted for other features than this version computes.
+        BadCatalog: the weights were fitted for other features than this version's.
     """
     with np.load(path, allow_pickle=False) as stored:
         if stored["features"].tolist() != list(features):

@@ -1,9 +1,9 @@
-"""The index of a large catalog, kept: what takes seconds to make of specifications is read back in no time.
+"""The cached index of a large catalog, which takes seconds to build from specifications.
 
-    catalog file → its stamp (path, size, time) → the kept arrays, mapped into memory; or made, and kept
+    catalog file → its stamp (path, size, time) → the cached arrays, memory-mapped; else built and cached
 
-One safetensors file a catalog lies in the cache, replaced when the catalog has changed. It holds vectors,
-counts and hashes of terms, no text.
+The cache has one safetensors file per catalog, replaced when the catalog changes. It contains vectors, counts
+and hashes of terms, no text.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from diffagent.agent.choosing.gathering import Gathered
+from diffagent.agent.choosing.gathering import CatalogTerms
 from diffagent.agent.choosing.term_lists import TermIndex
-from diffagent.agent.choosing.whitening import Space, Whitening
+from diffagent.agent.choosing.whitening import WhitenedSpace, Whitening
 from diffagent.data.catalog.catalog import ALL, Filter
 from diffagent.data.weights.weights import home
 
 VERSION = 1
-"""Of what is kept; another one is made again."""
+"""The version of the file's layout; another one is built again."""
 LARGE = 20_000
-"""Entries from which an index is kept: a smaller one is made in about a second."""
+"""The least entries of a cached index: a smaller one is built in about a second."""
 _KINDS = ("prompts", "negatives", "names", "tags", "profiles")
 _DTYPES = {"I8": "<i1", "I32": "<i4", "I64": "<i8", "F32": "<f4"}
 
@@ -38,43 +38,43 @@ Arrays = Mapping[str, npt.NDArray[Any]]
 
 @dataclass(frozen=True)
 class KeptIndex:
-    """Where the index of a catalog file is kept."""
+    """The cache file of a catalog's index."""
 
     path: Path
     stamp: str
 
     @classmethod
-    def of(cls, catalog: Path, wanted: Filter = ALL) -> KeptIndex:
-        """Of the entries of a catalog file that are wanted."""
+    def of(cls, catalog: Path, selection: Filter = ALL) -> KeptIndex:
+        """Returns the cache file for a selection of a catalog's entries."""
         facts = catalog.stat()
-        text = f"{catalog.resolve()} {wanted}"
+        text = f"{catalog.resolve()} {selection}"
         name = sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
         stamp = f"{VERSION} {facts.st_size} {facts.st_mtime_ns}"
         return cls(home() / "indexes" / f"{name}.safetensors", stamp)
 
-    def read(self) -> tuple[Gathered, Space] | None:
-        """The index, mapped; None where none is kept, or that of another state of the catalog."""
+    def read(self) -> tuple[CatalogTerms, WhitenedSpace] | None:
+        """Reads the index, memory-mapped; None where it is missing, or from another state of the catalog."""
         try:
-            arrays = _mapped(self.path, self.stamp)
+            arrays = _memory_map(self.path, self.stamp)
             if arrays is None:
                 return None
             kinds = (
                 TermIndex(*(arrays[f"{kind}.{name}"] for name in ("documents", "start", "norms")))
                 for kind in _KINDS
             )
-            space = Space(Whitening(arrays["center"], arrays["matrix"]), arrays["lengths"])
-            return Gathered(arrays["vectors"], arrays["count"], *kinds), space
+            space = WhitenedSpace(Whitening(arrays["center"], arrays["matrix"]), arrays["lengths"])
+            return CatalogTerms(arrays["vectors"], arrays["count"], *kinds), space
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
-    def write(self, found: Gathered, space: Space) -> None:
-        """Keeps an index; where nothing can be written, it is made again the next time."""
+    def write(self, specifications: CatalogTerms, space: WhitenedSpace) -> None:
+        """Writes an index; where the folder is not writable, it is built again the next time."""
         from safetensors.numpy import save_file
 
-        arrays = {"vectors": found.vectors, "count": found.count, "lengths": space.lengths}
+        arrays = {"vectors": specifications.vectors, "count": specifications.count, "lengths": space.lengths}
         arrays |= {"center": space.whitening.center, "matrix": space.whitening.matrix}
         for kind in _KINDS:
-            index = getattr(found, kind)
+            index = getattr(specifications, kind)
             arrays |= {f"{kind}.{name}": getattr(index, name) for name in ("documents", "start", "norms")}
         part = self.path.with_name(f"{self.path.name}.{os.getpid()}.part")
         with suppress(OSError):
@@ -87,21 +87,21 @@ class KeptIndex:
                 part.unlink(missing_ok=True)
 
 
-def _mapped(path: Path, stamp: str) -> Arrays | None:
-    """The arrays of a safetensors file with this stamp, as they lie on disk."""
+def _memory_map(path: Path, stamp: str) -> Arrays | None:
+    """Returns the memory-mapped arrays of a safetensors file with this stamp, else None."""
     if not path.is_file():
         return None
     with path.open("rb") as stream:
         size = int.from_bytes(stream.read(8), "little")
         head = json.loads(stream.read(min(size, 1 << 20)))
-    told = head.pop("__metadata__", {})
-    if told.get("stamp") != stamp:
+    metadata = head.pop("__metadata__", {})
+    if metadata.get("stamp") != stamp:
         return None
     stored = np.memmap(path, np.uint8, "r", 8 + size)
-    if len(stored) != max(one["data_offsets"][1] for one in head.values()):
+    if len(stored) != max(tensor["data_offsets"][1] for tensor in head.values()):
         return None
     arrays = {}
-    for name, one in head.items():
-        first, last = one["data_offsets"]
-        arrays[name] = np.asarray(stored[first:last]).view(_DTYPES[one["dtype"]]).reshape(one["shape"])
+    for name, tensor in head.items():
+        first, last = tensor["data_offsets"]
+        arrays[name] = np.asarray(stored[first:last]).view(_DTYPES[tensor["dtype"]]).reshape(tensor["shape"])
     return arrays

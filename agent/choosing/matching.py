@@ -1,12 +1,13 @@
-"""Text matching: one requirement against every document of every model, and what it says of a model.
+"""Text matching: features of every model from one requirement against all its documents.
 
 In: the packed specifications of :mod:`diffagent.data.catalog.specification` and the cards' words. Out: a
-matrix of features [models, features] a prompt, which :mod:`diffagent.agent.choosing.prefilter` ranks by.
-Three kernels between the requirement and a document are cosines: of sentence embeddings, of
-idf-weighted hashed terms of the prompt, and of those of the negative prompt. A model's evidence is the
-best document, the sum over documents under a sharp kernel (the kernel mean embedding of the CGI paper,
-Eq. 2, with the requirement's own point), how much of the prompt one document covers, and the words of its
-card. Sentence embeddings are compared twice: as they are, and whitened (:class:`Whitening`).
+matrix of features [models, features] per prompt, by which :mod:`diffagent.agent.choosing.prefilter` ranks.
+Three kernels between the requirement and a document are cosines: of sentence embeddings, of idf-weighted
+hashed terms of the prompt, and of those of the negative prompt. A model's evidence is its best document, the
+sum over documents under a sharp kernel (the kernel mean embedding of the CGI paper, Eq. 2, at the
+requirement's point), the share of the prompt that one document covers, and the words of its card. Sentence
+embeddings are compared
+twice: plain and whitened (:class:`Whitening`).
 """
 
 from __future__ import annotations
@@ -18,16 +19,16 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from diffagent.agent.choosing.gathering import Gathered, gather
+from diffagent.agent.choosing.gathering import CatalogTerms, gather
 from diffagent.agent.choosing.term_lists import TermIndex
-from diffagent.agent.choosing.whitening import BLOCK, Space
+from diffagent.agent.choosing.whitening import BLOCK, WhitenedSpace
 from diffagent.data.catalog.specification import (
     QUANTUM,
     WORDS,
     Embeddings,
     Floats,
     Ints,
-    Packed,
+    PackedSpecification,
     Terms,
     terms,
     word_terms,
@@ -37,14 +38,14 @@ from diffagent.data.prompts import plain
 from diffagent.data.records import Card
 
 SHARPNESS = 12.0
-"""Of the kernel that sums documents: exp(12 × score); the best document dominates, siblings still count."""
+"""Sharpness of the kernel sum, exp(12 × score): the best document dominates, others still count."""
 
 
 @dataclass(frozen=True)
 class Requirement:
-    """What a user asks for, in the matching space: embedding float32 [d] and hashed terms.
+    """A request in the matching space: embedding float32 [d] and hashed terms.
 
-    ``words`` are the bare words and pairs that the TF-IDF baseline matches.
+    ``words`` are the bare words and pairs for the TF-IDF baseline.
     """
 
     embedding: Embeddings
@@ -54,13 +55,13 @@ class Requirement:
 
     @classmethod
     def of(cls, prompt: str, negative: str, encoder: Encoder) -> Requirement:
-        """Of a prompt and negative prompt in A1111's syntax, LoRA tags removed."""
+        """Builds from a prompt and negative prompt in A1111's syntax, without LoRA tags."""
         bare = plain(prompt)
         return cls(encoder.encode([bare])[0], terms(prompt), terms(negative), word_terms(bare))
 
 
 USUAL_RATING = 4.7
-"""The mean rating on Civitai, which hardly anybody rates below 4."""
+"""The mean rating on Civitai, where ratings below 4 are rare."""
 
 FEATURES = (
     "term", "sentence", "negative", "positive", "joint", "kernel_positive", "kernel_joint",
@@ -80,8 +81,8 @@ class Matcher:
     ``vectors`` int8 [D, d] in steps of 1/360; ``model`` int64 [D], ascending; ``prompts``, ``negatives``: the
     documents' terms; ``names``, ``tags``, ``profiles``: terms of each model's name and trigger words, of its
     tags, and the union over its documents; ``facts`` float32 [M, 4]: log downloads, Bayesian rating, log
-    documents, is LoRA; ``space`` is what whitens the embeddings; ``words`` reads the documents' bare words,
-    which the baseline alone matches.
+    documents, is LoRA; ``space`` whitens the embeddings; ``words`` reads the documents' bare words, which
+    only the baseline uses.
     """
 
     vectors: npt.NDArray[np.int8]
@@ -92,31 +93,35 @@ class Matcher:
     tags: TermIndex
     profiles: TermIndex
     facts: Floats
-    space: Space
+    space: WhitenedSpace
     words: Callable[[], TermIndex]
 
     @classmethod
-    def of(cls, cards: Sequence[Card], specifications: Sequence[Packed]) -> Matcher:
-        """From M cards and their packed specifications, in the same order."""
-        found = gather(specifications)
-        return cls.gathered(
-            cards, found, Space.of(found.vectors), lambda: gather(specifications, WORDS).prompts
+    def of(cls, cards: Sequence[Card], specifications: Sequence[PackedSpecification]) -> Matcher:
+        """Builds from M cards and their packed specifications, in the same order."""
+        gathered = gather(specifications)
+        return cls.from_terms(
+            cards, gathered, WhitenedSpace.of(gathered.vectors), lambda: gather(specifications, WORDS).prompts
         )
 
     @classmethod
-    def gathered(
-        cls, cards: Sequence[Card], found: Gathered, space: Space, words: Callable[[], TermIndex]
+    def from_terms(
+        cls,
+        cards: Sequence[Card],
+        gathered: CatalogTerms,
+        space: WhitenedSpace,
+        words: Callable[[], TermIndex],
     ) -> Matcher:
-        """From M cards and their specifications put together."""
+        """Builds from M cards and their gathered specifications."""
         return cls(
-            vectors=found.vectors,
-            prompts=found.prompts,
-            negatives=found.negatives,
-            model=np.repeat(np.arange(len(cards)), found.count),
-            names=found.names,
-            tags=found.tags,
-            profiles=found.profiles,
-            facts=_facts(cards, found.count),
+            vectors=gathered.vectors,
+            prompts=gathered.prompts,
+            negatives=gathered.negatives,
+            model=np.repeat(np.arange(len(cards)), gathered.count),
+            names=gathered.names,
+            tags=gathered.tags,
+            profiles=gathered.profiles,
+            facts=_facts(cards, gathered.count),
             space=space,
             words=words,
         )
@@ -126,7 +131,7 @@ class Matcher:
 
     @cached_property
     def _segments(self) -> tuple[Ints, Ints]:
-        """Where each model with documents begins, and which models those are."""
+        """The starts of the models with documents, and these models' indices."""
         models, begins = np.unique(self.model, return_index=True)
         return begins, models
 
@@ -138,38 +143,39 @@ class Matcher:
         return out
 
     def best(self, values: Floats) -> Floats:
-        """The greatest of a value [D] over each model's documents; 0 where it has none: float32 [M]."""
+        """Returns the maximum of a value [D] over each model's documents; 0 where it has none: float32
+        [M]."""
         return self._per_model(np.maximum, values, 0.0)
 
     def kernel(self, scores: Floats) -> Floats:
-        """log Σ exp(12 s) / 12 over each model's documents; 0 where it has none: float32 [M]."""
+        """Returns log Σ exp(12 s) / 12 over each model's documents; 0 where it has none: float32 [M]."""
         sums = self._per_model(np.add, np.exp(SHARPNESS * scores, dtype=np.float32), 1.0)
         logs: Floats = np.log(sums)
         return logs / np.float32(SHARPNESS)
 
     def _toward(self, directions: Embeddings) -> Floats:
-        """The embeddings [D, d] times directions [d, n]: float32 [D, n]."""
-        found = np.empty((len(self.vectors), directions.shape[1]), np.float32)
+        """Returns the embeddings [D, d] times directions [d, n]: float32 [D, n]."""
+        products = np.empty((len(self.vectors), directions.shape[1]), np.float32)
         steps = np.ascontiguousarray(directions) / np.float32(QUANTUM)
-        for at in range(0, len(found), BLOCK):
+        for at in range(0, len(products), BLOCK):
             part = slice(at, at + BLOCK)
-            np.matmul(self.vectors[part].astype(np.float32), steps, out=found[part])
-        return found
+            np.matmul(self.vectors[part].astype(np.float32), steps, out=products[part])
+        return products
 
     def sentences(self, requirement: Requirement) -> Floats:
-        """Cosine of sentence embeddings between the requirement and each document: float32 [D]."""
+        """Returns the cosine of sentence embeddings between requirement and document: float32 [D]."""
         if not len(self.vectors):
             return np.zeros(0, np.float32)
         return self._toward(requirement.embedding[:, None])[:, 0]
 
     def warm(self) -> None:
-        """Compute what every request needs, so that the first one does not wait for it."""
+        """Computes cached properties, so that the first request does not wait for them."""
         for lists in (self.prompts, self.negatives, self.names, self.tags, self.profiles):
             _ = lists.idf
 
     def cosines(self, requirement: Requirement) -> tuple[Floats, Floats]:
-        """Cosines of sentence embeddings between the requirement and each document, plain and whitened, in
-        one pass over the documents: float32 [D] each."""
+        """Returns cosines of sentence embeddings between requirement and document, plain and whitened, in one
+        pass over the documents: float32 [D] each."""
         if not len(self.vectors):
             return np.zeros(0, np.float32), np.zeros(0, np.float32)
         toward = self.space.whitening.direction(requirement.embedding)
@@ -183,27 +189,27 @@ class Matcher:
         return self.words()
 
     def baseline(self, requirement: Requirement) -> Floats:
-        """The plain ranker that ours is measured against: float32 [M].
+        """Returns the baseline's scores: float32 [M].
 
-        The sum of a model's best TF-IDF cosine (bare words and pairs) and its best sentence cosine.
+        A score is the sum of a model's best TF-IDF cosine (bare words and pairs) and best sentence cosine.
         """
-        known = self._words.known(requirement.words)  # as scikit-learn's vocabulary
-        term = self._words.cosine(known, self._words.overlap(known))
+        query = self._words.common_terms(requirement.words)  # as scikit-learn's vocabulary
+        term = self._words.cosine(query, self._words.overlap(query))
         return self.best(term) + self.best(self.sentences(requirement))
 
     def features(self, requirement: Requirement) -> Floats:
-        """What the specifications say of each model: float32 [M, len(FEATURES)]."""
+        """Returns each model's features: float32 [M, len(FEATURES)]."""
         query = requirement.prompt
         matched = self.prompts.overlap(query)
         term = self.prompts.cosine(query, matched)
-        known = self.prompts.known(query)
-        coverage = self.best(matched / np.float32(np.square(self.prompts.idf[known]).sum() or 1.0))
+        query_terms = self.prompts.common_terms(query)
+        coverage = self.best(matched / np.float32(np.square(self.prompts.idf[query_terms]).sum() or 1.0))
         sentence, whitened = self.cosines(requirement)
         positive = term + sentence
         best, kernel = self.best(positive), self.kernel(positive)
         alike = [np.zeros(len(self), np.float32), best, best]
         kernels = kernel, kernel
-        if len(requirement.negative):  # else nothing is alike there, and nothing joins the prompt's likeness
+        if len(requirement.negative):  # otherwise the negative and joint kernels are trivial
             shared = self.negatives.overlap(requirement.negative)
             negative = self.negatives.cosine(requirement.negative, shared)
             joint = positive + negative
@@ -218,7 +224,7 @@ class Matcher:
         profile = self.profiles.overlap(query) / np.float32(np.square(self.profiles.idf[query]).sum() or 1.0)
         white = self.best(whitened)
         relative = (*bests[:3], bests[4], kernels[1], kernels[0], white, coverage)
-        gaps = [one - one.max(initial=0) for one in relative]
+        gaps = [column - column.max(initial=0) for column in relative]
         of_query = [
             float(len(requirement.negative) > 0),
             np.log1p(len(query)),
@@ -236,10 +242,10 @@ def _is_counted(card: Card) -> bool:
 
 
 def _facts(cards: Sequence[Card], documents: Ints) -> Floats:
-    """What is known of each model beside its words: float32 [M, 4], see :class:`Matcher`.
+    """Returns each model's facts: float32 [M, 4], see :class:`Matcher`.
 
-    The rating is drawn towards 4.7 by ten ratings' worth; a source without statistics (AI Horde), or a
-    creator who hides them, counts as the median model: an unrated or uncounted model is unknown, not bad.
+    The rating is shrunk towards 4.7 by ten ratings; a source without statistics (AI Horde), or a creator who
+    hides them, counts as the median model: an unrated or uncounted model is unknown, not bad.
     """
     counted = [card.stats.downloads for card in cards if card.source != "horde" and not card.stats.hidden]
     usual = float(np.median(counted)) if counted else 0.0

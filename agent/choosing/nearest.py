@@ -1,4 +1,4 @@
-"""Nearest: what comes closest to a model or base model that cannot be had."""
+"""Nearest: the closest substitute for a base model that is not available."""
 
 from __future__ import annotations
 
@@ -17,38 +17,43 @@ _PERHAPS = re.compile(
 )
 
 
-def nearest_base_model(given: str, had: Sequence[str]) -> str | None:
-    """The base model of entries that people mean by the family's name, else one that runs the given one's
-    LoRAs, else any: whose name is most like the given one; of equals the most frequent."""
+def nearest_base_model(name: str, had: Sequence[str]) -> str | None:
+    """Returns from the base models ``had`` the family's usual one, else one that runs the named one's LoRAs,
+    else any; by the most similar name, then the most frequent."""
     counts = Counter(had)
-    row = find(given)
-    usual = usual_of(row.family if row else given)
+    row = find(name)
+    usual = usual_of(row.family if row else name)
     if usual in counts:
         return usual
-    name = (row.name if row else FAMILIES.get(given, given)).casefold()
-    akin = [one for one in sorted(counts) if row and lora_fit(lora=row.name, checkpoint=one)]
+    folded = (row.name if row else FAMILIES.get(name, name)).casefold()
+    akin = [
+        base_model for base_model in sorted(counts) if row and lora_fit(lora=row.name, checkpoint=base_model)
+    ]
     return max(
         akin or sorted(counts),
-        key=lambda one: (round(SequenceMatcher(None, name, one.casefold()).ratio(), 2), counts[one]),
+        key=lambda base_model: (
+            round(SequenceMatcher(None, folded, base_model.casefold()).ratio(), 2),
+            counts[base_model],
+        ),
         default=None,
     )
 
 
-def title(given: str) -> str:
-    """A base model or family as people call it."""
-    row = find(given)
-    return FAMILIES.get(given, row.name if row else given)
+def title(name: str) -> str:
+    """Returns the common name of a base model or family."""
+    row = find(name)
+    return FAMILIES.get(name, row.name if row else name)
 
 
 def is_lenient(prompt: str) -> bool:
-    """Whether a prompt asks for what it names only where it can be had."""
+    """Whether a prompt asks for a model only if it is available."""
     return bool(_PERHAPS.search(prompt))
 
 
-def refusal(given: str, near: str | None, target: str) -> BadInput:
-    """Why a base model is refused, and what comes nearest."""
+def refusal(name: str, near: str | None, target: str) -> BadInput:
+    """Returns the error for a missing base model, with the nearest one."""
     there = "in the catalog" if target == "diffagent" else f"in the catalog for {target}"
-    wrong = f"{title(given)} is asked for, but no model of it is {there}"
+    wrong = f"{title(name)} is asked for, but no model of it is {there}"
     if near is None:
         return BadInput(wrong, "give another --base-model")
     return BadInput(

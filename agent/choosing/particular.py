@@ -1,11 +1,11 @@
-"""Particular models: what a checkpoint of one kind of picture, or a style's LoRA, may answer.
+"""Particular models: requests that a checkpoint of one kind of picture, or a style's LoRA, may answer.
 
     "a dog and a man in a field" × a checkpoint of half-animals    → not its kind
-    "ink and watercolor"         × a LoRA that is all black        → against what is asked for
+    "ink and watercolor"         × a LoRA that is all black        → against the request
 
-In: M cards with attributes and a reading. A checkpoint that is not broad answers where its medium is asked
-for, or suits the subject and it has no style of its own; where one of its subjects is named whole; or its
-name or trigger word.
+In: M cards with attributes and a reading. A checkpoint that is not broad answers where the request asks for
+its medium, where its medium suits the subject and it has no style of its own, or where the request names one
+of its subjects in full, its name or its trigger word.
 """
 
 from __future__ import annotations
@@ -28,11 +28,12 @@ from diffagent.data.records import Card
 Mask = npt.NDArray[np.bool_]
 
 KIN = 0.3
-"""How near a checkpoint's first medium has to be to the natural one of a subject that it does not name."""
+"""The least kinship of a checkpoint's first medium with the natural one of a subject that it does not
+name."""
 NAMED_PART = 0.6
-"""The part of a name that one word has to be, to be it."""
+"""The share of a name that one word has to cover to stand for it."""
 MOST_KEPT = 256
-"""Requests' media whose checkpoints are kept."""
+"""The most requests' media with cached checkpoints."""
 _GREY = re.compile(
     r"\b(?:monochrom\w*|gr[ae]y ?scale|black[- ]and[- ]white|b ?& ?w|no colou?rs?|colou?rless)\b", re.I
 )
@@ -42,7 +43,7 @@ COLOURED: frozenset[Medium] = frozenset(
      "mosaic",
      "textile", "digital painting", "children's book", "pixel art", "cartoon", "graffiti", "art nouveau")
 )  # fmt: skip
-"""Media that are in colour unless a request says otherwise."""
+"""Media in colour unless a request says otherwise."""
 _COLOURS = frozenset(
     ("colour", "color", "colourful", "colorful", "red", "blue", "green", "yellow", "pink", "purple", "orange",
      "turquoise", "teal", "crimson", "golden", "vivid", "vibrant")
@@ -60,51 +61,51 @@ class Particular:
 
     @cached_property
     def _special(self) -> list[int]:
-        """The checkpoints that are not for any subject, or put a look of their own on it by a trigger."""
+        """The checkpoints that are not for any subject, or have a look of their own by a trigger word."""
         return [
             number
             for number, card in enumerate(self._cards)
             if card.type == "Checkpoint"
-            and (one := card.attributes) is not None
-            and (one.breadth != "broad" or (one.role != "general" and one.needed))
+            and (purpose := card.attributes) is not None
+            and (purpose.breadth != "broad" or (purpose.role != "general" and purpose.needed))
         ]
 
     @cached_property
     def _by_phrase(self) -> dict[tuple[str, ...], list[tuple[int, int]]]:
-        """The special checkpoints whose subjects or trigger words a phrase is, each with its place."""
-        spoken = defaultdict(list)
+        """Phrase → the special checkpoints with it as a subject or trigger word, each with its place."""
+        phrases = defaultdict(list)
         for number in self._special:
             purpose = self._cards[number].attributes
             assert purpose is not None
             for place, text in (*enumerate(purpose.subjects), *((-1, text) for text in purpose.needed)):
-                spoken[tuple(words(text))].append((number, place))
-        return dict(spoken)
+                phrases[tuple(words(text))].append((number, place))
+        return dict(phrases)
 
     @cached_property
     def _by_name(self) -> dict[str, list[int]]:
-        """The special checkpoints that a word names: it is most of a name that is one word, as "steampunk" of
+        """Word → the special checkpoints that it names: most of a one-word name, as "steampunk" of
         SteampunkAI."""
-        named = defaultdict(list)
+        words_of = defaultdict(list)
         for number in self._special:
             name = frozenset(words(re.sub(r"[\W_]+", " ", short_name(self._cards[number].name))))
             longest, whole = max(name, key=len, default=""), sum(map(len, name))
             for end in range(5, len(longest) + 1):
                 if end >= NAMED_PART * whole and longest[:end] not in FUNCTION_WORDS:
-                    named[longest[:end]].append(number)
-        return dict(named)
+                    words_of[longest[:end]].append(number)
+        return dict(words_of)
 
     def off(self, reading: Reading) -> Mask:
-        """The checkpoints of one kind of picture that a request does not ask for: booleans [M]; none where it
-        is a list of tags, which people write for such a model."""
+        """Returns the checkpoints of a kind of picture that a request does not ask for: booleans [M]; none
+        for a list of tags, which people write for such a model."""
         off = np.zeros(len(self._cards), bool)
         if reading.pasted:
             return off
         off[self._of_other_media(reading.medium, reading.named)] = True
-        asked = reading.words
-        off[[number for word in asked for number in self._by_name.get(word, ())]] = False
+        request_words = reading.words
+        off[[number for word in request_words for number in self._by_name.get(word, ())]] = False
         for size in range(1, 6):
-            for at in range(len(asked) - size + 1):
-                phrase = asked[at : at + size]
+            for at in range(len(request_words) - size + 1):
+                phrase = request_words[at : at + size]
                 for number, place in self._by_phrase.get(phrase, ()):
                     if self._tells(phrase, place, self._has_style(number)):
                         off[number] = False
@@ -114,30 +115,30 @@ class Particular:
         purpose = self._cards[number].attributes
         return purpose is not None and purpose.role != "general"
 
-    def _of_other_media(self, medium: Medium, named: tuple[Medium, ...]) -> list[int]:
-        """The special checkpoints whose kind a request's media do not ask for."""
-        if (medium, named) not in self._others:
+    def _of_other_media(self, medium: Medium, media: tuple[Medium, ...]) -> list[int]:
+        """Returns the special checkpoints whose kind a request's media do not ask for; cached."""
+        if (medium, media) not in self._others:
             if len(self._others) >= MOST_KEPT:
                 self._others.clear()
-            self._others[medium, named] = [
-                number for number in self._special if not self._is_asked_for(number, medium, named)
+            self._others[medium, media] = [
+                number for number in self._special if not self._is_asked_for(number, medium, media)
             ]
-        return self._others[medium, named]
+        return self._others[medium, media]
 
-    def _is_asked_for(self, number: int, medium: Medium, named: tuple[Medium, ...]) -> bool:
+    def _is_asked_for(self, number: int, medium: Medium, media: tuple[Medium, ...]) -> bool:
         """Whether a request's media ask for the kind of a special checkpoint."""
         purpose = self._cards[number].attributes
         assert purpose is not None
         has_style = purpose.role != "general"
         first = purpose.media[0]
-        if first == medium or first in named:
+        if first == medium or first in media:
             if not has_style or purpose.breadth == "broad":
                 return True
-            return bool(named) and self._is_of(number, first)
-        return not has_style and (kinship(medium, first) >= KIN or bool(set(named) & set(purpose.media)))
+            return bool(media) and self._is_of(number, first)
+        return not has_style and (kinship(medium, first) >= KIN or bool(set(media) & set(purpose.media)))
 
     def _is_of(self, number: int, medium: Medium) -> bool:
-        """Whether name or subjects of a style say its medium, so that it is the style."""
+        """Whether a style's name or subjects name its medium, so that the medium is the style."""
         if (number, medium) not in self._named:
             card = self._cards[number]
             assert card.attributes is not None
@@ -149,7 +150,7 @@ class Particular:
 
     @staticmethod
     def _tells(phrase: tuple[str, ...], place: int, has_style: bool) -> bool:
-        """Whether a phrase that a request holds asks for a checkpoint's kind."""
+        """Whether a request's phrase asks for a checkpoint's kind."""
         if all(word in FUNCTION_WORDS for word in phrase):
             return False
         if place < 0:
@@ -158,12 +159,12 @@ class Particular:
 
     @cached_property
     def _grey(self) -> Mask:
-        """The LoRAs that make all grey."""
+        """The LoRAs that make everything grey."""
         return self._that_say(_GREY)
 
     @cached_property
     def _colourful(self) -> Mask:
-        """The LoRAs that make all colourful."""
+        """The LoRAs that make everything colourful."""
         return self._that_say(_COLOURFUL)
 
     def _that_say(self, pattern: re.Pattern[str]) -> Mask:
@@ -174,12 +175,12 @@ class Particular:
         return np.array(marks, bool)
 
     def against(self, reading: Reading) -> Mask:
-        """The LoRAs whose trigger words exclude what a request asks for: booleans [M]."""
-        said = set(reading.words)
-        is_grey = bool(_GREY_WORDS & said) or bool(_GREY.search(" ".join(reading.words)))
+        """Returns the LoRAs whose trigger words contradict a request: booleans [M]."""
+        request_words = set(reading.words)
+        is_grey = bool(_GREY_WORDS & request_words) or bool(_GREY.search(" ".join(reading.words)))
         if is_grey:
             return self._colourful
-        if (len(reading.named) > 1 and COLOURED & set(reading.named)) or _COLOURS & said:
+        if (len(reading.named) > 1 and COLOURED & set(reading.named)) or _COLOURS & request_words:
             return self._grey
         return np.zeros(len(self._cards), bool)
 

@@ -1,9 +1,9 @@
-"""Phrases: subjects and trigger words of a catalog's LoRAs and special checkpoints, and what a request says.
+"""Phrases: subjects and trigger words of a catalog's LoRAs and special checkpoints, matched with a request.
 
-    words of a request → the phrases that share one with it, how much of each is said, in nats by idf
+    words of a request → the phrases that share one, and the shared weight of each, in nats by idf
 
-In: cards with attributes, and the idf of a word. All is kept in flat arrays, so that a catalog of 75,000
-entries takes some tens of megabytes.
+In: cards with attributes, and the idf of a word. The phrases are stored in flat arrays, so that a catalog of
+75,000 entries takes some tens of megabytes.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ class Phrase:
 
 
 @dataclass(frozen=True)
-class Said:
-    """P phrases that share a word with a request: their ``numbers`` and ``cards``; ``weight`` of the words
-    that are shared, in nats; their ``share`` 0…1 of the phrase's; ``telling`` where all of them are shared,
-    or one that is rare. Arrays [P]."""
+class SharedPhrases:
+    """P phrases that share a word with a request: their ``numbers`` and ``cards``; the ``weight`` of the
+    shared words, in nats, and its ``share`` 0…1 of the phrase's; ``telling``: whether all words are shared,
+    or a rare one. Arrays [P]."""
 
     numbers: Ints
     cards: Ints
@@ -52,13 +52,13 @@ class Phrases:
     def __init__(self, cards: Sequence[Card], idf: Callable[[str], float]) -> None:
         self._idf = idf
         self._places: dict[str, int] = {}
-        """Word → its place in the vocabulary."""
+        """Word → its index in the vocabulary."""
         card, place, ids, ends = array("i"), array("b"), array("i"), array("q", [0])
-        for number, one in enumerate(cards):
-            purpose = one.attributes
-            if purpose is None or (one.type == "Checkpoint" and purpose.role == "general"):
+        for number, entry in enumerate(cards):
+            purpose = entry.attributes
+            if purpose is None or (entry.type == "Checkpoint" and purpose.role == "general"):
                 continue
-            for rank, text in [*enumerate(purpose.subjects), *((-1, one) for one in purpose.needed)]:
+            for rank, text in [*enumerate(purpose.subjects), *((-1, text) for text in purpose.needed)]:
                 card.append(number)
                 place.append(rank)
                 ids.extend(self._places.setdefault(word, len(self._places)) for word in words(text))
@@ -70,12 +70,12 @@ class Phrases:
 
     @cached_property
     def _weights(self) -> Floats:
-        """What each word of the vocabulary weighs in a phrase, in nats; 0 for a function word."""
+        """The weight of each word of the vocabulary, in nats; 0 for a function word."""
         return np.array([0.0 if word in FUNCTION_WORDS else self._idf(word) for word in self._vocabulary])
 
     @cached_property
     def _is_core(self) -> npt.NDArray[np.bool_]:
-        """Whether each stored word says something."""
+        """Whether each stored word is a content word."""
         return ~np.array([word in FUNCTION_WORDS for word in self._vocabulary], bool)[self._ids]
 
     @cached_property
@@ -85,52 +85,59 @@ class Phrases:
 
     @cached_property
     def _totals(self) -> tuple[Floats, Ints]:
-        """The weight of each phrase, and the number of its words that say something."""
+        """The weight of each phrase, and the number of its content words."""
         count = len(self._card)
         weights: Floats = np.bincount(self._owner, self._weights[self._ids], count).astype(float)
         return weights, np.bincount(self._owner[self._is_core], minlength=count)
 
     @cached_property
     def _postings(self) -> tuple[npt.NDArray[np.int32], Ints]:
-        """The phrases by the words that say something, and where those of each word begin."""
+        """The phrases by content word, and the start of each word's."""
         order = np.argsort(self._ids[self._is_core], kind="stable")
         owners = self._owner[self._is_core][order]
         counts = np.bincount(self._ids[self._is_core], minlength=len(self._vocabulary))
         return owners, np.r_[0, np.cumsum(counts)]
 
     def holding(self, word: str) -> npt.NDArray[np.int32]:
-        """The phrases that hold a word, one for each time that they do."""
+        """Returns the phrases with a word, once per occurrence."""
         place = self._places.get(word)
         owners, starts = self._postings
         return owners[:0] if place is None else owners[starts[place] : starts[place + 1]]
 
-    def said(self, asked: Collection[str], rare: Collection[str]) -> Said:
-        """The phrases that share one of the ``asked`` words, of which those ``rare`` name something."""
-        held = {word: found for word in asked if len(found := self.holding(word))}
-        hits = np.concatenate([self._postings[0][:0], *held.values()])
+    def shared(self, request_words: Collection[str], rare: Collection[str]) -> SharedPhrases:
+        """Returns the phrases that share one of ``request_words``; those in ``rare`` are names."""
+        holders = {
+            word: phrase_numbers for word in request_words if len(phrase_numbers := self.holding(word))
+        }
+        hits = np.concatenate([self._postings[0][:0], *holders.values()])
         numbers, at = np.unique(hits, return_inverse=True)
-        weights = np.repeat([self._idf(word) for word in held], [len(one) for one in held.values()])
+        weights = np.repeat(
+            [self._idf(word) for word in holders],
+            [len(phrase_numbers) for phrase_numbers in holders.values()],
+        )
         weight: Floats = np.bincount(at, weights, len(numbers)).astype(float)
         totals, sizes = self._totals
         total, size = totals[numbers], sizes[numbers]
-        named = np.concatenate([hits[:0], *(found for word, found in held.items() if word in rare)])
-        telling = (np.bincount(at, minlength=len(numbers)) == size) | np.isin(numbers, named)
+        rare_hits = np.concatenate(
+            [hits[:0], *(phrase_numbers for word, phrase_numbers in holders.items() if word in rare)]
+        )
+        telling = (np.bincount(at, minlength=len(numbers)) == size) | np.isin(numbers, rare_hits)
         share = weight / np.where(total == 0, 1.0, total)
-        return Said(numbers, self._card[numbers], weight, share, telling)
+        return SharedPhrases(numbers, self._card[numbers], weight, share, telling)
 
     def __getitem__(self, number: int) -> Phrase:
         ids = self._ids[self._ends[number] : self._ends[number + 1]].tolist()
-        flat = tuple(self._vocabulary[one] for one in ids)
+        flat = tuple(self._vocabulary[word_id] for word_id in ids)
         core = tuple(word for word in flat if word not in FUNCTION_WORDS)
         return Phrase(int(self._card[number]), int(self._place[number]), flat, core)
 
     def names(self, word: str, is_bearer: Callable[[int], bool]) -> frozenset[tuple[str, ...]]:
-        """The different first subjects that hold a word, of entries that ``is_bearer`` lets pass; kept."""
+        """Returns the distinct first subjects with a word, of entries that pass ``is_bearer``; cached."""
         if word not in self._places:
             return frozenset()
         if word not in self._bearers:
-            found = (self[number] for number in np.unique(self.holding(word)).tolist())
+            phrases = (self[number] for number in np.unique(self.holding(word)).tolist())
             self._bearers[word] = frozenset(
-                one.words for one in found if one.place == 0 and is_bearer(one.card)
+                phrase.words for phrase in phrases if phrase.place == 0 and is_bearer(phrase.card)
             )
         return self._bearers[word]

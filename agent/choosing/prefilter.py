@@ -1,33 +1,33 @@
-"""The prefilter: a prompt against the specifications of a whole catalog, and the best k as candidates.
+"""The prefilter: ranks a whole catalog for a prompt and returns the best k as candidates.
 
-In: prompt and negative prompt. Out: k :class:`Candidate` with calibrated log-probabilities. A small
-mixture of perceptrons ranks the features of :mod:`diffagent.agent.choosing.matching`; it was fitted on the
-train part alone (``diffagent train prefilter``), each of its queries matched against a catalog without its
-own image.
+In: prompt and negative prompt. Out: k :class:`Candidate` with calibrated log-probabilities. A small mixture
+of perceptrons ranks the features of :mod:`diffagent.agent.choosing.matching`; it was fitted on the train part
+only (``diffagent train prefilter``), each query matched against a catalog without its own image.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
-from functools import cache, cached_property, partial
+from functools import cached_property, partial
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from diffagent.agent.choosing.fitted import stored_weights
-from diffagent.agent.choosing.gathering import Gathered, gather
+from diffagent.agent.choosing.gathering import CatalogTerms, gather
 from diffagent.agent.choosing.kept_index import LARGE, KeptIndex
 from diffagent.agent.choosing.matching import FEATURES, Matcher, Requirement
 from diffagent.agent.choosing.ranking import greatest, log_sum_exp
 from diffagent.agent.choosing.suitability import MATCHED
 from diffagent.agent.choosing.term_lists import TermIndex
-from diffagent.agent.choosing.whitening import Space
+from diffagent.agent.choosing.whitening import WhitenedSpace
+from diffagent.agent.engines.cores import one_numpy_thread
 from diffagent.data.catalog.catalog import ALL, Filter
-from diffagent.data.catalog.specification import KIND, WORDS, Floats, Packed
+from diffagent.data.catalog.specification import KIND, WORDS, Floats, PackedSpecification
 from diffagent.data.collecting import uncollected
 from diffagent.data.encoders.text_encoder import Encoder
 from diffagent.data.errors import BadCatalog, BadInput
@@ -39,23 +39,23 @@ if TYPE_CHECKING:
 
 
 CLIP = 4.0
-"""Standard deviations at which a feature stops counting: beyond them nothing was fitted."""
+"""Standard deviations at which a feature is clipped: nothing was fitted beyond."""
 
 BLOCK = 1 << 17
-"""Models that are scored at a time: as many as one product takes with some 50 MB between."""
+"""Models scored per block: one product takes some 50 MB."""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One model that the prefilter offers: ``score`` is its log-probability over the allowed catalog."""
+    """A model from the prefilter: ``score`` is its log-probability over the allowed catalog."""
 
     card: Card
     score: float
 
 
 def including(candidates: Sequence[Candidate], card: Card) -> list[Candidate]:
-    """The candidates with a card among them: where it is none, in the last one's place, as probable as it."""
-    if any(one.card == card for one in candidates):
+    """Returns the candidates including a card; a missing one replaces the last, with its score."""
+    if any(candidate.card == card for candidate in candidates):
         return list(candidates)
     return [*candidates[:-1], Candidate(card, candidates[-1].score if candidates else 0.0)]
 
@@ -84,13 +84,13 @@ class Ranker:
     gate_bias: Floats
 
     def __call__(self, features: Floats) -> Floats:
-        """Log-probabilities [M] of all M models of a catalog from their features [M, F]."""
+        """Returns log-probabilities [M] of a catalog's M models from their features [M, F]."""
         if not len(features):
             return np.zeros(0, np.float32)
         highest = features.max(0)
         most = np.clip((highest - self.mean) / self.scale, -CLIP, CLIP)
         kind = np.maximum(most @ self.gate_hidden + self.gate_hidden_bias, 0) @ self.gate + self.gate_bias
-        varies = highest > features.min(0)  # the others, such as those of the query, count once for all
+        varies = highest > features.min(0)  # constant ones, such as the query's, are computed once
         score = np.concatenate(
             [
                 self._scores(features[at : at + BLOCK].T, varies, most)
@@ -100,24 +100,24 @@ class Ranker:
         )
         logits = _log_softmax(score) + _log_softmax(kind)[:, None]
         most = logits.max(0)
-        found: Floats = most + np.log(np.exp(logits - most).sum(0))
-        return found
+        log_probabilities: Floats = most + np.log(np.exp(logits - most).sum(0))
+        return log_probabilities
 
     @cached_property
     def _stacked(self) -> tuple[Floats, Floats]:
-        """The weights of all experts' units and of their linear parts, one product for all: [E·H + E, F]; the
-        units' biases, and zeros for the others: [E·H + E]."""
+        """The weights of all experts' units and linear parts, for one product: [E·H + E, F]; the units'
+        biases, and zeros for the linear parts: [E·H + E]."""
         units = self.hidden.transpose(0, 2, 1).reshape(-1, self.hidden.shape[1])
         weights = np.concatenate([units, self.linear[..., 0]])
         return weights, np.pad(self.hidden_bias.ravel(), (0, len(self.linear)))
 
     def _scores(self, table: Floats, varies: npt.NDArray[np.bool_], same: Floats) -> Floats:
-        """Each expert's score of some models, [E, models].
+        """Returns each expert's scores of some models, [E, models].
 
         Args:
             table: the features of the models, a row each: [F, models].
-            varies: which of them differ from model to model: [F].
-            same: the standardised values of those that do not: [F].
+            varies: whether a feature differs between models: [F].
+            same: the standardised values of constant features: [F].
         """
         weights, bias = self._stacked
         constant = bias + weights[:, ~varies] @ same[~varies]
@@ -127,22 +127,22 @@ class Ranker:
         standard /= self.scale[varies, None]
         np.clip(standard, -CLIP, CLIP, out=standard)
         both = np.column_stack([weights[:, varies], constant]) @ x
-        units, found = both[: -len(self.out)], both[-len(self.out) :]
+        units, scores = both[: -len(self.out)], both[-len(self.out) :]
         np.maximum(units, 0, out=units)
-        for score, out, own in zip(found, self.out, np.split(units, len(found)), strict=True):
-            score += out[:, 0] @ own
-        return found
+        for score, out, activation in zip(scores, self.out, np.split(units, len(scores)), strict=True):
+            score += out[:, 0] @ activation
+        return scores
 
     @classmethod
     def load(cls, path: Path | None = None) -> Self:
-        """From an ``.npz`` file; by default the one that ships.
+        """Loads an ``.npz`` file; default: the packaged one.
 
         Raises:
-            BadCatalog: fitted for other features than this version computes.
+            BadCatalog: the weights were fitted for other features than this version's.
         """
         source = path or Path(str(files("diffagent.agent") / "default" / "ranker.npz"))
         stored = stored_weights(source, FEATURES, "diffagent train prefilter")
-        return cls(**{one.name: stored[one.name].astype(np.float32) for one in fields(cls)})
+        return cls(**{field.name: stored[field.name].astype(np.float32) for field in fields(cls)})
 
     def save(self, path: Path) -> None:
         np.savez_compressed(
@@ -161,30 +161,26 @@ class Prefilter:
 
     @classmethod
     def of(cls, catalog: Catalog, encoder: Encoder, ranker: Ranker | None = None) -> Self:
-        """Of the entries of a catalog that answer a request which names no base model."""
+        """Builds from a catalog's entries that answer a request without a base model."""
         cards, matcher = read_matcher(catalog, Filter(among=catalog.unasked))
         return cls(cards, matcher, ranker or Ranker.load(), encoder)
 
     def require(self, prompt: str, negative: str = "") -> Requirement:
-        """The requirement of one prompt; LoRA tags are not matched."""
+        """Returns the requirement of a prompt, without its LoRA tags."""
         return Requirement.of(strip_lora_tags(prompt), strip_lora_tags(negative), self.encoder)
 
     def scores(self, requirement: Requirement) -> Floats:
-        """Logits of every model: float32 [M].
-
-        On one of NumPy's threads: the others would spin for a while after their work, on the cores that the
-        language model needs next (on two cores a call took 192 ms instead of 118).
-        """
-        with _numpy_threads().limit(limits=1, user_api="blas"):
+        """Returns logits of every model: float32 [M]."""
+        with one_numpy_thread():
             return self.ranker(self.matcher.features(requirement))
 
     def matched(
         self, prompt: str, negative: str = "", columns: Sequence[str] = MATCHED
     ) -> tuple[Floats, Floats]:
-        """Columns of the matcher's features for a prompt, float32 [M, len(columns)], and the
-        log-probabilities [M] that the ranker makes of all of them."""
+        """Returns columns of the matcher's features for a prompt, float32 [M, len(columns)], and the ranker's
+        log-probabilities [M] from all features."""
         at = [FEATURES.index(name) for name in columns]
-        with _numpy_threads().limit(limits=1, user_api="blas"):
+        with one_numpy_thread():
             table = self.matcher.features(self.require(prompt, negative))
             return table[:, at], self.ranker(table)
 
@@ -195,12 +191,12 @@ class Prefilter:
         allow: npt.NDArray[np.bool_] | None = None,
         evidence: npt.NDArray[np.float64] | None = None,
     ) -> list[Candidate]:
-        """The k most probable models among the allowed ones ([M] booleans; default: all).
+        """Returns the k most probable models among the allowed ones ([M] booleans; default: all).
 
-        ``evidence`` [M]: further log-evidence for each model, such as example images'; −inf rules one out.
+        ``evidence`` [M]: further log-evidence per model, such as from example images; −inf excludes one.
 
         Raises:
-            BadInput: nothing is allowed, or k is below 1.
+            BadInput: no model is allowed, or k is below 1.
         """
         if k < 1:
             raise BadInput(f"k is {k}, but at least one candidate is needed: pass -k 1 or more")
@@ -210,7 +206,7 @@ class Prefilter:
         return best_candidates(self.cards, logits, allow, k)
 
     def allowing(self, keep: Callable[[Card], bool]) -> npt.NDArray[np.bool_]:
-        """The mask of cards that pass a filter: booleans [M]."""
+        """Returns the mask of cards that ``keep`` accepts: booleans [M]."""
         return np.fromiter((keep(card) for card in self.cards), bool, len(self.cards))
 
 
@@ -220,10 +216,10 @@ def best_candidates(
     allow: npt.NDArray[np.bool_] | None,
     k: int,
 ) -> list[Candidate]:
-    """The k entries of the highest logits [M] among the allowed ones, with log-probabilities over those.
+    """Returns the k allowed entries with the highest logits [M], with log-probabilities over all allowed.
 
     Raises:
-        BadInput: nothing is allowed.
+        BadInput: no entry is allowed.
     """
     logits = logits if allow is None else np.where(allow, logits, -np.inf)
     if not np.isfinite(logits).any():
@@ -235,59 +231,52 @@ def best_candidates(
     return [Candidate(cards[i], float(logits[i] - total)) for i in order if np.isfinite(logits[i])]
 
 
-@cache
-def _numpy_threads() -> Any:
-    from threadpoolctl import ThreadpoolController
-
-    return ThreadpoolController()
-
-
-def read_matcher(catalog: Catalog, wanted: Filter = ALL) -> tuple[list[Card], Matcher]:
-    """The cards and specifications of a catalog, or of those wanted, ready to match (about 1 s for 5,700
+def read_matcher(catalog: Catalog, selection: Filter = ALL) -> tuple[list[Card], Matcher]:
+    """Reads the cards and specifications of a catalog, or a selection, ready to match (about 1 s for 5,700
     models).
 
     Raises:
         BadCatalog: an entry has no specification, or a damaged one.
     """
-    entries = catalog.entries(wanted)
+    entries = catalog.entries(selection)
     cards = [card for _, card in entries]
-    found, space = _index(catalog, entries, wanted)
-    matcher = Matcher.gathered(cards, found, space, partial(_words, catalog, wanted))
+    gathered, space = _index(catalog, entries, selection)
+    matcher = Matcher.from_terms(cards, gathered, space, partial(_words, catalog, selection))
     matcher.warm()
     return cards, matcher
 
 
 def _index(
-    catalog: Catalog, entries: Sequence[tuple[int, Card]], wanted: Filter = ALL, large: int = LARGE
-) -> tuple[Gathered, Space]:
-    """The entries' specifications put together; kept where there are very many."""
-    kept = KeptIndex.of(catalog.path, wanted) if len(entries) >= large else None
-    if kept is not None and (index := kept.read()) and len(index[0].count) == len(entries):
+    catalog: Catalog, entries: Sequence[tuple[int, Card]], selection: Filter = ALL, large: int = LARGE
+) -> tuple[CatalogTerms, WhitenedSpace]:
+    """Gathers the entries' specifications; cached where there are very many."""
+    index_cache = KeptIndex.of(catalog.path, selection) if len(entries) >= large else None
+    if index_cache is not None and (index := index_cache.read()) and len(index[0].count) == len(entries):
         return index
     with uncollected():
-        found = gather(_specifications(catalog, entries, wanted))
-    space = Space.of(found.vectors)
-    if kept is not None:
-        kept.write(found, space)
-    return found, space
+        gathered = gather(_specifications(catalog, entries, selection))
+    space = WhitenedSpace.of(gathered.vectors)
+    if index_cache is not None:
+        index_cache.write(gathered, space)
+    return gathered, space
 
 
 def _specifications(
-    catalog: Catalog, entries: Sequence[tuple[int, Card]], wanted: Filter
-) -> Iterator[Packed]:
-    """The entries' specifications, in their order.
+    catalog: Catalog, entries: Sequence[tuple[int, Card]], selection: Filter
+) -> Iterator[PackedSpecification]:
+    """Yields the entries' specifications, in order.
 
     Raises:
         BadCatalog: an entry has no specification, or a damaged one.
     """
-    stored = catalog.features(KIND, wanted)
+    stored = catalog.features(KIND, selection)
     entry, blob = next(stored, (-1, b""))
     missing = []
     for number, card in entries:
         while -1 < entry < number:
             entry, blob = next(stored, (-1, b""))
         if entry == number:
-            yield Packed.read(blob)
+            yield PackedSpecification.read(blob)
         else:
             missing.append(card.name)
     if missing:
@@ -297,12 +286,14 @@ def _specifications(
         )
 
 
-def _words(catalog: Catalog, wanted: Filter) -> TermIndex:
-    """The bare words of the wanted entries' documents."""
-    return gather((Packed.read(blob) for _, blob in catalog.features(KIND, wanted)), WORDS).prompts
+def _words(catalog: Catalog, selection: Filter) -> TermIndex:
+    """Returns the index of the selected entries' bare words."""
+    return gather(
+        (PackedSpecification.read(blob) for _, blob in catalog.features(KIND, selection)), WORDS
+    ).prompts
 
 
 def _log_softmax(values: Floats) -> Floats:
     shifted = values - values.max(axis=-1, keepdims=True)
-    found: Floats = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
-    return found
+    log_probabilities: Floats = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    return log_probabilities

@@ -1,4 +1,4 @@
-"""Ranking: the first few of many values, without sorting them all, and what all add up to."""
+"""Ranking: the greatest few of many values without sorting them all, and log-sum-exp."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ import numpy as np
 import numpy.typing as npt
 
 CROWD = 4
-"""Values for each one wanted that are sorted rather than narrowed down further, and groups for each."""
+"""Candidates per requested value that are sorted directly, and groups per requested value."""
 
 
 def greatest(values: npt.NDArray[np.floating[Any]], k: int) -> npt.NDArray[np.int64]:
-    """The places of the k greatest values, the greatest first, and of equals the first: int64 [≤ k]."""
+    """Returns the places of the k greatest values, greatest first, equals in order: int64 [≤ k]."""
     if k <= 0:
         return np.zeros(0, np.int64)
     if k >= len(values):
         return np.argsort(-values, kind="stable")
     likely = _likely(values, k)
-    found = values[likely]
-    if len(found) > CROWD * k:
-        kept = np.flatnonzero(found >= np.partition(found, len(found) - k)[len(found) - k])
-        likely, found = likely[kept], found[kept]
-    return likely[np.argsort(-found, kind="stable")][:k]
+    candidates = values[likely]
+    if len(candidates) > CROWD * k:
+        top = np.flatnonzero(candidates >= np.partition(candidates, len(candidates) - k)[len(candidates) - k])
+        likely, candidates = likely[top], candidates[top]
+    return likely[np.argsort(-candidates, kind="stable")][:k]
 
 
 def _likely(values: npt.NDArray[np.floating[Any]], k: int) -> npt.NDArray[np.int64]:
-    """Places, ascending, among which the k greatest are: no value that k groups of them exceed."""
+    """Returns places, ascending, that include the k greatest: those that fewer than k groups exceed."""
     size = len(values) // (CROWD * k)
     if size < 2:
         return np.arange(len(values))
@@ -36,8 +36,8 @@ def _likely(values: npt.NDArray[np.floating[Any]], k: int) -> npt.NDArray[np.int
 
 
 def log_sum_exp(values: npt.NDArray[np.floating[Any]]) -> float:
-    """log Σ exp of values; −inf where all are. Of very many it takes a tenth of ``np.logaddexp.reduce``'s
-    time, which adds one at a time."""
+    """Returns log Σ exp of values; −inf where all are. For very many values it takes a tenth of the time of
+    ``np.logaddexp.reduce``, which adds one at a time."""
     most = values.max(initial=-np.inf)
     if not np.isfinite(most):
         return float(most)

@@ -1,7 +1,7 @@
 """Scope: which entries of a catalog may be chosen for one request, and with which settings.
 
-In: the user's filters (base model, type, images that may be sold), the target that the call is for, and what
-a server has installed. Out: yes or no for a card; settings that the target takes.
+In: the user's filters (base model, type, images that may be sold), the call's target, and a server's
+installed models. Out: whether a card is allowed; settings that the target takes.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from diffagent.data.records import SIDE_STEP, Card
 from diffagent.data.samplers import Sampler, join, nearest, split
 
 LONGEST_OPTION = 100
-"""Characters of a base model or a type; the longest of the hub has about 20."""
+"""The most characters of a base model or a type; the hub's longest has about 20."""
 
 
 @dataclass(frozen=True)
-class Scope:
+class ChoiceScope:
     """``base_model`` is a base model or a family; ``installed`` are a server's AIRs (None: any)."""
 
     base_model: str | None = None
@@ -32,13 +32,13 @@ class Scope:
     target: str = "diffagent"
     installed: frozenset[str] | None = None
     samplers: tuple[Sampler, ...] | None = None
-    """The samplers that the server has; None: those of the target."""
+    """The server's samplers; None: the target's."""
 
     def __post_init__(self) -> None:
-        """Folds the case once, for each card is compared.
+        """Folds the case once, since every card is compared.
 
         Raises:
-            BadInput: the base model or the type is too long to be one.
+            BadInput: the base model or the type is too long.
         """
         for name in ("base_model", "type"):
             text = getattr(self, name)
@@ -52,7 +52,7 @@ class Scope:
 
     @property
     def pickles(self) -> bool:
-        """Whether ``.ckpt`` files may be chosen: AI Horde's workers scan them."""
+        """Whether ``.ckpt`` files are allowed: AI Horde's workers scan them."""
         return self.target != ITSELF and load(self.target).pickles
 
     def allows(self, card: Card) -> bool:
@@ -70,7 +70,7 @@ class Scope:
         return not self.base_model or is_meant(self.base_model, card.base_model)
 
     def fitted(self, settings: Mapping[str, Setting], wished: Wishes, base_model: str) -> dict[str, Setting]:
-        """Settings that the target takes for a base model; what the user asked for stays, and may be
+        """Returns the settings that the target takes for a base model; the user's wishes stay, and may be
         refused later."""
         fitted = dict(settings)
         if wished.sampler is None:
@@ -83,20 +83,20 @@ class Scope:
 
 
 def _only(setting: Setting, able: frozenset[Sampler]) -> Setting:
-    kept = [pair for pair in zip(setting.values, setting.log_priors, strict=True) if split(pair[0]) in able]
-    if kept:
-        return Setting(*map(tuple, zip(*kept, strict=True)))
+    pairs = [pair for pair in zip(setting.values, setting.log_priors, strict=True) if split(pair[0]) in able]
+    if pairs:
+        return Setting(*map(tuple, zip(*pairs, strict=True)))
     near = nearest(split(setting.values[0]), able)
     return Setting.fixed((near and join(near)) or setting.values[0])
 
 
 def _on_grid(setting: Setting, step: int) -> Setting:
-    """Sizes whose sides are multiples of the step; the most plausible one is rounded where none is."""
-    kept = [
+    """Returns sizes whose sides are multiples of the step; the most plausible one, rounded, where none is."""
+    pairs = [
         pair
         for pair in zip(setting.values, setting.log_priors, strict=True)
         if all(side % step == 0 for side in pair[0])
     ]
-    if kept:
-        return Setting(*map(tuple, zip(*kept, strict=True)))
+    if pairs:
+        return Setting(*map(tuple, zip(*pairs, strict=True)))
     return Setting.fixed(tuple(max(step, int(side / step + 0.5) * step) for side in setting.values[0]))

@@ -1,9 +1,9 @@
-"""Suitability: how well each model of a catalog would answer a request, from its reading.
+"""Suitability: scores of a catalog's models as answers to a request, from its reading.
 
     reading × attributes, names, specifications → features [M, F] → logits [M]
 
 The weights are fitted on graded candidates of plain requests (:mod:`diffagent.training.fitting.suiting`): a
-model that a person who knows these models calls good stands above one that will do, above one that is wrong.
+model that an expert calls good ranks above an acceptable one, which ranks above a wrong one.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from diffagent.data.attributes import MEDIA, ROLES, Breadth
 from diffagent.data.base_models import USUAL
 
 if TYPE_CHECKING:
-    from diffagent.agent.choosing.choosing import Shelf
+    from diffagent.agent.choosing.choosing import CardShelf
 
 Floats = npt.NDArray[np.float64]
 Singles = npt.NDArray[np.float32]
@@ -37,19 +37,19 @@ Real = npt.NDArray[np.floating[Any]]
 Mask = npt.NDArray[np.bool_]
 
 MATCHED = ("whitened", "mean_sentence", "profile", "name", "tags", "term")
-"""Columns of :class:`diffagent.agent.choosing.matching.Matcher`'s features that count here too."""
+"""Columns of :class:`diffagent.agent.choosing.matching.Matcher`'s features that are used here too."""
 DRAFT = 0.3
 """The weight of the suitability to the rules' reading beside that to the language model's."""
 LIMIT = 6.0
-"""Standardised values beyond which nothing was fitted."""
+"""Standardised values at which a feature is clipped: nothing was fitted beyond."""
 CONSTANT = 1e-5
-"""The scale below which a feature was the same in all rows that were fitted: nothing follows from it."""
+"""The scale below which a feature was constant in the fitted rows, and is ignored."""
 LEAST_LOG = -12.0
-"""The prefilter's log-probability below which it makes no difference."""
+"""The lower bound of the prefilter's log-probability."""
 BLOCK = 1 << 17
-"""Models that are judged at a time: as many as one product takes with some 50 MB between."""
+"""Models scored per block: one product takes some 50 MB."""
 SHORT = 512
-"""Models whose logits are computed in double precision: more than are ever shown, or as near as rounding."""
+"""Models whose logits are computed in double precision: more than are ever shown."""
 _OF_BOTH = ("renown", "renowned", "obscure", "downloads", "caution", "ranked", "ranked_pasted", *MATCHED)
 _OF_CHECKPOINT = (
     "is_checkpoint", "kin", "kin_first", "first", "first_named", "style_named", "style_unnamed", "other_role",
@@ -65,7 +65,7 @@ _OF_LORA = (
 )  # fmt: skip
 FEATURES = (*_OF_BOTH, *_OF_CHECKPOINT, *_OF_LORA)
 DRAWN = ("anime", "manga", "chibi")
-"""Media whose models draw everything that way."""
+"""Media whose models draw everything in that medium."""
 _REAL = [MEDIA.index(medium) for medium in ("photo", "analog photo")]
 _UNTOLD = MEDIA.index("any")
 PLACES = {medium: place for place, medium in enumerate(MEDIA)}
@@ -74,7 +74,7 @@ BREADTHS: tuple[Breadth, ...] = get_args(Breadth)
 
 @dataclass(frozen=True)
 class Suitability:
-    """Linear over :data:`FEATURES`, with one layer of H units beside: ``linear`` [F], ``hidden`` [F, H],
+    """A linear model over :data:`FEATURES` plus one layer of H units: ``linear`` [F], ``hidden`` [F, H],
     ``hidden_bias`` [H], ``out`` [H]; ``mean`` and ``scale`` [F] standardise."""
 
     mean: Floats
@@ -85,14 +85,14 @@ class Suitability:
     out: Floats
 
     def __call__(self, features: Real) -> Floats:
-        """Logits [M] from features [M, F].
+        """Returns logits [M] from features [M, F].
 
-        Those of more than :data:`SHORT` models are computed in single precision, and again in double for the
-        first of them: the others are good for what all add up to, and are never shown.
+        Logits of more than :data:`SHORT` models are computed in single precision, and again in double for the
+        first of them: the others only enter the normalisation and are never shown.
         """
         if len(features) <= SHORT:
             return self._logits(features)
-        varies = (features != features[0]).any(0)  # the others count once for all
+        varies = (features != features[0]).any(0)  # constant ones are computed once
         parts = [self._roughly(features[at : at + BLOCK].T, varies) for at in range(0, len(features), BLOCK)]
         logits = np.concatenate(parts).astype(float)
         first = greatest(logits, SHORT)
@@ -110,11 +110,11 @@ class Suitability:
         return tuple(np.ascontiguousarray(part, np.float32) for part in parts)
 
     def _roughly(self, table: Real, varies: Mask) -> Singles:
-        """The logits of some models in single precision: [models].
+        """Returns the logits of some models in single precision: [models].
 
         Args:
             table: the features of the models, a row each: [F, models].
-            varies: which of them differ from model to model: [F].
+            varies: whether a feature differs between models: [F].
         """
         mean, per_scale, weights, bias, out = self._single
         same = (table[~varies, :1].astype(np.float32) - mean[~varies]) * per_scale[~varies]
@@ -138,59 +138,59 @@ class Suitability:
         return logits
 
     def among(self, tables: Sequence[Floats]) -> Floats:
-        """Log-probabilities [M] from features [M, F] by the language model's reading and, where there is a
-        second table, by the rules' draft of it: what a misread slot would rule out stays in view."""
+        """Returns log-probabilities [M] from features [M, F] of the language model's reading and, as a second
+        table, of the rules' draft, so that a misread slot does not exclude a model."""
         logs = [(logits := self(table)) - log_sum_exp(logits) for table in tables]
         mixed: Floats = logs[0] if len(logs) == 1 else (1 - DRAFT) * logs[0] + DRAFT * logs[1]
         return mixed
 
     @classmethod
     def average(cls, fits: Sequence[Self]) -> Self:
-        """The mean of fits on the same rows, as one with the units of all."""
+        """Returns the mean of fits on the same rows, as one fit with the units of all."""
         first, n = fits[0], len(fits)
         return cls(
             first.mean,
             first.scale,
-            np.mean([one.linear for one in fits], axis=0),
-            np.concatenate([one.hidden for one in fits], axis=1),
-            np.concatenate([one.hidden_bias for one in fits]),
-            np.concatenate([one.out for one in fits]) / n,
+            np.mean([fit.linear for fit in fits], axis=0),
+            np.concatenate([fit.hidden for fit in fits], axis=1),
+            np.concatenate([fit.hidden_bias for fit in fits]),
+            np.concatenate([fit.out for fit in fits]) / n,
         )
 
     @classmethod
     def load(cls, path: Path | None = None) -> Self:
-        """From an ``.npz`` file; by default the one that ships.
+        """Loads an ``.npz`` file; default: the packaged one.
 
         Raises:
-            BadCatalog: fitted for other features than this version computes.
+            BadCatalog: the weights were fitted for other features than this version's.
         """
         source = path or Path(str(files("diffagent.agent") / "default" / "suitability.npz"))
         stored = stored_weights(source, FEATURES, "diffagent train suitability")
         return cls(**{name: values.astype(float) for name, values in stored.items()})
 
     def save(self, path: Path) -> None:
-        weights = {one.name: getattr(self, one.name).astype(np.float32) for one in fields(self)}
+        weights = {field.name: getattr(self, field.name).astype(np.float32) for field in fields(self)}
         np.savez_compressed(path, features=np.array(FEATURES), **weights)
 
 
-class Facts:
-    """What is the same for all requests: columns over the M entries of a shelf."""
+class ShelfFacts:
+    """Columns over the M entries of a shelf that are the same for all requests."""
 
-    def __init__(self, shelf: Shelf) -> None:
+    def __init__(self, shelf: CardShelf) -> None:
         self.shelf = shelf
-        read = [(card, card.attributes) for card in shelf.cards]
-        self.is_lora = np.array([card.type == "LoRA" for card, _ in read], bool)
-        self.renown = np.array([a.renown if a else 0 for _, a in read], float)
-        self.downloads = np.array([math.log10(1 + card.stats.downloads) for card, _ in read])
-        self.caution = np.array([len(a.caution) if a else 0 for _, a in read], float)
-        self.first = np.array([PLACES[a.media[0]] if a else -1 for _, a in read], np.int16)
-        self._role = np.array([ROLES.index(a.role if a else "tool") for _, a in read], np.int8)
-        self._breadth = np.array([BREADTHS.index(a.breadth if a else "narrow") for _, a in read], np.int8)
-        self.people = np.array([PEOPLE.index(a.people) if a else 0 for _, a in read], np.int8)
-        self.base_models = sorted({card.base_model for card, _ in read})
+        entries = [(card, card.attributes) for card in shelf.cards]
+        self.is_lora = np.array([card.type == "LoRA" for card, _ in entries], bool)
+        self.renown = np.array([a.renown if a else 0 for _, a in entries], float)
+        self.downloads = np.array([math.log10(1 + card.stats.downloads) for card, _ in entries])
+        self.caution = np.array([len(a.caution) if a else 0 for _, a in entries], float)
+        self.first = np.array([PLACES[a.media[0]] if a else -1 for _, a in entries], np.int16)
+        self._role = np.array([ROLES.index(a.role if a else "tool") for _, a in entries], np.int8)
+        self._breadth = np.array([BREADTHS.index(a.breadth if a else "narrow") for _, a in entries], np.int8)
+        self.people = np.array([PEOPLE.index(a.people) if a else 0 for _, a in entries], np.int8)
+        self.base_models = sorted({card.base_model for card, _ in entries})
         places = {name: place for place, name in enumerate(self.base_models)}
-        self.base_model = np.array([places[card.base_model] for card, _ in read], np.int16)
-        """The place of each entry's in ``base_models``."""
+        self.base_model = np.array([places[card.base_model] for card, _ in entries], np.int16)
+        """Each entry's index in ``base_models``."""
         self.unusual_base = (self.base_model != places.get(USUAL.name, -1)).astype(float)
         self.read = self.first >= 0
         self.drawn = np.isin(self.first, [MEDIA.index(medium) for medium in DRAWN])
@@ -198,24 +198,24 @@ class Facts:
         self.nobody = self.people == PEOPLE.index("none")
 
     def of_role(self, role: str) -> Mask:
-        """The entries of a role; none where it is no role."""
+        """Returns the mask of a role; empty for an unknown role."""
         place = ROLES.index(cast(Any, role)) if role in ROLES else -1
         return np.equal(self._role, place)
 
     def of_breadth(self, breadth: Breadth) -> Mask:
         return np.equal(self._breadth, BREADTHS.index(breadth))
 
-    def only(self, rows: npt.NDArray[np.int64]) -> Facts:
-        """The columns of some entries alone; the shelf stays."""
-        taken = copy(self)
+    def only(self, rows: npt.NDArray[np.int64]) -> ShelfFacts:
+        """Returns the columns of some entries; the shelf stays."""
+        facts = copy(self)
         for name, column in vars(self).items():
             if isinstance(column, np.ndarray):
-                setattr(taken, name, column[rows])
-        return taken
+                setattr(facts, name, column[rows])
+        return facts
 
     @cached_property
     def subjects(self) -> Mapping[str, npt.NDArray[np.int32]]:
-        """Word → the checkpoints whose subjects hold it."""
+        """Word → the checkpoints with it in their subjects."""
         index: dict[str, array[int]] = {}
         for number, card in enumerate(self.shelf.cards):
             if card.type == "Checkpoint" and card.attributes:
@@ -225,31 +225,35 @@ class Facts:
 
 
 def features(
-    facts: Facts, reading: Reading, matched: Real, ranked: Real, rows: npt.NDArray[np.int64] | None = None
+    facts: ShelfFacts,
+    reading: Reading,
+    matched: Real,
+    ranked: Real,
+    rows: npt.NDArray[np.int64] | None = None,
 ) -> Floats:
-    """What a request's reading says of each model: [M, F]; of the entries ``rows`` alone: [len(rows), F].
+    """Returns the features of each model for a request's reading: [M, F]; with ``rows``: [len(rows), F].
 
     Args:
-        facts: of the catalog.
-        reading: of the request.
+        facts: the catalog's facts.
+        reading: the request's reading.
         matched: [M, 6], the columns :data:`MATCHED`.
         ranked: [M], the prefilter's log-probabilities.
     """
-    shelf, heard = facts.shelf, facts.shelf.heard(reading)
-    asked = MEDIA.index(reading.medium)
+    shelf, phrases = facts.shelf, facts.shelf.evidence_of(reading)
+    medium = MEDIA.index(reading.medium)
     subject = np.zeros(len(ranked))
     for word in set(reading.words):
         if (places := facts.subjects.get(word)) is not None and not shelf.is_function(word):
             subject[places] += 1
-    kin, marked = shelf.kinship[asked], shelf.marked(reading)
+    kin, marked = shelf.kinship[medium], shelf.marked(reading)
     if rows is not None:
-        facts, heard = facts.only(rows), heard.only(rows)
+        facts, phrases = facts.only(rows), phrases.only(rows)
         kin, marked, subject = kin[rows], marked[rows], subject[rows]
         matched, ranked = matched[rows], ranked[rows]
-    evidence = heard.evidence
+    evidence = phrases.evidence
     checkpoint, lora = ~facts.is_lora, facts.is_lora
-    first = facts.first == asked
-    named = bool(reading.named) and reading.medium not in ("photo", "anime")
+    first = facts.first == medium
+    is_named = bool(reading.named) and reading.medium not in ("photo", "anime")
     style, general, character = map(facts.of_role, ("style", "general", "character"))
     somebody = reading.people != "none"
     special = reading.special or "none"
@@ -269,15 +273,15 @@ def features(
         "kin": checkpoint * kin,
         "kin_first": checkpoint * kin * (kin >= 0.95),
         "first": checkpoint * first,
-        "first_named": checkpoint * first * named,
-        "style_named": checkpoint * style * first * named,
-        "style_unnamed": checkpoint * style * (not named),
+        "first_named": checkpoint * first * is_named,
+        "style_named": checkpoint * style * first * is_named,
+        "style_unnamed": checkpoint * style * (not is_named),
         "other_role": checkpoint * ~(style | general),
         "broad": checkpoint * facts.of_breadth("broad"),
         "genre": checkpoint * facts.of_breadth("genre"),
         "narrow": checkpoint * facts.of_breadth("narrow"),
         "anime_for_other": checkpoint * facts.drawn * (reading.medium not in DRAWN),
-        "photo_for_drawn": checkpoint * np.isin(facts.first, _REAL) * (asked not in _REAL),
+        "photo_for_drawn": checkpoint * np.isin(facts.first, _REAL) * (medium not in _REAL),
         "women_for_none": checkpoint * facts.women * (not somebody),
         "women_for_others": checkpoint * facts.women * (somebody and not reading.young_women),
         "women_for_women": checkpoint * facts.women * reading.young_women,
@@ -291,17 +295,17 @@ def features(
         "evidence": evidence,
         "faint": lora * (evidence > 0),
         "strong": lora * (evidence >= 2.5),
-        "rare": heard.rare,
-        "overlap": lora * heard.overlap,
-        "overlap_weight": lora * heard.weight,
-        "overlap_role": lora * heard.overlap * role_read,
-        "overlap_whole": lora * (heard.overlap > 0.99),
-        "overlap_checkpoint": checkpoint * heard.overlap,
+        "rare": phrases.rare,
+        "overlap": lora * phrases.overlap,
+        "overlap_weight": lora * phrases.weight,
+        "overlap_role": lora * phrases.overlap * role_read,
+        "overlap_whole": lora * (phrases.overlap > 0.99),
+        "overlap_checkpoint": checkpoint * phrases.overlap,
         "role_read": lora * role_read,
         "role_unread": lora * ~role_read * (1 - nothing),
         "nothing_read": lora * nothing,
         "lora_kin": lora * kin,
-        "unlike": lora * named * (kin < 0.3) * (facts.first != _UNTOLD),
+        "unlike": lora * is_named * (kin < 0.3) * (facts.first != _UNTOLD),
         "character": lora * character,
         "style": lora * style,
         "thing": lora * ~(style | character),
@@ -309,7 +313,7 @@ def features(
         "evidence_role": evidence * role_read,
         "evidence_nothing": evidence * nothing,
         "lora_similar": lora * matched[:, 0],
-        "lora_first": lora * first * named,
+        "lora_first": lora * first * is_named,
     }
     table = np.empty((len(FEATURES), len(ranked)))
     for row, name in zip(table, FEATURES, strict=True):

@@ -1,4 +1,4 @@
-"""Hashed terms of many documents: as stored, and by term, with idf, norms, and cosines with a query."""
+"""Hashed terms of many documents, by document and by term, with idf, norms and cosines with a query."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from diffagent.data.catalog.specification import IDS, TERM_BITS, Floats, Ints, Terms
 
 BLOCK = 1 << 18
-"""Stored terms that are worked on at a time, which bounds what is needed beside the result."""
+"""Stored terms per block, which bounds the temporary memory."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class TermLists:
 
     @classmethod
     def of(cls, pieces: Sequence[Terms], lengths: Sequence[Terms]) -> Self:
-        """From runs of documents: the terms of each run end to end, and its documents' lengths."""
+        """Builds from runs of documents: each run's concatenated terms, and its documents' lengths."""
         sizes = np.concatenate([*lengths, np.zeros(0, np.uint32)]).astype(np.int64)
         return cls(np.concatenate([*pieces, np.zeros(0, np.uint32)]), np.r_[0, np.cumsum(sizes)])
 
@@ -33,13 +33,13 @@ class TermLists:
         return len(self.start) - 1
 
     def flagged(self, flag: int) -> TermLists:
-        """The terms that carry a flag, flags removed; the documents stay the same."""
-        kept = self.ids & np.uint32(flag) > 0
-        start = np.r_[0, np.cumsum(kept)][self.start]
-        return TermLists(self.ids[kept] & np.uint32(IDS), start)
+        """Returns the terms with a flag, flags removed; the documents stay the same."""
+        is_flagged = self.ids & np.uint32(flag) > 0
+        start = np.r_[0, np.cumsum(is_flagged)][self.start]
+        return TermLists(self.ids[is_flagged] & np.uint32(IDS), start)
 
     def sums(self, values: Floats) -> Floats:
-        """Sum of ``values`` [total] over each document's terms: float32 [documents]."""
+        """Returns the sum of ``values`` [total] over each document's terms: float32 [documents]."""
         if not len(self):
             return np.zeros(0, np.float32)
         padded = np.append(values, np.float32(0))
@@ -55,7 +55,7 @@ class TermLists:
 
 @dataclass(frozen=True)
 class TermIndex:
-    """The same documents by term: those that hold term t are ``documents[start[t]:start[t + 1]]``, ascending,
+    """The same documents by term: those with term t are ``documents[start[t]:start[t + 1]]``, ascending,
     int32 [total]; ``norms`` float32 [documents] are the lengths of their idf vectors, 1 for an empty one."""
 
     documents: npt.NDArray[np.int32]
@@ -64,7 +64,7 @@ class TermIndex:
 
     @classmethod
     def of(cls, lists: TermLists) -> Self:
-        """From lists of distinct terms."""
+        """Builds from lists of distinct terms."""
         counts = np.zeros(1 << TERM_BITS, np.int64)
         for at in range(0, len(lists.ids), BLOCK):
             counts += np.bincount(lists.ids[at : at + BLOCK], minlength=len(counts))
@@ -82,23 +82,23 @@ class TermIndex:
         """Inverse document frequency of each hashed term, smoothed: float32 [2**21]."""
         return _idf(np.diff(self.start), len(self))
 
-    def known(self, query: Terms) -> Terms:
-        """The terms of a query that any document holds."""
+    def common_terms(self, query: Terms) -> Terms:
+        """Returns the terms of a query that any document has."""
         is_held = self.start[query + np.uint32(1)] > self.start[query]
-        known: Terms = query[is_held]
-        return known
+        terms: Terms = query[is_held]
+        return terms
 
     def overlap(self, query: Terms) -> Floats:
-        """Sum of idf² over the terms of each document that the query, distinct terms, holds: float32
+        """Returns the sum of idf² over each document's terms in the query, distinct terms: float32
         [documents]."""
         spans = [self.documents[self.start[term] : self.start[term + 1]] for term in query.tolist()]
         squared = np.square(self.idf[query])
         hits = np.concatenate([self.documents[:0], *spans])
-        weights = np.repeat(squared, [len(one) for one in spans])
+        weights = np.repeat(squared, [len(span) for span in spans])
         return np.bincount(hits, weights, len(self)).astype(np.float32)
 
     def cosine(self, query: Terms, overlap: Floats) -> Floats:
-        """Cosine of idf-weighted terms between the query and each document: float32 [documents]."""
+        """Returns the cosine of idf-weighted terms between query and document: float32 [documents]."""
         length = float(np.sqrt(np.square(self.idf[query]).sum())) or 1.0
         return overlap / (self.norms * np.float32(length))
 
@@ -108,8 +108,8 @@ def _idf(counts: npt.NDArray[np.integer[Any]], documents: int) -> Floats:
 
 
 def _by_term(lists: TermLists, start: Ints) -> npt.NDArray[np.int32]:
-    """The documents of each term, ascending; a block of documents at a time."""
-    found = np.empty(len(lists.ids), np.int32)
+    """Returns the documents of each term, ascending; works block by block."""
+    documents = np.empty(len(lists.ids), np.int32)
     free = start[:-1].copy()
     owner = lists.owner
     for at in range(0, len(lists.ids), BLOCK):
@@ -117,15 +117,15 @@ def _by_term(lists: TermLists, start: Ints) -> npt.NDArray[np.int32]:
         terms, owners = lists.ids[at : at + BLOCK][order], owner[at : at + BLOCK][order]
         begins = np.flatnonzero(np.r_[True, terms[1:] != terms[:-1]])
         counts = np.diff(np.r_[begins, len(terms)])
-        held = terms[begins]
-        places = np.repeat(free[held] - begins, counts) + np.arange(len(terms))
-        found[places] = owners
-        free[held] += counts
-    return found
+        first_terms = terms[begins]
+        places = np.repeat(free[first_terms] - begins, counts) + np.arange(len(terms))
+        documents[places] = owners
+        free[first_terms] += counts
+    return documents
 
 
 def _sorting(ids: Terms) -> Ints:
-    """What sorts ids of 21 bits, equals in order: two passes of 16 bits each, for which NumPy counts."""
+    """Returns the stable order of 21-bit ids, in two 16-bit passes, which NumPy does by radix sort."""
     low = np.argsort(ids.astype(np.uint16), kind="stable")
     high = np.argsort((ids >> np.uint32(16)).astype(np.uint16)[low], kind="stable")
     return low[high]

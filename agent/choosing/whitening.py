@@ -1,4 +1,4 @@
-"""Sentence embeddings less what the prompts of a hub have in common."""
+"""Whitening of sentence embeddings: without what the prompts of a hub have in common."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import numpy.typing as npt
 from diffagent.data.catalog.specification import QUANTUM, Embeddings, Floats
 
 BLOCK = 1024
-"""Documents that are worked on at a time: their embeddings as float32 take 1.5 MB."""
+"""Documents per block: their embeddings as float32 take 1.5 MB."""
 FITTED = 1 << 16
-"""Documents that a whitening is fitted on, at most: more change it by less than they cost."""
+"""The most documents that a whitening is fitted on; more hardly change it."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Whitening:
     """A linear map of embeddings: ``center`` [d], ``matrix`` [d, d].
 
     Half-way ZCA: along each principal axis of variance v, differences shrink by (v + v̄)^(1/4), v̄ the mean
-    variance. Directions that every portrait shares say little about which model made it.
+    variance. Directions that all portraits share tell little about the model.
     """
 
     center: Floats
@@ -29,7 +29,7 @@ class Whitening:
 
     @classmethod
     def of(cls, vectors: Embeddings) -> Whitening:
-        """Of a hub's embeddings float32 [D, d]; where they do not differ, nothing is changed."""
+        """Fits to a hub's embeddings float32 [D, d]; the identity where they do not differ."""
         size = vectors.shape[1]
         if len(vectors) < 2:
             return cls(np.zeros(size, np.float32), np.eye(size, dtype=np.float32))
@@ -43,20 +43,20 @@ class Whitening:
         return cls(center, shrunk.astype(np.float32))
 
     def __call__(self, vectors: Embeddings) -> Embeddings:
-        """Whitened unit vectors, float32 of the same shape."""
+        """Returns whitened unit vectors, float32 of the same shape."""
         moved = self._moved(vectors)
         moved /= _lengths(moved)[..., None]
         return moved
 
     def lengths(self, vectors: Embeddings) -> Floats:
-        """Lengths of whitened vectors, float32 [D]; never 0."""
+        """Returns the lengths of whitened vectors, float32 [D]; never 0."""
         return _lengths(self._moved(vectors))
 
     def direction(self, vector: Embeddings) -> Embeddings:
-        """The whitened cosine of ``vector`` and x is ``(x - center) @ direction / length of whitened x``, so
-        that x itself need not be whitened: float32 [d]."""
-        found: Embeddings = np.matmul(self.matrix, self(vector), dtype=np.float32)
-        return found
+        """Returns the direction for whitened cosines with ``vector``, ``(x - center) @ direction / length of
+        whitened x``, so that x itself need not be whitened: float32 [d]."""
+        direction: Embeddings = np.matmul(self.matrix, self(vector), dtype=np.float32)
+        return direction
 
     def _moved(self, vectors: Embeddings) -> Embeddings:
         moved: Embeddings = np.matmul(vectors - self.center, self.matrix, dtype=np.float32)
@@ -64,15 +64,15 @@ class Whitening:
 
 
 @dataclass(frozen=True)
-class Space:
-    """A hub's own whitening, and the ``lengths`` of its D documents whitened: float32 [D]."""
+class WhitenedSpace:
+    """A hub's own whitening, and the ``lengths`` of its D whitened documents: float32 [D]."""
 
     whitening: Whitening
     lengths: Floats
 
     @classmethod
     def of(cls, steps: npt.NDArray[np.int8]) -> Self:
-        """Of embeddings int8 [D, d] in steps of 1/360; fitted on some, evenly chosen, of very many."""
+        """Fits to embeddings int8 [D, d] in steps of 1/360; to an even sample where there are very many."""
         quantum = np.float32(QUANTUM)
         chosen = steps[:: -(-len(steps) // FITTED) or 1]
         whitening = Whitening.of(chosen.astype(np.float32) / quantum)

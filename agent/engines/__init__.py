@@ -1,7 +1,7 @@
-"""Engines: the language models that decide, behind two verbs.
+"""Engines: the language models that decide, behind two methods.
 
-``choose`` gives a log-probability for each of a few one-token labels as the next token of the answer;
-``write`` writes the answer inside a grammar. :func:`load_engine` finds an engine by name.
+``choose`` returns log-probabilities of one-token labels as the answer's next token; ``write`` writes the
+answer inside a grammar. :func:`~diffagent.agent.engines.loading.load_engine` loads an engine by name.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from diffagent.data.errors import EngineError
 
 @dataclass(frozen=True)
 class Prompt:
-    """What the model reads: instructions, the same for all requests, and this request.
+    """The model's input: instructions, the same for all requests, and one request.
 
-    ``earlier``: the turns before this one, what the user said and what was answered.
+    ``earlier``: the previous turns, each the user's message and the answer.
     """
 
     system: str
@@ -28,29 +28,29 @@ class Prompt:
 
 @runtime_checkable
 class Engine(Protocol):
-    """What the agent needs of a language model. Every method may be called from several threads."""
+    """The agent's interface of a language model. Every method may be called from several threads."""
 
     digest: str
     """SHA-256 of the weights."""
 
     def choose(self, prompt: Prompt, options: Sequence[str], draft: str = "") -> list[float]:
-        """Log-probability of each option as the answer's next token, normalised over the options.
+        """Returns each option's log-probability as the answer's next token, normalised over the options.
 
-        ``draft`` is the text expected of a following ``write``; a good guess saves its time, a bad one
-        changes nothing.
+        ``draft`` is the expected text of a following ``write``; a good guess saves time, a bad one changes
+        nothing.
         """
         ...
 
     def write(self, prompt: Prompt, grammar: Grammar, draft: str = "") -> str:
-        """The answer inside ``grammar``, its priors fused with the model's probabilities."""
+        """Writes the answer inside ``grammar``, its priors fused with the model's probabilities."""
         ...
 
     def generate(self, prompt: Prompt, max_new_tokens: int) -> str:
-        """The model's own greedy answer, without a grammar."""
+        """Returns the model's own greedy answer, without a grammar."""
         ...
 
     def generate_many(self, prompts: Sequence[Prompt], max_new_tokens: int, batch_size: int = 8) -> list[str]:
-        """:meth:`generate` for each prompt, in batches."""
+        """Calls :meth:`generate` for each prompt, in batches."""
         ...
 
 
@@ -74,15 +74,15 @@ class Writing:
 
 @runtime_checkable
 class BatchEngine(Engine, Protocol):
-    """An engine that answers many requests faster together; one that it cannot answer gets an error."""
+    """An engine that answers batches of requests; a request without an answer gets an error."""
 
     batch_size: int
-    """How many requests to hand over at once."""
+    """The number of requests per batch."""
 
     def choose_many(self, choices: Sequence[Choice]) -> list[list[float] | EngineError]:
-        """:meth:`Engine.choose` of each."""
+        """Calls :meth:`Engine.choose` for each."""
         ...
 
     def write_many(self, writings: Sequence[Writing]) -> list[str | EngineError]:
-        """:meth:`Engine.write` of each."""
+        """Calls :meth:`Engine.write` for each."""
         ...

@@ -1,7 +1,7 @@
-"""Low-rank adapters: what fine-tuning changed of the default model, small enough to ship.
+"""Low-rank adapters: fine-tuned changes of the default model, small enough to ship.
 
 A folder with ``adapter.safetensors``: for each linear layer ``NAME.lora_A`` [r, in] and ``NAME.lora_B``
-[out, r], and as metadata the rank, alpha and the digest of the weights that it belongs to. Merged at load:
+[out, r], with the rank, alpha and the base weights' digest as metadata. Merged at load:
 
     W ← W + B·A·alpha/r
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import torch
 
 FILE, KEY = "adapter.safetensors", "adapter"
-"""The file, and where its facts stand in the metadata: one JSON text, because keys have no order there."""
+"""The file, and the key of its metadata: one JSON text, because safetensors does not order keys."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Adapter:
 
     @classmethod
     def open(cls, folder: Path) -> Adapter:
-        """Raises :class:`MissingWeights` where the folder holds no adapter, or one without its metadata."""
+        """Opens a folder. Raises :class:`MissingWeights` where it has no adapter, or one without metadata."""
         from safetensors import SafetensorError, safe_open
 
         path = folder / FILE
@@ -44,7 +44,7 @@ class Adapter:
             return cls(path, stored["base"], float(stored["alpha"]) / float(stored["r"]))
         except (OSError, SafetensorError, KeyError, ValueError) as error:
             raise MissingWeights(
-                f"{path} is no adapter ({type(error).__name__}: {error})",
+                f"{path} is not an adapter ({type(error).__name__}: {error})",
                 "give a folder of diffagent train sft",
             ) from None
 
@@ -54,10 +54,10 @@ class Adapter:
         return sha256(self.path)
 
     def merge(self, tensors: dict[str, torch.Tensor], digest: str) -> None:
-        """Add the adapter to the weights of digest ``digest``; tensors are replaced, not written into.
+        """Adds the adapter to the weights of SHA-256 ``digest``; replaces tensors, does not write into them.
 
         Raises:
-            MissingWeights: it was trained on other weights.
+            MissingWeights: the adapter was trained on other weights.
         """
         if digest != self.base:
             raise MissingWeights(
@@ -68,12 +68,12 @@ class Adapter:
         import torch
 
         for name, (a, b) in self.pairs().items():
-            held = tensors[f"{name}.weight"]
-            added = torch.addmm(held.float(), b.to(held.device), a.to(held.device), alpha=self.scale)
-            tensors[f"{name}.weight"] = added.to(held.dtype)
+            weight = tensors[f"{name}.weight"]
+            added = torch.addmm(weight.float(), b.to(weight.device), a.to(weight.device), alpha=self.scale)
+            tensors[f"{name}.weight"] = added.to(weight.dtype)
 
     def pairs(self) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
-        """Name of a linear layer → A [r, in] and B [out, r], in fp32."""
+        """Returns linear layer's name → A [r, in] and B [out, r], in fp32."""
         from safetensors.torch import load_file
 
         stored = load_file(self.path)
@@ -82,6 +82,6 @@ class Adapter:
 
 
 def shipped() -> Path | None:
-    """The folder of the adapter that ships, or None."""
+    """Returns the folder of the packaged adapter, or None."""
     folder = Path(str(files("diffagent.agent") / "default" / "adapter"))
     return folder if (folder / FILE).is_file() else None

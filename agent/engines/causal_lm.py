@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class CausalLM:
-    """One model and one sequence: :meth:`extend` appends tokens, :meth:`crop` takes them back."""
+    """One model and one sequence: :meth:`extend` appends tokens, :meth:`crop` removes them."""
 
     def __init__(self, model: Any) -> None:
         from transformers.cache_utils import DynamicCache
@@ -26,7 +26,7 @@ class CausalLM:
 
     @classmethod
     def load(cls, folder: Path, dtype: torch.dtype, device: str) -> CausalLM:
-        """Load a folder as transformers' ``save_pretrained`` writes it."""
+        """Loads a folder in the layout of transformers' ``save_pretrained``."""
         from transformers import AutoModelForCausalLM
         from transformers.utils import logging
 
@@ -35,7 +35,7 @@ class CausalLM:
 
     @classmethod
     def of_llama(cls, config: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> CausalLM:
-        """transformers' Llama around the tensors of our own: no weight is copied or initialised."""
+        """Builds transformers' Llama around our own tensors; no weight is copied or initialised."""
         import torch
         from transformers.models.llama.configuration_llama import LlamaConfig
         from transformers.models.llama.modeling_llama import LlamaForCausalLM, LlamaRotaryEmbedding
@@ -53,7 +53,7 @@ class CausalLM:
         return int(self._cache.get_seq_length())
 
     def extend(self, ids: Sequence[int], keep: int) -> torch.Tensor:
-        """Append ``ids`` → final hidden states ``[keep, hidden]`` of the last ``keep`` of them."""
+        """Appends ``ids`` and returns the final hidden states ``[keep, hidden]`` of the last ``keep``."""
         import torch
 
         tokens = torch.tensor([list(ids)], device=self.model.device)
@@ -62,12 +62,12 @@ class CausalLM:
         return states
 
     def crop(self, length: int) -> None:
-        """Forget all but the first ``length`` tokens."""
+        """Drops all but the first ``length`` tokens."""
         if length < self.length:
             self._cache.crop(length)
 
     def logits(self, state: torch.Tensor, tokens: Sequence[int]) -> torch.Tensor:
-        """Logits of ``tokens`` after one hidden state, in fp32 on the CPU."""
+        """Returns the logits of ``tokens`` after one hidden state, in fp32 on the CPU."""
         import torch
 
         rows = self.model.get_output_embeddings().weight[torch.tensor(tokens, device=state.device)]
@@ -76,7 +76,7 @@ class CausalLM:
     def generate(
         self, batch: Sequence[Sequence[int]], end_ids: Sequence[int], most: int, least: int
     ) -> list[list[int]]:
-        """Greedy continuations of ``batch``, from ``least`` to ``most`` tokens each."""
+        """Returns greedy continuations of ``batch``, from ``least`` to ``most`` tokens each."""
         import torch
         from transformers import GenerationConfig
 

@@ -1,7 +1,7 @@
-"""A model's tokenizer and chat template: a prompt goes in, token ids come out.
+"""A model's tokenizer and chat template: from a prompt to token ids.
 
 Equal to ``AutoTokenizer.apply_chat_template(…, add_generation_prompt=True)``, without the seconds that
-importing transformers takes. Special tokens spelled in the prompt's own text are broken up first: a user
+importing transformers takes. Special tokens in the prompt's own text are broken up first, so that a user
 cannot close the user's turn.
 """
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from diffagent.agent.engines import Prompt
 
 PLAIN_TEMPLATE = "{{ bos_token }}{% for m in messages %}{{ m.content }}\n\n{% endfor %}"
-"""For a model that brings no chat template of its own."""
+"""The template of a model without its own."""
 
 
 class Chat:
@@ -42,14 +42,14 @@ class Chat:
         self._template_file = folder / "chat_template.jinja"
         generation = _read_json(folder / "generation_config.json") or _read_json(folder / "config.json")
         self.end_ids = self._end_ids(generation.get("eos_token_id"))
-        """Tokens that end an answer, the first of them the one to write."""
+        """Tokens that end an answer; the first is the one to write."""
 
     def prompt_ids(self, prompt: Prompt) -> list[int]:
-        """Token ids of the system and user turns and the opening of the answer."""
+        """Returns the token ids of the system and user turns and of the answer's opening."""
         return self.encode(self.render(prompt))
 
     def render(self, prompt: Prompt) -> str:
-        """The prompt's text in the model's own chat template."""
+        """Returns the prompt's text in the model's chat template."""
         import jinja2
 
         turns = [("system", prompt.system)]
@@ -67,13 +67,13 @@ class Chat:
             ) from None
 
     def encode(self, text: str) -> list[int]:
-        """Token ids of a prompt, at whose beginning SentencePiece puts a space; an answer is cut by
-        :meth:`diffagent.agent.engines.decode.Vocabulary.encode`."""
+        """Returns the token ids of a prompt, which SentencePiece starts with a space; answers are tokenised
+        by :meth:`diffagent.agent.engines.decode.Vocabulary.encode`."""
         clean = text.encode("utf-8", "replace").decode("utf-8")
         return list(self.tokenizer.encode(clean, add_special_tokens=False).ids)
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Text of token ids, special tokens left out."""
+        """Returns the text of token ids, without special tokens."""
         return str(self.tokenizer.decode(list(ids), skip_special_tokens=True))
 
     @cached_property
@@ -100,8 +100,8 @@ class Chat:
 
     def _end_ids(self, configured: int | list[int] | None) -> list[int]:
         if configured is None:
-            named = self.tokenizer.token_to_id(self._special("eos_token"))
-            configured = [] if named is None else [named]
+            end = self.tokenizer.token_to_id(self._special("eos_token"))
+            configured = [] if end is None else [end]
         ids = configured if isinstance(configured, list) else [configured]
         if not ids:
             raise MissingWeights(

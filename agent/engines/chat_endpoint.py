@@ -1,11 +1,11 @@
-"""A writer behind HTTP: any server of OpenAI's chat completions.
+"""A writer over HTTP: any server of OpenAI's chat completions.
 
     write = ChatEndpoint("https://api.example.com/v1", "some-model", key=os.environ["OPENAI_API_KEY"])
     write(["Describe …", "Describe …"])
 
 Prompts of a batch are sent together, at most ``concurrency`` at once. 408, 409, 425, 429 and 5xx, a dropped
-connection, a time-out and a body that is no completion are asked again with jitter, after Retry-After where
-that is given. What stays wrong for one prompt is an empty answer; for all prompts of a batch, an error.
+connection, a timeout and a body that is not a completion are retried with jitter, after Retry-After where it
+is given. A prompt that keeps failing gets an empty answer; a batch of failing prompts is an error.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ if TYPE_CHECKING:
 
 ATTEMPTS = 5
 LONGEST_WAIT = 120.0
-"""Seconds; a server that asks for more is left for another time."""
+"""Seconds; a longer Retry-After is a failure."""
 MAX_TOKENS = 700
-"""Of an answer."""
+"""The most tokens of an answer."""
 TOKENS_AN_ANSWER = 60
 CHARACTERS_A_TOKEN = 4.0
-"""Of English text, for the estimate before anything is sent."""
+"""For English text, in the estimate before anything is sent."""
 
 
-class _Refused(Exception):
-    """This prompt gets no answer, however often it is asked."""
+class _NoAnswer(Exception):
+    """The server refuses this prompt for good."""
 
 
 @dataclass
 class ChatEndpoint:
-    """``url`` with or without ``/v1``; the key travels in the Authorization header alone.
+    """One server: ``url`` with or without ``/v1``; the key travels in the Authorization header only.
 
     Raises:
         BadInput: a bad URL or key.
-        EngineError: on a call, the server refuses the key or the model, or answers none of the prompts.
+        EngineError: in a call, the server refuses the key or the model, or answers none of the prompts.
     """
 
     url: str
@@ -56,11 +56,11 @@ class ChatEndpoint:
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise BadInput(f"{self.url!r} is no http or https address of a chat completions server")
+            raise BadInput(f"{self.url!r} is not an http or https address of a chat completions server")
         if parts.username or parts.password:
             raise BadInput("the URL holds a password: give the key in OPENAI_API_KEY")
         if self.key and (not self.key.isascii() or not self.key.isprintable() or " " in self.key):
-            raise BadInput("OPENAI_API_KEY holds blanks or characters that no key has: copy it again")
+            raise BadInput("OPENAI_API_KEY holds blanks or characters that keys do not have: copy it again")
         if self.key and parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
             raise BadInput(
                 f"{self.url} is not encrypted and would show OPENAI_API_KEY: use https or unset it"
@@ -69,7 +69,7 @@ class ChatEndpoint:
         self.url = f"{parts.scheme}://{parts.netloc}{path}"
 
     def __call__(self, prompts: list[str]) -> list[str]:
-        """An answer for each prompt, in order; empty where the server had none."""
+        """Returns an answer for each prompt, in order; empty where the server had none."""
         return asyncio.run(self._answers(prompts))
 
     async def _answers(self, prompts: list[str]) -> list[str]:
@@ -89,7 +89,7 @@ class ChatEndpoint:
                         return "" if fatal else await self._ask(http, prompt)
                     except EngineError as error:
                         fatal.append(error)
-                    except (Transient, _Refused) as error:
+                    except (Transient, _NoAnswer) as error:
                         reasons.append(str(error))
                 return ""
 
@@ -127,20 +127,20 @@ class ChatEndpoint:
             need = "the key in OPENAI_API_KEY was refused" if self.key else "set OPENAI_API_KEY"
             raise EngineError(f"{self.url}: HTTP {status}: {need}")
         if status == 404:
-            raise EngineError(f"{self.url}: HTTP 404: there is no such server or no model {self.model!r}")
+            raise EngineError(f"{self.url}: HTTP 404: the server or the model {self.model!r} does not exist")
         if status in (408, 409, 425, 429) or status >= 500:
             after = retry_after(response.headers)
             if after is not None and after > LONGEST_WAIT:
-                raise _Refused(f"HTTP {status}, to be asked again in {after:.0f} s")
+                raise _NoAnswer(f"HTTP {status}, to be asked again in {after:.0f} s")
             raise Transient(f"HTTP {status}", after)
         if status != 200:
-            raise _Refused(f"HTTP {status}: {_message(response)}")
+            raise _NoAnswer(f"HTTP {status}: {_message(response)}")
         return _content(response)
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Tokens of first questions and answers; asking again after a refused answer adds to them."""
+    """Tokens of first questions and answers; retries after a refused answer add to them."""
 
     prompts: int
     tokens_in: int
@@ -150,7 +150,7 @@ class Estimate:
 
     @classmethod
     def of(cls, prompts: int, characters: int, price_in: float | None, price_out: float | None) -> Estimate:
-        """Prices are per million tokens; where only one is given the other is 0."""
+        """Estimates from prices per million tokens; where only one is given, the other is 0."""
         tokens_in = round(characters / CHARACTERS_A_TOKEN)
         tokens_out = prompts * TOKENS_AN_ANSWER
         if price_in is None and price_out is None:
@@ -169,7 +169,7 @@ def _content(response: httpx.Response) -> str:
     try:
         content = response.json()["choices"][0]["message"]["content"]
     except (ValueError, KeyError, IndexError, TypeError):
-        raise Transient("an answer that is no chat completion") from None
+        raise Transient("an answer that is not a chat completion") from None
     return content if isinstance(content, str) else ""
 
 

@@ -2,10 +2,10 @@
 
     diffagent "a fox in the snow" --engine https://HOST/v1 --llm NAME
 
-Neither token ids nor log-probabilities are asked for. What the agent asks is closed, so a question goes out
-as a JSON schema of enums: as structured output (``response_format``), where a server refuses that as the one
-function that the model has to call (``tools``), and where it refuses both in words. What the model answers
-counts as :data:`CONFIDENCE`, the same for every answer.
+The engine needs neither token ids nor log-probabilities. The agent's questions are closed, so each is sent as
+a JSON schema of enums: as structured output (``response_format``), else as the one function that the model
+has to call (``tools``), else in words, whichever the server accepts. Every answer of the model has the
+probability :data:`CONFIDENCE`.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from typing import Any
 
 from diffagent.agent.engines import Choice, Prompt, Writing
 from diffagent.agent.engines.grammar import Grammar, Slot
-from diffagent.agent.engines.remote import NotTaken, Remote
+from diffagent.agent.engines.remote import RejectedRequest, Remote
 from diffagent.agent.engines.structured import NAME, Field, instructions, read, schema, without_thought
 from diffagent.data.errors import EngineError
 
 CONFIDENCE = 0.9
-"""Probability of what the model answers; the other options share the rest."""
+"""Probability of the model's answer; the other options share the rest."""
 TRUST = {"read": 4.0, "asked": 3.0}
-"""How much its word counts beside the priors, in place of the weights that are fitted for the default model:
-an answer outweighs what rules and suitability say, short of what they are certain of."""
+"""Weights of its answers beside the priors, in place of those fitted for the default model: an answer
+outweighs rules and suitability, unless they are certain."""
 AT_ONCE = 8
-"""Requests that are under way together."""
+"""The most concurrent requests."""
 ANSWER_TOKENS = 256
-"""Most tokens of an answer: room for a short thought before it."""
+"""The most tokens of an answer, with room for a short thought before it."""
 REFUSALS = (400, 405, 415, 422, 501)
-"""Statuses by which servers say that they do not know a field."""
+"""Statuses with which servers refuse an unknown field."""
 FORMS = ("schema", "tool", "text")
-"""How an answer is asked for, the strictest first."""
+"""Forms of a question, strictest first."""
 MEANINGS = {
     "medium": (
         "what the picture is, or looks, made of: the medium that the request names; where it names none, the "
@@ -59,14 +59,14 @@ MEANINGS = {
         "request calls for the very style, character or thing that it is for."
     ),
 }  # fmt: skip
-"""What a field of the agent's questions means, in more words than the default model was tuned on."""
+"""Field of the agent's questions → its meaning, in more detail than the default model was tuned on."""
 
 
 class ChatServerEngine:
     """See :class:`diffagent.agent.engines.BatchEngine`; safe to call from many threads.
 
-    ``digest`` names the server and the model: what weights it holds it does not say. ``outside`` counts the
-    answers that were outside what was asked, where the priors decided in their place.
+    ``digest`` is derived from the server and the model, since the server does not tell its weights.
+    ``outside`` counts the answers outside the options, where the priors decided instead.
     """
 
     batch_size = 64
@@ -76,7 +76,7 @@ class ChatServerEngine:
     def __init__(self, remote: Remote) -> None:
         """
         Raises:
-            EngineGone: no such server, or neither it nor the caller names a model.
+            EngineGone: the server does not answer, or neither it nor the caller names a model.
         """
         remote.concurrency = min(remote.concurrency, AT_ONCE)
         self.remote, self.outside = remote, 0
@@ -87,7 +87,7 @@ class ChatServerEngine:
         self._lock = threading.Lock()
 
     def choose(self, prompt: Prompt, options: Sequence[str], draft: str = "") -> list[float]:
-        """See :class:`diffagent.agent.engines.Engine`; all options are alike after an answer outside them."""
+        """See :class:`diffagent.agent.engines.Engine`; an answer outside the options leaves them equal."""
         field = Field("letter", tuple(options), MEANINGS["letter"])
         return _log_probabilities(field.options, self._values(prompt, (field,)).get("letter"))
 
@@ -98,31 +98,37 @@ class ChatServerEngine:
             return grammar.draft()
         fields = tuple(Field(slot.name, slot.options, MEANINGS.get(slot.name, "")) for slot in slots)
         values = self._values(prompt, fields)
-        return grammar.render({slot.name: _fused(slot, values.get(slot.name), grammar) for slot in slots})
+        return grammar.render({slot.name: _fuse(slot, values.get(slot.name), grammar) for slot in slots})
 
     def choose_many(self, choices: Sequence[Choice]) -> list[list[float] | EngineError]:
-        """:meth:`choose` of each, sent together."""
-        return self.remote.all([lambda one=one: self.choose(one.prompt, one.options) for one in choices])  # type: ignore[misc]
+        """Calls :meth:`choose` for each, concurrently."""
+        return self.remote.all(
+            [lambda choice=choice: self.choose(choice.prompt, choice.options) for choice in choices]  # type: ignore[misc]
+        )
 
     def write_many(self, writings: Sequence[Writing]) -> list[str | EngineError]:
-        """:meth:`write` of each, sent together."""
-        return self.remote.all([lambda one=one: self.write(one.prompt, one.grammar) for one in writings])  # type: ignore[misc]
+        """Calls :meth:`write` for each, concurrently."""
+        return self.remote.all(
+            [lambda writing=writing: self.write(writing.prompt, writing.grammar) for writing in writings]  # type: ignore[misc]
+        )
 
     def generate(self, prompt: Prompt, max_new_tokens: int) -> str:
-        """The model's own answer, without what it thought aloud."""
+        """Returns the model's own answer, without its thoughts."""
         message = self._chat(_messages(prompt), max(max_new_tokens, ANSWER_TOKENS), {})
         return without_thought(str(message.get("content") or ""))
 
     def generate_many(self, prompts: Sequence[Prompt], max_new_tokens: int, batch_size: int = 8) -> list[str]:
-        """:meth:`generate` for each prompt, sent together; the first error is raised."""
-        answers = self.remote.all([lambda one=one: self.generate(one, max_new_tokens) for one in prompts])  # type: ignore[misc]
+        """Calls :meth:`generate` for each prompt, concurrently; raises the first error."""
+        answers = self.remote.all(
+            [lambda prompt=prompt: self.generate(prompt, max_new_tokens) for prompt in prompts]  # type: ignore[misc]
+        )
         for answer in answers:
             if isinstance(answer, EngineError):
                 raise answer
         return answers  # type: ignore[return-value]
 
     def _values(self, prompt: Prompt, fields: Sequence[Field]) -> dict[str, str]:
-        """Field → option of what the model answers; without the fields that it leaves open."""
+        """Returns field → option of the model's answer, without the fields that it leaves open."""
         values = read(self._answer(prompt, fields), fields)
         if len(values) < len(fields):
             with self._lock:
@@ -130,13 +136,14 @@ class ChatServerEngine:
         return values
 
     def _answer(self, prompt: Prompt, fields: Sequence[Field]) -> object:
-        """The answer in the strictest form that the server takes, which is asked for from then on."""
+        """Returns the answer in the strictest form that the server accepts, and uses that form from then
+        on."""
         messages = _messages(prompt, instructions(fields))
-        refusal: NotTaken | None = None
+        refusal: RejectedRequest | None = None
         for form in range(self._form, len(FORMS)):
             try:
                 message = self._chat(messages, ANSWER_TOKENS, _form(FORMS[form], fields))
-            except NotTaken as error:
+            except RejectedRequest as error:
                 if error.status not in REFUSALS:
                     raise
                 refusal = refusal or error
@@ -148,13 +155,13 @@ class ChatServerEngine:
     def _chat(
         self, messages: Sequence[Mapping[str, str]], most: int, form: Mapping[str, Any]
     ) -> Mapping[str, Any]:
-        """The message that the server answers; settings that its model does not know are left out."""
+        """Returns the server's message; drops settings that its model does not know."""
         while True:
             limit, settings = self._limit, self._settings
             body = {"model": self.remote.model, "messages": messages, limit: most, **settings, **form}
             try:
                 answer = self.remote.ask("POST", "/chat/completions", body)
-            except NotTaken as error:
+            except RejectedRequest as error:
                 if "max_completion_tokens" in str(error) and limit == "max_tokens":
                     self._limit = "max_completion_tokens"
                 elif "temperature" in str(error) and settings:
@@ -170,21 +177,21 @@ class ChatServerEngine:
         except (KeyError, IndexError, TypeError):
             message = None
         if not isinstance(message, Mapping):
-            raise EngineError(f"{self.remote.url} answered with no chat completion: see its log")
+            raise EngineError(f"{self.remote.url} answered without a chat completion: see its log")
         return message
 
 
 def _messages(prompt: Prompt, more: str = "") -> list[dict[str, str]]:
-    """A prompt as a conversation; ``more`` stands behind its instructions."""
+    """Returns a prompt as a conversation; ``more`` follows its instructions."""
     messages = [{"role": "system", "content": "\n\n".join(filter(None, [prompt.system, more]))}]
     for user, answer in prompt.earlier:
         messages += [{"role": "user", "content": user}, {"role": "assistant", "content": answer}]
     messages.append({"role": "user", "content": prompt.user})
-    return [one for one in messages if one["content"] or one["role"] == "user"]
+    return [message for message in messages if message["content"] or message["role"] == "user"]
 
 
 def _form(name: str, fields: Sequence[Field]) -> dict[str, Any]:
-    """What a request says about its answer."""
+    """Returns a request's fields for a form of answer."""
     if name == "schema":
         described = {"name": NAME, "strict": True, "schema": schema(fields)}
         return {"response_format": {"type": "json_schema", "json_schema": described}}
@@ -198,7 +205,7 @@ def _form(name: str, fields: Sequence[Field]) -> dict[str, Any]:
 
 
 def _arguments(message: Mapping[str, Any]) -> object:
-    """What a function was called with; None where none was."""
+    """Returns the arguments of a function call; None where there is none."""
     try:
         return message["tool_calls"][0]["function"]["arguments"]
     except (KeyError, IndexError, TypeError):
@@ -206,7 +213,8 @@ def _arguments(message: Mapping[str, Any]) -> object:
 
 
 def _log_probabilities(options: Sequence[str], answer: str | None) -> list[float]:
-    """Of each option, by what the model answers: :data:`CONFIDENCE`; all alike without a usable answer."""
+    """Returns each option's log-probability: :data:`CONFIDENCE` for the answer; equal without a usable
+    one."""
     count = len(options)
     if answer is None or count == 1:
         return [-math.log(count)] * count
@@ -214,8 +222,11 @@ def _log_probabilities(options: Sequence[str], answer: str | None) -> list[float
     return [math.log(CONFIDENCE) if option == answer else other for option in options]
 
 
-def _fused(slot: Slot, answer: str | None, grammar: Grammar) -> str:
-    """The most probable option by the answer and the slot's priors."""
-    given = _log_probabilities(slot.options, answer)
-    scores = [prior + grammar.llm_weight * one for prior, one in zip(slot.log_priors, given, strict=True)]
+def _fuse(slot: Slot, answer: str | None, grammar: Grammar) -> str:
+    """Returns the most probable option by the answer and the slot's priors."""
+    log_likelihoods = _log_probabilities(slot.options, answer)
+    scores = [
+        prior + grammar.llm_weight * log_likelihood
+        for prior, log_likelihood in zip(slot.log_priors, log_likelihoods, strict=True)
+    ]
     return slot.options[max(range(len(scores)), key=lambda at: scores[at])]

@@ -1,15 +1,15 @@
-"""Fused constrained decoding: a grammar and a model's logits go in, the answer's text comes out.
+"""Fused constrained decoding: from a grammar and a model's logits to the answer's text.
 
 At a position where the grammar allows several tokens t after the prefix x, the answer takes
 
     argmax_t  w · log p_llm(t | x, t legal)  +  log p_prior(t)
 
-where the prior of a token is that of the best answer through it, so that with w = 0 the answer is the most
-probable one (a sum over answers would favour tokens that many poor options share). Legal are the tokens that
-begin the tokenizer's own spelling of an option. What the grammar forces costs no forward pass.
+where a token's prior is that of the best answer through it, so that with w = 0 the answer is the most
+probable one (a sum over answers would favour tokens that many poor options share). A token is legal if it
+begins the tokenizer's own spelling of an option. Forced text costs no forward pass.
 
-A draft of the rest is only a guess: it goes through the model together with what must, so that the logits of
-later positions are there already wherever it proves right. It never changes the answer.
+A draft is a guess of the rest: it goes through the model together with the required tokens, so that the
+logits of later positions are ready wherever it proves right. It never changes the answer.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from diffagent.agent.engines.chat import Chat
 
 WINDOW = 64
-"""Bytes of text that decide its first token; tokenizers split at words long before."""
+"""Bytes of text that determine its first token; tokenizers split at words long before."""
 
 KNOWN_TEXTS = 1 << 16
-"""Texts whose first token is remembered: a grammar over a whole catalog asks for the same ones every time."""
+"""The most texts with a cached first token: a grammar over a whole catalog repeats them."""
 
 NONE = -1
 """No token."""
@@ -41,14 +41,14 @@ NONE = -1
 Guess = Callable[[], list[int]]
 Score = Callable[[list[int], list[int], Guess], "NDArray[np.float32]"]
 """``score(done, tokens, guess)``: logits of ``tokens`` as the next one after the answer's tokens ``done``.
-``guess()`` gives tokens that probably follow ``done``."""
-Read = Callable[[list["Place"]], Sequence["NDArray[np.float32]"]]
-"""For each place the logits of its tokens."""
+``guess()`` returns tokens that probably follow ``done``."""
+ReadLogits = Callable[[list["Place"]], Sequence["NDArray[np.float32]"]]
+"""Returns for each place the logits of its tokens."""
 
 
 class Vocabulary:
-    """The tokenizer as llguidance sees it: inside a text, where SentencePiece adds no space. What is trained,
-    asked for and written is cut by it, so that a label is the same token in all three."""
+    """The tokenizer as llguidance sees it: inside a text, where SentencePiece adds no space. Training,
+    choosing and writing all use it, so that a label is the same token in all three."""
 
     def __init__(self, chat: Chat) -> None:
         from llguidance import LLTokenizer
@@ -58,7 +58,8 @@ class Vocabulary:
         self._first_token = lru_cache(KNOWN_TEXTS)(self._cut)
 
     def matcher(self, grammar: Grammar) -> Any:
-        """A matcher at the start of ``grammar``. Raises :class:`EngineError` where it does not compile."""
+        """Returns a matcher at the start of ``grammar``. Raises :class:`EngineError` if it does not
+        compile."""
         from llguidance import LLMatcher
 
         matcher = LLMatcher(self._tokenizer, LLMatcher.grammar_from_lark(grammar.to_lark()), log_level=0)
@@ -68,7 +69,7 @@ class Vocabulary:
         return matcher
 
     def legal(self, matcher: Any) -> frozenset[int]:
-        """The tokens that may follow."""
+        """Returns the tokens that may follow."""
         import numpy as np
 
         bits = np.frombuffer(matcher.compute_bitmask(), dtype=np.uint8)
@@ -77,19 +78,19 @@ class Vocabulary:
         return frozenset(np.flatnonzero(np.unpackbits(bits, bitorder="little")).tolist())
 
     def encode(self, text: str) -> list[int]:
-        """Token ids of the beginning of an answer."""
+        """Returns the token ids of an answer's beginning."""
         return list(self._tokenizer.tokenize_bytes(text.encode("utf-8", "replace")))
 
     def label_ids(self, options: Sequence[str]) -> list[int]:
-        """The one token of each option.
+        """Returns the single token of each option.
 
         Raises:
-            EngineError: an option has several, or two have the same.
+            EngineError: an option has several tokens, or two options share one.
         """
         labels = [self.encode(option) for option in options]
         if len({tuple(label) for label in labels}) != len(labels) or any(len(label) != 1 for label in labels):
             raise EngineError(
-                f"the options {list(options)} are not one different token each; use labels such as A, B"
+                f"the options {list(options)} are not one distinct token each; use labels such as A, B"
             )
         return [label[0] for label in labels]
 
@@ -97,11 +98,11 @@ class Vocabulary:
         return bytes(self._tokenizer.decode_bytes(list(tokens)))
 
     def begins(self, token: int, text: bytes) -> bool:
-        """Whether ``token`` may be the first of ``text``; the end token begins no text at all."""
+        """Whether ``token`` may be the first of ``text``; the end token begins only the empty text."""
         return not text if token == self.end else text.startswith(self.text([token]))
 
     def first_token(self, text: bytes) -> int:
-        """The token that begins ``text``; the end token where there is none."""
+        """Returns the token that begins ``text``; the end token for an empty text."""
         return self._first_token(text[:WINDOW])
 
     def _cut(self, text: bytes) -> int:
@@ -118,14 +119,14 @@ class Place:
     guess: Guess
 
     def best(self, weight: float, logits: NDArray[np.float32]) -> int:
-        """The token to take; ``logits`` are those of the keys of ``priors``, up to a constant."""
+        """Returns the token to take; ``logits`` are those of the keys of ``priors``, up to a constant."""
         return best(weight, self.priors, logits)
 
 
 def places(grammar: Grammar, vocabulary: Vocabulary, draft: str = "") -> Generator[Place, int, str]:
-    """The open places of one answer: a place comes out, its token goes in, at the end the answer returns.
+    """Generates the open places of one answer: yields a place, receives its token, returns the answer.
 
-    Where the model's word has no weight the priors decide, and no place is open.
+    Where the model has no weight the priors decide, and no place is open.
 
     Raises:
         EngineError: the grammar does not compile, or the vocabulary cannot spell an answer of it.
@@ -133,7 +134,7 @@ def places(grammar: Grammar, vocabulary: Vocabulary, draft: str = "") -> Generat
     matcher = vocabulary.matcher(grammar)
     done: list[int] = []
     while not matcher.is_stopped():
-        tokens = forced(matcher)
+        tokens = forced_tokens(matcher)
         if not tokens:
             priors = legal_priors(grammar, vocabulary, vocabulary.legal(matcher), vocabulary.text(done))
             tokens = [max(priors, key=lambda token: priors[token])]
@@ -151,7 +152,7 @@ def places(grammar: Grammar, vocabulary: Vocabulary, draft: str = "") -> Generat
 
 
 def write(grammar: Grammar, vocabulary: Vocabulary, score: Score, draft: str = "") -> str:
-    """Decode one answer; see the module's first lines. Raises :class:`EngineError`."""
+    """Decodes one answer; see the module's docstring. Raises :class:`EngineError`."""
     walk = places(grammar, vocabulary, draft)
     try:
         place = next(walk)
@@ -162,42 +163,46 @@ def write(grammar: Grammar, vocabulary: Vocabulary, score: Score, draft: str = "
         return str(end.value)
 
 
-def verify(grammar: Grammar, vocabulary: Vocabulary, read: Read, draft: str = "") -> str:
-    """Decode one answer with few questions: all open places of the expected answer are read at once, and
-    again from the first at which it proves wrong. The same answer as :func:`write`.
+def verify(grammar: Grammar, vocabulary: Vocabulary, read_logits: ReadLogits, draft: str = "") -> str:
+    """Decodes one answer with few requests: reads all open places of the expected answer at once, and again
+    from the first place at which it proves wrong. The answer equals that of :func:`write`.
 
     Raises:
         EngineError: see :func:`places`.
     """
-    known: dict[tuple[int, ...], int] = {}
+    tokens_at: dict[tuple[int, ...], int] = {}
     while True:
-        asked: dict[Place, int] = {}
+        expected_tokens: dict[Place, int] = {}
         walk = places(grammar, vocabulary, draft)
         try:
             place = next(walk)
             while True:
-                token = known.get(place.done)
+                token = tokens_at.get(place.done)
                 if token is None:
-                    token = asked[place] = _expected(place, vocabulary, draft)
+                    token = expected_tokens[place] = _expected(place, vocabulary, draft)
                 place = walk.send(token)
         except StopIteration as end:
-            if not asked:
+            if not expected_tokens:
                 return str(end.value)
-        for (place, expected), logits in zip(asked.items(), read(list(asked)), strict=True):
-            known[place.done] = place.best(grammar.llm_weight, logits)
-            if known[place.done] != expected:
+        for (place, expected), logits in zip(
+            expected_tokens.items(), read_logits(list(expected_tokens)), strict=True
+        ):
+            tokens_at[place.done] = place.best(grammar.llm_weight, logits)
+            if tokens_at[place.done] != expected:
                 break
 
 
 def _expected(place: Place, vocabulary: Vocabulary, draft: str) -> int:
-    """The draft's token at a place, or the most probable one by the priors where the draft does not hold."""
+    """Returns the draft's token at a place, or the priors' most probable token where the draft fails."""
     prefix, whole = vocabulary.text(place.done), draft.encode("utf-8", "replace")
     token = vocabulary.first_token(whole[len(prefix) :]) if whole.startswith(prefix) else NONE
-    return token if token in place.priors else max(place.priors, key=lambda one: place.priors[one])
+    return (
+        token if token in place.priors else max(place.priors, key=lambda candidate: place.priors[candidate])
+    )
 
 
 def spell(grammar: Grammar, vocabulary: Vocabulary, answer: str) -> list[int]:
-    """The tokens in which :func:`write` writes ``answer``: what a model that writes so is trained on.
+    """Returns the tokens in which :func:`write` writes ``answer``, the training target of a model.
 
     Raises:
         EngineError: the answer is outside the grammar.
@@ -210,17 +215,17 @@ def spell(grammar: Grammar, vocabulary: Vocabulary, answer: str) -> list[int]:
     return tokens
 
 
-def forced(matcher: Any) -> list[int]:
-    """The tokens that must follow."""
+def forced_tokens(matcher: Any) -> list[int]:
+    """Returns the tokens that must follow."""
     tokens: list[int] = matcher.compute_ff_tokens()
-    # llguidance takes the name of a special token in forced text for the token, which its own grammar refuses
+    # llguidance reads a special token's name in forced text as that token, which its own grammar refuses
     return tokens[: matcher.validate_tokens(tokens)]
 
 
 def legal_priors(
     grammar: Grammar, vocabulary: Vocabulary, legal: frozenset[int], prefix: bytes
 ) -> dict[int, float]:
-    """Legal token behind the text ``prefix`` → log-prior of the best answer through it."""
+    """Returns legal token after the text ``prefix`` → log-prior of the best answer through it."""
     priors: dict[int, float] = {}
     for prior, answer in grammar.branches(prefix):
         rest = answer[len(prefix) :]
@@ -235,14 +240,14 @@ def legal_priors(
 
 
 def _longest(vocabulary: Vocabulary, legal: frozenset[int], rest: bytes) -> int:
-    """The longest legal token that begins ``rest``, where the tokenizer's own first one is not legal: behind
-    half a character, or at a special token's name; or NONE."""
+    """Returns the longest legal token that begins ``rest``, or NONE. Needed where the tokenizer's own first
+    token is not legal: after half a character, or at a special token's name."""
     fitting = [token for token in legal if vocabulary.begins(token, rest)]
     return max(fitting, key=lambda token: len(vocabulary.text([token])), default=NONE)
 
 
-def normalised(logits: NDArray[np.float32]) -> list[float]:
-    """Log-probabilities over the given logits alone."""
+def normalise(logits: NDArray[np.float32]) -> list[float]:
+    """Returns log-probabilities, normalised over the logits."""
     import numpy as np
 
     scores = logits.astype(np.float64)
@@ -251,18 +256,19 @@ def normalised(logits: NDArray[np.float32]) -> list[float]:
 
 
 def best(weight: float, priors: Mapping[int, float], logits: NDArray[np.float32]) -> int:
-    """The token of greatest fused score; ``logits`` are those of the keys of ``priors``."""
+    """Returns the token of the greatest fused score; ``logits`` are those of the keys of ``priors``."""
     import numpy as np
 
-    scores = weight * np.array(normalised(logits)) + np.array(list(priors.values()))
+    scores = weight * np.array(normalise(logits)) + np.array(list(priors.values()))
     return list(priors)[int(np.argmax(scores))]
 
 
 def _guess(grammar: Grammar, vocabulary: Vocabulary, matcher: Any, done: list[int], draft: str) -> list[int]:
-    """Tokens that probably follow ``done``: the draft's, or those of the grammar's most probable rest.
+    """Returns tokens that probably follow ``done``: the draft's, or those of the grammar's most probable
+    rest.
 
-    Walks a copy of the matcher as :func:`write` walks it, so that forced text is cut into the same tokens,
-    and stops behind the last open place: what is forced from there needs no logits.
+    Walks a copy of the matcher as :func:`write` does, so that forced text has the same tokens, and stops
+    after the last open place, since forced text needs no logits.
     """
     matcher = matcher.deep_copy()
     prefix, whole = vocabulary.text(done), draft.encode("utf-8", "replace")
@@ -272,10 +278,10 @@ def _guess(grammar: Grammar, vocabulary: Vocabulary, matcher: Any, done: list[in
 
 
 def _walk(vocabulary: Vocabulary, matcher: Any, prefix: bytes, whole: bytes) -> list[int]:
-    """The tokens from ``prefix``, where the matcher stands, to the end of ``whole``, as written."""
-    found: list[int] = []
+    """Returns the tokens from ``prefix``, the matcher's position, to the end of ``whole``."""
+    spelling: list[int] = []
     while len(prefix) < len(whole) and not matcher.is_stopped():
-        tokens = forced(matcher)
+        tokens = forced_tokens(matcher)
         if not tokens:
             rest = whole[len(prefix) :]
             tokens = [vocabulary.first_token(rest)]
@@ -283,6 +289,6 @@ def _walk(vocabulary: Vocabulary, matcher: Any, prefix: bytes, whole: bytes) -> 
                 tokens = [_longest(vocabulary, vocabulary.legal(matcher), rest)]
         if NONE in tokens or not matcher.consume_tokens(tokens):
             break
-        found += tokens
+        spelling += tokens
         prefix += vocabulary.text(tokens)
-    return found
+    return spelling

@@ -1,4 +1,4 @@
-"""The engine behind a URL: a ``vllm serve`` elsewhere, asked through OpenAI's completions API.
+"""The engine behind a URL: a remote ``vllm serve``, through OpenAI's completions API.
 
     vllm serve FOLDER --hf-overrides '{"head_dtype": "float32"}'
     diffagent "a fox in the snow" --engine http://HOST:8000
@@ -6,10 +6,10 @@
 FOLDER holds the same weights (the default's are merged by :mod:`diffagent.agent.engines.merged`); the
 override keeps its logits from being rounded to bf16.
 
-The prompt is built and cut into tokens here, so that every engine reads the same ids, and the grammar and
-the priors stay here too: the server is asked for log-probabilities of named tokens as the next one
+Prompts are built and tokenised locally, so that every engine reads the same ids, and the grammar and the
+priors stay local too: the server returns log-probabilities of given tokens as the next one
 (``logprob_token_ids``). A choice is one request; an answer is one request for all its open places, and one
-more for each place at which the draft proves wrong. The server batches what arrives together.
+more for each place at which the draft proves wrong. The server batches concurrent requests.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MOST_IDS = 128
-"""How many tokens' log-probabilities vLLM gives at once."""
-Read = tuple[list[int], list[int]]
-"""Token ids of a text, and the tokens whose logits behind it are asked for."""
+"""The most tokens whose log-probabilities vLLM returns at once."""
+Query = tuple[list[int], list[int]]
+"""Token ids of a text, and the tokens whose logits after it are needed."""
 
 
 class EndpointEngine:
     """See :class:`diffagent.agent.engines.BatchEngine`; safe to call from many threads, which wait together.
 
-    ``digest`` is that of the weights that the tokenizer was read with; what the server holds it does not say.
+    ``digest`` belongs to the weights beside the tokenizer; the server does not tell its own.
     """
 
     translates = False
-    """Whether the model that is served may be asked to translate a prompt: a larger one than the default."""
+    """Whether the served model may translate prompts: any but the default."""
 
     def __init__(self, remote: Remote, chat: Chat, digest: str) -> None:
         self.remote, self.chat, self.digest = remote, chat, digest
@@ -50,14 +50,14 @@ class EndpointEngine:
 
     @classmethod
     def load(cls, remote: Remote, llm: str | None = None) -> EndpointEngine:
-        """``llm``: the model that is served, by folder or name; here only its tokenizer is used.
+        """Connects to a server; of ``llm``, the served model's folder or name, only the tokenizer is loaded.
 
         Raises:
-            EngineGone: no such server, or it serves no model.
+            EngineGone: the server does not answer, or serves no model.
         """
-        from diffagent.agent.engines.merged import merged
+        from diffagent.agent.engines.merged import merge_weights
 
-        weights = merged(llm)
+        weights = merge_weights(llm)
         engine = cls(remote, Chat(weights.path), weights.digest)
         engine.translates = llm is not None
         _ = remote.model
@@ -66,7 +66,7 @@ class EndpointEngine:
     def choose(self, prompt: Prompt, options: Sequence[str], draft: str = "") -> list[float]:
         """See :class:`diffagent.agent.engines.Engine`; the draft is read by :meth:`write`."""
         labels = self._vocabulary.label_ids(options)
-        return decode.normalised(self._read([(self.chat.prompt_ids(prompt), labels)])[0])
+        return decode.normalise(self._read([(self.chat.prompt_ids(prompt), labels)])[0])
 
     def write(self, prompt: Prompt, grammar: Grammar, draft: str = "") -> str:
         """See :class:`diffagent.agent.engines.Engine`."""
@@ -78,21 +78,23 @@ class EndpointEngine:
         return decode.verify(grammar, self._vocabulary, read, draft)
 
     def choose_many(self, choices: Sequence[Choice]) -> list[list[float] | EngineError]:
-        """:meth:`choose` of each, sent together."""
-        return self.remote.all([lambda one=one: self.choose(one.prompt, one.options) for one in choices])  # type: ignore[misc]
+        """Calls :meth:`choose` for each, concurrently."""
+        return self.remote.all(
+            [lambda choice=choice: self.choose(choice.prompt, choice.options) for choice in choices]  # type: ignore[misc]
+        )
 
     def write_many(self, writings: Sequence[Writing]) -> list[str | EngineError]:
-        """:meth:`write` of each, sent together."""
+        """Calls :meth:`write` for each, concurrently."""
         return self.remote.all(
-            [lambda one=one: self.write(one.prompt, one.grammar, one.draft) for one in writings]  # type: ignore[misc]
+            [lambda task=task: self.write(task.prompt, task.grammar, task.draft) for task in writings]  # type: ignore[misc]
         )
 
     def generate(self, prompt: Prompt, max_new_tokens: int) -> str:
-        """The model's own greedy answer."""
+        """Returns the model's own greedy answer."""
         return self.generate_many([prompt], max_new_tokens)[0]
 
     def generate_many(self, prompts: Sequence[Prompt], max_new_tokens: int, batch_size: int = 8) -> list[str]:
-        """:meth:`generate` for each prompt, sent together."""
+        """Calls :meth:`generate` for each prompt, concurrently."""
         rows = [self.chat.prompt_ids(prompt) for prompt in prompts]
         body = {"max_tokens": max_new_tokens, "stop_token_ids": self.chat.end_ids}
         return [
@@ -105,40 +107,40 @@ class EndpointEngine:
     def _vocabulary(self) -> decode.Vocabulary:
         return decode.Vocabulary(self.chat)
 
-    def _read(self, reads: Sequence[Read]) -> list[NDArray[np.float32]]:
-        """Log-probabilities of the tokens of each, over the whole vocabulary."""
+    def _read(self, reads: Sequence[Query]) -> list[NDArray[np.float32]]:
+        """Returns log-probabilities of each query's tokens, over the whole vocabulary."""
         import numpy as np
 
-        found: list[list[float]] = [[] for _ in reads]
+        rows: list[list[float]] = [[] for _ in reads]
         for group in _groups(reads):
-            wanted = list(dict.fromkeys(token for piece in group for token in piece.tokens))
+            token_ids = list(dict.fromkeys(token for piece in group for token in piece.tokens))
             body = {
                 "max_tokens": 1,
                 "logprobs": 1,
-                "logprob_token_ids": wanted,
+                "logprob_token_ids": token_ids,
                 "return_tokens_as_token_ids": True,
             }
             choices = self._complete([reads[piece.place][0] for piece in group], body)
             for choice, piece in zip(choices, group, strict=True):
                 try:
-                    given = choice["logprobs"]["top_logprobs"][0]
-                    found[piece.place] += [given[f"token_id:{token}"] for token in piece.tokens]
+                    log_probabilities = choice["logprobs"]["top_logprobs"][0]
+                    rows[piece.place] += [log_probabilities[f"token_id:{token}"] for token in piece.tokens]
                 except (KeyError, IndexError, TypeError):
                     raise EngineGone(
-                        f"{self.remote.url} gives no log-probabilities of named tokens (logprob_token_ids): "
-                        "it has to be a vllm serve of 0.32 or later"
+                        f"{self.remote.url} returns no log-probabilities of given tokens "
+                        "(logprob_token_ids): it has to be a vllm serve of 0.32 or later"
                     ) from None
-        return [np.array(row, dtype=np.float32) for row in found]
+        return [np.array(row, dtype=np.float32) for row in rows]
 
     def _complete(self, prompts: Sequence[Sequence[int]], body: dict[str, Any]) -> list[Any]:
-        """The server's completions of token ids, in order."""
-        asked = {
+        """Returns the server's completions of token ids, in order."""
+        request = {
             "model": self.remote.model,
             "prompt": [list(ids) for ids in prompts],
             "temperature": 0,
             **body,
         }
-        answer = self.remote.ask("POST", "/completions", asked)
+        answer = self.remote.ask("POST", "/completions", request)
         try:
             choices = sorted(answer["choices"], key=lambda choice: choice["index"])
         except (KeyError, TypeError):
@@ -151,23 +153,23 @@ class EndpointEngine:
 
 
 @dataclass(frozen=True)
-class _Piece:
+class _ReadPart:
     """Some of the tokens of the ``place``-th read."""
 
     place: int
     tokens: list[int]
 
 
-def _groups(reads: Sequence[Read]) -> list[list[_Piece]]:
-    """The reads in order, together as long as they name at most 128 different tokens."""
-    groups: list[list[_Piece]] = []
-    named: set[int] = set()
+def _groups(reads: Sequence[Query]) -> list[list[_ReadPart]]:
+    """Groups queries in order, each group with at most 128 distinct tokens."""
+    groups: list[list[_ReadPart]] = []
+    token_ids: set[int] = set()
     for place, (_, tokens) in enumerate(reads):
         for start in range(0, len(tokens), MOST_IDS):
-            piece = _Piece(place, tokens[start : start + MOST_IDS])
-            if not groups or len(named.union(piece.tokens)) > MOST_IDS:
+            piece = _ReadPart(place, tokens[start : start + MOST_IDS])
+            if not groups or len(token_ids.union(piece.tokens)) > MOST_IDS:
                 groups.append([])
-                named = set()
+                token_ids = set()
             groups[-1].append(piece)
-            named.update(piece.tokens)
+            token_ids.update(piece.tokens)
     return groups

@@ -1,9 +1,9 @@
-"""The answer grammar of one request: literal text and slots; every slot takes one of a few known strings.
+"""The answer grammar of one request: literal text and slots; a slot takes one of a few strings.
 
     Grammar(("{\\"model\\":", Slot("model", ('"AIO Pixel Art"', '"DreamShaper"'), (-0.2, -1.7)), "}"))
 
-A grammar gives the text that is most probable by its priors (the draft an engine verifies), the Lark source
-that llguidance compiles, and the slots' values of a finished text.
+A grammar provides the most probable text by its priors (the draft that an engine verifies), Lark source for
+llguidance, and the slots' values of a finished text.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from diffagent.data.errors import BadAnswer
 
 @dataclass(frozen=True)
 class Slot:
-    """One free place: ``options`` are non-empty and distinct, with a natural-log prior probability each."""
+    """One free place: ``options`` are non-empty and distinct, each with a natural-log prior probability."""
 
     name: str
     options: tuple[str, ...]
@@ -73,33 +73,33 @@ class Grammar:
         return tuple(part for part in self.parts if isinstance(part, Slot))
 
     def draft(self) -> str:
-        """The most probable option in every slot."""
+        """Returns the text with the most probable option in every slot."""
         return self.render({})
 
     @cached_property
     def tail(self) -> str:
-        """What is forced behind the last slot: nothing in it is for the model to say."""
+        """The forced text after the last slot, which the model does not decide."""
         free = max((index for index, part in enumerate(self.parts) if isinstance(part, Slot)), default=-1)
         return "".join(part for part in self.parts[free + 1 :] if isinstance(part, str))
 
     def render(self, choice: Mapping[str, str]) -> str:
-        """The text with ``choice`` in its slots; slots it does not name take their most probable option."""
+        """Returns the text with ``choice`` in its slots; other slots take their most probable option."""
         return "".join(
             part if isinstance(part, str) else choice.get(part.name, part.best) for part in self.parts
         )
 
     def parse(self, text: str) -> dict[str, str]:
-        """Slot name → option of a finished text. Raises :class:`BadAnswer` outside the grammar."""
-        found = self._parse(text, 0, 0)
-        if found is None:
+        """Returns slot name → option of a finished text. Raises :class:`BadAnswer` outside the grammar."""
+        values = self._parse(text, 0, 0)
+        if values is None:
             raise BadAnswer(
                 f"the answer {text[:80]!r} is outside the request's grammar; "
                 f"it should read like {self.draft()[:80]!r}"
             )
-        return dict(reversed(found))
+        return dict(reversed(values))
 
     def _parse(self, text: str, at: int, index: int) -> list[tuple[str, str]] | None:
-        """Slots of ``text[at:]`` against ``parts[index:]``, last first; None where it does not match."""
+        """Matches ``text[at:]`` with ``parts[index:]``; returns the slots, last first, or None."""
         if index == len(self.parts):
             return [] if at == len(text) else None
         part = self.parts[index]
@@ -111,9 +111,9 @@ class Grammar:
         return None
 
     def branches(self, prefix: bytes) -> list[tuple[float, bytes]]:
-        """Whole answers in UTF-8 that start with ``prefix``, each with the log-prior of its undecided slots.
+        """Returns whole answers in UTF-8 that start with ``prefix``, with the log-prior of undecided slots.
 
-        One for each option of the slot that ``prefix`` stands in (or comes to next); the slots behind it take
+        There is one for each option of the slot at the end of ``prefix`` (or the next slot); later slots take
         their most probable option.
         """
         return self._branches(prefix, 0)
@@ -121,15 +121,15 @@ class Grammar:
     def _branches(self, prefix: bytes, index: int) -> list[tuple[float, bytes]]:
         if index == len(self._encoded):
             return [] if prefix else [(0.0, b"")]
-        found, part = [], self._encoded[index]
+        branches, part = [], self._encoded[index]
         for prior, option in part:
             if len(option) > len(prefix) and len(part) > 1 and option.startswith(prefix):
-                found.append((prior, option + self._tails[index + 1]))
+                branches.append((prior, option + self._tails[index + 1]))
             elif prefix.startswith(option) or option.startswith(prefix):
                 decided = prior if len(prefix) >= len(option) else 0.0
                 for more, rest in self._branches(prefix[len(option) :], index + 1):
-                    found.append((decided + more, option + rest))
-        return found
+                    branches.append((decided + more, option + rest))
+        return branches
 
     @cached_property
     def _encoded(self) -> list[list[tuple[float, bytes]]]:
@@ -150,10 +150,10 @@ class Grammar:
         return ["".join(best[index:]).encode() for index in range(len(best) + 1)]
 
     def to_lark(self) -> str:
-        """Lark source for llguidance; ``start`` is the whole answer.
+        """Returns Lark source for llguidance; ``start`` is the whole answer.
 
-        All of it is one terminal: a sequence of terminals would be lexed greedily, and ``1`` or ``12`` before
-        a ``2`` would be read as ``12`` only.
+        The answer is one terminal: a sequence of terminals would be lexed greedily, and ``1`` or ``12``
+        before a ``2`` would be read as ``12`` only.
         """
         rules, whole = [], []
         for index, part in enumerate(self.parts):

@@ -1,8 +1,8 @@
 """The Llama forward pass (Touvron et al. 2023) with a key-value cache that can be cropped.
 
-Token ids go in, the final hidden states come out; logits are computed only for the tokens that are asked for,
-the few legal ones of a grammar. Equal to ``transformers.LlamaForCausalLM`` (a test compares them), less the
-seconds that importing transformers takes.
+From token ids to the final hidden states; logits are computed only for requested tokens, the few legal ones
+of a grammar. Equal to ``transformers.LlamaForCausalLM`` (a test compares them), without the seconds that
+importing transformers takes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ CACHE_STEP = 256
 
 
 class Llama:
-    """One model and one sequence: :meth:`extend` appends tokens, :meth:`crop` takes them back."""
+    """One model and one sequence: :meth:`extend` appends tokens, :meth:`crop` removes them."""
 
     def __init__(self, config: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> None:
         self.tensors = dict(tensors)
@@ -39,7 +39,7 @@ class Llama:
 
     @staticmethod
     def fits(config: Mapping[str, Any]) -> bool:
-        """Whether a ``config.json`` describes a plain Llama, as this module computes it."""
+        """Whether a ``config.json`` describes a plain Llama, which this module computes."""
         rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
         plain = rope.get("rope_type", rope.get("type", "default")) == "default"
         biased = config.get("attention_bias") or config.get("mlp_bias") or config.get("quantization_config")
@@ -47,7 +47,7 @@ class Llama:
         return config.get("model_type") == "llama" and plain and silu and not biased
 
     def extend(self, ids: Sequence[int], keep: int) -> torch.Tensor:
-        """Append ``ids`` → final hidden states ``[keep, hidden]`` of the last ``keep`` of them."""
+        """Appends ``ids`` and returns the final hidden states ``[keep, hidden]`` of the last ``keep``."""
         import torch
         from torch.nn.functional import embedding
 
@@ -55,28 +55,29 @@ class Llama:
         if self.length > self._keys.shape[2]:
             self._grow(-(-self.length // CACHE_STEP) * CACHE_STEP)
         states = embedding(torch.tensor(ids, device=self._embedding.device), self._embedding)
-        # added to the scores; a mask of booleans would be turned into this in every layer
+        # added to the scores; a boolean mask would be converted in every layer
         mask = torch.full((len(ids), self.length), -torch.inf, dtype=states.dtype, device=states.device)
         mask = mask.triu(start + 1)
         for layer in self._layers:
-            kept = keep if layer == self._layers[-1] else len(ids)
-            states = self._layer(layer, states, start, mask, kept)
+            rows = keep if layer == self._layers[-1] else len(ids)
+            states = self._layer(layer, states, start, mask, rows)
         return self._norm("model.norm", states)
 
     def crop(self, length: int) -> None:
-        """Forget all but the first ``length`` tokens."""
+        """Drops all but the first ``length`` tokens."""
         assert 0 <= length <= self.length
         self.length = length
 
     def logits(self, state: torch.Tensor, tokens: Sequence[int]) -> torch.Tensor:
-        """Logits of ``tokens`` after one hidden state, in fp32 on the CPU."""
+        """Returns the logits of ``tokens`` after one hidden state, in fp32 on the CPU."""
         import torch
 
         rows = self._head[torch.tensor(tokens, device=self._head.device)]
         return (rows.to(torch.float32) @ state.to(torch.float32)).cpu()
 
     def _join(self, at: str) -> torch.Tensor:
-        """The weights of queries, keys and values as one matrix; ``tensors`` then holds its parts."""
+        """Joins the weights of queries, keys and values into one matrix; ``tensors`` then holds views of
+        it."""
         import torch
 
         names = [f"{at}.{part}_proj.weight" for part in "qkv"]
@@ -99,16 +100,16 @@ class Llama:
         self._sines = torch.cat((-angles.sin(), angles.sin()), -1).to(self._embedding)
 
     def _room(self, capacity: int) -> torch.Tensor:
-        """Keys or values of all layers: ``[layers, heads, capacity, head_size]``."""
+        """Returns keys or values of all layers: ``[layers, heads, capacity, head_size]``."""
         import torch
 
         shape = (len(self._layers), self._kv_heads, capacity, self._head_size)
         return torch.zeros(shape, dtype=self._embedding.dtype, device=self._embedding.device)
 
     def _layer(
-        self, layer: int, states: torch.Tensor, start: int, mask: torch.Tensor, kept: int
+        self, layer: int, states: torch.Tensor, start: int, mask: torch.Tensor, keep: int
     ) -> torch.Tensor:
-        """One decoder layer; of its result only the last ``kept`` rows are computed."""
+        """Computes one decoder layer, only the last ``keep`` rows of its output."""
         from torch.nn.functional import linear, scaled_dot_product_attention, silu
 
         at, count, end = f"model.layers.{layer}", len(states), start + len(states)
@@ -117,22 +118,22 @@ class Llama:
         turned = self._rotate(parts[:, : -self._kv_heads], start)  # queries and keys
         self._keys[layer, :, start:end] = turned[:, self._heads :].transpose(0, 1)
         self._values[layer, :, start:end] = parts[:, -self._kv_heads :].transpose(0, 1)
-        states = states[-kept:]
+        states = states[-keep:]
         mixed = scaled_dot_product_attention(
-            turned[-kept:, : self._heads].transpose(0, 1)[None],
+            turned[-keep:, : self._heads].transpose(0, 1)[None],
             self._keys[layer, None, :, :end],
             self._values[layer, None, :, :end],
-            attn_mask=mask[-kept:],
+            attn_mask=mask[-keep:],
             enable_gqa=True,
         )
-        mixed = mixed[0].transpose(0, 1).reshape(kept, -1)
+        mixed = mixed[0].transpose(0, 1).reshape(keep, -1)
         states = states + self._linear(f"{at}.self_attn.o_proj", mixed)
         normed = self._norm(f"{at}.post_attention_layernorm", states)
         gated = silu(self._linear(f"{at}.mlp.gate_proj", normed)) * self._linear(f"{at}.mlp.up_proj", normed)
         return states + self._linear(f"{at}.mlp.down_proj", gated)
 
     def _rotate(self, rows: torch.Tensor, start: int) -> torch.Tensor:
-        """Rotary position embedding of ``[count, heads, head_size]`` at positions from ``start``."""
+        """Applies the rotary embedding to ``[count, heads, head_size]`` at positions from ``start``."""
         import torch
 
         half, end = self._head_size // 2, start + len(rows)
@@ -145,7 +146,7 @@ class Llama:
         return linear(rows, self.tensors[f"{at}.weight"])
 
     def _norm(self, at: str, rows: torch.Tensor) -> torch.Tensor:
-        """RMS norm, in fp32 inside."""
+        """Applies RMS norm, computed in fp32."""
         import torch
 
         wide = rows.to(torch.float32)
@@ -154,13 +155,13 @@ class Llama:
 
 
 def read_tensors(files: Iterable[Path], dtype: torch.dtype, device: str) -> dict[str, torch.Tensor]:
-    """All tensors of safetensors files as ``dtype`` on ``device``; mapped, not copied, if neither changes."""
+    """Reads safetensors files as ``dtype`` on ``device``; maps instead of copying where neither changes."""
     from safetensors import safe_open
 
     tensors = {}
     for file in files:
         with safe_open(file, framework="pt") as source:
-            for name in source.keys():  # noqa: SIM118  (safe_open is no mapping)
+            for name in source.keys():  # noqa: SIM118  (safe_open is not a mapping)
                 tensors[name] = source.get_tensor(name).to(device=device, dtype=dtype)
     return tensors
 

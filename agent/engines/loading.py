@@ -1,4 +1,4 @@
-"""Loads an engine by name."""
+"""Loading an engine by name."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from diffagent.agent.engines import Engine
 from diffagent.data.errors import BadInput
 
 ENGINES = ("transformers", "vllm")
-"""Beside these, the URL of a vllm serve or of a server of chat completions."""
+"""Local engines; the URL of a vllm serve or of a chat completions server is another."""
 
 
 def load_engine(name: str = "transformers", llm: str | None = None, concurrent: bool = False) -> Engine:
-    """The engine ``name``, or the server at that URL, with the model ``llm`` (a folder or a name).
+    """Loads the engine ``name``, or the server at that URL, with the model ``llm`` (a folder or a name).
 
     The default model is the embedded one, on a chat server the first that it lists. ``concurrent``: many
-    threads will ask at once, as in a server.
+    threads ask at once, as in a server.
 
     Raises:
-        BadInput: no such engine. MissingWeights, MissingExtra: the model or the engine's library is not here.
+        BadInput: the engine is unknown. MissingWeights, MissingExtra: the model or a library is missing.
         EngineGone: the server does not answer.
     """
     if name == "transformers":
@@ -31,17 +31,17 @@ def load_engine(name: str = "transformers", llm: str | None = None, concurrent: 
         return VllmEngine.load(llm, concurrent=concurrent)
     if name.startswith(("http://", "https://")):
         return _behind(name, llm)
-    raise BadInput(f"there is no engine {name!r}; the engines are {', '.join(ENGINES)} and a server's URL")
+    raise BadInput(f"unknown engine {name!r}; the engines are {', '.join(ENGINES)} and a server's URL")
 
 
 def _behind(url: str, llm: str | None) -> Engine:
-    """vLLM is read token by token, any other server as a chat."""
+    """Returns the engine of a server: by tokens for vLLM, by chat for any other."""
     from diffagent.agent.engines.chat_server import ChatServerEngine
     from diffagent.agent.engines.endpoint import EndpointEngine
     from diffagent.agent.engines.remote import KEY, Remote
 
-    remote = Remote(url, key=os.environ.get(KEY), named=llm)
+    remote = Remote(url, key=os.environ.get(KEY), llm=llm)
     if not remote.is_vllm:
         return ChatServerEngine(remote)
-    remote.named = None  # a folder or name of the hub, which the server may call otherwise
+    remote.llm = None  # a folder or a hub's name, which may differ from the server's
     return EndpointEngine.load(remote, llm)

@@ -1,7 +1,7 @@
-"""Weights as other engines serve them: a model's folder, with the adapter that ships merged into the default.
+"""Weights for other engines: a model's folder, with the packaged adapter merged into the default model.
 
-vLLM reads a folder, so the merged weights are written once into the cache, in fp32: every engine that casts
-them to its own dtype then holds the same numbers.
+vLLM reads a folder, so the merged weights are written to the cache once, in fp32: every engine that casts
+them to its own dtype then has the same numbers.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from diffagent.data.errors import MissingWeights
 from diffagent.data.weights.weights import DEFAULT_LLM, DIGEST_FILE, Weights, home, resolve
 
 
-def merged(llm: str | None = None, adapter: Path | None = None) -> Weights:
-    """The folder that a server is to serve for ``llm``; default: the embedded model with its adapter.
+def merge_weights(llm: str | None = None, adapter: Path | None = None) -> Weights:
+    """Returns the folder to serve for ``llm``; default: the embedded model with its adapter.
 
     Raises:
-        MissingWeights: found nowhere, the adapter is for others, or the cache cannot be written.
+        MissingWeights: the weights are missing, the adapter fits others, or the cache is not writable.
     """
     weights = resolve(llm or DEFAULT_LLM)
     folder = adapter or (shipped() if llm is None else None)
@@ -35,13 +35,13 @@ def merged(llm: str | None = None, adapter: Path | None = None) -> Weights:
         except OSError as error:
             raise MissingWeights(
                 f"cannot write the merged weights to {target}: {error}; free the disk, or set DIFFAGENT_HOME "
-                "to a folder that can be written"
+                "to a writable folder"
             ) from None
     return Weights(target)
 
 
 def merged_digest(base: str, adapter: Adapter) -> str:
-    """What names weights of SHA-256 ``base`` with an adapter merged in."""
+    """Returns the digest of weights of SHA-256 ``base`` with an adapter merged in."""
     return hashlib.sha256(f"{base} {adapter.digest}".encode()).hexdigest()
 
 
@@ -53,14 +53,14 @@ def _write(weights: Weights, adapter: Adapter, digest: str, target: Path) -> Non
 
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as scratch:
-        made = Path(scratch) / "made"
+        folder = Path(scratch) / "made"
         shutil.copytree(
-            weights.path, made, ignore=shutil.ignore_patterns("*.safetensors*", "*.gguf", DIGEST_FILE)
+            weights.path, folder, ignore=shutil.ignore_patterns("*.safetensors*", "*.gguf", DIGEST_FILE)
         )
         tensors = read_tensors(sorted(weights.path.glob("*.safetensors")), torch.float32, "cpu")
         adapter.merge(tensors, weights.digest)
-        save_file(tensors, made / "model.safetensors", metadata={"format": "pt"})
-        (made / DIGEST_FILE).write_text(f"{digest}  model.safetensors\n", encoding="utf-8")
+        save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+        (folder / DIGEST_FILE).write_text(f"{digest}  model.safetensors\n", encoding="utf-8")
         if target.exists():
             shutil.rmtree(target)
-        made.rename(target)
+        folder.rename(target)

@@ -1,7 +1,7 @@
-"""The wire to a model server that speaks OpenAI's API: requests, faults, and many at once.
+"""The client of a model server with OpenAI's API: requests, faults, concurrency.
 
-In: a path and a body. Out: the answer's JSON. Answers are the same however often they are asked, so every
-fault that may pass is asked again, after Retry-After where that is given.
+In: a path and a body. Out: the answer's JSON. Requests can be repeated safely, so every transient fault is
+retried, after Retry-After where it is given.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ T = TypeVar("T")
 KEY = "OPENAI_API_KEY"
 ATTEMPTS = 5
 LONGEST_WAIT = 120.0
-"""Seconds; a server that asks for more is left for another time."""
+"""Seconds; a longer Retry-After is an error."""
 
 
-class NotTaken(EngineError):
-    """The server does not take a request as it stands; ``status`` is 400, 422 or alike."""
+class RejectedRequest(EngineError):
+    """The server rejects a request; ``status`` is 400, 422 or similar."""
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__(message)
@@ -40,8 +40,8 @@ class Remote:
     """A server; safe to call from many threads, ``concurrency`` of which :meth:`all` uses.
 
     ``url`` is with or without ``/v1``; ``key`` is sent as a bearer token, over https or to this machine only;
-    ``named`` is the model to ask for, by default the first that the server lists. In seconds: ``backoff`` is
-    the first wait after a fault, ``timeout`` what an answer may take.
+    ``llm`` is the model's name, by default the first that the server lists. ``backoff`` is the first wait
+    after a fault and ``timeout`` the time limit of an answer, in seconds.
 
     Raises:
         BadInput: a bad URL or key.
@@ -52,7 +52,7 @@ class Remote:
         url: str,
         *,
         key: str | None = None,
-        named: str | None = None,
+        llm: str | None = None,
         concurrency: int = 64,
         backoff: float = 0.5,
         timeout: float = 120.0,
@@ -64,9 +64,9 @@ class Remote:
 
         base = base_url(url).removesuffix("/chat/completions")
         self.url = base if base.endswith("/v1") else f"{base}/v1"
-        self.concurrency, self.backoff, self.named = concurrency, backoff, named
+        self.concurrency, self.backoff, self.llm = concurrency, backoff, llm
         self._is_there = False
-        """Whether anything was answered yet."""
+        """Whether the server has answered yet."""
         sent = secret(KEY, base, key)
         self._http = httpx.Client(
             headers={"User-Agent": "diffagent", **({"Authorization": f"Bearer {sent}"} if sent else {})},
@@ -80,27 +80,26 @@ class Remote:
         return ThreadPoolExecutor(self.concurrency, thread_name_prefix="remote")
 
     @cached_property
-    def listed(self) -> list[Any]:
-        """What the server lists as its models; empty where it has no such list, or it fails and the model is
-        named."""
+    def models(self) -> list[Any]:
+        """The server's list of models; empty where it has none, or where it fails and ``llm`` is given."""
         try:
             answer = self.ask("GET", "/models", None)
-        except (_NoSuchPath, NotTaken):
+        except (_NoSuchPath, RejectedRequest):
             return []
         except EngineGone:
-            if self.named and self._is_there:
+            if self.llm and self._is_there:
                 return []
             raise
-        models = answer.get("data") if isinstance(answer, dict) else None
-        return models if isinstance(models, list) else []
+        entries = answer.get("data") if isinstance(answer, dict) else None
+        return entries if isinstance(entries, list) else []
 
     @cached_property
     def model(self) -> str:
-        """The name of the model that is asked."""
-        if self.named:
-            return self.named
+        """The name of the model in requests."""
+        if self.llm:
+            return self.llm
         try:
-            return str(self.listed[0]["id"])
+            return str(self.models[0]["id"])
         except (KeyError, IndexError, TypeError):
             raise EngineGone(
                 f"{self.url}/models lists no model",
@@ -109,15 +108,15 @@ class Remote:
 
     @property
     def is_vllm(self) -> bool:
-        """Whether the server says that vLLM runs its models."""
-        return any(isinstance(one, dict) and one.get("owned_by") == "vllm" for one in self.listed)
+        """Whether the server's list names vLLM as an owner."""
+        return any(isinstance(model, dict) and model.get("owned_by") == "vllm" for model in self.models)
 
     def close(self) -> None:
-        """Ends the connections; nothing may be asked any more."""
+        """Closes the connections; no request may follow."""
         self._http.close()
 
     def all(self, asks: Sequence[Callable[[], T]]) -> list[T | EngineError]:
-        """What each gives or the error that belongs to it; an error of the server is raised."""
+        """Returns each call's result or error; raises an error of the server."""
         futures = [self._pool.submit(ask) for ask in asks]
         answers: list[T | EngineError] = []
         try:
@@ -134,11 +133,11 @@ class Remote:
         return answers
 
     def ask(self, method: str, path: str, body: object) -> Any:
-        """The JSON that a path answers.
+        """Returns the JSON of a path.
 
         Raises:
-            EngineGone: nobody answers, or the server refuses the key or the model.
-            NotTaken: it refuses this request.
+            EngineGone: the server does not answer, or refuses the key or the model.
+            RejectedRequest: it rejects this request.
         """
         try:
             for attempt in tries(ATTEMPTS, self.backoff, 30 * self.backoff):
@@ -164,7 +163,7 @@ class Remote:
             raise EngineGone(f"{self.url}: HTTP {status}: set {KEY} to a key that the server takes")
         if status == 404:
             raise _NoSuchPath(
-                f"{self.url}{path}: HTTP 404: there is no such server or model", "check --engine and --llm"
+                f"{self.url}{path}: HTTP 404: no such server or model", "check --engine and --llm"
             )
         if status in (408, 409, 425, 429) or (status >= 500 and status != 501):
             after = retry_after(response.headers)
@@ -174,8 +173,8 @@ class Remote:
                 )
             raise Transient(f"HTTP {status}", after)
         if status != 200:
-            raise NotTaken(f"{self.url}: HTTP {status}: {words(response.text)}", status)
+            raise RejectedRequest(f"{self.url}: HTTP {status}: {words(response.text)}", status)
         try:
             return response.json()
         except ValueError:
-            raise Transient("an answer that is no JSON") from None
+            raise Transient("an answer that is not JSON") from None

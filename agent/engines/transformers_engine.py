@@ -1,8 +1,8 @@
 """The engine on local weights in transformers' format: SmolLM2-135M-Instruct, a LLaMA-2-7B, any causal model.
 
-One sequence is kept with its key-value cache: prompt, and behind it the tokens of a drafted answer. A new
-request reuses the longest common beginning (the system turn, at least), so ``choose`` and ``write`` of a
-prompt cost one forward pass as long as the draft holds, and one short pass from each place where it does not.
+The engine caches one sequence: a prompt followed by the tokens of a drafted answer. A new request reuses the
+longest common prefix (at least the system turn), so ``choose`` and ``write`` of a prompt cost one forward
+pass while the draft holds, and one short pass from each place where it does not.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SMALL_BYTES = 2 * 10**9
-"""Up to this size of weights a CPU without bf16 arithmetic may hold them in fp32."""
+"""Size of weights up to which a CPU without bf16 arithmetic holds them in fp32."""
 
 
 class TransformersEngine:
-    """See :class:`diffagent.agent.engines.Engine`. One lock: calls from several threads wait in line."""
+    """See :class:`diffagent.agent.engines.Engine`. A lock makes calls from several threads wait."""
 
     def __init__(self, decoder: Llama | CausalLM, chat: Chat, digest: str, config: dict[str, Any]) -> None:
         self.digest = digest
@@ -45,7 +45,7 @@ class TransformersEngine:
         self._held: Llama | CausalLM | None = decoder
         self._config = config
         self._lock = threading.RLock()
-        self._ids: list[int] = []  # what the decoder's cache holds
+        self._ids: list[int] = []  # tokens in the decoder's cache
         self._first = 0  # position in _ids of the first of _states
         self._states: Any = ()
 
@@ -57,11 +57,11 @@ class TransformersEngine:
         dtype: str | None = None,
         adapter: Path | None = None,
     ) -> TransformersEngine:
-        """Load a folder or a name (:func:`diffagent.data.weights.weights.resolve`); default: the embedded
+        """Loads a folder or a name (:func:`diffagent.data.weights.weights.resolve`); default: the embedded
         model.
 
-        ``device`` defaults to this process's GPU, where there is one; ``dtype`` to bf16 where the device
-        computes in it, else to fp32; ``adapter`` to the one that ships, where no other model is named.
+        ``device`` defaults to this process's GPU, if any; ``dtype`` to bf16 where the device computes in it,
+        else to fp32; ``adapter`` to the packaged one for the default model.
         """
         import torch
 
@@ -94,7 +94,7 @@ class TransformersEngine:
         return self._held
 
     def close(self) -> None:
-        """Free the weights and the cache."""
+        """Frees the weights and the cache."""
         import gc
 
         import torch
@@ -108,26 +108,26 @@ class TransformersEngine:
 
     @property
     def dtype(self) -> str:
-        """What the weights are held in, such as ``float32``."""
+        """The type of the weights, such as ``float32``."""
         return str(self._decoder.dtype).removeprefix("torch.")
 
     def count_tokens(self, text: str) -> int:
-        """How many tokens ``text`` takes in a prompt."""
+        """Returns how many tokens ``text`` takes in a prompt."""
         return len(self.chat.encode(text))
 
     def choose(self, prompt: Prompt, options: Sequence[str], draft: str = "") -> list[float]:
-        """Log-probability of each one-token option as the answer's next token, normalised over the options.
+        """Returns each one-token option's log-probability as the answer's next token, normalised over them.
 
-        ``draft`` goes through the model in the same pass, so a following ``write`` of that text costs none.
+        ``draft`` goes through the model in the same pass, so a following ``write`` of that text needs none.
         """
         labels = self._vocabulary.label_ids(options)
         with self._lock:
             ids = self.chat.prompt_ids(prompt)
             logits = self._score(ids, labels, lambda: self._vocabulary.encode(draft))
-        return decode.normalised(logits)
+        return decode.normalise(logits)
 
     def write(self, prompt: Prompt, grammar: Grammar, draft: str = "") -> str:
-        """The answer inside ``grammar`` (:mod:`diffagent.agent.engines.decode`)."""
+        """Writes the answer inside ``grammar`` (:mod:`diffagent.agent.engines.decode`)."""
         with self._lock:
             ids = self.chat.prompt_ids(prompt)
 
@@ -137,13 +137,13 @@ class TransformersEngine:
             return decode.write(grammar, self._vocabulary, score, draft)
 
     def generate(self, prompt: Prompt, max_new_tokens: int, min_new_tokens: int = 0) -> str:
-        """The model's own greedy answer by transformers' ``generate()``: the baseline of speed figures."""
+        """Returns the greedy answer of transformers' ``generate()``, the baseline of speed figures."""
         return self.generate_many([prompt], max_new_tokens, min_new_tokens=min_new_tokens)[0]
 
     def generate_many(
         self, prompts: Sequence[Prompt], max_new_tokens: int, batch_size: int = 8, min_new_tokens: int = 0
     ) -> list[str]:
-        """:meth:`generate` for each prompt, in batches of prompts of similar length."""
+        """Calls :meth:`generate` for each prompt, in batches of similar length."""
         import torch
 
         rows = [self.chat.prompt_ids(prompt) for prompt in prompts]
@@ -153,14 +153,14 @@ class TransformersEngine:
             for start in range(0, len(order), batch_size):
                 chosen = order[start : start + batch_size]
                 batch = [rows[i] for i in chosen]
-                made = self.plain.generate(batch, self.chat.end_ids, max_new_tokens, min_new_tokens)
-                for i, ids in zip(chosen, made, strict=True):
+                outputs = self.plain.generate(batch, self.chat.end_ids, max_new_tokens, min_new_tokens)
+                for i, ids in zip(chosen, outputs, strict=True):
                     answers[i] = self.chat.decode(ids)
         return answers
 
     @cached_property
     def plain(self) -> CausalLM:
-        """transformers' own model around the same weights."""
+        """transformers' own model on the same weights."""
         decoder = self._decoder
         return CausalLM.of_llama(self._config, decoder.tensors) if isinstance(decoder, Llama) else decoder
 
@@ -169,13 +169,13 @@ class TransformersEngine:
         return decode.Vocabulary(self.chat)
 
     def _score(self, ids: list[int], tokens: list[int], guess: decode.Guess) -> NDArray[np.float32]:
-        """Logits of ``tokens`` after ``ids``; what ``guess`` gives runs with ``ids`` where those must run."""
+        """Returns the logits of ``tokens`` after ``ids``; ``guess()`` runs with ``ids`` if they must run."""
         import torch
 
         with torch.inference_mode():
             last = len(ids) - 1
-            known = 0 <= last - self._first < len(self._states) and self._ids[: last + 1] == ids
-            if not known:
+            is_cached = 0 <= last - self._first < len(self._states) and self._ids[: last + 1] == ids
+            if not is_cached:
                 self._run(ids, guess())
             logits: NDArray[np.float32] = self._decoder.logits(
                 self._states[last - self._first], tokens
@@ -183,7 +183,7 @@ class TransformersEngine:
             return logits
 
     def _run(self, ids: list[int], guess: list[int]) -> None:
-        """Put ``ids`` and ``guess`` through the model from where they differ from its cache."""
+        """Runs the model on ``ids`` and ``guess`` from where they differ from its cache."""
         longest = self._decoder.max_length
         if len(ids) > longest:
             raise EngineError(
@@ -202,7 +202,7 @@ class TransformersEngine:
 
 
 def _adapt(tensors: dict[str, torch.Tensor], digest: str, folder: Path | None) -> str:
-    """Merge the adapter of a folder, if any, into the weights; returns the digest of what they are now."""
+    """Merges the adapter of a folder, if any, into the weights; returns the new digest."""
     if folder is None:
         return digest
     adapter = Adapter.open(folder)
@@ -211,7 +211,7 @@ def _adapt(tensors: dict[str, torch.Tensor], digest: str, folder: Path | None) -
 
 
 def best_dtype(folder: Path, device: str) -> torch.dtype:
-    """bf16, but fp32 on a CPU that would emulate bf16 (up to ten times slower) if the weights are small."""
+    """Returns bf16, but fp32 on a CPU without bf16 (up to ten times slower) if the weights are small."""
     import torch
 
     small = sum(file.stat().st_size for file in folder.glob("*.safetensors")) <= SMALL_BYTES

@@ -1,10 +1,10 @@
 """The engine in vLLM: continuous batches with a prefix cache, on a GPU or on a CPU.
 
-A choice is one token of which the labels' log-probabilities are read. An answer is generated inside its
+A choice generates one token and reads the labels' log-probabilities. An answer is generated inside its
 grammar (structured outputs by llguidance) with the priors added by
-:mod:`diffagent.agent.engines.vllm_priors`; drafts are of no use here. What the grammar forces at the end is
-appended, and an answer that the priors alone decide is not generated at all. Batches go through ``LLM``; with
-``concurrent`` the engine is an ``AsyncLLM``, for a server whose threads each ask for themselves.
+:mod:`diffagent.agent.engines.vllm_priors`; drafts are ignored. Forced text at the end is appended, and an
+answer that the priors alone decide is not generated at all. Batches go through ``LLM``; with ``concurrent``
+the engine is an ``AsyncLLM``, for a server whose threads each send their own requests.
 """
 
 from __future__ import annotations
@@ -34,49 +34,49 @@ class VllmEngine:
     def load(
         cls, llm: str | None = None, *, concurrent: bool = False, dtype: str | None = None
     ) -> VllmEngine:
-        """Load a folder or a name, merged with the adapter that ships where no model is named.
+        """Loads a folder or a name; default: the embedded model merged with the packaged adapter.
 
         Raises:
-            MissingExtra: vLLM is not installed. MissingWeights: the model is nowhere.
+            MissingExtra: vLLM is not installed. MissingWeights: the model is missing.
             EngineGone: vLLM does not start.
         """
         from importlib.util import find_spec
 
-        from diffagent.agent.engines.merged import merged
+        from diffagent.agent.engines.merged import merge_weights
 
         if find_spec("vllm") is None:
             raise MissingExtra("the engine vllm needs vLLM: pip install 'diffagent[vllm]' (a GPU build)")
-        weights = merged(llm)
+        weights = merge_weights(llm)
         chat = Chat(weights.path)
         os.environ.setdefault("VLLM_LOGGING_LEVEL", "WARNING")
         os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")  # stdout is for results
         options = settings(weights.path, cls.batch_size, dtype)
         try:
             runner: Runner = Live(options) if concurrent else Batch(options)
-        except Exception as error:  # whatever a driver, a compiler or a subprocess may say
+        except Exception as error:  # from a driver, a compiler or a subprocess
             reason = " ".join(str(error).split())[-300:]
             raise EngineGone(f"vLLM does not start with {weights.path}: {reason}") from error
         return cls(runner, chat, weights.digest, options["max_model_len"])
 
     def forget(self) -> None:
-        """Empty the prefix cache, so that a measurement does not meet what an earlier one left."""
+        """Empties the prefix cache, so that measurements are independent."""
         self._runner.forget()
 
     def close(self) -> None:
-        """End vLLM's processes."""
+        """Ends vLLM's processes."""
         self._runner.close()
 
     def choose(self, prompt: Prompt, options: Sequence[str], draft: str = "") -> list[float]:
         """See :class:`diffagent.agent.engines.Engine`; the draft is not read."""
-        found: list[float] = _only(self.choose_many([Choice(prompt, tuple(options))]))
-        return found
+        scores: list[float] = _only(self.choose_many([Choice(prompt, tuple(options))]))
+        return scores
 
     def write(self, prompt: Prompt, grammar: Grammar, draft: str = "") -> str:
         """See :class:`diffagent.agent.engines.Engine`; the draft is not read."""
         return str(_only(self.write_many([Writing(prompt, grammar)])))
 
     def choose_many(self, choices: Sequence[Choice]) -> list[list[float] | EngineError]:
-        """:meth:`choose` of each, in one batch."""
+        """Calls :meth:`choose` for each, in one batch."""
         import numpy as np
         from vllm import SamplingParams
 
@@ -90,52 +90,52 @@ class VllmEngine:
                 asks.append((self._ids(choice.prompt), params))
             except EngineError as error:
                 asks.append(error)
-        found: list[list[float] | EngineError] = []
+        answers: list[list[float] | EngineError] = []
         for choice, output in zip(choices, self._run(asks), strict=True):
             if isinstance(output, EngineError):
-                found.append(output)
+                answers.append(output)
                 continue
-            given = output.outputs[0].logprobs[0]
-            row = [given[label].logprob for label in self._vocabulary.label_ids(choice.options)]
-            found.append(decode.normalised(np.array(row, dtype=np.float32)))
-        return found
+            log_probabilities = output.outputs[0].logprobs[0]
+            row = [log_probabilities[label].logprob for label in self._vocabulary.label_ids(choice.options)]
+            answers.append(decode.normalise(np.array(row, dtype=np.float32)))
+        return answers
 
     def write_many(self, writings: Sequence[Writing]) -> list[str | EngineError]:
-        """:meth:`write` of each, in one batch."""
+        """Calls :meth:`write` for each, in one batch."""
         asks: list[Ask | EngineError | str] = []
         for writing in writings:
             try:
-                asks.append(self._decided(writing.grammar) or self._asked(writing))
+                asks.append(self._prior_answer(writing.grammar) or self._question(writing))
             except EngineError as error:
                 asks.append(error)
-        found: list[str | EngineError] = []
+        answers: list[str | EngineError] = []
         for writing, output in zip(writings, self._run(asks), strict=True):
             if isinstance(output, EngineError | str):
-                found.append(output)
+                answers.append(output)
                 continue
             try:
-                found.append(self._answer(writing.grammar, output.outputs[0].token_ids))
+                answers.append(self._answer(writing.grammar, output.outputs[0].token_ids))
             except EngineError as error:
-                found.append(error)
-        return found
+                answers.append(error)
+        return answers
 
-    def _decided(self, grammar: Grammar) -> str:
-        """The answer where the priors alone decide, without a question to the model."""
+    def _prior_answer(self, grammar: Grammar) -> str:
+        """Returns the answer where the priors alone decide, else an empty text."""
 
         def score(*_: Any) -> Any:
             raise AssertionError("with weight 0 no place is open")
 
         return "" if grammar.llm_weight else decode.write(grammar, self._vocabulary, score)
 
-    def _asked(self, writing: Writing) -> Ask:
+    def _question(self, writing: Writing) -> Ask:
         return self._ids(writing.prompt), self._params(writing.grammar)
 
     def generate(self, prompt: Prompt, max_new_tokens: int) -> str:
-        """The model's own greedy answer, without a grammar."""
+        """Returns the model's own greedy answer, without a grammar."""
         return self.generate_many([prompt], max_new_tokens)[0]
 
     def generate_many(self, prompts: Sequence[Prompt], max_new_tokens: int, batch_size: int = 8) -> list[str]:
-        """:meth:`generate` for each prompt; vLLM makes its own batches."""
+        """Calls :meth:`generate` for each prompt; vLLM forms its own batches."""
         from vllm import SamplingParams
 
         params = SamplingParams(
@@ -156,11 +156,11 @@ class VllmEngine:
         return ids
 
     def _params(self, grammar: Grammar) -> Any:
-        """How an answer is generated: up to the first token behind the last slot."""
+        """Returns the sampling parameters of an answer, up to the first token after the last slot."""
         from vllm import SamplingParams
         from vllm.sampling_params import StructuredOutputsParams
 
-        from diffagent.agent.engines.vllm_priors import packed
+        from diffagent.agent.engines.vllm_priors import pack
 
         head = self._head(grammar)
         short = Grammar((*_without_tail(grammar), head) if head else grammar.parts, grammar.llm_weight)
@@ -172,11 +172,11 @@ class VllmEngine:
             temperature=0.0,
             detokenize=False,
             structured_outputs=StructuredOutputsParams(grammar=short.to_lark()),
-            extra_args=packed(grammar),
+            extra_args=pack(grammar),
         )
 
     def _head(self, grammar: Grammar) -> str:
-        """The first token of what is forced at the end: whether it comes next can be the model's to say."""
+        """Returns the forced tail's first token, since the model may decide whether it comes next."""
         tail = grammar.tail.encode()
         if not tail or not grammar.slots:
             return ""
@@ -186,15 +186,15 @@ class VllmEngine:
         return head.decode("utf-8")
 
     def _answer(self, grammar: Grammar, tokens: Sequence[int]) -> str:
-        written = [token for token in tokens if token not in self.chat.end_ids]
-        text = self._vocabulary.text(written).decode("utf-8", "replace")
+        text_tokens = [token for token in tokens if token not in self.chat.end_ids]
+        text = self._vocabulary.text(text_tokens).decode("utf-8", "replace")
         head = self._head(grammar)
         answer = text.removesuffix(head) + grammar.tail if head else text
         grammar.parse(answer)
         return answer
 
     def _run(self, asks: Sequence[Ask | EngineError | str]) -> list[Any]:
-        """Outputs of the asks; errors and answers that are there already stay in their places."""
+        """Returns the outputs of the asks; existing errors and answers stay in their places."""
         sound = [ask for ask in asks if not isinstance(ask, EngineError | str)]
         try:
             outputs = iter(self._runner.run(sound) if sound else [])
@@ -219,7 +219,7 @@ def _is_text(data: bytes) -> bool:
     return True
 
 
-def _only(found: Sequence[Any]) -> Any:
-    if isinstance(found[0], EngineError):
-        raise found[0]
-    return found[0]
+def _only(answers: Sequence[Any]) -> Any:
+    if isinstance(answers[0], EngineError):
+        raise answers[0]
+    return answers[0]

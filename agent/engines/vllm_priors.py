@@ -1,8 +1,8 @@
-"""The fusion inside vLLM: a logits processor that adds the grammar's priors where the mask leaves a choice.
+"""Fusion inside vLLM: a logits processor that adds the grammar's priors where the mask leaves a choice.
 
-vLLM keeps an answer inside the grammar (structured outputs); of the tokens that it leaves, this takes the one
-that :mod:`diffagent.agent.engines.decode` would. It runs in vLLM's own process, for the requests that bring a
-grammar in ``extra_args``; others pass through.
+vLLM keeps an answer inside the grammar (structured outputs); the processor picks the legal token that
+:mod:`diffagent.agent.engines.decode` would pick. It runs in vLLM's own process, for requests with a grammar
+in ``extra_args``; others pass through.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     import torch
 
 KEY = "diffagent"
-"""Of the grammar in a request's ``extra_args``."""
+"""The grammar's key in a request's ``extra_args``."""
 
 
-def packed(grammar: Grammar) -> dict[str, Any]:
-    """A grammar as ``extra_args`` carry it."""
+def pack(grammar: Grammar) -> dict[str, Any]:
+    """Returns a grammar as ``extra_args``."""
     parts = [
         part if isinstance(part, str) else [part.name, list(part.options), list(part.log_priors)]
         for part in grammar.parts
@@ -35,8 +35,8 @@ def packed(grammar: Grammar) -> dict[str, Any]:
     return {KEY: {"parts": parts, "llm_weight": grammar.llm_weight}}
 
 
-def unpacked(stored: Mapping[str, Any]) -> Grammar:
-    """The grammar that :func:`packed` stored."""
+def unpack(stored: Mapping[str, Any]) -> Grammar:
+    """Returns the grammar that :func:`pack` stored."""
     parts = tuple(
         part if isinstance(part, str) else Slot(part[0], tuple(part[1]), tuple(part[2]))
         for part in stored["parts"]
@@ -45,7 +45,7 @@ def unpacked(stored: Mapping[str, Any]) -> Grammar:
 
 
 @dataclass(frozen=True)
-class _Row:
+class _GrammarRow:
     """One request of the batch; vLLM appends to ``done``."""
 
     grammar: Grammar
@@ -53,11 +53,11 @@ class _Row:
 
 
 class Priors(LogitsProcessor):  # type: ignore[misc, unused-ignore]
-    """Leaves one token of each row that brings a grammar: the fused best."""
+    """Leaves one token in each row with a grammar: the one of the best fused score."""
 
     def __init__(self, vllm_config: Any, device: torch.device, is_pin_memory: bool) -> None:
         self._vocabulary = decode.Vocabulary(Chat(Path(vllm_config.model_config.tokenizer)))
-        self._rows: dict[int, _Row] = {}
+        self._rows: dict[int, _GrammarRow] = {}
 
     def is_argmax_invariant(self) -> bool:
         return False
@@ -66,12 +66,12 @@ class Priors(LogitsProcessor):  # type: ignore[misc, unused-ignore]
         process_dict_updates(self._rows, batch_update, self._row)
 
     @staticmethod
-    def _row(params: Any, prompt: list[int] | None, done: list[int]) -> _Row | None:
+    def _row(params: Any, prompt: list[int] | None, done: list[int]) -> _GrammarRow | None:
         stored = (params.extra_args or {}).get(KEY)
-        return None if stored is None else _Row(unpacked(stored), done)
+        return None if stored is None else _GrammarRow(unpack(stored), done)
 
     def apply(self, logits: torch.Tensor) -> torch.Tensor:
-        """``logits`` [rows, vocabulary], masked by vLLM's grammar."""
+        """Picks tokens in ``logits`` [rows, vocabulary], masked by vLLM's grammar."""
         import torch
 
         if not self._rows:
@@ -84,7 +84,7 @@ class Priors(LogitsProcessor):  # type: ignore[misc, unused-ignore]
         logits[places, picked] = 0.0
         return logits
 
-    def _pick(self, row: _Row, masked: Any, logits: torch.Tensor) -> int:
+    def _pick(self, row: _GrammarRow, masked: Any, logits: torch.Tensor) -> int:
         import numpy as np
 
         legal = np.flatnonzero(~masked).tolist()

@@ -1,4 +1,4 @@
-"""vLLM behind one verb: requests go in, outputs come out, in order; and the settings that it starts with."""
+"""vLLM's runners, from requests to outputs in order, and vLLM's settings."""
 
 from __future__ import annotations
 
@@ -14,32 +14,33 @@ from typing import Any, Protocol
 from diffagent.data.errors import BadInput, EngineGone
 
 CONTEXT = 4096
-"""Tokens of the longest prompt and answer, where the model takes that many."""
+"""The most tokens of prompt and answer, where the model takes that many."""
 CPU_BLOCK = 32
-"""Tokens of a block of the prefix cache on a CPU, the smallest that its kernels like."""
+"""Tokens of a block of the prefix cache on a CPU, the smallest that its kernels support well."""
 CPU_CACHE_GB = "1"
 HEAD = {"head_dtype": "float32"}
-"""The transformers engine's logits are fp32 too; in bf16 they are rounded to steps of 1/8, so that candidates
+"""Logits in fp32, as in the transformers engine; bf16 would round them to steps of 1/8, so that candidates
 tie."""
 
 CACHED_TOKENS = 256 * 1024
-"""Tokens that the key-value cache on a GPU has room for: 256 requests of a usual length."""
+"""Tokens of the key-value cache on a GPU: 256 requests of a usual length."""
 RESERVE = 3 * 2**30
 """Bytes for activations, logits and CUDA graphs."""
 MOST_MEMORY = 0.9
-"""The share of a GPU's memory that is taken at most."""
+"""The largest share of a GPU's memory to use."""
 RUNNER = "VLLM_USE_V2_MODEL_RUNNER"
-"""vLLM's second model runner, its default on GPUs, takes logits processors of another interface than ours."""
+"""The switch of vLLM's second model runner, the default on GPUs, which lacks our logits processors'
+interface."""
 
 Ask = tuple[list[int], Any]
 """Token ids and vLLM's SamplingParams."""
 
 
 class Runner(Protocol):
-    """What puts requests through vLLM."""
+    """Sends requests through vLLM."""
 
     def run(self, asks: Sequence[Ask]) -> list[Any]:
-        """The outputs, in order."""
+        """Returns the outputs, in order."""
         ...
 
     def forget(self) -> None: ...
@@ -69,7 +70,7 @@ class Batch:
 
 
 class Live:
-    """``AsyncLLM`` on a thread of its own: what many threads ask shares vLLM's continuous batch."""
+    """``AsyncLLM`` on its own thread: requests of many threads share vLLM's continuous batch."""
 
     def __init__(self, options: dict[str, Any]) -> None:
         self._loop = asyncio.new_event_loop()
@@ -110,11 +111,11 @@ class Live:
 
 
 def settings(folder: Path, batch_size: int, dtype: str | None = None) -> dict[str, Any]:
-    """vLLM's settings for a folder of weights: ours where the defaults cost, on a CPU above all, and where
-    they would not take our logits processor, on a GPU.
+    """Returns vLLM's settings for a folder of weights: changed where the defaults are slow, mainly on a CPU,
+    and where they exclude our logits processor, on a GPU.
 
     Raises:
-        BadInput: the environment asks for the runner that does not. EngineGone: the GPU is too small.
+        BadInput: the environment selects the second runner. EngineGone: the GPU is too small.
     """
     import torch
 
@@ -138,7 +139,7 @@ def settings(folder: Path, batch_size: int, dtype: str | None = None) -> dict[st
     if os.environ.get(RUNNER, "0").casefold() not in ("0", "false", ""):
         raise BadInput(
             f"{RUNNER} is {os.environ[RUNNER]!r}, but that runner of vLLM does not take the priors' logits "
-            "processor: unset it, and the first one is used"
+            "processor: unset it to use the first one"
         )
     os.environ[RUNNER] = "0"
     if cuda:
@@ -157,11 +158,11 @@ _SHAPE = ("num_attention_heads", "num_hidden_layers", "hidden_size", "vocab_size
 
 
 def memory_share(folder: Path, config: Mapping[str, Any], total: int) -> float:
-    """The share of a GPU's ``total`` bytes that a model needs, with its cache; vLLM's own default is nine
-    tenths, whatever the model.
+    """Returns the share of a GPU's ``total`` bytes that a model and its cache need; vLLM's default is 0.9 for
+    every model.
 
     Raises:
-        EngineGone: the weights alone are larger than what may be taken.
+        EngineGone: the weights alone exceed the memory that may be used.
     """
     weights = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
     if any(name not in config for name in _SHAPE):  # an architecture with names of its own

@@ -1,12 +1,11 @@
-"""The local writer of descriptions: prompts that end in a form with blanks, filled in by a language model.
+"""The local writer of descriptions: a language model fills in the form at the end of a prompt.
 
     Name: Kestra (Moonharbor)
     Tags: anime, moonharbor
     An SD 1.5 LoRA of {Kestra from Moonharbor|Kestra}, an anime character.
 
-The last line is the form (:mod:`diffagent.data.descriptions.forms`); a blank offers texts parted by bars. The
-model decodes inside it, so that what the form does not offer cannot be written, and what it forces costs no
-forward pass.
+The last line is the form (:mod:`diffagent.data.descriptions.forms`); a blank offers texts separated by bars.
+The model decodes inside the form, so it can write nothing else, and forced text costs no forward pass.
 """
 
 from __future__ import annotations
@@ -32,27 +31,27 @@ About: Trained on 80 drawings of old houses.
 An {USUAL.name} LoRA for images in the Charcoal Dreams style: dark and sketch; sample images show fog."""
 
 RANK_PRIOR = -0.25
-"""Log-prior of a blank's next option against the one before: forms name the likelier first."""
+"""Difference of the log-priors of a blank's consecutive options: forms list the likelier first."""
 
 _BLANK = re.compile(r"\{([^{}]*)\}")
 
 
 class LocalWriter:
-    """A writer that fills in forms with the engine's model ``llm``, loaded when it is first needed."""
+    """A writer that fills in forms with the model ``llm``, loaded on first use."""
 
     def __init__(self, llm: str | None = None, engine: Engine | None = None) -> None:
         self._llm = llm
         self._engine = engine
 
     def __call__(self, prompts: list[str]) -> list[str]:
-        """Each prompt's form with its blanks filled in; empty where the model cannot spell it."""
+        """Returns each prompt's form with its blanks filled in; empty where the model cannot spell it."""
         if self._engine is None:
             self._engine = load_engine(llm=self._llm)
         return [fill(self._engine, prompt) for prompt in prompts]
 
 
 def grammar_of(form: str) -> Grammar:
-    """The grammar of a form; blanks become slots."""
+    """Returns the grammar of a form; blanks become slots."""
     parts: list[str | Slot] = []
     for index, text in enumerate(_BLANK.split(form)):
         if index % 2:
@@ -64,7 +63,7 @@ def grammar_of(form: str) -> Grammar:
 
 
 def fill(engine: Engine, prompt: str) -> str:
-    """The prompt's last line with its blanks filled in by ``engine``; itself where it has none."""
+    """Returns the prompt's last line with its blanks, if any, filled in by ``engine``."""
     facts, _, form = prompt.rpartition("\n")
     if not _BLANK.search(form):
         return form  # nothing to decide

@@ -1,12 +1,12 @@
-"""Executors: they send a target's request and bring back the image. Each stands in its target's file.
+"""Executors: they send a target's request and return the image. Each is defined in its target's file.
 
-An executor is made from a URL and closed when done; it makes one image a call:
+An executor is built from a URL, closed when done, and makes one image per call:
 
     async with A1111("http://127.0.0.1:7860") as server:
         image = await server.image(emitted.request, report)
 
-What goes wrong is a :class:`~diffagent.data.errors.TargetError` with its remedy; keys come from the
-environment and travel in headers alone.
+Failures raise a :class:`~diffagent.data.errors.TargetError` with its remedy. Keys come from the environment
+and travel in headers only.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from types import TracebackType
 from typing import Any, Protocol, Self
 
 Report = Callable[[str, float | None], None]
-"""Gets what is going on ("queue position 3") and how much is done, 0…1 (None: not known)."""
+"""Takes the current state ("queue position 3") and the share that is done, 0…1 (None: unknown)."""
 
 
 @dataclass(frozen=True)
-class Made:
-    """One image as the target sent it: the file's bytes, and the seed where the target told it.
+class TargetImage:
+    """One image as the target sent it: the file's bytes, and the seed where the target reports it.
 
-    ``untaken``: the call's fields that were sent and that this server is not known to heed, with why.
+    ``untaken``: the call's fields that were sent but that this server may ignore, with the reason.
     """
 
     data: bytes
@@ -34,7 +34,7 @@ class Made:
 
 @dataclass(frozen=True)
 class Price:
-    """What one image costs, in the API's own unit ("kudos", "Buzz"); ``money``: it can be bought."""
+    """The price of one image in the API's unit ("kudos", "Buzz"); ``money``: the unit can be bought."""
 
     amount: float
     unit: str
@@ -54,17 +54,17 @@ class Executor(Protocol):
     ) -> None: ...
 
     async def price(self, request: Mapping[str, Any]) -> Price | None:
-        """What the image costs; None where it costs nothing. Asking is free, and checks the request."""
+        """Returns the price of the image, None where it is free. Asking is free, and checks the request."""
         ...
 
-    async def image(self, request: Mapping[str, Any], report: Report) -> Made:
+    async def image(self, request: Mapping[str, Any], report: Report) -> TargetImage:
         """Makes one image.
 
         Raises:
-            TargetError: see its kinds.
+            TargetError: see its subclasses.
         """
         ...
 
 
 def silent(what: str, done: float | None = None) -> None:
-    """A report that goes nowhere."""
+    """Discards a report."""

@@ -1,11 +1,11 @@
-"""Captions: text of any script below a picture, each letter in the first of this machine's fonts that has it.
+"""Captions: text of any script below a picture, each letter in this machine's first font that has it.
 
     captions = Captions(fonts_here())
     lines = captions.wrapped("a fox, лиса, キツネ", 256, 4)
     captions.draw(pen, (8, 8), lines[0])         # captions.lacking: the scripts that no font has
 
-Words wrap at blanks, and between the characters of scripts that write none. Shaping and the direction of a
-run are Pillow's (with Raqm). A character that no font has is drawn as an empty box.
+Words wrap at blanks, and between the characters of scripts without blanks. Pillow (with Raqm) shapes a run
+and sets its direction. A character that no font has is drawn as an empty box.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
 SIZE, LEADING = 13, 17
 """Height of the letters and of a line, in pixels."""
 _USUAL = ("DejaVuSans.ttf", "NotoSans-Regular.ttf", "Arial.ttf", "arial.ttf", "LiberationSans-Regular.ttf")
-"""Fonts that are asked first, which most machines have one of."""
+"""Fonts that are tried first; most machines have one of them."""
 _FANCY = re.compile(r"bold|italic|oblique|condensed|mono|serif|light|black|thin|math|emoji|medium", re.I)
 _UNSPACED = re.compile(r"[\u2e80-\u9fff\uac00-\ud7a3\uf900-\ufaff\uff00-\uffef\u0e00-\u0eff\u1780-\u17ff]")
 """Scripts without blanks between words; Korean has some, and may break anywhere too."""
 _NOWHERE = "\U0010ffff"
-"""A character that no font has: how a font draws it is how it draws what it lacks."""
+"""A character that no font has: a font draws it as it draws any character that it lacks."""
 
 Run = tuple[str, Any]
 """A text and the font that has it."""
 
 
 def fonts_here(folders: Sequence[Path] | None = None) -> list[Path]:
-    """The font files in folders, default: in this machine's, the plain ones first."""
+    """Returns the font files of folders, by default this machine's, plain ones first."""
     files = (
         Path(folder, name)
         for top in (_folders() if folders is None else folders)
@@ -60,7 +60,7 @@ def _folders() -> list[Path]:
 
 
 class Captions:
-    """Wraps and draws texts with some fonts.
+    """Wraps and draws texts with the fonts of some files.
 
     Attributes:
         lacking: the scripts, as Unicode names them ("THAI"), of the letters that no font has.
@@ -70,10 +70,10 @@ class Captions:
         self._files = iter(files)
         self._fonts: list[Any] = []
         self.lacking: set[str] = set()
-        self._font_of = lru_cache(4096)(self._found)
+        self._font_of = lru_cache(4096)(self._first_font)
 
     def wrapped(self, text: str, width: int, most: int) -> list[str]:
-        """A text in at most ``most`` lines of ``width`` pixels; what is left over ends in an ellipsis."""
+        """Returns a text in at most ``most`` lines of ``width`` pixels; an ellipsis ends a shortened text."""
         lines = [""]
         for piece in _pieces(" ".join(text.split())):
             if lines[-1] and self._length(lines[-1] + piece.rstrip()) > width:
@@ -92,7 +92,7 @@ class Captions:
             x += font.getlength(text)
 
     def _cut(self, line: str, width: int) -> str:
-        """A line that is not too wide, however long its only word."""
+        """Returns a line shortened to the width, even inside a word."""
         if self._length(line) <= width:
             return line
         end = len(line) - 1
@@ -104,7 +104,7 @@ class Captions:
         return sum(float(font.getlength(text)) for text, font in self._runs(line))
 
     def _runs(self, line: str) -> Iterator[Run]:
-        """The line in pieces of one font each; marks and blanks go with what stands before them."""
+        """Yields the line in pieces of one font each; marks and blanks follow the character before them."""
         fonts: list[Any] = []
         for character in line:
             is_mark = unicodedata.category(character) in ("Mn", "Mc", "Cf")
@@ -114,15 +114,15 @@ class Captions:
             pairs = list(group)
             yield "".join(character for character, _ in pairs), pairs[0][1]
 
-    def _found(self, character: str) -> Any:
-        """The first font that has a character; the very first where none has it."""
-        font = next((font for font in self._opened() if _has(font, character)), None)
+    def _first_font(self, character: str) -> Any:
+        """Returns the first font that has a character; the very first font where none has it."""
+        font = next((font for font in self._open_fonts() if _has(font, character)), None)
         if font is None and character.isalpha():
             self.lacking.add(unicodedata.name(character, "UNNAMED").split(" ")[0].split("-")[0])
-        return font or next(self._opened())
+        return font or next(self._open_fonts())
 
-    def _opened(self) -> Iterator[Any]:
-        """The fonts, each opened when it is needed; at last the one that Pillow brings."""
+    def _open_fonts(self) -> Iterator[Any]:
+        """Yields the fonts, each opened on first use, and Pillow's own last."""
         from PIL import ImageFont
 
         yield from self._fonts
@@ -152,7 +152,7 @@ def _has(font: Any, character: str) -> bool:
 
 
 def _pieces(text: str) -> Iterator[str]:
-    """The parts of a text between which a line may end."""
+    """Yields the parts of a text between which a line may break."""
     start = 0
     for place in range(1, len(text)):
         before, after = text[place - 1], text[place]

@@ -1,9 +1,9 @@
-"""Prompts longer than CLIP reads, in chunks of 75 tokens, as A1111 and ComfyUI take them.
+"""Prompts longer than CLIP reads, in chunks of 75 tokens, as A1111 and ComfyUI read them.
 
     tokens → chunks, cut at a comma where one is near → states of each [77, d] → side by side [1, n·77, d]
 
-Prompt and negative prompt get equally many chunks, empty ones at the end. The pooled states of SDXL's second
-encoder are those of the first chunk. As ``process_tokens`` and ``tokenize_line`` of A1111's
+Prompt and negative prompt get the same number of chunks, padded with empty ones. The pooled states of SDXL's
+second encoder are those of the first chunk. As ``process_tokens`` and ``tokenize_line`` of A1111's
 ``modules/sd_hijack_clip.py``; layers as ``encode_prompt`` of diffusers' pipelines takes them.
 """
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 CHUNK = 75
 """Tokens between a chunk's first and last one."""
 BACK = 20
-"""Tokens behind a comma that go over into the next chunk with what follows."""
+"""The most tokens behind a comma that move into the next chunk."""
 PIPELINES = {row.backends.diffusers for row in TABLE if row.dialect.tokens == CHUNK}
 """The pipelines of base models that read one chunk at a time."""
 
 
 def with_long_prompts(pipe: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """A pipeline's arguments, with states in place of prompts that are too long for it."""
+    """Returns a pipeline's arguments, with states in place of prompts that are too long for it."""
     texts = [kwargs["prompt"], kwargs.get("negative_prompt") or ""]
     if type(pipe).__name__ not in PIPELINES or all(_count(pipe.tokenizer, text) <= CHUNK for text in texts):
         return dict(kwargs)
@@ -36,25 +36,27 @@ def with_long_prompts(pipe: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def left_out(pipe: Any, kwargs: Mapping[str, Any]) -> str | None:
-    """What a pipeline does not read of prompts that are too long for it, in words; None where it reads all.
+    """Returns a sentence on the tokens of too long prompts that a pipeline reads; None where it reads all.
 
     A pipeline of another base model cuts at its ``max_sequence_length``, in the tokens of its last encoder.
     """
     limit = inspect.signature(type(pipe).__call__).parameters.get("max_sequence_length")
     names = ("tokenizer_4", "tokenizer_3", "tokenizer_2", "tokenizer")
-    tokenizer = next((one for name in names if (one := getattr(pipe, name, None)) is not None), None)
+    tokenizer = next(
+        (candidate for name in names if (candidate := getattr(pipe, name, None)) is not None), None
+    )
     if type(pipe).__name__ in PIPELINES or tokenizer is None or limit is None:
         return None
-    said = []
+    cuts = []
     for name, words in (("prompt", "the prompt"), ("negative_prompt", "the negative prompt")):
         count = len(tokenizer(kwargs.get(name) or "", truncation=False, verbose=False).input_ids)
         if count > limit.default:
-            said.append(f"the first {limit.default} of {count} tokens of {words}")
-    return f"{type(pipe).__name__} reads {' and '.join(said)}" if said else None
+            cuts.append(f"the first {limit.default} of {count} tokens of {words}")
+    return f"{type(pipe).__name__} reads {' and '.join(cuts)}" if cuts else None
 
 
 def is_surely_longer(text: str, tokens: int) -> bool:
-    """Whether a text has more tokens than that, whoever counts: each word and mark is one at least."""
+    """Whether a text has more tokens than ``tokens`` in any tokenizer: each word and mark is at least one."""
     return len(_WORD.findall(text)) > tokens
 
 
@@ -62,7 +64,7 @@ _WORD = re.compile(r"\w+|[^\w\s]")
 
 
 def in_chunks(pipe: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments with states in place of prompts, however short they are."""
+    """Returns the arguments with states in place of prompts, however short the prompts are."""
     import torch
 
     texts = [kwargs["prompt"], kwargs.get("negative_prompt") or ""]
@@ -71,21 +73,23 @@ def in_chunks(pipe: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:
     if is_xl:
         encoders.append((pipe.tokenizer_2, pipe.text_encoder_2))
     skip = kwargs.get("clip_skip")
-    found: list[list[torch.Tensor]] = []
+    all_states: list[list[torch.Tensor]] = []
     pooled: list[torch.Tensor] = []
     for tokenizer, encoder in encoders:
         chunks = [_chunks(tokenizer, text) for text in texts]
         most = max(map(len, chunks))
         states = []
-        for one, layer in zip(chunks, (skip, None), strict=True):  # the pipelines skip for the prompt alone
-            ids = _ids(tokenizer, one + [[]] * (most - len(one)))
+        for pieces, layer in zip(
+            chunks, (skip, None), strict=True
+        ):  # the pipelines skip for the prompt alone
+            ids = _ids(tokenizer, pieces + [[]] * (most - len(pieces)))
             with torch.no_grad():
                 out = encoder(ids.to(encoder.device), output_hidden_states=True)
             states.append(_layer(encoder, out, layer, is_xl).reshape(1, -1, out.hidden_states[-1].shape[-1]))
             if is_xl and encoder is pipe.text_encoder_2:
                 pooled.append(out[0][:1])
-        found.append(states)
-    positive, negative = (torch.cat([states[n] for states in found], dim=-1) for n in (0, 1))
+        all_states.append(states)
+    positive, negative = (torch.cat([states[n] for states in all_states], dim=-1) for n in (0, 1))
     rest = {
         name: value
         for name, value in kwargs.items()
@@ -98,7 +102,7 @@ def in_chunks(pipe: Any, kwargs: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _layer(encoder: Any, out: Any, skip: int | None, is_xl: bool) -> torch.Tensor:
-    """The layer of hidden states that a clip skip takes, of all chunks: [n, 77, d]."""
+    """Returns the layer of hidden states at a clip skip, for all chunks: [n, 77, d]."""
     states: torch.Tensor
     if is_xl:
         states = out.hidden_states[-2 if skip is None else -(skip + 2)]
@@ -115,17 +119,17 @@ def _count(tokenizer: Any, text: str) -> int:
 
 
 def _tokens(tokenizer: Any, text: str) -> list[int]:
-    found: list[int] = tokenizer(text, add_special_tokens=False, truncation=False, verbose=False).input_ids
-    return found
+    ids: list[int] = tokenizer(text, add_special_tokens=False, truncation=False, verbose=False).input_ids
+    return ids
 
 
 def _chunks(tokenizer: Any, text: str) -> list[list[int]]:
-    """A text's tokens in pieces of at most 75, cut behind the last comma where that is near the end."""
+    """Returns a text's tokens in pieces of at most 75, cut behind the last comma where it is near the end."""
     return cut(_tokens(tokenizer, text), tokenizer.convert_tokens_to_ids(",</w>"))
 
 
 def cut(tokens: Sequence[int], comma: int | None) -> list[list[int]]:
-    """Tokens in pieces of at most 75; one piece at least."""
+    """Cuts tokens into pieces of at most 75; returns at least one piece."""
     pieces: list[list[int]] = []
     rest = list(tokens)
     while len(rest) > CHUNK:
@@ -137,7 +141,7 @@ def cut(tokens: Sequence[int], comma: int | None) -> list[list[int]]:
 
 
 def _ids(tokenizer: Any, pieces: Sequence[Sequence[int]]) -> torch.Tensor:
-    """Chunks with their first and last tokens, padded: [n, 77]."""
+    """Returns the chunks with their first and last tokens, padded: [n, 77]."""
     import torch
 
     rows = [[tokenizer.bos_token_id, *piece, tokenizer.eos_token_id] for piece in pieces]

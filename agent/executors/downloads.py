@@ -1,9 +1,9 @@
-"""Model files from Civitai: resumed where a download broke off, checked by SHA-256, kept in the cache.
+"""Model files from Civitai: downloads that resume, checked by SHA-256, stored in the cache.
 
 In: a card of the catalog. Out: the path of its safetensors file, by default
-``DIFFAGENT_HOME/models/SHA256.safetensors``. What is fetched grows under a ``.part`` name; a file of other
-bytes than the catalog's SHA-256 is thrown away. A key in ``CIVITAI_API_KEY`` goes to Civitai alone, not to
-the storage that it redirects to.
+``DIFFAGENT_HOME/models/SHA256.safetensors``. A download grows under a ``.part`` name; a file whose SHA-256
+differs from the catalog's is deleted. A key in ``CIVITAI_API_KEY`` goes to Civitai only, not to the storage
+that it redirects to.
 """
 
 from __future__ import annotations
@@ -35,11 +35,11 @@ def fetch(
     path: Path | None = None,
     backoff: float = 1.0,
 ) -> Path:
-    """The card's file, downloaded unless it is there: in ``folder`` by its hash, or as ``path``.
+    """Returns the card's file, downloaded unless it exists: in ``folder`` by its hash, or as ``path``.
 
     Raises:
-        BadInput: no safetensors file that Civitai hands out. Refused: it wants a key. Unreachable: the
-        download breaks off again and again. JobFailed: other bytes than the catalog knows.
+        BadInput: the file is not a safetensors file on Civitai. Refused: Civitai wants a key. Unreachable:
+        the download breaks off repeatedly. JobFailed: the SHA-256 differs from the catalog's.
     """
     from filelock import FileLock
 
@@ -60,22 +60,22 @@ def fetch(
 
 
 def check_fetchable(card: Card) -> None:
-    """Refuses what could not be fetched or not be checked.
+    """Refuses a card whose file cannot be fetched or checked.
 
     Raises:
-        BadInput: no safetensors file of Civitai, or one without a SHA-256.
+        BadInput: the file is not a safetensors file on Civitai, or has no SHA-256.
     """
     if card.version_id is None or source_of(card.air) != CIVITAI or card.is_pickle:
-        raise BadInput(f"{card.name} ({card.air}) is no safetensors file of Civitai: choose another model")
+        raise BadInput(f"{card.name} ({card.air}) is not a safetensors file on Civitai: choose another model")
     if card.sha256 is None:
         raise BadInput(f"the catalog knows no SHA-256 of {card.name}, so no download of it could be checked")
 
 
 def size_of(card: Card, url: str | None = None) -> int | None:
-    """The bytes of the card's file, as the server says; None where it does not.
+    """Returns the size of the card's file in bytes; None where the server does not tell it.
 
     Raises:
-        Refused: it wants a key, or no longer has the file. Unreachable: it does not answer.
+        Refused: the server wants a key, or no longer has the file. Unreachable: it does not answer.
     """
     base = base_url(url or URL)
     where, headers = _request(card, base)
@@ -95,7 +95,7 @@ def size_of(card: Card, url: str | None = None) -> int | None:
 
 
 def _request(card: Card, base: str) -> tuple[str, dict[str, str]]:
-    """The address of a card's file, and the headers to ask with."""
+    """Returns the address of a card's file and the headers of the request."""
     key = secret("CIVITAI_API_KEY", base, os.environ.get("CIVITAI_API_KEY"))
     headers = {"User-Agent": "diffagent", "Accept-Encoding": "identity"} | (
         {"Authorization": f"Bearer {key}"} if key else {}
@@ -105,7 +105,7 @@ def _request(card: Card, base: str) -> tuple[str, dict[str, str]]:
 
 def _download(card: Card, part: Path, report: Report, base: str, backoff: float) -> None:
     where, headers = _request(card, base)
-    said = ""
+    fault = ""
     with httpx.Client(headers=headers, timeout=httpx.Timeout(60, connect=15), follow_redirects=True) as http:
         for attempt in range(ATTEMPTS):
             if attempt:
@@ -121,25 +121,23 @@ def _download(card: Card, part: Path, report: Report, base: str, backoff: float)
                     if response.status_code < 400:
                         _write(card, part, response, report)
                         return
-                    said = f"HTTP {response.status_code}"
+                    fault = f"HTTP {response.status_code}"
             except httpx.RequestError as error:
-                said = type(error).__name__
+                fault = type(error).__name__
     raise Unreachable(
-        f"{where}: {said}, {ATTEMPTS} times: run the same command later to go on where it broke off"
+        f"{where}: {fault}, {ATTEMPTS} times: run the same command later to go on where it broke off"
     )
 
 
 def _allow(card: Card, where: str, response: httpx.Response, has_key: bool) -> None:
     status = response.status_code
     if status in (401, 403):
-        need = (
-            "the key in CIVITAI_API_KEY was refused" if has_key else "set CIVITAI_API_KEY to a key of yours"
-        )
+        need = "the key in CIVITAI_API_KEY was refused" if has_key else "set CIVITAI_API_KEY to your key"
         raise Refused(f"{where}: HTTP {status}: {card.name} is for account holders: {need}")
     if 400 <= status < 500 and status != 429:
         raise Refused(f"{where}: HTTP {status}: Civitai no longer has {card.name}: choose another model")
     if "html" in response.headers.get("Content-Type", ""):
-        raise Refused(f"{where}: a web page in place of the file: set CIVITAI_API_KEY to a key of yours")
+        raise Refused(f"{where}: a web page in place of the file: set CIVITAI_API_KEY to your key")
 
 
 def _write(card: Card, part: Path, response: httpx.Response, report: Report) -> None:

@@ -1,8 +1,8 @@
 """Images as files: PNG with A1111's infotext and the call inside, a contact sheet, a manifest.
 
-A file appears under its name when it is complete. The infotext stands in the text chunk ``parameters``,
-where A1111, Civitai and image viewers look for it; the call as JSON in ``diffagent``, and what of it the
-server did not do in ``diffagent not_carried``.
+A file appears under its name when it is complete. The text chunk ``parameters`` holds the infotext, where
+A1111, Civitai and image viewers look for it; ``diffagent`` holds the call as JSON, and ``diffagent
+not_carried`` the fields that the server did not carry.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MANIFEST = "manifest.jsonl"
 NOT_CARRIED = "diffagent not_carried"
 SHEET = "contact-sheet.png"
 CAPTION = 4
-"""Lines of a paragraph of a caption."""
+"""The most lines of a caption's paragraph."""
 _THUMBNAIL, _GAP = 256, 8
 _MOST_ON_SHEET = 64
 
@@ -46,32 +46,31 @@ def require() -> None:
 
 
 def check_folder(folder: Path) -> None:
-    """Refuses a folder that could not be made or written, before anything is paid for.
+    """Refuses a folder that cannot be created or written, before anything is paid for.
 
     Raises:
-        BadInput: it is a file, stands in one, or may not be written.
+        BadInput: it is a file, lies below one, or is not writable.
     """
-    here = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+    here = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not here.is_dir():
-        raise BadInput(f"{here} is a file, and {folder} can be no folder for images: give another -o")
+        raise BadInput(f"{here} is a file, so {folder} cannot be a folder of images: give another -o")
     if not os.access(here, os.W_OK | os.X_OK):
-        raise BadInput(f"{here} may not be written by this user: give another -o")
+        raise BadInput(f"{here} is not writable by this user: give another -o")
 
 
 @contextmanager
 def prepared(folder: Path) -> Iterator[None]:
-    """The folder of the images, made again where it vanished meanwhile, and kept from other runs that write
-    into it.
+    """Creates the folder of the images if it is missing, and locks it against other runs.
 
     Raises:
-        BadInput: it cannot be made or written.
+        BadInput: it cannot be created or written.
     """
     from filelock import FileLock
 
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise BadInput(f"{folder} can be no folder for images ({error.strerror}): give another -o") from None
+        raise BadInput(f"{folder} cannot be a folder of images ({error.strerror}): give another -o") from None
     locks = home() / "locks"
     locks.mkdir(parents=True, exist_ok=True)
     with FileLock(locks / hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]):
@@ -82,18 +81,18 @@ def decode(data: bytes) -> Image.Image:
     """The picture that a target sent, in RGB.
 
     Raises:
-        JobFailed: the bytes are no whole image. Censored: the image is entirely black.
+        JobFailed: the bytes are not a complete image. Censored: the image is entirely black.
     """
     from PIL import Image, UnidentifiedImageError
 
     try:
         image = Image.open(io.BytesIO(data)).convert("RGB")
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError):
-        raise JobFailed(f"what came back ({len(data)} bytes) is no whole image: run again") from None
+        raise JobFailed(f"the answer ({len(data)} bytes) is not a complete image: run again") from None
     if image.getextrema() == ((0, 0), (0, 0), (0, 0)):
         raise Censored(
-            "the image is entirely black: a safety filter took it, or the VAE overflowed in half precision: "
-            "say it in other words, or start the server with a full-precision VAE"
+            "the image is entirely black: a safety filter blanked it, or the VAE overflowed in half "
+            "precision: rephrase the prompt, or start the server with a full-precision VAE"
         )
     return image
 
@@ -114,16 +113,16 @@ def save(
     texts.add_text("diffagent", json.dumps(call, ensure_ascii=False))
     if not_carried:
         texts.add_text(NOT_CARRIED, json.dumps(dict(not_carried), ensure_ascii=False))
-    written = io.BytesIO()
-    image.save(written, "PNG", pnginfo=texts)
-    replace_file(path, written.getvalue())
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", pnginfo=texts)
+    replace_file(path, buffer.getvalue())
 
 
 def read_texts(path: Path) -> dict[str, str]:
     """The text chunks of a PNG.
 
     Raises:
-        BadInput: the file is no image.
+        BadInput: the file is not an image.
     """
     from PIL import Image
 
@@ -132,14 +131,14 @@ def read_texts(path: Path) -> dict[str, str]:
             image.load()
             return {str(key): value for key, value in image.info.items() if isinstance(value, str)}
     except (OSError, SyntaxError) as error:
-        raise BadInput(f"{path} is no image: {error}") from None
+        raise BadInput(f"{path} is not an image: {error}") from None
 
 
 def contact_sheet(
     images: Iterable[Image.Image], path: Path, captions: Sequence[Sequence[str]] = ()
 ) -> tuple[str, ...]:
-    """All images at most 256 pixels a side, in a square of rows; below each its caption, a paragraph of up to
-    ``CAPTION`` lines each. Returns the scripts that no font of this machine has."""
+    """Draws all images, at most 256 pixels a side, in a square of rows; below each its caption's paragraphs
+    of up to ``CAPTION`` lines. Returns the scripts that no font of this machine has."""
     from PIL import Image, ImageDraw
 
     small = []
@@ -148,7 +147,7 @@ def contact_sheet(
         copy.thumbnail((_THUMBNAIL, _THUMBNAIL))
         small.append(copy)
     across = int((len(small) - 1) ** 0.5) + 1
-    wide, tall = max(one.width for one in small), max(one.height for one in small)
+    wide, tall = max(thumbnail.width for thumbnail in small), max(thumbnail.height for thumbnail in small)
     letters = Captions(fonts_here() if captions else ())
     wide = _THUMBNAIL if captions else wide
     texts = [
@@ -159,21 +158,21 @@ def contact_sheet(
     sheet_size = (across * (wide + _GAP) + _GAP, rows * (tall + _GAP) + _GAP)
     sheet = Image.new("RGB", sheet_size, "white")
     pen = ImageDraw.Draw(sheet)
-    for number, one in enumerate(small):
+    for number, thumbnail in enumerate(small):
         row, column = divmod(number, across)
-        left, top = _GAP + column * (wide + _GAP), _GAP + row * (tall + _GAP)
-        sheet.paste(one, (left, top))
+        x, y = _GAP + column * (wide + _GAP), _GAP + row * (tall + _GAP)
+        sheet.paste(thumbnail, (x, y))
         for place, line in enumerate(texts[number] if texts else ()):
-            letters.draw(pen, (left, top + one.height + 2 + place * LEADING), line)
-    written = io.BytesIO()
-    sheet.save(written, "PNG")
-    replace_file(path, written.getvalue())
+            letters.draw(pen, (x, y + thumbnail.height + 2 + place * LEADING), line)
+    buffer = io.BytesIO()
+    sheet.save(buffer, "PNG")
+    replace_file(path, buffer.getvalue())
     return tuple(sorted(letters.lacking))
 
 
 def draw_sheet(folder: Path) -> tuple[str, ...]:
-    """The contact sheet of a folder's newest pictures, by its manifest: below each the model, the settings
-    and the prompt that its file tells. Returns the scripts that no font of this machine has."""
+    """Draws the contact sheet of a folder's newest pictures, by its manifest, each with its model, settings
+    and prompt. Returns the scripts that no font of this machine has."""
     from PIL import Image
 
     manifest = folder / MANIFEST
@@ -183,52 +182,53 @@ def draw_sheet(folder: Path) -> tuple[str, ...]:
     for path in [path for path in files if path.is_file()][-_MOST_ON_SHEET:]:
         try:
             with Image.open(path) as image:
-                told = picture.understood(picture.texts(image))
+                generation = picture.from_texts(picture.texts(image))
                 pictures.append(image.convert("RGB"))
         except (OSError, SyntaxError, ValueError, BadInput):
             continue
         pictures[-1].thumbnail((_THUMBNAIL, _THUMBNAIL))
-        captions.append(_caption(told))
+        captions.append(_caption(generation))
     if not pictures:
         return ()
     return contact_sheet(pictures, folder / SHEET, captions)
 
 
-def _caption(told: Generation) -> tuple[str, ...]:
-    """What a picture's metadata says, as paragraphs."""
-    models = [str(told.checkpoint), *(f"{lora.name} {lora.weight:g}" for lora in told.loras)]
+def _caption(generation: Generation) -> tuple[str, ...]:
+    """Returns a picture's metadata as paragraphs."""
+    models = [str(generation.checkpoint), *(f"{lora.name} {lora.weight:g}" for lora in generation.loras)]
     settings = {
-        "seed": told.seed, "steps": told.steps, "": " ".join(filter(None, (told.sampler, told.schedule))),
-        "CFG": told.cfg_scale, "guidance": told.guidance, "clip skip": told.clip_skip,
+        "seed": generation.seed, "steps": generation.steps,
+        "": " ".join(filter(None, (generation.sampler, generation.schedule))),
+        "CFG": generation.cfg_scale, "guidance": generation.guidance, "clip skip": generation.clip_skip,
     }  # fmt: skip
-    said = [
+    parts = [
         f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}".strip()
         for name, value in settings.items()
         if value not in (None, "")
     ]
-    return " + ".join(models), ", ".join(said), told.prompt
+    return " + ".join(models), ", ".join(parts), generation.prompt
 
 
 def add_row(folder: Path, row: Mapping[str, Any]) -> None:
     """Adds an image to the folder's manifest, in place of an older row of the same file."""
     path = folder / MANIFEST
     lines = path.read_text("utf-8", "replace").splitlines() if path.exists() else []
-    kept = [line for line in lines if line.strip() and _file_of(line) != row["file"]]
-    kept.append(json.dumps(row, ensure_ascii=False))
-    replace_file(path, ("\n".join(kept) + "\n").encode())
+    others = [line for line in lines if line.strip() and _file_of(line) != row["file"]]
+    others.append(json.dumps(row, ensure_ascii=False))
+    replace_file(path, ("\n".join(others) + "\n").encode())
 
 
 def _file_of(line: str) -> str | None:
-    """The file of a manifest's line; None for a line of another program, which is left as it is."""
+    """Returns the file of a manifest's line; None for another program's line, which stays as it is."""
     try:
-        found = json.loads(line)
+        row = json.loads(line)
     except ValueError:
         return None
-    return found.get("file") if isinstance(found, dict) else None
+    return row.get("file") if isinstance(row, dict) else None
 
 
 def free_path(folder: Path, model: str, seed: int | None, call: Mapping[str, Any]) -> Path:
-    """Where an image goes: under its name, or a numbered one where that is a picture of another call."""
+    """Returns the path of a new image: its name, numbered where that file is a picture of another call."""
     path = first = folder / file_name(model, seed)
     number = 1
     while path.exists() and not _is_of(path, call):

@@ -1,4 +1,4 @@
-"""Pipelines of diffusers: opened from a file or folder, given a sampler, tiles and LoRAs that fit.
+"""Pipelines of diffusers: opening a file or folder, setting a sampler and tiles, loading LoRAs that fit.
 
 Only safetensors are opened. Half precision on CUDA and MPS, single on a CPU; the VAE decodes in tiles where
 memory is short.
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 TILED_PIXELS = 1024 * 1024
 """Above this the VAE decodes in tiles on any machine; below only where memory is short."""
 SHORT_MEMORY = 6 * 2**30
-"""Bytes free on a GPU, less than which the VAE decodes in tiles."""
+"""Free bytes on a GPU below which the VAE decodes in tiles."""
 
 _UNREAD = {
     r"\.dora_scale$": "a DoRA",
@@ -36,23 +36,24 @@ _UNREAD = {
 """Marks of keys that diffusers' loader for SD and SDXL refuses or leaves out
 (``loaders/lora_pipeline.py``, ``lora_conversion_utils.py``)."""
 _DOWN = (".lora_down.weight", ".lora_A.weight", "lora.down.weight", "lora_linear_layer.down.weight")
-"""How the keys of a LoRA's first matrix end, one a layer."""
+"""Endings of the keys of a LoRA's first matrix, one per layer."""
 
 
 def add_lora(pipe: Any, name: str, path: Path) -> None:
-    """Loads a LoRA as an adapter of a name; no LoRA is left where it does not fit.
+    """Loads a LoRA as a named adapter, and unloads all LoRAs where it does not fit.
 
     Raises:
-        JobFailed: it is no LoRA, of a format that diffusers does not read, or of another base model.
+        JobFailed: the file is not a LoRA, has a format that diffusers does not read, or fits another base
+        model.
     """
     keys = _lora_keys(path)
     try:
         pipe.load_lora_weights(str(path.parent), weight_name=path.name, adapter_name=name)
     except Exception as error:  # peft's kinds, too
         pipe.unload_lora_weights()
-        said = " ".join(str(error).split())[:200]
+        message = " ".join(str(error).split())[:200]
         raise JobFailed(
-            f"diffusers could not put {path.name} on this checkpoint (its keys: {_some(keys)}): {said}"
+            f"diffusers could not put {path.name} on this checkpoint (its keys: {_some(keys)}): {message}"
         ) from None
     layers = sum(key.endswith(_DOWN) for key in keys)
     there = _adapted_layers(pipe, name)
@@ -69,7 +70,7 @@ def _lora_keys(path: Path) -> list[str]:
     """The names of a LoRA's tensors.
 
     Raises:
-        JobFailed: no safetensors file, no LoRA, or one of a format that diffusers does not read.
+        JobFailed: the file is not safetensors, not a LoRA, or has a format that diffusers does not read.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -77,15 +78,15 @@ def _lora_keys(path: Path) -> list[str]:
         with safe_open(path, framework="numpy") as file:
             keys = sorted(file.keys())
     except SafetensorError as error:
-        raise JobFailed(f"{path.name} is no safetensors file ({error}): fetch it again") from None
+        raise JobFailed(f"{path.name} is not a safetensors file ({error}): fetch it again") from None
     for mark, kind in _UNREAD.items():
-        if found := [key for key in keys if re.search(mark, key)]:
+        if unread := [key for key in keys if re.search(mark, key)]:
             raise JobFailed(
-                f"{path.name} is {kind} (keys such as {found[0]}), which diffusers does not read",
+                f"{path.name} is {kind} (keys such as {unread[0]}), which diffusers does not read",
                 "choose another LoRA, or a server with --target a1111 or --target comfyui",
             )
     if not any(key.endswith(_DOWN) for key in keys):
-        raise JobFailed(f"{path.name} is no LoRA: its keys are {_some(keys)}")
+        raise JobFailed(f"{path.name} is not a LoRA: its keys are {_some(keys)}")
     return keys
 
 
@@ -96,17 +97,17 @@ def _some(keys: list[str]) -> str:
 
 
 def _adapted_layers(pipe: Any, name: str) -> int:
-    """How many layers of the pipeline a LoRA's adapter has."""
+    """Returns the number of layers of the pipeline that a LoRA's adapter changes."""
     parts = (getattr(pipe, name, None) for name in ("unet", "transformer", "text_encoder", "text_encoder_2"))
     return sum(name in getattr(module, "lora_A", ()) for part in parts if part for module in part.modules())
 
 
 @contextlib.contextmanager
 def text_model(pipe: Any) -> Iterator[None]:
-    """Gives the first text encoder the layer ``text_model`` that transformers 5.6 took away.
+    """Gives the first text encoder the layer ``text_model`` that transformers 5.6 removed.
 
-    StableDiffusionPipeline reads it for clip skip. It may not be there while a LoRA is loaded:
-    ``_load_lora_into_text_encoder`` takes it for a sign of the older layout.
+    StableDiffusionPipeline reads it for clip skip. It must be absent while a LoRA is loaded:
+    ``_load_lora_into_text_encoder`` takes it as a sign of the older layout.
     """
     encoder = getattr(pipe, "text_encoder", None)
     if encoder is None or hasattr(encoder, "text_model"):
@@ -120,23 +121,22 @@ def text_model(pipe: Any) -> Iterator[None]:
 
 
 def from_folder(path: Path, dtype: torch.dtype) -> Any:
-    """A folder in diffusers' layout as a pipeline."""
+    """Opens a folder in diffusers' layout as a pipeline."""
     from diffusers import DiffusionPipeline
 
     try:
         return DiffusionPipeline.from_pretrained(str(path), torch_dtype=dtype)
     except Exception as error:  # diffusers, transformers and safetensors each raise kinds of their own
-        said = " ".join(str(error).split())[:200]
-        raise JobFailed(f"{path} holds no pipeline of diffusers: {said}") from None
+        message = " ".join(str(error).split())[:200]
+        raise JobFailed(f"{path} holds no pipeline of diffusers: {message}") from None
 
 
 @contextlib.contextmanager
 def _opening(absent: str, wrong: str) -> Iterator[None]:
-    """Turns what diffusers raises into an error of ours: ``absent`` says what a hub lacks, ``wrong`` what the
-    file is not.
+    """Turns errors of diffusers into ours: ``absent`` names what a hub lacks, ``wrong`` what the file is not.
 
     Raises:
-        MissingWeights: the hub does not answer. JobFailed: the file cannot be read so.
+        MissingWeights: the hub does not answer. JobFailed: the file cannot be read.
     """
     try:
         yield
@@ -146,22 +146,23 @@ def _opening(absent: str, wrong: str) -> Iterator[None]:
             f"({type(error).__name__}): connect once, or copy the hub's cache here"
         ) from None
     except Exception as error:  # diffusers, transformers and safetensors each raise kinds of their own
-        said = " ".join(str(error).split())[:200]
-        raise JobFailed(f"{wrong}: {said}") from None
+        message = " ".join(str(error).split())[:200]
+        raise JobFailed(f"{wrong}: {message}") from None
 
 
 def from_single_file(path: Path, pipeline: str, dtype: torch.dtype, config: str | None) -> Any:
-    """A single file as a pipeline."""
+    """Opens a single file as a pipeline."""
     import diffusers
 
     options = {"config": config} if config else {}
-    wrong = f"{path.name} is no checkpoint that {pipeline} reads"
+    wrong = f"{path.name} is not a checkpoint that {pipeline} reads"
     with _opening(f"the configuration of {pipeline} is", wrong):
         return getattr(diffusers, pipeline).from_single_file(str(path), torch_dtype=dtype, **options)
 
 
 def from_transformer(path: Path, request: Mapping[str, Any], dtype: torch.dtype, config: str | None) -> Any:
-    """A transformer's file as a pipeline; its other parts are a repository's, or the folder ``config``'s."""
+    """Opens a transformer's file as a pipeline; the other parts come from a repository or the folder
+    ``config``."""
     import diffusers
 
     rest = config or request["repository"]
@@ -170,7 +171,7 @@ def from_transformer(path: Path, request: Mapping[str, Any], dtype: torch.dtype,
         raise JobFailed(
             f"diffusers {diffusers.__version__} has no {request['pipeline']}: pip install -U diffusers"
         )
-    wrong = f"{path.name} is no transformer that {request['pipeline']} reads"
+    wrong = f"{path.name} is not a transformer that {request['pipeline']} reads"
     with _opening(f"the text encoders and the VAE of {rest} are", wrong):
         part = transformer.from_single_file(
             str(path), config=rest, subfolder="transformer", torch_dtype=dtype
@@ -179,7 +180,7 @@ def from_transformer(path: Path, request: Mapping[str, Any], dtype: torch.dtype,
 
 
 def from_repository(request: Mapping[str, Any], dtype: torch.dtype, config: str | None) -> Any:
-    """A repository in diffusers' layout as a pipeline; the folder ``config`` may stand in for it.
+    """Opens a repository in diffusers' layout as a pipeline; the folder ``config`` may replace it.
 
     Only its safetensors are opened.
     """
@@ -195,8 +196,8 @@ def from_repository(request: Mapping[str, Any], dtype: torch.dtype, config: str 
         return pipeline.from_pretrained(where, torch_dtype=dtype, use_safetensors=True)
 
 
-def device_and_dtype(wanted: str | None = None) -> tuple[str, torch.dtype]:
-    """Where to run, and in which precision: the wanted one, else half on a GPU and single on a CPU."""
+def device_and_dtype(precision: str | None = None) -> tuple[str, torch.dtype]:
+    """Returns the device and the dtype: ``precision`` if given, else half on a GPU and single on a CPU."""
     import torch
 
     device = "cpu"
@@ -204,28 +205,28 @@ def device_and_dtype(wanted: str | None = None) -> tuple[str, torch.dtype]:
         device = own_device()
     elif torch.backends.mps.is_available():
         device = "mps"
-    if wanted is not None:
-        return device, getattr(torch, wanted)
+    if precision is not None:
+        return device, getattr(torch, precision)
     return device, torch.float32 if device == "cpu" else torch.float16
 
 
-def set_scheduler(pipe: Any, scheduler: Mapping[str, Any], own: Mapping[str, Any]) -> None:
-    """The scheduler with the checkpoint's own noise levels and prediction type."""
+def set_scheduler(pipe: Any, scheduler: Mapping[str, Any], config: Mapping[str, Any]) -> None:
+    """Sets a scheduler that keeps the checkpoint's noise levels and prediction type, from its ``config``."""
     import diffusers
 
     kind = getattr(diffusers, scheduler["class"])
-    config = {name: value for name, value in own.items() if name not in _OF_A_SAMPLER}
-    pipe.scheduler = kind.from_config(config, **scheduler["kwargs"])
+    settings = {name: value for name, value in config.items() if name not in _OF_A_SAMPLER}
+    pipe.scheduler = kind.from_config(settings, **scheduler["kwargs"])
 
 
 _OF_A_SAMPLER = ("algorithm_type", "use_karras_sigmas", "skip_prk_steps", "solver_order", "final_sigmas_type")
-"""What a scheduler's configuration says of the checkpoint's own sampler, which is not the call's."""
+"""Entries of a scheduler's configuration that belong to the checkpoint's own sampler."""
 
 
 def set_tiling(pipe: Any, pixels: int) -> None:
     import torch
 
-    if not hasattr(pipe, "vae"):  # it draws pixels
+    if not hasattr(pipe, "vae"):  # a model in pixel space
         return
     if not hasattr(pipe.vae, "enable_tiling"):
         return

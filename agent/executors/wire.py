@@ -1,9 +1,9 @@
-"""The wire: one way to talk to image APIs over HTTP, with their faults as typed errors.
+"""The wire: a client of image APIs over HTTP that turns faults into typed errors.
 
-In: a base URL, headers, a request. Out: its JSON or its bytes. What passes by itself (429, 502, 503, 504, a
-connection that cannot be made) is asked again with jitter, after Retry-After where that is given. A GET is
-also asked again after a dropped or hanging connection, HTML or damaged JSON; a POST is not, because the
-server may be working on the first one.
+In: a base URL, headers, a request. Out: the answer's JSON or bytes. Transient faults (429, 502, 503, 504, no
+connection) are retried with jitter, after Retry-After where it is given. A GET is also retried after a
+dropped or hanging connection, HTML or damaged JSON; a POST is not, because the server may be working on the
+first.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from diffagent.data.retries import Transient, retry_after, tries
 
 ATTEMPTS = 5
 LONGEST_WAIT = 120.0
-"""Seconds; a server that asks for more is left for another time."""
+"""Seconds; a longer Retry-After is an error."""
 ENDING = 5.0
-"""Seconds that ending a job may take for which nobody waits any more."""
+"""Seconds that ending an abandoned job may take."""
 LOCAL = ("localhost", "127.0.0.1", "::1")
 
 Result = TypeVar("Result")
 Reason = Callable[[httpx.Response], str | None]
-"""An API's own words in a refusal."""
+"""The API's message in a refusal, or None."""
 
 
-class _Transient(Transient, Unreachable):
+class _TransientFault(Transient, Unreachable):
     """A fault that may pass."""
 
 
 class Gone(Unreachable):
-    """No such address there (HTTP 404): a path that the server never had, or a file that it had."""
+    """HTTP 404: a path that the server never had, or a file that it no longer has."""
 
 
 class Wire:
@@ -46,11 +46,12 @@ class Wire:
     The pool belongs to the event loop in which the wire was entered, and is made and closed there; the wire
     may be entered again, in another loop too.
 
-    ``timeout`` is how many seconds an answer may take, ``backoff`` the first wait after a fault; ``remedy``
-    ends the message where nothing answers; ``key`` names the environment variable of the API's key.
+    ``timeout`` is the time limit of an answer and ``backoff`` the first wait after a fault, in seconds;
+    ``remedy`` ends the message where nothing answers; ``key`` names the environment variable of the API's
+    key.
 
-    Proxies of the environment (``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY``, ``NO_PROXY``) are used but for
-    this machine; caches on the way are told to ask the server.
+    Proxies of the environment (``HTTPS_PROXY``, ``HTTP_PROXY``, ``ALL_PROXY``, ``NO_PROXY``) are used except
+    for this machine; requests forbid cached answers.
     """
 
     def __init__(
@@ -88,26 +89,26 @@ class Wire:
             await pool.aclose()
 
     async def get(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
-        """The JSON that a path answers."""
+        """Returns the JSON of a path."""
         return await self._ask("GET", path, params, None, self._json)
 
     async def post(self, path: str, body: object, params: Mapping[str, Any] | None = None) -> Any:
-        """The JSON that a path answers to a body; not asked twice once it was sent."""
+        """Returns the JSON that a path answers to a body; a sent request is not repeated."""
         return await self._ask("POST", path, params, body, self._json)
 
     async def tell(self, path: str, body: object) -> None:
-        """Posts once; what it answers does not matter."""
+        """Posts once and ignores the answer."""
         await self._once("POST", path, None, body)
 
     async def delete(self, path: str) -> None:
-        """Asks once; what it answers does not matter."""
+        """Deletes once and ignores the answer."""
         await self._once("DELETE", path, None, None)
 
     async def bytes(self, path: str, params: Mapping[str, Any] | None = None) -> bytes:
-        """The body that a path, or a whole URL (without this API's headers), answers."""
-        found = await self._ask("GET", path, params, None, lambda response: response.content)
-        assert isinstance(found, bytes)
-        return found
+        """Returns the body of a path, or of a whole URL (without this API's headers)."""
+        body = await self._ask("GET", path, params, None, lambda response: response.content)
+        assert isinstance(body, bytes)
+        return body
 
     async def _ask(
         self,
@@ -115,13 +116,13 @@ class Wire:
         path: str,
         params: Mapping[str, Any] | None,
         body: object,
-        read: Callable[[httpx.Response], Any],
+        parse: Callable[[httpx.Response], Any],
     ) -> Any:
         try:
             async for attempt in tries(ATTEMPTS, self.backoff, 30 * self.backoff):
                 with attempt:
-                    return read(await self._once(method, path, params, body))
-        except _Transient as error:
+                    return parse(await self._once(method, path, params, body))
+        except _TransientFault as error:
             raise Unreachable(f"{error}, {ATTEMPTS} times", self.remedy) from None
         raise AssertionError("stamina either returns or raises")
 
@@ -131,27 +132,27 @@ class Wire:
         where = f"{method} {_shown(self.url, path)}"
         abroad = path.startswith(("http://", "https://"))
         try:
-            if abroad:  # a signed link to an image elsewhere: it gets no key of ours
+            if abroad:  # a signed link to an image elsewhere gets no key
                 async with httpx.AsyncClient(timeout=self._timeout, follow_redirects=True) as elsewhere:
                     response = await elsewhere.get(path)
             else:
                 assert self._pool is not None, "a wire is used inside its async with"
                 response = await self._pool.request(method, path, params=params, json=body)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            raise _Transient(f"{where}: nothing answers ({type(error).__name__})") from None
+            raise _TransientFault(f"{where}: nothing answers ({type(error).__name__})") from None
         except httpx.RequestError as error:
-            said = f"{where}: {type(error).__name__}"
+            fault = f"{where}: {type(error).__name__}"
             if method == "GET":
-                raise _Transient(said) from None
+                raise _TransientFault(fault) from None
             raise JobFailed(
-                f"{said} after the request was sent; it is not sent twice, for the server may be working "
+                f"{fault} after the request was sent; it is not sent twice, for the server may be working "
                 "on it: look there, then run the same command again"
             ) from None
         return self._checked(where, response)
 
     def _json(self, response: httpx.Response) -> Any:
-        asked = response.request
-        where = f"{asked.method} {asked.url.copy_with(query=None)}"
+        request = response.request
+        where = f"{request.method} {request.url.copy_with(query=None)}"
         kind = response.headers.get("Content-Type", "").split(";")[0]
         try:
             if "json" in kind:
@@ -159,8 +160,8 @@ class Wire:
             wrong = f"{kind or 'no type'} instead of JSON"
         except ValueError:
             wrong = "damaged JSON"
-        if asked.method == "GET":
-            raise _Transient(f"{where}: {wrong}")
+        if request.method == "GET":
+            raise _TransientFault(f"{where}: {wrong}")
         raise Unreachable(f"{where}: {wrong}", self.remedy)
 
     def _checked(self, where: str, response: httpx.Response) -> httpx.Response:
@@ -171,28 +172,30 @@ class Wire:
                 raise Unreachable(
                     f"{where}: HTTP {status}, to be asked again in {after:.0f} s: run again then"
                 )
-            raise _Transient(f"{where}: HTTP {status}", after)
-        said = self._reason(response) if "json" in response.headers.get("Content-Type", "") else None
-        if status == 403 and said:
-            raise Refused(f"{where}: HTTP 403: {said}")
+            raise _TransientFault(f"{where}: HTTP {status}", after)
+        message = self._reason(response) if "json" in response.headers.get("Content-Type", "") else None
+        if status == 403 and message:
+            raise Refused(f"{where}: HTTP 403: {message}")
         if status in (401, 403):
-            raise Refused(f"{where}: HTTP {status}: {said or 'no access'}: check {self.key}")
+            raise Refused(f"{where}: HTTP {status}: {message or 'no access'}: check {self.key}")
         if status == 402:
-            raise Refused(f"{where}: HTTP 402: {said or 'not enough credit'}: the account cannot pay for it")
+            raise Refused(
+                f"{where}: HTTP 402: {message or 'not enough credit'}: the account cannot pay for it"
+            )
         if status >= 500:
-            raise JobFailed(f"{where}: HTTP {status}: {said or 'the server failed'}: see its log")
+            raise JobFailed(f"{where}: HTTP {status}: {message or 'the server failed'}: see its log")
         if response.is_redirect:
             raise Unreachable(f"{where} redirects to {response.headers.get('Location', '?')}: give that URL")
         if status >= 400:
-            if said is None:
+            if message is None:
                 kind = Gone if status == 404 else Unreachable
                 raise kind(f"{where}: HTTP {status}: no such API", self.remedy)
-            raise Refused(f"{where}: HTTP {status}: {said}")
+            raise Refused(f"{where}: HTTP {status}: {message}")
         return response
 
 
 class HttpExecutor:
-    """What executors over HTTP share: their wire is opened and closed with them."""
+    """Base of executors over HTTP: opens and closes its wire with itself."""
 
     wire: Wire
 
@@ -207,17 +210,17 @@ class HttpExecutor:
 
 
 def base_url(url: str) -> str:
-    """A server's address without a slash at its end.
+    """Returns a server's address without a trailing slash.
 
     Raises:
-        BadInput: no http or https address, or with a password in it.
+        BadInput: not an http or https address, or it holds a password.
     """
     try:
         parts, _ = urlsplit(url), httpx.URL(url)
     except (ValueError, httpx.InvalidURL):
         parts = urlsplit("")
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise BadInput(f"{url!r} is no web address: give a server's, such as http://127.0.0.1:7860")
+        raise BadInput(f"{url!r} is not a web address: give a server's, such as http://127.0.0.1:7860")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise BadInput(
             "the server's URL may hold no user, password, query or fragment: keys go in the environment"
@@ -231,15 +234,15 @@ def is_local(url: str) -> bool:
 
 
 def secret(name: str, url: str, value: str | None) -> str | None:
-    """A key from the environment that may go to a server.
+    """Returns a key from the environment that may be sent to a server.
 
     Raises:
-        BadInput: it holds what no header takes, or would travel unencrypted.
+        BadInput: it holds characters that no header takes, or would travel unencrypted.
     """
     if not value:
         return None
     if not (value.isascii() and value.isprintable()) or " " in value:
-        raise BadInput(f"{name} holds blanks or characters that no key has: copy it again")
+        raise BadInput(f"{name} holds blanks or characters that keys do not have: copy it again")
     parts = urlsplit(url)
     if parts.scheme == "http" and parts.hostname not in LOCAL:
         raise BadInput(f"{url} is not encrypted and would show {name}: use https or unset it")
@@ -251,25 +254,25 @@ async def job_done(
     wait: Callable[[str], Awaitable[Result]],
     end: Callable[[str], Awaitable[None]],
 ) -> Result:
-    """What a job gives: ``submit`` gives its id, ``wait`` waits for it.
+    """Returns the result of a job: ``submit`` returns its id, ``wait`` its result.
 
-    A job for which nobody waits any more is ended on the server: after an error, a deadline, a cancellation
-    and Ctrl-C, even where that comes while the job is still being submitted.
+    An abandoned job is ended on the server: after an error, a deadline, a cancellation and Ctrl-C, even while
+    the job is still being submitted.
     """
     submitting = asyncio.ensure_future(submit)
     try:
         return await wait(await asyncio.shield(submitting))
     except BaseException:
-        await to_the_end(_ended(submitting, end))
+        await to_the_end(_end(submitting, end))
         raise
 
 
-async def _ended(submitting: asyncio.Future[str], end: Callable[[str], Awaitable[None]]) -> None:
+async def _end(submitting: asyncio.Future[str], end: Callable[[str], Awaitable[None]]) -> None:
     await end(await submitting)
 
 
 async def to_the_end(work: Coroutine[Any, Any, Any], limit: float | None = ENDING) -> None:
-    """Runs ``work`` whatever cancels the caller meanwhile, for ``limit`` seconds; its faults do not matter.
+    """Runs ``work`` for up to ``limit`` seconds even if the caller is cancelled; ignores its faults.
 
     Raises:
         CancelledError: the caller was cancelled meanwhile.
@@ -282,30 +285,30 @@ async def to_the_end(work: Coroutine[Any, Any, Any], limit: float | None = ENDIN
         except asyncio.CancelledError:
             cancelled = True
     if not task.cancelled():
-        task.exception()  # taken notice of
+        task.exception()  # marks it as retrieved
     if cancelled:
         raise asyncio.CancelledError
 
 
-async def polled(step: Callable[[], Any], *, every: float, limit: float, what: str, remedy: str) -> Any:
-    """Awaits ``step()`` every so many seconds until it gives something other than None.
+async def poll(step: Callable[[], Any], *, every: float, limit: float, what: str, remedy: str) -> Any:
+    """Awaits ``step()`` every ``every`` seconds until it returns something other than None.
 
     Raises:
-        JobFailed: nothing within ``limit`` seconds.
+        JobFailed: it returned nothing within ``limit`` seconds.
     """
     loop = asyncio.get_running_loop()
     end = loop.time() + limit
     while True:
-        found = await step()
-        if found is not None:
-            return found
+        answer = await step()
+        if answer is not None:
+            return answer
         if loop.time() + every > end:
             raise JobFailed(f"{what} is not done after {limit:.0f} s: {remedy}")
         await asyncio.sleep(every)
 
 
 def json_object(response: httpx.Response) -> dict[str, Any] | None:
-    """The object that a response's body is; None where it is none."""
+    """Returns a response's JSON object; None where the body is not one."""
     try:
         body = response.json()
     except ValueError:
@@ -314,21 +317,21 @@ def json_object(response: httpx.Response) -> dict[str, Any] | None:
 
 
 def words(value: object, most: int = 240) -> str:
-    """An API's message on one line."""
+    """Returns an API's message on one line, shortened."""
     text = " ".join(str(value).split())
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def field_errors(body: Mapping[str, Any]) -> str:
-    """``errors`` of a refusal, a message a field."""
+    """Returns the messages of a refusal's ``errors``, one per field."""
     errors = body.get("errors")
     if not isinstance(errors, Mapping):
         return words(errors or "")
-    return "; ".join(f"{name}: {words(said)}" for name, said in errors.items())
+    return "; ".join(f"{name}: {words(error)}" for name, error in errors.items())
 
 
 def _shown(base: str, path: str) -> str:
-    """A URL as a message may show it: without the query, where signed links carry their key."""
+    """Returns a URL as a message may show it: without the query, which holds the key of a signed link."""
     if not path.startswith(("http://", "https://")):
         return base + path
     parts = urlsplit(path)

@@ -1,9 +1,9 @@
 """Automatic specification assignment (CGI paper, Eq. 3–5): models' sample images → specifications.
 
-    examples (file, model, prompt) → Z = G(images), Q = T(prompts) → one record an image, appended
+    examples (file, model, prompt) → Z = G(images), Q = T(prompts) → one record per image, appended
 
-A model that the catalog does not have is added to it as a card with a ``huggingface:`` AIR and base model
-``Other``; its text specification are its prompts. A broken image is reported and left out.
+A model that the catalog lacks is added as a card with a ``huggingface:`` AIR and base model ``Other``; its
+prompts are its text specification. A broken image is reported and skipped.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from diffagent.agent.pmi.feature_cache import Pair, Progress, kept_features
+from diffagent.agent.pmi.feature_cache import EncoderPair, Progress, cached_features
 from diffagent.agent.pmi.identifier import learnt_space, specification_path
 from diffagent.agent.pmi.manifest import Example, by_model
 from diffagent.agent.pmi.specification_file import SpecificationFile
@@ -27,14 +27,14 @@ from diffagent.data.errors import BadInput, UnknownModel
 from diffagent.data.records import Card, Sample
 
 LOCAL = "local"
-"""The organisation in the AIR of a model whose name has none."""
+"""The organisation in the AIR of a model whose name lacks one."""
 
 Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Built:
-    """What a build did: the file, its models and images, cards that were added, images left out."""
+class BuildReport:
+    """The report of a build: the file, its models and images, added cards, failed images."""
 
     file: SpecificationFile
     models: int
@@ -46,14 +46,14 @@ class Built:
 def build(
     examples: Sequence[Example],
     catalog_path: Path,
-    pair: Pair,
+    pair: EncoderPair,
     progress: Progress = iter,
     report: Report = lambda line: None,
-) -> Built:
-    """Specifications of all examples' models, beside the catalog; models that are there already are replaced.
+) -> BuildReport:
+    """Builds the specifications of all examples' models beside the catalog; replaces existing models.
 
     Raises:
-        BadInput: no image could be read. BadSpecifications: other encoders made the catalog's specifications.
+        BadInput: no image is readable. BadSpecifications: the catalog's specifications have other encoders.
     """
     groups = by_model(examples)
     encoders = pair.encoders
@@ -63,35 +63,37 @@ def build(
     cards, added = _cards(groups, catalog_path, pair.text)
     if lacking := sorted(set(groups) - set(cards)):
         report(f"{len(lacking)} models are not in the catalog and are left out, such as {lacking[0]}")
-    usable = [one for one in examples if one.model in cards]
-    kept, faults = kept_features(usable, [cards[one.model].air for one in usable], pair, progress)
+    usable = [example for example in examples if example.model in cards]
+    record_file, faults = cached_features(
+        usable, [cards[example.model].air for example in usable], pair, progress
+    )
     for line in faults:
         report(line)
-    made = [one for one in kept.specifications() if one.air]
-    if not made:
+    specifications = [specification for specification in record_file.specifications() if specification.air]
+    if not specifications:
         raise BadInput("no image could be read: see the lines above")
     file = SpecificationFile.open(path) if path.is_file() else SpecificationFile.create(path, encoders)
-    file.append(made)
+    file.append(specifications)
     if len(file.airs) > 1:
         learnt_space(file)
-    images = sum(map(len, made))
-    return Built(file, len(made), images, added, len(usable) - images)
+    images = sum(map(len, specifications))
+    return BuildReport(file, len(specifications), images, added, len(usable) - images)
 
 
 def _cards(
     groups: dict[str, list[Example]], path: Path, text_encoder: Encoder
 ) -> tuple[dict[str, Card], int]:
-    """The catalog's card of each model, new ones added; the catalog is made where there is none."""
+    """Returns each model's card, after adding new ones; creates the catalog if it does not exist."""
     exists = path.is_file()
     with Catalog.open(path, writable=True) if exists else Catalog.create(path) as catalog:
-        known = {model: _find(catalog, model) for model in groups}
-        new = [model for model, card in known.items() if card is None and not is_air(model)]
+        card_of = {model: _find(catalog, model) for model in groups}
+        new = [model for model, card in card_of.items() if card is None and not is_air(model)]
         entries = [Entry(new_card(model), _samples(groups[model])) for model in new]
         if entries:
             add_entries(catalog, entries, text_encoder)
         for model, entry in zip(new, entries, strict=True):
-            known[model] = catalog.by_air(entry.card.air)
-    return {model: card for model, card in known.items() if card is not None}, len(new)
+            card_of[model] = catalog.by_air(entry.card.air)
+    return {model: card for model, card in card_of.items() if card is not None}, len(new)
 
 
 def _find(catalog: Catalog, model: str) -> Card | None:
@@ -102,7 +104,7 @@ def _find(catalog: Catalog, model: str) -> Card | None:
 
 
 def new_card(model: str) -> Card:
-    """A card of a model that is known by its name alone, ORG/REPO of the Hugging Face hub or a plain name."""
+    """Returns the card of a model with only a name, ORG/REPO of the Hugging Face hub or a plain name."""
     organisation, _, repository = model.strip().rpartition("/")
     slug = re.sub(r"[\s:@+]+", "-", repository).strip("-") or "model"
     owner = re.sub(r"[\s/:@+]+", "-", organisation) or LOCAL
@@ -119,4 +121,4 @@ def new_card(model: str) -> Card:
 
 
 def _samples(examples: Sequence[Example]) -> tuple[Sample, ...]:
-    return tuple(Sample(n, 0, one.prompt) for n, one in enumerate(examples) if one.prompt.strip())
+    return tuple(Sample(n, 0, example.prompt) for n, example in enumerate(examples) if example.prompt.strip())

@@ -1,7 +1,7 @@
-"""Sample images of a crawl: a RAW folder in, image files and their prompts out.
+"""Sample images of a crawl: from a RAW folder to image files with their prompts.
 
-The crawl holds the images' addresses; the images themselves are fetched here, one after another, kept in a
-folder a model, and not fetched again. What cannot be fetched is reported and left out.
+The crawl has the images' addresses; the images are downloaded here, one after another, into a folder per
+model, and only once. Failed downloads are reported and skipped.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from diffagent.data.encoders.image_loading import MAX_BYTES
 from diffagent.data.hubs.raw import RawFolder, read_manifest
 
 EACH = 20
-"""Images of a model: the style of one hardly becomes clearer beyond."""
+"""Images per model; more hardly improve the estimate of its style."""
 PAUSE_S = 0.25
-"""Between two requests: four a second, as the crawl."""
+"""Pause between two requests: four a second, as in the crawl."""
 ATTEMPTS = 3
 
 Report = Callable[[str], None]
 
 
 def is_crawl(path: Path) -> bool:
-    """Whether a folder is one that ``diffagent data crawl`` made."""
+    """Whether a folder is a crawl of ``diffagent data crawl``."""
     return path.is_dir() and "civitai" in read_manifest(path)
 
 
@@ -44,27 +44,27 @@ def crawled_examples(
     client: httpx.Client | None = None,
     pause: float = PAUSE_S,
 ) -> list[Example]:
-    """Up to ``each`` safe-for-work sample images, with prompts, of every model that a catalog would take."""
+    """Returns up to ``each`` safe-for-work sample images, with prompts, of every model fit for a catalog."""
     with client or httpx.Client(timeout=30, follow_redirects=True) as http:
-        found: list[Example] = []
-        for model, number, url, prompt in _listed(raw, each):
-            own = folder / re.sub(r"\W+", "_", AIR.parse(model).key)
-            file = own / f"{number}.img"
+        examples: list[Example] = []
+        for model, number, url, prompt in _image_links(raw, each):
+            model_folder = folder / re.sub(r"\W+", "_", AIR.parse(model).key)
+            file = model_folder / f"{number}.img"
             if not file.is_file():
                 fault = _fetch(http, url, file, pause)
                 if fault:
                     report(f"{url}: {fault}")
                     continue
-            found.append(Example(file, model, prompt))
-    return found
+            examples.append(Example(file, model, prompt))
+    return examples
 
 
-def _listed(raw: RawFolder, each: int) -> Iterator[tuple[str, int, str, str]]:
-    """(AIR, image id, address, prompt) of the images wanted."""
+def _image_links(raw: RawFolder, each: int) -> Iterator[tuple[str, int, str, str]]:
+    """Yields (AIR, image id, address, prompt) of the images to download."""
     for item, passed in passing(raw.models(), Scope()):
         urls = _addresses(item)
-        kept = (one for one in entry_samples(item, passed) if one.image_id in urls)
-        for sample in islice(kept, each):
+        samples = (sample for sample in entry_samples(item, passed) if sample.image_id in urls)
+        for sample in islice(samples, each):
             name = air(item, passed.base_model, passed)
             yield name, sample.image_id, urls[sample.image_id], sample.prompt
 
@@ -79,7 +79,7 @@ def _addresses(item: Mapping[str, Any]) -> dict[int, str]:
 
 
 def _fetch(http: httpx.Client, url: str, file: Path, pause: float) -> str | None:
-    """Writes the image's bytes; what went wrong, if anything."""
+    """Writes the image's bytes; returns the fault, if any."""
     fault = ""
     for attempt in range(ATTEMPTS):
         time.sleep(pause * 4**attempt)

@@ -1,8 +1,7 @@
-"""Eq. 9 of the CGI paper, evaluated directly: the Gram matrices of all models, once more for each task.
+"""Eq. 9 of the CGI paper, evaluated directly: computes all models' Gram matrices again for each task.
 
 In: features float [M, N, d] of N prompts that all models share, and a :class:`Task`. Out: distances
-float64 [M], small is near. This is what :mod:`diffagent.agent.pmi.search` has to agree with, and is
-measured against.
+float64 [M], small is near. This is the reference for :mod:`diffagent.agent.pmi.search`, in results and time.
 
     A(S_m, R) = 1/n Σ_i [ w_iᵀ K_m w_i / N² − 2/N Σ_j w_ij k(z_mj, z_i) + 1 ],   k(x, y) = exp(−γ ‖x − y‖²)
 """
@@ -21,13 +20,13 @@ Doubles = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 
 CHUNK = 16
-"""Models at a time, the fastest of 8 to 512: a chunk stays in the processor's cache."""
+"""Models per chunk, the fastest of 8 to 512: a chunk stays in the processor's cache."""
 
 
 @dataclass(frozen=True)
 class Task:
-    """What a user shows: ``images`` float32 [n, d] of the matching space, and for each image the weight of
-    every prompt of the specifications, ``weights`` float32 [n, N]."""
+    """A user's example images: ``images`` float32 [n, d] in the matching space, and ``weights`` float32 [n,
+    N] of every specification prompt for each image."""
 
     images: Floats
     weights: Floats
@@ -36,29 +35,29 @@ class Task:
         if self.images.ndim != 2 or self.weights.ndim != 2 or not 0 < len(self.images) == len(self.weights):
             raise BadInput(
                 f"images {self.images.shape} with weights {self.weights.shape} were given: "
-                "one or more rows [n, d] with as many rows [n, prompts] are needed"
+                "give one or more rows [n, d] with as many rows [n, prompts]"
             )
         if not (np.isfinite(self.images).all() and np.isfinite(self.weights).all()):
             raise BadInput("images or weights hold infinities or NaN: encode the images again")
 
     @classmethod
     def of(cls, images: Floats, descriptions: Floats | None, prompts: Floats) -> Task:
-        """Weights are cosines of ``descriptions`` [n, t] and ``prompts`` [N, t]; without descriptions, 1."""
+        """Weighs by cosines of ``descriptions`` [n, t] and ``prompts`` [N, t]; by 1 without descriptions."""
         if descriptions is None:
             return cls(images, np.ones((len(images), len(prompts)), np.float32))
         return cls(images, unit(descriptions) @ unit(prompts).T)
 
 
 def unit(rows: Floats) -> Floats:
-    """Rows of length 1; a row of zeros stays as it is."""
+    """Normalises rows to length 1; a row of zeros stays unchanged."""
     norms = np.linalg.norm(rows, axis=-1, keepdims=True)
     scaled: Floats = (rows / np.where(norms > 0, norms, 1)).astype(np.float32, copy=False)
     return scaled
 
 
 def distances(features: npt.NDArray[np.floating], task: Task, gamma: float) -> Doubles:
-    """Eq. 9 for every model, in chunks of :data:`CHUNK`: features [M, N, d] → float64 [M]."""
-    found = np.empty(len(features))
+    """Returns Eq. 9 of every model, in chunks of :data:`CHUNK`: features [M, N, d] → float64 [M]."""
+    all_distances = np.empty(len(features))
     for start in range(0, len(features), CHUNK):
         block = np.ascontiguousarray(features[start : start + CHUNK], np.float32)
         norms = squares(block)
@@ -67,13 +66,14 @@ def distances(features: npt.NDArray[np.floating], task: Task, gamma: float) -> D
         gram -= gamma * norms[:, :, None]
         gram -= gamma * norms[:, None, :]
         np.exp(gram, out=gram)
-        own = _quadratic(gram, task.weights)
-        found[start : start + CHUNK] = own - cross_terms(block, norms, task, gamma) + 1
-    return found
+        gram_terms = _quadratic(gram, task.weights)
+        all_distances[start : start + CHUNK] = gram_terms - cross_terms(block, norms, task, gamma) + 1
+    return all_distances
 
 
 def cross_terms(block: Floats, norms: Floats, task: Task, gamma: float) -> Doubles:
-    """2/(n N) Σ_i Σ_j w_ij k(z_mj, z_i) of models [b, N, d] with squared norms [b, N]: float64 [b]."""
+    """Returns 2/(n N) Σ_i Σ_j w_ij k(z_mj, z_i) of models [b, N, d] with squared norms [b, N]: float64
+    [b]."""
     b, prompts, d = block.shape
     exponents = (block.reshape(-1, d) @ task.images.T).reshape(b, prompts, -1)
     exponents *= 2 * gamma
@@ -84,13 +84,13 @@ def cross_terms(block: Floats, norms: Floats, task: Task, gamma: float) -> Doubl
 
 
 def squares(rows: Floats) -> Floats:
-    """Squared norms over the last axis."""
+    """Returns squared norms over the last axis."""
     norms: Floats = np.einsum("...d,...d->...", rows, rows)
     return norms
 
 
 def _quadratic(gram: Floats, weights: Floats) -> Doubles:
-    """1/(n N²) Σ_i w_iᵀ K w_i: [b, N, N], [n, N] → float64 [b]."""
+    """Returns 1/(n N²) Σ_i w_iᵀ K w_i: [b, N, N], [n, N] → float64 [b]."""
     outer = weights.T @ weights
     sums: Doubles = (gram.reshape(len(gram), -1) @ outer.ravel()).astype(np.float64)
     sums /= weights.size * weights.shape[1]

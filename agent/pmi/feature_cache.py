@@ -1,8 +1,8 @@
-"""Images encoded once and kept: examples in, a specification file in their order out.
+"""A cache of encoded images: from examples to a specification file in their order.
 
-It lies in the cache, named by what it was made from (rows, files' sizes and times, encoders), and grows by
-batches, so that a run that was cut off goes on, and ``pmi build`` and ``pmi bench`` of one manifest share
-it. An image that cannot be decoded is a record without AIR.
+The file's name is a digest of its input (rows, files' sizes and times, encoders). It grows by batches, so
+that an interrupted run continues, and ``pmi build`` and ``pmi bench`` of one manifest share it. An image that
+cannot be decoded is a record without AIR.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from diffagent.data.errors import BadImage, BadSpecifications
 from diffagent.data.weights.weights import home
 
 BATCH = 25
-"""Images between two writes: what a run that is cut off may lose."""
+"""Images between two writes, the most that an interrupted run loses."""
 
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
 
 
 @dataclass(frozen=True)
-class Pair:
-    """The image encoder G and the text encoder T, as a specification file names them."""
+class EncoderPair:
+    """The image encoder G and the text encoder T, with the latter's name and digest."""
 
     image: ImageEncoder
     text: Encoder
@@ -44,7 +44,7 @@ class Pair:
 
     @property
     def encoders(self) -> Encoders:
-        """As a file's header names them."""
+        """The pair in the form of a file's header."""
         return Encoders(
             self.image.name,
             self.image.digest,
@@ -57,55 +57,59 @@ class Pair:
         )
 
 
-def kept_features(
-    examples: Sequence[Example], airs: Sequence[str], pair: Pair, progress: Progress = iter
+def cached_features(
+    examples: Sequence[Example], airs: Sequence[str], pair: EncoderPair, progress: Progress = iter
 ) -> tuple[SpecificationFile, list[str]]:
-    """A record for each example, under its model's AIR of ``airs``, and why images could not be decoded.
+    """Returns a record for each example, under its model's AIR of ``airs``, and the reasons of failed images.
 
-    The reasons are those of this run: images that an earlier one left out are only records without AIR.
+    The reasons are those of this run: failures of earlier runs are only records without AIR.
     """
     encoders, faults = pair.encoders, list[str]()
-    file = _kept(examples, airs, encoders)
+    file = _cached_file(examples, airs, encoders)
     for at in progress(range(len(file), len(examples), BATCH)):
         batch = slice(at, at + BATCH)
         rows = [
-            _encoded(*one, pair, encoders, faults) for one in zip(examples[batch], airs[batch], strict=True)
+            _encode(*row, pair, encoders, faults) for row in zip(examples[batch], airs[batch], strict=True)
         ]
         file.extend(rows)
     return file, faults
 
 
-def _encoded(example: Example, air: str, pair: Pair, encoders: Encoders, faults: list[str]) -> Specification:
+def _encode(
+    example: Example, air: str, pair: EncoderPair, encoders: Encoders, faults: list[str]
+) -> Specification:
     try:
         features = pair.image.encode([load_image(example.file)])
     except BadImage as error:
         faults.append(str(error))
         content, style, crops, text = (np.zeros((1, *shape), np.float32) for shape in encoders.shapes)
         return Specification("", content, style, crops, text, np.zeros(1, np.uint64))
-    told = example.prompt.strip()
-    text = pair.text.encode([told]) if told else np.zeros((1, encoders.prompt), np.float32)
-    key = np.array([prompt_key(told)], np.uint64)
+    prompt = example.prompt.strip()
+    text = pair.text.encode([prompt]) if prompt else np.zeros((1, encoders.prompt), np.float32)
+    key = np.array([prompt_key(prompt)], np.uint64)
     return Specification(air, features.content, features.style, features.crops, text, key)
 
 
-def _kept(examples: Sequence[Example], airs: Sequence[str], encoders: Encoders) -> SpecificationFile:
+def _cached_file(examples: Sequence[Example], airs: Sequence[str], encoders: Encoders) -> SpecificationFile:
     path = home() / "pmi" / f"{_digest(examples, airs, encoders)}.pmi"
     try:
         file = SpecificationFile.open(path)
         if len(file) <= len(examples):
             return file
     except BadSpecifications:
-        pass  # none yet, or a damaged one
+        pass  # missing or damaged
     return SpecificationFile.create(path, encoders)
 
 
 def _digest(examples: Sequence[Example], airs: Sequence[str], encoders: Encoders) -> str:
     digest = hashlib.blake2b(encoders.digest.encode(), digest_size=16)
-    for one, air in zip(examples, airs, strict=True):
+    for example, air in zip(examples, airs, strict=True):
         try:
-            stat = one.file.stat()
+            stat = example.file.stat()
             state = f"{stat.st_size}|{stat.st_mtime_ns}"
         except OSError:
             state = "missing"
-        digest.update(f"{one.file.absolute()}|{state}|{air}|{one.prompt}\n".encode("utf-8", "replace"))
+        digest.update(
+            f"{example.file.absolute()}|{state}|{air}|{example.prompt}\n".encode("utf-8", "replace")
+        )
     return digest.hexdigest()

@@ -14,16 +14,16 @@ import numpy.typing as npt
 from diffagent.data.errors import BadInput
 
 
-def frechet(left: npt.ArrayLike, right: npt.ArrayLike) -> float:
-    """The distance d² of features [n₁, d] and [n₂, d], at least two rows each; never below 0."""
-    one, two = np.asarray(left, np.float64), np.asarray(right, np.float64)
-    if min(len(one), len(two)) < 2 or one.shape[1:] != two.shape[1:]:
+def frechet(first: npt.ArrayLike, second: npt.ArrayLike) -> float:
+    """Returns the distance d² of features [n₁, d] and [n₂, d], at least two rows each; at least 0."""
+    x, y = np.asarray(first, np.float64), np.asarray(second, np.float64)
+    if min(len(x), len(y)) < 2 or x.shape[1:] != y.shape[1:]:
         raise BadInput(
-            f"features of shapes {one.shape} and {two.shape} were given: give two or more rows of one length"
+            f"features of shapes {x.shape} and {y.shape} were given: give two or more rows of one length"
         )
-    gap = one.mean(0) - two.mean(0)
-    spread_one, spread_two = one - one.mean(0), two - two.mean(0)
-    n, m = len(one) - 1, len(two) - 1
+    gap = x.mean(0) - y.mean(0)
+    spread_one, spread_two = x - x.mean(0), y - y.mean(0)
+    n, m = len(x) - 1, len(y) - 1
     # X₁ X₂ᵀ has the singular values of R₁ R₂ᵀ, which is no larger than d × d
     small = _triangle(spread_one) @ _triangle(spread_two).T
     shared = np.linalg.svd(small, compute_uv=False).sum() / np.sqrt(n * m)
@@ -32,5 +32,5 @@ def frechet(left: npt.ArrayLike, right: npt.ArrayLike) -> float:
 
 
 def _triangle(rows: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """R of rows = Q R."""
+    """Returns R of rows = Q R."""
     return np.asarray(np.linalg.qr(rows, mode="r"), np.float64)  # numpy's types promise Q as well

@@ -1,8 +1,8 @@
-"""Sample images of models that come without: each model makes one for each prompt (CGI paper, Eq. 3).
+"""Sample images for models without any: each model makes one per prompt (CGI paper, Eq. 3).
 
-The prompts are ours (``prompts.txt``, 61, versioned) or the developer's. Images are kept in a folder a
-model with the prompt in a ``.txt`` beside each, so that a run that was cut off goes on, and the folder can
-be built again.
+The prompts are ours (``prompts.txt``, 61, versioned) or the developer's. Each model's images are stored in a
+folder with the prompt in a ``.txt`` beside each, so that an interrupted run continues, and specifications can
+be built from the folder again.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from diffagent.data.records import Card, T2ICall, Usage
 
 Report = Callable[[str], None]
 SEED = 0
-"""Of the first prompt; the next one takes the next."""
+"""The seed of the first prompt; each next prompt takes the next seed."""
 
 
 class Maker(Protocol):
@@ -37,10 +37,10 @@ class Maker(Protocol):
 
 
 def read_prompts(path: Path | None = None) -> list[str]:
-    """Prompts of a text file, one a line; lines that begin with # are comments. By default ours.
+    """Reads prompts from a text file, one per line; lines that begin with # are comments. Default: ours.
 
     Raises:
-        BadInput: it holds none, or is not text.
+        BadInput: the file has no prompts, or is not text.
     """
     try:
         source = path or Path(str(files("diffagent.agent") / "pmi" / "prompts.txt"))
@@ -49,10 +49,10 @@ def read_prompts(path: Path | None = None) -> list[str]:
         raise BadInput(
             f"cannot read the prompts {path} ({error}): give a text file, a prompt a line"
         ) from None
-    found = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
-    if not found:
+    prompts = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
+    if not prompts:
         raise BadInput(f"{source} holds no prompts: give a text file, a prompt a line")
-    return found
+    return prompts
 
 
 def generate_examples(
@@ -66,33 +66,37 @@ def generate_examples(
     maker: Maker | None = None,
     executor: Executor | None = None,
 ) -> list[Example]:
-    """An image of each model for each prompt, made where it is not there yet; the target's pipeline is loaded
-    once a checkpoint. ``executor``: see :class:`diffagent.agent.targets.generation.Session`.
+    """Makes the missing images of each model for each prompt, and returns all; a pipeline is loaded once per
+    checkpoint. ``executor``: see :class:`diffagent.agent.targets.generation.Session`.
 
     Raises:
-        UnknownModel: a model is not in the catalog. TargetError: the target did not deliver.
+        UnknownModel: a model is not in the catalog. TargetError: the target failed.
     """
     texts = read_prompts(prompts)
-    found: list[Example] = []
+    examples: list[Example] = []
     with ExitStack() as stack:
         catalog = stack.enter_context(Catalog.open(catalog_path))
-        make = maker or _Made(catalog, target, target_url, executor, stack)
+        make = maker or _SessionMaker(catalog, target, target_url, executor, stack)
         usual = by_family(card for _, card in catalog.entries())
         for name in models:
             card = catalog.find(name)
-            own = folder / AIR.parse(card.air).key.replace("/", "_")
-            report(f"{card.name}: {len(texts)} images in {own}")
+            model_folder = folder / AIR.parse(card.air).key.replace("/", "_")
+            report(f"{card.name}: {len(texts)} images in {model_folder}")
             for number, text in enumerate(texts):
-                file = own / f"{number:03d}.png"
+                file = model_folder / f"{number:03d}.png"
                 if not file.is_file():
-                    _keep(make(_call(card, catalog, usual, text, SEED + number), own / "made"), file, text)
-                found.append(Example(file, card.air, text, number))
-    return found
+                    _keep(
+                        make(_call(card, catalog, usual, text, SEED + number), model_folder / "made"),
+                        file,
+                        text,
+                    )
+                examples.append(Example(file, card.air, text, number))
+    return examples
 
 
 def _call(card: Card, catalog: Catalog, usual: Mapping[str, Usage], prompt: str, seed: int) -> T2ICall:
-    """Settings as a request would get them: the card's own where its images agree, else those of the
-    checkpoint that a LoRA is most used with, else its base model's."""
+    """Returns a call with the settings of a plain request: the card's own where its images agree, else those
+    of a LoRA's most frequent checkpoint, else its base model's."""
     from diffagent.agent.answering.answer import expand
     from diffagent.agent.answering.settings import settings
     from diffagent.agent.asking.wishes import Wishes
@@ -106,29 +110,28 @@ def _call(card: Card, catalog: Catalog, usual: Mapping[str, Usage], prompt: str,
         if carrier is None:
             raise BadInput(
                 f"{card.name} is a LoRA and its card names no checkpoint of this catalog to make images "
-                f"with: "
-                "give its images instead"
+                "with: give its images instead"
             )
-    found = settings(card, usual.get(family_of(card.base_model), Usage()), wished, carrier)
-    width, height = found["size"].values[0]
+    choices = settings(card, usual.get(family_of(card.base_model), Usage()), wished, carrier)
+    width, height = choices["size"].values[0]
     fields = {
         "width": width,
         "height": height,
-        "sampling_method": found["sampler"].values[0],
-        "sampling_steps": found["steps"].values[0],
-        "cfg_scale": found["cfg_scale"].values[0],
+        "sampling_method": choices["sampler"].values[0],
+        "sampling_steps": choices["steps"].values[0],
+        "cfg_scale": choices["cfg_scale"].values[0],
     }
     return expand(fields, card, replace(wished, seed=seed), carrier=carrier)
 
 
-def _keep(made: Path, file: Path, prompt: str) -> None:
-    """The image under its number, with its prompt; the image last, so that it stands for both."""
+def _keep(image: Path, file: Path, prompt: str) -> None:
+    """Writes the prompt, then moves the image to its number, so that the image implies both."""
     file.with_suffix(".txt").write_text(prompt, encoding="utf-8")
-    made.replace(file)
+    image.replace(file)
 
 
-class _Made:
-    """Images by a target that is opened when the first one is missing, and kept until all are made."""
+class _SessionMaker:
+    """Makes images with a target's session, opened for the first image and closed after the last."""
 
     def __init__(
         self, catalog: Catalog, target: str, url: str | None, executor: Executor | None, stack: ExitStack

@@ -1,11 +1,11 @@
-"""Identification: example images in, the models of a catalog that make such images out, with probabilities.
+"""Identification: from example images to the models of a catalog that make such images, with probabilities.
 
     identifier = Identifier.beside(catalog.path)            # None where the catalog has no specifications
     found = identifier.identify(["a.png", "b.png"])
     found.best(5), found.unsure
 
-The matching space is learnt when specifications are built, and kept beside them with a stamp of what it was
-learnt from; a space that does not fit its specifications is learnt again.
+The matching space is learnt when specifications are built, and stored beside them with a stamp of its
+training data; a space that does not fit its specifications is learnt again.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ import numpy as np
 import numpy.typing as npt
 
 from diffagent.agent.pmi.kernel_matching import KernelMatcher, Points
-from diffagent.agent.pmi.learning import LearntSpace, Training, View, learn
+from diffagent.agent.pmi.learning import LearntSpace, TrainingImages, View, learn
 from diffagent.agent.pmi.requirement import ImageRequirement, check_count
-from diffagent.agent.pmi.space import Doubles, Setting, Space
+from diffagent.agent.pmi.space import Doubles, Space, SpaceSetting
 from diffagent.agent.pmi.specification_file import Specification, SpecificationFile
 from diffagent.data.encoders.features import Features
 from diffagent.data.encoders.image_encoder import ImageEncoder, load_image_encoder
@@ -32,10 +32,10 @@ from diffagent.data.encoders.image_loading import load_images
 
 SUFFIX = ".pmi"
 SURE = 0.5
-"""The best model is named with confidence where it is more probable than not."""
+"""The probability above which the best model is sure: more probable than not."""
 PAIR_DISTANCE = 100.0
 LIKELY = 0.9
-"""Of the probability: what the likely models hold together."""
+"""The total probability of the likely models."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Identification:
     log_probabilities: Doubles
 
     def best(self, k: int = 5) -> list[tuple[str, float]]:
-        """The k most probable models with their probabilities."""
+        """Returns the k most probable models with their probabilities."""
         order = np.argsort(-self.log_probabilities, kind="stable")[:k]
         return [(self.airs[i], float(np.exp(self.log_probabilities[i]))) for i in order]
 
@@ -57,7 +57,7 @@ class Identification:
 
     @property
     def likely(self) -> int:
-        """How many of the best models hold 90 % of the probability."""
+        """How many of the best models have 90 % of the probability together."""
         shares = np.sort(np.exp(self.log_probabilities))[::-1].cumsum()
         return int(np.searchsorted(shares, LIKELY * shares[-1]) + 1)
 
@@ -75,16 +75,16 @@ class Identifier:
 
     @classmethod
     def beside(cls, catalog: Path, encoder: ImageEncoder | None = None) -> Self | None:
-        """Of the specifications that lie beside a catalog; None where there are none."""
+        """Loads the specifications beside a catalog; None where there are none."""
         path = specification_file(catalog)
         return None if path is None else cls.load(path, encoder)
 
     @classmethod
     def load(cls, path: Path, encoder: ImageEncoder | None = None) -> Self:
-        """Of a file of specifications.
+        """Loads a file of specifications.
 
         Raises:
-            BadSpecifications: it cannot be read. BadInput: it holds too little to tell models apart.
+            BadSpecifications: it cannot be read. BadInput: it has too little to tell models apart.
         """
         file = SpecificationFile.open(path)
         return cls(file, learnt_space(file), encoder)
@@ -94,28 +94,28 @@ class Identifier:
         """The encoder that made the specifications; loaded on first use.
 
         Raises:
-            MissingWeights: it can be found nowhere. BadSpecifications: its bytes are others today.
+            MissingWeights: it is missing. BadSpecifications: its bytes have changed.
         """
-        made = self.file.encoders
-        found = self._given or load_image_encoder(made.image)
-        self.file.check_image_encoder(found.name, found.digest)
-        return found
+        encoders = self.file.encoders
+        encoder = self._given or load_image_encoder(encoders.image)
+        self.file.check_image_encoder(encoder.name, encoder.digest)
+        return encoder
 
     @cached_property
     def _kernels(self) -> tuple[KernelMatcher, float]:
-        """The specifications as the paper matches them, and the factor that scales them for its γ."""
-        found = self.file.specifications()
-        factor = content_scale(np.concatenate([one.content for one in found]))
-        return KernelMatcher([_points(one, factor) for one in found]), factor
+        """The paper's matcher of the specifications, and the factor that scales them for its γ."""
+        specifications = self.file.specifications()
+        factor = content_scale(np.concatenate([specification.content for specification in specifications]))
+        return KernelMatcher([_points(specification, factor) for specification in specifications]), factor
 
     def distances(self, requirement: ImageRequirement) -> Doubles:
-        """The paper's Eq. 9 of each of ``airs``: [M]; small is near."""
+        """Returns the paper's Eq. 9 of each of ``airs``: [M]; small is near."""
         matcher, factor = self._kernels
         points = requirement.points()
         return matcher.distances(Points(points.images * factor, points.prompts))
 
     def identify(self, images: Sequence[Any]) -> Identification:
-        """From 1 to 6 example images: paths, bytes or Pillow images.
+        """Identifies 1 to 6 example images: paths, bytes or Pillow images.
 
         Raises:
             BadInput: no image, or too many. BadImage: one cannot be decoded.
@@ -124,41 +124,43 @@ class Identifier:
         return self.of_features(self.encoder.encode(load_images(images)))
 
     def of_features(self, features: Features) -> Identification:
-        """From encoded images."""
+        """Identifies encoded images."""
         evidence = self.learnt.evidence(features.style)
         return Identification(self.airs, self.learnt.log_probabilities(evidence))
 
 
 def content_scale(content: npt.NDArray[np.floating]) -> float:
-    """The factor that brings the mean squared distance of two images to 100, which the paper's γ are made
-    for."""
+    """Returns the factor that brings the mean squared distance of two images to 100, the scale of the paper's
+    γ."""
     spread = 2 * content.astype(np.float64).var(0).sum()
     return float(np.sqrt(PAIR_DISTANCE / max(spread, 1e-12)))
 
 
-def _points(one: Specification, factor: float) -> Points:
-    text = one.text.astype(np.float64) if one.prompts.all() else None
-    return Points(one.content.astype(np.float64) * factor, text)
+def _points(specification: Specification, factor: float) -> Points:
+    text = specification.text.astype(np.float64) if specification.prompts.all() else None
+    return Points(specification.content.astype(np.float64) * factor, text)
 
 
 def specification_path(catalog: Path, image: str, text: str) -> Path:
-    """Where a catalog's specifications of a pair of encoders lie: beside it, named by the pair."""
+    """Returns the path of a catalog's specifications for a pair of encoders: beside it, named by the pair."""
     pair = "+".join(Path(name).name for name in (image, text))
     return catalog.with_name(f"{catalog.stem}.{pair}{SUFFIX}")
 
 
 def specification_file(catalog: Path) -> Path | None:
-    """The specifications beside a catalog: of the pair that was built last, where there are several."""
-    found = [one for one in catalog.parent.glob(f"{_escaped(catalog.stem)}.*{SUFFIX}") if one.is_file()]
-    return max(found, key=lambda one: (one.stat().st_mtime_ns, one.name), default=None)
+    """Returns the specifications beside a catalog; the latest where there are several."""
+    candidates = [
+        path for path in catalog.parent.glob(f"{_escape(catalog.stem)}.*{SUFFIX}") if path.is_file()
+    ]
+    return max(candidates, key=lambda path: (path.stat().st_mtime_ns, path.name), default=None)
 
 
-def training(file: SpecificationFile) -> Training:
-    """Every record; models are numbered as in ``file.airs``."""
+def training(file: SpecificationFile) -> TrainingImages:
+    """Returns every record as training images; models are numbered as in ``file.airs``."""
     records = file.records
     numbers = {air.encode("utf-8"): n for n, air in enumerate(file.airs)}
     models = np.array([numbers[bytes(air)] for air in records["air"]], np.int64)
-    return Training(
+    return TrainingImages(
         records["style"].astype(np.float32),
         records["crops"],
         models,
@@ -168,23 +170,23 @@ def training(file: SpecificationFile) -> Training:
 
 
 def learnt_space(file: SpecificationFile) -> LearntSpace:
-    """The kept space where it was learnt from these very records; else a new one, kept for the next time."""
+    """Returns the stored space where it was learnt from these records; else learns and stores one."""
     path, stamp = space_path(file.path), _stamp(file)
-    kept = _read_space(path, stamp)
-    if kept is not None:
-        return kept
+    stored = _read_space(path, stamp)
+    if stored is not None:
+        return stored
     learnt = learn(training(file))
     _write_space(path, stamp, learnt)
     return learnt
 
 
 def space_path(path: Path) -> Path:
-    """Where the space of a specification file is kept."""
+    """Returns the path of a specification file's space."""
     return path.with_name(path.name + ".space.npz")
 
 
 def _stamp(file: SpecificationFile) -> str:
-    """Of what a space is learnt from: encoders, models, prompts, and a sample of the vectors."""
+    """Returns a digest of a space's training data: encoders, models, prompts, and a sample of the vectors."""
     records = file.records
     digest = hashlib.blake2b(file.encoders.digest.encode(), digest_size=16)
     for part in (
@@ -206,20 +208,20 @@ def _read_space(path: Path, stamp: str) -> LearntSpace | None:
                 return None
             views = []
             for n, (start, stop, setting, factor) in enumerate(facts["views"]):
-                space = Space(**{one.name: stored[f"{n}.{one.name}"] for one in fields(Space)})
-                views.append(View(start, stop, Setting(**setting), factor, space))
+                space = Space(**{field.name: stored[f"{n}.{field.name}"] for field in fields(Space)})
+                views.append(View(start, stop, SpaceSetting(**setting), factor, space))
         return LearntSpace(tuple(views), tuple(facts["temperatures"]))
     except (OSError, ValueError, KeyError, TypeError):
-        return None  # damaged, or of another version: learnt again
+        return None  # damaged, or another version: learnt again
 
 
 def _write_space(path: Path, stamp: str, learnt: LearntSpace) -> None:
-    views = [(one.start, one.stop, vars(one.setting), one.temperature) for one in learnt.views]
+    views = [(view.start, view.stop, vars(view.setting), view.temperature) for view in learnt.views]
     facts = {"stamp": stamp, "views": views, "temperatures": learnt.temperatures}
     arrays: dict[str, npt.NDArray[Any]] = {
-        f"{n}.{one.name}": getattr(view.space, one.name)
+        f"{n}.{field.name}": getattr(view.space, field.name)
         for n, view in enumerate(learnt.views)
-        for one in fields(Space)
+        for field in fields(Space)
     }
     part = path.with_name(path.name + ".part")
     try:
@@ -230,5 +232,5 @@ def _write_space(path: Path, stamp: str, learnt: LearntSpace) -> None:
         part.unlink(missing_ok=True)
 
 
-def _escaped(stem: str) -> str:
+def _escape(stem: str) -> str:
     return "".join(f"[{c}]" if c in "*?[" else c for c in stem)

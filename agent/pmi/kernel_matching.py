@@ -4,7 +4,7 @@
               = 1/N_R Σ_i [ w_iᵀ K_m w_i / N_m² − 2 w_iᵀ k_m(z_i) / N_m + 1 ]
 
 with the RBF kernel k(x, y) = exp(−γ ‖x − y‖²), so k(z, z) = 1. The Gram matrices K_m do not depend on the
-requirement and are computed once. Small is near. Beside it stand the paper's two comparisons: the most
+requirement and are computed once. Small is near. The module also has the paper's two comparisons: the most
 downloaded model, and RKME with a reduced set of size 1.
 """
 
@@ -36,22 +36,22 @@ class Points:
 
     def __post_init__(self) -> None:
         if self.images.ndim != 2 or not len(self.images):
-            raise BadInput(f"images of shape {self.images.shape} were given: at least one row is needed")
+            raise BadInput(f"images of shape {self.images.shape} were given: give at least one row")
         if self.prompts is not None and len(self.prompts) != len(self.images):
             raise BadInput(
                 f"{len(self.images)} images came with {len(self.prompts)} prompts: give one for each, or none"
             )
 
 
-def rbf(left: Doubles, right: Doubles, gamma: float) -> Doubles:
-    """k(x, y) = exp(−γ ‖x − y‖²) for all rows: [n, d], [m, d] → [n, m]."""
-    squares = (left**2).sum(1)[:, None] + (right**2).sum(1)[None] - 2 * left @ right.T
+def rbf(x: Doubles, y: Doubles, gamma: float) -> Doubles:
+    """Returns k(x, y) = exp(−γ ‖x − y‖²) for all rows: [n, d], [m, d] → [n, m]."""
+    squares = (x**2).sum(1)[:, None] + (y**2).sum(1)[None] - 2 * x @ y.T
     kernel: Doubles = np.exp(-gamma * np.maximum(squares, 0.0))
     return kernel
 
 
 def prompt_weights(requirement: Points, specification: Points) -> Doubles:
-    """w_ij = cos(q_j, q_i): [N_R, N_m]; all ones where either side has no prompts."""
+    """Returns w_ij = cos(q_j, q_i): [N_R, N_m]; ones where either side has no prompts."""
     if requirement.prompts is None or specification.prompts is None:
         return np.ones((len(requirement.images), len(specification.images)))
     return _unit(requirement.prompts) @ _unit(specification.prompts).T
@@ -63,17 +63,21 @@ class KernelMatcher:
     def __init__(self, specifications: Sequence[Points], gamma: float = GAMMA) -> None:
         self.specifications = list(specifications)
         self.gamma = gamma
-        self._grams = [rbf(one.images, one.images, gamma) for one in self.specifications]
+        self._grams = [
+            rbf(specification.images, specification.images, gamma) for specification in self.specifications
+        ]
 
     def distances(self, requirement: Points) -> Doubles:
-        """Eq. 9 of every model: [M], never below 0."""
-        found: Doubles = self.of_each(requirement).mean(0)
-        return found
+        """Returns Eq. 9 of every model: [M], at least 0."""
+        distances: Doubles = self.of_each(requirement).mean(0)
+        return distances
 
     def of_each(self, requirement: Points) -> Doubles:
-        """The summand of each example image, whose mean Eq. 9 is: [N_R, M]."""
+        """Returns each example image's summand of Eq. 9, which is their mean: [N_R, M]."""
         pairs = zip(self.specifications, self._grams, strict=True)
-        return np.stack([self._summands(requirement, one, gram) for one, gram in pairs], 1)
+        return np.stack(
+            [self._summands(requirement, specification, gram) for specification, gram in pairs], 1
+        )
 
     def _summands(self, requirement: Points, specification: Points, gram: Doubles) -> Doubles:
         weights = prompt_weights(requirement, specification) / len(specification.images)
@@ -81,27 +85,27 @@ class KernelMatcher:
         of_model = ((weights @ gram) * weights).sum(1)
         of_both = (weights * cross).sum(1)
         # rounding can leave −1e-16 where the distance is 0
-        found: Doubles = np.maximum(of_model - 2 * of_both + 1.0, 0.0)
-        return found
+        summands: Doubles = np.maximum(of_model - 2 * of_both + 1.0, 0.0)
+        return summands
 
 
 @dataclass(frozen=True)
-class Reduced:
+class ReducedSet:
     """RKME's reduced set of size 1: β k(z, ·) in place of 1/N Σ k(z_j, ·); ``point`` [d]."""
 
     point: Doubles
     weight: float
 
     @classmethod
-    def of(cls, images: Doubles, gamma: float, steps: int = REDUCED_STEPS) -> Reduced:
-        """The point that maximises the mean kernel, by mean shift from the mean, and its best weight.
+    def of(cls, images: Doubles, gamma: float, steps: int = REDUCED_STEPS) -> ReducedSet:
+        """Finds the point that maximises the mean kernel, by mean shift from the mean, and its best weight.
 
         For one point the error ‖β k(z, ·) − μ‖² is least at β = μ(z), where it is ‖μ‖² − μ(z)².
         """
         point = images.mean(0)
         for _ in range(steps):
             near = rbf(point[None], images, gamma)[0]
-            if near.sum() < 1e-300:  # too far from every image: the kernel is flat there
+            if near.sum() < 1e-300:  # too far from every image: the kernel is flat
                 break
             moved = near @ images / near.sum()
             if np.allclose(moved, point, rtol=0, atol=1e-10):
@@ -111,29 +115,29 @@ class Reduced:
 
 
 class ReducedMatcher:
-    """RKME: each model one weighted point; prompts are not used."""
+    """RKME: one weighted point per model, without prompts."""
 
     def __init__(self, specifications: Sequence[Points], gamma: float = GAMMA) -> None:
         self.gamma = gamma
-        sets = [Reduced.of(one.images, gamma) for one in specifications]
-        self._points = np.stack([one.point for one in sets])
-        self._weights = np.array([one.weight for one in sets])
+        sets = [ReducedSet.of(specification.images, gamma) for specification in specifications]
+        self._points = np.stack([point_set.point for point_set in sets])
+        self._weights = np.array([point_set.weight for point_set in sets])
 
     def distances(self, requirement: Points) -> Doubles:
-        """‖β_m k(z_m, ·) − 1/N_R Σ_i k(z_i, ·)‖² of every model: [M]."""
+        """Returns ‖β_m k(z_m, ·) − 1/N_R Σ_i k(z_i, ·)‖² of every model: [M]."""
         cross = rbf(self._points, requirement.images, self.gamma).mean(1)
-        own = rbf(requirement.images, requirement.images, self.gamma).mean()
-        found: Doubles = np.maximum(self._weights**2 - 2 * self._weights * cross + own, 0.0)
-        return found
+        requirement_norm = rbf(requirement.images, requirement.images, self.gamma).mean()
+        distances: Doubles = np.maximum(self._weights**2 - 2 * self._weights * cross + requirement_norm, 0.0)
+        return distances
 
 
 def most_downloaded(downloads: Sequence[int]) -> Doubles:
-    """The paper's baseline as a distance [M]: the same for every requirement."""
+    """Returns the paper's baseline as a distance [M], the same for every requirement."""
     return -np.asarray(downloads, dtype=np.float64)
 
 
 def ranks(distances: Doubles) -> npt.NDArray[np.int64]:
-    """r_m = 1 + |{i: A_i < A_m}| (section 5.1): equal models tie; [..., M] → [..., M]."""
+    """Returns r_m = 1 + |{i: A_i < A_m}| (section 5.1): equal models tie; [..., M] → [..., M]."""
     below = distances[..., None, :] < distances[..., :, None]
     counted: npt.NDArray[np.int64] = 1 + below.sum(-1)
     return counted

@@ -1,11 +1,10 @@
-"""Sample images of models, from where they lie: a manifest, or a folder a model.
+"""Sample images of models, from a manifest or from one folder per model.
 
-A manifest is JSON lines, files beside it:
+A manifest consists of JSON lines, with the files beside it:
 
     {"file": "fox/000.jpg", "model": "me/fox-xl", "prompt": "a fox in the snow", "prompt_id": 0}
 
-A folder holds a folder of images for each model; an image's prompt stands in a ``.txt`` of the same name,
-or nowhere.
+A folder has a folder of images for each model; an image's prompt is in a ``.txt`` of the same name, if any.
 """
 
 from __future__ import annotations
@@ -33,8 +32,8 @@ class Example:
     prompt_id: int | None = None
 
 
-class _Row(BaseModel):
-    """A manifest's row; other keys are facts that are not read."""
+class _ManifestRow(BaseModel):
+    """A manifest's row; other keys are ignored."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -45,30 +44,29 @@ class _Row(BaseModel):
 
 
 def read_examples(path: Path) -> list[Example]:
-    """Of a manifest, or of a folder.
+    """Reads a manifest or a folder.
 
     Raises:
-        BadInput: there is nothing, or a row is no row of a manifest (says which).
+        BadInput: there are no images, or a row is malformed (the message tells which).
     """
     if path.is_dir():
         inner = path / "manifest.jsonl"
-        found = read_examples(inner) if inner.is_file() else list(_of_folder(path))
+        examples = read_examples(inner) if inner.is_file() else list(_of_folder(path))
     else:
-        found = list(_of_manifest(path))
-    if not found:
+        examples = list(_of_manifest(path))
+    if not examples:
         raise BadInput(
             f"{path} holds no images: give a manifest (JSON lines with file, model and prompt) or a "
-            f"folder with "
-            "a folder of images for each model"
+            "folder with a folder of images for each model"
         )
-    return found
+    return examples
 
 
 def by_model(examples: Iterable[Example]) -> dict[str, list[Example]]:
-    """Each model's images, in the order in which they come."""
+    """Groups images by model, in their order."""
     groups: dict[str, list[Example]] = {}
-    for one in examples:
-        groups.setdefault(one.model, []).append(one)
+    for example in examples:
+        groups.setdefault(example.model, []).append(example)
     return groups
 
 
@@ -81,7 +79,7 @@ def _of_manifest(path: Path) -> Iterable[Example]:
         if not line.strip():
             continue
         try:
-            row = _Row.model_validate(_parsed(line))
+            row = _ManifestRow.model_validate(_parse(line))
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"])) or "the row"
@@ -92,7 +90,7 @@ def _of_manifest(path: Path) -> Iterable[Example]:
         yield Example(path.parent / row.file, row.model, row.prompt, row.prompt_id)
 
 
-def _parsed(line: str) -> Any:
+def _parse(line: str) -> Any:
     try:
         return json.loads(line)
     except ValueError:
@@ -100,7 +98,7 @@ def _parsed(line: str) -> Any:
 
 
 def _of_folder(path: Path) -> Iterable[Example]:
-    for folder in sorted(one for one in path.iterdir() if one.is_dir()):
+    for folder in sorted(entry for entry in path.iterdir() if entry.is_dir()):
         for file in sorted(folder.iterdir()):
             if file.suffix.casefold() not in SUFFIXES:
                 continue

@@ -23,7 +23,7 @@ GAP = 6
 
 
 def plot_accuracy(results: Mapping[str, Any], path: Path) -> None:
-    """Top-1 (lines) and top-5 (dashed) of each method over the number of example images, into a PNG.
+    """Plots top-1 (lines) and top-5 (dashed) of each method over the number of example images, as a PNG.
 
     Raises:
         MissingExtra: matplotlib is not installed.
@@ -54,7 +54,7 @@ def plot_accuracy(results: Mapping[str, Any], path: Path) -> None:
 def contact_sheet(
     queries: Sequence[Path], answers: Sequence[tuple[str, float, Sequence[Path]]], path: Path
 ) -> None:
-    """A query's example images on top, then a row for each of its best models: name, probability, its
+    """Draws a query's example images on top, then a row for each of its best models: name, probability and
     images."""
     from PIL import Image, ImageDraw
 

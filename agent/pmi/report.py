@@ -9,7 +9,7 @@ NAMES = {"baseline": "Baseline", "rkme": "RKME", "pmi": "Pmi (Eq. 9)", "ours": "
 
 
 def report(results: Mapping[str, Any]) -> str:
-    """All tables of a run, one under the other."""
+    """Returns all tables of a run, one below the other."""
     sizes = sorted(map(int, results["tasks"]))
     parts = [_identification(results, size) for size in sizes[:1]]
     parts += [_numbers(results, sizes)]
@@ -21,7 +21,8 @@ def report(results: Mapping[str, Any]) -> str:
 
 
 def of_settings(results: Mapping[str, Any]) -> str:
-    """Both settings of :mod:`diffagent.agent.pmi.own_prompts`, one image and more."""
+    """Returns the tables of both settings of :mod:`diffagent.agent.pmi.own_prompts`, for one image and
+    more."""
     head = ("Method", "Images", "Acc.", "± over seeds", "Top-5", "Avg. rank", "Fréchet")
     names = {**NAMES, "prompted": "Ours, with the prompt"}
     parts = []
@@ -33,15 +34,15 @@ def of_settings(results: Mapping[str, Any]) -> str:
             (
                 name,
                 size,
-                _share(one["top1"]),
-                _share(one["top1_sd"]) if "top1_sd" in one else "–",
-                _share(one["top5"]),
-                f"{one['rank']:.2f}",
-                distance(one["frechet"]),
+                _share(scores["top1"]),
+                _share(scores["top1_sd"]) if "top1_sd" in scores else "–",
+                _share(scores["top5"]),
+                f"{scores['rank']:.2f}",
+                distance(scores["frechet"]),
             )
             for size in results[key]["ours"]
             for method, name in names.items()
-            for one in [results[key][method][size]]
+            for scores in [results[key][method][size]]
         ]
         parts.append(_table(title, head, rows))
     return "\n".join(parts)
@@ -51,13 +52,13 @@ def _identification(results: Mapping[str, Any], size: int) -> str:
     head = ("Method", "Acc.", "Top-2", "Top-3", "Top-4", "Top-5", "Avg. rank", "Fréchet")
     rows = []
     for method, name in NAMES.items():
-        one = results[method][str(size)]
+        scores = results[method][str(size)]
         rows.append(
             (
                 name,
-                *(_share(one[f"top{k}"]) for k in range(1, 6)),
-                f"{one['rank']:.2f}",
-                distance(one["frechet"]),
+                *(_share(scores[f"top{k}"]) for k in range(1, 6)),
+                f"{scores['rank']:.2f}",
+                distance(scores["frechet"]),
             )
         )
     return _table(
@@ -87,7 +88,8 @@ def _numbers(results: Mapping[str, Any], sizes: Sequence[int]) -> str:
 def _ablation(rows: Mapping[str, Mapping[str, float]]) -> str:
     head = ("Matching", "Acc.", "Top-5", "Avg. rank")
     lines = [
-        (name, _share(one["top1"]), _share(one["top5"]), f"{one['rank']:.2f}") for name, one in rows.items()
+        (name, _share(scores["top1"]), _share(scores["top5"]), f"{scores['rank']:.2f}")
+        for name, scores in rows.items()
     ]
     return _table("Table 3: what the space and the prompts bring, one image", head, lines)
 
@@ -101,19 +103,22 @@ def _uncaptioned(rows: Mapping[str, Mapping[str, float]]) -> str:
 
 
 def _confusions(by_size: Mapping[str, Any], size: int) -> str:
-    rows = [(one["true"], one["taken_for"], _share(one["share"])) for one in by_size[str(size)]]
+    rows = [
+        (confusion["true"], confusion["taken_for"], _share(confusion["share"]))
+        for confusion in by_size[str(size)]
+    ]
     return _table(f"Most frequent confusions, {size} image(s)", ("Model", "Taken for", "Of its tasks"), rows)
 
 
 def _reliability(results: Mapping[str, Any], size: int) -> str:
     rows = [
         (
-            f"{one['from']:.0%} – {one['from'] + 0.1:.0%}",
-            _share(one["said"]),
-            _share(one["right"]),
-            str(one["n"]),
+            f"{bin_row['from']:.0%} – {bin_row['from'] + 0.1:.0%}",
+            _share(bin_row["said"]),
+            _share(bin_row["right"]),
+            str(bin_row["n"]),
         )
-        for one in results["ours"][str(size)]["reliability"]
+        for bin_row in results["ours"][str(size)]["reliability"]
     ]
     return _table(
         f"Calibration, {size} image(s)", ("Said", "Mean probability", "First model right", "Tasks"), rows
@@ -121,7 +126,7 @@ def _reliability(results: Mapping[str, Any], size: int) -> str:
 
 
 def distance(value: float | None) -> str:
-    """A Fréchet distance; a dash where there was nothing to compare."""
+    """Returns a Fréchet distance as text; a dash where there was nothing to compare."""
     return "–" if value is None else f"{value:.4f}"
 
 

@@ -1,7 +1,7 @@
 """Requirement generation (CGI paper, Eq. 6–8): one to six example images → R = {Z, Q}.
 
-Z are the images' features. Q embeds their descriptions: a captioner's, where one is given; else the user's
-prompt, for all of them; else nothing, and every image of a specification weighs the same.
+Z are the images' features. Q embeds their descriptions: a captioner's, if given; else the user's prompt for
+all of them; else nothing, and all images of a specification weigh the same.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from diffagent.data.encoders.captioner import Captions
 
 MOST_IMAGES = 6
-"""As in the paper's Table 2; more tell little more and take as long again."""
+"""As in the paper's Table 2; more images add little."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,10 @@ class ImageRequirement:
         prompt: str = "",
         captioner: Captions | None = None,
     ) -> Self:
-        """From paths, bytes or Pillow images.
+        """Encodes paths, bytes or Pillow images.
 
         Raises:
-            BadInput: no image, or more than six. BadImage: one cannot be decoded.
+            BadInput: there is no image, or more than six. BadImage: one cannot be decoded.
         """
         check_count(images)
         loaded = load_images(images)
@@ -56,7 +56,7 @@ class ImageRequirement:
         return cls(encoder.encode(loaded), text)
 
     def points(self) -> Points:
-        """As the paper matches it: content and descriptions."""
+        """Returns the paper's matching input: content and descriptions."""
         text = None if self.text is None else self.text.astype(np.float64)
         return Points(self.features.content.astype(np.float64), text)
 
@@ -72,9 +72,9 @@ def check_count(images: Sequence[Any]) -> None:
 
 
 def missing(catalog: Path) -> BadInput:
-    """What to say where example images meet a catalog without image specifications."""
+    """Returns the error for example images with a catalog without image specifications."""
     return BadInput(
         f"example images were given, but the catalog {catalog.name} has no image specifications",
-        "make them from sample images with diffagent pmi build IMAGES -o CATALOG, and give that with "
+        "build them from sample images with diffagent pmi build IMAGES -o CATALOG, and give that with "
         "--catalog CATALOG",
     )

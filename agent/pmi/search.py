@@ -1,8 +1,8 @@
-"""The nearest models of a task in a :class:`Store`, by Eq. 9: exactly, or almost always so and sooner.
+"""The nearest models of a task in a :class:`Store`, by Eq. 9: exactly, or faster and almost always so.
 
-Both ways scan the reduced rows once, and then evaluate Eq. 9 from the whole features of the candidates:
+Both methods scan the reduced rows once, and then evaluate Eq. 9 on the whole features of the candidates:
   - :meth:`Searcher.exact` takes the models in the order of their lower bounds, and stops where the next bound
-    is beyond the k-th distance found: what it returns is what evaluating all models would;
+    exceeds the k-th distance: its answer equals an evaluation of all models;
   - :meth:`Searcher.nearest` takes the first :data:`SHORTLIST` in the order of their estimates.
 """
 
@@ -25,17 +25,17 @@ from diffagent.data.errors import BadInput
 TOP = 16
 SHORTLIST = 64
 FIRST_LOOK = 4096
-"""Models whose bounds the first scan returns; where they do not suffice, the next returns 8 times more."""
+"""Models returned by the first scan; where they do not suffice, the next returns 8 times as many."""
 CHUNK = 32
 """Candidates whose features are read at a time."""
 ROUNDING = 2e-6
-"""Of distances near 1 that are computed in float32."""
+"""The error of distances near 1 in float32."""
 
 
 @dataclass(frozen=True)
-class Found:
-    """``models`` int64 [k], nearest first; their ``distances`` float64 [k]; how many models were
-    ``evaluated`` from their whole features, and how many ``scans`` of the reduced rows there were."""
+class Neighbours:
+    """``models`` int64 [k], nearest first; their ``distances`` float64 [k]; the number of models
+    ``evaluated`` on their whole features, and of ``scans`` of the reduced rows."""
 
     models: Ints
     distances: Doubles
@@ -68,8 +68,8 @@ class Searcher:
     ) -> None:
         self._pool.shutdown()
 
-    def exact(self, task: Task, k: int = TOP) -> Found:
-        """The k models with the smallest distances of Eq. 9; ties go to the earlier model."""
+    def exact(self, task: Task, k: int = TOP) -> Neighbours:
+        """Returns the k models with the smallest distances of Eq. 9; ties go to the earlier model."""
         self._check(task)
         probe = self.store.reduction.probe(task)
         floor = probe.base - probe.slack - ROUNDING
@@ -80,39 +80,39 @@ class Searcher:
             scans += 1
             for start in range(evaluated, len(candidates), CHUNK):
                 if len(models) == k and floor - products[start] > distances[-1]:
-                    return Found(models, distances, evaluated, scans)
+                    return Neighbours(models, distances, evaluated, scans)
                 ids = candidates[start : start + CHUNK]
                 models, distances = best(
                     np.concatenate([models, ids]), np.concatenate([distances, self.distances(ids, task)]), k
                 )
                 evaluated += len(ids)
             if len(candidates) == len(self.store):
-                return Found(models, distances, evaluated, scans)
+                return Neighbours(models, distances, evaluated, scans)
             look *= 8
 
-    def nearest(self, task: Task, k: int = TOP, shortlist: int = SHORTLIST) -> Found:
-        """The k nearest of the ``shortlist`` models whose estimated distances are smallest."""
+    def nearest(self, task: Task, k: int = TOP, shortlist: int = SHORTLIST) -> Neighbours:
+        """Returns the k nearest of the ``shortlist`` models with the smallest estimated distances."""
         self._check(task)
         _, candidates = self._scan(self.store.reduction.probe(task).estimate, max(k, shortlist))
         models, distances = best(candidates, self.distances(candidates, task), k)
-        return Found(models, distances, len(candidates))
+        return Neighbours(models, distances, len(candidates))
 
     def distances(self, models: Ints, task: Task) -> Doubles:
-        """Eq. 9 from the whole features of some models [m]: float64 [m]."""
+        """Returns Eq. 9 on the whole features of some models [m]: float64 [m]."""
         outer = (task.weights.T @ task.weights).astype(np.float64)
         twice = (2 * outer[np.tril_indices(len(outer), -1)]).astype(np.float32)
         scale = task.weights.size * task.weights.shape[1]
-        found = np.empty(len(models))
+        distances = np.empty(len(models))
         for start in range(0, len(models), CHUNK):
             ids = models[start : start + CHUNK]
             block = self.store.features[ids].astype(np.float32)
-            own = ((self.store.gram[ids] @ twice).astype(np.float64) + np.trace(outer)) / scale
+            gram_terms = ((self.store.gram[ids] @ twice).astype(np.float64) + np.trace(outer)) / scale
             cross = cross_terms(block, squares(block), task, self.store.reduction.gamma)
-            found[start : start + CHUNK] = own - cross + 1
-        return found
+            distances[start : start + CHUNK] = gram_terms - cross + 1
+        return distances
 
     def _scan(self, query: Floats, look: int) -> tuple[Floats, Ints]:
-        """The ``look`` models with the largest inner products with ``query``, largest first."""
+        """Returns the ``look`` models with the largest inner products with ``query``, largest first."""
         look = min(look, len(self.store))
 
         def part(edges: tuple[int, int]) -> tuple[Floats, Ints]:
@@ -123,7 +123,7 @@ class Searcher:
             return products[0], ids[0]
 
         pieces = list(self._pool.map(part, self._parts))
-        products, ids = (np.concatenate(one) for one in zip(*pieces, strict=True))
+        products, ids = (np.concatenate(arrays) for arrays in zip(*pieces, strict=True))
         order = np.lexsort((ids, -products))[:look]
         return products[order], ids[order]
 
@@ -137,12 +137,12 @@ class Searcher:
 
 
 def best(models: Ints, distances: Doubles, k: int) -> tuple[Ints, Doubles]:
-    """The k smallest distances, ascending, with their models; ties in the order of the models."""
+    """Returns the k smallest distances, ascending, with their models; ties in the order of the models."""
     order = np.lexsort((models, distances))[:k]
     return models[order], distances[order]
 
 
 def usable_processors() -> int:
-    """Processors that this process may run on."""
+    """Returns the number of processors that this process may use."""
     affinity: Callable[[int], set[int]] | None = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity else os.cpu_count() or 1

@@ -1,12 +1,12 @@
-"""Specifications on disk: one memory-mapped file for each pair of encoders, one record an image.
+"""Specifications on disk: one memory-mapped file per pair of encoders, one record per image.
 
     header (4,096 bytes)   JSON: format, both encoders with digests and sizes, number of records
     records                air, prompt key, Z (content, style, style of crops), Q: fixed size, float16
 
-A model's specification S = {Z, Q} (Eq. 5) is its records, in any places of the file: adding a model appends.
-The header's count is written last, so that what a crash leaves behind is not read. Vectors made by different
-encoders cannot be compared: opening with others is an error. Prompts themselves are never kept; the
-``prompt`` key (a hash) only says which images share one.
+A model's specification S = {Z, Q} (Eq. 5) consists of its records, anywhere in the file: adding a model
+appends. The header's count is written last, so that the remains of a crash are not read. Vectors of different
+encoders cannot be compared: opening with others is an error. Prompts themselves are not stored; the
+``prompt`` key (a hash) only tells which images share one.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Encoders:
-    """The pair of encoders of a file: what made its vectors, and their lengths."""
+    """The pair of encoders of a file, and the lengths of their vectors."""
 
     image: str
     image_digest: str
@@ -52,21 +52,21 @@ class Encoders:
 
     @property
     def digest(self) -> str:
-        """Of the pair, 12 hexadecimal digits."""
+        """The pair's digest, 12 hexadecimal digits."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:12]
 
     @property
     def lengths(self) -> tuple[int, ...]:
-        """Of the vectors of an image: content, each layer's style, number of crops, prompt."""
+        """Lengths of an image's vectors: content, each layer's style, number of crops, prompt."""
         return self.content, *self.layers, self.crops, self.prompt
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Of content, style, crops and prompt of an image."""
+        """Shapes of an image's content, style, crops and prompt."""
         return (self.content,), (self.style,), (self.crops, self.style), (self.prompt,)
 
     def record(self) -> np.dtype[Any]:
-        """One image: its model's AIR, which prompt made it, Z and Q."""
+        """Returns the type of an image's record: its model's AIR, the prompt's key, Z and Q."""
         return np.dtype(
             [
                 ("air", f"S{AIR_BYTES}"),
@@ -96,7 +96,7 @@ class Specification:
 
 
 def prompt_key(prompt: str) -> int:
-    """Which images share a prompt: 64 bits of its hash, spaces and case aside; 0 for no prompt."""
+    """Returns a prompt's key: 64 bits of its hash, ignoring spaces and case; 0 for no prompt."""
     words = " ".join(prompt.casefold().split())
     if not words:
         return 0
@@ -104,7 +104,7 @@ def prompt_key(prompt: str) -> int:
 
 
 class SpecificationFile:
-    """An open file; :attr:`records` is mapped into memory, read-only."""
+    """An open file; :attr:`records` is memory-mapped, read-only."""
 
     def __init__(self, path: Path, encoders: Encoders, count: int) -> None:
         self.path = path
@@ -113,10 +113,10 @@ class SpecificationFile:
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
-        """The file at ``path``.
+        """Opens the file at ``path``.
 
         Raises:
-            BadSpecifications: there is none, or it is damaged or of another format.
+            BadSpecifications: the file is missing, damaged or has another format.
         """
         path = Path(path)
         try:
@@ -132,18 +132,18 @@ class SpecificationFile:
                 raise ValueError(f"it has {path.stat().st_size:,} bytes instead of {needed:,}")
         except FileNotFoundError:
             raise BadSpecifications(
-                f"there is no file of image specifications at {path}", "make it with diffagent pmi build"
+                f"{path} does not exist", "build image specifications with diffagent pmi build"
             ) from None
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BadSpecifications(
-                f"{path} is no file of image specifications, or a damaged one ({error})",
+                f"{path} is not a file of image specifications, or is damaged ({error})",
                 "make it again with diffagent pmi build",
             ) from None
         return cls(path, encoders, count)
 
     @classmethod
     def create(cls, path: str | Path, encoders: Encoders) -> Self:
-        """A new file without records, in place of what is at ``path``."""
+        """Creates a file without records, and replaces any at ``path``."""
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name(path.name + ".part")
@@ -156,7 +156,7 @@ class SpecificationFile:
 
     @property
     def records(self) -> Records:
-        """All records, mapped: [count]."""
+        """All records, memory-mapped: [count]."""
         record = self.encoders.record()
         if not self._count:
             return np.zeros(0, record)
@@ -168,7 +168,7 @@ class SpecificationFile:
         return list(dict.fromkeys(_texts(self.records["air"])))
 
     def specifications(self) -> list[Specification]:
-        """Every model's specification, in the order of :attr:`airs`."""
+        """Returns every model's specification, in the order of :attr:`airs`."""
         records = self.records
         rows: dict[str, list[int]] = {}
         for row, air in enumerate(_texts(records["air"])):
@@ -176,27 +176,27 @@ class SpecificationFile:
         return [_specification(air, records[where]) for air, where in rows.items()]
 
     def append(self, specifications: Iterable[Specification]) -> None:
-        """Add models; the records of a model that is there already are replaced.
+        """Adds models; replaces the records of models that the file already has.
 
         Raises:
-            BadInput: vectors of other lengths than the encoders', or an AIR beyond 200 bytes.
+            BadInput: vectors differ in length from the encoders', or an AIR exceeds 200 bytes.
         """
         added = list(specifications)
-        again = {one.air for one in added}.intersection(self.airs)
-        records = [_records(one, self.encoders) for one in added]
+        again = {specification.air for specification in added}.intersection(self.airs)
+        records = [_records(specification, self.encoders) for specification in added]
         if again:
             self._rewrite_without(again)
         self._write(records)
 
     def extend(self, specifications: Iterable[Specification]) -> None:
-        """Add images, to models that are there already too; see :meth:`append`."""
-        self._write([_records(one, self.encoders) for one in specifications])
+        """Adds images, also to existing models; see :meth:`append`."""
+        self._write([_records(specification, self.encoders) for specification in specifications])
 
     def _write(self, records: Sequence[Records]) -> None:
         with self.path.open("r+b") as stream:
             stream.seek(HEADER + self._count * self.encoders.record().itemsize)
-            for one in records:
-                stream.write(one.tobytes())
+            for block in records:
+                stream.write(block.tobytes())
             stream.truncate()
             stream.flush()
             os.fsync(stream.fileno())
@@ -207,36 +207,40 @@ class SpecificationFile:
 
     def _rewrite_without(self, airs: set[str]) -> None:
         records = self.records
-        kept = records[[air not in airs for air in _texts(records["air"])]]
+        rest = records[[air not in airs for air in _texts(records["air"])]]
         part = self.path.with_name(self.path.name + ".part")
-        part.write_bytes(_header(self.encoders, len(kept)) + kept.tobytes())
+        part.write_bytes(_header(self.encoders, len(rest)) + rest.tobytes())
         part.replace(self.path)
-        self._count = len(kept)
+        self._count = len(rest)
 
     def check(self, encoders: Encoders) -> None:
         """Raises:
-        BadSpecifications: other encoders made the file, or the same with vectors of other lengths.
+        BadSpecifications: the file comes from other encoders, or its vectors differ in length.
         """
         self.check_image_encoder(encoders.image, encoders.image_digest)
-        mine = self.encoders
-        self._check("text encoder", (mine.text, mine.text_digest), (encoders.text, encoders.text_digest))
-        if mine.lengths != encoders.lengths:
+        file_encoders = self.encoders
+        self._check(
+            "text encoder",
+            (file_encoders.text, file_encoders.text_digest),
+            (encoders.text, encoders.text_digest),
+        )
+        if file_encoders.lengths != encoders.lengths:
             raise BadSpecifications(
-                f"{self.path} has vectors of lengths {mine.lengths}, this version's encoders make "
+                f"{self.path} has vectors of lengths {file_encoders.lengths}, this version's encoders make "
                 f"{encoders.lengths}",
                 "make the file again with diffagent pmi build",
             )
 
     def check_image_encoder(self, name: str, digest: str) -> None:
         """Raises:
-        BadSpecifications: another image encoder, or other weights of it, made the file.
+        BadSpecifications: the file comes from another image encoder, or from other weights.
         """
         self._check("image encoder", (self.encoders.image, self.encoders.image_digest), (name, digest))
 
-    def _check(self, what: str, made: tuple[str, str], loaded: tuple[str, str]) -> None:
-        if made[1] != loaded[1]:
+    def _check(self, what: str, stored: tuple[str, str], loaded: tuple[str, str]) -> None:
+        if stored[1] != loaded[1]:
             raise BadSpecifications(
-                f"{self.path} was made with the {what} {made[0]} ({made[1][:12]}), but {loaded[0]} "
+                f"{self.path} was made with the {what} {stored[0]} ({stored[1][:12]}), but {loaded[0]} "
                 f"({loaded[1][:12]}) is loaded, and their vectors cannot be compared",
                 "load the one that made it, or make the file again with diffagent pmi build",
             )
@@ -263,19 +267,24 @@ def _specification(air: str, records: Records) -> Specification:
     )
 
 
-def _records(one: Specification, encoders: Encoders) -> Records:
-    name = one.air.encode("utf-8")
+def _records(specification: Specification, encoders: Encoders) -> Records:
+    name = specification.air.encode("utf-8")
     if len(name) > AIR_BYTES:
-        raise BadInput(f"the AIR {one.air[:60]}… has {len(name)} bytes, but at most {AIR_BYTES} are kept")
-    shapes = tuple(part.shape[1:] for part in (one.content, one.style, one.crops, one.text))
+        raise BadInput(
+            f"the AIR {specification.air[:60]}… has {len(name)} bytes, but at most {AIR_BYTES} are stored"
+        )
+    shapes = tuple(
+        part.shape[1:]
+        for part in (specification.content, specification.style, specification.crops, specification.text)
+    )
     if shapes != encoders.shapes:
         raise BadInput(
-            f"{one.air} has vectors of shapes {shapes}, but the file's encoders make {encoders.shapes}: "
-            "build it with the same encoders"
+            f"{specification.air} has vectors of shapes {shapes}, but the file's encoders make "
+            f"{encoders.shapes}: build it with the same encoders"
         )
-    made = np.zeros(len(one), encoders.record())
-    made["air"], made["prompt"] = name, one.prompts
+    records = np.zeros(len(specification), encoders.record())
+    records["air"], records["prompt"] = name, specification.prompts
     limit = np.finfo(np.float16).max
     for field in ("content", "style", "crops", "text"):
-        made[field] = np.clip(getattr(one, field), -limit, limit)
-    return made
+        records[field] = np.clip(getattr(specification, field), -limit, limit)
+    return records

@@ -1,4 +1,4 @@
-"""A folder that holds a hub's specifications twice: reduced, to find few candidates, and whole, to decide.
+"""A folder with a hub's specifications, reduced to find a few candidates, and whole to decide among them.
 
     store.json     counts, gamma, bounds over all models, sizes and checksums of the other files; written last
     reduction.npz  prompts, basis, centre and mean Gram matrix of :class:`Reduction`
@@ -6,8 +6,8 @@
     features.f16   float16 [M, N, d]
     gram.f32       float32 [M, N (N − 1) / 2]: the Gram matrices below the diagonal, which is 1
 
-The models come in blocks and one block is held at a time, beside the reduced rows. Features and Gram matrices
-are memory-mapped: a search touches those of its candidates only.
+Models are read block by block; one block is in memory at a time, beside the reduced rows. Features and Gram
+matrices are memory-mapped: a search reads those of its candidates only.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from diffagent.data.errors import BadCatalog, BadInput, MissingExtra
 
 FORMAT = 1
 ROWS = 4
-"""Axes of the prompts that are kept: each takes 1 kB a model, and leaves fewer candidates to look at."""
+"""Axes of the prompts in reduced rows: each takes 1 kB per model and reduces the candidates."""
 FILES = ("reduction.npz", "index.faiss", "features.f16", "gram.f32")
 CHECKED = ("reduction.npz", "index.faiss")
-"""Files that are read whole and therefore checked by their sums; of the others the size is."""
+"""Files that are read whole and checked by CRC-32; of the others the size is checked."""
 LENGTH_TOLERANCE = 1e-2
 
 
@@ -53,7 +53,7 @@ class Store:
     def build(
         cls, folder: Path, blocks: Iterable[Halves], prompts: Floats, gamma: float = 0.02, rows: int = ROWS
     ) -> Store:
-        """From features [b, N, d] of unit length, block by block; the first block decides what is central."""
+        """Builds from features [b, N, d] of unit length, block by block; the first block sets the centre."""
         faiss = require_faiss()
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "store.json").unlink(missing_ok=True)
@@ -63,8 +63,8 @@ class Store:
         radius = norm_gap = 0.0
         below = np.tril_indices(len(prompts), -1)
         with open(folder / "features.f16", "wb") as features, open(folder / "gram.f32", "wb") as gram:
-            for given in blocks:
-                halves = np.ascontiguousarray(given, np.float16)
+            for chunk in blocks:
+                halves = np.ascontiguousarray(chunk, np.float16)
                 block = halves.astype(np.float32)
                 norm_gap = max(norm_gap, _norm_gap(block, count))
                 if reduction is None:
@@ -86,33 +86,33 @@ class Store:
 
     @classmethod
     def open(cls, folder: Path, gamma: float | None = None) -> Store:
-        """Open and check a store; ``gamma``: the one that it has to be built with.
+        """Opens and checks a store; ``gamma``: the value that it must have been built with.
 
-        Raises :class:`BadCatalog` where a file is missing, damaged or of another format or gamma.
+        Raises :class:`BadCatalog` where a file is missing or damaged, or has another format or gamma.
         """
-        facts = _checked(folder)
+        facts = _check_manifest(folder)
         if gamma is not None and facts["gamma"] != gamma:
             raise BadCatalog(
                 f"the store {folder} was built with gamma {facts['gamma']}, not {gamma}: build it again"
             )
         faiss = require_faiss()
-        with np.load(folder / "reduction.npz") as kept:
-            prompts = kept["prompts"]
+        with np.load(folder / "reduction.npz") as arrays:
+            prompts = arrays["prompts"]
             reduction = Reduction(
-                kept["basis"], kept["center"], kept["gram"],
+                arrays["basis"], arrays["center"], arrays["gram"],
                 facts["rows"], facts["gamma"], facts["radius"], facts["norm_gap"],
             )  # fmt: skip
         m, (n, d) = facts["models"], reduction.center.shape
         index = faiss.read_index(str(folder / "index.faiss"))
         if (index.ntotal, index.d) != (m, reduction.width):
-            raise BadCatalog(f"the store {folder} holds an index of other models: build it again")
+            raise BadCatalog(f"the store {folder} has an index of other models: build it again")
         features = np.memmap(folder / "features.f16", np.float16, "r", shape=(m, n, d))
         gram = np.memmap(folder / "gram.f32", np.float32, "r", shape=(m, n * (n - 1) // 2))
         return cls(folder, prompts, reduction, index, features, gram)
 
 
 def require_faiss() -> Any:
-    """The module ``faiss``; :class:`MissingExtra` where it is not installed."""
+    """Returns the module ``faiss``. Raises :class:`MissingExtra` where it is not installed."""
     try:
         import faiss
     except ImportError:
@@ -125,17 +125,19 @@ def _empty_index(faiss: Any, width: int) -> Any:
 
 
 def _norm_gap(block: Floats, before: int) -> float:
-    """The largest |‖z‖² − 1|; :class:`BadInput` where a row is not of unit length."""
+    """Returns the largest |‖z‖² − 1|. Raises :class:`BadInput` where a row is not of unit length."""
     gaps = np.abs(squares(block) - 1)
     worst = float(gaps.max())
     if not worst <= LENGTH_TOLERANCE:
         model = before + int(np.argmax(np.nan_to_num(gaps, nan=np.inf).max(1)))
-        raise BadInput(f"a feature of model {model} has not length 1: normalise features before storing them")
+        raise BadInput(
+            f"a feature of model {model} does not have length 1: normalise features before storing them"
+        )
     return worst
 
 
 def _describe(folder: Path, reduction: Reduction, prompts: Floats, count: int) -> None:
-    """Write what is small, the manifest last."""
+    """Writes the small files, the manifest last."""
     np.savez(
         folder / "reduction.npz",
         prompts=prompts,
@@ -158,8 +160,8 @@ def _describe(folder: Path, reduction: Reduction, prompts: Floats, count: int) -
     partial.replace(folder / "store.json")
 
 
-def _checked(folder: Path) -> dict[str, Any]:
-    """The manifest of a store whose files are those that it describes."""
+def _check_manifest(folder: Path) -> dict[str, Any]:
+    """Returns the manifest of a store after checking the files that it describes."""
     again = "build it again"
     try:
         facts: dict[str, Any] = json.loads((folder / "store.json").read_text("utf-8"))
@@ -173,18 +175,18 @@ def _checked(folder: Path) -> dict[str, Any]:
                 )
         for name in CHECKED:
             if checksum(folder / name) != facts["crc32"][name]:
-                raise BadCatalog(f"{folder / name} is damaged, its checksum is another: {again}")
+                raise BadCatalog(f"{folder / name} is damaged, its checksum differs: {again}")
     except FileNotFoundError as error:
-        raise BadCatalog(f"{folder} is no whole store, {error.filename} is missing: {again}") from None
+        raise BadCatalog(f"{folder} is not a complete store, {error.filename} is missing: {again}") from None
     except (ValueError, KeyError, TypeError) as error:
         raise BadCatalog(f"{folder / 'store.json'} is damaged ({error}): {again}") from None
     return facts
 
 
 def checksum(path: Path) -> int:
-    """CRC-32 of a file."""
-    found = 0
+    """Returns the CRC-32 of a file."""
+    crc = 0
     with open(path, "rb") as file:
         while piece := file.read(1 << 20):
-            found = zlib.crc32(piece, found)
-    return found
+            crc = zlib.crc32(piece, crc)
+    return crc

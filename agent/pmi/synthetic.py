@@ -1,11 +1,11 @@
-"""An invented hub: features of M models on one shared set of prompts, and tasks whose answer is known.
+"""A synthetic hub: features of M models on one shared set of prompts, and tasks with known answers.
 
-A feature is the direction of style + content + noise: a style of the model, a content of the prompt that all
-models share, and noise of the image. Prompts have directions in a text space, with a common part (two
-prompts of a CLIP text encoder have cosines of about 0.6), topics that some of them share, and a part of
-their own; content follows from them by a fixed linear map, with a part of its own. A task shows new images
-of one model, of new prompts. :data:`STYLE` is such that Eq. 9 with γ = 0.02 finds the one among 75,000 at
-rank 1 in about 69 % of the tasks.
+A feature is the direction of style + content + noise: the model's style, the prompt's content, which all
+models share, and the image's noise. Prompts have directions in a text space, with a common part (two prompts
+of a CLIP text encoder have cosines of about 0.6), topics shared by some, and an individual part; content is a
+fixed linear map of them plus an individual part. A task has new images of one model, for new prompts.
+:data:`STYLE` is chosen so that Eq. 9 with γ = 0.02 ranks the true model among 75,000 first in about 69 % of
+the tasks.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ BLOCK = 1000
 
 @dataclass(frozen=True)
 class Hub:
-    """``models`` invented models; the same seed makes the same hub, whatever the order of reading."""
+    """A hub of ``models`` synthetic models; a seed determines it, in any order of reading."""
 
     models: int
     seed: int = 0
@@ -43,7 +43,7 @@ class Hub:
         return self._embeddings(self._random("prompts"), self.prompt_count)
 
     def blocks(self) -> Iterator[Halves]:
-        """Features of :data:`BLOCK` models at a time: float16 [b, N, d], rows of length 1."""
+        """Yields features of :data:`BLOCK` models at a time: float16 [b, N, d], rows of length 1."""
         contents = self._contents(self._random("contents"), self.prompts)
         for number, start in enumerate(range(0, self.models, BLOCK)):
             size = min(BLOCK, self.models - start)
@@ -51,7 +51,7 @@ class Hub:
             yield self._features(self._random("noise", number), styles, contents).astype(np.float16)
 
     def task(self, number: int, images: int = 1) -> tuple[int, Task]:
-        """The number of the true model, and the task: new images of it, of new prompts."""
+        """Returns the true model's number and a task: new images of it, for new prompts."""
         random = self._random("tasks", number)
         model = int(random.integers(self.models))
         styles = self._directions(self._random("styles", model // BLOCK), BLOCK)[model % BLOCK]
@@ -68,19 +68,19 @@ class Hub:
         return unit(noise)
 
     def _embeddings(self, random: np.random.Generator, count: int) -> Floats:
-        """Prompts in the text space: the common part, a mixture of topics, and a part of their own."""
+        """Returns prompts in the text space: a common part, a mixture of topics and an individual part."""
         fixed = self._random("topics")
         common, topics = self._directions(fixed, 1), self._directions(fixed, TOPICS)
         shares = random.standard_normal((count, TOPICS)) / np.sqrt(1 + np.arange(TOPICS))
-        own = self._directions(random, count)
-        parts: Floats = COMMON * common + TOPIC * unit(shares.astype(np.float32) @ topics) + OWN * own
+        residuals = self._directions(random, count)
+        parts: Floats = COMMON * common + TOPIC * unit(shares.astype(np.float32) @ topics) + OWN * residuals
         return unit(parts)
 
     def _contents(self, random: np.random.Generator, embeddings: Floats) -> Floats:
-        """Half of a content is what its prompt says, half is left open by it."""
+        """Returns contents, half determined by the prompt and half independent of it."""
         turn = self._random("map").standard_normal((self.dimensions, self.dimensions), np.float32)
-        said = unit(embeddings @ turn)
-        return unit(said + self._directions(random, len(embeddings)))
+        predicted = unit(embeddings @ turn)
+        return unit(predicted + self._directions(random, len(embeddings)))
 
     def _directions(self, random: np.random.Generator, count: int) -> Floats:
         return unit(random.standard_normal((count, self.dimensions), np.float32))
@@ -90,5 +90,5 @@ class Hub:
 
 
 def in_memory(hub: Hub) -> npt.NDArray[np.float16]:
-    """All features of a small hub: float16 [M, N, d]."""
+    """Returns all features of a small hub: float16 [M, N, d]."""
     return np.concatenate(list(hub.blocks()))

@@ -3,7 +3,7 @@
 emitted = emit(call, "comfyui", catalog)
 emitted.request, emitted.not_carried          # the graph, and the fields that it could not carry
 
-The table names each target's module, which is imported when the target is used. A new target is a module and
+The table names each target's module, imported on first use. A new target is a module and
 a row.
 """
 
@@ -40,9 +40,9 @@ else:
 
 
 def check_target(name: str) -> None:
-    """Refuses a name that is no target."""
+    """Refuses an unknown target's name."""
     if name != ITSELF and name not in TABLE:
-        raise BadInput(f"there is no target {name!r}: it is one of {', '.join((ITSELF, *TABLE))}")
+        raise BadInput(f"unknown target {name!r}: choose one of {', '.join((ITSELF, *TABLE))}")
 
 
 def titles() -> dict[str, str]:
@@ -54,7 +54,7 @@ def load(name: str) -> Target:
     """Returns the target of a name.
 
     Raises:
-        BadInput: no target has that name, or it is the call itself, which nothing runs.
+        BadInput: the name is unknown, or is the call itself, which nothing runs.
     """
     check_target(name)
     if name == ITSELF:
@@ -64,5 +64,5 @@ def load(name: str) -> Target:
 
 
 def of_workflows() -> str:
-    """Returns the name of the target that takes a graph of the user's."""
+    """Returns the name of the target that takes a user's graph."""
     return next(name for name in TABLE if load(name).workflows)

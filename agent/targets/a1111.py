@@ -5,11 +5,11 @@ and Forge's ``distilled_cfg_scale``; the checkpoint and the clip skip go through
 do the text encoders and the VAE that Forge loads apart (``forge_additional_modules``, its list is
 ``/sdapi/v1/sd-modules``); LoRAs through their tags in the prompt.
 
-A1111 takes an unknown checkpoint for its current one, leaves an unknown LoRA out
-(``modules/processing.py``, ``extensions-builtin/Lora/networks.py``), and Forge takes its first sampler for
-an unknown one; so the server's lists (``/sd-models``, ``/loras``, ``/samplers``) are read first, and
-nothing is sent that it would replace. A checkpoint is asked for by its title, which is its path with its
-hash; a file name that several have is refused. A server started with ``--api-auth`` takes USER:PASSWORD from
+A1111 uses its current checkpoint in place of an unknown one, skips an unknown LoRA
+(``modules/processing.py``, ``extensions-builtin/Lora/networks.py``), and Forge uses its first sampler in
+place of an unknown one. So the server's lists (``/sd-models``, ``/loras``, ``/samplers``) are read first, and
+a request that it would change is refused. A checkpoint is named by its title, which is its path with its
+hash; a file name shared by several is refused. A server started with ``--api-auth`` takes USER:PASSWORD from
 ``A1111_AUTH``.
 """
 
@@ -29,13 +29,13 @@ from typing import Any
 
 import httpx
 
-from diffagent.agent.executors import Made, Price, Report
+from diffagent.agent.executors import Price, Report, TargetImage
 from diffagent.agent.executors.wire import HttpExecutor, Wire, json_object, secret, to_the_end, words
 from diffagent.agent.targets import infotext, parts
 from diffagent.agent.targets.fitting import Fit, Resources, file_of
 from diffagent.agent.targets.installed import Installed
-from diffagent.agent.targets.installed_models import Lists, matched
-from diffagent.agent.targets.target import Reading, ServerLists, Target
+from diffagent.agent.targets.installed_models import Lists, match_models
+from diffagent.agent.targets.target import RequestReader, ServerLists, Target
 from diffagent.data.base_model_facts import Part
 from diffagent.data.base_models import backend, find
 from diffagent.data.catalog.catalog import Catalog
@@ -46,30 +46,30 @@ from diffagent.data.records import Card, T2ICall
 from diffagent.data.samplers import Sampler
 
 URL = "http://127.0.0.1:7860"
-"""Where a server usually is."""
+"""A server's default address."""
 
 
 def spelling(sampler: Sampler) -> tuple[str, str] | None:
-    """``sampler_name`` and ``scheduler``; what one server of them lacks, its own list tells."""
+    """Returns ``sampler_name`` and ``scheduler``; a server's own list tells which of them it lacks."""
     method, plan = sampler.row, sampler.plan
     if method.a1111 is None or (plan is not None and plan.a1111 is None):
         return None
     return infotext.labels(sampler)
 
 
-def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) -> dict[str, Any]:
-    """One image; a null seed is −1, which A1111 draws."""
+def emit(call: T2ICall, resources: Resources, fit: Fit, names: Mapping[str, str]) -> dict[str, Any]:
+    """Returns the request of one image; a null seed is −1, for which A1111 draws one."""
     spelled = spelling(fit.sampler(call.sampler))
     assert spelled is not None
-    row = find(found.checkpoint.base_model)
+    row = find(resources.checkpoint.base_model)
     negative, skip = fit.read(call, row)
-    override: dict[str, Any] = {"sd_model_checkpoint": file_of(found.checkpoint, names)}
+    override: dict[str, Any] = {"sd_model_checkpoint": file_of(resources.checkpoint, names)}
     if skip is not None:
         override["CLIP_stop_at_last_layers"] = skip
-    if modules := _modules(found.checkpoint, fit):
+    if modules := _modules(resources.checkpoint, fit):
         override["forge_additional_modules"] = modules
     request = {
-        "prompt": infotext.with_loras(call, found, names),
+        "prompt": infotext.with_loras(call, resources, names),
         "negative_prompt": negative,
         "seed": -1 if call.seed is None else call.seed,
         "sampler_name": spelled[0],
@@ -89,22 +89,22 @@ def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) ->
 
 
 def _modules(card: Card, fit: Fit) -> list[str]:
-    """The files that a model of Forge's runs with, by the server's names.
+    """Returns the server's names of the files that a model on Forge runs with.
 
     Raises:
-        BadInput: the server does not have one.
+        BadInput: the server lacks one.
     """
     apart = _apart(card.base_model)
-    if lack := parts.lacking(apart, fit.files):
+    if lack := parts.missing(apart, fit.files):
         raise BadInput(
             f"{card.name} runs with files that the server does not have ({'; '.join(lack)})",
             "put them there, or choose among what it has with diffagent call --installed",
         )
-    return [str(parts.named(part, fit.files)) for part in apart]
+    return [str(parts.server_name(part, fit.files)) for part in apart]
 
 
 def _apart(base_model: str) -> tuple[Part, ...]:
-    """The text encoders and the VAE that Forge loads beside a model's file; A1111 loads none."""
+    """Returns the text encoders and the VAE that Forge loads beside a model's file; A1111 loads none."""
     if backend(base_model, "a1111") == PLAIN:
         return ()
     row = find(base_model)
@@ -113,24 +113,26 @@ def _apart(base_model: str) -> tuple[Part, ...]:
 
 
 LONGEST = 1800.0
-"""Seconds that one image may take."""
+"""The time limit of one image, in seconds."""
 _BRACKET = re.compile(r" \[[0-9a-f]+\]$")
 _LORA = re.compile(r"<lora:([^<>:]+):")
 UNSAID = ("Automatic", "Uniform")
-"""Schedules that are not in a sampler's name before A1111 1.9; another one is, or it is not there."""
+"""Schedules that a sampler's name leaves out before A1111 1.9; it contains any other."""
 
 
 def reason(response: httpx.Response) -> str | None:
-    """FastAPI's ``detail``, or the error handler's ``errors`` (``modules/api/api.py``)."""
+    """Returns FastAPI's ``detail``, or the error handler's ``errors`` (``modules/api/api.py``)."""
     body = json_object(response)
     if body is None:
         return None
-    said = body.get("detail") or body.get("errors") or body.get("error")
-    if isinstance(said, list):
-        said = "; ".join(f"{'.'.join(map(str, one.get('loc', ())))}: {one.get('msg')}" for one in said)
-    if said == "Not Found":
-        return None  # no such path: the server runs without --api
-    return words(said) if said else None
+    detail = body.get("detail") or body.get("errors") or body.get("error")
+    if isinstance(detail, list):
+        detail = "; ".join(
+            f"{'.'.join(map(str, error.get('loc', ())))}: {error.get('msg')}" for error in detail
+        )
+    if detail == "Not Found":
+        return None  # unknown path: the server runs without --api
+    return words(detail) if detail else None
 
 
 class A1111(HttpExecutor):
@@ -151,33 +153,33 @@ class A1111(HttpExecutor):
         self._lists: _Lists | None = None
 
     async def price(self, request: Mapping[str, Any]) -> Price | None:
-        await self._checked(request)
+        await self._respell(request)
         return None
 
-    async def image(self, request: Mapping[str, Any], report: Report) -> Made:
-        sent = await self._checked(request)
+    async def image(self, request: Mapping[str, Any], report: Report) -> TargetImage:
+        sent = await self._respell(request)
         task = f"task(diffagent-{uuid.uuid4().hex})"
         watching = asyncio.create_task(self._watch(task, report))
         try:
             answer = await self.wire.post("/sdapi/v1/txt2img", {**sent, "force_task_id": task})
         except (Refused, Unreachable):
             raise
-        except BaseException:  # a dropped connection does not end the work there
+        except BaseException:  # the server works on after a dropped connection
             await to_the_end(self._end(task))
             raise
         finally:
             watching.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await watching
-        return _made(answer)
+        return _image_of(answer)
 
     async def _end(self, task: str) -> None:
         """Interrupts the running job if it is ours.
 
-        ``/interrupt`` ends whichever job runs. ``/internal/progress`` says whether that is the one of our
-        task id (``modules/progress.py``); a server that does not know the id, A1111 before 1.7 or one
-        without its web interface, is left alone. A job that waits behind others cannot be taken back: it is
-        interrupted if it starts before the time is over.
+        ``/interrupt`` ends whichever job runs. ``/internal/progress`` says whether that job has our task id
+        (``modules/progress.py``); a server that does not know the id (A1111 before 1.7, or one without its
+        web interface) is left alone. A job that waits behind others cannot be withdrawn: it is interrupted
+        if it starts within the time limit.
         """
         unknown = 0
         while unknown < 4:
@@ -190,29 +192,31 @@ class A1111(HttpExecutor):
             await asyncio.sleep(0.25)
 
     async def _watch(self, task: str, report: Report) -> None:
-        """Reports our own job's progress until cancelled; a server that does not tell whose job runs has
-        none."""
-        asked = {"id_task": task, "live_preview": False}
+        """Reports our job's progress until cancelled, where the server tells whose job runs."""
+        query = {"id_task": task, "live_preview": False}
         with contextlib.suppress(TargetError):
             while True:
-                found = await self.wire.post("/internal/progress", asked)
-                if found.get("active"):
-                    report("sampling", float(found.get("progress") or 0.0))
-                elif found.get("queued"):
+                state = await self.wire.post("/internal/progress", query)
+                if state.get("active"):
+                    report("sampling", float(state.get("progress") or 0.0))
+                elif state.get("queued"):
                     report("waits for other jobs", 0.0)
                 await asyncio.sleep(min(1.0, 2 * self.wire.backoff))
 
-    async def _checked(self, request: Mapping[str, Any]) -> dict[str, Any]:
-        """The request as this server spells it; refuses what the server would silently replace."""
+    async def _respell(self, request: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the request in this server's spelling; refuses values that it would silently replace."""
         if self._lists is None:
             self._lists = await self._read()
         lists, sent = self._lists, {**request, "override_settings": dict(request["override_settings"])}
-        asked = request["override_settings"]["sd_model_checkpoint"]
+        checkpoint_name = request["override_settings"]["sd_model_checkpoint"]
         sent["override_settings"]["sd_model_checkpoint"] = self._one(
-            "checkpoint", asked, titles(asked, lists.checkpoints), [one["title"] for one in lists.checkpoints]
+            "checkpoint",
+            checkpoint_name,
+            titles(checkpoint_name, lists.checkpoints),
+            [checkpoint["title"] for checkpoint in lists.checkpoints],
         )
         for name in _LORA.findall(request["prompt"]):
-            self._one("LoRA", name, paths(name, lists.loras), [one["name"] for one in lists.loras])
+            self._one("LoRA", name, paths(name, lists.loras), [lora["name"] for lora in lists.loras])
         if lists.schedules:
             self._one(
                 "schedule", request["scheduler"], lists.schedules & {request["scheduler"]}, lists.schedules
@@ -224,16 +228,16 @@ class A1111(HttpExecutor):
         self._one("sampler", sampler, lists.samplers & {sampler}, lists.samplers)
         return sent
 
-    def _one(self, kind: str, name: str, found: Collection[str], known: Iterable[str]) -> str:
-        """The one of the server's files, or words, that a name means."""
-        if len(found) == 1:
-            return next(iter(found))
-        if found:
+    def _one(self, kind: str, name: str, matches: Collection[str], names: Iterable[str]) -> str:
+        """Returns the only one of the server's files, or labels, that a name matches."""
+        if len(matches) == 1:
+            return next(iter(matches))
+        if matches:
             raise Refused(
-                f"{self.wire.url} has {len(found)} files that {kind} {stem(name)!r} may mean "
-                f"({', '.join(sorted(found))}): give the others another name"
+                f"{self.wire.url} has {len(matches)} files that {kind} {stem(name)!r} may mean "
+                f"({', '.join(sorted(matches))}): give the others another name"
             )
-        some = ", ".join(sorted(known)[:5]) or "none"
+        some = ", ".join(sorted(names)[:5]) or "none"
         raise Refused(
             f"{self.wire.url} has no {kind} {stem(name)!r} (it has {some})",
             "put the file there, or choose among what it has with diffagent call --installed",
@@ -245,26 +249,26 @@ class A1111(HttpExecutor):
         loras = await self.wire.get("/sdapi/v1/loras")
         try:
             return _Lists(
-                [{key: str(one.get(key) or "") for key in ("title", "hash", "sha256")} for one in models],
-                [{key: str(one.get(key) or "") for key in ("name", "alias", "path")} for one in loras],
-                {str(one["name"]) for one in samplers},
+                [{key: str(model.get(key) or "") for key in ("title", "hash", "sha256")} for model in models],
+                [{key: str(lora.get(key) or "") for key in ("name", "alias", "path")} for lora in loras],
+                {str(sampler["name"]) for sampler in samplers},
                 await self._schedules(),
             )
         except (TypeError, KeyError, AttributeError):
             raise Unreachable(f"{self.wire.url}: no lists of models: {self.wire.remedy}") from None
 
     async def _schedules(self) -> set[str]:
-        """The schedules' labels; none before A1111 1.9, whose samplers say it in their names."""
+        """Returns the schedules' labels; none before A1111 1.9, where samplers' names contain them."""
         try:
-            found = await self.wire.get("/sdapi/v1/schedulers")
+            schedules = await self.wire.get("/sdapi/v1/schedulers")
         except TargetError:
             return set()
-        return {str(one.get("label") or one["name"]) for one in found}
+        return {str(schedule.get("label") or schedule["name"]) for schedule in schedules}
 
 
 @dataclass(frozen=True)
 class _Lists:
-    """What the server has."""
+    """The server's models, samplers and schedules."""
 
     checkpoints: list[dict[str, str]]
     """``title`` (its path and hash, unique), ``hash``, ``sha256``."""
@@ -274,101 +278,112 @@ class _Lists:
     schedules: set[str]
 
 
-def titles(asked: str, checkpoints: Sequence[Mapping[str, str]]) -> list[str]:
-    """The titles of the checkpoints that a name may mean: a title or a hash is one's own, a file name may
-    be that of several."""
-    by_title = [one["title"] for one in checkpoints if one["title"] == asked]
-    by_hash = [one["title"] for one in checkpoints if asked.casefold() in (one["hash"], one["sha256"])]
-    files = {one["title"]: _BRACKET.sub("", one["title"]) for one in checkpoints}
-    path = _BRACKET.sub("", asked)
+def titles(name: str, checkpoints: Sequence[Mapping[str, str]]) -> list[str]:
+    """Returns the titles of the checkpoints that a title, a hash or a file name matches; several may share a
+    file name."""
+    by_title = [checkpoint["title"] for checkpoint in checkpoints if checkpoint["title"] == name]
+    by_hash = [
+        checkpoint["title"]
+        for checkpoint in checkpoints
+        if name.casefold() in (checkpoint["hash"], checkpoint["sha256"])
+    ]
+    files = {checkpoint["title"]: _BRACKET.sub("", checkpoint["title"]) for checkpoint in checkpoints}
+    path = _BRACKET.sub("", name)
     by_path = [title for title, file in files.items() if file == path and re.search(r"[/\\]", path)]
     return (
         by_title or by_hash[:1] or by_path or [title for title in files if stem(files[title]) == stem(path)]
     )
 
 
-def paths(asked: str, loras: Sequence[Mapping[str, str]]) -> list[str]:
-    """The files of the LoRAs that a name may mean: a name goes before another's alias, as in
-    ``load_networks`` (``extensions-builtin/Lora/networks.py``)."""
-    by_name = [one["path"] or one["name"] for one in loras if stem(one["name"]) == stem(asked)]
-    return by_name or [one["path"] or one["name"] for one in loras if one["alias"] == asked]
+def paths(name: str, loras: Sequence[Mapping[str, str]]) -> list[str]:
+    """Returns the files of the LoRAs that a name matches: names precede aliases, as in ``load_networks``
+    (``extensions-builtin/Lora/networks.py``)."""
+    by_name = [lora["path"] or lora["name"] for lora in loras if stem(lora["name"]) == stem(name)]
+    return by_name or [lora["path"] or lora["name"] for lora in loras if lora["alias"] == name]
 
 
-def _made(answer: Any) -> Made:
+def _image_of(answer: Any) -> TargetImage:
     images = answer.get("images") if isinstance(answer, dict) else None
     if not images:
         raise JobFailed(
-            "the server returned no image: it was interrupted, or an extension took it; see its log"
+            "the server returned no image: it was interrupted, or an extension removed it; see its log"
         )
     try:
         info = json.loads(answer.get("info") or "{}")
-        return Made(base64.b64decode(images[0].split(",", 1)[-1]), info.get("seed"))
+        return TargetImage(base64.b64decode(images[0].split(",", 1)[-1]), info.get("seed"))
     except (binascii.Error, ValueError, AttributeError):
-        raise JobFailed("the server returned an image that is no base64: see its log") from None
+        raise JobFailed("the server returned an image that is not base64: see its log") from None
 
 
 async def ask(wire: Wire) -> Lists:
-    """Items as in ``modules/api/models.py``; ``/loras`` is of the built-in LoRA extension.
+    """Returns the lists, with items as in ``modules/api/models.py``; ``/loras`` belongs to the built-in LoRA
+    extension.
 
-    A title is a checkpoint's path and hash, by which A1111 keeps them (``modules/sd_models.py``). Of LoRAs
-    with one name A1111 knows the last alone (``networks.py``).
+    A title is a checkpoint's path and hash, A1111's key (``modules/sd_models.py``). Of LoRAs with the same
+    name A1111 knows only the last (``networks.py``).
     """
     models = await wire.get("/sdapi/v1/sd-models")
     loras = await wire.get("/sdapi/v1/loras")
     try:
-        schedules = [one.get("label") or one["name"] for one in await wire.get("/sdapi/v1/schedulers")]
+        schedules = [
+            schedule.get("label") or schedule["name"] for schedule in await wire.get("/sdapi/v1/schedulers")
+        ]
     except TargetError:
         schedules = []  # before 1.9
     options = await _answer(wire, "/sdapi/v1/options")
     modules = await _answer(wire, "/sdapi/v1/sd-modules")
     return {
         "kind": _kind(options),
-        "modules": [one["filename"] for one in modules or ()],
+        "modules": [module["filename"] for module in modules or ()],
         "checkpoints": [
             {
-                "name": re.sub(r" \[[0-9a-f]+\]$", "", one["title"]),
-                "title": one["title"],
-                "hash": one.get("sha256") or one.get("hash"),
-                "path": one.get("filename"),
+                "name": re.sub(r" \[[0-9a-f]+\]$", "", model["title"]),
+                "title": model["title"],
+                "hash": model.get("sha256") or model.get("hash"),
+                "path": model.get("filename"),
             }
-            for one in models
+            for model in models
         ],
         "loras": [
-            {"name": one["name"], "path": one.get("path"), "metadata": _trained(one.get("metadata"))}
-            for one in loras
+            {
+                "name": lora["name"],
+                "path": lora.get("path"),
+                "metadata": _training_entries(lora.get("metadata")),
+            }
+            for lora in loras
         ],
-        "samplers": [one["name"] for one in await wire.get("/sdapi/v1/samplers")],
+        "samplers": [sampler["name"] for sampler in await wire.get("/sdapi/v1/samplers")],
         "schedules": schedules,
     }
 
 
-def _trained(metadata: object) -> dict[str, Any]:
-    """Of a LoRA's metadata what tells what it is."""
-    kept = ("ss_base_model_version", "ss_sd_model_name", "ss_tag_frequency", "ss_output_name")
-    found = metadata if isinstance(metadata, Mapping) else {}
+def _training_entries(metadata: object) -> dict[str, Any]:
+    """Returns the entries of a LoRA's metadata that identify it."""
+    keys = ("ss_base_model_version", "ss_sd_model_name", "ss_tag_frequency", "ss_output_name")
+    entries = metadata if isinstance(metadata, Mapping) else {}
     return {
         key: value
-        for key, value in found.items()
-        if key in kept or (str(key).startswith("modelspec.") and len(str(value)) < 10_000)
+        for key, value in entries.items()
+        if key in keys or (str(key).startswith("modelspec.") and len(str(value)) < 10_000)
     }
 
 
 PLAIN = "a1111"
 KINDS = {PLAIN: "A1111", "forge": "Forge", "forge neo": "Forge Neo"}
-"""What runs base models, by its term in their table, the oldest first."""
+"""Term in the table of base models → program, oldest first."""
 _NEO = re.compile(r"qwen|klein|anima")
-"""In the names of options that Forge Neo has, and Forge has not."""
+"""Names of options that Forge Neo has and Forge lacks."""
 
 
 def _kind(options: Any) -> str:
-    """Which of the programs with this API a server is, by the names of its options."""
+    """Returns which program with this API a server runs, by the names of its options."""
     if not isinstance(options, dict) or "forge_additional_modules" not in options:
         return PLAIN
     return "forge neo" if any(_NEO.search(name) for name in options) else "forge"
 
 
 async def _answer(wire: Wire, path: str) -> Any:
-    """What a server answers that may lack the path; None then."""
+    """Returns the answer of a path; None where the server lacks it."""
     try:
         return await wire.get(path)
     except TargetError:
@@ -376,17 +391,17 @@ async def _answer(wire: Wire, path: str) -> Any:
 
 
 def _lacking(base_model: str, kind: str, files: parts.Files) -> tuple[str, ...]:
-    """What a server needs for models of a base model, and is or has not."""
+    """Returns what a server lacks for models of a base model: a newer program, or files."""
     term = backend(base_model, "a1111")
     if term is None:
         return ()
     if list(KINDS).index(term) > list(KINDS).index(kind):
         return (f"{KINDS[term]} in place of {KINDS[kind]}",)
-    return tuple(parts.lacking(_apart(base_model), files))
+    return tuple(parts.missing(_apart(base_model), files))
 
 
 def understand(url: str, lists: Lists, catalog: Catalog) -> Installed:
-    """What is there; a model that this program does not run, or whose parts are missing, is not."""
+    """Returns what is installed, without models that the program does not run or whose parts are missing."""
     has, schedules = set(lists["samplers"]), set(lists["schedules"])
 
     def known(sampler: Sampler) -> bool:
@@ -395,7 +410,7 @@ def understand(url: str, lists: Lists, catalog: Catalog) -> Installed:
             return False
         return spelled[0] in has and spelled[1] in schedules if schedules else str(sampler) in has
 
-    names, unknown, ambiguous = matched(lists["checkpoints"] + lists["loras"], catalog)
+    names, unknown, ambiguous = match_models(lists["checkpoints"] + lists["loras"], catalog)
     modules = tuple(lists.get("modules", ()))
     files = dict.fromkeys(("text_encoders", "vae"), modules) if modules else {}
     lacking = {}
@@ -416,7 +431,7 @@ def is_request(body: Mapping[str, Any]) -> bool:
 
 
 def read(body: Mapping[str, Any], catalog: Catalog) -> Generation:
-    """What a request says."""
+    """Reads a request."""
     prompt, loras = split_loras(body["prompt"])
     override = body["override_settings"]
     return Generation(
@@ -447,5 +462,5 @@ TARGET = Target(
     syntax="a1111",
     ggufs=True,
     lists=ServerLists(ask, understand),
-    reading=Reading(is_request, read),
+    reading=RequestReader(is_request, read),
 )

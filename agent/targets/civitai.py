@@ -1,14 +1,14 @@
 """Civitai: the input of its SDKs' text-to-image job, and the workflow that runs the same image.
 
-:func:`emit` gives what ``Civitai.from_text`` takes (civitai-python, ``civitai/civitai.py``;
-civitai-javascript, ``ImageJobParams``). :func:`workflow` gives the body of ``POST /v2/consumer/workflows``,
-which Civitai documents in its place: an ``imageGen`` step for the engine ``comfy``, whose fields stand in
+:func:`emit` returns the input of ``Civitai.from_text`` (civitai-python, ``civitai/civitai.py``;
+civitai-javascript, ``ImageJobParams``). :func:`workflow` returns the body of ``POST /v2/consumer/workflows``,
+its documented successor: an ``imageGen`` step for the engine ``comfy``, with the fields of
 civitai-developer-docs, ``orchestration/recipes/sd1.md`` and ``sdxl.md``. AIRs name the models in both.
 
-A workflow is first sent with ``whatif=true`` for its price, then polled, as
-``orchestration/guide/submitting-work.md``, ``errors-and-retries.md`` and ``results-and-webhooks.md`` tell:
-statuses end at succeeded, failed, expired or canceled, refusals are RFC 7807 problems, and images are signed
-links. The key comes from ``CIVITAI_API_KEY``; images cost Buzz.
+A workflow is first sent with ``whatif=true`` for its price, then polled
+(``orchestration/guide/submitting-work.md``, ``errors-and-retries.md``, ``results-and-webhooks.md``): statuses
+end at succeeded, failed, expired or canceled, refusals are RFC 7807 problems, and images are signed links.
+The key comes from ``CIVITAI_API_KEY``; images cost Buzz.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from typing import Any
 
 import httpx
 
-from diffagent.agent.executors import Made, Price, Report
+from diffagent.agent.executors import Price, Report, TargetImage
 from diffagent.agent.executors.wire import (
     HttpExecutor,
     Wire,
     field_errors,
     job_done,
     json_object,
-    polled,
+    poll,
     secret,
     words,
 )
 from diffagent.agent.targets import graphs
 from diffagent.agent.targets.fitting import Fit, Resources
-from diffagent.agent.targets.target import Reading, Spelling, Target
+from diffagent.agent.targets.target import RequestReader, Spelling, Target
 from diffagent.data.air import AIR, CIVITAI, HUGGINGFACE, source_of
 from diffagent.data.base_model_facts import Recipe
 from diffagent.data.base_models import backend, civitai_recipes, find, refusal, run_by
@@ -43,11 +43,11 @@ from diffagent.data.records import Card, T2ICall
 from diffagent.data.samplers import Sampler
 
 _KARRAS = ("LMS", "DPM2", "DPM2 a", "DPM++ 2S a", "DPM++ 2M", "DPM++ SDE")
-"""The samplers that the SDKs also have as "…Karras"."""
+"""The samplers with a variant "…Karras" in the SDKs."""
 
 
 def spelling(sampler: Sampler) -> str | None:
-    """The ``scheduler`` of Civitai's SDKs."""
+    """Returns the ``scheduler`` of Civitai's SDKs."""
     name = sampler.row.civitai
     if name is None or sampler.scheduler is None:
         return name
@@ -55,13 +55,13 @@ def spelling(sampler: Sampler) -> str | None:
 
 
 def spelling_of(base_model: str) -> Spelling | None:
-    """The samplers of a recipe; those of the SDKs where a base model has none of its own."""
+    """Returns the spelling of a base model's recipe; None where it has no recipe of its own."""
     recipe = _recipe(base_model)
     return None if recipe is None else _SPELLINGS[recipe.samplers]
 
 
 def sdcpp(sampler: Sampler) -> tuple[str, str] | None:
-    """``sampleMethod`` and ``schedule`` of the engine ``sdcpp``, as far as Civitai takes them."""
+    """Returns ``sampleMethod`` and ``schedule`` of the engine ``sdcpp``, where Civitai takes them."""
     method = sampler.row.sdcpp
     schedule = _PLAIN if sampler.plan is None else sampler.plan.sdcpp
     if method not in _SDCPP_METHODS or schedule not in _SDCPP_SCHEDULES:
@@ -70,12 +70,12 @@ def sdcpp(sampler: Sampler) -> tuple[str, str] | None:
 
 
 _PLAIN = "discrete"
-"""The schedule of ``sdcpp`` where a call names none."""
+"""The default schedule of ``sdcpp``."""
 _SDCPP_METHODS = (
     "euler", "euler_a", "heun", "dpm2", "dpm++2s_a", "dpm++2m", "ipndm", "ipndm_v", "lcm", "ddim_trailing",
     "tcd", "res_multistep", "res_2s",
 )  # fmt: skip
-"""``SdCppSampleMethod`` of its reference; ``sdcpp`` itself has more."""
+"""``SdCppSampleMethod`` of Civitai's reference; ``sdcpp`` itself has more."""
 _SDCPP_SCHEDULES = (
     _PLAIN, "karras", "exponential", "ays", "gits", "smoothstep", "sgm_uniform", "simple", "kl_optimal",
     "lcm", "bong_tangent",
@@ -85,7 +85,7 @@ _SPELLINGS: dict[str | None, Spelling] = {
     "comfyui": graphs.spelling, "sdcpp": sdcpp, None: lambda sampler: (),
 }  # fmt: skip
 _OLDER = Recipe("comfy")
-"""The recipe of the checkpoints whose row has none: any one, by its AIR."""
+"""The recipe for checkpoints whose row has none; it takes any checkpoint by its AIR."""
 _SAMPLER_FIELDS = {"comfyui": ("sampler", "scheduler"), "sdcpp": ("sampleMethod", "schedule")}
 
 
@@ -94,15 +94,15 @@ def _recipe(base_model: str) -> Recipe | None:
     return None if row is None else row.recipe
 
 
-def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) -> dict[str, Any]:
-    """One image; without a seed Civitai draws one. A base model with a recipe of its own gets its workflow.
+def emit(call: T2ICall, resources: Resources, fit: Fit, names: Mapping[str, str]) -> dict[str, Any]:
+    """Returns the request of one image: a base model's own recipe as a workflow, else the SDKs' input.
 
     Raises:
-        BadInput: a model is not Civitai's, or the recipe runs another model.
+        BadInput: a model is not on Civitai, or the recipe runs only another model.
     """
-    recipe = _recipe(found.checkpoint.base_model)
+    recipe = _recipe(resources.checkpoint.base_model)
     if recipe is not None:
-        return {"steps": [{"$type": "imageGen", "input": _input(call, found, fit, recipe)}]} | _CLEAN
+        return {"steps": [{"$type": "imageGen", "input": _input(call, resources, fit, recipe)}]} | _CLEAN
     scheduler = spelling(fit.sampler(call.sampler))
     if call.guidance is not None:
         fit.drop("guidance", "the recipe has no such field")
@@ -118,15 +118,16 @@ def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) ->
     if call.seed is not None:
         params["seed"] = call.seed
     if call.clip_skip is not None:
-        reason = refusal(found.checkpoint.base_model, "civitai", "clip_skip")
+        reason = refusal(resources.checkpoint.base_model, "civitai", "clip_skip")
         if reason is None:
             params["clipSkip"] = call.clip_skip
         else:
             fit.drop("clip_skip", reason)
-    request: dict[str, Any] = {"model": _air(found.checkpoint), "params": params}
+    request: dict[str, Any] = {"model": _air(resources.checkpoint), "params": params}
     if call.loras:
         request["additionalNetworks"] = {
-            _air(card): {"strength": lora.weight} for lora, card in zip(call.loras, found.loras, strict=True)
+            _air(card): {"strength": lora.weight}
+            for lora, card in zip(call.loras, resources.loras, strict=True)
         }
     return request
 
@@ -134,9 +135,9 @@ def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) ->
 _CLEAN = {"allowMatureContent": False}
 
 
-def _input(call: T2ICall, found: Resources, fit: Fit, recipe: Recipe) -> dict[str, Any]:
-    """What a recipe's step takes (``orchestration/recipes/*.md``)."""
-    checkpoint, row = found.checkpoint, find(found.checkpoint.base_model)
+def _input(call: T2ICall, resources: Resources, fit: Fit, recipe: Recipe) -> dict[str, Any]:
+    """Returns the input of a recipe's step (``orchestration/recipes/*.md``)."""
+    checkpoint, row = resources.checkpoint, find(resources.checkpoint.base_model)
     negative, _ = fit.read(call, row)
     step: dict[str, Any] = {
         "engine": recipe.engine,
@@ -158,8 +159,8 @@ def _input(call: T2ICall, found: Resources, fit: Fit, recipe: Recipe) -> dict[st
         step[recipe.model] = _air(checkpoint) if copy is None else recipe.air
     elif not is_own and not call.loras:
         raise BadInput(
-            f"Civitai runs no {checkpoint.base_model} model but its own (version {recipe.version}), and "
-            f"{checkpoint.name} is another: choose that one, or another target"
+            f"Civitai runs only its own {checkpoint.base_model} model (version {recipe.version}), not "
+            f"{checkpoint.name}: choose that one, or another target"
         )
     elif not is_own:
         fit.drop("base_checkpoint", f"Civitai runs LoRAs of {checkpoint.base_model} on its own model")
@@ -178,7 +179,7 @@ def _input(call: T2ICall, found: Resources, fit: Fit, recipe: Recipe) -> dict[st
         fit.drop("cfg_scale", "the recipe has one guidance, which is the distilled one")
     if call.seed is not None:
         step["seed"] = call.seed
-    weights = {_air(card): lora.weight for lora, card in zip(call.loras, found.loras, strict=True)}
+    weights = {_air(card): lora.weight for lora, card in zip(call.loras, resources.loras, strict=True)}
     if weights and recipe.lora_list:
         step["loras"] = [{"air": air, "strength": weight} for air, weight in weights.items()]
     elif weights:
@@ -197,10 +198,10 @@ def _side(name: str, pixels: int, fit: Fit, recipe: Recipe) -> int:
 
 
 def workflow(request: Mapping[str, Any]) -> dict[str, Any]:
-    """The workflow of an emitted request; one that is a workflow already stays.
+    """Returns the workflow of an emitted request, which may be one already.
 
     Raises:
-        BadInput: the workflow's engine does not have the sampler, or not the base model.
+        BadInput: the workflow's engine lacks the sampler or the base model.
     """
     if "steps" in request:
         return dict(request)
@@ -212,7 +213,7 @@ def workflow(request: Mapping[str, Any]) -> dict[str, Any]:
     ecosystem = civitai_recipes().get(AIR.parse(request["model"]).ecosystem)
     if ecosystem is None:
         raise BadInput(
-            f"{request['model']} is none of what Civitai's recipes run: {', '.join(run_by('civitai'))}"
+            f"{request['model']} is not a model that Civitai's recipes run: {', '.join(run_by('civitai'))}"
         )
     step = {
         "engine": "comfy",
@@ -231,10 +232,10 @@ def workflow(request: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def is_hosted(card: Card) -> bool:
-    """Whether a model is on Civitai, and of a base model that its recipes run.
+    """Whether a model is on Civitai and its base model has a recipe.
 
-    Where a recipe runs its own model alone, only that one, and LoRAs on it. Of other hubs' entries it is a
-    base model's own that Civitai has too.
+    A recipe may run its own model only, and LoRAs on it. Another hub's entry counts if it is a base model's
+    own repository with a copy on Civitai.
     """
     if _copy(card) is not None:
         return True
@@ -245,8 +246,8 @@ def is_hosted(card: Card) -> bool:
 
 
 def _copy(card: Card) -> int | None:
-    """Civitai's version of a base model's own repository on the Hugging Face hub; None where the recipe names
-    none, or an entry is another."""
+    """Returns Civitai's version of a base model's own repository on the Hugging Face hub; None for other
+    entries, and where the recipe names no version."""
     row, air = find(card.base_model), AIR.parse(card.air)
     is_whole = air.source == HUGGINGFACE and air.file is None and card.type == "Checkpoint"
     if row is None or row.recipe is None or not is_whole or air.id != row.repository:
@@ -271,17 +272,17 @@ EVERY = 2.0
 
 
 def reason(response: httpx.Response) -> str | None:
-    """A problem's title, detail and field errors."""
+    """Returns a problem's title, detail and field errors."""
     body = json_object(response)
     if body is None:
         return None
     fields = field_errors(body)
-    said = " ".join(str(body[key]) for key in ("title", "detail") if body.get(key))
-    return words("; ".join(filter(None, (said, fields))), 400) or None
+    message = " ".join(str(body[key]) for key in ("title", "detail") if body.get(key))
+    return words("; ".join(filter(None, (message, fields))), 400) or None
 
 
 class CivitaiWorkflows(HttpExecutor):
-    """Civitai's orchestration API."""
+    """Client of Civitai's orchestration API."""
 
     def __init__(
         self, url: str | None = None, *, backoff: float = 1.0, timeout: float = 100.0, limit: float = LONGEST
@@ -289,7 +290,7 @@ class CivitaiWorkflows(HttpExecutor):
         url = url or URL
         key = secret("CIVITAI_API_KEY", url, os.environ.get("CIVITAI_API_KEY"))
         if key is None:
-            raise Refused("Civitai makes images for account holders: set CIVITAI_API_KEY to a key of yours")
+            raise Refused("Civitai makes images for account holders: set CIVITAI_API_KEY to your key")
         self.wire = Wire(
             url,
             remedy="try again later",
@@ -305,8 +306,8 @@ class CivitaiWorkflows(HttpExecutor):
         answer = await self.wire.post(PATH, workflow(request), {"whatif": "true"})
         return Price(_cost(answer), "Buzz", money=True)
 
-    async def image(self, request: Mapping[str, Any], report: Report) -> Made:
-        done = await job_done(self._submitted(request), lambda job: self._waited(job, report), self._end)
+    async def image(self, request: Mapping[str, Any], report: Report) -> TargetImage:
+        done = await job_done(self._submit(request), lambda job: self._wait(job, report), self._end)
         images = [
             image for step in done.get("steps", ()) for image in (step.get("output") or {}).get("images", ())
         ]
@@ -315,16 +316,16 @@ class CivitaiWorkflows(HttpExecutor):
         if images[0].get("blockedReason") or not images[0].get("url"):
             raise Censored(
                 f"Civitai held the image back ({images[0].get('blockedReason') or 'mature'}): "
-                "say it in other words"
+                "rephrase the prompt"
             )
-        return Made(await self.wire.bytes(images[0]["url"]))
+        return TargetImage(await self.wire.bytes(images[0]["url"]))
 
-    async def _submitted(self, request: Mapping[str, Any]) -> str:
+    async def _submit(self, request: Mapping[str, Any]) -> str:
         answer = await self.wire.post(PATH, workflow(request), {"wait": "0"})
         return str(answer["id"])
 
-    async def _waited(self, job: str, report: Report) -> Any:
-        return await polled(
+    async def _wait(self, job: str, report: Report) -> Any:
+        return await poll(
             lambda: self._done(job, report),
             every=self.every,
             limit=self.limit,
@@ -333,21 +334,21 @@ class CivitaiWorkflows(HttpExecutor):
         )
 
     async def _end(self, job: str) -> None:
-        """``DeleteWorkflow`` cancels (``orchestration/guide/workflows.md``)."""
+        """Cancels a workflow: ``DeleteWorkflow`` (``orchestration/guide/workflows.md``)."""
         await self.wire.delete(f"{PATH}/{job}")
 
     async def _done(self, job: str, report: Report) -> Any:
         try:
-            found = await self.wire.get(f"{PATH}/{job}")
+            state = await self.wire.get(f"{PATH}/{job}")
         except Refused as error:
             raise JobFailed(f"Civitai lost the workflow ({error}): run again") from None
-        status = found.get("status")
+        status = state.get("status")
         if status == "succeeded":
-            return found
+            return state
         if status in ("failed", "expired", "canceled"):
-            reasons = sorted(set(_reasons(found)))
+            reasons = sorted(set(_reasons(state)))
             if "blocked" in reasons:
-                raise Censored(f"Civitai blocked the prompt ({', '.join(reasons)}): say it in other words")
+                raise Censored(f"Civitai blocked the prompt ({', '.join(reasons)}): rephrase the prompt")
             raise JobFailed(
                 f"Civitai's workflow {job} {status} ({', '.join(reasons) or 'no reason given'}): run again"
             )
@@ -355,19 +356,19 @@ class CivitaiWorkflows(HttpExecutor):
         return None
 
 
-def _reasons(found: Mapping[str, Any]) -> Iterator[str]:
-    for step in found.get("steps", ()):
-        for one in (step, *(step.get("jobs") or ())):
-            yield from (str(one[key]) for key in ("reason", "blockedReason") if one.get(key))
+def _reasons(state: Mapping[str, Any]) -> Iterator[str]:
+    for step in state.get("steps", ()):
+        for part in (step, *(step.get("jobs") or ())):
+            yield from (str(part[key]) for key in ("reason", "blockedReason") if part.get(key))
 
 
 def _cost(answer: Mapping[str, Any]) -> float:
-    """The total of a workflow that was not run."""
+    """Returns the total price of a workflow that was not run."""
     cost = answer.get("cost")
     if isinstance(cost, Mapping) and isinstance(cost.get("total"), int | float):
         return float(cost["total"])
     listed = (answer.get("transactions") or {}).get("list") or ()
-    return float(sum(one.get("amount", 0) for one in listed))
+    return float(sum(transaction.get("amount", 0) for transaction in listed))
 
 
 def is_request(body: Mapping[str, Any]) -> bool:
@@ -376,7 +377,7 @@ def is_request(body: Mapping[str, Any]) -> bool:
 
 
 def read(body: Mapping[str, Any], catalog: Catalog) -> Generation:
-    """What a request says."""
+    """Reads a request."""
     params = body["params"]
     sampler = TARGET.sampler_of(params["scheduler"])
     if sampler is None:
@@ -394,7 +395,9 @@ def read(body: Mapping[str, Any], catalog: Catalog) -> Generation:
         height=params["height"],
         clip_skip=params.get("clipSkip"),
         checkpoint=ModelUse.of(body["model"], catalog),
-        loras=tuple(ModelUse.of(air, catalog, one.get("strength", 1.0)) for air, one in networks.items()),
+        loras=tuple(
+            ModelUse.of(air, catalog, network.get("strength", 1.0)) for air, network in networks.items()
+        ),
     )
 
 
@@ -408,6 +411,6 @@ TARGET = Target(
     offers=is_hosted,
     side_step=_OLDER.step,
     usual_url=URL,
-    reading=Reading(is_request, read),
+    reading=RequestReader(is_request, read),
     syntax="weights",
 )

@@ -1,8 +1,8 @@
 """ComfyUI: ``POST /prompt``, progress on its websocket, the result from ``/history`` and ``/view``.
 
-As ``server.py`` and ``execution.py`` define them: a graph that does not validate answers 400 with
-``node_errors``; a job is in ``/queue`` or in ``/history``, else it is lost. The websocket only tells
-progress, so a server behind a proxy without one works too.
+As ``server.py`` and ``execution.py`` define them: an invalid graph is answered with 400 and ``node_errors``;
+a job is in ``/queue`` or in ``/history``, else it is lost. The websocket only reports progress, so a server
+behind a proxy without websockets works too.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import httpx
 
-from diffagent.agent.executors import Made, Price, Report
+from diffagent.agent.executors import Price, Report, TargetImage
 from diffagent.agent.executors.wire import (
     Gone,
     HttpExecutor,
@@ -24,14 +24,14 @@ from diffagent.agent.executors.wire import (
     is_local,
     job_done,
     json_object,
-    polled,
+    poll,
     words,
 )
 from diffagent.agent.targets import parts
 from diffagent.agent.targets.graphs import added, emit, spelling
 from diffagent.agent.targets.installed import Installed
-from diffagent.agent.targets.installed_models import Lists, matched
-from diffagent.agent.targets.target import Reading, ServerLists, Target
+from diffagent.agent.targets.installed_models import Lists, match_models
+from diffagent.agent.targets.target import RequestReader, ServerLists, Target
 from diffagent.data.base_models import backend, find
 from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import JobFailed, Refused, TargetError
@@ -41,7 +41,7 @@ from diffagent.data.records import Card
 from diffagent.data.samplers import Sampler
 
 URL = "http://127.0.0.1:8188"
-"""Where a server usually is."""
+"""A server's default address."""
 LONGEST = 1800.0
 _REMEDIES = {
     "value_not_in_list": "put the file there, or choose among the installed models",
@@ -49,18 +49,18 @@ _REMEDIES = {
 
 
 def reason(response: httpx.Response) -> str | None:
-    """What is wrong with a graph, node by node."""
+    """Returns the errors of a graph, node by node."""
     body = json_object(response)
     if body is None or "error" not in body:
         return None
     error = body["error"]
-    found, hints = [], set()
+    messages, hints = [], set()
     for node in (body.get("node_errors") or {}).values():
-        for one in node.get("errors", ()):
-            found.append(f"{node.get('class_type')}: {one.get('message')}: {one.get('details')}")
-            hints.add(_REMEDIES.get(one.get("type", ""), ""))
-    said = "; ".join(found) or (error.get("message") if isinstance(error, dict) else error)
-    return words("; ".join(filter(None, [words(said), *sorted(hints)])), 400)
+        for fault in node.get("errors", ()):
+            messages.append(f"{node.get('class_type')}: {fault.get('message')}: {fault.get('details')}")
+            hints.add(_REMEDIES.get(fault.get("type", ""), ""))
+    message = "; ".join(messages) or (error.get("message") if isinstance(error, dict) else error)
+    return words("; ".join(filter(None, [words(message), *sorted(hints)])), 400)
 
 
 class ComfyUI(HttpExecutor):
@@ -79,29 +79,29 @@ class ComfyUI(HttpExecutor):
         self.limit = limit
         self.client = uuid.uuid4().hex
         self.job: str | None = None
-        """The job under way; events of others' jobs are not ours."""
+        """The current job, to tell its events from other jobs'."""
 
     async def price(self, request: Mapping[str, Any]) -> Price | None:
         return None
 
-    async def image(self, request: Mapping[str, Any], report: Report) -> Made:
-        """Makes one image; asked again under another file name where the server only has the answer cached,
-        without the file."""
+    async def image(self, request: Mapping[str, Any], report: Report) -> TargetImage:
+        """Makes one image; repeats the request under another file name where the server has the result cached
+        but not the file."""
         data = await self._run(request, report)
         if data is None:
             data = await self._run(_renamed(request), report)
         if data is None:
             raise JobFailed("ComfyUI finished without an image: another client cleared it; run again")
-        return Made(data)
+        return TargetImage(data)
 
     async def _run(self, request: Mapping[str, Any], report: Report) -> bytes | None:
-        """The file of a run; None where there is none, or it is gone."""
+        """Returns the file of a run; None where there is none, or it is gone."""
         self.job = None
         steps = asyncio.create_task(self._listen(report))
         await asyncio.sleep(0)
         try:
             history = await job_done(
-                self._submitted(request), lambda prompt_id: self._waited(prompt_id, report), self._end
+                self._submit(request), lambda prompt_id: self._wait(prompt_id, report), self._end
             )
         finally:
             steps.cancel()
@@ -109,13 +109,13 @@ class ComfyUI(HttpExecutor):
                 await steps
         return await self._view(history)
 
-    async def _submitted(self, request: Mapping[str, Any]) -> str:
+    async def _submit(self, request: Mapping[str, Any]) -> str:
         answer = await self.wire.post("/prompt", {**request, "client_id": self.client})
         self.job = str(answer["prompt_id"])
         return self.job
 
-    async def _waited(self, prompt_id: str, report: Report) -> Any:
-        return await polled(
+    async def _wait(self, prompt_id: str, report: Report) -> Any:
+        return await poll(
             lambda: self._finished(prompt_id, report),
             every=min(1.0, 2 * self.wire.backoff),
             limit=self.limit,
@@ -124,45 +124,49 @@ class ComfyUI(HttpExecutor):
         )
 
     async def _finished(self, prompt_id: str, report: Report) -> Any:
-        found = (await self.wire.get(f"/history/{prompt_id}")).get(prompt_id)
-        if found is not None:
-            return found
+        history = (await self.wire.get(f"/history/{prompt_id}")).get(prompt_id)
+        if history is not None:
+            return history
         queue = await self.wire.get("/queue")
         running = [item[1] for item in queue.get("queue_running", ())]
         pending = [item[1] for item in sorted(queue.get("queue_pending", ()))]
         if prompt_id in pending:
             report(f"queue position {pending.index(prompt_id) + 1}", 0.0)
         elif prompt_id not in running:
-            found = (await self.wire.get(f"/history/{prompt_id}")).get(prompt_id)  # done in between
-            if found is None:
+            history = (await self.wire.get(f"/history/{prompt_id}")).get(prompt_id)  # finished in between
+            if history is None:
                 raise JobFailed(f"ComfyUI lost the job {prompt_id}: it was restarted or cleared; run again")
-        return found
+        return history
 
     async def _view(self, history: Mapping[str, Any]) -> bytes | None:
         status = history.get("status") or {}
         if status.get("status_str") == "error":
-            said: dict[str, Any] = next(
+            failure: dict[str, Any] = next(
                 (data for kind, data in status.get("messages", ()) if kind == "execution_error"), {}
             )
-            what = f"{said.get('node_type')}: {said.get('exception_message')}" if said else "interrupted"
+            what = (
+                f"{failure.get('node_type')}: {failure.get('exception_message')}"
+                if failure
+                else "interrupted"
+            )
             raise JobFailed(f"ComfyUI gave up on the image: {words(what)}: see its log")
         images = [
             image for output in (history.get("outputs") or {}).values() for image in output.get("images", ())
         ]
-        images = [one for one in images if one.get("type") == "output"] or images
+        images = [image for image in images if image.get("type") == "output"] or images
         if not images:
             return None
-        asked = {key: images[0].get(key, "") for key in ("filename", "subfolder", "type")}
+        query = {key: images[0].get(key, "") for key in ("filename", "subfolder", "type")}
         try:
-            return await self.wire.bytes("/view", asked)
+            return await self.wire.bytes("/view", query)
         except Gone:
             return None
 
     async def _end(self, prompt_id: str) -> None:
-        """Takes a waiting job out of the queue and interrupts a running one.
+        """Removes a waiting job from the queue and interrupts a running one.
 
-        ``/interrupt`` of ComfyUI before 0.3.50 does not read whose job is meant and ends any that runs, so
-        it is asked only while ours does.
+        ``/interrupt`` of ComfyUI before 0.3.50 ignores the id and ends whichever job runs, so it is sent
+        only while ours does.
         """
         await self.wire.tell("/queue", {"delete": [prompt_id]})
         queue = await self.wire.get("/queue")
@@ -170,7 +174,7 @@ class ComfyUI(HttpExecutor):
             await self.wire.tell("/interrupt", {"prompt_id": prompt_id})
 
     async def _listen(self, report: Report) -> None:
-        """Progress messages of the websocket; without it, or without the library, there are none."""
+        """Reports the websocket's progress messages; none without a websocket or the library."""
         try:
             from websockets.asyncio.client import connect
             from websockets.exceptions import WebSocketException
@@ -195,7 +199,7 @@ def _progress(message: Any, job: str | None, report: Report) -> None:
 
 
 def _renamed(request: Mapping[str, Any]) -> dict[str, Any]:
-    """The same graph whose images get other names: what saves them runs anew, what made them does not."""
+    """Returns the graph with another prefix of its images' names, so that only the saving nodes run again."""
     mark = uuid.uuid4().hex[:8]
 
     def inputs(node: Mapping[str, Any]) -> dict[str, Any]:
@@ -222,7 +226,8 @@ _NEEDED = ("checkpoints", "loras")
 
 
 async def ask(wire: Wire) -> Lists:
-    """Options of nodes' inputs in ``/object_info``: a list in place of a type, or ``COMBO`` with options."""
+    """Returns the options of nodes' inputs in ``/object_info``: a list as the type, or ``COMBO`` with
+    options."""
 
     async def options(node: str, name: str) -> list[str]:
         kind, *more = (await wire.get(f"/object_info/{node}"))[node]["input"]["required"][name]
@@ -244,8 +249,8 @@ async def ask(wire: Wire) -> Lists:
 
 
 async def _places(wire: Wire) -> dict[str, list[str]]:
-    """Where the folders lie on the server's machine, if that is this one; ComfyUI before 2024-08 does not
-    tell."""
+    """Returns the folders' paths on the server's machine, if that is this one; ComfyUI before 2024-08 does
+    not list them."""
     if not is_local(wire.url):
         return {}
     try:
@@ -257,7 +262,7 @@ async def _places(wire: Wire) -> dict[str, list[str]]:
 
 
 def understand(url: str, lists: Lists, catalog: Catalog) -> Installed:
-    """What is there; a model whose text encoders or VAE are missing is not."""
+    """Returns what is installed, without models whose text encoders or VAE are missing."""
 
     def known(sampler: Sampler) -> bool:
         spelled = spelling(sampler)
@@ -265,7 +270,7 @@ def understand(url: str, lists: Lists, catalog: Catalog) -> Installed:
 
     files = {folder: tuple(names) for folder, names in lists["files"].items()}
     models = [files.get(folder, ()) for folder in ("checkpoints", "diffusion_models", "unet_gguf", "loras")]
-    names, unknown, ambiguous = matched([{"name": name} for part in models for name in part], catalog)
+    names, unknown, ambiguous = match_models([{"name": name} for part in models for name in part], catalog)
     lacking = {}
     for air, name in names.items():
         card = catalog.by_air(air)
@@ -277,13 +282,13 @@ def understand(url: str, lists: Lists, catalog: Catalog) -> Installed:
 
 
 def _gone(card: Card, file: str, files: parts.Files) -> tuple[str, ...]:
-    """The parts of a model that a server does not have; a file among its checkpoints brings them."""
+    """Returns the parts of a model that a server lacks; a file among its checkpoints contains them."""
     if file in files.get("checkpoints", ()):
         return ()
     row = find(card.base_model)
     if row is not None and backend(row.name, TARGET.name) == "checkpoint":
         return (f"text encoders and a VAE: {row.name} is loaded from checkpoints alone",)
-    return tuple(parts.lacking((*parts.of_role(row, "text encoder"), *parts.of_role(row, "vae")), files))
+    return tuple(parts.missing((*parts.of_role(row, "text encoder"), *parts.of_role(row, "vae")), files))
 
 
 def is_request(body: Mapping[str, Any]) -> bool:
@@ -295,7 +300,7 @@ def is_request(body: Mapping[str, Any]) -> bool:
 
 
 def read(body: Mapping[str, Any], catalog: Catalog) -> Generation:
-    """What a request says."""
+    """Reads a request."""
     graph = body["prompt"] if isinstance(body.get("prompt"), Mapping) else body
     return metadata.read(graph)
 
@@ -310,7 +315,7 @@ TARGET = Target(
     usual_url=URL,
     self_hosted=True,
     lists=ServerLists(ask, understand),
-    reading=Reading(is_request, read),
+    reading=RequestReader(is_request, read),
     syntax="comfyui",
     ggufs=True,
     workflows=True,

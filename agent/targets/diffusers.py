@@ -1,15 +1,15 @@
-"""diffusers: the pipeline, scheduler and keyword arguments of a call, a script that runs them, and their run
-on this machine.
+"""diffusers: a call's pipeline, scheduler and keyword arguments, a script that runs them, and a local
+executor.
 
     checkpoint by AIR → from_single_file → [LoRAs with their weights] → scheduler → clip skip, seed → image
 
-Clip skip: A1111 counts the layer where it stops, from 1, the last. ``encode_prompt`` of diffusers'
-StableDiffusionPipeline takes ``hidden_states[-(clip_skip + 1)]`` and None for the last layer; that of
-StableDiffusionXLPipeline takes ``hidden_states[-(clip_skip + 2)]``, and None for the last but one.
+Clip skip: A1111 counts layers from the end; 1 is the last. ``encode_prompt`` of diffusers'
+StableDiffusionPipeline takes ``hidden_states[-(clip_skip + 1)]``, with None for the last layer; that of
+StableDiffusionXLPipeline takes ``hidden_states[-(clip_skip + 2)]``, with None for the last but one.
 
-A file of a newer base model is its transformer alone; text encoders and VAE are those of the base model's
-repository, in the precision of its row. An entry that is a repository of the Hugging Face hub is opened whole
-by ``from_pretrained``. Repositories come from the hub's cache, the hub, or ``config``, a folder in diffusers'
+A file of a newer base model holds the transformer only; text encoders and VAE come from the base model's
+repository, in the precision of its row. A repository on the Hugging Face hub is opened whole by
+``from_pretrained``. Repositories come from the hub's cache, the hub, or ``config``, a folder in diffusers'
 layout.
 """
 
@@ -23,7 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from diffagent.agent.executors import Made, Price, Report, downloads
+from diffagent.agent.executors import Price, Report, TargetImage, downloads
 from diffagent.agent.executors.chunks import CHUNK, PIPELINES, is_surely_longer, left_out, with_long_prompts
 from diffagent.agent.executors.pipelines import (
     add_lora,
@@ -38,7 +38,7 @@ from diffagent.agent.executors.pipelines import (
 )
 from diffagent.agent.executors.wire import to_the_end
 from diffagent.agent.targets.fitting import Fit, Resources, file_of
-from diffagent.agent.targets.target import Reading, Target
+from diffagent.agent.targets.target import RequestReader, Target
 from diffagent.data.air import AIR, CIVITAI, HUGGINGFACE, LOCAL, source_of
 from diffagent.data.base_model_facts import BaseModelFacts, Pipeline
 from diffagent.data.base_models import backend, find
@@ -56,19 +56,19 @@ _FIXED_SIGMAS = (
     "EulerAncestralDiscreteScheduler", "DDIMScheduler", "PNDMScheduler", "LCMScheduler", "DDPMScheduler",
     "TCDScheduler", "IPNDMScheduler", "EDMEulerScheduler", "EDMDPMSolverMultistepScheduler",
 )  # fmt: skip
-"""Classes that take no ``use_…_sigmas``."""
+"""Classes without ``use_…_sigmas``."""
 _UNSPACED = (
     "DPMSolverSinglestepScheduler", "IPNDMScheduler", "EDMEulerScheduler", "EDMDPMSolverMultistepScheduler"
 )  # fmt: skip
-"""Classes that have no ``timestep_spacing``."""
+"""Classes without ``timestep_spacing``."""
 _LU = "DPMSolverMultistepScheduler"
-"""The class that has ``use_lu_lambdas``."""
+"""The class with ``use_lu_lambdas``."""
 DOWNLOAD = "https://civitai.com/api/download/models/{version}"
 REPOSITORY = "https://huggingface.co/{repository}"
 
 
 def spelling(sampler: Sampler) -> tuple[str, dict[str, Any]] | None:
-    """A scheduler's class name and what its configuration changes."""
+    """Returns a scheduler's class name and the changes of its configuration."""
     if sampler.row.diffusers is None:
         return None
     name, kwargs = sampler.row.diffusers
@@ -85,7 +85,7 @@ def spelling(sampler: Sampler) -> tuple[str, dict[str, Any]] | None:
 
 
 FLOW = "FlowMatchEulerDiscreteScheduler"
-"""The scheduler that pipelines of flow models come with."""
+"""The default scheduler of flow models' pipelines."""
 _FLOW = {
     "Euler": (FLOW, {}),
     "Heun": ("FlowMatchHeunDiscreteScheduler", {}),
@@ -100,25 +100,25 @@ _FLOW = {
 
 
 def spelling_of(base_model: str) -> Callable[[Sampler], tuple[str, dict[str, Any]] | None] | None:
-    """Flow models have samplers of their own, on the schedule that their pipeline brings."""
+    """Returns the spelling for flow models, whose samplers run on their pipeline's own schedule."""
     row = find(base_model)
     if row is None or row.prediction != "flow":
         return None
-    own = (None, *(row.schedules or ()))
-    return lambda sampler: _FLOW.get(sampler.method) if sampler.scheduler in own else None
+    schedules = (None, *(row.schedules or ()))
+    return lambda sampler: _FLOW.get(sampler.method) if sampler.scheduler in schedules else None
 
 
-def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) -> dict[str, Any]:
-    """``pipeline``, ``checkpoint``, ``loras``, ``scheduler``, ``kwargs`` of its call, ``snippet``."""
-    base = found.checkpoint.base_model
+def emit(call: T2ICall, resources: Resources, fit: Fit, names: Mapping[str, str]) -> dict[str, Any]:
+    """Returns ``pipeline``, ``checkpoint``, ``loras``, ``scheduler``, ``kwargs`` and ``snippet``."""
+    base = resources.checkpoint.base_model
     spelled = (spelling_of(base) or spelling)(fit.sampler(call.sampler))
     pipeline = backend(base, "diffusers")
     assert spelled is not None
     assert pipeline is not None  # emit refuses others
     row = find(base)
-    made = row.pipeline if row is not None else None
-    if row is not None and made is not None:
-        return _of_parts(call, found, fit, names, row, made, pipeline, spelled)
+    facts = row.pipeline if row is not None else None
+    if row is not None and facts is not None:
+        return _of_parts(call, resources, fit, names, row, facts, pipeline, spelled)
     if call.guidance is not None:
         fit.drop("guidance", "the pipeline has one guidance scale, which is cfg_scale")
     kwargs: dict[str, Any] = {
@@ -134,23 +134,24 @@ def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) ->
     if skip is not None:
         kwargs["clip_skip"] = skip
     opening = {"pipeline": pipeline}
-    repository = repository_of(found.checkpoint)
+    repository = repository_of(resources.checkpoint)
     if repository is not None:
         opening["repository"] = repository
-    return _request(call, found, names, spelled, kwargs, opening)
+    return _request(call, resources, names, spelled, kwargs, opening)
 
 
 def _of_parts(
     call: T2ICall,
-    found: Resources,
+    resources: Resources,
     fit: Fit,
     names: Mapping[str, str],
     row: BaseModelFacts,
-    made: Pipeline,
+    facts: Pipeline,
     pipeline: str,
     spelled: tuple[str, dict[str, Any]],
 ) -> dict[str, Any]:
-    """The request for a model whose file is a transformer; the rest is that of its base's repository."""
+    """Returns the request for a model whose file is a transformer; the rest comes from its base's
+    repository."""
     negative, _ = fit.read(call, row)
     kwargs: dict[str, Any] = {
         "prompt": call.prompt,
@@ -159,42 +160,42 @@ def _of_parts(
         "num_inference_steps": call.sampling_steps,
         "num_images_per_prompt": 1,
     }
-    if made.negative and call.cfg_scale != 1 and row.dialect.negative is not False:
+    if facts.negative and call.cfg_scale != 1 and row.dialect.negative is not False:
         kwargs["negative_prompt"] = negative
     elif negative:
         fit.drop("negative_prompt", "the pipeline takes none, or none without guidance")
-    if made.cfg is not None:
-        kwargs[made.cfg] = round(call.cfg_scale - 1 + made.off, 4)
+    if facts.cfg is not None:
+        kwargs[facts.cfg] = round(call.cfg_scale - 1 + facts.off, 4)
     elif call.cfg_scale != 1:
         fit.drop("cfg_scale", "the pipeline has one guidance scale, which is the distilled one")
-    if made.guidance is not None and call.guidance is not None:
-        kwargs[made.guidance] = call.guidance
+    if facts.guidance is not None and call.guidance is not None:
+        kwargs[facts.guidance] = call.guidance
     elif call.guidance is not None:
         fit.drop("guidance", "the pipeline has one guidance scale, which is cfg_scale")
     opening = {
         "pipeline": pipeline,
-        "repository": repository_of(found.checkpoint) or row.repository,
-        "transformer": made.transformer,
-        "dtype": made.dtype,
+        "repository": repository_of(resources.checkpoint) or row.repository,
+        "transformer": facts.transformer,
+        "dtype": facts.dtype,
     }
-    return _request(call, found, names, spelled, kwargs, opening)
+    return _request(call, resources, names, spelled, kwargs, opening)
 
 
 def _request(
     call: T2ICall,
-    found: Resources,
+    resources: Resources,
     names: Mapping[str, str],
     spelled: tuple[str, dict[str, Any]],
     kwargs: dict[str, Any],
     opening: dict[str, Any],
 ) -> dict[str, Any]:
-    """A request: ``opening`` says what is opened, the rest is the same for every pipeline."""
+    """Returns a request: ``opening`` names what is opened, the rest is the same for every pipeline."""
     request: dict[str, Any] = {
         **opening,
-        "checkpoint": _source(found.checkpoint, names),
+        "checkpoint": _source(resources.checkpoint, names),
         "loras": [
             {**_source(card, names), "weight": lora.weight}
-            for lora, card in zip(call.loras, found.loras, strict=True)
+            for lora, card in zip(call.loras, resources.loras, strict=True)
         ],
         "scheduler": {"class": spelled[0], "kwargs": spelled[1]},
         "kwargs": kwargs,
@@ -204,8 +205,8 @@ def _request(
     return request
 
 
-def _opened(request: Mapping[str, Any]) -> list[str]:
-    """The lines of a script that open a model's file."""
+def _opening_lines(request: Mapping[str, Any]) -> list[str]:
+    """Returns the lines of a script that open a model's file."""
     pipeline, file = request["pipeline"], request["checkpoint"]["file"]
     half = 'dtype = torch.float16 if device == "cuda" else torch.float32'
     if file is None:
@@ -232,7 +233,7 @@ def _opened(request: Mapping[str, Any]) -> list[str]:
 
 
 def snippet(request: Mapping[str, Any]) -> str:
-    """A script that makes the image, from files that lie beside it, or a repository."""
+    """Returns a script that makes the image, from files beside it or a repository."""
     scheduler, loras = request["scheduler"], request["loras"]
     transformer = request.get("transformer") if request["checkpoint"]["file"] is not None else None
     classes = (request["pipeline"], scheduler["class"], *filter(None, [transformer]))
@@ -242,7 +243,7 @@ def snippet(request: Mapping[str, Any]) -> str:
         f"from diffusers import {', '.join(classes)}",
         "",
         'device = "cuda" if torch.cuda.is_available() else "cpu"',
-        *_opened(request),
+        *_opening_lines(request),
         f"pipe.scheduler = {scheduler['class']}.from_config(pipe.scheduler.config{options})",
     ]
     for name, lora in zip(adapter_names(loras), loras, strict=True):
@@ -270,7 +271,7 @@ def snippet(request: Mapping[str, Any]) -> str:
 
 
 def _long(request: Mapping[str, Any]) -> list[str]:
-    """A remark on prompts that the script does not read to their end, as the executor does."""
+    """Returns a comment on prompts that the script truncates and the executor does not."""
     texts = (request["kwargs"]["prompt"], request["kwargs"].get("negative_prompt") or "")
     is_long = any(is_surely_longer(text, CHUNK) for text in texts)
     if request["pipeline"] not in PIPELINES or not is_long:
@@ -279,18 +280,17 @@ def _long(request: Mapping[str, Any]) -> list[str]:
 
 
 def adapter_names(loras: Sequence[object]) -> list[str]:
-    """A name for each LoRA: lora1, lora2, …"""
+    """Returns a name for each LoRA: lora1, lora2, …"""
     return [f"lora{number}" for number in range(1, len(loras) + 1)]
 
 
 def is_runnable(card: Card) -> bool:
-    """Whether a model's file is safetensors that Civitai hands out, or one of the user's library; or a model
-    is a repository."""
+    """Whether a model is a safetensors file on Civitai, a file of the user's library or a repository."""
     return _is_on_civitai(card) or source_of(card.air) == LOCAL or repository_of(card) is not None
 
 
 def repository_of(card: Card) -> str | None:
-    """The repository that a checkpoint is, in diffusers' layout; None where it is a file.
+    """Returns a checkpoint's repository, in diffusers' layout; None where it is a file.
 
     An AIR of the Hugging Face hub that names neither file nor revision is a whole repository.
     """
@@ -304,7 +304,7 @@ def _is_on_civitai(card: Card) -> bool:
 
 
 def _source(card: Card, names: Mapping[str, str]) -> dict[str, Any]:
-    """Where a model is; ``file`` is None where it is a repository of which nobody has a file."""
+    """Returns the source of a model; ``file`` is None where it is a repository."""
     repository = repository_of(card)
     if repository is not None and card.air not in names:
         url = REPOSITORY.format(repository=repository)
@@ -331,12 +331,12 @@ def _clip_skip(skip: int | None, base: str, fit: Fit) -> int | None:
     return max(0, skip - usual) or None
 
 
-class _Stopped(Exception):
-    """Nobody waits for the image any more."""
+class _Cancellation(Exception):
+    """The image is no longer awaited."""
 
 
 class LocalDiffusers:
-    """Keeps the last checkpoint loaded. ``files`` maps AIRs to files that are already here.
+    """Executor on this machine. Keeps the last checkpoint loaded; ``files`` maps AIRs to local files.
 
     A folder among them holds a whole pipeline, as ``save_pretrained`` writes it; ``reader`` opens it
     (default: diffusers' DiffusionPipeline, which takes no code from the folder).
@@ -363,7 +363,7 @@ class LocalDiffusers:
         self.download_url, self.folder, self.reader = download_url, folder, reader
         self._loaded: tuple[str, Any] | None = None
         self._config: dict[str, Any] = {}
-        """The scheduler's configuration that the checkpoint came with."""
+        """The checkpoint's own scheduler configuration."""
 
     async def __aenter__(self) -> Self:
         return self
@@ -376,13 +376,13 @@ class LocalDiffusers:
     async def price(self, request: Mapping[str, Any]) -> Price | None:
         return None
 
-    async def image(self, request: Mapping[str, Any], report: Report) -> Made:
-        """Cancelled, it ends after the step under way, and the pipeline is free again."""
+    async def image(self, request: Mapping[str, Any], report: Report) -> TargetImage:
+        """Makes one image; cancelled, it ends after the current step, and the pipeline is free again."""
         stopped = threading.Event()
 
         def stoppable(what: str, done: float | None = None) -> None:
             if stopped.is_set():
-                raise _Stopped
+                raise _Cancellation
             report(what, done)
 
         work = asyncio.ensure_future(asyncio.to_thread(self._image, request, stoppable))
@@ -393,7 +393,7 @@ class LocalDiffusers:
             await to_the_end(_of(work), limit=None)
             raise
 
-    def _image(self, request: Mapping[str, Any], report: Report) -> Made:
+    def _image(self, request: Mapping[str, Any], report: Report) -> TargetImage:
         import torch
 
         pipe = self._pipeline(request, report)
@@ -411,19 +411,19 @@ class LocalDiffusers:
         try:
             with text_model(pipe):
                 lost = left_out(pipe, kwargs)
-                given = with_long_prompts(pipe, kwargs)
-                made = pipe(generator=generator, callback_on_step_end=stepped, **given).images[0]
+                arguments = with_long_prompts(pipe, kwargs)
+                image = pipe(generator=generator, callback_on_step_end=stepped, **arguments).images[0]
         except torch.OutOfMemoryError:
             raise JobFailed("the GPU's memory is too small for this image: ask for a smaller one") from None
         except (ValueError, IndexError, NotImplementedError) as error:  # a scheduler's or a pipeline's limits
-            said = " ".join(str(error).split())[:200]
+            message = " ".join(str(error).split())[:200]
             raise JobFailed(
-                f"{type(pipe).__name__} with {type(pipe.scheduler).__name__} refuses the call: {said}: ask "
-                "for other steps, another size or another sampler"
+                f"{type(pipe).__name__} with {type(pipe.scheduler).__name__} refuses the call: {message}: "
+                "ask for other steps, another size or another sampler"
             ) from None
-        written = io.BytesIO()
-        made.save(written, "PNG")
-        return Made(written.getvalue(), request["seed"], {"prompt": lost} if lost else {})
+        buffer = io.BytesIO()
+        image.save(buffer, "PNG")
+        return TargetImage(buffer.getvalue(), request["seed"], {"prompt": lost} if lost else {})
 
     def _pipeline(self, request: Mapping[str, Any], report: Report) -> Any:
         air = request["checkpoint"]["air"]
@@ -463,18 +463,18 @@ class LocalDiffusers:
         if here.is_dir():
             return here
         if here.suffix != ".safetensors":
-            raise BadInput(f"{here} is no safetensors file, and no other is opened here: convert it")
+            raise BadInput(f"{here} is not a safetensors file, and other formats are not opened: convert it")
         if not here.is_file():
-            raise BadInput(f"{here} is not there")
+            raise BadInput(f"{here} does not exist")
         return here
 
 
-async def _of(work: asyncio.Future[Made]) -> Made:
+async def _of(work: asyncio.Future[TargetImage]) -> TargetImage:
     return await work
 
 
 def _card(source: Mapping[str, Any]) -> Card:
-    """As much of a card as a download takes."""
+    """Returns a card with the fields that a download reads."""
     air = source["air"]
     parsed = AIR.parse(air)
     model, version = parsed.civitai_ids or (None, None)
@@ -496,7 +496,7 @@ def is_request(body: Mapping[str, Any]) -> bool:
 
 
 def read(body: Mapping[str, Any], catalog: Catalog) -> Generation:
-    """What a request says."""
+    """Reads a request."""
     scheduler, kwargs = body["scheduler"], body["kwargs"]
     sampler = TARGET.sampler_of((scheduler["class"], scheduler["kwargs"]))
     if sampler is None:
@@ -529,5 +529,5 @@ TARGET = Target(
     spelling_of=spelling_of,
     offers=is_runnable,
     local=True,
-    reading=Reading(is_request, read),
+    reading=RequestReader(is_request, read),
 )

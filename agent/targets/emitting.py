@@ -30,27 +30,28 @@ def emit(
     known_samplers: Collection[Sampler] | None = None,
     files: Mapping[str, Sequence[str]] | None = None,
 ) -> Emitted:
-    """The request that a target takes for a call.
+    """Returns a target's request for a call.
 
     Args:
         call: what to make.
         target: one of :data:`TARGETS`.
         catalog: where the call's models are looked up.
-        nearest: replace what the target lacks by the nearest that it has, and say so.
-        names: AIR → what a server calls the model; default: the catalog's file names.
-        known_samplers: those that a server has; default: the target's.
-        files: a server's files by folder; default: nobody has asked it.
+        nearest: replace values that the target lacks by the nearest, and report it.
+        names: AIR → a server's name of the model; default: the catalog's file names.
+        known_samplers: a server's samplers; default: the target's.
+        files: a server's files by folder; default: the server was not asked.
 
     Raises:
-        BadInput: no such target; the target lacks a value (it names the nearest) or cannot run the model.
-        UnknownModel: the catalog does not have the call's models.
+        BadInput: the target is unknown, lacks a value (the message names the nearest) or cannot run the
+        model.
+        UnknownModel: the catalog lacks one of the call's models.
     """
     check_target(target)
     if target == ITSELF:
         return Emitted(target, call.model_dump(), call)
     api = load(target)
-    found = Resources.of(call, catalog)
-    for card in found.cards:
+    resources = Resources.of(call, catalog)
+    for card in resources.cards:
         if card.is_pickle and not api.pickles:
             raise BadInput(
                 f"{card.name} is a .ckpt file, which only AI Horde's workers run: choose another model"
@@ -61,20 +62,20 @@ def emit(
                 f"{card.name} is a GGUF file, which {api.title} does not load: choose another model, or a "
                 f"target that does ({able})"
             )
-    base_model = found.checkpoint.base_model
-    known = frozenset(api.samplers_of(base_model) if known_samplers is None else known_samplers)
+    base_model = resources.checkpoint.base_model
+    samplers = frozenset(api.samplers_of(base_model) if known_samplers is None else known_samplers)
     spelled = frozenset(api.spelled_of(base_model))
-    fit = Fit(api.title, known & spelled if spelled else known, nearest, files or {})
-    if not api.runs_base(found.checkpoint.base_model):
+    fit = Fit(api.title, samplers & spelled if spelled else samplers, nearest, files or {})
+    if not api.runs_base(resources.checkpoint.base_model):
         raise BadInput(
-            f"{found.checkpoint.name} is {found.checkpoint.base_model}, which {fit.title} is not known to "
-            f"run: choose a model of {', '.join(name for name in LISTED if api.runs_base(name))}"
+            f"{resources.checkpoint.name} is {resources.checkpoint.base_model}, which {fit.title} is not "
+            f"known to run: choose a model of {', '.join(name for name in LISTED if api.runs_base(name))}"
         )
-    found = _on_offered_checkpoint(found, catalog, api, fit, names or {})
-    request = api.emit(call, found, fit, names or {})
+    resources = _on_offered_checkpoint(resources, catalog, api, fit, names or {})
+    request = api.emit(call, resources, fit, names or {})
     _note_foreign_syntax(call, api, fit)
-    made = call.model_copy(update=fit.replaced)
-    return Emitted(target, request, made, fit.reasons, frozenset(fit.reasons.keys() - fit.replaced.keys()))
+    adapted = call.model_copy(update=fit.replaced)
+    return Emitted(target, request, adapted, fit.reasons, frozenset(fit.reasons.keys() - fit.replaced.keys()))
 
 
 _OF_A1111 = re.compile(
@@ -92,46 +93,46 @@ def _note_foreign_syntax(call: T2ICall, api: Target, fit: Fit) -> None:
     text = f"{call.prompt}\n{call.negative_prompt}"
 
     def marks(pattern: re.Pattern[str]) -> str:
-        found = dict.fromkeys(match.group() for match in pattern.finditer(text))
-        return ", ".join(list(found)[:3])[:80]
+        marked = dict.fromkeys(match.group() for match in pattern.finditer(text))
+        return ", ".join(list(marked)[:3])[:80]
 
-    said = [fit.reasons["prompt"]] if "prompt" in fit.reasons else []
+    remarks = [fit.reasons["prompt"]] if "prompt" in fit.reasons else []
     if api.syntax != "a1111" and (shown := marks(_OF_A1111)):
-        said.append(f"{api.title} reads A1111's {shown} as words")
+        remarks.append(f"{api.title} reads A1111's {shown} as words")
     if api.syntax is None and (shown := marks(_WEIGHT)):
-        said.append(f"{api.title} reads the emphasis of {shown} as words")
+        remarks.append(f"{api.title} reads the emphasis of {shown} as words")
     if api.syntax != "comfyui" and (shown := marks(_EMBEDDING)):
-        said.append(f"{api.title} reads ComfyUI's {shown} as words")
+        remarks.append(f"{api.title} reads ComfyUI's {shown} as words")
     if shown := marks(_RANDOM):
-        said.append(f"{shown} is drawn by extensions alone: write one of the choices")
-    if said:
-        fit.drop("prompt", "; ".join(said))
+        remarks.append(f"{shown} is drawn by extensions alone: write one of the choices")
+    if remarks:
+        fit.drop("prompt", "; ".join(remarks))
 
 
 def _on_offered_checkpoint(
-    found: Resources, catalog: Catalog, api: Target, fit: Fit, names: Mapping[str, str]
+    resources: Resources, catalog: Catalog, api: Target, fit: Fit, names: Mapping[str, str]
 ) -> Resources:
-    """LoRAs on a checkpoint that the target does not have move to one of the family that it has."""
-    base = found.checkpoint
-    if not found.loras or base.air in names or offers(api.name, base):
-        return found
+    """Moves LoRAs from a checkpoint that the target lacks to one of the same family that it has."""
+    base = resources.checkpoint
+    if not resources.loras or base.air in names or offers(api.name, base):
+        return resources
     others = (
         card
         for card in catalog.cards(Filter(type="Checkpoint"))
-        if all(lora_fit(lora=lora.base_model, checkpoint=card.base_model) for lora in found.loras)
+        if all(lora_fit(lora=lora.base_model, checkpoint=card.base_model) for lora in resources.loras)
         and (card.air in names if names else offers(api.name, card))
     )
     near = next(others, None)
     if near is None:
-        return found
+        return resources
     fit.swap("base_checkpoint", base.air, near.air, f"{fit.title} does not have {base.name}")
-    return replace(found, checkpoint=near)
+    return replace(resources, checkpoint=near)
 
 
 def offers(target: str, card: Card) -> bool:
     """Whether a target can run a catalog's entry, as far as the catalog tells.
 
-    A pickle is offered to AI Horde alone; a server's own list says more
+    A pickle is offered to AI Horde only; a server's own list tells more
     (:mod:`diffagent.agent.targets.installed_models`).
     """
     if target == ITSELF:
@@ -145,5 +146,5 @@ def runs(target: str, card: Card) -> bool:
 
 
 def supported(target: str, base_model: str) -> tuple[Sampler, ...]:
-    """The samplers that a target has for a base model, all where it takes none."""
+    """Returns the samplers that a target has for a base model, all where it takes none."""
     return ALL_SAMPLERS if target == ITSELF else load(target).samplers_of(base_model)

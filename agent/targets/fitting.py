@@ -1,7 +1,7 @@
-"""Fitting a call to a target: what it cannot carry is written down, and nothing is changed in silence.
+"""Fitting a call to a target: every field that the target cannot carry is recorded with a reason.
 
-In: what an emitter meets (a field that a target does not have, a value out of its range). Out: a reason a
-field, or an error that names the nearest value; with ``nearest`` the substitution and its reason.
+In: a field that a target lacks, or a value out of its range. Out: a reason per field, or an error that names
+the nearest value; with ``nearest`` the substitution and its reason.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ class Resources:
 
     @classmethod
     def of(cls, call: T2ICall, catalog: Catalog) -> Resources:
-        """The cards behind a call's AIRs.
+        """Looks up the cards of a call's AIRs.
 
         Raises:
-            UnknownModel: the catalog does not have one of them.
+            UnknownModel: the catalog lacks one of them.
         """
         loras = tuple(_card(lora.air, lora.model, catalog) for lora in call.loras)
         name = "its checkpoint" if call.base_checkpoint else call.model
@@ -46,68 +46,68 @@ class Resources:
 
 @dataclass
 class Fit:
-    """Collects why fields are not carried as they stand: ``reasons``, by the field's name."""
+    """Collects the reasons for which fields are not carried unchanged, by the field's name."""
 
     title: str
     samplers: Collection[Sampler]
-    """Those that the target, or a server of it, has."""
+    """The samplers of the target, or of one server."""
     nearest: bool = False
     files: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """A server's files by folder; empty: nobody has asked it."""
+    """A server's files by folder; empty: the server was not asked."""
     reasons: dict[str, str] = field(default_factory=dict)
     replaced: dict[str, Any] = field(default_factory=dict)
-    """The values that stand in for a call's."""
+    """The values that replace a call's."""
 
     def drop(self, name: str, reason: str) -> None:
-        """A field that the target has no place for."""
+        """Records a field that the target has no place for."""
         self.reasons[name] = reason
 
-    def swap(self, name: str, given: Value, near: Value, why: str) -> Value:
-        """A value that the target does not take, replaced by the nearest that it takes.
+    def swap(self, name: str, value: Value, near: Value, why: str) -> Value:
+        """Replaces a value that the target does not take by the nearest that it takes.
 
         Raises:
-            BadInput: no substitution was asked for.
+            BadInput: substitution is not enabled.
         """
         if not self.nearest:
-            raise BadInput(f"{name} is {given}, but {why}; the nearest is {near}", "pass --nearest to use it")
+            raise BadInput(f"{name} is {value}, but {why}; the nearest is {near}", "pass --nearest to use it")
         self.replaced[name] = near
-        self.reasons[name] = f"{near} in place of {given}: {why}"
+        self.reasons[name] = f"{near} in place of {value}: {why}"
         return near
 
-    def sampler(self, asked: Sampler) -> Sampler:
-        """The call's sampler, or the nearest one that the target has.
+    def sampler(self, sampler: Sampler) -> Sampler:
+        """Returns the call's sampler, or the target's nearest.
 
         Raises:
-            BadInput: the target does not have it, and no substitution was asked for.
+            BadInput: the target lacks it and has none like it, or substitution is not enabled.
         """
-        if asked in self.samplers:
-            return asked
-        near = nearest(asked, self.samplers)
+        if sampler in self.samplers:
+            return sampler
+        near = nearest(sampler, self.samplers)
         if near is None:
-            methods = ", ".join(sorted({one.method for one in self.samplers}))
+            methods = ", ".join(sorted({candidate.method for candidate in self.samplers}))
             raise BadInput(
-                f"sampling_method is {asked}, but {self.title} has neither it nor one like it: "
+                f"sampling_method is {sampler}, but {self.title} has neither it nor one like it: "
                 f"it has {methods or 'none that a call can name'}"
             )
-        if near.method != asked.method:
-            self.swap("sampling_method", str(asked), str(near), f"{self.title} has no such sampler")
+        if near.method != sampler.method:
+            self.swap("sampling_method", str(sampler), str(near), f"{self.title} has no such sampler")
             self.replaced["sampling_method"] = near.method
         else:
-            self.swap("scheduler", str(asked), str(near), f"{self.title} has no such schedule for it")
-        if near.scheduler != asked.scheduler:
+            self.swap("scheduler", str(sampler), str(near), f"{self.title} has no such schedule for it")
+        if near.scheduler != sampler.scheduler:
             self.replaced["scheduler"] = near.scheduler
             self.reasons.setdefault("scheduler", self.reasons.get("sampling_method", ""))
         return near
 
     def within(self, name: str, value: float, low: float, high: float) -> float:
-        """A number inside the target's range."""
+        """Returns a number inside the target's range; errors of :meth:`swap`."""
         if low <= value <= high:
             return value
         near = min(max(value, low), high)
         return self.swap(name, value, near, f"{self.title} takes {low:g} to {high:g}")
 
     def read(self, call: T2ICall, row: BaseModelFacts | None) -> tuple[str, int | None]:
-        """The negative prompt and the clip skip as far as a base model reads them."""
+        """Returns the negative prompt and the clip skip as far as a base model reads them."""
         negative, skip = call.negative_prompt, call.clip_skip
         if row is not None and negative and row.dialect.negative is False:
             self.drop("negative_prompt", f"{row.name} reads none")
@@ -120,15 +120,15 @@ class Fit:
 
 @dataclass(frozen=True)
 class Emitted:
-    """A target's request, and why each field that it does not carry as it stands is not carried."""
+    """A target's request, with a reason for each field that it does not carry unchanged."""
 
     target: str
     request: dict[str, Any]
     call: T2ICall
-    """The call as the request makes it, with what stands in for what the target lacks."""
+    """The call that the request makes, with the values that replace what the target lacks."""
     reasons: Mapping[str, str] = field(default_factory=dict)
     dropped: frozenset[str] = frozenset()
-    """Of :attr:`not_carried`, the fields that the request lacks altogether."""
+    """The fields of :attr:`not_carried` that the request lacks entirely."""
 
     @property
     def not_carried(self) -> list[str]:
@@ -137,7 +137,7 @@ class Emitted:
 
 
 def file_of(card: Card, names: Mapping[str, str]) -> str:
-    """What a server calls a card's file: its own name of it, else the file's.
+    """Returns a server's name of a card's file, else the file's own.
 
     Raises:
         BadInput: the catalog does not know the file.
@@ -152,10 +152,10 @@ def file_of(card: Card, names: Mapping[str, str]) -> str:
 
 
 def _card(air: str, name: str, catalog: Catalog) -> Card:
-    found = catalog.by_air(air)
-    if found is None:
-        shown = name if source_of(air) == LOCAL else f"{name} ({air})"  # a hash says nothing
+    card = catalog.by_air(air)
+    if card is None:
+        shown = name if source_of(air) == LOCAL else f"{name} ({air})"  # a hash tells the user nothing
         raise UnknownModel(
             f"{shown} is not in the catalog", "give the catalog that the call was made with, or --installed"
         )
-    return found
+    return card

@@ -2,9 +2,9 @@
 
     call × seeds → emitted request → price → executor → PNG, manifest row → contact sheet of the folder
 
-Images are made one after another. One that fails ends the run; those before it are whole and in the manifest.
-A picture of another call is never overwritten, and a folder that vanished meanwhile is made again. What the
-target did not take is neither in the picture's infotext nor unsaid in the manifest.
+Images are made one after another. A failure ends the run; the images before it are complete and in the
+manifest. A picture of another call is never overwritten, and a folder that vanished is created again. Fields
+that the target did not take are absent from the picture's infotext and reported in the manifest.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ MOST_IMAGES = 64
 
 @dataclass(frozen=True)
 class Order:
-    """What to make and how: ``seeds`` one an image; ``max_price`` in the target's unit, for one image.
+    """An order of images: ``seeds``, one per image; ``max_price`` of one image, in the target's unit.
 
-    ``there`` is what the server has, where it was asked (:mod:`diffagent.agent.targets.installed_models`);
-    ``workflow`` a graph that the call fills (:mod:`diffagent.agent.targets.own_graph`).
+    ``there``: the server's models, where it was asked (:mod:`diffagent.agent.targets.installed_models`);
+    ``workflow``: a graph that the call fills (:mod:`diffagent.agent.targets.own_graph`).
     """
 
     call: T2ICall
@@ -57,18 +57,18 @@ class Order:
         target = load(self.target)
         if self.workflow is not None and not target.workflows:
             raise BadInput(
-                f"a workflow is a graph of ComfyUI's, and {self.target} takes none: use {of_workflows()}"
+                f"a workflow is a graph of ComfyUI, which {self.target} does not run: use {of_workflows()}"
             )
         if not 1 <= len(self.seeds) <= MOST_IMAGES:
-            raise BadInput(f"{len(self.seeds)} images were asked for: 1 to {MOST_IMAGES} can be made at once")
+            raise BadInput(f"{len(self.seeds)} images were requested: 1 to {MOST_IMAGES} can be made at once")
         if wrong := [seed for seed in self.seeds if not 0 <= seed <= SEED_MAX]:
             raise BadInput(f"seed {wrong[0]} is out of range: seeds go from 0 to {SEED_MAX}")
 
     def emitted(self, seed: int, catalog: Catalog) -> Emitted:
-        """The request of one image.
+        """Returns the request of one image.
 
         Raises:
-            BadInput: as :func:`emit`; or the server has none of the model's files, or cannot tell which.
+            BadInput: as :func:`emit`; or the server lacks the model's file, or several files match.
         """
         call = self.call.model_copy(update={"seed": seed})
         there = self.there
@@ -89,7 +89,7 @@ class Order:
         if self.workflow is None:
             return emitted
         names = there.names if there else {}
-        return self.workflow.filled(emitted, Resources.of(emitted.call, catalog), names)
+        return self.workflow.fill(emitted, Resources.of(emitted.call, catalog), names)
 
 
 def generate(
@@ -110,20 +110,20 @@ def generate(
 
     Args:
         call: what to make.
-        folder: where the images, ``manifest.jsonl`` and the contact sheet go; made if need be.
+        folder: where the images, ``manifest.jsonl`` and the contact sheet go; created if missing.
         target: one of the targets other than ``diffagent``.
         catalog: where the call's models are looked up.
-        url: the server's address; default: the target's usual one.
-        n: how many images, seeded one after another from the call's seed, or from one drawn here.
+        url: the server's address; default: the target's.
+        n: how many images, with consecutive seeds from the call's, or from a drawn one.
         seeds: the seeds themselves, in place of ``n``; a single one is the first of ``n``.
-        nearest: replace what the target lacks by the nearest that it has.
-        max_price: the most that one image may cost; targets that cost money make none without it.
-        workflow: a graph of ComfyUI's that the call fills, in place of the one that is built for it.
-        report: gets progress.
+        nearest: replace values that the target lacks by the nearest.
+        max_price: the most that one image may cost; required by targets that cost money.
+        workflow: a graph of ComfyUI that the call fills, in place of the generated one.
+        report: receives progress.
 
     Raises:
-        TargetError: the target did not deliver. BadInput: an option is out of range, the target lacks a
-        value or the price is too high. MissingExtra: a library is not installed.
+        TargetError: the target failed. BadInput: an option is out of range, the target lacks a value or the
+        price is too high. MissingExtra: a library is not installed.
     """
     images.require()
     in_a_row = numbered_seeds(seeds[0] if seeds else call.seed, n)
@@ -133,55 +133,55 @@ def generate(
     api = load(target)
     if api.self_hosted:
         order = replace(order, there=read_installed(target, url, catalog, lifetime=0))
-    made = asyncio.run(make(order, Path(folder), catalog, api.executor(url), report))
+    paths = asyncio.run(make(order, Path(folder), catalog, api.executor(url), report))
     with images.prepared(Path(folder)):
         lacking = images.draw_sheet(Path(folder))
     if lacking:
         scripts = ", ".join(name.capitalize() for name in lacking)
         report(f"no font for the captions of {images.SHEET}: {scripts}: install one, such as Noto's", None)
-    return made
+    return paths
 
 
 async def make(
     order: Order, folder: Path, catalog: Catalog, maker: Executor, report: Report = silent
 ) -> list[Path]:
-    """:func:`generate`, inside a running event loop and with an executor of the caller's."""
+    """:func:`generate` inside a running event loop, with the caller's executor."""
     images.require()
     emitted = [order.emitted(seed, catalog) for seed in order.seeds]
-    found = [Resources.of(one.call, catalog) for one in emitted]
-    made: list[Path] = []
+    all_resources = [Resources.of(request.call, catalog) for request in emitted]
+    paths: list[Path] = []
     images.check_folder(folder)
     async with maker as server:
-        with _understood(load(order.target)):
+        with _shape_errors(load(order.target)):
             _agree(await server.price(emitted[0].request), order, report)
-        for number, (one, resources) in enumerate(zip(emitted, found, strict=True), 1):
+        for number, (request, resources) in enumerate(zip(emitted, all_resources, strict=True), 1):
             where = f"image {number} of {len(emitted)}"
             started = time.monotonic()
             try:
-                picture, call, untaken = await _picture(server, one, _at(where, report))
+                picture, call, untaken = await _picture(server, request, _at(where, report))
             except TargetError as error:
-                kept = f"; the {len(made)} before it are in {folder}" if made else ""
-                raise type(error)(f"{where}: {error}{kept}", error.hint) from None
-            reasons = {**one.reasons, **untaken}
-            text = infotext.write(call, resources, one.dropped | untaken.keys())
+                rest = f"; the {len(paths)} before it are in {folder}" if paths else ""
+                raise type(error)(f"{where}: {error}{rest}", error.hint) from None
+            reasons = {**request.reasons, **untaken}
+            text = infotext.write(call, resources, request.dropped | untaken.keys())
             seconds = time.monotonic() - started
             with images.prepared(folder):
                 path = images.free_path(folder, call.model, call.seed, call.model_dump())
                 images.save(picture, path, text, call.model_dump(), reasons)
-                images.add_row(folder, _row(path, one.target, reasons, call, picture.size, seconds))
-            made.append(path)
+                images.add_row(folder, _row(path, request.target, reasons, call, picture.size, seconds))
+            paths.append(path)
             report(f"{where}: {path}", 1.0)
-    return made
+    return paths
 
 
 class Session:
-    """One target for many calls: its executor is opened once, so that its pipeline stays loaded from one call
-    to the next, and a server is asked once what it has."""
+    """One target for many calls: its executor is opened once, so that a pipeline stays loaded between calls,
+    and a server's lists are read once."""
 
     def __init__(
         self, catalog: Catalog, target: str, url: str | None = None, executor: Executor | None = None
     ) -> None:
-        """``executor``: one of the caller's own, default: the target's at ``url``."""
+        """Reads the server's lists; ``executor`` defaults to the target's at ``url``."""
         images.require()
         api = load(target)
         self._catalog, self._target = catalog, target
@@ -202,17 +202,17 @@ class Session:
             self._loop.close()
 
     def generate(self, call: T2ICall, folder: Path, report: Report = silent) -> list[Path]:
-        """The image of a call that has a seed; what the target lacks is replaced by the nearest.
+        """Makes the image of a call with a seed; values that the target lacks are replaced by the nearest.
 
         Raises:
-            TargetError: the target did not deliver. BadInput: it costs money, or lacks the model.
+            TargetError: the target failed. BadInput: it costs money, or lacks the model.
         """
         order = Order(call, self._target, numbered_seeds(call.seed, 1), nearest=True, there=self._there)
-        return self._loop.run(make(order, folder, self._catalog, _Opened(self._executor), report))
+        return self._loop.run(make(order, folder, self._catalog, _OpenExecutor(self._executor), report))
 
 
-class _Opened:
-    """An executor that is open, and stays so."""
+class _OpenExecutor:
+    """An open executor that stays open."""
 
     def __init__(self, executor: Executor) -> None:
         self.price, self.image = executor.price, executor.image
@@ -227,8 +227,8 @@ class _Opened:
 async def _picture(
     server: Executor, emitted: Emitted, report: Report
 ) -> tuple[Image.Image, T2ICall, Mapping[str, str]]:
-    """The image, the call with the seed that the target says it used, and what it is not known to take."""
-    with _understood(load(emitted.target)):
+    """Returns the image, the call with the seed that the target used, and the fields that it may ignore."""
+    with _shape_errors(load(emitted.target)):
         sent = await server.image(emitted.request, report)
     picture = await asyncio.to_thread(images.decode, sent.data)
     if sent.seed is None or not 0 <= sent.seed <= SEED_MAX:
@@ -237,16 +237,16 @@ async def _picture(
 
 
 @contextmanager
-def _understood(target: Target) -> Iterator[None]:
-    """JSON of another shape than the API's is a server that is no such API."""
+def _shape_errors(target: Target) -> Iterator[None]:
+    """Turns errors of JSON of another shape into Unreachable: the server does not have this API."""
     if target.local:
         yield
         return
     try:
         yield
     except (KeyError, TypeError, AttributeError, IndexError) as error:
-        said = f"{type(error).__name__} {error}"
-        raise Unreachable(f"what came back is no answer of {target.title} ({said}): check the URL") from error
+        fault = f"{type(error).__name__} {error}"
+        raise Unreachable(f"the answer is not one of {target.title} ({fault}): check the URL") from error
 
 
 def _at(where: str, report: Report) -> Report:
@@ -257,7 +257,7 @@ def _at(where: str, report: Report) -> Report:
 
 
 def _agree(price: Price | None, order: Order, report: Report) -> None:
-    """Says the price, and stops where it is more than the user allowed."""
+    """Reports the price, and refuses one above the user's limit."""
     if price is None:
         return
     total = f"{price} an image, {price.amount * len(order.seeds):g} for {len(order.seeds)}"

@@ -1,12 +1,12 @@
-"""ComfyUI's graphs: a call as a graph of its core nodes; :mod:`diffagent.data.metadata.comfyui` reads them.
+"""ComfyUI's graphs: a call as a graph of core nodes; :mod:`diffagent.data.metadata.comfyui` reads them.
 
     CheckpointLoaderSimple → [LoraLoader]… → [CLIPSetLastLayer] → CLIPTextEncode ×2 ┐
                            EmptyLatentImage ───────────────────────────────→ KSampler → VAEDecode → SaveImage
     UNETLoader, CLIPLoader, VAELoader → [LoraLoaderModelOnly]… → [ModelSampling…] → CLIPTextEncode …
 
-Which of these a base model takes stands in its row. Nodes and inputs as in ComfyUI's ``nodes.py``; a link is
-``[node id, output slot]`` (``execution.py``). Clip
-skip n stops at layer −n, as A1111 counts; distilled guidance is a FluxGuidance behind the positive prompt.
+A base model's row names its nodes. Nodes and inputs are those of ComfyUI's ``nodes.py``; a link is
+``[node id, output slot]`` (``execution.py``). Clip skip n stops at layer −n, as A1111 counts; distilled
+guidance is a FluxGuidance behind the positive prompt.
 """
 
 from __future__ import annotations
@@ -29,31 +29,31 @@ Link = list[Any]
 """A node's name and the number of its output."""
 
 PREFIX = "diffagent"
-"""What SaveImage calls its files."""
+"""The prefix of SaveImage's files."""
 
 
 def spelling(sampler: Sampler) -> tuple[str, str] | None:
-    """``sampler_name`` and ``scheduler`` of a KSampler node; a server may have fewer (older ComfyUI)."""
+    """Returns ``sampler_name`` and ``scheduler`` of a KSampler node; an older ComfyUI may have fewer."""
     name = sampler.row.comfyui
     scheduler = sampler.plan.comfyui if sampler.plan else COMFYUI_OWN.get(sampler.method, COMFYUI_PLAIN)
     return (name, scheduler) if name and scheduler else None
 
 
 def added(sampler: Sampler) -> bool:
-    """Whether custom nodes bring the sampler or its schedule, which ComfyUI itself lacks."""
+    """Whether the sampler or its schedule comes from custom nodes, not ComfyUI itself."""
     return sampler.row.pack is not None or (sampler.plan is not None and sampler.plan.pack is not None)
 
 
-def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) -> dict[str, Any]:
-    """The graph of one image; KSampler wants a number, so a null seed is 0 and reported."""
+def emit(call: T2ICall, resources: Resources, fit: Fit, names: Mapping[str, str]) -> dict[str, Any]:
+    """Returns the graph of one image; KSampler needs a number, so a null seed is 0 and reported."""
     spelled = spelling(fit.sampler(call.sampler))
     assert spelled is not None
     if call.seed is None:
         fit.drop("seed", "KSampler needs a number: 0 stands for null")
-    row = find(found.checkpoint.base_model)
+    row = find(resources.checkpoint.base_model)
     nodes: Graph = {}
     negative, skip = fit.read(call, row)
-    ends = _models(nodes, call, found, fit, names)
+    ends = _models(nodes, call, resources, fit, names)
     skip = _layer(skip, row, fit)
     if skip is not None:
         nodes["clip"] = _node("CLIPSetLastLayer", stop_at_clip_layer=-skip, clip=ends.clip)
@@ -85,11 +85,11 @@ def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) ->
     )
     nodes["image"] = _node("VAEDecode", samples=["sampler", 0], vae=ends.vae)
     nodes["save"] = _node("SaveImage", filename_prefix=PREFIX, images=["image", 0])
-    return {"prompt": _numbered(nodes)}
+    return {"prompt": _with_numbers(nodes)}
 
 
 def _layer(skip: int | None, row: BaseModelFacts | None, fit: Fit) -> int | None:
-    """The layer from the end, no later than the one that a base model was trained on, as A1111 has it."""
+    """Returns the layer from the end, at most the one that a base model was trained on, as in A1111."""
     usual = row.clip_skip if row is not None else None
     if skip is None or usual is None or skip >= usual:
         return skip
@@ -99,23 +99,23 @@ def _layer(skip: int | None, row: BaseModelFacts | None, fit: Fit) -> int | None
 
 @dataclass(frozen=True)
 class _Ends:
-    """What the loaders give: links to the outputs of the last ones."""
+    """Links to the outputs of the last loaders."""
 
     model: Link
     clip: Link
     vae: Link
 
 
-def _models(nodes: Graph, call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) -> _Ends:
-    """The loaders of the model, its parts and the LoRAs are put into ``nodes``.
+def _models(nodes: Graph, call: T2ICall, resources: Resources, fit: Fit, names: Mapping[str, str]) -> _Ends:
+    """Adds the loaders of the model, its parts and the LoRAs to ``nodes``.
 
     Raises:
-        BadInput: the server does not have a part.
+        BadInput: the server lacks a part.
     """
-    row = find(found.checkpoint.base_model)
-    ends = _loaded(nodes, row, found.checkpoint, fit, names)
+    row = find(resources.checkpoint.base_model)
+    ends = _loaders(nodes, row, resources.checkpoint, fit, names)
     lora_node = (row.nodes.lora if row is not None and row.nodes is not None else None) or Nodes.lora
-    for number, (lora, card) in enumerate(zip(call.loras, found.loras, strict=True), 1):
+    for number, (lora, card) in enumerate(zip(call.loras, resources.loras, strict=True), 1):
         name = "lora" if len(call.loras) == 1 else f"lora {number}"
         inputs: dict[str, Any] = {"lora_name": file_of(card, names), "strength_model": lora.weight}
         if lora_node == Nodes.lora:
@@ -128,12 +128,12 @@ def _models(nodes: Graph, call: T2ICall, found: Resources, fit: Fit, names: Mapp
     return ends
 
 
-def _loaded(
+def _loaders(
     nodes: Graph, row: BaseModelFacts | None, card: Card, fit: Fit, names: Mapping[str, str]
 ) -> _Ends:
-    """A model's file and its parts, each by its loader; what a whole file brings itself needs none.
+    """Adds the loaders of a model's file and of the parts that the file does not contain.
 
-    A file that a server has among its checkpoints is whole, but for the parts that lie apart there.
+    A file among a server's checkpoints is whole, but for the parts that the server has apart.
     """
     file = file_of(card, names)
     encoders, vaes = parts.of_role(row, "text encoder"), parts.of_role(row, "vae")
@@ -154,11 +154,11 @@ def _loaded(
     absent = [
         part
         for kind in (encoders, vaes)
-        if any(parts.named(part, fit.files) is None for part in kind)
+        if any(parts.server_name(part, fit.files) is None for part in kind)
         for part in kind
     ]
     if not is_whole and (absent or not encoders or not vaes):
-        lack = "; ".join(parts.lacking(absent, fit.files)) or "the table does not say what else it runs with"
+        lack = "; ".join(parts.missing(absent, fit.files)) or "the table does not say what else it runs with"
         raise BadInput(
             f"{card.name} runs with files that the server does not have ({lack})",
             "put them there, or choose among what it has with diffagent call --installed",
@@ -167,14 +167,14 @@ def _loaded(
         nodes["text encoders"] = _text_encoders(encoders, fit.files)
         ends = replace(ends, clip=["text encoders", 0])
     if vaes and not set(vaes) & set(absent):
-        nodes["vae"] = _node("VAELoader", vae_name=parts.named(vaes[0], fit.files))
+        nodes["vae"] = _node("VAELoader", vae_name=parts.server_name(vaes[0], fit.files))
         ends = replace(ends, vae=["vae", 0])
     return ends
 
 
 def _text_encoders(encoders: Sequence[Part], files: parts.Files) -> dict[str, Any]:
-    """One loader of all text encoders; those of one or two are told the kind of the model."""
-    there = [str(parts.named(part, files)) for part in encoders]
+    """Returns the loader of all text encoders; one or two encoders need the model's kind."""
+    there = [str(parts.server_name(part, files)) for part in encoders]
     inputs: dict[str, Any] = {f"clip_name{n}": name for n, name in enumerate(there, 1)}
     if len(there) == 1:
         inputs = {"clip_name": there[0]}
@@ -186,9 +186,9 @@ def _text_encoders(encoders: Sequence[Part], files: parts.Files) -> dict[str, An
 
 _CLIP_LOADERS = ("CLIPLoader", "DualCLIPLoader", "TripleCLIPLoader", "QuadrupleCLIPLoader")
 _ANY_KIND = "stable_diffusion"
-"""What a loader is told where the text encoder's tensors tell all."""
+"""The kind for a loader that recognises the text encoder by its tensors."""
 _SIZED = ("ModelSamplingFlux",)
-"""The nodes of noise levels that want the picture's size."""
+"""The nodes of noise levels that take the picture's size."""
 _ENCODERS: dict[str, Callable[[T2ICall], dict[str, Any]]] = {
     "CLIPTextEncode": lambda call: {"text": call.prompt},
     "CLIPTextEncodePixArtAlpha": lambda call: {
@@ -196,15 +196,15 @@ _ENCODERS: dict[str, Callable[[T2ICall], dict[str, Any]]] = {
     },
     "CLIPTextEncodeLumina2": lambda call: {"system_prompt": "superior", "user_prompt": call.prompt},
 }  # fmt: skip
-"""Node that reads the prompt → its inputs but for the text encoder."""
+"""Node that encodes the prompt → its inputs except the text encoder."""
 
 
 def _node(class_type: str, **inputs: Any) -> dict[str, Any]:
     return {"class_type": class_type, "inputs": inputs}
 
 
-def _numbered(nodes: Graph) -> Graph:
-    """The same graph with numbers for names, as ComfyUI saves them; the name stays as the title."""
+def _with_numbers(nodes: Graph) -> Graph:
+    """Returns the graph with numbers as node ids, as ComfyUI saves it; the names become titles."""
     ids = {name: str(number) for number, name in enumerate(nodes, 1)}
 
     def linked(value: Any) -> Any:

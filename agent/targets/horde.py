@@ -2,10 +2,10 @@
 
 The body's fields and ranges are those of ``ModelPayloadRootStable`` and ``GenerationInputStable`` in the AI
 Horde's ``horde/apis/models/stable_v2.py``: sides are multiples of 64, the seed is text, the negative prompt
-stands behind ``###``, a LoRA goes by its Civitai version id (``is_version``), and models by the Horde's own
+follows ``###``, a LoRA is named by its Civitai version id (``is_version``), and models by the Horde's own
 names. Answers are ``RequestAsync``, ``RequestStatusCheck`` and ``RequestStatusStable`` of
 ``horde/apis/models/v2.py`` and ``stable_v2.py``; errors are ``{"message", "rc"}``. ``dry_run`` validates a
-request and tells its kudos for free. The key comes from ``AI_HORDE_API_KEY``; without one requests are
+request and returns its kudos for free. The key comes from ``AI_HORDE_API_KEY``; without one requests are
 anonymous, and last in the queue.
 """
 
@@ -19,14 +19,14 @@ from typing import Any
 
 import httpx
 
-from diffagent.agent.executors import Made, Price, Report
+from diffagent.agent.executors import Price, Report, TargetImage
 from diffagent.agent.executors.wire import (
     HttpExecutor,
     Wire,
     field_errors,
     job_done,
     json_object,
-    polled,
+    poll,
     secret,
     words,
 )
@@ -34,7 +34,7 @@ from diffagent.agent.targets.civitai import is_hosted
 from diffagent.agent.targets.fitting import Fit, Resources
 from diffagent.agent.targets.installed import Installed
 from diffagent.agent.targets.installed_models import Lists
-from diffagent.agent.targets.target import Reading, ServerLists, Target
+from diffagent.agent.targets.target import RequestReader, ServerLists, Target
 from diffagent.data.air import AIR, CIVITAI, HORDE, source_of
 from diffagent.data.base_model_rows import HORDE_NAMES
 from diffagent.data.base_models import find
@@ -48,11 +48,11 @@ SIDE = 64
 SIDE_HIGH = 3072
 SPLIT = "###"
 _OWN_LEVELS = ("DPM fast", "DPM adaptive", "DDIM", "LCM")
-"""Samplers that bring their own noise levels, which the flag ``karras`` does not change."""
+"""Samplers with their own noise levels, which the flag ``karras`` does not change."""
 
 
 def spelling(sampler: Sampler) -> tuple[str, bool] | None:
-    """``sampler_name`` and ``karras``, the Horde's only schedule."""
+    """Returns ``sampler_name`` and ``karras``, the Horde's only schedule."""
     name = sampler.row.horde
     if name is None or sampler.scheduler not in (None, "Karras"):
         return None
@@ -64,25 +64,26 @@ Spelled = tuple[str, bool]
 
 
 def spelling_of(base_model: str) -> Callable[[Sampler], Spelled | None] | None:
-    """Flow models run on their own schedule whatever ``karras`` says: a call for them may name it."""
+    """Returns the spelling for flow models, which run on their own schedule whatever ``karras`` says."""
     row = find(base_model)
     if row is None or row.prediction != "flow":
         return None
-    own = (None, *(row.schedules or ()))
+    schedules = (None, *(row.schedules or ()))
 
     def spelled(sampler: Sampler) -> Spelled | None:
-        return spelling(sampler._replace(scheduler=None)) if sampler.scheduler in own else None
+        return spelling(sampler._replace(scheduler=None)) if sampler.scheduler in schedules else None
 
     return spelled
 
 
-def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) -> dict[str, Any]:
-    """One image, safe for work; without a seed the Horde draws one.
+def emit(call: T2ICall, resources: Resources, fit: Fit, names: Mapping[str, str]) -> dict[str, Any]:
+    """Returns the request of one image, safe for work; without a seed the Horde draws one.
 
     Raises:
-        BadInput: the Horde does not list the checkpoint, the LoRA is not Civitai's, a prompt holds ``###``.
+        BadInput: the Horde does not list the checkpoint, the LoRA is not Civitai's, a prompt contains
+        ``###``.
     """
-    base_model = found.checkpoint.base_model
+    base_model = resources.checkpoint.base_model
     spelled = (spelling_of(base_model) or spelling)(fit.sampler(call.sampler))
     assert spelled is not None
     if call.guidance is not None:
@@ -103,11 +104,11 @@ def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) ->
         params["clip_skip"] = skip
     if call.loras:
         params["loras"] = [
-            _lora(card, lora.weight) for lora, card in zip(call.loras, found.loras, strict=True)
+            _lora(card, lora.weight) for lora, card in zip(call.loras, resources.loras, strict=True)
         ]
     return {
         "prompt": _prompt(call.prompt, negative),
-        "models": [_model(found.checkpoint, names)],
+        "models": [_model(resources.checkpoint, names)],
         "params": params,
         "nsfw": False,
         "censor_nsfw": True,
@@ -117,9 +118,9 @@ def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) ->
 
 
 def name_of(card: Card) -> str | None:
-    """What the Horde calls a checkpoint, or None where the catalog knows no such name.
+    """Returns the Horde's name of a checkpoint, or None where the catalog has none.
 
-    Aliases of an entry of Civitai are the Horde's names; those of a repository are its own.
+    Aliases of a Civitai entry are the Horde's names; those of a repository are its own.
     """
     if card.type != "Checkpoint":
         return None
@@ -140,7 +141,7 @@ def _model(card: Card, names: Mapping[str, str]) -> str:
     name = names.get(card.air) or name_of(card)
     if name is None:
         raise BadInput(
-            f"{card.name} is none of the models that AI Horde lists",
+            f"{card.name} is not among the models that AI Horde lists",
             "let diffagent call choose with --target horde",
         )
     return name
@@ -162,7 +163,7 @@ def _side(name: str, pixels: int, fit: Fit) -> int:
 def _prompt(prompt: str, negative: str) -> str:
     if SPLIT in prompt or SPLIT in negative:
         raise BadInput(
-            f"the prompt holds {SPLIT!r}, which AI Horde reads as the start of the negative prompt"
+            f"the prompt contains {SPLIT!r}, which AI Horde reads as the start of the negative prompt"
         )
     return f"{prompt} {SPLIT} {negative}" if negative else prompt
 
@@ -178,7 +179,7 @@ CLIENT = "diffagent:0.1:unknown"
 
 
 def reason(response: httpx.Response) -> str | None:
-    """``message``, the return code, and what is wrong with each field."""
+    """Returns ``message``, the return code, and each field's error."""
     body = json_object(response)
     if body is None or "message" not in body:
         return None
@@ -188,11 +189,11 @@ def reason(response: httpx.Response) -> str | None:
 
 
 _UNUSED = ("download_failed", "parse_failed", "baseline_mismatch")
-"""Values of ``gen_metadata`` of what a worker left out (``GenerationMetadataStable``)."""
+"""Values of ``gen_metadata`` for LoRAs that a worker did not use (``GenerationMetadataStable``)."""
 
 
 class Horde(HttpExecutor):
-    """The Horde, or another server of its API."""
+    """Client of the Horde, or of another server with its API."""
 
     def __init__(
         self, url: str | None = None, *, backoff: float = 1.0, timeout: float = 60.0, limit: float = LONGEST
@@ -214,20 +215,18 @@ class Horde(HttpExecutor):
         answer = await self.wire.post(f"{API}/generate/async", {**request, "dry_run": True})
         return Price(float(answer.get("kudos") or 0.0), "kudos")
 
-    async def image(self, request: Mapping[str, Any], report: Report) -> Made:
-        status = await job_done(
-            self._submitted(request, report), lambda job: self._waited(job, report), self._end
-        )
-        return await self._made(status)
+    async def image(self, request: Mapping[str, Any], report: Report) -> TargetImage:
+        status = await job_done(self._submit(request, report), lambda job: self._wait(job, report), self._end)
+        return await self._image_of(status)
 
-    async def _submitted(self, request: Mapping[str, Any], report: Report) -> str:
+    async def _submit(self, request: Mapping[str, Any], report: Report) -> str:
         answer = await self.wire.post(f"{API}/generate/async", {**request, "dry_run": False})
         for warning in answer.get("warnings") or ():
             report(f"warning: {words(warning.get('message'))}", None)
         return str(answer["id"])
 
-    async def _waited(self, job: str, report: Report) -> Any:
-        await polled(
+    async def _wait(self, job: str, report: Report) -> Any:
+        await poll(
             lambda: self._done(job, report),
             every=self.every,
             limit=self.limit,
@@ -238,72 +237,73 @@ class Horde(HttpExecutor):
 
     async def _done(self, job: str, report: Report) -> Any:
         try:
-            found = await self.wire.get(f"{API}/generate/check/{job}")
+            state = await self.wire.get(f"{API}/generate/check/{job}")
         except Refused as error:
             raise JobFailed(f"AI Horde lost the job ({error}): run again") from None
-        if found.get("faulted"):
+        if state.get("faulted"):
             raise JobFailed(f"AI Horde's job {job} failed on its workers: run again, or choose another model")
-        if found.get("is_possible") is False:
+        if state.get("is_possible") is False:
             raise JobFailed(
                 "no worker of AI Horde can make this image",
                 "try a smaller size, fewer steps, or another model (diffagent call --target horde "
                 "--installed --target-url URL chooses among those that run)",
             )
-        if found.get("done"):
-            return found
-        wait, place = found.get("wait_time"), found.get("queue_position")
-        if found.get("processing"):
+        if state.get("done"):
+            return state
+        wait, place = state.get("wait_time"), state.get("queue_position")
+        if state.get("processing"):
             report(f"being made, about {wait} s", None)
         else:
             report(f"queue position {place}, about {wait} s", 0.0)
         return None
 
-    async def _made(self, status: Mapping[str, Any]) -> Made:
+    async def _image_of(self, status: Mapping[str, Any]) -> TargetImage:
         generations = status.get("generations") or ()
         if not generations:
             raise JobFailed("AI Horde finished without an image: run again")
-        found = generations[0]
-        metadata = found.get("gen_metadata") or ()
-        if found.get("censored") or any(one.get("type") == "censorship" for one in metadata):
-            raise Censored("AI Horde's worker censored the image: say it in other words, or use another seed")
+        generation = generations[0]
+        metadata = generation.get("gen_metadata") or ()
+        if generation.get("censored") or any(entry.get("type") == "censorship" for entry in metadata):
+            raise Censored("AI Horde's worker censored the image: rephrase the prompt, or use another seed")
         lost = [
-            f"{words(one.get('ref') or '?')} ({words(one.get('value') or '?').replace('_', ' ')})"
-            for one in metadata
-            if one.get("value") in _UNUSED
+            f"{words(entry.get('ref') or '?')} ({words(entry.get('value') or '?').replace('_', ' ')})"
+            for entry in metadata
+            if entry.get("value") in _UNUSED
         ]
         if lost:
             raise JobFailed(
                 f"AI Horde's worker made the image without the LoRA {', '.join(lost)}, which may be too "
-                "large for it or not there: use another one"
+                "large for it or not available: use another one"
             )
-        seed = str(found.get("seed") or "")
-        image = str(found.get("img") or "")
+        seed = str(generation.get("seed") or "")
+        image = str(generation.get("img") or "")
         if image.startswith(("http://", "https://")):
             data = await self.wire.bytes(image)
         else:
             try:
                 data = base64.b64decode(image, validate=True)
             except binascii.Error:
-                raise JobFailed("AI Horde's image is no base64: run again") from None
-        return Made(data, int(seed) if seed.isdecimal() else None)
+                raise JobFailed("AI Horde's image is not base64: run again") from None
+        return TargetImage(data, int(seed) if seed.isdecimal() else None)
 
     async def _end(self, job: str) -> None:
         await self.wire.delete(f"{API}/generate/status/{job}")
 
 
 async def ask(wire: Wire) -> Lists:
-    """``ActiveModel`` of ``horde/apis/models/v2.py``: the models that workers run now."""
-    found = await wire.get("/api/v2/status/models", {"type": "image"})
-    return {"checkpoints": [one["name"] for one in found if one["count"]]}
+    """Returns the models that workers run now: ``ActiveModel`` of ``horde/apis/models/v2.py``."""
+    models = await wire.get("/api/v2/status/models", {"type": "image"})
+    return {"checkpoints": [model["name"] for model in models if model["count"]]}
 
 
 def understand(url: str, lists: Lists, catalog: Catalog) -> Installed:
-    """Its workers fetch any of Civitai's LoRAs, so all of them count as there."""
+    """Returns the models of the workers; they fetch any LoRA of Civitai, so all of these count as
+    installed."""
     checkpoints = catalog.cards(Filter(type="Checkpoint"))
-    named = {card.name.casefold(): card for card in reversed(checkpoints)}
-    named |= {name.casefold(): card for card in reversed(checkpoints) if (name := name_of(card))}
-    names = {named[name.casefold()].air: name for name in lists["checkpoints"] if name.casefold() in named}
-    unknown = [name for name in lists["checkpoints"] if name.casefold() not in named]
+    cards = {card.name.casefold(): card for card in reversed(checkpoints)}
+    cards |= {name.casefold(): card for card in reversed(checkpoints) if (name := name_of(card))}
+    names = {cards[name.casefold()].air: name for name in lists["checkpoints"] if name.casefold() in cards}
+    unknown = [name for name in lists["checkpoints"] if name.casefold() not in cards]
     if names:
         names |= {
             card.air: str(card.version_id) for card in catalog.cards(Filter(type="LoRA")) if is_hosted(card)
@@ -312,7 +312,7 @@ def understand(url: str, lists: Lists, catalog: Catalog) -> Installed:
 
 
 _BY_NAME, _BY_VERSION, _BY_FILE = range(3)
-"""How sure a model is recognised: by its name, by a hash of any of its versions, by that of its own file."""
+"""Proofs of a match, weakest first: the name, a hash of any version, the hash of the file itself."""
 
 
 def is_request(body: Mapping[str, Any]) -> bool:
@@ -321,14 +321,14 @@ def is_request(body: Mapping[str, Any]) -> bool:
 
 
 def read(body: Mapping[str, Any], catalog: Catalog) -> Generation:
-    """What a request says."""
+    """Reads a request."""
     prompt, _, negative = body["prompt"].partition(" ### ")
     params = body["params"]
     sampler = TARGET.sampler_of((params["sampler_name"], params["karras"]))
     if sampler is None:
         raise BadInput(f"no call can name AI Horde's sampler {params['sampler_name']}")
-    named = (card for card in catalog.cards() if body["models"][0] in (*card.aliases, name_of(card)))
-    checkpoint = catalog.by_name(body["models"][0]) or next(named, None)
+    matches = (card for card in catalog.cards() if body["models"][0] in (*card.aliases, name_of(card)))
+    checkpoint = catalog.by_name(body["models"][0]) or next(matches, None)
     if checkpoint is None:
         raise UnknownModel(f"AI Horde's model {body['models'][0]} is not in the catalog")
     seed = params.get("seed")
@@ -362,6 +362,6 @@ TARGET = Target(
     side_step=SIDE,
     usual_url=URL,
     lists=ServerLists(ask, understand),
-    reading=Reading(is_request, read),
+    reading=RequestReader(is_request, read),
     syntax="weights",
 )

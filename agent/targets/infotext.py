@@ -20,28 +20,28 @@ _UNIFORM = (
     "Euler a", "Euler", "LMS", "Heun", "DPM2", "DPM2 a", "DPM++ 2S a", "DPM++ 2M", "DPM++ SDE",
     "DPM++ 2M SDE",
 )  # fmt: skip
-"""Samplers whose own noise levels are evenly spaced; "Automatic" would give some of them another schedule."""
+"""Samplers whose own noise levels are evenly spaced; "Automatic" would change some of them."""
 
 
 _FIELDS = {"Sampler": "sampling_method", "Schedule type": "scheduler", "Clip skip": "clip_skip",
            "Distilled CFG Scale": "guidance", "Steps": "sampling_steps", "CFG scale": "cfg_scale",
            "Seed": "seed"}  # fmt: skip
-"""The settings that a target may not have carried."""
+"""Label → the call's field, for settings that a target may not have carried."""
 
 
 def labels(sampler: Sampler) -> tuple[str, str]:
-    """Sampler and schedule, as A1111 1.9 and later, and Forge, label them.
+    """Returns the labels of sampler and schedule in A1111 1.9 and later, and Forge.
 
-    There "Automatic" would give DPM++ 2M its Karras schedule, so no schedule is "Uniform".
+    "Automatic" would give DPM++ 2M its Karras schedule, so a missing schedule is "Uniform".
     """
     plain = "Uniform" if sampler.method in _UNIFORM else "Automatic"
     schedule = (sampler.plan.a1111 or sampler.plan.name) if sampler.plan else plain
     return sampler.row.a1111 or sampler.method, schedule
 
 
-def write(call: T2ICall, found: Resources, dropped: Collection[str] = ()) -> str:
-    """The infotext of an image that was made by a call; nothing is said of ``dropped`` fields, which its
-    maker did not take."""
+def write(call: T2ICall, resources: Resources, dropped: Collection[str] = ()) -> str:
+    """Returns the infotext of a call's image, without the ``dropped`` fields, which the target did not
+    take."""
     sampler, schedule = labels(call.sampler)
     settings: dict[str, object] = {
         "Steps": call.sampling_steps,
@@ -51,27 +51,27 @@ def write(call: T2ICall, found: Resources, dropped: Collection[str] = ()) -> str
         "Distilled CFG Scale": None if call.guidance is None else number(call.guidance),
         "Seed": call.seed,
         "Size": f"{call.width}x{call.height}",
-        "Model hash": _digest(found.checkpoint),
-        "Model": stem(found.checkpoint.file_name or found.checkpoint.name),
+        "Model hash": _digest(resources.checkpoint),
+        "Model": stem(resources.checkpoint.file_name or resources.checkpoint.name),
         "Clip skip": call.clip_skip,
-        "Lora hashes": None if "loras" in dropped else _lora_hashes(found.loras),
+        "Lora hashes": None if "loras" in dropped else _lora_hashes(resources.loras),
     }
-    said = {name: value for name, value in settings.items() if _FIELDS.get(name) not in dropped}
-    line = ", ".join(f"{name}: {_quote(str(value))}" for name, value in said.items() if value is not None)
+    carried = {name: value for name, value in settings.items() if _FIELDS.get(name) not in dropped}
+    line = ", ".join(f"{name}: {_quote(str(value))}" for name, value in carried.items() if value is not None)
     has_negative = call.negative_prompt and "negative_prompt" not in dropped
     negative = f"\nNegative prompt: {call.negative_prompt}" if has_negative else ""
-    prompt = call.prompt if "loras" in dropped else with_loras(call, found)
+    prompt = call.prompt if "loras" in dropped else with_loras(call, resources)
     return f"{prompt}{negative}\n{line}"
 
 
-def with_loras(call: T2ICall, found: Resources, names: Mapping[str, str] | None = None) -> str:
-    """The prompt with the LoRAs' tags behind it, in order, as A1111 takes them.
+def with_loras(call: T2ICall, resources: Resources, names: Mapping[str, str] | None = None) -> str:
+    """Returns the prompt followed by the LoRAs' tags, as A1111 reads them.
 
     Raises:
-        BadInput: a LoRA's file has a name that A1111's syntax cannot hold.
+        BadInput: a LoRA's file name contains <, > or :, which A1111's syntax excludes.
     """
     tags = []
-    for lora, card in zip(call.loras, found.loras, strict=True):
+    for lora, card in zip(call.loras, resources.loras, strict=True):
         name = stem((names or {}).get(card.air) or card.file_name or card.name)
         if set(name) & set("<>:"):
             raise BadInput(
@@ -82,7 +82,7 @@ def with_loras(call: T2ICall, found: Resources, names: Mapping[str, str] | None 
 
 
 def number(value: float) -> str:
-    """A number as short as it can be without loss: 7.0 → "7", 6.5 → "6.5"."""
+    """Returns the shortest exact form of a number: 7.0 → "7", 6.5 → "6.5"."""
     return str(int(value)) if value == int(value) else repr(value)
 
 
@@ -91,8 +91,8 @@ def _digest(card: Card) -> str | None:
 
 
 def _lora_hashes(loras: Sequence[Card]) -> str | None:
-    known = [f"{stem(card.file_name or card.name)}: {_digest(card)}" for card in loras if _digest(card)]
-    return ", ".join(known) or None
+    hashes = [f"{stem(card.file_name or card.name)}: {_digest(card)}" for card in loras if _digest(card)]
+    return ", ".join(hashes) or None
 
 
 def _quote(text: str) -> str:

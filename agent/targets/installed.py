@@ -1,4 +1,4 @@
-"""What a server has: its names of the catalog's models, and its samplers."""
+"""Installed models: a server's names of the catalog's models, and its samplers."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from diffagent.data.samplers import Sampler
 
 @dataclass(frozen=True)
 class Installed:
-    """``names``: AIR → what the server calls the model; ``unknown``: its models that the catalog lacks.
+    """A server's models and samplers.
 
-    ``ambiguous``: AIR → the files there that have the model's name, where no hash tells which it is.
-    ``files``: folder → all files there, where the server tells; ``lacking``: AIR → the files without which a
-    model that is there does not run.
+    ``names``: AIR → the server's name of the model; ``unknown``: its models that the catalog lacks;
+    ``ambiguous``: AIR → the server's files with the model's name, where no hash tells which it is;
+    ``files``: folder → all files in it, where the server tells; ``lacking``: AIR → the missing files without
+    which an installed model does not run.
     """
 
     target: str
@@ -29,27 +30,27 @@ class Installed:
     lacking: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __hash__(self) -> int:
-        """By the server alone: its lists are as equal as they look."""
+        """Hashes the server alone: equal servers have equal lists."""
         return hash((self.target, self.url))
 
     def check_unambiguous(self, resources: Resources) -> None:
-        """Refuses a model whose name several files have.
+        """Refuses a model whose name several files share.
 
         Raises:
-            BadInput: it names them.
+            BadInput: with the names of the files.
         """
         for card in resources.cards:
             if files := self.ambiguous.get(card.air):
                 raise BadInput(
-                    f"{self.url} has {len(files)} files by the name of {card.name} and does not say which it "
+                    f"{self.url} has {len(files)} files with the name {card.name} and does not tell which it "
                     f"is ({', '.join(files)}): give the others another name"
                 )
 
     def check_present(self, resources: Resources) -> None:
-        """Refuses a model that is not there, even where another file has its name.
+        """Refuses a model that is not installed, even where another file has its name.
 
         Raises:
-            BadInput: it names the model.
+            BadInput: with the name of the model.
         """
         for card in resources.cards:
             if files := self.lacking.get(card.air):

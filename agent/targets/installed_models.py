@@ -1,9 +1,9 @@
-"""What a server has: its models matched to the catalog, its samplers.
+"""Reading a server's models, matched to the catalog, and its samplers.
 
-In: a target that has lists (``ServerLists``) and an address. Out: :class:`Installed`, from which the agent
+In: a target with lists (``ServerLists``) and an address. Out: :class:`Installed`, from which the agent
 chooses. A model is recognised by hash where the server tells it (A1111), else by file name (ComfyUI), else by
-display name (AI Horde). A file name that several files have tells nothing, and is kept apart. The server's
-lists are kept for ten minutes.
+display name (AI Horde). A file name shared by several files is ambiguous. The server's lists are cached for
+ten minutes.
 """
 
 from __future__ import annotations
@@ -36,29 +36,29 @@ Lists = dict[str, Any]
 def read_installed(
     target: str, url: str | None, catalog: Catalog, *, lifetime: float = LIFETIME, cache: Path | None = None
 ) -> Installed:
-    """What a server has, asked now or at most ``lifetime`` seconds ago; ``url``: None is its usual address.
+    """Returns what a server has, read now or at most ``lifetime`` seconds ago; ``url``: None is the default.
 
     Raises:
-        BadInput: the target has no such lists, or none of its models is in the catalog.
+        BadInput: the target has no lists of models, or none of its models is in the catalog.
         TargetError: the server does not answer.
     """
     url, lists = read_lists(target, url, lifetime=lifetime, cache=cache)
     understand = load(target).lists
     assert understand is not None
-    found = understand.understand(url, lists, catalog)
-    if not found.names:
-        some = ", ".join(found.unknown[:5]) or "none at all"
+    installed = understand.understand(url, lists, catalog)
+    if not installed.names:
+        some = ", ".join(installed.unknown[:5]) or "none at all"
         raise BadInput(
-            f"{url} has {len(found.unknown)} models, none of which is in the catalog ({some})",
+            f"{url} has {len(installed.unknown)} models, none of which is in the catalog ({some})",
             "add them with diffagent library DIR, DIR being the folder that holds them",
         )
-    return found
+    return installed
 
 
 def read_lists(
     target: str, url: str | None, *, lifetime: float = LIFETIME, cache: Path | None = None
 ) -> tuple[str, Lists]:
-    """A server's address and its lists, as JSON.
+    """Returns a server's address and its lists, as JSON.
 
     Raises:
         BadInput: the target has no lists. TargetError: the server does not answer.
@@ -74,26 +74,26 @@ def read_lists(
     path = (cache or home() / "installed") / (
         hashlib.sha256(f"{target} {url}".encode()).hexdigest()[:16] + ".json"
     )
-    lists = _kept(path, lifetime)
+    lists = _cached_lists(path, lifetime)
     if lists is None:
-        lists = asyncio.run(_asked(api.lists.ask, url))
+        lists = asyncio.run(_ask_lists(api.lists.ask, url))
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_file(path, json.dumps({"at": time.time(), "lists": lists}).encode())
     return url, lists
 
 
-async def _asked(ask: Callable[[Wire], Awaitable[Lists]], url: str) -> Lists:
+async def _ask_lists(ask: Callable[[Wire], Awaitable[Lists]], url: str) -> Lists:
     async with Wire(
         url, remedy="start the server, or give its address with --target-url", backoff=BACKOFF
     ) as wire:
         try:
-            found = await ask(wire)
+            lists = await ask(wire)
         except (TypeError, KeyError, IndexError, AttributeError):
-            raise Unreachable(f"{url}: its lists of models are none that such a server gives") from None
-        return found
+            raise Unreachable(f"{url}: its lists of models do not have the form of this API") from None
+        return lists
 
 
-def _kept(path: Path, lifetime: float) -> Lists | None:
+def _cached_lists(path: Path, lifetime: float) -> Lists | None:
     try:
         stored = json.loads(path.read_text("utf-8"))
         return stored["lists"] if 0 <= time.time() - stored["at"] < lifetime else None
@@ -102,23 +102,23 @@ def _kept(path: Path, lifetime: float) -> Lists | None:
 
 
 _BY_NAME, _BY_VERSION, _BY_FILE = range(3)
-"""How sure a model is recognised: by its name, by a hash of any of its versions, by that of its own file."""
+"""Proofs of a match, weakest first: the name, a hash of any version, the hash of the file itself."""
 
 
-def matched(
+def match_models(
     models: list[dict[str, Any]], catalog: Catalog
 ) -> tuple[dict[str, str], tuple[str, ...], dict[str, tuple[str, ...]]]:
-    """:class:`Installed`'s ``names``, ``unknown`` and ``ambiguous``."""
-    found: dict[str, list[tuple[int, str]]] = {}
+    """Matches models to the catalog: :class:`Installed`'s ``names``, ``unknown`` and ``ambiguous``."""
+    by_air: dict[str, list[tuple[int, str]]] = {}
     unknown = []
     for model in models:
         card, proof = _card(model["name"], model.get("hash"), catalog)
         if card is None:
             unknown.append(model["name"])
         else:
-            found.setdefault(card.air, []).append((proof, model.get("title", model["name"])))
+            by_air.setdefault(card.air, []).append((proof, model.get("title", model["name"])))
     names, ambiguous = {}, {}
-    for air, files in found.items():
+    for air, files in by_air.items():
         best = max(proof for proof, _ in files)
         same = tuple(dict.fromkeys(name for proof, name in files if proof == best))
         if best == _BY_NAME and len(same) > 1:
@@ -129,12 +129,12 @@ def matched(
 
 
 def _card(name: str, digest: str | None, catalog: Catalog) -> tuple[Card | None, int]:
-    """By hash; a file of the same name but another hash is another model."""
+    """Returns the card by hash; a file of the same name with another hash is another model."""
     if digest:
-        found = catalog.by_hash(digest)
-        if found is not None:
-            own = digest.casefold() in (found.sha256, found.autov2, (found.sha256 or "")[:10])
-            return found, _BY_FILE if own else _BY_VERSION
+        card = catalog.by_hash(digest)
+        if card is not None:
+            is_current = digest.casefold() in (card.sha256, card.autov2, (card.sha256 or "")[:10])
+            return card, _BY_FILE if is_current else _BY_VERSION
         same = catalog.by_file(name)
         return same if same is not None and not same.hashes else None, _BY_NAME
     return catalog.by_file(name) or catalog.by_name(name), _BY_NAME

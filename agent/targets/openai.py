@@ -1,13 +1,13 @@
 """OpenAI's images API: ``POST /v1/images/generations``, with the fields that vLLM-Omni adds.
 
 ``model, prompt, n, size, response_format`` are OpenAI's; ``negative_prompt, seed, num_inference_steps,
-guidance_scale`` stand in ``vllm_omni/entrypoints/openai/protocol/images.py``. OpenAI's own service hosts no
-model of the catalog; servers that run one serve one model each. There is no sampler, no clip skip, and a LoRA
-would have to lie on the server's disk.
+guidance_scale`` are defined in ``vllm_omni/entrypoints/openai/protocol/images.py``. OpenAI's own service
+hosts no model of the catalog; other servers serve one model each. There is no sampler and no clip skip, and a
+LoRA would have to be on the server's disk.
 
 One request, one answer: ``{"data": [{"b64_json"} or {"url"}]}``, an error ``{"error": {"message", "code"}}``;
-the codes ``content_policy_violation`` and ``moderation_blocked`` mean the safety system. The key comes from
-``OPENAI_API_KEY``.
+the codes ``content_policy_violation`` and ``moderation_blocked`` come from the safety system. The key comes
+from ``OPENAI_API_KEY``.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from typing import Any
 
 import httpx
 
-from diffagent.agent.executors import Made, Price, Report
+from diffagent.agent.executors import Price, Report, TargetImage
 from diffagent.agent.executors.chunks import is_surely_longer
 from diffagent.agent.executors.wire import HttpExecutor, Wire, json_object, secret, words
 from diffagent.agent.targets.fitting import Fit, Resources
-from diffagent.agent.targets.target import Reading, Target
+from diffagent.agent.targets.target import RequestReader, Target
 from diffagent.data.base_models import find
 from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import BadInput, Censored, JobFailed, Refused, TargetError
@@ -35,23 +35,23 @@ from diffagent.data.records import Card, T2ICall
 GUIDANCE = (0.0, 20.0)
 
 
-def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) -> dict[str, Any]:
-    """One image. The model goes by its name; for a LoRA by its checkpoint's."""
+def emit(call: T2ICall, resources: Resources, fit: Fit, names: Mapping[str, str]) -> dict[str, Any]:
+    """Returns the request of one image. The model is named by its name, a LoRA by its checkpoint's."""
     fit.drop("sampling_method", "the API has no samplers: the server's own is used")
     if call.scheduler is not None:
         fit.drop("scheduler", "the API has no schedules: the server's own is used")
     for field in ("guidance", "clip_skip"):
         if getattr(call, field) is not None:
             fit.drop(field, "the API has no such field")
-    if found.loras:
+    if resources.loras:
         for name in ("air", "loras"):
-            fit.drop(name, f"the API takes no LoRA: {found.checkpoint.name} is asked without it")
-    row = find(found.checkpoint.base_model)
+            fit.drop(name, f"the API takes no LoRA: {resources.checkpoint.name} is asked without it")
+    row = find(resources.checkpoint.base_model)
     tokens = row.dialect.tokens if row is not None else None
     if tokens is not None and is_surely_longer(call.prompt, tokens):
         fit.drop("prompt", f"a server may read no more than {tokens} tokens of it")
     request: dict[str, Any] = {
-        "model": found.checkpoint.name,
+        "model": resources.checkpoint.name,
         "prompt": call.prompt,
         "n": 1,
         "size": f"{call.width}x{call.height}",
@@ -67,7 +67,7 @@ def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) ->
 
 
 def offers(card: Card) -> bool:
-    """Whether an entry is a checkpoint; a LoRA would have to lie on the server's disk."""
+    """Whether an entry is a checkpoint; a LoRA would have to be on the server's disk."""
     return card.type == "Checkpoint"
 
 
@@ -76,13 +76,13 @@ _ADDED = (
     ("negative_prompt", "negative_prompt"), ("seed", "seed"), ("num_inference_steps", "sampling_steps"),
     ("guidance_scale", "cfg_scale"),
 )  # fmt: skip
-"""What vLLM-Omni adds to OpenAI's fields, and the call's fields behind it."""
+"""The fields that vLLM-Omni adds to OpenAI's, with the call's fields."""
 _UNSURE = "it was sent, but the server does not say that it heeds it"
 _BLOCKED = ("content_policy_violation", "moderation_blocked")
 
 
 def reason(response: httpx.Response) -> str | None:
-    """The error's code and message; FastAPI's ``detail`` where a server sends that."""
+    """Returns the error's code and message, or FastAPI's ``detail``."""
     body = json_object(response)
     if body is None:
         return None
@@ -94,7 +94,7 @@ def reason(response: httpx.Response) -> str | None:
 
 
 class OpenAIImages(HttpExecutor):
-    """One server of the API."""
+    """Client of one server."""
 
     def __init__(self, url: str | None = None, *, backoff: float = 0.5, timeout: float = LONGEST) -> None:
         if url is None:
@@ -103,7 +103,7 @@ class OpenAIImages(HttpExecutor):
             )
         key = secret("OPENAI_API_KEY", url, os.environ.get("OPENAI_API_KEY"))
         self.taken: bool | None = None
-        """Whether the server is known to take the fields that OpenAI's API lacks; None: not asked yet."""
+        """Whether the server takes the fields that OpenAI's API lacks; None: not asked yet."""
         self.wire = Wire(
             url.rstrip("/").removesuffix("/v1"),
             remedy="give the address of a server of OpenAI's images API with --target-url",
@@ -117,13 +117,13 @@ class OpenAIImages(HttpExecutor):
     async def price(self, request: Mapping[str, Any]) -> Price | None:
         return None
 
-    async def image(self, request: Mapping[str, Any], report: Report) -> Made:
+    async def image(self, request: Mapping[str, Any], report: Report) -> TargetImage:
         report("asked", None)
         try:
             answer = await self.wire.post("/v1/images/generations", dict(request))
         except Refused as error:
             if any(code in str(error) for code in _BLOCKED):
-                raise Censored(f"{error}: say it in other words") from None
+                raise Censored(f"{error}: rephrase the prompt") from None
             raise
         untaken = (
             {} if await self._takes_all() else {field: _UNSURE for name, field in _ADDED if name in request}
@@ -132,12 +132,12 @@ class OpenAIImages(HttpExecutor):
         if not data:
             raise JobFailed("the server returned no image: see its log")
         if data[0].get("url"):
-            return Made(await self.wire.bytes(data[0]["url"]), untaken=untaken)
+            return TargetImage(await self.wire.bytes(data[0]["url"]), untaken=untaken)
         try:
             image = base64.b64decode(data[0].get("b64_json") or "", validate=True)
-            return Made(image, untaken=untaken)
+            return TargetImage(image, untaken=untaken)
         except (binascii.Error, TypeError):
-            raise JobFailed("the server returned an image that is no base64: see its log") from None
+            raise JobFailed("the server returned an image that is not base64: see its log") from None
 
     async def _takes_all(self) -> bool:
         """Whether the server is vLLM-Omni, whose list of models says so; others ignore unknown fields."""
@@ -145,7 +145,7 @@ class OpenAIImages(HttpExecutor):
             self.taken = False
             with contextlib.suppress(TargetError, AttributeError, TypeError):
                 listed = (await self.wire.get("/v1/models")).get("data") or ()
-                self.taken = any(str(one.get("owned_by")).startswith("vllm") for one in listed)
+                self.taken = any(str(model.get("owned_by")).startswith("vllm") for model in listed)
         return self.taken
 
 
@@ -155,7 +155,7 @@ def is_request(body: Mapping[str, Any]) -> bool:
 
 
 def read(body: Mapping[str, Any], catalog: Catalog) -> Generation:
-    """What a request says."""
+    """Reads a request."""
     width, _, height = body["size"].partition("x")
     return Generation(
         prompt=body["prompt"],
@@ -175,5 +175,5 @@ TARGET = Target(
     emit=emit,
     executor=OpenAIImages,
     offers=offers,
-    reading=Reading(is_request, read),
+    reading=RequestReader(is_request, read),
 )

@@ -1,12 +1,12 @@
-"""A workflow of the user's, in the form of ComfyUI's API: places for a call's fields, and the call in them.
+"""A user's workflow in the form of ComfyUI's API: the places for a call's fields, and filling them.
 
-    Workflow.read(path, {"steps": "3.steps"})   ->   .filled(emitted, resources, names).request
+    Workflow.read(path, {"steps": "3.steps"})   ->   .fill(emitted, resources, names).request
 
-A place is an input of a node. The sampler that the picture comes from is found first; the places are then the
-inputs of the nodes that its links lead to: what it takes as positive holds the prompt, and so on. A node's
-title ("negative", "prompt", "steps") goes before its type, and a place that is given goes before both. What
-the graph has no place for is ``not_carried``. LoRAs fill the loaders that there are, in order from the
-checkpoint; a loader that is left over is passed by, and of a single chain more are put behind its end.
+A place is an input of a node. The search starts at the sampler that the picture comes from; the places are
+the inputs of the nodes that its links lead to: its positive input holds the prompt, and so on. A node's title
+("negative", "prompt", "steps") takes precedence over its type, and the user's mapping over both. A field
+without a place is ``not_carried``. LoRAs fill the loaders in order from the checkpoint; unused loaders are
+bypassed, and further LoRAs are appended to the chain.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ FIELDS = (
     "prompt", "negative_prompt", "checkpoint", "lora", "lora_weight", "seed", "steps", "cfg", "guidance",
     "sampler", "scheduler", "width", "height", "clip_skip",
 )  # fmt: skip
-"""What a place may be for, as ``--map NAME=NODE.INPUT`` names it."""
+"""The fields of places, as ``--map NAME=NODE.INPUT`` names them."""
 _OF_CALL: Mapping[str, str] = {
     "prompt": "prompt", "negative_prompt": "negative_prompt", "checkpoint": "air", "seed": "seed",
     "steps": "sampling_steps", "cfg": "cfg_scale", "guidance": "guidance", "sampler": "sampling_method",
@@ -60,8 +60,8 @@ _MOST_HOPS = 64
 
 @dataclass(frozen=True)
 class Workflow:
-    """A graph with its places: field of :data:`FIELDS` → inputs that hold it; ``loras``: ids of the loaders
-    of one LoRA each, in order from the checkpoint."""
+    """A graph with its places: field of :data:`FIELDS` → the inputs that hold it; ``loras``: ids of the
+    loaders of one LoRA each, in order from the checkpoint."""
 
     graph: Graph
     places: Mapping[str, tuple[Place, ...]]
@@ -69,11 +69,12 @@ class Workflow:
     name: str = "the workflow"
 
     @classmethod
-    def read(cls, path: str | Path, given: Mapping[str, str] | None = None) -> Workflow:
-        """The workflow of a file; ``given``: field → "NODE.INPUT", where the node is an id or a title.
+    def read(cls, path: str | Path, mapping: Mapping[str, str] | None = None) -> Workflow:
+        """Reads a workflow from a file; ``mapping``: field → "NODE.INPUT", where the node is an id or a
+        title.
 
         Raises:
-            BadInput: the file is no graph of the API's form, makes no picture, or lacks a place given.
+            BadInput: the file is not a graph in the API's form, saves no picture, or lacks a mapped place.
         """
         path = Path(path)
         try:
@@ -83,35 +84,33 @@ class Workflow:
         if isinstance(value, Mapping) and isinstance(value.get("prompt"), Mapping):
             value = value["prompt"]
         if is_workflow(value):
-            raise BadInput(
-                f"{path} is a workflow as ComfyUI's page saves it: save it with Workflow, Export (API)"
-            )
+            raise BadInput(f"{path} is a workflow of ComfyUI's page: save it with Workflow, Export (API)")
         if not isinstance(value, Mapping) or not value or not all(map(_is_node, value.values())):
-            raise BadInput(f"{path} is no workflow of ComfyUI's API: save it with Workflow, Export (API)")
+            raise BadInput(f"{path} is not a workflow of ComfyUI's API: save it with Workflow, Export (API)")
         graph = {str(key): dict(node) for key, node in value.items()}
         if not any("filename_prefix" in node["inputs"] or _saves(node) for node in graph.values()):
             raise BadInput(f"{path} saves no picture: add a node SaveImage to the workflow")
-        return cls.of(graph, given or {}, str(path))
+        return cls.of(graph, mapping or {}, str(path))
 
     @classmethod
-    def of(cls, graph: Graph, given: Mapping[str, str], name: str = "the workflow") -> Workflow:
-        """The places of a graph; errors of :meth:`read`."""
+    def of(cls, graph: Graph, mapping: Mapping[str, str], name: str = "the workflow") -> Workflow:
+        """Finds the places of a graph; errors of :meth:`read`."""
         places: dict[str, tuple[Place, ...]] = {}
         loras: tuple[str, ...] = ()
         sampler = _sampler(graph)
         if sampler is not None:
-            places = {field: found for field, found in _places(graph, sampler) if found}
+            places = {field: inputs for field, inputs in _places(graph, sampler) if inputs}
             loras = tuple(_lora_nodes(graph, sampler))
-        places |= dict(_titled(graph))
-        for field, place in given.items():
+        places |= dict(_title_places(graph))
+        for field, place in mapping.items():
             key = _field(field)
             places[key] = (_place(graph, place, name),)
             if key == "lora":
                 loras = ()
         return cls(graph, places, loras, name)
 
-    def filled(self, emitted: Emitted, found: Resources, names: Mapping[str, str]) -> Emitted:
-        """A request of ComfyUI's with this graph in place of the one that was built."""
+    def fill(self, emitted: Emitted, resources: Resources, names: Mapping[str, str]) -> Emitted:
+        """Returns a request of ComfyUI with this graph in place of the generated one."""
         call = emitted.call
         graph = copy.deepcopy(self.graph)
         spelled = graphs.spelling(call.sampler)
@@ -119,7 +118,7 @@ class Workflow:
         values: dict[str, Any] = {
             "prompt": call.prompt,
             "negative_prompt": call.negative_prompt,
-            "checkpoint": file_of(found.checkpoint, names),
+            "checkpoint": file_of(resources.checkpoint, names),
             "seed": call.seed,
             "steps": call.sampling_steps,
             "cfg": call.cfg_scale,
@@ -143,16 +142,16 @@ class Workflow:
                 dropped.add(name)
             for node, key in self.places.get(field, ()):
                 graph[node]["inputs"][key] = value
-        if lost := self._put_loras(graph, call, found, names):
+        if lost := self._put_loras(graph, call, resources, names):
             reasons["loras"] = lost
             dropped.add("loras")
         return replace(emitted, request={"prompt": graph}, reasons=reasons, dropped=frozenset(dropped))
 
     def _put_loras(
-        self, graph: Graph, call: T2ICall, found: Resources, names: Mapping[str, str]
+        self, graph: Graph, call: T2ICall, resources: Resources, names: Mapping[str, str]
     ) -> str | None:
-        """Fills the loaders; returns why a LoRA has no place, None where all have one."""
-        files = [file_of(card, names) for card in found.loras]
+        """Fills the loaders; returns the reason for which a LoRA has no place, None where all have one."""
+        files = [file_of(card, names) for card in resources.loras]
         weights = [lora.weight for lora in call.loras]
         if "lora" in self.places and not self.loras:
             ((node, key),) = self.places["lora"][:1]
@@ -173,25 +172,25 @@ class Workflow:
 
 
 def parse_map(texts: Sequence[str]) -> dict[str, str]:
-    """``steps=3.steps`` of each text.
+    """Parses texts such as ``steps=3.steps``.
 
     Raises:
-        BadInput: it is none.
+        BadInput: a text is not a mapping of a field to a place.
     """
-    found = {}
+    mapping = {}
     for text in texts:
         field, equals, place = text.partition("=")
         if not equals or "." not in place:
-            raise BadInput(f"{text!r} is no place: write NAME=NODE.INPUT, such as steps=3.steps")
-        found[_field(field.strip())] = place.strip()
-    return found
+            raise BadInput(f"{text!r} is not a place: write NAME=NODE.INPUT, such as steps=3.steps")
+        mapping[_field(field.strip())] = place.strip()
+    return mapping
 
 
 def _field(name: str) -> str:
     key = name.casefold().replace(" ", "_").replace("-", "_")
     key = _ALIASES.get(key, key)
     if key not in FIELDS:
-        raise BadInput(f"{name!r} is nothing that a call puts into a workflow: it puts {', '.join(FIELDS)}")
+        raise BadInput(f"{name!r} is not a field of a workflow: choose one of {', '.join(FIELDS)}")
     return key
 
 
@@ -208,12 +207,14 @@ def _title(node: Mapping[str, Any]) -> str:
     return str(meta.get("title", "")).strip() if isinstance(meta, Mapping) else ""
 
 
-def _place(graph: Graph, given: str, name: str) -> Place:
-    """The input that "NODE.INPUT" names."""
-    number, _, key = given.rpartition(".")
+def _place(graph: Graph, address: str, name: str) -> Place:
+    """Returns the input that "NODE.INPUT" names."""
+    number, _, key = address.rpartition(".")
     node = number if number in graph else next((n for n in graph if _title(graph[n]) == number), None)
     if node is None:
-        shown = ", ".join(f"{n} {_title(one) or one['class_type']}" for n, one in list(graph.items())[:12])
+        shown = ", ".join(
+            f"{n} {_title(entry) or entry['class_type']}" for n, entry in list(graph.items())[:12]
+        )
         raise BadInput(f"{name} has no node {number!r}: it has {shown}")
     inputs = graph[node]["inputs"]
     if key not in inputs:
@@ -222,15 +223,15 @@ def _place(graph: Graph, given: str, name: str) -> Place:
 
 
 def _behind(graph: Graph, value: object) -> str | None:
-    """The node that a link comes from; None where the value is no link."""
+    """Returns the node that a link comes from; None where the value is not a link."""
     if isinstance(value, list) and len(value) == 2 and str(value[0]) in graph:
         return str(value[0])
     return None
 
 
 def _sampler(graph: Graph) -> str | None:
-    """The sampler that the picture comes from: of those with a latent image the one that makes it from
-    nothing, which no other sampler stands before."""
+    """Returns the sampler that the picture comes from: the first with a latent image that no other sampler
+    feeds."""
     able = [
         key
         for key, node in graph.items()
@@ -242,18 +243,18 @@ def _sampler(graph: Graph) -> str | None:
 
 
 def _upstream(graph: Graph, start: str, names: Sequence[str]) -> Iterator[str]:
-    """The nodes that links of some inputs lead to, one after another."""
+    """Yields the nodes that links of the named inputs lead to, one after another."""
     node: str | None = start
     for _ in range(_MOST_HOPS):
         inputs = graph[node]["inputs"] if node is not None else {}
-        node = next((found for name in names if (found := _behind(graph, inputs.get(name)))), None)
+        node = next((source for name in names if (source := _behind(graph, inputs.get(name)))), None)
         if node is None:
             return
         yield node
 
 
 def _value_place(graph: Graph, node: str, key: str) -> Place | None:
-    """Where the value of an input stands: there, or in the node of a primitive behind its link."""
+    """Returns the place of an input's value: the input itself, or a primitive node behind its link."""
     for _ in range(_MOST_HOPS):
         value = graph[node]["inputs"].get(key)
         behind = _behind(graph, value)
@@ -271,8 +272,8 @@ def _places(graph: Graph, sampler: str) -> Iterator[tuple[str, tuple[Place, ...]
     inputs = graph[sampler]["inputs"]
     for field, names in _SAMPLER_INPUTS.items():
         holders = [sampler]
-        holders += [one for name in _LINKED_INPUTS[field] if (one := _behind(graph, inputs.get(name)))]
-        found = (
+        holders += [holder for name in _LINKED_INPUTS[field] if (holder := _behind(graph, inputs.get(name)))]
+        candidates = (
             place
             for holder in holders
             for name in names
@@ -280,14 +281,14 @@ def _places(graph: Graph, sampler: str) -> Iterator[tuple[str, tuple[Place, ...]
             and (holder != sampler or not (name == "sampler" and _behind(graph, inputs[name])))
             and (place := _value_place(graph, holder, name))
         )
-        place = next(found, None)
+        place = next(candidates, None)
         yield field, (place,) if place else ()
     guider = _behind(graph, inputs.get("guider"))
     ends = graph[guider]["inputs"] if guider else inputs
     positive = ends.get("positive", ends.get("conditioning"))
     yield "prompt", _text_places(graph, positive)
     negative = _text_places(graph, ends.get("negative"))
-    yield "negative_prompt", tuple(one for one in negative if one not in _text_places(graph, positive))
+    yield "negative_prompt", tuple(place for place in negative if place not in _text_places(graph, positive))
     yield (
         "guidance",
         tuple(
@@ -315,7 +316,7 @@ def _places(graph: Graph, sampler: str) -> Iterator[tuple[str, tuple[Place, ...]
 
 
 def _conditionings(graph: Graph, link: object) -> Iterator[str]:
-    """The nodes between a sampler and the text, the text's own included."""
+    """Yields the nodes from a sampler to the text, the text's own included."""
     node = _behind(graph, link)
     for _ in range(_MOST_HOPS):
         if node is None:
@@ -323,27 +324,27 @@ def _conditionings(graph: Graph, link: object) -> Iterator[str]:
         yield node
         inputs = graph[node]["inputs"]
         following = ("conditioning", "positive", "conditioning_1", "conditioning_to")
-        node = next((one for name in following if (one := _behind(graph, inputs.get(name)))), None)
+        node = next((source for name in following if (source := _behind(graph, inputs.get(name)))), None)
 
 
 def _text_places(graph: Graph, link: object) -> tuple[Place, ...]:
-    """The places of a text that the conditioning behind a link is made of."""
+    """Returns the places of the text behind a link to a conditioning."""
     nodes = list(_conditionings(graph, link))
     if any("zeroout" in str(graph[node]["class_type"]).casefold() for node in nodes):
         return ()
     for node in nodes:
-        found = [
+        places = [
             place
             for name in _TEXTS
             if name in graph[node]["inputs"] and (place := _value_place(graph, node, name))
         ]
-        if found:
-            return tuple(dict.fromkeys(found))
+        if places:
+            return tuple(dict.fromkeys(places))
     return ()
 
 
 def _lora_nodes(graph: Graph, sampler: str) -> list[str]:
-    """The loaders of one LoRA each on the sampler's way to its checkpoint, from the checkpoint on."""
+    """Returns the loaders of one LoRA each between the checkpoint and the sampler, from the checkpoint on."""
     guider = _behind(graph, graph[sampler]["inputs"].get("guider"))
     start = guider if guider and "model" in graph[guider]["inputs"] else sampler
     chain = [node for node in _upstream(graph, start, ("model",)) if "lora_name" in graph[node]["inputs"]]
@@ -351,7 +352,7 @@ def _lora_nodes(graph: Graph, sampler: str) -> list[str]:
 
 
 def _bypass(graph: Graph, loader: str) -> None:
-    """Who took a loader's model and text encoder takes what it took: its file may not even be there."""
+    """Links a loader's consumers to its sources, since its file may be missing."""
     inputs = graph[loader]["inputs"]
     sources = (inputs["model"], inputs.get("clip"))
     for node in graph.values():
@@ -368,7 +369,7 @@ def _set_lora(inputs: dict[str, Any], file: str, weight: float) -> None:
 
 
 def _append_lora(graph: Graph, last: str, file: str, weight: float) -> None:
-    """A copy of a chain's last loader behind it: who took its outputs takes the copy's."""
+    """Appends a copy of a chain's last loader, and links the last loader's consumers to the copy."""
     while (behind := _follower(graph, last)) is not None:
         last = behind
     key = next(str(n) for n in range(len(graph) + 1, 10**6) if str(n) not in graph)
@@ -383,26 +384,26 @@ def _append_lora(graph: Graph, last: str, file: str, weight: float) -> None:
 
 
 def _follower(graph: Graph, node: str) -> str | None:
-    """The loader of a LoRA that takes a loader's model."""
+    """Returns the LoRA loader that takes a loader's model."""
     return next(
         (
             key
-            for key, one in graph.items()
-            if "lora_name" in one["inputs"] and _behind(graph, one["inputs"].get("model")) == node
+            for key, loader in graph.items()
+            if "lora_name" in loader["inputs"] and _behind(graph, loader["inputs"].get("model")) == node
         ),
         None,
     )
 
 
-def _titled(graph: Graph) -> Iterator[tuple[str, tuple[Place, ...]]]:
-    """Places by a node's title, where the title is a field's name and the node holds one value for it."""
+def _title_places(graph: Graph) -> Iterator[tuple[str, tuple[Place, ...]]]:
+    """Yields the places of nodes whose title is a field's name."""
     for key, node in graph.items():
         title = _title(node).casefold().replace(" ", "_").replace("-", "_")
         field = _ALIASES.get(title, title)
         if field not in _OF_CALL or title == "model":
             continue
-        wanted = {"checkpoint": _CHECKPOINTS, "prompt": _TEXTS, "negative_prompt": _TEXTS}.get(field)
-        names = (*(wanted or (field, *_SAMPLER_INPUTS.get(field, ()))), *_VALUES)
+        usual = {"checkpoint": _CHECKPOINTS, "prompt": _TEXTS, "negative_prompt": _TEXTS}.get(field)
+        names = (*(usual or (field, *_SAMPLER_INPUTS.get(field, ()))), *_VALUES)
         place = next(
             (
                 (key, name)

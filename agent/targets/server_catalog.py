@@ -1,12 +1,12 @@
-"""A catalog with what a server has besides: models that the catalog does not know become entries.
+"""A catalog with a server's other models: models that the catalog does not know become entries.
 
-    lists of the server → files that are in no catalog → what each says of itself → entries → a catalog beside
+    lists of the server → files that the catalog lacks → their metadata → entries → a copy of the catalog
 
-A file is known by its name, the metadata that the server gives of it (A1111 with its lists, ComfyUI by
-``/view_metadata``), and its header where the server runs on this machine and says where the file lies (A1111
-with its lists, ComfyUI by its folders). Its base model has to be told by one of them: a model without is left
-out and named, and so is what by its header makes no picture from text. The catalog that is made so is kept,
-and made again when the server's models or the catalog change.
+A file is described by its name, the metadata that the server gives (A1111 in its lists, ComfyUI by
+``/view_metadata``), and its header where the server runs on this machine and tells the file's path (A1111 in
+its lists, ComfyUI by its folders). One of them has to tell the base model: a model without one is left out
+and reported, as is a file whose header shows that it makes no pictures from text. The catalog is cached, and
+built again when the server's models or the catalog change.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from diffagent.agent.executors.wire import Wire, is_local
-from diffagent.agent.targets.installed_models import BACKOFF, LIFETIME, matched, read_lists
+from diffagent.agent.targets.installed_models import BACKOFF, LIFETIME, match_models, read_lists
 from diffagent.agent.targets.parts import UNGGUF
 from diffagent.data.air import AIR, LOCAL
 from diffagent.data.base_models import LISTED, by_file_name, by_header, ecosystem_of, families, find
@@ -31,7 +31,7 @@ from diffagent.data.catalog.catalog import Catalog, default_catalog
 from diffagent.data.errors import DiffAgentError, TargetError
 from diffagent.data.library.bases import fits
 from diffagent.data.library.headers import read_header
-from diffagent.data.library.kinds import RUNNABLE, Verdict, judge
+from diffagent.data.library.kinds import RUNNABLE, FileVerdict, judge
 from diffagent.data.metadata.infotext import stem
 from diffagent.data.prompts import is_sfw
 from diffagent.data.records import Card, ModelType
@@ -41,20 +41,19 @@ if TYPE_CHECKING:
     from diffagent.data.encoders.text_encoder import Encoder
 
 _TAGS = 12
-"""Of a LoRA's training tags, the most frequent ones."""
+"""The most training tags of a LoRA."""
 _SHOWN = 20
-"""Names in a message."""
+"""The most names in a message."""
 MOST_METADATA = 200
-"""Files of which a server is asked one by one."""
+"""The most files whose metadata is read, one request each."""
 
 
 @dataclass(frozen=True)
 class ServerFile:
     """A model's file as a server lists it.
 
-    ``paths``: where it may lie on the server's machine, in the server's order; ``folder``: what ComfyUI calls
-    the folder, when asked for the metadata of a file; ``verdict``: what the file's header says, where it
-    could be read.
+    ``paths``: where it may be on the server's machine, in the server's order; ``folder``: ComfyUI's name of
+    the folder in a request for metadata; ``verdict``: what the file's header shows, where it is readable.
     """
 
     name: str
@@ -63,18 +62,18 @@ class ServerFile:
     paths: tuple[str, ...] = ()
     folder: str | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
-    verdict: Verdict | None = None
+    verdict: FileVerdict | None = None
 
     @property
     def file_name(self) -> str:
-        """The name without its folder, with a suffix."""
+        """The name without its folder and with a suffix."""
         last = re.split(r"[/\\]", self.name)[-1]
         return last if last.lower().endswith((".safetensors", ".ckpt", ".gguf")) else f"{last}.safetensors"
 
 
 class ServerCatalog(NamedTuple):
-    """``path``: the catalog with the server's own models; ``added`` their names, ``left_out`` the files whose
-    base model nothing tells, ``unfit`` those that make no picture from text, with why."""
+    """The result: ``path`` of the catalog with the server's own models; their names ``added``; ``left_out``:
+    files without a known base model; ``unfit``: files that make no pictures from text, with the reason."""
 
     path: Path
     added: tuple[str, ...] = ()
@@ -82,7 +81,7 @@ class ServerCatalog(NamedTuple):
     unfit: tuple[str, ...] = ()
 
     def lines(self, url: str) -> Iterator[str]:
-        """What to say of it."""
+        """Yields messages about the server's models."""
         if self.added:
             models = f"{len(self.added)} model{'s' * (len(self.added) > 1)}"
             yield f"{url} has {models} that the catalog did not know: {_some(self.added)}"
@@ -106,14 +105,14 @@ def with_server_models(
     lifetime: float = LIFETIME,
     folder: Path | None = None,
 ) -> ServerCatalog:
-    """The catalog with the models that a server has besides; the catalog itself where it knows all.
+    """Returns the catalog with a server's other models, or the catalog itself where it knows them all.
 
     Args:
-        catalog: a catalog's file; None: the one that ships.
-        target: a target that has lists.
-        url: the server's address; None: the usual one.
-        lifetime: seconds for which the server's lists are believed.
-        folder: where such catalogs and lists are kept; default: in the cache.
+        catalog: a catalog's file; None: the default catalog.
+        target: a target with lists.
+        url: the server's address; None: the default.
+        lifetime: seconds for which cached lists are used.
+        folder: where such catalogs and lists are stored; default: in the cache.
 
     Raises:
         BadInput: the target has no lists. TargetError: the server does not answer.
@@ -121,19 +120,23 @@ def with_server_models(
     path = Path(catalog) if catalog else default_catalog()
     folder = folder or home() / "installed"
     address, lists = read_lists(target, url, lifetime=lifetime, cache=folder)
-    if target == "horde":  # a public service, whose models the catalog names or not
+    if target == "horde":  # a public service: the catalog knows its models or not
         return ServerCatalog(path)
     with Catalog.open(path) as opened:
-        new = [one for one in files_of(lists) if matched([{"name": one.name, "hash": one.digest}], opened)[1]]
+        new = [
+            file
+            for file in files_of(lists)
+            if match_models([{"name": file.name, "hash": file.digest}], opened)[1]
+        ]
     if not new:
         return ServerCatalog(path)
     if is_local(address):
         new = list(map(read_here, new))
-    unfit = tuple(f"{one.name} ({flaw})" for one in new if (flaw := _flaw(one)))
-    new = asyncio.run(_told(address, [one for one in new if not _flaw(one)]))
+    unfit = tuple(f"{file.name} ({flaw})" for file in new if (flaw := _flaw(file)))
+    new = asyncio.run(_with_metadata(address, [file for file in new if not _flaw(file)]))
     bases = list(map(base_model_of, new))
-    cards = [_card(one, base, address) for one, base in zip(new, bases, strict=True) if base is not None]
-    left_out = tuple(one.name for one, base in zip(new, bases, strict=True) if base is None)
+    cards = [_card(file, base, address) for file, base in zip(new, bases, strict=True) if base is not None]
+    left_out = tuple(file.name for file, base in zip(new, bases, strict=True) if base is None)
     if not cards:
         return ServerCatalog(path, (), left_out, unfit)
     server = hashlib.sha256(f"{target} {address}".encode()).hexdigest()[:12]
@@ -151,22 +154,22 @@ def with_server_models(
 
 
 def files_of(lists: Mapping[str, Any]) -> Iterator[ServerFile]:
-    """The models of a server's lists, whichever program's."""
+    """Yields the models of a server's lists, of any program."""
     folders: Mapping[str, Any] = lists.get("files") or lists
     places: Mapping[str, Sequence[str]] = lists.get("places") or {}
     for name, kind in _FOLDERS.items():
-        for one in folders.get(name) or ():
-            if isinstance(one, str):
+        for entry in folders.get(name) or ():
+            if isinstance(entry, str):
                 folder = UNGGUF.get(name, name)
-                paths = tuple(f"{place}/{one}" for place in places.get(folder, ()))
-                yield ServerFile(one, kind, paths=paths, folder=folder)
+                paths = tuple(f"{place}/{entry}" for place in places.get(folder, ()))
+                yield ServerFile(entry, kind, paths=paths, folder=folder)
                 continue
-            metadata = one.get("metadata")
+            metadata = entry.get("metadata")
             yield ServerFile(
-                one["name"],
+                entry["name"],
                 kind,
-                one.get("hash") or None,
-                (one["path"],) if one.get("path") else (),
+                entry.get("hash") or None,
+                (entry["path"],) if entry.get("path") else (),
                 metadata=metadata if isinstance(metadata, Mapping) else {},
             )
 
@@ -177,7 +180,7 @@ _FOLDERS: Mapping[str, ModelType] = {
 
 
 def read_here(file: ServerFile) -> ServerFile:
-    """A file with what its header says, where it lies on this machine and can be read."""
+    """Returns a file with the verdict on its header, where it is on this machine and readable."""
     for path in map(Path, file.paths):
         try:
             header = read_header(path) if path.is_file() else None
@@ -189,50 +192,50 @@ def read_here(file: ServerFile) -> ServerFile:
 
 
 def _flaw(file: ServerFile) -> str | None:
-    """Why a file is no model that makes pictures from text, by its header; None where nothing says so."""
+    """Returns why a file does not make pictures from text, by its header; None where it may."""
     if file.verdict is None or file.verdict.kind == "unknown":
         return None
     return ", ".join(file.verdict.flaws) or (None if file.verdict.kind in RUNNABLE else file.verdict.kind)
 
 
 def base_model_of(file: ServerFile) -> str | None:
-    """The base model that a file's header, its metadata or its name tell; None where none does."""
+    """Returns the base model that a file's header, metadata or name tells; None where none does."""
     if file.verdict is not None and file.verdict.base_model is not None:
-        return _listed(file.verdict.base_model)
+        return _if_listed(file.verdict.base_model)
     metadata = {str(key): value for key, value in file.metadata.items() if isinstance(value, str)}
     base = by_header({}, metadata)
     if base is None and (row := find(metadata.get("ss_base_model_version", ""))) is not None:
         base = row.name
-    named = by_file_name(" ".join([file.name, metadata.get("ss_sd_model_name", "")]))
+    base_by_name = by_file_name(" ".join([file.name, metadata.get("ss_sd_model_name", "")]))
     if base is None:
-        return _listed(named)
-    return _listed(named if named is not None and fits(base, named) else base)
+        return _if_listed(base_by_name)
+    return _if_listed(base_by_name if base_by_name is not None and fits(base, base_by_name) else base)
 
 
-def _listed(base_model: str | None) -> str | None:
+def _if_listed(base_model: str | None) -> str | None:
     return base_model if base_model in LISTED else None
 
 
-async def _told(url: str, files: list[ServerFile]) -> list[ServerFile]:
-    """The files with the metadata that ComfyUI gives of each; without it where the server has none."""
-    silent = [one for one in files if one.folder and one.verdict is None][:MOST_METADATA]
+async def _with_metadata(url: str, files: list[ServerFile]) -> list[ServerFile]:
+    """Returns the files with ComfyUI's metadata, where the server has it."""
+    silent = [file for file in files if file.folder and file.verdict is None][:MOST_METADATA]
     if not silent:
         return files
-    found: dict[str, Mapping[str, Any]] = {}
+    by_name: dict[str, Mapping[str, Any]] = {}
     async with Wire(url, remedy="start the server", backoff=BACKOFF, timeout=15) as wire:
-        for one in silent:
+        for file in silent:
             try:
-                metadata = await wire.get(f"/view_metadata/{one.folder}", {"filename": one.name})
+                metadata = await wire.get(f"/view_metadata/{file.folder}", {"filename": file.name})
             except TargetError:
                 continue
             if isinstance(metadata, Mapping):
-                found[one.name] = metadata
-    return [replace(one, metadata=found.get(one.name, one.metadata)) for one in files]
+                by_name[file.name] = metadata
+    return [replace(file, metadata=by_name.get(file.name, file.metadata)) for file in files]
 
 
 def _card(file: ServerFile, base_model: str, url: str) -> Card:
     digest = (file.digest or "").casefold()
-    own = digest or hashlib.sha256(f"{url} {file.kind} {file.name}".encode()).hexdigest()
+    identity = digest or hashlib.sha256(f"{url} {file.kind} {file.name}".encode()).hexdigest()
     metadata = file.metadata
     phrase = metadata.get("modelspec.trigger_phrase")
     words = tuple(w.strip() for w in str(phrase).split(",") if w.strip() and is_sfw(w)) if phrase else ()
@@ -244,7 +247,7 @@ def _card(file: ServerFile, base_model: str, url: str) -> Card:
         name=name[:120],
         type=file.kind,
         base_model=base_model,
-        air=str(AIR(ecosystem_of(base_model), kind, LOCAL, own)),
+        air=str(AIR(ecosystem_of(base_model), kind, LOCAL, identity)),
         sha256=digest if len(digest) == 64 else None,
         autov2=digest[:10] or None,
         file_name=file.file_name,
@@ -253,20 +256,21 @@ def _card(file: ServerFile, base_model: str, url: str) -> Card:
         description=compose(file.kind, base_model, tags, words),
         source=LOCAL,
         hashes=tuple(dict.fromkeys(filter(None, (digest, digest[:10])))),
-        aliases=tuple(one for one in (stem(file.file_name),) if one != name),
+        aliases=tuple(alias for alias in (stem(file.file_name),) if alias != name),
     )
 
 
 def _training_tags(metadata: Mapping[str, Any]) -> Iterator[str]:
-    """The most frequent tags of kohya's ``ss_tag_frequency``: {folder: {tag: count}}, as JSON or not."""
-    found = metadata.get("ss_tag_frequency")
-    if isinstance(found, str):
+    """Yields the most frequent tags of kohya's ``ss_tag_frequency``: {folder: {tag: count}}, as JSON or
+    not."""
+    frequencies = metadata.get("ss_tag_frequency")
+    if isinstance(frequencies, str):
         try:
-            found = json.loads(found)
+            frequencies = json.loads(frequencies)
         except ValueError:
             return
     counts: dict[str, int] = {}
-    for tags in found.values() if isinstance(found, Mapping) else ():
+    for tags in frequencies.values() if isinstance(frequencies, Mapping) else ():
         for tag, count in tags.items() if isinstance(tags, Mapping) else ():
             if isinstance(count, int) and is_sfw(str(tag)):
                 counts[str(tag).strip()] = counts.get(str(tag).strip(), 0) + count
@@ -274,7 +278,7 @@ def _training_tags(metadata: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _make(catalog: Path, out: Path, cards: list[Card], encoder: Encoder | None) -> None:
-    """Copies a catalog, adds entries, and puts the copy in its place when it is complete."""
+    """Copies a catalog, adds entries, and moves the copy into place when it is complete."""
     from diffagent.data.catalog.importing import add_entries
     from diffagent.data.descriptions.plain_attributes import with_plain_attributes
     from diffagent.data.encoders.text_encoder import TextEncoder

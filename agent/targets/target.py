@@ -1,4 +1,4 @@
-"""A target: what diffagent knows of one image API, in one object.
+"""A target: one object with everything that diffagent knows about an image API.
 
 Each module ``agent/targets/NAME.py`` ends with its ``TARGET``; the table of ``agent/targets/__init__.py``
 names the modules.
@@ -29,24 +29,24 @@ Emitter = Callable[[T2ICall, Resources, Fit, Mapping[str, str]], dict[str, Any]]
 
 
 def any_card(card: Card) -> bool:
-    """Offers every entry."""
+    """Accepts every entry."""
     return True
 
 
 @dataclass(frozen=True)
 class ServerLists:
-    """A server's lists: ``ask`` reads them as JSON, which is kept for a while; ``understand`` turns an
-    address and them into what is installed there."""
+    """The reader of a server's lists: ``ask`` fetches them as JSON, which is cached; ``understand`` turns an
+    address and the lists into :class:`Installed`."""
 
     ask: Callable[[Wire], Awaitable[dict[str, Any]]]
     understand: Callable[[str, dict[str, Any], Catalog], Installed]
 
 
 @dataclass(frozen=True)
-class Reading:
-    """The way back from a request: ``is_request`` tells whether an object is one, ``read`` what it says.
+class RequestReader:
+    """The reader of a target's requests: ``is_request`` recognises one, ``read`` parses it.
 
-    Where an object is none after all, ``read`` raises what Python does, or a DiffAgentError that says why.
+    For a malformed request ``read`` raises Python's own errors, or a DiffAgentError with the reason.
     """
 
     is_request: Callable[[Mapping[str, Any]], bool]
@@ -55,29 +55,29 @@ class Reading:
 
 @dataclass(frozen=True)
 class Target:
-    """One image API.
+    """An image API.
 
     Attributes:
-        name: as ``--target`` takes it.
-        title: as a sentence names it.
-        emit: a call's request, from its cards, a :class:`Fit` and a server's names (AIR → name).
-        spelling: what the target calls a sampler; None: it does not have it.
-        spelling_of: the same for a base model that it has other samplers for; None: they are the usual.
+        name: the value of ``--target``.
+        title: the name in messages.
+        emit: builds a call's request, from its cards, a :class:`Fit` and a server's names (AIR → name).
+        spelling: the target's name of a sampler, or None where it lacks the sampler.
+        spelling_of: the spelling for a base model with samplers of its own; None for the usual samplers.
         added: whether a sampler comes with an extension that most servers of the target lack.
         offers: whether it can run a catalog's entry, as far as the catalog tells.
         pickles: whether it runs ``.ckpt`` files.
         ggufs: whether it runs ``.gguf`` files.
-        side_step: what an image's sides are multiples of, in pixels.
-        runs: whether it is known to run a base model; default: as the table of base models says.
-        executor: makes images at an address; None: at the usual one.
-        usual_url: where it is, unless the user says otherwise; None: there is no such place.
-        self_hosted: a server of the user's own, which is asked what it calls the call's models.
-        local: it runs in this process.
-        syntax: what it reads in a prompt beside words: all that A1111 does; ComfyUI's ``(word:1.2)`` and
-            ``embedding:NAME``, or the weights alone; None: nothing.
-        lists: a server's lists of models; None: it has none.
-        reading: how its requests are read; None: they are not.
-        workflows: it takes a graph of the user's.
+        side_step: the step of an image's sides, in pixels.
+        runs: whether it is known to run a base model; default: the table of base models.
+        executor: builds the executor for an address; None: the default address.
+        usual_url: the default address; None: it has none.
+        self_hosted: whether it is a user's own server, with its own names of models.
+        local: whether it runs in this process.
+        syntax: its prompt syntax: A1111's; ComfyUI's ``(word:1.2)`` and ``embedding:NAME``; the weights
+            alone; None: plain words.
+        lists: the reader of a server's lists of models; None: it has no lists.
+        reading: the reader of its requests; None: they cannot be read.
+        workflows: whether it takes a user's graph.
     """
 
     name: str
@@ -97,29 +97,33 @@ class Target:
     local: bool = False
     syntax: Syntax | None = None
     lists: ServerLists | None = None
-    reading: Reading | None = None
+    reading: RequestReader | None = None
     workflows: bool = False
 
     @cached_property
     def samplers(self) -> tuple[Sampler, ...]:
-        """The samplers that the target has; all where it takes none, and uses its own."""
+        """The target's samplers; all where the API has no field for one."""
         if self.spelling is None:
             return ALL_SAMPLERS
-        return tuple(one for one in self.spelled if self.added is None or not self.added(one))
+        return tuple(sampler for sampler in self.spelled if self.added is None or not self.added(sampler))
 
     @cached_property
     def spelled(self) -> tuple[Sampler, ...]:
-        """The samplers that a server of the target may have, those of extensions too."""
+        """The samplers that a server of the target may have, including those of extensions."""
         spelling = self.spelling
-        return () if spelling is None else tuple(one for one in ALL_SAMPLERS if spelling(one) is not None)
+        return (
+            ()
+            if spelling is None
+            else tuple(sampler for sampler in ALL_SAMPLERS if spelling(sampler) is not None)
+        )
 
     def samplers_of(self, base_model: str) -> tuple[Sampler, ...]:
-        """The samplers that the target has for a base model."""
+        """Returns the target's samplers for a base model."""
         is_usual = self.spelling_of is None or self.spelling_of(base_model) is None
         return self.samplers if is_usual else self.spelled_of(base_model)
 
     def spelled_of(self, base_model: str) -> tuple[Sampler, ...]:
-        """The samplers that a server of the target may have for a base model, those of extensions too."""
+        """Returns the samplers that a server may have for a base model, including those of extensions."""
         spelling = self.spelling_of(base_model) if self.spelling_of is not None else None
         if spelling is None:
             return self.spelled
@@ -135,6 +139,6 @@ class Target:
         return self.runs(base_model) if self.runs else backend(base_model, self.name) is not None
 
     def sampler_of(self, spelling: object) -> Sampler | None:
-        """Returns the sampler that the target spells so; None where a call has no name for it."""
+        """Returns the sampler of a target's spelling; None where a call has no name for it."""
         assert self.spelling is not None
         return next((sampler for sampler in self.spelled if self.spelling(sampler) == spelling), None)

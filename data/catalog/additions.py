@@ -1,4 +1,4 @@
-"""Additions: a file of model items or cards → catalog entries, and a message for each bad row.
+"""Reads a file of model items or cards → catalog entries, and a message for each bad row.
 
 The file is JSON (one object, a list, or an API answer with ``items``) or JSON lines. An object with
 ``modelVersions`` is a model item of Civitai's API, anything else is a card (data/catalog/card_json.py).
@@ -27,62 +27,64 @@ class Additions:
 
 
 def read_additions(path: Path, catalog: Catalog) -> Additions:
-    """Every good row's entries; checkpoints of LoRA images are looked up in the catalog too.
+    """Returns every good row's entries; checkpoints of LoRA images are looked up in the catalog too.
 
     Raises:
         BadInput: the file is not text.
     """
     rows, errors = _rows(path)
-    found: list[Entry] = []
-    known: Survey | None = None
+    additions: list[Entry] = []
+    catalog_survey: Survey | None = None
     for where, row in rows:
         try:
             if "modelVersions" in row:
-                known = known or _known(catalog)
-                found += _of_item(row, known)
+                catalog_survey = catalog_survey or _catalog_survey(catalog)
+                additions += _of_item(row, catalog_survey)
             else:
-                found.append(Entry(card_from_json(row)))
+                additions.append(Entry(card_from_json(row)))
         except BadInput as error:
             errors.append(f"{where}: {error}")
-    return Additions(tuple(found), tuple(errors))
+    return Additions(tuple(additions), tuple(errors))
 
 
-def _of_item(item: dict[str, Any], known: Survey) -> list[Entry]:
+def _of_item(item: dict[str, Any], catalog_survey: Survey) -> list[Entry]:
     name = str(item.get("name"))[:60]
     try:
         verdict = judge(item)
         if verdict.reason is not None:
             raise BadInput(f"model {name!r} is left out: {verdict.reason} (the filters of catalog import)")
-        own = survey([item])
-        both = replace(own, checkpoints={**own.checkpoints, **known.checkpoints})
-        return list(entries([item], both))
+        item_survey = survey([item])
+        merged_survey = replace(
+            item_survey, checkpoints={**item_survey.checkpoints, **catalog_survey.checkpoints}
+        )
+        return list(entries([item], merged_survey))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         kind = type(error).__name__
         raise BadInput(f"model {name!r} is not an item of Civitai's API ({kind}: {error})") from None
 
 
-def _known(catalog: Catalog) -> Survey:
+def _catalog_survey(catalog: Catalog) -> Survey:
     checkpoints = catalog.cards(Filter("Checkpoint"))
     return Survey({digest: card.air for card in reversed(checkpoints) for digest in card.hashes})
 
 
 def _rows(path: Path) -> tuple[list[tuple[str, dict[str, Any]]], list[str]]:
-    """The file's objects, each with where it stands, and a message for what is none."""
+    """Returns the file's objects with their places, and a message for each row that is not an object."""
     try:
         text = path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"cannot read {path} ({error}): give a JSON or JSON lines file in UTF-8") from None
     try:
-        whole: Any = json.loads(text)
+        document: Any = json.loads(text)
     except ValueError:
         values = [(f"{path.name}:{n}", line) for n, line in enumerate(text.splitlines(), 1) if line.strip()]
-        parsed = [(where, _parse(line)) for where, line in values]
+        rows = [(where, _parse(line)) for where, line in values]
     else:
-        listed = whole.get("items", whole) if isinstance(whole, dict) else whole
-        listed = listed if isinstance(listed, list) else [listed]
-        parsed = [(f"{path.name}[{n}]", value) for n, value in enumerate(listed)]
-    good = [(where, value) for where, value in parsed if isinstance(value, dict)]
-    bad = [f"{where}: not a JSON object" for where, value in parsed if not isinstance(value, dict)]
+        items = document.get("items", document) if isinstance(document, dict) else document
+        items = items if isinstance(items, list) else [items]
+        rows = [(f"{path.name}[{n}]", value) for n, value in enumerate(items)]
+    good = [(where, value) for where, value in rows if isinstance(value, dict)]
+    bad = [f"{where}: not a JSON object" for where, value in rows if not isinstance(value, dict)]
     return good, bad
 
 

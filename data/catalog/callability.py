@@ -1,4 +1,4 @@
-"""Callability: whether a T2I call, or what a language model wrote of one, can be made at all.
+"""Callability: whether a T2I call, or a language model's answer, names a real API.
 
 A call is callable when ``model``, ``air``, ``type`` and ``base_model`` name one catalog entry and every
 other field is in range; an answer that is not callable is a hallucination (paper, Table 1).
@@ -17,28 +17,28 @@ from diffagent.data.samplers import is_joined
 
 
 def flaw(call: Mapping[str, Any], catalog: Catalog) -> str | None:
-    """Why a whole call is not callable; None if it is."""
+    """Returns why a call is not callable, or None."""
     try:
-        parsed = T2ICall.parse(call)
+        t2i_call = T2ICall.parse(call)
     except BadCall as error:
         return str(error)
-    card = catalog.by_air(parsed.air)
+    card = catalog.by_air(t2i_call.air)
     if card is None:
-        return f"air {parsed.air} is not in the catalog"
-    return _identity_flaw(call, card) or _loras_flaw(parsed, catalog)
+        return f"air {t2i_call.air} is not in the catalog"
+    return _identity_flaw(call, card) or _loras_flaw(t2i_call, catalog)
 
 
 def _loras_flaw(call: T2ICall, catalog: Catalog) -> str | None:
-    """Why a call's LoRAs do not run on its checkpoint, or None."""
+    """Returns why a call's LoRAs do not run on its checkpoint, or None."""
     if call.base_checkpoint is None:
         return None
     base = catalog.by_air(call.base_checkpoint)
     if base is None or base.type != "Checkpoint":
-        return f"base_checkpoint {call.base_checkpoint} is no checkpoint of the catalog"
+        return f"base_checkpoint {call.base_checkpoint} is not a checkpoint of the catalog"
     for number, lora in enumerate(call.loras):
         card = catalog.by_air(lora.air)
         if card is None or card.type != "LoRA":
-            return f"loras.{number}: {lora.air} is no LoRA of the catalog"
+            return f"loras.{number}: {lora.air} is not a LoRA of the catalog"
         if card.name != lora.model:
             return f"loras.{number}: model is {lora.model!r}, but the entry's is {card.name!r}"
         if lora_fit(lora=card.base_model, checkpoint=base.base_model) is None:
@@ -50,7 +50,7 @@ def _loras_flaw(call: T2ICall, catalog: Catalog) -> str | None:
 
 
 def answer_flaw(fields: Mapping[str, Any], catalog: Catalog) -> str | None:
-    """Why the fields of a language model's answer name no callable API; None if they do."""
+    """Returns why the fields of a language model's answer name no callable API, or None."""
     card = catalog.by_name(str(fields.get("model", "")))
     if card is None:
         return f"no model is named {fields.get('model')!r}"
@@ -71,13 +71,13 @@ def answer_flaw(fields: Mapping[str, Any], catalog: Catalog) -> str | None:
 
 
 def _is_whole(value: Any) -> TypeGuard[int]:
-    """JSON's true is an int to Python, and no number."""
+    """Whether a value is a whole number; JSON's true is an int in Python."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _identity_flaw(fields: Mapping[str, Any], card: Card) -> str | None:
-    held = {"model": card.name, "type": card.type, "base_model": card.base_model}
-    for name, value in held.items():
+    identity = {"model": card.name, "type": card.type, "base_model": card.base_model}
+    for name, value in identity.items():
         if fields.get(name) != value:
             return f"{name} is {fields.get(name)!r}, but the entry's is {value!r}"
     return None

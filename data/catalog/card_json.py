@@ -16,13 +16,13 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from diffagent.data.air import AIR, ModelAir, source_of
-from diffagent.data.attributes import Attributes, Estimated
-from diffagent.data.base_models import LISTED, find, spelled
+from diffagent.data.attributes import Attributes, EstimatedAttributes
+from diffagent.data.base_models import LISTED, canonical_name, find
 from diffagent.data.catalog.cards import compose
 from diffagent.data.catalog.texts import clean
 from diffagent.data.errors import BadInput
 from diffagent.data.records import Card, Licence, ModelType, Stats, Usage
-from diffagent.data.samplers import is_joined, unknown
+from diffagent.data.samplers import is_joined, unknown_sampler
 
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{8,64}$")]
 Size = Annotated[str, Field(pattern=r"^\d{2,4}x\d{2,4}$")]
@@ -49,7 +49,7 @@ class LicenceJson(_Strict):
 
 
 class UsageJson(_Strict):
-    """Value → number of images; JSON keys are text, so numbers are read from it."""
+    """Value → number of images; numbers are parsed from JSON's text keys."""
 
     sampler: dict[str, int] = {}
     steps: dict[int, int] = {}
@@ -64,7 +64,7 @@ class UsageJson(_Strict):
     def _known(cls, value: dict[str, int]) -> dict[str, int]:
         strange = next((name for name in sorted(value) if not is_joined(name)), None)
         if strange is not None:
-            raise ValueError(unknown(strange))
+            raise ValueError(unknown_sampler(strange))
         return value
 
 
@@ -93,7 +93,7 @@ class CardJson(_Strict):
     optional_words: tuple[str, ...] = ()
     attributes: Attributes | None = None
     is_pickle: bool | None = None
-    """Printed, not read: the file name says it."""
+    """Printed but not read: the file name decides it."""
 
     @field_validator("sha256", "autov2", mode="before")
     @classmethod
@@ -110,27 +110,27 @@ class CardJson(_Strict):
     def _read_or_estimated(cls, value: Any) -> Any:
         if not isinstance(value, Mapping) or "estimated" not in value:
             return value
-        fields = {key: one for key, one in value.items() if key != "estimated"}
-        return (Estimated if value["estimated"] is True else Attributes).model_validate(fields)
+        fields = {key: field for key, field in value.items() if key != "estimated"}
+        return (EstimatedAttributes if value["estimated"] is True else Attributes).model_validate(fields)
 
     @field_validator("base_model")
     @classmethod
     def _supported(cls, value: str) -> str:
-        if spelled(value) not in LISTED:
+        if canonical_name(value) not in LISTED:
             raise ValueError(f"not supported; supported are {', '.join(LISTED)}")
-        return spelled(value)
+        return canonical_name(value)
 
     @model_validator(mode="after")
     def _air_agrees(self) -> Self:
         air, row = AIR.parse(self.air), find(self.base_model)
-        assert row is not None  # the field before said so
+        assert row is not None  # the validator of base_model
         if air.ecosystem not in row.ecosystems or air.model_type != self.type:
             right = replace(air, ecosystem=row.ecosystem, type=self.type.casefold())
             raise ValueError(f"air does not agree with type and base_model: it would be {right}")
         return self
 
     def card(self) -> Card:
-        """The card; hashes and description are completed from its other facts."""
+        """Returns the card, with hashes and description completed from the other fields."""
         facts = self.model_dump(exclude={"stats", "licence", "usage", "is_pickle"})
         for key in ("tags", "trigger_words", "optional_words", "aliases"):
             facts[key] = tuple(word for word in map(clean, facts[key]) if word)
@@ -152,22 +152,22 @@ class CardJson(_Strict):
 
 
 def card_from_json(row: Mapping[str, Any]) -> Card:
-    """The card of a JSON object.
+    """Returns the card of a JSON object.
 
     Raises:
-        BadInput: a field is missing, unknown or wrong; the message says which.
+        BadInput: a field is missing, unknown or wrong; the message names it.
     """
     try:
         return CardJson.model_validate(dict(row)).card()
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "the card"
-        given = "" if first["type"] == "missing" else f" (given: {_short(first.get('input'))})"
-        raise BadInput(f"not a card: {where}: {first['msg']}{given}") from None
+        excerpt = "" if first["type"] == "missing" else f" (given: {_short(first.get('input'))})"
+        raise BadInput(f"not a card: {where}: {first['msg']}{excerpt}") from None
 
 
 def card_to_json(card: Card) -> dict[str, Any]:
-    """The card as a JSON object that :func:`card_from_json` reads."""
+    """Returns the card as a JSON object that :func:`card_from_json` reads."""
     purpose = card.attributes
     attributes = purpose and {
         **purpose.model_dump(mode="json"),

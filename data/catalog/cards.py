@@ -2,11 +2,11 @@
 
 Two passes over the models, in constant memory beyond a table of hashes:
 
-    found = survey(raw.models(), scope)               # hash -> checkpoint, and what is flagged
-    for card, samples in entries(raw.models(), found, scope, keep=is_train): …
+    first_pass = survey(raw.models(), scope)          # hash → checkpoint, and flags
+    for card, samples in entries(raw.models(), first_pass, scope, keep=is_train): …
 
 A card holds facts and counts only: its description is composed, never the uploader's text, and its usage
-counts only samples that ``keep`` lets through, so that held-out images leave no trace.
+counts only samples that pass ``keep``, so that held-out images leave no trace.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from diffagent.data.catalog.filters import (
     PART_FILES,
     Funnel,
     Item,
-    Passed,
+    PassingVersion,
     Scope,
     is_flagged,
     is_model_file,
@@ -60,7 +60,7 @@ _TELLS_NOTHING = frozenset(
 
 
 class Entry(NamedTuple):
-    """A card, the samples that it was counted from, its files' names as :func:`stem` gives them, and the
+    """A card with the samples behind its counts, its file names as :func:`stem` gives them, and the
     uploader's text, which no catalog stores."""
 
     card: Card
@@ -71,8 +71,8 @@ class Entry(NamedTuple):
 
 @dataclass(frozen=True)
 class Survey:
-    """What a first pass knows: the AIR behind each checkpoint, by hash and, as ``@ID``, by version; what
-    Civitai flags; how the community rates what passed."""
+    """The first pass: each checkpoint's AIR by hash and, as ``@ID``, by version; what Civitai flags; the
+    community's ratings."""
 
     checkpoints: Mapping[str, str] = field(default_factory=dict)
     flagged_ids: frozenset[int] = frozenset()
@@ -81,7 +81,7 @@ class Survey:
 
 
 def survey(items: Iterable[Item], scope: Scope | None = None, funnel: Funnel | None = None) -> Survey:
-    """The first pass. Where models share a file, its hashes mean the most downloaded of them."""
+    """Makes the first pass. A hash that several models share means the most downloaded one."""
     best: dict[str, tuple[int, int, str]] = {}
     flagged_ids: set[int] = set()
     flagged_hashes: set[str] = set()
@@ -98,13 +98,13 @@ def survey(items: Iterable[Item], scope: Scope | None = None, funnel: Funnel | N
                 flagged_hashes.update(file_hashes(item.get("modelVersions") or ()))
             yield item
 
-    for item, passed in passing(watched(), scope or Scope(), funnel):
-        own_air, stats = air(item, passed.base_model, passed), _stats(item)
-        standings.append(Standing(own_air, (passed.type, passed.base_model), stats))
-        if passed.type == "Checkpoint":
+    for item, candidate in passing(watched(), scope or Scope(), funnel):
+        own_air, stats = air(item, candidate.base_model, candidate), _stats(item)
+        standings.append(Standing(own_air, (candidate.type, candidate.base_model), stats))
+        if candidate.type == "Checkpoint":
             rank = (-stats.downloads, item["id"], own_air)
-            versions = (f"@{version['id']}" for version in passed.family_versions)
-            for name in (*file_hashes(passed.family_versions), *versions):
+            versions = (f"@{version['id']}" for version in candidate.family_versions)
+            for name in (*file_hashes(candidate.family_versions), *versions):
                 best[name] = min(rank, best.get(name, rank))
     checkpoints = {digest: rank[2] for digest, rank in best.items()}
     standings.sort(key=lambda standing: standing.air)
@@ -113,43 +113,47 @@ def survey(items: Iterable[Item], scope: Scope | None = None, funnel: Funnel | N
 
 def entries(
     items: Iterable[Item],
-    found: Survey,
+    first_pass: Survey,
     scope: Scope | None = None,
     keep: Callable[[Sample], bool] = lambda sample: True,
     dropped: Counter[str] | None = None,
 ) -> Iterator[Entry]:
-    """The second pass: an entry for everything that passes, in the items' order, names unique.
+    """Makes the second pass: yields an entry per passing version, in the items' order, names unique.
 
-    ``dropped`` counts the entries' images that are no samples, by reason.
+    ``dropped`` counts the entries' images that are not samples, by reason.
     """
     names = Names()
-    for item, passed in passing(items, scope or Scope()):
-        kept = tuple(s for s in entry_samples(item, passed, dropped) if keep(s))
-        counts = usage(passed, air(item, passed.base_model, passed), kept, found)
-        about = about_text(item, passed.version["id"])
-        yield Entry(card(item, passed, names, counts, kept), kept, stems(passed), about)
+    for item, candidate in passing(items, scope or Scope()):
+        gallery = tuple(s for s in entry_samples(item, candidate, dropped) if keep(s))
+        counts = usage(candidate, air(item, candidate.base_model, candidate), gallery, first_pass)
+        about = about_text(item, candidate.version["id"])
+        yield Entry(card(item, candidate, names, counts, gallery), gallery, stems(candidate), about)
 
 
-def entry_samples(item: Item, passed: Passed, dropped: Counter[str] | None = None) -> Iterator[Sample]:
-    """The samples of all versions that an entry stands for."""
-    return samples(item, {version["id"] for version in passed.family_versions}, dropped)
+def entry_samples(
+    item: Item, candidate: PassingVersion, dropped: Counter[str] | None = None
+) -> Iterator[Sample]:
+    """The samples of all versions of an entry."""
+    return samples(item, {version["id"] for version in candidate.family_versions}, dropped)
 
 
-def card(item: Item, passed: Passed, names: Names, counts: Usage, kept: Sequence[Sample] = ()) -> Card:
-    """One catalog entry; its name is claimed from ``names``."""
-    version, file = passed.version, passed.file
-    others = [v for v in passed.family_versions if v["id"] != version["id"]]
+def card(
+    item: Item, candidate: PassingVersion, names: Names, counts: Usage, gallery: Sequence[Sample] = ()
+) -> Card:
+    """Returns one catalog entry; its name is claimed from ``names``."""
+    version, file = candidate.version, candidate.file
+    others = [v for v in candidate.family_versions if v["id"] != version["id"]]
     hashes = file_hashes([{"files": [file]}, version, *others])
     tags = _distinct(clean(tag) for tag in item.get("tags") or ())
-    listed = (strip_lora_tags(str(word)) for word in version.get("trainedWords") or ())
-    words = _distinct(clean(piece) for text in listed for piece in text.split(","))
+    texts = (strip_lora_tags(str(word)) for word in version.get("trainedWords") or ())
+    words = _distinct(clean(piece) for text in texts for piece in text.split(","))
     words = tuple(word for word in words if is_sfw(word))
-    needed = needed_words(words, [sample.prompt for sample in kept])
+    needed = needed_words(words, [sample.prompt for sample in gallery])
     return Card(
         name=names.claim(clean(item.get("name")), item["id"], version["id"]),
-        type=passed.type,
-        base_model=passed.base_model,
-        air=air(item, passed.base_model, passed),
+        type=candidate.type,
+        base_model=candidate.base_model,
+        air=air(item, candidate.base_model, candidate),
         model_id=item["id"],
         version_id=version["id"],
         version_name=clean(version.get("name")),
@@ -159,22 +163,21 @@ def card(item: Item, passed: Passed, names: Names, counts: Usage, kept: Sequence
         tags=tags,
         trigger_words=needed,
         stats=_stats(item),
-        licence=_licence(item, passed.base_model),
+        licence=_licence(item, candidate.base_model),
         usage=counts,
-        description=compose(passed.type, passed.base_model, tags, words),
+        description=compose(candidate.type, candidate.base_model, tags, words),
         created_at=date_of(version),
-        older_airs=tuple(air(item, passed.base_model, passed, v["id"]) for v in others),
+        older_airs=tuple(air(item, candidate.base_model, candidate, v["id"]) for v in others),
         hashes=hashes,
         optional_words=tuple(word for word in words if word not in needed),
     )
 
 
 def needed_words(words: Sequence[str], prompts: Sequence[str]) -> tuple[str, ...]:
-    """The trigger words that a prompt needs: those in at least half of the model's sample prompts.
+    """Returns the trigger words in at least half of the model's sample prompts, else the most used one.
 
-    Uploaders list alternatives too (a word a character, an outfit, a version): of the LoRAs with two
-    words, people use both in 39 % of their images, with three in 19 %. Where no word is used that often, the
-    most used one is needed, the first of equals.
+    Uploaders also list alternatives (a word per character, outfit or version): people use both of two words
+    in 39 % of a LoRA's images, all of three in 19 %.
     """
     flat = [f" {bare_words(prompt)} " for prompt in prompts]
     uses = {word: sum(f" {bare_words(word)} " in prompt for prompt in flat) for word in words}
@@ -182,31 +185,31 @@ def needed_words(words: Sequence[str], prompts: Sequence[str]) -> tuple[str, ...
     return often or tuple(sorted(words, key=lambda word: -uses[word])[:1])
 
 
-def air(item: Item, base_model: str, passed: Passed, version_id: int | None = None) -> str:
-    """The AIR of a version of the item, default the passing one."""
-    chosen = passed.version["id"] if version_id is None else version_id
-    kind = AIR_TYPES.get(item["type"], passed.type.casefold())
-    if passed.file.get("type") in PART_FILES:
-        kind = str(passed.file["type"]).casefold().replace(" ", "")
-    return str(AIR(ecosystem_of(base_model), kind, CIVITAI, str(item["id"]), str(chosen)))
+def air(item: Item, base_model: str, candidate: PassingVersion, version_id: int | None = None) -> str:
+    """Returns the AIR of a version of the item, by default the passing one."""
+    number = candidate.version["id"] if version_id is None else version_id
+    kind = AIR_TYPES.get(item["type"], candidate.type.casefold())
+    if candidate.file.get("type") in PART_FILES:
+        kind = str(candidate.file["type"]).casefold().replace(" ", "")
+    return str(AIR(ecosystem_of(base_model), kind, CIVITAI, str(item["id"]), str(number)))
 
 
-def usage(passed: Passed, own_air: str, kept: Iterable[Sample], found: Survey) -> Usage:
-    """What people use the model with, counted over its samples.
+def usage(candidate: PassingVersion, own_air: str, gallery: Iterable[Sample], first_pass: Survey) -> Usage:
+    """Counts the settings of the model's samples.
 
-    Inpainting does not count, nor the sizes of img2img, nor images made with another model: a
-    checkpoint's whose hash is another entry's, a LoRA's that name other LoRAs only.
+    Inpainting does not count, nor the sizes of img2img, nor images of other models: a checkpoint's image with
+    another entry's hash, a LoRA's image that names other LoRAs only.
     """
     counts: dict[str, Counter[Any]] = {name: Counter() for name in Usage.__dataclass_fields__}
-    hashes = frozenset(file_hashes(passed.family_versions))
-    names, versions = stems(passed), frozenset(version["id"] for version in passed.family_versions)
-    for sample in kept:
-        checkpoint = checkpoint_of(sample, found.checkpoints)
+    hashes = frozenset(file_hashes(candidate.family_versions))
+    names, versions = stems(candidate), frozenset(version["id"] for version in candidate.family_versions)
+    for sample in gallery:
+        checkpoint = checkpoint_of(sample, first_pass.checkpoints)
         if sample.inpainting:
             continue
-        if passed.type == "Checkpoint" and checkpoint not in (None, own_air):
+        if candidate.type == "Checkpoint" and checkpoint not in (None, own_air):
             continue
-        if passed.type == "LoRA" and sample.loras:
+        if candidate.type == "LoRA" and sample.loras:
             lora = invoked_lora(sample, hashes, names, versions)
             if lora is None:
                 continue
@@ -215,38 +218,38 @@ def usage(passed: Passed, own_air: str, kept: Iterable[Sample], found: Survey) -
             if checkpoint is not None and same_ecosystem(checkpoint, own_air):
                 counts["checkpoints"][checkpoint] += 1
         _count_settings(counts, sample)
-    return Usage(**{name: _ranked(counter) for name, counter in counts.items()})
+    return Usage(**{name: _by_count(counter) for name, counter in counts.items()})
 
 
 def checkpoint_of(sample: Sample, checkpoints: Mapping[str, str]) -> str | None:
-    """The AIR of the checkpoint that an image names, by hash or else by version; None where it is not known.
+    """The AIR of the checkpoint that an image names by hash or else by version; None where unknown.
 
     Args:
         sample: an image.
-        checkpoints: as a :class:`Survey` has them.
+        checkpoints: those of a :class:`Survey`.
     """
     by_hash = checkpoints.get(sample.checkpoint_hash or "")
     return by_hash if by_hash is not None else checkpoints.get(f"@{sample.checkpoint_version_id}")
 
 
-def stems(passed: Passed) -> frozenset[str]:
-    """The names that prompts may call the entry's files by."""
-    files = (file for version in passed.family_versions for file in version.get("files") or ())
+def stems(candidate: PassingVersion) -> frozenset[str]:
+    """The entry's file names as prompts may spell them."""
+    files = (file for version in candidate.family_versions for file in version.get("files") or ())
     return frozenset(stem(str(file.get("name"))) for file in files)
 
 
-def same_ecosystem(one: str, other: str) -> bool:
+def same_ecosystem(air: str, other: str) -> bool:
     """Whether two AIRs are of one ecosystem."""
-    return AIR.parse(one).ecosystem == AIR.parse(other).ecosystem
+    return AIR.parse(air).ecosystem == AIR.parse(other).ecosystem
 
 
 def file_hashes(versions: Iterable[Item]) -> tuple[str, ...]:
-    """Every hash of the versions' model files, lower case, each once, in order.
+    """Returns the distinct hashes of the versions' model files, lower case, in order.
 
-    VAEs, configurations and training data are left out: many models share them. So is the hash of nothing,
-    which some files have for an AutoV3.
+    VAEs, configurations and training data are left out, because many models share them; so is the hash of an
+    empty file, which some files have for an AutoV3.
     """
-    found: dict[str, None] = {}
+    digests: dict[str, None] = {}
     for version in versions:
         for file in version.get("files") or ():
             if not is_model_file(file):
@@ -257,13 +260,13 @@ def file_hashes(versions: Iterable[Item]) -> tuple[str, ...]:
                 str(digest).casefold().removeprefix("0x")
                 for digest in (sha256, sha256[:10], *hashes.values())
             )
-            kept = (digest for digest in every if _HEX.fullmatch(digest) and not is_placeholder(digest))
-            found.update(dict.fromkeys(kept))
-    return tuple(found)
+            valid = (digest for digest in every if _HEX.fullmatch(digest) and not is_placeholder(digest))
+            digests.update(dict.fromkeys(valid))
+    return tuple(digests)
 
 
 def compose(kind: ModelType, base_model: str, tags: Iterable[str], words: Iterable[str]) -> str:
-    """A description of one or two sentences from facts alone."""
+    """Returns a description of one or two sentences, made of facts alone."""
     telling = [tag for tag in tags if tag.casefold() not in _TELLS_NOTHING][:8]
     short = [word for word in words if len(word) <= 60][:4]
     first = f"{base_model} {kind if kind == 'LoRA' else 'checkpoint'}"
@@ -273,27 +276,27 @@ def compose(kind: ModelType, base_model: str, tags: Iterable[str], words: Iterab
 
 @dataclass
 class Names:
-    """Gives out names that are unique by NFKC and case folding; a later claim gets `` (id)``."""
+    """Names that are unique by NFKC and case folding; a later claim gets `` (id)``."""
 
-    taken: set[str] = field(default_factory=set)
+    keys: set[str] = field(default_factory=set)
 
     def claim(self, name: str, *ids: int | str) -> str:
-        """The name; if it is taken, with the first id that makes it free.
+        """Returns the name, with the first id that makes it unique where needed.
 
-        A name needs at least one id, in case it is empty.
+        An empty name becomes "model ID", so at least one id is needed.
         """
         name = name or f"model {ids[0]}"
         numbered = (f"{name} ({ids[-1]}, {n})" for n in itertools.count(2))
         for choice in itertools.chain([name], (f"{name} ({i})" for i in ids), numbered):
             key = name_key(choice)
-            if key not in self.taken:
+            if key not in self.keys:
                 break
-        self.taken.add(key)
+        self.keys.add(key)
         return choice
 
 
 def name_key(name: str) -> str:
-    """What two names share when they are the same name."""
+    """The key of equal names: NFKC, case-folded, single spaces."""
     return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
@@ -306,7 +309,7 @@ def _count_settings(counts: Mapping[str, Counter[Any]], sample: Sample) -> None:
         counts["size"][f"{sample.width}x{sample.height}"] += 1
 
 
-def _ranked(counter: Counter[Any]) -> dict[Any, int]:
+def _by_count(counter: Counter[Any]) -> dict[Any, int]:
     return dict(sorted(counter.items(), key=lambda pair: (-pair[1], pair[0])))
 
 
@@ -318,7 +321,7 @@ def _distinct(texts: Iterable[str]) -> tuple[str, ...]:
 
 
 def _stats(item: Item) -> Stats:
-    """Stars of the older API, or thumbs of today's: up is 5, down is 1."""
+    """The statistics by stars of the older API, or by thumbs of today's: up is 5, down is 1."""
     stats = item.get("stats") or {}
     up, down = count(stats.get("thumbsUpCount")) or 0, count(stats.get("thumbsDownCount")) or 0
     ratings, mean = count(stats.get("ratingCount")) or 0, rating(stats.get("rating")) or 0.0
@@ -337,16 +340,16 @@ def _stats(item: Item) -> Stats:
 
 def _downloads(item: Item) -> int | None:
     """The downloads of a model, or else of its versions that show them; None where all are hidden."""
-    shown = count((item.get("stats") or {}).get("downloadCount"))
-    if shown is not None:
-        return shown
-    each = [count((version.get("stats") or {}).get("downloadCount")) for version in item["modelVersions"]]
-    known = [number for number in each if number is not None]
-    return sum(known) if known else None
+    total = count((item.get("stats") or {}).get("downloadCount"))
+    if total is not None:
+        return total
+    numbers = [count((version.get("stats") or {}).get("downloadCount")) for version in item["modelVersions"]]
+    counts = [number for number in numbers if number is not None]
+    return sum(counts) if counts else None
 
 
 def _licence(item: Item, base_model: str) -> Licence:
-    """The uploader's permissions; the base model's own licence holds where it forbids use for money."""
+    """The uploader's permissions, except where the base model's own licence forbids commercial use."""
     return Licence(
         no_credit=bool(item.get("allowNoCredit", True)),
         commercial=None if forbids_sale(base_model) else _commercial(item.get("allowCommercialUse")),
@@ -356,13 +359,17 @@ def _licence(item: Item, base_model: str) -> Licence:
 
 
 def _commercial(value: object) -> str | None:
-    """One level; since 2024 permissions are listed, where images may be sold only if "Image" is named.
+    """The highest permission; since 2024 permissions are a list, in which "Image" allows selling images.
 
-    They come as a list, or as the text of one, ``{Image,RentCivit}``.
+    The list may come as text: ``{Image,RentCivit}``.
     """
     if isinstance(value, str) and not value.strip().startswith("{"):
         return value if value in COMMERCIAL else None
-    listed: Sequence[Any] = value if isinstance(value, list) else ()
+    permissions: Sequence[Any] = value if isinstance(value, list) else ()
     if isinstance(value, str):
-        listed = [one.strip(' "') for one in value.strip("{} ").split(",")]
-    return next((use for use in reversed(COMMERCIAL) if use in listed), None) if "Image" in listed else None
+        permissions = [permission.strip(' "') for permission in value.strip("{} ").split(",")]
+    return (
+        next((use for use in reversed(COMMERCIAL) if use in permissions), None)
+        if "Image" in permissions
+        else None
+    )

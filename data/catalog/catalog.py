@@ -1,4 +1,4 @@
-"""The catalog: model cards in one SQLite file, found by any name they go by.
+"""The catalog: model cards in one SQLite file, found by any of their names.
 
     with Catalog.create("mine.sqlite") as catalog:     # appears under its name when complete
         ids = catalog.add(cards)
@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any, Self, cast
 
 from diffagent.data.air import AIR
-from diffagent.data.attributes import stored
+from diffagent.data.attributes import attributes_to_json
 from diffagent.data.catalog import schema
 from diffagent.data.catalog.cards import Names, name_key
 from diffagent.data.catalog.file import begin, connect, default_catalog, finish
@@ -33,22 +33,22 @@ __all__ = ["ALL", "Catalog", "Filter", "Row", "default_catalog"]
 
 _SORTED = "ORDER BY downloads DESC, id"
 LONGEST_NAME = 1_000
-"""Characters of a name, AIR, hash or file name that is looked up, and of words that are searched."""
+"""The most characters of a name, AIR, hash or file name in a look-up, and of a search query."""
 _UNASKED = "unasked"
 
 ALL = Filter()
 
 
 class Catalog:
-    """An open catalog; a context manager. Made by :meth:`open` and :meth:`create`."""
+    """An open catalog, by :meth:`open` or :meth:`create`; a context manager."""
 
     def __init__(self, connection: sqlite3.Connection, path: Path, part: Path | None = None) -> None:
         self.path = path
         self._db = connection
         self._part = part
-        """Where a new catalog is written until it is complete."""
+        """The path of a new catalog until it is complete."""
         self._names: Names | None = None
-        """The names of a new catalog's entries, which nobody else adds to."""
+        """The names of a new catalog's entries, which only this object adds to."""
         self._is_indexed = True
         """Whether the text index holds all entries."""
         self._checked = -1
@@ -56,17 +56,18 @@ class Catalog:
 
     @classmethod
     def open(cls, path: str | Path | None = None, writable: bool = False) -> Self:
-        """The catalog at ``path``; by default the embedded one.
+        """Opens the catalog at ``path``, by default the embedded one.
 
         Raises:
-            BadCatalog: there is none, or it is not a catalog of this version.
+            BadCatalog: the file is missing, or not a catalog of this version.
         """
         path = default_catalog() if path is None else Path(path)
         return cls(connect(path, writable), path)
 
     @classmethod
     def create(cls, path: str | Path) -> Self:
-        """A new, empty catalog, which replaces what is at ``path`` when it is closed without an error."""
+        """Creates an empty catalog, which replaces the file at ``path`` when it is closed without an
+        error."""
         connection, part = begin(Path(path))
         return cls(connection, Path(path), part)
 
@@ -83,7 +84,7 @@ class Catalog:
             self.close()
 
     def close(self) -> None:
-        """Closes the file; a new catalog is compacted and gets its name."""
+        """Closes the file; a new catalog is compacted and renamed to its path."""
         if self._part is None:
             self._db.close()
         else:
@@ -92,11 +93,10 @@ class Catalog:
             self._part = None
 
     def check(self) -> None:
-        """Reads the file afresh, without what this connection remembers: an entry by its name, another one
-        each time.
+        """Opens the file anew and looks up an entry by its name, another one each time.
 
         Raises:
-            BadCatalog: the file is gone or damaged.
+            BadCatalog: the file is missing or damaged.
         """
         with Catalog.open(self.path) as fresh:
             sql = "SELECT id, name FROM entries WHERE id > ? ORDER BY id LIMIT 1"
@@ -115,8 +115,8 @@ class Catalog:
     def add(self, cards: Iterable[Card]) -> list[int]:
         """Adds cards, all or none; returns their entry ids.
 
-        A card of a model and base model that is there already replaces it under the same id, without
-        its features. A name that another entry has gets `` (id)``.
+        A card replaces the entry of the same model and base model under its id and drops its features. A name
+        that another entry has gets `` (id)``.
 
         Raises:
             BadCatalog: the catalog cannot be written.
@@ -137,21 +137,21 @@ class Catalog:
         return ids
 
     def _taken(self) -> Names:
-        """The names that entries have."""
+        """The names of the entries."""
         if self._names is not None:
             return self._names
         return Names({key for (key,) in self._rows("SELECT key FROM names WHERE alias = 0")})
 
     def _put(self, card: Card, names: Names) -> int:
-        known = self._db.execute(
+        row = self._db.execute(
             "SELECT id, name FROM entries WHERE air = ?1 OR (model_id = ?2 AND base_model = ?3 "
             "AND source = 'civitai' AND ?4 = 'civitai') ORDER BY air != ?1 LIMIT 1",
             (card.air, card.model_id, card.base_model, card.source),
         ).fetchone()
         entry_id = None
-        if known is not None:
-            entry_id = known[0]
-            names.taken.discard(name_key(known[1]))
+        if row is not None:
+            entry_id = row[0]
+            names.keys.discard(name_key(row[1]))
             for table in schema.LOOKUPS:
                 self._db.execute(f"DELETE FROM {table} WHERE entry_id = ?", (entry_id,))
         ids = [i for i in (card.model_id, card.version_id) if i is not None]
@@ -165,37 +165,37 @@ class Catalog:
         return entry_id
 
     def _refresh(self) -> None:
-        """What is derived from all entries: the text index."""
+        """Rebuilds the text index."""
         self._db.execute("INSERT INTO search (search) VALUES ('rebuild')")
         self._is_indexed = True
 
     def _index(self) -> None:
-        """What is derived from all entries, where a new catalog has got others since: once for many."""
+        """Rebuilds the text index if entries were added since."""
         if not self._is_indexed:
             with self._db:
                 self._refresh()
 
-    def entries(self, wanted: Filter = ALL) -> list[tuple[int, Card]]:
-        """Every entry's id and card, in order of id."""
-        where, values = wanted.sql()
+    def entries(self, condition: Filter = ALL) -> list[tuple[int, Card]]:
+        """Returns the id and card of every matching entry, in order of id."""
+        where, values = condition.sql()
         sql = f"SELECT {schema.COLUMNS} FROM entries WHERE {where} ORDER BY id"
         with uncollected():
             return [schema.entry(row) for row in self._rows(sql, values)]
 
-    def cards(self, wanted: Filter = ALL, limit: int = -1) -> list[Card]:
-        """The cards that are wanted, most downloaded first; -1 is no limit."""
-        where, values = wanted.sql()
+    def cards(self, condition: Filter = ALL, limit: int = -1) -> list[Card]:
+        """Returns the matching cards, most downloaded first; -1 is no limit."""
+        where, values = condition.sql()
         return self._select(f"WHERE {where} {_SORTED} LIMIT ?", (*values, limit))
 
-    def rows(self, wanted: Filter = ALL) -> list[Row]:
-        """Every entry in brief, in order of id."""
-        where, values = wanted.sql()
+    def rows(self, condition: Filter = ALL) -> list[Row]:
+        """Returns a brief row of every matching entry, in order of id."""
+        where, values = condition.sql()
         sql = f"SELECT {', '.join(Row._fields)} FROM entries WHERE {where} ORDER BY id"
         with uncollected():
             return [Row._make((*row[:7], row[7] == 1)) for row in self._rows(sql, values)]
 
     def by_name(self, name: str) -> Card | None:
-        """The entry of that name (NFKC, any case); else one that has it as an alias."""
+        """Returns the entry of a name (NFKC, any case), or else of an alias."""
         if len(name) > LONGEST_NAME:
             return None
         key = name_key(name)
@@ -204,41 +204,41 @@ class Catalog:
         )
 
     def by_air(self, air: str) -> Card | None:
-        """The entry of an AIR; that of an older version, or of one file, means its model's entry."""
+        """Returns the entry of an AIR; the AIR of an older version or of one file finds its model's entry."""
         if len(air) > LONGEST_NAME:
             return None
         air = air.strip()
-        found = self._first("WHERE air = ?", air)
-        parsed = AIR.read(air) if found is None else None
-        if parsed is None:
-            return found
-        if str(parsed.model) != air:
-            return self.by_air(str(parsed.model))
-        if parsed.civitai_ids is None:
+        card = self._first("WHERE air = ?", air)
+        parts = AIR.read(air) if card is None else None
+        if parts is None:
+            return card
+        if str(parts.model) != air:
+            return self.by_air(str(parts.model))
+        if parts.civitai_ids is None:
             return None
-        model_id, version_id = parsed.civitai_ids
-        found = self._first(
+        model_id, version_id = parts.civitai_ids
+        card = self._first(
             f"JOIN versions ON entry_id = id WHERE versions.version_id = ? AND model_id = ? {_SORTED}",
             version_id,
             model_id,
         )
-        if found is None:
+        if card is None:
             return None
-        own = AIR.parse(found.air)
-        same = own.ecosystem == parsed.ecosystem and own.model_type == parsed.model_type
-        return found if same else None
+        card_air = AIR.parse(card.air)
+        same = card_air.ecosystem == parts.ecosystem and card_air.model_type == parts.model_type
+        return card if same else None
 
     def by_id(self, number: int) -> Card | None:
-        """The most downloaded entry of a Civitai model id; else the one of a version id."""
+        """Returns the most downloaded entry of a Civitai model id, or else of a version id."""
         if not 0 < number < 2**63:
             return None
-        found = self._first(f"WHERE model_id = ? {_SORTED}", number)
-        return found or self._first(
+        card = self._first(f"WHERE model_id = ? {_SORTED}", number)
+        return card or self._first(
             f"JOIN versions ON entry_id = id WHERE versions.version_id = ? {_SORTED}", number
         )
 
     def by_version(self, number: int) -> Card | None:
-        """The most downloaded entry that has the Civitai version of that id, be it an older one."""
+        """Returns the most downloaded entry of a Civitai version id, older versions included."""
         if not 0 < number < 2**63:
             return None
         return self._first(
@@ -246,11 +246,10 @@ class Catalog:
         ) or self._first(f"WHERE version_id = ? {_SORTED}", number)
 
     def by_hash(self, digest: str) -> Card | None:
-        """The most downloaded entry with that hash of any version, of any kind that Civitai gives.
+        """Returns the most downloaded entry with a hash of any version and any of Civitai's kinds.
 
-        Ten digits or more may be the beginning of a hash, or a hash the beginning of them: programs cut
-        SHA-256 and the hash of a LoRA's tensors to 10 or 12. The hash of nothing, which some files have in
-        place of their own, means none.
+        Prefixes of ten digits or more match, in either direction: programs cut SHA-256 and the hash of a
+        LoRA's tensors to 10 or 12 digits. The hash of an empty file matches no entry.
         """
         clean = schema.clean_hash(digest) if len(digest) <= LONGEST_NAME else None
         if clean is None:
@@ -262,16 +261,16 @@ class Catalog:
         return exact or next((card for card in same_start if schema.begins(clean, card.hashes)), None)
 
     def by_file(self, file_name: str) -> Card | None:
-        """The most downloaded entry with that file name; folder, suffix and case do not matter."""
+        """Returns the most downloaded entry with a file name; folder, suffix and case do not matter."""
         if len(file_name) > LONGEST_NAME:
             return None
         return self._first(f"JOIN files ON entry_id = id WHERE key = ? {_SORTED}", schema.file_key(file_name))
 
     def find(self, text: str) -> Card:
-        """The entry that goes by a name, AIR, id, hash or file name, tried in this order.
+        """Returns the entry of a name, AIR, id, hash or file name, tried in this order.
 
         Raises:
-            UnknownModel: there is none; the message lists names that are near.
+            UnknownModel: no entry matches; the message lists similar names.
         """
         if len(text) > LONGEST_NAME:
             raise UnknownModel(
@@ -279,37 +278,36 @@ class Catalog:
                 "give its name, AIR, id, hash or file"
             )
         text = text.strip()
-        found = self.by_name(text) or self.by_air(text)
-        if found is None and text.isdecimal() and text.isascii():
-            found = self.by_id(int(text[:20]))
-        found = found or self.by_hash(text) or self.by_file(text)
-        if found is None:
-            near = self.near(text)
-            shown = text if len(text) <= 60 else text[:57] + "…"
+        card = self.by_name(text) or self.by_air(text)
+        if card is None and text.isdecimal() and text.isascii():
+            card = self.by_id(int(text[:20]))
+        card = card or self.by_hash(text) or self.by_file(text)
+        if card is None:
+            names = self.near(text)
+            excerpt = text if len(text) <= 60 else text[:57] + "…"
             raise UnknownModel(
-                f"no model of the catalog has the name, AIR, id, hash or file {shown!r}"
-                + (f": near: {'; '.join(near)}" if near else ""),
-                "" if near else "see diffagent catalog search WORDS",
+                f"no model of the catalog has the name, AIR, id, hash or file {excerpt!r}"
+                + (f": near: {'; '.join(names)}" if names else ""),
+                "" if names else "see diffagent catalog search WORDS",
             )
-        return found
+        return card
 
     def near(self, name: str, limit: int = 3) -> list[str]:
-        """Names like the given one, best first."""
+        """Returns names similar to ``name``, best first."""
         names = {name_key(row[0]): row[0] for row in self._rows("SELECT name FROM entries ORDER BY id")}
         close = difflib.get_close_matches(name_key(name[:200]), names, limit, 0.6)
-        found = [names[key] for key in close] + [card.name for card in self.search(name[:200], limit)]
-        return list(dict.fromkeys(found))[:limit]
+        candidates = [names[key] for key in close] + [card.name for card in self.search(name[:200], limit)]
+        return list(dict.fromkeys(candidates))[:limit]
 
-    def search(self, query: str, limit: int = 20, wanted: Filter = ALL) -> list[Card]:
-        """Entries with all the words (or beginnings of words) in name, tags, trigger words or
-        description, best first; where no entry has them all, those whose name contains the text,
-        then those with any of the words."""
+    def search(self, query: str, limit: int = 20, condition: Filter = ALL) -> list[Card]:
+        """Returns the entries with all words (or word prefixes) in name, tags, trigger words or description,
+        best first; else those whose name contains the query; else those with any of the words."""
         self._index()
         query = query[:LONGEST_NAME]
         words = re.findall(r"\w+", query)[:32]
         if not words:
             return []
-        where, values = wanted.sql()
+        where, values = condition.sql()
         fts = (
             f"JOIN search ON search.rowid = id WHERE search MATCH ? AND {where} "
             "ORDER BY bm25(search, 8, 4, 4, 1) - log1p(downloads) / 4, id LIMIT ?"
@@ -323,7 +321,7 @@ class Catalog:
         )
 
     def stats(self) -> dict[str, Any]:
-        """Totals, and the number of entries by type, base model, source and licence for images."""
+        """Returns totals, and the number of entries by type, base model, source and licence for images."""
         count = "SELECT coalesce({0}, 'None'), count(*) FROM entries GROUP BY 1 ORDER BY 2 DESC, 1"
         columns = ("type", "base_model", "source", "commercial")
         counts = {column: dict(self._rows(count.format(column))) for column in columns}
@@ -339,9 +337,9 @@ class Catalog:
         }
 
     def put_purposes(self, cards: Mapping[int, Card]) -> None:
-        """Sets the description and the attributes of entries by their cards; all else of them stays."""
+        """Sets the entries' descriptions and attributes to those of the cards."""
         values = (
-            (card.description, stored(card.attributes) if card.attributes else None, entry_id)
+            (card.description, attributes_to_json(card.attributes) if card.attributes else None, entry_id)
             for entry_id, card in cards.items()
         )
         with self._db:
@@ -349,30 +347,30 @@ class Catalog:
             self._refresh()
 
     def put_features(self, kind: str, blobs: Mapping[int, bytes]) -> None:
-        """Stores a blob an entry under a kind, in place of older ones."""
+        """Stores one blob per entry under a kind, replacing older ones."""
         with self._db:
             rows = [(kind, entry_id, blob) for entry_id, blob in blobs.items()]
             self._db.executemany("REPLACE INTO features VALUES (?, ?, ?)", rows)
 
-    def features(self, kind: str, wanted: Filter = ALL) -> Iterator[tuple[int, bytes]]:
-        """The blobs of a kind of the entries that are wanted, in order of entry id."""
-        where, values = wanted.sql()
-        ids = "" if wanted == ALL else f"AND entry_id IN (SELECT id FROM entries WHERE {where})"
+    def features(self, kind: str, condition: Filter = ALL) -> Iterator[tuple[int, bytes]]:
+        """Yields the blobs of a kind for the matching entries, in order of id."""
+        where, values = condition.sql()
+        ids = "" if condition == ALL else f"AND entry_id IN (SELECT id FROM entries WHERE {where})"
         sql = f"SELECT entry_id, data FROM features WHERE kind = ? {ids} ORDER BY entry_id"
         return iter(self._db.execute(sql, (kind, *(values if ids else ()))))
 
     @property
     def unasked(self) -> tuple[str, ...]:
-        """The base models that answer a request which names none; empty: all of them."""
+        """The base models that answer requests without a base model; empty: all of them."""
         return tuple(filter(None, (self.get_meta(_UNASKED) or "").split("\n")))
 
     def set_unasked(self, base_models: Iterable[str]) -> None:
-        """Let only these base models answer a request which names none."""
+        """Sets the base models that answer requests without a base model."""
         self.set_meta(_UNASKED, "\n".join(sorted(set(base_models))))
 
     def get_meta(self, key: str) -> str | None:
-        found = self._rows("SELECT value FROM meta WHERE key = ?", (key,))
-        return cast(str, found[0][0]) if found else None
+        rows = self._rows("SELECT value FROM meta WHERE key = ?", (key,))
+        return cast(str, rows[0][0]) if rows else None
 
     def set_meta(self, key: str, value: str) -> None:
         with self._db:
@@ -382,8 +380,8 @@ class Catalog:
         self._db.execute("REPLACE INTO meta VALUES (?, ?)", (key, value))
 
     def _first(self, clause: str, *values: Any) -> Card | None:
-        found = self._select(f"{clause} LIMIT 1", values)
-        return found[0] if found else None
+        cards = self._select(f"{clause} LIMIT 1", values)
+        return cards[0] if cards else None
 
     def _select(self, clause: str, values: Iterable[Any]) -> list[Card]:
         columns = ", ".join(f"entries.{name}" for name in schema.COLUMNS.split(", "))

@@ -1,4 +1,4 @@
-"""The corpus: a crawl's entries, each with the samples that a held-out rule lets through.
+"""The corpus: a crawl's entries, each with the samples that a held-out rule keeps visible.
 
     RAW → survey (hashes, flags) → splits → entries of visible samples → AI Horde's merged in
 
@@ -22,45 +22,48 @@ from diffagent.data.records import Sample
 def read_entries(
     raw: RawFolder, scope: Scope, rule: Rule = "none", funnel: Funnel | None = None
 ) -> Iterator[Entry]:
-    """Every entry of a crawl (Civitai's, then Horde's own) with the samples that the rule lets it see."""
-    found = survey(raw.models(), scope, funnel)
-    seen = None
+    """Yields every entry of a crawl (Civitai's, then Horde's) with its visible samples."""
+    first_pass = survey(raw.models(), scope, funnel)
+    image_ids = None
     if rule != "none":
-        seen = visible(_splits(raw, scope, rule), rule)
-    kept = entries(raw.models(), found, scope, keep=lambda sample: seen is None or sample.image_id in seen)
-    yield from _with_horde(kept, raw, found, scope)
+        image_ids = visible(_splits(raw, scope, rule), rule)
+    civitai_entries = entries(
+        raw.models(), first_pass, scope, keep=lambda sample: image_ids is None or sample.image_id in image_ids
+    )
+    yield from _with_horde(civitai_entries, raw, first_pass, scope)
 
 
 def read_splits(
     raw: RawFolder, scope: Scope, progress: Callable[[int], None] = lambda done: None
 ) -> Mapping[int, tuple[Split, Split]]:
-    """Image id → its split by cluster and by image, over every sample of a crawl.
+    """Image id → its splits by cluster and by image, for every sample of a crawl.
 
-    ``progress`` is called with the number of samples read so far.
+    ``progress`` receives the number of samples read.
     """
     return _splits(raw, scope, "both", progress)
 
 
-def available_checkpoints(raw: RawFolder, found: Survey, scope: Scope) -> dict[str, str]:
-    """Hash → AIR of every checkpoint that a LoRA's image can be said to run on: Civitai's that pass the
-    filters, then AI Horde's own."""
+def available_checkpoints(raw: RawFolder, first_pass: Survey, scope: Scope) -> dict[str, str]:
+    """Hash → AIR of the available checkpoints: Civitai's that pass the filters, then AI Horde's."""
     models = raw.horde() if "horde" in raw else ()
-    return {**horde_checkpoints(models, found, scope), **found.checkpoints}
+    return {**horde_checkpoints(models, first_pass, scope), **first_pass.checkpoints}
 
 
 def _splits(
     raw: RawFolder, scope: Scope, rule: Rule, progress: Callable[[int], None] = lambda done: None
 ) -> dict[int, tuple[Split, Split]]:
     def read() -> Iterator[Sample]:
-        passed = passing(raw.models(), scope)
-        found = (sample for item, one in passed for sample in entry_samples(item, one))
-        for done, sample in enumerate(found, 1):
+        versions = passing(raw.models(), scope)
+        gallery = (sample for item, version in versions for sample in entry_samples(item, version))
+        for done, sample in enumerate(gallery, 1):
             progress(done)
             yield sample
 
     return splits(read(), rule)
 
 
-def _with_horde(kept: Iterable[Entry], raw: RawFolder, found: Survey, scope: Scope) -> Iterable[Entry]:
+def _with_horde(
+    civitai_entries: Iterable[Entry], raw: RawFolder, first_pass: Survey, scope: Scope
+) -> Iterable[Entry]:
     models: Iterable[HordeModel] = raw.horde() if "horde" in raw else ()
-    return merge_horde(kept, models, found, scope)
+    return merge_horde(civitai_entries, models, first_pass, scope)

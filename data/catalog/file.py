@@ -1,4 +1,4 @@
-"""Catalog files on disk: opened when they are what they claim to be, created under their name when complete.
+"""Catalog files on disk: checked when opened, renamed to their path when complete.
 
 connection = connect(path, writable=False)       # or BadCatalog, with what to do
 connection, part = begin(path); …; finish(connection, part, path)
@@ -20,22 +20,22 @@ PRAGMA user_version = {VERSION};
 PRAGMA journal_mode = MEMORY;
 PRAGMA synchronous = OFF;
 """
-"""A new file is synced once, when it is complete: until then nobody knows its name."""
+"""A new file is synced once, when it is complete and before it gets its name."""
 _MAGIC = b"SQLite format 3\0"
 
 
 def default_catalog() -> Path:
-    """The path of the catalog that ships with the package, whether or not it is there."""
+    """The path of the catalog that ships with the package, whether or not it exists."""
     from importlib.resources import files
 
     return Path(str(files("diffagent.data"))) / "default" / "catalog.sqlite"
 
 
 def connect(path: Path, writable: bool = False) -> sqlite3.Connection:
-    """An open catalog.
+    """Opens a catalog file.
 
     Raises:
-        BadCatalog: there is none, it is damaged, or not a catalog of this version.
+        BadCatalog: the file is missing, damaged, or not a catalog of this version.
     """
     _check_bytes(path)
     uri = f"{path.absolute().as_uri()}?mode={'rw' if writable else 'ro'}"
@@ -50,10 +50,10 @@ def connect(path: Path, writable: bool = False) -> sqlite3.Connection:
 
 
 def begin(path: Path) -> tuple[sqlite3.Connection, Path]:
-    """An empty catalog beside ``path``, and where it is.
+    """Creates an empty catalog beside ``path``; returns it with its temporary path.
 
     Raises:
-        BadCatalog: nothing can be written there.
+        BadCatalog: the folder cannot be written to.
     """
     part = path.with_name(path.name + ".part")
     try:
@@ -67,7 +67,7 @@ def begin(path: Path) -> tuple[sqlite3.Connection, Path]:
 
 
 def finish(connection: sqlite3.Connection, part: Path, path: Path) -> None:
-    """Compacts what :func:`begin` began, closes it and gives it its name."""
+    """Compacts and closes the catalog of :func:`begin`, and renames it to ``path``."""
     connection.execute("INSERT INTO search (search) VALUES ('optimize')")
     connection.commit()
     connection.execute("VACUUM")
@@ -96,7 +96,7 @@ def _check_bytes(path: Path) -> None:
         raise BadCatalog(f"cannot read {path} ({error.strerror}): give a catalog that you may read") from None
     if not head.startswith(_MAGIC):
         raise BadCatalog(
-            f"{path} is not a catalog (no SQLite file)", "give one made by diffagent catalog import"
+            f"{path} is not a catalog (not a SQLite file)", "give one made by diffagent catalog import"
         )
     page = int.from_bytes(head[16:18], "big")
     expected = (65536 if page == 1 else page) * int.from_bytes(head[28:32], "big")

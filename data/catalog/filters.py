@@ -1,11 +1,11 @@
 """Availability filters: which versions of a Civitai model can be called, and why the others cannot.
 
-In: an item of the models listing. Out: one :class:`Passed` per base model (its newest version with a
-usable file), or the reason why there is none. The reasons, in the order they are checked, are
-:data:`REASONS`; counted over a listing they are the funnel (the paper's Figure 2, "model screening").
+In: an item of the models listing. Out: one :class:`PassingVersion` per base model (its newest version with a
+usable file), or the reason why there is none. :data:`REASONS` lists the reasons in the order of the checks;
+their counts over a listing are the funnel (the paper's Figure 2, "model screening").
 
-The paper's quality filter (Bayesian rating, downloads) comes after these, over ``Passed`` records:
-it compares models of one type and base model with each other, so it is not a judgement of one item.
+The paper's quality filter (Bayesian rating, downloads) follows: it compares models of one type and base model
+with each other, so it does not judge single items.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from diffagent.data.base_models import CRAWLED, LISTED, RUNNABLE, named, parts_of, spelled
+from diffagent.data.base_models import CRAWLED, LISTED, RUNNABLE, base_models_of, canonical_name, parts_of
 from diffagent.data.catalog.samples import SFW_LEVELS
 from diffagent.data.errors import BadInput
 from diffagent.data.hubs.answers import date_of, is_placeholder
@@ -34,11 +34,11 @@ TYPES: Mapping[str, ModelType] = {
 }  # fmt: skip
 WHOLE_FILES = ("Model", "Pruned Model")
 PART_FILES = ("Diffusion Model", "UNet")
-"""Checkpoints without text encoder and VAE: files of base models that run in parts."""
+"""Files of checkpoints without text encoder and VAE, for base models that run in parts."""
 MODEL_FILES = WHOLE_FILES + PART_FILES
 _OTHER_FORMATS = ("gguf", "diffusers", "onnx", "core ml")
 _QUANTISED = ("nf4", "nvfp4", "int4", "int8", "mxfp8")
-"""Of these a server has the loader only where it was added."""
+"""Precisions that a server loads only with an extension."""
 
 MODEL_REASONS = (
     "odd row", "type", "nsfw", "minor", "real person", "explicit words", "taken down", "archived",
@@ -49,7 +49,7 @@ VERSION_REASONS = (
     "generation only", "early access", "paid access", "no model file", "not safetensors", "scan", "no sha256",
 )  # fmt: skip
 REASONS = MODEL_REASONS + VERSION_REASONS
-"""Why a model is dropped; of its versions' reasons, the one of the version that came furthest."""
+"""The reasons why a model is dropped; of its versions' reasons, the last one in this order."""
 
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _REAL_PERSON = re.compile(
@@ -60,41 +60,41 @@ _REAL_PERSON = re.compile(
 
 
 CALLABLE = (*CRAWLED, *(name for name in LISTED if name in RUNNABLE and name not in CRAWLED))
-"""The base models whose models become entries: those that the table knows how to run."""
+"""The base models whose models become entries: those that the table can run."""
 
 
 @dataclass(frozen=True)
 class Scope:
-    """What is wanted: types and base models, as the catalog spells them."""
+    """The types and base models of a selection, as the catalog spells them."""
 
     base_models: tuple[str, ...] = CALLABLE
     types: tuple[ModelType, ...] = ("Checkpoint", "LoRA")
 
     @classmethod
     def of(cls, base_models: Sequence[str]) -> Scope:
-        """The scope of the given base models or families; of all that can be run if none is given.
+        """Returns the scope of base models or families; without any, of all that can be run.
 
         Raises:
-            BadInput: one is no base model, or none that can be run.
+            BadInput: one is not a base model, or cannot be run.
         """
         names: dict[str, None] = {}
-        for given in base_models:
-            meant = [name for name in named(given) if name in CALLABLE]
-            if not meant:
+        for spelling in base_models:
+            callable_names = [name for name in base_models_of(spelling) if name in CALLABLE]
+            if not callable_names:
                 raise BadInput(
-                    f"base model {named(given)[0]!r} is added by hand, for nothing tells how to run it: "
-                    f"give another, such as {', '.join(CALLABLE[:3])}"
+                    f"base model {base_models_of(spelling)[0]!r} is added by hand, because nothing says how "
+                    f"to run it: give another, such as {', '.join(CALLABLE[:3])}"
                 )
-            names |= dict.fromkeys(meant)
+            names |= dict.fromkeys(callable_names)
         return cls(tuple(names) or CALLABLE)
 
 
 @dataclass(frozen=True)
-class Passed:
+class PassingVersion:
     """A model's newest usable version for one base model, and the file to call.
 
-    ``family_versions`` are all versions of the model that this one stands for: same base model, no
-    inpainting, newest first, this one included. Their images, hashes and AIRs belong to the entry.
+    ``family_versions`` are the model's versions for the base model without inpainting, this one included,
+    newest first. Their images, hashes and AIRs belong to the entry.
     """
 
     type: ModelType
@@ -106,11 +106,11 @@ class Passed:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of an item: what passed, or else why nothing did."""
+    """The filters' verdict on an item: the versions that passed, or why none did."""
 
-    passed: tuple[Passed, ...] = ()
+    passed: tuple[PassingVersion, ...] = ()
     reason: str | None = None
-    """One of REASONS; None where something passed."""
+    """One of REASONS; None where a version passed."""
     versions: Mapping[str, int] = field(default_factory=dict)
     """Reason → number of versions dropped for it."""
 
@@ -120,14 +120,14 @@ class Funnel:
     """Counts verdicts as items stream by: models and versions in, dropped by reason, entries out."""
 
     models: int = 0
-    kept: int = 0
+    usable: int = 0
     entries: int = 0
     dropped: Counter[str] = field(default_factory=Counter)
     dropped_versions: Counter[str] = field(default_factory=Counter)
 
     def add(self, verdict: Verdict) -> None:
         self.models += 1
-        self.kept += bool(verdict.passed)
+        self.usable += bool(verdict.passed)
         self.entries += len(verdict.passed)
         self.dropped_versions.update(verdict.versions)
         if verdict.reason is not None:
@@ -138,16 +138,16 @@ class Funnel:
         return {
             "models": self.models,
             "dropped": {reason: self.dropped[reason] for reason in order},
-            "kept": self.kept,
+            "kept": self.usable,
             "entries": self.entries,
             "dropped_versions": {r: self.dropped_versions[r] for r in REASONS if r in self.dropped_versions},
         }
 
 
 def judge(item: Item, scope: Scope | None = None) -> Verdict:
-    """Which of the item's versions can be called within the scope (default: all that is supported)."""
-    found = sound(item)
-    return Verdict(reason="odd row") if found is None else _judge(found, scope or Scope())
+    """Judges which of the item's versions can be called within the scope (default: all supported)."""
+    row = sound(item)
+    return Verdict(reason="odd row") if row is None else _judge(row, scope or Scope())
 
 
 def _judge(item: Item, scope: Scope) -> Verdict:
@@ -155,50 +155,52 @@ def _judge(item: Item, scope: Scope) -> Verdict:
     if reason is not None:
         return Verdict(reason=reason)
     usable: dict[str, list[Item]] = {}
-    passed: dict[str, tuple[Item, Item]] = {}
+    candidates: dict[str, tuple[Item, Item]] = {}
     dropped: Counter[str] = Counter()
     for version in _newest_first(item["modelVersions"]):
-        base = spelled(version.get("baseModel"))
+        base = canonical_name(version.get("baseModel"))
         reason, file = _version_reason(item, version, base, scope)
         if reason not in ("base model", "inpainting"):
             usable.setdefault(base, []).append(version)
         if file is None:
             dropped[str(reason)] += 1
         else:
-            passed.setdefault(base, (version, file))
-    if not passed:
+            candidates.setdefault(base, (version, file))
+    if not candidates:
         return Verdict(reason=max(dropped, key=VERSION_REASONS.index), versions=dropped)
     kind = TYPES[item["type"]]
-    order = sorted(passed, key=lambda base: (scope.base_models.index(base), base))
+    order = sorted(candidates, key=lambda base: (scope.base_models.index(base), base))
     return Verdict(
-        tuple(Passed(kind, base, *passed[base], tuple(usable[base])) for base in order), None, dropped
+        tuple(PassingVersion(kind, base, *candidates[base], tuple(usable[base])) for base in order),
+        None,
+        dropped,
     )
 
 
 def passing(
     items: Iterable[Item], scope: Scope, funnel: Funnel | None = None
-) -> Iterator[tuple[Item, Passed]]:
-    """Every item's passing versions in the items' order; fills in the funnel on the way.
+) -> Iterator[tuple[Item, PassingVersion]]:
+    """Yields every item's passing versions in the items' order, and fills the funnel.
 
-    The items come without their odd rows (:mod:`diffagent.data.hubs.odd_rows`).
+    The yielded items lack their odd rows (:mod:`diffagent.data.hubs.odd_rows`).
     """
     for row in items:
         item = sound(row)
         verdict = Verdict(reason="odd row") if item is None else _judge(item, scope)
         if funnel is not None:
             funnel.add(verdict)
-        for passed in verdict.passed:
+        for candidate in verdict.passed:
             assert item is not None
-            yield item, passed
+            yield item, candidate
 
 
 def is_flagged(item: Item) -> bool:
-    """Whether Civitai or the words on it mark the model as NSFW, as a minor or as a real person."""
+    """Whether Civitai or the model's words mark it as NSFW, as a minor or as a real person."""
     return _content_reason(item) is not None
 
 
 def is_model_file(file: Item) -> bool:
-    """Whether a file holds the model's own weights: no VAE, text encoder, configuration or training data."""
+    """Whether a file holds the model's own weights, not a VAE, text encoder or training data."""
     return file.get("type") in MODEL_FILES
 
 
@@ -226,7 +228,7 @@ def _content_reason(item: Item) -> str | None:
 
 
 def _version_reason(item: Item, version: Item, base: str, scope: Scope) -> tuple[str | None, Item | None]:
-    """Why the version cannot be called, or (None, the file to call)."""
+    """Returns (why the version cannot be called, None) or (None, the file to call)."""
     if base not in scope.base_models:
         return "base model", None
     files = [file for file in version.get("files") or () if file.get("type") in _files_of(item, base)]
@@ -257,13 +259,13 @@ def _version_reason(item: Item, version: Item, base: str, scope: Scope) -> tuple
 
 
 def _files_of(item: Item, base: str) -> tuple[str, ...]:
-    """The types of file that hold the model; one without its parts runs where the base model has parts."""
+    """The types of files that hold the model; bare transformers only where the base model runs in parts."""
     in_parts = any(part.role == "transformer" for part in parts_of(base))
     return MODEL_FILES if in_parts and TYPES[item["type"]] == "Checkpoint" else WHOLE_FILES
 
 
 def _is_sfw_version(item: Item, version: Item) -> bool:
-    """Whether the version shows something rated PG or PG-13; a hub without levels does not tell."""
+    """Whether the version shows something rated PG or PG-13; true on a hub without levels."""
     for level in (version.get("nsfwLevel"), _levels(version), item.get("nsfwLevel")):
         if isinstance(level, int) and not isinstance(level, bool):
             return bool(level & SFW_LEVELS)
@@ -272,21 +274,23 @@ def _is_sfw_version(item: Item, version: Item) -> bool:
 
 def _levels(version: Item) -> int | None:
     """The levels of a version's images together, as a bit mask; None where they have none."""
-    found = (image.get("nsfwLevel") for image in version.get("images") or ())
-    levels = [level for level in found if isinstance(level, int)]
+    ratings = (image.get("nsfwLevel") for image in version.get("images") or ())
+    levels = [level for level in ratings if isinstance(level, int)]
     return functools.reduce(operator.or_, levels) if levels else None
 
 
 def _why_not_to_be_had(item: Item, version: Item) -> str | None:
-    """Why nobody, or only who pays, can download the version; None where everybody can."""
+    """Returns why the version cannot be downloaded for free, or None."""
     if version.get("status") not in (None, "Published"):
         return "not published"
-    own, whole = version.get("availability"), item.get("availability")
-    if "Private" in (own, whole):
+    version_access, model_access = version.get("availability"), item.get("availability")
+    if "Private" in (version_access, model_access):
         return "private"
     if version.get("usageControl") not in (None, "Download"):
         return "generation only"
-    if own == "EarlyAccess" or (own is None and (whole == "EarlyAccess" or _ends_later(version))):
+    if version_access == "EarlyAccess" or (
+        version_access is None and (model_access == "EarlyAccess" or _ends_later(version))
+    ):
         return "early access"
     paid = version.get("paidAccess")
     is_paid = any(paid.values()) if isinstance(paid, dict) else paid
@@ -294,7 +298,7 @@ def _why_not_to_be_had(item: Item, version: Item) -> str | None:
 
 
 def _ends_later(version: Item) -> bool:
-    """Whether an early access ends in the future, for answers that give its end alone."""
+    """Whether the early access ends in the future, for answers that give its end only."""
     ends = str(version.get("earlyAccessEndsAt") or version.get("earlyAccessDeadline") or "")
     return ends > datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
@@ -310,7 +314,7 @@ def _has_sha256(file: Item) -> bool:
 
 
 def _preference(file: Item) -> tuple[bool, bool]:
-    """Orders files: weights that every server loads, then the primary file, then as listed."""
+    """The sort key of files: weights that every server loads first, then the primary file."""
     precision = str((file.get("metadata") or {}).get("fp")).casefold()
     return precision in _QUANTISED, not file.get("primary")
 

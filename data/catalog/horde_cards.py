@@ -1,9 +1,9 @@
 """AI Horde's models as catalog entries, merged with those of a crawl.
 
 A Horde model whose file is in the crawl (by SHA-256), or whose home page is a crawled model of the same
-family, adds its name as an alias and its styles' parameters to that entry. Others become entries of
-their own, source "horde", without community statistics. Inpainting models, those without a hash, and
-what Civitai flags as NSFW or a real person stay out.
+family, adds its name as an alias and its styles' parameters to that entry. The others become entries with the
+source "horde" and no community statistics. Inpainting models, models without a hash, and models that Civitai
+flags as NSFW or a real person are left out.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from diffagent.data.air import AIR, CIVITAI, HORDE
-from diffagent.data.base_models import ecosystem_of, family_of, spelled
+from diffagent.data.base_models import canonical_name, ecosystem_of, family_of
 from diffagent.data.catalog.cards import Entry, Names, Survey, compose
 from diffagent.data.catalog.filters import Scope
 from diffagent.data.catalog.texts import clean
@@ -26,10 +26,10 @@ _SETTINGS = ("sampler", "steps", "cfg_scale", "clip_skip")
 
 
 def merge_horde(
-    entries: Iterable[Entry], models: Iterable[HordeModel], found: Survey, scope: Scope | None = None
+    entries: Iterable[Entry], models: Iterable[HordeModel], first_pass: Survey, scope: Scope | None = None
 ) -> Iterator[Entry]:
-    """The crawl's entries with what Horde adds to them, then Horde's own in the order of ``models``."""
-    pending = {model.name: model for model in models if _is_wanted(model, found, scope or Scope())}
+    """Yields the crawl's entries with Horde's additions, then Horde's own in the order of ``models``."""
+    pending = {model.name: model for model in models if _is_wanted(model, first_pass, scope or Scope())}
     names = Names()
     for entry in entries:
         card = entry.card
@@ -43,29 +43,31 @@ def merge_horde(
 
 
 def horde_checkpoints(
-    models: Iterable[HordeModel], found: Survey, scope: Scope | None = None
+    models: Iterable[HordeModel], first_pass: Survey, scope: Scope | None = None
 ) -> dict[str, str]:
-    """The AIR behind each hash of Horde's own safetensors checkpoints, as :func:`merge_horde` lists them."""
-    names, known = Names(), {}
+    """Hash → AIR of Horde's own safetensors checkpoints, as :func:`merge_horde` lists them."""
+    names, airs = Names(), {}
     for model in models:
-        if _is_wanted(model, found, scope or Scope()) and str(model.file).casefold().endswith(".safetensors"):
+        if _is_wanted(model, first_pass, scope or Scope()) and str(model.file).casefold().endswith(
+            ".safetensors"
+        ):
             card = horde_card(model, names)
-            known.update(dict.fromkeys(card.hashes, card.air))
-    return known
+            airs.update(dict.fromkeys(card.hashes, card.air))
+    return airs
 
 
 def horde_card(model: HordeModel, names: Names) -> Card:
-    """A Horde model's own entry; the model has a hash."""
+    """Returns the entry of a Horde model, which must have a hash."""
     assert model.sha256 is not None
-    base_model, name = spelled(model.baseline), clean(model.name)
+    base_model, name = canonical_name(model.baseline), clean(model.name)
     air = AIR(ecosystem_of(base_model), "checkpoint", HORDE, model.name)
     if model.civitai_model is not None and model.civitai_version is not None:
         air = replace(air, source=CIVITAI, id=str(model.civitai_model), version=str(model.civitai_version))
     tags = () if model.style in ("", "other") else (model.style,)
     words = tuple(word for word in (clean(word) for word in model.trigger_words) if word)
-    claimed = names.claim(name, "horde")
+    unique_name = names.claim(name, "horde")
     return Card(
-        name=claimed,
+        name=unique_name,
         type="Checkpoint",
         base_model=base_model,
         air=str(air),
@@ -80,12 +82,12 @@ def horde_card(model: HordeModel, names: Names) -> Card:
         description=compose("Checkpoint", base_model, tags, words),
         source="horde",
         hashes=(model.sha256, model.sha256[:10]),
-        aliases=() if claimed == model.name else (model.name,),
+        aliases=() if unique_name == model.name else (model.name,),
     )
 
 
 def style_usage(model: HordeModel) -> Usage:
-    """The parameters that styles recommend, each style counting once.
+    """Counts the parameters that styles recommend, each style once.
 
     Styles that load LoRAs do not count: a fast LoRA's eight steps are not the model's.
     """
@@ -104,10 +106,10 @@ def style_usage(model: HordeModel) -> Usage:
     return Usage(**{name: dict(counter.most_common()) for name, counter in counts.items()})
 
 
-def _is_wanted(model: HordeModel, found: Survey, scope: Scope) -> bool:
-    if model.sha256 is None or model.inpainting or spelled(model.baseline) not in scope.base_models:
+def _is_wanted(model: HordeModel, first_pass: Survey, scope: Scope) -> bool:
+    if model.sha256 is None or model.inpainting or canonical_name(model.baseline) not in scope.base_models:
         return False
-    flagged = model.sha256 in found.flagged_hashes or model.civitai_model in found.flagged_ids
+    flagged = model.sha256 in first_pass.flagged_hashes or model.civitai_model in first_pass.flagged_ids
     return not flagged and is_sfw(model.name)
 
 

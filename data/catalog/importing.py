@@ -1,4 +1,4 @@
-"""Import: a crawl becomes a catalog, each entry with its text specification.
+"""Imports a crawl into a catalog, each entry with its text specification.
 
     entries (card and samples) → documents → vectors and hashed terms → SQLite
 
@@ -26,15 +26,15 @@ Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 
 
 def import_catalog(
-    found: Iterable[Entry], out: Path, encoder: Encoder, progress: Progress, rule: Rule
+    entries: Iterable[Entry], out: Path, encoder: Encoder, progress: Progress, rule: Rule
 ) -> int:
-    """Write a catalog with specifications; it appears under its name when it is complete.
+    """Writes a catalog with specifications, which gets its name when it is complete.
 
     Returns the number of entries.
     """
     count = 0
     with Catalog.create(out) as catalog:
-        stream = iter(progress(found, "import"))
+        stream = iter(progress(entries, "import"))
         while group := tuple(islice(stream, BATCH)):
             add_entries(catalog, group, encoder)
             count += len(group)
@@ -42,9 +42,9 @@ def import_catalog(
     return count
 
 
-def add_entries(catalog: Catalog, found: Iterable[Entry], encoder: Encoder) -> list[int]:
-    """Add entries with their specifications to an open catalog; returns their ids."""
-    group = list(found)
+def add_entries(catalog: Catalog, entries: Iterable[Entry], encoder: Encoder) -> list[int]:
+    """Adds entries with their specifications to an open catalog; returns their ids."""
+    group = list(entries)
     texts = [instructions(entry.card, entry.samples) for entry in group]
     docs = iter(documents([pair for pairs in texts for pair in pairs], encoder))
     ids = catalog.add(entry.card for entry in group)
@@ -59,5 +59,5 @@ def add_entries(catalog: Catalog, found: Iterable[Entry], encoder: Encoder) -> l
 
 
 def add_cards(catalog: Catalog, cards: Iterable[Card], encoder: Encoder) -> list[int]:
-    """Add bare cards; their specifications hold the words of the card alone."""
+    """Adds cards without samples; their specifications hold the cards' words only."""
     return add_entries(catalog, (Entry(card) for card in cards), encoder)

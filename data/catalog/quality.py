@@ -1,15 +1,14 @@
 """The quality filter: which callable entries the community rates and uses most (paper, section 3.1).
 
-In: how each entry stands (downloads, ratings; today thumbs). Out: the reason for each entry that is dropped.
-Entries are compared with others of their type and base model only: a LoRA is downloaded less than a
-checkpoint, and SDXL is younger than SD 1.5. Who hides the downloads is judged by the ratings alone.
+In: each entry's statistics (downloads, ratings; today thumbs). Out: the reason for each dropped entry.
+Entries are compared within their type and base model: a LoRA is downloaded less than a checkpoint, and SDXL
+is younger than SD 1.5. Entries with hidden downloads are judged by their ratings alone.
 
 The paper says that "established evaluation mechanisms (download count, rating count, …)" identify "a subset
-with superior quality", and leaves open which formula, which thresholds, and what share each of its filters
-keeps. It states the ends only: of 74,492 models 6,822 (9.2 %) have pairs in DABench, 50,482 pairs (0.68 a
-model). The defaults here drop the lower half by downloads and the lowest quarter by rating, which comes
-near both on the snapshot of July 2023 (849 of 8,100 models, 10.5 %; 5,758 pairs, 0.71 a model). They are a
-choice of ours.
+with superior quality", without formula, thresholds or shares. It states the outcome only: of 74,492 models
+6,822 (9.2 %) have pairs in DABench, 50,482 pairs (0.68 per model). The defaults are our choice: they drop the
+lower half by downloads and the lowest quarter by rating, which comes close to both numbers on the snapshot of
+July 2023 (849 of 8,100 models, 10.5 %; 5,758 pairs, 0.71 per model).
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from diffagent.data.errors import BadInput
 from diffagent.data.records import Stats
 
 QUALITY_REASONS = ("few downloads", "low rating")
-"""Why a callable entry is dropped, in the order they are checked."""
+"""The reasons why a callable entry is dropped, in the order of the checks."""
 
 Group = tuple[str, str]
 """Type and base model."""
@@ -32,7 +31,7 @@ Group = tuple[str, str]
 
 @dataclass(frozen=True)
 class Quality:
-    """The shares of each group that are dropped: of all by downloads, of all by Bayesian rating.
+    """The shares of each group to drop by downloads and by Bayesian rating.
 
     Raises:
         BadInput: a share lies outside 0…1.
@@ -51,7 +50,7 @@ class Quality:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How an entry stands with the community, under its AIR."""
+    """An entry's AIR, group and community statistics."""
 
     air: str
     group: Group
@@ -59,40 +58,40 @@ class Standing:
 
 
 def low_quality(standings: Iterable[Standing], quality: Quality) -> dict[str, str]:
-    """AIR → one of QUALITY_REASONS, for every entry that stands below its group's thresholds.
+    """AIR → one of QUALITY_REASONS, for every entry below its group's thresholds.
 
-    Who equals the threshold stays, so a group of equals, or of one, is kept whole.
+    An entry at the threshold is kept, so a group of equal entries, or of one, is kept whole.
     """
     groups: dict[Group, list[Standing]] = defaultdict(list)
     for standing in standings:
         groups[standing.group].append(standing)
-    return {air: reason for group in groups.values() for air, reason in _dropped(group, quality).items()}
+    return {air: reason for group in groups.values() for air, reason in _drop_reasons(group, quality).items()}
 
 
 def bayesian_ratings(stats: Sequence[Stats]) -> list[float]:
-    """Each mean rating drawn towards the group's mean, by as many ratings as its median member has.
+    """Returns the mean ratings shrunk towards the group's mean by the median number of ratings.
 
     (C m + n r) / (C + n) with n ratings of mean r, m the mean over all ratings of the group, and C the
     median of n, at least 1: one rating of 5 stars does not outrank a thousand of 4.9. An entry without
     ratings gets m.
     """
-    total = sum(one.ratings for one in stats)
-    mean = sum(one.ratings * one.rating for one in stats) / total if total else 0.0
-    weight = max(1.0, float(median(one.ratings for one in stats))) if stats else 1.0
-    return [(weight * mean + one.ratings * one.rating) / (weight + one.ratings) for one in stats]
+    total = sum(member.ratings for member in stats)
+    mean = sum(member.ratings * member.rating for member in stats) / total if total else 0.0
+    weight = max(1.0, float(median(member.ratings for member in stats))) if stats else 1.0
+    return [(weight * mean + member.ratings * member.rating) / (weight + member.ratings) for member in stats]
 
 
-def _dropped(group: Sequence[Standing], quality: Quality) -> Mapping[str, str]:
-    downloads = [one.stats.downloads for one in group if not one.stats.hidden]
+def _drop_reasons(group: Sequence[Standing], quality: Quality) -> Mapping[str, str]:
+    downloads = [standing.stats.downloads for standing in group if not standing.stats.hidden]
     ratings = [round(rating, 9) for rating in bayesian_ratings([standing.stats for standing in group])]
     least, worst = _floor(downloads, quality.downloads), _floor(ratings, quality.rating)
-    found = {}
+    reasons = {}
     for standing, rating in zip(group, ratings, strict=True):
         if standing.stats.downloads < least and not standing.stats.hidden:
-            found[standing.air] = "few downloads"
+            reasons[standing.air] = "few downloads"
         elif rating < worst:
-            found[standing.air] = "low rating"
-    return found
+            reasons[standing.air] = "low rating"
+    return reasons
 
 
 def _floor(values: Sequence[float], share: float) -> float:

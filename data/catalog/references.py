@@ -1,9 +1,9 @@
-"""References: lists of models that others keep, as catalog entries.
+"""Reads other projects' lists of models as catalog entries.
 
-    found = read_references(Path("hub2026"), Notes.read(Path("datasets/newer")))
-    found.entries, found.left                   # entries, and (source, reason) → how many became none
+    references = read_references(Path("hub2026"), Notes.read(Path("datasets/newer")))
+    references.entries, references.dropped    # entries; (source, reason) → how many rows became none
 
-Read are those of these files that the folder has:
+These files are read where the folder has them:
 
     reference_models.json    SD.Next's reference models, with recommended settings
     base_models.json         the hub's default versions, for base models without a reference model
@@ -11,8 +11,8 @@ Read are those of these files that the folder has:
     pony_loras.json          LoRAs of Pony: versions, the author's weight, triggers
     civitai_items.jsonl.gz   items of the hub's models listing
 
-Only base models that can be run (:data:`~diffagent.data.catalog.filters.CALLABLE`) become entries. Those that
-people mean who name none (``SD 1.x``, ``SDXL 1.0``) are left to a crawl, which knows how they are used.
+Only models of base models that can be run (:data:`~diffagent.data.catalog.filters.CALLABLE`) become entries.
+The most usual base models (``SD 1.x``, ``SDXL 1.0``) are left to a crawl, which has their usage.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ from diffagent.data.records import Card, Licence, ModelType, Usage
 from diffagent.data.samplers import join, read
 
 RECOMMENDED = 5
-"""Images that a recommended setting stands for: as many as have to agree before they count."""
+"""The images that a recommended setting counts as: the fewest that have to agree."""
 Row = Mapping[str, Any]
 Left = Counter[tuple[str, str]]
 
 _SAME: Mapping[str, str] = {"vladmandic/Anima-1.0-Base": "circlestone-labs/Anima"}
-"""Copies of a repository that the table of base models names."""
+"""Copy → the repository in the table of base models."""
 _V_PREDICTION = re.compile(r"v[-_ ]?pred", re.I)
 _SCANT = re.compile(r"bikini|swimsuit|inner|pajama|preg", re.I)
 """Outfits that no entry lists."""
@@ -53,83 +53,83 @@ _OTHERS = ("nunchaku", "quantized", "cloud")
 
 @dataclass(frozen=True)
 class Notes:
-    """What is known beside the lists, by AIR: why a model is ``left_out``, in which ``files`` one is (a name,
-    and behind a tab the SHA-256)."""
+    """Notes beside the lists, by AIR: why a model is ``left_out``, and its ``files`` (a name and, after a
+    tab, the SHA-256)."""
 
     left_out: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
     bases: Mapping[str, str] = field(default_factory=dict)
-    """A repository, or a model and version of the hub ("12@34") → what it was made from; behind a tab, its
-    name where the lists give none."""
+    """A repository, or a model and version of the hub ("12@34") → its base model and, after a tab, its name
+    where the lists lack it."""
 
     @classmethod
     def read(cls, folder: Path) -> Notes:
-        """From a folder's ``left_out.tsv``, ``files.tsv`` and ``bases.tsv``: a key and a text a line."""
+        """Reads a folder's ``left_out.tsv``, ``files.tsv`` and ``bases.tsv``: a key and a text per line."""
         return cls(*(_table(folder / f"{name}.tsv") for name in ("left_out", "files", "bases")))
 
     def with_file(self, card: Card) -> Card:
-        """A card with the file that is noted of it."""
+        """Returns the card with its noted file."""
         name, _, digest = self.files.get(card.air, "").partition("\t")
         if digest:
             card = replace(card, sha256=digest, autov2=digest[:10], hashes=(digest, digest[:10]))
         return replace(card, file_name=name or card.file_name)
 
     def base(self, key: str) -> BaseModelFacts | None:
-        """What a model was made from; None where it is not known."""
+        """The base model of a model; None where unknown."""
         return find(self.bases.get(key, "").split("\t")[0])
 
     def key(self, version: str) -> str:
-        """The model and version of a version of the hub, for lists give the version alone."""
+        """The model and version ("12@34") of a hub version, since lists give the version alone."""
         return next((key for key in self.bases if key.partition("@")[2] == version), version)
 
 
 @dataclass
 class References:
-    """What lists gave: ``entries``, ``kept`` by source, ``left`` by source and reason."""
+    """The lists' ``entries``, their ``counts`` by source, and ``dropped`` rows by source and reason."""
 
     entries: list[Entry] = field(default_factory=list)
-    kept: Counter[str] = field(default_factory=Counter)
-    left: Counter[tuple[str, str]] = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def to_json(self) -> dict[str, Any]:
-        left: dict[str, dict[str, int]] = {}
-        for (source, reason), n in self.left.most_common():
-            left.setdefault(source, {})[reason] = n
-        return {"entries": len(self.entries), "kept": dict(self.kept), "left_out": left}
+        dropped: dict[str, dict[str, int]] = {}
+        for (source, reason), n in self.dropped.most_common():
+            dropped.setdefault(source, {})[reason] = n
+        return {"entries": len(self.entries), "kept": dict(self.counts), "left_out": dropped}
 
 
 def read_references(folder: Path, notes: Notes | None = None) -> References:
-    """The entries of a folder's lists, names unique, each model and base model once.
+    """Reads the entries of a folder's lists, names unique, each model and base model once.
 
     Raises:
         BadInput: the folder has none of the lists, or one is damaged.
     """
-    notes, found, names, airs = notes or Notes(), References(), Names(), set[str]()
-    here = {name: folder / name for name in _LISTS if (folder / name).is_file()}
-    if not here:
+    notes, references, names, airs = notes or Notes(), References(), Names(), set[str]()
+    paths = {name: folder / name for name in _LISTS if (folder / name).is_file()}
+    if not paths:
         raise BadInput(f"{folder} has none of the lists {', '.join(_LISTS)}: give a folder that has some")
-    for name, path in here.items():
+    for name, path in paths.items():
         source = name.split(".")[0]
         try:
-            rows = list(_LISTS[name](_rows(path), found.left, notes))
+            rows = list(_LISTS[name](_rows(path), references.dropped, notes))
         except (ValueError, KeyError, TypeError, AttributeError, OSError, EOFError) as error:
             raise BadInput(f"{path} is damaged ({type(error).__name__}: {error}): fetch it again") from None
         for entry in rows:
             card = entry.card
             reason = _why_not(card, notes, airs)
             if reason is not None:
-                found.left[source, reason] += 1
+                references.dropped[source, reason] += 1
                 continue
             airs.add(card.air)
-            claimed = names.claim(card.name, AIR.parse(card.air).key)
-            card = notes.with_file(replace(card, name=claimed))
-            found.entries.append(entry._replace(card=card))
-            found.kept[source] += 1
-    return found
+            unique_name = names.claim(card.name, AIR.parse(card.air).key)
+            card = notes.with_file(replace(card, name=unique_name))
+            references.entries.append(entry._replace(card=card))
+            references.counts[source] += 1
+    return references
 
 
 def _why_not(card: Card, notes: Notes, airs: set[str]) -> str | None:
-    """Why a card becomes no entry; None where it does."""
+    """Returns why a card does not become an entry, or None."""
     if card.air in notes.left_out:
         return notes.left_out[card.air]
     if card.air in airs:
@@ -142,18 +142,18 @@ def _why_not(card: Card, notes: Notes, airs: set[str]) -> str | None:
     return None if is_sfw(words) else "explicit words"
 
 
-def _models(rows: Iterable[Row], left: Left, notes: Notes) -> Iterator[Entry]:
-    """SD.Next's reference models that are a base model's own, or were made from one that is known."""
-    own = {row.repository: row for row in reversed(TABLE) if row.repository is not None}
+def _models(rows: Iterable[Row], dropped: Left, notes: Notes) -> Iterator[Entry]:
+    """SD.Next's reference models of known base models."""
+    base_models = {row.repository: row for row in reversed(TABLE) if row.repository is not None}
     for row in rows:
         if row["list"] in _OTHERS:
-            left["reference_models", "other precision or service"] += 1
+            dropped["reference_models", "other precision or service"] += 1
             continue
         key, file = _place(row["path"], notes)
         repository = _SAME.get(key, key)
-        base = own.get(repository) or notes.base(key)
+        base = base_models.get(repository) or notes.base(key)
         if base is None or row.get("subfolder"):
-            left["reference_models", "base model is not in the table"] += 1
+            dropped["reference_models", "base model is not in the table"] += 1
             continue
         if file is None and base.repository == repository:
             file = _usual_file(base)
@@ -165,22 +165,22 @@ def _models(rows: Iterable[Row], left: Left, notes: Notes) -> Iterator[Entry]:
         yield Entry(card, about=clean(row.get("desc")))
 
 
-def _default_versions(rows: Iterable[Row], left: Left, notes: Notes) -> Iterator[Entry]:
-    """The hub's default versions, where a name of theirs is noted."""
-    for version in [str(one) for table in rows for one in table["default_version_ids"].values()]:
+def _default_versions(rows: Iterable[Row], dropped: Left, notes: Notes) -> Iterator[Entry]:
+    """The hub's default versions with a noted name."""
+    for version in [str(number) for table in rows for number in table["default_version_ids"].values()]:
         key = notes.key(version)
         base, (_, _, name) = notes.base(key), notes.bases.get(key, "").partition("\t")
         if base is None or not name:
-            left["base_models", "default version has no name"] += 1
+            dropped["base_models", "default version has no name"] += 1
         else:
             yield Entry(_checkpoint(name, base, key, None, ()))
 
 
-def _flux_loras(rows: Iterable[Row], left: Left, _: Notes) -> Iterator[Entry]:
+def _flux_loras(rows: Iterable[Row], dropped: Left, _: Notes) -> Iterator[Entry]:
     for row in rows:
         base = find(row["base_model"])
         if base is None:
-            left["flux_loras", "base model is not in the table"] += 1
+            dropped["flux_loras", "base model is not in the table"] += 1
             continue
         repository = _repository(row["repo"])
         words = tuple(filter(None, (clean(word) for word in str(row["trigger_word"]).split(","))))
@@ -191,8 +191,8 @@ def _flux_loras(rows: Iterable[Row], left: Left, _: Notes) -> Iterator[Entry]:
         yield Entry(replace(card, aliases=(repository, repository.split("/")[1])), about=about)
 
 
-def _pony_loras(rows: Iterable[Row], left: Left, _: Notes) -> Iterator[Entry]:
-    """Of the versions of a model the newest; the others' AIRs lead to it."""
+def _pony_loras(rows: Iterable[Row], dropped: Left, _: Notes) -> Iterator[Entry]:
+    """The newest version of each model, with the other versions' AIRs."""
     models: dict[int, list[Row]] = {}
     for row in rows:
         models.setdefault(row["model_id"], []).append(row)
@@ -200,9 +200,9 @@ def _pony_loras(rows: Iterable[Row], left: Left, _: Notes) -> Iterator[Entry]:
         newest, *older = sorted(versions, key=lambda row: -row["version_id"])
         base = find(newest["base_models"][0])
         if base is None:
-            left["pony_loras", "base model is not in the table"] += 1
+            dropped["pony_loras", "base model is not in the table"] += 1
             continue
-        left["pony_loras", "older version"] += len(older)
+        dropped["pony_loras", "older version"] += len(older)
         words = tuple(clean(str(word).replace("\\", "")) for word in newest["triggers"])
         outfits = tuple(word for word in map(clean, newest["outfits"]) if not _SCANT.search(word))
         airs = [
@@ -222,21 +222,21 @@ def _pony_loras(rows: Iterable[Row], left: Left, _: Notes) -> Iterator[Entry]:
         )
 
 
-def _items(rows: Iterable[Row], left: Left, _: Notes) -> Iterator[Entry]:
+def _items(rows: Iterable[Row], dropped: Left, _: Notes) -> Iterator[Entry]:
     items = list(rows)
     for item in items:
         reason = judge(item).reason
         if reason is not None:
-            left["civitai_items", reason] += 1
+            dropped["civitai_items", reason] += 1
     for entry in entries(items, survey(items, Scope()), Scope()):
         yield entry._replace(card=_as_predicted(entry.card))
 
 
 def _as_predicted(card: Card) -> Card:
-    """A checkpoint that says it predicts v, which the hub has no name of its own for."""
-    told = "\n".join((card.name, str(card.file_name), *card.tags))
+    """Returns a v-prediction checkpoint under its own base model, which the hub does not have."""
+    words = "\n".join((card.name, str(card.file_name), *card.tags))
     variants = (row for row in TABLE if row.hub == card.base_model and row.prediction == "v")
-    base = next(variants, None) if _V_PREDICTION.search(told) else None
+    base = next(variants, None) if _V_PREDICTION.search(words) else None
     if base is None or card.type != "Checkpoint":
         return card
     return replace(card, base_model=base.name, description=compose(card.type, base.name, card.tags, ()))
@@ -249,17 +249,17 @@ _LISTS = {
     "pony_loras.json": _pony_loras,
     "civitai_items.jsonl.gz": _items,
 }
-"""File → what makes entries of its rows, in the order in which names are claimed."""
+"""File → the reader of its rows, in the order in which names are claimed."""
 
 
 def _checkpoint(
     name: str, base: BaseModelFacts, key: str, file: str | None, aliases: tuple[str, ...]
 ) -> Card:
-    """A checkpoint; ``key`` is a repository, or a model and version of the hub."""
-    parsed = key.split("@")
-    is_hub = len(parsed) == 2
+    """Returns a checkpoint's card; ``key`` is a repository, or a model and version of the hub."""
+    ids = key.split("@")
+    is_hub = len(ids) == 2
     kind = "checkpoint" if is_hub else (base.types or ("checkpoint",))[0]
-    air = AIR(base.ecosystem, kind, CIVITAI if is_hub else HUGGINGFACE, *parsed)
+    air = AIR(base.ecosystem, kind, CIVITAI if is_hub else HUGGINGFACE, *ids)
     card = _card("Checkpoint", name, base, air, ())
     return replace(card, file_name=file, aliases=aliases)
 
@@ -282,7 +282,7 @@ def _card(kind: ModelType, name: str, base: BaseModelFacts, air: AIR, words: tup
 
 
 def _recommended(extras: str, base: BaseModelFacts) -> Usage:
-    """Recommended settings that the base model takes: "sampler: DEIS, steps: 20, width: 1024"."""
+    """The recommended settings within the base model's range: "sampler: DEIS, steps: 20, width: 1024"."""
     pairs = dict(part.split(": ", 1) for part in extras.split(", ") if ": " in part)
     usage, guided = Usage(), base.guidance
     low, high = base.steps_range or (1, 150)
@@ -300,7 +300,7 @@ def _recommended(extras: str, base: BaseModelFacts) -> Usage:
 
 
 def _place(path: str, notes: Notes) -> tuple[str, str | None]:
-    """A repository, or a model and version of the hub, and the file, of a reference's path."""
+    """The repository, or the model and version of the hub, of a reference's path, and the file."""
     file, _, url = path.rpartition("@http")
     version = re.search(r"civitai\.com/api/download/models/(\d+)", url)
     if version is not None:
@@ -312,11 +312,11 @@ def _place(path: str, notes: Notes) -> tuple[str, str | None]:
 
 
 def _usual_file(base: BaseModelFacts) -> str | None:
-    """The usual name of the file of a base model's own model."""
-    own = _own_part(base.name)
-    if own is None or (base.parent is not None and own == _own_part(base.parent)):
+    """The usual file name of a base model's own model."""
+    part = _own_part(base.name)
+    if part is None or (base.parent is not None and part == _own_part(base.parent)):
         return None
-    return own.file or next(iter(own.also), None)
+    return part.file or next(iter(part.also), None)
 
 
 def _own_part(base_model: str) -> Part | None:
@@ -324,9 +324,9 @@ def _own_part(base_model: str) -> Part | None:
 
 
 def _repository(name: str) -> str:
-    """A repository of a folder's name, in which the first underscore is a slash, and a dot an underscore."""
+    """The repository of a folder name, where the first underscore is a slash and later ones may be dots."""
     owner, _, rest = name.partition("_")
-    rest = re.sub(r"(?i)^(flux_)1-", lambda found: f"{found[1][:-1]}.1-", rest)
+    rest = re.sub(r"(?i)^(flux_)1-", lambda match: f"{match[1][:-1]}.1-", rest)
     return f"{owner}/{re.sub(r'(?<=-[0-9])_(?=[0-9]$)', '.', rest)}"
 
 
@@ -334,8 +334,8 @@ def _rows(path: Path) -> list[Row]:
     if path.suffix == ".gz":
         with gzip.open(path, "rt", encoding="utf-8") as lines:
             return [json.loads(line) for line in lines]
-    whole = json.loads(path.read_text("utf-8"))
-    return whole if isinstance(whole, list) else [whole]
+    document = json.loads(path.read_text("utf-8"))
+    return document if isinstance(document, list) else [document]
 
 
 def _table(path: Path) -> dict[str, str]:

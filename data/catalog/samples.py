@@ -1,8 +1,8 @@
 """Sample images of a model item → :class:`~diffagent.data.records.Sample`, normalised.
 
-In: an item of Civitai's models listing whose ``modelVersions[].images[]`` carry ``meta`` (A1111's
-"generation data" as Civitai parses it). Out: one Sample per SFW image with a prompt. Numbers may come as
-text, and what is missing or out of range is None, never a guess.
+In: an item of Civitai's models listing whose ``modelVersions[].images[]`` have ``meta`` (A1111's "generation
+data" as parsed by Civitai). Out: one Sample per SFW image with a prompt. Numbers may come as text; missing
+and out-of-range values are None, never guessed.
 
     {"prompt": "a fox, <lora:ink:0.8>", "Size": "512x768", "sampler": "DPM++ 2M Karras", "cfgScale": 7, …}
     {"prompt": "a fox", "civitaiResources": [{"type": "lora", "weight": 0.65, "modelVersionId": 249861}], …}
@@ -26,11 +26,11 @@ from diffagent.data.records import SIDE_MAX, SIDE_MIN, SIDE_STEP, LoraUse, Sampl
 Meta = Mapping[str, Any]
 
 GENERATED_MAX = 2048
-"""Pixels; a longer side is of an upscaled image, whose size as generated nothing tells."""
+"""Pixels; an image with a longer side was upscaled, and its generated size is unknown."""
 SFW_LEVELS = 1 | 2
 """Civitai's bits of PG and PG-13; 4 is R, 8 X, 16 XXX, 32 blocked, 0 not rated yet."""
 IMAGE_REASONS = ("nsfw image", "no image", "no generation data", "no prompt", "explicit words")
-"""Why an image is no sample, in the order they are checked."""
+"""The reasons why an image is not a sample, in the order of the checks."""
 
 _NUMBER = re.compile(r"\s*([-+]?\d{1,20}(?:\.\d{0,20})?)")
 _SIZE = re.compile(r"\s*(\d{1,6})\s*[xX×]\s*(\d{1,6})")
@@ -44,32 +44,32 @@ _HIRES = ("Hires upscale", "Hires resize", "Hires upscaler", "Hires steps", "Fir
 def samples(
     item: Mapping[str, Any], versions: Container[int] | None = None, dropped: Counter[str] | None = None
 ) -> Iterator[Sample]:
-    """Every SFW image of the item that carries a prompt, versions and images in the item's order.
+    """Yields the samples of the item's SFW images with a prompt, in the item's order.
 
     Args:
         item: a model of the listing.
-        versions: the ids of the versions whose images are wanted; None: of all.
-        dropped: counts the images that are no sample, by reason.
+        versions: the ids of the versions to read; None: all.
+        dropped: counts the images that are not samples, by reason.
     """
     for version in item.get("modelVersions") or ():
         if versions is not None and version["id"] not in versions:
             continue
         for image in version.get("images") or ():
-            found = judge_image(image, version["id"])
-            if isinstance(found, Sample):
-                yield found
+            outcome = judge_image(image, version["id"])
+            if isinstance(outcome, Sample):
+                yield outcome
             elif dropped is not None:
-                dropped[found] += 1
+                dropped[outcome] += 1
 
 
 def sample(image: Mapping[str, Any], version_id: int) -> Sample | None:
-    """One image's Sample; None without an id or a prompt, or where the image or its prompt is not SFW."""
-    found = judge_image(image, version_id)
-    return found if isinstance(found, Sample) else None
+    """Returns one image's Sample, or None without an id or a prompt, or if it is not SFW."""
+    outcome = judge_image(image, version_id)
+    return outcome if isinstance(outcome, Sample) else None
 
 
 def judge_image(image: Mapping[str, Any], version_id: int) -> Sample | str:
-    """One image's Sample, or which of :data:`IMAGE_REASONS` keeps it from being one."""
+    """Returns one image's Sample, or one of :data:`IMAGE_REASONS`."""
     if not image_is_sfw(image):
         return "nsfw image"
     if image.get("type") not in (None, "image"):
@@ -117,7 +117,7 @@ def _read(meta: Meta, image: Mapping[str, Any], version_id: int) -> Sample:
 def invoked_lora(
     sample: Sample, hashes: Container[str], stems: Container[str], versions: Container[int] = ()
 ) -> LoraUse | None:
-    """The use of one LoRA among those that an image names, or None where it is not invoked.
+    """Returns the use of one LoRA in an image, or None where the image does not invoke it.
 
     Args:
         sample: an image of the LoRA's own gallery.
@@ -125,7 +125,7 @@ def invoked_lora(
         stems: its file names as :func:`stem` gives them.
         versions: the ids of its versions.
 
-    A LoRA that is the only one named, and not by another version, is taken for it: uploaders rename files
+    The only LoRA that an image names is taken for it, unless by another version: uploaders rename files
     before publishing.
     """
     used = [lora for lora in sample.loras if lora.weight != 0]
@@ -137,17 +137,17 @@ def invoked_lora(
 
 
 def stem(file_name: str) -> str:
-    """A file name for comparison: no folder, no model suffix, letters and digits only."""
+    """The key of a file name: no folder, no model suffix, letters and digits only."""
     name = re.split(r"[/\\]", file_name)[-1].casefold()
     name = re.sub(r"\.(?:safetensors|ckpt|pt|pth|bin)$", "", name)
     return re.sub(r"[\W_]+", "", name)
 
 
 def image_is_sfw(image: Mapping[str, Any]) -> bool:
-    """Whether the hub rates the image PG or PG-13, and shows neither a minor nor a real person on it.
+    """Whether the hub rates the image PG or PG-13 and flags neither a minor nor a real person.
 
-    Its level is a bit mask today (``browsingLevel``, or a number as ``nsfwLevel``), was one of four names
-    before, and a flag before that; of these the newest that is given holds.
+    The level is a bit mask today (``browsingLevel``, or a numeric ``nsfwLevel``); it was one of four names
+    before, and a flag before that. The newest one present holds.
     """
     if image.get("minor") or image.get("poi"):
         return False
@@ -159,7 +159,7 @@ def image_is_sfw(image: Mapping[str, Any]) -> bool:
 
 
 def _number(value: object, low: float, high: float) -> float | None:
-    """The number that a value starts with ("2," is 2), or None outside low…high."""
+    """The leading number of a value ("2," is 2), or None outside low…high."""
     if isinstance(value, str):
         match = _NUMBER.match(value)
         value = float(match.group(1)) if match else None
@@ -174,12 +174,12 @@ def _whole(value: object, low: int, high: int) -> int | None:
 
 
 def _size(meta: Meta, image: Mapping[str, Any]) -> tuple[int | None, int | None]:
-    """The size before any hires fix; the latent grid floors each side to a multiple of 8."""
+    """The size before any hires fix, with each side floored to the latent grid's multiple of 8."""
     size = _generated_size(meta, image)
     if size is None:
         return None, None
     width, height = (int(side) // SIDE_STEP * SIDE_STEP for side in size)
-    # ComfyUI's size is the empty latent image's, which no upscaler has touched.
+    # ComfyUI's size is that of the empty latent image, before any upscaler
     most = SIDE_MAX if meta.get("Version") == "ComfyUI" or meta.get("engine") == "ComfyUI" else GENERATED_MAX
     if all(SIDE_MIN <= side <= most for side in (width, height)):
         return width, height
@@ -187,11 +187,11 @@ def _size(meta: Meta, image: Mapping[str, Any]) -> tuple[int | None, int | None]
 
 
 def _generated_size(meta: Meta, image: Mapping[str, Any]) -> tuple[float, float] | None:
-    stated, first = _pair(meta.get("Size")), _pair(meta.get("First pass size"))
-    if first is not None:  # A1111 before 2023: Size is the final one
-        return first if min(first) > 0 else _automatic_first_pass(stated)
-    if stated is not None:
-        return stated
+    size, first_pass = _pair(meta.get("Size")), _pair(meta.get("First pass size"))
+    if first_pass is not None:  # A1111 before 2023: Size is the final one
+        return first_pass if min(first_pass) > 0 else _automatic_first_pass(size)
+    if size is not None:
+        return size
     width, height = (_number(meta.get(side), 1, 65536) for side in ("width", "height"))
     if width is not None and height is not None:
         return width, height
@@ -225,14 +225,14 @@ def _clean_hash(value: object) -> str | None:
 
 
 def _hashes(meta: Meta) -> Meta:
-    """A1111's newer table of hashes, keyed "model", "vae", "lora:NAME", by some tools "LORA:NAME"."""
-    found = meta.get("hashes")
-    return found if isinstance(found, dict) else {}
+    """A1111's newer table of hashes: "model", "vae", "lora:NAME", in some tools "LORA:NAME"."""
+    table = meta.get("hashes")
+    return table if isinstance(table, dict) else {}
 
 
 def _resources(meta: Meta, kind: str) -> Iterator[Mapping[str, Any]]:
-    found = meta.get("resources")
-    for entry in found if isinstance(found, list) else ():
+    resources = meta.get("resources")
+    for entry in resources if isinstance(resources, list) else ():
         if isinstance(entry, dict) and entry.get("type") == kind:
             yield entry
 
@@ -240,23 +240,26 @@ def _resources(meta: Meta, kind: str) -> Iterator[Mapping[str, Any]]:
 def _checkpoint_hash(meta: Meta) -> str | None:
     candidates = [meta.get("Model hash"), _hashes(meta).get("model")]
     candidates += [entry.get("hash") for entry in _resources(meta, "model")]
-    return next((found for found in map(_clean_hash, candidates) if found), None)
+    return next((digest for digest in map(_clean_hash, candidates) if digest), None)
 
 
 def _checkpoint_name(meta: Meta) -> str | None:
     model = meta.get("Model")
     candidates = [model.get("name") if isinstance(model, dict) else model]
     candidates += [entry.get("name") for entry in _resources(meta, "model")]
-    listed = meta.get("models")
-    candidates += listed[:1] if isinstance(listed, list) else []
+    models = meta.get("models")
+    candidates += models[:1] if isinstance(models, list) else []
     return next((name.strip() for name in candidates if isinstance(name, str) and name.strip()), None)
 
 
 def _on_site(meta: Meta) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """What an image names by Civitai's version ids: kind of model in lower case, and the entry."""
+    """Yields the models that an image names by Civitai's version ids: kind in lower case, and the entry."""
     extra = meta.get("extra")
-    for found in (meta.get("civitaiResources"), extra.get("resources") if isinstance(extra, dict) else None):
-        for entry in found if isinstance(found, list) else ():
+    for resources in (
+        meta.get("civitaiResources"),
+        extra.get("resources") if isinstance(extra, dict) else None,
+    ):
+        for entry in resources if isinstance(resources, list) else ():
             if isinstance(entry, dict):
                 yield str(entry.get("type") or "").casefold(), entry
 
@@ -271,26 +274,26 @@ def _checkpoint_version(meta: Meta) -> int | None:
 
 
 def _loras(meta: Meta, prompt: str) -> tuple[LoraUse, ...]:
-    """Each LoRA once, in the order named: prompt tags, resources, hashes, the AddNet extension's fields,
-    those of ComfyUI's graph, then those that Civitai's own generator names by version."""
-    found: dict[str, LoraUse] = {}
+    """Each LoRA once, in this order: prompt tags, resources, hashes, the AddNet extension's fields, ComfyUI's
+    graph, then those that Civitai's own generator names by version."""
+    uses: dict[str, LoraUse] = {}
 
     def add(name: object, weight: float | None, digest: str | None, version: int | None = None) -> None:
         if not isinstance(name, str) or not (name.strip() or version):
             return
         name = name.strip()
-        key = next((key for key, one in found.items() if version and one.version_id == version), "")
+        key = next((key for key, lora in uses.items() if version and lora.version_id == version), "")
         key = key or name.casefold() or f"@{version}"
-        known = found.get(key, LoraUse(name))
-        weight = known.weight if known.weight is not None else weight
-        found[key] = LoraUse(known.name, weight, known.hash or digest, known.version_id or version)
+        use = uses.get(key, LoraUse(name))
+        weight = use.weight if use.weight is not None else weight
+        uses[key] = LoraUse(use.name, weight, use.hash or digest, use.version_id or version)
 
     for tag in NETWORK_TAG.finditer(prompt):
         if tag.group(1).casefold() != "hypernet":
             name, *rest = tag.group(2).split(":")
             if tag.group(2).lstrip().startswith("urn"):  # the site's own tags name AIRs
                 name, rest = _air_and_weight(tag.group(2))
-            add(_named(name), _number(rest[0], -2, 2) if rest else 1.0, None, _air_version(name))
+            add(_plain_name(name), _number(rest[0], -2, 2) if rest else 1.0, None, _air_version(name))
     for entry in _resources(meta, "lora"):
         add(entry.get("name"), _number(entry.get("weight"), -2, 2), _clean_hash(entry.get("hash")))
     for name, digest in _hashes(meta).items():
@@ -302,17 +305,17 @@ def _loras(meta: Meta, prompt: str) -> tuple[LoraUse, ...]:
         if match and meta.get(f"AddNet Module {i}") == "LoRA":
             weight = meta.get(f"AddNet Weight A {i}", meta.get(f"AddNet Weight {i}"))
             add(match.group(1), _number(weight, -2, 2), _clean_hash(match.group(2)))
-    listed = meta.get("additionalResources")
-    for entry in listed if isinstance(listed, list) else ():
+    resources = meta.get("additionalResources")
+    for entry in resources if isinstance(resources, list) else ():
         if isinstance(entry, dict) and str(entry.get("type")).casefold() in _LORA_KINDS:
             name, weight = entry.get("name"), _number(entry.get("strength"), -2, 2)
-            add(_named(name), weight, None, _air_version(name))
+            add(_plain_name(name), weight, None, _air_version(name))
     for kind, entry in _on_site(meta):
         number = _version_id(entry.get("modelVersionId"))
         if kind in _LORA_KINDS and number is not None:
             weight = _number(entry.get("weight", entry.get("strength")), -2, 2)
             add(_text(entry.get("modelName")), 1.0 if weight is None else weight, None, number)
-    return tuple(found.values())
+    return tuple(uses.values())
 
 
 def _air_and_weight(text: str) -> tuple[str, list[str]]:
@@ -322,13 +325,13 @@ def _air_and_weight(text: str) -> tuple[str, list[str]]:
 
 
 def _air_version(name: object) -> int | None:
-    """The Civitai version that a name written as an AIR means."""
+    """The Civitai version of a name that is an AIR, or None."""
     air = AIR.read(name.strip()) if isinstance(name, str) and IN_TEXT.fullmatch(name.strip()) else None
     return air.civitai_ids[1] if air is not None and air.civitai_ids is not None else None
 
 
-def _named(name: object) -> str:
-    """The name; "" where it is an AIR, whose version says more."""
+def _plain_name(name: object) -> str:
+    """The name; "" where it is an AIR, whose version is used instead."""
     return "" if _air_version(name) else _text(name)
 
 
@@ -337,7 +340,8 @@ def _text(value: object) -> str:
 
 
 def _is_inpainting(meta: Meta, checkpoint: str | None) -> bool:
-    """A mask, or an inpainting checkpoint; tiled upscalers write "Mask blur" without either."""
+    """Whether there is a mask or an inpainting checkpoint; tiled upscalers write "Mask blur" without
+    either."""
     if "inpaint" in (checkpoint or "").casefold() or "Conditional mask weight" in meta:
         return True
     return "Mask blur" in meta and not any(str(key).startswith(_UPSCALERS) for key in meta)

@@ -1,8 +1,7 @@
-"""The catalog file: SQLite, one row an entry, and how a card goes into a row and back.
+"""The catalog file: SQLite with one row per entry, and the conversion of cards to rows and back.
 
-Columns that are filtered, sorted or searched by are native; distributions and lists of AIRs are one
-compact JSON column (``rest``), because they are read with the card only. Lists of words are joined by
-newlines, hashes by spaces.
+Columns for filters, order and search are native; distributions and lists of AIRs are one compact JSON column
+(``rest``), because only whole cards need them. Lists of words are joined by newlines, hashes by spaces.
 """
 
 from __future__ import annotations
@@ -14,14 +13,14 @@ from dataclasses import fields
 from typing import Any, NamedTuple
 
 from diffagent.data.air import AIR
-from diffagent.data.attributes import restored, stored
-from diffagent.data.base_models import named
+from diffagent.data.attributes import attributes_from_json, attributes_to_json
+from diffagent.data.base_models import base_models_of
 from diffagent.data.catalog.cards import name_key
 from diffagent.data.hubs.answers import is_placeholder
 from diffagent.data.records import Card, Licence, ModelType, Stats, Usage
 
 VERSION = 2
-"""``user_version`` of the file; another one is refused."""
+"""The file's ``user_version``; others are refused."""
 APPLICATION_ID = 0x44664167  # "DfAg"
 
 SCHEMA = """
@@ -59,7 +58,7 @@ CREATE VIRTUAL TABLE search USING fts5 (
 
 
 class Row(NamedTuple):
-    """An entry in brief, for filtering before anything else is loaded."""
+    """A brief entry, for filtering before anything else is loaded."""
 
     id: int
     name: str
@@ -72,7 +71,7 @@ class Row(NamedTuple):
 
 
 class Filter(NamedTuple):
-    """Which entries are wanted; by default all. ``base_model`` may be a family."""
+    """A condition on entries, by default none. ``base_model`` may be a family."""
 
     type: ModelType | None = None
     base_model: str | None = None
@@ -83,20 +82,20 @@ class Filter(NamedTuple):
     """Only models with this attribute (:mod:`diffagent.data.attributes`)."""
     among: tuple[str, ...] = ()
     without: tuple[str, ...] = ()
-    """Only models of these base models, by name; only those of others."""
+    """Only models of these base models, by name; only models of other base models."""
 
     def sql(self) -> tuple[str, list[str]]:
-        """A condition on ``entries`` and its values.
+        """Returns a condition on ``entries`` and its values.
 
         Raises:
-            BadInput: there is no such base model.
+            BadInput: the base model is unknown.
         """
         parts, values = ["1"], []
         if self.type is not None:
             parts.append("type = ?")
             values.append(str(self.type))
         if self.base_model is not None:
-            names = named(self.base_model)
+            names = base_models_of(self.base_model)
             parts.append(f"base_model IN ({', '.join('?' * len(names))})")
             values.extend(names)
         if self.commercial:
@@ -115,7 +114,7 @@ class Filter(NamedTuple):
 
 
 LOOKUPS = ("names", "files", "versions", "hashes", "features")
-"""The tables with rows that belong to an entry."""
+"""The tables with an entry's rows."""
 
 COLUMNS = (
     "id, name, type, base_model, air, downloads, commercial, is_pickle, source, model_id, version_id, "
@@ -127,27 +126,27 @@ _USAGE = tuple(field.name for field in fields(Usage))
 
 _NO_REST: tuple[Any, ...] = ([()] * len(_USAGE), (), (), ())
 _EMPTY_REST = json.dumps(_NO_REST, separators=(",", ":"))
-"""A third of all entries have no usage and one version: not parsing this saves a tenth of the load."""
+"""The value of a third of all entries (no usage, one version): not parsing it saves a tenth of the load."""
 
 
 def row(entry_id: int | None, card: Card) -> tuple[Any, ...]:
-    """The card as values of COLUMNS; the database gives the id where it is None."""
+    """Returns the card as values of COLUMNS; the database assigns an id of None."""
     stats, licence = card.stats, card.licence
     usage = [[[key, n] for key, n in getattr(card.usage, name).items()] for name in _USAGE]
-    left = [usage, card.older_airs, card.aliases, card.optional_words, *([True] if stats.hidden else [])]
-    rest = json.dumps(left, ensure_ascii=False, separators=(",", ":"))
+    extras = [usage, card.older_airs, card.aliases, card.optional_words, *([True] if stats.hidden else [])]
+    rest = json.dumps(extras, ensure_ascii=False, separators=(",", ":"))
     return (
         entry_id, card.name, card.type, card.base_model, card.air, stats.downloads, licence.commercial,
         card.is_pickle, card.source, card.model_id, card.version_id, card.version_name, card.sha256,
         card.autov2, card.file_name, "\n".join(card.tags), "\n".join(card.trigger_words), stats.favorites,
         stats.comments, stats.ratings, stats.rating, licence.no_credit, licence.derivatives,
         licence.different_licence, card.description, card.created_at, " ".join(card.hashes), rest,
-        stored(card.attributes) if card.attributes else None,
+        attributes_to_json(card.attributes) if card.attributes else None,
     )  # fmt: skip
 
 
 def entry(values: Sequence[Any]) -> tuple[int, Card]:
-    """The id and card of a row of COLUMNS."""
+    """Returns the id and card of a row of COLUMNS."""
     (
         entry_id, name, kind, base_model, air, downloads, commercial, _, source, model_id, version_id,
         version_name, sha256, autov2, file_name, tags, trigger_words, favorites, comments, ratings, rating,
@@ -162,12 +161,12 @@ def entry(values: Sequence[Any]) -> tuple[int, Card]:
         Licence(no_credit == 1, commercial, derivatives == 1, different_licence == 1),
         Usage(*map(dict, usage)),
         description, source, created_at, tuple(older_airs), tuple(hashes.split()), tuple(aliases),
-        tuple(optional), restored(attributes) if attributes else None,
+        tuple(optional), attributes_from_json(attributes) if attributes else None,
     )  # fmt: skip
 
 
 def lookups(card: Card) -> dict[str, set[tuple[Any, ...]]]:
-    """Table → keys by which the card is found, without its id."""
+    """Table → the card's look-up keys, without its id."""
     airs = (AIR.parse(air).civitai_ids for air in (card.air, *card.older_airs))
     aliases = {name_key(alias) for alias in card.aliases} - {name_key(card.name)}
     return {
@@ -179,38 +178,39 @@ def lookups(card: Card) -> dict[str, set[tuple[Any, ...]]]:
 
 
 SHORTEST = 10
-"""Digits by which a cut hash is recognised."""
+"""The least digits of a truncated hash."""
 
 
 def file_key(file_name: str) -> str:
-    """What file names share when they are the same model: no folder, suffix or case."""
+    """The key of a file name: no folder, suffix or case."""
     name = re.split(r"[/\\]", file_name.strip())[-1]
     return re.sub(r"\.(?:safetensors|ckpt|pt|pth|bin)$", "", name.casefold())
 
 
 def clean_hash(text: str) -> str | None:
-    """A hash as the catalog spells it, lower case without ``0x``; None if it is none, or that of nothing."""
+    """A hash as the catalog spells it, lower case without ``0x``; None for other texts and the hash of an
+    empty file."""
     digest = text.strip().casefold().removeprefix("0x")
     return digest if re.fullmatch(r"[0-9a-f]{8,64}", digest) and not is_placeholder(digest) else None
 
 
 def begins(digest: str, hashes: Iterable[str]) -> bool:
-    """Whether a hash and one of others have a beginning of at least :data:`SHORTEST` digits in common."""
+    """Whether a hash is a prefix of one of others or the reverse, with at least :data:`SHORTEST` digits."""
     return any(
-        min(len(digest), len(one)) >= SHORTEST and (one.startswith(digest) or digest.startswith(one))
-        for one in hashes
+        min(len(digest), len(other)) >= SHORTEST and (other.startswith(digest) or digest.startswith(other))
+        for other in hashes
     )
 
 
 def hash_prefix(digest: str) -> int:
-    """The first 32 bits, by which hashes are indexed; AutoV2 shares them with its SHA-256."""
+    """The first 32 bits, the index of hashes; AutoV2 shares them with its SHA-256."""
     return int(digest[:8], 16)
 
 
 def insertion(
     table: str, keys: Iterable[tuple[Any, ...]], entry_id: int
 ) -> tuple[str, list[tuple[Any, ...]]]:
-    """The statement and rows that put an entry's keys into a lookup table."""
+    """Returns the statement and rows that insert an entry's keys into a lookup table."""
     columns = {"names": "key, alias", "files": "key", "versions": "version_id", "hashes": "prefix"}[table]
     marks = ", ".join("?" * (columns.count(",") + 2))
     return f"INSERT INTO {table} ({columns}, entry_id) VALUES ({marks})", [(*key, entry_id) for key in keys]

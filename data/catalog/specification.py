@@ -1,10 +1,9 @@
-"""Text specifications: what a catalog ships of a model's sample prompts.
+"""Text specifications: what a catalog stores of a model's sample prompts.
 
-In Pmi (CGI paper, Eq. 3–5) a model's specification is S = {Z, Q}: embeddings of images and of the
-prompts they were made with. For a text-only requirement Q alone is matched. Beside the embedding each
-document (one sample prompt with its negative prompt) keeps hashed terms, because a sentence embedding
-blurs the artists, tags, weights and odd spellings by which people recognise a model. Embeddings and
-hashes are shipped; the prompts themselves never are.
+In Pmi (CGI paper, Eq. 3–5) a model's specification is S = {Z, Q}: embeddings of images and of their prompts.
+A text-only requirement is matched against Q alone. Each document (one sample prompt with its negative prompt)
+has an embedding and hashed terms, because a sentence embedding blurs the artists, tags, weights and odd
+spellings by which people recognise a model. The catalog holds embeddings and hashes, never the prompts.
 
     terms("(red:1.2) fox, snow")  -> hashes of "(red:1.2)", "fox", "(red:1.2) fox", …, the phrases
                                      "(red:1.2) fox" and "snow", and the bare words "red", "1", "2"
@@ -33,16 +32,16 @@ Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
 TERM_BITS = 21
-"""Terms are hashed into 2**21 buckets: about one in six rare terms shares its bucket."""
+"""Terms hash into 2**21 buckets: about one in six rare terms shares its bucket."""
 IDS = (1 << TERM_BITS) - 1
 MATCHED, WORDS = 1 << 31, 1 << 30
-"""Flags on a stored term of a prompt: it is one of :func:`terms`, one of :func:`word_terms`."""
+"""Flags of a prompt's stored term: one of :func:`terms`, one of :func:`word_terms`."""
 QUANTUM = 360.0
-"""Embeddings are stored as int8 of this many steps a unit: ±0.353, which unit 384-d vectors stay within."""
+"""The int8 steps of embeddings per unit: a range of ±0.353, which unit 384-d vectors stay within."""
 MAX_CHARACTERS = 20_000
-"""Words beyond this many characters of a prompt are not matched; nobody's sample prompt is longer."""
+"""The characters of a prompt that are matched; no sample prompt is longer."""
 KIND = "text"
-"""The kind of feature blob in the catalog that :func:`specify` writes."""
+"""The kind of the catalog's feature blobs that :func:`specify` packs."""
 
 _WORD = re.compile(r"\w+")
 _TOKEN = re.compile(r"[^\s,]+")
@@ -59,30 +58,30 @@ class Document:
 
 
 def terms(text: str) -> Terms:
-    """Hashes of what is matched in a text, sorted; uint32 [m].
+    """Hashes of a text's terms, sorted; uint32 [m].
 
-    Tokens as written (emphasis and weights included) and their neighbouring pairs, whole phrases
-    between commas, and bare words: people copy their own phrases, weights and all, from prompt to prompt.
+    Terms are tokens as written (with emphasis and weights), adjacent pairs of them, whole phrases between
+    commas, and bare words: people copy their own phrases from prompt to prompt, weights included.
     """
     lowered = text[:MAX_CHARACTERS].casefold()
     tokens = _TOKEN.findall(lowered)
     phrases = (" ".join(phrase.split()) for phrase in lowered.split(","))
-    return _hashed(
-        {*tokens, *_pairs(tokens), *(f"#{one}" for one in phrases if one), *_WORD.findall(lowered)}
+    return _hash_terms(
+        {*tokens, *_pairs(tokens), *(f"#{phrase}" for phrase in phrases if phrase), *_WORD.findall(lowered)}
     )
 
 
 def word_terms(text: str) -> Terms:
-    """Hashes of a text's bare words and their neighbouring pairs, sorted: the plain TF-IDF baseline's."""
+    """Hashes of a text's bare words and adjacent pairs, sorted, for the plain TF-IDF baseline."""
     words = _WORD.findall(text[:MAX_CHARACTERS].casefold())
-    return _hashed({*words, *_pairs(words)})
+    return _hash_terms({*words, *_pairs(words)})
 
 
 def documents(pairs: Sequence[tuple[str, str]], encoder: Encoder) -> list[Document]:
-    """A document for each (prompt, negative prompt), as :func:`instructions` gives them."""
+    """Returns a document per (prompt, negative prompt) of :func:`instructions`."""
     vectors = quantise(encoder.encode([plain(prompt) for prompt, _ in pairs])) if pairs else ()
     return [
-        Document(vector, _flagged(terms(prompt), word_terms(plain(prompt))), terms(negative))
+        Document(vector, _flag(terms(prompt), word_terms(plain(prompt))), terms(negative))
         for vector, (prompt, negative) in zip(vectors, pairs, strict=True)
     ]
 
@@ -90,11 +89,11 @@ def documents(pairs: Sequence[tuple[str, str]], encoder: Encoder) -> list[Docume
 def instructions(card: Card, samples: Iterable[Sample]) -> list[tuple[str, str]]:
     """The distinct (prompt, negative prompt) of a model's samples.
 
-    LoRA tags and the model's own trigger words are removed, as they are from queries: the trigger
-    words are the card's, and are matched there.
+    LoRA tags and the model's own trigger words are removed, as in queries: the trigger words are matched on
+    the card.
     """
-    seen = dict.fromkeys(instruction(card, sample) for sample in samples)
-    return [pair for pair in seen if len(plain(pair[0])) > 2]
+    pairs = dict.fromkeys(instruction(card, sample) for sample in samples)
+    return [pair for pair in pairs if len(plain(pair[0])) > 2]
 
 
 def instruction(card: Card, sample: Sample) -> tuple[str, str]:
@@ -104,13 +103,13 @@ def instruction(card: Card, sample: Sample) -> tuple[str, str]:
 
 
 def quantise(embeddings: Embeddings) -> npt.NDArray[np.int8]:
-    """Unit vectors as int8, in steps of 1/360."""
+    """Returns unit vectors as int8, in steps of 1/360."""
     steps: npt.NDArray[np.int8] = np.clip(np.rint(embeddings * QUANTUM), -127, 127).astype(np.int8)
     return steps
 
 
 def specify(card: Card, docs: Sequence[Document]) -> bytes:
-    """The packed specification of one model: counts, then term hashes, then vectors; little-endian.
+    """Packs the specification of one model: counts, then term hashes, then vectors; little-endian.
 
     The lists of terms are, in order: each prompt's, each negative prompt's, the name's with the
     trigger words', the tags', and the profile (the union over all prompts).
@@ -124,12 +123,12 @@ def specify(card: Card, docs: Sequence[Document]) -> bytes:
         np.unique(np.concatenate(matched)) if matched else np.zeros(0, np.uint32),
     ]
     size = len(docs[0].vector) if docs else 0
-    header = struct.pack(f"<2I{2 * len(docs) + 3}I", len(docs), size, *(len(one) for one in lists))
+    header = struct.pack(f"<2I{2 * len(docs) + 3}I", len(docs), size, *(len(hashes) for hashes in lists))
     vectors = b"".join(doc.vector.tobytes() for doc in docs)
     return header + np.concatenate(lists).astype("<u4").tobytes() + vectors
 
 
-def _hashed(grams: set[str]) -> Terms:
+def _hash_terms(grams: set[str]) -> Terms:
     hashed = {zlib.crc32(gram.encode("utf-8", "surrogatepass")) & IDS for gram in grams}
     return np.array(sorted(hashed), dtype=np.uint32)
 
@@ -138,8 +137,8 @@ def _pairs(words: Sequence[str]) -> Iterator[str]:
     return (f"{a} {b}" for a, b in pairwise(words))
 
 
-def _flagged(matched: Terms, words: Terms) -> Terms:
-    """The union of two sets of hashes, each marked by the sets it belongs to; uint32 [m]."""
+def _flag(matched: Terms, words: Terms) -> Terms:
+    """The union of two sets of hashes, each with the flags of its sets; uint32 [m]."""
     union = np.union1d(matched, words)
     in_matched = np.isin(union, matched).astype(np.uint32) * np.uint32(MATCHED)
     in_words = np.isin(union, words).astype(np.uint32) * np.uint32(WORDS)
@@ -148,7 +147,7 @@ def _flagged(matched: Terms, words: Terms) -> Terms:
 
 
 @dataclass(frozen=True)
-class Packed:
+class PackedSpecification:
     """A specification as :func:`specify` packed it, not yet split: ``lengths`` uint32 [2n + 3] of the
     lists in ``hashed`` (prompts, negatives, name, tags, profile), ``embeddings`` int8 [n, d]."""
 
@@ -157,8 +156,8 @@ class Packed:
     embeddings: npt.NDArray[np.int8]
 
     @classmethod
-    def read(cls, blob: bytes) -> Packed:
-        """From bytes of :func:`specify`.
+    def read(cls, blob: bytes) -> PackedSpecification:
+        """Unpacks the bytes of :func:`specify`.
 
         Raises:
             BadCatalog: the bytes are not a specification.
@@ -178,14 +177,16 @@ class Packed:
             ) from None
         return cls(lengths, hashed, vectors)
 
-    def only(self, kept: npt.NDArray[np.bool_]) -> Packed:
-        """With the ``kept`` of its n documents alone; the profile is the union over those."""
+    def only(self, mask: npt.NDArray[np.bool_]) -> PackedSpecification:
+        """With the ``mask`` of its n documents alone; the profile is the union over those."""
         n = len(self.embeddings)
         lists = np.split(self.hashed, np.cumsum(self.lengths.astype(np.int64))[:-1])
-        prompts = [one for one, keep in zip(lists[:n], kept, strict=True) if keep]
-        negatives = [one for one, keep in zip(lists[n : 2 * n], kept, strict=True) if keep]
-        matched = [one[one & MATCHED > 0] & IDS for one in prompts]
+        prompts = [hashes for hashes, is_in in zip(lists[:n], mask, strict=True) if is_in]
+        negatives = [hashes for hashes, is_in in zip(lists[n : 2 * n], mask, strict=True) if is_in]
+        matched = [hashes[hashes & MATCHED > 0] & IDS for hashes in prompts]
         profile = np.unique(np.concatenate(matched)) if matched else np.zeros(0, np.uint32)
-        left = [*prompts, *negatives, *lists[2 * n : 2 * n + 2], profile]
-        lengths = np.array([len(one) for one in left], np.uint32)
-        return Packed(lengths, np.concatenate(left).astype(np.uint32), self.embeddings[kept])
+        remaining = [*prompts, *negatives, *lists[2 * n : 2 * n + 2], profile]
+        lengths = np.array([len(hashes) for hashes in remaining], np.uint32)
+        return PackedSpecification(
+            lengths, np.concatenate(remaining).astype(np.uint32), self.embeddings[mask]
+        )

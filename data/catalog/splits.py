@@ -1,15 +1,15 @@
 """The held-out rule: which images belong to ``test``, ``align`` and ``train``.
 
-Uploaders reuse prompts, within a model and across models, so near-duplicate prompts form a cluster that
-stays on one side: SHA-256 of the cluster's smallest image id, modulo 10, is 0 test, 1 align, else train.
+Uploaders reuse prompts within and across models, so near-duplicate prompts form a cluster that stays on one
+side: SHA-256 of the cluster's smallest image id, modulo 10, is 0 for test, 1 for align, else train.
 
-Two prompts are near-duplicates where their word sets (no tags, weights, case) have Jaccard similarity of
-at least 0.7, and clusters are what such pairs connect. So a reordered prompt joins, one word of six
-changed (5/7 = 0.71), two of twelve, or a third added. Read on the snapshot's 28,000 distinct prompts:
-at 0.6 pairs chain through boilerplate ("masterpiece, best quality, 1girl, …") to a cluster of 1,222, at 0.7
-the largest has 338; shingles of three words miss reordered tags and one word changed in ten.
+Two prompts are near-duplicates where their word sets (without tags, weights and case) have a Jaccard
+similarity of at least 0.7; clusters are the connected components. So a reordered prompt joins, as do one word
+of six changed (5/7 = 0.71), two of twelve, or a third added. On the snapshot's 28,000 distinct prompts, pairs
+at 0.6 chain through boilerplate ("masterpiece, best quality, 1girl, …") to a cluster of 1,222; at 0.7 the
+largest has 338. Shingles of three words miss reordered tags and one word changed in ten.
 
-Prompts stream by: what stays in memory is four bytes a word of each distinct word set.
+Prompts are streamed; the memory is four bytes per word of each distinct word set.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from diffagent.data.records import Sample
 
 Split = Literal["test", "align", "train"]
 NEAR = 0.7
-"""Jaccard similarity of two word sets from which on their prompts are near-duplicates."""
+"""The least Jaccard similarity of the word sets of near-duplicate prompts."""
 
 _WORD = re.compile(r"[^\W_]+")
 _SHARED = 2  # words that two prefixes must share: 1 compares five times as many pairs, 3 gains nothing
@@ -77,13 +77,13 @@ def cluster_prompts(prompts: Iterable[str], threshold: float = NEAR) -> NDArray[
         if number == len(firsts):
             firsts.append(i)
         at.append(number)
-    roots = _connected(sets, threshold)
+    roots = _cluster_roots(sets, threshold)
     label = np.array(firsts, np.int64)[roots]
     return label[np.array(at, np.int64)]
 
 
 def word_set(prompt: str) -> frozenset[str]:
-    """The words of a prompt; the text itself where it has none (emoji, punctuation)."""
+    """The words of a prompt; the text itself where it has no words (emoji, punctuation)."""
     text = plain(prompt).casefold()
     return frozenset(_WORD.findall(text)) or frozenset((text,))
 
@@ -98,14 +98,14 @@ class WordSets:
     _seen: dict[bytes, int] = field(default_factory=dict)
 
     def add(self, words: Iterable[str]) -> int:
-        """The number of the set: the next one, or that of an equal set."""
+        """Returns the number of the set: that of an equal set, or the next one."""
         numbers = array("i", sorted(self._numbers.setdefault(w, len(self._numbers)) for w in sorted(words)))
         key = hashlib.blake2b(numbers.tobytes(), digest_size=16).digest()
-        known = self._seen.setdefault(key, len(self._seen))
-        if known == len(self.ends) - 1:
+        number = self._seen.setdefault(key, len(self._seen))
+        if number == len(self.ends) - 1:
             self.words.extend(numbers)
             self.ends.append(len(self.words))
-        return known
+        return number
 
     def rare_first(self) -> tuple[Ints, NDArray[np.int64]]:
         """``words`` renumbered from the rarest to the most common, each set in that order; and ``ends``."""
@@ -118,8 +118,8 @@ class WordSets:
         return words, ends
 
 
-def _connected(sets: WordSets, threshold: float) -> list[int]:
-    """For each set the smallest number that pairs of at least the threshold connect it with."""
+def _cluster_roots(sets: WordSets, threshold: float) -> list[int]:
+    """For each set, the smallest number in its cluster."""
     words, ends = sets.rare_first()
     sizes = np.diff(ends)
     parent = list(range(len(sizes)))
@@ -134,16 +134,16 @@ def _connected(sets: WordSets, threshold: float) -> list[int]:
 
     for i in np.argsort(sizes, kind="stable").tolist():  # so partners are never longer
         size = int(sizes[i])
-        mine = words[ends[i] : ends[i + 1]]
+        members = words[ends[i] : ends[i + 1]]
         least = math.ceil(threshold * size - 1e-9)  # words that a partner shares, and so has
-        prefix = mine[: size - least + _SHARED].tolist()
+        prefix = members[: size - least + _SHARED].tolist()
         lists = [having[word] for word in prefix if word in having]
         if lists:
-            others = _sharing(lists, min(_SHARED, least))
+            others = _in_several(lists, min(_SHARED, least))
             others = others[sizes[others] >= least]
-            marked[mine] = True
+            marked[members] = True
             shared = _count(marked, words, ends[others], sizes[others])
-            marked[mine] = False
+            marked[members] = False
             for j in others[shared >= threshold * (size + sizes[others] - shared) - 1e-9].tolist():
                 a, b = root(i), root(j)
                 parent[max(a, b)] = min(a, b)
@@ -152,18 +152,18 @@ def _connected(sets: WordSets, threshold: float) -> list[int]:
     return [root(i) for i in range(len(parent))]
 
 
-def _sharing(lists: list[array[int]], least: int) -> Ints:
-    """The numbers that stand in at least so many of the lists."""
-    found: Ints = np.sort(np.concatenate([np.frombuffer(one, np.int32) for one in lists]))
-    starts = np.flatnonzero(np.r_[True, found[1:] != found[:-1]])
-    often: Ints = found[starts[np.diff(np.r_[starts, len(found)]) >= least]]
+def _in_several(lists: list[array[int]], least: int) -> Ints:
+    """The numbers in at least ``least`` of the lists."""
+    numbers: Ints = np.sort(np.concatenate([np.frombuffer(holders, np.int32) for holders in lists]))
+    starts = np.flatnonzero(np.r_[True, numbers[1:] != numbers[:-1]])
+    often: Ints = numbers[starts[np.diff(np.r_[starts, len(numbers)]) >= least]]
     return often
 
 
 def _count(
     marked: NDArray[np.bool_], words: Ints, starts: NDArray[np.int64], sizes: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """How many words of each set (``sizes`` words from ``starts`` on) are marked."""
+    """The number of marked words in each set (``sizes`` words from ``starts`` on)."""
     if not len(starts):
         return np.zeros(0, np.int64)
     before = np.cumsum(sizes) - sizes

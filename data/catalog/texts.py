@@ -1,4 +1,4 @@
-"""A crawl's texts: what uploaders wrote goes in, plain text on one line comes out.
+"""Uploaders' texts as plain text on one line.
 
 plain_text("<p>A <b>style</b> of ink</p>see https://…")  -> "A style of ink. see."
 """
@@ -17,20 +17,20 @@ _ADDRESS = re.compile(r"(?:https?://|www\.)\S+|(?<!\S)[^\s@]++@\S+\.\w+")
 
 
 def clean(text: object) -> str:
-    """Text on one line: no control or invisible characters, single spaces, any script."""
-    kept = (" " if c.isspace() else c for c in str(text or "") if c.isspace() or _is_visible(c))
-    return " ".join("".join(kept).split())
+    """Returns a text on one line: no control or invisible characters, single spaces, any script."""
+    characters = (" " if c.isspace() else c for c in str(text or "") if c.isspace() or _is_visible(c))
+    return " ".join("".join(characters).split())
 
 
 def about_text(item: Item, version_id: int | None) -> str:
-    """The uploader's text about the model, then that about the version."""
+    """The uploader's text on the model, then that on the version."""
     versions = [v for v in item.get("modelVersions") or () if v.get("id") == version_id]
     texts = (plain_text(part.get("description")) for part in (item, *versions))
     return " ".join(text for text in texts if text)
 
 
 def plain_text(markup: object) -> str:
-    """HTML as plain text on one line, without addresses; a block that ends is a sentence that ends."""
+    """Returns HTML as plain text on one line, without addresses; the end of a block ends a sentence."""
     blocks = _BREAK.sub("\n", str(markup or "")).split("\n")
     texts = (clean(_ADDRESS.sub("", html.unescape(_MARKUP.sub("", block)))) for block in blocks)
     return " ".join(text if text[-1] in ".!?:;," else text + "." for text in texts if text)

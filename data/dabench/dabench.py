@@ -1,13 +1,13 @@
 """DABench: the instruction–API pairs of a crawl, split, with their statistics and dataset card (paper, 3.1).
 
     DABENCH/train.jsonl, align.jsonl, test.jsonl   8:1:1 by cluster of near-duplicate prompts
-    DABENCH/test_novel.jsonl                       the test pairs that no train prompt comes near
+    DABENCH/test_novel.jsonl                       the test pairs without a similar train prompt
     DABENCH/test_new_model.jsonl                   all pairs of models that no train, align or test pair names
     DABENCH/overall.jsonl                          test images of the rule without clusters, of every callable
                                                    model: what ``diffagent eval select`` measures a catalog by
     DABENCH/listed.jsonl                           pairs of newer base models from other lists, each with its
-                                                   split; only where lists are given
-    DABENCH/README.md, funnel.png, stats.json      dataset card, plot; the statistics vouch for the files
+                                                   split; only with lists
+    DABENCH/README.md, funnel.png, stats.json      dataset card, plot, statistics with the files' digests
 
 A folder without ``stats.json`` is not complete. The same crawl and options give the same bytes.
 """
@@ -31,7 +31,7 @@ from diffagent.data.catalog.quality import Quality, low_quality
 from diffagent.data.catalog.splits import NEAR, Split
 from diffagent.data.dabench.dataset_card import dataset_card
 from diffagent.data.dabench.funnel import Tally
-from diffagent.data.dabench.listed import Listed
+from diffagent.data.dabench.listed import ListedPairs
 from diffagent.data.dabench.novelty import NOVEL_BELOW, novel
 from diffagent.data.dabench.pairs import Row, pair
 from diffagent.data.descriptions.descriptions import Description, with_descriptions
@@ -42,14 +42,14 @@ from diffagent.data.hubs.raw import RawFolder
 FILES = ("train", "align", "test", "test_novel", "test_new_model", "overall", "listed")
 STATS, CARD, PLOT, FORMAT = "stats.json", "README.md", "funnel.png", 1
 NEW_MODELS = 3
-"""Percent of the models that only ``test_new_model`` names."""
+"""Percentage of the models that only ``test_new_model`` has."""
 
 Progress = Callable[[str, int, int | None], None]
 Plotter = Callable[[Mapping[str, Any], Path], None]
 
 
 class Pair(NamedTuple):
-    """A row, the model that it names, and whether the quality filter keeps that model's entry."""
+    """A row, its model, and whether the quality filter keeps that model's entry."""
 
     row: Row
     model_id: int
@@ -57,8 +57,8 @@ class Pair(NamedTuple):
 
 
 def is_new_model(model_id: int) -> bool:
-    """Whether only ``test_new_model`` may name the model: SHA-256 of the id's decimal digits, modulo 100,
-    is below 3."""
+    """Whether only ``test_new_model`` may have the model: SHA-256 of the id's decimal digits, modulo 100, is
+    below 3."""
     return int(hashlib.sha256(str(model_id).encode("ascii")).hexdigest(), 16) % 100 < NEW_MODELS
 
 
@@ -69,16 +69,16 @@ def read_pairs(
     tally: Tally,
     descriptions: Mapping[str, Description] = MappingProxyType({}),
 ) -> Iterator[Pair]:
-    """Every pair of a crawl in the order of its models; everything dropped on the way is tallied.
+    """Yields every pair of a crawl in the order of its models, and tallies everything dropped.
 
-    ``descriptions``, by AIR, take the place of composed ones.
+    ``descriptions``, by AIR, replace the composed ones.
     """
-    found = survey(tally.census.watching(raw.models()), scope, tally.models)
-    low = low_quality(found.standings, quality)
+    first_pass = survey(tally.census.watching(raw.models()), scope, tally.models)
+    low = low_quality(first_pass.standings, quality)
     tally.low_entries.update(low.values())
-    checkpoints = available_checkpoints(raw, found, scope)
-    kept = entries(raw.models(), found, scope, dropped=tally.no_sample)
-    for entry in with_descriptions(kept, descriptions):
+    checkpoints = available_checkpoints(raw, first_pass, scope)
+    crawl_entries = entries(raw.models(), first_pass, scope, dropped=tally.no_sample)
+    for entry in with_descriptions(crawl_entries, descriptions):
         reason, any_kept = low.get(entry.card.air), False
         tally.samples += len(entry.samples)
         for sample in entry.samples:
@@ -95,7 +95,7 @@ def read_pairs(
 
 
 def count_pairs(raw: RawFolder, progress: Progress = lambda *_: None) -> dict[str, Any]:
-    """What a build with the default filters would count, without building: ``crawled`` and ``funnel``."""
+    """Returns ``crawled`` and ``funnel`` as a build with the default filters would count them."""
     tally = Tally()
     for number, _ in enumerate(read_pairs(raw, Scope(), Quality(), tally), 1):
         progress("pairs", number, None)
@@ -103,10 +103,10 @@ def count_pairs(raw: RawFolder, progress: Progress = lambda *_: None) -> dict[st
 
 
 def files_of(pair: Pair, splits: tuple[Split, Split]) -> tuple[str, ...]:
-    """The files that a pair stands in, given its image's split by cluster and by image."""
+    """The files of a pair, by its image's splits by cluster and by image."""
     by_cluster, by_image = splits
-    own = ("test_new_model" if is_new_model(pair.model_id) else by_cluster,) if pair.of_quality else ()
-    return (*own, "overall") if by_image == "test" else own
+    names = ("test_new_model" if is_new_model(pair.model_id) else by_cluster,) if pair.of_quality else ()
+    return (*names, "overall") if by_image == "test" else names
 
 
 def build(
@@ -117,25 +117,25 @@ def build(
     plotter: Plotter | None = None,
     progress: Progress = lambda *_: None,
     descriptions: Mapping[str, Description] = MappingProxyType({}),
-    listed: Listed | None = None,
+    listed: ListedPairs | None = None,
 ) -> dict[str, Any]:
-    """Write the folder; returns its statistics. Files get their names when all of them are complete.
+    """Writes the folder and returns its statistics. Files get their names when all of them are complete.
 
     Args:
-        encoder: of the prompts, for ``test_novel``; None leaves that file out.
-        plotter: draws the statistics into a PNG file; None leaves it out.
-        descriptions: of models, by AIR, instead of the composed ones.
-        listed: pairs of other lists; None leaves their file out.
+        encoder: encodes the prompts for ``test_novel``; None: without that file.
+        plotter: draws the statistics into a PNG file; None: without it.
+        descriptions: models' descriptions by AIR, in place of the composed ones.
+        listed: pairs of other lists; None: without their file.
     """
     scope, tally = Scope(), Tally()
     splits = read_splits(raw, scope, lambda done: progress("splits", done, None))
     without = {"test_novel": encoder is None, "listed": listed is None}
     names = [name for name in FILES if not without.get(name)]
     with Parts(out, names) as parts:
-        for number, found in enumerate(read_pairs(raw, scope, quality, tally, descriptions), 1):
+        for number, pair in enumerate(read_pairs(raw, scope, quality, tally, descriptions), 1):
             progress("pairs", number, None)
-            for name in files_of(found, splits[found.row["source"]["image"]]):
-                parts.add(name, found.row)
+            for name in files_of(pair, splits[pair.row["source"]["image"]]):
+                parts.add(name, pair.row)
         if encoder is not None:
             _add_novel(parts, encoder, progress)
         for row in listed.rows if listed is not None else ():
@@ -150,10 +150,10 @@ def build(
 
 
 def read_statistics(folder: Path) -> dict[str, Any]:
-    """The statistics of a built folder.
+    """Returns the statistics of a built folder.
 
     Raises:
-        BadInput: the build into it is not complete, or of another version.
+        BadInput: the build is not complete, or of another version.
     """
     try:
         stats = json.loads((folder / STATS).read_bytes())
@@ -165,7 +165,7 @@ def read_statistics(folder: Path) -> dict[str, Any]:
 
 
 @dataclass
-class _File:
+class _PartFile:
     stream: IO[bytes]
     digest: Any = field(default_factory=hashlib.sha256)
     rows: int = 0
@@ -174,23 +174,23 @@ class _File:
 
 
 class Parts:
-    """The files of a folder under temporary names, until :meth:`publish` gives them theirs."""
+    """The files of a folder under temporary names, until :meth:`publish` renames them."""
 
     def __init__(self, out: Path, names: list[str]) -> None:
         self._out, self._names, self._stack = out, names, ExitStack()
-        self._files: dict[str, _File] = {}
+        self._files: dict[str, _PartFile] = {}
 
     def __enter__(self) -> Parts:
         self._out.mkdir(parents=True, exist_ok=True)
         for name in self._names:
-            self._files[name] = _File(self._stack.enter_context(self.path(name).open("wb")))
+            self._files[name] = _PartFile(self._stack.enter_context(self.path(name).open("wb")))
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
 
     def path(self, name: str) -> Path:
-        """Where a file lies until it is published."""
+        """The path of a file until it is published."""
         return self._out / f"{_file_name(name)}.part"
 
     def add(self, name: str, row: Row) -> None:
@@ -208,7 +208,7 @@ class Parts:
             yield from map(json.loads, lines)
 
     def counts(self) -> dict[str, dict[str, Any]]:
-        """Of each file: rows, different models, rows by type and base model, SHA-256."""
+        """File → rows, distinct models, rows by type and base model, SHA-256."""
         return {
             name: {
                 "rows": file.rows,
@@ -220,7 +220,7 @@ class Parts:
         }
 
     def publish(self, names: list[str]) -> None:
-        """Give the files their names, the last one last: until then the folder is not complete."""
+        """Renames the files in order; the folder is complete with the last one."""
         self._stack.close()
         (self._out / _file_name(names[-1])).unlink(missing_ok=True)
         for old in {_file_name(name) for name in (*FILES, PLOT)} - {_file_name(name) for name in names}:
@@ -244,7 +244,7 @@ def _add_novel(parts: Parts, encoder: Encoder, progress: Progress) -> None:
 
 
 def _statistics(
-    raw: RawFolder, quality: Quality, tally: Tally, parts: Parts, listed: Listed | None
+    raw: RawFolder, quality: Quality, tally: Tally, parts: Parts, listed: ListedPairs | None
 ) -> dict[str, Any]:
     crawled, files = raw.manifest["civitai"], parts.counts()
     digests = "".join(f"{name} {file['sha256']}\n" for name, file in files.items())

@@ -111,7 +111,7 @@ have it removed from a copy by its image id.
 
 
 def dataset_card(stats: Json, has_plot: bool) -> str:
-    """The text of README.md; splits without rows are not declared, because no loader takes empty files."""
+    """Returns the text of README.md; empty splits are not declared, because loaders refuse empty files."""
     files, rules = stats["files"], stats["rules"]
     filled = {name: facts for name, facts in files.items() if facts["rows"] and name != "listed"}
     rows = sum(files[name]["rows"] for name in ("train", "align", "test", "test_new_model"))
@@ -163,7 +163,7 @@ def _funnel(funnel: Json) -> list[str]:
 
 
 def _size(rows: int) -> str:
-    """The hub's name for a size."""
+    """The hub's size category."""
     for below, name in ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K")):
         if rows < below:
             return name

@@ -1,8 +1,8 @@
 """The funnel: how many models and images are crawled, what each filter drops, what becomes pairs.
 
-In: counts taken while a crawl streams by. Out: two lists of stages, models and images, that stand in
-``stats.json``, in ``diffagent data stats`` and in the plot; and what the crawl is made of, as the left side
-of the paper's Figure 2 shows it (type, base model, NSFW, file).
+In: counts taken while a crawl streams by. Out: two lists of stages, models and images, for ``stats.json``,
+``diffagent data stats`` and the plot; and the crawl's composition as on the left of the paper's Figure 2
+(type, base model, NSFW, file).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from diffagent.data.base_models import spelled
+from diffagent.data.base_models import canonical_name
 from diffagent.data.catalog.filters import REASONS, TYPES, Funnel, Item, is_model_file
 from diffagent.data.catalog.quality import QUALITY_REASONS
 from diffagent.data.catalog.samples import IMAGE_REASONS
@@ -25,7 +25,7 @@ Json = dict[str, Any]
 
 @dataclass
 class Census:
-    """What a crawl is made of: each model once, by its newest version, and all images."""
+    """The composition of a crawl: each model once, by its newest version, and all images."""
 
     type: Counter[str] = field(default_factory=Counter)
     base_model: Counter[str] = field(default_factory=Counter)
@@ -34,7 +34,7 @@ class Census:
     images: int = 0
 
     def watching(self, items: Iterable[Item]) -> Iterator[Item]:
-        """The items, counted as they stream by."""
+        """Yields the items and counts them."""
         for row in items:
             item = sound(row)
             if item is not None:
@@ -46,7 +46,7 @@ class Census:
         newest: Item = max(versions, key=date_of, default={})
         kind = str(item.get("type"))
         self.type[TYPES.get(kind, kind)] += 1
-        self.base_model[spelled(newest.get("baseModel")) or "none"] += 1
+        self.base_model[canonical_name(newest.get("baseModel")) or "none"] += 1
         self.content["NSFW" if item.get("nsfw") else "SFW"] += 1
         self.file[_file_kind(newest)] += 1
         self.images += sum(len(version.get("images") or ()) for version in versions)
@@ -60,14 +60,14 @@ class Census:
 
 @dataclass
 class Tally:
-    """Everything that is counted between a crawl and its pairs."""
+    """All counts between a crawl and its pairs."""
 
     census: Census = field(default_factory=Census)
     models: Funnel = field(default_factory=Funnel)
     low_entries: Counter[str] = field(default_factory=Counter)
     """Entries dropped by the quality filter, by reason."""
     no_sample: Counter[str] = field(default_factory=Counter)
-    """Images of callable entries that are no samples, by reason."""
+    """Images of callable entries that are not samples, by reason."""
     samples: int = 0
     no_pair: Counter[str] = field(default_factory=Counter)
     low_pairs: Counter[str] = field(default_factory=Counter)
@@ -84,7 +84,7 @@ class Tally:
         return {
             "models": [
                 _stage("models crawled", models.models, models.dropped, REASONS),
-                _stage("callable models", models.kept),
+                _stage("callable models", models.usable),
                 _stage("entries (a model and base model)", models.entries, self.low_entries, QUALITY_REASONS),
                 _stage(
                     "entries of quality", of_quality, {"no pair": of_quality - self.entries_with_pairs},
@@ -105,7 +105,7 @@ class Tally:
 
 
 def render(funnel: Mapping[str, Sequence[Json]], files: Mapping[str, int] | None = None) -> str:
-    """The funnel as aligned text, each drop under the stage that it comes from."""
+    """Returns the funnel as aligned text, each drop below its stage."""
     lines: list[tuple[str, str]] = []
     for stages in funnel.values():
         for stage in stages:
@@ -113,15 +113,17 @@ def render(funnel: Mapping[str, Sequence[Json]], files: Mapping[str, int] | None
             lines += [(f"  {reason}", f"-{count:,}") for reason, count in stage["dropped"].items()]
         lines.append(("", ""))
     lines += [(f"{name}.jsonl", f"{count:,}") for name, count in (files or {}).items()]
-    left, right = (max(len(line[i]) for line in lines) for i in (0, 1))
-    return "\n".join(f"{name:<{left}}  {count:>{right}}".rstrip() for name, count in lines).strip()
+    label_width, count_width = (max(len(line[i]) for line in lines) for i in (0, 1))
+    return "\n".join(
+        f"{name:<{label_width}}  {count:>{count_width}}".rstrip() for name, count in lines
+    ).strip()
 
 
 def _stage(
     name: str, count: int, dropped: Mapping[str, int] | None = None, order: Sequence[str] = ()
 ) -> Json:
-    kept = {reason: (dropped or {}).get(reason, 0) for reason in order}
-    return {"stage": name, "count": count, "dropped": {reason: n for reason, n in kept.items() if n}}
+    drops = {reason: (dropped or {}).get(reason, 0) for reason in order}
+    return {"stage": name, "count": count, "dropped": {reason: n for reason, n in drops.items() if n}}
 
 
 def _file_kind(version: Item) -> str:

@@ -1,4 +1,4 @@
-"""The funnel as a picture, comparable to the paper's Figure 2: what a crawl is made of, and what is dropped.
+"""The funnel as a plot, comparable to the paper's Figure 2: a crawl's composition, and what is dropped.
 
 In: statistics with ``crawled`` and ``funnel``. Out: a PNG file. Needs matplotlib (the extra ``plot``).
 """
@@ -16,7 +16,7 @@ Json = Mapping[str, Any]
 _KEPT, _LOST, _INK, _MUTED = "#2f6f8f", "#e3b9a4", "#22303a", "#6b7780"
 _SHADES = ("#2f6f8f", "#7fb0c4", "#c3dae3", "#e4e8ea")
 _PARTS = {"type": "model type", "base_model": "base model", "content": "content flag", "file": "model file"}
-_MOST = 3  # parts of a bar that are named; the rest is "other"
+_MOST = 3  # labelled parts of a bar; the rest is "other"
 
 
 def has_matplotlib() -> bool:
@@ -34,7 +34,7 @@ _TITLES = {
 
 
 def plot(stats: Json, path: Path) -> None:
-    """Draw the statistics into a PNG file, whatever the path's name ends in.
+    """Draws the statistics into a PNG file, whatever the path's suffix.
 
     Raises:
         MissingExtra: matplotlib is not installed.
@@ -49,7 +49,7 @@ def plot(stats: Json, path: Path) -> None:
     lines = {name: _lines(stages) for name, stages in stats["funnel"].items()}
     parts = figure.add_axes((0.27, 0.83, 0.68, 0.12))
     _draw_parts(parts, stats["crawled"])
-    heights = [len(one) for one in lines.values()]
+    heights = [len(group) for group in lines.values()]
     top, room = 0.76, 0.70
     for name, rows in lines.items():
         height = (room - 0.05) * len(rows) / sum(heights)
@@ -61,46 +61,46 @@ def plot(stats: Json, path: Path) -> None:
 
 
 def _lines(stages: Sequence[Json]) -> list[tuple[str, int, int | None]]:
-    """(label, left, dropped or None for a stage) from top to bottom."""
+    """(label, remaining, dropped or None for a stage) from top to bottom."""
     lines: list[tuple[str, int, int | None]] = []
     for stage in stages:
-        left = stage["count"]
-        lines.append((stage["stage"], left, None))
+        remaining = stage["count"]
+        lines.append((stage["stage"], remaining, None))
         for reason, count in stage["dropped"].items():
-            left -= count
-            lines.append((reason, left, count))
+            remaining -= count
+            lines.append((reason, remaining, count))
     return lines
 
 
 def _draw_parts(axes: Any, crawled: Json) -> None:
-    """One bar of 100 % each for type, base model, content and file."""
+    """Draws a bar of 100 % for each of type, base model, content and file."""
     for row, key in enumerate(_PARTS):
-        counts, left = _named(crawled[key]), 0.0
+        counts, edge = _largest_shares(crawled[key]), 0.0
         total = sum(counts.values()) or 1
         for shade, (label, count) in zip(_SHADES, counts.items(), strict=False):
             share = 100 * count / total
-            axes.barh(row, share, left=left, height=0.72, color=shade, edgecolor="white", linewidth=0.8)
+            axes.barh(row, share, left=edge, height=0.72, color=shade, edgecolor="white", linewidth=0.8)
             fitting = [text for text in (f"{label} {share:.0f} %", label) if share > 1.05 * len(text)]
             ink = "white" if shade == _SHADES[0] else _INK
-            middle = left + share / 2
+            middle = edge + share / 2
             axes.text(middle, row, "".join(fitting[:1]), ha="center", va="center", fontsize=8, color=ink)
-            left += share
+            edge += share
     _bare(axes, list(_PARTS.values()))
     axes.set_xlim(0, 100)
     axes.set_title("What the crawl is made of", loc="left", fontsize=11.5, color=_INK, weight="bold")
 
 
 def _draw_funnel(axes: Any, lines: Sequence[tuple[str, int, int | None]], title: str) -> None:
-    """A waterfall: a full bar where a stage begins, and where each filter cuts a piece off."""
-    most = max((left + (dropped or 0) for _, left, dropped in lines), default=1) or 1
-    for row, (_, left, dropped) in enumerate(lines):
+    """Draws a waterfall: a full bar per stage, and the piece that each filter drops."""
+    most = max((remaining + (dropped or 0) for _, remaining, dropped in lines), default=1) or 1
+    for row, (_, remaining, dropped) in enumerate(lines):
         if dropped is None:
-            axes.barh(row, left, height=0.78, color=_KEPT)
-            text, end = f"{left:,}", left
+            axes.barh(row, remaining, height=0.78, color=_KEPT)
+            text, end = f"{remaining:,}", remaining
         else:
-            axes.barh(row, left, height=0.62, color=_SHADES[2])
-            axes.barh(row, dropped, left=left, height=0.62, color=_LOST)
-            text, end = f"−{dropped:,}", left + dropped
+            axes.barh(row, remaining, height=0.62, color=_SHADES[2])
+            axes.barh(row, dropped, left=remaining, height=0.62, color=_LOST)
+            text, end = f"−{dropped:,}", remaining + dropped
         axes.text(
             end + most * 0.008, row, text, va="center", fontsize=8.5,
             color=_INK if dropped is None else _MUTED, weight="bold" if dropped is None else "normal",
@@ -114,7 +114,7 @@ def _draw_funnel(axes: Any, lines: Sequence[tuple[str, int, int | None]], title:
 
 
 def _bare(axes: Any, labels: Sequence[str]) -> None:
-    """No frame, no ticks; a label a row, the first on top."""
+    """Removes frame and ticks; one label per row, the first on top."""
     axes.set_yticks(range(len(labels)), labels, fontsize=9, color=_INK)
     axes.set_ylim(len(labels) - 0.4, -0.6)
     axes.set_xticks([])
@@ -123,8 +123,8 @@ def _bare(axes: Any, labels: Sequence[str]) -> None:
         spine.set_visible(False)
 
 
-def _named(counts: Mapping[str, int]) -> dict[str, int]:
+def _largest_shares(counts: Mapping[str, int]) -> dict[str, int]:
     """The most frequent values, and "other" for the rest."""
     ordered = sorted(counts.items(), key=lambda pair: (pair[0] == "none", -pair[1], pair[0]))
-    named, rest = dict(ordered[:_MOST]), sum(count for _, count in ordered[_MOST:])
-    return {**named, **({"other": named.get("other", 0) + rest} if rest else {})}
+    shares, rest = dict(ordered[:_MOST]), sum(count for _, count in ordered[_MOST:])
+    return {**shares, **({"other": shares.get("other", 0) + rest} if rest else {})}

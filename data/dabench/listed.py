@@ -1,16 +1,16 @@
-"""Listed pairs: prompts that other lists show a model with, as instruction–API pairs of base models that a
-crawl of 2023 lacks.
+"""Listed pairs: other projects' example prompts as instruction–API pairs of base models that a crawl of 2023
+lacks.
 
     flux_loras.json     LoRAs of Flux.1 D with example prompts; their settings are the base model's usual ones
     hosted_t2i.jsonl    hosted models with an example call each
 
-    found = read_listed(Path("hub2026"), catalog.cards())
-    found.rows[0]["source"]    {"list": "hosted_t2i", "name": "owner/flux-dev", "settings": "given",
+    pairs = read_listed(Path("hub2026"), catalog.cards())
+    pairs.rows[0]["source"]    {"list": "hosted_t2i", "name": "owner/flux-dev", "settings": "given",
                                 "guidance": 3.5}
 
-A pair has to be true (paper, section 3.1), so a list's model must be an entry of the catalog: the base model
-itself, a model of that name, or the LoRA of that repository. The prompts are others' work: they are read from
-a folder of one's own, and nothing of them ships.
+A pair must be true (paper, section 3.1), so a list's model must be an entry of the catalog: the base model
+itself, a model of that name, or the LoRA of that repository. The prompts are other people's work: they are
+read from the user's folder and never shipped.
 """
 
 from __future__ import annotations
@@ -33,48 +33,48 @@ from diffagent.data.records import Card, legal_side
 from diffagent.data.samplers import join, read
 
 LISTS = ("flux_loras.json", "hosted_t2i.jsonl")
-"""The files that are read, of those that a folder has."""
+"""The files of a folder that are read, where present."""
 SIDE = 1024
-"""Pixels that a base model's usual side has at least: of those with less a crawl has enough."""
+"""The least usual side of a base model, in pixels: a crawl has enough pairs of smaller ones."""
 REASONS = (
     "model is not in the catalog", "base model is older", "example has an input image", "no prompt",
     "explicit", "nothing left of the prompt", "repeated",
 )  # fmt: skip
-"""Why an example is no pair, in the order they are checked."""
+"""The reasons why an example is not a pair, in the order of the checks."""
 _SAMPLERS: Mapping[str, str] = {"dpmsolvermultistep": "DPM++ 2M", "karrasdpm": "DPM++ 2M Karras"}
-"""Names of schedulers that no table of samplers has."""
+"""Scheduler names that the table of samplers lacks."""
 _IMAGES = re.compile(r"(?:^|_)(?:image|mask|control_image|init_image|edit_image|main_face_image)(?:_\d)?$")
 _VERSION = re.compile(r"(?<![\d.])[ _-]?v?\d+(?:\.\d+)*$", re.I)
 
 
 @dataclass(frozen=True)
-class Listed:
-    """``rows``, and how many examples became none, by list and reason."""
+class ListedPairs:
+    """The pairs' ``rows``, and the number of ``dropped`` examples by list and reason."""
 
     rows: tuple[Row, ...]
-    left: Mapping[tuple[str, str], int]
+    dropped: Mapping[tuple[str, str], int]
 
     def stages(self) -> list[dict[str, Any]]:
-        """Two stages as a funnel has them: the examples with what is dropped, and the pairs."""
+        """Two stages of a funnel: the examples with their drops, and the pairs."""
         dropped: Counter[str] = Counter()
-        for (_, reason), count in self.left.items():
+        for (_, reason), count in self.dropped.items():
             dropped[reason] += count
-        kept = {reason: dropped[reason] for reason in REASONS if dropped[reason]}
+        reasons = {reason: dropped[reason] for reason in REASONS if dropped[reason]}
         return [
-            {"stage": "examples of lists", "count": len(self.rows) + dropped.total(), "dropped": kept},
+            {"stage": "examples of lists", "count": len(self.rows) + dropped.total(), "dropped": reasons},
             {"stage": "listed pairs", "count": len(self.rows), "dropped": {}},
         ]
 
     def counts(self) -> dict[str, Any]:
-        """Pairs by list and base model, and what was left out by list and reason."""
-        kept = Counter(f"{row['source']['list']}, {row['api']['base_model']}" for row in self.rows)
-        left = {f"{name}, {reason}": count for (name, reason), count in sorted(self.left.items())}
-        return {"pairs": dict(sorted(kept.items())), "left out": left}
+        """Pairs by list and base model, and dropped examples by list and reason."""
+        pairs = Counter(f"{row['source']['list']}, {row['api']['base_model']}" for row in self.rows)
+        drops = {f"{name}, {reason}": count for (name, reason), count in sorted(self.dropped.items())}
+        return {"pairs": dict(sorted(pairs.items())), "left out": drops}
 
 
 @dataclass
 class _Entries:
-    """A catalog's entries by what lists call them."""
+    """A catalog's entries by their names in lists."""
 
     cards: Sequence[Card]
     by_repository: dict[str, Card] = field(default_factory=dict)
@@ -93,50 +93,50 @@ class _Entries:
         return card if card is not None and card.type == "LoRA" else None
 
     def checkpoint(self, hosted: str) -> Card | None:
-        """The base model that a hosted model's name means, else the model of that name, be it of another
+        """The base model of a hosted model's name, or else the model of that name, perhaps in another
         version."""
         row = find(hosted)
         if row is not None:
-            named = (self.by_repository.get(_key(row.repository or "")), self.by_name.get(_key(row.name)))
-            return next((card for card in named if card and card.base_model == row.name), None)
+            cards = (self.by_repository.get(_key(row.repository or "")), self.by_name.get(_key(row.name)))
+            return next((card for card in cards if card and card.base_model == row.name), None)
         return self.by_name.get(_key(hosted)) or self.by_name.get(_key(_VERSION.sub("", hosted)))
 
 
-def read_listed(folder: Path, cards: Sequence[Card]) -> Listed:
-    """The pairs of a folder's lists, each with its split.
+def read_listed(folder: Path, cards: Sequence[Card]) -> ListedPairs:
+    """Reads the pairs of a folder's lists, each with its split.
 
     Near-duplicate prompts form a cluster that stays on one side: SHA-256 of the cluster's first prompt by its
     letters, modulo 10, is 0 for test, 1 for align, else train.
 
     Raises:
-        BadInput: the folder has none of the lists, or one is not what it should be.
+        BadInput: the folder has none of the lists, or one is malformed.
     """
     paths = [path for name in LISTS if (path := folder / name).is_file()]
     if not paths:
         raise BadInput(f"{folder} has none of {', '.join(LISTS)}: give the folder of the lists")
-    entries, left = _Entries(cards), Counter[tuple[str, str]]()
+    entries, drops = _Entries(cards), Counter[tuple[str, str]]()
     rows: list[Row] = []
-    seen: set[tuple[str, str]] = set()
+    prompts: set[tuple[str, str]] = set()
     for path in paths:
         name = path.name.split(".")[0]
         for row in _EXAMPLES[path.name](_read(path), entries):
-            reason = row if isinstance(row, str) else _fault(row, seen)
+            reason = row if isinstance(row, str) else _fault(row, prompts)
             if reason is None and not isinstance(row, str):
-                seen.add((row["air"], plain(row["instruction"]["prompt"]).casefold()))
+                prompts.add((row["air"], plain(row["instruction"]["prompt"]).casefold()))
                 rows.append(row)
             else:
-                left[name, str(reason)] += 1
-    return Listed(tuple(_with_splits(rows)), left)
+                drops[name, str(reason)] += 1
+    return ListedPairs(tuple(_with_splits(rows)), drops)
 
 
-def _fault(row: Row, seen: set[tuple[str, str]]) -> str | None:
-    """Why a row is no pair, or None."""
+def _fault(row: Row, prompts: set[tuple[str, str]]) -> str | None:
+    """Returns why a row is not a pair, or None."""
     prompt = row["instruction"]["prompt"]
     if not is_sfw(prompt):
         return "explicit"
     if len(plain(prompt)) <= 2:
         return "nothing left of the prompt"
-    return "repeated" if (row["air"], plain(prompt).casefold()) in seen else None
+    return "repeated" if (row["air"], plain(prompt).casefold()) in prompts else None
 
 
 def _with_splits(rows: Sequence[Row]) -> Iterator[Row]:
@@ -164,28 +164,30 @@ def _flux_loras(rows: Iterable[Mapping[str, Any]], entries: _Entries) -> Iterato
 
 def _hosted(rows: Iterable[Mapping[str, Any]], entries: _Entries) -> Iterator[Row | str]:
     for row in rows:
-        given = row.get("example_input") or {}
-        card = _of_hosted(row, given, entries)
+        inputs = row.get("example_input") or {}
+        card = _of_hosted(row, inputs, entries)
         if card is None:
             yield "model is not in the catalog"
         elif side_of(card.base_model) < SIDE:
             yield "base model is older"
-        elif any(value and _IMAGES.search(key) for key, value in given.items()):
+        elif any(value and _IMAGES.search(key) for key, value in inputs.items()):
             yield "example has an input image"
-        elif not isinstance(given.get("prompt"), str):
+        elif not isinstance(inputs.get("prompt"), str):
             yield "no prompt"
         else:
-            usual = {name: one.get("default") for name, one in (row.get("input_defaults") or {}).items()}
-            settings = {name: value for name, value in {**usual, **given}.items() if value is not None}
+            usual = {name: field.get("default") for name, field in (row.get("input_defaults") or {}).items()}
+            settings = {name: value for name, value in {**usual, **inputs}.items() if value is not None}
             source = {"list": "hosted_t2i", "name": f"{row['owner']}/{row['name']}"}
-            yield _row(card, given["prompt"], settings, source)
+            yield _row(card, inputs["prompt"], settings, source)
 
 
-def _of_hosted(row: Mapping[str, Any], given: Mapping[str, Any], entries: _Entries) -> Card | None:
-    """The entry of a hosted model: the LoRA that its example loads or is, else the checkpoint."""
-    named = [given.get("lora_weights"), given.get("hf_lora"), f"{row['owner']}/{row['name']}"]
-    lora = next((card for name in named if isinstance(name, str) and (card := entries.lora(name))), None)
-    if lora is not None or any(isinstance(name, str) for name in named[:2]):
+def _of_hosted(row: Mapping[str, Any], inputs: Mapping[str, Any], entries: _Entries) -> Card | None:
+    """The entry of a hosted model: the LoRA of its example or of its name, else the checkpoint."""
+    repositories = [inputs.get("lora_weights"), inputs.get("hf_lora"), f"{row['owner']}/{row['name']}"]
+    lora = next(
+        (card for name in repositories if isinstance(name, str) and (card := entries.lora(name))), None
+    )
+    if lora is not None or any(isinstance(name, str) for name in repositories[:2]):
         return lora
     return entries.checkpoint(str(row["name"]))
 
@@ -231,27 +233,27 @@ def _usual_cfg(row: BaseModelFacts) -> float:
 def _number(settings: Mapping[str, Any], *names: str) -> float | None:
     """The first of the settings that is a number above 0."""
     values = (settings.get(name) for name in names)
-    return next((float(one) for one in values if isinstance(one, int | float) and one > 0), None)
+    return next((float(number) for number in values if isinstance(number, int | float) and number > 0), None)
 
 
 def _size(settings: Mapping[str, Any], row: BaseModelFacts) -> tuple[int, int]:
-    """Width and height as given, or the base model's usual size of a given ratio."""
+    """The width and height of the settings, or the base model's usual size of their ratio."""
     width, height = (settings.get(name) for name in ("width", "height"))
-    ratio = re.fullmatch(r"(\d+):(\d+)", str(settings.get("aspect_ratio", "")))
-    if ratio is None and isinstance(width, int) and isinstance(height, int):
+    match = re.fullmatch(r"(\d+):(\d+)", str(settings.get("aspect_ratio", "")))
+    if match is None and isinstance(width, int) and isinstance(height, int):
         return legal_side(width), legal_side(height)
     shapes = row.shapes or ((1024, 1024),)
-    if ratio is None:
+    if match is None:
         return shapes[0]
-    asked = int(ratio[1]) / int(ratio[2])
-    return min(shapes, key=lambda size: abs(size[0] / size[1] - asked))
+    ratio = int(match[1]) / int(match[2])
+    return min(shapes, key=lambda size: abs(size[0] / size[1] - ratio))
 
 
 def _sampler(settings: Mapping[str, Any], row: BaseModelFacts) -> str:
     name = str(settings.get("scheduler") or settings.get("sampler") or "")
-    found = read(_SAMPLERS.get(name.casefold(), name)) if name else None
+    sampler = read(_SAMPLERS.get(name.casefold(), name)) if name else None
     usual = row.samplers[0] if row.samplers else "Euler"
-    return usual if found is None else join(found) or usual
+    return usual if sampler is None else join(sampler) or usual
 
 
 def _key(name: str) -> str:
@@ -259,7 +261,7 @@ def _key(name: str) -> str:
 
 
 def _read(path: Path) -> list[Mapping[str, Any]]:
-    """The objects of a JSON list or of JSON lines.
+    """Reads the objects of a JSON list or of JSON lines.
 
     Raises:
         BadInput: it is neither.
@@ -270,7 +272,7 @@ def _read(path: Path) -> list[Mapping[str, Any]]:
     except ValueError as error:
         raise BadInput(f"{path} is not JSON ({error}): fetch the list again") from None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise BadInput(f"{path} is no list of objects: fetch the list again")
+        raise BadInput(f"{path} is not a list of objects: fetch the list again")
     return rows
 
 

@@ -3,10 +3,9 @@
     {"instruction": {"prompt": …, "negative_prompt": …}, "api": {the paper's nine fields}, "air": …,
      "source": {"image": 123, "version": 456}}
 
-A pair has to be true: the image was made by this model, from text, on a model that can be had. So a
-checkpoint's image must name the checkpoint, by hash or by version; a LoRA's image must invoke the LoRA, and
-the checkpoint below it must be named likewise and be an available one of the same family (paper, section
-3.1).
+A pair must be true: this model made the image, from text, on an available checkpoint. So a checkpoint's image
+must name the checkpoint by hash or version; a LoRA's image must invoke the LoRA and name an available
+checkpoint of the same family (paper, section 3.1).
 """
 
 from __future__ import annotations
@@ -25,13 +24,13 @@ PAIR_REASONS = (
     "base checkpoint not named", "base checkpoint unavailable", "settings missing",
     "nothing left of the prompt",
 )  # fmt: skip
-"""Why a sample is no pair, in the order they are checked."""
+"""The reasons why a sample is not a pair, in the order of the checks."""
 
 Row = dict[str, Any]
 
 
 def pair(entry: Entry, sample: Sample, checkpoints: Mapping[str, str]) -> Row | str:
-    """One row, or one of PAIR_REASONS.
+    """Returns a row, or one of PAIR_REASONS.
 
     Args:
         entry: the entry whose sample it is.
@@ -54,14 +53,18 @@ def pair(entry: Entry, sample: Sample, checkpoints: Mapping[str, str]) -> Row | 
 
 
 def _why_not_the_models(entry: Entry, sample: Sample, checkpoints: Mapping[str, str]) -> str | None:
-    """Why the image cannot be said to be made with the entry on an available checkpoint, or None."""
-    named, hashes = sample.checkpoint_hash, entry.card.hashes
-    is_named = named is not None or sample.checkpoint_version_id is not None
+    """Returns why the image is not known to be made with the entry on an available checkpoint, or None."""
+    checkpoint_hash, hashes = sample.checkpoint_hash, entry.card.hashes
+    is_named = checkpoint_hash is not None or sample.checkpoint_version_id is not None
     versions = _versions(entry.card)
     if entry.card.type == "Checkpoint":
         if not is_named:
             return "checkpoint not named"
-        is_own = named in hashes if named is not None else sample.checkpoint_version_id in versions
+        is_own = (
+            checkpoint_hash in hashes
+            if checkpoint_hash is not None
+            else sample.checkpoint_version_id in versions
+        )
         return None if is_own else "another checkpoint"
     if invoked_lora(sample, hashes, entry.stems, versions) is None:
         return "LoRA not invoked"
@@ -73,7 +76,7 @@ def _why_not_the_models(entry: Entry, sample: Sample, checkpoints: Mapping[str, 
 
 
 def _versions(card: Card) -> frozenset[int]:
-    """The ids of Civitai's versions that an entry stands for."""
+    """The ids of an entry's Civitai versions."""
     ids = (AIR.parse(air).civitai_ids for air in (card.air, *card.older_airs))
     return frozenset(pair[1] for pair in ids if pair is not None)
 

@@ -1,9 +1,9 @@
-"""Features of a card: what a linear classifier reads of a model that nobody has read.
+"""Features of a card for a linear classifier of its attributes.
 
     sources (card, uploader's text, prompts) → vectors of the sentence encoder, hashed words, numbers, media
 
-Words are hashed (CRC-32) with a letter for where they stand: name, tag, trigger word, uploader's text or
-prompt. Of the media those count that each of these places names.
+Words are hashed (CRC-32) with a letter for their place: name, tag, trigger word, uploader's text or prompt.
+Media are marked by the places that name them.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ Floats = npt.NDArray[np.float32]
 Hashes = npt.NDArray[np.uint32]
 
 TEXTS = 3
-"""Texts of a card that are encoded: its own words, the uploader's, a prompt's."""
+"""Encoded texts per card: its own words, the uploader's text, a prompt."""
 PROMPTS = 6
-"""Prompts whose words are read."""
+"""Prompts per card whose words are hashed."""
 CHARACTERS = 1_500
-"""Of the uploader's text that are read."""
+"""Characters of the uploader's text that are hashed."""
 PLACES = 4
-"""Where a medium may be named: name, tags and trigger words, the uploader's text, prompts."""
+"""Places of a medium: name, tags and trigger words, the uploader's text, prompts."""
 
 _WORD = re.compile(r"[^\W_]+")
 
 
 @dataclass(frozen=True)
 class CardFeatures:
-    """Of n cards: ``dense`` [n, D] (vectors, then numbers); ``words`` their distinct hashes with weights, a
-    pair of arrays a card; ``media`` [n, media, :data:`PLACES`], 1 where a place names a medium."""
+    """The features of n cards: ``dense`` [n, D] (vectors, then numbers); ``words``, a pair of arrays per card
+    with distinct hashes and weights; ``media`` [n, media, :data:`PLACES`], 1 where a place names a medium."""
 
     dense: Floats
     words: tuple[tuple[Hashes, Floats], ...]
@@ -50,7 +50,7 @@ class CardFeatures:
 
     @classmethod
     def of(cls, sources: Sequence[Source], encoder: Encoder) -> CardFeatures:
-        """The features of cards with what is beside them; encodes three texts a card."""
+        """Computes the features of sources; encodes three texts per card."""
         texts = [text for source in sources for text in _texts(source)]
         distinct = list(dict.fromkeys(texts))
         places = {text: place for place, text in enumerate(distinct)}
@@ -63,13 +63,13 @@ class CardFeatures:
             np.stack([_media(source) for source in sources]),
         )
 
-    def only(self, kept: npt.NDArray[np.int64]) -> CardFeatures:
-        """Of the cards at these places alone."""
-        return CardFeatures(self.dense[kept], tuple(self.words[n] for n in kept), self.media[kept])
+    def only(self, places: npt.NDArray[np.int64]) -> CardFeatures:
+        """The features of the cards at these places."""
+        return CardFeatures(self.dense[places], tuple(self.words[n] for n in places), self.media[places])
 
 
 def own_words(source: Source) -> str:
-    """Name, tags and trigger words on one line."""
+    """The card's name, tags and trigger words on one line."""
     card = source.card
     return ", ".join((card.name, *card.tags[:12], *card.all_words[:6]))[:400]
 
@@ -94,7 +94,7 @@ def _numbers(source: Source) -> list[float]:
 
 
 def _words(source: Source) -> tuple[Hashes, Floats]:
-    """Hashes and weights; the words of each block have together the length 1."""
+    """Hashes and weights of the words; each block of words has length 1."""
     card = source.card
     name, about = _split(card.name), _split(source.about[:CHARACTERS])
     triggers = [word for text in card.all_words[:10] for word in _split(text)]
@@ -106,7 +106,12 @@ def _words(source: Source) -> tuple[Hashes, Floats]:
         [f"w {word}" for word in triggers],
         [f"a {word}" for word in about],
         [f"p {word}" for word in prompts],
-        [f"t {card.type}", f"b {card.base_model}", f"s {card.source}", *(f"c {one}" for one in checkpoints)],
+        [
+            f"t {card.type}",
+            f"b {card.base_model}",
+            f"s {card.source}",
+            *(f"c {checkpoint}" for checkpoint in checkpoints),
+        ],
         [f"{card.type} {word}" for word in (*name, *(tag.casefold() for tag in card.tags))],
     )
     weights: dict[int, float] = {}
@@ -115,7 +120,7 @@ def _words(source: Source) -> tuple[Hashes, Floats]:
         for word in distinct:
             weights[zlib.crc32(word.encode("utf-8", "replace"))] = 1 / math.sqrt(len(distinct))
     hashes = sorted(weights)
-    return np.array(hashes, np.uint32), np.array([weights[one] for one in hashes], np.float32)
+    return np.array(hashes, np.uint32), np.array([weights[digest] for digest in hashes], np.float32)
 
 
 def _split(text: str) -> list[str]:

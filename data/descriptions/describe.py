@@ -2,11 +2,10 @@
 
     sources (card, uploader's text, sample prompts) → prompts → writer → checks → descriptions
 
-The writer is any function from prompts to answers. An answer that fails a check is asked for again, twice;
-then the composed description stays. What was answered before, by the same writer to the same prompt, is not
-asked again.
+The writer is any function from prompts to answers. An answer that fails a check is retried twice; then the
+composed description stays. The same writer's answer to the same prompt is reused.
 
-    summary = describe(sources, writer, question, "gpt-4o-mini", file, "both")
+    summary = describe(sources, DescribeJob(writer, question, "gpt-4o-mini", "both"), file)
 """
 
 from __future__ import annotations
@@ -27,25 +26,25 @@ from diffagent.data.descriptions.sources import Source
 from diffagent.data.errors import BadInput, EngineError
 
 Writer = Callable[[list[str]], list[str]]
-"""One answer a prompt, in order; an empty one where there was none."""
+"""Prompts → answers in order; "" where there is none."""
 
 Ask = Callable[[Source, int, str], str]
-"""``ask(source, attempt, fault)``: the prompt of attempt 0, 1, 2, and why the last answer was refused."""
+"""``ask(source, attempt, fault)``: the prompt of attempt 0, 1 or 2, with the last answer's fault."""
 
 ATTEMPTS = 3
 BATCH = 64
-"""Prompts that a writer gets at once; so much a kill costs at most."""
+"""Prompts per call of the writer: the most that a killed run loses."""
 NO_ANSWER = "no answer"
 
 Progress = Callable[[int], None]
-"""Called with how many entries are done."""
+"""Receives the number of entries done."""
 
 
 @dataclass
-class Summary:
-    """What a run did: ``composed`` after three refused answers, ``unanswered`` are asked for again next time.
+class DescribeSummary:
+    """The counts of a run: ``composed`` after three refused answers; ``unanswered`` are retried next time.
 
-    ``faults`` counts refused answers by reason, ``asked`` all prompts that were sent.
+    ``faults`` counts refused answers by reason, ``asked`` all prompts sent.
     """
 
     entries: int = 0
@@ -58,18 +57,18 @@ class Summary:
 
     @property
     def composed_share(self) -> float:
-        """Of the entries that have a description now, the share whose composed one stayed."""
+        """The share of described entries whose composed description stayed."""
         return round(self.composed / max(1, self.written + self.composed), 4)
 
     def to_json(self) -> dict[str, Any]:
-        """As the command prints it."""
+        """Returns the counts as the command prints them."""
         faults = dict(sorted(self.faults.items(), key=lambda pair: (-pair[1], pair[0])))
         return {**asdict(self), "faults": faults, "composed_share": self.composed_share}
 
 
 @dataclass(frozen=True)
-class Job:
-    """How descriptions are written: by whom, what is asked, and what the samples were held out by."""
+class DescribeJob:
+    """The writer with its ``name``, the question it is asked, and the samples' held-out rule."""
 
     writer: Writer
     ask: Ask
@@ -77,22 +76,22 @@ class Job:
     rule: Rule
 
     def key(self, source: Source) -> str:
-        """Digest of the writer's name and of its first question."""
+        """A digest of the writer's name, the rule and the first question."""
         text = "\0".join((self.name, self.rule, source.card.air, self.ask(source, 0, "")))
         return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:32]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a run has to ask: ``prompts`` first questions of ``characters`` in all, of ``entries``."""
+    """A run's size: ``prompts`` first questions with ``characters`` in all, for ``entries``."""
 
     entries: int
     prompts: int
     characters: int
 
 
-def plan(sources: Iterable[Source], job: Job, file: DescriptionsFile) -> Plan:
-    """What is not described yet, and how long the questions are."""
+def plan(sources: Iterable[Source], job: DescribeJob, file: DescriptionsFile) -> Plan:
+    """Counts the sources without a description and the length of their questions."""
     entries, lengths = 0, []
     for source in sources:
         entries += 1
@@ -103,20 +102,20 @@ def plan(sources: Iterable[Source], job: Job, file: DescriptionsFile) -> Plan:
 
 def describe(
     sources: Iterable[Source],
-    job: Job,
+    job: DescribeJob,
     file: DescriptionsFile,
     limit: int | None = None,
     batch: int = BATCH,
     progress: Progress = lambda done: None,
-) -> Summary:
-    """Describes every source that ``file`` does not know, at most ``limit``; each batch is kept when done.
+) -> DescribeSummary:
+    """Describes every source that ``file`` lacks, at most ``limit``, and saves batch by batch.
 
-    After a run without a limit the file holds these sources' descriptions alone, in their order.
+    After a run without a limit the file holds these sources' descriptions only, in their order.
 
     Raises:
-        EngineError: the writer failed as a whole; what was written before is kept.
+        EngineError: the writer failed as a whole; earlier batches are kept.
     """
-    summary, keys = Summary(), list[str]()
+    summary, keys = DescribeSummary(), list[str]()
 
     def fresh() -> Iterator[Source]:
         for source in sources:
@@ -142,11 +141,11 @@ def describe(
     return summary
 
 
-def _write(group: list[Source], job: Job, summary: Summary) -> list[Description]:
-    """A description for each source of the group but those that got no answer at all."""
+def _write(group: list[Source], job: DescribeJob, summary: DescribeSummary) -> list[Description]:
+    """Returns a description for each source of the group that got an answer."""
     faults: list[list[str]] = [[] for _ in group]
     texts = [""] * len(group)
-    read: list[Attributes | None] = [None] * len(group)
+    purposes: list[Attributes | None] = [None] * len(group)
     for attempt in range(ATTEMPTS):
         open_ = [i for i in range(len(group)) if not texts[i]]
         prompts = [job.ask(group[i], attempt, (faults[i] or [""])[-1]) for i in open_]
@@ -155,20 +154,20 @@ def _write(group: list[Source], job: Job, summary: Summary) -> list[Description]
             raise EngineError(f"{job.name} gave {len(answers)} answers to {len(prompts)} prompts")
         summary.asked += len(prompts)
         for i, answer in zip(open_, answers, strict=True):
-            text, attributes, wrong = _understood(answer, group[i])
-            read[i] = attributes or read[i]
+            text, attributes, wrong = _parse_answer(answer, group[i])
+            purposes[i] = attributes or purposes[i]
             if wrong is None:
                 texts[i] = text
             else:
                 faults[i].append(wrong)
-    summary.faults.update(reason for found in faults for reason in found)
+    summary.faults.update(reason for reasons in faults for reason in reasons)
     answered = [i for i in range(len(group)) if texts[i] or set(faults[i]) != {NO_ANSWER}]
     summary.unanswered += len(group) - len(answered)
-    return [_row(group[i], texts[i], read[i], faults[i], job) for i in answered]
+    return [_row(group[i], texts[i], purposes[i], faults[i], job) for i in answered]
 
 
-def _understood(answer: str, source: Source) -> tuple[str, Attributes | None, str | None]:
-    """An answer's description and attributes, and what is wrong with it.
+def _parse_answer(answer: str, source: Source) -> tuple[str, Attributes | None, str | None]:
+    """Returns an answer's description, attributes and fault.
 
     A writer that fills in a form answers with the description alone.
     """
@@ -185,7 +184,7 @@ def _understood(answer: str, source: Source) -> tuple[str, Attributes | None, st
 
 
 def _row(
-    source: Source, text: str, attributes: Attributes | None, faults: list[str], job: Job
+    source: Source, text: str, attributes: Attributes | None, faults: list[str], job: DescribeJob
 ) -> Description:
     return Description(
         air=source.card.air,

@@ -1,8 +1,8 @@
-"""What is wrong with a description that a language model wrote, if anything.
+"""Checks a language model's description for faults.
 
     fault("Sure, here is a description: …", source)  -> "boilerplate"
 
-A fault is a short reason, counted in reports: no answer, too short, too long, boilerplate, address,
+A fault is a short reason that reports count: no answer, too short, too long, boilerplate, address,
 not English, not SFW, invented, copied.
 """
 
@@ -17,11 +17,11 @@ from diffagent.data.descriptions.sources import Source
 from diffagent.data.prompts import is_sfw, plain
 
 SHORTEST, LONGEST = 5, 70
-"""Words of a description."""
+"""The fewest and the most words of a description."""
 RUN = 8
-"""So many words in a row that stand in the uploader's text or a sample prompt are copied from it."""
+"""The least length in words of a run that counts as copied from the uploader's text or a sample prompt."""
 SENTENCE = 5
-"""A whole sentence of theirs counts as copied from so many words on that the card does not have."""
+"""The least number of words not on the card that make a whole sentence of theirs count as copied."""
 
 _BOILERPLATE = re.compile(
     r"\bas an ai\b|\b(?:sure|certainly|of course|okay)[,!:]|\bhere(?:'s| is| are)\b|"
@@ -49,7 +49,7 @@ _ALWAYS = frozenset(
 
 
 def fault(text: str, source: Source) -> str | None:
-    """Why ``text`` cannot be the model's description, or None."""
+    """Returns the fault of ``text`` as the model's description, or None."""
     count = len(_WORD.findall(text))
     if count < SHORTEST:
         return "too short" if text.strip() else "no answer"
@@ -63,67 +63,67 @@ def fault(text: str, source: Source) -> str | None:
         return "not English"
     if not is_sfw(text):
         return "not SFW"
-    if "<" in text or any(True for _ in invented(text, source)):
+    if "<" in text or any(True for _ in invented_words(text, source)):
         return "invented"
-    return "copied" if copied(text, source) else None
+    return "copied" if copied_run(text, source) else None
 
 
 def tidy(answer: str) -> str:
-    """An answer without what surrounds it: blank space, quotation marks, control characters."""
+    """Returns an answer without surrounding blanks and quotation marks, and without control characters."""
     lines = [clean(line) for line in answer.strip().splitlines()]
     text = "\n".join(line for line in lines if line)
     return text[1:-1].strip() if len(text) > 1 and text[0] + text[-1] in ('""', "“”", "''") else text
 
 
-def invented(text: str, source: Source) -> Iterator[str]:
-    """Names, trigger-like words and quotations that no part of the source has."""
-    known = known_words(source)
+def invented_words(text: str, source: Source) -> Iterator[str]:
+    """Yields names, trigger-like words and quotations that the source does not have."""
+    words = source_words(source)
     for quoted in _QUOTED.findall(text):
-        yield from (word for word in _WORD.findall(quoted) if word.casefold() not in known)
+        yield from (word for word in _WORD.findall(quoted) if word.casefold() not in words)
     for sentence in _SENTENCE.split(text):
         for index, match in enumerate(_WORD.finditer(sentence)):
             word = match[0].replace("’", "'").removesuffix("'s")
-            if _is_name(word, index == 0) and not _is_known(word.casefold(), known):
+            if _is_name(word, index == 0) and not _is_known(word.casefold(), words):
                 yield word
 
 
-def known_words(source: Source) -> frozenset[str]:
-    """Every word, lower case, that a source holds, and every piece of one with hyphens or underscores."""
+def source_words(source: Source) -> frozenset[str]:
+    """The words of a source in lower case, and the pieces of those with hyphens or underscores."""
     card = source.card
     texts = (card.name, card.version_name, card.base_model, *card.tags, *card.all_words, *card.aliases)
-    whole = "\n".join((*texts, source.about, *source.prompts)).casefold().replace("’", "'")
-    words = {*_WORD.findall(whole), *_WORD.findall(_FOREIGN.sub(" ", whole))}
+    text = "\n".join((*texts, source.about, *source.prompts)).casefold().replace("’", "'")
+    words = {*_WORD.findall(text), *_WORD.findall(_FOREIGN.sub(" ", text))}
     return frozenset(words.union(*(_pieces(word) for word in words)) | _ALWAYS)
 
 
-def copied(text: str, source: Source) -> str | None:
-    """The run of words that was taken over from the uploader's text or a sample prompt, or None.
+def copied_run(text: str, source: Source) -> str | None:
+    """Returns a run of words copied from the uploader's text or a sample prompt, or None.
 
-    The card's own name, tags and trigger words may be repeated.
+    The card's name, tags and trigger words may be repeated.
     """
     card = source.card
     words = _flat(text)
-    own = [f" {_flat(fact)} " for fact in (card.name, ", ".join(card.tags), ", ".join(card.all_words))]
+    facts = [f" {_flat(fact)} " for fact in (card.name, ", ".join(card.tags), ", ".join(card.all_words))]
     others = [f" {_flat(other)} " for other in (source.about, *map(plain, source.prompts))]
     pieces = words.split()
     runs = [" ".join(pieces[i : i + RUN]) for i in range(len(pieces) - RUN + 1)]
     sentences = [_flat(part) for other in (source.about, *source.prompts) for part in _SENTENCE.split(other)]
-    said = set(" ".join(own).split())
-    long = (part for part in sentences if sum(word not in said for word in part.split()) >= SENTENCE)
+    fact_words = set(" ".join(facts).split())
+    long = (part for part in sentences if sum(word not in fact_words for word in part.split()) >= SENTENCE)
     runs += [part for part in long if f" {part} " in f" {words} "]
-    theirs = (run for run in runs if not any(f" {run} " in fact for fact in own))
+    theirs = (run for run in runs if not any(f" {run} " in fact for fact in facts))
     return next((run for run in theirs if any(f" {run} " in other for other in others)), None)
 
 
 def _is_name(word: str, first: bool) -> bool:
-    """Whether a word looks like a name or a token: digits, or capitals beyond a sentence's first letter."""
+    """Whether a word has digits, or capitals other than a sentence's first letter."""
     if any(c.isdigit() for c in word):
         return True
     return any(c.isupper() for c in (word[1:] if first else word))
 
 
-def _is_known(word: str, known: frozenset[str]) -> bool:
-    return word in known or all(piece in known for piece in _pieces(word))
+def _is_known(word: str, words: frozenset[str]) -> bool:
+    return word in words or all(piece in words for piece in _pieces(word))
 
 
 def _pieces(word: str) -> list[str]:
@@ -131,9 +131,9 @@ def _pieces(word: str) -> list[str]:
 
 
 def _is_english(text: str, source: Source) -> bool:
-    """Whether what is not in the card's own spelling is written in Latin letters."""
-    own = f"{source.card.name} {' '.join(source.card.all_words)} {' '.join(source.card.tags)}"
-    foreign = [c for c in text if c.isalpha() and ord(c) > 0x24F and c not in own]
+    """Whether all letters are Latin, except those in the card's own spellings."""
+    spellings = f"{source.card.name} {' '.join(source.card.all_words)} {' '.join(source.card.tags)}"
+    foreign = [c for c in text if c.isalpha() and ord(c) > 0x24F and c not in spellings]
     return not foreign
 
 

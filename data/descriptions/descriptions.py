@@ -1,12 +1,12 @@
-"""The file of descriptions: JSON lines, one an entry, found by AIR.
+"""The file of descriptions: JSON lines, one per entry, by AIR.
 
     {"air": "urn:air:sd1:lora:civitai:7@8", "description": "An SD 1.5 LoRA of …", "status": "written",
      "attributes": {"role": "style", "media": ["ink"], …}, "faults": [], "writer": "smollm2-135m-instruct",
      "held_out": "both", "key": "9f0c…"}
 
-``status`` is "written", or "composed" where three answers of the writer were refused; ``faults`` says why.
-``key`` is a digest of the writer and of all that it was told: the same question is never asked twice. The
-file is appended to batch by batch, so a kill costs no more than the batch at hand.
+``status`` is "written", or "composed" where three answers of the writer were refused for the ``faults``.
+``key`` is a digest of the writer and its question, which is never asked twice. The file grows batch by batch,
+so a killed run loses one batch at most.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Description(BaseModel):
     description: str
     status: Literal["written", "composed"]
     attributes: Attributes | None = None
-    """What the model is for, where the writer says it."""
+    """What the model is for, where the writer answered it."""
     faults: tuple[str, ...] = ()
     writer: str
     held_out: Rule
@@ -51,43 +51,50 @@ class Description(BaseModel):
 
 
 def read_descriptions(path: Path, rule: Rule = "none") -> dict[str, Description]:
-    """AIR → description of a file, packed where its name ends in .gz; of several for one AIR the last.
+    """AIR → description of a file, or of a gzip file (.gz); the last one of an AIR holds.
 
     Raises:
-        BadInput: no such file; a line is no description; or one was written from prompts that ``rule``
-            keeps back.
+        BadInput: the file is missing, a line is not a description, or one was written from prompts that
+            ``rule`` holds out.
     """
     if not path.is_file():
         raise BadInput(f"there is no file {path}", f"make it with diffagent data describe RAW -o {path}")
-    found = {one.air: one for one in _lines(path)}
-    seen = next((one for one in found.values() if not _HIDDEN[rule] <= _HIDDEN[one.held_out]), None)
-    if seen is not None:
+    descriptions = {description.air: description for description in _lines(path)}
+    leak = next(
+        (
+            description
+            for description in descriptions.values()
+            if not _HIDDEN[rule] <= _HIDDEN[description.held_out]
+        ),
+        None,
+    )
+    if leak is not None:
         raise BadInput(
-            f"{path} was written with {seen.held_out!r} held out, so its descriptions tell of images that "
+            f"{path} was written with {leak.held_out!r} held out, so its descriptions tell of images that "
             f"{rule!r} holds out",
             f"describe again with --hold-out {rule}",
         )
-    return found
+    return descriptions
 
 
-def with_descriptions(entries: Iterable[Entry], found: Mapping[str, Description]) -> Iterator[Entry]:
-    """The entries with their attributes and written descriptions; composed ones stay where there is none."""
+def with_descriptions(entries: Iterable[Entry], descriptions: Mapping[str, Description]) -> Iterator[Entry]:
+    """Yields the entries with their attributes and written descriptions; composed ones stay otherwise."""
     for entry in entries:
-        one = found.get(entry.card.air)
-        if one is not None:
-            text = one.description if one.status == "written" else entry.card.description
-            card = replace(entry.card, description=text, attributes=one.attributes)
+        description = descriptions.get(entry.card.air)
+        if description is not None:
+            text = description.description if description.status == "written" else entry.card.description
+            card = replace(entry.card, description=text, attributes=description.attributes)
             entry = entry._replace(card=card)
         yield entry
 
 
 class DescriptionsFile:
-    """A file of descriptions that grows; what an earlier run left is in ``known``, by key.
+    """A growing file of descriptions; ``known`` has those of earlier runs by key.
 
-    A line that a kill cut short is dropped.
+    A truncated last line is dropped.
 
     Raises:
-        BadInput: a line is no description, or the file cannot be written.
+        BadInput: a line is not a description, or the file cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -97,11 +104,13 @@ class DescriptionsFile:
 
     def __enter__(self) -> Self:
         if self.path.suffix == ".gz":
-            raise BadInput(f"{self.path} cannot grow: give a name without .gz, and pack it when it is done")
+            raise BadInput(
+                f"{self.path} cannot be appended to: give a name without .gz, and compress the finished file"
+            )
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self.path.touch()
-            self.known = {one.key: one for one in _lines(self.path)}
+            self.known = {row.key: row for row in _lines(self.path)}
             self._file = self.path.open("rb+")
         except OSError as error:
             raise BadInput(f"cannot write to {self.path}: {error}") from None
@@ -113,7 +122,7 @@ class DescriptionsFile:
         self._file.close()
 
     def add(self, rows: Iterable[Description]) -> None:
-        """Keeps a batch, on disk when this returns."""
+        """Appends a batch and syncs it to disk."""
         for row in rows:
             self.known[row.key] = row
             self._file.write(row.model_dump_json().encode() + b"\n")
@@ -121,7 +130,7 @@ class DescriptionsFile:
         os.fsync(self._file.fileno())
 
     def finish(self, rows: Iterable[Description]) -> None:
-        """Replaces the file by these rows alone: what older crawls or writers left goes."""
+        """Replaces the file by these rows, without those of older crawls or writers."""
         part = self.path.with_name(self.path.name + ".part")
         with part.open("wb") as stream:
             stream.writelines(row.model_dump_json().encode() + b"\n" for row in rows)
@@ -134,15 +143,15 @@ def _lines(path: Path) -> Iterator[Description]:
         try:
             text = gzip.decompress(text)
         except (OSError, EOFError, zlib.error) as error:
-            raise BadInput(f"{path} is no packed file of descriptions ({error}): fetch it again") from None
-    whole = text[: text.rfind(b"\n") + 1]
-    for number, line in enumerate(whole.splitlines(), 1):
+            raise BadInput(f"{path} is not a gzip file of descriptions ({error}): fetch it again") from None
+    complete_lines = text[: text.rfind(b"\n") + 1]
+    for number, line in enumerate(complete_lines.splitlines(), 1):
         try:
             yield Description.model_validate_json(line)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"])) or "the line"
             raise BadInput(
-                f"{path}:{number}: no description: {where}: {first['msg']}; "
+                f"{path}:{number}: not a description: {where}: {first['msg']}; "
                 "delete the line or give another file"
             ) from None

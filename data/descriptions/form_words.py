@@ -1,5 +1,4 @@
-"""Word lists of :mod:`diffagent.data.descriptions.forms`: what tags and phrases say of a model, and which say
-nothing."""
+"""Word lists of :mod:`diffagent.data.descriptions.forms`: informative and uninformative tags and phrases."""
 
 from __future__ import annotations
 
@@ -23,7 +22,7 @@ KINDS = {
     ),
     "style": _set("style, styles, art style, artstyle, style lora, style art, artist, artistic"),
 }
-"""Kind → its tags, the most telling kind first."""
+"""Kind → its tags, the most informative kind first."""
 
 MEDIA = {
     "vtuber": _set("vtuber, vtuber character, virtual youtuber"),
@@ -45,7 +44,7 @@ LOOKS = (
     "portraits", "landscapes", "architecture", "interior design", "photography", "furry", "mecha", "surreal",
     "abstract", "dark", "colorful", "pastel", "minimalist", "concept art", "digital art",
 )  # fmt: skip
-"""What images look like; told from the uploader's text too."""
+"""Looks of images, also read from the uploader's text."""
 
 GENERIC = frozenset().union(*KINDS.values(), *MEDIA.values(), *SEXES.values()) | _set(
     "lora, locon, lycoris, model, models, checkpoint, merge, mix, sd, base model, general purpose, "
@@ -53,14 +52,14 @@ GENERIC = frozenset().union(*KINDS.values(), *MEDIA.values(), *SEXES.values()) |
     "beautiful, sexy, hot, pretty, cute, stable diffusion, people, person, meme, lora style, general, photo, "
     "hd, anime style, hyper, detail, detailed, art style, draw style"
 )
-"""Tags that tell nothing beyond kind, medium and sex."""
+"""Tags without information beyond kind, medium and sex."""
 
 ADDED = _set(
     "lora, loras, locon, lycoris, loha, checkpoint, model, models, base, ti, vae, new, style, styles, "
     "character, characters, concept, the, a, an, of, and, outfit, anime, series, ver, version, sd, by, with, "
     "for, my, art, commission, outfits"
 ) | frozenset([""])
-"""Words at the ends of a name that are not part of it."""
+"""Words at either end of a name that are not part of it."""
 
 UNSEEN = re.compile(
     r"master ?pi?ece|qualit|\bhigh|\bultra|absurdres|resolution|detail|intricate|realis|award|best|trending|"
@@ -72,4 +71,4 @@ UNSEEN = re.compile(
     r"midriff|underwear|swimsuit|bikini|feet|foot|barefoot|arms?|sweat|blush|hips?|butt|belly|stomach|collarbone|"
     r"crotch|armpits?|pee\w*|wet|bdsm|restraints|spread\w*|text|background|angle|see|description)\b"
 )
-"""Phrases of prompts that say how well, how or from where an image is made, not what it shows."""
+"""Phrases of prompts about quality, technique or camera rather than the image's content."""

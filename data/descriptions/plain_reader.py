@@ -1,8 +1,8 @@
 """The plain reader: what a model is for, by a linear classifier over features of its card.
 
-In: :class:`~diffagent.data.descriptions.card_features.CardFeatures`. Out: for each attribute the
-probabilities of its values. It was fitted to the attributes that a strong language model wrote for the
-catalog that ships (``diffagent train attributes``); at run time it is three products of matrices.
+In: :class:`~diffagent.data.descriptions.card_features.CardFeatures`. Out: the probabilities of each
+attribute's values. It is fitted to the attributes that a strong language model wrote for the shipped catalog
+(``diffagent train attributes``); at run time it is three matrix products.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ HEADS: Mapping[str, tuple[object, ...]] = {
     "flags": FLAGS,
     "needed": (True,),
 }
-"""Attribute → its values. "first" is the first medium, "media" each that is among them; "needed" is whether
-a trigger word always has to be sent."""
+"""Attribute → its values. "first" is the first medium, "media" any of them; "needed" is whether every prompt
+needs a trigger word."""
 INDEPENDENT = ("media", "flags", "needed")
-"""Heads whose values exclude no other: a sigmoid each instead of a softmax."""
+"""Heads with independent values: a sigmoid each instead of a softmax."""
 _FILE = "plain_reader.npz"
 
 
 @dataclass(frozen=True)
 class Cuts:
-    """From probabilities to values: ``renown`` holds the expected renown from which levels 1, 2 and 3 begin,
+    """Thresholds from probabilities to values: ``renown`` is the least expected renown of levels 1, 2 and 3,
     ``flag`` the least probability of a caution that keeps a model from being chosen, ``medium`` that of a
     further medium."""
 
@@ -52,9 +52,9 @@ class Cuts:
 
 @dataclass(frozen=True)
 class PlainReader:
-    """Linear weights for K values of all heads: ``hashes`` uint32 [V] of known words, sorted; ``words``
+    """Linear weights for the K values of all heads: ``hashes`` uint32 [V] of known words, sorted; ``words``
     [V, K]; ``dense`` [D, K]; ``bias`` [K]; ``shared`` [2, places]: what a medium's name in a place adds to
-    it, as the first and as any."""
+    its logits, as the first medium and as any."""
 
     hashes: npt.NDArray[np.uint32]
     words: Floats
@@ -67,7 +67,7 @@ class PlainReader:
         """Head → probabilities [n, K] of its values.
 
         Raises:
-            BadInput: the vectors are another encoder's than those that it was fitted to.
+            BadInput: the vectors are of another encoder than the one it was fitted with.
         """
         if features.dense.shape[1] != len(self.dense):
             raise BadInput(
@@ -78,23 +78,23 @@ class PlainReader:
         for row, (words, weights) in enumerate(features.words):
             places = np.searchsorted(self.hashes, words)
             places[places == len(self.hashes)] = 0
-            known = self.hashes[places] == words if len(self.hashes) else np.zeros(len(words), bool)
-            logits[row] += weights[known] @ self.words[places[known]]
-        found, start = {}, 0
+            is_in_table = self.hashes[places] == words if len(self.hashes) else np.zeros(len(words), bool)
+            logits[row] += weights[is_in_table] @ self.words[places[is_in_table]]
+        probabilities, start = {}, 0
         for name, classes in HEADS.items():
             part = logits[:, start : start + len(classes)]
             start += len(classes)
             if name in ("first", "media"):
                 part = part + features.media @ self.shared[int(name == "media")]
-            found[name] = sigmoid(part) if name in INDEPENDENT else softmax(part)
-        return found
+            probabilities[name] = sigmoid(part) if name in INDEPENDENT else softmax(part)
+        return probabilities
 
     @classmethod
     def load(cls, path: Path | None = None) -> Self:
-        """From an ``.npz`` file; by default the one that ships.
+        """Reads an ``.npz`` file, by default the shipped one.
 
         Raises:
-            BadInput: it is no such file, or was fitted for other values than this version has.
+            BadInput: it is not such a file, or was fitted for other attribute values.
         """
         from importlib.resources import files
 
@@ -116,14 +116,14 @@ class PlainReader:
                 )
         except (OSError, KeyError, ValueError, IndexError) as error:
             raise BadInput(
-                f"{source} is no plain reader ({type(error).__name__}: {error})",
+                f"{source} is not a plain reader ({type(error).__name__}: {error})",
                 "make one with diffagent train attributes",
             ) from None
 
     def save(self, path: Path) -> None:
-        """Weights as int8 in steps of each value's own size."""
-        words, words_scale = _quantised(self.words)
-        dense, dense_scale = _quantised(self.dense)
+        """Writes the weights as int8 with a step size per value."""
+        words, words_scale = _quantise(self.words)
+        dense, dense_scale = _quantise(self.dense)
         np.savez_compressed(
             path,
             values=np.array(_values()),
@@ -143,21 +143,21 @@ class PlainReader:
 
 def softmax(logits: Floats) -> Floats:
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    found: Floats = powers / powers.sum(axis=1, keepdims=True)
-    return found
+    probabilities: Floats = powers / powers.sum(axis=1, keepdims=True)
+    return probabilities
 
 
 def sigmoid(logits: Floats) -> Floats:
-    found: Floats = (1 / (1 + np.exp(-np.clip(logits, -30, 30)))).astype(np.float32)
-    return found
+    probabilities: Floats = (1 / (1 + np.exp(-np.clip(logits, -30, 30)))).astype(np.float32)
+    return probabilities
 
 
 def _values() -> list[str]:
     return [f"{name}: {value}" for name, classes in HEADS.items() for value in classes]
 
 
-def _quantised(weights: Floats) -> tuple[npt.NDArray[np.int8], Floats]:
-    """Int8 steps and the size of a step for each column."""
+def _quantise(weights: Floats) -> tuple[npt.NDArray[np.int8], Floats]:
+    """Returns int8 steps and each column's step size."""
     scale = np.maximum(np.abs(weights).max(axis=0, initial=0.0), 1e-6).astype(np.float32) / 127
     steps: npt.NDArray[np.int8] = np.rint(weights / scale).astype(np.int8)
     return steps, scale

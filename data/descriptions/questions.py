@@ -1,4 +1,4 @@
-"""What a writer that follows instructions is asked: the facts of a model cut to a budget, and the rules.
+"""The question to a writer that follows instructions: the rules, and a model's facts cut to a budget.
 
 Name: Kestra (Moonharbor)
 Type: LoRA for SD 1.5
@@ -63,7 +63,7 @@ _AGAIN = {
 
 
 def question(source: Source, attempt: int, fault: str) -> str:
-    """The whole question for a model that follows instructions; says why the last answer was refused."""
+    """Returns the whole question, with the reason why the last answer was refused."""
     lines = [_INSTRUCTIONS, "", *facts(source)]
     if source.about:
         lines.append(f"Uploader's text: {cut(source.about, ABOUT)}")
@@ -74,7 +74,7 @@ def question(source: Source, attempt: int, fault: str) -> str:
 
 
 def facts(source: Source, budget: int = 300) -> list[str]:
-    """Name, type, tags and trigger words, a line each, of at most ``budget`` characters."""
+    """Returns name, type, tags and trigger words, one line each of at most ``budget`` characters."""
     card = source.card
     lines = [f"Name: {card.name}", f"Type: {card.type} for {card.base_model}"]
     if card.tags:
@@ -85,7 +85,7 @@ def facts(source: Source, budget: int = 300) -> list[str]:
 
 
 def cut(text: str, size: int) -> str:
-    """The beginning of a text on one line, at most ``size`` characters, whole words where they are short."""
+    """Cuts a text to one line of about ``size`` characters, between words where possible."""
     text = " ".join(text.split())
     if len(text) <= size:
         return text

@@ -1,10 +1,10 @@
-"""What there is to say about a model: its card, the uploader's words and the sample prompts that may be seen.
+"""Sources for a model's description: its card, the uploader's text and the visible sample prompts.
 
     for source in read_sources(RawFolder("RAW"), Scope(), "both"):
         source.card.name, source.about, source.prompts
 
-A source is read in order to say what the model is for (:mod:`diffagent.data.descriptions.describe`,
-:mod:`diffagent.data.descriptions.plain_attributes`) and is stored nowhere.
+:mod:`diffagent.data.descriptions.describe` and :mod:`diffagent.data.descriptions.plain_attributes` read
+sources to say what a model is for. They are never stored.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ class Source:
 
     @classmethod
     def of(cls, entry: Entry) -> Source:
-        """What an entry of a crawl says."""
+        """Returns the source of a crawl's entry."""
         prompts = dict.fromkeys(strip_lora_tags(sample.prompt) for sample in entry.samples)
         return cls(entry.card, entry.about, tuple(prompt for prompt in prompts if is_sfw(prompt)))
 
 
 def read_sources(raw: RawFolder, scope: Scope, rule: Rule) -> Iterator[Source]:
-    """A source for every entry of a crawl, in the entries' order, in constant memory.
+    """Yields a source for every entry of a crawl, in order, in constant memory.
 
-    Prompts are those of images that ``rule`` lets a catalog see. AI Horde's own models have neither text
-    nor prompts.
+    Prompts are those of images that ``rule`` keeps visible. AI Horde's own models have neither text nor
+    prompts.
     """
     return map(Source.of, read_entries(raw, scope, rule))

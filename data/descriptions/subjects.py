@@ -1,9 +1,9 @@
-"""Subjects and needed trigger words of a card that nobody has read, by rules.
+"""Estimates a card's subjects and needed trigger words by rules.
 
     "Raiden Shogun | Genshin Impact", tags (character, genshin impact), trigger "raiden shogun \\(genshin\\)"
         → subjects ("raiden shogun", "genshin impact"), needed ("raiden shogun \\(genshin\\)",)
 
-A name's parts come first, then the needed trigger word, then tags that say more than the kind of model.
+The parts of the name come first, then the needed trigger word, then tags that add to the kind of model.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from diffagent.data.prompts import is_sfw, plain
 from diffagent.data.records import Card
 
 MOST = 5
-"""Subjects of a card."""
+"""The most subjects of a card."""
 LONGEST = 48
-"""Characters of a subject."""
+"""The most characters of a subject."""
 
 _PARTS = re.compile(r"[|/\\()\[\]{}【】「」『』（）<>,:;~•+=*\"“”–—：｜，]| - ")
 _FROM = re.compile(r" (?:from|in the style of|inspired by) ", re.IGNORECASE)
@@ -41,7 +41,7 @@ comic,visual novel,vtuber,virtual youtuber,fictional,actress,actor,multi-charact
 style lora,character lora,stable diffusion,aesthetic,effect,scenery,landscape,landscapes,light novel
 """
 _KINDS = frozenset(tag.strip() for tag in _TEXT_OF_KINDS.replace("\n", " ").split(","))
-"""Tags that say what kind of model it is, and nothing that tells it from others."""
+"""Tags that name the kind of model only."""
 _APPEARANCE = re.compile(
     r"masterpiece|quality|anatomy|\b\d\+?(?:girl|boy)s?\b|\b(?:hair|eyes?|skin|breasts?|bangs|ponytail|twintails|"
     r"braids?|dress|skirt|shirt|gloves?|hat|boots|shoes|jacket|coat|pants|shorts|thighhighs|pantyhose|"
@@ -58,10 +58,10 @@ _ALL_NUMBERS = re.compile(r"[\W\d_]*")
 
 
 def needed_trigger(card: Card, role: Role) -> str | None:
-    """The trigger word that a prompt for the model always needs: one that is like the model's name, else the
-    first that is no quality word and, for a character, no appearance. None where the card lists none."""
-    listed = card.trigger_words if role != "character" else card.all_words
-    telling = [word for word in listed if len(word) <= 60 and not _APPEARANCE.search(word)]
+    """Returns the trigger word that every prompt for the model needs: for a character one like the model's
+    name, else the first that is neither a quality word nor an appearance; None where the card has none."""
+    words = card.trigger_words if role != "character" else card.all_words
+    telling = [word for word in words if len(word) <= 60 and not _APPEARANCE.search(word)]
     if role not in ("character", "style", "general") and not telling:
         telling = [word for word in card.trigger_words if len(word) <= 60]
     names = _stem_words(card.name)
@@ -72,10 +72,9 @@ def needed_trigger(card: Card, role: Role) -> str | None:
 
 
 def subjects(card: Card, role: Role, needed: str | None) -> tuple[str, ...]:
-    """Short phrases in lower case as people would type them, the most particular first.
+    """Returns short lower-case phrases as people type them, the most specific first.
 
-    A tag of one word ("love", "star") says too little of what a style, garment or place is, unless it names
-    a medium.
+    A tag of one word ("love", "star") is too vague for a style, garment or place, unless it names a medium.
     """
     tagged = [readable(tag) for tag in card.tags if " " in tag]
     parts = [_without(part, tagged) for part in _name_parts(card.name)]
@@ -87,12 +86,12 @@ def subjects(card: Card, role: Role, needed: str | None) -> tuple[str, ...]:
         phrases = tags or parts
     else:
         particular = [tag for tag in tags if " " in tag or named_media(tag)]
-        phrases = [*parts[:2], *(one for one in triggers if " " in one), *particular]
-    return tuple(_distinct(one for one in phrases if _is_telling(one)))[:MOST]
+        phrases = [*parts[:2], *(trigger for trigger in triggers if " " in trigger), *particular]
+    return tuple(_distinct(phrase for phrase in phrases if _is_telling(phrase)))[:MOST]
 
 
 def readable(words: str) -> str:
-    """A trigger word or tag as people type it: no brackets, weights or underscores, in lower case."""
+    """A trigger word or tag as people type it: lower case, without brackets, weights and underscores."""
     text = words.replace("_", " ")
     bracket = text.find("(")
     text = text[:bracket].rstrip(" \\") if bracket > 0 else text
@@ -100,23 +99,24 @@ def readable(words: str) -> str:
 
 
 def _character(parts: list[str], triggers: list[str], card: Card) -> list[str]:
-    """The name first: the part of the card's name that a trigger word or tag repeats, then the others."""
-    known = {readable(word) for word in (*triggers, *card.tags)}
+    """The parts of the card's name that a trigger word or tag repeats, then the trigger words and the
+    rest."""
+    words = {readable(word) for word in (*triggers, *card.tags)}
     tagged = {readable(tag) for tag in card.tags}
     first = [part for part in parts if part in set(triggers)] or [
-        part for part in parts if part in known and not _is_series(part, parts, tagged)
+        part for part in parts if part in words and not _is_series(part, parts, tagged)
     ]
-    worded = [one for one in triggers if " " in one and not _APPEARANCE.search(one)]
+    worded = [trigger for trigger in triggers if " " in trigger and not _APPEARANCE.search(trigger)]
     return [*first, *(part for part in parts[:1] if not first), *(worded or triggers), *parts]
 
 
 def _without(part: str, tagged: Iterable[str]) -> str:
-    """A part of a name without the tag that it ends with, such as a series."""
+    """A part of a name without a tag at its end, such as a series."""
     return next((part.removesuffix(tag).strip(" -") for tag in tagged if part.endswith(f" {tag}")), part)
 
 
 def _is_series(part: str, parts: list[str], tagged: set[str]) -> bool:
-    """Whether a part of a name is a tag while the part before it is none: what the character comes from."""
+    """Whether a part of a name other than the first is a tag: the character's series."""
     return part in tagged and parts.index(part) > 0
 
 
@@ -131,7 +131,7 @@ def _name_parts(name: str) -> Iterable[str]:
 
 
 def _one_script(text: str) -> str:
-    """A name in Latin letters without the same in others after it."""
+    """A name in Latin letters without its transcription in another script."""
     text = text.strip()
     match = _LATIN.match(text)
     latin = match[0].strip() if match else ""
@@ -151,7 +151,7 @@ def _is_telling(phrase: str) -> bool:
 
 
 def _stem_words(text: str) -> set[str]:
-    """Words of four letters or more, without what joins them."""
+    """The words of four letters or more."""
     return set(re.findall(r"[^\W\d_]{4,}", readable(text)))
 
 

@@ -1,8 +1,7 @@
-"""The captioner of the CGI paper (Eq. 7): an image in, one sentence that describes it out.
+"""The captioner of the CGI paper (Eq. 7): an image in, one sentence about it out.
 
-Optional: any image-to-text model of transformers that the hub or a folder has, such as BLIP
-(``Salesforce/blip-image-captioning-base``). Without one a user's prompt describes the images, or nothing
-does.
+Optional: any image-to-text model of transformers on the hub or in a folder, such as BLIP
+(``Salesforce/blip-image-captioning-base``). Without one, only a user's prompt describes the images.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ MAX_TOKENS = 40
 
 
 class Captions(Protocol):
-    """Images → a description each."""
+    """A captioner: images → one description each."""
 
     def describe(self, images: Sequence[Image]) -> list[str]: ...
 
@@ -34,10 +33,10 @@ class Captioner:
 
     @classmethod
     def load(cls, name: str) -> Self:
-        """By folder or hub name (see :func:`diffagent.data.weights.weights.resolve`).
+        """Loads by folder or hub name (see :func:`diffagent.data.weights.weights.resolve`).
 
         Raises:
-            MissingWeights: found nowhere, or no image-to-text model.
+            MissingWeights: the weights are missing, or not of an image-to-text model.
         """
         from transformers import AutoModelForImageTextToText, AutoProcessor
 
@@ -53,11 +52,11 @@ class Captioner:
             ) from None
 
     def describe(self, images: Sequence[Image]) -> list[str]:
-        """A description of each image, greedy, at most 40 tokens."""
+        """Returns a description of each image, by greedy decoding of at most 40 tokens."""
         import torch
 
         with torch.inference_mode():
             inputs = self._processor(images=list(images), return_tensors="pt")
             tokens = self._model.generate(**inputs, max_new_tokens=MAX_TOKENS, do_sample=False)
-        found: list[str] = self._processor.batch_decode(tokens, skip_special_tokens=True)
-        return [" ".join(text.split()) for text in found]
+        texts: list[str] = self._processor.batch_decode(tokens, skip_special_tokens=True)
+        return [" ".join(text.split()) for text in texts]

@@ -1,7 +1,7 @@
-"""CLIP of transformers as image encoder G and text encoder T, where its weights can be had.
+"""CLIP of transformers as image encoder G and text encoder T, where its weights are available.
 
-Content is the projected image embedding, as in the CGI paper; style are means and deviations of the states
-of the first half of the vision transformer's layers over the patches of the image and of each quarter.
+Content is the projected image embedding, as in the CGI paper; style is the means and deviations of the states
+of the first half of the vision transformer's layers, over the patches of the image and of each quarter.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class ClipImageEncoder:
 
     @classmethod
     def load(cls, name: str) -> Self:
-        """By folder or hub name."""
+        """Loads by folder or hub name."""
         from transformers import CLIPImageProcessor, CLIPModel
 
         weights = resolve(name)
@@ -54,7 +54,7 @@ class ClipImageEncoder:
         return cls(model, processor, name, weights.digest)
 
     def encode(self, images: Sequence[Image]) -> Features:
-        """Content and style of RGB images; batches of 16."""
+        """Returns content and style of RGB images, in batches of 16."""
         import numpy as np
 
         parts = [self._encode(images[at : at + BATCH]) for at in range(0, len(images), BATCH)]
@@ -69,21 +69,21 @@ class ClipImageEncoder:
 
         pixels = self._processor(images=list(images), return_tensors="pt")["pixel_values"]
         with torch.inference_mode():
-            seen = self._model.vision_model(pixel_values=pixels, output_hidden_states=True)
-            content = normalize(self._model.visual_projection(seen.pooler_output), dim=1)
-            regions = torch.cat([_moments(seen.hidden_states[layer][:, 1:]) for layer in self._layers], 2)
+            output = self._model.vision_model(pixel_values=pixels, output_hidden_states=True)
+            content = normalize(self._model.visual_projection(output.pooler_output), dim=1)
+            regions = torch.cat([_moments(output.hidden_states[layer][:, 1:]) for layer in self._layers], 2)
         return Features(content.numpy(), regions[:, 0].numpy(), regions[:, 1:].numpy())
 
 
 def _moments(states: torch.Tensor) -> torch.Tensor:
-    """Mean and deviation over all patches and over those of each quarter: [n, side², h] → [n, 5, 2 h]."""
+    """Means and deviations over all patches and over each quarter's: [n, side², h] → [n, 5, 2 h]."""
     import torch
 
     side = round(states.shape[1] ** 0.5)
     grid = states.reshape(len(states), side, side, -1)
     half = side // 2
     quarters = [grid[:, y : y + half, x : x + half].flatten(1, 2) for y in (0, half) for x in (0, half)]
-    return torch.stack([torch.cat([one.mean(1), one.std(1)], 1) for one in (states, *quarters)], 1)
+    return torch.stack([torch.cat([region.mean(1), region.std(1)], 1) for region in (states, *quarters)], 1)
 
 
 class ClipTextEncoder:
@@ -98,7 +98,7 @@ class ClipTextEncoder:
 
     @classmethod
     def load(cls, name: str) -> Self:
-        """By folder or hub name."""
+        """Loads by folder or hub name."""
         from transformers import AutoTokenizer, CLIPModel
 
         weights = resolve(name)
@@ -106,12 +106,12 @@ class ClipTextEncoder:
         return cls(model, AutoTokenizer.from_pretrained(weights.path), name, weights.digest)
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Embed ``texts``; one beyond CLIP's 77 tokens is cut."""
+        """Embeds ``texts``, cut to CLIP's 77 tokens."""
         import torch
         from torch.nn.functional import normalize
 
         tokens = self._tokenizer(list(texts), padding=True, truncation=True, return_tensors="pt")
         with torch.inference_mode():
             states = self._model.text_model(**tokens).pooler_output
-            found: NDArray[np.float32] = normalize(self._model.text_projection(states), dim=1).numpy()
-        return found
+            vectors: NDArray[np.float32] = normalize(self._model.text_projection(states), dim=1).numpy()
+        return vectors

@@ -33,7 +33,7 @@ class EfficientNet:
 
     @classmethod
     def load(cls, folder: Path) -> EfficientNet:
-        """Read what :mod:`diffagent.data.weights.efficientnet_weights` wrote.
+        """Reads a folder of :mod:`diffagent.data.weights.efficientnet_weights`.
 
         Raises:
             MissingWeights: the folder holds another model.
@@ -49,11 +49,11 @@ class EfficientNet:
         return cls(load_file(folder / "model.safetensors"), config["mean"], config["scale"])
 
     def normalise(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Pixels 0…255 as the network was trained on them: (x − 127) / 128."""
+        """Normalises pixels 0…255 as in training: (x − 127) / 128."""
         return (pixels - self._mean) / self._scale
 
     def layers(self, inputs: torch.Tensor, blocks: int = BLOCKS) -> Iterator[tuple[str, torch.Tensor]]:
-        """Feature maps [n, channels, h, w] of normalised inputs [n, 3, H, W], layer by layer.
+        """Yields feature maps [n, channels, h, w] of normalised inputs [n, 3, H, W], layer by layer.
 
         ``stem``, then the output of each of the first ``blocks`` blocks, then, after all of them, ``head``.
         """
@@ -85,5 +85,5 @@ class EfficientNet:
 
 
 def _same(side: int, size: int, stride: int) -> int:
-    """Pixels that TensorFlow's "same" padding adds to a side, for a kernel of ``size``."""
+    """The pixels that TensorFlow's "same" padding adds to a side for a kernel of ``size``."""
     return max((-(-side // stride) - 1) * stride + size - side, 0)

@@ -1,4 +1,4 @@
-"""Features of images: what an image encoder makes of them."""
+"""Features of images, an image encoder's output."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Features:
-    """Of n images: ``content`` float32 [n, d], rows of length 1; ``style`` float32 [n, s], and that of
-    crops of each image, ``crops`` float32 [n, c, s]."""
+    """The features of n images: ``content`` float32 [n, d] in unit rows; ``style`` float32 [n, s]; ``crops``
+    float32 [n, c, s], the style of each image's crops."""
 
     content: NDArray[np.float32]
     style: NDArray[np.float32]
@@ -28,8 +28,8 @@ class Features:
 
     @classmethod
     def concatenate(cls, parts: Sequence[Features]) -> Features:
-        """Of several batches as one."""
+        """Joins batches."""
         import numpy as np
 
-        content, style, crops = zip(*((one.content, one.style, one.crops) for one in parts), strict=True)
+        content, style, crops = zip(*((part.content, part.style, part.crops) for part in parts), strict=True)
         return cls(np.concatenate(content), np.concatenate(style), np.concatenate(crops))

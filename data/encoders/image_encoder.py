@@ -1,9 +1,9 @@
-"""The image encoder G of the CGI paper (Eq. 4): images in, what they show and how they are made out.
+"""The image encoder G of the CGI paper (Eq. 4): images in, their content and style out.
 
-``content`` is what the paper matches: the last layer, pooled, of unit length. ``style`` are moments of
-feature maps of early layers (Gatys et al. 2016 read style there): which textures and colours occur and how
-they vary, wherever in the image. The default, EfficientNet-Lite0, is one set of bytes everywhere; any CLIP of
-transformers' takes its place by name.
+``content`` is what the paper matches: the last layer, pooled, of unit length. ``style`` is the moments of
+early layers' feature maps (Gatys et al. 2016): which textures and colours occur and how they vary, anywhere
+in the image. The default, EfficientNet-Lite0, is one set of bytes everywhere; any CLIP of transformers
+replaces it by name.
 
     >>> load_image_encoder().encode([image]).style.shape
     (1, 1504)
@@ -36,17 +36,17 @@ class ImageEncoder(Protocol):
     digest: str
     content_size: int
     style_sizes: tuple[int, ...]
-    """Of each layer's part of the style vector, from the first layer on."""
+    """The size of each layer's part of the style vector, from the first layer on."""
     crops: int
 
     def encode(self, images: Sequence[Image]) -> Features: ...
 
 
 def load_image_encoder(name: str = DEFAULT_IMAGE_ENCODER) -> ImageEncoder:
-    """By name or folder (see :func:`diffagent.data.weights.weights.resolve`).
+    """Loads an image encoder by name or folder (see :func:`diffagent.data.weights.weights.resolve`).
 
     Raises:
-        MissingWeights: found nowhere, or neither EfficientNet-Lite0 nor a CLIP.
+        MissingWeights: the weights are missing, or of neither EfficientNet-Lite0 nor a CLIP.
     """
     import json
 
@@ -65,11 +65,11 @@ def load_image_encoder(name: str = DEFAULT_IMAGE_ENCODER) -> ImageEncoder:
 
 
 STYLE_SIDE = 320
-"""Pixels of the shorter side for style: finer than G is used to, because a generator is told by its
-textures."""
+"""Pixels of the shorter side for style: larger than in G's training, because textures identify a
+generator."""
 CONTENT_SIDE = 224
 LONGEST = 2
-"""Of an image, times its shorter side; what is beyond is cropped at both ends."""
+"""The longest side of an image in shorter sides; the rest is cropped at both ends."""
 STYLE_BLOCKS = 11
 
 
@@ -93,20 +93,20 @@ class EfficientNetEncoder:
         return cls(EfficientNet.load(weights.path), weights.digest)
 
     def encode(self, images: Sequence[Image]) -> Features:
-        """Content and style of RGB images, one by one: about 0.15 s each on one core."""
+        """Returns content and style of RGB images, one by one: about 0.15 s each on one core."""
         import numpy as np
 
-        rows = [self._encode(one) for one in images]
+        rows = [self._encode(image) for image in images]
         content = np.array([content for content, _ in rows], np.float32).reshape(-1, self.content_size)
         regions = np.array([regions for _, regions in rows], np.float32)
         regions = regions.reshape(-1, 1 + self.crops, sum(self.style_sizes))
         return Features(content, regions[:, 0], regions[:, 1:])
 
     def _encode(self, image: Image) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Content [d], and style of the whole image and of its crops [1 + c, s]."""
+        """Returns content [d], and style of the whole image and of its crops [1 + c, s]."""
         import torch
 
-        fine, coarse = (self._pixels(sized(image, side)) for side in (STYLE_SIDE, CONTENT_SIDE))
+        fine, coarse = (self._pixels(resize(image, side)) for side in (STYLE_SIDE, CONTENT_SIDE))
         with torch.inference_mode():
             layers = self._network.layers(fine, STYLE_BLOCKS)
             regions = torch.cat([_moments(maps) for _, maps in layers], 1)
@@ -126,29 +126,29 @@ class EfficientNetEncoder:
         return normal.contiguous(memory_format=torch.channels_last)  # a third faster on CPUs
 
 
-def sized(image: Image, side: int) -> Image:
-    """The image with its shorter side at ``side`` pixels, its longer one cropped at both ends beyond twice
-    that."""
+def resize(image: Image, side: int) -> Image:
+    """Resizes the image to a shorter side of ``side`` pixels; its longer side is cropped at both ends to
+    twice that."""
     from PIL import Image as pillow
 
     width, height = image.size
     most = LONGEST * min(width, height)
-    left, top = max(width - most, 0) // 2, max(height - most, 0) // 2
-    box = (left, top, width - left, height - top)
+    x, y = max(width - most, 0) // 2, max(height - most, 0) // 2
+    box = (x, y, width - x, height - y)
     factor = side / min(width, height)
-    target = [max(side, round((end - start) * factor)) for start, end in ((left, box[2]), (top, box[3]))]
+    target = [max(side, round((end - start) * factor)) for start, end in ((x, box[2]), (y, box[3]))]
     if image.size == tuple(target):
         return image
     return image.resize((target[0], target[1]), pillow.Resampling.BICUBIC, box)
 
 
 def _moments(maps: torch.Tensor) -> torch.Tensor:
-    """Mean and standard deviation of each channel, of the whole and of each quarter: [1, c, h, w] → [5, 2
+    """Means and standard deviations of the channels, over the whole and each quarter: [1, c, h, w] → [5, 2
     c]."""
     import torch
 
     whole = maps[0].contiguous()
     down, right = (side // 2 for side in whole.shape[1:])
     quarters = [whole[:, y : y + down, x : x + right] for y in (0, down) for x in (0, right)]
-    rows = [torch.cat([one.mean((1, 2)), one.std((1, 2))]) for one in (whole, *quarters)]
+    rows = [torch.cat([region.mean((1, 2)), region.std((1, 2))]) for region in (whole, *quarters)]
     return torch.stack(rows)

@@ -1,8 +1,8 @@
-"""Images as people send them → RGB pixels that an encoder takes.
+"""Users' images → RGB pixels for an encoder.
 
-In: a path, bytes, or a Pillow image, of any mode. Out: a Pillow image in mode RGB, upright, with at least 16
-and at most 2,048 pixels a side; transparency laid on white, the first frame of an animation, CMYK and grey
-converted. What cannot be decoded safely is refused by :class:`~diffagent.data.errors.BadImage`.
+In: a path, bytes, or a Pillow image of any mode. Out: a Pillow image in mode RGB, upright, with sides of 16
+to 2,048 pixels; transparency becomes white, an animation its first frame, CMYK and grey RGB. Images that
+cannot be decoded safely raise :class:`~diffagent.data.errors.BadImage`.
 """
 
 from __future__ import annotations
@@ -20,47 +20,47 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 MAX_PIXELS = 50_000_000
-"""Of an image as its header states them: decoded, 150 MB. A decompression bomb states more."""
+"""The most pixels by an image's header: 150 MB decoded. A decompression bomb has more."""
 MAX_BYTES = 64_000_000
 MIN_SIDE = 16
 MAX_SIDE = 2048
-"""A larger image is reduced: encoders read at most a few hundred pixels a side."""
+"""The side to which larger images are reduced: encoders read a few hundred pixels at most."""
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
-"""Formats that people share; other decoders of Pillow are not run on their bytes."""
+"""The formats that people share; Pillow's other decoders are not run."""
 WHITE = (255, 255, 255)
 
 
 def load_image(source: Any) -> Image:
-    """One image, decoded and normalised as the module says.
+    """Decodes and normalises one image.
 
     Raises:
-        BadImage: missing, empty, broken or truncated, no image format that is read, too small or too large.
+        BadImage: missing, empty, broken or truncated, of an unknown format, too small or too large.
     """
     from PIL import Image as pillow
     from PIL import UnidentifiedImageError
 
     if isinstance(source, pillow.Image):
-        return _normalised(source, "the image")
+        return _normalise(source, "the image")
     pillow.init()
-    known = [kind for kind in FORMATS if kind in pillow.OPEN]  # AVIF is not in every build
+    formats = [kind for kind in FORMATS if kind in pillow.OPEN]  # AVIF is not in every build
     name, content = _read(source)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter(
                 "ignore"
             )  # Pillow warns of large sizes and odd metadata; both are judged here
-            with pillow.open(io.BytesIO(content), formats=known) as opened:
-                _check_size(opened.size, name)
-                if opened.format == "JPEG":
-                    opened.draft("RGB", (MAX_SIDE, MAX_SIDE))
-                opened.load()
-                return _normalised(opened, name)
+            with pillow.open(io.BytesIO(content), formats=formats) as image:
+                _check_size(image.size, name)
+                if image.format == "JPEG":
+                    image.draft("RGB", (MAX_SIDE, MAX_SIDE))
+                image.load()
+                return _normalise(image, name)
     except BadImage:
         raise
     except pillow.DecompressionBombError:
         raise BadImage(_too_large(name, "more pixels than any decoder should make")) from None
     except UnidentifiedImageError:
-        raise BadImage(f"{name} is no image that can be read: give one of {', '.join(FORMATS[:6])}") from None
+        raise BadImage(f"{name} is not a readable image: give one of {', '.join(FORMATS[:6])}") from None
     except (
         Exception
     ) as error:  # decoders of broken files raise what they like: OSError, SyntaxError, struct.error
@@ -68,12 +68,12 @@ def load_image(source: Any) -> Image:
 
 
 def load_images(sources: Sequence[Any]) -> list[Image]:
-    """Each of several images; see :func:`load_image`."""
+    """Loads several images; see :func:`load_image`."""
     return [load_image(source) for source in sources]
 
 
 def _read(source: Any) -> tuple[str, bytes]:
-    """What the image is called in errors, and its bytes."""
+    """Returns the image's name for errors, and its bytes."""
     if isinstance(source, bytes | bytearray | memoryview):
         name, content = "the image", bytes(source)
     elif isinstance(source, str | os.PathLike):
@@ -106,26 +106,26 @@ def _check_size(size: tuple[int, int], name: str) -> None:
         raise BadImage(_too_large(name, f"{size[0]}x{size[1]} pixels"))
     if min(size) < MIN_SIDE:
         raise BadImage(
-            f"{name} has {size[0]}x{size[1]} pixels, but {MIN_SIDE} a side are the least that tell anything: "
-            "give the image itself, no icon of it"
+            f"{name} has {size[0]}x{size[1]} pixels, but {MIN_SIDE} a side are the least an encoder can use: "
+            "give the image itself, not an icon of it"
         )
 
 
-def _too_large(name: str, given: str) -> str:
-    return f"{name} has {given}, but at most {MAX_PIXELS:,} pixels are decoded: reduce it first"
+def _too_large(name: str, excess: str) -> str:
+    return f"{name} has {excess}, but at most {MAX_PIXELS:,} pixels are decoded: reduce it first"
 
 
-def _normalised(opened: Image, name: str) -> Image:
+def _normalise(image: Image, name: str) -> Image:
     from PIL import Image as pillow
     from PIL import ImageOps
 
-    _check_size(opened.size, name)
-    upright = ImageOps.exif_transpose(opened)
+    _check_size(image.size, name)
+    upright = ImageOps.exif_transpose(image)
     if max(upright.size) > MAX_SIDE:
         upright = upright.copy()
         upright.thumbnail((MAX_SIDE, MAX_SIDE), pillow.Resampling.BOX, reducing_gap=2.0)
         if min(upright.size) < MIN_SIDE:
-            raise BadImage(f"{name} is a strip of {opened.size[0]}x{opened.size[1]} pixels: crop it first")
+            raise BadImage(f"{name} is a strip of {image.size[0]}x{image.size[1]} pixels: crop it first")
     if upright.mode == "RGB" and "transparency" not in upright.info:
         return upright.copy()
     if upright.mode.startswith("I;16") or upright.mode in ("I", "F"):
@@ -139,7 +139,7 @@ def _normalised(opened: Image, name: str) -> Image:
 
 
 def _eight_bits(deep: Image) -> Image:
-    """16-bit, 32-bit and floating grey: Pillow clips them at 255, so that they would come out white."""
+    """Scales 16-bit, 32-bit and floating grey to 8 bits; Pillow would clip them at 255 to white."""
     import numpy as np
     from PIL import Image as pillow
 

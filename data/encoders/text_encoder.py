@@ -1,7 +1,7 @@
-"""The text encoder: texts go in, unit vectors come out (all-MiniLM-L6-v2, 384-d, in fp32).
+"""The text encoder: texts in, unit vectors out (all-MiniLM-L6-v2, 384-d, in fp32).
 
-The forward pass is BERT's (Devlin et al. 2019) in plain torch: importing transformers' takes seconds, a query
-here about ten milliseconds. Equal to ``transformers.BertModel`` and mean pooling; a test compares them.
+The forward pass is BERT's (Devlin et al. 2019) in plain torch, because importing transformers takes seconds
+and a query here about ten milliseconds. A test compares it with ``transformers.BertModel`` and mean pooling.
 
     >>> TextEncoder.load().encode(["a cute corgi", "a dog"]).shape
     (2, 384)
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 
 MAX_TOKENS = 256
 WINDOW = 510
-"""Tokens that are read at once, beside the marks of beginning and end: BERT knows 512 positions."""
+"""Tokens per window, without the two special tokens: BERT has 512 positions."""
 BATCH_TOKENS = 1024
-"""Of a batch, on CPUs: 64 texts at a time take a fifth longer and twice the memory."""
+"""Tokens per batch on CPUs: batches of 64 texts take a fifth longer and twice the memory."""
 
 
 Adapter = Mapping[str, "tuple[torch.Tensor, torch.Tensor]"]
-"""Changes of low rank (Hu et al. 2021), by linear map: ``down`` [rank, in] and ``up`` [out, rank]."""
+"""Low-rank changes (Hu et al. 2021) by linear map: ``down`` [rank, in] and ``up`` [out, rank]."""
 Span = tuple[int, int]
 _MAP = re.compile(r"encoder\.layer\.\d+\.(?:\w+\.)+(?:query|key|value|dense)\.weight")
 _LOADED: WeakValueDictionary[str, TextEncoder] = WeakValueDictionary()
@@ -47,7 +47,7 @@ class Encoder(Protocol):
 
 
 def load_text_encoder(image_encoder: str) -> tuple[Any, str]:
-    """The text encoder T that belongs to an image encoder, and its name: a CLIP's own, else MiniLM."""
+    """Loads the text encoder T of an image encoder, a CLIP's own or else MiniLM; returns it with its name."""
     if image_encoder == DEFAULT_IMAGE_ENCODER:
         return TextEncoder.load(), DEFAULT_TEXT_ENCODER
     from diffagent.data.encoders.clip_encoder import ClipTextEncoder
@@ -66,7 +66,7 @@ class TextEncoder:
 
     @property
     def size(self) -> int:
-        """Length of one embedding."""
+        """The length of an embedding."""
         return self._network.size
 
     def linear_maps(self) -> dict[str, tuple[int, int]]:
@@ -77,7 +77,7 @@ class TextEncoder:
     def load(cls, name: str = DEFAULT_TEXT_ENCODER) -> TextEncoder:
         """Loads by name or folder (see :func:`diffagent.data.weights.weights.resolve`).
 
-        The encoder of a file is one object as long as somebody holds it.
+        Encoders of the same weights are one object while it is referenced.
         """
         from tokenizers import Tokenizer
 
@@ -95,17 +95,17 @@ class TextEncoder:
     def encode(
         self, texts: Sequence[str], batch_tokens: int = BATCH_TOKENS, progress: bool = False
     ) -> NDArray[np.float32]:
-        """Embed ``texts`` → float32 ``[len(texts), size]``, rows of length 1.
+        """Embeds ``texts`` → float32 ``[len(texts), size]`` in unit rows.
 
-        A text beyond 256 tokens is cut. Batches are made of texts of similar length and of at most
-        ``batch_tokens``, so that little is padded and activations stay in the cache; a row does not depend
-        on what it was batched with (to about 1e-6).
+        Texts are cut to 256 tokens. Batches have texts of similar length and at most ``batch_tokens``, so
+        that there is little padding and activations stay in the cache; a row is independent of its batch (to
+        about 1e-6).
         """
         import numpy as np
         import torch
         from tqdm import tqdm
 
-        # a lone surrogate (from a JSON escape, say) is no text that a tokenizer takes
+        # tokenizers refuse a lone surrogate, as from a JSON escape
         clean = [text.encode("utf-8", "replace").decode("utf-8") for text in texts]
         ids = [_cut(encoding.ids, MAX_TOKENS) for encoding in self._tokenizer.encode_batch(clean)]
         order = sorted(range(len(ids)), key=lambda i: -len(ids[i]))
@@ -119,27 +119,33 @@ class TextEncoder:
                 start += len(rows)
         return vectors
 
-    def token_states(self, text: str, adapter: Adapter | None = None) -> tuple[torch.Tensor, list[Span]]:
-        """Returns the last layer's states of a text's tokens, ``[tokens, size]``, and their places.
+    def token_states(
+        self, texts: Sequence[str], adapter: Adapter | None = None
+    ) -> list[tuple[torch.Tensor, list[Span]]]:
+        """Returns the last layer's states of each text's tokens, ``[tokens, size]``, and the tokens' places.
 
-        A text of more than 510 tokens is read in windows of as many. ``adapter`` changes the network's linear
-        maps; gradients flow to it.
+        A text of more than 510 tokens is read in windows of as many; all windows are one batch, so texts
+        should be of similar length. ``adapter`` changes the network's linear maps; gradients flow to it.
         """
         import torch
 
-        encoding = self._tokenizer.encode(text, add_special_tokens=False)
+        encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
         first, last = self._tokenizer.encode("").ids
-        windows = [encoding.ids[at : at + WINDOW] for at in range(0, len(encoding.ids), WINDOW)]
-        states = [
-            self._network.states(torch.tensor([[first, *window, last]]), adapter=adapter)
-            for window in windows
+        windows = [
+            (row, [first, *encoding.ids[at : at + WINDOW], last])
+            for row, encoding in enumerate(encodings)
+            for at in range(0, len(encoding.ids), WINDOW)
         ]
-        inner = [part[0, 1:-1] for part in states] or [torch.zeros(0, self.size)]
-        return torch.cat(inner), encoding.offsets
+        parts: list[list[torch.Tensor]] = [[torch.zeros(0, self.size)] for _ in encodings]
+        if windows:
+            states = self._network.padded_states([ids for _, ids in windows], adapter)[0]
+            for (row, ids), window in zip(windows, states, strict=True):
+                parts[row].append(window[1 : len(ids) - 1])
+        return [(torch.cat(part), encoding.offsets) for part, encoding in zip(parts, encodings, strict=True)]
 
 
 def _cut(ids: list[int], length: int) -> list[int]:
-    """Returns a text's ids as a tokenizer that truncates gives them: the end mark stays."""
+    """Returns a text's ids truncated like a tokenizer does: the end token stays."""
     return ids if len(ids) <= length else [*ids[: length - 1], ids[-1]]
 
 
@@ -155,7 +161,8 @@ class Bert:
 
     @classmethod
     def load(cls, folder: Path) -> Bert:
-        """Read ``config.json`` and ``model.safetensors`` of a BERT with exact GELU and absolute positions."""
+        """Reads ``config.json`` and ``model.safetensors`` of a BERT with exact GELU and absolute
+        positions."""
         import torch
         from safetensors.torch import load_file
 
@@ -167,20 +174,28 @@ class Bert:
                 "takes a BERT with GELU and one model.safetensors, as sentence-transformers/all-MiniLM-L6-v2"
             )
         tensors = load_file(folder / "model.safetensors")
-        kept = {name.removeprefix("bert."): tensor.to(torch.float32) for name, tensor in tensors.items()}
-        return cls(config, kept)
+        weights = {name.removeprefix("bert."): tensor.to(torch.float32) for name, tensor in tensors.items()}
+        return cls(config, weights)
 
     def embed(self, ids: Sequence[Sequence[int]]) -> torch.Tensor:
         """Token ids → ``[len(ids), size]`` unit vectors."""
-        import torch
         from torch.nn.functional import normalize
+
+        states, real = self.padded_states(ids)
+        weights = real[:, :, None].to(states.dtype)
+        return normalize((states * weights).sum(1) / weights.sum(1), dim=1)
+
+    def padded_states(
+        self, ids: Sequence[Sequence[int]], adapter: Adapter | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Token ids of several texts → their states, padded to the longest, and which of them are real."""
+        import torch
 
         longest = max(map(len, ids))
         tokens = torch.tensor([[*row, *[0] * (longest - len(row))] for row in ids])
         real = torch.arange(longest) < torch.tensor([[len(row)] for row in ids])
-        states = self.states(tokens, None if bool(real.all()) else real[:, None, None, :])
-        weights = real[:, :, None].to(states.dtype)
-        return normalize((states * weights).sum(1) / weights.sum(1), dim=1)
+        mask = None if bool(real.all()) else real[:, None, None, :]
+        return self.states(tokens, mask, adapter), real
 
     def states(
         self, tokens: torch.Tensor, mask: torch.Tensor | None = None, adapter: Adapter | None = None

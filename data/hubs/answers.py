@@ -1,7 +1,7 @@
-"""The shapes that Civitai's API answers in, and the one that later stages see.
+"""Normalises the shapes of Civitai's answers.
 
-Generation data comes nested or flat, a model as a name or an object, a hash with or without ``0x``,
-the next page as a cursor or only inside a URL. Here each becomes one form.
+Generation data comes nested or flat, a model as a name or an object, a hash with or without ``0x``, the next
+page as a cursor or only inside a URL.
 
     flat_meta({"id": 7, "meta": {"prompt": "a corgi"}})  ->  {"prompt": "a corgi"}
 """
@@ -21,18 +21,18 @@ Json = dict[str, Any]
 
 _SHA256 = re.compile(r"[0-9A-F]{64}")
 _NESTED = 8
-"""Wrappings of generation data that are taken off; answers have up to two."""
+"""The most wrappers around generation data; answers have up to two."""
 EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
-"""The SHA-256 of nothing: several files have it, or its beginning, in place of a hash of their own."""
+"""The SHA-256 of an empty file, which some files have, or a prefix of it, as a placeholder."""
 
 
 class OddAnswer(CrawlError):
-    """An answer that is no page of a listing."""
+    """An answer that is not a page of a listing."""
 
 
 @dataclass(frozen=True)
 class Page:
-    """One page of a listing; ``cursor`` is None on the last. ``odd``: rows that are no objects."""
+    """One page of a listing; ``cursor`` is None on the last. ``odd`` counts rows that are not objects."""
 
     items: list[Json]
     cursor: str | None
@@ -58,12 +58,12 @@ def page_of(answer: Any, cursor: str | None) -> Page:
 
 
 def date_of(version: Mapping[str, Any]) -> str:
-    """When a version came, as an ISO date, "" where none is given; lists have no ``createdAt`` since 2026."""
+    """The ISO date of a version, or ""; lists have no ``createdAt`` since 2026."""
     return str(version.get("createdAt") or version.get("publishedAt") or "")
 
 
 def _cursor(metadata: Json) -> str | None:
-    """The next page's cursor, opaque; given by itself, or inside the next page's URL only."""
+    """The next page's opaque cursor, given by itself or inside the next page's URL."""
     following, url = metadata.get("nextCursor"), metadata.get("nextPage")
     if following is None and isinstance(url, str):
         try:
@@ -74,27 +74,27 @@ def _cursor(metadata: Json) -> str | None:
 
 
 def bare_hash(value: object) -> str:
-    """A hash as the API spells it: upper case, without the ``0x`` that some tools put first."""
+    """A hash as the API spells it: upper case, without some tools' ``0x``."""
     text = str(value or "").strip().upper()
     return text.removeprefix("0X")
 
 
 def sha256s(version: Json) -> list[str]:
-    """The SHA-256 of a version's files, the primary file's first; what is none is left out."""
+    """The valid SHA-256 of a version's files, the primary file's first."""
     files = sorted(version.get("files") or [], key=lambda file: not file.get("primary"))
-    found = (bare_hash((file.get("hashes") or {}).get("SHA256")) for file in files)
-    return [one for one in found if _SHA256.fullmatch(one) and not is_placeholder(one)]
+    digests = (bare_hash((file.get("hashes") or {}).get("SHA256")) for file in files)
+    return [digest for digest in digests if _SHA256.fullmatch(digest) and not is_placeholder(digest)]
 
 
 def is_placeholder(digest: str) -> bool:
-    """Whether a hash, or its beginning, is that of an empty file."""
+    """Whether a hash is that of an empty file, or a prefix of it."""
     return EMPTY_SHA256.startswith(digest.casefold())
 
 
 def flat_meta(meta: Any) -> Any:
-    """Generation data without the ``{"id": …, "meta": …}`` that some answers wrap it in, once or twice.
+    """Returns generation data without the wrappers ``{"id": …, "meta": …}`` of some answers.
 
-    A model given as an object becomes its name, a ``0x`` before a hash goes.
+    A model object becomes its name, and hashes lose their ``0x``.
     """
     for _ in range(_NESTED):
         if not (isinstance(meta, dict) and "meta" in meta and "prompt" not in meta):

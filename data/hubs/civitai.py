@@ -1,12 +1,12 @@
-"""Civitai's REST API v1: an async client that is polite, patient and exact.
+"""An async client of Civitai's REST API v1, rate-limited and with retries.
 
-In: a base URL, a rate in requests a second, perhaps an API key. Out: pages of models, versions by
-number and by hash, the generation data of a version's images, the API's own lists of types, all as its JSON
-objects. What the wire does on a bad day (429, 503, HTML with status 200, a body cut short, a dropped
-connection) is asked again with jitter; what stays wrong is a :class:`~diffagent.data.errors.CrawlError`.
+In: a base URL, a rate in requests per second, optionally an API key. Out: pages of models, versions by number
+and by hash, the generation data of a version's images, the API's lists of types, all as its JSON objects.
+Temporary faults (429, 503, HTML with status 200, a truncated body, a dropped connection) are retried with
+jitter; persistent ones are a :class:`~diffagent.data.errors.CrawlError`.
 
-Since April 2026 https://civitai.com answers what is safe for work, https://civitai.red everything; both speak
-this API, and either may be the base URL.
+Since April 2026 https://civitai.com answers with content that is safe for work, https://civitai.red with all;
+both have this API, and either may be the base URL.
 
     async with CivitaiClient("https://civitai.com") as client:
         page = await client.models(types=("LORA",))
@@ -40,24 +40,24 @@ MODEL_TYPES = (
     "Controlnet", "Upscaler", "MotionModule", "VAE", "TextEncoder", "UNet", "CLIPVision", "CLIP",
     "VisionLanguage", "Poses", "Wildcards", "Workflows", "Detection", "Other",
 )  # fmt: skip
-"""The types of 2026; what came later the API's ``/enums`` names."""
-LONGEST_WAIT = 600.0  # seconds; an API that asks for more is left for another day
+"""The types of 2026; the API's ``/enums`` has later ones."""
+LONGEST_WAIT = 600.0  # seconds; a longer wait ends the run
 
 
 class ApiRefusal(CrawlError):
-    """An answer that asking again will not change: HTTP ``status`` 400, 404, 405 and the like."""
+    """A final refusal: HTTP ``status`` 400, 404, 405 and the like."""
 
     def __init__(self, message: str, status: int, hint: str = "") -> None:
         super().__init__(message, hint)
         self.status = status
 
 
-class Unanswered(CrawlError):
-    """A request that met faults of the moment again and again."""
+class NoAnswer(CrawlError):
+    """A request that failed in every retry."""
 
 
-class _Transient(Transient, CrawlError):
-    """A fault that may pass."""
+class _TransientCrawlError(Transient, CrawlError):
+    """A temporary fault."""
 
 
 class Pacer:
@@ -75,15 +75,15 @@ class Pacer:
             self._next = time.monotonic() + self._gap
 
     def pause(self, seconds: float) -> None:
-        """No request before ``seconds`` from now: the API said so to all of us."""
+        """Holds all requests back for ``seconds``, as the API asked."""
         self._next = max(self._next, time.monotonic() + seconds)
 
 
 class CivitaiClient:
-    """One connection pool, one pace, one count of ``requests`` sent.
+    """A client with one connection pool, one pace and one count of ``requests`` sent.
 
-    ``rate`` is in requests a second (0: no limit), ``backoff`` the first wait after a fault in
-    seconds. The key travels in the Authorization header alone and is kept nowhere else.
+    ``rate`` is in requests per second (0: no limit), ``backoff`` the first wait after a fault in seconds. The
+    key is sent in the Authorization header only and stored nowhere else.
     """
 
     def __init__(
@@ -129,21 +129,21 @@ class CivitaiClient:
         cursor: str | None = None,
         limit: int = MODELS_A_PAGE,
     ) -> Page:
-        """A page of models, newest first, of every NSFW level (the filters say what goes)."""
+        """Returns a page of models of every NSFW level, newest first; the filters drop later."""
         params: Json = {"limit": limit, "sort": "Newest", "nsfw": "true", "types": list(types)}
         params["ids"] = ",".join(map(str, ids)) or None
         return page_of(await self._ask("GET", "/models", params | {"cursor": cursor}), cursor)
 
     async def images(
-        self, version_id: int, username: str | None = None, wanted: Iterable[int] = ()
+        self, version_id: int, username: str | None = None, image_ids: Iterable[int] = ()
     ) -> dict[int, Any]:
-        """Image id → generation data (or None) of a version's images, as flat objects.
+        """Image id → flat generation data (or None) of a version's images.
 
-        ``withMeta`` goes with every page, since the API's own nextPage forgets it. The pages end
-        early once every ``wanted`` id was seen; ``username`` leaves out other people's uploads.
+        Every page is requested with ``withMeta``, which the API's own nextPage lacks. Paging ends early once
+        all ``image_ids`` are there; ``username`` leaves out other people's uploads.
         """
-        found: dict[int, Any] = {}
-        missing, seen = set(wanted), set()
+        metas: dict[int, Any] = {}
+        missing, cursors = set(image_ids), set()
         cursor: str | None = None
         while True:
             params = {"modelVersionId": version_id, "username": username, "cursor": cursor}
@@ -153,33 +153,33 @@ class CivitaiClient:
             for item in page.items:
                 number = image_id(item)
                 if number is not None:
-                    found[number] = flat_meta(item.get("meta"))
-            missing -= found.keys()
-            seen.add(cursor)
+                    metas[number] = flat_meta(item.get("meta"))
+            missing -= metas.keys()
+            cursors.add(cursor)
             cursor = page.cursor
-            if cursor is None or cursor in seen or (wanted and not missing):
-                return found
+            if cursor is None or cursor in cursors or (image_ids and not missing):
+                return metas
 
     async def model(self, model_id: int) -> Json | None:
-        """A model with all of its versions, or None."""
+        """Returns a model with all of its versions, or None."""
         return await self._object(f"/models/{model_id}")
 
     async def version(self, version_id: int) -> Json | None:
-        """A version with the generation data of its first images, or None."""
-        found = await self._object(f"/model-versions/{version_id}")
-        return None if found is None else sound_version(found)
+        """Returns a version with the generation data of its first images, or None."""
+        version = await self._object(f"/model-versions/{version_id}")
+        return None if version is None else sound_version(version)
 
     async def enums(self) -> Json:
-        """The API's lists of names, among them ``ModelType``, ``BaseModel``, ``ActiveBaseModel``; {} where it
-        has none, as before 2024."""
+        """Returns the API's lists of names, such as ``ModelType``, ``BaseModel``, ``ActiveBaseModel``; {} on
+        APIs before 2024."""
         return await self._object("/enums") or {}
 
     async def version_by_hash(self, value: str) -> Json | None:
-        """The version that owns a file of this hash (any of the five kinds), or None."""
+        """Returns the version with a file of this hash (any of the five kinds), or None."""
         return await self._object(f"/model-versions/by-hash/{_clean_hash(value)}")
 
     async def _object(self, path: str) -> Json | None:
-        """The object at a path, None where there is none."""
+        """Returns the object at a path, or None."""
         try:
             answer = await self._ask("GET", path)
         except ApiRefusal as refusal:
@@ -191,14 +191,16 @@ class CivitaiClient:
     async def versions_by_hash(self, hashes: Iterable[str]) -> dict[str, list[Json]]:
         """SHA-256 (upper case, bare) → the versions with such a file; unknown ones are left out.
 
-        Versions share files, so a hash can have several versions. 100 hashes to a request.
+        Versions share files, so a hash can have several. A request has up to 100 hashes.
         """
-        asked = sorted({_clean_hash(value) for value in hashes})
-        if short := [value for value in asked if len(value) != 64]:
-            raise BadInput(f"{short[0]!r} is no SHA-256: ask for other hashes one by one (version_by_hash)")
-        found: dict[str, list[Json]] = {}
-        for start in range(0, len(asked), HASHES_A_REQUEST):
-            chunk = asked[start : start + HASHES_A_REQUEST]
+        digests = sorted({_clean_hash(value) for value in hashes})
+        if short := [value for value in digests if len(value) != 64]:
+            raise BadInput(
+                f"{short[0]!r} is not a SHA-256: ask for other hashes one by one (version_by_hash)"
+            )
+        versions_of: dict[str, list[Json]] = {}
+        for start in range(0, len(digests), HASHES_A_REQUEST):
+            chunk = digests[start : start + HASHES_A_REQUEST]
             answer = await self._ask("POST", "/model-versions/by-hash", body=chunk)
             if not isinstance(answer, list):
                 raise OddAnswer(
@@ -208,42 +210,42 @@ class CivitaiClient:
                 version = sound_version(row)
                 if version is not None:
                     for value in set(sha256s(version)).intersection(chunk):
-                        found.setdefault(value, []).append(version)
-        return found
+                        versions_of.setdefault(value, []).append(version)
+        return versions_of
 
     async def ids_by_hash(self, hashes: Iterable[str]) -> dict[str, list[tuple[int | None, int]]]:
         """SHA-256 (upper case, bare) → the model and version ids of its files; unknown ones are left out.
 
-        100 hashes to a request; of more, 10,000 where the API has such an endpoint, as today's does.
+        A request has up to 100 hashes, or 10,000 where the API has today's endpoint for more.
         """
-        asked = sorted({_clean_hash(value) for value in hashes})
-        found: dict[str, list[tuple[int | None, int]]] = {}
-        for start in range(0, len(asked), IDS_A_REQUEST):
-            chunk = asked[start : start + IDS_A_REQUEST]
+        digests = sorted({_clean_hash(value) for value in hashes})
+        ids: dict[str, list[tuple[int | None, int]]] = {}
+        for start in range(0, len(digests), IDS_A_REQUEST):
+            chunk = digests[start : start + IDS_A_REQUEST]
             rows = await self._ids(chunk) if len(chunk) > HASHES_A_REQUEST else None
             if rows is None:
                 for value, versions in (await self.versions_by_hash(chunk)).items():
-                    found[value] = [(version.get("modelId"), version["id"]) for version in versions]
+                    ids[value] = [(version.get("modelId"), version["id"]) for version in versions]
                 continue
-            wanted = frozenset(chunk)
+            chunk_digests = frozenset(chunk)
             for row in rows:
-                if isinstance(row.get("modelVersionId"), int) and bare_hash(row["hash"]) in wanted:
+                if isinstance(row.get("modelVersionId"), int) and bare_hash(row["hash"]) in chunk_digests:
                     pair = (row.get("modelId"), row["modelVersionId"])
-                    found.setdefault(bare_hash(row["hash"]), []).append(pair)
-        return found
+                    ids.setdefault(bare_hash(row["hash"]), []).append(pair)
+        return ids
 
     async def _ids(self, hashes: Sequence[str]) -> list[Json] | None:
-        """The rows that the API has for hashes; None where it does not say which row is whose."""
+        """Returns the API's rows for hashes; None where the rows do not name their hashes."""
         try:
             answer = await self._ask("POST", "/model-versions/by-hash/ids", body=hashes)
         except ApiRefusal:
             return None
         rows: list[Any] = answer if isinstance(answer, list) else [None]
-        told = all(isinstance(row, dict) and isinstance(row.get("hash"), str) for row in rows)
-        return rows if told else None
+        is_labelled = all(isinstance(row, dict) and isinstance(row.get("hash"), str) for row in rows)
+        return rows if is_labelled else None
 
     async def _ask(self, method: str, path: str, params: Json | None = None, body: object = None) -> Any:
-        """The answer's JSON; retries what is worth it, paces every try."""
+        """Returns the answer's JSON, with retries of temporary faults and at the client's pace."""
         gated = 0
 
         def still_gated(error: Exception) -> bool:
@@ -257,8 +259,8 @@ class CivitaiClient:
             async for attempt in tries(attempts, self._backoff, 60 * self._backoff, still_gated):
                 with attempt:
                     return await self._once(method, path, clean, body)
-        except _Transient as error:
-            raise Unanswered(f"{error}, again and again; run the same command later to go on") from None
+        except _TransientCrawlError as error:
+            raise NoAnswer(f"{error}, again and again; run the same command later to go on") from None
         raise AssertionError("stamina either returns or raises")
 
     async def _once(self, method: str, path: str, params: Json, body: object) -> Any:
@@ -269,7 +271,7 @@ class CivitaiClient:
             try:
                 response = await self._http.request(method, path.lstrip("/"), params=params, json=body)
             except httpx.RequestError as error:
-                raise _Transient(f"{where}: {type(error).__name__} {error}".rstrip()) from None
+                raise _TransientCrawlError(f"{where}: {type(error).__name__} {error}".rstrip()) from None
         answer = self._read(where, response)
         self._answered = True
         return answer
@@ -282,12 +284,10 @@ class CivitaiClient:
         if status in (408, 425, 429) or status >= 500:
             after = retry_after(response.headers)
             if after is not None and after > LONGEST_WAIT:
-                raise CrawlError(
-                    f"{where}: HTTP {status}, to be asked again in {after:.0f} s: run again then"
-                )
+                raise CrawlError(f"{where}: HTTP {status}, retry after {after:.0f} s: run again then")
             if status == 429 and after is not None:
                 self._pacer.pause(after)
-            raise _Transient(f"{where}: HTTP {status}", after)
+            raise _TransientCrawlError(f"{where}: HTTP {status}", after)
         if response.is_redirect:
             target = response.headers.get("Location", "elsewhere")
             raise ApiRefusal(f"{where} redirects to {target}", status, "give that host as --url")
@@ -295,20 +295,20 @@ class CivitaiClient:
             raise ApiRefusal(f"{where}: HTTP {status}: {_reason(response)}", status)
         kind = response.headers.get("Content-Type", "")
         if "json" not in kind:
-            raise _Transient(f"{where}: {kind.split(';')[0] or 'no type'} instead of JSON")
+            raise _TransientCrawlError(f"{where}: {kind.split(';')[0] or 'no type'} instead of JSON")
         length = response.headers.get("Content-Length", "")
         if (
             "Content-Encoding" not in response.headers
             and length.isdigit()
             and int(length) != len(response.content)
         ):
-            raise _Transient(f"{where}: {len(response.content)} of {length} bytes")
+            raise _TransientCrawlError(f"{where}: {len(response.content)} of {length} bytes")
         try:
             return json.loads(
                 response.content, parse_constant=lambda _: None, parse_float=_float, parse_int=_int
             )
         except (ValueError, RecursionError):
-            raise _Transient(f"{where}: damaged JSON") from None
+            raise _TransientCrawlError(f"{where}: damaged JSON") from None
 
 
 def base_url(url: str) -> str:
@@ -322,7 +322,7 @@ def base_url(url: str) -> str:
     except (ValueError, httpx.InvalidURL):
         parts = urlsplit("")
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise BadInput(f"{url!r} is no web address: give the API's base URL, such as {DEFAULT_URL}")
+        raise BadInput(f"{url!r} is not a web address: give the API's base URL, such as {DEFAULT_URL}")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise BadInput(
             "the base URL may hold no user, password, query or fragment: a key goes in CIVITAI_API_KEY"
@@ -334,7 +334,7 @@ def _headers(url: str, key: str | None) -> dict[str, str]:
     headers = {"User-Agent": "diffagent", "Accept": "application/json"}
     if key:
         if not (key.isascii() and key.isprintable()) or " " in key:
-            raise BadInput("CIVITAI_API_KEY holds blanks or characters that no key has: copy it again")
+            raise BadInput("CIVITAI_API_KEY has blanks or characters that no key contains: copy it again")
         parts = urlsplit(url)
         if parts.scheme == "http" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
             raise BadInput(
@@ -347,12 +347,12 @@ def _headers(url: str, key: str | None) -> dict[str, str]:
 def _clean_hash(value: str) -> str:
     bare = bare_hash(value)
     if not bare.isalnum() or not bare.isascii():
-        raise BadInput(f"{value!r} is no hash: letters and digits, with or without 0x")
+        raise BadInput(f"{value!r} is not a hash: give letters and digits, with or without 0x")
     return bare
 
 
 def _float(text: str) -> float | None:
-    """A number as JSON has it; None where it is too large to be one."""
+    """A JSON number as a float; None where it overflows."""
     value = float(text)
     return value if math.isfinite(value) else None
 
@@ -362,13 +362,13 @@ def _int(text: str) -> int | None:
 
 
 def _reason(response: httpx.Response) -> str:
-    """What the API says of its refusal: a text, or an object that lists what is wrong with the request."""
+    """The API's reason for a refusal: a text, or an object with the request's errors."""
     if "json" in response.headers.get("Content-Type", ""):
         try:
             answer = response.json()
-            said = answer.get("error", answer.get("message"))
+            message = answer.get("error", answer.get("message"))
         except (ValueError, AttributeError):
-            said = None
-        if said:
-            return " ".join((said if isinstance(said, str) else json.dumps(said)).split())[:200]
+            message = None
+        if message:
+            return " ".join((message if isinstance(message, str) else json.dumps(message)).split())[:200]
     return "no such page: is it the base URL of a Civitai API?" if response.status_code == 404 else "refused"

@@ -1,11 +1,10 @@
 """The crawl: from an API to a RAW folder, resumable at any moment.
 
-Models are listed newest first, a page to a transaction. Where an answer leaves the images' generation
-data out (as the API does since 2026), it is asked for in the fewest requests: 100 versions at a time
-by hash, and only what those answers lack version by version. Then the RAW folder is written in id
-order. A second crawl stops listing at the first page that it knows already. What nobody can download is
-kept: the filters say what can be called. Odd rows are dropped and counted
-(:mod:`diffagent.data.hubs.odd_rows`).
+Models are listed newest first, one page per transaction. Where an answer lacks the images' generation data
+(as since 2026), it is fetched in the fewest requests: 100 versions at a time by hash, then the missing ones
+version by version. Then the RAW folder is written in id order. A second crawl stops listing at the first
+known page. Models that nobody can download are kept, because the filters drop them later. Odd rows are
+dropped and counted (:mod:`diffagent.data.hubs.odd_rows`).
 
     summary = crawl(CivitaiClient(url), Path("RAW"), CrawlOptions(limit=100))
 """
@@ -32,7 +31,7 @@ from diffagent.data.hubs.civitai import (
     MODELS_A_PAGE,
     ApiRefusal,
     CivitaiClient,
-    Unanswered,
+    NoAnswer,
 )
 from diffagent.data.hubs.crawl_state import ALONE, BATCH, GATED, CrawlState, Odd, Question
 from diffagent.data.hubs.installed import InstalledModel
@@ -42,16 +41,16 @@ from diffagent.data.hubs.raw import is_published, publish, read_manifest
 T = TypeVar("T")
 Stage = Literal["models", "images", "writing"]
 Progress = Callable[[Stage, int, int | None], None]
-"""Called with how many of how many are done: models listed, versions answered, models written."""
+"""Receives the stage, the number done and the total: models listed, versions answered, models written."""
 
 TYPES = ("Checkpoint", "LORA", "LoCon", "DoRA")
-RESTARTS = 3  # of a listing whose cursor the API no longer knows
-SILENT = 3  # questions in a row without an answer: the API is down, not one question too heavy for it
+RESTARTS = 3  # restarts of a listing with a stale cursor
+SILENT = 3  # unanswered questions in a row that mean that the API is down
 
 
 @dataclass(frozen=True)
 class CrawlOptions:
-    """``since``: an ISO date, older models are left out; ``limit``: the newest so many."""
+    """The models to crawl: those since the ISO date ``since``, at most the newest ``limit``."""
 
     types: tuple[str, ...] = TYPES
     since: str | None = None
@@ -61,16 +60,16 @@ class CrawlOptions:
         if not self.types:
             raise BadInput(f"no model types to crawl: give some, such as {', '.join(TYPES)}")
         if self.since is not None and not re.match(r"\d{4}-\d\d-\d\d", self.since):
-            raise BadInput(f"since {self.since!r} is no date: write it as 2023-07-01")
+            raise BadInput(f"since {self.since!r} is not a date: write it as 2023-07-01")
         if self.limit is not None and self.limit < 1:
             raise BadInput(f"a limit of {self.limit} models leaves nothing to crawl: give 1 or more")
 
 
 @dataclass(frozen=True)
-class Summary:
-    """What a crawl did: ``requests`` and ``seconds`` of this process, ``changed`` models of the run.
+class CrawlSummary:
+    """A crawl's counts: ``requests`` and ``seconds`` of this process, ``changed`` models of the run.
 
-    ``gated`` versions' generation data was not given; ``odd`` rows were dropped.
+    The API refused the generation data of ``gated`` versions; ``odd`` rows were dropped.
     """
 
     requests: int
@@ -93,14 +92,14 @@ async def crawl(
     installed: Sequence[InstalledModel] | None = None,
     concurrency: int = 4,
     progress: Progress = lambda *_: None,
-) -> Summary:
-    """Crawls into ``folder``, going on where an earlier call was cut short.
+) -> CrawlSummary:
+    """Crawls into ``folder``, resuming an interrupted call.
 
-    With ``installed``, only the models that these files belong to.
+    With ``installed``, only the models of these files.
 
     Raises:
-        BadInput: the folder holds a crawl of other types, or the API has no such type.
-        CrawlError: the API cannot be crawled further, or the folder not be written to.
+        BadInput: the folder holds a crawl of other types, or the API lacks a type.
+        CrawlError: the API cannot be crawled further, or the folder cannot be written to.
     """
     started = time.monotonic()
     try:
@@ -110,7 +109,7 @@ async def crawl(
             run = _Run(client, state, folder, options, concurrency, progress)
             number = await (run.all() if installed is None else run.only(installed))
             entry = run.write()
-            return Summary(
+            return CrawlSummary(
                 requests=client.requests,
                 changed=state.count(number),
                 gated=len(entry["gated"]),
@@ -125,15 +124,15 @@ async def crawl(
 async def _check_types(client: CivitaiClient, types: Sequence[str]) -> None:
     unknown = sorted(set(types) - set(MODEL_TYPES))
     if unknown:
-        named = (await client.enums()).get("ModelType")
-        known = named if isinstance(named, list) else MODEL_TYPES
-        if wrong := [name for name in unknown if name not in known]:
-            raise BadInput(f"no model type {wrong[0]!r}: the API's are {', '.join(map(str, known))}")
+        api_types = (await client.enums()).get("ModelType")
+        types_of_api = api_types if isinstance(api_types, list) else MODEL_TYPES
+        if wrong := [name for name in unknown if name not in types_of_api]:
+            raise BadInput(f"no model type {wrong[0]!r}: the API's are {', '.join(map(str, types_of_api))}")
 
 
 @dataclass
 class _Run:
-    """One crawl: list, ask, write. Its number is that of the first process that began it."""
+    """One crawl: list, ask, write. A resumed run keeps its number."""
 
     client: CivitaiClient
     state: CrawlState
@@ -153,7 +152,7 @@ class _Run:
         self._silent: list[int] = []
 
     async def all(self) -> int:
-        """Lists and asks; returns the run's number."""
+        """Lists models and asks for generation data; returns the run's number."""
         state, run = self.state, self._resume()
         if self.client.has_key:
             state.reopen_gated()
@@ -162,14 +161,14 @@ class _Run:
             run["phase"] = "ask"
             state.set_notes(run=run)
         await self._ask()
-        cover, mine = state.note("cover"), {"since": self.options.since, "limit": self.options.limit}
+        cover, own_cover = state.note("cover"), {"since": self.options.since, "limit": self.options.limit}
         if not self._knows_all(cover) and cover != {"since": None, "limit": None}:
-            state.set_notes(cover=mine, dirty=state.note("dirty") or cover != mine)
+            state.set_notes(cover=own_cover, dirty=state.note("dirty") or cover != own_cover)
         state.set_notes(run={**run, "phase": "write"})
         return int(run["number"])
 
     async def only(self, installed: Sequence[InstalledModel]) -> int:
-        """Fetches the models that the installed files belong to."""
+        """Fetches the models of the installed files; returns the run's number."""
         run = self.state.note("run")
         if run and run["phase"] != "done":
             raise CrawlError(f"the crawl into {self.folder} is not finished: finish it, or give a new folder")
@@ -177,27 +176,27 @@ class _Run:
         ids = sorted({model.model_id for model in installed if model.model_id is not None})
         for start in range(0, len(ids), MODELS_A_PAGE):
             page = await self.client.models(ids=ids[start : start + MODELS_A_PAGE])
-            mine, odd = self._of_types(page)
-            self.state.store(mine, number, odd)
+            items, odd = self._of_types(page)
+            self.state.store(items, number, odd)
             self.progress("models", start + len(page.items), len(ids))
         await self._ask()
         self.state.set_notes(run={"number": number, "phase": "write"})
         return number
 
     def _resume(self) -> Json:
-        """The unfinished run if it asked for the same; its listing again if not; or a new run."""
-        asked = {"url": self.client.url, **asdict(self.options), "types": list(self.options.types)}
+        """Returns the unfinished run if its request is the same, or a new listing."""
+        request = {"url": self.client.url, **asdict(self.options), "types": list(self.options.types)}
         run = self.state.note("run")
-        fresh: Json = {"number": 1, "phase": "list", "asked": asked, "cursor": None, "listed": 0}
+        fresh: Json = {"number": 1, "phase": "list", "asked": request, "cursor": None, "listed": 0}
         if run is not None:
-            if run["phase"] != "done" and run.get("asked") == asked:
+            if run["phase"] != "done" and run.get("asked") == request:
                 return dict(run)
             fresh["number"] = run["number"] + (run["phase"] == "done")
         self.state.set_notes(run=fresh)
         return fresh
 
     def _knows_all(self, cover: Json | None) -> bool:
-        """Whether an earlier run saw all that this one would, so that it may stop at known pages."""
+        """Whether an earlier run covers this one, which may then stop at known pages."""
         if cover is None or cover["since"] is not None or self.options.since is not None:
             return False
         limit = self.options.limit
@@ -205,7 +204,7 @@ class _Run:
 
     async def _list(self, run: Json) -> None:
         may_stop, restarts = self._knows_all(self.state.note("cover")), 0
-        known, cursors = self.state.count(), set()
+        stored, cursors = self.state.count(), set()
         while True:
             limit = self.options.limit
             size = MODELS_A_PAGE if limit is None else min(MODELS_A_PAGE, limit - run["listed"])
@@ -219,59 +218,61 @@ class _Run:
                 restarts += 1  # the cursor is stale; what was listed is kept
                 run.update(cursor=None, listed=0)
                 continue
-            found, odd = self._of_types(page)
-            mine, ended = self._in_scope(found, page)
+            typed_items, odd = self._of_types(page)
+            items, ended = self._in_scope(typed_items, page)
             cursors.add(run["cursor"])
             if page.cursor is not None and page.cursor in cursors:
                 raise CrawlError(
                     f"the listing's cursor {page.cursor!r} leads round in a circle: run again later to go on"
                 )
             run.update(cursor=page.cursor, listed=run["listed"] + len(page.items))
-            news = self.state.store(mine, run["number"], odd, run=run)
-            self.progress("models", run["listed"], page.total or limit or known or None)
+            news = self.state.store(items, run["number"], odd, run=run)
+            self.progress("models", run["listed"], page.total or limit or stored or None)
             if page.cursor is None or ended or (may_stop and not news):
                 return
 
     def _of_types(self, page: Page) -> tuple[list[Json], list[Odd]]:
-        """The page's models of the types asked for, sound; and what is odd in each of its rows."""
-        mine, odd = [], [Odd(f"page {page.cursor}", page.odd)]
+        """Returns the page's sound models of the requested types, and the odd parts of each row."""
+        items, odd = [], [Odd(f"page {page.cursor}", page.odd)]
         for row in page.items:
             reasons: Counter[str] = Counter()
             item = sound(row, reasons)
             if item is not None and item.get("type") in self.options.types:
-                mine.append(item)
+                items.append(item)
             if item is None or item.get("type") in self.options.types:
                 odd.append(Odd(_key(row), reasons))
-        return mine, odd
+        return items, odd
 
-    def _in_scope(self, found: Sequence[Json], page: Page) -> tuple[list[Json], bool]:
-        """The models of the dates asked for, and whether only older ones follow."""
+    def _in_scope(self, items: Sequence[Json], page: Page) -> tuple[list[Json], bool]:
+        """Returns the models of the requested dates, and whether only older ones follow."""
         since = self.options.since or ""
-        recent = [item for item in found if max(_newest(item), _newest(item, "updatedAt")) >= since]
+        recent = [item for item in items if max(_newest(item), _newest(item, "updatedAt")) >= since]
         dates = [date for item in page.items if (date := _newest(item))]
         return recent, bool(since and dates) and max(dates) < since
 
     async def _ask(self) -> None:
-        """Asks for the generation data that the models' own answers left out."""
+        """Asks for the generation data that the listing lacks."""
         self._open = self._asked = self.state.open_questions()
         await self._each(self.state.questions(BATCH, HASHES_A_REQUEST), self._ask_by_hash)
-        singles = (one for [one] in self.state.questions(ALONE, 1))
+        singles = (question for [question] in self.state.questions(ALONE, 1))
         await self._each(singles, self._ask_alone)
         self._settle_silent()
 
     async def _ask_by_hash(self, batch: list[Question]) -> None:
-        """A batch counts as answered if any of it came with data: then a null means that there is none."""
+        """Asks for a batch by hash; it counts as answered if any image has data, and null then means none."""
         try:
             by_hash = await self.client.versions_by_hash(question.sha256 for question in batch)
-        except (GatedItem, ApiRefusal, Unanswered, OddAnswer):
+        except (GatedItem, ApiRefusal, NoAnswer, OddAnswer):
             by_hash = {}
         answers: dict[int, dict[int, Any] | None] = {}
         for question in batch:
-            mine = (v for v in by_hash.get(question.sha256, ()) if v["id"] == question.version_id)
-            images = next(mine, {}).get("images") or []
-            given = {image["id"]: flat_meta(image.get("meta")) for image in images}
-            complete = question.wanted <= given.keys()
-            answers[question.version_id] = {key: given[key] for key in question.wanted} if complete else None
+            versions = (v for v in by_hash.get(question.sha256, ()) if v["id"] == question.version_id)
+            images = next(versions, {}).get("images") or []
+            image_metas = {image["id"]: flat_meta(image.get("meta")) for image in images}
+            complete = question.image_ids <= image_metas.keys()
+            answers[question.version_id] = (
+                {key: image_metas[key] for key in question.image_ids} if complete else None
+            )
         if not any(meta for metas in answers.values() for meta in (metas or {}).values()):
             answers = dict.fromkeys(answers)
         self._settle(answers, ALONE)
@@ -282,7 +283,7 @@ class _Run:
             metas = await self._metas(question)
         except GatedItem:
             self._settle({version_id: None}, GATED)
-        except (Unanswered, OddAnswer):
+        except (NoAnswer, OddAnswer):
             self._silent.append(version_id)  # settled once the API has answered something else
             if len(self._silent) >= SILENT:
                 raise
@@ -292,13 +293,13 @@ class _Run:
                 raise
             self._settle({version_id: {}}, GATED)
         else:
-            self._settle({version_id: {key: metas[key] for key in question.wanted & metas.keys()}}, GATED)
+            self._settle({version_id: {key: metas[key] for key in question.image_ids & metas.keys()}}, GATED)
         self._settle_silent()
 
     async def _metas(self, question: Question) -> dict[int, Any]:
-        """The generation data of a version's images; from the version's own answer where the images' listing
-        gives none though there is some, as since June 2026."""
-        metas = await self.client.images(question.version_id, question.username, question.wanted)
+        """Returns the generation data of a version's images, from the version's own answer where the listing
+        of images wrongly has none, as since June 2026."""
+        metas = await self.client.images(question.version_id, question.username, question.image_ids)
         if question.has_meta and not any(metas.values()):
             version = await self.client.version(question.version_id) or {}
             metas |= {image["id"]: flat_meta(image.get("meta")) for image in version.get("images") or ()}
@@ -327,7 +328,7 @@ class _Run:
             raise errors.exceptions[0] from None
 
     def write(self) -> Json:
-        """Writes models.jsonl.gz and the manifest, unless nothing changed since they were written."""
+        """Writes models.jsonl.gz and the manifest if anything changed; returns the manifest's entry."""
         if self.state.note("dirty") or not is_published(self.folder, "civitai"):
             cover = self.state.note("cover") or {"only": "installed"}
             facts: Json = {
@@ -358,7 +359,7 @@ class _Run:
 
 
 def _newest(item: Json, field: str | None = None) -> str:
-    """The newest date of a model's versions: when they came, or a field of theirs; "" where none is given."""
+    """The newest date of a model's versions, by ``date_of`` or a field; "" without a date."""
     versions = item.get("modelVersions")
     rows = (
         [version for version in versions if isinstance(version, dict)] if isinstance(versions, list) else []
@@ -367,8 +368,8 @@ def _newest(item: Json, field: str | None = None) -> str:
 
 
 def _key(row: Json) -> str:
-    """What a row of the listing is known by: its id, or else its text."""
-    given = row.get("id")
-    if isinstance(given, int | str):
-        return f"model {given}"
+    """The key of a row of the listing: its id, or else a digest of its text."""
+    row_id = row.get("id")
+    if isinstance(row_id, int | str):
+        return f"model {row_id}"
     return hashlib.blake2b(json.dumps(row, sort_keys=True).encode(), digest_size=16).hexdigest()

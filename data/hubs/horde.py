@@ -1,8 +1,8 @@
-"""AI Horde's models and styles, as a source of models beside Civitai.
+"""AI Horde's models and styles, a source of models beside Civitai.
 
-In: a folder with ``models.jsonl`` (one model a line: name, baseline, style, homepage, file, sha256,
+In: a folder with ``models.jsonl`` (one model per line: name, baseline, style, homepage, file, sha256,
 requirements, trigger) and ``styles.json`` (style name → prompt template, model and parameters).
-Out: one :class:`HordeModel` a model, with the styles that name it.
+Out: one :class:`HordeModel` per model, with its styles.
 
     {"name": "Aurora", "baseline": "stable diffusion 1", "file": "aurora.safetensors", "sha256": "1b5f…"}
 """
@@ -24,17 +24,17 @@ from diffagent.data.samplers import METHOD_ROWS
 MODELS, STYLES = "models.jsonl", "styles.json"
 
 _NAMES = {row.horde: row.name for row in METHOD_ROWS.values() if row.horde}
-"""Horde's samplers. "dpmsolver" is left out: workers have run different samplers under this name."""
+"""Horde's samplers, without "dpmsolver", under which workers have run different samplers."""
 _WITH_KARRAS = ("LMS", "DPM2", "DPM2 a", "DPM++ 2S a", "DPM++ 2M", "DPM++ SDE")
-"""Samplers whose name people join with Karras; the Horde's styles set the flag for all."""
+"""Samplers that have a name with Karras; Horde's styles set the flag for all samplers."""
 
 
 @dataclass(frozen=True)
 class HordeStyle:
-    """One use of a model that a style recommends; what the style leaves open is None.
+    """A style's recommended settings for a model; missing ones are None.
 
-    ``prompt`` is a template: ``{p}`` stands for the user's words, ``{np}`` for the negative ones,
-    ``###`` parts the two. ``loras`` are Civitai ids (a fast LoRA explains few steps at a low CFG scale).
+    ``prompt`` is a template: ``{p}`` stands for the user's words, ``{np}`` for the negative ones, ``###``
+    separates the two. ``loras`` are Civitai ids (a fast LoRA explains few steps at a low CFG scale).
     """
 
     name: str
@@ -51,7 +51,7 @@ class HordeStyle:
 
 @dataclass(frozen=True)
 class HordeModel:
-    """One model that AI Horde's workers serve; ``sha256`` in lower case, ids from the home page."""
+    """One model of AI Horde's workers; ``sha256`` in lower case, ids from the home page."""
 
     name: str
     baseline: str
@@ -68,23 +68,23 @@ class HordeModel:
 
     @classmethod
     def from_json(cls, row: Mapping[str, Any]) -> Self:
-        """The model of a row of ``horde.jsonl.gz``."""
+        """Returns the model of a row of ``horde.jsonl.gz``."""
         styles = tuple(HordeStyle(**{**style, "loras": tuple(style["loras"])}) for style in row["styles"])
         return cls(**{**row, "trigger_words": tuple(row["trigger_words"]), "styles": styles})
 
 
 def read_horde(folder: str | Path) -> Iterator[HordeModel]:
-    """AI Horde's models in order of name.
+    """Yields AI Horde's models in order of name.
 
     Raises:
-        BadInput: a file is missing or is not what this module's docstring says.
+        BadInput: a file is missing or malformed.
     """
     styles: dict[str, list[HordeStyle]] = defaultdict(list)
     for name, style in sorted(_json(Path(folder) / STYLES).items()):
         if isinstance(style, dict) and isinstance(style.get("model"), str):
             styles[style["model"]].append(_style(name, style))
     path = Path(folder) / MODELS
-    rows = [_parsed(path, line) for line in _text(path).splitlines() if line.strip()]
+    rows = [_parse_object(path, line) for line in _text(path).splitlines() if line.strip()]
     for row in sorted(rows, key=lambda row: str(row.get("name"))):
         try:
             yield _model(row, tuple(styles.get(row["name"], ())))
@@ -93,23 +93,23 @@ def read_horde(folder: str | Path) -> Iterator[HordeModel]:
 
 
 def a1111_sampler(name: str | None, karras: bool = False) -> str | None:
-    """Horde's sampler as A1111 spells it: ``k_dpmpp_2m`` with Karras → ``DPM++ 2M Karras``.
+    """Returns A1111's name of Horde's sampler: ``k_dpmpp_2m`` with Karras → ``DPM++ 2M Karras``.
 
-    A sampler without a Karras form keeps its plain name; an unknown one is None.
+    A sampler without a Karras variant keeps its plain name; an unknown one is None.
     """
     plain = _NAMES.get(name or "")
     return f"{plain} Karras" if karras and plain in _WITH_KARRAS else plain
 
 
 def civitai_ids(homepage: str | None) -> tuple[int | None, int | None]:
-    """The model id and version id in a Civitai address; None for what it does not hold."""
+    """The model id and version id in a Civitai address; None for a missing one."""
     parts = urlsplit(homepage or "")
-    found = re.match(r"/models/(\d+)", parts.path)
+    match = re.match(r"/models/(\d+)", parts.path)
     host = parts.hostname or ""
-    if not found or not re.fullmatch(r"(www\.)?civitai\.(com|red|green)", host):
+    if not match or not re.fullmatch(r"(www\.)?civitai\.(com|red|green)", host):
         return None, None
     version = parse_qs(parts.query).get("modelVersionId", [""])[0]
-    return int(found[1]), int(version) if version.isdecimal() else None
+    return int(match[1]), int(version) if version.isdecimal() else None
 
 
 def _model(row: Mapping[str, Any], styles: tuple[HordeStyle, ...]) -> HordeModel:
@@ -149,15 +149,15 @@ def _text(path: Path) -> str:
         raise BadInput(f"cannot read {path}: give a folder with {MODELS} and {STYLES}") from None
 
 
-def _parsed(path: Path, text: str) -> dict[str, Any]:
+def _parse_object(path: Path, text: str) -> dict[str, Any]:
     try:
         value = json.loads(text)
     except ValueError:
         value = None
     if not isinstance(value, dict):
-        raise BadInput(f"{path}: {text[:60]!r} is no JSON object")
+        raise BadInput(f"{path}: {text[:60]!r} is not a JSON object")
     return value
 
 
 def _json(path: Path) -> dict[str, Any]:
-    return _parsed(path, _text(path))
+    return _parse_object(path, _text(path))

@@ -1,8 +1,8 @@
-"""The model files of an A1111, Forge or ComfyUI folder, identified without running any of them.
+"""Identifies the model files of an A1111, Forge or ComfyUI folder without running them.
 
-In: a folder. Out: one :class:`InstalledModel` a file. A safetensors file is hashed (SHA-256, cached by
-path, size and time) and its header says what it is: the tensors' names and shapes tell checkpoint from
-LoRA and the base model from the width of its text context. A pickle is listed and never opened.
+In: a folder. Out: one :class:`InstalledModel` per file. A safetensors file is hashed (SHA-256, cached by
+path, size and time) and identified by its header: the tensors' names and shapes tell checkpoints from LoRAs,
+and the width of the text context the base model. A pickle is listed and never opened.
 
     models/Stable-diffusion/aurora.safetensors  ->  Checkpoint, SD 1.5 family, 1b5f8211ec…
 """
@@ -33,11 +33,11 @@ _FIRST_CONVOLUTION = "model.diffusion_model.input_blocks.0.0.weight"
 
 @dataclass(frozen=True)
 class InstalledModel:
-    """One file. ``path`` is relative to the folder; what is not known is None.
+    """One file; ``path`` is relative to the folder, unknown fields are None.
 
-    ``type`` is "Checkpoint" or "LORA" as Civitai spells them, or "Other"; ``base_model`` names the
-    family's usual member (the header tells SD 1.x from SD 2.x and SDXL, no more); ``problem`` says why
-    a safetensors file cannot be read. The Civitai ids are those of the version that owns the file.
+    ``type`` is "Checkpoint" or "LORA" as Civitai spells them, or "Other"; ``base_model`` is the family's
+    usual member, since the header only tells families apart; ``problem`` says why a safetensors file cannot
+    be read. The Civitai ids are those of the file's version.
     """
 
     path: str
@@ -58,45 +58,42 @@ class InstalledModel:
 
 
 def read_installed(
-    folder: str | Path, cache: Path, seen: Callable[[int, int], None] = lambda *_: None
+    folder: str | Path, cache: Path, progress: Callable[[int, int], None] = lambda *_: None
 ) -> list[InstalledModel]:
-    """The folder's model files in order of path; ``seen`` gets how many of how many were read.
+    """Reads the folder's model files in order of path; ``progress`` receives the number read and the total.
 
-    ``cache`` is the folder that keeps the hashes.
+    ``cache`` is the folder for the hashes.
 
     Raises:
-        BadInput: there is no such folder.
+        BadInput: the folder does not exist.
     """
     root = Path(folder)
     if not root.is_dir():
-        raise BadInput(f"{root} is no folder: give the models folder of A1111, Forge or ComfyUI")
+        raise BadInput(f"{root} is not a folder: give the models folder of A1111, Forge or ComfyUI")
     files = sorted(_model_files(root))
     models = []
     with closing(_HashCache(cache)) as hashes:
         for number, path in enumerate(files, 1):
             models.append(_read(root, path, hashes))
-            seen(number, len(files))
+            progress(number, len(files))
     return models
 
 
 async def identify(models: Sequence[InstalledModel], client: CivitaiClient) -> list[InstalledModel]:
-    """The same models with the Civitai ids that their hashes have there.
-
-    Of several versions with one file, the oldest is taken.
-    """
-    found = await client.ids_by_hash(model.sha256 for model in models if model.sha256)
-    named = []
+    """Returns the models with the Civitai ids of their hashes; of several versions, the oldest."""
+    ids = await client.ids_by_hash(model.sha256 for model in models if model.sha256)
+    identified = []
     for model in models:
-        versions = found.get((model.sha256 or "").upper())
+        versions = ids.get((model.sha256 or "").upper())
         if versions:
             model_id, version_id = min(versions, key=lambda pair: pair[1])
             model = replace(model, model_id=model_id, version_id=version_id)
-        named.append(model)
-    return named
+        identified.append(model)
+    return identified
 
 
 def _model_files(root: Path) -> Iterator[Path]:
-    walked = set()  # people link their model folders, and links can lead round in a circle
+    walked = set()  # people link model folders, and links can form a circle
     for folder, below, names in os.walk(root, followlinks=True):
         real = os.path.realpath(folder)
         if real in walked:
@@ -110,23 +107,23 @@ def _model_files(root: Path) -> Iterator[Path]:
 
 
 def _read(root: Path, path: Path, hashes: _HashCache) -> InstalledModel:
-    size, shown = path.stat().st_size, path.relative_to(root).as_posix()
+    size, name = path.stat().st_size, path.relative_to(root).as_posix()
     if path.suffix.lower() in PICKLES:
-        return InstalledModel(shown, size, pickle=True)
+        return InstalledModel(name, size, pickle=True)
     try:
         shapes = _shapes(path)
     except (OSError, DiffAgentError) as error:
-        return InstalledModel(shown, size, problem=" ".join(str(error).split())[:200])
+        return InstalledModel(name, size, problem=" ".join(str(error).split())[:200])
     kind, base_model, inpainting = what_it_is(shapes)
-    return InstalledModel(shown, size, kind, base_model, hashes.sha256(path), inpainting=inpainting)
+    return InstalledModel(name, size, kind, base_model, hashes.sha256(path), inpainting=inpainting)
 
 
 def what_it_is(shapes: Mapping[str, Sequence[int]]) -> tuple[str, str | None, bool]:
-    """Type, base model and whether it inpaints, from the tensors' names and shapes.
+    """Returns type, base model and whether it inpaints, from the tensors' names and shapes.
 
-    The base model is the one whose tensors the file has, or else whose text states have the width that the
-    cross-attention's keys read (:mod:`diffagent.data.base_models`); an inpainting UNet's first convolution
-    takes nine channels instead of four.
+    The base model is the one with these tensors, or else with the text width that the cross-attention keys
+    read (:mod:`diffagent.data.base_models`); an inpainting UNet's first convolution takes nine channels
+    instead of four.
     """
     lora = any(".lora_" in name or name.startswith("lora_") for name in shapes)
     base_model = by_keys(shapes)
@@ -151,11 +148,11 @@ def _shapes(path: Path) -> dict[str, list[int]]:
         with safe_open(path, framework="numpy") as header:
             return {name: header.get_slice(name).get_shape() for name in header.keys()}  # noqa: SIM118
     except SafetensorError as error:
-        raise BadInput(f"no safetensors file: {error}") from None
+        raise BadInput(f"not a safetensors file: {error}") from None
 
 
 class _HashCache:
-    """SHA-256 by path, size and modification time, so that gigabytes are read once."""
+    """A cache of SHA-256 by path, size and modification time, so that gigabytes are read once."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)

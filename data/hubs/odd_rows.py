@@ -1,10 +1,10 @@
-"""Odd rows: what an API or a damaged file gives in place of a model, a version, a file or an image.
+"""Odd rows: malformed models, versions, files and images of an API or a damaged file.
 
     sound({"id": 7, "name": "Inks", "type": "LORA", "modelVersions": [{"id": "x"}]}, odd)
         ->  {"id": 7, "name": "Inks", "type": "LORA", "modelVersions": []},  odd == {"version: id": 1}
 
-Of nested rows the smallest goes that holds the odd field. What is null or not there is not odd: creators hide
-counts, archived models have no files, versions no images. Later stages may rely on the types of what stays.
+The innermost row with the odd field is dropped. Null and missing fields are not odd: creators hide counts,
+archived models have no files, versions no images. Later stages may rely on the types of what is left.
 """
 
 from __future__ import annotations
@@ -19,46 +19,46 @@ Json = dict[str, Any]
 Check = Callable[[Any], bool]
 
 LARGEST_ID = 2**63 - 1
-"""What SQLite keeps."""
+"""The largest integer of SQLite."""
 _FILE_NUMBER = re.compile(r"/(\d{1,18})\.\w{1,5}(?:\?|$)")
 
 
 def sound(item: object, odd: Counter[str] | None = None) -> Json | None:
-    """The model as it is where nothing of it is odd; else without its odd rows; None where itself is odd.
+    """Returns the model without its odd rows, or None where it is odd itself.
 
     Args:
         item: a row of the models listing.
-        odd: counts the rows that were dropped, by kind of row and field.
+        odd: counts the dropped rows by kind of row and field.
     """
     counts = odd if odd is not None else Counter()
     row = _sound_row(item, "model", counts)
     if row is None or row.get("modelVersions") is None:
         return row
-    return _with(row, "modelVersions", [_sound_version(one, counts) for one in row["modelVersions"]])
+    return _with(row, "modelVersions", [_sound_version(version, counts) for version in row["modelVersions"]])
 
 
 def sound_version(version: object, odd: Counter[str] | None = None) -> Json | None:
-    """Likewise a version that is answered by itself."""
+    """Returns a single version without its odd rows, or None where it is odd itself."""
     return _sound_version(version, odd if odd is not None else Counter())
 
 
 def image_id(image: Mapping[str, Any]) -> int | None:
-    """An image's id; answers for single versions name it in the URL alone."""
-    given = _id(image.get("id"))
-    if given is not None or image.get("id") is not None:
-        return given
-    found = _FILE_NUMBER.search(image["url"]) if isinstance(image.get("url"), str) else None
-    return _id(found[1]) if found else None
+    """An image's id; answers for single versions have it in the URL only."""
+    number = _id(image.get("id"))
+    if number is not None or image.get("id") is not None:
+        return number
+    match = _FILE_NUMBER.search(image["url"]) if isinstance(image.get("url"), str) else None
+    return _id(match[1]) if match else None
 
 
 def count(value: object) -> int | None:
-    """A count of the API, 0 or more; None where it is hidden or no number."""
+    """A count of the API, 0 or more; None where it is hidden or not a number."""
     number = _number(value)
     return int(number) if number is not None and number >= 0 else None
 
 
 def rating(value: object) -> float | None:
-    """A rating in 0…5."""
+    """A rating in 0…5, or None."""
     number = _number(value)
     return number if number is not None and 0 <= number <= 5 else None
 
@@ -67,19 +67,19 @@ def _sound_version(version: object, odd: Counter[str]) -> Json | None:
     row = _sound_row(version, "version", odd)
     for name, kind in (("files", "file"), ("images", "image")):
         if row is not None and row.get(name) is not None:
-            row = _with(row, name, [_sound_row(one, kind, odd) for one in row[name]])
+            row = _with(row, name, [_sound_row(inner, kind, odd) for inner in row[name]])
     return row
 
 
 def _with(row: Json, name: str, rows: list[Json | None]) -> Json:
-    """The row with those of its inner rows that are sound; itself where that changes nothing."""
-    kept = [one for one in rows if one is not None]
-    same = len(kept) == len(row[name]) and all(map(_is, kept, row[name]))
-    return row if same else {**row, name: kept}
+    """Returns the row with its sound inner rows only; the row itself where all are sound."""
+    sound_rows = [inner for inner in rows if inner is not None]
+    same = len(sound_rows) == len(row[name]) and all(map(_is, sound_rows, row[name]))
+    return row if same else {**row, name: sound_rows}
 
 
-def _is(one: object, other: object) -> bool:
-    return one is other
+def _is(row: object, other: object) -> bool:
+    return row is other
 
 
 def _sound_row(row: object, kind: str, odd: Counter[str]) -> Json | None:
@@ -134,11 +134,13 @@ def _list(value: object) -> bool:
 
 
 def _texts(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(one, str) for one in value)
+    return isinstance(value, list) and all(isinstance(text, str) for text in value)
 
 
 def _hashes(value: object) -> bool:
-    return isinstance(value, dict) and all(one is None or isinstance(one, str) for one in value.values())
+    return isinstance(value, dict) and all(
+        digest is None or isinstance(digest, str) for digest in value.values()
+    )
 
 
 def _creator(value: object) -> bool:
@@ -146,14 +148,14 @@ def _creator(value: object) -> bool:
 
 
 def _level(value: object) -> bool:
-    """A bit mask, or one of the older names of levels."""
+    """Whether a value is a bit mask, or an older name of a level."""
     if isinstance(value, str):
         return True
     return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31
 
 
 def _shown(value: object) -> bool:
-    """An image's ``nsfw``: a flag, or one of the older names of levels."""
+    """Whether a value is an image's ``nsfw``: a flag, or an older name of a level."""
     return isinstance(value, str | bool)
 
 
@@ -178,4 +180,4 @@ _FIELDS: Mapping[str, Mapping[str, Check]] = {
         "minor": _flag, "poi": _flag, "hasMeta": _flag,
     },
 }  # fmt: skip
-"""Kind of row → field → whether a value is what the API documents."""
+"""Kind of row → field → check of its documented type."""

@@ -1,12 +1,12 @@
-"""The RAW folder: what was crawled, compressed and in one uniform form, so that nothing crawls twice.
+"""The RAW folder: crawled data, compressed and in one uniform form.
 
-    RAW/models.jsonl.gz      Civitai's models by id; every image carries its generation data as ``meta``
-    RAW/horde.jsonl.gz       AI Horde's models, each with the styles that name it
+    RAW/models.jsonl.gz      Civitai's models by id, each image with its generation data as ``meta``
+    RAW/horde.jsonl.gz       AI Horde's models with their styles
     RAW/installed.jsonl.gz   the model files of a folder
-    RAW/manifest.json        written last: digest, counts and origin of each of them
-    RAW/state.sqlite         the crawl's own memory (data/hubs/crawl_state.py); readers never open it
+    RAW/manifest.json        written last: digest, counts and origin of each file
+    RAW/state.sqlite         the crawl's own state (data/hubs/crawl_state.py); readers never open it
 
-The same models give the same bytes, whenever and however often interrupted they were crawled.
+The same models give the same bytes, however often their crawl was interrupted.
 """
 
 from __future__ import annotations
@@ -36,14 +36,16 @@ class RawFolder:
     """A finished crawl, for reading; every iteration streams from disk.
 
     Raises:
-        BadInput: there is no such folder, or nothing was crawled into it.
-        CrawlError: the crawl into it is unfinished, or a file is damaged.
+        BadInput: the folder does not exist or holds no crawl.
+        CrawlError: the crawl is unfinished, or a file is damaged.
     """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         if not self.path.is_dir():
-            raise BadInput(f"{self.path} is no folder", f"make one with diffagent data crawl -o {self.path}")
+            raise BadInput(
+                f"{self.path} is not a folder", f"make one with diffagent data crawl -o {self.path}"
+            )
         self.manifest = read_manifest(self.path)
         if not self.manifest:
             if (self.path / "state.sqlite").exists():
@@ -56,17 +58,18 @@ class RawFolder:
         return source in self.manifest
 
     def models(self) -> Iterator[Json]:
-        """Civitai's models in id order, as the API gives them, ``meta`` in every image (or None)."""
+        """Yields Civitai's models in id order, as the API has them, with ``meta`` (or None) in every
+        image."""
         return self._rows("civitai")
 
     def horde(self) -> Iterator[HordeModel]:
-        """AI Horde's models by name."""
+        """Yields AI Horde's models in order of name."""
         from diffagent.data.hubs.horde import HordeModel
 
         return map(HordeModel.from_json, self._rows("horde"))
 
     def installed(self) -> Iterator[InstalledModel]:
-        """The model files of the folder that was given with ``--installed``, by path."""
+        """Yields the model files of the folder of ``--installed``, in order of path."""
         from diffagent.data.hubs.installed import InstalledModel
 
         return (InstalledModel(**row) for row in self._rows("installed"))
@@ -77,37 +80,37 @@ class RawFolder:
             raise BadInput(f"{self.path} holds no {source} models, only {have}: crawl them into it first")
         path, facts = self.path / FILES[source], self.manifest[source]
         if not path.is_file() or path.stat().st_size != facts["bytes"]:
-            raise CrawlError(f"{path} is not the file that {MANIFEST} tells of: run the crawl again")
+            raise CrawlError(f"{path} is not the file that {MANIFEST} describes: run the crawl again")
         return self._stream(path, facts["digest"])
 
     def _stream(self, path: Path, digest: str) -> Iterator[Json]:
-        seen = hashlib.sha256()
+        hasher = hashlib.sha256()
         try:
             with gzip.open(path, "rb") as lines:
                 for line in lines:
-                    seen.update(line)
+                    hasher.update(line)
                     yield json.loads(line)
         except (EOFError, ValueError, gzip.BadGzipFile, zlib.error):
             raise CrawlError(f"{path} is damaged: delete {path.parent / MANIFEST} and crawl again") from None
-        if seen.hexdigest() != digest:
-            raise CrawlError(f"{path} has another digest than {MANIFEST} says: run the crawl again")
+        if hasher.hexdigest() != digest:
+            raise CrawlError(f"{path} has a digest other than the one in {MANIFEST}: run the crawl again")
 
 
 def publish(folder: Path, source: str, rows: Iterable[Mapping[str, Any]], facts: Mapping[str, Any]) -> Json:
-    """Writes a source's file, then the manifest that vouches for it; returns its manifest entry.
+    """Writes a source's file, then the manifest with its digest; returns the manifest's entry.
 
-    ``facts`` may be filled in while ``rows`` is consumed. Killed in between, the folder still holds
-    the old manifest, and readers notice.
+    ``facts`` may be filled in while ``rows`` is consumed. If the process is killed in between, readers notice
+    the old manifest.
     """
     path = folder / FILES[source]
-    seen = hashlib.sha256()
+    hasher = hashlib.sha256()
     with _replacing(path) as stream, gzip.GzipFile("", "wb", 6, stream, mtime=0) as packed:
         for row in rows:
             text = json.dumps(row, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
             line = text.encode("utf-8", "replace") + b"\n"  # half a surrogate pair becomes "?"
-            seen.update(line)
+            hasher.update(line)
             packed.write(line)
-    entry = {**facts, "digest": seen.hexdigest(), "bytes": path.stat().st_size}
+    entry = {**facts, "digest": hasher.hexdigest(), "bytes": path.stat().st_size}
     manifest = {**read_manifest(folder), "format": FORMAT, source: entry}
     with _replacing(folder / MANIFEST) as stream:
         stream.write(json.dumps(manifest, indent=2, sort_keys=True).encode() + b"\n")
@@ -115,16 +118,16 @@ def publish(folder: Path, source: str, rows: Iterable[Mapping[str, Any]], facts:
 
 
 def is_published(folder: Path, source: str) -> bool:
-    """Whether the folder's manifest vouches for the source's file, and its size is right."""
+    """Whether the folder's manifest has the source's file with its size."""
     path, facts = folder / FILES[source], read_manifest(folder).get(source)
     return facts is not None and path.is_file() and path.stat().st_size == facts["bytes"]
 
 
 def read_manifest(folder: Path) -> Json:
-    """The folder's manifest, {} if it has none.
+    """Returns the folder's manifest, or {}.
 
     Raises:
-        CrawlError: it is damaged, or of another version of diffagent.
+        CrawlError: the manifest is damaged, or of another version.
     """
     path = folder / MANIFEST
     if not path.exists():

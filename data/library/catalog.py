@@ -1,9 +1,9 @@
-"""The library's catalog: built of the files that can be used, beside the old one, which stands until then.
+"""Builds the library's catalog of the usable files, and replaces the old one when it is complete.
 
-    state → a line a file → entries → attributes → specifications → catalog.sqlite
+    state → a line per file → entries → attributes → specifications → catalog.sqlite
 
-Nothing is built where nothing changed. What a model is for comes from a language model where one is given,
-else from what ships.
+Nothing is built if nothing changed. A language model describes what the models are for, or else the shipped
+classifier.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from diffagent.data.descriptions.plain_attributes import with_plain_attributes
 from diffagent.data.descriptions.sources import Source
 from diffagent.data.encoders.text_encoder import Encoder
 from diffagent.data.errors import BadCatalog, BadInput
-from diffagent.data.library.entries import Shelf, entries, judged
+from diffagent.data.library.entries import Shelf, entries, shelve
 from diffagent.data.library.state import CATALOG, READER, State, library_home
 from diffagent.data.metadata.generation import Generation
 from diffagent.data.metadata.infotext import parse
-from diffagent.data.metadata.picture import told
+from diffagent.data.metadata.picture import from_text
 
 if TYPE_CHECKING:
-    from diffagent.data.descriptions.describe import Job
+    from diffagent.data.descriptions.describe import DescribeJob
 
 BATCH = 256
-"""Entries that are encoded together: a library's card has up to 20 prompts."""
+"""Entries per batch of the encoder: a library's card has up to 20 prompts."""
 _SIGNATURE = "library"
 DESCRIPTIONS = "descriptions.jsonl"
-"""What a language model said of the library's models, beside the catalog."""
+"""The language model's descriptions, beside the catalog."""
 
 Progress = Callable[[Iterable[Any], int], Iterable[Any]]
 
@@ -42,16 +42,16 @@ Progress = Callable[[Iterable[Any], int], Iterable[Any]]
 def build(
     state: State,
     load_encoder: Callable[[], Encoder],
-    job: Job | None = None,
+    job: DescribeJob | None = None,
     folder: Path | None = None,
     progress: Progress = lambda items, total: items,
 ) -> Shelf:
-    """Brings the library's catalog up to date; returns what each file is.
+    """Brings the library's catalog up to date; returns a line for each file.
 
-    Where nothing can be used there is no catalog.
+    Without usable files the catalog is removed.
     """
     path = (folder or library_home()) / CATALOG
-    shelf = judged(state.files)
+    shelf = shelve(state.files)
     if not shelf.usable:
         path.unlink(missing_ok=True)
         return shelf
@@ -61,12 +61,12 @@ def build(
     signature = _signature(state, shelf, descriptions)
     if _signature_of(path) == signature:
         return shelf
-    made = entries(state.files(), shelf, generation_data)
+    catalog_entries = entries(state.files(), shelf, generation_data)
     if descriptions.is_file():
-        made = with_descriptions(made, read_descriptions(descriptions))
+        catalog_entries = with_descriptions(catalog_entries, read_descriptions(descriptions))
     encoder = load_encoder()
     with Catalog.create(path) as catalog:
-        stream = iter(progress(with_plain_attributes(made, encoder, batch=BATCH), shelf.usable))
+        stream = iter(progress(with_plain_attributes(catalog_entries, encoder, batch=BATCH), shelf.usable))
         while group := tuple(islice(stream, BATCH)):
             add_entries(catalog, group, encoder)
         catalog.set_meta("held_out", "none")
@@ -75,32 +75,32 @@ def build(
 
 
 def generation_data(text: str) -> Mapping[str, Any] | None:
-    """A preview's text as generation data in Civitai's shape; None where it is none."""
+    """Returns a preview's text as generation data in Civitai's shape, or None."""
     if text.lstrip().startswith("{"):
         try:
-            return _of_generation(told(text))
+            return _of_generation(from_text(text))
         except BadInput:
             return None
-    parsed = parse(text)
-    if not parsed.settings:
+    infotext = parse(text)
+    if not infotext.settings:
         return None
     names = {"Steps": "steps", "Sampler": "sampler", "CFG scale": "cfgScale", "Seed": "seed"}
-    settings = {names.get(name, name): value for name, value in parsed.settings.items()}
-    return {**settings, "prompt": parsed.prompt, "negativePrompt": parsed.negative_prompt}
+    settings = {names.get(name, name): value for name, value in infotext.settings.items()}
+    return {**settings, "prompt": infotext.prompt, "negativePrompt": infotext.negative_prompt}
 
 
-def _of_generation(made: Generation) -> Mapping[str, Any]:
-    size = f"{made.width}x{made.height}" if made.width and made.height else None
-    found = {
-        "prompt": made.prompt, "negativePrompt": made.negative_prompt, "steps": made.steps,
-        "cfgScale": made.cfg_scale, "seed": made.seed, "sampler": made.sampler,
-        "Schedule type": made.schedule, "Model": made.checkpoint.name, "Size": size,
+def _of_generation(generation: Generation) -> Mapping[str, Any]:
+    size = f"{generation.width}x{generation.height}" if generation.width and generation.height else None
+    meta = {
+        "prompt": generation.prompt, "negativePrompt": generation.negative_prompt, "steps": generation.steps,
+        "cfgScale": generation.cfg_scale, "seed": generation.seed, "sampler": generation.sampler,
+        "Schedule type": generation.schedule, "Model": generation.checkpoint.name, "Size": size,
     }  # fmt: skip
-    return {name: value for name, value in found.items() if value not in (None, "")}
+    return {name: value for name, value in meta.items() if value not in (None, "")}
 
 
-def _describe(state: State, shelf: Shelf, job: Job, path: Path) -> None:
-    """Asks a language model what the models are for; its answers are kept, and asked for once."""
+def _describe(state: State, shelf: Shelf, job: DescribeJob, path: Path) -> None:
+    """Asks a language model what the models are for, once per model; its answers are stored."""
     from diffagent.data.descriptions.describe import describe
 
     with DescriptionsFile(path) as file:
@@ -108,7 +108,7 @@ def _describe(state: State, shelf: Shelf, job: Job, path: Path) -> None:
 
 
 def _signature(state: State, shelf: Shelf, descriptions: Path) -> str:
-    """A digest of all that the catalog is made of."""
+    """A digest of the catalog's inputs."""
     digest = hashlib.sha256(str(READER).encode())
     if descriptions.is_file():
         digest.update(descriptions.read_bytes())
@@ -116,14 +116,14 @@ def _signature(state: State, shelf: Shelf, descriptions: Path) -> str:
     for file in state.files():
         line = usable.get(str(file.path))
         if line is not None:
-            known = bool((file.hub or {}).get("version"))
+            is_on_hub = bool((file.hub or {}).get("version"))
             parts = (
                 line.air,
                 line.path,
                 file.mtime,
                 file.stamp,
                 file.sha256,
-                known,
+                is_on_hub,
                 line.base,
                 file.override,
             )

@@ -1,10 +1,10 @@
-"""From files to catalog entries: which can be used, why not the others, and a card for each that can.
+"""From files to catalog entries: which are usable, why the others are not, and a card for each usable one.
 
-    shelf = judged(state.files)           # one line a file
-    for entry in entries(state.files, shelf, sample_of): …
+    shelf = shelve(state.files)           # one line per file
+    for entry in entries(state.files(), shelf, generation_data): …
 
-A file is usable where it is a checkpoint, a transformer or a LoRA of a base model that some target runs,
-whole and readable; a LoRA needs a checkpoint in the library that runs it.
+A usable file is a complete and readable checkpoint, transformer or LoRA of a base model that some target
+runs; a LoRA also needs a checkpoint in the library that runs it.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from diffagent.data.air import AIR, CIVITAI, LOCAL
 from diffagent.data.base_models import LISTED, backend, ecosystem_of, lora_fit, parts_of
 from diffagent.data.catalog.cards import Entry, Names, card, compose, needed_words
 from diffagent.data.catalog.cards import air as hub_air
-from diffagent.data.catalog.filters import Passed
+from diffagent.data.catalog.filters import PassingVersion
 from diffagent.data.catalog.samples import judge_image
 from diffagent.data.catalog.texts import clean
-from diffagent.data.library.bases import Base, settled
+from diffagent.data.library.bases import Base, base_of
 from diffagent.data.library.kinds import LORAS, PLURALS, RUNNABLE
-from diffagent.data.library.sidecars import Notes
+from diffagent.data.library.sidecars import SidecarNotes
 from diffagent.data.library.state import File
 from diffagent.data.library.training import words_of
 from diffagent.data.prompts import is_sfw, strip_lora_tags
@@ -43,12 +43,12 @@ _PARTS: Mapping[str, str] = {
 }
 
 MetaOf = Callable[[str], Mapping[str, Any] | None]
-"""A preview's text as generation data in Civitai's shape; None where there is none."""
+"""Converts a preview's text to generation data in Civitai's shape, or None."""
 
 
 @dataclass(frozen=True)
 class Line:
-    """What one file is. ``why`` says what keeps it from being used, or what to know of it."""
+    """One file's kind and usability; ``why`` says why it is not usable, or has remarks."""
 
     shown: str
     path: str
@@ -62,11 +62,11 @@ class Line:
 
 @dataclass
 class Shelf:
-    """A line for each file, in order of path, and what entries need to know of all of them."""
+    """A line for each file, in order of path, and the checkpoints for entries' usage."""
 
     lines: list[Line] = field(default_factory=list)
     checkpoints: dict[str, str] = field(default_factory=dict)
-    """First ten digits of the hash, or file name, of a checkpoint → its AIR."""
+    """The first ten digits of a checkpoint's hash, or its file name → its AIR."""
 
     @property
     def usable(self) -> int:
@@ -84,8 +84,8 @@ class Shelf:
         return f"{files:,} {'file' if files == 1 else 'files'}: {', '.join(counts)}"
 
 
-def judged(files: Callable[[], Iterable[File]]) -> Shelf:
-    """A line for each file; ``files`` is asked twice, since a LoRA needs to know all checkpoints."""
+def shelve(files: Callable[[], Iterable[File]]) -> Shelf:
+    """Judges all files; ``files`` is called twice, because LoRAs depend on all checkpoints."""
     samples: dict[str, set[str]] = {}
     carriers: set[str] = set()
     names: set[str] = set()
@@ -94,13 +94,13 @@ def judged(files: Callable[[], Iterable[File]]) -> Shelf:
         names.add(file.path.name.casefold())
         if facts.digest:
             samples.setdefault(facts.digest, set()).add(str(facts.sample))
-        base = settled(file)
+        base = base_of(file)
         if facts.kind in ("checkpoint", "transformer") and _flaw(file, base) is None:
             carriers.add(str(base.name))
     shelf = Shelf()
-    seen: dict[str, str] = {}
+    first_copies: dict[str, str] = {}
     for file in files():
-        line = _line(file, samples, carriers, names, seen)
+        line = _line(file, samples, carriers, names, first_copies)
         shelf.lines.append(line)
         if line.usable and line.air and file.facts.kind in ("checkpoint", "transformer"):
             if file.sha256:
@@ -114,9 +114,9 @@ def _line(
     samples: Mapping[str, set[str]],
     carriers: set[str],
     names: set[str],
-    seen: dict[str, str],
+    first_copies: dict[str, str],
 ) -> Line:
-    kind, base = file.facts.kind, settled(file)
+    kind, base = file.facts.kind, base_of(file)
     place = (file.shown, str(file.path), file.override.type or kind)
     flaw = _flaw(file, base)
     if flaw is None and kind in LORAS:
@@ -124,14 +124,14 @@ def _line(
     if flaw is not None:
         return Line(*place, base, False, flaw)
     air = str(_air(file, base, samples))
-    if air in seen:
-        return Line(*place, base, False, f"a copy of {seen[air]}", air, seen[air])
-    seen[air] = file.shown
+    if air in first_copies:
+        return Line(*place, base, False, f"a copy of {first_copies[air]}", air, first_copies[air])
+    first_copies[air] = file.shown
     return Line(*place, base, True, _remarks(file, base, names), air)
 
 
 def _flaw(file: File, base: Base) -> str | None:
-    """What keeps a file from being used, whatever else the library has."""
+    """Returns why a file is not usable by itself, or None."""
     facts = file.facts
     if facts.problem is not None:
         return facts.problem
@@ -140,7 +140,7 @@ def _flaw(file: File, base: Base) -> str | None:
     if facts.flaws:
         return f"not for text-to-image: {', '.join(facts.flaws)}"
     if base.name is None:
-        return "its base model is not known: say it with diffagent library set FILE --base-model NAME"
+        return "its base model is unknown: set it with diffagent library set FILE --base-model NAME"
     if base.name not in LISTED or not any(backend(base.name, target) for target in TARGETS):
         return f"no target runs {base.name}"
     if facts.format == "gguf" and not _gguf_loaders(base.name):
@@ -149,7 +149,7 @@ def _flaw(file: File, base: Base) -> str | None:
 
 
 def _gguf_loaders(base: str) -> list[str]:
-    """The programs that load a base model's transformer from a GGUF file, its other parts apart."""
+    """The programs that load a base model's transformer from a GGUF file and its other parts separately."""
     forge = str(backend(base, "a1111") or "").title()
     comfyui = "ComfyUI with ComfyUI-GGUF" if backend(base, "comfyui") == "parts" else ""
     return [name for name in (comfyui, forge if forge.startswith("Forge") else "") if name]
@@ -162,7 +162,7 @@ def _carrier_flaw(base: str, carriers: Iterable[str]) -> str | None:
 
 
 def _remarks(file: File, base: Base, names: set[str]) -> str:
-    """What to know of a usable file: doubts, and which of the files that it runs with are not here."""
+    """Remarks on a usable file: doubts, and the missing files that it needs."""
     remarks = [base.doubt] if base.doubt else []
     if file.facts.format == "gguf":
         remarks.append(f"for {' or '.join(_gguf_loaders(str(base.name)))}")
@@ -182,8 +182,8 @@ def _remarks(file: File, base: Base, names: set[str]) -> str:
 
 
 def _air(file: File, base: Base, samples: Mapping[str, set[str]]) -> AIR:
-    """The hub's AIR where it knows the file, else one by header and size; files that differ behind an equal
-    header get a few digits of their contents too."""
+    """The hub's AIR of a file, or else one by header and size; different files with equal headers also get a
+    few digits of their contents."""
     kind = AIR_TYPES[file.facts.kind]
     assert base.name is not None
     ecosystem, digest = ecosystem_of(base.name), str(file.facts.digest)
@@ -195,7 +195,7 @@ def _air(file: File, base: Base, samples: Mapping[str, set[str]]) -> AIR:
 
 
 def _ids(file: File) -> tuple[int, int] | None:
-    """The hub's numbers of model and version: by its answer, or by a sidecar with the file's full hash."""
+    """The hub's model id and version id, by its answer or by a sidecar with the file's full hash."""
     version = (file.hub or {}).get("version")
     if version:
         return int(version["modelId"]), int(version["id"])
@@ -206,7 +206,7 @@ def _ids(file: File) -> tuple[int, int] | None:
 
 
 def entries(files: Iterable[File], shelf: Shelf, meta_of: MetaOf) -> Iterator[Entry]:
-    """An entry for every usable file, names unique."""
+    """Yields an entry for every usable file, names unique."""
     lines = {line.path: line for line in shelf.lines if line.usable}
     names = Names()
     for file in files:
@@ -218,30 +218,32 @@ def entries(files: Iterable[File], shelf: Shelf, meta_of: MetaOf) -> Iterator[En
 def _entry(file: File, line: Line, shelf: Shelf, names: Names, meta_of: MetaOf) -> Entry:
     samples = _samples(file, meta_of)
     kind: ModelType = "LoRA" if file.facts.kind in LORAS else "Checkpoint"
-    made = _hub_card(file, line, kind, samples) or _own_card(file, line, kind, samples)
+    entry_card = _hub_card(file, line, kind, samples) or _own_card(file, line, kind, samples)
     usage = _usage(file, samples, shelf)
-    own = file.override
-    words = own.trigger_words
-    made = replace(
-        made,
-        name=names.claim(clean(own.name or made.name) or file.path.stem, *_nearer(file)),
+    override = file.override
+    words = override.trigger_words
+    entry_card = replace(
+        entry_card,
+        name=names.claim(clean(override.name or entry_card.name) or file.path.stem, *_nearer(file)),
         usage=usage,
-        sha256=file.sha256 or made.sha256,
-        autov2=(file.sha256 or made.sha256 or "")[:10] or None,
+        sha256=file.sha256 or entry_card.sha256,
+        autov2=(file.sha256 or entry_card.sha256 or "")[:10] or None,
         file_name=file.path.name,
-        hashes=_hashes(file, made),
-        aliases=tuple(dict.fromkeys(a for a in (file.path.stem, *_local_air(file)) if a != made.name)),
-        trigger_words=made.trigger_words if words is None else words,
-        optional_words=made.optional_words if words is None else (),
+        hashes=_hashes(file, entry_card),
+        aliases=tuple(dict.fromkeys(a for a in (file.path.stem, *_local_air(file)) if a != entry_card.name)),
+        trigger_words=entry_card.trigger_words if words is None else words,
+        optional_words=entry_card.optional_words if words is None else (),
     )
-    if words is not None and made.attributes is None:
-        made = replace(made, description=compose(kind, made.base_model, made.tags, words))
+    if words is not None and entry_card.attributes is None:
+        entry_card = replace(
+            entry_card, description=compose(kind, entry_card.base_model, entry_card.tags, words)
+        )
     stems = frozenset({file.path.stem.casefold()})
-    return Entry(made, samples, stems, _about(file))
+    return Entry(entry_card, samples, stems, _about(file))
 
 
 def _nearer(file: File) -> tuple[str, ...]:
-    """What tells apart models of one name: the folder, then the contents."""
+    """Suffixes that tell apart models of one name: the folder, then the contents."""
     parent = file.path.parent
     inside = "" if parent == file.root else parent.relative_to(file.root).as_posix() if (
         parent.is_relative_to(file.root)) else parent.name  # fmt: skip
@@ -276,32 +278,32 @@ def _own_card(file: File, line: Line, kind: ModelType, samples: Sequence[Sample]
 
 
 def _hub_card(file: File, line: Line, kind: ModelType, samples: Sequence[Sample]) -> Card | None:
-    """The card of the hub's answer; None where there is none, or one of another shape."""
+    """The card of the hub's answer; None where it is missing or malformed."""
     version, item = ((file.hub or {}).get(name) for name in ("version", "item"))
     if not version or not item:
         return None
     base = str(line.base.name)
     try:
-        mine = next(f for f in version["files"] if str(f["hashes"]["SHA256"]).casefold() == file.sha256)
-        passed = Passed(kind, base, version, mine, (version,))
-        made = card(item, passed, Names(), Usage(), samples)
-        assert hub_air(item, base, passed)
+        model_file = next(f for f in version["files"] if str(f["hashes"]["SHA256"]).casefold() == file.sha256)
+        candidate = PassingVersion(kind, base, version, model_file, (version,))
+        hub_card = card(item, candidate, Names(), Usage(), samples)
+        assert hub_air(item, base, candidate)
     except (KeyError, TypeError, StopIteration, AttributeError):
         return None
-    return replace(made, air=str(line.air), source=CIVITAI)
+    return replace(hub_card, air=str(line.air), source=CIVITAI)
 
 
 def _local_air(file: File) -> tuple[str, ...]:
-    """The AIR that the file had before the hub was asked, as another name of it."""
-    base = settled(file)
+    """The AIR that the file had before the look-up at the hub, an alias."""
+    base = base_of(file)
     if _ids(file) is None or base.name is None:
         return ()
-    return (str(_air(replace(file, hub=None, notes=Notes()), base, {})),)
+    return (str(_air(replace(file, hub=None, notes=SidecarNotes()), base, {})),)
 
 
-def _hashes(file: File, made: Card) -> tuple[str, ...]:
-    own = [file.sha256, file.sha256[:10]] if file.sha256 else []
-    return tuple(dict.fromkeys([*own, *made.hashes, *file.facts.training.hashes]))
+def _hashes(file: File, entry_card: Card) -> tuple[str, ...]:
+    file_hashes = [file.sha256, file.sha256[:10]] if file.sha256 else []
+    return tuple(dict.fromkeys([*file_hashes, *entry_card.hashes, *file.facts.training.hashes]))
 
 
 def _about(file: File) -> str:
@@ -310,13 +312,15 @@ def _about(file: File) -> str:
 
 
 def _samples(file: File, meta_of: MetaOf) -> tuple[Sample, ...]:
-    """What the preview and the sidecar's images were made with."""
+    """The samples of the preview and the sidecar's images."""
     images = [dict(image) for image in file.notes.images]
     meta = meta_of(file.text) if file.text else None
     if meta is not None:
         images.insert(0, {"id": len(images), "meta": dict(meta)})
-    made = (judge_image(image, 0) for image in images)
-    return tuple(sample for sample in made if isinstance(sample, Sample) and strip_lora_tags(sample.prompt))
+    outcomes = (judge_image(image, 0) for image in images)
+    return tuple(
+        sample for sample in outcomes if isinstance(sample, Sample) and strip_lora_tags(sample.prompt)
+    )
 
 
 def _usage(file: File, samples: Sequence[Sample], shelf: Shelf) -> Usage:

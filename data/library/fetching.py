@@ -1,9 +1,9 @@
-"""Fetching a model into a folder of models: which of its folders, under which name.
+"""The path of a fetched model in a folder of models.
 
     destination(Path("webui/models"), card)  ->  webui/models/Lora/ink.safetensors
 
-The folders of A1111 and Forge, ComfyUI, Stability Matrix and SwarmUI are known by their names; a plain
-folder takes the file itself.
+The folders of A1111 and Forge, ComfyUI, Stability Matrix and SwarmUI are recognised by name; a plain folder
+takes the file itself.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ FOLDERS: Mapping[str, tuple[str, ...]] = {
     "transformer": ("diffusion_models", "unet", "diffusionmodels", "stable-diffusion"),
     "lora": ("lora", "loras"),
 }
-"""What a file is → the names of its folder, lower case, by program."""
+"""Kind of file → the programs' names of its folder, lower case."""
 LONGEST = 120
-"""Characters of a file name."""
+"""The most characters of a file name."""
 
 
 def destination(root: Path, card: Card) -> Path:
-    """Where a card's file goes below a folder of models; a name that another model has gets its hash."""
+    """Returns the path of a card's file below a folder of models; a name in use gets the hash."""
     folder = root / (folder_of(root, card) or "")
     name = file_name(card)
     path = folder / name
@@ -36,17 +36,17 @@ def destination(root: Path, card: Card) -> Path:
 
 
 def folder_of(root: Path, card: Card) -> str | None:
-    """The folder below ``root`` for a card's file; None where it has none, as a plain folder."""
+    """The folder below ``root`` for a card's file; None in a plain folder."""
     kind = "lora" if card.type == "LoRA" else "checkpoint"
     if kind == "checkpoint" and AIR.parse(card.air).type in ("diffusionmodel", "unet"):
         kind = "transformer"
-    there = {path.name.casefold(): path.name for path in root.iterdir() if path.is_dir()}
-    return next((there[name] for name in FOLDERS[kind] if name in there), None)
+    folders = {path.name.casefold(): path.name for path in root.iterdir() if path.is_dir()}
+    return next((folders[name] for name in FOLDERS[kind] if name in folders), None)
 
 
 def file_name(card: Card) -> str:
-    """A safe name for a card's file: no folder, nothing hidden, nothing that a file system refuses."""
-    given = re.split(r"[/\\]", card.file_name or card.name)[-1]
-    stem = re.sub(r"\.safetensors$", "", given, flags=re.I)
+    """A safe name for a card's file: without folder, leading dots and characters that file systems refuse."""
+    name = re.split(r"[/\\]", card.file_name or card.name)[-1]
+    stem = re.sub(r"\.safetensors$", "", name, flags=re.I)
     clean = re.sub(r'[<>:"|?*\x00-\x1f]', "_", stem).strip(" .")[:LONGEST]
     return f"{clean or card.version_id}.safetensors"

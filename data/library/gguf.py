@@ -1,4 +1,4 @@
-"""GGUF headers: what the file says of itself, and the tensors' names and shapes.
+"""GGUF headers: the file's metadata, and the tensors' names and shapes.
 
 In: a stream and the size of its file. Out: a :class:`~diffagent.data.library.headers.Header` whose shapes
 are in PyTorch's order. Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md.
@@ -16,7 +16,7 @@ from diffagent.data.library.headers import LARGEST_HEADER, LONGEST_NAME, BadHead
 MAGIC = b"GGUF"
 MOST_TENSORS, MOST_PAIRS = 200_000, 10_000
 MOST_ITEMS = 2_000_000
-"""Of all arrays together; vocabularies have up to 260,000 words."""
+"""The most items of all arrays together; vocabularies have up to 260,000 words."""
 
 _NUMBERS: Mapping[int, str] = {
     0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "B", 10: "Q", 11: "q", 12: "d",
@@ -36,10 +36,10 @@ _BLOCKS: Mapping[int, tuple[str, int, int]] = {
 
 
 def read_gguf(stream: IO[bytes], size: int) -> Header:
-    """The header of an open file of ``size`` bytes.
+    """Reads the header of an open file of ``size`` bytes.
 
     Raises:
-        BadHeader: damaged, half-copied, or of a version that nobody writes.
+        BadHeader: damaged, half-copied, or of an unknown version.
     """
     try:
         return _Reader(stream, size).header()
@@ -74,7 +74,7 @@ class _Reader:
         return Header("gguf", shapes, _texts(facts), self._checked(facts, end), types)
 
     def _tensors(self, count: int) -> tuple[dict[str, Shape], dict[str, int], int]:
-        """Shapes, counts of types, and where the last tensor ends behind the header."""
+        """Reads shapes, counts of types, and the end of the last tensor behind the header."""
         shapes: dict[str, Shape] = {}
         types: dict[str, int] = {}
         end = 0
@@ -88,11 +88,11 @@ class _Reader:
             if name in shapes:
                 raise BadHeader(f"damaged: two tensors are named {name[:60]!r}: fetch it again")
             shapes[name] = shape
-            known = _BLOCKS.get(kind)
-            label = known[0] if known else f"type {kind}"
+            block = _BLOCKS.get(kind)
+            label = block[0] if block else f"type {kind}"
             types[label] = types.get(label, 0) + 1
-            if known:
-                place += math.ceil(math.prod(shape) / known[1]) * known[2]
+            if block:
+                place += math.ceil(math.prod(shape) / block[1]) * block[2]
             end = max(end, place)
         return shapes, types, end
 
@@ -125,7 +125,7 @@ class _Reader:
         return self._take(self._number(self._long)).decode("utf-8", "replace")
 
     def _value(self, kind: int) -> Any:
-        """A fact's value; of an array no more than that it was there."""
+        """Reads a fact's value; arrays are skipped."""
         if kind in _NUMBERS:
             return self._number(_NUMBERS[kind])
         if kind == _STRING:

@@ -1,10 +1,10 @@
-"""Full hashes: the SHA-256 of whole files, small files first, each kept as soon as it is known.
+"""Full hashes: the SHA-256 of whole files, small files first, each stored when computed.
 
     with Hashing(state_folder, files) as hashing:      # begins in a thread
         …                                              # hashlib lets other threads run
         hashing.wait(progress)
 
-A killed run loses the file that it was at. Files that change meanwhile are left for the next run.
+A killed run loses the current file only. Files that change meanwhile are left for the next run.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ BLOCK = 8 << 20
 """Bytes read at once."""
 
 Progress = Callable[[int, int, str], None]
-"""Gets bytes done, bytes in all and the file's name."""
+"""Receives the bytes done, the bytes in all and the file's name."""
 
 
 @dataclass(frozen=True)
-class Job:
-    """A file to hash, as it was when it was scanned."""
+class HashJob:
+    """A file to hash, as it was at the scan."""
 
     path: Path
     size: int
@@ -36,9 +36,9 @@ class Job:
 
 
 class Hashing:
-    """Hashes files in a thread of its own; a context manager, which stops it."""
+    """Hashes files in a thread of its own; a context manager, which stops the thread."""
 
-    def __init__(self, folder: Path, jobs: Sequence[Job]) -> None:
+    def __init__(self, folder: Path, jobs: Sequence[HashJob]) -> None:
         self._folder = folder
         self._jobs = sorted(jobs, key=lambda job: job.size)
         self.total = sum(job.size for job in jobs)
@@ -57,7 +57,7 @@ class Hashing:
         self._thread.join()
 
     def wait(self, progress: Progress, interval: float = 0.2) -> None:
-        """Returns when all is hashed; an interrupt ends it at once."""
+        """Waits until all files are hashed; an interrupt ends it at once."""
         while self._thread.is_alive():
             progress(self.done, self.total, self.name)
             self._thread.join(interval)
@@ -77,8 +77,8 @@ class Hashing:
                     state.put_sha256(job.path, job.size, job.mtime, digest)
                     self.hashed += 1
 
-    def _sha256(self, job: Job, buffer: bytearray) -> str | None:
-        """The hash of a file; None where it cannot be read or is another by now."""
+    def _sha256(self, job: HashJob, buffer: bytearray) -> str | None:
+        """The hash of a file; None where it cannot be read or has changed."""
         digest, view = hashlib.sha256(), memoryview(buffer)
         try:
             with job.path.open("rb", buffering=0) as stream:
@@ -89,16 +89,16 @@ class Hashing:
                     self.done += count
                     if self._stopped.is_set():
                         return None
-                stated = os.fstat(stream.fileno())
+                status = os.fstat(stream.fileno())
         except OSError:
             return None
-        return digest.hexdigest() if (stated.st_size, stated.st_mtime_ns) == (job.size, job.mtime) else None
+        return digest.hexdigest() if (status.st_size, status.st_mtime_ns) == (job.size, job.mtime) else None
 
 
-def unhashed(state: State, roots: Sequence[Path] | None = None) -> list[Job]:
-    """The files whose full hash is not known yet: whole safetensors and GGUF files."""
+def hash_jobs(state: State, roots: Sequence[Path] | None = None) -> list[HashJob]:
+    """The files without a full hash: complete safetensors and GGUF files."""
     return [
-        Job(file.path, file.size, file.mtime)
+        HashJob(file.path, file.size, file.mtime)
         for file in state.files(roots)
         if file.sha256 is None and file.facts.digest is not None
     ]

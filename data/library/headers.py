@@ -1,10 +1,10 @@
-"""Headers of model files: names, types and shapes of the tensors, and the file's own metadata.
+"""Headers of model files: names, types and shapes of the tensors, and the file's metadata.
 
     read_header(Path("models/Lora/ink.safetensors")).shapes["lora_unet_….lora_down.weight"]   -> (16, 320)
 
-Nothing but the header is read, no tensor and no pickle. What the header claims is checked against the size
-of the file: a half-copied file, lying shapes and overlapping tensors are told as what they are. Format:
-https://huggingface.co/docs/safetensors, "Format".
+Only the header is read, no tensor and no pickle. It is checked against the size of the file, which detects
+half-copied files, lying shapes and overlapping tensors. Format: https://huggingface.co/docs/safetensors,
+"Format".
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from typing import IO, Any
 from diffagent.data.errors import BadInput
 
 LARGEST_HEADER = 16_000_000
-"""Bytes. Headers of real models stay below 5 MB; one of this size is read in about 100 MB of memory."""
+"""The most bytes of a header, read in about 100 MB of memory; real models stay below 5 MB."""
 LARGEST_METADATA = 4_000_000
-"""Characters of metadata that are kept; longer values are dropped, the longest first."""
+"""The most characters of metadata; the longest values are dropped first."""
 LONGEST_NAME = 1_000
 _METADATA = "__metadata__"
 
@@ -39,8 +39,8 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Header:
-    """``shapes`` of the tensors by name, as PyTorch counts dimensions; ``digest`` is the SHA-256 (64 digits)
-    of header and file size, by which the file is named before all of it was read."""
+    """A header: ``shapes`` of the tensors by name in PyTorch's order; ``digest`` is the SHA-256 (64 digits)
+    of header and file size, which identifies the file before it is hashed."""
 
     format: str
     """ "safetensors" or "gguf"."""
@@ -48,18 +48,18 @@ class Header:
     metadata: Mapping[str, str] = field(default_factory=dict)
     digest: str = ""
     types: Mapping[str, int] = field(default_factory=dict)
-    """Type of number → how many tensors have it."""
+    """Type of number → number of tensors."""
 
 
 class BadHeader(BadInput):
-    """A file that is not what its name says, or not whole; the message says why and what to do."""
+    """A file that is not what its name says, or incomplete; the message says why and what to do."""
 
 
 def read_header(path: Path) -> Header:
-    """The header of a safetensors or GGUF file.
+    """Reads the header of a safetensors or GGUF file.
 
     Raises:
-        BadHeader: see there. OSError: the file cannot be read.
+        BadHeader: the header is not valid. OSError: the file cannot be read.
     """
     from diffagent.data.library.gguf import MAGIC, read_gguf
 
@@ -74,15 +74,15 @@ def read_header(path: Path) -> Header:
 
 
 def digest_of(header: bytes, size: int) -> str:
-    """SHA-256 of a header's bytes and the size of its file (eight bytes, little-endian)."""
+    """The SHA-256 of a header's bytes and the size of its file (eight bytes, little-endian)."""
     return hashlib.sha256(header + size.to_bytes(8, "little")).hexdigest()
 
 
 def refuse_others(start: bytes, size: int) -> None:
-    """Refuses what is often saved under a model's name.
+    """Refuses other content that is often saved under a model's name.
 
     Raises:
-        BadHeader: by the file's first bytes it is something else.
+        BadHeader: the file's first bytes are of something else.
     """
     if size == 0:
         raise BadHeader("empty: the download or copy did not begin; fetch it again")
@@ -120,13 +120,12 @@ def _read_safetensors(stream: IO[bytes], size: int) -> Header:
     raw = stream.read(length)
     if len(raw) < length:
         raise BadHeader("it became shorter while it was read: scan again when the copy is complete")
-    shapes, metadata, types = _parsed(raw, size - 8 - length)
+    shapes, metadata, types = _parse(raw, size - 8 - length)
     return Header("safetensors", shapes, metadata, digest_of(prefix + raw, size), types)
 
 
-def _parsed(raw: bytes, room: int) -> tuple[dict[str, Shape], dict[str, str], dict[str, int]]:
-    """Shapes, metadata and counts of types of a safetensors header with ``room`` bytes of tensors behind
-    it."""
+def _parse(raw: bytes, room: int) -> tuple[dict[str, Shape], dict[str, str], dict[str, int]]:
+    """Parses shapes, metadata and counts of types of a safetensors header with ``room`` bytes of tensors."""
     try:
         pairs = json.loads(raw, object_pairs_hook=_compact)
     except (ValueError, RecursionError) as error:
@@ -185,13 +184,13 @@ class _Tensor:
 
 @dataclass(frozen=True, slots=True)
 class _Pairs:
-    """A JSON object with its keys as they stand, the second of two equal ones included."""
+    """A JSON object with all its pairs, repeated keys included."""
 
     items: list[tuple[str, Any]]
 
 
 def _compact(pairs: list[tuple[str, Any]]) -> _Tensor | _Pairs:
-    """A JSON object, one that describes a tensor in a quarter of the memory."""
+    """Returns a JSON object; a tensor's takes a quarter of the memory."""
     if len(pairs) == 3:
         values = dict(pairs)
         kind, shape, place = values.get("dtype"), values.get("shape"), values.get("data_offsets")
@@ -205,12 +204,12 @@ def _compact(pairs: list[tuple[str, Any]]) -> _Tensor | _Pairs:
 
 
 def _are_sizes(numbers: list[Any]) -> bool:
-    """Whether all are whole numbers of 0 or more that fit in 63 bits; true and false are none."""
+    """Whether all are integers in 0…2⁶³−1; booleans are not."""
     return set(map(type, numbers)) == {int} and min(numbers) >= 0 and max(numbers) < 1 << 63
 
 
 def _texts(value: object) -> dict[str, str]:
-    """Metadata as text to text, without what is longer than any real metadata but pictures."""
+    """Metadata as text to text, without pictures and oversized values."""
     texts = {k: v for k, v in value.items if isinstance(v, str)} if isinstance(value, _Pairs) else {}
     for name in ("modelspec.thumbnail", "ssmd_cover_images", "workflow", "prompt"):
         texts.pop(name, None)

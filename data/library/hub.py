@@ -1,7 +1,7 @@
-"""The hub's word for the library's files, by full hash.
+"""Looks the library's files up at the hub, by full hash.
 
-In: SHA-256 of files. Out: for each the version that owns it and its model, or None. One request tells
-whether the hub knows any of up to 10,000 files; only then are they asked for a hundred at a time.
+In: SHA-256 of files. Out: for each its version and model, or None. One request finds the known ones among up
+to 10,000 files; only these are then requested, a hundred at a time.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 from diffagent.data.hubs.civitai import HASHES_A_REQUEST, CivitaiClient
 
 AGAIN_S = 30 * 24 * 3600.0
-"""Seconds after which the hub is asked again for files that it did not know."""
+"""Seconds after which unknown files are looked up again."""
 MODELS_A_REQUEST = 100
 _ITEM = (
     "id", "name", "type", "nsfw", "nsfwLevel", "poi", "minor", "tags", "stats", "allowNoCredit",
@@ -24,11 +24,11 @@ _VERSION = (
 )  # fmt: skip
 
 Answer = Mapping[str, Any]
-"""``version`` and ``item`` as the hub's API gives them, without what the library does not use."""
+"""``version`` and ``item`` of the hub's API, with the fields that the library uses."""
 
 
 async def look_up(client: CivitaiClient, digests: Sequence[str]) -> dict[str, Answer | None]:
-    """What the hub knows of files of these full hashes (lower case).
+    """Full hash (lower case) → the hub's answer, or None.
 
     Raises:
         CrawlError: the hub does not answer, or refuses.
@@ -37,23 +37,23 @@ async def look_up(client: CivitaiClient, digests: Sequence[str]) -> dict[str, An
     if len(digests) > HASHES_A_REQUEST:
         digests = sorted(await client.ids_by_hash(digests))
     versions = await client.versions_by_hash(digests)
-    chosen = {
-        digest.casefold(): min(known, key=lambda version: int(version["id"]))
-        for digest, known in versions.items()
+    oldest = {
+        digest.casefold(): min(owners, key=lambda version: int(version["id"]))
+        for digest, owners in versions.items()
     }
-    ids = sorted({version["modelId"] for version in chosen.values() if version.get("modelId")})
+    ids = sorted({version["modelId"] for version in oldest.values() if version.get("modelId")})
     items: dict[int, Any] = {}
     for start in range(0, len(ids), MODELS_A_REQUEST):
         page = await client.models(ids=ids[start : start + MODELS_A_REQUEST], limit=MODELS_A_REQUEST)
         items |= {item["id"]: item for item in page.items}
-    for digest, version in chosen.items():
+    for digest, version in oldest.items():
         if digest in answers:
             answers[digest] = _answer(version, items.get(version.get("modelId") or 0))
     return answers
 
 
 def _answer(version: Mapping[str, Any], item: Mapping[str, Any] | None) -> Answer:
-    shown = {name: version[name] for name in _VERSION if name in version}
+    fields = {name: version[name] for name in _VERSION if name in version}
     model = dict(version.get("model") or {}) if item is None else item
-    told = {name: model[name] for name in _ITEM if name in model}
-    return {"version": shown, "item": {"id": version.get("modelId"), **told}}
+    facts = {name: model[name] for name in _ITEM if name in model}
+    return {"version": fields, "item": {"id": version.get("modelId"), **facts}}

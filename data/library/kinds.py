@@ -1,10 +1,10 @@
-"""What a model file is, from the names and shapes of its tensors.
+"""Identifies a model file by the names and shapes of its tensors.
 
-    verdict(header)   ->  Verdict(kind="LoCon", base_model="SDXL 1.0", …)
+    judge(header, path)   ->  FileVerdict(kind="LoCon", base_model="SDXL 1.0", …)
 
-The kind is seen in the tensors' names, as the trainers and programs write them; the base model is the row of
-:mod:`diffagent.data.base_models` whose fingerprint the tensors have, and the file's own metadata says which
-of several base models with the same tensors it is.
+The kind follows from the tensors' names in trainers and programs; the base model is the row of
+:mod:`diffagent.data.base_models` whose fingerprint the tensors have, and the file's metadata decides between
+base models with the same tensors.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Kind = Literal[
 KINDS: tuple[Kind, ...] = get_args(Kind)
 LORAS: tuple[Kind, ...] = ("LoRA", "LoCon", "LoHa", "LoKr", "DoRA")
 RUNNABLE: tuple[Kind, ...] = ("checkpoint", "transformer", *LORAS)
-"""What an entry of a catalog is made of."""
+"""The kinds that become catalog entries."""
 PLURALS: Mapping[str, str] = {
     "checkpoint": "checkpoints", "transformer": "transformers", "LoRA": "LoRAs", "LoCon": "LoCons",
     "LoHa": "LoHas", "LoKr": "LoKrs", "DoRA": "DoRAs", "VAE": "VAEs", "text encoder": "text encoders",
@@ -40,12 +40,12 @@ _LORA_PART = re.compile(
     r"lora_magnitude_vector(?:\.\w+)*|lora_linear_layer\.(?:down|up)\.weight|dora_scale|hada_[wt][12](?:_[ab])?|"
     r"lokr_(?:w[12](?:_[ab])?|t2)|oft_(?:blocks|diag)|glora_\w+|on_input|diff(?:_b)?|alpha)$"
 )
-"""What trainers put behind the name of the layer that they change."""
+"""Trainers' suffixes of the name of a changed layer."""
 _LORA_PREFIX = re.compile(
     r"^(?:base_model\.model\.|model\.)?(?:diffusion_model\.|transformer\.(?!resblocks)|unet\.|lora_unet_|"
     r"lora_transformer_|lycoris_(?:unet_|transformer_)?)"
 )
-"""What trainers put before the name of a layer of the diffusion model."""
+"""Trainers' prefixes of the name of a layer of the diffusion model."""
 _DIFFUSION = ("model.diffusion_model.", "diffusion_model.", "net.", "model.model.")
 _TEXT_IN_CHECKPOINT = (
     "cond_stage_model.", "conditioner.", "text_encoders.", "text_encoder.", "te.", "te1.", "te2.",
@@ -67,12 +67,11 @@ _DIFFUSERS_UNET = ("conv_in.weight", "down_blocks.0.", "up_blocks.0.")
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """``kind``; ``base_model`` by the catalog's spelling or None; ``by`` says what told it: "tensors",
-    "metadata".
+class FileVerdict:
+    """A file's ``kind``; its ``base_model`` in the catalog's spelling or None; ``by`` is the evidence:
+    "tensors", "its metadata".
 
-    ``flaws`` are words for what keeps it from text-to-image: "inpainting", "refiner", "a part of several
-    files".
+    ``flaws`` are the obstacles to text-to-image: "inpainting", "a refiner …", "one of several parts …".
     """
 
     kind: Kind
@@ -128,7 +127,7 @@ def _whole_kind(names: list[str], shapes: Mapping[str, Shape]) -> Kind:
 
 
 def strip_prefix(names: Iterable[str]) -> list[str]:
-    """The names without what programs put before all of them."""
+    """The names without prefixes that all of them share."""
     prefixes = ("model.diffusion_model.", "diffusion_model.", "module.", "transformer.", "unet.")
     bare = list(names)
     for prefix in prefixes:
@@ -138,22 +137,21 @@ def strip_prefix(names: Iterable[str]) -> list[str]:
 
 
 def _lora_kind(shapes: Mapping[str, Shape]) -> Kind | None:
-    """The kind of a LoRA file; None where it is none (some quantised models carry low-rank parts of their
-    own)."""
+    """The kind of a LoRA file, or None; some quantised models also have low-rank parts."""
     parts = [match[0].lstrip("._") for name in shapes if (match := _LORA_PART.search(name))]
     is_quantised = any(name.endswith(".qweight") for name in shapes)
     if not parts or 2 * len(parts) < len(shapes) or is_quantised:
         return None
-    told = set(parts)
-    if told <= {"alpha"} or any(name.startswith("lora_controlnet") for name in shapes):
+    suffixes = set(parts)
+    if suffixes <= {"alpha"} or any(name.startswith("lora_controlnet") for name in shapes):
         return None
-    if any(part.startswith("dora_scale") or part.startswith("lora_magnitude") for part in told):
+    if any(part.startswith("dora_scale") or part.startswith("lora_magnitude") for part in suffixes):
         return "DoRA"
-    if any(part.startswith("hada_") for part in told):
+    if any(part.startswith("hada_") for part in suffixes):
         return "LoHa"
-    if any(part.startswith("lokr_") for part in told):
+    if any(part.startswith("lokr_") for part in suffixes):
         return "LoKr"
-    if "lora_mid.weight" in told or any(
+    if "lora_mid.weight" in suffixes or any(
         len(shape) == 4 and shape[2:] != (1, 1) and "lora_" in name for name, shape in shapes.items()
     ):
         return "LoCon"
@@ -163,7 +161,7 @@ def _lora_kind(shapes: Mapping[str, Shape]) -> Kind | None:
 def _is_embedding(shapes: Mapping[str, Shape]) -> bool:
     if len(shapes) > 8 or any(len(shape) > 2 for shape in shapes.values()):
         return False
-    named = {
+    keys = {
         "emb_params",
         "clip_l",
         "clip_g",
@@ -172,7 +170,7 @@ def _is_embedding(shapes: Mapping[str, Shape]) -> bool:
         "text_encoders_1",
         "string_to_param.*",
     }
-    return all(name in named or (name[:1] == "<" and name[-1:] == ">") for name in shapes)
+    return all(name in keys or (name[:1] == "<" and name[-1:] == ">") for name in shapes)
 
 
 def _is_text_encoder(names: list[str]) -> bool:
@@ -198,16 +196,16 @@ def _is_vae(names: list[str]) -> bool:
         "conv1.",
         "conv2.",
     )
-    own = sum(name.startswith(inside) for name in names)
-    return own * 10 >= len(names) * 9 and _any(names, ("decoder.",))
+    count = sum(name.startswith(inside) for name in names)
+    return count * 10 >= len(names) * 9 and _any(names, ("decoder.",))
 
 
 def _is_upscaler(names: list[str], shapes: Mapping[str, Shape]) -> bool:
-    told = (
+    starts = (
         "conv_first.weight", "model.0.weight", "params_ema.", "params.", "RRDB_trunk.", "body.0.rdb1.",
         "layers.0.residual_group.", "upsampler.",
     )  # fmt: skip
-    return len(shapes) < 4_000 and _any(names, told)
+    return len(shapes) < 4_000 and _any(names, starts)
 
 
 def _any(names: Iterable[str], starts: tuple[str, ...]) -> bool:
@@ -215,21 +213,21 @@ def _any(names: Iterable[str], starts: tuple[str, ...]) -> bool:
 
 
 _TOLD = frozenset(("modelspec.architecture", "modelspec.title", "ss_base_model_version", "ss_sd_model_name"))
-"""Metadata that tells a base model from others with the same tensors."""
+"""Metadata that decides between base models with the same tensors."""
 _VIDEO = re.compile(
     r"(?:^|[._])(?:head\.modulation|patchify_proj|t5_yproj|individual_token_refiner|vace_blocks|time_stack|"
     r"blocks[._]\d+[._]cross_attn[._][kqvo](?:_img)?)(?:$|[._])"
 )
-"""Layers of models that make films: Wan, LTX, Mochi, Hunyuan, SVD."""
+"""Layers of video models: Wan, LTX, Mochi, Hunyuan, SVD."""
 _SHARD = re.compile(r"-\d{5}-of-\d{5}\.")
 _FIRST_CONVOLUTION = re.compile(r"(?:^|\.)(?:input_blocks\.0\.0|conv_in)\.weight$")
 
 
-def judge(header: Header, path: Path) -> Verdict:
-    """What a file with that header is; ``path`` says only whether it is one of several parts of a model."""
+def judge(header: Header, path: Path) -> FileVerdict:
+    """Identifies a file by its header; ``path`` only shows whether it is one of several parts."""
     kind = kind_of(header.shapes)
     if kind not in RUNNABLE:
-        return Verdict(kind)
+        return FileVerdict(kind)
     tensors = plain_lora(header.shapes) if kind in LORAS else header.shapes
     base = by_header(tensors, header.metadata)
     by = "tensors" if base else ""
@@ -244,15 +242,15 @@ def judge(header: Header, path: Path) -> Verdict:
         flaws.append("a refiner, which goes over another model's picture")
     if base is None and _makes_video(tensors):
         flaws.append("video")
-    return Verdict(kind, base, by, tuple(flaws), _prediction(header))
+    return FileVerdict(kind, base, by, tuple(flaws), _prediction(header))
 
 
 def plain_lora(shapes: Mapping[str, Shape]) -> dict[str, Shape]:
-    """A LoRA file's tensors as kohya's scripts name them, whoever wrote them.
+    """Returns a LoRA file's tensors under the names of kohya's scripts.
 
-    LoHa's and LoKr's factors become the two matrices that a LoRA would have for the same layer, of rank 1.
+    The factors of LoHa and LoKr become the two matrices of a LoRA of rank 1 for the same layer.
     """
-    made: dict[str, Shape] = {}
+    tensors: dict[str, Shape] = {}
     factors: dict[str, dict[str, Shape]] = {}
     for name, shape in shapes.items():
         match = _LORA_PART.search(name)
@@ -261,15 +259,15 @@ def plain_lora(shapes: Mapping[str, Shape]) -> dict[str, Shape]:
         if part.startswith(("hada_", "lokr_")):
             factors.setdefault(layer, {})[part] = shape
         elif part.startswith("lora_A") or "down" in part:
-            made[f"{layer}.lora_down.weight"] = shape
+            tensors[f"{layer}.lora_down.weight"] = shape
         elif part.startswith("lora_B") or "up" in part:
-            made[f"{layer}.lora_up.weight"] = shape
+            tensors[f"{layer}.lora_up.weight"] = shape
         else:
-            made[name] = shape
+            tensors[name] = shape
     for layer, parts in factors.items():
         reads, writes = _widths(parts)
-        made[f"{layer}.lora_down.weight"], made[f"{layer}.lora_up.weight"] = (1, reads), (writes, 1)
-    return made
+        tensors[f"{layer}.lora_down.weight"], tensors[f"{layer}.lora_up.weight"] = (1, reads), (writes, 1)
+    return tensors
 
 
 def _plain_layer(layer: str) -> str:
@@ -280,23 +278,23 @@ def _plain_layer(layer: str) -> str:
 
 
 def _widths(parts: Mapping[str, Shape]) -> tuple[int, int]:
-    """What a layer reads and writes, by the factors of its LoHa or LoKr; 0 where they do not tell."""
+    """A layer's input and output widths by the factors of its LoHa or LoKr; 0 where unknown."""
     if "hada_w1_b" in parts and len(parts["hada_w1_b"]) > 1 and "hada_w1_a" in parts:
         return parts["hada_w1_b"][1], parts["hada_w1_a"][0]
     sides = []
     for factor in ("lokr_w1", "lokr_w2"):
-        whole, left, right = (parts.get(factor + end, ()) for end in ("", "_a", "_b"))
+        whole, left_factor, right_factor = (parts.get(factor + end, ()) for end in ("", "_a", "_b"))
         if len(whole) > 1:
             sides.append((whole[1], whole[0]))
-        elif left and len(right) > 1:
-            sides.append((right[1], left[0]))
+        elif left_factor and len(right_factor) > 1:
+            sides.append((right_factor[1], left_factor[0]))
         else:
             return 0, 0
     return sides[0][0] * sides[1][0], sides[0][1] * sides[1][1]
 
 
 def _is_refiner(tensors: Mapping[str, Shape]) -> bool:
-    """Whether a UNet reads the text states of the larger of two encoders alone (1,280 wide)."""
+    """Whether a UNet reads only the larger text encoder's states (1,280 wide)."""
     return any(
         len(shape) > 1 and shape[1] == 1280
         for name, shape in tensors.items()
@@ -309,7 +307,7 @@ def _makes_video(tensors: Mapping[str, Shape]) -> bool:
 
 
 def _takes_pictures(shapes: Mapping[str, Shape]) -> bool:
-    """Whether a UNet's first convolution takes more than a latent: a mask, or a picture to change."""
+    """Whether a UNet's first convolution also takes a mask or an image."""
     firsts = (shape for name, shape in shapes.items() if _FIRST_CONVOLUTION.search(name) and
               not name.startswith(("first_stage_model.", "vae.")))  # fmt: skip
     return any(len(shape) == 4 and shape[1] in (5, 8, 9) for shape in firsts)
@@ -318,5 +316,5 @@ def _takes_pictures(shapes: Mapping[str, Shape]) -> bool:
 def _prediction(header: Header) -> str | None:
     if "v_pred" in header.shapes:
         return "v"
-    told = header.metadata.get("modelspec.prediction_type", "").casefold()
-    return told if told in ("v", "epsilon") else None
+    prediction = header.metadata.get("modelspec.prediction_type", "").casefold()
+    return prediction if prediction in ("v", "epsilon") else None

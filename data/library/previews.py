@@ -1,7 +1,7 @@
 """Generation data in previews: the text that image programs write into PNG, JPEG and WebP files.
 
-In: the path of a picture. Out: the text, "" where there is none. No picture is decoded: a PNG's chunks are
-walked through here, Exif is :mod:`diffagent.data.metadata.picture`'s.
+In: the path of a picture. Out: the text, or "". No picture is decoded: PNG chunks are read here, Exif by
+:mod:`diffagent.data.metadata.picture`.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from pathlib import Path
 from diffagent.data.metadata import picture
 
 LONGEST = 200_000
-"""Bytes of a picture's text."""
+"""The most bytes of a picture's text."""
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _KEYWORDS = (b"parameters", b"sui_image_params")
 
 
 def read_text(path: Path) -> str:
-    """The text that says how a picture was made."""
+    """Returns the text with a picture's generation data, or ""."""
     try:
         with path.open("rb") as stream:
             if stream.read(8) == _SIGNATURE:
@@ -39,27 +39,27 @@ def _png(path: Path) -> str:
             if head[4:] in (b"tEXt", b"zTXt", b"iTXt") and length <= LONGEST:
                 keyword, _, rest = stream.read(length).partition(b"\0")
                 if keyword in _KEYWORDS:
-                    return _decoded(head[4:], rest)
+                    return _decode(head[4:], rest)
                 stream.seek(4, 1)
             else:
                 stream.seek(length + 4, 1)
     return ""
 
 
-def _decoded(kind: bytes, data: bytes) -> str:
+def _decode(kind: bytes, data: bytes) -> str:
     if kind == b"tEXt":
         try:
             return data.decode("utf-8")
         except UnicodeDecodeError:
             return data.decode("latin-1")
     if kind == b"zTXt":
-        return _inflated(data[1:]).decode("latin-1")
+        return _inflate(data[1:]).decode("latin-1")
     is_packed, _, rest = data[:1] == b"\1", data[1:2], data[2:]
     text = rest.partition(b"\0")[2].partition(b"\0")[2]
-    return (_inflated(text) if is_packed else text).decode("utf-8", "replace")
+    return (_inflate(text) if is_packed else text).decode("utf-8", "replace")
 
 
-def _inflated(data: bytes) -> bytes:
+def _inflate(data: bytes) -> bytes:
     return zlib.decompressobj().decompress(data, LONGEST)
 
 
@@ -68,7 +68,7 @@ def _exif(path: Path) -> str:
 
     try:
         with Image.open(path) as image:
-            found = picture.texts(image, decoded=False)
+            texts = picture.texts(image, decoded=False)
     except (UnidentifiedImageError, Image.DecompressionBombError):
         return ""
-    return found.get("parameters", "")[:LONGEST]
+    return texts.get("parameters", "")[:LONGEST]

@@ -1,10 +1,9 @@
-"""The scan: every model file of some folders, by its header and what is beside it.
+"""The scan: reads the header and the sidecars of every model file of some folders.
 
-    for file in scan(state, [Path("models")], Problems()):
-        file.shown, file.facts.kind, file.facts.base_model
+    for path, was_read in scan(state, [Path("models")], Problems()): …
 
-What did not change since (path, size, time; the sidecars' likewise) is not read again. Links are followed, in
-circles once; what cannot be read is told and passed over. One file's header is in memory at a time.
+Unchanged files (path, size, time; likewise the sidecars) are not read again. Links are followed, circles
+once; unreadable folders are reported and skipped. One file's header is in memory at a time.
 """
 
 from __future__ import annotations
@@ -21,22 +20,22 @@ from diffagent.data.errors import BadInput
 from diffagent.data.library.headers import BadHeader, read_header
 from diffagent.data.library.kinds import judge
 from diffagent.data.library.previews import read_text
-from diffagent.data.library.sidecars import PREVIEWS, Notes, beside, of_modelspec, read_notes
+from diffagent.data.library.sidecars import PREVIEWS, SidecarNotes, beside, of_modelspec, read_notes
 from diffagent.data.library.state import READER, Facts, File, State, printable
 from diffagent.data.library.training import of_training
 
 SAFE = (".safetensors", ".sft", ".gguf")
 PICKLES = (".ckpt", ".pt", ".pth", ".bin")
 UNFINISHED = (".part", ".partial", ".crdownload", ".download", ".aria2", ".incomplete", ".tmp")
-"""What programs put behind a model's name while they fetch it."""
+"""Programs' suffixes of unfinished downloads."""
 DEEPEST = 64
-"""Folders within folders."""
+"""The most nested folders."""
 _BLOCKS, _BLOCK = 8, 4096
 
 
 @dataclass
 class Problems:
-    """Folders that could not be read, a line each."""
+    """Folders that could not be read, one line each."""
 
     lines: list[str] = field(default_factory=list)
 
@@ -45,10 +44,10 @@ class Problems:
 
 
 def scan(state: State, roots: Sequence[Path], problems: Problems) -> Iterator[tuple[Path, bool]]:
-    """Reads what is new or changed in the folders into ``state``; yields each file and whether it was read.
+    """Reads new and changed files of the folders into ``state``; yields each file and whether it was read.
 
     Raises:
-        BadInput: a folder is not there.
+        BadInput: a folder does not exist.
     """
     for root in roots:
         if not root.is_dir():
@@ -59,14 +58,14 @@ def scan(state: State, roots: Sequence[Path], problems: Problems) -> Iterator[tu
     run = state.next_run()
     for root in roots:
         state.add_root(root)
-        for path, stated, names in _walk(root, problems):
-            yield path, _read(state, root, path, stated, names, run)
+        for path, status, names in _walk(root, problems):
+            yield path, _read(state, root, path, status, names, run)
         if not problems.lines:  # a disk that cannot be read for now keeps its entries
             state.drop_unseen(root, run)
 
 
 def read_file(path: Path) -> Facts:
-    """What a model file says of itself; never an error."""
+    """Returns a model file's facts; errors become its ``problem``."""
     suffix = path.suffix.lower()
     try:
         if suffix in UNFINISHED:
@@ -91,7 +90,7 @@ def read_file(path: Path) -> Facts:
 
 
 def reason(error: OSError) -> str:
-    """An error of the file system in words, with what to do."""
+    """Returns the message for a file system error, with what to do."""
     if error.errno in (errno.EACCES, errno.EPERM):
         return "no permission: let your user read it"
     if error.errno == errno.ELOOP:
@@ -101,20 +100,20 @@ def reason(error: OSError) -> str:
     return f"cannot be read ({error.strerror or error}): check the disk"
 
 
-def _read(state: State, root: Path, path: Path, stated: os.stat_result | OSError, names: Sequence[str],
+def _read(state: State, root: Path, path: Path, status: os.stat_result | OSError, names: Sequence[str],
           run: int) -> bool:  # fmt: skip
-    """Brings one file up to date; whether anything of it was read."""
-    if isinstance(stated, OSError):
-        facts = Facts("unreadable", problem=reason(stated))
+    """Brings one file up to date; returns whether anything was read."""
+    if isinstance(status, OSError):
+        facts = Facts("unreadable", problem=reason(status))
         state.put(File(path, root, 0, 0, "", facts), run)
         return True
-    size, mtime = stated.st_size, stated.st_mtime_ns
+    size, mtime = status.st_size, status.st_mtime_ns
     sidecars = beside(path.stem, names)
     stamp = _stamp(path, sidecars)
-    known = state.known(path)
-    if known is not None and known[:2] == (size, mtime) and known[3] == READER:
+    row = state.record(path)
+    if row is not None and row[:2] == (size, mtime) and row[3] == READER:
         state.saw(path, root, run)
-        if known[2] == stamp:
+        if row[2] == stamp:
             return False
         state.put_notes(path, stamp, *_beside(path, sidecars))
         return True
@@ -123,7 +122,7 @@ def _read(state: State, root: Path, path: Path, stated: os.stat_result | OSError
     return True
 
 
-def _beside(path: Path, sidecars: Sequence[str]) -> tuple[Notes, str]:
+def _beside(path: Path, sidecars: Sequence[str]) -> tuple[SidecarNotes, str]:
     notes = read_notes(path, sidecars)
     pictures = [name for suffix in PREVIEWS if (name := path.stem + suffix) in sidecars]
     text = next((text for name in pictures if (text := read_text(path.with_name(name)))), "")
@@ -131,12 +130,12 @@ def _beside(path: Path, sidecars: Sequence[str]) -> tuple[Notes, str]:
 
 
 def _stamp(path: Path, sidecars: Sequence[str]) -> str:
-    """Sizes and times of what is beside a file, and the reader's version."""
+    """A digest of the sidecars' sizes and times."""
     parts = []
     for name in sidecars:
         try:
-            stated = os.stat(path.with_name(name))
-            parts.append(f"{name}:{stated.st_size}:{stated.st_mtime_ns}")
+            status = os.stat(path.with_name(name))
+            parts.append(f"{name}:{status.st_size}:{status.st_mtime_ns}")
         except OSError:
             continue
     return (
@@ -145,16 +144,17 @@ def _stamp(path: Path, sidecars: Sequence[str]) -> str:
 
 
 def _walk(root: Path, problems: Problems) -> Iterator[tuple[Path, os.stat_result | OSError, list[str]]]:
-    """Model files below a folder with what ``stat`` says and the names beside them, folders in order."""
+    """Yields the model files below a folder with their ``stat`` and the names beside them, folders in
+    order."""
     walked: set[tuple[int, int]] = set()
     waiting = [(str(root), 0)]
     while waiting:
         folder, depth = waiting.pop()
         try:
-            stated = os.stat(folder)
-            if (stated.st_dev, stated.st_ino) in walked:
+            folder_status = os.stat(folder)
+            if (folder_status.st_dev, folder_status.st_ino) in walked:
                 continue
-            walked.add((stated.st_dev, stated.st_ino))
+            walked.add((folder_status.st_dev, folder_status.st_ino))
             with os.scandir(folder) as listing:
                 entries = sorted(listing, key=lambda entry: entry.name)
         except OSError as error:
@@ -165,16 +165,16 @@ def _walk(root: Path, problems: Problems) -> Iterator[tuple[Path, os.stat_result
         for entry in entries:
             if entry.name.startswith("."):
                 continue
-            found = _stated(entry)
-            if not isinstance(found, OSError) and stat.S_ISDIR(found.st_mode):
+            status = _stat(entry)
+            if not isinstance(status, OSError) and stat.S_ISDIR(status.st_mode):
                 below.append((entry.path, depth + 1))
-            elif is_model(entry.name) and (isinstance(found, OSError) or stat.S_ISREG(found.st_mode)):
-                yield Path(entry.path), found, names
+            elif is_model(entry.name) and (isinstance(status, OSError) or stat.S_ISREG(status.st_mode)):
+                yield Path(entry.path), status, names
         if depth < DEEPEST:
             waiting += reversed(below)
 
 
-def _stated(entry: os.DirEntry[str]) -> os.stat_result | OSError:
+def _stat(entry: os.DirEntry[str]) -> os.stat_result | OSError:
     try:
         return entry.stat()
     except OSError as error:
@@ -182,7 +182,7 @@ def _stated(entry: os.DirEntry[str]) -> os.stat_result | OSError:
 
 
 def is_model(name: str) -> bool:
-    """Whether a file's name is that of a model, or of one on its way."""
+    """Whether a file's name is that of a model or of its unfinished download."""
     stem, dot, suffix = name.lower().rpartition(".")
     if dot + suffix in UNFINISHED:
         return stem.endswith((*SAFE, *PICKLES))
@@ -190,7 +190,7 @@ def is_model(name: str) -> bool:
 
 
 def _sample(path: Path) -> str:
-    """Sixteen digits of the SHA-256 of a few blocks spread over the file."""
+    """The first 16 digits of the SHA-256 of a few blocks spread over the file."""
     digest = hashlib.sha256()
     with path.open("rb") as stream:
         size = stream.seek(0, 2)

@@ -1,14 +1,14 @@
-"""Sidecars: what other programs keep beside a model file.
+"""Sidecars: other programs' files beside a model file.
 
     ink.civitai.info      Civitai Helper, Forge, SD.Next: the hub's answer for the version
     ink.json              A1111: base family, activation text, weight, notes
     ink.metadata.json     LoRA-Manager
     ink.cm-info.json      Stability Matrix
     ink.swarm.json        SwarmUI: modelspec.* fields
-    ink.preview.png …     previews, which carry generation data
+    ink.preview.png …     previews with generation data
 
-In: the path of a model file and the names beside it. Out: one :class:`Notes`, the more particular program's
-word before the others'. A sidecar that is damaged, too large or another program's is passed over, never an
+In: the path of a model file and the names of the files beside it. Out: one :class:`SidecarNotes`; the more
+specific program's value wins. A sidecar that is damaged, too large or another program's is skipped, never an
 error.
 """
 
@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 LARGEST = 8_000_000
-"""Bytes of a sidecar; SwarmUI's hold pictures."""
+"""The most bytes of a sidecar; SwarmUI's contain pictures."""
 PREVIEWS = (
     ".preview.png", ".png", ".preview.jpg", ".preview.jpeg", ".jpg", ".jpeg", ".preview.webp", ".webp",
     ".thumb.jpg", ".thumb.png",
@@ -32,9 +32,9 @@ _TAG = re.compile(r"<[^<>]{0,2000}>")
 
 
 @dataclass(frozen=True)
-class Notes:
-    """What was noted of a model; None and () where nothing was. ``about`` is the uploader's text, plain;
-    ``images`` are generation data as Civitai gives them, ``sha256`` that of the file that was noted."""
+class SidecarNotes:
+    """The notes on a model; missing ones are None, "" or (). ``about`` is the uploader's text, plain;
+    ``images`` are generation data in Civitai's shape, ``sha256`` is the noted file's."""
 
     name: str | None = None
     version_name: str | None = None
@@ -53,29 +53,29 @@ class Notes:
     sources: tuple[str, ...] = ()
     """The programs whose notes these are."""
 
-    def under(self, other: Notes) -> Notes:
-        """These notes, with the other's where there are any."""
-        told = {
+    def under(self, other: SidecarNotes) -> SidecarNotes:
+        """Returns these notes overridden by the other's."""
+        changes = {
             field.name: getattr(other, field.name)
-            for field in fields(Notes)
+            for field in fields(SidecarNotes)
             if getattr(other, field.name) not in (None, (), "")
         }
-        told["sources"] = (*other.sources, *(s for s in self.sources if s not in other.sources))
-        return replace(self, **told)
+        changes["sources"] = (*other.sources, *(s for s in self.sources if s not in other.sources))
+        return replace(self, **changes)
 
 
 def beside(stem: str, names: Iterable[str]) -> tuple[str, ...]:
-    """Of a folder's file names those of the sidecars and previews of a model, weakest word first.
+    """Selects the sidecars and previews of a model from a folder's file names, lowest priority first.
 
     ``stem`` is the model's name without its suffix.
     """
-    there = set(names)
-    return tuple(name for suffix in (*READERS, *PREVIEWS) if (name := stem + suffix) in there)
+    present = set(names)
+    return tuple(name for suffix in (*READERS, *PREVIEWS) if (name := stem + suffix) in present)
 
 
-def read_notes(path: Path, names: Sequence[str]) -> Notes:
-    """The notes in the sidecars ``names`` of the model at ``path``."""
-    notes = Notes()
+def read_notes(path: Path, names: Sequence[str]) -> SidecarNotes:
+    """Reads the notes in the sidecars ``names`` of the model at ``path``."""
+    notes = SidecarNotes()
     for suffix, reader in READERS.items():
         name = path.stem + suffix
         if name not in names:
@@ -90,15 +90,15 @@ def read_notes(path: Path, names: Sequence[str]) -> Notes:
     return notes
 
 
-def of_modelspec(data: Mapping[str, Any]) -> Notes:
-    """Notes in ``modelspec.*`` fields, of a SwarmUI sidecar or of a safetensors header."""
+def of_modelspec(data: Mapping[str, Any]) -> SidecarNotes:
+    """Returns the notes in ``modelspec.*`` fields of a SwarmUI sidecar or a safetensors header."""
     spec = {
         name.removeprefix("modelspec."): value
         for name, value in data.items()
         if name.startswith("modelspec.") and isinstance(value, str | int | float)
     }
     tags = _words(str(spec.get("tags") or "").split(","))
-    return Notes(
+    return SidecarNotes(
         name=_text(spec.get("title")),
         base_model=_text(spec.get("architecture")),
         sha256=_sha256(spec.get("hash_sha256")),
@@ -111,15 +111,15 @@ def of_modelspec(data: Mapping[str, Any]) -> Notes:
 
 
 def plain(text: object) -> str:
-    """Text without HTML, on one line."""
+    """Returns text without HTML, on one line."""
     return " ".join(html.unescape(_TAG.sub(" ", str(text or "")[:50_000])).split())
 
 
-def _a1111(data: Mapping[str, Any]) -> Notes:
+def _a1111(data: Mapping[str, Any]) -> SidecarNotes:
     if not {"activation text", "sd version", "description", "notes", "preferred weight"} & set(data):
-        return Notes()
+        return SidecarNotes()
     version = _text(data.get("sd version"))
-    return Notes(
+    return SidecarNotes(
         base_model=None if (version or "").casefold() in ("unknown", "other") else version,
         trigger_words=_triggers([data.get("activation text")]),
         about=plain(f"{data.get('description') or ''} {data.get('notes') or ''}")[:4000],
@@ -129,8 +129,8 @@ def _a1111(data: Mapping[str, Any]) -> Notes:
     )
 
 
-def _civitai_version(data: Mapping[str, Any], program: str) -> Notes:
-    """Notes of a version as the hub's API gives it."""
+def _civitai_version(data: Mapping[str, Any], program: str) -> SidecarNotes:
+    """The notes of a version in the hub's API."""
     model = data.get("model") if isinstance(data.get("model"), dict) else {}
     assert isinstance(model, dict)
     hashes = [
@@ -145,7 +145,7 @@ def _civitai_version(data: Mapping[str, Any], program: str) -> Notes:
         for n, image in enumerate(data.get("images") or ())
         if isinstance(image, dict) and isinstance(image.get("meta"), dict)
     )  # fmt: skip
-    return Notes(
+    return SidecarNotes(
         name=_text(model.get("name")),
         version_name=_text(data.get("name")),
         type=_text(model.get("type")),
@@ -161,18 +161,20 @@ def _civitai_version(data: Mapping[str, Any], program: str) -> Notes:
     )
 
 
-def _civitai_info(data: Mapping[str, Any]) -> Notes:
+def _civitai_info(data: Mapping[str, Any]) -> SidecarNotes:
     return _civitai_version(data, "civitai.info")
 
 
-def _lora_manager(data: Mapping[str, Any]) -> Notes:
+def _lora_manager(data: Mapping[str, Any]) -> SidecarNotes:
     if "file_name" not in data and "model_name" not in data:
-        return Notes()
+        return SidecarNotes()
     version = data.get("civitai")
-    notes = _civitai_version(version, "LoRA-Manager") if isinstance(version, dict) and version else Notes()
-    tips = _parsed(data.get("usage_tips"))
+    notes = (
+        _civitai_version(version, "LoRA-Manager") if isinstance(version, dict) and version else SidecarNotes()
+    )
+    tips = _parse_json(data.get("usage_tips"))
     base = _text(data.get("base_model"))
-    own = Notes(
+    manager_notes = SidecarNotes(
         name=_text(data.get("model_name")),
         base_model=None if (base or "").casefold() in ("unknown", "other") else base,
         sha256=_sha256(data.get("sha256")),
@@ -181,15 +183,15 @@ def _lora_manager(data: Mapping[str, Any]) -> Notes:
         weight=_weight(tips.get("strength")),
         sources=("LoRA-Manager",),
     )
-    return notes.under(own)
+    return notes.under(manager_notes)
 
 
-def _stability_matrix(data: Mapping[str, Any]) -> Notes:
+def _stability_matrix(data: Mapping[str, Any]) -> SidecarNotes:
     if "ModelName" not in data and "VersionName" not in data:
-        return Notes()
+        return SidecarNotes()
     hashes = data.get("Hashes") if isinstance(data.get("Hashes"), dict) else {}
     assert isinstance(hashes, dict)
-    return Notes(
+    return SidecarNotes(
         name=_text(data.get("UserTitle")) or _text(data.get("ModelName")),
         version_name=_text(data.get("VersionName")),
         type=_text(data.get("ModelType")),
@@ -204,7 +206,7 @@ def _stability_matrix(data: Mapping[str, Any]) -> Notes:
     )
 
 
-def _swarm(data: Mapping[str, Any]) -> Notes:
+def _swarm(data: Mapping[str, Any]) -> SidecarNotes:
     inner = data.get("__metadata__")
     return replace(of_modelspec(inner if isinstance(inner, dict) else data), sources=("SwarmUI",))
 
@@ -216,7 +218,7 @@ READERS = {
     ".metadata.json": _lora_manager,
     ".json": _a1111,
 }
-"""Suffix → reader, the weakest word first: what a user writes by hand is kept by A1111, LoRA-Manager."""
+"""Suffix → reader, lowest priority first: A1111's and LoRA-Manager's files have the user's own notes."""
 
 
 def _json(path: Path) -> Mapping[str, Any] | None:
@@ -229,7 +231,7 @@ def _json(path: Path) -> Mapping[str, Any] | None:
     return data if isinstance(data, dict) else None
 
 
-def _parsed(value: object) -> Mapping[str, Any]:
+def _parse_json(value: object) -> Mapping[str, Any]:
     try:
         data = json.loads(value) if isinstance(value, str) and len(value) < 10_000 else value
     except (ValueError, RecursionError):
@@ -243,12 +245,12 @@ def _text(value: object) -> str | None:
 
 
 def _number(value: object) -> int | None:
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    return value if whole and 0 < value < 1 << 53 else None  # type: ignore[operator,return-value]
+    is_whole = isinstance(value, int) and not isinstance(value, bool)
+    return value if is_whole and 0 < value < 1 << 53 else None  # type: ignore[operator,return-value]
 
 
 def _weight(value: object) -> float | None:
-    """A LoRA's weight; A1111 writes 0 where none was set."""
+    """A LoRA's weight, or None; A1111's 0 means that none is set."""
     try:
         number = float(value)  # type: ignore[arg-type]
     except (TypeError, ValueError):
@@ -262,7 +264,7 @@ def _sha256(value: object) -> str | None:
 
 
 def _triggers(values: object) -> tuple[str, ...]:
-    """Trigger words: commas separate them, LoRA tags among them are dropped."""
+    """Splits trigger words at commas and drops LoRA tags."""
     from diffagent.data.prompts import strip_lora_tags
 
     listed = values if isinstance(values, list) else [values]
@@ -271,8 +273,8 @@ def _triggers(values: object) -> tuple[str, ...]:
 
 
 def _words(values: object) -> tuple[str, ...]:
-    listed = values if isinstance(values, Iterable) and not isinstance(values, str | Mapping) else ()
-    words = (" ".join(value.split()) for value in listed if isinstance(value, str))
+    items = values if isinstance(values, Iterable) and not isinstance(values, str | Mapping) else ()
+    words = (" ".join(value.split()) for value in items if isinstance(value, str))
     first: dict[str, str] = {}
     for word in words:
         if word and len(word) <= 120:

@@ -1,11 +1,10 @@
-"""The library's memory: what was read of each file, its full hash, the hub's answer, the user's own word.
+"""The library's state: each file's facts, its full hash, the hub's answer and the user's overrides.
 
     with State.open() as state:
-        state.files()            # every file of every folder, as it was last read
+        state.files()            # every file of every folder, as last read
 
-One SQLite file in the library's folder (``DIFFAGENT_LIBRARY``, by default ``library`` in
-``DIFFAGENT_HOME``); each file is committed with what was read of it, so that a killed run loses a second at
-most.
+It is one SQLite file in the library's folder (``DIFFAGENT_LIBRARY``, by default ``library`` in
+``DIFFAGENT_HOME``). Commits are frequent, so that a killed run loses a second at most.
 """
 
 from __future__ import annotations
@@ -24,14 +23,14 @@ from typing import Any, Self
 from diffagent.data.air import AIR, LOCAL
 from diffagent.data.errors import BadInput
 from diffagent.data.library.kinds import Kind
-from diffagent.data.library.sidecars import Notes
+from diffagent.data.library.sidecars import SidecarNotes
 from diffagent.data.library.training import Training
 from diffagent.data.weights.weights import home
 
 VARIABLE = "DIFFAGENT_LIBRARY"
 CATALOG, STATE, LOCK = "catalog.sqlite", "state.sqlite", "lock"
 READER = 1
-"""Of what is read from a file: files that an older version read are read again."""
+"""The reader's version: files of an older version are read again."""
 COMMIT_S = 0.5
 
 _SCHEMA = """
@@ -48,9 +47,8 @@ CREATE TABLE IF NOT EXISTS overrides (key TEXT PRIMARY KEY, value TEXT NOT NULL)
 
 @dataclass(frozen=True)
 class Facts:
-    """What a file says of itself. ``problem`` says why it cannot be read; ``digest`` is the SHA-256 of header
-    and size, ``sample`` 16 digits of that of a few blocks of its tensors, which tell apart files of one
-    digest."""
+    """A file's own facts. ``problem`` says why it cannot be read; ``digest`` is the SHA-256 of header and
+    size; ``sample`` is 16 digits of that of a few blocks, which tell apart files of one digest."""
 
     kind: Kind
     base_model: str | None = None
@@ -62,12 +60,12 @@ class Facts:
     digest: str | None = None
     sample: str | None = None
     training: Training = field(default_factory=Training)
-    spec: Notes = field(default_factory=Notes)
+    spec: SidecarNotes = field(default_factory=SidecarNotes)
 
 
 @dataclass(frozen=True)
 class Override:
-    """The user's own word for a file, which wins over everything; None where there is none."""
+    """The user's values for a file, which override all others; None where not set."""
 
     base_model: str | None = None
     trigger_words: tuple[str, ...] | None = None
@@ -81,7 +79,7 @@ class Override:
 
 @dataclass(frozen=True)
 class File:
-    """One model file: ``path`` absolute, ``root`` the folder that was given, ``text`` its preview's."""
+    """One model file: ``path`` is absolute, ``root`` the library's folder, ``text`` the preview's."""
 
     path: Path
     root: Path
@@ -89,7 +87,7 @@ class File:
     mtime: int
     stamp: str
     facts: Facts
-    notes: Notes = field(default_factory=Notes)
+    notes: SidecarNotes = field(default_factory=SidecarNotes)
     text: str = ""
     sha256: str | None = None
     hub: Mapping[str, Any] | None = None
@@ -97,62 +95,62 @@ class File:
 
     @property
     def shown(self) -> str:
-        """The path inside its folder, as it is printed."""
+        """The path inside its folder, printable."""
         text = os.path.relpath(self.path, self.root)
         return printable(text)
 
     @property
     def key(self) -> str:
-        """What the user's word is kept by: the contents where they were read, which a moved file keeps."""
+        """The key of the user's overrides: the contents, which a moved file keeps, or else the path."""
         facts = self.facts
         return f"{facts.digest}+{facts.sample}" if facts.digest else f"path:{printable(str(self.path))}"
 
 
 def printable(text: str) -> str:
-    """A path as it can be printed: one line, no bytes that are not text."""
+    """Returns a path as one line of printable text."""
     clean = os.fsencode(text).decode("utf-8", "replace")
     return "".join(char if char.isprintable() else "�" for char in clean)
 
 
 def library_home() -> Path:
-    """The library's folder, whether or not it is there."""
-    given = os.environ.get(VARIABLE, "").strip()
-    return Path(given).expanduser() if given else home() / "library"
+    """The library's folder, whether or not it exists."""
+    folder = os.environ.get(VARIABLE, "").strip()
+    return Path(folder).expanduser() if folder else home() / "library"
 
 
 def library_catalog() -> Path | None:
-    """The library's catalog; None where there is no library."""
+    """The path of the library's catalog; None without a library."""
     path = library_home() / CATALOG
     return path if path.is_file() else None
 
 
 def library_file(air: str, sha256: str | None = None) -> Path | None:
-    """The library's file of a model, by its full hash or by a ``local:`` AIR; None where there is none.
+    """Returns the library's file of a model, by its full hash or by a ``local:`` AIR, or None.
 
-    A file that changed since it was read is none.
+    A file that changed since it was read does not count.
     """
     path = library_home() / STATE
     if not path.is_file():
         return None
-    parsed = AIR.parse(air)
-    digest = parsed.id if parsed.source == LOCAL else ""
+    parts = AIR.parse(air)
+    digest = parts.id if parts.source == LOCAL else ""
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as connection:
         rows = connection.execute(
             "SELECT path, size, mtime FROM files WHERE sha256 = ?1 OR (json_extract(facts, '$.digest') = ?2 "
             "AND (?3 IS NULL OR substr(json_extract(facts, '$.sample'), 1, 8) = ?3))",
-            (sha256 or "", digest, parsed.file),
+            (sha256 or "", digest, parts.file),
         ).fetchall()
     for name, size, mtime in rows:
-        found = Path(os.fsdecode(name))
+        file = Path(os.fsdecode(name))
         with suppress(OSError):
-            stated = found.stat()
-            if (stated.st_size, stated.st_mtime_ns) == (size, mtime):
-                return found
+            status = file.stat()
+            if (status.st_size, status.st_mtime_ns) == (size, mtime):
+                return file
     return None
 
 
 def forget() -> bool:
-    """Removes catalog and memory, no model; whether there was anything."""
+    """Removes catalog and state, but no model; returns whether there was anything."""
     folder = library_home()
     was_there = any((folder / name).exists() for name in (CATALOG, STATE))
     for name in (CATALOG, f"{CATALOG}.part", STATE, f"{STATE}-wal", f"{STATE}-shm"):
@@ -161,7 +159,7 @@ def forget() -> bool:
 
 
 class State:
-    """An open memory; a context manager."""
+    """An open state; a context manager."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
@@ -169,24 +167,24 @@ class State:
 
     @classmethod
     def open(cls, folder: Path | None = None) -> Self:
-        """The memory in ``folder``, made where there is none; a damaged one is put aside and begun anew.
+        """Opens or creates the state in ``folder``; a damaged one is moved aside.
 
         Raises:
-            BadInput: nothing can be written there.
+            BadInput: the folder cannot be written to.
         """
         folder = folder or library_home()
         path = folder / STATE
         try:
             folder.mkdir(parents=True, exist_ok=True)
             try:
-                return cls(_connected(path))
+                return cls(_connect(path))
             except sqlite3.DatabaseError as error:
                 if isinstance(error, sqlite3.OperationalError):
                     raise
                 shutil.move(path, path.with_suffix(".damaged"))
                 for end in ("-wal", "-shm"):
                     Path(f"{path}{end}").unlink(missing_ok=True)
-                return cls(_connected(path))
+                return cls(_connect(path))
         except (OSError, sqlite3.Error) as error:
             raise BadInput(
                 f"the library's folder {folder} cannot be written ({error}): give another in {VARIABLE}"
@@ -206,7 +204,7 @@ class State:
         ]
 
     def add_root(self, root: Path) -> None:
-        """Adds a folder; those inside it are part of it from then on."""
+        """Adds a folder, which replaces the folders inside it."""
         self._db.execute("INSERT OR IGNORE INTO roots VALUES (?)", (os.fsencode(root),))
         for other in self.roots():
             if other != root and other.is_relative_to(root):
@@ -214,36 +212,36 @@ class State:
         self._db.commit()
 
     def drop_root(self, root: Path) -> bool:
-        """Forgets a folder and its files; whether it was known."""
+        """Forgets a folder and its files; returns whether it was known."""
         name = os.fsencode(root)
-        known = self._db.execute("DELETE FROM roots WHERE path = ?", (name,)).rowcount
+        count = self._db.execute("DELETE FROM roots WHERE path = ?", (name,)).rowcount
         self._db.execute("DELETE FROM files WHERE root = ?", (name,))
         self._db.commit()
-        return bool(known)
+        return bool(count)
 
-    def known(self, path: Path) -> tuple[int, int, str, int] | None:
-        """Size, time, the sidecars' stamp and the reader's version of a file that was read."""
+    def record(self, path: Path) -> tuple[int, int, str, int] | None:
+        """The size, time, sidecars' stamp and reader's version of a stored file, or None."""
         row = self._db.execute(
             "SELECT size, mtime, stamp, reader FROM files WHERE path = ?", (os.fsencode(path),)
         ).fetchone()
         return None if row is None else (row[0], row[1], row[2], row[3])
 
     def put(self, file: File, run: int) -> None:
-        """Keeps a file that was read; its full hash is unknown from then on."""
+        """Stores a file that was read, without a full hash."""
         adapter = _adapters()
         self._db.execute(
             "REPLACE INTO files VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?)",
             (
                 os.fsencode(file.path), os.fsencode(file.root), file.size, file.mtime, file.stamp, READER,
                 adapter[Facts].dump_json(file.facts, exclude_defaults=True).decode(),
-                adapter[Notes].dump_json(file.notes, exclude_defaults=True).decode(), file.text, run,
+                adapter[SidecarNotes].dump_json(file.notes, exclude_defaults=True).decode(), file.text, run,
             ),
         )  # fmt: skip
         self._commit()
 
-    def put_notes(self, path: Path, stamp: str, notes: Notes, text: str) -> None:
-        """Keeps what changed beside a file."""
-        data = _adapters()[Notes].dump_json(notes, exclude_defaults=True).decode()
+    def put_notes(self, path: Path, stamp: str, notes: SidecarNotes, text: str) -> None:
+        """Stores the changed notes of a file."""
+        data = _adapters()[SidecarNotes].dump_json(notes, exclude_defaults=True).decode()
         self._db.execute(
             "UPDATE files SET stamp = ?, notes = ?, text = ? WHERE path = ?",
             (stamp, data, text, os.fsencode(path)),
@@ -251,14 +249,14 @@ class State:
         self._commit()
 
     def saw(self, path: Path, root: Path, run: int) -> None:
-        """Marks a file as there in this run."""
+        """Marks a file as present in this run."""
         self._db.execute(
             "UPDATE files SET run = ?, root = ? WHERE path = ?", (run, os.fsencode(root), os.fsencode(path))
         )
         self._commit()
 
     def drop_unseen(self, root: Path, run: int) -> int:
-        """Forgets the files of a folder that this run did not see; how many."""
+        """Forgets the files of a folder that this run did not see; returns their number."""
         dropped = self._db.execute(
             "DELETE FROM files WHERE root = ? AND run != ?", (os.fsencode(root), run)
         ).rowcount
@@ -269,7 +267,7 @@ class State:
         return int(self._db.execute("SELECT coalesce(max(run), 0) + 1 FROM files").fetchone()[0])
 
     def put_sha256(self, path: Path, size: int, mtime: int, digest: str) -> None:
-        """Keeps a full hash, unless the file was read anew meanwhile."""
+        """Stores a full hash, unless the file was read anew meanwhile."""
         self._db.execute(
             "UPDATE files SET sha256 = ? WHERE path = ? AND size = ? AND mtime = ?",
             (digest, os.fsencode(path), size, mtime),
@@ -277,11 +275,11 @@ class State:
         self._db.commit()
 
     def answered(self) -> dict[str, float]:
-        """Full hash → when the hub was asked for it."""
+        """Full hash → time of its look-up at the hub."""
         return dict(self._db.execute("SELECT sha256, asked FROM hub"))
 
     def put_answers(self, answers: Mapping[str, Mapping[str, Any] | None]) -> None:
-        """Keeps the hub's answers; None is that it knows no such file."""
+        """Stores the hub's answers; None means that the hub does not know the file."""
         import json
 
         rows = [(digest, json.dumps(answer), time.time()) for digest, answer in answers.items()]
@@ -297,7 +295,7 @@ class State:
         self._db.commit()
 
     def files(self, roots: Iterable[Path] | None = None) -> Iterator[File]:
-        """Every file, in order of path; of these folders alone where they are given."""
+        """Yields the files of all folders, or of ``roots``, in order of path."""
         import json
 
         self._db.commit()
@@ -316,11 +314,11 @@ class State:
                 continue
             file = File(
                 Path(os.fsdecode(path)), Path(os.fsdecode(root)), size, mtime, stamp,
-                adapter[Facts].validate_json(facts), adapter[Notes].validate_json(notes), text, sha256,
+                adapter[Facts].validate_json(facts), adapter[SidecarNotes].validate_json(notes), text, sha256,
                 json.loads(answer) if answer else None,
             )  # fmt: skip
             if file.notes.sha256 and sha256 and file.notes.sha256 != sha256:
-                file = replace(file, notes=Notes())  # of a file that stood here before
+                file = replace(file, notes=SidecarNotes())  # notes on an earlier file of this name
             yield replace(file, override=words[file.key]) if file.key in words else file
 
     def _commit(self) -> None:
@@ -330,7 +328,7 @@ class State:
             self._committed = now
 
 
-def _connected(path: Path) -> sqlite3.Connection:
+def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=30, check_same_thread=False)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
@@ -347,4 +345,4 @@ def _connected(path: Path) -> sqlite3.Connection:
 def _adapters() -> Mapping[Any, Any]:
     from pydantic import TypeAdapter
 
-    return {kind: TypeAdapter(kind) for kind in (Facts, Notes, Override)}
+    return {kind: TypeAdapter(kind) for kind in (Facts, SidecarNotes, Override)}

@@ -1,10 +1,9 @@
-"""What trainers wrote into a model file: ``ss_*`` of kohya's scripts and those that follow them.
+"""Trainers' metadata in a model file: ``ss_*`` of kohya's scripts and their successors.
 
     of_training(header.metadata).words   -> (("inkfox", 1.0), ("snow", 0.4), …)
 
-The captions' words are counted there by folder of pictures (``ss_tag_frequency``), the folders' sizes in
-``ss_dataset_dirs``; a folder's name is "REPEATS_WORDS", and its words are the caption of pictures without
-one.
+``ss_tag_frequency`` counts the captions' words by folder of pictures, ``ss_dataset_dirs`` has the folders'
+sizes. A folder's name is "REPEATS_WORDS"; its words are the caption of pictures without one.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from typing import Any
 from diffagent.data.prompts import is_sfw
 
 MOST_WORDS = 40
-"""The most frequent words of the captions that are kept."""
+"""The number of the captions' most frequent words that are used."""
 LONGEST_WORD = 60
 _FOLDER = re.compile(r"\s*(\d{1,5})[_ ]+(.+)")
 _TEXT_OF_COMMON = """
@@ -29,15 +28,16 @@ best quality|standing|sitting|upper body|full body|closed mouth|indoors|outdoors
 picture|multiple girls|multiple boys|no humans|monochrome|greyscale|realistic
 """
 _COMMON = frozenset(_TEXT_OF_COMMON.strip().replace("\n", "|").split("|"))
-"""What captions of any subject say: never a trigger word."""
+"""Words in captions of any subject, which are never trigger words."""
 
 
 @dataclass(frozen=True)
 class Training:
-    """``base`` and ``trained_on`` as the trainer spells them: the architecture, and the checkpoint's file.
+    """A training's metadata: ``base`` is the architecture and ``trained_on`` the checkpoint's file, both in
+    the trainer's spelling.
 
-    ``words`` are the captions' words with the share of pictures that have them, most frequent first;
-    ``concept`` the words of the folders' names.
+    ``words`` are the captions' words with their shares of the pictures, most frequent first; ``concept`` has
+    the words of the folders' names.
     """
 
     base: str | None = None
@@ -46,25 +46,25 @@ class Training:
     concept: tuple[str, ...] = ()
     title: str | None = None
     hashes: tuple[str, ...] = ()
-    """How other programs call the file: A1111's hash of the tensors, AutoV3."""
+    """Other programs' hashes of the file: A1111's hash of the tensors, AutoV3."""
     v_prediction: bool | None = None
 
     @property
     def trigger_words(self) -> tuple[str, ...]:
-        """The words in nearly all captions that captions of other subjects do not have; else the folder's."""
-        told = [word for word, share in self.words if share >= 0.85 and word.casefold() not in _COMMON]
-        if told:
-            return tuple(told[:3])
+        """The specific words in nearly all captions, or else the folder's."""
+        words = [word for word, share in self.words if share >= 0.85 and word.casefold() not in _COMMON]
+        if words:
+            return tuple(words[:3])
         return self.concept[:1] if not self.words else ()
 
     @property
     def subjects(self) -> tuple[str, ...]:
-        """The words that say what is in the pictures, most frequent first."""
+        """The specific words of the captions, most frequent first."""
         return tuple(word for word, _ in self.words if word.casefold() not in _COMMON)[:16]
 
 
 def of_training(metadata: Mapping[str, str]) -> Training:
-    """What the metadata of a safetensors file says of its training; nothing where it is damaged."""
+    """Reads the training in a safetensors file's metadata; damaged fields are empty."""
     words, concept = _captions(metadata)
     hashes = (metadata.get("sshs_model_hash"), metadata.get("sshs_legacy_hash"))
     return Training(
@@ -95,14 +95,14 @@ def _captions(metadata: Mapping[str, str]) -> tuple[tuple[tuple[str, float], ...
         for word, count in valid.items():
             counts[" ".join(word.replace("_", " ").split())] += count
     for folder in (*frequency, *folders):
-        if (named := _FOLDER.fullmatch(folder[:200])) and is_sfw(named[2]):
-            concept.setdefault(" ".join(named[2].replace("_", " ").split()))
-    told = [
+        if (match := _FOLDER.fullmatch(folder[:200])) and is_sfw(match[2]):
+            concept.setdefault(" ".join(match[2].replace("_", " ").split()))
+    shares = [
         (word, round(min(1.0, count / pictures), 3))
         for word, count in counts.most_common(10 * MOST_WORDS)
         if pictures and 1 < len(word) <= LONGEST_WORD and is_sfw(word)
     ]
-    return tuple(told[:MOST_WORDS]), tuple(concept)[:8]
+    return tuple(shares[:MOST_WORDS]), tuple(concept)[:8]
 
 
 def _object(text: str | None) -> Mapping[str, Any]:
@@ -130,7 +130,7 @@ def _hash(value: str | None) -> str | None:
 
 
 def words_of(values: Sequence[str]) -> tuple[str, ...]:
-    """Distinct words, the first spelling of each."""
+    """The distinct words, each in its first spelling."""
     first: dict[str, str] = {}
     for value in values:
         first.setdefault(value.casefold(), value)

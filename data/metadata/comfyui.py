@@ -1,13 +1,13 @@
-"""ComfyUI's graphs, read as how their picture was made.
+"""Reads generation data from ComfyUI's graphs.
 
     SaveImage ← VAEDecode ← KSampler ← model ← LoraLoader ← CheckpointLoaderSimple
                                      ← positive ← FluxGuidance ← CLIPTextEncode
 
-In: the JSON of a graph, as the API's form, the page's, or both in one object. Out: a
-:class:`~diffagent.data.metadata.generation.Generation`. Links are followed from the sampler that makes the
-picture from nothing; nodes are known by what they take rather than by name, because custom nodes take the
-same. Values may come from primitives, seeds from nodes of their own. A link is ``[node id, output slot]``; in
-ids such as ``12:3`` the node 3 stands in the subgraph 12 (``execution.py``).
+In: the JSON of a graph in the API's form, the page's, or both in one object. Out: a
+:class:`~diffagent.data.metadata.generation.Generation`. Links are followed from the sampler of the first
+pass; nodes are recognised by their inputs rather than by name, because custom nodes have the same ones.
+Values may come from primitives, seeds from nodes of their own. A link is ``[node id, output slot]``; the id
+``12:3`` is node 3 in subgraph 12 (``execution.py``).
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _VALUES = (
     "value", "seed", "noise_seed", "text", "string", "int", "float", "number", "populated_text", "prompt",
     "Value", "Number", "Text", "String", "text_0", "widget_0",
 )  # fmt: skip
-"""Inputs in which nodes that only hold a value keep it."""
+"""Inputs of nodes that only hold a value."""
 _MODELS = ("model", "model1", "MODEL", "unet", "base_model", "pipe", "basic_pipe", "context", "base_ctx")
 _LATENTS = ("latent_image", "samples", "latent", "latents", "LATENT")
 _CONDITIONINGS = (
@@ -59,76 +59,76 @@ _OTHER_CONDITIONINGS = ("conditioning_2", "conditioning_from", "cond2")
 _OFF = ("off", "disable", "disabled", "false", "none", "")
 _MODULES = ("clip_name", "clip_name1", "clip_name2", "clip_name3", "clip_name4", "vae_name")
 _HOPS = 32
-"""Nodes between a widget's link and its value; graphs of people have less than ten."""
+"""The most nodes between a widget's link and its value; real graphs have fewer than ten."""
 
 Node = Mapping[str, Any]
 
 
 @dataclass
 class _Graph:
-    """A graph's sound nodes, and what is said of it on the way."""
+    """A graph's well-formed nodes, and the notes taken while it is read."""
 
     nodes: dict[str, Node]
     notes: list[str] = field(default_factory=list)
 
     def behind(self, value: object) -> tuple[Node, int] | None:
-        """The node that a link comes from, and its slot; None where the value is no link."""
+        """The node that a link comes from, and its slot; None where the value is not a link."""
         if not (isinstance(value, list) and len(value) == 2 and isinstance(value[0], str | int)):
             return None
         node = self.nodes.get(str(value[0]))
         return None if node is None else (node, value[1] if isinstance(value[1], int) else 0)
 
 
-def read(graph: object) -> Generation:
-    """What a graph tells of its picture.
+def read(data: object) -> Generation:
+    """Returns the generation data of a graph.
 
     Args:
-        graph: JSON text, or the object; ``NaN`` and ``undefined`` in it are read as null.
+        data: JSON text or its object; ``NaN`` and ``undefined`` are read as null.
 
     Raises:
-        BadInput: it is no graph, or none of one picture from text.
+        BadInput: it is not a graph, or not the graph of one text-to-image call.
     """
-    found = _Graph(_api(graph))
-    name, sampler = _sampler_node(found)
+    graph = _Graph(_api(data))
+    name, sampler = _sampler_node(graph)
     inputs = sampler["inputs"]
-    guider = found.behind(inputs.get("guider"))
+    guider = graph.behind(inputs.get("guider"))
     conditioned: Mapping[str, Any] = guider[0]["inputs"] if guider else inputs
-    positive = next((conditioned[key] for key in _CONDITIONINGS if found.behind(conditioned.get(key))), None)
+    positive = next((conditioned[key] for key in _CONDITIONINGS if graph.behind(conditioned.get(key))), None)
     negative = next(
         (conditioned.get(key) for key in ("negative", "neg_conditioning") if key in conditioned), None
     )
     if positive is None and not isinstance(conditioned.get("positive"), str):
-        raise BadInput(f"no graph of one text-to-image call: the sampler {name} has no prompt linked to it")
-    schedule, steps = _schedule(found, inputs)
-    guidance = _guidance(found, positive)
-    checkpoint, loras, clip_skip = _models(found, guider[0] if guider else sampler, positive)
-    width, height = _size(found, inputs)
-    named = _sampler(found, inputs)
+        raise BadInput(f"not the graph of one text-to-image call: no prompt is linked to the sampler {name}")
+    schedule, steps = _schedule(graph, inputs)
+    guidance = _guidance(graph, positive)
+    checkpoint, loras, clip_skip = _models(graph, guider[0] if guider else sampler, positive)
+    width, height = _size(graph, inputs)
+    sampler_id = _sampler(graph, inputs)
     return Generation(
-        prompt=_text(found, positive, "positive") or _said(found, conditioned.get("positive")),
-        negative_prompt=_text(found, negative, "negative"),
-        sampler=named,
-        schedule=_unless_own(named, schedule),
+        prompt=_text(graph, positive, "positive") or _string(graph, conditioned.get("positive")),
+        negative_prompt=_text(graph, negative, "negative"),
+        sampler=sampler_id,
+        schedule=_unless_own(sampler_id, schedule),
         steps=whole(steps),
-        cfg_scale=_cfg(found, conditioned, has_negative=negative is not None),
+        cfg_scale=_cfg(graph, conditioned, has_negative=negative is not None),
         guidance=guidance,
-        seed=_seed(found, inputs),
+        seed=_seed(graph, inputs),
         width=width,
         height=height,
         clip_skip=clip_skip,
         checkpoint=checkpoint,
         loras=loras,
-        modules=_modules(found),
+        modules=_modules(graph),
         program="ComfyUI",
-        notes=tuple(found.notes),
+        notes=tuple(graph.notes),
     )
 
 
-def loaded(text: str) -> Any:
-    """The JSON of a text, in which Python's and JavaScript's words for no value may stand bare.
+def parse_json(text: str) -> Any:
+    """Parses JSON in which ``undefined``, ``NaN`` and ``Infinity`` may occur.
 
     Raises:
-        BadInput: it is no JSON.
+        BadInput: the text is not JSON.
     """
     for attempt in (text, None):
         try:
@@ -136,21 +136,21 @@ def loaded(text: str) -> Any:
         except ValueError as error:
             reason = str(error)
         except RecursionError:
-            raise BadInput("no graph: its JSON is nested too deep") from None
-    raise BadInput(f"no graph: it is no JSON: {reason[:80]}")
+            raise BadInput("not a graph: its JSON is nested too deep") from None
+    raise BadInput(f"not a graph: it is not JSON: {reason[:80]}")
 
 
 def _without_bare(text: str) -> str:
-    return _BARE.sub(lambda found: found[1] if found[1] is not None else "null", text)
+    return _BARE.sub(lambda match: match[1] if match[1] is not None else "null", text)
 
 
 def _api(graph: object) -> dict[str, Node]:
-    """The nodes in the API's form, whatever the form they come in."""
+    """The nodes in the API's form."""
     for _ in range(4):
         if isinstance(graph, str):
-            graph = loaded(graph)
+            graph = parse_json(graph)
         if not isinstance(graph, Mapping):
-            raise BadInput(f"no graph: an object of nodes is needed, not {type(graph).__name__}")
+            raise BadInput(f"not a graph: an object of nodes is needed, not {type(graph).__name__}")
         if is_workflow(graph):
             graph = as_api(graph)
             break
@@ -169,7 +169,7 @@ def _api(graph: object) -> dict[str, Node]:
         and isinstance(node.get("inputs"), Mapping)
     }
     if not nodes:
-        raise BadInput("no graph: it has no node with a class_type and inputs")
+        raise BadInput("not a graph: it has no node with a class_type and inputs")
     return nodes
 
 
@@ -178,22 +178,22 @@ def _is_graph(value: object) -> bool:
 
 
 def _sampler_node(graph: _Graph) -> tuple[str, Node]:
-    """The sampler of the first pass: of those that lead to a saved picture, one with no other before it."""
+    """The sampler of the first pass: one upstream of a saved picture and downstream of no other sampler."""
     drawn = _upstream(graph, [name for name, node in graph.nodes.items() if _is_output(node)])
     samplers = {name: node for name, node in graph.nodes.items() if _is_sampler(node)}
     if not samplers:
         kinds = ", ".join(sorted({node["class_type"] for node in graph.nodes.values()})[:6])
-        raise BadInput(f"no graph of one text-to-image call: it has no sampler that is known, but {kinds}")
-    wanted = {name: node for name, node in samplers.items() if name in drawn} or samplers
+        raise BadInput(f"not the graph of one text-to-image call: it has no known sampler, only {kinds}")
+    candidates = {name: node for name, node in samplers.items() if name in drawn} or samplers
     later = _downstream(graph, list(samplers))
     first = [
         name
-        for name, node in wanted.items()
+        for name, node in candidates.items()
         if not any(other in samplers or other in later for other in _linked(node, _LATENTS))
     ]
-    name = (first or list(wanted))[0]
-    if len(wanted) > 1:
-        graph.notes.append(f"the graph has {len(wanted)} samplers: the first pass, {name}, was read")
+    name = (first or list(candidates))[0]
+    if len(candidates) > 1:
+        graph.notes.append(f"the graph has {len(candidates)} samplers: the first pass, {name}, was read")
     return name, samplers[name]
 
 
@@ -223,47 +223,47 @@ def _linked(node: Node, keys: Sequence[str]) -> list[str]:
 
 
 def _upstream(graph: _Graph, names: Sequence[str]) -> set[str]:
-    """The nodes with these names and all that they are made from."""
-    found, left = set(), [name for name in names if name in graph.nodes]
-    while left:
-        name = left.pop()
-        if name in found:
+    """The names of these nodes and of all nodes upstream."""
+    names_above, queue = set(), [name for name in names if name in graph.nodes]
+    while queue:
+        name = queue.pop()
+        if name in names_above:
             continue
-        found.add(name)
+        names_above.add(name)
         for value in graph.nodes[name]["inputs"].values():
             if isinstance(value, list) and len(value) == 2 and str(value[0]) in graph.nodes:
-                left.append(str(value[0]))
-    return found
+                queue.append(str(value[0]))
+    return names_above
 
 
 def _downstream(graph: _Graph, names: Sequence[str]) -> set[str]:
-    """The nodes that are made from those of these names."""
+    """The names of all nodes downstream of these."""
     takers: dict[str, list[str]] = {}
     for name, node in graph.nodes.items():
         for value in node["inputs"].values():
             if isinstance(value, list) and len(value) == 2:
                 takers.setdefault(str(value[0]), []).append(name)
-    found, left = set[str](), [taker for name in names for taker in takers.get(name, ())]
-    while left:
-        name = left.pop()
-        if name not in found:
-            found.add(name)
-            left += takers.get(name, ())
-    return found
+    names_below, queue = set[str](), [taker for name in names for taker in takers.get(name, ())]
+    while queue:
+        name = queue.pop()
+        if name not in names_below:
+            names_below.add(name)
+            queue += takers.get(name, ())
+    return names_below
 
 
 def _value(graph: _Graph, value: object, *names: str) -> Any:
-    """A widget's value, or what the nodes hold that are linked in its place; None where they hold none."""
-    seen: set[int] = set()
+    """A widget's value, or the value of the node linked to it, or None."""
+    visited: set[int] = set()
     while (source := graph.behind(value)) is not None:
         node, _ = source
-        if id(node) in seen or len(seen) > _HOPS:
+        if id(node) in visited or len(visited) > _HOPS:
             return None
-        seen.add(id(node))
+        visited.add(id(node))
         inputs = node["inputs"]
         key = next((key for key in (*names, *_VALUES) if inputs.get(key) is not None), None)
         if key is None:
-            alone = [one for one in inputs.values() if not isinstance(one, Mapping)]
+            alone = [input_value for input_value in inputs.values() if not isinstance(input_value, Mapping)]
             if len(alone) != 1:
                 return None
             value = alone[0]
@@ -272,45 +272,45 @@ def _value(graph: _Graph, value: object, *names: str) -> Any:
     return None if isinstance(value, list) else value
 
 
-def _said(graph: _Graph, value: object, *names: str) -> str:
-    """Text, put together from its parts where nodes join them."""
+def _string(graph: _Graph, value: object, *names: str) -> str:
+    """A widget's text, joined from its parts where nodes concatenate it."""
     pieces: list[str] = []
-    left, seen = [value], set[int]()
-    while left and len(seen) <= _HOPS:
-        value = left.pop()
+    queue, visited = [value], set[int]()
+    while queue and len(visited) <= _HOPS:
+        value = queue.pop()
         if isinstance(value, str):
             pieces.append(value)
         source = graph.behind(value)
-        if source is None or id(source[0]) in seen:
+        if source is None or id(source[0]) in visited:
             continue
-        seen.add(id(source[0]))
+        visited.add(id(source[0]))
         inputs = source[0]["inputs"]
         joined = [key for key in sorted(inputs) if re.fullmatch(r"(?:string|text)_[a-h1-9]", key)]
         if "oncat" in source[0]["class_type"] or len(joined) > 1:
-            left += [inputs[key] for key in reversed(joined)]
+            queue += [inputs[key] for key in reversed(joined)]
             continue
         key = next((key for key in (*names, *_VALUES) if inputs.get(key) is not None), None)
         if key is not None:
-            left.append(inputs[key])
+            queue.append(inputs[key])
     return (
         " ".join(piece.strip() for piece in pieces if piece.strip()) if len(pieces) > 1 else "".join(pieces)
     )
 
 
 def _text(graph: _Graph, link: object, branch: str) -> str:
-    """The prompt of a conditioning; conditionings that are combined are joined by commas."""
+    """The prompt of a conditioning; combined conditionings are joined by commas."""
     pieces: list[str] = []
-    left, seen = [link], set[int]()
-    while left:
-        source = graph.behind(left.pop())
-        if source is None or id(source[0]) in seen:
+    queue, visited = [link], set[int]()
+    while queue:
+        source = graph.behind(queue.pop())
+        if source is None or id(source[0]) in visited:
             continue
         node, slot = source
-        seen.add(id(node))
+        visited.add(id(node))
         inputs = node["inputs"]
         if node["class_type"] == "ConditioningZeroOut":
             continue
-        texts = [said for key in _TEXTS if key in inputs and (said := _said(graph, inputs[key], key))]
+        texts = [text for key in _TEXTS if key in inputs and (text := _string(graph, inputs[key], key))]
         if texts:
             pieces += dict.fromkeys(texts)
             continue
@@ -323,13 +323,13 @@ def _text(graph: _Graph, link: object, branch: str) -> str:
             if isinstance(inputs[way], str):
                 pieces.append(inputs[way])
             else:
-                left.append(inputs[way])
+                queue.append(inputs[way])
             continue
         others = [inputs[key] for key in _OTHER_CONDITIONINGS if graph.behind(inputs.get(key))]
         following = next((inputs[key] for key in _CONDITIONINGS if graph.behind(inputs.get(key))), None)
         if others:
             graph.notes.append("the graph combines several prompts; they were joined")
-        left += [*others, following]
+        queue += [*others, following]
     return (
         ", ".join(dict.fromkeys(piece.strip(" ,") for piece in pieces if piece.strip(" ,")))
         if len(pieces) > 1
@@ -345,11 +345,11 @@ def _guidance(graph: _Graph, link: object) -> float | None:
 
 
 def _chain(graph: _Graph, link: object, keys: Sequence[str]) -> Iterator[Node]:
-    """The nodes that links of some names lead along, from the end to the beginning."""
-    seen: set[int] = set()
-    while (source := graph.behind(link)) is not None and id(source[0]) not in seen:
+    """Yields the nodes along links of these names, from the end to the beginning."""
+    visited: set[int] = set()
+    while (source := graph.behind(link)) is not None and id(source[0]) not in visited:
         node = source[0]
-        seen.add(id(node))
+        visited.add(id(node))
         yield node
         inputs = node["inputs"]
         link = next((inputs[key] for key in keys if graph.behind(inputs.get(key))), None)
@@ -363,41 +363,41 @@ def _cfg(graph: _Graph, inputs: Mapping[str, Any], *, has_negative: bool) -> flo
 
 
 def _sampler(graph: _Graph, inputs: Mapping[str, Any]) -> str | None:
-    """A sampler's id, or that which the name of its node says: ``SamplerEulerAncestral``."""
+    """A sampler's id, or the one in its node's name: ``SamplerEulerAncestral``."""
     if "sampler_name" in inputs:
-        named = _value(graph, inputs["sampler_name"], "sampler_name")
-        return named if isinstance(named, str) else None
+        sampler_id = _value(graph, inputs["sampler_name"], "sampler_name")
+        return sampler_id if isinstance(sampler_id, str) else None
     source = graph.behind(inputs.get("sampler"))
     if source is None:
-        named = inputs.get("sampler")
-        return named if isinstance(named, str) else None
+        sampler_id = inputs.get("sampler")
+        return sampler_id if isinstance(sampler_id, str) else None
     node = source[0]
-    named = _value(graph, inputs["sampler"], "sampler_name", "sampler")
-    if isinstance(named, str) and named:
-        return named
-    said = str(node["class_type"]).removeprefix("Sampler").removeprefix("_")
-    return said if read_sampler(said) else str(node["class_type"])
+    sampler_id = _value(graph, inputs["sampler"], "sampler_name", "sampler")
+    if isinstance(sampler_id, str) and sampler_id:
+        return sampler_id
+    class_name = str(node["class_type"]).removeprefix("Sampler").removeprefix("_")
+    return class_name if read_sampler(class_name) else str(node["class_type"])
 
 
 def _schedule(graph: _Graph, inputs: Mapping[str, Any]) -> tuple[str | None, Any]:
-    """The schedule and the number of steps, of the sampler or of the nodes that make its noise levels."""
-    named = _value(graph, inputs.get("scheduler"), "scheduler")
-    schedule = named if isinstance(named, str) else None
+    """The schedule and the number of steps, from the sampler or from the nodes of its noise levels."""
+    scheduler = _value(graph, inputs.get("scheduler"), "scheduler")
+    schedule = scheduler if isinstance(scheduler, str) else None
     steps = _value(graph, inputs.get("steps"), "steps")
     for node in _chain(graph, inputs.get("sigmas"), ("sigmas", "sigmas_1")):
-        own = node["inputs"]
-        if "steps" in own and steps is None:
-            steps = _value(graph, own["steps"], "steps")
-        if schedule is None and "scheduler" in own:
-            said = _value(graph, own["scheduler"], "scheduler")
-            schedule = said if isinstance(said, str) else None
+        node_inputs = node["inputs"]
+        if "steps" in node_inputs and steps is None:
+            steps = _value(graph, node_inputs["steps"], "steps")
+        if schedule is None and "scheduler" in node_inputs:
+            node_scheduler = _value(graph, node_inputs["scheduler"], "scheduler")
+            schedule = node_scheduler if isinstance(node_scheduler, str) else None
         elif schedule is None and node["class_type"].endswith("Scheduler"):
             schedule = node["class_type"].removesuffix("Scheduler")
     return schedule, steps
 
 
 def _unless_own(sampler: str | None, schedule: str | None) -> str | None:
-    """The schedule, None where it is the one that ComfyUI runs for a call that names none."""
+    """The schedule, or None where it is ComfyUI's default for a call without one."""
     method = read_sampler(sampler)
     own = COMFYUI_OWN.get(method.method, COMFYUI_PLAIN) if method else COMFYUI_PLAIN
     return None if schedule == own else schedule
@@ -411,39 +411,39 @@ def _seed(graph: _Graph, inputs: Mapping[str, Any]) -> int | None:
 
 
 def _size(graph: _Graph, inputs: Mapping[str, Any]) -> tuple[int | None, int | None]:
-    """The size of the empty latent image; a picture that is encoded instead is said in a note."""
+    """The size of the empty latent image; an encoded picture in its place is noted."""
     link = next((inputs[key] for key in _LATENTS if graph.behind(inputs.get(key))), None)
     for node in _chain(graph, link, _LATENTS):
-        own = node["inputs"]
-        if "width" in own and "height" in own:
+        node_inputs = node["inputs"]
+        if "width" in node_inputs and "height" in node_inputs:
             return (
-                whole(_value(graph, own["width"], "width", "empty_latent_width")),
-                whole(_value(graph, own["height"], "height", "empty_latent_height")),
+                whole(_value(graph, node_inputs["width"], "width", "empty_latent_width")),
+                whole(_value(graph, node_inputs["height"], "height", "empty_latent_height")),
             )
-        for value in own.values():
+        for value in node_inputs.values():
             if isinstance(value, str) and len(value) < 100 and (sides := _SIDES.search(value)):
                 return int(sides[1]), int(sides[2])
-        if "pixels" in own or "image" in own:
+        if "pixels" in node_inputs or "image" in node_inputs:
             graph.notes.append("the picture was made from another one, which a call does not hold")
     whole_pass = (inputs.get("width"), inputs.get("height"), inputs.get("empty_latent_width"))
     return (whole(whole_pass[0] or whole_pass[2]), whole(whole_pass[1] or inputs.get("empty_latent_height")))
 
 
 def _models(graph: _Graph, node: Node, positive: object) -> tuple[ModelUse, tuple[ModelUse, ...], int | None]:
-    """The checkpoint, the LoRAs in the order applied, and the clip skip of a sampler or guider."""
+    """The checkpoint, the LoRAs in order of application, and the clip skip of a sampler or guider."""
     checkpoint, loras, stacks = ModelUse(), list[ModelUse](), set[int]()
     start = [node] if "model" not in node["inputs"] else []
     link = next((node["inputs"][key] for key in _MODELS if graph.behind(node["inputs"].get(key))), None)
-    for one in (*start, *_chain(graph, link, _MODELS)):
-        loras[:0] = _loras(graph, one, stacks)
-        if "model2" in one["inputs"]:
+    for step in (*start, *_chain(graph, link, _MODELS)):
+        loras[:0] = _loras(graph, step, stacks)
+        if "model2" in step["inputs"]:
             graph.notes.append("the graph merges two models; the first one was read")
-        file = _file(graph, one)
-        if file and "lora" not in one["class_type"].casefold():
+        file = _file(graph, step)
+        if file and "lora" not in step["class_type"].casefold():
             checkpoint = ModelUse(file)
             break
     if not checkpoint.name:
-        files = (_file(graph, one) for one in graph.nodes.values() if "oader" in one["class_type"])
+        files = (_file(graph, loader) for loader in graph.nodes.values() if "oader" in loader["class_type"])
         checkpoint = ModelUse(next(filter(None, files), ""))
     return checkpoint, tuple(loras), _clip_skip(graph, positive)
 
@@ -469,46 +469,46 @@ def _clip_skip(graph: _Graph, positive: object) -> int | None:
 
 
 def _loras(graph: _Graph, node: Node, stacks: set[int]) -> list[ModelUse]:
-    """The LoRAs that one node applies: itself, its rows, or the stacks that are linked to it."""
-    found = _rows(graph, node)
-    for one in _chain(graph, node["inputs"].get("lora_stack"), ("lora_stack",)):
-        if id(one) in stacks:
+    """The LoRAs of one node: its own, its rows, or its linked stacks."""
+    uses = _rows(graph, node)
+    for stack in _chain(graph, node["inputs"].get("lora_stack"), ("lora_stack",)):
+        if id(stack) in stacks:
             break
-        stacks.add(id(one))
-        found[:0] = _rows(graph, one)
-    return found
+        stacks.add(id(stack))
+        uses[:0] = _rows(graph, stack)
+    return uses
 
 
 def _rows(graph: _Graph, node: Node) -> list[ModelUse]:
     inputs = node["inputs"]
-    found = []
+    uses = []
     alone = _value(graph, inputs.get("lora_name"), "lora_name") if "lora_name" in inputs else None
     if alone is not None:
         weight = next(
             (inputs[key] for key in ("strength_model", "lora_model_strength", "strength") if key in inputs),
             1.0,
         )
-        found.append(_lora(alone, _value(graph, weight, "strength_model"), True))
+        uses.append(_lora(alone, _value(graph, weight, "strength_model"), True))
     for key, value in inputs.items():
         if isinstance(value, Mapping) and "lora" in value:  # rgthree's Power Lora Loader
-            found.append(_lora(value["lora"], value.get("strength"), value.get("on", True)))
+            uses.append(_lora(value["lora"], value.get("strength"), value.get("on", True)))
             continue
         rows = value.get("__value__") if isinstance(value, Mapping) else value
         if key == "loras" and isinstance(rows, list):  # LoRA Manager
-            found += [
+            uses += [
                 _lora(row.get("name"), row.get("strength"), row.get("active", True))
                 for row in rows
                 if isinstance(row, Mapping)
             ]
             continue
-        numbered = _NUMBERED.fullmatch(key) if len(key) < 40 else None
-        if numbered and numbered[1].removesuffix("_") in ("lora_name", "lora") and isinstance(value, str):
-            found.append(_numbered(inputs, numbered[2], value))
-    return [use for use in found if use is not None]
+        match = _NUMBERED.fullmatch(key) if len(key) < 40 else None
+        if match and match[1].removesuffix("_") in ("lora_name", "lora") and isinstance(value, str):
+            uses.append(_numbered(inputs, match[2], value))
+    return [use for use in uses if use is not None]
 
 
 def _numbered(inputs: Mapping[str, Any], row: str, name: str) -> ModelUse | None:
-    """One row of a stack, whose weight and switch are numbered likewise."""
+    """The LoRA of one row of a stack, whose weight and switch have the same number."""
     weights = (
         f"{key}_{row}" for key in ("model_weight", "model_str", "lora_wt", "strength", "strength_model")
     )
@@ -529,5 +529,5 @@ def _lora(name: object, weight: object, is_on: object) -> ModelUse | None:
 
 def _modules(graph: _Graph) -> tuple[str, ...]:
     """The files of text encoders and VAEs."""
-    named = (node["inputs"].get(key) for node in graph.nodes.values() for key in _MODULES)
-    return tuple(dict.fromkeys(name for name in named if isinstance(name, str)))
+    names = (node["inputs"].get(key) for node in graph.nodes.values() for key in _MODULES)
+    return tuple(dict.fromkeys(name for name in names if isinstance(name, str)))

@@ -1,10 +1,10 @@
-"""Generation: how a picture was made, as its metadata tells it, and the T2I call that makes it again.
+"""Generation: how a picture was made, by its metadata, and the T2I call that makes it again.
 
-    infotext.read(text) or comfyui.read(graph)  ->  Generation  ->  recovered(generation, catalog)
+    infotext.read(text) or comfyui.read(graph)  ->  Generation  ->  recover(generation, catalog)
 
-A :class:`Generation` holds what is written, models by whatever names them; nothing is looked up. Its call
-names catalog entries: they are found by Civitai's version, then by hash, then by file name. What a call
-cannot hold as it stands is changed and said in a note.
+A :class:`Generation` holds the metadata as written, without look-ups. Its call names catalog entries, which
+are found by Civitai's version, then by hash, then by file name. Values that a call cannot hold are changed,
+with a note.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from diffagent.data.records import SEED_MAX, SIDE_MAX, SIDE_MIN, SIDE_STEP, Card
 from diffagent.data.samplers import Sampler, read, split
 
 _SHOWN = 60
-"""Characters of a name in a message."""
+"""The most characters of a name in a message."""
 UNNAMED = ("", "undefined", "none", "default", "unknown")
-"""Names that programs write where they know no sampler."""
+"""Programs' placeholders for an unknown sampler."""
 
 
 @dataclass(frozen=True)
 class ModelUse:
-    """A model as metadata names it: ``name`` of its file or as shown, any ``hashes``, Civitai's version."""
+    """A model in metadata: its ``name`` or file name, ``hashes``, and Civitai's version."""
 
     name: str = ""
     hashes: tuple[str, ...] = ()
     version_id: int | None = None
     weight: float = 1.0
-    """A LoRA's."""
+    """The weight of a LoRA."""
 
     @classmethod
     def of(cls, name: str, catalog: Catalog, weight: float = 1.0) -> ModelUse:
-        """A model as a request names it: an AIR, a name, or a file with a hash in brackets behind it."""
+        """Returns a model by a request's AIR, name, or file name with a hash in brackets."""
         card = catalog.by_air(name) if is_air(name) else None
         if card is not None:
             return cls(card.file_name or card.name, card.hashes[:1], card.version_id, weight)
@@ -49,19 +49,19 @@ class ModelUse:
         return cls(name, weight=weight)
 
     def __str__(self) -> str:
-        shown = self.name if len(self.name) <= _SHOWN else self.name[: _SHOWN - 1] + "…"
+        label = self.name if len(self.name) <= _SHOWN else self.name[: _SHOWN - 1] + "…"
         version = f"Civitai's version {self.version_id}" if self.version_id is not None else ""
-        return " ".join(filter(None, (shown, f"({version})" if shown and version else version))) or (
+        return " ".join(filter(None, (label, f"({version})" if label and version else version))) or (
             self.hashes[0] if self.hashes else "without a name"
         )
 
 
 @dataclass(frozen=True)
 class Generation:
-    """What metadata says; None is what it does not say.
+    """A picture's metadata; missing values are None.
 
     ``sampler`` and ``schedule`` are as written, ``width`` and ``height`` pixels before any upscaling,
-    ``modules`` the files of text encoders and VAE, ``notes`` what no call can hold.
+    ``modules`` the files of text encoders and VAE, ``notes`` are about what a call cannot hold.
     """
 
     prompt: str
@@ -83,25 +83,25 @@ class Generation:
     notes: tuple[str, ...] = ()
 
 
-class Recovered(NamedTuple):
-    """A call, and what of the metadata it does not hold as it stands."""
+class RecoveredCall(NamedTuple):
+    """A call, with notes on the metadata that it changes or lacks."""
 
     call: T2ICall
     notes: tuple[str, ...]
 
 
-def recovered(generation: Generation, catalog: Catalog) -> Recovered:
-    """The call that makes the picture again.
+def recover(generation: Generation, catalog: Catalog) -> RecoveredCall:
+    """Returns the call that makes the picture again.
 
     Raises:
-        UnknownModel: the checkpoint or a LoRA is not in the catalog. BadInput: the metadata lacks what a call
-        needs, or names a sampler that no call can name.
+        UnknownModel: the checkpoint or a LoRA is not in the catalog. BadInput: the metadata lacks a value
+        that a call needs, or names an unknown sampler.
     """
     notes = list(generation.notes)
     if not generation.prompt.strip():
         raise BadInput("the picture's metadata has no prompt, and a call needs one")
-    checkpoint = _found(generation.checkpoint, "Checkpoint", catalog)
-    loras = _merged([(_found(lora, "LoRA", catalog), lora.weight) for lora in generation.loras], notes)
+    checkpoint = _entry(generation.checkpoint, "Checkpoint", catalog)
+    loras = _merge([(_entry(lora, "LoRA", catalog), lora.weight) for lora in generation.loras], notes)
     row = find(checkpoint.base_model)
     sampler = _sampler(generation, row, notes)
     width, height = _size(generation, (row and row.step) or SIDE_STEP, notes)
@@ -124,11 +124,11 @@ def recovered(generation: Generation, catalog: Catalog) -> Recovered:
         seed=_seed(generation.seed, notes),
         clip_skip=_clip_skip(generation.clip_skip, notes),
     )
-    return Recovered(call, tuple(dict.fromkeys(notes)))
+    return RecoveredCall(call, tuple(dict.fromkeys(notes)))
 
 
 def as_call(checkpoint: Card, loras: Sequence[tuple[Card, float]], **fields: object) -> T2ICall:
-    """A call from its parameters, its checkpoint and its LoRAs with their weights, in order."""
+    """Returns a call with these parameters, checkpoint, and LoRAs with weights in order."""
     card = loras[0][0] if loras else checkpoint
     return T2ICall.parse(
         {
@@ -148,7 +148,7 @@ def as_call(checkpoint: Card, loras: Sequence[tuple[Card, float]], **fields: obj
 
 
 def whole(value: object) -> int | None:
-    """The whole number that a value of metadata is, as a number or as text; None where it is none."""
+    """Returns a metadata value, a number or text, as a whole number, or None."""
     if isinstance(value, str) and len(value) <= _SHOWN:
         try:
             return int(value)  # as a float, a seed of 64 bits would lose its last digits
@@ -156,12 +156,12 @@ def whole(value: object) -> int | None:
             pass
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    found = number(value)
-    return int(found) if found is not None and found.is_integer() else None
+    real = number(value)
+    return int(real) if real is not None and real.is_integer() else None
 
 
 def number(value: object) -> float | None:
-    """The finite number that a value of metadata is, as a number or as text; None where it is none."""
+    """Returns a metadata value, a number or text, as a finite number, or None."""
     if isinstance(value, str) and len(value) <= _SHOWN:
         try:
             value = float(value)
@@ -170,14 +170,14 @@ def number(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
-        found = float(value)
+        real = float(value)
     except OverflowError:
         return None
-    return found if math.isfinite(found) else None
+    return real if math.isfinite(real) else None
 
 
-def _found(use: ModelUse, kind: str, catalog: Catalog) -> Card:
-    """The entry that a use of a model means; a name alone may be that of a model of another kind."""
+def _entry(use: ModelUse, kind: str, catalog: Catalog) -> Card:
+    """The entry of a model in metadata; entries of another kind with its name do not count."""
     cards: Iterable[Card | None] = (
         catalog.by_version(use.version_id) if use.version_id is not None else None,
         *(catalog.by_hash(digest) for digest in use.hashes),
@@ -194,10 +194,10 @@ def _found(use: ModelUse, kind: str, catalog: Catalog) -> Card:
     return card
 
 
-def _merged(used: Sequence[tuple[Card, float]], notes: list[str]) -> list[tuple[Card, float]]:
-    """Each LoRA once: the weights of one that is named twice add up, as programs apply it twice."""
+def _merge(uses: Sequence[tuple[Card, float]], notes: list[str]) -> list[tuple[Card, float]]:
+    """Each LoRA once; the weights of a repeated one add up, because programs apply it twice."""
     weights: dict[str, tuple[Card, float]] = {}
-    for card, weight in used:
+    for card, weight in uses:
         weights[card.air] = card, weights.get(card.air, (card, 0.0))[1] + weight
     return [
         (card, float(_within(f"{card.name}'s weight", weight, -2, 2, notes)))
@@ -206,26 +206,28 @@ def _merged(used: Sequence[tuple[Card, float]], notes: list[str]) -> list[tuple[
 
 
 def _sampler(generation: Generation, row: BaseModelFacts | None, notes: list[str]) -> Sampler:
-    named = (generation.sampler or "").strip()
-    if named.casefold() in UNNAMED:
+    label = (generation.sampler or "").strip()
+    if label.casefold() in UNNAMED:
         usual = split(row.samplers[0] if row is not None and row.samplers else "Euler")
         if usual.scheduler is None and row is not None and row.schedules:
             usual = usual._replace(scheduler=row.schedules[0])
         notes.append(f"the metadata names no sampler: {usual} was taken")
         return usual
-    found = read(named, generation.schedule)
-    if found is None and (method := read(named)) is not None:
+    sampler = read(label, generation.schedule)
+    if sampler is None and (method := read(label)) is not None:
         notes.append(f"no call can name the schedule {str(generation.schedule)[:_SHOWN]!r}: it was left out")
         return method
-    if found is None:
-        given = " ".join(filter(None, (named, generation.schedule)))[:_SHOWN]
-        raise BadInput(f"the picture's sampler is {given!r}, which no call can name")
-    return found
+    if sampler is None:
+        label_shown = " ".join(filter(None, (label, generation.schedule)))[:_SHOWN]
+        raise BadInput(f"the picture's sampler is {label_shown!r}, which no call can name")
+    return sampler
 
 
 def _size(generation: Generation, step: int, notes: list[str]) -> tuple[int, int]:
     if generation.width is None or generation.height is None:
-        raise BadInput("the picture's metadata does not tell its size: no 'Size', no width and height")
+        raise BadInput(
+            "the picture's metadata does not give its size: it has no 'Size', no width and no height"
+        )
     width, height = (
         min(SIDE_MAX // step * step, max(SIDE_MIN, (side + step // 2) // step * step))
         for side in (generation.width, generation.height)
@@ -236,7 +238,7 @@ def _size(generation: Generation, step: int, notes: list[str]) -> tuple[int, int
 
 
 def _usual(name: str, value: Any, usual: Any, notes: list[str]) -> Any:
-    """A number, or what is usual for the base model where the metadata does not tell it."""
+    """A number of the metadata, or else the base model's usual one."""
     if value is not None:
         return value
     if usual is None:
@@ -256,14 +258,12 @@ def _seed(seed: int | None, notes: list[str]) -> int | None:
     if seed is None or 0 <= seed <= SEED_MAX:
         return seed
     if seed != -1:
-        notes.append(
-            f"the metadata's seed {str(seed)[:_SHOWN]} is none that a call can hold: it was left out"
-        )
+        notes.append(f"the metadata's seed {str(seed)[:_SHOWN]} is out of a call's range: it was left out")
     return None
 
 
 def _clip_skip(skip: int | None, notes: list[str]) -> int | None:
-    """Layers from the end; SD.Next and ComfyUI write numbers below 1 for the last one."""
+    """The clip skip in layers from the end; SD.Next and ComfyUI write numbers below 1 for the last layer."""
     if skip is None or skip < 1:
         return None
     return int(_within("clip skip", skip, 1, 12, notes))

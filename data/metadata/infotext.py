@@ -1,15 +1,15 @@
-"""Infotext: the lines that A1111 writes into a PNG, and that Civitai shows as "generation data".
+"""Infotext: the lines that A1111 writes into a PNG and Civitai shows as "generation data".
 
     a fox in the snow <lora:ink:0.8>
     Negative prompt: blurry
     Steps: 20, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7, Seed: 1, Size: 512x768, …
 
 In: the text. Out: :class:`Infotext`, its three parts, or a
-:class:`~diffagent.data.metadata.generation.Generation`. The layout, the quoting and the fields' names are
-those of ``create_infotext`` in A1111's ``modules/processing.py`` and ``parse_generation_parameters`` in
+:class:`~diffagent.data.metadata.generation.Generation`. Layout, quoting and field names are those of
+``create_infotext`` in A1111's ``modules/processing.py`` and ``parse_generation_parameters`` in
 ``modules/infotext_utils.py``. Forge adds "Distilled CFG Scale" and "Module 1", SD.Next spells some names
-otherwise, Civitai adds JSON to the line and may put everything on one. The format cannot say where a prompt
-ends that holds a line "Negative prompt:", nor keep blanks around a line.
+differently, Civitai adds JSON to the line and may write everything on one line. The format is ambiguous for a
+prompt with a line "Negative prompt:", and loses blanks around lines.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ _HIRES = ("hires upscale", "hires resize", "hires upscaler", "hires steps")
 
 @dataclass(frozen=True)
 class Infotext:
-    """Its three parts; ``settings`` by A1111's names, such as "CFG scale"; ``line`` as it stands."""
+    """The three parts of infotext; ``settings`` by A1111's names, such as "CFG scale"; ``line`` as
+    written."""
 
     prompt: str
     negative_prompt: str = ""
@@ -47,12 +48,12 @@ class Infotext:
 
 
 def parse(text: str) -> Infotext:
-    """The parts of infotext; text without its lines is all prompt."""
+    """Splits infotext into its parts; other text is all prompt."""
     body, line, is_one_line = text, "", False
-    if found := _SETTINGS.search(text):
-        body, line = text[: found.start()], found[1]
-    elif found := _settings_here(text):
-        body, line, is_one_line = text[: found.start()], text[found.start() :], True
+    if match := _SETTINGS.search(text):
+        body, line = text[: match.start()], match[1]
+    elif match := _settings_here(text):
+        body, line, is_one_line = text[: match.start()], text[match.start() :], True
     settings = dict(pairs(line))
     parts = _NEGATIVE.split(body, maxsplit=1)
     if len(parts) == 1 and is_one_line:
@@ -64,9 +65,9 @@ def parse(text: str) -> Infotext:
 
 
 def pairs(line: str) -> Iterator[tuple[str, str]]:
-    """The names and values of the settings' line, in order.
+    """Yields the names and values of the settings line, in order.
 
-    A value is quoted text, JSON with balanced brackets, or what stands before the next comma.
+    A value is quoted text, JSON with balanced brackets, or the text before the next comma.
     """
     at, is_whole = 0, True
     while at < len(line):
@@ -89,69 +90,69 @@ def pairs(line: str) -> Iterator[tuple[str, str]]:
 
 
 def read(text: str) -> Generation:
-    """What an infotext tells of its picture.
+    """Returns the generation data of an infotext.
 
     Raises:
-        BadInput: the text has none of an infotext's settings.
+        BadInput: the text has no line of settings.
     """
-    found = parse(text)
-    if not found.settings:
-        raise BadInput(f"no infotext: it has no line of settings such as 'Steps: 20, …': {text[:60]!r}")
-    said = {_plain(name): value for name, value in reversed(list(found.settings.items()))}
-    resources = _json(said.get("civitai resources"), list)
-    hashes = _json(said.get("hashes"), dict)
-    made = _json(said.get("civitai metadata"), dict)
-    size = _SIDES.match(said.get("size", ""))
-    prompt, loras = _loras(found.prompt, said, resources, hashes)
-    version = said.get("version", "")
-    notes = [f"{name} is not in a call" for name in ("Hires upscale", "Refiner") if _plain(name) in said]
-    if "denoising strength" in said and not any(name in said for name in _HIRES):
+    infotext = parse(text)
+    if not infotext.settings:
+        raise BadInput(f"not an infotext: it has no line of settings such as 'Steps: 20, …': {text[:60]!r}")
+    fields = {_plain(name): value for name, value in reversed(list(infotext.settings.items()))}
+    resources = _json(fields.get("civitai resources"), list)
+    hashes = _json(fields.get("hashes"), dict)
+    civitai_meta = _json(fields.get("civitai metadata"), dict)
+    size = _SIDES.match(fields.get("size", ""))
+    prompt, loras = _loras(infotext.prompt, fields, resources, hashes)
+    version = fields.get("version", "")
+    notes = [f"{name} is not in a call" for name in ("Hires upscale", "Refiner") if _plain(name) in fields]
+    if "denoising strength" in fields and not any(name in fields for name in _HIRES):
         notes.append("the picture was made from another one, which a call does not hold")
-    base_model = made.get("ecosystem", made.get("baseModel"))
+    base_model = civitai_meta.get("ecosystem", civitai_meta.get("baseModel"))
     return Generation(
         prompt=prompt,
-        negative_prompt=found.negative_prompt,
-        sampler=said.get("sampler"),
-        schedule=said.get("schedule type") or said.get("sampler sigma") or said.get("scheduler"),
-        steps=whole(said.get("steps")),
-        cfg_scale=number(said.get("cfg scale")),
-        guidance=number(said.get("distilled cfg scale")),
-        seed=whole(said.get("seed")),
+        negative_prompt=infotext.negative_prompt,
+        sampler=fields.get("sampler"),
+        schedule=fields.get("schedule type") or fields.get("sampler sigma") or fields.get("scheduler"),
+        steps=whole(fields.get("steps")),
+        cfg_scale=number(fields.get("cfg scale")),
+        guidance=number(fields.get("distilled cfg scale")),
+        seed=whole(fields.get("seed")),
         width=int(size[1]) if size else None,
         height=int(size[2]) if size else None,
-        clip_skip=whole(said.get("clip skip")),
-        checkpoint=_checkpoint(said, resources, hashes),
+        clip_skip=whole(fields.get("clip skip")),
+        checkpoint=_checkpoint(fields, resources, hashes),
         loras=loras,
-        modules=tuple(value for name, value in found.settings.items() if _MODULE.fullmatch(_plain(name))),
+        modules=tuple(value for name, value in infotext.settings.items() if _MODULE.fullmatch(_plain(name))),
         base_model=base_model if isinstance(base_model, str) else None,
-        program=_program(version, said),
+        program=_program(version, fields),
         notes=tuple(notes),
     )
 
 
 def split_loras(prompt: str) -> tuple[str, list[tuple[str, float]]]:
-    """A prompt without its LoRAs' tags, and the LoRAs' names with their weights, in the tags' order.
+    """Returns a prompt without LoRA tags, and the LoRAs' names with their weights, in order.
 
     Raises:
-        BadInput: a weight is no number.
+        BadInput: a weight is not a number.
     """
-    found = []
+    loras = []
     for name, weight in _LORA.findall(prompt):
         strength = number(weight.rpartition("=")[2]) if weight else 1.0
         if strength is None:
             raise BadInput(f"the infotext's LoRA {name} has the weight {weight!r}, not a number")
-        found.append((name.strip(), strength))
-    return _LORA.sub("", prompt).strip(), found
+        loras.append((name.strip(), strength))
+    return _LORA.sub("", prompt).strip(), loras
 
 
 def stem(file_name: str) -> str:
-    """A model file's name without its folder and suffix, as A1111 shows it."""
+    """A model file's name without folder and suffix, as A1111 shows it."""
     name = re.split(r"[/\\]", file_name)[-1]
     return re.sub(r"\.(?:safetensors|ckpt|pt|pth|bin|gguf)\Z", "", name, flags=re.I)
 
 
 def _settings_here(text: str) -> re.Match[str] | None:
-    """The settings of an infotext on one line, which names the sampler or the like right behind the steps."""
+    """The match of the settings in a one-line infotext, where the sampler or the like follows the steps."""
     return max(
         _ONE_LINE.finditer(text), key=re.Match.start, default=None
     )  # a prompt may quote another infotext
@@ -163,7 +164,7 @@ def _after_comma(line: str, at: int) -> int:
 
 
 def _end(line: str, quoted: re.Match[str] | None) -> int | None:
-    """Where quoted text ends, if a comma or nothing follows it."""
+    """The end of quoted text if a comma or nothing follows it, or None."""
     if quoted is None or len(quoted[0]) < 2 or not quoted[0].endswith('"'):
         return None
     rest = line[quoted.end() : quoted.end() + 8].lstrip()
@@ -171,7 +172,7 @@ def _end(line: str, quoted: re.Match[str] | None) -> int | None:
 
 
 def _balanced(line: str, start: int) -> int | None:
-    """The position behind the JSON that begins at ``start``; None where its brackets do not close."""
+    """The end of the JSON that begins at ``start``; None where its brackets are not balanced."""
     depth, at = 0, start
     while at < len(line):
         sign = line[at]
@@ -188,12 +189,12 @@ def _balanced(line: str, start: int) -> int | None:
 
 
 def _plain(name: str) -> str:
-    """A setting's name whatever its case: SD.Next writes "CLiP-skip"."""
+    """The key of a setting's name: SD.Next writes "CLiP-skip"."""
     return name.casefold().replace("-", " ")
 
 
 def _json(text: str | None, kind: type[Any]) -> Any:
-    """The JSON of a setting, empty where it is none or of another kind."""
+    """The JSON of a setting; empty where it is not JSON or of another type."""
     try:
         value = json.loads(text or "null")
     except (ValueError, RecursionError):
@@ -202,11 +203,11 @@ def _json(text: str | None, kind: type[Any]) -> Any:
 
 
 def _loras(
-    prompt: str, said: Mapping[str, str], resources: list[Any], hashes: Mapping[str, Any]
+    prompt: str, fields: Mapping[str, str], resources: list[Any], hashes: Mapping[str, Any]
 ) -> tuple[str, tuple[ModelUse, ...]]:
-    """LoRAs by their tags, with the hashes beside; then those that only a list of resources names."""
+    """The prompt without tags, and the LoRAs of the tags with their hashes, or else of the resources."""
     digests = {}
-    for pair in said.get("lora hashes", "").split(","):
+    for pair in fields.get("lora hashes", "").split(","):
         name, _, digest = (part.strip() for part in pair.rpartition(":"))
         if name and _DIGEST.fullmatch(digest):
             digests[name.casefold()] = digest
@@ -215,29 +216,30 @@ def _loras(
         if kind.casefold() == "lora" and isinstance(digest, str):
             digests.setdefault(rest.casefold(), digest)
     bare, tags = split_loras(prompt)
-    named = [
+    tagged = [
         ModelUse(name, tuple(filter(None, [digests.get(name.casefold())])), weight=weight)
         for name, weight in tags
     ]
     listed = [
-        ModelUse(_shown(one), version_id=version, weight=weight if weight is not None else 1.0)
-        for one in resources
-        if isinstance(one, dict) and str(one.get("type")).casefold() in ("lora", "lycoris", "locon", "dora")
-        if (version := whole(one.get("modelVersionId"))) is not None
-        for weight in (number(one.get("weight")),)
+        ModelUse(_shown(resource), version_id=version, weight=weight if weight is not None else 1.0)
+        for resource in resources
+        if isinstance(resource, dict)
+        and str(resource.get("type")).casefold() in ("lora", "lycoris", "locon", "dora")
+        if (version := whole(resource.get("modelVersionId"))) is not None
+        for weight in (number(resource.get("weight")),)
     ]
-    return bare, tuple(named or listed)
+    return bare, tuple(tagged or listed)
 
 
-def _checkpoint(said: Mapping[str, str], resources: list[Any], hashes: Mapping[str, Any]) -> ModelUse:
-    version, shown = None, ""
-    for one in resources:
-        if isinstance(one, dict) and str(one.get("type")).casefold() in ("checkpoint", "model"):
-            version, shown = whole(one.get("modelVersionId")), _shown(one)
+def _checkpoint(fields: Mapping[str, str], resources: list[Any], hashes: Mapping[str, Any]) -> ModelUse:
+    version, name = None, ""
+    for resource in resources:
+        if isinstance(resource, dict) and str(resource.get("type")).casefold() in ("checkpoint", "model"):
+            version, name = whole(resource.get("modelVersionId")), _shown(resource)
             break
-    digests = [said.get("model hash"), hashes.get("model")]
-    kept = tuple(dict.fromkeys(one for one in digests if isinstance(one, str) and one))
-    return ModelUse(said.get("model") or shown, kept, version)
+    digests = [fields.get("model hash"), hashes.get("model")]
+    hashes_named = tuple(dict.fromkeys(digest for digest in digests if isinstance(digest, str) and digest))
+    return ModelUse(fields.get("model") or name, hashes_named, version)
 
 
 def _shown(resource: Mapping[str, Any]) -> str:
@@ -245,11 +247,11 @@ def _shown(resource: Mapping[str, Any]) -> str:
     return " ".join(name for name in names if isinstance(name, str))
 
 
-def _program(version: str, said: Mapping[str, str]) -> str | None:
-    if "civitai resources" in said or "civitai metadata" in said:
+def _program(version: str, fields: Mapping[str, str]) -> str | None:
+    if "civitai resources" in fields or "civitai metadata" in fields:
         return "Civitai"
-    if said.get("app"):
-        return said["app"]
+    if fields.get("app"):
+        return fields["app"]
     if re.match(r"f\d|neo", version):
         return "Forge"
     if re.match(r"v?\d", version):

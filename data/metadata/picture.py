@@ -1,4 +1,4 @@
-"""The text inside a picture's file, and what it tells of how the picture was made.
+"""Generation data in the text inside a picture's file.
 
     picture.read(path)   ->   Generation      PNG's text chunks; Exif and comments of JPEG and WebP
 
@@ -29,33 +29,33 @@ _GRAPHS = ("prompt", "workflow")
 
 
 def read(source: Path | bytes) -> Generation:
-    """How a picture was made, by the text in its file; a size that the text does not tell is the picture's.
+    """Returns a picture's generation data; a missing size is the picture's own.
 
     Raises:
-        BadImage: it is no picture. BadInput: its file tells nothing, or nothing that is understood.
+        BadImage: it is not a picture. BadInput: its file has no generation data, or of an unknown form.
     """
-    with _opened(source) as image:
-        size, found = image.size, texts(image)
-    generation = understood(found)
+    with _open(source) as image:
+        size, chunks = image.size, texts(image)
+    generation = from_texts(chunks)
     if generation.width is None or generation.height is None:
-        note = "the metadata does not tell the size: the picture's own was taken"
+        note = "the metadata does not give the size: the picture's own was taken"
         generation = replace(generation, width=size[0], height=size[1], notes=(*generation.notes, note))
     return generation
 
 
-def understood(found: Mapping[str, str]) -> Generation:
-    """What the texts of a file tell, by their names; infotext goes before a graph, which may do more.
+def from_texts(chunks: Mapping[str, str]) -> Generation:
+    """Returns the generation data of a file's texts by name; infotext comes before a graph.
 
     Raises:
-        BadInput: they tell nothing, or nothing that is understood.
+        BadInput: the texts have no generation data, or of an unknown form.
     """
-    graphs = {name: found[name] for name in _GRAPHS if name in found}
+    graphs = {name: chunks[name] for name in _GRAPHS if name in chunks}
     reasons = []
-    for name, text in found.items():
+    for name, text in chunks.items():
         if name in _GRAPHS:
             continue
         try:
-            return told(text)
+            return from_text(text)
         except BadInput as error:
             reasons.append(str(error))
     for text in graphs.values():
@@ -64,65 +64,67 @@ def understood(found: Mapping[str, str]) -> Generation:
         except BadInput as error:
             reasons.append(str(error))
     raise BadInput(
-        reasons[0] if reasons else "the picture's file does not tell how it was made: it has no metadata"
+        reasons[0] if reasons else "the picture's file does not say how it was made: it has no metadata"
     )
 
 
-def told(text: str) -> Generation:
-    """What a text tells, whichever program wrote it.
+def from_text(text: str) -> Generation:
+    """Returns the generation data of any program's text.
 
     Raises:
-        BadInput: it is none that is understood.
+        BadInput: the text's form is unknown.
     """
     if not text.lstrip().startswith("{"):
         return infotext.read(text)
-    value = comfyui.loaded(text)
+    value = comfyui.parse_json(text)
     swarm = value.get("sui_image_params") if isinstance(value, dict) else None
     return _swarmui(swarm) if isinstance(swarm, dict) else comfyui.read(value)
 
 
 def texts(image: Image.Image, *, decoded: bool = True) -> dict[str, str]:
-    """The texts of an opened picture by their names: "parameters", "prompt", "workflow" and others.
+    """The texts of an opened picture by name: "parameters", "prompt", "workflow" and others.
 
-    ``decoded``: whether the pixels are, which a PNG's last texts may stand behind.
+    ``decoded``: whether to decode the pixels, which a PNG's last texts may follow.
     """
     with contextlib.suppress(OSError, SyntaxError, ValueError):  # a picture that is cut off
         if decoded:
             image.load()
-    found = {
+    chunks = {
         str(name): value for name, value in image.info.items() if isinstance(value, str) and value.strip()
     }
     comment = image.info.get("comment")
     if isinstance(comment, bytes):
-        found.setdefault("comment", _decoded(comment))
+        chunks.setdefault("comment", _decode(comment))
     try:
         exif = image.getexif()
         below = exif.get_ifd(_EXIF)
     except (ValueError, SyntaxError, OSError, TypeError, KeyError, OverflowError):  # a garbled block
-        return found
+        return chunks
     for tag in (_MODEL, _MAKE, _DESCRIPTION):
         value = exif.get(tag)
         if not isinstance(value, str):
             continue
         name, colon, rest = value.partition(":")
         if colon and name.casefold() in _GRAPHS:
-            found.setdefault(name.casefold(), rest.strip("\0 "))
+            chunks.setdefault(name.casefold(), rest.strip("\0 "))
         elif tag == _DESCRIPTION and value.strip():
-            found.setdefault("description", value)
-    said = below.get(_USER_COMMENT)
-    if isinstance(said, bytes | str) and said:
-        found.setdefault("parameters", user_comment(said) if isinstance(said, bytes) else said)
-    return found
+            chunks.setdefault("description", value)
+    comment_data = below.get(_USER_COMMENT)
+    if isinstance(comment_data, bytes | str) and comment_data:
+        chunks.setdefault(
+            "parameters", user_comment(comment_data) if isinstance(comment_data, bytes) else comment_data
+        )
+    return chunks
 
 
 def user_comment(data: bytes) -> str:
     """The text of an Exif UserComment, whose first eight bytes name its encoding."""
     encoding = _CODES.get(data[:8])
     if encoding is None:
-        return _decoded(data)
+        return _decode(data)
     rest = data[8:]
     if encoding != "utf-16":
-        return _decoded(rest)
+        return _decode(rest)
     for mark, order in ((b"\xfe\xff", "utf-16-be"), (b"\xff\xfe", "utf-16-le")):
         if rest.startswith(mark):
             return rest[2:].decode(order, "replace").strip("\0")
@@ -131,14 +133,14 @@ def user_comment(data: bytes) -> str:
     return rest.decode(order, "replace").strip("\0")
 
 
-def _decoded(data: bytes) -> str:
+def _decode(data: bytes) -> str:
     try:
         return data.decode("utf-8").strip("\0")
     except UnicodeDecodeError:
         return data.decode("latin-1").strip("\0")
 
 
-def _opened(source: Path | bytes) -> Image.Image:
+def _open(source: Path | bytes) -> Image.Image:
     try:
         from PIL import Image, UnidentifiedImageError
     except ImportError:
@@ -147,36 +149,36 @@ def _opened(source: Path | bytes) -> Image.Image:
         return Image.open(source if isinstance(source, Path) else io.BytesIO(source))
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         name = source if isinstance(source, Path) else f"{len(source)} bytes"
-        raise BadImage(f"{name} is no picture that can be read: {str(error)[:80]}") from None
+        raise BadImage(f"{name} is not a readable picture: {str(error)[:80]}") from None
 
 
-def _swarmui(said: Mapping[str, Any]) -> Generation:
+def _swarmui(params: Mapping[str, Any]) -> Generation:
     """SwarmUI's parameters (``docs/Image Metadata Format.md``)."""
-    prompt, negative = (said.get(name) for name in ("prompt", "negativeprompt"))
-    guidance = number(said.get("fluxguidancescale"))
+    prompt, negative = (params.get(name) for name in ("prompt", "negativeprompt"))
+    guidance = number(params.get("fluxguidancescale"))
     return Generation(
         prompt=prompt if isinstance(prompt, str) else "",
         negative_prompt=negative if isinstance(negative, str) else "",
-        sampler=said["sampler"] if isinstance(said.get("sampler"), str) else None,
-        schedule=said["scheduler"] if isinstance(said.get("scheduler"), str) else None,
-        steps=whole(said.get("steps")),
-        cfg_scale=number(said.get("cfgscale")),
+        sampler=params["sampler"] if isinstance(params.get("sampler"), str) else None,
+        schedule=params["scheduler"] if isinstance(params.get("scheduler"), str) else None,
+        steps=whole(params.get("steps")),
+        cfg_scale=number(params.get("cfgscale")),
         guidance=guidance,
-        seed=whole(said.get("seed")),
-        width=whole(said.get("width")),
-        height=whole(said.get("height")),
-        clip_skip=-stop if (stop := whole(said.get("clipstopatlayer"))) is not None else None,
-        checkpoint=ModelUse(said["model"] if isinstance(said.get("model"), str) else ""),
-        loras=tuple(_swarm_loras(said)),
+        seed=whole(params.get("seed")),
+        width=whole(params.get("width")),
+        height=whole(params.get("height")),
+        clip_skip=-stop if (stop := whole(params.get("clipstopatlayer"))) is not None else None,
+        checkpoint=ModelUse(params["model"] if isinstance(params.get("model"), str) else ""),
+        loras=tuple(_swarm_loras(params)),
         program="SwarmUI",
     )
 
 
-def _swarm_loras(said: Mapping[str, Any]) -> Iterator[ModelUse]:
-    """LoRAs and their weights, as lists or as text with commas."""
+def _swarm_loras(params: Mapping[str, Any]) -> Iterator[ModelUse]:
+    """Yields LoRAs with their weights, from lists or from text with commas."""
     names, weights = (
         value.split(",") if isinstance(value, str) else value if isinstance(value, list) else []
-        for value in (said.get("loras"), said.get("loraweights"))
+        for value in (params.get("loras"), params.get("loraweights"))
     )
     for place, name in enumerate(names):
         weight = number(weights[place]) if place < len(weights) else None

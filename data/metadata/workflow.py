@@ -1,12 +1,12 @@
-"""ComfyUI's page form of a graph, as the form of its API.
+"""Converts a graph from the form of ComfyUI's page to that of its API.
 
     {"nodes": [{"id": 3, "type": "KSampler", "inputs": [{"name": "model", "link": 7}], "widgets_values":
      [5, …]}], "links": [[7, 1, 0, 3, 0, "MODEL"]]}
     -> {"3": {"class_type": "KSampler", "inputs": {"seed": 5, …, "model": ["1", 0]}}}
 
-As ComfyUI's page does it (``graphToPrompt``): a subgraph's nodes get the ids ``12:3``, reroutes and bypassed
-nodes are passed through, muted ones are left out. A node's widgets are named by :data:`WIDGETS`, or else by
-its inputs, as the page of 2025 and later saves them.
+Like ComfyUI's page (``graphToPrompt``): nodes of a subgraph get ids such as ``12:3``, reroutes and bypassed
+nodes are passed through, muted ones are left out. Widgets are named by :data:`WIDGETS`, or else by the node's
+inputs, as saved by the page since 2025.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Node = dict[str, Any]
 Graph = dict[str, Node]
 
 CONTROLS = ("fixed", "increment", "decrement", "randomize")
-"""What stands behind a seed among the values: what the page does with it after a picture."""
+"""The values behind a seed: how the page changes it after a picture."""
 WIDGETS: Mapping[str, tuple[str, ...]] = {
     "KSampler": ("seed", "steps", "cfg", "sampler_name", "scheduler", "denoise"),
     "KSamplerAdvanced": (
@@ -73,23 +73,23 @@ _UNDRAWN = ("Note", "MarkdownNote", "Reroute", "PrimitiveNode", "SetNode", "GetN
 _IN, _OUT = "-10", "-20"
 """The ids of a subgraph's own ends."""
 _DEEPEST = 12
-"""Subgraphs within subgraphs."""
+"""The most nested subgraphs."""
 _MOST = 5_000
-"""Nodes that subgraphs may unfold to."""
+"""The most nodes of unfolded subgraphs."""
 
 
 @dataclass
 class _Sheet:
-    """The nodes and links of one level, with the way to it: the ids of the subgraphs around it."""
+    """The nodes and links of one level; ``path`` has the ids of the subgraphs around it."""
 
     nodes: dict[str, Node]
     links: dict[str, tuple[str, int, str, int, str]]
-    """Link id → node and slot that it comes from, node and slot that it goes to, type."""
+    """Link id → source node and slot, target node and slot, type."""
     path: str = ""
     outer: tuple[_Sheet, Node] | None = None
     inner: dict[str, _Sheet] = field(default_factory=dict)
     sources: dict[tuple[str, str], Any] = field(default_factory=dict)
-    """What links bring, by the way to their sheet and their id; one table for all sheets."""
+    """The origins of links, by their sheet's path and their id; one table for all sheets."""
 
     @cached_property
     def ends(self) -> dict[int, str]:
@@ -97,14 +97,14 @@ class _Sheet:
         return {ends[3]: link for link, ends in self.links.items() if ends[2] == _OUT}
 
     @cached_property
-    def kept(self) -> dict[str, Node]:
-        """The SetNodes by the name that GetNodes call."""
-        return {_called(node): node for node in self.nodes.values() if node["type"] == "SetNode"}
+    def setters(self) -> dict[str, Node]:
+        """The SetNodes by their variable."""
+        return {_variable(node): node for node in self.nodes.values() if node["type"] == "SetNode"}
 
 
 @dataclass(frozen=True)
-class _Brought:
-    """The end of a way along links."""
+class _LinkEnd:
+    """The value or node at the end of a chain of links."""
 
     value: Any = None
 
@@ -115,27 +115,27 @@ def is_workflow(graph: object) -> bool:
 
 
 def as_api(workflow: Mapping[str, Any]) -> Graph:
-    """The graph in the form of the API; nodes that are garbled are left out."""
-    return dict(_converted(_sheets(workflow)))
+    """Returns the graph in the form of the API, without malformed nodes."""
+    return dict(_api_nodes(_sheets(workflow)))
 
 
 def _sheets(workflow: Mapping[str, Any]) -> _Sheet:
-    named = workflow.get("definitions")
-    listed = named.get("subgraphs") if isinstance(named, Mapping) else None
-    known = {
-        str(one["id"]): one
-        for one in _list(listed)
-        if isinstance(one, dict) and isinstance(one.get("id"), str)
+    definitions = workflow.get("definitions")
+    rows = definitions.get("subgraphs") if isinstance(definitions, Mapping) else None
+    subgraphs = {
+        str(subgraph["id"]): subgraph
+        for subgraph in _list(rows)
+        if isinstance(subgraph, dict) and isinstance(subgraph.get("id"), str)
     }
-    left, sources = _MOST, dict[tuple[str, str], Any]()
+    budget, sources = _MOST, dict[tuple[str, str], Any]()
 
     def opened(raw: Mapping[str, Any], path: str, outer: tuple[_Sheet, Node] | None, depth: int) -> _Sheet:
-        nonlocal left
+        nonlocal budget
         sheet = _Sheet(dict(_nodes(raw)), dict(_links(raw)), path, outer, sources=sources)
-        left -= len(sheet.nodes)
+        budget -= len(sheet.nodes)
         for number, node in sheet.nodes.items():
-            below = known.get(str(node.get("type")))
-            if below is not None and depth < _DEEPEST and left > 0:
+            below = subgraphs.get(str(node.get("type")))
+            if below is not None and depth < _DEEPEST and budget > 0:
                 sheet.inner[number] = opened(below, f"{path}{number}:", (sheet, node), depth + 1)
         return sheet
 
@@ -153,18 +153,18 @@ def _nodes(raw: Mapping[str, Any]) -> Iterator[tuple[str, Node]]:
 
 
 def _links(raw: Mapping[str, Any]) -> Iterator[tuple[str, tuple[str, int, str, int, str]]]:
-    """Links as rows, or as objects inside subgraphs."""
+    """Yields links, given as rows, or as objects inside subgraphs."""
     names = ("id", "origin_id", "origin_slot", "target_id", "target_slot", "type")
     for link in _list(raw.get("links")):
         row = [link.get(name) for name in names] if isinstance(link, dict) else _list(link)
-        if len(row) >= 5 and all(isinstance(one, int | str) for one in row[:5]):
+        if len(row) >= 5 and all(isinstance(cell, int | str) for cell in row[:5]):
             number, origin, slot, target, target_slot = row[:5]
             if isinstance(slot, int) and isinstance(target_slot, int):
                 kind = str(row[5]) if len(row) > 5 else ""
                 yield str(number), (str(origin), slot, str(target), target_slot, kind)
 
 
-def _converted(sheet: _Sheet) -> Iterator[tuple[str, Node]]:
+def _api_nodes(sheet: _Sheet) -> Iterator[tuple[str, Node]]:
     stack = [sheet]
     while stack:
         level = stack.pop()
@@ -179,113 +179,123 @@ def _converted(sheet: _Sheet) -> Iterator[tuple[str, Node]]:
 
 
 def _inputs(sheet: _Sheet, node: Node) -> dict[str, Any]:
-    found = _widgets(node)
-    for one in _list(node.get("inputs")):
-        if not isinstance(one, dict) or not isinstance(one.get("name"), str) or one.get("link") is None:
+    inputs = _widgets(node)
+    for socket in _list(node.get("inputs")):
+        if (
+            not isinstance(socket, dict)
+            or not isinstance(socket.get("name"), str)
+            or socket.get("link") is None
+        ):
             continue
-        source = _source(sheet, str(one["link"]))
+        source = _source(sheet, str(socket["link"]))
         if source is not None:
-            found[one["name"]] = source
+            inputs[socket["name"]] = source
         else:
-            found.setdefault(one["name"], None)
-    return found
+            inputs.setdefault(socket["name"], None)
+    return inputs
 
 
 def _widgets(node: Node) -> dict[str, Any]:
-    """The values of a node's widgets by their names; those without a name by ``widget_N``."""
+    """The values of a node's widgets by name; unnamed ones are ``widget_N``."""
     values = node.get("widgets_values")
     if isinstance(values, Mapping):
         return dict(values)
     rest = list(_list(values))
     names = list(WIDGETS.get(node["type"], ())) or [
-        one["widget"]["name"]
-        for one in _list(node.get("inputs"))
-        if isinstance(one, dict)
-        and isinstance(one.get("widget"), dict)
-        and isinstance(one["widget"].get("name"), str)
+        socket["widget"]["name"]
+        for socket in _list(node.get("inputs"))
+        if isinstance(socket, dict)
+        and isinstance(socket.get("widget"), dict)
+        and isinstance(socket["widget"].get("name"), str)
     ]
-    found: dict[str, Any] = {}
+    widgets: dict[str, Any] = {}
     at = 0
     for name in names:
         if at >= len(rest):
             break
-        found[name] = rest[at]
+        widgets[name] = rest[at]
         at += 1
         is_control = at < len(rest) and isinstance(rest[at], str) and rest[at] in CONTROLS
         if is_control and ("seed" in name or name == "value"):
             at += 1
-    found |= {f"widget_{n}": value for n, value in enumerate(rest[at:], at)}
-    return found
+    widgets |= {f"widget_{n}": value for n, value in enumerate(rest[at:], at)}
+    return widgets
 
 
 def _source(sheet: _Sheet, link: str) -> list[Any] | Any | None:
-    """What a link brings: ``[id, slot]`` of a node, or the value of a primitive; None where it is cut."""
-    passed: list[tuple[str, str]] = []
-    brought: Any = None
+    """A link's origin: ``[id, slot]`` of a node, or a primitive's value; None where the link is broken."""
+    keys: list[tuple[str, str]] = []
+    origin: Any = None
     while (key := (sheet.path, link)) not in sheet.sources:
         sheet.sources[key] = None  # a circle brings nothing
-        passed.append(key)
+        keys.append(key)
         step = _step(sheet, link)
-        if isinstance(step, _Brought):
-            brought = step.value
+        if isinstance(step, _LinkEnd):
+            origin = step.value
             break
         sheet, link = step
     else:
-        brought = sheet.sources[key]
-    sheet.sources.update(dict.fromkeys(passed, brought))
-    return brought
+        origin = sheet.sources[key]
+    sheet.sources.update(dict.fromkeys(keys, origin))
+    return origin
 
 
-def _step(sheet: _Sheet, link: str) -> tuple[_Sheet, str] | _Brought:
-    """What a link brings, or else the link behind it and its sheet, over a node that is not drawn."""
+def _step(sheet: _Sheet, link: str) -> tuple[_Sheet, str] | _LinkEnd:
+    """The end of a link, or else the sheet and link behind a node that the API's form lacks."""
     if link not in sheet.links:
-        return _Brought()
+        return _LinkEnd()
     number, slot, *_, kind = sheet.links[link]
     if number == _IN:
-        return _Brought() if sheet.outer is None else _outside(*sheet.outer, slot)
+        return _LinkEnd() if sheet.outer is None else _outside(*sheet.outer, slot)
     node = sheet.nodes.get(number, {})
     if not node or node.get("mode") == _MUTED:
-        return _Brought()
+        return _LinkEnd()
     if node["type"] == "PrimitiveNode":
-        return _Brought(_widgets(node).get("value"))
+        return _LinkEnd(_widgets(node).get("value"))
     if number in sheet.inner and node.get("mode") != _BYPASSED:
         sheet = sheet.inner[number]
         following = sheet.ends.get(slot)
     elif node["type"] == "Reroute" or node.get("mode") == _BYPASSED:
-        following = _passed(node, kind)
+        following = _passed_link(node, kind)
     elif node["type"] == "GetNode":
-        setter = sheet.kept.get(_called(node))
-        following = None if setter is None else _passed(setter, "")
+        setter = sheet.setters.get(_variable(node))
+        following = None if setter is None else _passed_link(setter, "")
     elif node["type"] == "SetNode":
-        following = _passed(node, "")
+        following = _passed_link(node, "")
     else:
-        return _Brought([sheet.path + number, slot])
-    return _Brought() if following is None else (sheet, following)
+        return _LinkEnd([sheet.path + number, slot])
+    return _LinkEnd() if following is None else (sheet, following)
 
 
-def _outside(sheet: _Sheet, node: Node, slot: int) -> tuple[_Sheet, str] | _Brought:
-    """What comes into a subgraph: the link to its node, or the value of the node's widget."""
+def _outside(sheet: _Sheet, node: Node, slot: int) -> tuple[_Sheet, str] | _LinkEnd:
+    """A subgraph's input: the link to its node, or the node's widget value."""
     inputs = _list(node.get("inputs"))
     entry = inputs[slot] if 0 <= slot < len(inputs) else None
     if not isinstance(entry, dict):
-        return _Brought()
+        return _LinkEnd()
     if entry.get("link") is None:
-        return _Brought(_widgets(node).get(str(entry.get("name"))))
+        return _LinkEnd(_widgets(node).get(str(entry.get("name"))))
     return sheet, str(entry["link"])
 
 
-def _passed(node: Node, kind: str) -> str | None:
-    """The link of a node's input that its output of a type passes on."""
+def _passed_link(node: Node, kind: str) -> str | None:
+    """The link into a node that its output of this type passes on, or None."""
     linked = [
-        one for one in _list(node.get("inputs")) if isinstance(one, dict) and one.get("link") is not None
+        candidate
+        for candidate in _list(node.get("inputs"))
+        if isinstance(candidate, dict) and candidate.get("link") is not None
     ]
-    same = (one for one in linked if not kind or one.get("type") in (kind, "*") or node["type"] == "Reroute")
-    found = next(same, None)
-    return None if found is None else str(found["link"])
+    same = (
+        candidate
+        for candidate in linked
+        if not kind or candidate.get("type") in (kind, "*") or node["type"] == "Reroute"
+    )
+    socket = next(same, None)
+    return None if socket is None else str(socket["link"])
 
 
-def _called(node: Node) -> str:
-    """The name that a SetNode or GetNode goes by."""
+def _variable(node: Node) -> str:
+    """The variable of a SetNode or GetNode."""
     return str(next(iter(_list(node.get("widgets_values"))), ""))
 
 

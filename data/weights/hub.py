@@ -1,7 +1,7 @@
-"""The Hugging Face hub: a repository name goes in, a local snapshot folder comes out.
+"""The Hugging Face hub: a repository name in, a local snapshot folder out.
 
-A look-up that has no answer within 3 s counts as no answer (a name server that never replies would
-hold the hub's client for much longer), so a machine without a hub loses no more than that.
+A look-up times out after 3 s, so that a machine without a hub waits no longer; with a silent name server the
+hub's own client would wait much longer.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ TIMEOUT_S = 3.0
 
 
 class HubError(Exception):
-    """The hub does not have the repository, or does not answer; the message is the reason."""
+    """The hub lacks the repository, or does not answer; the message is the reason."""
 
 
-def cached(repo: str) -> Path | None:
+def cached_snapshot(repo: str) -> Path | None:
     """The newest snapshot of ``repo`` in the hub's own cache, without asking the hub."""
     import huggingface_hub
 
@@ -30,7 +30,7 @@ def cached(repo: str) -> Path | None:
 
 
 def fetch(repo: str) -> Path:
-    """Download configuration, tokenizer and tensors of ``repo``. Raises :class:`HubError`."""
+    """Downloads configuration, tokenizer and tensors of ``repo``. Raises :class:`HubError`."""
     import huggingface_hub
 
     info = _look_up(repo)

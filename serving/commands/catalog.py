@@ -223,10 +223,10 @@ def import_(
     from diffagent.data.catalog.importing import import_catalog
     from diffagent.data.descriptions.descriptions import read_descriptions, with_descriptions
     from diffagent.data.descriptions.plain_attributes import with_plain_attributes
-    from diffagent.data.encoders.kept_vectors import KeptVectors
     from diffagent.data.encoders.text_encoder import TextEncoder
+    from diffagent.data.encoders.vector_cache import VectorCache
 
-    funnel, encoder = Funnel(), KeptVectors(TextEncoder.load())
+    funnel, encoder = Funnel(), VectorCache(TextEncoder.load())
     folder = _raw(raw, horde)
     descriptions = read_descriptions(descriptions_file, rule) if descriptions_file is not None else {}
     entries = with_descriptions(read_entries(folder, Scope.of(bases), rule, funnel), descriptions)
@@ -282,7 +282,7 @@ def _report(funnel: Funnel, count: int, out: Path, as_json: bool) -> None:
     drops = [(f"dropped: {reason}", f"{n:,}") for reason, n in report["funnel"]["dropped"].items()]  # type: ignore[index]
     click.echo(
         facts(
-            [("models crawled", f"{funnel.models:,}"), *drops, ("models kept", f"{funnel.kept:,}"),
+            [("models crawled", f"{funnel.models:,}"), *drops, ("models kept", f"{funnel.usable:,}"),
              ("catalog entries", f"{count:,}"), ("written", f"{out}, {out.stat().st_size / 1e6:.1f} MB")]
         )
     )  # fmt: skip

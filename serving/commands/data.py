@@ -15,7 +15,7 @@ import click
 from diffagent.serving.commands.describe import describe
 
 if TYPE_CHECKING:
-    from diffagent.data.dabench.listed import Listed
+    from diffagent.data.dabench.listed import ListedPairs
     from diffagent.data.hubs.crawl import CrawlOptions
     from diffagent.data.hubs.installed import InstalledModel
 
@@ -109,8 +109,8 @@ def build(
     from diffagent.data.dabench.dabench import build as run
     from diffagent.data.dabench.funnel_plot import has_matplotlib, plot
     from diffagent.data.descriptions.descriptions import read_descriptions
-    from diffagent.data.encoders.kept_vectors import KeptVectors
     from diffagent.data.encoders.text_encoder import TextEncoder
+    from diffagent.data.encoders.vector_cache import VectorCache
     from diffagent.data.hubs.raw import RawFolder
 
     quality, folder = Quality(downloads, rating), RawFolder(raw)
@@ -119,7 +119,7 @@ def build(
     if plotter is None:
         click.echo("no funnel.png: a plot needs pip install 'diffagent[plot]'", err=True)
     with Bar() as bar:
-        encoder = None if no_novel else KeptVectors(TextEncoder.load())
+        encoder = None if no_novel else VectorCache(TextEncoder.load())
         listed = _read_lists(lists) if lists is not None else None
         stats = run(folder, out, quality, encoder, plotter, bar, descriptions, listed)
     counts = {name: file["rows"] for name, file in stats["files"].items()}
@@ -128,7 +128,7 @@ def build(
     )
 
 
-def _read_lists(folder: Path) -> Listed:
+def _read_lists(folder: Path) -> ListedPairs:
     from diffagent.data.catalog.catalog import Catalog, default_catalog
     from diffagent.data.dabench.listed import read_listed
 

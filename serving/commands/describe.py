@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from diffagent.data.descriptions.describe import Job, Summary
+    from diffagent.data.descriptions.describe import DescribeJob, DescribeSummary
 
 
 @click.command()
@@ -81,11 +81,11 @@ def describe(
     click.echo(json.dumps({"descriptions": str(out), **summary.to_json()}))
 
 
-def job_of(llm: str | None, llm_model: str | None, rule: Any, concurrency: int) -> Job:
+def job_of(llm: str | None, llm_model: str | None, rule: Any, concurrency: int) -> DescribeJob:
     """The writer and its task: a server answers a question, a local model fills in a form."""
     import os
 
-    from diffagent.data.descriptions.describe import Job
+    from diffagent.data.descriptions.describe import DescribeJob
 
     if llm is not None and llm.startswith(("http://", "https://")):
         from diffagent.agent.engines.chat_endpoint import ChatEndpoint
@@ -94,17 +94,17 @@ def job_of(llm: str | None, llm_model: str | None, rule: Any, concurrency: int) 
         if llm_model is None:
             raise click.UsageError("--llm URL needs --llm-model NAME, the server's name of a model")
         key = os.environ.get("OPENAI_API_KEY", "").strip() or None
-        return Job(ChatEndpoint(llm, llm_model, key, concurrency), question, llm_model, rule)
+        return DescribeJob(ChatEndpoint(llm, llm_model, key, concurrency), question, llm_model, rule)
     if llm_model is not None:
         raise click.UsageError("--llm-model names a server's model: give the server with --llm URL")
     from diffagent.agent.engines.writers import LocalWriter
     from diffagent.data.descriptions.forms import filling
     from diffagent.data.weights.weights import DEFAULT_LLM
 
-    return Job(LocalWriter(llm), filling, llm or DEFAULT_LLM, rule)
+    return DescribeJob(LocalWriter(llm), filling, llm or DEFAULT_LLM, rule)
 
 
-def _with_bar(total: int, run: Callable[[Callable[[int], None]], Summary]) -> Summary:
+def _with_bar(total: int, run: Callable[[Callable[[int], None]], DescribeSummary]) -> DescribeSummary:
     import logging
 
     from tqdm import tqdm

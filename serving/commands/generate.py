@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from diffagent.agent.agent import Agent
-    from diffagent.agent.answering.call_forms import Given
+    from diffagent.agent.answering.call_forms import CallInput
     from diffagent.data.metadata.generation import Generation
     from diffagent.data.records import T2ICall
 
@@ -301,7 +301,7 @@ class Setup:
             self._agent = Agent.load(self._catalog, self._llm, self._engine)
         return self._agent
 
-    def _source_call(self, source: Input) -> Given:
+    def _source_call(self, source: Input) -> CallInput:
         """The call of a file. If the catalog lacks its models, those of the server are added first."""
         from diffagent.agent.answering.call_forms import airs
         from diffagent.agent.targets import load
@@ -322,7 +322,7 @@ class Setup:
             self.ask_server(target)
         return self._read(source)
 
-    def _read(self, source: Input) -> Given:
+    def _read(self, source: Input) -> CallInput:
         from diffagent.agent.answering import call_forms
 
         with self.open_catalog() as catalog:

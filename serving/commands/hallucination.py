@@ -92,18 +92,18 @@ def _from_memory(paths: Sequence[Path], systems: Sequence[str], options: dict[st
     from diffagent.agent.engines.loading import load_engine
     from diffagent.data.catalog.catalog import Catalog
     from diffagent.training.evaluation.compare import parse_system
-    from diffagent.training.evaluation.memory_table import answers, enhanced, read_asked, table
-    from diffagent.training.rrhf.policy import Tuned
+    from diffagent.training.evaluation.memory_table import answers, enhance_set, read_prompt_set, table
+    from diffagent.training.rrhf.policy import TunedModel
 
     parsed = [parse_system(text) for text in systems]
     with closing(Catalog.open(options["catalog"])) as catalog:
-        prompt_sets = [read_asked(path, catalog, options["limit"], options["seed"]) for path in paths]
+        prompt_sets = [read_prompt_set(path, catalog, options["limit"], options["seed"]) for path in paths]
         if options["enhance"]:
             engine = load_engine(options["engine"], options["llm"])
-            prompt_sets += [enhanced(prompts, engine, _progress) for prompts in prompt_sets]
+            prompt_sets += [enhance_set(prompts, engine, _progress) for prompts in prompt_sets]
         outcomes: dict[str, dict[str, Any]] = {prompts.name: {} for prompts in prompt_sets}
         for name, llm, _ in parsed:
-            tuned = Tuned.find(llm).engine()
+            tuned = TunedModel.find(llm).engine()
             for prompts in prompt_sets:
                 outcomes[prompts.name][name] = answers(tuned, catalog, prompts, _progress)
             tuned.close()

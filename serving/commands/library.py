@@ -81,7 +81,7 @@ def scan(
     each file is and why it cannot be used. Hashing whole files goes on behind; stop it at any time.
     """
     from diffagent.data.library.catalog import build
-    from diffagent.data.library.hashing import Hashing, unhashed
+    from diffagent.data.library.hashing import Hashing, hash_jobs
     from diffagent.data.library.scan import Problems
     from diffagent.data.library.state import library_home
 
@@ -96,7 +96,7 @@ def scan(
         changed = _scan(state, roots, problems)
         for line in problems.lines:
             click.echo(f"diffagent: {line}", err=True)
-        jobs = unhashed(state) if hashed else []
+        jobs = hash_jobs(state) if hashed else []
         with Hashing(library_home(), jobs) as hashing:
             shelf = build(state, _encoder, job, progress=_bar)
             _print_lines(shelf, as_json)
@@ -118,11 +118,11 @@ def scan(
 @_JSON
 def list_(as_json: bool) -> None:
     """List the files of the library."""
-    from diffagent.data.library.entries import judged
+    from diffagent.data.library.entries import shelve
 
     with _open_library() as state:
         _need_folders(state)
-        _print_lines(judged(state.files), as_json)
+        _print_lines(shelve(state.files), as_json)
 
 
 @library.command()
@@ -130,12 +130,12 @@ def list_(as_json: bool) -> None:
 @_JSON
 def show(file: str, as_json: bool) -> None:
     """Show the facts of one FILE: a path, or a file's name."""
-    from diffagent.data.library.entries import judged
+    from diffagent.data.library.entries import shelve
     from diffagent.serving.commands.tables import facts
 
     with _open_library() as state:
         entry = _find_file(state, file)
-        line = next(line for line in judged(state.files).lines if line.path == str(entry.path))
+        line = next(line for line in shelve(state.files).lines if line.path == str(entry.path))
     file_facts = _file_facts(entry, line)
     click.echo(json.dumps(file_facts, ensure_ascii=False) if as_json else facts(_fact_texts(file_facts)))
 

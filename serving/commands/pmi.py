@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from diffagent.agent.pmi.feature_cache import Pair
+    from diffagent.agent.pmi.feature_cache import EncoderPair
     from diffagent.agent.pmi.identifier import Identification, Identifier
     from diffagent.data.catalog.catalog import Catalog
 
@@ -214,7 +214,7 @@ def bench(
 
     sizes = _sizes(images)
     bench_images = read_bench(manifest, _pair(image_encoder), _progress)
-    learnt = benchmark.learn_known(bench_images)
+    learnt = benchmark.learn_space(bench_images)
     results = benchmark.run(bench_images, learnt, sizes, full=tables)
     if own:
         from diffagent.agent.pmi.own_prompts import settings
@@ -280,14 +280,14 @@ def ranking_of(identification: Identification, catalog: Catalog, k: int) -> dict
     return {"models": models, "unsure": identification.unsure, "likely": identification.likely}
 
 
-def _pair(image_encoder: str) -> Pair:
+def _pair(image_encoder: str) -> EncoderPair:
     """The image encoder of that name, and the text encoder that belongs to it."""
-    from diffagent.agent.pmi.feature_cache import Pair
+    from diffagent.agent.pmi.feature_cache import EncoderPair
     from diffagent.data.encoders.image_encoder import load_image_encoder
     from diffagent.data.encoders.text_encoder import load_text_encoder
 
     text, name = load_text_encoder(image_encoder)
-    return Pair(load_image_encoder(image_encoder), text, name, text.digest)
+    return EncoderPair(load_image_encoder(image_encoder), text, name, text.digest)
 
 
 def _print(facts: dict[str, Any], as_json: bool) -> None:

@@ -23,7 +23,7 @@ def read(image: str, catalog: str | None, metadata: bool) -> None:
     import json
     from dataclasses import asdict
 
-    from diffagent.agent.answering.call_forms import Given, from_picture, own_call
+    from diffagent.agent.answering.call_forms import CallInput, from_picture, own_call
     from diffagent.data.catalog.catalog import Catalog
     from diffagent.data.errors import BadImage, UnknownModel
     from diffagent.data.metadata import picture
@@ -46,7 +46,7 @@ def read(image: str, catalog: str | None, metadata: bool) -> None:
             stored_call = own_call(source)
             if stored_call is None:
                 raise
-            recovered = Given(
+            recovered = CallInput(
                 stored_call, notes=(f"the call in the picture is printed as it is: {error.line()}",)
             )
     for note in recovered.notes:

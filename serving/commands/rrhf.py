@@ -64,9 +64,9 @@ def rrhf(dabench: Path | None, out: Path, llm: str | None, recipe: str, **option
     from diffagent.agent.agent import Agent
     from diffagent.data.errors import BadInput
     from diffagent.training.rrhf.align import align
-    from diffagent.training.rrhf.collecting import Task
+    from diffagent.training.rrhf.collecting import AlignmentTask
     from diffagent.training.rrhf.config import read_config
-    from diffagent.training.rrhf.policy import Tuned
+    from diffagent.training.rrhf.policy import TunedModel
     from diffagent.training.rrhf.queries import default_card
     from diffagent.training.sft.limits import Limits
     from diffagent.training.sft.sft import check_extra
@@ -75,12 +75,12 @@ def rrhf(dabench: Path | None, out: Path, llm: str | None, recipe: str, **option
     check_extra()
     if dabench is None and options["reward"] != "suitability":
         raise BadInput(f"--reward {options['reward']} aligns on pairs: give DABENCH, a folder of data build")
-    config, tuned = read_config(recipe), Tuned.find(llm)
+    config, tuned = read_config(recipe), TunedModel.find(llm)
     agent = Agent.of(options["catalog"], tuned.engine())
     default = default_card(agent, options["baseline"])
     queries, reward, source = _queries_and_reward(dabench, agent, config, default, options)
     limits = Limits(options["max_steps"], options["max_minutes"] or config.minutes, began)
-    task = Task(config, tuned, queries, default, reward, source)
+    task = AlignmentTask(config, tuned, queries, default, reward, source)
     done = align(task, agent, out, resume=options["resume"], limits=limits, progress=progress, say=_say)
     if done:
         click.echo(json.dumps(done))
@@ -120,14 +120,14 @@ def community(
     from diffagent.agent.choosing.fusion import Fusion
     from diffagent.training.evaluation.compare import answers, parse_system, table
     from diffagent.training.evaluation.selection import read_pairs, sample
-    from diffagent.training.rrhf.policy import Tuned
+    from diffagent.training.rrhf.policy import TunedModel
 
     chosen = sample(list(read_pairs(pairs)), limit, seed)
     parsed = [parse_system(text) for text in systems]
     shared: Any = None
     results: dict[str, Any] = {}
     for name, llm, fusion in parsed:
-        agent = Agent.of(catalog, Tuned.find(llm).engine(), Fusion.load(fusion))
+        agent = Agent.of(catalog, TunedModel.find(llm).engine(), Fusion.load(fusion))
         shared = shared or community_of(raw, agent, [pair.prompt for pair in chosen], "report")
         results[name] = answers(agent, chosen, shared, free, progress)
     rows = table(results, seed)
@@ -168,10 +168,10 @@ def images(prompts: Path, sft: str, aligned: str, out: Path, **options: Any) -> 
     from diffagent.data.base_models import side_of
     from diffagent.training.evaluation.hallucination import read_prompts
     from diffagent.training.evaluation.image_table import (
-        constrained,
+        constrained_caller,
         default_call,
-        five,
-        free,
+        five_calls,
+        free_caller,
         measure,
         table,
     )
@@ -179,18 +179,18 @@ def images(prompts: Path, sft: str, aligned: str, out: Path, **options: Any) -> 
     from diffagent.training.evaluation.studio import Studio
     from diffagent.training.rewards.published import load_scorers
     from diffagent.training.rewards.unified import ImageMetrics
-    from diffagent.training.rrhf.policy import Tuned
+    from diffagent.training.rrhf.policy import TunedModel
     from diffagent.training.rrhf.queries import default_card
 
     texts = read_prompts(prompts, options["limit"], options["seed"])
     calls: list[list[Any]] = []
     for name in (sft, aligned):
-        agent = Agent.of(options["catalog"], Tuned.find(name).engine())
+        agent = Agent.of(options["catalog"], TunedModel.find(name).engine())
         default = default_card(agent, options["baseline"])
-        ask = free(agent, options["free"], default) if options["free"] else constrained(agent)
+        ask = free_caller(agent, options["free"], default) if options["free"] else constrained_caller(agent)
         calls.append([ask(text) for text in progress(texts, f"calls of {name}")])
     sets = [
-        five(text, default_call(agent, default, text), first, second)
+        five_calls(text, default_call(agent, default, text), first, second)
         for text, first, second in zip(texts, *calls, strict=True)
     ]
     side = options["side"] or side_of(default.base_model)
@@ -250,7 +250,7 @@ def suitability(
     from diffagent.training.evaluation.compare import parse_system
     from diffagent.training.evaluation.suited_table import choices, offers, table
     from diffagent.training.fitting.plain_requests import read_graded
-    from diffagent.training.rrhf.policy import Tuned
+    from diffagent.training.rrhf.policy import TunedModel
 
     graded = read_graded(requests)
     held_out = [request for request in graded if request.split == "test"][:limit]
@@ -259,10 +259,10 @@ def suitability(
     results: dict[str, Any] = {}
     facts: Any = None
     for name, llm, _ in parsed:
-        agent = Agent.of(catalog, Tuned.find(llm).engine())
+        agent = Agent.of(catalog, TunedModel.find(llm).engine())
         if offered is None:
             reward = suited_of(agent, graded, weights)
-            offered, facts = offers(agent, held_out, reward, progress), reward.told()
+            offered, facts = offers(agent, held_out, reward, progress), reward.report()
         results[name] = choices(agent.engine, offered, form, progress)
     rows = table(results, offered, seed) | facts
     if as_json:
@@ -277,12 +277,12 @@ def _queries_and_reward(
 ) -> tuple[list[Any], Any, Path]:
     """The queries, the reward that ranks their responses, and the source of the queries."""
     from diffagent.training.fitting.plain_requests import read_graded, shipped
-    from diffagent.training.rrhf.queries import of_requests, read_queries
+    from diffagent.training.rrhf.queries import read_queries, request_queries
 
     if dabench is None or options["reward"] == "suitability":
         source = options["requests"] or shipped()
         graded = read_graded(source)
-        queries = of_requests(graded, agent, config.form, config.k, default, config.seed)
+        queries = request_queries(graded, agent, config.form, config.k, default, config.seed)
         return queries[: options["limit"]], suited_of(agent, graded, options["weights"]), source
     queries = read_queries(dabench / "align.jsonl", agent, config.form, config.k, default, config.seed)
     queries = queries[: options["limit"]]
@@ -295,9 +295,9 @@ def _queries_and_reward(
 def suited_of(agent: Any, requests: list[Any], weights: Path | None) -> Any:
     """The reward of suitability, with its agreement on held-out grades."""
     from diffagent.agent.choosing.suitability import Suitability
-    from diffagent.training.rewards.suited import Suited
+    from diffagent.training.rewards.suited import SuitabilityReward
 
-    return Suited.of(agent.prefilter, Suitability.load(weights), requests, progress)
+    return SuitabilityReward.from_requests(agent.prefilter, Suitability.load(weights), requests, progress)
 
 
 def community_of(raw: Path | None, agent: Any, prompts: list[str], side: Any) -> Any:
@@ -308,7 +308,7 @@ def community_of(raw: Path | None, agent: Any, prompts: list[str], side: Any) ->
     """
     from diffagent.data.catalog.corpus import read_entries
     from diffagent.data.catalog.filters import Scope
-    from diffagent.data.encoders.kept_vectors import KeptVectors
+    from diffagent.data.encoders.vector_cache import VectorCache
     from diffagent.data.errors import BadInput
     from diffagent.data.hubs.raw import RawFolder
     from diffagent.training.rewards.community import Community
@@ -316,7 +316,7 @@ def community_of(raw: Path | None, agent: Any, prompts: list[str], side: Any) ->
     if raw is None:
         raise BadInput("the community's reward reads sample prompts and statistics: pass --raw RAW")
     entries = read_entries(RawFolder(raw), Scope(), "none")
-    return Community.of(entries, KeptVectors(agent.prefilter.encoder), prompts, progress, side)
+    return Community.from_entries(entries, VectorCache(agent.prefilter.encoder), prompts, progress, side)
 
 
 def _image_reward(options: dict[str, Any], agent: Any, config: Any) -> Any:

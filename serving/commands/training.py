@@ -35,12 +35,12 @@ def prefilter(raw: Path, out: Path) -> None:
     """Fit the prefilter's ranker on the train part of the crawl RAW (about 15 minutes on two cores)."""
     from diffagent.data.catalog.corpus import read_entries
     from diffagent.data.catalog.filters import Scope
-    from diffagent.data.encoders.kept_vectors import KeptVectors
     from diffagent.data.encoders.text_encoder import TextEncoder
+    from diffagent.data.encoders.vector_cache import VectorCache
     from diffagent.data.hubs.raw import RawFolder
     from diffagent.training.fitting.ranker import FitConfig, fit, gather, queries
 
-    encoder, config = KeptVectors(TextEncoder.load()), FitConfig()
+    encoder, config = VectorCache(TextEncoder.load()), FitConfig()
     corpus = gather(read_entries(RawFolder(raw), Scope(), "both"), encoder, config.folds)
     data = queries(corpus, encoder, config, _progress)
     ranker, history = fit(data, config, _progress)
@@ -68,7 +68,7 @@ def suitability(
     llm: str | None,
 ) -> None:
     """Fit how well models suit requests on graded candidates of plain requests (about ten minutes)."""
-    from diffagent.agent.choosing.choosing import Shelf
+    from diffagent.agent.choosing.choosing import CardShelf
     from diffagent.agent.choosing.prefilter import Prefilter
     from diffagent.agent.engines.loading import load_engine
     from diffagent.data.catalog.catalog import Catalog, default_catalog
@@ -78,14 +78,14 @@ def suitability(
 
     opened = Catalog.open(Path(catalog) if catalog else default_catalog())
     ranked = Prefilter.of(opened, TextEncoder.load())
-    shelf = Shelf(ranked.cards)
+    shelf = CardShelf(ranked.cards)
     reader = rule_reader(shelf) if no_llm else model_reader(load_engine(engine, llm), weight, shelf)
     rows = gather(ranked, read_graded(requests), _progress, reader)
     fitted = fit([row for row in rows if row.split == "train"])
     fitted.save(out)
     held_out = [row for row in rows if row.split == "test"]
     parts = {
-        name: [row for row in held_out if row.given == is_given]
+        name: [row for row in held_out if row.is_strong == is_given]
         for name, is_given in (("given", True), ("served", False))
     }
     click.echo(json.dumps({name: measure(fitted, part) for name, part in parts.items()}))
@@ -148,18 +148,18 @@ def attributes(raw: Path, out: Path, rebuilt: Path | None, catalog: str | None) 
     from contextlib import closing
 
     from diffagent.data.catalog.catalog import Catalog
-    from diffagent.data.encoders.kept_vectors import KeptVectors
     from diffagent.data.encoders.text_encoder import TextEncoder
+    from diffagent.data.encoders.vector_cache import VectorCache
     from diffagent.data.hubs.raw import RawFolder
     from diffagent.training.evaluation.plain_agreement import Lesson, agreement, learn, rebuild
 
     with closing(Catalog.open(catalog)) as opened:
-        lesson = Lesson.of(RawFolder(raw), opened)
-        reader, estimated = learn(lesson, KeptVectors(TextEncoder.load()))
+        lesson = Lesson.from_crawl(RawFolder(raw), opened)
+        reader, estimated = learn(lesson, VectorCache(TextEncoder.load()))
         reader.save(out)
         if rebuilt is not None:
             rebuild(lesson, estimated, opened, rebuilt)
-    figures = {"models": len(lesson.read), "bytes": out.stat().st_size}
+    figures = {"models": len(lesson.attributes), "bytes": out.stat().st_size}
     click.echo(json.dumps({**figures, "agreement": agreement(lesson, estimated)}))
 
 
@@ -288,13 +288,19 @@ def select(
     from dataclasses import replace
 
     from diffagent.agent.agent import Agent
-    from diffagent.training.evaluation.selection import Task, measure, read_pairs, sample, summarise
+    from diffagent.training.evaluation.selection import (
+        SelectionOptions,
+        measure,
+        read_pairs,
+        sample,
+        summarise,
+    )
 
     chosen = sample(list(read_pairs(pairs)), limit, seed)
     if no_negative:
         chosen = [replace(pair, negative_prompt="") for pair in chosen]
     agent = Agent.load(catalog, llm, engine)
-    task = Task(
+    task = SelectionOptions(
         llm=not no_llm,
         untuned=None if no_llm else _untuned(untuned, engine, llm),
         parameters=not no_parameters,
@@ -354,10 +360,12 @@ def ask(
     from diffagent.agent.agent import Agent
     from diffagent.training.evaluation.asking import Grades, read_requests, rows, summarise, table
     from diffagent.training.evaluation.systems import answers
-    from diffagent.training.evaluation.wish_check import beside, check, lines, read_wishes
+    from diffagent.training.evaluation.wish_check import check, lines, read_wishes, wishes_file
 
     plain, grades = read_requests(requests), Grades.read(judged)
-    wish_rows = read_wishes(wishes or beside(requests)) if wishes or beside(requests).is_file() else []
+    wish_rows = (
+        read_wishes(wishes or wishes_file(requests)) if wishes or wishes_file(requests).is_file() else []
+    )
     decisions, errors = answers(Agent.load(catalog, llm, engine), plain, system, constant, _progress)
     calls = {key: decision.call for key, decision in decisions.items()}
     if out is not None:

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from diffagent.agent.engines import Prompt
 from diffagent.agent.engines.adapter import FILE, KEY, Adapter, shipped
-from diffagent.agent.engines.merged import merged
+from diffagent.agent.engines.merged import merge_weights
 from diffagent.agent.engines.transformers_engine import TransformersEngine
 from diffagent.data.errors import MissingWeights
 from diffagent.data.weights.weights import Weights
@@ -51,7 +51,7 @@ def test_what_is_no_adapter_is_refused(tmp_path: Path, damage: str) -> None:
         (tmp_path / FILE).write_bytes(b"garbage")
     if damage == "no metadata":
         save_file({"q.lora_A": A}, tmp_path / FILE)
-    with pytest.raises(MissingWeights, match="is no adapter"):
+    with pytest.raises(MissingWeights, match="is not an adapter"):
         Adapter.open(tmp_path)
 
 
@@ -74,14 +74,14 @@ def test_a_folder_of_merged_weights_is_the_engine_with_its_adapter(
     tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DIFFAGENT_HOME", str(tmp_path / "home"))
-    assert merged(str(tiny_folder)).path == tiny_folder
+    assert merge_weights(str(tiny_folder)).path == tiny_folder
     digest, layer = Weights(tiny_folder).digest, "model.layers.0.mlp.up_proj"
     torch.manual_seed(1)
     folder = write(tmp_path, layer, torch.randn(1, 32), torch.randn(48, 1), digest)
-    made = merged(str(tiny_folder), folder)
+    made = merge_weights(str(tiny_folder), folder)
     assert made.path.parent == tmp_path / "home" / "merged"
     written = (made.path / "model.safetensors").stat().st_mtime_ns
-    assert merged(str(tiny_folder), folder).path == made.path
+    assert merge_weights(str(tiny_folder), folder).path == made.path
     assert (made.path / "model.safetensors").stat().st_mtime_ns == written
     prompt, labels = Prompt("Pick.", "a fox"), ("A", "B", "C")
     whole = TransformersEngine.load(str(made.path), device="cpu", dtype="float32")

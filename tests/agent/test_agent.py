@@ -55,7 +55,7 @@ def test_the_checkpoint_of_a_lora_is_looked_for_once(make_agent: MakeAgent) -> N
 def test_parameters_are_asked_for_only_where_the_language_models_word_counts(make_agent: MakeAgent) -> None:
     silent, heard = make_agent(fusion=Fusion()), make_agent(fusion=Fusion(write=0.5))
     for agent in (silent, heard):
-        outcome = agent.outcome(*agent.chosen(agent.prepare(Request.from_prompt("pixel art of a dog"))))
+        outcome = agent.outcome(*agent.choose(agent.prepare(Request.from_prompt("pixel art of a dog"))))
         turn = agent.parameters_turn(outcome)
         assert (turn is None) == (agent is silent)
         assert agent.finish(outcome, outcome.grammar.draft()).call.model == "Tiny Pixels"

@@ -44,7 +44,7 @@ def test_plain_answers_both_questions_and_writes_the_parameters(
     agent = make_reader(tiny, Fusion(read=1.0, asked=1.0))
     (reading, choice), _ = turns(agent, "a harbour")
     plain = _plain(agent, "a harbour")
-    assert min(plain.asked_ms, plain.parameters_ms) > 0
+    assert min(plain.turns_ms, plain.parameters_ms) > 0
     assert plain.prompt_tokens == sum(len(tiny.chat.prompt_ids(asked)) for asked, _ in (reading, choice))
     assert plain.answer_tokens == tiny.count_tokens(reading[1]) + 1
 

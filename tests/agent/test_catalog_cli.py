@@ -195,7 +195,7 @@ def test_import(run, tmp_path):
         (("list", "--catalog", "none.sqlite"), 1, "no catalog at none.sqlite"),
         (("list", "--limit", "-1"), 2, "Invalid value for '--limit'"),
         (("list", "--type", "VAE"), 2, "Invalid value for '--type'"),
-        (("import", "none", "-o", "c.sqlite"), 1, "none is no folder"),
+        (("import", "none", "-o", "c.sqlite"), 1, "none is not a folder"),
         (("import", "none"), 2, "Missing option '-o'"),
         (("add", "none.json", "--catalog", "c.sqlite"), 2, "does not exist"),
     ],

@@ -133,7 +133,7 @@ def test_a_choice_is_a_schema_of_letters_and_counts_as_sure_as_ever(serve: Serve
 def test_a_reading_is_a_schema_of_its_slots(serve: Serve) -> None:
     server = serve(json.dumps(READ), "schema")
     rules = Reading.of("a fox, watercolor wash")
-    line = connect(server, named="mine").write(question("a fox"), rules.grammar(4.0), rules.line)
+    line = connect(server, llm="mine").write(question("a fox"), rules.grammar(4.0), rules.line)
     assert line == "watercolor; people: none; special: style"
     (body,) = server.seen
     properties = body["response_format"]["json_schema"]["schema"]["properties"]
@@ -220,7 +220,7 @@ def test_faults_of_the_moment_are_asked_again(serve: Serve, fault: Reply) -> Non
 @pytest.mark.parametrize(
     ("fault", "says", "requests"),
     [
-        ((200, "<html>", {}), f"no JSON, {ATTEMPTS} times", ATTEMPTS),
+        ((200, "<html>", {}), f"not JSON, {ATTEMPTS} times", ATTEMPTS),
         ((401, "", {}), "set OPENAI_API_KEY", 1),
         ((404, "", {}), "no such server or model", 1),
         ((429, "", {"Retry-After": "4000"}), "again in 4000 s", 1),
@@ -238,7 +238,7 @@ def test_a_server_that_is_gone(serve: Serve, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("diffagent.agent.engines.remote.ATTEMPTS", 1)
     server = serve("")
     server.end()
-    engine = connect(server, named="mine")
+    engine = connect(server, llm="mine")
     with pytest.raises(EngineGone, match="is the server up"):
         engine.choose(PROMPT, ("A", "B"))
     with pytest.raises(EngineGone, match="is the server up"):
@@ -292,7 +292,7 @@ def test_a_german_prompt_is_translated_and_answered(
     decision = agent.decide(request)
     assert "a watercolor fox in the snow" in decision.call.prompt
     assert "the prompt was translated from German: the base model reads English" in decision.notes
-    shown = agent.considered(agent.prepare(request), "watercolor; people: none; special: style").shown
+    shown = agent.consider(agent.prepare(request), "watercolor; people: none; special: style").shown
     assert decision.call.air == shown[1].card.air
     (together,) = agent.decide_many([request])
     assert together.call == decision.call  # type: ignore[union-attr]

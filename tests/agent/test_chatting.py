@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from diffagent.agent.asking.chatting import chatted, is_chat
+from diffagent.agent.asking.chatting import chatted, is_message
 from diffagent.agent.asking.pieces import JOINTS, KINDS, Tagger, best_path, tagger, tokens, word_states
 from diffagent.agent.asking.request import Request
 from diffagent.data.encoders.text_encoder import WINDOW, TextEncoder
@@ -44,20 +44,18 @@ def test_a_description_that_stands_behind_a_story_is_kept_whole() -> None:
     [
         "a fox in the snow",
         "A tall man in a grey coat tells a boy about the sea. The boy holds a red kite. Gulls circle over them, dusk.",
-        "Can you draw me a fox in boots please?",
         "Guten Morgen, ich brauche bitte ein Bild von einem Fuchs im Schnee, der eine rote Mütze trägt und lacht, danke",
     ],
 )  # fmt: skip
-def test_captions_short_requests_and_other_languages_are_no_chats(text: str) -> None:
-    assert not is_chat(text)
-    assert chatted(text) is None
+def test_captions_and_other_languages_are_not_messages(text: str) -> None:
+    assert not is_message(text, text)
+    assert chatted(text, text) is None
 
 
-def test_a_message_without_a_picture_is_left_to_the_rules() -> None:
+def test_a_message_without_a_picture_has_a_prompt() -> None:
     text = (
         "Hello, I hope you are well. I wanted to say thank you for your help last week. Kind regards, Tom Lee"
     )
-    assert chatted(text) is None
     assert Request.from_prompt(text).wishes.prompt
 
 
@@ -82,23 +80,35 @@ def test_a_words_state_is_the_mean_of_its_tokens_at_any_length() -> None:
     encoder = TextEncoder.load()
     text = "an unbelievably red fox. " * 120  # more tokens than one window holds
     words = tokens(text)
-    states, spans = encoder.token_states(text)
+    [(states, spans)] = encoder.token_states([text])
     assert len(spans) > WINDOW
     inside = [at for at, (start, _) in enumerate(spans) if words[1].start <= start < words[1].end]
     assert len(inside) > 1
-    means = word_states(encoder, text, words, {})
+    [means] = word_states(encoder, [(text, words)], {})
     assert means.shape == (480, 384)
     assert np.allclose(means[1].numpy(), states[inside].mean(0).numpy(), atol=1e-5)
 
 
 def test_an_adapter_changes_the_states_and_zeros_do_not() -> None:
     encoder = TextEncoder.load()
-    plain = encoder.token_states("a red fox")[0]
+    plain = encoder.token_states(["a red fox"])[0][0]
     name, (inputs, outputs) = next(iter(encoder.linear_maps().items()))
     down = torch.eye(2, inputs)
-    assert torch.equal(encoder.token_states("a red fox", {name: (down, torch.zeros(outputs, 2))})[0], plain)
-    changed = encoder.token_states("a red fox", {name: (down, 9 * torch.eye(outputs, 2))})[0]
+    nothing = {name: (down, torch.zeros(outputs, 2))}
+    assert torch.equal(encoder.token_states(["a red fox"], nothing)[0][0], plain)
+    changed = encoder.token_states(["a red fox"], {name: (down, 9 * torch.eye(outputs, 2))})[0][0]
     assert not torch.allclose(changed, plain, atol=1e-3)
+
+
+def test_a_texts_states_do_not_depend_on_its_batch() -> None:
+    encoder = TextEncoder.load()
+    texts = ["a red fox", "", "a very unbelievably long tale of a fox. " * 90]
+    batch = encoder.token_states(texts)
+    for text, (states, spans) in zip(texts, batch, strict=True):
+        [(alone, same)] = encoder.token_states([text])
+        assert spans == same
+        assert states.shape == (len(spans), 384)
+        assert torch.allclose(states, alone, atol=1e-4)
 
 
 def test_the_tagger_shares_the_encoder() -> None:
@@ -138,18 +148,45 @@ def test_another_file_is_an_error_that_names_the_command(tmp_path: Path) -> None
     ],
 )
 def test_a_clause_of_another_language_stays_whole(text: str, prompt: str) -> None:
-    found = chatted(text)
+    found = chatted(text, text)
     assert found is not None
     assert prompt in found.prompt
     assert "I want" not in found.prompt
 
 
 def test_what_may_be_and_then_must_not_be_is_left_out() -> None:
-    found = chatted(
+    found = Request.from_prompt(
         "Hi, I have a small cheese shop and for winter I make a card. Please draw a cow with a red scarf in front of "
         "a hut at night. On the roof maybe a cat. My wife says no cat, she is right, no cat. Style is an old enamel "
         "sign. Thanks a lot and good day"
-    )
-    assert found is not None
-    assert found.avoid == ("cat",)
+    ).phrasing
+    assert "cat" in found.avoid
     assert "cat" not in found.prompt
+    assert "a cow with a red scarf in front of a hut at night" in found.prompt
+
+
+@pytest.mark.parametrize(
+    ("text", "prompt", "avoid"),
+    [
+        ("want same size as a postcard landscape, old tractor, three different ones random seed", "old tractor", ()),
+        ("an elf drawing her bow, NOT anime, I want it to look like 80s rulebook art",
+         "an elf drawing her bow, 80s rulebook art", ("anime",)),
+        ("Obelix carrying a fridge instead of a menhir", "Obelix carrying a fridge", ("menhir",)),
+        ("can u draw a heron? dont write the club name tho we change it", "a heron", ("club name",)),
+        ("desktop wallpaper calm dunes, space on the left side for my icons",
+         "desktop wallpaper calm dunes, copy space on the left", ()),
+    ],
+)  # fmt: skip
+def test_a_short_request_is_taken_apart_too(text: str, prompt: str, avoid: tuple[str, ...]) -> None:
+    found = Request.from_prompt(text).phrasing
+    assert (found.prompt, found.avoid) == (prompt, avoid)
+
+
+def test_what_setting_pieces_say_is_wished_for() -> None:
+    found = Request.from_prompt(
+        "super wide banner 3:1 of mountains at dawn for my site. quick draft is ok, low steps. same seed as always (424242)"
+    )
+    wished = found.wishes
+    assert (wished.aspect, wished.steps, wished.seed) == ((3, 1), 12, 424242)
+    assert "mountains" in wished.prompt
+    assert "424242" not in wished.prompt

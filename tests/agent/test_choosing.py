@@ -10,7 +10,7 @@ import pytest
 
 from diffagent.agent.asking.reading import Reading, is_pasted
 from diffagent.agent.asking.words import is_ordinary, stem
-from diffagent.agent.choosing.choosing import Shelf
+from diffagent.agent.choosing.choosing import CardShelf
 from diffagent.data.attributes import Attributes
 from diffagent.data.errors import BadInput
 from diffagent.data.media import kinship, named_media
@@ -48,8 +48,8 @@ CARDS = [
 
 
 @pytest.fixture(scope="module")
-def shelf() -> Shelf:
-    return Shelf(CARDS)
+def shelf() -> CardShelf:
+    return CardShelf(CARDS)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def shelf() -> Shelf:
         ("a village in watercolor", "Brushes"),
     ],
 )
-def test_the_checkpoint_that_a_person_would_choose(shelf: Shelf, prompt: str, name: str) -> None:
+def test_the_checkpoint_that_a_person_would_choose(shelf: CardShelf, prompt: str, name: str) -> None:
     scores = shelf.checkpoint_scores(Reading.of(prompt))
     assert CARDS[int(np.argmax(scores))].name == name
     assert not np.isfinite(scores[5:]).any()  # LoRAs
@@ -77,13 +77,13 @@ def test_the_checkpoint_that_a_person_would_choose(shelf: Shelf, prompt: str, na
         ("wshs, a village", "Washes", 1.7),
     ],
 )
-def test_a_lora_is_named_by_what_it_draws(shelf: Shelf, prompt: str, name: str, least: float) -> None:
+def test_a_lora_is_named_by_what_it_draws(shelf: CardShelf, prompt: str, name: str, least: float) -> None:
     evidence = shelf.lora_scores(Reading.of(prompt))
     assert CARDS[int(np.argmax(evidence))].name == name
     assert evidence.max() > least
 
 
-def test_ordinary_words_name_no_lora(shelf: Shelf) -> None:
+def test_ordinary_words_name_no_lora(shelf: CardShelf) -> None:
     assert not shelf.lora_scores(Reading.of("a fox at night")).any()
 
 
@@ -91,19 +91,19 @@ def test_what_is_ordinary_does_not_hang_on_how_descriptions_write_it() -> None:
     assert all(map(is_ordinary, ("fox", "night", "armour")))
     assert not any(map(is_ordinary, ("zorblax", "pikachu")))
     composed = "SD 1.5 LoRA: fox, night, zorblax. Trigger words: zorblax."  # as of tags, which are small
-    small = Shelf([replace(card, description=composed) for card in CARDS])
+    small = CardShelf([replace(card, description=composed) for card in CARDS])
     for prompt, named in (("zorblax in the rain", ["Zorblax", "Somebody"]), ("a fox at night", [])):
         evidence = small.lora_scores(Reading.of(prompt))
         assert [card.name for card, one in zip(CARDS, evidence, strict=True) if one >= 3] == named
 
 
-def test_tools_and_real_persons_are_never_chosen(shelf: Shelf) -> None:
+def test_tools_and_real_persons_are_never_chosen(shelf: CardShelf) -> None:
     assert shelf.choosable.tolist() == [True] * 8 + [False] * 2
 
 
 def test_loras_in_question_are_marked_or_near_in_the_role_that_is_asked_for() -> None:
     loras = [card(n, f"Thing {'abcdefghijkl'[n]}", "LoRA", role="object") for n in range(12)]
-    shelf = Shelf([card(20, "Plain Camera"), *loras])
+    shelf = CardShelf([card(20, "Plain Camera"), *loras])
     similarity = np.array([9, *range(12, 0, -1)], float)
     plain = Reading.of("a lamp, use the Thing l lora")
     assert np.flatnonzero(shelf.in_question(plain, similarity)).tolist() == [12]
@@ -123,14 +123,14 @@ def test_loras_in_question_are_marked_or_near_in_the_role_that_is_asked_for() ->
     ],
 )
 def test_a_character_in_a_style_are_two_loras(
-    shelf: Shelf, prompt: str, first: int, second: str | None
+    shelf: CardShelf, prompt: str, first: int, second: str | None
 ) -> None:
     other = shelf.companion(CARDS[first], Reading.of(prompt), shelf.choosable)
     assert (other and other.name) == second
     assert shelf.companion(CARDS[first], Reading.of(prompt), np.zeros(10, bool)) is None
 
 
-def test_a_lora_runs_on_what_its_author_made_it_for(shelf: Shelf) -> None:
+def test_a_lora_runs_on_what_its_author_made_it_for(shelf: CardShelf) -> None:
     reading = Reading.of("a village in watercolor")
     carrier = shelf.carrier(CARDS[7], reading, CARDS[:5])
     assert carrier is not None
@@ -192,7 +192,7 @@ def test_half_a_name_that_two_characters_share_names_neither() -> None:
         card(n, name, "LoRA", "Draws the figure.", role="character", media=["anime"], subjects=[name.lower()])
         for n, name in ((1, "Sailor Quorl"), (2, "Sailor Vimm"), (3, "Tannek Brosh"))
     ]
-    shelf = Shelf([*people, *(card(100 + n, f"Camera {n}") for n in range(800))])
+    shelf = CardShelf([*people, *(card(100 + n, f"Camera {n}") for n in range(800))])
     assert not shelf.lora_scores(Reading.of("Sailor Ophir at a bath house")).any()
     assert np.flatnonzero(shelf.lora_scores(Reading.of("Tannek drinking tea"))).tolist() == [2]
 
@@ -201,7 +201,7 @@ def test_words_for_a_medium_are_nobodys_name() -> None:
     pair = card(1, "Vim and Quor", "LoRA", role="character", media=["anime"], subjects=["vim and quor"],
                 needed=["vimquor", "2girls"])  # fmt: skip
     claire = card(2, "Claire", "LoRA", role="character", media=["anime"], subjects=["claire"])
-    shelf = Shelf([pair, claire, *(card(100 + n, f"Camera {n}") for n in range(400))])
+    shelf = CardShelf([pair, claire, *(card(100 + n, f"Camera {n}") for n in range(400))])
     assert not shelf.lora_scores(Reading.of("chibi, 2girls, raincoats")).any()
     assert not shelf.lora_scores(Reading.of("a chase over rooftops, comic, ligne claire")).any()
     assert shelf.lora_scores(Reading.of("Claire chased over rooftops"))[1] > 3
@@ -213,7 +213,7 @@ def figure(number: int, name: str, *series: str, **purpose: Any) -> Card:
                 subjects=[name.casefold(), *series], breadth="narrow", **purpose)  # fmt: skip
 
 
-NAMESAKES = Shelf(
+NAMESAKES = CardShelf(
     [
         figure(1, "Hornet", "quorl saga", "green-haired princess"),
         figure(2, "Enterprise", "azur lane", "ship girl"),
@@ -260,7 +260,7 @@ def test_a_namesake_is_not_the_character(prompt: str, numbers: list[int]) -> Non
 
 def test_a_style_runs_on_what_knows_the_character() -> None:
     style = card(20, "Wash", "LoRA", role="style", media=["watercolor"], carrier="Plain Camera")
-    shelf = Shelf([*CARDS, style])
+    shelf = CardShelf([*CARDS, style])
     for prompt, name in (
         ("a lighthouse, watercolor", "Plain Camera"),
         ("Totoro on a tram, watercolor", "Flat Anime"),
@@ -273,7 +273,7 @@ def test_a_style_runs_on_what_knows_the_character() -> None:
 
 def test_the_series_is_no_second_lora() -> None:
     style = card(9, "Washes", "LoRA", role="style", media=["watercolor"], subjects=["watercolor"])
-    shelf = Shelf([*NAMESAKES.cards, style])
+    shelf = CardShelf([*NAMESAKES.cards, style])
     reading = Reading.of("vimmon, campfire, watercolor")
     assert shelf.companion(style, reading, shelf.choosable) is None
     other = shelf.companion(style, Reading.of("Officer Brindle, campfire, watercolor"), shelf.choosable)

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
+from diffagent.agent.agent import Agent
+from diffagent.agent.asking.request import Request
+from diffagent.agent.choosing.suitability import Suitability
 from diffagent.agent.engines import cores
 from diffagent.agent.engines.cores import fitting_threads, free_cores, running, running_here
+from diffagent.data.catalog.specification import Floats
 
 
 @pytest.fixture
@@ -71,6 +76,24 @@ def test_a_pass_keeps_to_the_free_cores(four_threads: None, monkeypatch: pytest.
     with pytest.raises(ValueError, match="broken"), fitting_threads():
         raise ValueError("broken")
     assert torch.get_num_threads() == 4
+
+
+def test_the_numbers_of_a_call_are_computed_on_one_numpy_thread(make_reader: Callable[..., Agent]) -> None:
+    """Threads of NumPy that spin behind their work slow the language model's pass to half its speed."""
+    counts: list[int] = []
+    agent = make_reader()
+
+    class Counting(Suitability):
+        def among(self, tables: Sequence[Floats]) -> Floats:
+            counts.extend(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+            return super().among(tables)
+
+    with threadpool_limits(2, user_api="blas"):
+        agent.suitability = Counting(**vars(agent.suitability))
+        agent.decide(Request.from_prompt("a fox in the snow"))
+        assert counts
+        assert set(counts) == {1}
+        assert {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"} == {2}
 
 
 @pytest.mark.skipif(running() is None, reason="the system does not say what runs")

@@ -133,7 +133,7 @@ def test_wrong_usage(
 def test_no_crawl_is_one_line(run: Run, tmp_path: Path) -> None:
     status, out, err = run("data", "describe", tmp_path / "none", "-o", tmp_path / "d.jsonl")
     assert (status, out) == (1, "")
-    assert "is no folder" in err
+    assert "is not a folder" in err
 
 
 KILLED = """

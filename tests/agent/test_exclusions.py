@@ -63,7 +63,7 @@ from diffagent.agent.asking.phrasing import phrasing
             ("humans",),
         ),
         ("red panda, no humans, pastel colors", "red panda, pastel colors", ("humans",)),
-        ("my lamp. No wait, a kettle", "my lamp. No wait, a kettle", ()),
+        ("my lamp. No wait, a kettle", "my lamp. a kettle", ()),
         (
             "a fountain that has milk instead of water.",
             "a fountain that has milk instead of water.",

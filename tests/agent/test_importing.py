@@ -12,7 +12,7 @@ from stand_ins import ENTRIES, WordEncoder
 from diffagent.data.catalog import importing
 from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.catalog.importing import add_cards, import_catalog
-from diffagent.data.catalog.specification import KIND, Packed, documents, instructions, specify
+from diffagent.data.catalog.specification import KIND, PackedSpecification, documents, instructions, specify
 
 
 def watched(seen: list[str]) -> Any:
@@ -37,7 +37,7 @@ def test_a_crawl_becomes_a_catalog_with_a_specification_each(
         for (entry_id, card), entry in zip(catalog.entries(), ENTRIES, strict=True):
             docs = documents(instructions(card, entry.samples), encoder)
             assert stored[entry_id] == specify(card, docs)
-            assert len(Packed.read(stored[entry_id]).embeddings) == len(entry.samples)
+            assert len(PackedSpecification.read(stored[entry_id]).embeddings) == len(entry.samples)
 
 
 def test_no_prompt_is_in_the_file(tmp_path: Path, encoder: WordEncoder) -> None:

@@ -25,13 +25,13 @@ from safetensors.numpy import save, save_file
 
 from diffagent.data.catalog.callability import flaw
 from diffagent.data.catalog.catalog import Catalog
-from diffagent.data.descriptions.describe import Job as Describing
+from diffagent.data.descriptions.describe import DescribeJob as Describing
 from diffagent.data.descriptions.questions import question
 from diffagent.data.encoders.text_encoder import TextEncoder
 from diffagent.data.hubs.civitai import CivitaiClient
 from diffagent.data.library.catalog import build, generation_data
 from diffagent.data.library.fetching import destination, file_name
-from diffagent.data.library.hashing import Hashing, Job, unhashed
+from diffagent.data.library.hashing import Hashing, HashJob, hash_jobs
 from diffagent.data.library.hub import look_up
 from diffagent.data.library.scan import Problems, scan
 from diffagent.data.library.state import CATALOG, State, library_file
@@ -419,13 +419,13 @@ def test_hashing_stops_at_once_and_goes_on_where_it_was(tmp_path: Path) -> None:
         )
     with State.open(tmp_path / "state") as state:
         list(scan(state, [root], Problems()))
-        with Hashing(tmp_path / "state", unhashed(state)):
+        with Hashing(tmp_path / "state", hash_jobs(state)):
             pass
-        left = unhashed(state)
+        left = hash_jobs(state)
         with Hashing(tmp_path / "state", left) as hashing:
             hashing.wait(lambda *_: None, 0.01)
         assert hashing.hashed == len(left)
-        assert unhashed(state) == []
+        assert hash_jobs(state) == []
         told = {file.path.name: file.sha256 for file in state.files()}
     for n in range(8):
         name = f"{n}.safetensors"
@@ -436,7 +436,7 @@ def test_a_file_that_changes_while_it_is_hashed_is_left(tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     save_file({"double_blocks.0.x": np.zeros(4, np.float16)}, path)
     with Hashing(
-        tmp_path / "state", [Job(path, path.stat().st_size, 1), Job(path / "gone", 1, 1)]
+        tmp_path / "state", [HashJob(path, path.stat().st_size, 1), HashJob(path / "gone", 1, 1)]
     ) as hashing:
         hashing.wait(lambda *_: None, 0.01)
     assert hashing.hashed == 0
@@ -457,6 +457,7 @@ def test_previews_of_a1111_and_swarmui_are_generation_data() -> None:
     assert generation_data('{"sui_image_params": 3}') is None
 
 
+@pytest.mark.wide
 def test_killed_at_any_moment_the_old_catalog_stands(home: Path, models: Path) -> None:
     """Real processes, killed while they read headers, encode, write and hash."""
     run(models, "--offline")

@@ -8,13 +8,13 @@ from click.testing import CliRunner
 
 pytest.importorskip("faiss", reason="needs pip install 'diffagent[match]'")
 
-from diffagent.agent.pmi.search import Found
+from diffagent.agent.pmi.search import Neighbours
 from diffagent.agent.pmi.store import Store
 from diffagent.agent.pmi.synthetic import Hub
 from diffagent.data.errors import BadInput
 from diffagent.serving.cli import root
 from diffagent.training.evaluation import match_bench
-from diffagent.training.evaluation.match_bench import bytes_read, evaluate, match, shared
+from diffagent.training.evaluation.match_bench import bytes_read, evaluate, match, mean_overlap
 
 SMALL = Hub(120, 0, 6, 32)
 
@@ -41,7 +41,7 @@ def test_figures_follow_from_each_other(tmp_path):
     assert naive - rounded <= (ratio + rounded) * (ours + rounded)
     assert found["evaluated"] == 64
     store = Store.open(tmp_path)
-    assert found["bytes_read"] == bytes_read(store, Found(np.arange(16), np.zeros(16), 64))
+    assert found["bytes_read"] == bytes_read(store, Neighbours(np.arange(16), np.zeros(16), 64))
 
 
 def test_a_store_that_is_kept_is_used_again_by_the_same_hub_only(tmp_path):
@@ -57,7 +57,7 @@ def test_a_store_that_is_kept_is_used_again_by_the_same_hub_only(tmp_path):
 def test_bytes_are_rows_of_all_models_and_features_and_gram_rows_of_some(tmp_path):
     store = Store.build(tmp_path, SMALL.blocks(), SMALL.prompts, rows=1)
     # 32 + 6 + 4 numbers in a row of 48; features 6 × 32 float16; 15 float32 below the diagonal
-    found = Found(np.arange(2), np.zeros(2), evaluated=10, scans=2)
+    found = Neighbours(np.arange(2), np.zeros(2), evaluated=10, scans=2)
     assert bytes_read(store, found) == 2 * 120 * 48 * 2 + 10 * (6 * 32 * 2 + 15 * 4)
 
 
@@ -70,7 +70,7 @@ def test_direct_evaluation_finds_the_true_order(tmp_path):
 
 
 def test_the_share_of_expected_models():
-    assert shared([np.array([1, 2]), np.array([3, 4])], [np.array([2, 1]), np.array([4, 9])]) == 0.75
+    assert mean_overlap([np.array([1, 2]), np.array([3, 4])], [np.array([2, 1]), np.array([4, 9])]) == 0.75
 
 
 def test_a_full_disk_is_said_before_anything_is_made(tmp_path):

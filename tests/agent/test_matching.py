@@ -20,7 +20,7 @@ from diffagent.data.catalog.specification import (
     MATCHED,
     WORDS,
     Document,
-    Packed,
+    PackedSpecification,
     documents,
     specify,
     terms,
@@ -134,7 +134,9 @@ def ask(prompt: str, negative: str = "") -> Requirement:
 
 
 def hub(*models: tuple[Card, list[Document]]) -> Matcher:
-    return Matcher.of([c for c, _ in models], [Packed.read(specify(c, docs)) for c, docs in models])
+    return Matcher.of(
+        [c for c, _ in models], [PackedSpecification.read(specify(c, docs)) for c, docs in models]
+    )
 
 
 # int8 steps of 1/360: 120 is a third, 60 a sixth
@@ -285,6 +287,7 @@ def matcher_of(prompts: list[list[tuple[str, str]]], order: Sequence[int]) -> Ma
 
 @settings(deadline=None, max_examples=8)
 @given(prompts=HUB, asked=PROMPT, negative=PROMPT, data=st.data())
+@pytest.mark.wide
 def test_the_order_of_models_does_not_matter(
     prompts: list[list[tuple[str, str]]], asked: str, negative: str, data: st.DataObject
 ) -> None:
@@ -298,6 +301,7 @@ def test_the_order_of_models_does_not_matter(
 
 @settings(deadline=None, max_examples=30)
 @given(prompts=HUB, asked=PROMPT)
+@pytest.mark.wide
 def test_the_baseline_is_the_best_tf_idf_cosine_plus_the_best_sentence_cosine(
     prompts: list[list[tuple[str, str]]], asked: str
 ) -> None:

@@ -362,10 +362,13 @@ def test_letters_and_talk_of_the_machine_are_no_part_of_the_picture(text: str, s
     [
         ("thumbnail: a shocked plumber, keep the left side free for my text", "the left side free"),
         ("a volcano, leave the bottom third empty so we can print the date", "the bottom third empty"),
-        ("a volcano, leave room for the title on top, a black cat", "a volcano, a black cat"),
+        (
+            "a volcano, leave room for the title on top, a black cat",
+            "a volcano, a black cat, copy space at the top",
+        ),
         ("a map of an island with room for labels", "a map of an island"),
         ("a volcano, so I can write the labels on it myself, flat colours", "a volcano, flat colours"),
-        ("a heron, with some space at the top for a headline", "a heron"),
+        ("a heron, with some space at the top for a headline", "a heron, copy space at the top"),
         ("a heron, empty space on the right to write a poem", "a heron, empty space on the right"),
         ("a room with space for two beds", "a room with space for two beds"),
         ("a room for rent sign", "a room for rent sign"),

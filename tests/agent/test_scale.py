@@ -74,7 +74,7 @@ def first(agent: Agent, prompt: str) -> tuple[list[str], list[str]]:
     off = shelf.particular.off(read) & ~shelf.marked(read)
     allow = matches.allow & np.where(agent.facts.is_lora, about, ~off)
     every = best_candidates(agent.prefilter.cards, logits, allow, 10)
-    chosen = agent._suited(read, matches, 10, agent.section)
+    chosen = agent._rank_suitable(read, matches, 10, agent.section)
     assert [one.score for one in chosen] == pytest.approx([one.score for one in every], abs=1e-4)
     return [one.card.air for one in chosen], [one.card.air for one in every]
 
@@ -87,6 +87,7 @@ def double(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.wide
 def test_the_first_of_the_entries_in_question_are_the_first_of_all(double: Path) -> None:
     engine: Any = NoEngine()
     for catalog in (None, double):

@@ -63,6 +63,23 @@ def test_a_base_models_own_guidance_is_its_rows() -> None:
     assert settings(tuned, advised, NOTHING)["cfg_scale"].values[0] == 7.0
 
 
+@pytest.mark.parametrize(
+    ("base_model", "used", "samplers"),
+    [
+        ("Flux.1 D", {}, ("Euler Simple",)),
+        ("Chroma", {"Euler": 7, "Euler Beta": 5}, ("Euler Beta",)),
+        ("SD 1.5", {"Euler": 30}, ("Euler", "DPM++ 2M Karras")),
+    ],
+)
+def test_a_base_model_that_is_always_used_with_a_schedule_has_it(
+    base_model: str, used: dict[object, int], samplers: tuple[str, ...]
+) -> None:
+    own = Card("Fox", "Checkpoint", base_model, "urn:air:x:checkpoint:civitai:1@2", usage=Usage(sampler=used))
+    assert settings(own, Usage(), NOTHING)["sampler"].values == samplers
+    wished = settings(own, Usage(), replace(NOTHING, sampler="Euler"))["sampler"].values
+    assert wished == (("Euler",) if base_model == "SD 1.5" else samplers)
+
+
 def test_four_images_are_not_enough() -> None:
     few = card(sampler={"DDIM": 4}, steps={50: 4}, cfg_scale={12.0: 4}, size={"768x512": 4})
     assert first(settings(few, Usage(), NOTHING)) == ((512, 512), "DPM++ 2M Karras", 25, 7.0)
@@ -201,7 +218,7 @@ def test_every_offer_is_legal_and_its_priors_sum_to_1(
         assert all(64 <= side <= 4096 and side % 8 == 0 for side in sides)
 
 
-@pytest.mark.parametrize("every", [8, pytest.param(1, marks=pytest.mark.wide)])
+@pytest.mark.parametrize("every", [24, pytest.param(1, marks=pytest.mark.wide)])
 def test_no_entry_of_the_catalog_leaves_its_base_models_table(every: int) -> None:
     with Catalog.open(default_catalog()) as catalog:
         cards = catalog.cards(Filter(among=catalog.unasked))

@@ -210,7 +210,7 @@ def test_a_shape_has_its_own_ratio(text: str, aspect: tuple[int, int]) -> None:
         ("not too wide, 4:5 for insta, a bowl of laksa", "a bowl of laksa"),
         ("a portrait of a dancer. make it a portrait orientation as well haha", "a portrait of a dancer."),
         ("a frog king, make it square too lol", "a frog king"),
-        ("a heron. Wide please, it is for my slides", "a heron. it is for my slides"),
+        ("a heron. Wide please, it is for my slides", "a heron."),
         ("a heron, print 5x7 upright", "a heron"),
         ("ein Fuchs im Schnee, bitte im Hochformat", "ein Fuchs im Schnee"),
         ("夜明けの港町。横長でお願いします。", "夜明けの港町。"),

@@ -17,7 +17,7 @@ from diffagent.data.catalog.specification import (
     MAX_CHARACTERS,
     WORDS,
     Document,
-    Packed,
+    PackedSpecification,
     Terms,
     documents,
     instructions,
@@ -98,7 +98,7 @@ def test_documents_of_nothing() -> None:
     assert documents([], WordEncoder()) == []
 
 
-def split(packed: Packed) -> list[list[int]]:
+def split(packed: PackedSpecification) -> list[list[int]]:
     edges = np.cumsum(packed.lengths)[:-1]
     return [one.tolist() for one in np.split(packed.hashed, edges)]
 
@@ -107,7 +107,7 @@ def split(packed: Packed) -> list[list[int]]:
 @given(pairs=st.lists(st.tuples(TEXT, TEXT), max_size=5))
 def test_a_packed_specification_gives_back_every_list_and_vector(pairs: list[tuple[str, str]]) -> None:
     docs = documents(pairs, WordEncoder())
-    packed = Packed.read(specify(CARD, docs))
+    packed = PackedSpecification.read(specify(CARD, docs))
     profile = sorted({term for prompt, _ in pairs for term in terms(prompt).tolist()})
     assert split(packed) == [
         *(doc.prompt.tolist() for doc in docs),
@@ -136,11 +136,11 @@ def test_damaged_bytes_are_refused() -> None:
     blob = specify(CARD, documents([("a fox", "blurry"), ("snow", "")], WordEncoder()))
     for size in range(len(blob)):
         with pytest.raises(BadCatalog, match=f"{size} bytes is damaged"):
-            Packed.read(blob[:size])
+            PackedSpecification.read(blob[:size])
     with pytest.raises(BadCatalog, match="import the catalog again"):
-        Packed.read(blob + b"x")
+        PackedSpecification.read(blob + b"x")
     with pytest.raises(BadCatalog):
-        Packed.read(b"\xff" * len(blob))
+        PackedSpecification.read(b"\xff" * len(blob))
 
 
 def test_instructions_lose_lora_tags_and_the_models_own_trigger_words() -> None:
@@ -163,12 +163,12 @@ def test_other_models_words_stay() -> None:
 def test_a_specification_of_some_documents_is_that_of_those_alone(encoder: WordEncoder) -> None:
     card = invented(5, "Fox", [], tags=("snow",)).card
     docs = documents([("a fox", "blurry"), ("a hare, snow", ""), ("a castle", "text")], encoder)
-    whole, kept = Packed.read(specify(card, docs)), [True, False, True]
-    expected = Packed.read(specify(card, [docs[0], docs[2]]))
+    whole, kept = PackedSpecification.read(specify(card, docs)), [True, False, True]
+    expected = PackedSpecification.read(specify(card, [docs[0], docs[2]]))
     found = whole.only(np.array(kept))
     assert found.lengths.tolist() == expected.lengths.tolist()
     assert found.hashed.tolist() == expected.hashed.tolist()
     assert found.embeddings.tolist() == expected.embeddings.tolist()
     none = whole.only(np.zeros(3, bool))
     assert len(none.embeddings) == 0
-    assert none.lengths.tolist() == Packed.read(specify(card, [])).lengths.tolist()
+    assert none.lengths.tolist() == PackedSpecification.read(specify(card, [])).lengths.tolist()

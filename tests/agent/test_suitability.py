@@ -11,8 +11,8 @@ import pytest
 from stand_ins import plain_suitability
 
 from diffagent.agent.asking.reading import Reading
-from diffagent.agent.choosing.choosing import Shelf
-from diffagent.agent.choosing.suitability import FEATURES, MATCHED, Facts, Suitability, features
+from diffagent.agent.choosing.choosing import CardShelf
+from diffagent.agent.choosing.suitability import FEATURES, MATCHED, ShelfFacts, Suitability, features
 from diffagent.data.attributes import Attributes
 from diffagent.data.errors import BadCatalog
 from diffagent.data.records import Card, Stats
@@ -30,7 +30,7 @@ CARDS = [
          breadth="genre", people="young women", renown=0, caution=["crude"]),
     card(3, "Washes", "LoRA", role="style", media=["watercolor"], subjects=["watercolor"]),
 ]  # fmt: skip
-FACTS = Facts(Shelf(CARDS))
+FACTS = ShelfFacts(CardShelf(CARDS))
 COLUMNS = np.arange(18, dtype=np.float32).reshape(3, 6)
 
 

@@ -52,7 +52,7 @@ from diffagent.agent.asking.talk import talk
         ("I'm writing a podcast, need something creepy. maybe a swing at night? whatever looks cinematic",
          "something creepy. a swing at night. cinematic"),
         ("i had a dream where the sea was milk. No idea what style, you decide, I want it to feel quiet.",
-         "the sea was milk. quiet."),
+         "the sea was milk."),
     ],
 )  # fmt: skip
 def test_only_the_description_is_sent(text: str, sent: str) -> None:

@@ -196,7 +196,7 @@ def test_choose_is_a_distribution_over_the_options(tiny: TransformersEngine) -> 
 
 
 def test_options_are_one_token_each(tiny: TransformersEngine) -> None:
-    with pytest.raises(EngineError, match="not one different token each"):
+    with pytest.raises(EngineError, match="not one distinct token each"):
         tiny.choose(Prompt(SYSTEM, "x"), ["A", "Alpha and omega"])
 
 
@@ -308,7 +308,7 @@ def test_weights_without_a_tokenizer_are_named(tmp_path: Path) -> None:
 
 
 def test_unknown_engines_are_named() -> None:
-    with pytest.raises(BadInput, match="no engine 'gpt'"):
+    with pytest.raises(BadInput, match="unknown engine 'gpt'"):
         load_engine("gpt")
 
 

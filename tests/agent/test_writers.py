@@ -127,7 +127,7 @@ def test_a_server_that_answers_nothing_is_an_error(answer: httpx.Response, says:
     [
         (401, None, "HTTP 401: set OPENAI_API_KEY"),
         (403, "sk", "HTTP 403: the key in OPENAI_API_KEY was refused"),
-        (404, "sk", "no model 'm'"),
+        (404, "sk", "the model 'm' does not exist"),
     ],
 )
 def test_a_refused_key_or_model_ends_it_before_the_other_prompts(
@@ -154,8 +154,8 @@ def test_addresses(url: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("url", "key", "says"),
     [
-        ("ftp://h", None, "no http or https address"),
-        ("https://", None, "no http or https address"),
+        ("ftp://h", None, "not an http or https address"),
+        ("https://", None, "not an http or https address"),
         ("https://me:pw@h", None, "holds a password"),
         ("https://h", "two words", "copy it again"),
         ("http://far.invalid", "sk", "not encrypted"),

@@ -109,7 +109,7 @@ def test_parts_that_would_be_read_otherwise_are_refused() -> None:
         ("huggingface", "repo"),
         ("x", "a", None, None, "PDF"),
     ):
-        with pytest.raises(BadInput, match="make no AIR"):
+        with pytest.raises(BadInput, match="do not make an AIR"):
             AIR("sd1", "checkpoint", *parts)
 
 
@@ -127,7 +127,7 @@ def test_a_field_takes_the_airs_that_a_call_can_name() -> None:
     assert field.validate_python("urn:air:sd1:LORA:civitai:1@2") == "urn:air:sd1:lora:civitai:1@2"
     for text, says in [
         ("urn:air:sd1:vae:civitai:1@2", "names a vae"),
-        ("urn:air:sd1:lora:civitai:1", "names no version"),
+        ("urn:air:sd1:lora:civitai:1", "has no version"),
         ("urn:air:sd1:lora:x y", "not an AIR"),
     ]:
         with pytest.raises(ValidationError, match=says):

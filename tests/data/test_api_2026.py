@@ -96,6 +96,7 @@ def test_faults_leave_no_trace(tmp_path, seed):
     assert files(tmp_path / "faults") == files(tmp_path / "clean")
 
 
+@pytest.mark.wide
 def test_a_killed_crawl_goes_on_without_loss_or_repeats(serve, tmp_path):
     def slow(target):
         time.sleep(0.02)

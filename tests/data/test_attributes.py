@@ -12,7 +12,7 @@ from diffagent.data.attributes import Attributes
 from diffagent.data.catalog.card_json import card_from_json, card_to_json
 from diffagent.data.catalog.cards import Entry
 from diffagent.data.catalog.catalog import Catalog, Filter
-from diffagent.data.descriptions.describe import Job, describe
+from diffagent.data.descriptions.describe import DescribeJob, describe
 from diffagent.data.descriptions.descriptions import DescriptionsFile, read_descriptions, with_descriptions
 from diffagent.data.descriptions.questions import question
 from diffagent.data.descriptions.sources import Source
@@ -107,7 +107,7 @@ def test_a_language_model_answers_with_one_object(tmp_path: Path) -> None:
 
     path = tmp_path / "descriptions.jsonl"
     with DescriptionsFile(path) as file:
-        summary = describe([source], Job(writer, question, "a writer", "both"), file)
+        summary = describe([source], DescribeJob(writer, question, "a writer", "both"), file)
     assert summary.to_json()["faults"] == {"not attributes": 1, "too short": 1}
     assert "it was not one JSON object with all keys" in asked[2]
     (line,) = read_descriptions(path, "both").values()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from diffagent.data.base_model_requests import asked, called
+from diffagent.data.base_model_requests import bare_name, base_model_requests
 
 
 def named(prompt: str) -> list[str]:
-    return [one.name for one in asked(prompt)]
+    return [one.name for one in base_model_requests(prompt)]
 
 
 @pytest.mark.parametrize(
@@ -78,8 +78,8 @@ def test_ordinary_words_are_no_request(prompt: str) -> None:
     ],
 )  # fmt: skip
 def test_the_words_around_a_name_belong_to_it(prompt: str, words: str, name: str) -> None:
-    longest = max((one.words for one in asked(prompt)), key=len)
-    assert (longest.strip(), called(longest)) == (words, name)
+    longest = max((one.words for one in base_model_requests(prompt)), key=len)
+    assert (longest.strip(), bare_name(longest)) == (words, name)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_the_words_around_a_name_belong_to_it(prompt: str, words: str, name: str
     ],
 )  # fmt: skip
 def test_a_typo_of_a_name_is_heard_where_a_model_is_named(prompt: str, name: str, typed: str) -> None:
-    first = asked(prompt)[0]
+    first = base_model_requests(prompt)[0]
     assert (first.name, prompt[first.start : first.end].lstrip()) == (name, typed.lstrip())
 
 
@@ -140,7 +140,7 @@ def test_the_name_of_somebody_is_not(prompt: str) -> None:
     ],
 )  # fmt: skip
 def test_a_version_belongs_to_the_name(prompt: str, name: str, words: str) -> None:
-    assert [(one.name, one.words.strip()) for one in asked(prompt)][:1] == [(name, words)]
+    assert [(one.name, one.words.strip()) for one in base_model_requests(prompt)][:1] == [(name, words)]
 
 
 def test_a_number_behind_an_adjective_is_no_version() -> None:

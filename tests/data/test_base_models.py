@@ -23,8 +23,10 @@ from diffagent.data.base_models import (
     TABLE,
     USUAL,
     backend,
+    base_models_of,
     by_context,
     by_header,
+    canonical_name,
     crosses,
     ecosystem_of,
     examples,
@@ -34,11 +36,9 @@ from diffagent.data.base_models import (
     forbids_sale,
     is_meant,
     lora_fit,
-    named,
     parts_of,
     run_by,
     side_of,
-    spelled,
 )
 from diffagent.data.errors import BadInput
 from diffagent.data.hubs.installed import what_it_is
@@ -63,7 +63,7 @@ AIR_FILE = ROOT / "data" / "air.py"
     ],
 )  # fmt: skip
 def test_a_base_model_is_known_by_its_spellings(given: object, name: str) -> None:
-    assert spelled(given) == name
+    assert canonical_name(given) == name
 
 
 def test_spellings_are_of_one_base_model_each() -> None:
@@ -86,7 +86,7 @@ def test_spellings_are_of_one_base_model_each() -> None:
     ],
 )  # fmt: skip
 def test_a_request_names_base_models_or_families(given: str, names: tuple[str, ...]) -> None:
-    assert named(given) == names
+    assert base_models_of(given) == names
     assert [name for name in LISTED if is_meant(given, name)] == list(names)
 
 
@@ -96,7 +96,7 @@ def test_a_request_names_base_models_or_families(given: str, names: tuple[str, .
 )
 def test_what_no_catalog_has_is_an_error_that_names_the_nearest(given: str, near: str) -> None:
     with pytest.raises(BadInput, match=rf"no base model '{given}' is supported: the nearest are .*{near}"):
-        named(given)
+        base_models_of(given)
 
 
 def test_families_and_ecosystems() -> None:

@@ -69,8 +69,8 @@ def test_a_call_that_names_an_entry_is_callable(catalog: Catalog, call: dict[str
         ({**CALL, "mood": "good"}, "not a T2I call: mood"),
         ({}, "not a T2I call: model: Field required"),
         ({**LORA, "loras": [*LORA["loras"], {**STRANGE, "air": "urn:air:sd1:lora:civitai:7@8"}]},
-         "loras.1: urn:air:sd1:lora:civitai:7@8 is no LoRA of the catalog"),
-        ({**LORA, "base_checkpoint": "urn:air:sd1:checkpoint:civitai:7@8"}, "is no checkpoint of"),
+         "loras.1: urn:air:sd1:lora:civitai:7@8 is not a LoRA of the catalog"),
+        ({**LORA, "base_checkpoint": "urn:air:sd1:checkpoint:civitai:7@8"}, "is not a checkpoint of"),
         ({**LORA, "base_checkpoint": "urn:air:sdxl:checkpoint:civitai:44@45"}, "runs no LoRA of SD 1.5"),
     ],
 )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from diffagent.data.checkpoint_requests import checkpoints
+from diffagent.data.checkpoint_requests import checkpoint_requests
 
 
 @pytest.mark.parametrize(
@@ -27,11 +27,13 @@ from diffagent.data.checkpoint_requests import checkpoints
     ],
 )
 def test_a_checkpoint_is_heard(prompt: str, name: str, version: float | None, words: str) -> None:
-    assert [(one.name, one.version, one.words) for one in checkpoints(prompt)] == [(name, version, words)]
+    assert [(one.name, one.version, one.words) for one in checkpoint_requests(prompt)] == [
+        (name, version, words)
+    ]
 
 
 def test_the_plea_goes_with_the_name() -> None:
-    (one,) = checkpoints("a mill, juggernaut if possible, 3:2")
+    (one,) = checkpoint_requests("a mill, juggernaut if possible, 3:2")
     assert "a mill, juggernaut if possible, 3:2"[one.start : one.end].strip() == "juggernaut if possible"
 
 
@@ -45,4 +47,4 @@ def test_the_plea_goes_with_the_name() -> None:
     ],
 )  # fmt: skip
 def test_ordinary_words_are_no_request(prompt: str) -> None:
-    assert checkpoints(prompt) == ()
+    assert checkpoint_requests(prompt) == ()

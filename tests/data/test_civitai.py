@@ -165,7 +165,7 @@ def test_images_ask_for_meta_on_every_page_and_unwrap_it(make_hub):
 
 def test_images_stop_when_the_wanted_are_there(make_hub):
     hub = make_hub(images_a_page=1)
-    assert ask(hub, lambda client: client.images(11, wanted={110, 111})).keys() == {110, 111}
+    assert ask(hub, lambda client: client.images(11, image_ids={110, 111})).keys() == {110, 111}
     assert len(hub.seen) == 2
 
 
@@ -182,7 +182,7 @@ def test_versions_by_hash_go_a_hundred_to_a_request_and_need_sha256(make_hub):
     hub = make_hub()
     ask(hub, lambda client: client.versions_by_hash(f"{number:064x}" for number in range(250)))
     assert len(hub.seen) == 3
-    with pytest.raises(BadInput, match="'ABC123' is no SHA-256"):
+    with pytest.raises(BadInput, match="'ABC123' is not a SHA-256"):
         ask(hub, lambda client: client.versions_by_hash(["abc123"]))
 
 
@@ -192,7 +192,7 @@ def test_one_version_by_hash(make_hub):
     assert found is not None
     assert found["id"] == 12
     assert ask(hub, lambda client: client.version_by_hash("ABCDEF")) is None
-    with pytest.raises(BadInput, match="is no hash"):
+    with pytest.raises(BadInput, match="is not a hash"):
         ask(hub, lambda client: client.version_by_hash("../../models"))
 
 
@@ -206,9 +206,9 @@ def test_the_key_travels_in_the_header_only(make_hub):
 @pytest.mark.parametrize(
     ("url", "key", "message"),
     [
-        ("ftp://civitai.com", None, "no web address"),
-        ("civitai.com", None, "no web address"),
-        ("http://[::1", None, "no web address"),
+        ("ftp://civitai.com", None, "not a web address"),
+        ("civitai.com", None, "not a web address"),
+        ("http://[::1", None, "not a web address"),
         ("https://user:pw@civitai.com", None, "CIVITAI_API_KEY"),
         ("https://civitai.com/?token=x", None, "CIVITAI_API_KEY"),
         ("http://civitai.com", "a-key", "not encrypted"),

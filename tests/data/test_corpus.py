@@ -70,7 +70,7 @@ def test_what_the_filters_drop_is_counted_and_has_no_entry(tmp_path: Path) -> No
     funnel = Funnel()
     found = list(read_entries(raw(tmp_path, item(9, nsfw=True)), Scope(), "none", funnel))
     assert [entry.card.name for entry in found] == ["Invented 7", "Invented 8"]
-    assert (funnel.models, funnel.kept, dict(funnel.dropped)) == (3, 2, {"nsfw": 1})
+    assert (funnel.models, funnel.usable, dict(funnel.dropped)) == (3, 2, {"nsfw": 1})
 
 
 def horde_model(name: str, digest: str) -> dict[str, Any]:

@@ -309,6 +309,7 @@ def kill_crawls(url, folder, times, longest, seed):
     kill_again_and_again(command, folder / "state.sqlite", times, longest, seed)
 
 
+@pytest.mark.wide
 def test_killed_at_random_moments_the_bytes_are_the_same(make_hub, serve, model, tmp_path):
     def slow(number, path):
         time.sleep(0.01)
@@ -368,6 +369,7 @@ def test_shapes_faults_and_updates_against_the_replay(replay, tmp_path):
     assert sum(httpx.get(f"{url}/_stats").json()["faults"].values()) > 0
 
 
+@pytest.mark.wide
 def test_the_rate_holds_against_the_replay(replay, tmp_path):
     url = replay("--limit-models", "600")
     crawl_url(url, tmp_path, "--rate", "10")

@@ -15,8 +15,8 @@ from diffagent.data.catalog.cards import Entry
 from diffagent.data.catalog.corpus import read_entries
 from diffagent.data.catalog.filters import Scope
 from diffagent.data.catalog.texts import plain_text
-from diffagent.data.descriptions.describe import Job, describe, plan
-from diffagent.data.descriptions.description_faults import copied, fault, invented, tidy
+from diffagent.data.descriptions.describe import DescribeJob, describe, plan
+from diffagent.data.descriptions.description_faults import copied_run, fault, invented_words, tidy
 from diffagent.data.descriptions.descriptions import (
     Description,
     DescriptionsFile,
@@ -67,8 +67,8 @@ def ask(source: Source, attempt: int, fault: str) -> str:
     return f"{source.card.name}|{attempt}|{fault}"
 
 
-def job(writer: Script, name: str = "script") -> Job:
-    return Job(writer, ask, name, "both")
+def job(writer: Script, name: str = "script") -> DescribeJob:
+    return DescribeJob(writer, ask, name, "both")
 
 
 def run(path: Path, sources: list[Source], writer: Script, **options: Any) -> dict[str, Any]:
@@ -153,7 +153,7 @@ def test_what_got_no_answer_is_asked_for_again_next_time(tmp_path: Path) -> None
 
 def test_a_writer_that_loses_answers_is_told(tmp_path: Path) -> None:
     with DescriptionsFile(tmp_path / "d.jsonl") as file, pytest.raises(EngineError, match="0 answers to 1"):
-        describe([source()], Job(lambda prompts: [], ask, "mute", "both"), file)
+        describe([source()], DescribeJob(lambda prompts: [], ask, "mute", "both"), file)
 
 
 @pytest.mark.parametrize(
@@ -192,9 +192,9 @@ def test_the_cards_own_words_may_be_repeated() -> None:
     name = "The Long And Winding Tale Of The Old Harbour Town"
     one = source(about=f"{name} is here.", name=name)
     assert fault(f"A LoRA of {name}, a place by the sea.", one) is None
-    assert copied("it is here now", one) is None
+    assert copied_run("it is here now", one) is None
     latin = source(name="海辺Kestra")
-    assert list(invented("A LoRA of Kestra by Moonharbor and Zed", latin)) == ["Zed"]
+    assert list(invented_words("A LoRA of Kestra by Moonharbor and Zed", latin)) == ["Zed"]
 
 
 def test_answers_are_tidied() -> None:
@@ -283,7 +283,7 @@ def test_a_packed_file_is_read_and_does_not_grow(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"without \.gz"), DescriptionsFile(packed):
         pass
     packed.write_bytes(b"no gzip")
-    with pytest.raises(BadInput, match="no packed file"):
+    with pytest.raises(BadInput, match="not a gzip file"):
         read_descriptions(packed)
 
 
@@ -292,7 +292,7 @@ def test_files_that_are_none(tmp_path: Path) -> None:
         read_descriptions(tmp_path / "none.jsonl")
     bad = tmp_path / "bad.jsonl"
     bad.write_text(row().model_dump_json() + '\n{"air": 1}\n')
-    with pytest.raises(BadInput, match=r"bad\.jsonl:2: no description: air"):
+    with pytest.raises(BadInput, match=r"bad\.jsonl:2: not a description: air"):
         read_descriptions(bad)
     with pytest.raises(BadInput, match="cannot write"), DescriptionsFile(tmp_path):
         pass

@@ -90,9 +90,9 @@ def test_the_command_keeps_them_in_the_raw_folder(folder, tmp_path):
     [
         ("models.jsonl", None, "cannot read .*models.jsonl: give a folder with"),
         ("styles.json", None, "cannot read .*styles.json: give a folder with"),
-        ("models.jsonl", "nonsense\n", "'nonsense' is no JSON object"),
+        ("models.jsonl", "nonsense\n", "'nonsense' is not a JSON object"),
         ("models.jsonl", '{"name": "a"}\n', "lacks or garbles 'baseline'"),
-        ("styles.json", "[]", "is no JSON object"),
+        ("styles.json", "[]", "is not a JSON object"),
     ],
 )
 def test_what_is_missing_or_garbled_is_named(folder, name, text, message):

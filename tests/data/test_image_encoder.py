@@ -12,7 +12,7 @@ from torch import nn
 
 from diffagent.data.encoders.efficientnet import STRIDES, EfficientNet
 from diffagent.data.encoders.features import Features
-from diffagent.data.encoders.image_encoder import EfficientNetEncoder, load_image_encoder, sized
+from diffagent.data.encoders.image_encoder import EfficientNetEncoder, load_image_encoder, resize
 from diffagent.data.errors import MissingWeights
 from diffagent.data.weights.efficientnet_weights import convert
 
@@ -143,11 +143,11 @@ def test_features_are_joined(encoder):
 
 
 def test_sizes():
-    assert sized(image(size=(100, 50)), 20).size == (40, 20)
-    assert sized(image(size=(500, 50)), 20).size == (40, 20)  # cropped to twice its shorter side
-    assert sized(image(size=(20, 30)), 20) is not None
+    assert resize(image(size=(100, 50)), 20).size == (40, 20)
+    assert resize(image(size=(500, 50)), 20).size == (40, 20)  # cropped to twice its shorter side
+    assert resize(image(size=(20, 30)), 20) is not None
     same = image(size=(20, 20))
-    assert sized(same, 20) is same
+    assert resize(same, 20) is same
 
 
 def test_other_models_are_refused(tmp_path, folder):

@@ -67,7 +67,7 @@ def test_headers_tell_type_and_base_model(folder, tmp_path):
         "vae": ("Other", None), "old": (None, None), "broken": (None, None),
     }  # fmt: skip
     assert [name for name, model in found.items() if model.inpainting] == ["inpaint"]
-    assert "no safetensors file" in found["broken"].problem
+    assert "not a safetensors file" in found["broken"].problem
     digest = hashlib.sha256((folder / "Lora" / "style.safetensors").read_bytes()).hexdigest()
     assert (found["style"].sha256, found["style"].autov2) == (digest, digest[:10])
 
@@ -100,7 +100,7 @@ def test_links_that_lead_in_a_circle_end(folder, tmp_path):
 
 
 def test_a_missing_folder_is_named(tmp_path):
-    with pytest.raises(BadInput, match="is no folder: give the models folder"):
+    with pytest.raises(BadInput, match="is not a folder: give the models folder"):
         read_installed(tmp_path / "missing", tmp_path)
 
 

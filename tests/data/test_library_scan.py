@@ -16,7 +16,7 @@ from library_files import parts, prefixed, write, write_folder, write_gguf
 from safetensors.numpy import save_file
 
 from diffagent.data.errors import BadInput
-from diffagent.data.library.entries import judged
+from diffagent.data.library.entries import shelve
 from diffagent.data.library.scan import Problems, read_file, scan
 from diffagent.data.library.state import Override, State
 
@@ -32,7 +32,7 @@ def state(tmp_path):
 def lines_of(state, root):
     problems = Problems()
     changed = sum(was_read for _, was_read in scan(state, [root], problems))
-    return {line.shown: line for line in judged(state.files).lines}, changed, problems.lines
+    return {line.shown: line for line in shelve(state.files).lines}, changed, problems.lines
 
 
 def test_every_file_is_told_for_what_it_is(tmp_path, state):
@@ -209,12 +209,12 @@ def test_ten_thousand_files_and_headers_of_100_mb_stay_within_300_mb(tmp_path):
     program = r"""
 import re, sys
 from pathlib import Path
-from diffagent.data.library.entries import judged
+from diffagent.data.library.entries import shelve
 from diffagent.data.library.scan import Problems, scan
 from diffagent.data.library.state import State
 with State.open(Path(sys.argv[1])) as state:
     count = sum(1 for _ in scan(state, [Path(sys.argv[2])], Problems()))
-    shelf = judged(state.files)
+    shelf = shelve(state.files)
 peak = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())
 print(count, len(shelf.lines), int(peak[1]) // 1024)
 """

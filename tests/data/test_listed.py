@@ -13,7 +13,7 @@ from invented_items import image, item, sha256, version
 from diffagent.data.catalog.quality import Quality
 from diffagent.data.dabench import dabench
 from diffagent.data.dabench.dabench import build
-from diffagent.data.dabench.listed import Listed, read_listed
+from diffagent.data.dabench.listed import ListedPairs, read_listed
 from diffagent.data.errors import BadInput
 from diffagent.data.hubs.raw import RawFolder, publish
 from diffagent.data.records import Card, Stats
@@ -111,7 +111,7 @@ def lists(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def of(found: Listed, model: str) -> list[dict[str, Any]]:
+def of(found: ListedPairs, model: str) -> list[dict[str, Any]]:
     return [row for row in found.rows if row["api"]["model"] == model]
 
 
@@ -200,7 +200,7 @@ def test_a_folder_without_lists_and_a_broken_list_are_refused(tmp_path: Path) ->
     with pytest.raises(BadInput, match="is not JSON"):
         read_listed(tmp_path, CARDS)
     (tmp_path / "hosted_t2i.jsonl").write_text("[1]\n", "utf-8")
-    with pytest.raises(BadInput, match="is no list of objects"):
+    with pytest.raises(BadInput, match="is not a list of objects"):
         read_listed(tmp_path, CARDS)
 
 

@@ -9,7 +9,12 @@ import numpy as np
 import pytest
 from stand_ins import WordEncoder
 
-from diffagent.data.attributes import Attributes, Estimated, restored, stored
+from diffagent.data.attributes import (
+    Attributes,
+    EstimatedAttributes,
+    attributes_from_json,
+    attributes_to_json,
+)
 from diffagent.data.catalog.card_json import card_from_json, card_to_json
 from diffagent.data.catalog.cards import Entry
 from diffagent.data.catalog.catalog import Catalog, Filter
@@ -21,7 +26,7 @@ from diffagent.data.errors import BadInput
 from diffagent.data.records import Card, Sample, Stats
 from diffagent.serving.cli import main
 from diffagent.training.evaluation.keyword_attributes import keyword_attributes
-from diffagent.training.fitting.plain_fitting import FitConfig, cross_fitted, fit, fold_of, tuned
+from diffagent.training.fitting.plain_fitting import ReaderFitConfig, assign_folds, cross_fit, fit, tune_cuts
 
 INK = Attributes(role="style", media=("ink",), breadth="broad", people="any", needed=("inky",), renown=2)
 HERO = Attributes(role="character", media=("anime", "manga"), people="women", needed=("hero",), renown=0)
@@ -49,7 +54,7 @@ def source(number: int) -> Source:
 
 SOURCES = [source(number) for number in range(60)]
 READ = [(INK, HERO, BARE)[number % 3] for number in range(60)]
-CONFIG = FitConfig(penalty=0.05, dense_penalty=0.05, least=2, folds=3)
+CONFIG = ReaderFitConfig(penalty=0.05, dense_penalty=0.05, least=2, folds=3)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +69,7 @@ def reader(features: CardFeatures) -> PlainReader:
 
 def test_what_was_learnt_is_said_of_new_cards(reader: PlainReader) -> None:
     ink, hero, bare = plain_attributes([source(90), source(91), source(92)], WordEncoder(), reader)
-    assert ink == Estimated(
+    assert ink == EstimatedAttributes(
         role="style", media=("ink",), subjects=("brush 90",), breadth="broad", needed=("inky",),
         carrier="Deliberate", renown=2,
     )  # fmt: skip
@@ -118,17 +123,17 @@ def test_weights_survive_the_file(reader: PlainReader, features: CardFeatures, t
     for name, rows in reader(features).items():
         assert np.abs(again(features)[name] - rows).max() < 0.03  # int8 steps
     (tmp_path / "none.npz").write_bytes(b"no zip")
-    with pytest.raises(BadInput, match="no plain reader"):
+    with pytest.raises(BadInput, match="not a plain reader"):
         PlainReader.load(tmp_path / "none.npz")
 
 
 def test_cross_fitting_keeps_an_uploader_together(features: CardFeatures) -> None:
     uploaders = [f"u{number // 6}" for number in range(60)]
-    folds = fold_of(uploaders, 3)
+    folds = assign_folds(uploaders, 3)
     assert all(len(set(folds[start : start + 6])) == 1 for start in range(0, 60, 6))
     assert sorted(np.bincount(folds)) == [18, 18, 24]
-    found = cross_fitted(features, READ, uploaders, CONFIG)
-    cuts = tuned(found, READ)
+    found = cross_fit(features, READ, uploaders, CONFIG)
+    cuts = tune_cuts(found, READ)
     assert cuts.renown == tuple(sorted(cuts.renown))
     assert found["flags"][2, 3] > cuts.flag > found["flags"][0, 3]
 
@@ -155,10 +160,10 @@ def test_entries_that_were_read_stay(reader: PlainReader) -> None:
 def test_estimated_ones_are_marked_wherever_they_are_stored(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    guess = Estimated(role="style", media=("ink",), renown=2)
-    assert stored(guess) == '{"estimated":true,"role":"style","media":["ink"],"renown":2}'
-    assert restored(stored(guess)) == guess
-    assert restored(stored(INK)) == INK
+    guess = EstimatedAttributes(role="style", media=("ink",), renown=2)
+    assert attributes_to_json(guess) == '{"estimated":true,"role":"style","media":["ink"],"renown":2}'
+    assert attributes_from_json(attributes_to_json(guess)) == guess
+    assert attributes_from_json(attributes_to_json(INK)) == INK
     assert guess != Attributes(role="style", media=("ink",), renown=2)
     card = replace(SOURCES[0].card, attributes=guess)
     assert card_to_json(card)["attributes"]["estimated"] is True

@@ -212,7 +212,7 @@ def test_the_air_of_a_call(air: str, good: bool) -> None:
     if good:
         assert T2ICall.parse(fields).air == air
     else:
-        with pytest.raises(BadCall, match=r"air: .*(not an AIR|names a vae|names no version)"):
+        with pytest.raises(BadCall, match=r"air: .*(not an AIR|names a vae|has no version)"):
             T2ICall.parse(fields)
 
 

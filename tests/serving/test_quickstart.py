@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from image_servers import FakeComfyUI, serving
 from library_files import checkpoint, kohya, trained, write
 from PIL import Image
@@ -49,6 +50,7 @@ def write_models(folder: Path) -> None:
         )
 
 
+@pytest.mark.wide
 def test_the_quickstarts_commands_make_a_picture(tmp_path: Path) -> None:
     first, *others = commands()
     assert first == "pip install ."

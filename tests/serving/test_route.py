@@ -270,6 +270,7 @@ route(open_source(sys.argv[1]), Path(sys.argv[2]), answer, {}, 3)
 """
 
 
+@pytest.mark.wide
 def test_kill_9_loses_and_repeats_nothing(tmp_path: Path) -> None:
     rows = [{"id": n, "prompt": f"p{n % 150}"} for n in range(200)]
     path, out = write(tmp_path / "in.jsonl", rows), tmp_path / "out.jsonl"

@@ -136,7 +136,7 @@ def test_generate_says_what_is_wrong(capsys: Captured, tmp_path: Path, catalog: 
         ([str(bad)], "not a T2I call"),
         ([str(good), "--target", "openai"], "--target-url"),
         ([str(good), "--target", "a1111", "-n", "0"], "0 images"),
-        ([str(good), "--target", "a1111", "--target-url", "nowhere"], "no web address"),
+        ([str(good), "--target", "a1111", "--target-url", "nowhere"], "not a web address"),
     ):
         code, out, err = run(
             capsys, "generate", *arguments, "-o", str(tmp_path / "out"), "--catalog", catalog

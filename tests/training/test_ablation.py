@@ -16,9 +16,9 @@ from diffagent.agent.agent import Agent
 from diffagent.agent.choosing.fusion import Fusion
 from diffagent.data.errors import BadInput
 from diffagent.serving.commands import training as cli
-from diffagent.training.evaluation.ablation import another, exchanged, summarise, systems, text
-from diffagent.training.fitting.asking_weights import Weighed
-from diffagent.training.fitting.plain_requests import Asked
+from diffagent.training.evaluation.ablation import exchange_letters, other_requests, summarise, systems, text
+from diffagent.training.fitting.asking_weights import CandidateScores
+from diffagent.training.fitting.plain_requests import PlainRequest
 
 MakeAgent = Callable[..., Agent]
 HARBOUR, LAKE = (
@@ -45,10 +45,10 @@ RIGHT = {"harbour": "oil painting", "lake": "photo"}
 
 def test_shares_and_paired_differences_by_hand() -> None:
     rows = [
-        Weighed((2.0, 1.0), (-3.0, -1.0), (0, 3)),  # the letters make it good
-        Weighed((2.0, 1.0), (-3.0, -1.0), (2, 3)),  # and so here
-        Weighed((2.0, 1.0), (-1.0, -3.0), (3, 0)),  # good either way
-        Weighed((2.0, 1.0), (-3.0, -1.0), (3, 1)),  # the letters spoil it
+        CandidateScores((2.0, 1.0), (-3.0, -1.0), (0, 3)),  # the letters make it good
+        CandidateScores((2.0, 1.0), (-3.0, -1.0), (2, 3)),  # and so here
+        CandidateScores((2.0, 1.0), (-1.0, -3.0), (3, 0)),  # good either way
+        CandidateScores((2.0, 1.0), (-3.0, -1.0), (3, 1)),  # the letters spoil it
     ]
     found = summarise({"agent": (rows, 1.0), "no choice": (rows, 0.0)})
     assert found["n"] == 4
@@ -65,22 +65,25 @@ def test_shares_and_paired_differences_by_hand() -> None:
 
 
 def test_a_difference_that_is_the_same_everywhere_has_no_width() -> None:
-    good, bad = [Weighed((1.0,), (0.0,), (3,))] * 9, [Weighed((1.0,), (0.0,), (1,))] * 9
+    good, bad = [CandidateScores((1.0,), (0.0,), (3,))] * 9, [CandidateScores((1.0,), (0.0,), (1,))] * 9
     found = summarise({"agent": (bad, 0.0), "untuned": (good, 0.0)})["systems"]["untuned"]
     assert (found["difference"], found["ci95"]) == (1.0, [1.0, 1.0])
 
 
 def test_each_request_lends_its_word_to_one_other() -> None:
     for n in (2, 3, 50):
-        others = another(n, seed=1)
+        others = other_requests(n, seed=1)
         assert sorted(others) == list(range(n))
         assert all(other != own for own, other in enumerate(others))
-    assert another(50, 1) != another(50, 2)
+    assert other_requests(50, 1) != other_requests(50, 2)
 
 
 def test_letters_are_cut_or_repeated_to_as_many_as_are_shown() -> None:
-    two, three = Weighed((2, 1), (-1, -2), (3, 0)), Weighed((3, 2, 1), (-4, -5, -6), (3, 0, 0))
-    first, second = exchanged([two, three], [three, two])
+    two, three = (
+        CandidateScores((2, 1), (-1, -2), (3, 0)),
+        CandidateScores((3, 2, 1), (-4, -5, -6), (3, 0, 0)),
+    )
+    first, second = exchange_letters([two, three], [three, two])
     assert (first.prior, first.letters, first.grades) == ((2, 1), (-4, -5), (3, 0))
     assert second.letters == (-1, -2, -1)
 
@@ -138,7 +141,7 @@ def test_the_command_prints_one_object(
     assert "100.0" in shown.split("\n")[2]
 
 
-def line(asked: Asked) -> str:
+def line(asked: PlainRequest) -> str:
     graded = [{"air": one.air, "grade": one.grade} for one in asked.candidates]
     fields = {"id": asked.id, "prompt": asked.prompt, "kind": asked.kind, "slots": asked.slots}
     return json.dumps({**fields, "special": asked.special, "candidates": graded}) + "\n"

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy, one_hot
 
-from diffagent.training.sft.answer_loss import Choice, answer_loss, shared
+from diffagent.training.sft.answer_loss import AnswerWeights, answer_loss, shared_length
 
 IGNORED = -100
 
@@ -40,12 +40,12 @@ def test_by_hand() -> None:
     assert float(loss) == pytest.approx(-(math.log(0.7) + math.log(0.1)) / 2)
     assert right == {"mean_token_accuracy": 0.5}
     # the first token of the answer, the 2, counts four times; the divisor stays
-    weighed, _ = answer_loss(Echo(), ids, torch.ones_like(ids), labels, choice=Choice(plain=4))
+    weighed, _ = answer_loss(Echo(), ids, torch.ones_like(ids), labels, choice=AnswerWeights(plain=4))
     assert float(weighed) == pytest.approx(-(4 * math.log(0.7) + math.log(0.1)) / 2)
     # the last token, the 3, stands behind the parameters and counts four times; the letter does not
     behind = torch.tensor([[2, 3]])
     identity, _ = answer_loss(
-        Echo(), ids, torch.ones_like(ids), labels, choice=Choice(identity=4), parameters=behind
+        Echo(), ids, torch.ones_like(ids), labels, choice=AnswerWeights(identity=4), parameters=behind
     )
     assert float(identity) == pytest.approx(-(math.log(0.7) + 4 * math.log(0.1)) / 2)
     halved, _ = answer_loss(Echo(), ids, torch.ones_like(ids), labels, count=4)
@@ -58,7 +58,7 @@ def test_how_often_prefilter_and_model_are_right_by_hand() -> None:
     ids = torch.tensor([[0, 1, 2], [0, 1, 3]])
     labels = torch.tensor([[IGNORED, IGNORED, 2], [IGNORED, IGNORED, 3]])
     log_priors = torch.tensor([[math.log(0.8), math.log(0.2)], [-math.inf, -math.inf]])
-    choice = Choice(letters=(2, 3, 0))
+    choice = AnswerWeights(letters=(2, 3, 0))
     loss, right = answer_loss(Echo(), ids, torch.ones_like(ids), labels, 1, choice, log_priors)
     assert float(loss) == pytest.approx(-2 * math.log(0.1), rel=1e-6)
     assert right == {"mean_token_accuracy": 0.0, "prefilter_recall": 1.0, "fused_recall": 1.0}
@@ -73,9 +73,9 @@ def test_letters_that_are_right_in_part_by_hand() -> None:
     ids = torch.tensor([[0, 1, 2, 2], [0, 1, 3, 3]])
     labels = torch.tensor([[IGNORED, IGNORED, 2, 2], [IGNORED, IGNORED, 3, 3]])
     targets = torch.tensor([[0.75, 0.25, 0.0], [0.0, 0.0, 0.0]])
-    choice = Choice(plain=4, letters=(1, 2, 3))
+    choice = AnswerWeights(plain=4, letters=(1, 2, 3))
 
-    def summed(targets: torch.Tensor | None, choice: Choice) -> float:
+    def summed(targets: torch.Tensor | None, choice: AnswerWeights) -> float:
         real = torch.ones_like(ids)
         return float(answer_loss(Echo(), ids, real, labels, 1, choice, letter_targets=targets)[0])
 
@@ -102,7 +102,7 @@ def test_letters_that_are_right_in_part_by_hand() -> None:
 def test_what_a_batch_begins_with_is_shared(
     ids: list[list[int]], labels: list[list[int]], alike: int
 ) -> None:
-    assert shared(torch.tensor(ids), torch.tensor(labels) == IGNORED) == alike
+    assert shared_length(torch.tensor(ids), torch.tensor(labels) == IGNORED) == alike
 
 
 def test_equals_the_loss_over_all_logits_and_its_gradients(tiny_folder: Path) -> None:
@@ -116,7 +116,7 @@ def test_equals_the_loss_over_all_logits_and_its_gradients(tiny_folder: Path) ->
     for at, (row, answer) in enumerate(zip(rows, answers, strict=True)):
         ids[at, : len(row)], real[at, : len(row)] = torch.tensor(row), 1
         labels[at, answer : len(row)] = torch.tensor(row[answer:])
-    assert shared(ids, labels == IGNORED) == 2
+    assert shared_length(ids, labels == IGNORED) == 2
     plain = model(input_ids=ids, attention_mask=real).logits[:, :-1].flatten(0, 1)
     expected = cross_entropy(plain, labels[:, 1:].flatten(), ignore_index=IGNORED)
     expected.backward()

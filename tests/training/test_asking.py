@@ -116,10 +116,10 @@ def test_calls_are_written_as_route_writes_them(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        (['{"id": "a", "prompt": "x"}', "", "{"], r"r\.jsonl:3: no request: not JSON"),
-        (['{"id": "a"}'], r"r\.jsonl:1: no request: prompt: Field required$"),
-        (['{"id": "a", "prompt": "x"}'] * 2, r"r\.jsonl:2: the id 'a' stands in line 1 too"),
-        (["[]"], r"r\.jsonl:1: no request"),
+        (['{"id": "a", "prompt": "x"}', "", "{"], r"r\.jsonl:3: not a request: not JSON"),
+        (['{"id": "a"}'], r"r\.jsonl:1: not a request: prompt: Field required$"),
+        (['{"id": "a", "prompt": "x"}'] * 2, r"r\.jsonl:2: the id 'a' is also in line 1"),
+        (["[]"], r"r\.jsonl:1: not a request"),
         ([""], "holds no requests"),
     ],
 )
@@ -131,9 +131,9 @@ def test_bad_requests_are_named_by_line(tmp_path: Path, lines: list[str], messag
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ({"id": "a", "air": OTHER, "prompt": "x"}, "g.jsonl:1: no grade: g: Field required"),
+        ({"id": "a", "air": OTHER, "prompt": "x"}, "g.jsonl:1: not a grade: g: Field required"),
         ({"id": "a", "air": OTHER, "prompt": "x", "g": 4}, r"g: .*less than or equal to 3 \(given: 4\)"),
-        ({"id": "a", "prompt": "x", "g": 1}, "no grade: air"),
+        ({"id": "a", "prompt": "x", "g": 1}, "not a grade: air"),
     ],
 )
 def test_bad_grades_are_named_by_line(tmp_path: Path, row: dict[str, Any], message: str) -> None:

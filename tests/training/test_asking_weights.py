@@ -11,7 +11,14 @@ from stand_ins import RuleEngine, quiet
 
 from diffagent.agent.agent import Agent
 from diffagent.agent.choosing.fusion import Fusion
-from diffagent.training.fitting.asking_weights import Weighed, fit, read_accuracy, readings, table, weighed
+from diffagent.training.fitting.asking_weights import (
+    CandidateScores,
+    candidate_scores,
+    fit,
+    read_accuracy,
+    readings,
+    table,
+)
 
 MakeAgent = Callable[..., Agent]
 HARBOUR = request("a harbour", {PIXELS: 0, OIL: 3, XL: 1, ABSENT: 3})
@@ -21,19 +28,19 @@ ZORBLAX = replace(
 
 
 def test_the_first_by_both_by_hand() -> None:
-    row = Weighed(prior=(2.0, 1.0, 0.5), letters=(-3.0, -1.0), grades=(0, 3, 2))
+    row = CandidateScores(prior=(2.0, 1.0, 0.5), letters=(-3.0, -1.0), grades=(0, 3, 2))
     assert row.first(0.0) == 0  # 2 before 1
     assert row.first(0.4) == 0  # 0.8 before 0.6
     assert row.first(0.6) == 3  # 0.2 behind 0.4
-    assert Weighed((1.0, 9.0), (0.0,), (2, 3)).first(5.0) == 2  # the second was not shown
+    assert CandidateScores((1.0, 9.0), (0.0,), (2, 3)).first(5.0) == 2  # the second was not shown
 
 
 def test_shares_by_hand() -> None:
     rows = [
-        Weighed((2.0, 1.0), (-3.0, -1.0), (0, 3)),
-        Weighed((2.0, 1.0), (-1.0, -1.0), (2, 3)),
-        Weighed((2.0, 1.0), (-1.0, -2.0), (1, 0)),
-        Weighed((2.0, 1.0), (0.0, -9.0), (3, 0)),
+        CandidateScores((2.0, 1.0), (-3.0, -1.0), (0, 3)),
+        CandidateScores((2.0, 1.0), (-1.0, -1.0), (2, 3)),
+        CandidateScores((2.0, 1.0), (-1.0, -2.0), (1, 0)),
+        CandidateScores((2.0, 1.0), (0.0, -9.0), (3, 0)),
     ]
     assert table(rows, 0.0) == {
         "asked": 0.0, "good": 0.25, "acceptable": 0.5, "wrong": 0.25, "worth": (0 + 0.25 + 0.02 + 1) / 4,
@@ -58,13 +65,13 @@ def test_candidates_stand_by_suitability_under_the_reading(make_reader: MakeAgen
     )
     agent = make_reader(engine)
     both = [HARBOUR, ZORBLAX]  # of the second nothing is in the catalog
-    (ruled,) = weighed(agent, both, readings(agent, both, 0.0, quiet), quiet)
+    (ruled,) = candidate_scores(agent, both, readings(agent, both, 0.0, quiet), quiet)
     assert ruled.grades == (1, 0, 3)  # a photo's checkpoint first; of equals in the order given
     assert (ruled.letters[1] - ruled.letters[0], ruled.letters[2] - ruled.letters[0]) == pytest.approx((1, 0))
-    (read,) = weighed(agent, [HARBOUR], readings(agent, [HARBOUR], 1.0, quiet), quiet)
+    (read,) = candidate_scores(agent, [HARBOUR], readings(agent, [HARBOUR], 1.0, quiet), quiet)
     assert read.grades[0] == 3
     assert engine.asked[-1].earlier[0][1] == "oil painting; people: none; special: none"
-    (mute,) = weighed(agent, [HARBOUR], readings(agent, [HARBOUR], 0.0, quiet), quiet, letters=False)
+    (mute,) = candidate_scores(agent, [HARBOUR], readings(agent, [HARBOUR], 0.0, quiet), quiet, letters=False)
     assert mute.letters == (0.0, 0.0, 0.0)
 
 

@@ -19,8 +19,16 @@ from diffagent.agent.engines.decode import Vocabulary, spell, write
 from diffagent.agent.engines.transformers_engine import TransformersEngine
 from diffagent.data.catalog.callability import answer_flaw
 from diffagent.data.errors import BadInput, EngineError
-from diffagent.training.sft.dialogues import IGNORED, Dialogue, Example, Mix, converse, in_batches, tokenise
-from diffagent.training.sft.listing import Listed
+from diffagent.training.sft.dialogues import (
+    IGNORED,
+    Dialogue,
+    Mix,
+    TrainingExample,
+    converse,
+    in_batches,
+    tokenise,
+)
+from diffagent.training.sft.listing import ListedPair
 
 CARDS = tuple(entry.card for entry in ENTRIES[:4])
 PIXELS, OIL, INK, XL = CARDS
@@ -28,13 +36,15 @@ API = {"width": 640, "height": 512, "sampling_method": "Euler a", "sampling_step
 USUAL = by_family(CARDS)
 
 
-def pair(true: Any = PIXELS, offered: tuple[Any, ...] = CARDS, prompt: str = "a fox, pixel art") -> Listed:
+def pair(
+    true: Any = PIXELS, offered: tuple[Any, ...] = CARDS, prompt: str = "a fox, pixel art"
+) -> ListedPair:
     shares = 0.5 ** np.arange(1, len(offered) + 1)
     listed = (Candidate(card, math.log(share)) for card, share in zip(offered, shares, strict=True))
-    return Listed(prompt, true, API, tuple(listed))
+    return ListedPair(prompt, true, API, tuple(listed))
 
 
-def told(pairs: list[Listed], mix: Mix, k: int = 3, seed: int = 0) -> list[Dialogue]:
+def told(pairs: list[ListedPair], mix: Mix, k: int = 3, seed: int = 0) -> list[Dialogue]:
     return converse(pairs, USUAL, mix, k, np.random.default_rng(seed))
 
 
@@ -110,7 +120,7 @@ def test_the_memory_form_is_the_prompt_alone_and_names_the_model_first() -> None
     assert memory.read(one.answer)["sampling_steps"] == 23
     with pytest.raises(EngineError, match="list of eight"):
         memory.read("[1,2]")
-    with pytest.raises(EngineError, match="no call"):
+    with pytest.raises(EngineError, match="is not a call"):
         memory.read("Tiny Pixels")
 
 
@@ -141,7 +151,7 @@ def test_labels_are_the_answers_token_ids_and_ignored_before(tiny: TransformersE
 
 
 def test_a_label_mask_on_literal_ids() -> None:
-    assert Example("memory", [5, 6, 7, 8, 2], 3, [3, 4]).labels == [-100, -100, -100, 8, 2]
+    assert TrainingExample("memory", [5, 6, 7, 8, 2], 3, [3, 4]).labels == [-100, -100, -100, 8, 2]
 
 
 @pytest.mark.parametrize("name", ["Tiny Pixels", 'Oil "Masters" {v2}', "日本 😀", "a\\b", "x, [y]"])
@@ -194,7 +204,7 @@ def test_what_is_outside_the_grammar_cannot_be_spelt(tiny: TransformersEngine) -
 def test_batches_are_of_one_form_and_like_length() -> None:
     rng = np.random.default_rng(0)
     made = [
-        Example("memory" if i % 4 == 0 else "candidates", [i] * int(rng.integers(3, 60)), 2, [2, 3])
+        TrainingExample("memory" if i % 4 == 0 else "candidates", [i] * int(rng.integers(3, 60)), 2, [2, 3])
         for i in range(203)
     ]
     ordered = in_batches(made, 8, np.random.default_rng(1))

@@ -12,7 +12,7 @@ from stand_ins import RuleEngine, quiet
 from diffagent.agent.agent import Agent
 from diffagent.agent.choosing.fusion import Fusion
 from diffagent.data.errors import BadInput
-from diffagent.training.evaluation.selection import Pair
+from diffagent.training.evaluation.selection import HeldOutPair
 from diffagent.training.fitting.fusion import WRITE, fit_write, save
 
 MakeAgent = Callable[..., Agent]
@@ -37,7 +37,7 @@ API = {"sampling_method": "DDIM", "width": 512, "height": 512, "sampling_steps":
 
 def test_parameters_are_weighed_by_how_many_come_out_right(make_agent: MakeAgent) -> None:
     likes_ddim = RuleEngine(like=lambda slot, option: 30.0 if option == "DDIM" else 0.0)
-    pairs = [Pair("a fox", "", PIXELS, API)]
+    pairs = [HeldOutPair("a fox", "", PIXELS, API)]
     weight, tried = fit_write(make_agent(likes_ddim), pairs, quiet)
     assert [one["write"] for one in tried] == list(WRITE)
     # what people use speaks for Euler a by 4.4 nats: 3 nats at weight 0.1 do not outweigh it, 9 at 0.3 do
@@ -47,9 +47,12 @@ def test_parameters_are_weighed_by_how_many_come_out_right(make_agent: MakeAgent
 
 
 def test_pairs_of_unknown_models_or_without_parameters_cannot_weigh_them(make_agent: MakeAgent) -> None:
-    unknown = [Pair("a fox", "", "urn:air:sd1:checkpoint:civitai:9@9", API), Pair("a fox", "", PIXELS)]
-    with pytest.raises(BadInput, match="of 2 pairs none has parameters"):
+    unknown = [
+        HeldOutPair("a fox", "", "urn:air:sd1:checkpoint:civitai:9@9", API),
+        HeldOutPair("a fox", "", PIXELS),
+    ]
+    with pytest.raises(BadInput, match="none of 2 pairs has parameters"):
         fit_write(make_agent(), unknown, quiet)
-    known = Pair("a fox", "", PIXELS, API)
+    known = HeldOutPair("a fox", "", PIXELS, API)
     agent = make_agent()
     assert fit_write(agent, [*unknown, known], quiet) == fit_write(agent, [known], quiet)

@@ -38,7 +38,7 @@ def test_prompts_of_the_three_formats(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "says"),
     [
-        ("missing.txt", None, "is no file"),
+        ("missing.txt", None, "is not a file"),
         ("p.csv", b"a fox", "ends in '.csv'"),
         ("p.txt", b"\n \n", "holds no prompts"),
         ("p.tsv", b"Text\na fox", "holds no prompts"),
@@ -72,7 +72,7 @@ def test_the_agents_calls_are_callable_and_free_answers_counted(make_agent: Make
     found = measure(make_agent(), ["pixel art of a fox", "oil painting", "a dog"], 2, quiet)
     assert (found["n"], found["constrained"]) == (3, 0)
     assert (found["n_unconstrained"], found["unconstrained"]) == (2, 1.0)  # the stand-in says "A"
-    assert "'A', which is no letter, name" in found["unconstrained_flaws"][0]
+    assert "'A', which is not a letter, name" in found["unconstrained_flaws"][0]
     assert found["distinct_models"] == 2
 
 

@@ -18,11 +18,11 @@ from diffagent.agent.agent import Agent
 from diffagent.training.evaluation.image_table import (
     SYSTEMS,
     Calls,
-    Measured,
-    constrained,
+    PromptScores,
+    constrained_caller,
     default_call,
-    five,
-    free,
+    five_calls,
+    free_caller,
     gain,
     table,
 )
@@ -54,9 +54,9 @@ def test_the_five_systems_mix_models_and_parameters(make_agent: Callable[..., Ag
         "Euler a",
         20,
     )
-    ours = free(agent, "memory", default)("a fox")
+    ours = free_caller(agent, "memory", default)("a fox")
     assert ours is not None
-    found = five("a fox", baseline, None, ours)
+    found = five_calls("a fox", baseline, None, ours)
     said = {
         name: (call.model, call.sampling_method, call.sampling_steps, call.cfg_scale)
         for name, call in found.calls.items()
@@ -80,11 +80,11 @@ def test_a_free_answer_among_candidates_names_the_model_of_its_letter(
             return line.split("[")[0] + '[768,512,"DDIM",30,6.5]'
 
     agent = make_agent(Copies())
-    call = free(agent, "candidates", default_card(agent))("oil painting of a harbour")
+    call = free_caller(agent, "candidates", default_card(agent))("oil painting of a harbour")
     assert call is not None
     assert (call.model, call.sampling_method) == ('Oil "Masters" {v2}', "DDIM")  # whose line is shorter
     misread = Says('A Somebody Else = [768,512,"DDIM",30,6.5]')
-    assert free(make_agent(misread), "candidates", default_card(agent))("a fox") is None
+    assert free_caller(make_agent(misread), "candidates", default_card(agent))("a fox") is None
 
 
 @pytest.mark.parametrize(
@@ -93,18 +93,21 @@ def test_a_free_answer_among_candidates_names_the_model_of_its_letter(
 )
 def test_free_answers_that_are_not_callable_are_none(make_agent: Callable[..., Agent], text: str) -> None:
     agent = make_agent(Says(text))
-    assert free(agent, "memory", default_card(agent))("a fox") is None
-    call = constrained(agent)("pixel art, a small fox")
+    assert free_caller(agent, "memory", default_card(agent))("a fox") is None
+    call = constrained_caller(agent)("pixel art, a small fox")
     assert call is not None
     assert call.model == "Tiny Pixels"
-    assert constrained(agent)("") is None
+    assert constrained_caller(agent)("") is None
 
 
 def test_means_hallucination_and_the_gain_by_hand(agent: Agent) -> None:
     baseline = default_call(agent, default_card(agent), "a fox")
-    asked = [five("a fox", baseline, None, baseline), five("an owl", baseline, baseline, baseline)]
+    asked = [
+        five_calls("a fox", baseline, None, baseline),
+        five_calls("an owl", baseline, baseline, baseline),
+    ]
     raw = np.array([[0.0, 0.0], [1.0, 1.0], [1.0, 1.0], [2.0, 2.0], [4.0, 4.0]])
-    measured = [Measured({"clip": scores}, unified({"clip": scores})) for scores in (raw, raw + 10)]
+    measured = [PromptScores({"clip": scores}, unified({"clip": scores})) for scores in (raw, raw + 10)]
     found = table(asked, measured)
     assert found["n"] == found["images"] == 2
     assert [found[name]["unified"] for name in SYSTEMS] == [0.0, 25.0, 25.0, 50.0, 100.0]
@@ -128,11 +131,11 @@ class Greys:
 
         from PIL import Image
 
-        from diffagent.agent.executors import Made
+        from diffagent.agent.executors import TargetImage
 
         written = io.BytesIO()
         Image.new("RGB", (64, 64), (40,) * 3).save(written, "PNG")
-        return Made(written.getvalue(), request["seed"])
+        return TargetImage(written.getvalue(), request["seed"])
 
 
 def test_sheets_and_a_page_that_hides_which_is_which(
@@ -143,8 +146,8 @@ def test_sheets_and_a_page_that_hides_which_is_which(
     asked: list[Calls] = []
     for n in range(12):
         prompt = f"a <fox> no {n}"
-        ours = free(agent, "memory", default)(prompt)
-        asked.append(five(prompt, default_call(agent, default, prompt), None, ours))
+        ours = free_caller(agent, "memory", default)(prompt)
+        asked.append(five_calls(prompt, default_call(agent, default, prompt), None, ours))
     studio = Studio(tmp_path / "images", agent.catalog, maker=Greys())  # type: ignore[arg-type]
     made = sheets(asked[:3], studio, [0, 1], tmp_path)
     assert [path.name for path in made][:3] == [

@@ -90,12 +90,12 @@ def test_rows_are_read_and_bad_lines_named(tmp_path: Path) -> None:
     path.write_text(json.dumps(row(1, FOX)) + "\n")
     assert read_rows(path) == [row(1, FOX)]
     path.write_text(json.dumps(row(1, FOX)) + '\n{"air": 1}\n')
-    with pytest.raises(BadInput, match="line 2 is no row"):
+    with pytest.raises(BadInput, match="line 2 is not a row"):
         read_rows(path)
     path.write_text("")
     with pytest.raises(BadInput, match="has no rows"):
         read_rows(path)
-    with pytest.raises(BadInput, match="is no file of DABench"):
+    with pytest.raises(BadInput, match="is not a file of DABench"):
         read_rows(tmp_path / "none.jsonl")
 
 

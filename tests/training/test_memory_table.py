@@ -16,12 +16,12 @@ from diffagent.agent.engines import Prompt
 from diffagent.data.errors import BadInput
 from diffagent.serving.cli import root
 from diffagent.training.evaluation.memory_table import (
-    Asked,
-    Said,
+    MemoryAnswers,
+    PromptSet,
     answers,
-    enhanced,
+    enhance_set,
     lines,
-    read_asked,
+    read_prompt_set,
     table,
 )
 
@@ -58,33 +58,40 @@ def pairs(folder: Path) -> Path:
 
 
 def test_pairs_come_without_tags_triggers_and_models_that_are_not_there(agent: Agent, tmp_path: Path) -> None:
-    found = read_asked(pairs(tmp_path), agent.catalog, None, 0)
-    assert found == Asked("test", ("oil, harbour", "fox", "fox in snow", "a fox"), (OIL, INK, PIXELS, PIXELS))
-    assert len(read_asked(tmp_path / "test.jsonl", agent.catalog, 2, 0).prompts) == 2
+    found = read_prompt_set(pairs(tmp_path), agent.catalog, None, 0)
+    assert found == PromptSet(
+        "test", ("oil, harbour", "fox", "fox in snow", "a fox"), (OIL, INK, PIXELS, PIXELS)
+    )
+    assert len(read_prompt_set(tmp_path / "test.jsonl", agent.catalog, 2, 0).prompts) == 2
     (tmp_path / "coco.txt").write_text("a fox\noil\n")
-    assert read_asked(tmp_path / "coco.txt", agent.catalog, None, 0) == Asked("coco", ("a fox", "oil"))
+    assert read_prompt_set(tmp_path / "coco.txt", agent.catalog, None, 0) == PromptSet(
+        "coco", ("a fox", "oil")
+    )
     (tmp_path / "lost.jsonl").write_text(json.dumps({"prompt": "a fox", "air": "urn:air:x"}) + "\n")
     with pytest.raises(BadInput, match="has no pair whose model this catalog has"):
-        read_asked(tmp_path / "lost.jsonl", agent.catalog, None, 0)
+        read_prompt_set(tmp_path / "lost.jsonl", agent.catalog, None, 0)
 
 
 def test_an_answer_is_right_wrong_or_no_call(agent: Agent, tmp_path: Path) -> None:
     engine = Recalls()
-    asked = read_asked(pairs(tmp_path), agent.catalog, None, 0)
+    asked = read_prompt_set(pairs(tmp_path), agent.catalog, None, 0)
     said = answers(engine, agent.catalog, asked, quiet)
-    assert said.named == ('Oil "Masters" {v2}', "Tiny Pixels", "Tiny Pixels", "Tiny Pixels")
+    assert said.names == ('Oil "Masters" {v2}', "Tiny Pixels", "Tiny Pixels", "Tiny Pixels")
     assert said.hits == (True, False, True, True)
     assert [one.user for one in engine.asked] == ["Prompt: " + text for text in asked.prompts]
-    lost = answers(engine, agent.catalog, Asked("coco", ("wrong", "a hare", "oil")), quiet)
-    assert (lost.named, lost.hits) == ((None, None, 'Oil "Masters" {v2}'), ())
+    lost = answers(engine, agent.catalog, PromptSet("coco", ("wrong", "a hare", "oil")), quiet)
+    assert (lost.names, lost.hits) == ((None, None, 'Oil "Masters" {v2}'), ())
     assert "type is 'LoRA'" in lost.flaws[0]
 
 
 def test_the_table_by_hand() -> None:
-    asked = [Asked("test", ("p",) * 4, ("a", "a", "b", "c")), Asked("coco", ("p",) * 4)]
-    sft = Said(("A", None, "B", None), (True, False, False, False), ("flaw",))
-    rrhf = Said(("A", "A", "A", None), (True, True, False, False), ())
-    found = {"test": {"sft": sft, "rrhf": rrhf}, "coco": {"sft": Said(sft.named, (), ()), "rrhf": rrhf}}
+    asked = [PromptSet("test", ("p",) * 4, ("a", "a", "b", "c")), PromptSet("coco", ("p",) * 4)]
+    sft = MemoryAnswers(("A", None, "B", None), (True, False, False, False), ("flaw",))
+    rrhf = MemoryAnswers(("A", "A", "A", None), (True, True, False, False), ())
+    found = {
+        "test": {"sft": sft, "rrhf": rrhf},
+        "coco": {"sft": MemoryAnswers(sft.names, (), ()), "rrhf": rrhf},
+    }
     rows = table(found, asked)
     test = rows["test"]
     assert (test["n"], test["most_used"]) == (4, {"recall": 50.0})
@@ -105,7 +112,7 @@ def test_the_table_by_hand() -> None:
 
 
 def test_enriched_prompts_are_a_set_of_their_own() -> None:
-    found = enhanced(Asked("coco", ("a fox",)), RuleEngine(), quiet)
+    found = enhance_set(PromptSet("coco", ("a fox",)), RuleEngine(), quiet)
     assert found.name == "coco, enhanced"
     assert found.prompts[0].startswith("a fox, photograph, ")
 

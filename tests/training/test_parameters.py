@@ -11,7 +11,14 @@ from diffagent.agent.agent import Agent
 from diffagent.agent.choosing.fusion import Fusion
 from diffagent.agent.choosing.prefilter import Candidate
 from diffagent.data.records import Card, Usage
-from diffagent.training.evaluation.parameters import GLOBAL, Parameters, Said, offer, say, table
+from diffagent.training.evaluation.parameters import (
+    GLOBAL,
+    PairParameters,
+    Parameters,
+    measure_pair,
+    offer,
+    table,
+)
 
 PIXELS, OIL, INK, _, _ = (entry.card for entry in ENTRIES)
 API = {"sampling_method": "DDIM", "width": 512, "height": 768, "sampling_steps": 35, "cfg_scale": 7.5}
@@ -29,17 +36,17 @@ def test_the_global_ones_are_the_papers() -> None:
 def test_the_most_frequent_of_a_model_else_of_its_family() -> None:
     own = Usage({"Euler a": 2, "DDIM": 3, "Unknown": 9}, {30: 1, 20: 1}, {}, {"512x768": 1, "500x500": 8})
     family = Usage({}, {}, {6.5: 2}, {})
-    assert Parameters.most_frequent(own, family) == Parameters("DDIM", (512, 768), 20, 6.5)
+    assert Parameters.from_usage(own, family) == Parameters("DDIM", (512, 768), 20, 6.5)
 
 
 def test_what_is_written_for_the_true_model(make_agent: Callable[..., Agent]) -> None:
     likes_ddim = RuleEngine(like=lambda slot, option: 30.0 if option in ("DDIM", "35") else 0.0)
     agent = make_agent(likes_ddim, Fusion(write=1.0))
-    said = say(agent, "a fox", [likely(OIL), likely(PIXELS)], PIXELS, API)
+    said = measure_pair(agent, "a fox", [likely(OIL), likely(PIXELS)], PIXELS, API)
     assert said.true == TRUE
     assert said.agent == Parameters("DDIM", (512, 512), 35, 7.0)
     assert said.model_default == said.global_default == GLOBAL
-    wished = say(agent, "a fox, 640x640, 12 steps", [likely(OIL), likely(PIXELS)], PIXELS, API)
+    wished = measure_pair(agent, "a fox, 640x640, 12 steps", [likely(OIL), likely(PIXELS)], PIXELS, API)
     assert (wished.agent.size, wished.agent.steps) == ((640, 640), 12)
 
 
@@ -51,8 +58,8 @@ def test_the_true_model_takes_the_last_place_where_it_is_not_listed() -> None:
 
 
 def test_shares_errors_and_the_lead_by_hand() -> None:
-    right = Said(TRUE, agent=TRUE, model_default=GLOBAL)
-    half = Said(TRUE, agent=Parameters("DDIM", (512, 512), 25, 7.0), model_default=GLOBAL)
+    right = PairParameters(TRUE, agent=TRUE, model_default=GLOBAL)
+    half = PairParameters(TRUE, agent=Parameters("DDIM", (512, 512), 25, 7.0), model_default=GLOBAL)
     found = table([right, half], seed=0)
     assert found is not None
     assert found["n"] == 2
@@ -66,6 +73,6 @@ def test_shares_errors_and_the_lead_by_hand() -> None:
 
 @pytest.mark.parametrize("name", ["agent", "model_default", "global_default"])
 def test_every_one_has_the_contracts_four_measures(name: str) -> None:
-    found = table([Said(TRUE, TRUE, GLOBAL)], 0)
+    found = table([PairParameters(TRUE, TRUE, GLOBAL)], 0)
     assert found is not None
     assert list(found[name]) == ["sampler", "size", "steps_mae", "cfg_mae"]

@@ -17,7 +17,13 @@ from diffagent.agent.engines.transformers_engine import TransformersEngine
 from diffagent.data.attributes import Attributes
 from diffagent.data.errors import BadInput
 from diffagent.data.records import Card
-from diffagent.training.fitting.plain_requests import Asked, Graded, choices, read_graded, readings
+from diffagent.training.fitting.plain_requests import (
+    GradedCandidate,
+    PlainRequest,
+    choices,
+    read_graded,
+    readings,
+)
 from diffagent.training.sft.dialogues import tokenise
 
 SLOTS = {"medium": None, "natural": "photo", "people": "none", "english": None}
@@ -35,9 +41,9 @@ CARDS = {one.air: one for one in map(card, range(9))}
 AIRS = tuple(CARDS)
 
 
-def asked(prompt: str, *grades: int, special: Any = "none", **slots: Any) -> Asked:
-    graded = tuple(Graded(air, grade) for air, grade in zip(AIRS, grades, strict=False))
-    return Asked("r0.0", prompt, "plain", {**SLOTS, **slots}, special, graded)
+def asked(prompt: str, *grades: int, special: Any = "none", **slots: Any) -> PlainRequest:
+    graded = tuple(GradedCandidate(air, grade) for air, grade in zip(AIRS, grades, strict=False))
+    return PlainRequest("r0.0", prompt, "plain", {**SLOTS, **slots}, special, graded)
 
 
 FOX = asked("a fox at night", 3, 2, 0)
@@ -45,7 +51,7 @@ SPRITE = asked("pixel art Zorblax", 0, 1, special="character", medium="pixel art
 HARBOUR = asked("un porto", *[3, 2, 2, 1, 0, 0, 0, 0, 0], natural="any", people="men", english="a harbour")
 
 
-def told(requests: list[Asked], seed: int = 0) -> list[Any]:
+def told(requests: list[PlainRequest], seed: int = 0) -> list[Any]:
     return list(choices(requests, CARDS, np.random.default_rng(seed)))
 
 
@@ -59,7 +65,7 @@ def test_a_file_is_read(tmp_path: Path) -> None:
     path.write_text(row() + row(candidates=[{"air": "x", "grade": 1, "base_checkpoint": AIRS[1]}]))
     first, second = read_graded(path)
     assert first == replace(asked("a fox", 3), slots=SLOTS)
-    assert second.candidates == (Graded("x", 1, AIRS[1]),)
+    assert second.candidates == (GradedCandidate("x", 1, AIRS[1]),)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +81,7 @@ def test_a_file_is_read(tmp_path: Path) -> None:
 def test_a_line_that_is_no_request_is_named(tmp_path: Path, line: str, says: str) -> None:
     path = tmp_path / "requests.jsonl"
     path.write_text(row() + line)
-    with pytest.raises(BadInput, match=f"line 2 of .* is no request: .*{says}"):
+    with pytest.raises(BadInput, match=f"line 2 of .* is not a request: .*{says}"):
         read_graded(path)
 
 

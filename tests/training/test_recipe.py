@@ -8,7 +8,7 @@ import pytest
 
 from diffagent.data.errors import BadInput
 from diffagent.training.sft.dialogues import Mix
-from diffagent.training.sft.recipe import Lora, Recipe, read_recipe, shipped
+from diffagent.training.sft.recipe import AdapterConfig, SftRecipe, read_recipe, shipped
 
 yaml = pytest.importorskip("yaml", reason="needs pip install 'diffagent[train]'")
 
@@ -25,7 +25,7 @@ def test_what_the_issue_asks_of_them() -> None:
         "llama-2-7b", "smollm2-135m", "smollm2-135m-full", "smollm2-135m-memory", "smollm2-135m-requests",
     ]  # fmt: skip
     small, paper, full = map(read_recipe, ("smollm2-135m", "llama-2-7b", "smollm2-135m-full"))
-    assert small.lora == Lora(16, 32, first_block=10)
+    assert small.lora == AdapterConfig(16, 32, first_block=10)
     assert small.minutes is not None
     assert small.minutes <= 90
     assert (paper.dtype, paper.checkpointing) == ("bfloat16", True)
@@ -46,7 +46,7 @@ def test_the_accelerate_file_is_deepspeeds_zero() -> None:
 def test_a_file_of_ones_own(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text("mix: {memory: 0.5}\nlora: null\nextract_rank: 4\nbatch: 2\n")
-    assert read_recipe(str(path)) == Recipe("mine", mix=Mix(0.5), lora=None, extract_rank=4, batch=2)
+    assert read_recipe(str(path)) == SftRecipe("mine", mix=Mix(0.5), lora=None, extract_rank=4, batch=2)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
         ("extract_rank: 4", "only full weights are extracted"),
         ("mix: {memory: 2}", "memory is 2, but it is a share"),
         ("- a", "should map names to values"),
-        ("a: [", "is no YAML"),
+        ("a: [", "is not YAML"),
     ],
 )
 def test_what_is_no_recipe_is_refused(tmp_path: Path, text: str, says: str) -> None:

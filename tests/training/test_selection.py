@@ -16,10 +16,10 @@ from diffagent.agent.asking.request import Request
 from diffagent.agent.choosing.fusion import Fusion
 from diffagent.data.errors import BadInput
 from diffagent.training.evaluation.selection import (
+    HeldOutPair,
     LeaveOut,
-    Pair,
-    Row,
-    Task,
+    PairMeasures,
+    SelectionOptions,
     _interval,
     _rank,
     measure,
@@ -35,8 +35,8 @@ PIXELS, INK = "urn:air:sd1:checkpoint:civitai:11@12", "urn:air:sd1:lora:civitai:
 
 def row(
     prefilter: float, baseline: float = 1, novel: bool = False, type_: str = "Checkpoint", **hits: bool
-) -> Row:
-    return Row(prefilter, baseline, novel, type_, hits)
+) -> PairMeasures:
+    return PairMeasures(prefilter, baseline, novel, type_, hits)
 
 
 @pytest.mark.parametrize(
@@ -122,9 +122,9 @@ def test_pairs_are_plain_or_dabench_rows(tmp_path: Path) -> None:
     bench = {"instruction": {"prompt": "sea", "negative_prompt": "fog"}, "api": {"width": 512}, "air": INK}
     path.write_text("\n".join(map(json.dumps, [GOOD, {**GOOD, "negative_prompt": None}, bench])))
     assert list(read_pairs(path)) == [
-        Pair("a fox", "", PIXELS),
-        Pair("a fox", "", PIXELS),
-        Pair("sea", "fog", INK, {"width": 512}),
+        HeldOutPair("a fox", "", PIXELS),
+        HeldOutPair("a fox", "", PIXELS),
+        HeldOutPair("sea", "fog", INK, {"width": 512}),
     ]
 
 
@@ -135,13 +135,13 @@ def test_pairs_are_plain_or_dabench_rows(tmp_path: Path) -> None:
 def test_a_line_that_is_no_pair_is_named(tmp_path: Path, bad: str) -> None:
     path = tmp_path / "pairs.jsonl"
     path.write_text(f"{json.dumps(GOOD)}\n{bad}\n{json.dumps(GOOD)}\n")
-    with pytest.raises(BadInput, match=r"pairs\.jsonl, line 2 is no pair") as refusal:
+    with pytest.raises(BadInput, match=r"pairs\.jsonl, line 2 is not a pair") as refusal:
         list(read_pairs(path))
     assert "\n" not in str(refusal.value)
 
 
 def test_a_file_that_is_missing_or_no_text_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="is no file of pairs"):
+    with pytest.raises(BadInput, match="is not a file of pairs"):
         list(read_pairs(tmp_path / "none.jsonl"))
     (tmp_path / "image.jsonl").write_bytes(b"\x89PNG\xff\xfe")
     with pytest.raises(BadInput, match=r"image\.jsonl"):
@@ -149,7 +149,7 @@ def test_a_file_that_is_missing_or_no_text_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_sample_is_seeded_and_keeps_the_order() -> None:
-    pairs = [Pair(str(i), "", PIXELS) for i in range(50)]
+    pairs = [HeldOutPair(str(i), "", PIXELS) for i in range(50)]
     ten = sample(pairs, 10, seed=3)
     numbers = [int(one.prompt) for one in ten]
     assert len(set(numbers)) == 10
@@ -164,10 +164,10 @@ HARBOUR, LAKE = "urn:air:sd1:checkpoint:civitai:22@23", "urn:air:sdxl:checkpoint
 def test_rows_measured_on_the_invented_catalog(make_reader: MakeAgent) -> None:
     engine = RuleEngine(like=lambda slot, option: 9.0 if option == "oil painting" else 0.0)
     pairs = [
-        Pair("pixel art, a small fox", "", PIXELS),  # a catalog prompt
-        Pair("inkfox, ink drawing of a hare <lora:inkfox:1>", "", INK),
-        Pair("a harbour", "", HARBOUR),  # rules read a photo, the language model an oil painting
-        Pair("seven teapots", "", "urn:air:sd1:lora:civitai:99@99"),  # not in the catalog
+        HeldOutPair("pixel art, a small fox", "", PIXELS),  # a catalog prompt
+        HeldOutPair("inkfox, ink drawing of a hare <lora:inkfox:1>", "", INK),
+        HeldOutPair("a harbour", "", HARBOUR),  # rules read a photo, the language model an oil painting
+        HeldOutPair("seven teapots", "", "urn:air:sd1:lora:civitai:99@99"),  # not in the catalog
     ]
     agent = make_reader(engine, Fusion(read=1.0, asked=1.0))
     known, other, harbour, missing = measure(agent, pairs)
@@ -192,12 +192,12 @@ def test_a_hit_is_what_the_agent_decides(make_reader: MakeAgent) -> None:
         for prompt in prompts:
             request = Request.from_prompt(prompt, negative_prompt="blurry")
             air = agent.decide(request).candidates[0].card.air
-            (found,) = measure(agent, [Pair(prompt, "blurry", air)])
+            (found,) = measure(agent, [HeldOutPair(prompt, "blurry", air)])
             assert found.hits["agent"]
 
 
 def test_a_prompt_that_is_refused_is_a_miss(make_reader: MakeAgent) -> None:
-    (found,) = measure(make_reader(), [Pair("a fox, with Flux", "", PIXELS)])
+    (found,) = measure(make_reader(), [HeldOutPair("a fox, with Flux", "", PIXELS)])
     assert found.hits == {"no_llm": False, "agent": False}
     assert found.prefilter < math.inf
 
@@ -205,7 +205,7 @@ def test_a_prompt_that_is_refused_is_a_miss(make_reader: MakeAgent) -> None:
 def test_the_language_model_may_be_skipped(make_reader: MakeAgent) -> None:
     engine = RuleEngine()
     agent = make_reader(engine, Fusion(read=1.0, asked=1.0))
-    (found,) = measure(agent, [Pair("a pixel art fox", "", PIXELS)], Task(llm=False))
+    (found,) = measure(agent, [HeldOutPair("a pixel art fox", "", PIXELS)], SelectionOptions(llm=False))
     assert (found.hits, engine.asked) == ({"no_llm": True}, [])
     assert found.prefilter == 1
 
@@ -218,25 +218,25 @@ def test_the_untuned_model_decides_with_the_same_weights(make_reader: MakeAgent)
         RuleEngine(like=lambda slot, option, medium=medium: 9.0 if option == medium else 0.0)
         for medium in ("oil painting", "pixel art")
     )
-    pairs = [Pair("a harbour", "", HARBOUR, API), Pair("a sprite", "", PIXELS, API)]
+    pairs = [HeldOutPair("a harbour", "", HARBOUR, API), HeldOutPair("a sprite", "", PIXELS, API)]
     agent = make_reader(tuned, Fusion(read=1.0))
-    rows = list(measure(agent, pairs, Task(untuned=plain)))
+    rows = list(measure(agent, pairs, SelectionOptions(untuned=plain)))
     assert [row.hits["agent"] for row in rows] == [True, False]
     assert [row.hits["untuned"] for row in rows] == [False, True]
     found = summarise(rows)
     assert (found["agent"], found["untuned"]) == ({"1": 50}, {"1": 50})
     assert found["parameters"]["n"] == 2
-    assert summarise(list(measure(agent, pairs, Task(parameters=False))))["parameters"] is None
+    assert summarise(list(measure(agent, pairs, SelectionOptions(parameters=False))))["parameters"] is None
 
 
 def test_documents_near_a_query_can_be_left_out(make_reader: MakeAgent) -> None:
     agent = make_reader()
     agent.suitability = plain_suitability(ranked=1.0)  # the prefilter's word alone
-    pairs = [Pair("a small fox", "", PIXELS)]  # a part of a document of the catalog
+    pairs = [HeldOutPair("a small fox", "", PIXELS)]  # a part of a document of the catalog
     (seen,) = measure(agent, pairs)
-    (unseen,) = measure(agent, pairs, Task(leave_out=0.5))
+    (unseen,) = measure(agent, pairs, SelectionOptions(leave_out=0.5))
     assert (seen.hits["agent"], unseen.hits["agent"]) == (True, False)
-    without = LeaveOut.of(agent, 0.5)
+    without = LeaveOut.from_agent(agent, 0.5)
     left = without(agent.prefilter.require(pairs[0].prompt))
     assert len(left.matcher.vectors) == len(agent.prefilter.matcher.vectors) - 1
     assert without(agent.prefilter.require("seven teapots")) is agent.prefilter

@@ -24,19 +24,19 @@ from diffagent.agent.engines.adapter import FILE, Adapter
 from diffagent.agent.engines.transformers_engine import TransformersEngine
 from diffagent.data.errors import BadInput
 from diffagent.data.weights.weights import Weights
-from diffagent.training.sft.answer_trainer import Paced, read_log
+from diffagent.training.sft.answer_trainer import PacedTrainer, read_log
 from diffagent.training.sft.dialogues import Mix
 from diffagent.training.sft.examples import FILE as EXAMPLES
 from diffagent.training.sft.examples import examples
 from diffagent.training.sft.limits import Limits
-from diffagent.training.sft.recipe import Lora, Recipe
+from diffagent.training.sft.recipe import AdapterConfig, SftRecipe
 from diffagent.training.sft.sft import (
-    adapted,
-    held_in,
+    adapted_layers,
     last_checkpoint,
     one_gpu,
     recipe_steps,
     schedule,
+    storage_dtype,
     train,
 )
 
@@ -80,15 +80,15 @@ def dabench(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def recipe(tiny_folder: Path) -> Recipe:
-    return Recipe(
-        "tiny", str(tiny_folder), Mix(memory=1), lora=Lora(2, 4), batch=4, held_out=4, eval_steps=3,
+def recipe(tiny_folder: Path) -> SftRecipe:
+    return SftRecipe(
+        "tiny", str(tiny_folder), Mix(memory=1), lora=AdapterConfig(2, 4), batch=4, held_out=4, eval_steps=3,
         save_steps=2, learning_rate=1e-2, epochs=1, seed=3,
     )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def straight(dabench: Path, recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def straight(dabench: Path, recipe: SftRecipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One run of all six steps."""
     out = tmp_path_factory.mktemp("straight")
     with warnings.catch_warnings():
@@ -102,15 +102,15 @@ def test_the_upper_blocks_linear_layers_are_adapted_and_never_the_head(tiny_fold
     from transformers import AutoModelForCausalLM
 
     model = AutoModelForCausalLM.from_pretrained(tiny_folder)
-    upper = adapted(model, 1)
+    upper = adapted_layers(model, 1)
     assert {name.split(".")[1] for name in upper} == {"1"}
     assert {name.rpartition(".")[2] for name in upper} == {
         "q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj",
     }  # fmt: skip
-    assert len(adapted(model, 0)) == 7 * model.config.num_hidden_layers
+    assert len(adapted_layers(model, 0)) == 7 * model.config.num_hidden_layers
 
 
-def test_a_run_leaves_what_it_was(straight: Path, recipe: Recipe, tiny_folder: Path) -> None:
+def test_a_run_leaves_what_it_was(straight: Path, recipe: SftRecipe, tiny_folder: Path) -> None:
     told = json.loads((straight / "run.json").read_text())
     assert told["recipe"]["lora"] == {"r": 2, "alpha": 4, "dropout": 0.0, "first_block": 0}
     assert told["base"]["digest"] == Weights(tiny_folder).digest
@@ -130,7 +130,7 @@ def test_training_lowers_the_held_out_loss(straight: Path) -> None:
 
 
 def test_going_on_from_a_checkpoint_ends_in_the_same_bytes(
-    straight: Path, dabench: Path, recipe: Recipe, tmp_path: Path
+    straight: Path, dabench: Path, recipe: SftRecipe, tmp_path: Path
 ) -> None:
     with pytest.raises(BadInput, match="holds no checkpoint to go on from"):
         train(recipe, dabench, tmp_path, resume=True, progress=quiet, say=silent)
@@ -154,7 +154,7 @@ def test_going_on_from_a_checkpoint_ends_in_the_same_bytes(
 
 @pytest.mark.wide
 def test_a_killed_run_of_all_weights_ends_in_the_same_bytes(
-    dabench: Path, recipe: Recipe, tiny_folder: Path, tmp_path: Path
+    dabench: Path, recipe: SftRecipe, tiny_folder: Path, tmp_path: Path
 ) -> None:
     """Killed without warning behind step 3: the order, the optimiser and the rate go on from step 2."""
     full = replace(recipe, lora=None, learning_rate=1e-3, dtype="float32")
@@ -200,18 +200,18 @@ def test_a_checkpoint_that_a_kill_cut_off_is_passed_over(tmp_path: Path) -> None
     assert last_checkpoint(tmp_path).name == "checkpoint-8"
 
 
-def test_all_weights_are_held_in_fp32_and_computed_in_bf16(recipe: Recipe) -> None:
+def test_all_weights_are_held_in_fp32_and_computed_in_bf16(recipe: SftRecipe) -> None:
     """A step of 1e-5 is lost in a bf16 weight of 0.1, whose last bit is 5e-4."""
     import torch
 
     weight = torch.tensor(0.1, dtype=torch.bfloat16)
     assert weight - 1e-5 == weight
     full = replace(recipe, lora=None)
-    assert held_in("bfloat16", full) == torch.float32
-    assert held_in("bfloat16", replace(full, start="tuned")) == torch.bfloat16
-    assert held_in("bfloat16", recipe) == torch.bfloat16
+    assert storage_dtype("bfloat16", full) == torch.float32
+    assert storage_dtype("bfloat16", replace(full, start="tuned")) == torch.bfloat16
+    assert storage_dtype("bfloat16", recipe) == torch.bfloat16
 
-    class Run(Paced):
+    class Run(PacedTrainer):
         def __init__(self, bf16: bool) -> None:
             self.args = SimpleNamespace(bf16=bf16)
 
@@ -229,7 +229,7 @@ def test_the_log_has_tokens_a_second(straight: Path) -> None:
     assert not any("tokens_per_s" in row for row in rows if "eval_loss" in row)
 
 
-def test_time_that_is_up_ends_in_good_order(dabench: Path, recipe: Recipe, tmp_path: Path) -> None:
+def test_time_that_is_up_ends_in_good_order(dabench: Path, recipe: SftRecipe, tmp_path: Path) -> None:
     said: list[str] = []
     limits = Limits(minutes=1e-9)
     report = train(recipe, dabench, tmp_path, limits=limits, progress=quiet, say=said.append)
@@ -239,8 +239,9 @@ def test_time_that_is_up_ends_in_good_order(dabench: Path, recipe: Recipe, tmp_p
     assert (tmp_path / "adapter" / FILE).is_file()
 
 
+@pytest.mark.wide
 def test_serving_loads_what_was_exported(
-    dabench: Path, recipe: Recipe, tiny_folder: Path, tmp_path: Path
+    dabench: Path, recipe: SftRecipe, tiny_folder: Path, tmp_path: Path
 ) -> None:
     """The base with its adapter answers as the merged weights do, and otherwise than the base."""
     longer = replace(recipe, dtype="float32", epochs=6)  # beyond what bf16 rounds away
@@ -261,7 +262,8 @@ def test_serving_loads_what_was_exported(
     assert exported["use_cache"] is True  # or generate() would read the whole prompt at each token
 
 
-def test_checkpointed_gradients_are_the_same(dabench: Path, recipe: Recipe, tmp_path: Path) -> None:
+@pytest.mark.wide
+def test_checkpointed_gradients_are_the_same(dabench: Path, recipe: SftRecipe, tmp_path: Path) -> None:
     exact = replace(recipe, dtype="float32")  # in bf16 the order of additions shows
     for name, spared in (("spared", True), ("straight", False)):
         chosen = replace(exact, checkpointing=spared)
@@ -272,7 +274,7 @@ def test_checkpointed_gradients_are_the_same(dabench: Path, recipe: Recipe, tmp_
     assert losses[0] == pytest.approx(losses[1], abs=1e-3)
 
 
-def test_all_weights_are_trained_and_extracted(dabench: Path, recipe: Recipe, tmp_path: Path) -> None:
+def test_all_weights_are_trained_and_extracted(dabench: Path, recipe: SftRecipe, tmp_path: Path) -> None:
     full = replace(recipe, lora=None, extract_rank=3, learning_rate=1e-3)
     report = train(full, dabench, tmp_path, limits=Limits(steps=2), progress=quiet, say=silent)
     assert report["steps"] == 2
@@ -281,7 +283,7 @@ def test_all_weights_are_trained_and_extracted(dabench: Path, recipe: Recipe, tm
 
 
 def test_examples_are_made_once(
-    straight: Path, dabench: Path, recipe: Recipe, tiny: TransformersEngine
+    straight: Path, dabench: Path, recipe: SftRecipe, tiny: TransformersEngine
 ) -> None:
     stamp = (straight / EXAMPLES).stat().st_mtime_ns
     again = examples(recipe, dabench, None, tiny.chat, straight, quiet)
@@ -291,8 +293,9 @@ def test_examples_are_made_once(
     assert (straight / EXAMPLES).stat().st_mtime_ns != stamp
 
 
+@pytest.mark.wide
 def test_a_recipe_of_plain_requests_beside_a_part_of_dabench(
-    straight: Path, dabench: Path, recipe: Recipe, monkeypatch: Any, tmp_path: Path
+    straight: Path, dabench: Path, recipe: SftRecipe, monkeypatch: Any, tmp_path: Path
 ) -> None:
     from diffagent.training.sft import examples as module
 
@@ -321,14 +324,14 @@ def test_a_recipe_of_plain_requests_beside_a_part_of_dabench(
         np.testing.assert_allclose(b @ a, d @ c, rtol=0.02, atol=1e-4)  # at this rate it stays where it began
 
 
-def test_candidates_need_the_crawl(dabench: Path, recipe: Recipe, tmp_path: Path) -> None:
+def test_candidates_need_the_crawl(dabench: Path, recipe: SftRecipe, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="found among the prompts of the crawl"):
         train(replace(recipe, mix=Mix()), dabench, tmp_path, progress=quiet, say=silent)
     with pytest.raises(BadInput, match=r"has no train\.jsonl"):
         train(recipe, tmp_path, tmp_path, progress=quiet, say=silent)
 
 
-def test_the_rate_rises_then_falls_by_steps_or_by_the_clock(recipe: Recipe, monkeypatch: Any) -> None:
+def test_the_rate_rises_then_falls_by_steps_or_by_the_clock(recipe: SftRecipe, monkeypatch: Any) -> None:
     factor = schedule(replace(recipe, warmup=0.2), 10, Limits())
     assert [round(factor(step), 3) for step in (0, 1, 5, 10)] == [0.5, 0.977, 0.525, 0.05]
     monkeypatch.setattr("time.monotonic", lambda: 90.0)
@@ -352,21 +355,21 @@ def test_a_process_has_one_gpu_however_many_it_sees(tmp_path: Path) -> None:
     assert one_gpu(args).n_gpu == 1
 
 
-def test_steps_are_shared_by_the_processes(recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_steps_are_shared_by_the_processes(recipe: SftRecipe, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before a process group is there, too."""
-    from diffagent.training.sft.dialogues import Example
+    from diffagent.training.sft.dialogues import TrainingExample
     from diffagent.training.sft.examples import Examples
 
-    data = Examples([Example("memory", [1, 2], 1, [1, 2])] * 43, [], "")
+    data = Examples([TrainingExample("memory", [1, 2], 1, [1, 2])] * 43, [], "")
     monkeypatch.setenv("WORLD_SIZE", "2")
     assert recipe_steps(recipe, data, Limits()) == 5
 
 
-def test_steps_are_whole_batches_within_the_limit(recipe: Recipe) -> None:
-    from diffagent.training.sft.dialogues import Example
+def test_steps_are_whole_batches_within_the_limit(recipe: SftRecipe) -> None:
+    from diffagent.training.sft.dialogues import TrainingExample
     from diffagent.training.sft.examples import Examples
 
-    data = Examples([Example("memory", [1, 2], 1, [1, 2])] * 43, [], "")
+    data = Examples([TrainingExample("memory", [1, 2], 1, [1, 2])] * 43, [], "")
     assert recipe_steps(recipe, data, Limits()) == 10
     assert recipe_steps(replace(recipe, accumulate=2), data, Limits()) == 5
     assert recipe_steps(recipe, data, Limits(steps=3)) == 3

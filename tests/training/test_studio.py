@@ -16,7 +16,7 @@ from PIL import Image
 from stand_ins import quiet
 
 from diffagent.agent.agent import Agent
-from diffagent.agent.executors import Made
+from diffagent.agent.executors import TargetImage
 from diffagent.agent.executors.images import read_texts
 from diffagent.data.devices import share
 from diffagent.data.records import T2ICall
@@ -41,13 +41,13 @@ class Painter:
     async def price(self, request: Mapping[str, Any]) -> None:
         return None
 
-    async def image(self, request: Mapping[str, Any], report: Any) -> Made:
+    async def image(self, request: Mapping[str, Any], report: Any) -> TargetImage:
         self.asked.append((request["checkpoint"]["air"], request["seed"]))
         written = io.BytesIO()
         kwargs = request["kwargs"]
         grey = kwargs["num_inference_steps"] + request["seed"]
         Image.new("RGB", (kwargs["width"], kwargs["height"]), (grey,) * 3).save(written, "PNG")
-        return Made(written.getvalue(), request["seed"])
+        return TargetImage(written.getvalue(), request["seed"])
 
 
 class Grey:
@@ -87,6 +87,7 @@ class BothInComfyUI(FakeComfyUI):
 
 
 @pytest.mark.parametrize("target", ["a1111", "comfyui"])
+@pytest.mark.wide
 def test_a_server_is_asked_again_by_the_same_studio(
     target: str, agent: Agent, calls: list[T2ICall], tmp_path: Path
 ) -> None:

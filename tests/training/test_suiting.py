@@ -10,7 +10,7 @@ from stand_ins import plain_suitability, quiet
 
 from diffagent.agent.agent import Agent
 from diffagent.agent.choosing.suitability import FEATURES
-from diffagent.training.fitting.plain_requests import Asked, Graded
+from diffagent.training.fitting.plain_requests import GradedCandidate, PlainRequest
 from diffagent.training.fitting.suiting import GradedRequest, fit, fit_once, gather, measure
 
 PIXELS, OIL, UNKNOWN = (f"urn:air:sd1:checkpoint:civitai:{n}@{n + 1}" for n in (11, 22, 66))
@@ -78,9 +78,9 @@ def test_shares_by_hand() -> None:
 
 def test_a_request_counts_under_both_readings(make_reader: Callable[..., Agent]) -> None:
     slots = {"medium": None, "natural": "oil painting", "people": "none", "english": "a harbour"}
-    candidates = (Graded(OIL, 3), Graded(UNKNOWN, 2), Graded(PIXELS, 0))
-    asked = Asked("r1", "un porto", "language", slots, "none", candidates)
-    lost = Asked("r2", "a lamp", "plain", {**slots, "english": None}, "none", candidates[1:2])
+    candidates = (GradedCandidate(OIL, 3), GradedCandidate(UNKNOWN, 2), GradedCandidate(PIXELS, 0))
+    asked = PlainRequest("r1", "un porto", "language", slots, "none", candidates)
+    lost = PlainRequest("r2", "a lamp", "plain", {**slots, "english": None}, "none", candidates[1:2])
     read, ruled = gather(make_reader().prefilter, [asked, lost], quiet)
     assert (read.split, read.kind) == (asked.split, "language")
     for row in (read, ruled):

@@ -11,7 +11,7 @@ import pytest
 from diffagent.data.errors import BadInput
 from diffagent.data.records import T2ICall
 from diffagent.training.evaluation.asking import read_requests
-from diffagent.training.evaluation.wish_check import WishRow, beside, check, lines, read_wishes
+from diffagent.training.evaluation.wish_check import WishRow, check, lines, read_wishes, wishes_file
 
 SETS = Path(__file__).parents[2] / "datasets" / "asked"
 
@@ -79,7 +79,7 @@ def test_what_nobody_asked_for_is_held_against_the_table() -> None:
 def test_a_row_with_an_unknown_wish_is_named(tmp_path: Path) -> None:
     path = tmp_path / "w.jsonl"
     path.write_text(json.dumps({"id": "a", "colour": "red"}), encoding="utf-8")
-    with pytest.raises(BadInput, match=r"w\.jsonl:1: no wish row: colour"):
+    with pytest.raises(BadInput, match=r"w\.jsonl:1: not a wish row: colour"):
         read_wishes(path)
 
 
@@ -87,5 +87,5 @@ def test_a_row_with_an_unknown_wish_is_named(tmp_path: Path) -> None:
 def test_the_wishes_that_ship_belong_to_their_requests(name: str, count: int) -> None:
     requests = SETS / f"{name}.jsonl"
     ids = {request.id for request in read_requests(requests)}
-    rows = read_wishes(beside(requests))
+    rows = read_wishes(wishes_file(requests))
     assert len({row.id for row in rows} & ids) == len(rows) == count

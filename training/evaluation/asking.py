@@ -1,11 +1,11 @@
-"""Plain requests beside graded choices: the share of answers that a reader found good, acceptable or wrong.
+"""Plain requests with graded choices: the shares of answers that a reader graded good, acceptable or wrong.
 
     {"id": "a003", "prompt": "an old man feeding sparrows", "kind": "plain"}                     a request
     {"id": "a003", "air": …, "base_checkpoint": null, "loras": [], "prompt": …, "g": 2}          a grade
 
 A grade (0 wrong … 3 good) belongs to checkpoint, set of LoRAs and sent prompt. A choice that was graded with
-another prompt is not judged: its words may be what was right or wrong. Prompts are equal after folding case
-and blanks.
+another prompt is not judged, because that prompt may have decided the grade. Prompts are compared after
+folding case and blanks.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Choice = tuple[str | None, frozenset[str]]
 
 
 class AskedRequest(BaseModel):
-    """One row of REQUESTS; what readers noted beside it is not read."""
+    """A row of REQUESTS; further fields are ignored."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -40,7 +40,7 @@ class AskedRequest(BaseModel):
 
 
 class Grade(BaseModel):
-    """One row of GRADES: ``g`` for the choice, ``s`` for settings and ``p`` for the sent prompt (1 right)."""
+    """A row of GRADES: ``g`` for the choice, ``s`` for settings and ``p`` for the sent prompt (1 right)."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
@@ -55,8 +55,8 @@ class Grade(BaseModel):
 
     @property
     def choice(self) -> Choice:
-        """What was chosen; a LoRA's own AIR is among its LoRAs."""
-        airs = {one if isinstance(one, str) else str(one.get("air")) for one in self.loras}
+        """The graded choice; a LoRA's AIR is among its LoRAs."""
+        airs = {lora if isinstance(lora, str) else str(lora.get("air")) for lora in self.loras}
         return choice(self.air, self.base_checkpoint, airs)
 
 
@@ -64,7 +64,7 @@ Row = TypeVar("Row", bound=BaseModel)
 
 
 def choice(air: str, base_checkpoint: str | None, loras: Iterable[str]) -> Choice:
-    """The checkpoint and the set of LoRAs of a call by the fields that name them."""
+    """The checkpoint and the set of LoRAs of a call, from the fields that name them."""
     return (air, frozenset()) if base_checkpoint is None else (base_checkpoint, frozenset({air, *loras}))
 
 
@@ -72,31 +72,29 @@ def read_requests(path: Path) -> list[AskedRequest]:
     """The rows of a file of requests.
 
     Raises:
-        BadInput: the file is missing or holds none, a row is no request, or an id stands twice; says where.
+        BadInput: the file is missing or empty, a row is not a request, or an id is repeated; names the line.
     """
     rows = list(read_rows(path, AskedRequest, "request"))
     first: dict[str, int] = {}
     for number, row in rows:
         if row.id in first:
-            raise BadInput(
-                f"{path}:{number}: the id {row.id!r} stands in line {first[row.id]} too: rename one"
-            )
+            raise BadInput(f"{path}:{number}: the id {row.id!r} is also in line {first[row.id]}: rename one")
         first[row.id] = number
     return [row for _, row in rows]
 
 
 @dataclass(frozen=True)
 class Grades:
-    """Grades by request and choice, then by the folded prompt that was sent."""
+    """Grades by request and choice, then by the folded sent prompt."""
 
     of: Mapping[tuple[str, Choice], Mapping[str, Grade]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path) -> Grades:
-        """From a file of grades; of several for the same call the last.
+        """The grades of a file; the last counts of several for the same call.
 
         Raises:
-            BadInput: the file is missing or holds none, or a row is no grade; says where.
+            BadInput: the file is missing or empty, or a row is not a grade; names the line.
         """
         of: dict[tuple[str, Choice], dict[str, Grade]] = defaultdict(dict)
         for _, grade in read_rows(path, Grade, "grade"):
@@ -104,26 +102,26 @@ class Grades:
         return cls(of)
 
     def find(self, request_id: str, call: T2ICall) -> tuple[Grade | None, bool]:
-        """The grade of a call, and whether its choice has one under any prompt."""
-        made = choice(call.air, call.base_checkpoint, (lora.air for lora in call.loras))
-        graded = self.of.get((request_id, made), {})
-        return graded.get(folded(call.prompt)), bool(graded)
+        """The grade of a call, and whether its choice has a grade with any prompt."""
+        call_choice = choice(call.air, call.base_checkpoint, (lora.air for lora in call.loras))
+        grades_by_prompt = self.of.get((request_id, call_choice), {})
+        return grades_by_prompt.get(folded(call.prompt)), bool(grades_by_prompt)
 
 
 def summarise(
     requests: Sequence[AskedRequest], calls: Mapping[str, T2ICall], grades: Grades
 ) -> dict[str, Any]:
-    """The object that ``diffagent eval ask`` prints: of all requests, and under "kinds" of each kind.
+    """The output of ``diffagent eval ask`` for all requests, and under "kinds" for each kind.
 
-    ``good``, ``ok`` (good or acceptable) and ``wrong`` are shares of the judged, None where nothing is;
+    ``good``, ``ok`` (good or acceptable) and ``wrong`` are shares of the judged requests, None without any;
     ``unjudged`` counts the others, ``other_prompt`` those of them whose choice was graded with another
-    prompt, ``errors`` those that have no call.
+    prompt, ``errors`` those without a call.
     """
     kinds = sorted({request.kind for request in requests})
     parts = {kind: [request for request in requests if request.kind == kind] for kind in kinds}
     return {
-        **_counted(requests, calls, grades),
-        "kinds": {kind: _counted(part, calls, grades) for kind, part in parts.items()},
+        **_counts(requests, calls, grades),
+        "kinds": {kind: _counts(part, calls, grades) for kind, part in parts.items()},
     }
 
 
@@ -132,13 +130,13 @@ def rows(
 ) -> Iterator[str]:
     """A line for each request, with its call or its error, as ``diffagent route`` writes them."""
     for request in requests:
-        made = calls.get(request.id)
-        answer = {"call": made.model_dump()} if made else {"error": errors[request.id]}
+        call = calls.get(request.id)
+        answer = {"call": call.model_dump()} if call else {"error": errors[request.id]}
         yield json.dumps({"id": request.id, **answer}, ensure_ascii=False) + "\n"
 
 
 def table(measured: Mapping[str, Any]) -> str:
-    """What :func:`summarise` found, as lines of a table: all requests, then each kind."""
+    """The output of :func:`summarise` as the lines of a table: all requests, then each kind."""
     columns = ("n", "good", "ok", "wrong", "unjudged", "other_prompt", "errors")
 
     def line(name: str, values: Mapping[str, Any]) -> str:
@@ -158,32 +156,30 @@ def folded(prompt: str) -> str:
     return " ".join(prompt.casefold().split())
 
 
-def _counted(
-    requests: Sequence[AskedRequest], calls: Mapping[str, T2ICall], grades: Grades
-) -> dict[str, Any]:
-    answered = [(request.id, calls[request.id]) for request in requests if request.id in calls]
-    looked_up = [grades.find(request_id, call) for request_id, call in answered]
-    judged = [grade.g for grade, _ in looked_up if grade is not None]
+def _counts(requests: Sequence[AskedRequest], calls: Mapping[str, T2ICall], grades: Grades) -> dict[str, Any]:
+    call_pairs = [(request.id, calls[request.id]) for request in requests if request.id in calls]
+    looked_up = [grades.find(request_id, call) for request_id, call in call_pairs]
+    values = [grade.g for grade, _ in looked_up if grade is not None]
 
     def share(count: int) -> float | None:
-        return round(count / len(judged), 4) if judged else None
+        return round(count / len(values), 4) if values else None
 
     return {
         "n": len(requests),
-        "good": share(sum(g >= GOOD for g in judged)),
-        "ok": share(sum(g >= OK for g in judged)),
-        "wrong": share(sum(g == 0 for g in judged)),
-        "unjudged": len(requests) - len(judged),
+        "good": share(sum(g >= GOOD for g in values)),
+        "ok": share(sum(g >= OK for g in values)),
+        "wrong": share(sum(g == 0 for g in values)),
+        "unjudged": len(requests) - len(values),
         "other_prompt": sum(grade is None and is_graded for grade, is_graded in looked_up),
-        "errors": len(requests) - len(answered),
+        "errors": len(requests) - len(call_pairs),
     }
 
 
 def read_rows(path: Path, kind: type[Row], name: str) -> Iterator[tuple[int, Row]]:
-    """Line number and row of each line that is not blank.
+    """The number and row of each line that is not blank.
 
     Raises:
-        BadInput: the file is missing or holds none, or a line is no such row; says where.
+        BadInput: the file is missing or empty, or a line is not such a row; names the line.
     """
     try:
         lines = path.read_text("utf-8-sig").split("\n")
@@ -199,11 +195,11 @@ def read_rows(path: Path, kind: type[Row], name: str) -> Iterator[tuple[int, Row
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = ".".join(map(str, first["loc"])) or "the row"
-            given = "" if first["type"] == "missing" else f" (given: {first.get('input')!r:.60})"
-            raise BadInput(f"{path}:{number}: no {name}: {where}: {first['msg']}{given}") from None
+            quoted_input = "" if first["type"] == "missing" else f" (given: {first.get('input')!r:.60})"
+            raise BadInput(f"{path}:{number}: not a {name}: {where}: {first['msg']}{quoted_input}") from None
         except ValueError as error:
             raise BadInput(
-                f"{path}:{number}: no {name}: not JSON ({error}): give one object a line"
+                f"{path}:{number}: not a {name}: not JSON ({error}): give one object a line"
             ) from None
     if not count:
         raise BadInput(f"{path} holds no {name}s: give JSON lines, a {name} each")

@@ -1,8 +1,8 @@
-"""Speed of one call, beside the plain way of doing the same on the same machine in the same run.
+"""The latency of a call, beside a plain call on the same machine in the same run.
 
-The plain way is greedy ``generate()`` of the transformers library with the same weights and dtype, free until
-the model ends its answer, for both questions of a call: the reading and the choice. Nobody else fills in the
-parameters there: a whole plain call writes those too, in as many tokens as they take.
+The baseline is greedy ``generate()`` of the transformers library with the same weights and dtype, without a
+grammar until the model ends its answer, for both questions of a call: the reading and the choice. A whole
+plain call also generates the parameters, in as many tokens as they take.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ PROMPTS = (
     "steampunk airship over a harbour, concept art",
     "logo of a fox head, flat vector, minimalist",
 )
-"""Our own prompts, of the kinds that people type."""
+"""Prompts of our own, of the kinds that people type."""
 
 COLD = "import sys; from diffagent.serving.cli import main; main(sys.argv[1:])"
 BARE = (
@@ -48,15 +48,15 @@ BARE = (
 SPIN = "while True: pass"
 Progress = Callable[[Iterable[Any]], Iterable[Any]]
 LONGEST = 64
-"""Tokens after which a plain answer is cut, if the model does not end it."""
+"""The limit of a plain answer in tokens."""
 
 
 @dataclass(frozen=True)
-class Plain:
-    """A plain call: milliseconds of the reading and the choice, and of the parameters; tokens of both
-    questions and of the agent's answers to them."""
+class PlainCall:
+    """A plain call: milliseconds of both turns (reading and choice) and of the parameters; tokens of both
+    questions and of the agent's answers."""
 
-    asked_ms: float
+    turns_ms: float
     parameters_ms: float
     prompt_tokens: int
     answer_tokens: int
@@ -64,10 +64,10 @@ class Plain:
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds of one call in a warm process, median and 95th percentile; of the plain way to read and
-    choose, and of a whole plain call, which writes the parameters too; their ratios; the share of calls
-    without a choice turn; seconds of a whole command (``bare_s``: import, load and one forward pass alone);
-    its peak memory in MB; tokens read and written in both turns, medians."""
+    """Milliseconds of a call in a warm process, median and 95th percentile; of a plain reading and choice,
+    and of a whole plain call, which also writes the parameters; their ratios; the share of calls without a
+    choice turn; seconds of a whole command (``bare_s``: import, load and one forward pass alone); its peak
+    memory in MB; median tokens read and written in both turns."""
 
     p50_ms: float
     p95_ms: float
@@ -87,28 +87,28 @@ class Latency:
 
 
 def latency(agent: Agent, rounds: int, plain_rounds: int, progress: Progress = iter) -> dict[str, Any]:
-    """Measure ``rounds`` calls, every one of a prompt that the previous one does not share, and
-    ``plain_rounds`` plain generations of the same prompts, turn by turn."""
+    """Measures ``rounds`` calls, each with another prompt than the call before, and ``plain_rounds`` plain
+    generations of the same prompts, in turn."""
     import torch
 
     for prompt in PROMPTS[:3]:
         agent.decide(Request.from_prompt(prompt))
     calls: list[float] = []
     prefilter: list[float] = []
-    plain: list[Plain] = []
+    plain: list[PlainCall] = []
     for turn in progress(range(rounds)):
         prompt = PROMPTS[turn % len(PROMPTS)]
-        started = time.perf_counter()
+        start = time.perf_counter()
         decision = agent.decide(Request.from_prompt(prompt))
-        calls.append(1e3 * (time.perf_counter() - started))
+        calls.append(1e3 * (time.perf_counter() - start))
         prefilter.append(decision.timings_ms["prefilter"])
         if turn < plain_rounds:
             plain.append(_plain(agent, prompt))
     engine: Any = agent.engine
     cold_s, rss_mb = _run(COLD, PROMPTS[0])
     bare_s, _ = _run(BARE)
-    p50, plain_p50 = statistics.median(calls), statistics.median(one.asked_ms for one in plain)
-    plain_call_p50 = statistics.median(one.asked_ms + one.parameters_ms for one in plain)
+    p50, plain_p50 = statistics.median(calls), statistics.median(call.turns_ms for call in plain)
+    plain_call_p50 = statistics.median(call.turns_ms + call.parameters_ms for call in plain)
     return asdict(
         Latency(
             p50_ms=round(p50, 1),
@@ -122,8 +122,8 @@ def latency(agent: Agent, rounds: int, plain_rounds: int, progress: Progress = i
             bare_s=round(bare_s, 2),
             rss_mb=round(rss_mb, 1),
             prefilter_ms=round(statistics.median(prefilter), 1),
-            prompt_tokens=int(statistics.median(one.prompt_tokens for one in plain)),
-            answer_tokens=int(statistics.median(one.answer_tokens for one in plain)),
+            prompt_tokens=int(statistics.median(call.prompt_tokens for call in plain)),
+            answer_tokens=int(statistics.median(call.answer_tokens for call in plain)),
             dtype=str(engine.dtype),
             threads=torch.get_num_threads(),
         )
@@ -131,7 +131,7 @@ def latency(agent: Agent, rounds: int, plain_rounds: int, progress: Progress = i
 
 
 def beside_busy(agent: Agent, rounds: int, progress: Progress = iter) -> dict[str, float]:
-    """Medians of ``rounds`` calls on the quiet machine and beside one busy process a core, in ms."""
+    """The medians of ``rounds`` calls on the quiet machine and beside a busy process per core, in ms."""
     quiet = _median_ms(agent, rounds, progress)
     with _busy_cores():
         busy = _median_ms(agent, rounds, progress)
@@ -143,78 +143,78 @@ def beside_busy(agent: Agent, rounds: int, progress: Progress = iter) -> dict[st
 
 
 def turns(agent: Agent, prompt: str) -> tuple[list[tuple[Prompt, str]], tuple[Prompt, str]]:
-    """What the language model is asked for a call where nothing is left out, and what the agent answers: the
-    reading and the letter, as far as its word counts in them; and the parameters."""
+    """The questions and answers of a call without skipped turns: the reading and the letter, if they have a
+    weight; and the parameters."""
     engine, pending = agent.engine, agent.prepare(Request.from_prompt(prompt))
-    told = []
+    answers = []
     if turn := agent.reading_turn(pending):
         line = engine.write(turn.prompt, turn.grammar, turn.draft)
-        told.append((turn.prompt, line))
-        pending = agent.considered(pending, line)
+        answers.append((turn.prompt, line))
+        pending = agent.consider(pending, line)
     letters: list[float] = []
     if agent.fusion.asked:
-        asked = agent.choice_among(pending)
-        letters = engine.choose(asked.prompt, asked.options)
-        told.append((asked.prompt, asked.options[letters.index(max(letters))]))
-    outcome = agent.outcome(pending, agent.picked(pending, letters))
-    return told, (answer.question(outcome.ranked, pending.wished.prompt), outcome.grammar.draft())
+        choice = agent.choice_among(pending)
+        letters = engine.choose(choice.prompt, choice.options)
+        answers.append((choice.prompt, choice.options[letters.index(max(letters))]))
+    outcome = agent.outcome(pending, agent.pick(pending, letters))
+    return answers, (answer.question(outcome.ranked, pending.wished.prompt), outcome.grammar.draft())
 
 
 def _unasked(agent: Agent, prompt: str) -> bool:
-    """Whether a call needs no choice turn."""
+    """Whether a call skips the choice turn."""
     pending = agent.prepare(Request.from_prompt(prompt))
     if turn := agent.reading_turn(pending):
-        pending = agent.considered(pending, agent.engine.write(turn.prompt, turn.grammar, turn.draft))
+        pending = agent.consider(pending, agent.engine.write(turn.prompt, turn.grammar, turn.draft))
     return agent.choice_turn(pending) is None
 
 
-def _plain(agent: Agent, prompt: str) -> Plain:
-    """Plain generation of a call's answers."""
+def _plain(agent: Agent, prompt: str) -> PlainCall:
+    """The measures of a plain call."""
     engine: Any = agent.engine
-    told, (question, parameters) = turns(agent, prompt)
-    started = time.perf_counter()
-    for asked, _ in told:
-        engine.generate(asked, LONGEST)
+    answers, (question, parameters) = turns(agent, prompt)
+    start = time.perf_counter()
+    for turn, _ in answers:
+        engine.generate(turn, LONGEST)
     done = time.perf_counter()
     length = engine.count_tokens(parameters)
     engine.generate(question, length, min_new_tokens=length)
-    return Plain(
-        1e3 * (done - started),
+    return PlainCall(
+        1e3 * (done - start),
         1e3 * (time.perf_counter() - done),
-        sum(len(engine.chat.prompt_ids(asked)) for asked, _ in told),
-        sum(engine.count_tokens(answer) for _, answer in told),
+        sum(len(engine.chat.prompt_ids(turn)) for turn, _ in answers),
+        sum(engine.count_tokens(answer) for _, answer in answers),
     )
 
 
 def _median_ms(agent: Agent, rounds: int, progress: Progress) -> float:
-    spent = []
+    times = []
     for turn in progress(range(rounds)):
         request = Request.from_prompt(PROMPTS[turn % len(PROMPTS)])
-        started = time.perf_counter()
+        start = time.perf_counter()
         agent.decide(request)
-        spent.append(1e3 * (time.perf_counter() - started))
-    return statistics.median(spent)
+        times.append(1e3 * (time.perf_counter() - start))
+    return statistics.median(times)
 
 
 @contextmanager
 def _busy_cores() -> Iterator[list[subprocess.Popen[bytes]]]:
-    """A process that computes without end for each core that this one may use."""
+    """A busy process for each core that this process may use."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     spinning = [subprocess.Popen((sys.executable, "-c", SPIN)) for _ in range(cores)]
     try:
         yield spinning
     finally:
-        for one in spinning:
-            one.kill()
-            one.wait()
+        for process in spinning:
+            process.kill()
+            process.wait()
 
 
 def _run(code: str, *arguments: str, tries: int = 3) -> tuple[float, float]:
-    """Seconds (the median of some tries) and peak memory in MB of a Python process."""
+    """The seconds (the median of some tries) and peak memory in MB of a Python process."""
     seconds: list[float] = []
     command: Sequence[str] = (sys.executable, "-c", code, *arguments)
     for _ in range(tries):
-        started = time.perf_counter()
+        start = time.perf_counter()
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        seconds.append(time.perf_counter() - started)
+        seconds.append(time.perf_counter() - start)
     return statistics.median(seconds), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024

@@ -1,12 +1,12 @@
 """Hallucination: the share of answers that are not callable (paper, section 4.2.1).
 
-In: prompts (a line each, a ``Prompt`` column, or JSON lines) and an agent. Constrained: the agent's own
-calls, checked against the catalog; a prompt that the agent refuses and an answer that is none count as not
-callable, an engine or a server that fails ends the run. Unconstrained: the language model's
-greedy text on the same question without a grammar; it has to parse and to name one of the catalog's
-entries (among candidates: by letter and listed name) with its type, base model and parameters in range.
-Both in two forms: among the prefilter's candidates, and from memory, where the prompt stands alone. The
-paper's Table 1 is of the latter without a grammar: :mod:`diffagent.training.evaluation.memory_table`.
+In: prompts (a line each, a ``Prompt`` column, or JSON lines) and an agent. Constrained: the agent's calls,
+checked against the catalog; refused prompts and invalid answers count as not callable, an engine or a server
+that fails ends the run. Unconstrained: the language model's greedy text on the same question without a
+grammar; it has to parse and to name one of the catalog's entries (among candidates: by letter and listed
+name) with its type, base model and parameters in range. Both have two forms: among the prefilter's
+candidates, and from memory, where the question is the prompt alone. The paper's Table 1 is the latter without
+a grammar: :mod:`diffagent.training.evaluation.memory_table`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ AT_ONCE = 32
 """Prompts in a batch."""
 
 NO_ANSWER = (BadInput, BadAnswer)
-"""What counts as an answer that is not callable; any other error is one of the run."""
+"""The errors that count as an answer that is not callable; any other error ends the run."""
 
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 
@@ -45,10 +45,10 @@ def read_prompts(path: Path, limit: int | None, seed: int) -> list[str]:
     """The prompts of a .txt, .tsv or .jsonl file, at most ``limit`` drawn at random, in their order.
 
     Raises:
-        BadInput: the file is missing or of another kind, has no prompts, or a line without one.
+        BadInput: the file is missing or of another kind, has no prompts, or a line without a prompt.
     """
     if not path.is_file():
-        raise BadInput(f"{path} is no file: give prompts as .txt, .tsv (column Prompt) or .jsonl")
+        raise BadInput(f"{path} is not a file: give prompts as .txt, .tsv (column Prompt) or .jsonl")
     try:
         lines = path.read_text("utf-8-sig").split("\n")
     except UnicodeDecodeError as error:
@@ -76,14 +76,19 @@ Form = Literal["candidates", "memory"]
 def measure(
     agent: Agent, prompts: Sequence[str], free: int, progress: Progress, form: Form = "candidates"
 ) -> dict[str, Any]:
-    """``{"n", "constrained", "unconstrained", …}``: rates 0…1, the number of distinct models named with and
-    without the grammar, and the first flaws met. Without it the first ``free`` prompts are answered."""
+    """``{"n", "constrained", "unconstrained", …}``: rates 0…1, the number of distinct models with and without
+    the grammar, and the first flaws. The first ``free`` prompts are answered without it."""
     if form == "memory":
-        tight = [(one, answer_flaw(one, agent.catalog)) for one in _recalled(agent, prompts, progress)]
+        tight = [
+            (fields, answer_flaw(fields, agent.catalog))
+            for fields in _constrained_answers(agent, prompts, progress)
+        ]
     else:
-        tight = list(_called(agent, prompts, progress))
-    loose = list(_freely(agent, prompts[:free], form, progress))
-    flaws, loose_flaws = ([wrong for _, wrong in judged if wrong is not None] for judged in (tight, loose))
+        tight = list(_constrained_calls(agent, prompts, progress))
+    loose = list(_free_answers(agent, prompts[:free], form, progress))
+    flaws, loose_flaws = (
+        [reason for _, reason in judgements if reason is not None] for judgements in (tight, loose)
+    )
     return {
         "form": form,
         "n": len(prompts),
@@ -98,65 +103,69 @@ def measure(
 
 
 def free_flaws(agent: Agent, prompts: Sequence[str], progress: Progress, form: Form = "candidates") -> float:
-    """The share of answers without a grammar that are not callable."""
-    judged = list(_freely(agent, prompts, form, progress))
-    return sum(wrong is not None for _, wrong in judged) / len(judged)
+    """The share of unconstrained answers that are not callable."""
+    judgements = list(_free_answers(agent, prompts, form, progress))
+    return sum(reason is not None for _, reason in judgements) / len(judgements)
 
 
-Judged = tuple[Mapping[str, Any], str | None]
-"""The fields of an answer (none where it does not parse), and why it is not callable."""
+Judgement = tuple[Mapping[str, Any], str | None]
+"""The fields of an answer (empty where it does not parse), and the reason why it is not callable."""
 
 
-def _distinct(judged: Sequence[Judged]) -> int:
-    """How many models the callable answers name."""
-    return len({str(fields["model"]) for fields, wrong in judged if wrong is None})
+def _distinct(judgements: Sequence[Judgement]) -> int:
+    """The number of distinct models in callable answers."""
+    return len({str(fields["model"]) for fields, reason in judgements if reason is None})
 
 
-def _called(agent: Agent, prompts: Sequence[str], progress: Progress) -> Iterable[Judged]:
-    """The agent's own calls."""
+def _constrained_calls(agent: Agent, prompts: Sequence[str], progress: Progress) -> Iterable[Judgement]:
+    """The agent's calls."""
     for start in progress(range(0, len(prompts), AT_ONCE), "constrained"):
-        asked = [{"prompt": prompt} for prompt in prompts[start : start + AT_ONCE]]
-        for found in agent.decide_many(asked):
-            if isinstance(found, NO_ANSWER):
-                yield {}, str(found)
-            elif isinstance(found, DiffAgentError):
-                raise found
+        requests = [{"prompt": prompt} for prompt in prompts[start : start + AT_ONCE]]
+        for decision in agent.decide_many(requests):
+            if isinstance(decision, NO_ANSWER):
+                yield {}, str(decision)
+            elif isinstance(decision, DiffAgentError):
+                raise decision
             else:
-                call = found.call.model_dump()
+                call = decision.call.model_dump()
                 yield call, flaw(call, agent.catalog)
 
 
-def _recalled(agent: Agent, prompts: Sequence[str], progress: Progress) -> Iterable[Mapping[str, Any]]:
-    """Answers from memory inside the grammar: one name of the whole catalog, then that model's settings."""
+def _constrained_answers(
+    agent: Agent, prompts: Sequence[str], progress: Progress
+) -> Iterable[Mapping[str, Any]]:
+    """Answers from memory within the grammar: a name of the whole catalog, then that model's settings."""
     cards = [card for card in agent.prefilter.cards if not card.is_pickle]
-    every, known = memory.names(cards), memory.by_identity(cards)
+    every, by_identity = memory.names(cards), memory.by_identity(cards)
     for prompt in progress(prompts, "constrained"):
-        card = memory.recall(agent.engine, prompt, every, known)
+        card = memory.recall(agent.engine, prompt, every, by_identity)
         usual = settings(card, agent.usual.get(family_of(card.base_model), Usage()), wishes(prompt))
         legal = memory.grammar(card, usual, agent.fusion.write)
         yield memory.read(agent.engine.write(memory.question(prompt), legal, legal.draft()))
 
 
-def _freely(agent: Agent, prompts: Sequence[str], form: Form, progress: Progress) -> Iterable[Judged]:
-    """What the language model answers without the grammar."""
+def _free_answers(
+    agent: Agent, prompts: Sequence[str], form: Form, progress: Progress
+) -> Iterable[Judgement]:
+    """The language model's answers without the grammar."""
     for start in progress(range(0, len(prompts), AT_ONCE), "unconstrained"):
-        asked = prompts[start : start + AT_ONCE]
-        listed = [_candidates(agent, prompt) if form == "candidates" else () for prompt in asked]
+        batch = prompts[start : start + AT_ONCE]
+        candidate_lists = [_candidates(agent, prompt) if form == "candidates" else () for prompt in batch]
         questions = [
-            question(offered, prompt) if form == "candidates" else memory.question(prompt)
-            for offered, prompt in zip(listed, asked, strict=True)
+            question(candidates, prompt) if form == "candidates" else memory.question(prompt)
+            for candidates, prompt in zip(candidate_lists, batch, strict=True)
         ]
         texts = agent.engine.generate_many(questions, ANSWER_TOKENS, AT_ONCE)
-        for text, offered in zip(texts, listed, strict=True):
-            yield judge(text, [one.card for one in offered], agent.catalog)
+        for text, candidates in zip(texts, candidate_lists, strict=True):
+            yield judge(text, [candidate.card for candidate in candidates], agent.catalog)
 
 
 def _candidates(agent: Agent, prompt: str) -> Sequence[Candidate]:
     return agent.prefilter.rank(agent.prefilter.require(prompt), 16, agent.eligible.loadable)
 
 
-def judge(text: str, cards: Sequence[Card], catalog: Catalog) -> Judged:
-    """An answer among ``cards``, or from memory where there are none."""
+def judge(text: str, cards: Sequence[Card], catalog: Catalog) -> Judgement:
+    """The judgement of an answer among ``cards``, or from memory without cards."""
     try:
         fields = resolve(*read(text), cards) if cards else memory.read(text)
     except BadAnswer as error:

@@ -1,4 +1,4 @@
-"""Table 2 of the paper: the metrics of five systems on the same prompts, and the unified metric over them.
+"""Table 2 of the paper: the metrics of five systems on the same prompts, and their unified metric.
 
     Baseline      the default model with the default parameters (Euler a, 20 steps, CFG 7)
     Baseline*     the default model with the parameters of RRHF
@@ -6,8 +6,8 @@
     SFT, RRHF     the calls of the two stages
 
 A call that is not callable is replaced by the baseline's and counted, as in the paper (section 4.1); all
-images have one shape. Scores are normalised once over all five systems
-(:mod:`diffagent.training.rewards.unified`), raw ones are printed beside.
+images have one shape. Scores are normalised over all five systems at once
+(:mod:`diffagent.training.rewards.unified`); raw ones are printed too.
 """
 
 from __future__ import annotations
@@ -38,28 +38,28 @@ from diffagent.training.sft.dialogues import Form
 
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 Caller = Callable[[str], T2ICall | None]
-"""A prompt → a system's call; None where its answer is not callable."""
+"""Prompt → a system's call; None where its answer is not callable."""
 SYSTEMS = ("Baseline", "Baseline*", "DiffAgent#", "SFT", "RRHF")
 PARAMETERS = ("sampling_method", "sampling_steps", "cfg_scale")
 
 
 @dataclass(frozen=True)
 class Calls:
-    """The calls of one prompt by system, and which systems had none of their own."""
+    """The calls of a prompt by system, and the systems without a callable answer."""
 
     prompt: str
     calls: Mapping[str, T2ICall]
     hallucinated: frozenset[str]
 
 
-def five(prompt: str, baseline: T2ICall, sft: T2ICall | None, rrhf: T2ICall | None) -> Calls:
+def five_calls(prompt: str, baseline: T2ICall, sft: T2ICall | None, rrhf: T2ICall | None) -> Calls:
     """The five systems' calls for a prompt."""
     ours = rrhf or baseline
     default = {name: getattr(baseline, name) for name in PARAMETERS}
-    own = {name: getattr(ours, name) for name in PARAMETERS}
+    chosen = {name: getattr(ours, name) for name in PARAMETERS}
     calls = (
         baseline,
-        baseline.model_copy(update=own),
+        baseline.model_copy(update=chosen),
         ours.model_copy(update=default),
         sft or baseline,
         ours,
@@ -69,16 +69,16 @@ def five(prompt: str, baseline: T2ICall, sft: T2ICall | None, rrhf: T2ICall | No
 
 
 def default_call(agent: Agent, card: Card, prompt: str) -> T2ICall:
-    """The default model with the default parameters, at its usual size."""
-    wished = Request.from_prompt(prompt).wishes
-    size = settings(card, agent.usual.get(family_of(card.base_model), Usage()), wished)["size"].values[0]
+    """The call of the default model with the default parameters, at its usual size."""
+    wishes = Request.from_prompt(prompt).wishes
+    size = settings(card, agent.usual.get(family_of(card.base_model), Usage()), wishes)["size"].values[0]
     sampler, steps, cfg = (next(iter(FALLBACK[name])) for name in ("sampler", "steps", "cfg_scale"))
     fields = {"width": size[0], "height": size[1], "sampling_method": sampler}
-    return expand(fields | {"sampling_steps": steps, "cfg_scale": float(cfg)}, card, wished)
+    return expand(fields | {"sampling_steps": steps, "cfg_scale": float(cfg)}, card, wishes)
 
 
-def constrained(agent: Agent) -> Caller:
-    """The agent as it serves: inside the grammar. An engine that fails ends the run."""
+def constrained_caller(agent: Agent) -> Caller:
+    """The caller of the agent as in serving, within the grammar. An engine that fails ends the run."""
 
     def call(prompt: str) -> T2ICall | None:
         try:
@@ -89,20 +89,20 @@ def constrained(agent: Agent) -> Caller:
     return call
 
 
-def free(agent: Agent, form: Form, default: Card, k: int = 16) -> Caller:
-    """The language model alone, as in the paper: its greedy text, without a grammar."""
+def free_caller(agent: Agent, form: Form, default: Card, k: int = 16) -> Caller:
+    """The caller of the language model alone, as in the paper: its greedy text, without a grammar."""
 
     def call(prompt: str) -> T2ICall | None:
-        wished = Request.from_prompt(prompt).wishes
-        offered: list[Candidate] = []
+        wishes = Request.from_prompt(prompt).wishes
+        candidates: list[Candidate] = []
         if form == "candidates":
-            offered = agent.prefilter.rank(agent.prefilter.require(prompt), k, agent.eligible.loadable)
-            offered = including(offered, default)
-        query = Query(wished, tuple(offered), form)
+            candidates = agent.prefilter.rank(agent.prefilter.require(prompt), k, agent.eligible.loadable)
+            candidates = including(candidates, default)
+        query = Query(wishes, tuple(candidates), form)
         text = agent.engine.generate(query.question, ANSWER_TOKENS)
         try:
-            listed = form == "candidates"
-            fields = answer.resolve(*answer.read(text), query.cards) if listed else memory.read(text)
+            has_candidates = form == "candidates"
+            fields = answer.resolve(*answer.read(text), query.cards) if has_candidates else memory.read(text)
         except BadAnswer:
             return None
         if answer_flaw(fields, agent.catalog) is not None:
@@ -112,47 +112,52 @@ def free(agent: Agent, form: Form, default: Card, k: int = 16) -> Caller:
         if card.is_pickle:
             return None
         carrier = agent.eligible.base_checkpoint(card, ANY) if card.type == "LoRA" else None
-        said = {**fields, "cfg_scale": float(fields["cfg_scale"])}
-        return expand(said, card, wished, carrier=carrier)
+        call_fields = {**fields, "cfg_scale": float(fields["cfg_scale"])}
+        return expand(call_fields, card, wishes, carrier=carrier)
 
     return call
 
 
 @dataclass(frozen=True)
-class Measured:
-    """One prompt: metric → raw scores [5, k], and S(t, r) of each system [5]."""
+class PromptScores:
+    """The scores of a prompt: metric → raw scores [5, k], and S(t, r) of each system [5]."""
 
     raw: Mapping[str, Floats]
     unified: Floats
 
 
-def measure(asked: Sequence[Calls], metrics: ImageMetrics, progress: Progress) -> list[Measured]:
-    """The scores of every prompt's five calls; images that are there are not made again."""
-    found = []
-    for one in progress(asked, "images and scores"):
-        raw = metrics.raw(one.prompt, [one.calls[name] for name in SYSTEMS])
-        found.append(Measured(raw, unified(raw)))
-    return found
+def measure(call_sets: Sequence[Calls], metrics: ImageMetrics, progress: Progress) -> list[PromptScores]:
+    """The scores of every prompt's five calls; existing images are reused."""
+    measured = []
+    for call_set in progress(call_sets, "images and scores"):
+        raw = metrics.raw(call_set.prompt, [call_set.calls[name] for name in SYSTEMS])
+        measured.append(PromptScores(raw, unified(raw)))
+    return measured
 
 
-def table(asked: Sequence[Calls], measured: Sequence[Measured], seed: int = 0) -> dict[str, Any]:
+def table(call_sets: Sequence[Calls], measured: Sequence[PromptScores], seed: int = 0) -> dict[str, Any]:
     """System → means of the raw metrics, the unified metric and hallucination in percent; ``gain``: RRHF
     less SFT with a 95 % bootstrap interval over prompts."""
     rows: dict[str, Any] = {}
-    scores = np.array([one.unified for one in measured])
+    scores = np.array([prompt_scores.unified for prompt_scores in measured])
     for i, name in enumerate(SYSTEMS):
-        raw = {metric: float(np.mean([one.raw[metric][i] for one in measured])) for metric in measured[0].raw}
+        raw = {
+            metric: float(np.mean([prompt_scores.raw[metric][i] for prompt_scores in measured]))
+            for metric in measured[0].raw
+        }
         rows[name] = {
             **{metric: round(value, 4) for metric, value in raw.items()},
             "unified": round(100 * float(scores[:, i].mean()), 2),
-            "hallucination": round(100 * float(np.mean([name in one.hallucinated for one in asked])), 2),
+            "hallucination": round(
+                100 * float(np.mean([name in call_set.hallucinated for call_set in call_sets])), 2
+            ),
         }
     rows["gain"] = gain(scores[:, 4] - scores[:, 3], seed)
-    return {"n": len(asked), "images": int(measured[0].raw[next(iter(measured[0].raw))].shape[1]), **rows}
+    return {"n": len(call_sets), "images": int(measured[0].raw[next(iter(measured[0].raw))].shape[1]), **rows}
 
 
 def gain(values: npt.NDArray[np.float64], seed: int) -> dict[str, Any]:
-    """Mean of a difference in percent, with a 95 % bootstrap interval."""
+    """The mean of a difference in percent, with a 95 % bootstrap interval."""
     draws = np.random.default_rng(seed).integers(0, len(values), (RESAMPLES, len(values)))
     low, high = np.percentile(values[draws].mean(1), [2.5, 97.5])
     return {

@@ -1,6 +1,6 @@
-"""The baseline of plain attributes: what a card is for by keywords of its name, tags and trigger words alone.
+"""The baseline of plain attributes: a card's purpose by keywords of its name, tags and trigger words alone.
 
-It is what one writes in an afternoon: the first row of each table whose words are in the text decides.
+It is an afternoon's program: the first row of each table whose words are in the text decides.
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ CAUTIONS: Mapping[str, str] = {
 
 
 def keyword_attributes(source: Source) -> Attributes:
-    """What the card is for, by its words; ``renown`` by downloads."""
+    """The card's attributes by its words; ``renown`` by downloads."""
     card, text = source.card, own_words(source)
     role = _first(ROLES, text, "concept") if card.type == "LoRA" else "general"
-    mentions: tuple[Medium, ...] = tuple(dict.fromkeys(one.medium for one in named_media(text)))
+    mentions: tuple[Medium, ...] = tuple(dict.fromkeys(mention.medium for mention in named_media(text)))
     fallback: Medium = "anime" if card.type == "LoRA" else "photo"
     return Attributes(
         role=role,

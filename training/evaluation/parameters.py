@@ -1,8 +1,8 @@
-"""Parameters: are sampler, size, steps and CFG scale those of the image that a held-out pair stands for?
+"""Parameters: are sampler, size, steps and CFG scale those of a held-out pair's image?
 
-Measured given the true model, so that a wrong pick does not hide good settings: the agent's (the
-language model's probabilities fused with what people use the model with), the model's own most frequent
-values, and one set for everything (the paper's defaults, section 4.1: Euler a, 20 steps, 7, 512×512).
+They are measured given the true model, so that a wrong choice does not hide good settings: the agent's (the
+language model's probabilities fused with the model's usage), the model's most frequent values, and one set
+for everything (the paper's defaults, section 4.1: Euler a, 20 steps, 7, 512×512).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Scores = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Parameters:
-    """What an image is made with, or should be; ``size`` in pixels."""
+    """The parameters of an image; ``size`` in pixels."""
 
     sampler: str
     size: tuple[int, int]
@@ -39,30 +39,30 @@ class Parameters:
     cfg_scale: float
 
     @classmethod
-    def of_fields(cls, fields: Mapping[str, Any]) -> Parameters:
-        """From the fields of an answer, or of a row's ``api``."""
+    def from_fields(cls, fields: Mapping[str, Any]) -> Parameters:
+        """The parameters in the fields of an answer or of a row's ``api``."""
         size = int(fields["width"]), int(fields["height"])
         return cls(
             str(fields["sampling_method"]), size, int(fields["sampling_steps"]), float(fields["cfg_scale"])
         )
 
     @classmethod
-    def most_frequent(cls, own: Usage, usual: Usage) -> Parameters:
-        """The most frequent value of each, of a model's family where its own is not known."""
+    def from_usage(cls, usage: Usage, usual: Usage) -> Parameters:
+        """The most frequent value of each parameter, by the model's usage or else by its family's."""
 
         def of(name: str) -> Any:
-            counts: Sequence[Counts] = getattr(own, name), getattr(usual, name), FALLBACK[name]
-            return next(found for one in counts if (found := most_frequent(name, one)) is not None)
+            counts: Sequence[Counts] = getattr(usage, name), getattr(usual, name), FALLBACK[name]
+            return next(frequent for count in counts if (frequent := most_frequent(name, count)) is not None)
 
         return cls(of("sampler"), of("size"), of("steps"), of("cfg_scale"))
 
 
-GLOBAL = Parameters.most_frequent(Usage(), Usage())
+GLOBAL = Parameters.from_usage(Usage(), Usage())
 
 
 @dataclass(frozen=True)
-class Said:
-    """The parameters of one pair by each of :data:`WHO`, and the true ones."""
+class PairParameters:
+    """The parameters of a pair by each of :data:`WHO`, and the true ones."""
 
     true: Parameters
     agent: Parameters
@@ -70,10 +70,10 @@ class Said:
     global_default: Parameters = GLOBAL
 
 
-def say(
+def measure_pair(
     agent: Agent, prompt: str, candidates: Sequence[Candidate], true: Card, api: Mapping[str, Any]
-) -> Said:
-    """What the agent would write for the true model among the candidates."""
+) -> PairParameters:
+    """The agent's parameters for the true model among the candidates, with the others of :data:`WHO`."""
     offered, label = offer(candidates, true)
     wished = wishes(prompt)
     legal = agent.grammar(label, true, wished, carrier=agent.carrier(true, wished, ANY))
@@ -82,37 +82,37 @@ def say(
         text = agent.engine.write(answer.question(offered, prompt), legal, text)
     _, fields = answer.read(text)
     usual = agent.usual.get(family_of(true.base_model), Usage())
-    return Said(
-        true=Parameters.of_fields(api),
-        agent=Parameters.of_fields(fields),
-        model_default=Parameters.most_frequent(true.usage, usual),
+    return PairParameters(
+        true=Parameters.from_fields(api),
+        agent=Parameters.from_fields(fields),
+        model_default=Parameters.from_usage(true.usage, usual),
     )
 
 
 def offer(candidates: Sequence[Candidate], true: Card) -> tuple[list[Candidate], str]:
-    """The candidates with the true model among them, in the last place if it was none; and its letter."""
+    """The candidates, of which the last becomes the true model if it is missing; and its letter."""
     offered = including(candidates, true)
-    return offered, answer.LABELS[[one.card for one in offered].index(true)]
+    return offered, answer.LABELS[[candidate.card for candidate in offered].index(true)]
 
 
-def table(said: Sequence[Said], seed: int) -> dict[str, Any] | None:
-    """Each of :data:`WHO` with its share of right samplers and sizes (percent) and mean absolute errors of
+def table(pairs: Sequence[PairParameters], seed: int) -> dict[str, Any] | None:
+    """Each of :data:`WHO` with its shares of correct samplers and sizes (percent) and mean absolute errors of
     steps and CFG scale; 95 % bootstrap intervals over pairs under ``ci95``; the agent's lead over the
-    model's own most frequent values under ``gain`` (positive is better)."""
-    if not said:
+    model's most frequent values under ``gain`` (positive is better)."""
+    if not pairs:
         return None
-    scores = {who: np.array([_score(getattr(one, who), one.true) for one in said]) for who in WHO}
+    scores = {who: np.array([_score(getattr(pair, who), pair.true) for pair in pairs]) for who in WHO}
     scores["gain"] = (scores["agent"] - scores["model_default"]) * np.array([1, 1, -1, -1])
-    out: dict[str, Any] = {"n": len(said)}
-    out |= {who: _named(rows.mean(0)) for who, rows in scores.items()}
-    draws = np.random.default_rng(seed).integers(0, len(said), (RESAMPLES, len(said)))
+    out: dict[str, Any] = {"n": len(pairs)}
+    out |= {who: _by_name(rows.mean(0)) for who, rows in scores.items()}
+    draws = np.random.default_rng(seed).integers(0, len(pairs), (RESAMPLES, len(pairs)))
     out["ci95"] = {who: _intervals(rows, draws) for who, rows in scores.items()}
     return out
 
 
-def _score(said: Parameters, true: Parameters) -> tuple[float, float, float, float]:
-    """In the order of NAMES: 100 or 0 for right and wrong, then absolute errors."""
-    sampler, size, steps, cfg = astuple(said)
+def _score(parameters: Parameters, true: Parameters) -> tuple[float, float, float, float]:
+    """The scores in the order of NAMES: 100 (correct) or 0, then absolute errors."""
+    sampler, size, steps, cfg = astuple(parameters)
     return (
         100.0 * (sampler == true.sampler),
         100.0 * (size == true.size),
@@ -121,7 +121,7 @@ def _score(said: Parameters, true: Parameters) -> tuple[float, float, float, flo
     )
 
 
-def _named(values: Scores) -> dict[str, float]:
+def _by_name(values: Scores) -> dict[str, float]:
     return {name: round(float(value), 3) for name, value in zip(NAMES, values, strict=True)}
 
 

@@ -26,24 +26,24 @@ def read_results(paths: Sequence[Path]) -> dict[str, Mapping[str, Any]]:
     """Name of a file → its results.
 
     Raises:
-        BadInput: a file is no result of ``diffagent eval select --json``.
+        BadInput: a file is not a result of ``diffagent eval select --json``.
     """
-    found: dict[str, Mapping[str, Any]] = {}
+    results: dict[str, Mapping[str, Any]] = {}
     for path in paths:
         try:
-            stored = json.loads(path.read_text("utf-8"))
-            stored["prefilter"]["1"], stored["ci95"]["prefilter"]["1"], stored["n"]
+            result = json.loads(path.read_text("utf-8"))
+            result["prefilter"]["1"], result["ci95"]["prefilter"]["1"], result["n"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BadInput(
                 f"{path} holds no results ({type(error).__name__}: {error})",
                 "give what diffagent eval select --json printed",
             ) from None
-        found[path.stem] = stored
-    return found
+        results[path.stem] = result
+    return results
 
 
 def draw(results: Mapping[str, Mapping[str, Any]], path: Path) -> None:
-    """Draw bars with 95 % intervals into a PNG file.
+    """Draws bars with 95 % intervals into a PNG file.
 
     Raises:
         MissingExtra: matplotlib is not installed.
@@ -58,7 +58,9 @@ def draw(results: Mapping[str, Mapping[str, Any]], path: Path) -> None:
     axes = figure.subplots()
     for place, (who, (label, colour)) in enumerate(WHO.items()):
         bars = [
-            (at + 0.17 * place, *bar) for at, one in enumerate(results.values()) if (bar := _bar(one, who))
+            (at + 0.17 * place, *bar)
+            for at, result in enumerate(results.values())
+            if (bar := _bar(result, who))
         ]
         if bars:
             x, height, low, high = zip(*bars, strict=True)
@@ -66,7 +68,7 @@ def draw(results: Mapping[str, Mapping[str, Any]], path: Path) -> None:
                 x, height, 0.15, yerr=(low, high), color=colour, label=label, ecolor="#22303a", capsize=2
             )
     axes.set_xticks([at + 0.34 for at in range(len(results))])
-    axes.set_xticklabels([f"{name}\nn = {one['n']}" for name, one in results.items()])
+    axes.set_xticklabels([f"{name}\nn = {result['n']}" for name, result in results.items()])
     axes.set_ylabel("true model ranked first, %")
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, ncols=2)
@@ -75,7 +77,7 @@ def draw(results: Mapping[str, Mapping[str, Any]], path: Path) -> None:
 
 
 def _bar(result: Mapping[str, Any], who: str) -> tuple[float, float, float] | None:
-    """Height and the lengths of the interval below and above it."""
+    """The height of a bar and the lengths of the interval below and above it."""
     if who not in result:
         return None
     height = float(result[who]["1"])

@@ -1,11 +1,11 @@
-"""Selection accuracy: is the model that people used among the first k, on prompts nobody trained on?
+"""Selection accuracy: is the model that people used among the first k, on held-out prompts?
 
 In: held-out pairs (DABench rows, or ``{"prompt", "negative_prompt"?, "air", "api"?}``) and an agent. Out:
 recall at 1, 5, 16 and 50 of the prefilter and of its baseline (the best TF-IDF cosine plus the best sentence
-cosine a model, on the same rows and the same catalog), and at 1 of what the agent decides: as it is, without
-a language model's word, and with the untuned model. Each has a 95 % bootstrap interval over rows; recall at 1
-stands by type of the true model too, and all again over the *novel* rows: those without a catalog prompt
-within MiniLM cosine 0.8. The true model's trigger words and all LoRA tags are removed from a query first.
+cosine of a model, on the same rows and the same catalog), and at 1 of the agent's decision: as it is, without
+a language model, and with the untuned model. Each has a 95 % bootstrap interval over rows; recall at 1 is
+also given by type of the true model, and everything again over the *novel* rows: those without a catalog
+prompt within MiniLM cosine 0.8. The true model's trigger words and all LoRA tags are removed from a query.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from diffagent.agent.choosing.prefilter import Candidate, Prefilter
 from diffagent.agent.engines import Engine
 from diffagent.data.air import AIR, MODEL_TYPES
 from diffagent.data.catalog.catalog import Catalog, Filter
-from diffagent.data.catalog.specification import KIND, Packed
+from diffagent.data.catalog.specification import KIND, PackedSpecification
 from diffagent.data.dabench.novelty import NOVEL_BELOW
 from diffagent.data.errors import BadInput, DiffAgentError
 from diffagent.data.prompts import strip_lora_tags, strip_trigger_words
 from diffagent.data.records import Card
 from diffagent.training.evaluation import parameters
-from diffagent.training.evaluation.parameters import Said, say
+from diffagent.training.evaluation.parameters import PairParameters, measure_pair
 
 RANKS = (1, 5, 16, 50)
 RESAMPLES = 1000
@@ -43,8 +43,8 @@ Ranked = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Pair:
-    """One held-out pair: the instruction and the AIR of the model that its image was made with."""
+class HeldOutPair:
+    """A held-out pair: the instruction and the AIR of the model that its image was made with."""
 
     prompt: str
     negative_prompt: str
@@ -53,47 +53,49 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Row:
-    """What one pair came to: ranks (from 1; infinite where the model is not in the catalog), the true model's
-    type, whether each agent ("agent", "no_llm", "untuned") decides for it, and the parameters it gets."""
+class PairMeasures:
+    """The measures of a pair: ranks (from 1; infinite where the model is not in the catalog), the true
+    model's type, whether each agent ("agent", "no_llm", "untuned") chooses it, and its parameters."""
 
     prefilter: float
     baseline: float
     novel: bool
     type: str | None = None
     hits: Mapping[str, bool] = field(default_factory=dict)
-    said: Said | None = None
+    parameters: PairParameters | None = None
 
 
-def read_pairs(path: Path) -> Iterator[Pair]:
+def read_pairs(path: Path) -> Iterator[HeldOutPair]:
     """Pairs of a JSON-lines file.
 
     Raises:
-        BadInput: the file is missing, or a line is no pair; names the line.
+        BadInput: the file is missing, or a line is not a pair; names the line.
     """
     if not path.is_file():
-        raise BadInput(f"{path} is no file of pairs", "build one with diffagent data build")
+        raise BadInput(f"{path} is not a file of pairs", "build one with diffagent data build")
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             try:
                 yield _pair(json.loads(line))
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 raise BadInput(
-                    f"{path}, line {number} is no pair ({type(error).__name__}: {error}): "
+                    f"{path}, line {number} is not a pair ({type(error).__name__}: {error}): "
                     'each line is {"prompt", "negative_prompt"?, "air"} or a DABench row'
                 ) from None
 
 
-def _pair(row: Any) -> Pair:
-    asked = row.get("instruction", row)
-    pair = Pair(asked["prompt"], asked.get("negative_prompt") or "", row["air"], row.get("api"))
+def _pair(row: Any) -> HeldOutPair:
+    instruction = row.get("instruction", row)
+    pair = HeldOutPair(
+        instruction["prompt"], instruction.get("negative_prompt") or "", row["air"], row.get("api")
+    )
     for text in (pair.prompt, pair.negative_prompt, pair.air):
         if not isinstance(text, str):
             raise TypeError(f"{text!r} is not text")
     return pair
 
 
-def sample(pairs: Sequence[Pair], limit: int | None, seed: int) -> list[Pair]:
+def sample(pairs: Sequence[HeldOutPair], limit: int | None, seed: int) -> list[HeldOutPair]:
     """At most ``limit`` of the pairs, drawn without replacement, in their order."""
     if limit is None or limit >= len(pairs):
         return list(pairs)
@@ -102,14 +104,14 @@ def sample(pairs: Sequence[Pair], limit: int | None, seed: int) -> list[Pair]:
 
 
 def same_model(card: Card, true: Card | None) -> bool:
-    """Whether two entries are of one model: its base models are entries of their own."""
+    """Whether two entries are of one model, which has an entry for each base model."""
     return true is not None and (card.air == true.air or (card.model_id or -1) == true.model_id)
 
 
 @dataclass(frozen=True)
-class Task:
-    """What is measured: with the language model or not, beside which untuned one, with parameters or not, and
-    from which cosine on the catalog's documents near a query are left out."""
+class SelectionOptions:
+    """The settings of a measurement: whether to use the language model, which untuned model to compare with,
+    whether to measure parameters, and from which cosine on documents near a query are left out."""
 
     llm: bool = True
     untuned: Engine | None = None
@@ -118,19 +120,21 @@ class Task:
 
 
 def variant(agent: Agent, **parts: Any) -> Agent:
-    """A copy of an agent with other parts (``prefilter``, ``engine``, ``fusion``, ``suitability``); what the
-    agent keeps of its catalog is shared."""
+    """A copy of an agent with other parts (``prefilter``, ``engine``, ``fusion``, ``suitability``), which
+    shares the facts of the catalog."""
     _ = agent.facts, agent.suitability  # computed once, for the copies too
     other = copy(agent)
     vars(other).update(parts)
     return other
 
 
-def measure(agent: Agent, pairs: Iterable[Pair], task: Task | None = None) -> Iterator[Row]:
-    """A :class:`Row` for each pair."""
-    task = task or Task()
+def measure(
+    agent: Agent, pairs: Iterable[HeldOutPair], task: SelectionOptions | None = None
+) -> Iterator[PairMeasures]:
+    """A :class:`PairMeasures` for each pair."""
+    task = task or SelectionOptions()
     identity = [_identity(card) for card in agent.prefilter.cards]
-    without = LeaveOut.of(agent, task.leave_out) if task.leave_out is not None else None
+    without = LeaveOut.from_agent(agent, task.leave_out) if task.leave_out is not None else None
     agents = {"no_llm": variant(agent, fusion=replace(agent.fusion, read=0.0, asked=0.0))}
     if task.llm:
         agents["agent"] = agent
@@ -141,44 +145,52 @@ def measure(agent: Agent, pairs: Iterable[Pair], task: Task | None = None) -> It
         prompt = strip_lora_tags(pair.prompt)
         if true is not None:
             prompt = strip_trigger_words(prompt, true.all_words) or prompt
-        asked = replace(pair, prompt=prompt)
+        bare_pair = replace(pair, prompt=prompt)
         requirement = agent.prefilter.require(prompt, pair.negative_prompt)
         prefilter = without(requirement) if without else agent.prefilter
         row = _ranks(prefilter, identity, requirement, true)
-        lists = decisions(agents, prefilter, asked)
+        lists = decisions(agents, prefilter, bare_pair)
         key = _identity(true) if true else None
         row = replace(
             row,
             type=true.type if true else _type(pair.air),
             hits={
-                name: bool(ranked) and key is not None and _identity(ranked[0].card) == key
-                for name, ranked in lists.items()
+                name: bool(candidates) and key is not None and _identity(candidates[0].card) == key
+                for name, candidates in lists.items()
             },
         )
         if task.llm and task.parameters and true is not None and pair.api is not None:
-            row = replace(row, said=say(agent, prompt, lists["agent"], true, pair.api))
+            row = replace(row, parameters=measure_pair(agent, prompt, lists["agent"], true, pair.api))
         yield row
 
 
-def decisions(agents: Mapping[str, Agent], prefilter: Prefilter, pair: Pair) -> dict[str, list[Candidate]]:
-    """The ranked candidates of each agent, as it decides; none where the prompt is refused.
+def decisions(
+    agents: Mapping[str, Agent], prefilter: Prefilter, pair: HeldOutPair
+) -> dict[str, list[Candidate]]:
+    """The ranked candidates of each agent; none where the prompt is refused.
 
-    What does not hang on the language model is done once, by the agent without it (``agents["no_llm"]``),
-    with ``prefilter`` in place of its own.
+    Work that does not depend on the language model is done once, by the agent without it
+    (``agents["no_llm"]``), with ``prefilter`` in place of its own.
     """
     try:
         request = Request.from_prompt(pair.prompt, negative_prompt=pair.negative_prompt)
         pending = variant(agents["no_llm"], prefilter=prefilter).prepare(request)
     except BadInput:
         return {name: [] for name in agents}
-    return {name: agent.chosen(pending)[1] for name, agent in agents.items()}
+    return {name: agent.choose(pending)[1] for name, agent in agents.items()}
 
 
-def _ranks(prefilter: Prefilter, identity: Sequence[Any], requirement: Requirement, true: Card | None) -> Row:
+def _ranks(
+    prefilter: Prefilter, identity: Sequence[Any], requirement: Requirement, true: Card | None
+) -> PairMeasures:
     scores = prefilter.scores(requirement).astype(np.float64)
     key = _identity(true) if true else None
-    hits = np.array([one == key for one in identity]) if key is not None else np.zeros(len(identity), bool)
-    return Row(
+    hits = (
+        np.array([entry_identity == key for entry_identity in identity])
+        if key is not None
+        else np.zeros(len(identity), bool)
+    )
+    return PairMeasures(
         prefilter=_rank(scores, hits),
         baseline=_rank(prefilter.matcher.baseline(requirement), hits),
         novel=bool(prefilter.matcher.sentences(requirement).max(initial=-1) < NOVEL_BELOW),
@@ -187,42 +199,41 @@ def _ranks(prefilter: Prefilter, identity: Sequence[Any], requirement: Requireme
 
 @dataclass(frozen=True)
 class LeaveOut:
-    """Prefilters of a catalog without the documents that come near a query: what a model that is new looks
-    like, whose published images the query's own is one of."""
+    """Prefilters of a catalog without the documents near a query, as for a new model that has few images."""
 
     prefilter: Prefilter
-    specifications: Sequence[Packed]
+    specifications: Sequence[PackedSpecification]
     cosine: float
 
     @classmethod
-    def of(cls, agent: Agent, cosine: float) -> LeaveOut:
-        wanted = Filter(among=agent.catalog.unasked)
-        packed = [Packed.read(blob) for _, blob in agent.catalog.features(KIND, wanted)]
-        return cls(agent.prefilter, packed, cosine)
+    def from_agent(cls, agent: Agent, cosine: float) -> LeaveOut:
+        scope = Filter(among=agent.catalog.unasked)
+        specifications = [PackedSpecification.read(blob) for _, blob in agent.catalog.features(KIND, scope)]
+        return cls(agent.prefilter, specifications, cosine)
 
     def __call__(self, requirement: Requirement) -> Prefilter:
         matcher = self.prefilter.matcher
         near = matcher.sentences(requirement) >= self.cosine
         if not near.any():
             return self.prefilter
-        left = list(self.specifications)
+        specifications = list(self.specifications)
         for model in np.unique(matcher.model[near]).tolist():
-            left[model] = left[model].only(~near[matcher.model == model])
-        return replace(self.prefilter, matcher=Matcher.of(self.prefilter.cards, left))
+            specifications[model] = specifications[model].only(~near[matcher.model == model])
+        return replace(self.prefilter, matcher=Matcher.of(self.prefilter.cards, specifications))
 
 
-def summarise(rows: Sequence[Row], seed: int = 0) -> dict[str, Any]:
-    """The object that ``diffagent eval select`` prints."""
+def summarise(rows: Sequence[PairMeasures], seed: int = 0) -> dict[str, Any]:
+    """The output of ``diffagent eval select``."""
     novel = [row for row in rows if row.novel]
-    said = [row.said for row in rows if row.said is not None]
+    parameter_rows = [row.parameters for row in rows if row.parameters is not None]
     return {
         **_table(rows, seed),
         "novel": _table(novel, seed),
-        "parameters": parameters.table(said, seed),
+        "parameters": parameters.table(parameter_rows, seed),
     }
 
 
-def _table(rows: Sequence[Row], seed: int) -> dict[str, Any]:
+def _table(rows: Sequence[PairMeasures], seed: int) -> dict[str, Any]:
     """Recall in percent: ``gain`` is the prefilter's lead over its baseline, ``agent_gain`` the agent's over
     the prefilter, ``llm_gain`` the agent's over itself without a language model."""
     if not rows:

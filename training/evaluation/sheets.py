@@ -1,9 +1,8 @@
-"""Contact sheets, and a blind side-by-side page: what five systems made of the same prompts, for people to
-look at.
+"""Contact sheets, and a blind side-by-side page: the images of five systems for the same prompts.
 
 The page repeats the paper's user study (section 4.3): pairs of an aligned and a baseline image in an order
-that hides which is which, two questions each (which fits the prompt, which looks better; or a tie). It is
-one HTML file with its images inside; votes stay in the browser until they are saved as JSON.
+that hides which is which, with two questions each (which fits the prompt, which looks better; or a tie). It
+is one HTML file with embedded images; votes stay in the browser until they are saved as JSON.
 """
 
 from __future__ import annotations
@@ -21,24 +20,24 @@ from diffagent.training.evaluation.image_table import SYSTEMS, Calls
 from diffagent.training.evaluation.studio import Studio
 
 PAIRS = 90
-"""As many as the paper shows for one architecture."""
+"""The number of pairs in the paper for one architecture."""
 SHOWN = 36
 
 
-def sheets(asked: Sequence[Calls], studio: Studio, seeds: Sequence[int], folder: Path) -> list[Path]:
-    """A contact sheet for each system: the first image of the first prompts, in one order."""
+def sheets(call_sets: Sequence[Calls], studio: Studio, seeds: Sequence[int], folder: Path) -> list[Path]:
+    """Writes a contact sheet for each system: the first image of the first prompts, in one order."""
     folder.mkdir(parents=True, exist_ok=True)
-    made = []
+    paths = []
     for name in SYSTEMS:
-        pictures = [studio.images(one.calls[name], seeds[:1])[0] for one in asked[:SHOWN]]
+        pictures = [studio.images(call_set.calls[name], seeds[:1])[0] for call_set in call_sets[:SHOWN]]
         path = folder / f"sheet-{_file_name(name)}.png"
         contact_sheet(pictures, path)
-        made.append(path)
-    return made
+        paths.append(path)
+    return paths
 
 
 def blind_page(
-    asked: Sequence[Calls],
+    call_sets: Sequence[Calls],
     studio: Studio,
     path: Path,
     *,
@@ -46,19 +45,19 @@ def blind_page(
     ours: str = "RRHF",
     theirs: str = "Baseline",
 ) -> None:
-    """Write the page; which side is whose stands in it, turned by a seeded draw, and is shown nowhere."""
+    """Writes the page, with sides in a seeded random order, which the page holds but does not show."""
     rng = np.random.default_rng(0)
-    chosen = [asked[i] for i in rng.permutation(len(asked))[:PAIRS]]
+    chosen = [call_sets[i] for i in rng.permutation(len(call_sets))[:PAIRS]]
     parts = []
-    for number, one in enumerate(chosen):
+    for number, call_set in enumerate(chosen):
         sides = [ours, theirs] if rng.random() < 0.5 else [theirs, ours]
         shown = "".join(
-            f'<img alt="{letter}" src="{_data_url(studio.files(one.calls[name], seeds[:1])[0])}">'
+            f'<img alt="{letter}" src="{_data_url(studio.files(call_set.calls[name], seeds[:1])[0])}">'
             for letter, name in zip("AB", sides, strict=True)
         )
         parts.append(
             f'<section data-n="{number}" data-left="{html.escape(sides[0])}">'
-            f"<h2>{html.escape(one.prompt)}</h2><div>{shown}</div>"
+            f"<h2>{html.escape(call_set.prompt)}</h2><div>{shown}</div>"
             f"{_question(number, 'relevance', 'Which fits the words better?')}"
             f"{_question(number, 'quality', 'Which looks better?')}</section>"
         )

@@ -1,10 +1,10 @@
-"""The studio: images of calls, made once and kept under the call's digest and the seed.
+"""The studio: images of calls, generated once and stored by the call's digest and the seed.
 
     FOLDER/3f/3f9a…/7.png          one image, with the call inside
 
-A second run, another process and another system that makes the same call find them there. Work is shared
-out by digest: process r of n makes what falls to it (:meth:`Studio.make`), on one machine's GPUs or on
-several machines over one folder.
+A second run, another process and another system with the same call reuse them. Work is distributed by digest:
+process r of n generates its share (:meth:`Studio.make`), on one machine's GPUs or on several machines over
+one folder.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 
 @dataclass
 class Studio:
-    """Makes images with a target's executor; ``maker`` is one of the caller's own.
+    """A generator of images with a target's executor, or with the caller's ``maker``.
 
     The executor is opened and closed in one event loop: once for all calls of :meth:`make`, or once for the
     body of a ``with`` statement.
 
-    ``size``: width and height that every image is made at, whatever the call says (paper, section 4.1: the
-    shape of an image has an effect on its scores). ``generated`` counts what was not there yet.
+    ``size``: the width and height of every image, whatever the call says (paper, section 4.1: an image's
+    shape affects its scores). ``generated`` counts new images.
     """
 
     folder: Path
@@ -73,21 +73,21 @@ class Studio:
             self._loop = None
 
     def images(self, call: T2ICall, seeds: Sequence[int]) -> list[Image]:
-        """The call's images, one a seed.
+        """The call's images, one for each seed.
 
         Raises:
-            TargetError: the target did not deliver; what was made before is kept.
+            TargetError: the target fails; images from before are kept.
         """
         from PIL import Image
 
-        found = []
+        pictures = []
         for path in self.files(call, seeds):
             with Image.open(path) as image:
-                found.append(image.convert("RGB"))
-        return found
+                pictures.append(image.convert("RGB"))
+        return pictures
 
     def files(self, call: T2ICall, seeds: Sequence[int]) -> list[Path]:
-        """Where the images are; those that are missing are made."""
+        """The paths of the images; missing ones are generated."""
         sized, missing = self._sized(call), self._missing(call, seeds)
         if missing:
             images.require()
@@ -102,21 +102,21 @@ class Studio:
         progress: Progress,
         share: tuple[int, int] = (0, 1),
     ) -> None:
-        """Make what is missing of this process's share: (rank, processes)."""
+        """Generates the missing images of this process's share: (rank, processes)."""
         rank, processes = share
         distinct = {call_digest(self._sized(call)): call for call in calls}
         ordered = sorted(distinct.items(), key=lambda item: (item[1].base_checkpoint or item[1].air, item[0]))
-        mine = [call for digest, call in ordered if int(digest[:8], 16) % processes == rank]
-        with self._opened() if any(self._missing(call, seeds) for call in mine) else nullcontext():
-            for call in progress(mine, "images"):
+        own_share = [call for digest, call in ordered if int(digest[:8], 16) % processes == rank]
+        with self._opened() if any(self._missing(call, seeds) for call in own_share) else nullcontext():
+            for call in progress(own_share, "images"):
                 self.files(call, seeds)
 
     def wait(
         self, calls: Iterable[T2ICall], seeds: Sequence[int], progress: Progress, pause: float = 1.0
     ) -> None:
-        """Wait until all images are there, whichever process makes them.
+        """Waits until all images exist, whichever process generates them.
 
-        However long it takes: a process that fails is noticed by what launched it, which ends them all.
+        It has no time-out: the launcher notices a process that fails and ends them all.
         """
         paths = dict.fromkeys(self._path(self._sized(call), seed) for call in calls for seed in seeds)
         for path in progress(paths, "images of all processes"):
@@ -125,7 +125,7 @@ class Studio:
 
     @contextmanager
     def _opened(self) -> Iterator[asyncio.Runner]:
-        """The loop in which the executor is open."""
+        """The event loop with an open executor."""
         with nullcontext() if self._loop else self:
             assert self._loop is not None
             yield self._loop

@@ -1,11 +1,11 @@
-"""Fine-tuned beside aligned on plain requests, where the reward was the suitability.
+"""Fine-tuned beside aligned models on plain requests, with the suitability as the reward.
 
 In: systems and the requests of part ``test`` with their graded candidates. The language model alone chooses
 among a request's graded candidates: by a letter (candidates form), or by a name (memory form). Out, with 95 %
 bootstrap intervals over requests:
 
-    optimised       suitability, as the share of a request's other candidates that suit it less
-    not optimised   grades of the choice (good, acceptable, wrong), which no reward reads; rating, downloads
+    optimised       suitability, as the share of a request's other candidates that are less suitable
+    not optimised   grades of the choice (good, acceptable, wrong), which no reward uses; rating, downloads
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from diffagent.agent.engines import Engine
 from diffagent.data.errors import BadInput
 from diffagent.data.records import Card
 from diffagent.training.evaluation.image_table import gain
-from diffagent.training.fitting.plain_requests import Asked
+from diffagent.training.fitting.plain_requests import PlainRequest
 from diffagent.training.rewards.standing import standings
-from diffagent.training.rewards.suited import Suited
+from diffagent.training.rewards.suited import SuitabilityReward
 from diffagent.training.sft.dialogues import Form
 
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
@@ -37,31 +37,36 @@ NOT_OPTIMISED = ("good", "acceptable", "wrong", "rating", "downloads")
 
 @dataclass(frozen=True)
 class Offer:
-    """A request with its graded candidates, in an order of its own; ``measures``: name → value of each."""
+    """A request with its graded candidates, in random order; ``measures``: name → the candidates' values."""
 
     prompt: str
     candidates: tuple[Candidate, ...]
     measures: Mapping[str, Any]
 
 
-def offers(agent: Agent, requests: Sequence[Asked], reward: Suited, progress: Progress) -> list[Offer]:
-    """Of the requests that have two graded candidates in the catalog, at most as many as there are letters.
+def offers(
+    agent: Agent, requests: Sequence[PlainRequest], reward: SuitabilityReward, progress: Progress
+) -> list[Offer]:
+    """The offers of requests with two graded candidates in the catalog, cut to as many as there are letters.
 
     Raises:
-        BadInput: there are none.
+        BadInput: there are no such requests.
     """
     cards = {card.air: card for card in agent.prefilter.cards}
     places = {air: place for place, air in enumerate(cards)}
     standing = standings(agent.prefilter.cards)
-    found = []
-    for number, asked in enumerate(progress(requests, "suitability")):
-        graded = [one for one in asked.candidates if one.air in cards]
-        order = np.random.default_rng(number).permutation(len(graded))[: len(LABELS)]
-        graded = [graded[i] for i in order]
-        if len(graded) < 2:
+    offer_rows = []
+    for number, request in enumerate(progress(requests, "suitability")):
+        candidates = [candidate for candidate in request.candidates if candidate.air in cards]
+        order = np.random.default_rng(number).permutation(len(candidates))[: len(LABELS)]
+        candidates = [candidates[i] for i in order]
+        if len(candidates) < 2:
             continue
-        prompt = wishes(asked.english).prompt
-        airs, grades = [one.air for one in graded], np.array([one.grade for one in graded])
+        prompt = wishes(request.english).prompt
+        airs, grades = (
+            [candidate.air for candidate in candidates],
+            np.array([candidate.grade for candidate in candidates]),
+        )
         suits = reward.measure(prompt, airs)
         below = (suits[:, None] > suits[None]).sum(1) / (len(suits) - 1)
         measures = {
@@ -74,49 +79,52 @@ def offers(agent: Agent, requests: Sequence[Asked], reward: Suited, progress: Pr
         }
         logits = agent.prefilter.scores(agent.prefilter.require(prompt))
         listed = tuple(Candidate(cards[air], float(logits[places[air]])) for air in airs)
-        found.append(Offer(prompt, listed, measures))
-    if not found:
+        offer_rows.append(Offer(prompt, listed, measures))
+    if not offer_rows:
         raise BadInput("no request has two graded candidates in this catalog: give requests graded for it")
-    return found
+    return offer_rows
 
 
 def choices(engine: Engine, offered: Sequence[Offer], form: Form, progress: Progress) -> list[int]:
-    """The place of the candidate that a language model alone takes of each offer."""
-    return [_choose(engine, one, form) for one in progress(offered, "choices")]
+    """The index of the candidate that a language model alone chooses from each offer."""
+    return [_choose(engine, offer, form) for offer in progress(offered, "choices")]
 
 
 def _choose(engine: Engine, offer: Offer, form: Form) -> int:
     if form == "memory":
-        cards: list[Card] = [one.card for one in offer.candidates]
-        named = memory.recall(engine, offer.prompt, memory.names(cards), memory.by_identity(cards))
-        return cards.index(named)
+        cards: list[Card] = [candidate.card for candidate in offer.candidates]
+        card = memory.recall(engine, offer.prompt, memory.names(cards), memory.by_identity(cards))
+        return cards.index(card)
     letters = engine.choose(
         answer.question(offer.candidates, offer.prompt), list(LABELS[: len(offer.candidates)])
     )
     return int(np.argmax(letters))
 
 
-def table(found: Mapping[str, Sequence[int]], offered: Sequence[Offer], seed: int = 0) -> dict[str, Any]:
-    """System → means in percent; ``chance``: of a choice at random; ``gain``: the last system less the first,
-    paired over requests."""
+def table(
+    places_by_system: Mapping[str, Sequence[int]], offered: Sequence[Offer], seed: int = 0
+) -> dict[str, Any]:
+    """System → means in percent; ``chance``: those of a random choice; ``gain``: the last system less the
+    first, paired over requests."""
     names = (*OPTIMISED, *NOT_OPTIMISED)
     values = {
-        system: {name: _taken(offered, places, name) for name in names} for system, places in found.items()
+        system: {name: _chosen_values(offered, places, name) for name in names}
+        for system, places in places_by_system.items()
     }
-    chance = {name: np.array([float(np.mean(one.measures[name])) for one in offered]) for name in names}
+    chance = {name: np.array([float(np.mean(offer.measures[name])) for offer in offered]) for name in names}
     rows: dict[str, Any] = {
         "n": len(offered),
         "optimised": list(OPTIMISED),
         "not_optimised": list(NOT_OPTIMISED),
         "chance": {name: round(100 * float(chance[name].mean()), 2) for name in names},
     }
-    for system, measured in values.items():
-        rows[system] = {name: gain(measured[name], seed) for name in names}
+    for system, measures in values.items():
+        rows[system] = {name: gain(measures[name], seed) for name in names}
     if len(values) > 1:
         first, *_, last = values.values()
         rows["gain"] = {name: gain(last[name] - first[name], seed) for name in names}
     return rows
 
 
-def _taken(offered: Sequence[Offer], places: Sequence[int], name: str) -> Any:
-    return np.array([float(one.measures[name][at]) for one, at in zip(offered, places, strict=True)])
+def _chosen_values(offered: Sequence[Offer], places: Sequence[int], name: str) -> Any:
+    return np.array([float(offer.measures[name][at]) for offer, at in zip(offered, places, strict=True)])

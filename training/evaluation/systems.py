@@ -1,11 +1,11 @@
-"""Who answers a request: the agent, and the two baselines that it is measured beside.
+"""The systems that answer a request: the agent, and two baselines.
 
     agent      chooses by the catalog
     constant   the same model for everything
-    rule       the first keyword's checkpoint, and a LoRA where two words of its name stand in the request
+    rule       the first keyword's checkpoint, or a LoRA where two words of its name are in the request
 
-The baselines only choose: prompt, settings and checkpoint of a LoRA are the agent's, so that what differs is
-the choice.
+The baselines only choose: prompt, settings and checkpoint of a LoRA are the agent's, so that only the choice
+differs.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ KEYWORDS: Mapping[str, str] = {
     "fantasy|dragon|wizard|castle|knight|rpg": "A-Zovya RPG Artist Tools",
     "paint|painting|watercolor|watercolour|drawing|illustration|sketch|art|poster|comic|ink": "ReV Animated",
 }
-"""Words, any of which calls for the checkpoint; the first row that has one decides."""
+"""Keywords → checkpoint; the first row with a keyword in the request decides."""
 OTHERWISE = "Realistic Vision V3.0"
 _WORD = re.compile(r"[^\W\d_]{3,}")
 _COMMON = frozenset(("the", "and", "with", "from", "for", "style", "lora", "model", "art", "concept"))
 
 AT_ONCE = 16
-"""Requests in a batch."""
+"""The number of requests in a batch."""
 
 Progress = Callable[[Iterable[int], str], Iterable[int]]
 
@@ -51,15 +51,15 @@ def answers(
     """Request's id → decision, and request's id → error.
 
     Raises:
-        BadInput: the catalog lacks a model that a baseline answers with.
+        BadInput: the catalog lacks a model of a baseline.
     """
     choose = _chooser(agent, system, constant)
     decisions, errors = dict[str, Decision](), dict[str, str]()
     for start in progress(range(0, len(requests), AT_ONCE), system):
         group = requests[start : start + AT_ONCE]
         options = [
-            {"prompt": one.prompt, "negative_prompt": one.negative, "model": choose(one.prompt)}
-            for one in group
+            {"prompt": request.prompt, "negative_prompt": request.negative, "model": choose(request.prompt)}
+            for request in group
         ]
         for request, decision in zip(group, agent.decide_many(options), strict=True):
             if isinstance(decision, DiffAgentError):
@@ -72,17 +72,17 @@ def answers(
 def rule_of_thumb(
     prompt: str, loras: Sequence[tuple[frozenset[str], str]], keywords: Mapping[str, str]
 ) -> str:
-    """The AIR that the rule answers with.
+    """The AIR that the rule chooses.
 
-    Of the ``loras`` (words of the name, AIR; most downloaded first) it is the one with most words in the
-    prompt, at least two; else the first keyword's checkpoint.
+    It is the one of ``loras`` (words of the name, AIR; most downloaded first) with most words in the prompt,
+    at least two, or else the first keyword's checkpoint.
     """
-    asked = _words(prompt)
-    shared = [len(words & asked) for words, _ in loras]
-    if max(shared, default=0) >= 2:
-        return loras[shared.index(max(shared))][1]
-    spoken = set(re.findall(r"\w+", prompt.casefold()))
-    return next((air for words, air in keywords.items() if spoken & set(words.split("|"))), keywords[""])
+    prompt_words = _words(prompt)
+    overlaps = [len(words & prompt_words) for words, _ in loras]
+    if max(overlaps, default=0) >= 2:
+        return loras[overlaps.index(max(overlaps))][1]
+    tokens = set(re.findall(r"\w+", prompt.casefold()))
+    return next((air for words, air in keywords.items() if tokens & set(words.split("|"))), keywords[""])
 
 
 def _chooser(agent: Agent, system: SystemName, constant: str) -> Callable[[str], str | None]:

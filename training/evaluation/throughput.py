@@ -1,7 +1,7 @@
-"""Calls a second: many prompts handed over together, beside the same engine asked one by one.
+"""Calls per second: many prompts in a batch, beside the same engine one by one.
 
-The prompts are the same and each is new; an engine that keeps a prefix cache forgets it in between. The
-transformers engine's figure, with the same weights and prompts one by one, stands beside them.
+The prompts are the same and each is new; an engine with a prefix cache clears it in between. The transformers
+engine's figure, with the same weights and prompts one by one, is given beside them.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ WARM = ("a quiet harbour", "a robot made of paper", "portrait of a queen, 30 ste
 
 
 def prompts(count: int) -> list[str]:
-    """So many different prompts, 96 at most."""
-    found = [f"{prompt}, {ending}" if ending else prompt for ending, prompt in product(ENDINGS, PROMPTS)]
-    return list(islice(found, count))
+    """``count`` different prompts, 96 at most."""
+    variants = [f"{prompt}, {ending}" if ending else prompt for ending, prompt in product(ENDINGS, PROMPTS)]
+    return list(islice(variants, count))
 
 
 def throughput(
     agent: Agent, rows: Sequence[str], plain: Agent | None = None, progress: Progress = iter
 ) -> dict[str, Any]:
-    """Calls a second of ``agent`` in a batch and one by one, and of ``plain`` one by one (None: left out).
+    """The calls per second of ``agent`` in a batch and one by one, and of ``plain`` one by one, if given.
 
     Raises:
         EngineError: a prompt gets no call.
@@ -45,7 +45,7 @@ def throughput(
     _together(agent, WARM)
     batch = _together(agent, rows)
     single = _one_by_one(agent, rows, progress)
-    found = {
+    figures = {
         "n": len(rows),
         "calls_per_s": round(len(rows) / batch, 3),
         "one_by_one_per_s": round(len(rows) / single, 3),
@@ -54,27 +54,27 @@ def throughput(
     if plain is not None:
         for prompt in WARM:
             plain.call(prompt)
-        found["transformers_per_s"] = round(len(rows) / _one_by_one(plain, rows, progress), 3)
-    return found
+        figures["transformers_per_s"] = round(len(rows) / _one_by_one(plain, rows, progress), 3)
+    return figures
 
 
 def _together(agent: Agent, rows: Sequence[str]) -> float:
     _forget(agent)
-    started = time.perf_counter()
-    found = agent.decide_many([{"prompt": row} for row in rows])
-    spent = time.perf_counter() - started
-    for row, one in zip(rows, found, strict=True):
-        if isinstance(one, DiffAgentError):
-            raise EngineError(f"the prompt {row!r} got no call: {one}")
-    return spent
+    start = time.perf_counter()
+    decisions = agent.decide_many([{"prompt": row} for row in rows])
+    seconds = time.perf_counter() - start
+    for row, decision in zip(rows, decisions, strict=True):
+        if isinstance(decision, DiffAgentError):
+            raise EngineError(f"the prompt {row!r} got no call: {decision}")
+    return seconds
 
 
 def _one_by_one(agent: Agent, rows: Sequence[str], progress: Progress) -> float:
     _forget(agent)
-    started = time.perf_counter()
+    start = time.perf_counter()
     for row in progress(rows):
         agent.call(row)
-    return time.perf_counter() - started
+    return time.perf_counter() - start
 
 
 def _forget(agent: Agent) -> None:

@@ -1,10 +1,10 @@
-"""Explicit wishes beside calls: which of what requests ask for in words the calls keep.
+"""Explicit wishes beside calls: how many of the requests' explicit wishes the calls keep.
 
     {"id": "j108", "ratio": [3, 2], "sampler": "Euler a", "cfg_scale": 6, "exclude": ["people"]}
 
-Readers wrote the wishes down; nothing here reads a request, so that the agent's own reading is checked and
-not repeated. A wish is one field of a row, of ``exclude`` each name. Beside them what was not asked for is
-held against the base model's table.
+Readers wrote the wishes down; nothing here reads a request, so that the agent's reading is checked, not
+repeated. A wish is a field of a row, or a name in ``exclude``. Settings that nobody asked for are checked
+against the base model's table.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from diffagent.data.records import T2ICall
 from diffagent.training.evaluation.asking import read_rows
 
 TOLERANCE = log(1.06)
-"""How far a size may be from a ratio: sides have steps of 8 pixels."""
+"""The tolerance of a ratio: sides have steps of 8 pixels."""
 
 
 class WishRow(BaseModel):
-    """What one request asks for. ``exclude`` names what the negative prompt holds, "a|b" one of them;
-    ``refused`` says that an error is right where the base model cannot be had."""
+    """The wishes of a request. ``exclude`` has names for the negative prompt, "a|b" one of them; ``refused``:
+    an error is correct where the base model is not available."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -48,13 +48,13 @@ class WishRow(BaseModel):
 
     @property
     def count(self) -> int:
-        """How many wishes it holds."""
+        """The number of wishes."""
         names = self.model_fields_set - {"id", "exclude", "refused"}
         return len(names) + len(self.exclude)
 
 
-def beside(requests: Path) -> Path:
-    """The file of wishes that belongs to a file of requests."""
+def wishes_file(requests: Path) -> Path:
+    """The file of wishes of a file of requests."""
     return requests.with_name(f"{requests.stem}-wishes.jsonl")
 
 
@@ -62,7 +62,7 @@ def read_wishes(path: Path) -> list[WishRow]:
     """The rows of a file of wishes.
 
     Raises:
-        BadInput: the file is missing or holds none, or a row is none; says where.
+        BadInput: the file is missing or empty, or a row is not a wish row; names the line.
     """
     return [row for _, row in read_rows(path, WishRow, "wish row")]
 
@@ -73,17 +73,19 @@ def check(
     counts: Mapping[str, int],
     errors: Mapping[str, str],
 ) -> dict[str, Any]:
-    """The object that ``diffagent eval ask`` prints as "wishes".
+    """The "wishes" in the output of ``diffagent eval ask``.
 
     Args:
-        rows: what is asked for.
-        calls: request's id → call; of all requests, with wishes or without.
-        counts: request's id → pictures.
-        errors: request's id → why there is no call.
+        rows: the wishes.
+        calls: request's id → call; of all requests, with or without wishes.
+        counts: request's id → number of pictures.
+        errors: request's id → the reason why there is no call.
     """
-    asked = {row.id: row for row in rows}
+    rows_by_id = {row.id: row for row in rows}
     broken = {row.id: list(_unmet(row, calls, counts, errors)) for row in rows}
-    outside = {key: faults for key, call in calls.items() if (faults := list(_outside(call, asked.get(key))))}
+    outside = {
+        key: faults for key, call in calls.items() if (faults := list(_outside(call, rows_by_id.get(key))))
+    }
     total = sum(row.count for row in rows)
     return {
         "kept": total - sum(map(len, broken.values())),
@@ -94,19 +96,19 @@ def check(
 
 
 def lines(checked: Mapping[str, Any]) -> str:
-    """What :func:`check` found, in words: a count, and a line for each request that it names."""
+    """The output of :func:`check` in words: a count, and a line for each request that it names."""
     head = (
         f"explicit wishes kept: {checked['kept']} of {checked['of']}; "
         f"outside the table: {len(checked['outside'])}"
     )
-    named = [(key, fault) for part in ("broken", "outside") for key, fault in checked[part].items()]
-    return "\n".join([head, *(f"  {key}: {'; '.join(faults)}" for key, faults in named)])
+    request_faults = [(key, fault) for part in ("broken", "outside") for key, fault in checked[part].items()]
+    return "\n".join([head, *(f"  {key}: {'; '.join(faults)}" for key, faults in request_faults)])
 
 
 def _unmet(
     row: WishRow, calls: Mapping[str, T2ICall], counts: Mapping[str, int], errors: Mapping[str, str]
 ) -> Iterator[str]:
-    """A sentence for each wish that a call does not keep."""
+    """A sentence for each wish that a call breaks."""
     call = calls.get(row.id)
     if call is None:
         if not (row.refused and row.id in errors):
@@ -144,7 +146,7 @@ def _unmet(
 
 
 def _outside(call: T2ICall, row: WishRow | None) -> Iterator[str]:
-    """What of a call its base model's table does not hold, and nobody asked for."""
+    """The settings of a call outside its base model's table that nobody asked for."""
     facts = find(call.base_model)
     if facts is None:
         return
@@ -152,10 +154,10 @@ def _outside(call: T2ICall, row: WishRow | None) -> Iterator[str]:
     low, high = facts.steps_range or (1, 150)
     if not (wish.steps or wish.most_steps or low <= call.sampling_steps <= high):
         yield f"{call.sampling_steps} steps, of {low} to {high}"
-    guided = facts.guidance
-    is_guided = guided is not None and guided.kind == "cfg" and wish.cfg_scale is None
-    if guided and is_guided and not guided.low <= call.cfg_scale <= guided.high:
-        yield f"cfg_scale {call.cfg_scale}, of {guided.low} to {guided.high}"
+    guidance = facts.guidance
+    is_guided = guidance is not None and guidance.kind == "cfg" and wish.cfg_scale is None
+    if guidance and is_guided and not guidance.low <= call.cfg_scale <= guidance.high:
+        yield f"cfg_scale {call.cfg_scale}, of {guidance.low} to {guidance.high}"
     if facts.samplers and wish.sampler is None and str(call.sampler) not in facts.samplers:
         yield f"sampler {call.sampler}"
     size = (call.width, call.height)

@@ -1,1 +1,1 @@
-"""What is fitted without a language model: ranker, suitability, weights, readers of words and cards."""
+"""Fits without a language model: ranker, suitability, weights, readers of words and cards."""

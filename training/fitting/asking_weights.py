@@ -1,7 +1,7 @@
-"""The weights of the language model's word in a reading and in a choice, fitted on requests (align part).
+"""The weights of the language model in a reading and in a choice, fitted on requests (align part).
 
-``read``: that of greatest accuracy over the slots, the smallest of equals. ``asked``: that of most good first
-choices among graded candidates, by the mean worth among equals.
+``read``: the weight of greatest accuracy over the slots, the smallest of equals. ``asked``: the smallest
+weight whose first choices among graded candidates are worth as much as the best (:func:`least_weight`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from diffagent.agent.answering import choice
 from diffagent.agent.answering.answer import LABELS
 from diffagent.agent.asking.reading import Reading
 from diffagent.agent.choosing.suitability import features
-from diffagent.training.fitting.plain_requests import WORTH, Asked
+from diffagent.training.fitting.plain_requests import WORTH, PlainRequest
 from diffagent.training.fitting.suiting import model_reader, rule_reader
 
 if TYPE_CHECKING:
@@ -30,9 +30,9 @@ SLOTS = ("medium", "people", "special")
 
 
 @dataclass(frozen=True)
-class Weighed:
-    """A request's graded candidates: ``prior`` logits by suitability, ``letters`` log-probabilities of the
-    first :data:`~diffagent.agent.answering.choice.SHOWN` by prior, ``grades`` [n]; best prior first."""
+class CandidateScores:
+    """A request's graded candidates, best prior first: ``prior`` logits by suitability, ``letters``
+    log-probabilities of the first :data:`~diffagent.agent.answering.choice.SHOWN`, ``grades`` [n]."""
 
     prior: tuple[float, ...]
     letters: tuple[float, ...]
@@ -40,80 +40,82 @@ class Weighed:
     kind: str = ""
 
     def first(self, weight: float) -> int:
-        """The grade of the candidate that both prefer."""
+        """The grade of the candidate with the highest fused score."""
         scores = np.asarray(self.prior[: len(self.letters)]) + weight * np.asarray(self.letters)
         return self.grades[int(np.argmax(scores))]
 
 
 def reader(agent: Agent, weight: float) -> Callable[[str], Reading]:
-    """Prompt → the reading at one weight of the language model's word (0: the rules')."""
+    """Prompt → the reading at a weight of the language model (0: the rules')."""
     return model_reader(agent.engine, weight, agent.shelf) if weight else rule_reader(agent.shelf)
 
 
 def read_accuracy(
-    agent: Agent, requests: Sequence[Asked], weights: Sequence[float], progress: Progress
+    agent: Agent, requests: Sequence[PlainRequest], weights: Sequence[float], progress: Progress
 ) -> list[dict[str, float]]:
-    """The share of right slots of the language model's readings at each weight."""
-    right = np.zeros((len(weights), len(SLOTS)))
-    for asked in progress(requests, "readings"):
-        truth = asked.reading
+    """The share of correct slots in the language model's readings at each weight."""
+    correct = np.zeros((len(weights), len(SLOTS)))
+    for request in progress(requests, "readings"):
+        truth = request.reading
         for at, weight in enumerate(weights):
-            read = reader(agent, weight)(asked.english)
-            right[at] += [(getattr(read, slot) or "none") == getattr(truth, slot) for slot in SLOTS]
-    shares = right / len(requests)
+            reading = reader(agent, weight)(request.english)
+            correct[at] += [(getattr(reading, slot) or "none") == getattr(truth, slot) for slot in SLOTS]
+    shares = correct / len(requests)
     return [
         {"read": weight, **dict(zip(SLOTS, map(float, row), strict=True)), "mean": float(row.mean())}
         for weight, row in zip(weights, shares, strict=True)
     ]
 
 
-def readings(agent: Agent, requests: Sequence[Asked], weight: float, progress: Progress) -> list[Reading]:
-    """The reading of each request at one weight of the language model's word (0: the rules')."""
-    read = reader(agent, weight)
-    return [read(asked.english) for asked in progress(requests, "readings")]
+def readings(
+    agent: Agent, requests: Sequence[PlainRequest], weight: float, progress: Progress
+) -> list[Reading]:
+    """The reading of each request at a weight of the language model (0: the rules')."""
+    read_prompt = reader(agent, weight)
+    return [read_prompt(request.english) for request in progress(requests, "readings")]
 
 
-def weighed(
+def candidate_scores(
     agent: Agent,
-    requests: Sequence[Asked],
+    requests: Sequence[PlainRequest],
     reads: Sequence[Reading],
     progress: Progress,
     *,
     letters: bool = True,
-) -> list[Weighed]:
-    """The graded candidates of each request under its reading, of those with any in the catalog."""
+) -> list[CandidateScores]:
+    """The graded candidates of each request under its reading, for requests with any in the catalog."""
     places = {card.air: number for number, card in enumerate(agent.prefilter.cards)}
     rows = []
-    for asked, read in zip(progress(requests, "choices"), reads, strict=True):
-        prompt = asked.english
-        graded = [one for one in asked.candidates if one.air in places]
-        if not graded:
+    for request, reading in zip(progress(requests, "choices"), reads, strict=True):
+        prompt = request.english
+        candidates = [candidate for candidate in request.candidates if candidate.air in places]
+        if not candidates:
             continue
         matched, ranked = agent.prefilter.matched(prompt)
-        at = [places[one.air] for one in graded]
+        at = [places[candidate.air] for candidate in candidates]
         draft = rule_reader(agent.shelf)(prompt)
-        readings = [read] if read == draft else [read, draft]
+        readings = [reading] if reading == draft else [reading, draft]
         logits = agent.suitability.among(
-            [features(agent.facts, one, matched, ranked)[at] for one in readings]
+            [features(agent.facts, variant, matched, ranked)[at] for variant in readings]
         )
         order = np.argsort(-logits, kind="stable")
-        shown = [agent.prefilter.cards[places[graded[i].air]] for i in order[: choice.SHOWN]]
-        said: Sequence[float] = [0.0] * len(shown)
-        if letters and len(shown) > 1:
-            question = choice.question(shown, prompt, read.line)
-            said = agent.engine.choose(question, list(LABELS[: len(shown)]))
+        cards = [agent.prefilter.cards[places[candidates[i].air]] for i in order[: choice.SHOWN]]
+        letter_scores: Sequence[float] = [0.0] * len(cards)
+        if letters and len(cards) > 1:
+            question = choice.question(cards, prompt, reading.line)
+            letter_scores = agent.engine.choose(question, list(LABELS[: len(cards)]))
         rows.append(
-            Weighed(
+            CandidateScores(
                 tuple(map(float, logits[order])),
-                tuple(said),
-                tuple(graded[i].grade for i in order),
-                asked.kind,
+                tuple(letter_scores),
+                tuple(candidates[i].grade for i in order),
+                request.kind,
             )
         )
     return rows
 
 
-def table(rows: Sequence[Weighed], weight: float) -> dict[str, float]:
+def table(rows: Sequence[CandidateScores], weight: float) -> dict[str, float]:
     """Shares of first choices that are good, acceptable, wrong, and their mean worth."""
     grades = [row.first(weight) for row in rows]
     return {
@@ -125,30 +127,36 @@ def table(rows: Sequence[Weighed], weight: float) -> dict[str, float]:
     }
 
 
-def fit(agent: Agent, requests: Sequence[Asked], progress: Progress) -> tuple[Fusion, dict[str, Any]]:
-    """The agent's fusion with both weights and how far letters lie apart, and what was tried."""
+def fit(agent: Agent, requests: Sequence[PlainRequest], progress: Progress) -> tuple[Fusion, dict[str, Any]]:
+    """The agent's fusion with both weights and the spread of letters, and the figures of all weights."""
     slots = read_accuracy(agent, requests, READ, progress)
-    read = max(slots, key=lambda row: (round(row["mean"], 4), -row["read"]))["read"]
-    rows = weighed(agent, requests, readings(agent, requests, read, progress), progress)
-    tried = [table(rows, weight) for weight in ASKED]
-    asked = least_weight(rows, ASKED)
-    found = replace(agent.fusion, read=read, asked=asked, apart=apart(rows), weights=agent.engine.digest)
-    return found, {"readings": slots, "choices": tried}
+    reading_weight = max(slots, key=lambda row: (round(row["mean"], 4), -row["read"]))["read"]
+    rows = candidate_scores(agent, requests, readings(agent, requests, reading_weight, progress), progress)
+    tables = [table(rows, weight) for weight in ASKED]
+    choice_weight = least_weight(rows, ASKED)
+    fusion = replace(
+        agent.fusion,
+        read=reading_weight,
+        asked=choice_weight,
+        apart=letter_spread(rows),
+        weights=agent.engine.digest,
+    )
+    return fusion, {"readings": slots, "choices": tables}
 
 
-def least_weight(rows: Sequence[Weighed], weights: Sequence[float]) -> float:
-    """The smallest weight whose first choices are worth as much as those of the best, within one standard
-    error of the paired difference: a letter that adds nothing is not asked for."""
+def least_weight(rows: Sequence[CandidateScores], weights: Sequence[float]) -> float:
+    """The smallest weight whose first choices are worth as much as those of the best weight, within one
+    standard error of the paired difference: a letter that adds nothing is not computed."""
     worth = {weight: np.array([WORTH[row.first(weight)] for row in rows]) for weight in weights}
     best = max(worth.values(), key=lambda values: float(values.mean()))
     for weight in sorted(weights):
-        lost = best - worth[weight]
-        if lost.mean() <= lost.std() / np.sqrt(len(rows)):
+        loss = best - worth[weight]
+        if loss.mean() <= loss.std() / np.sqrt(len(rows)):
             return weight
     raise AssertionError("the best is as good as itself")
 
 
-def apart(rows: Sequence[Weighed]) -> float | None:
-    """Nats by which two letters never differ: twice the greatest difference in any row; None without any."""
+def letter_spread(rows: Sequence[CandidateScores]) -> float | None:
+    """The bound in nats on two letters' difference: twice the greatest in any row; None without any."""
     widest = max((max(row.letters) - min(row.letters) for row in rows), default=0.0)
     return round(2 * widest, 2) or None

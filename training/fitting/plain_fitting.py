@@ -1,7 +1,7 @@
-"""Fitting the plain reader: multinomial logistic regression from features of a card to read attributes.
+"""Fitting the plain reader: multinomial logistic regression from a card's features to its attributes.
 
 features [n] and the attributes that a strong language model wrote [n] → L-BFGS on the sum of all heads'
-cross-entropies with an L2 penalty → :class:`diffagent.data.descriptions.plain_reader.PlainReader`
+cross entropies with an L2 penalty → :class:`diffagent.data.descriptions.plain_reader.PlainReader`
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
     import torch
 
 LOST = 0.05
-"""Share of harmless models that are given up so that those with a caution are rarely chosen."""
+"""The share of harmless models that are sacrificed so that those with a caution are rarely chosen."""
 
 
 @dataclass(frozen=True)
-class FitConfig:
-    """``least`` cards hold a word that gets weights; at most ``words`` words do."""
+class ReaderFitConfig:
+    """The settings of a fit; at most ``words`` words get weights, each in at least ``least`` cards."""
 
     penalty: float = 1.0
-    """L2 penalty on a word's weights, summed over the cards' losses."""
+    """The L2 penalty on a word's weights, relative to the sum of the cards' losses."""
     dense_penalty: float = 0.3
     words: int = 7_000
     least: int = 4
@@ -51,41 +51,44 @@ class FitConfig:
             raise ValueError(f"folds is {self.folds}: cross-fitting needs 2 or more")
 
 
-def targets(read: Sequence[Attributes]) -> dict[str, Floats]:
-    """Head → one-hot or multi-hot rows [n, K]."""
-    rows = {name: np.zeros((len(read), len(classes)), np.float32) for name, classes in HEADS.items()}
-    for n, one in enumerate(read):
-        rows["role"][n, ROLES.index(one.role)] = 1
-        rows["first"][n, MEDIA.index(one.media[0])] = 1
-        rows["people"][n, PEOPLE.index(one.people)] = 1
-        rows["breadth"][n, BREADTHS.index(one.breadth)] = 1
-        rows["renown"][n, one.renown] = 1
-        rows["needed"][n, 0] = bool(one.needed)
-        for medium in one.media:
+def targets(attributes: Sequence[Attributes]) -> dict[str, Floats]:
+    """Head → one-hot or multi-hot rows [n, K] of the attributes."""
+    rows = {name: np.zeros((len(attributes), len(classes)), np.float32) for name, classes in HEADS.items()}
+    for n, card in enumerate(attributes):
+        rows["role"][n, ROLES.index(card.role)] = 1
+        rows["first"][n, MEDIA.index(card.media[0])] = 1
+        rows["people"][n, PEOPLE.index(card.people)] = 1
+        rows["breadth"][n, BREADTHS.index(card.breadth)] = 1
+        rows["renown"][n, card.renown] = 1
+        rows["needed"][n, 0] = bool(card.needed)
+        for medium in card.media:
             rows["media"][n, MEDIA.index(medium)] = 1
-        for flag in NEVER_CHOSEN & set(one.caution):
+        for flag in NEVER_CHOSEN & set(card.caution):
             rows["flags"][n, FLAGS.index("real person" if flag == "photo likeness" else flag)] = 1
             rows["flags"][n, FLAGS.index("any")] = 1
     return rows
 
 
-def fit(features: CardFeatures, read: Sequence[Attributes], config: FitConfig | None = None) -> PlainReader:
-    """A reader fitted to all n cards; its thresholds are the defaults until :func:`tuned` sets them.
+def fit(
+    features: CardFeatures, attributes: Sequence[Attributes], config: ReaderFitConfig | None = None
+) -> PlainReader:
+    """A reader fitted to all n cards, with default thresholds; :func:`tune_cuts` computes better ones.
 
-    The logits' gradient is autograd's, the weights' is Xᵀ times it: with a sparse X that takes half the time.
+    Autograd computes the gradient of the logits, and the weights' is Xᵀ times it, which takes half the time
+    with a sparse X.
     """
     import torch
 
-    config = config or FitConfig()
+    config = config or ReaderFitConfig()
     hashes = _vocabulary(features, config)
-    x, transposed = _sparse(features, hashes)
-    wanted = {name: torch.from_numpy(one) for name, one in targets(read).items()}
-    dense, named = torch.from_numpy(features.dense), torch.from_numpy(features.media)
+    x, x_transpose = _sparse(features, hashes)
+    target = {name: torch.from_numpy(rows) for name, rows in targets(attributes).items()}
+    dense, media = torch.from_numpy(features.dense), torch.from_numpy(features.media)
     width = sum(map(len, HEADS.values()))
     words = torch.zeros(len(hashes), width)
     flat = torch.zeros(dense.shape[1], width)
     bias = torch.zeros(width)
-    shared = torch.zeros(2, named.shape[2])
+    shared = torch.zeros(2, media.shape[2])
     optimiser = torch.optim.LBFGS(
         [words, flat, bias, shared], max_iter=config.steps, history_size=10, line_search_fn="strong_wolfe"
     )
@@ -93,10 +96,10 @@ def fit(features: CardFeatures, read: Sequence[Attributes], config: FitConfig | 
     def loss() -> torch.Tensor:
         logits = (x @ words + dense @ flat + bias).requires_grad_()
         common = shared.clone().requires_grad_()
-        total = _cross_entropies(logits, named, common, wanted)
+        total = _cross_entropies(logits, media, common, target)
         total.backward()
         assert logits.grad is not None
-        words.grad = transposed @ logits.grad + 2 * config.penalty * words
+        words.grad = x_transpose @ logits.grad + 2 * config.penalty * words
         flat.grad = dense.T @ logits.grad + 2 * config.dense_penalty * flat
         bias.grad, shared.grad = logits.grad.sum(0), common.grad
         penalty = config.penalty * words.square().sum() + config.dense_penalty * flat.square().sum()
@@ -107,9 +110,9 @@ def fit(features: CardFeatures, read: Sequence[Attributes], config: FitConfig | 
 
 
 def _cross_entropies(
-    logits: torch.Tensor, named: torch.Tensor, shared: torch.Tensor, wanted: dict[str, torch.Tensor]
+    logits: torch.Tensor, media: torch.Tensor, shared: torch.Tensor, target: dict[str, torch.Tensor]
 ) -> torch.Tensor:
-    """The sum over cards and heads; ``logits`` [n, K of all heads]."""
+    """The sum of cross entropies over cards and heads; ``logits`` [n, K of all heads]."""
     from torch.nn.functional import binary_cross_entropy_with_logits as binary
 
     total, start = logits.new_zeros(()), 0
@@ -117,16 +120,16 @@ def _cross_entropies(
         part = logits[:, start : start + len(classes)]
         start += len(classes)
         if name in ("first", "media"):
-            part = part + named @ shared[int(name == "media")]
+            part = part + media @ shared[int(name == "media")]
         if name in INDEPENDENT:
-            total = total + binary(part, wanted[name], reduction="sum")
+            total = total + binary(part, target[name], reduction="sum")
         else:
-            total = total - (part.log_softmax(1) * wanted[name]).sum()
+            total = total - (part.log_softmax(1) * target[name]).sum()
     return total
 
 
 def _sparse(features: CardFeatures, hashes: npt.NDArray[np.uint32]) -> tuple[torch.Tensor, torch.Tensor]:
-    """The words' weights [n, V] as a compressed sparse matrix, and its transpose."""
+    """The cards' words [n, V] as a compressed sparse matrix, and its transpose."""
     import torch
 
     places = {int(word): place for place, word in enumerate(hashes)}
@@ -145,26 +148,28 @@ def _sparse(features: CardFeatures, hashes: npt.NDArray[np.uint32]) -> tuple[tor
         return x.to_sparse_csr(), x.t().coalesce().to_sparse_csr()
 
 
-def cross_fitted(
+def cross_fit(
     features: CardFeatures,
-    read: Sequence[Attributes],
+    attributes: Sequence[Attributes],
     groups: Sequence[str],
-    config: FitConfig | None = None,
+    config: ReaderFitConfig | None = None,
 ) -> dict[str, Floats]:
-    """Head → probabilities [n, K] of every card from a reader that saw none of the card's group."""
-    config = config or FitConfig()
-    folds = fold_of(groups, config.folds)
-    found = {name: np.zeros((len(read), len(classes)), np.float32) for name, classes in HEADS.items()}
+    """Head → probabilities [n, K] of every card, by a reader fitted without the card's group."""
+    config = config or ReaderFitConfig()
+    folds = assign_folds(groups, config.folds)
+    probabilities = {
+        name: np.zeros((len(attributes), len(classes)), np.float32) for name, classes in HEADS.items()
+    }
     for fold in range(config.folds):
-        seen, unseen = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
-        reader = fit(features.only(seen), [read[int(n)] for n in seen], config)
-        for name, rows in reader(features.only(unseen)).items():
-            found[name][unseen] = rows
-    return found
+        inside, outside = np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+        reader = fit(features.only(inside), [attributes[int(n)] for n in inside], config)
+        for name, rows in reader(features.only(outside)).items():
+            probabilities[name][outside] = rows
+    return probabilities
 
 
-def fold_of(groups: Sequence[str], folds: int) -> npt.NDArray[np.int64]:
-    """The fold of each card [n]: a group stays together, and the largest goes where least is."""
+def assign_folds(groups: Sequence[str], folds: int) -> npt.NDArray[np.int64]:
+    """The fold of each card [n]: groups stay whole and go, largest first, to the smallest fold."""
     sizes, of = np.zeros(folds, int), dict[str, int]()
     for group, count in sorted(Counter(groups).items(), key=lambda pair: (-pair[1], pair[0])):
         of[group] = int(sizes.argmin())
@@ -172,19 +177,20 @@ def fold_of(groups: Sequence[str], folds: int) -> npt.NDArray[np.int64]:
     return np.array([of[group] for group in groups])
 
 
-def tuned(found: dict[str, Floats], read: Sequence[Attributes]) -> Cuts:
+def tune_cuts(probabilities: dict[str, Floats], attributes: Sequence[Attributes]) -> Cuts:
     """Thresholds from cross-fitted probabilities.
 
-    Renown: the shares of its levels stay. Flags: of the cards without one :data:`LOST` are lost.
+    The thresholds of renown keep the shares of its levels; that of flags loses :data:`LOST` of the cards
+    without one.
     """
-    renown = np.sort(found["renown"] @ np.arange(4))
-    levels = np.cumsum([sum(one.renown == level for one in read) for level in range(3)])
-    clean = np.array([not NEVER_CHOSEN & set(one.caution) for one in read])
-    flag = float(np.quantile(found["flags"][clean, FLAGS.index("any")], 1 - LOST))
+    renown = np.sort(probabilities["renown"] @ np.arange(4))
+    levels = np.cumsum([sum(card.renown == level for card in attributes) for level in range(3)])
+    clean = np.array([not NEVER_CHOSEN & set(card.caution) for card in attributes])
+    flag = float(np.quantile(probabilities["flags"][clean, FLAGS.index("any")], 1 - LOST))
     return Cuts(tuple(float(renown[min(at, len(renown) - 1)]) for at in levels), flag)
 
 
-def _vocabulary(features: CardFeatures, config: FitConfig) -> npt.NDArray[np.uint32]:
+def _vocabulary(features: CardFeatures, config: ReaderFitConfig) -> npt.NDArray[np.uint32]:
     counts = Counter(word for words, _ in features.words for word in words.tolist())
     common = sorted((-n, word) for word, n in counts.items() if n >= config.least)[: config.words]
     return np.array(sorted(word for _, word in common), np.uint32)

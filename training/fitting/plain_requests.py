@@ -3,8 +3,8 @@
     requests.jsonl.gz  {"id", "prompt", "kind", "slots": {…}, "special", "candidates": [
                         {"air", "base_checkpoint", "grade": 0 wrong, 1 weak, 2 acceptable, 3 good}, …]}
 
-Each request makes two dialogues: the reading, and the choice among its candidates behind the reading,
-shuffled, so that no place in the list is a hint. The choice has no single right answer: a letter's share of
+Each request makes two dialogues: the reading, and the choice among its candidates given the reading,
+shuffled, so that a place in the list is no hint. The choice has no single right answer: a letter's share of
 the target grows with its grade.
 """
 
@@ -33,14 +33,14 @@ from diffagent.training.sft.dialogues import Dialogue
 
 Split = Literal["train", "align", "test"]
 SHARES = (("test", 0.1), ("align", 0.1))
-"""Of the requests, by the hash of their words; the others are for training."""
+"""The shares of requests, by the hash of their prompts; the others are for training."""
 WORTH = (0.0, 0.02, 0.25, 1.0)
-"""What a candidate of each grade is worth in the target of a choice, before it is normalised."""
+"""The weight of each grade in the target of a choice, before normalisation."""
 
 
 @dataclass(frozen=True)
-class Graded:
-    """A candidate as it was graded: ``base_checkpoint`` is the AIR that a LoRA was to run on."""
+class GradedCandidate:
+    """A candidate with its grade; ``base_checkpoint`` is the AIR of a LoRA's checkpoint."""
 
     air: str
     grade: int
@@ -48,24 +48,27 @@ class Graded:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A request with what it asks for; ``english`` is its translation where it is in another language."""
+class PlainRequest:
+    """A request with its slots and graded candidates."""
 
     id: str
     prompt: str
     kind: str
     slots: Mapping[str, Any]
     special: Special
-    candidates: tuple[Graded, ...]
+    candidates: tuple[GradedCandidate, ...]
 
     @classmethod
     def parse(cls, row: Mapping[str, Any]) -> Self:
-        graded = tuple(
-            Graded(one["air"], one["grade"], one.get("base_checkpoint")) for one in row["candidates"]
+        candidates = tuple(
+            GradedCandidate(candidate["air"], candidate["grade"], candidate.get("base_checkpoint"))
+            for candidate in row["candidates"]
         )
-        if strange := [one.grade for one in graded if one.grade not in range(len(WORTH))]:
+        if strange := [
+            candidate.grade for candidate in candidates if candidate.grade not in range(len(WORTH))
+        ]:
             raise ValueError(f"grades are 0 to {len(WORTH) - 1}, not {strange[0]!r}")
-        return cls(row["id"], row["prompt"], row["kind"], row["slots"], row["special"], graded)
+        return cls(row["id"], row["prompt"], row["kind"], row["slots"], row["special"], candidates)
 
     @property
     def english(self) -> str:
@@ -74,7 +77,7 @@ class Asked:
 
     @property
     def split(self) -> Split:
-        """Where the request belongs, by the SHA-256 of its words."""
+        """The part that the request belongs to, by the SHA-256 of its prompt."""
         at = int(hashlib.sha256(self.prompt.encode()).hexdigest()[:8], 16) / 16**8
         for name, share in SHARES:
             if at < share:
@@ -84,17 +87,17 @@ class Asked:
 
     @property
     def reading(self) -> Reading:
-        """What a strong language model read, over the rules' words (English where there is a translation)."""
+        """The strong language model's reading over the rules' draft (of the translation, if there is one)."""
         draft = Reading.of(self.english)
         slots: Mapping[str, Any] = self.slots
         medium: Any = slots["natural"]
-        medium = "digital painting" if medium == "any" else medium  # suits most of what has none
-        named = (medium,) if slots["medium"] else ()
-        return replace(draft, medium=medium, named=named, people=slots["people"], special=self.special)
+        medium = "digital painting" if medium == "any" else medium  # suits most requests without one
+        named_media = (medium,) if slots["medium"] else ()
+        return replace(draft, medium=medium, named=named_media, people=slots["people"], special=self.special)
 
 
 def _text(path: Path) -> str:
-    """A file's text, unpacked where its name ends in .gz."""
+    """The text of a file, decompressed where its name ends in .gz."""
     data = path.read_bytes()
     return (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
 
@@ -104,52 +107,52 @@ def shipped() -> Path:
     return Path(str(files("diffagent.training") / "requests" / "requests.jsonl.gz"))
 
 
-def read_graded(path: Path | None = None) -> list[Asked]:
+def read_graded(path: Path | None = None) -> list[PlainRequest]:
     """The requests of a file, by default of :func:`shipped`.
 
     Raises:
-        BadInput: a line is no request; says which.
+        BadInput: a line is not a request; names the line.
     """
     source = path or shipped()
     requests = []
     for number, line in enumerate(_text(source).splitlines(), 1):
         try:
-            requests.append(Asked.parse(json.loads(line)))
+            requests.append(PlainRequest.parse(json.loads(line)))
         except (ValueError, KeyError, TypeError) as error:
             raise BadInput(
-                f"line {number} of {source} is no request: {type(error).__name__} {error}"
+                f"line {number} of {source} is not a request: {type(error).__name__} {error}"
             ) from None
     return requests
 
 
-def readings(requests: Sequence[Asked]) -> Iterator[Dialogue]:
-    """The reading of each request."""
-    for asked in requests:
-        legal = replace(Reading.of(asked.prompt), barred=frozenset(), is_tagged=False).grammar(1.0)
-        yield Dialogue("reading", reading.question(asked.prompt), asked.reading.line, legal)
+def readings(requests: Sequence[PlainRequest]) -> Iterator[Dialogue]:
+    """The reading of each request as a dialogue."""
+    for request in requests:
+        legal = replace(Reading.of(request.prompt), barred=frozenset(), is_tagged=False).grammar(1.0)
+        yield Dialogue("reading", reading.question(request.prompt), request.reading.line, legal)
 
 
 def choices(
-    requests: Sequence[Asked], cards: Mapping[str, Card], rng: np.random.Generator
+    requests: Sequence[PlainRequest], cards: Mapping[str, Card], rng: np.random.Generator
 ) -> Iterator[Dialogue]:
-    """The choice of each request among :data:`SHOWN` of its candidates, of those that ``cards`` (by AIR) has.
+    """The choice of each request, as a dialogue, among :data:`SHOWN` of its candidates in ``cards`` (by AIR).
 
-    The better half of them stays in; a request without an acceptable candidate makes none. A fifth of the
-    choices stand behind the rules' reading in place of the right one, as in serving where the model errs.
+    Half of the list are the best candidates; a request without an acceptable one makes no dialogue. A fifth
+    of the choices follow the rules' reading instead of the right one, as in serving where the model errs.
     """
-    for asked in requests:
-        right, draft = asked.reading, Reading.of(asked.prompt)
-        offered = [one for one in asked.candidates if one.air in cards]
-        offered = [offered[i] for i in rng.permutation(len(offered))]
-        offered.sort(key=lambda one: -one.grade)
-        others = [offered[i] for i in SHOWN // 2 + rng.permutation(max(0, len(offered) - SHOWN // 2))]
-        offered = offered[: SHOWN // 2] + others[: SHOWN - SHOWN // 2]
-        offered = [offered[i] for i in rng.permutation(len(offered))]
-        worth = np.array([WORTH[one.grade] for one in offered])
-        if len(offered) < 2 or worth.sum() < WORTH[2]:
+    for request in requests:
+        truth, draft = request.reading, Reading.of(request.prompt)
+        candidates = [candidate for candidate in request.candidates if candidate.air in cards]
+        candidates = [candidates[i] for i in rng.permutation(len(candidates))]
+        candidates.sort(key=lambda candidate: -candidate.grade)
+        others = [candidates[i] for i in SHOWN // 2 + rng.permutation(max(0, len(candidates) - SHOWN // 2))]
+        candidates = candidates[: SHOWN // 2] + others[: SHOWN - SHOWN // 2]
+        candidates = [candidates[i] for i in rng.permutation(len(candidates))]
+        worth = np.array([WORTH[candidate.grade] for candidate in candidates])
+        if len(candidates) < 2 or worth.sum() < WORTH[2]:
             continue
-        line = right.line if rng.random() < 0.8 else draft.line
-        question = choice.question([cards[one.air] for one in offered], asked.prompt, line)
+        line = truth.line if rng.random() < 0.8 else draft.line
+        question = choice.question([cards[candidate.air] for candidate in candidates], request.prompt, line)
         label = LABELS[int(worth.argmax())]
         targets = tuple((worth / worth.sum()).tolist())
         yield Dialogue("choice", question, label, Grammar((label,)), targets=targets)

@@ -3,12 +3,12 @@
 In: the entries of a crawl (card and train samples). Out: a
 :class:`~diffagent.agent.choosing.prefilter.Ranker`. Every query is matched against a catalog without its own
 image, by the rule that separates test from train: one sixth of the images and one sixth of the clusters of
-near-duplicates are left out at a time. A third of the queries come with their negative prompt, a third
-without, and the rest are cut to a few phrases with one of the model's tags, trigger words or a word of its
-name: what people type in a chat. Those are weighted by the square root of the model's downloads, because a
-chat prompt tells little and popular models please more people, and they have an expert of their own: what
-serves a few typed words (names, tags, popularity) misleads a whole prompt. The softmax runs over the models
-that look nearest and a random draw that stands for all others.
+near-duplicates are left out at a time. A third of the queries have their negative prompt, a third lack it,
+and the rest are cut to a few phrases with one of the model's tags, trigger words or a word of its name, as
+people type in a chat. Short queries are weighted by the square root of the model's downloads, because a chat
+prompt says little and popular models please more people, and they have their own expert: features that help
+with a few words (names, tags, popularity) mislead on a whole prompt. The softmax runs over the nearest models
+and a random draw that represents all others.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from diffagent.data.catalog.specification import (
     QUANTUM,
     Document,
     Floats,
-    Packed,
+    PackedSpecification,
     documents,
     instruction,
     specify,
@@ -54,10 +54,10 @@ EXPERT = (0, 0, 1)
 
 @dataclass(frozen=True)
 class FitConfig:
-    """How the ranker is fitted; counts are of queries over all folds.
+    """The settings of a fit; counts are of queries over all folds.
 
-    ``whole_prior``: how much likelier the gate takes a whole prompt to be than the training mix has it: a
-    query of unknown kind loses little with the whole prompts' expert, a whole prompt much with the other.
+    ``whole_prior``: the gate's weight of whole prompts relative to the training mix: a query of unknown kind
+    loses little with the whole prompts' expert, a whole prompt loses much with the other.
     """
 
     folds: int = 6
@@ -85,7 +85,7 @@ class FitConfig:
 
 @dataclass(frozen=True)
 class Corpus:
-    """Every train sample as a document: ``model`` and the folds of its image and cluster, int64 [D]."""
+    """The train samples as documents; ``model`` and the folds of image and cluster are int64 [D]."""
 
     cards: Sequence[Card]
     texts: Sequence[tuple[str, str]]
@@ -97,9 +97,9 @@ class Corpus:
 
 @dataclass(frozen=True)
 class Queries:
-    """Features float16 [N, L, F] of L listed models a query, the true one first; ``kind`` [N]:
-    0 with a negative prompt, 1 without, 2 short; ``weight`` [N] of its loss; ``offset`` float32 [N, L]: log
-    of how many models each listed one stands for."""
+    """Training queries: features float16 [N, L, F] of L listed models, the true one first; ``kind`` [N]: 0
+    with a negative prompt, 1 without, 2 short; ``weight`` [N] of the loss; ``offset`` float32 [N, L]: the log
+    of the number of models that each listed one represents."""
 
     features: npt.NDArray[np.float16]
     kind: npt.NDArray[np.int64]
@@ -108,7 +108,7 @@ class Queries:
 
 
 def gather(entries: Iterable[Entry], encoder: Encoder, folds: int) -> Corpus:
-    """The corpus of a crawl's entries, encoded once; samples must be the train part's."""
+    """The corpus of a crawl's entries, encoded once; samples must be from the train part."""
     cards: list[Card] = []
     rows: dict[tuple[int, str, str], int] = {}
     for entry in entries:
@@ -135,7 +135,7 @@ def gather(entries: Iterable[Entry], encoder: Encoder, folds: int) -> Corpus:
 
 
 def queries(corpus: Corpus, encoder: Encoder, config: FitConfig, progress: Progress) -> Queries:
-    """Features of every training query against the catalog of the other folds."""
+    """The features of every training query against the catalog of the other folds."""
     rng = np.random.default_rng(config.seed)
     features: list[npt.NDArray[np.float16]] = []
     offsets: list[Floats] = []
@@ -143,8 +143,8 @@ def queries(corpus: Corpus, encoder: Encoder, config: FitConfig, progress: Progr
     weights: list[float] = []
     for fold in range(config.folds):
         matcher = seen_by(corpus, fold)
-        asked = _draw(corpus, matcher, fold, config, rng)
-        for at, kind in progress(asked, f"fold {fold + 1} of {config.folds}"):
+        draws = _draw(corpus, matcher, fold, config, rng)
+        for at, kind in progress(draws, f"fold {fold + 1} of {config.folds}"):
             table = matcher.features(_requirement(corpus, at, kind, encoder, rng))
             listed, offset = _list(table, int(corpus.model[at]), config, rng)
             features.append(table[listed].astype(np.float16))
@@ -171,45 +171,52 @@ def fit(data: Queries, config: FitConfig, progress: Progress) -> tuple[Ranker, l
     expert = torch.from_numpy(np.array(EXPERT)[data.kind])
     order = np.random.default_rng(config.seed).permutation(len(x))
     cut = int(len(x) * config.held_out)
-    held, train = torch.from_numpy(order[:cut]), torch.from_numpy(order[cut:])
-    made = _parameters(x.shape[2], max(EXPERT) + 1, config.hidden)
+    held_out, train = torch.from_numpy(order[:cut]), torch.from_numpy(order[cut:])
+    parameters = _parameters(x.shape[2], max(EXPERT) + 1, config.hidden)
     prior = torch.tensor([config.whole_prior, 1.0])
 
     def logits(rows: torch.Tensor) -> torch.Tensor:  # [experts, rows, listed]
         z = x[rows].flatten(0, 1)
-        score = z @ made["linear"] + torch.relu(z @ made["hidden"] + made["hidden_bias"]) @ made["out"]
+        score = (
+            z @ parameters["linear"]
+            + torch.relu(z @ parameters["hidden"] + parameters["hidden_bias"]) @ parameters["out"]
+        )
         return score.view(-1, len(rows), x.shape[1]) + offset[rows]
 
     def kinds(rows: torch.Tensor) -> torch.Tensor:  # [rows, experts]
-        units = torch.relu(best[rows] @ made["gate_hidden"] + made["gate_hidden_bias"])
-        return units @ made["gate"] + made["gate_bias"]
+        units = torch.relu(best[rows] @ parameters["gate_hidden"] + parameters["gate_hidden_bias"])
+        return units @ parameters["gate"] + parameters["gate_bias"]
 
-    optimiser = torch.optim.AdamW(made.values(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    optimiser = torch.optim.AdamW(
+        parameters.values(), lr=config.learning_rate, weight_decay=config.weight_decay
+    )
     steps = config.epochs * -(-len(train) // config.batch)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.learning_rate, total_steps=steps)
     history = []
     for _ in progress(range(config.epochs), "fit"):
         total = 0.0
         for rows in train[torch.randperm(len(train))].split(config.batch):
-            own = logits(rows)[expert[rows], torch.arange(len(rows))]
-            loss = (-torch.log_softmax(own, 1)[:, 0] * weight[rows]).mean()
+            expert_logits = logits(rows)[expert[rows], torch.arange(len(rows))]
+            loss = (-torch.log_softmax(expert_logits, 1)[:, 0] * weight[rows]).mean()
             optimiser.zero_grad()
             (loss + cross_entropy(kinds(rows), expert[rows], prior)).backward()
             optimiser.step()
             schedule.step()
             total += float(loss.detach()) * len(rows)
         with torch.no_grad():
-            mixed = torch.log_softmax(logits(held), 2) + torch.log_softmax(kinds(held), 1).T[..., None]
-            s = torch.logsumexp(mixed, 0)
-            place = (s - offset[held] > (s - offset[held])[:, :1]).sum(1)
+            log_probs = (
+                torch.log_softmax(logits(held_out), 2) + torch.log_softmax(kinds(held_out), 1).T[..., None]
+            )
+            s = torch.logsumexp(log_probs, 0)
+            place = (s - offset[held_out] > (s - offset[held_out])[:, :1]).sum(1)
         row = {"loss": total / len(train), "held_out_loss": -float(s[:, 0].mean())}
         history.append(row | {f"recall@{k}": float((place < k).float().mean()) for k in (1, 5, 16)})
-    arrays = {name: value.detach().numpy() for name, value in made.items()}
+    arrays = {name: value.detach().numpy() for name, value in parameters.items()}
     return Ranker(mean=mean, scale=scale, **arrays), history
 
 
 def _parameters(features: int, experts: int, hidden: int) -> dict[str, torch.Tensor]:
-    """Start values of a :class:`Ranker`'s arrays."""
+    """The initial values of a :class:`Ranker`'s arrays."""
     import torch
 
     shapes = {
@@ -226,31 +233,31 @@ def _parameters(features: int, experts: int, hidden: int) -> dict[str, torch.Ten
 
 
 def _fold(image_id: int, folds: int) -> int:
-    """A fold by hash, other than the one that separates test from train."""
+    """The fold of an image by a hash other than the one that separates test from train."""
     return int(hashlib.sha256(f"ranker {image_id}".encode()).hexdigest(), 16) % folds
 
 
 def seen_by(corpus: Corpus, fold: int | None) -> Matcher:
-    """The catalog that a fold's queries are matched against: without the fold's images and clusters of
-    near-duplicates; the whole corpus for None."""
+    """The matcher for a fold's queries, without the fold's images and clusters of near-duplicates; the whole
+    corpus for None."""
     return _matcher(corpus, (corpus.image_fold != fold) & (corpus.cluster_fold != fold))
 
 
-def _matcher(corpus: Corpus, kept: npt.NDArray[np.bool_]) -> Matcher:
+def _matcher(corpus: Corpus, mask: npt.NDArray[np.bool_]) -> Matcher:
     by_model: list[list[Document]] = [[] for _ in corpus.cards]
-    for at in np.flatnonzero(kept).tolist():
+    for at in np.flatnonzero(mask).tolist():
         by_model[corpus.model[at]].append(corpus.docs[at])
     packed = [specify(card, docs) for card, docs in zip(corpus.cards, by_model, strict=True)]
-    return Matcher.of(corpus.cards, [Packed.read(one) for one in packed])
+    return Matcher.of(corpus.cards, [PackedSpecification.read(specification) for specification in packed])
 
 
 def _draw(
     corpus: Corpus, matcher: Matcher, fold: int, config: FitConfig, rng: np.random.Generator
 ) -> list[tuple[int, int]]:
-    """(document, kind) of a fold's queries; no model asks more than a few, most still have documents."""
+    """(document, kind) of a fold's queries, a few per model, most of models that still have documents."""
     at = rng.permutation(np.flatnonzero(corpus.image_fold == fold))
-    known = np.isin(corpus.model[at], matcher.model)
-    at = at[known | (rng.random(len(at)) < 0.15)]
+    has_documents = np.isin(corpus.model[at], matcher.model)
+    at = at[has_documents | (rng.random(len(at)) < 0.15)]
     counts = np.bincount(corpus.model[at], minlength=len(corpus.cards))
     at = at[rng.random(len(at)) < np.minimum(1, config.most_per_model / counts[corpus.model[at]])]
     full = at[: config.full // config.folds].tolist()
@@ -268,7 +275,7 @@ def _requirement(
 
 
 def requirement_of(doc: Document, *, with_negative: bool) -> Requirement:
-    """A document of the corpus as a query, its embedding as it is stored."""
+    """A document of the corpus as a query, with its stored embedding."""
     return Requirement(
         embedding=doc.vector.astype(np.float32) / np.float32(QUANTUM),
         prompt=doc.prompt[doc.prompt & MATCHED > 0] & np.uint32(IDS),
@@ -278,8 +285,8 @@ def requirement_of(doc: Document, *, with_negative: bool) -> Requirement:
 
 
 def shorten(prompt: str, card: Card, rng: np.random.Generator) -> str:
-    """One to four phrases of a prompt, often with a word by which people ask for the model."""
-    phrases = [one.strip() for one in plain(prompt).split(",") if len(one.strip()) > 1] or [prompt]
+    """One to four phrases of a prompt, often with a word that people use for the model."""
+    phrases = [phrase.strip() for phrase in plain(prompt).split(",") if len(phrase.strip()) > 1] or [prompt]
     chosen = sorted(rng.choice(len(phrases), min(int(rng.integers(1, 5)), len(phrases)), replace=False))
     text = (" " if rng.random() < 0.3 else ", ").join(phrases[i] for i in chosen)[:300]
     draw = rng.random()
@@ -299,19 +306,19 @@ def shorten(prompt: str, card: Card, rng: np.random.Generator) -> str:
 def _list(
     table: Floats, true: int, config: FitConfig, rng: np.random.Generator
 ) -> tuple[npt.NDArray[np.int64], Floats]:
-    """The true model, those that look most like it, and a random draw of the others: int64 [L]; and the
-    log of how many models each stands for: float32 [L]."""
+    """The true model, the nearest ones and a random draw of the others: int64 [L]; and the log of the number
+    of models that each represents: float32 [L]."""
     column = {name: table[:, at] for at, name in enumerate(FEATURES)}
     score = column["joint"] + 0.5 * (column["name_share"] + column["name"]) + 0.3 * column["tags"]
     score = score + 0.02 * column["downloads"]
     score[true] = -np.inf
     order = np.argsort(-score, kind="stable")[:-1]
     near, rest = order[: config.near], order[config.near :]
-    drawn = rng.choice(rest, config.random, replace=len(rest) < config.random) if len(rest) else near[:0]
-    listed = np.concatenate([[true], near, drawn])
+    draw = rng.choice(rest, config.random, replace=len(rest) < config.random) if len(rest) else near[:0]
+    listed = np.concatenate([[true], near, draw])
     offset = np.zeros(len(listed), np.float32)
-    if len(drawn):
-        offset[-len(drawn) :] = np.log(len(rest) / len(drawn))
+    if len(draw):
+        offset[-len(draw) :] = np.log(len(rest) / len(draw))
     return listed, offset
 
 

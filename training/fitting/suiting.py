@@ -2,7 +2,7 @@
 
 The loss of a request is the cross entropy between its candidates' worth (:data:`WORTH`, normalised) and the
 softmax of their logits. Each request counts twice, with the strong model's reading and with that of serving
-(the language model's, or the rules' where the system without it is fitted): the weights must not lean on a
+(the language model's, or the rules' where the system without it is fitted): the weights must not depend on a
 reading that is better than the one in serving.
 """
 
@@ -16,9 +16,9 @@ import numpy as np
 
 from diffagent.agent.asking import reading
 from diffagent.agent.asking.reading import Reading
-from diffagent.agent.choosing.choosing import Shelf
+from diffagent.agent.choosing.choosing import CardShelf
 from diffagent.agent.choosing.suitability import FEATURES, LIMIT, Floats, Suitability, features
-from diffagent.training.fitting.plain_requests import WORTH, Asked
+from diffagent.training.fitting.plain_requests import WORTH, PlainRequest
 
 if TYPE_CHECKING:
     from diffagent.agent.choosing.prefilter import Prefilter
@@ -29,17 +29,17 @@ Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 
 @dataclass(frozen=True)
 class GradedRequest:
-    """The graded candidates of a request under one reading: ``features`` [n, F], ``grades`` [n]; ``given``
-    where the strong model read it."""
+    """The graded candidates of a request under one reading: ``features`` [n, F], ``grades`` [n];
+    ``is_strong``: whether the reading is the strong model's."""
 
     features: Floats
     grades: np.ndarray[Any, np.dtype[np.int64]]
     split: str
     kind: str = ""
-    given: bool = False
+    is_strong: bool = False
 
 
-def model_reader(engine: Engine, weight: float, shelf: Shelf) -> Callable[[str], Reading]:
+def model_reader(engine: Engine, weight: float, shelf: CardShelf) -> Callable[[str], Reading]:
     """Prompt → the language model's reading, as in serving."""
 
     rules = rule_reader(shelf)
@@ -52,41 +52,41 @@ def model_reader(engine: Engine, weight: float, shelf: Shelf) -> Callable[[str],
     return read
 
 
-def rule_reader(shelf: Shelf) -> Callable[[str], Reading]:
+def rule_reader(shelf: CardShelf) -> Callable[[str], Reading]:
     """Prompt → the rules' reading."""
     return lambda prompt: shelf.grounded(Reading.of(prompt))
 
 
 def gather(
     prefilter: Prefilter,
-    requests: Sequence[Asked],
+    requests: Sequence[PlainRequest],
     progress: Progress,
-    read: Callable[[str], Reading] = Reading.of,
+    read_prompt: Callable[[str], Reading] = Reading.of,
 ) -> list[GradedRequest]:
-    """Two of each request whose candidates are of the catalog: by the strong reading and by ``read``."""
-    shelf = Shelf(prefilter.cards)
+    """Two rows for each request with candidates in the catalog: by the strong reading and ``read_prompt``."""
+    shelf = CardShelf(prefilter.cards)
     places = {card.air: number for number, card in enumerate(prefilter.cards)}
     rows = []
-    for asked in progress(requests, "requests"):
-        prompt = asked.english
-        at = [places[one.air] for one in asked.candidates if one.air in places]
+    for request in progress(requests, "requests"):
+        prompt = request.english
+        at = [places[candidate.air] for candidate in request.candidates if candidate.air in places]
         if not at:
             continue
-        grades = np.array([one.grade for one in asked.candidates if one.air in places])
-        found, ranked = prefilter.matched(prompt)
-        for by, given in ((asked.reading, True), (read(prompt), False)):
-            table = features(shelf.facts, by, found, ranked)
-            rows.append(GradedRequest(table[at], grades, asked.split, asked.kind, given))
+        grades = np.array([candidate.grade for candidate in request.candidates if candidate.air in places])
+        match, ranked = prefilter.matched(prompt)
+        for by, is_strong in ((request.reading, True), (read_prompt(prompt), False)):
+            table = features(shelf.facts, by, match, ranked)
+            rows.append(GradedRequest(table[at], grades, request.split, request.kind, is_strong))
     return rows
 
 
 def fit(rows: Sequence[GradedRequest], fits: int = 3) -> Suitability:
-    """The average of fits from several seeds."""
+    """The average of fits with several seeds."""
     return Suitability.average([fit_once(rows, seed=seed) for seed in range(fits)])
 
 
 def fit_once(rows: Sequence[GradedRequest], hidden: int = 24, epochs: int = 60, seed: int = 0) -> Suitability:
-    """The weights of least loss on the rows (Adam, weight decay, batches of 64 requests)."""
+    """The suitability of least loss on the rows (Adam, weight decay, batches of 64 requests)."""
     import torch
 
     torch.manual_seed(seed)
@@ -118,17 +118,17 @@ def fit_once(rows: Sequence[GradedRequest], hidden: int = 24, epochs: int = 60, 
             loss.backward()
             adam.step()
         schedule.step()
-    weights = [one.detach().double().numpy() for one in (linear, first, bias, out)]
+    weights = [tensor.detach().double().numpy() for tensor in (linear, first, bias, out)]
     return Suitability(mean, scale, *weights)
 
 
 def measure(model: Suitability, rows: Sequence[GradedRequest]) -> dict[str, float]:
-    """Shares of the rows whose first candidate is good, acceptable, wrong; and those that have a good one."""
+    """The shares of rows whose first candidate is good, acceptable, wrong, and of rows with a good one."""
     grades = [row.grades[int(np.argmax(model(row.features)))] for row in rows]
     return {
         "n": len(rows),
-        "good": float(np.mean([one == 3 for one in grades])),
-        "acceptable": float(np.mean([one >= 2 for one in grades])),
-        "wrong": float(np.mean([one == 0 for one in grades])),
+        "good": float(np.mean([grade == 3 for grade in grades])),
+        "acceptable": float(np.mean([grade >= 2 for grade in grades])),
+        "wrong": float(np.mean([grade == 0 for grade in grades])),
         "good_listed": float(np.mean([row.grades.max() == 3 for row in rows])),
     }

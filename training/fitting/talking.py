@@ -104,10 +104,10 @@ def _chat(pieces: Sequence[tuple[str, Kind]]) -> Chat:
 def fit(
     chats: Sequence[Chat],
     *,
-    epochs: int = 7,
+    epochs: int = 6,
     rank: int = 16,
     rate: float = 1e-3,
-    batch: int = 12,
+    batch: int = 16,
     progress: Progress = lambda items, name: items,
 ) -> Tagger:
     """Returns a tagger of the messages' pieces.
@@ -144,8 +144,8 @@ def fit(
         optimiser.zero_grad()
         scores = torch.nn.utils.rnn.pad_sequence(
             [
-                torch.nn.functional.dropout(_states(encoder, line, adapter), DROPOUT) @ weights
-                for line in rows
+                torch.nn.functional.dropout(states, DROPOUT) @ weights
+                for states in _states(encoder, rows, adapter)
             ],
             batch_first=True,
         )
@@ -170,14 +170,14 @@ class _Line:
         return cls(chat.text, tuple(tokens(chat.text)), tuple(chat.kinds))
 
 
-def _states(encoder: TextEncoder, line: _Line, adapter: Adapter) -> torch.Tensor:
-    """Returns the states of a message's words; products in bfloat16 where the CPU computes in it."""
+def _states(encoder: TextEncoder, lines: Sequence[_Line], adapter: Adapter) -> list[torch.Tensor]:
+    """Returns the states of the messages' words; products in bfloat16 where the CPU computes in it."""
     import torch
 
     from diffagent.agent.engines.transformers_engine import computes_bf16
 
     with torch.autocast("cpu", torch.bfloat16, enabled=computes_bf16("cpu")):
-        return word_states(encoder, line.text, line.words, adapter).float()
+        return word_states(encoder, [(line.text, line.words) for line in lines], adapter)
 
 
 def _batches(lines: Sequence[_Line], size: int, draw: random.Random) -> list[list[_Line]]:

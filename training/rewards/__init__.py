@@ -1,6 +1,6 @@
-"""Rewards: how good a response is; by its images, or by what the community says of its model.
+"""Rewards: how good a response is, by its images or by the community's opinion of its model.
 
-A :class:`Scorer` looks at images, a :class:`Reward` ranks the calls that answer one prompt.
+A :class:`Scorer` scores images, a :class:`Reward` ranks the calls that answer a prompt.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 
 
 class Scorer(Protocol):
-    """One metric of images; larger is better."""
+    """A metric of images; larger is better."""
 
     name: str
 
@@ -27,23 +27,23 @@ class Scorer(Protocol):
 
 
 class Reward(Protocol):
-    """What responses are ranked by; larger is better, and scores of different prompts need not compare."""
+    """The measure that ranks responses; larger is better, scores compare within a prompt."""
 
     name: str
 
     def prepare(self, calls: Sequence[T2ICall], progress: Progress, share: tuple[int, int]) -> None:
-        """Make what the scores of these calls will need; of several processes, (rank, processes), each its
-        share. It is all there at the end, whichever process made it."""
+        """Computes what the scores of these calls need; each of several processes, (rank, processes), does
+        its share. All of it is there at the end."""
         ...
 
     def score(self, prompt: str, calls: Sequence[T2ICall]) -> list[float]:
-        """A score for each of the calls that answer one prompt."""
+        """A score for each of the calls that answer a prompt."""
         ...
 
     def close(self) -> None:
-        """Free what it computes with: nothing is scored any more."""
+        """Frees its models and memory after the last score."""
         ...
 
-    def told(self) -> dict[str, Any]:
-        """What a run's report says of it."""
+    def report(self) -> dict[str, Any]:
+        """The reward's entry in a run's report."""
         ...

@@ -1,7 +1,7 @@
 """Checkpoints of published scorers, by name or path.
 
-A name is a folder, a file, or a repository of the Hugging Face hub, which is asked through its own client and
-cache. Checkpoints are opened with ``weights_only``: tensors and nothing that runs.
+A name is a folder, a file, or a repository of the Hugging Face hub, which is read through its client and
+cache. Checkpoints are opened with ``weights_only``: tensors, no code.
 """
 
 from __future__ import annotations
@@ -13,37 +13,37 @@ from typing import Any
 from diffagent.data.errors import MissingWeights
 
 
-def found(name: str, weights: bool = True) -> str:
-    """A folder of configuration and tokenizer, with weights or without."""
+def checkpoint_folder(name: str, weights: bool = True) -> str:
+    """The folder of a configuration and a tokenizer, with weights or without."""
     if Path(name).expanduser().is_dir():
         return str(Path(name).expanduser())
     patterns = ["*.json", "*.txt", "*.model"] + (["*.safetensors", "*.bin"] if weights else [])
     from huggingface_hub import snapshot_download
 
-    return str(_asked(name, lambda: snapshot_download(name, allow_patterns=patterns)))
+    return str(_download(name, lambda: snapshot_download(name, allow_patterns=patterns)))
 
 
-def found_file(name: str | None, published: tuple[str, str]) -> Path:
-    """The checkpoint file of a path, or the published one (repository, file)."""
+def checkpoint_file(name: str | None, published: tuple[str, str]) -> Path:
+    """The checkpoint file at a path, or the published one (repository, file)."""
     if name is not None:
         path = Path(name).expanduser()
         if not path.is_file():
             raise MissingWeights(
-                f"{name} is no checkpoint file: give a path, or leave it out for the one of {published[0]}"
+                f"{name} is not a checkpoint file: give a path, or leave it out for the one of {published[0]}"
             )
         return path
     from huggingface_hub import hf_hub_download
 
-    return Path(_asked(published[0], lambda: hf_hub_download(*published)))
+    return Path(_download(published[0], lambda: hf_hub_download(*published)))
 
 
-def _asked(name: str, get: Any) -> Any:
+def _download(name: str, get: Any) -> Any:
     try:
         return get()
-    except Exception as error:  # huggingface_hub, httpx and the file system each raise kinds of their own
-        said = " ".join(str(error).split())[:160]
+    except Exception as error:  # huggingface_hub, httpx and the file system each raise errors of their own
+        message = " ".join(str(error).split())[:160]
         raise MissingWeights(
-            f"{name} is neither a folder nor on a hub that answers ({type(error).__name__}: {said}): "
+            f"{name} is neither a folder nor on a hub that answers ({type(error).__name__}: {message}): "
             "give a path"
         ) from None
 
@@ -52,7 +52,7 @@ def read_state(path: Path) -> Mapping[str, Any]:
     """The tensors of a checkpoint, safetensors or torch's, in fp32; wrapped in ``state_dict`` or not.
 
     Raises:
-        MissingWeights: the file is no checkpoint.
+        MissingWeights: the file is not a checkpoint.
     """
     import pickle
 
@@ -67,7 +67,7 @@ def read_state(path: Path) -> Mapping[str, Any]:
             stored = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, SafetensorError) as error:
         raise MissingWeights(
-            f"{path} is no checkpoint of tensors ({type(error).__name__}): fetch it again"
+            f"{path} is not a checkpoint of tensors ({type(error).__name__}): fetch it again"
         ) from None
     stored = stored.get("state_dict", stored) if isinstance(stored, Mapping) else {}
     if not stored:

@@ -1,10 +1,10 @@
 """CLIP score (paper, Eq. 1; Hessel et al. 2021): w · max(cos(text, image), 0), w = 2.5, CLIP ViT-B.
 
-Before the text stands "A photo depicts", as in Hessel et al.'s section 3 and published code. The paper takes
-the score and its w from there and writes the text alone, as their formula does, too.
+The text is prefixed with "A photo depicts", as in Hessel et al.'s section 3 and published code. The paper
+takes the score and its w from there and writes the text alone, as their formula does.
 
-transformers' CLIPModel with openai/clip-vit-base-patch32 by default, or any folder or repository of that
-class.
+The model is transformers' CLIPModel with openai/clip-vit-base-patch32 by default, or any folder or repository
+of that class.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ MOST_TOKENS = 77
 
 
 class ClipScore:
-    """A :class:`~diffagent.training.rewards.Scorer`; ``tokenizer`` is transformers' CLIPTokenizer or one
-    alike."""
+    """A :class:`~diffagent.training.rewards.Scorer`; ``tokenizer`` is transformers' CLIPTokenizer or
+    equivalent."""
 
     name = "clip"
 
@@ -38,13 +38,13 @@ class ClipScore:
 
     @classmethod
     def load(cls, name: str = DEFAULT, device: str | None = None) -> Self:
-        """A folder or a repository of the hub, on the process's GPU where there is one."""
+        """The scorer of a folder or hub repository, on the process's GPU where there is one."""
         from transformers import AutoTokenizer, CLIPModel
 
         from diffagent.data.devices import own_device
-        from diffagent.training.rewards.checkpoints import found
+        from diffagent.training.rewards.checkpoints import checkpoint_folder
 
-        folder = found(name)
+        folder = checkpoint_folder(name)
         model = CLIPModel.from_pretrained(folder).to(device or own_device())
         return cls(model, AutoTokenizer.from_pretrained(folder))
 
@@ -52,17 +52,17 @@ class ClipScore:
         return [WEIGHT * max(value, 0.0) for value in self.cosines(PREFIX + prompt, images)]
 
     def cosines(self, text: str, images: Sequence[Image]) -> list[float]:
-        """Cosine of the embeddings of a text, as it stands, and of each image."""
+        """The cosine of the embeddings of an unchanged text and of each image."""
         import torch
         from torch.nn.functional import normalize
 
         with torch.inference_mode():
-            said = normalize(self._text(text), dim=-1)
-            found: list[float] = []
+            text_embedding = normalize(self._text(text), dim=-1)
+            cosines: list[float] = []
             for pixels in batches(images, self.preparation, self.batch):
                 picture = features(self.model.get_image_features(pixel_values=pixels.to(self.model.device)))
-                found += (normalize(picture, dim=-1) @ said.T)[:, 0].tolist()
-        return found
+                cosines += (normalize(picture, dim=-1) @ text_embedding.T)[:, 0].tolist()
+        return cosines
 
     def _text(self, text: str) -> torch.Tensor:
         tokens = self.tokenizer([text], truncation=True, max_length=MOST_TOKENS, return_tensors="pt")
@@ -72,5 +72,5 @@ class ClipScore:
 
 def features(output: Any) -> torch.Tensor:
     """The projected embedding [n, d]: transformers 5 wraps it as the pooled output."""
-    found: torch.Tensor = getattr(output, "pooler_output", output)
-    return found
+    embedding: torch.Tensor = getattr(output, "pooler_output", output)
+    return embedding

@@ -3,8 +3,8 @@ choices.
 
 The embeddings have unit length and 1/τ is the tuned CLIP's ``exp(logit_scale)`` (100), so that values are a
 hundred times a cosine, as in the paper's tables. The published checkpoint (``xswu/HPSv2``) has open_clip's
-names; :func:`from_open_clip` gives them transformers' ones. Pictures are scaled to fit and padded with
-black, as the published code does, so that no part of a tall picture is cut off.
+names; :func:`from_open_clip` translates them to those of transformers. Pictures are scaled to fit and padded
+with black, as in the published code, so that no part of a tall picture is cut off.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 CHECKPOINT = ("xswu/HPSv2", "HPS_v2_compressed.pt")
-"""Version 2.0, of which the paper's figures are (25 to 28); 2.1 gives others."""
+"""Version 2.0, which the paper's figures (25 to 28) come from; those of 2.1 differ."""
 NEWER = ("xswu/HPSv2", "HPS_v2.1_compressed.pt")
 BASE = "laion/CLIP-ViT-H-14-laion2B-s32B-b79K"
-"""Where configuration and tokenizer come from: the CLIP that was tuned."""
+"""The source of configuration and tokenizer: the CLIP that was tuned."""
 
 
 class HPSv2:
@@ -46,16 +46,16 @@ class HPSv2:
         from transformers import AutoTokenizer, CLIPConfig, CLIPModel
 
         from diffagent.data.devices import own_device
-        from diffagent.training.rewards.checkpoints import found, found_file, read_state
+        from diffagent.training.rewards.checkpoints import checkpoint_file, checkpoint_folder, read_state
 
-        folder = found(base, weights=False)
+        folder = checkpoint_folder(base, weights=False)
         with torch.device("meta"):
             model = CLIPModel(CLIPConfig.from_pretrained(folder))
-        file = found_file(None, NEWER) if name == "v2.1" else found_file(name, CHECKPOINT)
+        file = checkpoint_file(None, NEWER) if name == "v2.1" else checkpoint_file(name, CHECKPOINT)
         state = from_open_clip(read_state(file))
         model.load_state_dict(state, strict=False, assign=True)
         return cls(
-            materialised(model, state).to(device or own_device()), AutoTokenizer.from_pretrained(folder)
+            materialise(model, state).to(device or own_device()), AutoTokenizer.from_pretrained(folder)
         )
 
     def score(self, prompt: str, images: Sequence[Image]) -> list[float]:
@@ -63,9 +63,8 @@ class HPSv2:
         return [scale * cosine for cosine in self._clip.cosines(prompt, images)]
 
 
-def materialised(model: Any, state: Mapping[str, Any]) -> Any:
-    """A model that was made without memory and given ``state``: its position ids counted, its weights in
-    fp32.
+def materialise(model: Any, state: Mapping[str, Any]) -> Any:
+    """A model from the meta device with the weights of ``state``: position ids filled in, weights in fp32.
 
     Raises:
         MissingWeights: a parameter is not in ``state``.
@@ -113,32 +112,34 @@ _INSIDE = {
 
 
 def from_open_clip(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """A CLIP's tensors under transformers' names; ``attn.in_proj`` falls into query, key and value.
+    """A CLIP's tensors under transformers' names; ``attn.in_proj`` is split into query, key and value.
 
     Raises:
-        MissingWeights: a name is no open_clip CLIP's.
+        MissingWeights: a name does not belong to an open_clip CLIP.
     """
     from diffagent.data.errors import MissingWeights
 
-    found: dict[str, torch.Tensor] = {}
+    tensors: dict[str, torch.Tensor] = {}
     for name, value in state.items():
         block = _BLOCK.fullmatch(name)
         if name in _SIMPLE:
-            found[_SIMPLE[name]] = value
+            tensors[_SIMPLE[name]] = value
         elif name in _TRANSPOSED:
-            found[_TRANSPOSED[name]] = value.T.contiguous()
+            tensors[_TRANSPOSED[name]] = value.T.contiguous()
         elif block:
             tower = "vision_model" if block[1] else "text_model"
-            found |= _block(f"{tower}.encoder.layers.{block[2]}", block[3], value)
+            tensors |= _block(f"{tower}.encoder.layers.{block[2]}", block[3], value)
         elif name != "attn_mask":
-            raise MissingWeights(f"the tensor {name} is no open_clip CLIP's: give HPS v2's checkpoint")
-    return found
+            raise MissingWeights(
+                f"the tensor {name} does not belong to an open_clip CLIP: give HPS v2's checkpoint"
+            )
+    return tensors
 
 
 def _block(layer: str, name: str, value: torch.Tensor) -> dict[str, torch.Tensor]:
     if name.startswith("attn.in_proj_"):
         kind = name.removeprefix("attn.in_proj_")
         parts = zip(("q_proj", "k_proj", "v_proj"), value.chunk(3), strict=True)
-        return {f"{layer}.self_attn.{part}.{kind}": one for part, one in parts}
+        return {f"{layer}.self_attn.{part}.{kind}": weight for part, weight in parts}
     inside, _, kind = name.rpartition(".")
     return {f"{layer}.{_INSIDE[inside]}.{kind}": value}

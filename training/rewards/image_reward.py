@@ -1,9 +1,9 @@
 """ImageReward (paper, Eq. 2; Xu et al. 2023): MLP(Enc_text(text, Enc_image(image))), a standardised
 preference.
 
-transformers' BlipVisionModel (ViT-L) and BlipTextModel (BERT with cross-attention) carry the published
+transformers' BlipVisionModel (ViT-L) and BlipTextModel (BERT with cross-attention) hold the published
 checkpoint (``THUDM/ImageReward``), whose names :func:`from_published` translates. The text is padded to 35
-tokens; the first one's state goes through five linear layers; mean and deviation are the published ones.
+tokens; the first token's state goes through five linear layers; mean and deviation are the published ones.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MEAN, DEVIATION = 0.16717362830052426, 1.0333394966054072
 TOKENS = 35
 LAYERS = (1024, 128, 64, 16, 1)
 PLACES = (0, 2, 4, 6, 7)
-"""Where the linear layers stand among the published head's layers; dropouts are between the first."""
+"""The indices of the linear layers in the published head, whose first layers alternate with dropouts."""
 
 
 class ImageReward:
@@ -45,40 +45,42 @@ class ImageReward:
         from transformers import AutoTokenizer
 
         from diffagent.data.devices import own_device
-        from diffagent.training.rewards.checkpoints import found, found_file, read_state
-        from diffagent.training.rewards.hps import materialised
+        from diffagent.training.rewards.checkpoints import checkpoint_file, checkpoint_folder, read_state
+        from diffagent.training.rewards.hps import materialise
 
         where = device or own_device()
-        state = from_published(read_state(found_file(name, CHECKPOINT)))
+        state = from_published(read_state(checkpoint_file(name, CHECKPOINT)))
         with torch.device("meta"):
             parts = architecture()
-        for part, given in zip(parts, state, strict=True):
-            part.load_state_dict(given, strict=False, assign=True)
+        for part, tensors in zip(parts, state, strict=True):
+            part.load_state_dict(tensors, strict=False, assign=True)
         vision, text, head = (
-            materialised(part, given).to(where) for part, given in zip(parts, state, strict=True)
+            materialise(part, tensors).to(where) for part, tensors in zip(parts, state, strict=True)
         )
-        words = AutoTokenizer.from_pretrained(found(tokenizer, weights=False))
+        words = AutoTokenizer.from_pretrained(checkpoint_folder(tokenizer, weights=False))
         return cls(vision, text, head, words)
 
     def score(self, prompt: str, images: Sequence[Image]) -> list[float]:
         import torch
 
-        said = self.tokenizer(
+        tokens = self.tokenizer(
             [prompt], padding="max_length", truncation=True, max_length=TOKENS, return_tensors="pt"
         )
-        found: list[float] = []
+        scores: list[float] = []
         with torch.inference_mode():
             for pixels in batches(images, self.preparation, self.batch):
-                seen = self.vision(pixel_values=pixels.to(self.vision.device)).last_hidden_state
+                patches = self.vision(pixel_values=pixels.to(self.vision.device)).last_hidden_state
                 count = len(pixels)
                 states = self.text(
-                    input_ids=said["input_ids"].to(seen.device).expand(count, -1),
-                    attention_mask=said["attention_mask"].to(seen.device).expand(count, -1),
-                    encoder_hidden_states=seen,
-                    encoder_attention_mask=torch.ones(seen.shape[:-1], dtype=torch.long, device=seen.device),
+                    input_ids=tokens["input_ids"].to(patches.device).expand(count, -1),
+                    attention_mask=tokens["attention_mask"].to(patches.device).expand(count, -1),
+                    encoder_hidden_states=patches,
+                    encoder_attention_mask=torch.ones(
+                        patches.shape[:-1], dtype=torch.long, device=patches.device
+                    ),
                 ).last_hidden_state
-                found += ((self.head(states[:, 0])[:, 0] - MEAN) / DEVIATION).tolist()
-        return found
+                scores += ((self.head(states[:, 0])[:, 0] - MEAN) / DEVIATION).tolist()
+        return scores
 
 
 def architecture(vision: Mapping[str, Any] | None = None, text: Mapping[str, Any] | None = None) -> Any:
@@ -87,21 +89,25 @@ def architecture(vision: Mapping[str, Any] | None = None, text: Mapping[str, Any
     from transformers.models.blip.modeling_blip import BlipVisionModel
     from transformers.models.blip.modeling_blip_text import BlipTextModel
 
-    seen = {
+    vision_options = {
         "hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "num_attention_heads": 16,
         "image_size": 224, "patch_size": 16, "layer_norm_eps": 1e-6, **(vision or {}),
     }  # fmt: skip
-    said = {
-        "vocab_size": 30524, "hidden_size": 768, "encoder_hidden_size": seen["hidden_size"],
+    text_options = {
+        "vocab_size": 30524, "hidden_size": 768, "encoder_hidden_size": vision_options["hidden_size"],
         "intermediate_size": 3072, "num_hidden_layers": 12, "num_attention_heads": 12,
         "max_position_embeddings": 512, "layer_norm_eps": 1e-12, **(text or {}),
     }  # fmt: skip
-    encoder = BlipVisionModel(BlipVisionConfig(**seen))
-    return encoder, BlipTextModel(BlipTextConfig(**said), add_pooling_layer=False), head(said["hidden_size"])
+    encoder = BlipVisionModel(BlipVisionConfig(**vision_options))
+    return (
+        encoder,
+        BlipTextModel(BlipTextConfig(**text_options), add_pooling_layer=False),
+        head(text_options["hidden_size"]),
+    )
 
 
 def head(width: int) -> Any:
-    """Five linear layers without a nonlinearity between them, as published; dropouts are of training only."""
+    """Five linear layers without nonlinearities, as published; dropouts are for training only."""
     from torch import nn
 
     sizes = (width, *LAYERS)
@@ -132,7 +138,7 @@ Tensors = dict[str, "torch.Tensor"]
 def from_published(state: Mapping[str, torch.Tensor]) -> tuple[Tensors, Tensors, Tensors]:
     """The published tensors under the names of image encoder, text encoder and head.
 
-    What belongs to BLIP's pre-training (projections, queues, momentum copies, the decoder) is left out.
+    The tensors of BLIP's pre-training (projections, queues, momentum copies, the decoder) are left out.
     """
     vision: Tensors = {}
     text: Tensors = {}

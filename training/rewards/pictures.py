@@ -1,4 +1,4 @@
-"""Pictures as CLIP and BLIP read them: scaled, cropped or padded to a square, standardised."""
+"""The input of CLIP and BLIP: pictures scaled, cropped or padded to a square, and standardised."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ DEVIATION = (0.26862954, 0.26130258, 0.27577711)
 
 @dataclass(frozen=True)
 class Preparation:
-    """``crop``: the shorter side to ``size`` pixels, the middle kept; ``pad``: the longer side, black
-    around."""
+    """``crop``: the shorter side scaled to ``size`` pixels and the middle kept; ``pad``: the longer side
+    scaled, with a black margin."""
 
     how: Literal["crop", "pad"]
     size: int = 224
@@ -30,7 +30,7 @@ class Preparation:
         return replace(self, size=size)
 
     def __call__(self, image: Image) -> torch.Tensor:
-        """Float32 [3, size, size]."""
+        """The standardised picture, float32 [3, size, size]."""
         import torch
 
         values = np.asarray(self.square(image.convert("RGB")), np.float32) / 255
@@ -42,7 +42,7 @@ class Preparation:
         from PIL import Image as Pillow
 
         side = min(image.size) if self.how == "crop" else max(image.size)
-        # torchvision cuts the longer side off where it crops, and rounds where it fits
+        # torchvision truncates the longer side where it crops, and rounds where it fits
         scaled = [
             self.size * n // side if self.how == "crop" else max(1, round(self.size * n / side))
             for n in image.size
@@ -61,7 +61,7 @@ FITTED = Preparation("pad")
 
 
 def batches(images: Sequence[Image], prepare: Preparation, size: int) -> Iterator[torch.Tensor]:
-    """Float32 [≤ size, 3, side, side].
+    """Batches of prepared images, float32 [≤ size, 3, side, side].
 
     Raises:
         BadInput: there are no images.

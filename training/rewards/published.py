@@ -8,10 +8,10 @@ from diffagent.training.rewards import Scorer
 def load_scorers(
     clip: str | None = None, image_reward: str | None = None, hps: str | None = None
 ) -> list[Scorer]:
-    """The paper's three; None takes the published checkpoint.
+    """The paper's three scorers; None means the published checkpoint.
 
     Raises:
-        MissingWeights: a checkpoint is found nowhere.
+        MissingWeights: a checkpoint is nowhere to be found.
     """
     from diffagent.training.rewards.clip_score import DEFAULT, ClipScore
     from diffagent.training.rewards.hps import HPSv2

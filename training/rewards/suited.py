@@ -1,11 +1,11 @@
-"""A reward without images that is no popularity: how well a model suits a plain request.
+"""A reward without images and without popularity: how well a model suits a plain request.
 
     score = the logit of :mod:`diffagent.agent.choosing.suitability` under the request's reading
 
-It was fitted on candidates that a strong language model graded
-(:mod:`diffagent.training.fitting.plain_requests`, part ``train``). How far it agrees with grades that it was
-not fitted on stands in a run's report, beside what downloads alone would say: the share of pairs of different
-grades, of one request, that it orders as graded.
+The suitability is fitted on candidates that a strong language model graded
+(:mod:`diffagent.training.fitting.plain_requests`, part ``train``). A run's report has its agreement with the
+other grades, beside that of downloads alone: the share of pairs of different grades within a request that it
+orders as graded.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ import numpy as np
 
 from diffagent.agent.asking.reading import Reading
 from diffagent.agent.asking.wishes import wishes
-from diffagent.agent.choosing.choosing import Shelf
+from diffagent.agent.choosing.choosing import CardShelf
 from diffagent.agent.choosing.suitability import FEATURES, Floats, Suitability, features
 from diffagent.data.records import T2ICall
-from diffagent.training.fitting.plain_requests import Asked
+from diffagent.training.fitting.plain_requests import PlainRequest
 from diffagent.training.fitting.suiting import GradedRequest, gather, measure
 from diffagent.training.rewards import Progress
 
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from diffagent.agent.choosing.prefilter import Prefilter
 
 UNKNOWN = -100.0
-"""The score of a model that may not be chosen, or that the catalog does not have."""
+"""The score of a model that may not be chosen or is not in the catalog."""
 
 
 @dataclass
-class Suited:
+class SuitabilityReward:
     """A :class:`~diffagent.training.rewards.Reward`; ``readings``: prompt → its reading, else the rules'."""
 
     prefilter: Prefilter
@@ -43,17 +43,21 @@ class Suited:
     name: str = "suitability"
 
     def __post_init__(self) -> None:
-        self._shelf = Shelf(self.prefilter.cards)
+        self._shelf = CardShelf(self.prefilter.cards)
         self._places = {card.air: place for place, card in enumerate(self.prefilter.cards)}
 
     @classmethod
-    def of(
-        cls, prefilter: Prefilter, suitability: Suitability, requests: Sequence[Asked], progress: Progress
+    def from_requests(
+        cls,
+        prefilter: Prefilter,
+        suitability: Suitability,
+        requests: Sequence[PlainRequest],
+        progress: Progress,
     ) -> Self:
-        """With the readings of graded requests; the agreement is on their part ``test``."""
-        held_out = [one for one in requests if one.split == "test"]
-        rows = [row for row in gather(prefilter, held_out, progress) if row.given]
-        readings = {wishes(one.english).prompt: one.reading for one in requests}
+        """The reward with the readings of graded requests; its agreement is that on their part ``test``."""
+        held_out = [request for request in requests if request.split == "test"]
+        rows = [row for row in gather(prefilter, held_out, progress) if row.is_strong]
+        readings = {wishes(request.english).prompt: request.reading for request in requests}
         return cls(prefilter, suitability, readings, agreement(suitability, rows))
 
     def measure(self, prompt: str, airs: Sequence[str]) -> Floats:
@@ -65,38 +69,39 @@ class Suited:
         return np.array([UNKNOWN if place is None else logits[place] for place in places])
 
     def prepare(self, calls: Sequence[T2ICall], progress: Progress, share: tuple[int, int]) -> None:
-        """Nothing: features are made a prompt at a time."""
+        """Does nothing: features are computed a prompt at a time."""
 
     def score(self, prompt: str, calls: Sequence[T2ICall]) -> list[float]:
         return [float(value) for value in self.measure(prompt, [call.air for call in calls])]
 
     def close(self) -> None:
-        """Nothing: it is small and on no GPU."""
+        """Does nothing: the suitability is small and on no GPU."""
 
-    def told(self) -> dict[str, Any]:
+    def report(self) -> dict[str, Any]:
         return {"agreement": dict(self.agreement)}
 
 
 def agreement(suitability: Suitability, rows: Sequence[GradedRequest]) -> dict[str, float]:
-    """How far the suitability agrees with the grades of ``rows``: pairs in order, beside downloads alone, and
-    the shares of first choices; nothing where there are no rows."""
+    """The suitability's agreement with the grades of ``rows``: pairs in order, beside downloads alone, and
+    shares of first choices; only ``n`` where there are no rows."""
     if not rows:
         return {"n": 0}
     downloads = FEATURES.index("downloads")
-    pairs = [ordered(suitability(row.features), row.grades) for row in rows]
-    popular = [ordered(row.features[:, downloads], row.grades) for row in rows]
-    told = np.array([*filter(None, pairs)]).sum(0) if any(pairs) else np.zeros(2)
-    known = np.array([*filter(None, popular)]).sum(0) if any(popular) else np.zeros(2)
+    pairs = [ordered_pairs(suitability(row.features), row.grades) for row in rows]
+    popular = [ordered_pairs(row.features[:, downloads], row.grades) for row in rows]
+    counts = np.array([*filter(None, pairs)]).sum(0) if any(pairs) else np.zeros(2)
+    popular_counts = np.array([*filter(None, popular)]).sum(0) if any(popular) else np.zeros(2)
     shares = {name: round(value, 4) for name, value in measure(suitability, rows).items()}
     return shares | {
-        "pairs": float(told[1]),
-        "ordered": round(float(told[0] / max(told[1], 1)), 4),
-        "ordered_by_downloads": round(float(known[0] / max(known[1], 1)), 4),
+        "pairs": float(counts[1]),
+        "ordered": round(float(counts[0] / max(counts[1], 1)), 4),
+        "ordered_by_downloads": round(float(popular_counts[0] / max(popular_counts[1], 1)), 4),
     }
 
 
-def ordered(scores: Floats, grades: Any) -> tuple[float, float] | None:
-    """How many pairs of different grades the scores order so, equal ones half, of how many; None of none."""
+def ordered_pairs(scores: Floats, grades: Any) -> tuple[float, float] | None:
+    """The number of pairs of different grades that the scores order as graded, ties counted half, and the
+    number of such pairs; None where there are none."""
     better = grades[:, None] > grades[None]
     if not better.any():
         return None

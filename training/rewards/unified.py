@@ -2,12 +2,11 @@
 
     S(t, r) = 1/k Σ_i 1/3 (s_clip,norm(t, x_i) + s_reward,norm(t, x_i) + s_hps,norm(t, x_i))
 
-The paper leaves open over what a score is normalised ("to the range [0, 1]", "across different baselines").
-Here it is min–max over the images of one prompt: all images of all responses or systems that are compared,
-at once. Its Table 2 fits this and not a range over all prompts: on SD 1.5 ImageReward moves from −0.74 to
-−0.05, of a range of about 4, and CLIP and HPS by less of theirs, which could not move the mean by 31
-points. Where all images of a prompt score the same, that score says nothing: each gets 0.5. Scores of
-different sets of systems do not compare.
+The paper does not define the range of the normalisation ("to the range [0, 1]", "across different
+baselines"). Here it is min–max over all images of a prompt, of all responses or systems that are compared.
+Table 2 fits this range and not one over all prompts: on SD 1.5 ImageReward moves from −0.74 to −0.05, in a
+range of about 4, and CLIP and HPS by less of theirs, which could not move the mean by 31 points. Where all
+images of a prompt have the same score, each gets 0.5. Scores of different sets of systems do not compare.
 """
 
 from __future__ import annotations
@@ -28,13 +27,13 @@ Floats = npt.NDArray[np.float64]
 
 
 def normalise(scores: npt.ArrayLike) -> Floats:
-    """Min–max over all of one prompt's values, of any shape; 0.5 where they are equal."""
+    """The min–max normalisation of a prompt's scores, of any shape; 0.5 where they are equal."""
     values = np.asarray(scores, np.float64)
     low, high = values.min(), values.max()
     if high <= low:
         return np.full(values.shape, 0.5)
-    found: Floats = (values - low) / (high - low)
-    return found
+    scaled: Floats = (values - low) / (high - low)
+    return scaled
 
 
 def unified(scores: Mapping[str, npt.ArrayLike]) -> Floats:
@@ -43,23 +42,24 @@ def unified(scores: Mapping[str, npt.ArrayLike]) -> Floats:
     Args:
         scores: metric → [n, k], of the k images of each of n responses to one prompt.
     """
-    found: Floats = np.mean([normalise(one) for one in scores.values()], axis=0).mean(-1)
-    return found
+    means: Floats = np.mean([normalise(metric_scores) for metric_scores in scores.values()], axis=0).mean(-1)
+    return means
 
 
 class ImageMetrics:
-    """A :class:`~diffagent.training.rewards.Reward` that looks at ``seeds`` images of each call."""
+    """A :class:`~diffagent.training.rewards.Reward` by the images of ``seeds`` of each call."""
 
     def __init__(self, studio: Studio, scorers: Sequence[Scorer], seeds: Sequence[int]) -> None:
         self.studio, self.scorers, self.seeds = studio, tuple(scorers), tuple(seeds)
-        self.name = f"{', '.join(one.name for one in scorers)} of seeds {', '.join(map(str, seeds))}"
+        self.name = f"{', '.join(scorer.name for scorer in scorers)} of seeds {', '.join(map(str, seeds))}"
 
     def raw(self, prompt: str, calls: Sequence[T2ICall]) -> dict[str, Floats]:
         """Metric → [n, k]."""
         shape = (len(calls), len(self.seeds))
         pictures = [image for call in calls for image in self.studio.images(call, self.seeds)]
         return {
-            one.name: np.array(one.score(prompt, pictures), np.float64).reshape(shape) for one in self.scorers
+            scorer.name: np.array(scorer.score(prompt, pictures), np.float64).reshape(shape)
+            for scorer in self.scorers
         }
 
     def prepare(self, calls: Sequence[T2ICall], progress: Progress, share: tuple[int, int]) -> None:
@@ -71,7 +71,7 @@ class ImageMetrics:
         return [float(value) for value in unified(self.raw(prompt, calls))]
 
     def close(self) -> None:
-        """Drop the scorers and the executor, and what they hold of a GPU."""
+        """Drops the scorers and the executor, and frees their GPU memory."""
         import gc
 
         import torch
@@ -81,5 +81,5 @@ class ImageMetrics:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
-    def told(self) -> dict[str, Any]:
+    def report(self) -> dict[str, Any]:
         return {"images_generated": self.studio.generated, "images": str(self.studio.folder)}

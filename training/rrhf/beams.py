@@ -1,12 +1,12 @@
 """Diverse beam search (Vijayakumar et al. 2016) and multinomial sampling, over any source of
 log-probabilities.
 
-transformers 5 has no group beam search of its own any more (it moved to code that is downloaded), so it is
-here. Groups of beams advance one after another; at each step a group's choice of token v is worth
+transformers 5 no longer has a group beam search (it moved to code that is downloaded), so it is here.
+Groups of beams advance one after another; at each step a group scores token v by
 
     Σ log P of the beam  +  log P(v)  −  strength × how many beams of earlier groups chose v at this step
 
-with Hamming diversity, as in the paper's experiments. The penalty steers the choice and is not summed up.
+with Hamming diversity, as in the paper's experiments. The penalty steers the choice and is not accumulated.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ Finished = Callable[[tuple[int, ...]], bool]
 
 
 class Decoder(Protocol):
-    """One question, and rows of tokens behind it."""
+    """A question, and rows of tokens that continue it."""
 
     def first(self) -> Floats:
         """Log-probabilities [vocabulary] of the first token."""
         ...
 
     def extend(self, parents: Sequence[int], tokens: Sequence[int]) -> Floats:
-        """Row i becomes row ``parents[i]`` with ``tokens[i]`` behind it; log-probabilities [rows,
-        vocabulary] of what follows. Before the first call there is one row, 0, without tokens."""
+        """Row i becomes row ``parents[i]`` with ``tokens[i]`` appended; returns log-probabilities [rows,
+        vocabulary] of the next token. Before the first call there is one row, 0, without tokens."""
         ...
 
 
@@ -53,7 +53,7 @@ def diverse_beams(
 ) -> list[Beam]:
     """``groups`` × ``width`` sequences, the groups in order, each group's best first.
 
-    A sequence that ``finished`` accepts, or of ``most`` tokens, grows no more, and keeps its place.
+    A sequence that ``finished`` accepts, or that has ``most`` tokens, stops growing and keeps its place.
 
     Raises:
         BadInput: a count is below 1, or the strength below 0.
@@ -66,26 +66,28 @@ def diverse_beams(
     rows = decoder.first()[None].repeat(groups * width, axis=0)
     beams = [[Beam() if i == 0 else Beam(log_prob=-np.inf) for i in range(width)] for _ in range(groups)]
     for _ in range(most):
-        taken: Counter[int] = Counter()
+        earlier_tokens: Counter[int] = Counter()
         for g in range(groups):
-            beams[g] = _advance(beams[g], rows[g * width : (g + 1) * width], taken, strength, finished)
-            taken.update(one.tokens[-1] for one in beams[g] if one.tokens)
-        flat = [one for group in beams for one in group]
-        if all(finished(one.tokens) for one in flat):
+            beams[g] = _advance(
+                beams[g], rows[g * width : (g + 1) * width], earlier_tokens, strength, finished
+            )
+            earlier_tokens.update(beam.tokens[-1] for beam in beams[g] if beam.tokens)
+        flat = [beam for group in beams for beam in group]
+        if all(finished(beam.tokens) for beam in flat):
             break
         if len(flat[0].tokens) < most:
-            parents = [g * width + one.parent for g, group in enumerate(beams) for one in group]
-            first = len(flat[0].tokens) == 1 and all(len(one.tokens) == 1 for one in flat)
-            rows = decoder.extend([0] * len(flat) if first else parents, [one.tokens[-1] for one in flat])
-    return [one for group in beams for one in group]
+            parents = [g * width + beam.parent for g, group in enumerate(beams) for beam in group]
+            first = len(flat[0].tokens) == 1 and all(len(beam.tokens) == 1 for beam in flat)
+            rows = decoder.extend([0] * len(flat) if first else parents, [beam.tokens[-1] for beam in flat])
+    return [beam for group in beams for beam in group]
 
 
 def _advance(
-    beams: Sequence[Beam], rows: Floats, taken: Counter[int], strength: float, finished: Finished
+    beams: Sequence[Beam], rows: Floats, earlier_tokens: Counter[int], strength: float, finished: Finished
 ) -> list[Beam]:
-    """The best continuations of one group, as many as it has beams."""
+    """The best continuations of a group, as many as it has beams."""
     penalty = np.zeros(rows.shape[1])
-    for token, count in taken.items():
+    for token, count in earlier_tokens.items():
         penalty[token] = strength * count
     offers: list[tuple[float, Beam]] = []
     for i, beam in enumerate(beams):
@@ -96,22 +98,23 @@ def _advance(
             continue
         values = rows[i].astype(np.float64) - penalty
         for token in np.argsort(-values, kind="stable")[: len(beams)]:
-            kept = beam.log_prob + float(rows[i][token])
-            offers.append((beam.log_prob + float(values[token]), Beam((*beam.tokens, int(token)), kept, i)))
+            log_prob = beam.log_prob + float(rows[i][token])
+            offers.append(
+                (beam.log_prob + float(values[token]), Beam((*beam.tokens, int(token)), log_prob, i))
+            )
     offers.sort(key=lambda offer: -offer[0])
-    return [one for _, one in offers[: len(beams)]]
+    return [continuation for _, continuation in offers[: len(beams)]]
 
 
 def multinomial(
     decoder: Decoder, rng: np.random.Generator, temperature: float, most: int, ends: Sequence[int]
 ) -> tuple[int, ...]:
-    """Tokens drawn one by one from softmax(log P / temperature), up to an end token or ``most``; the end
-    token is left out."""
+    """Tokens drawn from softmax(log P / temperature), at most ``most``, up to an end token and without it."""
     log_probs = decoder.first()
     tokens: list[int] = []
     while True:
-        scaled = log_probs.astype(np.float64) / temperature
-        weights = np.exp(scaled - scaled.max())
+        logits = log_probs.astype(np.float64) / temperature
+        weights = np.exp(logits - logits.max())
         token = int(rng.choice(len(weights), p=weights / weights.sum()))
         if token in ends:
             return tuple(tokens)

@@ -1,8 +1,8 @@
-"""What alignment learns from: responses to the queries of the align part, and the reward of each.
+"""The training data of alignment: responses to the queries of the align part, and the reward of each.
 
-In: a task and an agent on the fine-tuned model. Out: queries with scored responses, for the trainer.
-Both files are written a query at a time, so that a run goes on where it was cut off; one of another task
-starts anew.
+In: a task and an agent with the fine-tuned model. Out: queries with scored responses, for the trainer.
+Both files grow by a query at a time, so that a run continues where it was interrupted; the file of another
+task is replaced.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from diffagent.data.records import Card, T2ICall
-from diffagent.training.rrhf.policy import Policy, Tuned
+from diffagent.training.rrhf.policy import Policy, TunedModel
 from diffagent.training.rrhf.queries import Query
-from diffagent.training.rrhf.responses import Answered, Response, respond
-from diffagent.training.rrhf.trainer import Ranked
+from diffagent.training.rrhf.responses import QueryResponses, Response, respond
+from diffagent.training.rrhf.trainer import ScoredQuery
 
 if TYPE_CHECKING:
     from diffagent.agent.agent import Agent
@@ -29,101 +29,125 @@ if TYPE_CHECKING:
 
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 RESPONSES, SCORES = "responses.jsonl", "scores.jsonl"
-_ASKED = ("form", "k", "responses", "diversity", "temperature", "parameters", "ranked", "learnt", "seed")
-"""What of a recipe decides the responses."""
+_RESPONSE_FIELDS = (
+    "form",
+    "k",
+    "responses",
+    "diversity",
+    "temperature",
+    "parameters",
+    "ranked",
+    "learnt",
+    "seed",
+)
+"""The fields of a recipe that the responses depend on."""
 
 
 @dataclass(frozen=True)
-class Task:
-    """What is aligned with what: ``queries`` in the order of training, ``default`` the model of the default
+class AlignmentTask:
+    """A model and its reward: ``queries`` in the order of training, ``default`` the model of the default
     call, ``source`` the folder of DABench or the file of requests that the queries come from."""
 
     config: RRHFConfig
-    tuned: Tuned
+    tuned: TunedModel
     queries: Sequence[Query]
     default: Card
     reward: Reward
     source: Path
 
 
-def collect(task: Task, agent: Agent, path: Path, progress: Progress) -> list[Answered]:
-    """The responses to every query, those of an earlier run of the same task kept."""
-    asked = [getattr(task.config, name) for name in _ASKED]
-    key = _digest([task.tuned.digest, task.default.air, *asked])
-    kept = {row["key"]: row for row in _kept(path, key)}
+def collect(task: AlignmentTask, agent: Agent, path: Path, progress: Progress) -> list[QueryResponses]:
+    """The responses to every query; those of an earlier run of the same task are kept."""
+    settings = [getattr(task.config, name) for name in _RESPONSE_FIELDS]
+    key = _digest([task.tuned.digest, task.default.air, *settings])
+    rows = {row["key"]: row for row in _stored_rows(path, key)}
     policy: Policy | None = None
     with path.open("a", encoding="utf-8") as stream:
         for number, query in enumerate(progress(task.queries, "responses")):
-            if query.key in kept:
+            if query.key in rows:
                 continue
-            policy = policy or Policy.of(agent.engine)  # type: ignore[arg-type]
+            policy = policy or Policy.from_engine(agent.engine)  # type: ignore[arg-type]
             rng = np.random.default_rng([task.config.seed, number])
-            found = respond(query, policy, agent, task.config, task.default, rng)
-            kept[query.key] = to_row(found)
-            stream.write(json.dumps(kept[query.key], ensure_ascii=False) + "\n")
+            responses = respond(query, policy, agent, task.config, task.default, rng)
+            rows[query.key] = to_row(responses)
+            stream.write(json.dumps(rows[query.key], ensure_ascii=False) + "\n")
             stream.flush()
-    return [from_row(kept[query.key]) for query in task.queries]
+    return [from_row(rows[query.key]) for query in task.queries]
 
 
 def rate(
-    answered: Sequence[Answered], reward: Reward, path: Path, progress: Progress
+    query_responses: Sequence[QueryResponses], reward: Reward, path: Path, progress: Progress
 ) -> dict[str, list[float]]:
-    """Query → a score for each of its responses; those of an earlier run kept."""
+    """Query → a score for each of its responses; those of an earlier run are kept."""
     key = _digest([reward.name])
-    kept = {(row["key"], row["calls"]): row["scores"] for row in _kept(path, key)}
-    found = {}
+    stored_scores = {(row["key"], row["calls"]): row["scores"] for row in _stored_rows(path, key)}
+    scores = {}
     with path.open("a", encoding="utf-8") as stream:
-        for one in progress(answered, "rewards"):
-            calls = [response.call for response in one.responses]
-            said = _digest([call.model_dump() for call in calls])
-            if (one.key, said) not in kept:
-                kept[one.key, said] = reward.score(one.prompt, calls)
-                row = {"key": one.key, "calls": said, "scores": kept[one.key, said]}
+        for group in progress(query_responses, "rewards"):
+            calls = [response.call for response in group.responses]
+            calls_digest = _digest([call.model_dump() for call in calls])
+            if (group.key, calls_digest) not in stored_scores:
+                stored_scores[group.key, calls_digest] = reward.score(group.prompt, calls)
+                row = {
+                    "key": group.key,
+                    "calls": calls_digest,
+                    "scores": stored_scores[group.key, calls_digest],
+                }
                 stream.write(json.dumps(row) + "\n")
                 stream.flush()
-            found[one.key] = kept[one.key, said]
-    return found
+            scores[group.key] = stored_scores[group.key, calls_digest]
+    return scores
 
 
-def rank(answered: Sequence[Answered], scores: Mapping[str, Sequence[float]]) -> list[Ranked]:
-    """What the trainer reads: the queries that have something to rank."""
+def rank(
+    query_responses: Sequence[QueryResponses], scores: Mapping[str, Sequence[float]]
+) -> list[ScoredQuery]:
+    """The trainer's examples: the queries with more than one response."""
     return [
-        Ranked(
-            list(one.ids),
-            [list(said.tokens) for said in one.responses],
-            list(scores[one.key]),
-            [len(said.tokens) if said.counted is None else said.counted for said in one.responses],
+        ScoredQuery(
+            list(group.ids),
+            [list(response.tokens) for response in group.responses],
+            list(scores[group.key]),
+            [
+                len(response.tokens) if response.counted is None else response.counted
+                for response in group.responses
+            ],
         )
-        for one in answered
-        if len(one.responses) > 1
+        for group in query_responses
+        if len(group.responses) > 1
     ]
 
 
-def to_row(one: Answered) -> dict[str, Any]:
-    """As a line of ``responses.jsonl``."""
-    said = [
+def to_row(group: QueryResponses) -> dict[str, Any]:
+    """A line of ``responses.jsonl``."""
+    responses = [
         {"source": r.source, "tokens": list(r.tokens), "call": r.call.model_dump(), "counted": r.counted}
-        for r in one.responses
+        for r in group.responses
     ]
-    return {**asdict(replace(one, responses=())), "responses": said}
+    return {**asdict(replace(group, responses=())), "responses": responses}
 
 
-def from_row(row: Mapping[str, Any]) -> Answered:
-    """The reverse of :func:`to_row`."""
-    said = tuple(
-        Response(one["source"], tuple(one["tokens"]), T2ICall.parse(one["call"]), one["counted"])
-        for one in row["responses"]
+def from_row(row: Mapping[str, Any]) -> QueryResponses:
+    """The inverse of :func:`to_row`."""
+    responses = tuple(
+        Response(
+            response["source"],
+            tuple(response["tokens"]),
+            T2ICall.parse(response["call"]),
+            response["counted"],
+        )
+        for response in row["responses"]
     )
-    return Answered(**{**row, "ids": tuple(row["ids"]), "responses": said})
+    return QueryResponses(**{**row, "ids": tuple(row["ids"]), "responses": responses})
 
 
-def _kept(path: Path, key: str) -> list[dict[str, Any]]:
-    """The whole rows of a file that was written for the same key; any other file starts anew."""
+def _stored_rows(path: Path, key: str) -> list[dict[str, Any]]:
+    """The complete rows of a file with the same key; any other file is replaced by an empty one."""
     if path.is_file():
         lines = path.read_bytes().split(b"\n")
         rows = [json.loads(line) for line in lines[:-1] if line]
         if rows and rows[0].get("made_for") == key:
-            path.write_bytes(b"\n".join(lines[:-1]) + b"\n")  # a line that a kill cut off goes
+            path.write_bytes(b"\n".join(lines[:-1]) + b"\n")  # without a line that a kill truncated
             return rows[1:]
     path.write_text(json.dumps({"made_for": key}) + "\n", encoding="utf-8")
     return []

@@ -1,4 +1,4 @@
-"""How a model is aligned: what a recipe of RRHF holds, checked."""
+"""The recipe of RRHF: how a model is aligned."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from typing import Any, Literal
 
 from diffagent.data.errors import BadInput
 from diffagent.training.sft.dialogues import Form
-from diffagent.training.sft.recipe import Lora, read
+from diffagent.training.sft.recipe import AdapterConfig, read
 
 _COUNTS = ("k", "responses", "images", "epochs", "batch", "accumulate", "eval_steps", "save_steps")
 
 
 @dataclass(frozen=True)
 class RRHFConfig:
-    """Of a query: ``responses`` by diverse beam search with penalty ``diversity``, and one by multinomial
-    sampling at ``temperature``; ``form`` of the answers, ``k`` candidates to answer among; ``parameters`` of
-    a beam's call: the usual ones of the model that it names, or drawn from what people use with it, from
-    which a reward that looks at images can tell which are better; ``images`` of a call for such a reward
-    (the paper: 10). ``ranked``: the tokens of a response that count, all or the model part (up to the
-    parameters). A reward that knows models only says nothing of the others, and they would decide which
-    response is the more probable one. ``learnt``: the tokens of the best response that cross entropy is on,
-    the ranked ones or all. Where answers are written without a grammar, parameters that no loss is on are
-    forgotten.
+    """The settings of alignment.
 
-    Of the run: ``batch`` queries with all their responses go through a device at once, ``accumulate`` such
-    batches make a step; ``lora`` is what a model is given that brings no adapter of ours; the other fields
-    are as in :class:`diffagent.training.sft.recipe.Recipe`. ``held_out`` queries are evaluated every
-    ``eval_steps``.
+    A query gets ``responses`` by diverse beam search with penalty ``diversity``, and one by multinomial
+    sampling at ``temperature``; ``form`` of the answers; ``k`` candidates to answer among; ``parameters`` of
+    a beam's call: the usual ones of its model, or drawn from those that people use with it, among which a
+    reward of images tells the better ones; ``images`` of a call for such a reward (the paper: 10).
+    ``ranked``: the tokens of a response in the ranking, all or the model part (up to the parameters). A
+    reward of models alone does not score the others, and they would decide which response is more probable.
+    ``learnt``: the tokens of the best response in the cross entropy, the ranked ones or all. Where answers
+    are written without a grammar, parameters without a loss are forgotten.
+
+    ``batch`` queries with all their responses go through a device at once, ``accumulate`` such batches make
+    a step; ``lora`` is the adapter of a model that comes without one; the other fields are as in
+    :class:`diffagent.training.sft.recipe.SftRecipe`. ``held_out`` queries are evaluated every ``eval_steps``.
     """
 
     name: str = "custom"
@@ -40,7 +40,7 @@ class RRHFConfig:
     ranked: Literal["whole", "model"] = "whole"
     learnt: Literal["ranked", "whole"] = "ranked"
     images: int = 10
-    lora: Lora | None = field(default_factory=Lora)
+    lora: AdapterConfig | None = field(default_factory=AdapterConfig)
     extract_rank: int | None = None
     epochs: int = 1
     batch: int = 2
@@ -87,5 +87,5 @@ class RRHFConfig:
 
 
 def read_config(name: str) -> RRHFConfig:
-    """A recipe that ships, by name, or a YAML file; see :func:`diffagent.training.sft.recipe.read`."""
+    """A shipped recipe, by name, or a YAML file; see :func:`diffagent.training.sft.recipe.read`."""
     return read(RRHFConfig, name, "rrhf")

@@ -1,4 +1,4 @@
-"""A question to a causal language model of transformers, with its key-value cache branched at will."""
+"""A question to a causal language model of transformers, with a key-value cache that branches."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ import numpy as np
 from diffagent.training.rrhf.beams import Floats
 
 
-class Asked:
-    """What the model makes of a question, computed once; each :meth:`branch` decodes from there."""
+class Prefill:
+    """The model's pass over a question, computed once; each :meth:`branch` decodes from there."""
 
     def __init__(self, model: Any, ids: Sequence[int]) -> None:
         import torch
@@ -32,7 +32,7 @@ class Branch:
     """A :class:`diffagent.training.rrhf.beams.Decoder`."""
 
     def __init__(self, model: Any, cache: Any, first: Floats) -> None:
-        self._model, self._asked, self._first = model, cache, first
+        self._model, self._prompt_cache, self._first = model, cache, first
         self._cache: Any = None
 
     def first(self) -> Floats:
@@ -43,14 +43,14 @@ class Branch:
 
         with torch.inference_mode():
             if self._cache is None:
-                self._cache = copy.deepcopy(self._asked)
+                self._cache = copy.deepcopy(self._prompt_cache)
             chosen = torch.tensor(list(parents), device=self._model.device)
             self._cache.batch_select_indices(chosen)
-            given = torch.tensor([[token] for token in tokens], device=self._model.device)
-            output = self._model(given, past_key_values=self._cache, use_cache=True)
+            ids = torch.tensor([[token] for token in tokens], device=self._model.device)
+            output = self._model(ids, past_key_values=self._cache, use_cache=True)
         return _log_probs(output.logits)
 
 
 def _log_probs(logits: Any) -> Floats:
-    found: Floats = logits[:, -1].float().log_softmax(-1).cpu().numpy().astype(np.float32)
-    return found
+    log_probs: Floats = logits[:, -1].float().log_softmax(-1).cpu().numpy().astype(np.float32)
+    return log_probs

@@ -1,11 +1,11 @@
-"""The loss of RRHF (paper, section 3.2.2; Yuan et al. 2023): better responses are to be more probable.
+"""The loss of RRHF (paper, section 3.2.2; Yuan et al. 2023), which makes better responses more probable.
 
     p_i = Σ_t log P(r_it | query, r_i<t) / |r_i|
     L   = Σ_{s_i < s_j} max(0, p_i − p_j)  −  Σ_t log P(r_i't | query, r_i'<t),   i' = argmax_i s_i
 
-|r_i| is the number of the response's own tokens: padding and the query count for nothing. Both terms weigh
-the same. Of several best responses the first is i'; equal scores make no pair. A batch of several queries
-has the mean of their losses.
+|r_i| is the number of the response's own tokens, without padding and query. Both terms have the same weight.
+Of several best responses the first is i'; equal scores make no pair. A batch of several queries has the mean
+of their losses.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Loss:
-    """``total`` is what is minimised, ``rank`` and ``cross_entropy`` its two terms (nats). ``ordered``: the
-    share of pairs of unequal score whose better response is the more probable one, NaN without such pairs.
-    ``best``: the share of queries whose most probable response is a best one."""
+    """A loss: ``total`` is minimised, ``rank`` and ``cross_entropy`` are its two terms (nats). ``ordered``:
+    the share of pairs of unequal score whose better response is more probable, NaN without such pairs.
+    ``best``: the share of queries whose most probable response has the best score."""
 
     total: torch.Tensor
     rank: float
@@ -37,20 +37,22 @@ def token_log_probs(logits: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
         logits: [R, L, vocabulary], at each position those of the next token.
         ids: int64 [R, L].
     """
-    wanted = ids[:, 1:, None]
-    found: torch.Tensor = logits[:, :-1].float().log_softmax(-1).gather(-1, wanted)[..., 0]
-    return found
+    next_ids = ids[:, 1:, None]
+    log_probs: torch.Tensor = logits[:, :-1].float().log_softmax(-1).gather(-1, next_ids)[..., 0]
+    return log_probs
 
 
-def response_log_probs(log_probs: torch.Tensor, own: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def response_log_probs(
+    log_probs: torch.Tensor, is_response: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
     """The sum over each response's own tokens, and their number: [R] each.
 
     Args:
         log_probs: [R, T], of each token.
-        own: booleans [R, T], true at the response's own tokens, of which each row has one at least.
+        is_response: booleans [R, T], true at the response's own tokens; each row has at least one.
     """
-    total = log_probs.masked_fill(~own, 0.0).sum(1)
-    return total, own.sum(1).to(total.dtype)
+    total = log_probs.masked_fill(~is_response, 0.0).sum(1)
+    return total, is_response.sum(1).to(total.dtype)
 
 
 def rrhf_loss(
@@ -64,10 +66,10 @@ def rrhf_loss(
 
     Args:
         total: [R], the summed log-probability of each response's tokens.
-        length: [R], how many these are.
+        length: [R], the number of these tokens.
         scores: [R], the rewards s_i.
-        query: int64 [R], which query each response answers; those of one need not stand together.
-        whole: [R], ``total`` of all of its tokens where only some are ranked; default: all are.
+        query: int64 [R], the query of each response; those of a query need not be adjacent.
+        whole: [R], ``total`` over all its tokens where only some are ranked; default: all are.
     """
     p = total / length
     same = query[:, None] == query[None, :]
@@ -76,22 +78,22 @@ def rrhf_loss(
     best = _best(scores, query)
     cross_entropy = -(total if whole is None else whole)[best].sum()
     count = len(best)
-    kept = p.detach()
-    liked = scores[_best(kept, query)] >= scores[best]
-    ordered = (kept[:, None] < kept[None, :])[pairs].float().mean()
+    log_prob = p.detach()
+    is_best = scores[_best(log_prob, query)] >= scores[best]
+    ordered = (log_prob[:, None] < log_prob[None, :])[pairs].float().mean()
     return Loss(
         (rank + cross_entropy) / count,
         float(rank.detach()) / count,
         float(cross_entropy.detach()) / count,
         float(ordered),
-        float(liked.float().mean()),
+        float(is_best.float().mean()),
     )
 
 
 def _best(values: torch.Tensor, query: torch.Tensor) -> torch.Tensor:
-    """The place of the greatest value of each query, the first of equals."""
+    """The index of each query's greatest value, the first of equals."""
     import torch
 
     places = torch.arange(len(values), device=values.device)
-    found = [places[query == one][values[query == one].argmax()] for one in query.unique()]
-    return torch.stack(found)
+    best = [places[query == number][values[query == number].argmax()] for number in query.unique()]
+    return torch.stack(best)

@@ -1,4 +1,4 @@
-"""The policy π that is aligned: a fine-tuned model, where its weights come from, and how it is asked."""
+"""The policy π that is aligned: a fine-tuned model, the source of its weights, and its decoding."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from diffagent.agent.engines import Prompt
     from diffagent.agent.engines.chat import Chat
     from diffagent.agent.engines.transformers_engine import TransformersEngine
-    from diffagent.training.rrhf.decoder import Asked
+    from diffagent.training.rrhf.decoder import Prefill
 
 
 @dataclass(frozen=True)
-class Tuned:
+class TunedModel:
     """A fine-tuned model: ``base`` under the name ``model``, and the adapter that was trained on it, if any.
 
-    With an adapter the same low-rank matrices are trained on, so that one adapter carries both stages.
+    With an adapter, alignment trains the same low-rank matrices, so that one adapter carries both stages.
     """
 
     model: str
@@ -33,11 +33,11 @@ class Tuned:
 
     @classmethod
     def find(cls, llm: str | None) -> Self:
-        """Of a run's folder (``train sft -o``), a folder or name of whole weights, or by default of what
-        ships.
+        """The model of a run's folder (``train sft -o``), of a folder or name of whole weights, or by default
+        the one that ships.
 
         Raises:
-            BadInput: nothing that ships is fine-tuned. MissingWeights: the weights are found nowhere.
+            BadInput: no fine-tuned adapter ships. MissingWeights: the weights are nowhere to be found.
         """
         if llm is None:
             folder = shipped()
@@ -55,7 +55,7 @@ class Tuned:
 
     @property
     def digest(self) -> str:
-        """Of the base and, with one, its adapter."""
+        """The digest of the base and, if there is one, of the adapter."""
         return (
             self.base.digest
             if self.adapter is None
@@ -63,7 +63,7 @@ class Tuned:
         )
 
     def engine(self) -> TransformersEngine:
-        """The engine that serves it."""
+        """The engine that serves the model."""
         from diffagent.agent.engines.transformers_engine import TransformersEngine
 
         return TransformersEngine.load(str(self.base.path), adapter=self.adapter)
@@ -76,14 +76,14 @@ class Policy:
         self.model, self.chat = model, chat
 
     @classmethod
-    def of(cls, engine: TransformersEngine) -> Self:
+    def from_engine(cls, engine: TransformersEngine) -> Self:
         return cls(engine.plain.model, engine.chat)
 
     @cached_property
     def vocabulary(self) -> Vocabulary:
         return Vocabulary(self.chat)
 
-    def ask(self, question: Prompt) -> Asked:
-        from diffagent.training.rrhf.decoder import Asked
+    def ask(self, question: Prompt) -> Prefill:
+        from diffagent.training.rrhf.decoder import Prefill
 
-        return Asked(self.model, self.chat.prompt_ids(question))
+        return Prefill(self.model, self.chat.prompt_ids(question))

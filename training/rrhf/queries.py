@@ -1,10 +1,10 @@
-"""Queries of alignment: what the model is asked, and among which models it may answer.
+"""Queries of alignment: prompts, and the models that an answer may name.
 
     align.jsonl, or plain requests → prompt → the agent's candidates (candidates form) or the whole catalog
     (memory form)
 
-In the candidates form the default model takes the last candidate's place where it is not one of them, and the
-list is shuffled, as in fine-tuning, so that no place in it is a hint.
+In the candidates form the default model replaces the last candidate where it is not one of them, and the list
+is shuffled, as in fine-tuning, so that a place in it is no hint.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from diffagent.agent.engines import Prompt
 from diffagent.data.base_models import LISTED
 from diffagent.data.errors import BadInput, DiffAgentError
 from diffagent.data.records import Card
-from diffagent.training.fitting.plain_requests import Asked
+from diffagent.training.fitting.plain_requests import PlainRequest
 from diffagent.training.sft.dialogues import Form
 from diffagent.training.sft.listing import Row, read_rows
 
 
 @dataclass(frozen=True)
 class Query:
-    """A user's prompt, and the models to answer among, in the order of the question (memory form: none)."""
+    """A user's prompt and the models to answer among, in the order of the question (memory form: none)."""
 
     wishes: Wishes
     candidates: tuple[Candidate, ...]
@@ -41,8 +41,8 @@ class Query:
 
     @property
     def cards(self) -> list[Card]:
-        """Of the candidates."""
-        return [one.card for one in self.candidates]
+        """The cards of the candidates."""
+        return [candidate.card for candidate in self.candidates]
 
     @property
     def question(self) -> Prompt:
@@ -53,31 +53,31 @@ class Query:
 
     @property
     def key(self) -> str:
-        """Tells queries apart in files: a digest of what is asked (matches too), and among which models."""
-        asked = self.question
-        said = [
+        """The query's name in files: a digest of the question (matches too) and its models."""
+        question = self.question
+        fields = [
             self.form,
-            asked.system,
-            asked.user,
+            question.system,
+            question.user,
             self.wishes.prompt,
             self.wishes.negative_prompt,
             *(card.air for card in self.cards),
         ]
-        return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
+        return hashlib.sha256(json.dumps(fields).encode()).hexdigest()[:16]
 
 
 def default_card(agent: Agent, name: str | None = None) -> Card:
-    """The model of the default call: the one that is named, else the most used checkpoint of the first base
+    """The model of the default call: the one of that name, or else the most used checkpoint of the first base
     model that has one.
 
     Raises:
-        BadInput: it is a LoRA, or there is no checkpoint.
+        BadInput: the model is a LoRA, or there is no checkpoint.
     """
     if name is not None:
         card = agent.catalog.find(name)
     else:
-        found = (agent.eligible.most_used(one) for one in LISTED)
-        best = next((card for card in found if card is not None), None) or max(
+        cards = (agent.eligible.most_used(base_model) for base_model in LISTED)
+        best = next((card for card in cards if card is not None), None) or max(
             (card for card in agent.prefilter.cards if card.type == "Checkpoint" and not card.is_pickle),
             key=lambda card: (card.stats.downloads, card.air),
             default=None,
@@ -93,36 +93,36 @@ def default_card(agent: Agent, name: str | None = None) -> Card:
 
 
 def read_queries(path: Path, agent: Agent, form: Form, k: int, default: Card, seed: int) -> list[Query]:
-    """The queries of a DABench file, in an order of ``seed``; prompts that no agent would route are left
-    out."""
+    """The queries of a DABench file, in an order of ``seed``, without prompts that an agent refuses."""
     rows = read_rows(path)
     order = np.random.default_rng(seed).permutation(len(rows))
     return list(ask((rows[i] for i in order), agent, form, k, default, seed))
 
 
-def of_requests(
-    requests: Iterable[Asked], agent: Agent, form: Form, k: int, default: Card, seed: int
+def request_queries(
+    requests: Iterable[PlainRequest], agent: Agent, form: Form, k: int, default: Card, seed: int
 ) -> list[Query]:
-    """The queries of plain requests, in English, in an order of ``seed``; part ``test``, which alignment is
-    measured on, is left out."""
-    rows = [{"instruction": {"prompt": one.english}} for one in requests if one.split != "test"]
+    """The queries of plain requests, in English, in an order of ``seed``, without part ``test``, on which
+    alignment is measured."""
+    rows = [{"instruction": {"prompt": request.english}} for request in requests if request.split != "test"]
     order = np.random.default_rng(seed).permutation(len(rows))
     return list(ask((rows[i] for i in order), agent, form, k, default, seed))
 
 
 def ask(rows: Iterable[Row], agent: Agent, form: Form, k: int, default: Card, seed: int) -> Iterable[Query]:
+    """The query of each row whose prompt the agent accepts."""
     for number, row in enumerate(rows):
-        asked = row["instruction"]
+        instruction = row["instruction"]
         try:
-            wished = Request.from_prompt(asked["prompt"], k=k).wishes
+            wishes = Request.from_prompt(instruction["prompt"], k=k).wishes
         except DiffAgentError:
             continue
-        wished = replace(wished, negative_prompt=asked.get("negative_prompt") or "")
+        wishes = replace(wishes, negative_prompt=instruction.get("negative_prompt") or "")
         if form == "memory":
-            yield Query(wished, (), form)
+            yield Query(wishes, (), form)
             continue
-        requirement = agent.prefilter.require(wished.prompt, wished.negative_prompt)
-        offered = agent.prefilter.rank(requirement, k, agent.eligible.loadable)
-        offered = including(offered, default)
-        order = np.random.default_rng([seed, number]).permutation(len(offered))
-        yield Query(wished, tuple(offered[i] for i in order), form)
+        requirement = agent.prefilter.require(wishes.prompt, wishes.negative_prompt)
+        candidates = agent.prefilter.rank(requirement, k, agent.eligible.loadable)
+        candidates = including(candidates, default)
+        order = np.random.default_rng([seed, number]).permutation(len(candidates))
+        yield Query(wishes, tuple(candidates[i] for i in order), form)

@@ -1,12 +1,12 @@
-"""Responses: what a fine-tuned model answers a query, made into n different calls that can be executed.
+"""Responses: a fine-tuned model's answers to a query, completed to n different calls that can be executed.
 
-    one multinomial sample + diverse beams → model part → catalog → whole calls, the default call added
+    one multinomial sample + diverse beams → model part → catalog → whole calls, plus the default call
 
 As in the paper only the model part of a response is kept (the letter, or the model's identity in the memory
-form), because the format of many different texts cannot be relied on; the call is then completed with the
-catalog's facts and the settings that people use the model with. A sampled answer that is whole keeps its own
-parameters; where these are out of range it is counted as illegal, and the usual ones stand in. What names no
-model is counted as invalid.
+form), because the format of many different texts is unreliable; the call is then completed with the
+catalog's facts and the settings that people use with the model. A sampled answer that is complete keeps its
+parameters; where these are out of range it counts as illegal, and the usual ones replace them. A text that
+names no model counts as invalid.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ IDENTITY_TOKENS = 40
 
 @dataclass(frozen=True)
 class Response:
-    """One answer that can be executed: its token ids, as many as are learnt, and the call it stands for. Of a
-    whole answer the end token is the last. ``counted``: how many of the first are ranked, where not all."""
+    """An answer that can be executed: its token ids, as many as are learnt, and its call. The end token is
+    the last of a whole answer. ``counted``: the number of ranked tokens from the first on, if not all."""
 
     source: Source
     tokens: tuple[int, ...]
@@ -53,10 +53,9 @@ class Response:
 
 
 @dataclass(frozen=True)
-class Answered:
-    """A query's token ids with its different responses. ``invalid`` of ``asked`` texts named no model;
-    ``repeated`` named a call that was there already, and ``illegal`` were samples whose own parameters were
-    out of range."""
+class QueryResponses:
+    """A query's token ids with its different responses. Of ``asked`` texts, ``invalid`` named no model,
+    ``repeated`` led to an earlier call, and ``illegal`` were samples with parameters out of range."""
 
     key: str
     prompt: str
@@ -70,57 +69,63 @@ class Answered:
 
 def respond(
     query: Query, policy: Policy, agent: Agent, config: RRHFConfig, default: Card, rng: np.random.Generator
-) -> Answered:
+) -> QueryResponses:
     """The responses to one query: the sample first, the default call last."""
     texts = list(_texts(query, policy, config, rng))
-    found: dict[str, Response] = {}
+    responses: dict[str, Response] = {}
     invalid = repeated = illegal = 0
     for source, text in texts:
         draws = rng if config.parameters == "drawn" else None
-        made, sound = _response(source, text, query, policy, agent, draws)
+        response, sound = _response(source, text, query, policy, agent, draws)
         illegal += not sound
-        if made is None:
+        if response is None:
             invalid += 1
             continue
-        repeated += call_digest(made.call) in found
-        found.setdefault(call_digest(made.call), made)
+        repeated += call_digest(response.call) in responses
+        responses.setdefault(call_digest(response.call), response)
     usual = complete("default", default, _default_settings(default, agent, query), query, policy, agent)
-    found.setdefault(call_digest(usual.call), usual)
+    responses.setdefault(call_digest(usual.call), usual)
     ids = tuple(policy.chat.prompt_ids(query.question))
-    kept = _counting(found.values(), query, policy, agent, config)
-    return Answered(query.key, query.wishes.prompt, ids, kept, len(texts), invalid, repeated, illegal)
+    ranked = _with_ranked_tokens(responses.values(), query, policy, agent, config)
+    return QueryResponses(query.key, query.wishes.prompt, ids, ranked, len(texts), invalid, repeated, illegal)
 
 
-def _counting(
+def _with_ranked_tokens(
     responses: Iterable[Response], query: Query, policy: Policy, agent: Agent, config: RRHFConfig
 ) -> tuple[Response, ...]:
-    """The responses with the tokens that count; where the model part alone counts, one a model."""
+    """The responses with their ranked tokens; one per model where the model part alone is ranked."""
     if config.ranked == "whole":
         return tuple(responses)
-    by_model = {one.call.air: one for one in responses}
-    openings = [_opening(one, query, policy, agent) for one in by_model.values()]
+    by_model = {response.call.air: response for response in responses}
+    openings = [_opening(response, query, policy, agent) for response in by_model.values()]
     if config.learnt == "whole":
         counts = map(len, openings)
-        return tuple(replace(one, counted=n) for one, n in zip(by_model.values(), counts, strict=True))
-    return tuple(replace(one, tokens=ids) for one, ids in zip(by_model.values(), openings, strict=True))
+        return tuple(
+            replace(response, counted=n) for response, n in zip(by_model.values(), counts, strict=True)
+        )
+    return tuple(
+        replace(response, tokens=ids) for response, ids in zip(by_model.values(), openings, strict=True)
+    )
 
 
-def _opening(one: Response, query: Query, policy: Policy, agent: Agent) -> tuple[int, ...]:
-    """The tokens of a whole answer that name the model: all up to the parameters."""
-    card = agent.catalog.by_air(one.call.air)
+def _opening(response: Response, query: Query, policy: Policy, agent: Agent) -> tuple[int, ...]:
+    """The tokens of a whole answer up to the parameters, which name the model."""
+    card = agent.catalog.by_air(response.call.air)
     assert card is not None
     opening = len(str(_grammar(card, query, agent).parts[0]).encode())
-    ends = range(1, len(one.tokens) + 1)
-    return one.tokens[: next(n for n in ends if len(policy.vocabulary.text(one.tokens[:n])) >= opening)]
+    ends = range(1, len(response.tokens) + 1)
+    return response.tokens[
+        : next(n for n in ends if len(policy.vocabulary.text(response.tokens[:n])) >= opening)
+    ]
 
 
 def _texts(
     query: Query, policy: Policy, config: RRHFConfig, rng: np.random.Generator
 ) -> Iterator[tuple[Source, str]]:
-    """What the model says: a whole answer, then the model parts of diverse beams."""
-    asked = policy.ask(query.question)
-    drawn = multinomial(asked.branch(), rng, config.temperature, ANSWER_TOKENS, policy.chat.end_ids)
-    yield "sample", policy.chat.decode(drawn)
+    """The model's texts: a whole answer, then the model parts of diverse beams."""
+    prefill = policy.ask(query.question)
+    sample = multinomial(prefill.branch(), rng, config.temperature, ANSWER_TOKENS, policy.chat.end_ids)
+    yield "sample", policy.chat.decode(sample)
 
     def finished(tokens: tuple[int, ...]) -> bool:
         if query.form == "candidates":
@@ -128,44 +133,44 @@ def _texts(
         return tokens[-1] in policy.chat.end_ids or _identity(policy.chat.decode(tokens)) is not None
 
     most = 1 if query.form == "candidates" else IDENTITY_TOKENS
-    for beam in diverse_beams(asked.branch(), config.responses, 1, config.diversity, most, finished):
+    for beam in diverse_beams(prefill.branch(), config.responses, 1, config.diversity, most, finished):
         yield "beam", policy.chat.decode(beam.tokens)
 
 
 def _response(
     source: Source, text: str, query: Query, policy: Policy, agent: Agent, draws: np.random.Generator | None
 ) -> tuple[Response | None, bool]:
-    """What a text stands for, and whether its own parameters are in range where it is a whole answer."""
-    card = _named(text, query, agent)
+    """The response of a text, and whether the parameters of a whole answer are in range."""
+    card = _named_card(text, query, agent)
     if card is None:
         return None, True
-    own = _own(text, query, card) if source == "sample" else None
-    sound = own is None or answer_flaw(own, agent.catalog) is None
-    if own is not None and sound:
-        return complete(source, card, own_settings(own), query, policy, agent), True
-    drawn = _drawn(_grammar(card, query, agent), draws) if draws is not None else {}
-    return complete(source, card, drawn, query, policy, agent), sound
+    fields = _whole_answer(text, query, card) if source == "sample" else None
+    sound = fields is None or answer_flaw(fields, agent.catalog) is None
+    if fields is not None and sound:
+        return complete(source, card, own_settings(fields), query, policy, agent), True
+    options = _draw_options(_grammar(card, query, agent), draws) if draws is not None else {}
+    return complete(source, card, options, query, policy, agent), sound
 
 
-def _drawn(legal: Grammar, rng: np.random.Generator) -> dict[str, str]:
-    """Slot → a value, drawn by the priors."""
-    found = {}
+def _draw_options(legal: Grammar, rng: np.random.Generator) -> dict[str, str]:
+    """Slot → an option, drawn by the priors."""
+    options = {}
     for slot in legal.slots:
         chances = np.exp(np.array(slot.log_priors))
-        found[slot.name] = slot.options[rng.choice(len(chances), p=chances / chances.sum())]
-    return found
+        options[slot.name] = slot.options[rng.choice(len(chances), p=chances / chances.sum())]
+    return options
 
 
 def complete(
-    source: Source, card: Card, own: Mapping[str, str], query: Query, policy: Policy, agent: Agent
+    source: Source, card: Card, parameters: Mapping[str, str], query: Query, policy: Policy, agent: Agent
 ) -> Response:
-    """The whole answer that names a model, its parameters ``own`` or else the usual ones, and its call.
+    """The whole answer that names a model, with ``parameters`` or else the usual ones, and its call.
 
     Raises:
         ValueError: a parameter is out of range. EngineError: the vocabulary cannot spell the answer.
     """
-    legal = with_options(_grammar(card, query, agent), own)
-    text = legal.render(own)
+    legal = with_options(_grammar(card, query, agent), parameters)
+    text = legal.render(parameters)
     tokens = (*spell(legal, policy.vocabulary, text), policy.vocabulary.end)
     fields = memory.read(text) if query.form == "memory" else answer.read(text)[1]
     carrier = agent.eligible.base_checkpoint(card, ANY) if card.type == "LoRA" else None
@@ -173,9 +178,9 @@ def complete(
 
 
 def call_digest(call: T2ICall) -> str:
-    """SHA-256 of a call without its seed: equal calls are one response, and share images."""
-    said = call.model_dump(exclude={"seed"})
-    return hashlib.sha256(json.dumps(said, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+    """The SHA-256 of a call without its seed: equal calls are one response and share images."""
+    fields = call.model_dump(exclude={"seed"})
+    return hashlib.sha256(json.dumps(fields, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
 
 
 def _grammar(card: Card, query: Query, agent: Agent) -> Grammar:
@@ -196,20 +201,20 @@ def _default_settings(card: Card, agent: Agent, query: Query) -> dict[str, str]:
     return own_settings(fields | {"sampling_steps": steps, "cfg_scale": cfg})
 
 
-def _named(text: str, query: Query, agent: Agent) -> Card | None:
-    """The model that a response names; None where it names none that can be called."""
+def _named_card(text: str, query: Query, agent: Agent) -> Card | None:
+    """The model that a response names; None where no callable model has that name."""
     if query.form == "candidates":
         letter = text.strip().partition(" ")[0]
         at = LABELS.find(letter) if len(letter) == 1 else -1
         return query.cards[at] if 0 <= at < len(query.cards) else None
-    said = _identity(text)
-    card = agent.catalog.by_name(said[0]) if said else None
-    known = card is not None and said == (card.name, card.type, card.base_model) and not card.is_pickle
-    return card if known else None
+    identity = _identity(text)
+    card = agent.catalog.by_name(identity[0]) if identity else None
+    is_match = card is not None and identity == (card.name, card.type, card.base_model) and not card.is_pickle
+    return card if is_match else None
 
 
 def _identity(text: str) -> tuple[str, str, str] | None:
-    """Name, type and base model of an answer's beginning, once all three stand there."""
+    """The name, type and base model at the start of an answer, once it has all three."""
     try:
         values, _ = json.JSONDecoder().raw_decode(text.strip())
     except json.JSONDecodeError:
@@ -222,8 +227,8 @@ def _identity(text: str) -> tuple[str, str, str] | None:
     return values[0], values[1], values[2]
 
 
-def _own(text: str, query: Query, card: Card) -> Mapping[str, Any] | None:
-    """The fields of a whole answer that names ``card`` and nothing else; None of any other text."""
+def _whole_answer(text: str, query: Query, card: Card) -> Mapping[str, Any] | None:
+    """The fields of a whole answer that names ``card``; None for any other text."""
     try:
         fields = (
             memory.read(text) if query.form == "memory" else answer.resolve(*answer.read(text), query.cards)
@@ -234,15 +239,15 @@ def _own(text: str, query: Query, card: Card) -> Mapping[str, Any] | None:
         return None
 
 
-def summary(answered: Sequence[Answered]) -> dict[str, Any]:
-    """How many texts were asked for, and what became of them."""
-    asked = sum(one.asked for one in answered)
+def summary(query_responses: Sequence[QueryResponses]) -> dict[str, Any]:
+    """The counts of texts by outcome."""
+    texts = sum(group.asked for group in query_responses)
     return {
-        "queries": len(answered),
-        "texts": asked,
-        "invalid": sum(one.invalid for one in answered),
-        "repeated": sum(one.repeated for one in answered),
-        "illegal": sum(one.illegal for one in answered),
-        "responses": sum(len(one.responses) for one in answered),
-        "invalid_share": round(sum(one.invalid for one in answered) / asked, 4) if asked else None,
+        "queries": len(query_responses),
+        "texts": texts,
+        "invalid": sum(group.invalid for group in query_responses),
+        "repeated": sum(group.repeated for group in query_responses),
+        "illegal": sum(group.illegal for group in query_responses),
+        "responses": sum(len(group.responses) for group in query_responses),
+        "invalid_share": round(sum(group.invalid for group in query_responses) / texts, 4) if texts else None,
     }

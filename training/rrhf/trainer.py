@@ -1,4 +1,4 @@
-"""transformers' Trainer with the loss of RRHF: a batch is several queries, each with all its responses."""
+"""transformers' Trainer with the loss of RRHF; a batch has several queries, each with all its responses."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Literal
 
 from diffagent.training.rrhf.loss import Loss, response_log_probs, rrhf_loss, token_log_probs
-from diffagent.training.sft.answer_loss import shared, states_behind
-from diffagent.training.sft.answer_trainer import Paced
+from diffagent.training.sft.answer_loss import shared_length, states_behind
+from diffagent.training.sft.answer_trainer import PacedTrainer
 
 if TYPE_CHECKING:
     import torch
@@ -21,9 +21,9 @@ Side = Literal["left", "right"]
 
 
 @dataclass(frozen=True)
-class Ranked:
-    """A query's token ids, and those of its responses with a score each; the end token stands in them.
-    ``counted``: how many of a response's first tokens are ranked, where not all are."""
+class ScoredQuery:
+    """A query's token ids, and those of its responses, end token included, with a score each. ``counted``:
+    the number of each response's first tokens that are ranked, if not all."""
 
     prompt: list[int]
     responses: list[list[int]]
@@ -31,49 +31,49 @@ class Ranked:
     counted: list[int] | None = None
 
 
-def collate(queries: Sequence[Ranked], pad: int, side: Side = "right") -> dict[str, Any]:
-    """A batch of R responses, padded at one side.
+def collate(queries: Sequence[ScoredQuery], pad: int, side: Side = "right") -> dict[str, Any]:
+    """A batch of R responses, padded on one side.
 
-    ``input_ids``, ``attention_mask``, ``own`` (true at the response's tokens) and ``ranked`` (at those that
-    are ranked) [R, L]; ``scores`` float32 and ``query`` int64 [R].
+    ``input_ids``, ``attention_mask``, ``own`` (true at the response's tokens) and ``ranked`` (true at the
+    ranked ones) [R, L]; ``scores`` float32 and ``query`` int64 [R].
     """
     import torch
 
-    rows = [(one.prompt, said) for one in queries for said in one.responses]
-    counts = [count for one in queries for count in one.counted or map(len, one.responses)]
-    longest = max(len(prompt) + len(said) for prompt, said in rows)
+    rows = [(query.prompt, response) for query in queries for response in query.responses]
+    counts = [count for query in queries for count in query.counted or map(len, query.responses)]
+    longest = max(len(prompt) + len(response) for prompt, response in rows)
 
     def padded(ids: Sequence[int], filler: int) -> list[int]:
         rest = [filler] * (longest - len(ids))
         return [*rest, *ids] if side == "left" else [*ids, *rest]
 
     ranked = [
-        padded([0] * len(prompt) + [1] * count + [0] * (len(said) - count), 0)
-        for (prompt, said), count in zip(rows, counts, strict=True)
+        padded([0] * len(prompt) + [1] * count + [0] * (len(response) - count), 0)
+        for (prompt, response), count in zip(rows, counts, strict=True)
     ]
-    numbers = [number for number, one in enumerate(queries) for _ in one.responses]
+    numbers = [number for number, query in enumerate(queries) for _ in query.responses]
     return {
-        "input_ids": torch.tensor([padded([*prompt, *said], pad) for prompt, said in rows]),
+        "input_ids": torch.tensor([padded([*prompt, *response], pad) for prompt, response in rows]),
         "attention_mask": torch.tensor([padded([1] * (len(p) + len(r)), 0) for p, r in rows]),
         "own": torch.tensor([padded([0] * len(p) + [1] * len(r), 0) for p, r in rows]).bool(),
         "ranked": torch.tensor(ranked).bool(),
-        "scores": torch.tensor([score for one in queries for score in one.scores], dtype=torch.float32),
+        "scores": torch.tensor([score for query in queries for score in query.scores], dtype=torch.float32),
         "query": torch.tensor(numbers),
     }
 
 
-Summed = tuple["torch.Tensor", "torch.Tensor", "torch.Tensor"]
-"""Of each response [R]: Σ log P and number of its ranked tokens, and Σ log P of all of them."""
+Sums = tuple["torch.Tensor", "torch.Tensor", "torch.Tensor"]
+"""Sums of each response [R]: Σ log P and number of its ranked tokens, and Σ log P of all its tokens."""
 
 
-def whole_log_probs(model: Any, batch: dict[str, Any]) -> Summed:
-    """The sums of each response, by one pass over all rows; any padding.
+def whole_log_probs(model: Any, batch: dict[str, Any]) -> Sums:
+    """The sums of each response, by one pass over all rows, padded on either side.
 
-    Positions count from each row's first token, so that where padding stands changes nothing. Logits are
-    computed from the token before the first response's on.
+    Positions count from each row's first token, so that the side of the padding changes nothing. Logits are
+    computed from the token before the first response on.
     """
-    ids, real, own = batch["input_ids"], batch["attention_mask"], batch["own"]
-    start = max(int(own.any(0).nonzero()[0]) - 1, 0)
+    ids, real, is_response = batch["input_ids"], batch["attention_mask"], batch["own"]
+    start = max(int(is_response.any(0).nonzero()[0]) - 1, 0)
     logits = model(
         input_ids=ids,
         attention_mask=real,
@@ -81,24 +81,24 @@ def whole_log_probs(model: Any, batch: dict[str, Any]) -> Summed:
         logits_to_keep=ids.shape[1] - start,
         use_cache=False,
     ).logits
-    found = token_log_probs(logits, ids[:, start:])
-    return _summed(found, own[:, start + 1 :], batch["ranked"][:, start + 1 :])
+    log_probs = token_log_probs(logits, ids[:, start:])
+    return _sums(log_probs, is_response[:, start + 1 :], batch["ranked"][:, start + 1 :])
 
 
-def _summed(log_probs: torch.Tensor, own: torch.Tensor, ranked: torch.Tensor) -> Summed:
-    return *response_log_probs(log_probs, ranked), response_log_probs(log_probs, own)[0]
+def _sums(log_probs: torch.Tensor, is_response: torch.Tensor, ranked: torch.Tensor) -> Sums:
+    return *response_log_probs(log_probs, ranked), response_log_probs(log_probs, is_response)[0]
 
 
-def shared_log_probs(model: Any, batch: dict[str, Any]) -> Summed:
-    """:func:`whole_log_probs`, where a query goes through the model once for all its responses.
+def shared_log_probs(model: Any, batch: dict[str, Any]) -> Sums:
+    """The sums of :func:`whole_log_probs`, with one pass per query for all its responses.
 
-    Six responses of forty tokens to a query of 220 are 460 tokens in place of 1,560: what a CPU has to do.
-    Rows are padded at the right.
+    Six responses of forty tokens to a query of 220 are 460 tokens instead of 1,560, which counts on a CPU.
+    Rows are padded on the right.
     """
     import torch
 
-    found = [_of_one_query(model, one) for one in by_query(batch)]
-    totals, lengths, wholes = zip(*found, strict=True)
+    sums = [_query_sums(model, query) for query in by_query(batch)]
+    totals, lengths, wholes = zip(*sums, strict=True)
     return torch.cat(totals), torch.cat(lengths), torch.cat(wholes)
 
 
@@ -106,7 +106,7 @@ ROWS = ("input_ids", "attention_mask", "own", "ranked")
 
 
 def by_query(batch: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """A batch's queries one after another, in the order of their numbers; rows cut to the longest."""
+    """The queries of a batch, in the order of their numbers, with rows cut to the longest."""
     for number in batch["query"].unique():
         rows = batch["query"] == number
         width = int(batch["attention_mask"][rows].sum(1).max())
@@ -114,21 +114,21 @@ def by_query(batch: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield {**wide, "scores": batch["scores"][rows], "query": batch["query"][rows]}
 
 
-def _of_one_query(model: Any, batch: dict[str, Any]) -> Summed:
-    ids, own = batch["input_ids"], batch["own"]
-    common = min(shared(ids, ~own), int(own.any(0).nonzero()[0]) - 1)
+def _query_sums(model: Any, batch: dict[str, Any]) -> Sums:
+    ids, is_response = batch["input_ids"], batch["own"]
+    common = min(shared_length(ids, ~is_response), int(is_response.any(0).nonzero()[0]) - 1)
     states = states_behind(model, ids, batch["attention_mask"], common)
-    scored = own[:, common + 1 :]
-    logits = model.get_output_embeddings()(states[:, :-1][scored]).float()
-    log_probs = logits.new_zeros(scored.shape)
-    wanted = ids[:, common + 1 :][scored]
-    log_probs = log_probs.masked_scatter(scored, logits.log_softmax(-1).gather(-1, wanted[:, None])[:, 0])
-    return _summed(log_probs, scored, batch["ranked"][:, common + 1 :])
+    mask = is_response[:, common + 1 :]
+    logits = model.get_output_embeddings()(states[:, :-1][mask]).float()
+    log_probs = logits.new_zeros(mask.shape)
+    next_ids = ids[:, common + 1 :][mask]
+    log_probs = log_probs.masked_scatter(mask, logits.log_softmax(-1).gather(-1, next_ids[:, None])[:, 0])
+    return _sums(log_probs, mask, batch["ranked"][:, common + 1 :])
 
 
-def exact(head: Any) -> None:
-    """Have a model's head (a linear layer) give float32 logits: bf16 rounds them to eighths, which makes
-    responses of one token equal where they are to be ranked."""
+def use_float32_logits(head: Any) -> None:
+    """Makes a model's head (a linear layer) return float32 logits: bf16 rounds them to eighths, which makes
+    responses of one token tie."""
     import torch
 
     def forward(states: torch.Tensor) -> torch.Tensor:
@@ -141,10 +141,10 @@ def exact(head: Any) -> None:
 
 @cache
 def trainer_class() -> Any:
-    """The class; made at the first use, because its base takes seconds to import."""
+    """The trainer's class, created at first use, because its base takes seconds to import."""
     from transformers.trainer import Trainer
 
-    class RRHFTrainer(Paced, Trainer):  # type: ignore[misc]
+    class RRHFTrainer(PacedTrainer, Trainer):  # type: ignore[misc]
         """transformers' Trainer with :func:`~diffagent.training.rrhf.loss.rrhf_loss`.
 
         Batches come from :func:`collate`; ``tokens`` counts a query with each of its responses.
@@ -152,7 +152,7 @@ def trainer_class() -> Any:
 
         def __init__(self, **options: Any) -> None:
             super().__init__(**options)
-            exact(self.accelerator.unwrap_model(self.model).get_output_embeddings())
+            use_float32_logits(self.accelerator.unwrap_model(self.model).get_output_embeddings())
             self.model_accepts_loss_kwargs = False  # the loss is a mean over a batch's queries
             self._parts: dict[str, list[float]] = defaultdict(list)
 
@@ -166,7 +166,7 @@ def trainer_class() -> Any:
             self._note(loss, inputs)
             return (loss.total, {}) if return_outputs else loss.total
 
-        def _log_probs(self, model: Any, inputs: Any) -> Summed:
+        def _log_probs(self, model: Any, inputs: Any) -> Sums:
             on_cpu = inputs["own"].device.type == "cpu"
             padded_right = bool(inputs["attention_mask"][:, 0].all())
             alone = self.accelerator.num_processes == 1  # gradients are averaged where the wrapper is called
@@ -188,7 +188,7 @@ def trainer_class() -> Any:
 
         def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
             evaluated = "eval_loss" in logs
-            for name in [one for one in self._parts if one.startswith("eval_") == evaluated]:
+            for name in [part for part in self._parts if part.startswith("eval_") == evaluated]:
                 values = self._parts.pop(name)
                 logs[name] = sum(values) / len(values)
             super().log(logs, start_time)

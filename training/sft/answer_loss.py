@@ -1,8 +1,8 @@
-"""The loss of supervised fine-tuning: cross entropy over the answers' tokens, and nothing else computed.
+"""The loss of supervised fine-tuning: cross entropy over the answers' tokens.
 
-Two things are left out that change nothing in the result: the logits of tokens that no loss is
-computed on (a vocabulary of 49,152 is half of a small model's work), and the beginning that all prompts of a
-batch share (the system turn), which goes through the model once and is then seen by all.
+Two shortcuts leave the loss unchanged. Logits are computed only for tokens with a label (a vocabulary of
+49,152 is half of a small model's work). The prefix that all prompts of a batch share (the system turn) goes
+through the model once, into a cache that all rows read.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Choice:
-    """How the choice counts in an answer: its letter, one token in forty, and what follows from it.
+class AnswerWeights:
+    """The weights of an answer's tokens in the loss.
 
-    ``plain``: the weight of its cross entropy among all tokens, which teaches the model to answer by
-    itself. ``identity``: the weight of name, type and base model, which can be copied without a doubt, beside
+    ``plain``: the weight of the letter, one token in forty, in the cross entropy over the whole vocabulary.
+    ``identity``: the weight of name, type and base model, which are copied from the question, relative to
     parameters, which vary. ``letters``: the token ids of the labels, in order.
     """
 
@@ -29,9 +29,9 @@ class Choice:
     identity: float = 1.0
     letters: tuple[int, ...] = ()
 
-    def measured(self) -> Choice:
-        """With every token counted once, as a held-out loss is reported."""
-        return Choice(letters=self.letters)
+    def measured(self) -> AnswerWeights:
+        """The weights of a held-out loss, where every token counts once."""
+        return AnswerWeights(letters=self.letters)
 
 
 def answer_loss(
@@ -40,38 +40,38 @@ def answer_loss(
     real: torch.Tensor,
     labels: torch.Tensor,
     count: Any = None,
-    choice: Choice | None = None,
+    choice: AnswerWeights | None = None,
     log_priors: torch.Tensor | None = None,
     parameters: torch.Tensor | None = None,
     letter_targets: torch.Tensor | None = None,
     share: bool = True,
     wrapped: Any = None,
 ) -> tuple[torch.Tensor, dict[str, float]]:
-    """Cross entropy in nats over the labelled tokens, and shares of right ones: of all tokens that come
-    first, and, of the letters with a prior, by the prefilter alone and with the model.
+    """Cross entropy in nats over the labelled tokens, and accuracies: the share of tokens that rank first
+    and, of letters with a prior, the recall of the prefilter alone and fused with the model.
 
     Args:
         model: a causal language model of transformers (``base_model``, ``get_output_embeddings``).
-        ids, real, labels: int64 [batch, length], padded at the right; ``real`` is 1 where a token is none of
-            the padding, ``labels`` is −100 where there is no loss.
-        count: what the sum is divided by; default: the number of labelled tokens.
-        choice: how the first labelled token of each row counts; default: as any other.
-        log_priors: float [batch, k], the prefilter's log-probabilities of the candidates, −inf behind the
-            last and in rows that have none.
-        parameters: int64 [batch, 2], where each row's parameters begin and end; default: they are all of it.
-        letter_targets: float [batch, k], how right each candidate's letter is as a row's first labelled
-            token; zeros where that token alone is right.
-        share: whether the common beginning goes through the model once, for which it has to keep a cache;
-            with gradient checkpointing it keeps none.
-        wrapped: the model as it is wrapped for several processes, which averages their gradients where it is
+        ids, real, labels: int64 [batch, length], padded on the right; ``real`` is 0 on padding, ``labels`` is
+            −100 where there is no loss.
+        count: the divisor of the sum; default: the number of labelled tokens.
+        choice: the weights of tokens; default: all equal.
+        log_priors: float [batch, k], the prefilter's log-probabilities of the candidates, −inf after the
+            last one and in rows without a prior.
+        parameters: int64 [batch, 2], where each row's parameters begin and end; default: the whole row.
+        letter_targets: float [batch, k], the target probability of each candidate's letter as a row's first
+            labelled token; zeros where the label alone is right.
+        share: whether the common prefix goes through the model once, which needs a cache; gradient
+            checkpointing keeps none.
+        wrapped: the wrapper of the model for several processes, which averages their gradients when it is
             called; the batch then goes through it whole, and logits are computed from the first label on.
     """
     import torch
     from torch.nn.functional import cross_entropy
 
-    choice = choice or Choice()
+    choice = choice or AnswerWeights()
     if wrapped is None:
-        states = states_behind(model, ids, real, shared(ids, labels == IGNORED) if share else 0)
+        states = states_behind(model, ids, real, shared_length(ids, labels == IGNORED) if share else 0)
         start = ids.shape[1] - states.shape[1]
     else:
         start = max(int((labels != IGNORED).any(0).int().argmax()) - 1, 0)
@@ -83,14 +83,14 @@ def answer_loss(
         rest = ids.shape[1] - start
         output = wrapped(input_ids=ids, attention_mask=real, use_cache=False, logits_to_keep=rest)
         logits = output.logits[:, :-1][scored].float()
-    wanted = targets[scored]
+    answer_ids = targets[scored]
     opening = (scored & (scored.cumsum(1) == 1))[scored]
     weights = 1 + (choice.plain - 1) * opening.to(logits.dtype)
     if parameters is not None:
         places = torch.arange(start + 1, labels.shape[1], device=labels.device)
         identity = ((places < parameters[:, :1]) | (places >= parameters[:, 1:]))[scored] & ~opening
         weights += (choice.identity - 1) * identity.to(logits.dtype)
-    losses = cross_entropy(logits, wanted, reduction="none")
+    losses = cross_entropy(logits, answer_ids, reduction="none")
     if letter_targets is not None and letter_targets.shape[1] and choice.letters:
         shares_of_letters = letter_targets[scored.any(1)]
         losses = losses.index_put(
@@ -99,17 +99,17 @@ def answer_loss(
         )
     total = (weights * losses).sum()
     with torch.no_grad():
-        right = {"mean_token_accuracy": float((logits.argmax(-1) == wanted).float().mean())}
+        accuracies = {"mean_token_accuracy": float((logits.argmax(-1) == answer_ids).float().mean())}
     if log_priors is not None and choice.letters:
-        given = log_priors[scored.any(1)]
-        right |= _recalls(logits[opening].detach(), wanted[opening], given, choice.letters)
-    return total / (max(len(wanted), 1) if count is None else count), right
+        priors = log_priors[scored.any(1)]
+        accuracies |= _recalls(logits[opening].detach(), answer_ids[opening], priors, choice.letters)
+    return total / (max(len(answer_ids), 1) if count is None else count), accuracies
 
 
 def _among_letters(
     logits: torch.Tensor, losses: torch.Tensor, targets: torch.Tensor, letters: tuple[int, ...]
 ) -> torch.Tensor:
-    """The cross entropy [rows] of the targets over the letters; ``losses`` in rows that have none."""
+    """The cross entropy [rows] of the targets over the letters; ``losses`` in rows without targets."""
     import torch
 
     ids = torch.tensor(letters[: targets.shape[1]], device=logits.device)
@@ -118,26 +118,26 @@ def _among_letters(
 
 
 def _recalls(
-    logits: torch.Tensor, wanted: torch.Tensor, log_priors: torch.Tensor, letters: tuple[int, ...]
+    logits: torch.Tensor, answer_ids: torch.Tensor, log_priors: torch.Tensor, letters: tuple[int, ...]
 ) -> dict[str, float]:
-    """Shares of rows whose candidate the prior prefers, and prior and model [rows, vocabulary] together."""
+    """Shares of rows whose true candidate ranks first by the prior, and by prior and model fused."""
     import torch
 
-    known = log_priors.isfinite().any(1)
-    if not known.any():
+    has_prior = log_priors.isfinite().any(1)
+    if not has_prior.any():
         return {}
-    prior = log_priors[known]
+    prior = log_priors[has_prior]
     ids = torch.tensor(letters[: prior.shape[1]], device=logits.device)
-    truth = (wanted[known][:, None] == ids).int().argmax(1)
-    together = prior + logits[known][:, ids]
+    truth = (answer_ids[has_prior][:, None] == ids).int().argmax(1)
+    together = prior + logits[has_prior][:, ids]
     return {
         name: float((scores.argmax(1) == truth).float().mean())
         for name, scores in (("prefilter_recall", prior), ("fused_recall", together))
     }
 
 
-def shared(ids: torch.Tensor, unscored: torch.Tensor) -> int:
-    """How many tokens all rows begin with alike and without a loss, the last of them left to each row.
+def shared_length(ids: torch.Tensor, unscored: torch.Tensor) -> int:
+    """The length of the prefix that all rows share without a loss, less one token.
 
     ``unscored``: booleans [batch, length], where there is no loss.
     """
@@ -147,17 +147,19 @@ def shared(ids: torch.Tensor, unscored: torch.Tensor) -> int:
     return max(length - 1, 0) if len(ids) > 1 else 0
 
 
-def states_behind(model: Any, ids: torch.Tensor, real: torch.Tensor, shared: int) -> torch.Tensor:
-    """Final hidden states [batch, length − shared, hidden] behind the first ``shared`` tokens."""
+def states_behind(model: Any, ids: torch.Tensor, real: torch.Tensor, prefix_length: int) -> torch.Tensor:
+    """Final hidden states [batch, length − prefix, hidden] after the first ``prefix_length`` tokens."""
     backbone = model.base_model
-    if not shared:
+    if not prefix_length:
         states: torch.Tensor = backbone(input_ids=ids, attention_mask=real, use_cache=False).last_hidden_state
         return states
     from transformers.cache_utils import DynamicCache
 
     cache = DynamicCache(config=model.config)
-    backbone(input_ids=ids[:1, :shared], past_key_values=cache, use_cache=True)
+    backbone(input_ids=ids[:1, :prefix_length], past_key_values=cache, use_cache=True)
     cache.batch_repeat_interleave(len(ids))
-    output = backbone(input_ids=ids[:, shared:], attention_mask=real, past_key_values=cache, use_cache=True)
+    output = backbone(
+        input_ids=ids[:, prefix_length:], attention_mask=real, past_key_values=cache, use_cache=True
+    )
     states = output.last_hidden_state
     return states

@@ -1,4 +1,4 @@
-"""trl's SFTTrainer as this project runs it, in one process or several: our loss, schedule, log and clock."""
+"""trl's SFTTrainer with our loss, schedule, log and clock, in one process or several."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from diffagent.training.sft.answer_loss import Choice, answer_loss
+from diffagent.training.sft.answer_loss import AnswerWeights, answer_loss
 from diffagent.training.sft.dialogues import IGNORED
 
 if TYPE_CHECKING:
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 
 SHOWN = ("loss", "eval_loss", "learning_rate", "tokens_per_s")
-"""What of a row of the log stands on the console."""
+"""The fields of a log row that the console shows."""
 
 
-class Paced:
-    """What stands before a Trainer in both stages: our schedule, a clock, a log in place of the printed one.
+class PacedTrainer:
+    """The mixin of both stages' Trainers: our schedule, a clock, and a log in place of printed lines.
 
-    ``schedule(start)`` gives step → factor of the learning rate.
+    ``schedule(start)`` returns step → factor of the learning rate.
     """
 
     args: Any
@@ -56,14 +56,14 @@ class Paced:
         self.add_callback(diary(log, say))
 
     def computing(self, model: Any) -> AbstractContextManager[Any]:
-        """The precision of a pass: bf16 where that is asked for and ``model`` holds its weights in fp32."""
+        """The autocast context of a pass: bf16 where it is configured and ``model`` has fp32 weights."""
         import torch
 
         mixed = self.args.bf16 and model.dtype == torch.float32
         return torch.autocast(model.device.type, torch.bfloat16) if mixed else nullcontext()
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """As the Trainer does, with the tokens a second since the last time."""
+        """Logs as the Trainer does, and adds the tokens per second since the last call."""
         if "loss" in logs:
             tokens, began = self._logged
             self._logged = (self.tokens, time.monotonic())
@@ -82,13 +82,13 @@ class Paced:
 
 @cache
 def trainer_class() -> Any:
-    """The class; made at the first use, because its base takes seconds to import."""
+    """The trainer's class, created at first use, because its base takes seconds to import."""
     from trl.trainer.sft_trainer import SFTTrainer
 
-    class AnswerTrainer(Paced, SFTTrainer):  # type: ignore[misc]
+    class AnswerTrainer(PacedTrainer, SFTTrainer):  # type: ignore[misc]
         """SFTTrainer with :func:`~diffagent.training.sft.answer_loss.answer_loss`."""
 
-        def __init__(self, *, choice: Choice, **options: Any) -> None:
+        def __init__(self, *, choice: AnswerWeights, **options: Any) -> None:
             super().__init__(**options)
             self._choice = choice
 
@@ -106,7 +106,7 @@ def trainer_class() -> Any:
             mode = "train" if self.model.training else "eval"
             choice = self._choice if self.model.training else self._choice.measured()
             with self.computing(plain):
-                loss, right = answer_loss(
+                loss, accuracies = answer_loss(
                     plain,
                     inputs["input_ids"],
                     real,
@@ -120,8 +120,8 @@ def trainer_class() -> Any:
                     wrapped=model if processes > 1 else None,
                 )
             if processes > 1 and num_items_in_batch is not None and self.args.average_tokens_across_devices:
-                loss = loss * processes  # the count is of all processes, whose gradients are averaged
-            for name, share in right.items():
+                loss = loss * processes  # the count covers all processes, whose gradients are averaged
+            for name, share in accuracies.items():
                 self._metrics[mode][name].append(share)
             return loss
 
@@ -129,23 +129,23 @@ def trainer_class() -> Any:
 
 
 def collate(examples: list[dict[str, Any]], pad: int) -> dict[str, Any]:
-    """A batch, padded at the right: ids, mask and labels [batch, length]; ``log_priors`` [batch, k], −inf
-    where there is none; ``targets`` [batch, k], 0 where there is none; ``parameters`` [batch, 2]."""
+    """A batch, padded on the right: ids, mask and labels [batch, length]; ``log_priors`` [batch, k], padded
+    with −inf; ``targets`` [batch, k], padded with 0; ``parameters`` [batch, 2]."""
     import torch
     from torch.nn.utils.rnn import pad_sequence
 
     def stack(name: str, kind: torch.dtype, filler: float) -> torch.Tensor:
-        rows = [torch.tensor(one[name], dtype=kind) for one in examples]
+        rows = [torch.tensor(example[name], dtype=kind) for example in examples]
         return pad_sequence(rows, batch_first=True, padding_value=filler)
 
-    ids = [torch.ones(len(one["input_ids"]), dtype=torch.long) for one in examples]
+    ids = [torch.ones(len(example["input_ids"]), dtype=torch.long) for example in examples]
     return {
         "input_ids": stack("input_ids", torch.long, pad),
         "attention_mask": pad_sequence(ids, batch_first=True),
         "labels": stack("labels", torch.long, IGNORED),
         "log_priors": stack("log_priors", torch.float32, -math.inf),
         "targets": stack("targets", torch.float32, 0.0),
-        "parameters": torch.tensor([one["parameters"] for one in examples]),
+        "parameters": torch.tensor([example["parameters"] for example in examples]),
     }
 
 
@@ -154,7 +154,7 @@ def clock(limits: Limits, say: Say) -> Any:
     from transformers.trainer_callback import TrainerCallback
 
     class Clock(TrainerCallback):  # type: ignore[misc]
-        """Ends the run in good order when its time is up: a last evaluation, a checkpoint."""
+        """Ends the run when its time is up, after a last evaluation and a checkpoint."""
 
         def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
             if limits.spent() >= 1 and not control.should_training_stop:
@@ -166,16 +166,16 @@ def clock(limits: Limits, say: Say) -> Any:
 
 
 def diary(log: Path, say: Say) -> Any:
-    """A callback that writes what is logged."""
+    """A callback that writes the log."""
     from transformers.trainer_callback import TrainerCallback
 
     class Diary(TrainerCallback):  # type: ignore[misc]
-        """Every figure the trainer logs, as a JSON line in a file and in words on the console."""
+        """Writes every row that the trainer logs as a JSON line, and its main figures on the console."""
 
         def on_train_begin(self, args: Any, state: Any, control: Any, **_: Any) -> None:
-            if state.is_world_process_zero:  # rows behind the checkpoint are logged again
-                kept = [row for row in read_log(log) if row["step"] <= state.global_step]
-                log.write_text("".join(json.dumps(row) + "\n" for row in kept), encoding="utf-8")
+            if state.is_world_process_zero:  # rows after the checkpoint are logged again
+                rows = [row for row in read_log(log) if row["step"] <= state.global_step]
+                log.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
             if not state.is_world_process_zero or not logs:
@@ -183,9 +183,9 @@ def diary(log: Path, say: Say) -> Any:
             row = {"step": state.global_step, **{name: _number(value) for name, value in logs.items()}}
             with log.open("a", encoding="utf-8") as stream:
                 stream.write(json.dumps(row) + "\n")
-            shown = {name: row[name] for name in SHOWN if name in row}
-            if shown:
-                figures = ", ".join(f"{name} {value:.4g}" for name, value in shown.items())
+            console_row = {name: row[name] for name in SHOWN if name in row}
+            if console_row:
+                figures = ", ".join(f"{name} {value:.4g}" for name, value in console_row.items())
                 say(f"step {state.global_step} of {state.max_steps}: {figures}")
 
     return Diary()

@@ -1,6 +1,6 @@
 """The curves of a run: loss, held-out loss and learning rate over the steps, as a PNG file.
 
-The loss in training is the weighted one that is minimised; held out every token counts once.
+The training loss is weighted; in the held-out loss every token counts once.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from diffagent.training.sft.answer_trainer import read_log
 
 
 def draw(log: Path, path: Path) -> None:
-    """Draw a run's ``log.jsonl`` into a PNG file.
+    """Draws a run's ``log.jsonl`` into a PNG file.
 
     Raises:
         MissingExtra: matplotlib is not installed. BadInput: the log has no losses.
@@ -31,14 +31,14 @@ def draw(log: Path, path: Path) -> None:
     figure = Figure(figsize=(8, 5.5), dpi=130, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
     heights = [3] + [2] * (len(panels) - 2) + [1]
-    drawn = figure.subplots(len(panels), 1, sharex=True, height_ratios=heights)
-    for axes, (name, label) in zip(drawn, panels.items(), strict=True):
+    panel_axes = figure.subplots(len(panels), 1, sharex=True, height_ratios=heights)
+    for axes, (name, label) in zip(panel_axes, panels.items(), strict=True):
         _line(axes, rows, name, "train (weighted)" if name == "loss" else "train", "#7fb0c4")
         _line(axes, rows, f"eval_{name}", "held out (align)", "#b3532f")
         axes.set_ylabel(label)
-    drawn[0].set_yscale("log")
-    drawn[0].legend(frameon=False)
-    drawn[-1].set_xlabel("step")
+    panel_axes[0].set_yscale("log")
+    panel_axes[0].legend(frameon=False)
+    panel_axes[-1].set_xlabel("step")
     with path.open("wb") as stream:
         figure.savefig(stream, format="png", metadata={"Software": None})
 
@@ -54,7 +54,7 @@ _ALIGNMENT = {
     "ordered": "pairs in order",
     "learning_rate": "learning rate",
 }
-"""What a run logs → what it is called beside its curve."""
+"""Field of the log → label of its axis."""
 
 
 def _line(axes: Any, rows: list[dict[str, Any]], name: str, label: str, colour: str) -> None:

@@ -1,12 +1,12 @@
-"""Dialogues: what the language model is trained on, one user turn and one answer each (paper, section 3.2).
+"""Dialogues: the language model's training data, one user turn and one answer each (paper, section 3.2).
 
-*candidates*: the prompt with the prefilter's candidates, shuffled, so that no place in the list is a hint;
-the answer is the letter and the call of the model that the image was made with. In a stated share of them
-that model is absent, and the answer is the prefilter's best with its usual settings: what a user is
-served best with where the list is poor. *memory*: the prompt alone, the model names the model.
+*candidates*: the prompt with the prefilter's candidates, shuffled, so that a place in the list is no hint;
+the answer is the letter and the call of the model that the image was made with. In a configured share of the
+lists that model is absent, and the answer is the prefilter's best with its usual settings, which serves a
+user best where the list is poor. *memory*: the prompt alone; the answer names the model.
 
 Questions and answers are those of serving (:mod:`diffagent.agent.answering.answer`,
-:mod:`diffagent.agent.answering.memory`), and an answer's tokens are those that constrained decoding writes.
+:mod:`diffagent.agent.answering.memory`), and an answer has the tokens that constrained decoding writes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from diffagent.data.dabench.dabench import is_new_model
 from diffagent.data.errors import BadInput
 from diffagent.data.records import Card, Usage
 from diffagent.training.fitting.ranker import shorten
-from diffagent.training.sft.listing import Listed
+from diffagent.training.sft.listing import ListedPair
 
 if TYPE_CHECKING:
     from diffagent.agent.engines.chat import Chat
@@ -40,10 +40,10 @@ IGNORED = -100
 
 @dataclass(frozen=True)
 class Dialogue:
-    """One user turn and one answer; ``grammar`` holds the answers that are legal for the same choice.
+    """One user turn and one answer; ``grammar`` holds the legal answers with the same choice.
     ``log_priors``: the prefilter's log-probability of each candidate in the question's order, where the true
-    model is one of them. ``targets``: how right each candidate's letter is, where several may be; they sum
-    to 1."""
+    model is one of them. ``targets``: the target probability of each candidate's letter, where several are
+    right; the sum is 1."""
 
     form: Form
     prompt: Prompt
@@ -54,10 +54,10 @@ class Dialogue:
 
 
 @dataclass(frozen=True)
-class Example:
-    """A dialogue's token ids, the answer's from ``answer_at`` on, the end token last; ``parameters`` is where
-    what is not copied from the question begins and ends. ``log_priors`` and ``targets`` as in
-    :class:`Dialogue`."""
+class TrainingExample:
+    """A dialogue's token ids: the answer starts at ``answer_at``, the end token is last; ``parameters`` is
+    where the parameters, which are not copied from the question, begin and end. ``log_priors`` and
+    ``targets`` as in :class:`Dialogue`."""
 
     form: Form
     ids: list[int]
@@ -74,8 +74,8 @@ class Example:
 
 @dataclass(frozen=True)
 class Mix:
-    """The share of dialogues in memory form, of candidate lists without their true model, and of the
-    dialogues in memory form whose prompt is cut to a few words, as people type
+    """The shares of dialogues in memory form, of candidate lists without their true model, and of memory-form
+    dialogues whose prompt is cut to a few words, as people type
     (:func:`diffagent.training.fitting.ranker.shorten`)."""
 
     memory: float = 0.1
@@ -89,69 +89,71 @@ class Mix:
 
 
 def converse(
-    pairs: Sequence[Listed], usual: Mapping[str, Usage], mix: Mix, k: int, rng: np.random.Generator
+    pairs: Sequence[ListedPair], usual: Mapping[str, Usage], mix: Mix, k: int, rng: np.random.Generator
 ) -> list[Dialogue]:
     """A dialogue for each pair, in random order.
 
-    The pairs whose model the prefilter did not list are the first to be absent; those beyond the stated
-    share are asked from memory, and where they are too few, listed models are taken out.
+    Pairs whose model the prefilter did not list fill the share of absent ones first. The surplus goes into
+    memory form; where there are too few, listed models are removed from their lists.
     """
     order = [pairs[i] for i in rng.permutation(len(pairs))]
     by_memory = round(mix.memory * len(order))
-    lost = [one for one in order if one.card not in one.cards[:k]]
-    found = [one for one in order if one.card in one.cards[:k]]
+    absent_pairs = [pair for pair in order if pair.card not in pair.cards[:k]]
+    present = [pair for pair in order if pair.card in pair.cards[:k]]
     absent = round(mix.absent * (len(order) - by_memory))
     if mix.memory < 1:
-        lost, spare = lost[:absent], lost[absent:]
-        found, taken_out = found[absent - len(lost) :], found[: absent - len(lost)]
+        absent_pairs, spare = absent_pairs[:absent], absent_pairs[absent:]
+        present, taken_out = present[absent - len(absent_pairs) :], present[: absent - len(absent_pairs)]
     else:
-        lost, spare, found, taken_out = [], order, [], []
+        absent_pairs, spare, present, taken_out = [], order, [], []
     by_memory = max(0, by_memory - len(spare))
-    spare, found = spare + found[:by_memory], found[by_memory:]
-    listed = [_among(one, usual, k, rng, present=True) for one in found]
-    listed += [_among(one, usual, k, rng, present=False) for one in lost + taken_out]
-    told = listed + [_from_memory(_cut(one, mix.short, rng), usual) for one in spare]
-    return [told[i] for i in rng.permutation(len(told))]
+    spare, present = spare + present[:by_memory], present[by_memory:]
+    listed = [_among(pair, usual, k, rng, present=True) for pair in present]
+    listed += [_among(pair, usual, k, rng, present=False) for pair in absent_pairs + taken_out]
+    dialogues = listed + [_from_memory(_cut(pair, mix.short, rng), usual) for pair in spare]
+    return [dialogues[i] for i in rng.permutation(len(dialogues))]
 
 
 def _among(
-    pair: Listed, usual: Mapping[str, Usage], k: int, rng: np.random.Generator, *, present: bool
+    pair: ListedPair, usual: Mapping[str, Usage], k: int, rng: np.random.Generator, *, present: bool
 ) -> Dialogue:
-    """The candidates form; the true model is one of them or none."""
-    offered = [one for one in pair.candidates if present or one.card != pair.card][:k]
-    cards = [one.card for one in offered]
+    """A dialogue in candidates form, with or without the true model in its list."""
+    candidates = [candidate for candidate in pair.candidates if present or candidate.card != pair.card][:k]
+    cards = [candidate.card for candidate in candidates]
     best = next(
         (card for card in cards if card.model_id is None or not is_new_model(card.model_id)), cards[0]
     )
     chosen = pair.card if present else best
-    offered = [offered[i] for i in rng.permutation(len(offered))]
-    label = answer.LABELS[[one.card for one in offered].index(chosen)]
+    candidates = [candidates[i] for i in rng.permutation(len(candidates))]
+    label = answer.LABELS[[candidate.card for candidate in candidates].index(chosen)]
     legal = answer.grammar(label, chosen, _usual_settings(chosen, pair, usual), 1.0)
     choice = own_settings(pair.api) if present else {}
     legal = with_options(legal, choice)
-    priors = tuple(one.score for one in offered) if present else ()
-    return Dialogue("candidates", answer.question(offered, pair.prompt), legal.render(choice), legal, priors)
+    priors = tuple(candidate.score for candidate in candidates) if present else ()
+    return Dialogue(
+        "candidates", answer.question(candidates, pair.prompt), legal.render(choice), legal, priors
+    )
 
 
-def _cut(pair: Listed, share: float, rng: np.random.Generator) -> Listed:
-    """The pair, in so many cases with a few words of its prompt."""
+def _cut(pair: ListedPair, share: float, rng: np.random.Generator) -> ListedPair:
+    """The pair, in a share of the cases with its prompt cut to a few words."""
     if not share or rng.random() >= share:
         return pair
     return replace(pair, prompt=shorten(pair.prompt, pair.card, rng))
 
 
-def _from_memory(pair: Listed, usual: Mapping[str, Usage]) -> Dialogue:
+def _from_memory(pair: ListedPair, usual: Mapping[str, Usage]) -> Dialogue:
     choice = own_settings(pair.api)
     legal = with_options(memory.grammar(pair.card, _usual_settings(pair.card, pair, usual), 1.0), choice)
     return Dialogue("memory", memory.question(pair.prompt), legal.render(choice), legal)
 
 
-def _usual_settings(card: Card, pair: Listed, usual: Mapping[str, Usage]) -> Mapping[str, Any]:
+def _usual_settings(card: Card, pair: ListedPair, usual: Mapping[str, Usage]) -> Mapping[str, Any]:
     return settings(card, usual.get(family_of(card.base_model), Usage()), Wishes(pair.prompt))
 
 
 def own_settings(api: Mapping[str, Any]) -> dict[str, str]:
-    """A call's own parameters as the slots of an answer spell them."""
+    """A call's parameters as the slots of an answer spell them."""
     return {
         "size": f"{api['width']},{api['height']}",
         "sampler": str(api["sampling_method"]),
@@ -175,47 +177,52 @@ def _with_option(slot: Slot, choice: Mapping[str, str]) -> Slot:
     return Slot(slot.name, (*slot.options, option), (*slot.log_priors, min(slot.log_priors)))
 
 
-def tokenise(dialogue: Dialogue, chat: Chat, vocabulary: Vocabulary) -> Example:
-    """Token ids of both turns in the model's own chat template."""
-    asked = chat.prompt_ids(dialogue.prompt)
-    said = spell(dialogue.grammar, vocabulary, dialogue.answer)
+def tokenise(dialogue: Dialogue, chat: Chat, vocabulary: Vocabulary) -> TrainingExample:
+    """The token ids of both turns in the model's chat template."""
+    question_ids = chat.prompt_ids(dialogue.prompt)
+    answer_ids = spell(dialogue.grammar, vocabulary, dialogue.answer)
     parts, whole = dialogue.grammar.parts, len(dialogue.answer.encode())
-    copied = str(parts[0]) if dialogue.form == "candidates" else ""
-    ends = (len(copied.encode()), whole - len(dialogue.grammar.tail.encode()))
+    prefix = str(parts[0]) if dialogue.form == "candidates" else ""
+    ends = (len(prefix.encode()), whole - len(dialogue.grammar.tail.encode()))
     first, last = (
-        next(n for n in range(len(said) + 1) if len(vocabulary.text(said[:n])) >= end) for end in ends
+        next(n for n in range(len(answer_ids) + 1) if len(vocabulary.text(answer_ids[:n])) >= end)
+        for end in ends
     )
-    return Example(
+    return TrainingExample(
         form=dialogue.form,
-        ids=[*asked, *said, vocabulary.end],
-        answer_at=len(asked),
-        parameters=[len(asked) + first, len(asked) + last],
+        ids=[*question_ids, *answer_ids, vocabulary.end],
+        answer_at=len(question_ids),
+        parameters=[len(question_ids) + first, len(question_ids) + last],
         log_priors=list(dialogue.log_priors),
         targets=list(dialogue.targets),
     )
 
 
-def in_batches(examples: Sequence[Example], batch: int, rng: np.random.Generator) -> list[Example]:
-    """The examples reordered so that each run of ``batch`` is of one form and like length.
+def in_batches(
+    examples: Sequence[TrainingExample], batch: int, rng: np.random.Generator
+) -> list[TrainingExample]:
+    """The examples, reordered so that each batch has one form and similar lengths.
 
-    They are sorted within windows of 32 batches, and the batches shuffled: a run that stops early has seen a
-    random part. What is left over from whole batches stands last.
+    Examples are sorted within windows of 32 batches, and the batches are shuffled, so that a run that stops
+    early has read a random part. The remainder of whole batches comes last.
     """
-    found: list[list[Example]] = []
-    rest: list[Example] = []
+    batches: list[list[TrainingExample]] = []
+    rest: list[TrainingExample] = []
     for start in range(0, len(examples), 32 * batch):
         window = examples[start : start + 32 * batch]
         for form in get_args(Form):
-            alike = sorted((one for one in window if one.form == form), key=lambda one: len(one.ids))
+            alike = sorted(
+                (example for example in window if example.form == form), key=lambda example: len(example.ids)
+            )
             whole = len(alike) - len(alike) % batch
-            made = [alike[i : i + batch] for i in range(0, whole, batch)]
-            found += [made[i] for i in rng.permutation(len(made))]
+            runs = [alike[i : i + batch] for i in range(0, whole, batch)]
+            batches += [runs[i] for i in rng.permutation(len(runs))]
             rest += alike[whole:]
-    order = _interleaved(len(found), 32, rng)
-    return [one for i in order for one in found[i]] + rest
+    order = _interleaved(len(batches), 32, rng)
+    return [example for i in order for example in batches[i]] + rest
 
 
 def _interleaved(count: int, window: int, rng: np.random.Generator) -> list[int]:
-    """0…count − 1, shuffled within windows: forms mix, and the order of the examples is kept on the whole."""
+    """0…count − 1, shuffled within windows: forms mix, and the overall order of the examples stays."""
     starts = range(0, count, window)
     return [int(i) for start in starts for i in start + rng.permutation(min(window, count - start))]

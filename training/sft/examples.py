@@ -1,8 +1,8 @@
-"""Examples: the token ids that a run trains on, made once and kept beside the weights.
+"""Examples: the token ids that a run trains on, computed once and stored beside the weights.
 
     DABENCH/train.jsonl, RAW → pairs with candidates → dialogues of every epoch → token ids
 
-The file names what it was made from, so that a run that goes on reads the same examples in the same order.
+The file has a digest of its sources, so that a resumed run reads the same examples in the same order.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from diffagent.data.errors import BadInput
 from diffagent.data.records import Card
 from diffagent.training.fitting.plain_requests import choices, read_graded, readings
 from diffagent.training.fitting.ranker import gather
-from diffagent.training.sft.dialogues import Example, converse, in_batches, tokenise
-from diffagent.training.sft.listing import Listed, list_held_out, list_train, plain_list, read_rows
+from diffagent.training.sft.dialogues import TrainingExample, converse, in_batches, tokenise
+from diffagent.training.sft.listing import ListedPair, list_held_out, list_train, plain_list, read_rows
 
 if TYPE_CHECKING:
     from diffagent.agent.engines.chat import Chat
-    from diffagent.training.sft.recipe import Recipe
+    from diffagent.training.sft.recipe import SftRecipe
 
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 FILE = "examples.jsonl"
@@ -39,17 +39,17 @@ FILE = "examples.jsonl"
 
 @dataclass(frozen=True)
 class Examples:
-    """In the order of training, and held out; ``digest`` is of the DABench files, ``letters`` the token ids
-    of the candidates' labels."""
+    """The examples in the order of training, and the held-out ones; ``digest`` is that of the DABench files,
+    ``letters`` are the token ids of the candidates' labels."""
 
-    train: list[Example]
-    held_out: list[Example]
+    train: list[TrainingExample]
+    held_out: list[TrainingExample]
     digest: str
     letters: tuple[int, ...] = ()
 
 
 def examples(
-    recipe: Recipe,
+    recipe: SftRecipe,
     dabench: Path,
     raw: Path | None,
     chat: Chat,
@@ -57,12 +57,12 @@ def examples(
     progress: Progress,
     catalog: Path | None = None,
 ) -> Examples:
-    """Those of ``out``, where they were made for the same recipe and data; else new ones, kept there.
+    """The examples in ``out`` where they fit recipe and data; otherwise new ones, which are stored there.
 
-    ``catalog``: where a recipe of the memory form alone finds its models; default: the one that ships.
+    ``catalog``: the models of a recipe that has only the memory form; default: the catalog that ships.
 
     Raises:
-        BadInput: DABench is missing, or a recipe with candidates is given no crawl.
+        BadInput: DABench is missing, or a recipe with candidates lacks a crawl.
     """
     from filelock import FileLock
 
@@ -70,28 +70,28 @@ def examples(
     key = _key(recipe, digest, chat, raw is not None)
     out.mkdir(parents=True, exist_ok=True)
     with FileLock(out / f".{FILE}.lock"):  # several processes of one run wait for the first
-        kept = _read(out / FILE, key, digest)
-        if kept is None:
-            kept = _make(recipe, dabench, raw, chat, digest, progress, catalog)
-            _write(kept, out / FILE, key)
-    return replace(kept, letters=tuple(Vocabulary(chat).label_ids(LABELS)))
+        data = _read_examples(out / FILE, key, digest)
+        if data is None:
+            data = _make(recipe, dabench, raw, chat, digest, progress, catalog)
+            _write_examples(data, out / FILE, key)
+    return replace(data, letters=tuple(Vocabulary(chat).label_ids(LABELS)))
 
 
 def data_digest(dabench: Path) -> str:
-    """SHA-256 over the train and align parts."""
-    found = hashlib.sha256()
+    """The SHA-256 of the train and align parts."""
+    digest = hashlib.sha256()
     for name in ("train", "align"):
         path = dabench / f"{name}.jsonl"
         if not path.is_file():
             raise BadInput(
                 f"{dabench} has no {path.name}", "build it with diffagent data build RAW -o DABENCH"
             )
-        found.update(path.read_bytes())
-    return found.hexdigest()
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def _make(
-    recipe: Recipe,
+    recipe: SftRecipe,
     dabench: Path,
     raw: Path | None,
     chat: Chat,
@@ -101,47 +101,50 @@ def _make(
 ) -> Examples:
     rows = read_rows(dabench / "train.jsonl")
     if recipe.rows is not None:
-        drawn = np.random.default_rng([recipe.seed, 2]).permutation(len(rows))[: recipe.rows]
-        rows = [rows[i] for i in sorted(drawn)]
+        places = np.random.default_rng([recipe.seed, 2]).permutation(len(rows))[: recipe.rows]
+        rows = [rows[i] for i in sorted(places)]
     align = read_rows(dabench / "align.jsonl")
     chosen = np.random.default_rng(recipe.seed).permutation(len(align))[: recipe.held_out]
     align = [align[i] for i in sorted(chosen)]
     if recipe.mix.memory < 1:
-        cards, train, held_out = _listed(recipe, rows, align, raw, progress)
+        cards, train, held_out = _list_candidates(recipe, rows, align, raw, progress)
     else:
         cards = _cards_of(catalog)
-        known = {card.air: card for card in cards}
-        train, held_out = plain_list(rows, known), plain_list(align, known)
+        cards_by_air = {card.air: card for card in cards}
+        train, held_out = plain_list(rows, cards_by_air), plain_list(align, cards_by_air)
     usual, k, vocabulary = by_family(cards), recipe.listing.k, Vocabulary(chat)
-    asked = read_graded() if recipe.readings + recipe.choices else []
-    of_air = {card.air: card for card in _cards_of(catalog)} if asked else {}
-    made: list[Example] = []
+    requests = read_graded() if recipe.readings + recipe.choices else []
+    of_air = {card.air: card for card in _cards_of(catalog)} if requests else {}
+    examples_in_order: list[TrainingExample] = []
     for epoch in range(recipe.epochs):
         rng = np.random.default_rng([recipe.seed, epoch])
-        told = converse(train, usual, recipe.mix, k, rng)
-        trained = [one for one in asked if one.split == "train"]
+        dialogues = converse(train, usual, recipe.mix, k, rng)
+        train_requests = [request for request in requests if request.split == "train"]
         for _ in range(recipe.readings):
-            told += readings(trained)
+            dialogues += readings(train_requests)
         for _ in range(recipe.choices):
-            told += choices(trained, of_air, rng)
-        told = [told[i] for i in rng.permutation(len(told))]
-        tokens = [tokenise(one, chat, vocabulary) for one in progress(told, f"dialogues, epoch {epoch + 1}")]
-        made += in_batches(tokens, recipe.batch, rng)
+            dialogues += choices(train_requests, of_air, rng)
+        dialogues = [dialogues[i] for i in rng.permutation(len(dialogues))]
+        tokens = [
+            tokenise(dialogue, chat, vocabulary)
+            for dialogue in progress(dialogues, f"dialogues, epoch {epoch + 1}")
+        ]
+        examples_in_order += in_batches(tokens, recipe.batch, rng)
     rng = np.random.default_rng([recipe.seed, recipe.epochs])
-    told = converse(held_out, usual, recipe.mix, k, rng)
-    aligned = [one for one in asked if one.split == "align"][: recipe.held_out // 2]
-    told += [*readings(aligned), *choices(aligned, of_air, rng)]
-    held = [tokenise(one, chat, vocabulary) for one in told]
-    return Examples(made, in_batches(held, recipe.batch, rng), digest)
+    dialogues = converse(held_out, usual, recipe.mix, k, rng)
+    align_requests = [request for request in requests if request.split == "align"][: recipe.held_out // 2]
+    dialogues += [*readings(align_requests), *choices(align_requests, of_air, rng)]
+    held_out_examples = [tokenise(dialogue, chat, vocabulary) for dialogue in dialogues]
+    return Examples(examples_in_order, in_batches(held_out_examples, recipe.batch, rng), digest)
 
 
-def _listed(
-    recipe: Recipe, rows: Sequence[Any], align: Sequence[Any], raw: Path | None, progress: Progress
-) -> tuple[Sequence[Card], list[Listed], list[Listed]]:
+def _list_candidates(
+    recipe: SftRecipe, rows: Sequence[Any], align: Sequence[Any], raw: Path | None, progress: Progress
+) -> tuple[Sequence[Card], list[ListedPair], list[ListedPair]]:
     from diffagent.data.catalog.corpus import read_entries
     from diffagent.data.catalog.filters import Scope
-    from diffagent.data.encoders.kept_vectors import KeptVectors
     from diffagent.data.encoders.text_encoder import TextEncoder
+    from diffagent.data.encoders.vector_cache import VectorCache
     from diffagent.data.hubs.raw import RawFolder
 
     if raw is None:
@@ -149,7 +152,7 @@ def _listed(
             f"recipe {recipe.name} trains on candidates, which are found among the prompts of the crawl",
             "pass --raw RAW, the folder that DABENCH was built from",
         )
-    encoder = KeptVectors(TextEncoder.load())
+    encoder = VectorCache(TextEncoder.load())
     entries = progress(read_entries(RawFolder(raw), Scope(), "both"), "crawl")
     corpus = gather(entries, encoder, recipe.listing.folds)
     ranker = Ranker.load()
@@ -165,40 +168,40 @@ def _cards_of(path: Path | None) -> list[Card]:
         return [card for _, card in catalog.entries()]
 
 
-def _key(recipe: Recipe, digest: str, chat: Chat, with_raw: bool) -> str:
+def _key(recipe: SftRecipe, digest: str, chat: Chat, with_raw: bool) -> str:
     stored = recipe.to_json()
     data = {name: stored[name] for name in ("mix", "listing", "epochs", "batch", "held_out", "seed")}
     data |= {name: stored[name] for name in ("readings", "choices", "rows")}
     source = hashlib.sha256(chat.source.encode()).hexdigest()
-    kept = [one.name for one in fields(Example)]
-    asked = answer.SYSTEM, memory.MEMORY_SYSTEM, reading.SYSTEM
-    return hashlib.sha256(json.dumps([data, digest, source, with_raw, kept, asked]).encode()).hexdigest()
+    columns = [column.name for column in fields(TrainingExample)]
+    systems = answer.SYSTEM, memory.MEMORY_SYSTEM, reading.SYSTEM
+    return hashlib.sha256(json.dumps([data, digest, source, with_raw, columns, systems]).encode()).hexdigest()
 
 
-def _read(path: Path, key: str, digest: str) -> Examples | None:
+def _read_examples(path: Path, key: str, digest: str) -> Examples | None:
     if not path.is_file():
         return None
     with path.open(encoding="utf-8") as lines:
         if json.loads(next(lines, "{}") or "{}").get("key") != key:
             return None
         stored = [json.loads(line) for line in lines]
-    kept = {
+    parts = {
         part: [
-            Example(**{name: value for name, value in one.items() if name != "part"})
-            for one in stored
-            if one["part"] == part
+            TrainingExample(**{name: value for name, value in row.items() if name != "part"})
+            for row in stored
+            if row["part"] == part
         ]
         for part in ("train", "held_out")
     }
-    return Examples(kept["train"], kept["held_out"], digest)
+    return Examples(parts["train"], parts["held_out"], digest)
 
 
-def _write(made: Examples, path: Path, key: str) -> None:
-    """Under a temporary name first, so that a kill leaves no half file."""
+def _write_examples(data: Examples, path: Path, key: str) -> None:
+    """Writes under a temporary name first, so that a kill leaves no partial file."""
     scratch = path.with_suffix(".tmp")
     with scratch.open("w", encoding="utf-8") as stream:
         stream.write(json.dumps({"key": key}) + "\n")
-        for part, listed in (("train", made.train), ("held_out", made.held_out)):
-            for one in listed:
-                stream.write(json.dumps({"part": part, **vars(one)}) + "\n")
+        for part, part_examples in (("train", data.train), ("held_out", data.held_out)):
+            for example in part_examples:
+                stream.write(json.dumps({"part": part, **vars(example)}) + "\n")
     scratch.replace(path)

@@ -1,4 +1,4 @@
-"""When a training run ends, and where it says how it goes."""
+"""The limits of a training run, and the type of its progress messages."""
 
 from __future__ import annotations
 
@@ -7,32 +7,32 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 Say = Callable[[str], None]
-"""Gets a line about the run."""
+"""Receives one line about the run."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """When a run ends before its epochs do; ``began`` is of :func:`time.monotonic`."""
+    """Limits that end a run before its epochs; ``began`` is a time of :func:`time.monotonic`."""
 
     steps: int | None = None
     minutes: float | None = None
     began: float = 0.0
 
     def spent(self) -> float:
-        """The share of the time that is gone, 0 without a limit; of several processes all have to ask."""
+        """The elapsed share of the time, 0 without a limit; all processes of a run have to call it."""
         if self.minutes is None:
             return 0.0
-        return _agreed((time.monotonic() - self.began) / (60 * self.minutes))
+        return _broadcast((time.monotonic() - self.began) / (60 * self.minutes))
 
 
-def _agreed(share: float) -> float:
-    """The first process's, in all of them: rates and ends that differ would part their weights or hang
-    them."""
+def _broadcast(share: float) -> float:
+    """The first process's share, in all processes: different rates would split their weights, different
+    ends would hang them."""
     import torch
 
     if not (torch.distributed.is_available() and torch.distributed.is_initialized()):
         return share
     from accelerate.utils import broadcast_object_list
 
-    found: float = broadcast_object_list([share])[0]
-    return found
+    broadcast: float = broadcast_object_list([share])[0]
+    return broadcast

@@ -1,9 +1,9 @@
 """Listing: each training pair with the candidates that the prefilter offers for its prompt.
 
-In: rows of DABench and the corpus of the crawl that they come from. Out: :class:`Listed` pairs. A query never
-meets its own image or a near-duplicate in the catalog: its whole cluster is left out, by the folds of
-:mod:`diffagent.training.fitting.ranker`. So the lists are as poor as those of prompts that nobody has seen.
-Some queries come without their negative prompt, some cut to a few words, as people type in a chat.
+In: rows of DABench and the corpus of the crawl that they come from. Out: :class:`ListedPair` pairs. The
+catalog never holds a query's image or a near-duplicate: its whole cluster is left out, by the folds of
+:mod:`diffagent.training.fitting.ranker`, so the lists are as poor as those of new prompts. Some queries
+lack their negative prompt, some are cut to a few words, as people type in a chat.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Listed:
-    """A pair: what is asked, the model that the image was made with, its parameters (the row's ``api``), and
-    the prefilter's candidates, best first; none where no catalog was asked."""
+class ListedPair:
+    """A pair: the prompt, the model that the image was made with, its parameters (the row's ``api``), and the
+    prefilter's candidates, best first; none where no catalog was searched."""
 
     prompt: str
     card: Card
@@ -40,14 +40,14 @@ class Listed:
 
     @property
     def cards(self) -> list[Card]:
-        """Of the candidates."""
-        return [one.card for one in self.candidates]
+        """The cards of the candidates."""
+        return [candidate.card for candidate in self.candidates]
 
 
 @dataclass(frozen=True)
 class ListingConfig:
-    """``k`` candidates (and one in reserve); the shares of queries that are cut to a few words and that
-    lack their negative prompt."""
+    """The lists: ``k`` candidates (and one in reserve), and the shares of queries that are cut to a few words
+    and that lack their negative prompt."""
 
     k: int = 16
     short: float = 0.15
@@ -69,10 +69,10 @@ def read_rows(path: Path) -> list[Row]:
     """The rows of one DABench file.
 
     Raises:
-        BadInput: the file is missing or empty, or a line is no row; names the line.
+        BadInput: the file is missing or empty, or a line is not a row; names the line.
     """
     if not path.is_file():
-        raise BadInput(f"{path} is no file of DABench", "build the folder with diffagent data build")
+        raise BadInput(f"{path} is not a file of DABench", "build the folder with diffagent data build")
     rows: list[Row] = []
     for number, line in enumerate(path.read_bytes().splitlines(), 1):
         try:
@@ -82,7 +82,7 @@ def read_rows(path: Path) -> list[Row]:
                 raise KeyError(f"no {', '.join(sorted(missing))}")
         except (ValueError, KeyError, TypeError) as error:
             raise BadInput(
-                f"{path}, line {number} is no row of DABench ({error})",
+                f"{path}, line {number} is not a row of DABench ({error})",
                 "give a folder of diffagent data build",
             ) from None
         rows.append(row)
@@ -91,10 +91,10 @@ def read_rows(path: Path) -> list[Row]:
     return rows
 
 
-def plain_list(rows: Iterable[Row], cards: Mapping[str, Card]) -> list[Listed]:
-    """Pairs without candidates, of the rows whose AIR is among ``cards``."""
+def plain_list(rows: Iterable[Row], cards: Mapping[str, Card]) -> list[ListedPair]:
+    """Pairs without candidates, for the rows whose AIR is among ``cards``."""
     return [
-        Listed(row["instruction"]["prompt"], cards[row["air"]], row["api"])
+        ListedPair(row["instruction"]["prompt"], cards[row["air"]], row["api"])
         for row in rows
         if row["air"] in cards
     ]
@@ -107,12 +107,12 @@ def list_train(
     encoder: Encoder,
     config: ListingConfig,
     progress: Progress,
-) -> list[Listed]:
-    """Every row of the train part with its candidates, in the rows' order, less those whose image no catalog
-    may see (DABench splits by cluster; the corpus holds what neither rule keeps back: nine rows in ten).
+) -> list[ListedPair]:
+    """The rows of the train part with their candidates, in the rows' order, without those whose image is not
+    in the corpus (DABench splits by cluster; the corpus holds nine rows in ten).
 
     Raises:
-        BadInput: no row's image is among the crawl's.
+        BadInput: the crawl has no row's image.
     """
     places = _places(rows, corpus)
     if not places:
@@ -120,32 +120,32 @@ def list_train(
             f"none of {len(rows)} rows comes from this crawl: "
             "give the RAW folder that the rows were built from"
         )
-    offered = _offered(corpus)
-    found: dict[int, Listed] = {}
+    offer_mask = _offered(corpus)
+    pairs: dict[int, ListedPair] = {}
     for fold in sorted({int(corpus.cluster_fold[at]) for at in places.values()}):
         matcher = seen_by(corpus, fold)
-        asked = [n for n, at in places.items() if corpus.cluster_fold[at] == fold]
-        for n in progress(asked, f"candidates, fold {fold + 1} of {config.folds}"):
+        queries = [n for n, at in places.items() if corpus.cluster_fold[at] == fold]
+        for n in progress(queries, f"candidates, fold {fold + 1} of {config.folds}"):
             rng = np.random.default_rng([config.seed, n])
             text, requirement = _query(corpus, places[n], encoder, config, rng)
-            best = _best(corpus, matcher, ranker, requirement, offered, config.k + 1)
-            found[n] = Listed(text, corpus.cards[corpus.model[places[n]]], rows[n]["api"], best)
-    return [found[n] for n in sorted(found)]
+            best = _best(corpus, matcher, ranker, requirement, offer_mask, config.k + 1)
+            pairs[n] = ListedPair(text, corpus.cards[corpus.model[places[n]]], rows[n]["api"], best)
+    return [pairs[n] for n in sorted(pairs)]
 
 
 def list_held_out(
     rows: Sequence[Row], corpus: Corpus, ranker: Ranker, encoder: Encoder, k: int, progress: Progress
-) -> list[Listed]:
-    """Rows that no corpus of the train part holds, against all of it."""
+) -> list[ListedPair]:
+    """Rows outside the train part with their candidates, against the whole corpus."""
     models = _models(corpus)
-    matcher, offered = seen_by(corpus, None), _offered(corpus)
-    found = []
+    matcher, offer_mask = seen_by(corpus, None), _offered(corpus)
+    pairs = []
     for row in progress([row for row in rows if row["air"] in models], "candidates, held out"):
-        asked = row["instruction"]
-        requirement = Requirement.of(asked["prompt"], asked["negative_prompt"], encoder)
-        best = _best(corpus, matcher, ranker, requirement, offered, k + 1)
-        found.append(Listed(asked["prompt"], corpus.cards[models[row["air"]]], row["api"], best))
-    return found
+        instruction = row["instruction"]
+        requirement = Requirement.of(instruction["prompt"], instruction["negative_prompt"], encoder)
+        best = _best(corpus, matcher, ranker, requirement, offer_mask, k + 1)
+        pairs.append(ListedPair(instruction["prompt"], corpus.cards[models[row["air"]]], row["api"], best))
+    return pairs
 
 
 def _models(corpus: Corpus) -> dict[str, int]:
@@ -153,7 +153,7 @@ def _models(corpus: Corpus) -> dict[str, int]:
 
 
 def _places(rows: Sequence[Row], corpus: Corpus) -> dict[int, int]:
-    """Row → its document in the corpus, of the rows that have one."""
+    """Row → its document in the corpus, for the rows that have one."""
     models = _models(corpus)
     documents = {
         (int(model), *texts): at
@@ -178,7 +178,7 @@ def _query(
 
 
 def _offered(corpus: Corpus) -> npt.NDArray[np.bool_]:
-    """The models that a call may name: no pickles. Booleans [M]."""
+    """The models that a call may name, which excludes pickles: booleans [M]."""
     return np.array([not card.is_pickle for card in corpus.cards])
 
 
@@ -187,10 +187,10 @@ def _best(
     matcher: Matcher,
     ranker: Ranker,
     requirement: Requirement,
-    offered: npt.NDArray[np.bool_],
+    offer_mask: npt.NDArray[np.bool_],
     count: int,
 ) -> tuple[Candidate, ...]:
-    scores = np.where(offered, ranker(matcher.features(requirement)), -np.inf)
+    scores = np.where(offer_mask, ranker(matcher.features(requirement)), -np.inf)
     order = np.argsort(-scores, kind="stable")[:count]
     order = order[np.isfinite(scores[order])]
     return tuple(Candidate(corpus.cards[i], float(scores[i])) for i in order)

@@ -1,4 +1,4 @@
-"""Recipes: how a model is fine-tuned, as a YAML file and as a dataclass that is checked.
+"""Recipes of fine-tuning, as YAML files and as a validated dataclass.
 
     model: smollm2-135m-instruct
     mix: {memory: 0.2, absent: 0.15}
@@ -25,9 +25,9 @@ Kind = TypeVar("Kind")
 
 
 @dataclass(frozen=True)
-class Lora:
-    """Low-rank adaptation (Hu et al. 2021) of all linear layers but the head: ΔW = B·A·alpha/r, in the blocks
-    from ``first_block`` up; no gradient is computed below."""
+class AdapterConfig:
+    """Low-rank adaptation (Hu et al. 2021) of all linear layers except the head: ΔW = B·A·alpha/r, in the
+    blocks from ``first_block`` up; no gradient is computed below."""
 
     r: int = 16
     alpha: float = 32.0
@@ -43,22 +43,22 @@ class Lora:
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """All of a run but its data. ``lora`` None trains every weight; ``extract_rank`` then is the rank of the
-    adapter that is drawn from the difference. ``batch`` examples go through a device at once, ``accumulate``
-    such batches make a step; ``warmup`` is a share of the steps; ``minutes`` of wall time end the run, its
-    learning rate brought down by then. ``choice_weight`` is how often the letter of an answer counts, and
-    ``identity_weight`` how often name, type and base model do
-    (:class:`diffagent.training.sft.answer_loss.Choice`). ``held_out`` align pairs are evaluated every
-    ``eval_steps``. ``readings`` and ``choices`` are how often an epoch goes through the plain requests
+class SftRecipe:
+    """The settings of a run. ``lora`` None trains every weight; ``extract_rank`` is then the rank of the
+    adapter that is extracted from the difference. ``batch`` examples go through a device at once,
+    ``accumulate`` such batches make a step; ``warmup`` is a share of the steps; ``minutes`` of wall time end
+    the run, with its learning rate decayed by then. ``choice_weight`` is the weight of an answer's letter,
+    ``identity_weight`` that of name, type and base model
+    (:class:`diffagent.training.sft.answer_loss.AnswerWeights`). ``held_out`` align pairs are evaluated every
+    ``eval_steps``. ``readings`` and ``choices`` count an epoch's passes over the plain requests
     (:mod:`diffagent.training.fitting.plain_requests`), beside at most ``rows`` of DABench; ``start`` is a
-    folder of ``train sft`` whose adapter the run goes on from, or ``shipped``."""
+    folder of ``train sft`` with the adapter that training starts from, or ``shipped``."""
 
     name: str = "custom"
     model: str = DEFAULT_LLM
     mix: Mix = field(default_factory=Mix)
     listing: ListingConfig = field(default_factory=ListingConfig)
-    lora: Lora | None = field(default_factory=Lora)
+    lora: AdapterConfig | None = field(default_factory=AdapterConfig)
     extract_rank: int | None = None
     epochs: int = 1
     batch: int = 8
@@ -105,26 +105,26 @@ class Recipe:
 
 
 def shipped(stage: str = ".") -> list[str]:
-    """The names of the recipes that ship."""
+    """The names of the shipped recipes."""
     return sorted(file.stem for file in (_folder() / stage).glob("*.yaml"))
 
 
-def read_recipe(name: str) -> Recipe:
+def read_recipe(name: str) -> SftRecipe:
     """A recipe of supervised fine-tuning; see :func:`read`."""
-    return read(Recipe, name)
+    return read(SftRecipe, name)
 
 
 def read(kind: type[Kind], name: str, stage: str = ".") -> Kind:
-    """A recipe that ships, by name, or a YAML file; ``stage`` is the folder of recipes of its kind.
+    """A shipped recipe, by name, or a YAML file; ``stage`` is the folder of the stage's recipes.
 
     Raises:
-        BadInput: there is none, or it has an unknown key or a value out of range.
+        BadInput: there is no such recipe, or it has an unknown key or a value out of range.
         MissingExtra: PyYAML is not installed.
     """
     path = Path(name) if name.endswith((".yaml", ".yml")) else _folder() / stage / f"{name}.yaml"
     if not path.is_file():
-        known = ", ".join(shipped(stage))
-        raise BadInput(f"there is no recipe {name!r}: give a .yaml file or one of {known}")
+        names = ", ".join(shipped(stage))
+        raise BadInput(f"there is no recipe {name!r}: give a .yaml file or one of {names}")
     try:
         import yaml
     except ImportError:
@@ -132,21 +132,21 @@ def read(kind: type[Kind], name: str, stage: str = ".") -> Kind:
     try:
         stored = yaml.safe_load(path.read_text("utf-8"))
     except yaml.YAMLError as error:
-        raise BadInput(f"{path.name} is no YAML: {' '.join(str(error).split())[:200]}") from None
-    recipe: Kind = replace(_checked(kind, stored, path.name), name=path.stem)
+        raise BadInput(f"{path.name} is not YAML: {' '.join(str(error).split())[:200]}") from None
+    recipe: Kind = replace(_validate(kind, stored, path.name), name=path.stem)
     return recipe
 
 
-def _checked(kind: type, stored: Any, where: str) -> Any:
-    """A dataclass from a mapping; sections are dataclasses of their own."""
+def _validate(kind: type, stored: Any, where: str) -> Any:
+    """A dataclass from a mapping, whose sections are dataclasses too."""
     if not isinstance(stored, dict):
         raise BadInput(f"{where} is {stored!r}, but it should map names to values")
-    known = {one.name for one in fields(kind)}
+    names = {attribute.name for attribute in fields(kind)}
     for key in stored:
-        if key not in known:
-            raise BadInput(f"{where} has the unknown key {key!r}; known are {', '.join(sorted(known))}")
+        if key not in names:
+            raise BadInput(f"{where} has the unknown key {key!r}; known are {', '.join(sorted(names))}")
     values = {
-        key: _checked(_SECTIONS[key], value, f"{key} of {where}")
+        key: _validate(_SECTIONS[key], value, f"{key} of {where}")
         if key in _SECTIONS and value is not None
         else value
         for key, value in stored.items()
@@ -157,7 +157,7 @@ def _checked(kind: type, stored: Any, where: str) -> Any:
         raise BadInput(f"{where} has a value of the wrong kind: {error}") from None
 
 
-_SECTIONS: dict[str, type] = {"mix": Mix, "listing": ListingConfig, "lora": Lora}
+_SECTIONS: dict[str, type] = {"mix": Mix, "listing": ListingConfig, "lora": AdapterConfig}
 
 
 def _folder() -> Path:

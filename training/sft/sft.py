@@ -1,15 +1,15 @@
 """Supervised fine-tuning, the first stage of SFTA (paper, section 3.2), by trl's SFTTrainer.
 
-In: a DABench folder, the crawl it was built from, a recipe. Out, in one folder:
+In: a DABench folder, the crawl that it was built from, a recipe. Out, in one folder:
 
     run.json        the resolved recipe, the digest of the data, package versions, machine, times
-    examples.jsonl  what is trained on, in order     checkpoint-N/  to go on from
+    examples.jsonl  training data, in order          checkpoint-N/  to resume from
     log.jsonl       losses and learning rates        curves.png     drawn from it
     merged/         whole weights                    adapter/       the low-rank difference in bf16
 
-The order of the examples and the learning rate follow from the step alone, so a run that goes on from a
+The order of the examples and the learning rate depend on the step alone, so a run that is resumed from a
 checkpoint ends in the same bytes, where torch's kernels are deterministic. With a time limit the learning
-rate also follows the clock, so that it has come down by the end.
+rate also follows the clock, so that it has decayed by the end.
 """
 
 from __future__ import annotations
@@ -29,31 +29,31 @@ from diffagent.data.devices import own_device, share
 from diffagent.data.errors import BadInput, MissingExtra
 from diffagent.training.sft.examples import Examples, examples
 from diffagent.training.sft.limits import Limits, Say
-from diffagent.training.sft.recipe import Recipe
+from diffagent.training.sft.recipe import SftRecipe
 
 if TYPE_CHECKING:
     import torch
 
     from diffagent.data.weights.weights import Weights
     from diffagent.training.rrhf.config import RRHFConfig
-    from diffagent.training.sft.dialogues import Example
+    from diffagent.training.sft.dialogues import TrainingExample
 
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 PACKAGES = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "tokenizers", "llguidance")
 NEEDED = ("trl", "peft", "accelerate", "datasets", "tensorboard", "yaml")
 
 
-class Warming(Protocol):
-    """What of a recipe the learning rate follows."""
+class WarmupConfig(Protocol):
+    """The field of a recipe that the learning rate depends on."""
 
     @property
     def warmup(self) -> float:
-        """The share of the steps in which it rises."""
+        """The share of the steps in which the learning rate rises."""
         ...
 
 
 def train(
-    recipe: Recipe,
+    recipe: SftRecipe,
     dabench: Path,
     out: Path,
     *,
@@ -64,13 +64,13 @@ def train(
     progress: Progress,
     say: Say,
 ) -> dict[str, Any]:
-    """Run a recipe; returns what ``run.json`` says. ``catalog``: see
+    """Runs a recipe and returns the contents of ``run.json``. ``catalog``: see
     :func:`diffagent.training.sft.examples.examples`.
 
     Raises:
-        MissingExtra: trl and its company are not installed.
-        BadInput: the data does not fit the recipe, or there is nothing to go on from.
-        MissingWeights: the base model is found nowhere.
+        MissingExtra: a package of the extra ``train`` is not installed.
+        BadInput: the data does not fit the recipe, or there is no checkpoint to resume from.
+        MissingWeights: the base model is nowhere to be found.
     """
     from diffagent.agent.engines.chat import Chat
     from diffagent.data.weights.weights import resolve
@@ -99,27 +99,27 @@ def check_extra() -> None:
         raise MissingExtra(f"fine-tuning needs {', '.join(missing)}: pip install 'diffagent[train]'")
 
 
-def build(recipe: Recipe, weights: Weights, data: Examples, out: Path, limits: Limits, say: Say) -> Any:
+def build(recipe: SftRecipe, weights: Weights, data: Examples, out: Path, limits: Limits, say: Say) -> Any:
     """The trainer, ready to run."""
     import torch
     from peft import LoraConfig
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    from diffagent.training.sft.answer_loss import Choice
+    from diffagent.training.sft.answer_loss import AnswerWeights
     from diffagent.training.sft.answer_trainer import collate, trainer_class
 
     dtype = dtype_of(recipe.dtype, weights)
     torch.manual_seed(recipe.seed)
-    model = AutoModelForCausalLM.from_pretrained(weights.path, dtype=held_in(dtype, recipe))
+    model = AutoModelForCausalLM.from_pretrained(weights.path, dtype=storage_dtype(dtype, recipe))
     tokenizer = AutoTokenizer.from_pretrained(weights.path)
     if recipe.start is not None:
-        model, lora = _going_on(model, recipe.start), None
+        model, lora = _with_adapter(model, recipe.start), None
     else:
         lora = recipe.lora and LoraConfig(
             r=recipe.lora.r,
             lora_alpha=recipe.lora.alpha,
             lora_dropout=recipe.lora.dropout,
-            target_modules=adapted(model, recipe.lora.first_block),
+            target_modules=adapted_layers(model, recipe.lora.first_block),
             task_type="CAUSAL_LM",
         )
     steps = recipe_steps(recipe, data, limits)
@@ -128,7 +128,7 @@ def build(recipe: Recipe, weights: Weights, data: Examples, out: Path, limits: L
         limits=limits,
         say=say,
         log=out / "log.jsonl",
-        choice=Choice(recipe.choice_weight, recipe.identity_weight, data.letters),
+        choice=AnswerWeights(recipe.choice_weight, recipe.identity_weight, data.letters),
         model=model,
         args=_arguments(recipe, out, steps, dtype),
         train_dataset=_dataset(data.train),
@@ -139,34 +139,36 @@ def build(recipe: Recipe, weights: Weights, data: Examples, out: Path, limits: L
     )
 
 
-def _going_on(model: Any, start: str) -> Any:
-    """The model with the adapter of an earlier run, which is trained on."""
+def _with_adapter(model: Any, start: str) -> Any:
+    """The model with the adapter of an earlier run, which is trained further."""
     from diffagent.training.rrhf.align import adapt
     from diffagent.training.rrhf.config import RRHFConfig
-    from diffagent.training.rrhf.policy import Tuned
+    from diffagent.training.rrhf.policy import TunedModel
 
-    return adapt(model, Tuned.find(None if start == "shipped" else start), RRHFConfig())[0]
+    return adapt(model, TunedModel.find(None if start == "shipped" else start), RRHFConfig())[0]
 
 
-def adapted(model: Any, first_block: int) -> list[str]:
-    """The names of a model's linear layers in its blocks from ``first_block`` up, its head left out."""
+def adapted_layers(model: Any, first_block: int) -> list[str]:
+    """The names of a model's linear layers in the blocks from ``first_block`` up, without its head."""
     import torch
 
-    linear = [name for name, one in model.base_model.named_modules() if isinstance(one, torch.nn.Linear)]
+    linear = [
+        name for name, module in model.base_model.named_modules() if isinstance(module, torch.nn.Linear)
+    ]
     return [name for name in linear if (block := re.search(r"\d+", name)) and int(block[0]) >= first_block]
 
 
-def recipe_steps(recipe: Recipe, data: Examples, limits: Limits) -> int:
-    """Optimiser steps of all epochs in all processes, at most ``limits.steps``."""
+def recipe_steps(recipe: SftRecipe, data: Examples, limits: Limits) -> int:
+    """The optimiser steps of all epochs in all processes, at most ``limits.steps``."""
     whole = len(data.train) // (recipe.batch * recipe.accumulate * share()[1])
     return max(1, min(whole, limits.steps or whole))
 
 
-def schedule(recipe: Warming, steps: int, limits: Limits, start: int = 0) -> Callable[[int], float]:
+def schedule(recipe: WarmupConfig, steps: int, limits: Limits, start: int = 0) -> Callable[[int], float]:
     """Step → factor of the learning rate: up over the warmup, then down a cosine to a twentieth.
 
-    How far a run has come is the larger of its share of the steps and of the time; the time that
-    is left when a run goes on from step ``start`` takes it the rest of the way.
+    A run's progress is the larger of its shares of the steps and of the time; the time that remains when
+    a run is resumed at step ``start`` covers the rest of the curve.
     """
     done = start / steps
 
@@ -179,8 +181,8 @@ def schedule(recipe: Warming, steps: int, limits: Limits, start: int = 0) -> Cal
     return factor
 
 
-def arguments(recipe: Recipe | RRHFConfig, out: Path, steps: int, dtype: str) -> dict[str, Any]:
-    """What both stages say to transformers' Trainer."""
+def arguments(recipe: SftRecipe | RRHFConfig, out: Path, steps: int, dtype: str) -> dict[str, Any]:
+    """The arguments of transformers' Trainer in both stages."""
     import torch
 
     on_cpu = not torch.cuda.is_available()
@@ -212,7 +214,7 @@ def arguments(recipe: Recipe | RRHFConfig, out: Path, steps: int, dtype: str) ->
     }
 
 
-def _arguments(recipe: Recipe, out: Path, steps: int, dtype: str) -> Any:
+def _arguments(recipe: SftRecipe, out: Path, steps: int, dtype: str) -> Any:
     from trl.trainer.sft_config import SFTConfig
 
     return one_gpu(
@@ -227,40 +229,40 @@ def _arguments(recipe: Recipe, out: Path, steps: int, dtype: str) -> Any:
 
 
 def one_gpu(args: Any) -> Any:
-    """The arguments for a process with one GPU: a Trainer that is not launched in several processes would
-    copy the model to every GPU that it sees and spread its batch over them, around our losses."""
+    """The arguments for one GPU a process: a Trainer that is not launched in several processes would copy the
+    model to every visible GPU and split its batch over them, around our losses."""
     args._n_gpu = min(args.n_gpu, 1)
     return args
 
 
-def _dataset(listed: list[Example]) -> Any:
+def _dataset(examples: list[TrainingExample]) -> Any:
     from datasets import Dataset
 
     return Dataset.from_dict(
         {
-            "input_ids": [one.ids for one in listed],
-            "labels": [one.labels for one in listed],
-            "log_priors": [one.log_priors for one in listed],
-            "targets": [one.targets for one in listed],
-            "parameters": [one.parameters for one in listed],
+            "input_ids": [example.ids for example in examples],
+            "labels": [example.labels for example in examples],
+            "log_priors": [example.log_priors for example in examples],
+            "targets": [example.targets for example in examples],
+            "parameters": [example.parameters for example in examples],
         }
     )
 
 
-def dtype_of(asked: str, weights: Weights) -> str:
-    """What is asked for, but fp32 where a CPU would emulate bf16; ``auto`` is bf16 on what computes in it."""
+def dtype_of(name: str, weights: Weights) -> str:
+    """The configured dtype, but fp32 where a CPU would emulate bf16; ``auto`` is bf16 where it is native."""
     import torch
 
     from diffagent.agent.engines.transformers_engine import best_dtype
 
-    if asked == "float32" or (asked == "bfloat16" and torch.cuda.is_available()):
-        return asked
+    if name == "float32" or (name == "bfloat16" and torch.cuda.is_available()):
+        return name
     return str(best_dtype(weights.path, own_device())).removeprefix("torch.")
 
 
-def held_in(dtype: str, recipe: Recipe | RRHFConfig) -> torch.dtype:
-    """What a run holds its weights in: where all of them are trained, fp32, from which each pass computes in
-    ``dtype``. bf16 has eight bits, and a step that changes a weight by less than their last is lost."""
+def storage_dtype(dtype: str, recipe: SftRecipe | RRHFConfig) -> torch.dtype:
+    """The dtype in which a run stores its weights: fp32 where all of them are trained, and each pass computes
+    in ``dtype``. bf16 has eight bits, and a step that changes a weight by less than the last is lost."""
     import torch
 
     whole = recipe.lora is None and getattr(recipe, "start", None) is None
@@ -268,16 +270,16 @@ def held_in(dtype: str, recipe: Recipe | RRHFConfig) -> torch.dtype:
 
 
 def last_checkpoint(out: Path) -> Path:
-    """The last whole checkpoint of a run. Raises :class:`BadInput` where there is none."""
-    found = sorted(out.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
-    whole = [path for path in found if _is_whole(path / "trainer_state.json")]
+    """The last complete checkpoint of a run. Raises :class:`BadInput` where there is none."""
+    checkpoints = sorted(out.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
+    whole = [path for path in checkpoints if _is_whole(path / "trainer_state.json")]
     if not whole:
         raise BadInput(f"{out} holds no checkpoint to go on from", "leave --resume out")
     return whole[-1]
 
 
 def _is_whole(state: Path) -> bool:
-    """Whether a checkpoint's last file is there to its end: a kill may cut off any of them."""
+    """Whether a checkpoint's last file is complete: a kill may truncate any of them."""
     try:
         return "global_step" in json.loads(state.read_bytes())
     except (OSError, ValueError):
@@ -285,25 +287,25 @@ def _is_whole(state: Path) -> bool:
 
 
 def _report(
-    recipe: Recipe, weights: Weights, data: Examples, trainer: Any, preparation: float, training: float
+    recipe: SftRecipe, weights: Weights, data: Examples, trainer: Any, preparation: float, training: float
 ) -> dict[str, Any]:
-    seen = trainer.tokens
+    tokens = trainer.tokens
     return {
         "recipe": recipe.to_json(),
         "base": {"name": recipe.model, "digest": weights.digest},
         "data": {"digest": data.digest, "train": len(data.train), "held_out": len(data.held_out)},
         "steps": trainer.state.global_step,
         "examples": trainer.state.global_step * recipe.batch * recipe.accumulate * share()[1],
-        "tokens": seen,
+        "tokens": tokens,
         "seconds": {"preparation": round(preparation, 1), "training": round(training, 1)},
-        "tokens_per_s": round(seen / training, 1),
+        "tokens_per_s": round(tokens / training, 1),
         "machine": machine(trainer.model),
         "versions": versions(),
     }
 
 
 def machine(model: Any) -> dict[str, Any]:
-    """Where a model was trained, and in which precision."""
+    """The device on which a model was trained, and its precision."""
     import torch
 
     return {
@@ -316,7 +318,7 @@ def machine(model: Any) -> dict[str, Any]:
 
 
 def versions() -> Mapping[str, str]:
-    """Of everything that a run's result hangs on."""
+    """The versions of every package that a run's result depends on."""
     from importlib.metadata import version
 
     return {"python": platform.python_version(), "diffagent": version("diffagent")} | {
@@ -325,9 +327,9 @@ def versions() -> Mapping[str, str]:
 
 
 def _finish(
-    trainer: Any, recipe: Recipe, weights: Weights, out: Path, report: dict[str, Any]
+    trainer: Any, recipe: SftRecipe, weights: Weights, out: Path, report: dict[str, Any]
 ) -> dict[str, Any]:
-    """Write the weights, the curves and, last, what the run was."""
+    """Writes the weights, the curves and, last, ``run.json``."""
     from diffagent.training.sft.curves import draw
     from diffagent.training.sft.export import export
 

@@ -1,8 +1,7 @@
-"""The hub as a catalog, and DABench-style pairs of what people would have made with it.
+"""The hub as a catalog, and DABench-style pairs of its simulated usage.
 
-Both models of a style take turns, with settings that vary, as on a real hub: what people used does not say
-what is better, nor does the luck of a draw. Prompts of one subject and style are of one part, so that no
-part repeats another's.
+The two models of a style take turns, with settings that vary, as on a real hub: usage does not reveal which
+is better, nor does chance. All prompts of a subject and style are in one part, so that parts do not overlap.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ PARTS = ("train", "align", "test")
 
 @dataclass(frozen=True)
 class Sizes:
-    """Pairs of each part."""
+    """The numbers of pairs by part."""
 
     train: int = 1200
     align: int = 260
@@ -46,8 +45,8 @@ class Sizes:
 
 
 def card(number: int, model: Model) -> Card:
-    """The catalog entry of a model: a checkpoint of the usual base model by name only, so that every part
-    of the agent runs as it does on the real catalog."""
+    """The catalog entry of a model: nominally a checkpoint of the usual base model, so that every part of the
+    agent runs as on the real catalog."""
     style = () if model.name == BASE else (model.style,)
     spread = {name: dict.fromkeys(values, 10) for name, values in SETTINGS.items()}
     return Card(
@@ -69,66 +68,66 @@ def card(number: int, model: Model) -> Card:
 
 
 def cards() -> dict[str, Card]:
-    """Model name → its entry."""
-    return {one.name: card(number, one) for number, one in enumerate(models(), 1)}
+    """Model name → its catalog entry."""
+    return {model.name: card(number, model) for number, model in enumerate(models(), 1)}
 
 
 def part_of(subject: str, style: str) -> str:
-    """The part that a subject in a style belongs to: one eighth align, one eighth test."""
+    """The part of a subject in a style: one eighth align, one eighth test."""
     draw = hashlib.sha256(f"{subject}/{style}".encode()).digest()[0] % 8
     return "test" if draw == 0 else "align" if draw == 1 else "train"
 
 
 def pairs(subjects: Sequence[str], sizes: Sizes, seed: int = 0) -> dict[str, list[dict[str, Any]]]:
     """Part → rows of DABench; in each part the two models of a style take turns."""
-    known = cards()
+    cards_by_name = cards()
     by_style: dict[str, list[Model]] = {style: [] for style in STYLES}
-    for one in models()[1:]:
-        by_style[one.style].append(one)
+    for hub_model in models()[1:]:
+        by_style[hub_model.style].append(hub_model)
     rng = np.random.default_rng(seed)
     every = [(s, style, w) for s in subjects for style in STYLES for w in range(len(WORDINGS))]
-    found: dict[str, list[dict[str, Any]]] = {part: [] for part in PARTS}
-    turns = {(part, style): cycle(listed) for part in PARTS for style, listed in by_style.items()}
+    rows: dict[str, list[dict[str, Any]]] = {part: [] for part in PARTS}
+    turns = {(part, style): cycle(style_models) for part in PARTS for style, style_models in by_style.items()}
     for at in rng.permutation(len(every)):
         subject, style, wording = every[at]
         part = part_of(subject, style)
-        if len(found[part]) >= getattr(sizes, part):
+        if len(rows[part]) >= getattr(sizes, part):
             continue
         model = next(turns[part, style])
-        found[part].append(_row(caption(subject, style, wording), known[model.name], rng))
-    return found
+        rows[part].append(_row(caption(subject, style, wording), cards_by_name[model.name], rng))
+    return rows
 
 
 def _row(prompt: str, model: Card, rng: np.random.Generator) -> dict[str, Any]:
-    own = {name: values[int(rng.integers(len(values)))] for name, values in SETTINGS.items()}
+    settings = {name: values[int(rng.integers(len(values)))] for name, values in SETTINGS.items()}
     api = {
         "model": model.name,
         "type": model.type,
         "base_model": model.base_model,
         "width": SIDE,
         "height": SIDE,
-        **own,
+        **settings,
         "model_description": model.description,
     }
-    asked = {"prompt": prompt, "negative_prompt": ""}
-    return {"instruction": asked, "api": api, "air": model.air, "source": "smallhub"}
+    instruction = {"prompt": prompt, "negative_prompt": ""}
+    return {"instruction": instruction, "api": api, "air": model.air, "source": "smallhub"}
 
 
 def write(subjects: Sequence[str], sizes: Sizes, encoder: Encoder, folder: Path, seed: int = 0) -> Path:
-    """The pairs as a DABench folder, and the catalog beside them with what the train part says; its path."""
+    """Writes the pairs as a DABench folder, with a catalog of the train part; returns the catalog's path."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = pairs(subjects, sizes, seed)
-    for part, listed in rows.items():
-        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in listed)
+    for part, part_rows in rows.items():
+        lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in part_rows)
         (folder / f"{part}.jsonl").write_text(lines, encoding="utf-8")
     path = folder / "catalog.sqlite"
     path.unlink(missing_ok=True)
     entries = []
-    for one in cards().values():
-        used = [row["instruction"]["prompt"] for row in rows["train"] if row["air"] == one.air][:24]
-        number = one.model_id or 0
-        samples = [Sample(1000 * number + i, number, prompt) for i, prompt in enumerate(used)]
-        entries.append(Entry(one, tuple(samples)))
+    for entry_card in cards().values():
+        prompts = [row["instruction"]["prompt"] for row in rows["train"] if row["air"] == entry_card.air][:24]
+        number = entry_card.model_id or 0
+        samples = [Sample(1000 * number + i, number, prompt) for i, prompt in enumerate(prompts)]
+        entries.append(Entry(entry_card, tuple(samples)))
     with Catalog.create(path) as catalog:
         add_entries(catalog, entries, encoder)
     return path

@@ -1,7 +1,7 @@
-"""The hub's models: a base trained from scratch, and for each style two that were trained on from it.
+"""The hub's models: a base trained from scratch, and two models of each style fine-tuned from it.
 
-The two of a style are one run, kept early and late: they share the style and differ in quality, which is
-what a model that was fine-tuned on what people used cannot tell and a reward can.
+The two of a style are an early and a late checkpoint of one run: they share the style and differ in quality,
+a difference that a reward sees and fine-tuning on usage does not.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ from diffagent.training.smallhub.pipeline import condition, new_scheduler, new_u
 Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 BASE = "Plain Sketch"
 UNCONDITIONAL = 0.1
-"""The share of training pictures whose words are left out, for classifier-free guidance."""
+"""The share of training pictures without their caption, for classifier-free guidance."""
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """Steps of ``batch`` pictures for the base and for each style; ``early`` is where the poor model is
-    kept."""
+    """Steps of ``batch`` pictures for the base and for each style; the poor model is saved at step
+    ``early``."""
 
     base: int = 3000
     style: int = 400
@@ -42,8 +42,7 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Model:
-    """One of the hub's models: its name, style ("plain" of the base), and whether it was trained to the
-    end."""
+    """A model of the hub: its name, its style ("plain": the base), and whether its training was complete."""
 
     name: str
     style: str
@@ -51,30 +50,31 @@ class Model:
 
 
 def models() -> list[Model]:
-    """The base, then a poor and a good model of each style; names do not say which."""
+    """The base, then a poor and a good model of each style; names do not tell which."""
     names = {
         "pixel art": ("Byte Garden", "Pixel Parade"),
         "line drawing": ("Inkwell", "Contour"),
         "watercolor": ("Wet Paper", "Aquarelle"),
         "neon night": ("Afterglow", "Neon Alley"),
     }
-    found = [Model(BASE, "plain", True)]
+    hub_models = [Model(BASE, "plain", True)]
     for number, style in enumerate(STYLES):
         first, second = names[style]
         poor, good = (first, second) if number % 2 else (second, first)  # neither order nor name tells
-        found += [Model(poor, style, False), Model(good, style, True)]
-    return found
+        hub_models += [Model(poor, style, False), Model(good, style, True)]
+    return hub_models
 
 
 def model_folders(out: Path) -> dict[str, Path]:
     """Model name → its folder in ``out``."""
-    return {one.name: out / one.name.lower().replace(" ", "-") for one in models()}
+    return {model.name: out / model.name.lower().replace(" ", "-") for model in models()}
 
 
 def train_all(
     pictures: Pictures, hands: list[int], encoder: Encoder, schedule: Schedule, out: Path, progress: Progress
 ) -> dict[str, Path]:
-    """Model name → its folder; models that are there are kept, a base that was cut off goes on."""
+    """Trains the models and returns model name → folder; existing models are kept, an interrupted one is
+    resumed."""
     folders = model_folders(out)
     base = folders[BASE]
     if not _whole(base):
@@ -82,10 +82,21 @@ def train_all(
             pictures, hands, 0, encoder, schedule, schedule.base, {schedule.base: base}, None, out, progress
         )
     for number, style in enumerate(STYLES, 1):
-        poor, good = (folders[one.name] for one in models() if one.style == style)
+        poor, good = (folders[model.name] for model in models() if model.style == style)
         if not (_whole(poor) and _whole(good)):
-            kept = {schedule.early: poor, schedule.style: good}
-            _train(pictures, hands, number, encoder, schedule, schedule.style, kept, base, out, progress)
+            folders_by_step = {schedule.early: poor, schedule.style: good}
+            _train(
+                pictures,
+                hands,
+                number,
+                encoder,
+                schedule,
+                schedule.style,
+                folders_by_step,
+                base,
+                out,
+                progress,
+            )
     return folders
 
 
@@ -96,13 +107,13 @@ def _train(
     encoder: Encoder,
     schedule: Schedule,
     steps: int,
-    kept: dict[int, Path],
+    folders_by_step: dict[int, Path],
     start: Path | None,
     out: Path,
     progress: Progress,
 ) -> None:
-    """Diffusion (Ho et al. 2020) on one style's pictures; of the steps of ``kept`` the moving average of the
-    weights is saved."""
+    """Diffusion training (Ho et al. 2020) on a style's pictures; saves the moving average of the weights at
+    the steps of ``folders_by_step``."""
     import torch
     from diffusers.training_utils import EMAModel
 
@@ -116,29 +127,29 @@ def _train(
     average = EMAModel(unet.parameters(), use_ema_warmup=True)
     average.to(device)
     half_way = out / f".{style}.pt"
-    begun = _resume(half_way, unet, optimiser, average, device)
+    done_steps = _resume(half_way, unet, optimiser, average, device)
     label = "base" if start is None else pictures.styles[style]
     losses: list[float] = []
-    batches = _batches(pictures, hands, style, encoder, schedule.batch, begun)
-    for step in progress(range(begun + 1, steps + 1), f"model, {label}"):
+    batches = _batches(pictures, hands, style, encoder, schedule.batch, done_steps)
+    for step in progress(range(done_steps + 1, steps + 1), f"model, {label}"):
         for group in optimiser.param_groups:
             group["lr"] = schedule.learning_rate * min(1.0, step / 50, 3 * (steps + 1 - step) / steps + 0.05)
-        x, text = (one.to(device) for one in next(batches))
+        x, text = (tensor.to(device) for tensor in next(batches))
         at = torch.randint(0, 1000, (len(x),), device=device)
-        added = torch.randn_like(x)
+        epsilon = torch.randn_like(x)
         with torch.autocast(device.partition(":")[0], torch.bfloat16, enabled=computes_bf16(device)):
-            guess = unet(noise.add_noise(x, added, at), at, encoder_hidden_states=text).sample
-        loss = torch.nn.functional.mse_loss(guess.float(), noise.get_velocity(x, added, at))
+            guess = unet(noise.add_noise(x, epsilon, at), at, encoder_hidden_states=text).sample
+        loss = torch.nn.functional.mse_loss(guess.float(), noise.get_velocity(x, epsilon, at))
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(unet.parameters(), 1.0)
         optimiser.step()
         average.step(unet.parameters())
         losses.append(float(loss.detach()))
-        if step in kept:
+        if step in folders_by_step:
             average.store(unet.parameters())
             average.copy_to(unet.parameters())
-            save_model(unet, kept[step], {"steps": step, "loss": float(np.mean(losses[-100:]))})
+            save_model(unet, folders_by_step[step], {"steps": step, "loss": float(np.mean(losses[-100:]))})
             average.restore(unet.parameters())
         elif step % schedule.every == 0:
             parts = {"unet": unet, "optimiser": optimiser, "average": average}
@@ -149,7 +160,7 @@ def _train(
 def _batches(
     pictures: Pictures, hands: list[int], style: int, encoder: Encoder, size: int, skip: int
 ) -> Iterator[tuple[Any, Any]]:
-    """Endless pictures in −1…1 with what is said of them; the draw of a step follows from its number."""
+    """Endless batches of pictures in −1…1 and encoded captions; a step's draw depends on its number."""
     import torch
 
     words = [caption(subject, pictures.styles[style], 0) for subject in pictures.subjects]
@@ -164,9 +175,9 @@ def _batches(
         x = chosen[rows]
         shift = rng.integers(-2, 3, 2)
         x = torch.roll(x, tuple(int(n) for n in shift), (2, 3))
-        said = states[rows % count].clone()
-        said[torch.from_numpy(rng.random(size) < UNCONDITIONAL)] = 0
-        yield x, said
+        conditions = states[rows % count].clone()
+        conditions[torch.from_numpy(rng.random(size) < UNCONDITIONAL)] = 0
+        yield x, conditions
 
 
 WORDINGS = (
@@ -178,13 +189,13 @@ WORDINGS = (
 
 
 def caption(subject: str, style: str, wording: int) -> str:
-    """What a person would say of a picture; the plain style is not said."""
+    """The caption of a picture; the plain style is not mentioned."""
     text = WORDINGS[wording % len(WORDINGS)].format(subject=subject, style=style)
     return text.removesuffix(", plain")
 
 
 def save_model(unet: Any, folder: Path, facts: dict[str, Any]) -> None:
-    """Write a model as a pipeline's folder, complete or not at all; ``facts`` say how it was trained."""
+    """Writes a model as a pipeline's folder, atomically, with the ``facts`` of its training."""
     import shutil
 
     scratch = folder.with_name(f".{folder.name}")
@@ -202,7 +213,7 @@ def _whole(folder: Path) -> bool:
 
 
 def load_unet(folder: Path) -> Any:
-    """The UNet of a model's folder."""
+    """The UNet in a model's folder."""
     from diffusers import UNet2DConditionModel
 
     return UNet2DConditionModel.from_pretrained(str(folder), subfolder="unet")

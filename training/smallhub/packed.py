@@ -1,11 +1,10 @@
-"""The hub's weights in one file: 94 MB of models and scorers as 12, for tests and for a story told from it.
+"""The hub's weights in one file: 94 MB of models and scorers in 12 MB, for tests and for the story.
 
     2-models/, 3-scorers/ → smallhub.safetensors → 2-models/, 3-scorers/
 
-The base and the scorers lie in it whole; of every other model the difference from the base, its matrices at
-a low rank (:func:`diffagent.training.sft.export.extract`). Matrices are rounded to eight bits a row, all else
-to fp16. So the models that come out are not quite the ones that went in: what of their images' quality is
-left, a test measures.
+The base and the scorers are stored whole; every other model as its difference from the base, with low-rank
+matrices (:func:`diffagent.training.sft.export.extract`). Matrices are quantised to eight bits with a scale a
+row, everything else to fp16. The compression is lossy; a test measures the image quality that remains.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ DOWN, UP, SCALE = ".down", ".up", ".scale"
 
 
 def pack(folders: Mapping[str, Path], scorers: Path, path: Path, rank: int = 20) -> int:
-    """Write the models (name → folder) and both sets of scorers; returns the file's bytes."""
+    """Writes the models (name → folder) and both sets of scorers; returns the file's size in bytes."""
     import torch
     from safetensors.torch import save_file
 
@@ -48,66 +47,66 @@ def pack(folders: Mapping[str, Path], scorers: Path, path: Path, rank: int = 20)
             for name, weight in torch.load(scorers / side / f"{kind}.pt", weights_only=True).items():
                 tensors[f"{side}/{kind}/{name}"] = weight
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_file(_rounded(tensors), path, metadata={"format": FORMAT, "training": json.dumps(facts)})
+    save_file(_quantise(tensors), path, metadata={"format": FORMAT, "training": json.dumps(facts)})
     return path.stat().st_size
 
 
 def unpack(path: Path, folders: Mapping[str, Path], scorers: Path) -> None:
-    """The reverse of :func:`pack`; models and scorers that are there are replaced.
+    """Unpacks the file of :func:`pack`; existing models and scorers are replaced.
 
     Raises:
-        BadInput: the file is missing or holds no hub.
+        BadInput: the file is missing or is not a packed hub.
     """
     import torch
     from safetensors import safe_open
 
     if not path.is_file():
-        raise BadInput(f"{path} is no file: give a small hub that was packed")
+        raise BadInput(f"{path} is not a file: give a packed small hub")
     with safe_open(path, "pt") as stored:
-        said = stored.metadata() or {}
-        if said.get("format") != FORMAT:
-            raise BadInput(f"{path} is {said.get('format')!r}, but a packed hub is {FORMAT!r}")
-        tensors = _unrounded({name: stored.get_tensor(name) for name in stored.keys()})  # noqa: SIM118
-    facts = json.loads(said["training"])
-    base = _under(tensors, BASE)
+        metadata = stored.metadata() or {}
+        if metadata.get("format") != FORMAT:
+            raise BadInput(f"{path} is {metadata.get('format')!r}, but a packed hub is {FORMAT!r}")
+        tensors = _dequantise({name: stored.get_tensor(name) for name in stored.keys()})  # noqa: SIM118
+    facts = json.loads(metadata["training"])
+    base = _subset(tensors, BASE)
     for model in models():
-        whole = base if model.name == BASE else _sum(base, _under(tensors, model.name))
+        whole = base if model.name == BASE else _sum(base, _subset(tensors, model.name))
         folders[model.name].parent.mkdir(parents=True, exist_ok=True)
         save_model(_unet(whole), folders[model.name], facts[model.name])
     for side in SIDES:
         (scorers / side).mkdir(parents=True, exist_ok=True)
         for kind in KINDS:
             net = build(kind, 0)
-            net.load_state_dict(_under(tensors, f"{side}/{kind}"))
+            net.load_state_dict(_subset(tensors, f"{side}/{kind}"))
             torch.save(net.state_dict(), scorers / side / f"{kind}.pt")
 
 
-def _rounded(tensors: Tensors) -> dict[str, torch.Tensor]:
+def _quantise(tensors: Tensors) -> dict[str, torch.Tensor]:
     """Matrices as int8 with a scale a row, everything else as fp16."""
     import torch
 
-    found = {}
+    packed = {}
     for name, weight in tensors.items():
         if weight.ndim < 2:
-            found[name] = weight.detach().to(torch.float16).contiguous()
+            packed[name] = weight.detach().to(torch.float16).contiguous()
             continue
         rows = weight.detach().flatten(1)
         scale = (rows.abs().amax(1) / 127).clamp(min=1e-7).to(torch.float16)
         whole = (rows / scale.float()[:, None]).round().clamp(-127, 127).to(torch.int8)
-        found |= {name: whole.reshape(weight.shape).contiguous(), name + SCALE: scale}
-    return found
+        packed |= {name: whole.reshape(weight.shape).contiguous(), name + SCALE: scale}
+    return packed
 
 
-def _unrounded(stored: Tensors) -> dict[str, torch.Tensor]:
-    """The reverse of :func:`_rounded`, in fp32."""
-    found = {}
+def _dequantise(stored: Tensors) -> dict[str, torch.Tensor]:
+    """The tensors of :func:`_quantise` in fp32."""
+    weights = {}
     for name, weight in stored.items():
         if name.endswith(SCALE):
             continue
         scale = stored.get(name + SCALE)
         rows = weight.float() if scale is None else weight.float().flatten(1) * scale.float()[:, None]
-        found[name] = rows.reshape(weight.shape)
-    return found
+        weights[name] = rows.reshape(weight.shape)
+    return weights
 
 
 def _difference(tuned: Tensors, base: Tensors, rank: int) -> dict[str, torch.Tensor]:
@@ -118,26 +117,28 @@ def _difference(tuned: Tensors, base: Tensors, rank: int) -> dict[str, torch.Ten
         if weight.ndim > 1 and rank * (weight.shape[0] + weight[0].numel()) < weight.numel()
     }
     pairs = extract(flat, {name: base[name].flatten(1) for name in flat}, rank)
-    found = {name: weight - base[name] for name, weight in tuned.items() if name not in flat}
+    difference = {name: weight - base[name] for name, weight in tuned.items() if name not in flat}
     for name, (down, up) in pairs.items():
-        found |= {name + DOWN: down, name + UP: up}
-    return found
+        difference |= {name + DOWN: down, name + UP: up}
+    return difference
 
 
 def _sum(base: Tensors, difference: Tensors) -> dict[str, torch.Tensor]:
-    found = {}
+    weights = {}
     for name, weight in base.items():
         if name in difference:
-            found[name] = weight + difference[name]
+            weights[name] = weight + difference[name]
         else:
             product = difference[name + UP] @ difference[name + DOWN]
-            found[name] = weight + product.reshape(weight.shape)
-    return found
+            weights[name] = weight + product.reshape(weight.shape)
+    return weights
 
 
-def _under(tensors: Tensors, start: str) -> dict[str, torch.Tensor]:
+def _subset(tensors: Tensors, start: str) -> dict[str, torch.Tensor]:
     return {
-        name.removeprefix(f"{start}/"): one for name, one in tensors.items() if name.startswith(f"{start}/")
+        name.removeprefix(f"{start}/"): weight
+        for name, weight in tensors.items()
+        if name.startswith(f"{start}/")
     }
 
 
@@ -145,7 +146,7 @@ def _unet(weights: Tensors) -> Any:
     from diffagent.training.smallhub.pipeline import new_unet
 
     channels = sorted(
-        {len(one) for name, one in weights.items() if name.endswith("conv1.bias") and "down" in name}
+        {len(bias) for name, bias in weights.items() if name.endswith("conv1.bias") and "down" in name}
     )
     unet = new_unet(tuple(channels))
     unet.load_state_dict(dict(weights))

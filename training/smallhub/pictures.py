@@ -1,9 +1,9 @@
-"""Pictures of the same subjects in four hands and four styles, from emoji sets that the npm registry carries.
+"""Pictures of the same subjects in four hands and four styles, from emoji sets of the npm registry.
 
     npm pack @iconify-json/… → SVG → resvg → 32 × 32 pixels → styles
 
 Sets and licences: noto (Apache-2.0), twemoji (CC-BY-4.0), fluent-emoji-flat (MIT), fxemoji (Apache-2.0).
-Nothing of them is kept but what is rendered into the working folder.
+Only what is rendered into the working folder is kept of them.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Pixels = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Pictures:
-    """``pixels`` uint8 [hands, styles (plain first), subjects, 3, 32, 32]."""
+    """The pictures: ``pixels`` uint8 [hands, styles (plain first), subjects, 3, 32, 32]."""
 
     subjects: tuple[str, ...]
     pixels: Pixels
@@ -59,13 +59,13 @@ class Pictures:
 
 
 def fetch(folder: Path) -> dict[str, Path]:
-    """The emoji sets as packages, fetched by npm where they are not there yet.
+    """The emoji sets' packages by hand, fetched by npm where they are missing.
 
     Raises:
-        MissingExtra: npm is not installed. BadInput: a package cannot be had.
+        MissingExtra: npm is not installed. BadInput: npm cannot fetch a package.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    found = {}
+    packages = {}
     for hand, package in HANDS.items():
         stem = package.removeprefix("@").replace("/", "-")
         if not sorted(folder.glob(f"{stem}-[0-9]*.tgz")):
@@ -76,34 +76,39 @@ def fetch(folder: Path) -> dict[str, Path]:
             )
             if ran.returncode:
                 raise BadInput(f"npm cannot fetch {package}: {' '.join(ran.stderr.split())[:200]}")
-        found[hand] = sorted(folder.glob(f"{stem}-[0-9]*.tgz"))[-1]
-    return found
+        packages[hand] = sorted(folder.glob(f"{stem}-[0-9]*.tgz"))[-1]
+    return packages
 
 
 def draw(packages: Mapping[str, Path], most: int | None = None) -> Pictures:
-    """Every subject that all sets have, in every hand and style."""
+    """The pictures of every subject that all sets have, in every hand and style."""
     sets = {hand: _read(path) for hand, path in packages.items()}
     subjects = shared_subjects(sets, _categories(next(iter(packages.values()))))[:most]
     plain = {hand: [render(icons, name) for name in subjects] for hand, icons in sets.items()}
     pixels = np.stack(
         [
-            np.stack([np.stack([styled(one, style) for one in plain[hand]]) for style in (PLAIN, *STYLES)])
+            np.stack(
+                [
+                    np.stack([apply_style(picture, style) for picture in plain[hand]])
+                    for style in (PLAIN, *STYLES)
+                ]
+            )
             for hand in packages
         ]
     )
     return Pictures(tuple(name.replace("-", " ") for name in subjects), pixels)
 
 
-def shared_subjects(sets: Mapping[str, Mapping[str, Any]], wanted: Sequence[str]) -> list[str]:
-    """The names among ``wanted`` that every set draws, in alphabetical order."""
-    common = set(wanted)
+def shared_subjects(sets: Mapping[str, Mapping[str, Any]], names: Sequence[str]) -> list[str]:
+    """The ``names`` that every set draws, in alphabetical order."""
+    common = set(names)
     for icons in sets.values():
         common &= set(icons["icons"]) | set(icons.get("aliases", {}))
     return sorted(common)
 
 
 def render(icons: Mapping[str, Any], name: str) -> Pixels:
-    """One icon on white, as RGB at 128 pixels a side: uint8 [128, 128, 3]."""
+    """An icon on white in RGB, 128 pixels a side: uint8 [128, 128, 3]."""
     from PIL import Image
 
     try:
@@ -115,13 +120,13 @@ def render(icons: Mapping[str, Any], name: str) -> Pixels:
     icon = icons["icons"][name]
     wide, tall = (icon.get(side, icons.get(side, 16)) for side in ("width", "height"))
     svg = f'<svg {_XML} viewBox="0 0 {wide} {tall}" width="{_LARGE}" height="{_LARGE}">{icon["body"]}</svg>'
-    made = bytes(resvg_py.svg_to_bytes(svg_string=svg, width=_LARGE, height=_LARGE))
-    image = Image.open(io.BytesIO(made)).convert("RGBA")
+    png = bytes(resvg_py.svg_to_bytes(svg_string=svg, width=_LARGE, height=_LARGE))
+    image = Image.open(io.BytesIO(png)).convert("RGBA")
     paper = Image.new("RGBA", image.size, "white")
     return np.asarray(Image.alpha_composite(paper, image).convert("RGB").resize((_LARGE, _LARGE)))
 
 
-def styled(picture: Pixels, style: str) -> Pixels:
+def apply_style(picture: Pixels, style: str) -> Pixels:
     """A picture [128, 128, 3] in a style: uint8 [3, 32, 32]."""
     from PIL import Image, ImageChops, ImageFilter, ImageOps
 
@@ -146,7 +151,7 @@ def styled(picture: Pixels, style: str) -> Pixels:
 
 
 def _edges(image: Any) -> Any:
-    """How sharply a picture's brightness changes, 0 to 255; without its margin, where the picture ends."""
+    """The edges of a picture's brightness, 0 to 255, without its margin."""
     from PIL import ImageFilter, ImageOps
 
     return ImageOps.autocontrast(image.convert("L").filter(ImageFilter.FIND_EDGES).crop((2, 2, 126, 126)))

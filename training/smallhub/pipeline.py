@@ -1,9 +1,9 @@
-"""A diffusers pipeline of pixels: MiniLM reads the prompt's parts, a small UNet draws at 32 × 32, enlarged
-as asked.
+"""A diffusers pipeline in pixel space: MiniLM encodes the prompt's parts, a small UNet draws 32 × 32 pixels,
+which are enlarged to the requested size.
 
-The parts between a prompt's commas are encoded one by one, so that subject and style stand in separate
-vectors that the UNet attends to. Folders hold UNet and scheduler as diffusers saves them; the text encoder
-is the one that the prefilter uses.
+The parts between a prompt's commas are encoded one by one, so that subject and style are separate vectors
+that the UNet attends to. Folders hold UNet and scheduler as diffusers saves them; the text encoder is the
+prefilter's.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ if TYPE_CHECKING:
     import torch
 
 PARTS, WIDTH = 4, 384
-"""Vectors that a prompt becomes, and their width."""
+"""The number of a prompt's vectors, and their width."""
 
 
 def condition(prompts: list[str], encoder: Encoder) -> torch.Tensor:
-    """Float32 [n, 4, 384]: a vector for each of a prompt's first parts, zeros behind the last; of an empty
-    prompt all are zeros, which is what classifier-free guidance steps away from."""
+    """Float32 [n, 4, 384]: a vector for each of a prompt's first parts, padded with zeros; an empty prompt is
+    all zeros, the unconditional input of classifier-free guidance."""
     import torch
 
-    found = torch.zeros(len(prompts), PARTS, WIDTH)
+    states = torch.zeros(len(prompts), PARTS, WIDTH)
     for number, prompt in enumerate(prompts):
         parts = [text for piece in prompt.split(",") if (text := plain(piece).strip())][:PARTS]
         if parts:
-            found[number, : len(parts)] = torch.from_numpy(np.asarray(encoder.encode(parts), np.float32))
-    return found
+            states[number, : len(parts)] = torch.from_numpy(np.asarray(encoder.encode(parts), np.float32))
+    return states
 
 
 def new_unet(channels: tuple[int, ...] = (24, 48, 96)) -> Any:
@@ -57,10 +57,10 @@ def new_unet(channels: tuple[int, ...] = (24, 48, 96)) -> Any:
 
 
 def new_scheduler() -> Any:
-    """A thousand steps of noise, from which every sampler's scheduler takes its levels.
+    """A scheduler of a thousand noise steps, from which every sampler's scheduler takes its levels.
 
-    The model predicts v = α ε − σ x (Salimans and Ho 2022, section 4): a slip in ε becomes σ / α times as
-    large in the picture, which at the first of twelve steps makes the whole of it red or black.
+    The model predicts v = α ε − σ x (Salimans and Ho 2022, section 4): an error in ε would be σ / α times as
+    large in the picture, which turns red or black at the first of twelve steps.
     """
     from diffusers import DDPMScheduler
 
@@ -69,12 +69,12 @@ def new_scheduler() -> Any:
 
 @cache
 def pipeline_class() -> Any:
-    """The class; made at the first use, because diffusers takes seconds to import."""
+    """The pipeline's class, created at first use, because diffusers takes seconds to import."""
     import torch
     from diffusers import DDPMScheduler, DiffusionPipeline, ImagePipelineOutput, UNet2DConditionModel
 
     class SmallPipeline(DiffusionPipeline):  # type: ignore[misc]
-        """Takes the keyword arguments that the diffusers target emits."""
+        """The pipeline, with the keyword arguments that the diffusers target emits."""
 
         encoder: Encoder
 
@@ -96,8 +96,8 @@ def pipeline_class() -> Any:
             callback_on_step_end: Any = None,
             **_: Any,
         ) -> Any:
-            """``num_images_per_prompt`` images of one prompt; ``negative_prompt`` is what guidance leads
-            away from."""
+            """``num_images_per_prompt`` images of a prompt; guidance steps away from
+            ``negative_prompt``."""
             unet, count = self.unet, num_images_per_prompt
             texts = condition([negative_prompt, prompt], self.encoder).to(unet.device, unet.dtype)
             states = texts.repeat_interleave(count, 0)
@@ -120,7 +120,8 @@ def pipeline_class() -> Any:
 
 
 def reader(encoder: Encoder) -> Any:
-    """Opens a folder in a precision, for :class:`diffagent.agent.targets.diffusers.LocalDiffusers`."""
+    """A function that opens a folder in a dtype, for
+    :class:`diffagent.agent.targets.diffusers.LocalDiffusers`."""
 
     def read(folder: Path, dtype: torch.dtype) -> Any:
         pipe = pipeline_class().from_pretrained(str(folder), torch_dtype=dtype)
@@ -140,4 +141,4 @@ def _pictures(x: torch.Tensor, width: int, height: int) -> list[Any]:
     from PIL import Image
 
     values = ((x.float().clamp(-1, 1) + 1) * 127.5).round().byte().permute(0, 2, 3, 1).cpu().numpy()
-    return [Image.fromarray(one).resize((width, height), Image.Resampling.BICUBIC) for one in values]
+    return [Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC) for pixels in values]

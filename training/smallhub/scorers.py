@@ -1,11 +1,11 @@
-"""Three small scorers where CLIP, ImageReward and HPS v2 stand: they see pictures through EfficientNet-Lite0.
+"""Three small scorers in place of CLIP, ImageReward and HPS v2, on features of EfficientNet-Lite0.
 
     similarity        Eq. 1: w · max(cos(head(text), head(image)), 0), two small heads on frozen towers
-    cross_attention   Eq. 2: the words attend to the picture's places, an MLP gives a scalar second
-    Eq. 3: cosine over a learned temperature, heads of another seed on another layer's statistics
+    cross_attention   Eq. 2: the words attend to the picture's places, an MLP returns a scalar
+    second            Eq. 3: cosine over a learned temperature, heads of another seed on more statistics
 
-All are trained to tell a picture from those of other subjects, other styles and spoilt copies (noise, blur,
-two pictures in one, little contrast), so that quality counts beside content. Two sets are trained on
+All are trained to distinguish a picture from other subjects, other styles and spoilt copies (noise, blur, two
+pictures in one, little contrast), so that quality counts as well as content. Two sets are trained on
 different hands: one rewards, the other reports.
 """
 
@@ -34,13 +34,14 @@ Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 KINDS = ("similarity", "cross_attention", "second")
 WEIGHT = 2.5
 SEEN = 128
-"""Pixels a side at which the backbone looks."""
+"""The side of the backbone's input in pixels."""
 PLACES, CHANNELS = 16, 1280
 SPOILT = 4
 
 
 def backbone() -> Callable[[Pixels], torch.Tensor]:
-    """uint8 [n, 3, 32, 32] → float32 [n, 16, 1280], the last layer's places; weights from their package.
+    """A function uint8 [n, 3, 32, 32] → float32 [n, 16, 1280], the last layer's places; weights come from a
+    package.
 
     Raises:
         MissingExtra: the packages are not installed.
@@ -60,28 +61,28 @@ def backbone() -> Callable[[Pixels], torch.Tensor]:
     network = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=path).eval().to(device)
 
     def see(pixels: Pixels) -> torch.Tensor:
-        found = []
+        features_by_batch = []
         with torch.inference_mode():
             for start in range(0, len(pixels), 64):
                 x = torch.from_numpy(pixels[start : start + 64]).to(device).float() / 127.5 - 1
                 x = interpolate(x, size=(SEEN, SEEN), mode="bilinear", align_corners=False)
-                found.append(network.extract_features(x).flatten(2).transpose(1, 2).cpu())
-        features: torch.Tensor = torch.cat(found)
+                features_by_batch.append(network.extract_features(x).flatten(2).transpose(1, 2).cpu())
+        features: torch.Tensor = torch.cat(features_by_batch)
         return features
 
     return see
 
 
 def build(kind: str, seed: int) -> Any:
-    """The heads of one scorer: ``forward(features [n, 16, 1280], texts [n, 4, 384])`` → logits [n], or two
-    embeddings where it compares."""
+    """The heads of a scorer: ``forward(features [n, 16, 1280], texts [n, 4, 384])`` → logits [n], or ``pair``
+    → two embeddings."""
     import torch
     from torch import nn
 
     torch.manual_seed(seed)
 
     class Similarity(nn.Module):  # type: ignore[misc]
-        """``pair(…)``: unit embeddings of pictures and texts [n, 64] each."""
+        """Heads whose ``pair(…)`` returns unit embeddings of pictures and texts, [n, 64] each."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -94,10 +95,10 @@ def build(kind: str, seed: int) -> Any:
 
         def pair(self, features: Any, texts: Any) -> tuple[Any, Any]:
             mean = features.mean(1)
-            seen = mean if kind == "similarity" else torch.cat([mean, features.std(1)], 1)
-            given = texts.abs().sum(-1, keepdim=True) > 0
-            said = (self.text(texts) * given).sum(1)
-            return nn.functional.normalize(self.image(seen), dim=-1), nn.functional.normalize(said, dim=-1)
+            pooled = mean if kind == "similarity" else torch.cat([mean, features.std(1)], 1)
+            is_part = texts.abs().sum(-1, keepdim=True) > 0
+            text = (self.text(texts) * is_part).sum(1)
+            return nn.functional.normalize(self.image(pooled), dim=-1), nn.functional.normalize(text, dim=-1)
 
     class CrossAttention(nn.Module):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -108,11 +109,11 @@ def build(kind: str, seed: int) -> Any:
             self.head = nn.Sequential(nn.Linear(192, 96), nn.GELU(), nn.Linear(96, 1))
 
         def forward(self, features: Any, texts: Any) -> Any:
-            seen, said = self.image(features), self.text(texts)
-            given = (texts.abs().sum(-1, keepdim=True) > 0).float()
-            found, _ = self.attention(said, seen, seen, need_weights=False)
-            both = torch.cat([found * said, found], -1) * given
-            return self.head(both.sum(1) / given.sum(1))[:, 0]
+            patches, words = self.image(features), self.text(texts)
+            is_part = (texts.abs().sum(-1, keepdim=True) > 0).float()
+            attended, _ = self.attention(words, patches, patches, need_weights=False)
+            both = torch.cat([attended * words, attended], -1) * is_part
+            return self.head(both.sum(1) / is_part.sum(1))[:, 0]
 
     return CrossAttention() if kind == "cross_attention" else Similarity()
 
@@ -134,11 +135,11 @@ class SmallScorer:
         with torch.inference_mode():
             if self.name == "cross_attention":
                 return [float(value) for value in self.net(features, texts)]
-            picture, said = self.net.pair(features, texts)
-            cosine = (picture * said).sum(-1)
+            picture, text = self.net.pair(features, texts)
+            cosine = (picture * text).sum(-1)
             scale = self.net.log_scale.exp()
-            found = WEIGHT * cosine.clamp(min=0) if self.name == "similarity" else scale * cosine
-        return [float(value) for value in found]
+            scores = WEIGHT * cosine.clamp(min=0) if self.name == "similarity" else scale * cosine
+        return [float(value) for value in scores]
 
 
 def train_scorers(
@@ -150,13 +151,13 @@ def train_scorers(
     progress: Progress,
     steps: int = 1200,
 ) -> list[SmallScorer]:
-    """The three scorers of one set of hands; those that are in the folder are read."""
+    """The three scorers of a set of hands; those in the folder are read, the others trained."""
     import torch
 
     folder.mkdir(parents=True, exist_ok=True)
     see = backbone()
     data: tuple[Any, ...] | None = None
-    found = []
+    scorers = []
     for number, kind in enumerate(KINDS):
         net, path = build(kind, seed + number), folder / f"{kind}.pt"
         if path.is_file():
@@ -166,8 +167,8 @@ def train_scorers(
             fit(net, kind, data, seed + number, steps, progress)
             torch.save(net.state_dict(), path.with_suffix(".tmp"))
             path.with_suffix(".tmp").replace(path)
-        found.append(SmallScorer(kind, net.eval(), see, encoder))
-    return found
+        scorers.append(SmallScorer(kind, net.eval(), see, encoder))
+    return scorers
 
 
 def examples(
@@ -190,12 +191,12 @@ def examples(
         for w in range(len(WORDINGS))
     ]
     assert len(words[0]) == len(hands) * styles * subjects
-    texts = torch.stack([condition(said, encoder) for said in words])
-    return see(flat).half(), see(np.stack([spoil(one, flat, rng) for one in flat])).half(), texts
+    texts = torch.stack([condition(captions, encoder) for captions in words])
+    return see(flat).half(), see(np.stack([spoil(picture, flat, rng) for picture in flat])).half(), texts
 
 
 def spoil(picture: Pixels, others: Pixels, rng: np.random.Generator) -> Pixels:
-    """A copy that nobody would want: noisy, blurred, mixed with another picture, or flat."""
+    """A bad copy: noisy, blurred, mixed with another picture, or flat."""
     from PIL import Image, ImageFilter
 
     x: npt.NDArray[np.floating[Any]] = picture.astype(np.float32)
@@ -214,12 +215,12 @@ def spoil(picture: Pixels, others: Pixels, rng: np.random.Generator) -> Pixels:
         x = 0.5 * x + 0.5 * other
     else:
         x = x.mean() + rng.uniform(0.05, 0.3) * (x - x.mean()) + rng.normal(0, 12, x.shape)
-    found: Pixels = x.clip(0, 255).astype(np.uint8)
-    return found
+    spoilt: Pixels = x.clip(0, 255).astype(np.uint8)
+    return spoilt
 
 
 def fit(net: Any, kind: str, data: tuple[Any, Any, Any], seed: int, steps: int, progress: Progress) -> None:
-    """Contrast within batches of 96 pictures with as many spoilt copies."""
+    """Trains a scorer on batches of 96 pictures and as many spoilt copies."""
     import torch
 
     whole, spoilt, texts = data
@@ -228,12 +229,12 @@ def fit(net: Any, kind: str, data: tuple[Any, Any, Any], seed: int, steps: int, 
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 1e-3, total_steps=steps)
     for _ in progress(range(steps), f"scorer, {kind}"):
         rows = torch.from_numpy(rng.permutation(len(whole))[:96])
-        said = texts[int(rng.integers(len(texts))), rows]
+        captions = texts[int(rng.integers(len(texts))), rows]
         good, bad = whole[rows].float(), spoilt[rows].float()
         loss = (
-            _matching(net, good, bad, said, rng)
+            _matching(net, good, bad, captions, rng)
             if kind == "cross_attention"
-            else _contrast(net, good, bad, said)
+            else _contrast(net, good, bad, captions)
         )
         optimiser.zero_grad()
         loss.backward()
@@ -242,13 +243,13 @@ def fit(net: Any, kind: str, data: tuple[Any, Any, Any], seed: int, steps: int, 
 
 
 def _contrast(net: Any, good: Any, bad: Any, texts: Any) -> Any:
-    """InfoNCE both ways; equal texts are no wrong ones of each other."""
+    """The InfoNCE loss in both directions; equal texts are not negatives of each other."""
     import torch
     from torch.nn.functional import cross_entropy
 
-    picture, said = net.pair(torch.cat([good, bad]), torch.cat([texts, texts]))
-    said = said[: len(good)]
-    logits = net.log_scale.exp() * said @ picture.T
+    picture, text = net.pair(torch.cat([good, bad]), torch.cat([texts, texts]))
+    text = text[: len(good)]
+    logits = net.log_scale.exp() * text @ picture.T
     same = torch.cdist(texts.flatten(1), texts.flatten(1)) < 1e-4
     same.fill_diagonal_(False)
     logits = logits.masked_fill(torch.cat([same, torch.zeros_like(same)], 1), -1e4)
@@ -257,15 +258,15 @@ def _contrast(net: Any, good: Any, bad: Any, texts: Any) -> Any:
 
 
 def _matching(net: Any, good: Any, bad: Any, texts: Any, rng: np.random.Generator) -> Any:
-    """Does the picture match the words, and is it whole?"""
+    """The binary cross entropy of a picture that matches its text and is not spoilt."""
     import torch
     from torch.nn.functional import binary_cross_entropy_with_logits
 
-    turned = texts[torch.from_numpy(rng.permutation(len(texts)))]
-    equal = (turned - texts).abs().amax((1, 2)) < 1e-4
-    logits = torch.cat([net(good, texts), net(good, turned), net(bad, texts)])
-    wanted = torch.cat([torch.ones(len(good)), equal.float(), torch.zeros(len(bad))])
-    return binary_cross_entropy_with_logits(logits, wanted)
+    shuffled = texts[torch.from_numpy(rng.permutation(len(texts)))]
+    equal = (shuffled - texts).abs().amax((1, 2)) < 1e-4
+    logits = torch.cat([net(good, texts), net(good, shuffled), net(bad, texts)])
+    matches = torch.cat([torch.ones(len(good)), equal.float(), torch.zeros(len(bad))])
+    return binary_cross_entropy_with_logits(logits, matches)
 
 
 def _small(image: Image) -> Pixels:

@@ -1,14 +1,14 @@
-"""The story of SFTA on the small hub, stage by stage; each stage is a folder, and done when its
-``done.json`` is there.
+"""The story of SFTA on the small hub, stage by stage; each stage is a folder, and finished once its
+``done.json`` exists.
 
     1-pictures   200 subjects, four hands, five styles       5-sft      trained to its validation minimum
-    2-models     a base and eight models                     6-rrhf     candidates, images, scores,
-    alignment 3-scorers    three that reward, three that report        7-tables   Tables 1 and 2, contact
-    sheets, blind page 4-dabench    pairs and the catalog
+    2-models     a base and eight models                     6-rrhf     candidates, images, scores, alignment
+    3-scorers    three that reward, three that report        7-tables   Tables 1 and 2, sheets, blind page
+    4-dabench    pairs and the catalog
 
-    diffagent train story OUT                                about two hours on two cores; again: goes on
+    diffagent train story OUT                                about two hours on two cores; again: resumes
 
-A stage that is done is not run again; one that was cut off goes on at its last checkpoint.
+A finished stage is not run again; an interrupted one is resumed from its last checkpoint.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from typing import TYPE_CHECKING, Any
 
 from diffagent.data.encoders.text_encoder import TextEncoder
 from diffagent.data.errors import BadInput
-from diffagent.training.evaluation.image_table import default_call, five, free, measure, table
+from diffagent.training.evaluation.image_table import default_call, five_calls, free_caller, measure, table
 from diffagent.training.evaluation.sheets import blind_page, sheets
 from diffagent.training.rewards.unified import ImageMetrics
 from diffagent.training.rrhf.config import RRHFConfig
-from diffagent.training.rrhf.policy import Tuned
+from diffagent.training.rrhf.policy import TunedModel
 from diffagent.training.rrhf.queries import default_card, read_queries
 from diffagent.training.sft.answer_trainer import read_log
 from diffagent.training.sft.dialogues import Mix
-from diffagent.training.sft.recipe import Lora, Recipe
+from diffagent.training.sft.recipe import AdapterConfig, SftRecipe
 from diffagent.training.smallhub import hub
 from diffagent.training.smallhub.models import BASE, Schedule, model_folders, models, train_all
 from diffagent.training.smallhub.packed import unpack
@@ -47,16 +47,16 @@ Progress = Callable[[Iterable[Any], str], Iterable[Any]]
 Say = Callable[[str], None]
 STAGES = ("1-pictures", "2-models", "3-scorers", "4-dabench", "5-sft", "6-rrhf", "7-tables")
 MODEL_HANDS = (0,)
-"""What the models draw like: of several hands under the same words they learn the mean."""
+"""The hand that the models learn: from several hands with equal captions they would learn the mean."""
 REWARD_HANDS, REPORT_HANDS = (0, 1), (2, 3)
 IMAGES = 3
 
 
 @dataclass(frozen=True)
 class Story:
-    """Where the story is told, with which language model, and how long: ``scale`` multiplies steps and
-    counts; ``hub`` is a packed hub whose models and scorers are taken instead of trained
-    (:mod:`diffagent.training.smallhub.packed`); ``seed`` draws the pairs and both stages of training."""
+    """The settings of a story: its folder, its language model, and ``scale``, which multiplies steps and
+    counts; ``hub`` is a packed hub with models and scorers that are used instead of new ones
+    (:mod:`diffagent.training.smallhub.packed`); ``seed`` is that of the pairs and both training stages."""
 
     out: Path
     llm: str
@@ -92,7 +92,7 @@ class Story:
         return replace(whole, base=base, style=style, early=min(style - 1, self.times(whole.early)))
 
     def unpack(self) -> None:
-        """Models and scorers out of the packed hub."""
+        """Unpacks models and scorers from the packed hub."""
         if self.hub is not None:
             unpack(self.hub, self.models, self.folder("3-scorers"))
 
@@ -109,7 +109,7 @@ class Story:
         return train_scorers(self.pictures, hands, self.encoder, folder, seed, progress, steps)
 
     def studio(self, agent: Agent) -> Studio:
-        """Images by the executor for local diffusers, from the models' folders."""
+        """A studio with the executor of local diffusers on the models' folders."""
         from diffagent.agent.targets.diffusers import LocalDiffusers
         from diffagent.training.evaluation.studio import Studio
 
@@ -121,18 +121,18 @@ class Story:
     def agent(self, llm: str) -> Agent:
         from diffagent.agent.agent import Agent
 
-        return Agent.of(self.catalog, Tuned.find(llm).engine())
+        return Agent.of(self.catalog, TunedModel.find(llm).engine())
 
 
 def tell(story: Story, until: str | None, progress: Progress, say: Say) -> dict[str, Any]:
-    """Run every stage that is not done; returns stage → what its ``done.json`` says.
+    """Runs every unfinished stage; returns stage → the contents of its ``done.json``.
 
     Raises:
-        BadInput: there is no stage ``until``, or the folder is of another seed.
+        BadInput: there is no stage ``until``, or the folder has another seed.
     """
     if until is not None and until not in STAGES:
         raise BadInput(f"there is no stage {until!r}: the stages are {', '.join(STAGES)}")
-    found = {}
+    reports = {}
     for stage in STAGES:
         drawn = stage in STAGES[3:]  # pictures, models and scorers are the same for all seeds
         mark = story.folder(stage) / "done.json"
@@ -140,19 +140,18 @@ def tell(story: Story, until: str | None, progress: Progress, say: Say) -> dict[
             say(f"== {stage}")
             began = time.monotonic()
             mark.parent.mkdir(parents=True, exist_ok=True)
-            said = _RUN[stage](story, progress, say)
-            said["seed"] = story.seed
-            said["seconds"] = round(time.monotonic() - began, 1)
-            mark.write_text(json.dumps(said, indent=2) + "\n", encoding="utf-8")
-        found[stage] = json.loads(mark.read_text("utf-8"))
-        if drawn and found[stage]["seed"] != story.seed:
+            report = _RUN[stage](story, progress, say)
+            report["seed"] = story.seed
+            report["seconds"] = round(time.monotonic() - began, 1)
+            mark.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        reports[stage] = json.loads(mark.read_text("utf-8"))
+        if drawn and reports[stage]["seed"] != story.seed:
             raise BadInput(
-                f"{story.out} was told with the seed {found[stage]['seed']}, not {story.seed}: "
-                "give another OUT"
+                f"{story.out} has the seed {reports[stage]['seed']}, not {story.seed}: give another OUT"
             )
         if stage == until:
             break
-    return found
+    return reports
 
 
 def _pictures(story: Story, progress: Progress, say: Say) -> dict[str, Any]:
@@ -171,29 +170,31 @@ def _models(story: Story, progress: Progress, say: Say) -> dict[str, Any]:
 
 
 def _scorers(story: Story, progress: Progress, say: Say) -> dict[str, Any]:
-    """Both sets; each is tried on the other's hands: how often its own words beat another subject's."""
+    """Trains both sets and tests each on the other's hands: how often a picture beats another subject's."""
     import numpy as np
     from PIL import Image
 
     from diffagent.training.smallhub.models import caption
 
-    said: dict[str, Any] = {}
+    accuracies: dict[str, Any] = {}
     rng = np.random.default_rng(0)
     pictures = story.pictures
     for side, hands in (("reward", REPORT_HANDS), ("report", REWARD_HANDS)):
         for scorer in story.scorers(side, progress):
-            won = []
+            wins = []
             for _ in range(story.times(100, 5)):
                 hand, style = int(rng.choice(hands)), int(rng.integers(1, 5))
-                right, wrong = rng.permutation(len(pictures.subjects))[:2]
-                shown = [
+                true_subject, other_subject = rng.permutation(len(pictures.subjects))[:2]
+                pair = [
                     Image.fromarray(pictures.pixels[hand, style, i].transpose(1, 2, 0))
-                    for i in (right, wrong)
+                    for i in (true_subject, other_subject)
                 ]
-                one, other = scorer.score(caption(pictures.subjects[right], pictures.styles[style], 0), shown)
-                won.append(one > other)
-            said[f"{side} {scorer.name}"] = {"right_of_two": float(np.mean(won))}
-    return said
+                right_score, other_score = scorer.score(
+                    caption(pictures.subjects[true_subject], pictures.styles[style], 0), pair
+                )
+                wins.append(right_score > other_score)
+            accuracies[f"{side} {scorer.name}"] = {"right_of_two": float(np.mean(wins))}
+    return accuracies
 
 
 def _dabench(story: Story, progress: Progress, say: Say) -> dict[str, Any]:
@@ -205,13 +206,13 @@ def _dabench(story: Story, progress: Progress, say: Say) -> dict[str, Any]:
 
 
 def _sft(story: Story, progress: Progress, say: Say) -> dict[str, Any]:
-    """Fine-tuning, and again up to where the held-out loss was least, if that was before the end."""
+    """Fine-tunes, and again up to the step of the least held-out loss, if it precedes the end."""
     from diffagent.training.sft.limits import Limits
     from diffagent.training.sft.sft import train
 
     folder = story.folder("5-sft")
-    recipe = Recipe(
-        "story", story.llm, Mix(memory=1), lora=Lora(16, 32), epochs=1, batch=8, learning_rate=4e-4,
+    recipe = SftRecipe(
+        "story", story.llm, Mix(memory=1), lora=AdapterConfig(16, 32), epochs=1, batch=8, learning_rate=4e-4,
         held_out=min(64, story.times(64, 8)), eval_steps=story.times(25, 2), save_steps=story.times(50, 2),
         seed=story.seed,
     )  # fmt: skip
@@ -235,7 +236,7 @@ def _sft(story: Story, progress: Progress, say: Say) -> dict[str, Any]:
 
 def _rrhf(story: Story, progress: Progress, say: Say) -> dict[str, Any]:
     from diffagent.training.rrhf.align import align
-    from diffagent.training.rrhf.collecting import Task
+    from diffagent.training.rrhf.collecting import AlignmentTask
 
     folder, dabench = story.folder("6-rrhf"), story.folder("4-dabench")
     sft = str(story.folder("5-sft"))
@@ -249,7 +250,7 @@ def _rrhf(story: Story, progress: Progress, say: Say) -> dict[str, Any]:
     queries = read_queries(dabench / "align.jsonl", agent, "memory", config.k, default, story.seed)
     studio = story.studio(agent)
     reward = ImageMetrics(studio, story.scorers("reward", progress), range(IMAGES))
-    task = Task(config, Tuned.find(sft), queries, default, reward, dabench)
+    task = AlignmentTask(config, TunedModel.find(sft), queries, default, reward, dabench)
     resume = bool(list(folder.glob("checkpoint-*/trainer_state.json")))
     report = align(task, agent, folder, resume=resume, progress=progress, say=say)
     return {"responses": report["responses"], "steps": report["steps"], "images_generated": studio.generated}
@@ -260,34 +261,34 @@ def _tables(story: Story, progress: Progress, say: Say) -> dict[str, Any]:
 
     folder = story.folder("7-tables")
     texts = read_prompts(story.folder("4-dabench") / "test.jsonl", None, 0)
-    said = []
+    calls_by_stage = []
     for stage in ("5-sft", "6-rrhf"):
         agent = story.agent(str(story.folder(stage)))
         default = default_card(agent, BASE)
-        ask = free(agent, "memory", default)
-        said.append([ask(text) for text in progress(texts, f"calls of {stage}")])
-    asked = [
-        five(text, default_call(agent, default, text), one, two)
-        for text, one, two in zip(texts, *said, strict=True)
+        ask = free_caller(agent, "memory", default)
+        calls_by_stage.append([ask(text) for text in progress(texts, f"calls of {stage}")])
+    call_sets = [
+        five_calls(text, default_call(agent, default, text), sft, rrhf)
+        for text, sft, rrhf in zip(texts, *calls_by_stage, strict=True)
     ]
     studio = story.studio(agent)
     metrics = ImageMetrics(studio, story.scorers("report", progress), range(100, 100 + IMAGES))
-    found = table(asked, measure(asked, metrics, progress))
-    sheets(asked, studio, metrics.seeds, folder)
-    blind_page(asked, studio, folder / "blind.html", seeds=metrics.seeds)
-    shares = good_shares(asked)
-    (folder / "tables.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    return {"table": found, "good_model": shares, "images_generated": studio.generated}
+    results = table(call_sets, measure(call_sets, metrics, progress))
+    sheets(call_sets, studio, metrics.seeds, folder)
+    blind_page(call_sets, studio, folder / "blind.html", seeds=metrics.seeds)
+    shares = good_shares(call_sets)
+    (folder / "tables.json").write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
+    return {"table": results, "good_model": shares, "images_generated": studio.generated}
 
 
-def good_shares(asked: Any) -> dict[str, float]:
-    """The share of prompts for which a system names the better model of the style that was asked for."""
-    wanted = {one.name: one for one in models()}
-    found = {}
+def good_shares(call_sets: Any) -> dict[str, float]:
+    """The share of prompts for which a system names the better model of the requested style."""
+    models_by_name = {hub_model.name: hub_model for hub_model in models()}
+    shares = {}
     for name in ("SFT", "RRHF"):
-        chosen = [(one.prompt, wanted[one.calls[name].model]) for one in asked]
-        found[name] = sum(model.good and model.style in prompt for prompt, model in chosen) / len(chosen)
-    return found
+        chosen = [(row.prompt, models_by_name[row.calls[name].model]) for row in call_sets]
+        shares[name] = sum(model.good and model.style in prompt for prompt, model in chosen) / len(chosen)
+    return shares
 
 
 _RUN: dict[str, Callable[[Story, Progress, Say], dict[str, Any]]] = dict(

@@ -117,7 +117,7 @@ def test_refusals_say_what_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyP
         get(Storage(kind="text/html"), tmp_path)
     with pytest.raises(Refused, match="no longer has Aurora"):
         get(Storage(status=404), tmp_path)
-    with pytest.raises(BadInput, match="no safetensors file of Civitai"):
+    with pytest.raises(BadInput, match="not a safetensors file on Civitai"):
         fetch(PICKLED, silent, folder=tmp_path)
     with pytest.raises(BadInput, match="no SHA-256"):
         fetch(replace(CARD, sha256=None), silent, folder=tmp_path)

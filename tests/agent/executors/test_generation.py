@@ -26,7 +26,7 @@ from diffagent.agent.targets.openai import OpenAIImages
 from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import BadInput, Refused
 from diffagent.data.metadata import infotext
-from diffagent.data.metadata.generation import recovered
+from diffagent.data.metadata.generation import recover
 from diffagent.data.records import T2ICall
 
 
@@ -54,7 +54,7 @@ def test_an_image_comes_back_with_what_made_it(target: str, catalog: Catalog, tm
         assert "Sampler" not in texts["parameters"]
         assert list(row["not_carried"]) == ["sampling_method", "scheduler", "clip_skip", "air", "loras"]
     else:
-        assert recovered(infotext.read(texts["parameters"]), catalog).call == call
+        assert recover(infotext.read(texts["parameters"]), catalog).call == call
 
 
 @pytest.fixture(scope="module")
@@ -151,9 +151,9 @@ def test_of_two_files_with_one_name_the_one_with_the_hash_is_used(
     ("checkpoints", "call", "says"),
     [
         ((("a/aurora_v2.safetensors", ""), ("aurora_v2.safetensors", "")), call_of(AURORA),
-         r"2 files by the name of Aurora .*\(a/aurora_v2.safetensors, aurora_v2.safetensors\)"),
+         r"2 files with the name Aurora .*\(a/aurora_v2.safetensors, aurora_v2.safetensors\)"),
         ((("a/aurora_v2.safetensors", ""), ("b/aurora_v2.safetensors", "")), call_of(INK_FOX),
-         r"2 files by the name of Aurora .*\(a/aurora_v2.safetensors, b/aurora_v2.safetensors\)"),
+         r"2 files with the name Aurora .*\(a/aurora_v2.safetensors, b/aurora_v2.safetensors\)"),
         ((*AURORAS, ("basalt.safetensors", "77" * 32)), call_of(BASALT),
          r"does not have Basalt \(basalt.safetensors\)"),
     ],

@@ -127,7 +127,7 @@ def test_a_file_of_another_model_is_refused(z_image: Tiny, tmp_path: Path) -> No
     maker = LocalDiffusers(files={z_image.card.air: other}, config=str(z_image.config))
     order = generation.Order(z_image.call(), "diffusers", (7,))
     with pytest.raises(
-        JobFailed, match=r"transformer.safetensors is no transformer that ZImagePipeline reads"
+        JobFailed, match=r"transformer.safetensors is not a transformer that ZImagePipeline reads"
     ):
         asyncio.run(generation.make(order, tmp_path / "out", z_image.catalog, maker))
 

@@ -9,8 +9,8 @@ import pytest
 from invented_images import ColourEncoder, write_manifest
 from stand_ins import WordEncoder
 
-from diffagent.agent.pmi.building import Built, build
-from diffagent.agent.pmi.feature_cache import Pair
+from diffagent.agent.pmi.building import BuildReport, build
+from diffagent.agent.pmi.feature_cache import EncoderPair
 from diffagent.agent.pmi.manifest import read_examples
 
 
@@ -26,14 +26,14 @@ def manifest(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def make(tmp_path: Path) -> Callable[..., Built]:
+def make(tmp_path: Path) -> Callable[..., BuildReport]:
     """Builds specifications of a manifest or folder beside ``hub.sqlite``."""
 
-    def build_it(source: Path, **options: object) -> Built:
+    def build_it(source: Path, **options: object) -> BuildReport:
         return build(
             read_examples(source),
             tmp_path / "hub.sqlite",
-            Pair(ColourEncoder(), WordEncoder(), "words", "3d" * 32),
+            EncoderPair(ColourEncoder(), WordEncoder(), "words", "3d" * 32),
             **options,  # type: ignore[arg-type]
         )
 
@@ -41,7 +41,7 @@ def make(tmp_path: Path) -> Callable[..., Built]:
 
 
 @pytest.fixture
-def hub(make: Callable[..., Built], manifest: Path, tmp_path: Path) -> Path:
+def hub(make: Callable[..., BuildReport], manifest: Path, tmp_path: Path) -> Path:
     """The path of a catalog of three models with specifications."""
     make(manifest)
     return tmp_path / "hub.sqlite"

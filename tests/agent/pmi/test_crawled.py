@@ -13,7 +13,7 @@ from stand_ins import WordEncoder
 from diffagent.agent.pmi import crawled
 from diffagent.agent.pmi.building import build
 from diffagent.agent.pmi.crawled import crawled_examples, is_crawl
-from diffagent.agent.pmi.feature_cache import Pair
+from diffagent.agent.pmi.feature_cache import EncoderPair
 from diffagent.data.errors import BadInput
 from diffagent.data.hubs.raw import RawFolder, publish
 
@@ -77,7 +77,7 @@ def test_models_that_the_catalog_lacks_are_left_out(raw, tmp_path):
         build(
             found,
             tmp_path / "x.sqlite",
-            Pair(ColourEncoder(), WordEncoder(), "words", "3d" * 32),
+            EncoderPair(ColourEncoder(), WordEncoder(), "words", "3d" * 32),
             report=said.append,
         )
     assert "1 models are not in the catalog" in said[0]

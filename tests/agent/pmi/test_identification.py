@@ -90,7 +90,7 @@ def test_a_broken_image_is_reported_and_left_out(manifest, make):
     said = []
     built = make(manifest, report=said.append)
     assert (built.images, built.failed) == (35, 1)
-    assert "000.png is no image" in said[0]
+    assert "000.png is not a readable image" in said[0]
 
 
 def test_other_encoders_are_refused(hub, make, manifest, monkeypatch):

@@ -13,8 +13,8 @@ from hypothesis.extra.numpy import arrays
 from diffagent.agent.pmi.kernel_matching import (
     KernelMatcher,
     Points,
-    Reduced,
     ReducedMatcher,
+    ReducedSet,
     most_downloaded,
     prompt_weights,
     ranks,
@@ -131,14 +131,14 @@ def test_equal_models_tie(requirement, specification):
 
 
 def test_reduced_set_of_one_image_is_that_image():
-    found = Reduced.of(np.array([[1.0, 2.0]]), 0.02)
+    found = ReducedSet.of(np.array([[1.0, 2.0]]), 0.02)
     np.testing.assert_allclose(found.point, [1.0, 2.0])
     assert found.weight == pytest.approx(1.0)
 
 
 def test_reduced_set_by_hand():
     # of {−1, 1} at gamma log 2 the mean is a fixed point: β = k(0, ±1) = ½
-    found = Reduced.of(np.array([[-1.0], [1.0]]), LOG2)
+    found = ReducedSet.of(np.array([[-1.0], [1.0]]), LOG2)
     np.testing.assert_allclose(found.point, [0.0], atol=1e-9)
     assert found.weight == pytest.approx(0.5)
     # ‖½ k(0) − k(0)‖² = ¼
@@ -148,7 +148,7 @@ def test_reduced_set_by_hand():
 
 
 def test_reduced_set_far_from_all_images_stays_finite():
-    found = Reduced.of(np.array([[-1e4], [1e4]]), 1.0)
+    found = ReducedSet.of(np.array([[-1e4], [1e4]]), 1.0)
     assert np.isfinite(found.point).all()
     assert found.weight == 0.0
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from diffagent.agent.pmi.bench import Bench, Images, learn_known
-from diffagent.agent.pmi.learning import Training
+from diffagent.agent.pmi.bench import Bench, Images, learn_space
+from diffagent.agent.pmi.learning import TrainingImages
 from diffagent.agent.pmi.own_prompts import halved, mean, settings
-from diffagent.agent.pmi.prompted import Known, Prompted
-from diffagent.agent.pmi.space import Setting, Space
+from diffagent.agent.pmi.prompted import PromptedSpace, SpaceImages
+from diffagent.agent.pmi.space import Space, SpaceSetting
 
 PROMPTS, MODELS, WIDTH = 9, 4, 6
 
@@ -36,11 +36,18 @@ def bench() -> Bench:
 
 def test_each_model_keeps_a_half_of_its_own_and_all_test_images(bench: Bench) -> None:
     half, again, other = (halved(bench, seed) for seed in (0, 0, 1))
-    kept = [set(half.known.prompts[half.known.models == model].tolist()) for model in range(MODELS)]
+    kept = [
+        set(half.specification.prompts[half.specification.models == model].tolist())
+        for model in range(MODELS)
+    ]
     assert [len(one) for one in kept] == [5] * MODELS  # of nine
     assert len(set(map(frozenset, kept))) > 1
     assert len(half.test) == len(bench.test) == 12
-    assert half.known.prompts.tolist() == again.known.prompts.tolist() != other.known.prompts.tolist()
+    assert (
+        half.specification.prompts.tolist()
+        == again.specification.prompts.tolist()
+        != other.specification.prompts.tolist()
+    )
 
 
 def test_both_settings_and_all_methods(bench: Bench) -> None:
@@ -66,10 +73,10 @@ def test_means_over_seeds_by_hand() -> None:
 
 
 def test_without_sharpness_it_is_the_space_alone(bench: Bench) -> None:
-    known = bench.known
-    space = Space.fit(known.style, known.crops, known.models, Setting())
+    known = bench.specification
+    space = Space.fit(known.style, known.crops, known.models, SpaceSetting())
     points = space.project(known.style)
-    found = Known(points, known.models, known.text, MODELS).evidence(
+    found = SpaceImages(points, known.models, known.text, MODELS).evidence(
         space, space.project(bench.test.style), bench.test.text, 0.0
     )
     np.testing.assert_allclose(found, space.evidence(space.project(bench.test.style)), rtol=1e-4, atol=1e-3)
@@ -81,7 +88,7 @@ def test_with_sharpness_a_model_is_its_images_of_like_prompts() -> None:
     space = Space(0 * one, one, one[:, None], 100 * one, 0.01 * one, np.zeros((2, 1), np.float32), 2 * one)
     points = np.array([[0.0], [2.0], [2.0], [0.0]], np.float32)
     text = np.array([[1, 0], [0, 1], [1, 0], [0, 1]], np.float32)
-    known = Known(points, np.array([0, 0, 1, 1]), text, 2)
+    known = SpaceImages(points, np.array([0, 0, 1, 1]), text, 2)
     asked = np.array([[0.0], [0.0]], np.float32), np.array([[1, 0], [0, 1]], np.float32)
     plain = known.evidence(space, *asked, 0.0)
     np.testing.assert_allclose(plain[:, 0], plain[:, 1], rtol=1e-6)  # both have a mean of 1
@@ -89,9 +96,9 @@ def test_with_sharpness_a_model_is_its_images_of_like_prompts() -> None:
 
 
 def test_beta_is_chosen_where_left_out_images_are_most_probable(bench: Bench) -> None:
-    known = bench.known
-    training = Training(known.style, known.crops, known.models, known.prompts, bench.layers)
-    found = Prompted.fit(learn_known(bench), training, known.text)
+    known = bench.specification
+    training = TrainingImages(known.style, known.crops, known.models, known.prompts, bench.layers)
+    found = PromptedSpace.fit(learn_space(bench), training, known.text)
     assert found.sharpness == 0.0  # prompts have nothing in common here
     evidence = found.evidence(bench.test.style, bench.test.text)
     assert evidence.shape == (12, MODELS)

@@ -108,7 +108,7 @@ def test_what_is_refused(args, status, reason, manifest, catalog_path, capsys):
         (
             ("a fox", "--image", "a.png", "--catalog", "{catalog}"),
             1,
-            "invented.sqlite has no image specifications: make them",
+            "invented.sqlite has no image specifications: build them",
         ),
         (("--image", "a.png"), 2, "add a PROMPT, or --captioner"),
         ((), 2, "Missing argument 'PROMPT'"),

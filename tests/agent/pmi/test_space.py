@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from diffagent.agent.pmi.learning import (
-    Training,
+    TrainingImages,
     learn,
     left_out,
     log_softmax,
@@ -17,10 +17,10 @@ from diffagent.agent.pmi.learning import (
     temperature,
     windows,
 )
-from diffagent.agent.pmi.space import Setting, Space
+from diffagent.agent.pmi.space import Space, SpaceSetting
 from diffagent.data.errors import BadInput
 
-PLAIN = Setting(0.3, 0.1)
+PLAIN = SpaceSetting(0.3, 0.1)
 
 
 def crops_of(style, spread=0.5, seed=9):
@@ -34,7 +34,7 @@ def fit(style, models, setting=PLAIN):
 
 
 def train(style, models, prompts):
-    return Training(style, crops_of(style), models, prompts, (style.shape[1],))
+    return TrainingImages(style, crops_of(style), models, prompts, (style.shape[1],))
 
 
 def hub(models=4, each=8, size=5, spread=0.3, seed=0):
@@ -73,13 +73,13 @@ def test_what_crops_differ_by_is_not_style():
     style = (3.0 * models[:, None] + rng.normal(size=(12, 2)) * 0.1).astype(np.float32)
     crops = np.repeat(style[:, None], 4, 1)
     crops[:, :, 0] += rng.normal(size=(12, 4)).astype(np.float32) * 5
-    axes = Space.fit(style, crops, models, Setting(0.9, 0.01)).axes
+    axes = Space.fit(style, crops, models, SpaceSetting(0.9, 0.01)).axes
     assert abs(axes[1, 0]) > 5 * abs(axes[0, 0])
 
 
 def test_settings_that_share_work_give_what_each_gives_alone():
     style, models, _ = hub()
-    settings = [Setting(0.3, 0.1), Setting(0.3, 0.5), Setting(0.7, 0.1)]
+    settings = [SpaceSetting(0.3, 0.1), SpaceSetting(0.3, 0.5), SpaceSetting(0.7, 0.1)]
     together = Space.fit_all(style, crops_of(style), models, settings)
     for setting, space in zip(settings, together, strict=True):
         alone = fit(style, models, setting)
@@ -90,7 +90,7 @@ def test_settings_that_share_work_give_what_each_gives_alone():
 
 def test_more_statistics_than_images():
     style, models, _ = hub(models=3, each=4, size=60)
-    space = fit(style, models, Setting(0.3, 0.3))
+    space = fit(style, models, SpaceSetting(0.3, 0.3))
     assert (space.evidence(space.project(style)).argmax(1) == models).all()
 
 
@@ -160,8 +160,8 @@ def test_windows_of_layers():
 
 def test_learning_is_calibrated_and_repeatable():
     style, models, prompts = hub(models=6, each=12, size=8, spread=1.0)
-    images = Training(style, crops_of(style), models, prompts, (2, 2, 2, 2))
-    settings = (PLAIN, Setting(0.3, 0.6))
+    images = TrainingImages(style, crops_of(style), models, prompts, (2, 2, 2, 2))
+    settings = (PLAIN, SpaceSetting(0.3, 0.6))
     learnt, again = learn(images, settings), learn(images, settings)
     assert [(one.start, one.stop) for one in learnt.views] == [(0, 6), (2, 8)]
     assert learnt.temperatures == again.temperatures

@@ -111,7 +111,7 @@ def test_a_build_that_stops_halfway_is_no_store(folder):
 def test_features_that_are_not_of_unit_length_are_refused(tmp_path, value):
     features = invented(8)
     features[3, 2] *= value
-    with pytest.raises(BadInput, match="model 11 has not length 1"):
+    with pytest.raises(BadInput, match="model 11 does not have length 1"):
         Store.build(tmp_path, [invented(8), features], PROMPTS)
 
 

@@ -286,12 +286,12 @@ def test_pickles_go_to_horde_alone(catalog: Catalog, target: str) -> None:
 
 
 def test_models_that_a_target_cannot_run_are_refused(catalog: Catalog) -> None:
-    with pytest.raises(BadInput, match="Basalt is none of the models that AI Horde lists"):
+    with pytest.raises(BadInput, match="Basalt is not among the models that AI Horde lists"):
         emit(call_of(BASALT), "horde", catalog)
     unknown = call_of(BASALT, air="urn:air:sd1:checkpoint:civitai:1@2", model="No")
     with pytest.raises(UnknownModel, match="1@2"):
         emit(unknown, "a1111", catalog)
-    with pytest.raises(BadInput, match="there is no target 'midjourney'"):
+    with pytest.raises(BadInput, match="unknown target 'midjourney'"):
         emit(call_of(BASALT), "midjourney", catalog)
 
 

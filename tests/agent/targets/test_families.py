@@ -11,7 +11,7 @@ import pytest
 from families import PAIRS, RUN, call_of, families_catalog
 from image_servers import FakeA1111, FakeComfyUI, ImageServer, serving
 
-from diffagent.agent.choosing.scope import Scope
+from diffagent.agent.choosing.scope import ChoiceScope
 from diffagent.agent.targets import TABLE as TARGETS
 from diffagent.agent.targets import load, parts
 from diffagent.agent.targets.civitai import workflow
@@ -22,7 +22,7 @@ from diffagent.data.base_models import TABLE, backend, find
 from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import BadInput
 from diffagent.data.metadata import comfyui
-from diffagent.data.metadata.generation import recovered
+from diffagent.data.metadata.generation import recover
 
 
 @pytest.fixture(scope="module")
@@ -283,7 +283,7 @@ NEO = FORGE | {"klein_t2i_width": 1024}
 def test_the_choice_is_among_what_a_target_runs() -> None:
     checkpoints = [PAIRS[name][0] for name in RUN]
     for target in TARGETS:
-        allowed = {card.base_model for card in checkpoints if Scope(target=target).allows(card)}
+        allowed = {card.base_model for card in checkpoints if ChoiceScope(target=target).allows(card)}
         assert allowed == {name for name, able in RUN.items() if target in able.split()}
 
 
@@ -399,7 +399,7 @@ def test_civitai_runs_other_models_of_such_a_recipe_as_loras_alone(tmp_path: Pat
     with Catalog.create(tmp_path / "c.sqlite") as made:
         made.add([other, lora])
     catalog = Catalog.open(tmp_path / "c.sqlite")
-    with pytest.raises(BadInput, match="Civitai runs no ZImageTurbo model but its own"):
+    with pytest.raises(BadInput, match="Civitai runs only its own ZImageTurbo model"):
         emit(call_of("ZImageTurbo", air=other.air), "civitai", catalog)
     carried = emit(call_of("ZImageTurbo", lora=True, base_checkpoint=other.air), "civitai", catalog)
     assert carried.request["steps"][0]["input"]["loras"] == {lora.air: 0.75}
@@ -449,7 +449,7 @@ READ_BACK = [row.name for row in TABLE if row.name in PAIRS and backend(row.name
 @pytest.mark.parametrize("base_model", READ_BACK)
 def test_a_graph_of_parts_is_read_back_as_the_same_call(base_model: str, catalog: Catalog) -> None:
     call = call_of(base_model, lora=True)
-    made = recovered(comfyui.read(emit(call, "comfyui", catalog).request["prompt"]), catalog).call
+    made = recover(comfyui.read(emit(call, "comfyui", catalog).request["prompt"]), catalog).call
     if call.scheduler == "Normal":  # ComfyUI's own
         call = call.model_copy(update={"scheduler": None})
     assert made == call

@@ -54,17 +54,17 @@ SIMPLE: dict[str, Any] = {
 }  # fmt: skip
 
 
-def filled(
+def fill(
     graph: dict[str, Any], call: T2ICall, catalog: Catalog, given: dict[str, str] | None = None
 ) -> Emitted:
     flow = Workflow.of(copy.deepcopy(graph), given or {})
     emitted = emit(call, "comfyui", catalog)
-    return flow.filled(emitted, Resources.of(call, catalog), {})
+    return flow.fill(emitted, Resources.of(call, catalog), {})
 
 
 def test_places_behind_links_of_a_custom_sampler_are_found(catalog: Catalog) -> None:
     call = call_of(INK_FOX, sampler="Euler Simple", negative_prompt="", clip_skip=None, guidance=3.5)
-    emitted = filled(SPLIT, call, catalog)
+    emitted = fill(SPLIT, call, catalog)
     nodes = {key: node["inputs"] for key, node in emitted.request["prompt"].items()}
     assert nodes["1"]["unet_name"] == "aurora_v2.safetensors"
     assert nodes["20"]["value"] == "a fox in the snow"
@@ -83,12 +83,12 @@ def test_places_behind_links_of_a_custom_sampler_are_found(catalog: Catalog) -> 
 
 def test_what_has_no_place_is_not_carried_and_a_map_gives_one(catalog: Catalog) -> None:
     call = call_of(AURORA)
-    emitted = filled(SIMPLE, call, catalog)
+    emitted = fill(SIMPLE, call, catalog)
     assert emitted.request["prompt"]["9"]["inputs"]["value"] == 7  # the seed, behind its link
     assert set(emitted.not_carried) == {"negative_prompt", "width", "height", "clip_skip"}
     assert emitted.dropped == {"negative_prompt", "width", "height", "clip_skip"}
     given = parse_map(["width=my size.w", "height=4.h", "Sampling Steps=3.steps"])
-    emitted = filled(SIMPLE, call, catalog, given)
+    emitted = fill(SIMPLE, call, catalog, given)
     assert emitted.request["prompt"]["4"]["inputs"] == {"w": 512, "h": 768}
     assert set(emitted.not_carried) == {"negative_prompt", "clip_skip"}
 
@@ -97,7 +97,7 @@ def test_titles_go_before_types(catalog: Catalog) -> None:
     graph = copy.deepcopy(SIMPLE)
     graph["7"] = {"class_type": "Text", "inputs": {"string": ""}, "_meta": {"title": "Negative"}}
     graph["8"] = {"class_type": "Number", "inputs": {"value": 0}, "_meta": {"title": "Steps"}}
-    nodes = filled(graph, call_of(AURORA), catalog).request["prompt"]
+    nodes = fill(graph, call_of(AURORA), catalog).request["prompt"]
     assert nodes["7"]["inputs"]["string"] == "blurry, lowres"
     assert nodes["8"]["inputs"]["value"] == 24
     assert nodes["3"]["inputs"]["steps"] == 9
@@ -114,7 +114,7 @@ def test_more_loras_than_loaders_are_put_behind_the_last_one(catalog: Catalog) -
     }
     graph["10"] = {"class_type": "LoraLoader", "inputs": loader}
     graph["3"]["inputs"]["model"], graph["2"]["inputs"]["clip"] = ["10", 0], ["10", 1]
-    emitted = filled(graph, call_of(INK_FOX, more=[(CHALK_OWL, 0.5)]), catalog)
+    emitted = fill(graph, call_of(INK_FOX, more=[(CHALK_OWL, 0.5)]), catalog)
     nodes = {key: node["inputs"] for key, node in emitted.request["prompt"].items()}
     (added,) = nodes.keys() - graph.keys()
     assert (nodes["10"]["lora_name"], nodes["10"]["model"]) == ("ink-fox.safetensors", ["1", 0])
@@ -123,7 +123,7 @@ def test_more_loras_than_loaders_are_put_behind_the_last_one(catalog: Catalog) -
         "model": ["10", 0], "clip": ["10", 1],
     }  # fmt: skip
     assert (nodes["3"]["model"], nodes["2"]["clip"]) == ([added, 0], [added, 1])
-    without = filled(SIMPLE, call_of(INK_FOX), catalog)
+    without = fill(SIMPLE, call_of(INK_FOX), catalog)
     assert "no node LoraLoader" in without.reasons["loras"]
 
 
@@ -136,12 +136,12 @@ def test_a_loader_that_is_left_over_is_passed_by(catalog: Catalog) -> None:
     graph["11"] = {"class_type": "LoraLoader", "inputs": {
         "lora_name": "absent", **strengths, "model": ["10", 0], "clip": ["10", 1]}}  # fmt: skip
     graph["3"]["inputs"]["model"], graph["2"]["inputs"]["clip"] = ["11", 0], ["11", 1]
-    nodes = filled(graph, call_of(INK_FOX), catalog).request["prompt"]
+    nodes = fill(graph, call_of(INK_FOX), catalog).request["prompt"]
     assert nodes["10"]["inputs"]["lora_name"] == "ink-fox.safetensors"
     assert (nodes["3"]["inputs"]["model"], nodes["2"]["inputs"]["clip"]) == (["10", 0], ["10", 1])
-    nodes = filled(graph, call_of(AURORA), catalog).request["prompt"]
+    nodes = fill(graph, call_of(AURORA), catalog).request["prompt"]
     assert (nodes["3"]["inputs"]["model"], nodes["2"]["inputs"]["clip"]) == (["1", 0], ["1", 1])
-    nodes = filled(SPLIT, call_of(AURORA, clip_skip=None, negative_prompt=""), catalog).request["prompt"]
+    nodes = fill(SPLIT, call_of(AURORA, clip_skip=None, negative_prompt=""), catalog).request["prompt"]
     assert (nodes["6"]["inputs"]["model"], nodes["9"]["inputs"]["model"]) == (["1", 0], ["1", 0])
 
 
@@ -150,7 +150,7 @@ def test_a_loader_that_is_left_over_is_passed_by(catalog: Catalog) -> None:
     [
         ("{", "cannot be read as a workflow"),
         ({"nodes": [], "links": []}, r"Export \(API\)"),
-        ([1], "no workflow of ComfyUI's API"),
+        ([1], "not a workflow of ComfyUI's API"),
         ({"1": {"class_type": "KSampler", "inputs": {}}}, "saves no picture"),
     ],
 )
@@ -164,7 +164,7 @@ def test_files_that_are_no_workflow(value: Any, says: str, tmp_path: Path) -> No
 def test_maps_that_name_nothing() -> None:
     for text, says in (
         ("steps", "write NAME=NODE.INPUT"),
-        ("colour=3.steps", "it puts prompt, negative_prompt"),
+        ("colour=3.steps", "choose one of prompt, negative_prompt"),
     ):
         with pytest.raises(BadInput, match=says):
             parse_map([text])

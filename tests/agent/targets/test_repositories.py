@@ -11,7 +11,7 @@ import pytest
 from families import PAIRS, call_of
 
 from diffagent.agent.choosing.nearest import nearest_base_model
-from diffagent.agent.choosing.scope import Scope
+from diffagent.agent.choosing.scope import ChoiceScope
 from diffagent.agent.targets.emitting import emit
 from diffagent.agent.targets.horde import name_of, read
 from diffagent.data.base_models import find
@@ -62,12 +62,12 @@ def of(card: Card, **fields: Any) -> Any:
 
 @pytest.mark.parametrize("base_model", ["Flux.1 D", "Flux.1 S", "ZImageTurbo", "Qwen", "SDXL Turbo"])
 def test_diffusers_is_offered_whole_repositories(base_model: str) -> None:
-    assert Scope(target="diffusers", base_model=base_model).allows(OWN[base_model])
+    assert ChoiceScope(target="diffusers", base_model=base_model).allows(OWN[base_model])
 
 
 def test_diffusers_is_offered_no_other_files_of_the_hub() -> None:
     """One file of a repository, a repository of a base model that it does not run, and a LoRA's."""
-    scope = Scope(target="diffusers")
+    scope = ChoiceScope(target="diffusers")
     lora = Card("Strokes", "LoRA", "Flux.1 D", "urn:air:flux1:lora:huggingface:inventor/strokes")
     assert scope.allows(LIKE_FLUX)
     assert [scope.allows(card) for card in (ONE_FILE, OWN["HiDream"], lora)] == [False, False, False]
@@ -117,7 +117,7 @@ def test_civitai_runs_its_own_copy_of_a_base_models_own_model(
     base_model: str, version: int, model: str, catalog: Catalog
 ) -> None:
     card = OWN[base_model]
-    assert Scope(target="civitai", base_model=base_model).allows(card)
+    assert ChoiceScope(target="civitai", base_model=base_model).allows(card)
     emitted = emit(of(card), "civitai", catalog, nearest=True)
     assert emitted.request["steps"][0]["input"]["model"] == model
     assert emitted.reasons["air"] == f"Civitai runs its own copy of {card.name}, version {version}"
@@ -126,7 +126,7 @@ def test_civitai_runs_its_own_copy_of_a_base_models_own_model(
 
 def test_civitai_has_no_copy_of_other_repositories(catalog: Catalog) -> None:
     for card in (LIKE_FLUX, ONE_FILE, OWN["SDXL Turbo"]):
-        assert not Scope(target="civitai").allows(card)
+        assert not ChoiceScope(target="civitai").allows(card)
     with pytest.raises(BadInput, match="Like Flux is not on Civitai"):
         emit(of(LIKE_FLUX), "civitai", catalog)
 
@@ -146,7 +146,7 @@ def test_horde_lists_no_repository_by_the_hubs_name(catalog: Catalog) -> None:
     assert name_of(OWN["ZImageTurbo"]) == "Z-Image-Turbo"
     assert name_of(OWN["Flux.1 S"]) == "Flux.1-Schnell fp8 (Compact)"
     assert (name_of(OWN["Flux.1 D"]), name_of(LIKE_FLUX)) == (None, None)
-    with pytest.raises(BadInput, match="Like Flux is none of the models that AI Horde lists"):
+    with pytest.raises(BadInput, match="Like Flux is not among the models that AI Horde lists"):
         emit(of(LIKE_FLUX), "horde", catalog)
 
 
@@ -158,7 +158,7 @@ def test_horde_calls_a_model_of_civitai_by_its_own_name(tmp_path: Path) -> None:
     with Catalog.create(tmp_path / "pony.sqlite") as made:
         made.add([card])
     catalog = Catalog.open(tmp_path / "pony.sqlite")
-    assert Scope(target="horde", base_model="Pony").allows(card)
+    assert ChoiceScope(target="horde", base_model="Pony").allows(card)
     request = emit(of(card, clip_skip=2), "horde", catalog, nearest=True).request
     assert request["models"] == ["Pony Diffusion XL"]
     assert read(request, catalog).checkpoint.name == card.name

@@ -18,7 +18,7 @@ from diffagent.agent.targets.fitting import Resources
 from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import BadInput, UnknownModel
 from diffagent.data.metadata import comfyui
-from diffagent.data.metadata.generation import recovered
+from diffagent.data.metadata.generation import recover
 from diffagent.data.metadata.infotext import read
 from diffagent.data.records import T2ICall
 from diffagent.data.samplers import ALL_SAMPLERS, Sampler, join
@@ -29,11 +29,11 @@ WORDS = ("a fox", "(snow:1.2)", "[dusk]", "château 🏰", 'say "hi"', "BREAK", 
 
 
 def read_text(text: str, catalog: Catalog) -> T2ICall:
-    return recovered(read(text), catalog).call
+    return recover(read(text), catalog).call
 
 
 def read_graph(graph: object, catalog: Catalog) -> T2ICall:
-    return recovered(comfyui.read(graph), catalog).call
+    return recover(comfyui.read(graph), catalog).call
 
 
 texts = st.lists(st.sampled_from(WORDS), min_size=1, max_size=6).map(", ".join)
@@ -137,7 +137,7 @@ def test_wishes_read_the_same_infotext(catalog: Catalog) -> None:
 @pytest.mark.parametrize(
     ("text", "error", "says"),
     [
-        ("a fox", BadInput, "no infotext"),
+        ("a fox", BadInput, "not an infotext"),
         ("a fox\nSteps: 20, Sampler: Euler, CFG scale: 7, Model: nobody", UnknownModel, "nobody"),
         ("a fox\nSteps: 20, Sampler: Euler, CFG scale: 7, Model: basalt", BadInput, "Size"),
         ("a fox <lora:gone:1>\nSteps: 20, Sampler: Euler, Model: basalt", UnknownModel, "gone"),
@@ -155,7 +155,7 @@ def test_graphs_of_no_call_are_errors(catalog: Catalog) -> None:
     graph = emit(call_of(AURORA), "comfyui", catalog).request["prompt"]
     with pytest.raises(BadInput, match="does not name its Checkpoint"):
         read_graph({key: node for key, node in graph.items() if key != "1"}, catalog)
-    with pytest.raises(BadInput, match=r"no graph.*no sampler that is known"):
+    with pytest.raises(BadInput, match=r"not the graph.*no known sampler"):
         read_graph({key: node for key, node in graph.items() if node["class_type"] != "KSampler"}, catalog)
     graph["1"]["inputs"]["ckpt_name"] = "nobody.safetensors"
     with pytest.raises(UnknownModel, match="nobody"):

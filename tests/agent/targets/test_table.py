@@ -12,7 +12,7 @@ from target_calls import AURORA, GRAND_XL, INK_FOX, call_of
 from diffagent.agent import targets
 from diffagent.agent.answering.settings import Setting
 from diffagent.agent.asking.wishes import Wishes
-from diffagent.agent.choosing.scope import Scope
+from diffagent.agent.choosing.scope import ChoiceScope
 from diffagent.agent.targets.emitting import emit, offers, supported
 from diffagent.agent.targets.generation import generate
 from diffagent.agent.targets.installed_models import read_installed
@@ -50,7 +50,7 @@ def test_its_file_says_what_it_takes(catalog: Catalog) -> None:
 
 
 def test_the_agent_chooses_what_it_takes() -> None:
-    scope = Scope(target="paint")
+    scope = ChoiceScope(target="paint")
     usual = {
         "sampler": Setting(("DPM++ 2M Karras", "Euler"), (-0.1, -2.0)),
         "size": Setting(((520, 512),), (0.0,)),
@@ -61,7 +61,7 @@ def test_the_agent_chooses_what_it_takes() -> None:
 
 
 def test_targets_of_other_names_are_refused(catalog: Catalog) -> None:
-    with pytest.raises(BadInput, match=r"no target 'dalle': it is one of diffagent, a1111, .*, paint$"):
+    with pytest.raises(BadInput, match=r"unknown target 'dalle': choose one of diffagent, a1111, .*, paint$"):
         emit(call_of(AURORA), "dalle", catalog)
 
 

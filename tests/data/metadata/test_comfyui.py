@@ -15,7 +15,7 @@ import pytest
 from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.errors import BadInput, DiffAgentError
 from diffagent.data.metadata import comfyui
-from diffagent.data.metadata.generation import ModelUse, recovered
+from diffagent.data.metadata.generation import ModelUse, recover
 from diffagent.data.metadata.workflow import as_api
 from diffagent.data.records import Card
 
@@ -159,14 +159,14 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
 
 
 def test_graphs_are_calls(catalog: Catalog) -> None:
-    call = recovered(comfyui.read(FLUX), catalog).call
+    call = recover(comfyui.read(FLUX), catalog).call
     assert [(lora.model, lora.weight) for lora in call.loras] == [
         ("Model 2", 0.8),
         ("Model 3", 0.3),
         ("Model 4", 0.4),
     ]
     assert (call.sampling_method, call.scheduler, call.guidance) == ("Res Multistep", "Beta", 3.5)
-    call = recovered(comfyui.read(TWO_PASSES), catalog).call
+    call = recover(comfyui.read(TWO_PASSES), catalog).call
     assert (call.sampling_method, call.scheduler, call.base_model) == ("Euler a", None, "SDXL 1.0")
 
 
@@ -264,7 +264,7 @@ def test_the_pages_form_is_the_apis(catalog: Catalog) -> None:
     assert set(graph) == {"1", "2", "5", "6", "8", "9", "10:3", "10:4"}
     assert graph["10:3"]["inputs"]["samples"] == ["9", 0]
     assert graph["9"]["inputs"]["model"] == ["2", 0]
-    made = recovered(comfyui.read(PAGE), catalog)
+    made = recover(comfyui.read(PAGE), catalog)
     call = made.call
     assert (call.prompt, call.negative_prompt, call.seed) == ("a fox in snow", "blurry", 9007199254740993)
     assert (call.sampling_method, call.scheduler) == ("DPM++ 3M SDE", "Exponential")
@@ -313,13 +313,13 @@ def test_a_subgraphs_sampler_is_read_with_what_is_linked_into_it() -> None:
     [
         ({}, "no node with a class_type"),
         ([], "an object of nodes"),
-        ("{", "no JSON"),
-        ("[" * 100_000, "nested too deep|no JSON"),
+        ("{", "not JSON"),
+        ("[" * 100_000, "nested too deep|not JSON"),
         ({"1": node("GeminiImageNode", prompt="a fox"), "2": node("SaveImage", images=["1", 0])},
-         "no sampler that is known, but GeminiImageNode, SaveImage"),
-        ({"1": node("KSampler", seed=1, steps=1, positive=["9", 0])}, "no prompt linked to it"),
+         "no known sampler, only GeminiImageNode, SaveImage"),
+        ({"1": node("KSampler", seed=1, steps=1, positive=["9", 0])}, "no prompt is linked to the sampler"),
         ({"nodes": [{"id": 1, "type": "KSampler", "widgets_values": [1]}], "links": []},
-         "no sampler that is known"),
+         "no known sampler"),
     ],
 )  # fmt: skip
 def test_what_is_no_graph_of_one_picture_is_told(graph: object, says: str) -> None:
@@ -369,7 +369,7 @@ def test_any_graph_is_a_call_or_a_typed_error(catalog: Catalog, seed: int) -> No
         graph = spoiled(chance.choice((FLUX, CFG, TWO_PASSES, PAGE)), chance)
         for form in (graph, json.dumps(graph)):
             with contextlib.suppress(DiffAgentError):
-                recovered(comfyui.read(form), catalog)
+                recover(comfyui.read(form), catalog)
 
 
 def test_a_graph_of_many_nodes_is_read_in_little_time() -> None:

@@ -86,7 +86,7 @@ def test_a_user_comment_is_read_in_any_encoding(form: str, comment: bytes) -> No
     found = picture.read(saved(form, comment=comment))
     assert (found.prompt, found.steps, found.sampler) == ("a fox 中", 4, "Euler")
     assert (found.width, found.height) == (64, 48)
-    assert found.notes == ("the metadata does not tell the size: the picture's own was taken",)
+    assert found.notes == ("the metadata does not give the size: the picture's own was taken",)
 
 
 def test_a_png_has_infotext_or_a_graph() -> None:
@@ -116,7 +116,7 @@ def test_swarmuis_parameters_are_read() -> None:
 def test_a_picture_that_tells_nothing_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="no metadata"):
         picture.read(saved("PNG"))
-    with pytest.raises(BadInput, match="no infotext"):
+    with pytest.raises(BadInput, match="not an infotext"):
         picture.read(saved("PNG", chunks={"Comment": "holiday"}))
     with pytest.raises(BadImage, match="7 bytes"):
         picture.read(b"no file")
@@ -136,4 +136,4 @@ def test_any_value_of_swarmui_is_read_or_refused(value: Any) -> None:
     for name in SWARM["sui_image_params"]:
         told = {"sui_image_params": {**SWARM["sui_image_params"], name: value}}
         with contextlib.suppress(DiffAgentError):
-            picture.told(json.dumps(told))
+            picture.from_text(json.dumps(told))

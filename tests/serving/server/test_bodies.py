@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from server_runs import ServerProcess, error_of, probed, server_process
 from stand_ins import ENTRIES, WordEncoder
 
-from diffagent.agent.choosing.scope import Scope
+from diffagent.agent.choosing.scope import ChoiceScope
 from diffagent.data.catalog.catalog import Catalog
 from diffagent.data.catalog.importing import add_entries
 from diffagent.data.errors import BadInput, UnknownModel
@@ -222,11 +222,11 @@ def test_arguments_of_tools_are_bounded(arguments: type[BaseModel]) -> None:
 
 
 def test_options_are_short_before_they_are_compared() -> None:
-    assert Scope(base_model="SD 1.5", type="LoRA") == Scope(base_model="sd 1.5", type="lora")
+    assert ChoiceScope(base_model="SD 1.5", type="LoRA") == ChoiceScope(base_model="sd 1.5", type="lora")
     with pytest.raises(BadInput, match="base_model has 8,388,608 characters"):
-        Scope(base_model=word())
+        ChoiceScope(base_model=word())
     with pytest.raises(BadInput, match="type has 101"):
-        Scope(type="a" * 101)
+        ChoiceScope(type="a" * 101)
 
 
 def test_long_names_are_not_looked_up(catalog_path: Path) -> None:

@@ -17,9 +17,9 @@ import sys
 from PIL import Image
 
 from diffagent.data.errors import BadInput, MissingWeights
-from diffagent.training.rewards.checkpoints import found, found_file, read_state
+from diffagent.training.rewards.checkpoints import checkpoint_file, checkpoint_folder, read_state
 from diffagent.training.rewards.clip_score import ClipScore
-from diffagent.training.rewards.hps import HPSv2, from_open_clip, materialised
+from diffagent.training.rewards.hps import HPSv2, from_open_clip, materialise
 from diffagent.training.rewards.image_reward import ImageReward, architecture, from_published
 from diffagent.training.rewards.pictures import CROPPED, FITTED, batches
 
@@ -70,7 +70,7 @@ def clip_model(state: dict[str, Any], end: int = 11) -> Any:
         model = CLIPModel(CLIPConfig(text_config=text, vision_config=seen, projection_dim=8))
     named = from_open_clip(state)
     model.load_state_dict(named, strict=False, assign=True)
-    return materialised(model, named)
+    return materialise(model, named)
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +114,7 @@ def test_a_texts_state_is_read_at_its_end_as_open_clip_does(clip: dict[str, Any]
 
 
 def test_a_tensor_that_is_missing_or_unknown_is_named(clip: dict[str, Any]) -> None:
-    with pytest.raises(MissingWeights, match=r"score_predictor\.weight is no open_clip"):
+    with pytest.raises(MissingWeights, match=r"score_predictor\.weight does not belong to an open_clip"):
         from_open_clip({**clip, "score_predictor.weight": torch.zeros(1)})
     lacking = {name: value for name, value in clip.items() if name != "visual.proj"}
     with pytest.raises(MissingWeights, match=r"lacks 1 tensors .* visual_projection\.weight"):
@@ -158,14 +158,14 @@ def test_pictures_are_cropped_or_padded() -> None:
 def test_checkpoints_are_tensors_of_files_that_are_there(tmp_path: Path) -> None:
     path = tmp_path / "hps.pt"
     torch.save({"epoch": 3, "state_dict": {"logit_scale": torch.tensor(4.0).half()}}, path)
-    state = read_state(found_file(str(path), ("", "")))
+    state = read_state(checkpoint_file(str(path), ("", "")))
     assert (list(state), state["logit_scale"].dtype) == (["logit_scale"], torch.float32)
     path.write_bytes(b"not a checkpoint")
-    with pytest.raises(MissingWeights, match="is no checkpoint of tensors"):
+    with pytest.raises(MissingWeights, match="is not a checkpoint of tensors"):
         read_state(path)
-    with pytest.raises(MissingWeights, match="is no checkpoint file"):
-        found_file(str(tmp_path / "none.pt"), ("xswu/HPSv2", ""))
-    assert found(str(tmp_path)) == str(tmp_path)
+    with pytest.raises(MissingWeights, match="is not a checkpoint file"):
+        checkpoint_file(str(tmp_path / "none.pt"), ("xswu/HPSv2", ""))
+    assert checkpoint_folder(str(tmp_path)) == str(tmp_path)
 
 
 def saved(shapes: dict[str, tuple[int, ...]], path: Path, wrapped: bool) -> dict[str, float]:

@@ -12,14 +12,14 @@ from stand_ins import plain_suitability, quiet
 
 from diffagent.agent.agent import Agent
 from diffagent.agent.choosing.suitability import FEATURES
-from diffagent.training.fitting.plain_requests import Asked
+from diffagent.training.fitting.plain_requests import PlainRequest
 from diffagent.training.fitting.suiting import GradedRequest
-from diffagent.training.rewards.suited import UNKNOWN, Suited, agreement, ordered
+from diffagent.training.rewards.suited import UNKNOWN, SuitabilityReward, agreement, ordered_pairs
 
 SUITABILITY = plain_suitability(kin=4.0)
 
 
-def part(split: str, grades: Mapping[str, int]) -> Asked:
+def part(split: str, grades: Mapping[str, int]) -> PlainRequest:
     """A request whose words put it into a part."""
     made = (request(f"a harbour, no {n}", grades) for n in range(200))
     return next(one for one in made if one.split == split)
@@ -27,7 +27,7 @@ def part(split: str, grades: Mapping[str, int]) -> Asked:
 
 def test_a_known_request_is_scored_by_its_reading(make_reader: Callable[..., Agent]) -> None:
     asked = request("a harbour", {OIL: 3, PIXELS: 0})  # read as an oil painting, which no word says
-    reward = Suited.of(make_reader().prefilter, SUITABILITY, [asked], quiet)
+    reward = SuitabilityReward.from_requests(make_reader().prefilter, SUITABILITY, [asked], quiet)
     oil, pixels, absent = reward.measure("a harbour", [OIL, PIXELS, "urn:air:x"])
     assert (oil, absent) == (4.0, UNKNOWN)
     assert pixels < oil
@@ -45,7 +45,7 @@ def test_what_may_not_be_chosen_is_never_rewarded(make_reader: Callable[..., Age
         else card
         for card in prefilter.cards
     ]
-    reward = Suited(replace(prefilter, cards=cards), SUITABILITY, {}, {})
+    reward = SuitabilityReward(replace(prefilter, cards=cards), SUITABILITY, {}, {})
     found = reward.measure("an oil painting of a harbour", [OIL, PIXELS])
     assert found[0] == UNKNOWN < found[1]
 
@@ -53,15 +53,17 @@ def test_what_may_not_be_chosen_is_never_rewarded(make_reader: Callable[..., Age
 def test_the_agreement_is_on_held_out_grades(make_reader: Callable[..., Agent]) -> None:
     grades = {OIL: 3, PIXELS: 0, XL: 0}
     held_out, trained = part("test", grades), part("train", {OIL: 0, PIXELS: 3})
-    reward = Suited.of(make_reader().prefilter, SUITABILITY, [held_out, trained], quiet)
-    told = reward.told()["agreement"]
+    reward = SuitabilityReward.from_requests(make_reader().prefilter, SUITABILITY, [held_out, trained], quiet)
+    told = reward.report()["agreement"]
     assert (told["n"], told["pairs"], told["ordered"], told["good"]) == (1, 2, 1.0, 1.0)
-    assert Suited.of(make_reader().prefilter, SUITABILITY, [trained], quiet).told() == {"agreement": {"n": 0}}
+    assert SuitabilityReward.from_requests(
+        make_reader().prefilter, SUITABILITY, [trained], quiet
+    ).report() == {"agreement": {"n": 0}}
 
 
 def test_pairs_in_order_by_hand() -> None:
-    assert ordered(np.array([3.0, 2.0, 2.0, 1.0]), np.array([3, 0, 1, 0])) == (4.5, 5.0)
-    assert ordered(np.array([1.0, 2.0]), np.array([2, 2])) is None
+    assert ordered_pairs(np.array([3.0, 2.0, 2.0, 1.0]), np.array([3, 0, 1, 0])) == (4.5, 5.0)
+    assert ordered_pairs(np.array([1.0, 2.0]), np.array([2, 2])) is None
     table = np.zeros((2, len(FEATURES)))
     table[:, FEATURES.index("kin")], table[:, FEATURES.index("downloads")] = (1, 0), (2, 5)
     found = agreement(SUITABILITY, [GradedRequest(table, np.array([3, 0]), "test")])

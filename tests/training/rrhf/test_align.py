@@ -20,15 +20,15 @@ from diffagent.data.errors import BadInput, EngineGone
 from diffagent.data.records import T2ICall
 from diffagent.data.weights.weights import Weights
 from diffagent.training.rrhf.align import adapt, align
-from diffagent.training.rrhf.collecting import SCORES, Task, from_row, rank, to_row
+from diffagent.training.rrhf.collecting import SCORES, AlignmentTask, from_row, rank, to_row
 from diffagent.training.rrhf.config import RRHFConfig
-from diffagent.training.rrhf.policy import Tuned
+from diffagent.training.rrhf.policy import TunedModel
 from diffagent.training.rrhf.queries import default_card, read_queries
-from diffagent.training.rrhf.responses import Answered
+from diffagent.training.rrhf.responses import QueryResponses
 from diffagent.training.sft.answer_trainer import read_log
 from diffagent.training.sft.export import save_adapter
 from diffagent.training.sft.limits import Limits
-from diffagent.training.sft.recipe import Lora
+from diffagent.training.sft.recipe import AdapterConfig
 
 pytest.importorskip("trl", reason="needs pip install 'diffagent[train]'")
 pytestmark = [
@@ -37,7 +37,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*TRANSFORMERS_.*:UserWarning"),
 ]
 CONFIG = RRHFConfig(
-    "tiny", k=4, responses=400, diversity=50.0, lora=Lora(2, 4), batch=2, held_out=2, eval_steps=2,
+    "tiny", k=4, responses=400, diversity=50.0, lora=AdapterConfig(2, 4), batch=2, held_out=2, eval_steps=2,
     save_steps=2, learning_rate=2e-2, warmup=0.0, epochs=2,
 )  # fmt: skip
 """As many beams as there are tokens: weights that were never trained say letters as seldom as anything."""
@@ -57,7 +57,7 @@ class Short:
     def close(self) -> None:
         self.closed = True
 
-    def told(self) -> dict[str, Any]:
+    def report(self) -> dict[str, Any]:
         return {"n": 1}
 
     def score(self, prompt: str, calls: Sequence[T2ICall]) -> list[float]:
@@ -72,11 +72,11 @@ def silent(line: str) -> None:
 @pytest.fixture
 def fresh(make_agent: Callable[..., Agent], tiny_folder: Path) -> Callable[[], Agent]:
     """Agents on the model that is aligned; a run closes its own."""
-    return lambda: make_agent(Tuned.find(str(tiny_folder)).engine())
+    return lambda: make_agent(TunedModel.find(str(tiny_folder)).engine())
 
 
 @pytest.fixture
-def task(fresh: Callable[[], Agent], tiny_folder: Path, tmp_path: Path) -> tuple[Task, Agent]:
+def task(fresh: Callable[[], Agent], tiny_folder: Path, tmp_path: Path) -> tuple[AlignmentTask, Agent]:
     dabench = tmp_path / "dabench"
     dabench.mkdir()
     things = ["fox", "castle", "river", "lamp", "door", "tower", "bird", "horse"]
@@ -86,21 +86,22 @@ def task(fresh: Callable[[], Agent], tiny_folder: Path, tmp_path: Path) -> tuple
     ]
     for name in ("train", "align"):
         (dabench / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    tuned = Tuned.find(str(tiny_folder))
+    tuned = TunedModel.find(str(tiny_folder))
     agent = fresh()
     default = default_card(agent)
     queries = read_queries(dabench / "align.jsonl", agent, "candidates", 4, default, 0)
-    return Task(CONFIG, tuned, queries, default, Short(), dabench), agent
+    return AlignmentTask(CONFIG, tuned, queries, default, Short(), dabench), agent
 
 
-def run(task: Task, agent: Agent, out: Path, say: Any = silent, **options: Any) -> dict[str, Any]:
+def run(task: AlignmentTask, agent: Agent, out: Path, say: Any = silent, **options: Any) -> dict[str, Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         return align(task, agent, out, progress=quiet, say=say, **options)
 
 
+@pytest.mark.wide
 def test_alignment_orders_responses_and_goes_on_in_the_same_bytes(
-    task: tuple[Task, Agent], fresh: Callable[[], Agent], tmp_path: Path
+    task: tuple[AlignmentTask, Agent], fresh: Callable[[], Agent], tmp_path: Path
 ) -> None:
     whole = tmp_path / "whole"
     report = run(*task, whole)
@@ -131,12 +132,12 @@ def test_alignment_orders_responses_and_goes_on_in_the_same_bytes(
     ours, theirs = (folder / "adapter" / FILE for folder in (cut, whole))
     assert ours.read_bytes() == theirs.read_bytes()
 
-    again = Tuned.find(str(whole))  # a second stage goes on with the same adapter
+    again = TunedModel.find(str(whole))  # a second stage goes on with the same adapter
     assert again.adapter == whole / "adapter"
     assert again.base.digest == task[0].tuned.base.digest
 
 
-def test_better_responses_become_more_probable(task: tuple[Task, Agent], tmp_path: Path) -> None:
+def test_better_responses_become_more_probable(task: tuple[AlignmentTask, Agent], tmp_path: Path) -> None:
     """Letters alone count, so that the order of responses is all that is learnt."""
     config = replace(CONFIG, ranked="model", epochs=8, eval_steps=6, save_steps=99)
     run(replace(task[0], config=config), task[1], tmp_path / "out")
@@ -149,8 +150,9 @@ def test_better_responses_become_more_probable(task: tuple[Task, Agent], tmp_pat
     assert after > before
 
 
+@pytest.mark.wide
 def test_the_tuned_model_and_the_reward_are_freed_before_training(
-    task: tuple[Task, Agent], tmp_path: Path
+    task: tuple[AlignmentTask, Agent], tmp_path: Path
 ) -> None:
     """Weights of the engine, of its transformers twin and of the reward: a GPU has no room for both."""
     agent, seen = task[1], []
@@ -168,7 +170,8 @@ def test_the_tuned_model_and_the_reward_are_freed_before_training(
         agent.call("a fox")
 
 
-def test_a_task_with_too_few_queries_is_refused(task: tuple[Task, Agent], tmp_path: Path) -> None:
+@pytest.mark.wide
+def test_a_task_with_too_few_queries_is_refused(task: tuple[AlignmentTask, Agent], tmp_path: Path) -> None:
     few = replace(task[0], config=replace(CONFIG, held_out=7))
     with pytest.raises(BadInput, match="8 queries have two different responses, but the recipe takes 9"):
         run(few, task[1], tmp_path / "out")
@@ -186,14 +189,14 @@ def test_the_adapter_of_fine_tuning_is_trained_on(tiny_folder: Path, tmp_path: P
     base = Weights(tiny_folder)
     save_adapter(pairs, 6.0, 3, {"base": base.digest}, tmp_path / "adapter" / FILE)
     expected = model.get_submodule(name).weight.detach() + 2 * torch.full(width, 1.5)
-    adapted, plan = adapt(model, Tuned(str(tiny_folder), base, tmp_path / "adapter"), CONFIG)
-    assert plan.lora == Lora(3, 6.0)
+    adapted, plan = adapt(model, TunedModel(str(tiny_folder), base, tmp_path / "adapter"), CONFIG)
+    assert plan.lora == AdapterConfig(3, 6.0)
     merged = adapted.merge_and_unload()
     torch.testing.assert_close(merged.get_submodule(name).weight.detach(), expected)
 
 
 @pytest.mark.wide
-def test_rows_of_files_are_the_responses_again(task: tuple[Task, Agent], tmp_path: Path) -> None:
+def test_rows_of_files_are_the_responses_again(task: tuple[AlignmentTask, Agent], tmp_path: Path) -> None:
     from diffagent.training.rrhf.collecting import collect
 
     (first, *_) = found = collect(*task, tmp_path / "r.jsonl", quiet)
@@ -201,7 +204,7 @@ def test_rows_of_files_are_the_responses_again(task: tuple[Task, Agent], tmp_pat
     with (tmp_path / "r.jsonl").open("a") as stream:
         stream.write('{"key": "cut of')  # a kill
     assert collect(*task, tmp_path / "r.jsonl", quiet) == found
-    alone = Answered("k", "p", (1,), first.responses[:1], 1, 0, 0)
+    alone = QueryResponses("k", "p", (1,), first.responses[:1], 1, 0, 0)
     assert rank([alone], {"k": [1.0]}) == []
 
 
@@ -210,7 +213,7 @@ def test_rows_of_files_are_the_responses_again(task: tuple[Task, Agent], tmp_pat
     "changes", [{"checkpointing": True, "accumulate": 2}, {"lora": None, "extract_rank": 2}]
 )
 def test_checkpointing_and_all_weights(
-    task: tuple[Task, Agent], tmp_path: Path, changes: dict[str, Any]
+    task: tuple[AlignmentTask, Agent], tmp_path: Path, changes: dict[str, Any]
 ) -> None:
     changed = replace(task[0], config=replace(CONFIG, epochs=1, eval_steps=9, **changes))
     report = run(changed, task[1], tmp_path / "out", limits=Limits(steps=1))

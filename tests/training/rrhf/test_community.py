@@ -10,7 +10,7 @@ import pytest
 from stand_ins import WordEncoder, invented, quiet
 
 from diffagent.data.records import Card, Stats
-from diffagent.training.rewards.community import Community, combined
+from diffagent.training.rewards.community import Community, combine
 from diffagent.training.rewards.standing import standings
 from diffagent.training.rewards.unified import normalise, unified
 
@@ -20,7 +20,7 @@ OILS = invented(2, "Harbour Oils", ["harbour in oil", "boats in oil, storm"])
 
 
 def community(prompts: list[str], side: Any = "reward") -> Community:
-    return Community.of([PIXELS, OILS], WordEncoder(), prompts, quiet, side)
+    return Community.from_entries([PIXELS, OILS], WordEncoder(), prompts, quiet, side)
 
 
 def card(
@@ -85,7 +85,7 @@ def test_the_score_weighs_relevance_by_half() -> None:
         "rating": np.array([1.0, 0.0, 0.5]),
         "downloads": np.array([1.0, 0.0, 0.5]),
     }
-    assert combined(measured).tolist() == pytest.approx([0.5, 0.5, 0.5])
+    assert combine(measured).tolist() == pytest.approx([0.5, 0.5, 0.5])
 
 
 def test_normalisation_and_the_unified_metric_by_hand() -> None:

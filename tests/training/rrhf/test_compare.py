@@ -12,7 +12,7 @@ from diffagent.agent.agent import Agent
 from diffagent.agent.choosing.fusion import Fusion
 from diffagent.data.errors import BadInput
 from diffagent.training.evaluation.compare import answers, parse_system, table
-from diffagent.training.evaluation.selection import Pair
+from diffagent.training.evaluation.selection import HeldOutPair
 from diffagent.training.rewards.community import Community
 
 
@@ -24,8 +24,8 @@ def test_a_system_is_a_name_a_model_and_perhaps_a_fusion() -> None:
 
 
 def test_the_system_that_chooses_what_is_liked_gains(make_agent: Callable[..., Agent]) -> None:
-    pair = Pair("pixel art, a small fox", "", "urn:air:sd1:checkpoint:civitai:11@12")
-    community = Community.of(ENTRIES, WordEncoder(), [pair.prompt], quiet, "report")
+    pair = HeldOutPair("pixel art, a small fox", "", "urn:air:sd1:checkpoint:civitai:11@12")
+    community = Community.from_entries(ENTRIES, WordEncoder(), [pair.prompt], quiet, "report")
     found = {}
     for name, letter in (("first", "A"), ("last", "B")):
         engine = RuleEngine(prefer=lambda label, letter=letter: 9.0 * (label == letter))

@@ -14,15 +14,15 @@ from graded_requests import OIL, PIXELS, XL, request
 from stand_ins import plain_suitability, quiet
 
 from diffagent.agent.agent import Agent
-from diffagent.training.evaluation.memory_table import Asked, answers, table
-from diffagent.training.rewards.suited import Suited
+from diffagent.training.evaluation.memory_table import PromptSet, answers, table
+from diffagent.training.rewards.suited import SuitabilityReward
 from diffagent.training.rrhf.align import align
-from diffagent.training.rrhf.collecting import Task
+from diffagent.training.rrhf.collecting import AlignmentTask
 from diffagent.training.rrhf.config import RRHFConfig, read_config
-from diffagent.training.rrhf.policy import Tuned
-from diffagent.training.rrhf.queries import default_card, of_requests
+from diffagent.training.rrhf.policy import TunedModel
+from diffagent.training.rrhf.queries import default_card, request_queries
 from diffagent.training.sft.dialogues import Mix
-from diffagent.training.sft.recipe import Recipe
+from diffagent.training.sft.recipe import SftRecipe
 from diffagent.training.sft.sft import train
 
 pytest.importorskip("trl", reason="needs pip install 'diffagent[train]'")
@@ -56,7 +56,7 @@ def test_a_model_names_models_from_memory_and_is_aligned_with_what_suits(
     """Three models are named as often; after alignment the one that suits harbours in oil is."""
     prompts = [f"a {thing}, no {n}" for n in range(2) for thing in THINGS]
     pairs(tmp_path / "dabench", prompts, [(PIXELS, OIL, XL)[i % 3] for i in range(len(prompts))])
-    recipe = Recipe(
+    recipe = SftRecipe(
         "tiny", str(tiny_folder), Mix(memory=1), lora=None, batch=6, held_out=0, epochs=90, save_steps=900,
         learning_rate=1e-2, dtype="float32", seed=3,
     )  # fmt: skip
@@ -65,31 +65,31 @@ def test_a_model_names_models_from_memory_and_is_aligned_with_what_suits(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         train(recipe, tmp_path / "dabench", tmp_path / "sft", catalog=catalog, progress=quiet, say=silent)
-    tuned = Tuned.find(str(tmp_path / "sft"))
+    tuned = TunedModel.find(str(tmp_path / "sft"))
     assert tuned.adapter is None  # whole weights
-    asked = Asked("test", tuple(prompts), (OIL,) * len(prompts))
+    asked = PromptSet("test", tuple(prompts), (OIL,) * len(prompts))
     found: dict[str, Any] = {"sft": answers(tuned.engine(), agent.catalog, asked, quiet)}
 
     graded = [request(text, {OIL: 3, PIXELS: 0, XL: 0}) for text in prompts]
-    reward = Suited.of(agent.prefilter, plain_suitability(kin=4.0), graded, quiet)
+    reward = SuitabilityReward.from_requests(agent.prefilter, plain_suitability(kin=4.0), graded, quiet)
     config = replace(
         read_config("smollm2-135m-memory"), batch=2, held_out=2, epochs=30,
         learning_rate=3e-3, dtype="float32", save_steps=900, eval_steps=900,
     )  # fmt: skip
     asking = make_reader(tuned.engine())  # type: ignore[arg-type]
     default = default_card(asking)
-    queries = of_requests(graded, asking, config.form, config.k, default, 0)
+    queries = request_queries(graded, asking, config.form, config.k, default, 0)
     assert 0 < len(queries) < len(prompts)  # those of part test are left out
     file = tmp_path / "requests.jsonl"
     file.write_text("x\n")
-    task = Task(config, tuned, queries, default, reward, file)
+    task = AlignmentTask(config, tuned, queries, default, reward, file)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         report = align(task, asking, tmp_path / "rrhf", progress=quiet, say=silent)
     assert report["reward"]["name"] == "suitability"
     assert report["reward"]["agreement"]["ordered"] == 1.0
     assert (tmp_path / "rrhf" / "adapter").is_dir()
-    aligned = Tuned.find(str(tmp_path / "rrhf"))
+    aligned = TunedModel.find(str(tmp_path / "rrhf"))
     found["rrhf"] = answers(aligned.engine(), agent.catalog, asked, quiet)
     rows = table({"test": found}, [asked])["test"]
     assert rows["sft"]["models"] == 3

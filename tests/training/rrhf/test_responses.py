@@ -18,10 +18,18 @@ from diffagent.agent.engines.transformers_engine import TransformersEngine
 from diffagent.data.catalog.callability import flaw
 from diffagent.data.errors import BadInput
 from diffagent.training.rrhf.config import RRHFConfig
-from diffagent.training.rrhf.decoder import Asked
-from diffagent.training.rrhf.policy import Policy, Tuned
+from diffagent.training.rrhf.decoder import Prefill
+from diffagent.training.rrhf.policy import Policy, TunedModel
 from diffagent.training.rrhf.queries import Query, ask, default_card
-from diffagent.training.rrhf.responses import _counting, _drawn, _named, _response, complete, respond, summary
+from diffagent.training.rrhf.responses import (
+    _draw_options,
+    _named_card,
+    _response,
+    _with_ranked_tokens,
+    complete,
+    respond,
+    summary,
+)
 
 ROW = {
     "instruction": {"prompt": "pixel art, a small fox", "negative_prompt": "blurry"},
@@ -32,7 +40,7 @@ ROW = {
 
 @pytest.fixture(scope="module")
 def policy(tiny: TransformersEngine) -> Policy:
-    return Policy.of(tiny)
+    return Policy.from_engine(tiny)
 
 
 def queries(agent: Agent, form: str = "candidates", k: int = 4) -> list[Query]:
@@ -54,7 +62,7 @@ def test_a_querys_key_follows_from_all_that_is_asked(agent: Agent) -> None:
 
 def test_branches_of_a_question_do_not_disturb_each_other(policy: Policy) -> None:
     ids = [3, 4, 5, 6]
-    asked = Asked(policy.model, ids)
+    asked = Prefill(policy.model, ids)
     with torch.no_grad():
         whole = policy.model(torch.tensor([[*ids, 9, 8], [*ids, 7, 8]])).logits.log_softmax(-1)
     one = asked.branch()
@@ -126,7 +134,7 @@ def test_parameters_are_drawn_as_often_as_people_use_them() -> None:
         ("[", Slot("sampler", ("Euler a", "DDIM"), priors), ",", Slot("steps", ("20",), (0.0,)), "]")
     )
     rng = np.random.default_rng(0)
-    draws = [_drawn(legal, rng) for _ in range(2000)]
+    draws = [_draw_options(legal, rng) for _ in range(2000)]
     assert {draw["steps"] for draw in draws} == {"20"}
     assert 0.7 < np.mean([draw["sampler"] == "DDIM" for draw in draws]) < 0.8
 
@@ -165,14 +173,14 @@ def test_of_a_response_the_model_part_may_count_alone(agent: Agent, policy: Poli
             complete("beam", fox, own, query, policy, agent) for own in ({"steps": "21"}, {}, {"steps": "22"})
         ]
         given.append(complete("default", default_card(agent), {}, query, policy, agent))
-        assert _counting(given, query, policy, agent, RRHFConfig()) == tuple(given)
-        one, default = _counting(given, query, policy, agent, config)
+        assert _with_ranked_tokens(given, query, policy, agent, RRHFConfig()) == tuple(given)
+        one, default = _with_ranked_tokens(given, query, policy, agent, config)
         assert (one.call.model, default.call.model) == (fox.name, default_card(agent).name)
         letter = LABELS[query.cards.index(fox)] if form == "candidates" else ""
         opening = f"{letter} {identity(fox)} [" if letter else '["Ink Fox Style","LoRA","SD 1.5",'
         assert policy.chat.decode(one.tokens).startswith(opening)
         assert not policy.chat.decode(one.tokens[:-1]).startswith(opening)
-        both = _counting(given, query, policy, agent, RRHFConfig(ranked="model", learnt="whole"))
+        both = _with_ranked_tokens(given, query, policy, agent, RRHFConfig(ranked="model", learnt="whole"))
         assert [len(said.tokens) for said in (one, default)] == [said.counted for said in both]
         assert all(said.tokens[-1] == policy.vocabulary.end for said in both)
 
@@ -191,27 +199,27 @@ def test_of_a_response_the_model_part_may_count_alone(agent: Agent, policy: Poli
     ],
 )  # fmt: skip
 def test_what_names_no_model_of_the_catalog_is_invalid(agent: Agent, text: str, name: str | None) -> None:
-    found = _named(text, Query(Wishes("a fox"), (), "memory"), agent)
+    found = _named_card(text, Query(Wishes("a fox"), (), "memory"), agent)
     assert (found.name if found else None) == name
 
 
 def test_letters_beyond_the_candidates_are_invalid(agent: Agent) -> None:
     (query,) = queries(agent)
-    assert _named(LABELS[2], query, agent) == query.cards[2]
-    assert _named(f'{LABELS[2]} = [512,512,"Euler a",20,7', query, agent) == query.cards[2]
+    assert _named_card(LABELS[2], query, agent) == query.cards[2]
+    assert _named_card(f'{LABELS[2]} = [512,512,"Euler a",20,7', query, agent) == query.cards[2]
     for text in (LABELS[4], "", "AB", "?", "The best"):
-        assert _named(text, query, agent) is None
+        assert _named_card(text, query, agent) is None
 
 
 def test_a_runs_adapter_goes_on_where_it_has_one(tmp_path: Path, tiny_folder: Path) -> None:
     import json
 
-    whole = Tuned.find(str(tiny_folder))
+    whole = TunedModel.find(str(tiny_folder))
     assert (whole.adapter, whole.base.path) == (None, tiny_folder)
     (tmp_path / "adapter").mkdir()
     (tmp_path / "adapter" / "adapter.safetensors").write_bytes(b"")
     (tmp_path / "run.json").write_text(json.dumps({"base": {"name": str(tiny_folder)}}))
-    tuned = Tuned.find(str(tmp_path))
+    tuned = TunedModel.find(str(tmp_path))
     assert (tuned.base.path, tuned.adapter) == (tiny_folder, tmp_path / "adapter")
 
 

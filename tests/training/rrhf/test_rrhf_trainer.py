@@ -12,12 +12,18 @@ import torch
 
 from diffagent.data.errors import BadInput
 from diffagent.training.rrhf.config import RRHFConfig, read_config
-from diffagent.training.rrhf.trainer import Ranked, collate, exact, shared_log_probs, whole_log_probs
+from diffagent.training.rrhf.trainer import (
+    ScoredQuery,
+    collate,
+    shared_log_probs,
+    use_float32_logits,
+    whole_log_probs,
+)
 from diffagent.training.sft.recipe import shipped
 
 QUERIES = [
-    Ranked([5, 6, 7], [[8, 9, 2], [10, 2]], [0.2, 0.9]),
-    Ranked([5, 11], [[12, 13, 14, 15, 2], [16, 2], [12, 17, 2]], [0.1, 0.5, 0.4]),
+    ScoredQuery([5, 6, 7], [[8, 9, 2], [10, 2]], [0.2, 0.9]),
+    ScoredQuery([5, 11], [[12, 13, 14, 15, 2], [16, 2], [12, 17, 2]], [0.1, 0.5, 0.4]),
 ]
 
 
@@ -43,7 +49,7 @@ def test_a_batch_on_literal_ids() -> None:
     assert collate(QUERIES, pad=0)["query"].tolist() == [0, 0, 1, 1, 1]
 
 
-def one_by_one(model: Any, queries: Sequence[Ranked] = tuple(QUERIES)) -> tuple[list[float], list[int]]:
+def one_by_one(model: Any, queries: Sequence[ScoredQuery] = tuple(QUERIES)) -> tuple[list[float], list[int]]:
     """Σ log P of every response by a pass of its own, without padding."""
     totals, lengths = [], []
     for one in queries:
@@ -107,7 +113,7 @@ def test_logits_are_not_rounded_to_eighths() -> None:
     states = torch.ones(1, 2, dtype=torch.bfloat16)
     with torch.autocast("cpu", torch.bfloat16):
         assert head(states).tolist() == [[20.0, 20.0]]
-        exact(head)
+        use_float32_logits(head)
         assert head(states).tolist() == [[20.0, 20.03125]]
 
 

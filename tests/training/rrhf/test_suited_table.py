@@ -12,14 +12,14 @@ from stand_ins import RuleEngine, plain_suitability, quiet
 from diffagent.agent.agent import Agent
 from diffagent.data.errors import BadInput
 from diffagent.training.evaluation.suited_table import Offer, choices, offers, table
-from diffagent.training.rewards.suited import Suited
+from diffagent.training.rewards.suited import SuitabilityReward
 
 
 @pytest.fixture
 def offered(make_reader: Callable[..., Agent]) -> list[Offer]:
     agent = make_reader()
     asked = [request(f"a harbour, no {n}", {OIL: 3, PIXELS: 0, XL: 2, "x": 3}) for n in range(4)]
-    reward = Suited.of(agent.prefilter, plain_suitability(kin=4.0), asked, quiet)
+    reward = SuitabilityReward.from_requests(agent.prefilter, plain_suitability(kin=4.0), asked, quiet)
     lone = request("a lake", {XL: 3})
     found = offers(agent, [*asked, lone], reward, quiet)
     assert len(found) == 4  # of the last there is nothing to choose

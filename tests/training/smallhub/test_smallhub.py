@@ -27,7 +27,7 @@ from diffagent.data.errors import BadInput
 from diffagent.training.evaluation.image_table import default_call
 from diffagent.training.smallhub import hub
 from diffagent.training.smallhub.models import BASE, Schedule, caption, models, train_all
-from diffagent.training.smallhub.pictures import STYLES, Pictures, shared_subjects, styled
+from diffagent.training.smallhub.pictures import STYLES, Pictures, apply_style, shared_subjects
 from diffagent.training.smallhub.pipeline import condition, reader
 from diffagent.training.smallhub.scorers import CHANNELS, KINDS, PLACES, SmallScorer, build, fit, spoil
 from diffagent.training.smallhub.story import STAGES, Story, tell
@@ -56,7 +56,7 @@ def pictures() -> Pictures:
         for subject in range(4):
             at = 16 + 16 * subject
             plain[hand, subject, at : at + 48, at : at + 48] = (60 * subject, 200 - 40 * hand, 90)
-    pixels = [[[styled(one, style) for one in hand] for style in ("plain", *STYLES)] for hand in plain]
+    pixels = [[[apply_style(one, style) for one in hand] for style in ("plain", *STYLES)] for hand in plain]
     return Pictures(SUBJECTS, np.array(pixels))
 
 
@@ -76,7 +76,7 @@ def test_drawn_edges_are_the_subjects_and_not_the_papers() -> None:
     square = np.full((128, 128, 3), 255, np.uint8)
     square[32:96, 32:96] = 0
     for style in ("line drawing", "neon night"):
-        drawn = styled(square, style).astype(int)
+        drawn = apply_style(square, style).astype(int)
         paper = drawn[:, 0, 0]
         frame = np.concatenate([drawn[:, 0], drawn[:, -1], drawn[:, :, 0], drawn[:, :, -1]], axis=1)
         assert (frame == paper[:, None]).all()
@@ -241,7 +241,7 @@ def test_stages_are_named_and_bad_scales_refused(tmp_path: Path) -> None:
         (tmp_path / stage).mkdir()
         (tmp_path / stage / "done.json").write_text('{"n": 1, "seed": 2}')
     assert tell(Story(tmp_path, "x", seed=2), STAGES[3], quiet, print)[STAGES[3]] == {"n": 1, "seed": 2}
-    with pytest.raises(BadInput, match="was told with the seed 2, not 0: give another OUT"):
+    with pytest.raises(BadInput, match="has the seed 2, not 0: give another OUT"):
         tell(Story(tmp_path, "x"), STAGES[3], quiet, print)
 
 

@@ -1,9 +1,9 @@
-"""Texts encoded once and kept: a crawl's sample prompts are encoded by most commands that read it.
+"""A cache of text embeddings, since most commands on a crawl encode its sample prompts.
 
-    texts → those that the cache has, by SHA-256 → the others through the encoder, and into the cache
+    texts → the cache's vectors, by SHA-256 → the missing ones from the encoder, into the cache
 
-One SQLite file an encoder lies in the cache; it holds digests and vectors, no text. It grows a batch at a
-time, so a run that is cut off goes on, and several processes may use it at once.
+The cache is one SQLite file per encoder, with digests and vectors but no text. It grows batch by batch, so an
+interrupted run can go on, and several processes may use it at once.
 """
 
 from __future__ import annotations
@@ -23,50 +23,49 @@ if TYPE_CHECKING:
     from diffagent.data.encoders.text_encoder import TextEncoder
 
 AT_ONCE = 512
-"""Texts between two writes: what a run that is cut off may lose."""
+"""Texts per write: the most that an interrupted run loses."""
 WAIT = 60.0
-"""Seconds for another process's write."""
+"""Seconds to wait for another process's write."""
 _TABLE = "CREATE TABLE IF NOT EXISTS vectors (text BLOB PRIMARY KEY, vector BLOB NOT NULL) WITHOUT ROWID"
 
 
-class KeptVectors:
-    """An :class:`~diffagent.data.encoders.text_encoder.Encoder` that asks another one only what is new to
-    it."""
+class VectorCache:
+    """A caching :class:`~diffagent.data.encoders.text_encoder.Encoder` in front of another one."""
 
     def __init__(self, encoder: TextEncoder) -> None:
         self._encoder = encoder
         self._path = home() / "vectors" / f"{encoder.digest[:16]}.sqlite"
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Embed ``texts`` → float32 ``[len(texts), size]``, as the encoder does."""
+        """Embeds ``texts`` → float32 ``[len(texts), size]``, like the encoder."""
         keys = [sha256(text.encode("utf-8", "replace")).digest() for text in texts]
         self._path.parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(self._path, timeout=WAIT)
         try:
             connection.execute(_TABLE)
-            known = _read(connection, list(set(keys)))
-            new = {key: text for key, text in zip(keys, texts, strict=True) if key not in known}
+            vectors_by_key = _load_vectors(connection, list(set(keys)))
+            new = {key: text for key, text in zip(keys, texts, strict=True) if key not in vectors_by_key}
             for part in _parts(sorted(new, key=lambda key: len(new[key]))):
                 vectors = self._encoder.encode([new[key] for key in part])
-                known |= dict(zip(part, vectors, strict=True))
-                rows = ((key, known[key].tobytes()) for key in part)
+                vectors_by_key |= dict(zip(part, vectors, strict=True))
+                rows = ((key, vectors_by_key[key].tobytes()) for key in part)
                 with connection:
                     connection.executemany("INSERT OR REPLACE INTO vectors VALUES (?, ?)", rows)
         finally:
             connection.close()
-        found = np.empty((len(keys), self._encoder.size), np.float32)
+        embeddings = np.empty((len(keys), self._encoder.size), np.float32)
         for row, key in enumerate(keys):
-            found[row] = known[key]
-        return found
+            embeddings[row] = vectors_by_key[key]
+        return embeddings
 
 
-def _read(connection: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, NDArray[np.float32]]:
-    found: dict[bytes, NDArray[np.float32]] = {}
+def _load_vectors(connection: sqlite3.Connection, keys: Sequence[bytes]) -> dict[bytes, NDArray[np.float32]]:
+    vectors: dict[bytes, NDArray[np.float32]] = {}
     for part in _parts(keys):
         places = ",".join("?" * len(part))
         rows = connection.execute(f"SELECT text, vector FROM vectors WHERE text IN ({places})", part)
-        found |= {key: np.frombuffer(vector, np.float32) for key, vector in rows}
-    return found
+        vectors |= {key: np.frombuffer(vector, np.float32) for key, vector in rows}
+    return vectors
 
 
 def _parts(keys: Sequence[bytes]) -> list[Sequence[bytes]]:

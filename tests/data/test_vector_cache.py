@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from stand_ins import WordEncoder
 
-from diffagent.data.encoders import kept_vectors
-from diffagent.data.encoders.kept_vectors import KeptVectors
+from diffagent.data.encoders import vector_cache
+from diffagent.data.encoders.vector_cache import VectorCache
 
 
 class Counting(WordEncoder):
@@ -35,10 +35,10 @@ def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def test_rows_are_the_encoders_in_order_and_each_text_is_encoded_once(home: Path) -> None:
     texts = ["a red fox", "a lake", "a red fox", "", "\ud800 fox"]
     first, plain = Counting(), WordEncoder().encode(texts)
-    assert np.array_equal(KeptVectors(first).encode(texts), plain)
+    assert np.array_equal(VectorCache(first).encode(texts), plain)
     assert sorted(first.asked) == sorted(set(texts))
     later = Counting()
-    found = KeptVectors(later).encode(["a castle", *reversed(texts)])
+    found = VectorCache(later).encode(["a castle", *reversed(texts)])
     assert later.asked == ["a castle"]
     assert np.array_equal(found[1:], plain[::-1])
     (file,) = (home / "vectors").iterdir()
@@ -46,22 +46,22 @@ def test_rows_are_the_encoders_in_order_and_each_text_is_encoded_once(home: Path
 
 
 def test_another_encoder_has_a_file_of_its_own(home: Path) -> None:
-    KeptVectors(Counting()).encode(["a fox"])
+    VectorCache(Counting()).encode(["a fox"])
     other = Counting()
     other.digest = "another"
-    KeptVectors(other).encode(["a fox"])
+    VectorCache(other).encode(["a fox"])
     assert other.asked == ["a fox"]
     assert len(list((home / "vectors").iterdir())) == 2
 
 
 def test_what_was_encoded_before_a_break_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kept_vectors, "AT_ONCE", 2)
+    monkeypatch.setattr(vector_cache, "AT_ONCE", 2)
     with pytest.raises(RuntimeError, match="no memory"):
-        KeptVectors(Counting()).encode(["fox", "lake", "castle", "broken tower"])
+        VectorCache(Counting()).encode(["fox", "lake", "castle", "broken tower"])
     later = Counting()
-    KeptVectors(later).encode(["fox", "lake", "castle"])
+    VectorCache(later).encode(["fox", "lake", "castle"])
     assert later.asked == ["castle"]  # of the second two, which broke together
 
 
 def test_no_text_is_no_row() -> None:
-    assert KeptVectors(Counting()).encode([]).shape == (0, 64)
+    assert VectorCache(Counting()).encode([]).shape == (0, 64)

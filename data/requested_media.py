@@ -1,12 +1,12 @@
-"""Asked media: what a request asks a picture to be made of, told from the things that are in the picture.
+"""The media that a request asks for, as opposed to objects in the picture.
 
-    asked_media("a painting of a lake")               -> (Mention("digital painting", "painting", 2),)
-    asked_media("a map of an island")                 -> (Mention("map", "map", 2),)
-    asked_media("two children looking at a map")      -> ()
+    requested_media("a painting of a lake")               -> (Mention("digital painting", "painting", 2),)
+    requested_media("a map of an island")                 -> (Mention("map", "map", 2),)
+    requested_media("two children looking at a map")      -> ()
 
-In: a request. Out: its :func:`~diffagent.data.media.named_media` without those that somebody holds, reads,
-looks at or makes, that hang, lie or stand somewhere, or that a thing is only the motif of; and the bare words
-for a painting or a print, which say too little of a model to be in that vocabulary.
+In: a request. Out: its :func:`~diffagent.data.media.named_media` without objects that somebody holds, reads,
+looks at or makes, or that hang, lie or stand somewhere; and generic words such as "painting" or "print",
+which are too vague for that vocabulary.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _PERSON = (
     r"(?:wo)?m[ae]n|girls?|boys?|child(?:ren)?|kids?|lad(?:y|ies)|guys?|artists?|painters?|persons?|people|"
     r"students?|couples?|robots?|cats?|dogs?|monkeys?|bears?|elephants?|s?he|they|who|is|are|was|were|i|we"
 )
-"""Who paints, or is painting."""
+"""Subjects of "painting"."""
 PLAIN: Mapping[Medium, re.Pattern[str]] = {
     "oil painting": re.compile(
         r"\b(?:dutch|flemish|baroque|classical|vanitas)\s+(?:\w+\s+)?(?:still[- ]life|portrait)\b|"
@@ -53,13 +53,13 @@ PLAIN: Mapping[Medium, re.Pattern[str]] = {
         re.I,
     ),
 }
-"""Medium → words that ask a picture to be of it, and would say too little of a model."""
+"""Medium → words that request it, but are too vague to describe a model."""
 _STILL_LIFE = re.compile(r"\bstill[- ]life\b", re.I)
 _ART_TERMS = re.compile(
     r"\b(?:baroque|rococo|chiaroscuro|renaissance|romanticism|old master|brush ?strokes?|canvas|varnish)\b",
     re.I,
 )
-"""Words of painting that a photo may be described with; beside another one they mean a painting."""
+"""Terms of painting that also describe photos; two of them mean a painting."""
 
 _DETERMINER = (
     r"(?:an?|the|this|that|these|his|her|their|its|my|our|your|some|two|three|four|five|several|many|more|"
@@ -108,7 +108,7 @@ _HEAD = re.compile(
     r"framed)\b)",
     re.I,
 )
-"""What may come behind a noun; before another noun its word says of what kind that is."""
+"""What may follow a medium's noun; before another noun it only qualifies that one."""
 _HANGS = re.compile(
     rf"s?\s{{1,2}}(?:(?:is|are|was)\s{{1,2}})?(?:(?:hanging|hung|pinned|taped|stuck|displayed|leaning|lying|propped|placed|"
     rf"mounted|nailed|framed)\s+)?(?:on|above|over|against|near|behind|by|across)\s+{_THING}(?:\w+\s+)?"
@@ -125,7 +125,7 @@ _LOOSE: frozenset[Medium] = frozenset(
         "illustration", "collage", "pattern", "woodcut", "textile", "sculpture",
     )
 )  # fmt: skip
-"""Media of which a picture may show a piece."""
+"""Media that may be objects in a picture."""
 _READABLE: frozenset[Medium] = frozenset(
     ("photo", "comic", "manga", "children's book", "map", "poster", "illustration", "cartoon")
 )
@@ -133,18 +133,18 @@ _PIECES: frozenset[Medium] = frozenset(
     ("sculpture", "poster", "sticker", "map", "tattoo", "logo", "comic", "manga", "oil painting", "photo",
      "digital painting")
 )  # fmt: skip
-"""Media of which somebody or something has a piece: "with a tattoo", "buildings and statues"."""
+"""Media that somebody or something may have: "with a tattoo", "buildings and statues"."""
 _TOOL = re.compile(
     r"[ -](?:albums?|frames?|booths?|cameras?|easels?|brush(?:es)?|racks?|pads?|bucket|cans?)\b", re.I
 )
-"""What a picture of a medium is kept in, or made with."""
+"""Containers and tools of a medium."""
 _WORN = re.compile(
     r"\s{1,2}(?:\w{1,30}\s{1,2})?(?:sweaters?|jumpers?|scar(?:f|ves)|hats?|caps?|beanies?|gloves?|mittens?|socks?|blankets?|"
     r"cardigans?|dress(?:es)?|skirts?|bags?|baskets?|rugs?|carpets?|cushions?|pillows?|vests?|shawls?|curtains?|"
     r"ponchos?|coats?|jackets?|slippers?)\b",
     re.I,
 )
-"""What is made of cloth in any picture."""
+"""Cloth in a picture of any medium."""
 _DOES = re.compile(
     rf"\b(?:{_PERSON}|(?:grand)?(?:mother|father|ma|pa)|witch|queen|king)\s+(?:\w+ly\s+)?$", re.I
 )
@@ -161,31 +161,31 @@ _ELSEWHERE = re.compile(
     r"religious icons?|fashion icon|pop icon|carved (?:\w+ )?(?:doors?|pumpkins?|furniture|wood|beams?))\b",
     re.I,
 )
-"""Words for a medium within what means something else."""
+"""Phrases in which a medium's word means something else."""
 
 
-def asked_media(text: str) -> tuple[Mention, ...]:
-    """The media that a request asks for, in its order."""
-    return told_media(text)[0]
+def requested_media(text: str) -> tuple[Mention, ...]:
+    """Returns the media that a request asks for, in order."""
+    return split_media(text)[0]
 
 
-def told_media(text: str) -> tuple[tuple[Mention, ...], tuple[Mention, ...]]:
-    """The media that a request asks for, and those of things that are in the picture, each in its order."""
-    asked: list[Mention] = []
-    shown: list[Mention] = []
-    for one in (*named_media(text), *_plain(text)):
-        if not any(_overlap(one, other) for other in (*asked, *shown)):
-            (shown if _is_shown(text, one) else asked).append(one)
-    if not asked and (still := _STILL_LIFE.search(text)):
-        asked.append(Mention("oil painting", still[0], still.start()))
+def split_media(text: str) -> tuple[tuple[Mention, ...], tuple[Mention, ...]]:
+    """Returns the media that a request asks for, and those that are objects in the picture, each in order."""
+    requests: list[Mention] = []
+    things: list[Mention] = []
+    for mention in (*named_media(text), *_plain(text)):
+        if not any(_overlap(mention, other) for other in (*requests, *things)):
+            (things if _is_shown(text, mention) else requests).append(mention)
+    if not requests and (still := _STILL_LIFE.search(text)):
+        requests.append(Mention("oil painting", still[0], still.start()))
     terms = list(_ART_TERMS.finditer(text))
-    if not asked and len({term[0].casefold() for term in terms}) > 1:
-        asked.append(Mention("oil painting", terms[0][0], terms[0].start()))
-    return tuple(sorted(asked, key=_start)), tuple(sorted(shown, key=_start))
+    if not requests and len({term[0].casefold() for term in terms}) > 1:
+        requests.append(Mention("oil painting", terms[0][0], terms[0].start()))
+    return tuple(sorted(requests, key=_start)), tuple(sorted(things, key=_start))
 
 
 def _plain(text: str) -> Iterator[Mention]:
-    """The bare words for a medium."""
+    """Yields the generic words for a medium."""
     for medium, pattern in PLAIN.items():
         for match in pattern.finditer(text):
             words = match[0].strip(" ,;:.(\n")
@@ -196,19 +196,19 @@ def _start(mention: Mention) -> int:
     return mention.start
 
 
-def _overlap(one: Mention, other: Mention) -> bool:
-    return one.start < other.start + len(other.words) and other.start < one.start + len(one.words)
+def _overlap(first: Mention, other: Mention) -> bool:
+    return first.start < other.start + len(other.words) and other.start < first.start + len(first.words)
 
 
 def _is_shown(text: str, mention: Mention) -> bool:
-    """Whether a mention is a thing in the picture, or what somebody does there."""
+    """Whether a mention is an object or an activity in the picture."""
     before, after = text[: mention.start], text[mention.start + len(mention.words) :]
     if mention.medium == "textile" and _WORN.match(after):
         return True
     if _DOING.fullmatch(mention.words):
         return bool(_DOES.search(before) and _DONE.match(after))
     end = mention.start + len(mention.words)
-    if any(one.start() < end and mention.start < one.end() for one in _ELSEWHERE.finditer(text)):
+    if any(match.start() < end and mention.start < match.end() for match in _ELSEWHERE.finditer(text)):
         return True
     if _TOOL.match(after):
         return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from diffagent.data.asked_media import asked_media, told_media
+from diffagent.data.requested_media import requested_media, split_media
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ from diffagent.data.asked_media import asked_media, told_media
     ],
 )
 def test_what_is_in_the_picture_is_not_what_it_is_made_of(text: str) -> None:
-    assert asked_media(text) == ()
+    assert requested_media(text) == ()
 
 
 @pytest.mark.parametrize(
@@ -65,15 +65,15 @@ def test_what_is_in_the_picture_is_not_what_it_is_made_of(text: str) -> None:
     ],
 )
 def test_bare_words_name_a_medium(text: str, medium: str) -> None:
-    assert [mention.medium for mention in asked_media(text)] == [medium]
+    assert [mention.medium for mention in requested_media(text)] == [medium]
 
 
 def test_words_that_a_photo_is_described_with_name_a_painting_together_alone() -> None:
-    assert asked_media("a baroque palace, wide angle") == ()
-    assert asked_media("a face in chiaroscuro, photo")[0].medium == "photo"
+    assert requested_media("a baroque palace, wide angle") == ()
+    assert requested_media("a face in chiaroscuro, photo")[0].medium == "photo"
 
 
 def test_both_kinds_are_told_with_their_places() -> None:
-    asked, shown = told_media("watercolour of a boy holding a map")
+    asked, shown = split_media("watercolour of a boy holding a map")
     assert [(one.medium, one.words, one.start) for one in asked] == [("watercolor", "watercolour", 0)]
     assert [(one.medium, one.words, one.start) for one in shown] == [("map", "map", 31)]

@@ -1,0 +1,156 @@
+"""Setting words: what the pieces of a message say that are about the call, in anybody's words.
+
+    setting_words(["like 4 pics of", "3 times wider than tall", "same seed as always (424242)"])
+      -> n 4, aspect (3, 1), seed 424242
+
+A piece is known to be about settings (:mod:`diffagent.agent.asking.pieces`), so that a number beside a word
+is enough; :mod:`diffagent.agent.asking.wishes` reads whole prompts, where words may as well be the picture's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from diffagent.agent.asking.counts import NUMBERS, number
+
+FEW_STEPS = 12
+"""The steps of who wants few or a draft: what most samplers need for a picture that is whole."""
+_MOST_PICTURES = 16
+_COUNT = rf"(?P<count>\d{{1,2}}|{'|'.join(sorted(NUMBERS, key=len, reverse=True))})"
+_PICTURES = re.compile(
+    rf"\b{_COUNT}(?:\s*x)?(?: (?!for|of|in|on|the|as)[\w'’-]{{1,15}}){{0,2}} "
+    r"(?:versions?|variations?|variants?|images?|pictures?|pics?|photos?|options?|ones|takes|tries|copies|"
+    r"drafts|alternatives|samples|of (?:it|them|this|that|these)|to (?:pick|choose|select))\b"
+    r"|\bx ?(?P<times>\d{1,2})\b",
+    re.I,
+)
+_FILLER = r"(?:just|only|like|about|maybe|or so|do|make|me|i need|i want|please|pls|plz|thanks|thx)"
+_ALONE = re.compile(rf"\W*(?:{_FILLER}\W+)*{_COUNT}(?:\W+{_FILLER})*\W*", re.I)
+_RATIO = re.compile(
+    r"(?<![\w.:])(\d{1,2}(?:\.\d{1,2})?) ?(?::|/|to|by|x) ?(\d{1,2}(?:\.\d{1,2})?)(?![\w:])", re.I
+)
+_TIMES = {"twice": 2.0, "two": 2.0, "double": 2.0, "three": 3.0, "four": 4.0, "thrice": 3.0}
+_PROPORTION = re.compile(
+    r"\b(?P<times>\d(?:\.\d)?|twice|double|thrice|two|three|four)(?: times| x|x)? (?:as |the )?"
+    r"(?:(?P<wide>wide|wider|long|longer|width)|(?P<tall>tall|taller|high|higher|height))\b",
+    re.I,
+)
+_STEPS = re.compile(r"\b(\d{1,3})\D{0,14}\bsteps?\b|\bsteps?\b\D{0,10}\b(\d{1,3})\b", re.I)
+_FEW = re.compile(
+    r"\b(?:low|few|fewer|less|minimal|minimum) (?:\w+ )?steps?\b|\bsteps? low\b|"
+    r"\b(?:quick|rough|fast) draft\b",
+    re.I,
+)
+_SEED = re.compile(r"\bseed\b\D{0,30}(\d{1,10})\b|\b(\d{2,10})\D{0,12}\bseed\b", re.I)
+_GUIDANCE = re.compile(
+    r"\b(?:cfg|guidance)\b\D{0,14}(\d{1,2}(?:\.\d{1,2})?)\b|\b(\d{1,2}(?:\.\d)?) (?:cfg|guidance)\b", re.I
+)
+_ROOM = re.compile(
+    r"\b(?:room|space|area|blank|empty|emptiness|free|clear|dark|calm|quiet|plain|nothing|clean|simple)\b",
+    re.I,
+)
+_PLACE = re.compile(
+    r"\b(?:(?P<at>top|bottom|left|right|upper|lower|middle|cent(?:er|re)|side|edges?|corner)\b)", re.I
+)
+_PLACES = {
+    "top": "at the top", "upper": "at the top", "bottom": "at the bottom", "lower": "at the bottom",
+    "left": "on the left", "right": "on the right", "side": "at the side", "corner": "in the corner",
+    "middle": "in the middle", "center": "in the middle", "centre": "in the middle",
+}  # fmt: skip
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class SettingWords:
+    """What pieces say of the call; None or empty where they do not."""
+
+    n: int | None = None
+    aspect: tuple[int, int] | None = None
+    steps: int | None = None
+    seed: int | None = None
+    cfg_scale: float | None = None
+    room: str = ""
+    """Where the picture is to stay empty, in the words of photographers: "copy space at the top"."""
+
+
+NO_SETTINGS = SettingWords()
+
+
+def setting_words(pieces: Sequence[str]) -> SettingWords:
+    """Reads pieces that are about settings; the first that says a value counts."""
+    return SettingWords(
+        n=_first(_n, pieces),
+        aspect=_first(_aspect, pieces),
+        steps=_first(_steps, pieces),
+        seed=_first(_seed, pieces),
+        cfg_scale=_first(_cfg_scale, pieces),
+        room=_first(_room, pieces) or "",
+    )
+
+
+def _first(read: Callable[[str], T | None], pieces: Iterable[str]) -> T | None:
+    return next((value for piece in pieces if (value := read(piece)) is not None), None)
+
+
+def _n(piece: str) -> int | None:
+    hit = _PICTURES.search(piece) or _ALONE.fullmatch(piece)
+    if hit is None:
+        return None
+    n = number(hit.groupdict().get("times") or hit["count"])
+    return n if 1 < n <= _MOST_PICTURES else None
+
+
+def _aspect(piece: str) -> tuple[int, int] | None:
+    for hit in _RATIO.finditer(piece):
+        wide, tall = float(hit[1]), float(hit[2])
+        if wide and tall and 1 / 4 <= wide / tall <= 4:
+            return _parts(wide, tall)
+    proportion = _PROPORTION.search(piece)
+    if proportion is None:
+        return None
+    times = _TIMES.get(proportion["times"].casefold()) or float(proportion["times"])
+    if not 1 <= times <= 4:
+        return None
+    return _parts(times, 1) if proportion["wide"] else _parts(1, times)
+
+
+def _parts(wide: float, tall: float) -> tuple[int, int]:
+    return (
+        (int(wide), int(tall))
+        if wide == int(wide) and tall == int(tall)
+        else (round(100 * wide), round(100 * tall))
+    )
+
+
+def _steps(piece: str) -> int | None:
+    if hit := _STEPS.search(piece):
+        steps = int(hit[1] or hit[2])
+        return steps if 1 <= steps <= 150 else None
+    return FEW_STEPS if _FEW.search(piece) else None
+
+
+def _seed(piece: str) -> int | None:
+    hit = _SEED.search(piece)
+    seed = int(hit[1] or hit[2]) if hit else 2**32
+    return seed if seed < 2**32 else None
+
+
+def _cfg_scale(piece: str) -> float | None:
+    hit = _GUIDANCE.search(piece)
+    scale = float(hit[1] or hit[2]) if hit else 0.0
+    return scale if 1 <= scale <= 30 else None
+
+
+def says_room(piece: str) -> bool:
+    """Whether a piece about settings is about room that stays empty."""
+    return bool(_ROOM.search(piece) and _PLACE.search(piece))
+
+
+def _room(piece: str) -> str | None:
+    if not _ROOM.search(piece):
+        return None
+    place = _PLACE.search(piece)
+    return f"copy space {_PLACES.get(place['at'].casefold(), '')}".rstrip() if place else None
