@@ -610,7 +610,7 @@ class Agent:
             card = self.catalog.find(near[0])
             notes.append(f"there is no model {model[:60]!r}: the nearest, {card.name}, was taken")
         if not replace(scope, base_model=None, type=None, commercial=False).allows(card):
-            raise BadInput(_refusal_reason(card, scope))
+            raise BadInput(*_refusal_reason(card, scope))
         return Candidate(card, 0.0)
 
     def _available_base(
@@ -785,9 +785,9 @@ def _no_match_note(wished: Wishes, scope: ChoiceScope) -> str:
     return f"no model of the catalog is {words} and may be chosen for {scope.target}: others were considered"
 
 
-def _refusal_reason(card: Card, scope: ChoiceScope) -> str:
+def _refusal_reason(card: Card, scope: ChoiceScope) -> tuple[str, str]:
     if scope.installed is not None:
-        return f"{card.name} is not installed there: leave --model out to choose among what is"
+        return f"{card.name} is not installed there", "leave --model out to choose among what is"
     if card.is_pickle:
-        return f"{card.name} is a .ckpt file, which only AI Horde's workers run: choose another model"
-    return f"{card.name} ({card.air}) is not a model that {scope.target} can run: choose another one"
+        return f"{card.name} is a .ckpt file, which only AI Horde's workers run: choose another model", ""
+    return f"{card.name} ({card.air}) is not a model that {scope.target} can run: choose another one", ""

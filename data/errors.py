@@ -21,19 +21,22 @@
         ├── JobFailed       it lost the job, gave up on it, or made fewer images
         └── Censored        its safety filter held the image back
 
-Each message says on one line what was given, why it is wrong and what to do. Advice on an option that only
-some interfaces have is also the error's ``hint``.
+Each message says on one line what was given and why it is wrong. What to do stands in the message too, or in
+the error's ``hint`` where it names commands or options of the command line.
 """
 
 
 class DiffAgentError(Exception):
-    """The base of all errors; ``str()`` is the line that the command line prints: what is ``wrong``, and the
-    ``hint`` with command-line options, if any."""
+    """The base of all errors; ``str()`` is the message, ``hint`` the remedy in words of the command line,
+    if any."""
 
-    def __init__(self, wrong: str = "", hint: str = "") -> None:
-        super().__init__(f"{wrong}: {hint}" if hint else wrong)
-        self.wrong = wrong
+    def __init__(self, message: str = "", hint: str = "") -> None:
+        super().__init__(message)
         self.hint = hint
+
+    def line(self) -> str:
+        """The message and the hint, as the command line prints them."""
+        return f"{self}: {self.hint}" if self.hint else str(self)
 
 
 class BadInput(DiffAgentError):

@@ -1,4 +1,4 @@
-"""What programs are answered, whatever carries it: HTTP, MCP, LangChain."""
+"""Parts of the answers to programs, shared by HTTP, MCP and LangChain."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from diffagent.data.records import Card
 
 
-class Ranked(BaseModel):
-    """A model that was in the choice; ``score`` is its natural-log probability."""
+class ScoredModel(BaseModel):
+    """A candidate; ``score`` is its natural-log probability."""
 
     model: str
     air: str
@@ -26,17 +26,17 @@ class Ranked(BaseModel):
     reasons: list[str] = Field(description="What the model is for.")
 
     @classmethod
-    def from_card(cls, card: Card, score: float) -> Ranked:
-        """A card with its natural-log probability."""
+    def from_card(cls, card: Card, score: float) -> ScoredModel:
+        """A card as a candidate; ``score`` is its natural-log probability."""
         url, purpose = AIR.parse(card.air).url, list(about(card))
         return cls(model=card.name, air=card.air, url=url, score=round(score, 4), reasons=purpose)
 
 
-def likely(found: Identification, catalog: Catalog, k: int) -> list[tuple[Card, float]]:
-    """The k most probable models with their natural-log probabilities, of those that the catalog has.
+def likely_models(identification: Identification, catalog: Catalog, k: int) -> list[tuple[Card, float]]:
+    """The catalog's k most probable models, with their natural-log probabilities.
 
-    Image specifications lie beside the catalog, and may know more models.
+    Image specifications lie beside the catalog, and may name models that it lacks.
     """
-    scores = dict(zip(found.airs, found.log_probabilities.tolist(), strict=True))
-    cards = ((catalog.by_air(air), scores[air]) for air, _ in found.best(len(scores)))
+    scores = dict(zip(identification.airs, identification.log_probabilities.tolist(), strict=True))
+    cards = ((catalog.by_air(air), scores[air]) for air, _ in identification.best(len(scores)))
     return list(islice(((card, score) for card, score in cards if card), k))

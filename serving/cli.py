@@ -1,6 +1,6 @@
-"""The ``diffagent`` command: subcommands load lazily, so ``diffagent --help`` imports no torch.
+"""The ``diffagent`` command; subcommands load lazily, so that ``diffagent --help`` does not import torch.
 
-A first word that is not a command is a prompt: ``diffagent "A cute happy corgi"`` is
+A first word that is not a command begins a prompt: ``diffagent "A cute happy corgi"`` is
 ``diffagent call "A cute happy corgi"``.
 """
 
@@ -41,7 +41,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 
 
 class LazyRoot(click.Group):
-    """A group that imports a subcommand's module when it is used, and not before."""
+    """A group that imports a subcommand's module when the subcommand is used."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -66,14 +66,14 @@ class LazyRoot(click.Group):
         return name, command, rest
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        own = {"--help", "-h", "--version", "--debug"}
-        if args and args[0].startswith("-") and args[0] not in own:
+        flags = {"--help", "-h", "--version", "--debug"}
+        if args and args[0].startswith("-") and args[0] not in flags:
             args = ["call", *args]  # diffagent --base-model sdxl "a corgi"
         return super().parse_args(ctx, args)
 
 
 def load_command(name: str) -> click.Command:
-    """The command of a name, from its module."""
+    """The command of a name, imported from its module."""
     module, _, attribute = COMMANDS[name][0].partition(":")
     command = getattr(importlib.import_module(module), attribute)
     assert isinstance(command, click.Command)
@@ -104,7 +104,7 @@ def root(ctx: click.Context, /, debug: bool) -> None:
     diffagent a cute happy corgi, pixel art
     diffagent generate "a fox in the snow" --target comfyui --installed -o out
 
-    A first word that is none of the commands begins a prompt.
+    A first word that is not a command begins a prompt.
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
@@ -116,7 +116,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     Exit status 0: done; 2: wrong usage; 1: anything else.
     """
     args = list(sys.argv[1:] if argv is None else argv)
-    logging.getLogger("stamina").addHandler(logging.NullHandler())  # a retry is no line of ours on stderr
+    logging.getLogger("stamina").addHandler(logging.NullHandler())  # retries are not printed
     try:
         status: Any = root.main(args=args, prog_name="diffagent", standalone_mode=False)
     except click.UsageError as error:
@@ -132,17 +132,17 @@ def main(argv: Sequence[str] | None = None) -> None:
         if "--debug" in args:
             raise
         if isinstance(error, DiffAgentError):
-            _fail(str(error), 1)
+            _fail(error.line(), 1)
         _fail(f"unexpected {type(error).__name__}: {error} (--debug shows where)", 1)
     else:
         sys.exit(status if isinstance(status, int) else 0)
 
 
 def _usage(error: click.UsageError) -> str:
-    """The error's message; where there were no words at all click would say the whole help."""
+    """The error's message; one line where click would print the whole help, without any words."""
     if error.ctx is not None and isinstance(error, getattr(click.exceptions, "NoArgsIsHelpError", ())):
         path = error.ctx.command_path
-        return f"{path} needs more than that: see {path} --help"
+        return f"{path} needs arguments: see {path} --help"
     return error.format_message()
 
 

@@ -1,6 +1,6 @@
-"""Image files that programs send as text: base64 or data URLs → the files' bytes.
+"""Image files sent as text: base64 or data URLs → the files' bytes.
 
-No address is fetched, and no pixel decoded: that is done by :mod:`diffagent.data.encoders.image_loading`.
+Nothing is fetched. Pixels are decoded in :mod:`diffagent.data.encoders.image_loading`.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ _BEGINNINGS = (
 )  # fmt: skip
 
 
-def decoded(text: str, most: int) -> bytes:
-    """The image file of at most ``most`` bytes that base64 text or a data URL holds.
+def decode(text: str, limit: int) -> bytes:
+    """The image file, at most ``limit`` bytes, in base64 text or a data URL.
 
     Raises:
-        BadInput: neither of these, too large, or no image file.
+        BadInput: the text is neither, or the file is too large or not an image.
     """
     text = text.strip()
     if text[:5].lower() == "data:":
@@ -35,19 +35,19 @@ def decoded(text: str, most: int) -> bytes:
         data = base64.b64decode(text.encode("ascii").translate(None, _BLANKS), validate=True)
     except (binascii.Error, UnicodeEncodeError) as error:
         raise BadInput(f"an image is neither base64 nor a data URL ({error})"[:120]) from None
-    return checked(data, most)
+    return check_file(data, limit)
 
 
-def checked(data: bytes, most: int, name: str = "an image") -> bytes:
-    """The bytes, if they are ``most`` at most and begin as an image file does.
+def check_file(data: bytes, limit: int, name: str = "an image") -> bytes:
+    """The bytes, at most ``limit``, which begin as an image file does; ``name`` names them in errors.
 
     Raises:
-        BadInput: they are more, or begin otherwise.
+        BadInput: there are more, or they begin otherwise.
     """
-    if len(data) > most:
-        raise BadInput(f"{name} has more than {most:,} bytes: reduce it first")
+    if len(data) > limit:
+        raise BadInput(f"{name} has more than {limit:,} bytes: send a smaller one")
     webp = data[:4] == b"RIFF" and data[8:12] == b"WEBP"
     avif = data[4:12] in (b"ftypavif", b"ftypavis", b"ftypmif1")
     if not (webp or avif or data.startswith(_BEGINNINGS)):
-        raise BadInput(f"{name} is no file of {FORMATS}: give an image file")
+        raise BadInput(f"{name} is not a file of {FORMATS}: give an image file")
     return data

@@ -1,8 +1,8 @@
-"""Bounds of JSON that outsiders send, checked on its bytes, before anything is built from them.
+"""Bounds of JSON from outside, checked on its bytes before anything is built from them.
 
 In: a JSON text in UTF-8. Out: nothing, or :class:`~diffagent.data.errors.BadInput` that names the bound. A
-million small values take 8 MB as text and gigabytes as objects, so a bound on bytes alone is none. Whether
-the text is JSON at all is the parser's to say; what it builds before it fails is counted here too.
+million small values take 8 MB as text and gigabytes as objects, so a bound on bytes alone does not suffice.
+Whether the text is JSON is the parser's business; what it would build before it fails is counted here too.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from diffagent.data.errors import BadInput
 
 _PIECE = 65_536
-"""Bytes that one step reads at most: other threads run between steps."""
+"""The most bytes that one step reads; other threads run between steps."""
 _BLANKS = re.compile(rb"[\s:]{1,%d}+" % _PIECE)
 _SCALAR = re.compile(rb'[^\s,:\[\]{}"]{1,%d}+' % _PIECE)
 _ESCAPED = re.compile(rb'[^"\\]{0,%d}+(?:\\.[^"\\]{0,%d}+){0,%d}+' % (_PIECE, _PIECE, _PIECE // 4), re.S)
@@ -21,10 +21,10 @@ _ESCAPED = re.compile(rb'[^"\\]{0,%d}+(?:\\.[^"\\]{0,%d}+){0,%d}+' % (_PIECE, _P
 
 @dataclass(frozen=True)
 class JsonBounds:
-    """The most that is read of one text.
+    """The limits of one text.
 
-    ``values`` counts the names of members too; ``members`` are those of one object; ``string`` and ``number``
-    are bytes of the longest one as it is written.
+    ``values`` includes the names of members; ``members`` are those of one object; ``string`` and ``number``
+    are the bytes of the longest one as written.
     """
 
     values: int = 50_000
@@ -34,7 +34,7 @@ class JsonBounds:
     number: int = 400
 
     def check(self, text: bytes, what: str = "the body") -> None:
-        """Reads a text once; what Python does for it grows with ``values``, not with its bytes.
+        """Check a text in one pass; the work in Python grows with ``values``, not with its bytes.
 
         Raises:
             BadInput: a bound is exceeded, or the text holds a NUL, as UTF-16 does.
@@ -42,7 +42,7 @@ class JsonBounds:
         if b"\0" in text:
             raise BadInput(f"{what} holds a NUL: send JSON in UTF-8")
         position, values, end = 0, 0, len(text)
-        commas: list[int] = []  # of each array and object that is open
+        commas: list[int] = []  # one count for each open array or object
         while position < end:
             mark = text[position]
             if mark in b" \t\r\n:\f\v":
@@ -50,7 +50,7 @@ class JsonBounds:
                 continue
             if mark in b"]}" or mark == 0x2C:  # a comma
                 if not commas:
-                    return  # it stands in no array: no JSON from here on
+                    return  # outside of any array: not JSON from here on
                 position += 1
                 if mark == 0x2C:
                     commas[-1] += 1
@@ -85,22 +85,22 @@ class JsonBounds:
         return end
 
     def _string_end(self, text: bytes, start: int, what: str) -> int:
-        """Where the text goes on behind a string's last quote; its end where there is none."""
+        """The position behind a string's closing quote; the text's end if there is none."""
         last = min(len(text), start + self.string + 1)
         position = text.find(b'"', start, last)
         if position < 0 or text.find(b"\\", start, position) >= 0:
             position = start
             while position < last and text[position] != 0x22:
-                further = _ESCAPED.match(text, position, last)
-                assert further is not None
-                if further.end() == position:
+                run = _ESCAPED.match(text, position, last)
+                assert run is not None
+                if run.end() == position:
                     position = last  # a backslash that the bound cuts off
-                position = max(position, further.end())
+                position = max(position, run.end())
         if position >= last and last - start > self.string:
             raise BadInput(f"{what} holds a text of more than {self.string:,} bytes: shorten it")
         return position + 1
 
 
 def _end(pattern: re.Pattern[bytes], text: bytes, start: int) -> int:
-    found = pattern.match(text, start)
-    return found.end() if found else start + 1
+    match = pattern.match(text, start)
+    return match.end() if match else start + 1

@@ -20,7 +20,7 @@ from diffagent.agent.choosing.fusion import Fusion
 from diffagent.agent.choosing.prefilter import Prefilter
 from diffagent.agent.engines import Prompt
 from diffagent.data.catalog.catalog import Catalog
-from diffagent.serving.commands.serve import listening, run
+from diffagent.serving.commands.serve import open_listener, run
 from diffagent.serving.server import logs
 from diffagent.serving.server.app import create_app
 from diffagent.serving.server.config import ServerConfig
@@ -39,7 +39,7 @@ class SlowEngine(RuleEngine):
 
 def main(path: str, seconds: str, options: str) -> None:
     config = ServerConfig(**json.loads(options))
-    with listening(config.host, 0) as socket, Catalog.open(path) as catalog:
+    with open_listener(config.host, 0) as socket, Catalog.open(path) as catalog:
         logs.configure()
         prefilter = Prefilter.of(catalog, WordEncoder(), plain_ranker())
         agent = Agent(catalog, prefilter, SlowEngine(seconds=float(seconds)), Fusion(asked=0.1))

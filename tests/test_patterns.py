@@ -270,8 +270,8 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
     "fault": lambda text: description_faults.fault(text, sources.Source(card("a fox"), text, (text,))),
     "name_parts": lambda text: forms.name_parts(card(text)),
     "form": lambda text: forms.form(sources.Source(card(text), text, (text,)), 0),
-    "decoded": lambda text: images.decoded("data:" + text, 1000),
-    "wording": lambda text: wording.told(DiffAgentError(text)),
+    "decode": lambda text: images.decode("data:" + text, 1000),
+    "wording": lambda text: wording.argument_line(DiffAgentError(text)),
 }
 
 

@@ -2,7 +2,7 @@
 
     diffagent call "a fox" > c.json                        the call
     diffagent call "a fox" --explain > c.json              {"call": …, …}; so does a row of diffagent route
-    diffagent call "a fox" --for a1111 > c.json            the request of a target
+    diffagent call "a fox" --target a1111 > c.json         the request of a target
     fox.png                                                its metadata
 
 All become a :class:`CallInput`. A request is read in its target's spelling; fields that it lacks, such as the
@@ -26,7 +26,7 @@ from diffagent.data.records import T2ICall
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".avif", ".gif")
 """The suffixes of pictures."""
-_FORMS = "give what diffagent call, call --for TARGET, call --explain or a row of diffagent route prints"
+_FORMS = "give what diffagent call, call --target TARGET, call --explain or a row of diffagent route prints"
 
 
 @dataclass(frozen=True)
@@ -78,14 +78,14 @@ def from_text(text: str, catalog: Catalog, name: str = "the text") -> CallInput:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise BadCall(f"{name} is not a T2I call: it is not JSON ({str(error)[:80]}): {_FORMS}") from None
+        raise BadCall(f"{name} is not a T2I call: it is not JSON ({str(error)[:80]})", _FORMS) from None
     return from_json(value, catalog, name)
 
 
 def from_json(value: Any, catalog: Catalog, name: str = "the text") -> CallInput:
     """Returns the call of a JSON value; errors of :func:`from_text`."""
     if not isinstance(value, Mapping):
-        raise BadCall(f"{name} is not a T2I call: it is {type(value).__name__}, not an object: {_FORMS}")
+        raise BadCall(f"{name} is not a T2I call: it is {type(value).__name__}, not an object", _FORMS)
     if isinstance(value.get("call"), Mapping):
         return CallInput(T2ICall.parse(value["call"]))
     if isinstance(value.get("error"), Mapping):
@@ -100,7 +100,7 @@ def from_json(value: Any, catalog: Catalog, name: str = "the text") -> CallInput
     try:
         return CallInput(T2ICall.parse(dict(value)))
     except BadCall as error:
-        raise BadCall(f"{name}: {error}") from None
+        raise BadCall(f"{name}: {error}", error.hint) from None
 
 
 def request_target(value: Any) -> str | None:
@@ -175,8 +175,8 @@ def _of_request(target: str, body: Mapping[str, Any], catalog: Catalog) -> CallI
     try:
         recovery = recover(generation, catalog)
     except UnknownModel as error:
-        raise UnknownModel(str(error).replace("the picture's", "the request's")) from None
+        raise UnknownModel(str(error).replace("the picture's", "the request's"), error.hint) from None
     except BadInput as error:
-        raise BadInput(str(error).replace("the picture's", "the request's")) from None
+        raise BadInput(str(error).replace("the picture's", "the request's"), error.hint) from None
     notes = tuple(note.replace("the metadata", "the request") for note in recovery.notes)
     return replace(CallInput(recovery.call, notes=notes), target=target)

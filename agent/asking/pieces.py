@@ -138,8 +138,8 @@ class Tagger:
             with np.load(source, allow_pickle=False) as stored:
                 if stored["kinds"].tolist() != list(KINDS) or stored["encoder"].item() != encoder.digest:
                     raise BadInput(
-                        f"{source} was fitted for other kinds or another encoder: "
-                        "run diffagent train talk again"
+                        f"{source} was fitted for other kinds or another encoder",
+                        "run diffagent train talk again",
                     )
                 maps = stored["maps"].tolist()
                 adapter = {
@@ -153,8 +153,8 @@ class Tagger:
                 return cls(encoder, adapter, weights, changes)
         except (OSError, KeyError, ValueError) as error:
             raise BadInput(
-                f"{source} is no tagger of pieces ({type(error).__name__}: {error}): "
-                "make one with diffagent train talk"
+                f"{source} is no tagger of pieces ({type(error).__name__}: {error})",
+                "make one with diffagent train talk",
             ) from None
 
     def save(self, path: Path) -> None:

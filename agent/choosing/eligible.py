@@ -83,7 +83,8 @@ class Eligible:
         if usual is None:
             raise BadInput(
                 f"{card.name} is a LoRA of {card.base_model}, but there is no checkpoint of it to run the "
-                "LoRA on: add one, or pass --type Checkpoint"
+                "LoRA on",
+                "add one, or pass --type Checkpoint",
             )
         return usual
 

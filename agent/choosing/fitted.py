@@ -20,5 +20,5 @@ def stored_weights(path: Path, features: Sequence[str], command: str) -> dict[st
     """
     with np.load(path, allow_pickle=False) as stored:
         if stored["features"].tolist() != list(features):
-            raise BadCatalog(f"{path} was fitted for other features: run {command} again")
+            raise BadCatalog(f"{path} was fitted for other features", f"run {command} again")
         return {name: stored[name] for name in stored.files if name != "features"}

@@ -224,7 +224,7 @@ def best_candidates(
     logits = logits if allow is None else np.where(allow, logits, -np.inf)
     if not np.isfinite(logits).any():
         raise BadInput(
-            "no model of the catalog passes these filters: loosen --base-model, --type or --commercial"
+            "no model of the catalog passes these filters", "loosen --base-model, --type or --commercial"
         )
     order = greatest(logits, k)
     total = log_sum_exp(logits)
@@ -281,8 +281,8 @@ def _specifications(
             missing.append(card.name)
     if missing:
         raise BadCatalog(
-            f"{len(missing)} entries have no text specification (the first: {missing[0]}): "
-            "build the catalog with diffagent catalog import, or add entries with diffagent catalog add"
+            f"{len(missing)} entries have no text specification (the first: {missing[0]})",
+            "build the catalog with diffagent catalog import, or add entries with diffagent catalog add",
         )
 
 

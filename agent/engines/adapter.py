@@ -44,8 +44,8 @@ class Adapter:
             return cls(path, stored["base"], float(stored["alpha"]) / float(stored["r"]))
         except (OSError, SafetensorError, KeyError, ValueError) as error:
             raise MissingWeights(
-                f"{path} is not an adapter ({type(error).__name__}: {error}): "
-                "give a folder of diffagent train sft"
+                f"{path} is not an adapter ({type(error).__name__}: {error})",
+                "give a folder of diffagent train sft",
             ) from None
 
     @property
@@ -62,7 +62,8 @@ class Adapter:
         if digest != self.base:
             raise MissingWeights(
                 f"the adapter {self.path.parent} was trained on weights of SHA-256 {self.base[:12]}…, but "
-                f"these are {digest[:12]}…: fetch the default weights again, or name a model with --llm"
+                f"these are {digest[:12]}…",
+                "fetch the default weights again, or name a model with --llm",
             )
         import torch
 

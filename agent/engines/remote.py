@@ -102,8 +102,8 @@ class Remote:
             return str(self.models[0]["id"])
         except (KeyError, IndexError, TypeError):
             raise EngineGone(
-                f"{self.url}/models lists no model: start the server with one (vllm serve FOLDER), or name "
-                "it with --llm"
+                f"{self.url}/models lists no model",
+                "start the server with one (vllm serve FOLDER), or name it with --llm",
             ) from None
 
     @property
@@ -163,7 +163,7 @@ class Remote:
             raise EngineGone(f"{self.url}: HTTP {status}: set {KEY} to a key that the server takes")
         if status == 404:
             raise _NoSuchPath(
-                f"{self.url}{path}: HTTP 404: no such server or model: check --engine and --llm"
+                f"{self.url}{path}: HTTP 404: no such server or model", "check --engine and --llm"
             )
         if status in (408, 409, 425, 429) or (status >= 500 and status != 501):
             after = retry_after(response.headers)

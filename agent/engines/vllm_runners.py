@@ -175,8 +175,8 @@ def memory_share(folder: Path, config: Mapping[str, Any], total: int) -> float:
     if weights + head + RESERVE > MOST_MEMORY * total:
         raise EngineGone(
             f"the weights of {folder} take {(weights + head) / 2**30:.0f} GiB and the GPU has "
-            f"{total / 2**30:.0f}: serve a smaller model, or one in several GPUs behind vllm serve "
-            "(--engine URL)"
+            f"{total / 2**30:.0f}",
+            "serve a smaller model, or one in several GPUs behind vllm serve (--engine URL)",
         )
     needed = weights + head + cache + RESERVE
     return round(min(MOST_MEMORY, needed / total), 3)

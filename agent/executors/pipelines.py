@@ -82,8 +82,8 @@ def _lora_keys(path: Path) -> list[str]:
     for mark, kind in _UNREAD.items():
         if unread := [key for key in keys if re.search(mark, key)]:
             raise JobFailed(
-                f"{path.name} is {kind} (keys such as {unread[0]}), which diffusers does not read: choose "
-                "another LoRA, or a server with --target a1111 or --target comfyui"
+                f"{path.name} is {kind} (keys such as {unread[0]}), which diffusers does not read",
+                "choose another LoRA, or a server with --target a1111 or --target comfyui",
             )
     if not any(key.endswith(_DOWN) for key in keys):
         raise JobFailed(f"{path.name} is not a LoRA: its keys are {_some(keys)}")

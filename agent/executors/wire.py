@@ -123,7 +123,7 @@ class Wire:
                 with attempt:
                     return parse(await self._once(method, path, params, body))
         except _TransientFault as error:
-            raise Unreachable(f"{error}, {ATTEMPTS} times: {self.remedy}") from None
+            raise Unreachable(f"{error}, {ATTEMPTS} times", self.remedy) from None
         raise AssertionError("stamina either returns or raises")
 
     async def _once(
@@ -162,7 +162,7 @@ class Wire:
             wrong = "damaged JSON"
         if request.method == "GET":
             raise _TransientFault(f"{where}: {wrong}")
-        raise Unreachable(f"{where}: {wrong}: {self.remedy}")
+        raise Unreachable(f"{where}: {wrong}", self.remedy)
 
     def _checked(self, where: str, response: httpx.Response) -> httpx.Response:
         status = response.status_code
@@ -189,7 +189,7 @@ class Wire:
         if status >= 400:
             if message is None:
                 kind = Gone if status == 404 else Unreachable
-                raise kind(f"{where}: HTTP {status}: no such API: {self.remedy}")
+                raise kind(f"{where}: HTTP {status}: no such API", self.remedy)
             raise Refused(f"{where}: HTTP {status}: {message}")
         return response
 

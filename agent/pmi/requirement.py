@@ -74,7 +74,7 @@ def check_count(images: Sequence[Any]) -> None:
 def missing(catalog: Path) -> BadInput:
     """Returns the error for example images with a catalog without image specifications."""
     return BadInput(
-        f"example images were given, but the catalog {catalog.name} has no image specifications: "
+        f"example images were given, but the catalog {catalog.name} has no image specifications",
         "build them from sample images with diffagent pmi build IMAGES -o CATALOG, and give that with "
-        "--catalog CATALOG"
+        "--catalog CATALOG",
     )

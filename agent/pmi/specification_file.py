@@ -132,12 +132,12 @@ class SpecificationFile:
                 raise ValueError(f"it has {path.stat().st_size:,} bytes instead of {needed:,}")
         except FileNotFoundError:
             raise BadSpecifications(
-                f"{path} does not exist: build image specifications with diffagent pmi build"
+                f"{path} does not exist", "build image specifications with diffagent pmi build"
             ) from None
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BadSpecifications(
-                f"{path} is not a file of image specifications, or is damaged ({error}): "
-                "make it again with diffagent pmi build"
+                f"{path} is not a file of image specifications, or is damaged ({error})",
+                "make it again with diffagent pmi build",
             ) from None
         return cls(path, encoders, count)
 
@@ -227,7 +227,8 @@ class SpecificationFile:
         if file_encoders.lengths != encoders.lengths:
             raise BadSpecifications(
                 f"{self.path} has vectors of lengths {file_encoders.lengths}, this version's encoders make "
-                f"{encoders.lengths}: make the file again with diffagent pmi build"
+                f"{encoders.lengths}",
+                "make the file again with diffagent pmi build",
             )
 
     def check_image_encoder(self, name: str, digest: str) -> None:
@@ -240,8 +241,8 @@ class SpecificationFile:
         if stored[1] != loaded[1]:
             raise BadSpecifications(
                 f"{self.path} was made with the {what} {stored[0]} ({stored[1][:12]}), but {loaded[0]} "
-                f"({loaded[1][:12]}) is loaded, and their vectors cannot be compared: load the one that "
-                "made it, or make the file again with diffagent pmi build"
+                f"({loaded[1][:12]}) is loaded, and their vectors cannot be compared",
+                "load the one that made it, or make the file again with diffagent pmi build",
             )
 
 

@@ -58,7 +58,7 @@ def load(name: str) -> Target:
     """
     check_target(name)
     if name == ITSELF:
-        raise BadInput(f"{ITSELF} is the call itself and makes no image: --target is {', '.join(TABLE)}")
+        raise BadInput(f"{ITSELF} is the call itself and makes no image: give one of {', '.join(TABLE)}")
     target: Target = import_module(TABLE[name]).TARGET
     return target
 

@@ -97,8 +97,8 @@ def _modules(card: Card, fit: Fit) -> list[str]:
     apart = _apart(card.base_model)
     if lack := parts.missing(apart, fit.files):
         raise BadInput(
-            f"{card.name} runs with files that the server does not have ({'; '.join(lack)}): put them there, "
-            "or choose among what it has with diffagent call --installed"
+            f"{card.name} runs with files that the server does not have ({'; '.join(lack)})",
+            "put them there, or choose among what it has with diffagent call --installed",
         )
     return [str(parts.server_name(part, fit.files)) for part in apart]
 
@@ -239,8 +239,8 @@ class A1111(HttpExecutor):
             )
         some = ", ".join(sorted(names)[:5]) or "none"
         raise Refused(
-            f"{self.wire.url} has no {kind} {stem(name)!r} (it has {some}): put the file there, or choose "
-            "among what it has with diffagent call --installed"
+            f"{self.wire.url} has no {kind} {stem(name)!r} (it has {some})",
+            "put the file there, or choose among what it has with diffagent call --installed",
         )
 
     async def _read(self) -> _Lists:

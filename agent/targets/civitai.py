@@ -260,7 +260,7 @@ def _copy(card: Card) -> int | None:
 def _air(card: Card) -> str:
     if source_of(card.air) != CIVITAI:
         raise BadInput(
-            f"{card.name} is not on Civitai ({card.air}): let diffagent call choose with --for civitai"
+            f"{card.name} is not on Civitai ({card.air})", "let diffagent call choose with --target civitai"
         )
     return card.air
 

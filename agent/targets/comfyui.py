@@ -44,7 +44,7 @@ URL = "http://127.0.0.1:8188"
 """A server's default address."""
 LONGEST = 1800.0
 _REMEDIES = {
-    "value_not_in_list": "put the file there, or choose among what it has with diffagent call --installed",
+    "value_not_in_list": "put the file there, or choose among the installed models",
 }
 
 

@@ -356,8 +356,8 @@ class LocalDiffusers:
             import peft  # noqa: F401
         except ImportError as error:
             raise MissingExtra(
-                f"making images here needs {error.name}: pip install 'diffagent[images]', "
-                "or use a server with --target"
+                f"making images here needs {error.name}: pip install 'diffagent[images]', or "
+                "use another target"
             ) from None
         self.files, self.config = dict(files or {}), config
         self.download_url, self.folder, self.reader = download_url, folder, reader

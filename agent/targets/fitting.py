@@ -145,8 +145,8 @@ def file_of(card: Card, names: Mapping[str, str]) -> str:
     name = names.get(card.air) or card.file_name
     if not name:
         raise BadInput(
-            f"the catalog knows no file of {card.name}: choose another model, or one that a server "
-            "has (--installed --target-url URL)"
+            f"the catalog knows no file of {card.name}",
+            "choose another model, or one that a server has (--installed --target-url URL)",
         )
     return name
 
@@ -156,6 +156,6 @@ def _card(air: str, name: str, catalog: Catalog) -> Card:
     if card is None:
         shown = name if source_of(air) == LOCAL else f"{name} ({air})"  # a hash tells the user nothing
         raise UnknownModel(
-            f"{shown} is not in the catalog: give the catalog that the call was made with, or --installed"
+            f"{shown} is not in the catalog", "give the catalog that the call was made with, or --installed"
         )
     return card

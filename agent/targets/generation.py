@@ -161,7 +161,7 @@ async def make(
                 picture, call, untaken = await _picture(server, request, _at(where, report))
             except TargetError as error:
                 rest = f"; the {len(paths)} before it are in {folder}" if paths else ""
-                raise type(error)(f"{where}: {error}{rest}") from None
+                raise type(error)(f"{where}: {error}{rest}", error.hint) from None
             reasons = {**request.reasons, **untaken}
             text = infotext.write(call, resources, request.dropped | untaken.keys())
             seconds = time.monotonic() - started
@@ -263,10 +263,11 @@ def _agree(price: Price | None, order: Order, report: Report) -> None:
     total = f"{price} an image, {price.amount * len(order.seeds):g} for {len(order.seeds)}"
     report(total, None)
     if order.max_price is None and price.money and price.amount:
-        raise BadInput(f"this costs {total}: pass --max-price {price.amount:g} to pay it")
+        raise BadInput(f"this costs {total}", f"pass --max-price {price.amount:g} to pay it")
     if order.max_price is not None and price.amount > order.max_price:
         raise BadInput(
-            f"this costs {total}, more than --max-price {order.max_price:g}: allow more, or use fewer steps"
+            f"this costs {total}, more than the {order.max_price:g} that an image may cost",
+            "raise --max-price, or use fewer steps",
         )
 
 

@@ -160,8 +160,8 @@ def _loaders(
     if not is_whole and (absent or not encoders or not vaes):
         lack = "; ".join(parts.missing(absent, fit.files)) or "the table does not say what else it runs with"
         raise BadInput(
-            f"{card.name} runs with files that the server does not have ({lack}): put them there, or choose "
-            "among what it has with diffagent call --installed"
+            f"{card.name} runs with files that the server does not have ({lack})",
+            "put them there, or choose among what it has with diffagent call --installed",
         )
     if encoders and not set(encoders) & set(absent):
         nodes["text encoders"] = _text_encoders(encoders, fit.files)

@@ -141,8 +141,8 @@ def _model(card: Card, names: Mapping[str, str]) -> str:
     name = names.get(card.air) or name_of(card)
     if name is None:
         raise BadInput(
-            f"{card.name} is not among the models that AI Horde lists: "
-            "let diffagent call choose with --for horde"
+            f"{card.name} is not among the models that AI Horde lists",
+            "let diffagent call choose with --target horde",
         )
     return name
 
@@ -244,8 +244,9 @@ class Horde(HttpExecutor):
             raise JobFailed(f"AI Horde's job {job} failed on its workers: run again, or choose another model")
         if state.get("is_possible") is False:
             raise JobFailed(
-                "no worker of AI Horde can make this image: try a smaller size, fewer steps, or another "
-                "model (diffagent call --for horde --installed --target-url URL chooses among those that run)"
+                "no worker of AI Horde can make this image",
+                "try a smaller size, fewer steps, or another model (diffagent call --target horde "
+                "--installed --target-url URL chooses among those that run)",
             )
         if state.get("done"):
             return state

@@ -55,11 +55,11 @@ class Installed:
         for card in resources.cards:
             if files := self.lacking.get(card.air):
                 raise BadInput(
-                    f"{self.url} has {card.name}, but not what it runs with ({'; '.join(files)}): put the "
-                    "files there, or choose among what it has with diffagent call --installed"
+                    f"{self.url} has {card.name}, but not what it runs with ({'; '.join(files)})",
+                    "put the files there, or choose among what it has with diffagent call --installed",
                 )
             if card.air not in self.names:
                 raise BadInput(
-                    f"{self.url} does not have {card.name} ({card.file_name or card.air}): put the file "
-                    "there, or choose among what it has with diffagent call --installed"
+                    f"{self.url} does not have {card.name} ({card.file_name or card.air})",
+                    "put the file there, or choose among what it has with diffagent call --installed",
                 )

@@ -49,8 +49,8 @@ def read_installed(
     if not installed.names:
         some = ", ".join(installed.unknown[:5]) or "none at all"
         raise BadInput(
-            f"{url} has {len(installed.unknown)} models, none of which is in the catalog ({some}): add them "
-            "with diffagent library DIR, DIR being the folder that holds them"
+            f"{url} has {len(installed.unknown)} models, none of which is in the catalog ({some})",
+            "add them with diffagent library DIR, DIR being the folder that holds them",
         )
     return installed
 
@@ -66,7 +66,9 @@ def read_lists(
     api = None if target == ITSELF else load(target)
     if api is None or api.lists is None:
         able = [name for name in TABLE if load(name).lists is not None]
-        raise BadInput(f"{target} has no list of installed models: --installed goes with {', '.join(able)}")
+        raise BadInput(
+            f"{target} has no list of installed models", f"--installed goes with {', '.join(able)}"
+        )
     url = url or api.usual_url
     assert url is not None
     path = (cache or home() / "installed") / (

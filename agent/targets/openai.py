@@ -99,7 +99,7 @@ class OpenAIImages(HttpExecutor):
     def __init__(self, url: str | None = None, *, backoff: float = 0.5, timeout: float = LONGEST) -> None:
         if url is None:
             raise BadInput(
-                "OpenAI's own service hosts no model of the catalog: give a server with --target-url URL"
+                "OpenAI's own service hosts no model of the catalog", "give a server with --target-url URL"
             )
         key = secret("OPENAI_API_KEY", url, os.environ.get("OPENAI_API_KEY"))
         self.taken: bool | None = None

@@ -132,7 +132,7 @@ class Catalog:
                     self._names = names
         except sqlite3.OperationalError as error:
             raise BadCatalog(
-                f"cannot write to {self.path} ({error}): make a copy and give it with --catalog PATH"
+                f"cannot write to {self.path} ({error})", "make a copy and give it with --catalog PATH"
             ) from None
         return ids
 
@@ -284,10 +284,11 @@ class Catalog:
         card = card or self.by_hash(text) or self.by_file(text)
         if card is None:
             names = self.near(text)
-            hint = f"near: {'; '.join(names)}" if names else "see diffagent catalog search WORDS"
             excerpt = text if len(text) <= 60 else text[:57] + "…"
             raise UnknownModel(
-                f"no model of the catalog has the name, AIR, id, hash or file {excerpt!r}: {hint}"
+                f"no model of the catalog has the name, AIR, id, hash or file {excerpt!r}"
+                + (f": near: {'; '.join(names)}" if names else ""),
+                "" if names else "see diffagent catalog search WORDS",
             )
         return card
 

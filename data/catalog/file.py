@@ -85,10 +85,10 @@ def _check_bytes(path: Path) -> None:
     if not path.is_file():
         if path == default_catalog():
             raise BadCatalog(
-                "this installation has no embedded catalog: give one with --catalog PATH, "
-                "made by diffagent catalog import RAW -o PATH"
+                "this installation has no embedded catalog",
+                "give one with --catalog PATH, made by diffagent catalog import RAW -o PATH",
             )
-        raise BadCatalog(f"no catalog at {path}: make one with diffagent catalog import RAW -o {path}")
+        raise BadCatalog(f"no catalog at {path}", f"make one with diffagent catalog import RAW -o {path}")
     try:
         with path.open("rb") as stream:
             head = stream.read(100)
@@ -96,7 +96,7 @@ def _check_bytes(path: Path) -> None:
         raise BadCatalog(f"cannot read {path} ({error.strerror}): give a catalog that you may read") from None
     if not head.startswith(_MAGIC):
         raise BadCatalog(
-            f"{path} is not a catalog (not a SQLite file): give one made by diffagent catalog import"
+            f"{path} is not a catalog (not a SQLite file)", "give one made by diffagent catalog import"
         )
     page = int.from_bytes(head[16:18], "big")
     expected = (65536 if page == 1 else page) * int.from_bytes(head[28:32], "big")
@@ -114,10 +114,10 @@ def _check_version(connection: sqlite3.Connection, path: Path) -> None:
         raise BadCatalog(f"{path} is damaged ({error}): import it again") from None
     if application != APPLICATION_ID:
         raise BadCatalog(
-            f"{path} is not a catalog (another SQLite file): give one made by diffagent catalog import"
+            f"{path} is not a catalog (another SQLite file)", "give one made by diffagent catalog import"
         )
     if version != VERSION:
         raise BadCatalog(
-            f"{path} is a catalog of version {version}, this diffagent reads version {VERSION}: "
-            "import it again with diffagent catalog import"
+            f"{path} is a catalog of version {version}, this diffagent reads version {VERSION}",
+            "import it again with diffagent catalog import",
         )

@@ -158,7 +158,7 @@ def read_statistics(folder: Path) -> dict[str, Any]:
     try:
         stats = json.loads((folder / STATS).read_bytes())
     except (OSError, ValueError):
-        raise BadInput(f"{folder} holds no complete DABench: build it with diffagent data build") from None
+        raise BadInput(f"{folder} holds no complete DABench", "build it with diffagent data build") from None
     if not isinstance(stats, dict) or stats.get("format") != FORMAT:
         raise BadInput(f"{folder / STATS} is not of format {FORMAT}: build the folder again")
     return stats

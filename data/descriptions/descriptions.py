@@ -58,7 +58,7 @@ def read_descriptions(path: Path, rule: Rule = "none") -> dict[str, Description]
             ``rule`` holds out.
     """
     if not path.is_file():
-        raise BadInput(f"there is no file {path}: make it with diffagent data describe RAW -o {path}")
+        raise BadInput(f"there is no file {path}", f"make it with diffagent data describe RAW -o {path}")
     descriptions = {description.air: description for description in _lines(path)}
     leak = next(
         (
@@ -70,8 +70,9 @@ def read_descriptions(path: Path, rule: Rule = "none") -> dict[str, Description]
     )
     if leak is not None:
         raise BadInput(
-            f"{path} was written with --hold-out {leak.held_out}, so its descriptions tell of images that "
-            f"{rule!r} holds out: describe again with --hold-out {rule}"
+            f"{path} was written with {leak.held_out!r} held out, so its descriptions tell of images that "
+            f"{rule!r} holds out",
+            f"describe again with --hold-out {rule}",
         )
     return descriptions
 

@@ -103,7 +103,7 @@ class PlainReader:
             with np.load(source, allow_pickle=False) as stored:
                 if stored["values"].tolist() != _values():
                     raise BadInput(
-                        f"{source} was fitted for other attributes: run diffagent train attributes again"
+                        f"{source} was fitted for other attributes", "run diffagent train attributes again"
                     )
                 cuts = stored["cuts"].tolist()
                 return cls(
@@ -116,8 +116,8 @@ class PlainReader:
                 )
         except (OSError, KeyError, ValueError, IndexError) as error:
             raise BadInput(
-                f"{source} is not a plain reader ({type(error).__name__}: {error}): "
-                "make one with diffagent train attributes"
+                f"{source} is not a plain reader ({type(error).__name__}: {error})",
+                "make one with diffagent train attributes",
             ) from None
 
     def save(self, path: Path) -> None:

@@ -43,7 +43,7 @@ class Page:
 def page_of(answer: Any, cursor: str | None) -> Page:
     items = answer.get("items") if isinstance(answer, dict) else None
     if not isinstance(items, list):
-        raise OddAnswer("an answer without items: is --url the base of a Civitai API?")
+        raise OddAnswer("an answer without items", "is --url the base of a Civitai API?")
     metadata = answer.get("metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
     following = _cursor(metadata)

@@ -47,8 +47,8 @@ LONGEST_WAIT = 600.0  # seconds; a longer wait ends the run
 class ApiRefusal(CrawlError):
     """A final refusal: HTTP ``status`` 400, 404, 405 and the like."""
 
-    def __init__(self, message: str, status: int) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, status: int, hint: str = "") -> None:
+        super().__init__(message, hint)
         self.status = status
 
 
@@ -290,7 +290,7 @@ class CivitaiClient:
             raise _TransientCrawlError(f"{where}: HTTP {status}", after)
         if response.is_redirect:
             target = response.headers.get("Location", "elsewhere")
-            raise ApiRefusal(f"{where} redirects to {target}: give that host as --url", status)
+            raise ApiRefusal(f"{where} redirects to {target}", status, "give that host as --url")
         if status >= 400:
             raise ApiRefusal(f"{where}: HTTP {status}: {_reason(response)}", status)
         kind = response.headers.get("Content-Type", "")

@@ -145,7 +145,7 @@ class _Run:
         types = self.state.note("types") or list(self.options.types)
         if sorted(types) != sorted(self.options.types):
             raise BadInput(
-                f"{self.folder} holds a crawl of {', '.join(types)}: give these --types or a new folder"
+                f"{self.folder} holds a crawl of {', '.join(types)}", "give these --types or a new folder"
             )
         self.state.set_notes(types=types)
         self._open = self._asked = 0

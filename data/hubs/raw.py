@@ -43,12 +43,16 @@ class RawFolder:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         if not self.path.is_dir():
-            raise BadInput(f"{self.path} is not a folder: make one with diffagent data crawl -o {self.path}")
+            raise BadInput(
+                f"{self.path} is not a folder", f"make one with diffagent data crawl -o {self.path}"
+            )
         self.manifest = read_manifest(self.path)
         if not self.manifest:
             if (self.path / "state.sqlite").exists():
                 raise CrawlError(f"the crawl into {self.path} is not finished: run it again, it goes on")
-            raise BadInput(f"{self.path} holds no crawl: make one with diffagent data crawl -o {self.path}")
+            raise BadInput(
+                f"{self.path} holds no crawl", f"make one with diffagent data crawl -o {self.path}"
+            )
 
     def __contains__(self, source: str) -> bool:
         return source in self.manifest

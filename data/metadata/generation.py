@@ -188,8 +188,8 @@ def _entry(use: ModelUse, kind: str, catalog: Catalog) -> Card:
         raise BadInput(f"the picture's metadata does not name its {kind}")
     if card is None:
         raise UnknownModel(
-            f"the picture's {'checkpoint' if kind == 'Checkpoint' else 'LoRA'} {use} is not in the catalog: "
-            "add it with diffagent library or diffagent catalog import"
+            f"the picture's {'checkpoint' if kind == 'Checkpoint' else 'LoRA'} {use} is not in the catalog",
+            "add it with diffagent library or diffagent catalog import",
         )
     return card
 

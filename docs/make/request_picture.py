@@ -80,28 +80,28 @@ def _call_rows(call: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _box(name: str, title: str, colour: str) -> Iterator[str]:
-    left, width = BOXES[name]
+    x, width = BOXES[name]
     yield (
-        f'<rect x="{left}" y="{TOP}" width="{width}" height="{BOX_HEIGHT}" rx="8" fill="{colour}" '
+        f'<rect x="{x}" y="{TOP}" width="{width}" height="{BOX_HEIGHT}" rx="8" fill="{colour}" '
         'stroke="#8b949e"/>'
     )
-    yield f'<text x="{left}" y="{TOP - 16}" font-size="18" font-weight="600" fill="#1f2328">{title}</text>'
+    yield f'<text x="{x}" y="{TOP - 16}" font-size="18" font-weight="600" fill="#1f2328">{title}</text>'
 
 
 def _lines(name: str, lines: Sequence[str], size: int) -> Iterator[str]:
-    left, _ = BOXES[name]
+    x, _ = BOXES[name]
     for number, line in enumerate(lines):
         y = TOP + BOX_HEIGHT // 2 - 8 + number * (size + 8)
-        yield f'<text x="{left + 16}" y="{y}" font-size="{size}" fill="#1f2328">{escape(line)}</text>'
+        yield f'<text x="{x + 16}" y="{y}" font-size="{size}" fill="#1f2328">{escape(line)}</text>'
 
 
 def _table(name: str, rows: Iterator[tuple[str, str]], indent: int) -> Iterator[str]:
-    left, width = BOXES[name]
+    x, width = BOXES[name]
     y = TOP + 30
     for label, value in rows:
-        yield f'<text x="{left + 16}" y="{y}" fill="#59636e">{escape(label)}</text>'
+        yield f'<text x="{x + 16}" y="{y}" fill="#59636e">{escape(label)}</text>'
         for line in textwrap.wrap(value, (width - indent - 28) // 7):
-            yield f'<text x="{left + 16 + indent}" y="{y}" fill="#1f2328">{escape(line)}</text>'
+            yield f'<text x="{x + 16 + indent}" y="{y}" fill="#1f2328">{escape(line)}</text>'
             y += LINE
         y += 6
 

@@ -37,12 +37,12 @@ def filled(page: str) -> str:
     Raises:
         KeyError: the page asks for a table that there is not.
     """
-    known = tables()
+    all_tables = tables()
     shown: set[str] = set()
 
     def block(match: re.Match[str]) -> str:
         name = f"{match[1]}.{match[2]}"
-        parts = [f"<!-- results: {name} -->", *_block(known[name], shown), END]
+        parts = [f"<!-- results: {name} -->", *_block(all_tables[name], shown), END]
         return "\n".join(parts)
 
     return MARKED.sub(block, page)

@@ -1,8 +1,8 @@
 """Batch routing on a Ray cluster: Ray Data streams the rows through actors that each hold an agent.
 
-The rows, their order, the file and what a kill leaves are those of :mod:`diffagent.serving.batch.route`; only
-the answers come from elsewhere. Ray restarts an actor that dies and asks its rows again. Every node needs
-diffagent, the same catalog under the same path, and the weights, which it fetches like any other machine.
+Rows, order, file and resumption are those of :mod:`diffagent.serving.batch.route`; only the answers come from
+the actors. Ray restarts an actor that dies and sends its rows again. Every node needs diffagent, the same
+catalog at the same path, and the weights, which it fetches like any other machine.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from urllib.parse import urlsplit
 
 from diffagent.data import errors
 from diffagent.data.errors import BadInput, DiffAgentError, EngineGone, MissingExtra
-from diffagent.serving.batch.route import Answer, Body, answered, error_body
-from diffagent.serving.batch.rows import Row
+from diffagent.serving.batch.route import Answer, Body, row_bodies
+from diffagent.serving.batch.rows import BatchRow
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
     from diffagent.agent.agent import Agent
 
 WAVE = 20_000
-"""Rows of one dataset: what the driver holds at a time."""
+"""Rows of one dataset, which the driver holds at a time."""
 BATCH = 16
-"""Rows that an actor gets at once, and loses when it dies."""
+"""Rows that an actor gets at once; they are lost when it dies."""
 FATAL = "fatal"
 PATIENCE = 5.0
-"""Seconds in which a cluster has to take a connection."""
+"""Seconds for a connection to the cluster."""
 Load = tuple[str | None, str | None, str]
 """The arguments of ``Agent.load``."""
 
 
 class Router:
-    """An actor: an agent, loaded once. An error that ends the run travels as a body, because Ray would try
-    for ever to start an actor that cannot be loaded."""
+    """An actor with an agent, loaded once. An error that ends the run travels as a body, because Ray would
+    restart an actor that cannot be loaded for ever."""
 
     def __init__(self, load: Load, options: dict[str, Any]) -> None:
         self.load, self.options = load, options
@@ -48,16 +48,17 @@ class Router:
         """JSON options of requests → JSON bodies."""
         from diffagent.agent.agent import Agent
 
-        asked = [{**self.options, **json.loads(one)} for one in batch["request"]]
+        requests = [{**self.options, **json.loads(options)} for options in batch["request"]]
         try:
             self.agent = self.agent or Agent.load(*self.load)
-            found = answered(self.agent, asked)
+            bodies = row_bodies(self.agent, requests)
         except DiffAgentError as error:
-            found = [{FATAL: error_body(error)["error"]} for _ in asked]
-        return {"body": [json.dumps(body) for body in found]}
+            fatal = {"type": type(error).__name__, "message": str(error), "hint": error.hint}
+            bodies = [{FATAL: fatal} for _ in requests]
+        return {"body": [json.dumps(body) for body in bodies]}
 
 
-def on_ray(address: str, workers: int, load: Load, options: dict[str, Any]) -> Answer:
+def ray_answers(address: str, workers: int, load: Load, options: dict[str, Any]) -> Answer:
     """Answers from ``workers`` actors on the cluster at ``address``; ``local`` starts one on this machine.
 
     Raises:
@@ -67,33 +68,33 @@ def on_ray(address: str, workers: int, load: Load, options: dict[str, Any]) -> A
         import ray
         import ray.data
     except ImportError:
-        raise MissingExtra("--ray needs Ray: pip install 'diffagent[ray]'") from None
+        raise MissingExtra("a cluster needs Ray: pip install 'diffagent[ray]'") from None
 
-    def answer(blocks: Iterable[list[Row]]) -> Iterator[list[Body]]:
+    def answer(blocks: Iterable[list[BatchRow]]) -> Iterator[list[Body]]:
         _connect(ray, address, workers)
         try:
-            waiting = iter(blocks)
-            while wave := _wave(waiting):
-                found = _bodies(ray, [row for rows in wave for row in rows], workers, load, options)
+            remaining = iter(blocks)
+            while wave := _wave(remaining):
+                bodies = _bodies(ray, [row for rows in wave for row in rows], workers, load, options)
                 for rows in wave:
-                    yield list(islice(found, len(rows)))
-                next(found, None)  # so that Ray ends its run before it is shut down
+                    yield list(islice(bodies, len(rows)))
+                next(bodies, None)  # so that Ray ends its run before it is shut down
         finally:
             ray.shutdown()
 
     return answer
 
 
-def _wave(blocks: Iterator[list[Row]]) -> list[list[Row]]:
-    """The next blocks, of about so many rows together as one dataset takes."""
-    taken: list[list[Row]] = []
+def _wave(blocks: Iterator[list[BatchRow]]) -> list[list[BatchRow]]:
+    """The next blocks, about :data:`WAVE` rows together."""
+    wave: list[list[BatchRow]] = []
     count = 0
     for rows in blocks:
-        taken.append(rows)
+        wave.append(rows)
         count += len(rows)
         if count >= WAVE:
             break
-    return taken
+    return wave
 
 
 def _connect(ray: Any, address: str, workers: int) -> None:
@@ -104,28 +105,28 @@ def _connect(ray: Any, address: str, workers: int) -> None:
             ray.init(address, num_cpus=workers + 1, include_dashboard=False, **quiet)
             return
         host, _, port = urlsplit(address if "://" in address else f"//{address}").netloc.rpartition(":")
-        if port.isdigit():  # Ray itself would try for minutes
+        if port.isdigit():  # Ray itself tries for minutes
             socket.create_connection((host.strip("[]"), int(port)), PATIENCE).close()
         ray.init(address, **quiet)
     except (OSError, ValueError, RuntimeError) as error:
         raise BadInput(
-            f"no Ray cluster answers at {address!r} ({' '.join(str(error).split())[:160]}): start one with "
-            "ray start --head, or pass --ray local"
+            f"no Ray cluster answers at {address!r} ({' '.join(str(error).split())[:160]})",
+            "start one with ray start --head, or pass --ray local",
         ) from None
 
 
 def _bodies(
-    ray: Any, rows: Sequence[Row], workers: int, load: Load, options: dict[str, Any]
+    ray: Any, rows: Sequence[BatchRow], workers: int, load: Load, options: dict[str, Any]
 ) -> Iterator[Body]:
-    """The bodies of rows, in order, as the actors finish them."""
+    """The bodies of rows, in order, as the actors finish."""
     if not rows:
         return
     context = ray.data.DataContext.get_current()
     context.execution_options.preserve_order = True
     context.enable_progress_bars = False
-    asked = [{"request": json.dumps(row.options)} for row in rows]
+    requests = [{"request": json.dumps(row.options)} for row in rows]
     gpus = 1 if load[2] == "vllm" and ray.cluster_resources().get("GPU") else 0
-    dataset = ray.data.from_items(asked, override_num_blocks=-(-len(asked) // BATCH)).map_batches(
+    dataset = ray.data.from_items(requests, override_num_blocks=-(-len(requests) // BATCH)).map_batches(
         Router,
         fn_constructor_args=(load, options),
         batch_size=BATCH,
@@ -134,10 +135,11 @@ def _bodies(
         num_gpus=gpus,
     )
     try:
-        for one in dataset.iter_rows():
-            body = json.loads(one["body"])
+        for record in dataset.iter_rows():
+            body = json.loads(record["body"])
             if FATAL in body:
-                raise getattr(errors, body[FATAL]["type"])(body[FATAL]["message"])
+                fatal = body[FATAL]
+                raise getattr(errors, fatal["type"])(fatal["message"], fatal["hint"])
             yield body
     except ray.exceptions.RayError as error:
         first = _first(error)
@@ -146,6 +148,6 @@ def _bodies(
 
 
 def _first(error: BaseException) -> BaseException:
-    """What was raised in the actor, without what Ray put around it."""
-    inner = getattr(error, "cause", None) or error.__cause__
-    return _first(inner) if isinstance(inner, BaseException) and str(inner).strip() else error
+    """The actor's own exception, without Ray's wrappers."""
+    cause = getattr(error, "cause", None) or error.__cause__
+    return _first(cause) if isinstance(cause, BaseException) and str(cause).strip() else error

@@ -3,9 +3,9 @@
     {"id": 0, "call": {"model": "SXZ Pixel Bringer [ Style ]", …}, "n": 1, "notes": [], "reasons": […]}
     {"id": 1, "error": {"type": "BadPrompt", "message": "the prompt is empty: …"}}
 
-Rows are appended in blocks, each synced to the disk; a line that a kill tore is cut off, and the rows before
-it are not asked again. ``OUT.run.json`` beside the file says what it was made of, so that another input or
-other options are refused. Rows that ask the same are computed once.
+Rows are appended in blocks, each synced to the disk. After a kill, a torn last line is cut off and the rows
+before it are kept. ``OUT.run.json`` beside the file records input and options, so that others are refused.
+Equal requests are computed once.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self, TextIO
 
 from diffagent.data.errors import BadInput, DiffAgentError
 from diffagent.data.records import T2ICall
-from diffagent.serving.batch.rows import Row, Source
+from diffagent.serving.batch.rows import BatchRow, BatchSource
 
 if TYPE_CHECKING:
     from diffagent.agent.agent import Agent
@@ -31,18 +31,18 @@ if TYPE_CHECKING:
 
 Body = dict[str, Any]
 """``{"call": …, "n": …, "notes": […], "reasons": […]}`` or ``{"error": …}``."""
-Answer = Callable[[Iterable[list[Row]]], Iterator[list[Body]]]
-"""Blocks of rows, all sound and different → blocks of their bodies, in the same order."""
+Answer = Callable[[Iterable[list[BatchRow]]], Iterator[list[Body]]]
+"""Blocks of rows, all valid and different → blocks of their bodies, in the same order."""
 Begin = Callable[[int], Callable[[int], object]]
-"""Told how many rows an earlier run left; gives what is told of each block's rows."""
+"""The number of rows of an earlier run → a callback for the number of rows of each block."""
 BODY = ("call", "n", "notes", "reasons", "error")
-"""What a row's line holds beside its id and the columns that are passed through."""
+"""Keys of a row's line beside its id and the columns that are passed through."""
 CLAIMED = -1
 
 
 @dataclass
-class Summary:
-    """Rows in the file by what they hold; ``computed`` in this run, ``copied`` of equal rows, ``kept`` of an
+class BatchSummary:
+    """Counts of rows in the file: ``computed`` in this run, ``copied`` from equal rows, ``kept`` from an
     earlier run."""
 
     rows: int = 0
@@ -57,17 +57,17 @@ class Summary:
 
 
 def error_body(error: DiffAgentError) -> Body:
-    """An error as a row holds it."""
-    return {"error": {"type": type(error).__name__, "message": str(error)}}
+    """The body of an error."""
+    return {"error": {"type": type(error).__name__, "message": error.line()}}
 
 
-def answered(agent: Agent, requests: Sequence[Mapping[str, Any]]) -> list[Body]:
-    """The bodies of requests by name, in order; what is no request gets its error."""
-    return [body(one) for one in agent.decide_many(requests)]
+def row_bodies(agent: Agent, requests: Sequence[Mapping[str, Any]]) -> list[Body]:
+    """The bodies of requests, given as options by name, in order; an invalid request gets its error."""
+    return [body(decision) for decision in agent.decide_many(requests)]
 
 
 def body(decision: Decision | DiffAgentError) -> Body:
-    """A decision or an error, as a row holds it."""
+    """The body of a decision or an error."""
     if isinstance(decision, DiffAgentError):
         return error_body(decision)
     beside = {"n": decision.n, "notes": list(decision.notes), "reasons": list(decision.reasons)}
@@ -75,38 +75,38 @@ def body(decision: Decision | DiffAgentError) -> Body:
 
 
 def route(
-    source: Source,
+    source: BatchSource,
     out: Path,
     answer: Answer,
     settings: Mapping[str, Any],
     block: int,
-    begin: Begin = lambda kept: lambda added: None,
-) -> Summary:
+    begin: Begin = lambda start: lambda count: None,
+) -> BatchSummary:
     """Append the rows that ``out`` lacks.
 
     Args:
-        settings: what decides the calls beside the input; kept in ``OUT.run.json``.
+        settings: the settings that the calls depend on, recorded in ``OUT.run.json``.
         block: rows between two syncs.
 
     Raises:
-        BadInput: ``out`` is of another input or other settings, or of no run at all; another process is
+        BadInput: ``out`` belongs to another input, other settings or no run at all, or another process is
         writing it.
     """
-    waiting: deque[list[Row]] = deque()
+    waiting: deque[list[BatchRow]] = deque()
     with Output(out, {"input": source.digest, "rows": source.count, **settings}) as output:
         rows = iter(source)
         output.resume(rows)
-        added = begin(output.summary.kept)
+        advance = begin(output.summary.kept)
 
-        def blocks() -> Iterator[list[Row]]:
+        def blocks() -> Iterator[list[BatchRow]]:
             while chunk := list(islice(rows, block)):
                 waiting.append(chunk)
                 yield [row for row in chunk if not row.fault and output.claim(row)]
 
-        for found in answer(blocks()):
+        for bodies in answer(blocks()):
             chunk = waiting.popleft()
-            output.append(chunk, found)
-            added(len(chunk))
+            output.append(chunk, bodies)
+            advance(len(chunk))
         return output.summary
 
 
@@ -116,8 +116,8 @@ class Output:
     def __init__(self, path: Path, run: Mapping[str, Any]) -> None:
         self.path = path
         self.run = dict(run)
-        self.summary = Summary()
-        self._places: dict[bytes, int] = {}  # where the first row that asks so stands; CLAIMED until it does
+        self.summary = BatchSummary()
+        self._places: dict[bytes, int] = {}  # offset of the first row of each request, or CLAIMED
 
     def __enter__(self) -> Self:
         sidecar = self.path.with_name(self.path.name + ".run.json")
@@ -144,33 +144,34 @@ class Output:
         except (OSError, ValueError):
             if self.path.exists() and self.path.stat().st_size:
                 raise BadInput(
-                    f"{self.path} is there already and was made by no run of this command ({sidecar.name} is "
-                    "missing): give another -o"
+                    f"{self.path} exists, but no run of this command made it ({sidecar.name} is missing)",
+                    "give another -o",
                 ) from None
             return
         differ = sorted(name for name in self.run | stored if self.run.get(name) != stored.get(name))
         if differ:
             raise BadInput(
-                f"{self.path} was begun with another {', '.join(differ)}: give another -o, or delete it and "
-                f"{sidecar.name}"
+                f"{self.path} was begun with another {', '.join(differ)}",
+                f"give another -o, or delete it and {sidecar.name}",
             )
 
-    def resume(self, rows: Iterator[Row]) -> None:
-        """Take up the rows that are there; what a kill tore is cut off.
+    def resume(self, rows: Iterator[BatchRow]) -> None:
+        """Keep the rows that are there, without a torn last line.
 
         Raises:
-            BadInput: a line is not of this input.
+            BadInput: a line does not belong to this input.
         """
         self._file.seek(0)
         end = 0
         for line in self._file:
-            body = _read(line)
+            body = _parse_line(line)
             if body is None:
                 break
             row = next(rows, None)
             if row is None or body.get("id") != row.id:
                 raise BadInput(
-                    f"line {self.summary.kept + 1} of {self.path} is not of this input: give another -o"
+                    f"line {self.summary.kept + 1} of {self.path} does not belong to this input",
+                    "give another -o",
                 )
             if not row.fault:
                 self._places.setdefault(row.key, end)
@@ -180,16 +181,16 @@ class Output:
         self._file.truncate(end)
         self._end = end
 
-    def claim(self, row: Row) -> bool:
-        """Whether this is the first row that asks so."""
+    def claim(self, row: BatchRow) -> bool:
+        """Whether this row is the first of its request."""
         if row.key in self._places:
             return False
         self._places[row.key] = CLAIMED
         return True
 
-    def append(self, rows: Sequence[Row], found: Sequence[Body]) -> None:
+    def append(self, rows: Sequence[BatchRow], bodies: Sequence[Body]) -> None:
         """Write a block: ``found`` are the bodies of those of its rows that were claimed, in order."""
-        computed, lines = iter(found), bytearray()
+        computed, lines = iter(bodies), bytearray()
         for row in rows:
             place = self._places.get(row.key, CLAIMED)
             if row.fault:
@@ -202,7 +203,7 @@ class Output:
                 body = self._copy(place, lines)
                 self.summary.copied += 1
             self._count(body)
-            line = {"id": row.id, **_beside(row.passed), **body}
+            line = {"id": row.id, **_renamed_columns(row.passed), **body}
             lines += json.dumps(line, ensure_ascii=False, default=str).encode("utf-8", "replace") + b"\n"
         self._file.write(lines)
         self._file.flush()
@@ -210,7 +211,7 @@ class Output:
         self._end += len(lines)
 
     def _copy(self, place: int, lines: bytearray) -> Body:
-        """The body that stands at ``place``, in the file or in the lines that follow it."""
+        """The body at offset ``place``, in the file or in the lines behind its end."""
         if place >= self._end:
             line = bytes(lines[place - self._end :]).partition(b"\n")[0]
         else:
@@ -225,13 +226,13 @@ class Output:
         self.summary.errors += "error" in body
 
 
-def _beside(passed: Mapping[str, Any]) -> dict[str, Any]:
-    """The columns that are passed through; one with a name of ours gets ``in_`` before it."""
-    return {f"in_{name}" if name in ("id", *BODY) else name: value for name, value in passed.items()}
+def _renamed_columns(columns: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns that are passed through; a column with a name of ours gets the prefix ``in_``."""
+    return {f"in_{name}" if name in ("id", *BODY) else name: value for name, value in columns.items()}
 
 
 def as_csv(rows: Path, out: TextIO) -> None:
-    """The lines of a run as a table: id, the columns that were passed through, the call's fields."""
+    """Write the lines of a run as a table: id, the columns that are passed through, the call's fields."""
     names: dict[str, None] = {}
     with rows.open("rb") as file:
         for line in file:
@@ -243,25 +244,25 @@ def as_csv(rows: Path, out: TextIO) -> None:
     table.writeheader()
     with rows.open("rb") as file:
         for line in file:
-            found = json.loads(line)
-            call = {f"call_{name}": value for name, value in (found.pop("call", None) or {}).items()}
-            error = (found.pop("error", None) or {}).get("message")
+            record = json.loads(line)
+            call = {f"call_{name}": value for name, value in (record.pop("call", None) or {}).items()}
+            error = (record.pop("error", None) or {}).get("message")
             table.writerow(
-                {name: _cell(value) for name, value in ({**found, **call, "error": error}).items()}
+                {name: _cell(value) for name, value in ({**record, **call, "error": error}).items()}
             )
 
 
 def _cell(value: Any) -> Any:
-    """A value as a table's cell: lists of text line by line, other lists and objects as JSON."""
-    if isinstance(value, list) and value and all(isinstance(one, str) for one in value):
+    """A value as a cell: a list of texts line by line, other lists and objects as JSON."""
+    if isinstance(value, list) and value and all(isinstance(text, str) for text in value):
         return "\n".join(value)
     if isinstance(value, list | dict):
         return json.dumps(value, ensure_ascii=False) if value else ""
     return value
 
 
-def _read(line: bytes) -> Body | None:
-    """A whole line's object, or None for one that a kill left unfinished."""
+def _parse_line(line: bytes) -> Body | None:
+    """The object of a line, or None where the line is torn."""
     try:
         body = json.loads(line) if line.endswith(b"\n") else None
     except ValueError:

@@ -42,8 +42,8 @@ def latency(
     from diffagent.training.evaluation.bench import latency as measure
 
     agent = Agent.load(catalog, llm, engine)
-    found = measure(agent, rounds, plain_rounds, tqdm)
-    _show(found | (beside_busy(agent, rounds, tqdm) if busy else {}), as_json)
+    figures = measure(agent, rounds, plain_rounds, tqdm)
+    _show(figures | (beside_busy(agent, rounds, tqdm) if busy else {}), as_json)
 
 
 @bench.command()
@@ -65,8 +65,8 @@ def throughput(rows: int, catalog: str | None, engine: str, llm: str | None, as_
     plain = None
     if engine != "transformers":
         plain = Agent(agent.catalog, agent.prefilter, load_engine("transformers", llm), agent.fusion)
-    found = measure(agent, prompts(rows), plain, tqdm)
-    _show(found, as_json)
+    figures = measure(agent, prompts(rows), plain, tqdm)
+    _show(figures, as_json)
 
 
 @bench.command()
@@ -94,13 +94,13 @@ def match(
     from diffagent.agent.pmi.synthetic import Hub
     from diffagent.training.evaluation.match_bench import match as measure
 
-    found = measure(Hub(models, seed), tasks, min(tasks, plain_tasks), images, store, tqdm)
-    _show(found, as_json)
+    figures = measure(Hub(models, seed), tasks, min(tasks, plain_tasks), images, store, tqdm)
+    _show(figures, as_json)
 
 
-def _show(found: Mapping[str, Any], as_json: bool) -> None:
+def _show(figures: Mapping[str, Any], as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(found))
+        click.echo(json.dumps(figures))
         return
-    for name, value in found.items():
+    for name, value in figures.items():
         click.echo(f"{name:22} {value}")

@@ -65,7 +65,7 @@ def call(
     if options["target_url"] and not options["installed"] and is_given:
         raise click.UsageError("--target-url goes with --installed: the server says what it has")
     prompt = prompt_of(words)
-    prompt = _described(options["images"], captioner) if prompt is None else prompt
+    prompt = _description(options["images"], captioner) if prompt is None else prompt
     request = Request.parse({"prompt": prompt, **options})
     if request.images:
         _check_specifications(catalog)
@@ -87,30 +87,30 @@ def call(
         click.echo(explanation(decision, shutil.get_terminal_size().columns))
         return
     if explain:
-        shown = decision.to_dict()
+        document = decision.to_dict()
         if request.target != "diffagent":
-            shown |= {"request": emitted.request, "not_carried": emitted.not_carried}
+            document |= {"request": emitted.request, "not_carried": emitted.not_carried}
     elif request.target != "diffagent":
-        shown = emitted.request
+        document = emitted.request
     else:
         click.echo(decision.call.to_json())
         return
-    click.echo(json.dumps(shown, ensure_ascii=False, indent=2))
+    click.echo(json.dumps(document, ensure_ascii=False, indent=2))
 
 
 def _with_server_models(catalog: str | None, target: str, url: str | None) -> str:
-    """The catalog with the models that a server has besides; says which are new and which are left out."""
+    """The catalog with a server's models added; prints which are new and which are left out."""
     from diffagent.agent.targets import load
     from diffagent.agent.targets.server_catalog import with_server_models
 
-    found = with_server_models(catalog, target, url)
-    for line in found.lines(url or load(target).usual_url or target):
+    server_catalog = with_server_models(catalog, target, url)
+    for line in server_catalog.lines(url or load(target).usual_url or target):
         click.echo(f"diffagent: {line}", err=True)
-    return str(found.path)
+    return str(server_catalog.path)
 
 
 def _check_specifications(catalog: str | None) -> None:
-    """Refuse example images for a catalog that has nothing to match them with, before weights are fetched."""
+    """Refuse example images for a catalog without image specifications, before weights are fetched."""
     from diffagent.agent.pmi.identifier import specification_file
     from diffagent.agent.pmi.requirement import missing
     from diffagent.data.catalog.catalog import default_catalog
@@ -120,14 +120,14 @@ def _check_specifications(catalog: str | None) -> None:
         raise missing(path)
 
 
-def _described(images: Sequence[str], captioner: str | None) -> str:
-    """What the first example image shows, where there is no prompt."""
+def _description(images: Sequence[str], captioner: str | None) -> str:
+    """A description of the first example image, in place of a prompt."""
     if not images:
         raise click.UsageError("Missing argument 'PROMPT'.")
     if captioner is None:
         raise click.UsageError(
-            "images say which model, and not what to draw: add a PROMPT, or --captioner MODEL that describes "
-            "them; diffagent pmi identify lists the models alone"
+            "images choose the model and do not say what to draw: add a PROMPT, or --captioner MODEL to "
+            "describe them; diffagent pmi identify only lists the models"
         )
     from diffagent.data.encoders.captioner import Captioner
     from diffagent.data.encoders.image_loading import load_images
@@ -136,18 +136,19 @@ def _described(images: Sequence[str], captioner: str | None) -> str:
 
 
 def report_notes(decision: Decision, *, with_count: bool = True) -> None:
-    """Prints a line on stderr for each note of a decision, and how many pictures were asked for."""
+    """Print a line on stderr for each note of a decision, and for the number of pictures."""
     for note in decision.notes:
         click.echo(f"diffagent: note: {note}", err=True)
     if decision.n > 1 and with_count:
         click.echo(
-            f"diffagent: note: {decision.n} pictures were asked for: a call makes one a seed", err=True
+            f"diffagent: note: {decision.n} pictures were asked for: a call makes one picture a seed",
+            err=True,
         )
 
 
 def report_not_carried(
     emitted: Emitted, echo: Callable[[str], None] = lambda line: click.echo(line, err=True)
 ) -> None:
-    """A line on stderr for each field that a request lacks or replaces."""
+    """Print a line on stderr for each field that a request lacks or replaces."""
     for name, reason in emitted.reasons.items():
         echo(f"diffagent: not_carried: {name}: {reason}")

@@ -1,7 +1,7 @@
 """``diffagent catalog``: list, search, show, add and import models, and count them.
 
-stdout carries the result (a table, or JSON with ``--json``); everything else goes to stderr. Without
-``--catalog`` it is the catalog that ships with the package, which is read-only.
+stdout carries the result (a table, or JSON with ``--json``); everything else goes to stderr. The catalog that
+ships with the package is read-only.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ _CATALOG = catalog_option("path")
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _DESCRIPTIONS = click.option(
     "--descriptions",
-    "described",
+    "descriptions_file",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="What diffagent data describe wrote.",
+    help="The output of diffagent data describe.",
 )
 _FILTERS = (
     click.option("--type", "type_", type=click.Choice(["Checkpoint", "LoRA"], case_sensitive=False)),
     click.option("--base-model", metavar="NAME", help=f"A {examples()}."),
     click.option("--commercial", is_flag=True, help="Only models whose images may be sold."),
-    click.option("--role", type=click.Choice(ROLES), help="What a model is used as."),
-    click.option("--medium", type=click.Choice(MEDIA), metavar="MEDIUM", help="What it makes."),
+    click.option("--role", type=click.Choice(ROLES), help="The role of a model."),
+    click.option("--medium", type=click.Choice(MEDIA), metavar="MEDIUM", help="The medium of its images."),
     click.option("--limit", default=20, show_default=True, type=click.IntRange(0), help="Entries; 0: all."),
 )
 
 
-def _filtered(command: Command) -> Command:
+def _with_filters(command: Command) -> Command:
     for option in reversed(_FILTERS):
         command = option(command)
     return command
@@ -57,30 +57,30 @@ def catalog() -> None:
 
 
 @catalog.command("list")
-@_filtered
+@_with_filters
 @_CATALOG
 @_JSON
 def list_(path: str | None, as_json: bool, limit: int, **filters: Any) -> None:
     """List models, most downloaded first."""
     with closing(_open(path)) as opened:
-        wanted = _wanted(**filters)
-        cards = opened.cards(wanted, limit or -1)
+        filter_ = _filter(**filters)
+        cards = opened.cards(filter_, limit or -1)
         _print_cards(cards, as_json)
-        total = len(opened.rows(wanted)) if not as_json and len(cards) == limit else 0
+        total = len(opened.rows(filter_)) if not as_json and len(cards) == limit else 0
     if total > len(cards):
         click.echo(f"{len(cards)} of {total:,}; --limit 0 lists all", err=True)
 
 
 @catalog.command()
 @click.argument("words", nargs=-1, required=True)
-@_filtered
+@_with_filters
 @_CATALOG
 @_JSON
 def search(words: tuple[str, ...], path: str | None, as_json: bool, limit: int, **filters: Any) -> None:
     """Search names, tags, trigger words and descriptions for WORDS, best match first."""
     query = " ".join(words)
     with closing(_open(path)) as opened:
-        cards = opened.search(query, limit or -1, _wanted(**filters))
+        cards = opened.search(query, limit or -1, _filter(**filters))
     _print_cards(cards, as_json)
     if not cards:
         click.echo(f"nothing matches {query[:60]!r}: try fewer or other words", err=True)
@@ -107,12 +107,12 @@ def stats(path: str | None, as_json: bool) -> None:
     from diffagent.serving.commands.tables import facts
 
     with closing(_open(path)) as opened:
-        found = {**opened.stats(), "held_out": opened.get_meta("held_out")}
+        counts = {**opened.stats(), "held_out": opened.get_meta("held_out")}
     if as_json:
-        click.echo(json.dumps(found, ensure_ascii=False))
+        click.echo(json.dumps(counts, ensure_ascii=False))
         return
     labels = {"commercial": "images may be sold", "base_model": "base model", "held_out": "held out"}
-    click.echo(facts((labels.get(name, name), _counts(value)) for name, value in found.items()))
+    click.echo(facts((labels.get(name, name), _counts(value)) for name, value in counts.items()))
 
 
 @catalog.command("base-models")
@@ -145,10 +145,12 @@ def base_models(as_page: bool, as_json: bool) -> None:
 @click.option(
     "--only-asked",
     is_flag=True,
-    help="Base models that are new to the catalog answer only requests that ask for them.",
+    help="Models of base models new to the catalog answer only requests for that base model.",
 )
 @_JSON
-def add(file: Path, path: str | None, described: Path | None, only_asked: bool, as_json: bool) -> None:
+def add(
+    file: Path, path: str | None, descriptions_file: Path | None, only_asked: bool, as_json: bool
+) -> None:
     """Add the models of FILE: JSON or JSON lines, Civitai's model items or cards (see catalog show --json).
 
     A bad row is reported and the others are added; the exit status is then 1.
@@ -165,7 +167,7 @@ def add(file: Path, path: str | None, described: Path | None, only_asked: bool, 
         raise click.UsageError(
             "the catalog that ships is read-only: give a copy of it, or another catalog, with --catalog PATH"
         )
-    descriptions = read_descriptions(described) if described is not None else {}
+    descriptions = read_descriptions(descriptions_file) if descriptions_file is not None else {}
     with closing(Catalog.open(path, writable=True)) as opened:
         if only_asked and not opened.unasked:
             opened.set_unasked(opened.stats()["base_model"])
@@ -175,8 +177,8 @@ def add(file: Path, path: str | None, described: Path | None, only_asked: bool, 
         ids = []
         if additions.entries:
             encoder = TextEncoder.load()
-            found = with_descriptions(additions.entries, descriptions)
-            ids = add_entries(opened, with_plain_attributes(found, encoder), encoder)
+            entries = with_descriptions(additions.entries, descriptions)
+            ids = add_entries(opened, with_plain_attributes(entries, encoder), encoder)
     failed = len(additions.errors)
     report = {"added": len(ids), "failed": failed}
     click.echo(json.dumps(report) if as_json else f"added {len(ids)}, failed {failed}")
@@ -209,7 +211,7 @@ def import_(
     horde: str | None,
     rule: Any,
     bases: tuple[str, ...],
-    described: Path | None,
+    descriptions_file: Path | None,
     as_json: bool,
 ) -> None:
     """Make a CATALOG with text specifications of the crawl in the folder RAW.
@@ -226,9 +228,9 @@ def import_(
 
     funnel, encoder = Funnel(), VectorCache(TextEncoder.load())
     folder = _raw(raw, horde)
-    descriptions = read_descriptions(described, rule) if described is not None else {}
-    found = with_descriptions(read_entries(folder, Scope.of(bases), rule, funnel), descriptions)
-    count = import_catalog(with_plain_attributes(found, encoder), out, encoder, _progress, rule)
+    descriptions = read_descriptions(descriptions_file, rule) if descriptions_file is not None else {}
+    entries = with_descriptions(read_entries(folder, Scope.of(bases), rule, funnel), descriptions)
+    count = import_catalog(with_plain_attributes(entries, encoder), out, encoder, _progress, rule)
     _report(funnel, count, out, as_json)
 
 
@@ -238,7 +240,7 @@ def _open(path: str | None) -> Catalog:
     return Catalog.open(path)
 
 
-def _wanted(
+def _filter(
     type_: Any, base_model: str | None, commercial: bool, role: str | None, medium: str | None
 ) -> Filter:
     from diffagent.data.catalog.catalog import Filter
@@ -247,7 +249,7 @@ def _wanted(
 
 
 def _raw(path: Path, horde: str | None) -> RawFolder:
-    """The crawl; Horde's models from the folder ``horde`` where it is given."""
+    """The crawl; with ``horde``, Horde's models come from that folder."""
     from diffagent.data.hubs.horde import HordeModel, read_horde
     from diffagent.data.hubs.raw import RawFolder
 
@@ -307,22 +309,22 @@ def _json(card: Card) -> str:
 
 
 def _facts(card: Card) -> list[tuple[str, str]]:
-    """What ``show`` prints of a card."""
+    """The facts of a card that ``show`` prints."""
     licence = card.licence
     terms = [
         f"images may be sold: {'yes' if licence.images_may_be_sold else 'no'}",
         f"credit: {'not needed' if licence.no_credit else 'needed'}",
         f"derivatives: {'yes' if licence.derivatives else 'no'}",
     ]
-    used = vars(card.usage)
+    usage = vars(card.usage)
     purpose = card.attributes
-    told = (
+    attributes = (
         [
             ("attributes", "estimated" if purpose.is_estimated else "read"),
             ("role", f"{purpose.role}, {purpose.breadth}"), ("media", ", ".join(purpose.media)),
             ("subjects", ", ".join(purpose.subjects)), ("people", purpose.people),
             ("needed words", "; ".join(purpose.needed)),
-            ("variants", "; ".join(f"{one.words}: {one.draws}" for one in purpose.variants)),
+            ("variants", "; ".join(f"{variant.words}: {variant.draws}" for variant in purpose.variants)),
             ("made for", purpose.carrier or ""), ("caution", ", ".join(purpose.caution)),
         ]
         if purpose
@@ -332,13 +334,13 @@ def _facts(card: Card) -> list[tuple[str, str]]:
         ("name", card.name), ("also called", ", ".join(card.aliases)), ("type", card.type),
         ("base model", card.base_model), ("AIR", card.air), ("version", card.version_name),
         ("file", (card.file_name or "") + (" (pickle)" if card.is_pickle else "")),
-        ("sha256", card.sha256 or ""), ("description", card.description), *told,
+        ("sha256", card.sha256 or ""), ("description", card.description), *attributes,
         ("tags", ", ".join(card.tags)),
         ("trigger words", "; ".join(card.trigger_words)),
         ("downloads", "hidden" if card.stats.hidden else f"{card.stats.downloads:,}"),
         ("rating", f"{card.stats.rating:g} of {card.stats.ratings:,}" if card.stats.ratings else ""),
         ("licence", "; ".join(terms)), ("source", card.source),
-        *((f"used {name.replace('_', ' ')}", _counts(dict(list(used[name].items())[:5]))) for name in used),
+        *((f"used {name.replace('_', ' ')}", _counts(dict(list(usage[name].items())[:5]))) for name in usage),
         ("older versions", ", ".join(card.older_airs)),
     ]  # fmt: skip
 

@@ -1,6 +1,6 @@
 """The option ``--catalog`` of the commands that choose: a file, the user's library, or what ships.
 
-Without it, the library is the catalog where there is one, and a line on stderr says so.
+Without it, the user's library is the catalog if there is one, and a line on stderr says so.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 SHIPPED = "shipped"
-"""What ``--catalog`` takes for the catalog that ships, where a library would be used."""
+"""The value of ``--catalog`` for the catalog that ships."""
 
 
 def catalog_option(name: str = "catalog") -> Callable[..., Any]:
@@ -21,12 +21,12 @@ def catalog_option(name: str = "catalog") -> Callable[..., Any]:
         "--catalog",
         name,
         metavar="PATH",
-        callback=_chosen,
+        callback=_catalog_path,
         help=f"A catalog file, or {SHIPPED}; default: your library, else the one that ships.",
     )
 
 
-def _chosen(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
+def _catalog_path(_ctx: click.Context, _param: click.Parameter, value: str | None) -> str | None:
     if value is not None:
         return None if value == SHIPPED and not Path(value).exists() else value
     from diffagent.data.library.state import library_catalog

@@ -18,7 +18,7 @@ from diffagent.serving.commands import defaults
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_context
 def config(ctx: click.Context, /, as_json: bool) -> None:
-    """Show what is set, and where; set defaults of options.
+    """Show the defaults and where they are set; set defaults of options.
 
     \b
     diffagent config set target comfyui            of every command
@@ -27,14 +27,14 @@ def config(ctx: click.Context, /, as_json: bool) -> None:
     """
     if ctx.invoked_subcommand is not None:
         return
-    found = list(_all(defaults.read()))
+    entries = list(_all_defaults(defaults.read()))
     path = defaults.config_path()
     if as_json:
         click.echo(
             json.dumps(
                 {
                     "file": str(path),
-                    "settings": [{"command": command, **one._asdict()} for command, one in found],
+                    "settings": [{"command": command, **default._asdict()} for command, default in entries],
                 }
             )
         )
@@ -44,11 +44,13 @@ def config(ctx: click.Context, /, as_json: bool) -> None:
     click.echo(
         f"diffagent: settings are in {path}{'' if path.exists() else ', which is not there yet'}", err=True
     )
-    if found:
-        rows = [(command, one.option, _shown(one.value), one.source) for command, one in found]
+    if entries:
+        rows = [
+            (command, default.option, _as_json(default.value), default.source) for command, default in entries
+        ]
         click.echo(table(("COMMAND", "OPTION", "VALUE", "SET BY"), rows))
     else:
-        click.echo("diffagent: nothing is set: diffagent config set NAME VALUE", err=True)
+        click.echo("diffagent: no default is set: diffagent config set NAME VALUE", err=True)
 
 
 @config.command("set")
@@ -56,14 +58,14 @@ def config(ctx: click.Context, /, as_json: bool) -> None:
 @click.argument("values", metavar="VALUE...", nargs=-1, required=True)
 def set_(name: str, values: tuple[str, ...]) -> None:
     """Set the default of an option: NAME is OPTION, or COMMAND.OPTION."""
-    table, option = _named(name)
+    table, option = _find(name)
     if len(values) > 1 and not option.multiple:
         raise click.UsageError(f"{name} takes one value: quote it where it has blanks")
-    value = defaults.converted(option, list(values) if option.multiple else values[0], "this")
+    value = defaults.convert(option, list(values) if option.multiple else values[0], "this")
     key = name.rpartition(".")[2].replace("-", "_")
     path = defaults.config_path()
     _write(path, table, key, value)
-    click.echo(f"diffagent: {name} = {_shown(value)} in {path}", err=True)
+    click.echo(f"diffagent: {name} = {_as_json(value)} in {path}", err=True)
 
 
 @config.command()
@@ -72,10 +74,10 @@ def unset(name: str) -> None:
     """Forget the default of an option."""
     path = defaults.config_path()
     *table, key = name.replace("-", "_").split(".")
-    found: Any = defaults.read(path)
+    section: Any = defaults.read(path)
     for word in table:
-        found = found.get(word, {})
-    if key not in found:
+        section = section.get(word, {})
+    if key not in section:
         raise BadInput(f"{path} does not set {name}: see diffagent config")
     _write(path, tuple(table), key, None)
 
@@ -86,17 +88,17 @@ def path_() -> None:
     click.echo(defaults.config_path())
 
 
-def _all(settings: defaults.Settings) -> list[tuple[str, defaults.Setting]]:
-    """What is set, for each command and option; a general line once, with the command "all"."""
+def _all_defaults(settings: defaults.Settings) -> list[tuple[str, defaults.Default]]:
+    """Every default that is set, with its command; a general line once, with the command "all"."""
     from diffagent.serving.cli import COMMANDS, load_command
 
-    found: dict[tuple[str, str], tuple[str, defaults.Setting]] = {}
+    entries: dict[tuple[str, str], tuple[str, defaults.Default]] = {}
 
     def walk(path: tuple[str, ...], command: click.Command) -> None:
-        for one in defaults.chosen(path, command, settings):
-            own = one.source.endswith("]") or f"_{'_'.join(path).upper()}_" in one.source
-            where = " ".join(path) if own else "all"
-            found.setdefault((where, one.option), (where, one))
+        for default in defaults.set_defaults(path, command, settings):
+            is_own = default.source.endswith("]") or f"_{'_'.join(path).upper()}_" in default.source
+            scope = " ".join(path) if is_own else "all"
+            entries.setdefault((scope, default.option), (scope, default))
         if isinstance(command, click.Group):
             for name, below in command.commands.items():
                 walk((*path, name), below)
@@ -104,10 +106,10 @@ def _all(settings: defaults.Settings) -> list[tuple[str, defaults.Setting]]:
     for name in COMMANDS:
         if name != "config":
             walk((name,), load_command(name))
-    return sorted(found.values(), key=lambda pair: (pair[0] != "all", pair[0], pair[1].option))
+    return sorted(entries.values(), key=lambda pair: (pair[0] != "all", pair[0], pair[1].option))
 
 
-def _named(name: str) -> tuple[tuple[str, ...], click.Option]:
+def _find(name: str) -> tuple[tuple[str, ...], click.Option]:
     """The table and the option of a name such as ``target`` or ``generate.output``.
 
     Raises:
@@ -120,39 +122,44 @@ def _named(name: str) -> tuple[tuple[str, ...], click.Option]:
     if not words:
         if key not in defaults.general():
             raise BadInput(
-                f"{name!r} is no option of all commands: {defaults.nearest(key, defaults.general())}; of one "
-                "command: COMMAND.OPTION"
+                f"{name!r} is not an option of all commands: "
+                f"{defaults.nearest_names(key, defaults.general())}; of one command: COMMAND.OPTION"
             )
         words_of_any = ("generate", "serve", "call")
-        return (), next(one for word in words_of_any if (one := _option(load_command(word), key)))
+        return (), next(param for word in words_of_any if (param := _option(load_command(word), key)))
     if words[0] not in COMMANDS or words[0] == "config":
-        raise BadInput(f"there is no command {words[0]!r}: {defaults.nearest(words[0], COMMANDS)}")
+        raise BadInput(f"there is no command {words[0]!r}: {defaults.nearest_names(words[0], COMMANDS)}")
     command = load_command(words[0])
     for word in words[1:]:
         below = command.commands if isinstance(command, click.Group) else {}
         if word not in below:
-            raise BadInput(f"{words[0]} has no command {word!r}: {defaults.nearest(word, below)}")
+            raise BadInput(f"{words[0]} has no command {word!r}: {defaults.nearest_names(word, below)}")
         command = below[word]
     option = _option(command, key)
     if option is None:
-        known = [
-            n for one in command.params if isinstance(one, click.Option) for n in defaults.spellings(one)
+        names = [
+            n
+            for param in command.params
+            if isinstance(param, click.Option)
+            for n in defaults.spellings(param)
         ]
-        raise BadInput(f"diffagent {' '.join(words)} has no option {key!r}: {defaults.nearest(key, known)}")
+        raise BadInput(
+            f"diffagent {' '.join(words)} has no option {key!r}: {defaults.nearest_names(key, names)}"
+        )
     return tuple(words), option
 
 
 def _option(command: click.Command, key: str) -> click.Option | None:
-    options = (one for one in command.params if isinstance(one, click.Option))
-    return next((one for one in options if key in defaults.spellings(one)), None)
+    options = (param for param in command.params if isinstance(param, click.Option))
+    return next((param for param in options if key in defaults.spellings(param)), None)
 
 
-def _shown(value: Any) -> str:
+def _as_json(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
 def _write(path: Path, table: tuple[str, ...], key: str, value: Any) -> None:
-    """Sets one line of the file, or takes it out (None); what else stands there, comments too, stays."""
+    """Set one line of the file, or remove it (None); other lines and comments stay."""
     text = path.read_text("utf-8") if path.exists() else ""
     lines = text.splitlines()
     header = f"[{'.'.join(table)}]" if table else None
@@ -164,7 +171,7 @@ def _write(path: Path, table: tuple[str, ...], key: str, value: Any) -> None:
         start = len(lines)
     end = next((n for n in range(start, len(lines)) if lines[n].lstrip().startswith("[")), len(lines))
     at = next((n for n in range(start, end) if lines[n].partition("=")[0].strip() == key), None)
-    line = [] if value is None else [f"{key} = {_shown(value)}"]
+    line = [] if value is None else [f"{key} = {_as_json(value)}"]
     if at is not None:
         lines[at : at + 1] = line
     else:
@@ -175,7 +182,7 @@ def _write(path: Path, table: tuple[str, ...], key: str, value: Any) -> None:
     try:
         tomllib.loads(changed)
     except tomllib.TOMLDecodeError as error:
-        raise BadInput(f"{path} is written in a way that cannot be changed here ({error}): edit it") from None
+        raise BadInput(f"{path} cannot be changed by this command ({error}): edit the file") from None
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
     part.write_text(changed, encoding="utf-8")

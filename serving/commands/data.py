@@ -1,4 +1,5 @@
-"""``diffagent data``: crawl model hubs into a RAW folder, build DABench from it, count what is in both."""
+"""``diffagent data``: crawl model hubs into a RAW folder, build DABench from it, and count the contents of
+both."""
 
 from __future__ import annotations
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def data() -> None:
-    """Crawl model hubs, build DABench, and count what is in it."""
+    """Crawl model hubs, build DABench, and count its contents."""
 
 
 data.add_command(describe)
@@ -36,7 +37,7 @@ data.add_command(describe)
 @click.option("--installed", metavar="DIR", help="Only the models in this A1111, Forge or ComfyUI folder.")
 @click.option("--types", multiple=True, metavar="TYPE", help="Model types, repeated or comma separated "
               "(default: Checkpoint, LORA, LoCon, DoRA).")  # fmt: skip
-@click.option("--since", metavar="DATE", help="Models added or changed since; lists on past known pages.")
+@click.option("--since", metavar="DATE", help="Models added or changed since; known pages are listed too.")
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="The newest N models.")
 @click.option(
     "--rate", type=click.FloatRange(0), default=4.0, show_default=True, help="Requests a second; 0: all."
@@ -55,10 +56,10 @@ def crawl(
     rate: float,
     concurrency: int,
 ) -> None:
-    """Crawl an API into the folder RAW; again: go on, or fetch what is new.
+    """Crawl an API into the folder RAW. Run again, it goes on or fetches new models.
 
-    An API key is read from CIVITAI_API_KEY and kept nowhere. Models that only changed are seen as far
-    back as --since says.
+    An API key is read from CIVITAI_API_KEY and not stored. Models that only changed are listed back to
+    --since.
 
     \b
     diffagent data crawl -o RAW --limit 500
@@ -81,8 +82,8 @@ def crawl(
               help="Of each type and base model, drop so many by downloads; 0: none.")  # fmt: skip
 @click.option("--drop-by-rating", "rating", type=float, default=0.25, show_default=True, metavar="SHARE",
               help="Of each type and base model, drop so many by Bayesian rating; 0: none.")  # fmt: skip
-@click.option("--descriptions", "described", metavar="FILE", type=click.Path(path_type=Path),
-              help="What data describe wrote, instead of composed descriptions.")  # fmt: skip
+@click.option("--descriptions", "descriptions_file", metavar="FILE", type=click.Path(path_type=Path),
+              help="The output of data describe, in place of composed descriptions.")  # fmt: skip
 @click.option("--no-novel", is_flag=True, help="Leave test_novel out: no prompt is embedded.")
 @click.option("--lists", metavar="LISTS", type=click.Path(exists=True, file_okay=False, path_type=Path),
               help="A folder of lists with example prompts of newer models: adds listed.jsonl.")  # fmt: skip
@@ -91,7 +92,7 @@ def build(
     out: Path,
     downloads: float,
     rating: float,
-    described: Path | None,
+    descriptions_file: Path | None,
     no_novel: bool,
     lists: Path | None,
 ) -> None:
@@ -113,19 +114,21 @@ def build(
     from diffagent.data.hubs.raw import RawFolder
 
     quality, folder = Quality(downloads, rating), RawFolder(raw)
-    descriptions = read_descriptions(described, "cluster") if described is not None else {}
+    descriptions = read_descriptions(descriptions_file, "cluster") if descriptions_file is not None else {}
     plotter = plot if has_matplotlib() else None
     if plotter is None:
         click.echo("no funnel.png: a plot needs pip install 'diffagent[plot]'", err=True)
     with Bar() as bar:
         encoder = None if no_novel else VectorCache(TextEncoder.load())
-        found = _listed(lists) if lists is not None else None
-        stats = run(folder, out, quality, encoder, plotter, bar, descriptions, found)
+        listed = _read_lists(lists) if lists is not None else None
+        stats = run(folder, out, quality, encoder, plotter, bar, descriptions, listed)
     counts = {name: file["rows"] for name, file in stats["files"].items()}
-    _print({"digest": stats["digest"], **counts, **({"lists": stats["listed"]} if found is not None else {})})
+    _print(
+        {"digest": stats["digest"], **counts, **({"lists": stats["listed"]} if listed is not None else {})}
+    )
 
 
-def _listed(folder: Path) -> ListedPairs:
+def _read_lists(folder: Path) -> ListedPairs:
     from diffagent.data.catalog.catalog import Catalog, default_catalog
     from diffagent.data.dabench.listed import read_listed
 
@@ -137,12 +140,12 @@ def _listed(folder: Path) -> ListedPairs:
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("-o", "out", required=True, metavar="CARDS", type=click.Path(path_type=Path))
 @click.option("--notes", metavar="DIR", type=click.Path(path_type=Path),
-              help="A folder with left_out.tsv and files.tsv: what to leave out, and files.")  # fmt: skip
+              help="A folder with left_out.tsv (models to leave out) and files.tsv (files).")  # fmt: skip
 def references(folder: Path, out: Path, notes: Path | None) -> None:
     """Turn the lists of models in FOLDER into CARDS, JSON lines that catalog add reads.
 
     They are SD.Next's reference models, the hub's default versions, LoRAs of Flux.1 D and Pony, and items of
-    the hub's listing. Prints how many became entries, and why the others did not.
+    the hub's listing. Prints the number of entries, and why the other models are left out.
 
     \b
     diffagent data references LISTS -o cards.jsonl
@@ -151,11 +154,11 @@ def references(folder: Path, out: Path, notes: Path | None) -> None:
     from diffagent.data.catalog.card_json import card_to_json
     from diffagent.data.catalog.references import Notes, read_references
 
-    found = read_references(folder, None if notes is None else Notes.read(notes))
+    listing = read_references(folder, None if notes is None else Notes.read(notes))
     with out.open("w", encoding="utf-8") as lines:
-        for entry in found.entries:
+        for entry in listing.entries:
             lines.write(json.dumps(card_to_json(entry.card), ensure_ascii=False) + "\n")
-    _print(found.to_json())
+    _print(listing.to_json())
 
 
 @data.command()
@@ -164,7 +167,7 @@ def references(folder: Path, out: Path, notes: Path | None) -> None:
 @click.option("--plot", "picture", metavar="FILE.png", type=click.Path(dir_okay=False, path_type=Path),
               help="Draw the funnel too; needs the extra plot.")  # fmt: skip
 def stats(folder: Path, as_json: bool, picture: Path | None) -> None:
-    """Show the funnel of a crawl or of a built DABench: what is dropped, and why.
+    """Show the funnel of a crawl or of a built DABench: the drops and their reasons.
 
     \b
     diffagent data stats DABENCH --plot funnel.png
@@ -175,15 +178,19 @@ def stats(folder: Path, as_json: bool, picture: Path | None) -> None:
     from diffagent.data.hubs.raw import RawFolder
 
     if (folder / STATS).exists():
-        found = read_statistics(folder)
+        statistics = read_statistics(folder)
     else:
         with Bar() as bar:
-            found = count_pairs(RawFolder(folder), bar)
+            statistics = count_pairs(RawFolder(folder), bar)
     if picture is not None:
-        plot(found, picture)
+        plot(statistics, picture)
     if as_json:
-        return _print(found)
-    click.echo(render(found["funnel"], {name: file["rows"] for name, file in found.get("files", {}).items()}))
+        return _print(statistics)
+    click.echo(
+        render(
+            statistics["funnel"], {name: file["rows"] for name, file in statistics.get("files", {}).items()}
+        )
+    )
 
 
 async def _crawl_civitai(
@@ -198,19 +205,24 @@ async def _crawl_civitai(
     from diffagent.data.hubs.raw import publish
     from diffagent.data.weights.weights import home
 
-    logging.getLogger("stamina").addHandler(logging.NullHandler())  # retries are not news
+    logging.getLogger("stamina").addHandler(logging.NullHandler())  # retries are not printed
     key = os.environ.get("CIVITAI_API_KEY", "").strip() or None
     client = CivitaiClient(url or DEFAULT_URL, rate=rate, concurrency=concurrency, key=key)
-    found: list[InstalledModel] | None = None
+    installed_models: list[InstalledModel] | None = None
     with Bar() as bar:
         async with client:
             if folder is not None:
-                found = read_installed(folder, home(), lambda done, of: bar("files", done, of))
-                found = await identify(found, client)
-            summary = await run(client, raw, options, installed=found, concurrency=concurrency, progress=bar)
-        if found is not None:
-            facts = {"files": len(found), "identified": sum(model.model_id is not None for model in found)}
-            publish(raw, "installed", map(asdict, found), facts)
+                installed_models = read_installed(folder, home(), lambda done, of: bar("files", done, of))
+                installed_models = await identify(installed_models, client)
+            summary = await run(
+                client, raw, options, installed=installed_models, concurrency=concurrency, progress=bar
+            )
+        if installed_models is not None:
+            facts = {
+                "files": len(installed_models),
+                "identified": sum(model.model_id is not None for model in installed_models),
+            }
+            publish(raw, "installed", map(asdict, installed_models), facts)
             return {**asdict(summary), **facts}
     return asdict(summary)
 
@@ -252,14 +264,14 @@ class Bar:
         self._bar.update(done - self._bar.n)
 
 
-def _types(given: tuple[str, ...]) -> tuple[str, ...]:
-    """The types in the API's spelling; one that is not known here is left for the API to know."""
+def _types(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """The types in the API's spelling; an unknown type is passed on to the API."""
     from diffagent.data.hubs.civitai import MODEL_TYPES
 
-    known = {name.casefold(): name for name in MODEL_TYPES}
-    names = [part.strip() for text in given for part in text.split(",") if part.strip()]
-    return tuple(sorted({known.get(name.casefold(), name) for name in names}))
+    spellings = {name.casefold(): name for name in MODEL_TYPES}
+    names = [part.strip() for text in texts for part in text.split(",") if part.strip()]
+    return tuple(sorted({spellings.get(name.casefold(), name) for name in names}))
 
 
-def _print(result: dict[str, Any]) -> None:
-    click.echo(json.dumps(result))
+def _print(facts: dict[str, Any]) -> None:
+    click.echo(json.dumps(facts))

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 )
 @click.option("--price-in", type=click.FloatRange(0), metavar="X", help="Of a million tokens of questions.")
 @click.option("--price-out", type=click.FloatRange(0), metavar="X", help="Of a million tokens of answers.")
-@click.option("--dry-run", is_flag=True, help="Estimate tokens and cost, and ask nothing.")
+@click.option("--dry-run", is_flag=True, help="Only estimate tokens and cost.")
 def describe(
     raw: Path,
     out: Path,
@@ -47,10 +47,10 @@ def describe(
     price_out: float | None,
     dry_run: bool,
 ) -> None:
-    """Describe every model of RAW with a language model; again: go on, or describe what is new.
+    """Describe every model of RAW with a language model. Run again, it goes on or describes new models.
 
     The local model fills in forms. A server (--llm URL --llm-model NAME) writes freely; its key is read from
-    OPENAI_API_KEY and kept nowhere.
+    OPENAI_API_KEY and not stored.
 
     \b
     diffagent data describe RAW -o descriptions.jsonl
@@ -67,11 +67,11 @@ def describe(
     folder, scope = RawFolder(raw), Scope()
     job = job_of(llm, llm_model, rule, concurrency)
     with DescriptionsFile(out) as file:
-        found = plan(read_sources(folder, scope, rule), job, file)
-        prompts = min(found.prompts, limit or found.prompts)
-        share = prompts / max(1, found.prompts)
-        estimate = Estimate.of(prompts, round(found.characters * share), price_in, price_out)
-        click.echo(f"{found.entries:,} entries, to ask {job.name}: {estimate}", err=True)
+        workload = plan(read_sources(folder, scope, rule), job, file)
+        prompts = min(workload.prompts, limit or workload.prompts)
+        share = prompts / max(1, workload.prompts)
+        estimate = Estimate.of(prompts, round(workload.characters * share), price_in, price_out)
+        click.echo(f"{workload.entries:,} entries, for {job.name}: {estimate}", err=True)
         if dry_run:
             return click.echo(json.dumps(vars(estimate)))
         summary = _with_bar(
@@ -82,7 +82,7 @@ def describe(
 
 
 def job_of(llm: str | None, llm_model: str | None, rule: Any, concurrency: int) -> DescribeJob:
-    """The writer and what it is asked: a server answers a question, a local model fills in a form."""
+    """The writer and its task: a server answers a question, a local model fills in a form."""
     import os
 
     from diffagent.data.descriptions.describe import DescribeJob
@@ -109,7 +109,7 @@ def _with_bar(total: int, run: Callable[[Callable[[int], None]], DescribeSummary
 
     from tqdm import tqdm
 
-    logging.getLogger("stamina").addHandler(logging.NullHandler())  # retries are not news
+    logging.getLogger("stamina").addHandler(logging.NullHandler())  # retries are not printed
     with tqdm(desc="descriptions", total=total, unit="", dynamic_ncols=True) as bar:
         return run(lambda done: _advance(bar, done))
 

@@ -21,25 +21,28 @@ if TYPE_CHECKING:
     from diffagent.data.records import T2ICall
 
 LABEL = 11
-"""Columns of a row's name."""
+"""The width of the labels, in columns."""
 
 
 def explanation(decision: Decision, columns: int = 80) -> str:
-    """The card of a decision, at most ``columns`` wide but for addresses."""
+    """The card of a decision, at most ``columns`` wide but for URLs."""
     best, call = decision.candidates[0], decision.call
     title = f"{best.card.name} ({call.type}, {call.base_model})"
-    lines = [*_wrapped(title, columns), *filter(None, [decision.url]), ""]
+    lines = [*_wrap(title, columns), *filter(None, [decision.url]), ""]
     for label, texts in _rows(decision):
         for number, text in enumerate(texts):
             indent = (label if number == 0 else "").ljust(LABEL)
-            lines += _wrapped(text, columns, indent)
+            lines += _wrap(text, columns, indent)
     return "\n".join(lines)
 
 
 def _rows(decision: Decision) -> Iterator[tuple[str, Sequence[str]]]:
-    call, cards = decision.call, [one.card for one in decision.candidates]
+    call, cards = decision.call, [candidate.card for candidate in decision.candidates]
     yield "for", ["; ".join(about(cards[0]))] if about(cards[0]) else []
-    yield "why", [one for one in decision.reasons if not one.startswith(("Added ", "The runner-up "))]
+    yield (
+        "why",
+        [reason for reason in decision.reasons if not reason.startswith(("Added ", "The runner-up "))],
+    )
     yield "LoRAs", [f"{lora.model} × {lora.weight:g}" for lora in call.loras]
     yield "prompt", [call.prompt]
     yield "added", [", ".join(decision.added)] if decision.added else []
@@ -63,7 +66,7 @@ def settings_line(call: T2ICall) -> str:
     return ", ".join(parts)
 
 
-def _wrapped(text: str, columns: int, indent: str = "") -> list[str]:
-    printable = "".join(one if one.isprintable() else " " for one in text)
+def _wrap(text: str, columns: int, indent: str = "") -> list[str]:
+    printable = "".join(character if character.isprintable() else " " for character in text)
     later = " " * len(indent)
     return textwrap.wrap(printable, max(columns, 40), initial_indent=indent, subsequent_indent=later)

@@ -36,7 +36,12 @@ _OWN = ("target", "target_url", "seed", "n", "nearest", "installed")
 @click.command()
 @click.argument("words", metavar="PROMPT|CALL.json|IMAGE", nargs=-1, required=True)
 @click.option(
-    "-o", "--output", metavar="DIR", required=True, type=click.Path(file_okay=False), help="Where to."
+    "-o",
+    "--output",
+    metavar="DIR",
+    required=True,
+    type=click.Path(file_okay=False),
+    help="The folder of the pictures.",
 )
 @click.option(
     "--target",
@@ -45,7 +50,9 @@ _OWN = ("target", "target_url", "seed", "n", "nearest", "installed")
 )
 @click.option("--target-url", metavar="URL", help="The server; default: where the target usually is.")
 @click.option("--installed", is_flag=True, help="Choose among the models that the target's server has.")
-@click.option("-n", type=int, help="Pictures, on seeds one after another; default: as many as asked for.")
+@click.option(
+    "-n", type=int, help="Number of pictures, on successive seeds; default: as many as the prompt asks for."
+)
 @click.option("--seed", "seeds", type=int, multiple=True, help="This seed; repeat for several pictures.")
 @click.option("--nearest", is_flag=True, help="Replace what the target lacks by the nearest that it has.")
 @click.option(
@@ -62,7 +69,7 @@ _OWN = ("target", "target_url", "seed", "n", "nearest", "installed")
     "places",
     metavar="NAME=NODE.INPUT",
     multiple=True,
-    help="Where in the workflow something goes, such as steps=3.steps; repeatable.",
+    help="The place of a value in the workflow, such as steps=3.steps; repeatable.",
 )
 @request_options(*_OWN)
 @catalog_option()
@@ -97,8 +104,8 @@ def generate(
     diffagent call "a fox" | diffagent generate - -o out
     diffagent generate fox.png --target comfyui -o again
 
-    A file that exists is a call (as diffagent call prints it, also with --for or --explain) or a picture,
-    whose metadata tells its call; anything else is a prompt.
+    A file that exists is a call (as diffagent call prints it, also with --target or --explain) or a picture
+    with metadata; anything else is a prompt.
     """
     from diffagent.agent.executors import images
     from diffagent.agent.targets import generation, of_workflows
@@ -106,18 +113,18 @@ def generate(
 
     graph = Workflow.read(workflow, parse_map(places)) if workflow else None
     if places and graph is None:
-        raise click.UsageError("--map goes with --workflow: it says where in that something goes")
-    given = Input.read(words)
-    if given.prompt is None and (extra := _given_options(ctx, options)):
-        raise click.UsageError(f"{', '.join(extra)} goes with a prompt, and {given.name} is none")
+        raise click.UsageError("--map goes with --workflow: it names places in the workflow")
+    source = Input.read(words)
+    if source.prompt is None and (flags := _request_flags(ctx, options)):
+        raise click.UsageError(f"{', '.join(flags)} goes with a prompt, but {source.name} is not a prompt")
     if len(seeds) > 1 and n not in (None, len(seeds)):
-        raise click.UsageError(f"-n {n} asks for other than the {len(seeds)} pictures of the seeds: omit -n")
+        raise click.UsageError(f"-n {n} contradicts the {len(seeds)} seeds: omit -n")
     images.require()
     images.check_folder(Path(output))
-    usual = target or (of_workflows() if graph else None)
-    room = Room(usual, target_url, installed, nearest, catalog, engine, llm)
-    call, count, target = room.call(given, seeds, options)
-    with interruptible(), Progress() as progress, room.opened() as catalog_:
+    usual_target = target or (of_workflows() if graph else None)
+    setup = Setup(usual_target, target_url, installed, nearest, catalog, engine, llm)
+    call, count, target = setup.call(source, seeds, options)
+    with interruptible(), Progress() as progress, setup.open_catalog() as catalog_:
         paths = generation.generate(
             call,
             output,
@@ -137,33 +144,33 @@ def generate(
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Makes the end of a terminal, and of a service, what Ctrl-C is: a server's job is ended first."""
+    """A context in which SIGTERM and SIGHUP act as Ctrl-C does, so that a server's job is ended first."""
     import signal
 
     def interrupt(_: int, frame: FrameType | None) -> None:
-        """What SIGINT does just now, which a shell's background jobs ignore."""
+        """The current handler of SIGINT, which background jobs of a shell ignore."""
         handler = signal.getsignal(signal.SIGINT)
         if not callable(handler):
             raise KeyboardInterrupt
         handler(signal.SIGINT, frame)
 
     names = [name for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {number: signal.getsignal(number) for number in (getattr(signal, name) for name in names)}
-    usual = [number for number, handler in before.items() if handler is signal.SIG_DFL]
+    handlers = {number: signal.getsignal(number) for number in (getattr(signal, name) for name in names)}
+    numbers = [number for number, handler in handlers.items() if handler is signal.SIG_DFL]
     if threading.current_thread() is not threading.main_thread():
-        usual = []
-    for number in usual:
+        numbers = []
+    for number in numbers:
         signal.signal(number, interrupt)
     try:
         yield
     finally:
-        for number in usual:
-            signal.signal(number, before[number])
+        for number in numbers:
+            signal.signal(number, handlers[number])
 
 
 @dataclass(frozen=True)
 class Input:
-    """What is to be made: a prompt, the text of a call, or a picture's file or bytes."""
+    """The input: a prompt, the text of a call, or a picture's file or bytes."""
 
     name: str
     prompt: str | None = None
@@ -172,10 +179,10 @@ class Input:
 
     @classmethod
     def read(cls, words: tuple[str, ...]) -> Input:
-        """The input that the words of the command line mean.
+        """The input of the command line's words.
 
         Raises:
-            BadCall: a file cannot be read. BadInput: one is meant that is not there.
+            BadCall: a file is missing or cannot be read.
         """
         from diffagent.agent.answering.call_forms import is_call, is_picture
         from diffagent.data.errors import BadCall
@@ -189,7 +196,7 @@ class Input:
         path = Path(joined)
         if is_missing_file(joined):
             raise BadCall(
-                f"{joined} cannot be read: there is no such file; a prompt is more than a file's name"
+                f"{joined} cannot be read: there is no such file, and a prompt is more than a file's name"
             )
         try:
             if not path.is_file():
@@ -207,8 +214,8 @@ class Input:
             ) from None
 
 
-class Room:
-    """Where it is made: target, server, catalog and engine, each made ready when it is needed."""
+class Setup:
+    """Target, server, catalog and engine of the pictures; each is prepared when it is needed."""
 
     def __init__(
         self,
@@ -228,46 +235,46 @@ class Room:
             self.ask_server(target or DEFAULT_TARGET)
 
     def ask_server(self, target: str) -> None:
-        """Adds what the target's server has to the catalog."""
+        """Add the models of the target's server to the catalog."""
         from diffagent.agent.targets import load
         from diffagent.agent.targets.server_catalog import with_server_models
 
-        found = with_server_models(self._catalog, target, self.url)
-        for line in found.lines(self.url or load(target).usual_url or target):
+        server_catalog = with_server_models(self._catalog, target, self.url)
+        for line in server_catalog.lines(self.url or load(target).usual_url or target):
             click.echo(f"diffagent: {line}", err=True)
-        self._catalog, self._with_server = str(found.path), True
+        self._catalog, self._with_server = str(server_catalog.path), True
 
-    def opened(self) -> Any:
+    def open_catalog(self) -> Any:
         """The catalog."""
         from diffagent.data.catalog.catalog import Catalog
 
         return Catalog.open(self._catalog)
 
     def call(
-        self, given: Input, seeds: tuple[int, ...], options: Mapping[str, Any]
+        self, source: Input, seeds: tuple[int, ...], options: Mapping[str, Any]
     ) -> tuple[T2ICall, int, str]:
-        """The call, how many pictures are asked for, and the target."""
+        """The call, the number of pictures, and the target."""
         from diffagent.data.errors import UnknownModel
 
-        if given.prompt is not None:
-            call, count = self.decided({"prompt": given.prompt, **options, **_first_seed(seeds)})
+        if source.prompt is not None:
+            call, count = self.decide({"prompt": source.prompt, **options, **_first_seed(seeds)})
             return call, count, self.target or DEFAULT_TARGET
         try:
-            found = self._given(given)
+            recovered = self._source_call(source)
         except UnknownModel:
-            if given.picture is None:
+            if source.picture is None:
                 raise
-            return self._made_alike(given.picture), 1, self.target or DEFAULT_TARGET
-        for note in found.notes:
+            return self._remake(source.picture), 1, self.target or DEFAULT_TARGET
+        for note in recovered.notes:
             click.echo(f"diffagent: note: {note}", err=True)
-        target = self.target or found.target or DEFAULT_TARGET
-        if given.picture is not None and (lacking := self._lacking(found.call, target)):
-            click.echo(f"diffagent: note: {lacking}", err=True)
-            return self._made_alike(given.picture), 1, target
-        return found.call, 1, target
+        target = self.target or recovered.target or DEFAULT_TARGET
+        if source.picture is not None and (reason := self._missing(recovered.call, target)):
+            click.echo(f"diffagent: note: {reason}", err=True)
+            return self._remake(source.picture), 1, target
+        return recovered.call, 1, target
 
-    def decided(self, options: Mapping[str, Any]) -> tuple[T2ICall, int]:
-        """A routed call, and how many pictures are asked for."""
+    def decide(self, options: Mapping[str, Any]) -> tuple[T2ICall, int]:
+        """A routed call, and the number of pictures."""
         from diffagent.agent.asking.request import Request
         from diffagent.serving.commands.call import report_notes
 
@@ -294,37 +301,37 @@ class Room:
             self._agent = Agent.load(self._catalog, self._llm, self._engine)
         return self._agent
 
-    def _given(self, given: Input) -> CallInput:
-        """The call of a file; of models that the catalog lacks where the server has them."""
+    def _source_call(self, source: Input) -> CallInput:
+        """The call of a file. If the catalog lacks its models, those of the server are added first."""
         from diffagent.agent.answering.call_forms import airs
         from diffagent.agent.targets import load
         from diffagent.data.errors import TargetError, UnknownModel
 
         try:
-            found = self._read(given)
-            with self.opened() as catalog:
-                known = all(catalog.by_air(air) for air in airs(found.call))
-            target = self.target or found.target or DEFAULT_TARGET
-            if known or self._with_server or not load(target).self_hosted:
-                return found
+            recovered = self._read(source)
+            with self.open_catalog() as catalog:
+                is_known = all(catalog.by_air(air) for air in airs(recovered.call))
+            target = self.target or recovered.target or DEFAULT_TARGET
+            if is_known or self._with_server or not load(target).self_hosted:
+                return recovered
         except UnknownModel:
-            target = self.target or _target_of(given) or DEFAULT_TARGET
+            target = self.target or _target_of(source) or DEFAULT_TARGET
             if self._with_server or not load(target).self_hosted:
                 raise
-        with contextlib.suppress(TargetError):  # the error that follows says what is not known
+        with contextlib.suppress(TargetError):  # the error that follows names the unknown model
             self.ask_server(target)
-        return self._read(given)
+        return self._read(source)
 
-    def _read(self, given: Input) -> CallInput:
+    def _read(self, source: Input) -> CallInput:
         from diffagent.agent.answering import call_forms
 
-        with self.opened() as catalog:
-            if given.picture is not None:
-                return call_forms.from_picture(given.picture, catalog)
-            return call_forms.from_text(given.text or "", catalog, given.name)
+        with self.open_catalog() as catalog:
+            if source.picture is not None:
+                return call_forms.from_picture(source.picture, catalog)
+            return call_forms.from_text(source.text or "", catalog, source.name)
 
-    def _lacking(self, call: T2ICall, target: str) -> str | None:
-        """Why the target's server cannot make a picture's call; None where it can, or cannot tell."""
+    def _missing(self, call: T2ICall, target: str) -> str | None:
+        """The reason why the target's server cannot make a picture's call; None if it can or cannot tell."""
         from diffagent.agent.targets import load
         from diffagent.agent.targets.fitting import Resources
         from diffagent.agent.targets.installed_models import read_installed
@@ -332,27 +339,27 @@ class Room:
 
         if not load(target).self_hosted:
             return None
-        with self.opened() as catalog:
-            there = read_installed(target, self.url, catalog)
+        with self.open_catalog() as catalog:
+            installed = read_installed(target, self.url, catalog)
             try:
-                there.check_present(Resources.of(call, catalog))
+                installed.check_present(Resources.of(call, catalog))
             except BadInput as error:
-                return str(error).partition(": put the file")[0]
+                return str(error)
         return None
 
-    def _made_alike(self, picture: Path | bytes) -> T2ICall:
-        """The call that makes a picture's subject on the models that there are; says what differs."""
+    def _remake(self, picture: Path | bytes) -> T2ICall:
+        """A call for a picture's prompt on the available models; prints the differences."""
         from diffagent.agent.answering.call_forms import differences
         from diffagent.data.metadata.picture import read
 
-        told = read(picture)
+        generation = read(picture)
         self.installed = self.installed or self._has_server()
         if self.installed and not self._with_server:
             self.ask_server(self.target or DEFAULT_TARGET)
         self.nearest = True
-        call, _ = self.decided(_wishes(told))
-        with self.opened() as catalog:
-            for line in differences(told, call, catalog):
+        call, _ = self.decide(_wishes(generation))
+        with self.open_catalog() as catalog:
+            for line in differences(generation, call, catalog):
                 click.echo(f"diffagent: differs: {line}", err=True)
         return call
 
@@ -362,29 +369,31 @@ class Room:
         return load(self.target or DEFAULT_TARGET).self_hosted
 
 
-def _wishes(told: Generation) -> dict[str, Any]:
+def _wishes(generation: Generation) -> dict[str, Any]:
     """A picture's metadata as options of a request."""
     from diffagent.data.base_models import find
     from diffagent.data.records import SIDE_MAX, SIDE_MIN, legal_side
     from diffagent.data.samplers import read
 
-    sampler = read(told.sampler or "", told.schedule)
+    sampler = read(generation.sampler or "", generation.schedule)
     sides = {
         name: legal_side(min(SIDE_MAX, max(SIDE_MIN, value)))
-        for name, value in (("width", told.width), ("height", told.height))
+        for name, value in (("width", generation.width), ("height", generation.height))
         if value
     }
-    row = find(told.base_model or "")
+    row = find(generation.base_model or "")
     options = {
-        "prompt": told.prompt,
-        "negative_prompt": told.negative_prompt,
+        "prompt": generation.prompt,
+        "negative_prompt": generation.negative_prompt,
         "default_negative": False,
         "base_model": row.name if row else None,
         "sampling_method": sampler.method if sampler else None,
         "scheduler": sampler.scheduler if sampler else None,
-        "sampling_steps": told.steps if told.steps and 1 <= told.steps <= 150 else None,
-        "cfg_scale": told.cfg_scale if told.cfg_scale and 1 <= told.cfg_scale <= 30 else None,
-        "seed": told.seed if told.seed is not None and told.seed >= 0 else None,
+        "sampling_steps": generation.steps if generation.steps and 1 <= generation.steps <= 150 else None,
+        "cfg_scale": generation.cfg_scale
+        if generation.cfg_scale and 1 <= generation.cfg_scale <= 30
+        else None,
+        "seed": generation.seed if generation.seed is not None and generation.seed >= 0 else None,
         "n": 1,
         **sides,
     }
@@ -395,20 +404,20 @@ def _first_seed(seeds: tuple[int, ...]) -> dict[str, int]:
     return {"seed": seeds[0]} if seeds else {}
 
 
-def _target_of(given: Input) -> str | None:
-    """The API whose request a text is, by its fields alone."""
+def _target_of(source: Input) -> str | None:
+    """The target whose request a text is, by its fields."""
     import json
 
     from diffagent.agent.answering.call_forms import request_target
 
     try:
-        return request_target(json.loads(given.text or ""))
+        return request_target(json.loads(source.text or ""))
     except ValueError:
         return None
 
 
-def _given_options(ctx: click.Context, options: Mapping[str, Any]) -> list[str]:
-    """The flags of a request's options that stand on the command line."""
+def _request_flags(ctx: click.Context, options: Mapping[str, Any]) -> list[str]:
+    """The flags of a request's options on the command line."""
     source = click.core.ParameterSource.COMMANDLINE
     return [
         FLAGS.get(name, ("--" + name.replace("_", "-"),))[0]
@@ -418,7 +427,7 @@ def _given_options(ctx: click.Context, options: Mapping[str, Any]) -> list[str]:
 
 
 class Progress:
-    """A progress bar on stderr; a line where what is done is not known, and in a log."""
+    """A progress bar on stderr; lines where stderr is not a terminal."""
 
     def __init__(self) -> None:
         self._bar: Any = None

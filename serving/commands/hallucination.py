@@ -68,11 +68,11 @@ def hallucination(
         raise BadInput(
             "among candidates --llm is measured on one file of prompts: leave --system and others out"
         )
-    found = _among_candidates(prompts[0], options)
+    figures = _among_candidates(prompts[0], options)
     if as_json:
-        click.echo(json.dumps(found))
+        click.echo(json.dumps(figures))
         return
-    for name, value in found.items():
+    for name, value in figures.items():
         click.echo(f"{name:16} {json.dumps(value) if isinstance(value, dict | list) else value}")
 
 
@@ -97,17 +97,17 @@ def _from_memory(paths: Sequence[Path], systems: Sequence[str], options: dict[st
 
     parsed = [parse_system(text) for text in systems]
     with closing(Catalog.open(options["catalog"])) as catalog:
-        asked = [read_prompt_set(path, catalog, options["limit"], options["seed"]) for path in paths]
+        prompt_sets = [read_prompt_set(path, catalog, options["limit"], options["seed"]) for path in paths]
         if options["enhance"]:
             engine = load_engine(options["engine"], options["llm"])
-            asked += [enhance_set(one, engine, _progress) for one in asked]
-        found: dict[str, dict[str, Any]] = {one.name: {} for one in asked}
+            prompt_sets += [enhance_set(prompts, engine, _progress) for prompts in prompt_sets]
+        outcomes: dict[str, dict[str, Any]] = {prompts.name: {} for prompts in prompt_sets}
         for name, llm, _ in parsed:
             tuned = TunedModel.find(llm).engine()
-            for one in asked:
-                found[one.name][name] = answers(tuned, catalog, one, _progress)
+            for prompts in prompt_sets:
+                outcomes[prompts.name][name] = answers(tuned, catalog, prompts, _progress)
             tuned.close()
-    return table(found, asked, options["seed"])
+    return table(outcomes, prompt_sets, options["seed"])
 
 
 def _progress(items: Iterable[Any], label: str) -> Iterable[Any]:

@@ -29,7 +29,7 @@ _FILE = click.argument("file")
 
 
 class FoldersFirst(click.Group):
-    """A group whose first word is a folder where it is none of its commands."""
+    """A group whose first word is a folder if it is not one of its commands."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         if args and args[0].startswith("-") and args[0] not in ("--help", "-h"):
@@ -63,7 +63,7 @@ def library() -> None:
 @click.option(
     "--hash/--no-hash", "hashed", default=True, help="Hash whole files, for the hub and for servers."
 )
-@click.option("--llm", metavar="URL", help="An OpenAI-compatible server that says what models are for.")
+@click.option("--llm", metavar="URL", help="An OpenAI-compatible server that describes the models.")
 @click.option("--llm-model", metavar="NAME", help="The server's model.")
 @_JSON
 def scan(
@@ -90,10 +90,10 @@ def scan(
         from diffagent.serving.commands.describe import job_of
 
         job = job_of(llm, llm_model, "none", 8)
-    with _opened() as state:
+    with _open_library() as state:
         problems = Problems()
         roots = _roots(state, folders)
-        changed = _scanned(state, roots, problems)
+        changed = _scan(state, roots, problems)
         for line in problems.lines:
             click.echo(f"diffagent: {line}", err=True)
         jobs = hash_jobs(state) if hashed else []
@@ -117,10 +117,10 @@ def scan(
 @library.command("list")
 @_JSON
 def list_(as_json: bool) -> None:
-    """List what each file of the library is."""
+    """List the files of the library."""
     from diffagent.data.library.entries import shelve
 
-    with _opened() as state:
+    with _open_library() as state:
         _need_folders(state)
         _print_lines(shelve(state.files), as_json)
 
@@ -129,26 +129,26 @@ def list_(as_json: bool) -> None:
 @_FILE
 @_JSON
 def show(file: str, as_json: bool) -> None:
-    """Show all that is known of one FILE: a path, or a file's name."""
+    """Show the facts of one FILE: a path, or a file's name."""
     from diffagent.data.library.entries import shelve
     from diffagent.serving.commands.tables import facts
 
-    with _opened() as state:
-        shown = _found(state, file)
-        line = next(line for line in shelve(state.files).lines if line.path == str(shown.path))
-    told = _told(shown, line)
-    click.echo(json.dumps(told, ensure_ascii=False) if as_json else facts(_texts(told)))
+    with _open_library() as state:
+        entry = _find_file(state, file)
+        line = next(line for line in shelve(state.files).lines if line.path == str(entry.path))
+    file_facts = _file_facts(entry, line)
+    click.echo(json.dumps(file_facts, ensure_ascii=False) if as_json else facts(_fact_texts(file_facts)))
 
 
 @library.command("set")
 @_FILE
-@click.option("--base-model", metavar="NAME", help="What it is, whatever file, sidecar and hub say.")
+@click.option("--base-model", metavar="NAME", help="Its base model, whatever file, sidecar and hub say.")
 @click.option(
     "--trigger", "triggers", multiple=True, metavar="WORDS", help="Words that it needs; repeatable."
 )
-@click.option("--name", metavar="NAME", help="What it is called.")
+@click.option("--name", metavar="NAME", help="Its name.")
 @click.option("--no-trigger", is_flag=True, help="It needs no words.")
-@click.option("--reset", is_flag=True, help="Forget what was set before.")
+@click.option("--reset", is_flag=True, help="Forget earlier settings.")
 def set_(
     file: str,
     base_model: str | None,
@@ -157,7 +157,7 @@ def set_(
     no_trigger: bool,
     reset: bool,
 ) -> None:
-    """Say yourself what a FILE is; your word wins over everything, also after the next scan."""
+    """Set the facts of a FILE yourself; they override all others, also after the next scan."""
     from dataclasses import replace
 
     from diffagent.data.base_models import LISTED, examples
@@ -174,18 +174,18 @@ def set_(
     if base_model is not None and row_name(base_model) not in LISTED:
         raise BadInput(f"no base model {base_model!r} is supported: give a {examples()}")
     words = tuple(" ".join(word.split()) for word in triggers if word.strip())
-    with _opened() as state:
-        shown = _found(state, file)
-        value = Override() if reset else shown.override
+    with _open_library() as state:
+        entry = _find_file(state, file)
+        override = Override() if reset else entry.override
         if base_model is not None:
-            value = replace(value, base_model=row_name(base_model))
+            override = replace(override, base_model=row_name(base_model))
         if words or no_trigger:
-            value = replace(value, trigger_words=words)
+            override = replace(override, trigger_words=words)
         if name is not None:
-            value = replace(value, name=name)
-        state.set_override(shown.key, value)
+            override = replace(override, name=name)
+        state.set_override(entry.key, override)
         shelf = build(state, _encoder, progress=_bar)
-        line = next(line for line in shelf.lines if line.path == str(shown.path))
+        line = next(line for line in shelf.lines if line.path == str(entry.path))
     click.echo(f"{line.shown}: {_row(line)[1]}, {line.base.name or 'unknown'}; {_row(line)[4]}", err=True)
 
 
@@ -203,10 +203,10 @@ def forget(folder: Path | None) -> None:
         was_there = memory.forget()
         click.echo("forgotten" if was_there else "there was no library", err=True)
         return
-    with _opened() as state:
+    with _open_library() as state:
         if not state.drop_root(folder.absolute()):
-            known = ", ".join(map(str, state.roots())) or "none"
-            raise BadInput(f"{folder} is no folder of the library: its folders are {known}")
+            folders = ", ".join(map(str, state.roots())) or "none"
+            raise BadInput(f"{folder} is not a folder of the library: its folders are {folders}")
         build(state, _encoder, progress=_bar)
 
 
@@ -235,12 +235,12 @@ def get(model: str, folder: Path | None, catalog: str | None, url: str | None, y
     with closing(Catalog.open(catalog)) as opened:
         card = opened.find(model)
     check_fetchable(card)
-    with _opened() as state:
+    with _open_library() as state:
         root = _target(state, folder)
-        there = next((file for file in state.files() if file.sha256 == card.sha256), None)
-        if there is not None:
-            click.echo(f"diffagent: it is there already: {there.shown}", err=True)
-            click.echo(there.path)
+        present = next((file for file in state.files() if file.sha256 == card.sha256), None)
+        if present is not None:
+            click.echo(f"diffagent: the file is there already: {present.shown}", err=True)
+            click.echo(present.path)
             return
         path = destination(root, card)
         size = size_of(card, url)
@@ -251,7 +251,7 @@ def get(model: str, folder: Path | None, catalog: str | None, url: str | None, y
             )
         if not yes:
             if not sys.stdin.isatty():
-                raise click.UsageError("nobody can be asked here: --yes fetches it")
+                raise click.UsageError("stdin is not a terminal to confirm on: --yes fetches without asking")
             click.confirm("fetch it?", abort=True, err=True)
         with Progress() as report:
             fetch(card, report, url=url, path=path)
@@ -260,7 +260,7 @@ def get(model: str, folder: Path | None, catalog: str | None, url: str | None, y
             from diffagent.data.library.catalog import build
             from diffagent.data.library.scan import Problems
 
-            _scanned(state, [root], Problems())
+            _scan(state, [root], Problems())
             build(state, _encoder, progress=_bar)
 
 
@@ -278,7 +278,7 @@ def _target(state: State, folder: Path | None) -> Path:
 
 
 def _offer(card: Card, size: int | None, path: Path) -> list[tuple[str, str]]:
-    """What a user should know of a model before it is fetched."""
+    """The facts of a model that are shown before it is fetched."""
     from diffagent.data.air import AIR
     from diffagent.data.base_models import find
 
@@ -293,7 +293,7 @@ def _offer(card: Card, size: int | None, path: Path) -> list[tuple[str, str]]:
         ("model", f"{card.name} {card.version_name}".strip()),
         ("type", f"{card.type}, {card.base_model}"),
         ("page", AIR.parse(card.air).url or ""),
-        ("size", f"{size / 1e6:,.0f} MB" if size is not None else "not told"),
+        ("size", f"{size / 1e6:,.0f} MB" if size is not None else "unknown"),
         ("licence", "; ".join(terms)),
         ("of the base model", str(row.licence) if row is not None and row.licence else ""),
         ("sha256", card.sha256 or ""),
@@ -302,8 +302,8 @@ def _offer(card: Card, size: int | None, path: Path) -> list[tuple[str, str]]:
 
 
 @contextmanager
-def _opened() -> Iterator[State]:
-    """The library's memory, for one command at a time."""
+def _open_library() -> Iterator[State]:
+    """The library's state, locked for one command at a time."""
     from filelock import FileLock, Timeout
 
     from diffagent.data.library.state import LOCK, State, library_home
@@ -319,14 +319,15 @@ def _opened() -> Iterator[State]:
 
 
 def _roots(state: State, folders: Sequence[Path]) -> list[Path]:
-    """The folders to scan: those given, or one of the library's that holds them, or all of the library's."""
-    known = state.roots()
+    """The folders to scan: the given ones, or the library's folders that contain them, or all of the
+    library's."""
+    roots = state.roots()
     if not folders:
         _need_folders(state)
-        return known
+        return roots
     absolute = [Path(folder).expanduser().absolute() for folder in folders]
     chosen = (
-        next((root for root in known if path.is_dir() and path.is_relative_to(root)), path)
+        next((root for root in roots if path.is_dir() and path.is_relative_to(root)), path)
         for path in absolute
     )
     return list(dict.fromkeys(chosen))
@@ -337,7 +338,7 @@ def _need_folders(state: State) -> None:
         raise BadInput("there is no library yet: make one with diffagent library DIR")
 
 
-def _scanned(state: State, roots: Sequence[Path], problems: Any) -> int:
+def _scan(state: State, roots: Sequence[Path], problems: Any) -> int:
     from tqdm import tqdm
 
     from diffagent.data.library.scan import scan as run
@@ -362,7 +363,7 @@ def _bar(items: Iterable[Any], total: int) -> Iterable[Any]:
 
 
 def _wait(hashing: Any) -> None:
-    """A bar until all is hashed; an interrupt leaves the rest for the next run."""
+    """Show a bar until all files are hashed; an interrupt leaves the rest for the next run."""
     from tqdm import tqdm
 
     click.echo("diffagent: hashing whole files; Ctrl-C leaves the rest for the next run", err=True)
@@ -376,7 +377,7 @@ def _wait(hashing: Any) -> None:
 
 
 def _ask_hub(state: State, url: str | None) -> None:
-    """Asks the hub for the hashes that it was not asked for, and keeps its answers."""
+    """Ask the hub for the hashes that have no recent answer, and keep its answers."""
     import asyncio
     import os
     import time
@@ -384,9 +385,11 @@ def _ask_hub(state: State, url: str | None) -> None:
     from diffagent.data.hubs.civitai import DEFAULT_URL, CivitaiClient
     from diffagent.data.library.hub import AGAIN_S, look_up
 
-    asked = state.answered()
-    old = time.time() - AGAIN_S
-    digests = sorted({f.sha256 for f in state.files() if f.sha256 and asked.get(f.sha256, 0.0) < old})
+    answered_at = state.answered()
+    oldest = time.time() - AGAIN_S
+    digests = sorted(
+        {f.sha256 for f in state.files() if f.sha256 and answered_at.get(f.sha256, 0.0) < oldest}
+    )
     if not digests:
         return
     key = os.environ.get("CIVITAI_API_KEY", "").strip() or None
@@ -398,11 +401,11 @@ def _ask_hub(state: State, url: str | None) -> None:
     try:
         answers = asyncio.run(ask())
     except DiffAgentError as error:
-        click.echo(f"diffagent: the hub was not asked ({error}); what the files say stands", err=True)
+        click.echo(f"diffagent: the hub was not asked ({error.line()}); what the files say stands", err=True)
         return
     state.put_answers(answers)
-    known = sum(answer is not None for answer in answers.values())
-    click.echo(f"diffagent: the hub knows {known:,} of {len(digests):,} files", err=True)
+    matched = sum(answer is not None for answer in answers.values())
+    click.echo(f"diffagent: the hub knows {matched:,} of {len(digests):,} files", err=True)
 
 
 def _tell_use(shelf: Shelf) -> None:
@@ -446,11 +449,11 @@ def _printable(path: str) -> str:
     return printable(path)
 
 
-def _found(state: State, name: str) -> File:
+def _find_file(state: State, name: str) -> File:
     """The file of a path or name.
 
     Raises:
-        BadInput: none, or several of one name.
+        BadInput: there is no such file, or several have the name.
     """
     import difflib
 
@@ -474,7 +477,7 @@ def _found(state: State, name: str) -> File:
     raise BadInput(f"no file {name!r} in the library{hint}")
 
 
-def _told(file: File, line: Line) -> dict[str, Any]:
+def _file_facts(file: File, line: Line) -> dict[str, Any]:
     facts, notes = file.facts, file.notes
     words = notes.trigger_words or facts.spec.trigger_words or facts.training.trigger_words
     return {
@@ -494,8 +497,8 @@ def _told(file: File, line: Line) -> dict[str, Any]:
     }
 
 
-def _texts(told: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    for name, value in told.items():
+def _fact_texts(file_facts: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    for name, value in file_facts.items():
         if isinstance(value, bool):
             value = "yes" if value else "no"
         elif isinstance(value, int):

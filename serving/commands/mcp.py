@@ -20,7 +20,7 @@ from diffagent.serving.commands.catalog_option import catalog_option
 @click.option(
     "--llm", metavar="PATH-OR-NAME", help="A LLaMA-architecture model; default: SmolLM2-135M-Instruct."
 )
-@click.option("--target-url", metavar="URL", help="The server that is asked what is installed.")
+@click.option("--target-url", metavar="URL", help="The server whose installed models may be asked for.")
 def mcp(catalog: str | None, engine: str, llm: str | None, target_url: str | None) -> None:
     """Serve route_prompt, identify_model and search_models to an MCP client over stdin and stdout.
 
@@ -43,7 +43,7 @@ def mcp(catalog: str | None, engine: str, llm: str | None, target_url: str | Non
 
 
 def _interrupted(_signal: int, _frame: object) -> None:
-    """Ctrl-C: asyncio would wait for the thread that reads stdin, and that for the client."""
+    """The handler of Ctrl-C: asyncio would wait for the thread that reads stdin, and that for the client."""
     click.echo("diffagent: interrupted", err=True)
     _leave(1)
 

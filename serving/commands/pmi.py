@@ -130,24 +130,25 @@ def identify(
         if identifier is None:
             raise missing(opened.path)
         if paper:
-            shown = _by_paper(identifier, images, prompt, captioner, opened, k)
+            ranking = _by_paper(identifier, images, prompt, captioner, opened, k)
         else:
-            shown = identified(identifier.identify(images), opened, k)
+            ranking = ranking_of(identifier.identify(images), opened, k)
     if as_json:
-        click.echo(json.dumps(shown, ensure_ascii=False))
+        click.echo(json.dumps(ranking, ensure_ascii=False))
         return
     from diffagent.serving.commands.tables import table
 
-    rows = [(one["model"], _score(one), one["air"]) for one in shown["models"]]
+    rows = [(row["model"], _score(row), row["air"]) for row in ranking["models"]]
     click.echo(table(("MODEL", "DISTANCE" if paper else "PROBABILITY", "AIR"), rows, right=(1,)))
-    if shown.get("unsure"):
+    if ranking.get("unsure"):
         click.echo(
-            f"unsure: {shown['likely']} models share 90 % of the probability; more images tell more", err=True
+            f"unsure: {ranking['likely']} models share 90 % of the probability; more images tell more",
+            err=True,
         )
 
 
-def _score(one: dict[str, Any]) -> str:
-    return f"{one['probability']:.1%}" if "probability" in one else f"{one['distance']:.4f}"
+def _score(row: dict[str, Any]) -> str:
+    return f"{row['probability']:.1%}" if "probability" in row else f"{row['distance']:.4f}"
 
 
 def _by_paper(
@@ -212,13 +213,13 @@ def bench(
     from diffagent.agent.pmi.report import of_settings, report
 
     sizes = _sizes(images)
-    read = read_bench(manifest, _pair(image_encoder), _progress)
-    learnt = benchmark.learn_space(read)
-    results = benchmark.run(read, learnt, sizes, full=tables)
+    bench_images = read_bench(manifest, _pair(image_encoder), _progress)
+    learnt = benchmark.learn_space(bench_images)
+    results = benchmark.run(bench_images, learnt, sizes, full=tables)
     if own:
         from diffagent.agent.pmi.own_prompts import settings
 
-        results["settings_of_prompts"] = settings(read, sizes, progress=_progress)
+        results["settings_of_prompts"] = settings(bench_images, sizes, progress=_progress)
     if plot is not None:
         from diffagent.agent.pmi.plots import plot_accuracy
 
@@ -226,7 +227,7 @@ def bench(
     if sheet is not None:
         from diffagent.agent.pmi.sheet import draw_sheet
 
-        draw_sheet(manifest, read, learnt, sheet)
+        draw_sheet(manifest, bench_images, learnt, sheet)
     if as_json:
         click.echo(json.dumps(results, ensure_ascii=False))
         return
@@ -238,15 +239,15 @@ def bench(
         click.echo(of_settings(results["settings_of_prompts"]))
 
 
-def _sizes(given: str) -> list[int]:
+def _sizes(text: str) -> list[int]:
     from diffagent.agent.pmi.requirement import MOST_IMAGES
 
     try:
-        sizes = sorted({int(one) for one in given.split(",")})
+        sizes = sorted({int(part) for part in text.split(",")})
     except ValueError:
         sizes = []
     if not sizes or not 1 <= sizes[0] <= sizes[-1] <= MOST_IMAGES:
-        raise click.UsageError(f"--images {given!r}: give numbers from 1 to {MOST_IMAGES}, such as 1,4")
+        raise click.UsageError(f"--images {text!r}: give numbers from 1 to {MOST_IMAGES}, such as 1,4")
     return sizes
 
 
@@ -258,25 +259,25 @@ def _print_bench(results: dict[str, Any]) -> None:
         (
             method,
             size,
-            f"{one['top1']:.1%}",
-            f"{one['top5']:.1%}",
-            f"{one['rank']:.1f}",
-            distance(one["frechet"]),
+            f"{figures['top1']:.1%}",
+            f"{figures['top5']:.1%}",
+            f"{figures['rank']:.1f}",
+            distance(figures["frechet"]),
         )
         for size in results["tasks"]
-        for method, one in ((name, results[name][size]) for name in ("baseline", "rkme", "pmi", "ours"))
+        for method, figures in ((name, results[name][size]) for name in ("baseline", "rkme", "pmi", "ours"))
     ]
     click.echo(table(("METHOD", "IMAGES", "TOP 1", "TOP 5", "RANK", "FRECHET"), rows, right=(1, 2, 3, 4, 5)))
 
 
-def identified(found: Identification, catalog: Catalog, k: int) -> dict[str, Any]:
+def ranking_of(identification: Identification, catalog: Catalog, k: int) -> dict[str, Any]:
     """An identification as it is printed: the best k models and whether one stands out."""
     models = []
-    for air, probability in found.best(k):
+    for air, probability in identification.best(k):
         card = catalog.by_air(air)
         name = card.name if card else air
         models.append({"model": name, "air": air, "probability": round(probability, 4)})
-    return {"models": models, "unsure": found.unsure, "likely": found.likely}
+    return {"models": models, "unsure": identification.unsure, "likely": identification.likely}
 
 
 def _pair(image_encoder: str) -> EncoderPair:

@@ -13,12 +13,12 @@ from diffagent.serving.commands.catalog_option import catalog_option
 @click.command()
 @click.argument("image", metavar="IMAGE")
 @catalog_option()
-@click.option("--told", is_flag=True, help="Print what the metadata says, without looking models up.")
-def read(image: str, catalog: str | None, told: bool) -> None:
-    """Print the call that made IMAGE (- is stdin), by the metadata of any usual program.
+@click.option("--metadata", is_flag=True, help="Print the metadata, without looking models up.")
+def read(image: str, catalog: str | None, metadata: bool) -> None:
+    """Print the call that made IMAGE (- is stdin), by the metadata of the usual programs.
 
-    A1111, Forge, SD.Next, ComfyUI, SwarmUI, Civitai and diffagent itself are read; what the call does not
-    hold as it was is said on stderr. diffagent generate IMAGE makes it again.
+    A1111, Forge, SD.Next, ComfyUI, SwarmUI, Civitai and diffagent itself are read; differences between the
+    metadata and the call go to stderr. diffagent generate IMAGE makes the picture again.
     """
     import json
     from dataclasses import asdict
@@ -33,20 +33,22 @@ def read(image: str, catalog: str | None, told: bool) -> None:
     if image == "-":
         source = read_stdin()
         if isinstance(source, str):
-            raise BadImage("stdin holds text, and no picture: pipe a picture's file into it")
+            raise BadImage("stdin is text, not a picture: pipe a picture's file into it")
     elif not source.is_file():
         raise BadImage(f"{image} is not a file: give a picture")
-    if told:
+    if metadata:
         click.echo(json.dumps(asdict(picture.read(source)), ensure_ascii=False, indent=2))
         return
     with Catalog.open(catalog) as opened:
         try:
-            found = from_picture(source, opened)
+            recovered = from_picture(source, opened)
         except UnknownModel as error:
-            own = own_call(source)
-            if own is None:
+            stored_call = own_call(source)
+            if stored_call is None:
                 raise
-            found = CallInput(own, notes=(f"the call in the picture is printed as it is: {error}",))
-    for note in found.notes:
+            recovered = CallInput(
+                stored_call, notes=(f"the call in the picture is printed as it is: {error.line()}",)
+            )
+    for note in recovered.notes:
         click.echo(f"diffagent: note: {note}", err=True)
-    click.echo(found.call.to_json())
+    click.echo(recovered.call.to_json())

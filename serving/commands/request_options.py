@@ -30,7 +30,6 @@ FLAGS: Mapping[str, tuple[str, ...]] = {
     "default_negative": ("--default-negative/--no-default-negative",),
     "k": ("-k",),
     "n": ("-n",),
-    "target": ("--for", "--target"),
 }
 """Fields whose option is spelled otherwise."""
 METAVARS: Mapping[str, str] = {"model": "NAME-OR-AIR", "target_url": "URL", "images": "FILE"}

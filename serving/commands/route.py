@@ -18,11 +18,11 @@ from diffagent.serving.commands.catalog_option import catalog_option
 from diffagent.serving.commands.request_options import request_options
 
 if TYPE_CHECKING:
-    from diffagent.serving.batch.route import Answer, Body, Summary
-    from diffagent.serving.batch.rows import Row, Source
+    from diffagent.serving.batch.route import Answer, BatchSummary, Body
+    from diffagent.serving.batch.rows import BatchRow, BatchSource
 
 BLOCK, BATCH = 8, 64
-"""Rows between two syncs, where the engine answers one by one and where it answers many together."""
+"""Rows between two syncs: for an engine that answers one by one, and for one that batches."""
 
 
 @click.command()
@@ -35,7 +35,7 @@ BLOCK, BATCH = 8, 64
     "--format",
     "kind",
     type=click.Choice(KINDS),
-    help="What IN holds; default: as its name ends, else by its look.",
+    help="Format of IN; default: by its extension, else by its content.",
 )
 @request_options("images")
 @click.option(
@@ -64,15 +64,16 @@ def route(
     """Route every row of IN (.jsonl, .csv, .tsv, .txt, a Hugging Face dataset, or - for stdin).
 
     A row is {"id"?, "prompt", …} with any option of a request by its Python name ("negative_prompt",
-    "base_model", "seed", "width"), which goes before the command's; a line of a .txt file is a prompt. It
-    becomes {"id", "call", "n", "notes", "reasons"} or {"id", "error"}, with the row's other columns beside.
-    Run again to go on. A .csv file has a column for each of the call's fields; its rows grow in OUT.jsonl.
+    "base_model", "seed", "width"), which overrides the command's; a line of a .txt file is a prompt. Its
+    output is {"id", "call", "n", "notes", "reasons"} or {"id", "error"}, with the row's other columns. Run
+    again to go on. A .csv file has a column for each field of the call; its rows are first written to
+    OUT.jsonl.
     """
     from diffagent.agent.asking.request import Request
     from diffagent.serving.commands.texts import STDIN
 
     Request.parse({"prompt": "any", **options})
-    run = Run((catalog, llm, engine), options, address, workers)
+    run = BatchRun((catalog, llm, engine), options, address, workers)
     with ExitStack() as stack:
         if STDIN in (source, output):
             folder = Path(stack.enter_context(TemporaryDirectory(prefix="diffagent-")))
@@ -86,23 +87,23 @@ def route(
             click.echo(f"diffagent: columns that are passed through: {', '.join(opened.passed)}", err=True)
         settings = {} if prompt_column == PROMPT else {"prompt_column": prompt_column}
         if output == STDIN:
-            summary = run.rows(opened, folder / "rows.jsonl", settings, Copied(folder / "rows.jsonl"))
+            summary = run.rows(opened, folder / "rows.jsonl", settings, StdoutCopy(folder / "rows.jsonl"))
         else:
             summary = run.file(opened, Path(output), settings)
     click.echo(json.dumps(summary.to_dict()), err=output == STDIN)
 
 
 @dataclass(frozen=True)
-class Run:
-    """How rows are answered: what is loaded, the command's options, where it runs."""
+class BatchRun:
+    """A batch run: the arguments of ``Agent.load``, the command's options, the cluster."""
 
     load: tuple[str | None, str | None, str]
     options: dict[str, Any]
     address: str | None = None
     workers: int = 1
 
-    def file(self, opened: Source, out: Path, settings: dict[str, Any]) -> Summary:
-        """Rows into a file by its name: JSON lines, or a table of them beside."""
+    def file(self, opened: BatchSource, out: Path, settings: dict[str, Any]) -> BatchSummary:
+        """Write the rows into a file: JSON lines, or by the extension .csv a table beside them."""
         from diffagent.serving.batch.route import as_csv
 
         if out.suffix.casefold() != ".csv":
@@ -117,44 +118,44 @@ class Run:
 
     def rows(
         self,
-        opened: Source,
+        opened: BatchSource,
         out: Path,
         settings: dict[str, Any],
-        copied: Callable[[], None] = lambda: None,
-    ) -> Summary:
-        """Rows into JSON lines; ``copied`` is called when some were added."""
+        on_rows: Callable[[], None] = lambda: None,
+    ) -> BatchSummary:
+        """Write the rows as JSON lines; ``on_rows`` is called after each block."""
         from tqdm import tqdm
 
         from diffagent.serving.batch import route as batch
 
         catalog, llm, engine = self.load
         if self.address:
-            from diffagent.serving.batch.ray_route import on_ray
+            from diffagent.serving.batch.ray_route import ray_answers
 
-            answer = on_ray(self.address, self.workers, self.load, self.options)
+            answer = ray_answers(self.address, self.workers, self.load, self.options)
         else:
-            answer = here(self.load, self.options)
-        made_of = {"catalog": _digest(catalog), "engine": engine, "llm": llm, **self.options, **settings}
+            answer = local_answers(self.load, self.options)
+        run_settings = {"catalog": _digest(catalog), "engine": engine, "llm": llm, **self.options, **settings}
         with ExitStack() as stack:
             stack.enter_context(redirect_stdout(sys.stderr))  # Ray and vLLM print; stdout is for the summary
 
-            def begin(kept: int) -> Callable[[int], object]:
-                bar = tqdm(total=opened.count, initial=kept, unit="row", smoothing=0.1)
+            def begin(rows_before: int) -> Callable[[int], object]:
+                bar = tqdm(total=opened.count, initial=rows_before, unit="row", smoothing=0.1)
                 update = stack.enter_context(bar).update
 
-                def added(count: int) -> None:
+                def advance(count: int) -> None:
                     update(count)
-                    copied()
+                    on_rows()
 
-                return added
+                return advance
 
             return batch.route(
-                opened, out, answer, made_of, BLOCK if engine == "transformers" else BATCH, begin
+                opened, out, answer, run_settings, BLOCK if engine == "transformers" else BATCH, begin
             )
 
 
-class Copied:
-    """Copies what is added to a file to stdout."""
+class StdoutCopy:
+    """A callback that copies new bytes of a file to stdout."""
 
     def __init__(self, path: Path) -> None:
         self._path, self._at, self._out = path, 0, sys.stdout
@@ -168,23 +169,23 @@ class Copied:
         self._out.flush()
 
 
-def here(load: tuple[str | None, str | None, str], options: dict[str, Any]) -> Answer:
-    """Answers from an agent in this process, loaded for the first row that needs one."""
+def local_answers(load: tuple[str | None, str | None, str], options: dict[str, Any]) -> Answer:
+    """Answers from an agent in this process, loaded at the first row that needs it."""
 
-    def answer(blocks: Iterable[list[Row]]) -> Iterator[list[Body]]:
+    def answer(blocks: Iterable[list[BatchRow]]) -> Iterator[list[Body]]:
         from diffagent.agent.agent import Agent
-        from diffagent.serving.batch.route import answered
+        from diffagent.serving.batch.route import row_bodies
 
         agent: Agent | None = None
         for rows in blocks:
             agent = (agent or Agent.load(*load)) if rows else agent
-            yield answered(agent, [{**options, **row.options} for row in rows]) if agent else []
+            yield row_bodies(agent, [{**options, **row.options} for row in rows]) if agent else []
 
     return answer
 
 
 def _digest(catalog: str | None) -> str | None:
-    """SHA-256 of a catalog of one's own; the one that ships has a version."""
+    """The SHA-256 of a catalog file; for the catalog that ships, the package's version."""
     from importlib.metadata import version
 
     from diffagent.data.weights.wheel import sha256

@@ -125,12 +125,12 @@ def community(
     chosen = sample(list(read_pairs(pairs)), limit, seed)
     parsed = [parse_system(text) for text in systems]
     shared: Any = None
-    found: dict[str, Any] = {}
+    results: dict[str, Any] = {}
     for name, llm, fusion in parsed:
         agent = Agent.of(catalog, TunedModel.find(llm).engine(), Fusion.load(fusion))
         shared = shared or community_of(raw, agent, [pair.prompt for pair in chosen], "report")
-        found[name] = answers(agent, chosen, shared, free, progress)
-    rows = table(found, seed)
+        results[name] = answers(agent, chosen, shared, free, progress)
+    rows = table(results, seed)
     if as_json:
         click.echo(json.dumps(rows))
         return
@@ -183,15 +183,15 @@ def images(prompts: Path, sft: str, aligned: str, out: Path, **options: Any) -> 
     from diffagent.training.rrhf.queries import default_card
 
     texts = read_prompts(prompts, options["limit"], options["seed"])
-    said: list[list[Any]] = []
+    calls: list[list[Any]] = []
     for name in (sft, aligned):
         agent = Agent.of(options["catalog"], TunedModel.find(name).engine())
         default = default_card(agent, options["baseline"])
         ask = free_caller(agent, options["free"], default) if options["free"] else constrained_caller(agent)
-        said.append([ask(text) for text in progress(texts, f"calls of {name}")])
-    asked = [
-        five_calls(text, default_call(agent, default, text), one, two)
-        for text, one, two in zip(texts, *said, strict=True)
+        calls.append([ask(text) for text in progress(texts, f"calls of {name}")])
+    sets = [
+        five_calls(text, default_call(agent, default, text), first, second)
+        for text, first, second in zip(texts, *calls, strict=True)
     ]
     side = options["side"] or side_of(default.base_model)
     studio = Studio(
@@ -199,14 +199,14 @@ def images(prompts: Path, sft: str, aligned: str, out: Path, **options: Any) -> 
     )
     scorers = load_scorers(options["clip"], options["image_reward"], options["hps"])
     metrics = ImageMetrics(studio, scorers, range(options["count"]))
-    found = table(asked, measure(asked, metrics, progress), options["seed"])
-    sheets(asked, studio, metrics.seeds, out)
-    blind_page(asked, studio, out / "blind.html", seeds=metrics.seeds)
-    found["generated"] = studio.generated
+    rows = table(sets, measure(sets, metrics, progress), options["seed"])
+    sheets(sets, studio, metrics.seeds, out)
+    blind_page(sets, studio, out / "blind.html", seeds=metrics.seeds)
+    rows["generated"] = studio.generated
     if options["as_json"]:
-        click.echo(json.dumps(found))
+        click.echo(json.dumps(rows))
         return
-    for name, row in found.items():
+    for name, row in rows.items():
         click.echo(f"{name:16} {json.dumps(row)}")
 
 
@@ -252,19 +252,19 @@ def suitability(
     from diffagent.training.fitting.plain_requests import read_graded
     from diffagent.training.rrhf.policy import TunedModel
 
-    asked = read_graded(requests)
-    held_out = [one for one in asked if one.split == "test"][:limit]
+    graded = read_graded(requests)
+    held_out = [request for request in graded if request.split == "test"][:limit]
     parsed = [parse_system(text) for text in systems]
     offered: Any = None
-    found: dict[str, Any] = {}
-    told: Any = None
+    results: dict[str, Any] = {}
+    facts: Any = None
     for name, llm, _ in parsed:
         agent = Agent.of(catalog, TunedModel.find(llm).engine())
         if offered is None:
-            reward = suited_of(agent, asked, weights)
-            offered, told = offers(agent, held_out, reward, progress), reward.report()
-        found[name] = choices(agent.engine, offered, form, progress)
-    rows = table(found, offered, seed) | told
+            reward = suited_of(agent, graded, weights)
+            offered, facts = offers(agent, held_out, reward, progress), reward.report()
+        results[name] = choices(agent.engine, offered, form, progress)
+    rows = table(results, offered, seed) | facts
     if as_json:
         click.echo(json.dumps(rows))
         return
@@ -275,15 +275,15 @@ def suitability(
 def _queries_and_reward(
     dabench: Path | None, agent: Any, config: Any, default: Any, options: dict[str, Any]
 ) -> tuple[list[Any], Any, Path]:
-    """What is asked, what ranks the answers, and where the former comes from."""
+    """The queries, the reward that ranks their responses, and the source of the queries."""
     from diffagent.training.fitting.plain_requests import read_graded, shipped
     from diffagent.training.rrhf.queries import read_queries, request_queries
 
     if dabench is None or options["reward"] == "suitability":
         source = options["requests"] or shipped()
-        asked = read_graded(source)
-        queries = request_queries(asked, agent, config.form, config.k, default, config.seed)
-        return queries[: options["limit"]], suited_of(agent, asked, options["weights"]), source
+        graded = read_graded(source)
+        queries = request_queries(graded, agent, config.form, config.k, default, config.seed)
+        return queries[: options["limit"]], suited_of(agent, graded, options["weights"]), source
     queries = read_queries(dabench / "align.jsonl", agent, config.form, config.k, default, config.seed)
     queries = queries[: options["limit"]]
     if options["reward"] == "images":

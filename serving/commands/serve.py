@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="Another one needs --api-keys.")
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, help="Addresses other than loopback need --api-keys."
+)
 @click.option("--port", default=8000, show_default=True, type=click.IntRange(0, 65535))
 @click.option("--api-keys", metavar="FILE", help="Keys that clients send, one a line.")
 @click.option("--origin", "origins", multiple=True, help="A web page elsewhere that may call; repeatable.")
@@ -69,27 +71,27 @@ def serve(
     _check_target(config)
     if config.installed:
         catalog = _with_server_models(catalog, config)
-    with listening(host, port) as door, contextlib.redirect_stdout(sys.stderr):  # vLLM prints
+    with open_listener(host, port) as listener, contextlib.redirect_stdout(sys.stderr):  # vLLM prints
         logs.configure(config.log_prompts)
-        run(create_app(Agent.load(catalog, llm, engine, concurrent=True), config), config, door)
+        run(create_app(Agent.load(catalog, llm, engine, concurrent=True), config), config, listener)
 
 
 def _with_server_models(catalog: str | None, config: ServerConfig) -> str:
-    """The catalog with what the target's server has besides; says what is new and what is left out."""
+    """The catalog with the models of the target's server; prints which are new and which are left out."""
     from diffagent.agent.targets.server_catalog import with_server_models
 
     assert config.target is not None
-    found = with_server_models(catalog, config.target, config.target_url)
-    for line in found.lines(config.target_url or load(config.target).usual_url or config.target):
+    server_catalog = with_server_models(catalog, config.target, config.target_url)
+    for line in server_catalog.lines(config.target_url or load(config.target).usual_url or config.target):
         click.echo(f"diffagent: {line}", err=True)
-    return str(found.path)
+    return str(server_catalog.path)
 
 
-def listening(host: str, port: int) -> socket.socket:
-    """A socket at an address; who connects before the agent is loaded waits.
+def open_listener(host: str, port: int) -> socket.socket:
+    """A listening socket; clients that connect before the agent is loaded wait.
 
     Raises:
-        BadInput: the address is taken, or none of this machine.
+        BadInput: the address is in use, or not of this machine.
     """
     from diffagent.data.errors import BadInput
     from diffagent.serving.server.listener import BACKLOG, Listener
@@ -102,11 +104,11 @@ def listening(host: str, port: int) -> socket.socket:
         raise BadInput(f"cannot listen on {host}, port {port} ({reason}): choose another --port") from None
 
 
-def run(app: FastAPI, config: ServerConfig, door: socket.socket) -> None:
-    """Serves until SIGINT or SIGTERM, then finishes what was accepted."""
+def run(app: FastAPI, config: ServerConfig, listener: socket.socket) -> None:
+    """Serve until SIGINT or SIGTERM, then finish the accepted requests."""
     import uvicorn
 
-    from diffagent.serving.server.connections import bounded
+    from diffagent.serving.server.connections import protocol_of
     from diffagent.serving.server.listener import BACKLOG
 
     slowest = max(config.deadline, config.image_deadline if config.target else 0)
@@ -116,20 +118,20 @@ def run(app: FastAPI, config: ServerConfig, door: socket.socket) -> None:
         access_log=False,
         server_header=False,
         loop="asyncio",  # uvloop's transports do not read in the small pieces that connections rely on
-        http=bounded(config),
+        http=protocol_of(config),
         ws="none",
         backlog=BACKLOG,
         timeout_keep_alive=config.idle_seconds,  # type: ignore[arg-type]  # goes to loop.call_later
         timeout_graceful_shutdown=int(slowest) + 5,
     )
-    signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn raises it again once all is finished
-    host, port = door.getsockname()[:2]
+    signal.signal(signal.SIGTERM, lambda *_: None)  # uvicorn raises it again after its shutdown
+    host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     logging.getLogger("diffagent.server").info(
         "listening", extra={"fields": {"url": f"http://{shown}:{port}/"}}
     )
     with contextlib.suppress(KeyboardInterrupt):
-        uvicorn.Server(settings).run(sockets=[door])
+        uvicorn.Server(settings).run(sockets=[listener])
 
 
 def _require() -> None:
@@ -137,17 +139,17 @@ def _require() -> None:
 
     from diffagent.data.errors import MissingExtra
 
-    lacking = [
+    missing = [
         name
         for name in ("fastapi", "uvicorn", "prometheus_client", "python_multipart")
         if not find_spec(name)
     ]
-    if lacking:
-        raise MissingExtra(f"diffagent serve needs {', '.join(lacking)}: pip install 'diffagent[serve]'")
+    if missing:
+        raise MissingExtra(f"diffagent serve needs {', '.join(missing)}: pip install 'diffagent[serve]'")
 
 
 def _check_target(config: ServerConfig) -> None:
-    """What would fail at the first image fails now: a library, a key, an address."""
+    """Check library, key and address of the target now rather than at the first image."""
     if config.target is not None:
         from diffagent.agent.executors import images
 

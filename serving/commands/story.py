@@ -17,7 +17,7 @@ import click
     show_default=True,
     help="Multiplies all steps and counts; below 0.2 SFT learns little.",
 )
-@click.option("--until", metavar="STAGE", help="Stop behind this stage.")
+@click.option("--until", metavar="STAGE", help="Stop after this stage.")
 @click.option(
     "--hub",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -25,7 +25,7 @@ import click
 )
 @click.option("--seed", default=0, show_default=True, help="Draws the pairs and both stages of training.")
 def story(out: Path, llm: str, scale: float, until: str | None, hub: Path | None, seed: int) -> None:
-    """Tell the whole of SFTA on a small hub with images: about two hours on two cores; again: goes on.
+    """Run all of SFTA on a small hub with images: about two hours on two cores. Run again, it goes on.
 
     \b
     diffagent train story OUT
@@ -34,5 +34,7 @@ def story(out: Path, llm: str, scale: float, until: str | None, hub: Path | None
     from diffagent.serving.commands.rrhf import progress
     from diffagent.training.smallhub.story import Story, tell
 
-    found = tell(Story(out, llm, scale, hub, seed), until, progress, lambda line: click.echo(line, err=True))
-    click.echo(json.dumps(found))
+    summary = tell(
+        Story(out, llm, scale, hub, seed), until, progress, lambda line: click.echo(line, err=True)
+    )
+    click.echo(json.dumps(summary))

@@ -22,9 +22,9 @@ def table(
 
 def facts(pairs: Iterable[tuple[str, str]]) -> str:
     """One fact a line, ``name  value``; facts without a value are left out."""
-    kept = [(name, value) for name, value in pairs if value]
-    widest = max((width(name) for name, _ in kept), default=0)
-    return "\n".join(f"{pad(name, widest)}{_GAP}{value}" for name, value in kept)
+    rows = [(name, value) for name, value in pairs if value]
+    widest = max((width(name) for name, _ in rows), default=0)
+    return "\n".join(f"{pad(name, widest)}{_GAP}{value}" for name, value in rows)
 
 
 def width(text: str) -> int:

@@ -1,4 +1,4 @@
-"""Words of the command line: prompts of several words, ``-`` for stdin, names of files that are missing."""
+"""Words of the command line: prompts of several words, ``-`` for stdin, names of missing files."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _ENDS = (".json", ".jsonl", ".png", ".jpg", ".jpeg", ".webp", ".txt", ".csv", ".
 
 
 def prompt_of(words: Sequence[str]) -> str | None:
-    """The prompt that words say together; ``-`` alone is all of stdin; None where there are none.
+    """The prompt of the joined words; ``-`` alone is all of stdin; None if there are no words.
 
     Raises:
-        BadPrompt: stdin holds no text.
+        BadPrompt: stdin is not text.
     """
     if not words:
         return None
@@ -24,12 +24,12 @@ def prompt_of(words: Sequence[str]) -> str | None:
         return " ".join(words)
     text = read_stdin()
     if isinstance(text, bytes):
-        raise BadPrompt("stdin holds no text: pipe a prompt into it, such as echo 'a fox' | diffagent call -")
+        raise BadPrompt("stdin is not text: pipe a prompt into it, such as echo 'a fox' | diffagent call -")
     return text
 
 
 def read_stdin() -> str | bytes:
-    """All of stdin: text, or bytes where it is no UTF-8."""
+    """All of stdin: text, or bytes if it is not UTF-8."""
     stream = getattr(sys.stdin, "buffer", None)
     if stream is None:
         return sys.stdin.read()
@@ -41,6 +41,6 @@ def read_stdin() -> str | bytes:
 
 
 def is_missing_file(text: str) -> bool:
-    """Whether one word is meant as a file that is not there, by its ending."""
+    """Whether the text is one word with a file's extension, and there is no such file."""
     is_one = not any(character.isspace() for character in text)
     return is_one and text.casefold().endswith(_ENDS) and not Path(text).exists()

@@ -16,7 +16,7 @@ from diffagent.serving.commands.story import story
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 _ENGINE = click.option(
-    "--engine", default="transformers", show_default=True, help="What runs the language model."
+    "--engine", default="transformers", show_default=True, help="The engine of the language model."
 )
 _LLM = click.option("--llm", metavar="PATH-OR-NAME", help="A LLaMA-architecture model.")
 _CATALOG = click.option("--catalog", metavar="PATH", help="A catalog file; default: the one that ships.")
@@ -25,7 +25,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
 
 @click.group()
 def train() -> None:
-    """Fit what the agent decides with."""
+    """Fit the small models and train the language model."""
 
 
 @train.command()
@@ -51,8 +51,10 @@ def prefilter(raw: Path, out: Path) -> None:
 @train.command()
 @click.option("--requests", type=_FILE, help="Graded requests; default: those that ship.")
 @click.option("-o", "out", required=True, type=_FILE, metavar="SUITABILITY.npz")
-@click.option("--no-llm", is_flag=True, help="By the rules' readings: the system without a language model.")
-@click.option("--weight", default=5.0, show_default=True, help="Of the language model's word in a reading.")
+@click.option(
+    "--no-llm", is_flag=True, help="Fit to the rules' readings, for the system without a language model."
+)
+@click.option("--weight", default=5.0, show_default=True, help="Weight of the language model's reading.")
 @_CATALOG
 @_ENGINE
 @_LLM
@@ -77,35 +79,35 @@ def suitability(
     opened = Catalog.open(Path(catalog) if catalog else default_catalog())
     ranked = Prefilter.of(opened, TextEncoder.load())
     shelf = CardShelf(ranked.cards)
-    read = rule_reader(shelf) if no_llm else model_reader(load_engine(engine, llm), weight, shelf)
-    rows = gather(ranked, read_graded(requests), _progress, read)
-    found = fit([row for row in rows if row.split == "train"])
-    found.save(out)
+    reader = rule_reader(shelf) if no_llm else model_reader(load_engine(engine, llm), weight, shelf)
+    rows = gather(ranked, read_graded(requests), _progress, reader)
+    fitted = fit([row for row in rows if row.split == "train"])
+    fitted.save(out)
     held_out = [row for row in rows if row.split == "test"]
     parts = {
-        name: [row for row in held_out if row.is_strong == given]
-        for name, given in (("given", True), ("served", False))
+        name: [row for row in held_out if row.is_strong == is_given]
+        for name, is_given in (("given", True), ("served", False))
     }
-    click.echo(json.dumps({name: measure(found, part) for name, part in parts.items()}))
+    click.echo(json.dumps({name: measure(fitted, part) for name, part in parts.items()}))
 
 
 @train.command()
 @click.option("--chats", type=_FILE, help="Messages with labelled pieces; default: those that ship.")
 @click.option("-o", "out", required=True, type=_FILE, metavar="PIECES.npz")
 def talk(chats: Path | None, out: Path) -> None:
-    """Fit what tells the picture's words of a chat message from the others (40 minutes of a core).
+    """Fit the tagger of the picture's words in a chat message (40 minutes of a core).
 
-    Prints the shares on a held-out quarter of the messages; OUT is fitted to all of them. Plain requests that
-    ship are fitted to as well.
+    Prints the shares on a held-out quarter of the messages; OUT is fitted to all of them. The plain requests
+    that ship are part of the fit.
     """
     from diffagent.training.fitting.talking import fit, measure, read_chats, read_pictures
 
-    read = list(read_chats(chats))
-    held_out = [chat for chat in read if chat.is_held_out]
-    lessons = [*read, *read_pictures()]
-    measured = measure(held_out, fit([chat for chat in lessons if not chat.is_held_out], progress=_progress))
+    chats_read = list(read_chats(chats))
+    held_out = [chat for chat in chats_read if chat.is_held_out]
+    lessons = [*chats_read, *read_pictures()]
+    shares = measure(held_out, fit([chat for chat in lessons if not chat.is_held_out], progress=_progress))
     fit(lessons, progress=_progress).save(out)
-    click.echo(json.dumps({"messages": len(read), "held_out": len(held_out), **measured}))
+    click.echo(json.dumps({"messages": len(chats_read), "held_out": len(held_out), **shares}))
 
 
 @train.command("weights")
@@ -122,10 +124,10 @@ def weights(requests: Path | None, out: Path, catalog: str | None, engine: str, 
     from diffagent.training.fitting.plain_requests import read_graded
 
     agent = Agent.load(catalog, llm, engine)
-    align = [asked for asked in read_graded(requests) if asked.split == "align"]
-    found, tried = fit(agent, align, _progress)
-    save(found, out)
-    click.echo(json.dumps({"read": found.read, "asked": found.asked, **tried}))
+    align = [request for request in read_graded(requests) if request.split == "align"]
+    fusion, trials = fit(agent, align, _progress)
+    save(fusion, out)
+    click.echo(json.dumps({"read": fusion.read, "asked": fusion.asked, **trials}))
 
 
 @train.command()
@@ -135,11 +137,11 @@ def weights(requests: Path | None, out: Path, catalog: str | None, engine: str, 
     "--rebuilt",
     type=_FILE,
     metavar="CATALOG",
-    help="Write the catalog as if nobody had read it: attributes by readers that did not see their uploader.",
+    help="Write a copy of the catalog with estimated attributes only, fitted without the uploader's models.",
 )
 @_CATALOG
 def attributes(raw: Path, out: Path, rebuilt: Path | None, catalog: str | None) -> None:
-    """Fit what estimates attributes of models that nobody has read, on the catalog's and the crawl RAW.
+    """Fit the reader that estimates attributes of other models, on the catalog's models and the crawl RAW.
 
     Prints the agreement with the read ones, by cross-fitting over uploaders, beside two baselines.
     """
@@ -157,8 +159,8 @@ def attributes(raw: Path, out: Path, rebuilt: Path | None, catalog: str | None) 
         reader.save(out)
         if rebuilt is not None:
             rebuild(lesson, estimated, opened, rebuilt)
-    measured = {"models": len(lesson.attributes), "bytes": out.stat().st_size}
-    click.echo(json.dumps({**measured, "agreement": agreement(lesson, estimated)}))
+    figures = {"models": len(lesson.attributes), "bytes": out.stat().st_size}
+    click.echo(json.dumps({**figures, "agreement": agreement(lesson, estimated)}))
 
 
 @train.command()
@@ -186,9 +188,9 @@ def fusion(
     from diffagent.training.fitting.fusion import fit_write, save
 
     agent = Agent.load(catalog, llm, engine)
-    weight, tried = fit_write(agent, sample(list(read_pairs(align)), limit, seed), _progress)
+    weight, trials = fit_write(agent, sample(list(read_pairs(align)), limit, seed), _progress)
     save(replace(agent.fusion, write=weight), out)
-    click.echo(json.dumps({"write": weight, "tried": tried}))
+    click.echo(json.dumps({"write": weight, "tried": trials}))
 
 
 @train.command()
@@ -231,12 +233,14 @@ def sft(
 
     began = time.monotonic()
     check_extra()
-    chosen = read_recipe(recipe)
-    chosen = replace(chosen, model=llm) if llm else chosen
-    limits = Limits(max_steps, max_minutes or chosen.minutes, began)
-    done = run(chosen, dabench, out, raw=raw, resume=resume, limits=limits, progress=_progress, say=_say)
-    if done:
-        click.echo(json.dumps(done))
+    sft_recipe = read_recipe(recipe)
+    sft_recipe = replace(sft_recipe, model=llm) if llm else sft_recipe
+    limits = Limits(max_steps, max_minutes or sft_recipe.minutes, began)
+    summary = run(
+        sft_recipe, dabench, out, raw=raw, resume=resume, limits=limits, progress=_progress, say=_say
+    )
+    if summary:
+        click.echo(json.dumps(summary))
 
 
 @click.group("eval")
@@ -313,21 +317,21 @@ def select(
     "--wishes",
     type=_FILE,
     metavar="WISHES",
-    help="What the requests ask for in words. Default: REQUESTS-wishes.jsonl beside them, if any.",
+    help="The explicit wishes of the requests. Default: REQUESTS-wishes.jsonl beside them, if any.",
 )
 @click.option(
     "--system",
     type=click.Choice(["agent", "constant", "rule"]),
     default="agent",
     show_default=True,
-    help="Who chooses: the agent; always one model; keywords and names.",
+    help="The system that chooses: the agent; always one model; keywords and names.",
 )
 @click.option(
     "--constant",
     default="Deliberate",
     show_default=True,
     metavar="MODEL",
-    help="What --system constant chooses.",
+    help="The model of --system constant.",
 )
 @click.option(
     "-o", "out", type=_FILE, metavar="CALLS", help="Write the calls, a row a request, as route does."
@@ -350,28 +354,30 @@ def ask(
 ) -> None:
     """Plain REQUESTS beside graded choices: the share that is good, acceptable and wrong.
 
-    A grade counts for its checkpoint, its LoRAs and the prompt that was sent. With wishes that somebody wrote
-    down: how many of them the calls keep, which they break, and what lies outside the base model's table.
+    A grade counts for its checkpoint, its LoRAs and the prompt that was sent. With WISHES: how many of them
+    the calls keep, which they break, and which values lie outside the base model's table.
     """
     from diffagent.agent.agent import Agent
     from diffagent.training.evaluation.asking import Grades, read_requests, rows, summarise, table
     from diffagent.training.evaluation.systems import answers
     from diffagent.training.evaluation.wish_check import check, lines, read_wishes, wishes_file
 
-    asked, grades = read_requests(requests), Grades.read(judged)
-    wished = read_wishes(wishes or wishes_file(requests)) if wishes or wishes_file(requests).is_file() else []
-    decisions, errors = answers(Agent.load(catalog, llm, engine), asked, system, constant, _progress)
+    plain, grades = read_requests(requests), Grades.read(judged)
+    wish_rows = (
+        read_wishes(wishes or wishes_file(requests)) if wishes or wishes_file(requests).is_file() else []
+    )
+    decisions, errors = answers(Agent.load(catalog, llm, engine), plain, system, constant, _progress)
     calls = {key: decision.call for key, decision in decisions.items()}
     if out is not None:
-        out.write_text("".join(rows(asked, calls, errors)), encoding="utf-8")
+        out.write_text("".join(rows(plain, calls, errors)), encoding="utf-8")
     counts = {key: decision.n for key, decision in decisions.items()}
-    measured = {
+    figures = {
         "system": system,
-        **summarise(asked, calls, grades),
-        "wishes": check(wished, calls, counts, errors) if wished else None,
+        **summarise(plain, calls, grades),
+        "wishes": check(wish_rows, calls, counts, errors) if wish_rows else None,
     }
-    words = [table(measured), *([lines(measured["wishes"])] if wished else [])]
-    click.echo(json.dumps(measured) if as_json else "\n".join(words))
+    words = [table(figures), *([lines(figures["wishes"])] if wish_rows else [])]
+    click.echo(json.dumps(figures) if as_json else "\n".join(words))
 
 
 @evaluate.command()
@@ -408,19 +414,19 @@ def ablation(
     llm: str | None,
     as_json: bool,
 ) -> None:
-    """What the language model's reading and choice add on graded requests: the agent without each of them."""
+    """Measure what the language model's reading and choice add on graded requests: the agent without each."""
     from diffagent.agent.agent import Agent
     from diffagent.agent.choosing.suitability import Suitability
     from diffagent.training.evaluation.ablation import summarise, systems, text
     from diffagent.training.fitting.plain_requests import read_graded
 
-    asked = [one for one in read_graded(requests) if one.split == split]
+    graded = [request for request in read_graded(requests) if request.split == split]
     refitted = Suitability.load(without) if without is not None else None
     agent = Agent.load(catalog, llm, engine)
-    found = systems(agent, asked, _progress, without=refitted, untuned=_untuned(untuned, engine, llm))
+    answers = systems(agent, graded, _progress, without=refitted, untuned=_untuned(untuned, engine, llm))
     weights = {"read": agent.fusion.read, "asked": agent.fusion.asked}
-    measured = {"split": split, "weights": weights, **summarise(found)}
-    click.echo(json.dumps(measured) if as_json else text(measured))
+    figures = {"split": split, "weights": weights, **summarise(answers)}
+    click.echo(json.dumps(figures) if as_json else text(figures))
 
 
 @evaluate.command()
@@ -460,9 +466,9 @@ def _say(line: str) -> None:
     click.echo(line, err=True)
 
 
-def _print(found: dict[str, Any], as_json: bool) -> None:
+def _print(figures: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps(found))
+        click.echo(json.dumps(figures))
         return
-    for name, value in found.items():
+    for name, value in figures.items():
         click.echo(f"{name:16} {json.dumps(value) if isinstance(value, dict | list) else value}")

@@ -1,20 +1,20 @@
 "use strict";
 
-// The page asks /v1/route for a call, /v1/emit for a target's request, /v1/identify for what made images.
+// The page requests calls from /v1/route, a target's request from /v1/emit, and models by images from /v1/identify.
 
 const FACTS = ["model", "type", "base_model", "size", "prompt", "negative_prompt", "sampling_method", "scheduler", "sampling_steps", "cfg_scale", "guidance", "clip_skip", "seed", "loras", "base_checkpoint", "air"];
-const state = { pictures: [], call: null, asked: 0 };
+const state = { pictures: [], call: null, requests: 0 };
 const at = (id) => document.getElementById(id);
 
 function element(tag, attributes = {}, ...children) {
-  const made = Object.assign(document.createElement(tag), attributes);
-  made.append(...children);
-  return made;
+  const node = Object.assign(document.createElement(tag), attributes);
+  node.append(...children);
+  return node;
 }
 
-function say(text, wrong = false) {
+function showStatus(text, isError = false) {
   at("status").textContent = text;
-  at("status").classList.toggle("wrong", wrong);
+  at("status").classList.toggle("wrong", isError);
 }
 
 async function post(path, body) {
@@ -31,20 +31,20 @@ async function post(path, body) {
   return answer;
 }
 
-async function busily(what, work) {
-  const number = ++state.asked;
-  say(what);
+async function run(status, work) {
+  const number = ++state.requests;
+  showStatus(status);
   at("route").disabled = true;
   try {
-    await work(() => number === state.asked);
+    await work(() => number === state.requests);
   } catch (error) {
-    if (number === state.asked) say(error.message, true);
+    if (number === state.requests) showStatus(error.message, true);
   } finally {
-    if (number === state.asked) at("route").disabled = false;
+    if (number === state.requests) at("route").disabled = false;
   }
 }
 
-function question(model) {
+function requestBody(model) {
   const body = { prompt: at("prompt").value, k: Number(at("k").value) || 16 };
   if (at("negative").value) body.negative_prompt = at("negative").value;
   if (at("base").value) body.base_model = at("base").value;
@@ -55,42 +55,42 @@ function question(model) {
 }
 
 function route(model) {
-  return busily("Routing…", async (current) => {
-    const answer = await post("/v1/route", question(model));
+  return run("Routing…", async (current) => {
+    const answer = await post("/v1/route", requestBody(model));
     if (!current()) return;
     if (!model) showCandidates(answer.candidates, answer.call.air);
     else mark(answer.call.air);
     showCall(answer.call);
     showWhy(answer);
-    say(`${answer.call.model}, in ${(answer.timings_ms.total / 1000).toFixed(2)} s`);
+    showStatus(`${answer.call.model}, in ${(answer.timings_ms.total / 1000).toFixed(2)} s`);
   });
 }
 
 function identify() {
-  return busily("Looking…", async (current) => {
+  return run("Identifying…", async (current) => {
     const answer = await post("/v1/identify", { images: state.pictures.map((picture) => picture.url), k: 16 });
     if (!current()) return;
     showCandidates(answer.models, null);
     const best = `The most probable of ${answer.models.length}: ${answer.models[0].model}`;
-    say(answer.unsure ? `Unsure. ${best}` : best);
+    showStatus(answer.unsure ? `Unsure. ${best}` : best);
   });
 }
 
 function showCandidates(candidates, chosen) {
-  const best = Math.max(...candidates.map((one) => one.score));
-  at("candidates").replaceChildren(...candidates.map((one, index) => {
-    const share = Math.exp(one.score);
+  const best = Math.max(...candidates.map((model) => model.score));
+  at("candidates").replaceChildren(...candidates.map((model, index) => {
+    const share = Math.exp(model.score);
     const use = element("button", { type: "button", textContent: "Use" });
-    use.setAttribute("aria-label", `Use ${one.model}`);
-    use.addEventListener("click", () => route(one.air));
+    use.setAttribute("aria-label", `Use ${model.model}`);
+    use.addEventListener("click", () => route(model.air));
     const meter = element("meter", { min: 0, max: Math.exp(best), value: share });
     meter.setAttribute("aria-label", `${(100 * share).toFixed(1)} %`);
     const item = element("li", {},
       element("span", { className: "rank", textContent: index + 1 }),
-      element("span", { className: "name" }, one.model, element("span", { className: "air", textContent: one.air })),
-      element("span", { className: "share", textContent: `${(100 * share).toFixed(1)} %`, title: `log-probability ${one.score}` }),
+      element("span", { className: "name" }, model.model, element("span", { className: "air", textContent: model.air })),
+      element("span", { className: "share", textContent: `${(100 * share).toFixed(1)} %`, title: `log-probability ${model.score}` }),
       use, meter);
-    item.dataset.air = one.air;
+    item.dataset.air = model.air;
     return item;
   }));
   at("found").hidden = false;
@@ -107,8 +107,8 @@ function mark(air) {
 function showCall(call) {
   state.call = call;
   const loras = call.loras.map((lora) => `${lora.model} × ${lora.weight}`).join(", ");
-  const said = { ...call, loras, size: `${call.width} × ${call.height}` };
-  const rows = FACTS.filter((name) => said[name] !== null && said[name] !== "").map((name) => [name, said[name]]);
+  const fields = { ...call, loras, size: `${call.width} × ${call.height}` };
+  const rows = FACTS.filter((name) => fields[name] !== null && fields[name] !== "").map((name) => [name, fields[name]]);
   at("facts").replaceChildren(...rows.flatMap(([name, value]) =>
     [element("dt", { textContent: name.replaceAll("_", " ") }), element("dd", { textContent: value })]));
   at("json").textContent = JSON.stringify(call, null, 2);
@@ -117,7 +117,7 @@ function showCall(call) {
 }
 
 function showWhy(answer) {
-  const chosen = answer.candidates.find((one) => one.air === answer.call.air);
+  const chosen = answer.candidates.find((model) => model.air === answer.call.air);
   at("page").replaceChildren(...link(chosen?.url));
   const lines = [...answer.reasons, ...answer.notes.map((note) => `Note: ${note}`)];
   at("reasons").replaceChildren(...lines.map((line) => element("li", { textContent: line })));
@@ -128,28 +128,28 @@ function link(url) {
 }
 
 async function copy(target, title) {
-  await busily(`Writing the request for ${title}…`, async (current) => {
+  await run(`Writing the request for ${title}…`, async (current) => {
     const answer = await post("/v1/emit", { call: state.call, target, nearest: at("nearest").checked });
     if (!current()) return;
     const text = JSON.stringify(answer.request, null, 2);
     at("json").textContent = text;
-    at("not-carried").textContent = answer.not_carried.length ? `Not carried as it stands: ${answer.not_carried.join(", ")}` : "";
+    at("not-carried").textContent = answer.not_carried.length ? `Not carried unchanged: ${answer.not_carried.join(", ")}` : "";
     try {
       await navigator.clipboard.writeText(text);
-      say(`Copied: ${title}`);
+      showStatus(`Copied: ${title}`);
     } catch {
       getSelection().selectAllChildren(at("json"));
-      say("The browser does not let the page copy: the request is selected below, press Ctrl+C");
+      showStatus("The browser does not allow copying: the request is selected below, press Ctrl+C");
     }
   });
 }
 
-async function take(files) {
+async function addPictures(files) {
   for (const file of files) {
     if (!file.type.startsWith("image/")) continue;
-    const url = await new Promise((done) => {
+    const url = await new Promise((resolve) => {
       const reader = new FileReader();
-      reader.addEventListener("load", () => done(reader.result));
+      reader.addEventListener("load", () => resolve(reader.result));
       reader.readAsDataURL(file);
     });
     state.pictures.push({ name: file.name, url });
@@ -180,14 +180,14 @@ at("override").addEventListener("submit", (event) => {
   if (at("model").value.trim()) route(at("model").value.trim());
 });
 at("identify").addEventListener("click", identify);
-at("files").addEventListener("change", async () => { await take([...at("files").files]); at("files").value = ""; });
+at("files").addEventListener("change", async () => { await addPictures([...at("files").files]); at("files").value = ""; });
 for (const kind of ["dragenter", "dragover"]) {
   document.addEventListener(kind, (event) => { event.preventDefault(); at("drop").classList.add("over"); });
 }
 for (const kind of ["dragleave", "drop"]) {
   document.addEventListener(kind, (event) => { event.preventDefault(); at("drop").classList.remove("over"); });
 }
-document.addEventListener("drop", (event) => take([...event.dataTransfer.files]));
+document.addEventListener("drop", (event) => addPictures([...event.dataTransfer.files]));
 for (const button of at("targets").children) {
   button.addEventListener("click", () => copy(button.value, button.title));
 }

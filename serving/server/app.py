@@ -1,4 +1,4 @@
-"""The application: endpoints over the queue, the agent and its targets.
+"""The application: endpoints in front of the queue, the agent and its targets.
 
 POST /v1/route, /v1/emit, /v1/identify          our own
 POST /v1/chat/completions, /v1/images/generations, GET /v1/models[/NAME]        OpenAI's
@@ -40,7 +40,7 @@ def create_app(agent: Agent, config: ServerConfig | None = None) -> FastAPI:
     """The ASGI application around an agent.
 
     Args:
-        agent: what decides, and identifies where its catalog has image specifications.
+        agent: the agent; it identifies models if its catalog has image specifications.
         config: limits, keys, target; default: a server for this machine alone.
     """
     config = config or ServerConfig()
@@ -59,7 +59,7 @@ def create_app(agent: Agent, config: ServerConfig | None = None) -> FastAPI:
         version=version("diffagent"),
         summary="A chat prompt becomes one callable text-to-image API call.",
         lifespan=lifespan,
-        docs_url=None,  # these pages load scripts from elsewhere
+        docs_url=None,  # its pages load scripts from other hosts
         redoc_url=None,
     )
     app.state.service = service
@@ -74,33 +74,34 @@ def create_app(agent: Agent, config: ServerConfig | None = None) -> FastAPI:
             allow_methods=["GET", "POST"],
             allow_headers=["Authorization", "Content-Type"],
         )
-    app.add_middleware(Watch, metrics=service.metrics)  # the last one added is the outermost
+    app.add_middleware(Watch, metrics=service.metrics)  # the last middleware added is the outermost
     return app
 
 
 def _answer_faults(app: FastAPI) -> None:
-    """Every error in the one shape."""
+    """Handlers that give every error the same shape."""
 
-    def answered(request: Request, fault: Fault) -> Response:
+    def response(request: Request, fault: Fault) -> Response:
         note(request, error=fault.kind)
         return response_of(fault)
 
     async def domain(request: Request, error: Exception) -> Response:
         service = service_of(request)
         service.health.note(error)
-        unprompted = isinstance(error, BadCatalog | MissingWeights | MissingExtra | EngineGone)
-        if unprompted or (isinstance(error, EngineError) and service.config.log_prompts):
-            note(request, message=str(error))
+        is_loggable = isinstance(error, BadCatalog | MissingWeights | MissingExtra | EngineGone)
+        if is_loggable or (isinstance(error, EngineError) and service.config.log_prompts):
+            assert isinstance(error, DiffAgentError)
+            note(request, message=error.line())
         has_options = request.url.path not in openai_endpoints.WITHOUT_OPTIONS
-        return answered(request, fault_of(error, has_options))
+        return response(request, fault_of(error, has_options))
 
     async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        return answered(request, validation_fault(list(error.errors())))
+        return response(request, validation_fault(list(error.errors())))
 
     async def plain(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
-        return answered(request, _http_fault(error))
+        return response(request, _http_fault(error))
 
     app.add_exception_handler(DiffAgentError, domain)
     app.add_exception_handler(RequestValidationError, invalid)
@@ -108,11 +109,11 @@ def _answer_faults(app: FastAPI) -> None:
 
 
 def _http_fault(error: HTTPException) -> Fault:
-    known: dict[int, tuple[str, str]] = {
+    faults: dict[int, tuple[str, str]] = {
         400: ("bad_input", "the body cannot be read: send one JSON object, not too deep, in UTF-8"),
         404: ("not_found", "there is no such address: see /openapi.json"),
         405: ("method_not_allowed", "this address takes another method: see /openapi.json"),
     }
-    kind, message = known.get(error.status_code, ("bad_input", str(error.detail)))
+    kind, message = faults.get(error.status_code, ("bad_input", str(error.detail)))
     headers: Any = error.headers
     return Fault(error.status_code, kind, message, headers)

@@ -2,11 +2,11 @@
 
     waiting (at most ``limit``) → a batch (at most ``size``) → a thread that asks the model → answers
 
-The transformers engine answers one prompt at a time, so one thread owns it; an engine that batches is asked
-from several, so that a request need not wait for the batch before it. Equal requests of a batch are
-computed once. A request whose client left or whose deadline passed leaves the queue, and is skipped in a
-batch that has not come to it. Where a batch breaks, what it left unanswered is asked again one by one, so
-that one question never takes others with it.
+The transformers engine answers one prompt at a time, so one thread owns it. An engine that batches gets
+several threads, so that a request need not wait for the batch before it. Equal requests of a batch are
+computed once. A request whose client left or whose deadline passed leaves the queue, or is skipped in its
+batch. If a batch fails, its unanswered questions are asked again one by one, so that one question never fails
+others.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from diffagent.serving.server.faults import Fault
 Q = TypeVar("Q", bound=Hashable)
 A = TypeVar("A")
 Work = Callable[[Iterable[Q]], Iterator[tuple[Q, "A | Exception"]]]
-"""Answers questions, in any order; it may take them one by one (those given up are left out then)."""
+"""Questions → answers, in any order. It may take the questions lazily; abandoned ones are then left out."""
 RECENT = 0.2
-"""Weight of the newest answer in the mean time of one."""
+"""Weight of the newest answer in the mean time of an answer."""
 
 
 @dataclass(frozen=True)
-class Answered(Generic[A]):
+class QueuedAnswer(Generic[A]):
     """An answer, and the seconds that its question waited."""
 
     answer: A
@@ -40,16 +40,16 @@ class Answered(Generic[A]):
 
 
 @dataclass(eq=False)
-class _Job(Generic[Q, A]):
+class _Question(Generic[Q, A]):
     question: Q
     answer: asyncio.Future[A]
-    asked: float = field(default_factory=time.perf_counter)
-    taken: float = 0.0
-    """When the model was asked."""
+    queued_at: float = field(default_factory=time.perf_counter)
+    taken_at: float = 0.0
+    """The time when the model got it."""
 
 
 class BatchQueue(Generic[Q, A]):
-    """Made inside or outside an event loop; :meth:`start` and :meth:`close` inside it."""
+    """A bounded queue; :meth:`start` and :meth:`close` are called inside the event loop."""
 
     def __init__(
         self,
@@ -64,35 +64,37 @@ class BatchQueue(Generic[Q, A]):
         self.size = size
         self._work = work
         self._on_batch = on_batch
-        self._waiting: deque[_Job[Q, A]] = deque()
+        self._waiting: deque[_Question[Q, A]] = deque()
         self._wake = asyncio.Event()
         self._closing = False
         self._threads = threads
         self._runners: list[asyncio.Task[None]] = []
         self._pool = ThreadPoolExecutor(threads, "diffagent-agent")
         self._seconds = 0.5
-        """Of one answer, as of late."""
+        """The recent mean time of one answer."""
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     @property
     def running(self) -> bool:
-        return bool(self._runners) and not any(one.done() for one in self._runners) and not self._closing
+        return (
+            bool(self._runners) and not any(runner.done() for runner in self._runners) and not self._closing
+        )
 
     def start(self) -> None:
         loop = asyncio.get_running_loop()
         self._runners = [loop.create_task(self._run()) for _ in range(self._threads)]
 
     async def close(self) -> None:
-        """Answers what was accepted, takes nothing more, and ends the threads."""
+        """Answers the accepted questions, takes no others, and ends the threads."""
         self._closing = True
         self._wake.set()
         await asyncio.gather(*self._runners)
         self._pool.shutdown()
 
-    async def ask(self, question: Q, deadline: float) -> Answered[A]:
-        """The answer, at most ``deadline`` seconds from now.
+    async def ask(self, question: Q, deadline: float) -> QueuedAnswer[A]:
+        """The answer, within ``deadline`` seconds.
 
         Raises:
             Fault: the queue is full (429), closing (503), or the deadline passed (504).
@@ -107,7 +109,7 @@ class BatchQueue(Generic[Q, A]):
                 f"{self.limit} requests are waiting already: ask again in {wait} s",
                 {"Retry-After": str(wait)},
             )
-        job: _Job[Q, A] = _Job(question, asyncio.get_running_loop().create_future())
+        job: _Question[Q, A] = _Question(question, asyncio.get_running_loop().create_future())
         self._waiting.append(job)
         self._wake.set()
         try:
@@ -121,9 +123,9 @@ class BatchQueue(Generic[Q, A]):
             ) from None
         finally:
             self._forget(job)
-        return Answered(answer, job.taken - job.asked)
+        return QueuedAnswer(answer, job.taken_at - job.queued_at)
 
-    def _forget(self, job: _Job[Q, A]) -> None:
+    def _forget(self, job: _Question[Q, A]) -> None:
         if job in self._waiting:
             self._waiting.remove(job)
 
@@ -132,33 +134,33 @@ class BatchQueue(Generic[Q, A]):
         while self._waiting or not self._closing:
             if not self._waiting:
                 self._wake.clear()
-                await self._wake.wait()  # closing wakes all, and nobody clears it then
+                await self._wake.wait()  # closing wakes all runners, and the event stays set
                 continue
             batch = [self._waiting.popleft() for _ in range(min(self.size, len(self._waiting)))]
             self._on_batch(len(batch))
             began = time.perf_counter()
-            answered = await loop.run_in_executor(self._pool, self._compute, batch, loop)
-            if answered:
-                took = (time.perf_counter() - began) / answered
-                self._seconds += RECENT * (took - self._seconds)
+            count = await loop.run_in_executor(self._pool, self._compute, batch, loop)
+            if count:
+                seconds = (time.perf_counter() - began) / count
+                self._seconds += RECENT * (seconds - self._seconds)
 
-    def _compute(self, batch: list[_Job[Q, A]], loop: asyncio.AbstractEventLoop) -> int:
-        """In the thread: the batch's answers, each delivered as soon as it is there; how many there were."""
-        groups: dict[Q, list[_Job[Q, A]]] = {}
+    def _compute(self, batch: list[_Question[Q, A]], loop: asyncio.AbstractEventLoop) -> int:
+        """In the thread: delivers each answer of the batch as soon as it is there; returns their number."""
+        groups: dict[Q, list[_Question[Q, A]]] = {}
         for job in batch:
             groups.setdefault(job.question, []).append(job)
         answered: set[Q] = set()
 
-        def wanted(questions: Iterable[Q]) -> Iterator[Q]:
+        def open_questions(questions: Iterable[Q]) -> Iterator[Q]:
             for question in questions:
                 if not all(job.answer.done() for job in groups[question]):
                     for job in groups[question]:
-                        job.taken = time.perf_counter()
+                        job.taken_at = time.perf_counter()
                     yield question
 
         def ask(questions: Iterable[Q]) -> Exception | None:
             try:
-                for question, answer in self._work(wanted(questions)):
+                for question, answer in self._work(open_questions(questions)):
                     answered.add(question)
                     loop.call_soon_threadsafe(_deliver, groups[question], answer)
             except Exception as error:
@@ -167,15 +169,15 @@ class BatchQueue(Generic[Q, A]):
 
         error = ask(groups)
         if error is not None:
-            final = len(groups) == 1 or isinstance(error, EngineGone)
-            for question in [one for one in groups if one not in answered]:
-                found = error if final else ask([question])
-                if found is not None:
-                    loop.call_soon_threadsafe(_deliver, groups[question], found)
+            is_final = len(groups) == 1 or isinstance(error, EngineGone)
+            for question in [question for question in groups if question not in answered]:
+                outcome = error if is_final else ask([question])
+                if outcome is not None:
+                    loop.call_soon_threadsafe(_deliver, groups[question], outcome)
         return len(answered)
 
 
-def _deliver(jobs: list[_Job[Q, A]], answer: A | Exception) -> None:
+def _deliver(jobs: list[_Question[Q, A]], answer: A | Exception) -> None:
     for job in jobs:
         if job.answer.done():
             continue

@@ -1,4 +1,4 @@
-"""How a server is set: its limits, who may ask, and where images are made. Checked when made."""
+"""The configuration of a server: limits, access, target. It is checked when it is made."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from diffagent.serving.server.keys import Keys
 
 MEGABYTE = 2**20
 WITH_IMAGES = ("/v1/route", "/v1/identify", "/v1/chat/completions")
-"""The addresses whose JSON holds images; base64 takes 4/3 of their bytes, and line breaks some more."""
+"""The addresses whose JSON holds images; base64 takes 4/3 of their bytes, plus line breaks."""
 POSITIVE = (
     "connections", "head_seconds", "idle_seconds", "stall_seconds", "queue", "batch", "deadline",
     "body_bytes", "body_seconds", "held_bytes", "images", "image_jobs", "image_deadline",
@@ -25,19 +25,19 @@ LOOPBACK_NAMES = ("127.0.0.1", "localhost", "::1")
 class ServerConfig:
     """Sizes in bytes, times in seconds.
 
-    ``installed``: every endpoint chooses among what the target's server has.
+    ``installed``: every endpoint chooses among the installed models of the target's server.
 
-    ``queue`` requests wait at most, ``batch`` are taken to the agent at once; ``hosts`` are the names that
-    the server answers to (none: any), ``origins`` the foreign web pages that may call it.
+    ``queue``: requests that may wait. ``batch``: requests that the agent takes at once. ``hosts``: names that
+    the server answers to (none: any). ``origins``: foreign web pages that may call it.
 
-    At most ``connections`` are open, fewer where the process may have fewer descriptors; a new one takes the
-    place of the one that has waited longest. A request's head arrives within ``head_seconds``, the next
-    request on a connection within ``idle_seconds``, and a client that takes no bytes of its answer for
-    ``stall_seconds`` is cut off.
+    At most ``connections`` are open, fewer if the process may have fewer descriptors; a new one replaces the
+    one that has been idle longest. A request's head has to arrive within ``head_seconds``, the next request
+    on a connection within ``idle_seconds``. A client that takes no bytes of its answer for ``stall_seconds``
+    is cut off.
 
-    A body has at most ``body_bytes``, arrives within ``body_seconds``, and all bodies that the server holds
-    at a time have ``held_bytes``. JSON is bounded by ``json`` before anything is built from it; a text that
-    may be an image is as long as ``image_bytes`` in base64.
+    A body has at most ``body_bytes`` and has to arrive within ``body_seconds``; all bodies that the server
+    holds at a time have at most ``held_bytes``. JSON is bounded by ``json`` before anything is built from it;
+    a text that may be an image, by ``image_bytes`` in base64.
     """
 
     host: str = "127.0.0.1"
@@ -69,8 +69,8 @@ class ServerConfig:
     def __post_init__(self) -> None:
         if not is_loopback(self.host) and not self.keys:
             raise BadInput(
-                f"{self.host} can be reached from other machines, and no API key is asked for: "
-                "pass --api-keys FILE, or --host 127.0.0.1"
+                f"{self.host} can be reached from other machines, and no API key is asked for",
+                "pass --api-keys FILE, or --host 127.0.0.1",
             )
         for name in POSITIVE:
             if getattr(self, name) <= 0:
@@ -79,18 +79,18 @@ class ServerConfig:
             scheme, _, rest = origin.partition("://")
             if scheme not in ("http", "https") or not rest or "/" in rest or "*" in rest:
                 raise BadInput(
-                    f"{origin!r} is no origin: give a scheme and a host, as in https://example.org"
+                    f"{origin!r} is not an origin: give a scheme and a host, as in https://example.org"
                 )
         if self.installed and (self.target is None or load(self.target).lists is None):
             able = ", ".join(name for name in TABLE if load(name).lists is not None)
             raise BadInput(
-                f"--installed is given with the target {self.target}, which has no list of models: say "
-                f"whose server is asked with --target {able}"
+                f"installed models are chosen among, but the target {self.target} has no list of them",
+                f"name the target of the server with --target {able}",
             )
         if self.target is not None:
             load(self.target)
         elif self.target_url is not None:
-            raise BadInput("--target-url is given without --target: say what kind of server that is")
+            raise BadInput("the URL of a target is given without its kind", "say the kind with --target")
 
     def json_of(self, path: str) -> JsonBounds:
         """The bounds of an address's JSON."""
@@ -100,7 +100,7 @@ class ServerConfig:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine reaches an address."""
+    """Whether an address can be reached from this machine only."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

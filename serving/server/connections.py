@@ -1,9 +1,9 @@
-"""Connections: how many, and how long each may keep the server waiting.
+"""Connections: their number, and how long each may keep the server waiting.
 
-uvicorn's protocol closes a connection that is silent between requests. This one also closes one whose request
-never becomes complete, and one whose client does not take its answer; bodies are :class:`Guard`'s. At the
-bound a new connection takes the place of the one that has waited longest for a request; where all are being
-answered, it is told so.
+uvicorn's protocol closes connections that are silent between requests. This one also closes connections whose
+request never becomes complete, and those whose client does not take its answer; :class:`Guard` bounds bodies.
+At the limit a new connection replaces the one that has been idle longest; if all are being answered, the new
+one is refused.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from diffagent.serving.server.config import ServerConfig
-from diffagent.serving.server.listener import Lasting
+from diffagent.serving.server.listener import LastingCondition
 
 log = logging.getLogger("diffagent.server")
 FILES = 64
-"""Descriptors that stay for files, databases and image servers."""
+"""Descriptors reserved for files, databases and image servers."""
 FEWEST = 8
 READ = 2**14
-"""Bytes that are read at once: a body of tiny chunks takes its parser milliseconds."""
+"""Bytes read at once; a body of tiny chunks then takes its parser milliseconds."""
 PROGRESS = 2**14
-"""Bytes of an answer that a client takes within ``stall_seconds``, or all."""
+"""Bytes of an answer that a client has to take within ``stall_seconds``, or else all of it."""
 _FULL = json.dumps(
     {"error": {"type": "busy", "message": "too many connections are being answered: ask again in a second"}}
 ).encode()
@@ -38,16 +38,16 @@ _REFUSAL = (
 
 
 class Connection(H11Protocol):
-    """One client's connection; made by the class that :func:`bounded` returns."""
+    """One client's connection; :func:`protocol_of` returns its class."""
 
     limits: ServerConfig
     most: int
-    crowd: Lasting
+    crowd: LastingCondition
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._head: asyncio.TimerHandle | None = None
         self._stall: asyncio.TimerHandle | None = None
-        self._unsent = 0
+        self._unsent_before = 0
         self._waits_since = self.loop.time()
         transport.max_size = READ  # type: ignore[attr-defined]
         crowded = len(self.connections) >= self.most
@@ -79,21 +79,25 @@ class Connection(H11Protocol):
         self._watch_answer()
 
     def _unsupported_upgrade_warning(self) -> None:
-        """Says nothing: the request is answered as if it asked for no upgrade."""
+        """No warning: the request is answered without the upgrade."""
 
     @property
     def waits(self) -> bool:
-        """Whether no request is being answered, and nothing of an answer is left to send."""
-        return (self.cycle is None or self.cycle.response_complete) and not self._left()
+        """Whether no request is being answered and no bytes of an answer are unsent."""
+        return (self.cycle is None or self.cycle.response_complete) and not self._unsent_bytes()
 
-    def _left(self) -> int:
+    def _unsent_bytes(self) -> int:
         return self.transport.get_write_buffer_size()
 
     def _make_room(self) -> None:
         self.crowd.occurs(connections=self.most)
-        others = [one for one in self.connections if isinstance(one, Connection) and one is not self]
-        waiting = [one for one in others if one.waits]
-        oldest = min(waiting, key=lambda one: one._waits_since, default=None)
+        others = [
+            connection
+            for connection in self.connections
+            if isinstance(connection, Connection) and connection is not self
+        ]
+        waiting = [connection for connection in others if connection.waits]
+        oldest = min(waiting, key=lambda connection: connection._waits_since, default=None)
         if oldest is not None:
             self.connections.discard(oldest)
             oldest.transport.abort()
@@ -103,7 +107,7 @@ class Connection(H11Protocol):
             self.transport.close()
 
     def _watch_head(self) -> None:
-        """Starts the clock with the first byte of a head, or what is left of a body that nobody reads."""
+        """Starts the timer at the first byte of a head, or of the rest of a body that nobody reads."""
         done = self.transport.is_closing() or not (self.cycle is None or self.cycle.response_complete)
         if done and self._head is not None:
             self._head.cancel()
@@ -119,31 +123,33 @@ class Connection(H11Protocol):
             self._watch_answer()
 
     def _watch_answer(self) -> None:
-        if self._stall is None and self._left():
-            self._unsent = self._left()
+        if self._stall is None and self._unsent_bytes():
+            self._unsent_before = self._unsent_bytes()
             self._stall = self.loop.call_later(self.limits.stall_seconds, self._look_at_answer)
 
     def _look_at_answer(self) -> None:
         self._stall = None
-        if self._left() > max(0, self._unsent - PROGRESS):
+        if self._unsent_bytes() > max(0, self._unsent_before - PROGRESS):
             self.transport.abort()
         else:
             self._watch_answer()
 
 
-def bounded(config: ServerConfig) -> type[Connection]:
-    """The protocol of a server's connections, which share its limits."""
+def protocol_of(config: ServerConfig) -> type[Connection]:
+    """The protocol class of a server's connections, with the server's limits."""
 
     class Bounded(Connection):
         limits = config
         most = min(config.connections, max(FEWEST, descriptors() - FILES))
-        crowd = Lasting("as many connections as may be: those that wait make room", "fewer connections again")
+        crowd = LastingCondition(
+            "as many connections as may be: those that wait make room", "fewer connections again"
+        )
 
     return Bounded
 
 
 def descriptors() -> int:
-    """How many more files and sockets this process may open."""
+    """The number of files and sockets that this process may still open."""
     try:
         import resource
 

@@ -1,4 +1,4 @@
-"""Deciding: the questions that wait in the queue, and the agent that answers them."""
+"""Deciding: the questions in the queue, and their answers by the agent."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from diffagent.agent.engines import BatchEngine
-from diffagent.serving.answers import likely
+from diffagent.serving.answers import likely_models
 
 if TYPE_CHECKING:
     from diffagent.agent.agent import Agent
@@ -18,34 +18,37 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Examples:
-    """Example images, and how many models to name."""
+class ExampleImages:
+    """Example images, and the number of models to name."""
 
     images: tuple[bytes, ...]
     k: int
 
 
 @dataclass(frozen=True)
-class Seen:
-    """The k most probable models with their log-probabilities; ``unsure`` where none outweighs all others."""
+class LikelyModels:
+    """The k most probable models with their natural-log probabilities.
+
+    ``unsure``: no model is more probable than all others together.
+    """
 
     models: Sequence[tuple[Card, float]]
     unsure: bool
 
 
-def together(agent: Agent) -> bool:
-    """Whether the agent's engine batches; it may then be asked from several threads at once."""
+def batches(agent: Agent) -> bool:
+    """Whether the agent's engine batches; several threads may then use it at once."""
     return isinstance(agent.engine, BatchEngine)
 
 
 def decisions(agent: Agent) -> Work[Request, Decision]:
-    """Answers questions by the agent: together where its engine batches, else one after another, each
-    delivered as soon as it is there."""
+    """Work that decides requests: together if the engine batches, else one after another, each delivered as
+    soon as it is there."""
 
     def work(questions: Iterable[Request]) -> Iterator[tuple[Request, Decision | Exception]]:
-        if together(agent):
-            asked = list(questions)
-            yield from zip(asked, agent.decide_many(asked), strict=True)
+        if batches(agent):
+            requests = list(questions)
+            yield from zip(requests, agent.decide_many(requests), strict=True)
             return
         for request in questions:
             try:
@@ -56,14 +59,19 @@ def decisions(agent: Agent) -> Work[Request, Decision]:
     return work
 
 
-def identifications(agent: Agent) -> Work[Examples, Seen]:
-    """Answers questions by the agent's image specifications."""
+def identifications(agent: Agent) -> Work[ExampleImages, LikelyModels]:
+    """Work that identifies models by the agent's image specifications."""
 
-    def work(questions: Iterable[Examples]) -> Iterator[tuple[Examples, Seen | Exception]]:
+    def work(questions: Iterable[ExampleImages]) -> Iterator[tuple[ExampleImages, LikelyModels | Exception]]:
         for examples in questions:
             try:
-                found = agent.identify(examples.images)
-                yield examples, Seen(likely(found, agent.catalog, examples.k), found.unsure)
+                identification = agent.identify(examples.images)
+                yield (
+                    examples,
+                    LikelyModels(
+                        likely_models(identification, agent.catalog, examples.k), identification.unsure
+                    ),
+                )
             except Exception as error:
                 yield examples, error
 

@@ -18,9 +18,9 @@ from starlette.datastructures import UploadFile
 from diffagent.agent.targets import load, titles
 from diffagent.data.base_models import families
 from diffagent.data.errors import BadInput
-from diffagent.serving.answers import Ranked
-from diffagent.serving.images import checked
-from diffagent.serving.server.deciding import Examples
+from diffagent.serving.answers import ScoredModel
+from diffagent.serving.images import check_file
+from diffagent.serving.server.deciding import ExampleImages
 from diffagent.serving.server.faults import validation_fault
 from diffagent.serving.server.pictures import check_count, read_pictures
 from diffagent.serving.server.schemas import (
@@ -46,7 +46,7 @@ PAGE = {
 }
 MOST_RANKED = 52
 MOST_FILES = 100
-"""Of a form, each of which is a file here; how many are read is the configuration's."""
+"""The most files of a form, each a temporary file here; the configuration limits how many are read."""
 _IMAGES_FORM = {
     "schema": {
         "type": "object",
@@ -65,10 +65,12 @@ async def route(body: RouteRequest, request: Request) -> RouteAnswer:
     """Turn a prompt into a T2I call, and into the request of a target."""
     service = service_of(request)
     images = await asyncio.to_thread(read_pictures, body.images, service.config)
-    asked = service.request({**dict(body), "images": images})
-    there = await service.there(asked.target) or await asyncio.to_thread(service.agent.installed, asked)
-    decision, timings = await service.decide(request, asked)
-    emitted = await service.emit(decision.call, asked.target, asked.nearest, there)
+    agent_request = service.request({**dict(body), "images": images})
+    installed = await service.installed(agent_request.target) or await asyncio.to_thread(
+        service.agent.installed, agent_request
+    )
+    decision, timings = await service.decide(request, agent_request)
+    emitted = await service.emit(decision.call, agent_request.target, agent_request.nearest, installed)
     service.tokens(prompt=body.prompt, call=decision.call.to_json())
     return RouteAnswer(
         **decision.to_dict() | {"timings_ms": timings},
@@ -81,8 +83,8 @@ async def route(body: RouteRequest, request: Request) -> RouteAnswer:
 async def emit(body: EmitRequest, request: Request) -> EmitAnswer:
     """Turn a call into the request of a target; nothing is chosen again."""
     service = service_of(request)
-    there = await service.there(body.target)
-    emitted = await service.emit(body.call, body.target, body.nearest, there)
+    installed = await service.installed(body.target)
+    emitted = await service.emit(body.call, body.target, body.nearest, installed)
     return EmitAnswer(request=emitted.request, not_carried=emitted.not_carried)
 
 
@@ -102,37 +104,37 @@ async def identify(request: Request) -> IdentifyAnswer:
     """Find the models that made example images: base64 or data URLs as JSON, or files as a form."""
     service = service_of(request)
     form = request.headers.get("content-type", "").casefold().startswith("multipart/")
-    examples = await (_of_form if form else _of_json)(request, service)
-    there = await service.there()
-    asked = examples if there is None else replace(examples, k=MOST_RANKED)
-    seen, took = await service.identify(request, asked)
-    if there is not None:
-        here = [(card, score) for card, score in seen.models if card.air in there.names]
-        seen = replace(seen, models=here[: examples.k])
-    models = [Ranked.from_card(card, score) for card, score in seen.models]
-    return IdentifyAnswer(models=models, unsure=seen.unsure, timings_ms={"total": round(took, 1)})
+    examples = await (_form_examples if form else _json_examples)(request, service)
+    installed = await service.installed()
+    question = examples if installed is None else replace(examples, k=MOST_RANKED)
+    likely, milliseconds = await service.identify(request, question)
+    if installed is not None:
+        present = [(card, score) for card, score in likely.models if card.air in installed.names]
+        likely = replace(likely, models=present[: examples.k])
+    models = [ScoredModel.from_card(card, score) for card, score in likely.models]
+    return IdentifyAnswer(models=models, unsure=likely.unsure, timings_ms={"total": round(milliseconds, 1)})
 
 
-async def _of_json(request: Request, service: Service) -> Examples:
+async def _json_examples(request: Request, service: Service) -> ExampleImages:
     try:
         body = IdentifyRequest.model_validate_json(await request.body())
     except ValidationError as error:
         raise validation_fault(list(error.errors())) from None
-    return Examples(await asyncio.to_thread(read_pictures, body.images, service.config), body.k)
+    return ExampleImages(await asyncio.to_thread(read_pictures, body.images, service.config), body.k)
 
 
-async def _of_form(request: Request, service: Service) -> Examples:
+async def _form_examples(request: Request, service: Service) -> ExampleImages:
     config = service.config
     async with request.form(max_fields=8, max_files=MOST_FILES) as form:
-        files_ = [one for one in form.getlist("images") if isinstance(one, UploadFile)]
-        if not files_:
-            raise BadInput("the form holds no file named images: send one field images a file")
-        check_count(len(files_), config)
-        images = tuple([checked(await one.read(), config.image_bytes) for one in files_])
+        uploads = [file for file in form.getlist("images") if isinstance(file, UploadFile)]
+        if not uploads:
+            raise BadInput("the form has no file named images: send each file in a field images")
+        check_count(len(uploads), config)
+        images = tuple([check_file(await file.read(), config.image_bytes) for file in uploads])
         k = form.get("k", "5")
     if not (isinstance(k, str) and k.isascii() and k.isdigit() and len(k) < 3 and 1 <= int(k) <= 52):
-        raise BadInput("k is the number of models to name, 1 to 52")
-    return Examples(images, int(k))
+        raise BadInput("k is not a number of models: give 1 to 52")
+    return ExampleImages(images, int(k))
 
 
 @router.get("/healthz", response_model=Status)
@@ -164,12 +166,12 @@ async def page(request: Request) -> Response:
     options = "".join(f'<option value="{family}">{title}</option>' for family, title in families())
     content = content.replace(b"<!-- base models -->", options.encode())
     content = content.replace(b"<!-- targets -->", "".join(starmap(_button, titles().items())).encode())
-    content = content.replace(b"<!-- installed -->", _installed(service_of(request)).encode())
+    content = content.replace(b"<!-- installed -->", _installed_note(service_of(request)).encode())
     return Response(content, media_type=kind, headers={"Cache-Control": "no-cache"})
 
 
-def _installed(service: Service) -> str:
-    """What the page says of the models that are chosen among."""
+def _installed_note(service: Service) -> str:
+    """The page's note on the installed models."""
     config = service.config
     if not config.installed or config.target is None:
         return ""

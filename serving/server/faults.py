@@ -1,11 +1,11 @@
-"""Faults: what went wrong with a request, as ``{"error": {"type", "message"}}`` and an HTTP status.
+"""Faults: the error of a request as ``{"error": {"type", "message"}}`` with an HTTP status.
 
 BadInput and its kinds    400     bad_input, bad_prompt, bad_call, bad_image, unknown_model
 Fault                     its own (401, 403, 404, 405, 408, 413, 415, 429, 501, 503, 504)
 TargetError and its kinds 502     unreachable, refused, job_failed; censored is 400
 EngineGone                503     engine_gone
-any other of ours         500     the kind and what to do; the log has the rest, which may hold a path
-anything else             500     internal, without a word of what it was
+other DiffAgentErrors     500     the kind and the remedy; the log has the message, which may hold a path
+other exceptions          500     internal, without the message
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from diffagent.data.errors import (
     TargetError,
 )
 from diffagent.data.weights.weights import home
-from diffagent.serving.wording import sentence, told
+from diffagent.serving.wording import argument_line, sentence
 
 LONGEST_MESSAGE = 600
 
@@ -47,11 +47,11 @@ OURS: dict[type[DiffAgentError], str] = {
     EngineError: "the server's language model failed: ask again; the server's log says more",
     DiffAgentError: "the server failed: its log says how",
 }
-"""What a client is told of faults that are not its own; the first that fits."""
+"""Messages to the client for faults of the server; the first class that fits counts."""
 
 
 class Fault(DiffAgentError):
-    """A request that is not answered, with its HTTP status and the error's type."""
+    """An error of a request, with its HTTP status and type."""
 
     def __init__(
         self, status: int, kind: str, message: str, headers: Mapping[str, str] | None = None
@@ -63,19 +63,21 @@ class Fault(DiffAgentError):
 
 
 class ClientLeft(Exception):
-    """The client closed the connection: nobody waits for the answer."""
+    """The client closed the connection before its answer."""
 
 
 def fault_of(error: Exception, has_options: bool = True) -> Fault:
-    """Any exception as a fault; one that nobody thought of tells the client nothing. ``has_options``: whether
-    the endpoint takes the options that an error's hint names."""
+    """Any exception as a fault; the message of an unexpected one is withheld.
+
+    ``has_options``: whether the endpoint takes the options that an error's hint names.
+    """
     if isinstance(error, Fault):
         return error
     kind = re.sub(r"(?<!^)(?=[A-Z])", "_", type(error).__name__).lower()
     if isinstance(error, BadInput | Censored):
-        return Fault(HTTPStatus.BAD_REQUEST, kind, told(error, has_options))
+        return Fault(HTTPStatus.BAD_REQUEST, kind, argument_line(error, has_options))
     if isinstance(error, TargetError):
-        return Fault(HTTPStatus.BAD_GATEWAY, kind, str(error))
+        return Fault(HTTPStatus.BAD_GATEWAY, kind, error.line())
     if isinstance(error, EngineGone):
         return Fault(HTTPStatus.SERVICE_UNAVAILABLE, kind, OURS[EngineGone])
     for cause, message in OURS.items():
@@ -92,14 +94,14 @@ def response_of(fault: Fault) -> JSONResponse:
 
 
 def validation_fault(errors: list[Any]) -> Fault:
-    """The first of pydantic's errors as a sentence: where, why, what was given."""
+    """The first of pydantic's errors as a sentence with place, reason and value."""
     first: Any = errors[0] if errors else {"msg": "the request cannot be read", "loc": ()}
     if first.get("type") == "json_invalid":
         return Fault(
-            400, "bad_input", f"the body is no JSON: {first.get('ctx', {}).get('error', first['msg'])}"
+            400, "bad_input", f"the body is not JSON: {first.get('ctx', {}).get('error', first['msg'])}"
         )
-    inside = tuple(part for part in first.get("loc", ()) if part not in ("body", "query"))
-    return Fault(400, "bad_input", sentence({**first, "loc": inside}, "the body"))
+    place = tuple(part for part in first.get("loc", ()) if part not in ("body", "query"))
+    return Fault(400, "bad_input", sentence({**first, "loc": place}, "the body"))
 
 
 def _printable(message: str) -> str:
@@ -111,6 +113,6 @@ def _printable(message: str) -> str:
 
 
 def _folders() -> set[str]:
-    """Where this process has its files."""
+    """The folders of this process."""
     folders = (Path.home(), Path.cwd(), tempfile.gettempdir(), sys.prefix, home())
     return {str(folder) for folder in folders} - {"/", ""}

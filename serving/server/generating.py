@@ -1,4 +1,4 @@
-"""Image generation: a call goes to the configured target and comes back as PNG files."""
+"""Image generation: a call → PNG files, made by the configured target."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def size_of(text: str | None) -> tuple[int, int] | None:
     """Width and height in pixels of OpenAI's ``size``; None for ``auto``.
 
     Raises:
-        BadInput: no size, or none that a call takes.
+        BadInput: the text is not a size, or a call does not take it.
     """
     if text is None or text == "auto":
         return None
-    found = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text, re.A)
-    sides = (int(found[1]), int(found[2])) if found else (0, 0)
+    match = re.fullmatch(r"(\d{1,5})x(\d{1,5})", text, re.A)
+    sides = (int(match[1]), int(match[2])) if match else (0, 0)
     if any(not SIDE_MIN <= side <= SIDE_MAX or side % SIDE_STEP for side in sides):
         raise BadInput(
             f"size is {text[:40]!r}, but a call takes WIDTHxHEIGHT of {SIDE_MIN} to {SIDE_MAX} pixels in "
@@ -38,8 +38,8 @@ def size_of(text: str | None) -> tuple[int, int] | None:
     return sides
 
 
-class Studio:
-    """Makes images on the configured target; at most ``image_jobs`` requests at once."""
+class ImageMaker:
+    """Maker of images on the configured target; at most ``image_jobs`` requests at once."""
 
     def __init__(self, catalog: Catalog, config: ServerConfig, metrics: Metrics) -> None:
         self.catalog = catalog
@@ -52,7 +52,7 @@ class Studio:
         """The configured target.
 
         Raises:
-            Fault: there is none (501).
+            Fault: no target is configured (501).
         """
         if self.config.target is None:
             raise Fault(
@@ -63,7 +63,7 @@ class Studio:
         return self.config.target
 
     async def installed(self) -> Installed | None:
-        """What the target's server has, where it is one of one's own."""
+        """The installed models of the target's server, if the target is self-hosted."""
         target = load(self.target)
         if not target.self_hosted:
             return None
@@ -74,11 +74,11 @@ class Studio:
             self._count(error)
             raise
 
-    async def images(self, call: T2ICall, n: int, there: Installed | None) -> list[str]:
-        """PNG files as base64, on seeds one after another.
+    async def images(self, call: T2ICall, n: int, installed: Installed | None) -> list[str]:
+        """PNG files as base64, on successive seeds.
 
         Raises:
-            TargetError: the target did not deliver. Fault: too many jobs (429), too slow (504).
+            TargetError: the target did not deliver. Fault: too many jobs (429), or the deadline passed (504).
         """
         if self._busy >= self.config.image_jobs:
             raise Fault(
@@ -93,12 +93,12 @@ class Studio:
             numbered_seeds(call.seed, n),
             self.config.nearest,
             self.config.max_price,
-            there,
+            installed,
         )
         self._busy += 1
         try:
             with tempfile.TemporaryDirectory(prefix="diffagent-") as folder:
-                return await self._made(order, Path(folder))
+                return await self._generate(order, Path(folder))
         except TargetError as error:
             self._count(error)
             raise
@@ -107,10 +107,10 @@ class Studio:
         finally:
             self._busy -= 1
 
-    async def _made(self, order: generation.Order, folder: Path) -> list[str]:
-        maker = load(self.target).executor(self.config.target_url)
+    async def _generate(self, order: generation.Order, folder: Path) -> list[str]:
+        executor = load(self.target).executor(self.config.target_url)
         async with asyncio.timeout(self.config.image_deadline):
-            paths = await generation.make(order, folder, self.catalog, maker)
+            paths = await generation.make(order, folder, self.catalog, executor)
         return [base64.b64encode(path.read_bytes()).decode("ascii") for path in paths]
 
     def _count(self, error: TargetError) -> None:

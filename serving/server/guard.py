@@ -1,10 +1,10 @@
-"""Guard: what every request passes before an endpoint sees it, and what is noted of it afterwards.
+"""Guard: the checks that every request passes before an endpoint sees it, and its log line.
 
-:class:`Watch` (outermost) gives the request an id, counts and logs it, and turns what nobody caught into
-an answer. :class:`Guard` refuses foreign hosts and origins (a web page that resolves its own name to this
-machine, or posts a form to it), missing keys, bodies that are too large, too slow or of another type. It
-reads the whole body, so that what an endpoint then receives is the client's leaving, and refuses JSON of
-too many values, too deep, or with too long a text before anything is built from it.
+:class:`Watch` (outermost) gives the request an id, counts and logs it, and turns uncaught exceptions into
+answers. :class:`Guard` refuses foreign hosts and origins (a web page that resolves its own name to this
+machine, or posts a form to it), missing keys, and bodies that are too large, too slow or of another type. It
+reads the whole body, so that endpoints then receive only the client's disconnect, and refuses JSON out of
+bounds before anything is built from it.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from diffagent.serving.server.metrics import Metrics
 
 log = logging.getLogger("diffagent.server")
 NOTES = "diffagent.notes"
-"""Key of the scope under which endpoints leave fields for the log."""
+"""Key of the scope for the fields of the log line."""
 LEFT = 499
-"""Status in logs and metrics of a request whose client left."""
+"""Status of a request whose client left, in logs and metrics."""
 AT_ONCE = 65_536
-"""Bytes of JSON that are checked without a thread."""
+"""The most bytes of JSON that are checked without a thread."""
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _METHODS = frozenset({"GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "TRACE"})
 _SECURITY = {
@@ -45,7 +45,7 @@ _SECURITY = {
 
 
 class Watch:
-    """Counts, logs, and answers 500 in the one shape that errors have."""
+    """Middleware that counts and logs requests, and answers 500 in the common shape."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self.app = app
@@ -58,7 +58,7 @@ class Watch:
         started, status, request_id = time.perf_counter(), 0, secrets.token_hex(8)
         scope[NOTES] = {}
 
-        async def noted(message: Message) -> None:
+        async def send_noted(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -67,13 +67,13 @@ class Watch:
 
         self.metrics.active.inc()
         try:
-            await self.app(scope, receive, noted)
+            await self.app(scope, receive, send_noted)
         except ClientLeft:
             status = LEFT
         except Exception as error:
             log.error("failed", exc_info=error, extra={"fields": {"id": request_id}})
             if not status:
-                await response_of(fault_of(error))(scope, receive, noted)
+                await response_of(fault_of(error))(scope, receive, send_noted)
         finally:
             self.metrics.active.dec()
             self._note(scope, status or LEFT, time.perf_counter() - started, request_id)
@@ -97,13 +97,13 @@ class Watch:
 
 
 class Guard:
-    """Refuses what no endpoint should see."""
+    """Middleware that refuses requests that no endpoint should see."""
 
     def __init__(self, app: ASGIApp, config: ServerConfig) -> None:
         self.app = app
         self.config = config
-        self._held = 0
-        """Bytes of all bodies that are read or answered now."""
+        self._bytes_in_use = 0
+        """Bytes of all bodies that are being read or answered."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -122,9 +122,9 @@ class Guard:
                 scope.get(NOTES, {}).update(error=fault.kind)
                 await response_of(fault)(scope, receive, send)
                 return
-            await self.app(scope, _replayed(body, receive), send)
+            await self.app(scope, _replay(body, receive), send)
         finally:
-            self._held -= sum(map(len, chunks))
+            self._bytes_in_use -= sum(map(len, chunks))
 
     async def _check_json(self, body: bytes, path: str) -> None:
         bounds = self.config.json_of(path)
@@ -155,7 +155,7 @@ class Guard:
             raise Fault(415, "unsupported_media_type", f"send the body as {' or '.join(sorted(allowed))}")
 
     async def _read(self, headers: Headers, receive: Receive, chunks: list[bytes]) -> None:
-        """Reads the body into ``chunks``, which count as held from the moment that they come."""
+        """Read the body into ``chunks``, which count as in use from their arrival."""
         most = self.config.body_bytes
         stated = headers.get("content-length", "0")
         if stated.isascii() and stated.isdigit() and len(stated) < 20 and int(stated) > most:
@@ -169,11 +169,11 @@ class Guard:
                         raise ClientLeft
                     chunks.append(message.get("body", b""))
                     size += len(chunks[-1])
-                    self._held += len(chunks[-1])
+                    self._bytes_in_use += len(chunks[-1])
                     more = message.get("more_body", False)
                     if size > most:
                         raise _too_large(most)
-                    if self._held > self.config.held_bytes:
+                    if self._bytes_in_use > self.config.held_bytes:
                         raise _busy()
         except TimeoutError:
             raise Fault(
@@ -189,8 +189,7 @@ def _kind(headers: Headers) -> str:
 
 
 def _check_json(body: bytes, bounds: JsonBounds) -> None:
-    """Refuses JSON out of bounds; then JSON with unpaired surrogates, which no file, database or answer in
-    UTF-8 could hold."""
+    """Refuse JSON out of bounds, and JSON with unpaired surrogates, which UTF-8 cannot represent."""
     bounds.check(body)
     try:
         body.decode("utf-8")
@@ -198,10 +197,10 @@ def _check_json(body: bytes, bounds: JsonBounds) -> None:
             json.dumps(json.loads(body), ensure_ascii=False).encode("utf-8")
     except UnicodeError:
         raise Fault(
-            400, "bad_input", "the body is no valid Unicode: send UTF-8 without unpaired surrogates"
+            400, "bad_input", "the body is not valid Unicode: send UTF-8 without unpaired surrogates"
         ) from None
     except (ValueError, RecursionError):
-        return  # no JSON: the endpoint says so
+        return  # not JSON: the endpoint refuses it
 
 
 def _too_large(most: int) -> Fault:
@@ -217,13 +216,13 @@ def _busy() -> Fault:
     return Fault(
         503,
         "busy",
-        "the server holds as many bytes of requests as it may: ask again in a second, or with smaller images",
+        "the requests under way exceed the limit of bytes: ask again in a second, or send smaller images",
         {"Retry-After": "1", "Connection": "close"},
     )
 
 
-def _replayed(body: bytes, receive: Receive) -> Receive:
-    """The whole body first, then whatever else comes: the client's leaving."""
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """A ``receive`` that gives the whole body first, then further messages: the client's disconnect."""
     sent = False
 
     async def replay() -> Message:

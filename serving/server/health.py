@@ -1,8 +1,7 @@
-"""Health: whether requests can be answered, found out by looking, at most once a second.
+"""Health: whether requests can be answered, checked at most once a second.
 
 The server is not ready while its queue does not run, while its catalog cannot be read, and for a while after
-a request met a damaged file or an engine that is gone. What is wrong goes into the log once; a client is told
-the kind.
+a request failed by a damaged file or a lost engine. The log has the message once; a client gets the kind.
 """
 
 from __future__ import annotations
@@ -18,13 +17,13 @@ from diffagent.serving.server.faults import Fault, fault_of
 
 log = logging.getLogger("diffagent.server")
 FRESH = 1.0
-"""Seconds that a look counts."""
+"""Seconds for which a check is valid."""
 AFTER = 10.0
-"""Seconds after a request's failure that the server is not ready; then others may try again."""
+"""Seconds for which the server is not ready after a request's failure; then requests are tried again."""
 
 
 class Health:
-    """Of one server; :meth:`check` inside the event loop."""
+    """The health of one server; :meth:`check` is called inside the event loop."""
 
     def __init__(self, catalog: Catalog, running: Callable[[], bool]) -> None:
         self._catalog = catalog
@@ -32,17 +31,17 @@ class Health:
         self._looking = asyncio.Lock()
         self._looked = -FRESH
         self._damage: BadCatalog | None = None
-        self._failure: Exception | None = None
+        self._failure: BadCatalog | EngineGone | None = None
         self._failed = -AFTER
         self._logged = ""
 
     def note(self, error: Exception) -> None:
-        """A request's failure; those that the next request would meet too are remembered."""
+        """Remember a request's failure if the next request would meet it too."""
         if isinstance(error, BadCatalog | EngineGone):
             self._failure, self._failed = error, time.monotonic()
 
     async def check(self) -> None:
-        """Raises the fault (503) that keeps requests from being answered."""
+        """Raise the fault (503) that keeps requests from being answered, if there is one."""
         if not self._running():
             raise Fault(503, "not_ready", "the server is starting or stopping: ask again in a moment")
         async with self._looking:
@@ -50,12 +49,15 @@ class Health:
                 self._damage = await asyncio.to_thread(self._look)
                 self._looked = time.monotonic()
         recent = self._failure if time.monotonic() - self._failed < AFTER else None
-        wrong = self._damage or recent
-        if str(wrong or "") != self._logged:
-            self._logged = str(wrong or "")
-            log.warning("not ready" if wrong else "ready again", extra={"fields": {"message": self._logged}})
-        if wrong is not None:
-            raise Fault(503, "not_ready", str(fault_of(wrong)))
+        problem = self._damage or recent
+        message = problem.line() if problem else ""
+        if message != self._logged:
+            self._logged = message
+            log.warning(
+                "not ready" if problem else "ready again", extra={"fields": {"message": self._logged}}
+            )
+        if problem is not None:
+            raise Fault(503, "not_ready", str(fault_of(problem)))
 
     def _look(self) -> BadCatalog | None:
         try:

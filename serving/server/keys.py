@@ -1,4 +1,4 @@
-"""API keys: a file with one key a line; compared in constant time, and held as digests only."""
+"""API keys: a file with one key a line, held as digests and compared in constant time."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from pathlib import Path
 from diffagent.data.errors import BadInput
 
 SHORTEST = 16
-"""Characters; shorter keys can be guessed."""
+"""The fewest characters of a key; shorter keys can be guessed."""
 
 
 @dataclass(frozen=True)
 class Keys:
-    """The SHA-256 digests of the keys that are accepted; none: no key is asked for."""
+    """The SHA-256 digests of the accepted keys; none: no key is required."""
 
     digests: tuple[bytes, ...] = ()
 
     @classmethod
     def read(cls, path: str | Path) -> Keys:
-        """The keys of a file, one a line; empty lines and those with ``#`` in front are skipped.
+        """The keys of a file, one a line; empty lines and those that begin with ``#`` are skipped.
 
         Raises:
-            BadInput: it cannot be read, holds no key, or a key is too short or not printable ASCII.
+            BadInput: the file cannot be read or holds no key, or a key is too short or not printable ASCII.
         """
         try:
             lines = Path(path).read_text("utf-8").splitlines()
@@ -49,11 +49,11 @@ class Keys:
     def accept(self, authorization: str | None) -> bool:
         """Whether an ``Authorization: Bearer KEY`` header holds one of the keys.
 
-        Every key is compared, whichever matches, and digests are: neither time nor length tells anything.
+        Every key is compared, and by digests, so that neither time nor length reveals anything.
         """
         scheme, _, key = (authorization or "").partition(" ")
-        given = _digest(key.strip())
-        matches = [hmac.compare_digest(given, known) for known in self.digests]
+        digest = _digest(key.strip())
+        matches = [hmac.compare_digest(digest, accepted) for accepted in self.digests]
         return scheme.casefold() == "bearer" and any(matches)
 
 

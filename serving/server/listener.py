@@ -1,8 +1,8 @@
 """Listener: a listening socket that also answers when the process may open no more descriptors.
 
-At that limit asyncio logs each of thousands of failing accepts and answers nobody. Here a descriptor is kept
-in reserve: it is given up to take the connection, which is closed at once, and is then taken again. So
-clients see that they are refused, and the log has a line when it begins and one when it is over.
+At that limit asyncio logs each of thousands of failing accepts and answers nobody. Here one descriptor is
+held in reserve. It is closed to accept the connection, which is closed at once, and is then opened again. So
+clients see that they are refused, and the log has one line at the beginning and one at the end.
 """
 
 from __future__ import annotations
@@ -16,14 +16,15 @@ from typing import Any
 
 log = logging.getLogger("diffagent.server")
 BACKLOG = 2048
-"""Connections that the system keeps until they are taken."""
+"""Connections that the system queues until they are accepted."""
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _BREATH = 0.01
-"""Seconds until the next try where not even the reserve is left."""
+"""Seconds until the next try if the reserve is gone too."""
 
 
-class Lasting:
-    """A condition that lasts: one line in the log when it begins, one when it was over for a while."""
+class LastingCondition:
+    """A condition that lasts: one line in the log when it begins, and one when it has been over for a
+    while."""
 
     def __init__(self, begins: str, ends: str, quiet: float = 5.0) -> None:
         self._begins = begins
@@ -40,29 +41,31 @@ class Lasting:
         self._count += 1
 
     def passes(self) -> None:
-        """Nothing is wrong now."""
+        """The condition does not hold now."""
         if self._last is not None and time.monotonic() - self._last >= self._quiet:
             self._last = None
             log.info(self._ends, extra={"fields": {"times": self._count}})
 
 
 class Listener(socket.socket):
-    """Takes over a listening socket; the connections that it accepts send small answers at once.
+    """A listening socket, taken over from another; its connections send small answers at once.
 
-    ``socket.create_server`` makes sockets of protocol 0, and asyncio sets ``TCP_NODELAY`` only for those that
-    say TCP: without it an answer's second packet waits for the client's delayed acknowledgement, 40 ms.
+    ``socket.create_server`` makes sockets of protocol 0, and asyncio sets ``TCP_NODELAY`` only for protocol
+    TCP. Without it an answer's second packet waits for the client's delayed acknowledgement, 40 ms.
     """
 
     def __init__(self, listening: socket.socket) -> None:
         super().__init__(fileno=listening.detach())
-        self._exhausted = Lasting("no descriptors left: connections are refused", "descriptors again")
-        self._reserve: int | None = _reserved()
+        self._exhausted = LastingCondition(
+            "no descriptors left: connections are refused", "descriptors again"
+        )
+        self._reserve: int | None = _open_reserve()
 
     def accept(self) -> tuple[socket.socket, Any]:
         """The next connection.
 
         Raises:
-            BlockingIOError: there is none, or it was refused for want of a descriptor.
+            BlockingIOError: no connection waits, or it was refused for want of a descriptor.
         """
         try:
             connection, address = super().accept()
@@ -73,7 +76,7 @@ class Listener(socket.socket):
             raise BlockingIOError(errno.EAGAIN, "refused for want of a descriptor") from None
         self._exhausted.passes()
         if self._reserve is None:
-            self._reserve = _reserved()
+            self._reserve = _open_reserve()
         if self.family != socket.AF_UNIX:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return connection, address
@@ -81,7 +84,7 @@ class Listener(socket.socket):
     def _refuse(self) -> None:
         self._exhausted.occurs()
         if self._reserve is None:
-            self._reserve = _reserved()
+            self._reserve = _open_reserve()
         if self._reserve is None:
             time.sleep(_BREATH)
             return
@@ -91,7 +94,7 @@ class Listener(socket.socket):
         except OSError:
             time.sleep(_BREATH)  # another thread was faster
         finally:
-            self._reserve = _reserved()
+            self._reserve = _open_reserve()
 
     def close(self) -> None:
         if self._reserve is not None:
@@ -100,7 +103,7 @@ class Listener(socket.socket):
         super().close()
 
 
-def _reserved() -> int | None:
+def _open_reserve() -> int | None:
     try:
         return os.open(os.devnull, os.O_RDONLY)
     except OSError:

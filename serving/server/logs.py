@@ -1,4 +1,4 @@
-"""Structured logs: a JSON object a line on stderr. What users wrote is in them only if asked for."""
+"""Structured logs: a JSON object a line on stderr. Users' text is in them only on request."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 from typing import Any, TextIO
 
 NAMED = ("diffagent.server", "uvicorn")
-"""The loggers of which more than warnings is told."""
+"""The loggers that log more than warnings."""
 
 
 class JsonLines(logging.Formatter):
-    """A record as one JSON object: time, level, event, then what ``extra={"fields": {…}}`` gave.
+    """A record as one JSON object: time, level, event, then the fields of ``extra={"fields": {…}}``.
 
-    Of an exception the type and the places, and its message only with ``messages``: it may hold a prompt.
+    An exception is logged with type and places; with ``messages`` its message too, which may hold a prompt.
     """
 
     def __init__(self, messages: bool = False) -> None:
@@ -36,13 +36,13 @@ class JsonLines(logging.Formatter):
 
     def _error(self, error: BaseException) -> dict[str, Any]:
         frames = traceback.extract_tb(error.__traceback__)[-8:]
-        found: dict[str, Any] = {
+        fields: dict[str, Any] = {
             "error": type(error).__name__,
             "at": [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames],
         }
         if self._messages:
-            found["message"] = str(error)
-        return found
+            fields["message"] = str(error)
+        return fields
 
 
 def configure(messages: bool = False, stream: TextIO | None = None) -> logging.Handler:

@@ -10,7 +10,7 @@ SECONDS = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 1
 
 
 class Metrics:
-    """What is counted; labels take few values, and nothing that users write."""
+    """The metrics; labels take few values, and no text of users."""
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
@@ -54,8 +54,8 @@ class Metrics:
     def stage(self, name: str, seconds: float) -> None:
         self.stages.labels(name).observe(seconds)
 
-    def decided(self, waited: float, timings_ms: Mapping[str, float], candidates: int) -> None:
-        """What one decision took."""
+    def observe_decision(self, waited: float, timings_ms: Mapping[str, float], candidates: int) -> None:
+        """Observe one decision; ``waited`` is in seconds."""
         self.stage("queue", waited)
         for name in ("prefilter", "llm"):
             if name in timings_ms:

@@ -1,4 +1,4 @@
-"""Pictures of a request: base64 or data URLs → bytes of image files, as many as the server reads."""
+"""Images of a request: base64 or data URLs → bytes of image files, within the server's limits."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import re
 from collections.abc import Sequence
 
 from diffagent.data.errors import BadInput
-from diffagent.serving.images import decoded
+from diffagent.serving.images import decode
 from diffagent.serving.server.config import ServerConfig
 
 _ADDRESS = re.compile(r"\s*+(?:https?|ftp|file):", re.I)
 
 
 def read_pictures(sources: Sequence[str], config: ServerConfig) -> tuple[bytes, ...]:
-    """Image files from base64 text or data URLs; decoding their pixels is the agent's.
+    """The bytes of image files in base64 text or data URLs.
 
     Raises:
-        BadInput: too many, too large, no base64, an address, or no image file.
+        BadInput: there are too many, or one is too large, not base64, an address or not an image file.
     """
     check_count(len(sources), config)
     if any(_ADDRESS.match(source) for source in sources):
         raise BadInput("an image is an address, and none is fetched: send it as base64 or as a data URL")
-    return tuple(decoded(source, config.image_bytes) for source in sources)
+    return tuple(decode(source, config.image_bytes) for source in sources)
 
 
 def check_count(count: int, config: ServerConfig) -> None:

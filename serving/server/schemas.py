@@ -1,4 +1,4 @@
-"""What the endpoints take and answer; pydantic at the edge, unknown keys refused where the API is ours."""
+"""The bodies and answers of the endpoints; our own API refuses unknown keys."""
 
 from __future__ import annotations
 
@@ -13,33 +13,33 @@ from diffagent.agent.asking.request import Request as AgentRequest
 from diffagent.agent.targets import TargetName
 from diffagent.data.catalog.catalog import LONGEST_NAME
 from diffagent.data.records import T2ICall
-from diffagent.serving.answers import Ranked
+from diffagent.serving.answers import ScoredModel
 
 LONGEST_TEXT = 200_000
-"""Characters of a message's text; a prompt of more than 20,000 is refused with its own words."""
+"""The most characters of a message's text; a prompt of more than 20,000 has an error of its own."""
 
 
-class Strict(BaseModel):
-    """A body of an endpoint that is our own."""
+class StrictBody(BaseModel):
+    """A body of our own endpoints; unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Lenient(BaseModel):
-    """A body of an endpoint that is OpenAI's: what it has and this server does not is left unread."""
+class LenientBody(BaseModel):
+    """A body of OpenAI's endpoints; keys unknown to this server are ignored."""
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
 class ErrorDetail(BaseModel):
-    """What went wrong: the kind, for programs, and a sentence."""
+    """An error: its type, for programs, and a sentence."""
 
     type: str
     message: str
 
 
 class ErrorBody(BaseModel):
-    """The answer of every request that fails."""
+    """The answer to every request that fails."""
 
     error: ErrorDetail
 
@@ -47,13 +47,13 @@ class ErrorBody(BaseModel):
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1, strict=True)]
 ImageText = Annotated[str, Field(description="An image file as base64 or as a data URL; no address.")]
 Images = Annotated[list[ImageText], Field(fail_fast=True)]
-"""Lists end at their first fault: pydantic collects one an element otherwise, and all are thrown away."""
+"""Validation stops at the first fault; otherwise pydantic collects a fault for each element."""
 Name = Annotated[str, Field(max_length=LONGEST_NAME)]
 Text = Annotated[str, Field(max_length=LONGEST_TEXT)]
 
 
 class RouteRequest(AgentRequest):
-    """Every option of a request to the agent; where a target stands is the server's to say."""
+    """The options of a request to the agent, but for the target's URL, which the server knows."""
 
     images: Annotated[tuple[ImageText, ...], Field(fail_fast=True, max_length=MAX_IMAGES)] = ()
     installed: bool = Field(False, description=AgentRequest.model_fields["installed"].description)
@@ -61,8 +61,8 @@ class RouteRequest(AgentRequest):
 
 
 class RouteAnswer(BaseModel):
-    """``request`` is the body that the target takes; ``notes`` say what could not be had or was changed,
-    ``reasons`` why it is these models."""
+    """A call. ``request`` is its body for the target, ``notes`` are what could not be had or was changed,
+    ``reasons`` why these models were chosen."""
 
     call: T2ICall
     request: dict[str, Any]
@@ -70,12 +70,12 @@ class RouteAnswer(BaseModel):
     n: int
     notes: list[str]
     reasons: list[str]
-    candidates: list[Ranked]
+    candidates: list[ScoredModel]
     timings_ms: dict[str, float]
 
 
-class EmitRequest(Strict):
-    """A call and the target whose request it becomes; nothing is chosen again."""
+class EmitRequest(StrictBody):
+    """A call, and the target to write its request for; nothing is chosen again."""
 
     call: T2ICall
     target: TargetName
@@ -83,34 +83,34 @@ class EmitRequest(Strict):
 
 
 class EmitAnswer(BaseModel):
-    """A target's request, and the call's fields that it lacks or replaces."""
+    """A target's request, and the fields of the call that it lacks or replaces."""
 
     request: dict[str, Any]
     not_carried: list[str]
 
 
-class IdentifyRequest(Strict):
-    """Example images of the model that is looked for."""
+class IdentifyRequest(StrictBody):
+    """Example images of the model to identify."""
 
     images: Images = Field(min_length=1)
     k: int = Field(5, ge=1, le=len(LABELS), strict=True)
 
 
 class IdentifyAnswer(BaseModel):
-    """Models, the most probable first; ``unsure`` where none is more probable than all others together."""
+    """Models, the most probable first; ``unsure``: none is more probable than all others together."""
 
-    models: list[Ranked]
+    models: list[ScoredModel]
     unsure: bool
     timings_ms: dict[str, float]
 
 
-class ImageUrl(Lenient):
+class ImageUrl(LenientBody):
     """A data URL."""
 
     url: str
 
 
-class Part(Lenient):
+class MessagePart(LenientBody):
     """One part of a message: text or an image."""
 
     type: Name
@@ -118,88 +118,88 @@ class Part(Lenient):
     image_url: ImageUrl | None = None
 
 
-class FunctionCall(Lenient):
-    """What an assistant's message called."""
+class FunctionCall(LenientBody):
+    """The function and arguments of a tool call."""
 
     name: Name = ""
     arguments: Text = ""
 
 
-class ToolCall(Lenient):
+class ToolCall(LenientBody):
     """One entry of an assistant's ``tool_calls``."""
 
     function: FunctionCall = FunctionCall()
 
 
-class Message(Lenient):
+class Message(LenientBody):
     """One message of a conversation."""
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
-    content: Text | Annotated[list[Part], Field(fail_fast=True)] | None = None
+    content: Text | Annotated[list[MessagePart], Field(fail_fast=True)] | None = None
     tool_calls: Annotated[list[ToolCall], Field(fail_fast=True)] | None = None
 
 
-class Function(Lenient):
+class Function(LenientBody):
     """A function that the client can run; ``parameters`` is a JSON schema."""
 
     name: Name
     parameters: dict[str, Any] | None = None
 
 
-class Tool(Lenient):
+class ChatTool(LenientBody):
     """A tool that the client offers."""
 
     type: Name = "function"
     function: Function | None = None
 
 
-class NamedFunction(Lenient):
-    """The function that has to be called."""
+class NamedFunction(LenientBody):
+    """The name of the function to call."""
 
     name: Name
 
 
-class NamedTool(Lenient):
-    """The tool that has to be called."""
+class NamedTool(LenientBody):
+    """A choice of the tool to call."""
 
     function: NamedFunction
 
 
-class AllowedTools(Lenient):
-    """The tools that may be called, and whether one has to be."""
+class AllowedTools(LenientBody):
+    """The tools that may be called; ``required``: one has to be called."""
 
     mode: Literal["auto", "required"] = "auto"
-    tools: Annotated[list[Tool], Field(fail_fast=True)] = Field(default_factory=list, max_length=1000)
+    tools: Annotated[list[ChatTool], Field(fail_fast=True)] = Field(default_factory=list, max_length=1000)
 
 
-class AllowedChoice(Lenient):
+class AllowedChoice(LenientBody):
     """A choice among some of the tools."""
 
     type: Literal["allowed_tools"]
     allowed_tools: AllowedTools
 
 
-class StreamOptions(Lenient):
-    """Whether the last chunk states the usage."""
+class StreamOptions(LenientBody):
+    """Options of a stream; ``include_usage``: the last chunk states the usage."""
 
     include_usage: bool = False
 
 
-class ChatRequest(Lenient):
-    """A chat completion as OpenAI's API takes it."""
+class ChatRequest(LenientBody):
+    """The body of a chat completion in OpenAI's API."""
 
     model: Name = Field("diffagent", json_schema_extra={"enum": ["diffagent"]})
     messages: Annotated[list[Message], Field(fail_fast=True)] = Field(min_length=1, max_length=1000)
     stream: bool = False
     stream_options: StreamOptions | None = None
-    tools: Annotated[list[Tool], Field(fail_fast=True)] | None = None
+    tools: Annotated[list[ChatTool], Field(fail_fast=True)] | None = None
     tool_choice: Literal["none", "auto", "required"] | AllowedChoice | NamedTool | None = None
     n: int | None = Field(None, ge=1, le=1)
     seed: Seed | None = None
 
 
-class ImagesRequest(Lenient):
-    """An image generation as OpenAI's API takes it; ``model`` is ``diffagent`` or a model of the catalog."""
+class ImagesRequest(LenientBody):
+    """The body of an image generation in OpenAI's API; ``model``: ``diffagent`` or a model of the catalog."""
 
     prompt: str
     model: Name | None = None
@@ -209,7 +209,7 @@ class ImagesRequest(Lenient):
 
 
 class ImageBody(BaseModel):
-    """A PNG file as base64 or as a data URL, and the prompt that it was made with."""
+    """A PNG file as base64 or as a data URL, and its prompt."""
 
     b64_json: str | None = None
     url: str | None = None
@@ -217,7 +217,7 @@ class ImageBody(BaseModel):
 
 
 class ImagesAnswer(BaseModel):
-    """The images, the call that made them, and why it is this one."""
+    """The images, their call, and its notes and reasons."""
 
     created: int
     data: list[ImageBody]
@@ -243,6 +243,6 @@ class ModelsAnswer(BaseModel):
 
 
 class Status(BaseModel):
-    """Whether the server lives, or is ready."""
+    """The status of the server: ``ok`` or ``ready``."""
 
     status: str

@@ -1,4 +1,4 @@
-"""The service behind the endpoints: queues, the agent, metrics; every wait ends when the client leaves."""
+"""The service behind the endpoints: queues, agent, metrics; every wait ends when the client leaves."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from diffagent.data.records import Card, T2ICall
 from diffagent.serving.server.batch_queue import BatchQueue
 from diffagent.serving.server.config import ServerConfig
 from diffagent.serving.server.deciding import (
-    Examples,
-    Seen,
+    ExampleImages,
+    LikelyModels,
+    batches,
     decisions,
     identifications,
-    together,
 )
 from diffagent.serving.server.faults import ClientLeft, Fault
-from diffagent.serving.server.generating import Studio
+from diffagent.serving.server.generating import ImageMaker
 from diffagent.serving.server.guard import NOTES
 from diffagent.serving.server.health import Health
 from diffagent.serving.server.metrics import Metrics
@@ -40,32 +40,34 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 BATCHING_THREADS = 4
-"""That ask an engine which batches."""
-THERE_SECONDS = 60.0
-"""For which what the target's server has is believed without a look."""
+"""Threads that use an engine that batches."""
+INSTALLED_SECONDS = 60.0
+"""Seconds for which the list of installed models is valid."""
 LONGEST_COUNTED = 200_000
-"""Characters; the tokens of longer conversations are not counted."""
+"""The most characters of a conversation whose tokens are counted."""
 
 
 class Service:
-    """What the endpoints share; one an application."""
+    """The state that an application's endpoints share."""
 
     def __init__(self, agent: Agent, config: ServerConfig) -> None:
         self.agent = agent
         self.config = config
         self.metrics = Metrics()
-        self.studio = Studio(agent.catalog, config, self.metrics)
+        self.image_maker = ImageMaker(agent.catalog, config, self.metrics)
         self.queue: BatchQueue[AgentRequest, Decision] = BatchQueue(
             decisions(agent),
             limit=config.queue,
             size=config.batch,
-            threads=BATCHING_THREADS if together(agent) else 1,
+            threads=BATCHING_THREADS if batches(agent) else 1,
             on_batch=self.metrics.batches.observe,
         )
-        self.identifying: BatchQueue[Examples, Seen] | None = None
+        self.identification_queue: BatchQueue[ExampleImages, LikelyModels] | None = None
         if agent.identifier is not None:
-            self.identifying = BatchQueue(identifications(agent), limit=config.queue, size=config.batch)
-        self._there: tuple[float, Installed] | None = None
+            self.identification_queue = BatchQueue(
+                identifications(agent), limit=config.queue, size=config.batch
+            )
+        self._installed: tuple[float, Installed] | None = None
         self.health = Health(agent.catalog, lambda: self.queue.running)
         self.metrics.limit.set(config.queue)
         self.metrics.waiting.set_function(lambda: len(self.queue))
@@ -79,55 +81,61 @@ class Service:
             queue.start()
 
     async def close(self) -> None:
-        """Answers what was accepted, then ends the threads."""
+        """Answers the accepted questions, then ends the threads."""
         await asyncio.gather(*(queue.close() for queue in self._queues()))
 
     def _queues(self) -> list[BatchQueue[Any, Any]]:
-        return [queue for queue in (self.queue, self.identifying) if queue is not None]
+        return [queue for queue in (self.queue, self.identification_queue) if queue is not None]
 
-    async def decide(self, request: Request, asked: AgentRequest) -> tuple[Decision, dict[str, float]]:
-        """A decision, and its timings in milliseconds with the time in the queue; its call has a seed, drawn
-        where none is asked for."""
-        asked = await self.narrowed(asked)
-        found = await attended(request, self.queue.ask(asked, self.config.deadline))
-        decision = found.answer
-        if asked.target != ITSELF:
+    async def decide(
+        self, request: Request, agent_request: AgentRequest
+    ) -> tuple[Decision, dict[str, float]]:
+        """A decision, and its timings in milliseconds, with the time in the queue.
+
+        For a target other than ``diffagent``, a call without a seed gets one.
+        """
+        agent_request = await self.narrow(agent_request)
+        queued = await while_connected(request, self.queue.ask(agent_request, self.config.deadline))
+        decision = queued.answer
+        if agent_request.target != ITSELF:
             decision = replace(decision, call=seeded(decision.call))
-        self.metrics.decided(found.waited, decision.timings_ms, len(decision.candidates))
-        timings = {"queue": 1e3 * found.waited, **decision.timings_ms}
+        self.metrics.observe_decision(queued.waited, decision.timings_ms, len(decision.candidates))
+        timings = {"queue": 1e3 * queued.waited, **decision.timings_ms}
         note(
-            request, air=decision.call.air, **{f"{name}_ms": round(took, 1) for name, took in timings.items()}
+            request,
+            air=decision.call.air,
+            **{f"{name}_ms": round(milliseconds, 1) for name, milliseconds in timings.items()},
         )
         if self.config.log_prompts:
-            note(request, prompt=asked.prompt)
-        return decision, {name: round(took, 1) for name, took in timings.items()}
+            note(request, prompt=agent_request.prompt)
+        return decision, {name: round(milliseconds, 1) for name, milliseconds in timings.items()}
 
     def request(self, options: Mapping[str, Any]) -> AgentRequest:
         """A request to the agent from a client's options.
 
-        What is installed is asked of the configured target's server alone.
+        Installed models are those of the configured target's server only.
 
         Raises:
             BadInput: an option is wrong. Fault: the target has no server here (501).
         """
-        asked = AgentRequest.parse({**options, "target_url": None})
-        if not asked.installed:
-            return asked
-        if asked.target == ITSELF and self.config.installed:
-            return asked.model_copy(update={"installed": False})  # so is every request
-        if asked.target != self.config.target:
+        request = AgentRequest.parse({**options, "target_url": None})
+        if not request.installed:
+            return request
+        if request.target == ITSELF and self.config.installed:
+            return request.model_copy(update={"installed": False})  # every request is restricted so
+        if request.target != self.config.target:
             raise Fault(
                 501,
                 "not_configured",
-                f"there is no server of {asked.target} here to ask what is installed: leave installed out, "
-                f"or start this server with --target {asked.target}",
+                f"there is no server of {request.target} here to ask what is installed: leave installed out, "
+                f"or start this server with --target {request.target}",
             )
-        return asked.model_copy(update={"target_url": self.config.target_url})
+        return request.model_copy(update={"target_url": self.config.target_url})
 
-    async def there(self, target: str = ITSELF) -> Installed | None:
-        """What the configured target's server has, where this server chooses among that alone.
+    async def installed(self, target: str = ITSELF) -> Installed | None:
+        """The models of the configured target's server, if this server chooses among them only.
 
-        Requests for another target than the configured one are not narrowed.
+        None for requests for other targets, which are not restricted.
 
         Raises:
             TargetError: the server does not answer.
@@ -137,25 +145,27 @@ class Service:
             return None
         assert config.target is not None
         now = time.monotonic()
-        if self._there is None or now - self._there[0] > THERE_SECONDS:
-            found = await asyncio.to_thread(read_installed, config.target, config.target_url, self.catalog)
-            self._there = now, found
-        return self._there[1]
+        if self._installed is None or now - self._installed[0] > INSTALLED_SECONDS:
+            installed = await asyncio.to_thread(
+                read_installed, config.target, config.target_url, self.catalog
+            )
+            self._installed = now, installed
+        return self._installed[1]
 
-    async def narrowed(self, asked: AgentRequest) -> AgentRequest:
-        """A request that chooses among what is there: the configured target's, and its server's models."""
-        there = await self.there(asked.target)
-        if there is None:
-            return asked
-        return asked.model_copy(update={"target": self.config.target, "installed": there})
+    async def narrow(self, request: AgentRequest) -> AgentRequest:
+        """The request, restricted to the configured target and its server's models."""
+        installed = await self.installed(request.target)
+        if installed is None:
+            return request
+        return request.model_copy(update={"target": self.config.target, "installed": installed})
 
-    async def identify(self, request: Request, examples: Examples) -> tuple[Seen, float]:
-        """Models by example images, and the milliseconds that it took, waiting included.
+    async def identify(self, request: Request, examples: ExampleImages) -> tuple[LikelyModels, float]:
+        """Models by example images, and the time in milliseconds, waiting included.
 
         Raises:
-            Fault: there are no image specifications (501).
+            Fault: the catalog has no image specifications (501).
         """
-        if self.identifying is None:
+        if self.identification_queue is None:
             raise Fault(
                 501,
                 "no_image_specifications",
@@ -163,15 +173,15 @@ class Service:
                 "and start the server with that catalog",
             )
         started = asyncio.get_running_loop().time()
-        found = await attended(request, self.identifying.ask(examples, self.config.deadline))
-        took = asyncio.get_running_loop().time() - started
-        self.metrics.stage("identify", took - found.waited)
-        return found.answer, 1e3 * took
+        queued = await while_connected(request, self.identification_queue.ask(examples, self.config.deadline))
+        seconds = asyncio.get_running_loop().time() - started
+        self.metrics.stage("identify", seconds - queued.waited)
+        return queued.answer, 1e3 * seconds
 
     async def emit(
-        self, call: T2ICall, target: str, nearest: bool, there: Installed | None = None
+        self, call: T2ICall, target: str, nearest: bool, installed: Installed | None = None
     ) -> Emitted:
-        """The request that a target takes for a call; ``there`` is what its server has."""
+        """The target's request for a call; ``installed`` are its server's models."""
         call = call if target == ITSELF else seeded(call)
         started = asyncio.get_running_loop().time()
         emitted = await asyncio.to_thread(
@@ -180,9 +190,9 @@ class Service:
             target,
             self.catalog,
             nearest=nearest,
-            names=there.names if there else None,
-            known_samplers=there.samplers if there else None,
-            files=there.files if there else None,
+            names=installed.names if installed else None,
+            known_samplers=installed.samplers if installed else None,
+            files=installed.files if installed else None,
         )
         self.metrics.stage("emit", asyncio.get_running_loop().time() - started)
         return emitted
@@ -192,23 +202,27 @@ class Service:
         return self.catalog.by_name(name) or self.catalog.by_air(name)
 
     def tokens(self, *, prompt: str, call: str) -> dict[str, int] | None:
-        """OpenAI's usage, where the engine counts tokens: of what was said and of what is answered."""
+        """OpenAI's usage, if the engine counts tokens."""
         count = getattr(self.agent.engine, "count_tokens", None)
         if count is None or len(prompt) > LONGEST_COUNTED:
             return None
-        asked, written = int(count(prompt)), int(count(call))
-        self.metrics.tokens.labels("prompt").inc(asked)
-        self.metrics.tokens.labels("completion").inc(written)
-        return {"prompt_tokens": asked, "completion_tokens": written, "total_tokens": asked + written}
+        prompt_tokens, completion_tokens = int(count(prompt)), int(count(call))
+        self.metrics.tokens.labels("prompt").inc(prompt_tokens)
+        self.metrics.tokens.labels("completion").inc(completion_tokens)
+        return {
+            "prompt_tokens": prompt_tokens,
+            "completion_tokens": completion_tokens,
+            "total_tokens": prompt_tokens + completion_tokens,
+        }
 
 
-async def attended(request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """The result of work for a request; cancelled when its client leaves.
+async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """The result of work for a request; the work is cancelled when the client leaves.
 
     Raises:
-        ClientLeft: the client did.
+        ClientLeft: the client left.
     """
-    task, leaving = asyncio.ensure_future(work), asyncio.ensure_future(_leaving(request))
+    task, leaving = asyncio.ensure_future(work), asyncio.ensure_future(_disconnected(request))
     both: set[asyncio.Future[Any]] = {task, leaving}
     try:
         await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
@@ -216,18 +230,18 @@ async def attended(request: Request, work: Coroutine[Any, Any, T]) -> T:
             return task.result()
         raise ClientLeft
     finally:
-        for one in both:
-            one.cancel()
+        for future in both:
+            future.cancel()
         await asyncio.gather(*both, return_exceptions=True)
 
 
-async def _leaving(request: Request) -> None:
+async def _disconnected(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
 
 
 def note(request: Request, **fields: Any) -> None:
-    """Leaves fields for the log line of a request."""
+    """Add fields to the log line of a request."""
     request.scope.get(NOTES, {}).update(fields)
 
 

@@ -1,1 +1,1 @@
-"""What other programs may ask of the agent: arguments, answers, errors; the same for LangChain and MCP."""
+"""The tools of LangChain and MCP: arguments, answers, errors."""

@@ -1,4 +1,4 @@
-"""The tool ``identify_model``: example images → the catalog's models that most likely made such images."""
+"""The tool ``identify_model``: example images → the models of the catalog that most likely made them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from diffagent.data.air import AIR
 from diffagent.data.errors import BadInput
 from diffagent.data.records import ModelType
-from diffagent.serving.answers import likely
+from diffagent.serving.answers import likely_models
 from diffagent.serving.tools.example_images import read_image
 
 if TYPE_CHECKING:
@@ -38,8 +38,8 @@ class IdentifyArguments(BaseModel):
     limit: int = Field(5, ge=1, le=50, description="How many models to list.")
 
 
-class Likely(BaseModel):
-    """A catalog entry with the probability that it made the images."""
+class ProbableModel(BaseModel):
+    """A model of the catalog, with the probability that it made the images."""
 
     model: str
     air: str
@@ -49,24 +49,24 @@ class Likely(BaseModel):
     probability: float
 
 
-class Identified(BaseModel):
-    """The models that such images most likely come from, best first."""
+class IdentifiedModels(BaseModel):
+    """The models that most likely made the images, best first."""
 
-    models: list[Likely]
+    models: list[ProbableModel]
     unsure: bool = Field(description="Whether no model is more probable than all others together.")
 
 
-def read_images(asked: IdentifyArguments) -> list[bytes]:
-    """The contents of the image files.
+def read_images(arguments: IdentifyArguments) -> list[bytes]:
+    """The bytes of the image files.
 
     Raises:
         BadInput: one of them cannot be read.
     """
-    return [read_image(text) for text in asked.images]
+    return [read_image(text) for text in arguments.images]
 
 
-def identify(agent: Agent, images: Sequence[bytes], limit: int) -> Identified:
-    """Ranked models for the contents of image files.
+def identify(agent: Agent, images: Sequence[bytes], limit: int) -> IdentifiedModels:
+    """The most likely models for the bytes of image files.
 
     Raises:
         BadInput: an image cannot be decoded, or the catalog has no image specifications.
@@ -76,9 +76,9 @@ def identify(agent: Agent, images: Sequence[bytes], limit: int) -> Identified:
             "example images were given, but this catalog has no image specifications to compare them with: "
             "describe their style in words, and ask route_prompt or search_models with these"
         )
-    found = agent.identify(images)
+    identification = agent.identify(images)
     models = [
-        Likely(
+        ProbableModel(
             model=card.name,
             air=card.air,
             url=AIR.parse(card.air).url,
@@ -86,6 +86,6 @@ def identify(agent: Agent, images: Sequence[bytes], limit: int) -> Identified:
             base_model=card.base_model,
             probability=round(math.exp(score), 4),
         )
-        for card, score in likely(found, agent.catalog, limit)
+        for card, score in likely_models(identification, agent.catalog, limit)
     ]
-    return Identified(models=models, unsure=found.unsure)
+    return IdentifiedModels(models=models, unsure=identification.unsure)

@@ -1,11 +1,11 @@
 """The MCP server: three tools over standard input and output, for any client of the Model Context Protocol.
 
     route_prompt       a prompt → a T2I call, and the request of an image API
-    identify_model     example images → the models that most likely made such images
-    search_models      words → entries of the catalog
+    identify_model     example images → the models that most likely made them
+    search_models      words → models of the catalog
 
-In: JSON-RPC on stdin. Out: JSON-RPC on stdout, and nothing else: what else is printed goes to stderr. What a
-tool cannot do is a result with ``isError`` and one line that says what to change, for the model to read.
+In: JSON-RPC on stdin. Out: JSON-RPC on stdout; all other output goes to stderr. The failure of a tool is a
+result with ``isError`` and one line that tells the language model what to change.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pydantic import BaseModel, ValidationError
 from diffagent.data.errors import DiffAgentError, MissingExtra
 from diffagent.serving.tools import identify, route, search
 from diffagent.serving.tools.shared_agent import SharedAgent
-from diffagent.serving.wording import told, wrong_arguments
+from diffagent.serving.wording import argument_line, wrong_arguments
 
 if TYPE_CHECKING:
     from mcp import types
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 SHOWN = 5
-"""Candidates in an answer, which a language model reads; the agent chose among 16."""
+"""Candidates in an answer to a language model; the agent chooses among 16."""
 INSTRUCTIONS = (
     "DiffAgent knows which Stable Diffusion model, LoRA and settings suit a prompt. route_prompt turns a "
     "prompt into one callable text-to-image API call; search_models and identify_model find models by words "
@@ -43,8 +43,8 @@ INSTRUCTIONS = (
 
 
 @dataclass(frozen=True)
-class Tool:
-    """A tool of the protocol: its arguments and answer are pydantic models, and so are its schemas."""
+class McpTool:
+    """A tool of the protocol; the pydantic models of its arguments and answer give its schemas."""
 
     name: str
     title: str
@@ -53,8 +53,8 @@ class Tool:
     answer: type[BaseModel]
     run: Callable[[Any], Awaitable[BaseModel]]
 
-    def declared(self) -> types.Tool:
-        """As ``tools/list`` shows it."""
+    def declaration(self) -> types.Tool:
+        """The tool's entry in ``tools/list``."""
         from mcp import types
 
         return types.Tool(
@@ -66,19 +66,19 @@ class Tool:
             annotations=types.ToolAnnotations(read_only_hint=True, open_world_hint=False),
         )
 
-    async def called(self, arguments: dict[str, Any]) -> types.CallToolResult:
-        """The answer, structured and as text; or what is wrong, as a result that says so."""
+    async def call(self, arguments: dict[str, Any]) -> types.CallToolResult:
+        """The answer, structured and as text, or an error as a result."""
         try:
-            asked = self.arguments.model_validate(arguments)
+            parsed = self.arguments.model_validate(arguments)
         except ValidationError as error:
-            return _failed(wrong_arguments(error, list(self.arguments.model_fields)))
+            return _failure(wrong_arguments(error, list(self.arguments.model_fields)))
         try:
-            answer = await self.run(asked)
+            answer = await self.run(parsed)
         except DiffAgentError as error:
-            return _failed(told(error))
+            return _failure(argument_line(error))
         except Exception as error:
             _log.exception("%s failed", self.name)
-            return _failed(f"{self.name} failed ({type(error).__name__}): the server's stderr says more")
+            return _failure(f"{self.name} failed ({type(error).__name__}): the server's stderr says more")
         return _result(answer.model_dump_json(), answer.model_dump(mode="json"))
 
 
@@ -89,12 +89,12 @@ def _result(text: str, structured: dict[str, Any] | None) -> types.CallToolResul
     return types.CallToolResult(content=content, structured_content=structured, is_error=structured is None)
 
 
-def _failed(text: str) -> types.CallToolResult:
+def _failure(text: str) -> types.CallToolResult:
     return _result(text, None)
 
 
 def _schema(model: type[BaseModel], mode: Literal["validation", "serialization"]) -> dict[str, Any]:
-    """The model's JSON schema less its docstrings, which are for readers of the code."""
+    """The model's JSON schema without its docstrings, which are for readers of the code."""
     schema = model.model_json_schema(mode=mode)
     for part in (schema, *schema.get("$defs", {}).values()):
         part.pop("description", None)
@@ -103,46 +103,48 @@ def _schema(model: type[BaseModel], mode: Literal["validation", "serialization"]
 
 def tools(
     agent: SharedAgent, open_catalog: Callable[[], Catalog], target_url: str | None = None
-) -> list[Tool]:
+) -> list[McpTool]:
     """The three tools.
 
-    ``open_catalog`` gives a search its own catalog, so that it waits for no call; ``target_url`` is where the
-    server stands whose installed models may be asked for.
+    ``open_catalog`` opens a catalog for each search, so that a search does not wait for calls; ``target_url``
+    is the URL of the server whose installed models may be asked for.
     """
 
-    async def routed(asked: route.RouteArguments) -> route.Routed:
-        found = await agent.arun(lambda one: route.route(one, {**asked.options(), "target_url": target_url}))
-        return found.model_copy(update={"candidates": found.candidates[:SHOWN]})
+    async def run_route(arguments: route.RouteArguments) -> route.RoutedCall:
+        result = await agent.arun(
+            lambda loaded: route.route(loaded, {**arguments.options(), "target_url": target_url})
+        )
+        return result.model_copy(update={"candidates": result.candidates[:SHOWN]})
 
-    async def identified(asked: identify.IdentifyArguments) -> identify.Identified:
-        images = await asyncio.to_thread(identify.read_images, asked)
-        return await agent.arun(lambda one: identify.identify(one, images, asked.limit))
+    async def run_identify(arguments: identify.IdentifyArguments) -> identify.IdentifiedModels:
+        images = await asyncio.to_thread(identify.read_images, arguments)
+        return await agent.arun(lambda loaded: identify.identify(loaded, images, arguments.limit))
 
-    def searched(asked: search.SearchArguments) -> search.SearchAnswer:
+    def search_catalog(arguments: search.SearchArguments) -> search.SearchAnswer:
         with closing(open_catalog()) as catalog:
-            return search.search(catalog, asked)
+            return search.search(catalog, arguments)
 
-    async def searched_aside(asked: search.SearchArguments) -> search.SearchAnswer:
-        return await asyncio.to_thread(searched, asked)
+    async def run_search(arguments: search.SearchArguments) -> search.SearchAnswer:
+        return await asyncio.to_thread(search_catalog, arguments)
 
     return [
-        Tool(
+        McpTool(
             route.NAME, "Choose a text-to-image model", route.DESCRIPTION,
-            route.RouteArguments, route.Routed, routed,
+            route.RouteArguments, route.RoutedCall, run_route,
         ),
-        Tool(
+        McpTool(
             identify.NAME, "Identify a model by example images", identify.DESCRIPTION,
-            identify.IdentifyArguments, identify.Identified, identified,
+            identify.IdentifyArguments, identify.IdentifiedModels, run_identify,
         ),
-        Tool(
+        McpTool(
             search.NAME, "Search text-to-image models", search.DESCRIPTION,
-            search.SearchArguments, search.SearchAnswer, searched_aside,
+            search.SearchArguments, search.SearchAnswer, run_search,
         ),
     ]  # fmt: skip
 
 
-def server(offered: list[Tool]) -> Server[Any]:
-    """An MCP server of these tools, for any transport.
+def server(tools: list[McpTool]) -> Server[Any]:
+    """An MCP server with these tools, for any transport.
 
     Raises:
         MissingExtra: the MCP SDK is not installed.
@@ -151,17 +153,17 @@ def server(offered: list[Tool]) -> Server[Any]:
     from mcp import MCPError, types
     from mcp.server.lowlevel import Server
 
-    by_name = {tool.name: tool for tool in offered}
+    by_name = {tool.name: tool for tool in tools}
 
     async def list_tools(_context: Any, _page: types.PaginatedRequestParams | None) -> types.ListToolsResult:
-        return types.ListToolsResult(tools=[tool.declared() for tool in offered])
+        return types.ListToolsResult(tools=[tool.declaration() for tool in tools])
 
-    async def call_tool(_context: Any, asked: types.CallToolRequestParams) -> types.CallToolResult:
-        tool = by_name.get(asked.name)
+    async def call_tool(_context: Any, params: types.CallToolRequestParams) -> types.CallToolResult:
+        tool = by_name.get(params.name)
         if tool is None:
-            given = f"there is no tool {asked.name[:60]!r}: the tools are {', '.join(by_name)}"
-            raise MCPError(types.INVALID_PARAMS, given)
-        return await tool.called(asked.arguments or {})
+            message = f"there is no tool {params.name[:60]!r}: the tools are {', '.join(by_name)}"
+            raise MCPError(types.INVALID_PARAMS, message)
+        return await tool.call(params.arguments or {})
 
     return Server(
         "diffagent",
@@ -174,16 +176,16 @@ def server(offered: list[Tool]) -> Server[Any]:
 
 
 async def serve_stdio(served: Server[Any]) -> None:
-    """Answers one client on stdin and stdout until it closes stdin; what is under way then is dropped.
+    """Answer one client on stdin and stdout until it closes stdin; work under way is then dropped.
 
-    The transport keeps what is printed off the wire while it serves; what Python still buffers then would
+    While it serves, the transport keeps printed text off the wire. Text that Python still buffers would
     follow the last answer, so ``sys.stdout`` is stderr meanwhile.
     """
     from mcp.server.stdio import stdio_server
 
-    async with stdio_server() as (read, write):
+    async with stdio_server() as (reader, writer):
         with redirect_stdout(sys.stderr):
-            await served.run(read, write, served.create_initialization_options())
+            await served.run(reader, writer, served.create_initialization_options())
 
 
 def _check_installed() -> None:

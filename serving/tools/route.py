@@ -1,6 +1,6 @@
-"""The tool ``route_prompt``: a prompt and wishes → a T2I call, and the request of an image API.
+"""The tool ``route_prompt``: a prompt and options → a T2I call, and the request of an image API.
 
-In: :class:`RouteArguments`. Out: :class:`Routed`, with the fields of ``POST /v1/route``.
+In: :class:`RouteArguments`. Out: :class:`RoutedCall`, with the fields of ``POST /v1/route``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pydantic.json_schema import SkipJsonSchema
 
 from diffagent.agent.asking.request import MAX_CHARACTERS, MAX_IMAGES, Request
 from diffagent.data.records import T2ICall
-from diffagent.serving.answers import Ranked
+from diffagent.serving.answers import ScoredModel
 from diffagent.serving.tools.example_images import read_image
 
 if TYPE_CHECKING:
@@ -27,9 +27,9 @@ DESCRIPTION = (
 
 
 class RouteArguments(Request):
-    """What a language model may say about one call: every option of a request.
+    """The options of one call that a language model may set: those of a request.
 
-    ``images`` are paths of local files or data URLs. The prompt is checked with the rest, by
+    ``images`` are paths of local files or data URLs. All options are checked by
     :meth:`~diffagent.agent.asking.request.Request.parse`.
     """
 
@@ -47,12 +47,12 @@ class RouteArguments(Request):
     target_url: SkipJsonSchema[None] = None
 
     def options(self) -> dict[str, Any]:
-        """The arguments that were given, by name."""
+        """The given arguments by name."""
         return {name: getattr(self, name) for name in self.model_fields_set - {"target_url"}}
 
 
-class Routed(BaseModel):
-    """A T2I call and what led to it."""
+class RoutedCall(BaseModel):
+    """A T2I call, its request, and the reasons for it."""
 
     call: T2ICall
     request: dict[str, Any] | None = Field(description="What the target takes; null for diffagent.")
@@ -60,22 +60,22 @@ class Routed(BaseModel):
     n: int = Field(description="How many pictures were asked for.")
     notes: list[str] = Field(description="What could not be had or was changed.")
     reasons: list[str] = Field(description="What was read, and why these models.")
-    candidates: list[Ranked] = Field(description="The models that were in the choice, best first.")
+    candidates: list[ScoredModel] = Field(description="The models that were in the choice, best first.")
     timings_ms: dict[str, float]
 
 
-def route(agent: Agent, options: Mapping[str, Any]) -> Routed:
-    """A call and its request; the options are the fields of :class:`~diffagent.agent.asking.request.Request`.
+def route(agent: Agent, options: Mapping[str, Any]) -> RoutedCall:
+    """A call and its request; ``options`` are fields of :class:`~diffagent.agent.asking.request.Request`.
 
     Images given as text are paths or data URLs.
 
     Raises:
-        BadInput: what was asked cannot be routed, or the target lacks a value.
+        BadInput: the request cannot be routed, or the target lacks a value.
     """
-    images = [read_image(one) if isinstance(one, str) else one for one in options.get("images", ())]
+    images = [read_image(image) if isinstance(image, str) else image for image in options.get("images", ())]
     request = Request.parse({**options, "images": images})
     answer = agent.answer(request)
-    return Routed(
+    return RoutedCall(
         **answer.decision.to_dict(),
         request=None if request.target == "diffagent" else answer.emitted.request,
         not_carried=answer.emitted.not_carried,

@@ -1,4 +1,4 @@
-"""The tool ``search_models``: words and filters → catalog entries, without a language model."""
+"""The tool ``search_models``: words and filters → models of the catalog, without a language model."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class SearchArguments(BaseModel):
     limit: int = Field(10, ge=1, le=50, description="How many to list.")
 
 
-class Found(BaseModel):
-    """A catalog entry in brief."""
+class CatalogModel(BaseModel):
+    """A model of the catalog, in brief."""
 
     model: str
     air: str
@@ -51,7 +51,7 @@ class Found(BaseModel):
     images_may_be_sold: bool
 
     @classmethod
-    def of(cls, card: Card) -> Found:
+    def from_card(cls, card: Card) -> CatalogModel:
         return cls(
             model=card.name,
             air=card.air,
@@ -66,20 +66,24 @@ class Found(BaseModel):
 
 
 class SearchAnswer(BaseModel):
-    """What was found; ``hint`` says what to do where nothing was."""
+    """The models that match; ``hint`` is what to do if there are none."""
 
-    models: list[Found]
+    models: list[CatalogModel]
     hint: str | None = None
 
 
-def search(catalog: Catalog, asked: SearchArguments) -> SearchAnswer:
-    """Entries that match, best first.
+def search(catalog: Catalog, arguments: SearchArguments) -> SearchAnswer:
+    """The models that match, best first.
 
     Raises:
         BadInput: there is no such base model.
     """
     from diffagent.data.catalog.catalog import Filter
 
-    cards = catalog.search(asked.words, asked.limit, Filter(asked.type, asked.base_model, asked.commercial))
-    hint = None if cards else f"nothing matches {asked.words[:60]!r}: try fewer or other words, or no filter"
-    return SearchAnswer(models=[Found.of(card) for card in cards], hint=hint)
+    cards = catalog.search(
+        arguments.words, arguments.limit, Filter(arguments.type, arguments.base_model, arguments.commercial)
+    )
+    hint = (
+        None if cards else f"nothing matches {arguments.words[:60]!r}: try fewer or other words, or no filter"
+    )
+    return SearchAnswer(models=[CatalogModel.from_card(card) for card in cards], hint=hint)

@@ -4,8 +4,8 @@
     shared.run(lambda agent: agent.call("a corgi"))     # waits for its turn
     await shared.arun(lambda agent: agent.call("a corgi"))
 
-A call computes on all cores already, and the engine keeps the cache of one prompt: calls side by side would
-only take it from each other. So there is one lock, and asynchronous calls stand in line before one thread.
+A call uses all cores already, and the engine caches one prompt, so concurrent calls would only slow each
+other down. So there is one lock, and asynchronous calls queue for one thread.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Result = TypeVar("Result")
 
 
 class SharedAgent:
-    """An agent that is loaded when it is needed, and a line before it."""
+    """An agent that is loaded when it is needed, and a queue in front of it."""
 
     def __init__(self, load: Callable[[], Agent]) -> None:
         self._load = load
@@ -34,13 +34,13 @@ class SharedAgent:
 
     @classmethod
     def of(cls, agent: Agent) -> Self:
-        """A line before an agent that is loaded already."""
+        """A queue in front of a loaded agent."""
         return cls(lambda: agent)
 
     @staticmethod
     def load(catalog: str | None = None, llm: str | None = None, engine: str = "transformers") -> SharedAgent:
-        """The process's one agent of these settings, those of ``Agent.load``; kept for good."""
-        return _of_settings(catalog, llm, engine)
+        """The process's one agent for these arguments of ``Agent.load``; it is never unloaded."""
+        return _agent_of(catalog, llm, engine)
 
     @property
     def is_loaded(self) -> bool:
@@ -52,9 +52,9 @@ class SharedAgent:
         return self._lock.locked()
 
     def run(self, work: Callable[[Agent], Result]) -> Result:
-        """``work`` on the agent, in the caller's thread, when nobody else's is under way.
+        """``work`` on the agent, in the caller's thread, once no other work is under way.
 
-        An agent that could not be loaded is tried again at the next call.
+        If loading the agent fails, the next call tries again.
         """
         with self._lock:
             if self._agent is None:
@@ -64,18 +64,18 @@ class SharedAgent:
     async def arun(self, work: Callable[[Agent], Result]) -> Result:
         """:meth:`run` in a thread of its own, first come, first served.
 
-        Cancelled while it waits, the work is never begun; cancelled while it is under way, the caller goes on
-        at once, and what is under way is finished and dropped.
+        Work that is cancelled while it waits is not begun. Work that is cancelled while it is under way is
+        finished and its result dropped; the caller goes on at once.
         """
         return await asyncio.get_running_loop().run_in_executor(self._line, self.run, work)
 
     def close(self) -> None:
-        """Drops what waits; nothing can be asked asynchronously from then on."""
+        """Drops waiting work; :meth:`arun` cannot be used from then on."""
         self._line.shutdown(wait=False, cancel_futures=True)
 
 
 @cache
-def _of_settings(catalog: str | None, llm: str | None, engine: str) -> SharedAgent:
+def _agent_of(catalog: str | None, llm: str | None, engine: str) -> SharedAgent:
     def load() -> Agent:
         from diffagent.agent.agent import Agent
 

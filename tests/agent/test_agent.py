@@ -66,8 +66,9 @@ def test_parameters_are_asked_for_only_where_the_language_models_word_counts(mak
 
 def test_a_lora_without_commercial_checkpoint_runs_on_one_that_may_be_sold(make_agent: MakeAgent) -> None:
     agent = make_agent()
-    with pytest.raises(BadInput, match="--commercial"):
+    with pytest.raises(BadInput, match="no model of the catalog passes these filters") as error:
         agent.call("ink drawing of a hare", commercial=True, type="LoRA")
+    assert error.value.hint == "loosen --base-model, --type or --commercial"
     assert agent.call("ink drawing of a hare", commercial=True).model == "Tiny Pixels"
 
 

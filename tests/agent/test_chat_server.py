@@ -222,7 +222,7 @@ def test_faults_of_the_moment_are_asked_again(serve: Serve, fault: Reply) -> Non
     [
         ((200, "<html>", {}), f"not JSON, {ATTEMPTS} times", ATTEMPTS),
         ((401, "", {}), "set OPENAI_API_KEY", 1),
-        ((404, "", {}), "check --engine and --llm", 1),
+        ((404, "", {}), "no such server or model", 1),
         ((429, "", {"Retry-After": "4000"}), "again in 4000 s", 1),
     ],
 )

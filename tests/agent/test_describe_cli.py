@@ -60,7 +60,7 @@ def test_a_crawl_is_described_by_the_local_model_and_imported(run: Run, raw: Pat
     status, printed, err = run("data", "describe", raw, "-o", out, "--limit", "2")
     assert status == 0, err
     assert json.loads(printed)["written"] == 2
-    assert "3 entries, to ask smollm2-135m-instruct: 2 prompts" in err
+    assert "3 entries, for smollm2-135m-instruct: 2 prompts" in err
     status, printed, _ = run("data", "describe", raw, "-o", out)
     report = json.loads(printed)
     assert (report["entries"], report["reused"], report["asked"], report["composed_share"]) == (3, 2, 1, 0.0)
@@ -76,7 +76,7 @@ def test_descriptions_that_saw_too_much_are_not_imported(run: Run, raw: Path, tm
     args = ("catalog", "import", raw, "-o", catalog, "--hold-out", "image", "--descriptions", out)
     status, _, err = run(*args)
     assert (status, catalog.exists()) == (1, False)
-    assert "was written with --hold-out none" in err
+    assert "was written with 'none' held out" in err
 
 
 def test_a_server_is_asked_after_an_estimate(

@@ -182,7 +182,7 @@ def test_faults_of_the_moment_are_asked_again(tiny: TransformersEngine, fault: C
     [
         (lambda: httpx.Response(500), rf"HTTP 500, {ATTEMPTS} times", ATTEMPTS),
         (lambda: httpx.Response(401), "set OPENAI_API_KEY", 1),
-        (lambda: httpx.Response(404), "check --engine", 1),
+        (lambda: httpx.Response(404), "no such server or model", 1),
         (lambda: httpx.Response(429, headers={"Retry-After": "4000"}), "again in 4000 s", 1),
         (lambda: httpx.Response(200, json={"choices": [{"index": 0, "text": "B"}]}), "logprob_token_ids", 1),
     ],

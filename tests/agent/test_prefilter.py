@@ -111,7 +111,7 @@ def test_a_mask_leaves_only_what_it_allows_and_normalises_over_that(prefilter: P
 
 def test_what_cannot_be_ranked_is_refused(prefilter: Prefilter) -> None:
     requirement = prefilter.require("a fox")
-    with pytest.raises(BadInput, match="loosen --base-model"):
+    with pytest.raises(BadInput, match="no model of the catalog passes these filters"):
         prefilter.rank(requirement, allow=prefilter.allowing(lambda card: False))
     with pytest.raises(BadInput, match="k is 0"):
         prefilter.rank(requirement, k=0)

@@ -12,7 +12,7 @@ import pytest
 from diffagent.agent.agent import Agent
 from diffagent.agent.asking.request import Request, RequestOptions
 from diffagent.data.errors import BadInput, BadPrompt
-from diffagent.serving.batch.rows import READ, open_source
+from diffagent.serving.batch.rows import COLUMNS, open_source
 from diffagent.serving.commands.call import call as call_command
 from diffagent.serving.commands.route import route as route_command
 from diffagent.serving.server.schemas import RouteRequest
@@ -36,7 +36,7 @@ def test_every_way_in_takes_every_option() -> None:
 
     assert named(call_command) >= {*FIELDS - {"prompt"}, "words"}
     assert named(route_command) >= FIELDS - {"prompt", "images"}  # rows have those
-    assert READ >= FIELDS - OPERATOR
+    assert COLUMNS >= FIELDS - OPERATOR
     for arguments in (RouteRequest, RouteArguments):
         assert set(arguments.model_json_schema()["properties"]) == FIELDS - OPERATOR
 
@@ -47,7 +47,7 @@ def test_every_option_is_described_on_the_command_line() -> None:
     assert options["commercial"].is_flag
     assert options["seed"].type.name == "integer"
     assert options["cfg_scale"].opts == ["--cfg"]
-    assert options["target"].opts == ["--for", "--target"]
+    assert options["target"].opts == ["--target"]
 
 
 @pytest.mark.parametrize(

@@ -123,5 +123,6 @@ def test_weights_are_kept(tmp_path: Path) -> None:
 def test_weights_of_other_features_are_refused(tmp_path: Path) -> None:
     weights = vars(plain_suitability())
     np.savez(tmp_path / "old.npz", features=np.array([*FEATURES[:-1], "older"]), **weights)
-    with pytest.raises(BadCatalog, match="other features: run diffagent train suitability again"):
+    with pytest.raises(BadCatalog, match="fitted for other features") as error:
         Suitability.load(tmp_path / "old.npz")
+    assert error.value.hint == "run diffagent train suitability again"

@@ -43,7 +43,7 @@ def test_the_memory_that_is_asked_for_fits_the_model(tmp_path: Path) -> None:
     assert memory_share(small, SMALL, 24 * GIB) == pytest.approx(8.98 / 24, abs=1e-3)
     assert memory_share(large, LARGE, 80 * GIB) == 0.9  # its cache would take 128
     assert memory_share(small, {"n_embd": 576}, 80 * GIB) == 0.9
-    with pytest.raises(EngineGone, match=r"take 13 GiB and the GPU has 16: serve a smaller model"):
+    with pytest.raises(EngineGone, match="take 13 GiB and the GPU has 16"):
         memory_share(large, LARGE, 16 * GIB)
 
 

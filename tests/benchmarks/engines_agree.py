@@ -20,7 +20,7 @@ from typing import Any
 from diffagent.agent.agent import Agent
 from diffagent.agent.decision import Decision
 from diffagent.agent.engines.loading import load_engine
-from diffagent.serving.batch.rows import Row, open_source
+from diffagent.serving.batch.rows import BatchRow, open_source
 
 LEAST = 0.98
 
@@ -68,10 +68,12 @@ STYLES = (
 )  # fmt: skip
 
 
-def asked(given: str | None) -> Iterator[Row]:
+def asked(given: str | None) -> Iterator[BatchRow]:
     """The sound rows of an input, or 200 invented ones."""
     if given is None:
-        return (Row(n, f"{subject}, {style}") for n, (subject, style) in enumerate(product(SUBJECTS, STYLES)))
+        return (
+            BatchRow(n, f"{subject}, {style}") for n, (subject, style) in enumerate(product(SUBJECTS, STYLES))
+        )
     return (row for row in open_source(given) if not row.fault)
 
 

@@ -125,7 +125,7 @@ def test_an_air_of_another_type_or_model_is_another_model(catalog):
 def test_what_nobody_goes_by(catalog, text):
     with pytest.raises(UnknownModel, match="no model of the catalog") as caught:
         catalog.find(text)
-    assert len(str(caught.value)) < 400
+    assert len(caught.value.line()) < 400
 
 
 def test_unknown_names_bring_near_ones(catalog):
@@ -234,7 +234,7 @@ def test_features_and_meta(path):
 
 def test_reading_does_not_write(path):
     before = path.read_bytes()
-    with Catalog.open(path) as catalog, pytest.raises(BadCatalog, match=r"cannot write to .* make a copy"):
+    with Catalog.open(path) as catalog, pytest.raises(BadCatalog, match="cannot write to "):
         catalog.add([OIL])
     assert path.read_bytes() == before
 
@@ -257,7 +257,7 @@ def test_files_that_are_no_catalog(path, tmp_path):
         with pytest.raises(BadCatalog, match=message):
             Catalog.open(target).entries()
 
-    refuses(tmp_path / "none.sqlite", r"no catalog at .*none\.sqlite: make one with diffagent catalog import")
+    refuses(tmp_path / "none.sqlite", r"no catalog at .*none\.sqlite$")
     refuses(tmp_path, "no catalog at")
     text = tmp_path / "text.sqlite"
     text.write_text("hello")
@@ -268,7 +268,7 @@ def test_files_that_are_no_catalog(path, tmp_path):
     newer = tmp_path / "newer.sqlite"
     shutil.copy(path, newer)
     sqlite3.connect(newer).executescript("PRAGMA user_version = 99").close()
-    refuses(newer, r"version 99, this diffagent reads version \d+: import it again")
+    refuses(newer, r"version 99, this diffagent reads version \d+$")
     cut = tmp_path / "cut.sqlite"
     cut.write_bytes(path.read_bytes()[:-5000])
     refuses(cut, r"is damaged \([\d,]+ of [\d,]+ bytes\)")

@@ -40,8 +40,9 @@ def test_sources_share_the_manifest(tmp_path):
 
 
 def test_a_folder_without_a_crawl_says_what_to_do(tmp_path):
-    with pytest.raises(BadInput, match="is not a folder: make one with diffagent data crawl -o"):
+    with pytest.raises(BadInput, match="is not a folder") as error:
         RawFolder(tmp_path / "missing")
+    assert error.value.hint == f"make one with diffagent data crawl -o {tmp_path / 'missing'}"
     with pytest.raises(BadInput, match="holds no crawl"):
         RawFolder(tmp_path)
     (tmp_path / "state.sqlite").touch()

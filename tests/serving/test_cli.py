@@ -92,7 +92,7 @@ def test_too_few_words_point_to_the_help(capsys: Captured, words: list[str]) -> 
     status, out, err = run(capsys, *words)
     assert (status, out) == (2, "")
     path = " ".join(["diffagent", *words])
-    assert err == f"diffagent: {path} needs more than that: see {path} --help\n"
+    assert err == f"diffagent: {path} needs arguments: see {path} --help\n"
 
 
 def test_an_unknown_engine_is_told_which_there_are(capsys: Captured) -> None:

@@ -90,14 +90,14 @@ def test_a_model_that_only_the_server_knows_can_be_named(run: Run, tmp_path: Pat
     assert graph_of(server)["checkpoint"]["ckpt_name"] == "SDXL/unheard.safetensors"
 
 
-@pytest.mark.parametrize("form", [["--for", "a1111", "--installed"], ["--explain"], []])
+@pytest.mark.parametrize("form", [["--target", "a1111", "--installed"], ["--explain"], []])
 def test_what_call_prints_is_made(form: list[str], run: Run, tmp_path: Path) -> None:
     with serving(Webui()) as url:
         asked = ["--target-url", url] if "--installed" in form else []
         code, out, err = run("call", CASTLE, "--seed", "5", *form, *asked)
         assert code == 0, err
         (tmp_path / "c.json").write_text(out, "utf-8")
-        target = [] if "--for" in form else ["--target", "a1111"]
+        target = [] if "--target" in form else ["--target", "a1111"]
         code, out, err = run(
             "generate", str(tmp_path / "c.json"), *target, "--target-url", url, "-o", str(tmp_path / "out")
         )
@@ -176,7 +176,7 @@ def test_one_seed_and_a_number_are_seeds_in_a_row(run: Run, tmp_path: Path) -> N
     assert seeds == [11, 12, 13]
     code, out, err = run("generate", CASTLE, *there, "--seed", "1", "--seed", "2", "-n", "3")
     assert (code, out) == (2, "")
-    assert "other than the 2 pictures of the seeds" in err
+    assert "contradicts the 2 seeds" in err
 
 
 def test_a_picture_of_models_that_only_the_server_has_is_read(run: Run, tmp_path: Path) -> None:

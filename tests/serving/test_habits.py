@@ -65,7 +65,7 @@ def test_a_dash_is_stdin(capsys: Captured, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"\xff\xd8\xff")))
     code, out, err = run(capsys, "call", "-")
     assert (code, out) == (1, "")
-    assert "stdin holds no text" in err
+    assert "stdin is not text" in err
 
 
 def test_config_sets_shows_and_forgets(capsys: Captured, config: Path) -> None:

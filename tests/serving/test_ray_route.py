@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from diffagent.data.errors import BadCatalog, BadInput
-from diffagent.serving.batch.ray_route import on_ray
-from diffagent.serving.batch.rows import Row
+from diffagent.serving.batch.ray_route import ray_answers
+from diffagent.serving.batch.rows import BatchRow
 
 ray = pytest.importorskip("ray")
 pytestmark = [pytest.mark.wide, pytest.mark.filterwarnings("ignore")]
@@ -77,11 +77,15 @@ def test_a_killed_worker_loses_and_repeats_nothing(
 
 
 def test_what_an_actor_cannot_load_is_the_commands_error(tmp_path: Path) -> None:
-    answer = on_ray("local", 1, (str(tmp_path / "absent.sqlite"), None, "transformers"), {})
+    answer = ray_answers("local", 1, (str(tmp_path / "absent.sqlite"), None, "transformers"), {})
     with pytest.raises(BadCatalog, match="absent"):
-        list(answer(iter([[Row(0, {"prompt": "a"})]])))
+        list(answer(iter([[BatchRow(0, {"prompt": "a"})]])))
 
 
 def test_a_cluster_that_is_not_there() -> None:
-    with pytest.raises(BadInput, match="ray start --head"):
-        list(on_ray("127.0.0.1:9", 1, (None, None, "transformers"), {})(iter([[Row(0, {"prompt": "a"})]])))
+    with pytest.raises(BadInput, match="no Ray cluster answers"):
+        list(
+            ray_answers("127.0.0.1:9", 1, (None, None, "transformers"), {})(
+                iter([[BatchRow(0, {"prompt": "a"})]])
+            )
+        )

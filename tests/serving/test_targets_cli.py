@@ -1,4 +1,4 @@
-"""``call --for`` and ``generate`` on the command line: the request on stdout, the rest on stderr."""
+"""``call --target`` and ``generate`` on the command line: the request on stdout, the rest on stderr."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def run(capsys: Captured, *arguments: str) -> tuple[int, str, str]:
 
 @pytest.mark.usefixtures("agent")
 def test_for_prints_the_request_and_what_it_does_not_carry(capsys: Captured) -> None:
-    code, out, err = run(capsys, "pixel art of a fox", "--for", "comfyui")
+    code, out, err = run(capsys, "pixel art of a fox", "--target", "comfyui")
     assert code == 0
     assert json.loads(out)["prompt"]["1"]["inputs"] == {"ckpt_name": "11.safetensors"}
     seeds = {
@@ -45,13 +45,13 @@ def test_for_prints_the_request_and_what_it_does_not_carry(capsys: Captured) -> 
     }
     assert err == ""
     assert seeds != {0}  # drawn
-    code, out, err = run(capsys, "pixel art of a fox", "--for", "a1111", "--seed", "7")
+    code, out, err = run(capsys, "pixel art of a fox", "--target", "a1111", "--seed", "7")
     assert (code, err, json.loads(out)["seed"]) == (0, "", 7)
 
 
 @pytest.mark.usefixtures("agent")
 def test_explain_has_the_call_and_the_request(capsys: Captured) -> None:
-    _, out, _ = run(capsys, "pixel art of a fox", "--for", "openai", "--explain")
+    _, out, _ = run(capsys, "pixel art of a fox", "--target", "openai", "--explain")
     found = json.loads(out)
     assert list(found) == [
         "call", "n", "notes", "reasons", "candidates", "timings_ms", "request", "not_carried",
@@ -63,10 +63,10 @@ def test_explain_has_the_call_and_the_request(capsys: Captured) -> None:
 @pytest.mark.usefixtures("agent")
 def test_a_wish_that_the_target_lacks_needs_nearest(capsys: Captured) -> None:
     prompt = "pixel art of a fox, using PLMS"
-    code, out, err = run(capsys, prompt, "--for", "comfyui", "--seed", "1")
+    code, out, err = run(capsys, prompt, "--target", "comfyui", "--seed", "1")
     assert (code, out) == (1, "")
     assert "the nearest is LMS: pass --nearest" in err
-    code, out, err = run(capsys, prompt, "--for", "comfyui", "--seed", "1", "--nearest")
+    code, out, err = run(capsys, prompt, "--target", "comfyui", "--seed", "1", "--nearest")
     assert code == 0
     assert '"sampler_name": "lms"' in out
     assert "not_carried: sampling_method: LMS in place of PLMS" in err
@@ -80,7 +80,7 @@ def test_installed_asks_the_server(capsys: Captured) -> None:
         code, out, _ = run(
             capsys,
             "pixel art of a fox",
-            "--for",
+            "--target",
             "comfyui",
             "--installed",
             "--target-url",
@@ -98,7 +98,7 @@ def test_installed_asks_the_server(capsys: Captured) -> None:
 @pytest.mark.usefixtures("agent")
 @pytest.mark.parametrize(
     "options",
-    [["--target-url", "http://127.0.0.1:1"], ["--for", "midjourney"]],
+    [["--target-url", "http://127.0.0.1:1"], ["--target", "midjourney"]],
 )
 def test_wrong_usage(capsys: Captured, options: list[str]) -> None:
     code, out, err = run(capsys, "a fox", *options)

@@ -19,7 +19,7 @@ from diffagent.serving.tools.example_images import MAX_BYTES, read_image
 from diffagent.serving.tools.identify import identify
 from diffagent.serving.tools.route import RouteArguments, route
 from diffagent.serving.tools.search import SearchArguments, search
-from diffagent.serving.wording import told, wrong_arguments
+from diffagent.serving.wording import argument_line, wrong_arguments
 
 PNG = b"\x89PNG\r\n\x1a\n invented"
 
@@ -57,7 +57,7 @@ def test_route_gives_the_request_of_a_target(agent: Agent) -> None:
 def test_what_a_target_lacks_is_an_error_that_names_the_argument(agent: Agent) -> None:
     with pytest.raises(BadInput) as error:
         route(agent, {"prompt": "pixel art of a fox, using PLMS", "target": "comfyui", "seed": 1})
-    assert "the nearest is LMS: pass nearest to use it" in told(error.value)
+    assert "the nearest is LMS: pass nearest to use it" in argument_line(error.value)
     found = route(
         agent, {"prompt": "pixel art of a fox, using PLMS", "target": "comfyui", "seed": 1, "nearest": True}
     )
@@ -69,10 +69,11 @@ def test_errors_speak_of_arguments_not_of_options() -> None:
         "nothing is left:\nloosen --base-model, --type or well--known (--installed --target-url URL)"
     )
     line = "nothing is left: loosen base_model, type or well--known (installed target_url URL)"
-    assert told(error) == line
+    assert argument_line(error) == line
     refused = BadInput("PLMS is none; the nearest is LMS", "pass --nearest to use it")
-    assert str(refused) == "PLMS is none; the nearest is LMS: pass --nearest to use it"
-    assert told(refused, has_options=False) == "PLMS is none; the nearest is LMS"
+    assert str(refused) == "PLMS is none; the nearest is LMS"
+    assert refused.line() == "PLMS is none; the nearest is LMS: pass --nearest to use it"
+    assert argument_line(refused, has_options=False) == "PLMS is none; the nearest is LMS"
 
 
 def test_wrong_arguments_are_named_with_what_was_given() -> None:
@@ -156,7 +157,7 @@ def test_an_image_is_a_path_a_file_url_or_a_data_url(tmp_path: Path) -> None:
         ("nul\0byte", "give"),
         ("data:image/png,abc", "a data URL without base64"),
         ("data:image/png;base64,abc", "is neither base64"),
-        ("data:image/png;base64,aGVsbG8=", "no file of PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF"),
+        ("data:image/png;base64,aGVsbG8=", "not a file of PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF"),
         ("data:image/png;base64," + "A" * (MAX_BYTES // 3 * 4 + 4), "more than 20,971,520 bytes"),
     ],
 )
@@ -173,7 +174,7 @@ def test_a_folder_a_text_and_a_huge_file_are_no_images(tmp_path: Path) -> None:
         stream.truncate(MAX_BYTES + 1)
     for name, says in {
         "": "no file",
-        "notes.txt": "no file of PNG",
+        "notes.txt": "not a file of PNG",
         "huge.png": "more than 20,971,520",
     }.items():
         with pytest.raises(BadInput, match=says) as error:

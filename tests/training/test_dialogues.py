@@ -120,7 +120,7 @@ def test_the_memory_form_is_the_prompt_alone_and_names_the_model_first() -> None
     assert memory.read(one.answer)["sampling_steps"] == 23
     with pytest.raises(EngineError, match="list of eight"):
         memory.read("[1,2]")
-    with pytest.raises(EngineError, match="no call"):
+    with pytest.raises(EngineError, match="is not a call"):
         memory.read("Tiny Pixels")
 
 

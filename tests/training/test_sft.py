@@ -325,7 +325,7 @@ def test_a_recipe_of_plain_requests_beside_a_part_of_dabench(
 
 
 def test_candidates_need_the_crawl(dabench: Path, recipe: SftRecipe, tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="pass --raw RAW"):
+    with pytest.raises(BadInput, match="found among the prompts of the crawl"):
         train(replace(recipe, mix=Mix()), dabench, tmp_path, progress=quiet, say=silent)
     with pytest.raises(BadInput, match=r"has no train\.jsonl"):
         train(recipe, tmp_path, tmp_path, progress=quiet, say=silent)

@@ -64,7 +64,7 @@ def parse_system(text: str) -> tuple[str, str, Path | None]:
     name, _, rest = text.partition("=")
     llm, _, fusion = rest.partition(",")
     if not name or not llm:
-        raise BadInput(f"--system is {text!r}: give NAME=LLM or NAME=LLM,FUSION.json, such as sft=tuned")
+        raise BadInput(f"system {text!r} is not NAME=LLM or NAME=LLM,FUSION.json, such as sft=tuned")
     return name, llm, Path(fusion) if fusion else None
 
 

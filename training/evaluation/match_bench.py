@@ -157,8 +157,8 @@ def _store(hub: Hub, folder: Path | None, progress: Progress) -> Iterator[tuple[
         free = shutil.disk_usage(place).free
         if free < required:
             raise BadInput(
-                f"{hub.models:,} models need {required / 1e9:.1f} GB, and {place} has {free / 1e9:.1f} GB: "
-                "give a --store on a larger disk, or set TMPDIR"
+                f"{hub.models:,} models need {required / 1e9:.1f} GB, and {place} has {free / 1e9:.1f} GB",
+                "give a --store on a larger disk, or set TMPDIR",
             )
         began = time.perf_counter()
         store = Store.build(place, progress(hub.blocks()), hub.prompts)
@@ -172,7 +172,7 @@ def _reopened(hub: Hub, folder: Path) -> Store:
     stored = store.features[:1]
     if len(store) != hub.models or stored.shape != first[:1].shape or not np.array_equal(stored, first[:1]):
         raise BadInput(
-            f"{folder} holds a store of {len(store):,} models of another hub: give another folder, "
-            "or the same --models and --seed"
+            f"{folder} holds a store of {len(store):,} models of another hub",
+            "give another folder, or the same --models and --seed",
         )
     return store

@@ -35,8 +35,8 @@ def read_results(paths: Sequence[Path]) -> dict[str, Mapping[str, Any]]:
             result["prefilter"]["1"], result["ci95"]["prefilter"]["1"], result["n"]
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise BadInput(
-                f"{path} holds no results ({type(error).__name__}: {error}): give what diffagent eval select "
-                "--json printed"
+                f"{path} holds no results ({type(error).__name__}: {error})",
+                "give what diffagent eval select --json printed",
             ) from None
         results[path.stem] = result
     return results

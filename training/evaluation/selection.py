@@ -72,7 +72,7 @@ def read_pairs(path: Path) -> Iterator[HeldOutPair]:
         BadInput: the file is missing, or a line is not a pair; names the line.
     """
     if not path.is_file():
-        raise BadInput(f"{path} is not a file of pairs: build one with diffagent data build")
+        raise BadInput(f"{path} is not a file of pairs", "build one with diffagent data build")
     with path.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             try:

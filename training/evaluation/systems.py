@@ -63,7 +63,7 @@ def answers(
         ]
         for request, decision in zip(group, agent.decide_many(options), strict=True):
             if isinstance(decision, DiffAgentError):
-                errors[request.id] = str(decision)
+                errors[request.id] = decision.line()
             else:
                 decisions[request.id] = decision
     return decisions, errors

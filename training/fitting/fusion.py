@@ -51,7 +51,8 @@ def fit_write(
     if not hits_by_weight[0]:
         raise BadInput(
             f"none of {len(pairs)} pairs has parameters (api) and a model in this catalog, so there is "
-            "nothing to fit: give rows of diffagent data build"
+            "nothing to fit",
+            "give rows of diffagent data build",
         )
     table = np.array(hits_by_weight, float)
     names = ("sampler", "size", "steps", "cfg")

@@ -42,7 +42,9 @@ class TunedModel:
         if llm is None:
             folder = shipped()
             if folder is None:
-                raise BadInput("no fine-tuned adapter ships: give a folder of diffagent train sft with --llm")
+                raise BadInput(
+                    "no fine-tuned adapter ships", "give a folder of diffagent train sft with --llm"
+                )
             return cls(DEFAULT_LLM, resolve(DEFAULT_LLM), folder)
         run = Path(llm)
         if (run / "adapter" / FILE).is_file() and (run / "run.json").is_file():

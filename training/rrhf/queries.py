@@ -84,7 +84,7 @@ def default_card(agent: Agent, name: str | None = None) -> Card:
         )
         if best is None:
             raise BadInput(
-                "the catalog has no checkpoint to compare with: add one, or name one with --baseline"
+                "the catalog has no checkpoint to compare with", "add one, or name one with --baseline"
             )
         card = best
     if card.type != "Checkpoint":

@@ -83,7 +83,9 @@ def data_digest(dabench: Path) -> str:
     for name in ("train", "align"):
         path = dabench / f"{name}.jsonl"
         if not path.is_file():
-            raise BadInput(f"{dabench} has no {path.name}: build it with diffagent data build RAW -o DABENCH")
+            raise BadInput(
+                f"{dabench} has no {path.name}", "build it with diffagent data build RAW -o DABENCH"
+            )
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
@@ -147,8 +149,8 @@ def _list_candidates(
 
     if raw is None:
         raise BadInput(
-            f"recipe {recipe.name} trains on candidates, which are found among the prompts of the crawl: "
-            "pass --raw RAW, the folder that DABENCH was built from"
+            f"recipe {recipe.name} trains on candidates, which are found among the prompts of the crawl",
+            "pass --raw RAW, the folder that DABENCH was built from",
         )
     encoder = VectorCache(TextEncoder.load())
     entries = progress(read_entries(RawFolder(raw), Scope(), "both"), "crawl")

@@ -72,7 +72,7 @@ def read_rows(path: Path) -> list[Row]:
         BadInput: the file is missing or empty, or a line is not a row; names the line.
     """
     if not path.is_file():
-        raise BadInput(f"{path} is not a file of DABench: build the folder with diffagent data build")
+        raise BadInput(f"{path} is not a file of DABench", "build the folder with diffagent data build")
     rows: list[Row] = []
     for number, line in enumerate(path.read_bytes().splitlines(), 1):
         try:
@@ -82,8 +82,8 @@ def read_rows(path: Path) -> list[Row]:
                 raise KeyError(f"no {', '.join(sorted(missing))}")
         except (ValueError, KeyError, TypeError) as error:
             raise BadInput(
-                f"{path}, line {number} is not a row of DABench ({error}): give a folder of "
-                "diffagent data build"
+                f"{path}, line {number} is not a row of DABench ({error})",
+                "give a folder of diffagent data build",
             ) from None
         rows.append(row)
     if not rows:

@@ -274,7 +274,7 @@ def last_checkpoint(out: Path) -> Path:
     checkpoints = sorted(out.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
     whole = [path for path in checkpoints if _is_whole(path / "trainer_state.json")]
     if not whole:
-        raise BadInput(f"{out} holds no checkpoint to go on from: leave --resume out")
+        raise BadInput(f"{out} holds no checkpoint to go on from", "leave --resume out")
     return whole[-1]
 
 

@@ -200,7 +200,7 @@ def test_each_targets_own_failures(
 ) -> None:
     error = fails(target, set_on(SERVERS[target](), **values), tmp_path, catalog)
     assert type(error) is kind
-    assert re.search(says, str(error)), str(error)
+    assert re.search(says, error.line()), error.line()
 
 
 @pytest.mark.parametrize(

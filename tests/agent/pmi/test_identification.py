@@ -187,8 +187,9 @@ def test_filters_that_leave_no_model_with_images(agent):
 
 
 def test_a_catalog_without_specifications_says_what_to_do(make_agent):
-    with pytest.raises(BadInput, match="diffagent pmi build IMAGES -o CATALOG"):
+    with pytest.raises(BadInput, match="has no image specifications") as error:
         make_agent().call("a fox", images=[picture("blue", 0)])
+    assert "diffagent pmi build IMAGES -o CATALOG" in error.value.hint
 
 
 def test_generated_images_are_kept_with_their_prompts(hub, tmp_path):

@@ -259,8 +259,9 @@ def test_what_a_target_lacks_is_refused_or_replaced_with_a_reason(
     catalog: Catalog, target: str, fields: dict[str, Any], name: str, near: str, spelled: str
 ) -> None:
     call = call_of(AURORA, **fields)
-    with pytest.raises(BadInput, match=f"{name} is .*the nearest is {re.escape(near)}.*--nearest"):
+    with pytest.raises(BadInput, match=f"{name} is .*the nearest is {re.escape(near)}") as refused:
         emit(call, target, catalog)
+    assert refused.value.hint == "pass --nearest to use it"
     emitted = emit(call, target, catalog, nearest=True)
     assert f"{near}" in emitted.reasons[name]
     assert str(next(iter(fields.values()))) in emitted.reasons[name]

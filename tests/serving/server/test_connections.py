@@ -13,8 +13,8 @@ import httpx
 import pytest
 from server_runs import ServerProcess, server_process, until
 
-from diffagent.serving.commands.serve import listening
-from diffagent.serving.server.listener import Lasting
+from diffagent.serving.commands.serve import open_listener
+from diffagent.serving.server.listener import LastingCondition
 
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 POST = b"POST /v1/route HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -171,7 +171,7 @@ def test_a_lasting_condition_has_a_line_at_its_beginning_and_one_at_its_end(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level("INFO", "diffagent.server")
-    condition = Lasting("full", "fits again", quiet=0.05)
+    condition = LastingCondition("full", "fits again", quiet=0.05)
     condition.passes()
     for _ in range(3):
         condition.occurs()
@@ -185,7 +185,7 @@ def test_a_lasting_condition_has_a_line_at_its_beginning_and_one_at_its_end(
 
 
 def test_small_answers_are_sent_at_once(catalog_path: Path) -> None:
-    with listening("127.0.0.1", 0) as socket_, socket.create_connection(socket_.getsockname()[:2]):
+    with open_listener("127.0.0.1", 0) as socket_, socket.create_connection(socket_.getsockname()[:2]):
         accepted, _ = socket_.accept()
         with accepted:
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

@@ -80,7 +80,7 @@ def test_what_is_wrong_is_said(seeing: Agent, serve) -> None:
         assert error(files=form, data={"k": "many"}) == (
             400,
             "bad_input",
-            "k is the number of models to name, 1 to 52",
+            "k is not a number of models: give 1 to 52",
         )
         many = (400, "bad_input", "8 images were given, but at most 6 are read: leave some out")
         assert error(files=form * 8) == error(json={"images": encoded(png("blue")) * 8}) == many

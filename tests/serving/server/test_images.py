@@ -183,7 +183,7 @@ def test_a_client_that_leaves_gives_its_place_back(agent: Agent, serve) -> None:
     [
         ({"target": "diffagent"}, "makes no image"),
         ({"target": "fax"}, "'fax'"),
-        ({"target_url": "http://127.0.0.1:9"}, "without --target"),
+        ({"target_url": "http://127.0.0.1:9"}, "without its kind"),
         ({"queue": 0}, "queue is 0"),
         ({"deadline": -1.0}, "deadline is -1.0"),
     ],

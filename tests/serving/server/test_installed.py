@@ -95,7 +95,8 @@ def test_the_page_says_so(client: httpx.Client, agent: Agent, serve) -> None:
 
 
 def test_installed_needs_a_target_that_has_lists() -> None:
-    with pytest.raises(BadInput, match="--target a1111, comfyui, horde"):
+    with pytest.raises(BadInput, match="the target None has no list of them") as error:
         ServerConfig(installed=True)
-    with pytest.raises(BadInput, match="civitai, which has no list"):
+    assert error.value.hint == "name the target of the server with --target a1111, comfyui, horde"
+    with pytest.raises(BadInput, match="the target civitai has no list"):
         ServerConfig(target="civitai", installed=True)

@@ -77,7 +77,7 @@ def test_options_reach_the_agent(client: httpx.Client) -> None:
         (
             {"prompt": "a fox", "images": [base64.b64encode(b"<svg/>").decode()]},
             "bad_input",
-            "no file of PNG",
+            "not a file of PNG",
         ),
         ({"prompt": "a fox", "images": [PNG] * 9}, "bad_input", "at most 6"),
         ({"prompt": "a fox", "images": [PNG]}, "bad_input", "no image specifications"),

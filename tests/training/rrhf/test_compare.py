@@ -19,7 +19,7 @@ from diffagent.training.rewards.community import Community
 def test_a_system_is_a_name_a_model_and_perhaps_a_fusion() -> None:
     assert parse_system("sft=tuned") == ("sft", "tuned", None)
     assert parse_system("rrhf=a/b,f.json") == ("rrhf", "a/b", Path("f.json"))
-    with pytest.raises(BadInput, match="give NAME=LLM"):
+    with pytest.raises(BadInput, match="'tuned' is not NAME=LLM"):
         parse_system("tuned")
 
 
