@@ -1,4 +1,4 @@
-"""This process's device and its rank among several processes.
+"""The process's device and its rank among several processes.
 
 accelerate and torchrun start one process per GPU and number them in the environment: ``RANK`` of
 ``WORLD_SIZE`` over all machines, ``LOCAL_RANK`` on one.
@@ -10,7 +10,7 @@ import os
 
 
 def share() -> tuple[int, int]:
-    """This process's rank and the number of processes; (0, 1) for a single one."""
+    """Returns the process's rank and the number of processes; (0, 1) for a single one."""
     return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
 
 

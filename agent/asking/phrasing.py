@@ -327,6 +327,6 @@ def _opened(text: str, *, is_asked: bool = False) -> tuple[str, int | None]:
 
 
 def _singular(word: str) -> str:
-    """ "paintings" as "a painting"."""
+    """Returns one of several: "paintings" as "a painting"."""
     one = {"sketches": "sketch"}.get(word.casefold(), word.removesuffix("s"))
     return f"{'an' if one[0] in 'aeiouAEIOU' else 'a'} {one}"

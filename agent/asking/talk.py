@@ -410,7 +410,7 @@ def _told(end: str) -> str:
 
 
 def resolved(sentence: str, before: str) -> str:
-    """ "that van" as the sentences before call it, "a red bread van"."""
+    """Returns what the sentences before call "that van": "a red bread van"."""
     for hit in re.finditer(r"\b(?:that|this|the same) (?P<noun>[a-z-]{3,})\b", sentence, re.I):
         whole = re.search(
             rf"\b(?:an?|the|his|her|my|our) (?P<name>(?:[\w-]+ ){{0,3}}{hit['noun']})\b"

@@ -251,10 +251,12 @@ def file_name(model: str, seed: int | None) -> str:
 
 
 def sha256(path: Path) -> str:
+    """Returns the hexadecimal digest of a file."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def replace_file(path: Path, data: bytes) -> None:
+    """Writes a file under another name and renames it, so that no half of it is ever seen."""
     part = path.with_name(f".{path.name}.part")
     part.write_bytes(data)
     os.replace(part, path)

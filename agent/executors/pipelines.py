@@ -224,6 +224,7 @@ _OF_A_SAMPLER = ("algorithm_type", "use_karras_sigmas", "skip_prk_steps", "solve
 
 
 def set_tiling(pipe: Any, pixels: int) -> None:
+    """Decodes images of that many pixels in tiles where they would not fit at once."""
     import torch
 
     if not hasattr(pipe, "vae"):  # a model in pixel space

@@ -280,7 +280,7 @@ def _long(request: Mapping[str, Any]) -> list[str]:
 
 
 def adapter_names(loras: Sequence[object]) -> list[str]:
-    """Returns a name for each LoRA: lora1, lora2, …"""
+    """Returns a name for each LoRA: lora1, lora2 and so on."""
     return [f"lora{number}" for number in range(1, len(loras) + 1)]
 
 

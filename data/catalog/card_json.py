@@ -33,6 +33,8 @@ class _Strict(BaseModel):
 
 
 class StatsJson(_Strict):
+    """What the hub's community made of a model, as JSON."""
+
     downloads: int = Field(default=0, ge=0)
     favorites: int = Field(default=0, ge=0)
     comments: int = Field(default=0, ge=0)
@@ -42,6 +44,8 @@ class StatsJson(_Strict):
 
 
 class LicenceJson(_Strict):
+    """What an uploader allows, as JSON."""
+
     no_credit: bool = True
     commercial: str | None = Field(default=None, pattern="^(Image|Rent|Sell)$")
     derivatives: bool = True
@@ -69,6 +73,8 @@ class UsageJson(_Strict):
 
 
 class CardJson(_Strict):
+    """A card as JSON; unknown fields are errors."""
+
     name: str = Field(min_length=1, max_length=200)
     type: ModelType
     base_model: str

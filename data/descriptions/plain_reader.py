@@ -142,12 +142,14 @@ class PlainReader:
 
 
 def softmax(logits: Floats) -> Floats:
+    """Returns the probabilities of logits ``[n, classes]`` by row."""
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     probabilities: Floats = powers / powers.sum(axis=1, keepdims=True)
     return probabilities
 
 
 def sigmoid(logits: Floats) -> Floats:
+    """Returns the probability of each logit by itself."""
     probabilities: Floats = (1 / (1 + np.exp(-np.clip(logits, -30, 30)))).astype(np.float32)
     return probabilities
 

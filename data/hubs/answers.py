@@ -41,6 +41,7 @@ class Page:
 
 
 def page_of(answer: Any, cursor: str | None) -> Page:
+    """Returns the page of a hub's answer; ``cursor`` is the one that it was asked for."""
     items = answer.get("items") if isinstance(answer, dict) else None
     if not isinstance(items, list):
         raise OddAnswer("an answer without items", "is --url the base of a Civitai API?")

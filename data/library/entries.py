@@ -74,7 +74,7 @@ class Shelf:
 
     @property
     def summary(self) -> str:
-        """ "17 files: 9 usable, 3 VAEs, 2 pickles"."""
+        """Returns the table in one line: "17 files: 9 usable, 3 VAEs, 2 pickles"."""
         others = Counter(line.kind for line in self.lines if not line.usable)
         files = len(self.lines)
         counts = [f"{self.usable:,} usable"]

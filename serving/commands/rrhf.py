@@ -332,6 +332,7 @@ def _image_reward(options: dict[str, Any], agent: Any, config: Any) -> Any:
 
 
 def progress(items: Iterable[Any], label: str) -> Iterable[Any]:
+    """Yields the items beside a labelled bar."""
     from tqdm import tqdm
 
     return tqdm(items, desc=label, dynamic_ncols=True)

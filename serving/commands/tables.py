@@ -33,6 +33,7 @@ def width(text: str) -> int:
 
 
 def pad(text: str, columns: int, right: bool = False) -> str:
+    """Returns the text filled up with blanks to a width in columns of a terminal."""
     space = " " * (columns - width(text))
     return space + text if right else text + space
 

@@ -89,6 +89,7 @@ def fault_of(error: Exception, has_options: bool = True) -> Fault:
 
 
 def response_of(fault: Fault) -> JSONResponse:
+    """Returns a fault as an HTTP answer in OpenAI's form."""
     body = {"error": {"type": fault.kind, "message": _printable(str(fault))}}
     return JSONResponse(body, fault.status, fault.headers)
 

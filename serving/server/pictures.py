@@ -25,5 +25,6 @@ def read_pictures(sources: Sequence[str], config: ServerConfig) -> tuple[bytes, 
 
 
 def check_count(count: int, config: ServerConfig) -> None:
+    """Raises BadInput where more images are given than the server reads."""
     if count > config.images:
         raise BadInput(f"{count} images were given, but at most {config.images} are read: leave some out")

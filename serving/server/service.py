@@ -246,6 +246,7 @@ def note(request: Request, **fields: Any) -> None:
 
 
 def service_of(request: Request) -> Service:
+    """Returns the service of the app that a request came to."""
     service = request.app.state.service
     assert isinstance(service, Service)
     return service

@@ -1,4 +1,4 @@
-"""Parameters: are sampler, size, steps and CFG scale those of a held-out pair's image?
+"""Measures whether sampler, size, steps and CFG scale are those of a held-out pair's image.
 
 They are measured given the true model, so that a wrong choice does not hide good settings: the agent's (the
 language model's probabilities fused with the model's usage), the model's most frequent values, and one set

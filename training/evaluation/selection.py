@@ -1,4 +1,4 @@
-"""Selection accuracy: is the model that people used among the first k, on held-out prompts?
+"""Measures whether the model that people used is among the first k, on held-out prompts.
 
 In: held-out pairs (DABench rows, or ``{"prompt", "negative_prompt"?, "air", "api"?}``) and an agent. Out:
 recall at 1, 5, 16 and 50 of the prefilter and of its baseline (the best TF-IDF cosine plus the best sentence

@@ -41,7 +41,6 @@ class GradedRequest:
 
 def model_reader(engine: Engine, weight: float, shelf: CardShelf) -> Callable[[str], Reading]:
     """Prompt → the language model's reading, as in serving."""
-
     rules = rule_reader(shelf)
 
     def read(prompt: str) -> Reading:

@@ -1,4 +1,4 @@
-"""A reward without images: is the model made for this prompt, and does the community like it?
+"""Rewards, without images, a model that is made for the prompt and that the community likes.
 
     score = ½ · relevance + ¼ · rating + ¼ · downloads
 
