@@ -228,9 +228,9 @@ def _joined(text: str, shown: list[Piece], pieces: list[Piece], avoid: Sequence[
     prompt = _decided(prompt, avoid)
     if len(re.findall(r"[.!?](?=\s|$)", prompt)) == 1:
         prompt = prompt.rstrip(" ?")  # the question was the asking's
-    prompt = re.sub(r"\?+[.,]?(?=\s|$)", ".", prompt) if "?" in prompt else prompt
+    prompt = re.sub(r"(?<!\?)\?++[.,]?+(?=\s|$)", ".", prompt) if "?" in prompt else prompt
     if prompt.count("(") != prompt.count(")"):
-        prompt = re.sub(r"\s*[()]", lambda hit: " " if hit[0].startswith(" ") else "", prompt)
+        prompt = re.sub(r"(?<!\s)\s*+[()]", lambda hit: " " if hit[0].startswith(" ") else "", prompt)
     return prompt.rstrip(" ,;:-–—")
 
 
