@@ -97,8 +97,8 @@ class Chatted:
 
     def excludes(self, name: str) -> bool:
         """Whether those words hold a name beside what ``avoid`` has of them."""
-        bare = name.casefold()
-        return bare in self.exclusions and not any(held.casefold() in bare for held in self.avoid)
+        phrase = name.casefold()
+        return phrase in self.exclusions and not any(avoided.casefold() in phrase for avoided in self.avoid)
 
 
 def is_message(text: str, rest: str) -> bool:
@@ -124,30 +124,35 @@ def chatted(text: str, rest: str) -> Chatted | None:
     if not is_message(text, rest):
         return None
     words = tokens(text)
-    barred = (
-        _left_out([text[one.start : one.end] for one in words], rest) if len(words) < LONG else frozenset()
+    cut_words = (
+        _left_out([text[word.start : word.end] for word in words], rest) if len(words) < LONG else frozenset()
     )
     lean = LEAN if len(words) < LONG else 0.0
-    pieces = _whole(text, _agreed(text, words, tagger()(text, lean), barred))
-    others = {
+    pieces = _whole(text, _agreed(text, words, tagger()(text, lean), cut_words))
+    other_words = {
         number
         for number, word in enumerate(words)
-        if any(one.start <= word.start < one.end for one in pieces if one.kind != "picture")
+        if any(piece.start <= word.start < piece.end for piece in pieces if piece.kind != "picture")
     }
     settings, talk = (
-        [text[one.start : one.end] for one in pieces if one.kind == kind] for kind in ("setting", "talk")
+        [text[piece.start : piece.end] for piece in pieces if piece.kind == kind]
+        for kind in ("setting", "talk")
     )
-    settings += _runs(text, words, barred)
-    if others <= barred:
+    settings += _runs(text, words, cut_words)
+    if other_words <= cut_words:
         return Chatted(rest, (), tuple(settings), is_rest=True) if settings else None
-    avoid = [name for one in pieces if one.kind == "avoid" for name in _avoided(text[one.start : one.end])]
-    shown = [one for one in pieces if one.kind == "picture"]
-    prompt = _joined(text, shown, pieces, avoid)
+    avoid = [
+        name for piece in pieces if piece.kind == "avoid" for name in _avoided(text[piece.start : piece.end])
+    ]
+    picture_pieces = [piece for piece in pieces if piece.kind == "picture"]
+    prompt = _joined(text, picture_pieces, pieces, avoid)
     prompt = resolved(prompt, text) if _BACK.search(prompt) else prompt
     if not _NAMING.search(prompt):
         return Chatted(rest, (), tuple(settings), is_rest=True)
-    excluded = " ".join(text[one.start : one.end] for one in pieces if one.kind == "avoid").casefold()
-    return Chatted(prompt, tuple(dict.fromkeys(avoid)), tuple(settings), (*talk, *settings), excluded)
+    exclusions_text = " ".join(
+        text[piece.start : piece.end] for piece in pieces if piece.kind == "avoid"
+    ).casefold()
+    return Chatted(prompt, tuple(dict.fromkeys(avoid)), tuple(settings), (*talk, *settings), exclusions_text)
 
 
 def _runs(text: str, words: Sequence[Token], numbers: Collection[int]) -> list[str]:
@@ -158,7 +163,7 @@ def _runs(text: str, words: Sequence[Token], numbers: Collection[int]) -> list[s
 
 
 def _agreed(
-    text: str, words: Sequence[Token], pieces: Sequence[Piece], barred: Collection[int]
+    text: str, words: Sequence[Token], pieces: Sequence[Piece], cut_words: Collection[int]
 ) -> list[Piece]:
     """The pieces where rules leave out the ``barred`` words: those are none of the picture's.
 
@@ -166,15 +171,17 @@ def _agreed(
     side free").
     """
     kinds: list[Kind] = []
-    starts = [word.start for number, word in enumerate(words) if number in barred]
-    cut = {piece.start for piece in pieces if any(piece.start <= start < piece.end for start in starts)}
+    starts = [word.start for number, word in enumerate(words) if number in cut_words]
+    cut_starts = {
+        piece.start for piece in pieces if any(piece.start <= start < piece.end for start in starts)
+    }
     for number, word in enumerate(words):
-        piece = next(one for one in pieces if one.start <= word.start < one.end)
+        piece = next(candidate for candidate in pieces if candidate.start <= word.start < candidate.end)
         kind = piece.kind
         is_edge = number + 1 == len(words) or words[number + 1].start > piece.end or word.start == piece.start
-        if kind == "picture" and number in barred:
+        if kind == "picture" and number in cut_words:
             kind = "talk"
-        elif number not in barred and kind == "setting" and piece.start in cut:
+        elif number not in cut_words and kind == "setting" and piece.start in cut_starts:
             is_article = is_edge and text[word.start : word.end].casefold() in _ARTICLES
             kind = "picture" if is_article or says_room(text[piece.start : piece.end]) else kind
         kinds.append(kind)
@@ -184,46 +191,48 @@ def _agreed(
 
 def _left_out(words: Sequence[str], rest: str) -> frozenset[int]:
     """The words, by number, that the rest of a text does not have."""
-    ours, theirs = ([word.strip(_MARKS).casefold() for word in part] for part in (words, rest.split()))
-    blocks = SequenceMatcher(None, ours, theirs, autojunk=False).get_matching_blocks()
+    message_words, rest_words = (
+        [word.strip(_MARKS).casefold() for word in part] for part in (words, rest.split())
+    )
+    blocks = SequenceMatcher(None, message_words, rest_words, autojunk=False).get_matching_blocks()
     return frozenset(range(len(words))) - {
-        n for block in blocks for n in range(block.a, block.a + block.size)
+        position for block in blocks for position in range(block.a, block.a + block.size)
     }
 
 
 def _whole(text: str, pieces: list[Piece]) -> list[Piece]:
     """The pieces, with each clause of another language whole where a part of it is the picture's."""
     for start, end, _ in foreign_tags(text):
-        inside = [one for one in pieces if one.start < end and one.end > start]
-        if not any(one.kind == "picture" for one in inside):
+        overlapping = [piece for piece in pieces if piece.start < end and piece.end > start]
+        if not any(piece.kind == "picture" for piece in overlapping):
             continue
-        before = [replace(one, end=min(one.end, start)) for one in pieces if one.start < start]
-        behind = [replace(one, start=max(one.start, end)) for one in pieces if one.end > end]
+        before = [replace(piece, end=min(piece.end, start)) for piece in pieces if piece.start < start]
+        behind = [replace(piece, start=max(piece.start, end)) for piece in pieces if piece.end > end]
         pieces = [*before, Piece(start, end, "picture"), *behind]
     return pieces
 
 
-def _joined(text: str, shown: list[Piece], pieces: list[Piece], avoid: Sequence[str]) -> str:
+def _joined(text: str, picture_pieces: list[Piece], pieces: list[Piece], avoid: Sequence[str]) -> str:
     """The pieces of the picture as one text: a sentence that was cut ends in a comma or in a stop.
 
     Clauses that only name again what is left out go too.
     """
-    repeated = {f"{article}{name.casefold()}" for name in avoid for article in ("", "a ", "an ", "the ")}
+    repetitions = {f"{article}{name.casefold()}" for name in avoid for article in ("", "a ", "an ", "the ")}
     prompt, last = "", -1
-    for one in shown:
-        at = pieces.index(one)
-        words = text[one.start : one.end]
-        if at != last + 1 or at == 0:
+    for piece in picture_pieces:
+        position = pieces.index(piece)
+        words = text[piece.start : piece.end]
+        if position != last + 1 or position == 0:
             words = _LEAD.sub("", words)
         if not _WORD.search(words):
             continue
-        if prompt and prompt[-1] not in ".!?,;:" and at != last + 1:
+        if prompt and prompt[-1] not in ".!?,;:" and position != last + 1:
             prompt += ","
         words = _PLEA.sub("", words)
         prompt += (" " if prompt and words[0] not in ".!?,;:" else "") + words
-        last = at
+        last = position
     prompt = ", ".join(
-        clause for clause in re.split(r",\s+", prompt) if clause.strip(" .!").casefold() not in repeated
+        clause for clause in re.split(r",\s+", prompt) if clause.strip(" .!").casefold() not in repetitions
     )
     prompt = _decided(prompt, avoid)
     if len(re.findall(r"[.!?](?=\s|$)", prompt)) == 1:
@@ -239,20 +248,20 @@ def _decided(prompt: str, avoid: Sequence[str]) -> str:
     if not avoid or not _MAYBE.search(prompt):
         return prompt
     name = re.compile(rf"\b(?:{'|'.join(map(re.escape, avoid))})\b", re.I)
-    parts = re.split(r"(?<=[.!?,])\s+", prompt)
-    kept = [one for one in parts if not (_MAYBE.search(one) and name.search(one))]
-    return " ".join(kept) if any(map(_WORD.search, kept)) else prompt
+    clauses = re.split(r"(?<=[.!?,])\s+", prompt)
+    decided_clauses = [clause for clause in clauses if not (_MAYBE.search(clause) and name.search(clause))]
+    return " ".join(decided_clauses) if any(map(_WORD.search, decided_clauses)) else prompt
 
 
 def _avoided(words: str) -> tuple[str, ...]:
     """What a piece of exclusion names."""
     rest, names = exclusions(words.strip(), is_spoken=True)
     if not names:
-        nay = _NAY.match(rest)
-        names = tuple(re.split(r"\s(?:or|and|nor)\s", nay["name"].strip())) if nay else ()
-    bare = (_VERB.sub("", _REASON.sub("", name)).strip() for name in names)
+        negation = _NAY.match(rest)
+        names = tuple(re.split(r"\s(?:or|and|nor)\s", negation["name"].strip())) if negation else ()
+    phrases = (_VERB.sub("", _REASON.sub("", name)).strip() for name in names)
     return tuple(
         name
-        for name in bare
+        for name in phrases
         if name and name.casefold() not in _NOTHING and not _FIRST.match(name) and len(name.split()) < 5
     )

@@ -51,29 +51,29 @@ _REACH = 200
 def corrected(text: str) -> tuple[str, list[str]]:
     """The text with its second thoughts where the first stood, and their words; unchanged where it has
     none."""
-    words: list[str] = []
+    phrases: list[str] = []
     flat = masked(text)
     if hit := _REPLACED.search(flat):
         start = hit.start("new")
-        words.append(text[hit.start() : start])
+        phrases.append(text[hit.start() : start])
         text = text[: hit.start()] + text[start:]
         flat = masked(text)
     if hit := _RECOLORED.search(flat):
         low = max(0, hit.start() - _REACH)
-        first = [*_A_COLOR.finditer(flat, low, hit.start())][-1:]
-        if first and first[0][0].casefold() != hit["new"].casefold():
-            words.append(hit[0])
+        colors = [*_A_COLOR.finditer(flat, low, hit.start())][-1:]
+        if colors and colors[0][0].casefold() != hit["new"].casefold():
+            phrases.append(hit[0])
             rest = without(text, [hit.span()])
-            text = rest[: first[0].start()] + hit["new"] + rest[first[0].end() :]
+            text = rest[: colors[0].start()] + hit["new"] + rest[colors[0].end() :]
             flat = masked(text)
     if hit := _RENAMED.search(flat):
-        old = re.compile(rf"\b(an?|the) {re.escape(hit['old'])}\b", re.I)
+        old_name = re.compile(rf"\b(an?|the) {re.escape(hit['old'])}\b", re.I)
         before, behind = text[: hit.start()], text[hit.end() :]
-        if old.search(before):
-            words.append(hit[0])
-            before = old.sub(lambda one: _cased(one[0], hit["new"]), before)
+        if old_name.search(before):
+            phrases.append(hit[0])
+            before = old_name.sub(lambda old: _cased(old[0], hit["new"]), before)
             text = without(f"{before}\0{behind}", [(len(before), len(before) + 1)])
-    return text, [one.strip(" ,;.!…-\n") for one in words]
+    return text, [phrase.strip(" ,;.!…-\n") for phrase in phrases]
 
 
 def _cased(old: str, new: str) -> str:

@@ -254,35 +254,35 @@ def _counts(flat: str, length: int) -> Iterator[tuple[int, int, int]]:
         if len(words) >= length:
             continue
         end = behind.end() if (behind := _BEHIND.match(flat, clause.end())) else clause.end()
-        if (found := _CLAUSE_COUNT.fullmatch(words)) and _ASKED.search(words):
-            yield clause.start(), end, number(found["count"])
+        if (hit := _CLAUSE_COUNT.fullmatch(words)) and _ASKED.search(words):
+            yield clause.start(), end, number(hit["count"])
         elif _ONLY_ONE.fullmatch(words):
             yield clause.start(), end, 1
-        elif found := _TIMES.fullmatch(words):
-            groups = found.groupdict()
-            named = next(
+        elif hit := _TIMES.fullmatch(words):
+            groups = hit.groupdict()
+            count_words = next(
                 groups[name] for name in ("times", "x", "batch", "alone", "piece", "n") if groups[name]
             )
-            yield clause.start(), end, number(named)
-    for found in _LABELLED.finditer(flat):
-        yield *found.span(), int(found["count"])
+            yield clause.start(), end, number(count_words)
+    for hit in _LABELLED.finditer(flat):
+        yield *hit.span(), int(hit["count"])
     if (last := _LAST.search(flat)) and (not last["thing"] or _PLEADS.search(flat)):
         yield *last.span(), number(last["count"])
-    for found in _INSIDE.finditer(flat):
-        yield *found.span(), number(found["count"])
+    for hit in _INSIDE.finditer(flat):
+        yield *hit.span(), number(hit["count"])
     front = _AT_FRONT.match(flat)
     if front and (front["versions"] or not _HANGING.search(flat, front.end())):
         yield *front.span(), number(front["count"])
     for pattern in (_FOREIGN, _OF_FOREIGN, _DUAL):
-        if found := pattern.search(flat):
-            yield *found.span(), _foreign_number(found)
+        if hit := pattern.search(flat):
+            yield *hit.span(), _foreign_number(hit)
     for pattern in _SIGNS:
-        if found := pattern.search(flat):
-            yield *found.span(), int(_CJK.get(found["count"]) or found["count"])
+        if hit := pattern.search(flat):
+            yield *hit.span(), int(_CJK.get(hit["count"]) or hit["count"])
 
 
-def _foreign_number(found: re.Match[str]) -> int:
-    groups = found.groupdict()
+def _foreign_number(hit: re.Match[str]) -> int:
+    groups = hit.groupdict()
     if groups.get("digits"):
         return int(groups["digits"])
     return next((int(name[1:]) for name, value in groups.items() if value and name[1:].isdigit()), 2)

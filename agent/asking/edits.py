@@ -92,17 +92,17 @@ class Edit:
 
     def __add__(self, later: Edit) -> Edit:
         """Both edits in one; where they say different things the later one holds."""
-        said = {name: value for name in SETTINGS if (value := getattr(later.settings, name)) is not None}
-        if "size" in said or "aspect" in said:
-            said = {"size": None, "aspect": None, **said}
+        changes = {name: value for name in SETTINGS if (value := getattr(later.settings, name)) is not None}
+        if "size" in changes or "aspect" in changes:
+            changes = {"size": None, "aspect": None, **changes}
         if later.model:
-            said |= {"base_model": None, "type": None}
+            changes |= {"base_model": None, "type": None}
         if later.new_seed and later.settings.seed is None:
-            said |= {"seed": None}
-        settled = later.settings.base_model or later.settings.type
+            changes |= {"seed": None}
+        later_choice = later.settings.base_model or later.settings.type
         return Edit(
-            settings=replace(self.settings, **said),
-            model=later.model or (None if settled else self.model),
+            settings=replace(self.settings, **changes),
+            model=later.model or (None if later_choice else self.model),
             new_seed=later.new_seed or (self.new_seed and later.settings.seed is None),
             words=self.words + later.words,
             avoid=self.avoid + later.avoid,
@@ -118,41 +118,41 @@ def edit(text: str, find: Find = lambda name: None) -> Edit | None:
     """
     if len(text) > LONGEST:
         return None
-    bare = _POLITE.sub("", " ".join(text.split())).strip(" .!?")
-    if not _is_settings(bare) and (named := _model(bare, find)):
-        return Edit(model=named)
-    found = Edit(settings=_settings(bare))
-    for number, clause in enumerate(filter(None, map(_trimmed, _CLAUSES.split(bare)))):
-        part = _clause(clause, find) or (Edit(words=(clause,)) if number else None)
-        if part is None:
+    message = _POLITE.sub("", " ".join(text.split())).strip(" .!?")
+    if not _is_settings(message) and (air := _model(message, find)):
+        return Edit(model=air)
+    change = Edit(settings=_settings(message))
+    for number, clause in enumerate(filter(None, map(_trimmed, _CLAUSES.split(message)))):
+        clause_change = _clause(clause, find) or (Edit(words=(clause,)) if number else None)
+        if clause_change is None:
             return None
-        found += part
-    if found == Edit():
+        change += clause_change
+    if change == Edit():
         raise BadPrompt(
             f"{text[:60]!r} changes nothing that a call takes: steps are 1 to 150, cfg 1 to 30, sides "
             f"{SIDE_MIN} to {SIDE_MAX} pixels; or describe the image to draw"
         )
-    return found
+    return change
 
 
 def edited(call: T2ICall, change: Edit) -> T2ICall:
     """The call with an edit's settings and words; the model is not the edit's business here."""
-    said = change.settings
-    width, height = said.size or (call.width, call.height)
-    if said.aspect:
+    settings = change.settings
+    width, height = settings.size or (call.width, call.height)
+    if settings.aspect:
         row = find_base_model(call.base_model) or OTHER
-        width, height = shaped(said.aspect, row, call.width * call.height)
+        width, height = shaped(settings.aspect, row, call.width * call.height)
     seed = secrets.randbelow(2**32) if change.new_seed else call.seed
-    sampler = split(said.sampler) if said.sampler else call.sampler
+    sampler = split(settings.sampler) if settings.sampler else call.sampler
     fields: dict[str, Any] = {
         "width": width,
         "height": height,
         "sampling_method": sampler.method,
         "scheduler": sampler.scheduler,
-        "sampling_steps": said.steps or call.sampling_steps,
-        "cfg_scale": said.cfg_scale or call.cfg_scale,
-        "clip_skip": said.clip_skip or call.clip_skip,
-        "seed": said.seed if said.seed is not None else seed,
+        "sampling_steps": settings.steps or call.sampling_steps,
+        "cfg_scale": settings.cfg_scale or call.cfg_scale,
+        "clip_skip": settings.clip_skip or call.clip_skip,
+        "seed": settings.seed if settings.seed is not None else seed,
         "prompt": joined([call.prompt, *change.words]),
         "negative_prompt": joined([call.negative_prompt, *change.avoid]),
     }
@@ -170,9 +170,9 @@ def _settings(text: str) -> Wishes:
 
 def _is_settings(text: str) -> bool:
     """Whether nothing but settings and the words around them is said."""
-    said = _as_wished(text)
-    rest = without_wishes(said)
-    return rest != said and not re.search(r"\w", _FILLER.sub(" ", rest))
+    wish_text = _as_wished(text)
+    rest = without_wishes(wish_text)
+    return rest != wish_text and not re.search(r"\w", _FILLER.sub(" ", rest))
 
 
 def _as_wished(text: str) -> str:
@@ -186,22 +186,24 @@ def _clause(clause: str, find: Find) -> Edit | None:
         return Edit(new_seed=True)
     if _is_settings(clause):
         return Edit()
-    if named := _model(clause, find):
-        return Edit(model=named)
-    if found := _AVOID.match(clause):
-        return Edit(avoid=(found[1],))
-    if found := _ADD.match(clause):
-        return Edit(words=(found[1],))
-    if found := _RESTYLE.match(clause):
-        return Edit(words=(found[1],), restyle=True)
+    if air := _model(clause, find):
+        return Edit(model=air)
+    if hit := _AVOID.match(clause):
+        return Edit(avoid=(hit[1],))
+    if hit := _ADD.match(clause):
+        return Edit(words=(hit[1],))
+    if hit := _RESTYLE.match(clause):
+        return Edit(words=(hit[1],), restyle=True)
     return None
 
 
 def _model(text: str, find: Find) -> str | None:
     """The AIR of the model that a text asks for by name or AIR."""
-    air = IN_TEXT.search(text)
-    named = _NAMED.match(text)
-    card = find(air[0].rstrip(".,;")) if air else find(named[1].strip("\"'“”")) if named else None
+    air_hit = IN_TEXT.search(text)
+    name_hit = _NAMED.match(text)
+    card = (
+        find(air_hit[0].rstrip(".,;")) if air_hit else find(name_hit[1].strip("\"'“”")) if name_hit else None
+    )
     return card.air if card else None
 
 

@@ -58,16 +58,16 @@ SYSTEM = "You enrich captions into image prompts: the caption, then medium, ligh
 
 def question(prompt: str) -> Prompt:
     """The chat turn: the examples, then the caption."""
-    shown = [f"{caption} -> {', '.join((caption, *rest))}" for caption, *rest in EXAMPLES]
-    return Prompt(SYSTEM, "\n".join([*shown, f"{_flat(prompt)} ->"]))
+    examples = [f"{caption} -> {', '.join((caption, *rest))}" for caption, *rest in EXAMPLES]
+    return Prompt(SYSTEM, "\n".join([*examples, f"{_flat(prompt)} ->"]))
 
 
 def grammar(prompt: str) -> Grammar:
     """The user's words, and a choice for each part that they do not name themselves."""
-    said = f" {bare_words(prompt)} "
+    prompt_words = f" {bare_words(prompt)} "
     parts: list[str | Slot] = [_flat(prompt)]
     for name, options in CHOICES.items():
-        if not any(f" {bare_words(option)} " in said for option in options):
+        if not any(f" {bare_words(option)} " in prompt_words for option in options):
             parts += [", ", Slot(name, options, (-math.log(len(options)),) * len(options))]
     return Grammar(tuple(parts))
 
@@ -78,11 +78,11 @@ def enhance(prompt: str, engine: Engine) -> str:
     if len(plain(prompt)) > LONGEST or not legal.slots:
         return prompt
     try:
-        written = engine.write(question(prompt), legal)
-        legal.parse(written)
+        answer = engine.write(question(prompt), legal)
+        legal.parse(answer)
     except EngineError:
         return prompt
-    return written
+    return answer
 
 
 def _flat(prompt: str) -> str:

@@ -70,21 +70,21 @@ _CHINESE = re.compile(
 
 def foreign(text: str) -> list[tuple[int, int, str]]:
     """Start, end and English name of each exclusion, in order; an unknown noun keeps its own name."""
-    found = [
+    spans = [
         (hit.start(), hit.end(), str(hit.lastgroup))
         for pattern in (_BEFORE, _BEHIND)
         for hit in pattern.finditer(text)
     ]
-    found += [(*hit.span(), name) for pattern, name in _SIGNS for hit in pattern.finditer(text)]
-    found += [
+    spans += [(*hit.span(), name) for pattern, name in _SIGNS for hit in pattern.finditer(text)]
+    spans += [
         (*hit.span(), hit["noun"])
         for hit in _CHINESE.finditer(text)
-        if not any(start <= hit.start() < end for start, end, _ in found)
+        if not any(start <= hit.start() < end for start, end, _ in spans)
     ]
-    for _, end, _ in list(found):
-        while more := _ALSO.match(text, end):
-            if any(start <= more.start("noun") < stop for start, stop, _ in found):
+    for _, end, _ in list(spans):
+        while addition := _ALSO.match(text, end):
+            if any(start <= addition.start("noun") < stop for start, stop, _ in spans):
                 break
-            found.append((*more.span(), more["noun"].lower()))
-            end = more.end()
-    return sorted(found)
+            spans.append((*addition.span(), addition["noun"].lower()))
+            end = addition.end()
+    return sorted(spans)

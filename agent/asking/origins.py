@@ -63,10 +63,14 @@ class Origin:
     is_certain: bool
 
 
-def origins(prompt: str, heard: Sequence[Character]) -> tuple[Origin, ...]:
-    """What a request says its names are from; ``heard`` are the well-known characters in it."""
-    known = tuple(_known(heard))
-    return (*_written(prompt), *known, *_full_names(prompt, {word for one in known for word in one.name}))
+def origins(prompt: str, characters: Sequence[Character]) -> tuple[Origin, ...]:
+    """What a request says its names are from; ``characters`` are the well-known ones in it."""
+    character_origins = tuple(_known(characters))
+    return (
+        *_written(prompt),
+        *character_origins,
+        *_full_names(prompt, {word for origin in character_origins for word in origin.name}),
+    )
 
 
 def unknown_character(prompt: str) -> bool:
@@ -89,15 +93,15 @@ def _before(prompt: str, end: int) -> str:
     return _ENDS.split(prompt[max(0, end - _BEFORE) : end])[-1]
 
 
-def _capitalised(spoken: Iterator[str] | Sequence[str]) -> list[str]:
+def _capitalised(tokens: Iterator[str] | Sequence[str]) -> list[str]:
     """The words from the first on that begin with a capital letter."""
-    proper: list[str] = []
-    for word in spoken:
+    names: list[str] = []
+    for word in tokens:
         if not word[:1].isupper():
             break
         if word.casefold() not in FUNCTION_WORDS:
-            proper.append(word)
-    return proper
+            names.append(word)
+    return names
 
 
 def _written(prompt: str) -> Iterator[Origin]:
@@ -106,11 +110,11 @@ def _written(prompt: str) -> Iterator[Origin]:
     for match in _LINK.finditer(prompt):
         name = tuple(words(_before(prompt, match.start())))[-NAME:]
         series = tuple(words(match["series"]))[:LONGEST]
-        proper = match["series"][0].isupper() and not is_shouted and match["link"] == "from"
+        is_proper = match["series"][0].isupper() and not is_shouted and match["link"] == "from"
         if name and series:
-            if proper:
+            if is_proper:
                 series = tuple(words(" ".join(_capitalised(match["series"].split())))) or series
-            yield Origin(name, (series,), proper)
+            yield Origin(name, (series,), is_proper)
     for match in _BRACKET.finditer(prompt):
         before = prompt[max(0, match.start() - _BEFORE) : match.start()]
         is_certain = before.endswith(("\\", "_"))
@@ -121,20 +125,20 @@ def _written(prompt: str) -> Iterator[Origin]:
             yield Origin(name, (series[:LONGEST],), is_certain)
 
 
-def _full_names(prompt: str, known: Collection[str]) -> Iterator[Origin]:
+def _full_names(prompt: str, known_words: Collection[str]) -> Iterator[Origin]:
     """By two proper names side by side: "Mona Lisa" is no Mona but hers."""
     if prompt in (prompt.upper(), prompt.title()):
         return
     for match in _PAIR.finditer(prompt):
         pair = words(match[1])[:1] + words(match[2])[:1]
-        if len(pair) == 2 and not any(is_ordinary(word) or word in known for word in pair):
+        if len(pair) == 2 and not any(is_ordinary(word) or word in known_words for word in pair):
             yield Origin((pair[0],), ((pair[1],),), True)
             yield Origin((pair[1],), ((pair[0],),), True)
 
 
-def _known(heard: Sequence[Character]) -> Iterator[Origin]:
+def _known(characters: Sequence[Character]) -> Iterator[Origin]:
     """By the well-known names; a work of that name is nobody's, but what is called so is its."""
-    for one in heard:
-        name = tuple(words(one.name))
+    for character in characters:
+        name = tuple(words(character.name))
         if name:
-            yield Origin(name, tuple(tuple(words(text)) for text in spellings(one.series)), True)
+            yield Origin(name, tuple(tuple(words(text)) for text in spellings(character.series)), True)

@@ -165,10 +165,10 @@ def phrasing(text: str) -> Phrasing:
     rest, lead = led(text)
     rest, models = unasked(rest)
     models = [lead, *models] if lead else models
-    rest, mended = corrected(_WITH_IT.sub("", rest) if models else rest)
-    found = _phrasing(rest)
-    left = [_left_out(words) for words in (*models, *mended)]
-    return replace(found, notes=(*left, *found.notes)) if left else found
+    rest, second_thoughts = corrected(_WITH_IT.sub("", rest) if models else rest)
+    parts = _phrasing(rest)
+    cut_notes = [_left_out(words) for words in (*models, *second_thoughts)]
+    return replace(parts, notes=(*cut_notes, *parts.notes)) if cut_notes else parts
 
 
 def _left_out(words: str) -> str:
@@ -177,31 +177,31 @@ def _left_out(words: str) -> str:
 
 def _phrasing(text: str) -> Phrasing:
     by_rules = _by_rules(text)
-    said = chatted(text, by_rules.prompt)
-    if said is None or _NOTHING.fullmatch(said.prompt):
+    chat = chatted(text, by_rules.prompt)
+    if chat is None or _NOTHING.fullmatch(chat.prompt):
         return by_rules
-    words = setting_words(said.settings)
-    if said.is_rest:
+    words = setting_words(chat.settings)
+    if chat.is_rest:
         prompt = _with_room(by_rules.prompt, words)
         return replace(by_rules, prompt=prompt, n=by_rules.n or words.n, settings=words)
-    rest, settings = drawn(flags(_restored(said.prompt, said.words, text))[0])
+    rest, settings = drawn(flags(_restored(chat.prompt, chat.words, text))[0])
     rest, n = counted(rest)
     rest, avoid = exclusions(rest, is_spoken=True)
-    opened, first = _opened(_kept(rest, _closed(rest)), is_asked=True)
-    rest = _kept(opened, _DANGLING.sub("", _closed(opened)))
-    others = (
-        name for name in by_rules.avoid if len(name.split()) < 4 and (not said.avoid or said.excludes(name))
+    description, opening_n = _opened(_kept(rest, _closed(rest)), is_asked=True)
+    rest = _kept(description, _DANGLING.sub("", _closed(description)))
+    rule_names = (
+        name for name in by_rules.avoid if len(name.split()) < 4 and (not chat.avoid or chat.excludes(name))
     )
-    avoid = tuple(dict.fromkeys((*said.avoid, *avoid, *others)))
-    quoted = [f'"{_short(words)}"' for words in (*said.words, *settings) if _short(words)]
+    avoid = tuple(dict.fromkeys((*chat.avoid, *avoid, *rule_names)))
+    quotes = [f'"{_short(words)}"' for words in (*chat.words, *settings) if _short(words)]
     notes = (
-        [f"{', '.join(quoted)} {'were' if len(quoted) > 1 else 'was'} left out of the prompt"]
-        if quoted
+        [f"{', '.join(quotes)} {'were' if len(quotes) > 1 else 'was'} left out of the prompt"]
+        if quotes
         else []
     )
     notes += [note for note in by_rules.notes if "pictures" in note or "as a setting" in note]
     notes += [MOVED.format(name=name) for name in avoid]
-    n = by_rules.n or n or first or words.n
+    n = by_rules.n or n or opening_n or words.n
     return Phrasing(_with_room(rest, words), avoid, n, tuple(notes), words)
 
 
@@ -210,23 +210,25 @@ def _with_room(prompt: str, words: SettingWords) -> str:
     return f"{prompt.rstrip(' ,;:.')}, {words.room}" if words.room else prompt
 
 
-def _restored(prompt: str, left: Sequence[str], text: str) -> str:
+def _restored(prompt: str, cuts: Sequence[str], text: str) -> str:
     """A chat's description with what was left out of it and is the picture's all the same: how the subject
     looks, and the thing that was asked for where it names the medium."""
-    held = prompt.casefold()
-    for words in left:
-        bare = words.strip(" ,;:.!?")
-        if DESCRIBES.match(bare) and bare.casefold() not in held:
-            prompt = f"{prompt.rstrip(' ,;:.!?')}, {bare}"
+    folded_prompt = prompt.casefold()
+    for words in cuts:
+        clause = words.strip(" ,;:.!?")
+        if DESCRIBES.match(clause) and clause.casefold() not in folded_prompt:
+            prompt = f"{prompt.rstrip(' ,;:.!?')}, {clause}"
     asks = [] if named_media(prompt) else [*ASK.finditer(text)]
     for ask in asks:
         thing = re.split(r"[.,;:!?\n]", text[ask.end() : ask.end() + 120])[0].strip()
-        named = next(iter(named_media(thing)), None)
-        if named is None or len(thing.split()) > 14:
+        mention = next(iter(named_media(thing)), None)
+        if mention is None or len(thing.split()) > 14:
             continue
-        about = re.sub(r"^\s*(?:of|showing|with)\s+", "", thing[named.start + len(named.words) :]).strip()
-        if about and about in prompt:
-            return prompt.replace(about, thing, 1)
+        subject = re.sub(
+            r"^\s*(?:of|showing|with)\s+", "", thing[mention.start + len(mention.words) :]
+        ).strip()
+        if subject and subject in prompt:
+            return prompt.replace(subject, thing, 1)
         return f"{thing}. {prompt}" if prompt[:1].isupper() else f"{thing}, {prompt}"
     return prompt
 
@@ -234,29 +236,31 @@ def _restored(prompt: str, left: Sequence[str], text: str) -> str:
 def _by_rules(text: str) -> Phrasing:
     """The parts of a caption or a plain request."""
     notes: list[str] = []
-    flagless, given, never = flags(text)
+    flagless, flag_settings, flag_names = flags(text)
     rest, settings = drawn(flagless)
-    settings = [*given, *settings]
+    settings = [*flag_settings, *settings]
     rest, shapes = _one_each(rest)
     if shapes:
         notes.append(f'"{_short(shapes)}" was asked for, but a call makes pictures of one shape')
     notes += [f'"{_short(words)}" was read as a setting and left out of the prompt' for words in settings]
     rest, n = counted(rest)
-    said = talk(rest)
-    if said.words:
-        quoted = ", ".join(f'"{_short(words)}"' for words in said.words)
-        notes.append(f"{quoted} {'were' if len(said.words) > 1 else 'was'} left out of the prompt")
-    is_spoken = said.prompt != rest or _opened(rest)[0] != rest
-    rest, avoid = exclusions(said.prompt, is_spoken=is_spoken)
+    request_talk = talk(rest)
+    if request_talk.words:
+        quotes = ", ".join(f'"{_short(words)}"' for words in request_talk.words)
+        notes.append(f"{quotes} {'were' if len(request_talk.words) > 1 else 'was'} left out of the prompt")
+    is_spoken = request_talk.prompt != rest or _opened(rest)[0] != rest
+    rest, avoid = exclusions(request_talk.prompt, is_spoken=is_spoken)
     if avoid and not is_spoken:
-        rest = _without_lack(said.prompt, rest, avoid)
-    avoid = tuple(dict.fromkeys((*avoid, *never, *said.avoid)))
-    opened = _kept(rest, _closed(rest))
-    rest, first = _opened(opened, is_asked=bool(said.words))
-    n = n or first or (2 if shapes else None)
-    if rest != opened:
-        kept = opened.rfind(rest)
-        notes.append(f'"{_short(opened[:kept] if kept > 0 else opened)}" was left out of the prompt')
+        rest = _without_lack(request_talk.prompt, rest, avoid)
+    avoid = tuple(dict.fromkeys((*avoid, *flag_names, *request_talk.avoid)))
+    request = _kept(rest, _closed(rest))
+    rest, opening_n = _opened(request, is_asked=bool(request_talk.words))
+    n = n or opening_n or (2 if shapes else None)
+    if rest != request:
+        position = request.rfind(rest)
+        notes.append(
+            f'"{_short(request[:position] if position > 0 else request)}" was left out of the prompt'
+        )
     rest = _kept(rest, _closed(rest))
     if n is not None and n > MOST_PICTURES:
         notes.append(f"{n} pictures were asked for: {MOST_PICTURES} are the most of one request")
@@ -268,17 +272,17 @@ def _by_rules(text: str) -> Phrasing:
 def _without_lack(text: str, rest: str, avoid: Sequence[str]) -> str:
     """A description without what it says is not there ("a marina without any boats in it"): image models draw
     what they read; the ``rest`` where more or less than that would go."""
-    bare, names = exclusions(text, is_spoken=True)
-    words = bare_words(bare)
-    is_same = tuple(names) == tuple(avoid) and not _REASON.search(bare)
-    return bare if is_same and not any(bare_words(name) in words for name in names) else rest
+    description, names = exclusions(text, is_spoken=True)
+    words = bare_words(description)
+    is_same = tuple(names) == tuple(avoid) and not _REASON.search(description)
+    return description if is_same and not any(bare_words(name) in words for name in names) else rest
 
 
 def _one_each(text: str) -> tuple[str, str]:
     """The text without a clause that asks for two shapes, and that; unchanged where nothing else is left."""
-    found = _ONE_EACH.search(masked(text))
-    rest = without(text, [found.span()]) if found else text
-    return (rest, found[0]) if found and re.search(r"[^\W_]", rest) else (text, "")
+    hit = _ONE_EACH.search(masked(text))
+    rest = without(text, [hit.span()]) if hit else text
+    return (rest, hit[0]) if hit and re.search(r"[^\W_]", rest) else (text, "")
 
 
 def _short(words: str) -> str:
@@ -321,12 +325,12 @@ def _opened(text: str, *, is_asked: bool = False) -> tuple[str, int | None]:
                 rest = _singular(depicted["depicted"]) + rest[depicted.end() :]
     if rest == text or not re.search(r"[^\W_]", rest) or _NOTHING.fullmatch(rest):
         return text, None
-    ended = re.match(r"[^?]*\?[\s!.]*$", rest)  # the question was the instruction's
-    rest = rest.rstrip(" ?!") if ended and "?" not in text[: len(text) - len(rest)] else rest
+    question = re.match(r"[^?]*\?[\s!.]*$", rest)  # the question was the instruction's
+    rest = rest.rstrip(" ?!") if question and "?" not in text[: len(text) - len(rest)] else rest
     return rest, n if n != 1 else None
 
 
 def _singular(word: str) -> str:
     """ "paintings" as "a painting"."""
-    one = {"sketches": "sketch"}.get(word.casefold(), word.removesuffix("s"))
-    return f"{'an' if one[0] in 'aeiouAEIOU' else 'a'} {one}"
+    noun = {"sketches": "sketch"}.get(word.casefold(), word.removesuffix("s"))
+    return f"{'an' if noun[0] in 'aeiouAEIOU' else 'a'} {noun}"

@@ -66,12 +66,12 @@ class Token:
 def tokens(text: str) -> list[Token]:
     """The tokens of a message, in order."""
     words: list[Token] = []
-    reached, ending = 0, "."
+    last_end, ending = 0, "."
     for hit in _TOKEN.finditer(text):
         core = _CORE.search(hit[0])
         word = core[0].casefold() if core else hit[0]
         if (
-            "\n" in text[reached : hit.start()]
+            "\n" in text[last_end : hit.start()]
             or ending in ".!?…"
             or (core is None and hit[0] not in "-–—&+")
         ):
@@ -85,7 +85,7 @@ def tokens(text: str) -> list[Token]:
         closing = hit[0].rstrip("\"'”’)*_~")[-1:]
         ending = closing if closing in ".!?…,;:-–—" and closing else " "
         words.append(Token(hit.start(), hit.end(), joint))
-        reached = hit.end()
+        last_end = hit.end()
     return words
 
 
@@ -107,7 +107,11 @@ class Tagger:
         scores = self.scores(text, words)
         scores[:, KINDS.index("picture")] += lean
         path = best_path(scores, words, self.changes)
-        edges = [0, *(at for at in range(1, len(words)) if path[at] != path[at - 1]), len(words)]
+        edges = [
+            0,
+            *(position for position in range(1, len(words)) if path[position] != path[position - 1]),
+            len(words),
+        ]
         return [
             Piece(words[low].start, words[high - 1].end, KINDS[path[low]]) for low, high in pairwise(edges)
         ]
@@ -135,21 +139,21 @@ class Tagger:
         source = path or Path(str(files("diffagent.agent") / "default" / _FILE))
         encoder = TextEncoder.load()
         try:
-            with np.load(source, allow_pickle=False) as stored:
-                if stored["kinds"].tolist() != list(KINDS) or stored["encoder"].item() != encoder.digest:
+            with np.load(source, allow_pickle=False) as archive:
+                if archive["kinds"].tolist() != list(KINDS) or archive["encoder"].item() != encoder.digest:
                     raise BadInput(
                         f"{source} was fitted for other kinds or another encoder: "
                         "run diffagent train talk again"
                     )
-                maps = stored["maps"].tolist()
+                maps = archive["maps"].tolist()
                 adapter = {
                     name: (
-                        torch.from_numpy(stored[f"{name}.down"].astype(np.float32)),
-                        torch.from_numpy(stored[f"{name}.up"].astype(np.float32)),
+                        torch.from_numpy(archive[f"{name}.down"].astype(np.float32)),
+                        torch.from_numpy(archive[f"{name}.up"].astype(np.float32)),
                     )
                     for name in maps
                 }
-                weights, changes = (stored[name].astype(np.float32) for name in ("weights", "changes"))
+                weights, changes = (archive[name].astype(np.float32) for name in ("weights", "changes"))
                 return cls(encoder, adapter, weights, changes)
         except (OSError, KeyError, ValueError) as error:
             raise BadInput(
@@ -191,19 +195,19 @@ def _word_states(
     import torch
 
     owners = np.searchsorted([word.end for word in words], [start for start, _ in spans], side="right")
-    at = torch.from_numpy(owners.clip(max=len(words) - 1))
-    total = torch.zeros(len(words), states.shape[1]).index_add(0, at, states.float())
-    count = torch.zeros(len(words)).index_add(0, at, torch.ones(len(at)))
+    indices = torch.from_numpy(owners.clip(max=len(words) - 1))
+    total = torch.zeros(len(words), states.shape[1]).index_add(0, indices, states.float())
+    count = torch.zeros(len(words)).index_add(0, indices, torch.ones(len(indices)))
     return total / count.clamp(min=1)[:, None]
 
 
 def best_path(scores: Floats, words: Sequence[Token], changes: Floats) -> list[int]:
     """Returns the most probable kinds of the words, by their indices (Viterbi)."""
     best, back = scores[0], []
-    for at in range(1, len(words)):
-        ways = best[:, None] + changes[words[at].joint]
+    for position in range(1, len(words)):
+        ways = best[:, None] + changes[words[position].joint]
         back.append(ways.argmax(axis=0))
-        best = ways.max(axis=0) + scores[at]
+        best = ways.max(axis=0) + scores[position]
     path = [int(best.argmax())]
     for origin in reversed(back):
         path.append(int(origin[path[-1]]))

@@ -149,49 +149,50 @@ class Reading:
     @classmethod
     def of(cls, prompt: str, source: str = "") -> Self:
         """By rules; ``source`` is the request as it came, with what is left out of the prompt."""
-        mentions, shown = split_media(prompt)
-        named = tuple(dict.fromkeys(mention.medium for mention in mentions))
-        particular = [medium for medium in named if medium not in _GENERIC]
-        flat = words(prompt)
-        heard = characters(prompt)
-        rest = _without(prompt, heard)
+        mentions, things = split_media(prompt)
+        named_media = tuple(dict.fromkeys(mention.medium for mention in mentions))
+        particular_media = [medium for medium in named_media if medium not in _GENERIC]
+        request_words = words(prompt)
+        figures = characters(prompt)
+        rest = _without(prompt, figures)
         people: People = next((name for name, pattern in _PEOPLE if pattern.search(rest)), "none")
-        tagged = not named and _is_tagged(
-            source or prompt, has_figure=people == "young women" or any(one.is_special for one in heard)
+        is_tagged = not named_media and _is_tagged(
+            source or prompt,
+            has_figure=people == "young women" or any(figure.is_special for figure in figures),
         )
-        is_painted = bool(_IMAGINED & set(flat) or _QUALITY_TAGS.search(source or prompt))
-        natural: Medium = "anime" if tagged else "digital painting" if is_painted else "photo"
-        home = next((one.medium for one in heard if one.is_special), None)
-        if heard and not tagged:
-            natural = heard[0].medium
-        elif not heard and unknown_character(prompt):
+        is_painted = bool(_IMAGINED & set(request_words) or _QUALITY_TAGS.search(source or prompt))
+        natural: Medium = "anime" if is_tagged else "digital painting" if is_painted else "photo"
+        home = next((figure.medium for figure in figures if figure.is_special), None)
+        if figures and not is_tagged:
+            natural = figures[0].medium
+        elif not figures and unknown_character(prompt):
             natural, home = "digital painting", "illustration"
-        medium = (particular or list(named) or [natural])[0]
-        spoken = frozenset(word for mention in mentions for word in words(mention.words))
-        drawn = _people(heard)
-        is_known = heard or home or shown
-        known = {"medium"} if is_known and not named and not tagged else set()
-        if drawn is not None and people == "none":
-            people = drawn
-            known.add("people")
+        medium = (particular_media or list(named_media) or [natural])[0]
+        medium_words = frozenset(word for mention in mentions for word in words(mention.words))
+        figure_people = _people(figures)
+        is_known = figures or home or things
+        known_slots = {"medium"} if is_known and not named_media and not is_tagged else set()
+        if figure_people is not None and people == "none":
+            people = figure_people
+            known_slots.add("people")
         special: Special | None = None
-        if any(one.is_special for one in heard):
+        if any(figure.is_special for figure in figures):
             special = "character"
-            known.add("special")
+            known_slots.add("special")
         return cls(
-            tuple(flat),
+            tuple(request_words),
             medium,
-            named,
-            spoken,
+            named_media,
+            medium_words,
             people,
             special,
             marked=marked(prompt),
             pasted=is_pasted(prompt),
-            is_tagged=tagged,
-            known=frozenset(known),
+            is_tagged=is_tagged,
+            known=frozenset(known_slots),
             home=home,
-            barred=_barred(medium, named, [one.medium for one in shown]),
-            origins=origins(source or prompt, heard),
+            barred=_barred(medium, named_media, [thing.medium for thing in things]),
+            origins=origins(source or prompt, figures),
         )
 
     def in_dialect(self, form: str | None, prompt: str) -> Self:
@@ -199,13 +200,17 @@ class Reading:
         their characters, and where no medium is named it draws anime by tags, and by score words no photo."""
         if form not in ("tags", "score words"):
             return self
-        names = (word for one in characters(prompt) for word in words(prompt[one.start : one.end]))
-        read = replace(self, familiar=frozenset(names))
+        names = (
+            word
+            for character in characters(prompt)
+            for word in words(prompt[character.start : character.end])
+        )
+        reading = replace(self, familiar=frozenset(names))
         if self.named:
-            return read
+            return reading
         if form == "tags":
-            return replace(read, medium="anime", is_tagged=True)
-        return replace(read, medium="digital painting") if self.medium == "photo" else read
+            return replace(reading, medium="anime", is_tagged=True)
+        return replace(reading, medium="digital painting") if self.medium == "photo" else reading
 
     @property
     def young_women(self) -> bool:
@@ -243,29 +248,31 @@ class Reading:
         return replace(self, medium=medium, people=people, special=special)  # type: ignore[arg-type]
 
 
-def _barred(medium: Medium, named: Sequence[Medium], shown: Sequence[Medium]) -> frozenset[Medium]:
+def _barred(
+    medium: Medium, named_media: Sequence[Medium], thing_media: Sequence[Medium]
+) -> frozenset[Medium]:
     """The media that a request rules out: what is no kin of a drawing or painting that it names; that of a
     thing in the picture, and its kin."""
-    barred = {other for one in shown for other in MEDIA if kinship(one, other) >= NEAR}
-    if named and medium in _FLAT:
-        barred |= {one for one in MEDIA if max(kinship(medium, one), kinship(one, medium)) < FAR}
-    return frozenset(barred - {medium, *named})
+    barred = {other for thing in thing_media for other in MEDIA if kinship(thing, other) >= NEAR}
+    if named_media and medium in _FLAT:
+        barred |= {other for other in MEDIA if max(kinship(medium, other), kinship(other, medium)) < FAR}
+    return frozenset(barred - {medium, *named_media})
 
 
-def _without(prompt: str, heard: Sequence[Character]) -> str:
+def _without(prompt: str, figures: Sequence[Character]) -> str:
     """A prompt without the names in it: a Spider-Man is no man besides, nor a King Boo a king."""
     pieces, start = [], 0
-    for one in heard:
-        pieces.append(prompt[start : one.start])
-        start = one.end
+    for figure in figures:
+        pieces.append(prompt[start : figure.start])
+        start = figure.end
     return " ".join([*pieces, prompt[start:]])
 
 
-def _people(heard: Sequence[Character]) -> People | None:
+def _people(figures: Sequence[Character]) -> People | None:
     """Who is drawn where these are named, of those of whom that is known; None where of nobody."""
-    known = {one.people for one in heard if one.people is not None}
-    persons = known - {"none"}
-    if not known:
+    groups = {figure.people for figure in figures if figure.people is not None}
+    persons = groups - {"none"}
+    if not groups:
         return None
     if len(persons) > 1:
         return "women" if persons == {"women", "young women"} else "any"
@@ -285,8 +292,10 @@ def unmarked(prompt: str) -> str:
 
 def marked(prompt: str) -> tuple[str, ...]:
     """The names that a prompt marks as a model's."""
-    names = (one[1] or one[2] for one in _MARKED.finditer(prompt))
-    versions = (bare_name(one.words) for one in base_model_requests(prompt) if re.search(r"\d", one.words))
+    names = (hit[1] or hit[2] for hit in _MARKED.finditer(prompt))
+    versions = (
+        bare_name(request.words) for request in base_model_requests(prompt) if re.search(r"\d", request.words)
+    )
     return (*(name for name in names if not meant_by(name)), *versions)
 
 
@@ -307,6 +316,8 @@ def _is_tagged(prompt: str, *, has_figure: bool) -> bool:
     return bool(tagged) and not _REALISTIC_TAGS.search(prompt)
 
 
-def _slot(name: str, options: Sequence[str], draft: str, certain: float) -> Slot:
-    other = math.log((1 - certain) / max(1, len(options) - 1))
-    return Slot(name, tuple(options), tuple(math.log(certain) if one == draft else other for one in options))
+def _slot(name: str, options: Sequence[str], draft: str, probability: float) -> Slot:
+    other = math.log((1 - probability) / max(1, len(options) - 1))
+    return Slot(
+        name, tuple(options), tuple(math.log(probability) if option == draft else other for option in options)
+    )

@@ -175,8 +175,8 @@ class Request(BaseModel):
         try:
             return cls.model_validate(dict(options))
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            raise BadInput(_sentence(first, list(cls.model_fields))) from None
+            fault = error.errors(include_url=False)[0]
+            raise BadInput(_sentence(fault, list(cls.model_fields))) from None
 
     @classmethod
     def from_prompt(cls, prompt: str, **options: Unpack[RequestOptions]) -> Self:
@@ -186,33 +186,35 @@ class Request(BaseModel):
     @cached_property
     def phrasing(self) -> Phrasing:
         """What of the prompt's words is to be drawn, and what is talk about the picture."""
-        return phrasing(self._spoken.prompt)
+        return phrasing(self._prompt_wishes.prompt)
 
     @cached_property
-    def _spoken(self) -> Wishes:
+    def _prompt_wishes(self) -> Wishes:
         return wishes(self.prompt)
 
     @property
     def gives_negative(self) -> bool:
         """Whether a negative prompt is given, by option or as infotext."""
-        return bool(self.negative_prompt or self._spoken.negative_prompt)
+        return bool(self.negative_prompt or self._prompt_wishes.negative_prompt)
 
     @cached_property
     def wishes(self) -> Wishes:
         """What prompt and options wish of the call; an option goes before the prompt's words."""
-        given = joined(self._spoken.negative_prompt, self.negative_prompt)
-        spoken, words = self._spoken, self.phrasing.settings
+        negative = joined(self._prompt_wishes.negative_prompt, self.negative_prompt)
+        prompt_wishes, words = self._prompt_wishes, self.phrasing.settings
         return overridden(
             replace(
-                spoken,
+                prompt_wishes,
                 prompt=self.phrasing.prompt,
-                aspect=spoken.aspect if spoken.size or spoken.oversize else _aspect(spoken.aspect, words),
-                leaning=spoken.leaning and not words.aspect,
-                steps=spoken.steps or words.steps,
-                seed=words.seed if spoken.seed is None else spoken.seed,
-                cfg_scale=spoken.cfg_scale or words.cfg_scale,
+                aspect=prompt_wishes.aspect
+                if prompt_wishes.size or prompt_wishes.oversize
+                else _aspect(prompt_wishes.aspect, words),
+                leaning=prompt_wishes.leaning and not words.aspect,
+                steps=prompt_wishes.steps or words.steps,
+                seed=words.seed if prompt_wishes.seed is None else prompt_wishes.seed,
+                cfg_scale=prompt_wishes.cfg_scale or words.cfg_scale,
             ),
-            negative_prompt=joined_negative(given, self.phrasing.avoid),
+            negative_prompt=joined_negative(negative, self.phrasing.avoid),
             width=self.width,
             height=self.height,
             sampling_method=self.sampling_method,
@@ -224,12 +226,12 @@ class Request(BaseModel):
         )
 
 
-def _aspect(spoken: tuple[int, int] | None, words: SettingWords) -> tuple[int, int] | None:
+def _aspect(aspect: tuple[int, int] | None, words: SettingWords) -> tuple[int, int] | None:
     """The aspect that a prompt asks for: a ratio of its settings first, then its words, where their own words
     of shape do not say otherwise (a "phone" may be in what somebody tells)."""
-    if words.aspect or spoken is None:
+    if words.aspect or aspect is None:
         return words.aspect or words.shape
-    return words.shape if words.shape and turned(words.shape) != turned(spoken) else spoken
+    return words.shape if words.shape and turned(words.shape) != turned(aspect) else aspect
 
 
 class RequestOptions(TypedDict, total=False):
@@ -266,16 +268,16 @@ def takes_text(name: str) -> bool:
     return any(kind.get("type") == "string" for kind in schema.get("anyOf", (schema,)))
 
 
-def _sentence(fault: Mapping[str, Any], known: Sequence[str]) -> str:
+def _sentence(fault: Mapping[str, Any], field_names: Sequence[str]) -> str:
     """One of pydantic's errors with what was given, on one line."""
     name = ".".join(map(str, fault["loc"][:1])) or "the request"
     if fault["type"] == "extra_forbidden":
-        return f"there is no option {name[:60]!r}: the options are {', '.join(known)}"
+        return f"there is no option {name[:60]!r}: the options are {', '.join(field_names)}"
     if fault["type"] == "missing":
         return f"{name} is missing: say what to draw"
     if name == "images" and fault["type"] == "too_long":
         return f"{fault['ctx']['actual_length']} example images were given: give 1 to {MAX_IMAGES}"
-    given = repr(fault.get("input"))
-    given = given if len(given) <= 60 else given[:57] + "…"
+    value = repr(fault.get("input"))
+    value = value if len(value) <= 60 else value[:57] + "…"
     reason = fault["msg"].removeprefix("Value error, ")
-    return f"{name} is {given}: {reason[:1].lower()}{reason[1:]}"
+    return f"{name} is {value}: {reason[:1].lower()}{reason[1:]}"

@@ -112,8 +112,8 @@ def turned(aspect: tuple[int, int]) -> int:
     return (aspect[0] > aspect[1]) - (aspect[0] < aspect[1])
 
 
-def _first(read: Callable[[str], T | None], pieces: Iterable[str]) -> T | None:
-    return next((value for piece in pieces if (value := read(piece)) is not None), None)
+def _first(reader: Callable[[str], T | None], pieces: Iterable[str]) -> T | None:
+    return next((value for piece in pieces if (value := reader(piece)) is not None), None)
 
 
 def _n(piece: str) -> int | None:

@@ -770,8 +770,8 @@ EXACT = (
 def exact_spans(text: str) -> Iterator[tuple[int, int]]:
     """Where a text says a shape and nothing about what is in the picture, in no order; they may overlap."""
     for pattern in (*EXACT, *(pattern for _, pattern in (*_WANTED, *_ABROAD[:8]))):
-        told = _HEADED.get(pattern)
-        if told is None or told.search(text):
+        head = _HEADED.get(pattern)
+        if head is None or head.search(text):
             yield from (hit.span() for hit in pattern.finditer(text))
     for hit in _PRINT.finditer(text):
         if _printed(text, hit):
@@ -784,14 +784,14 @@ def aspect_of(text: str) -> tuple[tuple[int, int] | None, bool]:
         text = f"{text[:LONGEST]}\n{text[-LONGEST:]}"
     text = _RUN.sub(", ", text)
     text = _NOT_SHAPED.sub(lambda hit: " " * len(hit[0]), text.replace("_", " "))
-    found = _RATIO.search(text)
-    if found is None and (ratio := _said_ratio(text) or _bare_ratio(text)):
+    hit = _RATIO.search(text)
+    if hit is None and (ratio := _said_ratio(text) or _bare_ratio(text)):
         return ratio, False
-    if found and int(found[1]) and int(found[2]) and 1 / 4 <= int(found[1]) / int(found[2]) <= 4:
-        return (int(found[1]), int(found[2])), False
+    if hit and int(hit[1]) and int(hit[2]) and 1 / 4 <= int(hit[1]) / int(hit[2]) <= 4:
+        return (int(hit[1]), int(hit[2])), False
     for hit in _PRINT.finditer(text):
-        if (printed := _printed(text, hit)) is not None:
-            return printed, False
+        if (print_ratio := _printed(text, hit)) is not None:
+            return print_ratio, False
     for shapes, leaning in ((FORMATS, False), (SUBJECTS, True)):
         shape = next((shape for shape, pattern in shapes if _holds(text, pattern)), None)
         if shape:
@@ -800,8 +800,8 @@ def aspect_of(text: str) -> tuple[tuple[int, int] | None, bool]:
 
 
 def _holds(text: str, pattern: re.Pattern[str]) -> bool:
-    told = _HEADED.get(pattern)
-    return (told is None or bool(told.search(text))) and bool(pattern.search(text))
+    head = _HEADED.get(pattern)
+    return (head is None or bool(head.search(text))) and bool(pattern.search(text))
 
 
 def _said_ratio(text: str) -> tuple[int, int] | None:

@@ -59,14 +59,19 @@ _LETTERED = re.compile(
 
 
 def sizes(
-    used: Counts, usual: Counts, row: BaseModelFacts, wishes: Wishes, *, is_general: bool = False
+    own_counts: Counts,
+    family_counts: Counts,
+    row: BaseModelFacts,
+    wishes: Wishes,
+    *,
+    is_general: bool = False,
 ) -> dict[Size, float]:
     """Plausible sizes with their weights.
 
     Args:
-        used: the sizes of the model's own images, "WIDTHxHEIGHT" → images; those of which at least
+        own_counts: the sizes of the model's own images, "WIDTHxHEIGHT" → images; those of which at least
             :data:`AGREEING` images agree count.
-        usual: the sizes of its family's images.
+        family_counts: the sizes of its family's images.
         row: the base model.
         wishes: a size, a side or a ratio that is asked for.
         is_general: the model draws anything, so that the subject says the shape rather than its images.
@@ -75,10 +80,10 @@ def sizes(
         return {_fitted(wishes.size, row): 1.0}
     if wishes.oversize and row.shapes:
         return {min(row.shapes, key=lambda size: abs(_apart(size, wishes.oversize or size))): 1.0}
-    small = _small(used, row)
-    own = small or {size: n for size, n in _counted(used, row).items() if n >= AGREEING}
+    small = _small(own_counts, row)
+    own_sizes = small or {size: n for size, n in _counted(own_counts, row).items() if n >= AGREEING}
     if any(wishes.side):
-        return {_completed(wishes.side, math.prod(_heaviest(own) if own else _square(row))): 1.0}
+        return {_completed(wishes.side, math.prod(_heaviest(own_sizes) if own_sizes else _square(row))): 1.0}
     aspect, is_loose = wishes.aspect, wishes.leaning
     if small and (aspect is None or is_loose):
         return small
@@ -86,14 +91,14 @@ def sizes(
         return {shaped(aspect, row, math.prod(_heaviest(small))): 1.0}
     if aspect is None:
         aspect, is_loose = _of_subject(wishes.prompt), True
-        if own and not is_general and aspect != _WIDE:
-            return own
+        if own_sizes and not is_general and aspect != _WIDE:
+            return own_sizes
     if aspect is None:
-        squares = {size: n for size, n in own.items() if _turned(size) == 0}
-        return squares or _usual(usual, row)
+        squares = {size: n for size, n in own_sizes.items() if _turned(size) == 0}
+        return squares or _usual(family_counts, row)
     fitting = {
         size: n
-        for size, n in own.items()
+        for size, n in own_sizes.items()
         if abs(_apart(size, aspect)) <= TOLERANCE or (is_loose and _turned(size) == _turned(aspect))
     }
     return fitting or {shaped(aspect, row): 1.0}
@@ -103,14 +108,14 @@ def shaped(aspect: Size, row: BaseModelFacts, area: int | None = None) -> Size:
     """The size for a ratio of width to height: a usual one of the base model within 5 % of it, else one of
     its area (or the ``area`` given, in pixels)."""
     if area is None:
-        usual = min(row.shapes, key=lambda size: round(abs(_apart(size, aspect)), 3), default=None)
-        if usual is not None and abs(_apart(usual, aspect)) <= TOLERANCE:
-            return usual
+        shape = min(row.shapes, key=lambda size: round(abs(_apart(size, aspect)), 3), default=None)
+        if shape is not None and abs(_apart(shape, aspect)) <= TOLERANCE:
+            return shape
     wide, tall = aspect
     width = math.sqrt((area or math.prod(_square(row))) * wide / tall)
     grids = (_GRID, row.step or SIDE_STEP)
-    found = [(_snapped(width, grid), _snapped(width * tall / wide, grid)) for grid in grids]
-    return next((size for size in found if abs(_apart(size, aspect)) <= TOLERANCE), found[-1])
+    candidates = [(_snapped(width, grid), _snapped(width * tall / wide, grid)) for grid in grids]
+    return next((size for size in candidates if abs(_apart(size, aspect)) <= TOLERANCE), candidates[-1])
 
 
 def legal_size(key: object) -> Size | None:
@@ -150,9 +155,9 @@ def _nearest(size: Size, shapes: tuple[Size, ...]) -> Size:
     return min(shapes, key=distance)
 
 
-def _usual(usual: Counts, row: BaseModelFacts) -> dict[Size, float]:
+def _usual(family_counts: Counts, row: BaseModelFacts) -> dict[Size, float]:
     """The base model's square, and behind it what its family is used at, a half together."""
-    family = _counted(usual, row)
+    family = _counted(family_counts, row)
     if row.area is None and family:
         return family
     images = sum(family.values()) or 1.0
@@ -176,9 +181,9 @@ def _of_subject(prompt: str) -> Size | None:
 
 def _completed(side: tuple[int | None, int | None], area: int) -> Size:
     """Both sides where one is given: the other keeps the area."""
-    given = side[0] or side[1] or math.isqrt(area)
-    other = _snapped(area / given, _GRID)
-    return (given, other) if side[0] else (other, given)
+    pixels = side[0] or side[1] or math.isqrt(area)
+    other_pixels = _snapped(area / pixels, _GRID)
+    return (pixels, other_pixels) if side[0] else (other_pixels, pixels)
 
 
 def _fitted(size: Size, row: BaseModelFacts) -> Size:

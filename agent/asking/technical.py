@@ -251,10 +251,10 @@ def led(text: str) -> tuple[str, str]:
     for start, end in model_spans(masked(text)):
         flat = flat[:start] + _MARK * (min(end, colon) - start) + flat[end:] if start < colon else flat
     clauses = [" ".join(re.sub("\0+", _MARK, clause).split()) for clause in _BETWEEN.split(flat)]
-    says = any(
+    has_words = any(
         re.search(r"\w", re.sub(r"\b(?:please|pls|plz)\b", "", clause, flags=re.I)) for clause in clauses
     )
-    if not says or not all(map(_CHAT.fullmatch, clauses)):
+    if not has_words or not all(map(_CHAT.fullmatch, clauses)):
         return text, ""
     return text[colon + 1 :].lstrip(), text[: colon + 1]
 
@@ -266,15 +266,15 @@ def unasked(text: str) -> tuple[str, list[str]]:
         unasked("I have ComfyUI with Flux dev. A red fox")  -> "A red fox", ["I have ComfyUI with Flux dev"]
     """
     quoted = masked(text)
-    named = [one.span for one in base_model_requests(quoted)]
-    if not named:
+    spans = [request.span for request in base_model_requests(quoted)]
+    if not spans:
         return text, []
     cuts = [
         (clause.start(), clause.end())
         for clause in _SENTENCE.finditer(quoted)
-        if any(clause.start() <= start < clause.end() for start, _ in named)
+        if any(clause.start() <= start < clause.end() for start, _ in spans)
         and _OF_ONESELF.match(clause[0])
-        and not _DRAWING.search(_blanked(quoted, named)[clause.start() : clause.end()])
+        and not _DRAWING.search(_blanked(quoted, spans)[clause.start() : clause.end()])
     ]
     rest = without(text, cuts) if cuts else text
     if not cuts or not re.search(r"[^\W_]", rest):
@@ -310,10 +310,8 @@ def _spans(text: str) -> list[tuple[int, int]]:
     spans += [hit.span() for pattern in talk for hit in pattern.finditer(text)]
     spans += [hit.span("why") for hit in _FREE_FOR.finditer(text)]
     for hit in _ROOM.finditer(text):
-        drawn_too = _BLANK_AT.search(text, *hit.span())
-        spans += (
-            [(hit.start(), drawn_too.start()), (drawn_too.end(), hit.end())] if drawn_too else [hit.span()]
-        )
+        blank = _BLANK_AT.search(text, *hit.span())
+        spans += [(hit.start(), blank.start()), (blank.end(), hit.end())] if blank else [hit.span()]
     for hit in _KEPT_FREE.finditer(text):
         spans += [hit.span(name) for name in ("verb", "why") if hit[name]]
     spans = sorted((start, end) for start, end in spans if re.search(r"\w", text[start:end]))
@@ -329,15 +327,15 @@ def _spans(text: str) -> list[tuple[int, int]]:
 def _cuts(flat: str, start: int, end: int) -> list[tuple[int, int]]:
     """What goes of one clause."""
     clause = flat[start:end]
-    marked = _MARK in clause
+    has_mark = _MARK in clause
     if _MACHINE.fullmatch(clause.replace(_MARK, "0")):
         return [(start, end)]
-    if not marked:
-        first = not flat[:start].strip()
-        leads = flat[end : end + 1] in (":", ".", "!", ",") and flat[end:].strip(" ,.:!") != ""
-        owner = first and leads and _OWNERS_WORDS.search(clause) and _ASKING.match(clause)
-        alone = _ALONE.fullmatch(clause) and len(flat.split(",")) < 6
-        return [(start, end)] if owner or alone else []
+    if not has_mark:
+        is_first = not flat[:start].strip()
+        is_lead = flat[end : end + 1] in (":", ".", "!", ",") and flat[end:].strip(" ,.:!") != ""
+        is_owners = is_first and is_lead and _OWNERS_WORDS.search(clause) and _ASKING.match(clause)
+        is_shape = _ALONE.fullmatch(clause) and len(flat.split(",")) < 6
+        return [(start, end)] if is_owners or is_shape else []
     others = set(bare_words(clause.replace(_MARK, " ")).split())
     if others <= _FILLER:
         return [(start, end)]

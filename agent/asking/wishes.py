@@ -250,25 +250,25 @@ class Wishes:
 
 def wishes(text: str) -> Wishes:
     """Read the wishes out of a prompt; numbers out of a call's range are not taken as wishes."""
-    found = infotext.parse(text)
-    prompt, negative = _negative(found.prompt)
-    spoken = f"{prompt}\n{found.line}"
+    parts = infotext.parse(text)
+    prompt, negative = _negative(parts.prompt)
+    settings_text = f"{prompt}\n{parts.line}"
     oversize = _oversize(prompt)
-    size = None if oversize else _size(found.line) or _size(prompt) or _square(prompt)
+    size = None if oversize else _size(parts.line) or _size(prompt) or _square(prompt)
     aspect, leaning = (oversize, False) if size or oversize else aspect_of(prompt)
     base_model, avoided = _base_models(prompt)
     return Wishes(
         prompt=prompt,
-        negative_prompt=", ".join(filter(None, (negative, found.negative_prompt))),
+        negative_prompt=", ".join(filter(None, (negative, parts.negative_prompt))),
         size=size,
         oversize=oversize,
         aspect=aspect,
         leaning=leaning,
-        sampler=_infotext_sampler(found.settings) or _sampler(_FAST.sub(" ", prompt)),
-        steps=_steps(prompt, found.line),
-        cfg_scale=_cfg(spoken),
-        seed=_whole(_SEED, spoken, 0, 2**32 - 1),
-        clip_skip=_whole(_CLIP, spoken, 1, 12),
+        sampler=_infotext_sampler(parts.settings) or _sampler(_FAST.sub(" ", prompt)),
+        steps=_steps(prompt, parts.line),
+        cfg_scale=_cfg(settings_text),
+        seed=_whole(_SEED, settings_text, 0, 2**32 - 1),
+        clip_skip=_whole(_CLIP, settings_text, 1, 12),
         base_model=base_model,
         avoided=avoided,
         small_card=bool(_SMALL_CARD.search(prompt)),
@@ -280,32 +280,32 @@ def wishes(text: str) -> Wishes:
 
 def _negative(text: str) -> tuple[str, str]:
     """The prompt without a pasted negative prompt, and that; unchanged where it is all."""
-    found = _NEGATIVE.search(masked(text))
-    if found is None or not re.search(r"\w", text[: found.start()]):
+    hit = _NEGATIVE.search(masked(text))
+    if hit is None or not re.search(r"\w", text[: hit.start()]):
         return text, ""
-    names = text[found.start("names") : found.end()]
+    names = text[hit.start("names") : hit.end()]
     steps = re.search(r"(?<![\s,.;])[\s,.;]*\b(?:steps\s*:|--[a-z])", names, re.I)
     names, behind = (names[: steps.start()], names[steps.start() :]) if steps else (names, "")
-    rest = text[: found.start()].rstrip(" ,;.|(-") + behind + text[found.end() :]
+    rest = text[: hit.start()].rstrip(" ,;.|(-") + behind + text[hit.end() :]
     return rest, names.strip(" ,;.)")
 
 
 def _base_models(prompt: str) -> tuple[str | None, tuple[str, ...]]:
     """The base model or family that a prompt asks for, and those that it rules out."""
-    wanted, avoided, corrected = None, [], None
-    for one in base_model_requests(masked(prompt)):
-        before, name = prompt[max(0, one.start - 24) : one.start], one.name
+    choice, avoided, second_choice = None, [], None
+    for request in base_model_requests(masked(prompt)):
+        before, name = prompt[max(0, request.start - 24) : request.start], request.name
         if _RULED_OUT.search(before):
             avoided.append(name)
         elif _CORRECTED.search(before):
-            corrected = corrected or name
+            second_choice = second_choice or name
         else:
-            wanted = wanted or name
-    return corrected or wanted, tuple(dict.fromkeys(avoided))
+            choice = choice or name
+    return second_choice or choice, tuple(dict.fromkeys(avoided))
 
 
 def overridden(
-    spoken: Wishes,
+    prompt_wishes: Wishes,
     *,
     negative_prompt: str = "",
     width: int | None = None,
@@ -319,17 +319,19 @@ def overridden(
     Raises:
         BadInput: there is no such sampler, or not with that schedule.
     """
-    wished = replace(spoken, negative_prompt=negative_prompt)
+    wishes = replace(prompt_wishes, negative_prompt=negative_prompt)
     if width and height:
-        wished = replace(wished, size=(width, height), aspect=None, oversize=None)
-    elif spoken.size and (width or height):
-        wished = replace(wished, size=(width or spoken.size[0], height or spoken.size[1]), aspect=None)
+        wishes = replace(wishes, size=(width, height), aspect=None, oversize=None)
+    elif prompt_wishes.size and (width or height):
+        wishes = replace(
+            wishes, size=(width or prompt_wishes.size[0], height or prompt_wishes.size[1]), aspect=None
+        )
     elif width or height:
-        wished = replace(wished, size=None, aspect=None, oversize=None, side=(width, height))
+        wishes = replace(wishes, size=None, aspect=None, oversize=None, side=(width, height))
     if sampling_method or scheduler:
-        wished = replace(wished, sampler=_named_sampler(sampling_method, scheduler))
-    given = {name: value for name, value in numbers.items() if value is not None}
-    return replace(wished, **given)  # type: ignore[arg-type]
+        wishes = replace(wishes, sampler=_named_sampler(sampling_method, scheduler))
+    options = {name: value for name, value in numbers.items() if value is not None}
+    return replace(wishes, **options)  # type: ignore[arg-type]
 
 
 def _named_sampler(sampling_method: str | None, scheduler: str | None) -> str:
@@ -347,9 +349,9 @@ def _named_sampler(sampling_method: str | None, scheduler: str | None) -> str:
 
 def without_wishes(text: str) -> str:
     """The text without the phrases that :func:`wishes` reads, whether their numbers are in range or not."""
-    said = (_SIZE, *EXACT[:2], _STEPS, _CFG, _SEED, _CLIP, _SAMPLER, _LORA, _CHECKPOINT)
+    patterns = (_SIZE, *EXACT[:2], _STEPS, _CFG, _SEED, _CLIP, _SAMPLER, _LORA, _CHECKPOINT)
     text = without(text, model_spans(text))
-    for pattern in (*said, *(found for _, found in (*FORMATS, *SUBJECTS))):
+    for pattern in (*patterns, *(shape for _, shape in (*FORMATS, *SUBJECTS))):
         text = pattern.sub(" ", text)
     return text
 
@@ -380,64 +382,64 @@ def setting_spans(text: str) -> Iterator[tuple[int, int]]:
         _FAST,
     )
     for pattern in patterns:
-        for found in pattern.finditer(text):
-            yield found.span()
+        for hit in pattern.finditer(text):
+            yield hit.span()
     yield from model_spans(text)
 
 
 def model_spans(text: str) -> list[tuple[int, int]]:
     """Where a text asks for base models and checkpoints."""
     return [
-        *(one.span for one in base_model_requests(text)),
-        *(one.span for one in checkpoint_requests(text)),
+        *(request.span for request in base_model_requests(text)),
+        *(request.span for request in checkpoint_requests(text)),
     ]
 
 
 def _oversize(text: str) -> tuple[int, int] | None:
     """The first size that a text asks for and nothing can have, or "if possible" and nothing has well."""
-    for found in _SIZE.finditer(text):
-        width, height = int(found[1]), int(found[2])
-        is_soft = width * height > LARGEST and bool(_SOFT.match(text, found.end()))
+    for hit in _SIZE.finditer(text):
+        width, height = int(hit[1]), int(hit[2])
+        is_soft = width * height > LARGEST and bool(_SOFT.match(text, hit.end()))
         if min(width, height) >= SIDE_MIN and (max(width, height) > SIDE_MAX or is_soft):
             return width, height
     return None
 
 
 def _size(text: str) -> tuple[int, int] | None:
-    for found in (*_SIZE.finditer(text), *_SIDES.finditer(text)):
-        width, height = (int(side) for side in found.groups() if side)
+    for hit in (*_SIZE.finditer(text), *_SIDES.finditer(text)):
+        width, height = (int(side) for side in hit.groups() if side)
         if min(width, height) >= SIDE_MIN and max(width, height) <= SIDE_MAX:
             return legal_side(width), legal_side(height)
     return None
 
 
 def _square(text: str) -> tuple[int, int] | None:
-    for found in _SQUARE.finditer(text):
-        side = int(found[1] or found[2])
+    for hit in _SQUARE.finditer(text):
+        side = int(hit[1] or hit[2])
         if 4 * SIDE_MIN <= side <= SIDE_MAX:
             return legal_side(side), legal_side(side)
     return None
 
 
 def _infotext_sampler(settings: Mapping[str, str]) -> str | None:
-    named = {name.casefold(): value for name, value in settings.items()}
-    sampler = read(named.get("sampler"), named.get("schedule type"))
+    folded_settings = {name.casefold(): value for name, value in settings.items()}
+    sampler = read(folded_settings.get("sampler"), folded_settings.get("schedule type"))
     return sampler and join(sampler)
 
 
 def _sampler(prompt: str) -> str | None:
-    found = _SAMPLER.search(prompt) or _BARE_SAMPLER.search(prompt)
-    if found is None:
+    hit = _SAMPLER.search(prompt) or _BARE_SAMPLER.search(prompt)
+    if hit is None:
         return None
-    plan = found["plan"] or found["everyday"]
+    plan = hit["plan"] or hit["everyday"]
     plan = "Exponential" if plan and plan.casefold() == "exp" else plan
-    sampler = read(_PLUS.sub("++", " ".join(found["method"].split())), plan)
+    sampler = read(_PLUS.sub("++", " ".join(hit["method"].split())), plan)
     return sampler and join(sampler)
 
 
 def _whole(pattern: re.Pattern[str], text: str, low: int, high: int) -> int | None:
-    for found in pattern.finditer(text):
-        word = next(group for group in found.groups() if group)
+    for hit in pattern.finditer(text):
+        word = next(group for group in hit.groups() if group)
         value = {"one": 1, "two": 2, **_TENS}.get(word.casefold()) or int(word)
         if low <= value <= high:
             return value
@@ -446,17 +448,22 @@ def _whole(pattern: re.Pattern[str], text: str, low: int, high: int) -> int | No
 
 def _steps(prompt: str, line: str) -> int | None:
     """The steps that are asked for; those of stairs are not."""
-    if _STAIRS.search(prompt) and _has_settings(prompt) and (listed := _whole(_LISTED_STEPS, prompt, 1, 150)):
-        return listed
-    spoken = line if _STAIRS.search(prompt) else f"{prompt}\n{line}"
-    named = next(
-        filter(None, (_whole(one, spoken, 1, 150) for one in (_STEPS, _BARE_STEPS, _ABROAD_STEPS))), None
+    if (
+        _STAIRS.search(prompt)
+        and _has_settings(prompt)
+        and (listed_steps := _whole(_LISTED_STEPS, prompt, 1, 150))
+    ):
+        return listed_steps
+    text = line if _STAIRS.search(prompt) else f"{prompt}\n{line}"
+    steps = next(
+        filter(None, (_whole(pattern, text, 1, 150) for pattern in (_STEPS, _BARE_STEPS, _ABROAD_STEPS))),
+        None,
     )
-    return named or (FEW if _FEW_STEPS.search(prompt) else None)
+    return steps or (FEW if _FEW_STEPS.search(prompt) else None)
 
 
 def _cfg(text: str) -> float | None:
-    values = (float(found[1] or found[2]) for found in _CFG.finditer(text))
+    values = (float(hit[1] or hit[2]) for hit in _CFG.finditer(text))
     return next((value for value in values if 1 <= value <= 30), None)
 
 
