@@ -1,7 +1,7 @@
-"""Cutting: words leave a prompt, and the rest stays as it was typed.
+"""Cutting: spans are cut out of a prompt, and the rest stays as it was typed.
 
-In: a text and the spans that go. Out: the text without them; only separators, blanks and brackets at the
-seams are put right, so that a sentence stays one.
+In: a text and spans. Out: the text without them; separators, blanks and brackets at the seams are adapted, so
+that a sentence stays one.
 
     without("a beach, no people, dusk", [(9, 18)])    -> "a beach, dusk"
     without("a fox (no text:1.2) in snow", [(7, 18)]) -> "a fox in snow"
@@ -21,12 +21,13 @@ _WEIGHT = re.compile(r"[\s,]*+(?::\s?[\d.]{1,8}\s?)?[)\]]")
 
 
 def masked(text: str) -> str:
-    """The text, as long as it was, with quotation marks alone for quotations and tags: those say no wish."""
+    """Returns the text, its length unchanged, with quotations and tags replaced by quotation marks: they hold
+    no wishes."""
     return _QUOTED.sub(lambda quoted: '"' * len(quoted[0]), text)
 
 
 def without(text: str, spans: Iterable[tuple[int, int]]) -> str:
-    """The text without the spans, of which those that begin inside another are left unread."""
+    """Returns the text without the spans; one that begins inside another is skipped."""
     pieces: list[str] = []
     last_end = 0
     for start, end in sorted(spans):
@@ -35,12 +36,12 @@ def without(text: str, spans: Iterable[tuple[int, int]]) -> str:
             last_end = end
     rest = pieces[0] if pieces else ""
     for piece in (*pieces[1:], text[last_end:]):
-        rest = _joined(rest, piece)
+        rest = _join(rest, piece)
     return rest if pieces else text
 
 
-def _joined(head: str, tail: str) -> str:
-    """Two sides of a cut."""
+def _join(head: str, tail: str) -> str:
+    """The two sides of a cut, joined."""
     while head.endswith(("(", "[")) and (bracket := _WEIGHT.match(tail)):
         head, tail = head[:-1], tail[bracket.end() :]
     head, tail = head.rstrip(" \t"), tail.lstrip(" \t")

@@ -1,14 +1,14 @@
-"""Exclusions: what a prompt's words say shall not be in the picture.
+"""Exclusions: what a prompt keeps out of the picture.
 
-In: a prompt. Out: the prompt without those words, and what they name, as a negative prompt has it.
+In: a prompt. Out: the prompt without its exclusions, and their names for a negative prompt.
 
     exclusions("a beach at dawn, no people, without text")  -> ("a beach at dawn", ("people", "text"))
     exclusions("a man with no shirt on a horse")            -> (unchanged, ("shirt",))
     exclusions("the end of no man's land")                  -> (unchanged, ())
 
-Rules, not a model: a word of exclusion counts where a clause begins with it, behind a word that only joins
-("with no people"), or before what people usually leave out ("poster no text"). A clause of its own, and what
-no scene has ("text", "anime"), is an instruction and goes; inside a description the sentence stays, unless
+Rules, not a model: a word of exclusion counts at the start of a clause, behind a joining word ("with no
+people"), or before what people usually leave out ("poster no text"). A clause of its own, or a name of what
+no scene has ("text", "anime"), is an instruction and is cut; inside a description the sentence stays, unless
 the request speaks to somebody elsewhere. Quoted text and titles in capitals are names. Text encoders of T2I
 models read "no people" as people.
 """
@@ -20,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from diffagent.agent.asking.cutting import masked, without
-from diffagent.agent.asking.foreign_exclusions import foreign
+from diffagent.agent.asking.foreign_exclusions import foreign_exclusions
 
 _BOUNDARY = re.compile(r"[,;:.!?\n()\[\]{}|<>\"“”«»•–—]+|\s-+\s")
 _WORD = re.compile(r"[^\W_]++(?:['’-][^\W_]++)*+")
@@ -39,13 +39,13 @@ ARTEFACT = re.compile(
     r"noise|anime|manga|cartoons?|cgi|3d(?: look)?|nsfw|nudity|gore|artifacts?|username)$",
     re.I,
 )
-"""What is of the picture and in no scene."""
+"""Features of pictures that no scene has."""
 _LETTERED = re.compile(
     r"\b(?:labels?|labell?ing|branding|brand names?|prices?|price tags?|barcodes?|letters|words|titles?|"
     r"numbers|slogans?)$",
     re.I,
 )
-"""What letters stand on, so that its name in a prompt makes letters."""
+"""Things with letters on them: their names in a prompt make letters."""
 _STYLE = (
     r"(?:anime|manga|cartoons?(?:ish|y)?|photos?(?:graph(?:ic|y)?|realis\w+)?|paintings?|painted|drawings?|"
     r"drawn|3d|2d|cgi|rendere?d?|realis\w+|sketch(?:es|y)?|illustrat\w+|comics?|pixel art|pixelated|vector|"
@@ -60,7 +60,7 @@ _LOOK = re.compile(
     re.I,
 )
 _PLEA = re.compile(r"\b(?:please|pls|ideally|preferably|absolutely|definitely|should|must)\b", re.I)
-"""What says that a description ends and an instruction begins."""
+"""Words by which an instruction begins."""
 _LIST_OF_IDIOMS = """
 one body else lot lots expression longer matter doubt doubts less fewer other others way ways idea ideas
 problem problems need needs end ends nonsense good such big thanks worries wonder reason chance question
@@ -77,19 +77,19 @@ ceiling railing writing lighting shading packaging branding piercing piercings e
 icing frosting topping blessing awning bedding anything everything
 """
 _VERBAL = frozenset(_LIST_OF_THINGS.split())
-"""Words in -ing that are things."""
+"""Nouns in -ing."""
 _LIST_OF_POSTURES = """
 flying floating glowing moving running standing sitting smiling burning shining falling living
 """
 _DESCRIBING = frozenset(_LIST_OF_POSTURES.split())
-"""Words in -ing that tell how a thing is where a noun stands behind them."""
+"""Words in -ing that describe a noun behind them."""
 _LIST_OF_DEGREES = """
 too very so only just yet quite far long sure even that really much many all every everyone necessarily at
 in on to for from because if unlike without with necessarily bad entirely exactly always often here there
 now this what where who how until least again as yours mine his hers theirs ours happy
 """
 _NOT_STYLE = frozenset(_LIST_OF_DEGREES.split())
-"""Words behind "not" with which nothing is excluded."""
+"""Words behind "not" that exclude nothing."""
 _LIST_OF_JOINTS = """
 and or nor but in on at for with from by under over behind near next beside besides between among around
 into onto through across during while when where which who that is are was were be being been as like to
@@ -222,7 +222,7 @@ _INSTEAD = re.compile(
     r"(?=[ \t]*+(?:$|[,;:.!?)\n])|\s(?:and|but|because|in|on|at|with|standing|sitting|under|over|by|near)\b)",
     re.I,
 )
-"""What another thing takes the place of."""
+"""Things that something else replaces."""
 _NO_PLACE = re.compile(
     r"\b(?:usual|later|never|sooner|that|this|it|him|her|them|you|me|us|one|two|"
     r"[a-z]{2,}ing)\b",
@@ -281,11 +281,11 @@ _OUTDOORS = re.compile(
 _TAGGED = re.compile(r"(?<![\w-])no_(?P<name>[a-z]{3,20})(?![\w-])")
 """A tag of an image board, such as "no_humans": it stays, and what it names is left out."""
 _SHAPES = frozenset(("wide", "tall", "square", "portrait", "vertical", "horizontal", "upright", "panoramic"))
-"""Shapes, which "not" rules out of the call and not of the picture."""
+"""Shapes, which "not" excludes from the call, not from the picture."""
 _BOARD = frozenset(
     ("humans", "shoes", "pants", "legwear", "socks", "eyes", "mouth", "nose", "pupils", "headwear")
 )
-"""What such tags name."""
+"""The names in such tags."""
 _FEWEST_TAGS = 6
 _FREE = re.compile(r"(?<![\w-])(text|watermark|people|logo|crowd|car|gore|blood|border)-free\b\s*", re.I)
 _VAGUE = frozenset(("visible", "kind", "sort", "kinds", "sorts", "of", "readable", "recognisable"))
@@ -315,16 +315,16 @@ _NO_THING = re.compile(
     r"worries)\b",
     re.I,
 )
-"""Words of what no picture shows."""
+"""Words for what no picture shows."""
 MOST = 12
-"""Exclusions that are read; behind them it is no sentence any more."""
+"""The most exclusions that are read."""
 LONGEST = 4000
 """Characters of a prompt in which exclusions are looked for."""
 
 
 @dataclass(frozen=True)
 class _Cut:
-    """Characters of the text that go, and what they named."""
+    """A span to cut out of the text, and the names in it."""
 
     start: int
     end: int
@@ -332,10 +332,11 @@ class _Cut:
 
 
 def exclusions(text: str, *, is_spoken: bool = False) -> tuple[str, tuple[str, ...]]:
-    """The text without its exclusions, and their names, bare nouns in order; unchanged where it has none.
+    """Returns the text without its exclusions, and their names, bare nouns in order; the text unchanged where
+    it has none.
 
-    In a description they stay and are named too; ``is_spoken`` says that the text speaks to somebody, so that
-    it is none.
+    In a description exclusions stay, and their names are returned too; ``is_spoken``: the text speaks to
+    somebody, so that it is not a description.
     """
     if len(text) > LONGEST:
         return text, ()
@@ -350,7 +351,7 @@ def exclusions(text: str, *, is_spoken: bool = False) -> tuple[str, tuple[str, .
         )
     ]
     cuts += phrase_cuts
-    cuts += [_Cut(start, end, (name,)) for start, end, name in foreign(text)[:MOST]]
+    cuts += [_Cut(start, end, (name,)) for start, end, name in foreign_exclusions(text)[:MOST]]
     names = tuple(
         dict.fromkeys(
             name
@@ -365,7 +366,7 @@ def exclusions(text: str, *, is_spoken: bool = False) -> tuple[str, tuple[str, .
 
 
 def _phrases(text: str, *, is_spoken: bool) -> list[_Cut]:
-    """What whole phrases leave out: "leave the dog out", "nothing with wings", "not at night"."""
+    """The cuts of whole phrases: "leave the dog out", "nothing with wings", "not at night"."""
     cuts = [
         _Cut(*hit.span(), names)
         for pattern in _LEFT_OUT
@@ -391,7 +392,7 @@ def _phrases(text: str, *, is_spoken: bool) -> list[_Cut]:
 
 
 def _taken_back(text: str) -> list[_Cut]:
-    """Second thoughts, and the clauses before them that name what is taken back."""
+    """The cuts of second thoughts, and of the clauses before them that name the same thing."""
     cuts = []
     for hit in [*_WAITED.finditer(text)][:MOST]:
         name = re.compile(rf"\b{re.escape(hit['name'])}\b", re.I)
@@ -435,7 +436,7 @@ def _cuts(text: str, *, is_spoken: bool) -> list[_Cut]:
 
 
 def _clauses(text: str) -> Callable[[int], tuple[int, int]]:
-    """A function that gives the clause, start and end, of a place in the text; places only grow."""
+    """A function from a place in the text to its clause, start and end; places have to ascend."""
     edges = [0]
     for edge in _BOUNDARY.finditer(text):
         edges += [edge.start(), edge.end()]
@@ -453,8 +454,8 @@ def _clauses(text: str) -> Callable[[int], tuple[int, int]]:
 
 
 def _cut(text: str, hit: re.Match[str], low: int, high: int, *, is_spoken: bool) -> _Cut | None:
-    """What one word of exclusion, in the clause from ``low`` to ``high``, takes out or only names; None where
-    nothing."""
+    """The cut of one word of exclusion in the clause from ``low`` to ``high``, of no width where the words
+    stay; None where it excludes nothing."""
     kind = hit.lastgroup
     before = text[low : hit.start()]
     joining = _JOINING.search(before[-60:])
@@ -512,7 +513,7 @@ def _unlike(text: str, hit: re.Match[str], high: int) -> _Cut | None:
 
 
 def _is_title(text: str, hit: re.Match[str]) -> bool:
-    """Whether capitals make a name of it: "No Country for Old Men", "Rebel Without a Cause"."""
+    """Whether capitals make a title of the words: "No Country for Old Men", "Rebel Without a Cause"."""
     word = hit[0].split()[0]
     following = _WORD.findall(text[hit.end() : hit.end() + 40])
     name = next((follower for follower in following if follower.casefold() not in _DETERMINERS), "")
@@ -538,7 +539,7 @@ def _not(text: str, hit: re.Match[str], start: int, high: int, *, is_spoken: boo
 
 
 def _phrase(text: str, at: int, high: int, *, is_list: bool) -> tuple[tuple[str, ...], int] | None:
-    """The nouns that are left out, and where they end; ``is_list``: "and" goes on with the list."""
+    """The excluded nouns, and their end; ``is_list``: "and" continues the list."""
     first_noun = _noun(text, at, high)
     if first_noun is None:
         return None
@@ -560,15 +561,15 @@ def _phrase(text: str, at: int, high: int, *, is_list: bool) -> tuple[tuple[str,
 
 
 def _is_sentence_start(text: str, at: int) -> bool:
-    """Whether the exclusion of which nouns begin at a place is a sentence's beginning."""
+    """Whether an exclusion whose nouns begin at a place starts a sentence."""
     return bool(_SENTENCE_START.search(text[max(0, at - 40) : at]))
 
 
 def _across_commas(
     text: str, names: list[str], end: int, high: int, *, is_list: bool, is_start: bool
 ) -> tuple[tuple[str, ...], int]:
-    """The list goes on behind a comma where it ends in "or", or names what is only ever left out; one that
-    starts a sentence (``is_start``) also where it ends in "and" with that, over what stands in brackets."""
+    """The names with those behind a comma, and their end: for lists that end in "or", or with what is only
+    ever left out; at a sentence's start (``is_start``) also for those that end in "and", across brackets."""
     aside = _ASIDE.match(text, end) if is_list else None
     if (is_start or aside) and not text[end:high].strip() and (series := _WHOLE_SERIES.match(text, end)):
         parts = re.split(r",\s*(?:(?:and|or)\s)?|\s(?:and|or)\s", _ASIDE.sub("", series["rest"]).strip(" ,"))
@@ -585,7 +586,7 @@ def _across_commas(
 
 
 def _noun(text: str, at: int, high: int) -> tuple[str, int] | None:
-    """One noun with what stands before it, up to four words, and where it ends; None for an idiom."""
+    """A noun with the words before it, up to four words, and its end; None for an idiom."""
     words: list[str] = []
     end, is_single = at, False
     for hit in _WORD.finditer(text, at, high):
@@ -606,7 +607,7 @@ def _noun(text: str, at: int, high: int) -> tuple[str, int] | None:
 
 
 def _is_action(text: str, word: re.Match[str], high: int) -> bool:
-    """Whether a word in -ing is what somebody does: "without looking", not "without flying cars"."""
+    """Whether a word in -ing is an action: "without looking", not "without flying cars"."""
     folded = word[0].casefold()
     if not folded.endswith("ing") or folded in _VERBAL:
         return False
@@ -615,7 +616,7 @@ def _is_action(text: str, word: re.Match[str], high: int) -> bool:
 
 
 def _is_verb(word: str, is_single: bool) -> bool:
-    """Whether a word behind a noun, one thing or several, goes on with the sentence."""
+    """Whether a word behind a noun is a verb; ``is_single``: the noun is in the singular."""
     if word in _VERBAL:
         return False
     return word.endswith(("ing", "ed")) or (is_single and word.endswith("s") and not word.endswith("ss"))

@@ -3,8 +3,8 @@
     language("un gato negro en la ventana")   -> "Spanish"
     language("a black cat at the window")     -> None
 
-By script where it is not Latin, else by a vote of function words that English does not have, else by letters
-(py3langid); a name or a dish in a foreign language is English still.
+By script where it is not Latin, else by a vote of function words that English lacks, else by letters
+(py3langid); a name or a dish in a foreign language counts as English.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ _SHARED: Mapping[str, str] = {
     "Polish": "w z i o pod",
     "Czech": "v s pod",
 }
-"""Words that are met in names and in English too: they only add to others."""
+"""Words of names and of English too: they only add to others."""
 _TEXT_OF_ENGLISH = """
 the of with and an is are at by from this that its his her wearing holding my you what not like or for who
 their while near behind against under through into style there it i
@@ -78,7 +78,7 @@ _ASKED = re.compile(
     r"us|of))?\s)",
     re.I,
 )
-"""An English instruction in front of what is said in another language."""
+"""An English instruction in front of words in another language."""
 _BY_LETTERS: Mapping[str, str] = {
     "de": "German", "es": "Spanish", "fr": "French", "pt": "Portuguese", "it": "Italian", "nl": "Dutch",
     "pl": "Polish", "cs": "Czech", "tr": "Turkish", "sv": "Swedish", "da": "Danish", "hu": "Hungarian",
@@ -86,15 +86,15 @@ _BY_LETTERS: Mapping[str, str] = {
     "no": "Norwegian", "ca": "Catalan", "hr": "Croatian", "sk": "Slovak", "tl": "Tagalog", "ms": "Malay",
     "et": "Estonian", "lt": "Lithuanian", "lv": "Latvian", "sl": "Slovenian",
 }  # fmt: skip
-"""Languages in Latin letters that are told by them, by code."""
+"""Languages in Latin letters that are told by letters, by code."""
 _KIN = (("id", "ms"), ("no", "da"), ("cs", "sk"), ("hr", "sl"))
-"""Languages whose letters are alike: together they are as good as one."""
+"""Languages with similar letters, whose probabilities are added."""
 SURE = 0.8
-"""The probability from which letters tell: no English prompt of 5,406 reaches it."""
+"""The least probability of a language by letters: no English prompt of 5,406 reaches it."""
 FEWEST = 4
-"""Words of which letters tell; fewer are often a name."""
+"""The fewest words for a language by letters; fewer are often a name."""
 LONGEST = 2000
-"""Characters of a prompt that are looked at."""
+"""The characters of a prompt that are read."""
 SYSTEM = (
     "You translate prompts for an image generator into English. Keep names, commas and word order where you "
     "can, add nothing, and answer with the English prompt alone."
@@ -102,7 +102,7 @@ SYSTEM = (
 
 
 def language(prompt: str) -> str | None:
-    """The language of a prompt that is not English, or None."""
+    """Returns the language of a prompt; None for English."""
     text = unicodedata.normalize("NFC", prompt[:LONGEST])
     letters = [letter for letter in text if letter.isalpha()]
     foreign = [letter for letter in letters if ord(letter) > 0x36F and not _is_latin(letter)]
@@ -113,8 +113,8 @@ def language(prompt: str) -> str | None:
 
 
 def foreign_tags(prompt: str) -> list[tuple[int, int, str]]:
-    """Start, end and language of each clause of an English prompt that is in another script, or in another
-    language by several words; quoted words are to be read as they are."""
+    """Returns start, end and language of each clause of an English prompt in another script, or in another
+    language by several words; quoted words stay as they are."""
     spans: list[tuple[int, int, str]] = []
     flat = masked(prompt[:LONGEST])
     for clause in _TAG.finditer(flat):
@@ -135,8 +135,8 @@ def foreign_tags(prompt: str) -> list[tuple[int, int, str]]:
 
 
 def _of_clause(tag: str, neighbour: str | None) -> str | None:
-    """The language of a clause in Latin letters, None for English and names; ``neighbour``: that of the clause
-    before it."""
+    """The language of a clause in Latin letters, None for English and names; ``neighbour`` is the language of
+    the clause before it."""
     spellings = _WORD.findall(unicodedata.normalize("NFC", tag))
     words = [word.casefold() for word in spellings]
     present = set(words)
@@ -184,7 +184,7 @@ def _by_words(words: list[str]) -> str | None:
 
 @cache
 def identifier() -> Any:
-    """What tells languages by their letters; about half a second at the first use."""
+    """Returns the model that tells languages by letters; about half a second at the first use."""
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     model = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
@@ -192,8 +192,8 @@ def identifier() -> Any:
     return model
 
 
-def translated(prompt: str, engine: Engine) -> str | None:
-    """The prompt in English; None where the engine cannot translate or gives no usable answer."""
+def translation(prompt: str, engine: Engine) -> str | None:
+    """Returns the prompt in English; None where the engine cannot translate or its answer is not usable."""
     if not getattr(engine, "translates", False):
         return None
     try:

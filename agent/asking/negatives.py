@@ -1,7 +1,7 @@
 """Negative prompts: what a call keeps out of the picture.
 
-The user's own words come first, then what the prompt's words exclude, then, where the user gave no negative
-prompt, the base model's usual one without anything that the prompt asks for.
+The user's own words come first, then the prompt's exclusions, then, where the user gave no negative prompt,
+the base model's usual one without anything that the prompt asks for.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _LETTERS = re.compile(
     r"[\"“«]|(?<=\s)['‘]\w",
     re.I,
 )
-"""Words of what has letters on it."""
+"""Words for things with letters on them."""
 _COVERS = re.compile(
     r"\b(?:(?:book|novel|magazine|comic(?: book)?|manga|paperback|record|album|dvd|game|zine|"
     r"cookbook|textbook) cover|"
@@ -53,7 +53,7 @@ _COVERS = re.compile(
     r"invitations?|certificates?|diplomas?|thank[- ]you (?:card|note))\b",
     re.I,
 )
-"""What has letters on it unless room is left for them."""
+"""Things with letters on them unless room is left for letters."""
 _CRUDE = (
     r"(?:like|as if|by|of|from|style of) (?:an? |my )?(?:\w{1,12} )?(?:\d{1,2}|two|three|four|five|six|"
     r"seven|eight|"
@@ -121,9 +121,9 @@ _ROOM = re.compile(
 
 
 def default_negative(base_model: str, prompt: str, cfg_scale: float, *, request: str = "") -> tuple[str, ...]:
-    """What is excluded by default: nothing where the base model or its guidance reads no negative prompt.
+    """Returns the default exclusions; none where the base model or its guidance reads no negative prompt.
 
-    ``request`` are the words that the prompt was made of, which may say that room is left for letters.
+    ``request``: the words that the prompt was made of, which may leave room for letters.
     """
     row = find(base_model)
     if row is None or not row.dialect.negative or cfg_scale <= 1:
@@ -135,9 +135,11 @@ def default_negative(base_model: str, prompt: str, cfg_scale: float, *, request:
     )
 
 
-def unread(prompt: str, negative: str, avoided: Sequence[str], base_model: str) -> tuple[str, str, list[str]]:
-    """Prompt, negative prompt and notes for a base model: one that reads no negative prompt gets none, and
-    what the words of the request keep out of the scene is said in its prompt."""
+def fit_negative(
+    prompt: str, negative: str, avoided: Sequence[str], base_model: str
+) -> tuple[str, str, list[str]]:
+    """Returns prompt, negative prompt and notes for a base model: one that reads no negative prompt gets
+    none, and its prompt says what the request keeps out of the scene."""
     row = find(base_model)
     if row is None or row.dialect.negative is not False or not negative:
         return prompt, negative, []
@@ -162,20 +164,21 @@ def unread(prompt: str, negative: str, avoided: Sequence[str], base_model: str) 
 
 
 def split_names(negative: str) -> list[str]:
-    """What a negative prompt excludes, one after another."""
+    """Returns the names in a negative prompt, in order."""
     return [name for piece in negative.split(",") if (name := piece.strip())]
 
 
 def board_tags(prompt: str, negative: str, typed: str) -> tuple[str, str]:
-    """Prompt and negative prompt for a base model that reads the tags of image boards: "no humans" is one."""
+    """Returns prompt and negative prompt for a base model that reads image boards' tags, such as "no
+    humans"."""
     names = split_names(negative)
     if "humans" not in names or not _NO_HUMANS.search(typed):
         return prompt, negative
     return f"{prompt.rstrip(' ,')}, no humans", ", ".join(name for name in names if name != "humans")
 
 
-def joined_negative(negative: str, avoided: tuple[str, ...]) -> str:
-    """A negative prompt with more phrases behind it, each that it does not hold yet."""
+def join_negative(negative: str, avoided: tuple[str, ...]) -> str:
+    """Returns a negative prompt with the phrases that it lacks behind it."""
     negative_words = f" {bare_words(negative)} "
     new_phrases = [
         phrase for phrase in dict.fromkeys(avoided) if f" {bare_words(phrase)} " not in negative_words

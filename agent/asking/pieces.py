@@ -1,12 +1,12 @@
-"""Pieces: what each word of a chat message is, by the text encoder and a linear chain over its words.
+"""Pieces: the kind of each word of a chat message, by the text encoder and a linear chain over its words.
 
 In: a message. Out: :class:`Piece` spans of one kind each, in order, that cover its words:
 
     "Hi! Could you draw me a fox in boots? No text please." ->
     talk "Hi!", ask "Could you draw me", picture "a fox in boots?", avoid "No text please."
 
-Kinds: ``picture`` is to be seen, ``ask`` introduces it, ``talk`` is who asks and why, ``avoid`` is what shall
-not be seen, ``setting`` is size, shape and count. The model (:class:`Tagger`) is a conditional random field:
+Kinds: ``picture`` is to be seen, ``ask`` introduces it, ``talk`` is who asks and why, ``avoid`` is not to be
+seen, ``setting`` is size, shape and count. The model (:class:`Tagger`) is a conditional random field:
 the encoder's states score each word's kinds, with an adapter of low rank (Hu et al. 2021) beside its weights,
 and each change of kind is scored by what stands between two words; the best path is taken. Fitted by
 ``diffagent train talk`` on messages that a language model wrote and labelled.
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 Kind = Literal["picture", "ask", "talk", "avoid", "setting"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 JOINTS = ("inside", "joined", "comma", "dash", "ended")
-"""What stands between two words: nothing, a word that joins clauses, a comma, a dash or colon, an end."""
+"""Joints between two words: nothing, a word that joins clauses, a comma, a dash or colon, an end."""
 _TOKEN = re.compile(r"\S+")
 _CORE = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 _LIST_OF_JOINTS = """
@@ -47,7 +47,7 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Piece:
-    """Words of one kind: characters ``start`` to ``end`` of the message."""
+    """A run of words of one kind: characters ``start`` to ``end`` of the message."""
 
     start: int
     end: int
@@ -56,7 +56,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Token:
-    """What stands between two blanks; ``joint`` is the index of what is before it."""
+    """The characters between two blanks; ``joint`` is the index of the joint before them."""
 
     start: int
     end: int
@@ -64,7 +64,7 @@ class Token:
 
 
 def tokens(text: str) -> list[Token]:
-    """The tokens of a message, in order."""
+    """Returns the tokens of a message, in order."""
     words: list[Token] = []
     last_end, ending = 0, "."
     for hit in _TOKEN.finditer(text):
@@ -91,8 +91,9 @@ def tokens(text: str) -> list[Token]:
 
 @dataclass(frozen=True)
 class Tagger:
-    """``encoder`` with ``adapter`` gives a word's state, ``weights`` [size, kinds] its kinds' scores, and
-    ``changes`` [joints, kinds, kinds] the score of a word's kind behind that of the word before."""
+    """A conditional random field: ``encoder`` with ``adapter`` gives a word's state, ``weights`` [size,
+    kinds] its kinds' scores, and ``changes`` [joints, kinds, kinds] the score of a word's kind behind that of
+    the word before."""
 
     encoder: TextEncoder
     adapter: Adapter
@@ -130,7 +131,7 @@ class Tagger:
         """Loads an ``.npz`` file; by default the one that ships.
 
         Raises:
-            BadInput: no such file, or fitted for other kinds or another encoder than this version has.
+            BadInput: the file is missing, or fitted for other kinds or another encoder than this version's.
         """
         from importlib.resources import files
 
@@ -157,7 +158,7 @@ class Tagger:
                 return cls(encoder, adapter, weights, changes)
         except (OSError, KeyError, ValueError) as error:
             raise BadInput(
-                f"{source} is no tagger of pieces ({type(error).__name__}: {error}): "
+                f"{source} is not a tagger of pieces ({type(error).__name__}: {error}): "
                 "make one with diffagent train talk"
             ) from None
 
@@ -179,8 +180,8 @@ class Tagger:
 def word_states(
     encoder: TextEncoder, lines: Sequence[tuple[str, Sequence[Token]]], adapter: Adapter
 ) -> list[torch.Tensor]:
-    """Returns, for each text and its words, each word's state, ``[words, size]``: the mean of its tokens', or
-    zeros where it has none."""
+    """Returns the states of each text's words, ``[words, size]``: the mean of a word's tokens, or zeros where
+    it has none."""
     return [
         _word_states(states, spans, words)
         for (states, spans), (_, words) in zip(
@@ -216,5 +217,5 @@ def best_path(scores: Floats, words: Sequence[Token], changes: Floats) -> list[i
 
 @cache
 def tagger() -> Tagger:
-    """Returns the one that ships."""
+    """Returns the tagger that ships."""
     return Tagger.load()

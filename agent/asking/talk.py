@@ -1,7 +1,7 @@
-"""Talk: what a request says to whoever makes the picture, and not of the picture.
+"""Talk: words of a request to whoever makes the picture, not about the picture.
 
 In: a request as people type it. Out: :class:`Talk`: the description alone, and what an earlier picture had
-that this one shall not.
+and this one shall not have.
 
     talk("I teach year 5. Could I have a picture of a longhouse? They'll love it.")   -> "a longhouse."
     talk("My dad turns 60, i want to print it for his card. maybe a small train?")    -> "a small train."
@@ -77,7 +77,7 @@ _REASON = re.compile(
     r"as (?:a|my|part)\b)",
     re.I,
 )
-"""What stands before an asking clause in one sentence: somebody's reason."""
+"""The reason before an asking clause in one sentence."""
 _FILLER = re.compile(
     r"(?:(?:ok(?:ay)?|so|well|hey|hi|hello|hiya|um+|right|anyway|also|and|but|honestly|basically|actually|"
     r"alright|"
@@ -146,7 +146,7 @@ PLEA = re.compile(
     + ")",
     re.I | re.S,
 )
-"""What is said to somebody, whatever stands beside it."""
+"""Words to somebody, whatever stands beside them."""
 STORY = re.compile(
     r"\A(?:"
     + "|".join(
@@ -190,7 +190,7 @@ STORY = re.compile(
     + ")",
     re.I | re.S,
 )
-"""What may as well describe a picture: talk only beside a plea or an asking clause."""
+"""Words that may describe a picture too: talk only beside a plea or an asking clause."""
 DESCRIBES = re.compile(
     r"\A\W*(?:(?:and|but|so|please|pls|also|maybe|just|oh|then)\s){0,3}(?:(?:make|let|have)\s(?:him|"
     r"her|it|them|everything|"
@@ -203,7 +203,7 @@ DESCRIBES = re.compile(
     r"this)|for|at me|when|on)\b)",
     re.I,
 )
-"""An instruction that says how the subject is: "make him look tired", "she should look proud"."""
+"""An instruction that describes the subject: "make him look tired", "she should look proud"."""
 _SIGNED = re.compile(
     r"(?:^|(?<=[.!?\n]))\s{0,4}(?:kind regards|best regards|regards|best wishes|all the best|yours sincerely|"
     r"yours faithfully|"
@@ -220,7 +220,7 @@ _BEFORE = re.compile(
     r"(?=\s*(?:$|[.,;!?]|and\b|every\b|instead\b|again\b|look\b|style\b|when\b))",
     re.I,
 )
-"""What an earlier picture had."""
+"""Things that an earlier picture had."""
 _LOOK = re.compile(
     r"(?:\A|(?<=and )|(?<=but )|(?<=so )|(?<=, ))(?:i|we)(?:['’]d| would)? (?:just |really |"
     r"only )?(?:want|need|"
@@ -281,8 +281,8 @@ _GENERIC = re.compile(
 
 @dataclass(frozen=True)
 class Talk:
-    """``prompt`` is the description; ``avoid`` what an earlier picture had and this one shall not; ``words``
-    what was left out, for a note."""
+    """A request without talk: ``prompt`` is the description; ``avoid`` what an earlier picture had and this
+    one shall not have; ``words`` the cuts, for a note."""
 
     prompt: str
     avoid: tuple[str, ...] = ()
@@ -290,7 +290,7 @@ class Talk:
 
 
 def talk(text: str) -> Talk:
-    """The description in a request; the request where it is nothing else, or nothing is left."""
+    """Returns the description in a request; the request itself where it has no talk, or nothing else."""
     signature = _SIGNED.search(masked(text))
     body = text[: signature.start()] if signature else text
     sentences = [part for part in (hit[0] for hit in _SENTENCE.finditer(body)) if part.strip()]
@@ -304,9 +304,9 @@ def talk(text: str) -> Talk:
     was_asked = False
     for number, sentence in enumerate(sentences):
         if refers[number] and number:
-            sentence = resolved(sentence, "".join(sentences[:number]))
+            sentence = resolve(sentence, "".join(sentences[:number]))
         is_meant = any(refers[number + 1 :]) or (refers[number] and not number)
-        description = _described(sentence, avoid, cuts, is_meant=is_meant)
+        description = _description(sentence, avoid, cuts, is_meant=is_meant)
         if _WORD.search(description):
             descriptions.append(description)
             was_asked = bool(re.search(r"[!?]\s*$", sentence)) and description.strip() != sentence.strip()
@@ -323,7 +323,7 @@ def talk(text: str) -> Talk:
 
 
 def _is_addressed(sentence: str) -> bool:
-    """Whether a sentence says something to somebody."""
+    """Whether a sentence speaks to somebody."""
     if ASK.search(sentence) and (len(ASK.split(sentence, 1)[0].strip()) < 2 or _asks(sentence)):
         return True
     clauses = [sentence, *sentence.split(",")]
@@ -352,8 +352,8 @@ def _refers(sentence: str) -> bool:
     return bool(ask and _BACK.search(sentence[ask.start() :]))
 
 
-def _described(sentence: str, avoid: list[str], cuts: list[str], *, is_meant: bool) -> str:
-    """What a sentence says of the picture; "" for none. What goes is added to ``cuts``."""
+def _description(sentence: str, avoid: list[str], cuts: list[str], *, is_meant: bool) -> str:
+    """A sentence's words about the picture; "" for none. What is cut is added to ``cuts``."""
     body = sentence.strip()
     end = body[len(body.rstrip(".!?")) :]
     body = body[: len(body) - len(end)]
@@ -365,7 +365,7 @@ def _described(sentence: str, avoid: list[str], cuts: list[str], *, is_meant: bo
     if is_meant and (about := _ABOUT.match(behind)):
         body = body[skipped + about.end() :]
     elif ask := _asks(flat):
-        body, end = body[ask.end() :], _told(end)
+        body, end = body[ask.end() :], _end_mark(end)
     elif wish := _WANTED.match(behind):
         body = body[skipped + wish.end() :]
     elif is_talk and (not is_meant or _SOMEBODY_DIED.search(behind)) and _is_whole(behind):
@@ -378,11 +378,11 @@ def _described(sentence: str, avoid: list[str], cuts: list[str], *, is_meant: bo
         body = body[look.start("look") :]
     body = _clauses(body, cuts)
     if him := _HIM.match(body):
-        body, end = body[him.end() :], _told(end)
+        body, end = body[him.end() :], _end_mark(end)
     if copula := _COPULA.match(body):
         body = body[copula.end() :]
     while lead := _LEADS.match(body):
-        body, end = body[lead.end() :], _told(end)
+        body, end = body[lead.end() :], _end_mark(end)
     for _ in range(3):
         body = body[: trail.start()] if (trail := _TRAILS.search(body)) else body
     if body != whole:
@@ -392,7 +392,7 @@ def _described(sentence: str, avoid: list[str], cuts: list[str], *, is_meant: bo
 
 
 def _is_whole(sentence: str) -> bool:
-    """Whether all clauses of a sentence of talk are talk, or go on with the first."""
+    """Whether all clauses of a sentence of talk are talk, or continue the first."""
     clauses = [clause.strip() for clause in sentence.split(",")[1:]]
     return all(
         PLEA.fullmatch(clause) or STORY.fullmatch(clause) or _GOES_ON.match(clause) for clause in clauses
@@ -409,13 +409,13 @@ _SOMEBODY_DIED = re.compile(
 )
 
 
-def _told(end: str) -> str:
-    """The end of a question as that of what it asks for."""
+def _end_mark(end: str) -> str:
+    """The end mark of what a question asks for."""
     return "." if "?" in end else end
 
 
-def resolved(sentence: str, before: str) -> str:
-    """ "that van" as the sentences before call it, "a red bread van"."""
+def resolve(sentence: str, before: str) -> str:
+    """Returns a sentence with "that van" replaced by its name in the text before, "a red bread van"."""
     for hit in re.finditer(r"\b(?:that|this|the same) (?P<noun>[a-z-]{3,})\b", sentence, re.I):
         antecedent = re.search(
             rf"\b(?:an?|the|his|her|my|our) (?P<name>(?:[\w-]+ ){{0,3}}{hit['noun']})\b"
@@ -434,7 +434,7 @@ def resolved(sentence: str, before: str) -> str:
 
 
 def _clauses(body: str, cuts: list[str]) -> str:
-    """A sentence without its clauses of talk."""
+    """The sentence without its clauses of talk."""
     flat = masked(body)
     spans = [(hit.start(), hit.end()) for hit in _CLAUSE.finditer(flat)]
     picture_clauses: list[str] = []

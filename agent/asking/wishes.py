@@ -1,6 +1,6 @@
-"""Wishes: what a prompt says about the call itself, in plain English or A1111's infotext.
+"""Wishes: what a prompt asks of the call itself, in plain English or A1111's infotext.
 
-In: the user's text. Out: :class:`Wishes`, each field None where nothing was said. The words stay in the
+In: the user's text. Out: :class:`Wishes`, fields None by default. The words stay in the
 prompt here (:mod:`diffagent.agent.asking.phrasing` takes out what is not drawn), except for the infotext
 lines ("Negative prompt: …", "Steps: 20, Sampler: …") that A1111 and Civitai put below a prompt.
 
@@ -61,7 +61,7 @@ _SO_MANY = (
     r"lol|haha|alright|for me|for (?:now|this|it)|at most|at least|if possible|i think|i guess|nothing more|"
     r"no more|draft|test|run)(?![\w'’])){0,6}"
 )
-"""What people say behind a number of steps."""
+"""Words behind a number of steps."""
 _BARE_STEPS = re.compile(
     r"(?:(?<=[,;.:!?(\n])|^)[ \t]*+(?:(?:and|with|at|use|using|about|around|like|maybe|just|only|please|pls|"
     rf"do|in|make it|run it (?:at|with|for))[ \t]++){{0,3}}(?:steps[ \t]++(?:about |around |like |to |maybe "
@@ -95,7 +95,7 @@ _SEED = re.compile(
 )
 _CLIP = re.compile(rf"\bclip[ _-]?skip\s*+{_IS}-?(\d{{1,2}}|two|one)\b|\bskip clip (\d{{1,2}})\b", re.I)
 _EVERYDAY = ("Restart", "Seeds 2", "Seeds 3", "Heun++ 2", "DPM++ 1M")
-"""Samplers that a prompt's words do not name: they mean something else, or people write another name."""
+"""Samplers that a prompt does not name: their words mean something else, or people write another name."""
 _EVERYDAY_SCHEDULES = (
     "Simple",
     "Normal",
@@ -107,7 +107,7 @@ _EVERYDAY_SCHEDULES = (
     "Smoothstep",
     "Flow Match",
 )
-"""Schedules that are words of a picture, so that they are read where the clause ends behind them."""
+"""Schedules that are words of a picture too: they are read at the end of a clause only."""
 
 
 def _choice(names: Iterable[str]) -> str:
@@ -151,7 +151,7 @@ _RULED_OUT = re.compile(
     re.I,
 )
 _CORRECTED = re.compile(r"\b(?:no,? wait|wait,? no|actually|on second thoughts?)\b[^.!?\n]{0,12}$", re.I)
-"""A second thought, which goes before the first."""
+"""A second thought, which takes precedence over the first."""
 _CARD = r"(?:card|v?ram|gpu|laptop)"
 _SMALL_CARD = re.compile(
     rf"\b[2-6]\s?gb\b(?=[^.!?\n]{{0,30}}\b{_CARD}\b)|\b{_CARD}[^.!?\n]{{0,24}}\b[2-6]\s?gb\b", re.I
@@ -164,7 +164,7 @@ _BARE_SAMPLER = re.compile(
 """A sampler's name as a clause of its own."""
 _PLUS = re.compile(r"\s?plus\s?plus", re.I)
 _STAIRS = re.compile(r"\b(?:stair\w*|ladders?|climb\w*|pyramids?|temples?|porch|danc\w+|stone steps)\b", re.I)
-"""What has steps of its own."""
+"""Things with steps of their own."""
 _STEPS_ABROAD = (
     r"(?:pasos|passos|étapes?|etapes|pas|passi|passaggi|schritten?|samplingschritten?|stappen|krok(?:ów|i|ů|y)?|"
     r"шаг(?:ов|а|и)?|крок(?:ів|и)|adım(?:da|lı)?|steg|skridt|trinn|trin|lépés(?:sel|ben)?|"
@@ -212,23 +212,23 @@ _FEW_STEPS, FEW = (
     re.compile(r"\b(?:just )?a few steps (?:is|are|will)\b|\b(?:few|low) sampling steps\b", re.I),
     12,
 )
-"""A wish for speed, and the steps that it gets: what most samplers need for a picture that is whole."""
+"""A wish for speed, and its steps: most samplers need as many for a whole picture."""
 _CHECKPOINT = re.compile(r"\b(?:use|using|with)\s+an?\s+(?:full )?checkpoint\b", re.I)
 
 
 @dataclass(frozen=True)
 class Wishes:
-    """What the text asks of the call: ``size`` in pixels, ``aspect`` as (width, height) parts, ``leaning``
-    where its word may as well mean the subject ("portrait"); ``base_model`` a family (``sd1``, ``sdxl``);
-    ``prompt`` and ``negative_prompt`` without infotext."""
+    """A text's wishes for the call: ``size`` in pixels, ``aspect`` as (width, height) parts, ``leaning``
+    where its word may mean the subject ("portrait"); ``base_model`` a family (``sd1``, ``sdxl``); ``prompt``
+    and ``negative_prompt`` without infotext."""
 
     prompt: str
     negative_prompt: str = ""
     size: tuple[int, int] | None = None
     oversize: tuple[int, int] | None = None
-    """A size that is asked for and cannot be made; its ratio is the ``aspect``."""
+    """A requested size that cannot be made; its ratio is the ``aspect``."""
     side: tuple[int | None, int | None] = (None, None)
-    """Width or height in pixels where one of them alone is asked for."""
+    """Width or height in pixels where only one is requested."""
     aspect: tuple[int, int] | None = None
     leaning: bool = False
     sampler: str | None = None
@@ -238,7 +238,7 @@ class Wishes:
     clip_skip: int | None = None
     base_model: str | None = None
     avoided: tuple[str, ...] = ()
-    """Families that the words rule out: "anything but SDXL"."""
+    """Families that the words exclude: "anything but SDXL"."""
     small_card: bool = False
     """Whether the words say that the graphics card has at most 6 GB."""
     is_fast: bool = False
@@ -249,7 +249,7 @@ class Wishes:
 
 
 def wishes(text: str) -> Wishes:
-    """Read the wishes out of a prompt; numbers out of a call's range are not taken as wishes."""
+    """Returns the wishes in a prompt; numbers out of a call's range are not wishes."""
     parts = infotext.parse(text)
     prompt, negative = _negative(parts.prompt)
     settings_text = f"{prompt}\n{parts.line}"
@@ -279,7 +279,8 @@ def wishes(text: str) -> Wishes:
 
 
 def _negative(text: str) -> tuple[str, str]:
-    """The prompt without a pasted negative prompt, and that; unchanged where it is all."""
+    """The prompt without a pasted negative prompt, and that; the prompt unchanged where it has nothing
+    else."""
     hit = _NEGATIVE.search(masked(text))
     if hit is None or not re.search(r"\w", text[: hit.start()]):
         return text, ""
@@ -291,7 +292,7 @@ def _negative(text: str) -> tuple[str, str]:
 
 
 def _base_models(prompt: str) -> tuple[str | None, tuple[str, ...]]:
-    """The base model or family that a prompt asks for, and those that it rules out."""
+    """The base model or family that a prompt asks for, and those that it excludes."""
     choice, avoided, second_choice = None, [], None
     for request in base_model_requests(masked(prompt)):
         before, name = prompt[max(0, request.start - 24) : request.start], request.name
@@ -304,7 +305,7 @@ def _base_models(prompt: str) -> tuple[str | None, tuple[str, ...]]:
     return second_choice or choice, tuple(dict.fromkeys(avoided))
 
 
-def overridden(
+def with_options(
     prompt_wishes: Wishes,
     *,
     negative_prompt: str = "",
@@ -314,10 +315,10 @@ def overridden(
     scheduler: str | None = None,
     **numbers: int | float | None,
 ) -> Wishes:
-    """Returns the wishes with options in their place; ``numbers`` are fields of :class:`Wishes` or None.
+    """Returns the wishes, replaced by options; ``numbers`` are fields of :class:`Wishes` or None.
 
     Raises:
-        BadInput: there is no such sampler, or not with that schedule.
+        BadInput: the sampler is unknown, or does not have that schedule.
     """
     wishes = replace(prompt_wishes, negative_prompt=negative_prompt)
     if width and height:
@@ -329,12 +330,12 @@ def overridden(
     elif width or height:
         wishes = replace(wishes, size=None, aspect=None, oversize=None, side=(width, height))
     if sampling_method or scheduler:
-        wishes = replace(wishes, sampler=_named_sampler(sampling_method, scheduler))
+        wishes = replace(wishes, sampler=_sampler_of_options(sampling_method, scheduler))
     options = {name: value for name, value in numbers.items() if value is not None}
     return replace(wishes, **options)  # type: ignore[arg-type]
 
 
-def _named_sampler(sampling_method: str | None, scheduler: str | None) -> str:
+def _sampler_of_options(sampling_method: str | None, scheduler: str | None) -> str:
     if sampling_method is None:
         raise BadInput(
             f"scheduler is {scheduler!r}, but a schedule goes with a sampler: give sampling_method"
@@ -348,7 +349,8 @@ def _named_sampler(sampling_method: str | None, scheduler: str | None) -> str:
 
 
 def without_wishes(text: str) -> str:
-    """The text without the phrases that :func:`wishes` reads, whether their numbers are in range or not."""
+    """Returns the text without the phrases that :func:`wishes` reads, whether their numbers are in range or
+    not."""
     patterns = (_SIZE, *EXACT[:2], _STEPS, _CFG, _SEED, _CLIP, _SAMPLER, _LORA, _CHECKPOINT)
     text = without(text, model_spans(text))
     for pattern in (*patterns, *(shape for _, shape in (*FORMATS, *SUBJECTS))):
@@ -357,7 +359,7 @@ def without_wishes(text: str) -> str:
 
 
 def setting_spans(text: str) -> Iterator[tuple[int, int]]:
-    """Where a text says settings that are no words of the picture, in no order; they may overlap."""
+    """Yields the spans of settings that are not words of the picture, in no order; they may overlap."""
     yield from exact_spans(text)
     for size in _SIZE.finditer(text):
         if min(int(size[1]), int(size[2])) >= SIDE_MIN:
@@ -388,7 +390,7 @@ def setting_spans(text: str) -> Iterator[tuple[int, int]]:
 
 
 def model_spans(text: str) -> list[tuple[int, int]]:
-    """Where a text asks for base models and checkpoints."""
+    """Returns the spans of requests for base models and checkpoints."""
     return [
         *(request.span for request in base_model_requests(text)),
         *(request.span for request in checkpoint_requests(text)),
@@ -396,7 +398,7 @@ def model_spans(text: str) -> list[tuple[int, int]]:
 
 
 def _oversize(text: str) -> tuple[int, int] | None:
-    """The first size that a text asks for and nothing can have, or "if possible" and nothing has well."""
+    """The first requested size that no model can make, or, with "if possible", that none makes well."""
     for hit in _SIZE.finditer(text):
         width, height = int(hit[1]), int(hit[2])
         is_soft = width * height > LARGEST and bool(_SOFT.match(text, hit.end()))
@@ -447,7 +449,7 @@ def _whole(pattern: re.Pattern[str], text: str, low: int, high: int) -> int | No
 
 
 def _steps(prompt: str, line: str) -> int | None:
-    """The steps that are asked for; those of stairs are not."""
+    """The requested steps; those of stairs do not count."""
     if (
         _STAIRS.search(prompt)
         and _has_settings(prompt)
@@ -468,5 +470,5 @@ def _cfg(text: str) -> float | None:
 
 
 def _has_settings(text: str) -> bool:
-    """Whether a text says a setting that no picture has."""
+    """Whether a text has a setting that cannot be part of a picture."""
     return any(pattern.search(text) for pattern in (_CFG, _SAMPLER, _BARE_SAMPLER, _SEED))

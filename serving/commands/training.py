@@ -125,7 +125,7 @@ def weights(requests: Path | None, out: Path, catalog: str | None, engine: str, 
     align = [asked for asked in read_graded(requests) if asked.split == "align"]
     found, tried = fit(agent, align, _progress)
     save(found, out)
-    click.echo(json.dumps({"read": found.read, "asked": found.asked, **tried}))
+    click.echo(json.dumps({"read": found.reading_weight, "asked": found.choice_weight, **tried}))
 
 
 @train.command()
@@ -187,7 +187,7 @@ def fusion(
 
     agent = Agent.load(catalog, llm, engine)
     weight, tried = fit_write(agent, sample(list(read_pairs(align)), limit, seed), _progress)
-    save(replace(agent.fusion, write=weight), out)
+    save(replace(agent.fusion, parameter_weight=weight), out)
     click.echo(json.dumps({"write": weight, "tried": tried}))
 
 
@@ -418,7 +418,7 @@ def ablation(
     refitted = Suitability.load(without) if without is not None else None
     agent = Agent.load(catalog, llm, engine)
     found = systems(agent, asked, _progress, without=refitted, untuned=_untuned(untuned, engine, llm))
-    weights = {"read": agent.fusion.read, "asked": agent.fusion.asked}
+    weights = {"read": agent.fusion.reading_weight, "asked": agent.fusion.choice_weight}
     measured = {"split": split, "weights": weights, **summarise(found)}
     click.echo(json.dumps(measured) if as_json else text(measured))
 

@@ -188,7 +188,11 @@ def test_wishes_inside_a_clause_go_to_the_negative_prompt(
     [
         ("a room that has no windows", "a room", ("windows",)),
         ("a man with no shirt", "a man", ("shirt",)),
-        ("a professor in front of a hall without any students", "a professor in front of a hall", ("students",)),
+        (
+            "a professor in front of a hall without any students",
+            "a professor in front of a hall",
+            ("students",),
+        ),
         ("man without a hat on a horse", "man on a horse", ("hat",)),
         ("an empty plaza with no one in sight at dusk", "an empty plaza at dusk", ("people",)),
         ("a beach with nobody on it", "a beach", ("people",)),
