@@ -146,7 +146,11 @@ def test_an_answer_has_to_outweigh_what_the_rules_are_certain_of(serve: Serve) -
     engine = connect(serve(json.dumps(READ | {"medium": "illustration"}), "schema"))
     rules = Reading.of("a watercolor fox")
     assert rules.named_media == ("watercolor",)
-    for weight, medium in ((0.0, "watercolor"), (0.5, "watercolor"), (TRUST["read"], "illustration")):
+    for weight, medium in (
+        (0.0, "watercolor"),
+        (0.5, "watercolor"),
+        (TRUST["reading_weight"], "illustration"),
+    ):
         assert engine.write(question("x"), rules.grammar(weight)).startswith(medium)
 
 
