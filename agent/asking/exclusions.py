@@ -507,7 +507,7 @@ def _cut(text: str, hit: re.Match[str], low: int, high: int, *, is_spoken: bool)
 
 
 def _unlike(text: str, hit: re.Match[str], high: int) -> _Cut | None:
-    """ "painted not anime": a look that is excluded inside a clause, up to its end."""
+    """Returns a look that is excluded inside a clause, up to its end: "painted not anime"."""
     look = _LOOK.match(text, hit.start(), high)
     return _Cut(hit.start(), look.end(), (look["name"],)) if look else None
 
@@ -521,7 +521,7 @@ def _is_title(text: str, hit: re.Match[str]) -> bool:
 
 
 def _not(text: str, hit: re.Match[str], start: int, high: int, *, is_spoken: bool) -> _Cut | None:
-    """ "not anime", "not looking at the camera": up to five words to the clause's end."""
+    """Returns up to five words to the clause's end: "not anime", "not looking at the camera"."""
     stop = re.search(r"\s(?:and|but)\s", text[hit.end() : high])
     end = hit.end() + stop.start() if stop else high
     words = _WORD.findall(text[hit.end() : end])

@@ -332,6 +332,6 @@ def _without_opening(text: str, *, is_asked: bool = False) -> tuple[str, int | N
 
 
 def _singular(word: str) -> str:
-    """ "paintings" as "a painting"."""
+    """Returns one of several: "paintings" as "a painting"."""
     noun = {"sketches": "sketch"}.get(word.casefold(), word.removesuffix("s"))
     return f"{'an' if noun[0] in 'aeiouAEIOU' else 'a'} {noun}"
