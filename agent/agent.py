@@ -30,8 +30,8 @@ from diffagent.agent.answering.triggers import quality_words, triggers
 from diffagent.agent.asking import reading as reading_rules
 from diffagent.agent.asking.cutting import masked
 from diffagent.agent.asking.enhance import enhance as enriched
-from diffagent.agent.asking.language import foreign_tags, language, translated
-from diffagent.agent.asking.negatives import board_tags, default_negative, joined_negative, unread
+from diffagent.agent.asking.language import foreign_tags, language, translation
+from diffagent.agent.asking.negatives import board_tags, default_negative, fit_negative, join_negative
 from diffagent.agent.asking.phrasing import MOVED, phrasing
 from diffagent.agent.asking.reading import Reading
 from diffagent.agent.asking.request import Request, RequestOptions, clean
@@ -213,42 +213,42 @@ class Agent:
     def prepare(self, request: Request) -> Pending:
         """Processes a request up to the language model's first turn; errors of :meth:`decide`."""
         started = time.perf_counter()
-        wished = request.wishes
+        wishes = request.wishes
         notes = [*_tag_notes(request.prompt), *request.phrasing.notes]
-        english = self._in_english(wished.prompt, notes)
-        if english != wished.prompt:
-            wished = _translated_wishes(wished, english)
+        english = self._in_english(wishes.prompt, notes)
+        if english != wishes.prompt:
+            wishes = _translated_wishes(wishes, english)
         if request.enhance:
-            wished = replace(wished, prompt=enriched(wished.prompt, self.engine))
+            wishes = replace(wishes, prompt=enriched(wishes.prompt, self.engine))
         is_any = (request.base_model or "").casefold() == EVERY
         option = None if is_any else request.base_model
-        scope = ChoiceScope(option, request.type, request.commercial or wished.commercial, request.target)
+        scope = ChoiceScope(option, request.type, request.commercial or wishes.commercial, request.target)
         installed = self.installed(request)
         if installed is not None:
             scope = replace(scope, installed=frozenset(installed.names), samplers=installed.samplers)
         identification = self.identify(request.images) if request.images else None
-        marked = reading_rules.marked(request.prompt)  # not words to draw
-        reading = replace(Reading.of(wished.prompt, request.prompt), marked=marked)
+        marked = reading_rules.marked_names(request.prompt)  # not words to draw
+        reading = replace(Reading.of(wishes.prompt, request.prompt), marked_names=marked)
         entry, request_scope = None, scope
         if request.model:
             entry = self._model_entry(request, scope, notes)
         else:
             scope = replace(scope, base_model=self._available_base(request, option, scope, reading, notes))
             base_model = scope.base_model or self._available_base(
-                request, self._base_of_words(wished, scope), scope, reading, notes
+                request, self._base_of_words(wishes, scope), scope, reading, notes
             )
-            request_scope = replace(scope, base_model=base_model, type=scope.type or wished.type)
+            request_scope = replace(scope, base_model=base_model, type=scope.type or wishes.type)
             reading = self._with_checkpoints(reading, request.prompt, request_scope, notes)
         form = _form(entry.card.base_model if entry else request_scope.base_model)
-        reading = reading.in_dialect(form, wished.prompt)
+        reading = reading.in_dialect(form, wishes.prompt)
         if form in TAGGED:
-            wished = _with_board_tags(wished, request, notes)
+            wishes = _with_board_tags(wishes, request, notes)
         section, request_scope = self._section(
             request_scope, reading, entry, is_any or identification is not None, notes
         )
         reading = section.shelf.grounded(reading)
         if section.shelf.marked(reading).any():
-            wished = replace(wished, prompt=reading_rules.unmarked(wished.prompt))
+            wishes = replace(wishes, prompt=reading_rules.without_marks(wishes.prompt))
         matches = None
         if entry is not None:
             candidates = [entry]
@@ -256,24 +256,26 @@ class Agent:
             prefilter, choosable = section.prefilter, section.shelf.choosable
             allow, is_narrow = self._allowed_mask(request_scope, scope, identification, section)
             if not is_narrow:
-                notes.append(_no_match_note(wished, scope))
-            allow = self._narrow_to_fitting(allow, wished, section)
-            if wished.is_fast:
+                notes.append(_no_match_note(wishes, scope))
+            allow = self._narrow_to_fitting(allow, wishes, section)
+            if wishes.is_fast:
                 allow = _fast(allow, section, notes)
             if section.shelf.is_read and identification is None and (allow & choosable).any():
-                columns, ranked = prefilter.matched(wished.prompt, wished.negative_prompt)
+                columns, ranked = prefilter.matched(wishes.prompt, wishes.negative_prompt)
                 matches = Matches(allow & choosable, columns, ranked)
                 candidates = (
-                    [] if self.fusion.read else self._rank_suitable(reading, matches, request.k, section)
+                    []
+                    if self.fusion.reading_weight
+                    else self._rank_suitable(reading, matches, request.k, section)
                 )
             else:
-                requirement = prefilter.require(wished.prompt, wished.negative_prompt)
+                requirement = prefilter.require(wishes.prompt, wishes.negative_prompt)
                 evidence = None if identification is None else self._evidence(identification, section)
                 candidates = prefilter.rank(requirement, request.k, allow, evidence)
         times = started, time.perf_counter()
         return Pending(
             request,
-            wished,
+            wishes,
             scope,
             reading,
             tuple(candidates),
@@ -288,16 +290,16 @@ class Agent:
         self, reading: Reading, prompt: str, request_scope: ChoiceScope, notes: list[str]
     ) -> Reading:
         """Returns the reading with the eligible checkpoints that a prompt names."""
-        wished: set[str] = set()
+        airs: set[str] = set()
         for name in checkpoint_requests(masked(prompt)):
             cards = self._checkpoints_of(name, request_scope)
-            wished |= {card.air for card in cards}
+            airs |= {card.air for card in cards}
             if cards and name.version is not None and version_of(cards[0]) != name.version:
                 notes.append(f'"{name.words}" cannot be had: the nearest, {cards[0].name}, was taken')
             elif not cards and not name.is_base_model:
                 of = f" of {title(request_scope.base_model)}" if request_scope.base_model else ""
                 notes.append(f'no checkpoint{of} called "{name.words}" can be had: others were considered')
-        return replace(reading, wished=frozenset(wished))
+        return replace(reading, checkpoints=frozenset(airs))
 
     def _checkpoints_of(self, name: CheckpointRequest, request_scope: ChoiceScope) -> list[Card]:
         """Returns the checkpoints of a name in scope, from the usual section, else from the others."""
@@ -371,10 +373,10 @@ class Agent:
     def reading_turn(self, pending: Pending) -> Writing | None:
         """Returns the language model's question about the request, with the rules' reading as the draft; None
         where the choice does not depend on it."""
-        if not pending.is_open or not self.fusion.read:
+        if not pending.is_open or not self.fusion.reading_weight:
             return None
-        legal = pending.reading.grammar(self.fusion.read)
-        return Writing(reading_rules.question(pending.wished.prompt), legal, pending.reading.line)
+        legal = pending.reading.grammar(self.fusion.reading_weight)
+        return Writing(reading_rules.question(pending.wishes.prompt), legal, pending.reading.line)
 
     def consider(self, pending: Pending, line: str) -> Pending:
         """Returns a request with the language model's reading and the candidates by it."""
@@ -396,7 +398,7 @@ class Agent:
     def choice_among(self, pending: Pending) -> Choice:
         """Returns the choice among the shown candidates."""
         cards = [candidate.card for candidate in pending.shown]
-        prompt = choice.question(cards, pending.wished.prompt, pending.line or pending.reading.line)
+        prompt = choice.question(cards, pending.wishes.prompt, pending.line or pending.reading.line)
         return Choice(prompt, tuple(pending.labels))
 
     def pick(self, pending: Pending, letters: Sequence[float]) -> list[Candidate]:
@@ -412,8 +414,8 @@ class Agent:
     def outcome(self, pending: Pending, ranked: Sequence[Candidate]) -> Outcome:
         """Returns the outcome of choosing the first candidate: its checkpoint and the legal answers."""
         card = ranked[0].card
-        carrier = self.carrier(card, pending.wished, pending.scope, pending.reading, pending.section)
-        legal = self.grammar(LABELS[0], card, pending.wished, pending.scope, carrier, pending.section)
+        carrier = self.carrier(card, pending.wishes, pending.scope, pending.reading, pending.section)
+        legal = self.grammar(LABELS[0], card, pending.wishes, pending.scope, carrier, pending.section)
         return Outcome(pending, tuple(ranked), carrier, legal)
 
     def parameters_turn(self, outcome: Outcome) -> Writing | None:
@@ -422,7 +424,7 @@ class Agent:
         legal = outcome.grammar
         if not legal.llm_weight:
             return None
-        prompt = question(outcome.ranked, outcome.pending.wished.prompt)
+        prompt = question(outcome.ranked, outcome.pending.wishes.prompt)
         return Writing(prompt, legal, legal.draft().removesuffix(legal.tail))
 
     def finish(self, outcome: Outcome, text: str) -> Decision:
@@ -430,39 +432,39 @@ class Agent:
         _, fields = read(text)
         pending, ranked, carrier = outcome.pending, outcome.ranked, outcome.carrier
         card = ranked[0].card
-        request, wished, notes = pending.request, pending.wished, list(pending.notes)
+        request, wishes, notes = pending.request, pending.wishes, list(pending.notes)
         runs = (carrier or card).base_model
-        prompt, negative, unread_notes = unread(
-            wished.prompt, wished.negative_prompt, request.phrasing.avoid, runs
+        prompt, negative, unread_notes = fit_negative(
+            wishes.prompt, wishes.negative_prompt, request.phrasing.avoid, runs
         )
         if unread_notes:
             moved = {MOVED.format(name=name) for name in request.phrasing.avoid}
             notes = [*(note for note in notes if note not in moved), *unread_notes]
-            wished = replace(wished, prompt=prompt, negative_prompt=negative)
-        words = () if request.no_trigger else triggers(card, wished.prompt)
+            wishes = replace(wishes, prompt=prompt, negative_prompt=negative)
+        words = () if request.no_trigger else triggers(card, wishes.prompt)
         others: list[tuple[Card, Sequence[str]]] = []
         shelf = pending.section.shelf
         if pending.matches and (more := shelf.companion(card, pending.reading, pending.matches.allow)):
-            others.append((more, () if request.no_trigger else triggers(more, wished.prompt)))
+            others.append((more, () if request.no_trigger else triggers(more, wishes.prompt)))
         added: list[str] = []
-        quality = () if request.no_trigger else quality_words(runs, wished.prompt)
+        quality = () if request.no_trigger else quality_words(runs, wishes.prompt)
         if quality:
             notes.append(f'"{", ".join(quality)}" was added to the prompt: what {runs} reads')
             added += quality
         for lora, needed in [(card, words), *others]:
-            if absent := missing_words(wished.prompt, needed):
+            if absent := missing_words(wishes.prompt, needed):
                 notes.append(f'"{", ".join(absent)}" was added to the prompt: trigger words of {lora.name}')
                 added += absent
         if carrier is not None and (note := crosses(card.base_model, carrier.base_model).note):
             notes.append(f"{card.name} runs on {carrier.name}: {note}")
         if request.default_negative and not request.gives_negative:
             usual = default_negative(
-                card.base_model, wished.prompt, fields["cfg_scale"], request=request.prompt
+                card.base_model, wishes.prompt, fields["cfg_scale"], request=request.prompt
             )
-            wished = replace(wished, negative_prompt=joined_negative(wished.negative_prompt, usual))
-        call = expand(fields, card, wished, carrier=carrier, words=words, others=others, quality=quality)
-        if wished.oversize:
-            notes.append(_size_note(wished.oversize, call))
+            wishes = replace(wishes, negative_prompt=join_negative(wishes.negative_prompt, usual))
+        call = expand(fields, card, wishes, carrier=carrier, words=words, others=others, quality=quality)
+        if wishes.oversize:
+            notes.append(_size_note(wishes.oversize, call))
         done = time.perf_counter()
         timings = {
             "prefilter": 1e3 * (pending.prefiltered - pending.started),
@@ -485,7 +487,7 @@ class Agent:
     def carrier(
         self,
         card: Card,
-        wished: Wishes,
+        wishes: Wishes,
         scope: ChoiceScope,
         reading: Reading | None = None,
         section: Section | None = None,
@@ -496,7 +498,7 @@ class Agent:
         section = section or self.section
         if section.shelf.is_read:
             allowed = section.eligible.carriers(card, scope)
-            carrier = section.shelf.carrier(card, reading or Reading.of(wished.prompt), allowed)
+            carrier = section.shelf.carrier(card, reading or Reading.of(wishes.prompt), allowed)
             if carrier is not None:
                 return carrier
         return section.eligible.base_checkpoint(card, scope)
@@ -538,22 +540,22 @@ class Agent:
         return (allow if is_narrow else section.eligible.mask(scope)), is_narrow
 
     def _narrow_to_fitting(
-        self, allow: npt.NDArray[np.bool_], wished: Wishes, section: Section
+        self, allow: npt.NDArray[np.bool_], wishes: Wishes, section: Section
     ) -> npt.NDArray[np.bool_]:
         """Narrows the eligible entries [M] to those whose base model suits size, GPU and words, if any.
 
         A size of less than half a base model's training size breaks its pictures.
         """
-        if not (wished.size or wished.small_card or wished.avoided):
+        if not (wishes.size or wishes.small_card or wishes.avoided):
             return allow
         unfit = []
         facts = section.shelf.facts
         for place, base_model in enumerate(facts.base_models):
             area = side_of(base_model) ** 2
-            pixels = wished.size[0] * wished.size[1] if wished.size else area
+            pixels = wishes.size[0] * wishes.size[1] if wishes.size else area
             sized = area / 2 < pixels < 3.5 * area or (pixels >= area and area >= HIGH)
-            suits = sized and not any(is_meant(name, base_model) for name in wished.avoided)
-            if not suits or (wished.small_card and area > LOW):
+            suits = sized and not any(is_meant(name, base_model) for name in wishes.avoided)
+            if not suits or (wishes.small_card and area > LOW):
                 unfit.append(place)
         fitting = allow & ~np.isin(facts.base_model, unfit)
         return fitting if (fitting & section.shelf.choosable).any() else allow
@@ -639,12 +641,12 @@ class Agent:
         notes.append(f"no model of {title(base_model)} can be had: the nearest, {near}, was taken")
         return near
 
-    def _base_of_words(self, wished: Wishes, scope: ChoiceScope) -> str | None:
+    def _base_of_words(self, wishes: Wishes, scope: ChoiceScope) -> str | None:
         """Returns the base model that a request's words name; for a family the usual one, if it is available
         and suits the other wishes."""
-        usual = wished.base_model and usual_of(wished.base_model)
-        suits = usual and not wished.is_fast and self._has(replace(scope, base_model=usual))
-        return usual if suits else wished.base_model
+        usual = wishes.base_model and usual_of(wishes.base_model)
+        suits = usual and not wishes.is_fast and self._has(replace(scope, base_model=usual))
+        return usual if suits else wishes.base_model
 
     def _has(self, scope: ChoiceScope, reading: Reading | None = None) -> bool:
         """Whether an entry of the catalog is in scope; with a reading a LoRA counts only where it is
@@ -657,7 +659,7 @@ class Agent:
         tongue = language(prompt)
         if tongue is None:
             return self._tags_in_english(prompt, notes)
-        english = translated(prompt, self.engine)
+        english = translation(prompt, self.engine)
         if english is None:
             notes.append(f"the prompt is in {tongue}, but the base model reads English: write it in English")
             return prompt
@@ -668,7 +670,7 @@ class Agent:
         """Returns an English prompt with its tags of other languages translated."""
         for start, end, tongue in reversed(foreign_tags(prompt)):
             tag = prompt[start:end]
-            english = translated(tag, self.engine)
+            english = translation(tag, self.engine)
             if english is None:
                 notes.append(f'"{tag}" is in {tongue}, but the base model reads English: write it in English')
             else:
@@ -680,7 +682,7 @@ class Agent:
         self,
         label: str,
         card: Card,
-        wished: Wishes,
+        wishes: Wishes,
         scope: ChoiceScope = ANY,
         carrier: Card | None = None,
         section: Section | None = None,
@@ -688,8 +690,8 @@ class Agent:
         """Returns the grammar of answers for one candidate (a LoRA with its ``carrier``), with the prior of
         each setting."""
         usual = (section or self.section).shelf.usual.get(family_of(card.base_model), Usage())
-        legal = scope.fitted(settings(card, usual, wished, carrier), wished, (carrier or card).base_model)
-        return answer.grammar(label, card, legal, self.fusion.write)
+        legal = scope.fitted(settings(card, usual, wishes, carrier), wishes, (carrier or card).base_model)
+        return answer.grammar(label, card, legal, self.fusion.parameter_weight)
 
     @property
     def targets(self) -> dict[str, Callable[..., Emitted]]:
@@ -732,23 +734,23 @@ def _form(base_model: str | None) -> str | None:
     return forms.pop() if len(forms) == 1 else None
 
 
-def _with_board_tags(wished: Wishes, request: Request, notes: list[str]) -> Wishes:
+def _with_board_tags(wishes: Wishes, request: Request, notes: list[str]) -> Wishes:
     """Returns the wishes with image boards' tags, which read like exclusions, back in the prompt."""
-    prompt, negative = board_tags(wished.prompt, wished.negative_prompt, request.prompt)
-    if (moved := MOVED.format(name="humans")) in notes and prompt != wished.prompt:
+    prompt, negative = board_tags(wishes.prompt, wishes.negative_prompt, request.prompt)
+    if (moved := MOVED.format(name="humans")) in notes and prompt != wishes.prompt:
         notes.remove(moved)
-    return replace(wished, prompt=prompt, negative_prompt=negative)
+    return replace(wishes, prompt=prompt, negative_prompt=negative)
 
 
-def _translated_wishes(wished: Wishes, english: str) -> Wishes:
+def _translated_wishes(original: Wishes, english: str) -> Wishes:
     """Returns the wishes of a translated prompt, with its exclusions as negative prompt."""
     parts = phrasing(english)
     english_wishes = wishes(english)
-    negative = joined_negative(wished.negative_prompt, parts.avoid)
+    negative = join_negative(original.negative_prompt, parts.avoid)
     shape = (
-        wished
-        if wished.size or wished.aspect
-        else replace(wished, aspect=english_wishes.aspect, leaning=english_wishes.leaning)
+        original
+        if original.size or original.aspect
+        else replace(original, aspect=english_wishes.aspect, leaning=english_wishes.leaning)
     )
     return replace(shape, prompt=parts.prompt, negative_prompt=negative)
 
@@ -758,7 +760,7 @@ def _character_elsewhere(
 ) -> Card | None:
     """Returns the other section's character whose whole name a request has, where the usual section does not
     know the name."""
-    if reading.marked or usual.shelf.grounded(reading).is_grounded:
+    if reading.marked_names or usual.shelf.grounded(reading).is_grounded:
         return None
     return others.shelf.whole_name(reading, others.eligible.mask(request_scope))
 
@@ -780,8 +782,8 @@ def _size_note(size: tuple[int, int], call: T2ICall) -> str:
     )
 
 
-def _no_match_note(wished: Wishes, scope: ChoiceScope) -> str:
-    words = " ".join(filter(None, [wished.base_model, wished.type])) or "models with image specifications"
+def _no_match_note(wishes: Wishes, scope: ChoiceScope) -> str:
+    words = " ".join(filter(None, [wishes.base_model, wishes.type])) or "models with image specifications"
     return f"no model of the catalog is {words} and may be chosen for {scope.target}: others were considered"
 
 

@@ -95,7 +95,7 @@ class Pending:
     """A request between the prefilter and the language model; times in seconds of the process's clock."""
 
     request: Request
-    wished: Wishes
+    wishes: Wishes
     scope: ChoiceScope
     reading: Reading
     candidates: tuple[Candidate, ...]

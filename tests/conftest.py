@@ -60,7 +60,7 @@ def make_agent(catalog_path: Path, encoder: WordEncoder) -> Iterator[Callable[..
         catalog = Catalog.open(catalog_path)
         opened.append(catalog)
         prefilter = Prefilter.of(catalog, encoder, plain_ranker())
-        return Agent(catalog, prefilter, engine or RuleEngine(), fusion or Fusion(asked=0.1))
+        return Agent(catalog, prefilter, engine or RuleEngine(), fusion or Fusion(choice_weight=0.1))
 
     yield make
     for catalog in opened:

@@ -69,7 +69,7 @@ def fuzzed_server(folder: Path) -> Iterator[str]:
     studio.checkpoints = (("11.safetensors", "a1" * 32), ("22.safetensors", "b2" * 32))
     with Catalog.open(folder / "invented.sqlite") as catalog, serving(studio) as target:
         prefilter = Prefilter.of(catalog, WordEncoder(), plain_ranker())
-        agent = Agent(catalog, prefilter, engine, Fusion(asked=1.0, write=1.0))
+        agent = Agent(catalog, prefilter, engine, Fusion(choice_weight=1.0, parameter_weight=1.0))
         agent.identifier = ByteIdentifier(catalog)  # type: ignore[assignment]
         config = ServerConfig(target="a1111", target_url=target, nearest=True)
         with served(create_app(agent, config)) as url:

@@ -46,7 +46,7 @@ class NotedEngine(RuleEngine):
 def load(catalog: str | None, llm: str | None, engine: str) -> Agent:
     opened = Catalog.open(catalog)
     prefilter = Prefilter.of(opened, WordEncoder(), plain_ranker())
-    agent = Agent(opened, prefilter, NotedEngine(), Fusion(asked=0.1))
+    agent = Agent(opened, prefilter, NotedEngine(), Fusion(choice_weight=0.1))
     if llm == "seeing":
         agent.identifier = ByteIdentifier(opened)  # type: ignore[assignment]
     return agent

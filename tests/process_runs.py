@@ -122,7 +122,7 @@ def rrhf(task: Mapping[str, Any], out: Path) -> None:
     rank, processes = share()
     with Catalog.open(Path(task["catalog"])) as catalog:
         prefilter = Prefilter.of(catalog, WordEncoder(), plain_ranker())
-        agent = Agent(catalog, prefilter, tuned.engine(), Fusion(asked=0.1))
+        agent = Agent(catalog, prefilter, tuned.engine(), Fusion(choice_weight=0.1))
         default = default_card(agent)
         dabench = Path(task["dabench"])
         queries = read_queries(dabench / "align.jsonl", agent, "candidates", 4, default, 0)

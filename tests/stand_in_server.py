@@ -42,7 +42,7 @@ def main(path: str, seconds: str, options: str) -> None:
     with open_listener(config.host, 0) as socket, Catalog.open(path) as catalog:
         logs.configure()
         prefilter = Prefilter.of(catalog, WordEncoder(), plain_ranker())
-        agent = Agent(catalog, prefilter, SlowEngine(seconds=float(seconds)), Fusion(asked=0.1))
+        agent = Agent(catalog, prefilter, SlowEngine(seconds=float(seconds)), Fusion(choice_weight=0.1))
         agent.identifier = ByteIdentifier(catalog)  # type: ignore[assignment]
         run(create_app(agent, config), config, socket)
 

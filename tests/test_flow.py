@@ -154,7 +154,9 @@ class Biased:
 
 def test_a_letters_logit_changes_the_call_where_it_outweighs_the_rest(real_agent: Agent) -> None:
     """A hair beyond what the fused scores say, and a hair short of it."""
-    fusion = replace(real_agent.fusion, read=0.0, asked=0.1, apart=None)  # letters without bounds
+    fusion = replace(
+        real_agent.fusion, reading_weight=0.0, choice_weight=0.1, apart=None
+    )  # letters without bounds
     asking = Agent(real_agent.catalog, real_agent.prefilter, real_agent.engine, fusion)
     pending = asking.prepare(Request.from_prompt(CORGI))
 
@@ -172,7 +174,7 @@ def test_a_letters_logit_changes_the_call_where_it_outweighs_the_rest(real_agent
         if offered.card.air == plain.call.air:
             continue
         gaps.append(gap)
-        assert decide(letter, (gap + 0.02) / fusion.asked).call.model == offered.card.name
-        assert decide(letter, (gap - 0.02) / fusion.asked).call == plain.call
+        assert decide(letter, (gap + 0.02) / fusion.choice_weight).call.model == offered.card.name
+        assert decide(letter, (gap - 0.02) / fusion.choice_weight).call == plain.call
     assert len(gaps) == 4
     assert max(gaps) > 0.3  # where a weight that is off by a tenth shows

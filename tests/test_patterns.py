@@ -242,7 +242,7 @@ FUNCTIONS: dict[str, Callable[[str], object]] = {
     "without_wishes": wishes.without_wishes,
     "phrasing": lambda text: phrasing.phrasing(text[: request.MAX_CHARACTERS]),
     "exclusions": exclusions.exclusions,
-    "settings that leave": lambda text: technical.drawn(text[: exclusions.LONGEST]),
+    "settings that leave": lambda text: technical.split_settings(text[: exclusions.LONGEST]),
     "language": language.language,
     "balanced": triggers.balanced,
     "missing": lambda text: triggers.missing(text, [text]),

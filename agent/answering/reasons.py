@@ -93,7 +93,7 @@ def _sentences(
 
 def _read(reading: Reading) -> str:
     people = ", and a woman or girl is named" if reading.young_women else ""
-    if reading.named:
+    if reading.named_media:
         return f"The request names its medium, {reading.medium}{people}."
     return f"No medium was named: {reading.medium} suits the subject{people}."
 

@@ -1,9 +1,9 @@
-"""Chatting: a long-winded message, taken apart by the pieces that a fitted model sees in it.
+"""Chatting: a long-winded message, split into the pieces that a fitted model finds in it.
 
-In: a message. Out: :class:`Chatted`: the words that describe the picture, in their order, what it must not
-have, and what was left out; None where it reads as a caption or a plain request.
+In: a message. Out: :class:`ChatParts`: the words that describe the picture, in their order, what it must not
+have, and what was left out; None for a caption or a plain request.
 
-    chatted("Hi, I run a bakery in Porto. Please draw me a loaf with a crown, oil paint. No text. Ta!")
+    chat_parts("Hi, I run a bakery in Porto. Please draw me a loaf with a crown, oil paint. No text. Ta!")
       -> "a loaf with a crown, oil paint.", avoid ("text",)
 """
 
@@ -20,14 +20,14 @@ from diffagent.agent.asking.exclusions import exclusions
 from diffagent.agent.asking.language import foreign_tags, language
 from diffagent.agent.asking.pieces import Kind, Piece, Token, tagger, tokens
 from diffagent.agent.asking.setting_words import says_room
-from diffagent.agent.asking.talk import resolved
+from diffagent.agent.asking.talk import resolve
 
 LEAST = 3
-"""Words of the shortest message."""
+"""The fewest words of a message."""
 LONG = 24
-"""Words of a message whose story rules cannot follow; what they leave out of others is out."""
+"""Words from which on rules cannot follow a message's story; of shorter ones, what rules cut stays out."""
 LEAN = 1.0
-"""How far the words of those lean towards the picture: 98 % keep all of its words, 94 % without."""
+"""Added to the picture's scores in shorter messages: 98 % keep all of its words, 94 % without."""
 _WISH = re.compile(
     r"\b(?:instead|rather|space|room|empty|emptiness|blank|third|draft|versions?|seed|(?:low|few) steps|"
     r"wider|taller|as (?:big|large)|maybe|perhaps|wait|actually|sorry|or smth|lol|haha|cuz|bc|w/o|dont|want|"
@@ -42,13 +42,13 @@ _SPEECH = re.compile(
     re.I,
 )
 _WEIGHTED = re.compile(r"<lora:|\([^()]{1,80}:\d|\bBREAK\b")
-"""What only prompts for programs have."""
+"""Syntax that only prompts for programs have."""
 _PLEA = re.compile(r"\s(?:please|pls|plz|plss|thx|ty)(?=\s*(?:[,.;!?]|$))", re.I)
 _REASON = re.compile(
     r"\s(?:i|we|you|he|she|they|it|because|cause|bc|cuz|everyone|everybody|since|tho|though|lol|please|pls|plz)\b.*",
     re.I | re.S,
 )
-"""Why something is not wanted, behind its name."""
+"""The reason behind the name of something that is not wanted."""
 _VERB = re.compile(r"\A(?:(?:write|put|add|show|include|draw|use|have|make|any|the|a|an)\s)+", re.I)
 _MARKS = ".,;:!?\"'()"
 _ARTICLES = frozenset(("a", "an", "the"))
@@ -57,7 +57,7 @@ _FIRST = re.compile(
     r"expect|know|think|worries|important|clue|time|thanks|deadline|offen[cs]e)\b",
     re.I,
 )
-"""How what is no exclusion goes on behind "no" and "don't"."""
+"""Words behind "no" and "don't" that make an idiom, not an exclusion."""
 _NOTHING = frozenset(("else", "anything else", "more", "it", "them", "that", "this", "me", "u", "you"))
 _WORD = re.compile(r"[^\W_]")
 _NAMING = re.compile(r"\b(?!(?:an|the|my|of|in|on|at|to|it|is)\b)[^\W_]{2,}", re.I)
@@ -67,7 +67,7 @@ _LEAD = re.compile(
     r"to be|is|u+h+m*)\b(?=\s))+",
     re.I,
 )
-"""What ties a piece to what was left out before it."""
+"""Words that tie a piece to a cut before it."""
 _BACK = re.compile(r"\b(?:of|into|as) (?:that|this|the same) [a-z]", re.I)
 _MAYBE = re.compile(r"\b(?:maybe|perhaps|possibly|i thought (?:of|about)|i was thinking)\b", re.I)
 _NAY = re.compile(
@@ -82,7 +82,7 @@ _NAY = re.compile(
 
 
 @dataclass(frozen=True)
-class Chatted:
+class ChatParts:
     """``prompt`` describes the picture, ``avoid`` names what it must not have, ``settings`` are about the
     call; ``words`` were left out, settings among them."""
 
@@ -91,18 +91,18 @@ class Chatted:
     settings: tuple[str, ...]
     words: tuple[str, ...] = ()
     exclusions: str = ""
-    """The words of the pieces that say what it must not have."""
+    """The text of the pieces that exclude something, in lower case."""
     is_rest: bool = False
-    """Whether the prompt is what rules leave of the message."""
+    """Whether the prompt is the one by rules."""
 
     def excludes(self, name: str) -> bool:
-        """Whether those words hold a name beside what ``avoid`` has of them."""
-        bare = name.casefold()
-        return bare in self.exclusions and not any(held.casefold() in bare for held in self.avoid)
+        """Whether ``exclusions`` contains a name that no entry of ``avoid`` is a part of."""
+        phrase = name.casefold()
+        return phrase in self.exclusions and not any(avoided.casefold() in phrase for avoided in self.avoid)
 
 
 def is_message(text: str, rest: str) -> bool:
-    """Whether an English text may be more than a description and what rules leave out of it: the ``rest``."""
+    """Whether an English text may be more than a description; ``rest`` is what rules leave of it."""
     flat = masked(text)
     if len(flat.split()) < LEAST or _WEIGHTED.search(flat):
         return False
@@ -118,63 +118,77 @@ def _is_list(text: str) -> bool:
     return len(tags) >= 6 and len(text.split()) <= 3 * len(tags)
 
 
-def chatted(text: str, rest: str) -> Chatted | None:
-    """Takes a message apart by its pieces; None where it is none, or nothing but the ``rest`` that rules
-    leave of it is the picture's."""
+def chat_parts(text: str, rest: str) -> ChatParts | None:
+    """Returns the parts of a message; None for other texts, and where the picture's words are the ``rest``
+    that rules leave."""
     if not is_message(text, rest):
         return None
     words = tokens(text)
-    barred = (
-        _left_out([text[one.start : one.end] for one in words], rest) if len(words) < LONG else frozenset()
+    cut_words = (
+        _missing_words([text[word.start : word.end] for word in words], rest)
+        if len(words) < LONG
+        else frozenset()
     )
     lean = LEAN if len(words) < LONG else 0.0
-    pieces = _whole(text, _agreed(text, words, tagger()(text, lean), barred))
-    others = {
+    pieces = _whole_foreign_clauses(text, _with_cuts(text, words, tagger()(text, lean), cut_words))
+    other_words = {
         number
         for number, word in enumerate(words)
-        if any(one.start <= word.start < one.end for one in pieces if one.kind != "picture")
+        if any(piece.start <= word.start < piece.end for piece in pieces if piece.kind != "picture")
     }
     settings, talk = (
-        [text[one.start : one.end] for one in pieces if one.kind == kind] for kind in ("setting", "talk")
+        [text[piece.start : piece.end] for piece in pieces if piece.kind == kind]
+        for kind in ("setting", "talk")
     )
-    settings += _runs(text, words, barred)
-    if others <= barred:
-        return Chatted(rest, (), tuple(settings), is_rest=True) if settings else None
-    avoid = [name for one in pieces if one.kind == "avoid" for name in _avoided(text[one.start : one.end])]
-    shown = [one for one in pieces if one.kind == "picture"]
-    prompt = _joined(text, shown, pieces, avoid)
-    prompt = resolved(prompt, text) if _BACK.search(prompt) else prompt
+    settings += _runs(text, words, cut_words)
+    if other_words <= cut_words:
+        return ChatParts(rest, (), tuple(settings), is_rest=True) if settings else None
+    avoid = [
+        name
+        for piece in pieces
+        if piece.kind == "avoid"
+        for name in _exclusion_names(text[piece.start : piece.end])
+    ]
+    picture_pieces = [piece for piece in pieces if piece.kind == "picture"]
+    prompt = _join(text, picture_pieces, pieces, avoid)
+    prompt = resolve(prompt, text) if _BACK.search(prompt) else prompt
     if not _NAMING.search(prompt):
-        return Chatted(rest, (), tuple(settings), is_rest=True)
-    excluded = " ".join(text[one.start : one.end] for one in pieces if one.kind == "avoid").casefold()
-    return Chatted(prompt, tuple(dict.fromkeys(avoid)), tuple(settings), (*talk, *settings), excluded)
+        return ChatParts(rest, (), tuple(settings), is_rest=True)
+    exclusions_text = " ".join(
+        text[piece.start : piece.end] for piece in pieces if piece.kind == "avoid"
+    ).casefold()
+    return ChatParts(
+        prompt, tuple(dict.fromkeys(avoid)), tuple(settings), (*talk, *settings), exclusions_text
+    )
 
 
 def _runs(text: str, words: Sequence[Token], numbers: Collection[int]) -> list[str]:
-    """Words by number, those that follow each other together."""
+    """The texts of numbered words; consecutive words are one text."""
     starts = [n for n in sorted(numbers) if n - 1 not in numbers]
     ends = [n for n in sorted(numbers) if n + 1 not in numbers]
     return [text[words[low].start : words[high].end] for low, high in zip(starts, ends, strict=True)]
 
 
-def _agreed(
-    text: str, words: Sequence[Token], pieces: Sequence[Piece], barred: Collection[int]
+def _with_cuts(
+    text: str, words: Sequence[Token], pieces: Sequence[Piece], cut_words: Collection[int]
 ) -> list[Piece]:
-    """The pieces where rules leave out the ``barred`` words: those are none of the picture's.
+    """The pieces, without the words in the picture's that rules cut.
 
-    Of a setting that they cut, an article at its edge is the picture's, and what they keep of room ("the left
-    side free").
+    An article at the edge of a setting that rules cut belongs to the picture, and so does room that they keep
+    ("the left side free").
     """
     kinds: list[Kind] = []
-    starts = [word.start for number, word in enumerate(words) if number in barred]
-    cut = {piece.start for piece in pieces if any(piece.start <= start < piece.end for start in starts)}
+    starts = [word.start for number, word in enumerate(words) if number in cut_words]
+    cut_starts = {
+        piece.start for piece in pieces if any(piece.start <= start < piece.end for start in starts)
+    }
     for number, word in enumerate(words):
-        piece = next(one for one in pieces if one.start <= word.start < one.end)
+        piece = next(candidate for candidate in pieces if candidate.start <= word.start < candidate.end)
         kind = piece.kind
         is_edge = number + 1 == len(words) or words[number + 1].start > piece.end or word.start == piece.start
-        if kind == "picture" and number in barred:
+        if kind == "picture" and number in cut_words:
             kind = "talk"
-        elif number not in barred and kind == "setting" and piece.start in cut:
+        elif number not in cut_words and kind == "setting" and piece.start in cut_starts:
             is_article = is_edge and text[word.start : word.end].casefold() in _ARTICLES
             kind = "picture" if is_article or says_room(text[piece.start : piece.end]) else kind
         kinds.append(kind)
@@ -182,50 +196,52 @@ def _agreed(
     return [Piece(words[low].start, words[high - 1].end, kinds[low]) for low, high in pairwise(edges)]
 
 
-def _left_out(words: Sequence[str], rest: str) -> frozenset[int]:
-    """The words, by number, that the rest of a text does not have."""
-    ours, theirs = ([word.strip(_MARKS).casefold() for word in part] for part in (words, rest.split()))
-    blocks = SequenceMatcher(None, ours, theirs, autojunk=False).get_matching_blocks()
+def _missing_words(words: Sequence[str], rest: str) -> frozenset[int]:
+    """The numbers of the words that the rest of a text lacks."""
+    message_words, rest_words = (
+        [word.strip(_MARKS).casefold() for word in part] for part in (words, rest.split())
+    )
+    blocks = SequenceMatcher(None, message_words, rest_words, autojunk=False).get_matching_blocks()
     return frozenset(range(len(words))) - {
-        n for block in blocks for n in range(block.a, block.a + block.size)
+        position for block in blocks for position in range(block.a, block.a + block.size)
     }
 
 
-def _whole(text: str, pieces: list[Piece]) -> list[Piece]:
-    """The pieces, with each clause of another language whole where a part of it is the picture's."""
+def _whole_foreign_clauses(text: str, pieces: list[Piece]) -> list[Piece]:
+    """The pieces; a clause in another language belongs to the picture as a whole where a part of it does."""
     for start, end, _ in foreign_tags(text):
-        inside = [one for one in pieces if one.start < end and one.end > start]
-        if not any(one.kind == "picture" for one in inside):
+        overlapping = [piece for piece in pieces if piece.start < end and piece.end > start]
+        if not any(piece.kind == "picture" for piece in overlapping):
             continue
-        before = [replace(one, end=min(one.end, start)) for one in pieces if one.start < start]
-        behind = [replace(one, start=max(one.start, end)) for one in pieces if one.end > end]
+        before = [replace(piece, end=min(piece.end, start)) for piece in pieces if piece.start < start]
+        behind = [replace(piece, start=max(piece.start, end)) for piece in pieces if piece.end > end]
         pieces = [*before, Piece(start, end, "picture"), *behind]
     return pieces
 
 
-def _joined(text: str, shown: list[Piece], pieces: list[Piece], avoid: Sequence[str]) -> str:
-    """The pieces of the picture as one text: a sentence that was cut ends in a comma or in a stop.
+def _join(text: str, picture_pieces: list[Piece], pieces: list[Piece], avoid: Sequence[str]) -> str:
+    """The picture's pieces as one text; commas close the gaps.
 
-    Clauses that only name again what is left out go too.
+    Clauses that only repeat an exclusion are dropped.
     """
-    repeated = {f"{article}{name.casefold()}" for name in avoid for article in ("", "a ", "an ", "the ")}
+    repetitions = {f"{article}{name.casefold()}" for name in avoid for article in ("", "a ", "an ", "the ")}
     prompt, last = "", -1
-    for one in shown:
-        at = pieces.index(one)
-        words = text[one.start : one.end]
-        if at != last + 1 or at == 0:
+    for piece in picture_pieces:
+        position = pieces.index(piece)
+        words = text[piece.start : piece.end]
+        if position != last + 1 or position == 0:
             words = _LEAD.sub("", words)
         if not _WORD.search(words):
             continue
-        if prompt and prompt[-1] not in ".!?,;:" and at != last + 1:
+        if prompt and prompt[-1] not in ".!?,;:" and position != last + 1:
             prompt += ","
         words = _PLEA.sub("", words)
         prompt += (" " if prompt and words[0] not in ".!?,;:" else "") + words
-        last = at
+        last = position
     prompt = ", ".join(
-        clause for clause in re.split(r",\s+", prompt) if clause.strip(" .!").casefold() not in repeated
+        clause for clause in re.split(r",\s+", prompt) if clause.strip(" .!").casefold() not in repetitions
     )
-    prompt = _decided(prompt, avoid)
+    prompt = _without_doubts(prompt, avoid)
     if len(re.findall(r"[.!?](?=\s|$)", prompt)) == 1:
         prompt = prompt.rstrip(" ?")  # the question was the asking's
     prompt = re.sub(r"(?<!\?)\?++[.,]?+(?=\s|$)", ".", prompt) if "?" in prompt else prompt
@@ -234,25 +250,25 @@ def _joined(text: str, shown: list[Piece], pieces: list[Piece], avoid: Sequence[
     return prompt.rstrip(" ,;:-–—")
 
 
-def _decided(prompt: str, avoid: Sequence[str]) -> str:
-    """The description without what may be in it ("on the roof maybe a cat") and then was ruled out."""
+def _without_doubts(prompt: str, avoid: Sequence[str]) -> str:
+    """The description without clauses that propose ("on the roof maybe a cat") what is ruled out later."""
     if not avoid or not _MAYBE.search(prompt):
         return prompt
     name = re.compile(rf"\b(?:{'|'.join(map(re.escape, avoid))})\b", re.I)
-    parts = re.split(r"(?<=[.!?,])\s+", prompt)
-    kept = [one for one in parts if not (_MAYBE.search(one) and name.search(one))]
-    return " ".join(kept) if any(map(_WORD.search, kept)) else prompt
+    clauses = re.split(r"(?<=[.!?,])\s+", prompt)
+    decided_clauses = [clause for clause in clauses if not (_MAYBE.search(clause) and name.search(clause))]
+    return " ".join(decided_clauses) if any(map(_WORD.search, decided_clauses)) else prompt
 
 
-def _avoided(words: str) -> tuple[str, ...]:
-    """What a piece of exclusion names."""
+def _exclusion_names(words: str) -> tuple[str, ...]:
+    """The names in a piece that excludes something."""
     rest, names = exclusions(words.strip(), is_spoken=True)
     if not names:
-        nay = _NAY.match(rest)
-        names = tuple(re.split(r"\s(?:or|and|nor)\s", nay["name"].strip())) if nay else ()
-    bare = (_VERB.sub("", _REASON.sub("", name)).strip().removesuffix(" u") for name in names)
+        negation = _NAY.match(rest)
+        names = tuple(re.split(r"\s(?:or|and|nor)\s", negation["name"].strip())) if negation else ()
+    phrases = (_VERB.sub("", _REASON.sub("", name)).strip().removesuffix(" u") for name in names)
     return tuple(
         name
-        for name in bare
+        for name in phrases
         if name and name.casefold() not in _NOTHING and not _FIRST.match(name) and len(name.split()) < 5
     )

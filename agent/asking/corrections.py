@@ -1,8 +1,8 @@
-"""Corrections: what somebody takes back in the same message, put right where it was said first.
+"""Corrections: second thoughts in a message, applied to the words that they correct.
 
-corrected("a goat in a red scarf. or wait, blue")    -> "a goat in a blue scarf", ["or wait, blue"]
-corrected("a deer, asleep. Actually it is not a deer but an elk")    -> "an elk, asleep", the second sentence
-corrected("a goat, no wait, a ram, on a hill")       -> "a ram, on a hill", ["a goat, no wait"]
+corrections("a goat in a red scarf. or wait, blue")    -> "a goat in a blue scarf", ["or wait, blue"]
+corrections("a deer, asleep. Actually it is not a deer but an elk")  -> "an elk, asleep", the second sentence
+corrections("a goat, no wait, a ram, on a hill")       -> "a ram, on a hill", ["a goat, no wait"]
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _THOUGHT = (
     r"(?:(?:no|actually|i mean(?:t)?|maybe|rather|make (?:it|that|them|him|her)|let['’]?s (?:say|"
     r"do))[ \t,]{1,3}){0,3}"
 )
-"""What a second thought begins with."""
+"""The beginning of a second thought."""
 _RECOLORED = re.compile(
     rf"(?:[ \t]?[,;.!…-][ \t,;.!…-]{{0,5}}|[ \t](?=or wait))\b{_THOUGHT}(?P<new>{_COLOR})(?: instead| then|"
     rf" please)?"
@@ -43,39 +43,39 @@ _REPLACED = re.compile(
     r"(?P<new>an? [a-z][\w'’-]{1,20})(?=[ \t]*+(?:[,;.!?\n]|$))",
     re.I,
 )
-"""A thing and, right behind it, another in its place."""
+"""A thing, and right behind it another in its place."""
 _REACH = 200
-"""Characters before a second thought in which it finds what it puts right."""
+"""Characters before a second thought in which its correction is looked for."""
 
 
-def corrected(text: str) -> tuple[str, list[str]]:
-    """The text with its second thoughts where the first stood, and their words; unchanged where it has
-    none."""
-    words: list[str] = []
+def corrections(text: str) -> tuple[str, list[str]]:
+    """Returns the text with its second thoughts in place of the first, and their words; the text unchanged
+    where it has none."""
+    phrases: list[str] = []
     flat = masked(text)
     if hit := _REPLACED.search(flat):
         start = hit.start("new")
-        words.append(text[hit.start() : start])
+        phrases.append(text[hit.start() : start])
         text = text[: hit.start()] + text[start:]
         flat = masked(text)
     if hit := _RECOLORED.search(flat):
         low = max(0, hit.start() - _REACH)
-        first = [*_A_COLOR.finditer(flat, low, hit.start())][-1:]
-        if first and first[0][0].casefold() != hit["new"].casefold():
-            words.append(hit[0])
+        colors = [*_A_COLOR.finditer(flat, low, hit.start())][-1:]
+        if colors and colors[0][0].casefold() != hit["new"].casefold():
+            phrases.append(hit[0])
             rest = without(text, [hit.span()])
-            text = rest[: first[0].start()] + hit["new"] + rest[first[0].end() :]
+            text = rest[: colors[0].start()] + hit["new"] + rest[colors[0].end() :]
             flat = masked(text)
     if hit := _RENAMED.search(flat):
-        old = re.compile(rf"\b(an?|the) {re.escape(hit['old'])}\b", re.I)
+        old_name = re.compile(rf"\b(an?|the) {re.escape(hit['old'])}\b", re.I)
         before, behind = text[: hit.start()], text[hit.end() :]
-        if old.search(before):
-            words.append(hit[0])
-            before = old.sub(lambda one: _cased(one[0], hit["new"]), before)
+        if old_name.search(before):
+            phrases.append(hit[0])
+            before = old_name.sub(lambda old: _like_case(old[0], hit["new"]), before)
             text = without(f"{before}\0{behind}", [(len(before), len(before) + 1)])
-    return text, [one.strip(" ,;.!…-\n") for one in words]
+    return text, [phrase.strip(" ,;.!…-\n") for phrase in phrases]
 
 
-def _cased(old: str, new: str) -> str:
-    """The new name, as a sentence begins where the old one did."""
+def _like_case(old: str, new: str) -> str:
+    """The new name, with a capital where the old one has one."""
     return new[0].upper() + new[1:] if old[0].isupper() else new[0].lower() + new[1:]

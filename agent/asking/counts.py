@@ -1,12 +1,12 @@
 """Counts: how many pictures a request asks for, wherever it says so.
 
-    counted("a fox in snow, 4 versions please")      -> ("a fox in snow", 4)
-    counted("a crab as a DJ, do 3 of it so i can choose")  -> ("a crab as a DJ", 3)
-    counted("寒江独钓，给我两张")                      -> ("寒江独钓", 2)
-    counted("two pictures of a man hang on a wall")  -> unchanged, None
+    split_count("a fox in snow, 4 versions please")      -> ("a fox in snow", 4)
+    split_count("a crab as a DJ, do 3 of it so i can choose")  -> ("a crab as a DJ", 3)
+    split_count("寒江独钓，给我两张")                      -> ("寒江独钓", 2)
+    split_count("two pictures of a man hang on a wall")  -> unchanged, None
 
-The words that count leave the prompt with the clause that they make up; "two pictures" in a description hang
-on a wall, so that they count only where something is asked for.
+A count leaves the prompt with its clause. "Two pictures" in a description hang on a wall: they count only
+where something is asked for.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ NUMBERS = {
     "nine": 9, "ten": 10, "twelve": 12, "a dozen": 12, "half a dozen": 6, "multiple": 3, "an": 1, "both": 2,
     "twice": 2, "thrice": 3, "different": 2,
 }  # fmt: skip
-"""What words of number mean."""
+"""Number words and their values."""
 UNLIKE = (
     r"(?:(?:different|separate|unique|alternative|distinct|other|nice|good|cool|quick|new|random|single|more)"
     r"\s+){0,3}"
 )
-"""What may stand between a number and what it counts."""
+"""Words between a number and its noun."""
 VERSIONS = (
     r"(?:versions?|variations?|variants?|options?|alternatives?|renditions?|interpretations?|"
     r"takes|tries|attempts|drafts)"
@@ -131,14 +131,14 @@ _HANGING = re.compile(
     r"refrigerator|mantel\w*)|side by side|next to|collage|album|sit(?:ting|s)? on|are|were|taped|pinned)\b",
     re.I,
 )
-"""What says that pictures are things of the scene."""
+"""Words by which pictures are things of the scene."""
 _EACH = re.compile(r"(?<!\S)(?:each|apiece|for each|per (?:image|picture))(?=[ \t]*+(?:[,;:.)\n]|$))", re.I)
 _BEHIND = re.compile(
     r"[,.]?\s++(?:so(?: that)?|because|then)\s++(?:i|we|me|they|she|"
     r"he)\b(?:['’]ll)?[^,;:.!?\n]{0,40}(?=[,;:.!?\n]|$)",
     re.I,
 )
-"""Why more than one is asked for, in a clause behind the count."""
+"""The reason for more than one, in a clause behind the count."""
 _CLAUSE = re.compile(r"[^,;:.!?\n()\[\]{}|\"]+")
 
 _FOREIGN_NUMBERS = (
@@ -229,9 +229,9 @@ _SIGNS = tuple(
 )
 
 
-def counted(text: str) -> tuple[str, int | None]:
-    """The text without the words that say how many pictures, and how many; unchanged where none do, or where
-    nothing else would be left."""
+def split_count(text: str) -> tuple[str, int | None]:
+    """Returns the text without its count of pictures, and the count; the text unchanged and None where it has
+    none, or nothing else would be left."""
     flat = masked(text)
     for start, end, n in _counts(flat, len(text.strip())):
         rest = without(text, [(start, end)])
@@ -241,48 +241,48 @@ def counted(text: str) -> tuple[str, int | None]:
 
 
 def number(words: str | None) -> int:
-    """What a number says; 1 for none."""
+    """Returns the value of a number word or digits; 1 for None."""
     if words is None:
         return 1
     return max(1, int(words)) if words.isdecimal() else NUMBERS.get(" ".join(words.casefold().split()), 1)
 
 
 def _counts(flat: str, length: int) -> Iterator[tuple[int, int, int]]:
-    """Where a text counts pictures, and how many, the surest first."""
+    """Yields start, end and number of each count of pictures, the surest first."""
     for clause in _CLAUSE.finditer(flat):
         words = clause[0].strip()
         if len(words) >= length:
             continue
         end = behind.end() if (behind := _BEHIND.match(flat, clause.end())) else clause.end()
-        if (found := _CLAUSE_COUNT.fullmatch(words)) and _ASKED.search(words):
-            yield clause.start(), end, number(found["count"])
+        if (hit := _CLAUSE_COUNT.fullmatch(words)) and _ASKED.search(words):
+            yield clause.start(), end, number(hit["count"])
         elif _ONLY_ONE.fullmatch(words):
             yield clause.start(), end, 1
-        elif found := _TIMES.fullmatch(words):
-            groups = found.groupdict()
-            named = next(
+        elif hit := _TIMES.fullmatch(words):
+            groups = hit.groupdict()
+            count_words = next(
                 groups[name] for name in ("times", "x", "batch", "alone", "piece", "n") if groups[name]
             )
-            yield clause.start(), end, number(named)
-    for found in _LABELLED.finditer(flat):
-        yield *found.span(), int(found["count"])
+            yield clause.start(), end, number(count_words)
+    for hit in _LABELLED.finditer(flat):
+        yield *hit.span(), int(hit["count"])
     if (last := _LAST.search(flat)) and (not last["thing"] or _PLEADS.search(flat)):
         yield *last.span(), number(last["count"])
-    for found in _INSIDE.finditer(flat):
-        yield *found.span(), number(found["count"])
+    for hit in _INSIDE.finditer(flat):
+        yield *hit.span(), number(hit["count"])
     front = _AT_FRONT.match(flat)
     if front and (front["versions"] or not _HANGING.search(flat, front.end())):
         yield *front.span(), number(front["count"])
     for pattern in (_FOREIGN, _OF_FOREIGN, _DUAL):
-        if found := pattern.search(flat):
-            yield *found.span(), _foreign_number(found)
+        if hit := pattern.search(flat):
+            yield *hit.span(), _foreign_number(hit)
     for pattern in _SIGNS:
-        if found := pattern.search(flat):
-            yield *found.span(), int(_CJK.get(found["count"]) or found["count"])
+        if hit := pattern.search(flat):
+            yield *hit.span(), int(_CJK.get(hit["count"]) or hit["count"])
 
 
-def _foreign_number(found: re.Match[str]) -> int:
-    groups = found.groupdict()
+def _foreign_number(hit: re.Match[str]) -> int:
+    groups = hit.groupdict()
     if groups.get("digits"):
         return int(groups["digits"])
     return next((int(name[1:]) for name, value in groups.items() if value and name[1:].isdigit()), 2)

@@ -1,7 +1,7 @@
-"""Cutting: words leave a prompt, and the rest stays as it was typed.
+"""Cutting: spans are cut out of a prompt, and the rest stays as it was typed.
 
-In: a text and the spans that go. Out: the text without them; only separators, blanks and brackets at the
-seams are put right, so that a sentence stays one.
+In: a text and spans. Out: the text without them; separators, blanks and brackets at the seams are adapted, so
+that a sentence stays one.
 
     without("a beach, no people, dusk", [(9, 18)])    -> "a beach, dusk"
     without("a fox (no text:1.2) in snow", [(7, 18)]) -> "a fox in snow"
@@ -21,37 +21,38 @@ _WEIGHT = re.compile(r"[\s,]*+(?::\s?[\d.]{1,8}\s?)?[)\]]")
 
 
 def masked(text: str) -> str:
-    """The text, as long as it was, with quotation marks alone for quotations and tags: those say no wish."""
+    """Returns the text, its length unchanged, with quotations and tags replaced by quotation marks: they hold
+    no wishes."""
     return _QUOTED.sub(lambda quoted: '"' * len(quoted[0]), text)
 
 
 def without(text: str, spans: Iterable[tuple[int, int]]) -> str:
-    """The text without the spans, of which those that begin inside another are left unread."""
+    """Returns the text without the spans; one that begins inside another is skipped."""
     pieces: list[str] = []
-    reached = 0
+    last_end = 0
     for start, end in sorted(spans):
-        if start >= reached:
-            pieces.append(text[reached:start])
-            reached = end
+        if start >= last_end:
+            pieces.append(text[last_end:start])
+            last_end = end
     rest = pieces[0] if pieces else ""
-    for piece in (*pieces[1:], text[reached:]):
-        rest = _joined(rest, piece)
+    for piece in (*pieces[1:], text[last_end:]):
+        rest = _join(rest, piece)
     return rest if pieces else text
 
 
-def _joined(left: str, right: str) -> str:
-    """Two sides of a cut."""
-    while left.endswith(("(", "[")) and (bracket := _WEIGHT.match(right)):
-        left, right = left[:-1], right[bracket.end() :]
-    left, right = left.rstrip(" \t"), right.lstrip(" \t")
-    if not left.strip():
-        return right.lstrip(" \t\n" + _JOINTS + _ENDS)
-    if not right.strip(" \t\n" + _JOINTS + _ENDS):
-        closing = right.strip(" \t\n" + _JOINTS + "!！") if left[-1] not in _ENDS else ""
-        return left.rstrip(" \t\n" + _JOINTS) + closing
-    if left[-1] in _JOINTS and right[0] in _ENDS:
-        left = left.rstrip(" " + _JOINTS)
-    elif left[-1] in _JOINTS + _ENDS + "([\n" and right[0] in _JOINTS + _ENDS:
-        right = right.lstrip(" " + _JOINTS + _ENDS)
-    gap = "" if right[0] in ",;:.!?)]\n" or left[-1] in "([\n" else " "
-    return left + gap + right
+def _join(head: str, tail: str) -> str:
+    """The two sides of a cut, joined."""
+    while head.endswith(("(", "[")) and (bracket := _WEIGHT.match(tail)):
+        head, tail = head[:-1], tail[bracket.end() :]
+    head, tail = head.rstrip(" \t"), tail.lstrip(" \t")
+    if not head.strip():
+        return tail.lstrip(" \t\n" + _JOINTS + _ENDS)
+    if not tail.strip(" \t\n" + _JOINTS + _ENDS):
+        closing = tail.strip(" \t\n" + _JOINTS + "!！") if head[-1] not in _ENDS else ""
+        return head.rstrip(" \t\n" + _JOINTS) + closing
+    if head[-1] in _JOINTS and tail[0] in _ENDS:
+        head = head.rstrip(" " + _JOINTS)
+    elif head[-1] in _JOINTS + _ENDS + "([\n" and tail[0] in _JOINTS + _ENDS:
+        tail = tail.lstrip(" " + _JOINTS + _ENDS)
+    gap = "" if tail[0] in ",;:.!?)]\n" or head[-1] in "([\n" else " "
+    return head + gap + tail

@@ -1,6 +1,6 @@
-"""Edits: what a later message of a conversation changes in the call before it.
+"""Edits: changes of the previous call by a later message of a conversation.
 
-In: the user's message. Out: an :class:`Edit`, or None where the message is a prompt of its own.
+In: the user's message. Out: an :class:`Edit`, or None for a new prompt.
 
     edit("make it landscape, 30 steps")   -> aspect 3:2, steps 30: the call's fields
     edit("use SDXL instead")              -> base model: the prompt is routed again
@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from diffagent.agent.asking.sizes import shaped
+from diffagent.agent.asking.sizes import size_for
 from diffagent.agent.asking.wishes import Wishes, wishes, without_wishes
 from diffagent.data.air import IN_TEXT
 from diffagent.data.base_models import OTHER
@@ -29,9 +29,9 @@ from diffagent.data.records import SIDE_MAX, SIDE_MIN, Card, T2ICall
 from diffagent.data.samplers import split
 
 Find = Callable[[str], Card | None]
-"""The card of a name or AIR, or None."""
+"""A function from a name or AIR to a card or None."""
 LONGEST = 1000
-"""Characters of an edit."""
+"""The most characters of an edit."""
 SETTINGS = ("size", "aspect", "sampler", "steps", "cfg_scale", "seed", "clip_skip", "base_model", "type")
 """The fields of :class:`~diffagent.agent.asking.wishes.Wishes` that an edit may set."""
 _CLAUSES = re.compile(r"[,;\n]|\.(?!\d)|\b(?:and|then)\b", re.I)
@@ -75,7 +75,7 @@ _RESTYLE = re.compile(
 
 @dataclass(frozen=True)
 class Edit:
-    """What a message changes: ``settings`` (its prompt unused), ``model`` an AIR, ``words`` and ``avoid``
+    """The changes of a message: ``settings`` (its prompt unused), ``model`` an AIR, ``words`` and ``avoid``
     to add to the prompt and the negative prompt; ``restyle``: the words ask for another kind of image."""
 
     settings: Wishes = field(default_factory=lambda: Wishes(""))
@@ -91,18 +91,18 @@ class Edit:
         return bool(self.model or self.restyle or self.settings.base_model or self.settings.type)
 
     def __add__(self, later: Edit) -> Edit:
-        """Both edits in one; where they say different things the later one holds."""
-        said = {name: value for name in SETTINGS if (value := getattr(later.settings, name)) is not None}
-        if "size" in said or "aspect" in said:
-            said = {"size": None, "aspect": None, **said}
+        """Both edits in one; the later one wins where they differ."""
+        changes = {name: value for name in SETTINGS if (value := getattr(later.settings, name)) is not None}
+        if "size" in changes or "aspect" in changes:
+            changes = {"size": None, "aspect": None, **changes}
         if later.model:
-            said |= {"base_model": None, "type": None}
+            changes |= {"base_model": None, "type": None}
         if later.new_seed and later.settings.seed is None:
-            said |= {"seed": None}
-        settled = later.settings.base_model or later.settings.type
+            changes |= {"seed": None}
+        later_choice = later.settings.base_model or later.settings.type
         return Edit(
-            settings=replace(self.settings, **said),
-            model=later.model or (None if settled else self.model),
+            settings=replace(self.settings, **changes),
+            model=later.model or (None if later_choice else self.model),
             new_seed=later.new_seed or (self.new_seed and later.settings.seed is None),
             words=self.words + later.words,
             avoid=self.avoid + later.avoid,
@@ -111,99 +111,101 @@ class Edit:
 
 
 def edit(text: str, find: Find = lambda name: None) -> Edit | None:
-    """The edit that a message is; None: it is a prompt, as everything longer than 1,000 characters is.
+    """Returns the edit of a message; None for a prompt, and for more than 1,000 characters.
 
     Raises:
-        BadPrompt: it is an edit, but of no value that a call takes ("900 steps").
+        BadPrompt: the message is an edit, but its values are out of range ("900 steps").
     """
     if len(text) > LONGEST:
         return None
-    bare = _POLITE.sub("", " ".join(text.split())).strip(" .!?")
-    if not _is_settings(bare) and (named := _model(bare, find)):
-        return Edit(model=named)
-    found = Edit(settings=_settings(bare))
-    for number, clause in enumerate(filter(None, map(_trimmed, _CLAUSES.split(bare)))):
-        part = _clause(clause, find) or (Edit(words=(clause,)) if number else None)
-        if part is None:
+    message = _POLITE.sub("", " ".join(text.split())).strip(" .!?")
+    if not _is_settings(message) and (air := _model(message, find)):
+        return Edit(model=air)
+    change = Edit(settings=_settings(message))
+    for number, clause in enumerate(filter(None, map(_trim, _CLAUSES.split(message)))):
+        clause_change = _clause(clause, find) or (Edit(words=(clause,)) if number else None)
+        if clause_change is None:
             return None
-        found += part
-    if found == Edit():
+        change += clause_change
+    if change == Edit():
         raise BadPrompt(
             f"{text[:60]!r} changes nothing that a call takes: steps are 1 to 150, cfg 1 to 30, sides "
             f"{SIDE_MIN} to {SIDE_MAX} pixels; or describe the image to draw"
         )
-    return found
+    return change
 
 
-def edited(call: T2ICall, change: Edit) -> T2ICall:
-    """The call with an edit's settings and words; the model is not the edit's business here."""
-    said = change.settings
-    width, height = said.size or (call.width, call.height)
-    if said.aspect:
+def with_edit(call: T2ICall, change: Edit) -> T2ICall:
+    """Returns the call with an edit's settings and words; its model is unchanged."""
+    settings = change.settings
+    width, height = settings.size or (call.width, call.height)
+    if settings.aspect:
         row = find_base_model(call.base_model) or OTHER
-        width, height = shaped(said.aspect, row, call.width * call.height)
+        width, height = size_for(settings.aspect, row, call.width * call.height)
     seed = secrets.randbelow(2**32) if change.new_seed else call.seed
-    sampler = split(said.sampler) if said.sampler else call.sampler
+    sampler = split(settings.sampler) if settings.sampler else call.sampler
     fields: dict[str, Any] = {
         "width": width,
         "height": height,
         "sampling_method": sampler.method,
         "scheduler": sampler.scheduler,
-        "sampling_steps": said.steps or call.sampling_steps,
-        "cfg_scale": said.cfg_scale or call.cfg_scale,
-        "clip_skip": said.clip_skip or call.clip_skip,
-        "seed": said.seed if said.seed is not None else seed,
-        "prompt": joined([call.prompt, *change.words]),
-        "negative_prompt": joined([call.negative_prompt, *change.avoid]),
+        "sampling_steps": settings.steps or call.sampling_steps,
+        "cfg_scale": settings.cfg_scale or call.cfg_scale,
+        "clip_skip": settings.clip_skip or call.clip_skip,
+        "seed": settings.seed if settings.seed is not None else seed,
+        "prompt": join_parts([call.prompt, *change.words]),
+        "negative_prompt": join_parts([call.negative_prompt, *change.avoid]),
     }
     return T2ICall.model_validate(call.model_dump() | fields)
 
 
-def joined(parts: Iterable[str]) -> str:
-    """Parts of a prompt, each once, with commas between."""
+def join_parts(parts: Iterable[str]) -> str:
+    """Returns the parts of a prompt joined by commas, each once."""
     return ", ".join(dict.fromkeys(part for part in parts if part))
 
 
 def _settings(text: str) -> Wishes:
-    return replace(wishes(_as_wished(text)), prompt="", negative_prompt="", leaning=False)
+    return replace(wishes(_in_wish_words(text)), prompt="", negative_prompt="", leaning=False)
 
 
 def _is_settings(text: str) -> bool:
-    """Whether nothing but settings and the words around them is said."""
-    said = _as_wished(text)
-    rest = without_wishes(said)
-    return rest != said and not re.search(r"\w", _FILLER.sub(" ", rest))
+    """Whether a text is settings and filler alone."""
+    wish_text = _in_wish_words(text)
+    rest = without_wishes(wish_text)
+    return rest != wish_text and not re.search(r"\w", _FILLER.sub(" ", rest))
 
 
-def _as_wished(text: str) -> str:
+def _in_wish_words(text: str) -> str:
     """The text in wishes' words: "set steps to 30, use DDIM" as "steps: 30, using DDIM"."""
     return _USE.sub("using", _SET_TO.sub(r"\1: ", text))
 
 
 def _clause(clause: str, find: Find) -> Edit | None:
-    """One clause's part of an edit; settings were read from the whole message and add nothing here."""
+    """The edit of one clause, without settings: those are read from the whole message."""
     if _NEW_SEED.search(clause):
         return Edit(new_seed=True)
     if _is_settings(clause):
         return Edit()
-    if named := _model(clause, find):
-        return Edit(model=named)
-    if found := _AVOID.match(clause):
-        return Edit(avoid=(found[1],))
-    if found := _ADD.match(clause):
-        return Edit(words=(found[1],))
-    if found := _RESTYLE.match(clause):
-        return Edit(words=(found[1],), restyle=True)
+    if air := _model(clause, find):
+        return Edit(model=air)
+    if hit := _AVOID.match(clause):
+        return Edit(avoid=(hit[1],))
+    if hit := _ADD.match(clause):
+        return Edit(words=(hit[1],))
+    if hit := _RESTYLE.match(clause):
+        return Edit(words=(hit[1],), restyle=True)
     return None
 
 
 def _model(text: str, find: Find) -> str | None:
     """The AIR of the model that a text asks for by name or AIR."""
-    air = IN_TEXT.search(text)
-    named = _NAMED.match(text)
-    card = find(air[0].rstrip(".,;")) if air else find(named[1].strip("\"'“”")) if named else None
+    air_hit = IN_TEXT.search(text)
+    name_hit = _NAMED.match(text)
+    card = (
+        find(air_hit[0].rstrip(".,;")) if air_hit else find(name_hit[1].strip("\"'“”")) if name_hit else None
+    )
     return card.air if card else None
 
 
-def _trimmed(clause: str) -> str:
+def _trim(clause: str) -> str:
     return _POLITE.sub("", clause.strip()).strip(" .!?")

@@ -2,9 +2,9 @@
 
     "a dog on a beach"  →  "a dog on a beach, photograph, golden hour, wide shot, highly detailed"
 
-The language model sees a few invented examples and chooses, behind the user's own words, a medium, a light,
-a view and a finish out of known ones. So no word of the user's is lost and none is made up, with a small
-model as with a large one; where the model fails the prompt stays as it is.
+The language model sees a few invented examples and adds a medium, a light, a view and a finish out of known
+ones to the user's words. No word of the user's is lost and none is made up, with a small model as with a
+large one. Where the model fails, the prompt stays as it is.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from diffagent.data.errors import EngineError
 from diffagent.data.prompts import bare_words, plain
 
 LONGEST = 240
-"""Characters from which on a prompt is taken to be structured already."""
+"""The most characters of a prompt to enrich; longer ones are structured already."""
 CHOICES = {
     "medium": (
         "photograph", "oil painting", "watercolor", "digital painting", "ink drawing", "anime illustration",
@@ -32,7 +32,7 @@ CHOICES = {
         "highly detailed", "sharp focus", "vivid colors", "muted colors", "minimalist", "intricate details",
     ),
 }  # fmt: skip
-"""What may stand behind the user's words, in order."""
+"""The additions to the user's words, in order."""
 EXAMPLES = (
     ("a kettle on a stove", "photograph", "soft light", "close-up", "sharp focus"),
     (
@@ -52,37 +52,37 @@ EXAMPLES = (
     ("an old miller, watercolor", "watercolor", "overcast daylight", "portrait", "muted colors"),
     ("map of an imaginary island", "ink drawing", "soft light", "from above", "highly detailed"),
 )
-"""Our own, of the kinds that people type."""
+"""Invented captions of the kinds that people type, with their additions."""
 SYSTEM = "You enrich captions into image prompts: the caption, then medium, light, view and finish."
 
 
 def question(prompt: str) -> Prompt:
-    """The chat turn: the examples, then the caption."""
-    shown = [f"{caption} -> {', '.join((caption, *rest))}" for caption, *rest in EXAMPLES]
-    return Prompt(SYSTEM, "\n".join([*shown, f"{_flat(prompt)} ->"]))
+    """Returns the chat turn: the examples, then the caption."""
+    examples = [f"{caption} -> {', '.join((caption, *rest))}" for caption, *rest in EXAMPLES]
+    return Prompt(SYSTEM, "\n".join([*examples, f"{_flat(prompt)} ->"]))
 
 
 def grammar(prompt: str) -> Grammar:
-    """The user's words, and a choice for each part that they do not name themselves."""
-    said = f" {bare_words(prompt)} "
+    """Returns a grammar of the user's words and a slot for each part that they lack."""
+    prompt_words = f" {bare_words(prompt)} "
     parts: list[str | Slot] = [_flat(prompt)]
     for name, options in CHOICES.items():
-        if not any(f" {bare_words(option)} " in said for option in options):
+        if not any(f" {bare_words(option)} " in prompt_words for option in options):
             parts += [", ", Slot(name, options, (-math.log(len(options)),) * len(options))]
     return Grammar(tuple(parts))
 
 
 def enhance(prompt: str, engine: Engine) -> str:
-    """The enriched prompt; the prompt itself where it is long already or the model gives no usable answer."""
+    """Returns the enriched prompt; the prompt itself where it is long or the answer is not usable."""
     legal = grammar(prompt)
     if len(plain(prompt)) > LONGEST or not legal.slots:
         return prompt
     try:
-        written = engine.write(question(prompt), legal)
-        legal.parse(written)
+        answer = engine.write(question(prompt), legal)
+        legal.parse(answer)
     except EngineError:
         return prompt
-    return written
+    return answer
 
 
 def _flat(prompt: str) -> str:

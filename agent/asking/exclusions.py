@@ -1,14 +1,14 @@
-"""Exclusions: what a prompt's words say shall not be in the picture.
+"""Exclusions: what a prompt keeps out of the picture.
 
-In: a prompt. Out: the prompt without those words, and what they name, as a negative prompt has it.
+In: a prompt. Out: the prompt without its exclusions, and their names for a negative prompt.
 
     exclusions("a beach at dawn, no people, without text")  -> ("a beach at dawn", ("people", "text"))
     exclusions("a man with no shirt on a horse")            -> (unchanged, ("shirt",))
     exclusions("the end of no man's land")                  -> (unchanged, ())
 
-Rules, not a model: a word of exclusion counts where a clause begins with it, behind a word that only joins
-("with no people"), or before what people usually leave out ("poster no text"). A clause of its own, and what
-no scene has ("text", "anime"), is an instruction and goes; inside a description the sentence stays, unless
+Rules, not a model: a word of exclusion counts at the start of a clause, behind a joining word ("with no
+people"), or before what people usually leave out ("poster no text"). A clause of its own, or a name of what
+no scene has ("text", "anime"), is an instruction and is cut; inside a description the sentence stays, unless
 the request speaks to somebody elsewhere. Quoted text and titles in capitals are names. Text encoders of T2I
 models read "no people" as people.
 """
@@ -20,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from diffagent.agent.asking.cutting import masked, without
-from diffagent.agent.asking.foreign_exclusions import foreign
+from diffagent.agent.asking.foreign_exclusions import foreign_exclusions
 
 _BOUNDARY = re.compile(r"[,;:.!?\n()\[\]{}|<>\"“”«»•–—]+|\s-+\s")
 _WORD = re.compile(r"[^\W_]++(?:['’-][^\W_]++)*+")
@@ -39,13 +39,13 @@ ARTEFACT = re.compile(
     r"noise|anime|manga|cartoons?|cgi|3d(?: look)?|nsfw|nudity|gore|artifacts?|username)$",
     re.I,
 )
-"""What is of the picture and in no scene."""
+"""Features of pictures that no scene has."""
 _LETTERED = re.compile(
     r"\b(?:labels?|labell?ing|branding|brand names?|prices?|price tags?|barcodes?|letters|words|titles?|"
     r"numbers|slogans?)$",
     re.I,
 )
-"""What letters stand on, so that its name in a prompt makes letters."""
+"""Things with letters on them: their names in a prompt make letters."""
 _STYLE = (
     r"(?:anime|manga|cartoons?(?:ish|y)?|photos?(?:graph(?:ic|y)?|realis\w+)?|paintings?|painted|drawings?|"
     r"drawn|3d|2d|cgi|rendere?d?|realis\w+|sketch(?:es|y)?|illustrat\w+|comics?|pixel art|pixelated|vector|"
@@ -60,7 +60,7 @@ _LOOK = re.compile(
     re.I,
 )
 _PLEA = re.compile(r"\b(?:please|pls|ideally|preferably|absolutely|definitely|should|must)\b", re.I)
-"""What says that a description ends and an instruction begins."""
+"""Words by which an instruction begins."""
 _LIST_OF_IDIOMS = """
 one body else lot lots expression longer matter doubt doubts less fewer other others way ways idea ideas
 problem problems need needs end ends nonsense good such big thanks worries wonder reason chance question
@@ -77,19 +77,19 @@ ceiling railing writing lighting shading packaging branding piercing piercings e
 icing frosting topping blessing awning bedding anything everything
 """
 _VERBAL = frozenset(_LIST_OF_THINGS.split())
-"""Words in -ing that are things."""
+"""Nouns in -ing."""
 _LIST_OF_POSTURES = """
 flying floating glowing moving running standing sitting smiling burning shining falling living
 """
 _DESCRIBING = frozenset(_LIST_OF_POSTURES.split())
-"""Words in -ing that tell how a thing is where a noun stands behind them."""
+"""Words in -ing that describe a noun behind them."""
 _LIST_OF_DEGREES = """
 too very so only just yet quite far long sure even that really much many all every everyone necessarily at
 in on to for from because if unlike without with necessarily bad entirely exactly always often here there
 now this what where who how until least again as yours mine his hers theirs ours happy
 """
 _NOT_STYLE = frozenset(_LIST_OF_DEGREES.split())
-"""Words behind "not" with which nothing is excluded."""
+"""Words behind "not" that exclude nothing."""
 _LIST_OF_JOINTS = """
 and or nor but in on at for with from by under over behind near next beside besides between among around
 into onto through across during while when where which who that is are was were be being been as like to
@@ -222,7 +222,7 @@ _INSTEAD = re.compile(
     r"(?=[ \t]*+(?:$|[,;:.!?)\n])|\s(?:and|but|because|in|on|at|with|standing|sitting|under|over|by|near)\b)",
     re.I,
 )
-"""What another thing takes the place of."""
+"""Things that something else replaces."""
 _NO_PLACE = re.compile(
     r"\b(?:usual|later|never|sooner|that|this|it|him|her|them|you|me|us|one|two|"
     r"[a-z]{2,}ing)\b",
@@ -281,11 +281,11 @@ _OUTDOORS = re.compile(
 _TAGGED = re.compile(r"(?<![\w-])no_(?P<name>[a-z]{3,20})(?![\w-])")
 """A tag of an image board, such as "no_humans": it stays, and what it names is left out."""
 _SHAPES = frozenset(("wide", "tall", "square", "portrait", "vertical", "horizontal", "upright", "panoramic"))
-"""Shapes, which "not" rules out of the call and not of the picture."""
+"""Shapes, which "not" excludes from the call, not from the picture."""
 _BOARD = frozenset(
     ("humans", "shoes", "pants", "legwear", "socks", "eyes", "mouth", "nose", "pupils", "headwear")
 )
-"""What such tags name."""
+"""The names in such tags."""
 _FEWEST_TAGS = 6
 _FREE = re.compile(r"(?<![\w-])(text|watermark|people|logo|crowd|car|gore|blood|border)-free\b\s*", re.I)
 _VAGUE = frozenset(("visible", "kind", "sort", "kinds", "sorts", "of", "readable", "recognisable"))
@@ -315,16 +315,16 @@ _NO_THING = re.compile(
     r"worries)\b",
     re.I,
 )
-"""Words of what no picture shows."""
+"""Words for what no picture shows."""
 MOST = 12
-"""Exclusions that are read; behind them it is no sentence any more."""
+"""The most exclusions that are read."""
 LONGEST = 4000
 """Characters of a prompt in which exclusions are looked for."""
 
 
 @dataclass(frozen=True)
 class _Cut:
-    """Characters of the text that go, and what they named."""
+    """A span to cut out of the text, and the names in it."""
 
     start: int
     end: int
@@ -332,26 +332,30 @@ class _Cut:
 
 
 def exclusions(text: str, *, is_spoken: bool = False) -> tuple[str, tuple[str, ...]]:
-    """The text without its exclusions, and their names, bare nouns in order; unchanged where it has none.
+    """Returns the text without its exclusions, and their names, bare nouns in order; the text unchanged where
+    it has none.
 
-    In a description they stay and are named too; ``is_spoken`` says that the text speaks to somebody, so that
-    it is none.
+    In a description exclusions stay, and their names are returned too; ``is_spoken``: the text speaks to
+    somebody, so that it is not a description.
     """
     if len(text) > LONGEST:
         return text, ()
     flat = masked(text)
-    phrases = _phrases(flat, is_spoken=is_spoken)
+    phrase_cuts = _phrases(flat, is_spoken=is_spoken)
     cuts = [
         cut
         for cut in _cuts(flat, is_spoken=is_spoken)
-        if not any(one.start <= cut.start < one.end or cut.start <= one.start < cut.end for one in phrases)
+        if not any(
+            phrase_cut.start <= cut.start < phrase_cut.end or cut.start <= phrase_cut.start < cut.end
+            for phrase_cut in phrase_cuts
+        )
     ]
-    cuts += phrases
-    cuts += [_Cut(start, end, (name,)) for start, end, name in foreign(text)[:MOST]]
+    cuts += phrase_cuts
+    cuts += [_Cut(start, end, (name,)) for start, end, name in foreign_exclusions(text)[:MOST]]
     names = tuple(
         dict.fromkeys(
             name
-            for cut in sorted(cuts, key=lambda one: one.start)
+            for cut in sorted(cuts, key=lambda cut: cut.start)
             for name in cut.names
             if name.casefold() not in _SHAPES
         )
@@ -362,7 +366,7 @@ def exclusions(text: str, *, is_spoken: bool = False) -> tuple[str, tuple[str, .
 
 
 def _phrases(text: str, *, is_spoken: bool) -> list[_Cut]:
-    """What whole phrases leave out: "leave the dog out", "nothing with wings", "not at night"."""
+    """The cuts of whole phrases: "leave the dog out", "nothing with wings", "not at night"."""
     cuts = [
         _Cut(*hit.span(), names)
         for pattern in _LEFT_OUT
@@ -372,12 +376,12 @@ def _phrases(text: str, *, is_spoken: bool) -> list[_Cut]:
     for hit in _INSTEAD.finditer(text):
         names = _names(hit["name"])
         if names and not _NO_PLACE.search(hit["name"]):
-            goes = (
+            is_cut = (
                 is_spoken
                 or re.fullmatch(_STYLE, names[-1], re.I)
                 or hit["the"].strip().casefold() in ("the", "his", "her", "their", "its")
             )
-            cuts.append(_Cut(hit.start(), hit.end() if goes else hit.start(), names))
+            cuts.append(_Cut(hit.start(), hit.end() if is_cut else hit.start(), names))
     cuts += [
         _Cut(*hit.span(), (hit["name"],)) for hit in (*_NOT_AT.finditer(text), *_OUTDOORS.finditer(text))
     ]
@@ -388,24 +392,24 @@ def _phrases(text: str, *, is_spoken: bool) -> list[_Cut]:
 
 
 def _taken_back(text: str) -> list[_Cut]:
-    """Second thoughts, and the clauses before them that name what is taken back."""
+    """The cuts of second thoughts, and of the clauses before them that name the same thing."""
     cuts = []
     for hit in [*_WAITED.finditer(text)][:MOST]:
         name = re.compile(rf"\b{re.escape(hit['name'])}\b", re.I)
         cuts.append(_Cut(*hit.span(), _names(hit["name"])))
-        before = [clause.span() for clause in _CLAUSE_BEFORE.finditer(text, 0, hit.start())]
-        first = next((span for span in before if re.search(r"\w", text[slice(*span)])), None)
-        cuts += [_Cut(*span, ()) for span in before if span != first and name.search(text[slice(*span)])]
+        spans = [clause.span() for clause in _CLAUSE_BEFORE.finditer(text, 0, hit.start())]
+        first_span = next((span for span in spans if re.search(r"\w", text[slice(*span)])), None)
+        cuts += [_Cut(*span, ()) for span in spans if span != first_span and name.search(text[slice(*span)])]
     return cuts
 
 
 def _names(words: str) -> tuple[str, ...]:
     """The nouns of a list, without what stands before them."""
     parts = re.split(r"\s(?:and|or|nor)\s|,\s(?:(?:and|or)\s)?", words)
-    bare = [_AN_FIRST.sub("", part.strip()) for part in parts]
-    bare = [name if name.isupper() else name[:1].lower() + name[1:] for name in bare]
-    idle = {*_DENIED, *_STOP, "it", "him", "her", "them", "this", "that", "everything", "something", "rest"}
-    return tuple(name for name in bare if name and name.casefold() not in idle)
+    nouns = [_AN_FIRST.sub("", part.strip()) for part in parts]
+    nouns = [name if name.isupper() else name[:1].lower() + name[1:] for name in nouns]
+    stop = {*_DENIED, *_STOP, "it", "him", "her", "them", "this", "that", "everything", "something", "rest"}
+    return tuple(name for name in nouns if name and name.casefold() not in stop)
 
 
 def is_tags(text: str) -> bool:
@@ -418,21 +422,21 @@ def is_tags(text: str) -> bool:
 def _cuts(text: str, *, is_spoken: bool) -> list[_Cut]:
     cuts: list[_Cut] = []
     bounds = _clauses(text)
-    reached = 0
+    last_end = 0
     for hit in _NO.finditer(text):
-        if hit.start() < reached or len(cuts) >= MOST:
+        if hit.start() < last_end or len(cuts) >= MOST:
             continue
         low, high = bounds(hit.start())
-        cut = _cut(text, hit, max(low, reached), high, is_spoken=is_spoken)
+        cut = _cut(text, hit, max(low, last_end), high, is_spoken=is_spoken)
         if cut is not None:
             cuts.append(cut)
-            reached = cut.end
+            last_end = cut.end
     cuts += [_Cut(hit.start(), hit.end(), (hit[1].lower(),)) for hit in _FREE.finditer(text)][:MOST]
     return cuts
 
 
 def _clauses(text: str) -> Callable[[int], tuple[int, int]]:
-    """A function that gives the clause, start and end, of a place in the text; places only grow."""
+    """A function from a place in the text to its clause, start and end; places have to ascend."""
     edges = [0]
     for edge in _BOUNDARY.finditer(text):
         edges += [edge.start(), edge.end()]
@@ -450,52 +454,54 @@ def _clauses(text: str) -> Callable[[int], tuple[int, int]]:
 
 
 def _cut(text: str, hit: re.Match[str], low: int, high: int, *, is_spoken: bool) -> _Cut | None:
-    """What one word of exclusion, in the clause from ``low`` to ``high``, takes out or only names; None where
-    nothing."""
+    """The cut of one word of exclusion in the clause from ``low`` to ``high``, of no width where the words
+    stay; None where it excludes nothing."""
     kind = hit.lastgroup
     before = text[low : hit.start()]
     joining = _JOINING.search(before[-60:])
     start = hit.start() - (len(joining[0]) if joining else 0)
-    initial = not text[low:start].strip()
-    joined = initial or joining is not None
-    told = initial or is_spoken or (joining is not None and bool(_PLEA.search(joining[0])))
+    is_initial = not text[low:start].strip()
+    is_joined = is_initial or joining is not None
+    is_instruction = is_initial or is_spoken or (joining is not None and bool(_PLEA.search(joining[0])))
     if kind in ("unseeing", "doing"):
-        return _Cut(start, _tail(text, hit.end(), high), (hit["doing"],)) if joined else None
+        return _Cut(start, _tail(text, hit.end(), high), (hit["doing"],)) if is_joined else None
     if kind == "nobody":
-        end = _tail(text, hit.end(), high) if told else start
-        return _Cut(start, end, ("people",)) if joined else None
+        end = _tail(text, hit.end(), high) if is_instruction else start
+        return _Cut(start, end, ("people",)) if is_joined else None
     if _SAYING.search(before[-40:]) or _is_title(text, hit):
         return None
     if kind == "not":
-        return _not(text, hit, start, high, is_spoken=is_spoken) if joined else _unlike(text, hit, high)
+        return _not(text, hit, start, high, is_spoken=is_spoken) if is_joined else _unlike(text, hit, high)
     if kind == "nothing":
         words = _WORD.findall(text[hit.end() : high])
-        named = " ".join(word for word in words if word.casefold() not in ("too", "please", "pls"))
-        return _Cut(start, high, (named,)) if initial and len(words) <= 3 else None
-    if kind in ("avoid", "dont") and not joined and not _ANDED.match(text, hit.start()):
+        look = " ".join(word for word in words if word.casefold() not in ("too", "please", "pls"))
+        return _Cut(start, high, (look,)) if is_initial and len(words) <= 3 else None
+    if kind in ("avoid", "dont") and not is_joined and not _ANDED.match(text, hit.start()):
         return None
-    phrase = _phrase(text, hit.end(), high, listed=kind in ("avoid", "dont"))
+    phrase = _phrase(text, hit.end(), high, is_list=kind in ("avoid", "dont"))
     if phrase is None:
         return None
     names, end = phrase
     tail = _tail(text, end, high)
-    told = told or kind in ("avoid", "dont", "but") or all(map(ARTEFACT.search, names))
-    told = told or all(map(_LETTERED.search, names))
-    told = told or hit[0].casefold() in ("minus", "w/o") or bool(_AND_WITHOUT.match(text, tail))
+    is_instruction = is_instruction or kind in ("avoid", "dont", "but") or all(map(ARTEFACT.search, names))
+    is_instruction = is_instruction or all(map(_LETTERED.search, names))
+    is_instruction = (
+        is_instruction or hit[0].casefold() in ("minus", "w/o") or bool(_AND_WITHOUT.match(text, tail))
+    )
     names = tuple(
         "people" if name.casefold() in ("anyone", "anybody", "anyone else") else name for name in names
     )
     if kind in ("without", "but", "lacking"):
-        if not told or kind == "lacking":
+        if not is_instruction or kind == "lacking":
             return _Cut(hit.start(), hit.start(), names)
-        swept = joining and joining[0].strip().casefold() in ("and", "but")
-        return _Cut(start if swept else hit.start(), tail, names)
-    if initial and kind == "no" and text[hit.end() : high].strip().casefold() in _BOARD and is_tags(text):
+        is_bare_joint = joining and joining[0].strip().casefold() in ("and", "but")
+        return _Cut(start if is_bare_joint else hit.start(), tail, names)
+    if is_initial and kind == "no" and text[hit.end() : high].strip().casefold() in _BOARD and is_tags(text):
         return _Cut(hit.start(), hit.start(), names)
-    if initial and end <= high:
+    if is_initial and end <= high:
         return _Cut(start, _rest_of_clause(text, tail, high), names)
-    if joined:
-        return _Cut(start, tail if told else start, names)
+    if is_joined:
+        return _Cut(start, tail if is_instruction else start, names)
     is_last = names[-1].split()[-1].casefold() in _USUAL and not text[tail:high].strip()
     return _Cut(start, tail, names) if is_last else None
 
@@ -507,11 +513,11 @@ def _unlike(text: str, hit: re.Match[str], high: int) -> _Cut | None:
 
 
 def _is_title(text: str, hit: re.Match[str]) -> bool:
-    """Whether capitals make a name of it: "No Country for Old Men", "Rebel Without a Cause"."""
+    """Whether capitals make a title of the words: "No Country for Old Men", "Rebel Without a Cause"."""
     word = hit[0].split()[0]
     following = _WORD.findall(text[hit.end() : hit.end() + 40])
-    named = next((one for one in following if one.casefold() not in _DETERMINERS), "")
-    return word[:1].isupper() and not word.isupper() and named[:1].isupper()
+    name = next((follower for follower in following if follower.casefold() not in _DETERMINERS), "")
+    return word[:1].isupper() and not word.isupper() and name[:1].isupper()
 
 
 def _not(text: str, hit: re.Match[str], start: int, high: int, *, is_spoken: bool) -> _Cut | None:
@@ -532,38 +538,40 @@ def _not(text: str, hit: re.Match[str], start: int, high: int, *, is_spoken: boo
     return _Cut(start, end, (" ".join(words),))
 
 
-def _phrase(text: str, at: int, high: int, *, listed: bool) -> tuple[tuple[str, ...], int] | None:
-    """The nouns that are left out, and where they end; ``listed``: "and" goes on with the list."""
-    first = _noun(text, at, high)
-    if first is None:
+def _phrase(text: str, at: int, high: int, *, is_list: bool) -> tuple[tuple[str, ...], int] | None:
+    """The excluded nouns, and their end; ``is_list``: "and" continues the list."""
+    first_noun = _noun(text, at, high)
+    if first_noun is None:
         return None
-    names, end = [first[0]], first[1]
+    names, end = [first_noun[0]], first_noun[1]
     while len(names) < MOST:
-        more = _CONTINUING.match(text, end, high)
-        following = _noun(text, more.end(), high) if more else None
-        if more is None or following is None:
+        joint = _CONTINUING.match(text, end, high)
+        next_noun = _noun(text, joint.end(), high) if joint else None
+        if joint is None or next_noun is None:
             break
-        if more[1].casefold() == "and" and not listed:
-            usual = following[0].split()[-1].casefold() in _USUAL
-            if not usual or text[_tail(text, following[1], high) : high].strip():
+        if joint[1].casefold() == "and" and not is_list:
+            usual = next_noun[0].split()[-1].casefold() in _USUAL
+            if not usual or text[_tail(text, next_noun[1], high) : high].strip():
                 break
-        names.append(following[0])
-        end = following[1]
-    return _across_commas(text, names, end, high, listed=listed, begins=listed and _begins(text, at))
+        names.append(next_noun[0])
+        end = next_noun[1]
+    return _across_commas(
+        text, names, end, high, is_list=is_list, is_start=is_list and _is_sentence_start(text, at)
+    )
 
 
-def _begins(text: str, at: int) -> bool:
-    """Whether the exclusion of which nouns begin at a place is a sentence's beginning."""
+def _is_sentence_start(text: str, at: int) -> bool:
+    """Whether an exclusion whose nouns begin at a place starts a sentence."""
     return bool(_SENTENCE_START.search(text[max(0, at - 40) : at]))
 
 
 def _across_commas(
-    text: str, names: list[str], end: int, high: int, *, listed: bool, begins: bool
+    text: str, names: list[str], end: int, high: int, *, is_list: bool, is_start: bool
 ) -> tuple[tuple[str, ...], int]:
-    """The list goes on behind a comma where it ends in "or", or names what is only ever left out; one that
-    ``begins`` a sentence also where it ends in "and" with that, over what stands in brackets."""
-    aside = _ASIDE.match(text, end) if listed else None
-    if (begins or aside) and not text[end:high].strip() and (series := _WHOLE_SERIES.match(text, end)):
+    """The names with those behind a comma, and their end: for lists that end in "or", or with what is only
+    ever left out; at a sentence's start (``is_start``) also for those that end in "and", across brackets."""
+    aside = _ASIDE.match(text, end) if is_list else None
+    if (is_start or aside) and not text[end:high].strip() and (series := _WHOLE_SERIES.match(text, end)):
         parts = re.split(r",\s*(?:(?:and|or)\s)?|\s(?:and|or)\s", _ASIDE.sub("", series["rest"]).strip(" ,"))
         names, end = [*names, *filter(None, map(str.strip, parts))], series.end()
     elif aside:
@@ -578,28 +586,28 @@ def _across_commas(
 
 
 def _noun(text: str, at: int, high: int) -> tuple[str, int] | None:
-    """One noun with what stands before it, up to four words, and where it ends; None for an idiom."""
+    """A noun with the words before it, up to four words, and its end; None for an idiom."""
     words: list[str] = []
-    end, single = at, False
-    for found in _WORD.finditer(text, at, high):
-        if text[end : found.start()].strip():
+    end, is_single = at, False
+    for hit in _WORD.finditer(text, at, high):
+        if text[end : hit.start()].strip():
             break
-        word = found[0]
+        word = hit[0]
         folded = word.casefold().replace("’", "'")
         if not words and (folded in _DETERMINERS or folded in _VAGUE):
-            end, single = found.end(), folded in ("a", "an")
+            end, is_single = hit.end(), folded in ("a", "an")
             continue
-        if not words and (folded in _DENIED or _is_action(text, found, high)):
+        if not words and (folded in _DENIED or _is_action(text, hit, high)):
             return None
-        if folded in _STOP or len(words) == 4 or (words and _is_verb(folded, single)):
+        if folded in _STOP or len(words) == 4 or (words and _is_verb(folded, is_single)):
             break
         words.append(word)
-        end = found.end()
+        end = hit.end()
     return (" ".join(words), end) if words else None
 
 
 def _is_action(text: str, word: re.Match[str], high: int) -> bool:
-    """Whether a word in -ing is what somebody does: "without looking", not "without flying cars"."""
+    """Whether a word in -ing is an action: "without looking", not "without flying cars"."""
     folded = word[0].casefold()
     if not folded.endswith("ing") or folded in _VERBAL:
         return False
@@ -607,16 +615,16 @@ def _is_action(text: str, word: re.Match[str], high: int) -> bool:
     return folded not in _DESCRIBING or following is None or following[0].casefold() in _STOP
 
 
-def _is_verb(word: str, single: bool) -> bool:
-    """Whether a word behind a noun, one thing or several, goes on with the sentence."""
+def _is_verb(word: str, is_single: bool) -> bool:
+    """Whether a word behind a noun is a verb; ``is_single``: the noun is in the singular."""
     if word in _VERBAL:
         return False
-    return word.endswith(("ing", "ed")) or (single and word.endswith("s") and not word.endswith("ss"))
+    return word.endswith(("ing", "ed")) or (is_single and word.endswith("s") and not word.endswith("ss"))
 
 
 def _tail(text: str, at: int, high: int) -> int:
-    found = _TAIL.match(text, at, high)
-    return found.end() if found and found[0].strip() else at
+    hit = _TAIL.match(text, at, high)
+    return hit.end() if hit and hit[0].strip() else at
 
 
 def _rest_of_clause(text: str, at: int, high: int) -> int:

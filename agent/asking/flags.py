@@ -1,4 +1,4 @@
-"""Flags: what people who come from MidJourney write behind a prompt.
+"""Flags: MidJourney's options behind a prompt.
 
     flags("a copper robot --v 5 --ar 2:3 --no people, text")
       -> ("a copper robot", ("--v 5", "--ar 2:3"), ("people", "text"))
@@ -28,8 +28,8 @@ _NO = re.compile(_DASHES + r"no[\s:]{1,2}(?P<names>[^\n]{1,400}?)[\s,.]*(?=\s(?:
 
 
 def flags(text: str) -> tuple[str, tuple[str, ...], tuple[str, ...]]:
-    """The text without its flags, those that say how it is made, and what ``--no`` leaves out; unchanged
-    where nothing else would be left."""
+    """Returns the text without its flags, the flags but ``--no``, and the names behind ``--no``; the text
+    unchanged where nothing else would be left."""
     flat = masked(text)
     avoided = list(_NO.finditer(flat))
     others = list(_FLAG.finditer(flat))

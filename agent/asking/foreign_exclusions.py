@@ -1,10 +1,10 @@
-"""Exclusions in other languages than English, of what people leave out most.
+"""Exclusions in languages other than English, of what people leave out most.
 
-    foreign("ein Dorf ohne Menschen und ohne Schrift")  -> [(8, 21, "people"), (22, 38, "text")]
-    foreign("deniz feneri, renk yok")                   -> [(14, 22, "color")]
-    foreign("ein Mann ohne Hut")                        -> []
+    foreign_exclusions("ein Dorf ohne Menschen und ohne Schrift")  -> [(8, 21, "people"), (22, 38, "text")]
+    foreign_exclusions("deniz feneri, renk yok")                   -> [(14, 22, "color")]
+    foreign_exclusions("ein Mann ohne Hut")                        -> []
 
-A noun that is not in the table counts behind one that is: "sin gente, sin globos".
+A noun outside the table counts behind one in it: "sin gente, sin globos".
 """
 
 from __future__ import annotations
@@ -65,26 +65,26 @@ _SIGNS = (
 _CHINESE = re.compile(
     r"(?:不要|不带|不帶|没有任何|別畫|别画)(?P<noun>[\u4e00-\u9fff]{1,4})(?=$|[\s,，。、;；！!])"
 )
-"""What a clause of Chinese leaves out."""
+"""An exclusion in a Chinese clause."""
 
 
-def foreign(text: str) -> list[tuple[int, int, str]]:
-    """Start, end and English name of each exclusion, in order; an unknown noun keeps its own name."""
-    found = [
+def foreign_exclusions(text: str) -> list[tuple[int, int, str]]:
+    """Returns start, end and English name of each exclusion, in order; an unknown noun keeps its own name."""
+    spans = [
         (hit.start(), hit.end(), str(hit.lastgroup))
         for pattern in (_BEFORE, _BEHIND)
         for hit in pattern.finditer(text)
     ]
-    found += [(*hit.span(), name) for pattern, name in _SIGNS for hit in pattern.finditer(text)]
-    found += [
+    spans += [(*hit.span(), name) for pattern, name in _SIGNS for hit in pattern.finditer(text)]
+    spans += [
         (*hit.span(), hit["noun"])
         for hit in _CHINESE.finditer(text)
-        if not any(start <= hit.start() < end for start, end, _ in found)
+        if not any(start <= hit.start() < end for start, end, _ in spans)
     ]
-    for _, end, _ in list(found):
-        while more := _ALSO.match(text, end):
-            if any(start <= more.start("noun") < stop for start, stop, _ in found):
+    for _, end, _ in list(spans):
+        while addition := _ALSO.match(text, end):
+            if any(start <= addition.start("noun") < stop for start, stop, _ in spans):
                 break
-            found.append((*more.span(), more["noun"].lower()))
-            end = more.end()
-    return sorted(found)
+            spans.append((*addition.span(), addition["noun"].lower()))
+            end = addition.end()
+    return sorted(spans)

@@ -3,8 +3,8 @@
     language("un gato negro en la ventana")   -> "Spanish"
     language("a black cat at the window")     -> None
 
-By script where it is not Latin, else by a vote of function words that English does not have, else by letters
-(py3langid); a name or a dish in a foreign language is English still.
+By script where it is not Latin, else by a vote of function words that English lacks, else by letters
+(py3langid); a name or a dish in a foreign language counts as English.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ _SHARED: Mapping[str, str] = {
     "Polish": "w z i o pod",
     "Czech": "v s pod",
 }
-"""Words that are met in names and in English too: they only add to others."""
+"""Words of names and of English too: they only add to others."""
 _TEXT_OF_ENGLISH = """
 the of with and an is are at by from this that its his her wearing holding my you what not like or for who
 their while near behind against under through into style there it i
@@ -78,7 +78,7 @@ _ASKED = re.compile(
     r"us|of))?\s)",
     re.I,
 )
-"""An English instruction in front of what is said in another language."""
+"""An English instruction in front of words in another language."""
 _BY_LETTERS: Mapping[str, str] = {
     "de": "German", "es": "Spanish", "fr": "French", "pt": "Portuguese", "it": "Italian", "nl": "Dutch",
     "pl": "Polish", "cs": "Czech", "tr": "Turkish", "sv": "Swedish", "da": "Danish", "hu": "Hungarian",
@@ -86,15 +86,15 @@ _BY_LETTERS: Mapping[str, str] = {
     "no": "Norwegian", "ca": "Catalan", "hr": "Croatian", "sk": "Slovak", "tl": "Tagalog", "ms": "Malay",
     "et": "Estonian", "lt": "Lithuanian", "lv": "Latvian", "sl": "Slovenian",
 }  # fmt: skip
-"""Languages in Latin letters that are told by them, by code."""
+"""Languages in Latin letters that are told by letters, by code."""
 _KIN = (("id", "ms"), ("no", "da"), ("cs", "sk"), ("hr", "sl"))
-"""Languages whose letters are alike: together they are as good as one."""
+"""Languages with similar letters, whose probabilities are added."""
 SURE = 0.8
-"""The probability from which letters tell: no English prompt of 5,406 reaches it."""
+"""The least probability of a language by letters: no English prompt of 5,406 reaches it."""
 FEWEST = 4
-"""Words of which letters tell; fewer are often a name."""
+"""The fewest words for a language by letters; fewer are often a name."""
 LONGEST = 2000
-"""Characters of a prompt that are looked at."""
+"""The characters of a prompt that are read."""
 SYSTEM = (
     "You translate prompts for an image generator into English. Keep names, commas and word order where you "
     "can, add nothing, and answer with the English prompt alone."
@@ -102,20 +102,20 @@ SYSTEM = (
 
 
 def language(prompt: str) -> str | None:
-    """The language of a prompt that is not English, or None."""
+    """Returns the language of a prompt; None for English."""
     text = unicodedata.normalize("NFC", prompt[:LONGEST])
     letters = [letter for letter in text if letter.isalpha()]
     foreign = [letter for letter in letters if ord(letter) > 0x36F and not _is_latin(letter)]
     if letters and 2 * len(foreign) > len(letters):
-        written = "".join(foreign)
-        return next((name for name, pattern in _SCRIPTS if pattern.search(written)), "another language")
+        foreign_text = "".join(foreign)
+        return next((name for name, pattern in _SCRIPTS if pattern.search(foreign_text)), "another language")
     return _by_words([word.casefold() for word in _WORD.findall(text)])
 
 
 def foreign_tags(prompt: str) -> list[tuple[int, int, str]]:
-    """Start, end and language of each clause of an English prompt that is in another script, or in another
-    language by several words; quoted words are to be read as they are."""
-    found: list[tuple[int, int, str]] = []
+    """Returns start, end and language of each clause of an English prompt in another script, or in another
+    language by several words; quoted words stay as they are."""
+    spans: list[tuple[int, int, str]] = []
     flat = masked(prompt[:LONGEST])
     for clause in _TAG.finditer(flat):
         tag = _ASKED.sub("", clause[0]).strip()
@@ -124,50 +124,55 @@ def foreign_tags(prompt: str) -> list[tuple[int, int, str]]:
             continue
         start = clause.start() + clause[0].index(tag)
         is_strange = not any(map(_is_latin, letters))
-        beside = bool(found) and not is_strange and not flat[found[-1][1] : start].strip(" ,;")
-        spoken = language(tag) if is_strange else _of_clause(tag, found[-1][2] if beside else None)
-        if spoken is None:
+        is_beside = bool(spans) and not is_strange and not flat[spans[-1][1] : start].strip(" ,;")
+        language_name = language(tag) if is_strange else _of_clause(tag, spans[-1][2] if is_beside else None)
+        if language_name is None:
             continue
-        if beside and found[-1][2] == spoken:
-            start = found.pop()[0]
-        found.append((start, clause.start() + clause[0].index(tag) + len(tag), spoken))
-    return found
+        if is_beside and spans[-1][2] == language_name:
+            start = spans.pop()[0]
+        spans.append((start, clause.start() + clause[0].index(tag) + len(tag), language_name))
+    return spans
 
 
-def _of_clause(tag: str, beside: str | None) -> str | None:
-    """The language of a clause in Latin letters, ``beside`` the one before it; None for English and names."""
-    spelled = _WORD.findall(unicodedata.normalize("NFC", tag))
-    words = [word.casefold() for word in spelled]
+def _of_clause(tag: str, neighbour: str | None) -> str | None:
+    """The language of a clause in Latin letters, None for English and names; ``neighbour`` is the language of
+    the clause before it."""
+    spellings = _WORD.findall(unicodedata.normalize("NFC", tag))
+    words = [word.casefold() for word in spellings]
     present = set(words)
-    if beside and not present & _ENGLISH:
-        marks = {*_FUNCTION_WORDS.get(beside, "").split(), *_SHARED.get(beside, "").split()}
+    if neighbour and not present & _ENGLISH:
+        marks = {*_FUNCTION_WORDS.get(neighbour, "").split(), *_SHARED.get(neighbour, "").split()}
         if present & marks:
-            return beside
-    if len(words) < FEWEST or 2 * sum(word[0].islower() for word in spelled) < len(spelled):
+            return neighbour
+    if len(words) < FEWEST or 2 * sum(word[0].islower() for word in spellings) < len(spellings):
         return None
-    own = {name: len(present & set(text.split())) for name, text in _FUNCTION_WORDS.items()}
-    is_marked = any(count > 1 for count in own.values()) or not all(word.isascii() for word in words)
-    if not is_marked or len(present & _ENGLISH) > (own.get("Tagalog", 0) > 1):
+    counts = {name: len(present & set(text.split())) for name, text in _FUNCTION_WORDS.items()}
+    is_marked = any(count > 1 for count in counts.values()) or not all(word.isascii() for word in words)
+    if not is_marked or len(present & _ENGLISH) > (counts.get("Tagalog", 0) > 1):
         return None
-    spoken = _by_words(words)
-    return spoken if spoken and own.get(spoken) else None
+    language_name = _by_words(words)
+    return language_name if language_name and counts.get(language_name) else None
 
 
 def _by_words(words: list[str]) -> str | None:
     present = set(words)
     if len(present & _ENGLISH) > 1:
         return None
-    accented = any(not word.isascii() for word in words)
+    is_accented = any(not word.isascii() for word in words)
     votes: Counter[str] = Counter()
     for name, text in _FUNCTION_WORDS.items():
-        own = len(present & set(text.split()))
-        shared = len(present & set(_SHARED.get(name, "").split()))
-        if own > 1 or (own and (shared or accented)) or (shared > 2 and accented):
-            votes[name] = 2 * own + shared
+        own_count = len(present & set(text.split()))
+        shared_count = len(present & set(_SHARED.get(name, "").split()))
+        if (
+            own_count > 1
+            or (own_count and (shared_count or is_accented))
+            or (shared_count > 2 and is_accented)
+        ):
+            votes[name] = 2 * own_count + shared_count
     if votes:
         return votes.most_common(1)[0][0]
-    strange = [word for word in words if not word.isascii()]
-    if not present & _ENGLISH and len(strange) >= 2 and 4 * len(strange) >= len(words):
+    strange_words = [word for word in words if not word.isascii()]
+    if not present & _ENGLISH and len(strange_words) >= 2 and 4 * len(strange_words) >= len(words):
         return "another language"
     if len(words) < FEWEST or (present & _ENGLISH and len(words) < 2 * FEWEST):
         return None  # a name
@@ -179,16 +184,16 @@ def _by_words(words: list[str]) -> str | None:
 
 @cache
 def identifier() -> Any:
-    """What tells languages by their letters; about half a second at the first use."""
+    """Returns the model that tells languages by letters; about half a second at the first use."""
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-    found = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-    found.set_languages(["en", *_BY_LETTERS])
-    return found
+    model = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+    model.set_languages(["en", *_BY_LETTERS])
+    return model
 
 
-def translated(prompt: str, engine: Engine) -> str | None:
-    """The prompt in English; None where the engine cannot translate or gives no usable answer."""
+def translation(prompt: str, engine: Engine) -> str | None:
+    """Returns the prompt in English; None where the engine cannot translate or its answer is not usable."""
     if not getattr(engine, "translates", False):
         return None
     try:

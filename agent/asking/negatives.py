@@ -1,7 +1,7 @@
 """Negative prompts: what a call keeps out of the picture.
 
-The user's own words come first, then what the prompt's words exclude, then, where the user gave no negative
-prompt, the base model's usual one without anything that the prompt asks for.
+The user's own words come first, then the prompt's exclusions, then, where the user gave no negative prompt,
+the base model's usual one without anything that the prompt asks for.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _LETTERS = re.compile(
     r"[\"“«]|(?<=\s)['‘]\w",
     re.I,
 )
-"""Words of what has letters on it."""
+"""Words for things with letters on them."""
 _COVERS = re.compile(
     r"\b(?:(?:book|novel|magazine|comic(?: book)?|manga|paperback|record|album|dvd|game|zine|"
     r"cookbook|textbook) cover|"
@@ -53,7 +53,7 @@ _COVERS = re.compile(
     r"invitations?|certificates?|diplomas?|thank[- ]you (?:card|note))\b",
     re.I,
 )
-"""What has letters on it unless room is left for them."""
+"""Things with letters on them unless room is left for letters."""
 _CRUDE = (
     r"(?:like|as if|by|of|from|style of) (?:an? |my )?(?:\w{1,12} )?(?:\d{1,2}|two|three|four|five|six|"
     r"seven|eight|"
@@ -121,69 +121,76 @@ _ROOM = re.compile(
 
 
 def default_negative(base_model: str, prompt: str, cfg_scale: float, *, request: str = "") -> tuple[str, ...]:
-    """What is excluded by default: nothing where the base model or its guidance reads no negative prompt.
+    """Returns the default exclusions; none where the base model or its guidance reads no negative prompt.
 
-    ``request`` are the words that the prompt was made of, which may say that room is left for letters.
+    ``request``: the words that the prompt was made of, which may leave room for letters.
     """
     row = find(base_model)
     if row is None or not row.dialect.negative or cfg_scale <= 1:
         return ()
-    asked = set(words(prompt))
+    prompt_words = set(words(prompt))
     has_room = bool(_ROOM.search(request or prompt)) or sets_later(request)
-    return tuple(phrase for phrase in row.negative if not _is_asked(phrase, prompt, asked, has_room=has_room))
+    return tuple(
+        phrase for phrase in row.negative if not _is_asked(phrase, prompt, prompt_words, has_room=has_room)
+    )
 
 
-def unread(prompt: str, negative: str, avoided: Sequence[str], base_model: str) -> tuple[str, str, list[str]]:
-    """Prompt, negative prompt and notes for a base model: one that reads no negative prompt gets none, and
-    what the words of the request keep out of the scene is said in its prompt."""
+def fit_negative(
+    prompt: str, negative: str, avoided: Sequence[str], base_model: str
+) -> tuple[str, str, list[str]]:
+    """Returns prompt, negative prompt and notes for a base model: one that reads no negative prompt gets
+    none, and its prompt says what the request keeps out of the scene."""
     row = find(base_model)
     if row is None or row.dialect.negative is not False or not negative:
         return prompt, negative, []
-    held = f" {bare_words(prompt)} "
+    prompt_words = f" {bare_words(prompt)} "
     names = [name for name in avoided if not ARTEFACT.search(name)]
-    said = [f"no {name}" for name in names]
-    more = [
-        one
-        for one in said
-        if all(f" {word} {bare_words(one[3:])} " not in held for word in ("no", "without"))
+    phrases = [f"no {name}" for name in names]
+    new_phrases = [
+        phrase
+        for phrase in phrases
+        if all(f" {word} {bare_words(phrase[3:])} " not in prompt_words for word in ("no", "without"))
     ]
-    rest = [name for name in split_names(negative) if name not in names]
+    other_names = [name for name in split_names(negative) if name not in names]
     notes = []
-    if said:
-        quoted = ", ".join(f'"{one}"' for one in said)
-        verb = "stand" if len(said) > 1 else "stands"
-        notes.append(f"{quoted} {verb} in the prompt: {base_model} reads no negative prompt")
-    if rest:
-        quoted = ", ".join(rest)
-        notes.append(f'"{quoted[:60]}" was left out: {base_model} reads no negative prompt')
-    return ", ".join([prompt.rstrip(" ,"), *more]) if more else prompt, "", notes
+    if phrases:
+        quotes = ", ".join(f'"{phrase}"' for phrase in phrases)
+        verb = "stand" if len(phrases) > 1 else "stands"
+        notes.append(f"{quotes} {verb} in the prompt: {base_model} reads no negative prompt")
+    if other_names:
+        quotes = ", ".join(other_names)
+        notes.append(f'"{quotes[:60]}" was left out: {base_model} reads no negative prompt')
+    return ", ".join([prompt.rstrip(" ,"), *new_phrases]) if new_phrases else prompt, "", notes
 
 
 def split_names(negative: str) -> list[str]:
-    """What a negative prompt excludes, one after another."""
+    """Returns the names in a negative prompt, in order."""
     return [name for piece in negative.split(",") if (name := piece.strip())]
 
 
 def board_tags(prompt: str, negative: str, typed: str) -> tuple[str, str]:
-    """Prompt and negative prompt for a base model that reads the tags of image boards: "no humans" is one."""
+    """Returns prompt and negative prompt for a base model that reads image boards' tags, such as "no
+    humans"."""
     names = split_names(negative)
     if "humans" not in names or not _NO_HUMANS.search(typed):
         return prompt, negative
     return f"{prompt.rstrip(' ,')}, no humans", ", ".join(name for name in names if name != "humans")
 
 
-def joined_negative(given: str, avoided: tuple[str, ...]) -> str:
-    """A negative prompt with more phrases behind it, each that it does not hold yet."""
-    held = f" {bare_words(given)} "
-    more = [phrase for phrase in dict.fromkeys(avoided) if f" {bare_words(phrase)} " not in held]
-    return ", ".join([*filter(None, [given.strip(" ,")]), *more]) if more else given
+def join_negative(negative: str, avoided: tuple[str, ...]) -> str:
+    """Returns a negative prompt with the phrases that it lacks behind it."""
+    negative_words = f" {bare_words(negative)} "
+    new_phrases = [
+        phrase for phrase in dict.fromkeys(avoided) if f" {bare_words(phrase)} " not in negative_words
+    ]
+    return ", ".join([*filter(None, [negative.strip(" ,")]), *new_phrases]) if new_phrases else negative
 
 
-def _is_asked(phrase: str, prompt: str, asked: set[str], *, has_room: bool) -> bool:
+def _is_asked(phrase: str, prompt: str, prompt_words: set[str], *, has_room: bool) -> bool:
     pattern = _WISHED.get(phrase)
     if pattern is _LETTERS:
         prompt = _ROOM.sub(" ", prompt) if has_room else prompt
-        asked = set(words(prompt)) if has_room else asked
+        prompt_words = set(words(prompt)) if has_room else prompt_words
         if _COVERS.search(prompt) and not has_room:
             return True
-    return set(words(phrase)) <= asked or (pattern is not None and bool(pattern.search(prompt)))
+    return set(words(phrase)) <= prompt_words or (pattern is not None and bool(pattern.search(prompt)))

@@ -1,13 +1,13 @@
-"""Phrasing: what of a request's words is to be drawn, and what is talk about the picture.
+"""Phrasing: which words of a request are to be drawn, and which are talk about the picture.
 
-In: a prompt as people type it. Out: :class:`Phrasing`: the prompt that is sent, what is left out of the
-picture, how many pictures are asked for, and a sentence for each of what was moved.
+In: a prompt as people type it. Out: :class:`Phrasing`: the prompt that is sent, what is kept out of the
+picture, the number of pictures, and a note on each cut.
 
     phrasing("hi! can you make me 4 pictures of a fox, no people, 30 steps? thanks")
       -> prompt "a fox", avoid ("people",), n 4
 
-Rules, not a model: instructions go from the ends, settings from wherever they stand, and a prompt without
-either stays as it is, to the byte. What would leave nothing stays too.
+Rules, not a model: instructions are cut from the ends, settings from anywhere, and a prompt without either
+stays as it is, to the byte. A cut that would leave nothing is not made.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from diffagent.agent.asking.chatting import chatted
-from diffagent.agent.asking.corrections import corrected
-from diffagent.agent.asking.counts import PICTURE, UNLIKE, counted, number
+from diffagent.agent.asking.chatting import chat_parts
+from diffagent.agent.asking.corrections import corrections
+from diffagent.agent.asking.counts import PICTURE, UNLIKE, number, split_count
 from diffagent.agent.asking.cutting import masked, without
 from diffagent.agent.asking.exclusions import LONGEST, exclusions
 from diffagent.agent.asking.flags import flags
 from diffagent.agent.asking.setting_words import NO_SETTINGS, SettingWords, setting_words
 from diffagent.agent.asking.talk import ASK, DESCRIBES, talk
-from diffagent.agent.asking.technical import drawn, led, unasked
+from diffagent.agent.asking.technical import split_lead, split_model_talk, split_settings
 from diffagent.data.media import named_media
 from diffagent.data.prompts import bare_words
 
 MOVED = '"{name}" went to the negative prompt'
-"""The note of what is left out of the picture."""
+"""The note on an exclusion."""
 MOST_PICTURES = 64
 """The most pictures that words ask for."""
 _COUNT = (
@@ -104,13 +104,13 @@ _OPENINGS = tuple(
         rf"{_VERB}\s+(?:(?:for )?(?:me|us)\s*:|:)\s*(?=\S)",
     )
 )
-"""How a request begins before it says what to draw; each is taken off as long as one fits."""
+"""Openings of requests, before what to draw; they are cut as long as one matches."""
 _STORY = re.compile(
     r"[^.!?:\n\"]{0,90}?\b(?:and|so|because|,)\s+(?:i|we)(?:['’]d| would)?\s+(?:need|want|like|love)\s+"
     r"(?:an?|some|the)\s+(?:\w+\s+)?(?:picture|image|pic)\s+of\s+",
     re.I,
 )
-"""Why somebody asks: "I teach year 4 and I need a picture of"."""
+"""The reason of a request: "I teach year 4 and I need a picture of"."""
 _CLOSING = re.compile(
     r"(?:(?:^|[\s,.;!?(])(?:many thanks|thanks(?: so much| a lot| in advance| a bunch| again|"
     r" for your help)?|"
@@ -124,7 +124,7 @@ _CLOSING = re.compile(
 _NOTHING = re.compile(
     r"(?:(?:an?|one|some|the|\d{1,4}) )?(?:[a-z]{1,20} )?(?:pictures?|images?|pics?|photos?)[\s.?!]*", re.I
 )
-"""What an instruction leaves that does not say what to draw."""
+"""A rest that does not say what to draw."""
 _SHAPED = (
     r"(?:portrait|landscape|square|vertical|horizontal|upright|tall|wide)(?: (?:format|version|one|shape))?"
 )
@@ -140,93 +140,95 @@ _DANGLING = re.compile(
     r"(?:[\s,]{1,3}(?:at|on|in|with|of|for|to|by|from|the|an?|and|or|but|no|without|not)\b){1,4}"
     r"(?=[\s.?!]{0,4}$)"
 )
-"""What tied a piece to one that was left out."""
+"""Words that tied a piece to a cut."""
 _REASON = re.compile(r"\b(?:because|cause|cuz|bc|since)\b", re.I)
-"""Why something is not there, which cannot stand alone."""
+"""Words of a reason, which cannot stand alone."""
 _CLAUSE = re.compile(r"[^,;:.!?\n()\[\]{}|\"]+")
 
 
 @dataclass(frozen=True)
 class Phrasing:
-    """``prompt`` is what to draw, ``avoid`` what not, ``n`` how many pictures or None."""
+    """The parts of a request: ``prompt`` is what to draw, ``avoid`` what not, ``n`` the pictures or None."""
 
     prompt: str
     avoid: tuple[str, ...] = ()
     n: int | None = None
     notes: tuple[str, ...] = ()
     settings: SettingWords = NO_SETTINGS
-    """What pieces of a message say of the call."""
+    """The settings in a message's pieces."""
 
 
 def phrasing(text: str) -> Phrasing:
-    """The parts of a prompt; one of more than 4,000 characters is taken as it is."""
+    """Returns the parts of a prompt; more than 4,000 characters are taken as they are."""
     if len(text) > LONGEST:
         return Phrasing(text)
-    rest, lead = led(text)
-    rest, models = unasked(rest)
+    rest, lead = split_lead(text)
+    rest, models = split_model_talk(rest)
     models = [lead, *models] if lead else models
-    rest, mended = corrected(_WITH_IT.sub("", rest) if models else rest)
-    found = _phrasing(rest)
-    left = [_left_out(words) for words in (*models, *mended)]
-    return replace(found, notes=(*left, *found.notes)) if left else found
+    rest, second_thoughts = corrections(_WITH_IT.sub("", rest) if models else rest)
+    parts = _phrasing(rest)
+    cut_notes = [_cut_note(words) for words in (*models, *second_thoughts)]
+    return replace(parts, notes=(*cut_notes, *parts.notes)) if cut_notes else parts
 
 
-def _left_out(words: str) -> str:
+def _cut_note(words: str) -> str:
     return f'"{_short(words)}" was left out of the prompt'
 
 
 def _phrasing(text: str) -> Phrasing:
     by_rules = _by_rules(text)
-    said = chatted(text, by_rules.prompt)
-    if said is None or _NOTHING.fullmatch(said.prompt):
+    chat = chat_parts(text, by_rules.prompt)
+    if chat is None or _NOTHING.fullmatch(chat.prompt):
         return by_rules
-    words = setting_words(said.settings)
-    if said.is_rest:
+    words = setting_words(chat.settings)
+    if chat.is_rest:
         prompt = _with_room(by_rules.prompt, words)
         return replace(by_rules, prompt=prompt, n=by_rules.n or words.n, settings=words)
-    rest, settings = drawn(flags(_restored(said.prompt, said.words, text))[0])
-    rest, n = counted(rest)
+    rest, settings = split_settings(flags(_with_subject(chat.prompt, chat.words, text))[0])
+    rest, n = split_count(rest)
     rest, avoid = exclusions(rest, is_spoken=True)
-    opened, first = _opened(_kept(rest, _closed(rest)), is_asked=True)
-    rest = _kept(opened, _DANGLING.sub("", _closed(opened)))
-    others = (
-        name for name in by_rules.avoid if len(name.split()) < 4 and (not said.avoid or said.excludes(name))
+    description, opening_n = _without_opening(_rest_or_text(rest, _without_closing(rest)), is_asked=True)
+    rest = _rest_or_text(description, _DANGLING.sub("", _without_closing(description)))
+    rule_names = (
+        name for name in by_rules.avoid if len(name.split()) < 4 and (not chat.avoid or chat.excludes(name))
     )
-    avoid = tuple(dict.fromkeys((*said.avoid, *avoid, *others)))
-    quoted = [f'"{_short(words)}"' for words in (*said.words, *settings) if _short(words)]
+    avoid = tuple(dict.fromkeys((*chat.avoid, *avoid, *rule_names)))
+    quotes = [f'"{_short(words)}"' for words in (*chat.words, *settings) if _short(words)]
     notes = (
-        [f"{', '.join(quoted)} {'were' if len(quoted) > 1 else 'was'} left out of the prompt"]
-        if quoted
+        [f"{', '.join(quotes)} {'were' if len(quotes) > 1 else 'was'} left out of the prompt"]
+        if quotes
         else []
     )
     notes += [note for note in by_rules.notes if "pictures" in note or "as a setting" in note]
     notes += [MOVED.format(name=name) for name in avoid]
-    n = 1 if words.n == 1 else by_rules.n or n or first or words.n
+    n = 1 if words.n == 1 else by_rules.n or n or opening_n or words.n
     return Phrasing(_with_room(rest, words), avoid, n, tuple(notes), words)
 
 
 def _with_room(prompt: str, words: SettingWords) -> str:
-    """The prompt with the room that is wished for in it."""
+    """The prompt with the words for room that is to stay empty."""
     return f"{prompt.rstrip(' ,;:.')}, {words.room}" if words.room else prompt
 
 
-def _restored(prompt: str, left: Sequence[str], text: str) -> str:
-    """A chat's description with what was left out of it and is the picture's all the same: how the subject
-    looks, and the thing that was asked for where it names the medium."""
-    held = prompt.casefold()
-    for words in left:
-        bare = words.strip(" ,;:.!?")
-        if DESCRIBES.match(bare) and bare.casefold() not in held:
-            prompt = f"{prompt.rstrip(' ,;:.!?')}, {bare}"
+def _with_subject(prompt: str, cuts: Sequence[str], text: str) -> str:
+    """A chat's description with two parts of the picture that were cut: how the subject looks, and the thing
+    behind the asking clause where it names the medium."""
+    folded_prompt = prompt.casefold()
+    for words in cuts:
+        clause = words.strip(" ,;:.!?")
+        if DESCRIBES.match(clause) and clause.casefold() not in folded_prompt:
+            prompt = f"{prompt.rstrip(' ,;:.!?')}, {clause}"
     asks = [] if named_media(prompt) else [*ASK.finditer(text)]
     for ask in asks:
         thing = re.split(r"[.,;:!?\n]", text[ask.end() : ask.end() + 120])[0].strip()
-        named = next(iter(named_media(thing)), None)
-        if named is None or len(thing.split()) > 14:
+        mention = next(iter(named_media(thing)), None)
+        if mention is None or len(thing.split()) > 14:
             continue
-        about = re.sub(r"^\s*(?:of|showing|with)\s+", "", thing[named.start + len(named.words) :]).strip()
-        if about and about in prompt:
-            return prompt.replace(about, thing, 1)
+        subject = re.sub(
+            r"^\s*(?:of|showing|with)\s+", "", thing[mention.start + len(mention.words) :]
+        ).strip()
+        if subject and subject in prompt:
+            return prompt.replace(subject, thing, 1)
         return f"{thing}. {prompt}" if prompt[:1].isupper() else f"{thing}, {prompt}"
     return prompt
 
@@ -234,30 +236,32 @@ def _restored(prompt: str, left: Sequence[str], text: str) -> str:
 def _by_rules(text: str) -> Phrasing:
     """The parts of a caption or a plain request."""
     notes: list[str] = []
-    flagless, given, never = flags(text)
-    rest, settings = drawn(flagless)
-    settings = [*given, *settings]
+    flagless, flag_settings, flag_names = flags(text)
+    rest, settings = split_settings(flagless)
+    settings = [*flag_settings, *settings]
     rest, shapes = _one_each(rest)
     if shapes:
         notes.append(f'"{_short(shapes)}" was asked for, but a call makes pictures of one shape')
     notes += [f'"{_short(words)}" was read as a setting and left out of the prompt' for words in settings]
-    rest, n = counted(rest)
-    said = talk(rest)
-    if said.words:
-        quoted = ", ".join(f'"{_short(words)}"' for words in said.words)
-        notes.append(f"{quoted} {'were' if len(said.words) > 1 else 'was'} left out of the prompt")
-    is_spoken = said.prompt != rest or _opened(rest)[0] != rest
-    rest, avoid = exclusions(said.prompt, is_spoken=is_spoken)
+    rest, n = split_count(rest)
+    request_talk = talk(rest)
+    if request_talk.words:
+        quotes = ", ".join(f'"{_short(words)}"' for words in request_talk.words)
+        notes.append(f"{quotes} {'were' if len(request_talk.words) > 1 else 'was'} left out of the prompt")
+    is_spoken = request_talk.prompt != rest or _without_opening(rest)[0] != rest
+    rest, avoid = exclusions(request_talk.prompt, is_spoken=is_spoken)
     if avoid and not is_spoken:
-        rest = _without_lack(said.prompt, rest, avoid)
-    avoid = tuple(dict.fromkeys((*avoid, *never, *said.avoid)))
-    opened = _kept(rest, _closed(rest))
-    rest, first = _opened(opened, is_asked=bool(said.words))
-    n = n or first or (2 if shapes else None)
-    if rest != opened:
-        kept = opened.rfind(rest)
-        notes.append(f'"{_short(opened[:kept] if kept > 0 else opened)}" was left out of the prompt')
-    rest = _kept(rest, _closed(rest))
+        rest = _without_lack(request_talk.prompt, rest, avoid)
+    avoid = tuple(dict.fromkeys((*avoid, *flag_names, *request_talk.avoid)))
+    request = _rest_or_text(rest, _without_closing(rest))
+    rest, opening_n = _without_opening(request, is_asked=bool(request_talk.words))
+    n = n or opening_n or (2 if shapes else None)
+    if rest != request:
+        position = request.rfind(rest)
+        notes.append(
+            f'"{_short(request[:position] if position > 0 else request)}" was left out of the prompt'
+        )
+    rest = _rest_or_text(rest, _without_closing(rest))
     if n is not None and n > MOST_PICTURES:
         notes.append(f"{n} pictures were asked for: {MOST_PICTURES} are the most of one request")
         n = MOST_PICTURES
@@ -266,19 +270,20 @@ def _by_rules(text: str) -> Phrasing:
 
 
 def _without_lack(text: str, rest: str, avoid: Sequence[str]) -> str:
-    """A description without what it says is not there ("a marina without any boats in it"): image models draw
-    what they read; the ``rest`` where more or less than that would go."""
-    bare, names = exclusions(text, is_spoken=True)
-    words = bare_words(bare)
-    is_same = tuple(names) == tuple(avoid) and not _REASON.search(bare)
-    return bare if is_same and not any(bare_words(name) in words for name in names) else rest
+    """A description without its exclusions ("a marina without any boats in it"), since image models draw what
+    they read; the ``rest`` where more or fewer would be cut."""
+    description, names = exclusions(text, is_spoken=True)
+    words = bare_words(description)
+    is_same = tuple(names) == tuple(avoid) and not _REASON.search(description)
+    return description if is_same and not any(bare_words(name) in words for name in names) else rest
 
 
 def _one_each(text: str) -> tuple[str, str]:
-    """The text without a clause that asks for two shapes, and that; unchanged where nothing else is left."""
-    found = _ONE_EACH.search(masked(text))
-    rest = without(text, [found.span()]) if found else text
-    return (rest, found[0]) if found and re.search(r"[^\W_]", rest) else (text, "")
+    """The text without a clause that asks for two shapes, and the clause; the text unchanged where nothing
+    else is left."""
+    hit = _ONE_EACH.search(masked(text))
+    rest = without(text, [hit.span()]) if hit else text
+    return (rest, hit[0]) if hit and re.search(r"[^\W_]", rest) else (text, "")
 
 
 def _short(words: str) -> str:
@@ -287,12 +292,12 @@ def _short(words: str) -> str:
     return flat if len(flat) <= 60 else flat[:57] + "…"
 
 
-def _kept(text: str, rest: str) -> str:
-    """The rest of a text where it still says what to draw, else the text."""
+def _rest_or_text(text: str, rest: str) -> str:
+    """The rest of a text where it has words, else the text."""
     return rest if re.search(r"[^\W_]", rest) else text
 
 
-def _closed(text: str) -> str:
+def _without_closing(text: str) -> str:
     """The text without thanks and pleas at its end."""
     while (closing := _CLOSING.search(text)) and closing.start() > 0:
         if "(" in text[: closing.start()].rpartition(")")[2] and ")" in closing[0]:
@@ -303,9 +308,9 @@ def _closed(text: str) -> str:
     return text
 
 
-def _opened(text: str, *, is_asked: bool = False) -> tuple[str, int | None]:
-    """The text behind its instruction, and how many pictures that asks for; ``is_asked`` says that one stood
-    before it."""
+def _without_opening(text: str, *, is_asked: bool = False) -> tuple[str, int | None]:
+    """The text behind its instruction, and the number of pictures in that; ``is_asked``: another instruction
+    stood before the text."""
     rest = text
     while opening := next(filter(None, (pattern.match(rest) for pattern in _OPENINGS)), None):
         rest = rest[opening.end() :]
@@ -321,12 +326,12 @@ def _opened(text: str, *, is_asked: bool = False) -> tuple[str, int | None]:
                 rest = _singular(depicted["depicted"]) + rest[depicted.end() :]
     if rest == text or not re.search(r"[^\W_]", rest) or _NOTHING.fullmatch(rest):
         return text, None
-    ended = re.match(r"[^?]*\?[\s!.]*$", rest)  # the question was the instruction's
-    rest = rest.rstrip(" ?!") if ended and "?" not in text[: len(text) - len(rest)] else rest
+    question = re.match(r"[^?]*\?[\s!.]*$", rest)  # the question was the instruction's
+    rest = rest.rstrip(" ?!") if question and "?" not in text[: len(text) - len(rest)] else rest
     return rest, n if n != 1 else None
 
 
 def _singular(word: str) -> str:
     """Returns one of several: "paintings" as "a painting"."""
-    one = {"sketches": "sketch"}.get(word.casefold(), word.removesuffix("s"))
-    return f"{'an' if one[0] in 'aeiouAEIOU' else 'a'} {one}"
+    noun = {"sketches": "sketch"}.get(word.casefold(), word.removesuffix("s"))
+    return f"{'an' if noun[0] in 'aeiouAEIOU' else 'a'} {noun}"

@@ -1,12 +1,12 @@
-"""Pieces: what each word of a chat message is, by the text encoder and a linear chain over its words.
+"""Pieces: the kind of each word of a chat message, by the text encoder and a linear chain over its words.
 
 In: a message. Out: :class:`Piece` spans of one kind each, in order, that cover its words:
 
     "Hi! Could you draw me a fox in boots? No text please." ->
     talk "Hi!", ask "Could you draw me", picture "a fox in boots?", avoid "No text please."
 
-Kinds: ``picture`` is to be seen, ``ask`` introduces it, ``talk`` is who asks and why, ``avoid`` is what shall
-not be seen, ``setting`` is size, shape and count. The model (:class:`Tagger`) is a conditional random field:
+Kinds: ``picture`` is to be seen, ``ask`` introduces it, ``talk`` is who asks and why, ``avoid`` is not to be
+seen, ``setting`` is size, shape and count. The model (:class:`Tagger`) is a conditional random field:
 the encoder's states score each word's kinds, with an adapter of low rank (Hu et al. 2021) beside its weights,
 and each change of kind is scored by what stands between two words; the best path is taken. Fitted by
 ``diffagent train talk`` on messages that a language model wrote and labelled.
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 Kind = Literal["picture", "ask", "talk", "avoid", "setting"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 JOINTS = ("inside", "joined", "comma", "dash", "ended")
-"""What stands between two words: nothing, a word that joins clauses, a comma, a dash or colon, an end."""
+"""Joints between two words: nothing, a word that joins clauses, a comma, a dash or colon, an end."""
 _TOKEN = re.compile(r"\S+")
 _CORE = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
 _LIST_OF_JOINTS = """
@@ -47,7 +47,7 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Piece:
-    """Words of one kind: characters ``start`` to ``end`` of the message."""
+    """A run of words of one kind: characters ``start`` to ``end`` of the message."""
 
     start: int
     end: int
@@ -56,7 +56,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Token:
-    """What stands between two blanks; ``joint`` is the index of what is before it."""
+    """The characters between two blanks; ``joint`` is the index of the joint before them."""
 
     start: int
     end: int
@@ -64,14 +64,14 @@ class Token:
 
 
 def tokens(text: str) -> list[Token]:
-    """The tokens of a message, in order."""
+    """Returns the tokens of a message, in order."""
     words: list[Token] = []
-    reached, ending = 0, "."
+    last_end, ending = 0, "."
     for hit in _TOKEN.finditer(text):
         core = _CORE.search(hit[0])
         word = core[0].casefold() if core else hit[0]
         if (
-            "\n" in text[reached : hit.start()]
+            "\n" in text[last_end : hit.start()]
             or ending in ".!?…"
             or (core is None and hit[0] not in "-–—&+")
         ):
@@ -85,14 +85,15 @@ def tokens(text: str) -> list[Token]:
         closing = hit[0].rstrip("\"'”’)*_~")[-1:]
         ending = closing if closing in ".!?…,;:-–—" and closing else " "
         words.append(Token(hit.start(), hit.end(), joint))
-        reached = hit.end()
+        last_end = hit.end()
     return words
 
 
 @dataclass(frozen=True)
 class Tagger:
-    """``encoder`` with ``adapter`` gives a word's state, ``weights`` [size, kinds] its kinds' scores, and
-    ``changes`` [joints, kinds, kinds] the score of a word's kind behind that of the word before."""
+    """A conditional random field: ``encoder`` with ``adapter`` gives a word's state, ``weights`` [size,
+    kinds] its kinds' scores, and ``changes`` [joints, kinds, kinds] the score of a word's kind behind that of
+    the word before."""
 
     encoder: TextEncoder
     adapter: Adapter
@@ -107,7 +108,11 @@ class Tagger:
         scores = self.scores(text, words)
         scores[:, KINDS.index("picture")] += lean
         path = best_path(scores, words, self.changes)
-        edges = [0, *(at for at in range(1, len(words)) if path[at] != path[at - 1]), len(words)]
+        edges = [
+            0,
+            *(position for position in range(1, len(words)) if path[position] != path[position - 1]),
+            len(words),
+        ]
         return [
             Piece(words[low].start, words[high - 1].end, KINDS[path[low]]) for low, high in pairwise(edges)
         ]
@@ -126,7 +131,7 @@ class Tagger:
         """Loads an ``.npz`` file; by default the one that ships.
 
         Raises:
-            BadInput: no such file, or fitted for other kinds or another encoder than this version has.
+            BadInput: the file is missing, or fitted for other kinds or another encoder than this version's.
         """
         from importlib.resources import files
 
@@ -135,25 +140,25 @@ class Tagger:
         source = path or Path(str(files("diffagent.agent") / "default" / _FILE))
         encoder = TextEncoder.load()
         try:
-            with np.load(source, allow_pickle=False) as stored:
-                if stored["kinds"].tolist() != list(KINDS) or stored["encoder"].item() != encoder.digest:
+            with np.load(source, allow_pickle=False) as archive:
+                if archive["kinds"].tolist() != list(KINDS) or archive["encoder"].item() != encoder.digest:
                     raise BadInput(
                         f"{source} was fitted for other kinds or another encoder",
                         "run diffagent train talk again",
                     )
-                maps = stored["maps"].tolist()
+                maps = archive["maps"].tolist()
                 adapter = {
                     name: (
-                        torch.from_numpy(stored[f"{name}.down"].astype(np.float32)),
-                        torch.from_numpy(stored[f"{name}.up"].astype(np.float32)),
+                        torch.from_numpy(archive[f"{name}.down"].astype(np.float32)),
+                        torch.from_numpy(archive[f"{name}.up"].astype(np.float32)),
                     )
                     for name in maps
                 }
-                weights, changes = (stored[name].astype(np.float32) for name in ("weights", "changes"))
+                weights, changes = (archive[name].astype(np.float32) for name in ("weights", "changes"))
                 return cls(encoder, adapter, weights, changes)
         except (OSError, KeyError, ValueError) as error:
             raise BadInput(
-                f"{source} is no tagger of pieces ({type(error).__name__}: {error})",
+                f"{source} is not a tagger of pieces ({type(error).__name__}: {error})",
                 "make one with diffagent train talk",
             ) from None
 
@@ -175,8 +180,8 @@ class Tagger:
 def word_states(
     encoder: TextEncoder, lines: Sequence[tuple[str, Sequence[Token]]], adapter: Adapter
 ) -> list[torch.Tensor]:
-    """Returns, for each text and its words, each word's state, ``[words, size]``: the mean of its tokens', or
-    zeros where it has none."""
+    """Returns the states of each text's words, ``[words, size]``: the mean of a word's tokens, or zeros where
+    it has none."""
     return [
         _word_states(states, spans, words)
         for (states, spans), (_, words) in zip(
@@ -191,19 +196,19 @@ def _word_states(
     import torch
 
     owners = np.searchsorted([word.end for word in words], [start for start, _ in spans], side="right")
-    at = torch.from_numpy(owners.clip(max=len(words) - 1))
-    total = torch.zeros(len(words), states.shape[1]).index_add(0, at, states.float())
-    count = torch.zeros(len(words)).index_add(0, at, torch.ones(len(at)))
+    indices = torch.from_numpy(owners.clip(max=len(words) - 1))
+    total = torch.zeros(len(words), states.shape[1]).index_add(0, indices, states.float())
+    count = torch.zeros(len(words)).index_add(0, indices, torch.ones(len(indices)))
     return total / count.clamp(min=1)[:, None]
 
 
 def best_path(scores: Floats, words: Sequence[Token], changes: Floats) -> list[int]:
     """Returns the most probable kinds of the words, by their indices (Viterbi)."""
     best, back = scores[0], []
-    for at in range(1, len(words)):
-        ways = best[:, None] + changes[words[at].joint]
+    for position in range(1, len(words)):
+        ways = best[:, None] + changes[words[position].joint]
         back.append(ways.argmax(axis=0))
-        best = ways.max(axis=0) + scores[at]
+        best = ways.max(axis=0) + scores[position]
     path = [int(best.argmax())]
     for origin in reversed(back):
         path.append(int(origin[path[-1]]))
@@ -212,5 +217,5 @@ def best_path(scores: Floats, words: Sequence[Token], changes: Floats) -> list[i
 
 @cache
 def tagger() -> Tagger:
-    """Returns the one that ships."""
+    """Returns the tagger that ships."""
     return Tagger.load()

@@ -1,9 +1,9 @@
-"""The reading of a request: what the picture is made of, who is in it, and what special thing is asked for.
+"""The reading of a request: the picture's medium, the people in it, and the special thing that is asked for.
 
     "a knitted fox, cozy"  -> medium textile (named), people none, special none
 
-Rules read first (:meth:`Reading.of`). Their reading is the draft of the language model's, which verifies it
-in one pass, or says otherwise: a line of three slots inside a grammar.
+Rules read first (:meth:`Reading.of`). Their reading is the language model's draft, which it verifies or
+changes in one pass: a line of three slots in a grammar.
 
     textile; people: none; special: none
 """
@@ -48,21 +48,21 @@ CERTAIN = {
     "known": 0.99999,
     "grounded": 0.999,
 }
-"""How probable the rules' word for a slot is before the language model has read the request.
+"""The prior probability of the rules' value of a slot.
 
-Who is known and where is certain nearly whatever it says: a small language model knows few characters, and is
-as sure where it errs (measured on the align part of the training requests).
+Slots of known characters are nearly certain, whatever the language model says: a small one knows few
+characters, and is as sure where it errs (measured on the align part of the training requests).
 """
 
 _FLAT: frozenset[Medium] = frozenset(
     ("digital painting", "oil painting", "watercolor", "pastel", "fine art", "illustration", "pencil sketch",
      "line art", "woodcut", "ink", "ukiyo-e")
 )  # fmt: skip
-"""Media drawn or painted on paper or canvas, whose name leaves no room but for their kin."""
+"""Media drawn or painted on paper or canvas: their name excludes all media but their kin."""
 FAR = 0.3
-"""The kinship of what such a name leaves room for."""
+"""The least kinship of media that such a name does not exclude."""
 NEAR = 0.4
-"""The kinship of what is ruled out with a thing's medium."""
+"""The least kinship of media that are excluded with a thing's medium."""
 _GENERIC = ("photo", "analog photo", "illustration", "poster", "digital painting", "3d render")
 """Media that give way where a more particular one is named beside them ("pixel art illustration")."""
 _TEXT_OF_IMAGINED = """
@@ -73,7 +73,7 @@ cyberpunk airship
 _IMAGINED = frozenset(_TEXT_OF_IMAGINED.split())
 _FIGURE_TAGS = re.compile(r"\b[1-6](?:girl|boy|other)s?\b", re.I)
 _QUALITY_TAGS = re.compile(r"\bmasterpiece\b|\bbest quality\b", re.I)
-"""Words that pictures of every medium are praised with."""
+"""Words of praise for pictures of every medium."""
 _BOORU_TAGS = re.compile(
     r"\b(?:no humans|(?:fe)?male focus|looking (?:at viewer|back|away)|absurdres|highres|solo|"
     r"multiple (?:girl|boy)s|"
@@ -114,98 +114,105 @@ _PEOPLE: tuple[tuple[People, re.Pattern[str]], ...] = (
 
 @dataclass(frozen=True)
 class Reading:
-    """What a request asks for: ``medium`` where one is ``named``, else the natural one for its subject.
+    """The request as rules or the language model read it: ``medium`` by name, else the natural one for its
+    subject.
 
-    ``medium_words`` are the stemmed words that name media; ``special`` is None where nobody read it.
+    ``medium_words`` are the stemmed words that name media; ``special`` is None where it was not read.
     """
 
     words: tuple[str, ...]
     medium: Medium
-    named: tuple[Medium, ...] = ()
+    named_media: tuple[Medium, ...] = ()
     medium_words: frozenset[str] = frozenset()
     people: People = "none"
     special: Special | None = None
-    marked: tuple[str, ...] = ()
-    """Names that the request marks as a model's: "use the NAME model", a LoRA tag."""
-    wished: frozenset[str] = frozenset()
+    marked_names: tuple[str, ...] = ()
+    """Names that the request marks as models: "use the NAME model", a LoRA tag."""
+    checkpoints: frozenset[str] = frozenset()
     """AIRs of the checkpoints that the request asks for by name."""
     is_grounded: bool = False
     """Whether a name in the request is one of the catalog's characters, which the slots follow."""
     pasted: bool = False
     """Whether the request is a list of tags as people paste it, rather than a sentence."""
     is_tagged: bool = False
-    """Whether words of image boards tell the medium, which no word names."""
+    """Whether image boards' words imply the medium, which no word names."""
     familiar: frozenset[str] = frozenset()
-    """Words of the names of characters that the base model knows by itself."""
-    known: frozenset[str] = frozenset()
-    """The slots that well-known characters fill whom the request names."""
+    """Words of the names of characters that the base model knows."""
+    known_slots: frozenset[str] = frozenset()
+    """The slots that the request's well-known characters fill."""
     home: Medium | None = None
-    """The medium in which the character is at home whom the request names, whatever it is to be drawn in."""
-    barred: frozenset[Medium] = frozenset()
-    """Media that it cannot be of, whatever the language model says."""
+    """The medium in which the request's character is at home, whatever medium is asked for."""
+    barred_media: frozenset[Medium] = frozenset()
+    """Media that are excluded, whatever the language model says."""
     origins: tuple[Origin, ...] = ()
-    """The works that the request says its names come from."""
+    """The works that the request's names come from."""
 
     @classmethod
     def of(cls, prompt: str, source: str = "") -> Self:
-        """By rules; ``source`` is the request as it came, with what is left out of the prompt."""
-        mentions, shown = split_media(prompt)
-        named = tuple(dict.fromkeys(mention.medium for mention in mentions))
-        particular = [medium for medium in named if medium not in _GENERIC]
-        flat = words(prompt)
-        heard = characters(prompt)
-        rest = _without(prompt, heard)
+        """Returns the reading by rules; ``source`` is the request as it came, cuts included."""
+        mentions, things = split_media(prompt)
+        named_media = tuple(dict.fromkeys(mention.medium for mention in mentions))
+        particular_media = [medium for medium in named_media if medium not in _GENERIC]
+        request_words = words(prompt)
+        figures = characters(prompt)
+        rest = _without(prompt, figures)
         people: People = next((name for name, pattern in _PEOPLE if pattern.search(rest)), "none")
-        tagged = not named and _is_tagged(
-            source or prompt, has_figure=people == "young women" or any(one.is_special for one in heard)
+        is_tagged = not named_media and _is_tagged(
+            source or prompt,
+            has_figure=people == "young women" or any(figure.is_special for figure in figures),
         )
-        is_painted = bool(_IMAGINED & set(flat) or _QUALITY_TAGS.search(source or prompt))
-        natural: Medium = "anime" if tagged else "digital painting" if is_painted else "photo"
-        home = next((one.medium for one in heard if one.is_special), None)
-        if heard and not tagged:
-            natural = heard[0].medium
-        elif not heard and unknown_character(prompt):
+        is_painted = bool(_IMAGINED & set(request_words) or _QUALITY_TAGS.search(source or prompt))
+        natural: Medium = "anime" if is_tagged else "digital painting" if is_painted else "photo"
+        home = next((figure.medium for figure in figures if figure.is_special), None)
+        if figures and not is_tagged:
+            natural = figures[0].medium
+        elif not figures and unknown_character(prompt):
             natural, home = "digital painting", "illustration"
-        medium = (particular or list(named) or [natural])[0]
-        spoken = frozenset(word for mention in mentions for word in words(mention.words))
-        drawn = _people(heard)
-        is_known = heard or home or shown
-        known = {"medium"} if is_known and not named and not tagged else set()
-        if drawn is not None and people == "none":
-            people = drawn
-            known.add("people")
+        medium = (particular_media or list(named_media) or [natural])[0]
+        medium_words = frozenset(word for mention in mentions for word in words(mention.words))
+        figure_people = _people(figures)
+        is_known = figures or home or things
+        known_slots = {"medium"} if is_known and not named_media and not is_tagged else set()
+        if figure_people is not None and people == "none":
+            people = figure_people
+            known_slots.add("people")
         special: Special | None = None
-        if any(one.is_special for one in heard):
+        if any(figure.is_special for figure in figures):
             special = "character"
-            known.add("special")
+            known_slots.add("special")
         return cls(
-            tuple(flat),
+            tuple(request_words),
             medium,
-            named,
-            spoken,
+            named_media,
+            medium_words,
             people,
             special,
-            marked=marked(prompt),
+            marked_names=marked_names(prompt),
             pasted=is_pasted(prompt),
-            is_tagged=tagged,
-            known=frozenset(known),
+            is_tagged=is_tagged,
+            known_slots=frozenset(known_slots),
             home=home,
-            barred=_barred(medium, named, [one.medium for one in shown]),
-            origins=origins(source or prompt, heard),
+            barred_media=_barred(medium, named_media, [thing.medium for thing in things]),
+            origins=origins(source or prompt, figures),
         )
 
     def in_dialect(self, form: str | None, prompt: str) -> Self:
-        """As a base model draws it whose prompts have a form: one that reads words of image boards knows
-        their characters, and where no medium is named it draws anime by tags, and by score words no photo."""
+        """Returns the reading for a base model whose prompts have a form: one that reads image boards' words
+        knows their characters, and without a named medium draws anime by tags, and never a photo by score
+        words."""
         if form not in ("tags", "score words"):
             return self
-        names = (word for one in characters(prompt) for word in words(prompt[one.start : one.end]))
-        read = replace(self, familiar=frozenset(names))
-        if self.named:
-            return read
+        names = (
+            word
+            for character in characters(prompt)
+            for word in words(prompt[character.start : character.end])
+        )
+        reading = replace(self, familiar=frozenset(names))
+        if self.named_media:
+            return reading
         if form == "tags":
-            return replace(read, medium="anime", is_tagged=True)
-        return replace(read, medium="digital painting") if self.medium == "photo" else read
+            return replace(reading, medium="anime", is_tagged=True)
+        return replace(reading, medium="digital painting") if self.medium == "photo" else reading
 
     @property
     def young_women(self) -> bool:
@@ -214,16 +221,18 @@ class Reading:
 
     @property
     def line(self) -> str:
-        """As the language model writes it."""
+        """The line that the language model writes."""
         return f"{self.medium}; people: {self.people}; special: {self.special or 'none'}"
 
     def grammar(self, llm_weight: float) -> Grammar:
-        """Every reading of the request, this one the most probable before the language model's word."""
+        """Returns a grammar of every reading of the request, this one the most probable a priori."""
         medium = "grounded medium" if self.is_grounded else "medium"
-        medium = "named" if self.named else "known medium" if "medium" in self.known else medium
-        media = (self.medium,) if self.is_tagged else tuple(m for m in MEDIA[1:] if m not in self.barred)
-        people = "known people" if "people" in self.known else "people"
-        special = "known" if "special" in self.known else "special"
+        medium = "named" if self.named_media else "known medium" if "medium" in self.known_slots else medium
+        media = (
+            (self.medium,) if self.is_tagged else tuple(m for m in MEDIA[1:] if m not in self.barred_media)
+        )
+        people = "known people" if "people" in self.known_slots else "people"
+        special = "known" if "special" in self.known_slots else "special"
         special = "grounded" if self.is_grounded else special
         return Grammar(
             (
@@ -237,35 +246,37 @@ class Reading:
         )
 
     def revised(self, line: str) -> Self:
-        """With the slots of a line of :meth:`grammar`."""
+        """Returns the reading with the slots of a line of :meth:`grammar`."""
         slots = self.grammar(1.0).parse(line)
         medium, people, special = slots["medium"], slots["people"], slots["special"]
         return replace(self, medium=medium, people=people, special=special)  # type: ignore[arg-type]
 
 
-def _barred(medium: Medium, named: Sequence[Medium], shown: Sequence[Medium]) -> frozenset[Medium]:
-    """The media that a request rules out: what is no kin of a drawing or painting that it names; that of a
-    thing in the picture, and its kin."""
-    barred = {other for one in shown for other in MEDIA if kinship(one, other) >= NEAR}
-    if named and medium in _FLAT:
-        barred |= {one for one in MEDIA if max(kinship(medium, one), kinship(one, medium)) < FAR}
-    return frozenset(barred - {medium, *named})
+def _barred(
+    medium: Medium, named_media: Sequence[Medium], thing_media: Sequence[Medium]
+) -> frozenset[Medium]:
+    """The media that a request excludes: those not akin to a drawing or painting that it names; the medium of
+    a thing in the picture, and its kin."""
+    barred = {other for thing in thing_media for other in MEDIA if kinship(thing, other) >= NEAR}
+    if named_media and medium in _FLAT:
+        barred |= {other for other in MEDIA if max(kinship(medium, other), kinship(other, medium)) < FAR}
+    return frozenset(barred - {medium, *named_media})
 
 
-def _without(prompt: str, heard: Sequence[Character]) -> str:
-    """A prompt without the names in it: a Spider-Man is no man besides, nor a King Boo a king."""
+def _without(prompt: str, figures: Sequence[Character]) -> str:
+    """The prompt without characters' names: Spider-Man is not a man besides, nor King Boo a king."""
     pieces, start = [], 0
-    for one in heard:
-        pieces.append(prompt[start : one.start])
-        start = one.end
+    for figure in figures:
+        pieces.append(prompt[start : figure.start])
+        start = figure.end
     return " ".join([*pieces, prompt[start:]])
 
 
-def _people(heard: Sequence[Character]) -> People | None:
-    """Who is drawn where these are named, of those of whom that is known; None where of nobody."""
-    known = {one.people for one in heard if one.people is not None}
-    persons = known - {"none"}
-    if not known:
+def _people(figures: Sequence[Character]) -> People | None:
+    """The people that characters are drawn as; None where it is known of none."""
+    groups = {figure.people for figure in figures if figure.people is not None}
+    persons = groups - {"none"}
+    if not groups:
         return None
     if len(persons) > 1:
         return "women" if persons == {"women", "young women"} else "any"
@@ -273,20 +284,23 @@ def _people(heard: Sequence[Character]) -> People | None:
 
 
 def question(prompt: str) -> Prompt:
-    """The turn that asks for a reading."""
+    """Returns the turn that asks for a reading."""
     return Prompt(SYSTEM, wanted(prompt))
 
 
-def unmarked(prompt: str) -> str:
-    """The prompt without the phrases that mark a model; as it is where nothing else would be left."""
+def without_marks(prompt: str) -> str:
+    """Returns the prompt without the phrases that mark a model; unchanged where nothing else would be
+    left."""
     pieces = [piece.strip(" ;:") for piece in _MARKED.sub("", prompt).split(",")]
     return ", ".join(filter(None, pieces)) or prompt
 
 
-def marked(prompt: str) -> tuple[str, ...]:
-    """The names that a prompt marks as a model's."""
-    names = (one[1] or one[2] for one in _MARKED.finditer(prompt))
-    versions = (bare_name(one.words) for one in base_model_requests(prompt) if re.search(r"\d", one.words))
+def marked_names(prompt: str) -> tuple[str, ...]:
+    """Returns the names that a prompt marks as models."""
+    names = (hit[1] or hit[2] for hit in _MARKED.finditer(prompt))
+    versions = (
+        bare_name(request.words) for request in base_model_requests(prompt) if re.search(r"\d", request.words)
+    )
     return (*(name for name in names if not meant_by(name)), *versions)
 
 
@@ -297,8 +311,8 @@ def is_pasted(prompt: str) -> bool:
 
 
 def _is_tagged(prompt: str, *, has_figure: bool) -> bool:
-    """Whether words of image boards for figures, whose pictures are drawn, are in a prompt that asks for no
-    photo; words of praise count beside a girl or character alone."""
+    """Whether a prompt that does not ask for a photo has image boards' words for figures, whose pictures are
+    drawn; words of praise count beside a girl or character alone."""
     tagged = (
         _FIGURE_TAGS.search(prompt)
         or (is_pasted(prompt) and _BOORU_TAGS.search(prompt))
@@ -307,6 +321,8 @@ def _is_tagged(prompt: str, *, has_figure: bool) -> bool:
     return bool(tagged) and not _REALISTIC_TAGS.search(prompt)
 
 
-def _slot(name: str, options: Sequence[str], draft: str, certain: float) -> Slot:
-    other = math.log((1 - certain) / max(1, len(options) - 1))
-    return Slot(name, tuple(options), tuple(math.log(certain) if one == draft else other for one in options))
+def _slot(name: str, options: Sequence[str], draft: str, probability: float) -> Slot:
+    other = math.log((1 - probability) / max(1, len(options) - 1))
+    return Slot(
+        name, tuple(options), tuple(math.log(probability) if option == draft else other for option in options)
+    )

@@ -1,10 +1,10 @@
-"""The request: every option of one decision, checked once where it comes in.
+"""The request: every option of one decision, checked once at the entrance.
 
     Request.parse({"prompt": "a fox in the snow", "base_model": "SD 1.5", "seed": 7})
 
-The command line, HTTP, MCP, LangChain and the rows of a batch derive their options from
-:class:`Request`: its fields' names, types, bounds and descriptions are theirs. An option is added here and
-read where it counts; :class:`RequestOptions` repeats the names for type checkers, and a test compares both.
+The command line, HTTP, MCP, LangChain and the rows of a batch derive their options from :class:`Request`: its
+fields' names, types, bounds and descriptions are theirs. An option is added here and read where it is needed;
+:class:`RequestOptions` repeats the names for type checkers, and a test compares both.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Self, TypedDict, Unpack
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from diffagent.agent.asking.negatives import joined_negative
+from diffagent.agent.asking.negatives import join_negative
 from diffagent.agent.asking.phrasing import Phrasing, phrasing
-from diffagent.agent.asking.setting_words import SettingWords, turned
-from diffagent.agent.asking.wishes import Wishes, overridden, wishes
+from diffagent.agent.asking.setting_words import SettingWords, orientation
+from diffagent.agent.asking.wishes import Wishes, wishes, with_options
 from diffagent.agent.targets import TargetName
 from diffagent.data.base_models import USUAL, examples
 from diffagent.data.errors import BadInput, BadPrompt
@@ -35,16 +35,16 @@ MAX_CHARACTERS = 20_000
 MAX_NAME = 400
 """Characters of a model's, a base model's or a sampler's name."""
 MAX_CANDIDATES = 52
-"""A letter a candidate."""
+"""One for each letter."""
 MAX_IMAGES = 6
 MAX_PICTURES = 100
 
 
 def clean(text: Any, *, optional: bool = False) -> str:
-    """Returns a prompt as it goes on: valid Unicode, control characters as blanks, ends trimmed.
+    """Returns a normalised prompt: valid Unicode, control characters as blanks, ends trimmed.
 
     Raises:
-        BadPrompt: not text, empty (unless optional), or longer than 20,000 characters.
+        BadPrompt: the prompt is not text, empty (unless optional), or longer than 20,000 characters.
     """
     if not isinstance(text, str):
         raise BadPrompt(f"the prompt is {type(text).__name__}, but it has to be text")
@@ -59,8 +59,8 @@ def clean(text: Any, *, optional: bool = False) -> str:
     return spaced
 
 
-def joined(*texts: str) -> str:
-    """Returns the texts that are not empty, each once, joined by commas."""
+def join_texts(*texts: str) -> str:
+    """Returns the non-empty texts, each once, joined by commas."""
     return ", ".join(dict.fromkeys(text for text in texts if text))
 
 
@@ -166,53 +166,55 @@ class Request(BaseModel):
 
     @classmethod
     def parse(cls, options: Mapping[str, Any]) -> Self:
-        """A request from options by name.
+        """Returns a request of options by name.
 
         Raises:
-            BadPrompt: the prompt is no text, empty or too long.
-            BadInput: an option is unknown or out of range; says which, and what would be right.
+            BadPrompt: the prompt is not text, empty or too long.
+            BadInput: an option is unknown or out of range.
         """
         try:
             return cls.model_validate(dict(options))
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            raise BadInput(_sentence(first, list(cls.model_fields))) from None
+            fault = error.errors(include_url=False)[0]
+            raise BadInput(_sentence(fault, list(cls.model_fields))) from None
 
     @classmethod
     def from_prompt(cls, prompt: str, **options: Unpack[RequestOptions]) -> Self:
-        """A request for a prompt; errors of :meth:`parse`."""
+        """Returns a request for a prompt; errors of :meth:`parse`."""
         return cls.parse({"prompt": prompt, **options})
 
     @cached_property
     def phrasing(self) -> Phrasing:
-        """What of the prompt's words is to be drawn, and what is talk about the picture."""
-        return phrasing(self._spoken.prompt)
+        """The prompt's words, divided into what is to be drawn and talk about the picture."""
+        return phrasing(self._prompt_wishes.prompt)
 
     @cached_property
-    def _spoken(self) -> Wishes:
+    def _prompt_wishes(self) -> Wishes:
         return wishes(self.prompt)
 
     @property
     def gives_negative(self) -> bool:
         """Whether a negative prompt is given, by option or as infotext."""
-        return bool(self.negative_prompt or self._spoken.negative_prompt)
+        return bool(self.negative_prompt or self._prompt_wishes.negative_prompt)
 
     @cached_property
     def wishes(self) -> Wishes:
-        """What prompt and options wish of the call; an option goes before the prompt's words."""
-        given = joined(self._spoken.negative_prompt, self.negative_prompt)
-        spoken, words = self._spoken, self.phrasing.settings
-        return overridden(
+        """The wishes of prompt and options; an option takes precedence over the prompt's words."""
+        negative = join_texts(self._prompt_wishes.negative_prompt, self.negative_prompt)
+        prompt_wishes, words = self._prompt_wishes, self.phrasing.settings
+        return with_options(
             replace(
-                spoken,
+                prompt_wishes,
                 prompt=self.phrasing.prompt,
-                aspect=spoken.aspect if spoken.size or spoken.oversize else _aspect(spoken.aspect, words),
-                leaning=spoken.leaning and not words.aspect,
-                steps=spoken.steps or words.steps,
-                seed=words.seed if spoken.seed is None else spoken.seed,
-                cfg_scale=spoken.cfg_scale or words.cfg_scale,
+                aspect=prompt_wishes.aspect
+                if prompt_wishes.size or prompt_wishes.oversize
+                else _aspect(prompt_wishes.aspect, words),
+                leaning=prompt_wishes.leaning and not words.aspect,
+                steps=prompt_wishes.steps or words.steps,
+                seed=words.seed if prompt_wishes.seed is None else prompt_wishes.seed,
+                cfg_scale=prompt_wishes.cfg_scale or words.cfg_scale,
             ),
-            negative_prompt=joined_negative(given, self.phrasing.avoid),
+            negative_prompt=join_negative(negative, self.phrasing.avoid),
             width=self.width,
             height=self.height,
             sampling_method=self.sampling_method,
@@ -224,12 +226,12 @@ class Request(BaseModel):
         )
 
 
-def _aspect(spoken: tuple[int, int] | None, words: SettingWords) -> tuple[int, int] | None:
-    """The aspect that a prompt asks for: a ratio of its settings first, then its words, where their own words
-    of shape do not say otherwise (a "phone" may be in what somebody tells)."""
-    if words.aspect or spoken is None:
+def _aspect(aspect: tuple[int, int] | None, words: SettingWords) -> tuple[int, int] | None:
+    """The aspect that a prompt asks for: a ratio in its settings first, then the prompt's ``aspect``, unless
+    the settings name a shape of another orientation (a "phone" may be part of a story)."""
+    if words.aspect or aspect is None:
         return words.aspect or words.shape
-    return words.shape if words.shape and turned(words.shape) != turned(spoken) else spoken
+    return words.shape if words.shape and orientation(words.shape) != orientation(aspect) else aspect
 
 
 class RequestOptions(TypedDict, total=False):
@@ -266,16 +268,16 @@ def takes_text(name: str) -> bool:
     return any(kind.get("type") == "string" for kind in schema.get("anyOf", (schema,)))
 
 
-def _sentence(fault: Mapping[str, Any], known: Sequence[str]) -> str:
-    """One of pydantic's errors with what was given, on one line."""
+def _sentence(fault: Mapping[str, Any], field_names: Sequence[str]) -> str:
+    """One of pydantic's errors with the value, on one line."""
     name = ".".join(map(str, fault["loc"][:1])) or "the request"
     if fault["type"] == "extra_forbidden":
-        return f"there is no option {name[:60]!r}: the options are {', '.join(known)}"
+        return f"there is no option {name[:60]!r}: the options are {', '.join(field_names)}"
     if fault["type"] == "missing":
         return f"{name} is missing: say what to draw"
     if name == "images" and fault["type"] == "too_long":
         return f"{fault['ctx']['actual_length']} example images were given: give 1 to {MAX_IMAGES}"
-    given = repr(fault.get("input"))
-    given = given if len(given) <= 60 else given[:57] + "…"
+    value = repr(fault.get("input"))
+    value = value if len(value) <= 60 else value[:57] + "…"
     reason = fault["msg"].removeprefix("Value error, ")
-    return f"{name} is {given}: {reason[:1].lower()}{reason[1:]}"
+    return f"{name} is {value}: {reason[:1].lower()}{reason[1:]}"

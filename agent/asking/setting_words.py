@@ -1,4 +1,4 @@
-"""Setting words: what the pieces of a message say that are about the call, in anybody's words.
+"""Setting words: settings in a message's pieces about the call, in anybody's words.
 
     setting_words(["like 4 pics of", "3 times wider than tall", "same seed as always (424242)"])
       -> n 4, aspect (3, 1), seed 424242
@@ -18,7 +18,7 @@ from diffagent.agent.asking.counts import NUMBERS, number
 from diffagent.agent.asking.shapes import aspect_of
 
 FEW_STEPS = 12
-"""The steps of who wants few or a draft: what most samplers need for a picture that is whole."""
+"""Steps for "few steps" and drafts: most samplers need as many for a whole picture."""
 _MOST_PICTURES = 16
 _COUNT = rf"(?P<count>\d{{1,2}}|{'|'.join(sorted(NUMBERS, key=len, reverse=True))})"
 _PICTURES = re.compile(
@@ -85,7 +85,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class SettingWords:
-    """What pieces say of the call; None or empty where they do not."""
+    """The settings in pieces; None or empty where they have none."""
 
     n: int | None = None
     aspect: tuple[int, int] | None = None
@@ -95,14 +95,14 @@ class SettingWords:
     seed: int | None = None
     cfg_scale: float | None = None
     room: str = ""
-    """Where the picture is to stay empty, in the words of photographers: "copy space at the top"."""
+    """The part of the picture that stays empty, in photographers' words: "copy space at the top"."""
 
 
 NO_SETTINGS = SettingWords()
 
 
 def setting_words(pieces: Sequence[str]) -> SettingWords:
-    """Reads pieces that are about settings; the first that says a value counts."""
+    """Returns the settings in pieces; the first value of each counts."""
     return SettingWords(
         n=_first(_n, pieces),
         aspect=_first(_aspect, pieces),
@@ -114,13 +114,13 @@ def setting_words(pieces: Sequence[str]) -> SettingWords:
     )
 
 
-def turned(aspect: tuple[int, int]) -> int:
-    """1 for wide, 0 for square, -1 for tall."""
+def orientation(aspect: tuple[int, int]) -> int:
+    """Returns 1 for wide, 0 for square, -1 for tall."""
     return (aspect[0] > aspect[1]) - (aspect[0] < aspect[1])
 
 
-def _first(read: Callable[[str], T | None], pieces: Iterable[str]) -> T | None:
-    return next((value for piece in pieces if (value := read(piece)) is not None), None)
+def _first(reader: Callable[[str], T | None], pieces: Iterable[str]) -> T | None:
+    return next((value for piece in pieces if (value := reader(piece)) is not None), None)
 
 
 def _n(piece: str) -> int | None:

@@ -34,7 +34,7 @@ _PROPORTION = (
     r"(?:(?: and|,) (?:tall|wide|long|narrow|thin))?"
     r"(?: (?:picture|image|pic|photo|format|one|shape|canvas|crop|print|version|banner|strip))?)"
 )
-_SAID_RATIO = re.compile(
+_WORDED_RATIO = re.compile(
     r"(?:(?:(?<=[,;.!?(\n])|^)[ \t]*+(?:(?:and|in|as|an?|the|with|make it|super|very|really|extra|quite|"
     r"pretty|rather|so|nice|please|pls|im|en|w|em|no|na|au|à|nel) ){0,4}"
     rf"{_PROPORTION}[,:=]?(?: (?:like|about|around|roughly|approx\.?|approximately|of|is|maybe|say|de|di|"
@@ -82,11 +82,11 @@ _FOLLOWING = (
 
 
 _HEADED: dict[re.Pattern[str], re.Pattern[str]] = {}
-"""Patterns → their telling words alone, which are looked for first: that is much faster."""
+"""Patterns → their head words alone, which are searched first: that is much faster."""
 
 
 def _things(*nouns: str) -> re.Pattern[str]:
-    """What is itself the picture that is asked for: it heads a clause or stands behind "make me a"."""
+    """A pattern of nouns for the picture itself: at the head of a clause or behind "make me a"."""
     pattern = re.compile(_LEADING + r"(?:" + "|".join(nouns) + r")\b" + _FOLLOWING, re.I)
     _HEADED[pattern] = re.compile(r"\b(?:" + "|".join(nouns) + r")\b", re.I)
     return pattern
@@ -138,8 +138,8 @@ _ALONE = (
 )
 
 
-def _wanted(shape: tuple[int, int]) -> re.Pattern[str]:
-    """A shape that is asked for by verb or plea: "make it square and …", "wide please"."""
+def _request_pattern(shape: tuple[int, int]) -> re.Pattern[str]:
+    """A pattern of requests for a shape by verb or plea: "make it square and …", "wide please"."""
     word = _SHAPE_WORD[shape]
     pattern = re.compile(
         rf"(?:{_MADE}|\bin )(?:{word})(?:{_FORMAT}|[ -]{_IMAGE})?(?:,? (?:as well|too|please|pls|"
@@ -152,7 +152,7 @@ def _wanted(shape: tuple[int, int]) -> re.Pattern[str]:
     return pattern
 
 
-_WANTED = tuple((shape, _wanted(shape)) for shape in _SHAPE_WORD)
+_REQUESTS = tuple((shape, _request_pattern(shape)) for shape in _SHAPE_WORD)
 _ON_PHONE = re.compile(
     rf"\b(?:(?:that |which )?fits? (?:on )?|sized? (?:to|for) |for |as (?:the )?)(?:my|his|her|our|"
     rf"your|their|a|the|mum['’]s|mom['’]s|dad['’]s)"
@@ -220,7 +220,7 @@ _TATTOO = re.compile(
     rf"{_THE}(?:(?:inside|outside|side|back|front) of |inner |outer )?{_THE}{_LIMB}\b)",
     re.I,
 )
-"""A tattoo that is long and narrow, as what is asked for."""
+"""A request for a long and narrow tattoo."""
 _PRINT = re.compile(
     r"(?<![\w.:])(?:(?:print(?:ed|s)?|printing|frames?|framed|canvas|poster|card|sized?|format|"
     r"photo)(?: (?:out|it|in|at|as|on|of|for|to|"
@@ -252,8 +252,8 @@ _BEHIND = (
 )
 
 
-def _abroad(*words: str) -> re.Pattern[str]:
-    """A shape in another language, as a clause of its own."""
+def _foreign_pattern(*words: str) -> re.Pattern[str]:
+    """A pattern of a shape in another language, as a clause of its own."""
     pattern = re.compile(
         rf"(?:(?<=[,;:.!?،\n(])|^)(?=[ \t]{{0,3}}\w)[ \t]{{0,3}}{_AROUND}(?:"
         + "|".join(words)
@@ -271,7 +271,7 @@ _SIGN_ENDS = (
 _ABROAD: _Shapes = (
     (
         _SQUARE,
-        _abroad(
+        _foreign_pattern(
             "cuadrad[oa]",
             "quadrad[oa]",
             "quadrat[oa]",
@@ -295,7 +295,7 @@ _ABROAD: _Shapes = (
     ),
     (
         _TALL,
-        _abroad(
+        _foreign_pattern(
             "vertical(?:e|es|mente)?",
             "hochformat",
             "hochkant",
@@ -322,7 +322,7 @@ _ABROAD: _Shapes = (
     ),
     (
         _WIDE,
-        _abroad(
+        _foreign_pattern(
             "horizontal(?:e|es|mente)?",
             "apaisad[oa]",
             "querformat",
@@ -690,7 +690,7 @@ FORMATS: _Shapes = (
             + "|frame)"
         ),
     ),
-    *_WANTED,
+    *_REQUESTS,
     *_ABROAD,
     ((9, 16), _STORIED),
     ((9, 16), _ON_PHONE),
@@ -731,7 +731,7 @@ _SHAPE = _phrases(
     "twice as (?:wide|tall|high) as (?:it is |it's )?(?:tall|high|wide)",
     "us letter|letter[- ]size",
 )
-"""Shapes that say nothing else."""
+"""Words of shapes alone."""
 
 _NOT_SHAPED = re.compile(
     r"\b(?:not|no|never|isn['’]?t|don['’]?t (?:make|want|do)(?: it)?|without|nothing)(?: too| so| a|"
@@ -741,19 +741,19 @@ _NOT_SHAPED = re.compile(
     re.I,
 )
 _RUN = re.compile(r"[,;:!?\n(]{3,}|\.{4,}")
-"""Marks in a row, which mean no more than one."""
+"""Marks in a row, which mean the same as one."""
 _NOT_TOO = re.compile(
     r"(?:(?<=[,;:.!?\n(])|^)[ \t]*+(?:but |and |please )?not (?:too|so|very) (?:wide|panoramic|"
     r"square)(?: please)?(?=[ \t]*+(?:[,;:.!?\n)]|$))",
     re.I,
 )
-"""A clause that rules a shape out."""
+"""A clause that excludes a shape."""
 
 EXACT = (
     _RATIO,
     _BARE_RATIO,
     _LONE_RATIO,
-    _SAID_RATIO,
+    _WORDED_RATIO,
     _SIGNED_RATIO,
     _FILM,
     _SHAPE,
@@ -764,34 +764,34 @@ EXACT = (
     _SCREENED,
     _POSTED,
 )
-"""Patterns of what says a shape and nothing about what is in the picture."""
+"""Patterns that name a shape and nothing in the picture."""
 
 
 def exact_spans(text: str) -> Iterator[tuple[int, int]]:
-    """Where a text says a shape and nothing about what is in the picture, in no order; they may overlap."""
-    for pattern in (*EXACT, *(pattern for _, pattern in (*_WANTED, *_ABROAD[:8]))):
-        told = _HEADED.get(pattern)
-        if told is None or told.search(text):
+    """Yields the spans that name a shape and nothing in the picture, in no order; they may overlap."""
+    for pattern in (*EXACT, *(pattern for _, pattern in (*_REQUESTS, *_ABROAD[:8]))):
+        head = _HEADED.get(pattern)
+        if head is None or head.search(text):
             yield from (hit.span() for hit in pattern.finditer(text))
     for hit in _PRINT.finditer(text):
-        if _printed(text, hit):
+        if _print_ratio(text, hit):
             yield hit.span()
 
 
 def aspect_of(text: str) -> tuple[tuple[int, int] | None, bool]:
-    """Width and height as parts, and whether they are no more than likely."""
+    """Returns width and height as parts, or None, and whether they are only likely."""
     if len(text) > 2 * LONGEST:
         text = f"{text[:LONGEST]}\n{text[-LONGEST:]}"
     text = _RUN.sub(", ", text)
     text = _NOT_SHAPED.sub(lambda hit: " " * len(hit[0]), text.replace("_", " "))
-    found = _RATIO.search(text)
-    if found is None and (ratio := _said_ratio(text) or _bare_ratio(text)):
+    hit = _RATIO.search(text)
+    if hit is None and (ratio := _worded_ratio(text) or _bare_ratio(text)):
         return ratio, False
-    if found and int(found[1]) and int(found[2]) and 1 / 4 <= int(found[1]) / int(found[2]) <= 4:
-        return (int(found[1]), int(found[2])), False
+    if hit and int(hit[1]) and int(hit[2]) and 1 / 4 <= int(hit[1]) / int(hit[2]) <= 4:
+        return (int(hit[1]), int(hit[2])), False
     for hit in _PRINT.finditer(text):
-        if (printed := _printed(text, hit)) is not None:
-            return printed, False
+        if (print_ratio := _print_ratio(text, hit)) is not None:
+            return print_ratio, False
     for shapes, leaning in ((FORMATS, False), (SUBJECTS, True)):
         shape = next((shape for shape, pattern in shapes if _holds(text, pattern)), None)
         if shape:
@@ -800,13 +800,13 @@ def aspect_of(text: str) -> tuple[tuple[int, int] | None, bool]:
 
 
 def _holds(text: str, pattern: re.Pattern[str]) -> bool:
-    told = _HEADED.get(pattern)
-    return (told is None or bool(told.search(text))) and bool(pattern.search(text))
+    head = _HEADED.get(pattern)
+    return (head is None or bool(head.search(text))) and bool(pattern.search(text))
 
 
-def _said_ratio(text: str) -> tuple[int, int] | None:
-    """The parts of a ratio with a word for it, in any language that people write here."""
-    for hit in (*_SAID_RATIO.finditer(text), *_SIGNED_RATIO.finditer(text)):
+def _worded_ratio(text: str) -> tuple[int, int] | None:
+    """The parts of a ratio with a word for it, in any of the languages."""
+    for hit in (*_WORDED_RATIO.finditer(text), *_SIGNED_RATIO.finditer(text)):
         wide, tall = (int(side) for side in hit.groups() if side)
         if wide and tall and 1 / 4 <= wide / tall <= 4:
             return wide, tall
@@ -814,7 +814,7 @@ def _said_ratio(text: str) -> tuple[int, int] | None:
 
 
 def _bare_ratio(text: str) -> tuple[int, int] | None:
-    """The parts of a ratio that needs no word beside it."""
+    """The parts of a ratio without a word for it."""
     if bare := _BARE_RATIO.search(text):
         wide, tall = map(int, bare[1].split(":") if bare[1] else (bare[2], bare[3]))
         return (wide, tall) if wide != tall or bare[1] else None
@@ -825,8 +825,8 @@ def _bare_ratio(text: str) -> tuple[int, int] | None:
     return (round(100 * float(film[1])), 100) if film else None
 
 
-def _printed(text: str, hit: re.Match[str]) -> tuple[int, int] | None:
-    """The parts of a size of prints; None where the numbers are something else's."""
+def _print_ratio(text: str, hit: re.Match[str]) -> tuple[int, int] | None:
+    """The parts of a print's size; None where the numbers mean something else."""
     wide, tall = float(hit["first"]), float(hit["second"])
     if min(wide, tall) < 2 or not 1 / 3 <= wide / tall <= 3 or not _PRINTED.search(hit[0]):
         return None

@@ -1,10 +1,10 @@
 """Sizes: the width and height to make a picture with, in pixels.
 
-In: the sizes that a model is used at (counts), its base model's row, a request's wishes. Out: sizes with
-their weights, the most plausible ones heaviest. Unasked, they are those of the base model's table; sizes that
-are asked for are kept, and so are ratios, to within 5 %.
+In: the counts of a model's sizes, its base model's row, a request's wishes. Out: sizes with their weights,
+the most plausible ones heaviest. By default they are those of the base model's table; requested sizes are
+kept, and so are ratios, to within 5 %.
 
-    shaped((16, 9), find("SDXL 1.0"))     (1344, 768)
+    size_for((16, 9), find("SDXL 1.0"))     (1344, 768)
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from diffagent.data.records import SIDE_MAX, SIDE_MIN, SIDE_STEP, Counts, legal_
 Size = tuple[int, int]
 
 AGREEING = 5
-"""The least images whose settings count as a model's own: fewer are one uploader's taste."""
+"""The fewest images whose settings count as the model's own: fewer are one uploader's taste."""
 SMALL = 1 / 16
-"""The share of a base model's area below which nothing that runs it makes a picture."""
+"""The share of a base model's area below which a size is another model's."""
 TOLERANCE = math.log(1.05)
-"""How far a size may be from a ratio that is asked for."""
+"""The largest distance between a size and a requested ratio."""
 _GRID = 64
 _TALL, _WIDE = (2, 3), (3, 2)
 _PERSON = re.compile(
@@ -59,69 +59,74 @@ _LETTERED = re.compile(
 
 
 def sizes(
-    used: Counts, usual: Counts, row: BaseModelFacts, wishes: Wishes, *, is_general: bool = False
+    own_counts: Counts,
+    family_counts: Counts,
+    row: BaseModelFacts,
+    wishes: Wishes,
+    *,
+    is_general: bool = False,
 ) -> dict[Size, float]:
-    """Plausible sizes with their weights.
+    """Returns plausible sizes with their weights.
 
     Args:
-        used: the sizes of the model's own images, "WIDTHxHEIGHT" → images; those of which at least
+        own_counts: the sizes of the model's own images, "WIDTHxHEIGHT" → images; those of which at least
             :data:`AGREEING` images agree count.
-        usual: the sizes of its family's images.
+        family_counts: the sizes of its family's images.
         row: the base model.
-        wishes: a size, a side or a ratio that is asked for.
-        is_general: the model draws anything, so that the subject says the shape rather than its images.
+        wishes: the request's, of which size, side and ratio are read.
+        is_general: the model draws anything, so that the subject determines the shape rather than its images.
     """
     if wishes.size:
-        return {_fitted(wishes.size, row): 1.0}
+        return {_on_grid(wishes.size, row): 1.0}
     if wishes.oversize and row.shapes:
         return {min(row.shapes, key=lambda size: abs(_apart(size, wishes.oversize or size))): 1.0}
-    small = _small(used, row)
-    own = small or {size: n for size, n in _counted(used, row).items() if n >= AGREEING}
+    small = _small(own_counts, row)
+    own_sizes = small or {size: n for size, n in _images_by_size(own_counts, row).items() if n >= AGREEING}
     if any(wishes.side):
-        return {_completed(wishes.side, math.prod(_heaviest(own) if own else _square(row))): 1.0}
+        return {_both_sides(wishes.side, math.prod(_heaviest(own_sizes) if own_sizes else _square(row))): 1.0}
     aspect, is_loose = wishes.aspect, wishes.leaning
     if small and (aspect is None or is_loose):
         return small
     if small and aspect is not None:
-        return {shaped(aspect, row, math.prod(_heaviest(small))): 1.0}
+        return {size_for(aspect, row, math.prod(_heaviest(small))): 1.0}
     if aspect is None:
         aspect, is_loose = _of_subject(wishes.prompt), True
-        if own and not is_general and aspect != _WIDE:
-            return own
+        if own_sizes and not is_general and aspect != _WIDE:
+            return own_sizes
     if aspect is None:
-        squares = {size: n for size, n in own.items() if _turned(size) == 0}
-        return squares or _usual(usual, row)
+        squares = {size: n for size, n in own_sizes.items() if _orientation(size) == 0}
+        return squares or _usual(family_counts, row)
     fitting = {
         size: n
-        for size, n in own.items()
-        if abs(_apart(size, aspect)) <= TOLERANCE or (is_loose and _turned(size) == _turned(aspect))
+        for size, n in own_sizes.items()
+        if abs(_apart(size, aspect)) <= TOLERANCE or (is_loose and _orientation(size) == _orientation(aspect))
     }
-    return fitting or {shaped(aspect, row): 1.0}
+    return fitting or {size_for(aspect, row): 1.0}
 
 
-def shaped(aspect: Size, row: BaseModelFacts, area: int | None = None) -> Size:
-    """The size for a ratio of width to height: a usual one of the base model within 5 % of it, else one of
-    its area (or the ``area`` given, in pixels)."""
+def size_for(aspect: Size, row: BaseModelFacts, area: int | None = None) -> Size:
+    """Returns the size for a ratio of width to height: one of the base model's within 5 % of it, else one of
+    its area (or of ``area``, in pixels)."""
     if area is None:
-        usual = min(row.shapes, key=lambda size: round(abs(_apart(size, aspect)), 3), default=None)
-        if usual is not None and abs(_apart(usual, aspect)) <= TOLERANCE:
-            return usual
+        shape = min(row.shapes, key=lambda size: round(abs(_apart(size, aspect)), 3), default=None)
+        if shape is not None and abs(_apart(shape, aspect)) <= TOLERANCE:
+            return shape
     wide, tall = aspect
     width = math.sqrt((area or math.prod(_square(row))) * wide / tall)
     grids = (_GRID, row.step or SIDE_STEP)
-    found = [(_snapped(width, grid), _snapped(width * tall / wide, grid)) for grid in grids]
-    return next((size for size in found if abs(_apart(size, aspect)) <= TOLERANCE), found[-1])
+    candidates = [(_to_grid(width, grid), _to_grid(width * tall / wide, grid)) for grid in grids]
+    return next((size for size in candidates if abs(_apart(size, aspect)) <= TOLERANCE), candidates[-1])
 
 
 def legal_size(key: object) -> Size | None:
-    """The width and height of "WIDTHxHEIGHT"; None where no call may have them."""
+    """Returns the width and height of "WIDTHxHEIGHT"; None where a call cannot have them."""
     width, _, height = str(key).partition("x")
     sides = int(width), int(height)
     ok = all(SIDE_MIN <= side <= SIDE_MAX and side % SIDE_STEP == 0 for side in sides)
     return sides if ok else None
 
 
-def _counted(counts: Counts, row: BaseModelFacts) -> dict[Size, float]:
+def _images_by_size(counts: Counts, row: BaseModelFacts) -> dict[Size, float]:
     """Images by the base model's nearest size."""
     total: dict[Size, float] = {}
     for key, n in counts.items():
@@ -133,8 +138,8 @@ def _counted(counts: Counts, row: BaseModelFacts) -> dict[Size, float]:
 
 
 def _small(counts: Counts, row: BaseModelFacts) -> dict[Size, float]:
-    """The sizes that at least :data:`AGREEING` images have at less than :data:`SMALL` of the base model's
-    area: those of a model of another size, which is listed under the base model by name only."""
+    """The sizes of at least :data:`AGREEING` images and less than :data:`SMALL` of the base model's area: the
+    model has another size, and is listed under the base model by name only."""
     least = SMALL * math.prod(_square(row))
     agreed = {legal_size(key): n for key, n in counts.items() if n >= AGREEING}
     return {size: n for size, n in agreed.items() if size is not None and math.prod(size) < least}
@@ -150,9 +155,9 @@ def _nearest(size: Size, shapes: tuple[Size, ...]) -> Size:
     return min(shapes, key=distance)
 
 
-def _usual(usual: Counts, row: BaseModelFacts) -> dict[Size, float]:
-    """The base model's square, and behind it what its family is used at, a half together."""
-    family = _counted(usual, row)
+def _usual(family_counts: Counts, row: BaseModelFacts) -> dict[Size, float]:
+    """The base model's square, and the sizes of its family with half of the weight."""
+    family = _images_by_size(family_counts, row)
     if row.area is None and family:
         return family
     images = sum(family.values()) or 1.0
@@ -174,18 +179,18 @@ def _of_subject(prompt: str) -> Size | None:
     return _WIDE if scene else None
 
 
-def _completed(side: tuple[int | None, int | None], area: int) -> Size:
-    """Both sides where one is given: the other keeps the area."""
-    given = side[0] or side[1] or math.isqrt(area)
-    other = _snapped(area / given, _GRID)
-    return (given, other) if side[0] else (other, given)
+def _both_sides(side: tuple[int | None, int | None], area: int) -> Size:
+    """Both sides of a size by one of them and the area."""
+    pixels = side[0] or side[1] or math.isqrt(area)
+    other_pixels = _to_grid(area / pixels, _GRID)
+    return (pixels, other_pixels) if side[0] else (other_pixels, pixels)
 
 
-def _fitted(size: Size, row: BaseModelFacts) -> Size:
-    """A size that is asked for, on the grid that the base model takes."""
+def _on_grid(size: Size, row: BaseModelFacts) -> Size:
+    """A requested size, rounded to the base model's grid."""
     step = row.step or SIDE_STEP
     return (
-        size if all(side % step == 0 for side in size) else (_snapped(size[0], step), _snapped(size[1], step))
+        size if all(side % step == 0 for side in size) else (_to_grid(size[0], step), _to_grid(size[1], step))
     )
 
 
@@ -199,7 +204,7 @@ def _heaviest(mass: Mapping[Size, float]) -> Size:
     return max(mass, key=lambda size: mass[size])
 
 
-def _snapped(pixels: float, grid: int) -> int:
+def _to_grid(pixels: float, grid: int) -> int:
     return legal_side(round(pixels / grid) * grid)
 
 
@@ -208,6 +213,6 @@ def _apart(size: Size, other: Size) -> float:
     return math.log(size[0] * other[1] / (size[1] * other[0]))
 
 
-def _turned(size: Size) -> int:
+def _orientation(size: Size) -> int:
     """1 for wide, 0 for square, −1 for tall."""
     return (size[0] > size[1]) - (size[0] < size[1])

@@ -1,7 +1,7 @@
-"""Talk: what a request says to whoever makes the picture, and not of the picture.
+"""Talk: words of a request to whoever makes the picture, not about the picture.
 
 In: a request as people type it. Out: :class:`Talk`: the description alone, and what an earlier picture had
-that this one shall not.
+and this one shall not have.
 
     talk("I teach year 5. Could I have a picture of a longhouse? They'll love it.")   -> "a longhouse."
     talk("My dad turns 60, i want to print it for his card. maybe a small train?")    -> "a small train."
@@ -77,7 +77,7 @@ _REASON = re.compile(
     r"as (?:a|my|part)\b)",
     re.I,
 )
-"""What stands before an asking clause in one sentence: somebody's reason."""
+"""The reason before an asking clause in one sentence."""
 _FILLER = re.compile(
     r"(?:(?:ok(?:ay)?|so|well|hey|hi|hello|hiya|um+|right|anyway|also|and|but|honestly|basically|actually|"
     r"alright|"
@@ -146,7 +146,7 @@ PLEA = re.compile(
     + ")",
     re.I | re.S,
 )
-"""What is said to somebody, whatever stands beside it."""
+"""Words to somebody, whatever stands beside them."""
 STORY = re.compile(
     r"\A(?:"
     + "|".join(
@@ -190,7 +190,7 @@ STORY = re.compile(
     + ")",
     re.I | re.S,
 )
-"""What may as well describe a picture: talk only beside a plea or an asking clause."""
+"""Words that may describe a picture too: talk only beside a plea or an asking clause."""
 DESCRIBES = re.compile(
     r"\A\W*(?:(?:and|but|so|please|pls|also|maybe|just|oh|then)\s){0,3}(?:(?:make|let|have)\s(?:him|"
     r"her|it|them|everything|"
@@ -203,7 +203,7 @@ DESCRIBES = re.compile(
     r"this)|for|at me|when|on)\b)",
     re.I,
 )
-"""An instruction that says how the subject is: "make him look tired", "she should look proud"."""
+"""An instruction that describes the subject: "make him look tired", "she should look proud"."""
 _SIGNED = re.compile(
     r"(?:^|(?<=[.!?\n]))\s{0,4}(?:kind regards|best regards|regards|best wishes|all the best|yours sincerely|"
     r"yours faithfully|"
@@ -220,7 +220,7 @@ _BEFORE = re.compile(
     r"(?=\s*(?:$|[.,;!?]|and\b|every\b|instead\b|again\b|look\b|style\b|when\b))",
     re.I,
 )
-"""What an earlier picture had."""
+"""Things that an earlier picture had."""
 _LOOK = re.compile(
     r"(?:\A|(?<=and )|(?<=but )|(?<=so )|(?<=, ))(?:i|we)(?:['’]d| would)? (?:just |really |"
     r"only )?(?:want|need|"
@@ -281,8 +281,8 @@ _GENERIC = re.compile(
 
 @dataclass(frozen=True)
 class Talk:
-    """``prompt`` is the description; ``avoid`` what an earlier picture had and this one shall not; ``words``
-    what was left out, for a note."""
+    """A request without talk: ``prompt`` is the description; ``avoid`` what an earlier picture had and this
+    one shall not have; ``words`` the cuts, for a note."""
 
     prompt: str
     avoid: tuple[str, ...] = ()
@@ -290,47 +290,50 @@ class Talk:
 
 
 def talk(text: str) -> Talk:
-    """The description in a request; the request where it is nothing else, or nothing is left."""
-    signed = _SIGNED.search(masked(text))
-    body = text[: signed.start()] if signed else text
+    """Returns the description in a request; the request itself where it has no talk, or nothing else."""
+    signature = _SIGNED.search(masked(text))
+    body = text[: signature.start()] if signature else text
     sentences = [part for part in (hit[0] for hit in _SENTENCE.finditer(body)) if part.strip()]
-    flat = [masked(one) for one in sentences]
-    if not (signed or any(_is_addressed(one) for one in flat)):
+    flat = [masked(sentence) for sentence in sentences]
+    if not (signature or any(_is_addressed(sentence) for sentence in flat)):
         return Talk(text)
-    refers = [bool(_HIM.search(one)) or _refers(one) for one in flat]
+    refers = [bool(_HIM.search(sentence)) or _refers(sentence) for sentence in flat]
     avoid: list[str] = []
-    dropped: list[str] = [text[signed.start() :].strip()] if signed else []
-    rest: list[str] = []
+    cuts: list[str] = [text[signature.start() :].strip()] if signature else []
+    descriptions: list[str] = []
     was_asked = False
     for number, sentence in enumerate(sentences):
         if refers[number] and number:
-            sentence = resolved(sentence, "".join(sentences[:number]))
+            sentence = resolve(sentence, "".join(sentences[:number]))
         is_meant = any(refers[number + 1 :]) or (refers[number] and not number)
-        description = _described(sentence, avoid, dropped, is_meant=is_meant)
+        description = _description(sentence, avoid, cuts, is_meant=is_meant)
         if _WORD.search(description):
-            rest.append(description)
+            descriptions.append(description)
             was_asked = bool(re.search(r"[!?]\s*$", sentence)) and description.strip() != sentence.strip()
-    if len(rest) == 1 and was_asked:
-        rest = [rest[0].rstrip(" .!?")]
-    specific = [one for one in rest if not _GENERIC.fullmatch(one)]
-    if specific and len(specific) < len(rest):
-        dropped += [one for one in rest if one not in specific]
-        rest = specific
-    prompt = " ".join(rest)
-    if not dropped or not _WORD.search(prompt) or (not specific and not signed):
+    if len(descriptions) == 1 and was_asked:
+        descriptions = [descriptions[0].rstrip(" .!?")]
+    specific = [words for words in descriptions if not _GENERIC.fullmatch(words)]
+    if specific and len(specific) < len(descriptions):
+        cuts += [words for words in descriptions if words not in specific]
+        descriptions = specific
+    prompt = " ".join(descriptions)
+    if not cuts or not _WORD.search(prompt) or (not specific and not signature):
         return Talk(text)
-    return Talk(prompt, tuple(dict.fromkeys(avoid)), tuple(dropped))
+    return Talk(prompt, tuple(dict.fromkeys(avoid)), tuple(cuts))
 
 
 def _is_addressed(sentence: str) -> bool:
-    """Whether a sentence says something to somebody."""
+    """Whether a sentence speaks to somebody."""
     if ASK.search(sentence) and (len(ASK.split(sentence, 1)[0].strip()) < 2 or _asks(sentence)):
         return True
-    parts = [sentence, *sentence.split(",")]
-    bare = [_FILLER.sub("", one.strip(" .!?"), count=1) for one in parts]
-    says = any(PLEA.fullmatch(one) for one in bare if one)
-    return says or bool(
-        _HIM.search(sentence) or _WANTED.match(bare[0]) or _OWN.match(bare[0]) or _TRAILS.search(sentence)
+    clauses = [sentence, *sentence.split(",")]
+    phrases = [_FILLER.sub("", clause.strip(" .!?"), count=1) for clause in clauses]
+    is_plea = any(PLEA.fullmatch(phrase) for phrase in phrases if phrase)
+    return is_plea or bool(
+        _HIM.search(sentence)
+        or _WANTED.match(phrases[0])
+        or _OWN.match(phrases[0])
+        or _TRAILS.search(sentence)
     )
 
 
@@ -349,12 +352,12 @@ def _refers(sentence: str) -> bool:
     return bool(ask and _BACK.search(sentence[ask.start() :]))
 
 
-def _described(sentence: str, avoid: list[str], dropped: list[str], *, is_meant: bool) -> str:
-    """What a sentence says of the picture; "" for none. What goes is added to ``dropped``."""
+def _description(sentence: str, avoid: list[str], cuts: list[str], *, is_meant: bool) -> str:
+    """A sentence's words about the picture; "" for none. What is cut is added to ``cuts``."""
     body = sentence.strip()
     end = body[len(body.rstrip(".!?")) :]
     body = body[: len(body) - len(end)]
-    start, flat = body, masked(body)
+    whole, flat = body, masked(body)
     filler = _FILLER.match(flat)
     skipped = filler.end() if filler else 0
     behind = flat[skipped:]
@@ -362,36 +365,38 @@ def _described(sentence: str, avoid: list[str], dropped: list[str], *, is_meant:
     if is_meant and (about := _ABOUT.match(behind)):
         body = body[skipped + about.end() :]
     elif ask := _asks(flat):
-        body, end = body[ask.end() :], _told(end)
-    elif wanted := _WANTED.match(behind):
-        body = body[skipped + wanted.end() :]
+        body, end = body[ask.end() :], _end_mark(end)
+    elif wish := _WANTED.match(behind):
+        body = body[skipped + wish.end() :]
     elif is_talk and (not is_meant or _SOMEBODY_DIED.search(behind)) and _is_whole(behind):
         avoid += [hit["thing"] for hit in _BEFORE.finditer(behind)]
         look = _LOOK.search(flat)
-        dropped.append(start if look is None else start[: look.start("look")])
+        cuts.append(whole if look is None else whole[: look.start("look")])
         return body[look.end() :] + end if look else ""
     elif look := _LOOK.search(flat):
         avoid += [hit["thing"] for hit in _BEFORE.finditer(flat[: look.start("look")])]
         body = body[look.start("look") :]
-    body = _clauses(body, dropped)
+    body = _clauses(body, cuts)
     if him := _HIM.match(body):
-        body, end = body[him.end() :], _told(end)
+        body, end = body[him.end() :], _end_mark(end)
     if copula := _COPULA.match(body):
         body = body[copula.end() :]
     while lead := _LEADS.match(body):
-        body, end = body[lead.end() :], _told(end)
+        body, end = body[lead.end() :], _end_mark(end)
     for _ in range(3):
         body = body[: trail.start()] if (trail := _TRAILS.search(body)) else body
-    if body != start:
-        cut = start.replace(body, "", 1).strip(" ,;:") if body in start else ""
-        dropped.append(cut or start)
+    if body != whole:
+        cut = whole.replace(body, "", 1).strip(" ,;:") if body in whole else ""
+        cuts.append(cut or whole)
     return body.strip(" ,;") + end if body.strip(" ,;") else ""
 
 
 def _is_whole(sentence: str) -> bool:
-    """Whether all clauses of a sentence of talk are talk, or go on with the first."""
-    clauses = [one.strip() for one in sentence.split(",")[1:]]
-    return all(PLEA.fullmatch(one) or STORY.fullmatch(one) or _GOES_ON.match(one) for one in clauses)
+    """Whether all clauses of a sentence of talk are talk, or continue the first."""
+    clauses = [clause.strip() for clause in sentence.split(",")[1:]]
+    return all(
+        PLEA.fullmatch(clause) or STORY.fullmatch(clause) or _GOES_ON.match(clause) for clause in clauses
+    )
 
 
 _GOES_ON = re.compile(
@@ -404,43 +409,48 @@ _SOMEBODY_DIED = re.compile(
 )
 
 
-def _told(end: str) -> str:
-    """The end of a question as that of what it asks for."""
+def _end_mark(end: str) -> str:
+    """The end mark of what a question asks for."""
     return "." if "?" in end else end
 
 
-def resolved(sentence: str, before: str) -> str:
-    """Returns what the sentences before call "that van": "a red bread van"."""
+def resolve(sentence: str, before: str) -> str:
+    """Returns a sentence with "that van" replaced by its name in the text before, "a red bread van"."""
     for hit in re.finditer(r"\b(?:that|this|the same) (?P<noun>[a-z-]{3,})\b", sentence, re.I):
-        whole = re.search(
+        antecedent = re.search(
             rf"\b(?:an?|the|his|her|my|our) (?P<name>(?:[\w-]+ ){{0,3}}{hit['noun']})\b"
             r"(?: (?P<at>all over|in|from|at) (?P<place>(?:the )?[\w-]+(?: [A-Z][\w-]+)?))?",
             before,
         )
-        if whole:
-            article = "an" if whole["name"][0] in "aeiou" else "a"
+        if antecedent:
+            article = "an" if antecedent["name"][0] in "aeiou" else "a"
             place = (
-                whole["place"] and f" {'in' if whole['at'] == 'all over' else whole['at']} {whole['place']}"
+                antecedent["place"]
+                and f" {'in' if antecedent['at'] == 'all over' else antecedent['at']} {antecedent['place']}"
             )
-            name = f"{article} {whole['name']}{place or ''}"
+            name = f"{article} {antecedent['name']}{place or ''}"
             return sentence[: hit.start()] + name + sentence[hit.end() :]
     return sentence
 
 
-def _clauses(body: str, dropped: list[str]) -> str:
-    """A sentence without its clauses of talk."""
+def _clauses(body: str, cuts: list[str]) -> str:
+    """The sentence without its clauses of talk."""
     flat = masked(body)
-    clauses = [(hit.start(), hit.end()) for hit in _CLAUSE.finditer(flat)]
-    kept: list[str] = []
-    for start, end in clauses:
+    spans = [(hit.start(), hit.end()) for hit in _CLAUSE.finditer(flat)]
+    picture_clauses: list[str] = []
+    for start, end in spans:
         clause = flat[start:end].strip()
         bare = _FILLER.sub("", clause, count=1) if _FILLER.match(clause) else clause
-        wanted = _WANTED.match(bare)
-        if len(clauses) > 1 and wanted:
-            kept.append(body[start:end].strip()[len(clause) - len(bare) + wanted.end() :])
-        elif len(clauses) > 1 and (PLEA.fullmatch(bare) or STORY.fullmatch(bare) or _HIM.fullmatch(bare)):
-            dropped.append(clause)
+        wish = _WANTED.match(bare)
+        if len(spans) > 1 and wish:
+            picture_clauses.append(body[start:end].strip()[len(clause) - len(bare) + wish.end() :])
+        elif len(spans) > 1 and (PLEA.fullmatch(bare) or STORY.fullmatch(bare) or _HIM.fullmatch(bare)):
+            cuts.append(clause)
         else:
-            lead = _LEADS.match(clause) if kept else None
-            kept.append(body[start:end].strip()[lead.end() if lead else 0 :])
-    return ", ".join(kept) if kept != [body[start:end].strip() for start, end in clauses] else body
+            lead = _LEADS.match(clause) if picture_clauses else None
+            picture_clauses.append(body[start:end].strip()[lead.end() if lead else 0 :])
+    return (
+        ", ".join(picture_clauses)
+        if picture_clauses != [body[start:end].strip() for start, end in spans]
+        else body
+    )

@@ -1,8 +1,8 @@
 """Technical words: a prompt without the settings that :mod:`diffagent.agent.asking.wishes` reads out of it.
 
-    drawn("with SDXL: a glass greenhouse on Mars")   -> "a glass greenhouse on Mars", ["with SDXL"]
-    drawn("a heron, portrait format, 2:3, seed 7")   -> "a heron", ["portrait format", "2:3", "seed 7"]
-    drawn("a phone wallpaper of jellyfish")          -> unchanged: it says what the picture is
+    split_settings("with SDXL: a glass greenhouse on Mars")  -> "a glass greenhouse on Mars", ["with SDXL"]
+    split_settings("a heron, portrait format, seed 7")       -> "a heron", ["portrait format", "seed 7"]
+    split_settings("a phone wallpaper of jellyfish")         -> unchanged: it says what the picture is
 
 A clause of nothing but settings goes with its words of talk; a setting inside a clause goes alone.
 """
@@ -67,7 +67,7 @@ _CAN_WRITE = re.compile(
     r"(?:write|add|put|type|print|place|fill in|label|stick|overlay|drop)\b[^,;:.!?\n]{0,60}",
     re.I,
 )
-"""What somebody will do with the picture."""
+"""What somebody will write on the picture."""
 _KEPT_FREE = re.compile(
     r"(?:(?<=[,;:.!?(\n])|^)(?=[ \t]{0,3}\w)[ \t]{0,3}(?P<verb>(?:(?:please|pls|and|but|also|"
     r"just)\s){0,2}(?:keep|"
@@ -108,7 +108,7 @@ _SET_LATER = re.compile(
     r"blank)))\b[^,;:.!?\n]{0,60}",
     re.I,
 )
-"""What somebody will set on the picture."""
+"""Letters that somebody will set on the picture later."""
 _READABLE = re.compile(
     rf"(?:,? ?\bso (?:that )?|,? ?\bbecause |,? ?\bto make (?:sure )?)(?:(?:the|my|our|"
     rf"any) )?(?:\w{{1,20}} )?"
@@ -210,7 +210,7 @@ _DRAWING = re.compile(
     r"pictures?|images?|pics?|photos?|of|loves?|likes?)\b",
     re.I,
 )
-"""What says that a clause asks for a picture, or tells of what is in it."""
+"""Words of clauses that ask for a picture, or tell what is in it."""
 
 
 _QUICK = (
@@ -239,10 +239,10 @@ _CHAT = re.compile(
 _BETWEEN = re.compile(r"[,;.!]|\s-\s")
 
 
-def led(text: str) -> tuple[str, str]:
-    """The text without talk in front of a colon, and that; a model's name in it is talk too.
+def split_lead(text: str) -> tuple[str, str]:
+    """Returns the text without talk in front of a colon, and that talk; a model's name in it is talk too.
 
-    led("could you run this on flux, just a quick test: a mill")  -> "a mill", the rest
+    split_lead("could you run this on flux, just a quick test: a mill")  -> "a mill", the rest
     """
     colon = text.find(": ")
     if not 0 < colon < _LEAD or not text[colon + 1 :].strip():
@@ -251,30 +251,30 @@ def led(text: str) -> tuple[str, str]:
     for start, end in model_spans(masked(text)):
         flat = flat[:start] + _MARK * (min(end, colon) - start) + flat[end:] if start < colon else flat
     clauses = [" ".join(re.sub("\0+", _MARK, clause).split()) for clause in _BETWEEN.split(flat)]
-    says = any(
+    has_words = any(
         re.search(r"\w", re.sub(r"\b(?:please|pls|plz)\b", "", clause, flags=re.I)) for clause in clauses
     )
-    if not says or not all(map(_CHAT.fullmatch, clauses)):
+    if not has_words or not all(map(_CHAT.fullmatch, clauses)):
         return text, ""
     return text[colon + 1 :].lstrip(), text[: colon + 1]
 
 
-def unasked(text: str) -> tuple[str, list[str]]:
-    """The text without sentences and clauses in which somebody talks of base models, and those; unchanged
-    where nothing else is left.
+def split_model_talk(text: str) -> tuple[str, list[str]]:
+    """Returns the text without sentences and clauses in which somebody talks of base models, and those; the
+    text unchanged where nothing else is left.
 
-        unasked("I have ComfyUI with Flux dev. A red fox")  -> "A red fox", ["I have ComfyUI with Flux dev"]
+        split_model_talk("I have Flux dev. A red fox")  -> "A red fox", ["I have Flux dev"]
     """
     quoted = masked(text)
-    named = [one.span for one in base_model_requests(quoted)]
-    if not named:
+    spans = [request.span for request in base_model_requests(quoted)]
+    if not spans:
         return text, []
     cuts = [
         (clause.start(), clause.end())
         for clause in _SENTENCE.finditer(quoted)
-        if any(clause.start() <= start < clause.end() for start, _ in named)
+        if any(clause.start() <= start < clause.end() for start, _ in spans)
         and _OF_ONESELF.match(clause[0])
-        and not _DRAWING.search(_blanked(quoted, named)[clause.start() : clause.end()])
+        and not _DRAWING.search(_blank(quoted, spans)[clause.start() : clause.end()])
     ]
     rest = without(text, cuts) if cuts else text
     if not cuts or not re.search(r"[^\W_]", rest):
@@ -282,14 +282,15 @@ def unasked(text: str) -> tuple[str, list[str]]:
     return rest, [text[start:end].strip() for start, end in cuts]
 
 
-def _blanked(text: str, spans: Iterable[tuple[int, int]]) -> str:
+def _blank(text: str, spans: Iterable[tuple[int, int]]) -> str:
     for start, end in spans:
         text = text[:start] + " " * (end - start) + text[end:]
     return text
 
 
-def drawn(text: str) -> tuple[str, list[str]]:
-    """The text without its settings, and those; unchanged where it has none, or nothing else."""
+def split_settings(text: str) -> tuple[str, list[str]]:
+    """Returns the text without its settings, and those; the text unchanged where it has none, or nothing
+    else."""
     quoted = masked(text)
     settings = _spans(quoted)
     flat = quoted
@@ -304,16 +305,14 @@ def drawn(text: str) -> tuple[str, list[str]]:
 
 
 def _spans(text: str) -> list[tuple[int, int]]:
-    """Where settings stand, one behind the other."""
+    """The spans of settings, in order and apart."""
     spans = [*setting_spans(text)]
     talk = (_TALK, _CAN_WRITE, _SET_LATER, _READABLE)
     spans += [hit.span() for pattern in talk for hit in pattern.finditer(text)]
     spans += [hit.span("why") for hit in _FREE_FOR.finditer(text)]
     for hit in _ROOM.finditer(text):
-        drawn_too = _BLANK_AT.search(text, *hit.span())
-        spans += (
-            [(hit.start(), drawn_too.start()), (drawn_too.end(), hit.end())] if drawn_too else [hit.span()]
-        )
+        blank = _BLANK_AT.search(text, *hit.span())
+        spans += [(hit.start(), blank.start()), (blank.end(), hit.end())] if blank else [hit.span()]
     for hit in _KEPT_FREE.finditer(text):
         spans += [hit.span(name) for name in ("verb", "why") if hit[name]]
     spans = sorted((start, end) for start, end in spans if re.search(r"\w", text[start:end]))
@@ -327,17 +326,17 @@ def _spans(text: str) -> list[tuple[int, int]]:
 
 
 def _cuts(flat: str, start: int, end: int) -> list[tuple[int, int]]:
-    """What goes of one clause."""
+    """The spans that leave one clause."""
     clause = flat[start:end]
-    marked = _MARK in clause
+    has_mark = _MARK in clause
     if _MACHINE.fullmatch(clause.replace(_MARK, "0")):
         return [(start, end)]
-    if not marked:
-        first = not flat[:start].strip()
-        leads = flat[end : end + 1] in (":", ".", "!", ",") and flat[end:].strip(" ,.:!") != ""
-        owner = first and leads and _OWNERS_WORDS.search(clause) and _ASKING.match(clause)
-        alone = _ALONE.fullmatch(clause) and len(flat.split(",")) < 6
-        return [(start, end)] if owner or alone else []
+    if not has_mark:
+        is_first = not flat[:start].strip()
+        is_lead = flat[end : end + 1] in (":", ".", "!", ",") and flat[end:].strip(" ,.:!") != ""
+        is_owners = is_first and is_lead and _OWNERS_WORDS.search(clause) and _ASKING.match(clause)
+        is_shape = _ALONE.fullmatch(clause) and len(flat.split(",")) < 6
+        return [(start, end)] if is_owners or is_shape else []
     others = set(bare_words(clause.replace(_MARK, " ")).split())
     if others <= _FILLER:
         return [(start, end)]
@@ -347,7 +346,7 @@ def _cuts(flat: str, start: int, end: int) -> list[tuple[int, int]]:
 
 
 def _inline(flat: str, start: int, end: int, low: int) -> tuple[int, int]:
-    """One setting inside a clause, with the words that tie it there."""
+    """The span of a setting inside a clause, with the words that tie it there."""
     behind = _BEHIND.match(flat, end)
     end = behind.end() if behind else end
     before = _BEFORE.search(flat[max(low, start - 40) : start])

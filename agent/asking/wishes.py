@@ -1,6 +1,6 @@
-"""Wishes: what a prompt says about the call itself, in plain English or A1111's infotext.
+"""Wishes: what a prompt asks of the call itself, in plain English or A1111's infotext.
 
-In: the user's text. Out: :class:`Wishes`, each field None where nothing was said. The words stay in the
+In: the user's text. Out: :class:`Wishes`, fields None by default. The words stay in the
 prompt here (:mod:`diffagent.agent.asking.phrasing` takes out what is not drawn), except for the infotext
 lines ("Negative prompt: …", "Steps: 20, Sampler: …") that A1111 and Civitai put below a prompt.
 
@@ -61,7 +61,7 @@ _SO_MANY = (
     r"lol|haha|alright|for me|for (?:now|this|it)|at most|at least|if possible|i think|i guess|nothing more|"
     r"no more|draft|test|run)(?![\w'’])){0,6}"
 )
-"""What people say behind a number of steps."""
+"""Words behind a number of steps."""
 _BARE_STEPS = re.compile(
     r"(?:(?<=[,;.:!?(\n])|^)[ \t]*+(?:(?:and|with|at|use|using|about|around|like|maybe|just|only|please|pls|"
     rf"do|in|make it|run it (?:at|with|for))[ \t]++){{0,3}}(?:steps[ \t]++(?:about |around |like |to |maybe "
@@ -95,7 +95,7 @@ _SEED = re.compile(
 )
 _CLIP = re.compile(rf"\bclip[ _-]?skip\s*+{_IS}-?(\d{{1,2}}|two|one)\b|\bskip clip (\d{{1,2}})\b", re.I)
 _EVERYDAY = ("Restart", "Seeds 2", "Seeds 3", "Heun++ 2", "DPM++ 1M")
-"""Samplers that a prompt's words do not name: they mean something else, or people write another name."""
+"""Samplers that a prompt does not name: their words mean something else, or people write another name."""
 _EVERYDAY_SCHEDULES = (
     "Simple",
     "Normal",
@@ -107,7 +107,7 @@ _EVERYDAY_SCHEDULES = (
     "Smoothstep",
     "Flow Match",
 )
-"""Schedules that are words of a picture, so that they are read where the clause ends behind them."""
+"""Schedules that are words of a picture too: they are read at the end of a clause only."""
 
 
 def _choice(names: Iterable[str]) -> str:
@@ -151,7 +151,7 @@ _RULED_OUT = re.compile(
     re.I,
 )
 _CORRECTED = re.compile(r"\b(?:no,? wait|wait,? no|actually|on second thoughts?)\b[^.!?\n]{0,12}$", re.I)
-"""A second thought, which goes before the first."""
+"""A second thought, which takes precedence over the first."""
 _CARD = r"(?:card|v?ram|gpu|laptop)"
 _SMALL_CARD = re.compile(
     rf"\b[2-6]\s?gb\b(?=[^.!?\n]{{0,30}}\b{_CARD}\b)|\b{_CARD}[^.!?\n]{{0,24}}\b[2-6]\s?gb\b", re.I
@@ -164,7 +164,7 @@ _BARE_SAMPLER = re.compile(
 """A sampler's name as a clause of its own."""
 _PLUS = re.compile(r"\s?plus\s?plus", re.I)
 _STAIRS = re.compile(r"\b(?:stair\w*|ladders?|climb\w*|pyramids?|temples?|porch|danc\w+|stone steps)\b", re.I)
-"""What has steps of its own."""
+"""Things with steps of their own."""
 _STEPS_ABROAD = (
     r"(?:pasos|passos|étapes?|etapes|pas|passi|passaggi|schritten?|samplingschritten?|stappen|krok(?:ów|i|ů|y)?|"
     r"шаг(?:ов|а|и)?|крок(?:ів|и)|adım(?:da|lı)?|steg|skridt|trinn|trin|lépés(?:sel|ben)?|"
@@ -212,23 +212,23 @@ _FEW_STEPS, FEW = (
     re.compile(r"\b(?:just )?a few steps (?:is|are|will)\b|\b(?:few|low) sampling steps\b", re.I),
     12,
 )
-"""A wish for speed, and the steps that it gets: what most samplers need for a picture that is whole."""
+"""A wish for speed, and its steps: most samplers need as many for a whole picture."""
 _CHECKPOINT = re.compile(r"\b(?:use|using|with)\s+an?\s+(?:full )?checkpoint\b", re.I)
 
 
 @dataclass(frozen=True)
 class Wishes:
-    """What the text asks of the call: ``size`` in pixels, ``aspect`` as (width, height) parts, ``leaning``
-    where its word may as well mean the subject ("portrait"); ``base_model`` a family (``sd1``, ``sdxl``);
-    ``prompt`` and ``negative_prompt`` without infotext."""
+    """A text's wishes for the call: ``size`` in pixels, ``aspect`` as (width, height) parts, ``leaning``
+    where its word may mean the subject ("portrait"); ``base_model`` a family (``sd1``, ``sdxl``); ``prompt``
+    and ``negative_prompt`` without infotext."""
 
     prompt: str
     negative_prompt: str = ""
     size: tuple[int, int] | None = None
     oversize: tuple[int, int] | None = None
-    """A size that is asked for and cannot be made; its ratio is the ``aspect``."""
+    """A requested size that cannot be made; its ratio is the ``aspect``."""
     side: tuple[int | None, int | None] = (None, None)
-    """Width or height in pixels where one of them alone is asked for."""
+    """Width or height in pixels where only one is requested."""
     aspect: tuple[int, int] | None = None
     leaning: bool = False
     sampler: str | None = None
@@ -238,7 +238,7 @@ class Wishes:
     clip_skip: int | None = None
     base_model: str | None = None
     avoided: tuple[str, ...] = ()
-    """Families that the words rule out: "anything but SDXL"."""
+    """Families that the words exclude: "anything but SDXL"."""
     small_card: bool = False
     """Whether the words say that the graphics card has at most 6 GB."""
     is_fast: bool = False
@@ -249,26 +249,26 @@ class Wishes:
 
 
 def wishes(text: str) -> Wishes:
-    """Read the wishes out of a prompt; numbers out of a call's range are not taken as wishes."""
-    found = infotext.parse(text)
-    prompt, negative = _negative(found.prompt)
-    spoken = f"{prompt}\n{found.line}"
+    """Returns the wishes in a prompt; numbers out of a call's range are not wishes."""
+    parts = infotext.parse(text)
+    prompt, negative = _negative(parts.prompt)
+    settings_text = f"{prompt}\n{parts.line}"
     oversize = _oversize(prompt)
-    size = None if oversize else _size(found.line) or _size(prompt) or _square(prompt)
+    size = None if oversize else _size(parts.line) or _size(prompt) or _square(prompt)
     aspect, leaning = (oversize, False) if size or oversize else aspect_of(prompt)
     base_model, avoided = _base_models(prompt)
     return Wishes(
         prompt=prompt,
-        negative_prompt=", ".join(filter(None, (negative, found.negative_prompt))),
+        negative_prompt=", ".join(filter(None, (negative, parts.negative_prompt))),
         size=size,
         oversize=oversize,
         aspect=aspect,
         leaning=leaning,
-        sampler=_infotext_sampler(found.settings) or _sampler(_FAST.sub(" ", prompt)),
-        steps=_steps(prompt, found.line),
-        cfg_scale=_cfg(spoken),
-        seed=_whole(_SEED, spoken, 0, 2**32 - 1),
-        clip_skip=_whole(_CLIP, spoken, 1, 12),
+        sampler=_infotext_sampler(parts.settings) or _sampler(_FAST.sub(" ", prompt)),
+        steps=_steps(prompt, parts.line),
+        cfg_scale=_cfg(settings_text),
+        seed=_whole(_SEED, settings_text, 0, 2**32 - 1),
+        clip_skip=_whole(_CLIP, settings_text, 1, 12),
         base_model=base_model,
         avoided=avoided,
         small_card=bool(_SMALL_CARD.search(prompt)),
@@ -279,33 +279,34 @@ def wishes(text: str) -> Wishes:
 
 
 def _negative(text: str) -> tuple[str, str]:
-    """The prompt without a pasted negative prompt, and that; unchanged where it is all."""
-    found = _NEGATIVE.search(masked(text))
-    if found is None or not re.search(r"\w", text[: found.start()]):
+    """The prompt without a pasted negative prompt, and that; the prompt unchanged where it has nothing
+    else."""
+    hit = _NEGATIVE.search(masked(text))
+    if hit is None or not re.search(r"\w", text[: hit.start()]):
         return text, ""
-    names = text[found.start("names") : found.end()]
+    names = text[hit.start("names") : hit.end()]
     steps = re.search(r"(?<![\s,.;])[\s,.;]*\b(?:steps\s*:|--[a-z])", names, re.I)
     names, behind = (names[: steps.start()], names[steps.start() :]) if steps else (names, "")
-    rest = text[: found.start()].rstrip(" ,;.|(-") + behind + text[found.end() :]
+    rest = text[: hit.start()].rstrip(" ,;.|(-") + behind + text[hit.end() :]
     return rest, names.strip(" ,;.)")
 
 
 def _base_models(prompt: str) -> tuple[str | None, tuple[str, ...]]:
-    """The base model or family that a prompt asks for, and those that it rules out."""
-    wanted, avoided, corrected = None, [], None
-    for one in base_model_requests(masked(prompt)):
-        before, name = prompt[max(0, one.start - 24) : one.start], one.name
+    """The base model or family that a prompt asks for, and those that it excludes."""
+    choice, avoided, second_choice = None, [], None
+    for request in base_model_requests(masked(prompt)):
+        before, name = prompt[max(0, request.start - 24) : request.start], request.name
         if _RULED_OUT.search(before):
             avoided.append(name)
         elif _CORRECTED.search(before):
-            corrected = corrected or name
+            second_choice = second_choice or name
         else:
-            wanted = wanted or name
-    return corrected or wanted, tuple(dict.fromkeys(avoided))
+            choice = choice or name
+    return second_choice or choice, tuple(dict.fromkeys(avoided))
 
 
-def overridden(
-    spoken: Wishes,
+def with_options(
+    prompt_wishes: Wishes,
     *,
     negative_prompt: str = "",
     width: int | None = None,
@@ -314,25 +315,27 @@ def overridden(
     scheduler: str | None = None,
     **numbers: int | float | None,
 ) -> Wishes:
-    """Returns the wishes with options in their place; ``numbers`` are fields of :class:`Wishes` or None.
+    """Returns the wishes, replaced by options; ``numbers`` are fields of :class:`Wishes` or None.
 
     Raises:
-        BadInput: there is no such sampler, or not with that schedule.
+        BadInput: the sampler is unknown, or does not have that schedule.
     """
-    wished = replace(spoken, negative_prompt=negative_prompt)
+    wishes = replace(prompt_wishes, negative_prompt=negative_prompt)
     if width and height:
-        wished = replace(wished, size=(width, height), aspect=None, oversize=None)
-    elif spoken.size and (width or height):
-        wished = replace(wished, size=(width or spoken.size[0], height or spoken.size[1]), aspect=None)
+        wishes = replace(wishes, size=(width, height), aspect=None, oversize=None)
+    elif prompt_wishes.size and (width or height):
+        wishes = replace(
+            wishes, size=(width or prompt_wishes.size[0], height or prompt_wishes.size[1]), aspect=None
+        )
     elif width or height:
-        wished = replace(wished, size=None, aspect=None, oversize=None, side=(width, height))
+        wishes = replace(wishes, size=None, aspect=None, oversize=None, side=(width, height))
     if sampling_method or scheduler:
-        wished = replace(wished, sampler=_named_sampler(sampling_method, scheduler))
-    given = {name: value for name, value in numbers.items() if value is not None}
-    return replace(wished, **given)  # type: ignore[arg-type]
+        wishes = replace(wishes, sampler=_sampler_of_options(sampling_method, scheduler))
+    options = {name: value for name, value in numbers.items() if value is not None}
+    return replace(wishes, **options)  # type: ignore[arg-type]
 
 
-def _named_sampler(sampling_method: str | None, scheduler: str | None) -> str:
+def _sampler_of_options(sampling_method: str | None, scheduler: str | None) -> str:
     if sampling_method is None:
         raise BadInput(
             f"scheduler is {scheduler!r}, but a schedule goes with a sampler: give sampling_method"
@@ -346,16 +349,17 @@ def _named_sampler(sampling_method: str | None, scheduler: str | None) -> str:
 
 
 def without_wishes(text: str) -> str:
-    """The text without the phrases that :func:`wishes` reads, whether their numbers are in range or not."""
-    said = (_SIZE, *EXACT[:2], _STEPS, _CFG, _SEED, _CLIP, _SAMPLER, _LORA, _CHECKPOINT)
+    """Returns the text without the phrases that :func:`wishes` reads, whether their numbers are in range or
+    not."""
+    patterns = (_SIZE, *EXACT[:2], _STEPS, _CFG, _SEED, _CLIP, _SAMPLER, _LORA, _CHECKPOINT)
     text = without(text, model_spans(text))
-    for pattern in (*said, *(found for _, found in (*FORMATS, *SUBJECTS))):
+    for pattern in (*patterns, *(shape for _, shape in (*FORMATS, *SUBJECTS))):
         text = pattern.sub(" ", text)
     return text
 
 
 def setting_spans(text: str) -> Iterator[tuple[int, int]]:
-    """Where a text says settings that are no words of the picture, in no order; they may overlap."""
+    """Yields the spans of settings that are not words of the picture, in no order; they may overlap."""
     yield from exact_spans(text)
     for size in _SIZE.finditer(text):
         if min(int(size[1]), int(size[2])) >= SIDE_MIN:
@@ -380,64 +384,64 @@ def setting_spans(text: str) -> Iterator[tuple[int, int]]:
         _FAST,
     )
     for pattern in patterns:
-        for found in pattern.finditer(text):
-            yield found.span()
+        for hit in pattern.finditer(text):
+            yield hit.span()
     yield from model_spans(text)
 
 
 def model_spans(text: str) -> list[tuple[int, int]]:
-    """Where a text asks for base models and checkpoints."""
+    """Returns the spans of requests for base models and checkpoints."""
     return [
-        *(one.span for one in base_model_requests(text)),
-        *(one.span for one in checkpoint_requests(text)),
+        *(request.span for request in base_model_requests(text)),
+        *(request.span for request in checkpoint_requests(text)),
     ]
 
 
 def _oversize(text: str) -> tuple[int, int] | None:
-    """The first size that a text asks for and nothing can have, or "if possible" and nothing has well."""
-    for found in _SIZE.finditer(text):
-        width, height = int(found[1]), int(found[2])
-        is_soft = width * height > LARGEST and bool(_SOFT.match(text, found.end()))
+    """The first requested size that no model can make, or, with "if possible", that none makes well."""
+    for hit in _SIZE.finditer(text):
+        width, height = int(hit[1]), int(hit[2])
+        is_soft = width * height > LARGEST and bool(_SOFT.match(text, hit.end()))
         if min(width, height) >= SIDE_MIN and (max(width, height) > SIDE_MAX or is_soft):
             return width, height
     return None
 
 
 def _size(text: str) -> tuple[int, int] | None:
-    for found in (*_SIZE.finditer(text), *_SIDES.finditer(text)):
-        width, height = (int(side) for side in found.groups() if side)
+    for hit in (*_SIZE.finditer(text), *_SIDES.finditer(text)):
+        width, height = (int(side) for side in hit.groups() if side)
         if min(width, height) >= SIDE_MIN and max(width, height) <= SIDE_MAX:
             return legal_side(width), legal_side(height)
     return None
 
 
 def _square(text: str) -> tuple[int, int] | None:
-    for found in _SQUARE.finditer(text):
-        side = int(found[1] or found[2])
+    for hit in _SQUARE.finditer(text):
+        side = int(hit[1] or hit[2])
         if 4 * SIDE_MIN <= side <= SIDE_MAX:
             return legal_side(side), legal_side(side)
     return None
 
 
 def _infotext_sampler(settings: Mapping[str, str]) -> str | None:
-    named = {name.casefold(): value for name, value in settings.items()}
-    sampler = read(named.get("sampler"), named.get("schedule type"))
+    folded_settings = {name.casefold(): value for name, value in settings.items()}
+    sampler = read(folded_settings.get("sampler"), folded_settings.get("schedule type"))
     return sampler and join(sampler)
 
 
 def _sampler(prompt: str) -> str | None:
-    found = _SAMPLER.search(prompt) or _BARE_SAMPLER.search(prompt)
-    if found is None:
+    hit = _SAMPLER.search(prompt) or _BARE_SAMPLER.search(prompt)
+    if hit is None:
         return None
-    plan = found["plan"] or found["everyday"]
+    plan = hit["plan"] or hit["everyday"]
     plan = "Exponential" if plan and plan.casefold() == "exp" else plan
-    sampler = read(_PLUS.sub("++", " ".join(found["method"].split())), plan)
+    sampler = read(_PLUS.sub("++", " ".join(hit["method"].split())), plan)
     return sampler and join(sampler)
 
 
 def _whole(pattern: re.Pattern[str], text: str, low: int, high: int) -> int | None:
-    for found in pattern.finditer(text):
-        word = next(group for group in found.groups() if group)
+    for hit in pattern.finditer(text):
+        word = next(group for group in hit.groups() if group)
         value = {"one": 1, "two": 2, **_TENS}.get(word.casefold()) or int(word)
         if low <= value <= high:
             return value
@@ -445,21 +449,26 @@ def _whole(pattern: re.Pattern[str], text: str, low: int, high: int) -> int | No
 
 
 def _steps(prompt: str, line: str) -> int | None:
-    """The steps that are asked for; those of stairs are not."""
-    if _STAIRS.search(prompt) and _has_settings(prompt) and (listed := _whole(_LISTED_STEPS, prompt, 1, 150)):
-        return listed
-    spoken = line if _STAIRS.search(prompt) else f"{prompt}\n{line}"
-    named = next(
-        filter(None, (_whole(one, spoken, 1, 150) for one in (_STEPS, _BARE_STEPS, _ABROAD_STEPS))), None
+    """The requested steps; those of stairs do not count."""
+    if (
+        _STAIRS.search(prompt)
+        and _has_settings(prompt)
+        and (listed_steps := _whole(_LISTED_STEPS, prompt, 1, 150))
+    ):
+        return listed_steps
+    text = line if _STAIRS.search(prompt) else f"{prompt}\n{line}"
+    steps = next(
+        filter(None, (_whole(pattern, text, 1, 150) for pattern in (_STEPS, _BARE_STEPS, _ABROAD_STEPS))),
+        None,
     )
-    return named or (FEW if _FEW_STEPS.search(prompt) else None)
+    return steps or (FEW if _FEW_STEPS.search(prompt) else None)
 
 
 def _cfg(text: str) -> float | None:
-    values = (float(found[1] or found[2]) for found in _CFG.finditer(text))
+    values = (float(hit[1] or hit[2]) for hit in _CFG.finditer(text))
     return next((value for value in values if 1 <= value <= 30), None)
 
 
 def _has_settings(text: str) -> bool:
-    """Whether a text says a setting that no picture has."""
+    """Whether a text has a setting that cannot be part of a picture."""
     return any(pattern.search(text) for pattern in (_CFG, _SAMPLER, _BARE_SAMPLER, _SEED))

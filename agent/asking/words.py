@@ -21,7 +21,7 @@ FUNCTION_WORDS = frozenset(_TEXT_OF_FUNCTION_WORDS.split())
 
 @lru_cache(1 << 16)
 def stem(word: str) -> str:
-    """A word in lower case without a plural's ending."""
+    """Returns a word in lower case without a plural's ending."""
     word = word.casefold().replace("’", "'").removesuffix("'s")
     for ending, singular in (("ies", "y"), ("sses", "ss"), ("ches", "ch"), ("shes", "sh"), ("xes", "x")):
         if word.endswith(ending) and len(word) > len(ending) + 1:
@@ -32,15 +32,15 @@ def stem(word: str) -> str:
 
 
 def words(text: str) -> list[str]:
-    """The words of a text, stemmed, in order."""
+    """Returns the words of a text, stemmed, in order."""
     return [stem(word) for word in WORD.findall(text)]
 
 
 def is_ordinary(word: str) -> bool:
-    """Whether a stemmed word is one of the language's, and no name.
+    """Whether a stemmed word is ordinary English rather than a name.
 
-    The list that ships holds what text on models writes small at least half as often as with a capital
-    inside a sentence.
+    The list that ships holds words that text about models writes in lower case at least half as often as with
+    a capital inside a sentence.
     """
     return word in _ordinary_words()
 

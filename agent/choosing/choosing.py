@@ -134,9 +134,9 @@ class CardShelf:
     def marked(self, reading: Reading) -> npt.NDArray[np.bool_]:
         """Returns the entries whose name the request marks as a model's: booleans [M]."""
         marks = np.zeros(len(self.cards), bool)
-        for name in reading.marked:
+        for name in reading.marked_names:
             marks[self._names.get(_key(name), [])] = bool(_key(name))
-        for air in reading.wished & self._places.keys():
+        for air in reading.checkpoints & self._places.keys():
             marks[self._places[air]] = True
         return marks
 
@@ -225,7 +225,7 @@ class CardShelf:
         at = np.arange(len(self.cards)) if rows is None else rows
         facts = self.facts.only(at)
         scores: Floats = 2.4 * self.kinship[MEDIA.index(reading.medium)][at] + self._merit[at]
-        if reading.named and reading.medium not in ("photo", "anime"):
+        if reading.named_media and reading.medium not in ("photo", "anime"):
             special = facts.first == MEDIA.index(reading.medium)
             scores += np.where(special, np.where(facts.of_role("style"), 1.0, 0.3), 0.0)
         if reading.medium not in DRAWN:
@@ -273,7 +273,7 @@ class CardShelf:
             return reading
         best = self.attributes[max(numbers, key=lambda number: phrases.evidence[number])]
         assert best is not None
-        medium = reading.medium if reading.named or best.media[0] == "any" else best.media[0]
+        medium = reading.medium if reading.named_media or best.media[0] == "any" else best.media[0]
         return replace(reading, medium=medium, special="character", is_grounded=True)
 
     def whole_name(self, reading: Reading, allow: npt.NDArray[np.bool_]) -> Card | None:
@@ -335,7 +335,7 @@ class CardShelf:
                 evidence = 1.5 * len(rare) / len(phrase.core)
             else:
                 return 0.0, False
-            unlike = bool(reading.named) and not set(reading.named) & set(purpose.media[:2])
+            unlike = bool(reading.named_media) and not set(reading.named_media) & set(purpose.media[:2])
             return evidence - 0.7 * unlike, is_rare
         return (1.5, is_rare) if whole and rare else (0.0, False)
 
@@ -374,7 +374,7 @@ class CardShelf:
         second_role, least = {"character": ("style", STYLED), "style": ("character", NAMED)}.get(
             role, ("", 0.0)
         )
-        if not second_role or (second_role == "style" and not reading.named):
+        if not second_role or (second_role == "style" and not reading.named_media):
             return None
         evidence = self.lora_scores(reading)
         allow = allow & ~self.particular.against(reading)
@@ -397,7 +397,7 @@ class CardShelf:
         purpose = card.attributes
         if purpose is None or not allowed:
             return None
-        medium = reading.medium if reading.named else purpose.media[0]
+        medium = reading.medium if reading.named_media else purpose.media[0]
         if purpose.role == "style" and purpose.media[0] not in ("any", "anime", "manga", "chibi"):
             medium = purpose.media[0]
         best = self._authors(purpose, allowed) or self._best(medium, reading, allowed)
@@ -417,7 +417,7 @@ class CardShelf:
     def _best(self, medium: Medium, reading: Reading, allowed: Sequence[Card]) -> Card:
         """Returns the best allowed checkpoint for a medium, a general one if there is any."""
         medium_reading = Reading(
-            reading.words, "digital painting" if medium == "any" else medium, reading.named
+            reading.words, "digital painting" if medium == "any" else medium, reading.named_media
         )
         at = self._places_of(allowed)
         general = np.flatnonzero(self.facts.of_role("general")[at])
@@ -437,7 +437,7 @@ def _phrase_key(reading: Reading) -> tuple[object, ...]:
     return (
         reading.words,
         reading.medium_words,
-        reading.named,
+        reading.named_media,
         reading.familiar,
         reading.origins,
         reading.is_tagged,

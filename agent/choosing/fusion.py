@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from importlib.resources import files
 from pathlib import Path
 from typing import Self
@@ -19,6 +19,8 @@ POINTS = 10
 """The number of match values: 0 to 9."""
 NATS_A_POINT = 0.5
 """Nats of log-probability for each point of a match below 9."""
+KEYS = {"parameter_weight": "write", "reading_weight": "read", "choice_weight": "asked"}
+"""Fields whose key in the file is another."""
 
 
 def matches(scores: Sequence[float]) -> list[int]:
@@ -33,16 +35,16 @@ def matches(scores: Sequence[float]) -> list[int]:
 class Fusion:
     """Weights of the language model's log-probabilities beside the priors; fitted on the align part.
 
-    ``write`` multiplies the log-probability of a parameter, ``read`` that of a reading's slot, ``asked`` that
-    of a letter where the lines show the models' purposes.
+    ``parameter_weight`` multiplies the log-probability of a parameter, ``reading_weight`` that of a reading's
+    slot, ``choice_weight`` that of a letter where the lines show the models' purposes.
 
     ``apart``: nats by which the log-probabilities of two letters never differ, for the language model with
     the digest ``weights``; None where it was not measured.
     """
 
-    write: float = 0.0
-    read: float = 0.0
-    asked: float = 0.0
+    parameter_weight: float = 0.0
+    reading_weight: float = 0.0
+    choice_weight: float = 0.0
     apart: float | None = None
     weights: str = ""
 
@@ -51,22 +53,29 @@ class Fusion:
         """Loads a JSON file; default: the packaged one."""
         source = path or Path(str(files("diffagent.agent") / "default" / "fusion.json"))
         stored = json.loads(source.read_text("utf-8"))
-        return cls(**{field.name: stored[field.name] for field in fields(cls) if field.name in stored})
+        keys = {field.name: KEYS.get(field.name, field.name) for field in fields(cls)}
+        return cls(**{name: stored[key] for name, key in keys.items() if key in stored})
+
+    def to_json(self) -> str:
+        """Returns the text of the file."""
+        return (
+            json.dumps({KEYS.get(name, name): value for name, value in asdict(self).items()}, indent=1) + "\n"
+        )
 
     def is_open(self, prior: Sequence[float], digest: str) -> bool:
         """Whether letters can change the first candidate: not where it leads by more than they differ.
 
         ``prior``: log-probabilities, best first; ``digest``: the language model's.
         """
-        if len(prior) < 2 or not self.asked:
+        if len(prior) < 2 or not self.choice_weight:
             return False
         if self.apart is None or digest != self.weights:
             return True
-        return prior[0] - prior[1] <= self.asked * self.apart
+        return prior[0] - prior[1] <= self.choice_weight * self.apart
 
     def weigh(self, prior: Sequence[float], letters: Sequence[float]) -> list[float]:
         """Returns log-probabilities over the shown candidates from their suitability and their letters; the
         total probability stays that of the prior."""
         log_priors = np.asarray(prior)
-        scores = log_priors + self.asked * np.asarray(letters)
+        scores = log_priors + self.choice_weight * np.asarray(letters)
         return list(map(float, scores - np.logaddexp.reduce(scores) + np.logaddexp.reduce(log_priors)))

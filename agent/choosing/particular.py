@@ -100,7 +100,7 @@ class Particular:
         off = np.zeros(len(self._cards), bool)
         if reading.pasted:
             return off
-        off[self._of_other_media(reading.medium, reading.named)] = True
+        off[self._of_other_media(reading.medium, reading.named_media)] = True
         request_words = reading.words
         off[[number for word in request_words for number in self._by_name.get(word, ())]] = False
         for size in range(1, 6):
@@ -180,7 +180,7 @@ class Particular:
         is_grey = bool(_GREY_WORDS & request_words) or bool(_GREY.search(" ".join(reading.words)))
         if is_grey:
             return self._colourful
-        if (len(reading.named) > 1 and COLOURED & set(reading.named)) or _COLOURS & request_words:
+        if (len(reading.named_media) > 1 and COLOURED & set(reading.named_media)) or _COLOURS & request_words:
             return self._grey
         return np.zeros(len(self._cards), bool)
 

@@ -69,15 +69,15 @@ class ChoiceScope:
             return False
         return not self.base_model or is_meant(self.base_model, card.base_model)
 
-    def fitted(self, settings: Mapping[str, Setting], wished: Wishes, base_model: str) -> dict[str, Setting]:
+    def fitted(self, settings: Mapping[str, Setting], wishes: Wishes, base_model: str) -> dict[str, Setting]:
         """Returns the settings that the target takes for a base model; the user's wishes stay, and may be
         refused later."""
         fitted = dict(settings)
-        if wished.sampler is None:
+        if wishes.sampler is None:
             able = frozenset(supported(self.target, base_model) if self.samplers is None else self.samplers)
             fitted["sampler"] = _only(settings["sampler"], able)
         step = SIDE_STEP if self.target == ITSELF else load(self.target).side_step
-        if step != SIDE_STEP and wished.size is None:
+        if step != SIDE_STEP and wishes.size is None:
             fitted["size"] = _on_grid(settings["size"], step)
         return fitted
 

@@ -253,7 +253,7 @@ def features(
     evidence = phrases.evidence
     checkpoint, lora = ~facts.is_lora, facts.is_lora
     first = facts.first == medium
-    is_named = bool(reading.named) and reading.medium not in ("photo", "anime")
+    is_named = bool(reading.named_media) and reading.medium not in ("photo", "anime")
     style, general, character = map(facts.of_role, ("style", "general", "character"))
     somebody = reading.people != "none"
     special = reading.special or "none"

@@ -24,7 +24,7 @@ from diffagent.data.errors import EngineError
 
 CONFIDENCE = 0.9
 """Probability of the model's answer; the other options share the rest."""
-TRUST = {"read": 4.0, "asked": 3.0}
+TRUST = {"reading_weight": 4.0, "choice_weight": 3.0}
 """Weights of its answers beside the priors, in place of those fitted for the default model: an answer
 outweighs rules and suitability, unless they are certain."""
 AT_ONCE = 8

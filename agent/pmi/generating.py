@@ -101,7 +101,7 @@ def _call(card: Card, catalog: Catalog, usual: Mapping[str, Usage], prompt: str,
     from diffagent.agent.answering.settings import settings
     from diffagent.agent.asking.wishes import Wishes
 
-    wished = Wishes(prompt=prompt)
+    wishes = Wishes(prompt=prompt)
     carrier = None
     if card.type == "LoRA":
         counts = card.usage.checkpoints
@@ -112,7 +112,7 @@ def _call(card: Card, catalog: Catalog, usual: Mapping[str, Usage], prompt: str,
                 f"{card.name} is a LoRA and its card names no checkpoint of this catalog to make images "
                 "with: give its images instead"
             )
-    choices = settings(card, usual.get(family_of(card.base_model), Usage()), wished, carrier)
+    choices = settings(card, usual.get(family_of(card.base_model), Usage()), wishes, carrier)
     width, height = choices["size"].values[0]
     fields = {
         "width": width,
@@ -121,7 +121,7 @@ def _call(card: Card, catalog: Catalog, usual: Mapping[str, Usage], prompt: str,
         "sampling_steps": choices["steps"].values[0],
         "cfg_scale": choices["cfg_scale"].values[0],
     }
-    return expand(fields, card, replace(wished, seed=seed), carrier=carrier)
+    return expand(fields, card, replace(wishes, seed=seed), carrier=carrier)
 
 
 def _keep(image: Path, file: Path, prompt: str) -> None:

@@ -127,7 +127,7 @@ def weights(requests: Path | None, out: Path, catalog: str | None, engine: str, 
     align = [request for request in read_graded(requests) if request.split == "align"]
     fusion, trials = fit(agent, align, _progress)
     save(fusion, out)
-    click.echo(json.dumps({"read": fusion.read, "asked": fusion.asked, **trials}))
+    click.echo(json.dumps({"read": fusion.reading_weight, "asked": fusion.choice_weight, **trials}))
 
 
 @train.command()
@@ -189,7 +189,7 @@ def fusion(
 
     agent = Agent.load(catalog, llm, engine)
     weight, trials = fit_write(agent, sample(list(read_pairs(align)), limit, seed), _progress)
-    save(replace(agent.fusion, write=weight), out)
+    save(replace(agent.fusion, parameter_weight=weight), out)
     click.echo(json.dumps({"write": weight, "tried": trials}))
 
 
@@ -424,7 +424,7 @@ def ablation(
     refitted = Suitability.load(without) if without is not None else None
     agent = Agent.load(catalog, llm, engine)
     answers = systems(agent, graded, _progress, without=refitted, untuned=_untuned(untuned, engine, llm))
-    weights = {"read": agent.fusion.read, "asked": agent.fusion.asked}
+    weights = {"read": agent.fusion.reading_weight, "asked": agent.fusion.choice_weight}
     figures = {"split": split, "weights": weights, **summarise(answers)}
     click.echo(json.dumps(figures) if as_json else text(figures))
 

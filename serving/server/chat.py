@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from diffagent.agent.asking.edits import Edit, Find, edit, edited, joined
+from diffagent.agent.asking.edits import Edit, Find, edit, join_parts, with_edit
 from diffagent.agent.asking.request import Request
 from diffagent.data.errors import BadInput, BadPrompt
 from diffagent.data.records import T2ICall
@@ -43,11 +43,11 @@ class ChatPlan:
         """The call, from the decided or the previous one."""
         if decided is None:
             assert self.previous is not None
-            return edited(self.previous, self.edit)
+            return with_edit(self.previous, self.edit)
         seed = self.previous.seed if self.previous else None
         if seed is not None and self.request is not None and self.request.seed is None:
             decided = decided.model_copy(update={"seed": seed})
-        return edited(decided, self.edit)
+        return with_edit(decided, self.edit)
 
 
 def plan(messages: Sequence[Message], find: Find, seed: int | None = None) -> ChatPlan:
@@ -75,8 +75,8 @@ def plan(messages: Sequence[Message], find: Find, seed: int | None = None) -> Ch
     settings = total.settings
     request = Request.parse(
         {
-            "prompt": joined([prompt, *total.words]),
-            "negative_prompt": joined(total.avoid),
+            "prompt": join_parts([prompt, *total.words]),
+            "negative_prompt": join_parts(total.avoid),
             "base_model": settings.base_model,
             "type": settings.type,
             "model": total.model,

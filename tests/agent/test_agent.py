@@ -53,7 +53,7 @@ def test_the_checkpoint_of_a_lora_is_looked_for_once(make_agent: MakeAgent) -> N
 
 
 def test_parameters_are_asked_for_only_where_the_language_models_word_counts(make_agent: MakeAgent) -> None:
-    silent, heard = make_agent(fusion=Fusion()), make_agent(fusion=Fusion(write=0.5))
+    silent, heard = make_agent(fusion=Fusion()), make_agent(fusion=Fusion(parameter_weight=0.5))
     for agent in (silent, heard):
         outcome = agent.outcome(*agent.choose(agent.prepare(Request.from_prompt("pixel art of a dog"))))
         turn = agent.parameters_turn(outcome)
@@ -160,7 +160,7 @@ def test_pickles_are_never_offered(make_agent: MakeAgent) -> None:
 
 
 def test_changing_only_the_language_models_scores_changes_the_call(make_agent: MakeAgent) -> None:
-    fusion = Fusion(asked=1.0, write=1.0)
+    fusion = Fusion(choice_weight=1.0, parameter_weight=1.0)
     first = make_agent(RuleEngine(), fusion).decide(Request.from_prompt("pixel art of a dog"))
     liked = RuleEngine(
         prefer=lambda label: 50.0 if label == "B" else 0.0,
@@ -169,13 +169,13 @@ def test_changing_only_the_language_models_scores_changes_the_call(make_agent: M
     second = make_agent(liked, fusion).decide(Request.from_prompt("pixel art of a dog"))
     assert second.call.model == first.candidates[1].card.name != first.call.model
     assert second.candidates[0].score > first.candidates[1].score
-    ignored = make_agent(liked, Fusion(asked=0.0, write=0.0)).call("pixel art of a dog")
+    ignored = make_agent(liked, Fusion(choice_weight=0.0, parameter_weight=0.0)).call("pixel art of a dog")
     assert ignored == first.call
 
 
 def test_parameters_follow_the_language_model_within_what_people_use(make_agent: MakeAgent) -> None:
     engine = RuleEngine(like=lambda slot, option: 50.0 if option in ("DDIM", "35") else 0.0)
-    call = make_agent(engine, Fusion(write=1.0)).call("pixel art of a dog", model="Tiny Pixels")
+    call = make_agent(engine, Fusion(parameter_weight=1.0)).call("pixel art of a dog", model="Tiny Pixels")
     assert (call.sampling_method, call.sampling_steps) == ("DDIM", 35)
 
 
@@ -238,21 +238,21 @@ def test_clean_keeps_words_and_drops_control_characters() -> None:
 
 def test_the_language_models_reading_decides_the_candidates(make_reader: MakeAgent) -> None:
     read = RuleEngine(like=lambda slot, option: 9.0 if option == "oil painting" else 0.0)
-    ruled = make_reader(read, Fusion(read=0.0)).decide(Request.from_prompt("a harbour"))
+    ruled = make_reader(read, Fusion(reading_weight=0.0)).decide(Request.from_prompt("a harbour"))
     assert ruled.call.model == "Grand XL"
     assert ruled.reasons[0] == "No medium was named: photo suits the subject."
-    verified = make_reader(read, Fusion(read=1.0)).decide(Request.from_prompt("a harbour"))
+    verified = make_reader(read, Fusion(reading_weight=1.0)).decide(Request.from_prompt("a harbour"))
     assert verified.call.model == 'Oil "Masters" {v2}'
-    kept = make_reader(RuleEngine(), Fusion(read=1.0)).decide(Request.from_prompt("a harbour"))
+    kept = make_reader(RuleEngine(), Fusion(reading_weight=1.0)).decide(Request.from_prompt("a harbour"))
     assert kept.candidates == ruled.candidates
 
 
 def test_the_language_models_letter_is_weighed_with_the_suitability(make_reader: MakeAgent) -> None:
     engine = RuleEngine(prefer=lambda label: 2.0 if label == "B" else 0.0)
     request = Request.from_prompt("a harbour, oil painting")
-    alone = make_reader(engine, Fusion(asked=0.0)).decide(request)
+    alone = make_reader(engine, Fusion(choice_weight=0.0)).decide(request)
     assert engine.asked == []
-    chosen = make_reader(engine, Fusion(asked=9.0)).decide(request)
+    chosen = make_reader(engine, Fusion(choice_weight=9.0)).decide(request)
     assert [one.card for one in chosen.candidates[:2]] == [one.card for one in alone.candidates[1::-1]]
     (asked,) = engine.asked
     assert asked.earlier == (
@@ -274,18 +274,18 @@ def test_the_choice_is_not_asked_where_no_letter_can_change_it(make_reader: Make
         (0.9, 1, "of another model"),
     ):
         engine.asked.clear()
-        fusion = Fusion(asked=0.5, apart=lead * ahead / 0.5, weights=weights)
+        fusion = Fusion(choice_weight=0.5, apart=lead * ahead / 0.5, weights=weights)
         make_reader(engine, fusion).decide(request)
         assert len(engine.asked) == questions
     batches = Batches()
-    agent = make_reader(batches, Fusion(asked=0.5, apart=0.0, weights=batches.digest))
+    agent = make_reader(batches, Fusion(choice_weight=0.5, apart=0.0, weights=batches.digest))
     assert [one.call.model for one in agent.decide_many([request, request])] == [first.card.name] * 2
     assert batches.asked == []
 
 
 def test_a_model_that_is_named_leaves_nothing_to_ask(make_reader: MakeAgent) -> None:
     engine = RuleEngine()
-    agent = make_reader(engine, Fusion(read=1.0, asked=1.0))
+    agent = make_reader(engine, Fusion(reading_weight=1.0, choice_weight=1.0))
     assert agent.reading_turn(agent.prepare(Request.from_prompt("a dog", model="Grand XL"))) is None
     assert agent.call("a dog", model="Grand XL").model == "Grand XL"
     assert engine.asked == []

@@ -17,7 +17,7 @@ from diffagent.agent.engines import Choice, Writing
 from diffagent.data.errors import BadInput, BadPrompt, EngineError, EngineGone, UnknownModel
 
 MakeAgent = Callable[..., Agent]
-FUSION = Fusion(read=1.0, asked=1.0, write=1.0)
+FUSION = Fusion(reading_weight=1.0, choice_weight=1.0, parameter_weight=1.0)
 PROMPTS = (
     "pixel art of a dog",
     "a mountain lake",

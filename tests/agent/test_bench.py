@@ -21,7 +21,9 @@ def test_both_answers_of_a_call_are_told(make_reader: MakeAgent) -> None:
         prefer=lambda label: 1.0 if label == "C" else 0.0,
         like=lambda slot, option: 9.0 if option == "oil painting" else 0.0,
     )
-    (reading, choice), parameters = turns(make_reader(engine, Fusion(read=1.0, asked=1.0)), "a harbour")
+    (reading, choice), parameters = turns(
+        make_reader(engine, Fusion(reading_weight=1.0, choice_weight=1.0)), "a harbour"
+    )
     assert (reading[0].user, reading[1]) == ("Prompt: a harbour", "oil painting; people: none; special: none")
     assert choice[0].earlier == ((reading[0].user, reading[1]),)
     assert choice[1] == "C"
@@ -31,7 +33,7 @@ def test_both_answers_of_a_call_are_told(make_reader: MakeAgent) -> None:
 
 def test_plain_makes_the_choice_that_the_agent_leaves_out(make_reader: MakeAgent) -> None:
     engine = RuleEngine()
-    agent = make_reader(engine, Fusion(asked=1.0, apart=1e-9, weights=engine.digest))
+    agent = make_reader(engine, Fusion(choice_weight=1.0, apart=1e-9, weights=engine.digest))
     agent.call("a harbour, oil painting")
     assert engine.asked == []
     ((choice, _),), _ = turns(agent, "a harbour, oil painting")
@@ -41,7 +43,7 @@ def test_plain_makes_the_choice_that_the_agent_leaves_out(make_reader: MakeAgent
 def test_plain_answers_both_questions_and_writes_the_parameters(
     make_reader: MakeAgent, tiny: TransformersEngine
 ) -> None:
-    agent = make_reader(tiny, Fusion(read=1.0, asked=1.0))
+    agent = make_reader(tiny, Fusion(reading_weight=1.0, choice_weight=1.0))
     (reading, choice), _ = turns(agent, "a harbour")
     plain = _plain(agent, "a harbour")
     assert min(plain.turns_ms, plain.parameters_ms) > 0

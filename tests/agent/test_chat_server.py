@@ -145,8 +145,12 @@ def test_a_reading_is_a_schema_of_its_slots(serve: Serve) -> None:
 def test_an_answer_has_to_outweigh_what_the_rules_are_certain_of(serve: Serve) -> None:
     engine = connect(serve(json.dumps(READ | {"medium": "illustration"}), "schema"))
     rules = Reading.of("a watercolor fox")
-    assert rules.named == ("watercolor",)
-    for weight, medium in ((0.0, "watercolor"), (0.5, "watercolor"), (TRUST["read"], "illustration")):
+    assert rules.named_media == ("watercolor",)
+    for weight, medium in (
+        (0.0, "watercolor"),
+        (0.5, "watercolor"),
+        (TRUST["reading_weight"], "illustration"),
+    ):
         assert engine.write(question("x"), rules.grammar(weight)).startswith(medium)
 
 
@@ -287,7 +291,10 @@ def test_a_german_prompt_is_translated_and_answered(
 ) -> None:
     server = serve(_replayed, "schema")
     agent = make_agent(connect(server), Fusion())
-    assert (agent.fusion.read, agent.fusion.asked) == (TRUST["read"], TRUST["asked"])
+    assert (agent.fusion.reading_weight, agent.fusion.choice_weight) == (
+        TRUST["reading_weight"],
+        TRUST["choice_weight"],
+    )
     request = Request.from_prompt("ein Fuchs im Schnee, Aquarell")
     decision = agent.decide(request)
     assert "a watercolor fox in the snow" in decision.call.prompt

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from diffagent.agent.asking.chatting import chatted, is_message
+from diffagent.agent.asking.chatting import chat_parts, is_message
 from diffagent.agent.asking.pieces import JOINTS, KINDS, Tagger, best_path, tagger, tokens, word_states
 from diffagent.agent.asking.request import Request
 from diffagent.data.encoders.text_encoder import WINDOW, TextEncoder
@@ -49,7 +49,7 @@ def test_a_description_that_stands_behind_a_story_is_kept_whole() -> None:
 )  # fmt: skip
 def test_captions_and_other_languages_are_not_messages(text: str) -> None:
     assert not is_message(text, text)
-    assert chatted(text, text) is None
+    assert chat_parts(text, text) is None
 
 
 def test_a_message_without_a_picture_has_a_prompt() -> None:
@@ -148,7 +148,7 @@ def test_another_file_is_an_error_that_names_the_command(tmp_path: Path) -> None
     ],
 )
 def test_a_clause_of_another_language_stays_whole(text: str, prompt: str) -> None:
-    found = chatted(text, text)
+    found = chat_parts(text, text)
     assert found is not None
     assert prompt in found.prompt
     assert "I want" not in found.prompt

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from diffagent.agent.asking.corrections import corrected
+from diffagent.agent.asking.corrections import corrections
 from diffagent.agent.asking.phrasing import phrasing
 
 
@@ -25,7 +25,7 @@ from diffagent.agent.asking.phrasing import phrasing
     ],
 )
 def test_a_second_thought_stands_where_the_first_stood(text: str, sent: str) -> None:
-    found, words = corrected(text)
+    found, words = corrections(text)
     assert found == sent
     assert len(words) == 1
     assert phrasing(text).prompt == sent
@@ -45,4 +45,4 @@ def test_a_second_thought_stands_where_the_first_stood(text: str, sent: str) -> 
     ],
 )
 def test_what_only_sounds_like_a_second_thought_stays(text: str) -> None:
-    assert corrected(text) == (text, [])
+    assert corrections(text) == (text, [])

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stand_ins import ENTRIES
 
-from diffagent.agent.asking.edits import Edit, edit, edited
+from diffagent.agent.asking.edits import Edit, edit, with_edit
 from diffagent.agent.asking.wishes import Wishes
 from diffagent.data.errors import BadPrompt
 from diffagent.data.records import Card, T2ICall
@@ -105,25 +105,27 @@ def test_an_edit_of_nothing_is_refused(text: str) -> None:
 
 def test_settings_change_their_fields_and_nothing_else() -> None:
     before = call()
-    after = edited(before, settings(aspect=(3, 2), steps=30))
+    after = with_edit(before, settings(aspect=(3, 2), steps=30))
     assert (after.width, after.height, after.sampling_steps) == (768, 512, 30)
     assert after == before.model_copy(update={"width": 768, "height": 512, "sampling_steps": 30})
 
 
 def test_an_xl_call_keeps_its_area() -> None:
-    after = edited(call(width=1024, height=1024), settings(aspect=(16, 9)))
+    after = with_edit(call(width=1024, height=1024), settings(aspect=(16, 9)))
     assert (after.width, after.height) == (1344, 768)
 
 
 def test_words_are_added_once() -> None:
-    after = edited(call(negative_prompt="text"), Edit(words=("a red hat", "a fox"), avoid=("text", "people")))
+    after = with_edit(
+        call(negative_prompt="text"), Edit(words=("a red hat", "a fox"), avoid=("text", "people"))
+    )
     assert (after.prompt, after.negative_prompt) == ("a fox, a red hat", "text, people")
 
 
 def test_another_seed_is_another_one() -> None:
-    seeds = {edited(call(), Edit(new_seed=True)).seed for _ in range(8)}
+    seeds = {with_edit(call(), Edit(new_seed=True)).seed for _ in range(8)}
     assert len(seeds) == 8
-    assert edited(call(), settings(seed=0)).seed == 0
+    assert with_edit(call(), settings(seed=0)).seed == 0
 
 
 def test_later_edits_hold() -> None:
@@ -147,4 +149,4 @@ def test_any_text_is_a_prompt_or_an_edit_of_a_legal_call(text: str) -> None:
     except BadPrompt:
         return
     if found is not None:
-        T2ICall.parse(edited(call(), found).model_dump())
+        T2ICall.parse(with_edit(call(), found).model_dump())

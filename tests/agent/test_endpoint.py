@@ -240,7 +240,7 @@ PROMPTS = (
 def test_an_agent_decides_the_same_in_a_batch_through_any_engine(
     make_agent: Callable[..., Agent], server: Server, tiny: TransformersEngine
 ) -> None:
-    fusion = Fusion(read=1.0, asked=2.0, write=1.0)
+    fusion = Fusion(reading_weight=1.0, choice_weight=2.0, parameter_weight=1.0)
     requests = [{"prompt": prompt, "seed": 3} for prompt in PROMPTS]
     here: Any = make_agent(tiny, fusion)
     there: Any = make_agent(server.engine, fusion)
@@ -264,4 +264,6 @@ def test_an_engine_that_is_gone_is_raised(make_agent: Callable[..., Agent], tiny
     server = Server(tiny, None, httpx.Response(401))
     for engine in (Gone(), server.engine):
         with pytest.raises(EngineGone):
-            make_agent(engine, Fusion(asked=1.0)).decide_many([{"prompt": "a fox"}, {"prompt": "a cat"}])
+            make_agent(engine, Fusion(choice_weight=1.0)).decide_many(
+                [{"prompt": "a fox"}, {"prompt": "a cat"}]
+            )

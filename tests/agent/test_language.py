@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from diffagent.agent.asking.language import foreign_tags, language, translated
+from diffagent.agent.asking.language import foreign_tags, language, translation
 from diffagent.agent.engines import Prompt
 from diffagent.data.errors import EngineError
 
@@ -73,18 +73,18 @@ class Translator:
 
 
 def test_a_prompt_is_translated_where_the_engine_can() -> None:
-    assert translated("un gato", Translator(' "a cat at the window"\n')) == "a cat at the window"  # type: ignore[arg-type]
+    assert translation("un gato", Translator(' "a cat at the window"\n')) == "a cat at the window"  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("text", [None, "", "un gato en una ventana", "a cat " * 100])
 def test_an_answer_that_is_no_translation_is_left(text: str | None) -> None:
-    assert translated("un gato", Translator(text)) is None  # type: ignore[arg-type]
+    assert translation("un gato", Translator(text)) is None  # type: ignore[arg-type]
 
 
 def test_an_engine_that_cannot_translate_is_not_asked() -> None:
     engine = Translator("a cat")
     engine.translates = False
-    assert translated("un gato", engine) is None  # type: ignore[arg-type]
+    assert translation("un gato", engine) is None  # type: ignore[arg-type]
 
 
 def test_words_of_no_known_language_are_another_language() -> None:

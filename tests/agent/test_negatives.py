@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from diffagent.agent.asking.negatives import default_negative, joined_negative
+from diffagent.agent.asking.negatives import default_negative, join_negative
 from diffagent.agent.asking.phrasing import phrasing
 from diffagent.data.base_models import TABLE
 
@@ -49,9 +49,9 @@ def test_every_base_model_with_a_default_reads_a_negative_prompt() -> None:
 
 
 def test_phrases_are_joined_once() -> None:
-    assert joined_negative("fog, people", ("people", "text", "text")) == "fog, people, text"
-    assert joined_negative("", ("text",)) == "text"
-    assert joined_negative("fog,", ()) == "fog,"
+    assert join_negative("fog, people", ("people", "text", "text")) == "fog, people, text"
+    assert join_negative("", ("text",)) == "text"
+    assert join_negative("fog,", ()) == "fog,"
 
 
 def test_room_for_letters_is_left_empty() -> None:

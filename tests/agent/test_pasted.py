@@ -9,7 +9,7 @@ import pytest
 
 from diffagent.agent.agent import Agent
 from diffagent.agent.asking.flags import flags
-from diffagent.agent.asking.foreign_exclusions import foreign
+from diffagent.agent.asking.foreign_exclusions import foreign_exclusions
 from diffagent.agent.asking.negatives import default_negative
 from diffagent.agent.asking.request import Request
 
@@ -75,8 +75,8 @@ def test_exclusions_of_other_languages_are_read_one_and_all(text: str, sent: str
 
 
 def test_a_noun_that_nobody_leaves_out_stays_in_a_foreign_description() -> None:
-    assert foreign("ein Mann ohne Hut") == []
-    assert foreign("ein Dorf ohne Menschen") == [(9, 22, "people")]
+    assert foreign_exclusions("ein Mann ohne Hut") == []
+    assert foreign_exclusions("ein Dorf ohne Menschen") == [(9, 22, "people")]
 
 
 def test_flags_leave_the_prompt_and_their_shape_is_kept() -> None:

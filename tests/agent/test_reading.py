@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from diffagent.agent.asking.reading import PEOPLE, SYSTEM, Reading, question, unmarked
+from diffagent.agent.asking.reading import PEOPLE, SYSTEM, Reading, question, without_marks
 from diffagent.data.errors import EngineError
 
 
@@ -31,7 +31,7 @@ from diffagent.data.errors import EngineError
 def test_rules_read_medium_and_people(prompt: str, line: str, named: tuple[str, ...]) -> None:
     read = Reading.of(prompt)
     assert read.line == f"{line}; special: none"
-    assert (read.named, read.special) == (named, None)
+    assert (read.named_media, read.special) == (named, None)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_rules_read_medium_and_people(prompt: str, line: str, named: tuple[str, 
 def test_a_well_known_character_is_read_in_its_own_medium(prompt: str, line: str, known: str) -> None:
     read = Reading.of(prompt)
     assert read.line == line
-    assert sorted(slot[0] for slot in read.known) == sorted(known)
+    assert sorted(slot[0] for slot in read.known_slots) == sorted(known)
 
 
 def test_who_is_known_is_nearly_certain() -> None:
@@ -72,7 +72,7 @@ def test_a_line_of_the_grammar_revises_the_slots_and_nothing_else() -> None:
     line = "ukiyo-e; people: women; special: character"
     read = draft.revised(line)
     assert (read.medium, read.people, read.special, read.line) == ("ukiyo-e", "women", "character", line)
-    assert (read.words, read.named, read.marked) == (draft.words, (), ("Night Fox",))
+    assert (read.words, read.named_media, read.marked_names) == (draft.words, (), ("Night Fox",))
     assert draft.revised(draft.line).line == draft.line
     assert draft.revised(draft.line).special == "none"  # somebody has read it now
     assert read.young_women
@@ -107,7 +107,7 @@ def test_the_draft_is_the_most_probable_line_a_named_medium_more_so() -> None:
     ],
 )
 def test_names_are_marked_as_a_models(prompt: str, marked: tuple[str, ...]) -> None:
-    assert Reading.of(prompt).marked == marked
+    assert Reading.of(prompt).marked_names == marked
 
 
 def test_lists_of_tags_are_pasted() -> None:
@@ -140,13 +140,13 @@ def test_the_question_is_the_prompt_alone() -> None:
 
 
 def test_the_mark_of_a_model_is_no_word_of_the_picture() -> None:
-    assert unmarked("a harbour, use the Tiny Pixels lora, at dawn") == "a harbour, at dawn"
-    assert unmarked("use the Tiny Pixels model") == "use the Tiny Pixels model"
+    assert without_marks("a harbour, use the Tiny Pixels lora, at dawn") == "a harbour, at dawn"
+    assert without_marks("use the Tiny Pixels model") == "use the Tiny Pixels model"
 
 
 def test_a_medium_that_a_thing_is_about_is_not_how_the_picture_is_made() -> None:
     assert Reading.of("queue at an anime convention, documentary photo").medium == "photo"
-    assert Reading.of("owner of a comic shop at the till").named == ()
+    assert Reading.of("owner of a comic shop at the till").named_media == ()
     assert Reading.of("anime picture of a shop").medium == "anime"
 
 
@@ -168,8 +168,8 @@ def test_words_of_praise_alone_do_not_say_anime(prompt: str, medium: str) -> Non
 
 def test_what_is_in_the_picture_is_no_medium_whatever_the_language_model_says() -> None:
     read = Reading.of("a cat reading a comic book")
-    assert (read.medium, read.named, "medium" in read.known) == ("photo", (), True)
-    assert {"comic", "manga", "cartoon"} <= read.barred
+    assert (read.medium, read.named_media, "medium" in read.known_slots) == ("photo", (), True)
+    assert {"comic", "manga", "cartoon"} <= read.barred_media
     assert "comic" not in read.grammar(3.0).slots[0].options
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from diffagent.agent.asking.sizes import shaped, sizes
+from diffagent.agent.asking.sizes import size_for, sizes
 from diffagent.agent.asking.wishes import Wishes
 from diffagent.data.base_models import OTHER, BaseModelFacts, find
 from diffagent.data.records import Counts
@@ -48,8 +48,8 @@ def test_a_ratio_is_kept_within_five_percent(
 
 
 def test_the_area_of_a_call_is_kept_where_it_is_given() -> None:
-    assert shaped((16, 9), SD, 1024 * 1024) == (1344, 768)  # 1365 × 768
-    assert shaped((1, 1), SD, 768 * 768) == (768, 768)
+    assert size_for((16, 9), SD, 1024 * 1024) == (1344, 768)  # 1365 × 768
+    assert size_for((1, 1), SD, 768 * 768) == (768, 768)
 
 
 def test_a_size_that_is_asked_for_is_kept() -> None:

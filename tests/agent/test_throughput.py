@@ -22,7 +22,7 @@ def test_prompts_are_all_different() -> None:
 
 def test_the_same_prompts_together_and_one_by_one(make_agent: Callable[..., Agent]) -> None:
     engine = Batches()
-    found = throughput(make_agent(engine, Fusion(asked=1.0)), prompts(5), make_agent())
+    found = throughput(make_agent(engine, Fusion(choice_weight=1.0)), prompts(5), make_agent())
     assert engine.sizes == [0, 3, 0, 3, 2, 0]
     assert len(engine.asked) == len(WARM) + 10
     assert list(found) == ["n", "calls_per_s", "one_by_one_per_s", "ratio", "transformers_per_s"]

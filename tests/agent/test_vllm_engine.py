@@ -169,7 +169,7 @@ def test_plain_generation_is_the_same(engine: Any, here: TransformersEngine) -> 
 def test_an_agent_decides_the_same(
     engine: Any, here: TransformersEngine, make_agent: Callable[..., Agent]
 ) -> None:
-    fusion = Fusion(asked=2.0, write=1.0)
+    fusion = Fusion(choice_weight=2.0, parameter_weight=1.0)
     requests = [
         {"prompt": f"{what}, number {n}"} for n in range(6) for what in ("pixel art of a fox", "oil harbour")
     ]

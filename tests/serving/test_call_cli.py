@@ -20,7 +20,7 @@ Captured = pytest.CaptureFixture[str]
 @pytest.fixture
 def loads(make_agent: Callable[..., Agent], monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """``Agent.load`` gives the stand-in agent; what it was called with is noted."""
-    agent = make_agent(RuleEngine(), Fusion(asked=1.0))
+    agent = make_agent(RuleEngine(), Fusion(choice_weight=1.0))
     noted: list[tuple[Any, ...]] = []
 
     def load(*arguments: Any) -> Agent:

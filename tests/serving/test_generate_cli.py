@@ -42,7 +42,7 @@ def run(real_catalog_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         monkeypatch.setattr(f"diffagent.agent.targets.{module}.home", lambda: tmp_path / "home")
     monkeypatch.setenv("DIFFAGENT_CONFIG", str(tmp_path / "none.toml"))
     monkeypatch.setattr(
-        Agent, "load", lambda catalog=None, *_: Agent.of(catalog, RuleEngine(), Fusion(asked=1.0))
+        Agent, "load", lambda catalog=None, *_: Agent.of(catalog, RuleEngine(), Fusion(choice_weight=1.0))
     )
 
     def run(*arguments: str) -> tuple[int, str, str]:

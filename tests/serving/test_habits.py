@@ -31,7 +31,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(autouse=True)
 def loads(make_agent: Callable[..., Agent], monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
     """``Agent.load`` gives the stand-in agent; what it was called with is noted."""
-    agent = make_agent(RuleEngine(), Fusion(asked=1.0))
+    agent = make_agent(RuleEngine(), Fusion(choice_weight=1.0))
     noted: list[tuple[Any, ...]] = []
     monkeypatch.setattr(Agent, "load", lambda *arguments: noted.append(arguments) or agent)
     return noted

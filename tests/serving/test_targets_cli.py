@@ -22,7 +22,7 @@ Captured = pytest.CaptureFixture[str]
 
 @pytest.fixture
 def agent(make_agent: Callable[..., Agent], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Agent:
-    made = make_agent(RuleEngine(), Fusion(asked=1.0))
+    made = make_agent(RuleEngine(), Fusion(choice_weight=1.0))
     monkeypatch.setattr(Agent, "load", lambda *_: made)
     monkeypatch.setenv("DIFFAGENT_HOME", str(tmp_path / "home"))
     return made

@@ -89,7 +89,7 @@ def test_letters_are_cut_or_repeated_to_as_many_as_are_shown() -> None:
 
 
 def test_systems_on_the_invented_catalog(make_reader: MakeAgent) -> None:
-    agent = make_reader(reads(RIGHT), Fusion(read=1.0, asked=0.5))
+    agent = make_reader(reads(RIGHT), Fusion(reading_weight=1.0, choice_weight=0.5))
     misled = reads({"harbour": "pixel art", "lake": "photo"})
     found = systems(
         agent, [HARBOUR, UNKNOWN, LAKE], quiet, without=plain_suitability(kin=1.0), untuned=misled
@@ -106,7 +106,9 @@ def test_systems_on_the_invented_catalog(make_reader: MakeAgent) -> None:
 
 def test_a_choice_may_win_one_request_and_lose_another(make_reader: MakeAgent) -> None:
     engine = reads({"harbour": "photo", "lake": "photo"}, letter="C")  # the photo's checkpoint is A
-    found = systems(make_reader(engine, Fusion(read=1.0, asked=9.0)), [HARBOUR, LAKE], quiet)
+    found = systems(
+        make_reader(engine, Fusion(reading_weight=1.0, choice_weight=9.0)), [HARBOUR, LAKE], quiet
+    )
     assert [[row.first(weight) for row in rows] for rows, weight in found.values()] == [
         [3, 0],
         [0, 3],
@@ -125,7 +127,7 @@ def test_too_few_requests_are_refused(make_reader: MakeAgent) -> None:
 def test_the_command_prints_one_object(
     make_reader: MakeAgent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    agent = make_reader(reads(RIGHT), Fusion(read=1.0))
+    agent = make_reader(reads(RIGHT), Fusion(reading_weight=1.0))
     monkeypatch.setattr(Agent, "load", lambda *arguments: agent)
     monkeypatch.setattr(cli, "_untuned", lambda *arguments: RuleEngine())
     path, without = tmp_path / "requests.jsonl", tmp_path / "without.npz"

@@ -80,9 +80,9 @@ def test_the_smallest_weights_that_help_most_are_taken(make_reader: MakeAgent) -
         prefer=lambda label: 9.0 if label == "A" else 0.0,
         like=lambda slot, option: 2.0 if option == "oil painting" else 0.0,
     )
-    found, tried = fit(make_reader(engine, Fusion(write=0.5)), [HARBOUR], quiet)
+    found, tried = fit(make_reader(engine, Fusion(parameter_weight=0.5)), [HARBOUR], quiet)
     # the rules' photo stands at log 0.6 against log(0.4 / 48): 4.28 nats, and the model gives 2 a weight
-    assert (found.read, found.asked, found.write) == (3.0, 0.0, 0.5)
+    assert (found.reading_weight, found.choice_weight, found.parameter_weight) == (3.0, 0.0, 0.5)
     assert (found.apart, found.weights) == (18.0, engine.digest)  # letters of this model lie 9 nats apart
     assert [row["read"] for row in tried["readings"] if row["mean"] == 1] == [3.0, 5.0, 8.0]
     assert tried["choices"][0]["good"] == 1

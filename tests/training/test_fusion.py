@@ -22,7 +22,9 @@ PIXELS = "urn:air:sd1:checkpoint:civitai:11@12"
 def test_a_saved_fusion_comes_back(tmp_path: Path) -> None:
     save(Fusion(0.1, 2.0, 0.3, 1.5, "1f"), tmp_path / "f.json")
     loaded = Fusion.load(tmp_path / "f.json")
-    assert loaded == Fusion(write=0.1, read=2.0, asked=0.3, apart=1.5, weights="1f")
+    assert loaded == Fusion(
+        parameter_weight=0.1, reading_weight=2.0, choice_weight=0.3, apart=1.5, weights="1f"
+    )
     assert json.loads((tmp_path / "f.json").read_text()) == {
         "write": 0.1,
         "read": 2.0,

@@ -41,7 +41,7 @@ def test_the_most_frequent_of_a_model_else_of_its_family() -> None:
 
 def test_what_is_written_for_the_true_model(make_agent: Callable[..., Agent]) -> None:
     likes_ddim = RuleEngine(like=lambda slot, option: 30.0 if option in ("DDIM", "35") else 0.0)
-    agent = make_agent(likes_ddim, Fusion(write=1.0))
+    agent = make_agent(likes_ddim, Fusion(parameter_weight=1.0))
     said = measure_pair(agent, "a fox", [likely(OIL), likely(PIXELS)], PIXELS, API)
     assert said.true == TRUE
     assert said.agent == Parameters("DDIM", (512, 512), 35, 7.0)

@@ -116,7 +116,7 @@ def test_readings_are_what_was_read() -> None:
 
 def test_a_reading_keeps_what_the_rules_see() -> None:
     tags = asked("fox, night, snow, dark, moon, <lora:Old Sprites:1>", 3, medium="ink", natural="ink").reading
-    assert (tags.pasted, tags.marked, tags.named) == (True, ("Old Sprites",), ("ink",))
+    assert (tags.pasted, tags.marked_names, tags.named_media) == (True, ("Old Sprites",), ("ink",))
     assert HARBOUR.reading.words == ("a", "harbour")  # a catalog is matched in English
 
 

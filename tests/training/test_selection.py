@@ -169,7 +169,7 @@ def test_rows_measured_on_the_invented_catalog(make_reader: MakeAgent) -> None:
         HeldOutPair("a harbour", "", HARBOUR),  # rules read a photo, the language model an oil painting
         HeldOutPair("seven teapots", "", "urn:air:sd1:lora:civitai:99@99"),  # not in the catalog
     ]
-    agent = make_reader(engine, Fusion(read=1.0, asked=1.0))
+    agent = make_reader(engine, Fusion(reading_weight=1.0, choice_weight=1.0))
     known, other, harbour, missing = measure(agent, pairs)
     assert (known.prefilter, known.baseline, known.novel, known.type) == (1, 1, False, "Checkpoint")
     assert (other.prefilter, other.novel, other.type) == (1, False, "LoRA")
@@ -187,7 +187,12 @@ def test_a_hit_is_what_the_agent_decides(make_reader: MakeAgent) -> None:
         lambda slot, option: 9.0 if option == "oil painting" else 0.0,
     )
     prompts = ("a harbour", "a mountain lake", "pixel art castle", "ink drawing of a fox")
-    for fusion in (Fusion(), Fusion(read=1.0), Fusion(asked=1.0), Fusion(read=1.0, asked=1.0)):
+    for fusion in (
+        Fusion(),
+        Fusion(reading_weight=1.0),
+        Fusion(choice_weight=1.0),
+        Fusion(reading_weight=1.0, choice_weight=1.0),
+    ):
         agent = make_reader(read, fusion)
         for prompt in prompts:
             request = Request.from_prompt(prompt, negative_prompt="blurry")
@@ -204,7 +209,7 @@ def test_a_prompt_that_is_refused_is_a_miss(make_reader: MakeAgent) -> None:
 
 def test_the_language_model_may_be_skipped(make_reader: MakeAgent) -> None:
     engine = RuleEngine()
-    agent = make_reader(engine, Fusion(read=1.0, asked=1.0))
+    agent = make_reader(engine, Fusion(reading_weight=1.0, choice_weight=1.0))
     (found,) = measure(agent, [HeldOutPair("a pixel art fox", "", PIXELS)], SelectionOptions(llm=False))
     assert (found.hits, engine.asked) == ({"no_llm": True}, [])
     assert found.prefilter == 1
@@ -219,7 +224,7 @@ def test_the_untuned_model_decides_with_the_same_weights(make_reader: MakeAgent)
         for medium in ("oil painting", "pixel art")
     )
     pairs = [HeldOutPair("a harbour", "", HARBOUR, API), HeldOutPair("a sprite", "", PIXELS, API)]
-    agent = make_reader(tuned, Fusion(read=1.0))
+    agent = make_reader(tuned, Fusion(reading_weight=1.0))
     rows = list(measure(agent, pairs, SelectionOptions(untuned=plain)))
     assert [row.hits["agent"] for row in rows] == [True, False]
     assert [row.hits["untuned"] for row in rows] == [False, True]
@@ -244,6 +249,6 @@ def test_documents_near_a_query_can_be_left_out(make_reader: MakeAgent) -> None:
 
 def test_a_variant_leaves_the_agent_as_it_is(make_reader: MakeAgent) -> None:
     agent = make_reader()
-    other = variant(agent, fusion=Fusion(read=1.0))
-    assert (agent.fusion.read, other.fusion.read) == (0.0, 1.0)
+    other = variant(agent, fusion=Fusion(reading_weight=1.0))
+    assert (agent.fusion.reading_weight, other.fusion.reading_weight) == (0.0, 1.0)
     assert other.facts is agent.facts

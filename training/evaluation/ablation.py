@@ -59,7 +59,7 @@ def systems(
             "but a comparison needs at least 2: give more requests, or those of another part"
         )
     requests = requests_in_catalog
-    reading_weight, asked_weight = agent.fusion.read, agent.fusion.asked
+    reading_weight, asked_weight = agent.fusion.reading_weight, agent.fusion.choice_weight
     reads = readings(agent, requests, reading_weight, progress)
     rows = candidate_scores(agent, requests, reads, progress)
     measured: dict[str, System] = {"agent": (rows, asked_weight), "no choice": (rows, 0.0)}

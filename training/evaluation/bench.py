@@ -152,12 +152,12 @@ def turns(agent: Agent, prompt: str) -> tuple[list[tuple[Prompt, str]], tuple[Pr
         answers.append((turn.prompt, line))
         pending = agent.consider(pending, line)
     letters: list[float] = []
-    if agent.fusion.asked:
+    if agent.fusion.choice_weight:
         choice = agent.choice_among(pending)
         letters = engine.choose(choice.prompt, choice.options)
         answers.append((choice.prompt, choice.options[letters.index(max(letters))]))
     outcome = agent.outcome(pending, agent.pick(pending, letters))
-    return answers, (answer.question(outcome.ranked, pending.wished.prompt), outcome.grammar.draft())
+    return answers, (answer.question(outcome.ranked, pending.wishes.prompt), outcome.grammar.draft())
 
 
 def _unasked(agent: Agent, prompt: str) -> bool:

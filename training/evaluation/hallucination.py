@@ -140,7 +140,7 @@ def _constrained_answers(
     for prompt in progress(prompts, "constrained"):
         card = memory.recall(agent.engine, prompt, every, by_identity)
         usual = settings(card, agent.usual.get(family_of(card.base_model), Usage()), wishes(prompt))
-        legal = memory.grammar(card, usual, agent.fusion.write)
+        legal = memory.grammar(card, usual, agent.fusion.parameter_weight)
         yield memory.read(agent.engine.write(memory.question(prompt), legal, legal.draft()))
 
 

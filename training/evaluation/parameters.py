@@ -75,8 +75,8 @@ def measure_pair(
 ) -> PairParameters:
     """The agent's parameters for the true model among the candidates, with the others of :data:`WHO`."""
     offered, label = offer(candidates, true)
-    wished = wishes(prompt)
-    legal = agent.grammar(label, true, wished, carrier=agent.carrier(true, wished, ANY))
+    prompt_wishes = wishes(prompt)
+    legal = agent.grammar(label, true, prompt_wishes, carrier=agent.carrier(true, prompt_wishes, ANY))
     text = legal.draft()
     if legal.llm_weight:  # as in serving
         text = agent.engine.write(answer.question(offered, prompt), legal, text)

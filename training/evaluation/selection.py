@@ -135,7 +135,7 @@ def measure(
     task = task or SelectionOptions()
     identity = [_identity(card) for card in agent.prefilter.cards]
     without = LeaveOut.from_agent(agent, task.leave_out) if task.leave_out is not None else None
-    agents = {"no_llm": variant(agent, fusion=replace(agent.fusion, read=0.0, asked=0.0))}
+    agents = {"no_llm": variant(agent, fusion=replace(agent.fusion, reading_weight=0.0, choice_weight=0.0))}
     if task.llm:
         agents["agent"] = agent
     if task.llm and task.untuned is not None:

@@ -136,8 +136,8 @@ def fit(agent: Agent, requests: Sequence[PlainRequest], progress: Progress) -> t
     choice_weight = least_weight(rows, ASKED)
     fusion = replace(
         agent.fusion,
-        read=reading_weight,
-        asked=choice_weight,
+        reading_weight=reading_weight,
+        choice_weight=choice_weight,
         apart=letter_spread(rows),
         weights=agent.engine.digest,
     )

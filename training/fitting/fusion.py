@@ -7,9 +7,7 @@ are fitted on requests (:mod:`diffagent.training.fitting.asking_weights`).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +63,7 @@ def fit_write(
 
 def save(fusion: Fusion, path: Path) -> None:
     """Writes a fusion as JSON."""
-    path.write_text(json.dumps(asdict(fusion), indent=1) + "\n", encoding="utf-8")
+    path.write_text(fusion.to_json(), encoding="utf-8")
 
 
 def _right(agent: Agent, card: Card, pair: HeldOutPair) -> list[list[bool]]:

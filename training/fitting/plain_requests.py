@@ -93,7 +93,9 @@ class PlainRequest:
         medium: Any = slots["natural"]
         medium = "digital painting" if medium == "any" else medium  # suits most requests without one
         named_media = (medium,) if slots["medium"] else ()
-        return replace(draft, medium=medium, named=named_media, people=slots["people"], special=self.special)
+        return replace(
+            draft, medium=medium, named_media=named_media, people=slots["people"], special=self.special
+        )
 
 
 def _text(path: Path) -> str:
@@ -128,7 +130,7 @@ def read_graded(path: Path | None = None) -> list[PlainRequest]:
 def readings(requests: Sequence[PlainRequest]) -> Iterator[Dialogue]:
     """The reading of each request as a dialogue."""
     for request in requests:
-        legal = replace(Reading.of(request.prompt), barred=frozenset(), is_tagged=False).grammar(1.0)
+        legal = replace(Reading.of(request.prompt), barred_media=frozenset(), is_tagged=False).grammar(1.0)
         yield Dialogue("reading", reading.question(request.prompt), request.reading.line, legal)
 
 

@@ -29,7 +29,9 @@ def test_the_system_that_chooses_what_is_liked_gains(make_agent: Callable[..., A
     found = {}
     for name, letter in (("first", "A"), ("last", "B")):
         engine = RuleEngine(prefer=lambda label, letter=letter: 9.0 * (label == letter))
-        found[name] = answers(make_agent(engine, Fusion(asked=5.0)), [pair, pair], community, 1, quiet)
+        found[name] = answers(
+            make_agent(engine, Fusion(choice_weight=5.0)), [pair, pair], community, 1, quiet
+        )
     rows = table(found)
     assert rows["first"]["agent"]["recall"] == 100.0
     assert rows["last"]["agent"]["recall"] == 0.0
