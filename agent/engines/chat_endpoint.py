@@ -32,8 +32,8 @@ CHARACTERS_A_TOKEN = 4.0
 """For English text, in the estimate before anything is sent."""
 
 
-class _NoAnswer(Exception):
-    """The server refuses this prompt for good."""
+class _PromptRefusal(Exception):
+    """The server refuses this prompt, for good or for longer than is waited."""
 
 
 @dataclass
@@ -89,7 +89,7 @@ class ChatEndpoint:
                         return "" if fatal else await self._ask(http, prompt)
                     except EngineError as error:
                         fatal.append(error)
-                    except (Transient, _NoAnswer) as error:
+                    except (Transient, _PromptRefusal) as error:
                         reasons.append(str(error))
                 return ""
 
@@ -131,10 +131,10 @@ class ChatEndpoint:
         if status in (408, 409, 425, 429) or status >= 500:
             after = retry_after(response.headers)
             if after is not None and after > LONGEST_WAIT:
-                raise _NoAnswer(f"HTTP {status}, to be asked again in {after:.0f} s")
+                raise _PromptRefusal(f"HTTP {status}, to be asked again in {after:.0f} s")
             raise Transient(f"HTTP {status}", after)
         if status != 200:
-            raise _NoAnswer(f"HTTP {status}: {_message(response)}")
+            raise _PromptRefusal(f"HTTP {status}: {_message(response)}")
         return _content(response)
 
 

@@ -22,7 +22,7 @@ from diffagent.data.encoders.text_encoder import Encoder
 from diffagent.data.errors import BadInput
 
 if TYPE_CHECKING:
-    from diffagent.data.encoders.captioner import Captions
+    from diffagent.data.encoders.captioner import ImageDescriber
 
 MOST_IMAGES = 6
 """As in the paper's Table 2; more images add little."""
@@ -42,7 +42,7 @@ class ImageRequirement:
         encoder: ImageEncoder,
         text_encoder: Encoder | None = None,
         prompt: str = "",
-        captioner: Captions | None = None,
+        captioner: ImageDescriber | None = None,
     ) -> Self:
         """Encodes paths, bytes or Pillow images.
 

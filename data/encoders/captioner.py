@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 MAX_TOKENS = 40
 
 
-class Captions(Protocol):
+class ImageDescriber(Protocol):
     """A captioner: images → one description each."""
 
     def describe(self, images: Sequence[Image]) -> list[str]: ...

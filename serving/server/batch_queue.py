@@ -40,7 +40,7 @@ class QueuedAnswer(Generic[A]):
 
 
 @dataclass(eq=False)
-class _Question(Generic[Q, A]):
+class _QueuedQuestion(Generic[Q, A]):
     question: Q
     answer: asyncio.Future[A]
     queued_at: float = field(default_factory=time.perf_counter)
@@ -64,7 +64,7 @@ class BatchQueue(Generic[Q, A]):
         self.size = size
         self._work = work
         self._on_batch = on_batch
-        self._waiting: deque[_Question[Q, A]] = deque()
+        self._waiting: deque[_QueuedQuestion[Q, A]] = deque()
         self._wake = asyncio.Event()
         self._closing = False
         self._threads = threads
@@ -109,7 +109,7 @@ class BatchQueue(Generic[Q, A]):
                 f"{self.limit} requests are waiting already: ask again in {wait} s",
                 {"Retry-After": str(wait)},
             )
-        job: _Question[Q, A] = _Question(question, asyncio.get_running_loop().create_future())
+        job: _QueuedQuestion[Q, A] = _QueuedQuestion(question, asyncio.get_running_loop().create_future())
         self._waiting.append(job)
         self._wake.set()
         try:
@@ -125,7 +125,7 @@ class BatchQueue(Generic[Q, A]):
             self._forget(job)
         return QueuedAnswer(answer, job.taken_at - job.queued_at)
 
-    def _forget(self, job: _Question[Q, A]) -> None:
+    def _forget(self, job: _QueuedQuestion[Q, A]) -> None:
         if job in self._waiting:
             self._waiting.remove(job)
 
@@ -144,9 +144,9 @@ class BatchQueue(Generic[Q, A]):
                 seconds = (time.perf_counter() - began) / count
                 self._seconds += RECENT * (seconds - self._seconds)
 
-    def _compute(self, batch: list[_Question[Q, A]], loop: asyncio.AbstractEventLoop) -> int:
+    def _compute(self, batch: list[_QueuedQuestion[Q, A]], loop: asyncio.AbstractEventLoop) -> int:
         """In the thread: delivers each answer of the batch as soon as it is there; returns their number."""
-        groups: dict[Q, list[_Question[Q, A]]] = {}
+        groups: dict[Q, list[_QueuedQuestion[Q, A]]] = {}
         for job in batch:
             groups.setdefault(job.question, []).append(job)
         answered: set[Q] = set()
@@ -177,7 +177,7 @@ class BatchQueue(Generic[Q, A]):
         return len(answered)
 
 
-def _deliver(jobs: list[_Question[Q, A]], answer: A | Exception) -> None:
+def _deliver(jobs: list[_QueuedQuestion[Q, A]], answer: A | Exception) -> None:
     for job in jobs:
         if job.answer.done():
             continue

@@ -41,7 +41,7 @@ HELD_OUT = 0.25
 
 
 @dataclass(frozen=True)
-class Chat:
+class LabelledMessage:
     """A message and its pieces."""
 
     text: str
@@ -62,7 +62,7 @@ class Chat:
         return found
 
 
-def read_chats(path: Path | None = None) -> Iterator[Chat]:
+def read_chats(path: Path | None = None) -> Iterator[LabelledMessage]:
     """The messages of a file, one JSON object a line, packed or not; by default those that ship.
 
     Raises:
@@ -77,7 +77,7 @@ def read_chats(path: Path | None = None) -> Iterator[Chat]:
             raise BadInput(f"{source}:{number} is no chat with labelled pieces: {error}") from None
 
 
-def read_pictures() -> Iterator[Chat]:
+def read_pictures() -> Iterator[LabelledMessage]:
     """Yields the plain requests that ship, of ten words and more: each is one piece, of the picture.
 
     Those that ask, tell of somebody or have settings and exclusions are left out.
@@ -87,10 +87,10 @@ def read_pictures() -> Iterator[Chat]:
         is_plain = not (slots["avoid"] or slots["shape"] or slots["english"]) and slots["n"] == 1
         is_long = len(asked.prompt.split()) >= LEAST_WORDS
         if asked.kind in PLAIN_KINDS and is_plain and is_long and not _SPEECH.search(asked.prompt):
-            yield Chat(asked.prompt, (Piece(0, len(asked.prompt), "picture"),))
+            yield LabelledMessage(asked.prompt, (Piece(0, len(asked.prompt), "picture"),))
 
 
-def _chat(pieces: Sequence[tuple[str, Kind]]) -> Chat:
+def _chat(pieces: Sequence[tuple[str, Kind]]) -> LabelledMessage:
     text, found = "", []
     for words, kind in pieces:
         if kind not in KINDS:
@@ -98,11 +98,11 @@ def _chat(pieces: Sequence[tuple[str, Kind]]) -> Chat:
         text += " " if text else ""
         found.append(Piece(len(text), len(text) + len(words), kind))
         text += words
-    return Chat(text, tuple(found))
+    return LabelledMessage(text, tuple(found))
 
 
 def fit(
-    chats: Sequence[Chat],
+    chats: Sequence[LabelledMessage],
     *,
     epochs: int = 6,
     rank: int = 16,
@@ -119,7 +119,7 @@ def fit(
 
     torch.manual_seed(0)
     encoder = TextEncoder.load()
-    lines = [_Line.of(chat) for chat in chats]
+    lines = [_LabelledWords.of(chat) for chat in chats]
     adapter = {
         name: (torch.randn(rank, inputs) / inputs**0.5, torch.zeros(outputs, rank))
         for name, (inputs, outputs) in encoder.linear_maps().items()
@@ -158,7 +158,7 @@ def fit(
 
 
 @dataclass(frozen=True)
-class _Line:
+class _LabelledWords:
     """A message with its words and their kinds."""
 
     text: str
@@ -166,11 +166,11 @@ class _Line:
     kinds: tuple[int, ...]
 
     @classmethod
-    def of(cls, chat: Chat) -> Self:
+    def of(cls, chat: LabelledMessage) -> Self:
         return cls(chat.text, tuple(tokens(chat.text)), tuple(chat.kinds))
 
 
-def _states(encoder: TextEncoder, lines: Sequence[_Line], adapter: Adapter) -> list[torch.Tensor]:
+def _states(encoder: TextEncoder, lines: Sequence[_LabelledWords], adapter: Adapter) -> list[torch.Tensor]:
     """Returns the states of the messages' words; products in bfloat16 where the CPU computes in it."""
     import torch
 
@@ -180,7 +180,7 @@ def _states(encoder: TextEncoder, lines: Sequence[_Line], adapter: Adapter) -> l
         return word_states(encoder, [(line.text, line.words) for line in lines], adapter)
 
 
-def _batches(lines: Sequence[_Line], size: int, draw: random.Random) -> list[list[_Line]]:
+def _batches(lines: Sequence[_LabelledWords], size: int, draw: random.Random) -> list[list[_LabelledWords]]:
     """Returns the messages in batches of about one length, in an order drawn anew."""
     order = sorted(lines, key=lambda line: len(line.words) + 20 * draw.random())
     batches = [order[at : at + size] for at in range(0, len(order), size)]
@@ -188,7 +188,9 @@ def _batches(lines: Sequence[_Line], size: int, draw: random.Random) -> list[lis
     return batches
 
 
-def _log_likelihood(scores: torch.Tensor, changes: torch.Tensor, lines: Sequence[_Line]) -> torch.Tensor:
+def _log_likelihood(
+    scores: torch.Tensor, changes: torch.Tensor, lines: Sequence[_LabelledWords]
+) -> torch.Tensor:
     """Returns the sum over messages of their labels' log-probabilities.
 
     The score of the labels' path less the logarithm of the sum over all paths (forward algorithm); ``scores``
@@ -215,7 +217,7 @@ def _log_likelihood(scores: torch.Tensor, changes: torch.Tensor, lines: Sequence
     return (path - torch.logsumexp(alpha, dim=1)).sum()
 
 
-def measure(chats: Sequence[Chat], read: Callable[[str], list[Piece]]) -> dict[str, float]:
+def measure(chats: Sequence[LabelledMessage], read: Callable[[str], list[Piece]]) -> dict[str, float]:
     """Shares of words: ``kept`` of the picture's, ``left_out`` of talk's and the asking's, ``avoid`` and
     ``setting`` known as such, ``right`` of all; ``exact`` is of messages whose picture's words are all kept
     and no other."""
