@@ -35,7 +35,7 @@ LENGTH = 4_000
 """Characters of the shorter text: what grows with the square takes tens of milliseconds already."""
 WIDE = 100_000
 """Characters of the shorter text in the wide suite."""
-SCREEN = 500
+SCREEN = 300
 """Characters at which all texts are tried: what grows with the square is among the slowest there."""
 SLOWEST = {LENGTH: 12, WIDE: 6}
 """Of a pattern's texts, the slowest that are tried at a length."""
@@ -156,7 +156,7 @@ def check_linear(run: Callable[[Any], object], make: Callable[[int], Any], lengt
     text = make(length)
     where = f"{text[:60]!r}…{text[-9:]!r}"
     half, long = 0.0, 0.0
-    for tries in (3, 5, 9):  # other work on the machine slows one measurement, not all of them
+    for tries in (3, 5, 9, 15, 25):  # other work on the machine slows one measurement, not all of them
         short = seconds(run, text, tries)
         if short < FLOOR:
             return

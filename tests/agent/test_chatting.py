@@ -127,7 +127,7 @@ def test_a_tagger_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 def test_another_file_is_an_error_that_names_the_command(tmp_path: Path) -> None:
     (tmp_path / "pieces.npz").write_bytes(b"nothing")
-    with pytest.raises(BadInput, match="is no tagger of pieces") as error:
+    with pytest.raises(BadInput, match="is not a tagger of pieces") as error:
         Tagger.load(tmp_path / "pieces.npz")
     assert error.value.hint == "make one with diffagent train talk"
 

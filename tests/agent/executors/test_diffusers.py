@@ -56,7 +56,7 @@ class Tiny:
         return images.decode(path.read_bytes()).tobytes()
 
 
-@pytest.fixture(scope="module", params=["sd", "sdxl"])
+@pytest.fixture(scope="module", params=["sd", pytest.param("sdxl", marks=pytest.mark.wide)])
 def tiny(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Tiny:
     return build(request.param, tmp_path_factory.mktemp(request.param))
 

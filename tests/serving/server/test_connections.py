@@ -70,7 +70,7 @@ def healthy_soon(server: ServerProcess) -> bool:
     ids=["silent", "half a head", "head by bytes", "idle", "next by bytes", "body", "unread body", "chunks"],
 )
 def test_a_slow_client_is_closed(catalog_path: Path, begins: bytes, goes_on: bytes) -> None:
-    with server_process(catalog_path, head_seconds=1, idle_seconds=1, body_seconds=1) as server:
+    with server_process(catalog_path, head_seconds=0.5, idle_seconds=0.5, body_seconds=0.5) as server:
         with server.connect() as client:
             client.sendall(begins)
             assert seconds_open(client, goes_on) < 4
