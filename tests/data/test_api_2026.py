@@ -72,13 +72,13 @@ def cards(*items):
 def test_a_crawl_holds_what_the_api_shows_and_every_images_data(tmp_path):
     hub = Civitai2026(models_a_page=7)
     summary = crawl_hub(hub, tmp_path)
-    found = models(tmp_path)
+    rows = models(tmp_path)
     assert (summary.models, summary.images, summary.images_with_meta, summary.odd) == (40, 120, 120, 0)
-    version_ = found[3]["modelVersions"][0]
+    version_ = rows[3]["modelVersions"][0]
     assert "createdAt" not in version_
     assert version_["publishedAt"] == "2026-02-05T06:00:00.000Z"
     assert version_["images"][1]["meta"]["civitaiResources"] == [{"type": "checkpoint", "modelVersionId": 12}]
-    assert found[3]["stats"]["tippedAmountCount"] is None
+    assert rows[3]["stats"]["tippedAmountCount"] is None
     assert hub.requests_to("models?") == 6
     assert hub.requests_to("images") == 0  # by hash, a hundred versions at a time
     assert RawFolder(tmp_path).manifest["civitai"]["newest"] == "2026-08-27T06:00:00.000Z"
@@ -139,7 +139,7 @@ def test_retry_after_of_a_deep_page_is_waited_for():
         first = await client.models(limit=2)
         return await client.models(limit=2, cursor=first.cursor)
 
-    assert [one["id"] for one in ask(Civitai2026(wrong=busy), two).items] == [20, 19]
+    assert [row["id"] for row in ask(Civitai2026(wrong=busy), two).items] == [20, 19]
     assert times[1] - times[0] >= 0.99
 
 
@@ -234,8 +234,8 @@ def test_other_endpoints():
     digest = sha("drawn22.safetensors")
     assert ask(hub, lambda client: client.model(2))["name"] == "Drawn 2 灯台"
     assert ask(hub, lambda client: client.model(9)) is None
-    found = ask(hub, lambda client: client.version(22))
-    assert [image["id"] for image in found["images"]] == [2200, 2201, 2203]  # out of their URLs
+    version_ = ask(hub, lambda client: client.version(22))
+    assert [image["id"] for image in version_["images"]] == [2200, 2201, 2203]  # out of their URLs
     assert ask(hub, lambda client: client.version_by_hash(digest[:10]))["id"] == 22
     assert ask(hub, lambda client: client.version_by_hash(sha("drawn22.safetensors3")[:12]))["id"] == 22
     assert "Sketch" in ask(hub, lambda client: client.enums())["ModelType"]
@@ -244,9 +244,9 @@ def test_other_endpoints():
 def test_ids_by_hash_are_one_request():
     hub = Civitai2026()
     many = [sha(f"drawn{number * 10 + 2}.safetensors").lower() for number in range(1, 300)]
-    found = ask(hub, lambda client: client.ids_by_hash(many))
-    assert found[many[4].upper()] == [(5, 52)]
-    assert (len(found), len(hub.seen)) == (40, 1)
+    ids = ask(hub, lambda client: client.ids_by_hash(many))
+    assert ids[many[4].upper()] == [(5, 52)]
+    assert (len(ids), len(hub.seen)) == (40, 1)
 
 
 def test_types_that_came_later_are_looked_up(tmp_path):
@@ -323,7 +323,7 @@ def places(row, path=()):
 FULL = listed_model(
     drawn_model(3, drawn_version(31, drawn_image(1, 1)), drawn_version(32, drawn_image(2, 2)))
 )
-for _image in (image for one in FULL["modelVersions"] for image in one["images"]):
+for _image in (image for version_ in FULL["modelVersions"] for image in version_["images"]):
     _image["meta"] = drawn_meta(1) | {"hashes": {"LORA:a": "0xabcdef1234"}, "extra": {"resources": []}}
 PLACES = sorted(places(FULL), key=repr)
 
@@ -341,11 +341,11 @@ def test_any_value_in_any_field_ends_nothing(changes):
         except (TypeError, KeyError, IndexError, ValueError):
             continue
     funnel, good = Funnel(), listed_model(drawn_model(1))
-    found = survey([row, good], Scope(), funnel)
-    made = list(entries([row, good], found))
-    assert made[-1].card.name == "Drawn 1 灯台"
+    summary = survey([row, good], Scope(), funnel)
+    catalog_entries = list(entries([row, good], summary))
+    assert catalog_entries[-1].card.name == "Drawn 1 灯台"
     assert funnel.models == 2
-    assert len(made) + funnel.dropped.total() >= 2
+    assert len(catalog_entries) + funnel.dropped.total() >= 2
     assert set(funnel.dropped) <= set(REASONS)
 
 
@@ -435,7 +435,7 @@ def test_what_cannot_be_had_stays_in_the_crawl_and_is_counted(tmp_path):
     crawl_hub(hub, tmp_path)
     assert list(models(tmp_path)) == [1, 2, 3, 4, 5, 6]
     funnel = Funnel()
-    assert [one["id"] for one, _ in passing(RawFolder(tmp_path).models(), Scope(), funnel)] == [1]
+    assert [row["id"] for row, _ in passing(RawFolder(tmp_path).models(), Scope(), funnel)] == [1]
     assert funnel.to_json()["dropped"] == {
         "minor": 1, "taken down": 1, "archived": 1, "generation only": 1, "early access": 1,
     }  # fmt: skip
@@ -497,8 +497,8 @@ def test_the_air_says_what_kind_of_model_it_is(kind, file_type, air):
     ],
 )
 def test_a_file_without_its_parts_is_a_model_where_the_base_model_runs_in_parts(base, file_type, kind):
-    one = drawn_file("a.safetensors", type=file_type)
-    row = listed(1, drawn_version(12, files=[one], baseModel=base))
+    file = drawn_file("a.safetensors", type=file_type)
+    row = listed(1, drawn_version(12, files=[file], baseModel=base))
     assert [card.air.split(":")[3] for card in cards(row)] == ([kind] if kind else [])
     assert judge(row).reason == (None if kind else "no model file")
 
@@ -522,17 +522,17 @@ def test_of_several_files_the_one_that_every_server_loads():
         drawn_file("x.safetensors", metadata={"format": "SafeTensor", "fp": "bf16"}),
     ]  # fmt: skip
     row = listed(1, drawn_version(12, files=files_))
-    for one in row["modelVersions"][0]["files"]:
-        one.pop("primary", None)
+    for file in row["modelVersions"][0]["files"]:
+        file.pop("primary", None)
     assert judge(row).passed[0].file["name"] == "x.safetensors"
 
 
 def test_a_hash_of_nothing_is_nobodys():
-    one = drawn_file("a.safetensors")
-    one["hashes"]["AutoV3"] = "E3B0C44298FC"
-    (card,) = cards(listed(1, drawn_version(12, files=[one])))
+    file = drawn_file("a.safetensors")
+    file["hashes"]["AutoV3"] = "E3B0C44298FC"
+    (card,) = cards(listed(1, drawn_version(12, files=[file])))
     assert "e3b0c44298fc" not in card.hashes
-    assert one["hashes"]["SHA256"].lower() in card.hashes
+    assert file["hashes"]["SHA256"].lower() in card.hashes
 
 
 # --- counts ---------------------------------------------------------------------------------
@@ -593,8 +593,8 @@ def test_the_items_of_july_2025_become_entries():
     with gzip.open(path, "rb") as lines:
         rows = [json.loads(line) for line in lines]
     funnel = Funnel()
-    made = Counter((passed.type, passed.base_model) for _, passed in passing(rows, Scope(), funnel))
-    assert made == {
+    counts = Counter((passed.type, passed.base_model) for _, passed in passing(rows, Scope(), funnel))
+    assert counts == {
         ("LoRA", "Illustrious"): 304, ("Checkpoint", "NoobAI"): 21, ("LoRA", "NoobAI"): 7,
         ("LoRA", "SDXL 1.0"): 1,
     }  # fmt: skip

@@ -99,17 +99,17 @@ def test_a_language_model_answers_with_one_object(tmp_path: Path) -> None:
             {**INK.model_dump(mode="json"), "description": "Loose brush drawings of foxes and other animals."}
         ),
     ]
-    asked: list[str] = []
+    questions: list[str] = []
 
     def writer(prompts: list[str]) -> list[str]:
-        asked.extend(prompts)
+        questions.extend(prompts)
         return [answers.pop(0)]
 
     path = tmp_path / "descriptions.jsonl"
     with DescriptionsFile(path) as file:
         summary = describe([source], DescribeJob(writer, question, "a writer", "both"), file)
     assert summary.to_json()["faults"] == {"not attributes": 1, "too short": 1}
-    assert "it was not one JSON object with all keys" in asked[2]
+    assert "it was not one JSON object with all keys" in questions[2]
     (line,) = read_descriptions(path, "both").values()
     assert line.attributes == INK
     (entry,) = with_descriptions([Entry(CARD)], {CARD.air: line})

@@ -68,12 +68,12 @@ def models(folder):
 
 def test_every_image_carries_its_generation_data(make_hub, tmp_path):
     summary = crawl_hub(make_hub(models_a_page=7), tmp_path)
-    found = models(tmp_path)
-    assert list(found) == list(range(1, 31))
-    assert found[3]["modelVersions"][1]["images"][0]["meta"] == {
+    rows = models(tmp_path)
+    assert list(rows) == list(range(1, 31))
+    assert rows[3]["modelVersions"][1]["images"][0]["meta"] == {
         "prompt": "a thing, number 320", "steps": 20, "Model hash": "AbC123", "Model": "m",
     }  # fmt: skip
-    assert found[3]["modelVersions"][1]["images"][1]["meta"] is None
+    assert rows[3]["modelVersions"][1]["images"][1]["meta"] is None
     assert (summary.models, summary.changed, summary.images_with_meta) == (30, 30, 54)
 
 
@@ -87,13 +87,13 @@ def test_both_shapes_and_every_way_to_ask_give_the_same_bytes(make_hub, tmp_path
 
 
 def test_only_versions_that_can_have_data_are_asked_for(make_hub, model, tmp_path):
-    one = model(1)
-    one["modelVersions"][0]["images"] = []
+    row = model(1)
+    row["modelVersions"][0]["images"] = []
     stub = {**model(2), "nsfw": True}
-    hub = make_hub(models=[one, stub, model(3)], meta_in=frozenset({"images"}))
+    hub = make_hub(models=[row, stub, model(3)], meta_in=frozenset({"images"}))
     crawl_hub(hub, tmp_path)
-    asked = [line for line in hub.seen if "/images?" in line]
-    assert sorted(line.split("modelVersionId=")[1].split("&")[0] for line in asked) == ["12", "31", "32"]
+    requests = [line for line in hub.seen if "/images?" in line]
+    assert sorted(line.split("modelVersionId=")[1].split("&")[0] for line in requests) == ["12", "31", "32"]
 
 
 def test_versions_that_the_hash_does_not_find_are_asked_for_alone(make_hub, model, tmp_path):
@@ -116,9 +116,9 @@ def test_types_and_limit_and_since_narrow(make_hub, tmp_path):
 
 
 def models_of(summary, folder):
-    found = set(models(folder))
-    assert len(found) == summary.models
-    return found
+    ids = set(models(folder))
+    assert len(ids) == summary.models
+    return ids
 
 
 @pytest.mark.parametrize("wrong", [{"types": ()}, {"since": "yesterday"}, {"limit": 0}])
@@ -283,11 +283,11 @@ def test_a_damaged_state_is_named(make_hub, tmp_path):
 
 def test_the_key_is_written_nowhere(make_hub, serve, tmp_path):
     hub = make_hub()
-    _, said = crawl_url(serve(hub), tmp_path, CIVITAI_API_KEY="top-secret-key")
+    _, output = crawl_url(serve(hub), tmp_path, CIVITAI_API_KEY="top-secret-key")
     assert hub.headers[0]["authorization"] == "Bearer top-secret-key"
     assert b"top-secret" not in b"".join(path.read_bytes() for path in tmp_path.iterdir())
     assert b"top-secret" not in gzip.decompress((tmp_path / "models.jsonl.gz").read_bytes())
-    assert "top-secret" not in said
+    assert "top-secret" not in output
 
 
 # --- killed ---------------------------------------------------------------------------------

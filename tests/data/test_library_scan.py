@@ -38,8 +38,8 @@ def lines_of(state, root):
 def test_every_file_is_told_for_what_it_is(tmp_path, state):
     items = write_folder(tmp_path / "models")
     lines, changed, problems = lines_of(state, tmp_path / "models")
-    told = {name: (line.kind, line.base.name, line.usable) for name, line in lines.items()}
-    assert told == {item.path: (item.kind, item.base, item.usable) for item in items}
+    facts = {name: (line.kind, line.base.name, line.usable) for name, line in lines.items()}
+    assert facts == {item.path: (item.kind, item.base, item.usable) for item in items}
     assert len(items) >= 100
     assert sum(item.usable for item in items) >= 60
     assert changed == len(items)
@@ -58,8 +58,8 @@ def test_a_second_scan_reads_what_changed_and_forgets_what_is_gone(tmp_path, sta
     lines, changed, _ = lines_of(state, root)
     assert changed == 2
     assert sorted(lines) == ["one.safetensors", "two.safetensors"]
-    one = next(file for file in state.files() if file.path.stem == "one")
-    assert one.notes.trigger_words == ("inkfox",)
+    entry = next(file for file in state.files() if file.path.stem == "one")
+    assert entry.notes.trigger_words == ("inkfox",)
 
 
 def test_links_are_followed_and_lead_round_once(tmp_path, state):
@@ -149,9 +149,9 @@ def test_files_that_differ_behind_one_header_have_names_of_their_own(tmp_path, s
     sd15 = {"model.diffusion_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight": (320, 768),
             "first_stage_model.decoder.conv_in.weight": (8, 4, 3, 3)}  # fmt: skip
     for name, value in (("one", 1), ("two", 2)):
-        made = {key: np.full(shape, value, np.float16) for key, shape in sd15.items()}
-        save_file(made, _made(root / f"{name}.safetensors"))
-    save_file(made, root / "two-again.safetensors")
+        tensors = {key: np.full(shape, value, np.float16) for key, shape in sd15.items()}
+        save_file(tensors, _made(root / f"{name}.safetensors"))
+    save_file(tensors, root / "two-again.safetensors")
     lines, _, _ = lines_of(state, root)
     airs = {name: str(line.air) for name, line in lines.items()}
     assert airs["one.safetensors"].partition("+")[0] == airs["two.safetensors"].partition("+")[0]
@@ -218,8 +218,8 @@ with State.open(Path(sys.argv[1])) as state:
 peak = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())
 print(count, len(shelf.lines), int(peak[1]) // 1024)
 """
-    given = [sys.executable, "-c", program, str(tmp_path / "state"), str(root)]
-    ran = subprocess.run(given, capture_output=True, text=True, check=True, timeout=280)
+    command = [sys.executable, "-c", program, str(tmp_path / "state"), str(root)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True, timeout=280)
     files, lines, megabytes = map(int, ran.stdout.split())
     assert files == lines == 10_000 + 1 + 22
     assert megabytes < 300

@@ -77,5 +77,5 @@ def test_at_most_the_share_is_dropped_and_from_below(downloads, share):
     group = [standing(str(i), count) for i, count in enumerate(downloads)]
     dropped = {int(name) for name in low_quality(group, Quality(share, 0))}
     assert len(dropped) <= share * len(group)
-    kept = [downloads[i] for i in range(len(downloads)) if i not in dropped]
-    assert all(downloads[i] < min(kept) for i in dropped)
+    rest = [downloads[i] for i in range(len(downloads)) if i not in dropped]
+    assert all(downloads[i] < min(rest) for i in dropped)
