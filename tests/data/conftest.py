@@ -51,8 +51,8 @@ def invented_image(image_id: int, index: int) -> dict[str, Any]:
         "Model hash": "0xAbC123",
         "Model": {"name": "m"},
     }
-    shown = index < 2
-    return {"id": image_id, "url": f"http://images/{image_id}" if shown else None, "nsfw": "None",
+    visible = index < 2
+    return {"id": image_id, "url": f"http://images/{image_id}" if visible else None, "nsfw": "None",
             "width": 512, "height": 512, "meta": meta if index == 0 else None}  # fmt: skip
 
 

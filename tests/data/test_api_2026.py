@@ -101,8 +101,8 @@ def test_a_killed_crawl_goes_on_without_loss_or_repeats(serve, tmp_path):
     def slow(target):
         time.sleep(0.02)
 
-    drawn = [drawn_model(number) for number in range(1, 81)]
-    hub = Civitai2026(drawn, models_a_page=2, meta_in=frozenset({"images"}), wrong=slow)
+    rows = [drawn_model(number) for number in range(1, 81)]
+    hub = Civitai2026(rows, models_a_page=2, meta_in=frozenset({"images"}), wrong=slow)
     url = serve(hub)
     clean, _ = crawl_url(url, tmp_path / "clean")
     hub.seen.clear()
@@ -121,8 +121,8 @@ def test_a_killed_crawl_goes_on_without_loss_or_repeats(serve, tmp_path):
 
 
 def test_cut_connections_of_a_real_server(serve, tmp_path):
-    broken = iter([DROPPED, (200, {"Content-Type": "application/json", "Content-Length": "900"}, b'{"ite')])
-    url = serve(Civitai2026(wrong=lambda target: next(broken, None)))
+    faults = iter([DROPPED, (200, {"Content-Type": "application/json", "Content-Length": "900"}, b'{"ite')])
+    url = serve(Civitai2026(wrong=lambda target: next(faults, None)))
     assert crawl_url(url, tmp_path)[0]["models"] == 40
 
 
@@ -151,16 +151,16 @@ def test_page_numbers_end_and_their_429_is_one_error():
     with pytest.raises(CrawlError, match="HTTP 429, again and again"):
         ask(hub, deep)
     hub = Civitai2026([drawn_model(number) for number in range(1, 1500)], models_a_page=100)
-    page, listed = None, 0
+    page, count = None, 0
 
     async def all_pages(client):
-        nonlocal page, listed
+        nonlocal page, count
         while page is None or page.cursor is not None:
             page = await client.models(cursor=page.cursor if page else None)
-            listed += len(page.items)
+            count += len(page.items)
 
     ask(hub, all_pages)
-    assert listed == 1499  # cursors lead past the thousandth
+    assert count == 1499  # cursors lead past the thousandth
 
 
 def test_a_refusal_says_what_the_zod_object_says():
@@ -261,13 +261,13 @@ def test_types_that_came_later_are_looked_up(tmp_path):
 
 
 def odd_rows():
-    broken = copy.deepcopy(listed_model(drawn_model(7)))
-    broken["modelVersions"][0]["images"][0]["id"] = {"not": "a number"}
-    broken["modelVersions"][0]["files"].append("a file")
+    faulty_row = copy.deepcopy(listed_model(drawn_model(7)))
+    faulty_row["modelVersions"][0]["images"][0]["id"] = {"not": "a number"}
+    faulty_row["modelVersions"][0]["files"].append("a file")
     tags = listed_model(drawn_model(5)) | {"tags": {"0": "a"}}
     flag = listed_model(drawn_model(6)) | {"nsfw": "no"}
     numbers = [{"id": 10**40, "type": "LORA"}, {"id": True}, {}]
-    return [None, "row", 7, [], *numbers, broken, tags, flag]
+    return [None, "row", 7, [], *numbers, faulty_row, tags, flag]
 
 
 def test_odd_rows_are_dropped_with_their_reasons(tmp_path):
@@ -446,7 +446,7 @@ def test_an_older_version_answers_where_the_newest_cannot():
     mature = drawn_version(18, drawn_image(8, 4), drawn_image(9, 8))
     clean = drawn_version(17, drawn_image(5, 1), drawn_image(6, 2))
     verdict = judge(listed(1, newest, mature, clean))
-    assert [passed.version["id"] for passed in verdict.passed] == [17]
+    assert [version_.version["id"] for version_ in verdict.passed] == [17]
     assert verdict.versions == {"early access": 1, "nsfw version": 1}
 
 
@@ -463,10 +463,10 @@ def test_only_images_of_pg_and_pg13_are_samples():
     row = listed(1, drawn_version(12, *images))
     for image in row["modelVersions"][0]["images"]:
         image["meta"] = drawn_meta(1)
-    dropped: Counter[str] = Counter()
-    (entry,) = entries([row], survey([row]), dropped=dropped)
+    reasons: Counter[str] = Counter()
+    (entry,) = entries([row], survey([row]), dropped=reasons)
     assert [sample.image_id for sample in entry.samples] == [1, 2]
-    assert dropped == {"nsfw image": 7, "no image": 1}
+    assert reasons == {"nsfw image": 7, "no image": 1}
 
 
 @pytest.mark.parametrize(
@@ -593,7 +593,7 @@ def test_the_items_of_july_2025_become_entries():
     with gzip.open(path, "rb") as lines:
         rows = [json.loads(line) for line in lines]
     funnel = Funnel()
-    counts = Counter((passed.type, passed.base_model) for _, passed in passing(rows, Scope(), funnel))
+    counts = Counter((version_.type, version_.base_model) for _, version_ in passing(rows, Scope(), funnel))
     assert counts == {
         ("LoRA", "Illustrious"): 304, ("Checkpoint", "NoobAI"): 21, ("LoRA", "NoobAI"): 7,
         ("LoRA", "SDXL 1.0"): 1,

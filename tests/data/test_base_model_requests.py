@@ -83,7 +83,7 @@ def test_the_words_around_a_name_belong_to_it(prompt: str, words: str, name: str
 
 
 @pytest.mark.parametrize(
-    ("prompt", "name", "typed"),
+    ("prompt", "name", "words"),
     [
         ("illustrios model, a mill", "Illustrious", "illustrios model"),
         ("use ilustrious for a mill", "Illustrious", "use ilustrious for "),
@@ -95,9 +95,9 @@ def test_the_words_around_a_name_belong_to_it(prompt: str, words: str, name: str
         ("a mill, hidreem", "hidream", "hidreem"),
     ],
 )  # fmt: skip
-def test_a_typo_of_a_name_is_heard_where_a_model_is_named(prompt: str, name: str, typed: str) -> None:
+def test_a_typo_of_a_name_is_heard_where_a_model_is_named(prompt: str, name: str, words: str) -> None:
     first = base_model_requests(prompt)[0]
-    assert (first.name, prompt[first.start : first.end].lstrip()) == (name, typed.lstrip())
+    assert (first.name, prompt[first.start : first.end].lstrip()) == (name, words.lstrip())
 
 
 @pytest.mark.parametrize(

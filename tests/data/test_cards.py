@@ -106,8 +106,8 @@ def test_vaes_are_nobodys_hash():
 
 def test_one_card_per_base_model_with_names_apart():
     model = item(5, version(51), version(52, baseModel="SDXL 1.0"), name="Twin")
-    again = item(6, name="ＴＷＩＮ")
-    assert [(c.name, c.air) for c in cards_of(model, again)] == [
+    twin = item(6, name="ＴＷＩＮ")
+    assert [(c.name, c.air) for c in cards_of(model, twin)] == [
         ("Twin", "urn:air:sd1:checkpoint:civitai:5@51"),
         ("Twin (5)", "urn:air:sdxl:checkpoint:civitai:5@52"),
         ("ＴＷＩＮ (6)", "urn:air:sd1:checkpoint:civitai:6@60"),
@@ -165,12 +165,12 @@ def test_a_horde_model_of_its_own():
 
 
 def test_horde_merges_by_hash_and_by_model_id():
-    crawled = item(1, version(10, image(1)))
+    row = item(1, version(10, image(1)))
     for model in (
         horde(sha256=sha256("file10.safetensors").lower()),
         horde(civitai_model=1),
     ):
-        (card,) = merged([crawled], model)
+        (card,) = merged([row], model)
         assert card.air == "urn:air:sd1:checkpoint:civitai:1@10"
         assert card.aliases == ("Aurora",)
         assert card.usage.sampler == {"Euler a": 1, "DDIM": 1}
@@ -183,7 +183,7 @@ def test_another_family_of_the_same_home_page_is_another_entry():
 
 
 def test_what_horde_has_and_the_catalog_does_not_take():
-    flagged = item(1, nsfw=True)
+    row = item(1, nsfw=True)
     unwanted = (
         horde(inpainting=True),
         horde(sha256=None),
@@ -193,7 +193,7 @@ def test_what_horde_has_and_the_catalog_does_not_take():
         horde(baseline="flux_1"),
     )
     for model in unwanted:
-        assert merged([flagged], model) == []
+        assert merged([row], model) == []
 
 
 def test_styles_with_loras_say_nothing_about_the_model():

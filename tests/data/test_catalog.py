@@ -73,8 +73,8 @@ def path(tmp_path):
 
 @pytest.fixture
 def catalog(path):
-    with Catalog.open(path) as opened:
-        yield opened
+    with Catalog.open(path) as database:
+        yield database
 
 
 def test_cards_come_back_as_they_went_in(catalog):
@@ -123,9 +123,9 @@ def test_an_air_of_another_type_or_model_is_another_model(catalog):
     "text", ["1234abcd" + "1" * 56, "99", "0" * 400, "", "'; --", '"', "x\0y", "🦊" * 300]
 )
 def test_what_nobody_goes_by(catalog, text):
-    with pytest.raises(UnknownModel, match="no model of the catalog") as caught:
+    with pytest.raises(UnknownModel, match="no model of the catalog") as refusal:
         catalog.find(text)
-    assert len(caught.value.line()) < 400
+    assert len(refusal.value.line()) < 400
 
 
 def test_unknown_names_bring_near_ones(catalog):
@@ -300,17 +300,17 @@ def test_thousands_of_cards_load_fast(tmp_path):
     with Catalog.open(tmp_path / "many.sqlite") as catalog:
         statements: list[str] = []
         catalog._db.set_trace_callback(statements.append)
-        took = {}
+        durations = {}
         for name in ("entries", "rows"):
             seconds = []
             for _ in range(3):  # other work on the machine slows one
-                started = time.process_time()
+                start_time = time.process_time()
                 assert len(getattr(catalog, name)()) == 5700
-                seconds.append(time.process_time() - started)
-            took[name] = min(seconds)
+                seconds.append(time.process_time() - start_time)
+            durations[name] = min(seconds)
     assert len(statements) == 6, statements
-    assert took["entries"] < 0.6, took  # 0.1 s when the machine is not shared
-    assert took["rows"] < 0.15, took
+    assert durations["entries"] < 0.6, durations  # 0.1 s when the machine is not shared
+    assert durations["rows"] < 0.15, durations
     assert (tmp_path / "many.sqlite").stat().st_size < 8e6
 
 

@@ -137,9 +137,9 @@ def test_a_gated_item_is_tried_three_times(make_hub, refusal):
 
 def test_what_asking_again_cannot_change_is_refused_at_once(make_hub, refusal):
     hub = make_hub(wrong=lambda number, path: refusal(400))
-    with pytest.raises(ApiRefusal, match="HTTP 400: no") as caught:
+    with pytest.raises(ApiRefusal, match="HTTP 400: no") as error:
         ask(hub, lambda client: client.models())
-    assert caught.value.status == 400
+    assert error.value.status == 400
     assert len(hub.seen) == 1
 
 
@@ -216,9 +216,9 @@ def test_the_key_travels_in_the_header_only(make_hub):
     ],
 )
 def test_bad_addresses_and_keys_are_refused(url, key, message):
-    with pytest.raises(BadInput, match=message) as caught:
+    with pytest.raises(BadInput, match=message) as error:
         CivitaiClient(url, key=key)
-    assert key is None or key not in str(caught.value)
+    assert key is None or key not in str(error.value)
 
 
 def test_the_base_url_may_name_the_api():

@@ -40,9 +40,9 @@ def crawl_hub(hub, folder, *, key=None, **options):
 def crawl_url(url, folder, *more, **environment):
     """Runs the command; its summary and what it said on stderr."""
     command = [*COMMAND, "--url", url, "-o", str(folder), "--rate", "0", *more]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment})
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout), done.stderr
+    process = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment})
+    assert process.returncode == 0, process.stderr
+    return json.loads(process.stdout), process.stderr
 
 
 def build(raw, out):
@@ -144,8 +144,8 @@ def test_a_second_crawl_asks_one_page_and_leaves_the_files_alone(make_hub, tmp_p
     hub = make_hub(models_a_page=5)
     crawl_hub(hub, tmp_path)
     before, times = files(tmp_path), {p.name: p.stat().st_mtime_ns for p in tmp_path.glob("m*")}
-    again = crawl_hub(hub, tmp_path)
-    assert (again.requests, again.changed) == (1, 0)
+    second = crawl_hub(hub, tmp_path)
+    assert (second.requests, second.changed) == (1, 0)
     assert files(tmp_path) == before
     assert {p.name: p.stat().st_mtime_ns for p in tmp_path.glob("m*")} == times
 
@@ -159,20 +159,20 @@ def test_a_second_crawl_fetches_only_what_is_new_or_changed(make_hub, model, tmp
     hub.models = [changed if old["id"] == 30 else old for old in hub.models] + [new]
     hub.seen.clear()
     hub.meta_in = frozenset({"images"})
-    again = crawl_hub(hub, tmp_path / "a")
-    assert again.changed == 2
+    second = crawl_hub(hub, tmp_path / "a")
+    assert second.changed == 2
     assert hub.requests_to("models?") == 2  # the page with news, and the first without
     assert hub.requests_to("images") == 3  # two versions of the new model, one of the changed one
     fresh = crawl_hub(hub, tmp_path / "b")
-    assert again.digest == fresh.digest
+    assert second.digest == fresh.digest
 
 
 def test_download_counts_are_no_change(make_hub, model, tmp_path):
     hub = make_hub()
     crawl_hub(hub, tmp_path)
     hub.models = [{**old, "stats": {"downloadCount": 10**6}} for old in hub.models]
-    again = crawl_hub(hub, tmp_path)
-    assert (again.requests, again.changed) == (1, 0)
+    second = crawl_hub(hub, tmp_path)
+    assert (second.requests, second.changed) == (1, 0)
     assert models(tmp_path)[1]["stats"] == {"downloadCount": 10**6}
     assert models(tmp_path)[1]["modelVersions"][0]["images"][0]["meta"] is not None
 
@@ -361,8 +361,8 @@ def test_shapes_faults_and_updates_against_the_replay(replay, tmp_path):
     inline, _ = crawl_url(replay(*few, "--shape", "2023"), tmp_path / "2023")
     assert inline["digest"] == clean["digest"]
     assert inline["requests"] < clean["requests"] <= 15
-    again, _ = crawl_url(replay(*few), tmp_path / "2026")
-    assert (again["requests"], again["changed"]) == (1, 0)
+    second, _ = crawl_url(replay(*few), tmp_path / "2026")
+    assert (second["requests"], second["changed"]) == (1, 0)
     url = replay(*few, "--seed", "5", "--faults", "429=0.02,html=0.1,drop=0.2,truncate=0.1")
     faulty, _ = crawl_url(url, tmp_path / "faults")
     assert faulty["digest"] == clean["digest"]

@@ -214,8 +214,8 @@ def test_an_interrupted_build_leaves_the_old_files_and_the_next_one_repairs(
                 raise OSError("the disk is gone")
             yield pair
 
-    with monkeypatch.context() as broken:
-        broken.setattr(dabench, "read_pairs", breaks)
+    with monkeypatch.context() as patch:
+        patch.setattr(dabench, "read_pairs", breaks)
         with pytest.raises(OSError, match="disk"):
             build(raw, out, Quality(), None)
     assert {name: data for name, data in contents(out).items() if not name.endswith(".part")} == before
@@ -226,18 +226,18 @@ def test_an_interrupted_build_leaves_the_old_files_and_the_next_one_repairs(
 def test_killed_between_two_names_the_folder_is_not_complete(
     raw: RawFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out, renamed = tmp_path / "out", []
+    out, targets = tmp_path / "out", []
     build(raw, out, ALL, None)
     real = Path.replace
 
     def dies(self: Path, target: Any) -> Path:
-        renamed.append(target)
-        if len(renamed) == 3:
+        targets.append(target)
+        if len(targets) == 3:
             raise KeyboardInterrupt
         return real(self, target)
 
-    with monkeypatch.context() as broken:
-        broken.setattr(Path, "replace", dies)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", dies)
         with pytest.raises(KeyboardInterrupt):
             build(raw, out, Quality(), None)
     with pytest.raises(BadInput, match="no complete DABench"):

@@ -135,9 +135,9 @@ def test_a_second_run_asks_only_what_changed(tmp_path: Path) -> None:
 
 def test_a_limit_leaves_the_others_for_later(tmp_path: Path) -> None:
     path, sources = tmp_path / "d.jsonl", [source(n) for n in range(5)]
-    done: list[int] = []
-    assert run(path, sources, Script(), limit=3, batch=2, progress=done.append)["written"] == 3
-    assert done == [2, 3]
+    steps: list[int] = []
+    assert run(path, sources, Script(), limit=3, batch=2, progress=steps.append)["written"] == 3
+    assert steps == [2, 3]
     assert run(path, sources, Script(), limit=1)["asked"] == 1
     report = run(path, sources, Script())
     assert (report["reused"], report["asked"]) == (4, 1)
@@ -260,12 +260,12 @@ def test_written_descriptions_come_into_cards(tmp_path: Path) -> None:
         first.air: row(air=first.air),
         second.air: row(air=second.air, status="composed", description="Old."),
     }
-    changed: list[Entry] = list(with_descriptions(entries, descriptions))
-    assert [entry.card.description for entry in changed] == [
+    entries_: list[Entry] = list(with_descriptions(entries, descriptions))
+    assert [entry.card.description for entry in entries_] == [
         GOOD,
         *(entry.card.description for entry in entries[1:]),
     ]
-    assert [entry.samples for entry in changed] == [entry.samples for entry in entries]
+    assert [entry.samples for entry in entries_] == [entry.samples for entry in entries]
 
 
 def test_a_file_is_read_with_the_rule_it_was_written_under(tmp_path: Path) -> None:

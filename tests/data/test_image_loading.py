@@ -73,8 +73,8 @@ def test_transparency_is_laid_on_white():
 
 def test_first_frame_of_an_animation():
     frames = [plain(colour=(250, 0, 0)), plain(colour=(0, 0, 250))]
-    moving = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
-    assert load_image(moving).getpixel((0, 0))[0] > 200
+    animation = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert load_image(animation).getpixel((0, 0))[0] > 200
 
 
 def test_exif_rotation():
@@ -120,10 +120,10 @@ def test_damaged_bytes_are_an_image_or_a_clear_error(kind):
     content = encoded(plain(size=(64, 64), colour=(9, 90, 200)), kind)
     rng = np.random.default_rng(1)
     for _ in range(60):
-        damaged = bytearray(content)
+        copy = bytearray(content)
         for at in rng.integers(0, len(content), 8):
-            damaged[at] = rng.integers(0, 256)
-        assert outcome(bytes(damaged)) in ("RGB", "refused")
+            copy[at] = rng.integers(0, 256)
+        assert outcome(bytes(copy)) in ("RGB", "refused")
 
 
 def outcome(content):

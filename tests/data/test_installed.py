@@ -131,14 +131,14 @@ def test_the_command_crawls_only_what_is_installed(folder, tmp_path, make_hub, m
     raw = tmp_path / "raw"
     url = serve(hub)
     command = ["crawl", "--url", url, "-o", str(raw), "--rate", "0"]
-    done = CliRunner().invoke(data, [*command, "--installed", str(folder)])
-    assert done.exit_code == 0, done.output
-    summary = json.loads(done.stdout)
+    outcome = CliRunner().invoke(data, [*command, "--installed", str(folder)])
+    assert outcome.exit_code == 0, outcome.output
+    summary = json.loads(outcome.stdout)
     assert (summary["models"], summary["files"], summary["identified"]) == (1, 8, 1)
     assert [item["id"] for item in RawFolder(raw).models()] == [5]
     assert by_name(RawFolder(raw).installed())["style"].version_id == 51
     assert RawFolder(raw).manifest["civitai"]["options"]["only"] == "installed"
     assert len(hub.seen) == 3
-    done = CliRunner().invoke(data, command)  # and then everything
-    assert done.exit_code == 0, done.output
-    assert json.loads(done.stdout)["models"] == 10
+    outcome = CliRunner().invoke(data, command)  # and then everything
+    assert outcome.exit_code == 0, outcome.output
+    assert json.loads(outcome.stdout)["models"] == 10

@@ -237,8 +237,8 @@ def test_a_build_with_lists_changes_no_other_file(raw: RawFolder, lists: Path, t
 def test_lists_on_the_command_line(raw: RawFolder, lists: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     args = ["data", "build", str(raw.path), "-o", str(out), "--no-novel", "--lists", str(lists)]
-    done = CliRunner().invoke(root, args, catch_exceptions=False)
-    summary = json.loads(done.stdout)
+    outcome = CliRunner().invoke(root, args, catch_exceptions=False)
+    summary = json.loads(outcome.stdout)
     assert summary["listed"] == sum(summary["lists"]["pairs"].values()) > 0
     assert summary["lists"]["pairs"]["hosted_t2i, Flux.1 D"] == 1
     assert "listed.jsonl" in CliRunner().invoke(root, ["data", "stats", str(out)]).stdout

@@ -125,9 +125,9 @@ def test_odd_tables_name_nothing(odd):
 
 
 def test_a_lora_is_invoked_by_its_version_and_not_by_anothers():
-    used = of(ON_SITE)
-    assert invoked_lora(used, (), (), {249861, 3}) == LoraUse("", 0.65, None, 249861)
-    assert invoked_lora(used, (), (), {3}) is None
+    picture = of(ON_SITE)
+    assert invoked_lora(picture, (), (), {249861, 3}) == LoraUse("", 0.65, None, 249861)
+    assert invoked_lora(picture, (), (), {3}) is None
 
 
 @pytest.mark.parametrize(

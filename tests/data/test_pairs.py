@@ -111,5 +111,5 @@ def test_any_hash_of_the_checkpoint_will_do(digest: str) -> None:
 
 
 def test_a_lora_is_invoked_by_hash_under_any_name() -> None:
-    used = (LoraUse("renamed", 0.5, "cccc000003"), LoraUse("other", 1.0))
-    assert outcome(loras=used)["air"] == LORA.card.air
+    loras = (LoraUse("renamed", 0.5, "cccc000003"), LoraUse("other", 1.0))
+    assert outcome(loras=loras)["air"] == LORA.card.air

@@ -120,10 +120,10 @@ def test_another_encoders_vectors_are_refused(features: CardFeatures) -> None:
 
 def test_weights_survive_the_file(reader: PlainReader, features: CardFeatures, tmp_path: Path) -> None:
     reader.save(tmp_path / "reader.npz")
-    again = PlainReader.load(tmp_path / "reader.npz")
-    assert again.cuts == reader.cuts
+    copy = PlainReader.load(tmp_path / "reader.npz")
+    assert copy.cuts == reader.cuts
     for name, rows in reader(features).items():
-        assert np.abs(again(features)[name] - rows).max() < 0.03  # int8 steps
+        assert np.abs(copy(features)[name] - rows).max() < 0.03  # int8 steps
     (tmp_path / "none.npz").write_bytes(b"no zip")
     with pytest.raises(BadInput, match="not a plain reader"):
         PlainReader.load(tmp_path / "none.npz")

@@ -150,7 +150,7 @@ def test_a_long_value_is_cut_in_the_message() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("changes", "reason"),
     [
         ({"loras": [FIRST]}, "loras is empty for a checkpoint"),
         ({"base_checkpoint": CHECKPOINT["air"]}, "base_checkpoint is null without one"),
@@ -174,8 +174,8 @@ def test_a_long_value_is_cut_in_the_message() -> None:
         ({**LORA, "air": CHECKPOINT["air"]}, "air names a checkpoint, type says LoRA"),
     ],
 )
-def test_lora_fields_belong_to_loras(changes: dict[str, Any], says: str) -> None:
-    with pytest.raises(BadCall, match=says):
+def test_lora_fields_belong_to_loras(changes: dict[str, Any], reason: str) -> None:
+    with pytest.raises(BadCall, match=reason):
         T2ICall.parse({**CHECKPOINT, **changes})
 
 

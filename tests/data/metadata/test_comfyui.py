@@ -314,7 +314,7 @@ def test_a_subgraphs_sampler_is_read_with_what_is_linked_into_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("graph", "says"),
+    ("graph", "reason"),
     [
         ({}, "no node with a class_type"),
         ([], "an object of nodes"),
@@ -327,8 +327,8 @@ def test_a_subgraphs_sampler_is_read_with_what_is_linked_into_it() -> None:
          "no known sampler"),
     ],
 )  # fmt: skip
-def test_what_is_no_graph_of_one_picture_is_told(graph: object, says: str) -> None:
-    with pytest.raises(BadInput, match=says):
+def test_what_is_no_graph_of_one_picture_is_told(graph: object, reason: str) -> None:
+    with pytest.raises(BadInput, match=reason):
         comfyui.read(graph)
 
 
