@@ -148,10 +148,10 @@ class Civitai2026:
     def transport(self) -> httpx.MockTransport:
         def handle(request: httpx.Request) -> httpx.Response:
             target = request.url.raw_path.decode()
-            found = self.answer(request.method, target, dict(request.headers), request.content)
-            if found == DROPPED:
+            answer = self.answer(request.method, target, dict(request.headers), request.content)
+            if answer == DROPPED:
                 raise httpx.RemoteProtocolError("Server disconnected without sending a response.")
-            return httpx.Response(found[0], headers=found[1], content=found[2])
+            return httpx.Response(answer[0], headers=answer[1], content=answer[2])
 
         return httpx.MockTransport(handle)
 
@@ -159,10 +159,10 @@ class Civitai2026:
         return sum(f" /api/v1/{endpoint}" in line for line in self.seen)
 
     def _fault(self, good: Answer, deep: bool) -> Answer | None:
-        drawn, passed = self._random.random(), 0.0
+        draw, total = self._random.random(), 0.0
         for name, probability in self.faults.items():
-            passed += probability
-            if drawn < passed and (name != "503" or deep):
+            total += probability
+            if draw < total and (name != "503" or deep):
                 self.broken.append(name)
                 return _faulty(name, good[2])
         return None
@@ -178,9 +178,9 @@ class Civitai2026:
             ("images", "GET", lambda _: self._images(params)),
             ("enums", "GET", lambda _: ok(ENUMS)),
         ):
-            found = re.fullmatch(f"/api/v1/{pattern}", path)
-            if found and method == verb:
-                return endpoint(found)
+            match = re.fullmatch(f"/api/v1/{pattern}", path)
+            if match and method == verb:
+                return endpoint(match)
         return 404, {"Content-Type": "text/html"}, b"<!DOCTYPE html><title>404</title>"
 
     def _models(self, params: Mapping[str, list[str]]) -> Answer:
@@ -205,35 +205,35 @@ class Civitai2026:
         items += self.rows.get(start // size, ())
         return ok({"items": items, "metadata": _metadata("models", start + size, len(rows), page)})
 
-    def _model(self, found: re.Match[str]) -> Answer:
-        model = next((m for m in self.models if str(m["id"]) == found[1]), None)
-        return ok(listed_model(model)) if model else fail(404, f"No model with id {found[1]}")
+    def _model(self, match: re.Match[str]) -> Answer:
+        model = next((m for m in self.models if str(m["id"]) == match[1]), None)
+        return ok(listed_model(model)) if model else fail(404, f"No model with id {match[1]}")
 
-    def _version(self, found: re.Match[str]) -> Answer:
-        pair = next((p for p in self._versions() if str(p[1]["id"]) == found[1]), None)
+    def _version(self, match: re.Match[str]) -> Answer:
+        pair = next((p for p in self._versions() if str(p[1]["id"]) == match[1]), None)
         if pair is None:
             return fail(404, "Model not found")
         return ok(self._single(*pair, "version")) if pair[1]["files"] else fail(404, "Missing model file")
 
-    def _by_hash(self, found: re.Match[str]) -> Answer:
+    def _by_hash(self, match: re.Match[str]) -> Answer:
         for model, version in self._versions():
-            for one in version["files"]:
-                if found[1].upper() in one["hashes"].values():
+            for file in version["files"]:
+                if match[1].upper() in file["hashes"].values():
                     return ok(self._single(model, version, "by-hash"))
         return fail(404, "Model not found")
 
     def _by_hashes(self, body: bytes, most: int, shape: Callable[[Json, Json, str], Json]) -> Answer:
-        asked = json.loads(body)
-        if len(asked) > most or any(len(one) != 64 for one in asked):
+        hashes = json.loads(body)
+        if len(hashes) > most or any(len(digest) != 64 for digest in hashes):
             return fail(400, "Request must include an array of SHA256 Hashes.")
-        wanted = frozenset(one.upper() for one in asked)
-        found = [
-            shape(model, version, one["hashes"]["SHA256"])
+        digests = frozenset(digest.upper() for digest in hashes)
+        rows = [
+            shape(model, version, file["hashes"]["SHA256"])
             for model, version in self._versions()
-            for one in version["files"]
-            if one["hashes"].get("SHA256") in wanted
+            for file in version["files"]
+            if file["hashes"].get("SHA256") in digests
         ]
-        return ok(found)
+        return ok(rows)
 
     def _of_hash(self, model: Json, version: Json, digest: str) -> Json:
         return self._single(model, version, "by-hash")
@@ -246,7 +246,7 @@ class Civitai2026:
             for image in version["images"][:IMAGES_OF_A_VERSION]
         ]
         brief = {name: model[name] for name in ("name", "type", "nsfw", "poi", "minor")}
-        files = [{**one, "primary": place == 0} for place, one in enumerate(version["files"])]
+        files = [{**file, "primary": place == 0} for place, file in enumerate(version["files"])]
         air = f"urn:air:sdxl:{model['type'].lower()}:civitai:{model['id']}@{version['id']}"
         return {
             **version,
@@ -272,10 +272,10 @@ class Civitai2026:
             for image in version["images"]
             if image["nsfwLevel"] & levels and not image["minor"] and not image["poi"]
         ]
-        shown = params.get("withMeta") == ["true"] and "images" in self.meta_in
+        with_meta = params.get("withMeta") == ["true"] and "images" in self.meta_in
         flat = params.get("flatMeta", ["true" if version_id else "false"]) == ["true"]
         for row in rows:
-            meta = row["meta"] if shown else None
+            meta = row["meta"] if with_meta else None
             row["meta"] = meta if flat else {"id": row["id"], "meta": meta}
         items = rows[start : start + limit]
         return ok({"items": items, "metadata": _metadata("images", start + limit, len(rows), None)})
@@ -286,24 +286,27 @@ class Civitai2026:
 
 def listed_model(model: Json) -> Json:
     """A model as ``/models`` shows it."""
-    shown = {**model, "modelVersions": [_listed_version(model, one) for one in model["modelVersions"]]}
+    row = {
+        **model,
+        "modelVersions": [_listed_version(model, version) for version in model["modelVersions"]],
+    }
     if model["mode"] is None:
-        del shown["mode"]
-    return shown
+        del row["mode"]
+    return row
 
 
 def _listed_version(model: Json, version: Json) -> Json:
     hidden = ("status", "createdAt", "updatedAt", "uploadType", "trainingStatus", "trainingDetails")
-    shown = {name: value for name, value in version.items() if name not in hidden}
+    row = {name: value for name, value in version.items() if name not in hidden}
     files = [
-        {**one, **({"primary": True} if place == 0 else {})} for place, one in enumerate(version["files"])
+        {**file, **({"primary": True} if place == 0 else {})} for place, file in enumerate(version["files"])
     ]
-    images = [{name: value for name, value in one.items() if name != "meta"} for one in version["images"]]
-    shown["files"] = [] if model["mode"] in ("Archived", "TakenDown") else files
-    shown["images"] = [] if model["mode"] == "TakenDown" else images
+    images = [{name: value for name, value in image.items() if name != "meta"} for image in version["images"]]
+    row["files"] = [] if model["mode"] in ("Archived", "TakenDown") else files
+    row["images"] = [] if model["mode"] == "TakenDown" else images
     if model["mode"] is None:
-        shown["downloadUrl"] = f"https://civitai.com/api/download/models/{version['id']}"
-    return shown
+        row["downloadUrl"] = f"https://civitai.com/api/download/models/{version['id']}"
+    return row
 
 
 def _gallery_image(image: Json, model: Json, version: Json) -> Json:
@@ -338,11 +341,11 @@ def _start(name: str, params: Mapping[str, list[str]]) -> int | None:
 
 
 def _metadata(name: str, following: int, total: int, page: list[str] | None) -> Json:
-    known: Json = {"currentPage": int(page[0]), "pageSize": following} if page else {}
+    metadata: Json = {"currentPage": int(page[0]), "pageSize": following} if page else {}
     if following >= total:
-        return known
+        return metadata
     cursor = f"75363|{base64.b64encode(f'{name}:{following}'.encode()).decode()}"
-    return {**known, "nextCursor": cursor, "nextPage": f"https://civitai.com/api/v1/{name}?cursor=lost"}
+    return {**metadata, "nextCursor": cursor, "nextPage": f"https://civitai.com/api/v1/{name}?cursor=lost"}
 
 
 def _faulty(name: str, body: bytes) -> Answer:

@@ -54,16 +54,16 @@ def real_catalog_path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def make_agent(catalog_path: Path, encoder: WordEncoder) -> Iterator[Callable[..., Agent]]:
-    opened: list[Catalog] = []
+    catalogs: list[Catalog] = []
 
     def make(engine: RuleEngine | None = None, fusion: Fusion | None = None) -> Agent:
         catalog = Catalog.open(catalog_path)
-        opened.append(catalog)
+        catalogs.append(catalog)
         prefilter = Prefilter.of(catalog, encoder, plain_ranker())
         return Agent(catalog, prefilter, engine or RuleEngine(), fusion or Fusion(choice_weight=0.1))
 
     yield make
-    for catalog in opened:
+    for catalog in catalogs:
         catalog.close()
 
 
@@ -73,18 +73,18 @@ def make_reader(tmp_path: Path, encoder: WordEncoder) -> Iterator[Callable[..., 
     path = tmp_path / "read.sqlite"
     with Catalog.create(path) as catalog:
         add_entries(catalog, read_entries(), encoder)
-    opened: list[Catalog] = []
+    catalogs: list[Catalog] = []
 
     def make(engine: RuleEngine | None = None, fusion: Fusion | None = None) -> Agent:
         catalog = Catalog.open(path)
-        opened.append(catalog)
+        catalogs.append(catalog)
         prefilter = Prefilter.of(catalog, encoder, plain_ranker())
         agent = Agent(catalog, prefilter, engine or RuleEngine(), fusion or Fusion())
         agent.suitability = plain_suitability()
         return agent
 
     yield make
-    for catalog in opened:
+    for catalog in catalogs:
         catalog.close()
 
 

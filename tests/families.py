@@ -33,11 +33,11 @@ def cards(base_model: str, number: int) -> tuple[Card, Card]:
     row = find(base_model)
     assert row is not None
     name = "-".join(base_model.casefold().split())
-    own = row.recipe.version if row.recipe is not None and row.recipe.version else 7000 + number
+    version_id = row.recipe.version if row.recipe is not None and row.recipe.version else 7000 + number
     air = f"urn:air:{row.ecosystem}:%s:civitai:%d@%d"
     model = Card(
-        f"Invented {base_model}", "Checkpoint", base_model, air % ("checkpoint", 100 + number, own),
-        100 + number, own, sha256=f"{number:064x}", file_name=f"{name}.safetensors",
+        f"Invented {base_model}", "Checkpoint", base_model, air % ("checkpoint", 100 + number, version_id),
+        100 + number, version_id, sha256=f"{number:064x}", file_name=f"{name}.safetensors",
         hashes=(f"{number:064x}",), aliases=(f"Horde {base_model}",), description="Invented.",
     )  # fmt: skip
     lora = Card(
@@ -58,7 +58,7 @@ def call_of(base_model: str, *, lora: bool = False, **fields: Any) -> T2ICall:
     guided = row.guidance
     model, strokes = PAIRS[base_model]
     card = strokes if lora else model
-    method, own = split((row.samplers or ("Euler",))[0])
+    method, schedule = split((row.samplers or ("Euler",))[0])
     width, height = (row.shapes or ((1024, 1024),))[-1]
     values: dict[str, Any] = {
         "model": card.name,
@@ -67,7 +67,7 @@ def call_of(base_model: str, *, lora: bool = False, **fields: Any) -> T2ICall:
         "width": width,
         "height": height,
         "sampling_method": method,
-        "scheduler": own or (row.schedules or (None,))[0],
+        "scheduler": schedule or (row.schedules or (None,))[0],
         "sampling_steps": row.steps or 20,
         "cfg_scale": guided.usual if guided is not None and guided.kind == "cfg" else 1.0,
         "guidance": guided.usual if guided is not None and guided.kind == "distilled" else None,
@@ -86,6 +86,6 @@ def call_of(base_model: str, *, lora: bool = False, **fields: Any) -> T2ICall:
 
 
 def families_catalog(path: Path) -> Catalog:
-    with Catalog.create(path) as made:
-        made.add([card for pair in PAIRS.values() for card in pair])
+    with Catalog.create(path) as catalog:
+        catalog.add([card for pair in PAIRS.values() for card in pair])
     return Catalog.open(path)

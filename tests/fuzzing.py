@@ -63,8 +63,8 @@ def fuzzed_server(folder: Path) -> Iterator[str]:
     """The URL of a server with all of its parts: a tiny Llama, an identifier, an image server behind it."""
     write_tiny_llama(folder)
     engine = TransformersEngine.load(str(folder), device="cpu", dtype="float32")
-    with Catalog.create(folder / "invented.sqlite") as made:
-        add_entries(made, ENTRIES, WordEncoder())
+    with Catalog.create(folder / "invented.sqlite") as database:
+        add_entries(database, ENTRIES, WordEncoder())
     studio = FakeA1111()
     studio.checkpoints = (("11.safetensors", "a1" * 32), ("22.safetensors", "b2" * 32))
     with Catalog.open(folder / "invented.sqlite") as catalog, serving(studio) as target:
@@ -80,7 +80,7 @@ def fuzz(url: str, cases: int) -> Statuses:
     """About that many requests; fails on an answer of 500 or more, or an error in another shape."""
     counts: Statuses = collections.Counter()
     schema = schemathesis.openapi.from_url(f"{url}/openapi.json")
-    operations = [found.ok() for found in schema.get_all_operations()]
+    operations = [outcome.ok() for outcome in schema.get_all_operations()]
     each = max(1, cases * 4 // 5 // (2 * len(POSTS) + 1))
     with httpx.Client(base_url=url, timeout=60, trust_env=False) as client:
         for operation in operations:
@@ -163,9 +163,9 @@ def _from_bytes(client: httpx.Client, cases: int, counts: Statuses) -> None:
     ask()
 
 
-def _check(path: str, status: int, content: bytes, counts: Statuses, sent: object) -> None:
+def _check(path: str, status: int, content: bytes, counts: Statuses, request: object) -> None:
     counts[path, status] += 1
-    assert 200 <= status < 500, f"{path} answered {status} to {sent!r:.2000}: {content!r:.500}"
+    assert 200 <= status < 500, f"{path} answered {status} to {request!r:.2000}: {content!r:.500}"
     if status >= 400 and content.startswith(b"{"):
         error = json.loads(content)["error"]
         assert sorted(error) == ["message", "type"], error

@@ -39,16 +39,16 @@ HTML: Answer = (200, "text/html; charset=utf-8", b"<html>Please log in</html>")
 
 def picture(seed: int, width: int = 64, height: int = 64, kind: str = "PNG") -> bytes:
     """A plain picture whose colour tells the seed."""
-    written = io.BytesIO()
+    buffer = io.BytesIO()
     color = (40 + seed * 37 % 200, 40 + seed * 91 % 200, 40 + seed * 53 % 200)
-    Image.new("RGB", (width, height), color).save(written, kind)
-    return written.getvalue()
+    Image.new("RGB", (width, height), color).save(buffer, kind)
+    return buffer.getvalue()
 
 
 def black() -> bytes:
-    written = io.BytesIO()
-    Image.new("RGB", (64, 64)).save(written, "PNG")
-    return written.getvalue()
+    buffer = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 @dataclass
@@ -113,11 +113,11 @@ class FakeA1111(ImageServer):
         if path == "/sdapi/v1/options":
             return as_json(self.options)
         if path == "/sdapi/v1/sd-modules" and self.modules is not None:
-            return as_json([{"model_name": one, "filename": f"/m/{one}"} for one in self.modules])
+            return as_json([{"model_name": module, "filename": f"/m/{module}"} for module in self.modules])
         if path == "/sdapi/v1/samplers":
             return as_json([{"name": name, "aliases": [], "options": {}} for name in self.samplers])
         if path == "/sdapi/v1/schedulers" and self.schedules is not None:
-            return as_json([{"name": one.lower(), "label": one} for one in self.schedules])
+            return as_json([{"name": schedule.lower(), "label": schedule} for schedule in self.schedules])
         if path == "/sdapi/v1/progress":
             return as_json({"progress": 0.5, "eta_relative": 1.0, "state": {}, "current_image": None})
         if path == "/sdapi/v1/txt2img" and method == "POST":
@@ -168,21 +168,21 @@ class FakeA1111(ImageServer):
         }
 
     def _loras(self) -> list[dict[str, Any]]:
-        found = {}
-        for one in self.loras:
-            path, alias = one if isinstance(one, tuple) else (one, one)
+        rows = {}
+        for lora in self.loras:
+            path, alias = lora if isinstance(lora, tuple) else (lora, lora)
             name = path.rsplit("/", 1)[-1]
             metadata = {"ss_output_name": alias, "ss_network_dim": "8", "sshs_model_hash": "5e" * 32}
-            found[name] = {"name": name, "alias": alias, "path": f"/m/Lora/{path}.safetensors",
-                           "metadata": metadata}  # fmt: skip
-        return list(found.values())
+            rows[name] = {"name": name, "alias": alias, "path": f"/m/Lora/{path}.safetensors",
+                          "metadata": metadata}  # fmt: skip
+        return list(rows.values())
 
     def _ids(self) -> dict[str, str]:
         ids = {}
         for path, sha in self.checkpoints:
-            one = self._model(path, sha)
+            model = self._model(path, sha)
             stem = path.rsplit("/", 1)[-1].removesuffix(".safetensors")
-            names = [one["model_name"], one["title"], path, stem, one["hash"], one["sha256"]]
+            names = [model["model_name"], model["title"], path, stem, model["hash"], model["sha256"]]
             ids |= {name: path for name in names if name}
         return ids
 
@@ -191,8 +191,10 @@ class FakeA1111(ImageServer):
             if not isinstance(body.get(name), kind):
                 detail = [{"loc": ["body", name], "msg": f"value is not a valid {kind.__name__}"}]
                 return as_json({"detail": detail}, 422)
-        wanted = body["override_settings"]["sd_model_checkpoint"]
-        self.used = self._ids().get(wanted, self.checkpoints[0][0])  # an unknown one is dropped in silence
+        checkpoint = body["override_settings"]["sd_model_checkpoint"]
+        self.used = self._ids().get(
+            checkpoint, self.checkpoints[0][0]
+        )  # an unknown one is dropped in silence
         seed = body["seed"] if body["seed"] >= 0 else 1234
         if self.seconds:
             self._wait(body["force_task_id"])
@@ -241,7 +243,7 @@ class FakeComfyUI(ImageServer):
         shift = ("FLOAT", {"min": 0.0, "max": 100.0})
         latent = ({"width": size, "height": size, "batch_size": ("INT", {"min": 1, "max": 4096})}, ["LATENT"])
         encoder, kinds = (list(self.text_encoders),), (list(KINDS),)
-        found: dict[str, tuple[dict[str, Any], list[str]]] = {
+        nodes: dict[str, tuple[dict[str, Any], list[str]]] = {
             "UNETLoader": (
                 {"unet_name": (list(self.transformers),), "weight_dtype": (["default", "fp8_e4m3fn"],)},
                 ["MODEL"],
@@ -290,9 +292,9 @@ class FakeComfyUI(ImageServer):
             ),
         }
         if self.ggufs is not None:
-            found["UnetLoaderGGUF"] = ({"unet_name": (list(self.ggufs),)}, ["MODEL"])
-            found["CLIPLoaderGGUF"] = ({"clip_name": encoder, "type": kinds}, ["CLIP"])
-        return found | {
+            nodes["UnetLoaderGGUF"] = ({"unet_name": (list(self.ggufs),)}, ["MODEL"])
+            nodes["CLIPLoaderGGUF"] = ({"clip_name": encoder, "type": kinds}, ["CLIP"])
+        return nodes | {
             "CheckpointLoaderSimple": ({"ckpt_name": (self.checkpoints,)}, ["MODEL", "CLIP", "VAE"]),
             "LoraLoader": (
                 {
@@ -380,11 +382,11 @@ class FakeComfyUI(ImageServer):
 
     def _queued(self, body: dict[str, Any]) -> Answer:
         graph = body["prompt"]
-        errors = {key: found for key, node in graph.items() if (found := self.errors(node, graph))}
+        errors = {key: faults for key, node in graph.items() if (faults := self.errors(node, graph))}
         if errors:
             node_errors = {
-                key: {"errors": found, "dependent_outputs": ["9"], "class_type": graph[key]["class_type"]}
-                for key, found in errors.items()
+                key: {"errors": faults, "dependent_outputs": ["9"], "class_type": graph[key]["class_type"]}
+                for key, faults in errors.items()
             }
             error = {"type": "prompt_outputs_failed_validation",
                      "message": "Prompt outputs failed validation",
@@ -396,11 +398,11 @@ class FakeComfyUI(ImageServer):
         return as_json({"prompt_id": key, "number": len(self.jobs), "node_errors": {}})
 
     def errors(self, node: dict[str, Any], graph: dict[str, Any]) -> list[dict[str, Any]]:
-        found = []
+        faults = []
         for name, (kind, *rest) in self.nodes[node["class_type"]][0].items():
             limits = rest[0] if rest else {}
             if name not in node["inputs"]:
-                found.append(
+                faults.append(
                     {
                         "type": "required_input_missing",
                         "message": "Required input is missing",
@@ -411,10 +413,10 @@ class FakeComfyUI(ImageServer):
             value = node["inputs"][name]
             options = kind if isinstance(kind, list) else limits.get("options")
             if isinstance(value, list):
-                given = self.nodes[graph[value[0]]["class_type"]][1][value[1]]
-                if given != kind:
-                    details = f"{name}, received_type({given}) mismatch input_type({kind})"
-                    found.append(
+                output = self.nodes[graph[value[0]]["class_type"]][1][value[1]]
+                if output != kind:
+                    details = f"{name}, received_type({output}) mismatch input_type({kind})"
+                    faults.append(
                         {
                             "type": "return_type_mismatch",
                             "message": "Return type mismatch",
@@ -423,13 +425,13 @@ class FakeComfyUI(ImageServer):
                     )
             elif options is not None and value not in options:
                 details = f"{name}: '{value}' not in {options}"
-                found.append(
+                faults.append(
                     {"type": "value_not_in_list", "message": "Value not in list", "details": details}
                 )
             elif "max" in limits and not limits["min"] <= value <= limits["max"]:
                 message = f"Value {value} bigger than max of {limits['max']}"
-                found.append({"type": "value_bigger_than_max", "message": message, "details": name})
-        return found
+                faults.append({"type": "value_bigger_than_max", "message": message, "details": name})
+        return faults
 
     def _history(self, key: str) -> Answer:
         job = self.jobs.get(key)
@@ -483,10 +485,10 @@ class FakeHorde(ImageServer):
             return 200, "image/webp", self.image(int(self.payload["params"].get("seed", 5)))
         if path.startswith("/api/v2/generate/status/"):
             seed = self.payload["params"].get("seed", "5")
-            one = {"img": f"{self.url}/image.webp", "seed": seed, "id": "g", "censored": False, "state": "ok",
-                   "worker_name": "w", "model": "Aurora Horde", "gen_metadata": [],
-                   **self.generation}  # fmt: skip
-            return as_json({"done": True, "faulted": False, "generations": [one] * self.generations})
+            generation = {"img": f"{self.url}/image.webp", "seed": seed, "id": "g", "censored": False,
+                          "state": "ok", "worker_name": "w", "model": "Aurora Horde", "gen_metadata": [],
+                          **self.generation}  # fmt: skip
+            return as_json({"done": True, "faulted": False, "generations": [generation] * self.generations})
         return as_json({"message": "The requested URL was not found on the server.", "rc": "NotFound"}, 404)
 
     def _accepted(self, body: dict[str, Any]) -> Answer:

@@ -30,8 +30,8 @@ class ColourEncoder:
 
     def encode(self, images: Sequence[Image.Image]) -> Features:
         content, style, crops = [], [], []
-        for one in images:
-            pixels = np.asarray(one, np.float32) / 255
+        for image in images:
+            pixels = np.asarray(image, np.float32) / 255
             half, wide = pixels.shape[0] // 2, pixels.shape[1] // 2
             parts = [pixels[:half, :wide], pixels[:half, wide:], pixels[half:, :wide], pixels[half:, wide:]]
             quarters = np.array([part.mean() for part in parts], np.float32)
@@ -40,7 +40,7 @@ class ColourEncoder:
             crops.append([_moments(part) for part in parts])
         shapes = (-1, 4), (-1, 6), (-1, 4, 6)
         columns = zip((content, style, crops), shapes, strict=True)
-        return Features(*(np.array(one, np.float32).reshape(shape) for one, shape in columns))
+        return Features(*(np.array(column, np.float32).reshape(shape) for column, shape in columns))
 
 
 def _moments(pixels: np.ndarray) -> np.ndarray:

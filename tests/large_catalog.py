@@ -39,8 +39,8 @@ def copied(card: Card, copy: int) -> Card:
         return card
     purpose = card.attributes
     if purpose is not None:
-        subjects = tuple(words(one, copy) for one in purpose.subjects)
-        needed = tuple(words(one, copy) for one in purpose.needed)
+        subjects = tuple(words(subject, copy) for subject in purpose.subjects)
+        needed = tuple(words(word, copy) for word in purpose.needed)
         purpose = purpose.model_copy(update={"subjects": subjects, "needed": needed})
     usage = replace(card.usage, checkpoints={air(key, copy): n for key, n in card.usage.checkpoints.items()})
     return replace(
@@ -51,9 +51,9 @@ def copied(card: Card, copy: int) -> Card:
         version_id=card.version_id and card.version_id + copy * APART,
         sha256=card.sha256 and digest(card.sha256, copy),
         autov2=card.autov2 and digest(card.autov2, copy),
-        hashes=tuple(digest(one, copy) for one in card.hashes),
-        older_airs=tuple(air(one, copy) for one in card.older_airs),
-        aliases=tuple(f"{one} {copy}" for one in card.aliases),
+        hashes=tuple(digest(hash_, copy) for hash_ in card.hashes),
+        older_airs=tuple(air(older_air, copy) for older_air in card.older_airs),
+        aliases=tuple(f"{alias} {copy}" for alias in card.aliases),
         usage=usage,
         attributes=purpose,
     )
@@ -61,10 +61,10 @@ def copied(card: Card, copy: int) -> Card:
 
 def air(text: str, copy: int) -> str:
     """An AIR with the copy's ids; one without ids gets a suffix."""
-    moved, count = _AIR_IDS.subn(
+    copy_air, count = _AIR_IDS.subn(
         lambda match: f"{int(match[1]) + copy * APART}@{int(match[2]) + copy * APART}", text
     )
-    return moved if count else f"{text}-{copy}"
+    return copy_air if count else f"{text}-{copy}"
 
 
 def digest(text: str, copy: int) -> str:
@@ -88,8 +88,10 @@ def specification(blob: bytes, copy: int, rng: np.random.Generator) -> bytes:
         return blob
     packed = PackedSpecification.read(blob)
     hashed = packed.hashed.copy()
-    own = (hashed * np.uint32(2654435761)) >> 16 & 1 == 1
-    hashed[own] = (hashed[own] & ~np.uint32(IDS)) | ((hashed[own] + np.uint32(7919 * copy)) & np.uint32(IDS))
+    half = (hashed * np.uint32(2654435761)) >> 16 & 1 == 1
+    hashed[half] = (hashed[half] & ~np.uint32(IDS)) | (
+        (hashed[half] + np.uint32(7919 * copy)) & np.uint32(IDS)
+    )
     noise = rng.integers(-NOISE, NOISE + 1, packed.embeddings.shape)
     vectors = np.clip(packed.embeddings + noise, -127, 127).astype(np.int8)
     head = len(blob) - 4 * len(hashed) - vectors.size
@@ -108,9 +110,9 @@ def enlarge(source: Path, out: Path, entries: int) -> None:
             for entry, card in cards:
                 yield copied(card, copy), specification(blobs[entry], copy, rng)
 
-    made = islice(stream(), entries)
+    copies = islice(stream(), entries)
     with Catalog.create(out) as large:
-        while group := list(islice(made, BATCH)):
+        while group := list(islice(copies, BATCH)):
             ids = large.add(card for card, _ in group)
             pairs = zip(ids, group, strict=True)
             large.put_features(KIND, {entry: blob for entry, (_, blob) in pairs})
@@ -123,8 +125,8 @@ def main() -> None:
     parser.add_argument("catalog", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--entries", type=int, default=75_000)
-    given = parser.parse_args()
-    enlarge(given.catalog, given.out, given.entries)
+    args = parser.parse_args()
+    enlarge(args.catalog, args.out, args.entries)
 
 
 if __name__ == "__main__":

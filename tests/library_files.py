@@ -40,8 +40,8 @@ class Item:
 @cache
 def parts() -> dict[str, Shapes]:
     path = Path(__file__).parent / "assets" / "library_headers.json.gz"
-    found: dict[str, Shapes] = json.loads(gzip.decompress(path.read_bytes()))
-    return found
+    shapes: dict[str, Shapes] = json.loads(gzip.decompress(path.read_bytes()))
+    return shapes
 
 
 def header(
@@ -125,7 +125,7 @@ def checkpoint(unet: str) -> Shapes:
 
 def open_clip(prefix: str, width: int, depth: int) -> Shapes:
     """OpenCLIP's text tower, as open_clip names it."""
-    made = {
+    shapes = {
         "token_embedding.weight": [49408, width],
         "positional_embedding": [77, width],
         "ln_final.weight": [width],
@@ -135,7 +135,7 @@ def open_clip(prefix: str, width: int, depth: int) -> Shapes:
     }
     for n in range(depth):
         block = f"transformer.resblocks.{n}."
-        made |= {
+        shapes |= {
             block + "attn.in_proj_weight": [3 * width, width],
             block + "attn.in_proj_bias": [3 * width],
             block + "attn.out_proj.weight": [width, width],
@@ -149,7 +149,7 @@ def open_clip(prefix: str, width: int, depth: int) -> Shapes:
             block + "mlp.c_proj.weight": [width, 4 * width],
             block + "mlp.c_proj.bias": [width],
         }
-    return {prefix + name: shape for name, shape in made.items()}
+    return {prefix + name: shape for name, shape in shapes.items()}
 
 
 ATTENTION = r"attn[12]\.to_(?:q|k|v|out\.0)|ff\.net\.(?:0\.proj|2)|proj_(?:in|out)"
@@ -164,37 +164,37 @@ def layers(part: str, pattern: str) -> Iterator[tuple[str, list[int]]]:
 
 
 def kohya(part: str, prefix: str, pattern: str, rank: int = 16) -> Shapes:
-    made: Shapes = {}
+    shapes: Shapes = {}
     for layer, shape in layers(part, pattern):
         name, kernel = prefix + layer.replace(".", "_"), shape[2:]
         ones = [1] * len(kernel)
-        made |= {
+        shapes |= {
             f"{name}.alpha": [],
             f"{name}.lora_down.weight": [rank, shape[1], *kernel],
             f"{name}.lora_up.weight": [shape[0], rank, *ones],
         }
-    return made
+    return shapes
 
 
 def peft(
     part: str, prefix: str, pattern: str, rank: int = 16, ends: tuple[str, str] = ("lora_A", "lora_B")
 ) -> Shapes:
-    made: Shapes = {}
+    shapes: Shapes = {}
     for layer, shape in layers(part, pattern):
-        made |= {
+        shapes |= {
             f"{prefix}{layer}.{ends[0]}.weight": [rank, shape[1]],
             f"{prefix}{layer}.{ends[1]}.weight": [shape[0], rank],
         }
-    return made
+    return shapes
 
 
 def lycoris(part: str, prefix: str, pattern: str, kind: str) -> Shapes:
     """As LyCORIS names the parts of one layer, with this layer's shapes (linear layers of rank 8)."""
     rank = 8
-    made: Shapes = {}
+    shapes: Shapes = {}
     for layer, shape in layers(part, pattern):
         name, (out, into) = prefix + layer.replace(".", "_"), shape[:2]
-        own: Mapping[str, list[int]] = {
+        sizes: Mapping[str, list[int]] = {
             "lycoris_loha": {
                 "hada_w1_a": [out, rank],
                 "hada_w1_b": [rank, into],
@@ -215,9 +215,9 @@ def lycoris(part: str, prefix: str, pattern: str, kind: str) -> Shapes:
                 "alpha": [],
             },
         }[kind]
-        assert {end for end in own if end != "alpha"} <= set(parts()[kind]) | {"lokr_w2_a", "lokr_w2_b"}
-        made |= {f"{name}.{end}": size for end, size in own.items()}
-    return made
+        assert {end for end in sizes if end != "alpha"} <= set(parts()[kind]) | {"lokr_w2_a", "lokr_w2_b"}
+        shapes |= {f"{name}.{end}": size for end, size in sizes.items()}
+    return shapes
 
 
 def trained(base: str, **more: str) -> dict[str, str]:

@@ -470,11 +470,11 @@ def adapters() -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
         layer = torch.nn.Conv2d(320, 320, 3) if conv else torch.nn.Linear(768, 320)
 
         def run() -> dict[str, Any]:
-            made = kind("layer", layer, 1.0, lora_dim=8, alpha=4, **options)
+            adapter = kind("layer", layer, 1.0, lora_dim=8, alpha=4, **options)
             return (
-                {**made.state_dict(), **getattr(made, "custom_state_dict", dict)()}
-                if hasattr(made, "custom_state_dict") and made.custom_state_dict()
-                else dict(made.state_dict())
+                {**adapter.state_dict(), **getattr(adapter, "custom_state_dict", dict)()}
+                if hasattr(adapter, "custom_state_dict") and adapter.custom_state_dict()
+                else dict(adapter.state_dict())
             )
 
         return run
@@ -487,7 +487,7 @@ def adapters() -> Iterator[tuple[str, Callable[[], dict[str, Any]]]]:
     yield "lycoris_dora", module(LoConModule, weight_decompose=True)
 
 
-def z_image(given: dict[str, list[int]]) -> dict[str, list[int]]:
+def z_image(shapes: dict[str, list[int]]) -> dict[str, list[int]]:
     """diffusers' names as the original files have them: fused attention, no "all_" layers by patch size."""
     renames = (
         ("all_final_layer.2-1.", "final_layer."),
@@ -496,19 +496,19 @@ def z_image(given: dict[str, list[int]]) -> dict[str, list[int]]:
         (".attention.norm_k.", ".attention.k_norm."),
         (".attention.norm_q.", ".attention.q_norm."),
     )
-    made = {}
-    for name, shape in given.items():
+    renamed = {}
+    for name, shape in shapes.items():
         for new, old in renames:
             name = name.replace(new, old)
         if name.endswith((".to_k.weight", ".to_v.weight")):
             continue
         if name.endswith(".to_q.weight"):
             name, shape = name.replace(".to_q.", ".qkv."), [3 * shape[0], shape[1]]
-        made[name] = shape
-    return made
+        renamed[name] = shape
+    return renamed
 
 
-def flux2(given: dict[str, list[int]]) -> dict[str, list[int]]:
+def flux2(shapes: dict[str, list[int]]) -> dict[str, list[int]]:
     """diffusers' names of FLUX.2 as the original files have them."""
     renames = (
         ("single_transformer_blocks.", "single_blocks."),
@@ -539,8 +539,8 @@ def flux2(given: dict[str, list[int]]) -> dict[str, list[int]]:
         ("attn.norm_added_q", "txt_attn.norm.query_norm"),
         ("attn.norm_added_k", "txt_attn.norm.key_norm"),
     )
-    made = {}
-    for name, shape in given.items():
+    renamed = {}
+    for name, shape in shapes.items():
         if re.search(r"\.(?:to_[kv]|add_[kv]_proj)\.", name):
             continue
         fused = ".to_q." in name or ".add_q_proj." in name
@@ -551,8 +551,8 @@ def flux2(given: dict[str, list[int]]) -> dict[str, list[int]]:
         name = name.replace("attn.norm_k.weight", where + "norm.key_norm.scale")
         for new, old in renames:
             name = name.replace(new, old)
-        made[name] = [3 * shape[0], *shape[1:]] if fused else shape
-    return made
+        renamed[name] = [3 * shape[0], *shape[1:]] if fused else shape
+    return renamed
 
 
 if __name__ == "__main__":

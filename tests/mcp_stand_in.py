@@ -44,11 +44,11 @@ class NotedEngine(RuleEngine):
 
 
 def load(catalog: str | None, llm: str | None, engine: str) -> Agent:
-    opened = Catalog.open(catalog)
-    prefilter = Prefilter.of(opened, WordEncoder(), plain_ranker())
-    agent = Agent(opened, prefilter, NotedEngine(), Fusion(choice_weight=0.1))
+    database = Catalog.open(catalog)
+    prefilter = Prefilter.of(database, WordEncoder(), plain_ranker())
+    agent = Agent(database, prefilter, NotedEngine(), Fusion(choice_weight=0.1))
     if llm == "seeing":
-        agent.identifier = ByteIdentifier(opened)  # type: ignore[assignment]
+        agent.identifier = ByteIdentifier(database)  # type: ignore[assignment]
     return agent
 
 

@@ -22,7 +22,7 @@ def spelling(sampler: Sampler) -> int | None:
     return SAMPLERS.get(sampler.method) if sampler.scheduler is None else None
 
 
-def emit(call: T2ICall, found: Resources, fit: Fit, names: Mapping[str, str]) -> dict[str, Any]:
+def emit(call: T2ICall, resources: Resources, fit: Fit, names: Mapping[str, str]) -> dict[str, Any]:
     if call.clip_skip is not None:
         fit.drop("clip_skip", "there is no text encoder")
     red = spelling(fit.sampler(call.sampler))

@@ -51,8 +51,8 @@ def sft(task: Mapping[str, Any], out: Path) -> None:
 def killer(line: str) -> Any:
     """Ends this process as ``kill -9`` does, once the run says what begins so."""
 
-    def say(told: str) -> None:
-        if told.startswith(line):
+    def say(text: str) -> None:
+        if text.startswith(line):
             os.kill(os.getpid(), signal.SIGKILL)
 
     return say
@@ -84,9 +84,9 @@ class Painter:
             stream.write(
                 json.dumps([request["checkpoint"]["air"], request["kwargs"], request["seed"]]) + "\n"
             )
-        written, grey = io.BytesIO(), len(request["checkpoint"]["air"]) + request["seed"]
-        Image.new("RGB", (8, 8), (grey,) * 3).save(written, "PNG")
-        return TargetImage(written.getvalue(), request["seed"])
+        buffer, grey = io.BytesIO(), len(request["checkpoint"]["air"]) + request["seed"]
+        Image.new("RGB", (8, 8), (grey,) * 3).save(buffer, "PNG")
+        return TargetImage(buffer.getvalue(), request["seed"])
 
 
 class Grey:

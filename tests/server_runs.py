@@ -78,7 +78,7 @@ class HeldEngine(RuleEngine):
     @property
     def prompts(self) -> list[str]:
         """The prompts that were read, in order."""
-        return [one.earlier[0][0].rpartition("Prompt: ")[2] for one in self.asked]
+        return [prompt.earlier[0][0].rpartition("Prompt: ")[2] for prompt in self.asked]
 
 
 @dataclass
@@ -133,20 +133,20 @@ class Probe:
 @contextmanager
 def probed(server: ServerProcess) -> Iterator[Probe]:
     """Asks for the server's health all the while, on one connection."""
-    probe, done = Probe(), threading.Event()
+    probe, stop = Probe(), threading.Event()
 
     def ask() -> None:
         with httpx.Client(base_url=server.url, timeout=120, trust_env=False) as client:
-            while not done.is_set():
-                started = time.perf_counter()
+            while not stop.is_set():
+                start_time = time.perf_counter()
                 assert client.get("/healthz").status_code == 200
-                probe.took.append(1e3 * (time.perf_counter() - started))
-                done.wait(0.01)
+                probe.took.append(1e3 * (time.perf_counter() - start_time))
+                stop.wait(0.01)
 
     thread = threading.Thread(target=ask)
     thread.start()
     try:
         yield probe
     finally:
-        done.set()
+        stop.set()
         thread.join()

@@ -86,10 +86,10 @@ class Batches(RuleEngine):
 
     def choose_many(self, choices: Sequence[Choice]) -> list[list[float] | EngineError]:
         self.sizes.append(len(choices))
-        return [self.choose(one.prompt, one.options) for one in choices]
+        return [self.choose(choice.prompt, choice.options) for choice in choices]
 
     def write_many(self, writings: Sequence[Writing]) -> list[str | EngineError]:
-        return [self.write(one.prompt, one.grammar) for one in writings]
+        return [self.write(writing.prompt, writing.grammar) for writing in writings]
 
     def forget(self) -> None:
         self.sizes.append(0)

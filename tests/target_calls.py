@@ -71,8 +71,8 @@ def call_of(
         "air": card.air,
         "base_checkpoint": base.air if lora else None,
         "loras": [
-            {"model": one.name, "air": one.air, "weight": strength, "trigger_words": one.trigger_words}
-            for one, strength in ([(card, weight), *more] if lora else [])
+            {"model": card_.name, "air": card_.air, "weight": strength, "trigger_words": card_.trigger_words}
+            for card_, strength in ([(card, weight), *more] if lora else [])
         ],
     }
     return T2ICall.parse(values | fields)
@@ -109,28 +109,38 @@ def carried_table(catalog: Catalog) -> str:
     refused, or replaced with ``--nearest``.
     """
     targets = TARGETS[1:]
-    lost, bent, of_sd1 = {}, {}, {}
+    losses, changes, of_sd1 = {}, {}, {}
     for target in targets:
         lora = set(emit(call_of(INK_FOX), target, catalog).not_carried)
         plain = set(emit(call_of(AURORA, prompt="a (fox:1.2)", guidance=3.5), target, catalog).not_carried)
-        lost[target] = plain | ({"loras"} if "loras" in lora else set())
-        named = {GRAND_XL.air: "Grand XL"}
-        of_sd1[target] = set(emit(call_of(GRAND_XL), target, catalog, names=named).not_carried) - plain - lora
+        losses[target] = plain | ({"loras"} if "loras" in lora else set())
+        card_names = {GRAND_XL.air: "Grand XL"}
+        of_sd1[target] = (
+            set(emit(call_of(GRAND_XL), target, catalog, names=card_names).not_carried) - plain - lora
+        )
         odd = {"width": 520, "height": 776, "cfg_scale": 25.0}
         strange = [call_of(AURORA, **odd), call_of(INK_FOX, base=BASALT)]
         if "sampling_method" not in plain:
             strange += [call_of(AURORA, sampler=sampler) for sampler in LISTED]
-        bent[target] = {
+        changes[target] = {
             field for call in strange for field in emit(call, target, catalog, nearest=True).not_carried
         } - lora
     lines = ["| field | " + " | ".join(targets) + " |", "|---" * (len(targets) + 1) + "|"]
     for title, names in FIELDS.items():
         cells = []
         for target in targets:
-            gone, near, sd1 = (fields[target] & set(names) for fields in (lost, bent, of_sd1))
-            part = "prompt" in names and gone
+            lacking, near, sd1 = (fields[target] & set(names) for fields in (losses, changes, of_sd1))
+            part = "prompt" in names and lacking
             cells.append(
-                "no weights" if part else "–" if gone else "SD 1.x" if sd1 else "nearest" if near else "yes"
+                "no weights"
+                if part
+                else "–"
+                if lacking
+                else "SD 1.x"
+                if sd1
+                else "nearest"
+                if near
+                else "yes"
             )
         lines.append(f"| {title} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
@@ -151,9 +161,9 @@ def lacking_samplers(catalog: Catalog) -> str:
     for target in TARGETS[1:]:
         missing = {}
         for sampler in map(split, USUAL):
-            made = emit(call_of(AURORA, sampler=sampler), target, catalog, nearest=True).call.sampler
-            if made != sampler:
-                missing[sampler] = made
+            near = emit(call_of(AURORA, sampler=sampler), target, catalog, nearest=True).call.sampler
+            if near != sampler:
+                missing[sampler] = near
         if missing:
             lines.append(f"| {target} | " + ", ".join(f"{a} → {b}" for a, b in missing.items()) + " |")
     return "\n".join(["| target | lacks → `--nearest` |", "|---|---|", *lines])

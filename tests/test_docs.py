@@ -249,24 +249,24 @@ def test_the_tables_of_targets_are_what_the_code_does(tmp_path):
 
 
 def test_the_call_shown_for_all_targets_is_what_is_emitted():
-    shown, *emitted = map(json.loads, blocks(read("docs/targets.md"), "jsonl")[0].splitlines())
-    call = T2ICall.parse(shown["call"])
+    example, *requests = map(json.loads, blocks(read("docs/targets.md"), "jsonl")[0].splitlines())
+    call = T2ICall.parse(example["call"])
     with Catalog.open() as catalog:
-        for target, line in zip(TARGETS[1:], emitted, strict=True):
+        for target, line in zip(TARGETS[1:], requests, strict=True):
             result = emit(call, target, catalog)
             assert line == {target: result.request, "not_carried": result.not_carried}
 
 
 def test_the_folders_are_those_of_the_architecture():
-    listed = set(re.findall(r"^\| `([\w./-]+)/` \| \S", read("docs/architecture.md"), re.M))
+    folders = set(re.findall(r"^\| `([\w./-]+)/` \| \S", read("docs/architecture.md"), re.M))
     modules = {
         path.parent.relative_to(ROOT).as_posix()
         for floor in FLOORS
         for path in (ROOT / floor).rglob("*.py")
         if path.parent.name != "__pycache__"
     }
-    assert modules <= listed, "docs/architecture.md lacks a folder"
-    assert all((ROOT / folder).is_dir() for folder in listed if folder != ".dev")
+    assert modules <= folders, "docs/architecture.md lacks a folder"
+    assert all((ROOT / folder).is_dir() for folder in folders if folder != ".dev")
 
 
 def test_the_hosted_checks_run_what_has_to_pass():

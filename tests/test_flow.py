@@ -71,8 +71,8 @@ def test_a_corgi_in_pixel_art_gets_a_pixel_art_model(real_agent: Agent, corgi: D
     ],
 )
 def test_a_style_by_name_is_among_the_candidates(real_agent: Agent, prompt: str, word: str) -> None:
-    offered = real_agent.prefilter.rank(real_agent.prefilter.require(prompt), 16)
-    assert any(word in words_of(one.card) for one in offered)
+    candidates = real_agent.prefilter.rank(real_agent.prefilter.require(prompt), 16)
+    assert any(word in words_of(candidate.card) for candidate in candidates)
 
 
 AWKWARD = (
@@ -119,9 +119,11 @@ def test_the_same_prompt_gives_the_same_call_whatever_was_asked_in_between(
     real_agent: Agent, corgi: Decision
 ) -> None:
     real_agent.call("a harbour")
-    again = real_agent.decide(Request.from_prompt(CORGI))
-    assert again.call == corgi.call
-    assert [one.card.air for one in again.candidates] == [one.card.air for one in corgi.candidates]
+    repeat = real_agent.decide(Request.from_prompt(CORGI))
+    assert repeat.call == corgi.call
+    assert [candidate.card.air for candidate in repeat.candidates] == [
+        candidate.card.air for candidate in corgi.candidates
+    ]
 
 
 @dataclass
@@ -167,14 +169,14 @@ def test_a_letters_logit_changes_the_call_where_it_outweighs_the_rest(real_agent
         )
 
     plain = decide("A", 0.0)
-    scores = {one.card.air: one.score for one in plain.candidates}
+    scores = {candidate.card.air: candidate.score for candidate in plain.candidates}
     gaps = []
-    for letter, offered in zip("ABCDE", pending.shown, strict=False):
-        gap = scores[plain.call.air] - scores[offered.card.air]
-        if offered.card.air == plain.call.air:
+    for letter, rival in zip("ABCDE", pending.shown, strict=False):
+        gap = scores[plain.call.air] - scores[rival.card.air]
+        if rival.card.air == plain.call.air:
             continue
         gaps.append(gap)
-        assert decide(letter, (gap + 0.02) / fusion.choice_weight).call.model == offered.card.name
+        assert decide(letter, (gap + 0.02) / fusion.choice_weight).call.model == rival.card.name
         assert decide(letter, (gap - 0.02) / fusion.choice_weight).call == plain.call
     assert len(gaps) == 4
     assert max(gaps) > 0.3  # where a weight that is off by a tenth shows

@@ -35,10 +35,10 @@ def pyproject() -> dict[str, dict[str, dict[str, object]]]:
 
 def test_every_package_is_listed_and_every_listed_one_is_there() -> None:
     folders = {"diffagent." + ".".join(path.parent.relative_to(ROOT).parts) for path in MODULES}
-    listed = pyproject()["tool"]["setuptools"]["packages"]
-    assert isinstance(listed, list)
-    assert sorted(listed) == sorted(folders)
-    for name in listed:
+    packages = pyproject()["tool"]["setuptools"]["packages"]
+    assert isinstance(packages, list)
+    assert sorted(packages) == sorted(folders)
+    for name in packages:
         assert ROOT.joinpath(*name.split(".")[1:], "__init__.py").is_file(), name
 
 
@@ -94,10 +94,10 @@ def test_heavy_libraries_are_imported_where_they_are_needed(path: Path) -> None:
 
 def test_the_wheel_is_under_40_mb() -> None:
     """Packed as a wheel packs it: what is downloaded; the catalog is 8 MB larger on disk."""
-    shipped = [path for floor in FLOORS for path in (ROOT / floor).rglob("*") if path.is_file()]
-    kept = [path for path in shipped if "__pycache__" not in path.parts]
-    assert any(path.suffix == ".sqlite" for path in kept)
-    assert sum(len(zlib.compress(path.read_bytes(), 6)) for path in kept) < 40 * 10**6
+    files = [path for floor in FLOORS for path in (ROOT / floor).rglob("*") if path.is_file()]
+    paths = [path for path in files if "__pycache__" not in path.parts]
+    assert any(path.suffix == ".sqlite" for path in paths)
+    assert sum(len(zlib.compress(path.read_bytes(), 6)) for path in paths) < 40 * 10**6
 
 
 @pytest.fixture(scope="module")
@@ -107,13 +107,13 @@ def cards() -> list[Card]:
 
 
 def test_at_least_4000_entries_can_be_called(cards: list[Card]) -> None:
-    wanted = [card for card in cards if not card.is_pickle]
-    assert len(wanted) >= 4000
-    checkpoints = {card.base_model for card in wanted if card.type == "Checkpoint"}
+    callable_cards = [card for card in cards if not card.is_pickle]
+    assert len(callable_cards) >= 4000
+    checkpoints = {card.base_model for card in callable_cards if card.type == "Checkpoint"}
     with_checkpoints = {
         name for name in CALLABLE if any(lora_fit(lora=name, checkpoint=base) for base in checkpoints)
     }
-    for card in wanted:
+    for card in callable_cards:
         assert card.type in ("Checkpoint", "LoRA")
         assert card.base_model in CALLABLE
         air = AIR.parse(card.air)
@@ -171,8 +171,8 @@ def test_features_are_int8_vectors_and_hashes_and_nothing_else() -> None:
     documents = 0
     for blob in blobs.values():
         packed = PackedSpecification.read(blob)
-        held = 8 + packed.lengths.nbytes + packed.hashed.nbytes + packed.embeddings.nbytes
-        assert held == len(blob)
+        size = 8 + packed.lengths.nbytes + packed.hashed.nbytes + packed.embeddings.nbytes
+        assert size == len(blob)
         if len(packed.embeddings):
             documents += len(packed.embeddings)
             lengths = (packed.embeddings.astype(float) ** 2).sum(1) ** 0.5 / QUANTUM
@@ -183,8 +183,8 @@ def test_features_are_int8_vectors_and_hashes_and_nothing_else() -> None:
 def test_the_catalog_has_no_other_tables_or_columns() -> None:
     with sqlite3.connect(f"file:{default_catalog()}?mode=ro", uri=True) as database:
         tables = {row[0] for row in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        own = {name for name in tables if not name.startswith("search")}
-        assert own == {"meta", "entries", "names", "files", "versions", "hashes", "features"}
+        own_tables = {name for name in tables if not name.startswith("search")}
+        assert own_tables == {"meta", "entries", "names", "files", "versions", "hashes", "features"}
         columns = {row[1] for row in database.execute("PRAGMA table_info(entries)")}
         assert not {"prompt", "samples", "images"} & columns
         longest = "SELECT max(length(rest)), max(length(description)) FROM entries"

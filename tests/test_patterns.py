@@ -57,24 +57,24 @@ Check = tuple[Callable[[Any], object], Callable[[int], Any]]
 
 def modules() -> Iterator[Any]:
     for package in (diffagent.data, diffagent.agent, diffagent.serving):
-        for found in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
-            if found.name.endswith(("ray_route", "tests")) or ".page" in found.name:
+        for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+            if module.name.endswith(("ray_route", "tests")) or ".page" in module.name:
                 continue
             try:
-                yield importlib.import_module(found.name)
+                yield importlib.import_module(module.name)
             except (MissingExtra, ImportError):
                 continue
 
 
-def held(value: object) -> Iterator[Pattern]:
+def patterns_of(value: object) -> Iterator[Pattern]:
     """The patterns in a value, those in tuples, lists and dictionaries too."""
     if isinstance(value, re.Pattern):
         yield value
     elif isinstance(value, tuple | list):
         for part in value:
-            yield from held(part)
+            yield from patterns_of(part)
     elif isinstance(value, dict):
-        yield from held(list(value.values()))
+        yield from patterns_of(list(value.values()))
 
 
 @cache
@@ -86,8 +86,8 @@ def patterns() -> dict[str, tuple[Pattern, frozenset[str]]]:
             tree = ast.parse(file.read())
         short = module.__name__.removeprefix("diffagent.")
         for name, value in vars(module).items():
-            for n, pattern in enumerate(held(value)):
-                used = frozenset(
+            for n, pattern in enumerate(patterns_of(value)):
+                methods = frozenset(
                     node.attr
                     for node in ast.walk(tree)
                     if isinstance(node, ast.Attribute)
@@ -95,7 +95,7 @@ def patterns() -> dict[str, tuple[Pattern, frozenset[str]]]:
                     and node.value.id == name
                     and node.attr in METHODS
                 )
-                collected[f"{short}.{name}.{n}"] = pattern, used or frozenset({"finditer"})
+                collected[f"{short}.{name}.{n}"] = pattern, methods or frozenset({"finditer"})
         for node in ast.walk(tree):
             if (
                 isinstance(node, ast.Call)
@@ -130,18 +130,18 @@ def _repeated(start: str, unit: str, end: str, length: int) -> str:
 def words(pattern: Pattern) -> tuple[str, ...]:
     """Words that the pattern names, the longest first; at most eight."""
     source = pattern.pattern if isinstance(pattern.pattern, str) else pattern.pattern.decode("latin-1")
-    named = re.findall(r"[A-Za-z][A-Za-z ]{2,}", re.sub(r"\\[a-zA-Z]", " ", source))
+    names = re.findall(r"[A-Za-z][A-Za-z ]{2,}", re.sub(r"\\[a-zA-Z]", " ", source))
     return tuple(
-        sorted({name.strip() for name in named if name.strip()}, key=lambda one: (-len(one), one))[:8]
+        sorted({name.strip() for name in names if name.strip()}, key=lambda text: (-len(text), text))[:8]
     )
 
 
 def seconds(run: Callable[[Any], object], text: Any, times: int = 1) -> float:
     best = float("inf")
     for _ in range(times):
-        started = time.perf_counter()
+        start_time = time.perf_counter()
         run(text)
-        best = min(best, time.perf_counter() - started)
+        best = min(best, time.perf_counter() - start_time)
     return best
 
 
@@ -180,12 +180,12 @@ def test_the_patterns_are_found() -> None:
 @pytest.mark.parametrize("length", [LENGTH, pytest.param(WIDE, marks=pytest.mark.wide)])
 @pytest.mark.parametrize("name", sorted(patterns()))
 def test_a_pattern_is_linear(name: str, length: int) -> None:
-    pattern, used = patterns()[name]
+    pattern, methods = patterns()[name]
     in_bytes = isinstance(pattern.pattern, bytes)
     runs: list[Callable[[Any], object]] = [
-        getattr(pattern, one) for one in used & {"match", "fullmatch", "search"}
+        getattr(pattern, method) for method in methods & {"match", "fullmatch", "search"}
     ]
-    if used - {"match", "fullmatch", "search"}:
+    if methods - {"match", "fullmatch", "search"}:
         runs.append(lambda text: sum(1 for _ in pattern.finditer(text)))
     checks: list[Check] = [
         (run, (lambda n, make=make: make(n).encode()) if in_bytes else make)
@@ -286,7 +286,7 @@ def test_a_function_of_outsiders_text_is_linear(name: str, screen: int) -> None:
         except DiffAgentError as error:
             return error
 
-    named = (
+    hints = (
         "steps",
         "negative prompt:",
         "cfg scale",
@@ -297,5 +297,5 @@ def test_a_function_of_outsiders_text_is_linear(name: str, screen: int) -> None:
         "1024x",
         "BREAK",
     )
-    for function, make in slowest(((answered, make) for make in texts(named)), screen, SLOWEST[LENGTH]):
+    for function, make in slowest(((answered, make) for make in texts(hints)), screen, SLOWEST[LENGTH]):
         check_linear(function, make)

@@ -66,14 +66,14 @@ def write_tiny_sentencepiece(folder: Path, spelling: str = "prepended", seed: in
     tokenizer = LlamaTokenizer.from_pretrained(str(folder), legacy=spelling != "first")
     tokenizer.save_pretrained(folder)
     if spelling == "prepended":  # as in the file that stands beside LLaMA-2's weights
-        stored = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
-        stored["pre_tokenizer"] = None
+        tokenizer_json = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+        tokenizer_json["pre_tokenizer"] = None
         space = {"type": "Replace", "pattern": {"String": " "}, "content": "▁"}
-        stored["normalizer"] = {
+        tokenizer_json["normalizer"] = {
             "type": "Sequence",
             "normalizers": [{"type": "Prepend", "prepend": "▁"}, space],
         }
-        (folder / "tokenizer.json").write_text(json.dumps(stored), encoding="utf-8")
+        (folder / "tokenizer.json").write_text(json.dumps(tokenizer_json), encoding="utf-8")
     _write_weights(folder, len(tokenizer), seed, 8)
 
 

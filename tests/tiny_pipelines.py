@@ -94,7 +94,7 @@ def _lora_layers(sdxl: bool) -> list[Layer]:
     import torch
 
     torch.manual_seed(4)
-    pipe, found = _pipeline(sdxl), []
+    pipe, layers = _pipeline(sdxl), []
     prefixes = {"unet": "unet", "text_encoder": "te1" if sdxl else "te", "text_encoder_2": "te2"}
     for part in PARTS if sdxl else PARTS[:2]:
         for name, weight in getattr(pipe, part).state_dict().items():
@@ -111,8 +111,8 @@ def _lora_layers(sdxl: bool) -> list[Layer]:
             spread = 0.2 if part == "unet" else 1.0
             down = torch.randn(rank, *weight.shape[1:]) * spread
             up = torch.randn(weight.shape[0], rank, *[1] * (weight.ndim - 2)) * spread
-            found.append(Layer(part, name, key, down.half(), up.half(), alpha))
-    return found
+            layers.append(Layer(part, name, key, down.half(), up.half(), alpha))
+    return layers
 
 
 _TRAINED = (
@@ -197,15 +197,15 @@ def _unet(key: str) -> str:
     for ours, original in _ENDS.items():
         if key.startswith(f"{ours}."):
             return key.replace(ours, original, 1)
-    found = re.fullmatch(
+    match = re.fullmatch(
         r"(down|up)_blocks\.(\d)\.(resnets|attentions|downsamplers|upsamplers)\.(\d)\.(.*)", key
     )
-    if found is None:
+    if match is None:
         mid = re.fullmatch(r"mid_block\.(resnets|attentions)\.(\d)\.(.*)", key)
         assert mid, key
         place = 1 if mid[1] == "attentions" else 2 * int(mid[2])
         return f"middle_block.{place}.{_resnet(mid[3])}"
-    side, block, kind, number, rest = found[1], int(found[2]), found[3], int(found[4]), found[5]
+    side, block, kind, number, rest = match[1], int(match[2]), match[3], int(match[4]), match[5]
     if kind == "downsamplers":
         return f"input_blocks.{(LAYERS + 1) * (block + 1)}.0.op.{rest.removeprefix('conv.')}"
     if kind == "upsamplers":
@@ -251,7 +251,7 @@ def _open_clip(state: Mapping[str, Any]) -> dict[str, Any]:
 
     prefix = "conditioner.embedders.1.model."
     state = {k.removeprefix("text_model."): v for k, v in state.items()}
-    found = {
+    weights = {
         "token_embedding.weight": state["embeddings.token_embedding.weight"],
         "positional_embedding": state["embeddings.position_embedding.weight"],
         "ln_final.weight": state["final_layer_norm.weight"],
@@ -263,7 +263,7 @@ def _open_clip(state: Mapping[str, Any]) -> dict[str, Any]:
     for layer in range(4):
         of, to = f"encoder.layers.{layer}.", f"transformer.resblocks.{layer}."
         for kind in ("weight", "bias"):
-            parts = [state[f"{of}self_attn.{one}_proj.{kind}"] for one in "qkv"]
-            found[f"{to}attn.in_proj_{kind}"] = torch.cat(parts)
-            found |= {f"{to}{theirs}.{kind}": state[f"{of}{ours}.{kind}"] for ours, theirs in names.items()}
-    return {prefix + name: value for name, value in found.items()}
+            parts = [state[f"{of}self_attn.{letter}_proj.{kind}"] for letter in "qkv"]
+            weights[f"{to}attn.in_proj_{kind}"] = torch.cat(parts)
+            weights |= {f"{to}{theirs}.{kind}": state[f"{of}{ours}.{kind}"] for ours, theirs in names.items()}
+    return {prefix + name: value for name, value in weights.items()}

@@ -82,7 +82,7 @@ def _clip(width: int = 16, projected: bool = True) -> tuple[Any, Any]:
     """A text encoder and its tokenizer."""
     from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
-    words = [*_letters(), *(f"{one}</w>" for one in _letters()), "<|startoftext|>", "<|endoftext|>"]
+    words = [*_letters(), *(f"{letter}</w>" for letter in _letters()), "<|startoftext|>", "<|endoftext|>"]
     vocabulary = {word: number for number, word in enumerate(words)}
     config = CLIPTextConfig(
         vocab_size=len(words), hidden_size=width, intermediate_size=16, num_hidden_layers=2,
@@ -96,7 +96,13 @@ def _clip(width: int = 16, projected: bool = True) -> tuple[Any, Any]:
 def _t5(width: int = 32, kind: str = "T5") -> tuple[Any, Any]:
     import transformers
 
-    words = [("<pad>", 0.0), ("</s>", 0.0), ("<unk>", 0.0), ("▁", -1.0), *((one, -2.0) for one in _letters())]
+    words = [
+        ("<pad>", 0.0),
+        ("</s>", 0.0),
+        ("<unk>", 0.0),
+        ("▁", -1.0),
+        *((letter, -2.0) for letter in _letters()),
+    ]
     config = getattr(transformers, f"{kind}Config")(
         vocab_size=len(words) + 100, d_model=width, d_ff=16, d_kv=8, num_layers=2, num_heads=2,
     )  # fmt: skip

@@ -27,8 +27,8 @@ LEAST = 0.98
 
 def compare(reference: Decision, other: Decision) -> dict[str, Any] | None:
     """How two calls of one prompt differ, None where they are the same."""
-    one, two = reference.call.model_dump(), other.call.model_dump()
-    differ = {name: [one[name], two[name]] for name in one if one[name] != two[name]}
+    first, second = reference.call.model_dump(), other.call.model_dump()
+    differ = {name: [first[name], second[name]] for name in first if first[name] != second[name]}
     if not differ:
         return None
     scores = {candidate.card.air: candidate.score for candidate in reference.candidates}
@@ -39,18 +39,18 @@ def compare(reference: Decision, other: Decision) -> dict[str, Any] | None:
 def agreement(reference: list[Any], other: list[Any], tie: float) -> dict[str, Any]:
     """Shares of prompts with the same model and with the same call, and what differs, by its place."""
     pairs = [
-        (place, compare(one, two))
-        for place, (one, two) in enumerate(zip(reference, other, strict=True))
-        if isinstance(one, Decision) and isinstance(two, Decision)
+        (place, compare(first, second))
+        for place, (first, second) in enumerate(zip(reference, other, strict=True))
+        if isinstance(first, Decision) and isinstance(second, Decision)
     ]
-    found = [{"row": place, **how} for place, how in pairs if how]
-    models = [how for how in found if not how["same_model"]]
+    differences = [{"row": place, **how} for place, how in pairs if how]
+    models = [how for how in differences if not how["same_model"]]
     return {
         "n": len(pairs),
         "same_model": 1 - len(models) / len(pairs),
-        "same_call": 1 - len(found) / len(pairs),
+        "same_call": 1 - len(differences) / len(pairs),
         "near_ties_only": all(how["gap_nats"] <= tie for how in models),
-        "differences": found,
+        "differences": differences,
     }
 
 
@@ -68,13 +68,13 @@ STYLES = (
 )  # fmt: skip
 
 
-def asked(given: str | None) -> Iterator[BatchRow]:
+def rows_of(source: str | None) -> Iterator[BatchRow]:
     """The sound rows of an input, or 200 invented ones."""
-    if given is None:
+    if source is None:
         return (
             BatchRow(n, f"{subject}, {style}") for n, (subject, style) in enumerate(product(SUBJECTS, STYLES))
         )
-    return (row for row in open_source(given) if not row.fault)
+    return (row for row in open_source(source) if not row.fault)
 
 
 def main() -> None:
@@ -86,18 +86,18 @@ def main() -> None:
     parser.add_argument("--limit", type=int, default=200)
     parser.add_argument("--skip", type=int, default=0)
     parser.add_argument("--tie", type=float, default=0.01)
-    given = parser.parse_args()
-    rows = islice(asked(given.prompts), given.skip, given.skip + given.limit)
+    args = parser.parse_args()
+    rows = islice(rows_of(args.prompts), args.skip, args.skip + args.limit)
     requests = [{"prompt": row.prompt, "negative_prompt": row.negative_prompt} for row in rows]
-    agent = Agent.load(given.catalog, given.llm)
+    agent = Agent.load(args.catalog, args.llm)
     reference = agent.decide_many(requests)
-    found = {}
-    for name in given.engine:
-        engine = load_engine(name, given.llm)
+    shares = {}
+    for name in args.engine:
+        engine = load_engine(name, args.llm)
         there = Agent(agent.catalog, agent.prefilter, engine, agent.fusion)
-        found[name] = agreement(reference, there.decide_many(requests), given.tie)
-    print(json.dumps(found, ensure_ascii=False))
-    good = all(one["same_model"] >= LEAST and one["near_ties_only"] for one in found.values())
+        shares[name] = agreement(reference, there.decide_many(requests), args.tie)
+    print(json.dumps(shares, ensure_ascii=False))
+    good = all(share["same_model"] >= LEAST and share["near_ties_only"] for share in shares.values())
     sys.exit(0 if good else 1)
 
 

@@ -46,59 +46,59 @@ class Seen:
 
 
 def prompt(number: int) -> str:
-    chosen = random.Random(number)
-    return f"{chosen.choice(LOOKS)} of a {chosen.choice(THINGS)} {chosen.choice(PLACES)}, number {number}"
+    rng = random.Random(number)
+    return f"{rng.choice(LOOKS)} of a {rng.choice(THINGS)} {rng.choice(PLACES)}, number {number}"
 
 
-async def client(asked: itertools.count[int], web: httpx.AsyncClient, until: float, seen: Seen) -> None:
+async def client(numbers: itertools.count[int], web: httpx.AsyncClient, until: float, record: Seen) -> None:
     while time.monotonic() < until:
-        said = prompt(next(asked))
-        started = time.monotonic()
+        text = prompt(next(numbers))
+        start_time = time.monotonic()
         try:
-            answer = await web.post("/v1/route", json={"prompt": said})
+            answer = await web.post("/v1/route", json={"prompt": text})
         except httpx.HTTPError as error:
-            seen.lost.append(type(error).__name__)
+            record.lost.append(type(error).__name__)
             continue
-        seen.statuses[answer.status_code] += 1
+        record.statuses[answer.status_code] += 1
         if answer.status_code == 200:
-            seen.waits.append(time.monotonic() - started)
-            if not answer.json()["call"]["prompt"].endswith(said):
-                seen.lost.append("answer of another prompt")
+            record.waits.append(time.monotonic() - start_time)
+            if not answer.json()["call"]["prompt"].endswith(text):
+                record.lost.append("answer of another prompt")
         elif answer.status_code == 429:
             await asyncio.sleep(float(answer.headers["Retry-After"]))
 
 
-async def watch(pid: int, started: float, seen: Seen) -> None:
+async def watch(pid: int, start_time: float, record: Seen) -> None:
     """The server's resident memory, twice a second."""
     while True:
         status = Path(f"/proc/{pid}/status").read_text()
         kilobytes = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
-        seen.memory.append((time.monotonic() - started, kilobytes / 1024))
+        record.memory.append((time.monotonic() - start_time, kilobytes / 1024))
         await asyncio.sleep(0.5)
 
 
 async def load(url: str, pid: int, clients: int, seconds: float) -> Seen:
-    seen, asked, started = Seen(), itertools.count(), time.monotonic()
+    record, numbers, start_time = Seen(), itertools.count(), time.monotonic()
     limits = httpx.Limits(max_connections=clients, max_keepalive_connections=clients)
     async with httpx.AsyncClient(base_url=url, timeout=LONGEST, limits=limits, trust_env=False) as web:
-        watching = asyncio.create_task(watch(pid, started, seen))
-        await asyncio.gather(*(client(asked, web, started + seconds, seen) for _ in range(clients)))
+        watching = asyncio.create_task(watch(pid, start_time, record))
+        await asyncio.gather(*(client(numbers, web, start_time + seconds, record) for _ in range(clients)))
         watching.cancel()
-    return seen
+    return record
 
 
-def report(seen: Seen, clients: int, seconds: float) -> dict[str, Any]:
-    took = seen.memory[-1][0] if seen.memory else seconds
-    early = [mb for at, mb in seen.memory if 0.45 * took <= at <= 0.55 * took]
-    late = [mb for at, mb in seen.memory if at >= 0.9 * took]
+def report(record: Seen, clients: int, seconds: float) -> dict[str, Any]:
+    duration = record.memory[-1][0] if record.memory else seconds
+    early = [mb for at, mb in record.memory if 0.45 * duration <= at <= 0.55 * duration]
+    late = [mb for at, mb in record.memory if at >= 0.9 * duration]
     half, end = statistics.median(early), statistics.median(late)
-    waits = sorted(seen.waits) or [float("nan")]
+    waits = sorted(record.waits) or [float("nan")]
     return {
         "clients": clients,
-        "seconds": round(took, 1),
-        "answers": dict(sorted(seen.statuses.items())),
-        "lost": dict(collections.Counter(seen.lost)),
-        "per_s": round(len(seen.waits) / took, 2),
+        "seconds": round(duration, 1),
+        "answers": dict(sorted(record.statuses.items())),
+        "lost": dict(collections.Counter(record.lost)),
+        "per_s": round(len(record.waits) / duration, 2),
         "p50_s": round(waits[len(waits) // 2], 3),
         "p95_s": round(waits[min(len(waits) - 1, int(0.95 * len(waits)))], 3),
         "max_s": round(waits[-1], 3),
@@ -132,15 +132,15 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("options", nargs="*", help="options of diffagent serve, behind --")
-    given = parser.parse_args()
+    args = parser.parse_args()
     with tempfile.NamedTemporaryFile("w", prefix="diffagent-load-", suffix=".log", delete=False) as log:
-        server, url = start(given.options, log)
+        server, url = start(args.options, log)
         try:
-            seen = asyncio.run(load(url, server.pid, given.clients, given.seconds))
+            record = asyncio.run(load(url, server.pid, args.clients, args.seconds))
         finally:
             server.send_signal(signal.SIGTERM)
             status = server.wait(300)
-    print(json.dumps(report(seen, given.clients, given.seconds) | {"exit": status, "log": log.name}))
+    print(json.dumps(report(record, args.clients, args.seconds) | {"exit": status, "log": log.name}))
 
 
 if __name__ == "__main__":

@@ -114,26 +114,26 @@ def main() -> None:
     parser.add_argument("work", type=Path)
     parser.add_argument("--times", type=int, default=10)
     parser.add_argument("--no-novel", action="store_true")
-    given = parser.parse_args()
-    large = given.work / f"raw-{given.times}"
+    args = parser.parse_args()
+    large = args.work / f"raw-{args.times}"
     if not (large / "manifest.json").exists():
-        write(given.raw, large, given.times)
+        write(args.raw, large, args.times)
     command = [sys.executable, "-c", "from diffagent.serving.cli import main; main()", "data", "build"]
     command += [
         str(large),
         "-o",
-        str(given.work / f"dabench-{given.times}"),
-        *["--no-novel"] * given.no_novel,
+        str(args.work / f"dabench-{args.times}"),
+        *["--no-novel"] * args.no_novel,
     ]
-    started = time.monotonic()
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    start_time = time.monotonic()
+    process = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
     print(
         json.dumps(
             {
-                "seconds": round(time.monotonic() - started, 1),
+                "seconds": round(time.monotonic() - start_time, 1),
                 "peak_mb": round(peak),
-                **json.loads(done.stdout),
+                **json.loads(process.stdout),
             }
         )
     )

@@ -51,8 +51,8 @@ def invented_image(image_id: int, index: int) -> dict[str, Any]:
         "Model hash": "0xAbC123",
         "Model": {"name": "m"},
     }
-    shown = index < 2
-    return {"id": image_id, "url": f"http://images/{image_id}" if shown else None, "nsfw": "None",
+    visible = index < 2
+    return {"id": image_id, "url": f"http://images/{image_id}" if visible else None, "nsfw": "None",
             "width": 512, "height": 512, "meta": meta if index == 0 else None}  # fmt: skip
 
 
@@ -85,8 +85,8 @@ class Hub:
             return self._images(params)
         if path == "/api/v1/model-versions/by-hash":
             return ok([self._version(v) for v in self._versions() if self._hashes(v) & set(json.loads(body))])
-        if found := re.fullmatch("/api/v1/model-versions/by-hash/(.+)", path):
-            version = next((v for v in self._versions() if found[1] in self._hashes(v)), None)
+        if match := re.fullmatch("/api/v1/model-versions/by-hash/(.+)", path):
+            version = next((v for v in self._versions() if match[1] in self._hashes(v)), None)
             return ok(self._version(version)) if version else fail(404)
         return 404, {"Content-Type": "text/html"}, b"<html>no such page</html>"
 
@@ -126,8 +126,8 @@ class Hub:
     def _images(self, params: dict[str, list[str]]) -> Answer:
         version_id = int(params["modelVersionId"][0])
         images = [i for v in self._versions() if v["id"] == version_id for i in v["images"]]
-        asked = params.get("withMeta") == ["true"] and "images" in self.meta_in
-        rows = [{**i, "meta": {"id": i["id"], "meta": i["meta"]} if asked else None} for i in images]
+        with_meta = params.get("withMeta") == ["true"] and "images" in self.meta_in
+        rows = [{**i, "meta": {"id": i["id"], "meta": i["meta"]} if with_meta else None} for i in images]
         return self._paged(rows, min(int(params["limit"][0]), self.images_a_page), params, "images")
 
     def _paged(self, rows: list[Any], limit: int, params: dict[str, list[str]], name: str) -> Answer:
@@ -185,16 +185,16 @@ def serve() -> Iterator[Callable[[Hub], str]]:
 
                 def do_GET(self) -> None:
                     size = int(self.headers.get("Content-Length", 0))
-                    found = hub.answer(self.command, self.path, dict(self.headers), self.rfile.read(size))
-                    if not found[0] or int(found[1].get("Content-Length", 0)) > len(found[2]):
+                    answer = hub.answer(self.command, self.path, dict(self.headers), self.rfile.read(size))
+                    if not answer[0] or int(answer[1].get("Content-Length", 0)) > len(answer[2]):
                         self.close_connection = True
-                    if not found[0]:
+                    if not answer[0]:
                         return
-                    self.send_response(found[0])
-                    for name, value in {"Content-Length": str(len(found[2])), **found[1]}.items():
+                    self.send_response(answer[0])
+                    for name, value in {"Content-Length": str(len(answer[2])), **answer[1]}.items():
                         self.send_header(name, value)
                     self.end_headers()
-                    self.wfile.write(found[2])
+                    self.wfile.write(answer[2])
 
                 do_POST = do_GET
 

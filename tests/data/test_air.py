@@ -125,12 +125,12 @@ def test_the_model_of_a_file() -> None:
 def test_a_field_takes_the_airs_that_a_call_can_name() -> None:
     field = TypeAdapter(ModelAir)
     assert field.validate_python("urn:air:sd1:LORA:civitai:1@2") == "urn:air:sd1:lora:civitai:1@2"
-    for text, says in [
+    for text, reason in [
         ("urn:air:sd1:vae:civitai:1@2", "names a vae"),
         ("urn:air:sd1:lora:civitai:1", "has no version"),
         ("urn:air:sd1:lora:x y", "not an AIR"),
     ]:
-        with pytest.raises(ValidationError, match=says):
+        with pytest.raises(ValidationError, match=reason):
             field.validate_python(text)
 
 

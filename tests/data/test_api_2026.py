@@ -72,13 +72,13 @@ def cards(*items):
 def test_a_crawl_holds_what_the_api_shows_and_every_images_data(tmp_path):
     hub = Civitai2026(models_a_page=7)
     summary = crawl_hub(hub, tmp_path)
-    found = models(tmp_path)
+    rows = models(tmp_path)
     assert (summary.models, summary.images, summary.images_with_meta, summary.odd) == (40, 120, 120, 0)
-    version_ = found[3]["modelVersions"][0]
+    version_ = rows[3]["modelVersions"][0]
     assert "createdAt" not in version_
     assert version_["publishedAt"] == "2026-02-05T06:00:00.000Z"
     assert version_["images"][1]["meta"]["civitaiResources"] == [{"type": "checkpoint", "modelVersionId": 12}]
-    assert found[3]["stats"]["tippedAmountCount"] is None
+    assert rows[3]["stats"]["tippedAmountCount"] is None
     assert hub.requests_to("models?") == 6
     assert hub.requests_to("images") == 0  # by hash, a hundred versions at a time
     assert RawFolder(tmp_path).manifest["civitai"]["newest"] == "2026-08-27T06:00:00.000Z"
@@ -101,8 +101,8 @@ def test_a_killed_crawl_goes_on_without_loss_or_repeats(serve, tmp_path):
     def slow(target):
         time.sleep(0.02)
 
-    drawn = [drawn_model(number) for number in range(1, 81)]
-    hub = Civitai2026(drawn, models_a_page=2, meta_in=frozenset({"images"}), wrong=slow)
+    rows = [drawn_model(number) for number in range(1, 81)]
+    hub = Civitai2026(rows, models_a_page=2, meta_in=frozenset({"images"}), wrong=slow)
     url = serve(hub)
     clean, _ = crawl_url(url, tmp_path / "clean")
     hub.seen.clear()
@@ -121,8 +121,8 @@ def test_a_killed_crawl_goes_on_without_loss_or_repeats(serve, tmp_path):
 
 
 def test_cut_connections_of_a_real_server(serve, tmp_path):
-    broken = iter([DROPPED, (200, {"Content-Type": "application/json", "Content-Length": "900"}, b'{"ite')])
-    url = serve(Civitai2026(wrong=lambda target: next(broken, None)))
+    faults = iter([DROPPED, (200, {"Content-Type": "application/json", "Content-Length": "900"}, b'{"ite')])
+    url = serve(Civitai2026(wrong=lambda target: next(faults, None)))
     assert crawl_url(url, tmp_path)[0]["models"] == 40
 
 
@@ -139,7 +139,7 @@ def test_retry_after_of_a_deep_page_is_waited_for():
         first = await client.models(limit=2)
         return await client.models(limit=2, cursor=first.cursor)
 
-    assert [one["id"] for one in ask(Civitai2026(wrong=busy), two).items] == [20, 19]
+    assert [row["id"] for row in ask(Civitai2026(wrong=busy), two).items] == [20, 19]
     assert times[1] - times[0] >= 0.99
 
 
@@ -151,16 +151,16 @@ def test_page_numbers_end_and_their_429_is_one_error():
     with pytest.raises(CrawlError, match="HTTP 429, again and again"):
         ask(hub, deep)
     hub = Civitai2026([drawn_model(number) for number in range(1, 1500)], models_a_page=100)
-    page, listed = None, 0
+    page, count = None, 0
 
     async def all_pages(client):
-        nonlocal page, listed
+        nonlocal page, count
         while page is None or page.cursor is not None:
             page = await client.models(cursor=page.cursor if page else None)
-            listed += len(page.items)
+            count += len(page.items)
 
     ask(hub, all_pages)
-    assert listed == 1499  # cursors lead past the thousandth
+    assert count == 1499  # cursors lead past the thousandth
 
 
 def test_a_refusal_says_what_the_zod_object_says():
@@ -234,8 +234,8 @@ def test_other_endpoints():
     digest = sha("drawn22.safetensors")
     assert ask(hub, lambda client: client.model(2))["name"] == "Drawn 2 灯台"
     assert ask(hub, lambda client: client.model(9)) is None
-    found = ask(hub, lambda client: client.version(22))
-    assert [image["id"] for image in found["images"]] == [2200, 2201, 2203]  # out of their URLs
+    version_ = ask(hub, lambda client: client.version(22))
+    assert [image["id"] for image in version_["images"]] == [2200, 2201, 2203]  # out of their URLs
     assert ask(hub, lambda client: client.version_by_hash(digest[:10]))["id"] == 22
     assert ask(hub, lambda client: client.version_by_hash(sha("drawn22.safetensors3")[:12]))["id"] == 22
     assert "Sketch" in ask(hub, lambda client: client.enums())["ModelType"]
@@ -244,9 +244,9 @@ def test_other_endpoints():
 def test_ids_by_hash_are_one_request():
     hub = Civitai2026()
     many = [sha(f"drawn{number * 10 + 2}.safetensors").lower() for number in range(1, 300)]
-    found = ask(hub, lambda client: client.ids_by_hash(many))
-    assert found[many[4].upper()] == [(5, 52)]
-    assert (len(found), len(hub.seen)) == (40, 1)
+    ids = ask(hub, lambda client: client.ids_by_hash(many))
+    assert ids[many[4].upper()] == [(5, 52)]
+    assert (len(ids), len(hub.seen)) == (40, 1)
 
 
 def test_types_that_came_later_are_looked_up(tmp_path):
@@ -261,13 +261,13 @@ def test_types_that_came_later_are_looked_up(tmp_path):
 
 
 def odd_rows():
-    broken = copy.deepcopy(listed_model(drawn_model(7)))
-    broken["modelVersions"][0]["images"][0]["id"] = {"not": "a number"}
-    broken["modelVersions"][0]["files"].append("a file")
+    faulty_row = copy.deepcopy(listed_model(drawn_model(7)))
+    faulty_row["modelVersions"][0]["images"][0]["id"] = {"not": "a number"}
+    faulty_row["modelVersions"][0]["files"].append("a file")
     tags = listed_model(drawn_model(5)) | {"tags": {"0": "a"}}
     flag = listed_model(drawn_model(6)) | {"nsfw": "no"}
     numbers = [{"id": 10**40, "type": "LORA"}, {"id": True}, {}]
-    return [None, "row", 7, [], *numbers, broken, tags, flag]
+    return [None, "row", 7, [], *numbers, faulty_row, tags, flag]
 
 
 def test_odd_rows_are_dropped_with_their_reasons(tmp_path):
@@ -323,7 +323,7 @@ def places(row, path=()):
 FULL = listed_model(
     drawn_model(3, drawn_version(31, drawn_image(1, 1)), drawn_version(32, drawn_image(2, 2)))
 )
-for _image in (image for one in FULL["modelVersions"] for image in one["images"]):
+for _image in (image for version_ in FULL["modelVersions"] for image in version_["images"]):
     _image["meta"] = drawn_meta(1) | {"hashes": {"LORA:a": "0xabcdef1234"}, "extra": {"resources": []}}
 PLACES = sorted(places(FULL), key=repr)
 
@@ -341,11 +341,11 @@ def test_any_value_in_any_field_ends_nothing(changes):
         except (TypeError, KeyError, IndexError, ValueError):
             continue
     funnel, good = Funnel(), listed_model(drawn_model(1))
-    found = survey([row, good], Scope(), funnel)
-    made = list(entries([row, good], found))
-    assert made[-1].card.name == "Drawn 1 灯台"
+    summary = survey([row, good], Scope(), funnel)
+    catalog_entries = list(entries([row, good], summary))
+    assert catalog_entries[-1].card.name == "Drawn 1 灯台"
     assert funnel.models == 2
-    assert len(made) + funnel.dropped.total() >= 2
+    assert len(catalog_entries) + funnel.dropped.total() >= 2
     assert set(funnel.dropped) <= set(REASONS)
 
 
@@ -435,7 +435,7 @@ def test_what_cannot_be_had_stays_in_the_crawl_and_is_counted(tmp_path):
     crawl_hub(hub, tmp_path)
     assert list(models(tmp_path)) == [1, 2, 3, 4, 5, 6]
     funnel = Funnel()
-    assert [one["id"] for one, _ in passing(RawFolder(tmp_path).models(), Scope(), funnel)] == [1]
+    assert [row["id"] for row, _ in passing(RawFolder(tmp_path).models(), Scope(), funnel)] == [1]
     assert funnel.to_json()["dropped"] == {
         "minor": 1, "taken down": 1, "archived": 1, "generation only": 1, "early access": 1,
     }  # fmt: skip
@@ -446,7 +446,7 @@ def test_an_older_version_answers_where_the_newest_cannot():
     mature = drawn_version(18, drawn_image(8, 4), drawn_image(9, 8))
     clean = drawn_version(17, drawn_image(5, 1), drawn_image(6, 2))
     verdict = judge(listed(1, newest, mature, clean))
-    assert [passed.version["id"] for passed in verdict.passed] == [17]
+    assert [version_.version["id"] for version_ in verdict.passed] == [17]
     assert verdict.versions == {"early access": 1, "nsfw version": 1}
 
 
@@ -463,10 +463,10 @@ def test_only_images_of_pg_and_pg13_are_samples():
     row = listed(1, drawn_version(12, *images))
     for image in row["modelVersions"][0]["images"]:
         image["meta"] = drawn_meta(1)
-    dropped: Counter[str] = Counter()
-    (entry,) = entries([row], survey([row]), dropped=dropped)
+    reasons: Counter[str] = Counter()
+    (entry,) = entries([row], survey([row]), dropped=reasons)
     assert [sample.image_id for sample in entry.samples] == [1, 2]
-    assert dropped == {"nsfw image": 7, "no image": 1}
+    assert reasons == {"nsfw image": 7, "no image": 1}
 
 
 @pytest.mark.parametrize(
@@ -497,8 +497,8 @@ def test_the_air_says_what_kind_of_model_it_is(kind, file_type, air):
     ],
 )
 def test_a_file_without_its_parts_is_a_model_where_the_base_model_runs_in_parts(base, file_type, kind):
-    one = drawn_file("a.safetensors", type=file_type)
-    row = listed(1, drawn_version(12, files=[one], baseModel=base))
+    file = drawn_file("a.safetensors", type=file_type)
+    row = listed(1, drawn_version(12, files=[file], baseModel=base))
     assert [card.air.split(":")[3] for card in cards(row)] == ([kind] if kind else [])
     assert judge(row).reason == (None if kind else "no model file")
 
@@ -522,17 +522,17 @@ def test_of_several_files_the_one_that_every_server_loads():
         drawn_file("x.safetensors", metadata={"format": "SafeTensor", "fp": "bf16"}),
     ]  # fmt: skip
     row = listed(1, drawn_version(12, files=files_))
-    for one in row["modelVersions"][0]["files"]:
-        one.pop("primary", None)
+    for file in row["modelVersions"][0]["files"]:
+        file.pop("primary", None)
     assert judge(row).passed[0].file["name"] == "x.safetensors"
 
 
 def test_a_hash_of_nothing_is_nobodys():
-    one = drawn_file("a.safetensors")
-    one["hashes"]["AutoV3"] = "E3B0C44298FC"
-    (card,) = cards(listed(1, drawn_version(12, files=[one])))
+    file = drawn_file("a.safetensors")
+    file["hashes"]["AutoV3"] = "E3B0C44298FC"
+    (card,) = cards(listed(1, drawn_version(12, files=[file])))
     assert "e3b0c44298fc" not in card.hashes
-    assert one["hashes"]["SHA256"].lower() in card.hashes
+    assert file["hashes"]["SHA256"].lower() in card.hashes
 
 
 # --- counts ---------------------------------------------------------------------------------
@@ -593,8 +593,8 @@ def test_the_items_of_july_2025_become_entries():
     with gzip.open(path, "rb") as lines:
         rows = [json.loads(line) for line in lines]
     funnel = Funnel()
-    made = Counter((passed.type, passed.base_model) for _, passed in passing(rows, Scope(), funnel))
-    assert made == {
+    counts = Counter((version_.type, version_.base_model) for _, version_ in passing(rows, Scope(), funnel))
+    assert counts == {
         ("LoRA", "Illustrious"): 304, ("Checkpoint", "NoobAI"): 21, ("LoRA", "NoobAI"): 7,
         ("LoRA", "SDXL 1.0"): 1,
     }  # fmt: skip

@@ -43,21 +43,21 @@ CARD = Card(
 def catalog(tmp_path: Path) -> Path:
     path = tmp_path / "mine.sqlite"
     plain = replace(CARD, name="Camera", air="urn:air:sd1:lora:civitai:41@42")
-    with Catalog.create(path) as opened:
-        opened.add([replace(CARD, attributes=INK), plain])
+    with Catalog.create(path) as database:
+        database.add([replace(CARD, attributes=INK), plain])
     return path
 
 
 def test_they_come_back_from_the_catalog(catalog: Path) -> None:
-    with Catalog.open(catalog) as opened:
-        ink, camera = (opened.by_air(f"urn:air:sd1:lora:civitai:{n}") for n in ("31@32", "41@42"))
+    with Catalog.open(catalog) as database:
+        ink, camera = (database.by_air(f"urn:air:sd1:lora:civitai:{n}") for n in ("31@32", "41@42"))
         assert ink is not None
         assert camera is not None
         assert (ink.attributes, camera.attributes) == (INK, None)
         assert (ink.needed_words, camera.needed_words) == (("inkfox",), ("inkfox", "blue ink"))
-        assert [card.name for card in opened.cards(Filter(role="style"))] == ["Ink Fox"]
-        assert [card.name for card in opened.cards(Filter(medium="watercolor"))] == ["Ink Fox"]
-        assert opened.cards(Filter(medium="photo")) == []
+        assert [card.name for card in database.cards(Filter(role="style"))] == ["Ink Fox"]
+        assert [card.name for card in database.cards(Filter(medium="watercolor"))] == ["Ink Fox"]
+        assert database.cards(Filter(medium="photo")) == []
 
 
 def test_cards_as_json_hold_them() -> None:
@@ -74,10 +74,10 @@ def test_the_command_line_filters_and_shows_them(catalog: Path, capsys: pytest.C
         assert end.value.code == 0
         return capsys.readouterr().out
 
-    listed = run("list", "--medium", "ink", "--json")
-    assert [json.loads(line)["name"] for line in listed.splitlines()] == ["Ink Fox"]
+    listing = run("list", "--medium", "ink", "--json")
+    assert [json.loads(line)["name"] for line in listing.splitlines()] == ["Ink Fox"]
     assert run("list", "--role", "character", "--json") == ""
-    shown = run("show", "Ink Fox")
+    output = run("show", "Ink Fox")
     for fact in (
         "style, broad",
         "ink, watercolor",
@@ -85,7 +85,7 @@ def test_the_command_line_filters_and_shows_them(catalog: Path, capsys: pytest.C
         "inkfox bold: thick lines",
         "Deliberate",
     ):
-        assert fact in shown
+        assert fact in output
 
 
 def test_a_language_model_answers_with_one_object(tmp_path: Path) -> None:
@@ -99,17 +99,17 @@ def test_a_language_model_answers_with_one_object(tmp_path: Path) -> None:
             {**INK.model_dump(mode="json"), "description": "Loose brush drawings of foxes and other animals."}
         ),
     ]
-    asked: list[str] = []
+    questions: list[str] = []
 
     def writer(prompts: list[str]) -> list[str]:
-        asked.extend(prompts)
+        questions.extend(prompts)
         return [answers.pop(0)]
 
     path = tmp_path / "descriptions.jsonl"
     with DescriptionsFile(path) as file:
         summary = describe([source], DescribeJob(writer, question, "a writer", "both"), file)
     assert summary.to_json()["faults"] == {"not attributes": 1, "too short": 1}
-    assert "it was not one JSON object with all keys" in asked[2]
+    assert "it was not one JSON object with all keys" in questions[2]
     (line,) = read_descriptions(path, "both").values()
     assert line.attributes == INK
     (entry,) = with_descriptions([Entry(CARD)], {CARD.air: line})

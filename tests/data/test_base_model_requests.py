@@ -7,8 +7,8 @@ import pytest
 from diffagent.data.base_model_requests import bare_name, base_model_requests
 
 
-def named(prompt: str) -> list[str]:
-    return [one.name for one in base_model_requests(prompt)]
+def names_in(prompt: str) -> list[str]:
+    return [request.name for request in base_model_requests(prompt)]
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def named(prompt: str) -> list[str]:
     ],
 )  # fmt: skip
 def test_a_base_model_is_heard_however_it_is_named(prompt: str, name: str) -> None:
-    assert named(prompt)[:1] == [name]
+    assert names_in(prompt)[:1] == [name]
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_a_base_model_is_heard_however_it_is_named(prompt: str, name: str) -> No
     ],
 )  # fmt: skip
 def test_ordinary_words_are_no_request(prompt: str) -> None:
-    assert named(prompt) == []
+    assert names_in(prompt) == []
 
 
 @pytest.mark.parametrize(
@@ -78,12 +78,12 @@ def test_ordinary_words_are_no_request(prompt: str) -> None:
     ],
 )  # fmt: skip
 def test_the_words_around_a_name_belong_to_it(prompt: str, words: str, name: str) -> None:
-    longest = max((one.words for one in base_model_requests(prompt)), key=len)
+    longest = max((request.words for request in base_model_requests(prompt)), key=len)
     assert (longest.strip(), bare_name(longest)) == (words, name)
 
 
 @pytest.mark.parametrize(
-    ("prompt", "name", "typed"),
+    ("prompt", "name", "words"),
     [
         ("illustrios model, a mill", "Illustrious", "illustrios model"),
         ("use ilustrious for a mill", "Illustrious", "use ilustrious for "),
@@ -95,9 +95,9 @@ def test_the_words_around_a_name_belong_to_it(prompt: str, words: str, name: str
         ("a mill, hidreem", "hidream", "hidreem"),
     ],
 )  # fmt: skip
-def test_a_typo_of_a_name_is_heard_where_a_model_is_named(prompt: str, name: str, typed: str) -> None:
+def test_a_typo_of_a_name_is_heard_where_a_model_is_named(prompt: str, name: str, words: str) -> None:
     first = base_model_requests(prompt)[0]
-    assert (first.name, prompt[first.start : first.end].lstrip()) == (name, typed.lstrip())
+    assert (first.name, prompt[first.start : first.end].lstrip()) == (name, words.lstrip())
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_a_typo_of_a_name_is_heard_where_a_model_is_named(prompt: str, name: str
     ],
 )  # fmt: skip
 def test_a_word_like_a_name_is_no_typo(prompt: str) -> None:
-    assert named(prompt) == []
+    assert names_in(prompt) == []
 
 
 @pytest.mark.parametrize(
@@ -121,12 +121,12 @@ def test_a_word_like_a_name_is_no_typo(prompt: str) -> None:
     ],
 )  # fmt: skip
 def test_a_family_is_heard_before_the_first_comma_and_before_a_plea(prompt: str, name: str) -> None:
-    assert named(prompt)[:1] == [name]
+    assert names_in(prompt)[:1] == [name]
 
 
 @pytest.mark.parametrize("prompt", ["Sana, a girl at a mill", "Klein, a tailor", "anima mundi, a tree"])
 def test_the_name_of_somebody_is_not(prompt: str) -> None:
-    assert named(prompt) == []
+    assert names_in(prompt) == []
 
 
 @pytest.mark.parametrize(
@@ -140,8 +140,10 @@ def test_the_name_of_somebody_is_not(prompt: str) -> None:
     ],
 )  # fmt: skip
 def test_a_version_belongs_to_the_name(prompt: str, name: str, words: str) -> None:
-    assert [(one.name, one.words.strip()) for one in base_model_requests(prompt)][:1] == [(name, words)]
+    assert [(request.name, request.words.strip()) for request in base_model_requests(prompt)][:1] == [
+        (name, words)
+    ]
 
 
 def test_a_number_behind_an_adjective_is_no_version() -> None:
-    assert named("an illustrious 3.5 mile road") == []
+    assert names_in("an illustrious 3.5 mile road") == []

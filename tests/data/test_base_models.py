@@ -50,7 +50,7 @@ AIR_FILE = ROOT / "data" / "air.py"
 
 
 @pytest.mark.parametrize(
-    ("given", "name"),
+    ("spelling", "name"),
     [
         ("SD 1.5", "SD 1.5"), ("sd15", "SD 1.5"), ("stable diffusion 1", "SD 1.5"), ("SD-v1.5", "SD 1.5"),
         ("stable_diffusion_xl", "SDXL 1.0"), ("SDXL", "SDXL 1.0"), ("sd xl", "SDXL 1.0"),
@@ -62,18 +62,18 @@ AIR_FILE = ROOT / "data" / "air.py"
          ("flux_dev", "Flux.1 D"),
     ],
 )  # fmt: skip
-def test_a_base_model_is_known_by_its_spellings(given: object, name: str) -> None:
-    assert canonical_name(given) == name
+def test_a_base_model_is_known_by_its_spellings(spelling: object, name: str) -> None:
+    assert canonical_name(spelling) == name
 
 
 def test_spellings_are_of_one_base_model_each() -> None:
-    spellings = [base_models._key(one) for row in TABLE for one in (row.name, *row.spellings)]
+    spellings = [base_models._key(spelling) for row in TABLE for spelling in (row.name, *row.spellings)]
     assert len(spellings) == len(set(spellings))
     assert {row.family for row in TABLE} == set(FAMILIES)
 
 
 @pytest.mark.parametrize(
-    ("given", "names"),
+    ("text", "names"),
     [
         ("SD1", ("SD 1.4", "SD 1.5", "SD 1.5 LCM", "SD 1.5 Hyper")), ("sd 1.5", ("SD 1.5",)),
         ("sd15", ("SD 1.5",)), ("OTHER", ("Other",)), ("illustrious", ("Illustrious",)),
@@ -85,18 +85,18 @@ def test_spellings_are_of_one_base_model_each() -> None:
                   "SDXL Distilled")),
     ],
 )  # fmt: skip
-def test_a_request_names_base_models_or_families(given: str, names: tuple[str, ...]) -> None:
-    assert base_models_of(given) == names
-    assert [name for name in LISTED if is_meant(given, name)] == list(names)
+def test_a_request_names_base_models_or_families(text: str, names: tuple[str, ...]) -> None:
+    assert base_models_of(text) == names
+    assert [name for name in LISTED if is_meant(text, name)] == list(names)
 
 
 @pytest.mark.parametrize(
-    ("given", "near"),
+    ("text", "near"),
     [("flux1x", "flux1, flux2"), ("ilustrious", "Illustrious"), ("", "base model"), ("Midjourney", "")],
 )
-def test_what_no_catalog_has_is_an_error_that_names_the_nearest(given: str, near: str) -> None:
-    with pytest.raises(BadInput, match=rf"no base model '{given}' is supported: the nearest are .*{near}"):
-        base_models_of(given)
+def test_what_no_catalog_has_is_an_error_that_names_the_nearest(text: str, near: str) -> None:
+    with pytest.raises(BadInput, match=rf"no base model '{text}' is supported: the nearest are .*{near}"):
+        base_models_of(text)
 
 
 def test_families_and_ecosystems() -> None:
@@ -228,9 +228,9 @@ def test_the_hubs_image_base_models_are_all_here() -> None:
     if not path.is_file():
         pytest.skip("DIFFAGENT_DATA names no folder with the hub's list")
     hub = {
-        one["name"]
-        for one in json.loads(path.read_text("utf-8"))["base_models"]
-        if one["type"] in ("image", None)
+        entry["name"]
+        for entry in json.loads(path.read_text("utf-8"))["base_models"]
+        if entry["type"] in ("image", None)
     }
     assert hub - {row.name for row in TABLE} == set()
 
@@ -388,8 +388,8 @@ def test_nothing_else_takes_an_air_apart() -> None:
     apart = re.compile(r"\bair\w*\)?\.(?:r?split|r?partition|startswith|remove(?:pre|suf)fix)\(")
     for floor in ("data", "agent", "training", "serving"):
         for path in (ROOT / floor).rglob("*.py"):
-            found = apart.search(path.read_text("utf-8"))
-            assert path == AIR_FILE or found is None, f"{path.relative_to(ROOT)}: {found and found[0]}"
+            match = apart.search(path.read_text("utf-8"))
+            assert path == AIR_FILE or match is None, f"{path.relative_to(ROOT)}: {match and match[0]}"
 
 
 def test_the_search_finds_what_it_is_for(tmp_path: Path) -> None:

@@ -45,8 +45,8 @@ STRANGE = {"model": "Strange", "air": "", "weight": 1.0}
 
 @pytest.fixture
 def catalog(catalog_path: Path) -> Iterator[Catalog]:
-    with Catalog.open(catalog_path) as opened:
-        yield opened
+    with Catalog.open(catalog_path) as database:
+        yield database
 
 
 @pytest.mark.parametrize("call", [CALL, LORA])
@@ -56,7 +56,7 @@ def test_a_call_that_names_an_entry_is_callable(catalog: Catalog, call: dict[str
 
 
 @pytest.mark.parametrize(
-    ("call", "says"),
+    ("call", "reason"),
     [
         ({**CALL, "model": "Tiny"}, "model is 'Tiny', but the entry's is 'Tiny Pixels'"),
         ({**CALL, "model": "tiny pixels"}, "model is"),
@@ -74,8 +74,8 @@ def test_a_call_that_names_an_entry_is_callable(catalog: Catalog, call: dict[str
         ({**LORA, "base_checkpoint": "urn:air:sdxl:checkpoint:civitai:44@45"}, "runs no LoRA of SD 1.5"),
     ],
 )  # fmt: skip
-def test_a_call_that_does_not_is_told_why(catalog: Catalog, call: dict[str, Any], says: str) -> None:
-    assert says in str(flaw(call, catalog))
+def test_a_call_that_does_not_is_told_why(catalog: Catalog, call: dict[str, Any], reason: str) -> None:
+    assert reason in str(flaw(call, catalog))
 
 
 ANSWER = {key: CALL[key] for key in list(CALL)[:8]}
@@ -87,7 +87,7 @@ def test_an_answer_needs_no_more_than_the_eight_fields(catalog: Catalog) -> None
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("changes", "reason"),
     [
         ({"model": "Dreamy Dream 9"}, "no model is named 'Dreamy Dream 9'"),
         ({"model": None}, "no model is named None"),
@@ -111,9 +111,9 @@ def test_an_answer_needs_no_more_than_the_eight_fields(catalog: Catalog) -> None
     ],
 )
 def test_an_answer_that_names_nothing_callable_is_told_why(
-    catalog: Catalog, changes: dict[str, Any], says: str
+    catalog: Catalog, changes: dict[str, Any], reason: str
 ) -> None:
-    assert says in str(answer_flaw({**ANSWER, **changes}, catalog))
+    assert reason in str(answer_flaw({**ANSWER, **changes}, catalog))
 
 
 def test_a_missing_field_is_a_flaw(catalog: Catalog) -> None:

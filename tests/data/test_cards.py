@@ -12,7 +12,7 @@ from diffagent.data.hubs.horde import HordeModel, HordeStyle
 from diffagent.data.records import Licence, Stats
 
 
-def made(*items, **options):
+def cards_of(*items, **options):
     return [entry.card for entry in entries(items, survey(items), **options)]
 
 
@@ -25,7 +25,7 @@ def test_a_card_states_the_facts():
         type="LORA",
         tags=["Style", "style", "lora"],
     )
-    (card,) = made(model)
+    (card,) = cards_of(model)
     assert (card.name, card.type, card.base_model) == ("Fox Ink", "LoRA", "SD 1.5")
     assert card.air == "urn:air:sd1:lora:civitai:7@72"
     assert card.older_airs == ("urn:air:sd1:lora:civitai:7@71",)
@@ -48,7 +48,7 @@ def test_usage_is_counted_over_all_versions_of_the_base_model():
         version(11, image(3), image(4, meta={"Mask blur": "4"}), image(5, meta={"Denoising strength": 1})),
         version(10, image(6), baseModel="SVD"),
     )
-    (card,) = made(model)
+    (card,) = cards_of(model)
     assert card.usage.sampler == {"Euler a": 3, "DDIM": 1}
     assert card.usage.cfg_scale == {7.0: 3, 7.5: 1}
     assert card.usage.clip_skip == {2: 1}
@@ -57,8 +57,8 @@ def test_usage_is_counted_over_all_versions_of_the_base_model():
 
 def test_held_out_samples_leave_no_trace():
     model = item(1, version(1, image(1), image(2, meta={"sampler": "DDIM"})))
-    found = survey([model])
-    (entry,) = entries([model], found, keep=lambda sample: sample.image_id == 1)
+    summary = survey([model])
+    (entry,) = entries([model], summary, keep=lambda sample: sample.image_id == 1)
     assert entry.card.usage.sampler == {"Euler a": 1}
     assert [sample.image_id for sample in entry.samples] == [1]
 
@@ -77,7 +77,7 @@ def test_a_loras_checkpoints_and_weights():
         ),
         type="LORA",
     )
-    card = made(base, lora)[1]
+    card = cards_of(base, lora)[1]
     assert card.usage.checkpoints == {"urn:air:sd1:checkpoint:civitai:1@11": 2}
     assert card.usage.lora_weight == {0.8: 2}
     assert card.usage.steps == {20: 3}  # the image with two other LoRAs does not count
@@ -87,27 +87,27 @@ def test_images_of_another_checkpoint_do_not_count():
     first = item(1, version(10))
     other = {"Model hash": sha256("file10.safetensors")[:10]}
     second = item(2, version(20, image(1, meta=other), image(2, meta={"Model hash": "0123456789"}), image(3)))
-    assert made(first, second)[1].usage.steps == {20: 2}
+    assert cards_of(first, second)[1].usage.steps == {20: 2}
 
 
 def test_a_shared_file_means_the_most_downloaded_model():
     shared = [file("shared.safetensors")]
     models = [item(1, version(10, files=shared)), item(2, version(20, files=shared))]
-    found = survey(models)
-    assert found.checkpoints[sha256("shared.safetensors").lower()].endswith("civitai:2@20")
-    assert survey(models[::-1]) == found
+    summary = survey(models)
+    assert summary.checkpoints[sha256("shared.safetensors").lower()].endswith("civitai:2@20")
+    assert survey(models[::-1]) == summary
 
 
 def test_vaes_are_nobodys_hash():
     vae = file("shared.vae.safetensors", type="VAE")
-    (card,) = made(item(1, version(1, files=[file("a.safetensors"), vae])))
+    (card,) = cards_of(item(1, version(1, files=[file("a.safetensors"), vae])))
     assert vae["hashes"]["SHA256"].lower() not in card.hashes
 
 
 def test_one_card_per_base_model_with_names_apart():
     model = item(5, version(51), version(52, baseModel="SDXL 1.0"), name="Twin")
-    again = item(6, name="ＴＷＩＮ")
-    assert [(c.name, c.air) for c in made(model, again)] == [
+    twin = item(6, name="ＴＷＩＮ")
+    assert [(c.name, c.air) for c in cards_of(model, twin)] == [
         ("Twin", "urn:air:sd1:checkpoint:civitai:5@51"),
         ("Twin (5)", "urn:air:sdxl:checkpoint:civitai:5@52"),
         ("ＴＷＩＮ (6)", "urn:air:sd1:checkpoint:civitai:6@60"),
@@ -126,14 +126,14 @@ def test_names_run_out_of_ids_but_not_of_names():
      (["RentCivit"], None), ("{Image,RentCivit}", "Image"), ([], None), (None, None), (True, None)],
 )  # fmt: skip
 def test_commercial_use(permission, level):
-    assert made(item(1, allowCommercialUse=permission))[0].licence.commercial == level
+    assert cards_of(item(1, allowCommercialUse=permission))[0].licence.commercial == level
 
 
 def test_damaged_hashes_are_left_out():
     model = item(
         1, version(1, files=[file("a.safetensors"), file("b.ckpt", hashes={"SHA256": "??", "CRC32": None})])
     )
-    assert all(len(digest) >= 8 for digest in made(model)[0].hashes)
+    assert all(len(digest) >= 8 for digest in cards_of(model)[0].hashes)
 
 
 def test_text_for_one_line():
@@ -150,8 +150,8 @@ def horde(name="Aurora", **changes):
 
 
 def merged(items, *models):
-    found = survey(items)
-    return [entry.card for entry in merge_horde(entries(items, found), models, found)]
+    summary = survey(items)
+    return [entry.card for entry in merge_horde(entries(items, summary), models, summary)]
 
 
 def test_a_horde_model_of_its_own():
@@ -165,12 +165,12 @@ def test_a_horde_model_of_its_own():
 
 
 def test_horde_merges_by_hash_and_by_model_id():
-    crawled = item(1, version(10, image(1)))
+    row = item(1, version(10, image(1)))
     for model in (
         horde(sha256=sha256("file10.safetensors").lower()),
         horde(civitai_model=1),
     ):
-        (card,) = merged([crawled], model)
+        (card,) = merged([row], model)
         assert card.air == "urn:air:sd1:checkpoint:civitai:1@10"
         assert card.aliases == ("Aurora",)
         assert card.usage.sampler == {"Euler a": 1, "DDIM": 1}
@@ -183,7 +183,7 @@ def test_another_family_of_the_same_home_page_is_another_entry():
 
 
 def test_what_horde_has_and_the_catalog_does_not_take():
-    flagged = item(1, nsfw=True)
+    row = item(1, nsfw=True)
     unwanted = (
         horde(inpainting=True),
         horde(sha256=None),
@@ -193,7 +193,7 @@ def test_what_horde_has_and_the_catalog_does_not_take():
         horde(baseline="flux_1"),
     )
     for model in unwanted:
-        assert merged([flagged], model) == []
+        assert merged([row], model) == []
 
 
 def test_styles_with_loras_say_nothing_about_the_model():

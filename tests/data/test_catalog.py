@@ -73,8 +73,8 @@ def path(tmp_path):
 
 @pytest.fixture
 def catalog(path):
-    with Catalog.open(path) as opened:
-        yield opened
+    with Catalog.open(path) as database:
+        yield database
 
 
 def test_cards_come_back_as_they_went_in(catalog):
@@ -123,9 +123,9 @@ def test_an_air_of_another_type_or_model_is_another_model(catalog):
     "text", ["1234abcd" + "1" * 56, "99", "0" * 400, "", "'; --", '"', "x\0y", "🦊" * 300]
 )
 def test_what_nobody_goes_by(catalog, text):
-    with pytest.raises(UnknownModel, match="no model of the catalog") as caught:
+    with pytest.raises(UnknownModel, match="no model of the catalog") as refusal:
         catalog.find(text)
-    assert len(caught.value.line()) < 400
+    assert len(refusal.value.line()) < 400
 
 
 def test_unknown_names_bring_near_ones(catalog):
@@ -134,8 +134,8 @@ def test_unknown_names_bring_near_ones(catalog):
 
 
 def test_search(catalog):
-    def names(query, *wanted):
-        return [card.name for card in catalog.search(query, 5, Filter(*wanted))]
+    def names(query, *limits):
+        return [card.name for card in catalog.search(query, 5, Filter(*limits))]
 
     assert names("MONO") == [INK.name]
     assert names("brush ink") == [INK.name]
@@ -149,8 +149,8 @@ def test_search(catalog):
 
 
 def test_filters(catalog):
-    def names(*wanted):
-        return {row.name for row in catalog.rows(Filter(*wanted))}
+    def names(*limits):
+        return {row.name for row in catalog.rows(Filter(*limits))}
 
     assert names("LoRA") == {INK.name}
     assert names(None, "sdxl") == {"Aurora"}
@@ -203,10 +203,10 @@ def test_names_stay_unique(path):
 
 
 def test_two_models_of_one_home_page_stay_two(tmp_path):
-    one = replace(AURORA, air="urn:air:sdxl:checkpoint:civitai:9@1", model_id=9, version_id=1)
-    two = replace(one, name="Aurora 2", air="urn:air:sdxl:checkpoint:civitai:9@2", version_id=2)
+    first = replace(AURORA, air="urn:air:sdxl:checkpoint:civitai:9@1", model_id=9, version_id=1)
+    second = replace(first, name="Aurora 2", air="urn:air:sdxl:checkpoint:civitai:9@2", version_id=2)
     with Catalog.create(tmp_path / "c.sqlite") as catalog:
-        assert catalog.add([one, two]) == [1, 2]
+        assert catalog.add([first, second]) == [1, 2]
 
 
 def test_a_failing_card_adds_nothing(path):
@@ -298,36 +298,36 @@ def test_thousands_of_cards_load_fast(tmp_path):
     with Catalog.create(tmp_path / "many.sqlite") as catalog:
         catalog.add(many)
     with Catalog.open(tmp_path / "many.sqlite") as catalog:
-        said: list[str] = []
-        catalog._db.set_trace_callback(said.append)
-        took = {}
+        statements: list[str] = []
+        catalog._db.set_trace_callback(statements.append)
+        durations = {}
         for name in ("entries", "rows"):
             seconds = []
             for _ in range(3):  # other work on the machine slows one
-                started = time.process_time()
+                start_time = time.process_time()
                 assert len(getattr(catalog, name)()) == 5700
-                seconds.append(time.process_time() - started)
-            took[name] = min(seconds)
-    assert len(said) == 6, said
-    assert took["entries"] < 0.6, took  # 0.1 s when the machine is not shared
-    assert took["rows"] < 0.15, took
+                seconds.append(time.process_time() - start_time)
+            durations[name] = min(seconds)
+    assert len(statements) == 6, statements
+    assert durations["entries"] < 0.6, durations  # 0.1 s when the machine is not shared
+    assert durations["rows"] < 0.15, durations
     assert (tmp_path / "many.sqlite").stat().st_size < 8e6
 
 
 def test_hidden_downloads_come_back_hidden(tmp_path):
     hidden = replace(OIL, stats=Stats(0, 20, 3, 4, 4.75, hidden=True))
-    with Catalog.create(tmp_path / "hidden.sqlite") as made:
-        made.add([hidden])
-    with Catalog.open(tmp_path / "hidden.sqlite") as found:
-        assert found.by_name("Oil Harbour") == hidden
+    with Catalog.create(tmp_path / "hidden.sqlite") as database:
+        database.add([hidden])
+    with Catalog.open(tmp_path / "hidden.sqlite") as reader:
+        assert reader.by_name("Oil Harbour") == hidden
     assert card_from_json(card_to_json(hidden)).stats == hidden.stats
 
 
 def test_a_lycoris_is_found_by_its_air_as_a_lora(tmp_path):
     lycoris = replace(INK, air="urn:air:sd1:lycoris:civitai:7@72")
-    with Catalog.create(tmp_path / "lycoris.sqlite") as made:
-        made.add([lycoris])
-    with Catalog.open(tmp_path / "lycoris.sqlite") as found:
-        assert found.by_air("urn:air:sd1:lora:civitai:7@72") == lycoris
-        assert found.by_air("urn:air:sd1:checkpoint:civitai:7@72") is None
-        assert found.by_air("urn:air:sdxl:lora:civitai:7@72") is None
+    with Catalog.create(tmp_path / "lycoris.sqlite") as database:
+        database.add([lycoris])
+    with Catalog.open(tmp_path / "lycoris.sqlite") as reader:
+        assert reader.by_air("urn:air:sd1:lora:civitai:7@72") == lycoris
+        assert reader.by_air("urn:air:sd1:checkpoint:civitai:7@72") is None
+        assert reader.by_air("urn:air:sdxl:lora:civitai:7@72") is None

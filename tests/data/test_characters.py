@@ -17,8 +17,8 @@ ROWS = [
 ]
 
 
-def found(text: str) -> list[tuple[str, str, str | None]]:
-    return [(one.name, one.medium, one.people) for one in characters(text)]
+def mentions_of(text: str) -> list[tuple[str, str, str | None]]:
+    return [(character.name, character.medium, character.people) for character in characters(text)]
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def found(text: str) -> list[tuple[str, str, str | None]]:
     ],
 )
 def test_names_are_found_with_their_medium(text: str, mentions: list[tuple[str, str, str | None]]) -> None:
-    assert found(text) == mentions
+    assert mentions_of(text) == mentions
 
 
 @pytest.mark.parametrize(
@@ -54,7 +54,7 @@ def test_names_are_found_with_their_medium(text: str, mentions: list[tuple[str, 
     ],
 )
 def test_an_ordinary_word_is_a_name_beside_another_one_only(text: str, names: list[str]) -> None:
-    assert [one.name for one in characters(text)] == names
+    assert [character.name for character in characters(text)] == names
 
 
 def test_a_mention_says_where_it_stands_and_what_it_is_of() -> None:
@@ -76,6 +76,6 @@ def test_the_file_is_of_the_closed_vocabularies() -> None:
 
 def test_a_very_long_text_takes_time_in_proportion() -> None:
     for word in ("link ", "mr ", "the lord of the ", "super mario ", "s' "):
-        started = time.process_time()
+        start_time = time.process_time()
         characters(word * (100_000 // len(word)))
-        assert time.process_time() - started < 5  # about 0.3 s
+        assert time.process_time() - start_time < 5  # about 0.3 s

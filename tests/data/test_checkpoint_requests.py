@@ -27,14 +27,16 @@ from diffagent.data.checkpoint_requests import checkpoint_requests
     ],
 )
 def test_a_checkpoint_is_heard(prompt: str, name: str, version: float | None, words: str) -> None:
-    assert [(one.name, one.version, one.words) for one in checkpoint_requests(prompt)] == [
+    assert [(request.name, request.version, request.words) for request in checkpoint_requests(prompt)] == [
         (name, version, words)
     ]
 
 
 def test_the_plea_goes_with_the_name() -> None:
-    (one,) = checkpoint_requests("a mill, juggernaut if possible, 3:2")
-    assert "a mill, juggernaut if possible, 3:2"[one.start : one.end].strip() == "juggernaut if possible"
+    (request,) = checkpoint_requests("a mill, juggernaut if possible, 3:2")
+    assert (
+        "a mill, juggernaut if possible, 3:2"[request.start : request.end].strip() == "juggernaut if possible"
+    )
 
 
 @pytest.mark.parametrize(

@@ -137,9 +137,9 @@ def test_a_gated_item_is_tried_three_times(make_hub, refusal):
 
 def test_what_asking_again_cannot_change_is_refused_at_once(make_hub, refusal):
     hub = make_hub(wrong=lambda number, path: refusal(400))
-    with pytest.raises(ApiRefusal, match="HTTP 400: no") as caught:
+    with pytest.raises(ApiRefusal, match="HTTP 400: no") as error:
         ask(hub, lambda client: client.models())
-    assert caught.value.status == 400
+    assert error.value.status == 400
     assert len(hub.seen) == 1
 
 
@@ -153,8 +153,8 @@ def test_a_redirect_is_not_followed(make_hub, refusal):
 
 def test_images_ask_for_meta_on_every_page_and_unwrap_it(make_hub):
     hub = make_hub(images_a_page=2)
-    found = ask(hub, lambda client: client.images(11))
-    assert found == {
+    metas = ask(hub, lambda client: client.images(11))
+    assert metas == {
         110: {"prompt": "a thing, number 110", "steps": 20, "Model hash": "AbC123", "Model": "m"},
         111: None,
         112: None,
@@ -172,10 +172,10 @@ def test_images_stop_when_the_wanted_are_there(make_hub):
 def test_versions_by_hash_are_matched_by_their_files(make_hub):
     hub = make_hub()
     ours, shared, unknown = f"0x{11:064x}", "F" * 64, "E" * 64
-    found = ask(hub, lambda client: client.versions_by_hash([ours, shared, unknown]))
-    assert [version["id"] for version in found[f"{11:064X}"]] == [11]
-    assert len(found["F" * 64]) == 60  # everything ships the same VAE
-    assert "E" * 64 not in found
+    matches = ask(hub, lambda client: client.versions_by_hash([ours, shared, unknown]))
+    assert [version["id"] for version in matches[f"{11:064X}"]] == [11]
+    assert len(matches["F" * 64]) == 60  # everything ships the same VAE
+    assert "E" * 64 not in matches
 
 
 def test_versions_by_hash_go_a_hundred_to_a_request_and_need_sha256(make_hub):
@@ -188,9 +188,9 @@ def test_versions_by_hash_go_a_hundred_to_a_request_and_need_sha256(make_hub):
 
 def test_one_version_by_hash(make_hub):
     hub = make_hub()
-    found = ask(hub, lambda client: client.version_by_hash(f"0x{12:064x}"))
-    assert found is not None
-    assert found["id"] == 12
+    version_ = ask(hub, lambda client: client.version_by_hash(f"0x{12:064x}"))
+    assert version_ is not None
+    assert version_["id"] == 12
     assert ask(hub, lambda client: client.version_by_hash("ABCDEF")) is None
     with pytest.raises(BadInput, match="is not a hash"):
         ask(hub, lambda client: client.version_by_hash("../../models"))
@@ -216,9 +216,9 @@ def test_the_key_travels_in_the_header_only(make_hub):
     ],
 )
 def test_bad_addresses_and_keys_are_refused(url, key, message):
-    with pytest.raises(BadInput, match=message) as caught:
+    with pytest.raises(BadInput, match=message) as error:
         CivitaiClient(url, key=key)
-    assert key is None or key not in str(caught.value)
+    assert key is None or key not in str(error.value)
 
 
 def test_the_base_url_may_name_the_api():

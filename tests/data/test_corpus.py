@@ -45,16 +45,16 @@ def images_of(entries: list[Entry]) -> dict[str, list[int]]:
 def test_a_rule_keeps_samples_back_and_their_counts_too(
     tmp_path: Path, rule: Rule, first: list[int], second: list[int]
 ) -> None:
-    found = list(read_entries(raw(tmp_path), Scope(), rule))
-    assert images_of(found) == {"Invented 7": first, "Invented 8": second}
-    for entry in found:
+    catalog_entries = list(read_entries(raw(tmp_path), Scope(), rule))
+    assert images_of(catalog_entries) == {"Invented 7": first, "Invented 8": second}
+    for entry in catalog_entries:
         assert sum(entry.card.usage.steps.values()) == len(entry.samples)
 
 
 def test_entries_stay_even_where_every_sample_is_held_out(tmp_path: Path) -> None:
     lonely = item(9, version(90, image(27, "a lighthouse")))
-    found = list(read_entries(raw(tmp_path, lonely), Scope(), "both"))
-    assert images_of(found)["Invented 9"] == []
+    catalog_entries = list(read_entries(raw(tmp_path, lonely), Scope(), "both"))
+    assert images_of(catalog_entries)["Invented 9"] == []
 
 
 def test_splits_are_of_every_sample_by_either_rule(tmp_path: Path) -> None:
@@ -68,8 +68,8 @@ def test_splits_are_of_every_sample_by_either_rule(tmp_path: Path) -> None:
 
 def test_what_the_filters_drop_is_counted_and_has_no_entry(tmp_path: Path) -> None:
     funnel = Funnel()
-    found = list(read_entries(raw(tmp_path, item(9, nsfw=True)), Scope(), "none", funnel))
-    assert [entry.card.name for entry in found] == ["Invented 7", "Invented 8"]
+    catalog_entries = list(read_entries(raw(tmp_path, item(9, nsfw=True)), Scope(), "none", funnel))
+    assert [entry.card.name for entry in catalog_entries] == ["Invented 7", "Invented 8"]
     assert (funnel.models, funnel.usable, dict(funnel.dropped)) == (3, 2, {"nsfw": 1})
 
 
@@ -80,10 +80,10 @@ def horde_model(name: str, digest: str) -> dict[str, Any]:
 
 def test_hordes_models_are_merged_or_come_last(tmp_path: Path) -> None:
     horde = [horde_model("Lone Star", "f" * 64), horde_model("Seven", sha256("file70.safetensors"))]
-    found = list(read_entries(raw(tmp_path, horde=horde), Scope(), "both"))
-    assert [(entry.card.name, entry.card.source) for entry in found] == [
+    catalog_entries = list(read_entries(raw(tmp_path, horde=horde), Scope(), "both"))
+    assert [(entry.card.name, entry.card.source) for entry in catalog_entries] == [
         ("Invented 7", "civitai"),
         ("Invented 8", "civitai"),
         ("Lone Star", "horde"),
     ]
-    assert found[0].card.aliases == ("Seven",)
+    assert catalog_entries[0].card.aliases == ("Seven",)

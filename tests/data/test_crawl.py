@@ -40,9 +40,9 @@ def crawl_hub(hub, folder, *, key=None, **options):
 def crawl_url(url, folder, *more, **environment):
     """Runs the command; its summary and what it said on stderr."""
     command = [*COMMAND, "--url", url, "-o", str(folder), "--rate", "0", *more]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment})
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout), done.stderr
+    process = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment})
+    assert process.returncode == 0, process.stderr
+    return json.loads(process.stdout), process.stderr
 
 
 def build(raw, out):
@@ -68,12 +68,12 @@ def models(folder):
 
 def test_every_image_carries_its_generation_data(make_hub, tmp_path):
     summary = crawl_hub(make_hub(models_a_page=7), tmp_path)
-    found = models(tmp_path)
-    assert list(found) == list(range(1, 31))
-    assert found[3]["modelVersions"][1]["images"][0]["meta"] == {
+    rows = models(tmp_path)
+    assert list(rows) == list(range(1, 31))
+    assert rows[3]["modelVersions"][1]["images"][0]["meta"] == {
         "prompt": "a thing, number 320", "steps": 20, "Model hash": "AbC123", "Model": "m",
     }  # fmt: skip
-    assert found[3]["modelVersions"][1]["images"][1]["meta"] is None
+    assert rows[3]["modelVersions"][1]["images"][1]["meta"] is None
     assert (summary.models, summary.changed, summary.images_with_meta) == (30, 30, 54)
 
 
@@ -87,13 +87,13 @@ def test_both_shapes_and_every_way_to_ask_give_the_same_bytes(make_hub, tmp_path
 
 
 def test_only_versions_that_can_have_data_are_asked_for(make_hub, model, tmp_path):
-    one = model(1)
-    one["modelVersions"][0]["images"] = []
+    row = model(1)
+    row["modelVersions"][0]["images"] = []
     stub = {**model(2), "nsfw": True}
-    hub = make_hub(models=[one, stub, model(3)], meta_in=frozenset({"images"}))
+    hub = make_hub(models=[row, stub, model(3)], meta_in=frozenset({"images"}))
     crawl_hub(hub, tmp_path)
-    asked = [line for line in hub.seen if "/images?" in line]
-    assert sorted(line.split("modelVersionId=")[1].split("&")[0] for line in asked) == ["12", "31", "32"]
+    requests = [line for line in hub.seen if "/images?" in line]
+    assert sorted(line.split("modelVersionId=")[1].split("&")[0] for line in requests) == ["12", "31", "32"]
 
 
 def test_versions_that_the_hash_does_not_find_are_asked_for_alone(make_hub, model, tmp_path):
@@ -116,9 +116,9 @@ def test_types_and_limit_and_since_narrow(make_hub, tmp_path):
 
 
 def models_of(summary, folder):
-    found = set(models(folder))
-    assert len(found) == summary.models
-    return found
+    ids = set(models(folder))
+    assert len(ids) == summary.models
+    return ids
 
 
 @pytest.mark.parametrize("wrong", [{"types": ()}, {"since": "yesterday"}, {"limit": 0}])
@@ -144,8 +144,8 @@ def test_a_second_crawl_asks_one_page_and_leaves_the_files_alone(make_hub, tmp_p
     hub = make_hub(models_a_page=5)
     crawl_hub(hub, tmp_path)
     before, times = files(tmp_path), {p.name: p.stat().st_mtime_ns for p in tmp_path.glob("m*")}
-    again = crawl_hub(hub, tmp_path)
-    assert (again.requests, again.changed) == (1, 0)
+    second = crawl_hub(hub, tmp_path)
+    assert (second.requests, second.changed) == (1, 0)
     assert files(tmp_path) == before
     assert {p.name: p.stat().st_mtime_ns for p in tmp_path.glob("m*")} == times
 
@@ -159,20 +159,20 @@ def test_a_second_crawl_fetches_only_what_is_new_or_changed(make_hub, model, tmp
     hub.models = [changed if old["id"] == 30 else old for old in hub.models] + [new]
     hub.seen.clear()
     hub.meta_in = frozenset({"images"})
-    again = crawl_hub(hub, tmp_path / "a")
-    assert again.changed == 2
+    second = crawl_hub(hub, tmp_path / "a")
+    assert second.changed == 2
     assert hub.requests_to("models?") == 2  # the page with news, and the first without
     assert hub.requests_to("images") == 3  # two versions of the new model, one of the changed one
     fresh = crawl_hub(hub, tmp_path / "b")
-    assert again.digest == fresh.digest
+    assert second.digest == fresh.digest
 
 
 def test_download_counts_are_no_change(make_hub, model, tmp_path):
     hub = make_hub()
     crawl_hub(hub, tmp_path)
     hub.models = [{**old, "stats": {"downloadCount": 10**6}} for old in hub.models]
-    again = crawl_hub(hub, tmp_path)
-    assert (again.requests, again.changed) == (1, 0)
+    second = crawl_hub(hub, tmp_path)
+    assert (second.requests, second.changed) == (1, 0)
     assert models(tmp_path)[1]["stats"] == {"downloadCount": 10**6}
     assert models(tmp_path)[1]["modelVersions"][0]["images"][0]["meta"] is not None
 
@@ -283,11 +283,11 @@ def test_a_damaged_state_is_named(make_hub, tmp_path):
 
 def test_the_key_is_written_nowhere(make_hub, serve, tmp_path):
     hub = make_hub()
-    _, said = crawl_url(serve(hub), tmp_path, CIVITAI_API_KEY="top-secret-key")
+    _, output = crawl_url(serve(hub), tmp_path, CIVITAI_API_KEY="top-secret-key")
     assert hub.headers[0]["authorization"] == "Bearer top-secret-key"
     assert b"top-secret" not in b"".join(path.read_bytes() for path in tmp_path.iterdir())
     assert b"top-secret" not in gzip.decompress((tmp_path / "models.jsonl.gz").read_bytes())
-    assert "top-secret" not in said
+    assert "top-secret" not in output
 
 
 # --- killed ---------------------------------------------------------------------------------
@@ -361,8 +361,8 @@ def test_shapes_faults_and_updates_against_the_replay(replay, tmp_path):
     inline, _ = crawl_url(replay(*few, "--shape", "2023"), tmp_path / "2023")
     assert inline["digest"] == clean["digest"]
     assert inline["requests"] < clean["requests"] <= 15
-    again, _ = crawl_url(replay(*few), tmp_path / "2026")
-    assert (again["requests"], again["changed"]) == (1, 0)
+    second, _ = crawl_url(replay(*few), tmp_path / "2026")
+    assert (second["requests"], second["changed"]) == (1, 0)
     url = replay(*few, "--seed", "5", "--faults", "429=0.02,html=0.1,drop=0.2,truncate=0.1")
     faulty, _ = crawl_url(url, tmp_path / "faults")
     assert faulty["digest"] == clean["digest"]

@@ -71,11 +71,11 @@ def checkpoint(model_id: int, count: int = 10, **changes: Any) -> Any:
     """A checkpoint with so many images made with it. No two prompts are near-duplicates (Jaccard 3/5 at
     most), but a place named three times makes those of even models alike for an encoder of words."""
     first = model_id * 1000
-    named = {"Model hash": sha256(f"file{first}.safetensors")[:10]}
+    meta = {"Model hash": sha256(f"file{first}.safetensors")[:10]}
     place = PLACES[model_id % 10]
     scene = place if model_id % 2 else f"{place}, {place}, {place},"
     prompts = [f"{SUBJECTS[i % 10]} {scene} number{first + i} word{i}" for i in range(count)]
-    images = [image(first + i, prompt, meta=named) for i, prompt in enumerate(prompts)]
+    images = [image(first + i, prompt, meta=meta) for i, prompt in enumerate(prompts)]
     return item(model_id, version(first, *images), **changes)
 
 
@@ -87,7 +87,9 @@ def raw(tmp_path: Path) -> RawFolder:
     stranger = version(400_000, image(400_001, "a stranger's work", meta={"Model hash": "9999999999"}))
     models.append(item(400, stranger))
     (tmp_path / "made").mkdir()
-    publish(tmp_path / "made", "civitai", sorted(models, key=lambda one: one["id"]), {"newest": "2030-01-01"})
+    publish(
+        tmp_path / "made", "civitai", sorted(models, key=lambda model: model["id"]), {"newest": "2030-01-01"}
+    )
     return RawFolder(tmp_path / "made")
 
 
@@ -105,35 +107,35 @@ def test_a_built_folder(raw: RawFolder, tmp_path: Path) -> None:
     names = [name for name in FILES if name != "listed"]
     assert sorted(contents(out)) == sorted([*(f"{name}.jsonl" for name in names), "README.md", "stats.json"])
     assert read_statistics(out) == stats
-    found = {name: rows(out, name) for name in names}
-    assert {name: len(these) for name, these in found.items()} == {
+    rows_of = {name: rows(out, name) for name in names}
+    assert {name: len(these) for name, these in rows_of.items()} == {
         name: facts["rows"] for name, facts in stats["files"].items()
     }
     for name in ("train", "align", "test"):
-        assert found[name]
-        assert all(split_of(row["source"]["image"]) == name for row in found[name])
-        assert all(f":civitai:{NEW}@" not in row["air"] for row in found[name])
-    assert {row["air"] for row in found["test_new_model"]} == {
+        assert rows_of[name]
+        assert all(split_of(row["source"]["image"]) == name for row in rows_of[name])
+        assert all(f":civitai:{NEW}@" not in row["air"] for row in rows_of[name])
+    assert {row["air"] for row in rows_of["test_new_model"]} == {
         f"urn:air:sd1:checkpoint:civitai:{NEW}@{NEW * 1000}"
     }
-    assert len(found["test_new_model"]) == 10
-    assert {row["source"]["image"] for row in found["overall"]} == {
+    assert len(rows_of["test_new_model"]) == 10
+    assert {row["source"]["image"] for row in rows_of["overall"]} == {
         row["source"]["image"]
-        for these in found.values()
+        for these in rows_of.values()
         for row in these
         if split_of(row["source"]["image"]) == "test"
     }
-    assert all(row in found["test"] for row in found["test_novel"])
+    assert all(row in rows_of["test"] for row in rows_of["test_novel"])
 
 
 def test_written_descriptions_take_the_place_of_composed_ones(raw: RawFolder, tmp_path: Path) -> None:
     plainly = build(raw, tmp_path / "plain", ALL, None)
     air = rows(tmp_path / "plain", "train")[0]["air"]
-    one = Description(
+    description = Description(
         air=air, description="Paints foxes.", status="written", writer="w", held_out="both", key="k"
     )
-    told = build(raw, tmp_path / "told", ALL, None, descriptions={air: one})
-    assert told["digest"] != plainly["digest"]
+    stats = build(raw, tmp_path / "told", ALL, None, descriptions={air: description})
+    assert stats["digest"] != plainly["digest"]
     for name in ("train", "test", "overall"):
         for before, after in zip(rows(tmp_path / "plain", name), rows(tmp_path / "told", name), strict=True):
             if before["air"] == air:
@@ -166,8 +168,8 @@ def test_the_funnel_adds_up(raw: RawFolder, tmp_path: Path) -> None:
     }
     assert images[1]["dropped"] == {"another checkpoint": 1}
     for stages in (models, images):
-        for one, following in pairwise(stages):
-            assert one["count"] - sum(one["dropped"].values()) == following["count"]
+        for previous, following in pairwise(stages):
+            assert previous["count"] - sum(previous["dropped"].values()) == following["count"]
     assert models[2]["dropped"]["few downloads"] == models[2]["count"] // 2
     of_quality = sum(stats["files"][name]["rows"] for name in ("train", "align", "test", "test_new_model"))
     assert images[-1]["count"] == of_quality
@@ -206,14 +208,14 @@ def test_an_interrupted_build_leaves_the_old_files_and_the_next_one_repairs(
     before = contents(out)
     real = dabench.read_pairs
 
-    def breaks(*given: Any) -> Iterator[Pair]:
-        for number, pair in enumerate(real(*given)):
+    def breaks(*args: Any) -> Iterator[Pair]:
+        for number, pair in enumerate(real(*args)):
             if number == 50:
                 raise OSError("the disk is gone")
             yield pair
 
-    with monkeypatch.context() as broken:
-        broken.setattr(dabench, "read_pairs", breaks)
+    with monkeypatch.context() as patch:
+        patch.setattr(dabench, "read_pairs", breaks)
         with pytest.raises(OSError, match="disk"):
             build(raw, out, Quality(), None)
     assert {name: data for name, data in contents(out).items() if not name.endswith(".part")} == before
@@ -224,18 +226,18 @@ def test_an_interrupted_build_leaves_the_old_files_and_the_next_one_repairs(
 def test_killed_between_two_names_the_folder_is_not_complete(
     raw: RawFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    out, renamed = tmp_path / "out", []
+    out, targets = tmp_path / "out", []
     build(raw, out, ALL, None)
     real = Path.replace
 
     def dies(self: Path, target: Any) -> Path:
-        renamed.append(target)
-        if len(renamed) == 3:
+        targets.append(target)
+        if len(targets) == 3:
             raise KeyboardInterrupt
         return real(self, target)
 
-    with monkeypatch.context() as broken:
-        broken.setattr(Path, "replace", dies)
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", dies)
         with pytest.raises(KeyboardInterrupt):
             build(raw, out, Quality(), None)
     with pytest.raises(BadInput, match="no complete DABench"):

@@ -83,9 +83,9 @@ def test_each_source_gets_its_description(tmp_path: Path) -> None:
         "entries": 2, "reused": 0, "written": 2, "composed": 0, "unanswered": 0, "asked": 2, "faults": {},
         "composed_share": 0.0,
     }  # fmt: skip
-    found = read_descriptions(path, "both")
-    assert found[source(2).card.air].description == f"{GOOD}, 2."
-    assert [one.status for one in found.values()] == ["written", "written"]
+    descriptions = read_descriptions(path, "both")
+    assert descriptions[source(2).card.air].description == f"{GOOD}, 2."
+    assert [description.status for description in descriptions.values()] == ["written", "written"]
 
 
 def test_a_refused_answer_is_asked_for_again_with_the_reason_and_then_the_composed_stays(
@@ -106,7 +106,7 @@ def test_a_kill_costs_the_batch_at_hand_and_nothing_is_asked_twice(tmp_path: Pat
     sources = [source(n) for n in range(10)]
     calm = tmp_path / "calm.jsonl"
     run(calm, sources, Script(), batch=2)
-    path, seen = tmp_path / "d.jsonl", list[str]()
+    path, prompts = tmp_path / "d.jsonl", list[str]()
     for breaks_at in (1, 3, 2, None):
         writer = Script(breaks_at=breaks_at)
         try:
@@ -115,8 +115,8 @@ def test_a_kill_costs_the_batch_at_hand_and_nothing_is_asked_twice(tmp_path: Pat
             with path.open("ab") as file:
                 file.write(b'{"air": "urn:air:sd1:lo')  # the line that was being written
             writer.batches.pop()
-        seen += [prompt for batch in writer.batches for prompt in batch]
-    assert sorted(seen) == sorted(ask(one, 0, "") for one in sources)
+        prompts += [prompt for batch in writer.batches for prompt in batch]
+    assert sorted(prompts) == sorted(ask(source_, 0, "") for source_ in sources)
     assert path.read_bytes() == calm.read_bytes()
 
 
@@ -135,9 +135,9 @@ def test_a_second_run_asks_only_what_changed(tmp_path: Path) -> None:
 
 def test_a_limit_leaves_the_others_for_later(tmp_path: Path) -> None:
     path, sources = tmp_path / "d.jsonl", [source(n) for n in range(5)]
-    done: list[int] = []
-    assert run(path, sources, Script(), limit=3, batch=2, progress=done.append)["written"] == 3
-    assert done == [2, 3]
+    steps: list[int] = []
+    assert run(path, sources, Script(), limit=3, batch=2, progress=steps.append)["written"] == 3
+    assert steps == [2, 3]
     assert run(path, sources, Script(), limit=1)["asked"] == 1
     report = run(path, sources, Script())
     assert (report["reused"], report["asked"]) == (4, 1)
@@ -184,15 +184,15 @@ def test_a_writer_that_loses_answers_is_told(tmp_path: Path) -> None:
 )
 def test_faults(text: str, reason: str | None) -> None:
     about = "I made this. She walks the long old pier with her lantern lit! She loves her small boat."
-    one = source(about=about, prompts=("(grey sea:1.2), under a low red sky, with gulls",))
-    assert fault(text, one) == reason
+    fox_source = source(about=about, prompts=("(grey sea:1.2), under a low red sky, with gulls",))
+    assert fault(text, fox_source) == reason
 
 
 def test_the_cards_own_words_may_be_repeated() -> None:
     name = "The Long And Winding Tale Of The Old Harbour Town"
-    one = source(about=f"{name} is here.", name=name)
-    assert fault(f"A LoRA of {name}, a place by the sea.", one) is None
-    assert copied_run("it is here now", one) is None
+    place_source = source(about=f"{name} is here.", name=name)
+    assert fault(f"A LoRA of {name}, a place by the sea.", place_source) is None
+    assert copied_run("it is here now", place_source) is None
     latin = source(name="海辺Kestra")
     assert list(invented_words("A LoRA of Kestra by Moonharbor and Zed", latin)) == ["Zed"]
 
@@ -209,12 +209,14 @@ def test_markup_becomes_plain_text() -> None:
 
 
 def test_a_question_tells_the_facts_within_a_budget_and_why_it_comes_again() -> None:
-    one = source(about="word " * 900, prompts=("a (red:1.3) fox", *("long " * 99 + str(n) for n in range(9))))
-    text = question(one, 0, "")
+    long_source = source(
+        about="word " * 900, prompts=("a (red:1.3) fox", *("long " * 99 + str(n) for n in range(9)))
+    )
+    text = question(long_source, 0, "")
     assert "Name: Kestra 1 (Moonharbor)\nType: LoRA for SD 1.5\nTags: anime, character, moonharbor\n" in text
     assert "Sample prompt: a red fox\n" in text
     assert (text.count("\nSample prompt: "), "refused" in text, len(text) < 5500) == (4, False, True)
-    assert question(one, 1, "copied").endswith(
+    assert question(long_source, 1, "copied").endswith(
         "it copied a passage of the facts word for word. Write another one."
     )
     assert cut("one two three", 9) == "one two …"
@@ -236,14 +238,14 @@ def crawl(folder: Path) -> RawFolder:
 
 
 def test_sources_join_cards_with_the_uploaders_text_and_visible_prompts(tmp_path: Path) -> None:
-    found = list(read_sources(crawl(tmp_path), Scope(), "both"))
-    assert [(one.card.model_id, one.about, one.prompts) for one in found] == [
+    sources = list(read_sources(crawl(tmp_path), Scope(), "both"))
+    assert [(source_.card.model_id, source_.about, source_.prompts) for source_ in sources] == [
         (7, "About seven. About seventy.", ("a red fox",)),  # image 17 is held out
         (9, "About nine.", ()),
         (9, "About nine.", ()),
         (None, "", ()),
     ]
-    assert found[0].card.name == "Invented 7"
+    assert sources[0].card.name == "Invented 7"
 
 
 def row(number: int = 1, **changes: Any) -> Description:
@@ -254,16 +256,16 @@ def row(number: int = 1, **changes: Any) -> Description:
 def test_written_descriptions_come_into_cards(tmp_path: Path) -> None:
     entries = list(read_entries(crawl(tmp_path), Scope()))
     first, second = entries[0].card, entries[1].card
-    found = {
+    descriptions = {
         first.air: row(air=first.air),
         second.air: row(air=second.air, status="composed", description="Old."),
     }
-    changed: list[Entry] = list(with_descriptions(entries, found))
-    assert [entry.card.description for entry in changed] == [
+    entries_: list[Entry] = list(with_descriptions(entries, descriptions))
+    assert [entry.card.description for entry in entries_] == [
         GOOD,
         *(entry.card.description for entry in entries[1:]),
     ]
-    assert [entry.samples for entry in changed] == [entry.samples for entry in entries]
+    assert [entry.samples for entry in entries_] == [entry.samples for entry in entries]
 
 
 def test_a_file_is_read_with_the_rule_it_was_written_under(tmp_path: Path) -> None:

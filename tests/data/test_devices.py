@@ -27,11 +27,11 @@ def test_each_process_takes_its_own_device(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_whatever_computes_is_loaded_on_the_process_own_device() -> None:
     """ "cuda" alone is the first GPU of a machine; only a script for the user's own machine names it."""
-    named = {
+    paths = {
         str(path.relative_to(REPO))
         for folder in ("data", "agent", "training", "serving")
         for path in (REPO / folder).rglob("*.py")
         for node in ast.walk(ast.parse(path.read_text("utf-8")))
         if isinstance(node, ast.Constant) and node.value == "cuda"
     }
-    assert named == {"data/devices.py"}
+    assert paths == {"data/devices.py"}

@@ -10,9 +10,9 @@ from diffagent.data.errors import BadInput
 
 
 def test_a_usable_model_passes():
-    (passed,) = judge(item(1)).passed
-    assert (passed.type, passed.base_model, passed.version["id"]) == ("Checkpoint", "SD 1.5", 10)
-    assert passed.file["name"] == "file10.safetensors"
+    (version_,) = judge(item(1)).passed
+    assert (version_.type, version_.base_model, version_.version["id"]) == ("Checkpoint", "SD 1.5", 10)
+    assert version_.file["name"] == "file10.safetensors"
 
 
 @pytest.mark.parametrize(

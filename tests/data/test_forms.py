@@ -35,25 +35,25 @@ def test_a_characters_form() -> None:
 
 
 def test_a_style_tells_its_tags_and_what_several_prompts_share() -> None:
-    one = card("Charcoal Dreams Style", "style", "sketch", "dark", "haunted towns", "lora", "dreams")
+    style = card("Charcoal Dreams Style", "style", "sketch", "dark", "haunted towns", "lora", "dreams")
     prompts = (
         "masterpiece, old house, (gothic:1.2), by Jane Roe",
         "old house, gothic, best quality, Jane Roe",
         "iron gate, watercolor",
     )
-    assert form(Source(one, "", prompts), 0) == (
+    assert form(Source(style, "", prompts), 0) == (
         "An SD 1.5 LoRA for images in the Charcoal Dreams style: sketch, dark and haunted towns; "
         "sample images show gothic."
     )
-    assert form(Source(one, "", prompts), 1).endswith("and haunted towns.")
+    assert form(Source(style, "", prompts), 1).endswith("and haunted towns.")
 
 
 def test_a_checkpoint_tells_the_uploaders_looks() -> None:
-    one = card("LumenMix", "base model", type="Checkpoint")
-    assert form(Source(one, "Good for cinematic photography and anime!"), 0) == (
+    checkpoint = card("LumenMix", "base model", type="Checkpoint")
+    assert form(Source(checkpoint, "Good for cinematic photography and anime!"), 0) == (
         "An SD 1.5 checkpoint for anime, cinematic and photography images."
     )
-    assert form(Source(one), 0) == "An SD 1.5 checkpoint for images of many kinds."
+    assert form(Source(checkpoint), 0) == "An SD 1.5 checkpoint for images of many kinds."
 
 
 @pytest.mark.parametrize(
@@ -90,11 +90,11 @@ def test_parts_of_names(name: str, parts: list[str]) -> None:
 
 
 def test_a_filling_tells_a_few_facts_and_ends_in_the_form() -> None:
-    one = Source(card("Kettle {new}", *(f"tag{n}" for n in range(40)), "glass"), "long 海 text " * 50)
-    lines = filling(one, 0, "").splitlines()
+    source = Source(card("Kettle {new}", *(f"tag{n}" for n in range(40)), "glass"), "long 海 text " * 50)
+    lines = filling(source, 0, "").splitlines()
     assert [line.partition(":")[0] for line in lines[:-1]] == ["Name", "Tags", "About"]
     assert max(map(len, lines[:-1])) <= 160
-    assert lines[-1] == form(one, 0)
+    assert lines[-1] == form(source, 0)
     assert "海" not in lines[2]
 
 

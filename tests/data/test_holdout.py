@@ -13,12 +13,12 @@ from diffagent.data.records import Sample
 TEST, ALIGN, TRAIN, OTHER = 18, 17, 1, 3
 
 
-def found(rule: Rule, *samples: tuple[int, str]) -> dict[int, tuple[str, str]]:
+def splits_of(rule: Rule, *samples: tuple[int, str]) -> dict[int, tuple[str, str]]:
     return dict(splits([Sample(image, 5, prompt) for image, prompt in samples], rule))
 
 
 def test_the_ids_of_these_tests_are_what_they_say() -> None:
-    assert [split_of(one) for one in (TEST, ALIGN, TRAIN, OTHER)] == ["test", "align", "train", "train"]
+    assert [split_of(image) for image in (TEST, ALIGN, TRAIN, OTHER)] == ["test", "align", "train", "train"]
 
 
 FOUR = ((TEST, "a red fox in the snow"), (ALIGN, "harbour at night"), (TRAIN, "ink drawing"), (OTHER, "sea"))
@@ -27,7 +27,7 @@ FOUR = ((TEST, "a red fox in the snow"), (ALIGN, "harbour at night"), (TRAIN, "i
 @pytest.mark.parametrize("rule", ["cluster", "both"])
 def test_prompts_of_their_own_have_one_split_by_either_rule(rule: Rule) -> None:
     expected = {TEST: "test", ALIGN: "align", TRAIN: "train", OTHER: "train"}
-    assert found(rule, *FOUR) == {image: (one, one) for image, one in expected.items()}
+    assert splits_of(rule, *FOUR) == {image: (split, split) for image, split in expected.items()}
 
 
 # near-duplicates: the smallest id, 1, draws 18 to train
@@ -35,7 +35,7 @@ NEAR = ((TRAIN, "a red fox in the snow"), (TEST, "a red fox in the snow!"), (ALI
 
 
 def test_a_cluster_goes_where_its_smallest_image_goes() -> None:
-    assert found("both", *NEAR) == {
+    assert splits_of("both", *NEAR) == {
         TRAIN: ("train", "train"),
         TEST: ("train", "test"),
         ALIGN: ("align", "align"),
@@ -43,7 +43,7 @@ def test_a_cluster_goes_where_its_smallest_image_goes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rule", "seen"),
+    ("rule", "images"),
     [
         ("none", {TRAIN, TEST, ALIGN}),
         ("cluster", {TRAIN, TEST}),
@@ -51,16 +51,16 @@ def test_a_cluster_goes_where_its_smallest_image_goes() -> None:
         ("both", {TRAIN}),
     ],
 )
-def test_what_a_rule_lets_through(rule: Rule, seen: set[int]) -> None:
+def test_what_a_rule_lets_through(rule: Rule, images: set[int]) -> None:
     samples = [Sample(image, 5, prompt) for image, prompt in NEAR]
-    assert visible(splits(samples, rule), rule) == seen
+    assert visible(splits(samples, rule), rule) == images
 
 
 def test_a_train_image_in_a_test_cluster_is_seen_by_the_image_rule_alone() -> None:
     samples = [Sample(TEST, 5, "a red fox"), Sample(100, 5, "a red fox")]
     assert split_of(100) == "train"
-    seen = {rule: visible(splits(samples, rule), rule) for rule in ("cluster", "image", "both")}  # type: ignore[arg-type]
-    assert seen == {"cluster": frozenset(), "image": {100}, "both": frozenset()}
+    images = {rule: visible(splits(samples, rule), rule) for rule in ("cluster", "image", "both")}  # type: ignore[arg-type]
+    assert images == {"cluster": frozenset(), "image": {100}, "both": frozenset()}
 
 
 def test_an_unknown_rule_is_refused() -> None:

@@ -79,9 +79,9 @@ def test_ids_are_read_from_the_home_page(homepage, ids):
 
 def test_the_command_keeps_them_in_the_raw_folder(folder, tmp_path):
     raw = tmp_path / "raw"
-    done = CliRunner().invoke(data, ["crawl", "--source", "horde", "--url", str(folder), "-o", str(raw)])
-    assert done.exit_code == 0, done.output
-    assert json.loads(done.stdout)["models"] == 2
+    outcome = CliRunner().invoke(data, ["crawl", "--source", "horde", "--url", str(folder), "-o", str(raw)])
+    assert outcome.exit_code == 0, outcome.output
+    assert json.loads(outcome.stdout)["models"] == 2
     assert list(RawFolder(raw).horde()) == list(read_horde(folder))
 
 

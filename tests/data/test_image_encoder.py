@@ -65,13 +65,13 @@ class Reference(nn.Module):
     def forward(self, x):
         relu = nn.functional.relu6
         x = relu(self.stem(x))
-        found = [x]
+        layers = [x]
         for block in self.blocks:
             y = relu(block["expand"](x)) if "expand" in block else x
             y = block["project"](relu(block["depthwise"](y)))
             x = x + y if x.shape == y.shape else y
-            found.append(x)
-        return [*found, relu(self.head(x))]
+            layers.append(x)
+        return [*layers, relu(self.head(x))]
 
     def checkpoint(self):
         """The state dict as the wheel spells it."""
@@ -81,12 +81,12 @@ class Reference(nn.Module):
         for n, block in enumerate(self.blocks):
             for kind in block:
                 pairs[f"blocks.{n}.{kind}"] = tuple(f"_blocks.{n}.{name}" for name in names[kind])
-        made = {}
+        state = {}
         for ours, (convolution, norm) in pairs.items():
             module = self.get_submodule(ours)
-            made[f"{convolution}.weight"] = module.convolution.weight.detach()
-            made |= {f"{norm}.{name}": value for name, value in module.norm.state_dict().items()}
-        return made
+            state[f"{convolution}.weight"] = module.convolution.weight.detach()
+            state |= {f"{norm}.{name}": value for name, value in module.norm.state_dict().items()}
+        return state
 
 
 @pytest.fixture(scope="module")
@@ -97,10 +97,10 @@ def reference():
 
 @pytest.fixture(scope="module")
 def folder(reference, tmp_path_factory):
-    made = tmp_path_factory.mktemp("efficientnet")
-    torch.save(reference.checkpoint(), made / "x.pth")
-    convert(made / "x.pth", made)
-    return made
+    path = tmp_path_factory.mktemp("efficientnet")
+    torch.save(reference.checkpoint(), path / "x.pth")
+    convert(path / "x.pth", path)
+    return path
 
 
 @pytest.fixture(scope="module")
@@ -113,9 +113,9 @@ def test_every_layer_is_that_of_torchs_modules(reference, folder, size):
     pixels = torch.randn(1, 3, *size)
     with torch.inference_mode():
         expected = reference(pixels)
-        found = dict(EfficientNet.load(folder).layers(pixels))
-    assert list(found) == ["stem", *(f"block{n}" for n in range(16)), "head"]
-    for ours, theirs in zip(found.values(), expected, strict=True):
+        layers = dict(EfficientNet.load(folder).layers(pixels))
+    assert list(layers) == ["stem", *(f"block{n}" for n in range(16)), "head"]
+    for ours, theirs in zip(layers.values(), expected, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3)
 
 
@@ -131,15 +131,15 @@ def test_features_of_an_image_do_not_depend_on_the_others(encoder):
 
 def test_crops_of_an_image_of_four_equal_quarters_are_alike(encoder):
     quarter = np.asarray(image(3, (160, 160)))
-    found = encoder.encode([Image.fromarray(np.tile(quarter, (2, 2, 1)))])
-    spread = found.crops[0].std(0) / (np.abs(found.crops[0]).mean(0) + 0.1)
+    features = encoder.encode([Image.fromarray(np.tile(quarter, (2, 2, 1)))])
+    spread = features.crops[0].std(0) / (np.abs(features.crops[0]).mean(0) + 0.1)
     assert np.median(spread) < 0.05  # borders are padded with zeros, so not quite equal
 
 
 def test_features_are_joined(encoder):
-    one, two = encoder.encode([image(0)]), encoder.encode([image(1)])
-    both = Features.concatenate([one, two])
-    np.testing.assert_array_equal(both[1:].crops, two.crops)
+    first, second = encoder.encode([image(0)]), encoder.encode([image(1)])
+    both = Features.concatenate([first, second])
+    np.testing.assert_array_equal(both[1:].crops, second.crops)
 
 
 def test_sizes():
@@ -160,11 +160,11 @@ def test_other_models_are_refused(tmp_path, folder):
 
 
 def test_the_embedded_default():
-    found = load_image_encoder()
-    features = found.encode([image()])
-    assert features.style.shape == (1, sum(found.style_sizes))
+    default = load_image_encoder()
+    features = default.encode([image()])
+    assert features.style.shape == (1, sum(default.style_sizes))
     assert np.isfinite(features.style).all()
-    assert len(found.digest) == 64
+    assert len(default.digest) == 64
 
 
 @pytest.fixture(scope="module")
@@ -205,15 +205,15 @@ def test_a_clip_takes_the_encoders_place(clip_folder):
     from transformers import CLIPImageProcessor, CLIPModel
 
     encoder = load_image_encoder(str(clip_folder))
-    found = encoder.encode([image(0), image(1)])
-    assert found.content.shape == (2, 8)
-    assert found.style.shape == (2, 32)
+    features = encoder.encode([image(0), image(1)])
+    assert features.content.shape == (2, 8)
+    assert features.style.shape == (2, 32)
     assert encoder.style_sizes == (32,)
-    assert found.crops.shape == (2, 4, 32)
+    assert features.crops.shape == (2, 4, 32)
     pixels = CLIPImageProcessor.from_pretrained(clip_folder)(images=[image(0)], return_tensors="pt")
     with torch.inference_mode():
         expected = CLIPModel.from_pretrained(clip_folder).eval().get_image_features(**pixels).pooler_output[0]
-    np.testing.assert_allclose(found.content[0], expected / expected.norm(), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(features.content[0], expected / expected.norm(), rtol=1e-4, atol=1e-5)
     assert len(encoder.encode([])) == 0
 
 
@@ -221,9 +221,9 @@ def test_clips_text_half(clip_folder):
     from diffagent.data.encoders.clip_encoder import ClipTextEncoder
 
     encoder = ClipTextEncoder.load(str(clip_folder))
-    found = encoder.encode(["a red fox", "a fox " * 90])
-    assert found.shape == (2, encoder.size)
-    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, rtol=1e-5)
+    vectors = encoder.encode(["a red fox", "a fox " * 90])
+    assert vectors.shape == (2, encoder.size)
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
 
 
 def test_a_captioner(vocabulary, tmp_path):
@@ -250,9 +250,9 @@ def test_a_captioner(vocabulary, tmp_path):
         BlipImageProcessor(size={"height": 32, "width": 32}), BertTokenizer(str(vocabulary))
     )
     processor.save_pretrained(tmp_path)
-    found = Captioner.load(str(tmp_path)).describe([image(0), image(1)])
-    assert len(found) == 2
-    assert all(isinstance(one, str) for one in found)
+    captions = Captioner.load(str(tmp_path)).describe([image(0), image(1)])
+    assert len(captions) == 2
+    assert all(isinstance(caption, str) for caption in captions)
 
 
 def test_what_is_no_captioner(clip_folder):

@@ -27,9 +27,9 @@ def plain(mode="RGB", size=(40, 30), colour=None):
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "BMP", "TIFF", "GIF"])
 def test_usual_formats(kind):
-    found = load_image(encoded(plain(colour=(200, 30, 30)), kind))
-    assert (found.mode, found.size) == ("RGB", (40, 30))
-    assert np.abs(np.asarray(found).astype(int) - (200, 30, 30)).max() <= 6
+    image = load_image(encoded(plain(colour=(200, 30, 30)), kind))
+    assert (image.mode, image.size) == ("RGB", (40, 30))
+    assert np.abs(np.asarray(image).astype(int) - (200, 30, 30)).max() <= 6
 
 
 def test_from_a_path_and_from_pillow(tmp_path):
@@ -53,13 +53,13 @@ def test_sixteen_bits_are_scaled_rather_than_clipped():
 
 def test_floats_are_scaled():
     deep = Image.fromarray(np.linspace(0, 2, 400, dtype=np.float32).reshape(20, 20))
-    found = np.asarray(load_image(encoded(deep, "TIFF")))
-    assert (found.min(), found.max()) == (0, 255)
+    pixels = np.asarray(load_image(encoded(deep, "TIFF")))
+    assert (pixels.min(), pixels.max()) == (0, 255)
 
 
 def test_cmyk():
-    found = load_image(encoded(Image.new("CMYK", (32, 32), (0, 0, 0, 0)), "JPEG"))
-    assert min(found.getpixel((5, 5))) >= 250
+    image = load_image(encoded(Image.new("CMYK", (32, 32), (0, 0, 0, 0)), "JPEG"))
+    assert min(image.getpixel((5, 5))) >= 250
 
 
 def test_transparency_is_laid_on_white():
@@ -73,8 +73,8 @@ def test_transparency_is_laid_on_white():
 
 def test_first_frame_of_an_animation():
     frames = [plain(colour=(250, 0, 0)), plain(colour=(0, 0, 250))]
-    moving = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
-    assert load_image(moving).getpixel((0, 0))[0] > 200
+    animation = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert load_image(animation).getpixel((0, 0))[0] > 200
 
 
 def test_exif_rotation():
@@ -82,14 +82,14 @@ def test_exif_rotation():
     image.putpixel((0, 0), (255, 255, 255))
     exif = Image.Exif()
     exif[0x0112] = 6  # turn by 90° clockwise
-    found = load_image(encoded(image, "PNG", exif=exif))
-    assert found.size == (20, 40)
-    assert found.getpixel((19, 0)) == (255, 255, 255)
+    upright = load_image(encoded(image, "PNG", exif=exif))
+    assert upright.size == (20, 40)
+    assert upright.getpixel((19, 0)) == (255, 255, 255)
 
 
 def test_a_large_image_is_reduced():
-    found = load_image(encoded(plain(size=(MAX_SIDE + 1000, 500))))
-    assert max(found.size) == MAX_SIDE
+    image = load_image(encoded(plain(size=(MAX_SIDE + 1000, 500))))
+    assert max(image.size) == MAX_SIDE
 
 
 @pytest.mark.parametrize(
@@ -120,10 +120,10 @@ def test_damaged_bytes_are_an_image_or_a_clear_error(kind):
     content = encoded(plain(size=(64, 64), colour=(9, 90, 200)), kind)
     rng = np.random.default_rng(1)
     for _ in range(60):
-        damaged = bytearray(content)
+        copy = bytearray(content)
         for at in rng.integers(0, len(content), 8):
-            damaged[at] = rng.integers(0, 256)
-        assert outcome(bytes(damaged)) in ("RGB", "refused")
+            copy[at] = rng.integers(0, 256)
+        assert outcome(bytes(copy)) in ("RGB", "refused")
 
 
 def outcome(content):

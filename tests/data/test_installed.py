@@ -60,16 +60,16 @@ def by_name(models):
 
 
 def test_headers_tell_type_and_base_model(folder, tmp_path):
-    found = by_name(read_installed(folder, tmp_path))
-    assert {name: (model.type, model.base_model) for name, model in found.items()} == {
+    models = by_name(read_installed(folder, tmp_path))
+    assert {name: (model.type, model.base_model) for name, model in models.items()} == {
         "sd1": ("Checkpoint", "SD 1.5"), "sdxl": ("Checkpoint", "SDXL 1.0"),
         "inpaint": ("Checkpoint", "SD 1.5"), "style": ("LORA", "SD 1.5"), "diffusers": ("LORA", "SDXL 1.0"),
         "vae": ("Other", None), "old": (None, None), "broken": (None, None),
     }  # fmt: skip
-    assert [name for name, model in found.items() if model.inpainting] == ["inpaint"]
-    assert "not a safetensors file" in found["broken"].problem
+    assert [name for name, model in models.items() if model.inpainting] == ["inpaint"]
+    assert "not a safetensors file" in models["broken"].problem
     digest = hashlib.sha256((folder / "Lora" / "style.safetensors").read_bytes()).hexdigest()
-    assert (found["style"].sha256, found["style"].autov2) == (digest, digest[:10])
+    assert (models["style"].sha256, models["style"].autov2) == (digest, digest[:10])
 
 
 def test_pickles_are_listed_and_never_opened(folder, tmp_path):
@@ -78,9 +78,9 @@ def test_pickles_are_listed_and_never_opened(folder, tmp_path):
     os.mkfifo(pickle)  # opening it would wait for ever; it is no file either
     (folder / "checkpoints" / "other.pt").write_bytes(b"x")
     (folder / "checkpoints" / "other.pt").chmod(0)
-    found = by_name(read_installed(folder, tmp_path))
-    assert "old" not in found
-    assert (found["other"].pickle, found["other"].sha256, found["other"].bytes) == (True, None, 1)
+    models = by_name(read_installed(folder, tmp_path))
+    assert "old" not in models
+    assert (models["other"].pickle, models["other"].sha256, models["other"].bytes) == (True, None, 1)
 
 
 def test_hashes_are_cached_until_the_file_changes(folder, tmp_path, monkeypatch):
@@ -119,9 +119,9 @@ def test_hashes_are_identified_in_one_request(folder, tmp_path, make_hub, model)
         async with CivitaiClient("http://127.0.0.1", rate=0, transport=hub.transport()) as client:
             return await identify(read_installed(folder, tmp_path), client)
 
-    found = by_name(asyncio.run(run()))
-    assert (found["style"].model_id, found["style"].version_id) == (5, 51)
-    assert found["sd1"].model_id is None
+    models = by_name(asyncio.run(run()))
+    assert (models["style"].model_id, models["style"].version_id) == (5, 51)
+    assert models["sd1"].model_id is None
     assert len(hub.seen) == 1
 
 
@@ -131,14 +131,14 @@ def test_the_command_crawls_only_what_is_installed(folder, tmp_path, make_hub, m
     raw = tmp_path / "raw"
     url = serve(hub)
     command = ["crawl", "--url", url, "-o", str(raw), "--rate", "0"]
-    done = CliRunner().invoke(data, [*command, "--installed", str(folder)])
-    assert done.exit_code == 0, done.output
-    summary = json.loads(done.stdout)
+    outcome = CliRunner().invoke(data, [*command, "--installed", str(folder)])
+    assert outcome.exit_code == 0, outcome.output
+    summary = json.loads(outcome.stdout)
     assert (summary["models"], summary["files"], summary["identified"]) == (1, 8, 1)
     assert [item["id"] for item in RawFolder(raw).models()] == [5]
     assert by_name(RawFolder(raw).installed())["style"].version_id == 51
     assert RawFolder(raw).manifest["civitai"]["options"]["only"] == "installed"
     assert len(hub.seen) == 3
-    done = CliRunner().invoke(data, command)  # and then everything
-    assert done.exit_code == 0, done.output
-    assert json.loads(done.stdout)["models"] == 10
+    outcome = CliRunner().invoke(data, command)  # and then everything
+    assert outcome.exit_code == 0, outcome.output
+    assert json.loads(outcome.stdout)["models"] == 10

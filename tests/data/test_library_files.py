@@ -42,13 +42,13 @@ VERSION = {
 def test_a_header_is_read_without_the_tensors(tmp_path):
     path = tmp_path / "a.safetensors"
     save_file({"x": np.zeros((3, 4), np.float32), "y": np.zeros((), np.int64)}, path, {"ss_tag": "1"})
-    found = read_header(path)
-    assert found.shapes == {"x": (3, 4), "y": ()}
-    assert found.metadata == {"ss_tag": "1"}
-    assert found.types == {"F32": 1, "I64": 1}
+    contents = read_header(path)
+    assert contents.shapes == {"x": (3, 4), "y": ()}
+    assert contents.metadata == {"ss_tag": "1"}
+    assert contents.types == {"F32": 1, "I64": 1}
     data = path.read_bytes()
     start = data[: 8 + int.from_bytes(data[:8], "little")]
-    assert found.digest == hashlib.sha256(start + len(data).to_bytes(8, "little")).hexdigest()
+    assert contents.digest == hashlib.sha256(start + len(data).to_bytes(8, "little")).hexdigest()
 
 
 def test_gguf_shapes_are_in_pytorchs_order(tmp_path):
@@ -56,10 +56,10 @@ def test_gguf_shapes_are_in_pytorchs_order(tmp_path):
     write_gguf(
         path, {"double_blocks.0.img_mlp.0.weight": [12288, 3072], "img_in.bias": [3072]}, "flux", "Q4_0"
     )
-    found = read_header(path)
-    assert found.shapes == {"double_blocks.0.img_mlp.0.weight": (12288, 3072), "img_in.bias": (3072,)}
-    assert found.metadata["general.architecture"] == "flux"
-    assert found.types == {"Q4_0": 1, "F16": 1}
+    contents = read_header(path)
+    assert contents.shapes == {"double_blocks.0.img_mlp.0.weight": (12288, 3072), "img_in.bias": (3072,)}
+    assert contents.metadata["general.architecture"] == "flux"
+    assert contents.types == {"Q4_0": 1, "F16": 1}
     with path.open("rb+") as stream:
         stream.truncate(path.stat().st_size // 2)
     with pytest.raises(BadHeader, match=r"half-copied: .* \(50%\): copy it again"):
@@ -124,8 +124,8 @@ def test_what_is_no_model_is_named(tmp_path, data, word):
 
 
 def test_a_tensor_named_twice_is_refused(tmp_path):
-    one = b'"a":{"dtype":"F16","shape":[2],"data_offsets":[0,4]}'
-    text = b"{" + one + b"," + one + b"}"
+    tensor = b'"a":{"dtype":"F16","shape":[2],"data_offsets":[0,4]}'
+    text = b"{" + tensor + b"," + tensor + b"}"
     path = tmp_path / "a.safetensors"
     path.write_bytes(len(text).to_bytes(8, "little") + text + bytes(4))
     with pytest.raises(BadHeader, match="two tensors are named 'a'"):
@@ -155,7 +155,7 @@ def test_civitai_info(tmp_path):
 
 
 def test_the_users_notes_of_a1111_come_before_the_hubs(tmp_path):
-    own = {
+    user_notes = {
         "description": "",
         "sd version": "SDXL",
         "activation text": "fox, ink",
@@ -163,7 +163,7 @@ def test_the_users_notes_of_a1111_come_before_the_hubs(tmp_path):
         "negative text": "blurry",
         "notes": "mine",
     }
-    notes = notes_of(tmp_path, civitai_info=VERSION, json=own)
+    notes = notes_of(tmp_path, civitai_info=VERSION, json=user_notes)
     assert notes.trigger_words == ("fox", "ink")
     assert (notes.weight, notes.base_model, notes.name) == (0.65, "SDXL", "Ink Fox")
     assert notes.sources == ("A1111", "civitai.info")
@@ -273,7 +273,7 @@ def test_previews_tell_how_they_were_made(tmp_path):
 
 
 def test_captions_give_subjects_and_trigger_words():
-    told = of_training(
+    training = of_training(
         {
             "ss_tag_frequency": json.dumps(
                 {"10_inkfox": {"inkfox": 20, "1girl": 20, "snow": 9, "long_hair": 15, "naked": 9}}
@@ -284,14 +284,14 @@ def test_captions_give_subjects_and_trigger_words():
             "sshs_legacy_hash": "e3b0c44298fc1c14",
         }
     )
-    assert told.trigger_words == ("inkfox",)
-    assert told.subjects == ("inkfox", "snow")
-    assert (told.trained_on, told.hashes) == ("ponyDiffusionV6XL", ("da259df60e36",))
+    assert training.trigger_words == ("inkfox",)
+    assert training.subjects == ("inkfox", "snow")
+    assert (training.trained_on, training.hashes) == ("ponyDiffusionV6XL", ("da259df60e36",))
 
 
 def test_without_captions_the_folders_name_is_the_trigger():
-    told = of_training({"ss_dataset_dirs": json.dumps({"12_sks fox": {"n_repeats": 12, "img_count": 8}})})
-    assert told.trigger_words == ("sks fox",)
+    training = of_training({"ss_dataset_dirs": json.dumps({"12_sks fox": {"n_repeats": 12, "img_count": 8}})})
+    assert training.trigger_words == ("sks fox",)
     assert of_training({"ss_tag_frequency": "[" * 99_999, "ss_dataset_dirs": '"x"'}).trigger_words == ()
 
 

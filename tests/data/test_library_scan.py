@@ -25,24 +25,24 @@ SMALL = {"double_blocks.0.img_attn.proj.weight": np.zeros((2, 2), np.float16)}
 
 @pytest.fixture
 def state(tmp_path):
-    with State.open(tmp_path / "state") as opened:
-        yield opened
+    with State.open(tmp_path / "state") as store:
+        yield store
 
 
 def lines_of(state, root):
     problems = Problems()
-    changed = sum(was_read for _, was_read in scan(state, [root], problems))
-    return {line.shown: line for line in shelve(state.files).lines}, changed, problems.lines
+    count = sum(was_read for _, was_read in scan(state, [root], problems))
+    return {line.shown: line for line in shelve(state.files).lines}, count, problems.lines
 
 
 def test_every_file_is_told_for_what_it_is(tmp_path, state):
     items = write_folder(tmp_path / "models")
-    lines, changed, problems = lines_of(state, tmp_path / "models")
-    told = {name: (line.kind, line.base.name, line.usable) for name, line in lines.items()}
-    assert told == {item.path: (item.kind, item.base, item.usable) for item in items}
+    lines, count, problems = lines_of(state, tmp_path / "models")
+    facts = {name: (line.kind, line.base.name, line.usable) for name, line in lines.items()}
+    assert facts == {item.path: (item.kind, item.base, item.usable) for item in items}
     assert len(items) >= 100
     assert sum(item.usable for item in items) >= 60
-    assert changed == len(items)
+    assert count == len(items)
     assert problems == []
 
 
@@ -55,11 +55,11 @@ def test_a_second_scan_reads_what_changed_and_forgets_what_is_gone(tmp_path, sta
     (root / "one.json").write_text(json.dumps({"activation text": "inkfox", "sd version": "SDXL"}))
     os.utime(root / "two.safetensors", ns=(1, 1))
     (root / "three.safetensors").unlink()
-    lines, changed, _ = lines_of(state, root)
-    assert changed == 2
+    lines, count, _ = lines_of(state, root)
+    assert count == 2
     assert sorted(lines) == ["one.safetensors", "two.safetensors"]
-    one = next(file for file in state.files() if file.path.stem == "one")
-    assert one.notes.trigger_words == ("inkfox",)
+    entry = next(file for file in state.files() if file.path.stem == "one")
+    assert entry.notes.trigger_words == ("inkfox",)
 
 
 def test_links_are_followed_and_lead_round_once(tmp_path, state):
@@ -149,9 +149,9 @@ def test_files_that_differ_behind_one_header_have_names_of_their_own(tmp_path, s
     sd15 = {"model.diffusion_model.input_blocks.1.1.transformer_blocks.0.attn2.to_k.weight": (320, 768),
             "first_stage_model.decoder.conv_in.weight": (8, 4, 3, 3)}  # fmt: skip
     for name, value in (("one", 1), ("two", 2)):
-        made = {key: np.full(shape, value, np.float16) for key, shape in sd15.items()}
-        save_file(made, _made(root / f"{name}.safetensors"))
-    save_file(made, root / "two-again.safetensors")
+        tensors = {key: np.full(shape, value, np.float16) for key, shape in sd15.items()}
+        save_file(tensors, _made(root / f"{name}.safetensors"))
+    save_file(tensors, root / "two-again.safetensors")
     lines, _, _ = lines_of(state, root)
     airs = {name: str(line.air) for name, line in lines.items()}
     assert airs["one.safetensors"].partition("+")[0] == airs["two.safetensors"].partition("+")[0]
@@ -180,12 +180,12 @@ def test_files_cut_anywhere_or_changed_anywhere_end_with_a_word(tmp_path):
         with (root / item.path).open("rb") as stream:
             data = stream.read(200_000)
         for number in range(4):
-            broken = bytearray(data[: draw.randrange(len(data) + 1)] if number % 2 else data[:5_000])
+            content = bytearray(data[: draw.randrange(len(data) + 1)] if number % 2 else data[:5_000])
             for _ in range(number):
-                if broken:
-                    broken[draw.randrange(len(broken))] = draw.randrange(256)
+                if content:
+                    content[draw.randrange(len(content))] = draw.randrange(256)
             path = root / f"broken{Path(item.path).suffix}"
-            path.write_bytes(broken)
+            path.write_bytes(content)
             facts = read_file(path)
             assert facts.problem is None or (facts.problem.isprintable() and len(facts.problem) < 300)
 
@@ -218,9 +218,9 @@ with State.open(Path(sys.argv[1])) as state:
 peak = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())
 print(count, len(shelf.lines), int(peak[1]) // 1024)
 """
-    given = [sys.executable, "-c", program, str(tmp_path / "state"), str(root)]
-    ran = subprocess.run(given, capture_output=True, text=True, check=True, timeout=280)
-    files, lines, megabytes = map(int, ran.stdout.split())
+    command = [sys.executable, "-c", program, str(tmp_path / "state"), str(root)]
+    process = subprocess.run(command, capture_output=True, text=True, check=True, timeout=280)
+    files, lines, megabytes = map(int, process.stdout.split())
     assert files == lines == 10_000 + 1 + 22
     assert megabytes < 300
 
@@ -248,12 +248,12 @@ def test_a_killed_scan_goes_on_where_it_was(tmp_path):
     running.kill()
     running.wait()
     running.stdout.close()
-    started = time.monotonic()
+    start_time = time.monotonic()
     with State.open(folder) as state:
-        changed = sum(was_read for _, was_read in scan(state, [root], Problems()))
+        count = sum(was_read for _, was_read in scan(state, [root], Problems()))
         assert len(list(state.files())) == 3000
-    assert 0 < changed < 3000
-    assert time.monotonic() - started < 60
+    assert 0 < count < 3000
+    assert time.monotonic() - start_time < 60
 
 
 def test_a_damaged_memory_is_put_aside(tmp_path):

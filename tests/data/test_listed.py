@@ -111,8 +111,8 @@ def lists(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def of(found: ListedPairs, model: str) -> list[dict[str, Any]]:
-    return [row for row in found.rows if row["api"]["model"] == model]
+def of(listed_pairs: ListedPairs, model: str) -> list[dict[str, Any]]:
+    return [row for row in listed_pairs.rows if row["api"]["model"] == model]
 
 
 def test_a_lora_is_shown_with_the_base_models_usual_settings(lists: Path) -> None:
@@ -131,8 +131,8 @@ def test_a_lora_is_shown_with_the_base_models_usual_settings(lists: Path) -> Non
 
 
 def test_a_hosted_model_is_the_entry_that_its_name_means(lists: Path) -> None:
-    found = read_listed(lists, CARDS)
-    dev = of(found, "Lab Dev")[0]
+    listed_pairs = read_listed(lists, CARDS)
+    dev = of(listed_pairs, "Lab Dev")[0]
     assert (dev["api"]["width"], dev["api"]["height"], dev["api"]["sampling_steps"]) == (832, 1216, 28)
     assert (dev["api"]["cfg_scale"], dev["source"]["guidance"], dev["source"]["settings"]) == (
         1.0,
@@ -140,18 +140,18 @@ def test_a_hosted_model_is_the_entry_that_its_name_means(lists: Path) -> None:
         "given",
     )
     assert dev["instruction"]["negative_prompt"] == ""  # it reads none
-    fast = of(found, "Lab Fast")[0]
+    fast = of(listed_pairs, "Lab Fast")[0]
     assert (fast["api"]["sampling_steps"], fast["api"]["cfg_scale"], fast["source"]["guidance"]) == (
         4,
         1.0,
         None,
     )
-    moor = of(found, "Moor XL")[0]
+    moor = of(listed_pairs, "Moor XL")[0]
     assert (moor["api"]["width"], moor["api"]["height"]) == (1024, 768)
     assert (moor["api"]["sampling_method"], moor["api"]["cfg_scale"]) == ("DPM++ 2M Karras", 6.0)
     assert moor["instruction"]["negative_prompt"] == "noise"
     assert moor["source"]["name"] == "hut/moor-xl-v7"
-    base = of(found, "SDXL 1.0")[0]["api"]
+    base = of(listed_pairs, "SDXL 1.0")[0]["api"]
     assert (base["width"], base["height"], base["sampling_method"], base["sampling_steps"]) == (
         1152, 896, "Euler a", 25,
     )  # fmt: skip
@@ -166,8 +166,8 @@ def test_an_example_with_a_lora_is_the_loras(lists: Path) -> None:
 
 
 def test_what_is_no_pair_is_counted_by_list_and_reason(lists: Path) -> None:
-    found = read_listed(lists, CARDS)
-    assert found.counts() == {
+    listed_pairs = read_listed(lists, CARDS)
+    assert listed_pairs.counts() == {
         "pairs": {
             "flux_loras, Flux.1 D": 3, "hosted_t2i, Flux.1 D": 3, "hosted_t2i, Flux.1 S": 1,
             "hosted_t2i, SDXL 1.0": 2,
@@ -179,13 +179,17 @@ def test_what_is_no_pair_is_counted_by_list_and_reason(lists: Path) -> None:
             "hosted_t2i, model is not in the catalog": 3, "hosted_t2i, no prompt": 1,
         },
     }  # fmt: skip
-    examples, pairs = found.stages()
-    assert examples["count"] - sum(examples["dropped"].values()) == pairs["count"] == len(found.rows) == 9
+    examples, pairs = listed_pairs.stages()
+    assert (
+        examples["count"] - sum(examples["dropped"].values()) == pairs["count"] == len(listed_pairs.rows) == 9
+    )
 
 
 def test_near_duplicates_stay_on_one_side(tmp_path: Path) -> None:
     words = [f"alder birch cedar dogwood elm number{n % 40}" for n in range(80)]
-    rows = [{**LORAS[1], "prompts": [f"{one} {'fir' if n > 39 else 'gum'}" for n, one in enumerate(words)]}]
+    rows = [
+        {**LORAS[1], "prompts": [f"{prompt} {'fir' if n > 39 else 'gum'}" for n, prompt in enumerate(words)]}
+    ]
     (tmp_path / "flux_loras.json").write_text(json.dumps(rows), "utf-8")
     assert len({row["split"] for row in read_listed(tmp_path, CARDS).rows}) == 1  # 5 of 9 words, and chains
     apart = [f"{name}{n} of {name}{n + 100} by {name}{n + 200}" for n in range(40) for name in ("oak", "ash")]
@@ -206,8 +210,8 @@ def test_a_folder_without_lists_and_a_broken_list_are_refused(tmp_path: Path) ->
 
 @pytest.fixture
 def raw(tmp_path: Path) -> RawFolder:
-    made = {"Model hash": sha256("file2000.safetensors")[:10]}
-    images = [image(2000 + n, f"a quarry number{n} in a storm{n}", meta=made) for n in range(12)]
+    meta = {"Model hash": sha256("file2000.safetensors")[:10]}
+    images = [image(2000 + n, f"a quarry number{n} in a storm{n}", meta=meta) for n in range(12)]
     (tmp_path / "raw").mkdir()
     publish(tmp_path / "raw", "civitai", [item(2, version(2000, *images))], {"newest": "2030-01-01"})
     return RawFolder(tmp_path / "raw")
@@ -215,14 +219,14 @@ def raw(tmp_path: Path) -> RawFolder:
 
 def test_a_build_with_lists_changes_no_other_file(raw: RawFolder, lists: Path, tmp_path: Path) -> None:
     plain = build(raw, tmp_path / "plain", Quality(0, 0), None)
-    found = read_listed(lists, CARDS)
-    stats = build(raw, tmp_path / "out", Quality(0, 0), None, listed=found)
+    listed_pairs = read_listed(lists, CARDS)
+    stats = build(raw, tmp_path / "out", Quality(0, 0), None, listed=listed_pairs)
     assert stats["files"]["listed"]["rows"] == 9
     assert stats["files"]["listed"]["groups"]["LoRA, Flux.1 D"] == 5
-    assert {name: one for name, one in stats["files"].items() if name != "listed"} == plain["files"]
-    assert stats["funnel"]["lists"] == found.stages()
-    written = (tmp_path / "out" / "listed.jsonl").read_text("utf-8").splitlines()
-    assert [json.loads(line) for line in written] == list(found.rows)
+    assert {name: facts for name, facts in stats["files"].items() if name != "listed"} == plain["files"]
+    assert stats["funnel"]["lists"] == listed_pairs.stages()
+    lines = (tmp_path / "out" / "listed.jsonl").read_text("utf-8").splitlines()
+    assert [json.loads(line) for line in lines] == list(listed_pairs.rows)
     page = (tmp_path / "out" / "README.md").read_text("utf-8")
     assert "- config_name: listed\n  data_files: listed.jsonl" in page
     assert "listed" not in (tmp_path / "plain" / "README.md").read_text("utf-8")
@@ -233,8 +237,8 @@ def test_a_build_with_lists_changes_no_other_file(raw: RawFolder, lists: Path, t
 def test_lists_on_the_command_line(raw: RawFolder, lists: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     args = ["data", "build", str(raw.path), "-o", str(out), "--no-novel", "--lists", str(lists)]
-    done = CliRunner().invoke(root, args, catch_exceptions=False)
-    summary = json.loads(done.stdout)
+    outcome = CliRunner().invoke(root, args, catch_exceptions=False)
+    summary = json.loads(outcome.stdout)
     assert summary["listed"] == sum(summary["lists"]["pairs"].values()) > 0
     assert summary["lists"]["pairs"]["hosted_t2i, Flux.1 D"] == 1
     assert "listed.jsonl" in CliRunner().invoke(root, ["data", "stats", str(out)]).stdout

@@ -49,10 +49,10 @@ def test_blocks_do_not_matter(monkeypatch) -> None:
     rng = np.random.default_rng(3)
     for i in range(40):
         ANGLES[f"w{i}"] = float(rng.uniform(0, 6.28))
-    asked, training = [f"w{i}" for i in range(10)], [f"w{i}" for i in range(10, 40)]
-    expected = [max(np.cos(ANGLES[a] - ANGLES[t]) for t in training[:3]) < 0.8 for a in asked]
+    queries, training = [f"w{i}" for i in range(10)], [f"w{i}" for i in range(10, 40)]
+    expected = [max(np.cos(ANGLES[a] - ANGLES[t]) for t in training[:3]) < 0.8 for a in queries]
     monkeypatch.setattr(novelty, "BLOCK", 2)
-    seen: list[int] = []
-    assert novel(asked, training[:3], Angles(), progress=seen.append) == expected
+    steps: list[int] = []
+    assert novel(queries, training[:3], Angles(), progress=steps.append) == expected
     assert set(expected) == {True, False}
-    assert seen == [2, 3]
+    assert steps == [2, 3]

@@ -13,9 +13,9 @@ from diffagent.data.records import LoraUse, Sample
 
 
 def of(meta: object, **changes: object) -> Sample:
-    found = sample(drawn_image(7, **changes) | {"meta": meta}, 10)
-    assert found is not None
-    return found
+    picture = sample(drawn_image(7, **changes) | {"meta": meta}, 10)
+    assert picture is not None
+    return picture
 
 
 UPPER_CASE = {
@@ -38,23 +38,23 @@ ON_SITE = {
 
 
 def test_upper_case_keys_name_three_loras_of_unknown_weight():
-    found = of(UPPER_CASE)
-    assert found.loras == (
+    picture = of(UPPER_CASE)
+    assert picture.loras == (
         LoraUse("Jedst1", None, "fb4063c470"),
         LoraUse("DetailedEyes_V3", None, "2c1c3f889f"),
         LoraUse("绪儿 厚涂构图光影质感增强V3", None, "d9b5900a59"),
     )
-    assert (found.checkpoint_hash, found.checkpoint_name) == ("692186a14a", "indexed_v1")
-    assert (found.steps, found.cfg_scale, found.clip_skip, found.seed) == (30, 5, 2, 3766932689)
-    assert (found.width, found.height) == (1536, 2688)  # the empty latent image's, not an upscaler's
-    assert found.sampler is None
+    assert (picture.checkpoint_hash, picture.checkpoint_name) == ("692186a14a", "indexed_v1")
+    assert (picture.steps, picture.cfg_scale, picture.clip_skip, picture.seed) == (30, 5, 2, 3766932689)
+    assert (picture.width, picture.height) == (1536, 2688)  # the empty latent image's, not an upscaler's
+    assert picture.sampler is None
 
 
 def test_an_on_site_image_names_checkpoint_and_lora_by_version():
-    found = of(ON_SITE)
-    assert (found.checkpoint_version_id, found.checkpoint_hash) == (345685, None)
-    assert found.loras == (LoraUse("", 0.65, None, 249861),)
-    assert (found.steps, found.cfg_scale, found.width, found.height) == (45, 5, 832, 1216)
+    picture = of(ON_SITE)
+    assert (picture.checkpoint_version_id, picture.checkpoint_hash) == (345685, None)
+    assert picture.loras == (LoraUse("", 0.65, None, 249861),)
+    assert (picture.steps, picture.cfg_scale, picture.width, picture.height) == (45, 5, 832, 1216)
 
 
 def test_the_generators_own_table_is_read_too():
@@ -64,21 +64,21 @@ def test_the_generators_own_table_is_read_too():
         "resources": [{"modelVersionId": "1714314", "strength": 1, "type": "Checkpoint"},
                       {"modelVersionId": 55, "strength": "0.7", "type": "LORA"}],
     }  # fmt: skip
-    found = of({"prompt": "a fox", "extra": extra, "width": "1216", "height": "832"})
-    assert found.checkpoint_version_id == 1714314
-    assert found.loras == (LoraUse("", 0.7, None, 55),)
-    assert (found.width, found.height) == (1216, 832)
+    picture = of({"prompt": "a fox", "extra": extra, "width": "1216", "height": "832"})
+    assert picture.checkpoint_version_id == 1714314
+    assert picture.loras == (LoraUse("", 0.7, None, 55),)
+    assert (picture.width, picture.height) == (1216, 832)
 
 
 def test_numbers_as_text():
-    found = of({"prompt": "a fox", "steps": "24", "cfgScale": "5.5", "seed": "99", "width": "832",
-                "height": "1216", "clipSkip": "2"})  # fmt: skip
-    assert (found.steps, found.cfg_scale, found.seed, found.clip_skip) == (24, 5.5, 99, 2)
-    assert (found.width, found.height) == (832, 1216)
+    picture = of({"prompt": "a fox", "steps": "24", "cfgScale": "5.5", "seed": "99", "width": "832",
+                  "height": "1216", "clipSkip": "2"})  # fmt: skip
+    assert (picture.steps, picture.cfg_scale, picture.seed, picture.clip_skip) == (24, 5.5, 99, 2)
+    assert (picture.width, picture.height) == (832, 1216)
 
 
 def test_a_comfyui_graph_names_its_loras_and_model():
-    found = of({
+    picture = of({
         "prompt": "a fox", "engine": "ComfyUI", "models": ["nightDrive_v2.safetensors"], "vaes": [],
         "additionalResources": [
             {"name": "inkfox.safetensors", "type": "lora", "strength": 0.8, "strengthClip": 1},
@@ -87,14 +87,14 @@ def test_a_comfyui_graph_names_its_loras_and_model():
         ],
         "sampler": "euler_ancestral", "scheduler": "karras", "comfy": '{"prompt": NaN}',
     })  # fmt: skip
-    assert found.checkpoint_name == "nightDrive_v2.safetensors"
-    assert found.loras == (LoraUse("inkfox.safetensors", 0.8), LoraUse("", 0.5, None, 34))
+    assert picture.checkpoint_name == "nightDrive_v2.safetensors"
+    assert picture.loras == (LoraUse("inkfox.safetensors", 0.8), LoraUse("", 0.5, None, 34))
 
 
 def test_a_tag_may_name_an_air():
-    found = of({"prompt": "a fox <lora:urn:air:sdxl:lora:civitai:12@34:0.8> <lora:ink:0.5>",
-                "civitaiResources": [{"type": "lora", "modelVersionId": 34, "weight": 1}]})  # fmt: skip
-    assert found.loras == (LoraUse("", 0.8, None, 34), LoraUse("ink", 0.5))
+    picture = of({"prompt": "a fox <lora:urn:air:sdxl:lora:civitai:12@34:0.8> <lora:ink:0.5>",
+                  "civitaiResources": [{"type": "lora", "modelVersionId": 34, "weight": 1}]})  # fmt: skip
+    assert picture.loras == (LoraUse("", 0.8, None, 34), LoraUse("ink", 0.5))
 
 
 @pytest.mark.parametrize("depth", [0, 1, 2])
@@ -112,22 +112,22 @@ def test_data_that_nests_nothing_is_none():
 
 
 def test_the_hash_of_nothing_names_nothing():
-    found = of({"prompt": "a fox", "Model hash": "e3b0c44298", "hashes": {"lora:a": "e3b0c44298fc"}})
-    assert found.checkpoint_hash is None
-    assert found.loras == (LoraUse("a"),)
+    picture = of({"prompt": "a fox", "Model hash": "e3b0c44298", "hashes": {"lora:a": "e3b0c44298fc"}})
+    assert picture.checkpoint_hash is None
+    assert picture.loras == (LoraUse("a"),)
 
 
 @pytest.mark.parametrize("odd", [None, 5, "x", [], {}, [None, 3, {"type": 4, "modelVersionId": {}}]])
 def test_odd_tables_name_nothing(odd):
     keys = ("civitaiResources", "resources", "hashes", "extra", "additionalResources", "models", "Model")
-    found = of({"prompt": "a fox", **dict.fromkeys(keys, odd)})
-    assert (found.loras, found.checkpoint_version_id) == ((), None)
+    picture = of({"prompt": "a fox", **dict.fromkeys(keys, odd)})
+    assert (picture.loras, picture.checkpoint_version_id) == ((), None)
 
 
 def test_a_lora_is_invoked_by_its_version_and_not_by_anothers():
-    used = of(ON_SITE)
-    assert invoked_lora(used, (), (), {249861, 3}) == LoraUse("", 0.65, None, 249861)
-    assert invoked_lora(used, (), (), {3}) is None
+    picture = of(ON_SITE)
+    assert invoked_lora(picture, (), (), {249861, 3}) == LoraUse("", 0.65, None, 249861)
+    assert invoked_lora(picture, (), (), {3}) is None
 
 
 @pytest.mark.parametrize(
@@ -155,9 +155,9 @@ def test_which_images_are_shown_to_everybody(changes, samples):
 def test_an_image_may_have_its_number_in_its_url_alone():
     image = drawn_image(77) | {"meta": ON_SITE}
     del image["id"]
-    found = sample(image, 1)
-    assert found is not None
-    assert found.image_id == 77
+    picture = sample(image, 1)
+    assert picture is not None
+    assert picture.image_id == 77
 
 
 def crawled(meta, image_level=1):
@@ -173,11 +173,11 @@ def test_usage_and_pairs_of_on_site_images():
     resources = [{"type": "checkpoint", "modelVersionId": 11},
                  {"type": "lora", "weight": 0.65, "modelVersionId": 22}]  # fmt: skip
     rows = crawled(drawn_meta(1, civitaiResources=resources))
-    found = survey(rows)
-    entry = list(entries(rows, found))[1]
+    summary = survey(rows)
+    entry = list(entries(rows, summary))[1]
     assert entry.card.usage.checkpoints == {"urn:air:sdxl:checkpoint:civitai:1@12": 1}
     assert entry.card.usage.lora_weight == {0.65: 1}
-    row = pair(entry, entry.samples[0], found.checkpoints)
+    row = pair(entry, entry.samples[0], summary.checkpoints)
     assert isinstance(row, dict)
     assert row["api"] == {
         "model": "Ink", "type": "LoRA", "base_model": "SDXL 1.0", "width": 832, "height": 1216,
@@ -199,9 +199,9 @@ def test_usage_and_pairs_of_on_site_images():
 )  # fmt: skip
 def test_why_an_on_site_image_is_no_pair(resources, reason):
     rows = crawled(drawn_meta(1, civitaiResources=resources))
-    found = survey(rows)
-    entry = list(entries(rows, found))[1]
-    assert pair(entry, entry.samples[0], found.checkpoints) == reason
+    summary = survey(rows)
+    entry = list(entries(rows, summary))[1]
+    assert pair(entry, entry.samples[0], summary.checkpoints) == reason
 
 
 def test_a_checkpoints_own_image_names_any_of_its_versions():
@@ -209,13 +209,15 @@ def test_a_checkpoints_own_image_names_any_of_its_versions():
     other = drawn_meta(2, civitaiResources=[{"type": "checkpoint", "modelVersionId": 99}])
     images = [drawn_image(1, 1, meta), drawn_image(2, 1, other), drawn_image(3, 1, {"prompt": "a fox"})]
     row = listed_model(drawn_model(1, drawn_version(12, *images), drawn_version(11)))
-    for image, one in zip(row["modelVersions"][0]["images"], (meta, other, {"prompt": "a fox"}), strict=True):
-        image["meta"] = one
-    found = survey([row])
-    (entry,) = entries([row], found)
-    told = [pair(entry, one, found.checkpoints) for one in entry.samples]
-    assert isinstance(told[0], dict)
-    assert told[1:] == ["another checkpoint", "checkpoint not named"]
+    for image, data in zip(
+        row["modelVersions"][0]["images"], (meta, other, {"prompt": "a fox"}), strict=True
+    ):
+        image["meta"] = data
+    summary = survey([row])
+    (entry,) = entries([row], summary)
+    outcomes = [pair(entry, picture, summary.checkpoints) for picture in entry.samples]
+    assert isinstance(outcomes[0], dict)
+    assert outcomes[1:] == ["another checkpoint", "checkpoint not named"]
 
 
 def test_a_hash_holds_before_a_version():

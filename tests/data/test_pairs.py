@@ -98,18 +98,18 @@ def test_why_a_loras_image_is_no_pair(changes: dict[str, Any], reason: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("named", "reason"),
+    ("digest", "reason"),
     [(None, "checkpoint not named"), ("bbbb000002", "another checkpoint"), ("eeee", "another checkpoint")],
 )
-def test_why_a_checkpoints_image_is_no_pair(named: str | None, reason: str) -> None:
-    assert outcome(CHECKPOINT, checkpoint_hash=named) == reason
+def test_why_a_checkpoints_image_is_no_pair(digest: str | None, reason: str) -> None:
+    assert outcome(CHECKPOINT, checkpoint_hash=digest) == reason
 
 
-@pytest.mark.parametrize("named", ["aaaa000001", "0a1b2c3d"])
-def test_any_hash_of_the_checkpoint_will_do(named: str) -> None:
-    assert outcome(CHECKPOINT, checkpoint_hash=named)["air"] == BASE
+@pytest.mark.parametrize("digest", ["aaaa000001", "0a1b2c3d"])
+def test_any_hash_of_the_checkpoint_will_do(digest: str) -> None:
+    assert outcome(CHECKPOINT, checkpoint_hash=digest)["air"] == BASE
 
 
 def test_a_lora_is_invoked_by_hash_under_any_name() -> None:
-    used = (LoraUse("renamed", 0.5, "cccc000003"), LoraUse("other", 1.0))
-    assert outcome(loras=used)["air"] == LORA.card.air
+    loras = (LoraUse("renamed", 0.5, "cccc000003"), LoraUse("other", 1.0))
+    assert outcome(loras=loras)["air"] == LORA.card.air

@@ -81,14 +81,16 @@ def test_what_was_learnt_is_said_of_new_cards(reader: PlainReader) -> None:
 def test_a_lora_is_never_general(reader: PlainReader) -> None:
     bare = source(92)
     lora = replace(bare, card=replace(bare.card, type="LoRA"))
-    (found,) = plain_attributes([lora], WordEncoder(), reader)
-    assert found.role in ("style", "character")
+    (attributes,) = plain_attributes([lora], WordEncoder(), reader)
+    assert attributes.role in ("style", "character")
 
 
 def test_a_word_for_minors_leaves_no_doubt(reader: PlainReader) -> None:
     ink = source(90)
-    (found,) = plain_attributes([replace(ink, card=replace(ink.card, tags=("loli",)))], WordEncoder(), reader)
-    assert found.caution == ("minor",)
+    (attributes,) = plain_attributes(
+        [replace(ink, card=replace(ink.card, tags=("loli",)))], WordEncoder(), reader
+    )
+    assert attributes.caution == ("minor",)
 
 
 def test_no_card_is_no_work(reader: PlainReader) -> None:
@@ -101,14 +103,14 @@ def test_probabilities_are_of_known_words_alone(features: CardFeatures) -> None:
     words = np.zeros((1, width), np.float32)
     words[0, 0] = 2.0  # role "general"
     dense = np.zeros((features.dense.shape[1], width), np.float32)
-    one = PlainReader(
+    plain_reader = PlainReader(
         np.array([7], np.uint32), words, dense, np.zeros(width, np.float32), np.zeros((2, 4), np.float32)
     )
     pair = (np.array([3, 7], np.uint32), np.array([5.0, 0.5], np.float32))
     few = CardFeatures(features.dense[:1], (pair,), features.media[:1])
-    role = one(few)["role"][0]
+    role = plain_reader(few)["role"][0]
     assert role[0] == pytest.approx(np.e / (np.e + 9))  # exp(0.5 · 2) beside nine of exp(0)
-    assert one(few)["needed"][0, 0] == 0.5
+    assert plain_reader(few)["needed"][0, 0] == 0.5
 
 
 def test_another_encoders_vectors_are_refused(features: CardFeatures) -> None:
@@ -118,10 +120,10 @@ def test_another_encoders_vectors_are_refused(features: CardFeatures) -> None:
 
 def test_weights_survive_the_file(reader: PlainReader, features: CardFeatures, tmp_path: Path) -> None:
     reader.save(tmp_path / "reader.npz")
-    again = PlainReader.load(tmp_path / "reader.npz")
-    assert again.cuts == reader.cuts
+    copy = PlainReader.load(tmp_path / "reader.npz")
+    assert copy.cuts == reader.cuts
     for name, rows in reader(features).items():
-        assert np.abs(again(features)[name] - rows).max() < 0.03  # int8 steps
+        assert np.abs(copy(features)[name] - rows).max() < 0.03  # int8 steps
     (tmp_path / "none.npz").write_bytes(b"no zip")
     with pytest.raises(BadInput, match="not a plain reader"):
         PlainReader.load(tmp_path / "none.npz")
@@ -132,25 +134,30 @@ def test_cross_fitting_keeps_an_uploader_together(features: CardFeatures) -> Non
     folds = assign_folds(uploaders, 3)
     assert all(len(set(folds[start : start + 6])) == 1 for start in range(0, 60, 6))
     assert sorted(np.bincount(folds)) == [18, 18, 24]
-    found = cross_fit(features, READ, uploaders, CONFIG)
-    cuts = tune_cuts(found, READ)
+    probabilities = cross_fit(features, READ, uploaders, CONFIG)
+    cuts = tune_cuts(probabilities, READ)
     assert cuts.renown == tuple(sorted(cuts.renown))
-    assert found["flags"][2, 3] > cuts.flag > found["flags"][0, 3]
+    assert probabilities["flags"][2, 3] > cuts.flag > probabilities["flags"][0, 3]
 
 
 def test_the_keyword_baseline_reads_words() -> None:
-    found = keyword_attributes(source(90))
-    assert (found.role, found.media, found.breadth, found.renown) == ("concept", ("anime",), "narrow", 1)
+    attributes = keyword_attributes(source(90))
+    assert (attributes.role, attributes.media, attributes.breadth, attributes.renown) == (
+        "concept",
+        ("anime",),
+        "narrow",
+        1,
+    )
     girl = keyword_attributes(replace(source(91), card=replace(source(91).card, tags=("character", "manga"))))
     assert (girl.role, girl.media, girl.people) == ("character", ("manga",), "any")
 
 
 def test_entries_that_were_read_stay(reader: PlainReader) -> None:
-    read = Entry(replace(SOURCES[0].card, attributes=HERO))
+    entry = Entry(replace(SOURCES[0].card, attributes=HERO))
     samples = (Sample(1, 2, "a fox, <lora:inky:1>"), Sample(2, 2, "nude"))
     unread = Entry(SOURCES[3].card, samples, frozenset({"brush"}), "Made on DreamShaper.")
-    first, second = with_plain_attributes([read, unread], WordEncoder(), reader, batch=1)
-    assert first is read
+    first, second = with_plain_attributes([entry, unread], WordEncoder(), reader, batch=1)
+    assert first is entry
     assert second.card.attributes is not None
     assert (second.card.attributes.is_estimated, second.card.attributes.carrier) == (True, "DreamShaper")
     assert (second.samples, second.stems) == (samples, unread.stems)
@@ -170,10 +177,10 @@ def test_estimated_ones_are_marked_wherever_they_are_stored(
     assert card_from_json(card_to_json(card)).attributes == guess
     with Catalog.create(tmp_path / "c.sqlite") as catalog:
         (entry,) = catalog.add([card])
-        assert [one.attributes for one in catalog.cards(Filter(role="style"))] == [guess]
+        assert [match.attributes for match in catalog.cards(Filter(role="style"))] == [guess]
         catalog.put_purposes({entry: replace(card, attributes=INK, description="Inkwell.")})
         assert catalog.find("Brush 0").attributes == INK
-        assert [one.name for one in catalog.search("inkwell")] == ["Brush 0"]
+        assert [match.name for match in catalog.search("inkwell")] == ["Brush 0"]
         catalog.put_purposes({entry: card})
     with pytest.raises(SystemExit):
         main(["catalog", "show", "Brush 0", "--catalog", str(tmp_path / "c.sqlite")])

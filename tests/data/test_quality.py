@@ -41,11 +41,11 @@ def test_ratings_of_nobody():
 
 
 def test_the_lower_half_and_the_lowest_quarter_go():
-    rated = [
+    standings = [
         standing(str(n), downloads=n, ratings=10, rating=5.0 if n < 7 else 3.0 + n / 10) for n in range(8)
     ]
     # by downloads 0 to 3 go; by rating two of the eight may: 7 does, the others are equal
-    assert low_quality(rated, Quality()) == {
+    assert low_quality(standings, Quality()) == {
         **dict.fromkeys("0123", "few downloads"),
         "7": "low rating",
     }
@@ -75,7 +75,7 @@ def test_a_share_is_below_one(wrong):
 @given(st.lists(st.integers(0, 50), min_size=1, max_size=40), st.floats(0, 0.99))
 def test_at_most_the_share_is_dropped_and_from_below(downloads, share):
     group = [standing(str(i), count) for i, count in enumerate(downloads)]
-    dropped = {int(name) for name in low_quality(group, Quality(share, 0))}
-    assert len(dropped) <= share * len(group)
-    kept = [downloads[i] for i in range(len(downloads)) if i not in dropped]
-    assert all(downloads[i] < min(kept) for i in dropped)
+    places = {int(name) for name in low_quality(group, Quality(share, 0))}
+    assert len(places) <= share * len(group)
+    rest = [downloads[i] for i in range(len(downloads)) if i not in places]
+    assert all(downloads[i] < min(rest) for i in places)

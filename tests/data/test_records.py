@@ -150,7 +150,7 @@ def test_a_long_value_is_cut_in_the_message() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "says"),
+    ("changes", "reason"),
     [
         ({"loras": [FIRST]}, "loras is empty for a checkpoint"),
         ({"base_checkpoint": CHECKPOINT["air"]}, "base_checkpoint is null without one"),
@@ -174,8 +174,8 @@ def test_a_long_value_is_cut_in_the_message() -> None:
         ({**LORA, "air": CHECKPOINT["air"]}, "air names a checkpoint, type says LoRA"),
     ],
 )
-def test_lora_fields_belong_to_loras(changes: dict[str, Any], says: str) -> None:
-    with pytest.raises(BadCall, match=says):
+def test_lora_fields_belong_to_loras(changes: dict[str, Any], reason: str) -> None:
+    with pytest.raises(BadCall, match=reason):
         T2ICall.parse({**CHECKPOINT, **changes})
 
 
@@ -238,10 +238,10 @@ def test_any_value_gives_the_same_call_back_or_one_line(field: str, value: Any, 
 
 @given(pixels=st.floats(-1e6, 1e6))
 def test_the_legal_side_is_the_nearest(pixels: float) -> None:
-    found = legal_side(pixels)
+    nearest = legal_side(pixels)
     legal = range(64, 4097, 8)
-    assert found in legal
-    assert abs(found - pixels) == min(abs(side - pixels) for side in legal)
+    assert nearest in legal
+    assert abs(nearest - pixels) == min(abs(side - pixels) for side in legal)
 
 
 @pytest.mark.parametrize(
@@ -261,4 +261,4 @@ def test_pickles_are_told_by_their_suffix(file_name: str | None, pickle: bool) -
 
 def test_images_may_be_sold_at_three_levels() -> None:
     levels = (None, "Image", "Rent", "Sell")
-    assert [Licence(commercial=one).images_may_be_sold for one in levels] == [False, True, True, True]
+    assert [Licence(commercial=level).images_may_be_sold for level in levels] == [False, True, True, True]

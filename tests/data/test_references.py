@@ -56,13 +56,13 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def by_name(found: References) -> dict[str, Card]:
-    return {entry.card.name: entry.card for entry in found.entries}
+def by_name(references: References) -> dict[str, Card]:
+    return {entry.card.name: entry.card for entry in references.entries}
 
 
 def test_lists_become_entries(folder: Path) -> None:
-    found = read_references(folder, NOTES)
-    cards = by_name(found)
+    references = read_references(folder, NOTES)
+    cards = by_name(references)
     assert {name: card.air for name, card in cards.items()} == {
         "Tongyi Z-Image-Turbo": "urn:air:zimageturbo:diffusionmodel:huggingface:Tongyi-MAI/Z-Image-Turbo",
         "Tongyi Z-Image": "urn:air:zimagebase:diffusionmodel:huggingface:Tongyi-MAI/Z-Image",
@@ -73,10 +73,10 @@ def test_lists_become_entries(folder: Path) -> None:
         "Tin (moor/tin-two)": "urn:air:flux1:lora:huggingface:moor/tin-two",
         "mira moor": "urn:air:sdxl:lora:civitai:5@51",
     }
-    assert found.to_json()["kept"] == {
+    assert references.to_json()["kept"] == {
         "reference_models": 3, "base_models": 1, "flux_loras": 3, "pony_loras": 1
     }  # fmt: skip
-    assert found.to_json()["left_out"] == {
+    assert references.to_json()["left_out"] == {
         "reference_models": {
             "other precision or service": 1, "base model is not in the table": 1, "a test": 1,
             "usual base model": 1,
@@ -115,15 +115,15 @@ def test_no_text_of_others_is_in_a_card(folder: Path) -> None:
 
 
 def test_items_pass_the_filters_of_a_crawl(tmp_path: Path) -> None:
-    kept = item(7, version(70, baseModel="NoobAI"), name="Vane v-pred", type="Checkpoint")
+    good = item(7, version(70, baseModel="NoobAI"), name="Vane v-pred", type="Checkpoint")
     other = item(8, version(80, baseModel="NoobAI"), nsfw=True)
     with gzip.open(tmp_path / "civitai_items.jsonl.gz", "wt", encoding="utf-8") as lines:
-        lines.writelines(json.dumps(one) + "\n" for one in (kept, other))
-    found = read_references(tmp_path)
-    assert [(one.card.name, one.card.base_model) for one in found.entries] == [
+        lines.writelines(json.dumps(row) + "\n" for row in (good, other))
+    references = read_references(tmp_path)
+    assert [(entry.card.name, entry.card.base_model) for entry in references.entries] == [
         ("Vane v-pred", "NoobAI v-pred")
     ]
-    assert found.dropped == {("civitai_items", "nsfw"): 1}
+    assert references.dropped == {("civitai_items", "nsfw"): 1}
 
 
 def test_folders_without_lists_and_damaged_lists_are_errors(tmp_path: Path) -> None:

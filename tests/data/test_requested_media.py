@@ -76,6 +76,8 @@ def test_words_that_a_photo_is_described_with_name_a_painting_together_alone() -
 
 
 def test_both_kinds_are_told_with_their_places() -> None:
-    asked, shown = split_media("watercolour of a boy holding a map")
-    assert [(one.medium, one.words, one.start) for one in asked] == [("watercolor", "watercolour", 0)]
-    assert [(one.medium, one.words, one.start) for one in shown] == [("map", "map", 31)]
+    requests, depictions = split_media("watercolour of a boy holding a map")
+    assert [(mention.medium, mention.words, mention.start) for mention in requests] == [
+        ("watercolor", "watercolour", 0)
+    ]
+    assert [(mention.medium, mention.words, mention.start) for mention in depictions] == [("map", "map", 31)]

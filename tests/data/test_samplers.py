@@ -95,9 +95,9 @@ def test_every_published_name_is_a_sampler(label: str) -> None:
     [*COMFYUI_SCHEDULES, *A1111_SCHEDULES, *FORK_SCHEDULES, *SDCPP_SCHEDULES, "bong_tangent", "beta57"],
 )
 def test_every_published_schedule_is_a_schedule(label: str) -> None:
-    found = read("Euler", label)
-    assert found is not None
-    assert found.scheduler is not None
+    sampler = read("Euler", label)
+    assert sampler is not None
+    assert sampler.scheduler is not None
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_the_targets_have_what_their_programs_list() -> None:
     assert scheduled("a1111") == {*A1111_SCHEDULES, *FORK_SCHEDULES}
     assert spelled("horde") == set(HORDE)
     assert spelled("civitai") == {name for name in CIVITAI if not name.endswith("Karras")}
-    assert {load("civitai").spelling(one) for one in load("civitai").samplers} == set(CIVITAI)  # type: ignore[misc]
+    assert {load("civitai").spelling(sampler) for sampler in load("civitai").samplers} == set(CIVITAI)  # type: ignore[misc]
     assert spelled("sdcpp") == {*SDCPP} - {"dpm++2mv2", "dpm++2m_sde_bt"}
     assert scheduled("sdcpp") == {*SDCPP_SCHEDULES, "normal"}
     variants = {name for name in SDNEXT if name.endswith(("FlowMatch", "SGM"))} | {"DPM SDE"}
@@ -137,11 +137,11 @@ def test_the_targets_have_what_their_programs_list() -> None:
 def test_a_targets_spelling_means_one_sampler(target: str) -> None:
     api = load(target)
     assert api.spelling is not None
-    meant: dict[str, Sampler] = {}
+    meanings: dict[str, Sampler] = {}
     for sampler in api.spelled:
-        one = meant.setdefault(repr(api.spelling(sampler)), sampler)
-        assert one == sampler or one._replace(scheduler=None) == sampler._replace(scheduler=None)
-        assert api.sampler_of(api.spelling(sampler)) == one
+        meaning = meanings.setdefault(repr(api.spelling(sampler)), sampler)
+        assert meaning == sampler or meaning._replace(scheduler=None) == sampler._replace(scheduler=None)
+        assert api.sampler_of(api.spelling(sampler)) == meaning
     assert len(api.samplers) > 10
 
 
@@ -155,8 +155,8 @@ def test_diffusers_classes_take_what_they_are_given() -> None:
     diffusers = pytest.importorskip("diffusers")
     for sampler in load("diffusers").samplers:
         name, kwargs = load("diffusers").spelling(sampler)  # type: ignore[misc]
-        taken = inspect.signature(getattr(diffusers, name).__init__).parameters
-        assert set(kwargs) <= set(taken), sampler
+        parameters = inspect.signature(getattr(diffusers, name).__init__).parameters
+        assert set(kwargs) <= set(parameters), sampler
 
 
 @pytest.mark.parametrize(
@@ -196,8 +196,8 @@ def test_names_are_split_and_joined(sampler: Sampler) -> None:
 
 @given(st.text(max_size=200), st.none() | st.text(max_size=200))
 def test_any_text_is_a_sampler_or_none(label: str, schedule: str | None) -> None:
-    found = read(label, schedule)
-    assert found is None or found in ALL_SAMPLERS
+    sampler = read(label, schedule)
+    assert sampler is None or sampler in ALL_SAMPLERS
 
 
 def test_an_unknown_name_is_told_with_its_neighbours() -> None:
@@ -207,7 +207,7 @@ def test_an_unknown_name_is_told_with_its_neighbours() -> None:
 
 
 def test_a_substitute_keeps_the_kind_before_the_schedule() -> None:
-    known = {Sampler("DPM++ 2M"), Sampler("Euler", "Bong Tangent"), Sampler("Euler", "Beta")}
-    assert nearest(Sampler("Res 2M", "Bong Tangent"), known) == Sampler("DPM++ 2M")
-    assert nearest(Sampler("Euler", "Beta57"), known) == Sampler("Euler", "Beta")
+    samplers = {Sampler("DPM++ 2M"), Sampler("Euler", "Bong Tangent"), Sampler("Euler", "Beta")}
+    assert nearest(Sampler("Res 2M", "Bong Tangent"), samplers) == Sampler("DPM++ 2M")
+    assert nearest(Sampler("Euler", "Beta57"), samplers) == Sampler("Euler", "Beta")
     assert nearest(Sampler("LMS"), {Sampler("PLMS")}) is None

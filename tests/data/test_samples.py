@@ -20,25 +20,25 @@ from diffagent.data.samplers import SAMPLERS
 
 
 def of(**meta: object) -> Sample:
-    found = sample(image(1, meta=meta), 10)
-    assert found is not None
-    return found
+    picture = sample(image(1, meta=meta), 10)
+    assert picture is not None
+    return picture
 
 
 def test_a_plain_image():
-    found = of(seed=5, negativePrompt="blurry", **{"Model hash": "0xABCDEF1234", "Model": "inks_v1"})
-    assert found == Sample(
+    picture = of(seed=5, negativePrompt="blurry", **{"Model hash": "0xABCDEF1234", "Model": "inks_v1"})
+    assert picture == Sample(
         1, 10, "a lighthouse at dawn", "blurry", "Euler a", 20, 7, 512, 768, None, 5, "abcdef1234", "inks_v1"
     )
 
 
 def test_numbers_may_be_text_and_out_of_range_is_none():
-    found = of(steps="30", cfgScale="7.5", seed=-1, **{"Clip skip": "2,"})
-    assert (found.steps, found.cfg_scale, found.clip_skip, found.seed) == (30, 7.5, 2, None)
-    found = of(steps=900, cfgScale=0, clipSkip=1, seed=2**32)
-    assert (found.steps, found.cfg_scale, found.clip_skip, found.seed) == (None, None, 1, None)
-    found = of(steps=True, cfgScale=float("nan"), seed=None)
-    assert (found.steps, found.cfg_scale, found.seed) == (None, None, None)
+    picture = of(steps="30", cfgScale="7.5", seed=-1, **{"Clip skip": "2,"})
+    assert (picture.steps, picture.cfg_scale, picture.clip_skip, picture.seed) == (30, 7.5, 2, None)
+    picture = of(steps=900, cfgScale=0, clipSkip=1, seed=2**32)
+    assert (picture.steps, picture.cfg_scale, picture.clip_skip, picture.seed) == (None, None, 1, None)
+    picture = of(steps=True, cfgScale=float("nan"), seed=None)
+    assert (picture.steps, picture.cfg_scale, picture.seed) == (None, None, None)
 
 
 @pytest.mark.parametrize(
@@ -57,8 +57,8 @@ def test_numbers_may_be_text_and_out_of_range_is_none():
     ],
 )
 def test_the_size_is_as_generated(meta, size):
-    found = sample(image(1, meta=meta, width=1024, height=1536), 10)
-    assert (found.width, found.height) == size
+    picture = sample(image(1, meta=meta, width=1024, height=1536), 10)
+    assert (picture.width, picture.height) == size
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_every_known_sampler_keeps_its_name(name):
 
 
 def test_loras_from_every_place_once_each():
-    found = of(
+    picture = of(
         prompt="a fox <lora:Ink:0.8> <lyco:Wash:0.5:0.7>, <lora:bare>, <hypernet:h:1>, <lora:far:9>",
         resources=[
             {"type": "lora", "name": "ink", "weight": 0.3, "hash": "AABBCCDDEE"},
@@ -106,15 +106,15 @@ def test_loras_from_every_place_once_each():
         hashes={"model": "ffffffffff", "lora:Wash": "0x99887766ff"},
         **{"AddNet Module 1": "LoRA", "AddNet Model 1": "Old(0123456789ab)", "AddNet Weight A 1": "0.6"},
     )
-    assert found.loras == (
+    assert picture.loras == (
         LoraUse("Ink", 0.8, "aabbccddee"),
         LoraUse("Wash", 0.5, "99887766ff"),
         LoraUse("bare", 1.0),
         LoraUse("far", None),
         LoraUse("Old", 0.6, "0123456789ab"),
     )
-    assert found.checkpoint_hash == "ffffffffff"
-    assert found.checkpoint_name == "base"
+    assert picture.checkpoint_hash == "ffffffffff"
+    assert picture.checkpoint_name == "base"
 
 
 def test_which_lora_is_invoked():
@@ -226,9 +226,9 @@ def test_cleaning_survives_any_text(text):
 )
 def test_long_prompts_take_linear_time(piece):
     prompt = piece * (100_000 // len(piece))
-    started = time.process_time()
+    start_time = time.process_time()
     is_sfw(prompt), strip_lora_tags(prompt), plain(prompt), strip_trigger_words(prompt, ["young", "a b"])
-    assert time.process_time() - started < 5
+    assert time.process_time() - start_time < 5
 
 
 def test_the_snapshot():
@@ -236,10 +236,10 @@ def test_the_snapshot():
     root = os.environ.get("DIFFAGENT_DATA")
     if not root:
         pytest.skip("DIFFAGENT_DATA is not set: it names the folder with the shared data")
-    found = []
+    rows = []
     with gzip.open(Path(root) / "civitai" / "models.jsonl.gz") as lines:
         for _, line in zip(range(400), lines, strict=False):
-            found.extend(samples(json.loads(line)))
-    assert len(found) > 2000
+            rows.extend(samples(json.loads(line)))
+    assert len(rows) > 2000
     for name in ("sampler", "steps", "cfg_scale", "width"):
-        assert sum(getattr(one, name) is None for one in found) < 0.05 * len(found), name
+        assert sum(getattr(row, name) is None for row in rows) < 0.05 * len(rows), name

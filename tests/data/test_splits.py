@@ -73,13 +73,13 @@ def test_clusters_are_exactly_those_of_all_pairs(bags, threshold):
 
 
 def test_a_cluster_goes_where_its_smallest_id_goes():
-    held = next(i for i in range(100, 1000) if split_of(i) == "test")
+    test_id = next(i for i in range(100, 1000) if split_of(i) == "test")
     samples = [
-        Sample(held + 5000, 1, "a red fox in the snow, oil painting"),
-        Sample(held, 2, "a red fox in the snow, oil painting, night"),
+        Sample(test_id + 5000, 1, "a red fox in the snow, oil painting"),
+        Sample(test_id, 2, "a red fox in the snow, oil painting, night"),
         Sample(7, 2, "something else altogether"),
     ]
-    assert assign(samples) == {held + 5000: "test", held: "test", 7: split_of(7)}
+    assert assign(samples) == {test_id + 5000: "test", test_id: "test", 7: split_of(7)}
 
 
 def test_the_order_of_samples_does_not_matter():

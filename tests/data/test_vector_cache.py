@@ -38,9 +38,9 @@ def test_rows_are_the_encoders_in_order_and_each_text_is_encoded_once(home: Path
     assert np.array_equal(VectorCache(first).encode(texts), plain)
     assert sorted(first.asked) == sorted(set(texts))
     later = Counting()
-    found = VectorCache(later).encode(["a castle", *reversed(texts)])
+    vectors = VectorCache(later).encode(["a castle", *reversed(texts)])
     assert later.asked == ["a castle"]
-    assert np.array_equal(found[1:], plain[::-1])
+    assert np.array_equal(vectors[1:], plain[::-1])
     (file,) = (home / "vectors").iterdir()
     assert b"fox" not in file.read_bytes()  # digests and vectors, no text
 

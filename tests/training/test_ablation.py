@@ -50,15 +50,15 @@ def test_shares_and_paired_differences_by_hand() -> None:
         CandidateScores((2.0, 1.0), (-1.0, -3.0), (3, 0)),  # good either way
         CandidateScores((2.0, 1.0), (-3.0, -1.0), (3, 1)),  # the letters spoil it
     ]
-    found = summarise({"agent": (rows, 1.0), "no choice": (rows, 0.0)})
-    assert found["n"] == 4
-    assert found["systems"]["agent"] == {"good": 0.75, "acceptable": 0.75, "wrong": 0.0}
-    alone = found["systems"]["no choice"]
+    summary = summarise({"agent": (rows, 1.0), "no choice": (rows, 0.0)})
+    assert summary["n"] == 4
+    assert summary["systems"]["agent"] == {"good": 0.75, "acceptable": 0.75, "wrong": 0.0}
+    alone = summary["systems"]["no choice"]
     assert (alone["good"], alone["acceptable"], alone["wrong"]) == (0.5, 0.75, 0.25)
     assert alone["difference"] == -0.25  # two lost, one won
     low, high = alone["ci95"]
     assert -1 <= low < -0.25 < high <= 0.75
-    lines = text(found).split("\n")
+    lines = text(summary).split("\n")
     assert lines[0] == "4 requests"
     assert lines[2].split() == ["agent", "75.0", "75.0", "0.0"]
     assert lines[3].split()[:6] == ["no", "choice", "50.0", "75.0", "25.0", "-25.0"]
@@ -66,15 +66,15 @@ def test_shares_and_paired_differences_by_hand() -> None:
 
 def test_a_difference_that_is_the_same_everywhere_has_no_width() -> None:
     good, bad = [CandidateScores((1.0,), (0.0,), (3,))] * 9, [CandidateScores((1.0,), (0.0,), (1,))] * 9
-    found = summarise({"agent": (bad, 0.0), "untuned": (good, 0.0)})["systems"]["untuned"]
-    assert (found["difference"], found["ci95"]) == (1.0, [1.0, 1.0])
+    untuned = summarise({"agent": (bad, 0.0), "untuned": (good, 0.0)})["systems"]["untuned"]
+    assert (untuned["difference"], untuned["ci95"]) == (1.0, [1.0, 1.0])
 
 
 def test_each_request_lends_its_word_to_one_other() -> None:
     for n in (2, 3, 50):
         others = other_requests(n, seed=1)
         assert sorted(others) == list(range(n))
-        assert all(other != own for own, other in enumerate(others))
+        assert all(other != place for place, other in enumerate(others))
     assert other_requests(50, 1) != other_requests(50, 2)
 
 
@@ -91,14 +91,14 @@ def test_letters_are_cut_or_repeated_to_as_many_as_are_shown() -> None:
 def test_systems_on_the_invented_catalog(make_reader: MakeAgent) -> None:
     agent = make_reader(reads(RIGHT), Fusion(reading_weight=1.0, choice_weight=0.5))
     misled = reads({"harbour": "pixel art", "lake": "photo"})
-    found = systems(
+    measures = systems(
         agent, [HARBOUR, UNKNOWN, LAKE], quiet, without=plain_suitability(kin=1.0), untuned=misled
     )
-    assert list(found) == ["agent", "no choice", "without", "shuffled", "untuned"]
-    assert [weight for _, weight in found.values()] == [0.5, 0.0, 0.0, 0.5, 0.5]
-    measured = summarise(found)
-    assert measured["n"] == 2  # of the third nothing is in the catalog
-    good = {name: row["good"] for name, row in measured["systems"].items()}
+    assert list(measures) == ["agent", "no choice", "without", "shuffled", "untuned"]
+    assert [weight for _, weight in measures.values()] == [0.5, 0.0, 0.0, 0.5, 0.5]
+    summary = summarise(measures)
+    assert summary["n"] == 2  # of the third nothing is in the catalog
+    good = {name: row["good"] for name, row in summary["systems"].items()}
     # rules read photos; the other's reading is wrong for both
     assert good == {"agent": 1.0, "no choice": 1.0, "without": 0.5, "shuffled": 0.0, "untuned": 0.5}
     assert agent.suitability.linear.max() == 4.0  # the agent is as it was
@@ -106,17 +106,17 @@ def test_systems_on_the_invented_catalog(make_reader: MakeAgent) -> None:
 
 def test_a_choice_may_win_one_request_and_lose_another(make_reader: MakeAgent) -> None:
     engine = reads({"harbour": "photo", "lake": "photo"}, letter="C")  # the photo's checkpoint is A
-    found = systems(
+    measures = systems(
         make_reader(engine, Fusion(reading_weight=1.0, choice_weight=9.0)), [HARBOUR, LAKE], quiet
     )
-    assert [[row.first(weight) for row in rows] for rows, weight in found.values()] == [
+    assert [[row.first(weight) for row in rows] for rows, weight in measures.values()] == [
         [3, 0],
         [0, 3],
         [3, 0],
     ]
-    measured = summarise(found)["systems"]
-    assert list(measured) == ["agent", "no choice", "shuffled"]
-    assert (measured["no choice"]["difference"], measured["no choice"]["ci95"]) == (0.0, [-1.0, 1.0])
+    summary = summarise(measures)["systems"]
+    assert list(summary) == ["agent", "no choice", "shuffled"]
+    assert (summary["no choice"]["difference"], summary["no choice"]["ci95"]) == (0.0, [-1.0, 1.0])
 
 
 def test_too_few_requests_are_refused(make_reader: MakeAgent) -> None:
@@ -132,18 +132,23 @@ def test_the_command_prints_one_object(
     monkeypatch.setattr(cli, "_untuned", lambda *arguments: RuleEngine())
     path, without = tmp_path / "requests.jsonl", tmp_path / "without.npz"
     plain_suitability().save(without)
-    path.write_text("".join(line(asked) for asked in (HARBOUR, LAKE)))
+    path.write_text("".join(line(plain_request) for plain_request in (HARBOUR, LAKE)))
     arguments = ["ablation", "--requests", str(path), "--split", "train", "--without", str(without)]
-    done = CliRunner().invoke(cli.evaluate, [*arguments, "--json"], catch_exceptions=False)
-    measured = json.loads(done.stdout)
-    assert (measured["n"], measured["weights"]) == (2, {"read": 1.0, "asked": 0.0})
-    assert list(measured["systems"]) == ["agent", "no choice", "without", "shuffled", "untuned"]
-    assert measured["systems"]["without"]["difference"] == -0.5
-    shown = CliRunner().invoke(cli.evaluate, arguments, catch_exceptions=False).stdout
-    assert "100.0" in shown.split("\n")[2]
+    outcome = CliRunner().invoke(cli.evaluate, [*arguments, "--json"], catch_exceptions=False)
+    summary = json.loads(outcome.stdout)
+    assert (summary["n"], summary["weights"]) == (2, {"read": 1.0, "asked": 0.0})
+    assert list(summary["systems"]) == ["agent", "no choice", "without", "shuffled", "untuned"]
+    assert summary["systems"]["without"]["difference"] == -0.5
+    output = CliRunner().invoke(cli.evaluate, arguments, catch_exceptions=False).stdout
+    assert "100.0" in output.split("\n")[2]
 
 
-def line(asked: PlainRequest) -> str:
-    graded = [{"air": one.air, "grade": one.grade} for one in asked.candidates]
-    fields = {"id": asked.id, "prompt": asked.prompt, "kind": asked.kind, "slots": asked.slots}
-    return json.dumps({**fields, "special": asked.special, "candidates": graded}) + "\n"
+def line(plain_request: PlainRequest) -> str:
+    graded = [{"air": candidate.air, "grade": candidate.grade} for candidate in plain_request.candidates]
+    fields = {
+        "id": plain_request.id,
+        "prompt": plain_request.prompt,
+        "kind": plain_request.kind,
+        "slots": plain_request.slots,
+    }
+    return json.dumps({**fields, "special": plain_request.special, "candidates": graded}) + "\n"

@@ -40,16 +40,16 @@ def test_by_hand() -> None:
     assert float(loss) == pytest.approx(-(math.log(0.7) + math.log(0.1)) / 2)
     assert right == {"mean_token_accuracy": 0.5}
     # the first token of the answer, the 2, counts four times; the divisor stays
-    weighed, _ = answer_loss(Echo(), ids, torch.ones_like(ids), labels, choice=AnswerWeights(plain=4))
-    assert float(weighed) == pytest.approx(-(4 * math.log(0.7) + math.log(0.1)) / 2)
+    weighted_loss, _ = answer_loss(Echo(), ids, torch.ones_like(ids), labels, choice=AnswerWeights(plain=4))
+    assert float(weighted_loss) == pytest.approx(-(4 * math.log(0.7) + math.log(0.1)) / 2)
     # the last token, the 3, stands behind the parameters and counts four times; the letter does not
     behind = torch.tensor([[2, 3]])
     identity, _ = answer_loss(
         Echo(), ids, torch.ones_like(ids), labels, choice=AnswerWeights(identity=4), parameters=behind
     )
     assert float(identity) == pytest.approx(-(math.log(0.7) + 4 * math.log(0.1)) / 2)
-    halved, _ = answer_loss(Echo(), ids, torch.ones_like(ids), labels, count=4)
-    assert float(halved) == pytest.approx(float(loss) / 2)
+    half_loss, _ = answer_loss(Echo(), ids, torch.ones_like(ids), labels, count=4)
+    assert float(half_loss) == pytest.approx(float(loss) / 2)
 
 
 def test_how_often_prefilter_and_model_are_right_by_hand() -> None:
@@ -120,12 +120,16 @@ def test_equals_the_loss_over_all_logits_and_its_gradients(tiny_folder: Path) ->
     plain = model(input_ids=ids, attention_mask=real).logits[:, :-1].flatten(0, 1)
     expected = cross_entropy(plain, labels[:, 1:].flatten(), ignore_index=IGNORED)
     expected.backward()
-    gradients = {name: one.grad.clone() for name, one in model.named_parameters() if one.grad is not None}
+    gradients = {
+        name: parameter.grad.clone()
+        for name, parameter in model.named_parameters()
+        if parameter.grad is not None
+    }
     for wrapped in (None, model):  # through its parts, and as several processes call it
         model.zero_grad()
         loss, _ = answer_loss(model, ids, real, labels, wrapped=wrapped)
         loss.backward()
         assert float(loss.detach()) == pytest.approx(float(expected.detach()), rel=1e-5)
-        for name, one in model.named_parameters():
-            if one.grad is not None:
-                torch.testing.assert_close(one.grad, gradients[name], rtol=1e-3, atol=1e-5)
+        for name, parameter in model.named_parameters():
+            if parameter.grad is not None:
+                torch.testing.assert_close(parameter.grad, gradients[name], rtol=1e-3, atol=1e-5)

@@ -39,8 +39,8 @@ def call(prompt: str, checkpoint: str = CHECKPOINT, loras: tuple[str, ...] = ())
     )
 
 
-def written(path: Path, *lines: dict[str, Any] | str) -> Path:
-    path.write_text("".join((one if isinstance(one, str) else json.dumps(one)) + "\n" for one in lines))
+def write_lines(path: Path, *lines: dict[str, Any] | str) -> Path:
+    path.write_text("".join((line if isinstance(line, str) else json.dumps(line)) + "\n" for line in lines))
     return path
 
 
@@ -48,7 +48,7 @@ def written(path: Path, *lines: dict[str, Any] | str) -> Path:
 def grades(tmp_path: Path) -> Grades:
     lora = {"air": LORA, "base_checkpoint": CHECKPOINT}
     return Grades.read(
-        written(
+        write_lines(
             tmp_path / "grades.jsonl",
             {"id": "a", "air": CHECKPOINT, "base_checkpoint": None, "sent": "A  fox", "g": 3, "s": 1, "p": 1},
             {"id": "b", **lora, "prompt": "ink, a fox", "g": 2},
@@ -59,7 +59,7 @@ def grades(tmp_path: Path) -> Grades:
 
 
 @pytest.mark.parametrize(
-    ("request_id", "made", "grade"),
+    ("request_id", "call_", "grade"),
     [
         ("a", call("a fox"), 3),  # case and blanks are folded
         ("a", call("a red fox"), None),  # graded with another prompt
@@ -73,17 +73,17 @@ def grades(tmp_path: Path) -> Grades:
     ],
 )
 def test_a_grade_belongs_to_checkpoint_loras_and_prompt(
-    grades: Grades, request_id: str, made: T2ICall, grade: int | None
+    grades: Grades, request_id: str, call_: T2ICall, grade: int | None
 ) -> None:
-    found, _ = grades.find(request_id, made)
-    assert (found and found.g) == grade
+    grade_, _ = grades.find(request_id, call_)
+    assert (grade_ and grade_.g) == grade
 
 
 def test_shares_are_of_the_judged_and_the_rest_is_counted(tmp_path: Path, grades: Grades) -> None:
     kinds = {"a": "plain", "b": "plain", "c": "plain", "d": "wishes", "e": "wishes"}
-    path = written(
+    path = write_lines(
         tmp_path / "requests.jsonl",
-        *({"id": one, "prompt": "a fox", "kind": kind, "note": "n"} for one, kind in kinds.items()),
+        *({"id": id_, "prompt": "a fox", "kind": kind, "note": "n"} for id_, kind in kinds.items()),
     )
     calls = {
         "a": call("a fox"),
@@ -91,23 +91,23 @@ def test_shares_are_of_the_judged_and_the_rest_is_counted(tmp_path: Path, grades
         "c": call("ink, a fox", loras=(LORA, SECOND)),
         "d": call("a red fox", OTHER),
     }
-    found = summarise(read_requests(path), calls, grades)
+    summary = summarise(read_requests(path), calls, grades)
     plain = {"n": 3, "good": 0.3333, "ok": 0.6667, "wrong": 0.3333}
     none = {"unjudged": 0, "other_prompt": 0, "errors": 0}
-    assert found["kinds"]["plain"] == plain | none
-    assert found["kinds"]["wishes"] == {
+    assert summary["kinds"]["plain"] == plain | none
+    assert summary["kinds"]["wishes"] == {
         "n": 2, "good": None, "ok": None, "wrong": None, "unjudged": 2, "other_prompt": 1, "errors": 1,
     }  # fmt: skip
-    assert {**found, "kinds": None} == plain | {
+    assert {**summary, "kinds": None} == plain | {
         "n": 5, "unjudged": 2, "other_prompt": 1, "errors": 1, "kinds": None,
     }  # fmt: skip
-    lines = table(found).split("\n")
+    lines = table(summary).split("\n")
     assert lines[1].split() == ["all", "5", "33.3", "%", "66.7", "%", "33.3", "%", "2", "1", "1"]
     assert lines[3].split() == ["wishes", "2", "-", "-", "-", "2", "1", "1"]
 
 
 def test_calls_are_written_as_route_writes_them(tmp_path: Path) -> None:
-    requests = read_requests(written(tmp_path / "r.jsonl", *({"id": i, "prompt": "fox"} for i in "ab")))
+    requests = read_requests(write_lines(tmp_path / "r.jsonl", *({"id": i, "prompt": "fox"} for i in "ab")))
     first, second = rows(requests, {"a": call("fox")}, {"b": "no such base model"})
     assert T2ICall.parse(json.loads(first)["call"]) == call("fox")
     assert json.loads(second) == {"id": "b", "error": "no such base model"}
@@ -125,7 +125,7 @@ def test_calls_are_written_as_route_writes_them(tmp_path: Path) -> None:
 )
 def test_bad_requests_are_named_by_line(tmp_path: Path, lines: list[str], message: str) -> None:
     with pytest.raises(BadInput, match=message):
-        read_requests(written(tmp_path / "r.jsonl", *lines))
+        read_requests(write_lines(tmp_path / "r.jsonl", *lines))
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_bad_requests_are_named_by_line(tmp_path: Path, lines: list[str], messag
 )
 def test_bad_grades_are_named_by_line(tmp_path: Path, row: dict[str, Any], message: str) -> None:
     with pytest.raises(BadInput, match=message):
-        Grades.read(written(tmp_path / "g.jsonl", row))
+        Grades.read(write_lines(tmp_path / "g.jsonl", row))
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
@@ -164,13 +164,13 @@ def test_the_constant_answers_everything_and_the_agents_settings_come_with_it(
 ) -> None:
     name = ENTRIES[1].card.name
     requests = read_requests(
-        written(
+        write_lines(
             tmp_path / "r.jsonl", {"id": "a", "prompt": "pixel art, 768x512"}, {"id": "b", "prompt": "fox"}
         )
     )
     decisions, errors = answers(agent, requests, "constant", name, lambda items, label: items)
     calls = {key: decision.call for key, decision in decisions.items()}
-    assert {made.model for made in calls.values()} == {name}
+    assert {call_.model for call_ in calls.values()} == {name}
     assert (calls["a"].width, calls["a"].height, errors) == (768, 512, {})
     with pytest.raises(BadInput, match="which this catalog lacks"):
         answers(agent, requests, "rule", name, lambda items, label: items)

@@ -53,8 +53,14 @@ def test_shares_by_hand() -> None:
 def test_slots_that_come_out_right(make_reader: MakeAgent) -> None:
     """The rules read a photo of nothing special; the model reads oil paintings of characters."""
     engine = RuleEngine(like=lambda slot, option: 9.0 if option in ("oil painting", "character") else 0.0)
-    ruled, both = read_accuracy(make_reader(engine), [HARBOUR, ZORBLAX], (0.0, 1.0), quiet)
-    assert ruled == {"read": 0.0, "medium": 0.5, "people": 1.0, "special": 0.5, "mean": pytest.approx(2 / 3)}
+    by_rules, both = read_accuracy(make_reader(engine), [HARBOUR, ZORBLAX], (0.0, 1.0), quiet)
+    assert by_rules == {
+        "read": 0.0,
+        "medium": 0.5,
+        "people": 1.0,
+        "special": 0.5,
+        "mean": pytest.approx(2 / 3),
+    }
     assert both == {"read": 1.0, "medium": 0.5, "people": 1.0, "special": 0.5, "mean": pytest.approx(2 / 3)}
 
 
@@ -65,11 +71,14 @@ def test_candidates_stand_by_suitability_under_the_reading(make_reader: MakeAgen
     )
     agent = make_reader(engine)
     both = [HARBOUR, ZORBLAX]  # of the second nothing is in the catalog
-    (ruled,) = candidate_scores(agent, both, readings(agent, both, 0.0, quiet), quiet)
-    assert ruled.grades == (1, 0, 3)  # a photo's checkpoint first; of equals in the order given
-    assert (ruled.letters[1] - ruled.letters[0], ruled.letters[2] - ruled.letters[0]) == pytest.approx((1, 0))
-    (read,) = candidate_scores(agent, [HARBOUR], readings(agent, [HARBOUR], 1.0, quiet), quiet)
-    assert read.grades[0] == 3
+    (by_rules,) = candidate_scores(agent, both, readings(agent, both, 0.0, quiet), quiet)
+    assert by_rules.grades == (1, 0, 3)  # a photo's checkpoint first; of equals in the order given
+    assert (
+        by_rules.letters[1] - by_rules.letters[0],
+        by_rules.letters[2] - by_rules.letters[0],
+    ) == pytest.approx((1, 0))
+    (by_reading,) = candidate_scores(agent, [HARBOUR], readings(agent, [HARBOUR], 1.0, quiet), quiet)
+    assert by_reading.grades[0] == 3
     assert engine.asked[-1].earlier[0][1] == "oil painting; people: none; special: none"
     (mute,) = candidate_scores(agent, [HARBOUR], readings(agent, [HARBOUR], 0.0, quiet), quiet, letters=False)
     assert mute.letters == (0.0, 0.0, 0.0)
@@ -80,9 +89,9 @@ def test_the_smallest_weights_that_help_most_are_taken(make_reader: MakeAgent) -
         prefer=lambda label: 9.0 if label == "A" else 0.0,
         like=lambda slot, option: 2.0 if option == "oil painting" else 0.0,
     )
-    found, tried = fit(make_reader(engine, Fusion(parameter_weight=0.5)), [HARBOUR], quiet)
+    fusion, trials = fit(make_reader(engine, Fusion(parameter_weight=0.5)), [HARBOUR], quiet)
     # the rules' photo stands at log 0.6 against log(0.4 / 48): 4.28 nats, and the model gives 2 a weight
-    assert (found.reading_weight, found.choice_weight, found.parameter_weight) == (3.0, 0.0, 0.5)
-    assert (found.apart, found.weights) == (18.0, engine.digest)  # letters of this model lie 9 nats apart
-    assert [row["read"] for row in tried["readings"] if row["mean"] == 1] == [3.0, 5.0, 8.0]
-    assert tried["choices"][0]["good"] == 1
+    assert (fusion.reading_weight, fusion.choice_weight, fusion.parameter_weight) == (3.0, 0.0, 0.5)
+    assert (fusion.apart, fusion.weights) == (18.0, engine.digest)  # letters of this model lie 9 nats apart
+    assert [row["read"] for row in trials["readings"] if row["mean"] == 1] == [3.0, 5.0, 8.0]
+    assert trials["choices"][0]["good"] == 1

@@ -30,9 +30,9 @@ def test_of_a_difference_of_more_the_largest_part_stays() -> None:
 
 def test_an_adapter_comes_back_in_bf16_with_its_base(tmp_path: Path) -> None:
     pairs = {"q": (torch.tensor([[1.0, 2.0]]), torch.tensor([[3.0]]))}
-    told = save_adapter(pairs, 8, 2, {"base": "abc"}, tmp_path / FILE)
-    assert "too_large_to_ship" not in told
+    report = save_adapter(pairs, 8, 2, {"base": "abc"}, tmp_path / FILE)
+    assert "too_large_to_ship" not in report
     adapter = Adapter.open(tmp_path)
     assert (adapter.base, adapter.scale) == ("abc", 4.0)
-    assert [one.tolist() for one in adapter.pairs()["q"]] == [[[1.0, 2.0]], [[3.0]]]
+    assert [matrix.tolist() for matrix in adapter.pairs()["q"]] == [[[1.0, 2.0]], [[3.0]]]
     assert save_adapter(pairs, 8, 2, {"base": "abc"}, tmp_path / FILE, most=5)["too_large_to_ship"]

@@ -40,11 +40,11 @@ API = {"sampling_method": "DDIM", "width": 512, "height": 512, "sampling_steps":
 def test_parameters_are_weighed_by_how_many_come_out_right(make_agent: MakeAgent) -> None:
     likes_ddim = RuleEngine(like=lambda slot, option: 30.0 if option == "DDIM" else 0.0)
     pairs = [HeldOutPair("a fox", "", PIXELS, API)]
-    weight, tried = fit_write(make_agent(likes_ddim), pairs, quiet)
-    assert [one["write"] for one in tried] == list(WRITE)
+    weight, trials = fit_write(make_agent(likes_ddim), pairs, quiet)
+    assert [trial["write"] for trial in trials] == list(WRITE)
     # what people use speaks for Euler a by 4.4 nats: 3 nats at weight 0.1 do not outweigh it, 9 at 0.3 do
-    assert [one["sampler"] for one in tried] == [0, 0, 0, 1, 1, 1, 1, 1]
-    assert all((one["size"], one["steps"], one["cfg"]) == (1, 1, 1) for one in tried)
+    assert [trial["sampler"] for trial in trials] == [0, 0, 0, 1, 1, 1, 1, 1]
+    assert all((trial["size"], trial["steps"], trial["cfg"]) == (1, 1, 1) for trial in trials)
     assert weight == 0.3  # no larger one is better
 
 
@@ -55,6 +55,6 @@ def test_pairs_of_unknown_models_or_without_parameters_cannot_weigh_them(make_ag
     ]
     with pytest.raises(BadInput, match="none of 2 pairs has parameters"):
         fit_write(make_agent(), unknown, quiet)
-    known = HeldOutPair("a fox", "", PIXELS, API)
+    catalog_pair = HeldOutPair("a fox", "", PIXELS, API)
     agent = make_agent()
-    assert fit_write(agent, [*unknown, known], quiet) == fit_write(agent, [known], quiet)
+    assert fit_write(agent, [*unknown, catalog_pair], quiet) == fit_write(agent, [catalog_pair], quiet)

@@ -36,7 +36,7 @@ def test_prompts_of_the_three_formats(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "says"),
+    ("name", "content", "reason"),
     [
         ("missing.txt", None, "is not a file"),
         ("p.csv", b"a fox", "ends in '.csv'"),
@@ -49,13 +49,13 @@ def test_prompts_of_the_three_formats(tmp_path: Path) -> None:
     ],
 )
 def test_files_without_prompts_are_refused(
-    tmp_path: Path, name: str, content: bytes | None, says: str
+    tmp_path: Path, name: str, content: bytes | None, reason: str
 ) -> None:
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(BadInput) as refusal:
         read_prompts(tmp_path / name, None, 0)
-    assert says in str(refusal.value)
+    assert reason in str(refusal.value)
     assert "\n" not in str(refusal.value)
 
 
@@ -69,11 +69,11 @@ def test_a_limit_draws_at_random_and_keeps_the_order(tmp_path: Path) -> None:
 
 
 def test_the_agents_calls_are_callable_and_free_answers_counted(make_agent: MakeAgent) -> None:
-    found = measure(make_agent(), ["pixel art of a fox", "oil painting", "a dog"], 2, quiet)
-    assert (found["n"], found["constrained"]) == (3, 0)
-    assert (found["n_unconstrained"], found["unconstrained"]) == (2, 1.0)  # the stand-in says "A"
-    assert "'A', which is not a letter, name" in found["unconstrained_flaws"][0]
-    assert found["distinct_models"] == 2
+    summary = measure(make_agent(), ["pixel art of a fox", "oil painting", "a dog"], 2, quiet)
+    assert (summary["n"], summary["constrained"]) == (3, 0)
+    assert (summary["n_unconstrained"], summary["unconstrained"]) == (2, 1.0)  # the stand-in says "A"
+    assert "'A', which is not a letter, name" in summary["unconstrained_flaws"][0]
+    assert summary["distinct_models"] == 2
 
 
 class Talker(RuleEngine):
@@ -90,17 +90,17 @@ class Talker(RuleEngine):
 
 
 def test_free_answers_are_judged_by_the_catalog(make_agent: MakeAgent) -> None:
-    found = measure(make_agent(Talker()), ["a fox"] * 4, 4, quiet)
-    assert found["unconstrained"] == 0.75
-    assert "Tiny Pixies" in found["unconstrained_flaws"][0]
+    summary = measure(make_agent(Talker()), ["a fox"] * 4, 4, quiet)
+    assert summary["unconstrained"] == 0.75
+    assert "Tiny Pixies" in summary["unconstrained_flaws"][0]
 
 
 class Rememberer(RuleEngine):
     """Answers from memory: well, with a wrong type, out of range, and in the other form."""
 
     def write(self, prompt: Prompt, grammar: Grammar, draft: str = "") -> str:
-        named = next((one for slot in grammar.slots for one in slot.options if "Ink Fox" in one), None)
-        return named if named else super().write(prompt, grammar, draft)
+        option = next((name for slot in grammar.slots for name in slot.options if "Ink Fox" in name), None)
+        return option if option else super().write(prompt, grammar, draft)
 
     def generate_many(self, prompts: Sequence[Prompt], max_new_tokens: int, batch_size: int = 8) -> list[str]:
         self.asked += prompts
@@ -115,17 +115,19 @@ class Rememberer(RuleEngine):
 
 def test_from_memory_the_prompt_stands_alone(make_agent: MakeAgent) -> None:
     engine = Rememberer()
-    found = measure(make_agent(engine), ["a fox", "a dog", "a hare", "a cat"], 4, quiet, "memory")
-    assert (found["constrained"], found["unconstrained"]) == (0, 0.75)
-    assert (found["distinct_models"], found["distinct_models_unconstrained"]) == (1, 1)
-    assert [one.user for one in engine.asked] == [f"Prompt: a {it}" for it in ("fox", "dog", "hare", "cat")]
-    assert "steps are out of range" in found["unconstrained_flaws"][1]
+    summary = measure(make_agent(engine), ["a fox", "a dog", "a hare", "a cat"], 4, quiet, "memory")
+    assert (summary["constrained"], summary["unconstrained"]) == (0, 0.75)
+    assert (summary["distinct_models"], summary["distinct_models_unconstrained"]) == (1, 1)
+    assert [prompt.user for prompt in engine.asked] == [
+        f"Prompt: a {it}" for it in ("fox", "dog", "hare", "cat")
+    ]
+    assert "steps are out of range" in summary["unconstrained_flaws"][1]
 
 
 def test_a_refusal_counts_as_not_callable(make_agent: MakeAgent) -> None:
-    found = measure(make_agent(), ["a fox", "<lora:x:1>"], 0, quiet)
-    assert (found["constrained"], found["unconstrained"], found["n_unconstrained"]) == (0.5, None, 0)
-    assert "nothing but LoRA tags" in found["flaws"][0]
+    summary = measure(make_agent(), ["a fox", "<lora:x:1>"], 0, quiet)
+    assert (summary["constrained"], summary["unconstrained"], summary["n_unconstrained"]) == (0.5, None, 0)
+    assert "nothing but LoRA tags" in summary["flaws"][0]
 
 
 @pytest.mark.parametrize("fault", [EngineGone, EngineError, MissingWeights])
@@ -157,8 +159,8 @@ def test_an_answer_outside_the_grammar_is_one(make_agent: MakeAgent) -> None:
         def decide_many(self, requests: Any) -> Any:
             return [BadAnswer("the language model answered 'hm', which is no call") for _ in requests]
 
-    found = measure(Babbler(), ["a fox", "a dog"], 0, quiet)  # type: ignore[arg-type]
-    assert found["constrained"] == 1.0
+    summary = measure(Babbler(), ["a fox", "a dog"], 0, quiet)  # type: ignore[arg-type]
+    assert summary["constrained"] == 1.0
 
 
 def test_a_call_outside_the_catalog_counts_as_not_callable(make_agent: MakeAgent) -> None:
@@ -172,9 +174,10 @@ def test_a_call_outside_the_catalog_counts_as_not_callable(make_agent: MakeAgent
         def decide_many(self, requests: Any) -> Any:
             invented = {"model": "Dreamy Dream 9"}
             return [
-                replace(one, call=one.call.model_copy(update=invented)) for one in agent.decide_many(requests)
+                replace(decision, call=decision.call.model_copy(update=invented))
+                for decision in agent.decide_many(requests)
             ]
 
-    found = measure(Inventor(), ["a fox", "a dog"], 0, quiet)  # type: ignore[arg-type]
-    assert found["constrained"] == 1.0
-    assert "Dreamy Dream 9" in found["flaws"][0]
+    summary = measure(Inventor(), ["a fox", "a dog"], 0, quiet)  # type: ignore[arg-type]
+    assert summary["constrained"] == 1.0
+    assert "Dreamy Dream 9" in summary["flaws"][0]

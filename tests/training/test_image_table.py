@@ -56,19 +56,19 @@ def test_the_five_systems_mix_models_and_parameters(make_agent: Callable[..., Ag
     )
     ours = free_caller(agent, "memory", default)("a fox")
     assert ours is not None
-    found = five_calls("a fox", baseline, None, ours)
-    said = {
+    calls = five_calls("a fox", baseline, None, ours)
+    settings = {
         name: (call.model, call.sampling_method, call.sampling_steps, call.cfg_scale)
-        for name, call in found.calls.items()
+        for name, call in calls.calls.items()
     }
-    assert said == {
+    assert settings == {
         "Baseline": (default.name, "Euler a", 20, 7.0),
         "Baseline*": (default.name, "DDIM", 35, 8.5),
         "DiffAgent#": ("Tiny Pixels", "Euler a", 20, 7.0),
         "SFT": (default.name, "Euler a", 20, 7.0),  # it had none of its own
         "RRHF": ("Tiny Pixels", "DDIM", 35, 8.5),
     }
-    assert found.hallucinated == {"SFT"}
+    assert calls.hallucinated == {"SFT"}
 
 
 def test_a_free_answer_among_candidates_names_the_model_of_its_letter(
@@ -102,18 +102,18 @@ def test_free_answers_that_are_not_callable_are_none(make_agent: Callable[..., A
 
 def test_means_hallucination_and_the_gain_by_hand(agent: Agent) -> None:
     baseline = default_call(agent, default_card(agent), "a fox")
-    asked = [
+    call_sets = [
         five_calls("a fox", baseline, None, baseline),
         five_calls("an owl", baseline, baseline, baseline),
     ]
     raw = np.array([[0.0, 0.0], [1.0, 1.0], [1.0, 1.0], [2.0, 2.0], [4.0, 4.0]])
-    measured = [PromptScores({"clip": scores}, unified({"clip": scores})) for scores in (raw, raw + 10)]
-    found = table(asked, measured)
-    assert found["n"] == found["images"] == 2
-    assert [found[name]["unified"] for name in SYSTEMS] == [0.0, 25.0, 25.0, 50.0, 100.0]
-    assert found["RRHF"]["clip"] == 9.0
-    assert (found["SFT"]["hallucination"], found["RRHF"]["hallucination"]) == (50.0, 0.0)
-    assert found["gain"] == {"mean": 50.0, "ci95": [50.0, 50.0]}
+    scores_of = [PromptScores({"clip": scores}, unified({"clip": scores})) for scores in (raw, raw + 10)]
+    rows = table(call_sets, scores_of)
+    assert rows["n"] == rows["images"] == 2
+    assert [rows[name]["unified"] for name in SYSTEMS] == [0.0, 25.0, 25.0, 50.0, 100.0]
+    assert rows["RRHF"]["clip"] == 9.0
+    assert (rows["SFT"]["hallucination"], rows["RRHF"]["hallucination"]) == (50.0, 0.0)
+    assert rows["gain"] == {"mean": 50.0, "ci95": [50.0, 50.0]}
     assert gain(np.array([0.0, 1.0] * 50), 0)["ci95"][0] < 50 < gain(np.array([0.0, 1.0] * 50), 0)["ci95"][1]
 
 
@@ -133,9 +133,9 @@ class Greys:
 
         from diffagent.agent.executors import TargetImage
 
-        written = io.BytesIO()
-        Image.new("RGB", (64, 64), (40,) * 3).save(written, "PNG")
-        return TargetImage(written.getvalue(), request["seed"])
+        buffer = io.BytesIO()
+        Image.new("RGB", (64, 64), (40,) * 3).save(buffer, "PNG")
+        return TargetImage(buffer.getvalue(), request["seed"])
 
 
 def test_sheets_and_a_page_that_hides_which_is_which(
@@ -143,22 +143,22 @@ def test_sheets_and_a_page_that_hides_which_is_which(
 ) -> None:
     agent = make_agent(Says(PIXELS))
     default = default_card(agent)
-    asked: list[Calls] = []
+    call_sets: list[Calls] = []
     for n in range(12):
         prompt = f"a <fox> no {n}"
         ours = free_caller(agent, "memory", default)(prompt)
-        asked.append(five_calls(prompt, default_call(agent, default, prompt), None, ours))
+        call_sets.append(five_calls(prompt, default_call(agent, default, prompt), None, ours))
     studio = Studio(tmp_path / "images", agent.catalog, maker=Greys())  # type: ignore[arg-type]
-    made = sheets(asked[:3], studio, [0, 1], tmp_path)
-    assert [path.name for path in made][:3] == [
+    paths = sheets(call_sets[:3], studio, [0, 1], tmp_path)
+    assert [path.name for path in paths][:3] == [
         "sheet-Baseline.png", "sheet-Baseline-star.png", "sheet-DiffAgent-sharp.png",
     ]  # fmt: skip
-    blind_page(asked, studio, tmp_path / "blind.html")
+    blind_page(call_sets, studio, tmp_path / "blind.html")
     page = (tmp_path / "blind.html").read_text()
     assert page.count("<section") == 12
     assert page.count("data:image/png;base64,") == 24
     assert set(re.findall(r'data-left="(\w+)"', page)) == {"RRHF", "Baseline"}
     assert "a &lt;fox&gt; no 3" in page
     assert "http" not in page
-    shown = re.sub(r'data-left="\w+"|const names = .*', "", page)
-    assert "RRHF" not in shown
+    text = re.sub(r'data-left="\w+"|const names = .*', "", page)
+    assert "RRHF" not in text

@@ -43,46 +43,46 @@ def test_a_query_never_meets_its_own_image_or_near_duplicates(corpus: Corpus) ->
     twins = [i for i, (prompt, _) in enumerate(corpus.texts) if prompt.startswith(FOX)]
     assert {int(corpus.cluster_fold[i]) for i in twins} == {fold}
     matcher = seen_by(corpus, fold)
-    kept = {vector.tobytes() for vector in matcher.vectors}
+    vectors = {vector.tobytes() for vector in matcher.vectors}
     for i in twins:
-        assert corpus.docs[i].vector.tobytes() not in kept
+        assert corpus.docs[i].vector.tobytes() not in vectors
     everything = seen_by(corpus, None)
     assert len(everything.vectors) == len(corpus.docs)
 
 
 def test_pairs_come_with_the_best_candidates_and_one_in_reserve(corpus: Corpus) -> None:
-    (one,) = listed([row(3, "harbour in oil")], corpus)
-    assert one.prompt == "harbour in oil"
-    assert one.card.name == "Harbour Oils"
-    assert one.api == {"n": 3}
-    assert len(one.candidates) == 3  # no pickle: three are left of four
-    assert one.cards[0].name == "Harbour Oils"
-    assert "Old Pickle" not in {card.name for card in one.cards}
+    (pair,) = listed([row(3, "harbour in oil")], corpus)
+    assert pair.prompt == "harbour in oil"
+    assert pair.card.name == "Harbour Oils"
+    assert pair.api == {"n": 3}
+    assert len(pair.candidates) == 3  # no pickle: three are left of four
+    assert pair.cards[0].name == "Harbour Oils"
+    assert "Old Pickle" not in {card.name for card in pair.cards}
 
 
 def test_rows_keep_their_order_and_those_of_other_crawls_are_left_out(corpus: Corpus) -> None:
     rows = [row(3, "boats in oil, storm"), row(1, "never seen"), row(1, FOX)]
-    assert [one.prompt for one in listed(rows, corpus)] == ["boats in oil, storm", FOX]
+    assert [pair.prompt for pair in listed(rows, corpus)] == ["boats in oil, storm", FOX]
     with pytest.raises(BadInput, match="none of 1 rows comes from this crawl"):
         listed([row(1, "never seen")], corpus)
 
 
 def test_short_queries_are_parts_of_the_prompt(corpus: Corpus) -> None:
     config = ListingConfig(k=2, short=1, without_negative=0, folds=5)
-    asked = [(1, FOX), (1, "castle on a hill, dithered"), (2, FOX + ", bright"), (2, "teapot, clay")]
-    whole = [prompt for _, prompt in asked]
-    found = [one.prompt for one in listed([row(*one) for one in asked], corpus, config)]
-    assert found != whole
-    for short, prompt in zip(found, whole, strict=True):
+    queries = [(1, FOX), (1, "castle on a hill, dithered"), (2, FOX + ", bright"), (2, "teapot, clay")]
+    whole = [prompt for _, prompt in queries]
+    prompts = [query.prompt for query in listed([row(*query) for query in queries], corpus, config)]
+    assert prompts != whole
+    for short, prompt in zip(prompts, whole, strict=True):
         assert set(short.replace(",", " ").split()) & set(prompt.replace(",", " ").split())
 
 
 def test_held_out_rows_meet_the_whole_corpus(corpus: Corpus) -> None:
     rows = [row(2, "teapot made of clay"), {**row(1, "x"), "air": "urn:air:sd1:lora:civitai:9@9"}]
-    (one,) = list_held_out(rows, corpus, plain_ranker(), WordEncoder(), 2, quiet)
-    assert one.cards[0].name == "Copycat"
-    known = {entry.card.air: entry.card for entry in ENTRIES}
-    assert [pair.candidates for pair in plain_list(rows, known)] == [()]
+    (held_out_pair,) = list_held_out(rows, corpus, plain_ranker(), WordEncoder(), 2, quiet)
+    assert held_out_pair.cards[0].name == "Copycat"
+    cards = {entry.card.air: entry.card for entry in ENTRIES}
+    assert [pair.candidates for pair in plain_list(rows, cards)] == [()]
 
 
 def test_rows_are_read_and_bad_lines_named(tmp_path: Path) -> None:

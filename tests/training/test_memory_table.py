@@ -40,7 +40,9 @@ class Recalls(RuleEngine):
             "fox": '["Tiny Pixels","Checkpoint","SD 1.5",512,512,"Euler a",20,7]',
             "wrong": '["Tiny Pixels","LoRA","SD 1.5",512,512,"Euler a",20,7]',
         }
-        return [next((said for word, said in rules.items() if word in one.user), "hm") for one in prompts]
+        return [
+            next((text for word, text in rules.items() if word in prompt.user), "hm") for prompt in prompts
+        ]
 
 
 def pairs(folder: Path) -> Path:
@@ -52,14 +54,14 @@ def pairs(folder: Path) -> Path:
         ("a fox", "urn:air:sd1:checkpoint:civitai:9@9"),
     ]
     path = folder / "test.jsonl"
-    asked = [{"instruction": {"prompt": text, "negative_prompt": ""}, "air": air} for text, air in rows]
-    path.write_text("".join(json.dumps(one) + "\n" for one in asked))
+    documents = [{"instruction": {"prompt": text, "negative_prompt": ""}, "air": air} for text, air in rows]
+    path.write_text("".join(json.dumps(document) + "\n" for document in documents))
     return path
 
 
 def test_pairs_come_without_tags_triggers_and_models_that_are_not_there(agent: Agent, tmp_path: Path) -> None:
-    found = read_prompt_set(pairs(tmp_path), agent.catalog, None, 0)
-    assert found == PromptSet(
+    prompt_set = read_prompt_set(pairs(tmp_path), agent.catalog, None, 0)
+    assert prompt_set == PromptSet(
         "test", ("oil, harbour", "fox", "fox in snow", "a fox"), (OIL, INK, PIXELS, PIXELS)
     )
     assert len(read_prompt_set(tmp_path / "test.jsonl", agent.catalog, 2, 0).prompts) == 2
@@ -74,25 +76,25 @@ def test_pairs_come_without_tags_triggers_and_models_that_are_not_there(agent: A
 
 def test_an_answer_is_right_wrong_or_no_call(agent: Agent, tmp_path: Path) -> None:
     engine = Recalls()
-    asked = read_prompt_set(pairs(tmp_path), agent.catalog, None, 0)
-    said = answers(engine, agent.catalog, asked, quiet)
-    assert said.names == ('Oil "Masters" {v2}', "Tiny Pixels", "Tiny Pixels", "Tiny Pixels")
-    assert said.hits == (True, False, True, True)
-    assert [one.user for one in engine.asked] == ["Prompt: " + text for text in asked.prompts]
-    lost = answers(engine, agent.catalog, PromptSet("coco", ("wrong", "a hare", "oil")), quiet)
-    assert (lost.names, lost.hits) == ((None, None, 'Oil "Masters" {v2}'), ())
-    assert "type is 'LoRA'" in lost.flaws[0]
+    prompt_set = read_prompt_set(pairs(tmp_path), agent.catalog, None, 0)
+    memory_answers = answers(engine, agent.catalog, prompt_set, quiet)
+    assert memory_answers.names == ('Oil "Masters" {v2}', "Tiny Pixels", "Tiny Pixels", "Tiny Pixels")
+    assert memory_answers.hits == (True, False, True, True)
+    assert [prompt.user for prompt in engine.asked] == ["Prompt: " + text for text in prompt_set.prompts]
+    misses = answers(engine, agent.catalog, PromptSet("coco", ("wrong", "a hare", "oil")), quiet)
+    assert (misses.names, misses.hits) == ((None, None, 'Oil "Masters" {v2}'), ())
+    assert "type is 'LoRA'" in misses.flaws[0]
 
 
 def test_the_table_by_hand() -> None:
-    asked = [PromptSet("test", ("p",) * 4, ("a", "a", "b", "c")), PromptSet("coco", ("p",) * 4)]
+    prompt_sets = [PromptSet("test", ("p",) * 4, ("a", "a", "b", "c")), PromptSet("coco", ("p",) * 4)]
     sft = MemoryAnswers(("A", None, "B", None), (True, False, False, False), ("flaw",))
     rrhf = MemoryAnswers(("A", "A", "A", None), (True, True, False, False), ())
-    found = {
+    systems = {
         "test": {"sft": sft, "rrhf": rrhf},
         "coco": {"sft": MemoryAnswers(sft.names, (), ()), "rrhf": rrhf},
     }
-    rows = table(found, asked)
+    rows = table(systems, prompt_sets)
     test = rows["test"]
     assert (test["n"], test["most_used"]) == (4, {"recall": 50.0})
     assert [test[name]["hallucination"]["mean"] for name in ("sft", "rrhf", "gain")] == [50, 25, -25]
@@ -102,30 +104,30 @@ def test_the_table_by_hand() -> None:
     assert low < 50 < high
     assert "recall" not in rows["coco"]["sft"]
     assert "most_used" not in rows["coco"]
-    alone = table({"test": {"sft": sft}}, asked[:1])
+    alone = table({"test": {"sft": sft}}, prompt_sets[:1])
     assert "gain" not in alone["test"]
-    said = lines(rows).splitlines()
-    assert said[0] == "test, n = 4; the most used model 50.0 %"
-    assert said[1].startswith("  sft          hallucination 50.0 % (")
-    assert said[1].endswith("), 2 models")
-    assert said[4] == "coco, n = 4"
+    text = lines(rows).splitlines()
+    assert text[0] == "test, n = 4; the most used model 50.0 %"
+    assert text[1].startswith("  sft          hallucination 50.0 % (")
+    assert text[1].endswith("), 2 models")
+    assert text[4] == "coco, n = 4"
 
 
 def test_enriched_prompts_are_a_set_of_their_own() -> None:
-    found = enhance_set(PromptSet("coco", ("a fox",)), RuleEngine(), quiet)
-    assert found.name == "coco, enhanced"
-    assert found.prompts[0].startswith("a fox, photograph, ")
+    enriched_set = enhance_set(PromptSet("coco", ("a fox",)), RuleEngine(), quiet)
+    assert enriched_set.name == "coco, enhanced"
+    assert enriched_set.prompts[0].startswith("a fox, photograph, ")
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "reason"),
     [
         (["p.txt", "--form", "memory"], "pass --system NAME=LLM"),
         (["p.txt", "q.txt"], "is measured on one file"),
         (["p.txt", "--system", "sft=tuned"], "leave --system"),
     ],
 )
-def test_each_form_says_what_it_lacks(words: list[str], says: str) -> None:
+def test_each_form_says_what_it_lacks(words: list[str], reason: str) -> None:
     result = CliRunner().invoke(root, ["eval", "hallucination", *words])
     assert result.exit_code != 0
-    assert says in f"{result.exception} {result.output}"
+    assert reason in f"{result.exception} {result.output}"

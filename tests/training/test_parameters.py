@@ -34,45 +34,45 @@ def test_the_global_ones_are_the_papers() -> None:
 
 
 def test_the_most_frequent_of_a_model_else_of_its_family() -> None:
-    own = Usage({"Euler a": 2, "DDIM": 3, "Unknown": 9}, {30: 1, 20: 1}, {}, {"512x768": 1, "500x500": 8})
+    usage = Usage({"Euler a": 2, "DDIM": 3, "Unknown": 9}, {30: 1, 20: 1}, {}, {"512x768": 1, "500x500": 8})
     family = Usage({}, {}, {6.5: 2}, {})
-    assert Parameters.from_usage(own, family) == Parameters("DDIM", (512, 768), 20, 6.5)
+    assert Parameters.from_usage(usage, family) == Parameters("DDIM", (512, 768), 20, 6.5)
 
 
 def test_what_is_written_for_the_true_model(make_agent: Callable[..., Agent]) -> None:
     likes_ddim = RuleEngine(like=lambda slot, option: 30.0 if option in ("DDIM", "35") else 0.0)
     agent = make_agent(likes_ddim, Fusion(parameter_weight=1.0))
-    said = measure_pair(agent, "a fox", [likely(OIL), likely(PIXELS)], PIXELS, API)
-    assert said.true == TRUE
-    assert said.agent == Parameters("DDIM", (512, 512), 35, 7.0)
-    assert said.model_default == said.global_default == GLOBAL
-    wished = measure_pair(agent, "a fox, 640x640, 12 steps", [likely(OIL), likely(PIXELS)], PIXELS, API)
-    assert (wished.agent.size, wished.agent.steps) == ((640, 640), 12)
+    measures = measure_pair(agent, "a fox", [likely(OIL), likely(PIXELS)], PIXELS, API)
+    assert measures.true == TRUE
+    assert measures.agent == Parameters("DDIM", (512, 512), 35, 7.0)
+    assert measures.model_default == measures.global_default == GLOBAL
+    with_wishes = measure_pair(agent, "a fox, 640x640, 12 steps", [likely(OIL), likely(PIXELS)], PIXELS, API)
+    assert (with_wishes.agent.size, with_wishes.agent.steps) == ((640, 640), 12)
 
 
 def test_the_true_model_takes_the_last_place_where_it_is_not_listed() -> None:
-    listed = [likely(OIL, -1.0), likely(PIXELS, -2.0)]
-    assert offer(listed, PIXELS) == (listed, "B")
-    assert offer([likely(OIL, -1.0), likely(INK, -2.0)], PIXELS) == (listed, "B")
+    candidates = [likely(OIL, -1.0), likely(PIXELS, -2.0)]
+    assert offer(candidates, PIXELS) == (candidates, "B")
+    assert offer([likely(OIL, -1.0), likely(INK, -2.0)], PIXELS) == (candidates, "B")
     assert offer([], PIXELS) == ([likely(PIXELS)], "A")
 
 
 def test_shares_errors_and_the_lead_by_hand() -> None:
     right = PairParameters(TRUE, agent=TRUE, model_default=GLOBAL)
     half = PairParameters(TRUE, agent=Parameters("DDIM", (512, 512), 25, 7.0), model_default=GLOBAL)
-    found = table([right, half], seed=0)
-    assert found is not None
-    assert found["n"] == 2
-    assert found["agent"] == {"sampler": 100, "size": 50, "steps_mae": 5, "cfg_mae": 0.25}
-    assert found["model_default"] == {"sampler": 0, "size": 0, "steps_mae": 15, "cfg_mae": 0.5}
-    assert found["gain"] == {"sampler": 100, "size": 50, "steps_mae": 10, "cfg_mae": 0.25}
-    assert found["ci95"]["gain"]["sampler"] == [100, 100]
-    assert found["ci95"]["agent"]["size"] == [0, 100]
+    summary = table([right, half], seed=0)
+    assert summary is not None
+    assert summary["n"] == 2
+    assert summary["agent"] == {"sampler": 100, "size": 50, "steps_mae": 5, "cfg_mae": 0.25}
+    assert summary["model_default"] == {"sampler": 0, "size": 0, "steps_mae": 15, "cfg_mae": 0.5}
+    assert summary["gain"] == {"sampler": 100, "size": 50, "steps_mae": 10, "cfg_mae": 0.25}
+    assert summary["ci95"]["gain"]["sampler"] == [100, 100]
+    assert summary["ci95"]["agent"]["size"] == [0, 100]
     assert table([], 0) is None
 
 
 @pytest.mark.parametrize("name", ["agent", "model_default", "global_default"])
 def test_every_one_has_the_contracts_four_measures(name: str) -> None:
-    found = table([PairParameters(TRUE, TRUE, GLOBAL)], 0)
-    assert found is not None
-    assert list(found[name]) == ["sampler", "size", "steps_mae", "cfg_mae"]
+    summary = table([PairParameters(TRUE, TRUE, GLOBAL)], 0)
+    assert summary is not None
+    assert list(summary[name]) == ["sampler", "size", "steps_mae", "cfg_mae"]

@@ -30,28 +30,34 @@ SLOTS = {"medium": None, "natural": "photo", "people": "none", "english": None}
 
 
 def card(number: int) -> Card:
-    read = Attributes.parse({"role": "general", "media": ["photo"], "subjects": [f"subject {number}"]})
+    attributes = Attributes.parse({"role": "general", "media": ["photo"], "subjects": [f"subject {number}"]})
     air = f"urn:air:sd1:checkpoint:civitai:{number}@{number}"
     return Card(
-        name=f"Model {'ABCDEFGHIJ'[number]}", type="Checkpoint", base_model="SD 1.5", air=air, attributes=read
+        name=f"Model {'ABCDEFGHIJ'[number]}",
+        type="Checkpoint",
+        base_model="SD 1.5",
+        air=air,
+        attributes=attributes,
     )
 
 
-CARDS = {one.air: one for one in map(card, range(9))}
+CARDS = {card_.air: card_ for card_ in map(card, range(9))}
 AIRS = tuple(CARDS)
 
 
-def asked(prompt: str, *grades: int, special: Any = "none", **slots: Any) -> PlainRequest:
+def request_of(prompt: str, *grades: int, special: Any = "none", **slots: Any) -> PlainRequest:
     graded = tuple(GradedCandidate(air, grade) for air, grade in zip(AIRS, grades, strict=False))
     return PlainRequest("r0.0", prompt, "plain", {**SLOTS, **slots}, special, graded)
 
 
-FOX = asked("a fox at night", 3, 2, 0)
-SPRITE = asked("pixel art Zorblax", 0, 1, special="character", medium="pixel art", natural="pixel art")
-HARBOUR = asked("un porto", *[3, 2, 2, 1, 0, 0, 0, 0, 0], natural="any", people="men", english="a harbour")
+FOX = request_of("a fox at night", 3, 2, 0)
+SPRITE = request_of("pixel art Zorblax", 0, 1, special="character", medium="pixel art", natural="pixel art")
+HARBOUR = request_of(
+    "un porto", *[3, 2, 2, 1, 0, 0, 0, 0, 0], natural="any", people="men", english="a harbour"
+)
 
 
-def told(requests: list[PlainRequest], seed: int = 0) -> list[Any]:
+def choices_of(requests: list[PlainRequest], seed: int = 0) -> list[Any]:
     return list(choices(requests, CARDS, np.random.default_rng(seed)))
 
 
@@ -64,12 +70,12 @@ def test_a_file_is_read(tmp_path: Path) -> None:
     path = tmp_path / "requests.jsonl"
     path.write_text(row() + row(candidates=[{"air": "x", "grade": 1, "base_checkpoint": AIRS[1]}]))
     first, second = read_graded(path)
-    assert first == replace(asked("a fox", 3), slots=SLOTS)
+    assert first == replace(request_of("a fox", 3), slots=SLOTS)
     assert second.candidates == (GradedCandidate("x", 1, AIRS[1]),)
 
 
 @pytest.mark.parametrize(
-    ("line", "says"),
+    ("line", "reason"),
     [
         ("{", "JSONDecodeError"),
         ("[]", "TypeError"),
@@ -78,18 +84,18 @@ def test_a_file_is_read(tmp_path: Path) -> None:
         (row(candidates=[{"air": "x", "grade": -1}]), "grades are 0 to 3, not -1"),
     ],
 )
-def test_a_line_that_is_no_request_is_named(tmp_path: Path, line: str, says: str) -> None:
+def test_a_line_that_is_no_request_is_named(tmp_path: Path, line: str, reason: str) -> None:
     path = tmp_path / "requests.jsonl"
     path.write_text(row() + line)
-    with pytest.raises(BadInput, match=f"line 2 of .* is not a request: .*{says}"):
+    with pytest.raises(BadInput, match=f"line 2 of .* is not a request: .*{reason}"):
         read_graded(path)
 
 
 def test_splits_hang_on_the_words_alone() -> None:
     prompts = ("a fox", "a lamp", "a red door")
-    assert [asked(prompt).split for prompt in prompts] == ["train", "train", "align"]
-    assert asked("a fox at night", 3).split == replace(FOX, kind="chat", special="style").split
-    counts = Counter(asked(f"a fox and {n} hares").split for n in range(2000))
+    assert [request_of(prompt).split for prompt in prompts] == ["train", "train", "align"]
+    assert request_of("a fox at night", 3).split == replace(FOX, kind="chat", special="style").split
+    counts = Counter(request_of(f"a fox and {n} hares").split for n in range(2000))
     assert counts["test"] == pytest.approx(200, abs=30)
     assert counts["align"] == pytest.approx(200, abs=30)
     assert counts.total() == 2000
@@ -97,59 +103,77 @@ def test_splits_hang_on_the_words_alone() -> None:
 
 def test_the_requests_that_ship_are_whole() -> None:
     requests = read_graded()
-    assert len({one.prompt for one in requests}) == len({one.id for one in requests}) == len(requests)
-    shares = {name: n / len(requests) for name, n in Counter(one.split for one in requests).items()}
+    assert (
+        len({request.prompt for request in requests})
+        == len({request.id for request in requests})
+        == len(requests)
+    )
+    shares = {name: n / len(requests) for name, n in Counter(request.split for request in requests).items()}
     assert shares == pytest.approx({"train": 0.8, "align": 0.1, "test": 0.1}, abs=0.02)
 
 
 def test_readings_are_what_was_read() -> None:
-    lines = [one.answer for one in readings([FOX, SPRITE, HARBOUR])]
+    lines = [reading.answer for reading in readings([FOX, SPRITE, HARBOUR])]
     assert lines == [
         "photo; people: none; special: none",
         "pixel art; people: none; special: character",
         "digital painting; people: men; special: none",  # what any medium serves
     ]
-    (one,) = readings([SPRITE])
-    assert (one.form, one.prompt.user, one.targets) == ("reading", "Prompt: pixel art Zorblax", ())
-    assert one.grammar.parse(one.answer)["special"] == "character"
+    (reading,) = readings([SPRITE])
+    assert (reading.form, reading.prompt.user, reading.targets) == (
+        "reading",
+        "Prompt: pixel art Zorblax",
+        (),
+    )
+    assert reading.grammar.parse(reading.answer)["special"] == "character"
 
 
 def test_a_reading_keeps_what_the_rules_see() -> None:
-    tags = asked("fox, night, snow, dark, moon, <lora:Old Sprites:1>", 3, medium="ink", natural="ink").reading
+    tags = request_of(
+        "fox, night, snow, dark, moon, <lora:Old Sprites:1>", 3, medium="ink", natural="ink"
+    ).reading
     assert (tags.pasted, tags.marked_names, tags.named_media) == (True, ("Old Sprites",), ("ink",))
     assert HARBOUR.reading.words == ("a", "harbour")  # a catalog is matched in English
 
 
 def test_a_choice_shares_its_target_by_grade() -> None:
     for seed in range(8):
-        (one,) = told([FOX], seed)
-        names = [line[2:9] for line in one.prompt.user.split("\n")]
+        (choice,) = choices_of([FOX], seed)
+        names = [line[2:9] for line in choice.prompt.user.split("\n")]
         assert sorted(names) == ["Model A", "Model B", "Model C"]
-        shares = dict(zip(names, one.targets, strict=True))
+        shares = dict(zip(names, choice.targets, strict=True))
         assert shares == pytest.approx({"Model A": 1 / 1.25, "Model B": 0.25 / 1.25, "Model C": 0})
-        assert one.answer == "ABC"[names.index("Model A")]
-        assert one.prompt.earlier == (("Prompt: a fox at night", "photo; people: none; special: none"),)
+        assert choice.answer == "ABC"[names.index("Model A")]
+        assert choice.prompt.earlier == (("Prompt: a fox at night", "photo; people: none; special: none"),)
 
 
 def test_no_place_is_a_hint() -> None:
-    assert {one.answer for seed in range(30) for one in told([FOX], seed)} == {"A", "B", "C"}
+    assert {choice.answer for seed in range(30) for choice in choices_of([FOX], seed)} == {"A", "B", "C"}
 
 
 def test_at_most_so_many_are_shown_the_better_half_among_them() -> None:
     for seed in range(8):
-        (one,) = told([HARBOUR], seed)
-        lines = one.prompt.user.split("\n")
-        assert len(lines) == len(one.targets) == SHOWN == 6
-        assert sum(one.targets) == pytest.approx(1)
+        (choice,) = choices_of([HARBOUR], seed)
+        lines = choice.prompt.user.split("\n")
+        assert len(lines) == len(choice.targets) == SHOWN == 6
+        assert sum(choice.targets) == pytest.approx(1)
         assert {"Model A", "Model B", "Model C"} <= {line[2:9] for line in lines}
     assert (
-        len({line[2:9] for seed in range(9) for line in told([HARBOUR], seed)[0].prompt.user.split("\n")})
+        len(
+            {
+                line[2:9]
+                for seed in range(9)
+                for line in choices_of([HARBOUR], seed)[0].prompt.user.split("\n")
+            }
+        )
         == 9
     )
 
 
 def test_a_fifth_stand_behind_the_rules_reading() -> None:
-    lines = Counter(one.prompt.earlier[0][1] for seed in range(10) for one in told([SPRITE_WELL] * 20, seed))
+    lines = Counter(
+        choice.prompt.earlier[0][1] for seed in range(10) for choice in choices_of([SPRITE_WELL] * 20, seed)
+    )
     right = lines["pixel art; people: none; special: character"]
     assert lines.total() == right + lines["pixel art; people: none; special: none"] == 200
     assert 140 <= right <= 180
@@ -159,19 +183,19 @@ SPRITE_WELL = replace(SPRITE, candidates=FOX.candidates)
 
 
 def test_a_request_without_an_acceptable_candidate_makes_no_choice() -> None:
-    assert told([SPRITE]) == []
-    assert told([asked("a fox", 3)]) == []  # one alone is no choice
-    unknown = tuple(replace(one, air=f"{one.air}9") for one in FOX.candidates)
-    assert told([replace(FOX, candidates=unknown)]) == []
+    assert choices_of([SPRITE]) == []
+    assert choices_of([request_of("a fox", 3)]) == []  # one alone is no choice
+    unknown = tuple(replace(candidate, air=f"{candidate.air}9") for candidate in FOX.candidates)
+    assert choices_of([replace(FOX, candidates=unknown)]) == []
 
 
 def test_both_become_tokens(tiny: TransformersEngine) -> None:
     vocabulary = Vocabulary(tiny.chat)
-    (one,) = told([FOX])
-    made = tokenise(one, tiny.chat, vocabulary)
-    assert made.targets == list(one.targets)
-    assert made.ids[made.answer_at :] == [*tiny.chat.encode(one.answer), vocabulary.end]
-    (read,) = readings([FOX])
-    made = tokenise(read, tiny.chat, vocabulary)
-    assert tiny.chat.decode(made.ids[made.answer_at : -1]) == read.answer
-    assert made.targets == []
+    (choice,) = choices_of([FOX])
+    example = tokenise(choice, tiny.chat, vocabulary)
+    assert example.targets == list(choice.targets)
+    assert example.ids[example.answer_at :] == [*tiny.chat.encode(choice.answer), vocabulary.end]
+    (reading,) = readings([FOX])
+    example = tokenise(reading, tiny.chat, vocabulary)
+    assert tiny.chat.decode(example.ids[example.answer_at : -1]) == reading.answer
+    assert example.targets == []

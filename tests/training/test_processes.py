@@ -28,8 +28,11 @@ def dabench(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with Catalog.open() as catalog:
         airs = [card.air for _, card in catalog.entries()[:3]]
     for name, count in (("train", 24), ("align", 8)):
-        asked = [{"prompt": f"a {THINGS[i % 8]}, no {i}", "negative_prompt": ""} for i in range(count)]
-        rows = [{"instruction": one, "api": API, "air": airs[i % 3]} for i, one in enumerate(asked)]
+        instructions = [{"prompt": f"a {THINGS[i % 8]}, no {i}", "negative_prompt": ""} for i in range(count)]
+        rows = [
+            {"instruction": instruction, "api": API, "air": airs[i % 3]}
+            for i, instruction in enumerate(instructions)
+        ]
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return folder
 
@@ -40,11 +43,11 @@ def launch(stage: str, processes: int, folder: Path, **task: Any) -> Path:
     (folder / "task.json").write_text(json.dumps({**task, "out": str(out)}))
     command = [sys.executable, str(RUNS), stage, str(folder / "task.json")]
     if processes > 1:
-        launched = [
+        options = [
             "--multi_gpu", "--num_processes", str(processes), "--num_machines", "1",
             "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0",
         ]  # fmt: skip
-        command = [sys.executable, "-m", "accelerate.commands.launch", *launched, *command[1:]]
+        command = [sys.executable, "-m", "accelerate.commands.launch", *options, *command[1:]]
     here = [str(RUNS.parent), os.environ.get("PYTHONPATH", "")]
     environment = {
         **os.environ,
@@ -52,8 +55,8 @@ def launch(stage: str, processes: int, folder: Path, **task: Any) -> Path:
         "OMP_NUM_THREADS": "1",
         "ACCELERATE_USE_CPU": "true",
     }
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
+    process = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr[-3000:]
     return out
 
 
@@ -62,8 +65,8 @@ def differences(out: Path) -> dict[str, Any]:
     return {name: b.float() @ a.float() for name, (a, b) in Adapter.open(out / "adapter").pairs().items()}
 
 
-def assert_same_training(one: Path, two: Path) -> None:
-    ours, theirs = differences(two), differences(one)
+def assert_same_training(single: Path, double: Path) -> None:
+    ours, theirs = differences(double), differences(single)
     apart = sum(float((ours[name] - value).square().sum()) for name, value in theirs.items()) ** 0.5
     whole = sum(float(value.square().sum()) for value in theirs.values()) ** 0.5
     assert whole > 0.05
@@ -75,15 +78,15 @@ def test_two_processes_fine_tune_as_one_with_twice_the_batch(
 ) -> None:
     """The recipe's weights hold in both; a step of two processes is two batches."""
     task = {"tiny": str(tiny_folder), "dabench": str(dabench)}
-    two = launch("sft", 2, tmp_path, **task, changes={"checkpointing": True})
-    one = launch("sft", 1, tmp_path, **task, changes={"accumulate": 2})
-    told = [json.loads((out / "run.json").read_text()) for out in (one, two)]
-    assert [(report["steps"], report["examples"]) for report in told] == [(3, 24)] * 2
-    assert_same_training(one, two)
+    double = launch("sft", 2, tmp_path, **task, changes={"checkpointing": True})
+    single = launch("sft", 1, tmp_path, **task, changes={"accumulate": 2})
+    reports = [json.loads((out / "run.json").read_text()) for out in (single, double)]
+    assert [(report["steps"], report["examples"]) for report in reports] == [(3, 24)] * 2
+    assert_same_training(single, double)
     losses = [
         [row["eval_loss"] for row in map(json.loads, (out / "log.jsonl").read_text().splitlines())
          if "eval_loss" in row]
-        for out in (one, two)
+        for out in (single, double)
     ]  # fmt: skip
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)
 
@@ -93,13 +96,13 @@ def test_two_processes_align_as_one_and_share_the_images_out(
 ) -> None:
     """The second one's images take longer than the time-out of a process group."""
     task = {"tiny": str(tiny_folder), "dabench": str(dabench), "catalog": str(catalog_path)}
-    two = launch("rrhf", 2, tmp_path, **task, changes={})
-    one = launch("rrhf", 1, tmp_path, **task, changes={"accumulate": 2})
-    made = [sorted((two / f"made-{rank}-of-2.jsonl").read_text().splitlines()) for rank in (0, 1)]
-    assert all(made)
-    assert not set(made[0]) & set(made[1])
-    assert sorted(made[0] + made[1]) == sorted((one / "made-0-of-1.jsonl").read_text().splitlines())
-    assert (two / "adapter" / FILE).is_file()
-    told = [json.loads((out / "run.json").read_text()) for out in (one, two)]
-    assert [report["steps"] for report in told] == [3, 3]
-    assert_same_training(one, two)
+    double = launch("rrhf", 2, tmp_path, **task, changes={})
+    single = launch("rrhf", 1, tmp_path, **task, changes={"accumulate": 2})
+    images = [sorted((double / f"made-{rank}-of-2.jsonl").read_text().splitlines()) for rank in (0, 1)]
+    assert all(images)
+    assert not set(images[0]) & set(images[1])
+    assert sorted(images[0] + images[1]) == sorted((single / "made-0-of-1.jsonl").read_text().splitlines())
+    assert (double / "adapter" / FILE).is_file()
+    reports = [json.loads((out / "run.json").read_text()) for out in (single, double)]
+    assert [report["steps"] for report in reports] == [3, 3]
+    assert_same_training(single, double)

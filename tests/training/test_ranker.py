@@ -45,8 +45,8 @@ def hub(prompts: int = 6) -> list[Entry]:
     rng = np.random.default_rng(0)
 
     def prompt(words: list[str], i: int) -> str:
-        chosen = rng.choice(len(words), 3, replace=False)
-        return f"a {THINGS[i]}, " + ", ".join(words[w] for w in chosen)
+        places = rng.choice(len(words), 3, replace=False)
+        return f"a {THINGS[i]}, " + ", ".join(words[w] for w in places)
 
     return [
         invented(n, name, [prompt(words.split(), i) for i in range(prompts)], tags=(words.split()[0],))
@@ -92,11 +92,11 @@ def test_near_duplicates_share_a_cluster_fold() -> None:
         invented(5, "One", ["a red fox in the deep snow", "harbour at night"]),
         invented(6, "Two", ["a red fox, in the deep snow", "teapot on a table"]),
     ]
-    found = gather(entries, WordEncoder(), 1000)
-    fox, harbour, twin, teapot = found.cluster_fold.tolist()
+    near_corpus = gather(entries, WordEncoder(), 1000)
+    fox, harbour, twin, teapot = near_corpus.cluster_fold.tolist()
     assert fox == twin
     assert len({fox, harbour, teapot}) == 3
-    assert found.image_fold[0] != found.image_fold[2]
+    assert near_corpus.image_fold[0] != near_corpus.image_fold[2]
 
 
 def seen_by(corpus: Corpus, fold: int) -> np.ndarray:
@@ -108,7 +108,7 @@ def test_a_fold_hides_its_own_images_and_clusters() -> None:
     corpus = gather(entries, WordEncoder(), 3)
     for fold in range(3):
         hidden = _matcher(corpus, seen_by(corpus, fold))
-        terms = {tuple(one.tolist()) for one in documents_of(hidden)}
+        terms = {tuple(document.tolist()) for document in documents_of(hidden)}
         for at, doc in enumerate(corpus.docs):
             text = tuple(sorted(set(doc.prompt.tolist())))
             if fold == corpus.cluster_fold[at]:  # its near-duplicates of any model are gone
@@ -153,9 +153,9 @@ def test_listed_models_are_the_true_one_the_nearest_and_others_once_each() -> No
     table = np.zeros((6, len(FEATURES)), np.float32)
     table[:, FEATURES.index("joint")] = [0.1, 0.9, 0.5, 0.7, 0.2, 0.3]
     config = replace(CONFIG, near=2, random=2)
-    listed, offset = _list(table, 3, config, np.random.default_rng(0))
-    assert listed[:3].tolist() == [3, 1, 2]
-    assert len(set(listed.tolist())) == 5
+    ids, offset = _list(table, 3, config, np.random.default_rng(0))
+    assert ids[:3].tolist() == [3, 1, 2]
+    assert len(set(ids.tolist())) == 5
     assert offset.tolist() == pytest.approx([0, 0, 0, np.log(3 / 2), np.log(3 / 2)])
     alone, nothing = _list(table[:2], 0, config, np.random.default_rng(0))
     assert (alone.tolist(), nothing.tolist()) == ([0, 1], [0, 0])
@@ -172,9 +172,9 @@ def test_the_fitted_ranker_finds_models_for_prompts_it_never_saw(corpus: Corpus)
     prefilter = Prefilter(corpus.cards, _matcher(corpus, np.ones(60, bool)), ranker, encoder)
     right = 0
     for name, words in THEMES.items():
-        _, one, _, _, other = words.split()
-        (found,) = prefilter.rank(prefilter.require(f"an owl, {one} and {other}"), k=1)
-        right += found.card.name == name
+        _, word, _, _, other_word = words.split()
+        (candidate,) = prefilter.rank(prefilter.require(f"an owl, {word} and {other_word}"), k=1)
+        right += candidate.card.name == name
     assert right >= 7  # of ten; one by chance
 
 
@@ -213,13 +213,13 @@ def test_short_prompts_are_a_few_phrases_and_often_a_word_of_the_model() -> None
     card = invented(1, "Grand Inks", [], tags=("sumi",), trigger_words=("inkfox",)).card
     rng = np.random.default_rng(2)
     phrases = ["a red fox", "snow", "deep forest", "moss", "dawn"]
-    made = [shorten("a (red:1.2) fox, snow, deep forest, moss, dawn", card, rng) for _ in range(200)]
-    for text in made:
-        kept = [phrase for phrase in phrases if phrase in text]
-        assert 1 <= len(kept) <= 4
-    told = [any(word in text for word in ("sumi", "Grand", "Inks", "inkfox")) for text in made]
-    assert 0.6 < np.mean(told) < 0.8  # 0.45 a tag, 0.15 the name, 0.1 a trigger word
-    assert len(set(made)) > 100
+    prompts = [shorten("a (red:1.2) fox, snow, deep forest, moss, dawn", card, rng) for _ in range(200)]
+    for text in prompts:
+        parts = [phrase for phrase in phrases if phrase in text]
+        assert 1 <= len(parts) <= 4
+    mentions = [any(word in text for word in ("sumi", "Grand", "Inks", "inkfox")) for text in prompts]
+    assert 0.6 < np.mean(mentions) < 0.8  # 0.45 a tag, 0.15 the name, 0.1 a trigger word
+    assert len(set(prompts)) > 100
 
 
 def test_a_card_without_words_leaves_the_prompt_alone() -> None:

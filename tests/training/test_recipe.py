@@ -31,16 +31,16 @@ def test_what_the_issue_asks_of_them() -> None:
     assert (paper.dtype, paper.checkpointing) == ("bfloat16", True)
     assert paper.lora is not None
     assert (full.lora, full.extract_rank) == (None, 16)
-    told = read_recipe("smollm2-135m-memory")
-    assert (told.mix, told.lora, told.minutes) == (Mix(1, short=0.15), None, None)
-    assert told.epochs > 1
+    recipe = read_recipe("smollm2-135m-memory")
+    assert (recipe.mix, recipe.lora, recipe.minutes) == (Mix(1, short=0.15), None, None)
+    assert recipe.epochs > 1
 
 
 def test_the_accelerate_file_is_deepspeeds_zero() -> None:
     folder = Path(__file__).resolve().parents[2] / "training" / "recipes" / "zero2"
-    stored = yaml.safe_load((folder / "accelerate.yaml").read_text())
-    assert stored["distributed_type"] == "DEEPSPEED"
-    assert stored["deepspeed_config"]["zero_stage"] == 2
+    config = yaml.safe_load((folder / "accelerate.yaml").read_text())
+    assert config["distributed_type"] == "DEEPSPEED"
+    assert config["deepspeed_config"]["zero_stage"] == 2
 
 
 def test_a_file_of_ones_own(tmp_path: Path) -> None:
@@ -50,7 +50,7 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "reason"),
     [
         ("batchsize: 8", "mine.yaml has the unknown key 'batchsize'; known are accumulate, batch,"),
         (
@@ -69,12 +69,12 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
         ("a: [", "is not YAML"),
     ],
 )
-def test_what_is_no_recipe_is_refused(tmp_path: Path, text: str, says: str) -> None:
+def test_what_is_no_recipe_is_refused(tmp_path: Path, text: str, reason: str) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(text)
     with pytest.raises(BadInput) as refusal:
         read_recipe(str(path))
-    assert says in str(refusal.value)
+    assert reason in str(refusal.value)
 
 
 def test_an_unknown_name_is_answered_with_those_that_ship() -> None:

@@ -23,9 +23,9 @@ def test_results_are_drawn(tmp_path: Path) -> None:
     paths = [tmp_path / "test.json", tmp_path / "test_novel.json"]
     for path in paths:
         path.write_text(json.dumps(RESULT))
-    found = read_results(paths)
-    assert list(found) == ["test", "test_novel"]
-    draw(found, tmp_path / "plot.png")
+    results = read_results(paths)
+    assert list(results) == ["test", "test_novel"]
+    draw(results, tmp_path / "plot.png")
     assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
 
 

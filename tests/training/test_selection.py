@@ -57,20 +57,20 @@ def test_ties_count_half(scores: list[float], hits: list[bool], rank: float) -> 
 
 def test_recall_counts_ranks_up_to_k() -> None:
     rows = [row(1, 2), row(5, 6), row(5.5, 16), row(math.inf, 51)]
-    found = summarise(rows)
-    assert found["n"] == 4
-    assert found["prefilter"] == {"1": 25, "5": 50, "16": 75, "50": 75}
-    assert found["baseline"] == {"1": 0, "5": 25, "16": 75, "50": 75}
-    assert found["gain"] == {"1": 25, "5": 25, "16": 0, "50": 0}
-    assert found["novel"] == {"n": 0}
-    assert found["parameters"] is None
-    assert "agent" not in found  # nobody decided
+    summary = summarise(rows)
+    assert summary["n"] == 4
+    assert summary["prefilter"] == {"1": 25, "5": 50, "16": 75, "50": 75}
+    assert summary["baseline"] == {"1": 0, "5": 25, "16": 75, "50": 75}
+    assert summary["gain"] == {"1": 25, "5": 25, "16": 0, "50": 0}
+    assert summary["novel"] == {"n": 0}
+    assert summary["parameters"] is None
+    assert "agent" not in summary  # nobody decided
 
 
 def test_novel_rows_are_counted_by_themselves() -> None:
-    found = summarise([row(1), row(2, novel=True), row(1, novel=True), row(1)])
-    assert (found["n"], found["novel"]["n"]) == (4, 2)
-    assert (found["prefilter"]["1"], found["novel"]["prefilter"]["1"]) == (75, 50)
+    summary = summarise([row(1), row(2, novel=True), row(1, novel=True), row(1)])
+    assert (summary["n"], summary["novel"]["n"]) == (4, 2)
+    assert (summary["prefilter"]["1"], summary["novel"]["prefilter"]["1"]) == (75, 50)
 
 
 def test_what_the_agents_decide_and_what_the_language_model_adds() -> None:
@@ -81,14 +81,14 @@ def test_what_the_agents_decide_and_what_the_language_model_adds() -> None:
         row(3, agent=False, no_llm=True, type_="LoRA"),
         row(1, agent=False, no_llm=False, type_="LoRA"),
     ]
-    found = summarise(rows)
-    assert (found["agent"], found["no_llm"], found["prefilter"]["1"]) == ({"1": 60}, {"1": 40}, 60)
-    assert (found["agent_gain"], found["llm_gain"]) == ({"1": 0}, {"1": 20})
-    assert found["untuned"] == found["agent"]  # no other one was asked
-    assert found["types"]["Checkpoint"] == {
+    summary = summarise(rows)
+    assert (summary["agent"], summary["no_llm"], summary["prefilter"]["1"]) == ({"1": 60}, {"1": 40}, 60)
+    assert (summary["agent_gain"], summary["llm_gain"]) == ({"1": 0}, {"1": 20})
+    assert summary["untuned"] == summary["agent"]  # no other one was asked
+    assert summary["types"]["Checkpoint"] == {
         "n": 2, "prefilter": 100, "baseline": 100, "agent": 100, "no_llm": 50, "untuned": 100,
     }  # fmt: skip
-    assert found["types"]["LoRA"] == {
+    assert summary["types"]["LoRA"] == {
         "n": 3, "prefilter": 33.33, "baseline": 100, "agent": 33.33, "no_llm": 33.33, "untuned": 33.33,
     }  # fmt: skip
 
@@ -103,15 +103,15 @@ def test_intervals_are_percentiles_of_resampled_means() -> None:
 
 
 def test_a_summary_has_an_interval_for_every_figure_and_is_json() -> None:
-    found = summarise([row(1, agent=True, no_llm=False), row(2, 1, True, agent=False, no_llm=True)])
+    summary = summarise([row(1, agent=True, no_llm=False), row(2, 1, True, agent=False, no_llm=True)])
     figures = ("prefilter", "baseline", "agent", "no_llm", "untuned", "gain", "agent_gain", "llm_gain")
-    for part in (found, found["novel"]):
+    for part in (summary, summary["novel"]):
         assert set(part["ci95"]) == set(figures)
         for name in figures:
             for k, value in part[name].items():
                 low, high = part["ci95"][name][k]
                 assert low <= value <= high
-    assert json.loads(json.dumps(found)) == found
+    assert json.loads(json.dumps(summary)) == summary
 
 
 GOOD = {"prompt": "a fox", "air": PIXELS}
@@ -151,7 +151,7 @@ def test_a_file_that_is_missing_or_no_text_is_refused(tmp_path: Path) -> None:
 def test_a_sample_is_seeded_and_keeps_the_order() -> None:
     pairs = [HeldOutPair(str(i), "", PIXELS) for i in range(50)]
     ten = sample(pairs, 10, seed=3)
-    numbers = [int(one.prompt) for one in ten]
+    numbers = [int(pair.prompt) for pair in ten]
     assert len(set(numbers)) == 10
     assert numbers == sorted(numbers)
     assert sample(pairs, 10, seed=3) == ten != sample(pairs, 10, seed=4)
@@ -170,19 +170,19 @@ def test_rows_measured_on_the_invented_catalog(make_reader: MakeAgent) -> None:
         HeldOutPair("seven teapots", "", "urn:air:sd1:lora:civitai:99@99"),  # not in the catalog
     ]
     agent = make_reader(engine, Fusion(reading_weight=1.0, choice_weight=1.0))
-    known, other, harbour, missing = measure(agent, pairs)
-    assert (known.prefilter, known.baseline, known.novel, known.type) == (1, 1, False, "Checkpoint")
+    pixels, other, harbour, missing = measure(agent, pairs)
+    assert (pixels.prefilter, pixels.baseline, pixels.novel, pixels.type) == (1, 1, False, "Checkpoint")
     assert (other.prefilter, other.novel, other.type) == (1, False, "LoRA")
     assert harbour.hits == {"no_llm": False, "agent": True}
     assert (missing.prefilter, missing.baseline, missing.type) == (math.inf, math.inf, "LoRA")
     assert missing.hits == {"no_llm": False, "agent": False}
     assert missing.novel  # no catalog prompt is near
-    asked = [one.earlier[0][0] for one in engine.asked]
-    assert "Prompt: ink drawing of a hare" in asked  # neither tag nor trigger word tells the model
+    questions = [prompt.earlier[0][0] for prompt in engine.asked]
+    assert "Prompt: ink drawing of a hare" in questions  # neither tag nor trigger word tells the model
 
 
 def test_a_hit_is_what_the_agent_decides(make_reader: MakeAgent) -> None:
-    read = RuleEngine(
+    engine = RuleEngine(
         lambda label: 9.0 if label == "C" else 0.0,
         lambda slot, option: 9.0 if option == "oil painting" else 0.0,
     )
@@ -193,26 +193,26 @@ def test_a_hit_is_what_the_agent_decides(make_reader: MakeAgent) -> None:
         Fusion(choice_weight=1.0),
         Fusion(reading_weight=1.0, choice_weight=1.0),
     ):
-        agent = make_reader(read, fusion)
+        agent = make_reader(engine, fusion)
         for prompt in prompts:
             request = Request.from_prompt(prompt, negative_prompt="blurry")
             air = agent.decide(request).candidates[0].card.air
-            (found,) = measure(agent, [HeldOutPair(prompt, "blurry", air)])
-            assert found.hits["agent"]
+            (measures,) = measure(agent, [HeldOutPair(prompt, "blurry", air)])
+            assert measures.hits["agent"]
 
 
 def test_a_prompt_that_is_refused_is_a_miss(make_reader: MakeAgent) -> None:
-    (found,) = measure(make_reader(), [HeldOutPair("a fox, with Flux", "", PIXELS)])
-    assert found.hits == {"no_llm": False, "agent": False}
-    assert found.prefilter < math.inf
+    (measures,) = measure(make_reader(), [HeldOutPair("a fox, with Flux", "", PIXELS)])
+    assert measures.hits == {"no_llm": False, "agent": False}
+    assert measures.prefilter < math.inf
 
 
 def test_the_language_model_may_be_skipped(make_reader: MakeAgent) -> None:
     engine = RuleEngine()
     agent = make_reader(engine, Fusion(reading_weight=1.0, choice_weight=1.0))
-    (found,) = measure(agent, [HeldOutPair("a pixel art fox", "", PIXELS)], SelectionOptions(llm=False))
-    assert (found.hits, engine.asked) == ({"no_llm": True}, [])
-    assert found.prefilter == 1
+    (measures,) = measure(agent, [HeldOutPair("a pixel art fox", "", PIXELS)], SelectionOptions(llm=False))
+    assert (measures.hits, engine.asked) == ({"no_llm": True}, [])
+    assert measures.prefilter == 1
 
 
 API = {"sampling_method": "DDIM", "width": 512, "height": 512, "sampling_steps": 20, "cfg_scale": 7}
@@ -228,9 +228,9 @@ def test_the_untuned_model_decides_with_the_same_weights(make_reader: MakeAgent)
     rows = list(measure(agent, pairs, SelectionOptions(untuned=plain)))
     assert [row.hits["agent"] for row in rows] == [True, False]
     assert [row.hits["untuned"] for row in rows] == [False, True]
-    found = summarise(rows)
-    assert (found["agent"], found["untuned"]) == ({"1": 50}, {"1": 50})
-    assert found["parameters"]["n"] == 2
+    summary = summarise(rows)
+    assert (summary["agent"], summary["untuned"]) == ({"1": 50}, {"1": 50})
+    assert summary["parameters"]["n"] == 2
     assert summarise(list(measure(agent, pairs, SelectionOptions(parameters=False))))["parameters"] is None
 
 
@@ -238,12 +238,12 @@ def test_documents_near_a_query_can_be_left_out(make_reader: MakeAgent) -> None:
     agent = make_reader()
     agent.suitability = plain_suitability(ranked=1.0)  # the prefilter's word alone
     pairs = [HeldOutPair("a small fox", "", PIXELS)]  # a part of a document of the catalog
-    (seen,) = measure(agent, pairs)
-    (unseen,) = measure(agent, pairs, SelectionOptions(leave_out=0.5))
-    assert (seen.hits["agent"], unseen.hits["agent"]) == (True, False)
+    (whole,) = measure(agent, pairs)
+    (without_near,) = measure(agent, pairs, SelectionOptions(leave_out=0.5))
+    assert (whole.hits["agent"], without_near.hits["agent"]) == (True, False)
     without = LeaveOut.from_agent(agent, 0.5)
-    left = without(agent.prefilter.require(pairs[0].prompt))
-    assert len(left.matcher.vectors) == len(agent.prefilter.matcher.vectors) - 1
+    rest = without(agent.prefilter.require(pairs[0].prompt))
+    assert len(rest.matcher.vectors) == len(agent.prefilter.matcher.vectors) - 1
     assert without(agent.prefilter.require("seven teapots")) is agent.prefilter
 
 

@@ -73,8 +73,11 @@ def dabench(tmp_path_factory: pytest.TempPathFactory) -> Path:
         airs = [card.air for _, card in catalog.entries()[:3]]
     things = ["fox", "castle", "river", "lamp", "door", "tower", "bird", "horse"]
     for name, count in (("train", 24), ("align", 6)):
-        asked = [{"prompt": f"a {things[i % 8]}, no {i}", "negative_prompt": ""} for i in range(count)]
-        rows = [{"instruction": one, "api": API, "air": airs[i % 3]} for i, one in enumerate(asked)]
+        instructions = [{"prompt": f"a {things[i % 8]}, no {i}", "negative_prompt": ""} for i in range(count)]
+        rows = [
+            {"instruction": instruction, "api": API, "air": airs[i % 3]}
+            for i, instruction in enumerate(instructions)
+        ]
         (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return folder
 
@@ -111,11 +114,11 @@ def test_the_upper_blocks_linear_layers_are_adapted_and_never_the_head(tiny_fold
 
 
 def test_a_run_leaves_what_it_was(straight: Path, recipe: SftRecipe, tiny_folder: Path) -> None:
-    told = json.loads((straight / "run.json").read_text())
-    assert told["recipe"]["lora"] == {"r": 2, "alpha": 4, "dropout": 0.0, "first_block": 0}
-    assert told["base"]["digest"] == Weights(tiny_folder).digest
-    assert (told["examples"], told["data"]["train"], told["data"]["held_out"]) == (24, 24, 4)
-    assert {"torch", "trl", "peft", "python", "diffagent"} <= set(told["versions"])
+    report = json.loads((straight / "run.json").read_text())
+    assert report["recipe"]["lora"] == {"r": 2, "alpha": 4, "dropout": 0.0, "first_block": 0}
+    assert report["base"]["digest"] == Weights(tiny_folder).digest
+    assert (report["examples"], report["data"]["train"], report["data"]["held_out"]) == (24, 24, 4)
+    assert {"torch", "trl", "peft", "python", "diffagent"} <= set(report["versions"])
     rows = read_log(straight / "log.jsonl")
     assert [row["step"] for row in rows if "eval_loss" in row] == [3, 6]
     assert rows[0]["loss"] > 0
@@ -216,10 +219,10 @@ def test_all_weights_are_held_in_fp32_and_computed_in_bf16(recipe: SftRecipe) ->
             self.args = SimpleNamespace(bf16=bf16)
 
     model = torch.nn.Linear(2, 2)
-    held = SimpleNamespace(dtype=torch.float32, device=torch.device("cpu"))
-    with Run(True).computing(held):
+    weights = SimpleNamespace(dtype=torch.float32, device=torch.device("cpu"))
+    with Run(True).computing(weights):
         assert model(torch.ones(1, 2)).dtype == torch.bfloat16
-    with Run(False).computing(held):
+    with Run(False).computing(weights):
         assert model(torch.ones(1, 2)).dtype == torch.float32
 
 
@@ -230,11 +233,11 @@ def test_the_log_has_tokens_a_second(straight: Path) -> None:
 
 
 def test_time_that_is_up_ends_in_good_order(dabench: Path, recipe: SftRecipe, tmp_path: Path) -> None:
-    said: list[str] = []
+    lines: list[str] = []
     limits = Limits(minutes=1e-9)
-    report = train(recipe, dabench, tmp_path, limits=limits, progress=quiet, say=said.append)
+    report = train(recipe, dabench, tmp_path, limits=limits, progress=quiet, say=lines.append)
     assert report["steps"] == 1
-    assert any("minutes are up at step 1: saving" in line for line in said)
+    assert any("minutes are up at step 1: saving" in line for line in lines)
     assert (tmp_path / "checkpoint-1").is_dir()
     assert (tmp_path / "adapter" / FILE).is_file()
 
@@ -254,10 +257,10 @@ def test_serving_loads_what_was_exported(
         "adapted": TransformersEngine.load(str(tiny_folder), "cpu", "float32", tmp_path / "adapter"),
         "merged": TransformersEngine.load(str(tmp_path / "merged"), "cpu", "float32"),
     }
-    asked = Prompt("Answer.", "a fox")
-    found = {name: engine.choose(asked, list("ABCD")) for name, engine in loaded.items()}
-    assert found["adapted"] == pytest.approx(found["merged"], abs=0.2)  # both are written in bf16
-    assert found["base"] != pytest.approx(found["merged"], abs=1.0)
+    prompt = Prompt("Answer.", "a fox")
+    choices = {name: engine.choose(prompt, list("ABCD")) for name, engine in loaded.items()}
+    assert choices["adapted"] == pytest.approx(choices["merged"], abs=0.2)  # both are written in bf16
+    assert choices["base"] != pytest.approx(choices["merged"], abs=1.0)
     exported = json.loads((tmp_path / "merged" / "config.json").read_text())
     assert exported["use_cache"] is True  # or generate() would read the whole prompt at each token
 
@@ -266,8 +269,8 @@ def test_serving_loads_what_was_exported(
 def test_checkpointed_gradients_are_the_same(dabench: Path, recipe: SftRecipe, tmp_path: Path) -> None:
     exact = replace(recipe, dtype="float32")  # in bf16 the order of additions shows
     for name, spared in (("spared", True), ("straight", False)):
-        chosen = replace(exact, checkpointing=spared)
-        train(chosen, dabench, tmp_path / name, limits=Limits(steps=6), progress=quiet, say=silent)
+        variant = replace(exact, checkpointing=spared)
+        train(variant, dabench, tmp_path / name, limits=Limits(steps=6), progress=quiet, say=silent)
     logs = [read_log(tmp_path / name / "log.jsonl") for name in ("spared", "straight")]
     losses = [[row[name] for row in log for name in ("loss", "eval_loss") if name in row] for log in logs]
     assert len(losses[0]) == 3
@@ -286,9 +289,9 @@ def test_examples_are_made_once(
     straight: Path, dabench: Path, recipe: SftRecipe, tiny: TransformersEngine
 ) -> None:
     stamp = (straight / EXAMPLES).stat().st_mtime_ns
-    again = examples(recipe, dabench, None, tiny.chat, straight, quiet)
+    repeat = examples(recipe, dabench, None, tiny.chat, straight, quiet)
     assert (straight / EXAMPLES).stat().st_mtime_ns == stamp
-    assert (len(again.train), len(again.held_out)) == (24, 4)
+    assert (len(repeat.train), len(repeat.held_out)) == (24, 4)
     examples(replace(recipe, seed=4), dabench, None, tiny.chat, straight, quiet)
     assert (straight / EXAMPLES).stat().st_mtime_ns != stamp
 
@@ -299,23 +302,23 @@ def test_a_recipe_of_plain_requests_beside_a_part_of_dabench(
 ) -> None:
     from diffagent.training.sft import examples as module
 
-    shipped = module.read_graded()
-    few = [*(one for one in shipped if one.split == "train")][:12]
-    held = [*(one for one in shipped if one.split == "align")][:3]
-    monkeypatch.setattr(module, "read_graded", lambda: [*few, *held])
-    again = replace(recipe, rows=8, readings=2, choices=1, start=str(straight), learning_rate=1e-9)
-    report = train(again, dabench, tmp_path, progress=quiet, say=silent)
-    made = [json.loads(line) for line in (tmp_path / EXAMPLES).read_text().splitlines()[1:]]
-    forms = Counter((one["part"], one["form"]) for one in made)
+    requests = module.read_graded()
+    few = [*(request for request in requests if request.split == "train")][:12]
+    held_out = [*(request for request in requests if request.split == "align")][:3]
+    monkeypatch.setattr(module, "read_graded", lambda: [*few, *held_out])
+    variant = replace(recipe, rows=8, readings=2, choices=1, start=str(straight), learning_rate=1e-9)
+    report = train(variant, dabench, tmp_path, progress=quiet, say=silent)
+    rows = [json.loads(line) for line in (tmp_path / EXAMPLES).read_text().splitlines()[1:]]
+    forms = Counter((row["part"], row["form"]) for row in rows)
     assert forms["train", "memory"] == 8
     assert forms["train", "reading"] == 2 * len(few)
     assert 0 < forms["train", "choice"] <= len(few)
     assert forms["held_out", "reading"] == 2  # half of held_out
-    for one in made:
-        if one["form"] == "choice":
-            assert sum(one["targets"]) == pytest.approx(1)
+    for row in rows:
+        if row["form"] == "choice":
+            assert sum(row["targets"]) == pytest.approx(1)
         else:
-            assert one["targets"] == []
+            assert row["targets"] == []
     assert report["data"]["train"] == sum(forms[part, form] for part, form in forms if part == "train")
     assert report["recipe"]["start"] == str(straight)
     first, second = (Adapter.open(folder / "adapter") for folder in (straight, tmp_path))

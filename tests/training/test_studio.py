@@ -43,11 +43,11 @@ class Painter:
 
     async def image(self, request: Mapping[str, Any], report: Any) -> TargetImage:
         self.asked.append((request["checkpoint"]["air"], request["seed"]))
-        written = io.BytesIO()
+        buffer = io.BytesIO()
         kwargs = request["kwargs"]
         grey = kwargs["num_inference_steps"] + request["seed"]
-        Image.new("RGB", (kwargs["width"], kwargs["height"]), (grey,) * 3).save(written, "PNG")
-        return TargetImage(written.getvalue(), request["seed"])
+        Image.new("RGB", (kwargs["width"], kwargs["height"]), (grey,) * 3).save(buffer, "PNG")
+        return TargetImage(buffer.getvalue(), request["seed"])
 
 
 class Grey:
@@ -126,12 +126,12 @@ def test_one_size_for_all(agent: Agent, calls: list[T2ICall], tmp_path: Path) ->
 def test_processes_share_the_work_out(
     agent: Agent, calls: list[T2ICall], tmp_path: Path, monkeypatch: Any
 ) -> None:
-    made = []
+    images = []
     for rank in range(3):
         painter = Painter()
         Studio(tmp_path, agent.catalog, maker=painter).make([*calls, *calls], [0], quiet, (rank, 3))
-        made += painter.asked
-    assert sorted(made) == sorted({(call.air, 0) for call in calls})
+        images += painter.asked
+    assert sorted(images) == sorted({(call.air, 0) for call in calls})
     assert share() == (0, 1)
     monkeypatch.setenv("RANK", "2")
     monkeypatch.setenv("WORLD_SIZE", "4")

@@ -33,8 +33,8 @@ def test_the_good_come_first_where_a_feature_tells_them() -> None:
     model = fit_once(rows, hidden=2, epochs=30)
     assert measure(model, rows)["good"] > 0.95
     assert model(graded((-1, 0), (1, 3)).features).argmax() == 1
-    again = fit_once(rows, hidden=2, epochs=30)
-    np.testing.assert_array_equal(again.linear, model.linear)  # the seed decides
+    repeat = fit_once(rows, hidden=2, epochs=30)
+    np.testing.assert_array_equal(repeat.linear, model.linear)  # the seed decides
 
 
 def test_grades_are_ordered() -> None:
@@ -79,14 +79,14 @@ def test_shares_by_hand() -> None:
 def test_a_request_counts_under_both_readings(make_reader: Callable[..., Agent]) -> None:
     slots = {"medium": None, "natural": "oil painting", "people": "none", "english": "a harbour"}
     candidates = (GradedCandidate(OIL, 3), GradedCandidate(UNKNOWN, 2), GradedCandidate(PIXELS, 0))
-    asked = PlainRequest("r1", "un porto", "language", slots, "none", candidates)
-    lost = PlainRequest("r2", "a lamp", "plain", {**slots, "english": None}, "none", candidates[1:2])
-    read, ruled = gather(make_reader().prefilter, [asked, lost], quiet)
-    assert (read.split, read.kind) == (asked.split, "language")
-    for row in (read, ruled):
+    request = PlainRequest("r1", "un porto", "language", slots, "none", candidates)
+    lamp = PlainRequest("r2", "a lamp", "plain", {**slots, "english": None}, "none", candidates[1:2])
+    by_reading, by_rules = gather(make_reader().prefilter, [request, lamp], quiet)
+    assert (by_reading.split, by_reading.kind) == (request.split, "language")
+    for row in (by_reading, by_rules):
         assert row.features.shape == (2, len(FEATURES))
         assert row.grades.tolist() == [3, 0]
     kin = FEATURES.index("kin")
-    assert read.features[:, kin].tolist() == [1, 0]
-    assert ruled.features[:, kin].tolist() == [0, 0]  # rules take it for a photo
-    assert read.features[0, FEATURES.index("subject")] == pytest.approx(1)  # harbour, in English
+    assert by_reading.features[:, kin].tolist() == [1, 0]
+    assert by_rules.features[:, kin].tolist() == [0, 0]  # rules take it for a photo
+    assert by_reading.features[0, FEATURES.index("subject")] == pytest.approx(1)  # harbour, in English

@@ -16,14 +16,14 @@ from diffagent.training.evaluation.wish_check import WishRow, check, lines, read
 SETS = Path(__file__).parents[2] / "datasets" / "asked"
 
 
-def call(**changed: Any) -> T2ICall:
+def call(**changes: Any) -> T2ICall:
     fields = {
         "model": "M", "type": "Checkpoint", "base_model": "SD 1.5", "width": 768, "height": 512,
         "sampling_method": "DDIM", "sampling_steps": 30, "cfg_scale": 6.0, "model_description": "M.",
         "prompt": "a fox", "negative_prompt": "text, horned helmets", "seed": 8,
         "air": "urn:air:sd1:checkpoint:civitai:1@2",
     }  # fmt: skip
-    return T2ICall(**fields | changed)  # type: ignore[arg-type]
+    return T2ICall(**fields | changes)  # type: ignore[arg-type]
 
 
 KEPT: tuple[dict[str, Any], ...] = (
@@ -48,29 +48,29 @@ BROKEN: tuple[tuple[dict[str, Any], str], ...] = (
 @pytest.mark.parametrize("wish", KEPT)
 def test_a_wish_that_the_call_keeps(wish: dict[str, Any]) -> None:
     row = WishRow(id="a", **wish)
-    found = check([row], {"a": call()}, {"a": 2}, {})
-    assert (found["kept"], found["of"], found["broken"]) == (row.count, row.count, {})
+    summary = check([row], {"a": call()}, {"a": 2}, {})
+    assert (summary["kept"], summary["of"], summary["broken"]) == (row.count, row.count, {})
 
 
 @pytest.mark.parametrize(("wish", "fault"), BROKEN)
 def test_a_wish_that_it_breaks_is_named(wish: dict[str, Any], fault: str) -> None:
-    found = check([WishRow(id="a", **wish)], {"a": call()}, {"a": 2}, {})
-    assert (found["kept"], found["of"], found["broken"]) == (0, 1, {"a": [fault]})
+    summary = check([WishRow(id="a", **wish)], {"a": call()}, {"a": 2}, {})
+    assert (summary["kept"], summary["of"], summary["broken"]) == (0, 1, {"a": [fault]})
 
 
 def test_an_error_is_right_only_where_refusing_is() -> None:
     rows = [WishRow(id="a", base_model="Flux.1 D", refused=True), WishRow(id="b", steps=3, seed=1)]
-    found = check(rows, {}, {}, {"a": "no Flux", "b": "gone"})
-    assert (found["kept"], found["of"], list(found["broken"])) == (1, 3, ["b"])
+    summary = check(rows, {}, {}, {"a": "no Flux", "b": "gone"})
+    assert (summary["kept"], summary["of"], list(summary["broken"])) == (1, 3, ["b"])
 
 
 def test_what_nobody_asked_for_is_held_against_the_table() -> None:
     odd = call(width=640, height=384, sampling_steps=8, cfg_scale=20.0, sampling_method="LMS")
     wish = WishRow(id="b", size=(640, 384), steps=8, cfg_scale=20, sampler="LMS")
-    found = check([wish], {"a": odd, "b": odd, "c": call()}, {}, {})
+    summary = check([wish], {"a": odd, "b": odd, "c": call()}, {}, {})
     faults = ["8 steps, of 15 to 50", "cfg_scale 20.0, of 3.0 to 12.0", "sampler LMS", "size 640x384"]
-    assert (found["kept"], found["outside"]) == (4, {"a": faults})
-    assert lines(found).split("\n") == [
+    assert (summary["kept"], summary["outside"]) == (4, {"a": faults})
+    assert lines(summary).split("\n") == [
         "explicit wishes kept: 4 of 4; outside the table: 1",
         "  a: " + "; ".join(faults),
     ]

@@ -105,35 +105,40 @@ TWO_PASSES: Graph = {
 
 
 def test_a_flux_graph_of_custom_samplers() -> None:
-    found = comfyui.read(FLUX)
-    assert (found.prompt, found.negative_prompt) == ("a tram in the rain, at night", "")
-    assert (found.sampler, found.schedule, found.steps) == ("res_multistep", "beta", 28)
-    assert (found.cfg_scale, found.guidance, found.seed) == (1.0, 3.5, 2**64 - 1)
-    assert (found.width, found.height, found.clip_skip) == (896, 1152, 2)
-    assert found.checkpoint == ModelUse("FLUX1\\flux1-dev-Q8_0.gguf")
-    assert found.loras == (
+    generation = comfyui.read(FLUX)
+    assert (generation.prompt, generation.negative_prompt) == ("a tram in the rain, at night", "")
+    assert (generation.sampler, generation.schedule, generation.steps) == ("res_multistep", "beta", 28)
+    assert (generation.cfg_scale, generation.guidance, generation.seed) == (1.0, 3.5, 2**64 - 1)
+    assert (generation.width, generation.height, generation.clip_skip) == (896, 1152, 2)
+    assert generation.checkpoint == ModelUse("FLUX1\\flux1-dev-Q8_0.gguf")
+    assert generation.loras == (
         ModelUse("sub/brush.safetensors", weight=0.8),
         ModelUse("haze.safetensors", weight=0.3),
         ModelUse("grain.safetensors", weight=0.4),
     )
-    assert found.modules == ("ae.safetensors", "t5-v1_1-xxl-Q8_0.gguf", "clip_l.safetensors")
+    assert generation.modules == ("ae.safetensors", "t5-v1_1-xxl-Q8_0.gguf", "clip_l.safetensors")
 
 
 def test_a_guider_has_both_prompts_and_nodes_of_their_own_the_sampler() -> None:
-    found = comfyui.read(CFG)
-    assert (found.prompt, found.negative_prompt) == ("close-up photo of a white horse.", "human.")
-    assert (found.sampler, found.schedule, found.steps) == ("EulerAncestral", "Karras", 20)
-    assert (found.cfg_scale, found.guidance, found.seed) == (4.0, None, 7)
-    assert found.checkpoint == ModelUse("z_image_bf16.safetensors")
+    generation = comfyui.read(CFG)
+    assert (generation.prompt, generation.negative_prompt) == ("close-up photo of a white horse.", "human.")
+    assert (generation.sampler, generation.schedule, generation.steps) == ("EulerAncestral", "Karras", 20)
+    assert (generation.cfg_scale, generation.guidance, generation.seed) == (4.0, None, 7)
+    assert generation.checkpoint == ModelUse("z_image_bf16.safetensors")
 
 
 def test_the_first_of_two_passes_is_read() -> None:
-    found = comfyui.read(TWO_PASSES)
-    assert (found.seed, found.steps, found.cfg_scale, found.sampler) == (5, 25, 6.5, "euler_ancestral")
-    assert (found.width, found.height, found.schedule) == (832, 1216, None)
-    assert (found.prompt, found.negative_prompt) == ("a fox, in snow", "")
-    assert found.notes == ("the graph has 2 samplers: the first pass, 7, was read",)
-    assert found.loras == (ModelUse("ink-fox.safetensors", weight=0.7),)
+    generation = comfyui.read(TWO_PASSES)
+    assert (generation.seed, generation.steps, generation.cfg_scale, generation.sampler) == (
+        5,
+        25,
+        6.5,
+        "euler_ancestral",
+    )
+    assert (generation.width, generation.height, generation.schedule) == (832, 1216, None)
+    assert (generation.prompt, generation.negative_prompt) == ("a fox, in snow", "")
+    assert generation.notes == ("the graph has 2 samplers: the first pass, 7, was read",)
+    assert generation.loras == (ModelUse("ink-fox.safetensors", weight=0.7),)
 
 
 @pytest.fixture(scope="module")
@@ -144,8 +149,8 @@ def catalog(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
         return Card(f"Model {number}", kind, base, air, number, number, file_name=file)
 
     path = tmp_path_factory.mktemp("graphs") / "catalog.sqlite"
-    with Catalog.create(path) as made:
-        made.add(
+    with Catalog.create(path) as database:
+        database.add(
             [
                 card(1, "flux1-dev-Q8_0.gguf", "Checkpoint"),
                 card(2, "brush.safetensors", "LoRA"),
@@ -194,9 +199,9 @@ def test_primitives_strings_and_combined_prompts_are_followed() -> None:
     graph["60"] = node("ConditioningCombine", conditioning_1=["3", 0], conditioning_2=["61", 0])
     graph["61"] = node("CLIPTextEncode", text="film grain", clip=["2", 0])
     graph["5"]["inputs"]["positive"] = ["60", 0]
-    found = comfyui.read(graph)
-    assert (found.prompt, found.cfg_scale) == ("a white horse at noon, film grain", 2.5)
-    assert found.notes == ("the graph combines several prompts; they were joined",)
+    generation = comfyui.read(graph)
+    assert (generation.prompt, generation.cfg_scale) == ("a white horse at noon, film grain", 2.5)
+    assert generation.notes == ("the graph combines several prompts; they were joined",)
 
 
 PAGE: dict[str, Any] = {
@@ -264,8 +269,8 @@ def test_the_pages_form_is_the_apis(catalog: Catalog) -> None:
     assert set(graph) == {"1", "2", "5", "6", "8", "9", "10:3", "10:4"}
     assert graph["10:3"]["inputs"]["samples"] == ["9", 0]
     assert graph["9"]["inputs"]["model"] == ["2", 0]
-    made = recover(comfyui.read(PAGE), catalog)
-    call = made.call
+    recovery = recover(comfyui.read(PAGE), catalog)
+    call = recovery.call
     assert (call.prompt, call.negative_prompt, call.seed) == ("a fox in snow", "blurry", 9007199254740993)
     assert (call.sampling_method, call.scheduler) == ("DPM++ 3M SDE", "Exponential")
     assert (call.sampling_steps, call.cfg_scale, call.width, call.height) == (30, 5.5, 832, 1216)
@@ -298,18 +303,18 @@ def test_a_subgraphs_sampler_is_read_with_what_is_linked_into_it() -> None:
         ]}]},
     }  # fmt: skip
     assert as_api(page)["21"]["inputs"]["samples"] == ["20:9", 0]
-    found = comfyui.read(page)
-    assert (found.prompt, found.negative_prompt, found.seed, found.steps) == (
+    generation = comfyui.read(page)
+    assert (generation.prompt, generation.negative_prompt, generation.seed, generation.steps) == (
         "a fox in snow",
         "blurry",
         77,
         30,
     )
-    assert found.loras == (ModelUse("ink-fox.safetensors", weight=0.7),)
+    assert generation.loras == (ModelUse("ink-fox.safetensors", weight=0.7),)
 
 
 @pytest.mark.parametrize(
-    ("graph", "says"),
+    ("graph", "reason"),
     [
         ({}, "no node with a class_type"),
         ([], "an object of nodes"),
@@ -322,8 +327,8 @@ def test_a_subgraphs_sampler_is_read_with_what_is_linked_into_it() -> None:
          "no known sampler"),
     ],
 )  # fmt: skip
-def test_what_is_no_graph_of_one_picture_is_told(graph: object, says: str) -> None:
-    with pytest.raises(BadInput, match=says):
+def test_what_is_no_graph_of_one_picture_is_told(graph: object, reason: str) -> None:
+    with pytest.raises(BadInput, match=reason):
         comfyui.read(graph)
 
 
@@ -333,9 +338,9 @@ def test_links_that_go_round_end() -> None:
     graph["40"]["inputs"]["string"] = ["40", 0]
     graph["27"]["inputs"]["width"] = ["27", 0]
     graph["26"]["inputs"]["conditioning"] = ["26", 0]
-    found = comfyui.read(graph)
-    assert found.prompt == ""
-    assert found.checkpoint == ModelUse("FLUX1\\flux1-dev-Q8_0.gguf")
+    generation = comfyui.read(graph)
+    assert generation.prompt == ""
+    assert generation.checkpoint == ModelUse("FLUX1\\flux1-dev-Q8_0.gguf")
 
 
 GARBAGE: tuple[Any, ...] = (
@@ -352,13 +357,13 @@ def spoiled(value: Any, chance: random.Random, depth: int = 0) -> Any:
     if isinstance(value, dict):
         return {
             (chance.choice(("1", "x", key)) if chance.random() < 0.02 else key): spoiled(
-                one, chance, depth + 1
+                part, chance, depth + 1
             )
-            for key, one in value.items()
+            for key, part in value.items()
             if chance.random() > 0.02
         }
     if isinstance(value, list):
-        return [spoiled(one, chance, depth + 1) for one in value if chance.random() > 0.02]
+        return [spoiled(part, chance, depth + 1) for part in value if chance.random() > 0.02]
     return value
 
 

@@ -100,26 +100,26 @@ CARDS = (
 @pytest.fixture(scope="module")
 def catalog(tmp_path_factory: pytest.TempPathFactory) -> Catalog:
     path = tmp_path_factory.mktemp("metadata") / "catalog.sqlite"
-    with Catalog.create(path) as made:
-        made.add(CARDS)
+    with Catalog.create(path) as database:
+        database.add(CARDS)
     return Catalog.open(Path(path))
 
 
 def test_json_in_the_line_is_one_value() -> None:
-    found = infotext.parse(CIVITAI)
-    assert list(found.settings) == [
+    parts = infotext.parse(CIVITAI)
+    assert list(parts.settings) == [
         "Steps", "Sampler", "CFG scale", "Seed", "Size", "Clip skip", "Created Date", "Civitai resources",
         "Civitai metadata",
     ]  # fmt: skip
-    assert found.settings["Civitai resources"].endswith('"Dew, drops: [soft]"}]')
-    assert found.negative_prompt == "blurry"
+    assert parts.settings["Civitai resources"].endswith('"Dew, drops: [soft]"}]')
+    assert parts.negative_prompt == "blurry"
 
 
 def test_civitais_resources_are_versions(catalog: Catalog) -> None:
-    found = infotext.read(CIVITAI)
-    assert found.checkpoint == ModelUse("Green Milk 🌿 Hemp II", (), 1714314)
-    assert found.loras == (ModelUse("dewdrops", (), None, 0.65),)
-    assert (found.base_model, found.program) == ("Illustrious", "Civitai")
+    generation = infotext.read(CIVITAI)
+    assert generation.checkpoint == ModelUse("Green Milk 🌿 Hemp II", (), 1714314)
+    assert generation.loras == (ModelUse("dewdrops", (), None, 0.65),)
+    assert (generation.base_model, generation.program) == ("Illustrious", "Civitai")
     bare = infotext.read(CIVITAI.replace(", <lora:dewdrops:0.65>", ""))
     assert bare.loras == (ModelUse("Dew, drops: [soft]", (), 249861, 0.65),)
     call = recover(bare, catalog).call
@@ -136,15 +136,20 @@ def test_civitais_resources_are_versions(catalog: Catalog) -> None:
 
 
 def test_forges_flux_is_guided_by_distillation(catalog: Catalog) -> None:
-    found = infotext.read(FORGE)
-    assert (found.guidance, found.cfg_scale, found.sampler, found.schedule) == (3.5, 1.0, "Euler", "Beta")
-    assert found.modules == ("ae", "clip_l", "t5xxl_fp16")
-    assert found.program == "Forge"
-    assert found.notes == ("Hires upscale is not in a call",)
+    generation = infotext.read(FORGE)
+    assert (generation.guidance, generation.cfg_scale, generation.sampler, generation.schedule) == (
+        3.5,
+        1.0,
+        "Euler",
+        "Beta",
+    )
+    assert generation.modules == ("ae", "clip_l", "t5xxl_fp16")
+    assert generation.program == "Forge"
+    assert generation.notes == ("Hires upscale is not in a call",)
     settings = infotext.parse(FORGE).settings
     assert (settings["Hires prompt"], settings["Hires negative prompt"]) == ("\\", "")
     assert settings["Diffusion in Low Bits"] == "Automatic (fp16 LoRA)"
-    call = recover(found, catalog).call
+    call = recover(generation, catalog).call
     assert [(lora.model, lora.weight) for lora in call.loras] == [
         ("Tastic", 0.8), ("Journey", 0.5), ("Ink", 1.0), ("Daub", 0.7),
     ]  # fmt: skip
@@ -179,24 +184,29 @@ def test_the_hash_of_nothing_is_nobodys(catalog: Catalog, digest: str) -> None:
 
 
 def test_infotext_on_one_line_has_three_parts() -> None:
-    found = infotext.read(ONE_LINE)
-    assert found.prompt == "A drone shot of a harbour at night, Blade chaser movie"
-    assert (found.negative_prompt, found.sampler, found.steps, found.cfg_scale) == ("", "Undefined", 23, 3.5)
-    assert found.checkpoint == ModelUse("Z Image Turbo", (), 2442439)
+    generation = infotext.read(ONE_LINE)
+    assert generation.prompt == "A drone shot of a harbour at night, Blade chaser movie"
+    assert (generation.negative_prompt, generation.sampler, generation.steps, generation.cfg_scale) == (
+        "",
+        "Undefined",
+        23,
+        3.5,
+    )
+    assert generation.checkpoint == ModelUse("Z Image Turbo", (), 2442439)
 
 
 def test_a_sampler_without_a_name_is_the_usual_one(catalog: Catalog) -> None:
-    made = recover(infotext.read(ONE_LINE.replace("2442439", "22")), catalog)
-    assert (made.call.sampling_method, made.call.scheduler) == ("DPM++ 2M", "Karras")
-    assert made.notes == ("the metadata names no sampler: DPM++ 2M Karras was taken",)
+    recovery = recover(infotext.read(ONE_LINE.replace("2442439", "22")), catalog)
+    assert (recovery.call.sampling_method, recovery.call.scheduler) == ("DPM++ 2M", "Karras")
+    assert recovery.notes == ("the metadata names no sampler: DPM++ 2M Karras was taken",)
 
 
 def test_a_newer_base_model_has_its_own_usual_values(catalog: Catalog) -> None:
     line = "a ferry\nSteps: 9, Sampler: Undefined, CFG scale: 1, Size: 1000x1048, Model hash: 3f97fdc57a"
-    made = recover(infotext.read(line), catalog)
-    assert (made.call.sampling_method, made.call.scheduler) == ("Euler", "Simple")
-    assert (made.call.width, made.call.height) == (1008, 1056)
-    assert made.notes == (
+    recovery = recover(infotext.read(line), catalog)
+    assert (recovery.call.sampling_method, recovery.call.scheduler) == ("Euler", "Simple")
+    assert (recovery.call.width, recovery.call.height) == (1008, 1056)
+    assert recovery.notes == (
         "the metadata names no sampler: Euler Simple was taken",
         "the picture is 1000x1048; a call makes 1008x1056",
     )
@@ -215,7 +225,7 @@ def test_sdnext_spells_some_names_otherwise(catalog: Catalog) -> None:
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said", "field", "value"),
+    ("old", "new", "reason", "field", "value"),
     [
         ("1024x768", "1001x701", "1001x701; a call makes 1000x704", "height", 704),
         ("1024x768", "9000x9000", "9000x9000", "width", 4096),
@@ -228,16 +238,16 @@ def test_sdnext_spells_some_names_otherwise(catalog: Catalog) -> None:
     ],
 )
 def test_what_a_call_cannot_hold_is_said(
-    catalog: Catalog, old: str, new: str, said: str, field: str, value: object
+    catalog: Catalog, old: str, new: str, reason: str, field: str, value: object
 ) -> None:
-    made = recover(infotext.read(SDNEXT.replace(old, new)), catalog)
-    assert any(said in note for note in made.notes)
-    assert getattr(made.call, field) == value
+    recovery = recover(infotext.read(SDNEXT.replace(old, new)), catalog)
+    assert any(reason in note for note in recovery.notes)
+    assert getattr(recovery.call, field) == value
 
 
 def test_a_seed_of_minus_one_is_none(catalog: Catalog) -> None:
-    made = recover(infotext.read(SDNEXT.replace("18446744073709551615", "-1")), catalog)
-    assert (made.call.seed, made.notes) == (None, ())
+    recovery = recover(infotext.read(SDNEXT.replace("18446744073709551615", "-1")), catalog)
+    assert (recovery.call.seed, recovery.notes) == (None, ())
 
 
 @pytest.mark.parametrize(
@@ -251,13 +261,13 @@ def test_tags_have_many_forms(catalog: Catalog, tag: str, weight: float) -> None
 
 
 def test_a_pictures_input_and_a_tables_hashes_are_read() -> None:
-    found = infotext.read(
+    generation = infotext.read(
         "x <lora:Ink:1>\nSteps: 4, Sampler: Euler, Size: 64x64, Denoising strength: 0.5, "
         'Hashes: {"model": "692186a14a", "LORA:Ink": "fb4063c470"}, Model: basalt'
     )
-    assert found.checkpoint.hashes == ("692186a14a",)
-    assert found.loras == (ModelUse("Ink", ("fb4063c470",)),)
-    assert found.notes == ("the picture was made from another one, which a call does not hold",)
+    assert generation.checkpoint.hashes == ("692186a14a",)
+    assert generation.loras == (ModelUse("Ink", ("fb4063c470",)),)
+    assert generation.notes == ("the picture was made from another one, which a call does not hold",)
 
 
 @pytest.mark.parametrize(

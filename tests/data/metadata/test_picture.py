@@ -51,7 +51,7 @@ def saved(
     from PIL import Image
     from PIL.PngImagePlugin import PngInfo
 
-    image, written = Image.new("RGB", size), io.BytesIO()
+    image, buffer = Image.new("RGB", size), io.BytesIO()
     exif = image.getexif()
     exif[0x0131] = "a test"  # Pillow writes no Exif into a PNG without a tag of its own
     for name, tag in (("make", 0x010F), ("model", 0x0110)):
@@ -63,10 +63,10 @@ def saved(
         info = PngInfo()
         for name, text in (chunks or {}).items():
             info.add_itxt(name, text) if "中" in text else info.add_text(name, text)
-        image.save(written, form, pnginfo=info, exif=exif)
+        image.save(buffer, form, pnginfo=info, exif=exif)
     else:
-        image.save(written, form, exif=exif)
-    return written.getvalue()
+        image.save(buffer, form, exif=exif)
+    return buffer.getvalue()
 
 
 @pytest.mark.parametrize("form", ["JPEG", "WEBP", "PNG"])
@@ -83,16 +83,21 @@ def saved(
     ],
 )
 def test_a_user_comment_is_read_in_any_encoding(form: str, comment: bytes) -> None:
-    found = picture.read(saved(form, comment=comment))
-    assert (found.prompt, found.steps, found.sampler) == ("a fox 中", 4, "Euler")
-    assert (found.width, found.height) == (64, 48)
-    assert found.notes == ("the metadata does not give the size: the picture's own was taken",)
+    generation = picture.read(saved(form, comment=comment))
+    assert (generation.prompt, generation.steps, generation.sampler) == ("a fox 中", 4, "Euler")
+    assert (generation.width, generation.height) == (64, 48)
+    assert generation.notes == ("the metadata does not give the size: the picture's own was taken",)
 
 
 def test_a_png_has_infotext_or_a_graph() -> None:
     assert picture.read(saved("PNG", chunks={"parameters": TEXT})).prompt == "a fox 中"
-    found = picture.read(saved("PNG", chunks={"prompt": json.dumps(GRAPH), "workflow": '{"nodes": []}'}))
-    assert (found.prompt, found.sampler, found.schedule, found.width) == ("a tram", "lcm", "sgm_uniform", 640)
+    generation = picture.read(saved("PNG", chunks={"prompt": json.dumps(GRAPH), "workflow": '{"nodes": []}'}))
+    assert (generation.prompt, generation.sampler, generation.schedule, generation.width) == (
+        "a tram",
+        "lcm",
+        "sgm_uniform",
+        640,
+    )
     both = picture.read(saved("PNG", chunks={"prompt": json.dumps(GRAPH), "parameters": TEXT}))
     assert both.prompt == "a fox 中"
     odd = picture.read(
@@ -107,10 +112,19 @@ def test_a_webp_has_its_graph_in_the_cameras_fields() -> None:
 
 
 def test_swarmuis_parameters_are_read() -> None:
-    found = picture.read(saved("PNG", chunks={"parameters": json.dumps(SWARM)}))
-    assert (found.prompt, found.negative_prompt, found.seed, found.clip_skip) == ("a desert", "fog", 5, 2)
-    assert (found.sampler, found.schedule, found.guidance) == ("dpmpp_3m_sde_gpu", "karras", 3.5)
-    assert found.loras == (ModelUse("ink", weight=0.55), ModelUse("chalk", weight=-1.0))
+    generation = picture.read(saved("PNG", chunks={"parameters": json.dumps(SWARM)}))
+    assert (generation.prompt, generation.negative_prompt, generation.seed, generation.clip_skip) == (
+        "a desert",
+        "fog",
+        5,
+        2,
+    )
+    assert (generation.sampler, generation.schedule, generation.guidance) == (
+        "dpmpp_3m_sde_gpu",
+        "karras",
+        3.5,
+    )
+    assert generation.loras == (ModelUse("ink", weight=0.55), ModelUse("chalk", weight=-1.0))
 
 
 def test_a_picture_that_tells_nothing_is_an_error(tmp_path: Path) -> None:
@@ -131,9 +145,13 @@ def test_any_comment_is_text(data: bytes) -> None:
     assert isinstance(picture.user_comment(data), str)
 
 
-@given(st.recursive(st.none() | st.floats() | st.text(max_size=5), lambda one: st.lists(one, max_size=3)))
+@given(
+    st.recursive(
+        st.none() | st.floats() | st.text(max_size=5), lambda children: st.lists(children, max_size=3)
+    )
+)
 def test_any_value_of_swarmui_is_read_or_refused(value: Any) -> None:
     for name in SWARM["sui_image_params"]:
-        told = {"sui_image_params": {**SWARM["sui_image_params"], name: value}}
+        parameters = {"sui_image_params": {**SWARM["sui_image_params"], name: value}}
         with contextlib.suppress(DiffAgentError):
-            picture.from_text(json.dumps(told))
+            picture.from_text(json.dumps(parameters))

@@ -24,7 +24,7 @@ def _norm(name: str, width: int) -> Shapes:
 def image_reward() -> Shapes:
     """BLIP's ViT-L/16 and BERT-base with cross-attention, and five linear layers."""
     vision, text = "blip.visual_encoder", "blip.text_encoder"
-    found: Shapes = {
+    shapes: Shapes = {
         f"{vision}.cls_token": (1, 1, 1024),
         f"{vision}.pos_embed": (1, 197, 1024),
         f"{vision}.patch_embed.proj.weight": (1024, 3, 16, 16),
@@ -32,11 +32,11 @@ def image_reward() -> Shapes:
     }
     for i in range(24):
         at = f"{vision}.blocks.{i}"
-        found |= _norm(f"{at}.norm1", 1024) | _norm(f"{at}.norm2", 1024)
-        found |= _linear(f"{at}.attn.qkv", 1024, 3072) | _linear(f"{at}.attn.proj", 1024, 1024)
-        found |= _linear(f"{at}.mlp.fc1", 1024, 4096) | _linear(f"{at}.mlp.fc2", 4096, 1024)
-    found |= _norm(f"{vision}.norm", 1024)
-    found |= {
+        shapes |= _norm(f"{at}.norm1", 1024) | _norm(f"{at}.norm2", 1024)
+        shapes |= _linear(f"{at}.attn.qkv", 1024, 3072) | _linear(f"{at}.attn.proj", 1024, 1024)
+        shapes |= _linear(f"{at}.mlp.fc1", 1024, 4096) | _linear(f"{at}.mlp.fc2", 4096, 1024)
+    shapes |= _norm(f"{vision}.norm", 1024)
+    shapes |= {
         f"{text}.embeddings.position_ids": (1, 512),
         f"{text}.embeddings.word_embeddings.weight": (30524, 768),
         f"{text}.embeddings.position_embeddings.weight": (512, 768),
@@ -44,25 +44,25 @@ def image_reward() -> Shapes:
     }
     for i in range(12):
         at = f"{text}.encoder.layer.{i}"
-        for kind, seen in (("attention", 768), ("crossattention", 1024)):
-            found |= _linear(f"{at}.{kind}.self.query", 768, 768)
-            found |= _linear(f"{at}.{kind}.self.key", seen, 768) | _linear(
-                f"{at}.{kind}.self.value", seen, 768
+        for kind, width in (("attention", 768), ("crossattention", 1024)):
+            shapes |= _linear(f"{at}.{kind}.self.query", 768, 768)
+            shapes |= _linear(f"{at}.{kind}.self.key", width, 768) | _linear(
+                f"{at}.{kind}.self.value", width, 768
             )
-            found |= _linear(f"{at}.{kind}.output.dense", 768, 768)
-            found |= _norm(f"{at}.{kind}.output.LayerNorm", 768)
-        found |= _linear(f"{at}.intermediate.dense", 768, 3072) | _linear(f"{at}.output.dense", 3072, 768)
-        found |= _norm(f"{at}.output.LayerNorm", 768)
-    found |= _linear("blip.vision_proj", 1024, 256) | _linear("blip.text_proj", 768, 256)
+            shapes |= _linear(f"{at}.{kind}.output.dense", 768, 768)
+            shapes |= _norm(f"{at}.{kind}.output.LayerNorm", 768)
+        shapes |= _linear(f"{at}.intermediate.dense", 768, 3072) | _linear(f"{at}.output.dense", 3072, 768)
+        shapes |= _norm(f"{at}.output.LayerNorm", 768)
+    shapes |= _linear("blip.vision_proj", 1024, 256) | _linear("blip.text_proj", 768, 256)
     sizes = (768, 1024, 128, 64, 16, 1)
     for place, (into, out) in zip((0, 2, 4, 6, 7), itertools.pairwise(sizes), strict=True):
-        found |= _linear(f"mlp.layers.{place}", into, out)
-    return found
+        shapes |= _linear(f"mlp.layers.{place}", into, out)
+    return shapes
 
 
 def hps() -> Shapes:
     """open_clip's CLIP ViT-H/14."""
-    found: Shapes = {
+    shapes: Shapes = {
         "positional_embedding": (77, 1024),
         "text_projection": (1024, 1024),
         "logit_scale": (),
@@ -78,13 +78,13 @@ def hps() -> Shapes:
     for tower, layers, width in (("visual.", 32, 1280), ("", 24, 1024)):
         for i in range(layers):
             at = f"{tower}transformer.resblocks.{i}"
-            found |= _norm(f"{at}.ln_1", width) | _norm(f"{at}.ln_2", width)
-            found |= {
+            shapes |= _norm(f"{at}.ln_1", width) | _norm(f"{at}.ln_2", width)
+            shapes |= {
                 f"{at}.attn.in_proj_weight": (3 * width, width),
                 f"{at}.attn.in_proj_bias": (3 * width,),
             }
-            found |= _linear(f"{at}.attn.out_proj", width, width)
-            found |= _linear(f"{at}.mlp.c_fc", width, 4 * width) | _linear(
+            shapes |= _linear(f"{at}.attn.out_proj", width, width)
+            shapes |= _linear(f"{at}.mlp.c_fc", width, 4 * width) | _linear(
                 f"{at}.mlp.c_proj", 4 * width, width
             )
-    return found
+    return shapes

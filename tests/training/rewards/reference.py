@@ -45,7 +45,7 @@ def _clip_block(at: str, width: int) -> dict[str, torch.Tensor]:
             f"{at}.{name}.bias": torch.randn(rows) / 4,
         }
 
-    found = {
+    weights = {
         f"{at}.attn.in_proj_weight": torch.randn(3 * width, width) / 4,
         f"{at}.attn.in_proj_bias": torch.randn(3 * width) / 4,
         **pair("attn.out_proj", width, width),
@@ -53,8 +53,8 @@ def _clip_block(at: str, width: int) -> dict[str, torch.Tensor]:
         **pair("mlp.c_proj", width, 2 * width),
     }
     for name in ("ln_1", "ln_2"):
-        found |= {f"{at}.{name}.weight": torch.rand(width) + 0.5, f"{at}.{name}.bias": torch.randn(width)}
-    return found
+        weights |= {f"{at}.{name}.weight": torch.rand(width) + 0.5, f"{at}.{name}.bias": torch.randn(width)}
+    return weights
 
 
 def attention(
@@ -175,15 +175,15 @@ def image_reward(
         x = x + dense(attention(q, k, v, heads), state, f"{at}.attn.proj")
         inner = gelu(dense(norm(x, state, f"{at}.norm2", 1e-6), state, f"{at}.mlp.fc1"))
         x = x + dense(inner, state, f"{at}.mlp.fc2")
-    seen = norm(x, state, f"{vision}.norm", 1e-6)
+    patches = norm(x, state, f"{vision}.norm", 1e-6)
     words = state[f"{text}.embeddings.word_embeddings.weight"][ids]
     t = words + state[f"{text}.embeddings.position_embeddings.weight"][: ids.shape[1]]
-    t = norm(t, state, f"{text}.embeddings.LayerNorm", 1e-12).expand(len(seen), -1, -1)
+    t = norm(t, state, f"{text}.embeddings.LayerNorm", 1e-12).expand(len(patches), -1, -1)
     mask = (1 - real[:, None, None, :].float()) * -1e9
     for i in range(layers):
         at = f"{text}.encoder.layer.{i}"
         t = _bert_attention(t, t, state, f"{at}.attention", heads, mask)
-        t = _bert_attention(t, seen, state, f"{at}.crossattention", heads, None)
+        t = _bert_attention(t, patches, state, f"{at}.crossattention", heads, None)
         inner = dense(gelu(dense(t, state, f"{at}.intermediate.dense")), state, f"{at}.output.dense")
         t = norm(t + inner, state, f"{at}.output.LayerNorm", 1e-12)
     y = t[:, 0]

@@ -65,12 +65,12 @@ def clip_model(state: dict[str, Any], end: int = 11) -> Any:
         "num_attention_heads": HEADS, "hidden_act": "gelu", "projection_dim": 8,
     }  # fmt: skip
     text = {**tower, "vocab_size": 12, "max_position_embeddings": 9, "eos_token_id": end, "bos_token_id": 1}
-    seen = {**tower, "image_size": SIZE, "patch_size": PATCH}
+    vision = {**tower, "image_size": SIZE, "patch_size": PATCH}
     with torch.device("meta"):
-        model = CLIPModel(CLIPConfig(text_config=text, vision_config=seen, projection_dim=8))
-    named = from_open_clip(state)
-    model.load_state_dict(named, strict=False, assign=True)
-    return materialise(model, named)
+        model = CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=8))
+    weights = from_open_clip(state)
+    model.load_state_dict(weights, strict=False, assign=True)
+    return materialise(model, weights)
 
 
 @pytest.fixture(scope="module")
@@ -129,16 +129,18 @@ def test_image_reward_equals_its_formula_by_an_independent_forward() -> None:
         {"vocab_size": 30, "hidden_size": WIDTH, "intermediate_size": 2 * WIDTH, "num_hidden_layers": LAYERS,
          "num_attention_heads": HEADS, "max_position_embeddings": 40, "bos_token_id": 1, "sep_token_id": 2},
     )  # fmt: skip
-    for part, given in zip(parts, from_published(state), strict=True):
-        missing, unexpected = part.load_state_dict(given, strict=False)
+    for part, weights in zip(parts, from_published(state), strict=True):
+        missing, unexpected = part.load_state_dict(weights, strict=False)
         assert not unexpected
         assert [name for name in missing if "position_ids" not in name] == []
     words = Words([1, 9, 8, 7, 2])
     scorer = ImageReward(*parts, words, batch=2)
     images = pictures(3)
     (pixels,) = batches(images, CROPPED.at(SIZE), 8)
-    said = words([""], padding="max_length", max_length=35)
-    expected = reference.image_reward(state, pixels, said["input_ids"], said["attention_mask"], LAYERS, HEADS)
+    tokens = words([""], padding="max_length", max_length=35)
+    expected = reference.image_reward(
+        state, pixels, tokens["input_ids"], tokens["attention_mask"], LAYERS, HEADS
+    )
     assert scorer.score("a b c", images) == pytest.approx(expected.tolist(), abs=1e-3)
     assert expected.std() > 1e-3
 
@@ -187,10 +189,10 @@ def test_the_published_image_reward_is_read_whole(tmp_path: Path) -> None:
     (tmp_path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "BertTokenizer"}))
     scorer = ImageReward.load(str(tmp_path / "ImageReward.pt"), str(tmp_path), "cpu")
     parts = (scorer.vision, scorer.text, scorer.head)
-    held = [value for part in parts for value in part.parameters()]
+    parameters = [value for part in parts for value in part.parameters()]
     unread = ("blip.vision_proj.", "blip.text_proj.", "blip.text_encoder.embeddings.position_ids")
     assert len(shapes) == 625
-    assert len(held) == len([name for name in shapes if not name.startswith(unread)])
+    assert len(parameters) == len([name for name in shapes if not name.startswith(unread)])
     layer = scorer.vision.encoder.layers[23]
     assert layer.mlp.fc2.weight.flatten()[0] == values["blip.visual_encoder.blocks.23.mlp.fc2.weight"]
     cross = scorer.text.encoder.layer[11].crossattention
@@ -207,9 +209,9 @@ def test_the_published_hps_2_1_is_read_whole(tmp_path: Path) -> None:
     values = saved(shapes, tmp_path / "HPS_v2.1_compressed.pt", wrapped=True)
     tower = {"hidden_act": "gelu", "num_attention_heads": 16, "projection_dim": 1024}
     text = {"hidden_size": 1024, "intermediate_size": 4096, "num_hidden_layers": 24, "eos_token_id": 2}
-    seen = {"hidden_size": 1280, "intermediate_size": 5120, "num_hidden_layers": 32, "patch_size": 14}
+    vision = {"hidden_size": 1280, "intermediate_size": 5120, "num_hidden_layers": 32, "patch_size": 14}
     config = {"model_type": "clip", "projection_dim": 1024, "text_config": tower | text}
-    (tmp_path / "config.json").write_text(json.dumps(config | {"vision_config": tower | seen}))
+    (tmp_path / "config.json").write_text(json.dumps(config | {"vision_config": tower | vision}))
     words = ["!", "a</w>", "<|startoftext|>", "<|endoftext|>"]
     CLIPTokenizer(vocab={word: n for n, word in enumerate(words)}, merges=[]).save_pretrained(tmp_path)
     scorer = HPSv2.load(str(tmp_path / "HPS_v2.1_compressed.pt"), str(tmp_path), "cpu")

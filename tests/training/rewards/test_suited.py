@@ -21,13 +21,13 @@ SUITABILITY = plain_suitability(kin=4.0)
 
 def part(split: str, grades: Mapping[str, int]) -> PlainRequest:
     """A request whose words put it into a part."""
-    made = (request(f"a harbour, no {n}", grades) for n in range(200))
-    return next(one for one in made if one.split == split)
+    requests = (request(f"a harbour, no {n}", grades) for n in range(200))
+    return next(row for row in requests if row.split == split)
 
 
 def test_a_known_request_is_scored_by_its_reading(make_reader: Callable[..., Agent]) -> None:
-    asked = request("a harbour", {OIL: 3, PIXELS: 0})  # read as an oil painting, which no word says
-    reward = SuitabilityReward.from_requests(make_reader().prefilter, SUITABILITY, [asked], quiet)
+    query = request("a harbour", {OIL: 3, PIXELS: 0})  # read as an oil painting, which no word says
+    reward = SuitabilityReward.from_requests(make_reader().prefilter, SUITABILITY, [query], quiet)
     oil, pixels, absent = reward.measure("a harbour", [OIL, PIXELS, "urn:air:x"])
     assert (oil, absent) == (4.0, UNKNOWN)
     assert pixels < oil
@@ -46,18 +46,20 @@ def test_what_may_not_be_chosen_is_never_rewarded(make_reader: Callable[..., Age
         for card in prefilter.cards
     ]
     reward = SuitabilityReward(replace(prefilter, cards=cards), SUITABILITY, {}, {})
-    found = reward.measure("an oil painting of a harbour", [OIL, PIXELS])
-    assert found[0] == UNKNOWN < found[1]
+    scores = reward.measure("an oil painting of a harbour", [OIL, PIXELS])
+    assert scores[0] == UNKNOWN < scores[1]
 
 
 def test_the_agreement_is_on_held_out_grades(make_reader: Callable[..., Agent]) -> None:
     grades = {OIL: 3, PIXELS: 0, XL: 0}
-    held_out, trained = part("test", grades), part("train", {OIL: 0, PIXELS: 3})
-    reward = SuitabilityReward.from_requests(make_reader().prefilter, SUITABILITY, [held_out, trained], quiet)
-    told = reward.report()["agreement"]
-    assert (told["n"], told["pairs"], told["ordered"], told["good"]) == (1, 2, 1.0, 1.0)
+    held_out, train_row = part("test", grades), part("train", {OIL: 0, PIXELS: 3})
+    reward = SuitabilityReward.from_requests(
+        make_reader().prefilter, SUITABILITY, [held_out, train_row], quiet
+    )
+    shares = reward.report()["agreement"]
+    assert (shares["n"], shares["pairs"], shares["ordered"], shares["good"]) == (1, 2, 1.0, 1.0)
     assert SuitabilityReward.from_requests(
-        make_reader().prefilter, SUITABILITY, [trained], quiet
+        make_reader().prefilter, SUITABILITY, [train_row], quiet
     ).report() == {"agreement": {"n": 0}}
 
 
@@ -66,8 +68,8 @@ def test_pairs_in_order_by_hand() -> None:
     assert ordered_pairs(np.array([1.0, 2.0]), np.array([2, 2])) is None
     table = np.zeros((2, len(FEATURES)))
     table[:, FEATURES.index("kin")], table[:, FEATURES.index("downloads")] = (1, 0), (2, 5)
-    found = agreement(SUITABILITY, [GradedRequest(table, np.array([3, 0]), "test")])
-    assert (found["ordered"], found["ordered_by_downloads"]) == (1.0, 0.0)
+    shares = agreement(SUITABILITY, [GradedRequest(table, np.array([3, 0]), "test")])
+    assert (shares["ordered"], shares["ordered_by_downloads"]) == (1.0, 0.0)
     alike = agreement(SUITABILITY, [GradedRequest(table, np.array([3, 3]), "test")])
     assert (alike["pairs"], alike["ordered"]) == (0.0, 0.0)
 

@@ -113,8 +113,8 @@ def test_alignment_orders_responses_and_goes_on_in_the_same_bytes(
     assert {"cross_entropy", "best"} <= set(rows[0])
     assert (whole / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert json.loads((whole / "run.json").read_text())["reward"] == {"name": "short names", "n": 1}
-    stored = Adapter.open(whole / "adapter")
-    assert (stored.base, stored.scale) == (task[0].tuned.base.digest, 2.0)
+    adapter = Adapter.open(whole / "adapter")
+    assert (adapter.base, adapter.scale) == (task[0].tuned.base.digest, 2.0)
 
     class Killed(Exception):
         pass
@@ -124,17 +124,17 @@ def test_alignment_orders_responses_and_goes_on_in_the_same_bytes(
             raise Killed
 
     cut = tmp_path / "cut"
-    asked = len(task[0].reward.asked)  # type: ignore[attr-defined]
+    prompt_count = len(task[0].reward.asked)  # type: ignore[attr-defined]
     with pytest.raises(Killed):
         run(task[0], fresh(), cut, say=die)
     run(task[0], fresh(), cut, resume=True)
-    assert len(task[0].reward.asked) == asked + 8  # type: ignore[attr-defined]  # scored once
+    assert len(task[0].reward.asked) == prompt_count + 8  # type: ignore[attr-defined]  # scored once
     ours, theirs = (folder / "adapter" / FILE for folder in (cut, whole))
     assert ours.read_bytes() == theirs.read_bytes()
 
-    again = TunedModel.find(str(whole))  # a second stage goes on with the same adapter
-    assert again.adapter == whole / "adapter"
-    assert again.base.digest == task[0].tuned.base.digest
+    tuned = TunedModel.find(str(whole))  # a second stage goes on with the same adapter
+    assert tuned.adapter == whole / "adapter"
+    assert tuned.base.digest == task[0].tuned.base.digest
 
 
 def test_better_responses_become_more_probable(task: tuple[AlignmentTask, Agent], tmp_path: Path) -> None:
@@ -155,17 +155,17 @@ def test_the_tuned_model_and_the_reward_are_freed_before_training(
     task: tuple[AlignmentTask, Agent], tmp_path: Path
 ) -> None:
     """Weights of the engine, of its transformers twin and of the reward: a GPU has no room for both."""
-    agent, seen = task[1], []
+    agent, releases = task[1], []
     engine: Any = agent.engine
-    held = [weakref.ref(engine._decoder), weakref.ref(engine.plain.model)]
+    references = [weakref.ref(engine._decoder), weakref.ref(engine.plain.model)]
 
     def say(line: str) -> None:
         if line.startswith("step 1 of"):
-            seen.extend(one() is None for one in held)
-            seen.append(task[0].reward.closed)  # type: ignore[attr-defined]
+            releases.extend(reference() is None for reference in references)
+            releases.append(task[0].reward.closed)  # type: ignore[attr-defined]
 
     run(*task, tmp_path / "out", say=say, limits=Limits(steps=1))
-    assert set(seen) == {True}
+    assert set(releases) == {True}
     with pytest.raises(EngineGone, match="its weights are freed"):
         agent.call("a fox")
 
@@ -199,11 +199,11 @@ def test_the_adapter_of_fine_tuning_is_trained_on(tiny_folder: Path, tmp_path: P
 def test_rows_of_files_are_the_responses_again(task: tuple[AlignmentTask, Agent], tmp_path: Path) -> None:
     from diffagent.training.rrhf.collecting import collect
 
-    (first, *_) = found = collect(*task, tmp_path / "r.jsonl", quiet)
+    (first, *_) = responses = collect(*task, tmp_path / "r.jsonl", quiet)
     assert from_row(json.loads(json.dumps(to_row(first)))) == first
     with (tmp_path / "r.jsonl").open("a") as stream:
         stream.write('{"key": "cut of')  # a kill
-    assert collect(*task, tmp_path / "r.jsonl", quiet) == found
+    assert collect(*task, tmp_path / "r.jsonl", quiet) == responses
     alone = QueryResponses("k", "p", (1,), first.responses[:1], 1, 0, 0)
     assert rank([alone], {"k": [1.0]}) == []
 
@@ -215,8 +215,8 @@ def test_rows_of_files_are_the_responses_again(task: tuple[AlignmentTask, Agent]
 def test_checkpointing_and_all_weights(
     task: tuple[AlignmentTask, Agent], tmp_path: Path, changes: dict[str, Any]
 ) -> None:
-    changed = replace(task[0], config=replace(CONFIG, epochs=1, eval_steps=9, **changes))
-    report = run(changed, task[1], tmp_path / "out", limits=Limits(steps=1))
+    variant = replace(task[0], config=replace(CONFIG, epochs=1, eval_steps=9, **changes))
+    report = run(variant, task[1], tmp_path / "out", limits=Limits(steps=1))
     assert report["steps"] == 1
     assert {"merged", "adapter"} == set(report["weights"])
     assert Adapter.open(tmp_path / "out" / "adapter").base == task[0].tuned.base.digest

@@ -39,53 +39,55 @@ def test_near_duplicates_of_the_query_do_not_speak_for_a_model() -> None:
 
 
 def test_the_halves_share_no_sample_prompt_and_every_model_has_its_card() -> None:
-    found = community([])
-    samples = found.cluster != -1
-    assert set(found.half[samples].tolist()) <= {0, 1}
+    images = community([])
+    samples = images.cluster != -1
+    assert set(images.half[samples].tolist()) <= {0, 1}
     for side in ("reward", "report"):
-        asked = community([], side).measure("harbour in oil", [PIXELS.card.air, OILS.card.air])["relevance"]
-        assert asked[1] > asked[0]  # by its samples or by its name alone
+        relevance = community([], side).measure("harbour in oil", [PIXELS.card.air, OILS.card.air])[
+            "relevance"
+        ]
+        assert relevance[1] > relevance[0]  # by its samples or by its name alone
     texts = {"reward": set(), "report": set()}  # type: ignore[var-annotated]
-    for place, half in enumerate(found.half[samples]):
-        texts["report" if half else "reward"].add(found.vectors[place].tobytes())
+    for place, half in enumerate(images.half[samples]):
+        texts["report" if half else "reward"].add(images.vectors[place].tobytes())
     assert not texts["reward"] & texts["report"]
 
 
 def test_a_model_that_the_crawl_does_not_know_has_nothing() -> None:
-    found = community([]).measure("a fox", ["urn:air:sd1:checkpoint:civitai:9@9"])
-    assert {name: values.tolist() for name, values in found.items()} == {
+    measures = community([]).measure("a fox", ["urn:air:sd1:checkpoint:civitai:9@9"])
+    assert {name: values.tolist() for name, values in measures.items()} == {
         "relevance": [0.0], "rating": [0.0], "downloads": [0.0],
     }  # fmt: skip
 
 
 def test_standing_is_within_type_and_base_model() -> None:
-    found = standings([card(1, 10), card(2, 30), card(3, 20), card(4, 10**6, kind="LoRA")])
-    assert [found[f"urn:air:sd1:checkpoint:civitai:{n}@{n + 1}"].downloads for n in (1, 2, 3)] == [0, 1, 0.5]
-    assert found["urn:air:sd1:lora:civitai:4@5"].downloads == 0.5  # alone in its group
+    ranks = standings([card(1, 10), card(2, 30), card(3, 20), card(4, 10**6, kind="LoRA")])
+    assert [ranks[f"urn:air:sd1:checkpoint:civitai:{n}@{n + 1}"].downloads for n in (1, 2, 3)] == [0, 1, 0.5]
+    assert ranks["urn:air:sd1:lora:civitai:4@5"].downloads == 0.5  # alone in its group
     added = list(standings([card(1, 10), card(2, 0, 0, 0.0), card(3, 20)]).values())
     assert (added[1].downloads, added[1].rating) == (0.5, 0.5)  # nobody has said anything of it
-    rated = standings([card(1, 1, 1000, 4.9), card(2, 1, 1, 5.0), card(3, 1, 1000, 4.0)])
-    shares = [rated[f"urn:air:sd1:checkpoint:civitai:{n}@{n + 1}"].rating for n in (1, 2, 3)]
+    by_rating = standings([card(1, 1, 1000, 4.9), card(2, 1, 1, 5.0), card(3, 1, 1000, 4.0)])
+    shares = [by_rating[f"urn:air:sd1:checkpoint:civitai:{n}@{n + 1}"].rating for n in (1, 2, 3)]
     assert shares == [1.0, 0.5, 0.0]  # one rating of 5 does not outrank a thousand of 4.9
 
 
 def test_hidden_downloads_stand_in_the_middle_and_move_nobody() -> None:
-    shown = [card(1, 10), card(2, 30), card(3, 20)]
+    peers = [card(1, 10), card(2, 30), card(3, 20)]
     hidden = replace(card(4, 0, 90, 4.9), stats=Stats(0, 0, 0, 90, 4.9, hidden=True))
-    found = standings([*shown, hidden])
-    airs = [one.air for one in (*shown, hidden)]
-    assert [found[air].downloads for air in airs] == [0, 1, 0.5, 0.5]
-    assert found[hidden.air].rating == 1.0
+    ranks = standings([*peers, hidden])
+    airs = [peer.air for peer in (*peers, hidden)]
+    assert [ranks[air].downloads for air in airs] == [0, 1, 0.5, 0.5]
+    assert ranks[hidden.air].rating == 1.0
     assert standings([hidden])[hidden.air].downloads == 0.5
 
 
 def test_the_score_weighs_relevance_by_half() -> None:
-    measured = {
+    measures = {
         "relevance": np.array([0.2, 0.6, 0.4]),
         "rating": np.array([1.0, 0.0, 0.5]),
         "downloads": np.array([1.0, 0.0, 0.5]),
     }
-    assert combine(measured).tolist() == pytest.approx([0.5, 0.5, 0.5])
+    assert combine(measures).tolist() == pytest.approx([0.5, 0.5, 0.5])
 
 
 def test_normalisation_and_the_unified_metric_by_hand() -> None:

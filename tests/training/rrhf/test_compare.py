@@ -26,13 +26,13 @@ def test_a_system_is_a_name_a_model_and_perhaps_a_fusion() -> None:
 def test_the_system_that_chooses_what_is_liked_gains(make_agent: Callable[..., Agent]) -> None:
     pair = HeldOutPair("pixel art, a small fox", "", "urn:air:sd1:checkpoint:civitai:11@12")
     community = Community.from_entries(ENTRIES, WordEncoder(), [pair.prompt], quiet, "report")
-    found = {}
+    systems = {}
     for name, letter in (("first", "A"), ("last", "B")):
         engine = RuleEngine(prefer=lambda label, letter=letter: 9.0 * (label == letter))
-        found[name] = answers(
+        systems[name] = answers(
             make_agent(engine, Fusion(choice_weight=5.0)), [pair, pair], community, 1, quiet
         )
-    rows = table(found)
+    rows = table(systems)
     assert rows["first"]["agent"]["recall"] == 100.0
     assert rows["last"]["agent"]["recall"] == 0.0
     assert (rows["first"]["n"], rows["first"]["hallucination"], rows["first"]["unconstrained"]) == (
@@ -40,8 +40,10 @@ def test_the_system_that_chooses_what_is_liked_gains(make_agent: Callable[..., A
         0.0,
         1.0,
     )
-    one, other = rows["first"]["agent"]["raw"], rows["last"]["agent"]["raw"]
-    assert one["relevance"] > other["relevance"]
-    expected = 50 * (0 - 1) + 25 * (other["rating"] - one["rating"] + other["downloads"] - one["downloads"])
+    first, other = rows["first"]["agent"]["raw"], rows["last"]["agent"]["raw"]
+    assert first["relevance"] > other["relevance"]
+    expected = 50 * (0 - 1) + 25 * (
+        other["rating"] - first["rating"] + other["downloads"] - first["downloads"]
+    )
     assert rows["gain"]["agent"]["community"]["mean"] == pytest.approx(expected, abs=0.02)
     assert rows["gain"]["llm"]["recall"] == {"mean": -100.0, "ci95": [-100.0, -100.0]}

@@ -67,8 +67,8 @@ def test_a_model_names_models_from_memory_and_is_aligned_with_what_suits(
         train(recipe, tmp_path / "dabench", tmp_path / "sft", catalog=catalog, progress=quiet, say=silent)
     tuned = TunedModel.find(str(tmp_path / "sft"))
     assert tuned.adapter is None  # whole weights
-    asked = PromptSet("test", tuple(prompts), (OIL,) * len(prompts))
-    found: dict[str, Any] = {"sft": answers(tuned.engine(), agent.catalog, asked, quiet)}
+    prompt_set = PromptSet("test", tuple(prompts), (OIL,) * len(prompts))
+    systems: dict[str, Any] = {"sft": answers(tuned.engine(), agent.catalog, prompt_set, quiet)}
 
     graded = [request(text, {OIL: 3, PIXELS: 0, XL: 0}) for text in prompts]
     reward = SuitabilityReward.from_requests(agent.prefilter, plain_suitability(kin=4.0), graded, quiet)
@@ -90,8 +90,8 @@ def test_a_model_names_models_from_memory_and_is_aligned_with_what_suits(
     assert report["reward"]["agreement"]["ordered"] == 1.0
     assert (tmp_path / "rrhf" / "adapter").is_dir()
     aligned = TunedModel.find(str(tmp_path / "rrhf"))
-    found["rrhf"] = answers(aligned.engine(), agent.catalog, asked, quiet)
-    rows = table({"test": found}, [asked])["test"]
+    systems["rrhf"] = answers(aligned.engine(), agent.catalog, prompt_set, quiet)
+    rows = table({"test": systems}, [prompt_set])["test"]
     assert rows["sft"]["models"] == 3
     assert rows["rrhf"]["models"] == 1
     assert rows["gain"]["recall"]["mean"] > 20

@@ -48,8 +48,8 @@ def queries(agent: Agent, form: str = "candidates", k: int = 4) -> list[Query]:
 
 
 def test_a_querys_key_follows_from_all_that_is_asked(agent: Agent) -> None:
-    (query,), (again,) = queries(agent), queries(agent)
-    assert query.key == again.key
+    (query,), (repeat,) = queries(agent), queries(agent)
+    assert query.key == repeat.key
     surer = [replace(query.candidates[0], score=5.0), *query.candidates[1:]]
     for other in (
         replace(query, candidates=tuple(surer)),  # the same models, but the question shows other matches
@@ -62,14 +62,14 @@ def test_a_querys_key_follows_from_all_that_is_asked(agent: Agent) -> None:
 
 def test_branches_of_a_question_do_not_disturb_each_other(policy: Policy) -> None:
     ids = [3, 4, 5, 6]
-    asked = Prefill(policy.model, ids)
+    prefill = Prefill(policy.model, ids)
     with torch.no_grad():
         whole = policy.model(torch.tensor([[*ids, 9, 8], [*ids, 7, 8]])).logits.log_softmax(-1)
-    one = asked.branch()
-    np.testing.assert_allclose(one.first(), whole[0, 3], atol=1e-4)
-    np.testing.assert_allclose(one.extend([0, 0], [9, 7]), whole[:, 4], atol=1e-4)
-    np.testing.assert_allclose(one.extend([1, 0], [8, 8]), whole[[1, 0], 5], atol=1e-4)
-    np.testing.assert_allclose(asked.branch().extend([0], [9])[0], whole[0, 4], atol=1e-4)
+    branch = prefill.branch()
+    np.testing.assert_allclose(branch.first(), whole[0, 3], atol=1e-4)
+    np.testing.assert_allclose(branch.extend([0, 0], [9, 7]), whole[:, 4], atol=1e-4)
+    np.testing.assert_allclose(branch.extend([1, 0], [8, 8]), whole[[1, 0], 5], atol=1e-4)
+    np.testing.assert_allclose(prefill.branch().extend([0], [9])[0], whole[0, 4], atol=1e-4)
 
 
 def test_the_default_stands_among_the_candidates(agent: Agent) -> None:
@@ -87,22 +87,22 @@ def test_the_default_stands_among_the_candidates(agent: Agent) -> None:
 def test_responses_are_different_and_callable(agent: Agent, policy: Policy) -> None:
     (query,) = queries(agent)
     config = RRHFConfig(responses=4, diversity=50.0)
-    found = respond(query, policy, agent, config, default_card(agent), np.random.default_rng(0))
-    assert found.asked == 5
-    calls = [one.call for one in found.responses]
+    outcome = respond(query, policy, agent, config, default_card(agent), np.random.default_rng(0))
+    assert outcome.asked == 5
+    calls = [response.call for response in outcome.responses]
     assert all(flaw(call.model_dump(), agent.catalog) is None for call in calls)
     assert len({call.model_dump_json() for call in calls}) == len(calls)
-    assert found.responses[-1].call.air == default_card(agent).air
-    assert len(calls) == found.asked - found.invalid - found.repeated + 1
-    default = found.responses[-1].call
+    assert outcome.responses[-1].call.air == default_card(agent).air
+    assert len(calls) == outcome.asked - outcome.invalid - outcome.repeated + 1
+    default = outcome.responses[-1].call
     assert (default.sampling_method, default.sampling_steps, default.cfg_scale) == ("Euler a", 20, 7.0)
-    told = summary([found])
-    assert (told["texts"], told["responses"]) == (5, len(calls))
-    assert found.ids == tuple(policy.chat.prompt_ids(query.question))
+    counts = summary([outcome])
+    assert (counts["texts"], counts["responses"]) == (5, len(calls))
+    assert outcome.ids == tuple(policy.chat.prompt_ids(query.question))
 
 
 @pytest.mark.parametrize(
-    ("said", "sound", "steps"),
+    ("fields", "sound", "steps"),
     [
         ('[512,768,"DDIM",33,5]', True, 33),
         ('[512,768,"DDIM",330,5]', False, None),
@@ -112,18 +112,22 @@ def test_responses_are_different_and_callable(agent: Agent, policy: Policy) -> N
     ],
 )
 def test_a_samples_own_parameters_are_kept_or_counted_as_illegal(
-    agent: Agent, policy: Policy, monkeypatch: pytest.MonkeyPatch, said: str, sound: bool, steps: int | None
+    agent: Agent, policy: Policy, monkeypatch: pytest.MonkeyPatch, fields: str, sound: bool, steps: int | None
 ) -> None:
     from diffagent.training.rrhf import responses
 
     (query,) = queries(agent)
     card = agent.catalog.find("Ink Fox Style")
-    text = f"{LABELS[query.cards.index(card)]} {identity(card)} {said}"
+    text = f"{LABELS[query.cards.index(card)]} {identity(card)} {fields}"
     monkeypatch.setattr(responses, "_texts", lambda *_: iter([("sample", text)]))
     default, rng = default_card(agent), np.random.default_rng(0)
-    found = respond(query, policy, agent, RRHFConfig(ranked="whole"), default, rng)
-    assert (found.illegal, found.invalid, summary([found])["illegal"]) == (int(not sound), 0, int(not sound))
-    call = found.responses[0].call
+    outcome = respond(query, policy, agent, RRHFConfig(ranked="whole"), default, rng)
+    assert (outcome.illegal, outcome.invalid, summary([outcome])["illegal"]) == (
+        int(not sound),
+        0,
+        int(not sound),
+    )
+    call = outcome.responses[0].call
     assert call.model == card.name
     assert (call.sampling_steps == 33) == (steps == 33)
 
@@ -143,25 +147,25 @@ def test_drawn_parameters_make_other_calls_of_the_same_model(agent: Agent, polic
     (query,) = queries(agent)
     letter, rng = LABELS[query.cards.index(agent.catalog.find("Ink Fox Style"))], np.random.default_rng(0)
     usual = [_response("beam", letter, query, policy, agent, None)[0] for _ in range(2)]
-    drawn = [_response("beam", letter, query, policy, agent, rng)[0] for _ in range(20)]
+    draws = [_response("beam", letter, query, policy, agent, rng)[0] for _ in range(20)]
     assert usual[0] == usual[1]
-    assert len({one.call.model_dump_json() for one in drawn if one}) > 2
-    assert {one.call.air for one in drawn if one} == {usual[0].call.air if usual[0] else None}
-    assert all(one and flaw(one.call.model_dump(), agent.catalog) is None for one in drawn)
+    assert len({response.call.model_dump_json() for response in draws if response}) > 2
+    assert {response.call.air for response in draws if response} == {usual[0].call.air if usual[0] else None}
+    assert all(response and flaw(response.call.model_dump(), agent.catalog) is None for response in draws)
 
 
 def test_an_answers_tokens_spell_it(agent: Agent, policy: Policy) -> None:
     for form in ("candidates", "memory"):
         (query,) = queries(agent, form)
         card = agent.catalog.find("Ink Fox Style") if form == "memory" else query.cards[1]
-        made = complete("beam", card, {}, query, policy, agent)
-        text = policy.chat.decode(made.tokens[:-1])
+        response = complete("beam", card, {}, query, policy, agent)
+        text = policy.chat.decode(response.tokens[:-1])
         assert text.startswith(
             '["Ink Fox Style","LoRA","SD 1.5",' if form == "memory" else f"{LABELS[1]} {identity(card)} ["
         )
-        assert made.tokens[-1] == policy.chat.end_ids[0]
-        assert made.call.model == card.name
-        assert made.call.prompt.endswith("pixel art, a small fox")
+        assert response.tokens[-1] == policy.chat.end_ids[0]
+        assert response.call.model == card.name
+        assert response.call.prompt.endswith("pixel art, a small fox")
 
 
 def test_of_a_response_the_model_part_may_count_alone(agent: Agent, policy: Policy) -> None:
@@ -169,20 +173,25 @@ def test_of_a_response_the_model_part_may_count_alone(agent: Agent, policy: Poli
     for form in ("candidates", "memory"):
         (query,) = queries(agent, form)
         fox = agent.catalog.find("Ink Fox Style")
-        given = [
-            complete("beam", fox, own, query, policy, agent) for own in ({"steps": "21"}, {}, {"steps": "22"})
+        responses = [
+            complete("beam", fox, options, query, policy, agent)
+            for options in ({"steps": "21"}, {}, {"steps": "22"})
         ]
-        given.append(complete("default", default_card(agent), {}, query, policy, agent))
-        assert _with_ranked_tokens(given, query, policy, agent, RRHFConfig()) == tuple(given)
-        one, default = _with_ranked_tokens(given, query, policy, agent, config)
-        assert (one.call.model, default.call.model) == (fox.name, default_card(agent).name)
+        responses.append(complete("default", default_card(agent), {}, query, policy, agent))
+        assert _with_ranked_tokens(responses, query, policy, agent, RRHFConfig()) == tuple(responses)
+        beam, default = _with_ranked_tokens(responses, query, policy, agent, config)
+        assert (beam.call.model, default.call.model) == (fox.name, default_card(agent).name)
         letter = LABELS[query.cards.index(fox)] if form == "candidates" else ""
         opening = f"{letter} {identity(fox)} [" if letter else '["Ink Fox Style","LoRA","SD 1.5",'
-        assert policy.chat.decode(one.tokens).startswith(opening)
-        assert not policy.chat.decode(one.tokens[:-1]).startswith(opening)
-        both = _with_ranked_tokens(given, query, policy, agent, RRHFConfig(ranked="model", learnt="whole"))
-        assert [len(said.tokens) for said in (one, default)] == [said.counted for said in both]
-        assert all(said.tokens[-1] == policy.vocabulary.end for said in both)
+        assert policy.chat.decode(beam.tokens).startswith(opening)
+        assert not policy.chat.decode(beam.tokens[:-1]).startswith(opening)
+        both = _with_ranked_tokens(
+            responses, query, policy, agent, RRHFConfig(ranked="model", learnt="whole")
+        )
+        assert [len(response.tokens) for response in (beam, default)] == [
+            response.counted for response in both
+        ]
+        assert all(response.tokens[-1] == policy.vocabulary.end for response in both)
 
 
 @pytest.mark.parametrize(
@@ -199,8 +208,8 @@ def test_of_a_response_the_model_part_may_count_alone(agent: Agent, policy: Poli
     ],
 )  # fmt: skip
 def test_what_names_no_model_of_the_catalog_is_invalid(agent: Agent, text: str, name: str | None) -> None:
-    found = _named_card(text, Query(Wishes("a fox"), (), "memory"), agent)
-    assert (found.name if found else None) == name
+    card = _named_card(text, Query(Wishes("a fox"), (), "memory"), agent)
+    assert (card.name if card else None) == name
 
 
 def test_letters_beyond_the_candidates_are_invalid(agent: Agent) -> None:
@@ -227,6 +236,6 @@ def test_memory_form_asks_the_whole_catalog(make_agent: Callable[..., Agent], po
     agent = make_agent()
     (query,) = queries(agent, "memory")
     config = RRHFConfig(form="memory", responses=2, diversity=5.0)
-    found = respond(query, policy, agent, config, default_card(agent), np.random.default_rng(1))
-    assert (found.asked, found.invalid) == (3, 3)  # random weights name nobody
-    assert [one.source for one in found.responses] == ["default"]
+    outcome = respond(query, policy, agent, config, default_card(agent), np.random.default_rng(1))
+    assert (outcome.asked, outcome.invalid) == (3, 3)  # random weights name nobody
+    assert [response.source for response in outcome.responses] == ["default"]

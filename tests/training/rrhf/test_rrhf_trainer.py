@@ -40,10 +40,10 @@ def test_a_batch_on_literal_ids() -> None:
     assert batch["attention_mask"].tolist() == [[1] * 6, [1, 1, 1, 1, 1, 0]]
     assert batch["own"].int().tolist() == [[0, 0, 0, 1, 1, 1], [0, 0, 0, 1, 1, 0]]
     assert batch["scores"].tolist() == pytest.approx([0.2, 0.9])
-    left = collate(QUERIES[:1], pad=0, side="left")
-    assert left["input_ids"].tolist() == [[5, 6, 7, 8, 9, 2], [0, 5, 6, 7, 10, 2]]
-    assert left["own"].int().tolist() == [[0, 0, 0, 1, 1, 1], [0, 0, 0, 0, 1, 1]]
-    assert left["ranked"].equal(left["own"])
+    left_batch = collate(QUERIES[:1], pad=0, side="left")
+    assert left_batch["input_ids"].tolist() == [[5, 6, 7, 8, 9, 2], [0, 5, 6, 7, 10, 2]]
+    assert left_batch["own"].int().tolist() == [[0, 0, 0, 1, 1, 1], [0, 0, 0, 0, 1, 1]]
+    assert left_batch["ranked"].equal(left_batch["own"])
     few = collate([replace(QUERIES[0], counted=[2, 1])], pad=0, side="left")
     assert few["ranked"].int().tolist() == [[0, 0, 0, 1, 1, 0], [0, 0, 0, 0, 1, 0]]
     assert collate(QUERIES, pad=0)["query"].tolist() == [0, 0, 1, 1, 1]
@@ -52,13 +52,13 @@ def test_a_batch_on_literal_ids() -> None:
 def one_by_one(model: Any, queries: Sequence[ScoredQuery] = tuple(QUERIES)) -> tuple[list[float], list[int]]:
     """Σ log P of every response by a pass of its own, without padding."""
     totals, lengths = [], []
-    for one in queries:
-        for said in one.responses:
-            ids = torch.tensor([one.prompt + said])
+    for query in queries:
+        for response in query.responses:
+            ids = torch.tensor([query.prompt + response])
             logits = model(ids).logits[0].log_softmax(-1)
-            at = range(len(one.prompt) - 1, len(one.prompt) + len(said) - 1)
+            at = range(len(query.prompt) - 1, len(query.prompt) + len(response) - 1)
             totals.append(sum(float(logits[i, ids[0, i + 1]]) for i in at))
-            lengths.append(len(said))
+            lengths.append(len(response))
     return totals, lengths
 
 
@@ -84,10 +84,10 @@ def test_a_query_that_is_computed_once_changes_no_probability(model: Any) -> Non
 def test_what_is_ranked_may_be_less_than_what_is_learnt(model: Any, way: Any) -> None:
     expected, _ = one_by_one(model)
     counts = [[1, 1], [2, 1, 3]]
-    less = [replace(one, counted=few) for one, few in zip(QUERIES, counts, strict=True)]
+    less = [replace(query, counted=few) for query, few in zip(QUERIES, counts, strict=True)]
     short = [
-        replace(one, responses=[said[:n] for said, n in zip(one.responses, few, strict=True)])
-        for one, few in zip(QUERIES, counts, strict=True)
+        replace(query, responses=[response[:n] for response, n in zip(query.responses, few, strict=True)])
+        for query, few in zip(QUERIES, counts, strict=True)
     ]
     cut, _ = one_by_one(model, short)
     total, length, whole = way(model, collate(less, pad=3))
@@ -97,13 +97,13 @@ def test_what_is_ranked_may_be_less_than_what_is_learnt(model: Any, way: Any) ->
 
 
 def test_both_ways_have_the_same_gradients(model: Any) -> None:
-    found = []
+    gradients = []
     for way in (whole_log_probs, shared_log_probs):
         model.zero_grad()
         total, length, _ = way(model, collate(QUERIES, pad=3))
         (total / length).sum().backward()
-        found.append(model.model.layers[0].self_attn.q_proj.weight.grad.clone())
-    torch.testing.assert_close(*found, atol=1e-4, rtol=1e-3)
+        gradients.append(model.model.layers[0].self_attn.q_proj.weight.grad.clone())
+    torch.testing.assert_close(*gradients, atol=1e-4, rtol=1e-3)
 
 
 def test_logits_are_not_rounded_to_eighths() -> None:

@@ -18,21 +18,21 @@ from diffagent.training.rewards.suited import SuitabilityReward
 @pytest.fixture
 def offered(make_reader: Callable[..., Agent]) -> list[Offer]:
     agent = make_reader()
-    asked = [request(f"a harbour, no {n}", {OIL: 3, PIXELS: 0, XL: 2, "x": 3}) for n in range(4)]
-    reward = SuitabilityReward.from_requests(agent.prefilter, plain_suitability(kin=4.0), asked, quiet)
+    requests = [request(f"a harbour, no {n}", {OIL: 3, PIXELS: 0, XL: 2, "x": 3}) for n in range(4)]
+    reward = SuitabilityReward.from_requests(agent.prefilter, plain_suitability(kin=4.0), requests, quiet)
     lone = request("a lake", {XL: 3})
-    found = offers(agent, [*asked, lone], reward, quiet)
-    assert len(found) == 4  # of the last there is nothing to choose
+    usable_offers = offers(agent, [*requests, lone], reward, quiet)
+    assert len(usable_offers) == 4  # of the last there is nothing to choose
     with pytest.raises(BadInput, match="no request has two graded candidates"):
         offers(agent, [lone], reward, quiet)
-    return found
+    return usable_offers
 
 
 def test_graded_candidates_stand_in_orders_of_their_own(offered: list[Offer]) -> None:
-    orders = {tuple(one.card.air for one in offer.candidates) for offer in offered}
+    orders = {tuple(candidate.card.air for candidate in offer.candidates) for offer in offered}
     assert len(orders) > 1
     for offer in offered:
-        at = [one.card.air for one in offer.candidates].index(OIL)
+        at = [candidate.card.air for candidate in offer.candidates].index(OIL)
         assert offer.measures["suitability"][at] == 1.0  # both others suit less
         assert offer.measures["good"].tolist() == [i == at for i in range(3)]
         assert offer.measures["wrong"].sum() == 1
@@ -46,15 +46,15 @@ def test_the_language_model_alone_chooses_by_letter_or_by_name(offered: list[Off
     class Named(RuleEngine):
         def write(self, prompt: object, grammar: object, draft: str = "") -> str:
             (slot,) = grammar.slots  # type: ignore[attr-defined]
-            return str(next(one for one in slot.options if "Masters" in one))
+            return str(next(option for option in slot.options if "Masters" in option))
 
-    taken = choices(Named(), offered, "memory", quiet)
-    assert [offer.candidates[at].card.air for at, offer in zip(taken, offered, strict=True)] == [OIL] * 4
+    places = choices(Named(), offered, "memory", quiet)
+    assert [offer.candidates[at].card.air for at, offer in zip(places, offered, strict=True)] == [OIL] * 4
 
 
 def test_the_table_names_what_was_not_optimised(offered: list[Offer]) -> None:
-    good = [int(np.argmax(one.measures["good"])) for one in offered]
-    wrong = [int(np.argmax(one.measures["wrong"])) for one in offered]
+    good = [int(np.argmax(offer.measures["good"])) for offer in offered]
+    wrong = [int(np.argmax(offer.measures["wrong"])) for offer in offered]
     rows = table({"sft": wrong, "rrhf": good}, offered)
     assert rows["n"] == 4
     assert rows["optimised"] == ["suitability"]

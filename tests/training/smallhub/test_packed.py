@@ -48,9 +48,9 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
-def gap(one: Path, other: Path) -> float:
+def gap(path: Path, other_path: Path) -> float:
     """The largest difference of two models' weights."""
-    first, second = load_unet(one).state_dict(), load_unet(other).state_dict()
+    first, second = load_unet(path).state_dict(), load_unet(other_path).state_dict()
     return max(float((first[name] - second[name]).abs().max()) for name in first)
 
 
@@ -64,9 +64,9 @@ def test_what_is_packed_comes_out_again(hub: Path, tmp_path: Path) -> None:
     for name, folder in model_folders(hub / "models").items():
         assert gap(folder, out[name]) < 2e-2  # of up to 1.5: eight bits, and the rank is the true one
         assert (out[name] / "training.json").read_text() == (folder / "training.json").read_text()
-    stored = torch.load(tmp_path / "scorers" / "report" / "second.pt", weights_only=True)
+    weights = torch.load(tmp_path / "scorers" / "report" / "second.pt", weights_only=True)
     for name, weight in build("second", 2).state_dict().items():
-        torch.testing.assert_close(stored[name], weight, atol=2e-3, rtol=2e-3)
+        torch.testing.assert_close(weights[name], weight, atol=2e-3, rtol=2e-3)
 
 
 def test_a_lower_rank_is_smaller_and_only_near(hub: Path, tmp_path: Path) -> None:
@@ -75,8 +75,8 @@ def test_a_lower_rank_is_smaller_and_only_near(hub: Path, tmp_path: Path) -> Non
     assert sizes[0] < sizes[1]
     out = model_folders(tmp_path / "models")
     unpack(tmp_path / "1", out, tmp_path / "scorers")
-    changed = models()[1].name
-    assert gap(folders[changed], out[changed]) > 0.05
+    name = models()[1].name
+    assert gap(folders[name], out[name]) > 0.05
     assert gap(folders[BASE], out[BASE]) < 2e-3
 
 
@@ -101,28 +101,30 @@ def test_of_the_models_that_ship_the_good_ones_are_better(tmp_path: Path) -> Non
         net = build(kind, 0)
         net.load_state_dict(torch.load(tmp_path / "scorers" / "report" / f"{kind}.pt", weights_only=True))
         scorers.append(SmallScorer(kind, net.eval(), see, encoder))
-    read = reader(encoder)
+    load_pipe = reader(encoder)
     gains: dict[str, float] = {}
     for style in STYLES[1:]:  # of 32 pixels a side, pixel art and plain pictures are much alike
-        pair = sorted((one for one in models() if one.style == style), key=lambda one: one.good)
-        pipes = [read(folders[one.name], torch.float32) for one in pair]
+        pair = sorted((model for model in models() if model.style == style), key=lambda model: model.good)
+        pipes = [load_pipe(folders[model.name], torch.float32) for model in pair]
         for pipe in pipes:
             pipe.set_progress_bar_config(disable=True)
             pipe.scheduler = EulerAncestralDiscreteScheduler.from_config(pipe.scheduler.config)
-        won = []
+        leads = []
         for subject in SUBJECTS:
             prompt = caption(subject, style, 0)
-            drawn = []
+            images = []
             for pipe in pipes:
                 noise = torch.Generator().manual_seed(7)
-                drawn += pipe(
+                images += pipe(
                     prompt,
                     num_inference_steps=12,
                     guidance_scale=3.0,
                     generator=noise,
                     num_images_per_prompt=2,
                 ).images
-            poor, good = unified({one.name: np.reshape(one.score(prompt, drawn), (2, 2)) for one in scorers})
-            won.append(good - poor)
-        gains[style] = float(np.mean(won))
+            poor, good = unified(
+                {scorer.name: np.reshape(scorer.score(prompt, images), (2, 2)) for scorer in scorers}
+            )
+            leads.append(good - poor)
+        gains[style] = float(np.mean(leads))
     assert min(gains.values()) > 0.2, gains

@@ -56,7 +56,9 @@ def pictures() -> Pictures:
         for subject in range(4):
             at = 16 + 16 * subject
             plain[hand, subject, at : at + 48, at : at + 48] = (60 * subject, 200 - 40 * hand, 90)
-    pixels = [[[apply_style(one, style) for one in hand] for style in ("plain", *STYLES)] for hand in plain]
+    pixels = [
+        [[apply_style(picture, style) for picture in hand] for style in ("plain", *STYLES)] for hand in plain
+    ]
     return Pictures(SUBJECTS, np.array(pixels))
 
 
@@ -67,21 +69,21 @@ def test_styles_differ_and_files_bring_the_pictures_back(pictures: Pictures, tmp
     assert min(gaps) > 2
     assert first[4].mean() < 100 < first[2].mean()  # night is dark, drawings are on white
     pictures.save(tmp_path / "p.npz")
-    again = Pictures.read(tmp_path / "p.npz")
-    assert again.subjects == SUBJECTS
-    assert (again.pixels == pictures.pixels).all()
+    copy = Pictures.read(tmp_path / "p.npz")
+    assert copy.subjects == SUBJECTS
+    assert (copy.pixels == pictures.pixels).all()
 
 
 def test_drawn_edges_are_the_subjects_and_not_the_papers() -> None:
     square = np.full((128, 128, 3), 255, np.uint8)
     square[32:96, 32:96] = 0
     for style in ("line drawing", "neon night"):
-        drawn = apply_style(square, style).astype(int)
-        paper = drawn[:, 0, 0]
-        frame = np.concatenate([drawn[:, 0], drawn[:, -1], drawn[:, :, 0], drawn[:, :, -1]], axis=1)
+        drawing = apply_style(square, style).astype(int)
+        paper = drawing[:, 0, 0]
+        frame = np.concatenate([drawing[:, 0], drawing[:, -1], drawing[:, :, 0], drawing[:, :, -1]], axis=1)
         assert (frame == paper[:, None]).all()
-        assert np.abs(drawn[:, 6:10, 16] - paper[:, None]).max() > 100  # the square's upper side
-        assert (drawn[:, 16, 16] == paper).all()
+        assert np.abs(drawing[:, 6:10, 16] - paper[:, None]).max() > 100  # the square's upper side
+        assert (drawing[:, 16, 16] == paper).all()
 
 
 def test_subjects_are_those_that_all_sets_draw() -> None:
@@ -106,32 +108,32 @@ def test_icons_are_rendered_on_white(tmp_path: Path) -> None:
     path = tmp_path / "set.tgz"
     with tarfile.open(path, "w:gz") as archive:
         files = {"icons": icons, "metadata": {"categories": {"Objects": ["gate", "red-door"]}}}
-        for name, stored in files.items():
-            data = json.dumps(stored).encode()
+        for name, icon in files.items():
+            data = json.dumps(icon).encode()
             member = tarfile.TarInfo(f"package/{name}.json")
             member.size = len(data)
             archive.addfile(member, io.BytesIO(data))
-    drawn = draw({"one": path, "two": path})
-    assert drawn.subjects == ("gate", "red door")
-    assert drawn.pixels[1, 0, 1, :, 16, 8].tolist() == [255, 0, 0]
-    assert drawn.pixels[1, 0, 1, :, 16, 24].tolist() == [255, 255, 255]
+    drawings = draw({"one": path, "two": path})
+    assert drawings.subjects == ("gate", "red door")
+    assert drawings.pixels[1, 0, 1, :, 16, 8].tolist() == [255, 0, 0]
+    assert drawings.pixels[1, 0, 1, :, 16, 24].tolist() == [255, 255, 255]
 
 
 def test_a_prompts_parts_are_its_condition() -> None:
-    found = condition(["a fox, pixel art", ""], Wide())
-    assert found.shape == (2, 4, 384)
-    assert (found[0].abs().sum(-1) > 0).tolist() == [True, True, False, False]
-    assert not found[1].any()
-    np.testing.assert_allclose(found[0, 1], Wide().encode(["pixel art"])[0], rtol=1e-6)
+    vectors = condition(["a fox, pixel art", ""], Wide())
+    assert vectors.shape == (2, 4, 384)
+    assert (vectors[0].abs().sum(-1) > 0).tolist() == [True, True, False, False]
+    assert not vectors[1].any()
+    np.testing.assert_allclose(vectors[0, 1], Wide().encode(["pixel art"])[0], rtol=1e-6)
 
 
 @pytest.mark.wide
 def test_models_are_trained_once_go_on_and_open_in_the_executor(pictures: Pictures, tmp_path: Path) -> None:
-    seen: list[str] = []
+    labels: list[str] = []
 
     def noted(items: Iterable[Any], label: str) -> Iterable[Any]:
         for item in items:
-            seen.append(label)
+            labels.append(label)
             yield item
             if label == "base" and item == 3:
                 raise KeyboardInterrupt
@@ -141,33 +143,33 @@ def test_models_are_trained_once_go_on_and_open_in_the_executor(pictures: Pictur
         train_all(
             pictures, [0, 1], encoder, TINY, tmp_path / "m", lambda items, label: noted(items, label[7:])
         )
-    seen.clear()
+    labels.clear()
     folders = train_all(pictures, [0, 1], encoder, TINY, tmp_path / "m", noted)
-    assert seen.count("model, base") == 2  # it went on behind step 2
+    assert labels.count("model, base") == 2  # it went on behind step 2
     assert len(folders) == 9
-    seen.clear()
+    labels.clear()
     train_all(pictures, [0, 1], encoder, TINY, tmp_path / "m", noted)
-    assert seen == []
-    poor, good = (one.name for one in models() if one.style == "pixel art")
+    assert labels == []
+    poor, good = (model.name for model in models() if model.style == "pixel art")
     steps = [json.loads((folders[name] / "training.json").read_text())["steps"] for name in (poor, good)]
     assert steps == [1, 3]
 
     catalog = hub.write(SUBJECTS, hub.Sizes(16, 8, 8), encoder, tmp_path / "dabench")
-    with Catalog.open(catalog) as opened:
+    with Catalog.open(catalog) as database:
         card = hub.cards()[good]
         from diffagent.agent.agent import Agent
         from diffagent.agent.choosing.fusion import Fusion
         from diffagent.agent.choosing.prefilter import Prefilter
 
-        agent = Agent(opened, Prefilter.of(opened, encoder), None, Fusion())  # type: ignore[arg-type]
+        agent = Agent(database, Prefilter.of(database, encoder), None, Fusion())  # type: ignore[arg-type]
         call = default_call(agent, card, "a fox, pixel art").model_copy(
             update={"seed": 3, "sampling_steps": 2}
         )
         maker = LocalDiffusers(files={card.air: folders[good]}, reader=reader(encoder))
-        request = emit(call, "diffusers", opened, nearest=True).request
-        made = [asyncio.run(maker.image(request, silent)).data for _ in range(2)]
-    assert made[0] == made[1]  # the seed decides
-    assert Image.open(io.BytesIO(made[0])).size == (64, 64)
+        request = emit(call, "diffusers", database, nearest=True).request
+        images = [asyncio.run(maker.image(request, silent)).data for _ in range(2)]
+    assert images[0] == images[1]  # the seed decides
+    assert Image.open(io.BytesIO(images[0])).size == (64, 64)
 
 
 def test_a_folder_that_is_no_pipeline_is_said(tmp_path: Path) -> None:
@@ -196,8 +198,8 @@ def test_scorers_learn_to_tell_words_and_whole_pictures(kind: str) -> None:
     data = (whole.repeat(24, 1, 1), torch.randn(96, PLACES, CHANNELS), words.repeat(24, 1, 1)[None])
     net = build(kind, 0)
     fit(net, kind, data, 0, 40, quiet)
-    shown = {"order": [0, 1, 2, 3]}
-    scorer = SmallScorer(kind, net.eval(), lambda pixels: whole[shown["order"]], Wide())
+    view = {"order": [0, 1, 2, 3]}
+    scorer = SmallScorer(kind, net.eval(), lambda pixels: whole[view["order"]], Wide())
     blank = [Image.new("RGB", (32, 32))] * 4
     right = 0
     for n, subject in enumerate(SUBJECTS):
@@ -208,8 +210,10 @@ def test_scorers_learn_to_tell_words_and_whole_pictures(kind: str) -> None:
 
 def test_spoilt_copies_differ(pictures: Pictures) -> None:
     rng = np.random.default_rng(0)
-    one = pictures.pixels[0, 0, 0]
-    gaps = [np.abs(spoil(one, pictures.pixels[0, 0], rng).astype(int) - one).mean() for _ in range(20)]
+    picture = pictures.pixels[0, 0, 0]
+    gaps = [
+        np.abs(spoil(picture, pictures.pixels[0, 0], rng).astype(int) - picture).mean() for _ in range(20)
+    ]
     assert min(gaps) > 1
 
 
@@ -217,13 +221,13 @@ def test_pairs_use_both_models_of_a_style_by_turns_and_keep_parts_apart() -> Non
     subjects = [f"thing {n}" for n in range(40)]
     rows = hub.pairs(subjects, hub.Sizes(200, 40, 40))
     assert [len(rows[part]) for part in hub.PARTS] == [200, 40, 40]
-    said = {part: {row["instruction"]["prompt"] for row in rows[part]} for part in rows}
-    assert not said["train"] & said["test"]
-    styles = {one.name: one.style for one in models()}
-    used = Counter(row["api"]["model"] for row in rows["train"])
+    prompts = {part: {row["instruction"]["prompt"] for row in rows[part]} for part in rows}
+    assert not prompts["train"] & prompts["test"]
+    styles = {model.name: model.style for model in models()}
+    counts = Counter(row["api"]["model"] for row in rows["train"])
     for style in STYLES:
-        one, other = (used[name] for name, of in styles.items() if of == style)
-        assert abs(one - other) <= 1 <= min(one, other)
+        count, other_count = (counts[name] for name, of in styles.items() if of == style)
+        assert abs(count - other_count) <= 1 <= min(count, other_count)
     assert all(styles[row["api"]["model"]] in row["instruction"]["prompt"] for row in rows["test"])
     assert BASE not in {row["api"]["model"] for row in rows["train"]}
 
@@ -249,6 +253,6 @@ def test_each_seed_draws_other_pairs_of_the_same_parts() -> None:
     from diffagent.training.smallhub.hub import Sizes, pairs
 
     subjects = [f"thing {n}" for n in range(40)]
-    drawn = [pairs(subjects, Sizes(), seed) for seed in (0, 0, 1)]
-    assert drawn[0] == drawn[1] != drawn[2]
-    assert [len(drawn[0][part]) for part in drawn[0]] == [len(drawn[2][part]) for part in drawn[2]]
+    draws = [pairs(subjects, Sizes(), seed) for seed in (0, 0, 1)]
+    assert draws[0] == draws[1] != draws[2]
+    assert [len(draws[0][part]) for part in draws[0]] == [len(draws[2][part]) for part in draws[2]]
